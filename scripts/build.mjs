@@ -1,0 +1,27 @@
+// Compiles src to dist from an empty folder, and stamps the version with the commit it was built from.
+import { execFileSync } from 'node:child_process';
+import { chmodSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+
+const root = new URL('..', import.meta.url);
+const at = (path) => new URL(path, root);
+process.chdir(root.pathname);
+
+rmSync(at('dist'), { recursive: true, force: true });
+const tsc = createRequire(import.meta.url).resolve('typescript/bin/tsc');
+execFileSync(process.execPath, [tsc, '-p', 'tsconfig.json'], { stdio: 'inherit' });
+
+let sha = process.env.MCPSTEAD_GIT_SHA ?? '';
+if (!sha) {
+  try {
+    sha = execFileSync('git', ['rev-parse', '--short=12', 'HEAD'], {
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'ignore'],
+    }).trim();
+  } catch {
+    sha = 'unknown';
+  }
+}
+const { version } = JSON.parse(readFileSync(at('package.json'), 'utf8'));
+writeFileSync(at('dist/build-info.json'), JSON.stringify({ version, git_sha: sha }) + '\n');
+chmodSync(at('dist/cli/main.js'), 0o755);

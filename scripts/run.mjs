@@ -1,0 +1,54 @@
+// `npm start` and `npm test` in a bare clone: installs what is missing, builds what is stale, then runs.
+// Plain Node without dependencies, because it runs before there are any.
+import { spawnSync } from 'node:child_process';
+import { existsSync, readdirSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+process.chdir(root);
+
+const [major, minor] = process.versions.node.split('.').map(Number);
+if (major < 20 || (major === 20 && minor < 18)) {
+  console.error(`mcpstead needs Node 20.18 or later; this is ${process.version}.`);
+  process.exit(1);
+}
+
+const newest = (path) =>
+  statSync(path).isDirectory()
+    ? Math.max(0, ...readdirSync(path).map((name) => newest(join(path, name))))
+    : statSync(path).mtimeMs;
+const mtime = (path) => (existsSync(path) ? statSync(path).mtimeMs : 0);
+
+/** Runs a command to its end; a failure ends this script with its status. */
+function run(command, args) {
+  const { status, error } = spawnSync(command, args, {
+    stdio: 'inherit',
+    shell: process.platform === 'win32' && command === 'npm',
+  });
+  if (error) {
+    console.error(`cannot run ${command}: ${error.message}`);
+    process.exit(1);
+  }
+  if (status !== 0) process.exit(status ?? 1);
+}
+
+if (mtime('node_modules/.package-lock.json') < mtime('package-lock.json')) {
+  console.error('Installing dependencies (npm ci) ...');
+  run('npm', ['ci', '--no-audit', '--no-fund']);
+}
+if (mtime('dist/build-info.json') < Math.max(newest('src'), mtime('package.json'), mtime('tsconfig.json'))) {
+  console.error('Building ...');
+  run(process.execPath, ['scripts/build.mjs']);
+}
+
+const [task, ...args] = process.argv.slice(2);
+if (task === 'start') {
+  process.argv.splice(2, Infinity, 'demo', ...args);
+  await import('../dist/cli/main.js');
+} else if (task === 'test') {
+  run(process.execPath, ['node_modules/vitest/vitest.mjs', 'run', ...args]);
+} else {
+  console.error('usage: node scripts/run.mjs start|test [arguments]');
+  process.exit(2);
+}

@@ -1,0 +1,156 @@
+/**
+ * What the gateway counts: plain numeric fields, written on the path, read by the
+ * renderer in metrics.ts. Durations are seconds; timestamps are Unix seconds.
+ */
+
+/** Upper bounds of the duration histograms, in seconds. */
+export const DURATION_BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30] as const;
+/** Upper bounds of the session duration histogram, in seconds. */
+export const SESSION_BUCKETS = [1, 5, 10, 30, 60, 300, 900, 1800, 3600, 21600] as const;
+
+export class Histogram {
+  /** One slot a bound and one for +Inf; not cumulative. */
+  readonly counts: number[];
+  readonly bounds: readonly number[];
+  sum = 0;
+  count = 0;
+
+  constructor(bounds: readonly number[]) {
+    this.bounds = bounds;
+    this.counts = new Array<number>(bounds.length + 1).fill(0);
+  }
+
+  observe(value: number): void {
+    const bounds = this.bounds;
+    let slot = 0;
+    while (slot < bounds.length && value > (bounds[slot] as number)) slot++;
+    this.counts[slot] = (this.counts[slot] as number) + 1;
+    this.sum += value;
+    this.count++;
+  }
+}
+
+export type Outcome = 'success' | 'error';
+
+/** A counter by a closed or bounded set of label values. */
+export class Tally<K extends string> {
+  readonly values = new Map<K, number>();
+  add(key: K, by = 1): void {
+    this.values.set(key, (this.values.get(key) ?? 0) + by);
+  }
+  get(key: K): number {
+    return this.values.get(key) ?? 0;
+  }
+}
+
+export type ToolErrorReason =
+  | 'upstream_disconnected'
+  | 'upstream_timeout'
+  | 'upstream_auth_failed'
+  | 'upstream_protocol_error'
+  | 'upstream_returned_error'
+  | 'internal'
+  | 'busy'
+  | 'cancelled';
+
+/** One `{server, tool}` series; made at the first call of the tool. */
+export class ToolStats {
+  readonly tool: string;
+  readonly duration = new Histogram(DURATION_BUCKETS);
+  calls = 0;
+  readonly errors = new Tally<ToolErrorReason>();
+  constructor(tool: string) {
+    this.tool = tool;
+  }
+}
+
+export type SessionResetReason = 'unknown_session' | 'expired' | 'terminated';
+
+/** Everything counted for one upstream. A restart keeps it, a removal drops it. */
+export class ServerStats {
+  readonly server: string;
+  connected = false;
+  toolsCount = 0;
+  reconnects = 0;
+  /** Unix seconds of the last contact; -1 before the first. */
+  lastSeen = -1;
+  readonly initialize = new Tally<Outcome>();
+  readonly initializeDuration = new Histogram(DURATION_BUCKETS);
+  readonly healthChecks = new Tally<'success' | 'failure'>();
+  readonly reconnectAttempts = new Tally<Outcome>();
+  /** All seconds spent waiting in backoff. */
+  backoffSeconds = 0;
+  inBackoff = false;
+  currentBackoffSeconds = 0;
+  readonly sessionResets = new Tally<SessionResetReason>();
+  readonly toolsRefresh = new Tally<Outcome>();
+  readonly toolsRefreshDuration = new Histogram(DURATION_BUCKETS);
+  /** Unix seconds; 0 before the first. */
+  toolsLastRefresh = 0;
+  bytesSent = 0;
+  bytesReceived = 0;
+  inFlight = 0;
+  /** Empty until known. */
+  era: '' | 'legacy' | 'modern' = '';
+  revision = '';
+  readonly tools = new Map<string, ToolStats>();
+
+  constructor(server: string) {
+    this.server = server;
+  }
+
+  /** The series of one tool, made at its first call. `tool` must be a name of the catalog, or `unknown`. */
+  tool(tool: string): ToolStats {
+    let stats = this.tools.get(tool);
+    if (!stats) this.tools.set(tool, (stats = new ToolStats(tool)));
+    return stats;
+  }
+}
+
+export type TerminationReason =
+  | 'client_delete'
+  | 'idle_timeout'
+  | 'gateway_shutdown'
+  | 'init_failed'
+  | 'evicted'
+  | 'auth_changed'
+  | 'server_removed';
+
+export type AuthFailureReason = 'missing_header' | 'bad_format' | 'wrong_token';
+
+export class MethodStats {
+  success = 0;
+  error = 0;
+  readonly duration = new Histogram(DURATION_BUCKETS);
+}
+
+/** Everything counted for one gateway. */
+export class GatewayStats {
+  readonly startedAt = Date.now() / 1000;
+  sessionsActive = 0;
+  sessionsTotal = 0;
+  readonly sessionDuration = new Histogram(SESSION_BUCKETS);
+  readonly terminations = new Tally<TerminationReason>();
+  /** By method label: a method the gateway knows, or unknown, invalid, listen, terminate. */
+  readonly methods = new Map<string, MethodStats>();
+  readonly authAttempts = new Tally<'success' | 'failure'>();
+  readonly authFailures = new Tally<AuthFailureReason>();
+  readonly reloads = new Tally<Outcome>();
+  /** Unix seconds; 0 before the first. */
+  lastReload = 0;
+  readonly eventsDropped = new Tally<string>();
+  readonly servers = new Map<string, ServerStats>();
+
+  /** The counters of one method. `label` must come from a closed set. */
+  method(label: string): MethodStats {
+    let stats = this.methods.get(label);
+    if (!stats) this.methods.set(label, (stats = new MethodStats()));
+    return stats;
+  }
+
+  server(name: string): ServerStats {
+    let stats = this.servers.get(name);
+    if (!stats) this.servers.set(name, (stats = new ServerStats(name)));
+    return stats;
+  }
+}
