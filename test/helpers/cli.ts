@@ -1,0 +1,96 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { atEnd } from './cleanup.js';
+import { until, within } from './wait.js';
+
+const MAIN = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
+
+export interface CliRun {
+  readonly child: ChildProcess;
+  readonly pid: number;
+  readonly stdout: string;
+  readonly stderr: string;
+  /** Waits until the process says where it listens; gives `http://HOST:PORT`. */
+  listening(ms?: number): Promise<string>;
+  /** Waits for the end; the exit status, or the signal's name. */
+  exit(ms?: number): Promise<number | NodeJS.Signals>;
+  kill(signal?: NodeJS.Signals): void;
+}
+
+export interface CliOptions {
+  readonly env?: NodeJS.ProcessEnv;
+  readonly cwd?: string;
+}
+
+/** Runs the built command; killed when the test ends. */
+export function runCli(args: readonly string[], { env = {}, cwd }: CliOptions = {}): CliRun {
+  const child = spawn(process.execPath, [MAIN, ...args], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { PATH: process.env['PATH'], HOME: process.env['HOME'], ...env },
+    ...(cwd === undefined ? {} : { cwd }),
+  });
+  let stdout = '';
+  let stderr = '';
+  child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text));
+  child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text));
+  const ended = new Promise<number | NodeJS.Signals>((resolve, reject) => {
+    child.on('error', reject);
+    child.on('close', (code, signal) => {
+      resolve(code ?? signal ?? 0);
+    });
+  });
+  ended.catch(() => {});
+  atEnd(async () => {
+    if (child.exitCode === null && child.signalCode === null) child.kill('SIGKILL');
+    await ended;
+  });
+  return {
+    child,
+    pid: child.pid ?? 0,
+    get stdout() {
+      return stdout;
+    },
+    get stderr() {
+      return stderr;
+    },
+    listening: async (ms = 10_000) =>
+      until(
+        () => {
+          if (child.exitCode !== null) throw new Error(`exited with ${child.exitCode}: ${stderr}${stdout}`);
+          return /http:\/\/(?:127\.0\.0\.1|\[::1\]|localhost):\d+/.exec(stdout + stderr)?.[0];
+        },
+        'the address in the log',
+        ms,
+      ),
+    exit: (ms = 10_000) => within(ended, ms, 'the end of the process'),
+    kill: (signal = 'SIGTERM') => void child.kill(signal),
+  };
+}
+
+/** A file in a folder of its own that goes away with the test. */
+export async function tempFile(name: string, content: string): Promise<string> {
+  const folder = await tempDir();
+  const path = join(folder, name);
+  await writeFile(path, content);
+  return path;
+}
+
+/** A folder that goes away with the test. */
+export async function tempDir(): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'mcpstead-test-'));
+  atEnd(() => rm(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+/** Writes a config and runs the command on it; the port should be 0. */
+export async function runConfig(
+  config: string | object,
+  options: CliOptions = {},
+): Promise<CliRun & { path: string }> {
+  const text = typeof config === 'string' ? config : JSON.stringify(config);
+  const path = await tempFile('config.yaml', text);
+  return Object.assign(runCli(['--config', path], options), { path });
+}

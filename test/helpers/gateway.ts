@@ -1,0 +1,92 @@
+import { createGateway, type ConfigInput, type Gateway } from '../../src/index.js';
+import { atEnd } from './cleanup.js';
+import { send } from './http.js';
+import { until } from './wait.js';
+
+export interface ServerHealth {
+  name: string;
+  url: string;
+  protocol: string;
+  required: boolean;
+  connected: boolean;
+  tools_count: number;
+  last_seen_seconds_ago: number | null;
+  reconnects: number;
+  last_error: string | null;
+  state: string;
+}
+
+export interface HealthBody {
+  status: 'ok' | 'degraded';
+  uptime_seconds: number;
+  servers: ServerHealth[];
+}
+
+export interface RunningGateway {
+  readonly gateway: Gateway;
+  /** `http://127.0.0.1:PORT` */
+  readonly base: string;
+  /** The merged endpoint, `.../mcp`. */
+  readonly url: string;
+  /** The endpoint of one upstream. */
+  server(name: string): string;
+  health(): Promise<HealthBody>;
+  /** Waits until these upstreams are connected. */
+  up(...names: string[]): Promise<void>;
+  metrics(): Promise<string>;
+  /** The value of one series, given as in the exposition: `name{label="x"}`; 0 when absent. */
+  metric(series: string): Promise<number>;
+}
+
+type Options = NonNullable<Parameters<typeof createGateway>[1]>;
+
+/**
+ * Starts a gateway on a free loopback port and waits until its upstreams are connected:
+ * all of them, or those named in `wait`. It is closed when the test ends.
+ */
+export async function startGateway(
+  config: ConfigInput,
+  { wait, ...options }: Options & { wait?: readonly string[] } = {},
+): Promise<RunningGateway> {
+  const gateway = createGateway({ ...config, host: '127.0.0.1', port: 0 }, options);
+  atEnd(() => {
+    gateway.destroy();
+  });
+  const { port } = await gateway.listen();
+  const running = describeGateway(gateway, `http://127.0.0.1:${port}`);
+  const servers = (config.servers ?? []) as readonly { name: string }[];
+  await running.up(...(wait ?? servers.map((server) => server.name)));
+  return running;
+}
+
+function describeGateway(gateway: Gateway, base: string): RunningGateway {
+  const health = async (): Promise<HealthBody> => (await send(`${base}/health`)).json<HealthBody>();
+  const metrics = async (): Promise<string> => (await send(`${base}/metrics`)).text;
+  return {
+    gateway,
+    base,
+    url: `${base}/mcp`,
+    server: (name) => `${base}/servers/${name}/mcp`,
+    health,
+    async up(...names) {
+      if (names.length === 0) return;
+      let last: HealthBody | undefined;
+      await until(
+        async () => {
+          last = await health();
+          const connected = new Set(last.servers.filter((s) => s.connected).map((s) => s.name));
+          return names.every((name) => connected.has(name));
+        },
+        `a connection to ${names.join(', ')}`,
+        15_000,
+      ).catch((error: unknown) => {
+        throw new Error(`${String(error)}; health: ${JSON.stringify(last?.servers)}`);
+      });
+    },
+    metrics,
+    async metric(series) {
+      const line = (await metrics()).split('\n').find((candidate) => candidate.startsWith(`${series} `));
+      return line ? Number(line.slice(series.length + 1)) : 0;
+    },
+  };
+}

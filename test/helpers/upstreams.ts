@@ -1,0 +1,72 @@
+/** The real servers from npm: as children that speak HTTP, or as commands for a stdio upstream. */
+import { spawn } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { atEnd } from './cleanup.js';
+import { until } from './wait.js';
+
+const file = (path: string): string => fileURLToPath(new URL(`../../${path}`, import.meta.url));
+const packageFile = (name: string): string =>
+  file(`node_modules/@modelcontextprotocol/${name}/dist/index.js`);
+
+export interface StdioEntry {
+  name: string;
+  command: string;
+  args: string[];
+  env?: Record<string, string>;
+}
+
+const stdio = (name: string, ...args: string[]): StdioEntry => ({ name, command: process.execPath, args });
+
+/** Entries for `servers:`, named as a user would name them. */
+export const everythingStdio = (name = 'everything'): StdioEntry =>
+  stdio(name, packageFile('server-everything'), 'stdio');
+export const filesystemStdio = (folder: string, name = 'files'): StdioEntry =>
+  stdio(name, packageFile('server-filesystem'), folder);
+export const memoryStdio = (memoryFile: string, name = 'memory'): StdioEntry => ({
+  ...stdio(name, packageFile('server-memory')),
+  env: { MEMORY_FILE_PATH: memoryFile },
+});
+export const thinkingStdio = (name = 'thinking'): StdioEntry =>
+  stdio(name, packageFile('server-sequential-thinking'));
+
+/** The scripted stdio server; what `script` may say stands at the top of stdio-upstream.mjs. */
+export const scriptedStdio = (name: string, script: object = {}): StdioEntry =>
+  stdio(name, file('test/fixtures/servers/stdio-upstream.mjs'), JSON.stringify(script));
+
+export interface ServerProcess {
+  readonly url: string;
+  readonly pid: number;
+  readonly output: string;
+  kill(signal?: NodeJS.Signals): Promise<void>;
+}
+
+/** Runs server-everything over HTTP on a free loopback port; ended with the test. */
+export async function startEverything(transport: 'sse' | 'streamableHttp'): Promise<ServerProcess> {
+  const preload = new URL('../fixtures/servers/loopback.mjs', import.meta.url).href;
+  const child = spawn(process.execPath, ['--import', preload, packageFile('server-everything'), transport], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { PATH: process.env['PATH'], PORT: '0' },
+  });
+  let output = '';
+  child.stdout.setEncoding('utf8').on('data', (text: string) => (output += text));
+  child.stderr.setEncoding('utf8').on('data', (text: string) => (output += text));
+  const exited = new Promise<void>((resolve) => child.on('close', () => resolve()));
+  const kill = async (signal: NodeJS.Signals = 'SIGKILL'): Promise<void> => {
+    if (child.exitCode === null && child.signalCode === null) child.kill(signal);
+    await exited;
+  };
+  atEnd(() => kill());
+  const port = await until(
+    () => /loopback port (\d+)/.exec(output)?.[1],
+    'the port of server-everything',
+    20_000,
+  );
+  return {
+    url: `http://127.0.0.1:${port}/${transport === 'sse' ? 'sse' : 'mcp'}`,
+    pid: child.pid ?? 0,
+    get output() {
+      return output;
+    },
+    kill,
+  };
+}
