@@ -1,6 +1,6 @@
 /**
  * The resolved configuration: defaults applied, variables and secret files expanded.
- * Key names are those of the file. Times end in their unit; sizes are bytes.
+ * Key names are those of the file. Times end in their unit and fit a timer (at most 24.8 days); sizes are bytes.
  */
 export interface Config {
   readonly host: string;
@@ -97,11 +97,14 @@ export interface HttpServerConfig extends ServerCommon {
   /** The proxy to use for this URL, already resolved from `proxy:` and the environment; absent: direct. */
   readonly proxy?: string;
   readonly tls_skip_verify: boolean;
+  /** Absolute paths of files that could be read. */
   readonly tls: {
     readonly ca_file?: string;
     readonly cert_file?: string;
     readonly key_file?: string;
     readonly server_name?: string;
+    /** Of what the three files hold: a renewed certificate is a change. */
+    readonly fingerprint?: string;
   };
 }
 

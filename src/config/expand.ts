@@ -1,0 +1,93 @@
+import { resolve } from 'node:path';
+import { readBounded } from './read.js';
+
+/** Where `${}` takes its values from. */
+export interface Values {
+  readonly env: NodeJS.ProcessEnv;
+  /** Relative paths are relative to this folder. */
+  readonly folder: string;
+}
+
+const SECRET_BYTES = 1 << 20;
+const NAME = /^[A-Za-z_][A-Za-z0-9_]*$/;
+
+/**
+ * Puts values in the place of `${NAME}`, `${env:NAME}`, `${NAME:-default}` and `${file:/path}`; `$$` is a dollar.
+ * What cannot be had is reported to `missing`, as a sentence without the value, and stays as written.
+ * A variable that is set but empty counts as missing, as an empty file does; `${NAME:-}` allows it.
+ */
+export function expand(text: string, values: Values, missing: (why: string) => void): string {
+  if (!text.includes('$')) return text;
+  let out = '';
+  let at = 0;
+  while (at < text.length) {
+    const dollar = text.indexOf('$', at);
+    if (dollar === -1) break;
+    out += text.slice(at, dollar);
+    const next = text[dollar + 1];
+    if (next === '$') {
+      out += '$';
+      at = dollar + 2;
+    } else if (next === '{') {
+      const close = closing(text, dollar + 2);
+      if (close === -1) {
+        missing("'${' without '}'; write $$ for a literal dollar");
+        return out + text.slice(dollar);
+      }
+      out += one(text.slice(dollar + 2, close), values, missing) ?? text.slice(dollar, close + 1);
+      at = close + 1;
+    } else {
+      out += '$';
+      at = dollar + 1;
+    }
+  }
+  return out + text.slice(at);
+}
+
+/** The brace that closes the one opened before `from`; a default may hold `${}` of its own. */
+function closing(text: string, from: number): number {
+  let depth = 1;
+  for (let at = from; at < text.length; at++) {
+    if (text[at] === '$' && text[at + 1] === '{') {
+      depth++;
+      at++;
+    } else if (text[at] === '}' && --depth === 0) return at;
+  }
+  return -1;
+}
+
+function one(expression: string, values: Values, missing: (why: string) => void): string | undefined {
+  if (expression.startsWith('file:')) {
+    const secret = readSecret(expression.slice('file:'.length), values.folder);
+    if (typeof secret === 'string') return secret;
+    missing(secret.missing);
+    return undefined;
+  }
+  const split = expression.indexOf(':-');
+  const reference = split === -1 ? expression : expression.slice(0, split);
+  const name = reference.startsWith('env:') ? reference.slice('env:'.length) : reference;
+  if (!NAME.test(name)) {
+    missing(`'\${${reference}}' is not understood; write $$ for a literal dollar`);
+    return undefined;
+  }
+  const value = values.env[name];
+  if (value !== undefined && value !== '') return value;
+  if (split !== -1) return expand(expression.slice(split + 2), values, missing);
+  missing(unset(name, values.env));
+  return undefined;
+}
+
+/** A sentence that names the variable. */
+export function unset(name: string, env: NodeJS.ProcessEnv): string {
+  return `environment variable ${name} is ${env[name] === undefined ? 'not set' : 'empty'}`;
+}
+
+/** The content of a secret file without its last newline; an empty one counts as missing. */
+export function readSecret(path: string, folder: string): string | { missing: string } {
+  try {
+    const text = readBounded(resolve(folder, path), SECRET_BYTES).replace(/\r?\n$/, '');
+    return text === '' ? { missing: `secret file ${path} is empty` } : text;
+  } catch (error) {
+    return { missing: `secret file ${path}: ${(error as Error).message}` };
+  }
+}

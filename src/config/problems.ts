@@ -1,0 +1,113 @@
+/** One thing wrong with a configuration, and the way out of it. */
+export interface ConfigProblem {
+  /** As the caller named it; absent for a configuration that is no file. */
+  readonly file?: string;
+  /** From 1; absent where the cause is no place in the file (an environment variable). */
+  readonly line?: number;
+  readonly column?: number;
+  /** `servers[0].timeouts.connect_ms`, the name of a variable, or empty for the file as a whole. */
+  readonly key: string;
+  readonly message: string;
+  readonly fix?: string;
+}
+
+/** A configuration that cannot be used. `message` has one line a problem and never a secret. */
+export class ConfigError extends Error {
+  readonly problems: readonly ConfigProblem[];
+  /** What else its author should know; one line each. */
+  readonly warnings: readonly string[];
+
+  constructor(problems: readonly ConfigProblem[], warnings: readonly string[] = []) {
+    super(problems.map(formatProblem).join('\n'));
+    this.name = 'ConfigError';
+    this.problems = problems;
+    this.warnings = warnings;
+  }
+}
+
+/** `config.yaml:12:5: servers[0].name: what is wrong (way out)`, on one line. */
+export function formatProblem(problem: ConfigProblem): string {
+  const place = [problem.file, problem.line, problem.column].filter((part) => part !== undefined).join(':');
+  const text = subject(problem.key, problem.message) + (problem.fix === undefined ? '' : ` (${problem.fix})`);
+  return (place === '' ? text : `${place}: ${text}`).replace(/\s*[\r\n]+\s*/g, ' ');
+}
+
+function subject(key: string, message: string): string {
+  if (key === '' || message.startsWith(key)) return message;
+  return /^(must|is|has) /.test(message) ? `${key} ${message}` : `${key}: ${message}`;
+}
+
+export type Path = readonly (string | number)[];
+
+/** `['servers', 0, 'headers', 'X-A']` as `servers[0].headers.X-A`. */
+export function pathText(path: Path): string {
+  let text = '';
+  for (const part of path) {
+    if (typeof part === 'number') text += `[${part}]`;
+    else if (/^[\w-]+$/.test(part)) text += text === '' ? part : `.${part}`;
+    else text += `[${JSON.stringify(part)}]`;
+  }
+  return text;
+}
+
+/** Where values stand in the text they came from. */
+export interface Source {
+  readonly file: string | undefined;
+  /** The place of a value, or of what encloses it where the value is absent; `onKey`: of its key. */
+  at(path: Path, onKey?: boolean): { line: number; column: number } | undefined;
+}
+
+/** A configuration given as an object: nothing has a line. */
+export const noSource: Source = { file: undefined, at: () => undefined };
+
+/** Gathers everything wrong with one configuration before anything is thrown. */
+export class Findings {
+  readonly problems: ConfigProblem[] = [];
+  readonly warnings: string[] = [];
+  readonly #source: Source;
+
+  constructor(source: Source) {
+    this.#source = source;
+  }
+
+  problem(path: Path, message: string, fix?: string, onKey = false): void {
+    this.problems.push(this.#place(path, message, fix, onKey));
+  }
+
+  /** A problem whose cause is a variable of the environment, not a place in the file. */
+  environment(variable: string, message: string, fix?: string): void {
+    this.problems.push({ key: variable, message, ...(fix === undefined ? {} : { fix }) });
+  }
+
+  warn(path: Path, message: string, fix?: string): void {
+    this.warnings.push(formatProblem(this.#place(path, message, fix, true)));
+  }
+
+  /** All problems, in the order of the file. */
+  error(): ConfigError {
+    const order = ({ line = 0, column = 0 }: ConfigProblem): number => line * 1e6 + column;
+    return new ConfigError(
+      this.problems.sort((a, b) => order(a) - order(b)),
+      this.warnings,
+    );
+  }
+
+  /** `config.yaml:12`, or the key where there is no file. */
+  where(path: Path): string {
+    const line = this.#source.at(path, true)?.line;
+    return this.#source.file !== undefined && line !== undefined
+      ? `${this.#source.file}:${line}`
+      : pathText(path);
+  }
+
+  #place(path: Path, message: string, fix: string | undefined, onKey: boolean): ConfigProblem {
+    const { file } = this.#source;
+    return {
+      ...(file === undefined ? {} : { file }),
+      ...this.#source.at(path, onKey),
+      key: pathText(path),
+      message,
+      ...(fix === undefined ? {} : { fix }),
+    };
+  }
+}

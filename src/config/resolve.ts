@@ -1,0 +1,228 @@
+import { bindHost } from './address.js';
+import { isMapping } from './client-files.js';
+import { expand, readSecret, type Values } from './expand.js';
+import { keyPaths, parseAll, suggestion, unknownKeys } from './issues.js';
+import { Findings, type Path, type Source } from './problems.js';
+import { fileSchema, LOG_LEVELS, serverSchema, type FileValues } from './schema.js';
+import { resolveServers } from './server.js';
+import { withinTimers, withoutNulls } from './shape.js';
+import type { Config, LogLevelName } from './types.js';
+
+/** A configuration ready to run, and what its author should know. */
+export interface LoadedConfig {
+  readonly config: Config;
+  /** One line each, with its place in the file. */
+  readonly warnings: readonly string[];
+}
+
+type Mapping = Record<string, unknown>;
+
+/** Checks and completes a configuration. Throws ConfigError with everything that is wrong. */
+export function resolveSource(input: unknown, source: Source, values: Values): LoadedConfig {
+  const findings = new Findings(source);
+  const raw = mappingOf(input, findings);
+  readLevel(raw, findings);
+  refuseToken(raw, findings);
+
+  const unknown = (path: Path, known: readonly string[]): void => {
+    const key = String(path.at(-1));
+    const elsewhere = [...keyPaths(fileSchema), ...keyPaths(serverSchema, 'servers[].')];
+    findings.warn(path, 'unknown key, ignored', suggestion(key, known, elsewhere));
+  };
+  unknownKeys(fileSchema, raw, [], (path, known) => {
+    const [first] = path;
+    if (path.length > 1) unknown(path, known);
+    else if (first !== 'servers' && first !== 'mcpServers')
+      unknown(path, [...known, 'servers', 'mcpServers']);
+  });
+  const file = withinTimers(parseAll(fileSchema, raw, [], findings) ?? fileSchema.parse({}));
+  const { idle_ttl_seconds, gc_interval_seconds } = file.mcp.session;
+  if (gc_interval_seconds > idle_ttl_seconds) {
+    findings.warn(
+      ['mcp', 'session', 'gc_interval_seconds'],
+      'is greater than idle_ttl_seconds; idle sessions may live past it',
+    );
+  }
+  const config: Config = {
+    ...listenOf(file, values, findings),
+    mcp: { session: file.mcp.session, auth: tokensOf(file, values, findings) },
+    servers: resolveServers(raw, values, findings, unknown),
+    metrics: file.metrics,
+    logging: { ...file.logging, level: levelOf(values) ?? file.logging.level },
+    http: httpOf(file, values, findings),
+    startup: file.startup,
+    limits: file.limits,
+  };
+  if (levelOf(values) === null) {
+    findings.environment('MCPSTEAD_LOG_LEVEL', `must be ${LOG_LEVELS.join(' or ')}`);
+  }
+  if (raw['servers'] === undefined && raw['mcpServers'] === undefined) {
+    findings.warn([], 'no servers are configured', 'list them under servers:');
+  }
+  if (findings.problems.length > 0) throw findings.error();
+  return { config, warnings: findings.warnings };
+}
+
+function mappingOf(input: unknown, findings: Findings): Mapping {
+  try {
+    const value = withoutNulls(input ?? {});
+    if (isMapping(value)) return value;
+    findings.problem(
+      [],
+      'a configuration is a mapping of keys to values',
+      'host: ..., port: ..., servers: ...',
+    );
+  } catch {
+    findings.problem([], 'nested too deeply');
+  }
+  throw findings.error();
+}
+
+/** 0.1 took any filter of the tracing crate (`mcpstead=debug,info`) as a level. */
+function readLevel(raw: Mapping, findings: Findings): void {
+  const { logging } = raw;
+  if (!isMapping(logging) || typeof logging['level'] !== 'string') return;
+  const written = logging['level'].trim().toLowerCase();
+  let level = written;
+  if (/[,=]/.test(written)) {
+    const directives = written.split(',').map((part) => part.trim());
+    const own = directives.find((part) => part.startsWith('mcpstead='))?.slice('mcpstead='.length);
+    level = own ?? directives.find((part) => !part.includes('=')) ?? 'info';
+    findings.warn(['logging', 'level'], `is one level for everything; ${level} is taken`);
+  }
+  raw['logging'] = { ...logging, level };
+}
+
+function refuseToken(raw: Mapping, findings: Findings): void {
+  const { mcp } = raw;
+  if (!isMapping(mcp) || !isMapping(mcp['auth']) || !('bearer_token' in mcp['auth'])) return;
+  findings.problem(
+    ['mcp', 'auth', 'bearer_token'],
+    'mcp.auth.bearer_token is not allowed; use MCPSTEAD_BEARER_TOKEN',
+    undefined,
+    true,
+  );
+  const { bearer_token: _, ...auth } = mcp['auth'];
+  raw['mcp'] = { ...mcp, auth };
+}
+
+/** A value outside the servers: what it lacks is a problem of the whole file. */
+function expanded(text: string, path: Path, values: Values, findings: Findings): string | undefined {
+  let whole = true;
+  const value = expand(text, values, (why) => {
+    whole = false;
+    findings.problem(path, why);
+  });
+  return whole ? value : undefined;
+}
+
+function listenOf(file: FileValues, values: Values, findings: Findings): { host: string; port: number } {
+  const { MCPSTEAD_HOST, MCPSTEAD_PORT } = values.env;
+  const written = MCPSTEAD_HOST || expanded(file.host, ['host'], values, findings);
+  let { port } = file;
+  if (MCPSTEAD_PORT) {
+    port = /^\d{1,5}$/.test(MCPSTEAD_PORT) ? Number(MCPSTEAD_PORT) : NaN;
+    if (!(port <= 65_535)) findings.environment('MCPSTEAD_PORT', 'must be a port from 0 to 65535');
+  }
+  if (written === undefined) return { host: '', port };
+  const host = bindHost(written);
+  if (host !== undefined) return { host, port };
+  const why = `invalid bind address '${written}:${port}'`;
+  const fix = 'an IP address such as 127.0.0.1, 0.0.0.0 or ::1, localhost, or a host name';
+  if (MCPSTEAD_HOST) findings.environment('MCPSTEAD_HOST', why, fix);
+  else findings.problem(['host'], why, fix);
+  return { host: '', port };
+}
+
+function tokensOf(file: FileValues, values: Values, findings: Findings): Config['mcp']['auth'] {
+  const { mode } = file.mcp.auth;
+  const { MCPSTEAD_BEARER_TOKEN: token, MCPSTEAD_BEARER_TOKEN_FILE: path } = values.env;
+  if (mode === 'none') {
+    if (token || path) {
+      findings.warn(
+        ['mcp', 'auth', 'mode'],
+        'is none although a bearer token is set; requests are not checked',
+        'mode: bearer',
+      );
+    }
+    return { mode, tokens: [] };
+  }
+  if (path) {
+    if (token) {
+      findings.warn(
+        ['mcp', 'auth', 'mode'],
+        'MCPSTEAD_BEARER_TOKEN_FILE is used, MCPSTEAD_BEARER_TOKEN is ignored',
+        'unset one of them',
+      );
+    }
+    const secret = readSecret(path, process.cwd());
+    const tokens = typeof secret === 'string' ? lines(secret) : [];
+    if (tokens.length === 0) {
+      findings.environment(
+        'MCPSTEAD_BEARER_TOKEN_FILE',
+        typeof secret === 'string' ? `secret file ${path} is empty` : secret.missing,
+        'one token a line',
+      );
+    }
+    return { mode, tokens };
+  }
+  if (!token) {
+    findings.problem(
+      ['mcp', 'auth', 'mode'],
+      'MCPSTEAD_BEARER_TOKEN is required when mcp.auth.mode=bearer',
+      'set it, or MCPSTEAD_BEARER_TOKEN_FILE to a file with one token a line',
+    );
+  }
+  return { mode, tokens: token ? [token] : [] };
+}
+
+function lines(text: string): string[] {
+  return [...new Set(text.split(/\r?\n/).map((line) => line.trim()))].filter((line) => line !== '');
+}
+
+function levelOf({ env }: Values): LogLevelName | undefined | null {
+  const level = env['MCPSTEAD_LOG_LEVEL']?.trim().toLowerCase();
+  if (!level) return undefined;
+  return LOG_LEVELS.find((known) => known === level) ?? null;
+}
+
+function httpOf(file: FileValues, values: Values, findings: Findings): Config['http'] {
+  const { http } = file;
+  return {
+    ...http,
+    public_url: http.public_url === null ? null : publicUrl(http.public_url),
+    allowed_hosts: listed(
+      'allowed_hosts',
+      HOST,
+      'must be a host, with or without a port',
+      'gateway.example.com',
+    ),
+    allowed_origins: listed('allowed_origins', ORIGIN, 'must be an origin', 'https://app.example.com'),
+  };
+
+  function publicUrl(written: string): string {
+    const path = ['http', 'public_url'];
+    const url = expanded(written, path, values, findings) ?? '';
+    if (url !== '' && !(URL.canParse(url) && /^https?:$/.test(new URL(url).protocol))) {
+      findings.problem(path, 'must be an http or https URL', 'https://gateway.example.com');
+    }
+    return url.replace(/\/+$/, '');
+  }
+
+  function listed(
+    key: 'allowed_hosts' | 'allowed_origins',
+    shape: RegExp,
+    why: string,
+    fix: string,
+  ): string[] {
+    return http[key].map((written, index) => {
+      const path = ['http', key, index];
+      const value = expanded(written, path, values, findings)?.toLowerCase().replace(/\/$/, '');
+      if (value !== undefined && !shape.test(value)) findings.problem(path, why, fix);
+      return value ?? '';
+    });
+  }
+}
+
+const HOST = /^(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:\d{1,5})?$/;
+const ORIGIN = /^[a-z][a-z0-9+.-]*:\/\/(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:\d{1,5})?$/;

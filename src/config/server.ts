@@ -1,0 +1,411 @@
+import { createHash } from 'node:crypto';
+import { resolve } from 'node:path';
+import { entriesOf, isMapping, type Entry } from './client-files.js';
+import { childEnvironment, proxyFromEnvironment } from './environment.js';
+import { expand, readSecret, unset, type Values } from './expand.js';
+import { parseAll, unknownKeys } from './issues.js';
+import type { Findings, Path } from './problems.js';
+import { readBounded } from './read.js';
+import { FIRST_MODERN_REVISION, LEGACY_REVISIONS, serverSchema, type ServerValues } from './schema.js';
+import { present, withinTimers } from './shape.js';
+import type { HttpServerConfig, ServerCommon, ServerConfig, StdioServerConfig } from './types.js';
+
+const GOOD_NAME = /^[A-Za-z0-9._-]{1,64}$/;
+const DATE = /^\d{4}-\d{2}-\d{2}$/;
+const HEADER_NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
+const HEADER_VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
+const CERTIFICATE_BYTES = 1 << 20;
+/** These belong to the connection or to the protocol; a value of one's own would break either. */
+const OWN_HEADERS = new Set([
+  'connection',
+  'content-length',
+  'host',
+  'keep-alive',
+  'mcp-session-id',
+  'proxy-connection',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+]);
+const HTTP_ONLY = ['protocol', 'auth', 'headers', 'tls_skip_verify', 'tls', 'proxy', 'quirks'];
+const STDIO_ONLY = ['args', 'env', 'cwd', 'inherit_env', 'restart'];
+
+/** The servers of a file. What is wrong goes to `findings`; what only one server lacks becomes its `problem`. */
+export function resolveServers(
+  raw: Readonly<Record<string, unknown>>,
+  values: Values,
+  findings: Findings,
+  unknown: (path: Path, known: readonly string[]) => void,
+): ServerConfig[] {
+  const seen = new Set<string>();
+  const servers: ServerConfig[] = [];
+  for (const entry of entriesOf(raw, findings)) {
+    unknownKeys(serverSchema, entry.raw, entry.path, (path, known) => {
+      const own = path.length === entry.path.length + 1;
+      const refused = path.at(-2) === 'auth' && path.at(-1) === 'token';
+      if (!refused && !(entry.foreign && own)) unknown(path, known);
+    });
+    const server = resolveServer(entry, values, findings, seen);
+    if (server) servers.push(server);
+  }
+  return servers;
+}
+
+function resolveServer(
+  entry: Entry,
+  values: Values,
+  findings: Findings,
+  seen: Set<string>,
+): ServerConfig | undefined {
+  const before = findings.problems.length;
+  const parsed = parseAll(serverSchema, entry.raw, entry.path, findings);
+  checkName(entry, findings, seen);
+  checkAuth(entry, findings);
+  checkKind(entry, findings);
+  checkEra(entry, findings);
+  if (parsed === undefined) return undefined;
+  const written = withinTimers(parsed);
+  const scope = new Scope(entry, values, findings);
+  const common = commonOf(written, entry, findings);
+  const server =
+    written.command === undefined
+      ? httpServer(written, common, scope)
+      : stdioServer(written, written.command, common, scope);
+  if (findings.problems.length > before) return undefined;
+  if (scope.lacks.length === 0) return server;
+  const problem = scope.lacks.join('; ');
+  findings.warn(entry.path, `server '${written.name}' cannot start: ${problem}`);
+  return { ...server, problem };
+}
+
+function checkName(entry: Entry, findings: Findings, seen: Set<string>): void {
+  const { name } = entry.raw;
+  const path = entry.foreign ? entry.path : [...entry.path, 'name'];
+  if (name === undefined || name === '') {
+    findings.problem(path, 'server name cannot be empty', 'give each server a name of its own');
+  } else if (typeof name === 'string') {
+    if (name.includes('__')) {
+      findings.problem(
+        path,
+        `server name '${name}' cannot contain '__'`,
+        "it separates server and tool; use '-' or one '_'",
+      );
+    } else if (!GOOD_NAME.test(name) || name.endsWith('_')) {
+      findings.warn(
+        path,
+        `server name '${name}' works on /mcp but has no route /servers/<name>/`,
+        "use 1 to 64 of A-Z a-z 0-9 . _ -, not ending in '_'",
+      );
+    }
+    if (seen.has(name)) findings.problem(path, `duplicate server name '${name}'`, 'rename one of them');
+    seen.add(name);
+  }
+}
+
+function checkAuth({ raw, path }: Entry, findings: Findings): void {
+  const { auth } = raw;
+  if (!isMapping(auth)) {
+    if (auth === 'bearer') needsToken();
+    return;
+  }
+  if ('token' in auth) {
+    findings.problem(
+      [...path, 'auth', 'token'],
+      'upstream auth token field is not allowed; use token_env',
+      'token_env: NAME or token_file: PATH',
+    );
+  } else if (auth['type'] === 'bearer') {
+    if (auth['token_env'] === undefined && auth['token_file'] === undefined) needsToken();
+    if (auth['token_env'] !== undefined && auth['token_file'] !== undefined) {
+      findings.problem([...path, 'auth'], 'has both token_env and token_file', 'keep one of them');
+    }
+  } else if (auth['token_env'] !== undefined || auth['token_file'] !== undefined) {
+    findings.problem([...path, 'auth'], 'has a token but is not of type bearer', 'add type: bearer');
+  }
+
+  function needsToken(): void {
+    findings.problem(
+      [...path, 'auth'],
+      `bearer auth for server '${String(raw['name'])}' requires token_env`,
+      'token_env: NAME or token_file: PATH',
+    );
+  }
+}
+
+function checkKind({ raw, path, foreign }: Entry, findings: Findings): void {
+  const { url, command, name } = raw;
+  if (url !== undefined && command !== undefined) {
+    findings.problem(path, `server '${String(name)}' has both url and command`, 'keep one of them');
+  } else if (url === undefined && command === undefined) {
+    const other = ['serverUrl', 'httpUrl', 'uri', 'endpoint'].find((key) => raw[key] !== undefined);
+    findings.problem(
+      path,
+      `server '${String(name)}' has neither url nor command`,
+      other === undefined ? 'add url: http://... or command: ...' : `rename ${other} to url`,
+    );
+  } else if (url === '' || command === '') {
+    const key = url === '' ? 'url' : 'command';
+    findings.problem([...path, key], `server '${String(name)}' ${key} cannot be empty`);
+  }
+  if (foreign) return;
+  const [kind, useless] = command === undefined ? ['HTTP', STDIO_ONLY] : ['stdio', HTTP_ONLY];
+  for (const key of useless) {
+    if (raw[key] !== undefined) findings.warn([...path, key], `has no effect on a ${kind} server`);
+  }
+}
+
+function checkEra({ raw, path }: Entry, findings: Findings): void {
+  const { revision, session, protocol } = raw;
+  if (session === 'per-client') {
+    findings.problem(
+      [...path, 'session'],
+      'session: per-client is not in this version',
+      'use session: shared',
+    );
+  }
+  if (typeof revision !== 'string' || revision === 'auto' || revision === 'legacy') return;
+  if (revision === 'modern' || (DATE.test(revision) && revision >= FIRST_MODERN_REVISION)) {
+    findings.problem(
+      [...path, 'revision'],
+      `revision: ${revision} is not in this version`,
+      'use revision: auto',
+    );
+  } else if (!(LEGACY_REVISIONS as readonly string[]).includes(revision)) {
+    findings.problem([...path, 'revision'], `must be auto, legacy or one of ${LEGACY_REVISIONS.join(', ')}`);
+  } else if (protocol === 'sse' && revision !== '2024-11-05') {
+    findings.warn(
+      [...path, 'revision'],
+      'HTTP+SSE is the transport of 2024-11-05; the server may refuse this revision',
+    );
+  }
+}
+
+function commonOf(written: ServerValues, entry: Entry, findings: Findings): ServerCommon {
+  written.roots.forEach((root, index) => {
+    if (!/^file:\/\/\//.test(root) || !URL.canParse(root)) {
+      findings.problem([...entry.path, 'roots', index], 'must be a file URI', 'file:///an/absolute/path');
+    }
+  });
+  return {
+    name: written.name,
+    where: findings.where(entry.path),
+    required: written.required,
+    reconnect: written.reconnect,
+    tools: written.tools,
+    quirks: present(written.quirks),
+    revision: written.revision,
+    session: written.session,
+    roots: written.roots,
+    drain_seconds: written.drain_seconds,
+    restart: written.restart,
+    timeouts: written.timeouts,
+  };
+}
+
+/** The keys of one server: expands them and gathers what only this server lacks. */
+class Scope {
+  readonly lacks: string[] = [];
+  readonly values: Values;
+  readonly findings: Findings;
+  readonly #path: Path;
+
+  constructor(entry: Entry, values: Values, findings: Findings) {
+    this.values = values;
+    this.findings = findings;
+    this.#path = entry.path;
+  }
+
+  text(value: string, ...key: (string | number)[]): string {
+    return expand(value, this.values, (why) => this.lack(key, why));
+  }
+
+  lack(key: Path, why: string): void {
+    const where = this.findings.where([...this.#path, ...key]);
+    const place = /:\d+$/.test(where) ? ` (${where})` : '';
+    this.lacks.push(`${key.join('.')}: ${why}${place}`);
+  }
+
+  /** A wrong value: of this server alone where it came from a variable, else of the file. */
+  wrong(written: string, key: Path, why: string, fix?: string): void {
+    if (written.includes('${')) this.lack(key, why);
+    else this.findings.problem([...this.#path, ...key], why, fix);
+  }
+
+  warn(key: Path, why: string): void {
+    this.findings.warn([...this.#path, ...key], why);
+  }
+
+  /** The path of a readable file and what it holds, for noticing a change. */
+  file(written: string, key: Path): { path: string; content: string } {
+    const path = resolve(this.values.folder, this.text(written, ...key));
+    try {
+      return { path, content: readBounded(path, CERTIFICATE_BYTES) };
+    } catch (error) {
+      this.lack(key, `file ${path}: ${(error as Error).message}`);
+      return { path, content: '' };
+    }
+  }
+}
+
+function httpServer(written: ServerValues, common: ServerCommon, scope: Scope): HttpServerConfig {
+  const given = written.url ?? '';
+  const expanded = scope.text(given, 'url');
+  const url = scope.lacks.length === 0 && given !== '' ? checkedUrl(given, expanded, scope) : undefined;
+  const headers = headersOf(written, scope);
+  const auth = authOf(written, scope);
+  const address =
+    url === undefined ? expanded : withoutUserinfo(url, expanded, headers, auth.type === 'bearer');
+  const proxy = url === undefined ? undefined : proxyOf(written.proxy, url, scope);
+  const accept = written.quirks.inject_accept_header;
+  if (accept !== undefined && !HEADER_VALUE.test(accept)) {
+    scope.wrong('', ['quirks', 'inject_accept_header'], 'is not a header value');
+  }
+  return {
+    ...common,
+    kind: 'http',
+    url: address,
+    protocol: written.protocol,
+    headers,
+    auth,
+    ...(proxy === undefined ? {} : { proxy }),
+    tls_skip_verify: written.tls_skip_verify,
+    tls: tlsOf(written, scope),
+  };
+}
+
+function checkedUrl(given: string, expanded: string, scope: Scope): URL | undefined {
+  const fix = 'http://host:port/mcp or https://...';
+  if (!URL.canParse(expanded)) {
+    scope.wrong(given, ['url'], 'is not a URL', fix);
+    return undefined;
+  }
+  const url = new URL(expanded);
+  if (url.protocol === 'http:' || url.protocol === 'https:') return url;
+  scope.wrong(given, ['url'], 'is neither an http nor an https URL', fix);
+  return undefined;
+}
+
+/** Userinfo becomes an Authorization header, as every HTTP client does with it. */
+function withoutUserinfo(
+  url: URL,
+  written: string,
+  headers: Record<string, string>,
+  bearer: boolean,
+): string {
+  if (url.username === '' && url.password === '') return written;
+  const named = Object.keys(headers).some((name) => name.toLowerCase() === 'authorization');
+  if (!bearer && !named) {
+    const credentials = `${decodeURIComponent(url.username)}:${decodeURIComponent(url.password)}`;
+    headers['Authorization'] = `Basic ${Buffer.from(credentials).toString('base64')}`;
+  }
+  url.username = '';
+  url.password = '';
+  return url.href;
+}
+
+function headersOf(written: ServerValues, scope: Scope): Record<string, string> {
+  const headers: Record<string, string> = {};
+  for (const [name, given] of Object.entries(written.headers)) {
+    const key = ['headers', name];
+    const value = scope.text(given, ...key).trim();
+    if (!HEADER_NAME.test(name)) scope.wrong('', key, 'is not a header name');
+    else if (OWN_HEADERS.has(name.toLowerCase())) scope.warn(key, 'is set by the gateway and ignored here');
+    else if (!HEADER_VALUE.test(value)) scope.wrong(given, key, 'is not a header value');
+    else headers[name] = value;
+  }
+  return headers;
+}
+
+function authOf(written: ServerValues, scope: Scope): HttpServerConfig['auth'] {
+  const { type, token_env, token_file } = written.auth;
+  if (type === 'none') return { type };
+  let token = '';
+  if (token_env !== undefined) {
+    token = scope.values.env[token_env] ?? '';
+    if (token === '') scope.lack(['auth', 'token_env'], unset(token_env, scope.values.env));
+  } else if (token_file !== undefined) {
+    const key = ['auth', 'token_file'];
+    const lacking = scope.lacks.length;
+    const path = scope.text(token_file, ...key);
+    if (scope.lacks.length === lacking) {
+      const secret = readSecret(path, scope.values.folder);
+      if (typeof secret === 'string') token = secret;
+      else scope.lack(key, secret.missing);
+    }
+  }
+  if (!HEADER_VALUE.test(token)) scope.lack(['auth'], 'the token cannot stand in a header');
+  return { type, token };
+}
+
+function proxyOf(given: string, url: URL, scope: Scope): string | undefined {
+  if (given === 'none') return undefined;
+  const fromEnvironment = given === 'env';
+  const lacking = scope.lacks.length;
+  const proxy = fromEnvironment ? proxyFromEnvironment(url, scope.values.env) : scope.text(given, 'proxy');
+  if (proxy === undefined || scope.lacks.length > lacking) return undefined;
+  const address = proxy.includes('://') ? proxy : `http://${proxy}`;
+  if (URL.canParse(address) && /^https?:$/.test(new URL(address).protocol)) return address;
+  const key = ['proxy'];
+  if (fromEnvironment) {
+    const variable = url.protocol === 'https:' ? 'HTTPS_PROXY' : 'HTTP_PROXY';
+    scope.lack(key, `${variable} is not the URL of an http proxy; correct it or set proxy: none`);
+  } else
+    scope.wrong(given, key, 'is neither env, none nor the URL of an http proxy', 'proxy: http://host:port');
+  return undefined;
+}
+
+function tlsOf(written: ServerValues, scope: Scope): HttpServerConfig['tls'] {
+  const { server_name, ...files } = written.tls;
+  const tls: Record<string, string> = {};
+  const contents = createHash('sha256');
+  for (const key of ['ca_file', 'cert_file', 'key_file'] as const) {
+    const given = files[key];
+    if (given === undefined) continue;
+    const { path, content } = scope.file(given, ['tls', key]);
+    tls[key] = path;
+    contents.update(`${key}\0${content.length}\0${content}`);
+  }
+  if (Object.keys(tls).length > 0) tls['fingerprint'] = contents.digest('hex');
+  if ((files.cert_file === undefined) !== (files.key_file === undefined)) {
+    scope.wrong('', ['tls'], 'needs cert_file and key_file together');
+  }
+  return server_name === undefined
+    ? tls
+    : { ...tls, server_name: scope.text(server_name, 'tls', 'server_name') };
+}
+
+function stdioServer(
+  written: ServerValues,
+  command: string,
+  common: ServerCommon,
+  scope: Scope,
+): StdioServerConfig {
+  const env: Record<string, string> = {};
+  for (const [name, given] of Object.entries(written.env)) {
+    const key = ['env', name];
+    if (name === '' || /[=\0]/.test(name)) scope.wrong('', key, 'is not a name of a variable');
+    env[name] = nul(scope.text(given, ...key), given, key);
+  }
+  const args = written.args.map((given, index) => {
+    const key = ['args', index];
+    return nul(scope.text(given, ...key), given, key);
+  });
+  return {
+    ...common,
+    kind: 'stdio',
+    command: nul(scope.text(command, 'command'), command, ['command']),
+    args,
+    env,
+    environment: childEnvironment(scope.values.env, written.inherit_env, env),
+    inherit_env: written.inherit_env,
+    ...(written.cwd === undefined
+      ? {}
+      : { cwd: resolve(scope.values.folder, scope.text(written.cwd, 'cwd')) }),
+  };
+
+  function nul(value: string, given: string, key: Path): string {
+    if (value.includes('\0')) scope.wrong(given, key, 'has a NUL character');
+    return value;
+  }
+}

@@ -1,0 +1,35 @@
+import { LONGEST_MS } from './schema.js';
+
+type Present<T> = { [K in keyof T]: Exclude<T[K], undefined> };
+
+/** The same object without the keys that are undefined. */
+export function present<T extends object>(value: T): Present<T> {
+  return Object.fromEntries(Object.entries(value).filter(([, member]) => member !== undefined)) as Present<T>;
+}
+
+/** Cuts every `_ms` and `_seconds` to what a timer holds; a longer one would fire at once. */
+export function withinTimers<T extends object>(value: T): T {
+  const entries = Object.entries(value).map(([key, member]: [string, unknown]) => {
+    if (typeof member === 'number') {
+      if (key.endsWith('_ms')) return [key, Math.min(member, LONGEST_MS)];
+      if (key.endsWith('_seconds')) return [key, Math.min(member, LONGEST_MS / 1000)];
+    }
+    const nested = typeof member === 'object' && member !== null && !Array.isArray(member);
+    return [key, nested ? withinTimers(member) : member];
+  });
+  return Object.fromEntries(entries) as T;
+}
+
+const DEEPEST = 32;
+
+/** A copy in which a key without a value (`headers:` and nothing behind it) is an absent key. */
+export function withoutNulls(value: unknown, depth = 0): unknown {
+  if (depth > DEEPEST) throw new RangeError('nested too deeply');
+  if (Array.isArray(value)) return value.map((item) => withoutNulls(item, depth + 1));
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(
+    Object.entries(value)
+      .filter(([, member]) => member !== null && member !== undefined)
+      .map(([key, member]) => [key, withoutNulls(member, depth + 1)]),
+  );
+}
