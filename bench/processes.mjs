@@ -1,0 +1,62 @@
+// Starting processes on a core, and reading from /proc what they used.
+import { spawn, spawnSync } from 'node:child_process';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpus } from 'node:os';
+
+/** Whether processes can be kept to one core each. */
+export const pinned = cpus().length > 1 && spawnSync('taskset', ['-V']).status === 0;
+export const LOAD_CORE = 0;
+export const GATEWAY_CORE = 1;
+
+export const onCore = (core, command, args) =>
+  pinned ? ['taskset', ['-c', String(core), command, ...args]] : [command, args];
+
+export function start(core, command, args, options = {}) {
+  return spawn(...onCore(core, command, args), { stdio: 'ignore', ...options });
+}
+
+export async function stop(child) {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const gone = new Promise((resolve) => child.once('exit', resolve));
+  child.kill('SIGTERM');
+  const timer = setTimeout(() => child.kill('SIGKILL'), 6000);
+  await gone;
+  clearTimeout(timer);
+}
+
+const TICKS = Number(spawnSync('getconf', ['CLK_TCK'], { encoding: 'utf8' }).stdout || 100);
+
+const statOf = (pid) => {
+  const text = readFileSync(`/proc/${pid}/stat`, 'utf8');
+  const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
+  return { parent: Number(fields[1]), ticks: Number(fields[11]) + Number(fields[12]) };
+};
+
+/** The process and all below it. */
+function tree(pid) {
+  const parents = new Map();
+  for (const name of readdirSync('/proc')) {
+    if (!/^\d+$/.test(name)) continue;
+    try {
+      parents.set(Number(name), statOf(name).parent);
+    } catch {
+      // gone meanwhile
+    }
+  }
+  const found = [pid];
+  for (const one of found) for (const [child, parent] of parents) if (parent === one) found.push(child);
+  return found;
+}
+
+/** CPU seconds, user and system, of the process and its children. */
+export const cpuSeconds = (pid) => tree(pid).reduce((sum, one) => sum + statOf(one).ticks, 0) / TICKS;
+
+const status = (pid, field) =>
+  Number(new RegExp(`${field}:\\s+(\\d+) kB`).exec(readFileSync(`/proc/${pid}/status`, 'utf8'))[1]) / 1024;
+
+/** Resident memory in MB. */
+export const memory = (pid) => status(pid, 'VmRSS');
+/** Forgets the peak so far. */
+export const resetPeak = (pid) => writeFileSync(`/proc/${pid}/clear_refs`, '5');
+/** The greatest resident memory in MB since `resetPeak`. */
+export const peak = (pid) => status(pid, 'VmHWM');
