@@ -1,0 +1,59 @@
+/**
+ * Every error the gateway itself answers with. One closed table: a code is a stable string, its numbers per
+ * era stand beside it.
+ */
+
+interface Numbers {
+  /** JSON-RPC error code. */
+  readonly rpc: number;
+  /** HTTP status when this error alone is the answer to a POST. */
+  readonly http: number;
+}
+
+export const ERRORS = {
+  parse_error: { legacy: { rpc: -32700, http: 400 }, modern: { rpc: -32700, http: 400 } },
+  invalid_request: { legacy: { rpc: -32600, http: 400 }, modern: { rpc: -32600, http: 400 } },
+  method_not_found: { legacy: { rpc: -32601, http: 200 }, modern: { rpc: -32601, http: 404 } },
+  invalid_params: { legacy: { rpc: -32602, http: 200 }, modern: { rpc: -32602, http: 200 } },
+  unsupported_version: { legacy: { rpc: -32022, http: 400 }, modern: { rpc: -32022, http: 400 } },
+  bad_version_header: { legacy: { rpc: -32000, http: 400 }, modern: { rpc: -32020, http: 400 } },
+  unknown_session: { legacy: { rpc: -32001, http: 404 }, modern: { rpc: -32001, http: 404 } },
+  unauthorized: { legacy: { rpc: -32000, http: 401 }, modern: { rpc: -32000, http: 401 } },
+  forbidden: { legacy: { rpc: -32000, http: 403 }, modern: { rpc: -32000, http: 403 } },
+  not_found: { legacy: { rpc: -32000, http: 404 }, modern: { rpc: -32000, http: 404 } },
+  method_not_allowed: { legacy: { rpc: -32000, http: 405 }, modern: { rpc: -32000, http: 405 } },
+  request_timeout: { legacy: { rpc: -32000, http: 408 }, modern: { rpc: -32000, http: 408 } },
+  body_too_large: { legacy: { rpc: -32000, http: 413 }, modern: { rpc: -32000, http: 413 } },
+  unsupported_media_type: { legacy: { rpc: -32000, http: 415 }, modern: { rpc: -32000, http: 415 } },
+  unavailable: { legacy: { rpc: -32000, http: 503 }, modern: { rpc: -32603, http: 503 } },
+  upstream_disconnected: { legacy: { rpc: -32000, http: 200 }, modern: { rpc: -32603, http: 200 } },
+  upstream_timeout: { legacy: { rpc: -32000, http: 200 }, modern: { rpc: -32603, http: 200 } },
+  upstream_auth_failed: { legacy: { rpc: -32000, http: 200 }, modern: { rpc: -32603, http: 200 } },
+  upstream_protocol_error: { legacy: { rpc: -32000, http: 200 }, modern: { rpc: -32603, http: 200 } },
+  busy: { legacy: { rpc: -32000, http: 200 }, modern: { rpc: -32603, http: 200 } },
+  internal: { legacy: { rpc: -32000, http: 200 }, modern: { rpc: -32603, http: 200 } },
+} as const satisfies Record<string, { legacy: Numbers; modern: Numbers }>;
+
+export type ErrorCode = keyof typeof ERRORS;
+
+/** A failure that becomes an answer. `message` is shown to the client; it never holds a secret. */
+export class GatewayError extends Error {
+  readonly code: ErrorCode;
+  readonly data: unknown;
+  constructor(code: ErrorCode, message: string, data?: unknown) {
+    super(message);
+    this.name = 'GatewayError';
+    this.code = code;
+    this.data = data;
+  }
+}
+
+/** The JSON-RPC error message for `error`, as text. `rawId` is JSON: the request's own bytes, or `null`. */
+export function errorMessage(
+  error: GatewayError,
+  rawId: string,
+  era: 'legacy' | 'modern' = 'legacy',
+): string {
+  const data = error.data === undefined ? '' : `,"data":${JSON.stringify(error.data)}`;
+  return `{"jsonrpc":"2.0","id":${rawId},"error":{"code":${ERRORS[error.code][era].rpc},"message":${JSON.stringify(error.message)}${data}}}`;
+}

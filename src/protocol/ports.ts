@@ -1,0 +1,157 @@
+/**
+ * The arrows between the rooms: every interface that crosses from one to another. Times are milliseconds, sizes bytes.
+ */
+import type { GatewayError } from '../errors.js';
+import type { ServerStats, ToolStats } from '../observe/stats.js';
+import type { Patch } from '../wire/splice.js';
+import type { Message } from './message.js';
+import type { Era } from './revisions.js';
+import type { ToolDefinition } from './tools-page.js';
+
+/** Who is calling. Every piece of state remembers it, and answers another one as if it did not exist. */
+export interface Principal {
+  readonly id: 'anonymous' | 'bearer' | 'local';
+  readonly scopes: readonly string[];
+  /** Fingerprint of the credential shown; empty for none. Only for ending what it opened once it is withdrawn. */
+  readonly credential: string;
+}
+
+/** A challenge in place of a principal: the HTTP status and the value of WWW-Authenticate. */
+export interface Denied {
+  readonly status: 401 | 403;
+  readonly challenge: string;
+}
+
+/** Why something ended, as a short text for people and logs: `client gone`, `cancelled by the client`. */
+export type Cause = string;
+
+/** A notification on its way to a client; `bytes` is the whole message. */
+export interface Notice {
+  readonly method: string;
+  readonly bytes: Buffer;
+}
+
+/** A request of an upstream to the client of a call; `bytes` is the whole message, `id` its own raw id. */
+export interface Question {
+  readonly id: string;
+  readonly method: string;
+  readonly bytes: Buffer;
+}
+
+export interface AnswerHead {
+  readonly kind: 'result' | 'error';
+  /** Length of the whole message if it is known in advance (Content-Length). */
+  readonly bytes: number | undefined;
+  /** Offset of the first byte of `result` or `error` in the first chunk. */
+  readonly value: number;
+  /** Always set for an error: those are held whole and parsed before `start`. */
+  readonly code: number | undefined;
+}
+
+/** What the end of an answer showed. */
+export interface Seen {
+  /** The tool reported a failure of its own in its result. */
+  readonly isError: boolean;
+}
+
+/**
+ * Where an answer goes. Order: (notify | ask)*, then start write* end, or fail; nothing after cancel. Chunks are the whole
+ * JSON-RPC message with the caller's raw id already in it; they belong to the sink once given.
+ */
+export interface Sink {
+  /** A notification of this call. false: stop reading until `exchange.resume()`. */
+  notify(notice: Notice): boolean;
+  /** A question of this call. false: it cannot be asked; the upstream is refused at once. */
+  ask(question: Question): boolean;
+  start(head: AnswerHead): void;
+  /** false: stop reading until `exchange.resume()`. */
+  write(chunk: Buffer): boolean;
+  end(seen: Seen): void;
+  /** Before `start`: an error answer. After it: the answer is cut, so that nobody takes it for a whole one. */
+  fail(error: GatewayError): void;
+}
+
+/** The handle of one call under way. */
+export interface Exchange {
+  /** The sink can take more after a `write` or `notify` that returned false. */
+  resume(): void;
+  /** Ends the call; the upstream hears of it. The sink hears nothing more. */
+  cancel(why: Cause): void;
+}
+
+/** One request for an upstream, in the bytes of its caller. */
+export interface Outgoing {
+  readonly message: Message;
+  /** What is replaced in the message beside the id and the progress token, which the link replaces. */
+  readonly patches: readonly Patch[];
+  /** Running it twice does no harm: it may be sent again when a stale socket lost it. */
+  readonly repeatable: boolean;
+}
+
+export type LinkState = 'starting' | 'connecting' | 'up' | 'backoff' | 'draining' | 'down';
+
+/** What an upstream told of itself at its handshake. */
+export interface Peer {
+  readonly revision: string;
+  /** JSON of `capabilities`. */
+  readonly capabilities: Readonly<Record<string, unknown>>;
+  /** JSON of `serverInfo` as it came. */
+  readonly serverInfo: Buffer;
+  readonly instructions: string | undefined;
+}
+
+/** The connection to one upstream, for as long as its configuration stands: it reconnects by itself. */
+export interface Link {
+  readonly server: string;
+  readonly era: Era;
+  readonly state: LinkState;
+  /** Whether its first attempt to connect is still running. */
+  readonly firstConnect: boolean;
+  readonly stats: ServerStats;
+  /** The last failure, for people; undefined while up. Holds no secret. */
+  readonly lastError: string | undefined;
+  /** Seconds until it is worth trying again, where the upstream named them. */
+  readonly retryAfter: number | undefined;
+  /** undefined before the first handshake and after a disconnect. */
+  readonly peer: Peer | undefined;
+  /** The tools it lists; empty while it is not up. */
+  readonly tools: readonly ToolDefinition[];
+  /** Resolves when the first attempt ended, either way; never rejects. */
+  readonly settled: Promise<void>;
+  /** The sink is never called before `send` has returned. */
+  send(out: Outgoing, sink: Sink): Exchange;
+}
+
+/** What a link tells the gateway. */
+export interface LinkEvents {
+  /** It went up or down. */
+  state(link: Link): void;
+  /** Its list of tools is another one. */
+  changed(link: Link): void;
+  /** It stays down for good. */
+  gaveUp(link: Link, error: GatewayError): void;
+}
+
+/** A tool as one caller may call it. */
+export interface Target {
+  readonly link: Link;
+  /** JSON of the upstream's own name; undefined: the same bytes as the caller's. */
+  readonly name: Buffer | undefined;
+  /** The tool label of its metrics: its own name if the catalog has it, else `unknown`. */
+  readonly label: string;
+  readonly repeatable: boolean;
+  /** Filled at the first call, then kept. */
+  stats: ToolStats | undefined;
+}
+
+/** What the holder of a route may see and call. */
+export interface View {
+  /** undefined: there is nothing to wait for. Else resolves when `name`'s server, or all, had their first chance. */
+  ready(name: string | undefined, signal: AbortSignal): Promise<void> | undefined;
+  /** undefined: nobody here has it. */
+  find(name: string): Target | undefined;
+  /** The `result` of tools/list, built once per change of the catalog. */
+  list(): Buffer;
+  /** `capabilities`, `serverInfo` and `instructions` of the answer to initialize, as JSON members. */
+  greeting(): string;
+}

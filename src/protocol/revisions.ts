@@ -1,0 +1,21 @@
+/** The revisions of MCP this gateway knows, oldest first. */
+export const LEGACY_REVISIONS = ['2024-11-05', '2025-03-26', '2025-06-18', '2025-11-25'] as const;
+export type LegacyRevision = (typeof LEGACY_REVISIONS)[number];
+
+/** Offered to upstreams, and the answer to a client that asks for a revision nobody knows. */
+export const LATEST_LEGACY: LegacyRevision = '2025-11-25';
+/** What a request without version header and session speaks (2025-11-25, basic/transports, "Protocol Version Header"). */
+export const DEFAULT_LEGACY: LegacyRevision = '2025-03-26';
+/** The first revision without a handshake. */
+export const FIRST_MODERN = '2026-07-28';
+
+export type Era = 'legacy' | 'modern';
+
+export function isLegacyRevision(version: string): version is LegacyRevision {
+  return (LEGACY_REVISIONS as readonly string[]).includes(version);
+}
+
+/** A revision's date from the first modern one on. Dates compare as text. */
+export function isModernRevision(version: string): boolean {
+  return /^\d{4}-\d{2}-\d{2}$/.test(version) && version >= FIRST_MODERN;
+}

@@ -1,0 +1,278 @@
+/**
+ * A request under way to an upstream: its id there, its clocks, its place in the stream it came on. One class serves the
+ * calls of clients and the gateway's own requests; they differ in their sink.
+ */
+import { GatewayError, type ErrorCode } from '../errors.js';
+import type { Budget } from '../lib/budget.js';
+import type { Wheel, WheelTimer } from '../lib/wheel.js';
+import type { Logger } from '../observe/log.js';
+import type { ServerStats } from '../observe/stats.js';
+import type { Cause, Exchange, Notice, Sink } from '../protocol/ports.js';
+import { scan } from '../wire/scan.js';
+import { splice } from '../wire/splice.js';
+import { find } from '../protocol/message.js';
+import type { AnswerHost, IdOrder, RpcError } from './answer.js';
+import { lostByError } from './lost-session.js';
+
+/** What a transport lets a call do to the stream its answer comes on. */
+export interface Channel {
+  pause(): void;
+  resume(): void;
+  /** Stops reading for good: the answer came, or nobody wants it any more. */
+  abort(): void;
+}
+
+/** The way to an upstream: Streamable HTTP, HTTP+SSE or stdio. */
+export interface Transport {
+  readonly kind: 'streamable' | 'sse' | 'stdio';
+  /** Sends `call.body`; what comes back goes to the call. Never calls back before it has returned. */
+  send(call: UpstreamCall): void;
+  /** A notification, or the answer to a request of the upstream. Nobody waits for it. */
+  post(body: Buffer): void;
+  /** The handshake is over: from now on the revision is named and the server-to-client stream is open. */
+  ready(revision: string): void;
+  /** The upstream forgot the session: the next request is an `initialize` without one. */
+  reset(): void;
+  /** Ends the session politely, within `graceMs`. */
+  close(graceMs: number): Promise<void>;
+  /** Lets go of every socket and process now. */
+  destroy(): void;
+}
+
+/** What belongs to no call, and the end of the channel. */
+export interface TransportEvents {
+  /** A message on a shared channel that is no answer. */
+  message(bytes: Buffer): void;
+  /** The call an answer on a shared channel is for. */
+  callFor(id: number): UpstreamCall | undefined;
+  /** A connection could not be made or broke: the health of the upstream is worth a look now. */
+  doubt(): void;
+  /** The channel is gone and every call on it with it. `retryAfterMs`: what the upstream asked for. */
+  lost(error: GatewayError, retryAfterMs?: number): void;
+  /** The server-to-client stream was opened again: what it would have told may have been missed. */
+  reopened(): void;
+  /** A sign of life. */
+  seen(): void;
+}
+
+/** What a call needs of the link that made it. */
+export interface CallOwner {
+  readonly server: string;
+  readonly stats: ServerStats;
+  readonly wheel: Wheel;
+  readonly log: Logger;
+  readonly order: IdOrder;
+  readonly budget: Budget;
+  /** Most bytes held of one message. */
+  messageBytes(): number;
+  readonly timeouts: { readonly request_ms: number; readonly total_ms: number };
+  /** The call is over, however it ended. */
+  finished(call: UpstreamCall): void;
+  /** A message on the call's own stream that is no answer. */
+  message(bytes: Buffer, call: UpstreamCall): void;
+  /** The upstream forgot the session. true: the call is sent again, or failed, by the link. */
+  sessionLost(
+    call: UpstreamCall,
+    error: string,
+    reason: NonNullable<ReturnType<typeof lostByError>>,
+  ): boolean;
+  /** The error without the secrets of this server. */
+  shown(error: GatewayError): GatewayError;
+  /** Tells the upstream that nobody waits for `id` any more. */
+  sendCancel(call: UpstreamCall, why: Cause): void;
+}
+
+export class UpstreamCall implements Exchange, AnswerHost {
+  readonly id: number;
+  readonly idText: string;
+  readonly method: string;
+  readonly rawId: Buffer;
+  readonly body: Buffer;
+  readonly sink: Sink;
+  readonly repeatable: boolean;
+  /** A request of the gateway's own: no client waits for it. */
+  readonly own: boolean;
+  /** JSON of the caller's progress token; undefined: it asked for no progress. */
+  readonly token: Buffer | undefined;
+  readonly #owner: CallOwner;
+  /** Set by the transport while the answer is on its way. */
+  channel: Channel | undefined;
+  /** Status of the HTTP response; 0 before it, and where there is none. */
+  httpStatus = 0;
+  /** Which session of the upstream it was sent in. */
+  generation = 0;
+  /** Sent again after a lost session or a stale socket: at most once. */
+  resent = false;
+  /** Some message of the answer has been seen: it cannot be run again. */
+  sawMessage = false;
+  #over = false;
+  #blocked = false;
+  #queue: Notice[] = [];
+  #queued = 0;
+  readonly #silenceMs: number;
+  readonly #silence: WheelTimer;
+  readonly #total: WheelTimer | undefined;
+
+  constructor(
+    owner: CallOwner,
+    id: number,
+    method: string,
+    rawId: Buffer,
+    body: Buffer,
+    sink: Sink,
+    options: {
+      token?: Buffer | undefined;
+      repeatable: boolean;
+      own: boolean;
+      silenceMs?: number;
+      totalMs?: number;
+    },
+  ) {
+    this.#owner = owner;
+    this.id = id;
+    this.idText = String(id);
+    this.method = method;
+    this.rawId = rawId;
+    this.body = body;
+    this.sink = sink;
+    this.token = options.token;
+    this.repeatable = options.repeatable;
+    this.own = options.own;
+    const total = options.totalMs ?? owner.timeouts.total_ms;
+    this.#silenceMs = options.silenceMs ?? owner.timeouts.request_ms;
+    this.#silence = owner.wheel.after(this.#silenceMs, () => this.#silent());
+    this.#total = total > 0 ? owner.wheel.after(total, () => this.#tooLong(total)) : undefined;
+  }
+
+  get over(): boolean {
+    return this.#over;
+  }
+
+  /** A message, or part of one, came: the silence clock starts again. */
+  alive(): void {
+    if (this.#silenceMs > 0) this.#silence.move(this.#silenceMs);
+  }
+
+  /** Stops the upstream's stream until the sink has room; the clock stands still meanwhile. */
+  hold(): void {
+    if (this.#over || this.#blocked) return;
+    this.#blocked = true;
+    this.#silence.pause();
+    this.channel?.pause();
+  }
+
+  resume(): void {
+    if (this.#over || !this.#blocked) return;
+    this.#blocked = false;
+    while (this.#queue.length > 0) {
+      const notice = this.#queue.shift() as Notice;
+      this.#queued -= notice.bytes.length;
+      if (!this.sink.notify(notice)) {
+        this.#blocked = true;
+        return;
+      }
+      if (this.over) return;
+    }
+    this.#silence.resume();
+    this.channel?.resume();
+  }
+
+  cancel(why: Cause): void {
+    if (this.#over) return;
+    // Before finish(): the link needs the call's place to tell the upstream.
+    if (this.method !== 'initialize') this.#owner.sendCancel(this, why);
+    this.#finish();
+    this.channel?.abort();
+  }
+
+  fail(error: GatewayError): void {
+    if (this.#over) return;
+    this.#finish();
+    this.channel?.abort();
+    this.sink.fail(this.#owner.shown(error));
+  }
+
+  failWith(code: ErrorCode, message: string, data?: unknown): void {
+    this.fail(new GatewayError(code, message, data));
+  }
+
+  /** A notification for this call's client, in order, bounded while the client does not read. */
+  notify(notice: Notice): void {
+    if (this.#over) return;
+    this.sawMessage = true;
+    this.alive();
+    if (this.#blocked) {
+      this.#queued += notice.bytes.length;
+      if (this.#queued > this.#owner.messageBytes()) {
+        this.#owner.sendCancel(this, 'client too slow');
+        this.failWith('busy', `client read too slowly: over ${this.#owner.messageBytes()} bytes wait for it`);
+        return;
+      }
+      this.#queue.push(notice);
+      return;
+    }
+    if (!this.sink.notify(notice)) this.hold();
+  }
+
+  /** A progress notification under the upstream's token goes out under the caller's. */
+  progress(bytes: Buffer): void {
+    if (!this.token) return this.alive();
+    const read = scan(bytes);
+    const span = read.kind === 'object' ? find(read.params, 'progressToken') : undefined;
+    if (!span) return;
+    this.notify({
+      method: 'notifications/progress',
+      bytes: splice(bytes, [{ start: span.start, end: span.end, bytes: this.token }]),
+    });
+  }
+
+  starting(): void {
+    for (const notice of this.#queue) this.sink.notify(notice);
+    this.#queue = [];
+    this.#queued = 0;
+  }
+
+  message(bytes: Buffer): void {
+    this.#owner.message(bytes, this);
+  }
+
+  rpcError(error: RpcError): boolean {
+    if (this.sawMessage) return false;
+    const reason = lostByError(error);
+    return reason !== undefined && this.#owner.sessionLost(this, error.message, reason);
+  }
+
+  answered(): void {
+    this.#finish();
+  }
+
+  broken(why: string): void {
+    this.failWith('upstream_protocol_error', `upstream '${this.#owner.server}' ${why}`);
+  }
+
+  #finish(): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#silence.cancel();
+    this.#total?.cancel();
+    this.#queue = [];
+    this.#owner.finished(this);
+  }
+
+  #silent(): void {
+    const ms = this.#owner.timeouts.request_ms;
+    this.#timeOut(
+      `upstream '${this.#owner.server}' timed out: nothing came for ${ms} ms (timeouts.request_ms)`,
+    );
+  }
+
+  #tooLong(ms: number): void {
+    this.#timeOut(`upstream '${this.#owner.server}' timed out after ${ms} ms (timeouts.total_ms)`);
+  }
+
+  #timeOut(message: string): void {
+    if (this.#over) return;
+    if (this.method !== 'initialize') this.#owner.sendCancel(this, 'timed out');
+    this.failWith('upstream_timeout', message);
+  }
+}

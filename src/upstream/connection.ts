@@ -1,0 +1,699 @@
+/**
+ * A link and its life: dials, keeps the lists fresh, notices trouble, waits, dials again. What a state may do next is
+ * decided in link-state.ts; here its effects are run.
+ */
+import type { Limits, ServerConfig } from '../config/types.js';
+import { maskSecrets, secretsOf } from '../config/redact.js';
+import { GatewayError } from '../errors.js';
+import { backoffMs } from '../lib/backoff.js';
+import type { Budget } from '../lib/budget.js';
+import { singleFlight } from '../lib/single-flight.js';
+import type { Slots } from '../lib/slots.js';
+import type { Wheel } from '../lib/wheel.js';
+import type { Logger } from '../observe/log.js';
+import type { ServerStats, SessionResetReason } from '../observe/stats.js';
+import { find } from '../protocol/message.js';
+import type {
+  Cause,
+  Exchange,
+  Link,
+  LinkEvents,
+  LinkState,
+  Outgoing,
+  Peer,
+  Sink,
+} from '../protocol/ports.js';
+import { sameTools, type ToolDefinition } from '../protocol/tools-page.js';
+import { splice, type Patch } from '../wire/splice.js';
+import { UpstreamCall, type CallOwner, type Transport, type TransportEvents } from './calls.js';
+import type { IdOrder } from './answer.js';
+import { collect, type Collected } from './collect.js';
+import { dial, handshake } from './dial.js';
+import { listTools } from './list-tools.js';
+import type { Watcher } from './watcher.js';
+import { step, type LinkEvent, type LinkPhase } from './link-state.js';
+
+/** How long list_changed notifications are gathered before the list is asked for. */
+const DEBOUNCE_MS = 50;
+/** How long the gateway's own requests wait for an answer, unless request_ms is shorter. */
+const OWN_REQUEST_MS = 60_000;
+const CLOSE_GRACE_MS = 2000;
+
+export interface ConnectionDeps {
+  readonly config: ServerConfig;
+  readonly stats: ServerStats;
+  readonly log: Logger;
+  readonly wheel: Wheel;
+  readonly budget: Budget;
+  readonly starts: Slots;
+  readonly watcher: Watcher;
+  readonly limits: () => Limits;
+  readonly events: LinkEvents;
+  readonly clientInfo: { readonly name: string; readonly version: string };
+  /** Whether the last line of a child's stderr may be shown in `lastError`. */
+  readonly showStderr: boolean;
+}
+
+/** A transport and how many calls are still on it: a broken one lives until they have ended. */
+interface Carrier {
+  readonly transport: Transport;
+  calls: number;
+  retired: boolean;
+}
+
+export class Connection implements Link, CallOwner {
+  readonly server: string;
+  readonly era = 'legacy';
+  readonly stats: ServerStats;
+  readonly wheel: Wheel;
+  readonly log: Logger;
+  readonly budget: Budget;
+  readonly settled: Promise<void>;
+  order: IdOrder = { seen: 'unknown' };
+  lastError: string | undefined;
+  retryAfter: number | undefined;
+  peer: Peer | undefined;
+  tools: readonly ToolDefinition[] = [];
+  firstConnect = true;
+  #config: ServerConfig;
+  readonly #deps: ConnectionDeps;
+  readonly #secrets: readonly string[];
+  #phase: LinkPhase = { at: 'dialing', failures: 0, attempts: 0 };
+  #carrier: Carrier | undefined;
+  readonly #calls = new Map<number, { call: UpstreamCall; carrier: Carrier }>();
+  #nextId = 1;
+  #settle: () => void = () => undefined;
+  readonly #life = new AbortController();
+  #timer: NodeJS.Timeout | undefined;
+  #refreshTimer: NodeJS.Timeout | undefined;
+  #waitUntil: number | undefined;
+  #drained: (() => void) | undefined;
+  #generation = 1;
+  #reset: Promise<void> | undefined;
+  readonly #refresh = singleFlight(() => this.#readLists());
+
+  constructor(deps: ConnectionDeps) {
+    this.#deps = deps;
+    this.#config = deps.config;
+    this.#secrets = secretsOf(deps.config);
+    this.server = deps.config.name;
+    this.stats = deps.stats;
+    this.wheel = deps.wheel;
+    this.log = deps.log;
+    this.budget = deps.budget;
+    this.settled = new Promise((resolve) => {
+      this.#settle = () => {
+        this.firstConnect = false;
+        resolve();
+      };
+    });
+  }
+
+  get config(): ServerConfig {
+    return this.#config;
+  }
+
+  get timeouts(): ServerConfig['timeouts'] {
+    return this.#config.timeouts;
+  }
+
+  get state(): LinkState {
+    switch (this.#phase.at) {
+      case 'dialing':
+        return this.#config.kind === 'stdio' ? 'starting' : 'connecting';
+      case 'up':
+        return 'up';
+      case 'waiting':
+        return 'backoff';
+      case 'draining':
+        return 'draining';
+      case 'closed':
+      case 'given_up':
+        return 'down';
+    }
+  }
+
+  get transportKind(): Transport['kind'] | undefined {
+    return this.#carrier?.transport.kind;
+  }
+
+  get inFlight(): number {
+    return this.#calls.size;
+  }
+
+  messageBytes(): number {
+    return this.#deps.limits().message_bytes;
+  }
+
+  /** Begins the first attempt. */
+  start(): void {
+    if (this.#config.problem !== undefined) {
+      this.lastError = this.#config.problem;
+      this.#step({ type: 'hopeless' }, new GatewayError('upstream_disconnected', this.#config.problem));
+      this.#settle();
+      return;
+    }
+    void this.#dial();
+  }
+
+  /** Takes over what needs no new connection: time-outs, backoff, refresh interval, quirks that are read per use. */
+  update(config: ServerConfig): void {
+    this.#config = config;
+    if (this.#phase.at === 'up') this.#scheduleRefresh(false);
+  }
+
+  send(out: Outgoing, sink: Sink): Exchange {
+    const { message } = out;
+    const id = this.#nextId++;
+    const idBytes = Buffer.from(String(id), 'latin1');
+    const patches: Patch[] = [...out.patches];
+    if (message.idSpan) patches.push({ ...message.idSpan, bytes: idBytes });
+    const token = find(message.meta, 'progressToken');
+    if (token) patches.push({ start: token.start, end: token.end, bytes: idBytes });
+    const call = new UpstreamCall(
+      this,
+      id,
+      message.method,
+      Buffer.from(message.id ?? 'null', 'utf8'),
+      splice(message.body, patches),
+      sink,
+      {
+        token: token && message.body.subarray(token.start, token.end),
+        repeatable: out.repeatable,
+        own: false,
+      },
+    );
+    const carrier = this.#carrier;
+    const limit = this.#deps.limits().in_flight;
+    if (!carrier || this.#phase.at !== 'up') {
+      this.#failLater(call, 'upstream_disconnected', `upstream '${this.server}' is disconnected`);
+    } else if (this.#calls.size >= limit) {
+      this.#failLater(
+        call,
+        'busy',
+        `upstream '${this.server}' is busy: ${limit} calls in flight (limits.in_flight)`,
+      );
+    } else {
+      this.#put(call, carrier);
+      if (this.#reset) void this.#sendAfterReset(call, carrier);
+      else carrier.transport.send(call);
+    }
+    return call;
+  }
+
+  // CallOwner
+
+  finished(call: UpstreamCall): void {
+    const entry = this.#calls.get(call.id);
+    if (!entry) return;
+    this.#calls.delete(call.id);
+    this.stats.inFlight = this.#calls.size;
+    if (--entry.carrier.calls === 0 && entry.carrier.retired) entry.carrier.transport.destroy();
+    if (this.#calls.size === 0) this.#drained?.();
+  }
+
+  message(bytes: Buffer, call?: UpstreamCall, carrier?: Carrier): void {
+    let message: { id?: unknown; method?: unknown; params?: { progressToken?: unknown } | null };
+    try {
+      message = JSON.parse(bytes.toString('utf8')) as typeof message;
+    } catch {
+      this.log.warn('dropped a message that is no JSON', { server: this.server });
+      return;
+    }
+    const { id, method } = message;
+    if (typeof method !== 'string') return;
+    if (id !== undefined && id !== null) {
+      const from = carrier ?? (call && this.#calls.get(call.id)?.carrier);
+      return this.#question(bytes, JSON.stringify(id), method, call, from?.transport);
+    }
+    switch (method) {
+      case 'notifications/progress': {
+        const token = message.params?.progressToken;
+        // The token says whose it is, whatever stream it came on.
+        if (typeof token === 'number') this.#calls.get(token)?.call.progress(bytes);
+        return;
+      }
+      case 'notifications/tools/list_changed':
+        this.#listChanged();
+        return;
+      case 'notifications/prompts/list_changed':
+      case 'notifications/resources/list_changed':
+      case 'notifications/cancelled':
+        return;
+      default: {
+        const owner = call ?? this.#soleCaller();
+        if (owner) owner.notify({ method, bytes });
+        else
+          this.log.debug('dropped a notification that belongs to no call', { server: this.server, method });
+      }
+    }
+  }
+
+  sessionLost(call: UpstreamCall, error: string, reason: SessionResetReason): boolean {
+    const carrier = this.#carrier;
+    if (!carrier || call.method === 'initialize' || this.#phase.at !== 'up') return false;
+    if (call.resent) return false;
+    call.resent = true;
+    // An answer of generation n resets only while n is current.
+    if (call.generation === this.#generation && !this.#reset) this.#resetSession(carrier, error, reason);
+    void this.#sendAfterReset(call, carrier);
+    return true;
+  }
+
+  sendCancel(call: UpstreamCall, why: Cause): void {
+    const params = `{"requestId":${call.idText},"reason":${JSON.stringify(why)}}`;
+    this.#calls
+      .get(call.id)
+      ?.carrier.transport.post(
+        Buffer.from(`{"jsonrpc":"2.0","method":"notifications/cancelled","params":${params}}`),
+      );
+  }
+
+  /** What the transports of one dial tell: of an older one only its own calls hear. */
+  #eventsOf(current: () => Carrier | undefined): TransportEvents {
+    return {
+      message: (bytes) => {
+        this.message(bytes, undefined, current());
+      },
+      callFor: (id) => this.#calls.get(id)?.call,
+      seen: () => {
+        this.stats.lastSeen = Date.now() / 1000;
+      },
+      reopened: () => {
+        if (current() === this.#carrier) this.#listChanged();
+      },
+      doubt: () => {
+        if (this.#phase.at === 'up' && current() === this.#carrier) void this.#checkHealth();
+      },
+      lost: (error, retryAfterMs) => {
+        const carrier = current();
+        for (const entry of [...this.#calls.values()]) if (entry.carrier === carrier) entry.call.fail(error);
+        if (this.#carrier === undefined || this.#carrier === carrier) this.#failed(error, retryAfterMs);
+      },
+    };
+  }
+
+  /** Takes no new calls, lets those in flight end, at the latest after `graceMs`, then closes. */
+  async drain(graceMs: number): Promise<void> {
+    if (this.#phase.at === 'closed') return;
+    this.#step({ type: 'drain' });
+    this.#stopTimers();
+    if (this.#calls.size > 0 && graceMs > 0) {
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(resolve, graceMs);
+        this.#drained = () => {
+          clearTimeout(timer);
+          resolve();
+        };
+      });
+    }
+    await this.close();
+  }
+
+  async close(): Promise<void> {
+    const carrier = this.#carrier;
+    this.#shut();
+    if (carrier) {
+      await carrier.transport.close(CLOSE_GRACE_MS);
+      carrier.transport.destroy();
+    }
+  }
+
+  destroy(): void {
+    const carrier = this.#carrier;
+    this.#shut();
+    carrier?.transport.destroy();
+  }
+
+  #shut(): void {
+    this.#step({ type: 'close' });
+    this.#stopTimers();
+    this.#life.abort(new Error('closed'));
+    this.#refresh.cancel(new Error('closed'));
+    this.#settle();
+    const error = new GatewayError(
+      'upstream_disconnected',
+      `upstream '${this.server}' was removed or restarted`,
+    );
+    for (const { call } of [...this.#calls.values()]) call.fail(error);
+    this.#carrier = undefined;
+    this.tools = [];
+    this.stats.inBackoff = false;
+    this.stats.currentBackoffSeconds = 0;
+  }
+
+  #stopTimers(): void {
+    clearTimeout(this.#timer);
+    clearTimeout(this.#refreshTimer);
+  }
+
+  #put(call: UpstreamCall, carrier: Carrier): void {
+    call.generation = this.#generation;
+    carrier.calls++;
+    this.#calls.set(call.id, { call, carrier });
+    this.stats.inFlight = this.#calls.size;
+  }
+
+  #failLater(call: UpstreamCall, code: 'upstream_disconnected' | 'busy', message: string): void {
+    setImmediate(() => {
+      call.failWith(code, message);
+    });
+  }
+
+  #step(event: LinkEvent, error?: GatewayError, retryAfterMs?: number): void {
+    const { next, effects } = step(this.#phase, event, this.#config.reconnect.max_attempts);
+    this.#phase = next;
+    for (const effect of effects) {
+      switch (effect.do) {
+        case 'dial':
+          void this.#dial();
+          break;
+        case 'disconnect':
+          this.#disconnected(error as GatewayError);
+          break;
+        case 'wait':
+          this.#wait(effect.failures, retryAfterMs);
+          break;
+        case 'give_up':
+          this.log.error('upstream given up until a reload', { server: this.server, error: this.lastError });
+          this.#deps.events.gaveUp(this, error as GatewayError);
+          break;
+      }
+    }
+  }
+
+  async #dial(): Promise<void> {
+    const { stats } = this;
+    const again = this.#phase.at === 'dialing' && this.#phase.failures > 0;
+    const started = performance.now();
+    this.order = { seen: 'unknown' };
+    let carrier: Carrier | undefined;
+    try {
+      const dialled = await dial(
+        this.#config,
+        {
+          owner: this,
+          events: this.#eventsOf(() => carrier),
+          starts: this.#deps.starts,
+          watcher: this.#deps.watcher,
+          opened: (transport) => {
+            carrier = { transport, calls: 0, retired: false };
+          },
+          request: (method, params) => this.#request(carrier as Carrier, method, params),
+          clientInfo: this.#deps.clientInfo,
+        },
+        this.#life.signal,
+      );
+      stats.initialize.add('success');
+      stats.initializeDuration.observe((performance.now() - started) / 1000);
+      if (this.#life.signal.aborted) throw new Error('closed');
+      this.#carrier = carrier as Carrier | undefined;
+      this.peer = dialled.peer;
+      this.tools = await this.#listTools(this.#carrier as Carrier);
+      if (again) stats.reconnectAttempts.add('success');
+      stats.healthChecks.add('success');
+      this.#connected();
+    } catch (error) {
+      carrier?.transport.destroy();
+      if (this.#carrier === carrier) this.#carrier = undefined;
+      if (this.#life.signal.aborted) return;
+      if (!this.peer) {
+        stats.initialize.add('error');
+        stats.initializeDuration.observe((performance.now() - started) / 1000);
+      }
+      stats.reconnectAttempts.add('error');
+      stats.healthChecks.add('failure');
+      const failure = asGatewayError(error, this.server);
+      this.#failed(failure, retryAfterOf(failure));
+    }
+    this.#settle();
+  }
+
+  #connected(): void {
+    const { stats } = this;
+    const peer = this.peer as Peer;
+    this.lastError = undefined;
+    this.retryAfter = undefined;
+    stats.connected = true;
+    stats.era = this.era;
+    stats.revision = peer.revision;
+    stats.toolsCount = this.tools.length;
+    stats.lastSeen = Date.now() / 1000;
+    this.#step({ type: 'connected' });
+    this.log.info('upstream up', {
+      server: this.server,
+      transport: this.transportKind,
+      revision: peer.revision,
+      tools: this.tools.length,
+    });
+    this.#scheduleRefresh(true);
+    this.#settle();
+    this.#deps.events.state(this);
+  }
+
+  #failed(error: GatewayError, retryAfterMs?: number): void {
+    this.#step({ type: 'failed' }, error, retryAfterMs);
+  }
+
+  #disconnected(error: GatewayError): void {
+    const { stats } = this;
+    const wasUp = stats.connected;
+    this.#stopTimers();
+    this.lastError = this.shown(error).message;
+    stats.connected = false;
+    stats.reconnects++;
+    stats.toolsCount = 0;
+    this.tools = [];
+    this.peer = undefined;
+    const carrier = this.#carrier;
+    this.#carrier = undefined;
+    if (carrier) {
+      carrier.retired = true;
+      if (carrier.calls === 0) carrier.transport.destroy();
+    }
+    this.log[wasUp ? 'warn' : 'info']('upstream down', { server: this.server, error: this.lastError });
+    this.#deps.events.state(this);
+  }
+
+  #wait(failures: number, retryAfterMs: number | undefined): void {
+    const { stats } = this;
+    const { backoff_base_ms, backoff_max_ms } = this.#config.reconnect;
+    const ms = retryAfterMs ?? backoffMs(failures, backoff_base_ms, backoff_max_ms);
+    this.retryAfter = retryAfterMs === undefined ? undefined : Math.ceil(retryAfterMs / 1000);
+    stats.inBackoff = true;
+    stats.currentBackoffSeconds = ms / 1000;
+    this.log.debug('waiting before the next attempt', { server: this.server, ms: Math.round(ms), failures });
+    this.#timer = setTimeout(() => {
+      stats.inBackoff = false;
+      stats.currentBackoffSeconds = 0;
+      stats.backoffSeconds += ms / 1000;
+      this.#step({ type: 'due' });
+    }, ms);
+  }
+
+  /** The refresh is the health check. The first one comes at a random moment of the interval, so that many upstreams spread. */
+  #scheduleRefresh(spread: boolean): void {
+    clearTimeout(this.#refreshTimer);
+    const ms = this.#config.tools.ttl_seconds * 1000 * (spread ? Math.random() : 1);
+    this.#refreshTimer = setTimeout(
+      () => {
+        void this.#checkHealth();
+      },
+      Math.max(ms, 500),
+    ).unref();
+  }
+
+  async #checkHealth(): Promise<void> {
+    const before = this.#carrier;
+    try {
+      await this.#refresh.call();
+      this.stats.healthChecks.add('success');
+      if (this.#phase.at === 'up') this.#scheduleRefresh(false);
+    } catch (error) {
+      if (this.#life.signal.aborted || this.#carrier !== before || this.#phase.at !== 'up') return;
+      this.stats.healthChecks.add('failure');
+      const failure = asGatewayError(error, this.server);
+      this.#failed(failure, retryAfterOf(failure));
+    }
+  }
+
+  #listChanged(): void {
+    if (this.#phase.at !== 'up') return;
+    clearTimeout(this.#refreshTimer);
+    this.#refreshTimer = setTimeout(() => {
+      void this.#checkHealth();
+    }, DEBOUNCE_MS).unref();
+  }
+
+  async #readLists(): Promise<void> {
+    const carrier = this.#carrier;
+    if (!carrier) return;
+    const tools = await this.#listTools(carrier);
+    if (this.#carrier !== carrier || this.#phase.at !== 'up') return;
+    if (!sameTools(tools, this.tools)) {
+      this.tools = tools;
+      this.stats.toolsCount = tools.length;
+      this.log.info('tools changed', { server: this.server, tools: tools.length });
+      this.#deps.events.changed(this);
+    }
+  }
+
+  async #listTools(carrier: Carrier): Promise<ToolDefinition[]> {
+    const { stats } = this;
+    const started = performance.now();
+    const declared = this.peer?.capabilities['tools'] !== undefined;
+    try {
+      const tools = await listTools(declared, this.server, this.log, (method, params) =>
+        this.#request(carrier, method, params),
+      );
+      stats.toolsRefresh.add('success');
+      stats.toolsLastRefresh = Date.now() / 1000;
+      return tools;
+    } catch (error) {
+      stats.toolsRefresh.add('error');
+      throw error;
+    } finally {
+      stats.toolsRefreshDuration.observe((performance.now() - started) / 1000);
+    }
+  }
+
+  /** A request of the gateway's own. Rejects with the upstream's error as a GatewayError. */
+  async #request(carrier: Carrier, method: string, params: string | undefined): Promise<Collected> {
+    const id = this.#nextId++;
+    const { request_ms } = this.#config.timeouts;
+    const totalMs = request_ms > 0 ? Math.min(request_ms, OWN_REQUEST_MS) : OWN_REQUEST_MS;
+    const body = Buffer.from(
+      `{"jsonrpc":"2.0","id":${id},"method":"${method}"${params === undefined ? '' : `,"params":${params}`}}`,
+    );
+    const { sink, answer } = collect(this.server, method, this.messageBytes());
+    const own = new UpstreamCall(this, id, method, Buffer.from(String(id)), body, sink, {
+      repeatable: true,
+      own: true,
+      silenceMs: 0,
+      totalMs:
+        method === 'initialize' && this.#config.kind === 'stdio' ? this.#config.timeouts.start_ms : totalMs,
+    });
+    this.#put(own, carrier);
+    if (this.#reset && method !== 'initialize') void this.#sendAfterReset(own, carrier);
+    else carrier.transport.send(own);
+    const cancel = (): void => {
+      own.cancel('closed');
+      sink.fail(new GatewayError('upstream_disconnected', 'closed'));
+    };
+    const { signal } = this.#life;
+    signal.addEventListener('abort', cancel, { once: true });
+    try {
+      return await answer;
+    } catch (error) {
+      if (error instanceof GatewayError && own.httpStatus >= 300) throw withStatus(error, own.httpStatus);
+      throw error;
+    } finally {
+      signal.removeEventListener('abort', cancel);
+    }
+  }
+
+  #resetSession(carrier: Carrier, error: string, reason: SessionResetReason): void {
+    this.stats.sessionResets.add(reason);
+    this.log.info('upstream forgot the session: initializing again', { server: this.server, reason, error });
+    this.#generation++;
+    carrier.transport.reset();
+    const run = async (): Promise<void> => {
+      const started = performance.now();
+      try {
+        this.peer = await handshake(
+          this.#config,
+          carrier.transport,
+          (method, params) => this.#request(carrier, method, params),
+          this.#deps.clientInfo,
+        );
+        this.stats.initialize.add('success');
+      } catch (failure) {
+        this.stats.initialize.add('error');
+        throw failure;
+      } finally {
+        this.stats.initializeDuration.observe((performance.now() - started) / 1000);
+      }
+    };
+    const reset = run();
+    this.#reset = reset;
+    reset.then(
+      () => {
+        this.#reset = undefined;
+        this.#listChanged();
+      },
+      (failure: unknown) => {
+        this.#reset = undefined;
+        if (!this.#life.signal.aborted) this.#failed(asGatewayError(failure, this.server));
+      },
+    );
+  }
+
+  async #sendAfterReset(call: UpstreamCall, carrier: Carrier): Promise<void> {
+    try {
+      await this.#reset;
+    } catch (error) {
+      call.fail(asGatewayError(error, this.server));
+      return;
+    }
+    if (call.over) return;
+    call.generation = this.#generation;
+    carrier.transport.send(call);
+  }
+
+  #question(
+    bytes: Buffer,
+    id: string,
+    method: string,
+    call: UpstreamCall | undefined,
+    transport: Transport | undefined,
+  ): void {
+    if (method === 'ping') {
+      transport?.post(Buffer.from(`{"jsonrpc":"2.0","id":${id},"result":{}}`));
+      return;
+    }
+    if (call && !call.over && call.sink.ask({ id, method, bytes })) return;
+    this.log.debug('refused a question of an upstream', { server: this.server, method });
+    const code = method === 'roots/list' ? -32601 : -32603;
+    const message = `${method} is not available: the gateway declared no such capability`;
+    transport?.post(
+      Buffer.from(
+        `{"jsonrpc":"2.0","id":${id},"error":{"code":${code},"message":${JSON.stringify(message)}}}`,
+      ),
+    );
+  }
+
+  /** The one call of a client in flight; undefined if there is none, or more than one. */
+  #soleCaller(): UpstreamCall | undefined {
+    let sole: UpstreamCall | undefined;
+    for (const { call } of this.#calls.values()) {
+      if (call.own) continue;
+      if (sole) return undefined;
+      sole = call;
+    }
+    return sole;
+  }
+
+  /** An error as it may be shown: without the secrets of this server. */
+  shown(error: GatewayError): GatewayError {
+    const message = maskSecrets(error.message, this.#secrets).slice(0, 2048);
+    return message === error.message ? error : new GatewayError(error.code, message, error.data);
+  }
+}
+
+function asGatewayError(error: unknown, server: string): GatewayError {
+  if (error instanceof GatewayError) return error;
+  return new GatewayError(
+    'internal',
+    `upstream '${server}': ${error instanceof Error ? error.message : String(error)}`,
+  );
+}
+
+function withStatus(error: GatewayError, status: number): GatewayError {
+  const data = typeof error.data === 'object' && error.data !== null ? error.data : {};
+  return new GatewayError(error.code, error.message, { ...data, status });
+}
+
+function retryAfterOf(error: GatewayError): number | undefined {
+  const data = error.data as { retryAfter?: unknown } | null | undefined;
+  return typeof data?.retryAfter === 'number' ? data.retryAfter * 1000 : undefined;
+}

@@ -1,0 +1,67 @@
+/** The life of a link as a pure step: no timers, no sockets. connection.ts runs the effects. */
+
+export type LinkPhase =
+  | { readonly at: 'dialing'; readonly failures: number; readonly attempts: number }
+  | { readonly at: 'up' }
+  | { readonly at: 'waiting'; readonly failures: number; readonly attempts: number }
+  | { readonly at: 'draining' }
+  | { readonly at: 'closed' }
+  /** Out of attempts, or never able to start: a reload makes a new link. */
+  | { readonly at: 'given_up' };
+
+export type LinkEvent =
+  | { readonly type: 'connected' }
+  /** The dial failed, or what was up broke. */
+  | { readonly type: 'failed' }
+  /** No attempt can ever succeed. */
+  | { readonly type: 'hopeless' }
+  /** The backoff is over. */
+  | { readonly type: 'due' }
+  | { readonly type: 'drain' }
+  | { readonly type: 'close' };
+
+export type LinkEffect =
+  | { readonly do: 'dial' }
+  | { readonly do: 'wait'; readonly failures: number }
+  /** Calls go no more; the lists are empty from now on. */
+  | { readonly do: 'disconnect' }
+  | { readonly do: 'give_up' };
+
+export interface LinkStep {
+  readonly next: LinkPhase;
+  readonly effects: readonly LinkEffect[];
+}
+
+const NONE: readonly LinkEffect[] = [];
+
+/** `maxAttempts`: failed attempts in a row after which it stays down; 0: none. */
+export function step(phase: LinkPhase, event: LinkEvent, maxAttempts: number): LinkStep {
+  if (phase.at === 'closed') return { next: phase, effects: NONE };
+  switch (event.type) {
+    case 'connected':
+      return phase.at === 'dialing' ? { next: { at: 'up' }, effects: NONE } : { next: phase, effects: NONE };
+    case 'failed': {
+      if (phase.at !== 'dialing' && phase.at !== 'up') return { next: phase, effects: NONE };
+      const dialing = phase.at === 'dialing';
+      const failures = (dialing ? phase.failures : 0) + 1;
+      const attempts = dialing ? phase.attempts + 1 : 0;
+      const disconnect: LinkEffect = { do: 'disconnect' };
+      if (maxAttempts > 0 && attempts >= maxAttempts)
+        return { next: { at: 'given_up' }, effects: [disconnect, { do: 'give_up' }] };
+      return { next: { at: 'waiting', failures, attempts }, effects: [disconnect, { do: 'wait', failures }] };
+    }
+    case 'hopeless':
+      return { next: { at: 'given_up' }, effects: [{ do: 'disconnect' }, { do: 'give_up' }] };
+    case 'due':
+      return phase.at === 'waiting'
+        ? {
+            next: { at: 'dialing', failures: phase.failures, attempts: phase.attempts },
+            effects: [{ do: 'dial' }],
+          }
+        : { next: phase, effects: NONE };
+    case 'drain':
+      return { next: { at: 'draining' }, effects: NONE };
+    case 'close':
+      return { next: { at: 'closed' }, effects: NONE };
+  }
+}

@@ -1,0 +1,117 @@
+/** The events of an upstream's stream as JSON-RPC messages, in every dialect that servers speak. */
+import { AnswerReader, excerpt, type AnswerHost, type AnswerLimits, type IdOrder } from '../answer.js';
+import { readHead } from '../../wire/edges.js';
+import { SseReader, type EventFields, type SseSink } from '../../wire/sse-read.js';
+
+/** Events that only keep a stream alive. */
+const KEEP_ALIVE = new Set(['ping', 'keepalive', 'keep-alive', 'heartbeat']);
+
+/** What reads the messages of one stream: a call's own, or one that nobody's answer comes on. */
+export interface EventHost extends AnswerHost {
+  alive(): void;
+}
+
+export class EventReader implements SseSink {
+  readonly #host: EventHost;
+  readonly #limits: AnswerLimits;
+  readonly #order: IdOrder;
+  readonly #sse: SseReader;
+  #answer: AnswerReader | undefined;
+  #skip = false;
+  /** Data of an event that is neither a message nor without a type: read as a whole. */
+  #other: Buffer[] | undefined;
+  #otherBytes = 0;
+  #more = true;
+  /** Why there was no answer, if an event told: for the error of a stream that ends without one. */
+  problem: string | undefined;
+
+  constructor(host: EventHost, limits: AnswerLimits, order: IdOrder, ignoreTypes: boolean) {
+    this.#host = host;
+    this.#limits = limits;
+    this.#order = order;
+    this.#sse = new SseReader(this, ignoreTypes);
+  }
+
+  /** A stream that carries no answers: `message` gets each whole notification or request. */
+  static shared(message: (bytes: Buffer) => void, limits: AnswerLimits, ignoreTypes: boolean): EventReader {
+    const order: IdOrder = { seen: 'odd' };
+    return new EventReader(sharedHost(message), limits, order, ignoreTypes);
+  }
+
+  /** false: the sink asks to stop reading. */
+  push(chunk: Buffer): boolean {
+    this.#more = true;
+    this.#sse.push(chunk);
+    return this.#more;
+  }
+
+  /** The stream ended. An event without its blank line is still read where it is whole: some servers omit it. */
+  finish(): void {
+    if (this.#answer && !this.#skip) this.#answer.end();
+    this.destroy();
+  }
+
+  destroy(): void {
+    this.#answer?.destroy();
+    this.#answer = undefined;
+  }
+
+  open(type: string): void {
+    this.#skip = KEEP_ALIVE.has(type);
+    this.#other = type === '' || type === 'message' ? undefined : [];
+    this.#otherBytes = 0;
+  }
+
+  data(chunk: Buffer): void {
+    if (this.#skip) return;
+    if (this.#other) {
+      this.#otherBytes += chunk.length;
+      if (this.#otherBytes <= this.#limits.messageBytes) this.#other.push(chunk);
+      return;
+    }
+    this.#host.alive();
+    this.#answer ??= new AnswerReader(this.#host, this.#limits, this.#order, undefined);
+    if (!this.#answer.push(chunk)) this.#more = false;
+  }
+
+  close(fields: EventFields): void {
+    const answer = this.#answer;
+    this.#answer = undefined;
+    if (this.#skip) return;
+    if (this.#other) this.#closeOther(fields.type, this.#other);
+    else answer?.end();
+  }
+
+  /** Servers without `message` events send their messages under other names; what is no message is only remembered. */
+  #closeOther(type: string, chunks: Buffer[]): void {
+    this.#other = undefined;
+    const whole = Buffer.concat(chunks);
+    if (type === 'error') return this.#host.broken(`sent an SSE error event: ${excerpt(whole)}`);
+    if (typeof readHead(whole) === 'string') {
+      this.problem = `sent no message, only an event '${type.slice(0, 64)}'`;
+      return;
+    }
+    const answer = new AnswerReader(this.#host, this.#limits, this.#order, undefined);
+    answer.push(whole);
+    answer.end();
+  }
+
+  empty(): void {}
+}
+
+const NOTHING = Buffer.alloc(0);
+
+function sharedHost(message: (bytes: Buffer) => void): EventHost {
+  const host: EventHost = {
+    idText: '',
+    rawId: NOTHING,
+    sink: { notify: () => true, ask: () => false, start() {}, write: () => true, end() {}, fail() {} },
+    alive() {},
+    starting() {},
+    message,
+    rpcError: () => true,
+    answered() {},
+    broken() {},
+  };
+  return host;
+}

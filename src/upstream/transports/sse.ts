@@ -1,0 +1,294 @@
+/**
+ * HTTP+SSE of 2024-11-05 towards an upstream: one GET stream carries everything back, an `endpoint` event tells where to POST.
+ */
+import { redactUrl } from '../../config/redact.js';
+import { GatewayError } from '../../errors.js';
+import { SseReader, type EventFields, type SseSink } from '../../wire/sse-read.js';
+import type { CallOwner, Channel, Transport, TransportEvents, UpstreamCall } from '../calls.js';
+import type { Controller, UpstreamHandler } from '../dispatcher.js';
+import { excerpt } from '../answer.js';
+import { deliverWhole } from './shared-channel.js';
+import { describe, header, retryAfterMs, type StreamableDeps } from './streamable-http.js';
+
+type Headers = Record<string, string | string[] | undefined>;
+
+const NO_CHANNEL: Channel = { pause() {}, resume() {}, abort() {} };
+const SKIPPED = new Set(['ping', 'keepalive', 'keep-alive', 'heartbeat']);
+const MAX_REFUSAL = 4096;
+const MAX_REDIRECTS = 3;
+
+export class HttpSse implements Transport, UpstreamHandler {
+  readonly kind = 'sse';
+  readonly #owner: CallOwner;
+  readonly #events: TransportEvents;
+  readonly #deps: StreamableDeps;
+  readonly #sse: SseReader;
+  readonly #queue: UpstreamCall[] = [];
+  #streamUrl: URL;
+  #endpoint: URL | undefined;
+  #controller: Controller | undefined;
+  #closed = false;
+  #redirects = 0;
+  #status = 0;
+  #headers: Headers = {};
+  #refusal: Buffer[] = [];
+  #type = '';
+  #chunks: Buffer[] = [];
+  #bytes = 0;
+  #over = false;
+
+  constructor(deps: StreamableDeps) {
+    this.#deps = deps;
+    this.#owner = deps.owner;
+    this.#events = deps.events;
+    this.#streamUrl = new URL(deps.config.url);
+    // Event names carry meaning here (`endpoint`): normalize_sse_events does not apply.
+    const sink: SseSink = {
+      open: (type) => {
+        this.#begin(type);
+      },
+      data: (chunk) => {
+        this.#data(chunk);
+      },
+      close: (fields) => {
+        this.#event(fields);
+      },
+      empty() {},
+    };
+    this.#sse = new SseReader(sink);
+    // Not from within the constructor: a refused connection may answer before dispatch() returns.
+    setImmediate(() => {
+      this.#open();
+    });
+  }
+
+  send(call: UpstreamCall): void {
+    call.channel = NO_CHANNEL;
+    if (!this.#endpoint) {
+      this.#queue.push(call);
+      return;
+    }
+    this.#owner.stats.bytesSent += call.body.length;
+    this.#deps.dispatcher.dispatch(
+      { method: 'POST', ...place(this.#endpoint), headers: this.#postHeaders(), body: call.body },
+      new Posted(call, this.#owner),
+    );
+  }
+
+  post(body: Buffer): void {
+    if (this.#closed || !this.#endpoint) return;
+    this.#owner.stats.bytesSent += body.length;
+    this.#deps.dispatcher.dispatch(
+      { method: 'POST', ...place(this.#endpoint), headers: this.#postHeaders(), body },
+      new Posted(undefined, this.#owner),
+    );
+  }
+
+  ready(): void {}
+
+  reset(): void {}
+
+  close(): Promise<void> {
+    this.destroy();
+    return Promise.resolve();
+  }
+
+  destroy(): void {
+    this.#closed = true;
+    this.#controller?.abort(new Error('closed by the gateway'));
+    this.#deps.dispatcher.destroy();
+  }
+
+  onRequestStart(controller: Controller): void {
+    this.#controller = controller;
+    if (this.#closed) controller.abort(new Error('closed by the gateway'));
+  }
+
+  onResponseStart(_controller: Controller, status: number, headers: Headers): void {
+    if (status < 200) return;
+    this.#status = status;
+    this.#headers = headers;
+    this.#events.seen();
+  }
+
+  onResponseData(_controller: Controller, chunk: Buffer): void {
+    this.#owner.stats.bytesReceived += chunk.length;
+    if (!this.#isStream()) {
+      if (this.#refusal.length < 4) this.#refusal.push(chunk.subarray(0, MAX_REFUSAL));
+      return;
+    }
+    try {
+      this.#sse.push(chunk);
+    } catch (error) {
+      this.#lost(`sent an unreadable event stream: ${(error as Error).message}`);
+    }
+  }
+
+  onResponseEnd(): void {
+    if (this.#closed) return;
+    if (this.#isStream()) return this.#lost('closed its event stream');
+    const location = header(this.#headers, 'location');
+    if (
+      (this.#status === 307 || this.#status === 308) &&
+      location !== '' &&
+      this.#redirects++ < MAX_REDIRECTS
+    ) {
+      const target = this.#sameServer(location);
+      if (target) {
+        this.#streamUrl = target;
+        return this.#open();
+      }
+    }
+    const text = excerpt(Buffer.concat(this.#refusal));
+    const retry = this.#status === 429 || this.#status === 503 ? retryAfterMs(this.#headers) : undefined;
+    this.#lost(
+      `answered HTTP ${this.#status} to the request for an event stream${text && `: ${text}`}`,
+      retry,
+    );
+  }
+
+  onResponseError(_controller: Controller | undefined, error: Error): void {
+    if (!this.#closed) this.#lost(`lost its event stream: ${describe(error)}`);
+  }
+
+  #begin(type: string): void {
+    this.#type = type;
+    this.#chunks = [];
+    this.#bytes = 0;
+    this.#over = false;
+  }
+
+  #data(chunk: Buffer): void {
+    this.#bytes += chunk.length;
+    if (this.#bytes > this.#owner.messageBytes()) {
+      this.#over = true;
+      this.#chunks = [];
+    } else this.#chunks.push(chunk);
+  }
+
+  #event(fields: EventFields): void {
+    const whole = this.#chunks.length === 1 ? (this.#chunks[0] as Buffer) : Buffer.concat(this.#chunks);
+    this.#chunks = [];
+    if (this.#over) return this.#lost('sent an event over limits.message_bytes');
+    const type = this.#type || fields.type;
+    if (SKIPPED.has(type) || whole.length === 0) return;
+    if (type === 'endpoint') return this.#opened(whole.toString('utf8').trim());
+    this.#events.seen();
+    if (!deliverWhole(whole, this.#owner, this.#events))
+      this.#owner.log.warn(`skipped an event that is no message: ${JSON.stringify(excerpt(whole))}`);
+  }
+
+  #open(): void {
+    if (this.#closed) return;
+    this.#deps.dispatcher.dispatch(
+      {
+        method: 'GET',
+        ...place(this.#streamUrl),
+        headers: [...this.#ownHeaders(), 'accept', 'text/event-stream', 'accept-encoding', 'identity'],
+        body: null,
+        long: true,
+      },
+      this,
+    );
+  }
+
+  #opened(endpoint: string): void {
+    const target = this.#sameServer(endpoint);
+    if (!target) {
+      this.#lost(`named an endpoint of another origin, which is not followed: ${redactUrl(endpoint)}`);
+      return;
+    }
+    this.#endpoint = target;
+    for (const call of this.#queue.splice(0)) if (!call.over) this.send(call);
+  }
+
+  /** A credential goes to the server it was configured for, and to no other. */
+  #sameServer(location: string): URL | undefined {
+    try {
+      const here = this.#streamUrl;
+      const target = new URL(location, here);
+      const upgrade =
+        here.protocol === 'http:' && target.protocol === 'https:' && here.hostname === target.hostname;
+      return target.origin === here.origin || upgrade ? target : undefined;
+    } catch {
+      return undefined;
+    }
+  }
+
+  #isStream(): boolean {
+    return this.#status === 200;
+  }
+
+  #lost(why: string, retryAfter?: number): void {
+    if (this.#closed) return;
+    this.destroy();
+    const code =
+      this.#status === 401 || this.#status === 403 ? 'upstream_auth_failed' : 'upstream_disconnected';
+    this.#events.lost(
+      new GatewayError(code, `upstream '${this.#owner.server}' ${why}`, { status: this.#status }),
+      retryAfter,
+    );
+  }
+
+  #ownHeaders(): string[] {
+    const { config } = this.#deps;
+    const list: string[] = [];
+    if (config.auth.type === 'bearer') list.push('authorization', `Bearer ${config.auth.token}`);
+    for (const [name, value] of Object.entries(config.headers)) list.push(name.toLowerCase(), value);
+    return list;
+  }
+
+  #postHeaders(): string[] {
+    return [
+      ...this.#ownHeaders(),
+      'content-type',
+      'application/json',
+      'accept',
+      this.#deps.config.quirks.inject_accept_header ?? 'application/json, text/event-stream',
+    ];
+  }
+}
+
+function place(url: URL): { origin: string; path: string } {
+  return { origin: url.origin, path: url.pathname + url.search };
+}
+
+/** The POST of a message: its answer comes on the stream; only a refusal comes here. */
+class Posted implements UpstreamHandler {
+  readonly #call: UpstreamCall | undefined;
+  readonly #owner: CallOwner;
+  #status = 0;
+  #body: Buffer[] = [];
+
+  constructor(call: UpstreamCall | undefined, owner: CallOwner) {
+    this.#call = call;
+    this.#owner = owner;
+  }
+
+  onRequestStart(): void {}
+
+  onResponseStart(_controller: Controller, status: number): void {
+    this.#status = status;
+  }
+
+  onResponseData(_controller: Controller, chunk: Buffer): void {
+    if (this.#body.length < 4) this.#body.push(chunk.subarray(0, MAX_REFUSAL));
+  }
+
+  onResponseEnd(): void {
+    if (this.#status < 300) return;
+    const text = excerpt(Buffer.concat(this.#body));
+    this.#fail(`answered HTTP ${this.#status}${text && `: ${text}`}`);
+  }
+
+  onResponseError(_controller: Controller | undefined, error: Error): void {
+    this.#fail(`request failed: ${describe(error)}`);
+  }
+
+  #fail(why: string): void {
+    setImmediate(() => {
+      if (this.#call) this.#call.broken(why);
+      else this.#owner.log.debug(`a message was not taken: ${why}`);
+    });
+  }
+}

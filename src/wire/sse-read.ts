@@ -1,0 +1,185 @@
+/**
+ * Server-sent events as bytes: framed, not parsed (WHATWG HTML, "Parsing an event stream"). Data flows on while its line is
+ * still arriving, so that an event of any size needs no more memory than a chunk.
+ */
+
+export interface SseSink {
+  /** Data of a new event begins. Fields that follow the data come too late for `type`. */
+  open(type: string): void;
+  data(chunk: Buffer): void;
+  /** The event is complete: the blank line was read. */
+  close(fields: EventFields): void;
+  /** An event without data: a priming event, a bare id or retry. */
+  empty(fields: EventFields): void;
+}
+
+export interface EventFields {
+  readonly type: string;
+  /** undefined: the event named none. */
+  readonly id: string | undefined;
+  /** Milliseconds. */
+  readonly retry: number | undefined;
+}
+
+const LF = 0x0a;
+const CR = 0x0d;
+const COLON = 0x3a;
+const NEWLINE = Buffer.from('\n');
+/** The longest field name that means anything, with its colon: `event:`. */
+const PREFIX = 6;
+/** Bound of a line that is not data. */
+const MAX_FIELD = 65_536;
+
+export class SseReader {
+  readonly #sink: SseSink;
+  readonly #ignoreTypes: boolean;
+  /** A line whose field is not decided yet, or a field that is not data. */
+  #line: Buffer | undefined;
+  /** Inside a `data:` line whose end has not come. */
+  #inData = false;
+  /** The previous chunk ended in CR: a LF at the start of the next belongs to it. */
+  #afterCr = false;
+  #first = true;
+  #opened = false;
+  /** The space after `data:` may still have to be dropped. */
+  #atDataStart = false;
+  #type = '';
+  #id: string | undefined;
+  #retry: number | undefined;
+
+  /** `ignoreTypes`: read every event as a message, whatever its `event:` line says. */
+  constructor(sink: SseSink, ignoreTypes = false) {
+    this.#sink = sink;
+    this.#ignoreTypes = ignoreTypes;
+  }
+
+  push(chunk: Buffer): void {
+    let i = 0;
+    if (this.#first) {
+      this.#first = false;
+      if (chunk[0] === 0xef && chunk[1] === 0xbb && chunk[2] === 0xbf) i = 3;
+    }
+    if (this.#afterCr && chunk.length > i) {
+      this.#afterCr = false;
+      if (chunk[i] === LF) i++;
+    }
+    const hasCr = chunk.indexOf(CR, i) !== -1;
+    while (i < chunk.length) {
+      let end = chunk.indexOf(LF, i);
+      let next = end + 1;
+      if (hasCr) {
+        const cr = chunk.indexOf(CR, i);
+        if (cr !== -1 && (end === -1 || cr < end)) {
+          end = cr;
+          next = cr + 1;
+          if (next === chunk.length) this.#afterCr = true;
+          else if (chunk[next] === LF) next++;
+        }
+      }
+      if (end === -1) {
+        this.#partial(chunk.subarray(i));
+        return;
+      }
+      this.#endOfLine(chunk, i, end);
+      i = next;
+    }
+  }
+
+  /** The stream ended: what was not closed by a blank line is no event. Returns whether one was under way. */
+  finish(): boolean {
+    return this.#opened || this.#inData || this.#line !== undefined;
+  }
+
+  #partial(rest: Buffer): void {
+    if (this.#inData) return this.#emit(rest);
+    const line = this.#line ? Buffer.concat([this.#line, rest]) : rest;
+    if (line.length >= PREFIX && startsWithData(line, 0, line.length)) {
+      this.#line = undefined;
+      this.#beginData();
+      return this.#emit(line.subarray(5));
+    }
+    if (line.length > MAX_FIELD) throw new Error('event stream: a field line is over 64 KB');
+    // Own the bytes: the chunk they came in is the socket's.
+    this.#line = line === rest ? Buffer.from(rest) : line;
+  }
+
+  #endOfLine(chunk: Buffer, start: number, end: number): void {
+    if (this.#inData) {
+      if (end > start) this.#emit(chunk.subarray(start, end));
+      this.#inData = false;
+      return;
+    }
+    let line = chunk;
+    if (this.#line) {
+      line = Buffer.concat([this.#line, chunk.subarray(start, end)]);
+      this.#line = undefined;
+      start = 0;
+      end = line.length;
+    }
+    if (start === end) return this.#dispatch();
+    if (startsWithData(line, start, end)) {
+      this.#beginData();
+      if (end > start + 5) this.#emit(line.subarray(start + 5, end));
+      this.#inData = false;
+    } else this.#field(line.toString('utf8', start, end));
+  }
+
+  #field(line: string): void {
+    const colon = line.indexOf(':');
+    if (colon === 0) return;
+    const name = colon === -1 ? line : line.slice(0, colon);
+    let value = colon === -1 ? '' : line.slice(colon + 1);
+    if (value.startsWith(' ')) value = value.slice(1);
+    if (name === 'event') {
+      if (!this.#ignoreTypes) this.#type = value;
+    } else if (name === 'id') {
+      if (!value.includes('\0')) this.#id = value;
+    } else if (name === 'retry') {
+      if (/^\d{1,9}$/.test(value)) this.#retry = Number(value);
+    } else if (name === 'data') {
+      // `data` without a colon is an empty data line.
+      this.#beginData();
+      this.#inData = false;
+    }
+  }
+
+  #beginData(): void {
+    if (!this.#opened) {
+      this.#opened = true;
+      this.#sink.open(this.#type);
+    } else this.#sink.data(NEWLINE);
+    this.#inData = true;
+    this.#atDataStart = true;
+  }
+
+  #emit(chunk: Buffer): void {
+    let data = chunk;
+    if (this.#atDataStart && data.length > 0) {
+      this.#atDataStart = false;
+      if (data[0] === 0x20) data = data.subarray(1);
+    }
+    if (data.length > 0) this.#sink.data(data);
+  }
+
+  #dispatch(): void {
+    const fields = { type: this.#type, id: this.#id, retry: this.#retry };
+    const opened = this.#opened;
+    this.#type = '';
+    this.#id = undefined;
+    this.#retry = undefined;
+    this.#opened = false;
+    if (opened) this.#sink.close(fields);
+    else if (fields.id !== undefined || fields.retry !== undefined) this.#sink.empty(fields);
+  }
+}
+
+function startsWithData(line: Buffer, start: number, end: number): boolean {
+  return (
+    end - start >= 5 &&
+    line[start] === 0x64 &&
+    line[start + 1] === 0x61 &&
+    line[start + 2] === 0x74 &&
+    line[start + 3] === 0x61 &&
+    line[start + 4] === COLON
+  );
+}
