@@ -13,11 +13,9 @@ import {
   type YAMLParseError,
 } from 'yaml';
 import { ConfigError, noSource, type ConfigProblem, type Path, type Source } from './problems.js';
-import { readBounded } from './read.js';
+import { FILE_BYTES, readBounded } from './read.js';
 import { resolveSource, type LoadedConfig } from './resolve.js';
 
-/** A configuration is written by people; more is a mistake or an attack. */
-const FILE_BYTES = 4 << 20;
 /** How often anchors may be repeated, in sum; "billion laughs" needs millions. */
 const ALIASES = 100;
 
@@ -68,7 +66,11 @@ function parse(text: string, file: string): { value: unknown; source: Source; wa
   } catch {
     return refuse([{ key: '', message: 'nested too deeply' }]);
   }
-  if (document.errors.length > 0) refuse(document.errors.slice(0, SYNTAX_ERRORS).map(syntaxError));
+  if (document.errors.length > 0) {
+    const first = new Map<number, YAMLParseError>();
+    for (const error of document.errors) if (!first.has(error.pos[0])) first.set(error.pos[0], error);
+    refuse([...first.values()].slice(0, SYNTAX_ERRORS).map(syntaxError));
+  }
   keepText(document);
   let value: unknown;
   try {

@@ -1,5 +1,8 @@
 import { closeSync, openSync, readSync } from 'node:fs';
 
+/** The most a config may have: it is written by people; more is a mistake or an attack. */
+export const FILE_BYTES = 4 << 20;
+
 /**
  * The text of a file of at most `limit` bytes of UTF-8. Reads instead of asking for the size,
  * so that pipes and files under /proc work. The error says why in a few words, without the path.

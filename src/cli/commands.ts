@@ -1,0 +1,131 @@
+import { readFileSync } from 'node:fs';
+import { parseArgs } from 'node:util';
+import type { ConfigError } from '../config/index.js';
+import { explain, Refusal } from './explain.js';
+
+/** What a command may touch of its process. */
+export interface Terminal {
+  readonly env: NodeJS.ProcessEnv;
+  readonly out: (text: string) => void;
+  readonly err: (text: string) => void;
+  /** Ends the process without waiting for anything. */
+  readonly exit: (status: number) => void;
+}
+
+const HELP = `mcpstead: one MCP endpoint in front of many MCP servers
+
+Usage:
+  mcpstead --config PATH              run the gateway
+  mcpstead check --config PATH        check a config and say all that is wrong with it
+  mcpstead health [--url URL]         exit status 0 if the gateway is ready, else 1
+  mcpstead demo [--port N]            run a gateway with two example servers
+
+Options:
+  -c, --config PATH   the config file, YAML or JSON [env: MCPSTEAD_CONFIG]
+      --url URL       the gateway to ask; by default the one of the config, else http://127.0.0.1:8766
+      --port N        the port of the demo; by default 8766 or the next free one
+  -V, --version       print the version
+  -h, --help          print this
+
+Environment: MCPSTEAD_HOST, MCPSTEAD_PORT and MCPSTEAD_LOG_LEVEL override the config;
+MCPSTEAD_BEARER_TOKEN, or MCPSTEAD_BEARER_TOKEN_FILE with one token a line, for mcp.auth.mode: bearer.
+SIGHUP reloads the config, SIGTERM and SIGINT stop once calls in flight are done; a second one stops at once.
+`;
+
+/** Which commands take an option; `serve` is the one without a name. */
+const OPTIONS: Readonly<Record<string, readonly string[]>> = {
+  serve: ['config'],
+  check: ['config'],
+  health: ['config', 'url'],
+  demo: ['port'],
+};
+
+interface Call {
+  readonly command: string;
+  readonly config: string | undefined;
+  readonly url: string | undefined;
+  readonly port: string | undefined;
+}
+
+/** Runs one command line to its end; gives the exit status. */
+export async function run(argv: readonly string[], terminal: Terminal): Promise<number> {
+  try {
+    const call = understand(argv, terminal.env);
+    switch (call.command) {
+      case 'help':
+        terminal.out(HELP);
+        return 0;
+      case 'version':
+        terminal.out(`mcpstead ${version()}\n`);
+        return 0;
+      case 'check': {
+        const { check } = await import('./check.js');
+        return check(required(call.config), terminal);
+      }
+      case 'health': {
+        const { health } = await import('./health.js');
+        return await health(call.url, call.config, terminal);
+      }
+      case 'demo': {
+        const { demo } = await import('../demo/demo.js');
+        return await demo(call.port, version(), terminal);
+      }
+      default: {
+        const { serve } = await import('./serve.js');
+        return await serve(required(call.config), terminal);
+      }
+    }
+  } catch (error) {
+    for (const warning of (error as Partial<ConfigError>).warnings ?? [])
+      terminal.err(`warning: ${warning}\n`);
+    terminal.err(`${explain(error, terminal.env)}\n`);
+    return error instanceof Refusal ? error.status : 1;
+  }
+}
+
+function understand(argv: readonly string[], env: NodeJS.ProcessEnv): Call {
+  const { values, positionals } = parsed(argv);
+  const [command = 'serve', ...more] = positionals;
+  const { config = env['MCPSTEAD_CONFIG'], url, port } = values;
+  const call = { command, config, url, port };
+  if (values.help === true) return { ...call, command: 'help' };
+  if (values.version === true) return { ...call, command: 'version' };
+  const takes = command === 'serve' && positionals.length > 0 ? undefined : OPTIONS[command];
+  if (takes === undefined) throw new Refusal(`unknown command '${command}'; see mcpstead --help`, 2);
+  if (more.length > 0) throw new Refusal(`unexpected argument '${more[0]}'; see mcpstead --help`, 2);
+  const strange = Object.keys(values).find((option) => !takes.includes(option));
+  if (strange !== undefined) {
+    const name = command === 'serve' ? 'mcpstead' : `mcpstead ${command}`;
+    throw new Refusal(`${name} takes no --${strange}; see mcpstead --help`, 2);
+  }
+  return call;
+}
+
+function parsed(argv: readonly string[]) {
+  try {
+    return parseArgs({
+      args: [...argv],
+      allowPositionals: true,
+      options: {
+        config: { type: 'string', short: 'c' },
+        url: { type: 'string' },
+        port: { type: 'string' },
+        version: { type: 'boolean', short: 'V' },
+        help: { type: 'boolean', short: 'h' },
+      },
+    });
+  } catch (error) {
+    const [sentence = ''] = (error as Error).message.split(/\. |\n/);
+    throw new Refusal(`${sentence}; see mcpstead --help`, 2);
+  }
+}
+
+function required(config: string | undefined): string {
+  if (!config) throw new Refusal('mcpstead requires --config <path> or MCPSTEAD_CONFIG=<path>');
+  return config;
+}
+
+function version(): string {
+  const info = readFileSync(new URL('../build-info.json', import.meta.url), 'utf8');
+  return (JSON.parse(info) as { version: string }).version;
+}

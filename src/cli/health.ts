@@ -1,0 +1,55 @@
+import { get as httpGet, type IncomingMessage } from 'node:http';
+import { listenAddress } from '../config/listen.js';
+import type { Terminal } from './commands.js';
+import { Refusal } from './explain.js';
+
+const TIMEOUT_MS = 5000;
+const BODY_BYTES = 65_536;
+
+/** Asks `GET /ready`; 0 if the gateway answers 200. */
+export async function health(
+  url: string | undefined,
+  config: string | undefined,
+  terminal: Terminal,
+): Promise<number> {
+  const target = url === undefined ? ofConfig(config, terminal.env) : given(url);
+  const { status, body } = await ask(target);
+  if (status === 200) {
+    terminal.out('ready\n');
+    return 0;
+  }
+  throw new Refusal(`not ready: ${target.href} answered ${status} ${body}`.trimEnd());
+}
+
+function given(text: string): URL {
+  if (!URL.canParse(text) || !/^https?:$/.test(new URL(text).protocol)) {
+    throw new Refusal(`--url must be an http or https URL, not '${text}'`, 2);
+  }
+  return new URL('/ready', text);
+}
+
+function ofConfig(path: string | undefined, env: NodeJS.ProcessEnv): URL {
+  const { host, port } = listenAddress(path, env);
+  const reachable = host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host;
+  return new URL(`http://${reachable.includes(':') ? `[${reachable}]` : reachable}:${port}/ready`);
+}
+
+async function ask(url: URL): Promise<{ status: number; body: string }> {
+  const get = url.protocol === 'https:' ? (await import('node:https')).get : httpGet;
+  return await new Promise((resolve, reject) => {
+    const fail = (error: NodeJS.ErrnoException): void => {
+      reject(new Refusal(`not ready: ${url.href}: ${error.message || error.code || 'no answer'}`));
+    };
+    const request = get(url, { agent: false, timeout: TIMEOUT_MS }, (answer: IncomingMessage) => {
+      let body = '';
+      answer.setEncoding('utf8');
+      answer.on('data', (text: string) => {
+        if (body.length < BODY_BYTES) body += text;
+      });
+      answer.on('error', fail);
+      answer.on('end', () => resolve({ status: answer.statusCode ?? 0, body }));
+    });
+    request.on('timeout', () => request.destroy(new Error(`no answer within ${TIMEOUT_MS} ms`)));
+    request.on('error', fail);
+  });
+}

@@ -1,0 +1,38 @@
+import { isLoopback, loadConfig, type LoadedConfig } from '../config/index.js';
+import { createGateway } from '../index.js';
+import { createLogger } from '../observe/logger.js';
+import type { Terminal } from './commands.js';
+import { untilStopped } from './signals.js';
+
+/** Runs a gateway on a config file until it is told to stop. */
+export async function serve(path: string, terminal: Terminal): Promise<number> {
+  const load = (): LoadedConfig => {
+    const loaded = loadConfig(path, terminal.env);
+    warnIfOpen(loaded, terminal);
+    return loaded;
+  };
+  const loaded = load();
+  const { level, format } = loaded.config.logging;
+  const logger = createLogger({ level, format, destination: 'stdout' });
+  const gateway = createGateway(loaded, { logger, env: terminal.env, reload: load });
+  try {
+    const stopped = untilStopped(gateway, terminal.exit);
+    await Promise.race([gateway.listen(), stopped]);
+    return await stopped;
+  } finally {
+    gateway.destroy();
+    await logger.flush();
+  }
+}
+
+/** On stderr and whatever the log level: who reads no logs must see it. */
+function warnIfOpen({ config: { host, port, mcp } }: LoadedConfig, terminal: Terminal): void {
+  if (mcp.auth.mode !== 'none' || isLoopback(host)) return;
+  terminal.err(`
+WARNING: mcpstead listens on ${host} and lets in everyone (mcp.auth.mode: none).
+         Whoever reaches port ${port} can call every tool of every server, with your credentials.
+         Either set mcp.auth.mode: bearer and MCPSTEAD_BEARER_TOKEN,
+         or set host: 127.0.0.1.
+
+`);
+}

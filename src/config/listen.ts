@@ -1,0 +1,33 @@
+import { dirname, resolve } from 'node:path';
+import { parse } from 'yaml';
+import { bindHost } from './address.js';
+import { isMapping } from './client-files.js';
+import { expand } from './expand.js';
+import { FILE_BYTES, readBounded } from './read.js';
+
+/**
+ * Where a gateway with this config listens, as far as that can be told without checking it: a health check must
+ * not fail because somebody is editing the file of a running gateway. Never throws.
+ */
+export function listenAddress(
+  path: string | undefined,
+  env: NodeJS.ProcessEnv,
+): { host: string; port: number } {
+  const written = path ? read(path) : {};
+  const { host, port } = written;
+  const values = { env, folder: dirname(resolve(path ?? '.')) };
+  const named = env['MCPSTEAD_HOST'] || (typeof host === 'string' ? expand(host, values, () => {}) : '');
+  return {
+    host: bindHost(named) ?? '127.0.0.1',
+    port: Number(env['MCPSTEAD_PORT']) || (typeof port === 'number' ? port : 8766),
+  };
+}
+
+function read(path: string): Readonly<Record<string, unknown>> {
+  try {
+    const value: unknown = parse(readBounded(path, FILE_BYTES), { maxAliasCount: 100, logLevel: 'silent' });
+    return isMapping(value) ? value : {};
+  } catch {
+    return {};
+  }
+}
