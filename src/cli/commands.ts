@@ -71,8 +71,9 @@ export async function run(argv: readonly string[], terminal: Terminal): Promise<
         return await demo(call.port, version(), terminal);
       }
       default: {
+        const config = required(call.config);
         const { serve } = await import('./serve.js');
-        return await serve(required(call.config), terminal);
+        return await serve(config, terminal);
       }
     }
   } catch (error) {

@@ -34,7 +34,7 @@ export function formatProblem(problem: ConfigProblem): string {
 
 function subject(key: string, message: string): string {
   if (key === '' || message.startsWith(key)) return message;
-  return /^(must|is|has) /.test(message) ? `${key} ${message}` : `${key}: ${message}`;
+  return /^(must|is|has|needs) /.test(message) ? `${key} ${message}` : `${key}: ${message}`;
 }
 
 export type Path = readonly (string | number)[];

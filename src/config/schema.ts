@@ -182,7 +182,7 @@ export const serverSchema = z.object({
   env: z
     .record(z.string(), text)
     .default({})
-    .describe('Variables of the command, beside a short allow-list of the gateway’s own.'),
+    .describe('Variables of the command, beside a short allow-list from the gateway.'),
   cwd: z.string().min(1).optional().describe('Where the command runs; relative to the folder of this file.'),
   inherit_env: words().describe(
     "Names of further variables of the gateway's environment that the command gets.",

@@ -1,6 +1,6 @@
 // The example server over stdio: notes, kept in memory as long as the process lives.
 import { createInterface } from 'node:readline';
-import { Conversation, failure, ToolError, type Message, type Tool } from './tools.js';
+import { Conversation, failure, ToolError, type Tool } from './tools.js';
 
 interface Note {
   readonly id: number;

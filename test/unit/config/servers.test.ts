@@ -1,0 +1,226 @@
+import { describe, expect, it } from 'vitest';
+import { resolveConfig } from '../../../src/config/index.js';
+import { http, load, resolve, stdio, wrong } from './helpers.js';
+
+const URL_ = 'http://127.0.0.1:3000/mcp';
+
+describe('the name of a server', () => {
+  it.each(['a', 'A.b-c_9', 'x'.repeat(64)])('may be %s', (name) => {
+    expect(resolveConfig({ servers: [{ name, url: URL_ }] }, {}).warnings).toEqual([]);
+  });
+
+  it.each(['a b', 'ä', 'x'.repeat(65), 'a_', 'a/b'])('may be %s, as in 0.1, with a warning', (name) => {
+    const { config, warnings } = resolveConfig({ servers: [{ name, url: URL_ }] }, {});
+    expect(config.servers[0]?.name).toBe(name);
+    expect(warnings).toEqual([expect.stringContaining('has no route /servers/<name>/')]);
+  });
+
+  it('cannot be missing, empty, used twice, or hold "__"', () => {
+    expect(wrong({ name: '', url: URL_ })).toContain('server name cannot be empty');
+    expect(wrong({ name: undefined, url: URL_ })).toContain('server name cannot be empty');
+    expect(wrong({ name: 'a__b', url: URL_ })).toContain("server name 'a__b' cannot contain '__'");
+    expect(wrong({ name: '__proto__', url: URL_ })).toContain("cannot contain '__'");
+    const twice = { servers: [{ name: 'x', url: URL_ }], mcpServers: { x: { url: URL_ } } };
+    expect(() => resolve(twice)).toThrow("mcpServers.x: duplicate server name 'x'");
+  });
+
+  it('may be one that every object has', () => {
+    const { servers } = resolve({ mcpServers: { constructor: { url: URL_ }, toString: { url: URL_ } } });
+    expect(servers.map(({ name }) => name)).toEqual(['constructor', 'toString']);
+  });
+});
+
+describe('a server', () => {
+  it('has a url or a command', () => {
+    expect(wrong({})).toContain("server 'x' has neither url nor command");
+    expect(wrong({ serverUrl: URL_ })).toContain('rename serverUrl to url');
+    expect(wrong({ url: URL_, command: 'a' })).toContain("server 'x' has both url and command");
+    expect(wrong({ url: '' })).toContain("server 'x' url cannot be empty");
+    expect(wrong({ command: '' })).toContain("server 'x' command cannot be empty");
+    expect(wrong({ url: 'localhost:3000' })).toContain('servers[0].url is neither an http nor an https URL');
+    expect(wrong({ url: 'not a url' })).toContain('servers[0].url is not a URL');
+  });
+
+  it.each([
+    [{ url: URL_, protocol: 'ws' }, 'servers[0].protocol must be auto or streamable or sse'],
+    [{ url: URL_, required: 1 }, 'servers[0].required must be true or false'],
+    [{ url: URL_, headers: { 'a b': '1' } }, 'servers[0].headers["a b"] is not a header name'],
+    [{ url: URL_, headers: { a: 'x\r\ny: z' } }, 'servers[0].headers.a is not a header value'],
+    [{ url: URL_, headers: { a: [] } }, 'servers[0].headers.a must be text'],
+    [{ url: URL_, quirks: { inject_accept_header: 'a\nb' } }, 'inject_accept_header is not a header value'],
+    [{ url: URL_, reconnect: { max_attempts: -1 } }, 'servers[0].reconnect.max_attempts must be at least 0'],
+    [{ url: URL_, reconnect: { backoff_base_ms: 0 } }, 'backoff_base_ms must be greater than 0'],
+    [{ url: URL_, tools: { ttl_seconds: 0 } }, 'servers[0].tools.ttl_seconds must be greater than 0'],
+    [{ url: URL_, timeouts: { total_ms: -1 } }, 'servers[0].timeouts.total_ms must be at least 0'],
+    [
+      { url: URL_, proxy: 'socks5://h:1' },
+      'servers[0].proxy is neither env, none nor the URL of an http proxy',
+    ],
+    [{ url: URL_, tls: { cert_file: '/dev/null' } }, 'servers[0].tls needs cert_file and key_file together'],
+    [{ url: URL_, roots: ['/data'] }, 'servers[0].roots[0] must be a file URI'],
+    [{ url: URL_, restart: 'never' }, 'servers[0].restart must be overlap or serial'],
+    [{ url: URL_, drain_seconds: -1 }, 'servers[0].drain_seconds must be at least 0'],
+    [{ url: URL_, session: 'per-client' }, 'session: per-client is not in this version'],
+    [{ url: URL_, session: 'own' }, 'servers[0].session must be shared or per-client'],
+    [{ url: URL_, revision: 'modern' }, 'revision: modern is not in this version'],
+    [{ url: URL_, revision: '2026-07-28' }, 'revision: 2026-07-28 is not in this version'],
+    [{ url: URL_, revision: '2027-01-01' }, 'revision: 2027-01-01 is not in this version'],
+    [{ url: URL_, revision: '2025-01-01' }, 'servers[0].revision must be auto, legacy or one of 2024-11-05'],
+    [{ command: 'a', args: 'b' }, 'servers[0].args must be a list'],
+    [{ command: 'a', env: { 'A=B': '1' } }, 'servers[0].env["A=B"] is not a name of a variable'],
+    [{ command: 'a', args: ['a\0b'] }, 'servers[0].args[0] has a NUL character'],
+    [{ command: 'a', inherit_env: 'PATH' }, 'servers[0].inherit_env must be a list'],
+  ])('is refused: %j', (server, expected) => {
+    expect(wrong(server)).toContain(expected);
+  });
+
+  it.each(['auto', 'legacy', '2024-11-05', '2025-03-26', '2025-06-18', '2025-11-25'])(
+    'may speak %s',
+    (revision) => {
+      expect(http({ revision }).revision).toBe(revision);
+    },
+  );
+
+  it('keeps numbers and switches among arguments, variables and headers as they are written', async () => {
+    const { config } = await load(`
+servers:
+  - {name: a, command: x, args: [-p, 3000, 0123, 1.10, true, 1e3], env: {PORT: 3000, V: 1.10, ON: true}}
+  - {name: b, url: http://h/, headers: {X-Version: 2.0}}
+`);
+    expect(config.servers[0]).toMatchObject({
+      args: ['-p', '3000', '0123', '1.10', 'true', '1e3'],
+      env: { PORT: '3000', V: '1.10', ON: 'true' },
+    });
+    expect(config.servers[1]).toMatchObject({ headers: { 'X-Version': '2.0' } });
+  });
+
+  it('is warned of keys of the other kind', () => {
+    const { warnings } = resolveConfig(
+      {
+        servers: [
+          { name: 'a', command: 'x', headers: {} },
+          { name: 'b', url: URL_, args: [] },
+        ],
+      },
+      {},
+    );
+    expect(warnings).toEqual([
+      'servers[0].headers has no effect on a stdio server',
+      'servers[1].args has no effect on a HTTP server',
+    ]);
+  });
+
+  it('does not send headers that belong to the connection or to the protocol', () => {
+    const { config, warnings } = resolveConfig(
+      {
+        servers: [
+          {
+            name: 'a',
+            url: URL_,
+            headers: { Host: 'x', 'Content-Length': '5', 'Mcp-Session-Id': 'y', A: '1' },
+          },
+        ],
+      },
+      {},
+    );
+    expect(config.servers[0]).toMatchObject({ headers: { A: '1' } });
+    expect(config.servers[0]).not.toHaveProperty('headers.Host');
+    expect(warnings).toHaveLength(3);
+  });
+
+  it('with a user in its URL sends it as basic authentication, and the URL is shown without', () => {
+    const server = http({ url: 'https://me:p%40ss@h.example/mcp?k=v' });
+    expect(server.url).toBe('https://h.example/mcp?k=v');
+    expect(server.headers).toEqual({ Authorization: `Basic ${Buffer.from('me:p@ss').toString('base64')}` });
+    expect(http({ url: 'https://me:x@h/', headers: { authorization: 'mine' } }).headers).toEqual({
+      authorization: 'mine',
+    });
+  });
+});
+
+describe('the form of clients (mcpServers)', () => {
+  it('is accepted beside servers', () => {
+    const { servers } = resolve({
+      servers: [{ name: 'a', url: URL_ }],
+      mcpServers: { files: { command: 'npx', args: ['-y', 'x'], env: { A: 'b' } }, web: { url: URL_ } },
+    });
+    expect(servers.map(({ name, kind }) => [name, kind])).toEqual([
+      ['a', 'http'],
+      ['files', 'stdio'],
+      ['web', 'http'],
+    ]);
+  });
+
+  it('leaves out what is disabled', () => {
+    expect(
+      resolve({ mcpServers: { a: { command: 'x', disabled: true }, b: { command: 'y', disabled: false } } })
+        .servers,
+    ).toHaveLength(1);
+  });
+
+  it.each([
+    ['http', 'auto'],
+    ['sse', 'sse'],
+    ['streamable-http', 'streamable'],
+    ['streamableHttp', 'streamable'],
+  ])('reads type: %s as protocol: %s', (type, protocol) => {
+    expect(resolve({ mcpServers: { a: { type, url: URL_ } } }).servers[0]).toMatchObject({ protocol });
+  });
+
+  it('reads type: stdio, and lets protocol win over type', () => {
+    expect(resolve({ mcpServers: { a: { type: 'stdio', command: 'x' } } }).servers[0]).toMatchObject({
+      kind: 'stdio',
+    });
+    const both = { type: 'sse', protocol: 'streamable', url: URL_ };
+    expect(resolve({ mcpServers: { a: both } }).servers[0]).toMatchObject({ protocol: 'streamable' });
+  });
+
+  it('has keys of its own, which are ignored silently', () => {
+    const { warnings, config } = resolveConfig(
+      {
+        mcpServers: {
+          a: { command: 'x', autoApprove: ['y'], alwaysAllow: [], timeout: 60, tools: ['*'], url_: 1 },
+        },
+      },
+      {},
+    );
+    expect(warnings).toEqual([]);
+    expect(config.servers[0]?.tools).toEqual({ ttl_seconds: 300 });
+  });
+
+  it('understands our keys too, and warns of a mistake inside them', () => {
+    const { config, warnings } = resolveConfig(
+      { mcpServers: { a: { command: 'x', timeouts: { request_ms: 5, conect_ms: 1 } } } },
+      {},
+    );
+    expect(config.servers[0]?.timeouts.request_ms).toBe(5);
+    expect(warnings).toEqual([expect.stringContaining('did you mean connect_ms?')]);
+  });
+
+  it('warns of a transport that it does not know', () => {
+    const { warnings } = resolveConfig({ mcpServers: { a: { type: 'ws', url: URL_ } } }, {});
+    expect(warnings).toEqual([expect.stringContaining('mcpServers.a.type is not understood')]);
+  });
+});
+
+it('cwd and the files of tls are relative to the folder of the config', async () => {
+  const { config, folder } = await load(
+    `servers:
+  - {name: a, command: x, cwd: data}
+  - {name: b, url: https://h/, tls: {ca_file: ca.pem, server_name: other}}
+`,
+    {},
+    { 'ca.pem': 'CERT' },
+  );
+  expect(config.servers[0]).toMatchObject({ cwd: `${folder}/data` });
+  expect(config.servers[1]).toMatchObject({ tls: { ca_file: `${folder}/ca.pem`, server_name: 'other' } });
+});
+
+it('the environment of a child is given whole', () => {
+  const server = stdio(
+    { env: { A: 'own', PATH: '/own' }, inherit_env: ['EXTRA', 'NOT_SET'] },
+    { PATH: '/bin', HOME: '/root', SECRET: 'no', EXTRA: 'yes', LC_ALL: 'C' },
+  );
+  expect(server.environment).toEqual({ PATH: '/own', HOME: '/root', EXTRA: 'yes', LC_ALL: 'C', A: 'own' });
+  expect(server.env).toEqual({ A: 'own', PATH: '/own' });
+});
