@@ -67,6 +67,8 @@ export interface Sink {
   /** false: stop reading until `exchange.resume()`. */
   write(chunk: Buffer): boolean;
   end(seen: Seen): void;
+  /** The call was cancelled by somebody else than this sink's owner: no answer will come. */
+  cancelled(why: Cause): void;
   /** Before `start`: an error answer. After it: the answer is cut, so that nobody takes it for a whole one. */
   fail(error: GatewayError): void;
 }

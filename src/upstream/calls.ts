@@ -2,6 +2,7 @@
  * A request under way to an upstream: its id there, its clocks, its place in the stream it came on. One class serves the
  * calls of clients and the gateway's own requests; they differ in their sink.
  */
+import type { ServerConfig } from '../config/types.js';
 import { GatewayError, type ErrorCode } from '../errors.js';
 import type { Budget } from '../lib/budget.js';
 import type { Wheel, WheelTimer } from '../lib/wheel.js';
@@ -31,6 +32,8 @@ export interface Transport {
   post(body: Buffer): void;
   /** The handshake is over: from now on the revision is named and the server-to-client stream is open. */
   ready(revision: string): void;
+  /** Takes over what needs no new connection: quirks. */
+  update(config: ServerConfig): void;
   /** The upstream forgot the session: the next request is an `initialize` without one. */
   reset(): void;
   /** Ends the session politely, within `graceMs`. */

@@ -64,6 +64,7 @@ export function collect(
         );
       }
     },
+    cancelled() {},
     fail(error) {
       reject(error);
     },

@@ -158,8 +158,10 @@ export class Connection implements Link, CallOwner {
 
   /** Takes over what needs no new connection: time-outs, backoff, refresh interval, quirks that are read per use. */
   update(config: ServerConfig): void {
+    const ttl = this.#config.tools.ttl_seconds;
     this.#config = config;
-    if (this.#phase.at === 'up') this.#scheduleRefresh(false);
+    this.#carrier?.transport.update(config);
+    if (this.#phase.at === 'up' && ttl !== config.tools.ttl_seconds) this.#scheduleRefresh(false);
   }
 
   send(out: Outgoing, sink: Sink): Exchange {
@@ -310,11 +312,12 @@ export class Connection implements Link, CallOwner {
     await this.close();
   }
 
-  async close(): Promise<void> {
+  /** Ends the session and the child politely, within `graceMs`. */
+  async close(graceMs = CLOSE_GRACE_MS): Promise<void> {
     const carrier = this.#carrier;
     this.#shut();
     if (carrier) {
-      await carrier.transport.close(CLOSE_GRACE_MS);
+      await carrier.transport.close(Math.min(graceMs, CLOSE_GRACE_MS));
       carrier.transport.destroy();
     }
   }

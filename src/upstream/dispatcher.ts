@@ -1,13 +1,9 @@
 import { createRequire } from 'node:module';
 import type { Socket } from 'node:net';
-import type {
-  buildConnector as BuildConnector,
-  Client as ClientType,
-  Dispatcher as Undici,
-  Pool as PoolType,
-} from 'undici';
+import type { buildConnector as BuildConnector, Client as ClientType, Dispatcher as Undici } from 'undici';
 import type { HttpServerConfig } from '../config/types.js';
 import type { Logger } from '../observe/log.js';
+import { ClientPool } from './client-pool.js';
 import { type SecureOptions, tlsOptions, type TrustEnvironment } from './trust.js';
 
 /**
@@ -83,11 +79,10 @@ const SOCKET_TTL_MS = 300_000;
 const FAMILY_ATTEMPT_MS = 500;
 
 const require = createRequire(import.meta.url);
-const { Client, Pool, buildConnector } = loadUndici();
+const { Client, buildConnector } = loadUndici();
 
 interface Parts {
   Client: typeof ClientType;
-  Pool: typeof PoolType;
   buildConnector: typeof BuildConnector;
 }
 
@@ -96,7 +91,6 @@ function loadUndici(): Parts {
   try {
     return {
       Client: require('undici/lib/dispatcher/client.js') as typeof ClientType,
-      Pool: require('undici/lib/dispatcher/pool.js') as typeof PoolType,
       buildConnector: require('undici/lib/core/connect.js') as typeof BuildConnector,
     };
   } catch {
@@ -119,7 +113,7 @@ const failures = new WeakMap<Error, StaleSocket>();
 class WatchedClient extends Client {
   readonly #own: { line: Line | undefined };
 
-  constructor(origin: URL, options: ClientType.Options & { connect: BuildConnector.connector }) {
+  constructor(origin: string, options: ClientType.Options & { connect: BuildConnector.connector }) {
     const own: { line: Line | undefined } = { line: undefined };
     super(origin, {
       ...options,
@@ -165,9 +159,11 @@ export function staleSocket(error: Error): StaleSocket {
   return failures.get(error) ?? UNKNOWN;
 }
 
+type Pool = ClientPool<Undici.DispatchOptions, Undici.DispatchHandler>;
+
 interface Pools {
-  short: PoolType;
-  long: PoolType;
+  short: Pool;
+  long: Pool;
 }
 
 /**
@@ -186,11 +182,11 @@ export function createDispatcher(
     autoSelectFamilyAttemptTimeout: FAMILY_ATTEMPT_MS,
   };
   /** Towards the proxy, for CONNECT alone. */
-  const tunnels = new Set<PoolType>();
+  const tunnels = new Set<Pool>();
   const proxy = server.proxy === undefined ? undefined : parseProxy(server.proxy);
   const pools = new Map<string, Pools>();
   /** Replaced by a lowering, but not yet idle. */
-  const retired = new Set<PoolType>();
+  const retired = new Set<Pool>();
   let level = 0;
   let closed = false;
   let trust: SecureOptions | undefined;
@@ -204,22 +200,19 @@ export function createDispatcher(
     return proxy ? throughTunnel(proxy, secure) : secure;
   }
 
-  function openPool(origin: string, connect: BuildConnector.connector): PoolType {
+  function openPool(origin: string, connect: BuildConnector.connector): Pool {
     const idle = KEEP_ALIVE_MS[level] as number;
-    return new Pool(origin, {
-      connections: null,
+    const options = {
       pipelining: idle === 0 ? 0 : 1,
       headersTimeout: 0,
       bodyTimeout: 0,
-      clientTtl: SOCKET_TTL_MS,
       keepAliveTimeoutThreshold: 1000,
       ...(idle > 0 ? { keepAliveTimeout: idle } : {}),
       // A server's own hint is trusted only until it has failed once.
       ...(level > 0 ? { keepAliveMaxTimeout: Math.max(idle, 1) } : {}),
       connect,
-      factory: (url: URL, options: object) =>
-        new WatchedClient(url, options as ClientType.Options & { connect: BuildConnector.connector }),
-    });
+    };
+    return new ClientPool(() => new WatchedClient(origin, options), SOCKET_TTL_MS);
   }
 
   function poolsFor(origin: string): Pools {
@@ -248,12 +241,8 @@ export function createDispatcher(
   }
 
   function throughTunnel(via: Proxy, secure: BuildConnector.connector): BuildConnector.connector {
-    const toProxy = new Pool(via.origin, {
-      connections: null,
-      headersTimeout: server.timeouts.connect_ms,
-      bodyTimeout: 0,
-      connect: via.connect,
-    });
+    const options = { headersTimeout: server.timeouts.connect_ms, bodyTimeout: 0, connect: via.connect };
+    const toProxy: Pool = new ClientPool(() => new WatchedClient(via.origin, options), SOCKET_TTL_MS);
     tunnels.add(toProxy);
     return (target, callback) => {
       const host = target.hostname.includes(':') ? `[${target.hostname}]` : target.hostname;
@@ -283,7 +272,7 @@ export function createDispatcher(
     return { ...request, path: request.origin + request.path, headers };
   }
 
-  function everyPool(): PoolType[] {
+  function everyPool(): Pool[] {
     return [...[...pools.values()].flatMap((entry) => [entry.short, entry.long]), ...retired];
   }
 
@@ -326,7 +315,7 @@ export function createDispatcher(
     },
     destroy(reason) {
       closed = true;
-      for (const pool of [...everyPool(), ...tunnels]) void pool.destroy(reason ?? null).catch(() => {});
+      for (const pool of [...everyPool(), ...tunnels]) pool.destroy(reason ?? null);
     },
   };
 }

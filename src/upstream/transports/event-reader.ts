@@ -105,7 +105,15 @@ function sharedHost(message: (bytes: Buffer) => void): EventHost {
   const host: EventHost = {
     idText: '',
     rawId: NOTHING,
-    sink: { notify: () => true, ask: () => false, start() {}, write: () => true, end() {}, fail() {} },
+    sink: {
+      notify: () => true,
+      ask: () => false,
+      start() {},
+      write: () => true,
+      end() {},
+      cancelled() {},
+      fail() {},
+    },
     alive() {},
     starting() {},
     message,

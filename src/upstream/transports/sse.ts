@@ -1,6 +1,7 @@
 /**
  * HTTP+SSE of 2024-11-05 towards an upstream: one GET stream carries everything back, an `endpoint` event tells where to POST.
  */
+import type { HttpServerConfig, ServerConfig } from '../../config/types.js';
 import { redactUrl } from '../../config/redact.js';
 import { GatewayError } from '../../errors.js';
 import { SseReader, type EventFields, type SseSink } from '../../wire/sse-read.js';
@@ -22,6 +23,7 @@ export class HttpSse implements Transport, UpstreamHandler {
   readonly #owner: CallOwner;
   readonly #events: TransportEvents;
   readonly #deps: StreamableDeps;
+  #config: HttpServerConfig;
   readonly #sse: SseReader;
   readonly #queue: UpstreamCall[] = [];
   #streamUrl: URL;
@@ -39,6 +41,7 @@ export class HttpSse implements Transport, UpstreamHandler {
 
   constructor(deps: StreamableDeps) {
     this.#deps = deps;
+    this.#config = deps.config;
     this.#owner = deps.owner;
     this.#events = deps.events;
     this.#streamUrl = new URL(deps.config.url);
@@ -85,6 +88,10 @@ export class HttpSse implements Transport, UpstreamHandler {
   }
 
   ready(): void {}
+
+  update(config: ServerConfig): void {
+    if (config.kind === 'http') this.#config = config;
+  }
 
   reset(): void {}
 
@@ -231,7 +238,7 @@ export class HttpSse implements Transport, UpstreamHandler {
   }
 
   #ownHeaders(): string[] {
-    const { config } = this.#deps;
+    const config = this.#config;
     const list: string[] = [];
     if (config.auth.type === 'bearer') list.push('authorization', `Bearer ${config.auth.token}`);
     for (const [name, value] of Object.entries(config.headers)) list.push(name.toLowerCase(), value);
@@ -244,7 +251,7 @@ export class HttpSse implements Transport, UpstreamHandler {
       'content-type',
       'application/json',
       'accept',
-      this.#deps.config.quirks.inject_accept_header ?? 'application/json, text/event-stream',
+      this.#config.quirks.inject_accept_header ?? 'application/json, text/event-stream',
     ];
   }
 }

@@ -87,6 +87,8 @@ export class Stdio implements Transport {
 
   ready(): void {}
 
+  update(): void {}
+
   reset(): void {}
 
   async close(graceMs: number): Promise<void> {

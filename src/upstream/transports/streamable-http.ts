@@ -5,7 +5,7 @@
 import { GatewayError } from '../../errors.js';
 import { backoffMs } from '../../lib/backoff.js';
 import type { WheelTimer } from '../../lib/wheel.js';
-import type { HttpServerConfig } from '../../config/types.js';
+import type { HttpServerConfig, ServerConfig } from '../../config/types.js';
 import { redactUrl } from '../../config/redact.js';
 import { AnswerReader, asRpcError, deliverError, excerpt, type RpcError } from '../answer.js';
 import type { CallOwner, Channel, Transport, TransportEvents, UpstreamCall } from '../calls.js';
@@ -46,7 +46,7 @@ export function retryAfterMs(headers: Headers): number | undefined {
 
 export class StreamableHttp implements Transport {
   readonly kind = 'streamable';
-  readonly config: HttpServerConfig;
+  config: HttpServerConfig;
   readonly owner: CallOwner;
   readonly events: TransportEvents;
   readonly dispatcher: Dispatcher;
@@ -99,6 +99,12 @@ export class StreamableHttp implements Transport {
     this.#stream?.destroy();
     this.#stream = new ServerStream(this);
     this.#stream.open();
+  }
+
+  update(config: ServerConfig): void {
+    if (config.kind !== 'http') return;
+    this.config = config;
+    this.#headers = undefined;
   }
 
   reset(): void {

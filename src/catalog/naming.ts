@@ -1,0 +1,31 @@
+/** The only place that joins and parses qualified names. */
+import { createHash } from 'node:crypto';
+
+const SEPARATOR = '__';
+/** Longest name by the specification (2025-11-25, server/tools, "Tool Names"). */
+const MAX_NAME = 128;
+const HASH = 8;
+
+/**
+ * `<server>__<name>`; beyond `limit` characters (0: only those of the specification) a stable alias of that length, made
+ * unlike any other by a digest of the whole.
+ */
+export function qualify(server: string, name: string, limit: number): string {
+  const full = `${server}${SEPARATOR}${name}`;
+  const longest = limit > 0 ? Math.min(limit, MAX_NAME) : MAX_NAME;
+  if (full.length <= longest) return full;
+  const digest = createHash('sha256').update(full).digest('hex').slice(0, HASH);
+  return `${full.slice(0, Math.max(0, longest - HASH - 1))}_${digest}`;
+}
+
+/** The parts of a qualified name, split at the first separator. */
+export function parse(qualified: string): { server: string; name: string } | undefined {
+  const at = qualified.indexOf(SEPARATOR);
+  if (at <= 0) return undefined;
+  return { server: qualified.slice(0, at), name: qualified.slice(at + SEPARATOR.length) };
+}
+
+/** How the merged list names the origin of a description. */
+export function describe(server: string): { prefix: string; missing: string } {
+  return { prefix: `[${server}] `, missing: `Tool from ${server}` };
+}

@@ -1,0 +1,109 @@
+/** The routes for operators: health, readiness, metrics, reload. */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { GatewayError } from '../../errors.js';
+import { sendError, sendJson } from './respond.js';
+
+/** The state of one upstream as `/health` shows it. Nothing here is secret. */
+export interface ServerHealth {
+  readonly name: string;
+  /** Without userinfo and query values; `stdio:<command>` for a child. */
+  readonly url: string;
+  readonly protocol: string;
+  readonly required: boolean;
+  readonly connected: boolean;
+  readonly tools_count: number;
+  /** null before the first contact. */
+  readonly last_seen_seconds_ago: number | null;
+  readonly reconnects: number;
+  readonly last_error: string | null;
+  readonly state: 'starting' | 'connecting' | 'up' | 'backoff' | 'draining' | 'down';
+  /** null while unknown. */
+  readonly era: 'legacy' | 'modern' | null;
+  readonly revision: string | null;
+}
+
+export interface Health {
+  /** `degraded`: at least one upstream is not connected. */
+  readonly status: 'ok' | 'degraded';
+  readonly uptime_seconds: number;
+  readonly servers: readonly ServerHealth[];
+}
+
+export interface Ready {
+  readonly ready: boolean;
+  /** What is waited for: names of required upstreams, or `shutting down`. */
+  readonly waiting_for: readonly string[];
+}
+
+/** What a reload did: counts, and the names behind them. */
+export interface ReloadResult {
+  readonly added: number;
+  readonly removed: number;
+  readonly restarted: number;
+  readonly updated: number;
+  readonly unchanged: number;
+  readonly servers: {
+    readonly added: readonly string[];
+    readonly removed: readonly string[];
+    readonly restarted: readonly string[];
+    readonly updated: readonly string[];
+  };
+  /** Keys that changed in the file and count from the next start only. */
+  readonly restart_required: readonly string[];
+}
+
+export interface Admin {
+  health(): Health;
+  ready(): Ready;
+  /** undefined: metrics are off. */
+  metrics(): { readonly contentType: string; readonly chunks: AsyncIterable<string> } | undefined;
+  /** Rejects with an Error whose message says what is wrong with the new config; the running one is kept. */
+  reload(): Promise<ReloadResult>;
+}
+
+const GET = ['Allow', 'GET, HEAD'];
+
+function isGet(req: IncomingMessage, res: ServerResponse): boolean {
+  if (req.method === 'GET' || req.method === 'HEAD') return true;
+  sendError(res, new GatewayError('method_not_allowed', 'only GET is served here'), 'null', GET);
+  return false;
+}
+
+export function serveHealth(admin: Admin, req: IncomingMessage, res: ServerResponse): void {
+  if (isGet(req, res)) sendJson(res, 200, JSON.stringify(admin.health()));
+}
+
+export function serveReady(admin: Admin, req: IncomingMessage, res: ServerResponse): void {
+  if (!isGet(req, res)) return;
+  const ready = admin.ready();
+  sendJson(res, ready.ready ? 200 : 503, JSON.stringify(ready), ready.ready ? [] : ['Retry-After', '1']);
+}
+
+export async function serveMetrics(admin: Admin, req: IncomingMessage, res: ServerResponse): Promise<void> {
+  if (!isGet(req, res)) return;
+  const metrics = admin.metrics();
+  if (!metrics) {
+    res.writeHead(404, ['Content-Type', 'text/plain; charset=utf-8']).end('metrics disabled\n');
+    return;
+  }
+  res.writeHead(200, ['Content-Type', metrics.contentType]);
+  for await (const chunk of metrics.chunks) {
+    if (res.destroyed) return;
+    if (!res.write(chunk)) await new Promise((resolve) => res.once('drain', resolve).once('close', resolve));
+  }
+  res.end();
+}
+
+export async function serveReload(admin: Admin, req: IncomingMessage, res: ServerResponse): Promise<void> {
+  if (req.method !== 'POST') {
+    sendError(res, new GatewayError('method_not_allowed', 'reload with POST'), 'null', ['Allow', 'POST']);
+    return;
+  }
+  req.resume();
+  try {
+    sendJson(res, 200, JSON.stringify(await admin.reload()));
+  } catch (error) {
+    const text = error instanceof Error ? error.message : String(error);
+    res.writeHead(400, ['Content-Type', 'text/plain; charset=utf-8']).end(`${text}\n`);
+  }
+}

@@ -1,0 +1,102 @@
+/** Who may talk to this port at all: Host against DNS rebinding, Origin against other sites' pages, CORS for those admitted. */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { isIP } from 'node:net';
+import { isLoopback } from '../../config/index.js';
+import type { Config } from '../../config/types.js';
+import { GatewayError } from '../../errors.js';
+
+export interface Guard {
+  /** undefined: admitted. The headers that a browser needs are set on `res` then. */
+  check(req: IncomingMessage, res: ServerResponse): GatewayError | undefined;
+  /** Answers a preflight of an admitted origin. */
+  preflight(req: IncomingMessage, res: ServerResponse): void;
+}
+
+const EXPOSED = 'Mcp-Session-Id, WWW-Authenticate, Retry-After';
+const ALLOWED_HEADERS =
+  'Accept, Authorization, Content-Type, Last-Event-ID, MCP-Protocol-Version, Mcp-Method, Mcp-Name, Mcp-Session-Id';
+
+/** The name in a Host header or an authority: without port, brackets and trailing dot, lower case. */
+function nameOf(authority: string): string {
+  const name = authority.startsWith('[')
+    ? authority.slice(1, authority.indexOf(']'))
+    : authority.replace(/:\d*$/, '');
+  return name.replace(/\.$/, '').toLowerCase();
+}
+
+/** An allowed host may name a port; without one every port counts. */
+function matchesHost(allowed: readonly string[], host: string): boolean {
+  const lower = host.toLowerCase();
+  return allowed.some((entry) => {
+    const want = entry.toLowerCase();
+    return want === lower || want === nameOf(host);
+  });
+}
+
+/** `boundHost`: the address the gateway listens on. `config`: read at each request, so that a reload counts. */
+export function createGuard(boundHost: string, config: () => Config): Guard {
+  const onLoopback = isLoopback(boundHost);
+
+  function checkHost(req: IncomingMessage): GatewayError | undefined {
+    if (!onLoopback) return undefined;
+    const host = req.headers.host ?? '';
+    if (host === '') return undefined;
+    const name = nameOf(host);
+    if (isLoopback(name)) return undefined;
+    const { allowed_hosts, public_url } = config().http;
+    if (matchesHost(allowed_hosts, host)) return undefined;
+    if (public_url !== null && new URL(public_url).hostname === name) return undefined;
+    return new GatewayError(
+      'forbidden',
+      `the Host '${host.slice(0, 128)}' is not this gateway's: it listens on ${boundHost}; add the name to http.allowed_hosts to admit it`,
+    );
+  }
+
+  function isAllowedOrigin(origin: string, req: IncomingMessage): boolean {
+    const { allowed_origins, public_url } = config().http;
+    if (allowed_origins.includes(origin) || allowed_origins.includes('*')) return true;
+    let url: URL;
+    try {
+      url = new URL(origin);
+    } catch {
+      return false;
+    }
+    const name = nameOf(url.hostname);
+    if (isLoopback(name)) return true;
+    if (public_url !== null && new URL(public_url).origin === url.origin) return true;
+    if (name === boundHost.toLowerCase()) return true;
+    // An address cannot be rebound as a name can: a page of this very address is this host's.
+    return isIP(name) !== 0 && name === (req.socket.localAddress ?? '').replace(/^::ffff:/, '');
+  }
+
+  return {
+    check(req, res) {
+      const host = checkHost(req);
+      if (host) return host;
+      const { origin } = req.headers;
+      if (origin === undefined) return undefined;
+      if (!isAllowedOrigin(origin, req))
+        return new GatewayError(
+          'forbidden',
+          `the Origin '${origin.slice(0, 128)}' is not admitted: add it to http.allowed_origins`,
+        );
+      res.setHeader('Access-Control-Allow-Origin', origin);
+      res.setHeader('Access-Control-Expose-Headers', EXPOSED);
+      res.setHeader('Vary', 'Origin');
+      return undefined;
+    },
+    preflight(req, res) {
+      if (req.headers.origin !== undefined) {
+        res.setHeader('Access-Control-Allow-Methods', 'GET, POST, DELETE, OPTIONS');
+        const extra = String(req.headers['access-control-request-headers'] ?? '')
+          .split(',')
+          .map((name) => name.trim().toLowerCase())
+          .filter((name) => /^mcp-param-[!#$%&'*+.^_`|~0-9a-z-]{1,100}$/.test(name))
+          .slice(0, 32);
+        res.setHeader('Access-Control-Allow-Headers', [ALLOWED_HEADERS, ...extra].join(', '));
+        res.setHeader('Access-Control-Max-Age', '600');
+      }
+      res.writeHead(204).end();
+    },
+  };
+}

@@ -1,0 +1,182 @@
+/** The HTTP port: routes, the guard before them, and the life of its connections. */
+import { readFileSync } from 'node:fs';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { Config } from '../../config/types.js';
+import { GatewayError } from '../../errors.js';
+import type { Budget } from '../../lib/budget.js';
+import type { Wheel } from '../../lib/wheel.js';
+import type { Logger } from '../../observe/log.js';
+import type { Gate } from '../../proxy/gate.js';
+import { serveHealth, serveMetrics, serveReady, serveReload, type Admin } from './admin.js';
+import { createGuard } from './guard.js';
+import { createMcp } from './mcp.js';
+import { sendError } from './respond.js';
+
+export interface HttpDeps {
+  readonly gate: Gate;
+  readonly admin: Admin;
+  readonly config: () => Config;
+  readonly wheel: Wheel;
+  readonly budget: Budget;
+  readonly log: Logger;
+}
+
+export interface HttpPort {
+  listen(): Promise<{ host: string; port: number; url: string }>;
+  /** Takes no new connection; resolves when no request is under way, at the latest after `graceMs`, then closes all. */
+  close(graceMs: number): Promise<void>;
+  destroy(): void;
+}
+
+/** How long the head and the body of a request may take to come. */
+const HEADERS_MS = 30_000;
+const REQUEST_MS = 120_000;
+const FEW_FILES = 4096;
+const SERVER_ROUTE = /^\/servers\/([A-Za-z0-9._-]{1,64})\/mcp$/;
+
+export function createHttpPort(deps: HttpDeps): HttpPort {
+  const { gate, admin, log } = deps;
+  const started = deps.config();
+  const guard = createGuard(started.host, deps.config);
+  const mcp = createMcp(deps);
+  let active = 0;
+  let idle: (() => void) | undefined;
+
+  function route(req: IncomingMessage, res: ServerResponse): void {
+    const refusal = guard.check(req, res);
+    if (refusal) {
+      gate.countInvalid('unknown');
+      return sendError(res, refusal);
+    }
+    const url = req.url ?? '';
+    const query = url.indexOf('?');
+    // Exactly as spelt: another spelling of a path is another path, and there is none.
+    const path = query === -1 ? url : url.slice(0, query);
+    const server = path === '/mcp' ? undefined : SERVER_ROUTE.exec(path)?.[1];
+    const isMcp = path === '/mcp' || server !== undefined;
+    const isOpen = path === '/health' || path === '/ready' || path === '/metrics';
+    if (!isMcp && !isOpen && path !== '/-/reload')
+      return sendError(res, new GatewayError('not_found', `nothing is served at ${path.slice(0, 128)}`));
+    if (req.method === 'OPTIONS') return guard.preflight(req, res);
+    if (path === '/health') return serveHealth(admin, req, res);
+    if (path === '/ready') return serveReady(admin, req, res);
+    if (path === '/metrics') return void serveMetrics(admin, req, res);
+
+    const principal = gate.authorize(req.headers.authorization);
+    if ('status' in principal) {
+      gate.countInvalid('unknown');
+      const text = `unauthorized: ${principal.reason.replace('_', ' ')}`;
+      return sendError(res, new GatewayError('unauthorized', text), 'null', [
+        'WWW-Authenticate',
+        principal.challenge,
+      ]);
+    }
+    if (!isMcp) return void serveReload(admin, req, res);
+    if (gate.state === 'starting')
+      return sendError(
+        res,
+        new GatewayError('unavailable', 'not ready: a required upstream is not up yet'),
+        'null',
+        ['Retry-After', '1'],
+      );
+    const target = gate.route(server);
+    if (!target) return sendError(res, new GatewayError('not_found', `no server '${server ?? ''}' here`));
+    mcp(req, res, principal, target);
+  }
+
+  const server: Server = createServer(
+    {
+      headersTimeout: HEADERS_MS,
+      requestTimeout: REQUEST_MS,
+      keepAliveTimeout: started.http.idle_connection_ms,
+    },
+    (req, res) => {
+      active++;
+      res.on('close', () => {
+        active--;
+        if (active === 0) idle?.();
+      });
+      try {
+        route(req, res);
+      } catch (error) {
+        log.error('a request failed within the gateway', {
+          error: error instanceof Error ? (error.stack ?? error.message) : String(error),
+        });
+        if (res.headersSent) res.destroy();
+        else sendError(res, new GatewayError('internal', 'internal error'));
+      }
+    },
+  );
+  server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
+    if (error.code === 'ECONNRESET' || !socket.writable) {
+      socket.destroy();
+      return;
+    }
+    const status =
+      error.code === 'HPE_HEADER_OVERFLOW'
+        ? '431 Request Header Fields Too Large'
+        : error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
+          ? '408 Request Timeout'
+          : '400 Bad Request';
+    socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
+  });
+  boundConnections(server, log);
+
+  return {
+    listen() {
+      return new Promise((resolve, reject) => {
+        server.once('error', reject);
+        server.listen({ host: started.host, port: started.port }, () => {
+          server.off('error', reject);
+          server.on('error', (error) => {
+            log.error('the HTTP port failed', { error: error.message });
+          });
+          const { address, port, family } = server.address() as AddressInfo;
+          const shown = family === 'IPv6' ? `[${address}]` : address;
+          resolve({ host: address, port, url: `http://${shown}:${port}/mcp` });
+        });
+      });
+    },
+    async close(graceMs) {
+      const closed = new Promise<void>((resolve) => {
+        server.close(() => {
+          resolve();
+        });
+      });
+      server.closeIdleConnections();
+      if (active > 0) {
+        await new Promise<void>((resolve) => {
+          const timer = setTimeout(resolve, graceMs);
+          idle = () => {
+            clearTimeout(timer);
+            resolve();
+          };
+        });
+      }
+      // One turn for the last answers to leave.
+      await new Promise((resolve) => setImmediate(resolve));
+      server.closeAllConnections();
+      await closed;
+    },
+    destroy() {
+      server.close();
+      server.closeAllConnections();
+    },
+  };
+}
+
+/** Leaves a fifth of the file descriptors to upstreams, children and files. */
+function boundConnections(server: Server, log: Logger): void {
+  let files: number;
+  try {
+    const limits = readFileSync('/proc/self/limits', 'utf8');
+    files = Number(/^Max open files\s+(\d+)/m.exec(limits)?.[1]);
+  } catch {
+    return;
+  }
+  if (!Number.isFinite(files)) return;
+  server.maxConnections = Math.floor(files * 0.8);
+  if (files < FEW_FILES)
+    log.warn(`only ${files} files may be open (ulimit -n): at most ${server.maxConnections} connections`);
+}

@@ -1,0 +1,419 @@
+/** The composition root: builds the rooms, wires them, reloads and drains. It decides nothing about a message. */
+import { createAuthenticator } from './auth/authenticate.js';
+import { Catalog } from './catalog/catalog.js';
+import { diffConfig, isLoopback, redactUrl, type LoadedConfig } from './config/index.js';
+import type { Config, ServerConfig } from './config/types.js';
+import { createHttpPort, type HttpPort } from './downstream/http/server.js';
+import type { Admin, Health, Ready, ReloadResult, ServerHealth } from './downstream/http/admin.js';
+import { createBudget } from './lib/budget.js';
+import { createSlots } from './lib/slots.js';
+import { createWheel } from './lib/wheel.js';
+import type { Logger } from './observe/log.js';
+import { GatewayStats } from './observe/stats.js';
+import type { LinkEvents } from './protocol/ports.js';
+import { createGate, fanOutListChanged } from './proxy/gate.js';
+import type { Runtime } from './proxy/runtime.js';
+import { createSessionStore } from './session/store.js';
+import { Connection } from './upstream/connection.js';
+import { createWatcher, type Watcher } from './upstream/watcher.js';
+
+export interface BuildInfo {
+  readonly version: string;
+  readonly git_sha: string;
+}
+
+export interface GatewayDeps {
+  readonly logger: Logger;
+  readonly build: BuildInfo;
+  /** Reads the configuration again. */
+  readonly reload: () => LoadedConfig;
+}
+
+/** How long list changes are gathered before sessions are told. */
+const FAN_OUT_MS = 20;
+/** The part of the grace that is kept for closing upstreams. */
+const CLOSING_SHARE = 0.25;
+
+interface Upstream {
+  config: ServerConfig;
+  link: Connection;
+  /** On its way to take the place of `link`. */
+  next: { link: Connection; timer: NodeJS.Timeout } | undefined;
+}
+
+export class GatewayCore implements Admin {
+  readonly #log: Logger;
+  readonly #build: BuildInfo;
+  readonly #load: () => LoadedConfig;
+  readonly #stats = new GatewayStats();
+  readonly #wheel = createWheel();
+  readonly #budget;
+  readonly #starts;
+  readonly #sessions;
+  readonly #catalog: Catalog;
+  readonly #port: HttpPort;
+  readonly #upstreams = new Map<string, Upstream>();
+  readonly #changed = new Set<string>();
+  readonly #awaited: Set<string>;
+  readonly #sweeper: NodeJS.Timeout;
+  #watcher: Watcher | undefined;
+  #runtime: Runtime;
+  #state: 'starting' | 'serving' | 'draining';
+  #stopping = false;
+  #fanOut: NodeJS.Timeout | undefined;
+  #closing: Promise<void> | undefined;
+  #fail: (error: Error) => void = () => undefined;
+  readonly failed: Promise<Error>;
+
+  constructor(loaded: LoadedConfig, deps: GatewayDeps) {
+    const { config } = loaded;
+    this.#log = deps.logger;
+    this.#build = deps.build;
+    this.#load = deps.reload;
+    this.#runtime = runtimeOf(config);
+    this.failed = new Promise((resolve) => {
+      this.#fail = resolve;
+    });
+    this.#budget = createBudget(config.limits.buffered_bytes);
+    this.#starts = createSlots(config.startup.parallel);
+    this.#sessions = createSessionStore({
+      stats: this.#stats,
+      now: () => performance.now(),
+      limit: () => this.#config.limits.sessions,
+      idleTtlMs: config.mcp.session.idle_ttl_seconds * 1000,
+    });
+    this.#catalog = new Catalog({
+      nameLength: () => this.#config.limits.name_length,
+      waitMs: () => this.#config.startup.wait_ms,
+      serverInfo: { name: 'mcpstead', version: deps.build.version },
+      now: () => performance.now(),
+    });
+    this.#awaited = new Set(config.servers.filter(({ required }) => required).map(({ name }) => name));
+    this.#state = this.#awaited.size > 0 ? 'starting' : 'serving';
+    this.#port = createHttpPort({
+      gate: createGate({
+        runtime: () => this.#runtime,
+        state: () => this.#state,
+        catalog: this.#catalog,
+        sessions: this.#sessions,
+        stats: this.#stats,
+        log: this.#log,
+      }),
+      admin: this,
+      config: () => this.#config,
+      wheel: this.#wheel,
+      budget: this.#budget,
+      log: this.#log,
+    });
+    this.#sweeper = setInterval(() => {
+      this.#sessions.sweep();
+    }, config.mcp.session.gc_interval_seconds * 1000).unref();
+    for (const warning of loaded.warnings) this.#log.warn(warning);
+  }
+
+  get #config(): Config {
+    return this.#runtime.config;
+  }
+
+  async listen(): Promise<{ host: string; port: number; url: string }> {
+    const address = await this.#port.listen();
+    for (const server of this.#config.servers) this.#add(server);
+    this.#log.info('listening', { url: address.url, servers: this.#upstreams.size });
+    return address;
+  }
+
+  health(): Health {
+    const servers = [...this.#upstreams.keys()].sort().map((name) => this.#serverHealth(name));
+    return {
+      status: servers.every(({ connected }) => connected) ? 'ok' : 'degraded',
+      uptime_seconds: Date.now() / 1000 - this.#stats.startedAt,
+      servers,
+    };
+  }
+
+  ready(): Ready {
+    if (this.#stopping) return { ready: false, waiting_for: ['shutting down'] };
+    return { ready: this.#awaited.size === 0, waiting_for: [...this.#awaited] };
+  }
+
+  metrics(): ReturnType<Admin['metrics']> {
+    if (!this.#config.metrics.enabled) return undefined;
+    this.#syncGauges();
+    return { contentType: 'text/plain; version=0.0.4; charset=utf-8', chunks: this.#renderMetrics() };
+  }
+
+  /** Reads the configuration and makes it count. What did not change is not touched. */
+  reload(loadedAlready?: LoadedConfig): Promise<ReloadResult> {
+    if (this.#stopping) return Promise.reject(new Error('shutting down: nothing is reloaded any more'));
+    try {
+      const loaded = loadedAlready ?? this.#load();
+      const result = this.#apply(loaded);
+      this.#stats.reloads.add('success');
+      this.#stats.lastReload = Date.now() / 1000;
+      this.#log.info('configuration reloaded', {
+        added: result.added,
+        removed: result.removed,
+        restarted: result.restarted,
+        updated: result.updated,
+        unchanged: result.unchanged,
+      });
+      return Promise.resolve(result);
+    } catch (error) {
+      const failure = error instanceof Error ? error : new Error(String(error));
+      this.#stats.reloads.add('error');
+      this.#log.error('reload refused, the running configuration is kept', { error: failure.message });
+      return Promise.reject(failure);
+    }
+  }
+
+  /** Drains as operate.md says: ready no more, then no new sessions, then the end of what is in flight, within the grace. */
+  close(): Promise<void> {
+    return (this.#closing ??= this.#drain());
+  }
+
+  destroy(): void {
+    this.#stopping = true;
+    this.#state = 'draining';
+    clearInterval(this.#sweeper);
+    clearTimeout(this.#fanOut);
+    this.#sessions.endWhere(() => true, 'gateway_shutdown');
+    this.#port.destroy();
+    for (const { link, next } of this.#upstreams.values()) {
+      link.destroy();
+      clearTimeout(next?.timer);
+      next?.link.destroy();
+    }
+    this.#upstreams.clear();
+    this.#watcher?.close();
+    this.#wheel.close();
+  }
+
+  async #drain(): Promise<void> {
+    const { mcp, http } = this.#config;
+    this.#stopping = true;
+    this.#log.info('shutting down');
+    if (http.drain_delay_seconds > 0)
+      await new Promise((resolve) => setTimeout(resolve, http.drain_delay_seconds * 1000));
+    this.#state = 'draining';
+    const graceMs = mcp.session.shutdown_grace_seconds * 1000;
+    const deadline = performance.now() + graceMs;
+    for (const session of this.#sessions.all()) session.stream?.end();
+    await this.#port.close(graceMs * (1 - CLOSING_SHARE));
+    this.#sessions.endWhere(() => true, 'gateway_shutdown');
+    const links = [...this.#upstreams.values()].flatMap(({ link, next }) =>
+      next ? [link, next.link] : [link],
+    );
+    const left = Math.max(100, deadline - performance.now());
+    await Promise.race([
+      Promise.allSettled(links.map((link) => link.close(left))),
+      new Promise((resolve) => setTimeout(resolve, left)),
+    ]);
+    this.destroy();
+    this.#log.info('stopped');
+  }
+
+  #apply({ config: next, warnings }: LoadedConfig): ReloadResult {
+    const old = this.#config;
+    const diff = diffConfig(old, next);
+    const kept = keepWhatNeedsRestart(old, next);
+    // Everything that can fail is behind: from here on the new configuration counts.
+    this.#runtime = runtimeOf(kept);
+    this.#budget.setLimit(kept.limits.buffered_bytes);
+    this.#starts.setLimit(kept.startup.parallel);
+    for (const warning of warnings) this.#log.warn(warning);
+    for (const key of diff.restartRequired)
+      this.#log.warn(`${key} changed: restart required, the old value stays`);
+    const byName = new Map(kept.servers.map((server) => [server.name, server]));
+    const at = (name: string): ServerConfig => byName.get(name) as ServerConfig;
+    for (const name of diff.removed) this.#remove(name);
+    for (const name of diff.added) this.#add(at(name));
+    for (const name of diff.restarted) this.#restart(at(name));
+    for (const name of [...diff.updated, ...diff.unchanged]) this.#update(at(name));
+    const { auth } = this.#runtime;
+    this.#sessions.endWhere(({ principal }) => !auth.accepts(principal.credential), 'auth_changed');
+    if (old.limits.name_length !== kept.limits.name_length) this.#catalog.touch();
+    return {
+      added: diff.added.length,
+      removed: diff.removed.length,
+      restarted: diff.restarted.length,
+      updated: diff.updated.length,
+      unchanged: diff.unchanged.length,
+      servers: { added: diff.added, removed: diff.removed, restarted: diff.restarted, updated: diff.updated },
+      restart_required: diff.restartRequired,
+    };
+  }
+
+  #add(config: ServerConfig): void {
+    const link = this.#connect(config);
+    this.#upstreams.set(config.name, { config, link, next: undefined });
+    this.#catalog.put(link);
+    link.start();
+  }
+
+  #update(config: ServerConfig): void {
+    const upstream = this.#upstreams.get(config.name);
+    if (!upstream) return;
+    upstream.config = config;
+    upstream.link.update(config);
+    upstream.next?.link.update(config);
+  }
+
+  #remove(name: string): void {
+    const upstream = this.#upstreams.get(name);
+    if (!upstream) return;
+    this.#upstreams.delete(name);
+    this.#awaited.delete(name);
+    this.#checkReady();
+    this.#catalog.remove(name);
+    this.#stats.servers.delete(name);
+    this.#dropNext(upstream);
+    void upstream.link.drain(upstream.config.drain_seconds * 1000);
+    this.#sessions.endWhere(({ route }) => route === `/servers/${name}/mcp`, 'server_removed');
+    this.#announce(name);
+  }
+
+  /** The new link takes the place of the old one once it is up, or when it has had its time. */
+  #restart(config: ServerConfig): void {
+    const upstream = this.#upstreams.get(config.name);
+    if (!upstream) return this.#add(config);
+    const old = upstream.link;
+    const drainMs = upstream.config.drain_seconds * 1000;
+    this.#dropNext(upstream);
+    upstream.config = config;
+    const link = this.#connect(config);
+    if (config.restart === 'serial' || old.state !== 'up') {
+      upstream.link = link;
+      this.#catalog.put(link);
+      void old.drain(config.restart === 'serial' ? drainMs : 0).then(() => {
+        if (this.#upstreams.get(config.name)?.link === link) link.start();
+      });
+      return;
+    }
+    const allowance = config.kind === 'stdio' ? config.timeouts.start_ms : config.timeouts.connect_ms;
+    const swap = (): void => {
+      if (upstream.next?.link !== link) return;
+      clearTimeout(upstream.next.timer);
+      upstream.next = undefined;
+      upstream.link = link;
+      this.#catalog.put(link);
+      this.#announce(config.name);
+      void old.drain(drainMs);
+    };
+    upstream.next = { link, timer: setTimeout(swap, allowance).unref() };
+    link.start();
+    void link.settled.then(() => {
+      if (link.state === 'up') swap();
+    });
+  }
+
+  #dropNext(upstream: Upstream): void {
+    if (!upstream.next) return;
+    clearTimeout(upstream.next.timer);
+    upstream.next.link.destroy();
+    upstream.next = undefined;
+  }
+
+  #connect(config: ServerConfig): Connection {
+    const events: LinkEvents = {
+      state: (link) => {
+        this.#linkChanged(link.server);
+      },
+      changed: (link) => {
+        this.#linkChanged(link.server);
+      },
+      gaveUp: (link, error) => {
+        if (this.#state === 'starting' && this.#awaited.has(link.server))
+          this.#fail(new Error(`required upstream '${link.server}' cannot be reached: ${error.message}`));
+      },
+    };
+    return new Connection({
+      config,
+      stats: this.#stats.server(config.name),
+      log: this.#log,
+      wheel: this.#wheel,
+      budget: this.#budget,
+      starts: this.#starts,
+      watcher: (this.#watcher ??= createWatcher({ logger: this.#log })),
+      limits: () => this.#config.limits,
+      events,
+      clientInfo: { name: 'mcpstead', version: this.#build.version },
+      showStderr: this.#config.mcp.auth.mode === 'none' && isLoopback(this.#config.host),
+    });
+  }
+
+  #linkChanged(name: string): void {
+    const upstream = this.#upstreams.get(name);
+    if (upstream?.link.state === 'up' && this.#awaited.delete(name)) this.#checkReady();
+    this.#announce(name);
+  }
+
+  #checkReady(): void {
+    if (this.#state !== 'starting' || this.#awaited.size > 0) return;
+    this.#state = 'serving';
+    this.#log.info('ready: every required upstream has been up');
+  }
+
+  /** The catalog is fresh at once; clients hear of it a little later, once for many changes. */
+  #announce(name: string): void {
+    this.#catalog.touch();
+    this.#changed.add(name);
+    this.#fanOut ??= setTimeout(() => {
+      this.#fanOut = undefined;
+      const servers = new Set(this.#changed);
+      this.#changed.clear();
+      fanOutListChanged(this.#sessions, servers);
+    }, FAN_OUT_MS).unref();
+  }
+
+  #serverHealth(name: string): ServerHealth {
+    const { config, link } = this.#upstreams.get(name) as Upstream;
+    const { stats, peer } = link;
+    return {
+      name,
+      url: config.kind === 'stdio' ? `stdio:${config.command}` : redactUrl(config.url),
+      protocol: config.kind === 'stdio' ? 'stdio' : config.protocol,
+      required: config.required,
+      connected: link.state === 'up',
+      tools_count: link.tools.length,
+      last_seen_seconds_ago: stats.lastSeen < 0 ? null : Math.max(0, Date.now() / 1000 - stats.lastSeen),
+      reconnects: stats.reconnects,
+      last_error: link.lastError ?? null,
+      state: link.state,
+      era: peer ? link.era : null,
+      revision: peer?.revision ?? null,
+    };
+  }
+
+  #syncGauges(): void {
+    for (const { link } of this.#upstreams.values()) {
+      link.stats.connected = link.state === 'up';
+      link.stats.toolsCount = link.tools.length;
+      link.stats.inFlight = link.inFlight;
+    }
+  }
+
+  async *#renderMetrics(): AsyncGenerator<string> {
+    const { renderMetrics } = await import('./observe/metrics.js');
+    yield* renderMetrics(this.#stats, { ...this.#build, node_version: process.version });
+  }
+}
+
+function runtimeOf(config: Config): Runtime {
+  return { config, auth: createAuthenticator(config.mcp.auth.mode, config.mcp.auth.tokens) };
+}
+
+/** Keys that are read once at the start keep their old values (operate.md, reload table). */
+function keepWhatNeedsRestart(old: Config, next: Config): Config {
+  return {
+    ...next,
+    host: old.host,
+    port: old.port,
+    logging: old.logging,
+    mcp: { ...next.mcp, session: old.mcp.session },
+    http: {
+      ...old.http,
+      allowed_hosts: next.http.allowed_hosts,
+      allowed_origins: next.http.allowed_origins,
+    },
+  };
+}

@@ -1,0 +1,83 @@
+/**
+ * mcpstead as a library: a gateway within another Node program. Several run side by side; none touches signals, the
+ * process or anything global.
+ */
+import { readFileSync } from 'node:fs';
+import { resolveConfig, type ConfigInput, type LoadedConfig } from './config/index.js';
+import type { Health, ReloadResult } from './downstream/http/admin.js';
+import { GatewayCore, type BuildInfo } from './gateway.js';
+import { silent, type Logger } from './observe/log.js';
+
+export { ConfigError, type ConfigInput, type ConfigProblem, type LoadedConfig } from './config/index.js';
+export type { Health, ReloadResult, ServerHealth } from './downstream/http/admin.js';
+export type { LogFields, Logger } from './observe/log.js';
+
+export interface GatewayOptions {
+  /** Where the gateway's lines go; none by default. */
+  readonly logger?: Logger;
+  /** Variables for `${NAME}` and the MCPSTEAD_* overrides; `process.env` by default. */
+  readonly env?: NodeJS.ProcessEnv;
+  /** Reads the configuration again, for `POST /-/reload` and `reload()` without an argument. */
+  readonly reload?: () => LoadedConfig;
+}
+
+export interface Gateway {
+  /**
+   * Opens the port and begins to connect upstreams; resolves when the port is open. `url` ends in `/mcp`.
+   * Rejects with Node's own error (EADDRINUSE, EACCES, ...) when it cannot listen.
+   */
+  listen(): Promise<{ host: string; port: number; url: string }>;
+  /**
+   * Makes another configuration count without a lost call. Without an argument it is read by `options.reload`.
+   * Rejects with a ConfigError, and keeps the running configuration, when the new one is wrong.
+   */
+  reload(input?: ConfigInput): Promise<ReloadResult>;
+  /** Drains: no new sessions, the calls in flight end, within `mcp.session.shutdown_grace_seconds`. */
+  close(): Promise<void>;
+  /** Lets go of everything now. */
+  destroy(): void;
+  /** What `GET /health` answers. */
+  health(): Health;
+  /** Resolves if a required upstream used up its attempts before the gateway was ready; else never. */
+  readonly failed: Promise<Error>;
+}
+
+/**
+ * Makes a gateway from a configuration of the shape of the file (docs/configuration.md), or from one that was loaded.
+ * Throws a ConfigError that names every problem.
+ */
+export function createGateway(input: ConfigInput | LoadedConfig, options: GatewayOptions = {}): Gateway {
+  const env = options.env ?? process.env;
+  const isLoaded = (value: ConfigInput | LoadedConfig): value is LoadedConfig =>
+    'config' in value && 'warnings' in value;
+  const loaded = isLoaded(input) ? input : resolveConfig(input, env);
+  const core = new GatewayCore(loaded, {
+    logger: options.logger ?? silent,
+    build: buildInfo(),
+    // Without a source there is nothing to read again but the variables and secret files of the same input.
+    reload: options.reload ?? (() => (isLoaded(input) ? input : resolveConfig(input, env))),
+  });
+  return {
+    listen: () => core.listen(),
+    reload: async (next) => core.reload(next === undefined ? undefined : resolveConfig(next, env)),
+    close: () => core.close(),
+    destroy: () => {
+      core.destroy();
+    },
+    health: () => core.health(),
+    failed: core.failed,
+  };
+}
+
+let build: BuildInfo | undefined;
+
+/** Written when the package was built; a source tree run as it is has none. */
+function buildInfo(): BuildInfo {
+  if (build) return build;
+  try {
+    build = JSON.parse(readFileSync(new URL('./build-info.json', import.meta.url), 'utf8')) as BuildInfo;
+  } catch {
+    build = { version: '0.0.0', git_sha: 'unknown' };
+  }
+  return build;
+}

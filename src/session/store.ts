@@ -1,0 +1,135 @@
+/** The sessions of legacy clients: data and their bounds. What hangs on a session ends with it. */
+import { randomBytes } from 'node:crypto';
+import type { GatewayStats, TerminationReason } from '../observe/stats.js';
+import type { Cause, Exchange, Notice, Principal } from '../protocol/ports.js';
+import type { LegacyRevision } from '../protocol/revisions.js';
+
+/** The server-to-client stream of a session. */
+export interface ServerToClient {
+  /** false: it does not read, and the notice was dropped. */
+  notify(notice: Notice): boolean;
+  end(): void;
+}
+
+export interface Session {
+  readonly id: string;
+  readonly principal: Principal;
+  /** Where it was opened; anywhere else it does not exist. */
+  readonly route: string;
+  readonly revision: LegacyRevision;
+  readonly openedAt: number;
+  lastSeen: number;
+  stream: ServerToClient | undefined;
+  /** Calls in flight by their id as the client wrote it; made at the first call. */
+  inFlight: Map<string, Exchange> | undefined;
+}
+
+export interface SessionStoreOptions {
+  readonly stats: GatewayStats;
+  readonly now: () => number;
+  /** limits.sessions: may change at a reload. */
+  readonly limit: () => number;
+  readonly idleTtlMs: number;
+}
+
+/**
+ * Sessions by id, the one used last at the end. Another implementation may keep them elsewhere; streams and exchanges
+ * always belong to this process.
+ */
+export interface SessionStore {
+  readonly size: number;
+  /** undefined: full, and none can be evicted. */
+  open(principal: Principal, route: string, revision: LegacyRevision): Session | undefined;
+  /** undefined: unknown, another principal's, another route's. Counts as activity. */
+  use(id: string, principal: Principal, route: string): Session | undefined;
+  end(session: Session, reason: TerminationReason): void;
+  /** Ends those for which `which` holds. */
+  endWhere(which: (session: Session) => boolean, reason: TerminationReason): void;
+  /** Ends the idle ones. */
+  sweep(): void;
+  all(): Iterable<Session>;
+}
+
+const CAUSES: Record<TerminationReason, Cause> = {
+  client_delete: 'session ended by the client',
+  idle_timeout: 'session timed out',
+  gateway_shutdown: 'gateway shutting down',
+  init_failed: 'session not opened',
+  evicted: 'session evicted',
+  auth_changed: 'credential withdrawn',
+  server_removed: 'server removed',
+};
+
+export function createSessionStore(options: SessionStoreOptions): SessionStore {
+  const { stats, now, idleTtlMs } = options;
+  const sessions = new Map<string, Session>();
+
+  function end(session: Session, reason: TerminationReason): void {
+    if (!sessions.delete(session.id)) return;
+    stats.sessionsActive = sessions.size;
+    stats.terminations.add(reason);
+    stats.sessionDuration.observe((now() - session.openedAt) / 1000);
+    const { inFlight, stream } = session;
+    session.inFlight = undefined;
+    session.stream = undefined;
+    if (inFlight) for (const exchange of [...inFlight.values()]) exchange.cancel(CAUSES[reason]);
+    stream?.end();
+  }
+
+  function busy(session: Session): boolean {
+    return session.stream !== undefined || (session.inFlight?.size ?? 0) > 0;
+  }
+
+  function evict(): boolean {
+    for (const session of sessions.values()) {
+      if (busy(session)) continue;
+      end(session, 'evicted');
+      return true;
+    }
+    return false;
+  }
+
+  return {
+    get size() {
+      return sessions.size;
+    },
+    open(principal, route, revision) {
+      if (sessions.size >= options.limit() && !evict()) return undefined;
+      const at = now();
+      const id = randomBytes(24).toString('base64url');
+      const session: Session = {
+        id,
+        principal,
+        route,
+        revision,
+        openedAt: at,
+        lastSeen: at,
+        stream: undefined,
+        inFlight: undefined,
+      };
+      sessions.set(id, session);
+      stats.sessionsActive = sessions.size;
+      stats.sessionsTotal++;
+      return session;
+    },
+    use(id, principal, route) {
+      const session = sessions.get(id);
+      if (!session || session.route !== route || session.principal.id !== principal.id) return undefined;
+      session.lastSeen = now();
+      // The order of the map is the order of use: the first is the one idle longest.
+      sessions.delete(id);
+      sessions.set(id, session);
+      return session;
+    },
+    end,
+    endWhere(which, reason) {
+      for (const session of [...sessions.values()]) if (which(session)) end(session, reason);
+    },
+    sweep() {
+      const before = now() - idleTtlMs;
+      for (const session of [...sessions.values()])
+        if (session.lastSeen <= before && !busy(session)) end(session, 'idle_timeout');
+    },
+    all: () => sessions.values(),
+  };
+}
