@@ -1,4 +1,5 @@
-import { performance } from 'node:perf_hooks';
+import type { Clock } from '../lib/clock.js';
+import { monotonic } from '../lib/clock.js';
 
 /** One connection, and how it tells what becomes of it: the part of undici's Client that a pool needs. */
 export interface PooledClient<Request, Handler> {
@@ -25,13 +26,15 @@ interface Slot<Request, Handler> {
 export class ClientPool<Request, Handler> {
   readonly #open: () => PooledClient<Request, Handler>;
   readonly #ttlMs: number;
+  readonly #clock: Clock;
   readonly #slots = new Set<Slot<Request, Handler>>();
   #idle: Slot<Request, Handler>[] = [];
 
   /** A socket older than `ttlMs` takes no new exchange: addresses change behind a name. */
-  constructor(open: () => PooledClient<Request, Handler>, ttlMs: number) {
+  constructor(open: () => PooledClient<Request, Handler>, ttlMs: number, clock: Clock = monotonic) {
     this.#open = open;
     this.#ttlMs = ttlMs;
+    this.#clock = clock;
   }
 
   dispatch(request: Request, handler: Handler): void {
@@ -54,13 +57,13 @@ export class ClientPool<Request, Handler> {
   #take(): Slot<Request, Handler> {
     for (let slot = this.#idle.pop(); slot !== undefined; slot = this.#idle.pop()) {
       slot.idle = false;
-      if (performance.now() - slot.since <= this.#ttlMs) return slot;
+      if (this.#clock.now() - slot.since <= this.#ttlMs) return slot;
       this.#slots.delete(slot);
       slot.client.close().catch(() => {});
     }
     const slot: Slot<Request, Handler> = { client: this.#open(), idle: false, since: Infinity };
     this.#slots.add(slot);
-    slot.client.on('connect', () => (slot.since = performance.now()));
+    slot.client.on('connect', () => (slot.since = this.#clock.now()));
     slot.client.on('drain', () => this.#release(slot));
     slot.client.on('disconnect', () => this.#forget(slot));
     slot.client.on('connectionError', () => this.#forget(slot));

@@ -296,6 +296,39 @@ describe('an exchange with an upstream', () => {
     expect(staleSocket(error)).toMatchObject({ reused: false, silent: false });
   });
 
+  it('leaves no socket behind for exchanges that were given up at any moment', async () => {
+    const server = http.createServer((_request, response) => {
+      response.write('x'.repeat(100_000));
+      setTimeout(() => response.end('end'), 5);
+    });
+    const url = `http://127.0.0.1:${await listen(server)}/`;
+    let sockets = 0;
+    server.on('connection', (socket: net.Socket) => {
+      sockets++;
+      socket.on('close', () => sockets--);
+    });
+    const dispatcher = open(url);
+    const reason = new Error('client gone');
+    const abort = (controller: Controller) => controller.abort(reason);
+    for (let round = 0; round < 40; round++) {
+      await Promise.allSettled(
+        [
+          {},
+          { onRequestStart: abort },
+          { onResponseStart: abort },
+          { onResponseData: abort },
+          {
+            onResponseStart(controller: Controller) {
+              controller.pause();
+              setTimeout(abort, 5, controller);
+            },
+          },
+        ].map((handler) => send(dispatcher, url, { body: '{}', handler })),
+      );
+    }
+    await expect.poll(() => sockets).toBeLessThan(15);
+  });
+
   it('ends what is in flight on destroy and lets it finish on close', async () => {
     const waiting: http.ServerResponse[] = [];
     const server = http.createServer((_request, response) => waiting.push(response));
@@ -515,9 +548,7 @@ describe('TLS towards an upstream', () => {
       const server = http.createServer((request, response) => {
         note(request);
         const target = new URL(request.url as string);
-        request.pipe(
-          http.request(target, { method: request.method }, (answer) => answer.pipe(response)),
-        );
+        request.pipe(http.request(target, { method: request.method }, (answer) => answer.pipe(response)));
       });
       server.on('connect', (request: http.IncomingMessage, client: net.Socket) => {
         note(request);

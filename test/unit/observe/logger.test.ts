@@ -106,7 +106,6 @@ describe('the log', () => {
       expect(lines).toHaveLength(1);
       expect(lines[0]?.slice(0, -1)).not.toMatch(/[\n\u001b\u0000]/);
       if (format === 'pretty') {
-         
         expect(lines[0]?.slice(0, -1)).not.toMatch(/[\u0000-\u001f\u007f-\u009f\u2028\u202e]/);
         expect(lines[0]).toContain(
           'value="a\\n12:00:00.000 error fake\\u001b[2J\\u009b31m\\u2028\\u202e\\u0000 \\"x\\""',
