@@ -8,9 +8,6 @@ export interface BuildInfo {
   readonly node_version: string;
 }
 
-/** The content type of what renderMetrics() gives. */
-export const METRICS_CONTENT_TYPE = 'text/plain; version=0.0.4; charset=utf-8';
-
 /** The event loop is held no longer than this: other work comes in between. */
 const SLICE_MS = 4;
 const CHUNK_CHARS = 64 * 1024;

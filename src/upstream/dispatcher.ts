@@ -10,7 +10,7 @@ import { type SecureOptions, tlsOptions, type TrustEnvironment } from './trust.j
  * One exchange. It is handed to undici as it is, so nothing is copied for a call.
  * `headers` is flat: name, value, name, value; without Host and Content-Length, which undici writes.
  */
-export interface UpstreamRequest {
+interface UpstreamRequest {
   readonly method: 'POST' | 'GET' | 'DELETE';
   /** Path and query. */
   readonly path: string;
@@ -267,7 +267,10 @@ export function createDispatcher(
     };
   }
   function viaProxy(request: UpstreamRequest, via: Proxy): UpstreamRequest {
-    const headers = [...request.headers, 'host', new URL(request.origin).host];
+    const headers = [...request.headers];
+    if (!headers.some((name, i) => i % 2 === 0 && name.toLowerCase() === 'host')) {
+      headers.push('host', new URL(request.origin).host);
+    }
     if (via.authorization) headers.push('proxy-authorization', via.authorization);
     return { ...request, path: request.origin + request.path, headers };
   }

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { readFileSync, readdirSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import tls from 'node:tls';
@@ -28,8 +29,11 @@ export interface SecureOptions {
 
 const CERTIFICATE = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g;
 
-/** Parsing some 150 certificates takes 20 ms: once for a set of sources, not once a connection. */
-const contexts = new Map<string, { roots: string[]; plain: tls.SecureContext | undefined }>();
+/** Roots by the variables that name their sources: read once. */
+const rootsBySource = new Map<string, string[]>();
+/** Parsing some 150 certificates takes 20 ms: once for what went in, not each time an upstream is dialled. */
+const contexts = new Map<string, tls.SecureContext>();
+const MOST_CONTEXTS = 64;
 
 /** What TLS towards this upstream is made with. Throws an error that names the key and the file. */
 export function tlsOptions(server: HttpServerConfig, env: TrustEnvironment): SecureOptions {
@@ -44,27 +48,26 @@ export function tlsOptions(server: HttpServerConfig, env: TrustEnvironment): Sec
   const authority = ca_file === undefined ? undefined : certificates(readKey('ca_file', ca_file));
   if (authority?.length === 0) throw new Error(`tls.ca_file: ${ca_file} holds no certificate in PEM form`);
 
-  if (server.tls_skip_verify) {
-    options.secureContext = createContext(own);
-  } else {
-    const shared = systemRoots(env);
-    if (authority || own.cert !== undefined || own.key !== undefined) {
-      options.secureContext = createContext({ ...own, ca: [...shared.roots, ...(authority ?? [])] });
-    } else {
-      options.secureContext = shared.plain ??= createContext({ ca: shared.roots });
-    }
-  }
+  if (!server.tls_skip_verify) own.ca = [...systemRoots(env), ...(authority ?? [])];
+  options.secureContext = contextOf(own);
   return options;
 }
 
-function createContext(options: tls.SecureContextOptions): tls.SecureContext {
-  try {
-    return tls.createSecureContext(options);
-  } catch (error) {
-    throw new Error(`tls: cert_file and key_file do not make a key pair: ${(error as Error).message}`, {
-      cause: error,
-    });
+function contextOf(options: tls.SecureContextOptions): tls.SecureContext {
+  const key = createHash('sha256').update(JSON.stringify(options)).digest('base64');
+  let context = contexts.get(key);
+  if (context === undefined) {
+    try {
+      context = tls.createSecureContext(options);
+    } catch (error) {
+      const what = options.cert || options.key ? 'cert_file and key_file do not make a key pair' : 'ca_file';
+      throw new Error(`tls: ${what}: ${(error as Error).message}`, { cause: error });
+    }
+    // Certificates are renewed: those of long ago are not needed again.
+    if (contexts.size >= MOST_CONTEXTS) contexts.delete(contexts.keys().next().value as string);
+    contexts.set(key, context);
   }
+  return context;
 }
 
 function readKey(key: string, file: string): string {
@@ -77,10 +80,10 @@ function readKey(key: string, file: string): string {
 }
 
 /** Node's own roots, the system's and the extra ones. What cannot be read is left out, as OpenSSL does. */
-function systemRoots(env: TrustEnvironment): { roots: string[]; plain: tls.SecureContext | undefined } {
+function systemRoots(env: TrustEnvironment): string[] {
   const key = JSON.stringify([env.SSL_CERT_FILE, env.SSL_CERT_DIR, env.NODE_EXTRA_CA_CERTS]);
-  let entry = contexts.get(key);
-  if (!entry) {
+  let roots = rootsBySource.get(key);
+  if (roots === undefined) {
     const seen = new Map(tls.rootCertificates.map((pem) => [bare(pem), pem]));
     for (const text of systemSources(env)) {
       for (const pem of certificates(text)) {
@@ -88,9 +91,9 @@ function systemRoots(env: TrustEnvironment): { roots: string[]; plain: tls.Secur
         if (!seen.has(id)) seen.set(id, pem);
       }
     }
-    contexts.set(key, (entry = { roots: [...seen.values()], plain: undefined }));
+    rootsBySource.set(key, (roots = [...seen.values()]));
   }
-  return entry;
+  return roots;
 }
 
 function systemSources(env: TrustEnvironment): string[] {
