@@ -1,5 +1,5 @@
 import { loadConfig } from '../config/index.js';
-import type { Terminal } from './commands.js';
+import type { Terminal } from './terminal.js';
 
 /** Says everything that is wrong with a config (by throwing it); 0 if a gateway would start with it. */
 export function check(path: string, terminal: Terminal): number {

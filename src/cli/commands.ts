@@ -2,15 +2,7 @@ import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import type { ConfigError } from '../config/index.js';
 import { explain, Refusal } from './explain.js';
-
-/** What a command may touch of its process. */
-export interface Terminal {
-  readonly env: NodeJS.ProcessEnv;
-  readonly out: (text: string) => void;
-  readonly err: (text: string) => void;
-  /** Ends the process without waiting for anything. */
-  readonly exit: (status: number) => void;
-}
+import type { Terminal } from './terminal.js';
 
 const HELP = `mcpstead: one MCP endpoint in front of many MCP servers
 

@@ -1,6 +1,6 @@
 import { get as httpGet, type IncomingMessage } from 'node:http';
 import { listenAddress } from '../config/listen.js';
-import type { Terminal } from './commands.js';
+import type { Terminal } from './terminal.js';
 import { Refusal } from './explain.js';
 
 const TIMEOUT_MS = 5000;

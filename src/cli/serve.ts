@@ -1,7 +1,7 @@
 import { isLoopback, loadConfig, type LoadedConfig } from '../config/index.js';
 import { createGateway } from '../index.js';
 import { createLogger } from '../observe/logger.js';
-import type { Terminal } from './commands.js';
+import type { Terminal } from './terminal.js';
 import { untilStopped } from './signals.js';
 
 /** Runs a gateway on a config file until it is told to stop. */

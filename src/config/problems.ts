@@ -26,7 +26,7 @@ export class ConfigError extends Error {
 }
 
 /** `config.yaml:12:5: servers[0].name: what is wrong (way out)`, on one line. */
-export function formatProblem(problem: ConfigProblem): string {
+function formatProblem(problem: ConfigProblem): string {
   const place = [problem.file, problem.line, problem.column].filter((part) => part !== undefined).join(':');
   const text = subject(problem.key, problem.message) + (problem.fix === undefined ? '' : ` (${problem.fix})`);
   return (place === '' ? text : `${place}: ${text}`).replace(/\s*[\r\n]+\s*/g, ' ');
@@ -40,7 +40,7 @@ function subject(key: string, message: string): string {
 export type Path = readonly (string | number)[];
 
 /** `['servers', 0, 'headers', 'X-A']` as `servers[0].headers.X-A`. */
-export function pathText(path: Path): string {
+function pathText(path: Path): string {
   let text = '';
   for (const part of path) {
     if (typeof part === 'number') text += `[${part}]`;

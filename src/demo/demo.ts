@@ -1,6 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import { Refusal } from '../cli/explain.js';
-import type { Terminal } from '../cli/commands.js';
+import type { Terminal } from '../cli/terminal.js';
 import { untilStopped } from '../cli/signals.js';
 import { createGateway, type ConfigInput, type Gateway } from '../index.js';
 import { createLogger } from '../observe/logger.js';

@@ -1,0 +1,8 @@
+/** What a command may touch of its process. */
+export interface Terminal {
+  readonly env: NodeJS.ProcessEnv;
+  readonly out: (text: string) => void;
+  readonly err: (text: string) => void;
+  /** Ends the process without waiting for anything. */
+  readonly exit: (status: number) => void;
+}
