@@ -169,6 +169,11 @@ export function createMcp(deps: McpDeps) {
         'null',
         ALLOW,
       );
+    if (gate.state === 'draining')
+      return sendError(res, new GatewayError('unavailable', 'gateway shutting down'), 'null', [
+        ...RETRY_AFTER,
+        ...CLOSE,
+      ]);
     const state: { listening?: Listening } = {};
     const { keep_alive_ms } = deps.config().http;
     const stream = new GetStream(res, deps.wheel, keep_alive_ms, deps.log, () => state.listening?.closed());

@@ -24,7 +24,10 @@ export interface HttpDeps {
 
 export interface HttpPort {
   listen(): Promise<{ host: string; port: number; url: string }>;
-  /** Takes no new connection; resolves when no request is under way, at the latest after `graceMs`, then closes all. */
+  /**
+   * Serves on until no request is under way, at the latest for `graceMs`, then closes the port and all connections. Who
+   * comes meanwhile is answered, and told that the connection ends with the answer.
+   */
   close(graceMs: number): Promise<void>;
   destroy(): void;
 }
@@ -42,6 +45,7 @@ export function createHttpPort(deps: HttpDeps): HttpPort {
   const mcp = createMcp(deps);
   let active = 0;
   let idle: (() => void) | undefined;
+  let draining = false;
 
   function route(req: IncomingMessage, res: ServerResponse): void {
     const refusal = guard.check(req, res);
@@ -93,6 +97,7 @@ export function createHttpPort(deps: HttpDeps): HttpPort {
     },
     (req, res) => {
       active++;
+      if (draining) res.setHeader('Connection', 'close');
       res.on('close', () => {
         active--;
         if (active === 0) idle?.();
@@ -139,12 +144,7 @@ export function createHttpPort(deps: HttpDeps): HttpPort {
       });
     },
     async close(graceMs) {
-      const closed = new Promise<void>((resolve) => {
-        server.close(() => {
-          resolve();
-        });
-      });
-      server.closeIdleConnections();
+      draining = true;
       if (active > 0) {
         await new Promise<void>((resolve) => {
           const timer = setTimeout(resolve, graceMs);
@@ -154,6 +154,11 @@ export function createHttpPort(deps: HttpDeps): HttpPort {
           };
         });
       }
+      const closed = new Promise<void>((resolve) => {
+        server.close(() => {
+          resolve();
+        });
+      });
       // One turn for the last answers to leave.
       await new Promise((resolve) => setImmediate(resolve));
       server.closeAllConnections();
