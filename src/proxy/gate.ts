@@ -9,7 +9,7 @@ import type { Logger } from '../observe/log.js';
 import type { GatewayStats, MethodStats } from '../observe/stats.js';
 import { classify } from '../protocol/classify.js';
 import { find, idKey, MessageError, param, type Message } from '../protocol/message.js';
-import type { Cause, Exchange, Notice, Principal, Sink, View } from '../protocol/ports.js';
+import type { Cause, Exchange, Notice, Principal, ServerToClient, Sink, View } from '../protocol/ports.js';
 import {
   DEFAULT_LEGACY,
   isLegacyRevision,
@@ -18,7 +18,7 @@ import {
   LEGACY_REVISIONS,
   type LegacyRevision,
 } from '../protocol/revisions.js';
-import type { ServerToClient, Session, SessionStore } from '../session/store.js';
+import type { Session, SessionStore } from '../session/store.js';
 import { countRefusal, openCall } from './call.js';
 import type { Runtime } from './runtime.js';
 
@@ -161,7 +161,7 @@ export function createGate(deps: GateDeps): Gate {
     return answer(message, `{"protocolVersion":"${revision}",${source.route.view.greeting()}}`, session.id);
   }
 
-  function listTools(source: Source, message: Message, sink: Sink, done: Done): Handled {
+  function listTools(source: Source, message: Message, sink: Sink): Handled {
     const cursor = param(message, 'cursor');
     if (cursor !== undefined && cursor !== null)
       return refused(
@@ -172,6 +172,7 @@ export function createGate(deps: GateDeps): Gate {
     const controller = new AbortController();
     const wait = view.ready(undefined, controller.signal);
     if (!wait) return answer(message, view.list());
+    const done = counter(stats.method('tools/list'));
     return {
       kind: 'exchange',
       exchange: deferred(controller, wait, sink, done, () => {
@@ -222,7 +223,7 @@ export function createGate(deps: GateDeps): Gate {
       if (found) countRefusal(found, error);
       sink.fail(error);
       done('error');
-      if (key !== undefined) session?.inFlight?.delete(key);
+      if (key !== undefined) forget(session, key);
     });
     if (key !== undefined && session) remember(session, key, waiting);
     return { kind: 'exchange', exchange: waiting };
@@ -235,7 +236,7 @@ export function createGate(deps: GateDeps): Gate {
         calls: deps.runtime().config.logging.calls,
         method: stats.method('tools/call'),
         sessionId: session?.id,
-        over: key === undefined ? undefined : () => session?.inFlight?.delete(key),
+        over: key === undefined ? undefined : () => forget(session, key),
       });
       if (key !== undefined && session) remember(session, key, exchange);
       return exchange;
@@ -278,7 +279,7 @@ export function createGate(deps: GateDeps): Gate {
     );
   }
 
-  function dispatch(source: Source, message: Message, sink: Sink, done: Done): Handled {
+  function dispatch(source: Source, message: Message, sink: Sink): Handled {
     if (classify(source.version, message) === 'modern') return modern(source, message);
     const { method } = message;
     const session = sessionOf(source, method === 'initialize');
@@ -297,7 +298,7 @@ export function createGate(deps: GateDeps): Gate {
       case 'tools/call':
         return callTool(source, message, session, sink);
       case 'tools/list':
-        return listTools(source, message, sink, done);
+        return listTools(source, message, sink);
       case 'ping':
         return answer(message, '{}');
       default:
@@ -329,14 +330,13 @@ export function createGate(deps: GateDeps): Gate {
       return view && { key: `/servers/${server}/mcp`, server, view };
     },
     handle(source, message, sink) {
-      const label = KNOWN_METHODS.has(message.method)
-        ? message.method
-        : message.kind === 'response'
-          ? 'invalid'
-          : 'unknown';
-      const done = counter(stats.method(label));
-      const handled = dispatch(source, message, sink, done);
-      if (handled.kind !== 'exchange') done(handled.kind === 'refused' ? 'error' : 'success');
+      const started = performance.now();
+      const handled = dispatch(source, message, sink);
+      // What goes on is counted where it ends.
+      if (handled.kind === 'exchange') return handled;
+      const method = stats.method(labelOf(message));
+      method[handled.kind === 'refused' ? 'error' : 'success']++;
+      method.duration.observe((performance.now() - started) / 1000);
       return handled;
     },
     admitBatch(source, messages) {
@@ -400,6 +400,12 @@ export function createGate(deps: GateDeps): Gate {
 
 const CLOSE = Buffer.from('}');
 
+/** The `method` label of a message: from a closed set. */
+function labelOf(message: Message): string {
+  if (message.kind === 'response') return 'invalid';
+  return KNOWN_METHODS.has(message.method) ? message.method : 'unknown';
+}
+
 type Done = (result: 'success' | 'error') => void;
 
 /** Counts one request and its time, once. */
@@ -413,6 +419,11 @@ function counter(method: MethodStats): Done {
 
 function remember(session: Session, key: string, exchange: Exchange): void {
   (session.inFlight ??= new Map()).set(key, exchange);
+}
+
+/** An emptied map is let go: see upstream/call-table.ts. */
+function forget(session: Session | undefined, key: string): void {
+  if (session?.inFlight?.delete(key) && session.inFlight.size === 0) session.inFlight = undefined;
 }
 
 /** An exchange that first waits for an upstream's first connect. */

@@ -1,15 +1,8 @@
 /** The sessions of legacy clients: data and their bounds. What hangs on a session ends with it. */
 import { randomBytes } from 'node:crypto';
 import type { GatewayStats, TerminationReason } from '../observe/stats.js';
-import type { Cause, Exchange, Notice, Principal } from '../protocol/ports.js';
+import type { Cause, Exchange, Principal, ServerToClient } from '../protocol/ports.js';
 import type { LegacyRevision } from '../protocol/revisions.js';
-
-/** The server-to-client stream of a session. */
-export interface ServerToClient {
-  /** false: it does not read, and the notice was dropped. */
-  notify(notice: Notice): boolean;
-  end(): void;
-}
 
 export interface Session {
   readonly id: string;
@@ -33,7 +26,7 @@ export interface SessionStoreOptions {
 }
 
 /**
- * Sessions by id, the one used last at the end. Another implementation may keep them elsewhere; streams and exchanges
+ * Sessions by id. Another implementation may keep them elsewhere; streams and exchanges
  * always belong to this process.
  */
 export interface SessionStore {
@@ -80,13 +73,13 @@ export function createSessionStore(options: SessionStoreOptions): SessionStore {
     return session.stream !== undefined || (session.inFlight?.size ?? 0) > 0;
   }
 
+  /** Ends the session that has been idle longest. */
   function evict(): boolean {
-    for (const session of sessions.values()) {
-      if (busy(session)) continue;
-      end(session, 'evicted');
-      return true;
-    }
-    return false;
+    let oldest: Session | undefined;
+    for (const session of sessions.values())
+      if (!busy(session) && (!oldest || session.lastSeen < oldest.lastSeen)) oldest = session;
+    if (oldest) end(oldest, 'evicted');
+    return oldest !== undefined;
   }
 
   return {
@@ -116,9 +109,6 @@ export function createSessionStore(options: SessionStoreOptions): SessionStore {
       const session = sessions.get(id);
       if (!session || session.route !== route || session.principal.id !== principal.id) return undefined;
       session.lastSeen = now();
-      // The order of the map is the order of use: the first is the one idle longest.
-      sessions.delete(id);
-      sessions.set(id, session);
       return session;
     },
     end,

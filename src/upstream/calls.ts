@@ -42,6 +42,13 @@ export interface Transport {
   destroy(): void;
 }
 
+/** A transport and how many calls are still on it: a broken one lives until they have ended. */
+export interface Carrier {
+  readonly transport: Transport;
+  calls: number;
+  retired: boolean;
+}
+
 /** What belongs to no call, and the end of the channel. */
 export interface TransportEvents {
   /** A message on a shared channel that is no answer. */
@@ -100,6 +107,8 @@ export class UpstreamCall implements Exchange, AnswerHost {
   readonly #owner: CallOwner;
   /** Set by the transport while the answer is on its way. */
   channel: Channel | undefined;
+  /** Set by the link while it is under way. */
+  carrier: Carrier | undefined;
   /** Status of the HTTP response; 0 before it, and where there is none. */
   httpStatus = 0;
   /** Which session of the upstream it was sent in. */

@@ -25,7 +25,8 @@ import type {
 } from '../protocol/ports.js';
 import { sameTools, type ToolDefinition } from '../protocol/tools-page.js';
 import { splice, type Patch } from '../wire/splice.js';
-import { UpstreamCall, type CallOwner, type Transport, type TransportEvents } from './calls.js';
+import { CallTable } from './call-table.js';
+import { UpstreamCall, type CallOwner, type Carrier, type Transport, type TransportEvents } from './calls.js';
 import type { IdOrder } from './answer.js';
 import { collect, type Collected } from './collect.js';
 import { dial, handshake } from './dial.js';
@@ -54,13 +55,6 @@ export interface ConnectionDeps {
   readonly showStderr: boolean;
 }
 
-/** A transport and how many calls are still on it: a broken one lives until they have ended. */
-interface Carrier {
-  readonly transport: Transport;
-  calls: number;
-  retired: boolean;
-}
-
 export class Connection implements Link, CallOwner {
   readonly server: string;
   readonly era = 'legacy';
@@ -80,8 +74,7 @@ export class Connection implements Link, CallOwner {
   readonly #secrets: readonly string[];
   #phase: LinkPhase = { at: 'dialing', failures: 0, attempts: 0 };
   #carrier: Carrier | undefined;
-  readonly #calls = new Map<number, { call: UpstreamCall; carrier: Carrier }>();
-  #nextId = 1;
+  readonly #calls = new CallTable<UpstreamCall>();
   #settle: () => void = () => undefined;
   readonly #life = new AbortController();
   #timer: NodeJS.Timeout | undefined;
@@ -166,7 +159,7 @@ export class Connection implements Link, CallOwner {
 
   send(out: Outgoing, sink: Sink): Exchange {
     const { message } = out;
-    const id = this.#nextId++;
+    const id = this.#calls.nextId();
     const idBytes = Buffer.from(String(id), 'latin1');
     const patches: Patch[] = [...out.patches];
     if (message.idSpan) patches.push({ ...message.idSpan, bytes: idBytes });
@@ -206,11 +199,9 @@ export class Connection implements Link, CallOwner {
   // CallOwner
 
   finished(call: UpstreamCall): void {
-    const entry = this.#calls.get(call.id);
-    if (!entry) return;
-    this.#calls.delete(call.id);
-    this.stats.inFlight = this.#calls.size;
-    if (--entry.carrier.calls === 0 && entry.carrier.retired) entry.carrier.transport.destroy();
+    if (!this.#calls.delete(call)) return;
+    const carrier = call.carrier as Carrier;
+    if (--carrier.calls === 0 && carrier.retired) carrier.transport.destroy();
     if (this.#calls.size === 0) this.#drained?.();
   }
 
@@ -225,14 +216,14 @@ export class Connection implements Link, CallOwner {
     const { id, method } = message;
     if (typeof method !== 'string') return;
     if (id !== undefined && id !== null) {
-      const from = carrier ?? (call && this.#calls.get(call.id)?.carrier);
+      const from = carrier ?? call?.carrier;
       return this.#question(bytes, JSON.stringify(id), method, call, from?.transport);
     }
     switch (method) {
       case 'notifications/progress': {
         const token = message.params?.progressToken;
         // The token says whose it is, whatever stream it came on.
-        if (typeof token === 'number') this.#calls.get(token)?.call.progress(bytes);
+        if (typeof token === 'number') this.#calls.get(token)?.progress(bytes);
         return;
       }
       case 'notifications/tools/list_changed':
@@ -264,11 +255,9 @@ export class Connection implements Link, CallOwner {
 
   sendCancel(call: UpstreamCall, why: Cause): void {
     const params = `{"requestId":${call.idText},"reason":${JSON.stringify(why)}}`;
-    this.#calls
-      .get(call.id)
-      ?.carrier.transport.post(
-        Buffer.from(`{"jsonrpc":"2.0","method":"notifications/cancelled","params":${params}}`),
-      );
+    call.carrier?.transport.post(
+      Buffer.from(`{"jsonrpc":"2.0","method":"notifications/cancelled","params":${params}}`),
+    );
   }
 
   /** What the transports of one dial tell: of an older one only its own calls hear. */
@@ -277,7 +266,7 @@ export class Connection implements Link, CallOwner {
       message: (bytes) => {
         this.message(bytes, undefined, current());
       },
-      callFor: (id) => this.#calls.get(id)?.call,
+      callFor: (id) => this.#calls.get(id),
       seen: () => {
         this.stats.lastSeen = Date.now() / 1000;
       },
@@ -289,7 +278,7 @@ export class Connection implements Link, CallOwner {
       },
       lost: (error, retryAfterMs) => {
         const carrier = current();
-        for (const entry of [...this.#calls.values()]) if (entry.carrier === carrier) entry.call.fail(error);
+        for (const call of this.#calls.all()) if (call.carrier === carrier) call.fail(error);
         if (this.#carrier === undefined || this.#carrier === carrier) this.#failed(error, retryAfterMs);
       },
     };
@@ -338,7 +327,7 @@ export class Connection implements Link, CallOwner {
       'upstream_disconnected',
       `upstream '${this.server}' was removed or restarted`,
     );
-    for (const { call } of [...this.#calls.values()]) call.fail(error);
+    for (const call of this.#calls.all()) call.fail(error);
     this.#carrier = undefined;
     this.tools = [];
     this.stats.inBackoff = false;
@@ -353,8 +342,8 @@ export class Connection implements Link, CallOwner {
   #put(call: UpstreamCall, carrier: Carrier): void {
     call.generation = this.#generation;
     carrier.calls++;
-    this.#calls.set(call.id, { call, carrier });
-    this.stats.inFlight = this.#calls.size;
+    call.carrier = carrier;
+    this.#calls.put(call);
   }
 
   #failLater(call: UpstreamCall, code: 'upstream_disconnected' | 'busy', message: string): void {
@@ -562,7 +551,7 @@ export class Connection implements Link, CallOwner {
 
   /** A request of the gateway's own. Rejects with the upstream's error as a GatewayError. */
   async #request(carrier: Carrier, method: string, params: string | undefined): Promise<Collected> {
-    const id = this.#nextId++;
+    const id = this.#calls.nextId();
     const { request_ms } = this.#config.timeouts;
     const totalMs = request_ms > 0 ? Math.min(request_ms, OWN_REQUEST_MS) : OWN_REQUEST_MS;
     const body = Buffer.from(
@@ -668,7 +657,7 @@ export class Connection implements Link, CallOwner {
   /** The one call of a client in flight; undefined if there is none, or more than one. */
   #soleCaller(): UpstreamCall | undefined {
     let sole: UpstreamCall | undefined;
-    for (const { call } of this.#calls.values()) {
+    for (const call of this.#calls.all()) {
       if (call.own) continue;
       if (sole) return undefined;
       sole = call;

@@ -18,7 +18,7 @@ export interface DialDeps {
   /** A transport was made: what is requested from now on goes over it. */
   opened(transport: Transport): void;
   /** One request of the gateway's own. */
-  request(method: string, params: string | undefined): Promise<Collected>;
+  readonly request: (method: string, params: string | undefined) => Promise<Collected>;
 }
 
 /** JSON-RPC codes that only a server of the modern era answers with. */

@@ -36,11 +36,19 @@ function matchesHost(allowed: readonly string[], host: string): boolean {
 /** `boundHost`: the address the gateway listens on. `config`: read at each request, so that a reload counts. */
 export function createGuard(boundHost: string, config: () => Config): Guard {
   const onLoopback = isLoopback(boundHost);
+  /** The Host admitted last, and under which configuration: nearly all requests name the same. */
+  let admitted: { host: string; config: Config } | undefined;
 
   function checkHost(req: IncomingMessage): GatewayError | undefined {
     if (!onLoopback) return undefined;
     const host = req.headers.host ?? '';
-    if (host === '') return undefined;
+    if (host === '' || (host === admitted?.host && admitted.config === config())) return undefined;
+    const refusal = judgeHost(host);
+    if (!refusal) admitted = { host, config: config() };
+    return refusal;
+  }
+
+  function judgeHost(host: string): GatewayError | undefined {
     const name = nameOf(host);
     if (isLoopback(name)) return undefined;
     const { allowed_hosts, public_url } = config().http;
