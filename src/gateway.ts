@@ -17,6 +17,8 @@ import { createSessionStore } from './session/store.js';
 import { Connection } from './upstream/connection.js';
 import { createWatcher, type Watcher } from './upstream/watcher.js';
 
+export type { Health, ReloadResult, ServerHealth };
+
 export interface BuildInfo {
   readonly version: string;
   readonly git_sha: string;

@@ -4,12 +4,11 @@
  */
 import { readFileSync } from 'node:fs';
 import { resolveConfig, type ConfigInput, type LoadedConfig } from './config/index.js';
-import type { Health, ReloadResult } from './downstream/http/admin.js';
-import { GatewayCore, type BuildInfo } from './gateway.js';
+import { GatewayCore, type BuildInfo, type Health, type ReloadResult } from './gateway.js';
 import { silent, type Logger } from './observe/log.js';
 
 export { ConfigError, type ConfigInput, type ConfigProblem, type LoadedConfig } from './config/index.js';
-export type { Health, ReloadResult, ServerHealth } from './downstream/http/admin.js';
+export type { Health, ReloadResult, ServerHealth } from './gateway.js';
 export type { LogFields, Logger } from './observe/log.js';
 
 export interface GatewayOptions {

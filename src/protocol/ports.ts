@@ -73,6 +73,13 @@ export interface Sink {
   fail(error: GatewayError): void;
 }
 
+/** The server-to-client stream of a session. */
+export interface ServerToClient {
+  /** false: it does not read, and the notice was dropped. */
+  notify(notice: Notice): boolean;
+  end(): void;
+}
+
 /** The handle of one call under way. */
 export interface Exchange {
   /** The sink can take more after a `write` or `notify` that returned false. */

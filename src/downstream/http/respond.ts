@@ -6,8 +6,7 @@ import type { ServerResponse } from 'node:http';
 import { errorMessage, ERRORS, GatewayError } from '../../errors.js';
 import type { Wheel, WheelTimer } from '../../lib/wheel.js';
 import type { Logger } from '../../observe/log.js';
-import type { AnswerHead, Exchange, Notice, Seen, Sink } from '../../protocol/ports.js';
-import type { ServerToClient } from '../../session/store.js';
+import type { AnswerHead, Exchange, Notice, Seen, ServerToClient, Sink } from '../../protocol/ports.js';
 import { withoutLineBreaks } from '../../wire/splice.js';
 
 /** What a client takes as the answer to a POST. */
