@@ -1,5 +1,5 @@
 /** The hot path: one tools/call from its client to its upstream and back. */
-import { GatewayError, type ErrorCode } from '../errors.js';
+import type { ErrorCode, GatewayError } from '../errors.js';
 import type { Logger } from '../observe/log.js';
 import type { MethodStats, ToolErrorReason, ToolStats } from '../observe/stats.js';
 import { find, type Message } from '../protocol/message.js';

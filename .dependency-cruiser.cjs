@@ -1,0 +1,149 @@
+// The walls of the house (docs/architecture.md): imports go downward only, and rooms of one storey meet in
+// protocol/ports.ts. Run by `npm run check:layers`.
+
+/** Files of the lowest storey: each room there knows nothing but itself. */
+const LEAVES = {
+  lib: '^src/lib/',
+  wire: '^src/wire/',
+  errors: '^src/errors\\.ts$',
+  'observe/stats and observe/log': '^src/observe/(stats|log|sink)\\.ts$',
+};
+const GROUND = '^src/(lib/|wire/|errors\\.ts$|observe/(stats|log|sink)\\.ts$)';
+
+/** `from` may import itself, `allowed`, packages and Node; of src nothing else. */
+const only = (name, from, allowed, comment) => ({
+  name,
+  comment,
+  severity: 'error',
+  from: { path: from },
+  to: { path: '^src/', pathNot: [from, ...allowed] },
+});
+
+/** `what` is imported by `files` alone. */
+const keptIn = (name, what, files, comment) => ({
+  name,
+  comment,
+  severity: 'error',
+  from: { path: '^src/', pathNot: files },
+  to: { path: what },
+});
+
+const package_ = (name) => `(^|/)node_modules/${name}/`;
+
+/** @type {import('dependency-cruiser').IConfiguration} */
+module.exports = {
+  forbidden: [
+    {
+      name: 'no-cycles',
+      comment: 'Two files that need each other are one file, or need a third.',
+      severity: 'error',
+      from: {},
+      to: { circular: true },
+    },
+    {
+      name: 'no-unresolved',
+      comment: 'An import that leads nowhere.',
+      severity: 'error',
+      from: {},
+      to: { couldNotResolve: true },
+    },
+    {
+      name: 'runtime-dependencies-only',
+      comment: 'What is published imports what package.json installs with it.',
+      severity: 'error',
+      from: { path: '^src/' },
+      to: { dependencyTypes: ['npm-dev', 'npm-no-pkg', 'npm-unknown', 'npm-optional', 'npm-peer'] },
+    },
+
+    ...Object.entries(LEAVES).map(([room, path]) =>
+      only(`ground-${room.split(/\W/)[0]}`, path, [], `${room} imports nothing of the gateway.`),
+    ),
+
+    only('protocol', '^src/protocol/', [GROUND], 'MCP without I/O stands on the ground floor alone.'),
+    only('config', '^src/config/', [GROUND], 'Configuration knows no room that is configured.'),
+    only(
+      'observe',
+      '^src/observe/',
+      [GROUND, '^src/protocol/', '^src/config/'],
+      'Logger and metrics read what is counted; they reach into no room.',
+    ),
+
+    ...['auth', 'catalog', 'session', 'upstream'].map((room) =>
+      only(
+        room,
+        `^src/${room}/`,
+        [GROUND, '^src/protocol/', '^src/config/'],
+        `auth, catalog, session and upstream never import each other: they meet in protocol/ports.ts.`,
+      ),
+    ),
+
+    only(
+      'proxy',
+      '^src/proxy/',
+      [GROUND, '^src/(protocol|config|auth|catalog|session)/'],
+      'The proxy sees upstreams as the Link of protocol/ports.ts.',
+    ),
+    only(
+      'downstream',
+      '^src/downstream/',
+      [GROUND, '^src/(protocol|config)/', '^src/proxy/gate\\.ts$'],
+      'A downstream transport asks the gate, and nobody behind it.',
+    ),
+
+    {
+      name: 'gateway-is-the-only-root',
+      comment: 'Only the composition root knows all rooms, and only index.ts knows the root.',
+      severity: 'error',
+      from: { path: '^src/', pathNot: '^src/(index|gateway)\\.ts$' },
+      to: { path: '^src/gateway\\.ts$' },
+    },
+    only(
+      'index',
+      '^src/index\\.ts$',
+      ['^src/gateway\\.ts$', '^src/config/', '^src/observe/log\\.ts$'],
+      'The library is the gateway and its configuration.',
+    ),
+    only(
+      'cli',
+      '^src/cli/',
+      ['^src/index\\.ts$', '^src/config/', '^src/observe/logger\\.ts$', '^src/demo/demo\\.ts$'],
+      'A command uses the library as any other program would.',
+    ),
+    only(
+      'demo',
+      '^src/demo/',
+      ['^src/index\\.ts$', '^src/observe/logger\\.ts$', '^src/cli/(explain|signals|terminal)\\.ts$'],
+      'The demo is one more command.',
+    ),
+    {
+      name: 'gateway',
+      comment: 'The root imports rooms; commands and the demo import it.',
+      severity: 'error',
+      from: { path: '^src/gateway\\.ts$' },
+      to: { path: '^src/(cli|demo)/|^src/index\\.ts$' },
+    },
+
+    keptIn(
+      'undici',
+      package_('undici'),
+      '^src/upstream/(dispatcher|client-pool)\\.ts$',
+      'Its next major version must be a change of one place.',
+    ),
+    keptIn('zod', package_('zod'), '^src/config/', 'Only the configuration is validated by schema.'),
+    keptIn('yaml', package_('yaml'), '^src/config/', 'Only the configuration is YAML.'),
+    keptIn('pino', package_('pino'), '^src/observe/logger\\.ts$', 'Rooms get the Logger of observe/log.ts.'),
+    keptIn('cross-spawn', package_('cross-spawn'), '^src/upstream/child\\.ts$', 'One place starts children.'),
+    keptIn(
+      'children',
+      '^(node:)?child_process$',
+      '^src/upstream/(child|watcher)\\.ts$',
+      'What starts a process must also end it.',
+    ),
+  ],
+  options: {
+    tsConfig: { fileName: 'tsconfig.json' },
+    tsPreCompilationDeps: true,
+    doNotFollow: { path: 'node_modules' },
+    enhancedResolveOptions: { exportsFields: ['exports'], conditionNames: ['import', 'node', 'default'] },
+  },
+};
