@@ -95,6 +95,8 @@ export class PostSink implements Sink {
   #inAnswer = false;
   #timer: WheelTimer;
   #stall: WheelTimer | undefined;
+  /** The client does not read what was written: a drain is awaited. */
+  #full = false;
 
   constructor(res: ServerResponse, accepts: Accepts, rawId: string, wheel: Wheel, times: StreamTimes) {
     this.#res = res;
@@ -173,6 +175,7 @@ export class PostSink implements Sink {
     } else if (mode === 'sse') {
       this.#res.end(whole ? Buffer.concat([EVENT, withoutLineBreaks(whole), END_OF_EVENT]) : END_OF_EVENT);
     }
+    if (!this.#full && this.#res.writableNeedDrain) this.#watchStall();
   }
 
   /** It was not needed: the answer goes another way. */
@@ -219,25 +222,33 @@ export class PostSink implements Sink {
   }
 
   #wrote(more: boolean): boolean {
-    if (more) return true;
-    this.#stall = this.#wheel.after(STALLED_MS, () => {
-      this.#res.destroy(new Error('client reads nothing'));
-    });
+    if (more || this.#full) return more;
+    this.#full = true;
+    this.#watchStall();
     this.#res.once('drain', () => {
+      this.#full = false;
       this.#stall?.cancel();
       this.exchange?.resume();
     });
     return false;
   }
 
+  /** Until it reads again, or is gone. */
+  #watchStall(): void {
+    this.#stall?.cancel();
+    this.#stall = this.#wheel.after(STALLED_MS, () => {
+      this.#res.destroy(new Error('client reads nothing'));
+    });
+  }
+
   #over(): void {
     this.#mode = 'over';
     this.#timer.cancel();
-    this.#stall?.cancel();
   }
 
   #closed(): void {
     const unfinished = !this.#res.writableFinished;
+    this.#stall?.cancel();
     if (this.#mode === 'over') return;
     this.#over();
     // Without event ids nobody can come back to this stream: that is a cancel (operate.md, "Who left").
