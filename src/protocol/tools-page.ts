@@ -61,6 +61,9 @@ function addTool(tools: ToolDefinition[], tool: RawTool | null, bytes: Buffer): 
   if (typeof name !== 'string' || name === '') return 'it has no name';
   if (typeof inputSchema !== 'object' || inputSchema === null || Array.isArray(inputSchema))
     return `the inputSchema of '${name.slice(0, 128)}' is no object`;
+  // SDK clients refuse a whole list for one such schema (2025-11-25, Tool.inputSchema).
+  if ((inputSchema as { type?: unknown }).type !== 'object')
+    return `the inputSchema of '${name.slice(0, 128)}' has no "type": "object"`;
   const members = membersOf(bytes);
   const named = members.filter((member) => member.key === 'name');
   const described = members.filter((member) => member.key === 'description');

@@ -263,7 +263,10 @@ export function createGate(deps: GateDeps): Gate {
     const id = find(message.params, 'requestId');
     if (!session || !id) return;
     const key = idKey(message.body.toString('utf8', id.start, id.end));
-    session.inFlight?.get(key)?.cancel('cancelled by the client');
+    const reason = param(message, 'reason');
+    const why =
+      typeof reason === 'string' && reason !== '' ? reason.slice(0, 512) : 'cancelled by the client';
+    session.inFlight?.get(key)?.cancel(why);
   }
 
   function modern(source: Source, message: Message): Handled {

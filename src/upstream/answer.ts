@@ -29,6 +29,8 @@ export interface AnswerHost {
   readonly sink: Sink;
   /** The answer is about to begin: what waits goes first. */
   starting(): void;
+  /** Stops reading until the sink has room. */
+  hold(): void;
   /** A notification or a request came instead of an answer. */
   message(bytes: Buffer): void;
   /** An error answer, parsed. true: taken care of, nothing goes to the sink. */
@@ -47,6 +49,8 @@ export interface AnswerLimits {
 
 /** Held back while an answer flows: what may hold the id, `isError` and the closing brace. */
 const TAIL = 256;
+/** How long a whole chunk is kept in the hope of the next one: two writes cost more than one. */
+const HOLD_MS = 2;
 const MAX_HEAD = 65_536;
 const MAX_ERROR = 65_536;
 const EXCERPT = 512;
@@ -72,6 +76,8 @@ export class AnswerReader {
   #taken = 0;
   #head: Head | undefined;
   #idInTail = false;
+  #timer: NodeJS.Timeout | undefined;
+  #grown = false;
   #isErrorFirst = false;
   #started = false;
 
@@ -97,9 +103,21 @@ export class AnswerReader {
     if (this.#state === 'done') return true;
     this.#chunks.push(chunk);
     this.#held += chunk.length;
+    this.#grown = true;
     if (this.#state === 'head') this.#decide();
     // #decide() may have moved on.
     return (this.#state as string) === 'flow' ? this.#flow() : this.#bound();
+  }
+
+  /** More is to come, but not now: what is held goes out soon, all but the tail. */
+  pending(): void {
+    if (this.#state !== 'flow' || this.#timer || this.#held <= TAIL) return;
+    this.#grown = false;
+    this.#timer = setTimeout(() => {
+      this.#timer = undefined;
+      if (this.#grown) this.pending();
+      else this.#release();
+    }, HOLD_MS);
   }
 
   /** The message is complete. `[DONE]` and white space alone are nothing; they say false. */
@@ -131,6 +149,7 @@ export class AnswerReader {
 
   #finish(): void {
     this.#state = 'done';
+    clearTimeout(this.#timer);
     this.#chunks = [];
     this.#held = 0;
     if (this.#taken > 0) {
@@ -225,6 +244,17 @@ export class AnswerReader {
       if (this.#state !== 'flow') return true;
     }
     return more;
+  }
+
+  /** Nothing came for a moment: the client gets what there is. */
+  #release(): void {
+    if (this.#state !== 'flow' || this.#held <= TAIL) return;
+    const whole = this.#joined();
+    const cut = whole.length - TAIL;
+    this.#chunks = [whole.subarray(cut)];
+    this.#held = TAIL;
+    this.#start(this.#length);
+    if (!this.#host.sink.write(whole.subarray(0, cut))) this.#host.hold();
   }
 
   #start(length: number | undefined): void {

@@ -247,6 +247,8 @@ export class Connection implements Link, CallOwner {
     if (!carrier || call.method === 'initialize' || this.#phase.at !== 'up') return false;
     if (call.resent) return false;
     call.resent = true;
+    // Whatever else comes on the old stream belongs to nobody.
+    call.channel = undefined;
     // An answer of generation n resets only while n is current.
     if (call.generation === this.#generation && !this.#reset) this.#resetSession(carrier, error, reason);
     void this.#sendAfterReset(call, carrier);

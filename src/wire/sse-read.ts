@@ -24,6 +24,7 @@ export interface EventFields {
 const LF = 0x0a;
 const CR = 0x0d;
 const COLON = 0x3a;
+const BOM = Buffer.from([0xef, 0xbb, 0xbf]);
 const NEWLINE = Buffer.from('\n');
 /** The longest field name that means anything, with its colon: `event:`. */
 const PREFIX = 6;
@@ -40,6 +41,7 @@ export class SseReader {
   /** The previous chunk ended in CR: a LF at the start of the next belongs to it. */
   #afterCr = false;
   #first = true;
+  #mark: Buffer | undefined;
   #opened = false;
   /** The space after `data:` may still have to be dropped. */
   #atDataStart = false;
@@ -56,8 +58,16 @@ export class SseReader {
   push(chunk: Buffer): void {
     let i = 0;
     if (this.#first) {
+      const start = this.#mark ? Buffer.concat([this.#mark, chunk]) : chunk;
+      // A byte order mark may come in pieces.
+      if (start.length < BOM.length && BOM.subarray(0, start.length).equals(start)) {
+        this.#mark = start;
+        return;
+      }
+      chunk = start;
       this.#first = false;
-      if (chunk[0] === 0xef && chunk[1] === 0xbb && chunk[2] === 0xbf) i = 3;
+      this.#mark = undefined;
+      if (BOM.equals(chunk.subarray(0, BOM.length))) i = BOM.length;
     }
     if (this.#afterCr && chunk.length > i) {
       this.#afterCr = false;

@@ -197,10 +197,12 @@ export class PostSink implements Sink {
     this.#over();
     if (mode === 'over') return;
     // An answer that has begun must not look like a whole one.
-    if (this.#inAnswer) this.#res.destroy();
-    else if (mode === 'sse') {
-      this.#res.end(`${EVENT.toString()}${errorMessage(error, this.#rawId)}\n\n`);
-    } else sendError(this.#res, error, this.#rawId, retryHeader(error));
+    if (mode === 'sse') {
+      // The half event gets a type that clients pass over (the last `event:` counts), then the error follows.
+      const cut = this.#inAnswer ? '\nevent: cut\n\n' : '';
+      this.#res.end(`${cut}${EVENT.toString()}${errorMessage(error, this.#rawId)}\n\n`);
+    } else if (this.#inAnswer) this.#res.destroy();
+    else sendError(this.#res, error, this.#rawId, retryHeader(error));
   }
 
   #openStream(): void {

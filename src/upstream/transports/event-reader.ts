@@ -42,6 +42,7 @@ export class EventReader implements SseSink {
   push(chunk: Buffer): boolean {
     this.#more = true;
     this.#sse.push(chunk);
+    this.#answer?.pending();
     return this.#more;
   }
 
@@ -116,6 +117,7 @@ function sharedHost(message: (bytes: Buffer) => void): EventHost {
     },
     alive() {},
     starting() {},
+    hold() {},
     message,
     rpcError: () => true,
     answered() {},

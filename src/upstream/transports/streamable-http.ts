@@ -234,6 +234,10 @@ class HttpExchange implements UpstreamHandler, Channel {
   #refused: Buffer[] = [];
   #refusedBytes = 0;
   #redirects = 0;
+  #received = 0;
+  #length: number | undefined;
+  /** Whether the request carried a session id: what it does now tells nothing of then. */
+  #hadSession = false;
   #gotBytes = false;
   #linger: WheelTimer | undefined;
 
@@ -246,6 +250,7 @@ class HttpExchange implements UpstreamHandler, Channel {
   dispatch(): void {
     const { origin, path, dispatcher } = this.#http;
     this.#call.channel = this;
+    this.#hadSession = this.#http.hasSession;
     dispatcher.dispatch(
       { method: 'POST', origin, path, headers: this.#http.headers(), body: this.#call.body },
       this,
@@ -339,7 +344,11 @@ class HttpExchange implements UpstreamHandler, Channel {
     if (!this.#gotBytes) events.doubt();
   }
 
-  /** true: go on reading. */
+  /** The call is over, or is being sent again elsewhere: what comes here is nobody's. */
+  get #detached(): boolean {
+    return this.#call.over || this.#call.channel !== this;
+  }
+
   #read(chunk: Buffer): void {
     const call = this.#call;
     if (this.#mode === 'sniff' && chunk.length > 0) {
@@ -350,6 +359,8 @@ class HttpExchange implements UpstreamHandler, Channel {
       case 'json':
         call.alive();
         if (!(this.#answer as AnswerReader).push(chunk)) call.hold();
+        this.#received += chunk.length;
+        if (this.#received !== this.#length) this.#answer?.pending();
         break;
       case 'events':
         try {
@@ -357,7 +368,7 @@ class HttpExchange implements UpstreamHandler, Channel {
         } catch (error) {
           call.broken(`sent an unreadable event stream: ${(error as Error).message}`);
         }
-        if (call.over) this.#lingering();
+        if (this.#detached) this.#lingering();
         break;
       case 'refused':
         if (this.#refusedBytes < MAX_ERROR_BODY) {
@@ -373,15 +384,15 @@ class HttpExchange implements UpstreamHandler, Channel {
   #finish(): void {
     this.#linger?.cancel();
     const call = this.#call;
-    if (call.over) return;
+    if (this.#detached) return;
     switch (this.#mode) {
       case 'json':
         this.#answer?.end();
-        if (!call.over && this.#answer) call.broken('answered without a JSON-RPC answer');
+        if (!this.#detached && this.#answer) call.broken('answered without a JSON-RPC answer');
         break;
       case 'events':
         this.#events?.finish();
-        if (!call.over) call.broken(this.#events?.problem ?? 'ended its event stream without an answer');
+        if (!this.#detached) call.broken(this.#events?.problem ?? 'ended its event stream without an answer');
         break;
       case 'refused':
         this.#judge(Buffer.concat(this.#refused));
@@ -397,11 +408,12 @@ class HttpExchange implements UpstreamHandler, Channel {
     this.#mode = 'json';
     const { owner } = this.#http;
     const length = this.#decoder ? '' : header(this.#headers, 'content-length');
+    this.#length = length === '' ? undefined : Number(length);
     this.#answer = new AnswerReader(
       this.#call,
       { messageBytes: owner.messageBytes(), budget: owner.budget },
       owner.order,
-      length === '' ? undefined : Number(length),
+      this.#length,
     );
   }
 
@@ -450,10 +462,10 @@ class HttpExchange implements UpstreamHandler, Channel {
     const call = this.#call;
     const { owner, config } = this.#http;
     const status = this.#status;
-    if (status === 307 || status === 308) return this.#followRedirect();
+    if (status < 400) return this.#followRedirect(status);
     const error = rpcErrorIn(body);
     if (!call.resent || call.method === 'initialize') {
-      const reason = lostByStatus(status, body.toString('utf8'), error, this.#http.hasSession);
+      const reason = lostByStatus(status, body.toString('utf8'), error, this.#hadSession);
       if (reason && !call.sawMessage && owner.sessionLost(call, `HTTP ${status}`, reason)) return;
     }
     const retry = status === 429 || status === 503 ? retryAfterMs(this.#headers) : undefined;
@@ -469,8 +481,12 @@ class HttpExchange implements UpstreamHandler, Channel {
     call.fail(failure);
   }
 
-  #followRedirect(): void {
+  #followRedirect(status: number): void {
     const location = header(this.#headers, 'location');
+    if (status !== 307 && status !== 308) {
+      const target = location === '' ? '' : ` to ${redactUrl(location)}`;
+      return this.#call.broken(`answered HTTP ${status}${target}: only 307 and 308 are followed`);
+    }
     if (this.#redirects >= MAX_REDIRECTS)
       return this.#call.broken(`redirected more than ${MAX_REDIRECTS} times`);
     const why = location === '' ? 'redirected without saying where' : this.#http.redirect(location);
