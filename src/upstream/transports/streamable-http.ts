@@ -543,6 +543,7 @@ class ServerStream implements UpstreamHandler {
   open(): void {
     if (this.#closed || this.#generation !== this.#http.generation) return;
     const { origin, path, dispatcher } = this.#http;
+    this.#controller = undefined;
     dispatcher.dispatch(
       { method: 'GET', origin, path, headers: this.#http.streamHeaders(), body: null, long: true },
       this,
@@ -596,8 +597,11 @@ class ServerStream implements UpstreamHandler {
   }
 
   onResponseError(_controller: Controller | undefined, error: Error): void {
-    if (!this.#closed)
+    if (!this.#closed) {
       this.#http.owner.log.debug('the server-to-client stream ended', { error: describe(error) });
+      // Nobody answers at all: better known now than at the next refresh.
+      if (!this.#controller) this.#http.events.doubt();
+    }
     this.#again();
   }
 
