@@ -22,7 +22,6 @@ export const ERRORS = {
   forbidden: { legacy: { rpc: -32000, http: 403 }, modern: { rpc: -32000, http: 403 } },
   not_found: { legacy: { rpc: -32000, http: 404 }, modern: { rpc: -32000, http: 404 } },
   method_not_allowed: { legacy: { rpc: -32000, http: 405 }, modern: { rpc: -32000, http: 405 } },
-  request_timeout: { legacy: { rpc: -32000, http: 408 }, modern: { rpc: -32000, http: 408 } },
   body_too_large: { legacy: { rpc: -32000, http: 413 }, modern: { rpc: -32000, http: 413 } },
   unsupported_media_type: { legacy: { rpc: -32000, http: 415 }, modern: { rpc: -32000, http: 415 } },
   unavailable: { legacy: { rpc: -32000, http: 503 }, modern: { rpc: -32603, http: 503 } },

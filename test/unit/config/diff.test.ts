@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { diffConfig, type Config, type ConfigDiff } from '../../../src/config/index.js';
+import { diffConfig, type ConfigDiff } from '../../../src/config/diff.js';
+import type { Config } from '../../../src/config/index.js';
 import { load, resolve } from './helpers.js';
 
 const HTTP = { name: 'h', url: 'http://127.0.0.1:3000/mcp' };

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { maskSecrets, redactUrl, secretsOf } from '../../../src/config/index.js';
+import { maskSecrets, redactUrl, secretsOf } from '../../../src/config/redact.js';
 import { http, stdio } from './helpers.js';
 
 describe('a URL that is shown', () => {
