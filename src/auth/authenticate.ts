@@ -28,7 +28,8 @@ export function createAuthenticator(mode: 'none' | 'bearer', tokens: readonly st
       if (authorization === undefined || authorization === '') return refuse('missing_header');
       if (authorization.length <= PREFIX.length || !/^bearer /i.test(authorization))
         return refuse('bad_format');
-      const candidate = Buffer.from(authorization.slice(PREFIX.length).trim(), 'utf8');
+      // Spaces alone: what else trim() takes away could be part of a token.
+      const candidate = Buffer.from(authorization.slice(PREFIX.length).replace(/^ +/, ''), 'utf8');
       if (candidate.length === 0) return refuse('bad_format');
       let found: Principal | undefined;
       // Every token is compared, so that the time tells nothing of which one came near.
