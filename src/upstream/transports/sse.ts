@@ -6,23 +6,28 @@ import { redactUrl } from '../../config/redact.js';
 import { GatewayError } from '../../errors.js';
 import { SseReader, type EventFields, type SseSink } from '../../wire/sse-read.js';
 import type { CallOwner, Channel, Transport, TransportEvents, UpstreamCall } from '../calls.js';
-import type { Controller, UpstreamHandler } from '../dispatcher.js';
+import { explain, type Controller, type UpstreamHandler } from '../dispatcher.js';
 import { excerpt } from '../answer.js';
 import { deliverWhole } from './shared-channel.js';
-import { describe, header, retryAfterMs, type StreamableDeps } from './streamable-http.js';
-
-type Headers = Record<string, string | string[] | undefined>;
+import {
+  header,
+  MAX_REDIRECTS,
+  retryAfterMs,
+  sameServer,
+  withConfigured,
+  type Headers,
+  type HttpDeps,
+} from './http.js';
 
 const NO_CHANNEL: Channel = { pause() {}, resume() {}, abort() {} };
 const SKIPPED = new Set(['ping', 'keepalive', 'keep-alive', 'heartbeat']);
 const MAX_REFUSAL = 4096;
-const MAX_REDIRECTS = 3;
 
 export class HttpSse implements Transport, UpstreamHandler {
   readonly kind = 'sse';
   readonly #owner: CallOwner;
   readonly #events: TransportEvents;
-  readonly #deps: StreamableDeps;
+  readonly #deps: HttpDeps;
   #config: HttpServerConfig;
   readonly #sse: SseReader;
   readonly #queue: UpstreamCall[] = [];
@@ -39,7 +44,7 @@ export class HttpSse implements Transport, UpstreamHandler {
   #bytes = 0;
   #over = false;
 
-  constructor(deps: StreamableDeps) {
+  constructor(deps: HttpDeps) {
     this.#deps = deps;
     this.#config = deps.config;
     this.#owner = deps.owner;
@@ -140,7 +145,7 @@ export class HttpSse implements Transport, UpstreamHandler {
       location !== '' &&
       this.#redirects++ < MAX_REDIRECTS
     ) {
-      const target = this.#sameServer(location);
+      const target = sameServer(location, this.#streamUrl);
       if (target) {
         this.#streamUrl = target;
         return this.#open();
@@ -155,7 +160,7 @@ export class HttpSse implements Transport, UpstreamHandler {
   }
 
   onResponseError(_controller: Controller | undefined, error: Error): void {
-    if (!this.#closed) this.#lost(`lost its event stream: ${describe(error)}`);
+    if (!this.#closed) this.#lost(`lost its event stream: ${explain(error)}`);
   }
 
   #begin(type: string): void {
@@ -191,7 +196,7 @@ export class HttpSse implements Transport, UpstreamHandler {
       {
         method: 'GET',
         ...place(this.#streamUrl),
-        headers: [...this.#ownHeaders(), 'accept', 'text/event-stream', 'accept-encoding', 'identity'],
+        headers: withConfigured(['accept', 'text/event-stream', 'accept-encoding', 'identity'], this.#config),
         body: null,
         long: true,
       },
@@ -200,26 +205,13 @@ export class HttpSse implements Transport, UpstreamHandler {
   }
 
   #opened(endpoint: string): void {
-    const target = this.#sameServer(endpoint);
+    const target = sameServer(endpoint, this.#streamUrl);
     if (!target) {
       this.#lost(`named an endpoint of another origin, which is not followed: ${redactUrl(endpoint)}`);
       return;
     }
     this.#endpoint = target;
     for (const call of this.#queue.splice(0)) if (!call.over) this.send(call);
-  }
-
-  /** A credential goes to the server it was configured for, and to no other. */
-  #sameServer(location: string): URL | undefined {
-    try {
-      const here = this.#streamUrl;
-      const target = new URL(location, here);
-      const upgrade =
-        here.protocol === 'http:' && target.protocol === 'https:' && here.hostname === target.hostname;
-      return target.origin === here.origin || upgrade ? target : undefined;
-    } catch {
-      return undefined;
-    }
   }
 
   #isStream(): boolean {
@@ -237,22 +229,9 @@ export class HttpSse implements Transport, UpstreamHandler {
     );
   }
 
-  #ownHeaders(): string[] {
-    const config = this.#config;
-    const list: string[] = [];
-    if (config.auth.type === 'bearer') list.push('authorization', `Bearer ${config.auth.token}`);
-    for (const [name, value] of Object.entries(config.headers)) list.push(name.toLowerCase(), value);
-    return list;
-  }
-
   #postHeaders(): string[] {
-    return [
-      ...this.#ownHeaders(),
-      'content-type',
-      'application/json',
-      'accept',
-      this.#config.quirks.inject_accept_header ?? 'application/json, text/event-stream',
-    ];
+    const accept = this.#config.quirks.inject_accept_header ?? 'application/json, text/event-stream';
+    return withConfigured(['content-type', 'application/json', 'accept', accept], this.#config);
   }
 }
 
@@ -289,7 +268,7 @@ class Posted implements UpstreamHandler {
   }
 
   onResponseError(_controller: Controller | undefined, error: Error): void {
-    this.#fail(`request failed: ${describe(error)}`);
+    this.#fail(`request failed: ${explain(error)}`);
   }
 
   #fail(why: string): void {

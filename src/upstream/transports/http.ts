@@ -1,0 +1,95 @@
+/** What the two HTTP transports have in common: their headers, their redirects, the session as its exchanges see it. */
+import type { HttpServerConfig } from '../../config/types.js';
+import type { CallOwner, TransportEvents } from '../calls.js';
+import type { Dispatcher, UpstreamHandler } from '../dispatcher.js';
+
+export type Headers = Record<string, string | string[] | undefined>;
+
+/** Redirects that are followed in a row. */
+export const MAX_REDIRECTS = 3;
+
+export interface HttpDeps {
+  readonly config: HttpServerConfig;
+  readonly owner: CallOwner;
+  readonly events: TransportEvents;
+  readonly dispatcher: Dispatcher;
+}
+
+/** A session of Streamable HTTP, as its POSTs and its GET stream need it. */
+export interface HttpSession extends HttpDeps {
+  readonly origin: string;
+  readonly path: string;
+  /** Goes up when the session is lost. */
+  readonly generation: number;
+  readonly hasSession: boolean;
+  readonly closed: boolean;
+  /** The headers of a POST, a flat list; the same array for every call of a session. */
+  headers(): string[];
+  streamHeaders(): string[];
+  /** The session id of the answer to `initialize`. */
+  opened(sessionId: string): void;
+  /** Goes to where it was redirected from now on; or says why not. */
+  redirect(location: string): string | undefined;
+}
+
+export function header(headers: Headers, name: string): string {
+  const value = headers[name];
+  return typeof value === 'string' ? value : Array.isArray(value) ? (value[0] ?? '') : '';
+}
+
+/** What an upstream asked a client to wait, in ms; undefined: it named nothing usable. */
+export function retryAfterMs(headers: Headers): number | undefined {
+  const value = header(headers, 'retry-after');
+  if (value === '') return undefined;
+  const seconds = /^\d+$/.test(value) ? Number(value) : (Date.parse(value) - Date.now()) / 1000;
+  return Number.isFinite(seconds) ? Math.min(Math.max(seconds, 0), 3600) * 1000 : undefined;
+}
+
+/** Where a redirect or an endpoint leads, if it stays with this server: same origin, or http to https on the same host. */
+export function sameServer(location: string, here: URL): URL | undefined {
+  if (!URL.canParse(location, here.href)) return undefined;
+  const target = new URL(location, here);
+  const upgrade =
+    here.protocol === 'http:' && target.protocol === 'https:' && here.hostname === target.hostname;
+  return target.origin === here.origin || upgrade ? target : undefined;
+}
+
+/** Written by the transport alone. */
+const OWN = new Set([
+  'content-type',
+  'accept-encoding',
+  'mcp-session-id',
+  'mcp-protocol-version',
+  'content-length',
+  'host',
+  'connection',
+  'transfer-encoding',
+]);
+
+/** `list` with the credential and the headers of the configuration; a configured one replaces a default. */
+export function withConfigured(list: string[], config: HttpServerConfig): string[] {
+  if (config.auth.type === 'bearer') list.push('authorization', `Bearer ${config.auth.token}`);
+  for (const [name, value] of Object.entries(config.headers)) {
+    const lower = name.toLowerCase();
+    if (OWN.has(lower)) continue;
+    const at = list.findIndex((entry, i) => i % 2 === 0 && entry === lower);
+    if (at === -1) list.push(lower, value);
+    else list[at + 1] = value;
+  }
+  return list;
+}
+
+/** A handler for exchanges whose answer nobody reads. */
+export function ignoreAnswer(failed: (error: Error) => void, done?: () => void): UpstreamHandler {
+  return {
+    onRequestStart() {},
+    onResponseStart() {},
+    onResponseData() {},
+    onResponseEnd() {
+      done?.();
+    },
+    onResponseError(_controller, error) {
+      failed(error);
+    },
+  };
+}

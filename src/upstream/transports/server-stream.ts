@@ -1,0 +1,101 @@
+/** What a server says by itself: the GET stream of a session. */
+import { backoffMs } from '../../lib/backoff.js';
+import { explain, type Controller, type UpstreamHandler } from '../dispatcher.js';
+import { EventReader } from './event-reader.js';
+import { header, type Headers, type HttpSession } from './http.js';
+
+const BACKOFF_BASE_MS = 1000;
+const BACKOFF_MAX_MS = 30_000;
+
+/** The GET stream of a session: opened after the handshake, opened again when it ends, given up where there is none. */
+export class ServerStream implements UpstreamHandler {
+  readonly #http: HttpSession;
+  readonly #generation: number;
+  #controller: Controller | undefined;
+  #reader: EventReader | undefined;
+  #failures = 0;
+  #opens = 0;
+  #timer: NodeJS.Timeout | undefined;
+  #closed = false;
+
+  constructor(http: HttpSession) {
+    this.#http = http;
+    this.#generation = http.generation;
+  }
+
+  open(): void {
+    if (this.#closed || this.#generation !== this.#http.generation) return;
+    const { origin, path, dispatcher } = this.#http;
+    this.#controller = undefined;
+    dispatcher.dispatch(
+      { method: 'GET', origin, path, headers: this.#http.streamHeaders(), body: null, long: true },
+      this,
+    );
+  }
+
+  destroy(): void {
+    this.#closed = true;
+    clearTimeout(this.#timer);
+    this.#reader?.destroy();
+    this.#controller?.abort(new Error('closed by the gateway'));
+  }
+
+  onRequestStart(controller: Controller): void {
+    this.#controller = controller;
+    if (this.#closed) controller.abort(new Error('closed by the gateway'));
+  }
+
+  onResponseStart(_controller: Controller, status: number, headers: Headers): void {
+    if (status < 200) return;
+    if (status === 200 && header(headers, 'content-type').startsWith('text/event-stream')) {
+      const { owner, events, config } = this.#http;
+      if (this.#opens++ > 0) events.reopened();
+      this.#failures = 0;
+      this.#reader = EventReader.shared(
+        (bytes) => {
+          events.message(bytes);
+        },
+        { messageBytes: owner.messageBytes(), budget: owner.budget },
+        config.quirks.normalize_sse_events,
+      );
+      return;
+    }
+    // 405: no such stream (2025-11-25). Anything else that will not change by asking again ends it too.
+    if (status < 500 && status !== 408 && status !== 429) this.#closed = true;
+  }
+
+  onResponseData(_controller: Controller, chunk: Buffer): void {
+    this.#http.owner.stats.bytesReceived += chunk.length;
+    if (!this.#reader) return;
+    this.#http.events.seen();
+    try {
+      this.#reader.push(chunk);
+    } catch {
+      this.#controller?.abort(new Error('unreadable event stream'));
+    }
+  }
+
+  onResponseEnd(): void {
+    this.#again();
+  }
+
+  onResponseError(_controller: Controller | undefined, error: Error): void {
+    if (!this.#closed) {
+      this.#http.owner.log.debug('the server-to-client stream ended', { error: explain(error) });
+      // Nobody answers at all: better known now than at the next refresh.
+      if (!this.#controller) this.#http.events.doubt();
+    }
+    this.#again();
+  }
+
+  #again(): void {
+    this.#reader?.destroy();
+    this.#reader = undefined;
+    if (this.#closed || this.#http.closed) return;
+    this.#failures++;
+    const wait = Math.max(BACKOFF_BASE_MS / 2, backoffMs(this.#failures, BACKOFF_BASE_MS, BACKOFF_MAX_MS));
+    this.#timer = setTimeout(() => {
+      this.open();
+    }, wait).unref();
+  }
+}
