@@ -57,8 +57,11 @@ export interface TransportEvents {
   callFor(id: number): UpstreamCall | undefined;
   /** A connection could not be made or broke: the health of the upstream is worth a look now. */
   doubt(): void;
-  /** The channel is gone and every call on it with it. `retryAfterMs`: what the upstream asked for. */
-  lost(error: GatewayError, retryAfterMs?: number): void;
+  /**
+   * The channel is gone and every call on it with it. `retryAfterMs`: what the upstream asked for. `stderr`: the last line of
+   * a child, masked; it is for operators alone.
+   */
+  lost(error: GatewayError, more?: { retryAfterMs?: number | undefined; stderr?: string }): void;
   /** The server-to-client stream was opened again: what it would have told may have been missed. */
   reopened(): void;
   /** A sign of life. */

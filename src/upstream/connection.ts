@@ -7,7 +7,6 @@ import { maskSecrets, secretsOf } from '../config/redact.js';
 import { GatewayError } from '../errors.js';
 import { backoffMs } from '../lib/backoff.js';
 import type { Budget } from '../lib/budget.js';
-import { singleFlight } from '../lib/single-flight.js';
 import type { Slots } from '../lib/slots.js';
 import type { Wheel } from '../lib/wheel.js';
 import type { Logger } from '../observe/log.js';
@@ -25,17 +24,18 @@ import type {
 } from '../protocol/ports.js';
 import { sameTools, type ToolDefinition } from '../protocol/tools-page.js';
 import { splice, type Patch } from '../wire/splice.js';
+import { createAttribution, type Attribute } from './attribution.js';
 import { CallTable } from './call-table.js';
 import { UpstreamCall, type CallOwner, type Carrier, type Transport, type TransportEvents } from './calls.js';
 import type { IdOrder } from './answer.js';
 import { collect, type Collected } from './collect.js';
 import { dial, handshake } from './dial.js';
 import { listTools } from './list-tools.js';
+import { asGatewayError, retryAfterOf, withStatus } from './failures.js';
 import type { Watcher } from './watcher.js';
+import { createRefresh } from './refresh.js';
 import { step, type LinkEvent, type LinkPhase } from './link-state.js';
 
-/** How long list_changed notifications are gathered before the list is asked for. */
-const DEBOUNCE_MS = 50;
 /** How long the gateway's own requests wait for an answer, unless request_ms is shorter. */
 const OWN_REQUEST_MS = 60_000;
 const CLOSE_GRACE_MS = 2000;
@@ -78,12 +78,19 @@ export class Connection implements Link, CallOwner {
   #settle: () => void = () => undefined;
   readonly #life = new AbortController();
   #timer: NodeJS.Timeout | undefined;
-  #refreshTimer: NodeJS.Timeout | undefined;
-  #waitUntil: number | undefined;
   #drained: (() => void) | undefined;
+  /** The last line of a child that has just ended. */
+  #stderr = '';
   #generation = 1;
   #reset: Promise<void> | undefined;
-  readonly #refresh = singleFlight(() => this.#readLists());
+  readonly #refresh = createRefresh({
+    ttlMs: () => this.#config.tools.ttl_seconds * 1000,
+    read: () => this.#readLists(),
+    done: (error) => {
+      this.#refreshed(error);
+    },
+  });
+  readonly #attribute: Attribute;
 
   constructor(deps: ConnectionDeps) {
     this.#deps = deps;
@@ -94,6 +101,14 @@ export class Connection implements Link, CallOwner {
     this.wheel = deps.wheel;
     this.log = deps.log;
     this.budget = deps.budget;
+    this.#attribute = createAttribution({
+      server: this.server,
+      log: this.log,
+      calls: this.#calls,
+      listChanged: () => {
+        this.#listChanged();
+      },
+    });
     this.settled = new Promise((resolve) => {
       this.#settle = () => {
         this.firstConnect = false;
@@ -154,7 +169,7 @@ export class Connection implements Link, CallOwner {
     const ttl = this.#config.tools.ttl_seconds;
     this.#config = config;
     this.#carrier?.transport.update(config);
-    if (this.#phase.at === 'up' && ttl !== config.tools.ttl_seconds) this.#scheduleRefresh(false);
+    if (this.#phase.at === 'up' && ttl !== config.tools.ttl_seconds) this.#refresh.schedule(false);
   }
 
   send(out: Outgoing, sink: Sink): Exchange {
@@ -205,41 +220,8 @@ export class Connection implements Link, CallOwner {
     if (this.#calls.size === 0) this.#drained?.();
   }
 
-  message(bytes: Buffer, call?: UpstreamCall, carrier?: Carrier): void {
-    let message: { id?: unknown; method?: unknown; params?: { progressToken?: unknown } | null };
-    try {
-      message = JSON.parse(bytes.toString('utf8')) as typeof message;
-    } catch {
-      this.log.warn('dropped a message that is no JSON', { server: this.server });
-      return;
-    }
-    const { id, method } = message;
-    if (typeof method !== 'string') return;
-    if (id !== undefined && id !== null) {
-      const from = carrier ?? call?.carrier;
-      return this.#question(bytes, JSON.stringify(id), method, call, from?.transport);
-    }
-    switch (method) {
-      case 'notifications/progress': {
-        const token = message.params?.progressToken;
-        // The token says whose it is, whatever stream it came on.
-        if (typeof token === 'number') this.#calls.get(token)?.progress(bytes);
-        return;
-      }
-      case 'notifications/tools/list_changed':
-        this.#listChanged();
-        return;
-      case 'notifications/prompts/list_changed':
-      case 'notifications/resources/list_changed':
-      case 'notifications/cancelled':
-        return;
-      default: {
-        const owner = call ?? this.#soleCaller();
-        if (owner) owner.notify({ method, bytes });
-        else
-          this.log.debug('dropped a notification that belongs to no call', { server: this.server, method });
-      }
-    }
+  message(bytes: Buffer, call: UpstreamCall): void {
+    this.#attribute(bytes, call, (body) => call.carrier?.transport.post(body));
   }
 
   sessionLost(call: UpstreamCall, error: string, reason: SessionResetReason): boolean {
@@ -266,7 +248,7 @@ export class Connection implements Link, CallOwner {
   #eventsOf(current: () => Carrier | undefined): TransportEvents {
     return {
       message: (bytes) => {
-        this.message(bytes, undefined, current());
+        this.#attribute(bytes, undefined, (body) => current()?.transport.post(body));
       },
       callFor: (id) => this.#calls.get(id),
       seen: () => {
@@ -276,12 +258,14 @@ export class Connection implements Link, CallOwner {
         if (current() === this.#carrier) this.#listChanged();
       },
       doubt: () => {
-        if (this.#phase.at === 'up' && current() === this.#carrier) void this.#checkHealth();
+        if (this.#phase.at === 'up' && current() === this.#carrier) this.#refresh.now();
       },
-      lost: (error, retryAfterMs) => {
+      lost: (error, more) => {
         const carrier = current();
         for (const call of this.#calls.all()) if (call.carrier === carrier) call.fail(error);
-        if (this.#carrier === undefined || this.#carrier === carrier) this.#failed(error, retryAfterMs);
+        if (this.#carrier !== undefined && this.#carrier !== carrier) return;
+        this.#stderr = more?.stderr ?? '';
+        this.#failed(error, more?.retryAfterMs);
       },
     };
   }
@@ -323,7 +307,6 @@ export class Connection implements Link, CallOwner {
     this.#step({ type: 'close' });
     this.#stopTimers();
     this.#life.abort(new Error('closed'));
-    this.#refresh.cancel(new Error('closed'));
     this.#settle();
     const error = new GatewayError(
       'upstream_disconnected',
@@ -338,7 +321,7 @@ export class Connection implements Link, CallOwner {
 
   #stopTimers(): void {
     clearTimeout(this.#timer);
-    clearTimeout(this.#refreshTimer);
+    this.#refresh.stop();
   }
 
   #put(call: UpstreamCall, carrier: Carrier): void {
@@ -401,7 +384,7 @@ export class Connection implements Link, CallOwner {
       stats.initialize.add('success');
       stats.initializeDuration.observe((performance.now() - started) / 1000);
       if (this.#life.signal.aborted) throw new Error('closed');
-      this.#carrier = carrier as Carrier | undefined;
+      this.#carrier = carrier;
       this.peer = dialled.peer;
       this.tools = await this.#listTools(this.#carrier as Carrier);
       if (again) stats.reconnectAttempts.add('success');
@@ -440,7 +423,7 @@ export class Connection implements Link, CallOwner {
       revision: peer.revision,
       tools: this.tools.length,
     });
-    this.#scheduleRefresh(true);
+    this.#refresh.schedule(true);
     this.#settle();
     this.#deps.events.state(this);
   }
@@ -453,7 +436,10 @@ export class Connection implements Link, CallOwner {
     const { stats } = this;
     const wasUp = stats.connected;
     this.#stopTimers();
+    const stderr = this.#stderr;
+    this.#stderr = '';
     this.lastError = this.shown(error).message;
+    if (stderr !== '' && this.#deps.showStderr) this.lastError += ` (stderr: ${stderr})`;
     stats.connected = false;
     stats.reconnects++;
     stats.toolsCount = 0;
@@ -465,7 +451,11 @@ export class Connection implements Link, CallOwner {
       carrier.retired = true;
       if (carrier.calls === 0) carrier.transport.destroy();
     }
-    this.log[wasUp ? 'warn' : 'info']('upstream down', { server: this.server, error: this.lastError });
+    this.log[wasUp ? 'warn' : 'info']('upstream down', {
+      server: this.server,
+      error: this.shown(error).message,
+      stderr: stderr === '' ? undefined : stderr,
+    });
     this.#deps.events.state(this);
   }
 
@@ -485,38 +475,17 @@ export class Connection implements Link, CallOwner {
     }, ms);
   }
 
-  /** The refresh is the health check. The first one comes at a random moment of the interval, so that many upstreams spread. */
-  #scheduleRefresh(spread: boolean): void {
-    clearTimeout(this.#refreshTimer);
-    const ms = this.#config.tools.ttl_seconds * 1000 * (spread ? Math.random() : 1);
-    this.#refreshTimer = setTimeout(
-      () => {
-        void this.#checkHealth();
-      },
-      Math.max(ms, 500),
-    ).unref();
-  }
-
-  async #checkHealth(): Promise<void> {
-    const before = this.#carrier;
-    try {
-      await this.#refresh.call();
-      this.stats.healthChecks.add('success');
-      if (this.#phase.at === 'up') this.#scheduleRefresh(false);
-    } catch (error) {
-      if (this.#life.signal.aborted || this.#carrier !== before || this.#phase.at !== 'up') return;
-      this.stats.healthChecks.add('failure');
-      const failure = asGatewayError(error, this.server);
-      this.#failed(failure, retryAfterOf(failure));
-    }
+  #refreshed(error: unknown): void {
+    const { stats } = this;
+    if (this.#phase.at !== 'up') return this.#refresh.stop();
+    stats.healthChecks.add(error === undefined ? 'success' : 'failure');
+    if (error === undefined) return;
+    const failure = asGatewayError(error, this.server);
+    this.#failed(failure, retryAfterOf(failure));
   }
 
   #listChanged(): void {
-    if (this.#phase.at !== 'up') return;
-    clearTimeout(this.#refreshTimer);
-    this.#refreshTimer = setTimeout(() => {
-      void this.#checkHealth();
-    }, DEBOUNCE_MS).unref();
+    if (this.#phase.at === 'up') this.#refresh.soon();
   }
 
   async #readLists(): Promise<void> {
@@ -634,60 +603,9 @@ export class Connection implements Link, CallOwner {
     carrier.transport.send(call);
   }
 
-  #question(
-    bytes: Buffer,
-    id: string,
-    method: string,
-    call: UpstreamCall | undefined,
-    transport: Transport | undefined,
-  ): void {
-    if (method === 'ping') {
-      transport?.post(Buffer.from(`{"jsonrpc":"2.0","id":${id},"result":{}}`));
-      return;
-    }
-    if (call && !call.over && call.sink.ask({ id, method, bytes })) return;
-    this.log.debug('refused a question of an upstream', { server: this.server, method });
-    const code = method === 'roots/list' ? -32601 : -32603;
-    const message = `${method} is not available: the gateway declared no such capability`;
-    transport?.post(
-      Buffer.from(
-        `{"jsonrpc":"2.0","id":${id},"error":{"code":${code},"message":${JSON.stringify(message)}}}`,
-      ),
-    );
-  }
-
-  /** The one call of a client in flight; undefined if there is none, or more than one. */
-  #soleCaller(): UpstreamCall | undefined {
-    let sole: UpstreamCall | undefined;
-    for (const call of this.#calls.all()) {
-      if (call.own) continue;
-      if (sole) return undefined;
-      sole = call;
-    }
-    return sole;
-  }
-
   /** An error as it may be shown: without the secrets of this server. */
   shown(error: GatewayError): GatewayError {
     const message = maskSecrets(error.message, this.#secrets).slice(0, 2048);
     return message === error.message ? error : new GatewayError(error.code, message, error.data);
   }
-}
-
-function asGatewayError(error: unknown, server: string): GatewayError {
-  if (error instanceof GatewayError) return error;
-  return new GatewayError(
-    'internal',
-    `upstream '${server}': ${error instanceof Error ? error.message : String(error)}`,
-  );
-}
-
-function withStatus(error: GatewayError, status: number): GatewayError {
-  const data = typeof error.data === 'object' && error.data !== null ? error.data : {};
-  return new GatewayError(error.code, error.message, { ...data, status });
-}
-
-function retryAfterOf(error: GatewayError): number | undefined {
-  const data = error.data as { retryAfter?: unknown } | null | undefined;
-  return typeof data?.retryAfter === 'number' ? data.retryAfter * 1000 : undefined;
 }

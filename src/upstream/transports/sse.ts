@@ -225,7 +225,7 @@ export class HttpSse implements Transport, UpstreamHandler {
       this.#status === 401 || this.#status === 403 ? 'upstream_auth_failed' : 'upstream_disconnected';
     this.#events.lost(
       new GatewayError(code, `upstream '${this.#owner.server}' ${why}`, { status: this.#status }),
-      retryAfter,
+      { retryAfterMs: retryAfter },
     );
   }
 

@@ -50,17 +50,15 @@ export class Stdio implements Transport {
         this.#oversize(line);
       },
       onExit: ({ reason }) => {
-        if (!this.#closed)
-          events.lost(new GatewayError('upstream_disconnected', `upstream '${config.name}' ${reason}`));
+        if (this.#closed) return;
+        const stderr = this.#child.lastStderr;
+        const error = new GatewayError('upstream_disconnected', `upstream '${config.name}' ${reason}`);
+        events.lost(error, { stderr });
       },
     });
     this.#child.onDrain(() => {
       this.#drain();
     });
-  }
-
-  get lastStderr(): string {
-    return this.#child.lastStderr;
   }
 
   send(call: UpstreamCall): void {

@@ -1,0 +1,63 @@
+/** When the lists of an upstream are read again: on a timer, when it says so, when something looks wrong. One read at a time. */
+import { singleFlight } from '../lib/single-flight.js';
+
+/** How long list_changed notifications are gathered before the list is asked for. */
+const DEBOUNCE_MS = 50;
+const SHORTEST_MS = 500;
+
+export interface RefreshDeps {
+  readonly ttlMs: () => number;
+  /** Reads the lists and takes them over. It is the health check as well. */
+  readonly read: () => Promise<void>;
+  /** undefined: it was read. */
+  readonly done: (error: unknown) => void;
+}
+
+export interface Refresh {
+  /** Starts the timer. `spread`: the first time at a random moment of the interval, so that many upstreams do not meet. */
+  schedule(spread: boolean): void;
+  /** The list changed: read it soon, once for many notifications. */
+  soon(): void;
+  now(): void;
+  stop(): void;
+}
+
+export function createRefresh({ ttlMs, read, done }: RefreshDeps): Refresh {
+  let timer: NodeJS.Timeout | undefined;
+  const flight = singleFlight(() => read());
+
+  function after(ms: number): void {
+    clearTimeout(timer);
+    timer = setTimeout(now, ms).unref();
+  }
+
+  function schedule(spread: boolean): void {
+    after(Math.max(ttlMs() * (spread ? Math.random() : 1), SHORTEST_MS));
+  }
+
+  function now(): void {
+    // Who joins a read under way is not told twice.
+    if (flight.running) return;
+    flight.call().then(
+      () => {
+        schedule(false);
+        done(undefined);
+      },
+      (error: unknown) => {
+        done(error ?? new Error('failed'));
+      },
+    );
+  }
+
+  return {
+    schedule,
+    soon: () => {
+      after(DEBOUNCE_MS);
+    },
+    now,
+    stop() {
+      clearTimeout(timer);
+      flight.cancel(new Error('closed'));
+    },
+  };
+}
