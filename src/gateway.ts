@@ -11,7 +11,8 @@ import { createWheel } from './lib/wheel.js';
 import type { Logger } from './observe/log.js';
 import { GatewayStats } from './observe/stats.js';
 import type { LinkEvents } from './protocol/ports.js';
-import { createGate, fanOutListChanged } from './proxy/gate.js';
+import { fanOutListChanged } from './proxy/fan-out.js';
+import { createGate } from './proxy/gate.js';
 import type { Runtime } from './proxy/runtime.js';
 import { createSessionStore } from './session/store.js';
 import { Connection } from './upstream/connection.js';
@@ -255,6 +256,9 @@ export class GatewayCore implements Admin {
   #update(config: ServerConfig): void {
     const upstream = this.#upstreams.get(config.name);
     if (!upstream) return;
+    if (!config.required && this.#awaited.delete(config.name)) this.#checkReady();
+    // Given up: a reload is what such an upstream waits for.
+    if (upstream.link.state === 'down') return this.#restart(config);
     upstream.config = config;
     upstream.link.update(config);
     upstream.next?.link.update(config);
@@ -270,7 +274,7 @@ export class GatewayCore implements Admin {
     this.#stats.servers.delete(name);
     this.#dropNext(upstream);
     void upstream.link.drain(upstream.config.drain_seconds * 1000);
-    this.#sessions.endWhere(({ route }) => route === `/servers/${name}/mcp`, 'server_removed');
+    this.#sessions.endWhere(({ server }) => server === name, 'server_removed');
     this.#announce(name);
   }
 
@@ -282,6 +286,7 @@ export class GatewayCore implements Admin {
     const drainMs = upstream.config.drain_seconds * 1000;
     this.#dropNext(upstream);
     upstream.config = config;
+    if (!config.required && this.#awaited.delete(config.name)) this.#checkReady();
     const link = this.#connect(config);
     if (config.restart === 'serial' || old.state !== 'up') {
       upstream.link = link;
