@@ -169,7 +169,7 @@ export class GatewayCore implements Admin {
     }
   }
 
-  /** Drains as operate.md says: ready no more, then no new sessions, then the end of what is in flight, within the grace. */
+  /** Drains: ready no more, then no new sessions, then the end of what is in flight, within the grace. */
   close(): Promise<void> {
     return (this.#closing ??= this.#drain());
   }
@@ -409,7 +409,7 @@ function runtimeOf(config: Config): Runtime {
   return { config, auth: createAuthenticator(config.mcp.auth.mode, config.mcp.auth.tokens) };
 }
 
-/** Keys that are read once at the start keep their old values (operate.md, reload table). */
+/** Keys that are read once at the start keep their old values. */
 function keepWhatNeedsRestart(old: Config, next: Config): Config {
   return {
     ...next,

@@ -9,6 +9,8 @@ export interface Session {
   readonly principal: Principal;
   /** Where it was opened; anywhere else it does not exist. */
   readonly route: string;
+  /** The one server that its route shows; undefined: all. */
+  readonly server: string | undefined;
   readonly revision: LegacyRevision;
   readonly openedAt: number;
   lastSeen: number;
@@ -32,9 +34,15 @@ export interface SessionStoreOptions {
 export interface SessionStore {
   readonly size: number;
   /** undefined: full, and none can be evicted. */
-  open(principal: Principal, route: string, revision: LegacyRevision): Session | undefined;
+  open(
+    principal: Principal,
+    route: { readonly key: string; readonly server: string | undefined },
+    revision: LegacyRevision,
+  ): Session | undefined;
   /** undefined: unknown, another principal's, another route's. Counts as activity. */
   use(id: string, principal: Principal, route: string): Session | undefined;
+  /** Its server-to-client stream; an older one ends. Returns what to call when the client has left it. */
+  attach(session: Session, stream: ServerToClient): () => void;
   end(session: Session, reason: TerminationReason): void;
   /** Ends those for which `which` holds. */
   endWhere(which: (session: Session) => boolean, reason: TerminationReason): void;
@@ -93,7 +101,8 @@ export function createSessionStore(options: SessionStoreOptions): SessionStore {
       const session: Session = {
         id,
         principal,
-        route,
+        route: route.key,
+        server: route.server,
         revision,
         openedAt: at,
         lastSeen: at,
@@ -110,6 +119,14 @@ export function createSessionStore(options: SessionStoreOptions): SessionStore {
       if (!session || session.route !== route || session.principal.id !== principal.id) return undefined;
       session.lastSeen = now();
       return session;
+    },
+    attach(session, stream) {
+      session.stream?.end();
+      session.stream = stream;
+      return () => {
+        if (session.stream === stream) session.stream = undefined;
+        session.lastSeen = now();
+      };
     },
     end,
     endWhere(which, reason) {

@@ -253,7 +253,7 @@ export class PostSink implements Sink {
     this.#stall?.cancel();
     if (this.#mode === 'over') return;
     this.#over();
-    // Without event ids nobody can come back to this stream: that is a cancel (operate.md, "Who left").
+    // Without event ids nobody can come back to this stream: that is a cancel.
     if (unfinished) this.exchange?.cancel('client gone');
   }
 }

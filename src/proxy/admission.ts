@@ -1,0 +1,63 @@
+/** Which messages may go on: the session they name, the revision they speak, the batches they come in. */
+import { GatewayError } from '../errors.js';
+import { classify } from '../protocol/classify.js';
+import { MessageError, type Message } from '../protocol/message.js';
+import {
+  DEFAULT_LEGACY,
+  isLegacyRevision,
+  isModernRevision,
+  LEGACY_REVISIONS,
+} from '../protocol/revisions.js';
+import type { Session, SessionStore } from '../session/store.js';
+import type { Source } from './handled.js';
+
+/** The session that a legacy message belongs to, undefined where it names none, or why it is refused. */
+export function sessionOf(
+  sessions: SessionStore,
+  source: Source,
+  isInitialize: boolean,
+): Session | undefined | GatewayError {
+  const { sessionId, version } = source;
+  if (version !== undefined && !isLegacyRevision(version))
+    return new GatewayError(
+      'bad_version_header',
+      `unsupported MCP-Protocol-Version '${version.slice(0, 32)}' (supported: ${LEGACY_REVISIONS.join(', ')})`,
+    );
+  if (sessionId === undefined) return undefined;
+  const session = sessions.use(sessionId, source.principal, source.route.key);
+  if (!session)
+    return new GatewayError(
+      'unknown_session',
+      'unknown or ended session: initialize again without Mcp-Session-Id',
+    );
+  if (isInitialize) return new GatewayError('invalid_request', 'this session is initialized already');
+  if (version !== undefined && version !== session.revision)
+    return new GatewayError(
+      'bad_version_header',
+      `MCP-Protocol-Version '${version}' differs from the '${session.revision}' that this session negotiated`,
+    );
+  return session;
+}
+
+/** Whether this array may be handled as a batch (docs/architecture.md, "Batches"). */
+export function admitBatch(
+  sessions: SessionStore,
+  source: Source,
+  messages: readonly (Message | MessageError)[],
+): GatewayError | undefined {
+  const refuse = (why: string): GatewayError => new GatewayError('invalid_request', why);
+  if (messages.length === 0) return refuse('an empty batch');
+  if (source.version !== undefined && isModernRevision(source.version))
+    return refuse('the revision of MCP-Protocol-Version has no batches');
+  const session = sessionOf(sessions, source, false);
+  if (session instanceof GatewayError) return session;
+  const revision = session?.revision ?? source.version ?? DEFAULT_LEGACY;
+  if (revision > DEFAULT_LEGACY) return refuse(`revision ${revision} has no batches`);
+  for (const message of messages) {
+    if (message instanceof MessageError) continue;
+    if (message.method === 'initialize') return refuse('initialize must not be part of a batch');
+    if (classify(source.version, message) === 'modern')
+      return refuse('a message of a revision without batches');
+  }
+  return undefined;
+}

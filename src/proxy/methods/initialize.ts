@@ -1,0 +1,45 @@
+/** `initialize`: negotiates a revision and opens a session (2025-11-25, basic/lifecycle). */
+import { GatewayError } from '../../errors.js';
+import type { Logger } from '../../observe/log.js';
+import type { GatewayStats } from '../../observe/stats.js';
+import { param, type Message } from '../../protocol/message.js';
+import { isLegacyRevision, LATEST_LEGACY, type LegacyRevision } from '../../protocol/revisions.js';
+import type { SessionStore } from '../../session/store.js';
+import { answer, refused, type Handled, type Source } from '../handled.js';
+
+export interface InitializeDeps {
+  readonly sessions: SessionStore;
+  readonly stats: GatewayStats;
+  readonly log: Logger;
+  readonly state: () => 'starting' | 'serving' | 'draining';
+}
+
+export function initialize(deps: InitializeDeps, source: Source, message: Message): Handled {
+  const { sessions, stats, log } = deps;
+  // As 0.1 counts: a session that ended before it began.
+  const failed = (): void => {
+    stats.sessionsTotal++;
+    stats.terminations.add('init_failed');
+  };
+  if (message.kind === 'notification') {
+    failed();
+    return { kind: 'accepted' };
+  }
+  if (deps.state() === 'draining')
+    return refused(message, new GatewayError('unavailable', 'gateway shutting down'));
+  const asked = param(message, 'protocolVersion');
+  if (asked !== undefined && typeof asked !== 'string') {
+    failed();
+    return refused(message, new GatewayError('invalid_params', 'params.protocolVersion must be a string'));
+  }
+  const revision: LegacyRevision = asked !== undefined && isLegacyRevision(asked) ? asked : LATEST_LEGACY;
+  const { route, principal } = source;
+  const session = sessions.open(principal, route, revision);
+  if (!session)
+    return refused(
+      message,
+      new GatewayError('unavailable', 'too many sessions, all of them in use (limits.sessions)'),
+    );
+  log.debug('session opened', { session: session.id.slice(0, 8), revision, route: route.key });
+  return answer(message, `{"protocolVersion":"${revision}",${route.view.greeting()}}`, session.id);
+}
