@@ -15,6 +15,7 @@ export const ERRORS = {
   invalid_request: { legacy: { rpc: -32600, http: 400 }, modern: { rpc: -32600, http: 400 } },
   method_not_found: { legacy: { rpc: -32601, http: 200 }, modern: { rpc: -32601, http: 404 } },
   invalid_params: { legacy: { rpc: -32602, http: 200 }, modern: { rpc: -32602, http: 200 } },
+  resource_not_found: { legacy: { rpc: -32002, http: 200 }, modern: { rpc: -32602, http: 200 } },
   unsupported_version: { legacy: { rpc: -32022, http: 400 }, modern: { rpc: -32022, http: 400 } },
   bad_version_header: { legacy: { rpc: -32000, http: 400 }, modern: { rpc: -32020, http: 400 } },
   unknown_session: { legacy: { rpc: -32001, http: 404 }, modern: { rpc: -32001, http: 404 } },

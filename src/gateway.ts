@@ -11,7 +11,9 @@ import { createWheel } from './lib/wheel.js';
 import type { Logger } from './observe/log.js';
 import { GatewayStats } from './observe/stats.js';
 import type { LinkEvents } from './protocol/ports.js';
-import { fanOutListChanged } from './proxy/fan-out.js';
+import { fanOutListChanged, fanOutUpdated } from './proxy/fan-out.js';
+import { createInterests } from './proxy/interests.js';
+import { LIST_KINDS, type ListKind } from './protocol/lists.js';
 import { createGate } from './proxy/gate.js';
 import type { Runtime } from './proxy/runtime.js';
 import { createSessionStore } from './session/store.js';
@@ -56,7 +58,8 @@ export class GatewayCore implements Admin {
   readonly #catalog: Catalog;
   readonly #port: HttpPort;
   readonly #upstreams = new Map<string, Upstream>();
-  readonly #changed = new Set<string>();
+  readonly #changed = new Map<string, Set<ListKind>>();
+  readonly #interests = createInterests(() => [...this.#upstreams.values()].map(({ link }) => link));
   readonly #awaited: Set<string>;
   readonly #sweeper: NodeJS.Timeout;
   #watcher: Watcher | undefined;
@@ -84,6 +87,9 @@ export class GatewayCore implements Admin {
       now: () => performance.now(),
       limit: () => this.#config.limits.sessions,
       idleTtlMs: config.mcp.session.idle_ttl_seconds * 1000,
+      ended: (session) => {
+        this.#interests.drop(session);
+      },
     });
     this.#catalog = new Catalog({
       nameLength: () => this.#config.limits.name_length,
@@ -99,6 +105,7 @@ export class GatewayCore implements Admin {
         state: () => this.#state,
         catalog: this.#catalog,
         sessions: this.#sessions,
+        interests: this.#interests,
         stats: this.#stats,
         log: this.#log,
       }),
@@ -272,6 +279,7 @@ export class GatewayCore implements Admin {
     this.#checkReady();
     this.#catalog.remove(name);
     this.#stats.servers.delete(name);
+    this.#interests.forget(name);
     this.#dropNext(upstream);
     void upstream.link.drain(upstream.config.drain_seconds * 1000);
     this.#sessions.endWhere(({ server }) => server === name, 'server_removed');
@@ -322,18 +330,24 @@ export class GatewayCore implements Admin {
 
   #connect(config: ServerConfig): Connection {
     const events: LinkEvents = {
-      state: (link) => {
-        this.#linkChanged(link.server);
+      state: (link, kinds) => {
+        this.#linkChanged(link.server, kinds);
       },
-      changed: (link) => {
-        this.#linkChanged(link.server);
+      changed: (link, kinds) => {
+        this.#announce(link.server, kinds);
+      },
+      updated: (link, uri, notice) => {
+        const { server } = link;
+        fanOutUpdated(this.#interests.subscribers(server, uri), server, uri, notice, (session) =>
+          session.server === undefined ? this.#catalog.merged : this.#catalog.single(session.server),
+        );
       },
       gaveUp: (link, error) => {
         if (this.#state === 'starting' && this.#awaited.has(link.server))
           this.#fail(new Error(`required upstream '${link.server}' cannot be reached: ${error.message}`));
       },
     };
-    return new Connection({
+    const link = new Connection({
       config,
       stats: this.#stats.server(config.name),
       log: this.#log,
@@ -346,12 +360,14 @@ export class GatewayCore implements Admin {
       clientInfo: { name: 'mcpstead', version: this.#build.version },
       showStderr: this.#config.mcp.auth.mode === 'none' && isLoopback(this.#config.host),
     });
+    this.#interests.adopt(link);
+    return link;
   }
 
-  #linkChanged(name: string): void {
+  #linkChanged(name: string, kinds: readonly ListKind[]): void {
     const upstream = this.#upstreams.get(name);
     if (upstream?.link.state === 'up' && this.#awaited.delete(name)) this.#checkReady();
-    this.#announce(name);
+    this.#announce(name, kinds);
   }
 
   #checkReady(): void {
@@ -361,14 +377,16 @@ export class GatewayCore implements Admin {
   }
 
   /** The catalog is fresh at once; clients hear of it a little later, once for many changes. */
-  #announce(name: string): void {
+  #announce(name: string, kinds: readonly ListKind[] = LIST_KINDS): void {
     this.#catalog.touch();
-    this.#changed.add(name);
+    const noted = this.#changed.get(name) ?? new Set();
+    for (const kind of kinds) noted.add(kind);
+    this.#changed.set(name, noted);
     this.#fanOut ??= setTimeout(() => {
       this.#fanOut = undefined;
-      const servers = new Set(this.#changed);
+      const changed = new Map(this.#changed);
       this.#changed.clear();
-      fanOutListChanged(this.#sessions, servers);
+      fanOutListChanged(this.#sessions, changed);
     }, FAN_OUT_MS).unref();
   }
 
@@ -381,7 +399,7 @@ export class GatewayCore implements Admin {
       protocol: config.kind === 'stdio' ? 'stdio' : config.protocol,
       required: config.required,
       connected: link.state === 'up',
-      tools_count: link.tools.length,
+      tools_count: link.lists.tools.length,
       last_seen_seconds_ago: stats.lastSeen < 0 ? null : Math.max(0, Date.now() / 1000 - stats.lastSeen),
       reconnects: stats.reconnects,
       last_error: link.lastError ?? null,
@@ -394,7 +412,7 @@ export class GatewayCore implements Admin {
   #syncGauges(): void {
     for (const { link } of this.#upstreams.values()) {
       link.stats.connected = link.state === 'up';
-      link.stats.toolsCount = link.tools.length;
+      link.stats.toolsCount = link.lists.tools.length;
       link.stats.inFlight = link.inFlight;
     }
   }

@@ -29,3 +29,17 @@ export function parse(qualified: string): { server: string; name: string } | und
 export function describe(server: string): { prefix: string; missing: string } {
   return { prefix: `[${server}] `, missing: `Tool from ${server}` };
 }
+
+const QUALIFIED_URI = 'mcpstead:';
+
+/** A URI that another server lists under the same text: reachable, and listed, in this form. Template expressions keep working in it. */
+export function qualifyUri(server: string, uri: string): string {
+  return `${QUALIFIED_URI}${server}:${uri}`;
+}
+
+export function parseUri(qualified: string): { server: string; uri: string } | undefined {
+  if (!qualified.startsWith(QUALIFIED_URI)) return undefined;
+  const colon = qualified.indexOf(':', QUALIFIED_URI.length);
+  if (colon === -1) return undefined;
+  return { server: qualified.slice(QUALIFIED_URI.length, colon), uri: qualified.slice(colon + 1) };
+}

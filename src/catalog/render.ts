@@ -1,33 +1,35 @@
 /** Lists as bytes: each definition as its server wrote it, with name and description spliced. */
-import type { ToolDefinition } from '../protocol/tools-page.js';
+import { LISTS, type Definition, type ListKind } from '../protocol/lists.js';
 import { splice, type Patch } from '../wire/splice.js';
 import { describe } from './naming.js';
 
-const OPEN = Buffer.from('{"tools":[');
 const COMMA = Buffer.from(',');
 const CLOSE = Buffer.from(']}');
 
-/** The definition under its qualified name, its description marked with the server. */
-export function qualifiedDefinition(tool: ToolDefinition, server: string, qualified: string): Buffer {
+/** The definition under another name or URI. A tool's description is marked with its server as well. */
+export function renamed(kind: ListKind, definition: Definition, server: string, name: string): Buffer {
+  const patches: Patch[] = [{ ...definition.keySpan, bytes: Buffer.from(JSON.stringify(name)) }];
+  if (kind === 'tools') patches.push(description(definition, server));
+  return splice(definition.bytes, patches);
+}
+
+function description(definition: Definition, server: string): Patch {
   const { prefix, missing } = describe(server);
-  const patches: Patch[] = [{ ...tool.nameSpan, bytes: Buffer.from(JSON.stringify(qualified)) }];
-  const text = tool.descriptionSpan;
+  const text = definition.descriptionSpan;
   if (text) {
     // After the opening quote: what follows keeps its bytes.
     const at = text.start + 1;
-    patches.push({ start: at, end: at, bytes: Buffer.from(JSON.stringify(prefix).slice(1, -1)) });
-  } else if (tool.badDescriptionSpan) {
-    patches.push({ ...tool.badDescriptionSpan, bytes: Buffer.from(JSON.stringify(missing)) });
-  } else {
-    const at = tool.nameSpan.end;
-    patches.push({ start: at, end: at, bytes: Buffer.from(`,"description":${JSON.stringify(missing)}`) });
+    return { start: at, end: at, bytes: Buffer.from(JSON.stringify(prefix).slice(1, -1)) };
   }
-  return splice(tool.bytes, patches);
+  if (definition.badDescriptionSpan)
+    return { ...definition.badDescriptionSpan, bytes: Buffer.from(JSON.stringify(missing)) };
+  const at = definition.keySpan.end;
+  return { start: at, end: at, bytes: Buffer.from(`,"description":${JSON.stringify(missing)}`) };
 }
 
-/** The `result` of tools/list. */
-export function toolsResult(definitions: readonly Buffer[]): Buffer {
-  const parts: Buffer[] = [OPEN];
+/** The `result` of a list. */
+export function listResult(kind: ListKind, definitions: readonly Buffer[]): Buffer {
+  const parts: Buffer[] = [Buffer.from(`{"${LISTS[kind].member}":[`)];
   definitions.forEach((definition, i) => {
     if (i > 0) parts.push(COMMA);
     parts.push(definition);

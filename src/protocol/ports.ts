@@ -6,7 +6,7 @@ import type { ServerStats, ToolStats } from '../observe/stats.js';
 import type { Patch } from '../wire/splice.js';
 import type { Message } from './message.js';
 import type { Era } from './revisions.js';
-import type { ToolDefinition } from './tools-page.js';
+import type { ListKind, Lists } from './lists.js';
 
 /** Who is calling. Every piece of state remembers it, and answers another one as if it did not exist. */
 export interface Principal {
@@ -123,29 +123,56 @@ export interface Link {
   readonly retryAfter: number | undefined;
   /** undefined before the first handshake and after a disconnect. */
   readonly peer: Peer | undefined;
-  /** The tools it lists; empty while it is not up. */
-  readonly tools: readonly ToolDefinition[];
+  /** What it lists; empty while it is not up. */
+  readonly lists: Lists;
   /** Resolves when the first attempt ended, either way; never rejects. */
   readonly settled: Promise<void>;
   /** The sink is never called before `send` has returned. */
   send(out: Outgoing, sink: Sink): Exchange;
+  /** A subscription that the upstream granted: it is renewed after each reconnect. */
+  keepSubscribed(uri: string): void;
+  isSubscribed(uri: string): boolean;
+  /** `tell`: the upstream has not heard of it yet. */
+  unsubscribe(uri: string, tell: boolean): void;
+  /** The level of log messages it is to send, now and after each reconnect; undefined: its own choice. */
+  setLevel(level: LogLevel | undefined): void;
 }
+
+/** Least severe first (2025-11-25, server/utilities/logging). */
+export const LOG_LEVELS = [
+  'debug',
+  'info',
+  'notice',
+  'warning',
+  'error',
+  'critical',
+  'alert',
+  'emergency',
+] as const;
+export type LogLevel = (typeof LOG_LEVELS)[number];
 
 /** What a link tells the gateway. */
 export interface LinkEvents {
-  /** It went up or down. */
-  state(link: Link): void;
-  /** Its list of tools is another one. */
-  changed(link: Link): void;
+  /** It went up or down; `kinds`: the lists that came or went with it. */
+  state(link: Link, kinds: readonly ListKind[]): void;
+  /** These lists of it are other ones. */
+  changed(link: Link, kinds: readonly ListKind[]): void;
+  /** `notifications/resources/updated` for `uri`. */
+  updated(link: Link, uri: string, notice: Notice): void;
   /** It stays down for good. */
   gaveUp(link: Link, error: GatewayError): void;
 }
 
-/** A tool as one caller may call it. */
+/** What a name of a view stands for. */
+export type NameKind = 'tool' | 'prompt' | 'resource';
+
+/** A tool, prompt or resource as one caller may use it. */
 export interface Target {
   readonly link: Link;
-  /** JSON of the upstream's own name; undefined: the same bytes as the caller's. */
-  readonly name: Buffer | undefined;
+  /** The upstream's own name or URI. */
+  readonly name: string;
+  /** JSON of `name`; undefined: the same bytes as the caller's. */
+  readonly patch: Buffer | undefined;
   /** The tool label of its metrics: its own name if the catalog has it, else `unknown`. */
   readonly label: string;
   readonly repeatable: boolean;
@@ -153,14 +180,21 @@ export interface Target {
   stats: ToolStats | undefined;
 }
 
-/** What the holder of a route may see and call. */
+/** What the holder of a route may see and use. */
 export interface View {
   /** undefined: there is nothing to wait for. Else resolves when `name`'s server, or all, had their first chance. */
-  ready(name: string | undefined, signal: AbortSignal): Promise<void> | undefined;
+  ready(
+    name: { readonly kind: NameKind; readonly name: string } | undefined,
+    signal: AbortSignal,
+  ): Promise<void> | undefined;
   /** undefined: nobody here has it. */
-  find(name: string): Target | undefined;
-  /** The `result` of tools/list, built once per change of the catalog. */
-  list(): Buffer;
+  find(kind: NameKind, name: string): Target | undefined;
+  /** The `result` of a list, built once per change of the catalog. */
+  list(kind: ListKind): Buffer;
+  /** How a URI of `server` reads in this view. */
+  uriOf(server: string, uri: string): string;
+  /** The links whose upstreams this view shows. */
+  links(): readonly Link[];
   /** `capabilities`, `serverInfo` and `instructions` of the answer to initialize, as JSON members. */
   greeting(): string;
 }

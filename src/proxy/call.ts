@@ -1,8 +1,8 @@
-/** The hot path: one tools/call from its client to its upstream and back. */
+/** The hot path: one call from its client to its upstream and back. */
 import type { ErrorCode, GatewayError } from '../errors.js';
 import type { Logger } from '../observe/log.js';
 import type { MethodStats, ToolErrorReason, ToolStats } from '../observe/stats.js';
-import { find, type Message } from '../protocol/message.js';
+import type { Message } from '../protocol/message.js';
 import type {
   AnswerHead,
   Cause,
@@ -14,6 +14,8 @@ import type {
   Sink,
   Target,
 } from '../protocol/ports.js';
+import { LOG_LEVELS, type LogLevel } from '../protocol/ports.js';
+import type { Span } from '../wire/scan.js';
 import type { Patch } from '../wire/splice.js';
 
 /** A call that takes longer is worth a line at info. */
@@ -35,15 +37,22 @@ export interface CallContext {
   readonly sessionId: string | undefined;
   /** Once, however the call ended. */
   readonly over: (() => void) | undefined;
+  /** Log messages below this level are not for this client; undefined: it takes all. */
+  readonly level: LogLevel | undefined;
 }
 
-/** Sends the call of `message` to `target`; the sink is not called before this has returned. */
-export function openCall(message: Message, target: Target, sink: Sink, context: CallContext): Exchange {
-  const patches: Patch[] = [];
-  if (target.name) {
-    const name = find(message.params, 'name');
-    if (name) patches.push({ start: name.start, end: name.end, bytes: target.name });
-  }
+/**
+ * Sends `message` to `target`, whose name stands at `at`; the sink is not called before this has returned. For all methods that
+ * go to one upstream, not tools/call alone.
+ */
+export function openCall(
+  message: Message,
+  at: Span,
+  target: Target,
+  sink: Sink,
+  context: CallContext,
+): Exchange {
+  const patches: Patch[] = target.patch ? [{ start: at.start, end: at.end, bytes: target.patch }] : [];
   const out: Outgoing = { message, patches, repeatable: target.repeatable };
   const call = new RelayedCall(message, target, sink, context);
   call.exchange = target.link.send(out, call);
@@ -81,6 +90,9 @@ class RelayedCall implements Sink, Exchange {
   }
 
   notify(notice: Notice): boolean {
+    const { level } = this.#context;
+    if (level !== undefined && notice.method === 'notifications/message' && isBelow(notice, level))
+      return true;
     return this.#sink.notify(notice);
   }
 
@@ -129,10 +141,13 @@ class RelayedCall implements Sink, Exchange {
     this.#over = true;
     const context = this.#context;
     const ms = performance.now() - this.#started;
-    const stats = statsOf(this.#target);
-    stats.calls++;
-    stats.duration.observe(ms / 1000);
-    if (reason !== undefined) stats.errors.add(reason);
+    const isTool = this.#message.method === 'tools/call';
+    if (isTool) {
+      const stats = statsOf(this.#target);
+      stats.calls++;
+      stats.duration.observe(ms / 1000);
+      if (reason !== undefined) stats.errors.add(reason);
+    }
     context.method[result]++;
     context.method.duration.observe(ms / 1000);
     context.over?.();
@@ -144,9 +159,17 @@ class RelayedCall implements Sink, Exchange {
       request: this.#message.id?.slice(0, 64),
       session: context.sessionId?.slice(0, 8),
       server: this.#target.link.server,
-      tool: this.#target.label,
+      method: isTool ? undefined : this.#message.method,
+      tool: isTool ? this.#target.label : undefined,
       ms: Math.round(ms * 10) / 10,
       outcome,
     });
   }
+}
+
+/** Whether a log message is less severe than its client wants; one that names no known level is not. */
+export function isBelow(notice: Notice, level: LogLevel): boolean {
+  const message = JSON.parse(notice.bytes.toString('utf8')) as { params?: { level?: unknown } | null };
+  const own = LOG_LEVELS.indexOf(message.params?.level as LogLevel);
+  return own !== -1 && own < LOG_LEVELS.indexOf(level);
 }

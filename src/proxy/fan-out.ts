@@ -1,17 +1,60 @@
 /** What upstreams tell of themselves, on its way to every client concerned. */
-import type { Notice } from '../protocol/ports.js';
-import type { SessionStore } from '../session/store.js';
+import type { ListKind } from '../protocol/lists.js';
+import { find } from '../protocol/message.js';
+import type { Notice, View } from '../protocol/ports.js';
+import type { Session, SessionStore } from '../session/store.js';
+import { scan } from '../wire/scan.js';
+import { splice } from '../wire/splice.js';
 
-const LIST_CHANGED: Notice = {
-  method: 'notifications/tools/list_changed',
-  bytes: Buffer.from('{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}'),
+function listChanged(what: 'tools' | 'prompts' | 'resources'): Notice {
+  const method = `notifications/${what}/list_changed`;
+  return { method, bytes: Buffer.from(`{"jsonrpc":"2.0","method":"${method}"}`) };
+}
+
+const LIST_CHANGED: Readonly<Record<ListKind, Notice>> = {
+  tools: listChanged('tools'),
+  prompts: listChanged('prompts'),
+  resources: listChanged('resources'),
+  templates: listChanged('resources'),
 };
 
-/** Tells every session that can see `servers` that its list of tools is another one. */
-export function fanOutListChanged(sessions: SessionStore, servers: ReadonlySet<string>): void {
+/** Tells every session that can see a server which of its lists are other ones. */
+export function fanOutListChanged(
+  sessions: SessionStore,
+  changed: ReadonlyMap<string, ReadonlySet<ListKind>>,
+): void {
+  const all = new Set<Notice>();
+  for (const kinds of changed.values()) for (const kind of kinds) all.add(LIST_CHANGED[kind]);
   for (const session of sessions.all()) {
-    if (!session.stream) continue;
-    const { server } = session;
-    if (server === undefined || servers.has(server)) session.stream.notify(LIST_CHANGED);
+    const { stream, server } = session;
+    if (!stream) continue;
+    const notices =
+      server === undefined
+        ? all
+        : new Set([...(changed.get(server) ?? [])].map((kind) => LIST_CHANGED[kind]));
+    for (const notice of notices) stream.notify(notice);
   }
+}
+
+/** Tells the subscribers that a resource was updated, under the URI it has in each one's view. */
+export function fanOutUpdated(
+  subscribers: ReadonlySet<Session>,
+  server: string,
+  uri: string,
+  notice: Notice,
+  viewOf: (session: Session) => View | undefined,
+): void {
+  for (const session of subscribers) {
+    if (!session.stream) continue;
+    const shown = viewOf(session)?.uriOf(server, uri) ?? uri;
+    session.stream.notify(shown === uri ? notice : { ...notice, bytes: withUri(notice.bytes, shown) });
+  }
+}
+
+function withUri(bytes: Buffer, uri: string): Buffer {
+  const read = scan(bytes);
+  const at = read.kind === 'object' ? find(read.params, 'uri') : undefined;
+  return at
+    ? splice(bytes, [{ start: at.start, end: at.end, bytes: Buffer.from(JSON.stringify(uri)) }])
+    : bytes;
 }

@@ -14,8 +14,12 @@ import { isModernRevision, LEGACY_REVISIONS } from '../protocol/revisions.js';
 import type { Session, SessionStore } from '../session/store.js';
 import { admitBatch, sessionOf } from './admission.js';
 import { answer, counter, refused, type Handled, type Route, type Source } from './handled.js';
+import type { Interests } from './interests.js';
 import { initialize } from './methods/initialize.js';
-import { callTool, listTools } from './methods/tools.js';
+import { list } from './methods/lists.js';
+import { namedBy, namedByRef } from './methods/named.js';
+import { relay, type Named } from './methods/relay.js';
+import { setLevel, subscribe } from './methods/subscriptions.js';
 import type { Runtime } from './runtime.js';
 
 export type { Handled, Route, Source } from './handled.js';
@@ -48,6 +52,7 @@ export interface GateDeps {
   readonly state: () => Gate['state'];
   readonly catalog: Catalog;
   readonly sessions: SessionStore;
+  readonly interests: Interests;
   readonly stats: GatewayStats;
   readonly log: Logger;
 }
@@ -60,6 +65,15 @@ const KNOWN_METHODS = new Set([
   'ping',
   'tools/list',
   'tools/call',
+  'prompts/list',
+  'prompts/get',
+  'resources/list',
+  'resources/templates/list',
+  'resources/read',
+  'resources/subscribe',
+  'resources/unsubscribe',
+  'completion/complete',
+  'logging/setLevel',
   'notifications/initialized',
   'notifications/cancelled',
   'notifications/progress',
@@ -110,9 +124,26 @@ export function createGate(deps: GateDeps): Gate {
     }
     switch (method) {
       case 'tools/call':
-        return callTool(deps, source, message, session, sink);
+        return to(namedBy(message, 'name', 'tool'));
+      case 'prompts/get':
+        return to(namedBy(message, 'name', 'prompt'));
+      case 'resources/read':
+        return to(namedBy(message, 'uri', 'resource'));
+      case 'completion/complete':
+        return to(namedByRef(message));
       case 'tools/list':
-        return listTools(deps, source, message, sink);
+        return list(stats, 'tools', source, message, sink);
+      case 'prompts/list':
+        return list(stats, 'prompts', source, message, sink);
+      case 'resources/list':
+        return list(stats, 'resources', source, message, sink);
+      case 'resources/templates/list':
+        return list(stats, 'templates', source, message, sink);
+      case 'resources/subscribe':
+      case 'resources/unsubscribe':
+        return subscribe(deps, deps.interests, source, message, session, sink);
+      case 'logging/setLevel':
+        return setLevel(deps.interests, message, session);
       case 'ping':
         return answer(message, '{}');
       default:
@@ -120,6 +151,12 @@ export function createGate(deps: GateDeps): Gate {
           message,
           new GatewayError('method_not_found', `method '${method.slice(0, 128)}' not found`),
         );
+    }
+
+    function to(named: Named | GatewayError): Handled {
+      return named instanceof GatewayError
+        ? refused(message, named)
+        : relay(deps, source, message, session as Session | undefined, sink, named);
     }
   }
 

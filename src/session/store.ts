@@ -1,7 +1,7 @@
 /** The sessions of legacy clients: data and their bounds. What hangs on a session ends with it. */
 import { randomBytes } from 'node:crypto';
 import type { GatewayStats, TerminationReason } from '../observe/stats.js';
-import type { Cause, Exchange, Principal, ServerToClient } from '../protocol/ports.js';
+import type { Cause, Exchange, LogLevel, Principal, ServerToClient } from '../protocol/ports.js';
 import type { LegacyRevision } from '../protocol/revisions.js';
 
 export interface Session {
@@ -14,6 +14,10 @@ export interface Session {
   readonly revision: LegacyRevision;
   readonly openedAt: number;
   lastSeen: number;
+  /** false once it has ended. */
+  open: boolean;
+  /** What it set by logging/setLevel. */
+  level: LogLevel | undefined;
   stream: ServerToClient | undefined;
   /** Calls in flight by their id as the client wrote it; made at the first call. */
   inFlight: Map<string, Exchange> | undefined;
@@ -25,6 +29,8 @@ export interface SessionStoreOptions {
   /** limits.sessions: may change at a reload. */
   readonly limit: () => number;
   readonly idleTtlMs: number;
+  /** A session has ended: what else hangs on it goes too. */
+  readonly ended: (session: Session) => void;
 }
 
 /**
@@ -67,6 +73,7 @@ export function createSessionStore(options: SessionStoreOptions): SessionStore {
 
   function end(session: Session, reason: TerminationReason): void {
     if (!sessions.delete(session.id)) return;
+    session.open = false;
     stats.sessionsActive = sessions.size;
     stats.terminations.add(reason);
     stats.sessionDuration.observe((now() - session.openedAt) / 1000);
@@ -75,6 +82,7 @@ export function createSessionStore(options: SessionStoreOptions): SessionStore {
     session.stream = undefined;
     if (inFlight) for (const exchange of [...inFlight.values()]) exchange.cancel(CAUSES[reason]);
     stream?.end();
+    options.ended(session);
   }
 
   function busy(session: Session): boolean {
@@ -106,6 +114,8 @@ export function createSessionStore(options: SessionStoreOptions): SessionStore {
         revision,
         openedAt: at,
         lastSeen: at,
+        open: true,
+        level: undefined,
         stream: undefined,
         inFlight: undefined,
       };

@@ -1,14 +1,17 @@
 /** Whose is a message that is no answer? It belongs to one call, to the link, or to nobody. */
 import type { Logger } from '../observe/log.js';
 import type { CallTable } from './call-table.js';
+import type { Notice } from '../protocol/ports.js';
 import type { UpstreamCall } from './calls.js';
 
 export interface AttributionDeps {
   readonly server: string;
   readonly log: Logger;
   readonly calls: CallTable<UpstreamCall>;
-  /** The upstream's list of tools is another one. */
+  /** A list of the upstream is another one. */
   readonly listChanged: () => void;
+  /** A resource that somebody may have subscribed to was updated. */
+  readonly updated: (uri: string, notice: Notice) => void;
 }
 
 /**
@@ -21,9 +24,13 @@ export type Attribute = (
   reply: (body: Buffer) => void,
 ) => void;
 
-export function createAttribution({ server, log, calls, listChanged }: AttributionDeps): Attribute {
+export function createAttribution({ server, log, calls, listChanged, updated }: AttributionDeps): Attribute {
   return (bytes, call, reply) => {
-    let message: { id?: unknown; method?: unknown; params?: { progressToken?: unknown } | null };
+    let message: {
+      id?: unknown;
+      method?: unknown;
+      params?: { progressToken?: unknown; uri?: unknown } | null;
+    };
     try {
       message = JSON.parse(bytes.toString('utf8')) as typeof message;
     } catch {
@@ -44,10 +51,15 @@ export function createAttribution({ server, log, calls, listChanged }: Attributi
         return;
       }
       case 'notifications/tools/list_changed':
-        listChanged();
-        return;
       case 'notifications/prompts/list_changed':
       case 'notifications/resources/list_changed':
+        listChanged();
+        return;
+      case 'notifications/resources/updated': {
+        const uri = message.params?.uri;
+        if (typeof uri === 'string') updated(uri, { method, bytes });
+        return;
+      }
       case 'notifications/cancelled':
         return;
       default: {

@@ -18,11 +18,12 @@ import type {
   Link,
   LinkEvents,
   LinkState,
+  LogLevel,
   Outgoing,
   Peer,
   Sink,
 } from '../protocol/ports.js';
-import { sameTools, type ToolDefinition } from '../protocol/tools-page.js';
+import { LIST_KINDS, NO_LISTS, sameList, type ListKind, type Lists } from '../protocol/lists.js';
 import { splice, type Patch } from '../wire/splice.js';
 import { createAttribution, type Attribute } from './attribution.js';
 import { CallTable } from './call-table.js';
@@ -30,7 +31,7 @@ import { UpstreamCall, type CallOwner, type Carrier, type Transport, type Transp
 import type { IdOrder } from './answer.js';
 import { collect, type Collected } from './collect.js';
 import { dial, handshake } from './dial.js';
-import { listTools } from './list-tools.js';
+import { readLists } from './read-lists.js';
 import { asGatewayError, retryAfterOf, withStatus } from './failures.js';
 import type { Watcher } from './watcher.js';
 import { createRefresh } from './refresh.js';
@@ -39,6 +40,8 @@ import { step, type LinkEvent, type LinkPhase } from './link-state.js';
 /** How long the gateway's own requests wait for an answer, unless request_ms is shorter. */
 const OWN_REQUEST_MS = 60_000;
 const CLOSE_GRACE_MS = 2000;
+/** What is asked before the calls that wait for a new session go on. */
+const DURING_RESET = new Set(['initialize', 'resources/subscribe', 'logging/setLevel']);
 
 export interface ConnectionDeps {
   readonly config: ServerConfig;
@@ -67,7 +70,7 @@ export class Connection implements Link, CallOwner {
   lastError: string | undefined;
   retryAfter: number | undefined;
   peer: Peer | undefined;
-  tools: readonly ToolDefinition[] = [];
+  lists: Lists = NO_LISTS;
   firstConnect = true;
   #config: ServerConfig;
   readonly #deps: ConnectionDeps;
@@ -81,6 +84,9 @@ export class Connection implements Link, CallOwner {
   #drained: (() => void) | undefined;
   /** The last line of a child that has just ended. */
   #stderr = '';
+  /** Renewed after each handshake. */
+  readonly #uris = new Set<string>();
+  #level: LogLevel | undefined;
   #generation = 1;
   #reset: Promise<void> | undefined;
   readonly #refresh = createRefresh({
@@ -107,6 +113,9 @@ export class Connection implements Link, CallOwner {
       calls: this.#calls,
       listChanged: () => {
         this.#listChanged();
+      },
+      updated: (uri, notice) => {
+        this.#deps.events.updated(this, uri, notice);
       },
     });
     this.settled = new Promise((resolve) => {
@@ -209,6 +218,37 @@ export class Connection implements Link, CallOwner {
       else carrier.transport.send(call);
     }
     return call;
+  }
+
+  keepSubscribed(uri: string): void {
+    this.#uris.add(uri);
+  }
+
+  unsubscribe(uri: string, tell: boolean): void {
+    if (this.#uris.delete(uri) && tell) this.#tell('resources/unsubscribe', { uri });
+  }
+
+  isSubscribed(uri: string): boolean {
+    return this.#uris.has(uri);
+  }
+
+  setLevel(level: LogLevel | undefined): void {
+    if (level === this.#level) return;
+    this.#level = level;
+    if (level !== undefined && this.peer?.capabilities['logging'] !== undefined)
+      this.#tell('logging/setLevel', { level });
+  }
+
+  /** A request whose answer changes nothing here. */
+  #tell(method: string, params: object): void {
+    const carrier = this.#carrier;
+    if (!carrier || this.#phase.at !== 'up') return;
+    this.#request(carrier, method, JSON.stringify(params)).catch((error: unknown) => {
+      this.log.debug(`${method} failed`, {
+        server: this.server,
+        error: this.shown(asGatewayError(error, this.server)).message,
+      });
+    });
   }
 
   // CallOwner
@@ -314,7 +354,7 @@ export class Connection implements Link, CallOwner {
     );
     for (const call of this.#calls.all()) call.fail(error);
     this.#carrier = undefined;
-    this.tools = [];
+    this.lists = NO_LISTS;
     this.stats.inBackoff = false;
     this.stats.currentBackoffSeconds = 0;
   }
@@ -386,7 +426,8 @@ export class Connection implements Link, CallOwner {
       if (this.#life.signal.aborted) throw new Error('closed');
       this.#carrier = carrier;
       this.peer = dialled.peer;
-      this.tools = await this.#listTools(this.#carrier as Carrier);
+      this.#changedLists(await this.#measuredLists(this.#carrier as Carrier));
+      await this.#renewInterest(this.#carrier as Carrier);
       if (again) stats.reconnectAttempts.add('success');
       stats.healthChecks.add('success');
       this.#connected();
@@ -414,18 +455,18 @@ export class Connection implements Link, CallOwner {
     stats.connected = true;
     stats.era = this.era;
     stats.revision = peer.revision;
-    stats.toolsCount = this.tools.length;
+    stats.toolsCount = this.lists.tools.length;
     stats.lastSeen = Date.now() / 1000;
     this.#step({ type: 'connected' });
     this.log.info('upstream up', {
       server: this.server,
       transport: this.transportKind,
       revision: peer.revision,
-      tools: this.tools.length,
+      tools: this.lists.tools.length,
     });
     this.#refresh.schedule(true);
     this.#settle();
-    this.#deps.events.state(this);
+    this.#deps.events.state(this, kindsIn(this.lists));
   }
 
   #failed(error: GatewayError, retryAfterMs?: number): void {
@@ -443,7 +484,8 @@ export class Connection implements Link, CallOwner {
     stats.connected = false;
     stats.reconnects++;
     stats.toolsCount = 0;
-    this.tools = [];
+    const kinds = kindsIn(this.lists);
+    this.lists = NO_LISTS;
     this.peer = undefined;
     const carrier = this.#carrier;
     this.#carrier = undefined;
@@ -456,7 +498,7 @@ export class Connection implements Link, CallOwner {
       error: this.shown(error).message,
       stderr: stderr === '' ? undefined : stderr,
     });
-    this.#deps.events.state(this);
+    this.#deps.events.state(this, kinds);
   }
 
   #wait(failures: number, retryAfterMs: number | undefined): void {
@@ -491,32 +533,62 @@ export class Connection implements Link, CallOwner {
   async #readLists(): Promise<void> {
     const carrier = this.#carrier;
     if (!carrier) return;
-    const tools = await this.#listTools(carrier);
+    const lists = await this.#measuredLists(carrier);
     if (this.#carrier !== carrier || this.#phase.at !== 'up') return;
-    if (!sameTools(tools, this.tools)) {
-      this.tools = tools;
-      this.stats.toolsCount = tools.length;
-      this.log.info('tools changed', { server: this.server, tools: tools.length });
-      this.#deps.events.changed(this);
-    }
+    const kinds = this.#changedLists(lists);
+    if (kinds.length === 0) return;
+    this.log.info('lists changed', { server: this.server, lists: kinds.join(' ') });
+    this.#deps.events.changed(this, kinds);
   }
 
-  async #listTools(carrier: Carrier): Promise<ToolDefinition[]> {
+  /** Takes the lists over; gives the kinds that are other ones than before. */
+  #changedLists(lists: Partial<Lists>): ListKind[] {
+    const kinds = LIST_KINDS.filter((kind) => !sameList(lists[kind] ?? [], this.lists[kind]));
+    // Definitions that stayed the same keep their buffers: views and clients compare by bytes.
+    if (kinds.length > 0) this.lists = { ...NO_LISTS, ...lists };
+    this.stats.toolsCount = this.lists.tools.length;
+    return kinds;
+  }
+
+  async #measuredLists(carrier: Carrier): Promise<Partial<Lists>> {
     const { stats } = this;
     const started = performance.now();
-    const declared = this.peer?.capabilities['tools'] !== undefined;
     try {
-      const tools = await listTools(declared, this.server, this.log, (method, params) =>
-        this.#request(carrier, method, params),
-      );
+      const lists = await readLists(LIST_KINDS, {
+        server: this.server,
+        log: this.log,
+        capabilities: this.peer?.capabilities ?? {},
+        request: (method, params) => this.#request(carrier, method, params),
+      });
       stats.toolsRefresh.add('success');
       stats.toolsLastRefresh = Date.now() / 1000;
-      return tools;
+      return lists;
     } catch (error) {
       stats.toolsRefresh.add('error');
       throw error;
     } finally {
       stats.toolsRefreshDuration.observe((performance.now() - started) / 1000);
+    }
+  }
+
+  /** Tells a new session of the upstream what the one before it had been told. */
+  async #renewInterest(carrier: Carrier): Promise<void> {
+    const wanted: [string, string][] = [...this.#uris].map((uri) => [
+      'resources/subscribe',
+      JSON.stringify({ uri }),
+    ]);
+    if (this.#level !== undefined && this.peer?.capabilities['logging'] !== undefined)
+      wanted.push(['logging/setLevel', JSON.stringify({ level: this.#level })]);
+    for (const [method, params] of wanted) {
+      try {
+        await this.#request(carrier, method, params);
+      } catch (error) {
+        // The server is none the worse for it.
+        this.log.warn(`${method} failed after reconnecting`, {
+          server: this.server,
+          error: this.shown(asGatewayError(error, this.server)).message,
+        });
+      }
     }
   }
 
@@ -537,7 +609,7 @@ export class Connection implements Link, CallOwner {
         method === 'initialize' && this.#config.kind === 'stdio' ? this.#config.timeouts.start_ms : totalMs,
     });
     this.#put(own, carrier);
-    if (this.#reset && method !== 'initialize') void this.#sendAfterReset(own, carrier);
+    if (this.#reset && !DURING_RESET.has(method)) void this.#sendAfterReset(own, carrier);
     else carrier.transport.send(own);
     const cancel = (): void => {
       own.cancel('closed');
@@ -570,6 +642,7 @@ export class Connection implements Link, CallOwner {
           this.#deps.clientInfo,
         );
         this.stats.initialize.add('success');
+        await this.#renewInterest(carrier);
       } catch (failure) {
         this.stats.initialize.add('error');
         throw failure;
@@ -608,4 +681,8 @@ export class Connection implements Link, CallOwner {
     const message = maskSecrets(error.message, this.#secrets).slice(0, 2048);
     return message === error.message ? error : new GatewayError(error.code, message, error.data);
   }
+}
+
+function kindsIn(lists: Lists): ListKind[] {
+  return LIST_KINDS.filter((kind) => lists[kind].length > 0);
 }

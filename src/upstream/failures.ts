@@ -20,3 +20,10 @@ export function retryAfterOf(error: GatewayError): number | undefined {
   const data = error.data as { retryAfter?: unknown } | null | undefined;
   return typeof data?.retryAfter === 'number' ? data.retryAfter * 1000 : undefined;
 }
+
+/** The code of the JSON-RPC error that a request of the gateway's own was answered with. */
+export function rpcCodeOf(error: unknown): number | undefined {
+  const data =
+    error instanceof GatewayError ? (error.data as { rpc?: unknown } | null | undefined) : undefined;
+  return typeof data?.rpc === 'number' ? data.rpc : undefined;
+}

@@ -81,7 +81,7 @@ export function createMcp(deps: McpDeps) {
       source,
       message,
       // Most messages need no stream: the sink is made for those that do.
-      message.kind === 'request' && NEEDS_SINK.has(message.method)
+      message.kind === 'request' && !ANSWERED_AT_ONCE.has(message.method)
         ? (sink = new PostSink(res, accepts, message.id as string, deps.wheel, times))
         : NO_SINK,
     );
@@ -212,8 +212,8 @@ export function createMcp(deps: McpDeps) {
 }
 
 const ALLOW = ['Allow', 'GET, POST, DELETE, OPTIONS'];
-/** Requests whose answer may come later. */
-const NEEDS_SINK = new Set(['tools/call', 'tools/list']);
+/** Requests whose answer never comes later. */
+const ANSWERED_AT_ONCE = new Set(['initialize', 'ping', 'logging/setLevel']);
 const NO_SINK = new BatchSink('null', 0, () => undefined);
 
 function refuseBody(req: IncomingMessage): GatewayError | undefined {

@@ -1,75 +1,57 @@
-/** `tools/list` from the catalog, `tools/call` to its upstream; both wait a little for an upstream's first connect. */
+/** Requests that go to one upstream: found by a name or a URI, waited for on its first connect, then handed on. */
 import { GatewayError } from '../../errors.js';
 import type { Logger } from '../../observe/log.js';
 import type { GatewayStats } from '../../observe/stats.js';
-import { idKey, param, type Message } from '../../protocol/message.js';
-import type { Cause, Exchange, Sink, Target } from '../../protocol/ports.js';
+import { idKey, type Message } from '../../protocol/message.js';
+import type { Cause, Exchange, NameKind, Sink, Target } from '../../protocol/ports.js';
 import type { Session } from '../../session/store.js';
+import type { Span } from '../../wire/scan.js';
 import { countRefusal, openCall } from '../call.js';
-import { answer, counter, refused, type Done, type Handled, type Source } from '../handled.js';
+import { counter, refused, type Done, type Handled, type Source } from '../handled.js';
 import type { Runtime } from '../runtime.js';
 
-export interface ToolsDeps {
+export interface RelayDeps {
   readonly runtime: () => Runtime;
   readonly stats: GatewayStats;
   readonly log: Logger;
 }
 
-export function listTools(deps: ToolsDeps, source: Source, message: Message, sink: Sink): Handled {
-  const cursor = param(message, 'cursor');
-  if (cursor !== undefined && cursor !== null)
-    return refused(
-      message,
-      new GatewayError('invalid_params', 'unknown cursor: every list here is one page'),
-    );
-  const { view } = source.route;
-  const controller = new AbortController();
-  const wait = view.ready(undefined, controller.signal);
-  if (!wait) return answer(message, view.list());
-  const done = counter(deps.stats.method('tools/list'));
-  const exchange = deferred(controller, wait, sink, done, () => {
-    const list = view.list();
-    const { bytes } = answer(message, list) as { bytes: Buffer };
-    const value = bytes.length - 1 - list.length;
-    sink.start({ kind: 'result', bytes: bytes.length, value, code: undefined });
-    sink.write(bytes);
-    sink.end({ isError: false });
-    done('success');
-  });
-  return { kind: 'exchange', exchange };
+/** What a request names, and where in its bytes. */
+export interface Named {
+  readonly kind: NameKind;
+  readonly name: string;
+  readonly at: Span;
 }
 
-export function callTool(
-  deps: ToolsDeps,
+/** `opened` hears of the target before the request goes out; it may give another sink to use. */
+export function relay(
+  deps: RelayDeps,
   source: Source,
   message: Message,
   session: Session | undefined,
   sink: Sink,
+  named: Named,
+  opened: (target: Target, sink: Sink) => Sink = (_target, same) => same,
 ): Handled {
   const { view } = source.route;
-  const name = message.paramsSpan ? param(message, 'name') : undefined;
-  if (typeof name !== 'string') {
-    const why = message.paramsSpan ? 'params.name is required' : 'params are required';
-    return refused(message, new GatewayError('invalid_params', why));
-  }
   const key = session && idKey(message.id as string);
   if (key !== undefined && session?.inFlight?.has(key)) {
     const why = `the id ${key.slice(0, 64)} is in use by a request in flight`;
     return refused(message, new GatewayError('invalid_request', why));
   }
-  const target = view.find(name);
+  const target = view.find(named.kind, named.name);
   if (target?.link.state === 'up') return { kind: 'exchange', exchange: open(target) };
 
   const controller = new AbortController();
-  const wait = view.ready(name, controller.signal);
+  const wait = view.ready(named, controller.signal);
   if (!wait) return refused(message, refusal(target));
   const over = (result: 'success' | 'error'): void => {
     done(result);
     forget(session, key);
   };
-  const done = counter(deps.stats.method('tools/call'));
+  const done = counter(deps.stats.method(message.method));
   const waiting = deferred(controller, wait, sink, over, () => {
-    const found = view.find(name);
+    const found = view.find(named.kind, named.name);
     if (found?.link.state === 'up') {
       waiting.next = open(found);
       return;
@@ -81,29 +63,34 @@ export function callTool(
   return { kind: 'exchange', exchange: waiting };
 
   function open(found: Target): Exchange {
-    const exchange = openCall(message, found, sink, {
+    const exchange = openCall(message, named.at, found, opened(found, sink), {
       log: deps.log,
       calls: deps.runtime().config.logging.calls,
-      method: deps.stats.method('tools/call'),
+      method: deps.stats.method(message.method),
       sessionId: session?.id,
       over: key === undefined ? undefined : () => forget(session, key),
+      level: session?.level,
     });
     remember(session, key, exchange);
     return exchange;
   }
 
   function refusal(found: Target | undefined): GatewayError {
-    const error = found ? unreachable(found) : unknownTool(name as string, source);
-    if (found) countRefusal(found, error);
+    const error = found ? unreachable(found) : unknownName(named, source);
+    if (found && named.kind === 'tool') countRefusal(found, error);
     return error;
   }
 }
 
 /** Unknown and forbidden names get the same text. */
-function unknownTool(name: string, source: Source): GatewayError {
-  const form =
-    source.route.server === undefined ? 'tool name must be server__tool, as in tools/list' : 'see tools/list';
-  return new GatewayError('invalid_params', `unknown tool '${name.slice(0, 256)}' (${form})`);
+function unknownName({ kind, name }: Named, source: Source): GatewayError {
+  const shown = name.slice(0, 256);
+  if (kind === 'resource')
+    return new GatewayError('resource_not_found', `resource not found: ${shown}`, {
+      uri: name.slice(0, 2048),
+    });
+  const form = source.route.server === undefined ? `${kind} name must be server__${kind}, as in` : 'see';
+  return new GatewayError('invalid_params', `unknown ${kind} '${shown}' (${form} ${kind}s/list)`);
 }
 
 function unreachable({ link }: Target): GatewayError {
@@ -124,7 +111,7 @@ function forget(session: Session | undefined, key: string | undefined): void {
 }
 
 /** An exchange that first waits for an upstream's first connect. */
-function deferred(
+export function deferred(
   controller: AbortController,
   wait: Promise<void>,
   sink: Sink,
@@ -138,7 +125,10 @@ function deferred(
       exchange.next?.resume();
     },
     cancel(why: Cause) {
-      if (exchange.next) return exchange.next.cancel(why);
+      if (exchange.next) {
+        exchange.next.cancel(why);
+        return;
+      }
       if (over) return;
       over = true;
       controller.abort();

@@ -1,0 +1,33 @@
+/** Where a request names what it wants: `params.name`, `params.uri`, or the `ref` of a completion. */
+import { GatewayError } from '../../errors.js';
+import { find, type Message } from '../../protocol/message.js';
+import type { NameKind } from '../../protocol/ports.js';
+import type { Span } from '../../wire/scan.js';
+import { membersOf } from '../../wire/walk.js';
+import type { Named } from './relay.js';
+
+export function namedBy(message: Message, key: 'name' | 'uri', kind: NameKind): Named | GatewayError {
+  if (!message.paramsSpan) return new GatewayError('invalid_params', 'params are required');
+  return textAt(message, find(message.params, key), `params.${key}`, kind);
+}
+
+/** completion/complete: a prompt by its name, a resource by its template (2025-11-25, server/utilities/completion). */
+export function namedByRef(message: Message): Named | GatewayError {
+  const ref = find(message.params, 'ref');
+  if (!ref || message.body[ref.start] !== 0x7b)
+    return new GatewayError('invalid_params', 'params.ref must be an object');
+  const members = membersOf(message.body, ref.start);
+  const type = members.find(({ key }) => key === 'type');
+  const kind = type && (JSON.parse(message.body.toString('utf8', type.start, type.end)) as unknown);
+  const names = members.filter(({ key }) => key === (kind === 'ref/prompt' ? 'name' : 'uri'));
+  if (names.length > 1) return new GatewayError('invalid_params', 'params.ref names it twice');
+  if (kind === 'ref/prompt') return textAt(message, names[0], 'params.ref.name', 'prompt');
+  if (kind === 'ref/resource') return textAt(message, names[0], 'params.ref.uri', 'resource');
+  return new GatewayError('invalid_params', 'params.ref.type must be ref/prompt or ref/resource');
+}
+
+function textAt(message: Message, at: Span | undefined, what: string, kind: NameKind): Named | GatewayError {
+  const value: unknown = at && JSON.parse(message.body.toString('utf8', at.start, at.end));
+  if (!at || typeof value !== 'string') return new GatewayError('invalid_params', `${what} is required`);
+  return { kind, name: value, at };
+}

@@ -1,0 +1,83 @@
+/** resources/subscribe and unsubscribe: the first one in and the last one out go upstream. */
+import { GatewayError } from '../../errors.js';
+import { find, param, type Message } from '../../protocol/message.js';
+import { LOG_LEVELS, type AnswerHead, type LogLevel, type Sink, type Target } from '../../protocol/ports.js';
+import type { Session } from '../../session/store.js';
+import { answer, refused, type Handled, type Source } from '../handled.js';
+import { MAX_SUBSCRIPTIONS, type Interests } from '../interests.js';
+import { namedBy } from './named.js';
+import { relay, type RelayDeps } from './relay.js';
+
+const NEEDS_SESSION = 'needs a session: initialize first, and send its Mcp-Session-Id';
+
+export function subscribe(
+  deps: RelayDeps,
+  interests: Interests,
+  source: Source,
+  message: Message,
+  session: Session | undefined,
+  sink: Sink,
+): Handled {
+  const named = namedBy(message, 'uri', 'resource');
+  if (named instanceof GatewayError) return refused(message, named);
+  if (!session)
+    return refused(message, new GatewayError('invalid_request', `${message.method} ${NEEDS_SESSION}`));
+  const target = source.route.view.find('resource', named.name);
+  const leaving = message.method === 'resources/unsubscribe';
+  if (leaving) {
+    if (!target) return answer(message, '{}');
+    const wasLast = interests.remove(session, target.link, target.name);
+    if (!wasLast || target.link.state !== 'up') {
+      if (wasLast) target.link.unsubscribe(target.name, false);
+      return answer(message, '{}');
+    }
+    target.link.unsubscribe(target.name, false);
+  } else if (target?.link.isSubscribed(target.name)) {
+    if (!interests.add(session, target.link, target.name)) return refused(message, tooMany());
+    return answer(message, '{}');
+  }
+  return relay(deps, source, message, session, sink, named, (found, inner) =>
+    leaving ? inner : granted(inner, session, interests, found),
+  );
+}
+
+function tooMany(): GatewayError {
+  return new GatewayError('busy', `a session may have ${MAX_SUBSCRIPTIONS} subscriptions`);
+}
+
+/** Keeps the subscription once the upstream has answered with a result. */
+function granted(sink: Sink, session: Session, interests: Interests, { link, name }: Target): Sink {
+  let result = false;
+  return {
+    notify: (notice) => sink.notify(notice),
+    ask: (question) => sink.ask(question),
+    start(head: AnswerHead) {
+      result = head.kind === 'result';
+      sink.start(head);
+    },
+    write: (chunk) => sink.write(chunk),
+    end(seen) {
+      if (result && session.open && interests.add(session, link, name)) link.keepSubscribed(name);
+      sink.end(seen);
+    },
+    cancelled: (why) => {
+      sink.cancelled(why);
+    },
+    fail: (error) => {
+      sink.fail(error);
+    },
+  };
+}
+
+export function setLevel(interests: Interests, message: Message, session: Session | undefined): Handled {
+  const level = find(message.params, 'level') && param(message, 'level');
+  if (!LOG_LEVELS.includes(level as LogLevel))
+    return refused(
+      message,
+      new GatewayError('invalid_params', `params.level must be one of ${LOG_LEVELS.join(', ')}`),
+    );
+  if (!session)
+    return refused(message, new GatewayError('invalid_request', `${message.method} ${NEEDS_SESSION}`));
+  interests.setLevel(session, level as LogLevel);
+  return answer(message, '{}');
+}
