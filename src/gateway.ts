@@ -145,12 +145,11 @@ export class GatewayCore implements Admin {
     return { contentType: 'text/plain; version=0.0.4; charset=utf-8', chunks: this.#renderMetrics() };
   }
 
-  /** Reads the configuration and makes it count. What did not change is not touched. */
-  reload(loadedAlready?: LoadedConfig): Promise<ReloadResult> {
+  /** Reads the configuration, from another source if one is given, and makes it count. What did not change is not touched. */
+  reload(load: () => LoadedConfig = this.#load): Promise<ReloadResult> {
     if (this.#stopping) return Promise.reject(new Error('shutting down: nothing is reloaded any more'));
     try {
-      const loaded = loadedAlready ?? this.#load();
-      const result = this.#apply(loaded);
+      const result = this.#apply(load());
       this.#stats.reloads.add('success');
       this.#stats.lastReload = Date.now() / 1000;
       this.#log.info('configuration reloaded', {
