@@ -206,10 +206,12 @@ export class GatewayCore implements Admin {
       next ? [link, next.link] : [link],
     );
     const left = Math.max(100, deadline - performance.now());
+    let timer: NodeJS.Timeout | undefined;
     await Promise.race([
       Promise.allSettled(links.map((link) => link.close(left))),
-      new Promise((resolve) => setTimeout(resolve, left)),
+      new Promise((resolve) => (timer = setTimeout(resolve, left))),
     ]);
+    clearTimeout(timer);
     this.destroy();
     this.#log.info('stopped');
   }
