@@ -77,10 +77,23 @@ module.exports = {
       ),
     ),
 
+    {
+      name: 'eras',
+      comment: 'What is modern and what is legacy meets in the bridge alone.',
+      severity: 'error',
+      from: { path: '^src/protocol/(legacy|modern)/' },
+      to: { path: '^src/protocol/(legacy|modern)/', pathNot: '^src/protocol/$1/' },
+    },
+    only(
+      'bridge',
+      '^src/bridge/',
+      [GROUND, '^src/(protocol|config|auth|catalog|session|upstream)/'],
+      'The room that knows both eras stands above all that know one.',
+    ),
     only(
       'proxy',
       '^src/proxy/',
-      [GROUND, '^src/(protocol|config|auth|catalog|session)/'],
+      [GROUND, '^src/(protocol|config|auth|catalog|session|bridge)/'],
       'The proxy sees upstreams as the Link of protocol/ports.ts.',
     ),
     only(

@@ -152,12 +152,11 @@ export class GatewayCore implements Admin {
     return { contentType: 'text/plain; version=0.0.4; charset=utf-8', chunks: this.#renderMetrics() };
   }
 
-  /** Reads the configuration and makes it count. What did not change is not touched. */
-  reload(loadedAlready?: LoadedConfig): Promise<ReloadResult> {
+  /** Reads the configuration, from another source if one is given, and makes it count. What did not change is not touched. */
+  reload(load: () => LoadedConfig = this.#load): Promise<ReloadResult> {
     if (this.#stopping) return Promise.reject(new Error('shutting down: nothing is reloaded any more'));
     try {
-      const loaded = loadedAlready ?? this.#load();
-      const result = this.#apply(loaded);
+      const result = this.#apply(load());
       this.#stats.reloads.add('success');
       this.#stats.lastReload = Date.now() / 1000;
       this.#log.info('configuration reloaded', {
@@ -214,10 +213,12 @@ export class GatewayCore implements Admin {
       next ? [link, next.link] : [link],
     );
     const left = Math.max(100, deadline - performance.now());
+    let timer: NodeJS.Timeout | undefined;
     await Promise.race([
       Promise.allSettled(links.map((link) => link.close(left))),
-      new Promise((resolve) => setTimeout(resolve, left)),
+      new Promise((resolve) => (timer = setTimeout(resolve, left))),
     ]);
+    clearTimeout(timer);
     this.destroy();
     this.#log.info('stopped');
   }

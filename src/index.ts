@@ -50,15 +50,22 @@ export function createGateway(input: ConfigInput | LoadedConfig, options: Gatewa
   const isLoaded = (value: ConfigInput | LoadedConfig): value is LoadedConfig =>
     'config' in value && 'warnings' in value;
   const loaded = isLoaded(input) ? input : resolveConfig(input, env);
+  /** What is read again without a source: the same input with the variables and secret files of that moment. */
+  let current: () => LoadedConfig = () => (isLoaded(input) ? input : resolveConfig(input, env));
   const core = new GatewayCore(loaded, {
     logger: options.logger ?? silent,
     build: buildInfo(),
-    // Without a source there is nothing to read again but the variables and secret files of the same input.
-    reload: options.reload ?? (() => (isLoaded(input) ? input : resolveConfig(input, env))),
+    reload: options.reload ?? (() => current()),
   });
   return {
     listen: () => core.listen(),
-    reload: async (next) => core.reload(next === undefined ? undefined : resolveConfig(next, env)),
+    async reload(next) {
+      if (next === undefined) return core.reload();
+      const load = (): LoadedConfig => resolveConfig(next, env);
+      const result = await core.reload(load);
+      current = load;
+      return result;
+    },
     close: () => core.close(),
     destroy: () => {
       core.destroy();

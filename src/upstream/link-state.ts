@@ -13,7 +13,7 @@ export type LinkEvent =
   | { readonly type: 'connected' }
   /** The dial failed, or what was up broke. */
   | { readonly type: 'failed' }
-  /** No attempt can ever succeed. */
+  /** The attempt failed, and no other can ever succeed. */
   | { readonly type: 'hopeless' }
   /** The backoff is over. */
   | { readonly type: 'due' }
@@ -51,7 +51,9 @@ export function step(phase: LinkPhase, event: LinkEvent, maxAttempts: number): L
       return { next: { at: 'waiting', failures, attempts }, effects: [disconnect, { do: 'wait', failures }] };
     }
     case 'hopeless':
-      return { next: { at: 'given_up' }, effects: [{ do: 'disconnect' }, { do: 'give_up' }] };
+      return phase.at === 'dialing'
+        ? { next: { at: 'given_up' }, effects: [{ do: 'disconnect' }, { do: 'give_up' }] }
+        : { next: phase, effects: NONE };
     case 'due':
       return phase.at === 'waiting'
         ? {

@@ -129,8 +129,9 @@ function readKey(buf: Buffer, start: number, end: number): string {
   return buf.toString('latin1', start + 1, end - 1);
 }
 
-/** Reads `buf` from `start` to `end`. Throws ScanError. The caller has checked that the bytes are UTF-8. */
-export function scan(buf: Buffer, start = 0, end = buf.length): Scan {
+/** Throws ScanError. The caller has checked that the bytes are UTF-8. */
+export function scan(buf: Buffer): Scan {
+  const end = buf.length;
   const top: Member[] = [];
   const params: Member[] = [];
   const meta: Member[] = [];
@@ -143,7 +144,7 @@ export function scan(buf: Buffer, start = 0, end = buf.length): Scan {
   const starts: number[] = [];
   let depth = 0;
   let values = 0;
-  let i = start;
+  let i = 0;
   let kind: Scan['kind'] = 'scalar';
 
   const skip = (at: number): number => {

@@ -219,19 +219,34 @@ export async function openSse(
   const defaults = body === undefined ? SSE_ONLY : MCP_HEADERS;
   const res = await begin(url, body, { ...options, headers: { ...defaults, ...headers } });
   const events: SseEvent[] = [];
+  const sse = String(res.headers['content-type']).startsWith('text/event-stream');
   let text = '';
-  let rest = '';
+  /** What came and is not in `text` yet: joined only when it is looked at. */
+  let pieces: string[] = [];
+  const whole = (): string => {
+    if (pieces.length > 0) text += pieces.join('');
+    pieces = [];
+    return text;
+  };
+  /** Where the first event that is not complete begins. */
+  let from = 0;
+  let length = 0;
+  let lastLine = false;
   let ended = false;
   let given = 0;
   res.setEncoding('utf8');
   res.on('data', (chunk: string) => {
-    text += chunk;
-    rest += chunk;
-    const end = rest.lastIndexOf('\n\n');
-    if (end < 0) return;
+    // Looked for in what is new alone: a long text is not to be searched at every chunk.
+    const inChunk = chunk.lastIndexOf('\n\n');
+    const end = inChunk >= 0 ? inChunk + 2 : lastLine && chunk.startsWith('\n') ? 1 : -1;
+    const to = length + end;
+    pieces.push(chunk);
+    length += chunk.length;
+    lastLine = chunk.endsWith('\n');
+    if (!sse || end < 0) return;
     const at = performance.now();
-    for (const event of parseEvents(rest.slice(0, end + 2), at)) if (event.data !== '') events.push(event);
-    rest = rest.slice(end + 2);
+    for (const event of parseEvents(whole().slice(from, to), at)) if (event.data !== '') events.push(event);
+    from = to;
   });
   res.on('error', () => {});
   const closed = new Promise<void>((resolve) => {
@@ -247,7 +262,10 @@ export async function openSse(
   const next = async (ms = 5000): Promise<SseEvent> => {
     await until(() => events.length > given || ended, 'an event', ms);
     const event = events[given];
-    if (!event) throw new Error(`the stream ended without a further event; it had ${JSON.stringify(text)}`);
+    if (!event)
+      throw new Error(
+        `the stream ended without a further event; it had ${JSON.stringify(whole().slice(-2000))}`,
+      );
     given++;
     return event;
   };
@@ -256,7 +274,7 @@ export async function openSse(
     headers: res.headers,
     events,
     get text() {
-      return text;
+      return whole();
     },
     get ended() {
       return ended;
@@ -335,7 +353,7 @@ export async function tcp(url: string): Promise<RawConnection> {
 }
 
 /** A POST as text, ready for a bare connection. */
-export function rawPost(url: string, body: string | Uint8Array, headers: Headers = {}): Buffer {
+export function rawPost(url: string, body: Body, headers: Headers = {}): Buffer {
   const { host, pathname } = new URL(url);
   const bytes = toBytes(body);
   const all: Headers = { host, ...MCP_HEADERS, 'content-length': String(bytes.length), ...headers };

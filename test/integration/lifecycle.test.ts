@@ -741,6 +741,18 @@ describe('a reload', () => {
     expect((await post(running.server('goes'), ping)).status).toBe(404);
   });
 
+  it('without an argument reads again what counted last', async () => {
+    const upstream = await createUpstream({ tools: [tool('echo')] });
+    const running = await startGateway({ servers: [] });
+    await running.gateway.reload({ servers: [upstream.entry('s')] });
+    expect(await running.gateway.reload()).toMatchObject({ removed: 0, unchanged: 1 });
+    const wrong = { servers: [{ name: 'x__y' }] } as ConfigInput;
+    await expect(running.gateway.reload(wrong)).rejects.toThrow(/x__y/);
+    expect(await running.gateway.reload()).toMatchObject({ removed: 0, unchanged: 1 });
+    expect(await running.metric('mcpstead_config_reloads_total{result="success"}')).toBe(3);
+    expect(await running.metric('mcpstead_config_reloads_total{result="error"}')).toBe(1);
+  });
+
   it('restarts a server whose secret file changed, though its text did not', async () => {
     const file = await tempFile('key', 'one\n');
     const upstream = await createUpstream({ tools: [tool('echo')] });

@@ -1,0 +1,243 @@
+/**
+ * The real servers behind the gateway, the real clients in front of it. Makes docs/compatibility.md with UPDATE_DOCS=1,
+ * else compares it with what was seen.
+ */
+import { execFile } from 'node:child_process';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { Client as ClientV2, StreamableHTTPClientTransport as HttpV2 } from '@modelcontextprotocol/client';
+import { Client as ClientV1 } from '@modelcontextprotocol/sdk/client/index.js';
+import { StdioClientTransport } from '@modelcontextprotocol/sdk/client/stdio.js';
+import { StreamableHTTPClientTransport as HttpV1 } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
+import type { Transport } from '@modelcontextprotocol/sdk/shared/transport.js';
+import { format } from 'prettier';
+import { beforeAll, expect, test } from 'vitest';
+import { tempDir } from '../helpers/cli.js';
+import { startGateway, type RunningGateway } from '../helpers/gateway.js';
+import {
+  everythingStdio,
+  filesystemStdio,
+  memoryStdio,
+  startEverything,
+  thinkingStdio,
+} from '../helpers/upstreams.js';
+
+const exec = promisify(execFile);
+const DOC = fileURLToPath(new URL('../../docs/compatibility.md', import.meta.url));
+const INSPECTOR = '2.12.0';
+
+interface Connected {
+  list(): Promise<string[]>;
+  call(name: string, args: Record<string, unknown>): Promise<string>;
+  close(): Promise<unknown>;
+}
+
+const text = (result: object): string => (result as { content: { text?: string }[] }).content[0]?.text ?? '';
+
+function version(name: string): string {
+  const require = createRequire(import.meta.url);
+  const path = require.resolve.paths(name)?.map((folder) => join(folder, name, 'package.json')) ?? [];
+  for (const file of path) {
+    try {
+      return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version;
+    } catch {
+      continue;
+    }
+  }
+  throw new Error(`${name} is not installed`);
+}
+
+const info = { name: 'compatibility', version: '0' };
+
+async function sdkV1(transport: Transport): Promise<Connected> {
+  const client = new ClientV1(info);
+  await client.connect(transport);
+  return {
+    list: async () => (await client.listTools()).tools.map((tool) => tool.name),
+    call: async (name, args) => text(await client.callTool({ name, arguments: args })),
+    close: () => client.close(),
+  };
+}
+
+async function sdkV2(url: string, mode: 'legacy' | 'auto'): Promise<Connected> {
+  const client = new ClientV2(info, { versionNegotiation: { mode } });
+  await client.connect(new HttpV2(new URL(url)));
+  return {
+    list: async () => (await client.listTools()).tools.map((tool) => tool.name),
+    call: async (name, args) => text(await client.callTool({ name, arguments: args })),
+    close: () => client.close(),
+  };
+}
+
+/** The inspector needs a newer Node than the gateway: npx brings one along. */
+async function inspector(url: string): Promise<Connected> {
+  const folder = await tempDir();
+  const run = async (...args: string[]): Promise<Record<string, unknown>> => {
+    const packages = [
+      '-y',
+      '-p',
+      'node@22',
+      '-p',
+      `@modelcontextprotocol/inspector@${INSPECTOR}`,
+      'mcp-inspector',
+    ];
+    const target = ['--cli', url, '--transport', 'http', '--protocol-era', 'legacy'];
+    const { stdout } = await exec('npx', [...packages, ...target, ...args], {
+      cwd: folder,
+      env: {
+        ...process.env,
+        MCP_CATALOG_PATH: join(folder, 'mcp.json'),
+        MCP_CLIENT_CONFIG_PATH: join(folder, 'client.json'),
+      },
+      maxBuffer: 1 << 26,
+    });
+    return JSON.parse(stdout) as Record<string, unknown>;
+  };
+  return {
+    list: async () =>
+      ((await run('--method', 'tools/list'))['tools'] as { name: string }[]).map((tool) => tool.name),
+    call: async (name, args) =>
+      text(
+        await run('--method', 'tools/call', '--tool-name', name, '--tool-args-json', JSON.stringify(args)),
+      ),
+    close: () => Promise.resolve(),
+  };
+}
+
+async function mcpRemote(url: string): Promise<Connected> {
+  const main = createRequire(import.meta.url).resolve('mcp-remote/dist/proxy.js');
+  return sdkV1(
+    new StdioClientTransport({
+      command: process.execPath,
+      args: [main, url, '--transport', 'http-only'],
+      env: { PATH: process.env['PATH'] ?? '', MCP_REMOTE_CONFIG_DIR: await tempDir() },
+      stderr: 'ignore',
+    }),
+  );
+}
+
+const clients: { name: string; connect: (url: string) => Promise<Connected> }[] = [
+  {
+    name: `SDK v1 ${version('@modelcontextprotocol/sdk')}`,
+    connect: (url) => sdkV1(new HttpV1(new URL(url))),
+  },
+  {
+    name: `SDK v2 ${version('@modelcontextprotocol/client')}, legacy`,
+    connect: (url) => sdkV2(url, 'legacy'),
+  },
+  { name: `SDK v2 ${version('@modelcontextprotocol/client')}, auto`, connect: (url) => sdkV2(url, 'auto') },
+  { name: `inspector ${INSPECTOR} --cli`, connect: inspector },
+  { name: `mcp-remote ${version('mcp-remote')}`, connect: mcpRemote },
+];
+
+interface ServerUnderTest {
+  readonly name: string;
+  readonly title: string;
+  /** A tool, its arguments, and what its text must have. */
+  readonly call: [string, Record<string, unknown>, string];
+}
+
+const everything = `server-everything ${version('@modelcontextprotocol/server-everything')}`;
+const echo: ServerUnderTest['call'] = [
+  'echo',
+  { message: 'through the gateway' },
+  'Echo: through the gateway',
+];
+const servers: ServerUnderTest[] = [
+  { name: 'everything', title: `${everything}, stdio`, call: echo },
+  { name: 'everything-sse', title: `${everything}, HTTP+SSE`, call: echo },
+  { name: 'everything-http', title: `${everything}, Streamable HTTP`, call: echo },
+  {
+    name: 'files',
+    title: `server-filesystem ${version('@modelcontextprotocol/server-filesystem')}, stdio`,
+    call: ['list_allowed_directories', {}, 'Allowed directories'],
+  },
+  {
+    name: 'memory',
+    title: `server-memory ${version('@modelcontextprotocol/server-memory')}, stdio`,
+    call: ['read_graph', {}, '"entities"'],
+  },
+  {
+    name: 'thinking',
+    title: `server-sequential-thinking ${version('@modelcontextprotocol/server-sequential-thinking')}, stdio`,
+    call: [
+      'sequentialthinking',
+      { thought: 'pass it on', nextThoughtNeeded: false, thoughtNumber: 1, totalThoughts: 1 },
+      '"thoughtNumber": 1',
+    ],
+  },
+];
+
+let gateway: RunningGateway;
+/** What was seen: by server, by client. */
+const seen = new Map<string, Map<string, string>>(
+  servers.map(({ name }) => [name, new Map<string, string>()]),
+);
+
+beforeAll(async () => {
+  const [sse, http, folder] = await Promise.all([
+    startEverything('sse'),
+    startEverything('streamableHttp'),
+    tempDir(),
+  ]);
+  gateway = await startGateway({
+    servers: [
+      everythingStdio(),
+      // `protocol: auto` finds the transport of both.
+      { name: 'everything-sse', url: sse.url },
+      { name: 'everything-http', url: http.url },
+      filesystemStdio(folder),
+      memoryStdio(join(folder, 'memory.json')),
+      thinkingStdio(),
+    ],
+  });
+}, 60_000);
+
+test.each(clients)(
+  '$name lists and calls the tools of every server',
+  async ({ name, connect }) => {
+    const merged = await connect(gateway.url);
+    const names = await merged.list();
+    for (const server of servers) {
+      const [tool, args, expected] = server.call;
+      const own = await connect(gateway.server(server.name));
+      const ownNames = await own.list();
+      expect(names.filter((one) => one.startsWith(`${server.name}__`))).toEqual(
+        ownNames.map((one) => `${server.name}__${one}`),
+      );
+      expect(await merged.call(`${server.name}__${tool}`, args)).toContain(expected);
+      expect(await own.call(tool, args)).toContain(expected);
+      await own.close();
+      seen.get(server.name)?.set(name, ownNames.length === 1 ? '1 tool' : `${ownNames.length} tools`);
+    }
+    expect(names.length).toBe(
+      names.filter((one) => servers.some((s) => one.startsWith(`${s.name}__`))).length,
+    );
+    await merged.close();
+  },
+  120_000,
+);
+
+test('docs/compatibility.md says what was seen', async () => {
+  const head = ['server, transport', ...clients.map((client) => client.name)];
+  const rows = servers.map(({ name, title }) => [
+    title,
+    ...clients.map((client) => seen.get(name)?.get(client.name) ?? 'not seen'),
+  ]);
+  const line = (cells: string[]): string => `| ${cells.join(' | ')} |\n`;
+  const plain =
+    '# Compatibility\n\n' +
+    'Real servers behind the gateway, real clients in front of it. A cell says how many tools the client listed of that\n' +
+    'server; it called one of them both on `/mcp` under its qualified name and on `/servers/<name>/mcp` under its own.\n' +
+    'Made by `UPDATE_DOCS=1 npx vitest run test/integration/compatibility.test.ts`; every test run compares it.\n\n' +
+    line(head) +
+    line(head.map(() => '---')) +
+    rows.map(line).join('');
+  expect(plain).not.toContain('not seen');
+  const made = await format(plain, { parser: 'markdown' });
+  if (process.env['UPDATE_DOCS'] === '1') writeFileSync(DOC, made);
+  expect(readFileSync(DOC, 'utf8')).toBe(made);
+});

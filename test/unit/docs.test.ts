@@ -1,0 +1,77 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { parse } from 'yaml';
+import { resolveConfig } from '../../src/config/index.js';
+import { fileSchema, keysOf, serverSchema } from '../../src/config/schema.js';
+import { ERRORS } from '../../src/errors.js';
+import { anchors, pages, prose, root, rows } from '../helpers/markdown.js';
+
+describe.each(pages)('%s', (path) => {
+  it('links to files and headings that exist', () => {
+    const links = [...prose(path).matchAll(/\]\(([^)\s]+)\)/g)].map(([, link = '']) => link);
+    for (const link of links.filter((each) => !/^https?:/.test(each))) {
+      const [file = '', anchor] = link.split('#');
+      const target = file === '' ? path : join(dirname(path), file);
+      expect(existsSync(root + target), `${link} in ${path}`).toBe(true);
+      if (anchor !== undefined) expect([...anchors(target)], `${link} in ${path}`).toContain(anchor);
+    }
+  });
+
+  it('names source files that exist', () => {
+    for (const [, name = ''] of prose(path).matchAll(/`([\w./-]+\.(?:[cm]?js|ts))`/g)) {
+      const places = [name, `src/${name}`, `src/downstream/http/${name}`, `src/upstream/${name}`];
+      expect(
+        places.some((place) => existsSync(root + place)),
+        `${name} in ${path}`,
+      ).toBe(true);
+    }
+  });
+
+  it('writes keys of the config as they are', () => {
+    const atTop = Object.keys(keysOf(fileSchema) ?? {});
+    const ofServer = Object.keys(keysOf(serverSchema) ?? {});
+    for (const [, code = ''] of prose(path).matchAll(/`([a-z_]+: ?\{[^`]*\})`/g)) {
+      const value = parse(code) as Record<string, unknown>;
+      const [key = ''] = Object.keys(value);
+      const server = { name: 'x', url: 'http://127.0.0.1:1/mcp', ...value };
+      const local = key === 'env' || key === 'inherit_env' ? { name: 'x', command: 'x', ...value } : server;
+      expect([...atTop, ...ofServer], `${code} in ${path}`).toContain(key);
+      const input = atTop.includes(key) ? { servers: [], ...value } : { servers: [local] };
+      expect(resolveConfig(input, {}).warnings, `${code} in ${path}`).toEqual([]);
+    }
+  });
+
+  it('names dotted keys of the config that exist', () => {
+    const known = (schema: Parameters<typeof keysOf>[0], prefix: string): string[] =>
+      Object.entries(keysOf(schema) ?? {}).flatMap(([key, member]) => [
+        prefix + key,
+        ...known(member, `${prefix}${key}.`),
+      ]);
+    const keys = new Set([...known(fileSchema, ''), ...known(serverSchema, '')]);
+    const tops = Object.keys({ ...keysOf(fileSchema), ...keysOf(serverSchema) });
+    for (const [, code = ''] of prose(path).matchAll(/`([a-z_]+(?:\.[a-z_]+)+)(?:: [^`]*)?`/g)) {
+      if (code !== 'mcp.json' && tops.includes(code.split('.')[0] as string))
+        expect([...keys], `in ${path}`).toContain(code);
+    }
+  });
+});
+
+it('docs/errors.md has the numbers of every error', () => {
+  const documented = rows('docs/errors.md')
+    .slice(1)
+    .map(([code = '', rpc, http]) => [code.replaceAll('`', ''), Number(rpc), Number(http)]);
+  const actual = Object.entries(ERRORS).map(([code, { legacy }]) => [code, legacy.rpc, legacy.http]);
+  expect(documented).toEqual(actual);
+});
+
+it('docs/dependencies.md names what package.json installs', () => {
+  const text = prose('docs/dependencies.md');
+  const file = JSON.parse(readFileSync(`${root}package.json`, 'utf8')) as Record<
+    'dependencies' | 'devDependencies',
+    Record<string, string>
+  >;
+  const words = new Set(text.match(/[@\w/.-]+/g));
+  for (const name of Object.keys({ ...file.dependencies, ...file.devDependencies }))
+    expect(words.has(name) || words.has(name.replace('@modelcontextprotocol/', '')), name).toBe(true);
+});
