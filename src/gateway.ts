@@ -14,6 +14,7 @@ import type { LinkEvents } from './protocol/ports.js';
 import { fanOutListChanged, fanOutUpdated } from './proxy/fan-out.js';
 import { createInterests } from './proxy/interests.js';
 import { LIST_KINDS, type ListKind } from './protocol/lists.js';
+import { createQuestions } from './proxy/questions.js';
 import { createGate } from './proxy/gate.js';
 import type { Runtime } from './proxy/runtime.js';
 import { createSessionStore } from './session/store.js';
@@ -55,6 +56,7 @@ export class GatewayCore implements Admin {
   readonly #budget;
   readonly #starts;
   readonly #sessions;
+  readonly #questions;
   readonly #catalog: Catalog;
   readonly #port: HttpPort;
   readonly #upstreams = new Map<string, Upstream>();
@@ -82,6 +84,7 @@ export class GatewayCore implements Admin {
     });
     this.#budget = createBudget(config.limits.buffered_bytes);
     this.#starts = createSlots(config.startup.parallel);
+    this.#questions = createQuestions({ wheel: this.#wheel, log: this.#log });
     this.#sessions = createSessionStore({
       stats: this.#stats,
       now: () => performance.now(),
@@ -89,6 +92,7 @@ export class GatewayCore implements Admin {
       idleTtlMs: config.mcp.session.idle_ttl_seconds * 1000,
       ended: (session) => {
         this.#interests.drop(session);
+        this.#questions.drop(session);
       },
     });
     this.#catalog = new Catalog({
@@ -106,6 +110,7 @@ export class GatewayCore implements Admin {
         catalog: this.#catalog,
         sessions: this.#sessions,
         interests: this.#interests,
+        questions: this.#questions,
         stats: this.#stats,
         log: this.#log,
       }),
@@ -342,6 +347,9 @@ export class GatewayCore implements Admin {
         fanOutUpdated(this.#interests.subscribers(server, uri), server, uri, notice, (session) =>
           session.server === undefined ? this.#catalog.merged : this.#catalog.single(session.server),
         );
+      },
+      elicited: (link, elicitationId, notice) => {
+        this.#questions.elicited(link.server, elicitationId)?.stream?.notify(notice);
       },
       gaveUp: (link, error) => {
         if (this.#state === 'starting' && this.#awaited.has(link.server))

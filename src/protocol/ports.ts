@@ -31,11 +31,27 @@ export interface Notice {
   readonly bytes: Buffer;
 }
 
-/** A request of an upstream to the client of a call; `bytes` is the whole message, `id` its own raw id. */
+/** A JSON-RPC error in place of an answer. */
+export interface Refusal {
+  readonly code: number;
+  readonly message: string;
+}
+
+/** The answer of a sink that cannot ask. */
+export const NOBODY_TO_ASK: Refusal = { code: -32603, message: 'the client of this call cannot be asked' };
+
+/** A request of an upstream to the client of a call. Answered, refused or withdrawn once; what comes later is dropped. */
 export interface Question {
-  readonly id: string;
   readonly method: string;
+  /** The whole message. */
   readonly bytes: Buffer;
+  /** JSON of its progress token; undefined: it wants no progress. */
+  readonly token: Buffer | undefined;
+  /** `value`: the bytes of `result` or `error`. */
+  answer(kind: 'result' | 'error', value: Buffer): void;
+  refuse(refusal: Refusal): void;
+  /** A progress notification about it, under its own token. */
+  progress(bytes: Buffer): void;
 }
 
 export interface AnswerHead {
@@ -61,8 +77,10 @@ export interface Seen {
 export interface Sink {
   /** A notification of this call. false: stop reading until `exchange.resume()`. */
   notify(notice: Notice): boolean;
-  /** A question of this call. false: it cannot be asked; the upstream is refused at once. */
-  ask(question: Question): boolean;
+  /** A question of this call. undefined: it was asked; else the upstream gets this error at once. */
+  ask(question: Question): Refusal | undefined;
+  /** The upstream took a question back. */
+  withdraw?(question: Question): void;
   start(head: AnswerHead): void;
   /** false: stop reading until `exchange.resume()`. */
   write(chunk: Buffer): boolean;
@@ -95,6 +113,8 @@ export interface Outgoing {
   readonly patches: readonly Patch[];
   /** Running it twice does no harm: it may be sent again when a stale socket lost it. */
   readonly repeatable: boolean;
+  /** Who calls: equal for calls of one client. Decides whose is what an upstream says on a channel that many share. */
+  readonly client: string;
 }
 
 export type LinkState = 'starting' | 'connecting' | 'up' | 'backoff' | 'draining' | 'down';
@@ -119,6 +139,8 @@ export interface Link {
   readonly stats: ServerStats;
   /** The last failure, for people; undefined while up. Holds no secret. */
   readonly lastError: string | undefined;
+  /** timeouts.input_ms: how long a client has for an answer; 0: no limit. */
+  readonly inputMs: number;
   /** Seconds until it is worth trying again, where the upstream named them. */
   readonly retryAfter: number | undefined;
   /** undefined before the first handshake and after a disconnect. */
@@ -159,6 +181,8 @@ export interface LinkEvents {
   changed(link: Link, kinds: readonly ListKind[]): void;
   /** `notifications/resources/updated` for `uri`. */
   updated(link: Link, uri: string, notice: Notice): void;
+  /** `notifications/elicitation/complete`: the client has done what it was asked to do at a URL. */
+  elicited(link: Link, elicitationId: string, notice: Notice): void;
   /** It stays down for good. */
   gaveUp(link: Link, error: GatewayError): void;
 }

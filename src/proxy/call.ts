@@ -10,13 +10,16 @@ import type {
   Notice,
   Outgoing,
   Question,
+  Refusal,
   Seen,
   Sink,
   Target,
 } from '../protocol/ports.js';
 import { LOG_LEVELS, type LogLevel } from '../protocol/ports.js';
+import type { Session } from '../session/store.js';
 import type { Span } from '../wire/scan.js';
 import type { Patch } from '../wire/splice.js';
+import type { Questions } from './questions.js';
 
 /** A call that takes longer is worth a line at info. */
 const SLOW_MS = 10_000;
@@ -34,11 +37,15 @@ export interface CallContext {
   /** logging.calls */
   readonly calls: 'none' | 'failed' | 'all';
   readonly method: MethodStats;
-  readonly sessionId: string | undefined;
+  /** undefined: the request is the client; it cannot be asked. */
+  readonly session: Session | undefined;
+  readonly questions: Questions;
+  /** The merged endpoint. */
+  readonly merged: boolean;
+  /** Equal for calls of one client. */
+  readonly client: string;
   /** Once, however the call ended. */
   readonly over: (() => void) | undefined;
-  /** Log messages below this level are not for this client; undefined: it takes all. */
-  readonly level: LogLevel | undefined;
 }
 
 /**
@@ -53,7 +60,7 @@ export function openCall(
   context: CallContext,
 ): Exchange {
   const patches: Patch[] = target.patch ? [{ start: at.start, end: at.end, bytes: target.patch }] : [];
-  const out: Outgoing = { message, patches, repeatable: target.repeatable };
+  const out: Outgoing = { message, patches, repeatable: target.repeatable, client: context.client };
   const call = new RelayedCall(message, target, sink, context);
   call.exchange = target.link.send(out, call);
   return call;
@@ -79,6 +86,8 @@ class RelayedCall implements Sink, Exchange {
   readonly #sink: Sink;
   readonly #context: CallContext;
   readonly #started = performance.now();
+  /** Questions of this call that are open, by the id its client knows. */
+  #asked: Map<string, Question> | undefined;
   #isError = false;
   #over = false;
 
@@ -90,17 +99,31 @@ class RelayedCall implements Sink, Exchange {
   }
 
   notify(notice: Notice): boolean {
-    const { level } = this.#context;
+    const level = this.#context.session?.level;
     if (level !== undefined && notice.method === 'notifications/message' && isBelow(notice, level))
       return true;
     return this.#sink.notify(notice);
   }
 
-  ask(question: Question): boolean {
-    return this.#sink.ask(question);
+  ask(question: Question): Refusal | undefined {
+    const { questions, session, merged } = this.#context;
+    const { server, inputMs } = this.#target.link;
+    const asked = questions.ask(question, this.#sink, { session, server, merged, inputMs }, (id) =>
+      this.#asked?.delete(id),
+    );
+    if (typeof asked !== 'string') return asked;
+    (this.#asked ??= new Map()).set(asked, question);
+    return undefined;
+  }
+
+  withdraw(question: Question): void {
+    const { questions, session } = this.#context;
+    for (const [id, open] of this.#asked ?? [])
+      if (open === question && session) questions.withdraw(session, id, undefined);
   }
 
   start(head: AnswerHead): void {
+    this.#withdrawAll('the call has ended');
     this.#isError = head.kind === 'error';
     this.#sink.start(head);
   }
@@ -121,6 +144,7 @@ class RelayedCall implements Sink, Exchange {
   }
 
   fail(error: GatewayError): void {
+    this.#withdrawAll('the call has failed');
     this.#sink.fail(error);
     this.#finish('error', REASONS[error.code] ?? 'internal', error.message);
   }
@@ -131,9 +155,16 @@ class RelayedCall implements Sink, Exchange {
 
   cancel(why: Cause): void {
     if (this.#over) return;
+    this.#withdrawAll(why);
     this.exchange?.cancel(why);
     this.#finish('error', 'cancelled', why);
     this.#sink.cancelled(why);
+  }
+
+  #withdrawAll(why: string): void {
+    const { questions, session } = this.#context;
+    if (this.#asked && session)
+      for (const id of [...this.#asked.keys()]) questions.withdraw(session, id, why);
   }
 
   #finish(result: 'success' | 'error', reason: ToolErrorReason | undefined, outcome: string): void {
@@ -157,7 +188,7 @@ class RelayedCall implements Sink, Exchange {
     const level = shown ? 'info' : 'debug';
     context.log[level](failed ? 'call failed' : ms > SLOW_MS ? 'slow call' : 'call', {
       request: this.#message.id?.slice(0, 64),
-      session: context.sessionId?.slice(0, 8),
+      session: context.session?.id.slice(0, 8),
       server: this.#target.link.server,
       method: isTool ? undefined : this.#message.method,
       tool: isTool ? this.#target.label : undefined,

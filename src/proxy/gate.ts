@@ -20,6 +20,7 @@ import { list } from './methods/lists.js';
 import { namedBy, namedByRef } from './methods/named.js';
 import { relay, type Named } from './methods/relay.js';
 import { setLevel, subscribe } from './methods/subscriptions.js';
+import type { Questions } from './questions.js';
 import type { Runtime } from './runtime.js';
 
 export type { Handled, Route, Source } from './handled.js';
@@ -53,6 +54,7 @@ export interface GateDeps {
   readonly catalog: Catalog;
   readonly sessions: SessionStore;
   readonly interests: Interests;
+  readonly questions: Questions;
   readonly stats: GatewayStats;
   readonly log: Logger;
 }
@@ -112,14 +114,18 @@ export function createGate(deps: GateDeps): Gate {
     const { method } = message;
     const session = sessionOf(sessions, source, method === 'initialize');
     if (session instanceof GatewayError) return refused(message, session);
-    if (message.kind === 'response')
+    if (message.kind === 'response') {
+      // Never 404: that would end the session in the client's eyes.
+      if (session && deps.questions.answer(session, message) !== 'unknown') return ACCEPTED;
       return refused(
         message,
-        new GatewayError('invalid_request', 'this answers no question that was asked here'),
+        new GatewayError('invalid_request', 'this answers no question that was asked in this session'),
       );
+    }
     if (method === 'initialize') return initialize(deps, source, message);
     if (message.kind === 'notification') {
       if (method === 'notifications/cancelled') cancel(session, message);
+      else if (method === 'notifications/progress' && session) deps.questions.progress(session, message);
       return ACCEPTED;
     }
     switch (method) {

@@ -1,8 +1,27 @@
 /** The sessions of legacy clients: data and their bounds. What hangs on a session ends with it. */
 import { randomBytes } from 'node:crypto';
 import type { GatewayStats, TerminationReason } from '../observe/stats.js';
-import type { Cause, Exchange, LogLevel, Principal, ServerToClient } from '../protocol/ports.js';
+import type { WheelTimer } from '../lib/wheel.js';
+import type {
+  Cause,
+  Exchange,
+  LogLevel,
+  Principal,
+  ServerToClient,
+  Question,
+  Sink,
+} from '../protocol/ports.js';
 import type { LegacyRevision } from '../protocol/revisions.js';
+
+/** A question that waits for the answer of a session's client. */
+export interface OpenQuestion {
+  readonly question: Question;
+  /** The sink of the call it was asked on. */
+  readonly sink: Sink;
+  readonly timer: WheelTimer;
+  /** Takes it away from its call. */
+  readonly closed: () => void;
+}
 
 export interface Session {
   readonly id: string;
@@ -16,6 +35,11 @@ export interface Session {
   lastSeen: number;
   /** false once it has ended. */
   open: boolean;
+  /** What its client declared at `initialize`. */
+  readonly capabilities: Readonly<Record<string, unknown>>;
+  /** Questions of upstreams that wait for its answer, by the id they went out under. */
+  questions: Map<string, OpenQuestion> | undefined;
+  nextQuestion: number;
   /** What it set by logging/setLevel. */
   level: LogLevel | undefined;
   stream: ServerToClient | undefined;
@@ -44,6 +68,7 @@ export interface SessionStore {
     principal: Principal,
     route: { readonly key: string; readonly server: string | undefined },
     revision: LegacyRevision,
+    capabilities: Readonly<Record<string, unknown>>,
   ): Session | undefined;
   /** undefined: unknown, another principal's, another route's. Counts as activity. */
   use(id: string, principal: Principal, route: string): Session | undefined;
@@ -102,7 +127,7 @@ export function createSessionStore(options: SessionStoreOptions): SessionStore {
     get size() {
       return sessions.size;
     },
-    open(principal, route, revision) {
+    open(principal, route, revision, capabilities) {
       if (sessions.size >= options.limit() && !evict()) return undefined;
       const at = now();
       const id = randomBytes(24).toString('base64url');
@@ -115,6 +140,9 @@ export function createSessionStore(options: SessionStoreOptions): SessionStore {
         openedAt: at,
         lastSeen: at,
         open: true,
+        capabilities,
+        questions: undefined,
+        nextQuestion: 1,
         level: undefined,
         stream: undefined,
         inFlight: undefined,

@@ -1,7 +1,7 @@
 /** Whose is a message that is no answer? It belongs to one call, to the link, or to nobody. */
 import type { Logger } from '../observe/log.js';
 import type { CallTable } from './call-table.js';
-import type { Notice } from '../protocol/ports.js';
+import type { Notice, Question } from '../protocol/ports.js';
 import type { UpstreamCall } from './calls.js';
 
 export interface AttributionDeps {
@@ -12,6 +12,11 @@ export interface AttributionDeps {
   readonly listChanged: () => void;
   /** A resource that somebody may have subscribed to was updated. */
   readonly updated: (uri: string, notice: Notice) => void;
+  readonly elicited: (elicitationId: string, notice: Notice) => void;
+  /** File URIs that the gateway itself answers roots/list with; empty: there are none. */
+  readonly roots: () => readonly string[];
+  /** Whether another client than this one had a call here a moment ago. */
+  readonly othersLately: (client: string) => boolean;
 }
 
 /**
@@ -24,15 +29,27 @@ export type Attribute = (
   reply: (body: Buffer) => void,
 ) => void;
 
-export function createAttribution({ server, log, calls, listChanged, updated }: AttributionDeps): Attribute {
+interface Incoming {
+  readonly id?: unknown;
+  readonly method?: unknown;
+  readonly params?: {
+    readonly progressToken?: unknown;
+    readonly uri?: unknown;
+    readonly requestId?: unknown;
+    readonly elicitationId?: unknown;
+    readonly _meta?: { readonly progressToken?: unknown } | null;
+  } | null;
+}
+
+export function createAttribution(deps: AttributionDeps): Attribute {
+  const { server, log, calls } = deps;
+  /** Questions that no answer has gone to yet, by the upstream's raw id; one channel or call each. */
+  const open = new Map<string, { question: Question; call: UpstreamCall }>();
+
   return (bytes, call, reply) => {
-    let message: {
-      id?: unknown;
-      method?: unknown;
-      params?: { progressToken?: unknown; uri?: unknown } | null;
-    };
+    let message: Incoming;
     try {
-      message = JSON.parse(bytes.toString('utf8')) as typeof message;
+      message = JSON.parse(bytes.toString('utf8')) as Incoming;
     } catch {
       log.warn('dropped a message that is no JSON', { server });
       return;
@@ -40,7 +57,7 @@ export function createAttribution({ server, log, calls, listChanged, updated }: 
     const { id, method } = message;
     if (typeof method !== 'string') return;
     if (id !== undefined && id !== null) {
-      question(bytes, JSON.stringify(id), method, call, reply);
+      question(bytes, JSON.stringify(id), method, message, call, reply);
       return;
     }
     switch (method) {
@@ -53,15 +70,23 @@ export function createAttribution({ server, log, calls, listChanged, updated }: 
       case 'notifications/tools/list_changed':
       case 'notifications/prompts/list_changed':
       case 'notifications/resources/list_changed':
-        listChanged();
+        deps.listChanged();
         return;
       case 'notifications/resources/updated': {
         const uri = message.params?.uri;
-        if (typeof uri === 'string') updated(uri, { method, bytes });
+        if (typeof uri === 'string') deps.updated(uri, { method, bytes });
         return;
       }
-      case 'notifications/cancelled':
+      case 'notifications/elicitation/complete': {
+        const elicitationId = message.params?.elicitationId;
+        if (typeof elicitationId === 'string') deps.elicited(elicitationId, { method, bytes });
         return;
+      }
+      case 'notifications/cancelled': {
+        const asked = open.get(JSON.stringify(message.params?.requestId));
+        asked?.call.sink.withdraw?.(asked.question);
+        return;
+      }
       default: {
         const owner = call ?? soleCaller();
         if (owner) owner.notify({ method, bytes });
@@ -74,18 +99,57 @@ export function createAttribution({ server, log, calls, listChanged, updated }: 
     bytes: Buffer,
     id: string,
     method: string,
-    call: UpstreamCall | undefined,
+    message: Incoming,
+    own: UpstreamCall | undefined,
     reply: (body: Buffer) => void,
   ): void {
     if (method === 'ping') {
       reply(Buffer.from(`{"jsonrpc":"2.0","id":${id},"result":{}}`));
       return;
     }
-    if (call && !call.over && call.sink.ask({ id, method, bytes })) return;
-    log.debug('refused a question of an upstream', { server, method });
-    const code = method === 'roots/list' ? -32601 : -32603;
-    const text = JSON.stringify(`${method} is not available: the gateway declared no such capability`);
-    reply(Buffer.from(`{"jsonrpc":"2.0","id":${id},"error":{"code":${code},"message":${text}}}`));
+    const roots = deps.roots();
+    if (method === 'roots/list' && roots.length > 0) {
+      const list = JSON.stringify(roots.map((uri) => ({ uri })));
+      reply(Buffer.from(`{"jsonrpc":"2.0","id":${id},"result":{"roots":${list}}}`));
+      return;
+    }
+    const call = own ?? soleCaller();
+    const token = message.params?._meta?.progressToken;
+    let over = false;
+    const settle = (body: string | Buffer): void => {
+      if (over) return;
+      over = true;
+      open.delete(id);
+      call?.answeredQuestion();
+      reply(Buffer.isBuffer(body) ? body : Buffer.from(body));
+    };
+    const asked: Question = {
+      method,
+      bytes,
+      token: token === undefined ? undefined : Buffer.from(JSON.stringify(token)),
+      answer(kind, value) {
+        settle(Buffer.concat([Buffer.from(`{"jsonrpc":"2.0","id":${id},"${kind}":`), value, CLOSE]));
+      },
+      refuse(refusal) {
+        settle(`{"jsonrpc":"2.0","id":${id},"error":${JSON.stringify(refusal)}}`);
+      },
+      progress(progress) {
+        if (!over) reply(progress);
+      },
+    };
+    const mayAsk = call && !call.over && (own !== undefined || !deps.othersLately(call.client));
+    if (!mayAsk) {
+      log.debug('refused a question that belongs to no call', { server, method });
+      const code = method === 'roots/list' ? -32601 : -32603;
+      asked.refuse({ code, message: `${method} is not available: it belongs to no call in flight` });
+      return;
+    }
+    call.openedQuestion();
+    open.set(id, { question: asked, call });
+    const refusal = call.sink.ask(asked);
+    if (!refusal) return;
+    log.debug('refused a question of an upstream', { server, method, code: refusal.code });
+    asked.refuse(refusal);
   }
 
   /** The one call of a client in flight; undefined if there is none, or more than one. */
@@ -99,3 +163,5 @@ export function createAttribution({ server, log, calls, listChanged, updated }: 
     return sole;
   }
 }
+
+const CLOSE = Buffer.from('}');

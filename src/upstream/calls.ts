@@ -105,6 +105,8 @@ export class UpstreamCall implements Exchange, AnswerHost {
   readonly repeatable: boolean;
   /** A request of the gateway's own: no client waits for it. */
   readonly own: boolean;
+  /** Who calls: see Outgoing. */
+  readonly client: string;
   /** JSON of the caller's progress token; undefined: it asked for no progress. */
   readonly token: Buffer | undefined;
   readonly #owner: CallOwner;
@@ -122,6 +124,7 @@ export class UpstreamCall implements Exchange, AnswerHost {
   sawMessage = false;
   #over = false;
   #blocked = false;
+  #questions = 0;
   #queue: Notice[] = [];
   #queued = 0;
   readonly #silenceMs: number;
@@ -139,6 +142,7 @@ export class UpstreamCall implements Exchange, AnswerHost {
       token?: Buffer | undefined;
       repeatable: boolean;
       own: boolean;
+      client?: string;
       silenceMs?: number;
       totalMs?: number;
     },
@@ -153,6 +157,7 @@ export class UpstreamCall implements Exchange, AnswerHost {
     this.token = options.token;
     this.repeatable = options.repeatable;
     this.own = options.own;
+    this.client = options.client ?? '';
     const total = options.totalMs ?? owner.timeouts.total_ms;
     this.#silenceMs = options.silenceMs ?? owner.timeouts.request_ms;
     this.#silence = owner.wheel.after(this.#silenceMs, () => this.#silent());
@@ -168,11 +173,21 @@ export class UpstreamCall implements Exchange, AnswerHost {
     if (this.#silenceMs > 0) this.#silence.move(this.#silenceMs);
   }
 
+  /** A question to the client is open: the clock stands still, the upstream waits for us. */
+  openedQuestion(): void {
+    this.sawMessage = true;
+    if (this.#questions++ === 0 && !this.#blocked) this.#silence.pause();
+  }
+
+  answeredQuestion(): void {
+    if (--this.#questions === 0 && !this.#blocked) this.#silence.resume();
+  }
+
   /** Stops the upstream's stream until the sink has room; the clock stands still meanwhile. */
   hold(): void {
     if (this.#over || this.#blocked) return;
     this.#blocked = true;
-    this.#silence.pause();
+    if (this.#questions === 0) this.#silence.pause();
     this.channel?.pause();
   }
 
@@ -188,7 +203,7 @@ export class UpstreamCall implements Exchange, AnswerHost {
       }
       if (this.over) return;
     }
-    this.#silence.resume();
+    if (this.#questions === 0) this.#silence.resume();
     this.channel?.resume();
   }
 

@@ -1,6 +1,6 @@
 /** The sink of the gateway's own requests: the whole answer, held within a bound. */
 import { GatewayError } from '../errors.js';
-import type { AnswerHead, Sink } from '../protocol/ports.js';
+import { NOBODY_TO_ASK, type AnswerHead, type Sink } from '../protocol/ports.js';
 import { membersOf } from '../wire/walk.js';
 
 export interface Collected {
@@ -25,7 +25,7 @@ export function collect(
   let head: AnswerHead | undefined;
   const sink: Sink = {
     notify: () => true,
-    ask: () => false,
+    ask: () => NOBODY_TO_ASK,
     start(started) {
       head = started;
     },

@@ -29,6 +29,7 @@ import { createAttribution, type Attribute } from './attribution.js';
 import { CallTable } from './call-table.js';
 import { UpstreamCall, type CallOwner, type Carrier, type Transport, type TransportEvents } from './calls.js';
 import type { IdOrder } from './answer.js';
+import { RecentCallers } from './recent-callers.js';
 import { collect, type Collected } from './collect.js';
 import { dial, handshake } from './dial.js';
 import { readLists } from './read-lists.js';
@@ -78,6 +79,7 @@ export class Connection implements Link, CallOwner {
   #phase: LinkPhase = { at: 'dialing', failures: 0, attempts: 0 };
   #carrier: Carrier | undefined;
   readonly #calls = new CallTable<UpstreamCall>();
+  readonly #callers = new RecentCallers();
   #settle: () => void = () => undefined;
   readonly #life = new AbortController();
   #timer: NodeJS.Timeout | undefined;
@@ -117,6 +119,11 @@ export class Connection implements Link, CallOwner {
       updated: (uri, notice) => {
         this.#deps.events.updated(this, uri, notice);
       },
+      elicited: (elicitationId, notice) => {
+        this.#deps.events.elicited(this, elicitationId, notice);
+      },
+      roots: () => this.#config.roots,
+      othersLately: (client) => this.#callers.othersLately(client),
     });
     this.settled = new Promise((resolve) => {
       this.#settle = () => {
@@ -152,6 +159,10 @@ export class Connection implements Link, CallOwner {
 
   get transportKind(): Transport['kind'] | undefined {
     return this.#carrier?.transport.kind;
+  }
+
+  get inputMs(): number {
+    return this.#config.timeouts.input_ms;
   }
 
   get inFlight(): number {
@@ -200,6 +211,7 @@ export class Connection implements Link, CallOwner {
         token: token && message.body.subarray(token.start, token.end),
         repeatable: out.repeatable,
         own: false,
+        client: out.client,
       },
     );
     const carrier = this.#carrier;
@@ -214,6 +226,7 @@ export class Connection implements Link, CallOwner {
       );
     } else {
       this.#put(call, carrier);
+      this.#callers.note(out.client);
       if (this.#reset) void this.#sendAfterReset(call, carrier);
       else carrier.transport.send(call);
     }
@@ -255,6 +268,7 @@ export class Connection implements Link, CallOwner {
 
   finished(call: UpstreamCall): void {
     if (!this.#calls.delete(call)) return;
+    if (!call.own) this.#callers.note(call.client);
     const carrier = call.carrier as Carrier;
     if (--carrier.calls === 0 && carrier.retired) carrier.transport.destroy();
     if (this.#calls.size === 0) this.#drained?.();

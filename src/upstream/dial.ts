@@ -109,7 +109,7 @@ export async function handshake(
   clientInfo: { readonly name: string; readonly version: string },
 ): Promise<Peer> {
   const offered = isLegacyRevision(config.revision) ? config.revision : LATEST_LEGACY;
-  const params = JSON.stringify({ protocolVersion: offered, capabilities: {}, clientInfo });
+  const params = JSON.stringify({ protocolVersion: offered, capabilities: declared(config), clientInfo });
   const { value } = await request('initialize', params);
   const { protocolVersion, capabilities, instructions, serverInfo } = readInitialize(value, config.name);
   if (!isLegacyRevision(protocolVersion))
@@ -120,6 +120,18 @@ export async function handshake(
   transport.post(Buffer.from('{"jsonrpc":"2.0","method":"notifications/initialized"}'));
   transport.ready(protocolVersion);
   return { revision: protocolVersion, capabilities, serverInfo, instructions };
+}
+
+/**
+ * What a shared session can be asked for: all that some client may be able to answer. A call whose client cannot is refused then.
+ * Roots are never the clients': those of one would become everyone's.
+ */
+function declared(config: ServerConfig): object {
+  return {
+    ...(config.roots.length > 0 ? { roots: {} } : {}),
+    sampling: { tools: {}, context: {} },
+    elicitation: { form: {}, url: {} },
+  };
 }
 
 interface InitializeResult {

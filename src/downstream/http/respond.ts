@@ -6,7 +6,17 @@ import type { ServerResponse } from 'node:http';
 import { errorMessage, ERRORS, GatewayError } from '../../errors.js';
 import type { Wheel, WheelTimer } from '../../lib/wheel.js';
 import type { Logger } from '../../observe/log.js';
-import type { AnswerHead, Exchange, Notice, Seen, ServerToClient, Sink } from '../../protocol/ports.js';
+import {
+  NOBODY_TO_ASK,
+  type AnswerHead,
+  type Exchange,
+  type Notice,
+  type Seen,
+  type ServerToClient,
+  type Sink,
+  type Question,
+  type Refusal,
+} from '../../protocol/ports.js';
 import { withoutLineBreaks } from '../../wire/splice.js';
 
 /** What a client takes as the answer to a POST. */
@@ -123,14 +133,14 @@ export class PostSink implements Sink {
       if (!this.#accepts.sse) return true;
       this.#openStream();
     }
-    if (this.#mode !== 'sse') return true;
-    return this.#wrote(
-      this.#res.write(Buffer.concat([EVENT, withoutLineBreaks(notice.bytes), END_OF_EVENT])),
-    );
+    return this.#mode === 'sse' ? this.#event(notice.bytes) : true;
   }
 
-  ask(): boolean {
-    return false;
+  ask(question: Question): Refusal | undefined {
+    if (this.#mode === 'undecided' && this.#accepts.sse) this.#openStream();
+    if (this.#mode !== 'sse') return NOBODY_TO_ASK;
+    this.#event(question.bytes);
+    return undefined;
   }
 
   start(head: AnswerHead): void {
@@ -203,6 +213,10 @@ export class PostSink implements Sink {
       this.#res.end(`${cut}${EVENT.toString()}${errorMessage(error, this.#rawId)}\n\n`);
     } else if (this.#inAnswer) this.#res.destroy();
     else sendError(this.#res, error, this.#rawId, retryHeader(error));
+  }
+
+  #event(message: Buffer): boolean {
+    return this.#wrote(this.#res.write(Buffer.concat([EVENT, withoutLineBreaks(message), END_OF_EVENT])));
   }
 
   #openStream(): void {
@@ -329,8 +343,8 @@ export class BatchSink implements Sink {
     return true;
   }
 
-  ask(): boolean {
-    return false;
+  ask(): Refusal {
+    return NOBODY_TO_ASK;
   }
 
   start(): void {}

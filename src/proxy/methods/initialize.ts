@@ -34,7 +34,9 @@ export function initialize(deps: InitializeDeps, source: Source, message: Messag
   }
   const revision: LegacyRevision = asked !== undefined && isLegacyRevision(asked) ? asked : LATEST_LEGACY;
   const { route, principal } = source;
-  const session = sessions.open(principal, route, revision);
+  const declared = param(message, 'capabilities');
+  const capabilities = typeof declared === 'object' && declared !== null ? { ...declared } : {};
+  const session = sessions.open(principal, route, revision, capabilities);
   if (!session)
     return refused(
       message,

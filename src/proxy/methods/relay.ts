@@ -8,12 +8,14 @@ import type { Session } from '../../session/store.js';
 import type { Span } from '../../wire/scan.js';
 import { countRefusal, openCall } from '../call.js';
 import { counter, refused, type Done, type Handled, type Source } from '../handled.js';
+import type { Questions } from '../questions.js';
 import type { Runtime } from '../runtime.js';
 
 export interface RelayDeps {
   readonly runtime: () => Runtime;
   readonly stats: GatewayStats;
   readonly log: Logger;
+  readonly questions: Questions;
 }
 
 /** What a request names, and where in its bytes. */
@@ -67,9 +69,11 @@ export function relay(
       log: deps.log,
       calls: deps.runtime().config.logging.calls,
       method: deps.stats.method(message.method),
-      sessionId: session?.id,
+      session,
+      questions: deps.questions,
+      merged: source.route.server === undefined,
+      client: session?.id ?? source.principal.id,
       over: key === undefined ? undefined : () => forget(session, key),
-      level: session?.level,
     });
     remember(session, key, exchange);
     return exchange;

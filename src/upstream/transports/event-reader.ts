@@ -1,5 +1,6 @@
 /** The events of an upstream's stream as JSON-RPC messages, in every dialect that servers speak. */
 import { AnswerReader, excerpt, type AnswerHost, type AnswerLimits, type IdOrder } from '../answer.js';
+import { NOBODY_TO_ASK } from '../../protocol/ports.js';
 import { readHead } from '../../wire/edges.js';
 import { SseReader, type EventFields, type SseSink } from '../../wire/sse-read.js';
 
@@ -108,7 +109,7 @@ function sharedHost(message: (bytes: Buffer) => void): EventHost {
     rawId: NOTHING,
     sink: {
       notify: () => true,
-      ask: () => false,
+      ask: () => NOBODY_TO_ASK,
       start() {},
       write: () => true,
       end() {},
