@@ -86,8 +86,10 @@ describe('a definition for the merged list', () => {
           if (!read) throw new Error('left out');
           const shown = qualifiedDefinition(read, 'srv', 'srv__q');
           const expected = typeof description === 'string' ? `[srv] ${description}` : 'Tool from srv';
+          // As JSON has it: -0 is 0 there.
+          const original = JSON.parse(JSON.stringify(definition)) as object;
           expect(JSON.parse(shown.toString())).toEqual({
-            ...definition,
+            ...original,
             name: 'srv__q',
             description: expected,
           });
