@@ -1,0 +1,131 @@
+import { describe, expect, it } from 'vitest';
+import { GatewayStats } from '../../../src/observe/stats.js';
+import type { Principal } from '../../../src/protocol/ports.js';
+import { createSessionStore, type Session } from '../../../src/session/store.js';
+
+const ANYONE: Principal = { id: 'anonymous', scopes: [], credential: '' };
+const BEARER: Principal = { id: 'bearer', scopes: [], credential: 'fingerprint' };
+const MERGED = { key: '/mcp', server: undefined };
+const TTL = 1000;
+
+function setup(limit = 100) {
+  const stats = new GatewayStats();
+  const clock = { now: 0 };
+  const store = createSessionStore({ stats, now: () => clock.now, limit: () => limit, idleTtlMs: TTL });
+  const open = (principal = ANYONE): Session => {
+    const session = store.open(principal, MERGED, '2025-11-25');
+    if (!session) throw new Error('full');
+    return session;
+  };
+  return { stats, clock, store, open };
+}
+const stream = () => {
+  const seen = { ended: 0, told: 0 };
+  return { seen, notify: () => ++seen.told > 0, end: () => void seen.ended++ };
+};
+const exchange = () => {
+  const causes: string[] = [];
+  return { causes, resume: () => undefined, cancel: (why: string) => void causes.push(why) };
+};
+
+describe('a session', () => {
+  it('is found by its own principal on its own route, and by nobody else', () => {
+    const { store, open } = setup();
+    const { id } = open(BEARER);
+    expect(store.use(id, { ...BEARER, credential: 'rotated' }, '/mcp')).toBeDefined();
+    expect(store.use(id, ANYONE, '/mcp')).toBeUndefined();
+    expect(store.use(id, BEARER, '/servers/a/mcp')).toBeUndefined();
+    expect(store.use(`${id}x`, BEARER, '/mcp')).toBeUndefined();
+    expect(store.use('', BEARER, '/mcp')).toBeUndefined();
+  });
+
+  it('has an id of 128 random bits or more', () => {
+    const { open } = setup();
+    const ids = Array.from({ length: 100 }, () => open().id);
+    expect(new Set(ids).size).toBe(100);
+    for (const id of ids) expect(Buffer.from(id, 'base64url').length).toBeGreaterThanOrEqual(16);
+  });
+
+  it('ends once idle for the whole time, not before, and use by strangers keeps nothing alive', () => {
+    const { store, open, clock, stats } = setup();
+    const used = open();
+    const idle = open();
+    clock.now = TTL - 1;
+    store.sweep();
+    expect(store.size).toBe(2);
+    store.use(used.id, ANYONE, '/mcp');
+    store.use(idle.id, BEARER, '/mcp');
+    clock.now = TTL;
+    store.sweep();
+    expect([...store.all()]).toEqual([used]);
+    expect(stats.terminations.get('idle_timeout')).toBe(1);
+    expect(stats.sessionDuration.sum).toBe(TTL / 1000);
+  });
+
+  it('does not end while it has a stream or a call in flight', () => {
+    const { store, open, clock } = setup();
+    const listening = open();
+    listening.stream = stream();
+    const calling = open();
+    calling.inFlight = new Map([['1', exchange()]]);
+    clock.now = 10 * TTL;
+    store.sweep();
+    expect(store.size).toBe(2);
+    calling.inFlight.clear();
+    store.sweep();
+    expect([...store.all()]).toEqual([listening]);
+  });
+
+  it.each([
+    ['client_delete', 'session ended by the client'],
+    ['idle_timeout', 'session timed out'],
+    ['gateway_shutdown', 'gateway shutting down'],
+    ['evicted', 'session evicted'],
+    ['auth_changed', 'credential withdrawn'],
+    ['server_removed', 'server removed'],
+  ] as const)('that ends as %s ends its stream and cancels its calls, once', (reason, cause) => {
+    const { store, open, stats } = setup();
+    const session = open();
+    const own = stream();
+    const calls = [exchange(), exchange()];
+    session.stream = own;
+    session.inFlight = new Map(calls.map((call, i) => [String(i), call]));
+    store.end(session, reason);
+    store.end(session, 'client_delete');
+    expect(own.seen.ended).toBe(1);
+    for (const { causes } of calls) expect(causes).toEqual([cause]);
+    expect([...stats.terminations.values]).toEqual([[reason, 1]]);
+    expect(stats.sessionsActive).toBe(0);
+    expect(stats.sessionsTotal).toBe(1);
+  });
+});
+
+describe('at the limit', () => {
+  it('the one idle longest without a stream or a call makes room', () => {
+    const { store, open, clock, stats } = setup(4);
+    const [first, second, third, fourth] = [open(), open(), open(), open()];
+    first.stream = stream();
+    second.inFlight = new Map([['1', exchange()]]);
+    clock.now = 5;
+    store.use(third.id, ANYONE, '/mcp');
+    const fifth = open();
+    expect(new Set(store.all())).toEqual(new Set([first, second, third, fifth]));
+    expect(stats.terminations.get('evicted')).toBe(1);
+    expect([...store.all()]).not.toContain(fourth);
+  });
+
+  it('nobody comes in while all are in use', () => {
+    const { store, open } = setup(1);
+    open().stream = stream();
+    expect(store.open(ANYONE, MERGED, '2025-11-25')).toBeUndefined();
+    expect(store.size).toBe(1);
+  });
+});
+
+it('those of a kind can be ended together', () => {
+  const { store, open } = setup();
+  const [one, other] = [open(), open(BEARER)];
+  store.endWhere(({ principal }) => principal.id === 'bearer', 'auth_changed');
+  expect([...store.all()]).toEqual([one]);
+  expect(store.use(other.id, BEARER, '/mcp')).toBeUndefined();
+});
