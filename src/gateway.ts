@@ -17,6 +17,7 @@ import { LIST_KINDS, type ListKind } from './protocol/lists.js';
 import { createQuestions } from './proxy/questions.js';
 import { createGate } from './proxy/gate.js';
 import type { Runtime } from './proxy/runtime.js';
+import { createStreams } from './session/streams.js';
 import { createSessionStore } from './session/store.js';
 import { Connection } from './upstream/connection.js';
 import { createWatcher, type Watcher } from './upstream/watcher.js';
@@ -57,6 +58,7 @@ export class GatewayCore implements Admin {
   readonly #starts;
   readonly #sessions;
   readonly #questions;
+  readonly #streams;
   readonly #catalog: Catalog;
   readonly #port: HttpPort;
   readonly #upstreams = new Map<string, Upstream>();
@@ -85,6 +87,16 @@ export class GatewayCore implements Admin {
     this.#budget = createBudget(config.limits.buffered_bytes);
     this.#starts = createSlots(config.startup.parallel);
     this.#questions = createQuestions({ wheel: this.#wheel, log: this.#log });
+    this.#streams = createStreams({
+      wheel: this.#wheel,
+      resumeMs: config.http.resume_seconds * 1000,
+      replayBytes: () => this.#config.limits.replay_bytes,
+      dropped: (reason) => {
+        this.#stats.eventsDropped.add(reason);
+        if (reason === 'slow_client')
+          this.#log.warn('closed the server-to-client stream of a client that does not read');
+      },
+    });
     this.#sessions = createSessionStore({
       stats: this.#stats,
       now: () => performance.now(),
@@ -93,6 +105,7 @@ export class GatewayCore implements Admin {
       ended: (session) => {
         this.#interests.drop(session);
         this.#questions.drop(session);
+        this.#streams.drop(session);
       },
     });
     this.#catalog = new Catalog({
@@ -111,6 +124,7 @@ export class GatewayCore implements Admin {
         sessions: this.#sessions,
         interests: this.#interests,
         questions: this.#questions,
+        streams: this.#streams,
         stats: this.#stats,
         log: this.#log,
       }),
@@ -211,7 +225,7 @@ export class GatewayCore implements Admin {
     this.#state = 'draining';
     const graceMs = mcp.session.shutdown_grace_seconds * 1000;
     const deadline = performance.now() + graceMs;
-    for (const session of this.#sessions.all()) session.stream?.end();
+    for (const session of this.#sessions.all()) this.#streams.hush(session);
     await this.#port.close(graceMs * (1 - CLOSING_SHARE));
     this.#sessions.endWhere(() => true, 'gateway_shutdown');
     const links = [...this.#upstreams.values()].flatMap(({ link, next }) =>
@@ -344,12 +358,19 @@ export class GatewayCore implements Admin {
       },
       updated: (link, uri, notice) => {
         const { server } = link;
-        fanOutUpdated(this.#interests.subscribers(server, uri), server, uri, notice, (session) =>
-          session.server === undefined ? this.#catalog.merged : this.#catalog.single(session.server),
+        fanOutUpdated(
+          this.#streams,
+          this.#interests.subscribers(server, uri),
+          server,
+          uri,
+          notice,
+          (session) =>
+            session.server === undefined ? this.#catalog.merged : this.#catalog.single(session.server),
         );
       },
       elicited: (link, elicitationId, notice) => {
-        this.#questions.elicited(link.server, elicitationId)?.stream?.notify(notice);
+        const session = this.#questions.elicited(link.server, elicitationId);
+        if (session) this.#streams.notify(session, notice);
       },
       gaveUp: (link, error) => {
         if (this.#state === 'starting' && this.#awaited.has(link.server))
@@ -395,7 +416,7 @@ export class GatewayCore implements Admin {
       this.#fanOut = undefined;
       const changed = new Map(this.#changed);
       this.#changed.clear();
-      fanOutListChanged(this.#sessions, changed);
+      fanOutListChanged(this.#sessions, this.#streams, changed);
     }, FAN_OUT_MS).unref();
   }
 

@@ -91,11 +91,22 @@ export interface Sink {
   fail(error: GatewayError): void;
 }
 
-/** The server-to-client stream of a session. */
-export interface ServerToClient {
-  /** false: it does not read, and the notice was dropped. */
-  notify(notice: Notice): boolean;
-  end(): void;
+/** One event stream on its way to a client. false: it reads slowly; `drained` is called when it can take more. */
+export interface StreamTarget {
+  drained: () => void;
+  /** Bytes that wait for the client to read. */
+  readonly backlog: number;
+  /** The first event of a stream that can be come back to: it carries an id and no message. */
+  prime(id: string, retryMs: number): void;
+  event(message: Buffer, id: string | undefined): boolean;
+  /** A message too large to be held: begin, chunk*, finish. */
+  begin(id: string | undefined): void;
+  chunk(bytes: Buffer): boolean;
+  finish(): void;
+  /** The end of the stream; a message that was begun is not taken for a whole one. `last`: one more event before it. */
+  end(last?: Buffer, id?: string): void;
+  /** Closes the connection. */
+  destroy(): void;
 }
 
 /** The handle of one call under way. */

@@ -3,6 +3,7 @@ import type { ListKind } from '../protocol/lists.js';
 import { find } from '../protocol/message.js';
 import type { Notice, View } from '../protocol/ports.js';
 import type { Session, SessionStore } from '../session/store.js';
+import type { Streams } from '../session/streams.js';
 import { scan } from '../wire/scan.js';
 import { splice } from '../wire/splice.js';
 
@@ -21,23 +22,24 @@ const LIST_CHANGED: Readonly<Record<ListKind, Notice>> = {
 /** Tells every session that can see a server which of its lists are other ones. */
 export function fanOutListChanged(
   sessions: SessionStore,
+  streams: Streams,
   changed: ReadonlyMap<string, ReadonlySet<ListKind>>,
 ): void {
   const all = new Set<Notice>();
   for (const kinds of changed.values()) for (const kind of kinds) all.add(LIST_CHANGED[kind]);
   for (const session of sessions.all()) {
-    const { stream, server } = session;
-    if (!stream) continue;
+    const { server } = session;
     const notices =
       server === undefined
         ? all
         : new Set([...(changed.get(server) ?? [])].map((kind) => LIST_CHANGED[kind]));
-    for (const notice of notices) stream.notify(notice);
+    for (const notice of notices) streams.notify(session, notice);
   }
 }
 
 /** Tells the subscribers that a resource was updated, under the URI it has in each one's view. */
 export function fanOutUpdated(
+  streams: Streams,
   subscribers: ReadonlySet<Session>,
   server: string,
   uri: string,
@@ -45,9 +47,8 @@ export function fanOutUpdated(
   viewOf: (session: Session) => View | undefined,
 ): void {
   for (const session of subscribers) {
-    if (!session.stream) continue;
     const shown = viewOf(session)?.uriOf(server, uri) ?? uri;
-    session.stream.notify(shown === uri ? notice : { ...notice, bytes: withUri(notice.bytes, shown) });
+    streams.notify(session, shown === uri ? notice : { ...notice, bytes: withUri(notice.bytes, shown) });
   }
 }
 

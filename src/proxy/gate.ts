@@ -9,9 +9,10 @@ import type { Logger } from '../observe/log.js';
 import type { GatewayStats } from '../observe/stats.js';
 import { classify } from '../protocol/classify.js';
 import { find, idKey, param, type Message, type MessageError } from '../protocol/message.js';
-import type { Principal, ServerToClient, Sink } from '../protocol/ports.js';
+import type { Principal, Sink, StreamTarget } from '../protocol/ports.js';
 import { isModernRevision, LEGACY_REVISIONS } from '../protocol/revisions.js';
 import type { Session, SessionStore } from '../session/store.js';
+import type { CallStream, StreamControl, Streams } from '../session/streams.js';
 import { admitBatch, sessionOf } from './admission.js';
 import { answer, counter, refused, type Handled, type Route, type Source } from './handled.js';
 import type { Interests } from './interests.js';
@@ -34,19 +35,24 @@ export interface Gate {
   handle(source: Source, message: Message, sink: Sink): Handled;
   /** Whether this array may be handled as a batch; each element is then handled by itself. */
   admitBatch(source: Source, messages: readonly (Message | MessageError)[]): GatewayError | undefined;
-  /** Opens the server-to-client stream of a session; an older one of the same session ends. */
-  listen(source: Source, stream: ServerToClient): Listening | GatewayError;
+  /** How the stream of a call of this source becomes one its client can come back to; undefined: it has no session. */
+  resumable(source: Source): OpenCallStream | undefined;
+  /**
+   * Opens the server-to-client stream of a session (an older one ends), or goes on with the stream that `lastEventId` names. `open` makes
+   * the stream once it is known that there is one. Returns what to call when the client has left.
+   */
+  listen(
+    source: Source,
+    lastEventId: string | undefined,
+    open: () => StreamTarget,
+  ): (() => void) | GatewayError;
   /** Ends the session. false: there is none for this caller. */
   end(source: Source): boolean;
   /** Counts a request that was refused before it was a message. */
   countInvalid(label: 'invalid' | 'unknown' | 'listen' | 'terminate'): void;
 }
 
-/** The handle of an open server-to-client stream. */
-export interface Listening {
-  /** The client has gone. */
-  closed(): void;
-}
+export type OpenCallStream = (target: StreamTarget, control: StreamControl) => CallStream | undefined;
 
 export interface GateDeps {
   readonly runtime: () => Runtime;
@@ -55,6 +61,7 @@ export interface GateDeps {
   readonly sessions: SessionStore;
   readonly interests: Interests;
   readonly questions: Questions;
+  readonly streams: Streams;
   readonly stats: GatewayStats;
   readonly log: Logger;
 }
@@ -197,23 +204,32 @@ export function createGate(deps: GateDeps): Gate {
       return handled;
     },
     admitBatch: (source, messages) => admitBatch(sessions, source, messages),
-    listen(source, stream) {
-      const method = stats.method('listen');
-      const done = counter(method);
+    resumable({ sessionId, principal, route }) {
+      if (sessionId === undefined) return undefined;
+      return (target, control) => {
+        const session = sessions.use(sessionId, principal, route.key);
+        return session && deps.streams.open(session, target, control);
+      };
+    },
+    listen(source, lastEventId, open) {
+      const done = counter(stats.method('listen'));
       const session =
         source.version !== undefined && isModernRevision(source.version)
           ? undefined
           : sessionOf(sessions, source, false);
-      if (session instanceof GatewayError) {
+      if (!session || session instanceof GatewayError) {
         done('error');
-        return session;
+        return (
+          session ?? new GatewayError('method_not_allowed', 'no server-to-client stream without a session')
+        );
       }
-      if (!session) {
-        done('error');
-        return new GatewayError('method_not_allowed', 'no server-to-client stream without a session');
+      if (lastEventId === undefined || lastEventId === '') {
+        done('success');
+        return deps.streams.listen(session, open());
       }
-      done('success');
-      return { closed: sessions.attach(session, stream) };
+      const resumed = deps.streams.resume(session, lastEventId, open);
+      done(typeof resumed === 'string' ? 'error' : 'success');
+      return typeof resumed === 'string' ? new GatewayError('invalid_request', resumed) : resumed;
     },
     end(source) {
       const done = counter(stats.method('terminate'));

@@ -2,15 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import type { GatewayStats, TerminationReason } from '../observe/stats.js';
 import type { WheelTimer } from '../lib/wheel.js';
-import type {
-  Cause,
-  Exchange,
-  LogLevel,
-  Principal,
-  ServerToClient,
-  Question,
-  Sink,
-} from '../protocol/ports.js';
+import type { Cause, Exchange, LogLevel, Principal, Question, Sink } from '../protocol/ports.js';
 import type { LegacyRevision } from '../protocol/revisions.js';
 
 /** A question that waits for the answer of a session's client. */
@@ -42,7 +34,8 @@ export interface Session {
   nextQuestion: number;
   /** What it set by logging/setLevel. */
   level: LogLevel | undefined;
-  stream: ServerToClient | undefined;
+  /** Its server-to-client stream is open. */
+  listening: boolean;
   /** Calls in flight by their id as the client wrote it; made at the first call. */
   inFlight: Map<string, Exchange> | undefined;
 }
@@ -72,8 +65,6 @@ export interface SessionStore {
   ): Session | undefined;
   /** undefined: unknown, another principal's, another route's. Counts as activity. */
   use(id: string, principal: Principal, route: string): Session | undefined;
-  /** Its server-to-client stream; an older one ends. Returns what to call when the client has left it. */
-  attach(session: Session, stream: ServerToClient): () => void;
   end(session: Session, reason: TerminationReason): void;
   /** Ends those for which `which` holds. */
   endWhere(which: (session: Session) => boolean, reason: TerminationReason): void;
@@ -102,16 +93,14 @@ export function createSessionStore(options: SessionStoreOptions): SessionStore {
     stats.sessionsActive = sessions.size;
     stats.terminations.add(reason);
     stats.sessionDuration.observe((now() - session.openedAt) / 1000);
-    const { inFlight, stream } = session;
+    const { inFlight } = session;
     session.inFlight = undefined;
-    session.stream = undefined;
     if (inFlight) for (const exchange of [...inFlight.values()]) exchange.cancel(CAUSES[reason]);
-    stream?.end();
     options.ended(session);
   }
 
   function busy(session: Session): boolean {
-    return session.stream !== undefined || (session.inFlight?.size ?? 0) > 0;
+    return session.listening || (session.inFlight?.size ?? 0) > 0;
   }
 
   /** Ends the session that has been idle longest. */
@@ -144,7 +133,7 @@ export function createSessionStore(options: SessionStoreOptions): SessionStore {
         questions: undefined,
         nextQuestion: 1,
         level: undefined,
-        stream: undefined,
+        listening: false,
         inFlight: undefined,
       };
       sessions.set(id, session);
@@ -157,14 +146,6 @@ export function createSessionStore(options: SessionStoreOptions): SessionStore {
       if (!session || session.route !== route || session.principal.id !== principal.id) return undefined;
       session.lastSeen = now();
       return session;
-    },
-    attach(session, stream) {
-      session.stream?.end();
-      session.stream = stream;
-      return () => {
-        if (session.stream === stream) session.stream = undefined;
-        session.lastSeen = now();
-      };
     },
     end,
     endWhere(which, reason) {

@@ -7,12 +7,12 @@ import type { Wheel } from '../../lib/wheel.js';
 import type { Logger } from '../../observe/log.js';
 import { MessageError, readMessages, type Message } from '../../protocol/message.js';
 import type { Exchange, Principal } from '../../protocol/ports.js';
-import type { Gate, Listening, Route, Source } from '../../proxy/gate.js';
+import type { Gate, Route, Source } from '../../proxy/gate.js';
 import { readBody } from './body.js';
+import { EventStream } from './event-stream.js';
 import {
   acceptsOf,
   BatchSink,
-  GetStream,
   PostSink,
   retryHeader,
   sendAnswer,
@@ -82,7 +82,7 @@ export function createMcp(deps: McpDeps) {
       message,
       // Most messages need no stream: the sink is made for those that do.
       message.kind === 'request' && !ANSWERED_AT_ONCE.has(message.method)
-        ? (sink = new PostSink(res, accepts, message.id as string, deps.wheel, times))
+        ? (sink = new PostSink(res, accepts, message.id as string, deps.wheel, times, gate.resumable(source)))
         : NO_SINK,
     );
     switch (handled.kind) {
@@ -174,14 +174,13 @@ export function createMcp(deps: McpDeps) {
         ...RETRY_AFTER,
         ...CLOSE,
       ]);
-    const state: { listening?: Listening } = {};
+    const lastEventId = one(req.headers['last-event-id']);
     const { keep_alive_ms } = deps.config().http;
-    const stream = new GetStream(res, deps.wheel, keep_alive_ms, deps.log, () => state.listening?.closed());
-    const listening = gate.listen(source, stream);
+    // The stream is opened only once it is known that there is one.
+    const listening = gate.listen(source, lastEventId, () => new EventStream(res, deps.wheel, keep_alive_ms));
     if (listening instanceof GatewayError)
       return sendError(res, listening, 'null', listening.code === 'method_not_allowed' ? ALLOW : []);
-    state.listening = listening;
-    stream.open();
+    res.on('close', listening);
   }
 
   return function handle(

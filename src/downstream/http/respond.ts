@@ -5,19 +5,20 @@
 import type { ServerResponse } from 'node:http';
 import { errorMessage, ERRORS, GatewayError } from '../../errors.js';
 import type { Wheel, WheelTimer } from '../../lib/wheel.js';
-import type { Logger } from '../../observe/log.js';
 import {
   NOBODY_TO_ASK,
   type AnswerHead,
   type Exchange,
   type Notice,
   type Seen,
-  type ServerToClient,
+  type StreamTarget,
+  type Cause,
   type Sink,
   type Question,
   type Refusal,
 } from '../../protocol/ports.js';
-import { withoutLineBreaks } from '../../wire/splice.js';
+import type { CallStream } from '../../session/streams.js';
+import { EVENT_STREAM, eventOf, EventStream, STALLED_MS } from './event-stream.js';
 
 /** What a client takes as the answer to a POST. */
 export interface Accepts {
@@ -31,23 +32,6 @@ export interface StreamTimes {
   /** http.keep_alive_ms */
   readonly keepAliveMs: number;
 }
-
-/** A client that reads nothing for so long is given up. */
-const STALLED_MS = 300_000;
-/** Most that waits on a server-to-client stream for a client that does not read. */
-const MAX_STREAM_BACKLOG = 1_048_576;
-
-const EVENT = Buffer.from('event: message\ndata: ');
-const END_OF_EVENT = Buffer.from('\n\n');
-const COMMENT = ': keep-alive\n\n';
-const EVENT_STREAM = [
-  'Content-Type',
-  'text/event-stream',
-  'Cache-Control',
-  'no-cache, no-transform',
-  'X-Accel-Buffering',
-  'no',
-];
 
 /** Reads an Accept header: JSON unless it names event streams alone. */
 export function acceptsOf(accept: string | undefined): Accepts {
@@ -86,8 +70,14 @@ export function sendAnswer(
 ): void {
   if (accepts.json) return sendJson(res, 200, bytes, headers);
   res.writeHead(200, [...EVENT_STREAM, ...headers]);
-  res.end(Buffer.concat([EVENT, withoutLineBreaks(bytes), END_OF_EVENT]));
+  res.end(eventOf(bytes));
 }
+
+/** Makes the stream of a call one that its client can come back to; undefined: it cannot. */
+export type OpenStream = (
+  target: StreamTarget,
+  control: { resume(): void; cancel(why: Cause): void },
+) => CallStream | undefined;
 
 /** The sink of one POST. */
 export class PostSink implements Sink {
@@ -98,22 +88,32 @@ export class PostSink implements Sink {
   readonly #rawId: string;
   readonly #wheel: Wheel;
   readonly #times: StreamTimes;
+  readonly #resumable: OpenStream | undefined;
   #mode: 'undecided' | 'json' | 'sse' | 'over' = 'undecided';
+  /** Where events go once there are any; with a log behind it where the client can come back. */
+  #target: EventStream | undefined;
+  #stream: CallStream | undefined;
   #head: AnswerHead | undefined;
   /** The whole answer in one chunk, waiting for end(): headers and body then leave together. */
   #whole: Buffer | undefined;
   #inAnswer = false;
   #timer: WheelTimer;
   #stall: WheelTimer | undefined;
-  /** The client does not read what was written: a drain is awaited. */
-  #full = false;
 
-  constructor(res: ServerResponse, accepts: Accepts, rawId: string, wheel: Wheel, times: StreamTimes) {
+  constructor(
+    res: ServerResponse,
+    accepts: Accepts,
+    rawId: string,
+    wheel: Wheel,
+    times: StreamTimes,
+    resumable?: OpenStream,
+  ) {
     this.#res = res;
     this.#accepts = accepts;
     this.#rawId = rawId;
     this.#wheel = wheel;
     this.#times = times;
+    this.#resumable = resumable;
     this.#timer = wheel.after(accepts.sse ? times.streamAfterMs : 0, () => {
       this.#openStream();
     });
@@ -128,11 +128,8 @@ export class PostSink implements Sink {
   }
 
   notify(notice: Notice): boolean {
-    if (this.#mode === 'undecided') {
-      // Who takes only JSON hears no notifications.
-      if (!this.#accepts.sse) return true;
-      this.#openStream();
-    }
+    // Who takes only JSON hears no notifications.
+    if (this.#mode === 'undecided' && this.#accepts.sse) this.#openStream();
     return this.#mode === 'sse' ? this.#event(notice.bytes) : true;
   }
 
@@ -144,48 +141,49 @@ export class PostSink implements Sink {
   }
 
   start(head: AnswerHead): void {
-    this.#head = head;
     this.#inAnswer = true;
+    this.#head = head;
     if (this.#mode === 'undecided') {
       this.#timer.cancel();
       if (this.#accepts.json) this.#mode = 'json';
       else this.#openStream();
     }
-    if (this.#mode === 'sse' && head.bytes === undefined) this.#res.write(EVENT);
+    this.#stream?.start(head);
   }
 
   write(chunk: Buffer): boolean {
     if (this.#mode === 'over') return true;
-    const bytes = this.#head?.bytes;
-    if (chunk.length === bytes) {
+    if (this.#stream) return this.#stream.write(chunk);
+    if (chunk.length === this.#head?.bytes) {
       this.#whole = chunk;
       return true;
     }
-    if (this.#mode === 'sse') {
-      if (bytes !== undefined && this.#head) {
-        this.#res.write(EVENT);
-        this.#head = { ...this.#head, bytes: undefined };
-      }
-      return this.#wrote(this.#res.write(withoutLineBreaks(chunk)));
+    if (this.#target) {
+      if (!this.#begun) this.#target.begin(undefined);
+      this.#begun = true;
+      return this.#target.chunk(chunk);
     }
     if (!this.#res.headersSent) {
       const headers = ['Content-Type', 'application/json'];
+      const bytes = this.#head?.bytes;
       if (bytes !== undefined) headers.push('Content-Length', String(bytes));
       this.#res.writeHead(200, headers);
     }
-    return this.#wrote(this.#res.write(chunk));
+    return this.#wroteJson(this.#res.write(chunk));
   }
 
   end(_seen: Seen): void {
-    const { mode, whole } = { mode: this.#mode, whole: this.#whole };
+    const mode = this.#mode;
     this.#over();
     if (mode === 'json') {
-      if (whole) sendJson(this.#res, 200, whole);
+      if (this.#whole) sendJson(this.#res, 200, this.#whole);
       else this.#res.end();
-    } else if (mode === 'sse') {
-      this.#res.end(whole ? Buffer.concat([EVENT, withoutLineBreaks(whole), END_OF_EVENT]) : END_OF_EVENT);
-    }
-    if (!this.#full && this.#res.writableNeedDrain) this.#watchStall();
+      if (!this.#full && this.#res.writableNeedDrain) this.#watchStall();
+    } else if (this.#stream) this.#stream.end();
+    else if (this.#begun) {
+      this.#target?.finish();
+      this.#target?.end();
+    } else this.#target?.end(this.#whole);
   }
 
   /** It was not needed: the answer goes another way. */
@@ -198,7 +196,8 @@ export class PostSink implements Sink {
     this.#over();
     // Nothing is said about a cancelled request: the exchange just ends.
     if (mode === 'undecided') this.#res.writeHead(202).end();
-    else if (mode === 'sse' && !this.#inAnswer) this.#res.end();
+    else if (this.#stream) this.#stream.fail(undefined);
+    else if (this.#target) this.#target.end();
     else if (mode !== 'over') this.#res.destroy();
   }
 
@@ -206,38 +205,38 @@ export class PostSink implements Sink {
     const mode = this.#mode;
     this.#over();
     if (mode === 'over') return;
+    const message = (): Buffer => Buffer.from(errorMessage(error, this.#rawId));
+    if (this.#stream) this.#stream.fail(message());
+    else if (this.#target) this.#target.end(message());
     // An answer that has begun must not look like a whole one.
-    if (mode === 'sse') {
-      // The half event gets a type that clients pass over (the last `event:` counts), then the error follows.
-      const cut = this.#inAnswer ? '\nevent: cut\n\n' : '';
-      this.#res.end(`${cut}${EVENT.toString()}${errorMessage(error, this.#rawId)}\n\n`);
-    } else if (this.#inAnswer) this.#res.destroy();
+    else if (this.#inAnswer) this.#res.destroy();
     else sendError(this.#res, error, this.#rawId, retryHeader(error));
   }
 
+  #begun = false;
+  /** The client does not read what was written: a drain is awaited. */
+  #full = false;
+
   #event(message: Buffer): boolean {
-    return this.#wrote(this.#res.write(Buffer.concat([EVENT, withoutLineBreaks(message), END_OF_EVENT])));
+    return this.#stream
+      ? this.#stream.event(message)
+      : (this.#target as EventStream).event(message, undefined);
   }
 
   #openStream(): void {
     if (this.#mode !== 'undecided') return;
     this.#mode = 'sse';
     this.#timer.cancel();
-    this.#res.writeHead(200, EVENT_STREAM);
-    this.#res.flushHeaders();
-    this.#keepAlive();
-  }
-
-  #keepAlive(): void {
-    this.#timer = this.#wheel.after(this.#times.keepAliveMs, () => {
-      if (this.#mode !== 'sse') return;
-      // Within the event of an answer a comment would be part of it.
-      if (!this.#inAnswer && this.#res.writableLength === 0) this.#res.write(COMMENT);
-      this.#keepAlive();
+    const target = new EventStream(this.#res, this.#wheel, this.#times.keepAliveMs);
+    this.#target = target;
+    target.drained = () => this.exchange?.resume();
+    this.#stream = this.#resumable?.(target, {
+      resume: () => this.exchange?.resume(),
+      cancel: (why) => this.exchange?.cancel(why),
     });
   }
 
-  #wrote(more: boolean): boolean {
+  #wroteJson(more: boolean): boolean {
     if (more || this.#full) return more;
     this.#full = true;
     this.#watchStall();
@@ -263,66 +262,22 @@ export class PostSink implements Sink {
   }
 
   #closed(): void {
-    const unfinished = !this.#res.writableFinished;
     this.#stall?.cancel();
+    // It may be finished for us and not for the client: the log of the stream keeps what it can come back for.
+    if (this.#stream && this.#target) {
+      this.#stream.left(this.#target);
+      return;
+    }
     if (this.#mode === 'over') return;
     this.#over();
     // Without event ids nobody can come back to this stream: that is a cancel.
-    if (unfinished) this.exchange?.cancel('client gone');
+    if (!this.#res.writableFinished) this.exchange?.cancel('client gone');
   }
 }
 
 export function retryHeader(error: GatewayError): string[] {
   const data = error.data as { retryAfter?: unknown } | undefined;
   return typeof data?.retryAfter === 'number' ? ['Retry-After', String(data.retryAfter)] : [];
-}
-
-/** The GET stream of a session. */
-export class GetStream implements ServerToClient {
-  readonly #res: ServerResponse;
-  readonly #wheel: Wheel;
-  readonly #log: Logger;
-  readonly #keepAliveMs: number;
-  #timer: WheelTimer | undefined;
-
-  constructor(res: ServerResponse, wheel: Wheel, keepAliveMs: number, log: Logger, closed: () => void) {
-    this.#res = res;
-    this.#wheel = wheel;
-    this.#log = log;
-    this.#keepAliveMs = keepAliveMs;
-    res.on('close', () => {
-      this.#timer?.cancel();
-      closed();
-    });
-  }
-
-  open(): void {
-    this.#res.writeHead(200, EVENT_STREAM);
-    this.#res.flushHeaders();
-    this.#keepAlive();
-  }
-
-  notify(notice: Notice): boolean {
-    if (this.#res.writableLength > MAX_STREAM_BACKLOG) {
-      this.#log.warn('closed the server-to-client stream of a client that does not read');
-      this.#res.destroy();
-      return false;
-    }
-    this.#res.write(Buffer.concat([EVENT, withoutLineBreaks(notice.bytes), END_OF_EVENT]));
-    return true;
-  }
-
-  end(): void {
-    this.#timer?.cancel();
-    this.#res.end();
-  }
-
-  #keepAlive(): void {
-    this.#timer = this.#wheel.after(this.#keepAliveMs, () => {
-      if (this.#res.writableLength === 0) this.#res.write(COMMENT);
-      this.#keepAlive();
-    });
-  }
 }
 
 /** The sink of one element of a batch: the whole answer, held; no notifications, no questions. */

@@ -1,0 +1,128 @@
+/** One event stream to an HTTP client: framing, keep-alive comments, and an end for clients that read nothing. */
+import type { ServerResponse } from 'node:http';
+import type { Wheel, WheelTimer } from '../../lib/wheel.js';
+import type { StreamTarget } from '../../protocol/ports.js';
+import { withoutLineBreaks } from '../../wire/splice.js';
+
+/** A client that reads nothing for so long is given up. */
+export const STALLED_MS = 300_000;
+
+const DATA = 'event: message\ndata: ';
+const END_OF_EVENT = Buffer.from('\n\n');
+const COMMENT = ': keep-alive\n\n';
+export const EVENT_STREAM: readonly string[] = [
+  'Content-Type',
+  'text/event-stream',
+  'Cache-Control',
+  'no-cache, no-transform',
+  'X-Accel-Buffering',
+  'no',
+];
+
+const DATA_BYTES = Buffer.from(DATA);
+
+/** `id`: undefined where the client cannot come back to the stream. */
+function open(id: string | undefined): Buffer {
+  return id === undefined ? DATA_BYTES : Buffer.from(`id: ${id}\n${DATA}`);
+}
+
+/** A whole message as one event. */
+export function eventOf(message: Buffer, id?: string): Buffer {
+  return Buffer.concat([open(id), withoutLineBreaks(message), END_OF_EVENT]);
+}
+
+export class EventStream implements StreamTarget {
+  /** It can take more after a call that gave false. */
+  drained: () => void = () => undefined;
+  readonly #res: ServerResponse;
+  readonly #wheel: Wheel;
+  readonly #keepAliveMs: number;
+  #timer: WheelTimer | undefined;
+  #stall: WheelTimer | undefined;
+  #inEvent = false;
+  #full = false;
+
+  constructor(res: ServerResponse, wheel: Wheel, keepAliveMs: number) {
+    this.#res = res;
+    this.#wheel = wheel;
+    this.#keepAliveMs = keepAliveMs;
+    res.writeHead(200, [...EVENT_STREAM]);
+    res.flushHeaders();
+    res.on('close', () => {
+      this.#timer?.cancel();
+      this.#stall?.cancel();
+    });
+    this.#keepAlive();
+  }
+
+  /** Bytes that wait for the client to read. */
+  get backlog(): number {
+    return this.#res.writableLength;
+  }
+
+  prime(id: string, retryMs: number): void {
+    this.#res.write(`id: ${id}\nretry: ${retryMs}\ndata: \n\n`);
+  }
+
+  event(message: Buffer, id: string | undefined): boolean {
+    return this.#wrote(this.#res.write(eventOf(message, id)));
+  }
+
+  begin(id: string | undefined): void {
+    this.#inEvent = true;
+    this.#res.write(open(id));
+  }
+
+  chunk(bytes: Buffer): boolean {
+    return this.#wrote(this.#res.write(withoutLineBreaks(bytes)));
+  }
+
+  finish(): void {
+    this.#inEvent = false;
+    this.#res.write(END_OF_EVENT);
+  }
+
+  end(last?: Buffer, id?: string): void {
+    this.#timer?.cancel();
+    if (this.#inEvent) {
+      // The half event gets a type that clients pass over (the last `event:` counts): it must not look whole.
+      this.#inEvent = false;
+      this.#res.write('\nevent: cut\n\n');
+    }
+    if (last) this.#res.end(eventOf(last, id));
+    else this.#res.end();
+    if (!this.#full && this.#res.writableNeedDrain) this.#watchStall();
+  }
+
+  destroy(): void {
+    this.#res.destroy();
+  }
+
+  #wrote(more: boolean): boolean {
+    if (more || this.#full) return more;
+    this.#full = true;
+    this.#watchStall();
+    this.#res.once('drain', () => {
+      this.#full = false;
+      this.#stall?.cancel();
+      this.drained();
+    });
+    return false;
+  }
+
+  /** Until it reads again, or is gone. */
+  #watchStall(): void {
+    this.#stall?.cancel();
+    this.#stall = this.#wheel.after(STALLED_MS, () => {
+      this.#res.destroy(new Error('client reads nothing'));
+    });
+  }
+
+  #keepAlive(): void {
+    this.#timer = this.#wheel.after(this.#keepAliveMs, () => {
+      // Within an event a comment would be part of it.
+      if (!this.#inEvent && this.#res.writableLength === 0) this.#res.write(COMMENT);
+      this.#keepAlive();
+    });
+  }
+}

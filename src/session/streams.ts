@@ -1,0 +1,403 @@
+/**
+ * Streams that survive their connection (2025-11-25, basic/transports, "Resumability and Redelivery"): what a session was sent is kept
+ * for a while, and goes out again to a client that comes back and names the last event it saw. Positive stream numbers are those of calls;
+ * 0 is what the server says by itself. A large answer is never kept: with nobody there the upstream waits.
+ */
+import type { Wheel, WheelTimer } from '../lib/wheel.js';
+import type { AnswerHead, Cause, Notice, StreamTarget } from '../protocol/ports.js';
+import type { Session } from './store.js';
+
+const MAX_EVENTS = 256;
+const MAX_BYTES = 1_048_576;
+/** An answer up to this size is one event and kept; a larger one flows. */
+const LARGE = 65_536;
+/** Streams of one session that are kept, at the most; the oldest goes. */
+const MAX_STREAMS = 256;
+/** Most that may wait on the stream of a session for a client that does not read. */
+const MAX_BACKLOG = 1_048_576;
+/** How soon a client is to come back, told with the priming event. */
+const RETRY_MS = 1000;
+const FIRST_RESUMABLE = '2025-03-26';
+const FIRST_PRIMED = '2025-11-25';
+
+/** What a stream asks of the call that it carries. */
+export interface StreamControl {
+  resume(): void;
+  cancel(why: Cause): void;
+}
+
+export interface StreamsDeps {
+  readonly wheel: Wheel;
+  /** http.resume_seconds, in ms. */
+  readonly resumeMs: number;
+  /** limits.replay_bytes: may change at a reload. */
+  readonly replayBytes: () => number;
+  /** Events were let go because a bound was reached, or a client read too slowly. */
+  readonly dropped: (reason: string) => void;
+}
+
+export interface Streams {
+  /** The stream of a call that has begun to send events; undefined: this session's revision cannot come back to one. */
+  open(session: Session, target: StreamTarget, control: StreamControl): CallStream | undefined;
+  /** A new server-to-client stream: an older one ends. Returns what to call when the client has left it. */
+  listen(session: Session, target: StreamTarget): () => void;
+  /**
+   * A client came back. Its events go out again, then what follows; or why not. Returns what to call when it has left.
+   */
+  resume(session: Session, lastEventId: string, open: () => StreamTarget): (() => void) | string;
+  /** A message on the server-to-client stream. false: there is none, or its client does not read. */
+  notify(session: Session, notice: Notice): boolean;
+  /** Ends the server-to-client stream of a session; its calls go on. */
+  hush(session: Session): void;
+  /** Ends what is open of a session. */
+  drop(session: Session): void;
+}
+
+interface Kept {
+  readonly seq: number;
+  readonly bytes: Buffer;
+}
+
+/** The latest events of one stream. */
+class EventLog {
+  readonly number: number;
+  #events: Kept[] = [];
+  #bytes = 0;
+  #seq = 0;
+  readonly #account: (log: EventLog, bytes: number) => void;
+
+  constructor(number: number, account: (log: EventLog, bytes: number) => void) {
+    this.number = number;
+    this.#account = account;
+  }
+
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  get lastId(): string {
+    return `${this.number}-${this.#seq}`;
+  }
+
+  /** The id of the next event, which is not kept. */
+  nextId(): string {
+    this.#seq++;
+    this.clear();
+    return this.lastId;
+  }
+
+  push(bytes: Buffer): string {
+    this.#seq++;
+    this.#events.push({ seq: this.#seq, bytes });
+    this.#bytes += bytes.length;
+    let gone = 0;
+    while (this.#events.length > MAX_EVENTS || (this.#bytes > MAX_BYTES && this.#events.length > 1)) {
+      const size = (this.#events.shift() as Kept).bytes.length;
+      this.#bytes -= size;
+      gone += size;
+    }
+    this.#account(this, bytes.length - gone);
+    return this.lastId;
+  }
+
+  clear(): void {
+    const bytes = this.#bytes;
+    this.#events = [];
+    this.#bytes = 0;
+    if (bytes > 0) this.#account(this, -bytes);
+  }
+
+  /** The events after `seq`; undefined: some of them are gone, or `seq` never was. */
+  after(seq: number): readonly Kept[] | undefined {
+    if (seq > this.#seq) return undefined;
+    const oldest = this.#events[0]?.seq ?? this.#seq + 1;
+    return seq < oldest - 1 ? undefined : this.#events.filter((event) => event.seq > seq);
+  }
+}
+
+/** The stream of one call. Its sink writes here; here it is known whether a client listens. */
+export class CallStream {
+  readonly #log: EventLog;
+  readonly #control: StreamControl;
+  readonly #deps: StreamsDeps;
+  readonly #gone: () => void;
+  #target: StreamTarget | undefined;
+  #head: AnswerHead | undefined;
+  #whole: Buffer | undefined;
+  /** Chunks of a large answer that came while nobody was there. */
+  #held: Buffer[] = [];
+  #flowing = false;
+  #ended = false;
+  #timer: WheelTimer | undefined;
+
+  constructor(
+    log: EventLog,
+    target: StreamTarget,
+    control: StreamControl,
+    deps: StreamsDeps,
+    gone: () => void,
+  ) {
+    this.#log = log;
+    this.#control = control;
+    this.#deps = deps;
+    this.#gone = gone;
+    this.#target = target;
+    target.drained = () => {
+      control.resume();
+    };
+  }
+
+  get log(): EventLog {
+    return this.#log;
+  }
+
+  event(bytes: Buffer): boolean {
+    const id = this.#log.push(bytes);
+    return this.#target?.event(bytes, id) ?? true;
+  }
+
+  start(head: AnswerHead): void {
+    this.#head = head;
+  }
+
+  write(chunk: Buffer): boolean {
+    if (chunk.length === this.#head?.bytes && chunk.length <= LARGE) {
+      this.#whole = chunk;
+      return true;
+    }
+    const target = this.#target;
+    if (!target || this.#held.length > 0) {
+      this.#held.push(chunk);
+      return false;
+    }
+    this.#begin(target);
+    return target.chunk(chunk);
+  }
+
+  end(): void {
+    if (this.#whole) this.event(this.#whole);
+    this.#whole = undefined;
+    this.#ended = true;
+    if (this.#held.length > 0) return;
+    if (this.#flowing) this.#target?.finish();
+    this.#flowing = false;
+    this.#close();
+  }
+
+  /** The call has no answer, or only half of one. `last`: the error in its place. */
+  fail(last: Buffer | undefined): void {
+    this.#ended = true;
+    this.#held = [];
+    const id = last && this.#log.push(last);
+    this.#target?.end(last, id);
+    this.#flowing = false;
+    this.#target = undefined;
+    this.#keep();
+  }
+
+  /** The connection under `target` has ended. */
+  left(target: StreamTarget): void {
+    if (this.#target !== target) return;
+    this.#target = undefined;
+    if (this.#flowing) {
+      // Half a large answer is out and none of it was kept: nobody can come back to that.
+      this.#control.cancel('client gone');
+      this.#gone();
+      return;
+    }
+    this.#keep();
+  }
+
+  /** Whether all that followed the event `seq` is still here. */
+  has(seq: number): boolean {
+    return this.#log.after(seq) !== undefined;
+  }
+
+  attach(target: StreamTarget, after: number): void {
+    const events = this.#log.after(after) ?? [];
+    this.#target?.end();
+    this.#timer?.cancel();
+    this.#target = target;
+    target.drained = () => {
+      this.#control.resume();
+    };
+    for (const { seq, bytes } of events) target.event(bytes, `${this.#log.number}-${seq}`);
+    const held = this.#held;
+    this.#held = [];
+    if (held.length > 0) {
+      this.#begin(target);
+      for (const chunk of held) target.chunk(chunk);
+      if (this.#ended) target.finish();
+    }
+    if (this.#ended) {
+      this.#flowing = false;
+      this.#close();
+    } else this.#control.resume();
+  }
+
+  cancel(why: Cause): void {
+    this.#control.cancel(why);
+  }
+
+  destroy(): void {
+    this.#timer?.cancel();
+    this.#target?.end();
+    this.#target = undefined;
+    this.#held = [];
+    this.#log.clear();
+  }
+
+  #begin(target: StreamTarget): void {
+    if (this.#flowing) return;
+    this.#flowing = true;
+    target.begin(this.#log.nextId());
+  }
+
+  #close(): void {
+    this.#target?.end();
+    this.#target = undefined;
+    this.#keep();
+  }
+
+  /** For a client that may come back. */
+  #keep(): void {
+    this.#timer?.cancel();
+    this.#timer = this.#deps.wheel.after(this.#deps.resumeMs, () => {
+      if (!this.#ended) this.#control.cancel('client gone');
+      this.#gone();
+    });
+    if (this.#deps.resumeMs === 0) {
+      if (!this.#ended) this.#control.cancel('client gone');
+      this.#gone();
+    }
+  }
+}
+
+/** All of one session. */
+interface SessionStreams {
+  readonly calls: Map<number, CallStream>;
+  nextCall: number;
+  /** The server-to-client stream: its log lives on while a client may come back. */
+  log: EventLog | undefined;
+  target: StreamTarget | undefined;
+}
+
+export function createStreams(deps: StreamsDeps): Streams {
+  const bySession = new Map<Session, SessionStreams>();
+  /** Logs that keep events, the oldest first. */
+  const logs = new Set<EventLog>();
+  let kept = 0;
+
+  function account(log: EventLog, bytes: number): void {
+    kept += bytes;
+    if (log.bytes > 0) logs.add(log);
+    else logs.delete(log);
+    while (kept > deps.replayBytes()) {
+      const oldest = logs.values().next().value;
+      if (!oldest) return;
+      deps.dropped('replay_bytes');
+      oldest.clear();
+    }
+  }
+
+  function of(session: Session): SessionStreams {
+    let streams = bySession.get(session);
+    if (!streams)
+      bySession.set(
+        session,
+        (streams = { calls: new Map(), nextCall: 1, log: undefined, target: undefined }),
+      );
+    return streams;
+  }
+
+  function hear(session: Session, streams: SessionStreams, target: StreamTarget): () => void {
+    const older = streams.target;
+    streams.target = target;
+    older?.end();
+    session.listening = true;
+    return () => {
+      if (streams.target !== target) return;
+      streams.target = undefined;
+      session.listening = false;
+    };
+  }
+
+  return {
+    open(session, target, control) {
+      if (session.revision < FIRST_RESUMABLE) return undefined;
+      const streams = of(session);
+      const number = streams.nextCall++;
+      const log = new EventLog(number, account);
+      const stream = new CallStream(log, target, control, deps, () => {
+        streams.calls.delete(number);
+        log.clear();
+      });
+      streams.calls.set(number, stream);
+      if (streams.calls.size > MAX_STREAMS) {
+        const [oldest] = streams.calls.keys();
+        streams.calls.get(oldest as number)?.log.clear();
+      }
+      if (session.revision >= FIRST_PRIMED) target.prime(log.lastId, RETRY_MS);
+      return stream;
+    },
+    listen(session, target) {
+      const streams = of(session);
+      streams.log?.clear();
+      streams.log = session.revision < FIRST_RESUMABLE ? undefined : new EventLog(0, account);
+      const left = hear(session, streams, target);
+      if (streams.log && session.revision >= FIRST_PRIMED) target.prime(streams.log.lastId, RETRY_MS);
+      return left;
+    },
+    resume(session, lastEventId, open) {
+      const parts = /^(\d{1,9})-(\d{1,9})$/.exec(lastEventId);
+      const streams = bySession.get(session);
+      const unknown = `the event '${lastEventId.slice(0, 64)}' is not one of this session's, or too old: events are kept for ${deps.resumeMs / 1000} s, ${MAX_EVENTS} or ${MAX_BYTES} bytes a stream`;
+      if (!parts || !streams) return unknown;
+      const [number, seq] = [Number(parts[1]), Number(parts[2])];
+      if (number === 0) {
+        const events = streams.log?.after(seq);
+        if (!events) return unknown;
+        const target = open();
+        const left = hear(session, streams, target);
+        for (const event of events) target.event(event.bytes, `0-${event.seq}`);
+        return left;
+      }
+      const stream = streams.calls.get(number);
+      if (!stream) return unknown;
+      if (!stream.has(seq)) {
+        stream.cancel('client came back too late');
+        return unknown;
+      }
+      const target = open();
+      stream.attach(target, seq);
+      return () => {
+        stream.left(target);
+      };
+    },
+    notify(session, notice) {
+      const streams = bySession.get(session);
+      if (!streams) return false;
+      const id = streams.log?.push(notice.bytes);
+      const { target } = streams;
+      if (!target) return false;
+      if (target.backlog > MAX_BACKLOG) {
+        deps.dropped('slow_client');
+        target.destroy();
+        return false;
+      }
+      target.event(notice.bytes, id);
+      return true;
+    },
+    hush(session) {
+      bySession.get(session)?.target?.end();
+    },
+    drop(session) {
+      const streams = bySession.get(session);
+      if (!streams) return;
+      bySession.delete(session);
+      streams.target?.end();
+      streams.log?.clear();
+      for (const stream of streams.calls.values()) stream.destroy();
+    },
+  };
+}
