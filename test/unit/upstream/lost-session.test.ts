@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { lostByError, lostByStatus } from '../../../src/upstream/lost-session.js';
 
-/** operate.md: the session texts, in any case, and the reason each one counts as. */
+/** The session texts, in any case, and the reason each one counts as. */
 const TEXTS: [text: string, reason: string][] = [
   ['unknown mcp session', 'unknown_session'],
   ['Unknown MCP Session: abc', 'unknown_session'],
