@@ -442,7 +442,7 @@ describe('who leaves', () => {
     const stream = await openSse(
       gateway.url,
       callBody('s__progress', {}, 1, { progressToken: 't' }),
-      await openSession(gateway.url, { protocolVersion: '2025-06-18' }),
+      await openSession(gateway.url, { protocolVersion: '2024-11-05' }),
     );
     await stream.message();
     stream.close();

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { Sink } from '../../src/protocol/ports.js';
+import { NOBODY_TO_ASK, type Sink } from '../../src/protocol/ports.js';
 import { createBudget } from '../../src/lib/budget.js';
 import { AnswerReader, type AnswerHost, type IdOrder } from '../../src/upstream/answer.js';
 import { readHead, readTail, startsWithIsError } from '../../src/wire/edges.js';
@@ -34,7 +34,7 @@ function read(
   };
   const sink: Sink = {
     notify: () => true,
-    ask: () => false,
+    ask: () => NOBODY_TO_ASK,
     start(head) {
       outcome.announced = head.bytes;
       outcome.kind = head.kind;

@@ -10,6 +10,7 @@ const TABLE: Record<
   invalid_request: [-32600, 400, -32600, 400],
   method_not_found: [-32601, 200, -32601, 404],
   invalid_params: [-32602, 200, -32602, 200],
+  resource_not_found: [-32002, 200, -32602, 200],
   unsupported_version: [-32022, 400, -32022, 400],
   bad_version_header: [-32000, 400, -32020, 400],
   unknown_session: [-32001, 404, -32001, 404],

@@ -11,18 +11,21 @@ const TTL = 1000;
 function setup(limit = 100) {
   const stats = new GatewayStats();
   const clock = { now: 0 };
-  const store = createSessionStore({ stats, now: () => clock.now, limit: () => limit, idleTtlMs: TTL });
+  const ended: Session[] = [];
+  const store = createSessionStore({
+    stats,
+    now: () => clock.now,
+    limit: () => limit,
+    idleTtlMs: TTL,
+    ended: (session) => void ended.push(session),
+  });
   const open = (principal = ANYONE): Session => {
-    const session = store.open(principal, MERGED, '2025-11-25');
+    const session = store.open(principal, MERGED, '2025-11-25', {});
     if (!session) throw new Error('full');
     return session;
   };
-  return { stats, clock, store, open };
+  return { stats, clock, store, open, ended };
 }
-const stream = () => {
-  const seen = { ended: 0, told: 0 };
-  return { seen, notify: () => ++seen.told > 0, end: () => void seen.ended++ };
-};
 const exchange = () => {
   const causes: string[] = [];
   return { causes, resume: () => undefined, cancel: (why: string) => void causes.push(why) };
@@ -65,7 +68,7 @@ describe('a session', () => {
   it('does not end while it has a stream or a call in flight', () => {
     const { store, open, clock } = setup();
     const listening = open();
-    listening.stream = stream();
+    listening.listening = true;
     const calling = open();
     calling.inFlight = new Map([['1', exchange()]]);
     clock.now = 10 * TTL;
@@ -83,16 +86,15 @@ describe('a session', () => {
     ['evicted', 'session evicted'],
     ['auth_changed', 'credential withdrawn'],
     ['server_removed', 'server removed'],
-  ] as const)('that ends as %s ends its stream and cancels its calls, once', (reason, cause) => {
-    const { store, open, stats } = setup();
+  ] as const)('that ends as %s is told of and cancels its calls, once', (reason, cause) => {
+    const { store, open, stats, ended } = setup();
     const session = open();
-    const own = stream();
     const calls = [exchange(), exchange()];
-    session.stream = own;
     session.inFlight = new Map(calls.map((call, i) => [String(i), call]));
     store.end(session, reason);
     store.end(session, 'client_delete');
-    expect(own.seen.ended).toBe(1);
+    expect(ended).toEqual([session]);
+    expect(session.open).toBe(false);
     for (const { causes } of calls) expect(causes).toEqual([cause]);
     expect([...stats.terminations.values]).toEqual([[reason, 1]]);
     expect(stats.sessionsActive).toBe(0);
@@ -104,7 +106,7 @@ describe('at the limit', () => {
   it('the one idle longest without a stream or a call makes room', () => {
     const { store, open, clock, stats } = setup(4);
     const [first, second, third, fourth] = [open(), open(), open(), open()];
-    first.stream = stream();
+    first.listening = true;
     second.inFlight = new Map([['1', exchange()]]);
     clock.now = 5;
     store.use(third.id, ANYONE, '/mcp');
@@ -116,8 +118,8 @@ describe('at the limit', () => {
 
   it('nobody comes in while all are in use', () => {
     const { store, open } = setup(1);
-    open().stream = stream();
-    expect(store.open(ANYONE, MERGED, '2025-11-25')).toBeUndefined();
+    open().listening = true;
+    expect(store.open(ANYONE, MERGED, '2025-11-25', {})).toBeUndefined();
     expect(store.size).toBe(1);
   });
 });

@@ -1,9 +1,12 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { qualifiedDefinition, toolsResult } from '../../../src/catalog/render.js';
-import { readToolsPage, sameTools } from '../../../src/protocol/tools-page.js';
+import { listResult, renamed } from '../../../src/catalog/render.js';
+import { readListPage, sameList } from '../../../src/protocol/lists.js';
 
-const page = (text: string) => readToolsPage(Buffer.from(text));
+const page = (text: string) => {
+  const { definitions, ...rest } = readListPage('tools', Buffer.from(text));
+  return { tools: definitions, ...rest };
+};
 const SCHEMA = '"inputSchema":{"type":"object"}';
 
 describe('a page of tools', () => {
@@ -12,7 +15,7 @@ describe('a page of tools', () => {
     const two = `{"name":"\\u0062","description":"x",${SCHEMA}}`;
     const { tools, nextCursor, problems } = page(`{"nextCursor":"c","tools":[ ${one}\n,${two} ]}`);
     expect(tools.map((tool) => tool.bytes.toString())).toEqual([one, two]);
-    expect(tools.map(({ name }) => name)).toEqual(['a', 'b']);
+    expect(tools.map(({ key }) => key)).toEqual(['a', 'b']);
     expect(nextCursor).toBe('c');
     expect(problems).toEqual([]);
   });
@@ -31,7 +34,7 @@ describe('a page of tools', () => {
     [`{"name":"a","description":"1","description":"2",${SCHEMA}}`, "'a' has a member twice"],
   ])('leaves %s out (%s) and keeps the others', (bad, why) => {
     const { tools, problems } = page(`{"tools":[{"name":"good",${SCHEMA}},${bad},{"name":"too",${SCHEMA}}]}`);
-    expect(tools.map(({ name }) => name)).toEqual(['good', 'too']);
+    expect(tools.map(({ key }) => key)).toEqual(['good', 'too']);
     expect(problems).toEqual([`tool 2 left out: ${why}`]);
   });
 
@@ -56,9 +59,9 @@ describe('a page of tools', () => {
     const [a, b] = ['{"name":"a"', '{"name":"b"'].map(
       (start) => page(`{"tools":[${start},${SCHEMA}}]}`).tools,
     );
-    expect(sameTools(a ?? [], a ?? [])).toBe(true);
-    expect(sameTools(a ?? [], b ?? [])).toBe(false);
-    expect(sameTools(a ?? [], [])).toBe(false);
+    expect(sameList(a ?? [], a ?? [])).toBe(true);
+    expect(sameList(a ?? [], b ?? [])).toBe(false);
+    expect(sameList(a ?? [], [])).toBe(false);
   });
 });
 
@@ -84,7 +87,7 @@ describe('a definition for the merged list', () => {
           const { tools } = page(JSON.stringify({ tools: [definition] }));
           const [read] = tools;
           if (!read) throw new Error('left out');
-          const shown = qualifiedDefinition(read, 'srv', 'srv__q');
+          const shown = renamed('tools', read, 'srv', 'srv__q');
           const expected = typeof description === 'string' ? `[srv] ${description}` : 'Tool from srv';
           // As JSON has it: -0 is 0 there.
           const original = JSON.parse(JSON.stringify(definition)) as object;
@@ -93,11 +96,14 @@ describe('a definition for the merged list', () => {
             name: 'srv__q',
             description: expected,
           });
-          expect(JSON.parse(toolsResult([shown, shown]).toString())).toHaveProperty('tools.length', 2);
+          expect(JSON.parse(listResult('tools', [shown, shown]).toString())).toHaveProperty(
+            'tools.length',
+            2,
+          );
         },
       ),
       { numRuns: 500 },
     );
-    expect(toolsResult([]).toString()).toBe('{"tools":[]}');
+    expect(listResult('tools', []).toString()).toBe('{"tools":[]}');
   });
 });
