@@ -10,16 +10,17 @@ import { createSlots } from './lib/slots.js';
 import { createWheel } from './lib/wheel.js';
 import type { Logger } from './observe/log.js';
 import { GatewayStats } from './observe/stats.js';
-import type { LinkEvents } from './protocol/ports.js';
+import { NOBODY_TO_ASK, type LinkEvents } from './protocol/ports.js';
 import { fanOutListChanged, fanOutUpdated } from './proxy/fan-out.js';
 import { createInterests } from './proxy/interests.js';
 import { LIST_KINDS, type ListKind } from './protocol/lists.js';
+import { createOwnLinks } from './proxy/own-links.js';
 import { createQuestions } from './proxy/questions.js';
 import { createGate } from './proxy/gate.js';
 import type { Runtime } from './proxy/runtime.js';
 import { createStreams } from './session/streams.js';
 import { createSessionStore } from './session/store.js';
-import { Connection } from './upstream/connection.js';
+import { Connection, type ConnectionDeps } from './upstream/connection.js';
 import { createWatcher, type Watcher } from './upstream/watcher.js';
 
 export type { Health, ReloadResult, ServerHealth };
@@ -41,6 +42,9 @@ const FAN_OUT_MS = 20;
 /** The part of the grace that is kept for closing upstreams. */
 const CLOSING_SHARE = 0.25;
 
+/** The registry's own link to a per-client server: it can be asked for nothing. */
+const NOBODY = { id: '', capabilities: {} };
+
 interface Upstream {
   config: ServerConfig;
   link: Connection;
@@ -59,11 +63,15 @@ export class GatewayCore implements Admin {
   readonly #sessions;
   readonly #questions;
   readonly #streams;
+  readonly #ownLinks;
   readonly #catalog: Catalog;
   readonly #port: HttpPort;
   readonly #upstreams = new Map<string, Upstream>();
   readonly #changed = new Map<string, Set<ListKind>>();
-  readonly #interests = createInterests(() => [...this.#upstreams.values()].map(({ link }) => link));
+  readonly #interests = createInterests(
+    () => [...this.#upstreams.values()].map(({ link }) => link),
+    (session) => this.#ownLinks.of(session),
+  );
   readonly #awaited: Set<string>;
   readonly #sweeper: NodeJS.Timeout;
   #watcher: Watcher | undefined;
@@ -104,6 +112,7 @@ export class GatewayCore implements Admin {
       idleTtlMs: config.mcp.session.idle_ttl_seconds * 1000,
       ended: (session) => {
         this.#interests.drop(session);
+        this.#ownLinks.close(session);
         this.#questions.drop(session);
         this.#streams.drop(session);
       },
@@ -116,6 +125,15 @@ export class GatewayCore implements Admin {
     });
     this.#awaited = new Set(config.servers.filter(({ required }) => required).map(({ name }) => name));
     this.#state = this.#awaited.size > 0 ? 'starting' : 'serving';
+    this.#ownLinks = createOwnLinks({
+      catalog: this.#catalog,
+      streams: this.#streams,
+      questions: this.#questions,
+      interests: () => this.#interests,
+      limit: () => this.#config.limits.per_client,
+      servers: () => this.#config.servers.filter(({ session }) => session === 'per-client'),
+      connect: (server, client, events) => this.#connection(server, events, client),
+    });
     this.#port = createHttpPort({
       gate: createGate({
         runtime: () => this.#runtime,
@@ -125,6 +143,12 @@ export class GatewayCore implements Admin {
         interests: this.#interests,
         questions: this.#questions,
         streams: this.#streams,
+        opened: (session) => {
+          this.#ownLinks.open(session);
+        },
+        notified: (session, message) => {
+          this.#ownLinks.tell(session, message);
+        },
         stats: this.#stats,
         log: this.#log,
       }),
@@ -212,6 +236,7 @@ export class GatewayCore implements Admin {
       next?.link.destroy();
     }
     this.#upstreams.clear();
+    this.#ownLinks.destroy();
     this.#watcher?.close();
     this.#wheel.close();
   }
@@ -289,6 +314,7 @@ export class GatewayCore implements Admin {
     upstream.config = config;
     upstream.link.update(config);
     upstream.next?.link.update(config);
+    this.#ownLinks.update(config);
   }
 
   #remove(name: string): void {
@@ -300,6 +326,7 @@ export class GatewayCore implements Admin {
     this.#catalog.remove(name);
     this.#stats.servers.delete(name);
     this.#interests.forget(name);
+    this.#ownLinks.restart(name);
     this.#dropNext(upstream);
     void upstream.link.drain(upstream.config.drain_seconds * 1000);
     this.#sessions.endWhere(({ server }) => server === name, 'server_removed');
@@ -308,6 +335,7 @@ export class GatewayCore implements Admin {
 
   /** The new link takes the place of the old one once it is up, or when it has had its time. */
   #restart(config: ServerConfig): void {
+    this.#ownLinks.restart(config.name);
     const upstream = this.#upstreams.get(config.name);
     if (!upstream) return this.#add(config);
     const old = upstream.link;
@@ -360,7 +388,7 @@ export class GatewayCore implements Admin {
         const { server } = link;
         fanOutUpdated(
           this.#streams,
-          this.#interests.subscribers(server, uri),
+          this.#interests.subscribers(link.key, uri),
           server,
           uri,
           notice,
@@ -372,12 +400,27 @@ export class GatewayCore implements Admin {
         const session = this.#questions.elicited(link.server, elicitationId);
         if (session) this.#streams.notify(session, notice);
       },
+      other() {},
+      asked: () => NOBODY_TO_ASK,
       gaveUp: (link, error) => {
         if (this.#state === 'starting' && this.#awaited.has(link.server))
           this.#fail(new Error(`required upstream '${link.server}' cannot be reached: ${error.message}`));
       },
     };
-    const link = new Connection({
+    const link = this.#connection(config, events, undefined);
+    this.#interests.adopt(link);
+    return link;
+  }
+
+  /** `client`: whose own link it is to be; undefined: a shared one, or the registry's of a per-client server. */
+  #connection(
+    config: ServerConfig,
+    events: LinkEvents,
+    client: ConnectionDeps['client'] | undefined,
+  ): Connection {
+    const alone = config.session === 'per-client' ? NOBODY : undefined;
+    const owner = client ?? alone;
+    return new Connection({
       config,
       stats: this.#stats.server(config.name),
       log: this.#log,
@@ -387,11 +430,10 @@ export class GatewayCore implements Admin {
       watcher: (this.#watcher ??= createWatcher({ logger: this.#log })),
       limits: () => this.#config.limits,
       events,
+      ...(owner && { client: owner }),
       clientInfo: { name: 'mcpstead', version: this.#build.version },
       showStderr: this.#config.mcp.auth.mode === 'none' && isLoopback(this.#config.host),
     });
-    this.#interests.adopt(link);
-    return link;
   }
 
   #linkChanged(name: string, kinds: readonly ListKind[]): void {

@@ -2,23 +2,10 @@
  * The registry of all upstreams, and the views on it.
  */
 import type { Link, View } from '../protocol/ports.js';
+import type { CatalogOptions, Entry, Source } from './source.js';
 import { MergedView, SingleView } from './view.js';
 
-export interface CatalogOptions {
-  /** limits.name_length: may change at a reload. */
-  nameLength(): number;
-  /** startup.wait_ms: may change at a reload. */
-  waitMs(): number;
-  readonly serverInfo: { readonly name: string; readonly version: string };
-  readonly now: () => number;
-}
-
-interface Entry {
-  readonly link: Link;
-  readonly addedAt: number;
-}
-
-export class Catalog {
+export class Catalog implements Source {
   readonly options: CatalogOptions;
   readonly #entries = new Map<string, Entry>();
   readonly #singles = new Map<string, SingleView>();
@@ -69,36 +56,57 @@ export class Catalog {
     if (!view) this.#singles.set(server, (view = new SingleView(this, server)));
     return view;
   }
-
-  /** Waits for links on their first connect: for a list until startup.wait_ms after they were added. */
-  waitForFirst(signal: AbortSignal): Promise<void> | undefined {
-    const now = this.options.now();
-    const waitMs = this.options.waitMs();
-    const waits: Promise<void>[] = [];
-    let until = now;
-    for (const { link, addedAt } of this.entries()) {
-      if (!link.firstConnect || addedAt + waitMs <= now) continue;
-      until = Math.max(until, addedAt + waitMs);
-      waits.push(link.settled);
-    }
-    return waits.length === 0 ? undefined : within(Promise.all(waits), until - now, signal);
-  }
-
-  /** Waits for one link on its first connect: startup.wait_ms of its own. */
-  waitFor(link: Link | undefined, signal: AbortSignal): Promise<void> | undefined {
-    return link?.firstConnect ? within(link.settled, this.options.waitMs(), signal) : undefined;
-  }
 }
 
-function within(promise: Promise<unknown>, ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const timer = setTimeout(done, ms);
-    function done(): void {
-      clearTimeout(timer);
-      signal.removeEventListener('abort', done);
-      resolve();
+/** The registry as one session sees it: servers with `session: per-client` through links of its own. */
+export class SessionCatalog implements Source {
+  readonly #shared: Catalog;
+  readonly #own = new Map<string, Entry>();
+  #changes = 0;
+  #entries: readonly Entry[] | undefined;
+  #built = -1;
+
+  constructor(shared: Catalog) {
+    this.#shared = shared;
+  }
+
+  get options(): CatalogOptions {
+    return this.#shared.options;
+  }
+
+  get version(): number {
+    return this.#shared.version + this.#changes;
+  }
+
+  put(link: Link): void {
+    this.#own.set(link.server, { link, addedAt: this.options.now() });
+    this.touch();
+  }
+
+  remove(server: string): void {
+    this.#own.delete(server);
+    this.touch();
+  }
+
+  touch(): void {
+    this.#changes++;
+  }
+
+  get(server: string): Link | undefined {
+    const shared = this.#shared.get(server);
+    return shared && (this.#own.get(server)?.link ?? shared);
+  }
+
+  /** The links that are this session's alone. */
+  own(): Link[] {
+    return [...this.#own.values()].map(({ link }) => link);
+  }
+
+  entries(): readonly Entry[] {
+    if (!this.#entries || this.#built !== this.version) {
+      this.#built = this.version;
+      this.#entries = this.#shared.entries().map((entry) => this.#own.get(entry.link.server) ?? entry);
     }
-    signal.addEventListener('abort', done, { once: true });
-    void promise.then(done);
-  });
+    return this.#entries;
+  }
 }

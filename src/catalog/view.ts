@@ -1,7 +1,7 @@
 /** What one route shows: everything under qualified names, or one server as it is. */
 import { LIST_KINDS, type Definition, type ListKind } from '../protocol/lists.js';
 import type { Link, NameKind, Target, View } from '../protocol/ports.js';
-import type { Catalog } from './catalog.js';
+import { waitFor, waitForFirst, type Source } from './source.js';
 import { mergedCapabilities, mergedInstructions, singleCapabilities } from './greeting.js';
 import { parse, parseUri, qualify, qualifyUri } from './naming.js';
 import { listResult, renamed } from './render.js';
@@ -35,13 +35,13 @@ interface Template {
 
 /** An index and the lists, built again when the catalog has changed. */
 abstract class IndexedView implements View {
-  protected readonly catalog: Catalog;
+  protected readonly catalog: Source;
   #version = -1;
   #index: Record<NameKind, Map<string, Target>> = emptyIndex();
   #templates: Template[] = [];
   #lists = new Map<ListKind, Buffer>();
 
-  constructor(catalog: Catalog) {
+  constructor(catalog: Source) {
     this.catalog = catalog;
   }
 
@@ -133,9 +133,9 @@ export class MergedView extends IndexedView {
     signal: AbortSignal,
   ): Promise<void> | undefined {
     // Whose a URI is shows only once all have listed theirs.
-    if (wanted === undefined || wanted.kind === 'resource') return this.catalog.waitForFirst(signal);
+    if (wanted === undefined || wanted.kind === 'resource') return waitForFirst(this.catalog, signal);
     const server = parse(wanted.name)?.server;
-    return server === undefined ? undefined : this.catalog.waitFor(this.catalog.get(server), signal);
+    return server === undefined ? undefined : waitFor(this.catalog, this.catalog.get(server), signal);
   }
 
   links(): readonly Link[] {
@@ -190,13 +190,13 @@ export class MergedView extends IndexedView {
 export class SingleView extends IndexedView {
   readonly #server: string;
 
-  constructor(catalog: Catalog, server: string) {
+  constructor(catalog: Source, server: string) {
     super(catalog);
     this.#server = server;
   }
 
   ready(_wanted: unknown, signal: AbortSignal): Promise<void> | undefined {
-    return this.catalog.waitFor(this.#link(), signal);
+    return waitFor(this.catalog, this.#link(), signal);
   }
 
   links(): readonly Link[] {

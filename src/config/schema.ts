@@ -228,10 +228,10 @@ export const serverSchema = z.object({
   session: z
     .enum(['shared', 'per-client'])
     .default('shared')
-    .describe('One upstream session for all clients. (`per-client` is not in this version.)'),
-  roots: words().describe(
-    'File URIs that the gateway answers with when the upstream asks for roots.' + LATER,
-  ),
+    .describe(
+      '`shared`: one upstream session for all clients. `per-client`: every client session has one of its own (a child process of its own for a stdio server), with the capabilities and roots of that client.',
+    ),
+  roots: words().describe('File URIs that the gateway answers with when a shared upstream asks for roots.'),
   drain_seconds: orNothing(30).describe(
     'How long calls may finish on the old connection after a restart by reload.',
   ),

@@ -157,13 +157,6 @@ function checkKind({ raw, path, foreign }: Entry, findings: Findings): void {
 
 function checkEra({ raw, path }: Entry, findings: Findings): void {
   const { revision, session, protocol } = raw;
-  if (session === 'per-client') {
-    findings.problem(
-      [...path, 'session'],
-      'session: per-client is not in this version',
-      'use session: shared',
-    );
-  }
   if (typeof revision !== 'string' || revision === 'auto' || revision === 'legacy') return;
   if (revision === 'modern' || (DATE.test(revision) && revision >= FIRST_MODERN_REVISION)) {
     findings.problem(

@@ -143,6 +143,8 @@ export interface Peer {
 /** The connection to one upstream, for as long as its configuration stands: it reconnects by itself. */
 export interface Link {
   readonly server: string;
+  /** Unlike any other link's: the server, and the client where it is that client's own. */
+  readonly key: string;
   readonly era: Era;
   readonly state: LinkState;
   /** Whether its first attempt to connect is still running. */
@@ -167,6 +169,8 @@ export interface Link {
   isSubscribed(uri: string): boolean;
   /** `tell`: the upstream has not heard of it yet. */
   unsubscribe(uri: string, tell: boolean): void;
+  /** A notification of the client whose own link this is. */
+  tell(notification: Buffer): void;
   /** The level of log messages it is to send, now and after each reconnect; undefined: its own choice. */
   setLevel(level: LogLevel | undefined): void;
 }
@@ -194,6 +198,10 @@ export interface LinkEvents {
   updated(link: Link, uri: string, notice: Notice): void;
   /** `notifications/elicitation/complete`: the client has done what it was asked to do at a URL. */
   elicited(link: Link, elicitationId: string, notice: Notice): void;
+  /** What belongs to no call, on a link that is one client's own. */
+  other(link: Link, notice: Notice): void;
+  /** A question that belongs to no call, on a link that is one client's own. undefined: asked. */
+  asked(link: Link, question: Question): Refusal | undefined;
   /** It stays down for good. */
   gaveUp(link: Link, error: GatewayError): void;
 }

@@ -19,6 +19,11 @@ const LIST_CHANGED: Readonly<Record<ListKind, Notice>> = {
   templates: listChanged('resources'),
 };
 
+/** One notification a kind of list; resources and their templates are one. */
+export function listChangedNotices(kinds: Iterable<ListKind>): Set<Notice> {
+  return new Set([...kinds].map((kind) => LIST_CHANGED[kind]));
+}
+
 /** Tells every session that can see a server which of its lists are other ones. */
 export function fanOutListChanged(
   sessions: SessionStore,
@@ -29,10 +34,7 @@ export function fanOutListChanged(
   for (const kinds of changed.values()) for (const kind of kinds) all.add(LIST_CHANGED[kind]);
   for (const session of sessions.all()) {
     const { server } = session;
-    const notices =
-      server === undefined
-        ? all
-        : new Set([...(changed.get(server) ?? [])].map((kind) => LIST_CHANGED[kind]));
+    const notices = server === undefined ? all : listChangedNotices(changed.get(server) ?? []);
     for (const notice of notices) streams.notify(session, notice);
   }
 }

@@ -62,6 +62,10 @@ export interface GateDeps {
   readonly interests: Interests;
   readonly questions: Questions;
   readonly streams: Streams;
+  /** A session was opened; links of its own may be due. */
+  readonly opened: (session: Session) => void;
+  /** Another notification of a client: who has links of its own hears it. */
+  readonly notified: (session: Session, message: Message) => void;
   readonly stats: GatewayStats;
   readonly log: Logger;
 }
@@ -133,6 +137,7 @@ export function createGate(deps: GateDeps): Gate {
     if (message.kind === 'notification') {
       if (method === 'notifications/cancelled') cancel(session, message);
       else if (method === 'notifications/progress' && session) deps.questions.progress(session, message);
+      else if (session) deps.notified(session, message);
       return ACCEPTED;
     }
     switch (method) {
@@ -145,13 +150,13 @@ export function createGate(deps: GateDeps): Gate {
       case 'completion/complete':
         return to(namedByRef(message));
       case 'tools/list':
-        return list(stats, 'tools', source, message, sink);
+        return list(stats, 'tools', source, message, session, sink);
       case 'prompts/list':
-        return list(stats, 'prompts', source, message, sink);
+        return list(stats, 'prompts', source, message, session, sink);
       case 'resources/list':
-        return list(stats, 'resources', source, message, sink);
+        return list(stats, 'resources', source, message, session, sink);
       case 'resources/templates/list':
-        return list(stats, 'templates', source, message, sink);
+        return list(stats, 'templates', source, message, session, sink);
       case 'resources/subscribe':
       case 'resources/unsubscribe':
         return subscribe(deps, deps.interests, source, message, session, sink);

@@ -6,8 +6,8 @@ import type { Session } from '../session/store.js';
 export const MAX_SUBSCRIPTIONS = 1000;
 
 export interface Interests {
-  /** The sessions to tell of an update of `uri`: its subscribers, else those of a URI that is a path prefix of it. */
-  subscribers(server: string, uri: string): ReadonlySet<Session>;
+  /** The sessions to tell of an update of `uri` on the link `key`: its subscribers, else those of a URI that is a path prefix of it. */
+  subscribers(key: string, uri: string): ReadonlySet<Session>;
   /** false: the session has too many. */
   add(session: Session, link: Link, uri: string): boolean;
   /** true: the session was the last subscriber. */
@@ -28,9 +28,12 @@ interface Subscription {
 
 const NOBODY: ReadonlySet<Session> = new Set();
 
-/** `links`: those whose level of log messages follows the sessions'. */
-export function createInterests(links: () => Iterable<Link>): Interests {
-  const byServer = new Map<string, Map<string, Subscription>>();
+/** `links`: those that sessions share, whose level of log messages is the lowest that any wants. `own`: a session's own. */
+export function createInterests(
+  links: () => Iterable<Link>,
+  own: (session: Session) => Iterable<Link>,
+): Interests {
+  const byLink = new Map<string, Map<string, Subscription>>();
   const levels = new Map<Session, LogLevel>();
   const counts = new Map<Session, number>();
 
@@ -41,13 +44,13 @@ export function createInterests(links: () => Iterable<Link>): Interests {
   }
 
   function leave(server: string, uri: string, session: Session): Link | undefined {
-    const uris = byServer.get(server);
+    const uris = byLink.get(server);
     const subscription = uris?.get(uri);
     if (!uris || !subscription?.sessions.delete(session)) return undefined;
     count(session, -1);
     if (subscription.sessions.size > 0) return undefined;
     uris.delete(uri);
-    if (uris.size === 0) byServer.delete(server);
+    if (uris.size === 0) byLink.delete(server);
     return subscription.link;
   }
 
@@ -65,8 +68,8 @@ export function createInterests(links: () => Iterable<Link>): Interests {
   }
 
   return {
-    subscribers(server, uri) {
-      const uris = byServer.get(server);
+    subscribers(key, uri) {
+      const uris = byLink.get(key);
       if (!uris) return NOBODY;
       const exact = uris.get(uri);
       if (exact) return exact.sessions;
@@ -78,8 +81,8 @@ export function createInterests(links: () => Iterable<Link>): Interests {
     },
     add(session, link, uri) {
       if ((counts.get(session) ?? 0) >= MAX_SUBSCRIPTIONS) return false;
-      let uris = byServer.get(link.server);
-      if (!uris) byServer.set(link.server, (uris = new Map()));
+      let uris = byLink.get(link.key);
+      if (!uris) byLink.set(link.key, (uris = new Map()));
       let subscription = uris.get(uri);
       if (!subscription) uris.set(uri, (subscription = { link, sessions: new Set() }));
       // A restart of the upstream put another link in its place.
@@ -90,30 +93,31 @@ export function createInterests(links: () => Iterable<Link>): Interests {
       }
       return true;
     },
-    remove: (session, link, uri) => leave(link.server, uri, session) !== undefined,
+    remove: (session, link, uri) => leave(link.key, uri, session) !== undefined,
     setLevel(session, level) {
       levels.set(session, level);
       session.level = level;
       applyLevels();
+      for (const link of own(session)) link.setLevel(level);
     },
     drop(session) {
       if (levels.delete(session)) applyLevels();
       if (!counts.has(session)) return;
-      for (const [server, uris] of [...byServer])
+      for (const [server, uris] of [...byLink])
         for (const uri of [...uris.keys()]) leave(server, uri, session)?.unsubscribe(uri, true);
     },
     adopt(link) {
       link.setLevel(lowest());
-      for (const [uri, subscription] of byServer.get(link.server) ?? []) {
+      for (const [uri, subscription] of byLink.get(link.key) ?? []) {
         subscription.link = link;
         link.keepSubscribed(uri);
       }
     },
     forget(server) {
-      const uris = byServer.get(server);
+      const uris = byLink.get(server);
       if (!uris) return;
       for (const { sessions } of uris.values()) for (const session of sessions) count(session, -1);
-      byServer.delete(server);
+      byLink.delete(server);
     },
   };
 }

@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import type { GatewayStats, TerminationReason } from '../observe/stats.js';
 import type { WheelTimer } from '../lib/wheel.js';
-import type { Cause, Exchange, LogLevel, Principal, Question, Sink } from '../protocol/ports.js';
+import type { Cause, Exchange, LogLevel, Principal, Question, Sink, View } from '../protocol/ports.js';
 import type { LegacyRevision } from '../protocol/revisions.js';
 
 /** A question that waits for the answer of a session's client. */
@@ -27,6 +27,8 @@ export interface Session {
   lastSeen: number;
   /** false once it has ended. */
   open: boolean;
+  /** What its client shows of the servers, where some of them have links of its own; undefined: its route's view. */
+  view: View | undefined;
   /** What its client declared at `initialize`. */
   readonly capabilities: Readonly<Record<string, unknown>>;
   /** Questions of upstreams that wait for its answer, by the id they went out under. */
@@ -129,6 +131,7 @@ export function createSessionStore(options: SessionStoreOptions): SessionStore {
         openedAt: at,
         lastSeen: at,
         open: true,
+        view: undefined,
         capabilities,
         questions: undefined,
         nextQuestion: 1,

@@ -47,6 +47,8 @@ export interface Streams {
   resume(session: Session, lastEventId: string, open: () => StreamTarget): (() => void) | string;
   /** A message on the server-to-client stream. false: there is none, or its client does not read. */
   notify(session: Session, notice: Notice): boolean;
+  /** The same; where there is no stream yet, the message waits for it. */
+  notifyOnceOpen(session: Session, notice: Notice): void;
   /** Ends the server-to-client stream of a session; its calls go on. */
   hush(session: Session): void;
   /** Ends what is open of a session. */
@@ -280,7 +282,12 @@ interface SessionStreams {
   /** The server-to-client stream: its log lives on while a client may come back. */
   log: EventLog | undefined;
   target: StreamTarget | undefined;
+  /** For a stream that its client has not opened yet. */
+  waiting: Notice[];
 }
+
+/** Messages that wait for a stream that was never opened, at the most. */
+const MAX_WAITING = 64;
 
 export function createStreams(deps: StreamsDeps): Streams {
   const bySession = new Map<Session, SessionStreams>();
@@ -305,7 +312,7 @@ export function createStreams(deps: StreamsDeps): Streams {
     if (!streams)
       bySession.set(
         session,
-        (streams = { calls: new Map(), nextCall: 1, log: undefined, target: undefined }),
+        (streams = { calls: new Map(), nextCall: 1, log: undefined, target: undefined, waiting: [] }),
       );
     return streams;
   }
@@ -346,6 +353,8 @@ export function createStreams(deps: StreamsDeps): Streams {
       streams.log = session.revision < FIRST_RESUMABLE ? undefined : new EventLog(0, account);
       const left = hear(session, streams, target);
       if (streams.log && session.revision >= FIRST_PRIMED) target.prime(streams.log.lastId, RETRY_MS);
+      for (const notice of streams.waiting.splice(0))
+        target.event(notice.bytes, streams.log?.push(notice.bytes));
       return left;
     },
     resume(session, lastEventId, open) {
@@ -373,6 +382,12 @@ export function createStreams(deps: StreamsDeps): Streams {
       return () => {
         stream.left(target);
       };
+    },
+    notifyOnceOpen(session, notice) {
+      if (!session.open || this.notify(session, notice)) return;
+      const { waiting } = of(session);
+      if (waiting.length < MAX_WAITING) waiting.push(notice);
+      else deps.dropped('no_stream');
     },
     notify(session, notice) {
       const streams = bySession.get(session);

@@ -1,7 +1,7 @@
 /** Whose is a message that is no answer? It belongs to one call, to the link, or to nobody. */
 import type { Logger } from '../observe/log.js';
 import type { CallTable } from './call-table.js';
-import type { Notice, Question } from '../protocol/ports.js';
+import type { Notice, Question, Refusal } from '../protocol/ports.js';
 import type { UpstreamCall } from './calls.js';
 
 export interface AttributionDeps {
@@ -15,6 +15,10 @@ export interface AttributionDeps {
   readonly elicited: (elicitationId: string, notice: Notice) => void;
   /** File URIs that the gateway itself answers roots/list with; empty: there are none. */
   readonly roots: () => readonly string[];
+  /** The link is one client's own: what belongs to no call is that client's all the same. */
+  readonly own:
+    | { readonly tell: (notice: Notice) => void; readonly ask: (question: Question) => Refusal | undefined }
+    | undefined;
   /** Whether another client than this one had a call here a moment ago. */
   readonly othersLately: (client: string) => boolean;
 }
@@ -90,6 +94,7 @@ export function createAttribution(deps: AttributionDeps): Attribute {
       default: {
         const owner = call ?? soleCaller();
         if (owner) owner.notify({ method, bytes });
+        else if (deps.own) deps.own.tell({ method, bytes });
         else log.debug('dropped a notification that belongs to no call', { server, method });
       }
     }
@@ -107,7 +112,7 @@ export function createAttribution(deps: AttributionDeps): Attribute {
       reply(Buffer.from(`{"jsonrpc":"2.0","id":${id},"result":{}}`));
       return;
     }
-    const roots = deps.roots();
+    const roots = deps.own ? [] : deps.roots();
     if (method === 'roots/list' && roots.length > 0) {
       const list = JSON.stringify(roots.map((uri) => ({ uri })));
       reply(Buffer.from(`{"jsonrpc":"2.0","id":${id},"result":{"roots":${list}}}`));
@@ -137,8 +142,13 @@ export function createAttribution(deps: AttributionDeps): Attribute {
         if (!over) reply(progress);
       },
     };
-    const mayAsk = call && !call.over && (own !== undefined || !deps.othersLately(call.client));
-    if (!mayAsk) {
+    if (!call && deps.own) {
+      const refusal = deps.own.ask(asked);
+      if (refusal) asked.refuse(refusal);
+      return;
+    }
+    // The sole call in flight, unless the question may be meant for the client before it.
+    if (!call || call.over || (!own && !deps.own && deps.othersLately(call.client))) {
       log.debug('refused a question that belongs to no call', { server, method });
       const code = method === 'roots/list' ? -32601 : -32603;
       asked.refuse({ code, message: `${method} is not available: it belongs to no call in flight` });

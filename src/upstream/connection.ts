@@ -31,7 +31,7 @@ import { UpstreamCall, type CallOwner, type Carrier, type Transport, type Transp
 import type { IdOrder } from './answer.js';
 import { RecentCallers } from './recent-callers.js';
 import { collect, type Collected } from './collect.js';
-import { dial, handshake } from './dial.js';
+import { dial, handshake, sharedCapabilities } from './dial.js';
 import { readLists } from './read-lists.js';
 import { asGatewayError, retryAfterOf, withStatus } from './failures.js';
 import type { Watcher } from './watcher.js';
@@ -55,12 +55,15 @@ export interface ConnectionDeps {
   readonly limits: () => Limits;
   readonly events: LinkEvents;
   readonly clientInfo: { readonly name: string; readonly version: string };
+  /** The client whose own link this is; undefined: it is shared, and never the clients' roots are told. */
+  readonly client?: { readonly id: string; readonly capabilities: Readonly<Record<string, unknown>> };
   /** Whether the last line of a child's stderr may be shown in `lastError`. */
   readonly showStderr: boolean;
 }
 
 export class Connection implements Link, CallOwner {
   readonly server: string;
+  readonly key: string;
   readonly era = 'legacy';
   readonly stats: ServerStats;
   readonly wheel: Wheel;
@@ -105,6 +108,7 @@ export class Connection implements Link, CallOwner {
     this.#config = deps.config;
     this.#secrets = secretsOf(deps.config);
     this.server = deps.config.name;
+    this.key = deps.client ? `${this.server}\0${deps.client.id}` : this.server;
     this.stats = deps.stats;
     this.wheel = deps.wheel;
     this.log = deps.log;
@@ -123,6 +127,12 @@ export class Connection implements Link, CallOwner {
         this.#deps.events.elicited(this, elicitationId, notice);
       },
       roots: () => this.#config.roots,
+      own: deps.client && {
+        tell: (notice) => {
+          deps.events.other(this, notice);
+        },
+        ask: (question) => deps.events.asked(this, question),
+      },
       othersLately: (client) => this.#callers.othersLately(client),
     });
     this.settled = new Promise((resolve) => {
@@ -233,6 +243,10 @@ export class Connection implements Link, CallOwner {
     return call;
   }
 
+  tell(notification: Buffer): void {
+    if (this.#phase.at === 'up') this.#carrier?.transport.post(notification);
+  }
+
   keepSubscribed(uri: string): void {
     this.#uris.add(uri);
   }
@@ -296,6 +310,11 @@ export class Connection implements Link, CallOwner {
     call.carrier?.transport.post(
       Buffer.from(`{"jsonrpc":"2.0","method":"notifications/cancelled","params":${params}}`),
     );
+  }
+
+  /** What this link can be asked for. */
+  #declared(): object {
+    return this.#deps.client?.capabilities ?? sharedCapabilities(this.#config);
   }
 
   /** What the transports of one dial tell: of an older one only its own calls hear. */
@@ -432,6 +451,7 @@ export class Connection implements Link, CallOwner {
           },
           request: (method, params) => this.#request(carrier as Carrier, method, params),
           clientInfo: this.#deps.clientInfo,
+          capabilities: this.#declared(),
         },
         this.#life.signal,
       );
@@ -654,6 +674,7 @@ export class Connection implements Link, CallOwner {
           carrier.transport,
           (method, params) => this.#request(carrier, method, params),
           this.#deps.clientInfo,
+          this.#declared(),
         );
         this.stats.initialize.add('success');
         await this.#renewInterest(carrier);

@@ -14,6 +14,8 @@ export interface DialDeps {
   readonly events: TransportEvents;
   readonly starts: Slots;
   readonly clientInfo: { readonly name: string; readonly version: string };
+  /** Told to the upstream at `initialize`. */
+  readonly capabilities: object;
   readonly watcher: Watcher;
   /** A transport was made: what is requested from now on goes over it. */
   opened(transport: Transport): void;
@@ -35,7 +37,10 @@ export async function dial(
   const attempt = async (transport: Transport): Promise<{ transport: Transport; peer: Peer }> => {
     try {
       deps.opened(transport);
-      return { transport, peer: await handshake(config, transport, deps.request, deps.clientInfo) };
+      return {
+        transport,
+        peer: await handshake(config, transport, deps.request, deps.clientInfo, deps.capabilities),
+      };
     } catch (error) {
       transport.destroy();
       throw error;
@@ -107,11 +112,13 @@ export async function handshake(
   transport: Transport,
   request: (method: string, params: string | undefined) => Promise<Collected>,
   clientInfo: { readonly name: string; readonly version: string },
+  capabilities: object,
 ): Promise<Peer> {
   const offered = isLegacyRevision(config.revision) ? config.revision : LATEST_LEGACY;
-  const params = JSON.stringify({ protocolVersion: offered, capabilities: declared(config), clientInfo });
+  const params = JSON.stringify({ protocolVersion: offered, capabilities, clientInfo });
   const { value } = await request('initialize', params);
-  const { protocolVersion, capabilities, instructions, serverInfo } = readInitialize(value, config.name);
+  const result = readInitialize(value, config.name);
+  const { protocolVersion, instructions, serverInfo } = result;
   if (!isLegacyRevision(protocolVersion))
     throw new GatewayError(
       'upstream_protocol_error',
@@ -119,14 +126,14 @@ export async function handshake(
     );
   transport.post(Buffer.from('{"jsonrpc":"2.0","method":"notifications/initialized"}'));
   transport.ready(protocolVersion);
-  return { revision: protocolVersion, capabilities, serverInfo, instructions };
+  return { revision: protocolVersion, capabilities: result.capabilities, serverInfo, instructions };
 }
 
 /**
  * What a shared session can be asked for: all that some client may be able to answer. A call whose client cannot is refused then.
  * Roots are never the clients': those of one would become everyone's.
  */
-function declared(config: ServerConfig): object {
+export function sharedCapabilities(config: ServerConfig): object {
   return {
     ...(config.roots.length > 0 ? { roots: {} } : {}),
     sampling: { tools: {}, context: {} },

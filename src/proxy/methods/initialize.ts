@@ -4,13 +4,14 @@ import type { Logger } from '../../observe/log.js';
 import type { GatewayStats } from '../../observe/stats.js';
 import { param, type Message } from '../../protocol/message.js';
 import { isLegacyRevision, LATEST_LEGACY, type LegacyRevision } from '../../protocol/revisions.js';
-import type { SessionStore } from '../../session/store.js';
+import type { Session, SessionStore } from '../../session/store.js';
 import { answer, refused, type Handled, type Source } from '../handled.js';
 
 export interface InitializeDeps {
   readonly sessions: SessionStore;
   readonly stats: GatewayStats;
   readonly log: Logger;
+  readonly opened: (session: Session) => void;
   readonly state: () => 'starting' | 'serving' | 'draining';
 }
 
@@ -42,6 +43,11 @@ export function initialize(deps: InitializeDeps, source: Source, message: Messag
       message,
       new GatewayError('unavailable', 'too many sessions, all of them in use (limits.sessions)'),
     );
+  deps.opened(session);
   log.debug('session opened', { session: session.id.slice(0, 8), revision, route: route.key });
-  return answer(message, `{"protocolVersion":"${revision}",${route.view.greeting()}}`, session.id);
+  return answer(
+    message,
+    `{"protocolVersion":"${revision}",${(session.view ?? route.view).greeting()}}`,
+    session.id,
+  );
 }

@@ -4,6 +4,7 @@ import type { GatewayStats } from '../../observe/stats.js';
 import type { ListKind } from '../../protocol/lists.js';
 import { param, type Message } from '../../protocol/message.js';
 import type { Sink } from '../../protocol/ports.js';
+import type { Session } from '../../session/store.js';
 import { answer, counter, refused, type Handled, type Source } from '../handled.js';
 import { deferred } from './relay.js';
 
@@ -12,6 +13,7 @@ export function list(
   kind: ListKind,
   source: Source,
   message: Message,
+  session: Session | undefined,
   sink: Sink,
 ): Handled {
   const cursor = param(message, 'cursor');
@@ -20,7 +22,7 @@ export function list(
       message,
       new GatewayError('invalid_params', 'unknown cursor: every list here is one page'),
     );
-  const { view } = source.route;
+  const view = session?.view ?? source.route.view;
   const controller = new AbortController();
   const wait = view.ready(undefined, controller.signal);
   if (!wait) return answer(message, view.list(kind));

@@ -35,7 +35,7 @@ export function relay(
   named: Named,
   opened: (target: Target, sink: Sink) => Sink = (_target, same) => same,
 ): Handled {
-  const { view } = source.route;
+  const view = session?.view ?? source.route.view;
   const key = session && idKey(message.id as string);
   if (key !== undefined && session?.inFlight?.has(key)) {
     const why = `the id ${key.slice(0, 64)} is in use by a request in flight`;

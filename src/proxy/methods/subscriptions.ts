@@ -22,7 +22,7 @@ export function subscribe(
   if (named instanceof GatewayError) return refused(message, named);
   if (!session)
     return refused(message, new GatewayError('invalid_request', `${message.method} ${NEEDS_SESSION}`));
-  const target = source.route.view.find('resource', named.name);
+  const target = (session.view ?? source.route.view).find('resource', named.name);
   const leaving = message.method === 'resources/unsubscribe';
   if (leaving) {
     if (!target) return answer(message, '{}');

@@ -1,0 +1,62 @@
+/** What views are made from. */
+import type { Link } from '../protocol/ports.js';
+
+export interface CatalogOptions {
+  /** limits.name_length: may change at a reload. */
+  nameLength(): number;
+  /** startup.wait_ms: may change at a reload. */
+  waitMs(): number;
+  readonly serverInfo: { readonly name: string; readonly version: string };
+  readonly now: () => number;
+}
+
+export interface Entry {
+  readonly link: Link;
+  readonly addedAt: number;
+}
+
+/** What views read: the registry, or the registry with some links of a session's own in the place of shared ones. */
+export interface Source {
+  readonly options: CatalogOptions;
+  /** Goes up with every change that a list could show. */
+  readonly version: number;
+  get(server: string): Link | undefined;
+  /** All links, in the order of their names. */
+  entries(): readonly Entry[];
+}
+
+/** Waits for links on their first connect: for a list until startup.wait_ms after they were added. */
+export function waitForFirst(source: Source, signal: AbortSignal): Promise<void> | undefined {
+  const now = source.options.now();
+  const waitMs = source.options.waitMs();
+  const waits: Promise<void>[] = [];
+  let until = now;
+  for (const { link, addedAt } of source.entries()) {
+    if (!link.firstConnect || addedAt + waitMs <= now) continue;
+    until = Math.max(until, addedAt + waitMs);
+    waits.push(link.settled);
+  }
+  return waits.length === 0 ? undefined : within(Promise.all(waits), until - now, signal);
+}
+
+/** Waits for one link on its first connect: startup.wait_ms of its own. */
+export function waitFor(
+  source: Source,
+  link: Link | undefined,
+  signal: AbortSignal,
+): Promise<void> | undefined {
+  return link?.firstConnect ? within(link.settled, source.options.waitMs(), signal) : undefined;
+}
+
+function within(promise: Promise<unknown>, ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(done, ms);
+    function done(): void {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', done);
+      resolve();
+    }
+    signal.addEventListener('abort', done, { once: true });
+    void promise.then(done);
+  });
+}
