@@ -14,6 +14,7 @@ import { NOBODY_TO_ASK, type LinkEvents } from './protocol/ports.js';
 import { fanOutListChanged, fanOutUpdated } from './proxy/fan-out.js';
 import { createInterests } from './proxy/interests.js';
 import { LIST_KINDS, type ListKind } from './protocol/lists.js';
+import { createTasks } from './proxy/tasks.js';
 import { createOwnLinks } from './proxy/own-links.js';
 import { createQuestions } from './proxy/questions.js';
 import { createGate } from './proxy/gate.js';
@@ -64,6 +65,7 @@ export class GatewayCore implements Admin {
   readonly #questions;
   readonly #streams;
   readonly #ownLinks;
+  readonly #tasks;
   readonly #catalog: Catalog;
   readonly #port: HttpPort;
   readonly #upstreams = new Map<string, Upstream>();
@@ -125,11 +127,20 @@ export class GatewayCore implements Admin {
     });
     this.#awaited = new Set(config.servers.filter(({ required }) => required).map(({ name }) => name));
     this.#state = this.#awaited.size > 0 ? 'starting' : 'serving';
+    this.#tasks = createTasks({
+      tell: (session, notice) => {
+        this.#streams.notify(session, notice);
+      },
+      now: () => performance.now(),
+    });
     this.#ownLinks = createOwnLinks({
       catalog: this.#catalog,
       streams: this.#streams,
       questions: this.#questions,
       interests: () => this.#interests,
+      taskStatus: (link, taskId, notice) => {
+        this.#tasks.status(link, taskId, notice);
+      },
       limit: () => this.#config.limits.per_client,
       servers: () => this.#config.servers.filter(({ session }) => session === 'per-client'),
       connect: (server, client, events) => this.#connection(server, events, client),
@@ -143,6 +154,7 @@ export class GatewayCore implements Admin {
         interests: this.#interests,
         questions: this.#questions,
         streams: this.#streams,
+        tasks: this.#tasks,
         opened: (session) => {
           this.#ownLinks.open(session);
         },
@@ -399,6 +411,9 @@ export class GatewayCore implements Admin {
       elicited: (link, elicitationId, notice) => {
         const session = this.#questions.elicited(link.server, elicitationId);
         if (session) this.#streams.notify(session, notice);
+      },
+      taskStatus: (link, taskId, notice) => {
+        this.#tasks.status(link, taskId, notice);
       },
       other() {},
       asked: () => NOBODY_TO_ASK,

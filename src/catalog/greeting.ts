@@ -31,7 +31,7 @@ export function mergedCapabilities(links: readonly Link[]): Capabilities {
   for (const link of links) {
     // One that was up and is down now has no peer either: it will be back.
     const own = singleCapabilities(link.peer);
-    for (const kind of ['prompts', 'resources', 'completions', 'logging']) {
+    for (const kind of ['prompts', 'resources', 'completions', 'logging', 'tasks']) {
       const value = own[kind];
       if (value !== undefined)
         merged[kind] = { ...(merged[kind] as object | undefined), ...(value as object) };

@@ -18,6 +18,11 @@ export function qualify(server: string, name: string, limit: number): string {
   return `${full.slice(0, Math.max(0, longest - HASH - 1))}_${digest}`;
 }
 
+/** An id of an upstream, such as a task's: ids have no limit of length. */
+export function qualifyId(server: string, id: string): string {
+  return `${server}${SEPARATOR}${id}`;
+}
+
 /** The parts of a qualified name, split at the first separator. */
 export function parse(qualified: string): { server: string; name: string } | undefined {
   const at = qualified.indexOf(SEPARATOR);

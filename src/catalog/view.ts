@@ -124,7 +124,7 @@ abstract class IndexedView implements View {
 }
 
 function emptyIndex(): Record<NameKind, Map<string, Target>> {
-  return { tool: new Map(), prompt: new Map(), resource: new Map() };
+  return { tool: new Map(), prompt: new Map(), resource: new Map(), task: new Map() };
 }
 
 export class MergedView extends IndexedView {

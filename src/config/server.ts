@@ -156,7 +156,7 @@ function checkKind({ raw, path, foreign }: Entry, findings: Findings): void {
 }
 
 function checkEra({ raw, path }: Entry, findings: Findings): void {
-  const { revision, session, protocol } = raw;
+  const { revision, protocol } = raw;
   if (typeof revision !== 'string' || revision === 'auto' || revision === 'legacy') return;
   if (revision === 'modern' || (DATE.test(revision) && revision >= FIRST_MODERN_REVISION)) {
     findings.problem(

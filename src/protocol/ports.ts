@@ -31,6 +31,9 @@ export interface Notice {
   readonly bytes: Buffer;
 }
 
+/** The member of `_meta` that names the task a message belongs to (2025-11-25, basic/utilities/tasks). */
+export const RELATED_TASK = 'io.modelcontextprotocol/related-task';
+
 /** A JSON-RPC error in place of an answer. */
 export interface Refusal {
   readonly code: number;
@@ -126,6 +129,8 @@ export interface Outgoing {
   readonly repeatable: boolean;
   /** Who calls: equal for calls of one client. Decides whose is what an upstream says on a channel that many share. */
   readonly client: string;
+  /** The task whose result is asked for: what the upstream asks about it belongs to this call. */
+  readonly task: string | undefined;
 }
 
 export type LinkState = 'starting' | 'connecting' | 'up' | 'backoff' | 'draining' | 'down';
@@ -169,6 +174,8 @@ export interface Link {
   isSubscribed(uri: string): boolean;
   /** `tell`: the upstream has not heard of it yet. */
   unsubscribe(uri: string, tell: boolean): void;
+  /** A request of the gateway's own: the bytes of its `result`. Rejects with the upstream's error. */
+  request(method: string, params: string | undefined): Promise<Buffer>;
   /** A notification of the client whose own link this is. */
   tell(notification: Buffer): void;
   /** The level of log messages it is to send, now and after each reconnect; undefined: its own choice. */
@@ -198,6 +205,8 @@ export interface LinkEvents {
   updated(link: Link, uri: string, notice: Notice): void;
   /** `notifications/elicitation/complete`: the client has done what it was asked to do at a URL. */
   elicited(link: Link, elicitationId: string, notice: Notice): void;
+  /** `notifications/tasks/status`. */
+  taskStatus(link: Link, taskId: string, notice: Notice): void;
   /** What belongs to no call, on a link that is one client's own. */
   other(link: Link, notice: Notice): void;
   /** A question that belongs to no call, on a link that is one client's own. undefined: asked. */
@@ -207,7 +216,7 @@ export interface LinkEvents {
 }
 
 /** What a name of a view stands for. */
-export type NameKind = 'tool' | 'prompt' | 'resource';
+export type NameKind = 'tool' | 'prompt' | 'resource' | 'task';
 
 /** A tool, prompt or resource as one caller may use it. */
 export interface Target {

@@ -2,7 +2,7 @@
 import type { ErrorCode, GatewayError } from '../errors.js';
 import type { Logger } from '../observe/log.js';
 import type { MethodStats, ToolErrorReason, ToolStats } from '../observe/stats.js';
-import type { Message } from '../protocol/message.js';
+import { find, type Message } from '../protocol/message.js';
 import type {
   AnswerHead,
   Cause,
@@ -15,11 +15,12 @@ import type {
   Sink,
   Target,
 } from '../protocol/ports.js';
-import { LOG_LEVELS, type LogLevel } from '../protocol/ports.js';
+import { LOG_LEVELS, RELATED_TASK, type LogLevel } from '../protocol/ports.js';
 import type { Session } from '../session/store.js';
-import type { Span } from '../wire/scan.js';
-import type { Patch } from '../wire/splice.js';
-import type { Questions } from './questions.js';
+import { qualifyId } from '../catalog/naming.js';
+import { scan, type Span } from '../wire/scan.js';
+import { splice, type Patch } from '../wire/splice.js';
+import { relatedTask, type Questions } from './questions.js';
 
 /** A call that takes longer is worth a line at info. */
 const SLOW_MS = 10_000;
@@ -60,7 +61,13 @@ export function openCall(
   context: CallContext,
 ): Exchange {
   const patches: Patch[] = target.patch ? [{ start: at.start, end: at.end, bytes: target.patch }] : [];
-  const out: Outgoing = { message, patches, repeatable: target.repeatable, client: context.client };
+  const out: Outgoing = {
+    message,
+    patches,
+    repeatable: target.repeatable,
+    client: context.client,
+    task: message.method === 'tasks/result' ? target.name : undefined,
+  };
   const call = new RelayedCall(message, target, sink, context);
   call.exchange = target.link.send(out, call);
   return call;
@@ -102,7 +109,9 @@ class RelayedCall implements Sink, Exchange {
     const level = this.#context.session?.level;
     if (level !== undefined && notice.method === 'notifications/message' && isBelow(notice, level))
       return true;
-    return this.#sink.notify(notice);
+    return this.#sink.notify(
+      this.#context.merged ? withRoutableTask(notice, this.#target.link.server) : notice,
+    );
   }
 
   ask(question: Question): Refusal | undefined {
@@ -203,4 +212,14 @@ export function isBelow(notice: Notice, level: LogLevel): boolean {
   const message = JSON.parse(notice.bytes.toString('utf8')) as { params?: { level?: unknown } | null };
   const own = LOG_LEVELS.indexOf(message.params?.level as LogLevel);
   return own !== -1 && own < LOG_LEVELS.indexOf(level);
+}
+
+/** On the merged endpoint a task goes by its routable id, wherever a message names it. */
+function withRoutableTask(notice: Notice, server: string): Notice {
+  if (!notice.bytes.includes(RELATED_TASK)) return notice;
+  const read = scan(notice.bytes);
+  const at = read.kind === 'object' ? relatedTask(notice.bytes, find(read.meta, RELATED_TASK)) : undefined;
+  if (!at) return notice;
+  const id = Buffer.from(JSON.stringify(qualifyId(server, at.taskId)));
+  return { ...notice, bytes: splice(notice.bytes, [{ start: at.start, end: at.end, bytes: id }]) };
 }

@@ -19,10 +19,11 @@ import type { Interests } from './interests.js';
 import { initialize } from './methods/initialize.js';
 import { list } from './methods/lists.js';
 import { namedBy, namedByRef } from './methods/named.js';
-import { relay, type Named } from './methods/relay.js';
+import { relay, type Named, type Wrap } from './methods/relay.js';
 import { setLevel, subscribe } from './methods/subscriptions.js';
 import type { Questions } from './questions.js';
 import type { Runtime } from './runtime.js';
+import type { Tasks } from './tasks.js';
 
 export type { Handled, Route, Source } from './handled.js';
 
@@ -62,6 +63,7 @@ export interface GateDeps {
   readonly interests: Interests;
   readonly questions: Questions;
   readonly streams: Streams;
+  readonly tasks: Tasks;
   /** A session was opened; links of its own may be due. */
   readonly opened: (session: Session) => void;
   /** Another notification of a client: who has links of its own hears it. */
@@ -87,6 +89,10 @@ const KNOWN_METHODS = new Set([
   'resources/unsubscribe',
   'completion/complete',
   'logging/setLevel',
+  'tasks/get',
+  'tasks/list',
+  'tasks/result',
+  'tasks/cancel',
   'notifications/initialized',
   'notifications/cancelled',
   'notifications/progress',
@@ -141,8 +147,16 @@ export function createGate(deps: GateDeps): Gate {
       return ACCEPTED;
     }
     switch (method) {
-      case 'tools/call':
-        return to(namedBy(message, 'name', 'tool'));
+      case 'tools/call': {
+        const named = namedBy(message, 'name', 'tool');
+        return find(message.params, 'task') ? to(named, deps.tasks.created(source, session)) : to(named);
+      }
+      case 'tasks/get':
+      case 'tasks/cancel':
+      case 'tasks/result':
+        return to(deps.tasks.owned(namedBy(message, 'taskId', 'task'), source), deps.tasks.answered(source));
+      case 'tasks/list':
+        return deps.tasks.list(stats.method(method), source, message, session, sink);
       case 'prompts/get':
         return to(namedBy(message, 'name', 'prompt'));
       case 'resources/read':
@@ -171,10 +185,9 @@ export function createGate(deps: GateDeps): Gate {
         );
     }
 
-    function to(named: Named | GatewayError): Handled {
-      return named instanceof GatewayError
-        ? refused(message, named)
-        : relay(deps, source, message, session as Session | undefined, sink, named);
+    function to(named: Named | GatewayError, wrap?: Wrap): Handled {
+      if (named instanceof GatewayError) return refused(message, named);
+      return relay(deps, source, message, session as Session | undefined, sink, named, wrap);
     }
   }
 

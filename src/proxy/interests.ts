@@ -82,7 +82,7 @@ export function createInterests(
     add(session, link, uri) {
       if ((counts.get(session) ?? 0) >= MAX_SUBSCRIPTIONS) return false;
       let uris = byLink.get(link.key);
-      if (!uris) byLink.set(link.key, (uris = new Map()));
+      if (!uris) byLink.set(link.key, (uris = new Map<string, Subscription>()));
       let subscription = uris.get(uri);
       if (!subscription) uris.set(uri, (subscription = { link, sessions: new Set() }));
       // A restart of the upstream put another link in its place.

@@ -24,6 +24,7 @@ export interface OwnLinksDeps {
   readonly streams: Streams;
   readonly questions: Questions;
   readonly interests: () => Interests;
+  readonly taskStatus: LinkEvents['taskStatus'];
   /** limits.per_client: links an upstream, at the most. */
   readonly limit: () => number;
   /** The servers that want a link a client, now. */
@@ -99,6 +100,9 @@ export function createOwnLinks(deps: OwnLinksDeps): OwnLinks {
       },
       elicited: (_link, _id, notice) => {
         deps.streams.notify(session, notice);
+      },
+      taskStatus: (link, taskId, notice) => {
+        deps.taskStatus(link, taskId, notice);
       },
       other: (_link, notice) => {
         deps.streams.notify(session, notice);
@@ -197,6 +201,7 @@ function full(shared: Link | undefined, server: string, limit: number): Link {
     isSubscribed: () => false,
     unsubscribe() {},
     tell() {},
+    request: () => Promise.reject(new Error('not up')),
     setLevel() {},
   };
 }

@@ -5,7 +5,8 @@
 import type { Wheel } from '../lib/wheel.js';
 import type { Logger } from '../observe/log.js';
 import { find, idKey, type Message } from '../protocol/message.js';
-import type { Question, Refusal, Sink } from '../protocol/ports.js';
+import { RELATED_TASK, type Question, type Refusal, type Sink } from '../protocol/ports.js';
+import { qualifyId } from '../catalog/naming.js';
 import type { OpenQuestion, Session } from '../session/store.js';
 import { scan } from '../wire/scan.js';
 import { splice, type Patch } from '../wire/splice.js';
@@ -200,10 +201,25 @@ function outgoing(
       put({ start: at, end: at }, JSON.stringify(`[${server}] `).slice(1, -1));
     }
   }
+  if (merged) {
+    const related = relatedTask(bytes, find(read.meta, RELATED_TASK));
+    if (related) put(related, JSON.stringify(qualifyId(server, related.taskId)));
+  }
   if (merged && method === 'sampling/createMessage' && params)
     put(
       membersOf(bytes, params.start).find(({ key }) => key === 'includeContext'),
       '"none"',
     );
   return { bytes: splice(bytes, patches), elicitationId };
+}
+
+/** The id in a related-task member of `_meta`, and where it stands. */
+export function relatedTask(
+  bytes: Buffer,
+  member: { readonly start: number } | undefined,
+): { start: number; end: number; taskId: string } | undefined {
+  if (!member || bytes[member.start] !== 0x7b) return undefined;
+  const id = membersOf(bytes, member.start).find(({ key }) => key === 'taskId');
+  if (!id || bytes[id.start] !== 0x22) return undefined;
+  return { ...id, taskId: JSON.parse(bytes.toString('utf8', id.start, id.end)) as string };
 }

@@ -13,6 +13,7 @@ export interface AttributionDeps {
   /** A resource that somebody may have subscribed to was updated. */
   readonly updated: (uri: string, notice: Notice) => void;
   readonly elicited: (elicitationId: string, notice: Notice) => void;
+  readonly taskStatus: (taskId: string, notice: Notice) => void;
   /** File URIs that the gateway itself answers roots/list with; empty: there are none. */
   readonly roots: () => readonly string[];
   /** The link is one client's own: what belongs to no call is that client's all the same. */
@@ -41,7 +42,11 @@ interface Incoming {
     readonly uri?: unknown;
     readonly requestId?: unknown;
     readonly elicitationId?: unknown;
-    readonly _meta?: { readonly progressToken?: unknown } | null;
+    readonly taskId?: unknown;
+    readonly _meta?: {
+      readonly progressToken?: unknown;
+      readonly 'io.modelcontextprotocol/related-task'?: { readonly taskId?: unknown } | null;
+    } | null;
   } | null;
 }
 
@@ -81,6 +86,11 @@ export function createAttribution(deps: AttributionDeps): Attribute {
         if (typeof uri === 'string') deps.updated(uri, { method, bytes });
         return;
       }
+      case 'notifications/tasks/status': {
+        const taskId = message.params?.taskId;
+        if (typeof taskId === 'string') deps.taskStatus(taskId, { method, bytes });
+        return;
+      }
       case 'notifications/elicitation/complete': {
         const elicitationId = message.params?.elicitationId;
         if (typeof elicitationId === 'string') deps.elicited(elicitationId, { method, bytes });
@@ -118,7 +128,10 @@ export function createAttribution(deps: AttributionDeps): Attribute {
       reply(Buffer.from(`{"jsonrpc":"2.0","id":${id},"result":{"roots":${list}}}`));
       return;
     }
-    const call = own ?? soleCaller();
+    const related = message.params?._meta?.['io.modelcontextprotocol/related-task']?.taskId;
+    const linked =
+      own ?? (related === undefined ? undefined : calls.all().find(({ task }) => task === related));
+    const call = linked ?? soleCaller();
     const token = message.params?._meta?.progressToken;
     let over = false;
     const settle = (body: string | Buffer): void => {
@@ -148,7 +161,7 @@ export function createAttribution(deps: AttributionDeps): Attribute {
       return;
     }
     // The sole call in flight, unless the question may be meant for the client before it.
-    if (!call || call.over || (!own && !deps.own && deps.othersLately(call.client))) {
+    if (!call || call.over || (!linked && !deps.own && deps.othersLately(call.client))) {
       log.debug('refused a question that belongs to no call', { server, method });
       const code = method === 'roots/list' ? -32601 : -32603;
       asked.refuse({ code, message: `${method} is not available: it belongs to no call in flight` });

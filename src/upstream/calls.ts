@@ -107,6 +107,7 @@ export class UpstreamCall implements Exchange, AnswerHost {
   readonly own: boolean;
   /** Who calls: see Outgoing. */
   readonly client: string;
+  readonly task: string | undefined;
   /** JSON of the caller's progress token; undefined: it asked for no progress. */
   readonly token: Buffer | undefined;
   readonly #owner: CallOwner;
@@ -143,6 +144,7 @@ export class UpstreamCall implements Exchange, AnswerHost {
       repeatable: boolean;
       own: boolean;
       client?: string;
+      task?: string | undefined;
       silenceMs?: number;
       totalMs?: number;
     },
@@ -158,6 +160,7 @@ export class UpstreamCall implements Exchange, AnswerHost {
     this.repeatable = options.repeatable;
     this.own = options.own;
     this.client = options.client ?? '';
+    this.task = options.task;
     const total = options.totalMs ?? owner.timeouts.total_ms;
     this.#silenceMs = options.silenceMs ?? owner.timeouts.request_ms;
     this.#silence = owner.wheel.after(this.#silenceMs, () => this.#silent());

@@ -123,6 +123,9 @@ export class Connection implements Link, CallOwner {
       updated: (uri, notice) => {
         this.#deps.events.updated(this, uri, notice);
       },
+      taskStatus: (taskId, notice) => {
+        this.#deps.events.taskStatus(this, taskId, notice);
+      },
       elicited: (elicitationId, notice) => {
         this.#deps.events.elicited(this, elicitationId, notice);
       },
@@ -222,6 +225,7 @@ export class Connection implements Link, CallOwner {
         repeatable: out.repeatable,
         own: false,
         client: out.client,
+        task: out.task,
       },
     );
     const carrier = this.#carrier;
@@ -241,6 +245,13 @@ export class Connection implements Link, CallOwner {
       else carrier.transport.send(call);
     }
     return call;
+  }
+
+  async request(method: string, params: string | undefined): Promise<Buffer> {
+    const carrier = this.#carrier;
+    if (!carrier || this.#phase.at !== 'up')
+      throw new GatewayError('upstream_disconnected', `upstream '${this.server}' is disconnected`);
+    return (await this.#request(carrier, method, params)).value;
   }
 
   tell(notification: Buffer): void {

@@ -23,7 +23,7 @@ export interface ReadListsDeps {
   readonly server: string;
   readonly log: Logger;
   readonly capabilities: Readonly<Record<string, unknown>>;
-  request(method: string, params: string | undefined): Promise<Collected>;
+  readonly request: (method: string, params: string | undefined) => Promise<Collected>;
 }
 
 /**

@@ -6,7 +6,11 @@ import type { Span } from '../../wire/scan.js';
 import { membersOf } from '../../wire/walk.js';
 import type { Named } from './relay.js';
 
-export function namedBy(message: Message, key: 'name' | 'uri', kind: NameKind): Named | GatewayError {
+export function namedBy(
+  message: Message,
+  key: 'name' | 'uri' | 'taskId',
+  kind: NameKind,
+): Named | GatewayError {
   if (!message.paramsSpan) return new GatewayError('invalid_params', 'params are required');
   return textAt(message, find(message.params, key), `params.${key}`, kind);
 }

@@ -25,7 +25,9 @@ export interface Named {
   readonly at: Span;
 }
 
-/** `opened` hears of the target before the request goes out; it may give another sink to use. */
+/** Hears of the target before the request goes out; gives the sink to use. */
+export type Wrap = (target: Target, sink: Sink) => Sink;
+
 export function relay(
   deps: RelayDeps,
   source: Source,
@@ -33,7 +35,7 @@ export function relay(
   session: Session | undefined,
   sink: Sink,
   named: Named,
-  opened: (target: Target, sink: Sink) => Sink = (_target, same) => same,
+  wrap: Wrap = (_target, same) => same,
 ): Handled {
   const view = session?.view ?? source.route.view;
   const key = session && idKey(message.id as string);
@@ -65,7 +67,7 @@ export function relay(
   return { kind: 'exchange', exchange: waiting };
 
   function open(found: Target): Exchange {
-    const exchange = openCall(message, named.at, found, opened(found, sink), {
+    const exchange = openCall(message, named.at, found, wrap(found, sink), {
       log: deps.log,
       calls: deps.runtime().config.logging.calls,
       method: deps.stats.method(message.method),
@@ -93,6 +95,7 @@ function unknownName({ kind, name }: Named, source: Source): GatewayError {
     return new GatewayError('resource_not_found', `resource not found: ${shown}`, {
       uri: name.slice(0, 2048),
     });
+  if (kind === 'task') return new GatewayError('invalid_params', `unknown task '${shown}'`);
   const form = source.route.server === undefined ? `${kind} name must be server__${kind}, as in` : 'see';
   return new GatewayError('invalid_params', `unknown ${kind} '${shown}' (${form} ${kind}s/list)`);
 }

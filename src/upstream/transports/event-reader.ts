@@ -23,6 +23,10 @@ export class EventReader implements SseSink {
   #other: Buffer[] | undefined;
   #otherBytes = 0;
   #more = true;
+  /** Where the stream can be gone on with after a break; undefined: its events have no ids. */
+  lastId: string | undefined;
+  /** How long the upstream wants a client to wait before it comes back, in ms. */
+  retryMs: number | undefined;
   /** Why there was no answer, if an event told: for the error of a stream that ends without one. */
   problem: string | undefined;
 
@@ -37,6 +41,11 @@ export class EventReader implements SseSink {
   static shared(message: (bytes: Buffer) => void, limits: AnswerLimits, ignoreTypes: boolean): EventReader {
     const order: IdOrder = { seen: 'odd' };
     return new EventReader(sharedHost(message), limits, order, ignoreTypes);
+  }
+
+  /** Part of an answer has gone to the sink. */
+  get inAnswer(): boolean {
+    return this.#answer?.started ?? false;
   }
 
   /** false: the sink asks to stop reading. */
@@ -77,6 +86,7 @@ export class EventReader implements SseSink {
   }
 
   close(fields: EventFields): void {
+    this.#noted(fields);
     const answer = this.#answer;
     this.#answer = undefined;
     if (this.#skip) return;
@@ -98,7 +108,14 @@ export class EventReader implements SseSink {
     answer.end();
   }
 
-  empty(): void {}
+  empty(fields: EventFields): void {
+    this.#noted(fields);
+  }
+
+  #noted({ id, retry }: EventFields): void {
+    if (id !== undefined && id !== '') this.lastId = id;
+    if (retry !== undefined) this.retryMs = retry;
+  }
 }
 
 const NOTHING = Buffer.alloc(0);

@@ -12,6 +12,17 @@ import { header, MAX_REDIRECTS, retryAfterMs, type Headers, type HttpSession } f
 
 /** Longest body of an HTTP error that is read. */
 const MAX_ERROR_BODY = 65_536;
+/** Attempts to go on with a broken stream without hearing anything new. */
+const MAX_RESUMES = 5;
+const RESUME_MS = 1000;
+const MAX_RESUME_MS = 30_000;
+
+/** Where a broken stream is gone on with. */
+interface Resume {
+  readonly lastId: string;
+  readonly attempt: number;
+}
+
 /** How long an event stream may stay open after its answer before it is cut. */
 const LINGER_MS = 1000;
 
@@ -28,6 +39,7 @@ export class HttpExchange implements UpstreamHandler, Channel {
   #decoder: ReturnType<typeof decoder> | undefined;
   #refused: Buffer[] = [];
   #refusedBytes = 0;
+  readonly #resume: Resume | undefined;
   #redirects = 0;
   #received = 0;
   #length: number | undefined;
@@ -36,16 +48,22 @@ export class HttpExchange implements UpstreamHandler, Channel {
   #gotBytes = false;
   #linger: WheelTimer | undefined;
 
-  constructor(http: HttpSession, call: UpstreamCall, redirects = 0) {
+  constructor(http: HttpSession, call: UpstreamCall, redirects = 0, resume?: Resume) {
     this.#http = http;
     this.#call = call;
     this.#redirects = redirects;
+    this.#resume = resume;
   }
 
   dispatch(): void {
     const { origin, path, dispatcher } = this.#http;
     this.#call.channel = this;
     this.#hadSession = this.#http.hasSession;
+    if (this.#resume) {
+      const headers = [...this.#http.streamHeaders(), 'last-event-id', this.#resume.lastId];
+      dispatcher.dispatch({ method: 'GET', origin, path, headers, body: null, long: true }, this);
+      return;
+    }
     dispatcher.dispatch(
       { method: 'POST', origin, path, headers: this.#http.headers(), body: this.#call.body },
       this,
@@ -130,6 +148,7 @@ export class HttpExchange implements UpstreamHandler, Channel {
         return new HttpExchange(this.#http, call).dispatch();
       }
     }
+    if ((this.#gotBytes || this.#resume) && this.#goOn()) return;
     const what = this.#gotBytes ? 'broke off its answer' : 'request failed';
     const gateway = new GatewayError(
       isTimeout(error) ? 'upstream_timeout' : 'upstream_protocol_error',
@@ -187,7 +206,8 @@ export class HttpExchange implements UpstreamHandler, Channel {
         break;
       case 'events':
         this.#events?.finish();
-        if (!this.#detached) call.broken(this.#events?.problem ?? 'ended its event stream without an answer');
+        if (this.#detached || this.#goOn()) return;
+        call.broken(this.#events?.problem ?? 'ended its event stream without an answer');
         break;
       case 'refused':
         this.#judge(Buffer.concat(this.#refused));
@@ -210,6 +230,29 @@ export class HttpExchange implements UpstreamHandler, Channel {
       owner.order,
       this.#length,
     );
+  }
+
+  /** A broken stream whose events have ids goes on where it broke (2025-11-25, basic/transports). false: it cannot. */
+  #goOn(): boolean {
+    // What the client has seen half of cannot be sent to it again.
+    if (this.#events?.inAnswer) return false;
+    const lastId = this.#events?.lastId ?? this.#resume?.lastId;
+    // A stream that moved on since the last break starts its attempts anew.
+    const attempt = lastId === this.#resume?.lastId ? (this.#resume?.attempt ?? 0) + 1 : 1;
+    if (lastId === undefined || attempt > MAX_RESUMES) return false;
+    const call = this.#call;
+    const wait = Math.min(this.#events?.retryMs ?? RESUME_MS, MAX_RESUME_MS);
+    this.#events?.destroy();
+    call.sawMessage = true;
+    this.#http.owner.log.debug('an answer broke off: going on where it did', {
+      method: call.method,
+      attempt,
+    });
+    setTimeout(() => {
+      if (this.#detached || this.#aborted || this.#http.closed) return;
+      new HttpExchange(this.#http, call, 0, { lastId, attempt }).dispatch();
+    }, wait).unref();
+    return true;
   }
 
   #readEvents(): void {
@@ -257,6 +300,7 @@ export class HttpExchange implements UpstreamHandler, Channel {
     const call = this.#call;
     const { owner, config } = this.#http;
     const status = this.#status;
+    if (this.#resume) return call.broken(`broke off its answer and did not go on with it: HTTP ${status}`);
     if (status < 400) return this.#followRedirect(status);
     const error = rpcErrorIn(body);
     if (!call.resent || call.method === 'initialize') {

@@ -13,6 +13,8 @@ export class ServerStream implements UpstreamHandler {
   readonly #generation: number;
   #controller: Controller | undefined;
   #reader: EventReader | undefined;
+  /** The last event that was heard: the server goes on after it, if it keeps events. */
+  #lastId: string | undefined;
   #failures = 0;
   #opens = 0;
   #timer: NodeJS.Timeout | undefined;
@@ -27,10 +29,9 @@ export class ServerStream implements UpstreamHandler {
     if (this.#closed || this.#generation !== this.#http.generation) return;
     const { origin, path, dispatcher } = this.#http;
     this.#controller = undefined;
-    dispatcher.dispatch(
-      { method: 'GET', origin, path, headers: this.#http.streamHeaders(), body: null, long: true },
-      this,
-    );
+    const headers = this.#http.streamHeaders();
+    if (this.#lastId !== undefined) headers.push('last-event-id', this.#lastId);
+    dispatcher.dispatch({ method: 'GET', origin, path, headers, body: null, long: true }, this);
   }
 
   destroy(): void {
@@ -58,6 +59,11 @@ export class ServerStream implements UpstreamHandler {
         { messageBytes: owner.messageBytes(), budget: owner.budget },
         config.quirks.normalize_sse_events,
       );
+      return;
+    }
+    // It keeps no events, or not that one: then from now on.
+    if (this.#lastId !== undefined) {
+      this.#lastId = undefined;
       return;
     }
     // 405: no such stream (2025-11-25). Anything else that will not change by asking again ends it too.
@@ -89,6 +95,7 @@ export class ServerStream implements UpstreamHandler {
   }
 
   #again(): void {
+    this.#lastId = this.#reader?.lastId ?? this.#lastId;
     this.#reader?.destroy();
     this.#reader = undefined;
     if (this.#closed || this.#http.closed) return;
