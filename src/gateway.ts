@@ -132,6 +132,7 @@ export class GatewayCore implements Admin {
         this.#streams.notify(session, notice);
       },
       now: () => performance.now(),
+      maxBytes: () => this.#config.limits.message_bytes,
     });
     this.#ownLinks = createOwnLinks({
       catalog: this.#catalog,

@@ -9,7 +9,7 @@ import type { Logger } from '../observe/log.js';
 import type { GatewayStats } from '../observe/stats.js';
 import { classify } from '../protocol/classify.js';
 import { find, idKey, param, type Message, type MessageError } from '../protocol/message.js';
-import type { Principal, Sink, StreamTarget } from '../protocol/ports.js';
+import type { Link, Principal, Sink, StreamTarget } from '../protocol/ports.js';
 import { isModernRevision, LEGACY_REVISIONS } from '../protocol/revisions.js';
 import type { Session, SessionStore } from '../session/store.js';
 import type { CallStream, StreamControl, Streams } from '../session/streams.js';
@@ -19,7 +19,7 @@ import type { Interests } from './interests.js';
 import { initialize } from './methods/initialize.js';
 import { list } from './methods/lists.js';
 import { namedBy, namedByRef } from './methods/named.js';
-import { relay, type Named, type Wrap } from './methods/relay.js';
+import { passOn, relay, type Named, type Wrap } from './methods/relay.js';
 import { setLevel, subscribe } from './methods/subscriptions.js';
 import type { Questions } from './questions.js';
 import type { Runtime } from './runtime.js';
@@ -126,6 +126,14 @@ export function createGate(deps: GateDeps): Gate {
     );
   }
 
+  /** The one upstream of a view that declares extensions: methods that nobody knows here are its. */
+  function extended(source: Source, session: Session | undefined): Link | undefined {
+    const links = (session?.view ?? source.route.view)
+      .links()
+      .filter(({ peer, state }) => state === 'up' && peer?.capabilities['extensions'] !== undefined);
+    return links.length === 1 ? links[0] : undefined;
+  }
+
   function dispatch(source: Source, message: Message, sink: Sink): Handled {
     if (classify(source.version, message) === 'modern') return modern(source, message);
     const { method } = message;
@@ -144,6 +152,7 @@ export function createGate(deps: GateDeps): Gate {
       if (method === 'notifications/cancelled') cancel(session, message);
       else if (method === 'notifications/progress' && session) deps.questions.progress(session, message);
       else if (session) deps.notified(session, message);
+      if (!KNOWN_METHODS.has(method)) extended(source, session)?.tell(message.body);
       return ACCEPTED;
     }
     switch (method) {
@@ -178,11 +187,14 @@ export function createGate(deps: GateDeps): Gate {
         return setLevel(deps.interests, message, session);
       case 'ping':
         return answer(message, '{}');
-      default:
+      default: {
+        const link = extended(source, session);
+        if (link) return passOn(deps, source, message, session, sink, link);
         return refused(
           message,
           new GatewayError('method_not_found', `method '${method.slice(0, 128)}' not found`),
         );
+      }
     }
 
     function to(named: Named | GatewayError, wrap?: Wrap): Handled {

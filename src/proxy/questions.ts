@@ -5,6 +5,8 @@
 import type { Wheel } from '../lib/wheel.js';
 import type { Logger } from '../observe/log.js';
 import { find, idKey, type Message } from '../protocol/message.js';
+import type { LegacyRevision } from '../protocol/revisions.js';
+import { inexpressible, titledChoices } from './conversions.js';
 import { RELATED_TASK, type Question, type Refusal, type Sink } from '../protocol/ports.js';
 import { qualifyId } from '../catalog/naming.js';
 import type { OpenQuestion, Session } from '../session/store.js';
@@ -75,12 +77,14 @@ export function createQuestions({ wheel, log }: QuestionsDeps): Questions {
   return {
     ask(question, sink, context, closed) {
       const { session } = context;
-      const refusal = refusalOf(question, session);
+      const refusal =
+        refusalOf(question, session) ??
+        (session && inexpressible(question.method, paramsOf(question), session.revision));
       if (refusal || !session) return refusal ?? notHere(question);
       const open = (session.questions ??= new Map());
       if (open.size >= MAX_OPEN) return { code: -32603, message: 'too many questions are open' };
       const id = String(session.nextQuestion++);
-      const { bytes, elicitationId } = outgoing(question, id, context);
+      const { bytes, elicitationId } = outgoing(question, id, context, session.revision);
       const asked = sink.ask({ ...question, bytes });
       if (asked) {
         if (open.size === 0) session.questions = undefined;
@@ -180,6 +184,7 @@ function outgoing(
   question: Question,
   id: string,
   { merged, server }: AskContext,
+  revision: LegacyRevision,
 ): { bytes: Buffer; elicitationId: string | undefined } {
   const { bytes, method } = question;
   const read = scan(bytes);
@@ -196,6 +201,7 @@ function outgoing(
     const values = paramsOf(question);
     if (typeof values['elicitationId'] === 'string') elicitationId = values['elicitationId'];
     const message = find(read.params, 'message');
+    if (params) patches.push(...titledChoices(bytes, params, revision));
     if (merged && message && bytes[message.start] === 0x22) {
       const at = message.start + 1;
       put({ start: at, end: at }, JSON.stringify(`[${server}] `).slice(1, -1));

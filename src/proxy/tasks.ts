@@ -5,11 +5,12 @@
 import { GatewayError } from '../errors.js';
 import type { MethodStats } from '../observe/stats.js';
 import type { Message } from '../protocol/message.js';
-import { RELATED_TASK, type AnswerHead, type Link, type Notice, type Sink } from '../protocol/ports.js';
+import { RELATED_TASK, type Link, type Notice, type Sink } from '../protocol/ports.js';
 import { parse, qualifyId } from '../catalog/naming.js';
 import type { Session } from '../session/store.js';
 import { splice, type Patch } from '../wire/splice.js';
 import { elementsOf, membersOf } from '../wire/walk.js';
+import { held } from './held.js';
 import { answer, counter, refused, type Handled, type Source } from './handled.js';
 import { deferred, type Named, type Wrap } from './methods/relay.js';
 
@@ -17,8 +18,6 @@ import { deferred, type Named, type Wrap } from './methods/relay.js';
 const MAX_TASKS = 10_000;
 /** A task without a ttl of its own is remembered for so long. */
 const DEFAULT_TTL_MS = 24 * 3600 * 1000;
-/** The answer about a task is small; its result is bounded by what a tool may answer with. */
-const MAX_HELD = 64 * 1024 * 1024;
 const MAX_PAGES = 100;
 
 interface Task {
@@ -31,6 +30,8 @@ interface Task {
 export interface TasksDeps {
   readonly tell: (session: Session, notice: Notice) => void;
   readonly now: () => number;
+  /** limits.message_bytes: what may be held of one answer. */
+  readonly maxBytes: () => number;
 }
 
 export interface Tasks {
@@ -51,7 +52,7 @@ export interface Tasks {
   status(link: Link, taskId: string, notice: Notice): void;
 }
 
-export function createTasks({ tell, now }: TasksDeps): Tasks {
+export function createTasks({ tell, now, maxBytes }: TasksDeps): Tasks {
   const tasks = new Map<string, Task>();
 
   const keyOf = (server: string, taskId: string): string => `${server}\0${taskId}`;
@@ -87,7 +88,7 @@ export function createTasks({ tell, now }: TasksDeps): Tasks {
 
   return {
     created: (source, session) => (target, sink) =>
-      held(sink, (whole) => {
+      held(sink, maxBytes(), (whole) => {
         const at = taskIn(whole);
         if (!at) return whole;
         const { server } = target.link;
@@ -96,7 +97,7 @@ export function createTasks({ tell, now }: TasksDeps): Tasks {
       }),
     answered: (source) => (target, sink) => {
       if (source.route.server !== undefined) return sink;
-      return held(sink, (whole) => {
+      return held(sink, maxBytes(), (whole) => {
         const at = taskIn(whole) ?? relatedIn(whole);
         return at ? withId(whole, at, shown(target.link.server, at.taskId, true)) : whole;
       });
@@ -208,49 +209,6 @@ function objectAt(whole: Buffer, at: number, key: string): number | undefined {
 function withId(whole: Buffer, { start, end }: Found, id: string): Buffer {
   const patch: Patch = { start, end, bytes: Buffer.from(JSON.stringify(id)) };
   return splice(whole, [patch]);
-}
-
-/** A sink that holds the answer until it is whole, and hands on what `change` makes of it. */
-function held(sink: Sink, change: (whole: Buffer) => Buffer): Sink {
-  const chunks: Buffer[] = [];
-  let bytes = 0;
-  let head: AnswerHead | undefined;
-  return {
-    notify: (notice) => sink.notify(notice),
-    ask: (question) => sink.ask(question),
-    withdraw: (question) => sink.withdraw?.(question),
-    start(started) {
-      head = started;
-    },
-    write(chunk) {
-      bytes += chunk.length;
-      if (bytes <= MAX_HELD) chunks.push(chunk);
-      return true;
-    },
-    end(seen) {
-      if (bytes > MAX_HELD) {
-        sink.fail(new GatewayError('internal', `the answer about a task is over ${MAX_HELD} bytes`));
-        return;
-      }
-      const whole = Buffer.concat(chunks);
-      let changed: Buffer = whole;
-      try {
-        JSON.parse(whole.toString('utf8'));
-        changed = change(whole);
-      } catch {
-        // Not JSON: it goes on as it came, as any answer does.
-      }
-      sink.start({ ...(head as AnswerHead), bytes: changed.length });
-      sink.write(changed);
-      sink.end(seen);
-    },
-    cancelled: (why) => {
-      sink.cancelled(why);
-    },
-    fail: (error) => {
-      sink.fail(error);
-    },
-  };
 }
 
 /** All pages of an upstream's tasks/list. */

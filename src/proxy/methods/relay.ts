@@ -3,11 +3,13 @@ import { GatewayError } from '../../errors.js';
 import type { Logger } from '../../observe/log.js';
 import type { GatewayStats } from '../../observe/stats.js';
 import { idKey, type Message } from '../../protocol/message.js';
-import type { Cause, Exchange, NameKind, Sink, Target } from '../../protocol/ports.js';
+import type { Cause, Exchange, Link, NameKind, Sink, Target } from '../../protocol/ports.js';
 import type { Session } from '../../session/store.js';
 import type { Span } from '../../wire/scan.js';
 import { countRefusal, openCall } from '../call.js';
 import { counter, refused, type Done, type Handled, type Source } from '../handled.js';
+import { convertContent, mayNeedConversion } from '../conversions.js';
+import { held } from '../held.js';
 import type { Questions } from '../questions.js';
 import type { Runtime } from '../runtime.js';
 
@@ -39,10 +41,7 @@ export function relay(
 ): Handled {
   const view = session?.view ?? source.route.view;
   const key = session && idKey(message.id as string);
-  if (key !== undefined && session?.inFlight?.has(key)) {
-    const why = `the id ${key.slice(0, 64)} is in use by a request in flight`;
-    return refused(message, new GatewayError('invalid_request', why));
-  }
+  if (key !== undefined && session?.inFlight?.has(key)) return inUse(message, key);
   const target = view.find(named.kind, named.name);
   if (target?.link.state === 'up') return { kind: 'exchange', exchange: open(target) };
 
@@ -67,7 +66,7 @@ export function relay(
   return { kind: 'exchange', exchange: waiting };
 
   function open(found: Target): Exchange {
-    const exchange = openCall(message, named.at, found, wrap(found, sink), {
+    const exchange = openCall(message, named.at, found, wrap(found, readable(sink)), {
       log: deps.log,
       calls: deps.runtime().config.logging.calls,
       method: deps.stats.method(message.method),
@@ -81,11 +80,58 @@ export function relay(
     return exchange;
   }
 
+  /** As the revision of the session can say it. */
+  function readable(inner: Sink): Sink {
+    if (!session || !mayNeedConversion(session.revision, message.method)) return inner;
+    const { revision } = session;
+    const { message_bytes } = deps.runtime().config.limits;
+    return held(inner, message_bytes, (whole) => convertContent(whole, revision));
+  }
+
   function refusal(found: Target | undefined): GatewayError {
     const error = found ? unreachable(found) : unknownName(named, source);
     if (found && named.kind === 'tool') countRefusal(found, error);
     return error;
   }
+}
+
+/** A request of an extension that the gateway does not know, for the upstream that declares it: nothing in it is a name. */
+export function passOn(
+  deps: RelayDeps,
+  source: Source,
+  message: Message,
+  session: Session | undefined,
+  sink: Sink,
+  link: Link,
+): Handled {
+  const key = session && idKey(message.id as string);
+  if (key !== undefined && session?.inFlight?.has(key)) return inUse(message, key);
+  const target: Target = {
+    link,
+    name: message.method,
+    patch: undefined,
+    label: 'unknown',
+    repeatable: false,
+    stats: undefined,
+  };
+  const exchange = openCall(message, { start: 0, end: 0 }, target, sink, {
+    log: deps.log,
+    calls: deps.runtime().config.logging.calls,
+    // Bounded: what the gateway does not know has one series.
+    method: deps.stats.method('unknown'),
+    session,
+    questions: deps.questions,
+    merged: source.route.server === undefined,
+    client: session?.id ?? source.principal.id,
+    over: () => forget(session, key),
+  });
+  remember(session, key, exchange);
+  return { kind: 'exchange', exchange };
+}
+
+function inUse(message: Message, key: string): Handled {
+  const why = `the id ${key.slice(0, 64)} is in use by a request in flight`;
+  return refused(message, new GatewayError('invalid_request', why));
 }
 
 /** Unknown and forbidden names get the same text. */

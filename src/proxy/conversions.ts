@@ -1,0 +1,127 @@
+/**
+ * What a revision cannot say, one row each: content blocks that came after it become text, and never vanish; questions that it cannot
+ * express count as a missing capability.
+ */
+import type { Refusal } from '../protocol/ports.js';
+import type { LegacyRevision } from '../protocol/revisions.js';
+import { splice, type Patch } from '../wire/splice.js';
+import { elementsOf, membersOf } from '../wire/walk.js';
+import type { Member, Span } from '../wire/scan.js';
+
+/** Content blocks and the revision they came with. */
+const BLOCKS: readonly { readonly type: string; readonly since: LegacyRevision }[] = [
+  { type: 'audio', since: '2025-03-26' },
+  { type: 'resource_link', since: '2025-06-18' },
+];
+
+/** The first revision that knows every block above. */
+const KNOWS_ALL: LegacyRevision = '2025-06-18';
+/** The first with multi-select and titled choices in forms, and with several blocks in one sampling message. */
+const RICH_QUESTIONS: LegacyRevision = '2025-11-25';
+
+/** Whether answers to a client of this revision have to be looked at. */
+export function mayNeedConversion(revision: LegacyRevision, method: string): boolean {
+  return revision < KNOWS_ALL && (method === 'tools/call' || method === 'prompts/get');
+}
+
+/** A whole answer as a client of `revision` can read it. */
+export function convertContent(whole: Buffer, revision: LegacyRevision): Buffer {
+  const result = member(whole, 0, 'result');
+  if (!result || whole[result.start] !== 0x7b) return whole;
+  const blocks: Span[] = [];
+  const content = member(whole, result.start, 'content');
+  if (content && whole[content.start] === 0x5b) blocks.push(...elementsOf(whole, content.start));
+  const messages = member(whole, result.start, 'messages');
+  if (messages && whole[messages.start] === 0x5b) {
+    for (const message of elementsOf(whole, messages.start)) {
+      const block = whole[message.start] === 0x7b ? member(whole, message.start, 'content') : undefined;
+      if (block) blocks.push(block);
+    }
+  }
+  const patches: Patch[] = [];
+  for (const block of blocks) {
+    const text = textFor(whole, block, revision);
+    if (text === undefined) continue;
+    patches.push({
+      start: block.start,
+      end: block.end,
+      bytes: Buffer.from(JSON.stringify({ type: 'text', text })),
+    });
+  }
+  return patches.length === 0 ? whole : splice(whole, patches);
+}
+
+/** The text in place of a block that the revision does not know; undefined: it knows it. */
+function textFor(whole: Buffer, block: Span, revision: LegacyRevision): string | undefined {
+  if (whole[block.start] !== 0x7b) return undefined;
+  const read = JSON.parse(whole.toString('utf8', block.start, block.end)) as {
+    type?: unknown;
+    uri?: unknown;
+    mimeType?: unknown;
+  };
+  const row = BLOCKS.find(({ type, since }) => type === read.type && revision < since);
+  if (!row) return undefined;
+  if (typeof read.uri === 'string') return read.uri;
+  const mime = typeof read.mimeType === 'string' ? ` (${read.mimeType})` : '';
+  return `[${row.type}${mime}: not known to revision ${revision}]`;
+}
+
+function member(whole: Buffer, at: number, key: string): Member | undefined {
+  return membersOf(whole, at).find((each) => each.key === key);
+}
+
+interface FormProperty {
+  readonly type?: unknown;
+  readonly oneOf?: unknown;
+}
+
+/** Why a client of `revision` cannot be asked this; undefined: it can. */
+export function inexpressible(
+  method: string,
+  params: Readonly<Record<string, unknown>>,
+  revision: LegacyRevision,
+): Refusal | undefined {
+  if (revision >= RICH_QUESTIONS) return undefined;
+  if (method === 'elicitation/create') {
+    if (Object.values(properties(params)).some(({ type }) => type === 'array'))
+      return { code: -32602, message: `revision ${revision} has no choice of several values in a form` };
+  }
+  if (method === 'sampling/createMessage') {
+    const { messages } = params as { messages?: unknown };
+    const many =
+      Array.isArray(messages) &&
+      messages.some((m) => Array.isArray((m as { content?: unknown } | null)?.content));
+    if (many || params['tools'] !== undefined)
+      return { code: -32602, message: `revision ${revision} has no tools and no several blocks in sampling` };
+  }
+  return undefined;
+}
+
+/** Where titled choices of a form stand and what an older revision has for them (`enum` with `enumNames`). */
+export function titledChoices(bytes: Buffer, params: Span, revision: LegacyRevision): Patch[] {
+  if (revision >= RICH_QUESTIONS) return [];
+  const schema = member(bytes, params.start, 'requestedSchema');
+  const list = schema && bytes[schema.start] === 0x7b ? member(bytes, schema.start, 'properties') : undefined;
+  if (!list || bytes[list.start] !== 0x7b) return [];
+  const patches: Patch[] = [];
+  for (const property of membersOf(bytes, list.start)) {
+    if (bytes[property.start] !== 0x7b) continue;
+    const read = JSON.parse(bytes.toString('utf8', property.start, property.end)) as FormProperty;
+    if (!Array.isArray(read.oneOf)) continue;
+    const choices = read.oneOf as { const?: unknown; title?: unknown }[];
+    const { oneOf: _, ...rest } = read;
+    const older = {
+      ...rest,
+      enum: choices.map((choice) => choice.const),
+      enumNames: choices.map((choice) => choice.title ?? choice.const),
+    };
+    patches.push({ start: property.start, end: property.end, bytes: Buffer.from(JSON.stringify(older)) });
+  }
+  return patches;
+}
+
+function properties(params: Readonly<Record<string, unknown>>): Record<string, FormProperty> {
+  const schema = params['requestedSchema'] as { properties?: unknown } | null | undefined;
+  const list = schema?.properties;
+  return typeof list === 'object' && list !== null ? (list as Record<string, FormProperty>) : {};
+}
