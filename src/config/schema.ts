@@ -59,9 +59,7 @@ const http = z.object({
   stream_after_ms: orNothing(5000).describe(
     'A call without an answer after this long becomes an event stream, if the client takes one.',
   ),
-  resume_seconds: orNothing(60).describe(
-    'How long a call whose client has left may be come back to.' + LATER,
-  ),
+  resume_seconds: orNothing(60).describe('How long a call whose client has left may be come back to.'),
   drain_delay_seconds: orNothing(0).describe(
     'How long everything goes on after SIGTERM while `/ready` already answers 503, for load balancers to notice.',
   ),
@@ -88,11 +86,9 @@ const limits = z.object({
   parked: atLeast(0, 1000).describe('Calls parked for input.' + LATER),
   parked_seconds: positive(300).describe('How long a call stays parked.' + LATER),
   in_flight: atLeast(1, 1000).describe('Calls in flight to one upstream; further ones fail as `busy`.'),
-  replay_bytes: atLeast(0, 67_108_864).describe(
-    'Events kept for clients that come back to a stream.' + LATER,
-  ),
+  replay_bytes: atLeast(0, 67_108_864).describe('Events kept for clients that come back to a stream.'),
   buffered_bytes: atLeast(1, 268_435_456).describe('All buffers together.'),
-  per_client: atLeast(1, 100).describe('Sessions of one upstream under `session: per-client`.' + LATER),
+  per_client: atLeast(1, 100).describe('Sessions of one upstream under `session: per-client`.'),
   name_length: atLeast(0, 0).describe(
     'The longest `<server>__<tool>` that clients are shown; longer names get a shorter alias. 0: only the 128 of the specification.',
   ),
@@ -137,7 +133,7 @@ const timeouts = z.object({
   start_ms: positive(120_000).describe(
     'From the start of a stdio server to its answer to `initialize`; a first `npx -y` takes a while.',
   ),
-  input_ms: orNothing(600_000).describe('To wait for a client that was asked a question. 0: never.' + LATER),
+  input_ms: orNothing(600_000).describe('To wait for a client that was asked a question. 0: never.'),
 });
 
 const reconnect = z.object({

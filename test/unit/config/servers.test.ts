@@ -60,7 +60,6 @@ describe('a server', () => {
     [{ url: URL_, roots: ['/data'] }, 'servers[0].roots[0] must be a file URI'],
     [{ url: URL_, restart: 'never' }, 'servers[0].restart must be overlap or serial'],
     [{ url: URL_, drain_seconds: -1 }, 'servers[0].drain_seconds must be at least 0'],
-    [{ url: URL_, session: 'per-client' }, 'session: per-client is not in this version'],
     [{ url: URL_, session: 'own' }, 'servers[0].session must be shared or per-client'],
     [{ url: URL_, revision: 'modern' }, 'revision: modern is not in this version'],
     [{ url: URL_, revision: '2026-07-28' }, 'revision: 2026-07-28 is not in this version'],
