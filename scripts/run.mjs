@@ -1,4 +1,4 @@
-// `npm start` and `npm test` in a bare clone: installs what is missing, builds what is stale, then runs.
+// `npm start`, `npm test` and the like in a bare clone: installs what is missing, builds what is stale, then runs.
 // Plain Node without dependencies, because it runs before there are any.
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, statSync } from 'node:fs';
@@ -48,7 +48,9 @@ if (task === 'start') {
   await import('../dist/cli/main.js');
 } else if (task === 'test') {
   run(process.execPath, ['node_modules/vitest/vitest.mjs', 'run', ...args]);
+} else if (task === 'conformance') {
+  run(process.execPath, ['scripts/conformance.mjs', ...args]);
 } else {
-  console.error('usage: node scripts/run.mjs start|test [arguments]');
+  console.error('usage: node scripts/run.mjs start|test|conformance [arguments]');
   process.exit(2);
 }
