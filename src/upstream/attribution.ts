@@ -131,7 +131,8 @@ export function createAttribution(deps: AttributionDeps): Attribute {
     const related = message.params?._meta?.['io.modelcontextprotocol/related-task']?.taskId;
     const linked =
       own ?? (related === undefined ? undefined : calls.all().find(({ task }) => task === related));
-    const call = linked ?? soleCaller();
+    // What names a task belongs to who waits for it, never to somebody who happens to call.
+    const call = linked ?? (related === undefined ? soleCaller() : undefined);
     const token = message.params?._meta?.progressToken;
     let over = false;
     const settle = (body: string | Buffer): void => {

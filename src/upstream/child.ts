@@ -7,8 +7,8 @@ import type { Budget } from '../lib/budget.js';
 import { createBudget } from '../lib/budget.js';
 import { monotonic } from '../lib/clock.js';
 import type { Logger } from '../observe/log.js';
-import type { DroppedLine, LineSplitter } from './lines.js';
-import { splitLines } from './lines.js';
+import type { DroppedLine, LineSplitter } from '../lib/lines.js';
+import { splitLines } from '../lib/lines.js';
 import type { Watcher } from './watcher.js';
 
 export interface ExitInfo {

@@ -29,6 +29,7 @@ import { createAttribution, type Attribute } from './attribution.js';
 import { CallTable } from './call-table.js';
 import { UpstreamCall, type CallOwner, type Carrier, type Transport, type TransportEvents } from './calls.js';
 import type { IdOrder } from './answer.js';
+import { Interest } from './interest.js';
 import { RecentCallers } from './recent-callers.js';
 import { collect, type Collected } from './collect.js';
 import { dial, handshake, sharedCapabilities } from './dial.js';
@@ -89,9 +90,12 @@ export class Connection implements Link, CallOwner {
   #drained: (() => void) | undefined;
   /** The last line of a child that has just ended. */
   #stderr = '';
-  /** Renewed after each handshake. */
-  readonly #uris = new Set<string>();
-  #level: LogLevel | undefined;
+  readonly #interest = new Interest({
+    hasLogging: () => this.peer?.capabilities['logging'] !== undefined,
+    tell: (method, params) => {
+      this.#tell(method, params);
+    },
+  });
   #generation = 1;
   #reset: Promise<void> | undefined;
   readonly #refresh = createRefresh({
@@ -259,22 +263,19 @@ export class Connection implements Link, CallOwner {
   }
 
   keepSubscribed(uri: string): void {
-    this.#uris.add(uri);
+    this.#interest.keep(uri);
   }
 
   unsubscribe(uri: string, tell: boolean): void {
-    if (this.#uris.delete(uri) && tell) this.#tell('resources/unsubscribe', { uri });
+    this.#interest.drop(uri, tell);
   }
 
   isSubscribed(uri: string): boolean {
-    return this.#uris.has(uri);
+    return this.#interest.has(uri);
   }
 
   setLevel(level: LogLevel | undefined): void {
-    if (level === this.#level) return;
-    this.#level = level;
-    if (level !== undefined && this.peer?.capabilities['logging'] !== undefined)
-      this.#tell('logging/setLevel', { level });
+    this.#interest.setLevel(level);
   }
 
   /** A request whose answer changes nothing here. */
@@ -618,15 +619,9 @@ export class Connection implements Link, CallOwner {
 
   /** Tells a new session of the upstream what the one before it had been told. */
   async #renewInterest(carrier: Carrier): Promise<void> {
-    const wanted: [string, string][] = [...this.#uris].map((uri) => [
-      'resources/subscribe',
-      JSON.stringify({ uri }),
-    ]);
-    if (this.#level !== undefined && this.peer?.capabilities['logging'] !== undefined)
-      wanted.push(['logging/setLevel', JSON.stringify({ level: this.#level })]);
-    for (const [method, params] of wanted) {
+    for (const [method, params] of this.#interest.wanted()) {
       try {
-        await this.#request(carrier, method, params);
+        await this.#request(carrier, method, JSON.stringify(params));
       } catch (error) {
         // The server is none the worse for it.
         this.log.warn(`${method} failed after reconnecting`, {

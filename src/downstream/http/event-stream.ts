@@ -5,7 +5,7 @@ import type { StreamTarget } from '../../protocol/ports.js';
 import { withoutLineBreaks } from '../../wire/splice.js';
 
 /** A client that reads nothing for so long is given up. */
-export const STALLED_MS = 300_000;
+const STALLED_MS = 300_000;
 
 const DATA = 'event: message\ndata: ';
 const END_OF_EVENT = Buffer.from('\n\n');
@@ -31,6 +31,47 @@ export function eventOf(message: Buffer, id?: string): Buffer {
   return Buffer.concat([open(id), withoutLineBreaks(message), END_OF_EVENT]);
 }
 
+/** Watches a client that does not read what was written: until it reads again, or has been given up. */
+export class Backpressure {
+  readonly #res: ServerResponse;
+  readonly #wheel: Wheel;
+  readonly #drained: () => void;
+  #stall: WheelTimer | undefined;
+  #full = false;
+
+  constructor(res: ServerResponse, wheel: Wheel, drained: () => void) {
+    this.#res = res;
+    this.#wheel = wheel;
+    this.#drained = drained;
+  }
+
+  /** `more`: what write() gave. Gives it back; after false `drained` is called once. */
+  wrote(more: boolean): boolean {
+    if (more || this.#full) return more;
+    this.#full = true;
+    this.#watch();
+    this.#res.once('drain', () => {
+      this.#full = false;
+      this.#stall?.cancel();
+      this.#drained();
+    });
+    return false;
+  }
+
+  /** The last was written; no drain comes after it. */
+  ended(): void {
+    if (!this.#full && this.#res.writableNeedDrain) this.#watch();
+  }
+
+  #watch(): void {
+    if (!this.#stall) this.#res.once('close', () => this.#stall?.cancel());
+    this.#stall?.cancel();
+    this.#stall = this.#wheel.after(STALLED_MS, () => {
+      this.#res.destroy(new Error('client reads nothing'));
+    });
+  }
+}
+
 export class EventStream implements StreamTarget {
   /** It can take more after a call that gave false. */
   drained: () => void = () => undefined;
@@ -38,19 +79,20 @@ export class EventStream implements StreamTarget {
   readonly #wheel: Wheel;
   readonly #keepAliveMs: number;
   #timer: WheelTimer | undefined;
-  #stall: WheelTimer | undefined;
+  readonly #writer: Backpressure;
   #inEvent = false;
-  #full = false;
 
   constructor(res: ServerResponse, wheel: Wheel, keepAliveMs: number) {
     this.#res = res;
     this.#wheel = wheel;
     this.#keepAliveMs = keepAliveMs;
+    this.#writer = new Backpressure(res, wheel, () => {
+      this.drained();
+    });
     res.writeHead(200, [...EVENT_STREAM]);
     res.flushHeaders();
     res.on('close', () => {
       this.#timer?.cancel();
-      this.#stall?.cancel();
     });
     this.#keepAlive();
   }
@@ -65,7 +107,7 @@ export class EventStream implements StreamTarget {
   }
 
   event(message: Buffer, id: string | undefined): boolean {
-    return this.#wrote(this.#res.write(eventOf(message, id)));
+    return this.#writer.wrote(this.#res.write(eventOf(message, id)));
   }
 
   begin(id: string | undefined): void {
@@ -74,7 +116,7 @@ export class EventStream implements StreamTarget {
   }
 
   chunk(bytes: Buffer): boolean {
-    return this.#wrote(this.#res.write(withoutLineBreaks(bytes)));
+    return this.#writer.wrote(this.#res.write(withoutLineBreaks(bytes)));
   }
 
   finish(): void {
@@ -91,31 +133,11 @@ export class EventStream implements StreamTarget {
     }
     if (last) this.#res.end(eventOf(last, id));
     else this.#res.end();
-    if (!this.#full && this.#res.writableNeedDrain) this.#watchStall();
+    this.#writer.ended();
   }
 
   destroy(): void {
     this.#res.destroy();
-  }
-
-  #wrote(more: boolean): boolean {
-    if (more || this.#full) return more;
-    this.#full = true;
-    this.#watchStall();
-    this.#res.once('drain', () => {
-      this.#full = false;
-      this.#stall?.cancel();
-      this.drained();
-    });
-    return false;
-  }
-
-  /** Until it reads again, or is gone. */
-  #watchStall(): void {
-    this.#stall?.cancel();
-    this.#stall = this.#wheel.after(STALLED_MS, () => {
-      this.#res.destroy(new Error('client reads nothing'));
-    });
   }
 
   #keepAlive(): void {

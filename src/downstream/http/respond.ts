@@ -18,7 +18,7 @@ import {
   type Refusal,
 } from '../../protocol/ports.js';
 import type { CallStream } from '../../session/streams.js';
-import { EVENT_STREAM, eventOf, EventStream, STALLED_MS } from './event-stream.js';
+import { EVENT_STREAM, eventOf, EventStream, Backpressure } from './event-stream.js';
 
 /** What a client takes as the answer to a POST. */
 export interface Accepts {
@@ -98,7 +98,6 @@ export class PostSink implements Sink {
   #whole: Buffer | undefined;
   #inAnswer = false;
   #timer: WheelTimer;
-  #stall: WheelTimer | undefined;
 
   constructor(
     res: ServerResponse,
@@ -169,7 +168,7 @@ export class PostSink implements Sink {
       if (bytes !== undefined) headers.push('Content-Length', String(bytes));
       this.#res.writeHead(200, headers);
     }
-    return this.#wroteJson(this.#res.write(chunk));
+    return (this.#json ??= this.#backpressure()).wrote(this.#res.write(chunk));
   }
 
   end(_seen: Seen): void {
@@ -178,7 +177,7 @@ export class PostSink implements Sink {
     if (mode === 'json') {
       if (this.#whole) sendJson(this.#res, 200, this.#whole);
       else this.#res.end();
-      if (!this.#full && this.#res.writableNeedDrain) this.#watchStall();
+      if (this.#json || this.#res.writableNeedDrain) (this.#json ?? this.#backpressure()).ended();
     } else if (this.#stream) this.#stream.end();
     else if (this.#begun) {
       this.#target?.finish();
@@ -214,8 +213,8 @@ export class PostSink implements Sink {
   }
 
   #begun = false;
-  /** The client does not read what was written: a drain is awaited. */
-  #full = false;
+  /** Of a JSON answer in more than one piece. */
+  #json: Backpressure | undefined;
 
   #event(message: Buffer): boolean {
     return this.#stream
@@ -236,24 +235,8 @@ export class PostSink implements Sink {
     });
   }
 
-  #wroteJson(more: boolean): boolean {
-    if (more || this.#full) return more;
-    this.#full = true;
-    this.#watchStall();
-    this.#res.once('drain', () => {
-      this.#full = false;
-      this.#stall?.cancel();
-      this.exchange?.resume();
-    });
-    return false;
-  }
-
-  /** Until it reads again, or is gone. */
-  #watchStall(): void {
-    this.#stall?.cancel();
-    this.#stall = this.#wheel.after(STALLED_MS, () => {
-      this.#res.destroy(new Error('client reads nothing'));
-    });
+  #backpressure(): Backpressure {
+    return new Backpressure(this.#res, this.#wheel, () => this.exchange?.resume());
   }
 
   #over(): void {
@@ -262,7 +245,6 @@ export class PostSink implements Sink {
   }
 
   #closed(): void {
-    this.#stall?.cancel();
     // It may be finished for us and not for the client: the log of the stream keeps what it can come back for.
     if (this.#stream && this.#target) {
       this.#stream.left(this.#target);

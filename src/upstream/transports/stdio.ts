@@ -5,7 +5,7 @@ import { readHead, readTail } from '../../wire/edges.js';
 import { withoutLineBreaks } from '../../wire/splice.js';
 import { spawnChild, type Child } from '../child.js';
 import type { CallOwner, Channel, Transport, TransportEvents, UpstreamCall } from '../calls.js';
-import type { DroppedLine } from '../lines.js';
+import type { DroppedLine } from '../../lib/lines.js';
 import type { Watcher } from '../watcher.js';
 import { deliverWhole } from './shared-channel.js';
 
