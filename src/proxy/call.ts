@@ -24,6 +24,8 @@ import { relatedTask, type Questions } from './questions.js';
 
 /** A call that takes longer is worth a line at info. */
 const SLOW_MS = 10_000;
+/** 2025-11-25, client/elicitation, "URL Elicitation Required Error". */
+const URL_ELICITATION_REQUIRED = -32042;
 
 const REASONS: Partial<Record<ErrorCode, ToolErrorReason>> = {
   upstream_disconnected: 'upstream_disconnected',
@@ -96,6 +98,8 @@ class RelayedCall implements Sink, Exchange {
   /** Questions of this call that are open, by the id its client knows. */
   #asked: Map<string, Question> | undefined;
   #isError = false;
+  /** Where an error begins that asks its client to open a URL. */
+  #elicitsAt: number | undefined;
   #over = false;
 
   constructor(message: Message, target: Target, sink: Sink, context: CallContext) {
@@ -134,10 +138,16 @@ class RelayedCall implements Sink, Exchange {
   start(head: AnswerHead): void {
     this.#withdrawAll('the call has ended');
     this.#isError = head.kind === 'error';
+    if (head.code === URL_ELICITATION_REQUIRED) this.#elicitsAt = head.value;
     this.#sink.start(head);
   }
 
   write(chunk: Buffer): boolean {
+    // An error is one chunk, closed by the brace of the message.
+    if (this.#elicitsAt !== undefined && this.#context.session) {
+      const error = chunk.subarray(this.#elicitsAt, chunk.length - 1);
+      this.#context.questions.elicit(this.#context.session, this.#target.link.server, error);
+    }
     return this.#sink.write(chunk);
   }
 

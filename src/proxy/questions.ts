@@ -42,6 +42,8 @@ export interface Questions {
   progress(session: Session, message: Message): void;
   /** The call has ended, or the upstream took it back: the client is told, the upstream (`why`) gets an error. */
   withdraw(session: Session, id: string, why: string | undefined): void;
+  /** An error asked the session to open a URL (2025-11-25, client/elicitation, "URL Elicitation Required Error"). */
+  elicit(session: Session, server: string, error: Buffer): void;
   /** The session that was asked to open a URL; undefined: nobody here. */
   elicited(server: string, elicitationId: string): Session | undefined;
   /** A session has ended. */
@@ -74,6 +76,11 @@ export function createQuestions({ wheel, log }: QuestionsDeps): Questions {
     if (why !== undefined) open.question.refuse({ code: -32603, message: why });
   }
 
+  function note(session: Session, server: string, elicitationId: string): void {
+    elicitations.set(`${server}\0${elicitationId}`, session);
+    if (elicitations.size > MAX_ELICITATIONS) elicitations.delete(elicitations.keys().next().value as string);
+  }
+
   return {
     ask(question, sink, context, closed) {
       const { session } = context;
@@ -103,11 +110,7 @@ export function createQuestions({ wheel, log }: QuestionsDeps): Questions {
         },
       });
       session.questions = open;
-      if (elicitationId !== undefined) {
-        elicitations.set(`${context.server}\0${elicitationId}`, session);
-        if (elicitations.size > MAX_ELICITATIONS)
-          elicitations.delete(elicitations.keys().next().value as string);
-      }
+      if (elicitationId !== undefined) note(session, context.server, elicitationId);
       return id;
     },
     answer(session, message) {
@@ -131,6 +134,14 @@ export function createQuestions({ wheel, log }: QuestionsDeps): Questions {
         open.question.progress(splice(message.body, [{ start: token.start, end: token.end, bytes: own }]));
     },
     withdraw,
+    elicit(session, server, error) {
+      const { data } = JSON.parse(error.toString('utf8')) as { data?: { elicitations?: unknown } | null };
+      const asked = Array.isArray(data?.elicitations) ? (data.elicitations as unknown[]) : [];
+      for (const each of asked.slice(0, MAX_OPEN)) {
+        const id = (each as { elicitationId?: unknown } | null)?.elicitationId;
+        if (typeof id === 'string') note(session, server, id);
+      }
+    },
     elicited: (server, elicitationId) => elicitations.get(`${server}\0${elicitationId}`),
     drop(session) {
       for (const id of [...(session.questions?.keys() ?? [])]) withdraw(session, id, 'the client has gone');
