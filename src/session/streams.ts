@@ -149,8 +149,15 @@ export class CallStream {
     };
   }
 
-  get log(): EventLog {
-    return this.#log;
+  /** Its call is over, and what it said is out or kept. */
+  get ended(): boolean {
+    return this.#ended;
+  }
+
+  /** Nobody can come back to it any more. */
+  forget(): void {
+    this.destroy();
+    this.#gone();
   }
 
   event(bytes: Buffer): boolean {
@@ -340,17 +347,20 @@ export function createStreams(deps: StreamsDeps): Streams {
         log.clear();
       });
       streams.calls.set(number, stream);
-      if (streams.calls.size > MAX_STREAMS) {
-        const [oldest] = streams.calls.keys();
-        streams.calls.get(oldest as number)?.log.clear();
-      }
+      if (streams.calls.size > MAX_STREAMS)
+        for (const oldest of streams.calls.values())
+          if (oldest.ended) {
+            oldest.forget();
+            break;
+          }
       if (session.revision >= FIRST_PRIMED) target.prime(log.lastId, RETRY_MS);
       return stream;
     },
     listen(session, target) {
       const streams = of(session);
+      // The numbers go on: an id of the stream before must not name an event of this one.
       streams.log?.clear();
-      streams.log = session.revision < FIRST_RESUMABLE ? undefined : new EventLog(0, account);
+      if (session.revision >= FIRST_RESUMABLE) streams.log ??= new EventLog(0, account);
       const left = hear(session, streams, target);
       if (streams.log && session.revision >= FIRST_PRIMED) target.prime(streams.log.lastId, RETRY_MS);
       for (const notice of streams.waiting.splice(0))
