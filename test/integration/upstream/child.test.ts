@@ -8,7 +8,7 @@ import { createBudget } from '../../../src/lib/budget.js';
 import type { LogFields, Logger } from '../../../src/observe/log.js';
 import { spawnChild } from '../../../src/upstream/child.js';
 import type { Child, ChildDeps, ExitInfo } from '../../../src/upstream/child.js';
-import type { DroppedLine } from '../../../src/upstream/lines.js';
+import type { DroppedLine } from '../../../src/lib/lines.js';
 import { createWatcher } from '../../../src/upstream/watcher.js';
 import { atEnd } from '../../helpers/cleanup.js';
 import { compileSources } from '../../helpers/compile.js';

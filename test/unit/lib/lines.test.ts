@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import fc from 'fast-check';
 import { createBudget } from '../../../src/lib/budget.js';
-import type { DroppedLine } from '../../../src/upstream/lines.js';
-import { splitLines } from '../../../src/upstream/lines.js';
+import type { DroppedLine } from '../../../src/lib/lines.js';
+import { splitLines } from '../../../src/lib/lines.js';
 
 function collect(maxBytes = 1000, budget = createBudget(1e9)) {
   const lines: string[] = [];

@@ -1,0 +1,134 @@
+import type { Budget } from './budget.js';
+
+const LF = 10;
+const CR = 13;
+/** What is shown of a line that was not kept: enough to find its id, which stands in the head or in the tail. */
+const SHOWN_BYTES = 256;
+/** Smaller pieces are copied together, so that a line written byte by byte costs no buffer a byte. */
+const SMALL_PIECE = 4096;
+const SCRATCH_BYTES = 16 * 1024;
+
+export interface DroppedLine {
+  readonly bytes: number;
+  /** The first bytes of the line. */
+  readonly head: Buffer;
+  /** The last bytes; for a short line they overlap with the head. */
+  readonly tail: Buffer;
+  /** `line`: longer than one may be. `budget`: all buffers together hold too much. */
+  readonly reason: 'line' | 'budget';
+}
+
+export interface LineSplitter {
+  push(chunk: Buffer): void;
+  /** The stream is over: gives back to the budget, and returns, what is held of a line that will not end. */
+  end(): Buffer | undefined;
+}
+
+/**
+ * Cuts a stream into lines at LF. A line is handed over without its line break, empty ones not at all; it is a
+ * view of the chunk it came in, or one buffer joined of several. A line larger than `maxBytes`, or for whose
+ * beginning the budget has no room, is skipped to its end; `onDropping` is called as soon as that is known.
+ */
+export function splitLines(options: {
+  maxBytes: number;
+  budget: Budget;
+  onLine(line: Buffer): void;
+  onDropping?(reason: 'line' | 'budget'): void;
+  onDropped(line: DroppedLine): void;
+}): LineSplitter {
+  const { maxBytes, budget } = options;
+  let parts: Buffer[] = [];
+  let held = 0;
+  let scratch: Buffer | undefined;
+  let scratchUsed = 0;
+  let dropping: { bytes: number; head: Buffer; tail: Buffer; reason: 'line' | 'budget' } | undefined;
+
+  function emit(line: Buffer): void {
+    const { length } = line;
+    const end = length > 0 && line[length - 1] === CR ? length - 1 : length;
+    if (end > 0) options.onLine(end === length ? line : line.subarray(0, end));
+  }
+
+  function hold(piece: Buffer): void {
+    const reason = held + piece.length > maxBytes ? 'line' : budget.take(piece.length) ? undefined : 'budget';
+    if (reason) return drop(piece, reason);
+    held += piece.length;
+    if (piece.length >= SMALL_PIECE) {
+      seal();
+      parts.push(piece);
+      return;
+    }
+    if (scratch && scratchUsed + piece.length > SCRATCH_BYTES) seal();
+    scratch ??= Buffer.allocUnsafeSlow(SCRATCH_BYTES);
+    piece.copy(scratch, scratchUsed);
+    scratchUsed += piece.length;
+  }
+
+  function seal(): void {
+    if (scratch) parts.push(scratch.subarray(0, scratchUsed));
+    scratch = undefined;
+    scratchUsed = 0;
+  }
+
+  function release(): Buffer[] {
+    seal();
+    const all = parts;
+    parts = [];
+    budget.give(held);
+    held = 0;
+    return all;
+  }
+
+  function drop(piece: Buffer, reason: 'line' | 'budget'): void {
+    const before = release();
+    dropping = { bytes: 0, head: Buffer.alloc(0), tail: Buffer.alloc(0), reason };
+    for (const each of before) skip(each);
+    skip(piece);
+    options.onDropping?.(reason);
+  }
+
+  function skip(piece: Buffer): void {
+    if (!dropping) return;
+    dropping.bytes += piece.length;
+    const missing = SHOWN_BYTES - dropping.head.length;
+    if (missing > 0) dropping.head = Buffer.concat([dropping.head, piece.subarray(0, missing)]);
+    dropping.tail =
+      piece.length >= SHOWN_BYTES
+        ? Buffer.from(piece.subarray(-SHOWN_BYTES))
+        : Buffer.concat([dropping.tail, piece]).subarray(-SHOWN_BYTES);
+  }
+
+  return {
+    push(chunk) {
+      let start = 0;
+      for (let end = chunk.indexOf(LF); end !== -1; end = chunk.indexOf(LF, start)) {
+        const piece = chunk.subarray(start, end);
+        start = end + 1;
+        if (!dropping) {
+          if (held === 0 && piece.length <= maxBytes) {
+            emit(piece);
+            continue;
+          }
+          hold(piece);
+        } else {
+          skip(piece);
+        }
+        if (dropping) {
+          const dropped: DroppedLine = dropping;
+          dropping = undefined;
+          options.onDropped(dropped);
+        } else {
+          emit(Buffer.concat(release()));
+        }
+      }
+      if (start === chunk.length) return;
+      const rest = start === 0 ? chunk : chunk.subarray(start);
+      if (dropping) skip(rest);
+      else hold(rest);
+    },
+    end() {
+      dropping = undefined;
+      return held === 0 ? undefined : Buffer.concat(release());
+    },
+  };
+}
