@@ -36,11 +36,16 @@ export interface StreamsDeps {
   readonly dropped: (reason: string) => void;
 }
 
+/** Where a session hears what belongs to no call. */
+export type Ears = Pick<StreamTarget, 'backlog' | 'event' | 'end' | 'destroy'>;
+
 export interface Streams {
   /** The stream of a call that has begun to send events; undefined: this session's revision cannot come back to one. */
   open(session: Session, target: StreamTarget, control: StreamControl): CallStream | undefined;
   /** A new server-to-client stream: an older one ends. Returns what to call when the client has left it. */
   listen(session: Session, target: StreamTarget): () => void;
+  /** The same for a client that has one stream for all, and cannot come back to it. */
+  attach(session: Session, ears: Ears): () => void;
   /**
    * A client came back. Its events go out again, then what follows; or why not. Returns what to call when it has left.
    */
@@ -215,6 +220,8 @@ export class CallStream {
       return;
     }
     this.#keep();
+    // Held for a client that did not read: what is kept for one that is away needs no waiting.
+    this.#control.resume();
   }
 
   /** Whether all that followed the event `seq` is still here. */
@@ -288,7 +295,7 @@ interface SessionStreams {
   nextCall: number;
   /** The server-to-client stream: its log lives on while a client may come back. */
   log: EventLog | undefined;
-  target: StreamTarget | undefined;
+  target: Ears | undefined;
   /** For a stream that its client has not opened yet. */
   waiting: Notice[];
 }
@@ -324,7 +331,7 @@ export function createStreams(deps: StreamsDeps): Streams {
     return streams;
   }
 
-  function hear(session: Session, streams: SessionStreams, target: StreamTarget): () => void {
+  function hear(session: Session, streams: SessionStreams, target: Ears): () => void {
     const older = streams.target;
     streams.target = target;
     older?.end();
@@ -365,6 +372,12 @@ export function createStreams(deps: StreamsDeps): Streams {
       if (streams.log && session.revision >= FIRST_PRIMED) target.prime(streams.log.lastId, RETRY_MS);
       for (const notice of streams.waiting.splice(0))
         target.event(notice.bytes, streams.log?.push(notice.bytes));
+      return left;
+    },
+    attach(session, ears) {
+      const streams = of(session);
+      const left = hear(session, streams, ears);
+      for (const { bytes } of streams.waiting.splice(0)) ears.event(bytes, undefined);
       return left;
     },
     resume(session, lastEventId, open) {
