@@ -12,7 +12,7 @@ import { find, idKey, param, type Message, type MessageError } from '../protocol
 import type { Link, Principal, Sink, StreamTarget } from '../protocol/ports.js';
 import { isModernRevision, LEGACY_REVISIONS } from '../protocol/revisions.js';
 import type { Session, SessionStore } from '../session/store.js';
-import type { CallStream, StreamControl, Streams } from '../session/streams.js';
+import type { CallStream, Ears, StreamControl, Streams } from '../session/streams.js';
 import { admitBatch, sessionOf } from './admission.js';
 import { answer, counter, refused, type Handled, type Route, type Source } from './handled.js';
 import type { Interests } from './interests.js';
@@ -30,8 +30,8 @@ export type { Handled, Route, Source } from './handled.js';
 export interface Gate {
   readonly state: 'starting' | 'serving' | 'draining';
   authorize(authorization: string | undefined): Principal | Refused;
-  /** undefined: no such server. */
-  route(server: string | undefined): Route | undefined;
+  /** Sessions of one door are unknown at another. undefined: no such server. */
+  route(server: string | undefined, door?: Door): Route | undefined;
   /** One message. `sink` is used for an exchange alone, and never before this has returned. */
   handle(source: Source, message: Message, sink: Sink): Handled;
   /** Whether this array may be handled as a batch; each element is then handled by itself. */
@@ -47,11 +47,21 @@ export interface Gate {
     lastEventId: string | undefined,
     open: () => StreamTarget,
   ): (() => void) | GatewayError;
+  /**
+   * Makes the one stream of a client the ears of its session, just opened. Returns what to call when the client has left: the session
+   * ends with the stream.
+   */
+  attach(source: Source, ears: Ears): () => void;
   /** Ends the session. false: there is none for this caller. */
   end(source: Source): boolean;
+  /** Counts a stream that was opened before there is a session. */
+  countListen(): void;
   /** Counts a request that was refused before it was a message. */
   countInvalid(label: 'invalid' | 'unknown' | 'listen' | 'terminate'): void;
 }
+
+/** The ways in: Streamable HTTP, HTTP+SSE, stdio. */
+export type Door = 'mcp' | 'sse' | 'stdio';
 
 export type OpenCallStream = (target: StreamTarget, control: StreamControl) => CallStream | undefined;
 
@@ -218,10 +228,10 @@ export function createGate(deps: GateDeps): Gate {
       }
       return result;
     },
-    route(server) {
-      if (server === undefined) return merged;
+    route(server, door = 'mcp') {
+      if (server === undefined) return door === 'mcp' ? merged : { ...merged, key: `/${door}` };
       const view = catalog.single(server);
-      return view && { key: `/servers/${server}/mcp`, server, view };
+      return view && { key: `/servers/${server}/${door}`, server, view };
     },
     handle(source, message, sink) {
       const started = performance.now();
@@ -261,6 +271,15 @@ export function createGate(deps: GateDeps): Gate {
       done(typeof resumed === 'string' ? 'error' : 'success');
       return typeof resumed === 'string' ? new GatewayError('invalid_request', resumed) : resumed;
     },
+    attach(source, ears) {
+      const session = sessionOf(sessions, source, false);
+      if (!session || session instanceof GatewayError) return () => undefined;
+      const left = deps.streams.attach(session, ears);
+      return () => {
+        left();
+        sessions.end(session, deps.state() === 'draining' ? 'gateway_shutdown' : 'client_delete');
+      };
+    },
     end(source) {
       const done = counter(stats.method('terminate'));
       if (source.sessionId === undefined) {
@@ -271,6 +290,9 @@ export function createGate(deps: GateDeps): Gate {
       done(session ? 'success' : 'error');
       if (session) sessions.end(session, 'client_delete');
       return session !== undefined;
+    },
+    countListen() {
+      counter(stats.method('listen'))('success');
     },
     countInvalid(label) {
       counter(stats.method(label))('error');

@@ -124,13 +124,16 @@ export class EventStream implements StreamTarget {
     this.#res.write(END_OF_EVENT);
   }
 
+  /** Half an event is out and no more of it will come: it gets a type that clients pass over (the last `event:` counts). */
+  cut(): void {
+    if (!this.#inEvent) return;
+    this.#inEvent = false;
+    this.#res.write('\nevent: cut\n\n');
+  }
+
   end(last?: Buffer, id?: string): void {
     this.#timer?.cancel();
-    if (this.#inEvent) {
-      // The half event gets a type that clients pass over (the last `event:` counts): it must not look whole.
-      this.#inEvent = false;
-      this.#res.write('\nevent: cut\n\n');
-    }
+    this.cut();
     if (last) this.#res.end(eventOf(last, id));
     else this.#res.end();
     this.#writer.ended();

@@ -12,6 +12,7 @@ import { serveHealth, serveMetrics, serveReady, serveReload, type Admin } from '
 import { createGuard } from './guard.js';
 import { createMcp } from './mcp.js';
 import { sendError } from './respond.js';
+import { createSse2024 } from './sse-2024.js';
 
 export interface HttpDeps {
   readonly gate: Gate;
@@ -36,13 +37,16 @@ export interface HttpPort {
 const HEADERS_MS = 30_000;
 const REQUEST_MS = 120_000;
 const FEW_FILES = 4096;
-const SERVER_ROUTE = /^\/servers\/([A-Za-z0-9._-]{1,64})\/mcp$/;
+const MCP_ROUTE = /^(?:\/servers\/([A-Za-z0-9._-]{1,64}))?\/(mcp|sse|messages)$/;
+
+const MERGED = ['/mcp', undefined, 'mcp'] as const;
 
 export function createHttpPort(deps: HttpDeps): HttpPort {
   const { gate, admin, log } = deps;
   const started = deps.config();
   const guard = createGuard(started.host, deps.config);
   const mcp = createMcp(deps);
+  const sse = createSse2024(deps);
   let active = 0;
   let idle: (() => void) | undefined;
   let draining = false;
@@ -57,10 +61,9 @@ export function createHttpPort(deps: HttpDeps): HttpPort {
     const query = url.indexOf('?');
     // Exactly as spelt: another spelling of a path is another path, and there is none.
     const path = query === -1 ? url : url.slice(0, query);
-    const server = path === '/mcp' ? undefined : SERVER_ROUTE.exec(path)?.[1];
-    const isMcp = path === '/mcp' || server !== undefined;
+    const mcpRoute = path === '/mcp' ? MERGED : MCP_ROUTE.exec(path);
     const isOpen = path === '/health' || path === '/ready' || path === '/metrics';
-    if (!isMcp && !isOpen && path !== '/-/reload')
+    if (!mcpRoute && !isOpen && path !== '/-/reload')
       return sendError(res, new GatewayError('not_found', `nothing is served at ${path.slice(0, 128)}`));
     if (req.method === 'OPTIONS') return guard.preflight(req, res);
     if (path === '/health') return serveHealth(admin, req, res);
@@ -76,7 +79,7 @@ export function createHttpPort(deps: HttpDeps): HttpPort {
         principal.challenge,
       ]);
     }
-    if (!isMcp) return void serveReload(admin, req, res);
+    if (!mcpRoute) return void serveReload(admin, req, res);
     if (gate.state === 'starting')
       return sendError(
         res,
@@ -84,9 +87,12 @@ export function createHttpPort(deps: HttpDeps): HttpPort {
         'null',
         ['Retry-After', '1'],
       );
-    const target = gate.route(server);
+    const [, server, kind] = mcpRoute;
+    const target = gate.route(server, kind === 'mcp' ? 'mcp' : 'sse');
     if (!target) return sendError(res, new GatewayError('not_found', `no server '${server ?? ''}' here`));
-    mcp(req, res, principal, target);
+    if (kind === 'mcp') mcp(req, res, principal, target);
+    else if (kind === 'sse') sse.stream(req, res, principal, target);
+    else sse.messages(req, res, principal, target, query === -1 ? '' : url.slice(query + 1));
   }
 
   const server: Server = createServer(
@@ -145,6 +151,7 @@ export function createHttpPort(deps: HttpDeps): HttpPort {
     },
     async close(graceMs) {
       draining = true;
+      sse.drain();
       if (active > 0) {
         await new Promise<void>((resolve) => {
           const timer = setTimeout(resolve, graceMs);

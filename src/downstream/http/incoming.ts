@@ -1,0 +1,84 @@
+/** What POSTs and GETs of MCP routes have in common: their bodies and headers. */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Config } from '../../config/types.js';
+import { GatewayError } from '../../errors.js';
+import type { Budget } from '../../lib/budget.js';
+import { MessageError, readMessages } from '../../protocol/message.js';
+import type { Gate } from '../../proxy/gate.js';
+import { readBody } from './body.js';
+import { sendError } from './respond.js';
+
+export const RETRY_AFTER = ['Retry-After', '1'];
+export const CLOSE = ['Connection', 'close'];
+
+/** The first of a header that came more than once. */
+export function one(value: string | string[] | undefined): string | undefined {
+  return Array.isArray(value) ? value[0] : value;
+}
+
+/** Reads the messages of a POST. What is none is answered here. */
+export function readPost(
+  deps: { readonly gate: Gate; readonly config: () => Config; readonly budget: Budget },
+  req: IncomingMessage,
+  res: ServerResponse,
+  take: (messages: ReturnType<typeof readMessages>) => void,
+): void {
+  const refuse = (error: GatewayError, id: string, headers: string[]): void => {
+    deps.gate.countInvalid('invalid');
+    sendError(res, error, id, headers);
+  };
+  const refusal = refuseBody(req);
+  if (refusal) return refuse(refusal, 'null', CLOSE);
+  readBody(req, deps.config().limits.body_bytes, deps.budget, (body, error) => {
+    if (error) return refuse(error, 'null', error.code === 'body_too_large' ? CLOSE : []);
+    if (!body) return;
+    let messages: ReturnType<typeof readMessages>;
+    try {
+      messages = readMessages(body);
+    } catch (failure) {
+      if (!(failure instanceof MessageError)) throw failure;
+      return refuse(failure, failure.id, []);
+    }
+    take(messages);
+  });
+}
+
+function refuseBody(req: IncomingMessage): GatewayError | undefined {
+  const type = req.headers['content-type'];
+  if (type === undefined || !/^application\/json\s*(;|$)/i.test(type))
+    return new GatewayError(
+      'unsupported_media_type',
+      `Content-Type must be application/json, not ${type === undefined ? 'missing' : `'${type.slice(0, 64)}'`}`,
+    );
+  const coding = req.headers['content-encoding'];
+  if (coding !== undefined && coding.toLowerCase() !== 'identity')
+    return new GatewayError(
+      'unsupported_media_type',
+      `a body coded as '${coding.slice(0, 32)}' is not taken: send it plain`,
+    );
+  return undefined;
+}
+
+/** Answers a GET that cannot have a stream; true: it was answered. */
+export function refuseListen(
+  gate: Gate,
+  req: IncomingMessage,
+  res: ServerResponse,
+  allow: string[],
+): boolean {
+  const accept = req.headers.accept ?? '*/*';
+  if (!/text\/event-stream|\*\/\*|text\/\*/i.test(accept))
+    sendError(
+      res,
+      new GatewayError('method_not_allowed', 'GET answers with text/event-stream alone'),
+      'null',
+      allow,
+    );
+  else if (gate.state === 'draining')
+    sendError(res, new GatewayError('unavailable', 'gateway shutting down'), 'null', [
+      ...RETRY_AFTER,
+      ...CLOSE,
+    ]);
+  else return false;
+  return true;
+}

@@ -1,0 +1,114 @@
+/**
+ * HTTP+SSE of 2024-11-05 (basic/transports, "HTTP with SSE"): GET opens the stream and names where to POST; all that is said to the
+ * client goes on the stream. When it closes, what the client began is cancelled.
+ */
+import { randomBytes } from 'node:crypto';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { GatewayError } from '../../errors.js';
+import type { Message, MessageError } from '../../protocol/message.js';
+import type { Principal } from '../../protocol/ports.js';
+import type { Route } from '../../proxy/gate.js';
+import { OneStream } from '../one-stream.js';
+import { EventStream } from './event-stream.js';
+import { one, readPost, refuseListen, RETRY_AFTER } from './incoming.js';
+import type { McpDeps } from './mcp.js';
+import { sendError } from './respond.js';
+
+export interface Sse2024 {
+  /** `/sse` */
+  stream(req: IncomingMessage, res: ServerResponse, principal: Principal, route: Route): void;
+  /** `/messages?sessionId=`; `route` is that of the stream. */
+  messages(
+    req: IncomingMessage,
+    res: ServerResponse,
+    principal: Principal,
+    route: Route,
+    query: string,
+  ): void;
+  /** Ends each stream once nothing of its client is under way. */
+  drain(): void;
+}
+
+interface Open {
+  readonly principal: Principal;
+  readonly route: string;
+  readonly stream: OneStream;
+}
+
+/** 192 bits: who knows the id may speak as this client. */
+const ID_BYTES = 24;
+
+export function createSse2024(deps: McpDeps): Sse2024 {
+  const { gate } = deps;
+  const streams = new Map<string, Open>();
+
+  function open(res: ServerResponse, principal: Principal, route: Route): void {
+    const id = randomBytes(ID_BYTES).toString('base64url');
+    const outlet = new EventStream(res, deps.wheel, deps.config().http.keep_alive_ms);
+    // Relative: it holds behind any path that a proxy puts in front.
+    res.write(`event: endpoint\ndata: messages?sessionId=${id}\n\n`);
+    const stream = new OneStream({
+      gate,
+      outlet,
+      source: { principal, route },
+      budget: deps.budget,
+      log: deps.log,
+      messageBytes: () => deps.config().limits.message_bytes,
+    });
+    streams.set(id, { principal, route: route.key, stream });
+    gate.countListen();
+    res.on('close', () => {
+      streams.delete(id);
+      stream.left();
+    });
+  }
+
+  return {
+    stream(req, res, principal, route) {
+      if (req.method !== 'GET') return notAllowed(req, res, ALLOW_STREAM);
+      if (refuseListen(gate, req, res, ALLOW_STREAM)) return;
+      if (streams.size >= deps.config().limits.sessions) {
+        gate.countInvalid('listen');
+        const full = new GatewayError('unavailable', 'too many streams are open (limits.sessions)');
+        return sendError(res, full, 'null', RETRY_AFTER);
+      }
+      open(res, principal, route);
+    },
+    messages(req, res, principal, route, query) {
+      if (req.method !== 'POST') return notAllowed(req, res, ALLOW_MESSAGES);
+      const found = streams.get(new URLSearchParams(query).get('sessionId') ?? '');
+      if (!found || found.route !== route.key || found.principal.id !== principal.id) {
+        gate.countInvalid('unknown');
+        const why = `unknown or ended session: open ${route.key} again`;
+        return sendError(res, new GatewayError('unknown_session', why));
+      }
+      const { stream } = found;
+      readPost(deps, req, res, (messages) => {
+        if (stream.full && [messages].flat().some(isRequest)) {
+          gate.countInvalid('invalid');
+          const slow = new GatewayError('unavailable', 'too much waits on the stream: read it first');
+          return sendError(res, slow, 'null', RETRY_AFTER);
+        }
+        const error = stream.take(messages, one(req.headers['mcp-protocol-version']));
+        if (error) sendError(res, error);
+        else res.writeHead(202).end();
+      });
+    },
+    drain() {
+      for (const { stream } of streams.values()) stream.finish();
+    },
+  };
+}
+
+/** Answers to questions and cancels are taken from slow readers too: they end what waits. */
+function isRequest(message: Message | MessageError): boolean {
+  return 'kind' in message && message.kind === 'request';
+}
+
+const ALLOW_STREAM = ['Allow', 'GET, OPTIONS'];
+const ALLOW_MESSAGES = ['Allow', 'POST, OPTIONS'];
+
+function notAllowed(req: IncomingMessage, res: ServerResponse, allow: string[]): void {
+  const error = new GatewayError('method_not_allowed', `${req.method ?? ''} is not served here`);
+  sendError(res, error, 'null', allow);
+}

@@ -1,0 +1,260 @@
+/**
+ * A client that has one stream for all that it is told (HTTP+SSE of 2024-11-05, stdio): answers, notifications and questions go out on
+ * it in their order. The stream is the client: when it ends, all that the client began ends too.
+ */
+import { errorMessage, GatewayError } from '../errors.js';
+import type { Budget } from '../lib/budget.js';
+import type { Logger } from '../observe/log.js';
+import type { Message, MessageError } from '../protocol/message.js';
+import type { Cause, Exchange, Notice, Question, Refusal, Sink } from '../protocol/ports.js';
+import type { Gate, Source } from '../proxy/gate.js';
+import { runBatch } from './batch.js';
+import { Lane, type LaneMessage, type Outlet } from './lane.js';
+
+/** With so much waiting for a client that does not read, nothing more is taken from it. */
+const MAX_WAITING = 4_194_304;
+
+export interface OneStreamDeps {
+  readonly gate: Gate;
+  readonly outlet: Outlet;
+  readonly source: Omit<Source, 'sessionId' | 'version'>;
+  readonly budget: Budget;
+  readonly log: Logger;
+  /** limits.message_bytes */
+  readonly messageBytes: () => number;
+  /** The stream has room again for the answers to more messages. */
+  readonly room?: () => void;
+}
+
+export class OneStream {
+  readonly #deps: OneStreamDeps;
+  readonly #lane: Lane;
+  readonly #calls = new Set<Call>();
+  readonly #batches = new Set<(why: Cause) => void>();
+  #sessionId: string | undefined;
+  #leaveSession: (() => void) | undefined;
+  /** Bytes of notifications that belong to no call and wait. */
+  #notices = 0;
+  #finishing = false;
+  #over = false;
+
+  constructor(deps: OneStreamDeps) {
+    this.#deps = deps;
+    this.#lane = new Lane(deps.outlet, deps.budget, () => {
+      deps.log.warn('closed the stream of a client that does not read: too much is being buffered');
+      // Not within a call that writes.
+      setImmediate(() => {
+        deps.outlet.destroy();
+        this.left();
+      });
+    });
+    this.#lane.room = () => {
+      if (this.#lane.waiting === 0) this.#notices = 0;
+      if (!this.full) deps.room?.();
+    };
+  }
+
+  /** The client reads too slowly to be given more. */
+  get full(): boolean {
+    return this.#lane.waiting > MAX_WAITING;
+  }
+
+  get over(): boolean {
+    return this.#over;
+  }
+
+  /**
+   * Takes what the client sent. Answers to requests go on the stream; an error that belongs to no request is returned. `version`: the
+   * MCP-Protocol-Version header, where there are headers.
+   */
+  take(
+    messages: Message | readonly (Message | MessageError)[],
+    version: string | undefined,
+  ): GatewayError | undefined {
+    if (this.#over) return new GatewayError('unknown_session', 'the stream has ended');
+    const { gate } = this.#deps;
+    const source: Source = { ...this.#deps.source, sessionId: this.#sessionId, version };
+    if (!('kind' in messages)) return this.#batch(source, messages);
+    const isRequest = messages.kind === 'request';
+    const call = isRequest ? new Call(this, messages.id as string) : undefined;
+    const handled = gate.handle(source, messages, call ?? NO_SINK);
+    switch (handled.kind) {
+      case 'exchange':
+        if (call) {
+          call.exchange = handled.exchange;
+          this.#calls.add(call);
+        }
+        return undefined;
+      case 'accepted':
+        return undefined;
+      case 'answer':
+        this.#lane.send(handled.bytes);
+        if (handled.sessionId !== undefined) this.#join(handled.sessionId);
+        return undefined;
+      case 'refused':
+        if (!isRequest) return handled.error;
+        this.#lane.send(Buffer.from(errorMessage(handled.error, handled.id)));
+        return undefined;
+    }
+  }
+
+  /** Tells the client of an error that belongs to no request. */
+  complain(error: GatewayError, rawId: string): void {
+    this.#lane.send(Buffer.from(errorMessage(error, rawId)));
+  }
+
+  /** Ends the stream once nothing is under way. */
+  finish(): void {
+    this.#finishing = true;
+    this.#settle();
+  }
+
+  /** Ends the stream; what is under way is cancelled. */
+  close(why: Cause): void {
+    this.#finishing = true;
+    this.#cancelAll(why);
+    this.#settle();
+  }
+
+  /** The client has gone, and its session with it. */
+  left(): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#lane.drop();
+    this.#cancelAll('client gone');
+    this.#leaveSession?.();
+  }
+
+  // For Call.
+
+  notify(bytes: Buffer, resume: () => void): boolean {
+    return this.#lane.send(bytes, resume);
+  }
+
+  message(resume: () => void): LaneMessage {
+    return this.#lane.message(resume);
+  }
+
+  done(call: Call): void {
+    this.#calls.delete(call);
+    this.#settle();
+  }
+
+  #batch(source: Source, messages: readonly (Message | MessageError)[]): GatewayError | undefined {
+    const { gate } = this.#deps;
+    const refusal = gate.admitBatch(source, messages);
+    if (refusal) {
+      gate.countInvalid('invalid');
+      return refusal;
+    }
+    const batch: { cancel?: (why: Cause) => void; done: boolean } = { done: false };
+    batch.cancel = runBatch(gate, source, messages, this.#deps.messageBytes(), (answer) => {
+      batch.done = true;
+      if (answer) this.#lane.send(answer);
+      if (batch.cancel) this.#batches.delete(batch.cancel);
+      this.#settle();
+    });
+    if (!batch.done) this.#batches.add(batch.cancel);
+    return undefined;
+  }
+
+  /** From its first answer on the client has a session; what is told to that comes here. */
+  #join(sessionId: string): void {
+    this.#sessionId = sessionId;
+    const { gate, source } = this.#deps;
+    const stream = this as OneStream;
+    this.#leaveSession = gate.attach(
+      { ...source, sessionId, version: undefined },
+      {
+        get backlog() {
+          return stream.#notices;
+        },
+        event: (bytes) => {
+          const more = this.#lane.send(bytes);
+          if (!more) this.#notices += bytes.length;
+          return more;
+        },
+        end: () => {
+          // At the end of the gateway the calls may go on; else the session has ended, and with it the stream.
+          if (gate.state === 'draining') this.finish();
+          else this.close('session ended');
+        },
+        destroy: () => {
+          this.#deps.outlet.destroy();
+        },
+      },
+    );
+  }
+
+  #cancelAll(why: Cause): void {
+    for (const { exchange } of [...this.#calls]) exchange?.cancel(why);
+    for (const cancel of this.#batches) cancel(why);
+    this.#batches.clear();
+  }
+
+  #settle(): void {
+    if (!this.#finishing || this.#over || this.#calls.size > 0 || this.#batches.size > 0) return;
+    this.#over = true;
+    this.#leaveSession?.();
+    this.#lane.end();
+  }
+}
+
+/** The sink of one request. */
+class Call implements Sink {
+  exchange: Exchange | undefined;
+  readonly #stream: OneStream;
+  readonly #rawId: string;
+  #answer: LaneMessage | undefined;
+  readonly #resume = (): void => this.exchange?.resume();
+
+  constructor(stream: OneStream, rawId: string) {
+    this.#stream = stream;
+    this.#rawId = rawId;
+  }
+
+  notify(notice: Notice): boolean {
+    return this.#stream.notify(notice.bytes, this.#resume);
+  }
+
+  ask(question: Question): Refusal | undefined {
+    this.#stream.notify(question.bytes, this.#resume);
+    return undefined;
+  }
+
+  start(): void {
+    this.#answer = this.#stream.message(this.#resume);
+  }
+
+  write(chunk: Buffer): boolean {
+    return this.#answer?.write(chunk) ?? true;
+  }
+
+  end(): void {
+    this.#answer?.end();
+    this.#stream.done(this);
+  }
+
+  cancelled(): void {
+    // Nothing is said about a cancelled request.
+    this.#answer?.cut();
+    this.#stream.done(this);
+  }
+
+  fail(error: GatewayError): void {
+    this.#answer?.cut();
+    this.#stream.complain(error, this.#rawId);
+    this.#stream.done(this);
+  }
+}
+
+/** For messages that are never answered. */
+const NO_SINK: Sink = {
+  notify: () => true,
+  ask: () => undefined,
+  start() {},
+  write: () => true,
+  end() {},
+  cancelled() {},
+  fail() {},
+};
