@@ -25,6 +25,7 @@ import type { Questions } from './questions.js';
 import type { Runtime } from './runtime.js';
 import type { Tasks } from './tasks.js';
 
+export type { CallStream } from '../session/streams.js';
 export type { Handled, Route, Source } from './handled.js';
 
 export interface Gate {

@@ -17,7 +17,7 @@ import {
   type Question,
   type Refusal,
 } from '../../protocol/ports.js';
-import type { CallStream } from '../../session/streams.js';
+import type { CallStream } from '../../proxy/gate.js';
 import { EVENT_STREAM, eventOf, EventStream, Backpressure } from './event-stream.js';
 
 /** What a client takes as the answer to a POST. */
