@@ -2,7 +2,6 @@
 import { Client as ClientV2, StreamableHTTPClientTransport as HttpV2 } from '@modelcontextprotocol/client';
 import { Client as ClientV1 } from '@modelcontextprotocol/sdk/client/index.js';
 import { StreamableHTTPClientTransport as HttpV1 } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
-import type { Transport } from '@modelcontextprotocol/sdk/shared/transport.js';
 import { expect, test } from 'vitest';
 import type { ConfigInput } from '../../src/index.js';
 import { startCutter } from '../helpers/cutter.js';
@@ -326,7 +325,7 @@ test.each(['v1', 'v2'])(
     };
     if (version === 'v1') {
       const client = new ClientV1(info);
-      await client.connect(new HttpV1(url, { reconnectionOptions: quick }) as Transport);
+      await client.connect(new HttpV1(url, { reconnectionOptions: quick }));
       result = client.callTool({ name: 'up__hold', arguments: {} }, undefined, { onprogress });
       result.finally(() => client.close()).catch(() => undefined);
     } else {
