@@ -15,8 +15,8 @@ export interface Interests {
   setLevel(session: Session, level: LogLevel): void;
   /** A session ended. */
   drop(session: Session): void;
-  /** A new link of a server is to hear what its predecessor had been told. */
-  adopt(link: Link): void;
+  /** A new link of a server is to hear what its predecessor had been told. `session`: whose own link it is. */
+  adopt(link: Link, session?: Session): void;
   /** A server is gone. */
   forget(server: string): void;
 }
@@ -106,8 +106,8 @@ export function createInterests(
       for (const [server, uris] of [...byLink])
         for (const uri of [...uris.keys()]) leave(server, uri, session)?.unsubscribe(uri, true);
     },
-    adopt(link) {
-      link.setLevel(lowest());
+    adopt(link, session) {
+      link.setLevel(session ? session.level : lowest());
       for (const [uri, subscription] of byLink.get(link.key) ?? []) {
         subscription.link = link;
         link.keepSubscribed(uri);

@@ -7,6 +7,7 @@ import type { Link, LinkEvents, Question, Refusal, Sink } from '../protocol/port
 import { NO_LISTS } from '../protocol/lists.js';
 import type { Session } from '../session/store.js';
 import type { Streams } from '../session/streams.js';
+import { isBelow } from './call.js';
 import type { Interests } from './interests.js';
 import { fanOutUpdated, listChangedNotices } from './fan-out.js';
 import type { Questions } from './questions.js';
@@ -27,6 +28,8 @@ export interface OwnLinksDeps {
   readonly taskStatus: LinkEvents['taskStatus'];
   /** limits.per_client: links an upstream, at the most. */
   readonly limit: () => number;
+  /** Links may connect. */
+  readonly begun: () => boolean;
   /** The servers that want a link a client, now. */
   readonly servers: () => readonly ServerConfig[];
   readonly connect: (
@@ -39,6 +42,8 @@ export interface OwnLinksDeps {
 export interface OwnLinks {
   /** Gives the session links of its own to the servers that want that, and a view with them. */
   open(session: Session): void;
+  /** Links may connect from now on. */
+  begin(): void;
   of(session: Session): readonly Link[];
   /** A notification of the client that its own links are to hear. */
   tell(session: Session, message: Message): void;
@@ -71,7 +76,9 @@ export function createOwnLinks(deps: OwnLinksDeps): OwnLinks {
     const link = deps.connect(config, client, eventsOf(session, catalog));
     links.set(name, link);
     catalog.put(link);
-    link.start();
+    // After a reload: what the session wanted of the link before.
+    deps.interests().adopt(link, session);
+    if (deps.begun()) link.start();
   }
 
   function drop(links: Map<string, OwnLink>, server: string, graceMs: number): void {
@@ -105,6 +112,9 @@ export function createOwnLinks(deps: OwnLinksDeps): OwnLinks {
         deps.taskStatus(link, taskId, notice);
       },
       other: (_link, notice) => {
+        const { level } = session;
+        if (level !== undefined && notice.method === 'notifications/message' && isBelow(notice, level))
+          return;
         deps.streams.notify(session, notice);
       },
       asked: (link, question) => ask(session, link, question),
@@ -145,6 +155,12 @@ export function createOwnLinks(deps: OwnLinksDeps): OwnLinks {
           ? new MergedView(own.catalog)
           : new SingleView(own.catalog, session.server);
       for (const config of servers) add(session, own, config);
+    },
+    begin() {
+      for (const { catalog, links } of owned.values()) {
+        catalog.begin();
+        for (const link of links.values()) link.start();
+      }
     },
     of: (session) => [...(owned.get(session)?.links.values() ?? [])],
     tell(session, message) {
