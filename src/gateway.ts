@@ -1,10 +1,12 @@
 /** The composition root: builds the rooms, wires them, reloads and drains. It decides nothing about a message. */
+import type { Readable, Writable } from 'node:stream';
 import { createAuthenticator } from './auth/authenticate.js';
 import { Catalog } from './catalog/catalog.js';
 import { diffConfig, isLoopback, redactUrl, type LoadedConfig } from './config/index.js';
 import type { Config, ServerConfig } from './config/types.js';
 import { createHttpPort, type HttpPort } from './downstream/http/server.js';
 import type { Admin, Health, Ready, ReloadResult, ServerHealth } from './downstream/http/admin.js';
+import { attachStdio, type StdioClient } from './downstream/stdio.js';
 import { createBudget } from './lib/budget.js';
 import { createSlots } from './lib/slots.js';
 import { createWheel } from './lib/wheel.js';
@@ -17,7 +19,7 @@ import { LIST_KINDS, type ListKind } from './protocol/lists.js';
 import { createTasks } from './proxy/tasks.js';
 import { createOwnLinks } from './proxy/own-links.js';
 import { createQuestions } from './proxy/questions.js';
-import { createGate } from './proxy/gate.js';
+import { createGate, type Gate } from './proxy/gate.js';
 import type { Runtime } from './proxy/runtime.js';
 import { createStreams } from './session/streams.js';
 import { createSessionStore } from './session/store.js';
@@ -67,7 +69,10 @@ export class GatewayCore implements Admin {
   readonly #ownLinks;
   readonly #tasks;
   readonly #catalog: Catalog;
+  readonly #gate: Gate;
   readonly #port: HttpPort;
+  /** Clients on a pair of streams. */
+  readonly #attached = new Set<StdioClient>();
   readonly #upstreams = new Map<string, Upstream>();
   readonly #changed = new Map<string, Set<ListKind>>();
   readonly #interests = createInterests(
@@ -80,6 +85,12 @@ export class GatewayCore implements Admin {
   #runtime: Runtime;
   #state: 'starting' | 'serving' | 'draining';
   #stopping = false;
+  /** Whether the port is open. */
+  #listening = false;
+  /** Upstreams are connected to: from listen() on, or once a client on a pair of streams wants them. */
+  #begun = false;
+  #serve: () => void = () => undefined;
+  readonly #serving: Promise<void>;
   #fanOut: NodeJS.Timeout | undefined;
   #closing: Promise<void> | undefined;
   #fail: (error: Error) => void = () => undefined;
@@ -93,6 +104,9 @@ export class GatewayCore implements Admin {
     this.#runtime = runtimeOf(config);
     this.failed = new Promise((resolve) => {
       this.#fail = resolve;
+    });
+    this.#serving = new Promise((resolve) => {
+      this.#serve = resolve;
     });
     this.#budget = createBudget(config.limits.buffered_bytes);
     this.#starts = createSlots(config.startup.parallel);
@@ -143,28 +157,30 @@ export class GatewayCore implements Admin {
         this.#tasks.status(link, taskId, notice);
       },
       limit: () => this.#config.limits.per_client,
+      begun: () => this.#begun,
       servers: () => this.#config.servers.filter(({ session }) => session === 'per-client'),
       connect: (server, client, events) => this.#connection(server, events, client),
     });
+    this.#gate = createGate({
+      runtime: () => this.#runtime,
+      state: () => this.#state,
+      catalog: this.#catalog,
+      sessions: this.#sessions,
+      interests: this.#interests,
+      questions: this.#questions,
+      streams: this.#streams,
+      tasks: this.#tasks,
+      opened: (session) => {
+        this.#ownLinks.open(session);
+      },
+      notified: (session, message) => {
+        this.#ownLinks.tell(session, message);
+      },
+      stats: this.#stats,
+      log: this.#log,
+    });
     this.#port = createHttpPort({
-      gate: createGate({
-        runtime: () => this.#runtime,
-        state: () => this.#state,
-        catalog: this.#catalog,
-        sessions: this.#sessions,
-        interests: this.#interests,
-        questions: this.#questions,
-        streams: this.#streams,
-        tasks: this.#tasks,
-        opened: (session) => {
-          this.#ownLinks.open(session);
-        },
-        notified: (session, message) => {
-          this.#ownLinks.tell(session, message);
-        },
-        stats: this.#stats,
-        log: this.#log,
-      }),
+      gate: this.#gate,
       admin: this,
       config: () => this.#config,
       wheel: this.#wheel,
@@ -175,6 +191,7 @@ export class GatewayCore implements Admin {
       this.#sessions.sweep();
     }, config.mcp.session.gc_interval_seconds * 1000).unref();
     for (const warning of loaded.warnings) this.#log.warn(warning);
+    for (const server of config.servers) this.#add(server);
   }
 
   get #config(): Config {
@@ -183,9 +200,34 @@ export class GatewayCore implements Admin {
 
   async listen(): Promise<{ host: string; port: number; url: string }> {
     const address = await this.#port.listen();
-    for (const server of this.#config.servers) this.#add(server);
+    this.#listening = true;
+    this.#begin();
     this.#log.info('listening', { url: address.url, servers: this.#upstreams.size });
     return address;
+  }
+
+  /**
+   * Serves one client on a pair of streams. Without a port, upstreams are not begun before it is in earnest. Resolves when the client has
+   * left; what it still has under way goes on for the grace, then the output ends.
+   */
+  attach(input: Readable, output: Writable): Promise<void> {
+    const client = attachStdio(
+      {
+        gate: this.#gate,
+        config: () => this.#config,
+        budget: this.#budget,
+        log: this.#log,
+        wanted: () => {
+          this.#begin();
+          return this.#awaited.size > 0 ? this.#serving : undefined;
+        },
+      },
+      input,
+      output,
+    );
+    this.#attached.add(client);
+    void client.closed.then(() => this.#attached.delete(client));
+    return client.left;
   }
 
   health(): Health {
@@ -242,6 +284,7 @@ export class GatewayCore implements Admin {
     clearInterval(this.#sweeper);
     clearTimeout(this.#fanOut);
     this.#sessions.endWhere(() => true, 'gateway_shutdown');
+    for (const client of this.#attached) client.destroy();
     this.#port.destroy();
     for (const { link, next } of this.#upstreams.values()) {
       link.destroy();
@@ -258,13 +301,17 @@ export class GatewayCore implements Admin {
     const { mcp, http } = this.#config;
     this.#stopping = true;
     this.#log.info('shutting down');
-    if (http.drain_delay_seconds > 0)
+    if (http.drain_delay_seconds > 0 && this.#listening)
       await new Promise((resolve) => setTimeout(resolve, http.drain_delay_seconds * 1000));
     this.#state = 'draining';
     const graceMs = mcp.session.shutdown_grace_seconds * 1000;
     const deadline = performance.now() + graceMs;
     for (const session of this.#sessions.all()) this.#streams.hush(session);
-    await this.#port.close(graceMs * (1 - CLOSING_SHARE));
+    const serveMs = graceMs * (1 - CLOSING_SHARE);
+    await Promise.all([
+      this.#port.close(serveMs),
+      ...[...this.#attached].map((client) => client.close(serveMs)),
+    ]);
     this.#sessions.endWhere(() => true, 'gateway_shutdown');
     const links = [...this.#upstreams.values()].flatMap(({ link, next }) =>
       next ? [link, next.link] : [link],
@@ -298,7 +345,10 @@ export class GatewayCore implements Admin {
     for (const name of diff.restarted) this.#restart(at(name));
     for (const name of [...diff.updated, ...diff.unchanged]) this.#update(at(name));
     const { auth } = this.#runtime;
-    this.#sessions.endWhere(({ principal }) => !auth.accepts(principal.credential), 'auth_changed');
+    this.#sessions.endWhere(
+      ({ principal }) => principal.id !== 'local' && !auth.accepts(principal.credential),
+      'auth_changed',
+    );
     if (old.limits.name_length !== kept.limits.name_length) this.#catalog.touch();
     return {
       added: diff.added.length,
@@ -315,7 +365,15 @@ export class GatewayCore implements Admin {
     const link = this.#connect(config);
     this.#upstreams.set(config.name, { config, link, next: undefined });
     this.#catalog.put(link);
-    link.start();
+    if (this.#begun) link.start();
+  }
+
+  #begin(): void {
+    if (this.#begun || this.#stopping) return;
+    this.#begun = true;
+    this.#catalog.begin();
+    for (const { link } of this.#upstreams.values()) link.start();
+    this.#ownLinks.begin();
   }
 
   #update(config: ServerConfig): void {
@@ -361,7 +419,7 @@ export class GatewayCore implements Admin {
       upstream.link = link;
       this.#catalog.put(link);
       void old.drain(config.restart === 'serial' ? drainMs : 0).then(() => {
-        if (this.#upstreams.get(config.name)?.link === link) link.start();
+        if (this.#begun && this.#upstreams.get(config.name)?.link === link) link.start();
       });
       return;
     }
@@ -459,7 +517,9 @@ export class GatewayCore implements Admin {
   }
 
   #checkReady(): void {
-    if (this.#state !== 'starting' || this.#awaited.size > 0) return;
+    if (this.#awaited.size > 0) return;
+    this.#serve();
+    if (this.#state !== 'starting') return;
     this.#state = 'serving';
     this.#log.info('ready: every required upstream has been up');
   }

@@ -3,6 +3,7 @@
  * process or anything global.
  */
 import { readFileSync } from 'node:fs';
+import type { Readable, Writable } from 'node:stream';
 import { resolveConfig, type ConfigInput, type LoadedConfig } from './config/index.js';
 import { GatewayCore, type BuildInfo, type Health, type ReloadResult } from './gateway.js';
 import { silent, type Logger } from './observe/log.js';
@@ -26,6 +27,17 @@ export interface Gateway {
    * Rejects with Node's own error (EADDRINUSE, EACCES, ...) when it cannot listen.
    */
   listen(): Promise<{ host: string; port: number; url: string }>;
+  /**
+   * Serves one client over a pair of streams, one JSON-RPC message a line, as `mcpstead stdio` does over stdin and stdout. The client is
+   * the principal `local`: whoever holds the streams needs no token. Without `listen()` no port is opened, and upstreams are connected
+   * to once the client sends more than `initialize`, `ping` or `server/discover`. Any number of pairs may be attached, beside a port or
+   * without one.
+   *
+   * Resolves when the client has left: `input` has ended, or nobody reads `output` any more. What is then under way goes on within
+   * `mcp.session.shutdown_grace_seconds`; after that `output` is ended. `close()` waits for it. Never rejects. An answer that the
+   * client does not read stops its upstream; a client that reads nothing is not read either.
+   */
+  attach(input: Readable, output: Writable): Promise<void>;
   /**
    * Makes another configuration count without a lost call. Without an argument it is read by `options.reload`.
    * Rejects with a ConfigError, and keeps the running configuration, when the new one is wrong.
@@ -59,6 +71,7 @@ export function createGateway(input: ConfigInput | LoadedConfig, options: Gatewa
   });
   return {
     listen: () => core.listen(),
+    attach: (input, output) => core.attach(input, output),
     async reload(next) {
       if (next === undefined) return core.reload();
       const load = (): LoadedConfig => resolveConfig(next, env);

@@ -26,6 +26,13 @@ export class Catalog implements Source {
     this.touch();
   }
 
+  /** Links begin to connect now: until then there was nothing to wait for. */
+  begin(): void {
+    for (const [server, { link }] of this.#entries)
+      this.#entries.set(server, { link, addedAt: this.options.now() });
+    this.touch();
+  }
+
   remove(server: string): void {
     this.#entries.delete(server);
     this.#singles.delete(server);
@@ -81,6 +88,10 @@ export class SessionCatalog implements Source {
   put(link: Link): void {
     this.#own.set(link.server, { link, addedAt: this.options.now() });
     this.touch();
+  }
+
+  begin(): void {
+    for (const { link } of [...this.#own.values()]) this.put(link);
   }
 
   remove(server: string): void {

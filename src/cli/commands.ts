@@ -8,19 +8,23 @@ const HELP = `mcpstead: one MCP endpoint in front of many MCP servers
 
 Usage:
   mcpstead --config PATH              run the gateway
+  mcpstead stdio --config PATH        the same for one client that starts it: MCP over stdin and stdout, no port
+  mcpstead stdio --url URL            let a client that speaks stdio join a gateway that runs already
   mcpstead check --config PATH        check a config and say all that is wrong with it
   mcpstead health [--url URL]         exit status 0 if the gateway is ready, else 1
   mcpstead demo [--port N]            run a gateway with two example servers
 
 Options:
   -c, --config PATH   the config file, YAML or JSON [env: MCPSTEAD_CONFIG]
-      --url URL       the gateway to ask; by default the one of the config, else http://127.0.0.1:8766
+      --url URL       the gateway to ask; by default the one of the config, else http://127.0.0.1:8766.
+                      For stdio its endpoint, as in http://127.0.0.1:8766/mcp
       --port N        the port of the demo; by default 8766 or the next free one
   -V, --version       print the version
   -h, --help          print this
 
 Environment: MCPSTEAD_HOST, MCPSTEAD_PORT and MCPSTEAD_LOG_LEVEL override the config;
-MCPSTEAD_BEARER_TOKEN, or MCPSTEAD_BEARER_TOKEN_FILE with one token a line, for mcp.auth.mode: bearer.
+MCPSTEAD_BEARER_TOKEN, or MCPSTEAD_BEARER_TOKEN_FILE with one token a line, for mcp.auth.mode: bearer
+and for stdio --url.
 SIGHUP reloads the config, SIGTERM and SIGINT stop once calls in flight are done; a second one stops at once.
 `;
 
@@ -30,6 +34,7 @@ const OPTIONS: Readonly<Record<string, readonly string[]>> = {
   check: ['config'],
   health: ['config', 'url'],
   demo: ['port'],
+  stdio: ['config', 'url'],
 };
 
 interface Call {
@@ -57,6 +62,14 @@ export async function run(argv: readonly string[], terminal: Terminal): Promise<
       case 'health': {
         const { health } = await import('./health.js');
         return await health(call.url, call.config, terminal);
+      }
+      case 'stdio': {
+        if (call.url !== undefined) {
+          const { join } = await import('./join.js');
+          return await join(call.url, terminal);
+        }
+        const { stdio } = await import('./stdio.js');
+        return await stdio(required(call.config), terminal);
       }
       case 'demo': {
         const { demo } = await import('../demo/demo.js');

@@ -9,6 +9,13 @@ process.exit(
     env: process.env,
     out: (text) => void process.stdout.write(text),
     err: (text) => void process.stderr.write(text),
+    // Not before they are wanted: to touch stdin is to read it.
+    get stdin() {
+      return process.stdin;
+    },
+    get stdout() {
+      return process.stdout;
+    },
     exit: (status) => process.exit(status),
   }),
 );

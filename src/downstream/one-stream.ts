@@ -137,7 +137,11 @@ export class OneStream {
 
   done(call: Call): void {
     this.#calls.delete(call);
-    this.#settle();
+    // Not before the call itself has seen its end.
+    if (this.#finishing)
+      queueMicrotask(() => {
+        this.#settle();
+      });
   }
 
   #batch(source: Source, messages: readonly (Message | MessageError)[]): GatewayError | undefined {

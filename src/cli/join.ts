@@ -1,0 +1,39 @@
+import { ownToken } from '../config/token.js';
+import { joinGateway } from '../downstream/join.js';
+import { Refusal } from './explain.js';
+import { untilStopped } from './signals.js';
+import type { Terminal } from './terminal.js';
+
+/** How long answers may take that are under way when the client leaves. */
+const GRACE_MS = 5000;
+
+/** Lets the client that started this process use a gateway that runs already; ends with the client. */
+export async function join(written: string, terminal: Terminal): Promise<number> {
+  const joined = joinGateway(
+    {
+      url: endpoint(written),
+      token: ownToken(terminal.env),
+      log: (text) => {
+        terminal.err(`${text}\n`);
+      },
+    },
+    terminal.stdin,
+    terminal.stdout,
+  );
+  const running = {
+    close: () => joined.close(GRACE_MS),
+    reload: () => Promise.resolve(),
+    failed: new Promise<Error>(() => undefined),
+  };
+  await Promise.race([joined.left, untilStopped(running, terminal.exit)]);
+  await running.close();
+  return 0;
+}
+
+function endpoint(text: string): URL {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (!url || !/^https?:$/.test(url.protocol))
+    throw new Refusal(`--url must be an http or https URL, not '${text}'`, 2);
+  if (url.pathname === '/') url.pathname = '/mcp';
+  return url;
+}

@@ -1,0 +1,24 @@
+import { loadConfig } from '../config/index.js';
+import { createGateway } from '../index.js';
+import { createLogger } from '../observe/logger.js';
+import { untilStopped } from './signals.js';
+import type { Terminal } from './terminal.js';
+
+/** Runs a gateway for the one client that started it; it ends with the client. */
+export async function stdio(path: string, terminal: Terminal): Promise<number> {
+  const load = () => loadConfig(path, terminal.env);
+  const loaded = load();
+  const { level, format } = loaded.config.logging;
+  // Of stdout every byte is the client's.
+  const logger = createLogger({ level, format, destination: 'stderr' });
+  const gateway = createGateway(loaded, { logger, env: terminal.env, reload: load });
+  try {
+    const stopped = untilStopped(gateway, terminal.exit);
+    await Promise.race([gateway.attach(terminal.stdin, terminal.stdout), stopped]);
+    await gateway.close();
+    return 0;
+  } finally {
+    gateway.destroy();
+    await logger.flush();
+  }
+}

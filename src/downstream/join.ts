@@ -1,0 +1,510 @@
+/**
+ * Between a client that speaks stdio and a gateway that runs already: each line becomes a POST, what the gateway says becomes lines. No
+ * message is changed; of its content only what the way needs is read.
+ */
+import { isUtf8 } from 'node:buffer';
+import {
+  Agent as HttpAgent,
+  request as httpRequest,
+  type ClientRequest,
+  type IncomingMessage,
+} from 'node:http';
+import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
+import type { Readable, Writable } from 'node:stream';
+import { errorMessage, GatewayError } from '../errors.js';
+import { createBudget } from '../lib/budget.js';
+import { splitLines } from '../lib/lines.js';
+import { MessageError, readMessages, type Message } from '../protocol/message.js';
+import { readHead } from '../wire/edges.js';
+import { SseReader, type EventFields } from '../wire/sse-read.js';
+import { Lane, type LaneMessage } from './lane.js';
+import { LineOutlet } from './line-outlet.js';
+
+export interface JoinOptions {
+  /** The endpoint of the gateway: `.../mcp` or `.../servers/<name>/mcp`. */
+  readonly url: URL;
+  readonly token: string | undefined;
+  /** Tells people what the client is not told. */
+  readonly log: (text: string) => void;
+}
+
+export interface Joined {
+  /** Resolves when the client has left. */
+  readonly left: Promise<void>;
+  /** Waits `graceMs` for answers, ends the session and the output. */
+  close(graceMs: number): Promise<void>;
+}
+
+const MAX_LINE = 67_108_864;
+const MAX_BUFFERED = 268_435_456;
+/** With so many requests open, or so much waiting for the client, its input waits. */
+const MAX_OPEN = 256;
+const MAX_WAITING = 4_194_304;
+/** What is read of a refusal, and of the answer to initialize. */
+const MAX_READ = 1_048_576;
+/** The head of a message: enough to see whether it is an answer. */
+const MAX_HEAD = 4096;
+/** A cancel must not overtake its request, which may go another way. */
+const CANCEL_AFTER_MS = 20;
+const RETRY_MS = 1000;
+const MAX_RETRY_MS = 30_000;
+const DELETE_MS = 1000;
+
+type Headers = Record<string, string>;
+
+export function joinGateway(options: JoinOptions, input: Readable, output: Writable): Joined {
+  const { url, token, log } = options;
+  const secure = url.protocol === 'https:';
+  const agent = secure ? new HttpsAgent({ keepAlive: true }) : new HttpAgent({ keepAlive: true });
+  const budget = createBudget(MAX_BUFFERED);
+  let session: { id: string | undefined; version: string | undefined } = {
+    id: undefined,
+    version: undefined,
+  };
+  /** Requests whose answer has not come. */
+  const open = new Set<() => void>();
+  let sending: Promise<void> = Promise.resolve();
+  let queued = 0;
+  let ended = false;
+  let listening: (() => void) | undefined;
+  let idle: (() => void) | undefined;
+  let leave: () => void = () => undefined;
+  let closed: () => void = () => undefined;
+  const left = new Promise<void>((resolve) => (leave = resolve));
+  const outputEnded = new Promise<void>((resolve) => (closed = resolve));
+
+  const lane = new Lane(new LineOutlet(output), budget, () => {
+    log('the client does not read: too much waits for it');
+    output.destroy();
+  });
+  lane.room = regulate;
+  const lines = splitLines({
+    maxBytes: MAX_LINE,
+    budget,
+    onLine: read,
+    onDropped: ({ bytes }) => {
+      complain('null', new GatewayError('body_too_large', `a line of ${bytes} bytes is too large`));
+    },
+  });
+
+  function complain(rawId: string, error: GatewayError): void {
+    lane.send(Buffer.from(errorMessage(error, rawId)));
+  }
+
+  function regulate(): void {
+    const wait = lane.waiting > MAX_WAITING || open.size + queued > MAX_OPEN;
+    if (wait === input.isPaused()) return;
+    if (wait) input.pause();
+    else input.resume();
+  }
+
+  function read(line: Buffer): void {
+    let messages: ReturnType<typeof readMessages>;
+    try {
+      if (!isUtf8(line)) throw new MessageError('parse_error', 'Parse error: the line is not UTF-8');
+      messages = readMessages(line);
+    } catch (failure) {
+      if (!(failure instanceof MessageError)) throw failure;
+      return complain(failure.id, failure);
+    }
+    queued++;
+    // One after the other, so that the gateway gets them in their order.
+    const before = sending;
+    sending = (async () => {
+      await before;
+      queued--;
+      await send(line, Array.isArray(messages) ? undefined : messages);
+      regulate();
+    })();
+  }
+
+  /** Resolves when the next message may go. `message`: undefined for a batch. */
+  async function send(body: Buffer, message: Message | undefined): Promise<void> {
+    const method = message?.method;
+    if (method === 'initialize') void endSession();
+    if (method === 'notifications/cancelled')
+      await new Promise((resolve) => setTimeout(resolve, CANCEL_AFTER_MS));
+    const posted = post(body, message);
+    // What follows needs the session that this one opens.
+    await (method === 'initialize' ? posted.answered : posted.sent);
+    if (method === 'notifications/initialized') void posted.answered.then(() => listen());
+  }
+
+  function headersOf(): Headers {
+    const headers: Headers = {};
+    if (token !== undefined) headers['Authorization'] = `Bearer ${token}`;
+    if (session.id !== undefined) headers['Mcp-Session-Id'] = session.id;
+    if (session.version !== undefined) headers['MCP-Protocol-Version'] = session.version;
+    return headers;
+  }
+
+  function request(method: string, headers: Headers): ClientRequest {
+    const all = { ...headersOf(), ...headers };
+    return (secure ? httpsRequest : httpRequest)(url, { method, agent, headers: all });
+  }
+
+  function post(
+    body: Buffer,
+    message: Message | undefined,
+    again = false,
+  ): { sent: Promise<void>; answered: Promise<void> } {
+    const rawId = message ? (message.kind === 'request' ? message.id : undefined) : 'null';
+    let over: () => void = () => undefined;
+    let sent: () => void = () => undefined;
+    const answered = new Promise<void>((resolve) => (over = resolve));
+    const isSent = new Promise<void>((resolve) => (sent = resolve));
+    const req = request('POST', {
+      'Content-Type': 'application/json',
+      Accept: 'application/json, text/event-stream',
+      'Content-Length': String(body.length),
+    });
+    const abort = (): void => {
+      req.destroy();
+    };
+    const done = (why?: string): void => {
+      open.delete(abort);
+      if (why !== undefined && !ended) {
+        if (rawId !== undefined) complain(rawId, new GatewayError('upstream_disconnected', why));
+        else log(why);
+      }
+      over();
+      if (open.size === 0) idle?.();
+      regulate();
+    };
+    open.add(abort);
+    let answeredAtAll = false;
+    req.on('finish', sent);
+    req.on('error', (error: NodeJS.ErrnoException) => {
+      sent();
+      if (answeredAtAll) return;
+      // An idle socket that the gateway had closed: a new one will do, unless running it twice could do harm.
+      if (req.reusedSocket && error.code === 'ECONNRESET' && !again && message?.method !== 'tools/call') {
+        open.delete(abort);
+        void post(body, message, true).answered.then(() => {
+          over();
+        });
+        return;
+      }
+      done(`cannot reach ${url.href}: ${error.message || error.code || 'no answer'}`);
+    });
+    req.on('response', (res) => {
+      answeredAtAll = true;
+      sent();
+      if (message?.method === 'initialize') greet(res);
+      receive(res, rawId, done, (target) => {
+        open.delete(abort);
+        open.add(target);
+      });
+    });
+    req.end(body);
+    return { sent: isSent, answered };
+  }
+
+  /** The answer to a POST on its way to the client. `held`: who waits can now be given up by this instead. */
+  function receive(
+    res: IncomingMessage,
+    rawId: string | undefined,
+    done: (why?: string) => void,
+    held: (abort: () => void) => void,
+  ): void {
+    const status = res.statusCode ?? 0;
+    if (status < 200 || status > 299) {
+      void whole(res).then((body) => {
+        const refusal = refusalOf(body, rawId);
+        if (refusal === 'pass') {
+          lane.send(body);
+          done();
+        } else done(`${url.href} answered ${status}${refusal === '' ? '' : `: ${refusal}`}`);
+      });
+      return;
+    }
+    if (String(res.headers['content-type']).startsWith('text/event-stream')) {
+      const events = new Events(lane, () => res.resume());
+      follow(res, events, () => {
+        if (events.answered || rawId === undefined) return done();
+        if (events.lastId === undefined) return done(`${url.href} broke off its answer`);
+        resume(events, done, held);
+      });
+      return;
+    }
+    if (status === 202 || rawId === undefined) {
+      res.resume();
+      res.on('close', () => {
+        done();
+      });
+      return;
+    }
+    const answer = lane.message(() => res.resume());
+    res.on('data', (chunk: Buffer) => {
+      if (!answer.write(chunk)) res.pause();
+    });
+    res.on('error', () => undefined);
+    res.on('close', () => {
+      if (res.complete) {
+        answer.end();
+        done();
+      } else {
+        answer.cut();
+        done(`${url.href} broke off its answer`);
+      }
+    });
+  }
+
+  /** Goes on where the stream of an answer broke (2025-11-25, basic/transports, "Resumability and Redelivery"). */
+  function resume(
+    events: Events,
+    done: (why?: string) => void,
+    held: (abort: () => void) => void,
+    tries = 0,
+  ): void {
+    const timer = setTimeout(() => {
+      const req = request('GET', { Accept: 'text/event-stream', 'Last-Event-ID': events.lastId ?? '' });
+      held(() => req.destroy());
+      req.on('error', () => {
+        failed();
+      });
+      req.on('response', (res) => {
+        if (res.statusCode !== 200) {
+          res.resume();
+          return done(`${url.href} broke off its answer, and answered ${res.statusCode} to who came back`);
+        }
+        events.onto(() => res.resume());
+        follow(res, events, () => {
+          if (events.answered) done();
+          else resume(events, done, held);
+        });
+      });
+      req.end();
+    }, events.retryMs ?? RETRY_MS);
+    held(() => {
+      clearTimeout(timer);
+    });
+    function failed(): void {
+      if (tries >= 5) done(`${url.href} broke off its answer, and cannot be reached`);
+      else resume(events, done, held, tries + 1);
+    }
+  }
+
+  function follow(res: IncomingMessage, events: Events, closed: () => void): void {
+    res.on('data', (chunk: Buffer) => {
+      if (!events.push(chunk)) res.pause();
+    });
+    res.on('error', () => undefined);
+    res.on('close', () => {
+      events.broken();
+      if (!ended) closed();
+    });
+  }
+
+  /** What the answer to initialize says about the session: its id, its revision. */
+  function greet(res: IncomingMessage): void {
+    const id = res.headers['mcp-session-id'];
+    const opened = { id: typeof id === 'string' ? id : undefined, version: undefined as string | undefined };
+    session = opened;
+    let text = '';
+    res.on('data', (chunk: Buffer) => {
+      if (text.length < MAX_READ) text += chunk.toString('utf8');
+      opened.version ??= /"protocolVersion"\s*:\s*"(\d{4}-\d{2}-\d{2})"/.exec(text)?.[1];
+    });
+  }
+
+  /** The server-to-client stream, for as long as the session lives. */
+  function listen(): void {
+    if (ended || listening || session.id === undefined) return;
+    const mine = session;
+    const events = new Events(lane, () => current?.resume());
+    let current: IncomingMessage | undefined;
+    let req: ClientRequest | undefined;
+    let timer: NodeJS.Timeout | undefined;
+    let failures = 0;
+    const again = (ms: number): void => {
+      if (!ended && session === mine) timer = setTimeout(connect, ms);
+    };
+    const connect = (): void => {
+      const more: Headers = events.lastId === undefined ? {} : { 'Last-Event-ID': events.lastId };
+      req = request('GET', { Accept: 'text/event-stream', ...more });
+      req.on('error', () => {
+        again(Math.min(RETRY_MS * 2 ** failures++, MAX_RETRY_MS));
+      });
+      req.on('response', (res) => {
+        if (res.statusCode !== 200) {
+          res.resume();
+          // Too old to come back to, it is begun anew; without a session or a stream there is nothing to wait for.
+          if (res.statusCode === 400 && events.lastId !== undefined) {
+            events.lastId = undefined;
+            again(RETRY_MS);
+          } else if ((res.statusCode ?? 0) >= 500) again(Math.min(RETRY_MS * 2 ** failures++, MAX_RETRY_MS));
+          return;
+        }
+        failures = 0;
+        current = res;
+        follow(res, events, () => {
+          again(events.retryMs ?? RETRY_MS);
+        });
+      });
+      req.end();
+    };
+    listening = () => {
+      clearTimeout(timer);
+      req?.destroy();
+    };
+    connect();
+  }
+
+  /** Resolves when the gateway knows, or does not answer. */
+  function endSession(): Promise<void> {
+    listening?.();
+    listening = undefined;
+    if (session.id === undefined) return Promise.resolve();
+    const req = request('DELETE', {});
+    session = { id: undefined, version: undefined };
+    return new Promise((resolve) => {
+      req.setTimeout(DELETE_MS, () => req.destroy());
+      req.on('response', (res) => {
+        res.resume();
+        res.on('close', resolve);
+      });
+      req.on('error', () => {
+        resolve();
+      });
+      req.end();
+    });
+  }
+
+  let closing: Promise<void> | undefined;
+
+  async function end(graceMs: number): Promise<void> {
+    leave();
+    input.pause();
+    let timer: NodeJS.Timeout | undefined;
+    const grace = new Promise<void>((resolve) => (timer = setTimeout(resolve, graceMs)));
+    await Promise.race([grace, sending]);
+    if (open.size > 0) await Promise.race([grace, new Promise<void>((resolve) => (idle = resolve))]);
+    clearTimeout(timer);
+    ended = true;
+    for (const abort of open) abort();
+    open.clear();
+    await endSession();
+    agent.destroy();
+    lane.end();
+    await Promise.race([outputEnded, new Promise((resolve) => setTimeout(resolve, graceMs))]);
+  }
+
+  input.on('data', (chunk: Buffer) => {
+    lines.push(chunk);
+    regulate();
+  });
+  input.on('end', leave).on('error', leave).on('close', leave);
+  output.on('finish', closed).on('error', gone).on('close', gone);
+
+  function gone(): void {
+    closed();
+    leave();
+  }
+
+  return { left, close: (graceMs) => (closing ??= end(graceMs)) };
+}
+
+/** What an event stream says, as lines to the client. */
+class Events {
+  /** An answer was among them. */
+  answered = false;
+  lastId: string | undefined;
+  retryMs: number | undefined;
+  readonly #lane: Lane;
+  #resume: () => void;
+  #reader: SseReader;
+  #message: LaneMessage | undefined;
+  #head = Buffer.alloc(0);
+  #more = true;
+
+  constructor(lane: Lane, resume: () => void) {
+    this.#lane = lane;
+    this.#resume = resume;
+    this.#reader = this.#newReader();
+  }
+
+  /** Its events come over another connection from now on. */
+  onto(resume: () => void): void {
+    this.#resume = resume;
+  }
+
+  /** false: stop, until resumed. */
+  push(chunk: Buffer): boolean {
+    this.#more = true;
+    try {
+      this.#reader.push(chunk);
+    } catch {
+      // No event stream: what it has begun is not finished.
+      this.broken();
+    }
+    return this.#more;
+  }
+
+  /** The connection has ended: half a message is none. */
+  broken(): void {
+    this.#message?.cut();
+    this.#message = undefined;
+    this.#reader = this.#newReader();
+  }
+
+  #newReader(): SseReader {
+    return new SseReader({
+      open: (type) => {
+        this.#head = Buffer.alloc(0);
+        if (type === '' || type === 'message') this.#message = this.#lane.message(() => this.#resume());
+      },
+      data: (chunk) => {
+        if (this.#head.length < MAX_HEAD)
+          this.#head = Buffer.concat([this.#head, chunk.subarray(0, MAX_HEAD)]);
+        if (this.#message?.write(chunk) === false) this.#more = false;
+      },
+      close: (fields) => {
+        if (fields.type === '' || fields.type === 'message') {
+          // An event without data primes the stream.
+          if (this.#head.length > 0) this.#message?.end();
+          const head = readHead(this.#head);
+          if (this.#head[0] === 0x5b || (typeof head !== 'string' && head.kind !== 'method'))
+            this.answered = true;
+        } else this.#message?.cut();
+        this.#message = undefined;
+        this.#note(fields);
+      },
+      empty: (fields) => {
+        this.#note(fields);
+      },
+    });
+  }
+
+  #note({ id, retry }: EventFields): void {
+    if (id !== undefined) this.lastId = id;
+    if (retry !== undefined) this.retryMs = retry;
+  }
+}
+
+/** `pass`: the body is the answer to this very request. Else the text of the refusal. */
+function refusalOf(body: Buffer, rawId: string | undefined): string {
+  try {
+    const message = JSON.parse(body.toString('utf8')) as { id?: unknown; error?: { message?: unknown } };
+    if (rawId !== undefined && rawId !== 'null' && message.error && JSON.stringify(message.id) === rawId)
+      return 'pass';
+    return typeof message.error?.message === 'string' ? message.error.message : '';
+  } catch {
+    return '';
+  }
+}
+
+async function whole(res: IncomingMessage): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  return await new Promise((resolve) => {
+    res.on('data', (chunk: Buffer) => {
+      bytes += chunk.length;
+      if (bytes <= MAX_READ) chunks.push(chunk);
+    });
+    res.on('error', () => undefined);
+    res.on('close', () => {
+      resolve(Buffer.concat(chunks));
+    });
+  });
+}

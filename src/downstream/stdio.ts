@@ -1,0 +1,179 @@
+/** stdio towards a client (2025-11-25, basic/transports, "stdio"): one message a line, over any pair of streams. */
+import { isUtf8 } from 'node:buffer';
+import type { Readable, Writable } from 'node:stream';
+import type { Config } from '../config/types.js';
+import { GatewayError } from '../errors.js';
+import type { Budget } from '../lib/budget.js';
+import { splitLines, type DroppedLine } from '../lib/lines.js';
+import type { Logger } from '../observe/log.js';
+import { MessageError, readMessages } from '../protocol/message.js';
+import type { Principal } from '../protocol/ports.js';
+import type { Gate, Route } from '../proxy/gate.js';
+import { LineOutlet } from './line-outlet.js';
+import { OneStream } from './one-stream.js';
+
+export interface StdioDeps {
+  readonly gate: Gate;
+  readonly config: () => Config;
+  readonly budget: Budget;
+  readonly log: Logger;
+  /** The client is in earnest: upstreams are wanted. undefined: its message may go on at once. */
+  readonly wanted: () => Promise<void> | undefined;
+}
+
+export interface StdioClient {
+  /** Resolves when the client has left: its input has ended, or nobody reads the output. */
+  readonly left: Promise<void>;
+  /** Resolves when the output has ended too. */
+  readonly closed: Promise<void>;
+  /** Ends the output once what is under way is answered; what takes longer than `graceMs` is cancelled. */
+  close(graceMs: number): Promise<void>;
+  destroy(): void;
+}
+
+/** Who starts a process speaks to it: there is nothing to prove. */
+const LOCAL: Principal = { id: 'local', scopes: [], credential: '' };
+
+/** Requests of which clients make use to find out what they have started: no upstream is needed for them. */
+const PROBES = new Set(['initialize', 'ping', 'server/discover']);
+
+/** Messages that are held until calls may be made; with more, the input waits. */
+const MAX_HELD = 256;
+
+type Messages = ReturnType<typeof readMessages>;
+
+export function attachStdio(deps: StdioDeps, input: Readable, output: Writable): StdioClient {
+  const { gate, log } = deps;
+  const { body_bytes } = deps.config().limits;
+  let hold: Messages[] | undefined;
+  let ended = false;
+  let timer: NodeJS.Timeout | undefined;
+  let leave: () => void = () => undefined;
+  let close: () => void = () => undefined;
+  const left = new Promise<void>((resolve) => (leave = resolve));
+  const closed = new Promise<void>((resolve) => (close = resolve));
+
+  const stream = new OneStream({
+    gate,
+    outlet: new LineOutlet(output),
+    source: { principal: LOCAL, route: gate.route(undefined, 'stdio') as Route },
+    budget: deps.budget,
+    log,
+    messageBytes: () => deps.config().limits.message_bytes,
+    room: regulate,
+  });
+
+  const lines = splitLines({
+    maxBytes: body_bytes,
+    budget: deps.budget,
+    onLine: read,
+    onDropped: dropped,
+  });
+
+  function read(line: Buffer): void {
+    if (line.every((c) => c === 0x20 || c === 0x09)) return;
+    let messages: Messages;
+    try {
+      if (!isUtf8(line)) throw new MessageError('parse_error', 'Parse error: the line is not UTF-8');
+      messages = readMessages(line);
+    } catch (failure) {
+      if (!(failure instanceof MessageError)) throw failure;
+      gate.countInvalid('invalid');
+      stream.complain(failure, failure.id);
+      return;
+    }
+    if (isProbe(messages)) return take(messages);
+    if (!hold) {
+      const wait = deps.wanted();
+      if (!wait) return take(messages);
+      hold = [];
+      void wait.then(release);
+    }
+    hold.push(messages);
+  }
+
+  function release(): void {
+    const held = hold ?? [];
+    hold = undefined;
+    for (const messages of held) take(messages);
+    if (ended) stream.finish();
+    else regulate();
+  }
+
+  function take(messages: Messages): void {
+    const error = stream.take(messages, undefined);
+    if (!error) return;
+    if (Array.isArray(messages)) stream.complain(error, 'null');
+    else log.debug('a message of the client came to nothing', { why: error.message });
+  }
+
+  function dropped({ bytes, reason }: DroppedLine): void {
+    gate.countInvalid('invalid');
+    const error =
+      reason === 'line'
+        ? new GatewayError(
+            'body_too_large',
+            `a line of ${bytes} bytes is larger than ${body_bytes} (limits.body_bytes)`,
+          )
+        : new GatewayError('unavailable', 'too much is being buffered (limits.buffered_bytes)');
+    stream.complain(error, 'null');
+  }
+
+  /** A client that does not read its answers is not read either. */
+  function regulate(): void {
+    const wait = stream.full || (hold?.length ?? 0) > MAX_HELD;
+    if (wait === input.isPaused()) return;
+    if (wait) input.pause();
+    else input.resume();
+  }
+
+  function inputEnded(): void {
+    if (ended) return;
+    ended = true;
+    lines.end();
+    leave();
+    void finish(deps.config().mcp.session.shutdown_grace_seconds * 1000);
+  }
+
+  function outputGone(): void {
+    clearTimeout(timer);
+    ended = true;
+    stream.left();
+    input.pause();
+    leave();
+    close();
+  }
+
+  function finish(graceMs: number): Promise<void> {
+    if (!hold) stream.finish();
+    clearTimeout(timer);
+    timer = setTimeout(() => {
+      stream.close('the client has ended its input');
+      // What it has not read by now it will not read.
+      output.destroy();
+    }, graceMs);
+    return closed;
+  }
+
+  input.on('data', (chunk: Buffer) => {
+    if (ended) return;
+    lines.push(chunk);
+    regulate();
+  });
+  input.on('end', inputEnded).on('error', inputEnded).on('close', inputEnded);
+  output.on('finish', outputGone).on('error', outputGone).on('close', outputGone);
+
+  return {
+    left,
+    closed,
+    close: finish,
+    destroy() {
+      outputGone();
+      output.destroy();
+    },
+  };
+}
+
+function isProbe(messages: Messages): boolean {
+  return !Array.isArray(messages) && PROBES.has(messages.method);
+}
