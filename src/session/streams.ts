@@ -26,6 +26,8 @@ export interface StreamControl {
   cancel(why: Cause): void;
 }
 
+const OVER: StreamControl = { resume() {}, cancel() {} };
+
 export interface StreamsDeps {
   readonly wheel: Wheel;
   /** http.resume_seconds, in ms. */
@@ -125,7 +127,8 @@ class EventLog {
 /** The stream of one call. Its sink writes here; here it is known whether a client listens. */
 export class CallStream {
   readonly #log: EventLog;
-  readonly #control: StreamControl;
+  /** Let go of once the call is over: what is kept for a while must not keep the exchange alive. */
+  #control: StreamControl;
   readonly #deps: StreamsDeps;
   readonly #gone: () => void;
   #target: StreamTarget | undefined;
@@ -278,6 +281,7 @@ export class CallStream {
   /** For a client that may come back. */
   #keep(): void {
     this.#timer?.cancel();
+    if (this.#ended) this.#control = OVER;
     this.#timer = this.#deps.wheel.after(this.#deps.resumeMs, () => {
       if (!this.#ended) this.#control.cancel('client gone');
       this.#gone();
