@@ -1,0 +1,202 @@
+// An MCP server for the soak, over stdio (`stdio`) or HTTP (`http`, says its port on stdout). Whatever it says about a call carries
+// the mark that the call came with. Over HTTP it cuts connections and forgets sessions now and then; over stdio the tool `die` ends it.
+import { randomUUID } from 'node:crypto';
+import { createServer } from 'node:http';
+import { Buffer } from 'node:buffer';
+import process from 'node:process';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+const [transport, name, chaosMs = '0'] = process.argv.slice(2);
+const tools = ['echo', 'steps', 'ask', 'sample', 'big', 'hang', 'die'].map((tool) => ({
+  name: tool,
+  inputSchema: { type: 'object' },
+}));
+const resources = Array.from({ length: 10 }, (_, i) => ({ uri: `${name}://${i}`, name: String(i) }));
+const waiting = new Map();
+const cancelled = new Set();
+let questions = 0;
+
+const FORM = { type: 'object', properties: { mark: { type: 'string' } } };
+const SAMPLING = { maxTokens: 5 };
+
+/** `say` sends a message on the way of this call; `own` is the state of its session. */
+async function answer(m, say, own) {
+  const { method, params = {} } = m;
+  const ask = (asked, more) => {
+    const id = `q-${name}-${++questions}`;
+    say({ id, method: asked, params: more });
+    return new Promise((resolve) => waiting.set(id, resolve));
+  };
+  switch (method) {
+    case 'initialize':
+      return {
+        protocolVersion: params.protocolVersion,
+        capabilities: {
+          tools: { listChanged: true },
+          resources: { subscribe: true, listChanged: true },
+          prompts: { listChanged: true },
+          completions: {},
+          logging: {},
+        },
+        serverInfo: { name, version: '1' },
+      };
+    case 'ping':
+    case 'logging/setLevel':
+      return {};
+    case 'resources/subscribe':
+      own.subscribed.add(params.uri);
+      return {};
+    case 'resources/unsubscribe':
+      own.subscribed.delete(params.uri);
+      return {};
+    case 'tools/list':
+      return { tools };
+    case 'resources/list':
+      return { resources };
+    case 'resources/templates/list':
+      return { resourceTemplates: [{ uriTemplate: `${name}-t://{mark}`, name: 't' }] };
+    case 'prompts/list':
+      return { prompts: [{ name: 'p' }] };
+    case 'prompts/get':
+      return { messages: [{ role: 'user', content: { type: 'text', text: params.arguments.mark } }] };
+    case 'resources/read':
+      return { contents: [{ uri: params.uri, text: params.uri }] };
+    case 'completion/complete':
+      return { completion: { values: [params.argument.value] } };
+    case 'tools/call':
+      break;
+    default:
+      return undefined;
+  }
+  const { mark, n = 5, bytes = 0 } = params.arguments ?? {};
+  const text = (value) => ({ content: [{ type: 'text', text: value }] });
+  switch (params.name) {
+    case 'steps':
+      for (let progress = 1; progress <= n; progress++) {
+        const progressToken = params._meta?.progressToken;
+        say({
+          method: 'notifications/progress',
+          params: { progressToken, progress, total: n, message: mark },
+        });
+        await sleep(Math.random() * 30);
+      }
+      return text(mark);
+    case 'ask': {
+      const answered = await ask('elicitation/create', { message: mark, requestedSchema: FORM });
+      return text(answered.result ? `${mark} ${answered.result.content?.mark}` : 'refused');
+    }
+    case 'sample': {
+      const messages = [{ role: 'user', content: { type: 'text', text: mark } }];
+      const answered = await ask('sampling/createMessage', { ...SAMPLING, messages });
+      return text(answered.result ? `${mark} ${answered.result.content?.text}` : 'refused');
+    }
+    case 'big':
+      return text(mark.padEnd(bytes, '.'));
+    case 'hang':
+      while (!cancelled.delete(m.id)) await sleep(50);
+      return text(mark);
+    case 'die':
+      return process.exit(1);
+    default:
+      return text(mark);
+  }
+}
+
+async function handle(m, say, own) {
+  if (m.method === undefined) {
+    waiting.get(m.id)?.(m);
+    waiting.delete(m.id);
+    return undefined;
+  }
+  if (m.method === 'notifications/cancelled') cancelled.add(m.params.requestId);
+  if (m.id === undefined) return undefined;
+  const result = await answer(m, say, own);
+  return result ? { id: m.id, result } : { id: m.id, error: { code: -32601, message: 'Method not found' } };
+}
+
+const text = (value) => JSON.stringify({ jsonrpc: '2.0', ...value });
+let update = 0;
+/** What a session hears outside of its calls. */
+function gossip(say, { subscribed }) {
+  for (const uri of subscribed)
+    say({ method: 'notifications/resources/updated', params: { uri, n: ++update } });
+  if (Math.random() < 0.05) say({ method: 'notifications/tools/list_changed' });
+}
+
+if (transport === 'stdio') {
+  const own = { subscribed: new Set() };
+  const say = (value) => process.stdout.write(`${text(value)}\n`);
+  setInterval(() => gossip(say, own), 200).unref();
+  let rest = Buffer.alloc(0);
+  process.stdin.on('data', (chunk) => {
+    rest = Buffer.concat([rest, chunk]);
+    for (let end = rest.indexOf(10); end >= 0; end = rest.indexOf(10)) {
+      const m = JSON.parse(rest.toString('utf8', 0, end));
+      rest = rest.subarray(end + 1);
+      void handle(m, say, own).then((reply) => reply && say(reply));
+    }
+  });
+  process.stdin.on('end', () => process.exit(0));
+} else {
+  const sessions = new Map();
+  const server = createServer((req, res) => void serve(req, res));
+  server.keepAliveTimeout = 60_000;
+  const sockets = new Set();
+  server.on('connection', (socket) => {
+    sockets.add(socket);
+    socket.on('error', () => {}).on('close', () => sockets.delete(socket));
+  });
+  const serve = async (req, res) => {
+    const chunks = [];
+    try {
+      for await (const chunk of req) chunks.push(chunk);
+    } catch {
+      return;
+    }
+    res.on('error', () => {});
+    const id = req.headers['mcp-session-id'];
+    const own = sessions.get(id);
+    const event = (value) => {
+      if (!res.headersSent) res.writeHead(200, { 'content-type': 'text/event-stream' });
+      res.write(`data: ${text(value)}\n\n`);
+    };
+    if (req.method === 'DELETE') {
+      sessions.delete(id);
+      res.writeHead(200).end();
+    } else if (req.method === 'GET') {
+      if (!own) return res.writeHead(404).end();
+      res.writeHead(200, { 'content-type': 'text/event-stream' }).flushHeaders();
+      own.stream = event;
+    } else {
+      const m = JSON.parse(Buffer.concat(chunks).toString('utf8'));
+      if (m.method === 'initialize') {
+        const fresh = randomUUID();
+        sessions.set(fresh, { subscribed: new Set(), stream: undefined });
+        res.setHeader('mcp-session-id', fresh);
+      } else if (!own) {
+        res.writeHead(404, { 'content-type': 'application/json' });
+        return res.end(text({ id: m.id ?? null, error: { code: -32001, message: 'Session not found' } }));
+      }
+      const reply = await handle(m, event, own);
+      if (!reply) res.writeHead(202).end();
+      else if (res.headersSent) {
+        event(reply);
+        res.end();
+      } else res.writeHead(200, { 'content-type': 'application/json' }).end(text(reply));
+    }
+    return undefined;
+  };
+  setInterval(() => {
+    for (const own of sessions.values()) if (own.stream) gossip(own.stream, own);
+  }, 200);
+  if (Number(chaosMs) > 0)
+    setInterval(() => {
+      const all = [...sockets];
+      all[Math.floor(Math.random() * all.length)]?.destroy();
+      if (Math.random() < 0.1) {
+        const [oldest] = sessions.keys();
+        sessions.delete(oldest);
+      }
+    }, Number(chaosMs));
+  server.listen(0, '127.0.0.1', () => process.stdout.write(`${server.address().port}\n`));
+}
