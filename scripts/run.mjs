@@ -50,7 +50,9 @@ if (task === 'start') {
   run(process.execPath, ['node_modules/vitest/vitest.mjs', 'run', ...args]);
 } else if (task === 'conformance') {
   run(process.execPath, ['scripts/conformance.mjs', ...args]);
+} else if (task === 'soak') {
+  run(process.execPath, ['test/soak/soak.mjs', ...args]);
 } else {
-  console.error('usage: node scripts/run.mjs start|test|conformance [arguments]');
+  console.error('usage: node scripts/run.mjs start|test|conformance|soak [arguments]');
   process.exit(2);
 }
