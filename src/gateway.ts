@@ -24,6 +24,7 @@ import type { Runtime } from './proxy/runtime.js';
 import { createStreams } from './session/streams.js';
 import { createSessionStore } from './session/store.js';
 import { Connection, type ConnectionDeps } from './upstream/connection.js';
+import { UpstreamPool } from './upstream/pool.js';
 import { createWatcher, type Watcher } from './upstream/watcher.js';
 
 export type { Health, ReloadResult, ServerHealth };
@@ -48,13 +49,6 @@ const CLOSING_SHARE = 0.25;
 /** The registry's own link to a per-client server: it can be asked for nothing. */
 const NOBODY = { id: '', capabilities: {} };
 
-interface Upstream {
-  config: ServerConfig;
-  link: Connection;
-  /** On its way to take the place of `link`. */
-  next: { link: Connection; timer: NodeJS.Timeout } | undefined;
-}
-
 export class GatewayCore implements Admin {
   readonly #log: Logger;
   readonly #build: BuildInfo;
@@ -73,10 +67,10 @@ export class GatewayCore implements Admin {
   readonly #port: HttpPort;
   /** Clients on a pair of streams. */
   readonly #attached = new Set<StdioClient>();
-  readonly #upstreams = new Map<string, Upstream>();
+  readonly #upstreams: UpstreamPool;
   readonly #changed = new Map<string, Set<ListKind>>();
   readonly #interests = createInterests(
-    () => [...this.#upstreams.values()].map(({ link }) => link),
+    () => this.#upstreams.links(),
     (session) => this.#ownLinks.of(session),
   );
   readonly #awaited: Set<string>;
@@ -87,8 +81,6 @@ export class GatewayCore implements Admin {
   #stopping = false;
   /** Whether the port is open. */
   #listening = false;
-  /** Upstreams are connected to: from listen() on, or once a client on a pair of streams wants them. */
-  #begun = false;
   #serve: () => void = () => undefined;
   readonly #serving: Promise<void>;
   #fanOut: NodeJS.Timeout | undefined;
@@ -148,6 +140,15 @@ export class GatewayCore implements Admin {
       now: () => performance.now(),
       maxBytes: () => this.#config.limits.message_bytes,
     });
+    this.#upstreams = new UpstreamPool({
+      connect: (server) => this.#connect(server),
+      put: (link) => {
+        this.#catalog.put(link);
+      },
+      replaced: (name) => {
+        this.#announce(name);
+      },
+    });
     this.#ownLinks = createOwnLinks({
       catalog: this.#catalog,
       streams: this.#streams,
@@ -157,7 +158,7 @@ export class GatewayCore implements Admin {
         this.#tasks.status(link, taskId, notice);
       },
       limit: () => this.#config.limits.per_client,
-      begun: () => this.#begun,
+      begun: () => this.#upstreams.begun,
       servers: () => this.#config.servers.filter(({ session }) => session === 'per-client'),
       connect: (server, client, events) => this.#connection(server, events, client),
     });
@@ -191,7 +192,7 @@ export class GatewayCore implements Admin {
       this.#sessions.sweep();
     }, config.mcp.session.gc_interval_seconds * 1000).unref();
     for (const warning of loaded.warnings) this.#log.warn(warning);
-    for (const server of config.servers) this.#add(server);
+    for (const server of config.servers) this.#upstreams.add(server);
   }
 
   get #config(): Config {
@@ -231,7 +232,7 @@ export class GatewayCore implements Admin {
   }
 
   health(): Health {
-    const servers = [...this.#upstreams.keys()].sort().map((name) => this.#serverHealth(name));
+    const servers = this.#upstreams.all().map(({ config, link }) => healthOf(config, link));
     return {
       status: servers.every(({ connected }) => connected) ? 'ok' : 'degraded',
       uptime_seconds: Date.now() / 1000 - this.#stats.startedAt,
@@ -286,12 +287,7 @@ export class GatewayCore implements Admin {
     this.#sessions.endWhere(() => true, 'gateway_shutdown');
     for (const client of this.#attached) client.destroy();
     this.#port.destroy();
-    for (const { link, next } of this.#upstreams.values()) {
-      link.destroy();
-      clearTimeout(next?.timer);
-      next?.link.destroy();
-    }
-    this.#upstreams.clear();
+    this.#upstreams.destroy();
     this.#ownLinks.destroy();
     this.#watcher?.close();
     this.#wheel.close();
@@ -313,13 +309,10 @@ export class GatewayCore implements Admin {
       ...[...this.#attached].map((client) => client.close(serveMs)),
     ]);
     this.#sessions.endWhere(() => true, 'gateway_shutdown');
-    const links = [...this.#upstreams.values()].flatMap(({ link, next }) =>
-      next ? [link, next.link] : [link],
-    );
     const left = Math.max(100, deadline - performance.now());
     let timer: NodeJS.Timeout | undefined;
     await Promise.race([
-      Promise.allSettled(links.map((link) => link.close(left))),
+      this.#upstreams.close(left),
       new Promise((resolve) => (timer = setTimeout(resolve, left))),
     ]);
     clearTimeout(timer);
@@ -341,7 +334,7 @@ export class GatewayCore implements Admin {
     const byName = new Map(kept.servers.map((server) => [server.name, server]));
     const at = (name: string): ServerConfig => byName.get(name) as ServerConfig;
     for (const name of diff.removed) this.#remove(name);
-    for (const name of diff.added) this.#add(at(name));
+    for (const name of diff.added) this.#upstreams.add(at(name));
     for (const name of diff.restarted) this.#restart(at(name));
     for (const name of [...diff.updated, ...diff.unchanged]) this.#update(at(name));
     const { auth } = this.#runtime;
@@ -361,90 +354,42 @@ export class GatewayCore implements Admin {
     };
   }
 
-  #add(config: ServerConfig): void {
-    const link = this.#connect(config);
-    this.#upstreams.set(config.name, { config, link, next: undefined });
-    this.#catalog.put(link);
-    if (this.#begun) link.start();
-  }
-
   #begin(): void {
-    if (this.#begun || this.#stopping) return;
-    this.#begun = true;
+    if (this.#upstreams.begun || this.#stopping) return;
     this.#catalog.begin();
-    for (const { link } of this.#upstreams.values()) link.start();
+    this.#upstreams.begin();
     this.#ownLinks.begin();
   }
 
   #update(config: ServerConfig): void {
-    const upstream = this.#upstreams.get(config.name);
-    if (!upstream) return;
-    if (!config.required && this.#awaited.delete(config.name)) this.#checkReady();
     // Given up: a reload is what such an upstream waits for.
-    if (upstream.link.state === 'down') return this.#restart(config);
-    upstream.config = config;
-    upstream.link.update(config);
-    upstream.next?.link.update(config);
+    if (this.#upstreams.get(config.name)?.link.state === 'down') return this.#restart(config);
+    this.#awaitNoMore(config);
+    this.#upstreams.update(config);
     this.#ownLinks.update(config);
   }
 
+  #restart(config: ServerConfig): void {
+    this.#awaitNoMore(config);
+    this.#ownLinks.restart(config.name);
+    this.#upstreams.restart(config);
+  }
+
+  /** A server that is required no longer keeps nobody waiting. */
+  #awaitNoMore({ name, required }: ServerConfig): void {
+    if (!required && this.#awaited.delete(name)) this.#checkReady();
+  }
+
   #remove(name: string): void {
-    const upstream = this.#upstreams.get(name);
-    if (!upstream) return;
-    this.#upstreams.delete(name);
     this.#awaited.delete(name);
     this.#checkReady();
     this.#catalog.remove(name);
     this.#stats.servers.delete(name);
     this.#interests.forget(name);
     this.#ownLinks.restart(name);
-    this.#dropNext(upstream);
-    void upstream.link.drain(upstream.config.drain_seconds * 1000);
+    this.#upstreams.remove(name);
     this.#sessions.endWhere(({ server }) => server === name, 'server_removed');
     this.#announce(name);
-  }
-
-  /** The new link takes the place of the old one once it is up, or when it has had its time. */
-  #restart(config: ServerConfig): void {
-    this.#ownLinks.restart(config.name);
-    const upstream = this.#upstreams.get(config.name);
-    if (!upstream) return this.#add(config);
-    const old = upstream.link;
-    const drainMs = upstream.config.drain_seconds * 1000;
-    this.#dropNext(upstream);
-    upstream.config = config;
-    if (!config.required && this.#awaited.delete(config.name)) this.#checkReady();
-    const link = this.#connect(config);
-    if (config.restart === 'serial' || old.state !== 'up') {
-      upstream.link = link;
-      this.#catalog.put(link);
-      void old.drain(config.restart === 'serial' ? drainMs : 0).then(() => {
-        if (this.#begun && this.#upstreams.get(config.name)?.link === link) link.start();
-      });
-      return;
-    }
-    const allowance = config.kind === 'stdio' ? config.timeouts.start_ms : config.timeouts.connect_ms;
-    const swap = (): void => {
-      if (upstream.next?.link !== link) return;
-      clearTimeout(upstream.next.timer);
-      upstream.next = undefined;
-      upstream.link = link;
-      this.#catalog.put(link);
-      this.#announce(config.name);
-      void old.drain(drainMs);
-    };
-    upstream.next = { link, timer: setTimeout(swap, allowance).unref() };
-    link.start();
-    void link.settled.then(() => {
-      if (link.state === 'up') swap();
-    });
-  }
-
-  #dropNext(upstream: Upstream): void {
-    if (!upstream.next) return;
-    clearTimeout(upstream.next.timer);
-    upstream.next.link.destroy();
-    upstream.next = undefined;
   }
 
   #connect(config: ServerConfig): Connection {
@@ -538,27 +483,8 @@ export class GatewayCore implements Admin {
     }, FAN_OUT_MS).unref();
   }
 
-  #serverHealth(name: string): ServerHealth {
-    const { config, link } = this.#upstreams.get(name) as Upstream;
-    const { stats, peer } = link;
-    return {
-      name,
-      url: config.kind === 'stdio' ? `stdio:${config.command}` : redactUrl(config.url),
-      protocol: config.kind === 'stdio' ? 'stdio' : config.protocol,
-      required: config.required,
-      connected: link.state === 'up',
-      tools_count: link.lists.tools.length,
-      last_seen_seconds_ago: stats.lastSeen < 0 ? null : Math.max(0, Date.now() / 1000 - stats.lastSeen),
-      reconnects: stats.reconnects,
-      last_error: link.lastError ?? null,
-      state: link.state,
-      era: peer ? link.era : null,
-      revision: peer?.revision ?? null,
-    };
-  }
-
   #syncGauges(): void {
-    for (const { link } of this.#upstreams.values()) {
+    for (const link of this.#upstreams.links()) {
       link.stats.connected = link.state === 'up';
       link.stats.toolsCount = link.lists.tools.length;
       link.stats.inFlight = link.inFlight;
@@ -569,6 +495,24 @@ export class GatewayCore implements Admin {
     const { renderMetrics } = await import('./observe/metrics.js');
     yield* renderMetrics(this.#stats, { ...this.#build, node_version: process.version });
   }
+}
+
+function healthOf(config: ServerConfig, link: Connection): ServerHealth {
+  const { stats, peer } = link;
+  return {
+    name: config.name,
+    url: config.kind === 'stdio' ? `stdio:${config.command}` : redactUrl(config.url),
+    protocol: config.kind === 'stdio' ? 'stdio' : config.protocol,
+    required: config.required,
+    connected: link.state === 'up',
+    tools_count: link.lists.tools.length,
+    last_seen_seconds_ago: stats.lastSeen < 0 ? null : Math.max(0, Date.now() / 1000 - stats.lastSeen),
+    reconnects: stats.reconnects,
+    last_error: link.lastError ?? null,
+    state: link.state,
+    era: peer ? link.era : null,
+    revision: peer?.revision ?? null,
+  };
 }
 
 function runtimeOf(config: Config): Runtime {
