@@ -102,7 +102,7 @@ it('at most startup.parallel children start at once', async () => {
         if (method === 'initialize') setTimeout(() => {
           appendFileSync(${JSON.stringify(record)}, '-');
           answer({ protocolVersion: params.protocolVersion, capabilities: {}, serverInfo: { name: 'x', version: '1' } });
-        }, 60);
+        }, 400);
         else if (id !== undefined) answer({});
       }
     });`;
