@@ -308,6 +308,9 @@ export class Connection implements Link, CallOwner {
     const carrier = this.#carrier;
     if (!carrier || call.method === 'initialize' || this.#phase.at !== 'up') return false;
     if (call.resent) return false;
+    // Asked by the reset itself: it must not wait for its own end.
+    if (this.#reset && call.own && DURING_RESET.has(call.method) && call.generation === this.#generation)
+      return false;
     call.resent = true;
     // Whatever else comes on the old stream belongs to nobody.
     call.channel = undefined;

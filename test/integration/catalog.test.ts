@@ -391,6 +391,30 @@ test.each(['restarted', 'forgets its session'])(
   },
 );
 
+test('a session that is lost again while subscriptions are renewed leaves no call waiting', async () => {
+  let renewals = 0;
+  const { gateway, ups } = await several([
+    {
+      sessions: true,
+      lists: { resources: [resource('a://1')] },
+      onRequest: (call) => {
+        if (call.message.method !== 'resources/subscribe' || ++renewals !== 2) return undefined;
+        call.upstream.dropSessions();
+        call.raw(call.envelope('error', '{"code":-32001,"message":"Session not found"}'), 404);
+        return true;
+      },
+    },
+  ]);
+  const [up] = ups as [ListsUpstream];
+  const client = await connect(gateway.url);
+  await client.request('resources/subscribe', { uri: 'a://1' });
+  up.upstream.dropSessions();
+  // Lost twice under one call: that one may fail, but not wait.
+  await client.request('tools/call', { name: 'a__echo', arguments: {} });
+  expect(await client.tool('a__echo', { n: 2 })).toBe('{"n":2}');
+  await until(() => up.subscribed.has('a://1'), 'the subscription');
+});
+
 test('the upstream sends what the most verbose session wants, each session gets what it asked for', async () => {
   const { gateway, ups } = await several([
     {
