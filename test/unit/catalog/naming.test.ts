@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { describe as described, parse, qualify } from '../../../src/catalog/naming.js';
+import { describe as described, parse, parseUri, qualify, qualifyUri } from '../../../src/catalog/naming.js';
 
 /** Server names as the configuration takes them. */
 const servers = fc
@@ -48,4 +48,19 @@ describe('a qualified name', () => {
 
 it('a description names its server', () => {
   expect(described('files')).toEqual({ prefix: '[files] ', missing: 'Tool from files' });
+});
+
+describe('a qualified URI', () => {
+  it('comes apart as it was joined, whatever the URI', () => {
+    fc.assert(
+      fc.property(servers, fc.string({ maxLength: 60 }), (server, uri) => {
+        expect(parseUri(qualifyUri(server, uri))).toEqual({ server, uri });
+      }),
+    );
+  });
+
+  it('is none without the scheme of its own and a server', () => {
+    for (const uri of ['file:///x', 'mcpstead:', 'mcpstead:a', 'xmcpstead:a:b', ''])
+      expect(parseUri(uri)).toBeUndefined();
+  });
 });

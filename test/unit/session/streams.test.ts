@@ -1,0 +1,155 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { createWheel } from '../../../src/lib/wheel.js';
+import type { StreamTarget } from '../../../src/protocol/ports.js';
+import type { Session } from '../../../src/session/store.js';
+import { createStreams, type CallStream, type Streams } from '../../../src/session/streams.js';
+
+/** Keeps what it is sent. */
+class Target implements StreamTarget {
+  drained = (): void => undefined;
+  backlog = 0;
+  primed: string | undefined;
+  readonly events: [id: string | undefined, text: string][] = [];
+  ended = false;
+  #open: string | undefined;
+  prime(id: string): void {
+    this.primed = id;
+  }
+  event(message: Buffer, id: string | undefined): boolean {
+    this.events.push([id, message.toString()]);
+    return true;
+  }
+  begin(id: string | undefined): void {
+    this.#open = id;
+    this.events.push([id, '']);
+  }
+  chunk(bytes: Buffer): boolean {
+    (this.events.at(-1) as [string, string])[1] += bytes.toString();
+    return true;
+  }
+  finish(): void {
+    expect(this.#open).toBeDefined();
+  }
+  end(last?: Buffer, id?: string): void {
+    if (last) this.event(last, id);
+    this.ended = true;
+  }
+  destroy(): void {
+    this.ended = true;
+  }
+}
+
+const sessionOf = (revision = '2025-11-25'): Session =>
+  ({ revision, open: true, listening: false }) as unknown as Session;
+
+const streamsWith = (replayBytes = 1e6, dropped: (reason: string) => void = () => undefined): Streams =>
+  createStreams({ wheel: createWheel(), resumeMs: 60_000, replayBytes: () => replayBytes, dropped });
+
+const quiet = { resume() {}, cancel() {} };
+const notice = (text: string) => ({ method: 'x', bytes: Buffer.from(text) });
+
+test('however often and wherever a client breaks off, it has heard every event once, in order', () => {
+  const steps = fc.array(fc.constantFrom('event', 'break', 'back'), { maxLength: 100 });
+  fc.assert(
+    fc.property(steps, (all) => {
+      const streams = streamsWith();
+      const session = sessionOf();
+      let target: Target | undefined = new Target();
+      const first = target;
+      const stream = streams.open(session, target, quiet) as CallStream;
+      let last = first.primed as string;
+      const heard: string[] = [];
+      let said = 0;
+      const leave = (): void => {
+        if (!target) return;
+        heard.push(...target.events.map(([, text]) => text));
+        last = target.events.at(-1)?.[0] ?? last;
+        stream.left(target);
+        target = undefined;
+      };
+      const back = (): void => {
+        if (target) return;
+        const next = new Target();
+        expect(streams.resume(session, last, () => next)).toBeTypeOf('function');
+        target = next;
+      };
+      for (const step of all) {
+        if (step === 'event') stream.event(Buffer.from(String(said++)));
+        else if (step === 'break') leave();
+        else back();
+      }
+      leave();
+      back();
+      leave();
+      expect(heard).toEqual(Array.from({ length: said }, (_, i) => String(i)));
+    }),
+  );
+});
+
+test('all that is kept stays within limits.replay_bytes, whatever comes', () => {
+  const event = fc.record({ session: fc.nat(3), bytes: fc.integer({ min: 1, max: 400 }) });
+  fc.assert(
+    fc.property(fc.array(event, { maxLength: 60 }), (all) => {
+      const dropped: string[] = [];
+      const streams = streamsWith(1000, (reason) => void dropped.push(reason));
+      const sessions = Array.from({ length: 4 }, () => sessionOf());
+      const targets = sessions.map((session) => {
+        const target = new Target();
+        streams.listen(session, target)();
+        return target;
+      });
+      for (const { session, bytes } of all)
+        streams.notify(sessions[session] as Session, notice('x'.repeat(bytes)));
+      let kept = 0;
+      sessions.forEach((session, i) => {
+        for (let seq = 0; seq <= all.length; seq++) {
+          const target = new Target();
+          if (typeof streams.resume(session, `0-${seq}`, () => target) === 'string') continue;
+          kept += target.events.reduce((sum, [, text]) => sum + text.length, 0);
+          break;
+        }
+        expect(targets[i]?.events).toEqual([]);
+      });
+      expect(kept).toBeLessThanOrEqual(1000);
+      if (all.reduce((sum, { bytes }) => sum + bytes, 0) <= 1000) expect(dropped).toEqual([]);
+    }),
+  );
+});
+
+test('a takeover ends the old stream, and leaving that one later does not count for the new', () => {
+  const streams = streamsWith();
+  const session = sessionOf();
+  const [old, next] = [new Target(), new Target()];
+  const leave = streams.listen(session, old);
+  streams.notify(session, notice('one'));
+  streams.listen(session, next);
+  expect(old.ended).toBe(true);
+  leave();
+  expect(session.listening).toBe(true);
+  streams.notify(session, notice('two'));
+  expect(next.events).toEqual([['0-2', 'two']]);
+  expect(streams.resume(session, '0-0', () => new Target())).toContain('too old');
+});
+
+test('a client too slow for what its stream is told is let go of', () => {
+  const dropped: string[] = [];
+  const streams = streamsWith(1e6, (reason) => void dropped.push(reason));
+  const session = sessionOf();
+  const target = new Target();
+  streams.listen(session, target);
+  target.backlog = 2_000_000;
+  expect(streams.notify(session, notice('more'))).toBe(false);
+  expect([target.ended, dropped]).toEqual([true, ['slow_client']]);
+});
+
+test('a revision without event ids has streams that nobody can come back to', () => {
+  const streams = streamsWith();
+  const session = sessionOf('2024-11-05');
+  expect(streams.open(session, new Target(), quiet)).toBeUndefined();
+  const target = new Target();
+  streams.listen(session, target)();
+  streams.notify(session, notice('one'));
+  expect(target.primed).toBeUndefined();
+  expect(streams.resume(session, '0-0', () => new Target())).toBeTypeOf('string');
+});
