@@ -317,7 +317,7 @@ describe('servers that do not get up', () => {
       const began = performance.now();
       expect(await listed(gateway)).toEqual(['good__echo']);
       expect(textOf(await callTool(gateway.url, 'good__echo', { a: 1 }))).toBe('{"a":1}');
-      expect(performance.now() - began).toBeLessThan(150);
+      expect(performance.now() - began).toBeLessThan(1000);
       expect((await serverHealth(gateway, 'bad')).connected).toBe(false);
     },
   );
