@@ -568,6 +568,8 @@ describe('the GET stream', () => {
   test('tells every session of a changed list, and the new list is the one then given', async () => {
     const upstream = await createUpstream({ tools: [tool('old')], getStream: true, sessions: true });
     const gateway = await startGateway({ servers: [upstream.entry('s'), scriptedStdio('p')] });
+    // What the start itself announces has been told before these sessions begin.
+    await sleep(150);
     const streams = await Promise.all(
       [1, 2].map(async () => openSse(gateway.url, undefined, await openSession(gateway.url))),
     );
