@@ -152,7 +152,7 @@ describe('JSON or SSE', () => {
 
   test('after http.stream_after_ms of silence the stream is open, kept alive by comments, and has the answer', async () => {
     const upstream = await upstreamFor(async (call) => {
-      await sleep(1500);
+      await sleep(2200);
       call.raw(
         `{\n"jsonrpc": "2.0",\r\n"id": ${call.id},\n\n"result": {"content": [\n{"type":"text","text":"late"}]}}`,
       );
