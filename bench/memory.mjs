@@ -74,6 +74,9 @@ export const checks = [
         open(gateway.url, { jsonrpc: '2.0', id: 1, method: 'initialize', params }, agent),
       );
       await sleep(1000);
+      const metrics = await fetch(`${gateway.base}/metrics`).then((answer) => answer.text());
+      const active = Number(/^mcpstead_downstream_sessions_active (\d+)/m.exec(metrics)?.[1]);
+      if (active < 4000) throw new Error(`only ${active} sessions are open`);
       return memory(gateway.pid);
     },
   },
