@@ -144,11 +144,11 @@ export class Lane {
       }
     }
     if (this.#over) return;
-    if (!this.#full) this.#owner?.resume();
+    if (!this.#full && this.#owner) later(this.#owner.resume);
     if (this.#isFree()) {
       const stopped = [...this.#stopped];
       this.#stopped.clear();
-      for (const resume of stopped) resume();
+      for (const resume of stopped) later(resume);
     }
     this.room();
     if (this.#ending && !this.#owner && this.#queue.length === 0) {
@@ -156,6 +156,11 @@ export class Lane {
       this.#outlet.end();
     }
   }
+}
+
+/** Never within the write of another message: its reader may not be entered a second time. */
+function later(resume: () => void): void {
+  queueMicrotask(resume);
 }
 
 /** Held until it is known to be large, or its end has come. */
@@ -216,7 +221,7 @@ export class LaneMessage {
     this.#lane.release(this.#bytes);
     const more = this.#flowHeld();
     if (this.#ended) this.end();
-    else if (more) this.resume();
+    else if (more) later(this.resume);
   }
 
   #flowHeld(): boolean {
