@@ -219,9 +219,8 @@ export class LaneMessage {
   /** It is its turn. For Lane. */
   granted(): void {
     this.#lane.release(this.#bytes);
-    const more = this.#flowHeld();
+    this.#flowHeld();
     if (this.#ended) this.end();
-    else if (more) later(this.resume);
   }
 
   #flowHeld(): boolean {
