@@ -8,6 +8,11 @@ import { until, within } from './wait.js';
 
 const MAIN = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
 
+/** What makes a child write down its traffic as the tests do. */
+const { WIRE_RECORD } = process.env;
+const recorder = new URL('wire-recorder.mjs', import.meta.url).href;
+const recorded = WIRE_RECORD === undefined ? {} : { WIRE_RECORD, NODE_OPTIONS: `--import=${recorder}` };
+
 export interface CliRun {
   readonly child: ChildProcess;
   readonly pid: number;
@@ -29,7 +34,7 @@ export interface CliOptions {
 export function runCli(args: readonly string[], { env = {}, cwd }: CliOptions = {}): CliRun {
   const child = spawn(process.execPath, [MAIN, ...args], {
     stdio: ['ignore', 'pipe', 'pipe'],
-    env: { PATH: process.env['PATH'], HOME: process.env['HOME'], ...env },
+    env: { PATH: process.env['PATH'], HOME: process.env['HOME'], ...recorded, ...env },
     ...(cwd === undefined ? {} : { cwd }),
   });
   let stdout = '';

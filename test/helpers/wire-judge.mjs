@@ -1,0 +1,102 @@
+/** Holds recorded messages (wire-recorder.mjs) against schemas; what schemas, the caller says. */
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+export const LEGACY_REVISIONS = ['2024-11-05', '2025-03-26', '2025-06-18', '2025-11-25'];
+
+/** Results that are not named after their request. */
+const RESULTS = {
+  'logging/setLevel': ['EmptyResult'],
+  ping: ['EmptyResult'],
+  'resources/subscribe': ['EmptyResult'],
+  'resources/unsubscribe': ['EmptyResult'],
+};
+/** What may be answered with a task instead. */
+const MAY_BE_TASKS = ['tools/call', 'sampling/createMessage', 'elicitation/create'];
+
+function readRecords(folder) {
+  if (!existsSync(folder)) return [];
+  return readdirSync(folder)
+    .filter((name) => name.endsWith('.jsonl'))
+    .flatMap((name) => readFileSync(join(folder, name), 'utf8').split('\n').slice(0, -1))
+    .map((line) => JSON.parse(line));
+}
+
+/** The faults of a message by one revision; undefined: none; null: it has no schema for it. */
+function problemOf({ names, validate }, message, request) {
+  if (typeof message?.method === 'string') {
+    const kind = message.id === undefined ? 'JSONRPCNotification' : 'JSONRPCRequest';
+    const problem = validate([kind], message);
+    const name = names.get(message.method);
+    return problem ?? (name === undefined ? null : validate([name], message));
+  }
+  if (message?.error !== undefined) {
+    // JSON-RPC 2.0, 5: null where the id of the request could not be read. The schemas of MCP know no null.
+    const { id, ...without } = message;
+    return validate(['JSONRPCErrorResponse', 'JSONRPCError'], id === null ? { ...without, id: 0 } : message);
+  }
+  const problem = validate(['JSONRPCResultResponse', 'JSONRPCResponse'], message);
+  const name = names.get(request);
+  if (problem !== undefined || name === undefined) return problem ?? null;
+  const results = RESULTS[request] ?? [name.replace(/Request$/, 'Result')];
+  return validate(
+    MAY_BE_TASKS.includes(request) ? [...results, 'CreateTaskResult'] : results,
+    message.result,
+  );
+}
+
+function judgeOne({ message, text, revision, requests = [] }, schemasOf) {
+  if (text !== undefined) return [`no JSON: ${text}`];
+  // Without a revision (no session) it must be right by one of them, whichever.
+  const revisions = LEGACY_REVISIONS.includes(revision) ? [revision] : LEGACY_REVISIONS;
+  const found = revisions.flatMap((one) =>
+    (requests.length > 0 ? requests : [undefined]).map((request) =>
+      problemOf(schemasOf(one), message, request),
+    ),
+  );
+  if (found.includes(undefined)) return undefined;
+  return found.filter((problem) => problem !== null).at(-1) ?? null;
+}
+
+/**
+ * Judges what gateways emitted. `schemasOf(revision)` gives `names`, method -> name of a request or a notification, and
+ * `validate(names, value)`: the faults of a value by the schemas of these names that there are; undefined: none.
+ *
+ * A gateway hands on what it was given, and answers under the id it was asked with. A message is excused if in the same test
+ * the messages that the gateway got had all of its faults, by their own revisions.
+ */
+export function judge(folder, schemasOf) {
+  const records = readRecords(folder);
+  const result = { judged: 0, unknown: 0, excused: 0, problems: [] };
+  const got = new Map();
+  for (const record of records.filter(({ to }) => to === undefined)) {
+    const own = got.get(record.test);
+    if (own) own.push(record);
+    else got.set(record.test, [record]);
+  }
+  const given = new Map();
+  const isGiven = (test, fault) => {
+    if (!given.has(test))
+      given.set(test, new Set((got.get(test) ?? []).flatMap((record) => judgeOne(record, schemasOf) ?? [])));
+    return given.get(test).has(fault);
+  };
+  for (const record of records) {
+    if (record.to === undefined) continue;
+    const faults = judgeOne(record, schemasOf);
+    result[faults === null ? 'unknown' : 'judged']++;
+    if (!faults) continue;
+    if (faults.every((fault) => isGiven(record.test, fault))) result.excused++;
+    else result.problems.push({ ...record, faults });
+  }
+  return result;
+}
+
+/** Problems and numbers for people. */
+export function describe({ judged, unknown, excused, problems }) {
+  const shown = problems.map(
+    ({ test, to, revision, faults, message }) =>
+      `${test}\n  to a ${to} (${revision ?? 'no revision'}): ${faults.join('; ')}\n  ${JSON.stringify(message)?.slice(0, 400)}`,
+  );
+  const count = `${judged} messages on the wire judged, ${problems.length} wrong; ${excused} handed on as wrong as they came, ${unknown} without a schema`;
+  return [...shown, count].join('\n');
+}
