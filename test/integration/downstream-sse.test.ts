@@ -68,11 +68,14 @@ class RawClient {
     return post(this.endpoint, Array.isArray(body) ? body : { jsonrpc: '2.0', ...body }, this.headers);
   }
 
-  /** Sends a request, which is taken with 202, and gives the next message of the stream. */
+  /** Sends a request, which is taken with 202, and gives the next message of the stream, but for news of the start. */
   async request(body: object): Promise<JsonRpc> {
     const taken = await this.say(body);
     expect([taken.status, taken.text]).toEqual([202, '']);
-    return this.stream.message();
+    for (;;) {
+      const message = await this.stream.message();
+      if (message.method !== 'notifications/tools/list_changed') return message;
+    }
   }
 }
 

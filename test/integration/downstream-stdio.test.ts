@@ -248,6 +248,12 @@ describe('mcpstead stdio --config', () => {
     expect(none.stderr).toContain('mcpstead requires --config <path>');
   });
 
+  test('asks for no token, whatever its config asks of others', async () => {
+    const client = await startConfig({ mcp: { auth: { mode: 'bearer' } }, servers: [scriptedStdio('s')] });
+    await client.initialize();
+    expect(textOf(await client.request(callBody('s__echo')))).toBe('{}');
+  });
+
   test('takes lines as they come: in pieces, many at once, with CR, empty', async () => {
     const client = await startConfig({ servers: [scriptedStdio('s')] });
     const ping = (id: number): string => JSON.stringify({ jsonrpc: '2.0', id, method: 'ping' });
