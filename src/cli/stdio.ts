@@ -6,7 +6,7 @@ import type { Terminal } from './terminal.js';
 
 /** Runs a gateway for the one client that started it; it ends with the client. */
 export async function stdio(path: string, terminal: Terminal): Promise<number> {
-  const load = () => loadConfig(path, terminal.env);
+  const load = () => loadConfig(path, terminal.env, true);
   const loaded = load();
   const { level, format } = loaded.config.logging;
   // Of stdout every byte is the client's.

@@ -6,6 +6,8 @@ export interface Values {
   readonly env: NodeJS.ProcessEnv;
   /** Relative paths are relative to this folder. */
   readonly folder: string;
+  /** No port will be opened: nobody has to show a token. */
+  readonly local?: boolean;
 }
 
 const SECRET_BYTES = 1 << 20;

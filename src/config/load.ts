@@ -21,9 +21,10 @@ const ALIASES = 100;
 
 /**
  * Reads a file in YAML or JSON. `env` supplies what the file refers to; relative paths in the file are relative to its folder.
- * Throws ConfigError with every problem of the file, each with line and column.
+ * Throws ConfigError with every problem of the file, each with line and column. `local`: for a gateway without a port, which asks
+ * for no token.
  */
-export function loadConfig(path: string, env: NodeJS.ProcessEnv): LoadedConfig {
+export function loadConfig(path: string, env: NodeJS.ProcessEnv, local = false): LoadedConfig {
   let text: string;
   try {
     text = readBounded(path, FILE_BYTES);
@@ -37,7 +38,7 @@ export function loadConfig(path: string, env: NodeJS.ProcessEnv): LoadedConfig {
     ]);
   }
   const { value, source, warnings } = parse(text, path);
-  const loaded = resolveSource(value, source, { env, folder: dirname(resolve(path)) });
+  const loaded = resolveSource(value, source, { env, folder: dirname(resolve(path)), local });
   return { config: loaded.config, warnings: [...warnings, ...loaded.warnings] };
 }
 

@@ -135,6 +135,7 @@ function listenOf(file: FileValues, values: Values, findings: Findings): { host:
 }
 
 function tokensOf(file: FileValues, values: Values, findings: Findings): Config['mcp']['auth'] {
+  if (values.local === true) return { mode: 'none', tokens: [] };
   const { mode } = file.mcp.auth;
   const { MCPSTEAD_BEARER_TOKEN: token, MCPSTEAD_BEARER_TOKEN_FILE: path } = values.env;
   if (mode === 'none') {
