@@ -11,7 +11,8 @@ const MAIN = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
 /** What makes a child write down its traffic as the tests do. */
 const { WIRE_RECORD } = process.env;
 const recorder = new URL('wire-recorder.mjs', import.meta.url).href;
-const recorded = WIRE_RECORD === undefined ? {} : { WIRE_RECORD, NODE_OPTIONS: `--import=${recorder}` };
+export const recorded: Record<string, string> =
+  WIRE_RECORD === undefined ? {} : { WIRE_RECORD, NODE_OPTIONS: `--import=${recorder}` };
 
 export interface CliRun {
   readonly child: ChildProcess;

@@ -596,7 +596,10 @@ test('a question during a call is refused at once, and what the server makes of 
     tools: [tool('ask')],
     onCall: async (call) => {
       const answers = [
-        await call.ask('elicitation/create', { message: 'Sure?', requestedSchema: {} }),
+        await call.ask('elicitation/create', {
+          message: 'Sure?',
+          requestedSchema: { type: 'object', properties: {} },
+        }),
         await call.ask('sampling/createMessage', { messages: [], maxTokens: 1 }),
         await call.ask('roots/list', {}),
         await call.ask('ping', {}),

@@ -241,7 +241,10 @@ describe('the one stream', () => {
       getStream: true,
       onCall: async (call) => {
         call.progress(1, 2);
-        const { result } = await call.ask('elicitation/create', { message: 'Sure?', requestedSchema: {} });
+        const { result } = await call.ask('elicitation/create', {
+          message: 'Sure?',
+          requestedSchema: { type: 'object', properties: {} },
+        });
         call.text(JSON.stringify(result));
       },
     });

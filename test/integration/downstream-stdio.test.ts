@@ -14,7 +14,7 @@ import { describe, expect, test } from 'vitest';
 import { createGateway, type ConfigInput } from '../../src/index.js';
 import { createUpstream, tool } from '../fixtures/servers/http-upstream.js';
 import { atEnd } from '../helpers/cleanup.js';
-import { tempDir, tempFile } from '../helpers/cli.js';
+import { recorded, tempDir, tempFile } from '../helpers/cli.js';
 import { startCutter } from '../helpers/cutter.js';
 import { ableClient, exercise, shown } from '../helpers/exercise.js';
 import { startGateway } from '../helpers/gateway.js';
@@ -103,7 +103,7 @@ interface Started extends Lines {
 function start(args: readonly string[], env: NodeJS.ProcessEnv = {}): Started {
   const child = spawn(process.execPath, [MAIN, 'stdio', ...args], {
     stdio: 'pipe',
-    env: { PATH: process.env['PATH'], ...env },
+    env: { PATH: process.env['PATH'], ...recorded, ...env },
   });
   let stderr = '';
   child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text));
@@ -449,8 +449,9 @@ describe('mcpstead stdio --config', () => {
     expect(pongs).toBe(pings);
   }, 60_000);
 
-  const stdioOf = async (config: object): Promise<{ command: string; args: string[] }> => ({
+  const stdioOf = async (config: object) => ({
     command: process.execPath,
+    env: recorded,
     args: [MAIN, 'stdio', '--config', await tempFile('config.json', JSON.stringify(config))],
   });
 
@@ -544,14 +545,21 @@ describe('mcpstead stdio --url', () => {
   }, 40_000);
 
   test('answers for a session that is gone, and begins anew when the client does', async () => {
-    const { gateway, client } = await joined({ servers: [scriptedStdio('s')] });
-    await client.initialize();
-    await client.request(callBody('s__echo'));
-    // From outside: the credential of a reload ends all sessions.
-    await gateway.gateway.reload({ mcp: { auth: { mode: 'none' } }, servers: [scriptedStdio('s')] });
+    const first = createGateway({ host: '127.0.0.1', port: 0, servers: [scriptedStdio('s')] });
+    const { port, url } = await first.listen();
+    const client = start(['--url', url]);
     await client.initialize();
     expect(textOf(await client.request(callBody('s__echo')))).toBe('{}');
-    expect(await gateway.metric('mcpstead_downstream_sessions_active')).toBe(1);
+    first.destroy();
+    const second = createGateway({ host: '127.0.0.1', port, servers: [scriptedStdio('s')] });
+    atEnd(() => {
+      second.destroy();
+    });
+    await second.listen();
+    const gone = await client.request(callBody('s__echo', {}, 'gone'));
+    expect(gone).toMatchObject({ id: 'gone', error: { code: -32001 } });
+    await client.initialize();
+    expect(textOf(await client.request(callBody('s__echo', { n: 2 })))).toBe('{"n":2}');
   });
 
   test('answers when the gateway cannot be reached', async () => {
@@ -608,7 +616,7 @@ describe('mcpstead stdio --url', () => {
     const gateway = await startGateway({ servers: [everythingStdio()] });
     const args = [MAIN, 'stdio', '--url', gateway.url];
     const client = await ableClient(
-      new StdioClientTransport({ command: process.execPath, args, stderr: 'ignore' }),
+      new StdioClientTransport({ command: process.execPath, args, env: recorded, stderr: 'ignore' }),
     );
     let changed = 0;
     client.setNotificationHandler(ToolListChangedNotificationSchema, () => {
@@ -624,7 +632,7 @@ describe('mcpstead stdio --url', () => {
     const gateway = await startGateway({ servers: [everythingStdio()] });
     const client = new ClientV2({ name: 'v2', version: '0' }, { versionNegotiation: { mode } });
     const args = [MAIN, 'stdio', '--url', gateway.url];
-    await client.connect(new StdioV2({ command: process.execPath, args, stderr: 'ignore' }));
+    await client.connect(new StdioV2({ command: process.execPath, args, env: recorded, stderr: 'ignore' }));
     const result = await client.callTool({ name: 'everything__echo', arguments: { message: 'v2' } });
     expect(JSON.stringify(result)).toContain('v2');
     await client.close();

@@ -124,7 +124,7 @@ test('what the upstream says or asks outside of calls goes to the stream of its 
   upstream.announce({
     id: 'q',
     method: 'elicitation/create',
-    params: { message: 'Sure?', requestedSchema: {} },
+    params: { message: 'Sure?', requestedSchema: { type: 'object', properties: {} } },
   });
   const [question] = await heard(stream, 'elicitation/create');
   expect(question?.params?.['message']).toBe('[up] Sure?');

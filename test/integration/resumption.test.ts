@@ -141,7 +141,10 @@ test('a question asked while its client is away waits for it', async () => {
   const client = await connect(gateway.url);
   const { stream, call } = await begun(client, calls);
   stream.close();
-  const answered = call.ask('elicitation/create', { message: 'Sure?', requestedSchema: {} });
+  const answered = call.ask('elicitation/create', {
+    message: 'Sure?',
+    requestedSchema: { type: 'object', properties: {} },
+  });
   const again = await client.listen(lastId(stream));
   const { id } = await again.message();
   await client.say({ id, result: { action: 'decline' } });

@@ -93,7 +93,11 @@ async function tasking(): Promise<{ gateway: RunningGateway; upstream: Upstream 
         case 'tasks/result': {
           const related = { [RELATED]: { taskId } };
           const id = `about-${taskId}`;
-          const question = { message: 'Sure?', requestedSchema: {}, _meta: related };
+          const question = {
+            message: 'Sure?',
+            requestedSchema: { type: 'object', properties: {} },
+            _meta: related,
+          };
           // On the channel that all share: its task says whose it is.
           upstream.announce({ id, method: 'elicitation/create', params: question });
           const answered = await until(() => upstream.requests.find(({ message }) => message.id === id));
