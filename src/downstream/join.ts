@@ -486,8 +486,7 @@ class Events {
 function refusalOf(body: Buffer, rawId: string | undefined): string {
   try {
     const message = JSON.parse(body.toString('utf8')) as { id?: unknown; error?: { message?: unknown } };
-    if (rawId !== undefined && message.error && JSON.stringify(message.id) === rawId)
-      return 'pass';
+    if (rawId !== undefined && message.error && JSON.stringify(message.id) === rawId) return 'pass';
     return typeof message.error?.message === 'string' ? message.error.message : '';
   } catch {
     return '';
