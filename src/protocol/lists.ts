@@ -56,6 +56,26 @@ export interface Definition {
   readonly badDescriptionSpan: Span | undefined;
   /** Calling it twice does no more than once (2025-11-25, ToolAnnotations). */
   readonly repeatable: boolean;
+  /** Of a tool: what is particular about it; undefined: nothing. */
+  readonly tool: ToolFacts | undefined;
+}
+
+/** What a gateway has to know of a tool to call it for a client of another era. */
+export interface ToolFacts {
+  /** Parameters that are mirrored into headers (2026-07-28, server/tools, "x-mcp-header"). */
+  readonly headers: readonly ParamHeader[];
+  /** Its `outputSchema` is no object's (possible from 2026-07-28 on): older clients get it wrapped. */
+  readonly wrapsOutput: boolean;
+  /** `execution.taskSupport` (2025-11-25, basic/utilities/tasks). */
+  readonly taskSupport: 'required' | 'optional' | 'forbidden' | undefined;
+}
+
+export interface ParamHeader {
+  /** The header, in lower case: `mcp-param-region`. */
+  readonly header: string;
+  /** The keys that lead from `arguments` to the value. */
+  readonly path: readonly string[];
+  readonly type: 'string' | 'integer' | 'boolean';
 }
 
 export type Lists = Readonly<Record<ListKind, readonly Definition[]>>;

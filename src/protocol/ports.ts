@@ -6,7 +6,7 @@ import type { ServerStats, ToolStats } from '../observe/stats.js';
 import type { Patch } from '../wire/splice.js';
 import type { Message } from './message.js';
 import type { Era } from './revisions.js';
-import type { ListKind, Lists } from './lists.js';
+import type { Definition, ListKind, Lists } from './lists.js';
 
 /** Who is calling. Every piece of state remembers it, and answers another one as if it did not exist. */
 export interface Principal {
@@ -59,6 +59,8 @@ export interface Question {
 
 export interface AnswerHead {
   readonly kind: 'result' | 'error';
+  /** Of a result of a modern upstream that is held whole and is not `complete`: `input_required`, `task`, an extension's. */
+  readonly resultType?: string | undefined;
   /** Length of the whole message if it is known in advance (Content-Length). */
   readonly bytes: number | undefined;
   /** Offset of the first byte of `result` or `error` in the first chunk. */
@@ -120,6 +122,40 @@ export interface Exchange {
   cancel(why: Cause): void;
 }
 
+/** A call of an upstream under way, as its link hands it out. */
+export interface UpstreamExchange extends Exchange {
+  /** What still comes of the call goes to another request: its raw id and the JSON of its progress token. */
+  readdress(rawId: Buffer, token: Buffer | undefined): void;
+  /** Nobody waits for the answer at the moment: the silence clock stands still. */
+  parked(on: boolean): void;
+}
+
+/**
+ * What is changed in a result that flows, at its two ends alone: what stands between them is never looked at. Both get whole bytes
+ * and the place of something in them; both give back what is to be replaced.
+ */
+export interface AnswerEdit {
+  /** `value`: offset of the first byte of `result`, which is an object; at least its first member is there, if it has any. */
+  head(bytes: Buffer, value: number): readonly Patch[];
+  /** `brace`: offset of the brace that closes `result`; `from`: nothing before this offset may be touched. */
+  tail?(bytes: Buffer, brace: number, from: number): readonly Patch[];
+}
+
+/** The client of one request: what it speaks, and what it can be asked. */
+export interface Caller {
+  readonly principal: Principal['id'];
+  /** Equal for calls of one client. Decides whose is what an upstream says on a channel that many share. */
+  readonly client: string;
+  readonly era: Era;
+  readonly revision: string;
+  /** JSON of the capabilities it declared: with this request, or at `initialize`. */
+  readonly capabilities: Readonly<Record<string, unknown>>;
+  /** JSON of its `clientInfo`; undefined: it did not say. */
+  readonly clientInfo: string | undefined;
+  /** Of this request, or of its session; undefined: a modern client wants no log messages, a legacy one what there is. */
+  readonly level: LogLevel | undefined;
+}
+
 /** One request for an upstream, in the bytes of its caller. */
 export interface Outgoing {
   readonly message: Message;
@@ -131,12 +167,16 @@ export interface Outgoing {
   readonly client: string;
   /** The task whose result is asked for: what the upstream asks about it belongs to this call. */
   readonly task: string | undefined;
+  /** Header lines of this request alone, for a modern upstream over HTTP: names in lower case and values, a flat list. */
+  readonly headers?: readonly string[] | undefined;
+  readonly edit?: AnswerEdit | undefined;
 }
 
 export type LinkState = 'starting' | 'connecting' | 'up' | 'backoff' | 'draining' | 'down';
 
-/** What an upstream told of itself at its handshake. */
+/** What an upstream told of itself at its handshake, or in its answer to server/discover. */
 export interface Peer {
+  readonly era: Era;
   readonly revision: string;
   /** JSON of `capabilities`. */
   readonly capabilities: Readonly<Record<string, unknown>>;
@@ -145,11 +185,19 @@ export interface Peer {
   readonly instructions: string | undefined;
 }
 
+/** How long something may be taken for fresh, and whether everybody gets the same (2026-07-28, server/utilities/caching). */
+export interface Freshness {
+  /** On the monotonic clock: performance.now(). */
+  readonly until: number;
+  readonly scope: 'public' | 'private';
+}
+
 /** The connection to one upstream, for as long as its configuration stands: it reconnects by itself. */
 export interface Link {
   readonly server: string;
   /** Unlike any other link's: the server, and the client where it is that client's own. */
   readonly key: string;
+  /** Of the upstream, as far as it is known: `legacy` before that. */
   readonly era: Era;
   readonly state: LinkState;
   /** Whether its first attempt to connect is still running. */
@@ -165,10 +213,20 @@ export interface Link {
   readonly peer: Peer | undefined;
   /** What it lists; empty while it is not up. */
   readonly lists: Lists;
+  /** How long what it lists (and says of itself) is fresh, and for whom: from its own hints, or from the refresh interval. */
+  readonly freshness: Freshness;
   /** Resolves when the first attempt ended, either way; never rejects. */
   readonly settled: Promise<void>;
   /** The sink is never called before `send` has returned. */
-  send(out: Outgoing, sink: Sink): Exchange;
+  send(out: Outgoing, sink: Sink): UpstreamExchange;
+  /** Reads the lists now. Rejects when that fails. */
+  refresh(): Promise<void>;
+  /** What was known of its era and revision proved wrong: finds them out again. */
+  doubt(): void;
+  /**
+   * Asks the upstream to tell of updates of `uri`, now and after each reconnect. Rejects with a GatewayError where it does not grant that.
+   */
+  subscribe(uri: string): Promise<void>;
   /** A subscription that the upstream granted: it is renewed after each reconnect. */
   keepSubscribed(uri: string): void;
   isSubscribed(uri: string): boolean;
@@ -228,6 +286,8 @@ export interface Target {
   /** The tool label of its metrics: its own name if the catalog has it, else `unknown`. */
   readonly label: string;
   readonly repeatable: boolean;
+  /** As its server lists it; undefined: it does not, or not now. */
+  readonly definition: Definition | undefined;
   /** Filled at the first call, then kept. */
   stats: ToolStats | undefined;
 }
@@ -241,12 +301,16 @@ export interface View {
   ): Promise<void> | undefined;
   /** undefined: nobody here has it. */
   find(kind: NameKind, name: string): Target | undefined;
-  /** The `result` of a list, built once per change of the catalog. */
-  list(kind: ListKind): Buffer;
+  /** The `result` of a list as clients of an era can read it, built once per change of the catalog. */
+  list(kind: ListKind, era: Era): Buffer;
+  /** How fresh the lists of this view are: as the stalest of its parts. */
+  freshness(): Freshness;
   /** How a URI of `server` reads in this view. */
   uriOf(server: string, uri: string): string;
   /** The links whose upstreams this view shows. */
   links(): readonly Link[];
   /** `capabilities`, `serverInfo` and `instructions` of the answer to initialize, as JSON members. */
   greeting(): string;
+  /** `capabilities`, `instructions` and `_meta` (serverInfo) of the answer to server/discover, as JSON members. */
+  discovery(): string;
 }

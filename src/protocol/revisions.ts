@@ -9,6 +9,9 @@ export const DEFAULT_LEGACY: LegacyRevision = '2025-03-26';
 /** The first revision without a handshake. */
 export const FIRST_MODERN = '2026-07-28';
 
+/** The modern revisions spoken here: what server/discover and -32022 name. */
+export const MODERN_REVISIONS = [FIRST_MODERN] as const;
+
 export type Era = 'legacy' | 'modern';
 
 export function isLegacyRevision(version: string): version is LegacyRevision {
