@@ -8,7 +8,7 @@ import type { Budget } from '../lib/budget.js';
 import type { Wheel, WheelTimer } from '../lib/wheel.js';
 import type { Logger } from '../observe/log.js';
 import type { ServerStats } from '../observe/stats.js';
-import type { Cause, Exchange, Notice, Sink } from '../protocol/ports.js';
+import type { Cause, Notice, Sink, UpstreamExchange } from '../protocol/ports.js';
 import { scan } from '../wire/scan.js';
 import { splice } from '../wire/splice.js';
 import { find } from '../protocol/message.js';
@@ -95,11 +95,12 @@ export interface CallOwner {
   sendCancel(call: UpstreamCall, why: Cause): void;
 }
 
-export class UpstreamCall implements Exchange, AnswerHost {
+export class UpstreamCall implements UpstreamExchange, AnswerHost {
   readonly id: number;
   readonly idText: string;
   readonly method: string;
-  readonly rawId: Buffer;
+  /** JSON of the caller's id. */
+  rawId: Buffer;
   readonly body: Buffer;
   readonly sink: Sink;
   readonly repeatable: boolean;
@@ -109,7 +110,7 @@ export class UpstreamCall implements Exchange, AnswerHost {
   readonly client: string;
   readonly task: string | undefined;
   /** JSON of the caller's progress token; undefined: it asked for no progress. */
-  readonly token: Buffer | undefined;
+  token: Buffer | undefined;
   readonly #owner: CallOwner;
   /** Set by the transport while the answer is on its way. */
   channel: Channel | undefined;
@@ -125,6 +126,7 @@ export class UpstreamCall implements Exchange, AnswerHost {
   sawMessage = false;
   #over = false;
   #blocked = false;
+  #parked = false;
   #questions = 0;
   #queue: Notice[] = [];
   #queued = 0;
@@ -179,18 +181,30 @@ export class UpstreamCall implements Exchange, AnswerHost {
   /** A question to the client is open: the clock stands still, the upstream waits for us. */
   openedQuestion(): void {
     this.sawMessage = true;
-    if (this.#questions++ === 0 && !this.#blocked) this.#silence.pause();
+    this.#questions++;
+    this.#standStill();
   }
 
   answeredQuestion(): void {
-    if (--this.#questions === 0 && !this.#blocked) this.#silence.resume();
+    this.#questions--;
+    this.#standStill();
+  }
+
+  parked(on: boolean): void {
+    this.#parked = on;
+    this.#standStill();
+  }
+
+  readdress(rawId: Buffer, token: Buffer | undefined): void {
+    this.rawId = rawId;
+    this.token = token;
   }
 
   /** Stops the upstream's stream until the sink has room; the clock stands still meanwhile. */
   hold(): void {
     if (this.#over || this.#blocked) return;
     this.#blocked = true;
-    if (this.#questions === 0) this.#silence.pause();
+    this.#standStill();
     this.channel?.pause();
   }
 
@@ -206,7 +220,7 @@ export class UpstreamCall implements Exchange, AnswerHost {
       }
       if (this.over) return;
     }
-    if (this.#questions === 0) this.#silence.resume();
+    this.#standStill();
     this.channel?.resume();
   }
 
@@ -281,6 +295,12 @@ export class UpstreamCall implements Exchange, AnswerHost {
 
   broken(why: string): void {
     this.failWith('upstream_protocol_error', `upstream '${this.#owner.server}' ${why}`);
+  }
+
+  /** The silence clock runs only while the upstream keeps us waiting. */
+  #standStill(): void {
+    if (this.#blocked || this.#parked || this.#questions > 0) this.#silence.pause();
+    else this.#silence.resume();
   }
 
   #finish(): void {

@@ -14,7 +14,7 @@ import type { ServerStats, SessionResetReason } from '../observe/stats.js';
 import { find } from '../protocol/message.js';
 import type {
   Cause,
-  Exchange,
+  Freshness,
   Link,
   LinkEvents,
   LinkState,
@@ -22,7 +22,9 @@ import type {
   Outgoing,
   Peer,
   Sink,
+  UpstreamExchange,
 } from '../protocol/ports.js';
+import type { Era } from '../protocol/revisions.js';
 import { LIST_KINDS, NO_LISTS, sameList, type ListKind, type Lists } from '../protocol/lists.js';
 import { splice, type Patch } from '../wire/splice.js';
 import { createAttribution, type Attribute } from './attribution.js';
@@ -65,7 +67,6 @@ export interface ConnectionDeps {
 export class Connection implements Link, CallOwner {
   readonly server: string;
   readonly key: string;
-  readonly era = 'legacy';
   readonly stats: ServerStats;
   readonly wheel: Wheel;
   readonly log: Logger;
@@ -150,6 +151,14 @@ export class Connection implements Link, CallOwner {
     });
   }
 
+  get era(): Era {
+    return this.peer?.era ?? 'legacy';
+  }
+
+  get freshness(): Freshness {
+    return { until: this.#refresh.due, scope: this.#deps.client ? 'private' : 'public' };
+  }
+
   get config(): ServerConfig {
     return this.#config;
   }
@@ -209,7 +218,7 @@ export class Connection implements Link, CallOwner {
     if (this.#phase.at === 'up' && ttl !== config.tools.ttl_seconds) this.#refresh.schedule(false);
   }
 
-  send(out: Outgoing, sink: Sink): Exchange {
+  send(out: Outgoing, sink: Sink): UpstreamExchange {
     const { message } = out;
     const id = this.#calls.nextId();
     const idBytes = Buffer.from(String(id), 'latin1');
@@ -260,6 +269,19 @@ export class Connection implements Link, CallOwner {
 
   tell(notification: Buffer): void {
     if (this.#phase.at === 'up') this.#carrier?.transport.post(notification);
+  }
+
+  refresh(): Promise<void> {
+    return this.#refresh.run();
+  }
+
+  doubt(): void {
+    if (this.#phase.at === 'up') this.#refresh.now();
+  }
+
+  async subscribe(uri: string): Promise<void> {
+    await this.request('resources/subscribe', JSON.stringify({ uri }));
+    this.keepSubscribed(uri);
   }
 
   keepSubscribed(uri: string): void {

@@ -19,15 +19,21 @@ export interface Refresh {
   /** The list changed: read it soon, once for many notifications. */
   soon(): void;
   now(): void;
+  /** Reads now, or joins a read under way. */
+  run(): Promise<void>;
+  /** When the next read is due, on the monotonic clock. */
+  readonly due: number;
   stop(): void;
 }
 
 export function createRefresh({ ttlMs, read, done }: RefreshDeps): Refresh {
   let timer: NodeJS.Timeout | undefined;
+  let due = 0;
   const flight = singleFlight(() => read());
 
   function after(ms: number): void {
     clearTimeout(timer);
+    due = performance.now() + ms;
     timer = setTimeout(now, ms).unref();
   }
 
@@ -35,10 +41,11 @@ export function createRefresh({ ttlMs, read, done }: RefreshDeps): Refresh {
     after(Math.max(ttlMs() * (spread ? Math.random() : 1), SHORTEST_MS));
   }
 
-  function now(): void {
+  function run(): Promise<void> {
     // Who joins a read under way is not told twice.
-    if (flight.running) return;
-    flight.call().then(
+    if (flight.running) return flight.call();
+    const read = flight.call();
+    read.then(
       () => {
         schedule(false);
         done(undefined);
@@ -47,6 +54,11 @@ export function createRefresh({ ttlMs, read, done }: RefreshDeps): Refresh {
         done(error ?? new Error('failed'));
       },
     );
+    return read;
+  }
+
+  function now(): void {
+    run().catch(() => undefined);
   }
 
   return {
@@ -55,6 +67,10 @@ export function createRefresh({ ttlMs, read, done }: RefreshDeps): Refresh {
       after(DEBOUNCE_MS);
     },
     now,
+    run,
+    get due() {
+      return due;
+    },
     stop() {
       clearTimeout(timer);
       flight.cancel(new Error('closed'));
