@@ -15,9 +15,13 @@ export const ERRORS = {
   invalid_request: { legacy: { rpc: -32600, http: 400 }, modern: { rpc: -32600, http: 400 } },
   method_not_found: { legacy: { rpc: -32601, http: 200 }, modern: { rpc: -32601, http: 404 } },
   invalid_params: { legacy: { rpc: -32602, http: 200 }, modern: { rpc: -32602, http: 200 } },
+  /** The envelope of a modern request is incomplete (2026-07-28, basic, "_meta"). */
+  invalid_meta: { legacy: { rpc: -32602, http: 400 }, modern: { rpc: -32602, http: 400 } },
   resource_not_found: { legacy: { rpc: -32002, http: 200 }, modern: { rpc: -32602, http: 200 } },
   unsupported_version: { legacy: { rpc: -32022, http: 400 }, modern: { rpc: -32022, http: 400 } },
   bad_version_header: { legacy: { rpc: -32000, http: 400 }, modern: { rpc: -32020, http: 400 } },
+  header_mismatch: { legacy: { rpc: -32020, http: 400 }, modern: { rpc: -32020, http: 400 } },
+  missing_capability: { legacy: { rpc: -32021, http: 200 }, modern: { rpc: -32021, http: 400 } },
   unknown_session: { legacy: { rpc: -32001, http: 404 }, modern: { rpc: -32001, http: 404 } },
   unauthorized: { legacy: { rpc: -32000, http: 401 }, modern: { rpc: -32000, http: 401 } },
   forbidden: { legacy: { rpc: -32000, http: 403 }, modern: { rpc: -32000, http: 403 } },
@@ -35,6 +39,12 @@ export const ERRORS = {
 } as const satisfies Record<string, { legacy: Numbers; modern: Numbers }>;
 
 export type ErrorCode = keyof typeof ERRORS;
+
+/** The HTTP status under which a modern client gets an error of this JSON-RPC code, wherever it came from. */
+export function modernStatus(rpc: number): number {
+  if (rpc === -32601) return 404;
+  return rpc === -32020 || rpc === -32021 || rpc === -32022 ? 400 : 200;
+}
 
 /** A failure that becomes an answer. `message` is shown to the client; it never holds a secret. */
 export class GatewayError extends Error {

@@ -5,8 +5,10 @@
 import { errorMessage, GatewayError } from '../errors.js';
 import type { Budget } from '../lib/budget.js';
 import type { Logger } from '../observe/log.js';
-import type { Message, MessageError } from '../protocol/message.js';
+import { classify } from '../protocol/classify.js';
+import { find, idKey, type Message, type MessageError } from '../protocol/message.js';
 import type { Cause, Exchange, Notice, Question, Refusal, Sink } from '../protocol/ports.js';
+import type { Era } from '../protocol/revisions.js';
 import type { Gate, Source } from '../proxy/gate.js';
 import { runBatch } from './batch.js';
 import { Lane, type LaneMessage, type Outlet } from './lane.js';
@@ -17,7 +19,7 @@ const MAX_WAITING = 4_194_304;
 export interface OneStreamDeps {
   readonly gate: Gate;
   readonly outlet: Outlet;
-  readonly source: Omit<Source, 'sessionId' | 'version'>;
+  readonly source: Omit<Source, 'sessionId' | 'version' | 'era' | 'headers'>;
   readonly budget: Budget;
   readonly log: Logger;
   /** limits.message_bytes */
@@ -73,11 +75,19 @@ export class OneStream {
   ): GatewayError | undefined {
     if (this.#over) return new GatewayError('unknown_session', 'the stream has ended');
     const { gate } = this.#deps;
-    const source: Source = { ...this.#deps.source, sessionId: this.#sessionId, version };
+    const source = this.#sourceOf(version);
     if (!('kind' in messages)) return this.#batch(source, messages);
     const isRequest = messages.kind === 'request';
-    const call = isRequest ? new Call(this, messages.id as string) : undefined;
-    const handled = gate.handle(source, messages, call ?? NO_SINK);
+    const era = classify(version, messages);
+    // Without a session nobody else knows what this client has under way.
+    if (messages.method === 'notifications/cancelled' && this.#cancel(messages)) return undefined;
+    const modern = era === 'modern';
+    const call = isRequest ? new Call(this, messages.id as string, era) : undefined;
+    const handled = gate.handle(
+      modern ? { ...source, era, sessionId: undefined } : source,
+      messages,
+      call ?? NO_SINK,
+    );
     switch (handled.kind) {
       case 'exchange':
         if (call) {
@@ -93,14 +103,14 @@ export class OneStream {
         return undefined;
       case 'refused':
         if (!isRequest) return handled.error;
-        this.#lane.send(Buffer.from(errorMessage(handled.error, handled.id)));
+        this.#lane.send(Buffer.from(errorMessage(handled.error, handled.id, era)));
         return undefined;
     }
   }
 
   /** Tells the client of an error that belongs to no request. */
-  complain(error: GatewayError, rawId: string): void {
-    this.#lane.send(Buffer.from(errorMessage(error, rawId)));
+  complain(error: GatewayError, rawId: string, era: Era = 'legacy'): void {
+    this.#lane.send(Buffer.from(errorMessage(error, rawId, era)));
   }
 
   /** Ends the stream once nothing is under way. */
@@ -144,6 +154,24 @@ export class OneStream {
       });
   }
 
+  #sourceOf(version: string | undefined): Source {
+    const { source } = this.#deps;
+    return { ...source, sessionId: this.#sessionId, version, era: 'legacy', headers: undefined };
+  }
+
+  /** Cancels a modern request of this stream; false: it names none. */
+  #cancel(message: Message): boolean {
+    const id = find(message.params, 'requestId');
+    if (!id) return false;
+    const key = idKey(message.body.toString('utf8', id.start, id.end));
+    for (const call of this.#calls)
+      if (call.era === 'modern' && call.key === key) {
+        call.exchange?.cancel('cancelled by the client');
+        return true;
+      }
+    return false;
+  }
+
   #batch(source: Source, messages: readonly (Message | MessageError)[]): GatewayError | undefined {
     const { gate } = this.#deps;
     const refusal = gate.admitBatch(source, messages);
@@ -168,7 +196,7 @@ export class OneStream {
     const { gate, source } = this.#deps;
     const stream = this as OneStream;
     this.#leaveSession = gate.attach(
-      { ...source, sessionId, version: undefined },
+      { ...source, sessionId, version: undefined, era: 'legacy', headers: undefined },
       {
         get backlog() {
           return stream.#notices;
@@ -207,14 +235,20 @@ export class OneStream {
 /** The sink of one request. */
 class Call implements Sink {
   exchange: Exchange | undefined;
+  readonly era: Era;
   readonly #stream: OneStream;
   readonly #rawId: string;
   #answer: LaneMessage | undefined;
   readonly #resume = (): void => this.exchange?.resume();
 
-  constructor(stream: OneStream, rawId: string) {
+  constructor(stream: OneStream, rawId: string, era: Era) {
+    this.era = era;
     this.#stream = stream;
     this.#rawId = rawId;
+  }
+
+  get key(): string {
+    return idKey(this.#rawId);
   }
 
   notify(notice: Notice): boolean {
@@ -247,7 +281,7 @@ class Call implements Sink {
 
   fail(error: GatewayError): void {
     this.#answer?.cut();
-    this.#stream.complain(error, this.#rawId);
+    this.#stream.complain(error, this.#rawId, this.era);
     this.#stream.done(this);
   }
 }

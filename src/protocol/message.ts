@@ -31,8 +31,14 @@ export class MessageError extends GatewayError {
 }
 
 const TOP = ['jsonrpc', 'id', 'method', 'params', 'result', 'error'];
-const PARAMS = ['name', 'uri', 'arguments', '_meta'];
-const META = ['progressToken'];
+const PARAMS = ['name', 'uri', 'arguments', '_meta', 'taskId', 'requestState', 'inputResponses'];
+const META = [
+  'progressToken',
+  'io.modelcontextprotocol/protocolVersion',
+  'io.modelcontextprotocol/clientCapabilities',
+  'io.modelcontextprotocol/clientInfo',
+  'io.modelcontextprotocol/logLevel',
+];
 
 export function find(members: readonly Member[], key: string): Member | undefined {
   for (const member of members) if (member.key === key) return member;

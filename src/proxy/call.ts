@@ -20,7 +20,8 @@ import type { Session } from '../session/store.js';
 import { qualifyId } from '../catalog/naming.js';
 import { scan, type Span } from '../wire/scan.js';
 import { splice, type Patch } from '../wire/splice.js';
-import { relatedTask, type Questions } from './questions.js';
+import { relatedTask } from '../bridge/asked.js';
+import type { Questions } from './questions.js';
 
 /** A call that takes longer is worth a line at info. */
 const SLOW_MS = 10_000;

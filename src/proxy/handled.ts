@@ -3,6 +3,7 @@ import type { GatewayError } from '../errors.js';
 import type { MethodStats } from '../observe/stats.js';
 import type { Message } from '../protocol/message.js';
 import type { Exchange, Principal, View } from '../protocol/ports.js';
+import type { Era } from '../protocol/revisions.js';
 
 /** A route class with its own sessions: the merged endpoint, or one server. */
 export interface Route {
@@ -20,7 +21,13 @@ export interface Source {
   readonly sessionId: string | undefined;
   /** The MCP-Protocol-Version header. */
   readonly version: string | undefined;
+  /** Of this message: see protocol/classify.ts. */
+  readonly era: Era;
+  /** The headers of its request, in lower case; undefined: there is no header layer. */
+  readonly headers: Headers | undefined;
 }
+
+export type Headers = Readonly<Record<string, string | string[] | undefined>>;
 
 export type Handled =
   /** Nothing is to be answered: HTTP 202. */

@@ -7,12 +7,11 @@ import type { Logger } from '../observe/log.js';
 import { find, idKey, type Message } from '../protocol/message.js';
 import type { LegacyRevision } from '../protocol/revisions.js';
 import { inexpressible, titledChoices } from './conversions.js';
-import { RELATED_TASK, type Question, type Refusal, type Sink } from '../protocol/ports.js';
-import { qualifyId } from '../catalog/naming.js';
+import { marked, notHere, refusalOf } from '../bridge/asked.js';
+import type { Question, Refusal, Sink } from '../protocol/ports.js';
 import type { OpenQuestion, Session } from '../session/store.js';
 import { scan } from '../wire/scan.js';
 import { splice, type Patch } from '../wire/splice.js';
-import { membersOf } from '../wire/walk.js';
 
 /** Questions of one session that are open at once, at the most. */
 const MAX_OPEN = 1000;
@@ -84,10 +83,12 @@ export function createQuestions({ wheel, log }: QuestionsDeps): Questions {
   return {
     ask(question, sink, context, closed) {
       const { session } = context;
+      if (!session) return notHere(question.method);
+      const params = paramsOf(question);
       const refusal =
-        refusalOf(question, session) ??
-        (session && inexpressible(question.method, paramsOf(question), session.revision));
-      if (refusal || !session) return refusal ?? notHere(question);
+        refusalOf(question.method, params, session.capabilities) ??
+        inexpressible(question.method, params, session.revision);
+      if (refusal) return refusal;
       const open = (session.questions ??= new Map());
       if (open.size >= MAX_OPEN) return { code: -32603, message: 'too many questions are open' };
       const id = String(session.nextQuestion++);
@@ -150,44 +151,11 @@ export function createQuestions({ wheel, log }: QuestionsDeps): Questions {
   };
 }
 
-/** What the client cannot be asked (2025-11-25, basic/lifecycle, "Capability Negotiation"). */
-function refusalOf(question: Question, session: Session | undefined): Refusal | undefined {
-  const capabilities = session?.capabilities ?? {};
-  const { method } = question;
-  switch (method) {
-    case 'roots/list':
-      return capabilities['roots'] === undefined ? notHere(question) : undefined;
-    case 'sampling/createMessage':
-      return capabilities['sampling'] === undefined ? notHere(question) : undefined;
-    case 'elicitation/create': {
-      const own = capabilities['elicitation'] as { form?: unknown; url?: unknown } | null | undefined;
-      if (own === undefined || own === null) return notHere(question);
-      const mode = modeOf(question);
-      // `elicitation: {}` stands for forms alone, as it did before there were modes.
-      const has = mode === 'url' ? own.url !== undefined : own.form !== undefined || own.url === undefined;
-      return has ? undefined : { code: -32602, message: `the client takes no elicitation of mode ${mode}` };
-    }
-    default:
-      return session ? undefined : notHere(question);
-  }
-}
-
-function notHere({ method }: Question): Refusal {
-  return {
-    code: method === 'roots/list' ? -32601 : -32603,
-    message: `${method} is not available: the client of this call cannot be asked`,
-  };
-}
-
 function paramsOf(question: Question): Record<string, unknown> {
   const message = JSON.parse(question.bytes.toString('utf8')) as { params?: unknown };
   return typeof message.params === 'object' && message.params !== null
     ? (message.params as Record<string, unknown>)
     : {};
-}
-
-function modeOf(question: Question): 'form' | 'url' {
-  return paramsOf(question)['mode'] === 'url' ? 'url' : 'form';
 }
 
 /** The question as the client gets it: its own id and progress token, on the merged endpoint marked with who asks. */
@@ -211,32 +179,8 @@ function outgoing(
   if (method === 'elicitation/create') {
     const values = paramsOf(question);
     if (typeof values['elicitationId'] === 'string') elicitationId = values['elicitationId'];
-    const message = find(read.params, 'message');
     if (params) patches.push(...titledChoices(bytes, params, revision));
-    if (merged && message && bytes[message.start] === 0x22) {
-      const at = message.start + 1;
-      put({ start: at, end: at }, JSON.stringify(`[${server}] `).slice(1, -1));
-    }
   }
-  if (merged) {
-    const related = relatedTask(bytes, find(read.meta, RELATED_TASK));
-    if (related) put(related, JSON.stringify(qualifyId(server, related.taskId)));
-  }
-  if (merged && method === 'sampling/createMessage' && params)
-    put(
-      membersOf(bytes, params.start).find(({ key }) => key === 'includeContext'),
-      '"none"',
-    );
+  if (merged) patches.push(...marked(bytes, method, params, server));
   return { bytes: splice(bytes, patches), elicitationId };
-}
-
-/** The id in a related-task member of `_meta`, and where it stands. */
-export function relatedTask(
-  bytes: Buffer,
-  member: { readonly start: number } | undefined,
-): { start: number; end: number; taskId: string } | undefined {
-  if (!member || bytes[member.start] !== 0x7b) return undefined;
-  const id = membersOf(bytes, member.start).find(({ key }) => key === 'taskId');
-  if (!id || bytes[id.start] !== 0x22) return undefined;
-  return { ...id, taskId: JSON.parse(bytes.toString('utf8', id.start, id.end)) as string };
 }

@@ -5,8 +5,10 @@ import { GatewayError } from '../../errors.js';
 import type { Budget } from '../../lib/budget.js';
 import type { Wheel } from '../../lib/wheel.js';
 import type { Logger } from '../../observe/log.js';
+import { classify } from '../../protocol/classify.js';
 import type { Message, MessageError } from '../../protocol/message.js';
 import type { Principal } from '../../protocol/ports.js';
+import { isModernRevision } from '../../protocol/revisions.js';
 import type { Gate, Route, Source } from '../../proxy/gate.js';
 import { runBatch } from '../batch.js';
 import { CLOSE, one, readPost, refuseListen, RETRY_AFTER } from './incoming.js';
@@ -38,14 +40,18 @@ export function createMcp(deps: McpDeps) {
       route,
       sessionId: one(req.headers['mcp-session-id']),
       version: one(req.headers['mcp-protocol-version']),
+      era: 'legacy',
+      headers: req.headers,
     };
   }
 
   function post(req: IncomingMessage, res: ServerResponse, source: Source): void {
     readPost(deps, req, res, (messages) => {
-      const accepts = acceptsOf(req.headers.accept);
-      if (Array.isArray(messages)) batch(res, source, messages, accepts);
-      else single(res, source, messages, accepts);
+      if (Array.isArray(messages)) batch(res, source, messages, acceptsOf(req.headers.accept));
+      else if (classify(source.version, messages) === 'modern')
+        // Sessions belong to the other era: whatever id comes with it is not looked at.
+        single(res, { ...source, era: 'modern', sessionId: undefined }, messages, modernAccepts(messages));
+      else single(res, source, messages, acceptsOf(req.headers.accept));
     });
   }
 
@@ -58,7 +64,15 @@ export function createMcp(deps: McpDeps) {
       message,
       // Most messages need no stream: the sink is made for those that do.
       message.kind === 'request' && !ANSWERED_AT_ONCE.has(message.method)
-        ? (sink = new PostSink(res, accepts, message.id as string, deps.wheel, times, gate.resumable(source)))
+        ? (sink = new PostSink(
+            res,
+            accepts,
+            message.id as string,
+            source.era,
+            deps.wheel,
+            times,
+            gate.resumable(source),
+          ))
         : NO_SINK,
     );
     switch (handled.kind) {
@@ -86,6 +100,7 @@ export function createMcp(deps: McpDeps) {
           error,
           handled.id,
           gate.state === 'draining' ? [...headers, ...CLOSE] : headers,
+          source.era,
         );
       }
     }
@@ -129,9 +144,15 @@ export function createMcp(deps: McpDeps) {
     route: Route,
   ): void {
     const source = sourceOf(req, principal, route);
+    if (req.method === 'POST') return post(req, res, source);
+    if (source.version !== undefined && isModernRevision(source.version))
+      return sendError(
+        res,
+        new GatewayError('method_not_allowed', `revision ${source.version.slice(0, 32)} has POST alone`),
+        'null',
+        ['Allow', 'POST, OPTIONS'],
+      );
     switch (req.method) {
-      case 'POST':
-        return post(req, res, source);
       case 'GET':
         return listen(req, res, source);
       case 'DELETE':
@@ -147,6 +168,11 @@ export function createMcp(deps: McpDeps) {
         );
     }
   };
+}
+
+/** A modern client takes both; a stream of notifications is never JSON. */
+function modernAccepts(message: Message): Accepts {
+  return { json: message.method !== 'subscriptions/listen', sse: true };
 }
 
 const ALLOW = ['Allow', 'GET, POST, DELETE, OPTIONS'];

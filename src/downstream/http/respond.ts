@@ -3,7 +3,7 @@
  * answer is long in coming, or when the client takes nothing else.
  */
 import type { ServerResponse } from 'node:http';
-import { errorMessage, ERRORS, GatewayError } from '../../errors.js';
+import { errorMessage, ERRORS, GatewayError, modernStatus } from '../../errors.js';
 import type { Wheel, WheelTimer } from '../../lib/wheel.js';
 import {
   NOBODY_TO_ASK,
@@ -17,6 +17,7 @@ import {
   type Question,
   type Refusal,
 } from '../../protocol/ports.js';
+import type { Era } from '../../protocol/revisions.js';
 import type { CallStream } from '../../proxy/gate.js';
 import { EVENT_STREAM, eventOf, EventStream, Backpressure } from './event-stream.js';
 
@@ -57,8 +58,9 @@ export function sendError(
   error: GatewayError,
   rawId = 'null',
   headers: string[] = [],
+  era: Era = 'legacy',
 ): void {
-  sendJson(res, ERRORS[error.code].legacy.http, errorMessage(error, rawId), headers);
+  sendJson(res, ERRORS[error.code][era].http, errorMessage(error, rawId, era), headers);
 }
 
 /** A whole answer that was ready at once. */
@@ -86,6 +88,7 @@ export class PostSink implements Sink {
   readonly #res: ServerResponse;
   readonly #accepts: Accepts;
   readonly #rawId: string;
+  readonly #era: Era;
   readonly #wheel: Wheel;
   readonly #times: StreamTimes;
   readonly #resumable: OpenStream | undefined;
@@ -103,6 +106,7 @@ export class PostSink implements Sink {
     res: ServerResponse,
     accepts: Accepts,
     rawId: string,
+    era: Era,
     wheel: Wheel,
     times: StreamTimes,
     resumable?: OpenStream,
@@ -110,6 +114,7 @@ export class PostSink implements Sink {
     this.#res = res;
     this.#accepts = accepts;
     this.#rawId = rawId;
+    this.#era = era;
     this.#wheel = wheel;
     this.#times = times;
     this.#resumable = resumable;
@@ -166,7 +171,7 @@ export class PostSink implements Sink {
       const headers = ['Content-Type', 'application/json'];
       const bytes = this.#head?.bytes;
       if (bytes !== undefined) headers.push('Content-Length', String(bytes));
-      this.#res.writeHead(200, headers);
+      this.#res.writeHead(this.#status(), headers);
     }
     return (this.#json ??= this.#backpressure()).wrote(this.#res.write(chunk));
   }
@@ -175,7 +180,7 @@ export class PostSink implements Sink {
     const mode = this.#mode;
     this.#over();
     if (mode === 'json') {
-      if (this.#whole) sendJson(this.#res, 200, this.#whole);
+      if (this.#whole) sendJson(this.#res, this.#status(), this.#whole);
       else this.#res.end();
       if (this.#json || this.#res.writableNeedDrain) (this.#json ?? this.#backpressure()).ended();
     } else if (this.#stream) this.#stream.end();
@@ -204,12 +209,18 @@ export class PostSink implements Sink {
     const mode = this.#mode;
     this.#over();
     if (mode === 'over') return;
-    const message = (): Buffer => Buffer.from(errorMessage(error, this.#rawId));
+    const message = (): Buffer => Buffer.from(errorMessage(error, this.#rawId, this.#era));
     if (this.#stream) this.#stream.fail(message());
     else if (this.#target) this.#target.end(message());
     // An answer that has begun must not look like a whole one.
     else if (this.#inAnswer) this.#res.destroy();
-    else sendError(this.#res, error, this.#rawId, retryHeader(error));
+    else sendError(this.#res, error, this.#rawId, retryHeader(error), this.#era);
+  }
+
+  /** Of a JSON answer: to a modern client an error has the status of its code. */
+  #status(): number {
+    const code = this.#era === 'modern' ? this.#head?.code : undefined;
+    return code === undefined ? 200 : modernStatus(code);
   }
 
   #begun = false;

@@ -1,0 +1,80 @@
+/**
+ * What an upstream asks the client of a call, whichever era carries it: who can be asked what, and how the question reads to
+ * somebody who does not know where it comes from.
+ */
+import { qualifyId } from '../catalog/naming.js';
+import { RELATED_TASK, type Refusal } from '../protocol/ports.js';
+import type { Span } from '../wire/scan.js';
+import type { Patch } from '../wire/splice.js';
+import { membersOf } from '../wire/walk.js';
+
+/** Why a client with these capabilities cannot be asked (2025-11-25, basic/lifecycle, "Capability Negotiation"); undefined: it can. */
+export function refusalOf(
+  method: string,
+  params: Readonly<Record<string, unknown>>,
+  capabilities: Readonly<Record<string, unknown>>,
+): Refusal | undefined {
+  switch (method) {
+    case 'roots/list':
+      return capabilities['roots'] === undefined ? notHere(method) : undefined;
+    case 'sampling/createMessage':
+      return capabilities['sampling'] === undefined ? notHere(method) : undefined;
+    case 'elicitation/create': {
+      const own = capabilities['elicitation'] as { form?: unknown; url?: unknown } | null | undefined;
+      if (own === undefined || own === null) return notHere(method);
+      const mode = params['mode'] === 'url' ? 'url' : 'form';
+      // `elicitation: {}` stands for forms alone, as it did before there were modes.
+      const has = mode === 'url' ? own.url !== undefined : own.form !== undefined || own.url === undefined;
+      return has ? undefined : { code: -32602, message: `the client takes no elicitation of mode ${mode}` };
+    }
+    default:
+      return undefined;
+  }
+}
+
+export function notHere(method: string): Refusal {
+  return {
+    code: method === 'roots/list' ? -32601 : -32603,
+    message: `${method} is not available: the client of this call cannot be asked`,
+  };
+}
+
+/** On the merged endpoint an upstream must not ask in another's name. `params`: where they stand in `bytes`. */
+export function marked(bytes: Buffer, method: string, params: Span | undefined, server: string): Patch[] {
+  if (!params || bytes[params.start] !== 0x7b) return [];
+  const patches: Patch[] = [];
+  const members = membersOf(bytes, params.start);
+  const message = members.find(({ key }) => key === 'message');
+  if (method === 'elicitation/create' && message && bytes[message.start] === 0x22) {
+    const at = message.start + 1;
+    patches.push({ start: at, end: at, bytes: Buffer.from(JSON.stringify(`[${server}] `).slice(1, -1)) });
+  }
+  const context = members.find(({ key }) => key === 'includeContext');
+  if (method === 'sampling/createMessage' && context)
+    patches.push({ start: context.start, end: context.end, bytes: Buffer.from('"none"') });
+  const meta = members.find(({ key }) => key === '_meta');
+  const related =
+    meta && bytes[meta.start] === 0x7b ? relatedTask(bytes, memberOf(bytes, meta, RELATED_TASK)) : undefined;
+  if (related)
+    patches.push({
+      start: related.start,
+      end: related.end,
+      bytes: Buffer.from(JSON.stringify(qualifyId(server, related.taskId))),
+    });
+  return patches;
+}
+
+function memberOf(bytes: Buffer, { start }: Span, key: string): Span | undefined {
+  return membersOf(bytes, start).find((member) => member.key === key);
+}
+
+/** The id in a related-task member of `_meta`, and where it stands. */
+export function relatedTask(
+  bytes: Buffer,
+  member: { readonly start: number } | undefined,
+): { start: number; end: number; taskId: string } | undefined {
+  if (!member || bytes[member.start] !== 0x7b) return undefined;
+  const id = membersOf(bytes, member.start).find(({ key }) => key === 'taskId');
+  if (!id || bytes[id.start] !== 0x22) return undefined;
+  return { ...id, taskId: JSON.parse(bytes.toString('utf8', id.start, id.end)) as string };
+}

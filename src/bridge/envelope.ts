@@ -1,0 +1,94 @@
+/** A request in the bytes of its caller, made one of the other era: a few members go, a few come, the rest stays. */
+import { find, type Message } from '../protocol/message.js';
+import { ENVELOPE, META } from '../protocol/modern/meta.js';
+import type { Caller } from '../protocol/ports.js';
+import { FIRST_MODERN } from '../protocol/revisions.js';
+import type { Member } from '../wire/scan.js';
+import type { Patch } from '../wire/splice.js';
+
+const EMPTY = Buffer.alloc(0);
+const COMMA = 0x2c;
+
+/** Members of `params` that belong to the rounds of a modern request, and say nothing to a legacy server. */
+const ROUNDS: ReadonlySet<string> = new Set(['inputResponses', 'requestState']);
+/** A task is asked for in another way by the other era. */
+const TASK: ReadonlySet<string> = new Set(['task']);
+
+/** A modern request without its envelope. `more`: members for the start of `params`, with their commas. */
+export function toLegacy(message: Message, more = ''): Patch[] {
+  const params = message.paramsSpan;
+  if (!params) return [];
+  const patches = without(message.body, params.start, message.params, ROUNDS);
+  const meta = find(message.params, '_meta');
+  if (meta) patches.push(...without(message.body, meta.start, message.meta, ENVELOPE));
+  if (more !== '') patches.push(insertion(message.body, params.start, more, kept(message.params, ROUNDS)));
+  return patches;
+}
+
+/** The original request of a call whose client was sent elsewhere first, without what its retry brought. */
+export function withoutRounds(message: Message): Patch[] {
+  return message.paramsSpan ? without(message.body, message.paramsSpan.start, message.params, ROUNDS) : [];
+}
+
+/** A legacy request in a modern envelope. `more`: members for the start of `params`, each with a comma after it. */
+export function toModern(message: Message, capabilities: string, caller: Caller, more = ''): Patch[] {
+  const envelope = [
+    `${JSON.stringify(META.protocolVersion)}:"${FIRST_MODERN}"`,
+    `${JSON.stringify(META.clientCapabilities)}:${capabilities}`,
+  ];
+  if (caller.clientInfo !== undefined)
+    envelope.push(`${JSON.stringify(META.clientInfo)}:${caller.clientInfo}`);
+  if (caller.level !== undefined) envelope.push(`${JSON.stringify(META.logLevel)}:"${caller.level}"`);
+  const members = envelope.join(',');
+  const { body, paramsSpan } = message;
+  if (!paramsSpan) {
+    const end = body.lastIndexOf(0x7d);
+    return [{ start: end, end, bytes: Buffer.from(`,"params":{${more}"_meta":{${members}}}`) }];
+  }
+  const patches = without(body, paramsSpan.start, message.params, TASK);
+  const meta = find(message.params, '_meta');
+  const isObject = meta !== undefined && body[meta.start] === 0x7b;
+  if (meta && isObject) {
+    patches.push(insertion(body, meta.start, members, message.meta.length));
+    if (more !== '')
+      patches.push(insertion(body, paramsSpan.start, more.slice(0, -1), kept(message.params, TASK)));
+    return patches;
+  }
+  if (meta) patches.push({ start: meta.start, end: meta.end, bytes: Buffer.from(`{${members}}`) });
+  const rest = meta ? more.slice(0, -1) : `${more}"_meta":{${members}}`;
+  if (rest !== '') patches.push(insertion(body, paramsSpan.start, rest, kept(message.params, TASK)));
+  return patches;
+}
+
+function kept(members: readonly Member[], gone: ReadonlySet<string>): number {
+  return members.filter(({ key }) => !gone.has(key)).length;
+}
+
+/** Puts members in at the start of the object at `at`; `others`: how many follow them. */
+function insertion(body: Buffer, at: number, members: string, others: number): Patch {
+  const start = body.indexOf(0x7b, at) + 1;
+  return { start, end: start, bytes: Buffer.from(others > 0 ? `${members},` : members) };
+}
+
+/** Takes members out of the object at `at`, with one comma each. `members`: all of it, in order. */
+export function without(
+  body: Buffer,
+  at: number,
+  members: readonly Member[],
+  gone: ReadonlySet<string>,
+): Patch[] {
+  const patches: Patch[] = [];
+  for (let i = 0; i < members.length; i++) {
+    if (!gone.has((members[i] as Member).key)) continue;
+    const first = i;
+    while (i + 1 < members.length && gone.has((members[i + 1] as Member).key)) i++;
+    const last = members[i] as Member;
+    if (first > 0) patches.push({ start: (members[first - 1] as Member).end, end: last.end, bytes: EMPTY });
+    else {
+      const start = body.indexOf(0x7b, at) + 1;
+      const end = i + 1 < members.length ? body.indexOf(COMMA, last.end) + 1 : last.end;
+      patches.push({ start, end, bytes: EMPTY });
+    }
+  }
+  return patches;
+}
