@@ -1,5 +1,6 @@
-/** What a client is told at `initialize`: the union of what the upstreams of its view have. */
+/** What a client is told at `initialize`, or by server/discover: the union of what the upstreams of its view have. */
 import type { Link, Peer } from '../protocol/ports.js';
+import type { Era } from '../protocol/revisions.js';
 
 type Capabilities = Record<string, unknown>;
 
@@ -15,26 +16,75 @@ const EVERYTHING: Capabilities = {
 /** Longest text of all instructions together, in characters. */
 const MAX_INSTRUCTIONS = 16_384;
 
-/** `peer`: undefined while the upstream has not connected. List changes are always told: the gateway finds them out by itself. */
-export function singleCapabilities(peer: Peer | undefined): Capabilities {
+/** Tasks of the modern era are an extension, those of the legacy one a capability: two protocols. */
+const TASKS = 'io.modelcontextprotocol/tasks';
+const LISTED = ['tools', 'prompts', 'resources'];
+
+/**
+ * What a client of an era is offered of one upstream. `peer`: undefined while the upstream has not connected. List changes are always
+ * told: the gateway finds them out by itself.
+ */
+export function singleCapabilities(peer: Peer | undefined, era: Era): Capabilities {
   if (!peer) return EVERYTHING;
   const capabilities: Capabilities = { ...peer.capabilities };
-  for (const kind of ['tools', 'prompts', 'resources']) {
+  for (const kind of LISTED) {
     const own = capabilities[kind];
     if (own !== undefined) capabilities[kind] = { ...(own as object), listChanged: true };
   }
-  return capabilities;
+  return era === 'modern' ? forModern(capabilities, peer) : forLegacy(capabilities, peer);
 }
 
-export function mergedCapabilities(links: readonly Link[]): Capabilities {
+/** Without what only the modern era can use. */
+function forLegacy(capabilities: Capabilities, peer: Peer): Capabilities {
+  if (peer.era === 'legacy') return capabilities;
+  // An old name that a modern upstream might declare would promise another protocol.
+  const { tasks: _, extensions, ...rest } = capabilities;
+  const others = objects(extensions);
+  delete others[TASKS];
+  return Object.keys(others).length === 0 ? rest : { ...rest, extensions: others };
+}
+
+/** As ServerCapabilities of 2026-07-28 has it. */
+function forModern(capabilities: Capabilities, peer: Peer): Capabilities {
+  const { tasks, extensions, experimental, ...rest } = capabilities;
+  const modern: Capabilities = rest;
+  for (const kind of ['completions', 'logging'])
+    if (modern[kind] !== undefined && !isObject(modern[kind])) modern[kind] = {};
+  if (isObject(experimental)) modern['experimental'] = objects(experimental);
+  const offered = objects(extensions);
+  if (peer.era === 'legacy' && coversCalls(tasks)) offered[TASKS] ??= {};
+  if (Object.keys(offered).length > 0) modern['extensions'] = offered;
+  return modern;
+}
+
+/** The members of `value` that are objects: what extensions and experimental capabilities must be. */
+function objects(value: unknown): Record<string, object> {
+  if (!isObject(value)) return {};
+  return Object.fromEntries(
+    Object.entries(value).filter((entry): entry is [string, object] => isObject(entry[1])),
+  );
+}
+
+/** 2025-11-25, basic/utilities/tasks, "Capabilities": `requests.tools.call`. */
+function coversCalls(tasks: unknown): boolean {
+  const { requests } = (isObject(tasks) ? tasks : {}) as {
+    requests?: { tools?: { call?: unknown } | null } | null;
+  };
+  return requests?.tools?.call !== undefined;
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+export function mergedCapabilities(links: readonly Link[], era: Era): Capabilities {
   const merged: Capabilities = { tools: { listChanged: true } };
   for (const link of links) {
     // One that was up and is down now has no peer either: it will be back.
-    const own = singleCapabilities(link.peer);
+    const own = singleCapabilities(link.peer, era);
     for (const kind of ['prompts', 'resources', 'completions', 'logging', 'tasks']) {
       const value = own[kind];
-      if (value !== undefined)
-        merged[kind] = { ...(merged[kind] as object | undefined), ...(value as object) };
+      if (value !== undefined) merged[kind] = union(merged[kind], value);
     }
     if (own['extensions'] !== undefined)
       merged['extensions'] = {
@@ -43,6 +93,13 @@ export function mergedCapabilities(links: readonly Link[]): Capabilities {
       };
   }
   return merged;
+}
+
+/** What one of them has, the union has: "subscribe": false takes nothing away. */
+function union(a: unknown, b: unknown): object {
+  const both: Record<string, unknown> = { ...(a as object | undefined) };
+  for (const [key, value] of Object.entries(b as object)) if (both[key] !== true) both[key] = value;
+  return both;
 }
 
 /** Each upstream's instructions under its name, in all at most MAX_INSTRUCTIONS characters; as a JSON member with its comma. */

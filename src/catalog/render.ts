@@ -6,11 +6,11 @@ import { describe } from './naming.js';
 const COMMA = Buffer.from(',');
 const CLOSE = Buffer.from(']}');
 
-/** The definition under another name or URI. A tool's description is marked with its server as well. */
-export function renamed(kind: ListKind, definition: Definition, server: string, name: string): Buffer {
+/** What gives a definition another name or URI. A tool's description is marked with its server as well. */
+export function renaming(kind: ListKind, definition: Definition, server: string, name: string): Patch[] {
   const patches: Patch[] = [{ ...definition.keySpan, bytes: Buffer.from(JSON.stringify(name)) }];
   if (kind === 'tools') patches.push(description(definition, server));
-  return splice(definition.bytes, patches);
+  return patches;
 }
 
 function description(definition: Definition, server: string): Patch {

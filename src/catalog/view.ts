@@ -1,17 +1,20 @@
 /** What one route shows: everything under qualified names, or one server as it is. */
 import { LIST_KINDS, type Definition, type ListKind } from '../protocol/lists.js';
-import type { Link, NameKind, Target, View } from '../protocol/ports.js';
+import type { Freshness, Link, NameKind, Target, View } from '../protocol/ports.js';
+import type { Era } from '../protocol/revisions.js';
+import { splice, type Patch } from '../wire/splice.js';
+import { eraPatches } from './era-patches.js';
 import { waitFor, waitForFirst, type Source } from './source.js';
 import { mergedCapabilities, mergedInstructions, singleCapabilities } from './greeting.js';
 import { parse, parseUri, qualify, qualifyUri } from './naming.js';
-import { listResult, renamed } from './render.js';
+import { listResult, renaming } from './render.js';
 import { matcherOf } from './uri-template.js';
 
 function target(
   link: Link,
   name: string,
   patch: boolean,
-  options: { repeatable?: boolean; label?: string } = {},
+  options: { repeatable?: boolean; label?: string; definition?: Definition } = {},
 ): Target {
   return {
     link,
@@ -19,6 +22,7 @@ function target(
     patch: patch ? Buffer.from(JSON.stringify(name)) : undefined,
     label: options.label ?? name,
     repeatable: options.repeatable ?? false,
+    definition: options.definition,
     stats: undefined,
   };
 }
@@ -33,13 +37,24 @@ interface Template {
   readonly matches: (uri: string) => boolean;
 }
 
+/** How long a list may be taken for fresh that lacks what a server shows: it may be up at any moment. */
+const INCOMPLETE_MS = 5000;
+
+/** The lists of one kind. One buffer where clients of both eras read the same. */
+interface Rendered {
+  /** Nothing had to be changed for an era. */
+  plain: Buffer | undefined;
+  legacy: Buffer | undefined;
+  modern: Buffer | undefined;
+}
+
 /** An index and the lists, built again when the catalog has changed. */
 abstract class IndexedView implements View {
   protected readonly catalog: Source;
   #version = -1;
   #index: Record<NameKind, Map<string, Target>> = emptyIndex();
   #templates: Template[] = [];
-  #lists = new Map<ListKind, Buffer>();
+  #lists = new Map<ListKind, Rendered>();
 
   constructor(catalog: Source) {
     this.catalog = catalog;
@@ -50,6 +65,7 @@ abstract class IndexedView implements View {
     signal: AbortSignal,
   ): Promise<void> | undefined;
   abstract greeting(): string;
+  abstract discovery(): string;
   abstract links(): readonly Link[];
   abstract uriOf(server: string, uri: string): string;
   /** Calls `visit` for each definition under the name it has here; the bytes are made only when asked for. */
@@ -70,17 +86,45 @@ abstract class IndexedView implements View {
     return this.unlisted(kind, name);
   }
 
-  list(kind: ListKind): Buffer {
+  list(kind: ListKind, era: Era): Buffer {
     if (this.#version !== this.catalog.version) this.#rebuild();
-    let list = this.#lists.get(kind);
-    if (!list) {
-      const definitions: Buffer[] = [];
-      this.each(kind, (link, definition, name) => {
-        definitions.push(this.render(kind, link, definition, name));
-      });
-      this.#lists.set(kind, (list = listResult(kind, definitions)));
-    }
+    let lists = this.#lists.get(kind);
+    if (!lists) this.#lists.set(kind, (lists = { plain: undefined, legacy: undefined, modern: undefined }));
+    return (lists[era] ??= this.#build(kind, era, lists));
+  }
+
+  #build(kind: ListKind, era: Era, lists: Rendered): Buffer {
+    let changed = false;
+    const edits: Patch[][] = [];
+    this.each(kind, (_link, definition) => {
+      const patches = eraPatches(definition, era);
+      changed ||= patches.length > 0;
+      edits.push(patches);
+    });
+    if (!changed && lists.plain) return lists.plain;
+    const definitions: Buffer[] = [];
+    this.each(kind, (link, definition, name) => {
+      // The name comes first: the era may cut right behind it.
+      const patches = [
+        ...this.renaming(kind, link, definition, name),
+        ...(edits[definitions.length] as Patch[]),
+      ];
+      definitions.push(patches.length === 0 ? definition.bytes : splice(definition.bytes, patches));
+    });
+    const list = listResult(kind, definitions);
+    if (!changed) lists.plain = list;
     return list;
+  }
+
+  freshness(): Freshness {
+    const now = this.catalog.options.now();
+    let until = Infinity;
+    let scope: Freshness['scope'] = 'public';
+    for (const { state, freshness } of this.links()) {
+      until = Math.min(until, state === 'up' ? freshness.until : now + INCOMPLETE_MS);
+      if (freshness.scope === 'private') scope = 'private';
+    }
+    return { until: until === Infinity ? now : until, scope };
   }
 
   /** The server whose listed URI, or template, this is. */
@@ -89,7 +133,7 @@ abstract class IndexedView implements View {
     return this.#index.resource.get(uri)?.link ?? this.#templates.find(({ matches }) => matches(uri))?.link;
   }
 
-  protected abstract render(kind: ListKind, link: Link, definition: Definition, name: string): Buffer;
+  protected abstract renaming(kind: ListKind, link: Link, definition: Definition, name: string): Patch[];
 
   #rebuild(): void {
     this.#version = this.catalog.version;
@@ -107,13 +151,13 @@ abstract class IndexedView implements View {
     const { key, repeatable } = definition;
     switch (kind) {
       case 'tools':
-        this.#index.tool.set(name, target(link, key, name !== key, { repeatable }));
+        this.#index.tool.set(name, target(link, key, name !== key, { repeatable, definition }));
         break;
       case 'prompts':
-        this.#index.prompt.set(name, target(link, key, name !== key, { repeatable: true }));
+        this.#index.prompt.set(name, target(link, key, name !== key, { repeatable: true, definition }));
         break;
       case 'resources':
-        this.#index.resource.set(name, target(link, key, name !== key, { repeatable: true }));
+        this.#index.resource.set(name, target(link, key, name !== key, { repeatable: true, definition }));
         break;
       case 'templates': {
         const matches = name === key ? matcherOf(key) : undefined;
@@ -126,6 +170,13 @@ abstract class IndexedView implements View {
 function emptyIndex(): Record<NameKind, Map<string, Target>> {
   return { tool: new Map(), prompt: new Map(), resource: new Map(), task: new Map() };
 }
+
+/** 2026-07-28, server/discover: who answers stands in `_meta`. */
+function discovered(capabilities: object, serverInfo: string, instructions: string): string {
+  return `"capabilities":${JSON.stringify(capabilities)}${instructions},"_meta":{"${SERVER_INFO}":${serverInfo}}`;
+}
+
+const SERVER_INFO = 'io.modelcontextprotocol/serverInfo';
 
 export class MergedView extends IndexedView {
   ready(
@@ -150,7 +201,17 @@ export class MergedView extends IndexedView {
   greeting(): string {
     const { serverInfo } = this.catalog.options;
     const links = this.links();
-    return `"capabilities":${JSON.stringify(mergedCapabilities(links))},"serverInfo":${JSON.stringify(serverInfo)}${mergedInstructions(links)}`;
+    return `"capabilities":${JSON.stringify(mergedCapabilities(links, 'legacy'))},"serverInfo":${JSON.stringify(serverInfo)}${mergedInstructions(links)}`;
+  }
+
+  discovery(): string {
+    const { serverInfo } = this.catalog.options;
+    const links = this.links();
+    return discovered(
+      mergedCapabilities(links, 'modern'),
+      JSON.stringify(serverInfo),
+      mergedInstructions(links),
+    );
   }
 
   protected each(kind: ListKind, visit: (link: Link, definition: Definition, name: string) => void): void {
@@ -170,8 +231,8 @@ export class MergedView extends IndexedView {
     }
   }
 
-  protected render(kind: ListKind, link: Link, definition: Definition, name: string): Buffer {
-    return name === definition.key ? definition.bytes : renamed(kind, definition, link.server, name);
+  protected renaming(kind: ListKind, link: Link, definition: Definition, name: string): Patch[] {
+    return name === definition.key ? [] : renaming(kind, definition, link.server, name);
   }
 
   protected unlisted(kind: NameKind, name: string): Target | undefined {
@@ -209,13 +270,23 @@ export class SingleView extends IndexedView {
   }
 
   greeting(): string {
+    const { capabilities, info, instructions } = this.#told('legacy');
+    return `"capabilities":${JSON.stringify(capabilities)},"serverInfo":${info}${instructions}`;
+  }
+
+  discovery(): string {
+    const { capabilities, info, instructions } = this.#told('modern');
+    return discovered(capabilities, info, instructions);
+  }
+
+  #told(era: Era): { capabilities: object; info: string; instructions: string } {
     const peer = this.#link()?.peer;
     const info = peer
       ? peer.serverInfo.toString('utf8')
       : JSON.stringify({ name: this.#server, version: '0' });
     const text = peer?.instructions;
     const instructions = text === undefined ? '' : `,"instructions":${JSON.stringify(text)}`;
-    return `"capabilities":${JSON.stringify(singleCapabilities(peer))},"serverInfo":${info}${instructions}`;
+    return { capabilities: singleCapabilities(peer, era), info, instructions };
   }
 
   protected each(kind: ListKind, visit: (link: Link, definition: Definition, name: string) => void): void {
@@ -223,8 +294,8 @@ export class SingleView extends IndexedView {
     if (link) for (const definition of link.lists[kind]) visit(link, definition, definition.key);
   }
 
-  protected render(_kind: ListKind, _link: Link, definition: Definition): Buffer {
-    return definition.bytes;
+  protected renaming(): Patch[] {
+    return [];
   }
 
   protected unlisted(kind: NameKind, name: string): Target | undefined {

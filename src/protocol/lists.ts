@@ -2,6 +2,7 @@
 import { isUtf8 } from 'node:buffer';
 import type { Span } from '../wire/scan.js';
 import { elementsOf, membersOf } from '../wire/walk.js';
+import { readSchema, type ParamHeader } from './schema.js';
 
 export type ListKind = 'tools' | 'prompts' | 'resources' | 'templates';
 
@@ -56,7 +57,7 @@ export interface Definition {
   readonly badDescriptionSpan: Span | undefined;
   /** Calling it twice does no more than once (2025-11-25, ToolAnnotations). */
   readonly repeatable: boolean;
-  /** Of a tool: what is particular about it; undefined: nothing. */
+  /** Of a tool: what is particular about it; undefined: nothing, and clients of every era read the same bytes. */
   readonly tool: ToolFacts | undefined;
 }
 
@@ -68,14 +69,6 @@ export interface ToolFacts {
   readonly wrapsOutput: boolean;
   /** `execution.taskSupport` (2025-11-25, basic/utilities/tasks). */
   readonly taskSupport: 'required' | 'optional' | 'forbidden' | undefined;
-}
-
-export interface ParamHeader {
-  /** The header, in lower case: `mcp-param-region`. */
-  readonly header: string;
-  /** The keys that lead from `arguments` to the value. */
-  readonly path: readonly string[];
-  readonly type: 'string' | 'integer' | 'boolean';
 }
 
 export type Lists = Readonly<Record<ListKind, readonly Definition[]>>;
@@ -94,8 +87,25 @@ interface RawDefinition {
   uri?: unknown;
   uriTemplate?: unknown;
   inputSchema?: unknown;
+  outputSchema?: unknown;
+  execution?: { taskSupport?: unknown } | null;
   annotations?: { readOnlyHint?: unknown; idempotentHint?: unknown } | null;
 }
+
+/** Members of a definition that are read here: two of one name could be read two ways. */
+const READ_ONCE: Readonly<Record<ListKind, ReadonlySet<string>>> = {
+  tools: new Set(['name', 'description', 'inputSchema', 'outputSchema', 'execution']),
+  prompts: new Set(['name', 'description']),
+  resources: new Set(['uri', 'description']),
+  templates: new Set(['uriTemplate', 'description']),
+};
+const TASK_SUPPORT = ['required', 'optional', 'forbidden'] as const;
+/** One for all: SDK servers write `execution` into every tool. */
+const TASKS_ALONE: readonly ToolFacts[] = [...TASK_SUPPORT, undefined].map((taskSupport) => ({
+  headers: [],
+  wrapsOutput: false,
+  taskSupport,
+}));
 
 /** Reads the bytes of a `result`. Throws an Error that says what is wrong with the page as a whole. */
 export function readListPage(kind: ListKind, result: Buffer): ListPage {
@@ -133,32 +143,53 @@ function add(
   const key = raw[keyName];
   if (typeof key !== 'string' || key === '') return `it has no ${keyName}`;
   const shown = key.slice(0, 128);
-  if (kind === 'tools') {
-    const { inputSchema } = raw;
-    if (typeof inputSchema !== 'object' || inputSchema === null || Array.isArray(inputSchema))
-      return `the inputSchema of '${shown}' is no object`;
-    // SDK clients refuse a whole list for one such schema (2025-11-25, Tool.inputSchema).
-    if ((inputSchema as { type?: unknown }).type !== 'object')
-      return `the inputSchema of '${shown}' has no "type": "object"`;
-  }
+  const tool = kind === 'tools' ? factsOf(raw, shown) : undefined;
+  if (typeof tool === 'string') return tool;
   const members = membersOf(bytes);
-  const keys = members.filter((member) => member.key === keyName);
-  const described = members.filter((member) => member.key === 'description');
-  if (keys.length > 1 || described.length > 1) return `'${shown}' has a member twice`;
-  const description = described[0];
+  const read = new Map<string, Span>();
+  for (const member of members) {
+    if (!READ_ONCE[kind].has(member.key)) continue;
+    if (read.has(member.key)) return `'${shown}' has a member twice`;
+    read.set(member.key, member);
+  }
+  const description = read.get('description');
   const isText = description !== undefined && bytes[description.start] === 0x22;
   const hints = raw.annotations;
   definitions.push({
     key,
     bytes,
-    keySpan: keys[0] as Span,
+    keySpan: read.get(keyName) as Span,
     descriptionSpan: isText ? description : undefined,
     badDescriptionSpan: isText ? undefined : description,
     repeatable: hints?.readOnlyHint === true || hints?.idempotentHint === true,
+    tool,
   });
   return undefined;
 }
 
+/** What is particular about a tool, or why it is left out. */
+function factsOf(raw: RawDefinition, shown: string): ToolFacts | string | undefined {
+  const { inputSchema, outputSchema, execution } = raw;
+  if (!isObject(inputSchema)) return `the inputSchema of '${shown}' is no object`;
+  // SDK clients refuse a whole list for one such schema (2025-11-25, Tool.inputSchema).
+  if (inputSchema['type'] !== 'object') return `the inputSchema of '${shown}' has no "type": "object"`;
+  const input = readSchema(inputSchema);
+  if (typeof input === 'string') return `the inputSchema of '${shown}' ${input}`;
+  const hasOutput = typeof outputSchema === 'boolean' || isObject(outputSchema);
+  const output = hasOutput ? readSchema(outputSchema, false) : undefined;
+  if (typeof output === 'string') return `the outputSchema of '${shown}' ${output}`;
+  const wrapsOutput = hasOutput && (outputSchema as { type?: unknown }).type !== 'object';
+  const plain = input.headers.length === 0 && !input.booleans && output?.booleans !== true && !wrapsOutput;
+  if (plain && execution === undefined) return undefined;
+  const taskSupport = TASK_SUPPORT.find((known) => known === execution?.taskSupport);
+  if (plain) return TASKS_ALONE.find((facts) => facts.taskSupport === taskSupport);
+  return { headers: input.headers, wrapsOutput, taskSupport };
+}
+
 export function sameList(a: readonly Definition[], b: readonly Definition[]): boolean {
   return a.length === b.length && a.every((each, i) => each.bytes.equals((b[i] as Definition).bytes));
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { listResult, renamed } from '../../../src/catalog/render.js';
+import { listResult, renaming } from '../../../src/catalog/render.js';
 import { readListPage, sameList } from '../../../src/protocol/lists.js';
+import { splice } from '../../../src/wire/splice.js';
 
 const page = (text: string) => {
   const { definitions, ...rest } = readListPage('tools', Buffer.from(text));
@@ -87,7 +88,7 @@ describe('a definition for the merged list', () => {
           const { tools } = page(JSON.stringify({ tools: [definition] }));
           const [read] = tools;
           if (!read) throw new Error('left out');
-          const shown = renamed('tools', read, 'srv', 'srv__q');
+          const shown = splice(read.bytes, renaming('tools', read, 'srv', 'srv__q'));
           const expected = typeof description === 'string' ? `[srv] ${description}` : 'Tool from srv';
           // As JSON has it: -0 is 0 there.
           const original = JSON.parse(JSON.stringify(definition)) as object;
