@@ -3,10 +3,21 @@
  * nothing changed but its id; a notification or a question is held whole and routed.
  */
 import type { Budget } from '../lib/budget.js';
-import type { Sink } from '../protocol/ports.js';
-import { lastByte, readHead, readTail, startsWithIsError, type Head } from '../wire/edges.js';
+import type { AnswerEdit, Sink } from '../protocol/ports.js';
+import {
+  endOfValue,
+  lastByte,
+  readHead,
+  readLead,
+  readTail,
+  startsWithIsError,
+  type Head,
+  type Tail,
+} from '../wire/edges.js';
 import { find } from '../protocol/message.js';
 import { scan, type Span } from '../wire/scan.js';
+import { splice, type Patch } from '../wire/splice.js';
+import { COMPLETE, typeOfLead, typeOfWhole } from './result-type.js';
 
 /** Where an upstream puts the id: learnt from its answers, one memory a connection. */
 export interface IdOrder {
@@ -24,8 +35,12 @@ export interface RpcError {
 export interface AnswerHost {
   /** The id sent upstream: decimal digits. */
   readonly idText: string;
-  /** JSON of the caller's id. */
+  /** JSON of the caller's id; another one once the call belongs to another request. */
   readonly rawId: Buffer;
+  /** The upstream speaks a modern revision: its result may be another one than a complete one. */
+  readonly modern: boolean;
+  /** What is changed at the ends of a complete result. */
+  readonly edit: AnswerEdit | undefined;
   readonly sink: Sink;
   /** The answer is about to begin: what waits goes first. */
   starting(): void;
@@ -49,6 +64,8 @@ export interface AnswerLimits {
 
 /** Held back while an answer flows: what may hold the id, `isError` and the closing brace. */
 const TAIL = 256;
+/** Of a modern upstream: behind `isError` stand `resultType` and a `_meta` with serverInfo. */
+const MODERN_TAIL = 1024;
 /** How long a whole chunk is kept in the hope of the next one: two writes cost more than one. */
 const HOLD_MS = 2;
 const MAX_HEAD = 65_536;
@@ -69,12 +86,19 @@ export class AnswerReader {
   readonly #limits: AnswerLimits;
   readonly #order: IdOrder;
   /** Length of the whole message, if the upstream told. */
-  #length: number | undefined;
+  readonly #length: number | undefined;
+  readonly #tail: number;
   #state: 'head' | 'flow' | 'hold' | 'done' = 'head';
   #chunks: Buffer[] = [];
   #held = 0;
   #taken = 0;
   #head: Head | undefined;
+  /** What the first members of the result say; undefined: it has to be read whole. */
+  #type: string | undefined = COMPLETE;
+  /** End of what has to go out in one piece: the head, and what is edited there. */
+  #headEnd = 0;
+  /** JSON of the caller's id at the moment the answer began: its two ends must not differ. */
+  #rawId: Buffer | undefined;
   #idInTail = false;
   #timer: NodeJS.Timeout | undefined;
   #grown = false;
@@ -86,6 +110,7 @@ export class AnswerReader {
     this.#limits = limits;
     this.#order = order;
     this.#length = length;
+    this.#tail = host.modern ? MODERN_TAIL : TAIL;
   }
 
   /** true: the answer was handed on or refused; what still comes is ignored. */
@@ -111,7 +136,7 @@ export class AnswerReader {
 
   /** More is to come, but not now: what is held goes out soon, all but the tail. */
   pending(): void {
-    if (this.#state !== 'flow' || this.#timer || this.#held <= TAIL) return;
+    if (this.#state !== 'flow' || this.#timer || this.#held <= this.#tail) return;
     this.#grown = false;
     this.#timer = setTimeout(() => {
       this.#timer = undefined;
@@ -201,27 +226,39 @@ export class AnswerReader {
       if (this.#held > 64) this.#refuse(`answered with what is no JSON-RPC message: ${excerpt(buf)}`);
       return;
     }
+    if (head.kind === 'result' && !this.#begins(buf, head.value)) return;
     this.#head = head;
     if (head.kind !== 'result') {
       this.#state = 'hold';
       return;
     }
     this.#isErrorFirst = startsWithIsError(buf, head.value);
+    const whole = this.#type !== COMPLETE;
     if (head.id) {
       if (!this.#isOurs(buf, head.id)) return;
       if (this.#order.seen === 'unknown') this.#order.seen = 'first';
-      const spliced = replace(buf, head.id, this.#host.rawId);
-      const shift = spliced.length - buf.length;
-      if (this.#length !== undefined) this.#length += shift;
-      this.#head = { kind: 'result', id: head.id, value: head.value + shift };
-      this.#chunks = [spliced];
-      this.#held = spliced.length;
-      this.#state = 'flow';
-    } else if (this.#order.seen === 'last') {
+      this.#state = whole ? 'hold' : 'flow';
+    } else if (this.#order.seen === 'last' && !whole) {
       this.#idInTail = true;
-      if (this.#length !== undefined) this.#length += this.#host.rawId.length - this.#host.idText.length;
       this.#state = 'flow';
     } else this.#state = 'hold';
+  }
+
+  /** Reads how the result begins, where that matters. false: not enough of it is here. */
+  #begins(buf: Buffer, value: number): boolean {
+    this.#headEnd = value + 1;
+    const { modern, edit } = this.#host;
+    if (!modern && !edit) return true;
+    const lead = readLead(buf, value);
+    if (!lead) return true;
+    const enough = lead.complete || buf.length - value > MAX_HEAD;
+    if (!enough && edit) return false;
+    this.#headEnd = lead.end;
+    if (!modern) return true;
+    const type = typeOfLead(lead, buf);
+    if (type === 'more' && !enough) return false;
+    this.#type = typeof type === 'string' ? undefined : type.type;
+    return true;
   }
 
   #isOurs(buf: Buffer, id: Span): boolean {
@@ -235,11 +272,10 @@ export class AnswerReader {
   #flow(): boolean {
     const chunks = this.#chunks;
     let more = true;
-    while (chunks.length > 1 && this.#held - (chunks[0] as Buffer).length >= TAIL) {
+    while (chunks.length > 1 && this.#held - (chunks[0] as Buffer).length >= this.#tail) {
       const chunk = chunks.shift() as Buffer;
       this.#held -= chunk.length;
-      this.#start(this.#length);
-      more = this.#host.sink.write(chunk);
+      more = this.#host.sink.write(this.#started ? chunk : this.#begin(chunk));
       // A sink that gave up within write() has destroyed this reader.
       if (this.#state !== 'flow') return true;
     }
@@ -248,63 +284,117 @@ export class AnswerReader {
 
   /** Nothing came for a moment: the client gets what there is. */
   #release(): void {
-    if (this.#state !== 'flow' || this.#held <= TAIL) return;
+    const cut = this.#held - this.#tail;
+    if (this.#state !== 'flow' || cut <= 0) return;
+    if (!this.#started && cut < this.#headEnd) return;
     const whole = this.#joined();
-    const cut = whole.length - TAIL;
     this.#chunks = [whole.subarray(cut)];
-    this.#held = TAIL;
-    this.#start(this.#length);
-    if (!this.#host.sink.write(whole.subarray(0, cut))) this.#host.hold();
+    this.#held = this.#tail;
+    const chunk = whole.subarray(0, cut);
+    if (!this.#host.sink.write(this.#started ? chunk : this.#begin(chunk))) this.#host.hold();
   }
 
-  #start(length: number | undefined): void {
-    if (this.#started) return;
-    this.#started = true;
+  /** Starts an answer that flows: its first chunk with what is replaced in it. */
+  #begin(chunk: Buffer): Buffer {
+    const { edit } = this.#host;
     this.#host.starting();
+    const { id, value } = this.#head as Head;
+    const rawId = (this.#rawId = this.#host.rawId);
+    const patches: Patch[] = edit && chunk[value] === 0x7b ? [...edit.head(chunk, value)] : [];
+    if (id) patches.push({ start: id.start, end: id.end, bytes: rawId });
+    const begun = patches.length > 0 ? splice(chunk, patches) : chunk;
+    let length = edit?.tail ? undefined : this.#length;
+    if (length !== undefined) {
+      length += begun.length - chunk.length;
+      if (this.#idInTail) length += rawId.length - this.#host.idText.length;
+    }
+    this.#start(length, id);
+    return begun;
+  }
+
+  #start(length: number | undefined, id: Span | undefined, resultType?: string): void {
+    this.#started = true;
+    const { value } = this.#head as Head;
+    const before = id && id.start < value;
     this.#host.sink.start({
       kind: 'result',
+      resultType,
       bytes: length,
-      value: (this.#head as Head).value,
+      value: before ? value + (this.#rawId as Buffer).length - (id.end - id.start) : value,
       code: undefined,
     });
   }
 
   #finishFlow(rest: Buffer): void {
-    const tail = readTail(rest);
+    const tail = this.#readTail(rest);
     if (!tail) return this.#refuse('ended its answer before the closing brace');
-    let last = rest;
+    let id = this.#started ? undefined : this.#head?.id;
     if (this.#idInTail) {
-      if (!tail.id) {
+      id = tail.id;
+      if (!id) {
         this.#order.seen = 'odd';
         return this.#refuse('put the id of its answer in another place than before');
       }
-      if (!this.#isOurs(rest, tail.id)) return;
-      last = replace(rest, tail.id, this.#host.rawId);
+      if (!this.#isOurs(rest, id)) return;
     }
-    this.#deliver(last, tail.isError || this.#isErrorFirst);
+    this.#deliver(rest, id, tail, COMPLETE);
   }
 
-  /** A result whose id was not in its head, on a connection that has not shown where it puts it. */
+  /** A result that had to be held: its id, or what it is, was not told by its head. */
   #finishHeld(whole: Buffer): void {
-    const tail = readTail(whole);
+    let tail = this.#readTail(whole);
     if (!tail) return this.#refuse('ended its answer before the closing brace');
-    let id = tail.id;
+    let id = this.#head?.id ?? tail.id;
     if (id) {
       if (this.#order.seen === 'unknown') this.#order.seen = 'last';
     } else {
       this.#order.seen = 'odd';
       id = idOf(whole);
       if (!id) return this.#refuse('answered without an id');
+      // What stands last is not the result.
+      const value = this.#head?.value as number;
+      tail = { ...tail, brace: whole[value] === 0x7b ? endOfValue(whole, value) - 1 : -1 };
     }
     if (!this.#isOurs(whole, id)) return;
-    this.#deliver(replace(whole, id, this.#host.rawId), tail.isError || this.#isErrorFirst);
+    let type = this.#type;
+    try {
+      type ??= typeOfWhole(whole);
+    } catch {
+      return this.#refuse(`answered with what is no JSON: ${excerpt(whole)}`);
+    }
+    this.#deliver(whole, id, tail, type);
   }
 
-  #deliver(last: Buffer, isError: boolean): void {
-    this.#start(last.length);
-    const { sink } = this.#host;
+  #readTail(bytes: Buffer): Tail | undefined {
+    return readTail(bytes, this.#host.modern ? '_meta' : undefined);
+  }
+
+  /** The last piece, which may be the only one. `id`: where it still has to be replaced. */
+  #deliver(last: Buffer, id: Span | undefined, tail: Tail, type: string): void {
+    const { sink, edit } = this.#host;
+    const isError = tail.isError || this.#isErrorFirst;
+    const whole = !this.#started;
+    if (whole) {
+      this.#host.starting();
+      this.#rawId = this.#host.rawId;
+    }
+    const patches: Patch[] = [];
+    // What is not complete is for the bridge to read, as it came.
+    if (edit && type === COMPLETE) {
+      const value = this.#head?.value as number;
+      let from = 0;
+      if (whole) {
+        from = value + 1;
+        if (last[value] === 0x7b) patches.push(...edit.head(last, value));
+        for (const { end } of patches) from = Math.max(from, end);
+      }
+      if (edit.tail && tail.brace >= from) patches.push(...edit.tail(last, tail.brace, from));
+    }
+    if (id) patches.push({ start: id.start, end: id.end, bytes: this.#rawId as Buffer });
+    const bytes = patches.length > 0 ? splice(last, patches) : last;
+    if (whole) this.#start(bytes.length, id, type === COMPLETE ? undefined : type);
     this.#finish();
-    sink.write(last);
+    sink.write(bytes);
     sink.end({ isError });
     this.#host.answered('result', isError);
   }
@@ -373,12 +463,4 @@ function scanTop(whole: Buffer, key: string): Span | undefined {
 /** The top-level id of a whole message, wherever it stands. */
 export function idOf(whole: Buffer): Span | undefined {
   return scanTop(whole, 'id');
-}
-
-function replace(buf: Buffer, span: Span, bytes: Buffer): Buffer {
-  const out = Buffer.allocUnsafe(buf.length - (span.end - span.start) + bytes.length);
-  buf.copy(out, 0, 0, span.start);
-  bytes.copy(out, span.start);
-  buf.copy(out, span.start + bytes.length, span.end);
-  return out;
 }

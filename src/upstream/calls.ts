@@ -8,7 +8,7 @@ import type { Budget } from '../lib/budget.js';
 import type { Wheel, WheelTimer } from '../lib/wheel.js';
 import type { Logger } from '../observe/log.js';
 import type { ServerStats } from '../observe/stats.js';
-import type { Cause, Notice, Sink, UpstreamExchange } from '../protocol/ports.js';
+import type { AnswerEdit, Cause, Notice, Sink, UpstreamExchange } from '../protocol/ports.js';
 import { scan } from '../wire/scan.js';
 import { splice } from '../wire/splice.js';
 import { find } from '../protocol/message.js';
@@ -109,6 +109,11 @@ export class UpstreamCall implements UpstreamExchange, AnswerHost {
   /** Who calls: see Outgoing. */
   readonly client: string;
   readonly task: string | undefined;
+  readonly edit: AnswerEdit | undefined;
+  /** The upstream speaks a modern revision. */
+  readonly modern: boolean;
+  /** Header lines of this request alone: see Outgoing. */
+  readonly headers: readonly string[] | undefined;
   /** JSON of the caller's progress token; undefined: it asked for no progress. */
   token: Buffer | undefined;
   readonly #owner: CallOwner;
@@ -147,6 +152,9 @@ export class UpstreamCall implements UpstreamExchange, AnswerHost {
       own: boolean;
       client?: string;
       task?: string | undefined;
+      edit?: AnswerEdit | undefined;
+      modern?: boolean;
+      headers?: readonly string[] | undefined;
       silenceMs?: number;
       totalMs?: number;
     },
@@ -163,6 +171,9 @@ export class UpstreamCall implements UpstreamExchange, AnswerHost {
     this.own = options.own;
     this.client = options.client ?? '';
     this.task = options.task;
+    this.edit = options.edit;
+    this.modern = options.modern ?? false;
+    this.headers = options.headers;
     const total = options.totalMs ?? owner.timeouts.total_ms;
     this.#silenceMs = options.silenceMs ?? owner.timeouts.request_ms;
     this.#silence = owner.wheel.after(this.#silenceMs, () => this.#silent());

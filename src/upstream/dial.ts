@@ -126,7 +126,13 @@ export async function handshake(
     );
   transport.post(Buffer.from('{"jsonrpc":"2.0","method":"notifications/initialized"}'));
   transport.ready(protocolVersion);
-  return { era: 'legacy', revision: protocolVersion, capabilities: result.capabilities, serverInfo, instructions };
+  return {
+    era: 'legacy',
+    revision: protocolVersion,
+    capabilities: result.capabilities,
+    serverInfo,
+    instructions,
+  };
 }
 
 /**

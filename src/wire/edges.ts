@@ -105,8 +105,15 @@ export function lastByte(buf: Buffer): number {
   return i;
 }
 
-/** The scalar members that stand directly before the closing brace at `brace`, last one first, until one is no scalar. */
-function* membersBefore(buf: Buffer, brace: number): Generator<{ key: string; value: Span }, number> {
+/**
+ * The scalar members that stand directly before the closing brace at `brace`, last one first, until one is no scalar. A
+ * member of the name `over` is gone over although it is an object.
+ */
+function* membersBefore(
+  buf: Buffer,
+  brace: number,
+  over?: string,
+): Generator<{ key: string; value: Span }, number> {
   let i = brace - 1;
   for (;;) {
     while (isSpace(buf[i])) i--;
@@ -114,6 +121,9 @@ function* membersBefore(buf: Buffer, brace: number): Generator<{ key: string; va
     let start: number;
     if (buf[i] === QUOTE) {
       start = openingQuote(buf, i);
+      if (start === -1) return end;
+    } else if (over !== undefined && buf[i] === 0x7d) {
+      start = openingBrace(buf, i);
       if (start === -1) return end;
     } else {
       start = i;
@@ -129,7 +139,9 @@ function* membersBefore(buf: Buffer, brace: number): Generator<{ key: string; va
     if (buf[i] !== QUOTE) return end;
     const keyStart = openingQuote(buf, i);
     if (keyStart === -1) return end;
-    yield { key: buf.toString('latin1', keyStart + 1, i), value: { start, end } };
+    const key = buf.toString('latin1', keyStart + 1, i);
+    if (buf[start] === 0x7b && key !== over) return end;
+    yield { key, value: { start, end } };
     i = keyStart - 1;
     while (isSpace(buf[i])) i--;
     if (buf[i] !== 0x2c) return i + 1;
@@ -144,17 +156,42 @@ function openingQuote(buf: Buffer, at: number): number {
   return i >= 0 && buf[i] === QUOTE && buf[i - 1] !== BACKSLASH ? i : -1;
 }
 
+/** The brace that opens the object closing at `at`; -1 where it is not here. */
+function openingBrace(buf: Buffer, at: number): number {
+  let depth = 0;
+  for (let i = at; i >= 0; i--) {
+    const c = buf[i];
+    if (c === 0x7d || c === 0x5d) depth++;
+    else if ((c === 0x7b || c === 0x5b) && --depth === 0) return i;
+    else if (c === QUOTE) {
+      // Within a string a quote has an odd number of backslashes before it, where it opens none.
+      let open = i;
+      let slashes: number;
+      do {
+        open = open > 0 ? buf.lastIndexOf(QUOTE, open - 1) : -1;
+        if (open === -1) return -1;
+        slashes = 0;
+        while (buf[open - 1 - slashes] === BACKSLASH) slashes++;
+      } while (slashes % 2 === 1);
+      i = open;
+    }
+  }
+  return -1;
+}
+
 export interface Tail {
   readonly id: Span | undefined;
+  /** Offset of the brace that closes `result`; -1: it is no object, or does not end here. */
+  readonly brace: number;
   /** `isError: true` stands among the last scalar members of `result`. */
   readonly isError: boolean;
 }
 
 /**
  * Reads a complete answer backwards from its closing brace. Only members of the message itself are seen as its id:
- * whatever a result echoes lies behind another brace.
+ * whatever a result echoes lies behind another brace. `over`: an object that may stand behind `isError`.
  */
-export function readTail(buf: Buffer): Tail | undefined {
+export function readTail(buf: Buffer, over?: string): Tail | undefined {
   const brace = lastByte(buf);
   if (buf[brace] !== 0x7d) return undefined;
   let id: Span | undefined;
@@ -164,11 +201,50 @@ export function readTail(buf: Buffer): Tail | undefined {
   let i = step.value - 1;
   while (isSpace(buf[i])) i--;
   let isError = false;
-  if (buf[i] === 0x7d) {
-    for (const { key, value } of membersBefore(buf, i))
+  const inner = buf[i] === 0x7d ? i : -1;
+  if (inner !== -1) {
+    for (const { key, value } of membersBefore(buf, inner, over))
       if (key === 'isError') isError = buf[value.start] === 0x74;
   }
-  return { id, isError };
+  return { id, brace: inner, isError };
+}
+
+export interface Lead {
+  /** In order. The last one may be an object or an array, or may not have ended yet: then it has no value. */
+  readonly members: readonly { readonly key: string; readonly value: Span | undefined }[];
+  /** More bytes would tell no more. */
+  readonly complete: boolean;
+  /** Offset up to which it was read. */
+  readonly end: number;
+}
+
+const MAX_LEAD = 16;
+
+/** The first members of the object at `at`, up to one that is no scalar. undefined: no object stands there. */
+export function readLead(buf: Buffer, at: number): Lead | undefined {
+  if (buf[at] !== 0x7b) return undefined;
+  const members: { key: string; value: Span | undefined }[] = [];
+  let i = skipSpace(buf, at + 1);
+  while (members.length < MAX_LEAD) {
+    if (i >= buf.length) return { members, complete: false, end: buf.length };
+    if (buf[i] !== QUOTE) return { members, complete: true, end: i };
+    const keyEnd = endOfString(buf, i);
+    if (keyEnd === -1) return { members, complete: false, end: buf.length };
+    const key = buf.toString('latin1', i + 1, keyEnd - 1);
+    const start = skipSpace(buf, skipSpace(buf, keyEnd) + 1);
+    const opens = buf[start] === 0x7b || buf[start] === 0x5b;
+    const end = opens || start >= buf.length ? -1 : endOfValue(buf, start);
+    if (end === -1) {
+      members.push({ key, value: undefined });
+      return { members, complete: opens, end: opens ? start + 1 : buf.length };
+    }
+    members.push({ key, value: { start, end } });
+    const next = skipSpace(buf, end);
+    if (next >= buf.length) return { members, complete: false, end: buf.length };
+    if (buf[next] !== 0x2c) return { members, complete: true, end: next };
+    i = skipSpace(buf, next + 1);
+  }
+  return { members, complete: true, end: i };
 }
 
 const IS_ERROR_FIRST = /^\{\s*"isError"\s*:\s*true\b/;

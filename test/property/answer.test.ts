@@ -53,6 +53,8 @@ function read(
   const host: AnswerHost = {
     idText,
     rawId: Buffer.from(rawId),
+    modern: false,
+    edit: undefined,
     sink,
     starting: () => undefined,
     hold: () => undefined,

@@ -124,6 +124,8 @@ function sharedHost(message: (bytes: Buffer) => void): EventHost {
   const host: EventHost = {
     idText: '',
     rawId: NOTHING,
+    modern: false,
+    edit: undefined,
     sink: {
       notify: () => true,
       ask: () => NOBODY_TO_ASK,
