@@ -1,6 +1,6 @@
 /** Lists as bytes: each definition as its server wrote it, with name and description spliced. */
 import { LISTS, type Definition, type ListKind } from '../protocol/lists.js';
-import { splice, type Patch } from '../wire/splice.js';
+import type { Patch } from '../wire/splice.js';
 import { describe } from './naming.js';
 
 const COMMA = Buffer.from(',');
