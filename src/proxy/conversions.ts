@@ -8,11 +8,14 @@ import { splice, type Patch } from '../wire/splice.js';
 import { elementsOf, membersOf } from '../wire/walk.js';
 import type { Member, Span } from '../wire/scan.js';
 
-/** Content blocks and the revision they came with. */
-const BLOCKS: readonly { readonly type: string; readonly since: LegacyRevision }[] = [
-  { type: 'audio', since: '2025-03-26' },
-  { type: 'resource_link', since: '2025-06-18' },
-];
+/** Content blocks and the revision they came with; 2026-07-28 has no others. */
+const BLOCKS: Readonly<Record<string, LegacyRevision>> = {
+  text: '2024-11-05',
+  image: '2024-11-05',
+  resource: '2024-11-05',
+  audio: '2025-03-26',
+  resource_link: '2025-06-18',
+};
 
 /** The first revision that knows every block above. */
 const KNOWS_ALL: LegacyRevision = '2025-06-18';
@@ -54,20 +57,57 @@ export function convertContent(whole: Buffer, revision: LegacyRevision): Buffer 
 /** The text in place of a block that the revision does not know; undefined: it knows it. */
 function textFor(whole: Buffer, block: Span, revision: LegacyRevision): string | undefined {
   if (whole[block.start] !== 0x7b) return undefined;
-  const read = JSON.parse(whole.toString('utf8', block.start, block.end)) as {
-    type?: unknown;
-    uri?: unknown;
-    mimeType?: unknown;
-  };
-  const row = BLOCKS.find(({ type, since }) => type === read.type && revision < since);
-  if (!row) return undefined;
-  if (typeof read.uri === 'string') return read.uri;
-  const mime = typeof read.mimeType === 'string' ? ` (${read.mimeType})` : '';
-  return `[${row.type}${mime}: not known to revision ${revision}]`;
+  const { type, uri, text, mimeType } = JSON.parse(whole.toString('utf8', block.start, block.end)) as Record<
+    string,
+    unknown
+  >;
+  if (typeof type !== 'string') return undefined;
+  const since = Object.hasOwn(BLOCKS, type) ? BLOCKS[type] : undefined;
+  if (since !== undefined && revision >= since) return undefined;
+  if (typeof uri === 'string') return uri;
+  if (typeof text === 'string') return text;
+  const mime = typeof mimeType === 'string' ? ` (${mimeType})` : '';
+  return `[${type.slice(0, 64)}${mime}: not known to revision ${revision}]`;
+}
+
+/**
+ * The whole answer of a tool whose `outputSchema` is no object's, as clients before 2026-07-28 can read it: what it is stands in an
+ * object under `result`, as its listed schema says there, and as text where the tool gave none.
+ */
+export function convertStructured(whole: Buffer): Buffer {
+  const result = member(whole, 0, 'result');
+  if (!result || whole[result.start] !== 0x7b) return whole;
+  const structured = member(whole, result.start, 'structuredContent');
+  if (!structured) return whole;
+  const patches: Patch[] = [
+    { start: structured.start, end: structured.start, bytes: Buffer.from('{"result":') },
+    { start: structured.end, end: structured.end, bytes: Buffer.from('}') },
+  ];
+  const text = whole.toString('utf8', structured.start, structured.end);
+  const block = JSON.stringify({ type: 'text', text });
+  const content = member(whole, result.start, 'content');
+  if (!content) {
+    const { end } = structured;
+    patches.push({ start: end, end, bytes: Buffer.from(`,"content":[${block}]`) });
+  } else if (whole[content.start] === 0x5b) {
+    const blocks = elementsOf(whole, content.start);
+    if (!blocks.some((each) => isText(whole, each))) {
+      const at = blocks.at(-1)?.end ?? content.start + 1;
+      patches.push({ start: at, end: at, bytes: Buffer.from(blocks.length > 0 ? `,${block}` : block) });
+    }
+  }
+  return splice(whole, patches);
+}
+
+function isText(whole: Buffer, { start }: Span): boolean {
+  if (whole[start] !== 0x7b) return false;
+  const type = member(whole, start, 'type');
+  return type !== undefined && whole.toString('utf8', type.start, type.end) === '"text"';
 }
 
 function member(whole: Buffer, at: number, key: string): Member | undefined {
-  return membersOf(whole, at).find((each) => each.key === key);
+  // As JSON.parse has it, the last of equal members counts.
+  return membersOf(whole, at).findLast((each) => each.key === key);
 }
 
 interface FormProperty {
