@@ -190,6 +190,14 @@ function* families(
     'Requests the upstream has not answered.',
     (s) => s.inFlight,
   );
+  yield header('mcpstead_input_requests_total', 'counter', 'What upstreams asked of clients during calls.');
+  for (const { server, inputRequests } of servers) {
+    for (const [key, n] of inputRequests.values) {
+      const [method = '', result = ''] = key.split('\0');
+      const own = labels('server', server, 'method', method, 'result', result);
+      yield sample('mcpstead_input_requests_total', own, n);
+    }
+  }
   yield header(
     'mcpstead_upstream_era',
     'gauge',
@@ -253,6 +261,14 @@ function* families(
     'Events that reached no client.',
     'reason',
     stats.eventsDropped.values,
+  );
+  yield header('mcpstead_parked_calls', 'gauge', 'Calls that wait for input of their clients.');
+  yield sample('mcpstead_parked_calls', '', stats.parked);
+  yield* counts(
+    'mcpstead_parked_calls_total',
+    'Calls that waited for input of their clients.',
+    'result',
+    stats.parkedTotal.values,
   );
 
   function* tools(): Generator<[Labels, ToolStats], void, void> {

@@ -66,6 +66,9 @@ export class ToolStats {
 
 export type SessionResetReason = 'unknown_session' | 'expired' | 'terminated';
 
+/** What became of a call that was parked for input. */
+export type ParkedResult = 'answered' | 'expired' | 'refused' | 'cancelled';
+
 /** Everything counted for one upstream. A restart keeps it, a removal drops it. */
 export class ServerStats {
   readonly server: string;
@@ -90,6 +93,8 @@ export class ServerStats {
   bytesSent = 0;
   bytesReceived = 0;
   inFlight = 0;
+  /** What it asked of clients: `${method}\0${result}`, both from closed sets. */
+  readonly inputRequests = new Tally<string>();
   /** Empty until known. */
   era: '' | 'legacy' | 'modern' = '';
   revision = '';
@@ -139,6 +144,9 @@ export class GatewayStats {
   /** Unix seconds; 0 before the first. */
   lastReload = 0;
   readonly eventsDropped = new Tally<string>();
+  /** Calls that wait for input of their clients. */
+  parked = 0;
+  readonly parkedTotal = new Tally<ParkedResult>();
   readonly servers = new Map<string, ServerStats>();
 
   /** The counters of one method. `label` must come from a closed set. */

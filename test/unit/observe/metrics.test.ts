@@ -43,6 +43,7 @@ mcpstead_upstream_tools_refresh_duration_seconds histogram server
 mcpstead_upstream_tools_last_refresh_timestamp_seconds gauge server
 mcpstead_upstream_bytes_total counter server,direction
 mcpstead_requests_in_flight gauge server
+mcpstead_input_requests_total counter server,method,result
 mcpstead_upstream_era gauge server,revision
 mcpstead_downstream_sessions_active gauge
 mcpstead_downstream_sessions_total counter
@@ -55,6 +56,8 @@ mcpstead_mcp_auth_failures_total counter reason
 mcpstead_config_reloads_total counter result
 mcpstead_config_last_reload_timestamp_seconds gauge
 mcpstead_events_dropped_total counter reason
+mcpstead_parked_calls gauge
+mcpstead_parked_calls_total counter result
 mcpstead_tool_calls_total counter server,tool
 mcpstead_tool_call_duration_seconds histogram server,tool
 mcpstead_tool_call_errors_total counter server,tool,reason
@@ -77,6 +80,8 @@ function busy(): GatewayStats {
   stats.reloads.add('success');
   stats.lastReload = 1_700_000_000.25;
   stats.eventsDropped.add('slow_client', 4);
+  stats.parked = 2;
+  stats.parkedTotal.add('expired', 3);
   const server = stats.server('local');
   server.connected = true;
   server.toolsCount = 9;
@@ -96,6 +101,8 @@ function busy(): GatewayStats {
   server.bytesSent = 10;
   server.bytesReceived = 20;
   server.inFlight = 3;
+  server.inputRequests.add('sampling/createMessage\0refused', 5);
+  server.inputRequests.add('other\0answered');
   server.era = 'legacy';
   server.revision = '2025-11-25';
   const tool = server.tool('echo');
@@ -125,6 +132,13 @@ describe('the metrics', () => {
     expect(at('mcpstead_upstream_last_seen_seconds', { server: 'local' })).toBeCloseTo(3, 0);
     expect(at('mcpstead_upstream_bytes_total', { server: 'local', direction: 'received' })).toBe(20);
     expect(at('mcpstead_upstream_era', { server: 'local', revision: '2025-11-25' })).toBe(1);
+    const asked = { server: 'local', method: 'sampling/createMessage', result: 'refused' };
+    expect(at('mcpstead_input_requests_total', asked)).toBe(5);
+    expect(
+      at('mcpstead_input_requests_total', { server: 'local', method: 'other', result: 'answered' }),
+    ).toBe(1);
+    expect(at('mcpstead_parked_calls')).toBe(2);
+    expect(at('mcpstead_parked_calls_total', { result: 'expired' })).toBe(3);
     expect(at('mcpstead_mcp_requests_total', { method: 'tools/call', result: 'error' })).toBe(2);
     expect(at('mcpstead_config_last_reload_timestamp_seconds')).toBe(1_700_000_000.25);
     const tool = { server: 'local', tool: 'echo' };
@@ -133,6 +147,17 @@ describe('the metrics', () => {
     expect(at('mcpstead_tool_call_duration_seconds_bucket', { ...tool, le: '+Inf' })).toBe(2);
     expect(at('mcpstead_tool_call_duration_seconds_sum', tool)).toBe(40.004);
     expect(at('mcpstead_tool_call_errors_total', { ...tool, reason: 'upstream_timeout' })).toBe(1);
+  });
+
+  it('name the revision that a modern upstream speaks', async () => {
+    const stats = new GatewayStats();
+    const server = stats.server('new');
+    server.era = 'modern';
+    server.revision = '2026-07-28';
+    const families = await parsed(stats);
+    expect(families.get('mcpstead_upstream_era')?.samples.map(({ labels }) => labels)).toEqual([
+      { server: 'new', revision: '2026-07-28' },
+    ]);
   });
 
   it('of a fresh gateway hold no series of what has not happened', async () => {
@@ -151,6 +176,9 @@ describe('the metrics', () => {
     expect(series('mcpstead_config_last_reload_timestamp_seconds')).toEqual([]);
     expect(series('mcpstead_upstream_era')).toEqual([]);
     expect(series('mcpstead_mcp_auth_attempts_total')).toEqual([]);
+    expect(series('mcpstead_parked_calls')).toEqual([[{}, 0]]);
+    expect(series('mcpstead_parked_calls_total')).toEqual([]);
+    expect(series('mcpstead_input_requests_total')).toEqual([]);
     expect(valueOf(families, 'mcpstead_downstream_session_duration_seconds_count')).toBe(0);
   });
 
