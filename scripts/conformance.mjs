@@ -6,6 +6,7 @@
 import { execFileSync, spawn } from 'node:child_process';
 import {
   createWriteStream,
+  existsSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
@@ -14,7 +15,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { basename, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { format, resolveConfig } from 'prettier';
 import { parse } from 'yaml';
@@ -23,17 +24,26 @@ import { createGateway } from '../dist/index.js';
 const root = fileURLToPath(new URL('..', import.meta.url));
 const at = (path) => join(root, path);
 const REPORT = 'docs/conformance.md';
-const FIXTURE = at('test/fixtures/servers/conformance.mjs');
+const LEGACY = at('test/fixtures/servers/conformance.mjs');
+const MODERN = at('test/fixtures/servers/modern.mjs');
 const NEW = 'conformance-0.2';
 const OLD = 'conformance-0.1';
 
 const suiteFile = (suite, path) => at(`node_modules/${suite}/${path}`);
 const versionOf = (suite) => JSON.parse(readFileSync(suiteFile(suite, 'package.json'), 'utf8')).version;
-const required = parse(readFileSync(suiteFile(NEW, 'requirements/2025-11-25.yaml'), 'utf8'));
 /** The gateway leaves authorisation between it and its upstreams to later. */
 const withoutAuth = (names) => names.filter((name) => !name.startsWith('auth/'));
-const unscored = (leg) =>
-  withoutAuth(required.not_scored.filter((entry) => entry.leg === leg).map(({ scenario }) => scenario));
+/** What the suite asks of a revision: {server, client}, each with what is required and what it runs besides. */
+function requirementsOf(revision) {
+  const file = parse(readFileSync(suiteFile(NEW, `requirements/${revision}.yaml`), 'utf8'));
+  const of = (leg) => ({
+    required: withoutAuth(file[leg]),
+    more: withoutAuth(file.not_scored.filter((entry) => entry.leg === leg).map(({ scenario }) => scenario)),
+  });
+  return { server: of('server'), client: of('client') };
+}
+const REVISIONS = ['2025-11-25', '2026-07-28'];
+const requirements = Object.fromEntries(REVISIONS.map((revision) => [revision, requirementsOf(revision)]));
 
 const keepAt = process.argv.indexOf('--keep');
 const kept = keepAt > 0 ? resolve(process.argv[keepAt + 1]) : undefined;
@@ -47,8 +57,25 @@ function findNode() {
   return execFileSync('npx', ask, { encoding: 'utf8', shell: process.platform === 'win32' }).trim();
 }
 
+/** Two cores carry a few suites at a time; what waits here is not late, as each suite counts from its own start. */
+const AT_ONCE = 6;
+let running = 0;
+const waiting = [];
+async function inTurn(work) {
+  if (running >= AT_ONCE) await new Promise((next) => waiting.push(next));
+  else running++;
+  try {
+    return await work();
+  } finally {
+    const next = waiting.shift();
+    if (next) next();
+    else running--;
+  }
+}
+
 /** Runs a suite to its end; its checks are read afterwards. Gives its exit status. */
-function runSuite(node, suite, args, output) {
+const runSuite = (...args) => inTurn(() => startSuite(...args));
+function startSuite(node, suite, args, output) {
   rmSync(output, { recursive: true, force: true });
   mkdirSync(output, { recursive: true });
   const log = createWriteStream(`${output}.log`);
@@ -69,6 +96,8 @@ function listOf(node, suite, args) {
   return [...text.matchAll(/^ +- (\S+)/gm)].map(([, name]) => name);
 }
 
+/** Stands for a scenario that checks nothing: the suite has yet to write it. */
+const UNWRITTEN = Symbol('unwritten');
 /** What a suite found: scenario -> what is wrong; an empty list is clean. */
 function readChecks(output, scenarios) {
   const folders = readdirSync(output, { withFileTypes: true }).filter((entry) => entry.isDirectory());
@@ -78,20 +107,24 @@ function readChecks(output, scenarios) {
         name.replace(/^server-/, '').startsWith(`${scenario.replace('/', '-')}-2`),
       );
       if (!own) return [scenario, ['it did not run']];
-      const checks = JSON.parse(readFileSync(join(output, own.name, 'checks.json'), 'utf8'));
+      const file = join(output, own.name, 'checks.json');
+      if (!existsSync(file)) return [scenario, ['it did not run to its end']];
+      const checks = JSON.parse(readFileSync(file, 'utf8'));
       const wrong = checks
         .filter(({ status }) => status === 'FAILURE' || status === 'WARNING')
         .map(({ id, status, errorMessage }) => `${status} ${id}: ${errorMessage ?? ''}`);
+      if (checks.length > 0 && checks.every(({ status }) => status === 'SKIPPED'))
+        return [scenario, UNWRITTEN];
       if (!checks.some(({ status }) => status === 'SUCCESS')) wrong.push('no check succeeded');
       return [scenario, wrong];
     }),
   );
 }
 
-/** The fixture over HTTP: its URL, and its end. */
-function startFixture() {
-  const log = createWriteStream(join(folder, 'fixture.log'));
-  const child = spawn(process.execPath, [FIXTURE, 'http'], { stdio: ['ignore', 'pipe', 'pipe'] });
+/** A fixture over HTTP: its URL, and its end. */
+function startFixture(file) {
+  const log = createWriteStream(join(folder, `${basename(file)}.log`));
+  const child = spawn(process.execPath, [file, 'http'], { stdio: ['ignore', 'pipe', 'pipe'] });
   child.stderr.pipe(log);
   return new Promise((ready, fail) => {
     child.on('error', fail);
@@ -102,11 +135,12 @@ function startFixture() {
   });
 }
 
+/** What is not connected by then fails in its scenarios. */
 async function untilConnected(gateway) {
-  for (const end = Date.now() + 15_000; gateway.health().servers.some(({ connected }) => !connected);) {
-    if (Date.now() > end) throw new Error(`not connected: ${JSON.stringify(gateway.health().servers)}`);
+  const missing = () => gateway.health().servers.filter(({ connected }) => !connected);
+  for (const end = Date.now() + 15_000; missing().length > 0 && Date.now() < end;)
     await new Promise((next) => setTimeout(next, 50));
-  }
+  for (const { name, last_error: error } of missing()) console.error(`${name} is not connected: ${error}`);
 }
 
 /** These ask the client. On a channel that clients share only who called alone lately is asked: each gets a server of its own. */
@@ -116,39 +150,60 @@ const ASKING = [
   'elicitation-sep1034-defaults',
   'elicitation-sep1330-enums',
 ];
-const UPSTREAMS = {
+const LEGACY_UPSTREAMS = {
   http: { title: 'HTTP' },
   stdio: { title: 'stdio', shared: true },
   own: { title: 'stdio, one for each client', session: 'per-client' },
 };
+const MODERN_UPSTREAMS = {
+  'modern-http': { title: 'HTTP' },
+  'modern-stdio': { title: 'stdio' },
+};
 
 /** One suite through one upstream: scenario -> what is wrong. */
-async function runServerSuite(node, suite, port, upstream, args, scenarios) {
+async function runServerSuite(node, suite, port, upstream, args, scenarios, alone = []) {
   const through = (name) => ['server', '--url', `http://127.0.0.1:${port}/servers/${name}/mcp`];
   const output = join(folder, `${suite}-${upstream}`);
+  const apart = alone.map(async (scenario) => {
+    const own = `${output}-${scenario}`;
+    const name = `${suite}-${scenario}`;
+    await runSuite(node, suite, [...through(name), '--scenario', scenario, ...args.one], own);
+    return [...readChecks(own, [scenario])];
+  });
   await runSuite(node, suite, [...through(upstream), ...args.all], output);
-  const found = readChecks(output, scenarios);
-  if (UPSTREAMS[upstream].shared)
-    for (const scenario of ASKING.filter((name) => found.has(name))) {
-      const alone = `${output}-${scenario}`;
-      await runSuite(
-        node,
-        suite,
-        [...through(`${suite}-${scenario}`), '--scenario', scenario, ...args.one],
-        alone,
-      );
-      found.set(scenario, readChecks(alone, [scenario]).get(scenario));
-    }
-  return found;
+  return new Map([...readChecks(output, scenarios), ...(await Promise.all(apart)).flat()]);
+}
+
+/** The scenarios of a revision through one upstream of it: {title, required, more}. */
+async function runRevision(node, port, revision, upstream, { title, shared }) {
+  const { required, more } = requirements[revision].server;
+  const found = await runServerSuite(
+    node,
+    NEW,
+    port,
+    upstream,
+    { all: ['--requirements', revision], one: ['--spec-version', revision] },
+    [...required, ...more],
+    shared ? ASKING : [],
+  );
+  const only = (names) => new Map(names.map((name) => [name, found.get(name)]));
+  return { title, required: only(required), more: only(more) };
+}
+
+async function runOldSuite(node, port, old, upstream, { title, shared }) {
+  const version = ['--spec-version', '2025-06-18'];
+  const args = { all: ['--suite', 'all', ...version], one: version };
+  const alone = shared ? ASKING.filter((scenario) => old.includes(scenario)) : [];
+  return { title, old: await runServerSuite(node, OLD, port, upstream, args, old, alone) };
 }
 
 async function runServerSuites(node) {
-  const fixture = await startFixture();
+  const [legacyHttp, modernHttp] = await Promise.all([startFixture(LEGACY), startFixture(MODERN)]);
   const log = createWriteStream(join(folder, 'gateway.log'));
   const line = (level) => (message, fields) =>
     log.write(JSON.stringify({ level, message, ...fields }) + '\n');
   const logger = { debug: line('debug'), info: line('info'), warn: line('warn'), error: line('error') };
-  const stdio = { command: process.execPath, args: [FIXTURE, 'stdio'] };
+  const stdio = (file) => ({ command: process.execPath, args: [file, 'stdio'] });
   const old = listOf(node, OLD, ['--server', '--spec-version', '2025-06-18']);
   const gateway = createGateway(
     {
@@ -157,14 +212,16 @@ async function runServerSuites(node) {
       // server-sse-polling looks at the stream of a call, and its tool takes a second.
       http: { stream_after_ms: 50 },
       servers: [
-        { name: 'http', url: fixture.url },
-        { name: 'stdio', ...stdio },
-        { name: 'own', ...stdio, session: UPSTREAMS.own.session },
-        ...ASKING.map((scenario) => ({ name: `${NEW}-${scenario}`, ...stdio })),
+        { name: 'http', url: legacyHttp.url },
+        { name: 'stdio', ...stdio(LEGACY) },
+        { name: 'own', ...stdio(LEGACY), session: LEGACY_UPSTREAMS.own.session },
+        ...ASKING.map((scenario) => ({ name: `${NEW}-${scenario}`, ...stdio(LEGACY) })),
         ...ASKING.filter((scenario) => old.includes(scenario)).map((scenario) => ({
           name: `${OLD}-${scenario}`,
-          ...stdio,
+          ...stdio(LEGACY),
         })),
+        { name: 'modern-http', url: modernHttp.url },
+        { name: 'modern-stdio', ...stdio(MODERN) },
       ],
     },
     { logger },
@@ -172,53 +229,42 @@ async function runServerSuites(node) {
   try {
     const { port } = await gateway.listen();
     await untilConnected(gateway);
-    const runs = Object.entries(UPSTREAMS).map(async ([upstream, { title }]) => {
-      const first = await runServerSuite(
-        node,
-        NEW,
-        port,
-        upstream,
-        { all: ['--requirements', '2025-11-25'], one: ['--spec-version', '2025-11-25'] },
-        [...required.server, ...unscored('server')],
-      );
-      const version = ['--spec-version', '2025-06-18'];
-      const second = await runServerSuite(
-        node,
-        OLD,
-        port,
-        upstream,
-        { all: ['--suite', 'all', ...version], one: version },
-        old,
-      );
-      const only = (names) => new Map(names.map((name) => [name, first.get(name)]));
-      return { title, required: only(required.server), more: only(unscored('server')), old: second };
-    });
-    return await Promise.all(runs);
+    const each = (upstreams, run) =>
+      Promise.all(Object.entries(upstreams).map(([name, upstream]) => run(name, upstream)));
+    const [modern, legacy, oldest] = await Promise.all([
+      each(MODERN_UPSTREAMS, (...to) => runRevision(node, port, '2026-07-28', ...to)),
+      each(LEGACY_UPSTREAMS, (...to) => runRevision(node, port, '2025-11-25', ...to)),
+      each(LEGACY_UPSTREAMS, (...to) => runOldSuite(node, port, old, ...to)),
+    ]);
+    return { modern, legacy, oldest };
   } finally {
     await gateway.close();
-    fixture.stop();
+    legacyHttp.stop();
+    modernHttp.stop();
     log.end();
   }
 }
 
-async function runClientScenarios(node) {
-  const scenarios = [...withoutAuth(required.client), ...unscored('client')];
+async function runClientScenarios(node, revision) {
+  const { required, more } = requirements[revision].client;
   const command = `${process.execPath} ${at('scripts/conformance-client.mjs')}`;
   const found = await Promise.all(
-    scenarios.map(async (scenario) => {
-      const output = join(folder, `client-${scenario}`);
+    [...required, ...more].map(async (scenario) => {
+      const output = join(folder, `client-${revision}-${scenario}`);
       const client = ['client', '--command', command, '--scenario', scenario];
-      const status = await runSuite(node, NEW, [...client, '--spec-version', '2025-11-25'], output);
-      const found = readChecks(output, [scenario]);
-      if (status !== 0) found.get(scenario).push(`the client or the suite ended with ${status}`);
-      return [...found];
+      const status = await runSuite(node, NEW, [...client, '--spec-version', revision], output);
+      const wrong = readChecks(output, [scenario]).get(scenario);
+      const failed = status === 0 ? [] : [`the client or the suite ended with ${status}`];
+      if (wrong === UNWRITTEN) return [scenario, failed.length > 0 ? failed : UNWRITTEN];
+      return [scenario, [...wrong, ...failed]];
     }),
   );
-  return new Map(found.flat());
+  return new Map(found);
 }
 
 function tableOf(columns, results) {
-  const cell = (wrong) => (wrong.length === 0 ? 'clean' : '**not clean**');
+  const cell = (wrong) =>
+    wrong === UNWRITTEN ? 'checks nothing yet' : wrong.length === 0 ? 'clean' : '**not clean**';
   const scenarios = [...results[0].keys()];
   return [
     `| scenario | ${columns.join(' | ')} |`,
@@ -230,14 +276,14 @@ function tableOf(columns, results) {
 }
 
 const countOf = (results) => {
-  const all = results.flatMap((result) => [...result.values()]);
+  const all = results.flatMap((result) => [...result.values()]).filter((wrong) => wrong !== UNWRITTEN);
   return `${all.filter((wrong) => wrong.length === 0).length} of ${all.length} clean`;
 };
 
 function problemsOf(title, results) {
   return results.flatMap(({ through, found }) =>
     [...found].flatMap(([scenario, wrong]) =>
-      wrong.map(
+      (wrong === UNWRITTEN ? [] : wrong).map(
         (what) =>
           `- ${title}, ${scenario}${through ? ` over ${through}` : ''}: ${what.replaceAll('\n', ' ')}`,
       ),
@@ -246,50 +292,67 @@ function problemsOf(title, results) {
 }
 
 const node = findNode();
-const servers = await runServerSuites(node);
-const client = await runClientScenarios(node);
-const columns = servers.map(({ title }) => title);
-const of = (key) => servers.map((server) => server[key]);
+const [servers, ...clients] = await Promise.all([
+  runServerSuites(node),
+  ...REVISIONS.map((revision) => runClientScenarios(node, revision)),
+]);
+const [legacyClient, modernClient] = clients;
+const columns = (group) => group.map(({ title }) => title);
+const of = (group, key) => group.map((server) => server[key]);
+const through = (group, key) => group.map((server) => ({ through: server.title, found: server[key] }));
+const { modern, legacy, oldest } = servers;
 const problems = [
-  ...['required', 'more', 'old'].flatMap((key) =>
-    problemsOf(
-      key === 'old' ? '2025-06-18' : '2025-11-25',
-      servers.map(({ title, [key]: found }) => ({ through: title, found })),
-    ),
-  ),
-  ...problemsOf('client', [{ found: client }]),
+  ...problemsOf('2026-07-28', [...through(modern, 'required'), ...through(modern, 'more')]),
+  ...problemsOf('2025-11-25', [...through(legacy, 'required'), ...through(legacy, 'more')]),
+  ...problemsOf('2025-06-18', through(oldest, 'old')),
+  ...problemsOf('client of 2026-07-28', [{ found: modernClient }]),
+  ...problemsOf('client of 2025-11-25', [{ found: legacyClient }]),
 ];
+
+const serverTables = (
+  group,
+) => `The scenarios that suite ${versionOf(NEW)} requires, through \`/servers/<name>/mcp\`: ${countOf(of(group, 'required'))}.
+
+${tableOf(columns(group), of(group, 'required'))}
+
+Run besides, not required: ${countOf(of(group, 'more'))}.
+
+${tableOf(columns(group), of(group, 'more'))}`;
 
 const report = `# Conformance
 
 Written by \`npm run conformance\`: the official suite, \`@modelcontextprotocol/conformance\`, against a gateway. A scenario is
-clean if every check in it succeeded, without a failure and without a warning. The server behind the gateway is
-\`test/fixtures/servers/conformance.mjs\`, over HTTP, over stdio (one child for all clients) and over stdio with
-\`session: per-client\`. What one child asks goes to a client only if no other called it in the last ten seconds: over plain
-stdio each scenario with questions has a server of its own.
+clean if every check in it succeeded, without a failure and without a warning. Behind the gateway are servers that speak
+one era each, the same as the client: how the eras meet is not in the suite, but in [eras.md](eras.md).
+
+## Servers of 2026-07-28
+
+The server is \`test/fixtures/servers/modern.mjs\`, over HTTP and over stdio. ${serverTables(modern)}
 
 ## Servers of 2025-11-25
 
-The scenarios that suite ${versionOf(NEW)} requires, through \`/servers/<name>/mcp\`: ${countOf(of('required'))}.
-
-${tableOf(columns, of('required'))}
-
-Run besides, not required: ${countOf(of('more'))}.
-
-${tableOf(columns, of('more'))}
+The server is \`test/fixtures/servers/conformance.mjs\`, over HTTP, over stdio (one child for all clients) and over stdio with
+\`session: per-client\`. What one child asks goes to a client only if no other called it in the last ten seconds: over plain
+stdio each scenario with questions has a server of its own. ${serverTables(legacy)}
 
 ## Servers of 2025-06-18
 
-All scenarios that suite ${versionOf(OLD)} has for it: ${countOf(of('old'))}.
+All scenarios that suite ${versionOf(OLD)} has for it, the servers as before: ${countOf(of(oldest, 'old'))}.
 
-${tableOf(columns, of('old'))}
+${tableOf(columns(oldest), of(oldest, 'old'))}
+
+## Clients of 2026-07-28
+
+The scenario's server is the upstream of a gateway, an SDK v2 client pinned to the revision uses it through
+\`/servers/<name>/mcp\`. Scenarios without authorisation: ${countOf([modernClient])}.
+
+${tableOf(['through the gateway'], [modernClient])}
 
 ## Clients of 2025-11-25
 
-The scenario's server is the upstream of a gateway, an SDK v1 client uses it through \`/servers/<name>/mcp\`. Scenarios
-without authorisation: ${countOf([client])}.
+The same with an SDK v1 client: ${countOf([legacyClient])}.
 
-${tableOf(['through the gateway'], [client])}
+${tableOf(['through the gateway'], [legacyClient])}
 ${problems.length > 0 ? `\n## Not clean\n\n${problems.join('\n')}\n` : ''}`;
 
 writeFileSync(
@@ -298,10 +361,13 @@ writeFileSync(
 );
 for (const problem of problems) console.error(problem);
 for (const [title, found] of [
-  ['servers of 2025-11-25', of('required')],
-  ['servers of 2025-11-25, not required', of('more')],
-  ['servers of 2025-06-18', of('old')],
-  ['clients of 2025-11-25', [client]],
+  ['servers of 2026-07-28', of(modern, 'required')],
+  ['servers of 2026-07-28, not required', of(modern, 'more')],
+  ['servers of 2025-11-25', of(legacy, 'required')],
+  ['servers of 2025-11-25, not required', of(legacy, 'more')],
+  ['servers of 2025-06-18', of(oldest, 'old')],
+  ['clients of 2026-07-28', [modernClient]],
+  ['clients of 2025-11-25', [legacyClient]],
 ])
   console.log(`${title}: ${countOf(found)}`);
 if (kept === undefined) rmSync(folder, { recursive: true, force: true });
