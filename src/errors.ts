@@ -34,6 +34,8 @@ export const ERRORS = {
   upstream_timeout: { legacy: { rpc: -32000, http: 200 }, modern: { rpc: -32603, http: 200 } },
   upstream_auth_failed: { legacy: { rpc: -32000, http: 200 }, modern: { rpc: -32603, http: 200 } },
   upstream_protocol_error: { legacy: { rpc: -32000, http: 200 }, modern: { rpc: -32603, http: 200 } },
+  /** The client of a call refused what its server needs of it. */
+  input_refused: { legacy: { rpc: -32603, http: 200 }, modern: { rpc: -32603, http: 200 } },
   busy: { legacy: { rpc: -32000, http: 200 }, modern: { rpc: -32603, http: 200 } },
   internal: { legacy: { rpc: -32000, http: 200 }, modern: { rpc: -32603, http: 200 } },
 } as const satisfies Record<string, { legacy: Numbers; modern: Numbers }>;

@@ -2,6 +2,9 @@
 import { find, param, type Message } from '../protocol/message.js';
 import type { Caller } from '../protocol/ports.js';
 import type { Era } from '../protocol/revisions.js';
+import type { Span } from '../wire/scan.js';
+import { splice } from '../wire/splice.js';
+import { membersOf } from '../wire/walk.js';
 
 export interface RpcError {
   readonly code: number;
@@ -87,4 +90,37 @@ function covers(has: Readonly<Record<string, unknown>>, wants: Readonly<Record<s
 
 function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** The error of a whole answer, whose value begins at `value`. */
+export function readError(whole: Buffer, value: number): RpcError {
+  const { code, message, data } = JSON.parse(whole.toString('utf8', value, whole.lastIndexOf(0x7d))) as {
+    code: number;
+    message?: unknown;
+    data?: unknown;
+  };
+  const error = { code, message: typeof message === 'string' ? message : '' };
+  return data === undefined ? error : { ...error, data };
+}
+
+/** The whole answer with another error in it; the bytes of its data stay where it is the same. `rawId`: JSON. */
+export function withError(
+  whole: Buffer,
+  value: number,
+  was: RpcError,
+  error: RpcError,
+  rawId: string,
+): Buffer {
+  const head = Buffer.from(`{"jsonrpc":"2.0","id":${rawId},"error":`);
+  const close = Buffer.from('}');
+  if (error.data !== was.data || error.message !== was.message)
+    return Buffer.concat([head, Buffer.from(JSON.stringify(error)), close]);
+  const code = membersOf(whole, value).findLast(({ key }) => key === 'code') as Span;
+  const patch = { start: code.start, end: code.end, bytes: Buffer.from(String(error.code)) };
+  return Buffer.concat([head, splice(whole, [patch], value, whole.lastIndexOf(0x7d)), close]);
+}
+
+/** Where the error begins in what withError() made. */
+export function errorAt(rawId: string): number {
+  return Buffer.byteLength(rawId) + 31;
 }

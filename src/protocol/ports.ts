@@ -207,6 +207,8 @@ export interface Link {
   readonly lastError: string | undefined;
   /** timeouts.input_ms: how long a client has for an answer; 0: no limit. */
   readonly inputMs: number;
+  /** Milliseconds; 0: no limit. */
+  readonly timeouts: { readonly request_ms: number; readonly total_ms: number };
   /** Seconds until it is worth trying again, where the upstream named them. */
   readonly retryAfter: number | undefined;
   /** undefined before the first handshake and after a disconnect. */

@@ -1,0 +1,25 @@
+/** What a client can be asked, in the words of the other era. */
+import type { Caller } from '../protocol/ports.js';
+
+type Json = Readonly<Record<string, unknown>>;
+
+/** The first legacy revision with URLs in elicitation and tools in sampling. */
+const RICH = '2025-11-25';
+
+/** The capabilities of a legacy client as a modern upstream is told them with each request. */
+export function modernCapabilities({
+  capabilities,
+  revision,
+}: Pick<Caller, 'capabilities' | 'revision'>): Json {
+  const { tasks: _tasks, ...rest } = capabilities;
+  const found: Record<string, unknown> = { ...rest };
+  if (isObject(found['roots'])) found['roots'] = {};
+  if (revision >= RICH) return found;
+  if (isObject(found['elicitation'])) found['elicitation'] = {};
+  if (isObject(found['sampling'])) found['sampling'] = {};
+  return found;
+}
+
+function isObject(value: unknown): value is Json {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}

@@ -1,0 +1,77 @@
+/**
+ * The way of a call whose client or whose upstream is modern: the one room that knows both eras. Calls between a legacy client and a
+ * legacy upstream do not come here.
+ */
+import { GatewayError } from '../errors.js';
+import { find, param } from '../protocol/message.js';
+import type { Exchange, Sink } from '../protocol/ports.js';
+import { readInputResponses } from './input.js';
+import { openModernCall } from './modern-call.js';
+import { openParkedCall, type ParkedCall } from './parked-call.js';
+import { refusal, type Presented } from './states.js';
+import type { BridgeDeps, Crossing } from './types.js';
+
+export type { BridgeDeps, Crossing } from './types.js';
+
+/** Goes on with what its state stands for. The sink is never called before this has returned. */
+export type Resume = (crossing: Crossing, sink: Sink) => Exchange;
+
+export interface Bridge {
+  /** The sink is never called before this has returned. */
+  open: Resume;
+  /**
+   * A request of a modern client for a legacy upstream: undefined: it brings no state, and is a call of its own; else how it goes
+   * on, or why it does not. Nothing has changed yet.
+   */
+  claim(request: Presented): Resume | GatewayError | undefined;
+  /** Ends the parked calls for which `which` holds. */
+  endWhere(which: (call: ParkedCall) => boolean): void;
+}
+
+export function createBridge(deps: BridgeDeps): Bridge {
+  return {
+    open: (crossing, sink) =>
+      crossing.target.link.era === 'modern'
+        ? openModernCall(deps, crossing, sink)
+        : openParkedCall(deps, crossing, sink),
+    claim(request) {
+      const { message } = request;
+      if (!find(message.params, 'requestState')) return undefined;
+      const state = param(message, 'requestState');
+      if (typeof state !== 'string')
+        return new GatewayError('invalid_params', 'params.requestState must be a text');
+      const read = deps.states.read(state, request);
+      if (read instanceof GatewayError) return read;
+      const answers = readInputResponses(message.body, find(message.params, 'inputResponses'));
+      if (typeof answers === 'string') return new GatewayError('invalid_params', answers);
+      if (read.kind === 'urls') return reopened(deps, read.urls, answers);
+      const call = deps.parked.get(read.id);
+      if (!call) return refusal('the call of this requestState has ended: make it anew', 'gone');
+      // Its round is under way, or over: the call itself goes on undisturbed.
+      if (call.round !== read.round || !call.isParked)
+        return refusal('this requestState was used already: only the latest one counts', 'used');
+      return ({ out }, sink) => call.retry(out.message, sink, answers);
+    },
+    endWhere(which) {
+      deps.parked.endWhere(which);
+    },
+  };
+}
+
+/** The call is made anew, once its client has opened all that it was asked to. */
+function reopened(
+  deps: BridgeDeps,
+  urls: readonly string[],
+  answers: ReadonlyMap<string, Buffer>,
+): Resume | GatewayError {
+  const accepted = [...answers.values()].every(
+    (answer) => (JSON.parse(answer.toString('utf8')) as { action?: unknown }).action === 'accept',
+  );
+  if (answers.size === 0 || !accepted)
+    return new GatewayError(
+      'input_refused',
+      'the call needs a URL to be opened, and its client did not accept that',
+    );
+  const opened = new Set(urls);
+  return (crossing, sink) => openParkedCall(deps, { ...crossing, opened }, sink);
+}

@@ -1,0 +1,374 @@
+/**
+ * A call of a modern upstream: what it answers goes on to a modern client as it came; for a legacy client what it needs becomes
+ * questions on the stream of the call, and their answers one more request.
+ */
+import { randomUUID } from 'node:crypto';
+import { GatewayError } from '../errors.js';
+import type { WheelTimer } from '../lib/wheel.js';
+import { find } from '../protocol/message.js';
+import { encodeHeaderValue, paramHeaders } from '../protocol/modern/param-headers.js';
+import { NAME_KEYS } from '../protocol/modern/meta.js';
+import type {
+  AnswerHead,
+  Cause,
+  Exchange,
+  Notice,
+  Outgoing,
+  Question,
+  Refusal,
+  Seen,
+  Sink,
+} from '../protocol/ports.js';
+import { NOBODY_TO_ASK } from '../protocol/ports.js';
+import { LEGACY_RESULT } from './edit.js';
+import { toModern } from './envelope.js';
+import { errorAt, judge, readError, withError } from './errors.js';
+import { asRequest, readInputRequired, withMarks, type InputRequest } from './input.js';
+import { modernCapabilities } from './capabilities.js';
+import { countInput, type BridgeDeps, type Crossing } from './types.js';
+import { SENT, step, type UnrollEffect, type UnrollEvent, type UnrollState } from './unroll.js';
+
+/** Rounds that ask nothing. */
+const IDLE_PACE = { first: 250, longest: 5000 };
+/** A URL that was opened is waited for. */
+const URL_PACE = { first: 1000, longest: 10_000 };
+const CANCEL_ANSWER = Buffer.from('{"action":"cancel"}');
+const ACCEPT_ANSWER = Buffer.from('{"action":"accept"}');
+
+export function openModernCall(deps: BridgeDeps, crossing: Crossing, sink: Sink): Exchange {
+  const call = new ModernCall(deps, crossing, sink);
+  call.send();
+  return call;
+}
+
+/** The header lines of a request to a modern upstream (2026-07-28, basic/transports/streamable-http, "Request Metadata"). */
+export function headersOf({ out, target, foreign }: Crossing, definition = target.definition): string[] {
+  const { message } = out;
+  const lines = [...foreign];
+  if (NAME_KEYS[message.method] !== undefined) lines.push('mcp-name', encodeHeaderValue(target.name));
+  const mirrored = definition?.tool?.headers;
+  if (mirrored && mirrored.length > 0)
+    lines.push(...paramHeaders(mirrored, message.body, find(message.params, 'arguments')));
+  return lines;
+}
+
+class ModernCall implements Sink, Exchange {
+  readonly #deps: BridgeDeps;
+  readonly #crossing: Crossing;
+  readonly #sink: Sink;
+  readonly #isLegacy: boolean;
+  readonly #capabilities: string;
+  #exchange: Exchange | undefined;
+  #state: UnrollState = SENT;
+  /** What waits for its one chunk: an error, or input that is required. */
+  #held: AnswerHead | undefined;
+  #refreshed = false;
+  #timer: WheelTimer | undefined;
+  #requests = new Map<string, InputRequest>();
+  /** Of the round being gathered: JSON by key. */
+  #answers = new Map<string, Buffer>();
+  #requestState: string | undefined;
+  /** URLs that the client has opened, and the ids under which it was asked to. */
+  #opened: Map<string, string> | undefined;
+  #refusal: unknown;
+  /** When rounds that ask nothing began. */
+  #idleSince = 0;
+  #over = false;
+
+  constructor(deps: BridgeDeps, crossing: Crossing, sink: Sink) {
+    this.#deps = deps;
+    this.#crossing = crossing;
+    this.#sink = sink;
+    this.#isLegacy = crossing.caller.era === 'legacy';
+    this.#capabilities = this.#isLegacy ? JSON.stringify(modernCapabilities(crossing.caller)) : '';
+  }
+
+  send(more = ''): void {
+    const { out, target, caller } = this.#crossing;
+    const { tools } = target.link.lists;
+    const headers = this.#refreshed
+      ? headersOf(
+          this.#crossing,
+          tools.find(({ key }) => key === target.name),
+        )
+      : headersOf(this.#crossing);
+    const changed: Outgoing = this.#isLegacy
+      ? {
+          ...out,
+          patches: [...out.patches, ...toModern(out.message, this.#capabilities, caller, more)],
+          headers,
+          edit: LEGACY_RESULT,
+        }
+      : { ...out, headers };
+    this.#exchange = target.link.send(changed, this);
+  }
+
+  notify(notice: Notice): boolean {
+    return this.#sink.notify(notice);
+  }
+
+  /** A modern upstream asks in its answers alone. */
+  ask(): Refusal {
+    return NOBODY_TO_ASK;
+  }
+
+  start(head: AnswerHead): void {
+    if (head.kind === 'error' || head.resultType === 'input_required') this.#held = head;
+    else this.#begin(head);
+  }
+
+  write(chunk: Buffer): boolean {
+    if (!this.#held) return this.#sink.write(chunk);
+    const head = this.#held;
+    if (head.kind === 'error') this.#error(head, chunk);
+    else this.#input(head, chunk);
+    return true;
+  }
+
+  end(seen: Seen): void {
+    if (this.#held) this.#held = undefined;
+    else this.#sink.end(seen);
+  }
+
+  cancelled(why: Cause): void {
+    this.#finish();
+    this.#sink.cancelled(why);
+  }
+
+  fail(error: GatewayError): void {
+    this.#finish();
+    this.#sink.fail(error);
+  }
+
+  resume(): void {
+    this.#exchange?.resume();
+  }
+
+  cancel(why: Cause): void {
+    if (this.#over) return;
+    const before = this.#state.at;
+    this.#step({ type: 'cancel' });
+    this.#finish();
+    if (before !== 'sent' && before !== 'over') return;
+    this.#exchange?.cancel(why);
+  }
+
+  #begin(head: AnswerHead): void {
+    this.#step({ type: 'ended' });
+    this.#tellOpened();
+    this.#sink.start(head);
+  }
+
+  #finish(): void {
+    this.#over = true;
+    this.#timer?.cancel();
+  }
+
+  #error(head: AnswerHead, chunk: Buffer): void {
+    const { out, target, caller } = this.#crossing;
+    const { link } = target;
+    const error = readError(chunk, head.value);
+    const verdict = judge(error, {
+      upstream: 'modern',
+      caller,
+      server: link.server,
+      message: out.message,
+    });
+    if (verdict === 'refresh' && !this.#refreshed) {
+      this.#refreshed = true;
+      link.refresh().then(
+        () => {
+          if (!this.#over) this.send();
+        },
+        (failure: unknown) => {
+          if (!this.#over) this.fail(asError(failure, link.server));
+        },
+      );
+      return;
+    }
+    if (verdict === 'doubt') link.doubt();
+    if (verdict === 'refresh' || verdict === 'doubt')
+      return this.fail(
+        new GatewayError(
+          'upstream_protocol_error',
+          `upstream '${link.server}' refused the request of the gateway with ${error.code}: ${error.message}`,
+        ),
+      );
+    this.#step({ type: 'ended' });
+    const rawId = out.message.id ?? 'null';
+    const same = verdict === 'pass';
+    const bytes = same ? chunk : withError(chunk, head.value, error, verdict, rawId);
+    const value = same ? head.value : errorAt(rawId);
+    const { code } = same ? error : verdict;
+    this.#sink.start({ kind: 'error', bytes: bytes.length, value, code });
+    this.#sink.write(bytes);
+    this.#sink.end({ isError: false });
+  }
+
+  #input(head: AnswerHead, whole: Buffer): void {
+    const { target, merged, caller } = this.#crossing;
+    const { server } = target.link;
+    const read = readInputRequired(whole, head.value);
+    if (typeof read === 'string')
+      return this.fail(
+        new GatewayError('upstream_protocol_error', `upstream '${server}' needs input with ${read}`),
+      );
+    if (!this.#isLegacy) {
+      for (const { method } of read.requests) countInput(target.link.stats, method, 'relayed');
+      const bytes = merged ? withMarks(whole, head.value, server) : whole;
+      this.#sink.start({ ...head, bytes: bytes.length });
+      this.#sink.write(bytes);
+      this.#sink.end({ isError: false });
+      return;
+    }
+    this.#requestState = read.state;
+    this.#answers = new Map();
+    this.#requests = new Map(read.requests.map((request) => [request.key, request]));
+    let again = false;
+    for (const request of read.requests) {
+      const url = urlOf(request);
+      if (url === undefined || !this.#opened?.has(url)) continue;
+      // It was opened already: asking once more would only annoy.
+      this.#answers.set(request.key, ACCEPT_ANSWER);
+      again = true;
+    }
+    const keys = [...this.#requests.keys()].filter((key) => !this.#answers.has(key));
+    if (keys.length > 0) this.#idleSince = 0;
+    else if (this.#idleSince === 0) this.#idleSince = performance.now();
+    const { request_ms } = target.link.timeouts;
+    if (keys.length === 0 && request_ms > 0 && performance.now() - this.#idleSince > request_ms)
+      return this.fail(
+        new GatewayError(
+          'upstream_timeout',
+          `upstream '${server}' asked to be called again for ${request_ms} ms without an answer (timeouts.request_ms)`,
+        ),
+      );
+    this.#deps.log.debug('an upstream needs input', { server, keys: keys.length, client: caller.revision });
+    this.#step({ type: 'input', keys, pace: again ? URL_PACE : IDLE_PACE });
+  }
+
+  #step(event: UnrollEvent): void {
+    const { next, effects } = step(this.#state, event);
+    this.#state = next;
+    for (const effect of effects) this.#run(effect);
+  }
+
+  #run(effect: UnrollEffect): void {
+    switch (effect.do) {
+      case 'ask':
+        for (const key of effect.keys) {
+          if (this.#state.at !== 'asking') return;
+          this.#ask(this.#requests.get(key) as InputRequest);
+        }
+        return;
+      case 'send':
+        return this.send(this.#retry());
+      case 'pause':
+        this.#timer = this.#deps.wheel.after(effect.ms, () => {
+          this.#step({ type: 'due' });
+        });
+        return;
+      case 'fail':
+        return this.fail(this.#failure(effect.why));
+      case 'cancel':
+        return;
+    }
+  }
+
+  #ask(request: InputRequest): void {
+    const { key, method } = request;
+    const { stats } = this.#crossing.target.link;
+    const url = urlOf(request);
+    const elicitationId = url === undefined ? undefined : randomUUID();
+    let over = false;
+    const settle = (result: string, go: () => void): void => {
+      if (over || this.#over) return;
+      over = true;
+      countInput(stats, method, result);
+      go();
+    };
+    const refused = (error: unknown): void => {
+      // An answer upstream cannot say "error": who is asked for a form may cancel it, all else ends the call.
+      if (method === 'elicitation/create') {
+        this.#answers.set(key, CANCEL_ANSWER);
+        this.#step({ type: 'answered', key });
+        return;
+      }
+      this.#refusal = { method, error };
+      this.#step({ type: 'refused', key });
+    };
+    const question: Question = {
+      method,
+      bytes: asRequest(request, elicitationId),
+      token: undefined,
+      answer: (kind, value) => {
+        settle(kind === 'result' ? 'answered' : 'error', () => {
+          if (kind === 'error') return refused(JSON.parse(value.toString('utf8')));
+          if (url !== undefined && accepts(value))
+            (this.#opened ??= new Map()).set(url, elicitationId as string);
+          // The bytes belong to the request that brought them.
+          this.#answers.set(key, Buffer.from(value));
+          this.#step({ type: 'answered', key });
+        });
+      },
+      refuse: (refusal) => {
+        settle('refused', () => {
+          refused(refusal);
+        });
+      },
+      progress() {},
+    };
+    const refusal = this.#sink.ask(question);
+    if (!refusal || over) return;
+    over = true;
+    countInput(stats, method, 'refused');
+    // The upstream was told what this client can be asked, and asked all the same.
+    this.#refusal = { method, error: refusal };
+    this.#step({ type: 'refused', key });
+  }
+
+  /** The members that make the original request a retry. */
+  #retry(): string {
+    const responses = [...this.#answers].map(
+      ([key, json]) => `${JSON.stringify(key)}:${json.toString('utf8')}`,
+    );
+    const state = this.#requestState === undefined ? '' : `"requestState":${this.#requestState},`;
+    return this.#requests.size === 0 ? state : `"inputResponses":{${responses.join(',')}},${state}`;
+  }
+
+  #failure(why: 'refused' | 'rounds'): GatewayError {
+    const { server } = this.#crossing.target.link;
+    if (why === 'rounds')
+      return new GatewayError('upstream_protocol_error', `upstream '${server}' never stops asking for input`);
+    const { method, error } = this.#refusal as { method: string; error: unknown };
+    return new GatewayError('input_refused', `the call needs ${method}, and its client refused that`, error);
+  }
+
+  /** The client may close what it opened at a URL (2025-11-25, client/elicitation). */
+  #tellOpened(): void {
+    for (const elicitationId of this.#opened?.values() ?? []) {
+      const method = 'notifications/elicitation/complete';
+      const params = JSON.stringify({ elicitationId });
+      this.#sink.notify({
+        method,
+        bytes: Buffer.from(`{"jsonrpc":"2.0","method":"${method}","params":${params}}`),
+      });
+    }
+    this.#opened = undefined;
+  }
+}
+
+function urlOf({ method, params }: InputRequest): string | undefined {
+  if (method !== 'elicitation/create' || !params) return undefined;
+  const { mode, url } = JSON.parse(params.toString('utf8')) as { mode?: unknown; url?: unknown };
+  return mode === 'url' && typeof url === 'string' ? url : undefined;
+}
+
+function accepts(answer: Buffer): boolean {
+  return (JSON.parse(answer.toString('utf8')) as { action?: unknown } | null)?.action === 'accept';
+}
+
+function asError(failure: unknown, server: string): GatewayError {
+  if (failure instanceof GatewayError) return failure;
+  return new GatewayError('internal', `upstream '${server}': ${String(failure)}`);
+}
