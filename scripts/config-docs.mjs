@@ -67,6 +67,8 @@ servers:
 | \`MCPSTEAD_HOST\`, \`MCPSTEAD_PORT\`, \`MCPSTEAD_LOG_LEVEL\` | override \`host\`, \`port\` and \`logging.level\` |
 | \`MCPSTEAD_BEARER_TOKEN\` | the token that clients must show under \`mcp.auth.mode: bearer\` |
 | \`MCPSTEAD_BEARER_TOKEN_FILE\` | a file with such tokens, one a line, read again on every reload: to rotate, add the new one, reload, move the clients, remove the old one, reload; wins over \`MCPSTEAD_BEARER_TOKEN\` |
+| \`MCPSTEAD_STATE_KEY\` | 32 bytes in base64url (\`node -p "crypto.randomBytes(32).toString('base64url')"\`), the same for every replica: with it a replica knows a call that waits for input at another one, and says so; without it each start makes a key of its own. A change needs a restart |
+| \`MCPSTEAD_STATE_KEY_FILE\` | a file with that key; wins over \`MCPSTEAD_STATE_KEY\` |
 `;
 
 const RELOAD = `## Reload
@@ -79,7 +81,7 @@ const RELOAD = `## Reload
 | \`url\`, \`protocol\`, \`auth\`, \`headers\`, \`tls_skip_verify\`, \`tls\`, \`proxy\`, \`command\`, \`args\`, \`env\`, \`inherit_env\`, \`cwd\`, \`revision\`, \`session\`; a changed value behind \`\${}\` or in a secret file | that server connects anew; calls in flight finish on the old connection |
 | \`quirks\`, \`reconnect\`, \`tools\`, \`required\`, \`timeouts\`, \`roots\`, \`drain_seconds\`, \`restart\` | taken over by the running connection |
 | \`mcp.auth\`, the tokens, \`metrics.enabled\`, \`limits\`, \`startup\`, \`http.allowed_hosts\`, \`http.allowed_origins\` | at once |
-| \`host\`, \`port\`, \`logging\`, \`mcp.session\`, other keys of \`http\` | kept as they were, with a warning: restart required |
+| \`host\`, \`port\`, \`logging\`, \`mcp.session\`, other keys of \`http\`, \`MCPSTEAD_STATE_KEY\` | kept as they were, with a warning: restart required |
 `;
 
 /** The text of docs/configuration.md for `{ fileSchema, serverSchema, keysOf, unwrap }` of src/config/schema */

@@ -10,7 +10,7 @@ export interface ConfigDiff {
   /** Changed in a way that a running connection takes over. */
   updated: string[];
   unchanged: string[];
-  /** Keys whose change is ignored until a restart of the gateway: `port`, `logging.level`. */
+  /** Keys and variables whose change is ignored until a restart of the gateway: `port`, `MCPSTEAD_STATE_KEY`. */
   restartRequired: string[];
 }
 
@@ -71,6 +71,7 @@ function restartRequired(old: Config, next: Config): string[] {
     return {
       host: config.host,
       port: config.port,
+      MCPSTEAD_STATE_KEY: config.mcp.state_key,
       ...prefixed('logging', Object.entries(config.logging)),
       ...prefixed('mcp.session', Object.entries(config.mcp.session)),
       ...prefixed('http', http),

@@ -45,7 +45,11 @@ export function resolveSource(input: unknown, source: Source, values: Values): L
   }
   const config: Config = {
     ...listenOf(file, values, findings),
-    mcp: { session: file.mcp.session, auth: tokensOf(file, values, findings) },
+    mcp: {
+      session: file.mcp.session,
+      auth: tokensOf(file, values, findings),
+      state_key: stateKey(values, findings),
+    },
     servers: resolveServers(raw, values, findings, unknown),
     metrics: file.metrics,
     logging: { ...file.logging, level: levelOf(values) ?? file.logging.level },
@@ -176,6 +180,38 @@ function tokensOf(file: FileValues, values: Values, findings: Findings): Config[
   }
   return { mode, tokens: token ? [token] : [] };
 }
+
+/** MCPSTEAD_STATE_KEY, or what stands in the file that MCPSTEAD_STATE_KEY_FILE names. */
+function stateKey({ env }: Values, findings: Findings): Buffer | undefined {
+  const { MCPSTEAD_STATE_KEY: given, MCPSTEAD_STATE_KEY_FILE: path } = env;
+  let text = given ?? '';
+  let variable = 'MCPSTEAD_STATE_KEY';
+  if (path) {
+    if (given)
+      findings.warnings.push(
+        'MCPSTEAD_STATE_KEY is ignored: MCPSTEAD_STATE_KEY_FILE is used (unset one of them)',
+      );
+    variable = 'MCPSTEAD_STATE_KEY_FILE';
+    const secret = readSecret(path, process.cwd());
+    if (typeof secret !== 'string') {
+      findings.environment(variable, secret.missing);
+      return undefined;
+    }
+    text = secret;
+  }
+  const written = text.trim().replace(/=$/, '');
+  if (written === '') return undefined;
+  const key = Buffer.from(written, 'base64url');
+  if (key.length === STATE_KEY_BYTES && key.toString('base64url') === written) return key;
+  findings.environment(
+    variable,
+    `must be ${STATE_KEY_BYTES} bytes in base64url`,
+    `as from: node -p "crypto.randomBytes(${STATE_KEY_BYTES}).toString('base64url')"`,
+  );
+  return undefined;
+}
+
+const STATE_KEY_BYTES = 32;
 
 function lines(text: string): string[] {
   return [...new Set(text.split(/\r?\n/).map((line) => line.trim()))].filter((line) => line !== '');

@@ -9,11 +9,8 @@ import { z } from 'zod';
 export const LONGEST_MS = 2 ** 31 - 1;
 
 export const LEGACY_REVISIONS = ['2024-11-05', '2025-03-26', '2025-06-18', '2025-11-25'] as const;
-export const FIRST_MODERN_REVISION = '2026-07-28';
+export const MODERN_REVISIONS = ['2026-07-28'] as const;
 export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'off'] as const;
-
-/** Keys of the contract whose room is not built yet: checked, so that no later version refuses today's files. */
-const LATER = ' Without effect in this version.';
 
 const flag = (value: boolean) => z.boolean().default(value);
 /** A length of time or an interval that cannot be nothing. */
@@ -83,8 +80,12 @@ const limits = z.object({
   sessions: atLeast(1, 10_000).describe(
     'Open sessions; at the limit the one longest idle without an open stream makes room.',
   ),
-  parked: atLeast(0, 1000).describe('Calls parked for input.' + LATER),
-  parked_seconds: positive(300).describe('How long a call stays parked.' + LATER),
+  parked: atLeast(0, 1000).describe(
+    'Calls that wait for input of clients which come back with it (2026-07-28); further ones fail. 0: none.',
+  ),
+  parked_seconds: positive(300).describe(
+    'How long a client may take to come back with its input; then the call is cancelled.',
+  ),
   in_flight: atLeast(1, 1000).describe('Calls in flight to one upstream; further ones fail as `busy`.'),
   replay_bytes: atLeast(0, 67_108_864).describe('Events kept for clients that come back to a stream.'),
   buffered_bytes: atLeast(1, 268_435_456).describe('All buffers together.'),
@@ -126,7 +127,7 @@ const serverAuth = z.object({
 const timeouts = z.object({
   connect_ms: positive(10_000).describe('To open a connection to an HTTP upstream.'),
   probe_ms: positive(5000).describe(
-    'To wait for the answer to the question which revisions are spoken.' + LATER,
+    'How long a stdio server that speaks, but does not answer, may take to say which revisions it knows; then it is taken for a legacy one.',
   ),
   request_ms: orNothing(300_000).describe('The longest silence of a call; progress counts. 0: never.'),
   total_ms: orNothing(0).describe('The longest a call may take as a whole. 0: no limit.'),
@@ -219,7 +220,7 @@ export const serverSchema = z.object({
     .string()
     .default('auto')
     .describe(
-      'The MCP revision spoken with the upstream: `auto`, `legacy`, or the date of a legacy one. (`modern` and 2026-07-28 are not in this version.)',
+      'The MCP revision spoken with the upstream: `auto`, `legacy`, `modern`, or the date of one. `auto` asks the upstream.',
     ),
   session: z
     .enum(['shared', 'per-client'])

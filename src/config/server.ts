@@ -6,12 +6,11 @@ import { expand, readSecret, unset, type Values } from './expand.js';
 import { parseAll, unknownKeys } from './issues.js';
 import type { Findings, Path } from './problems.js';
 import { readBounded } from './read.js';
-import { FIRST_MODERN_REVISION, LEGACY_REVISIONS, serverSchema, type ServerValues } from './schema.js';
+import { LEGACY_REVISIONS, MODERN_REVISIONS, serverSchema, type ServerValues } from './schema.js';
 import { present, withinTimers } from './shape.js';
 import type { HttpServerConfig, ServerCommon, ServerConfig, StdioServerConfig } from './types.js';
 
 const GOOD_NAME = /^[A-Za-z0-9._-]{1,64}$/;
-const DATE = /^\d{4}-\d{2}-\d{2}$/;
 const HEADER_NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 const HEADER_VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
 const CERTIFICATE_BYTES = 1 << 20;
@@ -158,19 +157,19 @@ function checkKind({ raw, path, foreign }: Entry, findings: Findings): void {
 function checkEra({ raw, path }: Entry, findings: Findings): void {
   const { revision, protocol } = raw;
   if (typeof revision !== 'string' || revision === 'auto' || revision === 'legacy') return;
-  if (revision === 'modern' || (DATE.test(revision) && revision >= FIRST_MODERN_REVISION)) {
-    findings.problem(
-      [...path, 'revision'],
-      `revision: ${revision} is not in this version`,
-      'use revision: auto',
-    );
+  const place = [...path, 'revision'];
+  if (revision === 'modern' || (MODERN_REVISIONS as readonly string[]).includes(revision)) {
+    if (protocol === 'sse')
+      findings.problem(
+        place,
+        `HTTP+SSE is a transport of 2024-11-05: no server speaks ${revision === 'modern' ? 'a modern revision' : revision} over it`,
+        'use protocol: auto, or revision: auto',
+      );
   } else if (!(LEGACY_REVISIONS as readonly string[]).includes(revision)) {
-    findings.problem([...path, 'revision'], `must be auto, legacy or one of ${LEGACY_REVISIONS.join(', ')}`);
+    const known = [...LEGACY_REVISIONS, ...MODERN_REVISIONS].join(', ');
+    findings.problem(place, `must be auto, legacy, modern or one of ${known}`);
   } else if (protocol === 'sse' && revision !== '2024-11-05') {
-    findings.warn(
-      [...path, 'revision'],
-      'HTTP+SSE is the transport of 2024-11-05; the server may refuse this revision',
-    );
+    findings.warn(place, 'HTTP+SSE is the transport of 2024-11-05; the server may refuse this revision');
   }
 }
 

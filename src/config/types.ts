@@ -16,6 +16,8 @@ export interface Config {
       readonly gc_interval_seconds: number;
       readonly shutdown_grace_seconds: number;
     };
+    /** 32 bytes that replicas share, to know the state that another one gave to a client; undefined: each has its own. */
+    readonly state_key: Buffer | undefined;
   };
   readonly servers: readonly ServerConfig[];
   readonly metrics: { readonly enabled: boolean };

@@ -161,6 +161,16 @@ describe('a reload', () => {
     expect(diffConfig(config([]), config([], change))).toEqual({ ...nothing, restartRequired: [key] });
   });
 
+  it('asks for a restart for another state key, one that came, and one that is gone', () => {
+    const with_ = (byte: number): Config =>
+      config([], {}, { MCPSTEAD_STATE_KEY: Buffer.alloc(32, byte).toString('base64url') });
+    const asked = { ...nothing, restartRequired: ['MCPSTEAD_STATE_KEY'] };
+    expect(diffConfig(with_(1), with_(2))).toEqual(asked);
+    expect(diffConfig(config([]), with_(1))).toEqual(asked);
+    expect(diffConfig(with_(1), config([]))).toEqual(asked);
+    expect(diffConfig(with_(1), with_(1))).toEqual(nothing);
+  });
+
   it.each([
     { mcp: { auth: { mode: 'bearer' } } },
     { metrics: { enabled: false } },

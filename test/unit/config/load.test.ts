@@ -188,7 +188,7 @@ servers:
     protocol: stream
   - name: x
     command: npx
-    revision: modern
+    revision: newest
   - url: http://h/
 `),
     ).toEqual([
@@ -201,7 +201,7 @@ servers:
       'config.yaml:7:10: servers[0].url is neither an http nor an https URL (http://host:port/mcp or https://...)',
       'config.yaml:10:15: servers[1].protocol must be auto or streamable or sse',
       "config.yaml:11:11: servers[2].name: duplicate server name 'x' (rename one of them)",
-      'config.yaml:13:15: servers[2].revision: revision: modern is not in this version (use revision: auto)',
+      'config.yaml:13:15: servers[2].revision must be auto, legacy, modern or one of 2024-11-05, 2025-03-26, 2025-06-18, 2025-11-25, 2026-07-28',
       'config.yaml:14:5: servers[3].name: server name cannot be empty (give each server a name of its own)',
     ]);
   });

@@ -204,3 +204,46 @@ describe('the token of clients', () => {
     expect(warnings).toEqual([expect.stringContaining('requests are not checked')]);
   });
 });
+
+describe('the key of the state that clients carry', () => {
+  const bytes = Buffer.from('0123456789abcdef0123456789abcde\u00ff', 'latin1');
+  const key = bytes.toString('base64url');
+
+  it('comes from MCPSTEAD_STATE_KEY, with or without padding', () => {
+    expect(resolve({}, { MCPSTEAD_STATE_KEY: key }).mcp.state_key).toEqual(bytes);
+    expect(resolve({}, { MCPSTEAD_STATE_KEY: `${key}=` }).mcp.state_key).toEqual(bytes);
+    expect(resolve({}, { MCPSTEAD_STATE_KEY: '' }).mcp.state_key).toBeUndefined();
+    expect(resolve({}).mcp.state_key).toBeUndefined();
+  });
+
+  it('comes from MCPSTEAD_STATE_KEY_FILE, which wins, with a warning', async () => {
+    const path = join(await tempDir(), 'key');
+    await writeFile(path, `${key}\n`);
+    const env = { MCPSTEAD_STATE_KEY_FILE: path };
+    expect(resolve({}, env).mcp.state_key).toEqual(bytes);
+    const { config, warnings } = resolveConfig({ servers: [] }, { ...env, MCPSTEAD_STATE_KEY: 'other' });
+    expect(config.mcp.state_key).toEqual(bytes);
+    expect(warnings).toEqual([
+      'MCPSTEAD_STATE_KEY is ignored: MCPSTEAD_STATE_KEY_FILE is used (unset one of them)',
+    ]);
+    await writeFile(path, '\n');
+    expect(() => resolve({}, env)).toThrow(`MCPSTEAD_STATE_KEY_FILE: secret file ${path} is empty`);
+  });
+
+  it.each([
+    ['too short', key.slice(0, 42)],
+    ['too long', `${key}AAAA`],
+    ['in the other alphabet', Buffer.alloc(32, 0xff).toString('base64')],
+    ['no Base64', 'my secret words, which are no key at all!!!'],
+    ['bytes with a rest', `${key.slice(0, 42)}9`],
+  ])('that is %s is refused, and not shown', (_, text) => {
+    let message = '';
+    try {
+      resolve({}, { MCPSTEAD_STATE_KEY: text });
+    } catch (error) {
+      message = (error as Error).message;
+    }
+    expect(message).toMatch(/^MCPSTEAD_STATE_KEY must be 32 bytes in base64url \(as from: node -p /);
+    expect(message).not.toContain(text.slice(0, 12));
+  });
+});

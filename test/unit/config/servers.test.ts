@@ -61,10 +61,19 @@ describe('a server', () => {
     [{ url: URL_, restart: 'never' }, 'servers[0].restart must be overlap or serial'],
     [{ url: URL_, drain_seconds: -1 }, 'servers[0].drain_seconds must be at least 0'],
     [{ url: URL_, session: 'own' }, 'servers[0].session must be shared or per-client'],
-    [{ url: URL_, revision: 'modern' }, 'revision: modern is not in this version'],
-    [{ url: URL_, revision: '2026-07-28' }, 'revision: 2026-07-28 is not in this version'],
-    [{ url: URL_, revision: '2027-01-01' }, 'revision: 2027-01-01 is not in this version'],
-    [{ url: URL_, revision: '2025-01-01' }, 'servers[0].revision must be auto, legacy or one of 2024-11-05'],
+    [
+      { url: URL_, revision: '2027-01-01' },
+      'servers[0].revision must be auto, legacy, modern or one of 2024-11-05',
+    ],
+    [{ url: URL_, revision: '2025-01-01' }, '2025-11-25, 2026-07-28'],
+    [
+      { url: URL_, revision: 'modern', protocol: 'sse' },
+      'HTTP+SSE is a transport of 2024-11-05: no server speaks a modern revision over it',
+    ],
+    [
+      { url: URL_, revision: '2026-07-28', protocol: 'sse' },
+      'HTTP+SSE is a transport of 2024-11-05: no server speaks 2026-07-28 over it',
+    ],
     [{ command: 'a', args: 'b' }, 'servers[0].args must be a list'],
     [{ command: 'a', env: { 'A=B': '1' } }, 'servers[0].env["A=B"] is not a name of a variable'],
     [{ command: 'a', args: ['a\0b'] }, 'servers[0].args[0] has a NUL character'],
@@ -73,10 +82,11 @@ describe('a server', () => {
     expect(wrong(server)).toContain(expected);
   });
 
-  it.each(['auto', 'legacy', '2024-11-05', '2025-03-26', '2025-06-18', '2025-11-25'])(
-    'may speak %s',
+  it.each(['auto', 'legacy', 'modern', '2024-11-05', '2025-03-26', '2025-06-18', '2025-11-25', '2026-07-28'])(
+    'may speak %s, over HTTP and over stdio',
     (revision) => {
       expect(http({ revision }).revision).toBe(revision);
+      expect(stdio({ revision }).revision).toBe(revision);
     },
   );
 
