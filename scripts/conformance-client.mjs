@@ -55,7 +55,11 @@ const MODERN = {
       action: 'accept',
       content: { confirmed: true },
     }));
-    for (const { name } of (await client.listTools()).tools) await call(client, name);
+    for (const { name } of (await client.listTools()).tools) {
+      // The SDK refuses a result without a type; what counts is that it does not ask again.
+      const refused = name === 'test_mrtr_no_result_type' ? () => {} : undefined;
+      await call(client, name).catch(refused);
+    }
   },
   async 'http-standard-headers'(client) {
     for (const { name } of (await client.listTools()).tools) await call(client, name);
