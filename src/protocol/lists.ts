@@ -4,6 +4,8 @@ import type { Span } from '../wire/scan.js';
 import { elementsOf, membersOf } from '../wire/walk.js';
 import { readSchema, type ParamHeader } from './schema.js';
 
+export type { ParamHeader } from './schema.js';
+
 export type ListKind = 'tools' | 'prompts' | 'resources' | 'templates';
 
 interface KindFacts {
