@@ -1,4 +1,5 @@
 /** The composition root: builds the rooms, wires them, reloads and drains. It decides nothing about a message. */
+import { randomUUID } from 'node:crypto';
 import type { Readable, Writable } from 'node:stream';
 import { createAuthenticator } from './auth/authenticate.js';
 import { Catalog } from './catalog/catalog.js';
@@ -12,9 +13,14 @@ import { createSlots } from './lib/slots.js';
 import { createWheel } from './lib/wheel.js';
 import type { Logger } from './observe/log.js';
 import { GatewayStats } from './observe/stats.js';
-import { NOBODY_TO_ASK, type LinkEvents } from './protocol/ports.js';
+import { NOBODY_TO_ASK, type LinkEvents, type Principal } from './protocol/ports.js';
 import { fanOutListChanged, fanOutUpdated } from './proxy/fan-out.js';
 import { createInterests } from './proxy/interests.js';
+import { createListeners } from './proxy/listeners.js';
+import { createBridge } from './bridge/index.js';
+import { createParkedCalls } from './bridge/parked-calls.js';
+import { createSeal } from './bridge/seal.js';
+import { createStates } from './bridge/states.js';
 import { LIST_KINDS, type ListKind } from './protocol/lists.js';
 import { createTasks } from './proxy/tasks.js';
 import { createOwnLinks } from './proxy/own-links.js';
@@ -62,6 +68,8 @@ export class GatewayCore implements Admin {
   readonly #streams;
   readonly #ownLinks;
   readonly #tasks;
+  readonly #listeners = createListeners();
+  readonly #bridge;
   readonly #catalog: Catalog;
   readonly #gate: Gate;
   readonly #port: HttpPort;
@@ -162,6 +170,16 @@ export class GatewayCore implements Admin {
       servers: () => this.#config.servers.filter(({ session }) => session === 'per-client'),
       connect: (server, client, events) => this.#connection(server, events, client),
     });
+    this.#bridge = createBridge({
+      wheel: this.#wheel,
+      log: this.#log,
+      stats: this.#stats,
+      states: createStates(
+        createSeal({ key: config.mcp.state_key, replica: randomUUID(), now: () => Date.now() }),
+      ),
+      parked: createParkedCalls(this.#stats, () => this.#config.limits.parked),
+      parkedMs: () => this.#config.limits.parked_seconds * 1000,
+    });
     this.#gate = createGate({
       runtime: () => this.#runtime,
       state: () => this.#state,
@@ -171,6 +189,8 @@ export class GatewayCore implements Admin {
       questions: this.#questions,
       streams: this.#streams,
       tasks: this.#tasks,
+      listeners: this.#listeners,
+      bridge: this.#bridge,
       opened: (session) => {
         this.#ownLinks.open(session);
       },
@@ -303,6 +323,8 @@ export class GatewayCore implements Admin {
     const graceMs = mcp.session.shutdown_grace_seconds * 1000;
     const deadline = performance.now() + graceMs;
     for (const session of this.#sessions.all()) this.#streams.hush(session);
+    this.#listeners.endWhere(() => true);
+    this.#bridge.endWhere(() => true);
     const serveMs = graceMs * (1 - CLOSING_SHARE);
     await Promise.all([
       this.#port.close(serveMs),
@@ -338,10 +360,10 @@ export class GatewayCore implements Admin {
     for (const name of diff.restarted) this.#restart(at(name));
     for (const name of [...diff.updated, ...diff.unchanged]) this.#update(at(name));
     const { auth } = this.#runtime;
-    this.#sessions.endWhere(
-      ({ principal }) => principal.id !== 'local' && !auth.accepts(principal.credential),
-      'auth_changed',
-    );
+    const withdrawn = ({ principal }: { readonly principal: Principal }): boolean =>
+      principal.id !== 'local' && !auth.accepts(principal.credential);
+    this.#sessions.endWhere(withdrawn, 'auth_changed');
+    this.#listeners.endWhere(withdrawn);
     if (old.limits.name_length !== kept.limits.name_length) this.#catalog.touch();
     return {
       added: diff.added.length,
@@ -389,6 +411,7 @@ export class GatewayCore implements Admin {
     this.#ownLinks.restart(name);
     this.#upstreams.remove(name);
     this.#sessions.endWhere(({ server }) => server === name, 'server_removed');
+    this.#listeners.endWhere(({ server }) => server === name);
     this.#announce(name);
   }
 
@@ -479,7 +502,7 @@ export class GatewayCore implements Admin {
       this.#fanOut = undefined;
       const changed = new Map(this.#changed);
       this.#changed.clear();
-      fanOutListChanged(this.#sessions, this.#streams, changed);
+      fanOutListChanged(this.#sessions, this.#streams, this.#listeners, changed);
     }, FAN_OUT_MS).unref();
   }
 

@@ -12,8 +12,7 @@ export interface BridgeDeps {
   readonly stats: GatewayStats;
   readonly states: States;
   readonly parked: ParkedCalls;
-  /** limits.message_bytes, limits.parked_seconds: may change at a reload. */
-  readonly messageBytes: () => number;
+  /** limits.parked_seconds, in ms: may change at a reload. */
   readonly parkedMs: () => number;
 }
 

@@ -82,7 +82,7 @@ export class OneStream {
     // Without a session nobody else knows what this client has under way.
     if (messages.method === 'notifications/cancelled' && this.#cancel(messages)) return undefined;
     const modern = era === 'modern';
-    const call = isRequest ? new Call(this, messages.id as string, era) : undefined;
+    const call = isRequest ? new Call(this, messages, era) : undefined;
     const handled = gate.handle(
       modern ? { ...source, era, sessionId: undefined } : source,
       messages,
@@ -238,13 +238,15 @@ class Call implements Sink {
   readonly era: Era;
   readonly #stream: OneStream;
   readonly #rawId: string;
+  readonly #listens: boolean;
   #answer: LaneMessage | undefined;
   readonly #resume = (): void => this.exchange?.resume();
 
-  constructor(stream: OneStream, rawId: string, era: Era) {
+  constructor(stream: OneStream, message: Message, era: Era) {
     this.era = era;
     this.#stream = stream;
-    this.#rawId = rawId;
+    this.#rawId = message.id as string;
+    this.#listens = message.method === 'subscriptions/listen';
   }
 
   get key(): string {
@@ -270,6 +272,13 @@ class Call implements Sink {
 
   end(): void {
     this.#answer?.end();
+    // On a shared stream this is how a subscription ends (2026-07-28, basic/patterns/cancellation).
+    if (this.#listens) {
+      const method = 'notifications/cancelled';
+      const params = `{"requestId":${this.#rawId},"reason":"the subscription has ended"}`;
+      const bytes = Buffer.from(`{"jsonrpc":"2.0","method":"${method}","params":${params}}`);
+      this.#stream.notify(bytes, this.#resume);
+    }
     this.#stream.done(this);
   }
 

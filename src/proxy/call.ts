@@ -2,9 +2,11 @@
 import type { ErrorCode, GatewayError } from '../errors.js';
 import type { Logger } from '../observe/log.js';
 import type { MethodStats, ToolErrorReason, ToolStats } from '../observe/stats.js';
+import type { Bridge, Resume } from '../bridge/index.js';
 import { find, type Message } from '../protocol/message.js';
 import type {
   AnswerHead,
+  Caller,
   Cause,
   Exchange,
   Notice,
@@ -48,8 +50,23 @@ export interface CallContext {
   readonly merged: boolean;
   /** Equal for calls of one client. */
   readonly client: string;
+  /** undefined: client and upstream are both legacy. */
+  readonly crossing: CallCrossing | undefined;
   /** Once, however the call ended. */
   readonly over: (() => void) | undefined;
+}
+
+/** What a call needs whose client or whose upstream is modern. */
+export interface CallCrossing {
+  readonly bridge: Bridge;
+  readonly caller: Caller;
+  readonly route: string;
+  /** The name or URI as the client wrote it. */
+  readonly name: string;
+  /** Header lines that only the upstream may understand, a flat list. */
+  readonly foreign: readonly string[];
+  /** How it goes on with a call that waits for it; undefined: it is a new one. */
+  readonly resume: Resume | undefined;
 }
 
 /**
@@ -72,7 +89,12 @@ export function openCall(
     task: message.method === 'tasks/result' ? target.name : undefined,
   };
   const call = new RelayedCall(message, target, sink, context);
-  call.exchange = target.link.send(out, call);
+  const { crossing } = context;
+  if (!crossing) call.exchange = target.link.send(out, call);
+  else {
+    const { bridge, resume, ...rest } = crossing;
+    call.exchange = (resume ?? bridge.open)({ ...rest, out, target, merged: context.merged }, call);
+  }
   return call;
 }
 
@@ -111,9 +133,7 @@ class RelayedCall implements Sink, Exchange {
   }
 
   notify(notice: Notice): boolean {
-    const level = this.#context.session?.level;
-    if (level !== undefined && notice.method === 'notifications/message' && isBelow(notice, level))
-      return true;
+    if (notice.method === 'notifications/message' && this.#isUnwanted(notice)) return true;
     return this.#sink.notify(
       this.#context.merged ? withRoutableTask(notice, this.#target.link.server) : notice,
     );
@@ -179,6 +199,14 @@ class RelayedCall implements Sink, Exchange {
     this.exchange?.cancel(why);
     this.#finish('error', 'cancelled', why);
     this.#sink.cancelled(why);
+  }
+
+  /** A modern client hears what it asked for with this request, a legacy one all that its session did not turn down. */
+  #isUnwanted(notice: Notice): boolean {
+    const { crossing, session } = this.#context;
+    const isModern = crossing?.caller.era === 'modern';
+    const level = isModern ? crossing.caller.level : session?.level;
+    return level === undefined ? isModern : isBelow(notice, level);
   }
 
   #withdrawAll(why: string): void {

@@ -1,5 +1,7 @@
 /** What upstreams tell of themselves, on its way to every client concerned. */
 import type { ListKind } from '../protocol/lists.js';
+import type { Subscribers } from './interests.js';
+import { CHANGE_OF, Listener, type Listeners } from './listeners.js';
 import { find } from '../protocol/message.js';
 import type { Notice, View } from '../protocol/ports.js';
 import type { Session, SessionStore } from '../session/store.js';
@@ -24,33 +26,41 @@ export function listChangedNotices(kinds: Iterable<ListKind>): Set<Notice> {
   return new Set([...kinds].map((kind) => LIST_CHANGED[kind]));
 }
 
-/** Tells every session that can see a server which of its lists are other ones. */
+/** Tells every client that can see a server which of its lists are other ones. */
 export function fanOutListChanged(
   sessions: SessionStore,
   streams: Streams,
+  listeners: Listeners,
   changed: ReadonlyMap<string, ReadonlySet<ListKind>>,
 ): void {
-  const all = new Set<Notice>();
-  for (const kinds of changed.values()) for (const kind of kinds) all.add(LIST_CHANGED[kind]);
-  for (const session of sessions.all()) {
-    const { server } = session;
-    const notices = server === undefined ? all : listChangedNotices(changed.get(server) ?? []);
-    for (const notice of notices) streams.notify(session, notice);
+  const all = new Set<ListKind>();
+  for (const kinds of changed.values()) for (const kind of kinds) all.add(kind);
+  const kindsFor = (server: string | undefined): Iterable<ListKind> =>
+    server === undefined ? all : (changed.get(server) ?? []);
+  for (const session of sessions.all())
+    for (const notice of listChangedNotices(kindsFor(session.server))) streams.notify(session, notice);
+  for (const listener of listeners.all()) {
+    const kinds = [...kindsFor(listener.server)].filter((kind) => listener.changes.has(CHANGE_OF[kind]));
+    for (const notice of listChangedNotices(kinds)) listener.tell(notice.method, notice);
   }
 }
 
-/** Tells the subscribers that a resource was updated, under the URI it has in each one's view. */
+/** Tells the subscribers that a resource was updated, under the URI by which each one knows it. */
 export function fanOutUpdated(
   streams: Streams,
-  subscribers: ReadonlySet<Session>,
+  subscribers: Subscribers,
   server: string,
   uri: string,
   notice: Notice,
   viewOf: (session: Session) => View | undefined,
 ): void {
-  for (const session of subscribers) {
-    const shown = viewOf(session)?.uriOf(server, uri) ?? uri;
-    streams.notify(session, shown === uri ? notice : { ...notice, bytes: withUri(notice.bytes, shown) });
+  for (const [hearer, asked] of subscribers) {
+    const isStream = hearer instanceof Listener;
+    const view = isStream ? hearer.view : viewOf(hearer);
+    const shown = asked ?? view?.uriOf(server, uri) ?? uri;
+    const named = shown === uri ? notice : { ...notice, bytes: withUri(notice.bytes, shown) };
+    if (isStream) hearer.tell(`${notice.method} ${shown}`, named);
+    else streams.notify(hearer, named);
   }
 }
 

@@ -7,20 +7,22 @@ import type { Catalog } from '../catalog/catalog.js';
 import { GatewayError } from '../errors.js';
 import type { Logger } from '../observe/log.js';
 import type { GatewayStats } from '../observe/stats.js';
-import { classify } from '../protocol/classify.js';
 import { find, idKey, param, type Message, type MessageError } from '../protocol/message.js';
 import type { Link, Principal, Sink, StreamTarget } from '../protocol/ports.js';
-import { isModernRevision, LEGACY_REVISIONS } from '../protocol/revisions.js';
+import { isModernRevision } from '../protocol/revisions.js';
 import type { Session, SessionStore } from '../session/store.js';
 import type { CallStream, Ears, StreamControl, Streams } from '../session/streams.js';
 import { admitBatch, sessionOf } from './admission.js';
 import { answer, counter, refused, type Handled, type Route, type Source } from './handled.js';
+import type { Bridge } from '../bridge/index.js';
 import type { Interests } from './interests.js';
+import type { Listeners } from './listeners.js';
 import { initialize } from './methods/initialize.js';
 import { list } from './methods/lists.js';
 import { namedBy, namedByRef } from './methods/named.js';
 import { passOn, relay, type Named, type Wrap } from './methods/relay.js';
 import { setLevel, subscribe } from './methods/subscriptions.js';
+import { createModern } from './modern.js';
 import type { Questions } from './questions.js';
 import type { Runtime } from './runtime.js';
 import type { Tasks } from './tasks.js';
@@ -75,6 +77,8 @@ export interface GateDeps {
   readonly questions: Questions;
   readonly streams: Streams;
   readonly tasks: Tasks;
+  readonly listeners: Listeners;
+  readonly bridge: Bridge;
   /** A session was opened; links of its own may be due. */
   readonly opened: (session: Session) => void;
   /** Another notification of a client: who has links of its own hears it. */
@@ -99,11 +103,14 @@ const KNOWN_METHODS = new Set([
   'resources/subscribe',
   'resources/unsubscribe',
   'completion/complete',
+  'server/discover',
+  'subscriptions/listen',
   'logging/setLevel',
   'tasks/get',
   'tasks/list',
   'tasks/result',
   'tasks/cancel',
+  'tasks/update',
   'notifications/initialized',
   'notifications/cancelled',
   'notifications/progress',
@@ -124,18 +131,7 @@ export function createGate(deps: GateDeps): Gate {
     session.inFlight?.get(key)?.cancel(why);
   }
 
-  function modern(source: Source, message: Message): Handled {
-    const named = message.meta.find(({ key }) => key === 'io.modelcontextprotocol/protocolVersion');
-    const inBody: unknown = named && JSON.parse(message.body.toString('utf8', named.start, named.end));
-    const requested = typeof inBody === 'string' ? inBody : (source.version ?? 'unknown');
-    return refused(
-      message,
-      new GatewayError('unsupported_version', `unsupported protocol version '${requested.slice(0, 32)}'`, {
-        supported: LEGACY_REVISIONS,
-        requested: requested.slice(0, 32),
-      }),
-    );
-  }
+  const modern = createModern({ ...deps, extended: (source) => extended(source, undefined) });
 
   /** The one upstream of a view that declares extensions: methods that nobody knows here are its. */
   function extended(source: Source, session: Session | undefined): Link | undefined {
@@ -146,7 +142,7 @@ export function createGate(deps: GateDeps): Gate {
   }
 
   function dispatch(source: Source, message: Message, sink: Sink): Handled {
-    if (classify(source.version, message) === 'modern') return modern(source, message);
+    if (source.era === 'modern') return modern(source, message, sink);
     const { method } = message;
     const session = sessionOf(sessions, source, method === 'initialize');
     if (session instanceof GatewayError) return refused(message, session);

@@ -1,20 +1,29 @@
 /** Who wants to hear what: resource subscriptions, counted per upstream and URI, and log levels. */
 import { LOG_LEVELS, type Link, type LogLevel } from '../protocol/ports.js';
 import type { Session } from '../session/store.js';
+import type { Listener } from './listeners.js';
+
+/** Who hears: a session on its stream, or a stream of its own. */
+export type Hearer = Session | Listener;
+
+/** A hearer and the URI it knows the resource by; undefined: as its view has it. */
+export type Subscribers = ReadonlyMap<Hearer, string | undefined>;
 
 /** Subscriptions of one session, at the most. */
 export const MAX_SUBSCRIPTIONS = 1000;
 
 export interface Interests {
-  /** The sessions to tell of an update of `uri` on the link `key`: its subscribers, else those of a URI that is a path prefix of it. */
-  subscribers(key: string, uri: string): ReadonlySet<Session>;
-  /** false: the session has too many. */
-  add(session: Session, link: Link, uri: string): boolean;
+  /** Who is to be told of an update of `uri` on the link `key`: its subscribers, else those of a URI that is a path prefix of it. */
+  subscribers(key: string, uri: string): Subscribers;
+  /** `shown`: the URI under which it was asked for. false: the hearer has too many. */
+  add(hearer: Hearer, link: Link, uri: string, shown?: string): boolean;
   /** true: the session was the last subscriber. */
   remove(session: Session, link: Link, uri: string): boolean;
   setLevel(session: Session, level: LogLevel): void;
-  /** A session ended. */
-  drop(session: Session): void;
+  /** The link's upstream is to send at least this for a while. Returns what to call when it is over. */
+  raise(link: Link, level: LogLevel): () => void;
+  /** A session or a stream ended. */
+  drop(hearer: Hearer): void;
   /** A new link of a server is to hear what its predecessor had been told. `session`: whose own link it is. */
   adopt(link: Link, session?: Session): void;
   /** A server is gone. */
@@ -23,10 +32,10 @@ export interface Interests {
 
 interface Subscription {
   link: Link;
-  readonly sessions: Set<Session>;
+  readonly hearers: Map<Hearer, string | undefined>;
 }
 
-const NOBODY: ReadonlySet<Session> = new Set();
+const NOBODY: Subscribers = new Map();
 
 /** `links`: those that sessions share, whose level of log messages is the lowest that any wants. `own`: a session's own. */
 export function createInterests(
@@ -35,36 +44,40 @@ export function createInterests(
 ): Interests {
   const byLink = new Map<string, Map<string, Subscription>>();
   const levels = new Map<Session, LogLevel>();
-  const counts = new Map<Session, number>();
+  const counts = new Map<Hearer, number>();
+  /** Levels that single requests want, by link. */
+  const raised = new Map<string, LogLevel[]>();
 
-  function count(session: Session, by: number): void {
-    const next = (counts.get(session) ?? 0) + by;
-    if (next > 0) counts.set(session, next);
-    else counts.delete(session);
+  function count(hearer: Hearer, by: number): void {
+    const next = (counts.get(hearer) ?? 0) + by;
+    if (next > 0) counts.set(hearer, next);
+    else counts.delete(hearer);
   }
 
-  function leave(server: string, uri: string, session: Session): Link | undefined {
+  function leave(server: string, uri: string, hearer: Hearer): Link | undefined {
     const uris = byLink.get(server);
     const subscription = uris?.get(uri);
-    if (!uris || !subscription?.sessions.delete(session)) return undefined;
-    count(session, -1);
-    if (subscription.sessions.size > 0) return undefined;
+    if (!uris || !subscription?.hearers.delete(hearer)) return undefined;
+    count(hearer, -1);
+    if (subscription.hearers.size > 0) return undefined;
     uris.delete(uri);
     if (uris.size === 0) byLink.delete(server);
     return subscription.link;
   }
 
   /** Upstreams send what the most verbose of their listeners wants; the others' share is filtered. */
-  function lowest(): LogLevel | undefined {
+  function lowest(link: string | undefined): LogLevel | undefined {
     let found: LogLevel | undefined;
-    for (const level of levels.values())
+    const least = (level: LogLevel): void => {
       if (found === undefined || LOG_LEVELS.indexOf(level) < LOG_LEVELS.indexOf(found)) found = level;
+    };
+    for (const level of levels.values()) least(level);
+    for (const level of (link !== undefined && raised.get(link)) || []) least(level);
     return found;
   }
 
   function applyLevels(): void {
-    const level = lowest();
-    for (const link of links()) link.setLevel(level);
+    for (const link of links()) link.setLevel(lowest(link.key));
   }
 
   return {
@@ -72,25 +85,23 @@ export function createInterests(
       const uris = byLink.get(key);
       if (!uris) return NOBODY;
       const exact = uris.get(uri);
-      if (exact) return exact.sessions;
-      const found = new Set<Session>();
-      for (const [prefix, { sessions }] of uris)
+      if (exact) return exact.hearers;
+      const found = new Map<Hearer, string | undefined>();
+      for (const [prefix, { hearers }] of uris)
         if (uri.startsWith(prefix.endsWith('/') ? prefix : `${prefix}/`))
-          for (const session of sessions) found.add(session);
+          for (const hearer of hearers.keys()) found.set(hearer, undefined);
       return found;
     },
-    add(session, link, uri) {
-      if ((counts.get(session) ?? 0) >= MAX_SUBSCRIPTIONS) return false;
+    add(hearer, link, uri, shown) {
+      if ((counts.get(hearer) ?? 0) >= MAX_SUBSCRIPTIONS) return false;
       let uris = byLink.get(link.key);
       if (!uris) byLink.set(link.key, (uris = new Map<string, Subscription>()));
       let subscription = uris.get(uri);
-      if (!subscription) uris.set(uri, (subscription = { link, sessions: new Set() }));
+      if (!subscription) uris.set(uri, (subscription = { link, hearers: new Map() }));
       // A restart of the upstream put another link in its place.
       subscription.link = link;
-      if (!subscription.sessions.has(session)) {
-        subscription.sessions.add(session);
-        count(session, 1);
-      }
+      if (!subscription.hearers.has(hearer)) count(hearer, 1);
+      subscription.hearers.set(hearer, shown);
       return true;
     },
     remove: (session, link, uri) => leave(link.key, uri, session) !== undefined,
@@ -100,14 +111,25 @@ export function createInterests(
       applyLevels();
       for (const link of own(session)) link.setLevel(level);
     },
-    drop(session) {
-      if (levels.delete(session)) applyLevels();
-      if (!counts.has(session)) return;
+    raise(link, level) {
+      const own = raised.get(link.key) ?? [];
+      raised.set(link.key, own);
+      own.push(level);
+      link.setLevel(lowest(link.key));
+      return () => {
+        own.splice(own.indexOf(level), 1);
+        if (own.length === 0) raised.delete(link.key);
+        link.setLevel(lowest(link.key));
+      };
+    },
+    drop(hearer) {
+      if (levels.delete(hearer as Session)) applyLevels();
+      if (!counts.has(hearer)) return;
       for (const [server, uris] of [...byLink])
-        for (const uri of [...uris.keys()]) leave(server, uri, session)?.unsubscribe(uri, true);
+        for (const uri of [...uris.keys()]) leave(server, uri, hearer)?.unsubscribe(uri, true);
     },
     adopt(link, session) {
-      link.setLevel(session ? session.level : lowest());
+      link.setLevel(session ? session.level : lowest(link.key));
       for (const [uri, subscription] of byLink.get(link.key) ?? []) {
         subscription.link = link;
         link.keepSubscribed(uri);
@@ -116,7 +138,7 @@ export function createInterests(
     forget(server) {
       const uris = byLink.get(server);
       if (!uris) return;
-      for (const { sessions } of uris.values()) for (const session of sessions) count(session, -1);
+      for (const { hearers } of uris.values()) for (const hearer of hearers.keys()) count(hearer, -1);
       byLink.delete(server);
     },
   };

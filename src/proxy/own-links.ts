@@ -203,6 +203,8 @@ function full(shared: Link | undefined, server: string, limit: number): Link {
     era: 'legacy',
     state: 'down',
     firstConnect: false,
+    freshness: { until: 0, scope: 'private' },
+    timeouts: { request_ms: 0, total_ms: 0 },
     stats,
     lastError: `busy: ${limit} clients have a session of their own there (limits.per_client)`,
     inputMs: 0,
@@ -213,6 +215,9 @@ function full(shared: Link | undefined, server: string, limit: number): Link {
     send() {
       throw new Error('not up');
     },
+    refresh: () => Promise.reject(new Error('not up')),
+    doubt() {},
+    subscribe: () => Promise.reject(new Error('not up')),
     keepSubscribed() {},
     isSubscribed: () => false,
     unsubscribe() {},

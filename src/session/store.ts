@@ -31,6 +31,8 @@ export interface Session {
   view: View | undefined;
   /** What its client declared at `initialize`. */
   readonly capabilities: Readonly<Record<string, unknown>>;
+  /** JSON of the `clientInfo` it named there. */
+  readonly clientInfo: string | undefined;
   /** Questions of upstreams that wait for its answer, by the id they went out under. */
   questions: Map<string, OpenQuestion> | undefined;
   nextQuestion: number;
@@ -64,6 +66,7 @@ export interface SessionStore {
     route: { readonly key: string; readonly server: string | undefined },
     revision: LegacyRevision,
     capabilities: Readonly<Record<string, unknown>>,
+    clientInfo?: string,
   ): Session | undefined;
   /** undefined: unknown, another principal's, another route's. Counts as activity. */
   use(id: string, principal: Principal, route: string): Session | undefined;
@@ -118,7 +121,7 @@ export function createSessionStore(options: SessionStoreOptions): SessionStore {
     get size() {
       return sessions.size;
     },
-    open(principal, route, revision, capabilities) {
+    open(principal, route, revision, capabilities, clientInfo) {
       if (sessions.size >= options.limit() && !evict()) return undefined;
       const at = now();
       const id = randomBytes(24).toString('base64url');
@@ -133,6 +136,7 @@ export function createSessionStore(options: SessionStoreOptions): SessionStore {
         open: true,
         view: undefined,
         capabilities,
+        clientInfo,
         questions: undefined,
         nextQuestion: 1,
         level: undefined,

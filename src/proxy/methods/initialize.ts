@@ -2,10 +2,13 @@
 import { GatewayError } from '../../errors.js';
 import type { Logger } from '../../observe/log.js';
 import type { GatewayStats } from '../../observe/stats.js';
-import { param, type Message } from '../../protocol/message.js';
+import { find, param, type Message } from '../../protocol/message.js';
 import { isLegacyRevision, LATEST_LEGACY, type LegacyRevision } from '../../protocol/revisions.js';
 import type { Session, SessionStore } from '../../session/store.js';
 import { answer, refused, type Handled, type Source } from '../handled.js';
+
+/** What a client says of itself is kept as long as its session: up to this many bytes. */
+const MAX_INFO = 4096;
 
 export interface InitializeDeps {
   readonly sessions: SessionStore;
@@ -37,7 +40,17 @@ export function initialize(deps: InitializeDeps, source: Source, message: Messag
   const { route, principal } = source;
   const declared = param(message, 'capabilities');
   const capabilities = typeof declared === 'object' && declared !== null ? { ...declared } : {};
-  const session = sessions.open(principal, route, revision, capabilities);
+  const info = find(message.params, 'clientInfo');
+  const clientInfo =
+    info && message.body.toString('utf8', info.start, Math.min(info.end, info.start + MAX_INFO));
+  const session = sessions.open(
+    principal,
+    route,
+    revision,
+    capabilities,
+    // Half of it would be no JSON.
+    info && info.end - info.start <= MAX_INFO ? clientInfo : undefined,
+  );
   if (!session)
     return refused(
       message,

@@ -3,7 +3,8 @@ import { GatewayError } from '../../errors.js';
 import type { GatewayStats } from '../../observe/stats.js';
 import type { ListKind } from '../../protocol/lists.js';
 import { param, type Message } from '../../protocol/message.js';
-import type { Sink } from '../../protocol/ports.js';
+import type { Sink, View } from '../../protocol/ports.js';
+import { MODERN_REVISIONS } from '../../protocol/revisions.js';
 import type { Session } from '../../session/store.js';
 import { answer, counter, refused, type Handled, type Source } from '../handled.js';
 import { deferred } from './relay.js';
@@ -25,16 +26,50 @@ export function list(
   const view = session?.view ?? source.route.view;
   const controller = new AbortController();
   const wait = view.ready(undefined, controller.signal);
-  if (!wait) return answer(message, view.list(kind));
+  if (!wait) return answer(message, listOf(view, kind, source));
   const done = counter(stats.method(message.method));
   const exchange = deferred(controller, wait, sink, done, () => {
-    const result = view.list(kind);
-    const { bytes } = answer(message, result) as { bytes: Buffer };
-    const value = bytes.length - 1 - result.length;
-    sink.start({ kind: 'result', bytes: bytes.length, value, code: undefined });
-    sink.write(bytes);
-    sink.end({ isError: false });
+    deliver(message, listOf(view, kind, source), sink);
     done('success');
   });
   return { kind: 'exchange', exchange };
+}
+
+/** `server/discover` (2026-07-28, server/discover): what a client may know before it asks for anything. */
+export function discover(stats: GatewayStats, source: Source, message: Message, sink: Sink): Handled {
+  const { view } = source.route;
+  const result = (): Buffer =>
+    Buffer.from(
+      `{"resultType":"complete","supportedVersions":${JSON.stringify(MODERN_REVISIONS)},${hints(view)},${view.discovery()}}`,
+    );
+  const controller = new AbortController();
+  const wait = view.ready(undefined, controller.signal);
+  if (!wait) return answer(message, result());
+  const done = counter(stats.method(message.method));
+  const exchange = deferred(controller, wait, sink, done, () => {
+    deliver(message, result(), sink);
+    done('success');
+  });
+  return { kind: 'exchange', exchange };
+}
+
+/** The list was built before; what changes with each answer stands in front of it. */
+function listOf(view: View, kind: ListKind, { era }: Source): Buffer {
+  const list = view.list(kind, era);
+  if (era === 'legacy') return list;
+  return Buffer.concat([Buffer.from(`{"resultType":"complete",${hints(view)},`), list.subarray(1)]);
+}
+
+/** How long, and for whom, the answer is fresh (2026-07-28, server/utilities/caching). */
+function hints(view: View): string {
+  const { until, scope } = view.freshness();
+  return `"ttlMs":${Math.max(0, Math.floor(until - performance.now()))},"cacheScope":"${scope}"`;
+}
+
+function deliver(message: Message, result: Buffer, sink: Sink): void {
+  const { bytes } = answer(message, result) as { bytes: Buffer };
+  const value = bytes.length - 1 - result.length;
+  sink.start({ kind: 'result', bytes: bytes.length, value, code: undefined });
+  sink.write(bytes);
+  sink.end({ isError: false });
 }

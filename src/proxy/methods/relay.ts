@@ -2,14 +2,19 @@
 import { GatewayError } from '../../errors.js';
 import type { Logger } from '../../observe/log.js';
 import type { GatewayStats } from '../../observe/stats.js';
-import { idKey, type Message } from '../../protocol/message.js';
-import type { Cause, Exchange, Link, NameKind, Sink, Target } from '../../protocol/ports.js';
+import type { Bridge } from '../../bridge/index.js';
+import { find, idKey, type Message } from '../../protocol/message.js';
+import { checkParamHeaders } from '../../protocol/modern/param-headers.js';
+import type { Caller, Cause, Exchange, Link, NameKind, Sink, Target } from '../../protocol/ports.js';
+import { DEFAULT_LEGACY, isLegacyRevision } from '../../protocol/revisions.js';
 import type { Session } from '../../session/store.js';
 import type { Span } from '../../wire/scan.js';
-import { countRefusal, openCall } from '../call.js';
-import { counter, refused, type Done, type Handled, type Source } from '../handled.js';
-import { convertContent, mayNeedConversion } from '../conversions.js';
+import { countRefusal, openCall, type CallCrossing } from '../call.js';
+import { counter, refused, type Done, type Handled, type Headers, type Source } from '../handled.js';
+import type { ParamHeader } from '../../protocol/lists.js';
+import { convertContent, convertStructured, mayNeedConversion } from '../conversions.js';
 import { held } from '../held.js';
+import type { Interests } from '../interests.js';
 import type { Questions } from '../questions.js';
 import type { Runtime } from '../runtime.js';
 
@@ -18,6 +23,8 @@ export interface RelayDeps {
   readonly stats: GatewayStats;
   readonly log: Logger;
   readonly questions: Questions;
+  readonly bridge: Bridge;
+  readonly interests: Interests;
 }
 
 /** What a request names, and where in its bytes. */
@@ -38,12 +45,17 @@ export function relay(
   sink: Sink,
   named: Named,
   wrap: Wrap = (_target, same) => same,
+  modern?: Caller,
 ): Handled {
   const view = session?.view ?? source.route.view;
   const key = session && idKey(message.id as string);
   if (key !== undefined && session?.inFlight?.has(key)) return inUse(message, key);
   const target = view.find(named.kind, named.name);
-  if (target?.link.state === 'up') return { kind: 'exchange', exchange: open(target) };
+  const crossing = target && crossingOf(target);
+  if (crossing instanceof GatewayError) return refused(message, crossing);
+  // What waits for its client waits on its own link, which may be on its way out.
+  if (target && (target.link.state === 'up' || crossing?.resume))
+    return { kind: 'exchange', exchange: open(target, crossing) };
 
   const controller = new AbortController();
   const wait = view.ready(named, controller.signal);
@@ -55,37 +67,84 @@ export function relay(
   const done = counter(deps.stats.method(message.method));
   const waiting = deferred(controller, wait, sink, over, () => {
     const found = view.find(named.kind, named.name);
-    if (found?.link.state === 'up') {
-      waiting.next = open(found);
+    const late = found && crossingOf(found);
+    if (found?.link.state === 'up' && !(late instanceof GatewayError)) {
+      waiting.next = open(found, late);
       return;
     }
-    sink.fail(refusal(found));
+    sink.fail(late instanceof GatewayError ? late : refusal(found));
     over('error');
   });
   remember(session, key, waiting);
   return { kind: 'exchange', exchange: waiting };
 
-  function open(found: Target): Exchange {
-    const exchange = openCall(message, named.at, found, wrap(found, readable(sink)), {
+  function open(found: Target, crosses: CallCrossing | undefined): Exchange {
+    const { link } = found;
+    const level = modern && link.era === 'legacy' ? modern.level : undefined;
+    const lower = level && deps.interests.raise(link, level);
+    const exchange = openCall(message, named.at, found, wrap(found, readable(found)), {
       log: deps.log,
       calls: deps.runtime().config.logging.calls,
       method: deps.stats.method(message.method),
       session,
       questions: deps.questions,
       merged: source.route.server === undefined,
-      client: session?.id ?? source.principal.id,
-      over: key === undefined ? undefined : () => forget(session, key),
+      client: session?.id ?? modern?.client ?? source.principal.id,
+      crossing: crosses,
+      over:
+        key === undefined && !lower
+          ? undefined
+          : () => {
+              forget(session, key);
+              lower?.();
+            },
     });
     remember(session, key, exchange);
     return exchange;
   }
 
-  /** As the revision of the session can say it. */
-  function readable(inner: Sink): Sink {
-    if (!session || !mayNeedConversion(session.revision, message.method)) return inner;
-    const { revision } = session;
+  /** As the revision of the client can say it. */
+  function readable(found: Target): Sink {
+    if (modern) return sink;
+    const wraps = found.definition?.tool?.wrapsOutput === true;
+    const revision = session?.revision;
+    const converts = revision !== undefined && mayNeedConversion(revision, message.method);
+    if (!wraps && !converts) return sink;
     const { message_bytes } = deps.runtime().config.limits;
-    return held(inner, message_bytes, (whole) => convertContent(whole, revision));
+    return held(sink, message_bytes, (whole) => {
+      const wrapped = wraps ? convertStructured(whole) : whole;
+      return converts ? convertContent(wrapped, revision) : wrapped;
+    });
+  }
+
+  /** undefined: both sides are legacy. */
+  function crossingOf(found: Target): CallCrossing | GatewayError | undefined {
+    const { link, definition } = found;
+    if (!modern && link.era === 'legacy') return undefined;
+    const route = source.route.key;
+    const { bridge } = deps;
+    if (!modern)
+      return {
+        bridge,
+        caller: callerOf(source, session),
+        route,
+        name: named.name,
+        foreign: [],
+        resume: undefined,
+      };
+    const mirrored = definition?.tool?.headers ?? [];
+    const { headers } = source;
+    const wrong =
+      headers &&
+      checkParamHeaders(mirrored, message.body, find(message.params, 'arguments'), (name) =>
+        oneOf(headers[name]),
+      );
+    if (wrong !== undefined) return new GatewayError('header_mismatch', wrong);
+    const presented = { message, caller: modern, route, name: named.name };
+    const resume = link.era === 'legacy' ? bridge.claim(presented) : undefined;
+    if (resume instanceof GatewayError) return resume;
+    const foreign = headers ? foreignHeaders(headers, mirrored) : [];
+    return { bridge, caller: modern, route, name: named.name, foreign, resume };
   }
 
   function refusal(found: Target | undefined): GatewayError {
@@ -103,6 +162,7 @@ export function passOn(
   session: Session | undefined,
   sink: Sink,
   link: Link,
+  modern?: Caller,
 ): Handled {
   const key = session && idKey(message.id as string);
   if (key !== undefined && session?.inFlight?.has(key)) return inUse(message, key);
@@ -112,8 +172,10 @@ export function passOn(
     patch: undefined,
     label: 'unknown',
     repeatable: false,
+    definition: undefined,
     stats: undefined,
   };
+  const caller = modern ?? (link.era === 'modern' ? callerOf(source, session) : undefined);
   const exchange = openCall(message, { start: 0, end: 0 }, target, sink, {
     log: deps.log,
     calls: deps.runtime().config.logging.calls,
@@ -122,11 +184,50 @@ export function passOn(
     session,
     questions: deps.questions,
     merged: source.route.server === undefined,
-    client: session?.id ?? source.principal.id,
+    client: session?.id ?? modern?.client ?? source.principal.id,
+    crossing: caller && {
+      bridge: deps.bridge,
+      caller,
+      route: source.route.key,
+      name: message.method,
+      foreign: source.headers && modern ? foreignHeaders(source.headers, []) : [],
+      resume: undefined,
+    },
     over: () => forget(session, key),
   });
   remember(session, key, exchange);
   return { kind: 'exchange', exchange };
+}
+
+/** A legacy client, as a modern upstream is told of it with each request. */
+export function callerOf(source: Source, session: Session | undefined): Caller {
+  const { version, principal } = source;
+  const named = version !== undefined && isLegacyRevision(version) ? version : DEFAULT_LEGACY;
+  return {
+    principal: principal.id,
+    client: session?.id ?? principal.id,
+    era: 'legacy',
+    revision: session?.revision ?? named,
+    // Without a session there is no way to ask.
+    capabilities: session?.capabilities ?? {},
+    clientInfo: session?.clientInfo,
+    level: session?.level,
+  };
+}
+
+function oneOf(value: string | string[] | undefined): string | undefined {
+  return Array.isArray(value) ? value.join(', ') : value;
+}
+
+/** Parameters in headers that no tool here is known for: whoever comes next may know them. */
+function foreignHeaders(headers: Headers, known: readonly ParamHeader[]): string[] {
+  const found: string[] = [];
+  for (const [name, value] of Object.entries(headers)) {
+    if (!name.startsWith('mcp-param-') || known.some(({ header }) => header === name)) continue;
+    const line = oneOf(value);
+    if (line !== undefined) found.push(name, line);
+  }
+  return found;
 }
 
 function inUse(message: Message, key: string): Handled {

@@ -1,7 +1,14 @@
 /** resources/subscribe and unsubscribe: the first one in and the last one out go upstream. */
 import { GatewayError } from '../../errors.js';
 import { find, param, type Message } from '../../protocol/message.js';
-import { LOG_LEVELS, type AnswerHead, type LogLevel, type Sink, type Target } from '../../protocol/ports.js';
+import {
+  LOG_LEVELS,
+  type AnswerHead,
+  type Exchange,
+  type LogLevel,
+  type Sink,
+  type Target,
+} from '../../protocol/ports.js';
 import type { Session } from '../../session/store.js';
 import { answer, refused, type Handled, type Source } from '../handled.js';
 import { MAX_SUBSCRIPTIONS, type Interests } from '../interests.js';
@@ -27,8 +34,8 @@ export function subscribe(
   if (leaving) {
     if (!target) return answer(message, '{}');
     const wasLast = interests.remove(session, target.link, target.name);
-    if (!wasLast || target.link.state !== 'up') {
-      if (wasLast) target.link.unsubscribe(target.name, false);
+    if (!wasLast || target.link.state !== 'up' || target.link.era === 'modern') {
+      if (wasLast) target.link.unsubscribe(target.name, target.link.era === 'modern');
       return answer(message, '{}');
     }
     target.link.unsubscribe(target.name, false);
@@ -36,9 +43,51 @@ export function subscribe(
     if (!interests.add(session, target.link, target.name)) return refused(message, tooMany());
     return answer(message, '{}');
   }
+  if (target?.link.era === 'modern' && target.link.state === 'up')
+    return { kind: 'exchange', exchange: listened(message, session, sink, interests, target) };
   return relay(deps, source, message, session, sink, named, (found, inner) =>
     leaving ? inner : granted(inner, session, interests, found),
   );
+}
+
+/** A modern upstream has no such request: the gateway's own stream to it asks for the URI as well. */
+function listened(
+  message: Message,
+  session: Session,
+  sink: Sink,
+  interests: Interests,
+  { link, name }: Target,
+): Exchange {
+  let over = false;
+  const done = (go: () => void): void => {
+    if (over) return;
+    over = true;
+    go();
+  };
+  link.subscribe(name).then(
+    () => {
+      done(() => {
+        if (session.open && !interests.add(session, link, name)) return sink.fail(tooMany());
+        const { bytes } = answer(message, '{}') as { bytes: Buffer };
+        sink.start({ kind: 'result', bytes: bytes.length, value: bytes.length - 3, code: undefined });
+        sink.write(bytes);
+        sink.end({ isError: false });
+      });
+    },
+    (error: unknown) => {
+      done(() => {
+        sink.fail(error instanceof GatewayError ? error : new GatewayError('internal', String(error)));
+      });
+    },
+  );
+  return {
+    resume() {},
+    cancel(why) {
+      done(() => {
+        sink.cancelled(why);
+      });
+    },
+  };
 }
 
 function tooMany(): GatewayError {

@@ -1,0 +1,160 @@
+/**
+ * Clients that hear changes on a stream of their own (2026-07-28, basic/patterns/subscriptions): what each wants to hear, and the end of
+ * its stream.
+ */
+import type { ListKind } from '../protocol/lists.js';
+import { META } from '../protocol/modern/meta.js';
+import type { Cause, Exchange, Notice, Principal, Sink, View } from '../protocol/ports.js';
+import { scan } from '../wire/scan.js';
+import { splice } from '../wire/splice.js';
+import { find } from '../protocol/message.js';
+
+/** What a client of a stream wants to hear of lists. */
+export type Change = 'tools' | 'prompts' | 'resources';
+
+export const CHANGE_OF: Readonly<Record<ListKind, Change>> = {
+  tools: 'tools',
+  prompts: 'prompts',
+  resources: 'resources',
+  templates: 'resources',
+};
+
+export interface ListenerOptions {
+  readonly principal: Principal;
+  readonly view: View;
+  /** The one server of its route; undefined: all. */
+  readonly server: string | undefined;
+  /** JSON of the id of its request: what it knows the stream by. */
+  readonly rawId: string;
+  readonly sink: Sink;
+  readonly changes: ReadonlySet<Change>;
+  /** It is over: nothing of it is kept. */
+  readonly left: (listener: Listener) => void;
+}
+
+export class Listener implements Exchange {
+  readonly principal: Principal;
+  readonly view: View;
+  readonly server: string | undefined;
+  readonly changes: ReadonlySet<Change>;
+  readonly #rawId: string;
+  readonly #sink: Sink;
+  readonly #left: (listener: Listener) => void;
+  /** What was said before the acknowledgement, or while the client did not read: one message a thing that changed. */
+  readonly #waiting = new Map<string, Notice>();
+  #acknowledged = false;
+  #full = false;
+  #over = false;
+
+  constructor(options: ListenerOptions) {
+    this.principal = options.principal;
+    this.view = options.view;
+    this.server = options.server;
+    this.changes = options.changes;
+    this.#rawId = options.rawId;
+    this.#sink = options.sink;
+    this.#left = options.left;
+  }
+
+  get over(): boolean {
+    return this.#over;
+  }
+
+  /** The first message of the stream: what it will tell. `granted`: JSON of the filter. */
+  acknowledge(granted: string): void {
+    if (this.#over || this.#acknowledged) return;
+    this.#acknowledged = true;
+    const method = 'notifications/subscriptions/acknowledged';
+    const bytes = `{"jsonrpc":"2.0","method":"${method}","params":{"_meta":${this.#meta()},"notifications":${granted}}}`;
+    this.#full = !this.#sink.notify({ method, bytes: Buffer.from(bytes) });
+    this.resume();
+  }
+
+  /** `key`: of the thing that changed; one message about it is enough for a client that does not read. */
+  tell(key: string, notice: Notice): void {
+    if (this.#over) return;
+    if (!this.#acknowledged || this.#full) this.#waiting.set(key, notice);
+    else this.#full = !this.#sink.notify({ ...notice, bytes: this.#named(notice.bytes) });
+  }
+
+  /** Ends the stream in good order. */
+  end(): void {
+    if (this.#over) return;
+    this.#finish();
+    const head = `{"jsonrpc":"2.0","id":${this.#rawId},"result":`;
+    const bytes = Buffer.from(`${head}{"resultType":"complete","_meta":${this.#meta()}}}`);
+    const value = Buffer.byteLength(head);
+    this.#sink.start({ kind: 'result', bytes: bytes.length, value, code: undefined });
+    this.#sink.write(bytes);
+    this.#sink.end({ isError: false });
+  }
+
+  resume(): void {
+    this.#full = false;
+    for (const [key, notice] of this.#waiting) {
+      if (this.#full || !this.#acknowledged) return;
+      this.#waiting.delete(key);
+      this.tell(key, notice);
+    }
+  }
+
+  cancel(why: Cause): void {
+    if (this.#over) return;
+    this.#finish();
+    this.#sink.cancelled(why);
+  }
+
+  #finish(): void {
+    this.#over = true;
+    this.#waiting.clear();
+    this.#left(this);
+  }
+
+  #meta(): string {
+    return `{${JSON.stringify(META.subscriptionId)}:${this.#rawId}}`;
+  }
+
+  /** The notification under the id of this stream. */
+  #named(bytes: Buffer): Buffer {
+    const read = scan(bytes);
+    if (read.kind !== 'object') return bytes;
+    const own = `${JSON.stringify(META.subscriptionId)}:${this.#rawId}`;
+    const insert = (at: number, text: string): Buffer =>
+      splice(bytes, [{ start: at, end: at, bytes: Buffer.from(text) }]);
+    const meta = find(read.params, '_meta');
+    if (meta && bytes[meta.start] === 0x7b)
+      return insert(meta.start + 1, read.meta.length > 0 ? `${own},` : own);
+    const params = find(read.top, 'params');
+    if (params && bytes[params.start] === 0x7b)
+      return insert(params.start + 1, `"_meta":{${own}}${read.params.length > 0 ? ',' : ''}`);
+    return insert(bytes.lastIndexOf(0x7d), `,"params":{"_meta":{${own}}}`);
+  }
+}
+
+export interface Listeners {
+  readonly size: number;
+  add(listener: Listener): void;
+  delete(listener: Listener): void;
+  all(): Iterable<Listener>;
+  /** Ends those for which `which` holds. */
+  endWhere(which: (listener: Listener) => boolean): void;
+}
+
+export function createListeners(): Listeners {
+  const listeners = new Set<Listener>();
+  return {
+    get size() {
+      return listeners.size;
+    },
+    add: (listener) => {
+      listeners.add(listener);
+    },
+    delete: (listener) => {
+      listeners.delete(listener);
+    },
+    all: () => listeners,
+    endWhere(which) {
+      for (const listener of [...listeners]) if (which(listener)) listener.end();
+    },
+  };
+}

@@ -1,0 +1,105 @@
+/** `subscriptions/listen` (2026-07-28, basic/patterns/subscriptions): one stream for all that a client wants to hear. */
+import { GatewayError } from '../../errors.js';
+import { param, type Message } from '../../protocol/message.js';
+import type { Sink, Target } from '../../protocol/ports.js';
+import { counter, refused, type Handled, type Source } from '../handled.js';
+import { MAX_SUBSCRIPTIONS, type Interests } from '../interests.js';
+import { Listener, type Change, type Listeners } from '../listeners.js';
+import type { GatewayStats } from '../../observe/stats.js';
+
+/** How long the acknowledgement waits for upstreams. */
+const ACKNOWLEDGE_MS = 2000;
+/** Streams that are open at once, at the most. */
+const MAX_LISTENERS = 100_000;
+
+export interface ListenDeps {
+  readonly listeners: Listeners;
+  readonly interests: Interests;
+  readonly stats: GatewayStats;
+}
+
+const FLAGS: Readonly<Record<Change, string>> = {
+  tools: 'toolsListChanged',
+  prompts: 'promptsListChanged',
+  resources: 'resourcesListChanged',
+};
+
+export function listen(deps: ListenDeps, source: Source, message: Message, sink: Sink): Handled {
+  const { listeners, interests } = deps;
+  const filter = param(message, 'notifications');
+  if (typeof filter !== 'object' || filter === null || Array.isArray(filter))
+    return refused(message, new GatewayError('invalid_params', 'params.notifications must be an object'));
+  const wanted = filter as Readonly<Record<string, unknown>>;
+  const uris = wanted['resourceSubscriptions'] ?? [];
+  if (!Array.isArray(uris) || !uris.every((uri) => typeof uri === 'string'))
+    return refused(
+      message,
+      new GatewayError('invalid_params', 'params.notifications.resourceSubscriptions must be a list of URIs'),
+    );
+  if (uris.length > MAX_SUBSCRIPTIONS)
+    return refused(message, new GatewayError('busy', `a stream may have ${MAX_SUBSCRIPTIONS} subscriptions`));
+  if (listeners.size >= MAX_LISTENERS)
+    return refused(message, new GatewayError('busy', 'too many streams are open'));
+
+  const { view } = source.route;
+  const done = counter(deps.stats.method(message.method));
+  const controller = new AbortController();
+  const flags = (Object.keys(FLAGS) as Change[]).filter((change) => wanted[FLAGS[change]] === true);
+  const listener = new Listener({
+    principal: source.principal,
+    view,
+    server: source.route.server,
+    rawId: message.id as string,
+    sink,
+    changes: new Set(flags),
+    left: () => {
+      listeners.delete(listener);
+      interests.drop(listener);
+      controller.abort();
+      done('success');
+    },
+  });
+  listeners.add(listener);
+  void grant();
+  return { kind: 'exchange', exchange: listener };
+
+  async function grant(): Promise<void> {
+    await (view.ready(undefined, controller.signal) ?? new Promise(setImmediate));
+    if (listener.over) return;
+    const granted: string[] = [];
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<void>((resolve) => (timer = setTimeout(resolve, ACKNOWLEDGE_MS)));
+    const asked = [...new Set(uris as string[])].map(async (uri) => {
+      const target = view.find('resource', uri);
+      if (!target || !(await subscribed(target)) || listener.over) return;
+      if (interests.add(listener, target.link, target.name, uri)) granted.push(uri);
+    });
+    await Promise.race([Promise.all(asked), late]);
+    clearTimeout(timer);
+    listener.acknowledge(granting(granted));
+  }
+
+  async function subscribed({ link, name }: Target): Promise<boolean> {
+    if (link.state !== 'up') return false;
+    if (link.isSubscribed(name)) return true;
+    try {
+      await link.subscribe(name);
+      return true;
+    } catch {
+      // Not granted: the acknowledgement says so by leaving it out.
+      return false;
+    }
+  }
+
+  /** What of the filter will be told: what no server here has is left out. */
+  function granting(granted: readonly string[]): string {
+    const { capabilities } = JSON.parse(`{${view.discovery()}}`) as {
+      capabilities: Readonly<Record<string, unknown>>;
+    };
+    const members = flags
+      .filter((change) => capabilities[change] !== undefined)
+      .map((change) => `"${FLAGS[change]}":true`);
+    if (granted.length > 0) members.push(`"resourceSubscriptions":${JSON.stringify(granted)}`);
+    return `{${members.join(',')}}`;
+  }
+}
