@@ -33,6 +33,8 @@ describe('a page of tools', () => {
     ['{"name":"a","inputSchema":[]}', "the inputSchema of 'a' is no object"],
     [`{"name":"x","name":"a",${SCHEMA}}`, "'a' has a member twice"],
     [`{"name":"a","description":"1","description":"2",${SCHEMA}}`, "'a' has a member twice"],
+    [`{"name":"a",${SCHEMA},${SCHEMA}}`, "'a' has a member twice"],
+    [`{"name":"a",${SCHEMA},"outputSchema":{"type":"object"},"outputSchema":{}}`, "'a' has a member twice"],
   ])('leaves %s out (%s) and keeps the others', (bad, why) => {
     const { tools, problems } = page(`{"tools":[{"name":"good",${SCHEMA}},${bad},{"name":"too",${SCHEMA}}]}`);
     expect(tools.map(({ key }) => key)).toEqual(['good', 'too']);
@@ -63,6 +65,136 @@ describe('a page of tools', () => {
     expect(sameList(a ?? [], a ?? [])).toBe(true);
     expect(sameList(a ?? [], b ?? [])).toBe(false);
     expect(sameList(a ?? [], [])).toBe(false);
+  });
+});
+
+/** The facts of one tool whose schema has these properties; or why it was left out. */
+function facts(properties: object, more: object = {}, schema: object = {}) {
+  const inputSchema = { type: 'object', properties, ...schema };
+  const { tools, problems } = page(JSON.stringify({ tools: [{ name: 'a', inputSchema, ...more }] }));
+  return problems[0] ?? tools[0]?.tool;
+}
+const annotated = (header: unknown, type: unknown = 'string') => ({ type, 'x-mcp-header': header });
+
+describe('what is particular about a tool', () => {
+  it('is nothing for most', () => {
+    expect(facts({ a: { type: 'string' } })).toBeUndefined();
+    expect(
+      facts({ a: { type: 'string' } }, { outputSchema: { type: 'object' }, title: 'A' }),
+    ).toBeUndefined();
+    expect(facts({}, { outputSchema: null })).toBeUndefined();
+  });
+
+  it('are the parameters that are mirrored into headers, at any depth of properties', () => {
+    const page = { type: 'object', properties: { 'a.b': annotated('X-Size', 'integer') } };
+    expect(facts({ region: annotated('Region'), page, dry: annotated('dry', 'boolean') })).toEqual({
+      headers: [
+        { header: 'mcp-param-region', path: ['region'], type: 'string' },
+        { header: 'mcp-param-x-size', path: ['page', 'a.b'], type: 'integer' },
+        { header: 'mcp-param-dry', path: ['dry'], type: 'boolean' },
+      ],
+      wrapsOutput: false,
+      taskSupport: undefined,
+    });
+  });
+
+  it.each([
+    ['a parameter of that name', { 'x-mcp-header': { type: 'string' } }, {}],
+    ['a default that holds one', { a: { type: 'object', default: annotated('A') } }, {}],
+    ['examples and constants', { a: { const: annotated('A'), enum: [annotated('A')] } }, {}],
+    ['a keyword that nobody knows', {}, { 'x-own': annotated('A') }],
+  ])('is no header for %s', (_, properties, schema) => {
+    expect(facts(properties, {}, schema)).toBeUndefined();
+  });
+
+  it('is whether its structured result is no object', () => {
+    const wraps = (outputSchema: unknown) =>
+      (facts({}, { outputSchema }) as { wrapsOutput: boolean } | undefined)?.wrapsOutput;
+    expect(wraps({ type: 'array', items: {} })).toBe(true);
+    expect(wraps({ anyOf: [{ type: 'object' }, { type: 'null' }] })).toBe(true);
+    expect(wraps({ type: ['object', 'null'] })).toBe(true);
+    expect(wraps({})).toBe(true);
+    expect(wraps(true)).toBe(true);
+    expect(wraps({ type: 'object' })).toBeUndefined();
+  });
+
+  it('is whether it may be called as a task', () => {
+    const supports = (execution: unknown) => facts({}, { execution });
+    for (const taskSupport of ['required', 'optional', 'forbidden'])
+      expect(supports({ taskSupport })).toEqual({ headers: [], wrapsOutput: false, taskSupport });
+    for (const other of [{}, null, { taskSupport: 'sometimes' }])
+      expect(supports(other)).toEqual({ headers: [], wrapsOutput: false, taskSupport: undefined });
+    // Ten thousand tools that all say so keep one object.
+    expect(supports({ taskSupport: 'optional' })).toBe(supports({ taskSupport: 'optional' }));
+  });
+});
+
+describe('a tool whose parameters cannot be mirrored into headers', () => {
+  const NO_CHAIN = 'has an x-mcp-header where no chain of properties leads to it';
+  it.each([
+    ['an empty name', { r: annotated('') }, {}, "has an x-mcp-header at 'r' that is no text, or empty"],
+    ['a name that is no text', { r: annotated(7) }, {}, "at 'r' that is no text"],
+    ['a space', { r: annotated('my region') }, {}, "at 'r' that cannot stand in the name of a header"],
+    ['a colon', { r: annotated('a:b') }, {}, 'cannot stand in the name'],
+    ['a line break', { r: annotated('a\r\nb') }, {}, 'cannot stand in the name'],
+    ['a letter above ASCII', { r: annotated('région') }, {}, 'cannot stand in the name'],
+    [
+      'the same name in another case',
+      { r: annotated('Region'), s: annotated('REGION') },
+      {},
+      "has the x-mcp-header 'REGION' twice",
+    ],
+    [
+      'the same name deeper down',
+      { r: annotated('A'), s: { properties: { t: annotated('a') } } },
+      {},
+      'twice',
+    ],
+    ['a number', { r: annotated('R', 'number') }, {}, "at 'r', whose type is not string, integer, boolean"],
+    ['an object', { r: annotated('R', 'object') }, {}, 'whose type is not'],
+    ['an array', { r: annotated('R', 'array') }, {}, 'whose type is not'],
+    ['one of several types', { r: annotated('R', ['string', 'null']) }, {}, 'whose type is not'],
+    ['no type', { r: { 'x-mcp-header': 'R', $ref: '#/$defs/r' } }, {}, 'whose type is not'],
+    ['the whole', {}, { 'x-mcp-header': 'R' }, NO_CHAIN],
+    ['elements', { r: { type: 'array', items: annotated('R') } }, {}, NO_CHAIN],
+    ['first elements', { r: { type: 'array', prefixItems: [annotated('R')] } }, {}, NO_CHAIN],
+    ['properties of elements', { r: { items: { properties: { a: annotated('R') } } } }, {}, NO_CHAIN],
+    ['one of', { r: { oneOf: [{ type: 'null' }, annotated('R')] } }, {}, NO_CHAIN],
+    ['any of', {}, { anyOf: [{ properties: { r: annotated('R') } }] }, NO_CHAIN],
+    ['all of', {}, { allOf: [{ properties: { r: annotated('R') } }] }, NO_CHAIN],
+    ['not', {}, { not: { properties: { r: annotated('R') } } }, NO_CHAIN],
+    ['if', {}, { if: { properties: { r: annotated('R') } } }, NO_CHAIN],
+    ['then', {}, { then: { properties: { r: annotated('R') } } }, NO_CHAIN],
+    ['else', {}, { else: { properties: { r: annotated('R') } } }, NO_CHAIN],
+    ['definitions', { r: { $ref: '#/$defs/r' } }, { $defs: { r: annotated('R') } }, NO_CHAIN],
+    ['old definitions', {}, { definitions: { r: annotated('R') } }, NO_CHAIN],
+    ['further properties', {}, { additionalProperties: annotated('R') }, NO_CHAIN],
+    ['patterns', {}, { patternProperties: { '^x': annotated('R') } }, NO_CHAIN],
+    ['dependent schemas', {}, { dependentSchemas: { a: { properties: { r: annotated('R') } } } }, NO_CHAIN],
+  ])('is left out for %s', (_, properties, schema, why) => {
+    const found = facts(properties, {}, schema);
+    expect(found).toContain("tool 1 left out: the inputSchema of 'a' has");
+    expect(found).toContain(why);
+  });
+
+  it('does not take the others with it', () => {
+    const bad = { name: 'bad', inputSchema: { type: 'object', properties: { r: annotated('') } } };
+    const good = { name: 'good', inputSchema: { type: 'object' } };
+    const { tools, problems } = page(JSON.stringify({ tools: [bad, good] }));
+    expect(tools.map(({ key }) => key)).toEqual(['good']);
+    expect(problems).toHaveLength(1);
+  });
+
+  it('is left out as well for a schema deeper than any that a person wrote', () => {
+    const deep = (levels: number) => {
+      let text = '{}';
+      for (let i = 0; i < levels; i++) text = `{"properties":{"a":${text}}}`;
+      return `{"tools":[{"name":"a","inputSchema":{"type":"object","properties":{"a":${text}}}}]}`;
+    };
+    expect(page(deep(100)).problems).toEqual([]);
+    expect(page(deep(5000)).problems).toEqual([
+      "tool 1 left out: the inputSchema of 'a' is nested deeper than 128",
+    ]);
   });
 });
 
