@@ -9,7 +9,8 @@ export interface Patch {
 
 /** A new buffer: `buf` from `from` to `to` with the patches put in. Patches must not overlap; any order. */
 export function splice(buf: Buffer, patches: Patch[], from = 0, to = buf.length): Buffer {
-  if (patches.length > 1) patches.sort((a, b) => a.start - b.start);
+  // What is put in at a place stands before what is replaced from there on.
+  if (patches.length > 1) patches.sort((a, b) => a.start - b.start || a.end - b.end);
   let length = to - from;
   for (const p of patches) length += p.bytes.length - (p.end - p.start);
   const out = Buffer.allocUnsafe(length);
