@@ -1,3 +1,4 @@
+import { ToolSchema } from '@modelcontextprotocol/sdk/types.js';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { eraPatches } from '../../../src/catalog/era-patches.js';
@@ -141,7 +142,7 @@ describe('a legacy client', () => {
   });
 });
 
-it('whatever a schema holds, what comes out is JSON, and legacy clients find objects where they want them', () => {
+it('whatever a schema holds, what comes out is JSON that legacy SDK clients accept', () => {
   const names = fc.constantFrom('a', 'properties', '$ref', 'execution', 'é"', 'items', '$id');
   const schemas = fc.letrec((tie) => ({
     schema: fc.oneof(
@@ -184,6 +185,7 @@ it('whatever a schema holds, what comes out is JSON, and legacy clients find obj
       expect(legacy.outputSchema.type).toBe('object');
       for (const schema of [legacy.inputSchema, legacy.outputSchema])
         for (const property of Object.values(schema.properties ?? {})) expect(typeof property).toBe('object');
+      expect(ToolSchema.safeParse(legacy).error).toBeUndefined();
       expect(shown(shown(text, 'legacy'), 'legacy')).toBe(shown(text, 'legacy'));
     }),
     { numRuns: 1000 },
