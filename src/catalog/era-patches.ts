@@ -1,7 +1,7 @@
 /**
  * What a client's era cannot read in the definition of a tool, and what it gets in its place. Everything else keeps its bytes.
  */
-import type { Definition } from '../protocol/lists.js';
+import { isPlain, type Definition } from '../protocol/lists.js';
 import type { Era } from '../protocol/revisions.js';
 import { MAX_SCHEMA_DEPTH, SCHEMA_MAPS, SUBSCHEMAS } from '../protocol/schema.js';
 import type { Member, Span } from '../wire/scan.js';
@@ -25,7 +25,7 @@ const NOTHING = Buffer.from('{"not":{}}');
 
 /** None: clients of this era read the definition as it came. */
 export function eraPatches({ bytes, tool }: Definition, era: Era): Patch[] {
-  if (!tool) return [];
+  if (!tool || (era === 'legacy' && isPlain(tool))) return [];
   const members = membersOf(bytes);
   if (era === 'modern') {
     // 2026-07-28 has another protocol for tasks; there no tool says whether it takes part.

@@ -188,6 +188,11 @@ function factsOf(raw: RawDefinition, shown: string): ToolFacts | string | undefi
   return { headers: input.headers, wrapsOutput, taskSupport };
 }
 
+/** Whether all that is particular about a tool is that it may, or may not, be a task: its schemas say nothing unusual. */
+export function isPlain(facts: ToolFacts): boolean {
+  return TASKS_ALONE.includes(facts);
+}
+
 export function sameList(a: readonly Definition[], b: readonly Definition[]): boolean {
   return a.length === b.length && a.every((each, i) => each.bytes.equals((b[i] as Definition).bytes));
 }
