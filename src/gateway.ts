@@ -162,6 +162,7 @@ export class GatewayCore implements Admin {
       streams: this.#streams,
       questions: this.#questions,
       interests: () => this.#interests,
+      listeners: this.#listeners,
       taskStatus: (link, taskId, notice) => {
         this.#tasks.status(link, taskId, notice);
       },
@@ -194,6 +195,7 @@ export class GatewayCore implements Admin {
       opened: (session) => {
         this.#ownLinks.open(session);
       },
+      viewOf: (caller, server) => this.#ownLinks.viewOf(caller, server),
       notified: (session, message) => {
         this.#ownLinks.tell(session, message);
       },
@@ -210,6 +212,7 @@ export class GatewayCore implements Admin {
     });
     this.#sweeper = setInterval(() => {
       this.#sessions.sweep();
+      this.#ownLinks.sweep(config.mcp.session.idle_ttl_seconds * 1000);
     }, config.mcp.session.gc_interval_seconds * 1000).unref();
     for (const warning of loaded.warnings) this.#log.warn(warning);
     for (const server of config.servers) this.#upstreams.add(server);

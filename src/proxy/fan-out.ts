@@ -39,10 +39,13 @@ export function fanOutListChanged(
     server === undefined ? all : (changed.get(server) ?? []);
   for (const session of sessions.all())
     for (const notice of listChangedNotices(kindsFor(session.server))) streams.notify(session, notice);
-  for (const listener of listeners.all()) {
-    const kinds = [...kindsFor(listener.server)].filter((kind) => listener.changes.has(CHANGE_OF[kind]));
-    for (const notice of listChangedNotices(kinds)) listener.tell(notice.method, notice);
-  }
+  for (const listener of listeners.all()) tellChanged(listener, kindsFor(listener.server));
+}
+
+/** Tells a stream of changes of what it was opened for. */
+export function tellChanged(listener: Listener, kinds: Iterable<ListKind>): void {
+  const wanted = [...kinds].filter((kind) => listener.changes.has(CHANGE_OF[kind]));
+  for (const notice of listChangedNotices(wanted)) listener.tell(notice.method, notice);
 }
 
 /** Tells the subscribers that a resource was updated, under the URI by which each one knows it. */

@@ -22,7 +22,7 @@ import { list } from './methods/lists.js';
 import { namedBy, namedByRef } from './methods/named.js';
 import { passOn, relay, type Named, type Wrap } from './methods/relay.js';
 import { setLevel, subscribe } from './methods/subscriptions.js';
-import { createModern } from './modern.js';
+import { createModern, type ModernDeps } from './modern.js';
 import type { Questions } from './questions.js';
 import type { Runtime } from './runtime.js';
 import type { Tasks } from './tasks.js';
@@ -81,6 +81,8 @@ export interface GateDeps {
   readonly bridge: Bridge;
   /** A session was opened; links of its own may be due. */
   readonly opened: (session: Session) => void;
+  /** What a modern client sees of a route, where servers have links of its own. */
+  readonly viewOf: ModernDeps['viewOf'];
   /** Another notification of a client: who has links of its own hears it. */
   readonly notified: (session: Session, message: Message) => void;
   readonly stats: GatewayStats;

@@ -8,7 +8,7 @@ import { LISTS, LIST_KINDS, type ListKind } from '../protocol/lists.js';
 import type { Message } from '../protocol/message.js';
 import { NAME_KEYS, nameOf, readEnvelope, type Envelope } from '../protocol/modern/meta.js';
 import { decodeHeaderValue } from '../protocol/modern/param-headers.js';
-import type { Caller, Link, Sink } from '../protocol/ports.js';
+import type { Caller, Link, Sink, View } from '../protocol/ports.js';
 import { MODERN_REVISIONS } from '../protocol/revisions.js';
 import { refused, type Handled, type Headers, type Source } from './handled.js';
 import { discover, list } from './methods/lists.js';
@@ -19,6 +19,8 @@ import { passOn, relay, type Named, type RelayDeps } from './methods/relay.js';
 export interface ModernDeps extends RelayDeps, ListenDeps {
   readonly stats: GatewayStats;
   readonly state: () => 'starting' | 'serving' | 'draining';
+  /** What this client sees of a route, where that is not what all see. */
+  readonly viewOf: (caller: Caller, server: string | undefined) => View | undefined;
   /** The one upstream of a view that declares extensions: methods that nobody knows here are its. */
   readonly extended: (source: Source) => Link | undefined;
 }
@@ -66,7 +68,9 @@ export function createModern(deps: ModernDeps): (source: Source, message: Messag
         new GatewayError('unsupported_version', why, { supported: MODERN_REVISIONS, requested }),
       );
     }
-    return dispatch(source, message, sink, callerOf(source, envelope));
+    const caller = callerOf(source, envelope);
+    const view = deps.viewOf(caller, source.route.server);
+    return dispatch(view ? { ...source, route: { ...source.route, view } } : source, message, sink, caller);
   };
 
   function dispatch(source: Source, message: Message, sink: Sink, caller: Caller): Handled {

@@ -1,19 +1,36 @@
-/** Links that belong to one session: for servers with `session: per-client`. Made with the session, closed with it, bounded. */
+/**
+ * Links that belong to one client: for servers with `session: per-client`. Those of a legacy client are made with its session and closed
+ * with it. A modern client has none: requests of one principal with equal capabilities and an equal `clientInfo` are one client, and its
+ * links are closed when nothing was called for a while. Both are bounded.
+ */
+import { createHash } from 'node:crypto';
 import { SessionCatalog, type Catalog } from '../catalog/catalog.js';
 import { MergedView, SingleView } from '../catalog/view.js';
 import type { ServerConfig } from '../config/types.js';
 import type { Message } from '../protocol/message.js';
-import type { Link, LinkEvents, Question, Refusal, Sink } from '../protocol/ports.js';
+import {
+  NOBODY_TO_ASK,
+  type Caller,
+  type Link,
+  type LinkEvents,
+  type Question,
+  type Refusal,
+  type Sink,
+  type View,
+} from '../protocol/ports.js';
 import { NO_LISTS } from '../protocol/lists.js';
 import type { Session } from '../session/store.js';
 import type { Streams } from '../session/streams.js';
 import { isBelow } from './call.js';
+import type { Listeners } from './listeners.js';
 import type { Interests } from './interests.js';
-import { fanOutUpdated, listChangedNotices } from './fan-out.js';
+import { fanOutUpdated, listChangedNotices, tellChanged } from './fan-out.js';
 import type { Questions } from './questions.js';
 
 /** A link that can be begun and ended, as the upstream room makes it. */
 export interface OwnLink extends Link {
+  /** Calls under way, parked ones among them. */
+  readonly inFlight: number;
   start(): void;
   update(config: ServerConfig): void;
   drain(graceMs: number): Promise<void>;
@@ -25,6 +42,7 @@ export interface OwnLinksDeps {
   readonly streams: Streams;
   readonly questions: Questions;
   readonly interests: () => Interests;
+  readonly listeners: Listeners;
   readonly taskStatus: LinkEvents['taskStatus'];
   /** limits.per_client: links an upstream, at the most. */
   readonly limit: () => number;
@@ -42,6 +60,10 @@ export interface OwnLinksDeps {
 export interface OwnLinks {
   /** Gives the session links of its own to the servers that want that, and a view with them. */
   open(session: Session): void;
+  /** What a modern client sees of a route, where some of its servers want a link a client; undefined: the view of all. */
+  viewOf(caller: Caller, server: string | undefined): View | undefined;
+  /** Closes the links of modern clients that called nothing for `idleMs`. */
+  sweep(idleMs: number): void;
   /** Links may connect from now on. */
   begin(): void;
   of(session: Session): readonly Link[];
@@ -55,16 +77,50 @@ export interface OwnLinks {
   destroy(): void;
 }
 
+/** Whose links they are. */
+interface Owner {
+  readonly id: string;
+  readonly capabilities: Readonly<Record<string, unknown>>;
+  /** The one server of its route; undefined: all. */
+  readonly server: string | undefined;
+  /** undefined: a modern client. */
+  readonly session: Session | undefined;
+  /** Of a modern client, on the monotonic clock. */
+  lastUsed: number;
+}
+
 interface Owned {
+  readonly owner: Owner;
   readonly catalog: SessionCatalog;
   readonly links: Map<string, OwnLink>;
+  readonly view: View;
 }
 
 export function createOwnLinks(deps: OwnLinksDeps): OwnLinks {
-  const owned = new Map<Session, Owned>();
+  const ofSessions = new Map<Session, Owned>();
+  const ofModern = new Map<string, Owned>();
   const counts = new Map<string, number>();
 
-  function add(session: Session, { catalog, links }: Owned, config: ServerConfig): void {
+  function* all(): Generator<Owned> {
+    yield* ofSessions.values();
+    yield* ofModern.values();
+  }
+
+  /** The servers of a route that want a link a client. */
+  function wanted(server: string | undefined): ServerConfig[] {
+    return deps.servers().filter(({ name }) => server === undefined || server === name);
+  }
+
+  function own(owner: Owner, servers: readonly ServerConfig[]): Owned {
+    const catalog = new SessionCatalog(deps.catalog);
+    const view = owner.server === undefined ? new MergedView(catalog) : new SingleView(catalog, owner.server);
+    const owned: Owned = { owner, catalog, links: new Map(), view };
+    for (const config of servers) add(owned, config);
+    return owned;
+  }
+
+  function add(owned: Owned, config: ServerConfig): void {
+    const { owner, catalog, links } = owned;
     const { name } = config;
     const used = counts.get(name) ?? 0;
     if (used >= deps.limit()) {
@@ -72,12 +128,12 @@ export function createOwnLinks(deps: OwnLinksDeps): OwnLinks {
       return;
     }
     counts.set(name, used + 1);
-    const client = { id: session.id, capabilities: session.capabilities };
-    const link = deps.connect(config, client, eventsOf(session, catalog));
+    const { id, capabilities, session } = owner;
+    const link = deps.connect(config, { id, capabilities }, eventsOf(owned));
     links.set(name, link);
     catalog.put(link);
     // After a reload: what the session wanted of the link before.
-    deps.interests().adopt(link, session);
+    if (session) deps.interests().adopt(link, session);
     if (deps.begun()) link.start();
   }
 
@@ -89,10 +145,13 @@ export function createOwnLinks(deps: OwnLinksDeps): OwnLinks {
     void link.drain(graceMs);
   }
 
-  function eventsOf(session: Session, catalog: SessionCatalog): LinkEvents {
+  function eventsOf({ owner, catalog, view }: Owned): LinkEvents {
+    const { session } = owner;
     const changed = (kinds: Parameters<LinkEvents['changed']>[1]): void => {
       catalog.touch();
-      for (const notice of listChangedNotices(kinds)) deps.streams.notify(session, notice);
+      if (session) for (const notice of listChangedNotices(kinds)) deps.streams.notify(session, notice);
+      else
+        for (const listener of deps.listeners.all()) if (listener.view === view) tellChanged(listener, kinds);
     };
     return {
       state: (_link, kinds) => {
@@ -103,21 +162,23 @@ export function createOwnLinks(deps: OwnLinksDeps): OwnLinks {
       },
       updated: (link, uri, notice) => {
         const subscribers = deps.interests().subscribers(link.key, uri);
-        fanOutUpdated(deps.streams, subscribers, link.server, uri, notice, () => session.view);
+        fanOutUpdated(deps.streams, subscribers, link.server, uri, notice, (each) => each.view);
       },
       elicited: (_link, _id, notice) => {
-        deps.streams.notify(session, notice);
+        if (session) deps.streams.notify(session, notice);
       },
       taskStatus: (link, taskId, notice) => {
         deps.taskStatus(link, taskId, notice);
       },
       other: (_link, notice) => {
+        // Without a session there is no stream for what belongs to no call.
+        if (!session) return;
         const { level } = session;
         if (level !== undefined && notice.method === 'notifications/message' && isBelow(notice, level))
           return;
         deps.streams.notify(session, notice);
       },
-      asked: (link, question) => ask(session, link, question),
+      asked: (link, question) => (session ? ask(session, link, question) : NOBODY_TO_ASK),
       gaveUp() {},
     };
   }
@@ -142,52 +203,79 @@ export function createOwnLinks(deps: OwnLinksDeps): OwnLinks {
     return typeof asked === 'string' ? undefined : asked;
   }
 
+  function close(owned: Owned): void {
+    for (const server of [...owned.links.keys()]) drop(owned.links, server, 0);
+  }
+
   return {
     open(session) {
-      const servers = deps
-        .servers()
-        .filter(({ name }) => session.server === undefined || session.server === name);
+      const servers = wanted(session.server);
       if (servers.length === 0) return;
-      const own: Owned = { catalog: new SessionCatalog(deps.catalog), links: new Map() };
-      owned.set(session, own);
-      session.view =
-        session.server === undefined
-          ? new MergedView(own.catalog)
-          : new SingleView(own.catalog, session.server);
-      for (const config of servers) add(session, own, config);
+      const { id, capabilities, server } = session;
+      const owned = own({ id, capabilities, server, session, lastUsed: 0 }, servers);
+      ofSessions.set(session, owned);
+      session.view = owned.view;
+    },
+    viewOf({ client, capabilities }, server) {
+      // A modern upstream is told with each request whose it is: it needs no link a client.
+      const servers = wanted(server).filter(({ name }) => deps.catalog.get(name)?.era === 'legacy');
+      if (servers.length === 0) return undefined;
+      const key = `${server ?? ''}\0${client}\0${JSON.stringify(capabilities)}`;
+      let owned = ofModern.get(key);
+      if (!owned) {
+        const id = createHash('sha256').update(key).digest('base64url');
+        owned = own({ id, capabilities, server, session: undefined, lastUsed: 0 }, servers);
+        // With no room for any link of its own there is nothing to keep.
+        if (owned.links.size > 0) ofModern.set(key, owned);
+      }
+      owned.owner.lastUsed = performance.now();
+      return owned.view;
+    },
+    sweep(idleMs) {
+      const before = performance.now() - idleMs;
+      for (const [key, owned] of ofModern) {
+        const isBusy =
+          owned.owner.lastUsed > before ||
+          [...owned.links.values()].some(({ inFlight }) => inFlight > 0) ||
+          [...deps.listeners.all()].some(({ view }) => view === owned.view);
+        if (isBusy) continue;
+        ofModern.delete(key);
+        close(owned);
+      }
     },
     begin() {
-      for (const { catalog, links } of owned.values()) {
+      for (const { catalog, links } of all()) {
         catalog.begin();
         for (const link of links.values()) link.start();
       }
     },
-    of: (session) => [...(owned.get(session)?.links.values() ?? [])],
+    of: (session) => [...(ofSessions.get(session)?.links.values() ?? [])],
     tell(session, message) {
       if (message.method !== 'notifications/roots/list_changed') return;
-      for (const link of owned.get(session)?.links.values() ?? []) link.tell(message.body);
+      for (const link of ofSessions.get(session)?.links.values() ?? []) link.tell(message.body);
     },
     close(session) {
-      const own = owned.get(session);
-      if (!own) return;
-      owned.delete(session);
-      for (const server of [...own.links.keys()]) drop(own.links, server, 0);
+      const owned = ofSessions.get(session);
+      if (!owned) return;
+      ofSessions.delete(session);
+      close(owned);
     },
     update(config) {
-      for (const { links } of owned.values()) links.get(config.name)?.update(config);
+      for (const { links } of all()) links.get(config.name)?.update(config);
     },
     restart(server) {
       const config = deps.servers().find(({ name }) => name === server);
-      for (const [session, own] of owned) {
+      for (const owned of all()) {
         const graceMs = (config?.drain_seconds ?? 0) * 1000;
-        drop(own.links, server, graceMs);
-        own.catalog.remove(server);
-        if (config && (session.server === undefined || session.server === server)) add(session, own, config);
+        drop(owned.links, server, graceMs);
+        owned.catalog.remove(server);
+        if (config && (owned.owner.server === undefined || owned.owner.server === server)) add(owned, config);
       }
     },
     destroy() {
-      for (const { links } of owned.values()) for (const link of links.values()) link.destroy();
-      owned.clear();
+      for (const { links } of all()) for (const link of links.values()) link.destroy();
+      ofSessions.clear();
+      ofModern.clear();
       counts.clear();
     },
   };
