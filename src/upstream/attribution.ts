@@ -3,11 +3,16 @@ import type { Logger } from '../observe/log.js';
 import type { CallTable } from './call-table.js';
 import type { Notice, Question, Refusal } from '../protocol/ports.js';
 import type { UpstreamCall } from './calls.js';
+import { LISTEN, type ListenParams } from './listen-frames.js';
 
 export interface AttributionDeps {
   readonly server: string;
   readonly log: Logger;
   readonly calls: CallTable<UpstreamCall>;
+  /** The upstream speaks a modern revision: it asks nothing, and what it tells has the id of a stream or belongs to a call. */
+  readonly modern: () => boolean;
+  /** A message of the listen request of this id. */
+  readonly heard: (id: unknown, method: string, params: ListenParams, bytes: Buffer) => void;
   /** A list of the upstream is another one. */
   readonly listChanged: () => void;
   /** A resource that somebody may have subscribed to was updated. */
@@ -43,8 +48,10 @@ interface Incoming {
     readonly requestId?: unknown;
     readonly elicitationId?: unknown;
     readonly taskId?: unknown;
+    readonly notifications?: { readonly resourceSubscriptions?: unknown } | null;
     readonly _meta?: {
       readonly progressToken?: unknown;
+      readonly 'io.modelcontextprotocol/subscriptionId'?: unknown;
       readonly 'io.modelcontextprotocol/related-task'?: { readonly taskId?: unknown } | null;
     } | null;
   } | null;
@@ -65,6 +72,20 @@ export function createAttribution(deps: AttributionDeps): Attribute {
     }
     const { id, method } = message;
     if (typeof method !== 'string') return;
+    const modern = deps.modern();
+    if (modern) {
+      if (id !== undefined) {
+        // A server of this era must not ask (2026-07-28, basic/transports/stdio), and an answer would be one message too many.
+        log.debug('dropped a request of a modern upstream', { server, method });
+        return;
+      }
+      const listening =
+        call?.method === LISTEN ? call.id : message.params?._meta?.['io.modelcontextprotocol/subscriptionId'];
+      if (listening !== undefined) {
+        deps.heard(listening, method, message.params ?? {}, bytes);
+        return;
+      }
+    }
     if (id !== undefined && id !== null) {
       question(bytes, JSON.stringify(id), method, message, call, reply);
       return;
@@ -97,6 +118,10 @@ export function createAttribution(deps: AttributionDeps): Attribute {
         return;
       }
       case 'notifications/cancelled': {
+        if (modern) {
+          deps.heard(message.params?.requestId, method, message.params ?? {}, bytes);
+          return;
+        }
         const asked = open.get(JSON.stringify(message.params?.requestId));
         asked?.call.sink.withdraw?.(asked.question);
         return;
@@ -104,7 +129,7 @@ export function createAttribution(deps: AttributionDeps): Attribute {
       default: {
         const owner = call ?? soleCaller();
         if (owner) owner.notify({ method, bytes });
-        else if (deps.own) deps.own.tell({ method, bytes });
+        else if (deps.own && !modern) deps.own.tell({ method, bytes });
         else log.debug('dropped a notification that belongs to no call', { server, method });
       }
     }

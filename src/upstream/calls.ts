@@ -45,6 +45,10 @@ export interface Transport {
 /** A transport and how many calls are still on it: a broken one lives until they have ended. */
 export interface Carrier {
   readonly transport: Transport;
+  /** The modern revision that is spoken on it, or tried; undefined: a legacy one. */
+  modern: string | undefined;
+  /** Finding out the era: an end of the channel is an answer too. */
+  probing: boolean;
   calls: number;
   retired: boolean;
 }
@@ -66,6 +70,8 @@ export interface TransportEvents {
   reopened(): void;
   /** A sign of life. */
   seen(): void;
+  /** It does not answer as a server of the modern era does. */
+  wrongEra(): void;
 }
 
 /** What a call needs of the link that made it. */
@@ -95,6 +101,9 @@ export interface CallOwner {
   sendCancel(call: UpstreamCall, why: Cause): void;
 }
 
+/** A legacy server must not hear that the handshake is off, nor one whose era is not known yet that nobody waits for its answer. */
+const NEVER_CANCELLED = new Set(['initialize', 'server/discover']);
+
 export class UpstreamCall implements UpstreamExchange, AnswerHost {
   readonly id: number;
   readonly idText: string;
@@ -114,6 +123,8 @@ export class UpstreamCall implements UpstreamExchange, AnswerHost {
   readonly modern: boolean;
   /** Header lines of this request alone: see Outgoing. */
   readonly headers: readonly string[] | undefined;
+  /** Its answer is a stream that stays open: no clock runs, and it takes no place among the calls. */
+  readonly long: boolean;
   /** JSON of the caller's progress token; undefined: it asked for no progress. */
   token: Buffer | undefined;
   readonly #owner: CallOwner;
@@ -155,6 +166,7 @@ export class UpstreamCall implements UpstreamExchange, AnswerHost {
       edit?: AnswerEdit | undefined;
       modern?: boolean;
       headers?: readonly string[] | undefined;
+      long?: boolean;
       silenceMs?: number;
       totalMs?: number;
     },
@@ -174,8 +186,9 @@ export class UpstreamCall implements UpstreamExchange, AnswerHost {
     this.edit = options.edit;
     this.modern = options.modern ?? false;
     this.headers = options.headers;
-    const total = options.totalMs ?? owner.timeouts.total_ms;
-    this.#silenceMs = options.silenceMs ?? owner.timeouts.request_ms;
+    this.long = options.long ?? false;
+    const total = this.long ? 0 : (options.totalMs ?? owner.timeouts.total_ms);
+    this.#silenceMs = this.long ? 0 : (options.silenceMs ?? owner.timeouts.request_ms);
     this.#silence = owner.wheel.after(this.#silenceMs, () => this.#silent());
     this.#total = total > 0 ? owner.wheel.after(total, () => this.#tooLong(total)) : undefined;
   }
@@ -238,7 +251,7 @@ export class UpstreamCall implements UpstreamExchange, AnswerHost {
   cancel(why: Cause): void {
     if (this.#over) return;
     // Before finish(): the link needs the call's place to tell the upstream.
-    if (this.method !== 'initialize') this.#owner.sendCancel(this, why);
+    if (!NEVER_CANCELLED.has(this.method)) this.#owner.sendCancel(this, why);
     this.#finish();
     this.channel?.abort();
   }
@@ -304,8 +317,8 @@ export class UpstreamCall implements UpstreamExchange, AnswerHost {
     this.#finish();
   }
 
-  broken(why: string): void {
-    this.failWith('upstream_protocol_error', `upstream '${this.#owner.server}' ${why}`);
+  broken(why: string, data?: unknown): void {
+    this.failWith('upstream_protocol_error', `upstream '${this.#owner.server}' ${why}`, data);
   }
 
   /** The silence clock runs only while the upstream keeps us waiting. */
@@ -336,7 +349,7 @@ export class UpstreamCall implements UpstreamExchange, AnswerHost {
 
   #timeOut(message: string): void {
     if (this.#over) return;
-    if (this.method !== 'initialize') this.#owner.sendCancel(this, 'timed out');
+    if (!NEVER_CANCELLED.has(this.method)) this.#owner.sendCancel(this, 'timed out');
     this.failWith('upstream_timeout', message);
   }
 }

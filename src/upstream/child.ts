@@ -26,6 +26,8 @@ export interface ChildDeps {
   readonly maxLineBytes: number;
   /** One line of standard output, without its line break. Not called for empty lines, nor after onExit. */
   onLine(line: Buffer): void;
+  /** The first bytes came on either of its outputs. */
+  onOutput(): void;
   /** A line that was too large came to its end. */
   onOversize(line: DroppedLine): void;
   /** Once, after the last line; never before spawnChild() has returned. */
@@ -188,6 +190,14 @@ class StdioChild implements Child {
     });
     stdin?.on('drain', () => this.#drain());
     stdin?.on('error', () => this.#deaf('closed its standard input'));
+    let spoke = false;
+    const heard = (): void => {
+      if (spoke) return;
+      spoke = true;
+      this.#deps.onOutput();
+    };
+    stdout?.once('data', heard);
+    stderr?.once('data', heard);
     stdout?.on('data', (chunk: Buffer) => lines.push(chunk));
     stdout?.once('end', () => this.#deaf('closed its standard output'));
     stdout?.on('error', () => {});

@@ -40,18 +40,27 @@ export function collect(
       try {
         const kind = head?.kind ?? 'result';
         // Members are read from proven text alone.
-        const parsed = JSON.parse(whole.toString('utf8')) as { error?: { code: number; message?: unknown } };
+        const parsed = JSON.parse(whole.toString('utf8')) as {
+          error?: { code: number; message?: unknown; data?: unknown };
+        };
         if (kind === 'error') {
-          const { code, message } = parsed.error as { code: number; message?: unknown };
+          const { code, message, data } = parsed.error as { code: number; message?: unknown; data?: unknown };
           const text = typeof message === 'string' ? message.slice(0, 512) : '';
           return reject(
             new GatewayError(
               'upstream_protocol_error',
               `upstream '${server}' answered ${method} with the JSON-RPC error ${code}: ${text}`,
-              { rpc: code },
+              data === undefined ? { rpc: code } : { rpc: code, detail: data },
             ),
           );
         }
+        if (head?.resultType !== undefined)
+          return reject(
+            new GatewayError(
+              'upstream_protocol_error',
+              `upstream '${server}' answered ${method} with a result of the type '${head.resultType.slice(0, 64)}'`,
+            ),
+          );
         const member = membersOf(whole).findLast(({ key }) => key === 'result');
         if (!member) throw new Error('no result');
         resolve({ value: whole.subarray(member.start, member.end) });

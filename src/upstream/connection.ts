@@ -25,27 +25,35 @@ import type {
   UpstreamExchange,
 } from '../protocol/ports.js';
 import type { Era } from '../protocol/revisions.js';
-import { LIST_KINDS, NO_LISTS, sameList, type ListKind, type Lists } from '../protocol/lists.js';
+import type { Lists } from '../protocol/lists.js';
 import { splice, type Patch } from '../wire/splice.js';
 import { createAttribution, type Attribute } from './attribution.js';
 import { CallTable } from './call-table.js';
 import { UpstreamCall, type CallOwner, type Carrier, type Transport, type TransportEvents } from './calls.js';
 import type { IdOrder } from './answer.js';
+import { dial, settled, type Dialled, type DialDeps, type Known } from './dial.js';
+import { EVERY_CAPABILITY } from './envelope.js';
+import { asGatewayError, retryAfterOf } from './failures.js';
+import { freshnessOf, Hints, lapseMs } from './freshness.js';
+import { handshake, sharedCapabilities } from './handshake.js';
 import { Interest } from './interest.js';
-import { RecentCallers } from './recent-callers.js';
-import { collect, type Collected } from './collect.js';
-import { dial, handshake, sharedCapabilities } from './dial.js';
-import { readLists } from './read-lists.js';
-import { asGatewayError, retryAfterOf, withStatus } from './failures.js';
-import type { Watcher } from './watcher.js';
-import { createRefresh } from './refresh.js';
+import { KeptLists } from './kept-lists.js';
 import { step, type LinkEvent, type LinkPhase } from './link-state.js';
+import { Listen } from './listen.js';
+import { createOwnRequests, type OwnRequests } from './own-requests.js';
+import { DISCOVER, judgeProbe } from './probe.js';
+import { RecentCallers } from './recent-callers.js';
+import { createRefresh } from './refresh.js';
+import { SessionReset } from './session-reset.js';
+import type { Watcher } from './watcher.js';
 
-/** How long the gateway's own requests wait for an answer, unless request_ms is shorter. */
-const OWN_REQUEST_MS = 60_000;
 const CLOSE_GRACE_MS = 2000;
-/** What is asked before the calls that wait for a new session go on. */
-const DURING_RESET = new Set(['initialize', 'resources/subscribe', 'logging/setLevel']);
+/** How long the lists wait for the acknowledgement of the listen stream: what changes after it is told. */
+const LISTEN_FIRST_MS = 500;
+/** An upstream is not asked for its era again before, however often it proves wrong. */
+const DOUBT_MS = 30_000;
+/** How much longer a child may keep silent that answered late once. */
+const PATIENCE = 4;
 
 export interface ConnectionDeps {
   readonly config: ServerConfig;
@@ -76,7 +84,6 @@ export class Connection implements Link, CallOwner {
   lastError: string | undefined;
   retryAfter: number | undefined;
   peer: Peer | undefined;
-  lists: Lists = NO_LISTS;
   firstConnect = true;
   #config: ServerConfig;
   readonly #deps: ConnectionDeps;
@@ -84,6 +91,8 @@ export class Connection implements Link, CallOwner {
   #phase: LinkPhase = { at: 'dialing', failures: 0, attempts: 0 };
   #carrier: Carrier | undefined;
   readonly #calls = new CallTable<UpstreamCall>();
+  /** Of those, how many only stand there: they end with the link. */
+  #standing = 0;
   readonly #callers = new RecentCallers();
   #settle: () => void = () => undefined;
   readonly #life = new AbortController();
@@ -91,21 +100,38 @@ export class Connection implements Link, CallOwner {
   #drained: (() => void) | undefined;
   /** The last line of a child that has just ended. */
   #stderr = '';
+  /** What the last dial found out; over HTTP the next one begins with it. */
+  #known: Known | undefined;
+  /** Its era is in doubt: to be asked for at the next refresh. */
+  #suspect = false;
+  #doubted = -Infinity;
+  #patience = 1;
+  /** A child that is spoken to in the legacy era turned out to know the modern one. */
+  #outgrown = false;
+  /** The hints of its answer to server/discover. */
+  #discovered: Hints | undefined;
   readonly #interest = new Interest({
+    modern: () => this.era === 'modern',
     hasLogging: () => this.peer?.capabilities['logging'] !== undefined,
     tell: (method, params) => {
       this.#tell(method, params);
     },
+    changed: () => {
+      this.#listen.update();
+    },
   });
-  #generation = 1;
-  #reset: Promise<void> | undefined;
   readonly #refresh = createRefresh({
     ttlMs: () => this.#config.tools.ttl_seconds * 1000,
+    hintMs: () => lapseMs([this.#kept.hints, this.#discovered]),
     read: () => this.#readLists(),
     done: (error) => {
       this.#refreshed(error);
     },
   });
+  readonly #kept: KeptLists;
+  readonly #own: OwnRequests;
+  readonly #reset: SessionReset;
+  readonly #listen: Listen;
   readonly #attribute: Attribute;
 
   constructor(deps: ConnectionDeps) {
@@ -118,10 +144,61 @@ export class Connection implements Link, CallOwner {
     this.wheel = deps.wheel;
     this.log = deps.log;
     this.budget = deps.budget;
+    const { server, log, stats } = this;
+    this.#kept = new KeptLists({ server, log, stats });
+    this.#own = createOwnRequests({
+      owner: this,
+      config: () => this.#config,
+      nextId: () => this.#calls.nextId(),
+      send: (call, carrier) => {
+        this.#put(call, carrier);
+        this.#reset.send(call, carrier);
+      },
+      envelope: () => ({
+        capabilities: deps.client?.capabilities ?? EVERY_CAPABILITY,
+        clientInfo: deps.clientInfo,
+      }),
+      closed: this.#life.signal,
+    });
+    this.#reset = new SessionReset({
+      server,
+      stats,
+      log,
+      open: (carrier) => this.#openSession(carrier),
+      done: () => {
+        this.#listChanged();
+      },
+      failed: (error) => {
+        if (!this.#life.signal.aborted) this.#failed(asGatewayError(error, server));
+      },
+    });
+    this.#listen = new Listen({
+      server,
+      log,
+      open: (method, params) => this.#own.open(this.#carrier as Carrier, method, params, { long: true }),
+      capabilities: () => this.peer?.capabilities ?? {},
+      uris: () => this.#interest.uris,
+      missed: () => {
+        this.#listChanged();
+      },
+      listChanged: () => {
+        this.#listChanged();
+      },
+      updated: (uri, notice) => {
+        deps.events.updated(this, uri, notice);
+      },
+      taskStatus: (taskId, notice) => {
+        deps.events.taskStatus(this, taskId, notice);
+      },
+    });
     this.#attribute = createAttribution({
-      server: this.server,
-      log: this.log,
+      server,
+      log,
       calls: this.#calls,
+      modern: () => this.era === 'modern',
+      heard: (id, method, params, bytes) => {
+        this.#listen.heard(id, method, params, bytes);
+      },
       listChanged: () => {
         this.#listChanged();
       },
@@ -155,8 +232,13 @@ export class Connection implements Link, CallOwner {
     return this.peer?.era ?? 'legacy';
   }
 
+  get lists(): Lists {
+    return this.#kept.lists;
+  }
+
   get freshness(): Freshness {
-    return { until: this.#refresh.due, scope: this.#deps.client ? 'private' : 'public' };
+    const parts = this.era === 'modern' ? [this.#kept.hints, this.#discovered] : [undefined];
+    return freshnessOf(parts, this.#refresh.due, this.#deps.client !== undefined);
   }
 
   get config(): ServerConfig {
@@ -192,7 +274,7 @@ export class Connection implements Link, CallOwner {
   }
 
   get inFlight(): number {
-    return this.#calls.size;
+    return this.#calls.size - this.#standing;
   }
 
   messageBytes(): number {
@@ -226,6 +308,7 @@ export class Connection implements Link, CallOwner {
     if (message.idSpan) patches.push({ ...message.idSpan, bytes: idBytes });
     const token = find(message.meta, 'progressToken');
     if (token) patches.push({ start: token.start, end: token.end, bytes: idBytes });
+    const carrier = this.#carrier;
     const call = new UpstreamCall(
       this,
       id,
@@ -239,13 +322,15 @@ export class Connection implements Link, CallOwner {
         own: false,
         client: out.client,
         task: out.task,
+        edit: out.edit,
+        modern: carrier?.modern !== undefined,
+        headers: out.headers,
       },
     );
-    const carrier = this.#carrier;
     const limit = this.#deps.limits().in_flight;
     if (!carrier || this.#phase.at !== 'up') {
       this.#failLater(call, 'upstream_disconnected', `upstream '${this.server}' is disconnected`);
-    } else if (this.#calls.size >= limit) {
+    } else if (this.inFlight >= limit) {
       this.#failLater(
         call,
         'busy',
@@ -254,34 +339,55 @@ export class Connection implements Link, CallOwner {
     } else {
       this.#put(call, carrier);
       this.#callers.note(out.client);
-      if (this.#reset) void this.#sendAfterReset(call, carrier);
-      else carrier.transport.send(call);
+      this.#reset.send(call, carrier);
     }
     return call;
   }
 
   async request(method: string, params: string | undefined): Promise<Buffer> {
     const carrier = this.#carrier;
-    if (!carrier || this.#phase.at !== 'up')
-      throw new GatewayError('upstream_disconnected', `upstream '${this.server}' is disconnected`);
-    return (await this.#request(carrier, method, params)).value;
+    if (!carrier || this.#phase.at !== 'up') throw this.#isDown();
+    return (await this.#own.request(carrier, method, params)).value;
   }
 
   tell(notification: Buffer): void {
-    if (this.#phase.at === 'up') this.#carrier?.transport.post(notification);
+    // A modern upstream is told with each request what it has to know.
+    if (this.#phase.at === 'up' && this.era === 'legacy') this.#carrier?.transport.post(notification);
   }
 
   refresh(): Promise<void> {
+    if (this.#phase.at !== 'up') return Promise.reject(this.#isDown());
     return this.#refresh.run();
   }
 
   doubt(): void {
-    if (this.#phase.at === 'up') this.#refresh.now();
+    const now = performance.now();
+    if (now - this.#doubted < DOUBT_MS) return;
+    this.#doubted = now;
+    this.#known = undefined;
+    if (this.#phase.at !== 'up') return;
+    this.log.info('the upstream does not answer as one of its era: finding that out again', {
+      server: this.server,
+    });
+    this.#suspect = true;
+    this.#refresh.now();
   }
 
   async subscribe(uri: string): Promise<void> {
-    await this.request('resources/subscribe', JSON.stringify({ uri }));
-    this.keepSubscribed(uri);
+    if (this.#phase.at !== 'up') throw this.#isDown();
+    if (this.era === 'legacy') {
+      await this.request('resources/subscribe', JSON.stringify({ uri }));
+      this.#interest.keep(uri);
+      return;
+    }
+    const had = this.#interest.has(uri);
+    this.#interest.keep(uri);
+    try {
+      await this.#listen.granted(uri);
+    } catch (error) {
+      if (!had) this.#interest.drop(uri, false);
+      throw error;
+    }
   }
 
   keepSubscribed(uri: string): void {
@@ -304,7 +410,7 @@ export class Connection implements Link, CallOwner {
   #tell(method: string, params: object): void {
     const carrier = this.#carrier;
     if (!carrier || this.#phase.at !== 'up') return;
-    this.#request(carrier, method, JSON.stringify(params)).catch((error: unknown) => {
+    this.#own.request(carrier, method, JSON.stringify(params)).catch((error: unknown) => {
       this.log.debug(`${method} failed`, {
         server: this.server,
         error: this.shown(asGatewayError(error, this.server)).message,
@@ -317,9 +423,13 @@ export class Connection implements Link, CallOwner {
   finished(call: UpstreamCall): void {
     if (!this.#calls.delete(call)) return;
     if (!call.own) this.#callers.note(call.client);
+    if (isStanding(call)) {
+      this.#standing--;
+      return;
+    }
     const carrier = call.carrier as Carrier;
-    if (--carrier.calls === 0 && carrier.retired) carrier.transport.destroy();
-    if (this.#calls.size === 0) this.#drained?.();
+    if (--carrier.calls === 0 && carrier.retired) this.#discard(carrier);
+    if (this.inFlight === 0) this.#drained?.();
   }
 
   message(bytes: Buffer, call: UpstreamCall): void {
@@ -328,18 +438,8 @@ export class Connection implements Link, CallOwner {
 
   sessionLost(call: UpstreamCall, error: string, reason: SessionResetReason): boolean {
     const carrier = this.#carrier;
-    if (!carrier || call.method === 'initialize' || this.#phase.at !== 'up') return false;
-    if (call.resent) return false;
-    // Asked by the reset itself: it must not wait for its own end.
-    if (this.#reset && call.own && DURING_RESET.has(call.method) && call.generation === this.#generation)
-      return false;
-    call.resent = true;
-    // Whatever else comes on the old stream belongs to nobody.
-    call.channel = undefined;
-    // An answer of generation n resets only while n is current.
-    if (call.generation === this.#generation && !this.#reset) this.#resetSession(carrier, error, reason);
-    void this.#sendAfterReset(call, carrier);
-    return true;
+    if (!carrier || carrier.modern !== undefined || this.#phase.at !== 'up') return false;
+    return this.#reset.lost(call, carrier, error, reason);
   }
 
   sendCancel(call: UpstreamCall, why: Cause): void {
@@ -373,9 +473,14 @@ export class Connection implements Link, CallOwner {
       lost: (error, more) => {
         const carrier = current();
         for (const call of this.#calls.all()) if (call.carrier === carrier) call.fail(error);
+        // The dial goes on, with another process.
+        if (carrier?.probing) return;
         if (this.#carrier !== undefined && this.#carrier !== carrier) return;
         this.#stderr = more?.stderr ?? '';
         this.#failed(error, more?.retryAfterMs);
+      },
+      wrongEra: () => {
+        if (this.#phase.at === 'up' && current() === this.#carrier) this.doubt();
       },
     };
   }
@@ -385,7 +490,8 @@ export class Connection implements Link, CallOwner {
     if (this.#phase.at === 'closed') return;
     this.#step({ type: 'drain' });
     this.#stopTimers();
-    if (this.#calls.size > 0 && graceMs > 0) {
+    this.#listen.stop();
+    if (this.inFlight > 0 && graceMs > 0) {
       await new Promise<void>((resolve) => {
         const timer = setTimeout(resolve, graceMs);
         this.#drained = () => {
@@ -416,6 +522,7 @@ export class Connection implements Link, CallOwner {
   #shut(): void {
     this.#step({ type: 'close' });
     this.#stopTimers();
+    this.#listen.stop();
     this.#life.abort(new Error('closed'));
     this.#settle();
     const error = new GatewayError(
@@ -424,7 +531,7 @@ export class Connection implements Link, CallOwner {
     );
     for (const call of this.#calls.all()) call.fail(error);
     this.#carrier = undefined;
-    this.lists = NO_LISTS;
+    this.#kept.clear();
     this.stats.inBackoff = false;
     this.stats.currentBackoffSeconds = 0;
   }
@@ -435,10 +542,21 @@ export class Connection implements Link, CallOwner {
   }
 
   #put(call: UpstreamCall, carrier: Carrier): void {
-    call.generation = this.#generation;
-    carrier.calls++;
     call.carrier = carrier;
     this.#calls.put(call);
+    if (isStanding(call)) this.#standing++;
+    else carrier.calls++;
+  }
+
+  /** Lets go of a transport, and of what still stands on it. */
+  #discard(carrier: Carrier): void {
+    carrier.transport.destroy();
+    if (this.#standing === 0) return;
+    for (const call of this.#calls.all()) if (call.carrier === carrier) call.fail(this.#isDown());
+  }
+
+  #isDown(): GatewayError {
+    return new GatewayError('upstream_disconnected', `upstream '${this.server}' is disconnected`);
   }
 
   #failLater(call: UpstreamCall, code: 'upstream_disconnected' | 'busy', message: string): void {
@@ -478,32 +596,21 @@ export class Connection implements Link, CallOwner {
     try {
       const dialled = await dial(
         this.#config,
-        {
-          owner: this,
-          events: this.#eventsOf(() => carrier),
-          starts: this.#deps.starts,
-          watcher: this.#deps.watcher,
-          opened: (transport) => {
-            carrier = { transport, calls: 0, retired: false };
-          },
-          request: (method, params) => this.#request(carrier as Carrier, method, params),
-          clientInfo: this.#deps.clientInfo,
-          capabilities: this.#declared(),
-        },
+        this.#dialDeps(
+          () => carrier,
+          (opened) => (carrier = opened),
+        ),
         this.#life.signal,
       );
       stats.initialize.add('success');
       stats.initializeDuration.observe((performance.now() - started) / 1000);
       if (this.#life.signal.aborted) throw new Error('closed');
-      this.#carrier = carrier;
-      this.peer = dialled.peer;
-      this.#changedLists(await this.#measuredLists(this.#carrier as Carrier));
-      await this.#renewInterest(this.#carrier as Carrier);
+      await this.#settleIn(dialled);
       if (again) stats.reconnectAttempts.add('success');
       stats.healthChecks.add('success');
       this.#connected();
     } catch (error) {
-      carrier?.transport.destroy();
+      if (carrier) this.#discard(carrier);
       if (this.#carrier === carrier) this.#carrier = undefined;
       if (this.#life.signal.aborted) return;
       if (!this.peer) {
@@ -516,6 +623,61 @@ export class Connection implements Link, CallOwner {
       this.#failed(failure, retryAfterOf(failure));
     }
     this.#settle();
+  }
+
+  #dialDeps(current: () => Carrier | undefined, opened: (carrier: Carrier) => void): DialDeps {
+    return {
+      owner: this,
+      events: this.#eventsOf(current),
+      starts: this.#deps.starts,
+      watcher: this.#deps.watcher,
+      opened: (transport, modern) => {
+        const carrier: Carrier = { transport, calls: 0, retired: false, modern, probing: false };
+        opened(carrier);
+        return carrier;
+      },
+      own: this.#own,
+      clientInfo: this.#deps.clientInfo,
+      capabilities: this.#declared(),
+      known: this.#known,
+      patience: this.#patience,
+      late: () => {
+        if (this.#patience > 1) return;
+        this.#patience = PATIENCE;
+        this.#outgrown = true;
+        if (this.#phase.at === 'up' && current() === this.#carrier) this.#outgrow();
+      },
+    };
+  }
+
+  /** Everything between the handshake and the first call. */
+  async #settleIn({ carrier, peer, known, discovered }: Dialled): Promise<void> {
+    this.#carrier = carrier;
+    this.peer = peer;
+    this.#known = this.#config.kind === 'http' ? known : undefined;
+    this.#suspect = false;
+    this.#discovered = undefined;
+    if (discovered) this.#noteDiscovered(discovered);
+    if (peer.era === 'modern') await this.#listen.start(LISTEN_FIRST_MS);
+    this.#kept.take(await this.#read(carrier));
+    await this.#renewInterest(carrier);
+  }
+
+  #noteDiscovered(result: Buffer): void {
+    this.#discovered = new Hints();
+    this.#discovered.note(result);
+  }
+
+  /** The child is left for another one, which has more time to say that it is of the modern era. */
+  #outgrow(): void {
+    this.#outgrown = false;
+    this.#failed(
+      new GatewayError(
+        'upstream_disconnected',
+        `upstream '${this.server}' said late that it speaks a modern revision: starting it again`,
+      ),
+      0,
+    );
   }
 
   #connected(): void {
@@ -537,7 +699,8 @@ export class Connection implements Link, CallOwner {
     });
     this.#refresh.schedule(true);
     this.#settle();
-    this.#deps.events.state(this, kindsIn(this.lists));
+    this.#deps.events.state(this, this.#kept.kinds);
+    if (this.#outgrown) this.#outgrow();
   }
 
   #failed(error: GatewayError, retryAfterMs?: number): void {
@@ -555,14 +718,14 @@ export class Connection implements Link, CallOwner {
     stats.connected = false;
     stats.reconnects++;
     stats.toolsCount = 0;
-    const kinds = kindsIn(this.lists);
-    this.lists = NO_LISTS;
+    this.#listen.stop();
+    const kinds = this.#kept.clear();
     this.peer = undefined;
     const carrier = this.#carrier;
     this.#carrier = undefined;
     if (carrier) {
       carrier.retired = true;
-      if (carrier.calls === 0) carrier.transport.destroy();
+      if (carrier.calls === 0) this.#discard(carrier);
     }
     this.log[wasUp ? 'warn' : 'info']('upstream down', {
       server: this.server,
@@ -576,7 +739,7 @@ export class Connection implements Link, CallOwner {
     const { stats } = this;
     const { backoff_base_ms, backoff_max_ms } = this.#config.reconnect;
     const ms = retryAfterMs ?? backoffMs(failures, backoff_base_ms, backoff_max_ms);
-    this.retryAfter = retryAfterMs === undefined ? undefined : Math.ceil(retryAfterMs / 1000);
+    this.retryAfter = retryAfterMs ? Math.ceil(retryAfterMs / 1000) : undefined;
     stats.inBackoff = true;
     stats.currentBackoffSeconds = ms / 1000;
     this.log.debug('waiting before the next attempt', { server: this.server, ms: Math.round(ms), failures });
@@ -592,7 +755,11 @@ export class Connection implements Link, CallOwner {
     const { stats } = this;
     if (this.#phase.at !== 'up') return this.#refresh.stop();
     stats.healthChecks.add(error === undefined ? 'success' : 'failure');
-    if (error === undefined) return;
+    if (error === undefined) {
+      // It came up while the lists were being read.
+      if (this.#suspect) this.#refresh.soon();
+      return;
+    }
     const failure = asGatewayError(error, this.server);
     this.#failed(failure, retryAfterOf(failure));
   }
@@ -604,49 +771,57 @@ export class Connection implements Link, CallOwner {
   async #readLists(): Promise<void> {
     const carrier = this.#carrier;
     if (!carrier) return;
-    const lists = await this.#measuredLists(carrier);
+    const isOther = await this.#discoverAgain(carrier);
+    const read = await this.#read(carrier);
     if (this.#carrier !== carrier || this.#phase.at !== 'up') return;
-    const kinds = this.#changedLists(lists);
-    if (kinds.length === 0) return;
+    const kinds = this.#kept.take(read);
+    if (kinds.length === 0 && !isOther) return;
     this.log.info('lists changed', { server: this.server, lists: kinds.join(' ') });
     this.#deps.events.changed(this, kinds);
   }
 
-  /** Takes the lists over; gives the kinds that are other ones than before. */
-  #changedLists(lists: Partial<Lists>): ListKind[] {
-    const kinds = LIST_KINDS.filter((kind) => !sameList(lists[kind] ?? [], this.lists[kind]));
-    // Definitions that stayed the same keep their buffers: views and clients compare by bytes.
-    if (kinds.length > 0) this.lists = { ...NO_LISTS, ...lists };
-    this.stats.toolsCount = this.lists.tools.length;
-    return kinds;
+  #read(carrier: Carrier): ReturnType<KeptLists['read']> {
+    return this.#kept.read({
+      capabilities: this.peer?.capabilities ?? {},
+      modern: carrier.modern !== undefined,
+      request: (method, params) => this.#own.request(carrier, method, params),
+    });
   }
 
-  async #measuredLists(carrier: Carrier): Promise<Partial<Lists>> {
-    const { stats } = this;
-    const started = performance.now();
-    try {
-      const lists = await readLists(LIST_KINDS, {
-        server: this.server,
-        log: this.log,
-        capabilities: this.peer?.capabilities ?? {},
-        request: (method, params) => this.#request(carrier, method, params),
-      });
-      stats.toolsRefresh.add('success');
-      stats.toolsLastRefresh = Date.now() / 1000;
-      return lists;
-    } catch (error) {
-      stats.toolsRefresh.add('error');
-      throw error;
-    } finally {
-      stats.toolsRefreshDuration.observe((performance.now() - started) / 1000);
+  /** What a modern upstream says of itself, where that is stale or in doubt. true: it is another thing than before. */
+  async #discoverAgain(carrier: Carrier): Promise<boolean> {
+    const { modern } = carrier;
+    const before = this.peer;
+    const isSuspect = this.#suspect;
+    this.#suspect = false;
+    if (modern === undefined || !before || !(isSuspect || (this.#discovered?.stale() ?? true))) return false;
+    const probed = await settled(this.#own.open(carrier, DISCOVER, undefined));
+    if (this.#carrier !== carrier || this.#phase.at !== 'up') return false;
+    const verdict = judgeProbe(probed, modern, this.server);
+    if (verdict.era === 'none') throw verdict.error;
+    if (verdict.era === 'legacy' || 'retry' in verdict || verdict.peer.revision !== modern) {
+      this.#known = undefined;
+      throw new GatewayError(
+        'upstream_protocol_error',
+        `upstream '${this.server}' speaks the revision ${modern} no more: connecting again`,
+        { retryAfter: 0 },
+      );
     }
+    this.#known = this.#config.kind === 'http' ? { era: 'modern' } : undefined;
+    if (probed.type === 'result') this.#noteDiscovered(probed.value);
+    if (samePeer(before, verdict.peer)) return false;
+    this.peer = verdict.peer;
+    // It may tell of other things now.
+    this.#listen.stop();
+    await this.#listen.start(LISTEN_FIRST_MS);
+    return true;
   }
 
   /** Tells a new session of the upstream what the one before it had been told. */
   async #renewInterest(carrier: Carrier): Promise<void> {
     for (const [method, params] of this.#interest.wanted()) {
       try {
-        await this.#request(carrier, method, JSON.stringify(params));
+        await this.#own.request(carrier, method, JSON.stringify(params));
       } catch (error) {
         // The server is none the worse for it.
         this.log.warn(`${method} failed after reconnecting`, {
@@ -657,89 +832,15 @@ export class Connection implements Link, CallOwner {
     }
   }
 
-  /** A request of the gateway's own. Rejects with the upstream's error as a GatewayError. */
-  async #request(carrier: Carrier, method: string, params: string | undefined): Promise<Collected> {
-    const id = this.#calls.nextId();
-    const { request_ms } = this.#config.timeouts;
-    const totalMs = request_ms > 0 ? Math.min(request_ms, OWN_REQUEST_MS) : OWN_REQUEST_MS;
-    const body = Buffer.from(
-      `{"jsonrpc":"2.0","id":${id},"method":"${method}"${params === undefined ? '' : `,"params":${params}`}}`,
-    );
-    const { sink, answer } = collect(this.server, method, this.messageBytes());
-    const own = new UpstreamCall(this, id, method, Buffer.from(String(id)), body, sink, {
-      repeatable: true,
-      own: true,
-      silenceMs: 0,
-      totalMs:
-        method === 'initialize' && this.#config.kind === 'stdio' ? this.#config.timeouts.start_ms : totalMs,
+  /** In place of a session that the upstream forgot. */
+  async #openSession(carrier: Carrier): Promise<void> {
+    this.peer = await handshake(this.#config, {
+      transport: carrier.transport,
+      request: (method, params) => this.#own.request(carrier, method, params),
+      clientInfo: this.#deps.clientInfo,
+      capabilities: this.#declared(),
     });
-    this.#put(own, carrier);
-    if (this.#reset && !DURING_RESET.has(method)) void this.#sendAfterReset(own, carrier);
-    else carrier.transport.send(own);
-    const cancel = (): void => {
-      own.cancel('closed');
-      sink.fail(new GatewayError('upstream_disconnected', 'closed'));
-    };
-    const { signal } = this.#life;
-    signal.addEventListener('abort', cancel, { once: true });
-    try {
-      return await answer;
-    } catch (error) {
-      if (error instanceof GatewayError && own.httpStatus >= 300) throw withStatus(error, own.httpStatus);
-      throw error;
-    } finally {
-      signal.removeEventListener('abort', cancel);
-    }
-  }
-
-  #resetSession(carrier: Carrier, error: string, reason: SessionResetReason): void {
-    this.stats.sessionResets.add(reason);
-    this.log.info('upstream forgot the session: initializing again', { server: this.server, reason, error });
-    this.#generation++;
-    carrier.transport.reset();
-    const run = async (): Promise<void> => {
-      const started = performance.now();
-      try {
-        this.peer = await handshake(
-          this.#config,
-          carrier.transport,
-          (method, params) => this.#request(carrier, method, params),
-          this.#deps.clientInfo,
-          this.#declared(),
-        );
-        this.stats.initialize.add('success');
-        await this.#renewInterest(carrier);
-      } catch (failure) {
-        this.stats.initialize.add('error');
-        throw failure;
-      } finally {
-        this.stats.initializeDuration.observe((performance.now() - started) / 1000);
-      }
-    };
-    const reset = run();
-    this.#reset = reset;
-    reset.then(
-      () => {
-        this.#reset = undefined;
-        this.#listChanged();
-      },
-      (failure: unknown) => {
-        this.#reset = undefined;
-        if (!this.#life.signal.aborted) this.#failed(asGatewayError(failure, this.server));
-      },
-    );
-  }
-
-  async #sendAfterReset(call: UpstreamCall, carrier: Carrier): Promise<void> {
-    try {
-      await this.#reset;
-    } catch (error) {
-      call.fail(asGatewayError(error, this.server));
-      return;
-    }
-    if (call.over) return;
-    call.generation = this.#generation;
-    carrier.transport.send(call);
+    await this.#renewInterest(carrier);
   }
 
   /** An error as it may be shown: without the secrets of this server. */
@@ -749,6 +850,15 @@ export class Connection implements Link, CallOwner {
   }
 }
 
-function kindsIn(lists: Lists): ListKind[] {
-  return LIST_KINDS.filter((kind) => lists[kind].length > 0);
+/** Stands open for as long as the link does, or until nobody listens to what comes of it. */
+function isStanding(call: UpstreamCall): boolean {
+  return call.long || call.method === DISCOVER;
+}
+
+function samePeer(a: Peer, b: Peer): boolean {
+  return (
+    a.instructions === b.instructions &&
+    a.serverInfo.equals(b.serverInfo) &&
+    JSON.stringify(a.capabilities) === JSON.stringify(b.capabilities)
+  );
 }

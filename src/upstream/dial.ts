@@ -1,95 +1,215 @@
-/** Finding the way to an upstream: its transport, then the handshake (2025-11-25, basic/lifecycle). */
-import type { HttpServerConfig, ServerConfig } from '../config/types.js';
+/** Finding the way to an upstream: its era, its transport, then the handshake where its era has one. */
+import type { HttpServerConfig, ServerConfig, StdioServerConfig } from '../config/types.js';
 import { GatewayError } from '../errors.js';
 import type { Slots } from '../lib/slots.js';
 import type { Peer } from '../protocol/ports.js';
-import { isLegacyRevision, LATEST_LEGACY } from '../protocol/revisions.js';
-import { membersOf } from '../wire/walk.js';
-import type { CallOwner, Transport, TransportEvents } from './calls.js';
-import type { Collected } from './collect.js';
+import { FIRST_MODERN, type LegacyRevision } from '../protocol/revisions.js';
+import type { CallOwner, Carrier, Transport, TransportEvents } from './calls.js';
+import { handshake } from './handshake.js';
+import type { OwnRequests } from './own-requests.js';
+import { DISCOVER, judgeProbe, MODERN_CODES, pinnedEra, type Probed, type Verdict } from './probe.js';
+import type { HttpDeps } from './transports/http.js';
 import type { Watcher } from './watcher.js';
+
+/** What a dial found out that the next one may begin with. */
+export type Known = { readonly era: 'modern' } | { readonly era: 'legacy'; readonly sse: boolean };
 
 export interface DialDeps {
   readonly owner: CallOwner;
+  /** Of the carrier that `opened` gave. */
   readonly events: TransportEvents;
   readonly starts: Slots;
   readonly clientInfo: { readonly name: string; readonly version: string };
   /** Told to the upstream at `initialize`. */
   readonly capabilities: object;
   readonly watcher: Watcher;
-  /** A transport was made: what is requested from now on goes over it. */
-  opened(transport: Transport): void;
-  /** One request of the gateway's own. */
-  readonly request: (method: string, params: string | undefined) => Promise<Collected>;
+  /** A transport was made: what is requested from now on goes over it. `modern`: the revision that is tried on it. */
+  readonly opened: (transport: Transport, modern?: string) => Carrier;
+  readonly own: OwnRequests;
+  /** From the dial before, over HTTP. */
+  readonly known: Known | undefined;
+  /** How many times as long as timeouts.probe_ms a child may keep silent. */
+  readonly patience: number;
+  /** A child that had been taken for legacy answered the probe after all. */
+  readonly late: () => void;
 }
 
-/** JSON-RPC codes that only a server of the modern era answers with. */
-const MODERN_CODES = new Set([-32020, -32021, -32022]);
-/** Where `auto` goes on to HTTP+SSE (2025-11-25, basic/transports, "Backwards Compatibility"). */
+export interface Dialled {
+  readonly carrier: Carrier;
+  readonly peer: Peer;
+  readonly known: Known;
+  /** The DiscoverResult, for the hints in it. */
+  readonly discovered?: Buffer | undefined;
+}
+
+/** From the spawn: a child may first have to be downloaded. */
+const STARTING_FACTOR = 3;
+/** Where `auto` goes on to HTTP+SSE (2026-07-28, basic/transports/streamable-http, "Backward Compatibility"). */
 const NOT_STREAMABLE = new Set([400, 404, 405]);
 
 /** Rejects with a GatewayError. What it opened is closed again when it fails. */
-export async function dial(
-  config: ServerConfig,
-  deps: DialDeps,
-  signal: AbortSignal,
-): Promise<{ transport: Transport; peer: Peer }> {
-  const attempt = async (transport: Transport): Promise<{ transport: Transport; peer: Peer }> => {
+export function dial(config: ServerConfig, deps: DialDeps, signal: AbortSignal): Promise<Dialled> {
+  return config.kind === 'stdio' ? dialStdio(config, deps, signal) : dialHttp(config, deps, signal);
+}
+
+async function dialStdio(config: StdioServerConfig, deps: DialDeps, signal: AbortSignal): Promise<Dialled> {
+  const pinned = pinnedEra(config.revision);
+  const release = await deps.starts.take(signal);
+  try {
+    const { Stdio } = await import('./transports/stdio.js');
+    signal.throwIfAborted();
+    const { owner, events, watcher } = deps;
+    const spawn = (): InstanceType<typeof Stdio> => new Stdio({ config, owner, events, watcher });
+    const transport = spawn();
+    if (pinned === 'legacy') return await initialized(config, deps, transport);
+
+    const carrier = deps.opened(transport, FIRST_MODERN);
     try {
-      deps.opened(transport);
-      return {
-        transport,
-        peer: await handshake(config, transport, deps.request, deps.clientInfo, deps.capabilities),
-      };
+      carrier.probing = true;
+      const asked = deps.own.open(carrier, DISCOVER, undefined);
+      const answer = settled(asked);
+      const waitMs = config.timeouts.probe_ms * deps.patience;
+      const silence = silent(transport, waitMs);
+      let probed = await Promise.race([answer, silence.over]);
+      silence.stop();
+      signal.throwIfAborted();
+      if (probed.type === 'error' && lostOnTheWay(probed)) {
+        // Never started: a second time would end like the first.
+        if (!transport.started || pinned === 'modern') throw probed.error;
+        probed = { type: 'exit' };
+      }
+      carrier.probing = false;
+      const verdict = judgeProbe(probed, FIRST_MODERN, config.name);
+      if (verdict.era === 'none') throw verdict.error;
+      if (verdict.era === 'modern') return modern(carrier, verdict, probed);
+      if (pinned === 'modern') throw notModern(config, probed);
+      owner.log.debug('taken for a server of the legacy era', { server: config.name, why: probed.type });
+      if (probed.type === 'exit') {
+        transport.destroy();
+        return await initialized(config, deps, spawn());
+      }
+      carrier.modern = undefined;
+      const { offer } = verdict;
+      if (probed.type === 'error' || probed.type === 'result')
+        return await initialized(config, deps, transport, { carrier, offer });
+      return await unlessLate(config, deps, carrier, answer);
     } catch (error) {
       transport.destroy();
       throw error;
     }
-  };
+  } finally {
+    release();
+  }
+}
 
-  if (config.kind === 'stdio') {
-    const release = await deps.starts.take(signal);
+/** A child that kept silent gets `initialize`; should it answer the probe first, that counts. */
+async function unlessLate(
+  config: ServerConfig,
+  deps: DialDeps,
+  carrier: Carrier,
+  answer: Promise<Probed>,
+): Promise<Dialled> {
+  let dialled = false;
+  const late = answer.then((probed) => {
+    if (probed.type !== 'result') return undefined;
+    const verdict = judgeProbe(probed, FIRST_MODERN, config.name);
+    if (verdict.era !== 'modern' || !('peer' in verdict)) return undefined;
+    if (dialled) {
+      deps.late();
+      return undefined;
+    }
+    carrier.modern = verdict.peer.revision;
+    return modern(carrier, verdict, probed);
+  });
+  const first = late.then((found) => found ?? new Promise<never>(() => undefined));
+  const { transport } = carrier;
+  const done = await Promise.race([initialized(config, deps, transport, { carrier }), first]);
+  dialled = true;
+  return done;
+}
+
+async function dialHttp(config: HttpServerConfig, deps: DialDeps, signal: AbortSignal): Promise<Dialled> {
+  if (config.protocol === 'sse') return overSse(config, deps);
+  const pinned = pinnedEra(config.revision);
+  if (pinned === 'legacy') return overLegacy(config, deps, signal, { mayGet: true });
+  const { known } = deps;
+  if (known?.era === 'legacy' && pinned === undefined) {
     try {
-      const { Stdio } = await import('./transports/stdio.js');
+      if (known.sse) return await overSse(config, deps);
+      return await overLegacy(config, deps, signal, { mayGet: false });
+    } catch (error) {
+      if (!wasRefused(error)) throw error;
+      deps.owner.log.info('refused what it took before: finding out its era again', { server: config.name });
       signal.throwIfAborted();
-      return await attempt(
-        new Stdio({ config, owner: deps.owner, events: deps.events, watcher: deps.watcher }),
-      );
-    } finally {
-      release();
     }
   }
-  if (config.protocol !== 'sse') {
-    const { StreamableHttp } = await import('./transports/streamable-http.js');
+  const http = await httpDeps(config, deps);
+  signal.throwIfAborted();
+  try {
+    const { ModernHttp } = await import('./transports/modern-http.js');
+    const probe = async (
+      revision: string,
+    ): Promise<{ carrier: Carrier; probed: Probed; verdict: Verdict }> => {
+      const carrier = deps.opened(new ModernHttp(http, revision), revision);
+      const probed = await settled(deps.own.open(carrier, DISCOVER, undefined));
+      signal.throwIfAborted();
+      return { carrier, probed, verdict: judgeProbe(probed, revision, config.name) };
+    };
+    let { carrier, probed, verdict } = await probe(FIRST_MODERN);
+    if (verdict.era === 'modern' && 'retry' in verdict)
+      ({ carrier, probed, verdict } = await probe(verdict.retry));
+    if (verdict.era === 'none') throw verdict.error;
+    if (verdict.era === 'modern') return modern(carrier, verdict, probed);
+    if (pinned === 'modern') throw notModern(config, probed);
+    const { offer, status } = verdict;
+    deps.owner.log.debug('taken for a server of the legacy era', { server: config.name, status });
+    return await overLegacy(config, deps, signal, { mayGet: NOT_STREAMABLE.has(status), offer, http });
+  } catch (error) {
+    http.dispatcher.destroy();
+    throw error;
+  }
+}
+
+/** Streamable HTTP, or HTTP+SSE where that is refused. `http`: what the probe used. */
+async function overLegacy(
+  config: HttpServerConfig,
+  deps: DialDeps,
+  signal: AbortSignal,
+  options: {
+    readonly mayGet: boolean;
+    readonly offer?: LegacyRevision | undefined;
+    readonly http?: HttpDeps;
+  },
+): Promise<Dialled> {
+  const { StreamableHttp } = await import('./transports/streamable-http.js');
+  const http = options.http ?? (await httpDeps(config, deps));
+  signal.throwIfAborted();
+  try {
+    return await initialized(config, deps, new StreamableHttp(http), { offer: options.offer });
+  } catch (error) {
+    if (config.protocol === 'streamable' || !options.mayGet || !speaksOnlySse(error)) throw error;
     signal.throwIfAborted();
     try {
-      return await attempt(new StreamableHttp(await httpDeps(config, deps)));
-    } catch (error) {
-      if (config.protocol === 'streamable' || !speaksOnlySse(error)) throw error;
-      signal.throwIfAborted();
-      try {
-        return await attempt(await openSse(config, deps));
-      } catch (second) {
-        // Neither works: the first refusal is what a server for Streamable HTTP wants to be told.
-        if (error instanceof GatewayError && second instanceof GatewayError)
-          throw new GatewayError(
-            error.code,
-            `${error.message} (and over HTTP+SSE: ${second.message})`,
-            error.data,
-          );
-        throw second;
-      }
+      return await overSse(config, deps);
+    } catch (second) {
+      // Neither works: the first refusal is what a server for Streamable HTTP wants to be told.
+      if (error instanceof GatewayError && second instanceof GatewayError)
+        throw new GatewayError(
+          error.code,
+          `${error.message} (and over HTTP+SSE: ${second.message})`,
+          error.data,
+        );
+      throw second;
     }
   }
-  return attempt(await openSse(config, deps));
 }
 
-async function openSse(config: HttpServerConfig, deps: DialDeps): Promise<Transport> {
+async function overSse(config: HttpServerConfig, deps: DialDeps): Promise<Dialled> {
   const { HttpSse } = await import('./transports/sse.js');
-  return new HttpSse(await httpDeps(config, deps));
+  return initialized(config, deps, new HttpSse(await httpDeps(config, deps)));
 }
 
-async function httpDeps(config: HttpServerConfig, deps: DialDeps) {
+async function httpDeps(config: HttpServerConfig, deps: DialDeps): Promise<HttpDeps> {
   const { createDispatcher } = await import('./dispatcher.js');
   return {
     config,
@@ -99,78 +219,106 @@ async function httpDeps(config: HttpServerConfig, deps: DialDeps) {
   };
 }
 
+async function initialized(
+  config: ServerConfig,
+  deps: DialDeps,
+  transport: Transport,
+  options: { readonly carrier?: Carrier; readonly offer?: LegacyRevision | undefined } = {},
+): Promise<Dialled> {
+  try {
+    const carrier = options.carrier ?? deps.opened(transport);
+    const peer = await handshake(config, {
+      transport,
+      request: (method, params) => deps.own.request(carrier, method, params),
+      clientInfo: deps.clientInfo,
+      capabilities: deps.capabilities,
+      offer: options.offer,
+    });
+    return { carrier, peer, known: { era: 'legacy', sse: transport.kind === 'sse' } };
+  } catch (error) {
+    // Who opened it closes it.
+    if (!options.carrier) transport.destroy();
+    throw error;
+  }
+}
+
+function modern(carrier: Carrier, verdict: Verdict & { era: 'modern' }, probed: Probed): Dialled {
+  // Named once already: it would go on like this for ever.
+  if (!('peer' in verdict))
+    throw new GatewayError(
+      'upstream_protocol_error',
+      'the upstream refuses the protocol revision that it names itself',
+    );
+  const discovered = probed.type === 'result' ? probed.value : undefined;
+  return { carrier, peer: verdict.peer, known: { era: 'modern' }, discovered };
+}
+
+/** Resolves with how a request of the probe ended; never rejects. */
+export function settled({ call, answer }: ReturnType<OwnRequests['open']>): Promise<Probed> {
+  return answer.then(
+    ({ value }): Probed => ({ type: 'result', value }),
+    (error: unknown): Probed => ({
+      type: 'error',
+      status: call.httpStatus,
+      error: error instanceof GatewayError ? error : new GatewayError('internal', String(error)),
+    }),
+  );
+}
+
+/** Over stdio: the process is gone, and every call with it. */
+function lostOnTheWay({ error }: Probed & { type: 'error' }): boolean {
+  return error.code === 'upstream_disconnected';
+}
+
+function silent(
+  transport: { readonly spoke: Promise<void> },
+  ms: number,
+): { readonly over: Promise<Probed>; stop(): void } {
+  let timer: NodeJS.Timeout | undefined;
+  let stopped = false;
+  const over = new Promise<Probed>((resolve) => {
+    const wait = (limit: number): void => {
+      clearTimeout(timer);
+      timer = setTimeout(() => {
+        resolve({ type: 'silence' });
+      }, limit);
+    };
+    wait(ms * STARTING_FACTOR);
+    void transport.spoke.then(() => {
+      if (!stopped) wait(ms);
+    });
+  });
+  return {
+    over,
+    stop() {
+      stopped = true;
+      clearTimeout(timer);
+    },
+  };
+}
+
+function notModern(config: ServerConfig, probed: Probed): GatewayError {
+  const why =
+    probed.type === 'error'
+      ? probed.error.message
+      : `upstream '${config.name}' ${probed.type === 'silence' ? 'did not answer' : 'gave no valid answer to'} server/discover`;
+  return new GatewayError(
+    'upstream_protocol_error',
+    `${why} (revision: ${config.revision} allows no older revision)`,
+  );
+}
+
+/** Another answer than that there is no way to the upstream just now. */
+function wasRefused(error: unknown): boolean {
+  if (!(error instanceof GatewayError)) return false;
+  const { rpc, status } = (error.data ?? {}) as { rpc?: unknown; status?: unknown };
+  if (typeof status !== 'number' || status < 400) return typeof rpc === 'number';
+  return status < 500 && ![401, 403, 408, 429].includes(status);
+}
+
 function speaksOnlySse(error: unknown): boolean {
   if (!(error instanceof GatewayError)) return false;
   const data = error.data as { status?: unknown; rpc?: unknown } | undefined;
   if (MODERN_CODES.has(data?.rpc as number)) return false;
   return NOT_STREAMABLE.has(data?.status as number);
-}
-
-/** `initialize`, then `notifications/initialized`. */
-export async function handshake(
-  config: ServerConfig,
-  transport: Transport,
-  request: (method: string, params: string | undefined) => Promise<Collected>,
-  clientInfo: { readonly name: string; readonly version: string },
-  capabilities: object,
-): Promise<Peer> {
-  const offered = isLegacyRevision(config.revision) ? config.revision : LATEST_LEGACY;
-  const params = JSON.stringify({ protocolVersion: offered, capabilities, clientInfo });
-  const { value } = await request('initialize', params);
-  const result = readInitialize(value, config.name);
-  const { protocolVersion, instructions, serverInfo } = result;
-  if (!isLegacyRevision(protocolVersion))
-    throw new GatewayError(
-      'upstream_protocol_error',
-      `upstream '${config.name}' wants the protocol revision '${protocolVersion.slice(0, 32)}', which is not known here`,
-    );
-  transport.post(Buffer.from('{"jsonrpc":"2.0","method":"notifications/initialized"}'));
-  transport.ready(protocolVersion);
-  return {
-    era: 'legacy',
-    revision: protocolVersion,
-    capabilities: result.capabilities,
-    serverInfo,
-    instructions,
-  };
-}
-
-/**
- * What a shared session can be asked for: all that some client may be able to answer. A call whose client cannot is refused then.
- * Roots are never the clients': those of one would become everyone's.
- */
-export function sharedCapabilities(config: ServerConfig): object {
-  return {
-    ...(config.roots.length > 0 ? { roots: {} } : {}),
-    sampling: { tools: {}, context: {} },
-    elicitation: { form: {}, url: {} },
-  };
-}
-
-interface InitializeResult {
-  readonly protocolVersion: string;
-  readonly capabilities: Readonly<Record<string, unknown>>;
-  readonly serverInfo: Buffer;
-  readonly instructions: string | undefined;
-}
-
-function readInitialize(value: Buffer, server: string): InitializeResult {
-  const result = JSON.parse(value.toString('utf8')) as Record<string, unknown> | null;
-  const protocolVersion = result?.['protocolVersion'];
-  if (typeof protocolVersion !== 'string')
-    throw new GatewayError(
-      'upstream_protocol_error',
-      `upstream '${server}' answered initialize without a protocolVersion`,
-    );
-  const capabilities = result?.['capabilities'];
-  const instructions = result?.['instructions'];
-  const info = membersOf(value).findLast(({ key }) => key === 'serverInfo');
-  return {
-    protocolVersion,
-    capabilities: typeof capabilities === 'object' && capabilities !== null ? { ...capabilities } : {},
-    serverInfo: info
-      ? value.subarray(info.start, info.end)
-      : Buffer.from(JSON.stringify({ name: server, version: '0' })),
-    instructions: typeof instructions === 'string' ? instructions : undefined,
-  };
 }

@@ -1,11 +1,17 @@
-/** What clients want to hear from an upstream: told to it when it changes, and again after each handshake. */
+/**
+ * What clients want to hear from an upstream. One of the legacy era is told when it changes, and again after each handshake; one
+ * of the modern era hears of URIs in the filter of a stream, and of levels with each request.
+ */
 import type { LogLevel } from '../protocol/ports.js';
 
 export interface InterestDeps {
+  readonly modern: () => boolean;
   /** Whether the upstream takes a log level. */
   readonly hasLogging: () => boolean;
   /** A request whose answer changes nothing here. */
   readonly tell: (method: string, params: object) => void;
+  /** The URIs are other ones. */
+  readonly changed: () => void;
 }
 
 export class Interest {
@@ -19,7 +25,13 @@ export class Interest {
 
   /** A subscription that the upstream granted. */
   keep(uri: string): void {
+    if (this.#uris.has(uri)) return;
     this.#uris.add(uri);
+    this.#deps.changed();
+  }
+
+  get uris(): readonly string[] {
+    return [...this.#uris];
   }
 
   has(uri: string): boolean {
@@ -27,20 +39,27 @@ export class Interest {
   }
 
   drop(uri: string, tell: boolean): void {
-    if (this.#uris.delete(uri) && tell) this.#deps.tell('resources/unsubscribe', { uri });
+    if (!this.#uris.delete(uri)) return;
+    if (tell && !this.#deps.modern()) this.#deps.tell('resources/unsubscribe', { uri });
+    this.#deps.changed();
   }
 
   setLevel(level: LogLevel | undefined): void {
     if (level === this.#level) return;
     this.#level = level;
-    if (level !== undefined && this.#deps.hasLogging()) this.#deps.tell('logging/setLevel', { level });
+    if (level !== undefined && this.#takesLevel()) this.#deps.tell('logging/setLevel', { level });
   }
 
   /** What a new session of the upstream has to be told. */
   wanted(): readonly (readonly [method: string, params: object])[] {
+    if (this.#deps.modern()) return [];
     const wanted: [string, object][] = [...this.#uris].map((uri) => ['resources/subscribe', { uri }]);
-    if (this.#level !== undefined && this.#deps.hasLogging())
+    if (this.#level !== undefined && this.#takesLevel())
       wanted.push(['logging/setLevel', { level: this.#level }]);
     return wanted;
+  }
+
+  #takesLevel(): boolean {
+    return !this.#deps.modern() && this.#deps.hasLogging();
   }
 }

@@ -24,6 +24,8 @@ export interface ReadListsDeps {
   readonly log: Logger;
   readonly capabilities: Readonly<Record<string, unknown>>;
   readonly request: (method: string, params: string | undefined) => Promise<Collected>;
+  /** Asks for a sign of life. */
+  readonly ping: () => Promise<unknown>;
 }
 
 /**
@@ -35,7 +37,7 @@ export async function readLists(
 ): Promise<Partial<Record<ListKind, readonly Definition[]>>> {
   const lists: Partial<Record<ListKind, readonly Definition[]>> = {};
   if (!LIST_KINDS.some((kind) => isDeclared(kind, deps))) {
-    await deps.request('ping', undefined);
+    await deps.ping();
     return lists;
   }
   for (const kind of wanted) if (isDeclared(kind, deps)) lists[kind] = await readList(kind, deps);

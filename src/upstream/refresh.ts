@@ -4,9 +4,15 @@ import { singleFlight } from '../lib/single-flight.js';
 /** How long list_changed notifications are gathered before the list is asked for. */
 const DEBOUNCE_MS = 50;
 const SHORTEST_MS = 500;
+/** However soon an upstream says that its lists are stale, they are not read again before. */
+const SHORTEST_TTL_MS = 5000;
+/** Share of a time to live by which reading again is put off at random, so that many gateways do not meet. */
+const JITTER = 0.1;
 
 export interface RefreshDeps {
   readonly ttlMs: () => number;
+  /** How soon the upstream itself says that what it told is stale; undefined: it does not. */
+  readonly hintMs: () => number | undefined;
   /** Reads the lists and takes them over. It is the health check as well. */
   readonly read: () => Promise<void>;
   /** undefined: it was read. */
@@ -26,7 +32,7 @@ export interface Refresh {
   stop(): void;
 }
 
-export function createRefresh({ ttlMs, read, done }: RefreshDeps): Refresh {
+export function createRefresh({ ttlMs, hintMs, read, done }: RefreshDeps): Refresh {
   let timer: NodeJS.Timeout | undefined;
   let due = 0;
   const flight = singleFlight(() => read());
@@ -38,7 +44,10 @@ export function createRefresh({ ttlMs, read, done }: RefreshDeps): Refresh {
   }
 
   function schedule(spread: boolean): void {
-    after(Math.max(ttlMs() * (spread ? Math.random() : 1), SHORTEST_MS));
+    const ms = Math.max(ttlMs() * (spread ? Math.random() : 1), SHORTEST_MS);
+    const hint = hintMs();
+    if (hint === undefined) return after(ms);
+    after(Math.min(ms, Math.max(hint, SHORTEST_TTL_MS) * (1 + Math.random() * JITTER)));
   }
 
   function run(): Promise<void> {

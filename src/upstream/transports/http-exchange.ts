@@ -64,8 +64,9 @@ export class HttpExchange implements UpstreamHandler, Channel {
       dispatcher.dispatch({ method: 'GET', origin, path, headers, body: null, long: true }, this);
       return;
     }
+    const { body, long } = this.#call;
     dispatcher.dispatch(
-      { method: 'POST', origin, path, headers: this.#http.headers(), body: this.#call.body },
+      { method: 'POST', origin, path, headers: this.#http.headers(this.#call), body, long },
       this,
     );
   }
@@ -148,11 +149,12 @@ export class HttpExchange implements UpstreamHandler, Channel {
         return new HttpExchange(this.#http, call).dispatch();
       }
     }
-    if ((this.#gotBytes || this.#resume) && this.#goOn()) return;
+    if ((this.#gotBytes || this.#resume) && (this.#goOn() || this.#again())) return;
     const what = this.#gotBytes ? 'broke off its answer' : 'request failed';
     const gateway = new GatewayError(
       isTimeout(error) ? 'upstream_timeout' : 'upstream_protocol_error',
       `upstream '${owner.server}' ${what}: ${explain(error)}`,
+      this.#broken(),
     );
     call.fail(gateway);
     if (!this.#gotBytes) events.doubt();
@@ -206,8 +208,8 @@ export class HttpExchange implements UpstreamHandler, Channel {
         break;
       case 'events':
         this.#events?.finish();
-        if (this.#detached || this.#goOn()) return;
-        call.broken(this.#events?.problem ?? 'ended its event stream without an answer');
+        if (this.#detached || this.#goOn() || this.#again()) return;
+        call.broken(this.#events?.problem ?? 'ended its event stream without an answer', this.#broken());
         break;
       case 'refused':
         this.#judge(Buffer.concat(this.#refused));
@@ -234,6 +236,7 @@ export class HttpExchange implements UpstreamHandler, Channel {
 
   /** A broken stream whose events have ids goes on where it broke (2025-11-25, basic/transports). false: it cannot. */
   #goOn(): boolean {
+    if (this.#http.modern) return false;
     // What the client has seen half of cannot be sent to it again.
     if (this.#events?.inAnswer) return false;
     const lastId = this.#events?.lastId ?? this.#resume?.lastId;
@@ -253,6 +256,27 @@ export class HttpExchange implements UpstreamHandler, Channel {
       new HttpExchange(this.#http, call, 0, { lastId, attempt }).dispatch();
     }, wait).unref();
     return true;
+  }
+
+  /**
+   * In the modern era a broken stream is not gone on with (2026-07-28, basic/transports/streamable-http): what does no harm twice is
+   * sent once more. false: it is not.
+   */
+  #again(): boolean {
+    const call = this.#call;
+    if (!this.#http.modern || !call.repeatable || call.resent) return false;
+    // What the client has seen half of cannot be sent to it again.
+    if (this.#events?.inAnswer || this.#answer?.started) return false;
+    call.resent = true;
+    this.#events?.destroy();
+    this.#http.owner.log.debug('an answer broke off: the request is sent again', { method: call.method });
+    new HttpExchange(this.#http, call).dispatch();
+    return true;
+  }
+
+  /** Tells a stream that broke from other failures: to a modern client its own stream breaks. */
+  #broken(): { broken: true } | undefined {
+    return this.#http.modern && this.#gotBytes ? { broken: true } : undefined;
   }
 
   #readEvents(): void {
@@ -303,7 +327,10 @@ export class HttpExchange implements UpstreamHandler, Channel {
     if (this.#resume) return call.broken(`broke off its answer and did not go on with it: HTTP ${status}`);
     if (status < 400) return this.#followRedirect(status);
     const error = rpcErrorIn(body);
-    if (!call.resent || call.method === 'initialize') {
+    if (this.#http.modern) {
+      if (error && isOfRequest(error, call, status)) return deliverError(call, body, error);
+      if (seemsLegacy(error, status)) this.#http.events.wrongEra();
+    } else if (!call.resent || call.method === 'initialize') {
       const reason = lostByStatus(status, body.toString('utf8'), error, this.#hadSession);
       if (reason && !call.sawMessage && owner.sessionLost(call, `HTTP ${status}`, reason)) return;
     }
@@ -332,6 +359,22 @@ export class HttpExchange implements UpstreamHandler, Channel {
     if (why !== undefined) return this.#call.broken(why);
     new HttpExchange(this.#http, this.#call, this.#redirects + 1).dispatch();
   }
+}
+
+/** Statuses that speak of the way to a server, not of what it speaks. */
+const OF_THE_WAY = new Set([401, 403, 408, 429]);
+/** Errors of JSON-RPC itself and of the modern era: what any server of that era answers with. */
+const MODERN_CODES = new Set([-32700, -32600, -32601, -32602, -32603, -32020, -32021, -32022]);
+
+/** A modern server may answer without an id where it could not, or did not, read the request. */
+function isOfRequest(error: { id: unknown }, call: UpstreamCall, status: number): boolean {
+  if (error.id === call.id) return true;
+  return (error.id === null || error.id === undefined) && status < 500 && !OF_THE_WAY.has(status);
+}
+
+/** A refusal that a modern server would not have put so (2026-07-28, basic/versioning). */
+function seemsLegacy(error: RpcError | undefined, status: number): boolean {
+  return status < 500 && !OF_THE_WAY.has(status) && !(error && MODERN_CODES.has(error.code));
 }
 
 function startsAsEvents(chunk: Buffer): boolean {

@@ -1,6 +1,6 @@
 /** What the two HTTP transports have in common: their headers, their redirects, the session as its exchanges see it. */
 import type { HttpServerConfig } from '../../config/types.js';
-import type { CallOwner, TransportEvents } from '../calls.js';
+import type { CallOwner, TransportEvents, UpstreamCall } from '../calls.js';
 import type { Dispatcher, UpstreamHandler } from '../dispatcher.js';
 
 export type Headers = Record<string, string | string[] | undefined>;
@@ -15,16 +15,18 @@ export interface HttpDeps {
   readonly dispatcher: Dispatcher;
 }
 
-/** A session of Streamable HTTP, as its POSTs and its GET stream need it. */
+/** Streamable HTTP, as its POSTs and its GET stream need it: a session, or in the modern era none. */
 export interface HttpSession extends HttpDeps {
+  /** Requests stand alone: there is no session to lose, and no broken stream is gone on with. */
+  readonly modern: boolean;
   readonly origin: string;
   readonly path: string;
   /** Goes up when the session is lost. */
   readonly generation: number;
   readonly hasSession: boolean;
   readonly closed: boolean;
-  /** The headers of a POST, a flat list; the same array for every call of a session. */
-  headers(): string[];
+  /** The headers of a POST, a flat list; in a session the same array for every call. */
+  headers(call: UpstreamCall): string[];
   streamHeaders(): string[];
   /** The session id of the answer to `initialize`. */
   opened(sessionId: string): void;
@@ -60,6 +62,8 @@ const OWN = new Set([
   'accept-encoding',
   'mcp-session-id',
   'mcp-protocol-version',
+  'mcp-method',
+  'mcp-name',
   'content-length',
   'host',
   'connection',

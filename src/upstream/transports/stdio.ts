@@ -24,6 +24,8 @@ const MAX_STDIN_BYTES = 64 * 1024 * 1024;
 
 export class Stdio implements Transport {
   readonly kind = 'stdio';
+  /** Resolves when the child has written something, to whichever output. */
+  readonly spoke: Promise<void>;
   readonly #owner: CallOwner;
   readonly #events: TransportEvents;
   readonly #server: string;
@@ -38,6 +40,10 @@ export class Stdio implements Transport {
     this.#owner = owner;
     this.#events = events;
     this.#server = config.name;
+    let spoke = (): void => undefined;
+    this.spoke = new Promise((resolve) => {
+      spoke = resolve;
+    });
     this.#child = spawnChild(config, {
       logger: owner.log,
       watcher,
@@ -45,6 +51,9 @@ export class Stdio implements Transport {
       budget: owner.budget,
       onLine: (line) => {
         this.#line(line);
+      },
+      onOutput: () => {
+        spoke();
       },
       onOversize: (line) => {
         this.#oversize(line);
@@ -59,6 +68,11 @@ export class Stdio implements Transport {
     this.#child.onDrain(() => {
       this.#drain();
     });
+  }
+
+  /** Whether there is, or was, a process. */
+  get started(): boolean {
+    return this.#child.pid !== undefined;
   }
 
   send(call: UpstreamCall): void {

@@ -12,6 +12,7 @@ import { ServerStream } from './server-stream.js';
 
 export class StreamableHttp implements Transport, HttpSession {
   readonly kind = 'streamable';
+  readonly modern = false;
   config: HttpServerConfig;
   readonly owner: CallOwner;
   readonly events: TransportEvents;

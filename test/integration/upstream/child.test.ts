@@ -92,6 +92,7 @@ function run(server: StdioServerConfig, more: Partial<ChildDeps> = {}): Running 
     budget: createBudget(1e9),
     maxLineBytes: 1_000_000,
     onLine: (line) => lines.push(line.toString()),
+    onOutput: () => undefined,
     onOversize: (line) => dropped.push(line),
     onExit: (info) => {
       exits.push(info);

@@ -1,0 +1,116 @@
+/**
+ * Streamable HTTP of the modern era towards an upstream (2026-07-28, basic/transports/streamable-http): a POST for every
+ * request and nothing else, no session, no stream of the server's own.
+ */
+import { redactUrl } from '../../config/redact.js';
+import type { HttpServerConfig, ServerConfig } from '../../config/types.js';
+import type { CallOwner, Transport, TransportEvents, UpstreamCall } from '../calls.js';
+import type { Dispatcher } from '../dispatcher.js';
+import { HttpExchange } from './http-exchange.js';
+import { sameServer, withConfigured, type HttpDeps, type HttpSession } from './http.js';
+
+/** What a method has to be made of to stand in a header: it cannot be encoded there. */
+const METHOD = /^[\x21-\x7e]+$/;
+
+export class ModernHttp implements Transport, HttpSession {
+  readonly kind = 'streamable';
+  readonly modern = true;
+  readonly generation = 1;
+  readonly hasSession = false;
+  config: HttpServerConfig;
+  readonly owner: CallOwner;
+  readonly events: TransportEvents;
+  readonly dispatcher: Dispatcher;
+  origin: string;
+  path: string;
+  readonly #revision: string;
+  #headers: string[] | undefined;
+  #closed = false;
+
+  constructor(deps: HttpDeps, revision: string) {
+    this.config = deps.config;
+    this.owner = deps.owner;
+    this.events = deps.events;
+    this.dispatcher = deps.dispatcher;
+    this.#revision = revision;
+    const url = new URL(deps.config.url);
+    this.origin = url.origin;
+    this.path = url.pathname + url.search;
+  }
+
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  send(call: UpstreamCall): void {
+    if (!METHOD.test(call.method)) {
+      setImmediate(() => {
+        call.failWith('invalid_params', 'the method cannot be named in a header');
+      });
+      return;
+    }
+    this.owner.stats.bytesSent += call.body.length;
+    new HttpExchange(this, call).dispatch();
+  }
+
+  /** Nothing is sent beside requests: closing the stream of one cancels it (2026-07-28, basic/patterns/cancellation). */
+  post(): void {}
+
+  ready(): void {}
+
+  update(config: ServerConfig): void {
+    if (config.kind !== 'http') return;
+    this.config = config;
+    this.#headers = undefined;
+  }
+
+  reset(): void {}
+
+  opened(): void {}
+
+  headers(call: UpstreamCall): string[] {
+    const headers = [...(this.#headers ??= this.#build()), 'mcp-method', call.method];
+    if (call.headers) headers.push(...call.headers);
+    return headers;
+  }
+
+  streamHeaders(): string[] {
+    return [];
+  }
+
+  redirect(location: string): string | undefined {
+    const target = sameServer(location, new URL(this.path, this.origin));
+    if (!target)
+      return `redirected to ${redactUrl(location)}, another origin, which is not followed: set that url for the server`;
+    this.origin = target.origin;
+    this.path = target.pathname + target.search;
+    return undefined;
+  }
+
+  close(): Promise<void> {
+    this.destroy();
+    return Promise.resolve();
+  }
+
+  destroy(): void {
+    this.#closed = true;
+    this.dispatcher.destroy();
+  }
+
+  #build(): string[] {
+    const accept = this.config.quirks.inject_accept_header ?? 'application/json, text/event-stream';
+    return withConfigured(
+      [
+        'content-type',
+        'application/json',
+        'accept',
+        accept,
+        'accept-encoding',
+        'identity',
+        'mcp-protocol-version',
+        this.#revision,
+      ],
+      this.config,
+    );
+  }
+}
