@@ -552,7 +552,7 @@ function keepWhatNeedsRestart(old: Config, next: Config): Config {
     host: old.host,
     port: old.port,
     logging: old.logging,
-    mcp: { ...next.mcp, session: old.mcp.session },
+    mcp: { ...next.mcp, session: old.mcp.session, state_key: old.mcp.state_key },
     http: {
       ...old.http,
       allowed_hosts: next.http.allowed_hosts,

@@ -22,6 +22,8 @@ export interface OneStreamDeps {
   readonly source: Omit<Source, 'sessionId' | 'version' | 'era' | 'headers'>;
   readonly budget: Budget;
   readonly log: Logger;
+  /** Whether modern requests may come on it: HTTP+SSE is a transport of the other era alone. */
+  readonly modern: boolean;
   /** limits.message_bytes */
   readonly messageBytes: () => number;
   /** The stream has room again for the answers to more messages. */
@@ -82,6 +84,13 @@ export class OneStream {
     // Without a session nobody else knows what this client has under way.
     if (messages.method === 'notifications/cancelled' && this.#cancel(messages)) return undefined;
     const modern = era === 'modern';
+    if (modern && !this.#deps.modern) {
+      const why = 'HTTP+SSE carries no revision of 2026 or later: use Streamable HTTP, at /mcp';
+      const error = new GatewayError('method_not_found', why);
+      gate.countInvalid('invalid');
+      if (isRequest) this.complain(error, messages.id as string);
+      return isRequest ? undefined : error;
+    }
     const call = isRequest ? new Call(this, messages, era) : undefined;
     const handled = gate.handle(
       modern ? { ...source, era, sessionId: undefined } : source,

@@ -59,6 +59,7 @@ export function attachStdio(deps: StdioDeps, input: Readable, output: Writable):
     source: { principal: LOCAL, route: gate.route(undefined, 'stdio') as Route },
     budget: deps.budget,
     log,
+    modern: true,
     messageBytes: () => deps.config().limits.message_bytes,
     room: regulate,
   });

@@ -79,7 +79,7 @@ export function createModern(deps: ModernDeps): (source: Source, message: Messag
     if (kind) return list(deps.stats, kind, source, message, undefined, sink);
     switch (method) {
       case 'server/discover':
-        return discover(deps.stats, source, message, sink);
+        return discover(source, message);
       case 'subscriptions/listen':
         return listen(deps, source, message, sink);
       case 'tools/call':

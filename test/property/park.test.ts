@@ -7,7 +7,10 @@ const event: fc.Arbitrary<ParkEvent | { type: 'retry_some'; bits: number } | { t
   { weight: 4, arbitrary: fc.constant({ type: 'ask' as const }) },
   { weight: 4, arbitrary: fc.constant({ type: 'gathered' as const }) },
   { weight: 4, arbitrary: fc.record({ type: fc.constant('retry_some' as const), bits: fc.nat(255) }) },
-  { weight: 2, arbitrary: fc.record({ type: fc.constant('void' as const), key: fc.constantFrom('1', '2', '3', '4') }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({ type: fc.constant('void' as const), key: fc.constantFrom('1', '2', '3', '4') }),
+  },
   { weight: 1, arbitrary: fc.constant({ type: 'answered' as const }) },
   { weight: 1, arbitrary: fc.constant({ type: 'left' as const }) },
   { weight: 1, arbitrary: fc.constant({ type: 'expired' as const }) },

@@ -18,7 +18,10 @@ const event: fc.Arbitrary<UnrollEvent> = fc.oneof(
     weight: 8,
     arbitrary: fc.record({ type: fc.constant('answered' as const), key: fc.constantFrom(...KEYS) }),
   },
-  { weight: 1, arbitrary: fc.record({ type: fc.constant('refused' as const), key: fc.constantFrom(...KEYS) }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({ type: fc.constant('refused' as const), key: fc.constantFrom(...KEYS) }),
+  },
   { weight: 4, arbitrary: fc.constant({ type: 'due' as const }) },
   { weight: 1, arbitrary: fc.constant({ type: 'ended' as const }) },
   { weight: 1, arbitrary: fc.constant({ type: 'cancel' as const }) },

@@ -53,6 +53,7 @@ export function createSse2024(deps: McpDeps): Sse2024 {
       source: { principal, route },
       budget: deps.budget,
       log: deps.log,
+      modern: false,
       messageBytes: () => deps.config().limits.message_bytes,
     });
     streams.set(id, { principal, route: route.key, stream });

@@ -35,22 +35,17 @@ export function list(
   return { kind: 'exchange', exchange };
 }
 
-/** `server/discover` (2026-07-28, server/discover): what a client may know before it asks for anything. */
-export function discover(stats: GatewayStats, source: Source, message: Message, sink: Sink): Handled {
+/**
+ * `server/discover` (2026-07-28, server/discover). It waits for nobody: an upstream on its way may turn out to have anything, and the
+ * answer is not fresh for long then.
+ */
+export function discover(source: Source, message: Message): Handled {
   const { view } = source.route;
-  const result = (): Buffer =>
-    Buffer.from(
-      `{"resultType":"complete","supportedVersions":${JSON.stringify(MODERN_REVISIONS)},${hints(view)},${view.discovery()}}`,
-    );
-  const controller = new AbortController();
-  const wait = view.ready(undefined, controller.signal);
-  if (!wait) return answer(message, result());
-  const done = counter(stats.method(message.method));
-  const exchange = deferred(controller, wait, sink, done, () => {
-    deliver(message, result(), sink);
-    done('success');
-  });
-  return { kind: 'exchange', exchange };
+  const versions = JSON.stringify(MODERN_REVISIONS);
+  return answer(
+    message,
+    `{"resultType":"complete","supportedVersions":${versions},${hints(view)},${view.discovery()}}`,
+  );
 }
 
 /** The list was built before; what changes with each answer stands in front of it. */
