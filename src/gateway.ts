@@ -367,6 +367,7 @@ export class GatewayCore implements Admin {
       principal.id !== 'local' && !auth.accepts(principal.credential);
     this.#sessions.endWhere(withdrawn, 'auth_changed');
     this.#listeners.endWhere(withdrawn);
+    this.#bridge.endWhere(({ caller }) => withdrawn(caller));
     if (old.limits.name_length !== kept.limits.name_length) this.#catalog.touch();
     return {
       added: diff.added.length,

@@ -7,11 +7,11 @@ import { find, param } from '../protocol/message.js';
 import type { Exchange, Sink } from '../protocol/ports.js';
 import { readInputResponses } from './input.js';
 import { openModernCall } from './modern-call.js';
-import { openParkedCall, type ParkedCall } from './parked-call.js';
+import { openParkedCall } from './parked-call.js';
+import type { Parked } from './parked-calls.js';
 import { refusal, type Presented } from './states.js';
-import type { BridgeDeps, Crossing } from './types.js';
-
-export type { BridgeDeps, Crossing } from './types.js';
+import type { Crossing } from './crossing.js';
+import type { BridgeDeps } from './deps.js';
 
 /** Goes on with what its state stands for. The sink is never called before this has returned. */
 export type Resume = (crossing: Crossing, sink: Sink) => Exchange;
@@ -25,7 +25,7 @@ export interface Bridge {
    */
   claim(request: Presented): Resume | GatewayError | undefined;
   /** Ends the parked calls for which `which` holds. */
-  endWhere(which: (call: ParkedCall) => boolean): void;
+  endWhere(which: (call: Parked) => boolean): void;
 }
 
 export function createBridge(deps: BridgeDeps): Bridge {

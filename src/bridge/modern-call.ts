@@ -25,7 +25,8 @@ import { toModern } from './envelope.js';
 import { errorAt, judge, readError, withError } from './errors.js';
 import { asRequest, readInputRequired, withMarks, type InputRequest } from './input.js';
 import { modernCapabilities } from './capabilities.js';
-import { countInput, type BridgeDeps, type Crossing } from './types.js';
+import type { Crossing } from './crossing.js';
+import { countInput, type BridgeDeps } from './deps.js';
 import { SENT, step, type UnrollEffect, type UnrollEvent, type UnrollState } from './unroll.js';
 
 /** Rounds that ask nothing. */
@@ -304,8 +305,7 @@ class ModernCall implements Sink, Exchange {
       answer: (kind, value) => {
         settle(kind === 'result' ? 'answered' : 'error', () => {
           if (kind === 'error') return refused(JSON.parse(value.toString('utf8')));
-          if (url !== undefined && accepts(value))
-            (this.#opened ??= new Map()).set(url, elicitationId as string);
+          if (url !== undefined && accepts(value)) (this.#opened ??= new Map()).set(url, elicitationId);
           // The bytes belong to the request that brought them.
           this.#answers.set(key, Buffer.from(value));
           this.#step({ type: 'answered', key });

@@ -27,9 +27,11 @@ import { modernResult } from './edit.js';
 import { toLegacy } from './envelope.js';
 import { errorAt, judge, readError, URL_ELICITATION_REQUIRED, withError } from './errors.js';
 import { asInputRequest, inputRequired, urlRequests } from './input.js';
+import type { Parked } from './parked-calls.js';
 import { RUNNING, step, type ParkEffect, type ParkEvent, type ParkState } from './park.js';
 
-import { countInput, type BridgeDeps, type Crossing } from './types.js';
+import type { Crossing } from './crossing.js';
+import { countInput, type BridgeDeps } from './deps.js';
 
 /** Questions that an upstream asks together come within this time. */
 const GATHER_MS = 20;
@@ -69,7 +71,7 @@ export function openParkedCall(deps: BridgeDeps, crossing: Crossing, sink: Sink)
   return new ParkedCall(deps, crossing, sink).begin();
 }
 
-export class ParkedCall implements Sink {
+class ParkedCall implements Sink, Parked {
   readonly crossing: Crossing;
   readonly #deps: BridgeDeps;
   #exchange: UpstreamExchange | undefined;
@@ -414,7 +416,7 @@ export class ParkedCall implements Sink {
     sink.start({
       ...head,
       value: inHead ? head.value + shift : head.value,
-      bytes: known ? (head.bytes as number) + shift : undefined,
+      bytes: known ? head.bytes + shift : undefined,
     });
     return chunk;
   }

@@ -1,7 +1,20 @@
 /** The calls that are parked: bounded in number, found again by the state that their client brings back. */
 import { randomUUID } from 'node:crypto';
 import type { GatewayStats } from '../observe/stats.js';
-import type { ParkedCall } from './parked-call.js';
+import type { Message } from '../protocol/message.js';
+import type { Caller, Exchange, Sink } from '../protocol/ports.js';
+
+/** A call that waits for its client. */
+export interface Parked {
+  readonly caller: Caller;
+  /** The number of the request that its state was given to last: only that state counts. */
+  readonly round: number;
+  readonly isParked: boolean;
+  /** The client is back with answers. The sink is never called before this has returned. */
+  retry(message: Message, sink: Sink, answers: ReadonlyMap<string, Buffer>): Exchange;
+  /** Nobody may come back any more. */
+  close(): void;
+}
 
 /**
  * Local to this process: a parked call holds the upstream's connection. A retry finds its way back by the replica that its
@@ -12,16 +25,16 @@ export interface ParkedCalls {
   hasRoom(): boolean;
   nextId(): string;
   /** The call waits for its client from now on. */
-  add(id: string, call: ParkedCall): void;
-  get(id: string): ParkedCall | undefined;
+  add(id: string, call: Parked): void;
+  get(id: string): Parked | undefined;
   /** It waits no more. `kept`: it goes on, and may be parked again. */
   remove(id: string, result: 'answered' | 'expired' | 'refused' | 'cancelled'): void;
   /** Ends those for which `which` holds. */
-  endWhere(which: (call: ParkedCall) => boolean): void;
+  endWhere(which: (call: Parked) => boolean): void;
 }
 
 export function createParkedCalls(stats: GatewayStats, limit: () => number): ParkedCalls {
-  const calls = new Map<string, ParkedCall>();
+  const calls = new Map<string, Parked>();
   return {
     hasRoom: () => calls.size < limit(),
     nextId: () => randomUUID(),

@@ -1,11 +1,13 @@
 /**
  * The `requestState` of this gateway's own making: sealed, and bound to who was given it and what for (2026-07-28, basic/patterns/mrtr,
- * "Server Requirements").
+ * "Server Requirements (Basic Workflow)").
  */
 import { GatewayError } from '../errors.js';
-import { find, param, type Message } from '../protocol/message.js';
+import { find, type Message } from '../protocol/message.js';
 import type { Caller } from '../protocol/ports.js';
-import type { Crossing } from './types.js';
+import type { Crossing } from './crossing.js';
+import type { Span } from '../wire/scan.js';
+import { elementsOf, membersOf } from '../wire/walk.js';
 import { digest, type Seal } from './seal.js';
 
 /** Whom a state was given to, and for which request. */
@@ -47,7 +49,7 @@ export interface Presented {
 export function createStates(seal: Seal): States {
   function bindingOf({ message, caller, route, name }: Presented): Binding {
     return {
-      principal: caller.principal,
+      principal: caller.principal.id,
       route,
       method: message.method,
       name,
@@ -95,16 +97,24 @@ export function refusal(message: string, reason: string): GatewayError {
   return new GatewayError('invalid_params', message, { reason });
 }
 
-/** Equal for arguments of the same value, however they are written. */
-function digestOf(message: Message): string {
-  const at = find(message.params, 'arguments');
-  const value: unknown = at && param(message, 'arguments');
-  return digest(Buffer.from(JSON.stringify(sorted(value)) ?? ''));
+/** Equal for arguments of the same value, in whatever order and spelling; numbers count with every digit. */
+function digestOf({ body, params }: Message): string {
+  const at = find(params, 'arguments');
+  return digest(Buffer.from(at ? canonical(body, at) : ''));
 }
 
-function sorted(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(sorted);
-  if (typeof value !== 'object' || value === null) return value;
-  const entries = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0));
-  return entries.map(([key, member]) => [key, sorted(member)]);
+function canonical(body: Buffer, { start, end }: Span): string {
+  const first = body[start];
+  if (first === 0x5b)
+    return `[${elementsOf(body, start)
+      .map((element) => canonical(body, element))
+      .join()}]`;
+  if (first !== 0x7b) {
+    const text = body.toString('utf8', start, end);
+    return first === 0x22 ? JSON.stringify(JSON.parse(text)) : text;
+  }
+  const members = membersOf(body, start).map(
+    (member) => `${JSON.stringify(member.key)}:${canonical(body, member)}`,
+  );
+  return `{${members.sort().join()}}`;
 }

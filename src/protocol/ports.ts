@@ -143,7 +143,7 @@ export interface AnswerEdit {
 
 /** The client of one request: what it speaks, and what it can be asked. */
 export interface Caller {
-  readonly principal: Principal['id'];
+  readonly principal: Principal;
   /** Equal for calls of one client. Decides whose is what an upstream says on a channel that many share. */
   readonly client: string;
   readonly era: Era;

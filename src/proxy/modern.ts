@@ -110,7 +110,7 @@ export function createModern(deps: ModernDeps): (source: Source, message: Messag
 function callerOf(source: Source, { version, capabilities, clientInfo, level }: Envelope): Caller {
   const { id } = source.principal;
   return {
-    principal: id,
+    principal: source.principal,
     // Nothing but what a client says of itself tells one from another.
     client: `${id}\0${clientInfo ?? ''}`,
     era: 'modern',

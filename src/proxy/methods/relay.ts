@@ -204,7 +204,7 @@ export function callerOf(source: Source, session: Session | undefined): Caller {
   const { version, principal } = source;
   const named = version !== undefined && isLegacyRevision(version) ? version : DEFAULT_LEGACY;
   return {
-    principal: principal.id,
+    principal,
     client: session?.id ?? principal.id,
     era: 'legacy',
     revision: session?.revision ?? named,

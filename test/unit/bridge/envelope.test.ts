@@ -5,7 +5,7 @@ import type { Caller } from '../../../src/protocol/ports.js';
 import { splice } from '../../../src/wire/splice.js';
 
 const caller: Caller = {
-  principal: 'anonymous',
+  principal: { id: 'anonymous', scopes: [], credential: '' },
   client: 'c',
   era: 'legacy',
   revision: '2025-11-25',
