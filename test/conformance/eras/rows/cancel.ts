@@ -1,0 +1,78 @@
+import { expect } from 'vitest';
+import { ALL, asksUsers, became, newKey, row } from '../stage.js';
+import { until } from '../../../helpers/wait.js';
+
+const check = row('Cancelling a call');
+
+check(ALL, 'A call that is given up is cancelled at the server', async (meeting) => {
+  const client = await meeting.client();
+  const key = `${newKey()} of ${meeting.title}`;
+  const controller = new AbortController();
+  const call = client.call('wait', { key }, { signal: controller.signal, onprogress: () => {} });
+  call.catch(() => {});
+  await became(client, key, 'waiting');
+  controller.abort();
+  await expect(call).rejects.toThrow();
+  await became(client, key, 'cancelled');
+});
+
+check(ALL, 'A call without progress that is given up is cancelled too', async (meeting) => {
+  const client = await meeting.client();
+  const key = `${newKey()} of ${meeting.title}`;
+  const controller = new AbortController();
+  const call = client.call('wait', { key }, { signal: controller.signal });
+  call.catch(() => {});
+  await became(client, key, 'waiting');
+  controller.abort();
+  await became(client, key, 'cancelled');
+});
+
+check(ALL, 'Nothing comes of a call that was cancelled, and others go on', async (meeting) => {
+  const client = await meeting.client();
+  const [given, kept] = [`${newKey()} of ${meeting.title}`, `${newKey()} of ${meeting.title}`];
+  const controllers = [new AbortController(), new AbortController()] as const;
+  const calls = [given, kept].map((key, i) => {
+    const call = client.call(
+      'wait',
+      { key },
+      { signal: controllers[i === 0 ? 0 : 1].signal, onprogress: () => {} },
+    );
+    call.catch(() => {});
+    return call;
+  });
+  await became(client, given, 'waiting');
+  await became(client, kept, 'waiting');
+  controllers[0].abort();
+  await became(client, given, 'cancelled');
+  const [first] = client.exchanges('tools/call', 'wait');
+  expect(first?.messages.filter(({ method }) => method === undefined)).toEqual([]);
+  const states = JSON.parse(await client.say('waited')) as Record<string, string>;
+  expect(states[kept]).toBe('waiting');
+  controllers[1].abort();
+  await Promise.allSettled(calls);
+  await became(client, kept, 'cancelled');
+});
+
+check(
+  ['legacy-legacy', 'legacy-modern'],
+  'A call that is given up while its user thinks asks no more',
+  async (meeting) => {
+    const client = await meeting.client();
+    const controller = new AbortController();
+    let decide: (answer: Record<string, unknown>) => void = () => {};
+    client.answers = {
+      ...client.answers,
+      elicitation: () => new Promise((resolve) => (decide = resolve)),
+    };
+    const call = client.call('ask_twice', {}, { signal: controller.signal });
+    call.catch(() => {});
+    await until(() => client.asked.length === 1, 'the question');
+    controller.abort();
+    await expect(call).rejects.toThrow();
+    decide({ action: 'accept', content: { name: 'too late' } });
+    // Another call comes and goes: what the first one still had to ask would have come before.
+    expect(await client.say('test_simple_text')).toContain('simple text');
+    expect(client.asked).toHaveLength(1);
+  },
+  asksUsers,
+);

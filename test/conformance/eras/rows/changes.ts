@@ -1,0 +1,53 @@
+import { expect } from 'vitest';
+import { until } from '../../../helpers/wait.js';
+import { ALL, CLIENT, row } from '../stage.js';
+
+const check = row('List changes');
+const KINDS = ['tools', 'prompts', 'resources'] as const;
+
+check(ALL, 'A client hears of every list that changed, and finds what is new in it', async (meeting) => {
+  const client = await meeting.client();
+  const { stop } = await client.follow({ lists: KINDS });
+  for (const kind of KINDS) {
+    const heard = (): number =>
+      client.heard.filter(({ method }) => method === `notifications/${kind}/list_changed`).length;
+    const before = heard();
+    await client.call('change_list', { kind });
+    await until(() => heard() > before, `a change of ${kind}`);
+    const list = await client.list(kind);
+    expect(list.map(({ name }) => name)).toContain('appeared');
+  }
+  await stop();
+});
+
+check(CLIENT.modern, 'A stream tells what it was opened for and nothing else', async (meeting) => {
+  const client = await meeting.client();
+  const { granted, stop } = await client.follow({ lists: ['prompts'] });
+  expect(granted).toEqual({ promptsListChanged: true });
+  await client.call('change_list', { kind: 'tools' });
+  await client.call('change_list', { kind: 'prompts' });
+  await until(() => client.heard.length > 0, 'a change');
+  expect(new Set(client.heard.map(({ method }) => method))).toEqual(
+    new Set(['notifications/prompts/list_changed']),
+  );
+  await stop();
+});
+
+check(CLIENT.modern, 'Every frame of a stream has the id of its request', async (meeting) => {
+  const raw = meeting.raw();
+  const { exchange, close } = await raw.open('subscriptions/listen', {
+    notifications: { toolsListChanged: true },
+  });
+  await until(() => exchange.messages.length > 0, 'the acknowledgement');
+  await raw.call('change_list', { kind: 'tools' });
+  await until(() => exchange.messages.length > 1, 'a change');
+  expect(exchange.messages.map(({ method }) => method).slice(0, 2)).toEqual([
+    'notifications/subscriptions/acknowledged',
+    'notifications/tools/list_changed',
+  ]);
+  for (const { params } of exchange.messages)
+    expect((params?.['_meta'] as Record<string, unknown>)['io.modelcontextprotocol/subscriptionId']).toBe(
+      exchange.request.id,
+    );
+  close();
+});

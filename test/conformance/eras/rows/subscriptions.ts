@@ -1,0 +1,76 @@
+import { expect } from 'vitest';
+import { until } from '../../../helpers/wait.js';
+import type { Actor } from '../actors.js';
+import { ALL, CLIENT, row } from '../stage.js';
+
+const check = row('Resource subscriptions');
+const [ONE, TWO] = ['test://static-text', 'test://static-binary'] as const;
+
+const updates = (client: Actor): unknown[] =>
+  client.heard
+    .filter(({ method }) => method === 'notifications/resources/updated')
+    .map(({ params }) => params?.['uri']);
+
+check(
+  ALL,
+  'A client hears of updates of what it has subscribed to, until it does not want to',
+  async (meeting) => {
+    const client = await meeting.client();
+    const one = await client.follow({ uris: [ONE] });
+    expect(one.granted['resourceSubscriptions']).toEqual([ONE]);
+    await client.call('touch', { uri: ONE });
+    await until(() => updates(client).length > 0, 'an update');
+    expect(updates(client)).toEqual([ONE]);
+    await one.stop();
+    const two = await client.follow({ uris: [TWO] });
+    await client.call('touch', { uri: ONE });
+    await client.call('touch', { uri: TWO });
+    await until(() => updates(client).includes(TWO), 'an update of the other');
+    expect(updates(client)).toEqual([ONE, TWO]);
+    await two.stop();
+  },
+);
+
+check(ALL, 'Two subscriptions stand side by side, and one ends without the other', async (meeting) => {
+  const client = await meeting.client();
+  const one = await client.follow({ uris: [ONE] });
+  const two = await client.follow({ uris: [TWO] });
+  await client.call('touch', { uri: TWO });
+  await client.call('touch', { uri: ONE });
+  await until(() => updates(client).length > 1, 'two updates');
+  expect(updates(client).sort()).toEqual([TWO, ONE].sort());
+  await one.stop();
+  await client.call('touch', { uri: TWO });
+  await until(() => updates(client).length > 2, 'a third update');
+  expect(updates(client).at(-1)).toBe(TWO);
+  await two.stop();
+});
+
+check(['modern-legacy'], 'A subscription that the server refuses is not granted', async (meeting) => {
+  const client = await meeting.client();
+  const { granted, stop } = await client.follow({ uris: [ONE, 'test://template/is/not/there'] });
+  expect(granted).toEqual({ resourceSubscriptions: [ONE] });
+  await stop();
+});
+
+check(['legacy-legacy'], 'A subscription that the server refuses is an error', async (meeting) => {
+  const client = await meeting.client();
+  await expect(client.follow({ uris: ['test://template/is/not/there'] })).rejects.toThrow();
+});
+
+check(['modern-legacy'], 'A legacy server is subscribed to while a stream asks for it', async (meeting) => {
+  const client = await meeting.client();
+  const subscribed = async (): Promise<unknown[]> => JSON.parse(await client.say('subscribed')) as unknown[];
+  const { stop } = await client.follow({ uris: [TWO] });
+  expect(await subscribed()).toContain(TWO);
+  await stop();
+  await until(async () => !(await subscribed()).includes(TWO), 'the end of the subscription');
+});
+
+check(CLIENT.modern, 'The methods that legacy clients subscribe by are unknown', async (meeting) => {
+  for (const method of ['resources/subscribe', 'resources/unsubscribe', 'logging/setLevel']) {
+    const { status, error } = await meeting.raw().request(method, { uri: ONE, level: 'debug' });
+    expect(status).toBe(404);
+    expect(error?.code).toBe(-32601);
+  }
+});
