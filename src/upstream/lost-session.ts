@@ -16,6 +16,11 @@ function reasonIn(text: string): SessionResetReason | undefined {
   return undefined;
 }
 
+/** Only a server that has sessions speaks of them: it is of the legacy era, whatever it refuses. */
+export function speaksOfSessions(text: string): boolean {
+  return reasonIn(text) !== undefined;
+}
+
 /** An HTTP error status to a request; `hadSession`: it carried a session id. */
 export function lostByStatus(
   status: number,

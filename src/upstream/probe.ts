@@ -9,6 +9,7 @@ import {
   type LegacyRevision,
 } from '../protocol/revisions.js';
 import { membersOf } from '../wire/walk.js';
+import { speaksOfSessions } from './lost-session.js';
 
 export const DISCOVER = 'server/discover';
 
@@ -76,16 +77,18 @@ function ofResult(value: Buffer, asked: string, server: string): Verdict {
 
 function ofError(error: GatewayError, status: number, asked: string, server: string): Verdict {
   const { rpc, detail, broken } = (error.data ?? {}) as { rpc?: unknown; detail?: unknown; broken?: unknown };
-  if (NO_VERDICT.has(status) || status >= 500) return { era: 'none', error };
+  if (NO_VERDICT.has(status) || status >= 500)
+    return speaksOfSessions(error.message)
+      ? { era: 'legacy', offer: undefined, status }
+      : { era: 'none', error };
   if (rpc === UNSUPPORTED_VERSION) {
     const supported = (detail as { supported?: unknown } | null | undefined)?.supported;
     const versions = Array.isArray(supported)
       ? supported.filter((each): each is string => typeof each === 'string')
       : [];
     const revision = modernOf(versions);
-    if (revision !== undefined && revision !== asked) return { era: 'modern', retry: revision };
-    if (revision === undefined) return ofVersions(versions, server, status);
-    return { era: 'none', error };
+    // Also where it names the one that was asked with: it is asked once more, and no third time.
+    return revision === undefined ? ofVersions(versions, server, status) : { era: 'modern', retry: revision };
   }
   // Modern, but it will not be talked to like this: asking again in the same way is all there is.
   if (typeof rpc === 'number' && MODERN_CODES.has(rpc)) return { era: 'none', error };

@@ -348,8 +348,10 @@ describe('reconnecting', () => {
     const upstream = await createUpstream({
       tools: [tool('echo')],
       onHttp: (received, res) => {
-        if (received.message.method === 'initialize') attempts++;
         if (!failing) return false;
+        // What an attempt begins with: the probe, or the handshake where the era is known.
+        if (received.message.method === 'server/discover' || received.message.method === 'initialize')
+          attempts++;
         res.writeHead(500).end();
         return true;
       },

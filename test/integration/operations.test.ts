@@ -132,11 +132,12 @@ describe('towards an upstream', () => {
     });
   });
 
-  it('the handshake is initialize, initialized, tools/list, without client capabilities', async () => {
+  it('the era is probed, then the handshake is initialize, initialized, tools/list, without client capabilities', async () => {
     const upstream = await createUpstream({ sessions: true, tools: [tool('t')] });
     await startGateway({ servers: [upstream.entry('s')] });
     const methods = upstream.requests.map(({ method, message }) => message.method ?? method);
     expect(methods.filter((method) => method !== 'GET')).toEqual([
+      'server/discover',
       'initialize',
       'notifications/initialized',
       'tools/list',

@@ -366,7 +366,7 @@ describe('the process group of a stdio child', () => {
       const server = ${JSON.stringify(config(process.execPath, ['-e', `${GRANDCHILD} process.on('SIGTERM', () => {}); setInterval(() => {}, 1000)`]))};
       const make = (server) => spawnChild(server, {
         logger: silent, watcher, budget: createBudget(1e6), maxLineBytes: 1e6,
-        onLine: (line) => console.log(line.toString()), onOversize() {}, onExit() {},
+        onLine: (line) => console.log(line.toString()), onOutput() {}, onOversize() {}, onExit() {},
       });
       console.log('child ' + make(server).pid);
       const gone = make({ ...server, args: ['-e', 'process.stdin.resume()'] });
