@@ -1,6 +1,7 @@
 /** What a client is told at `initialize`, or by server/discover: the union of what the upstreams of its view have. */
 import type { Link, Peer } from '../protocol/ports.js';
 import type { Era } from '../protocol/revisions.js';
+import { coversCalls, TASKS } from '../protocol/tasks.js';
 
 type Capabilities = Record<string, unknown>;
 
@@ -16,8 +17,6 @@ const EVERYTHING: Capabilities = {
 /** Longest text of all instructions together, in characters. */
 const MAX_INSTRUCTIONS = 16_384;
 
-/** Tasks of the modern era are an extension, those of the legacy one a capability: two protocols. */
-const TASKS = 'io.modelcontextprotocol/tasks';
 const LISTED = ['tools', 'prompts', 'resources'];
 
 /**
@@ -63,14 +62,6 @@ function objects(value: unknown): Record<string, object> {
   return Object.fromEntries(
     Object.entries(value).filter((entry): entry is [string, object] => isObject(entry[1])),
   );
-}
-
-/** 2025-11-25, basic/utilities/tasks, "Capabilities": `requests.tools.call`. */
-function coversCalls(tasks: unknown): boolean {
-  const { requests } = (isObject(tasks) ? tasks : {}) as {
-    requests?: { tools?: { call?: unknown } | null } | null;
-  };
-  return requests?.tools?.call !== undefined;
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {
