@@ -234,6 +234,9 @@ export interface Link {
   isSubscribed(uri: string): boolean;
   /** `tell`: the upstream has not heard of it yet. */
   unsubscribe(uri: string, tell: boolean): void;
+  /** Asks the upstream to tell how a task stands, until `unwatchTask`. Rejects with a GatewayError where it does not grant that. */
+  watchTask(id: string): Promise<void>;
+  unwatchTask(id: string): void;
   /** A request of the gateway's own: the bytes of its `result`. Rejects with the upstream's error. */
   request(method: string, params: string | undefined): Promise<Buffer>;
   /** A notification of the client whose own link this is. */
@@ -265,7 +268,7 @@ export interface LinkEvents {
   updated(link: Link, uri: string, notice: Notice): void;
   /** `notifications/elicitation/complete`: the client has done what it was asked to do at a URL. */
   elicited(link: Link, elicitationId: string, notice: Notice): void;
-  /** `notifications/tasks/status`. */
+  /** `notifications/tasks/status`, or `notifications/tasks` of a modern upstream. */
   taskStatus(link: Link, taskId: string, notice: Notice): void;
   /** What belongs to no call, on a link that is one client's own. */
   other(link: Link, notice: Notice): void;

@@ -309,6 +309,8 @@ function full(shared: Link | undefined, server: string, limit: number): Link {
     keepSubscribed() {},
     isSubscribed: () => false,
     unsubscribe() {},
+    watchTask: () => Promise.reject(new Error('not up')),
+    unwatchTask() {},
     tell() {},
     request: () => Promise.reject(new Error('not up')),
     setLevel() {},

@@ -48,7 +48,7 @@ interface Incoming {
     readonly requestId?: unknown;
     readonly elicitationId?: unknown;
     readonly taskId?: unknown;
-    readonly notifications?: { readonly resourceSubscriptions?: unknown } | null;
+    readonly notifications?: { readonly resourceSubscriptions?: unknown; readonly taskIds?: unknown } | null;
     readonly _meta?: {
       readonly progressToken?: unknown;
       readonly 'io.modelcontextprotocol/subscriptionId'?: unknown;

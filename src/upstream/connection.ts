@@ -36,7 +36,7 @@ import { EVERY_CAPABILITY } from './envelope.js';
 import { asGatewayError, retryAfterOf } from './failures.js';
 import { freshnessOf, Hints, lapseMs } from './freshness.js';
 import { handshake, sharedCapabilities } from './handshake.js';
-import { Interest } from './interest.js';
+import { Interest, TASK, topicOf, URI } from './interest.js';
 import { KeptLists } from './kept-lists.js';
 import { step, type LinkEvent, type LinkPhase } from './link-state.js';
 import { Listen } from './listen.js';
@@ -177,7 +177,7 @@ export class Connection implements Link, CallOwner {
       log,
       open: (method, params) => this.#own.open(this.#carrier as Carrier, method, params, { long: true }),
       capabilities: () => this.peer?.capabilities ?? {},
-      uris: () => this.#interest.uris,
+      topics: () => this.#interest.topics,
       missed: () => {
         this.#listChanged();
       },
@@ -383,7 +383,7 @@ export class Connection implements Link, CallOwner {
     const had = this.#interest.has(uri);
     this.#interest.keep(uri);
     try {
-      await this.#listen.granted(uri);
+      await this.#listen.granted(topicOf(URI, uri));
     } catch (error) {
       if (!had) this.#interest.drop(uri, false);
       throw error;
@@ -400,6 +400,23 @@ export class Connection implements Link, CallOwner {
 
   isSubscribed(uri: string): boolean {
     return this.#interest.has(uri);
+  }
+
+  async watchTask(id: string): Promise<void> {
+    if (this.#phase.at !== 'up') throw this.#isDown();
+    // One of the legacy era tells of its tasks, or does not: nobody can ask it to.
+    if (this.era === 'legacy') return;
+    this.#interest.keepTask(id);
+    try {
+      await this.#listen.granted(topicOf(TASK, id));
+    } catch (error) {
+      this.#interest.dropTask(id);
+      throw error;
+    }
+  }
+
+  unwatchTask(id: string): void {
+    this.#interest.dropTask(id);
   }
 
   setLevel(level: LogLevel | undefined): void {

@@ -1,8 +1,22 @@
 /**
  * What clients want to hear from an upstream. One of the legacy era is told when it changes, and again after each handshake; one
- * of the modern era hears of URIs in the filter of a stream, and of levels with each request.
+ * of the modern era hears of URIs and tasks in the filter of a stream, and of levels with each request.
  */
 import type { LogLevel } from '../protocol/ports.js';
+
+/** Kinds of what a stream can be asked to tell of by its name. */
+export const URI = 'uri:';
+export const TASK = 'task:';
+/** One resource, or one task. */
+export type Topic = `${typeof URI | typeof TASK}${string}`;
+
+export function topicOf(kind: typeof URI | typeof TASK, name: string): Topic {
+  return `${kind}${name}`;
+}
+
+export function nameOf(topic: Topic): string {
+  return topic.slice(topic.indexOf(':') + 1);
+}
 
 export interface InterestDeps {
   readonly modern: () => boolean;
@@ -10,13 +24,14 @@ export interface InterestDeps {
   readonly hasLogging: () => boolean;
   /** A request whose answer changes nothing here. */
   readonly tell: (method: string, params: object) => void;
-  /** The URIs are other ones. */
+  /** The URIs or the tasks are other ones. */
   readonly changed: () => void;
 }
 
 export class Interest {
   readonly #deps: InterestDeps;
   readonly #uris = new Set<string>();
+  readonly #tasks = new Set<string>();
   #level: LogLevel | undefined;
 
   constructor(deps: InterestDeps) {
@@ -30,8 +45,11 @@ export class Interest {
     this.#deps.changed();
   }
 
-  get uris(): readonly string[] {
-    return [...this.#uris];
+  get topics(): readonly Topic[] {
+    return [
+      ...[...this.#uris].map((uri) => topicOf(URI, uri)),
+      ...[...this.#tasks].map((id) => topicOf(TASK, id)),
+    ];
   }
 
   has(uri: string): boolean {
@@ -42,6 +60,16 @@ export class Interest {
     if (!this.#uris.delete(uri)) return;
     if (tell && !this.#deps.modern()) this.#deps.tell('resources/unsubscribe', { uri });
     this.#deps.changed();
+  }
+
+  keepTask(id: string): void {
+    if (this.#tasks.has(id)) return;
+    this.#tasks.add(id);
+    this.#deps.changed();
+  }
+
+  dropTask(id: string): void {
+    if (this.#tasks.delete(id)) this.#deps.changed();
   }
 
   setLevel(level: LogLevel | undefined): void {

@@ -10,7 +10,8 @@ export const LISTEN = 'subscriptions/listen';
 export interface ListenParams {
   readonly uri?: unknown;
   readonly taskId?: unknown;
-  readonly notifications?: { readonly resourceSubscriptions?: unknown } | null | undefined;
+  readonly notifications?:
+    { readonly resourceSubscriptions?: unknown; readonly taskIds?: unknown } | null | undefined;
 }
 
 const NOTHING = Buffer.alloc(0);

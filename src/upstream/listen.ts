@@ -1,16 +1,17 @@
 /**
- * What a modern upstream tells by itself (2026-07-28, basic/patterns/subscriptions): one listen request stands open. Other URIs
- * mean another request, which takes the place of the first once it is acknowledged.
+ * What a modern upstream tells by itself (2026-07-28, basic/patterns/subscriptions): one listen request stands open. Other resources
+ * or tasks mean another request, which takes the place of the first once it is acknowledged.
  */
 import { GatewayError } from '../errors.js';
 import { backoffMs } from '../lib/backoff.js';
 import type { Logger } from '../observe/log.js';
 import type { Notice } from '../protocol/ports.js';
 import { asGatewayError, rpcCodeOf } from './failures.js';
+import { nameOf, TASK, topicOf, URI, type Topic } from './interest.js';
 import { LISTEN, withoutSubscriptionId, type ListenParams } from './listen-frames.js';
 import type { OwnRequest } from './own-requests.js';
 
-/** Changes of the URIs within this time make one request. */
+/** Changes of what is to be heard within this time make one request. */
 const DEBOUNCE_MS = 5;
 /** How long who subscribes waits for the acknowledgement. */
 const GRANT_MS = 2000;
@@ -31,7 +32,8 @@ export interface ListenDeps {
   readonly open: (method: string, params: string) => OwnRequest;
   /** What the upstream declared. */
   readonly capabilities: () => Readonly<Record<string, unknown>>;
-  readonly uris: () => readonly string[];
+  /** What somebody wants to hear of. */
+  readonly topics: () => readonly Topic[];
   /** Something may have changed that nobody told. */
   readonly missed: () => void;
   readonly listChanged: () => void;
@@ -41,18 +43,18 @@ export interface ListenDeps {
 
 interface Stream {
   readonly request: OwnRequest;
-  /** URIs asked for. */
-  readonly uris: ReadonlySet<string>;
+  /** What was asked for. */
+  readonly topics: ReadonlySet<Topic>;
   readonly opened: number;
-  /** URIs granted; undefined: not acknowledged yet. */
-  granted: ReadonlySet<string> | undefined;
+  /** What of it was granted; undefined: not acknowledged yet. */
+  granted: ReadonlySet<Topic> | undefined;
   /** Closed by us: how it ends is of no interest. */
   closed: boolean;
   timer: NodeJS.Timeout | undefined;
 }
 
 interface Waiting {
-  readonly uri: string;
+  readonly topic: Topic;
   settle(error?: GatewayError): void;
 }
 
@@ -117,7 +119,7 @@ export class Listen {
       );
   }
 
-  /** The URIs are other ones. */
+  /** What is to be heard is another thing. */
   update(): void {
     if (!this.#running || this.#none) return;
     // One that waits after a failure asks for what is wanted then.
@@ -127,17 +129,17 @@ export class Listen {
     }, DEBOUNCE_MS);
   }
 
-  /** Resolves once the upstream has granted `uri`, which is among the URIs already. */
-  granted(uri: string): Promise<void> {
+  /** Resolves once the upstream has granted `topic`, which is among those asked for already. */
+  granted(topic: Topic): Promise<void> {
     const { server } = this.#deps;
     if (!this.#running)
       return Promise.reject(
         new GatewayError('upstream_disconnected', `upstream '${server}' is disconnected`),
       );
-    if (this.#none) return Promise.reject(this.#refused(uri));
+    if (this.#none) return Promise.reject(this.#refused(topic));
     const current = this.#current;
-    if (current?.granted?.has(uri)) return Promise.resolve();
-    if (current?.granted && current.uris.has(uri)) return Promise.reject(this.#refused(uri));
+    if (current?.granted?.has(topic)) return Promise.resolve();
+    if (current?.granted && current.topics.has(topic)) return Promise.reject(this.#refused(topic));
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => {
         waiting.settle(
@@ -148,7 +150,7 @@ export class Listen {
         );
       }, GRANT_MS);
       const waiting: Waiting = {
-        uri,
+        topic,
         settle: (error) => {
           clearTimeout(timer);
           this.#waiting.delete(waiting);
@@ -167,7 +169,7 @@ export class Listen {
     if (!stream) return;
     switch (method) {
       case 'notifications/subscriptions/acknowledged':
-        this.#acknowledge(stream, params.notifications?.resourceSubscriptions);
+        this.#acknowledge(stream, params.notifications ?? {});
         return;
       case 'notifications/cancelled':
         // Over stdio a server ends a stream so, with or without an answer to the request before.
@@ -221,12 +223,12 @@ export class Listen {
 
   #open(): void {
     if (!this.#running || this.#none) return;
-    const uris = new Set(this.#deps.uris());
+    const topics = new Set(this.#deps.topics());
     const newest = this.#next ?? this.#current;
-    if (newest && sameSet(newest.uris, uris)) return;
+    if (newest && sameSet(newest.topics, topics)) return;
     this.#close(this.#next);
     this.#next = undefined;
-    const filter = filterOf(this.#deps.capabilities(), uris);
+    const filter = filterOf(this.#deps.capabilities(), topics);
     if (!filter) {
       this.#close(this.#current);
       this.#current = undefined;
@@ -235,7 +237,7 @@ export class Listen {
     const request = this.#deps.open(LISTEN, JSON.stringify({ notifications: filter }));
     const stream: Stream = {
       request,
-      uris,
+      topics,
       opened: performance.now(),
       granted: undefined,
       closed: false,
@@ -257,21 +259,24 @@ export class Listen {
     );
   }
 
-  #acknowledge(stream: Stream, granted: unknown): void {
+  #acknowledge(stream: Stream, granted: NonNullable<ListenParams['notifications']>): void {
     if (stream.granted || stream === this.#old) return;
     clearTimeout(stream.timer);
-    stream.granted = new Set(Array.isArray(granted) ? (granted as unknown[]).filter(isText) : []);
+    stream.granted = new Set([
+      ...textsOf(granted.resourceSubscriptions).map((uri) => topicOf(URI, uri)),
+      ...textsOf(granted.taskIds).map((id) => topicOf(TASK, id)),
+    ]);
     if (stream === this.#next) this.#replace(stream);
     this.#settleFirst();
     if (this.#gap || this.#late) this.#deps.missed();
     this.#gap = this.#late = false;
     for (const waiting of [...this.#waiting]) {
-      if (stream.granted.has(waiting.uri)) waiting.settle();
-      else if (stream.uris.has(waiting.uri)) waiting.settle(this.#refused(waiting.uri));
+      if (stream.granted.has(waiting.topic)) waiting.settle();
+      else if (stream.topics.has(waiting.topic)) waiting.settle(this.#refused(waiting.topic));
     }
-    const refused = [...stream.uris].filter((uri) => !stream.granted?.has(uri)).length;
+    const refused = [...stream.topics].filter((topic) => !stream.granted?.has(topic)).length;
     if (refused > 0)
-      this.#deps.log.info('an upstream does not tell of all resources it was asked to', {
+      this.#deps.log.info('an upstream does not tell of all it was asked to', {
         server: this.#deps.server,
         refused,
       });
@@ -316,13 +321,13 @@ export class Listen {
       this.#none = true;
       log.info('the upstream does not tell of changes: its lists are read by the clock alone', { server });
       this.#settleFirst();
-      for (const waiting of [...this.#waiting]) waiting.settle(this.#refused(waiting.uri));
+      for (const waiting of [...this.#waiting]) waiting.settle(this.#refused(waiting.topic));
       return;
     }
     if (stream.granted && performance.now() - stream.opened > STEADY_MS) this.#failures = 0;
     log.debug('a listen stream ended', { server, error: error?.message });
     if (error && !stream.granted)
-      for (const waiting of [...this.#waiting]) if (stream.uris.has(waiting.uri)) waiting.settle(error);
+      for (const waiting of [...this.#waiting]) if (stream.topics.has(waiting.topic)) waiting.settle(error);
     this.#failures++;
     const wait = Math.max(BACKOFF_BASE_MS / 2, backoffMs(this.#failures, BACKOFF_BASE_MS, BACKOFF_MAX_MS));
     clearTimeout(this.#timer);
@@ -344,10 +349,10 @@ export class Listen {
     this.#acknowledged = undefined;
   }
 
-  #refused(uri: string): GatewayError {
+  #refused(topic: Topic): GatewayError {
     return new GatewayError(
       'invalid_params',
-      `upstream '${this.#deps.server}' does not tell of updates of ${uri.slice(0, 256)}`,
+      `upstream '${this.#deps.server}' does not tell of updates of ${nameOf(topic).slice(0, 256)}`,
     );
   }
 }
@@ -357,12 +362,13 @@ interface Filter {
   promptsListChanged?: true;
   resourcesListChanged?: true;
   resourceSubscriptions?: string[];
+  taskIds?: string[];
 }
 
 /** What is asked for; undefined: nothing that the upstream could tell. */
 function filterOf(
   capabilities: Readonly<Record<string, unknown>>,
-  uris: ReadonlySet<string>,
+  topics: ReadonlySet<Topic>,
 ): Filter | undefined {
   const tells = (kind: string): boolean =>
     (capabilities[kind] as { listChanged?: unknown } | null | undefined)?.listChanged === true;
@@ -370,7 +376,11 @@ function filterOf(
   if (tells('tools')) filter.toolsListChanged = true;
   if (tells('prompts')) filter.promptsListChanged = true;
   if (tells('resources')) filter.resourcesListChanged = true;
-  if (uris.size > 0) filter.resourceSubscriptions = [...uris];
+  const named = (kind: typeof URI | typeof TASK): string[] =>
+    [...topics].filter((topic) => topic.startsWith(kind)).map(nameOf);
+  const [uris, taskIds] = [named(URI), named(TASK)];
+  if (uris.length > 0) filter.resourceSubscriptions = uris;
+  if (taskIds.length > 0) filter.taskIds = taskIds;
   return Object.keys(filter).length > 0 ? filter : undefined;
 }
 
@@ -379,10 +389,12 @@ function isUnknown(error: GatewayError): boolean {
   return rpcCodeOf(error) === METHOD_NOT_FOUND || status === 404 || status === 405;
 }
 
-function isText(value: unknown): value is string {
-  return typeof value === 'string';
+function textsOf(list: unknown): string[] {
+  return Array.isArray(list)
+    ? (list as unknown[]).filter((each): each is string => typeof each === 'string')
+    : [];
 }
 
-function sameSet(a: ReadonlySet<string>, b: ReadonlySet<string>): boolean {
+function sameSet(a: ReadonlySet<Topic>, b: ReadonlySet<Topic>): boolean {
   return a.size === b.size && [...a].every((each) => b.has(each));
 }
