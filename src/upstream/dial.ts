@@ -79,7 +79,13 @@ async function dialStdio(config: StdioServerConfig, deps: DialDeps, signal: Abor
         probed = { type: 'exit' };
       }
       carrier.probing = false;
-      const verdict = judgeProbe(probed, FIRST_MODERN, config.name);
+      let verdict = judgeProbe(probed, FIRST_MODERN, config.name);
+      if ('retry' in verdict) {
+        carrier.modern = verdict.retry;
+        probed = await settled(deps.own.open(carrier, DISCOVER, undefined));
+        signal.throwIfAborted();
+        verdict = judgeProbe(probed, verdict.retry, config.name);
+      }
       if (verdict.era === 'none') throw verdict.error;
       if (verdict.era === 'modern') return modern(carrier, verdict, probed);
       if (pinned === 'modern') throw notModern(config, probed);
@@ -156,8 +162,7 @@ async function dialHttp(config: HttpServerConfig, deps: DialDeps, signal: AbortS
       return { carrier, probed, verdict: judgeProbe(probed, revision, config.name) };
     };
     let { carrier, probed, verdict } = await probe(FIRST_MODERN);
-    if (verdict.era === 'modern' && 'retry' in verdict)
-      ({ carrier, probed, verdict } = await probe(verdict.retry));
+    if ('retry' in verdict) ({ carrier, probed, verdict } = await probe(verdict.retry));
     if (verdict.era === 'none') throw verdict.error;
     if (verdict.era === 'modern') return modern(carrier, verdict, probed);
     if (pinned === 'modern') throw notModern(config, probed);

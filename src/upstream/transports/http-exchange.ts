@@ -328,8 +328,8 @@ export class HttpExchange implements UpstreamHandler, Channel {
     if (status < 400) return this.#followRedirect(status);
     const error = rpcErrorIn(body);
     if (this.#http.modern) {
-      if (error && isOfRequest(error, call, status)) return deliverError(call, body, error);
       if (seemsLegacy(error, status)) this.#http.events.wrongEra();
+      if (error && isOfRequest(error, call, status)) return deliverError(call, body, error);
     } else if (!call.resent || call.method === 'initialize') {
       const reason = lostByStatus(status, body.toString('utf8'), error, this.#hadSession);
       if (reason && !call.sawMessage && owner.sessionLost(call, `HTTP ${status}`, reason)) return;
