@@ -123,6 +123,8 @@ export function inexpressible(
 ): Refusal | undefined {
   if (revision >= RICH_QUESTIONS) return undefined;
   if (method === 'elicitation/create') {
+    if (params['mode'] === 'url')
+      return { code: -32602, message: `revision ${revision} has no elicitation of mode url` };
     if (Object.values(properties(params)).some(({ type }) => type === 'array'))
       return { code: -32602, message: `revision ${revision} has no choice of several values in a form` };
   }
