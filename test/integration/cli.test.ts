@@ -121,14 +121,14 @@ servers:
     url: http://127.0.0.1:1/mcp
   - name: x
     command: node
-    revision: modern
+    revision: 2026-01-01
 `);
     expect(await cli.exit()).toBe(1);
     expect(cli.stderr.trimEnd().split('\n')).toEqual([
       `warning: ${cli.path}:1:1: prot: unknown key, ignored (did you mean port?)`,
       `${cli.path}:2:7: port must be a number`,
       `${cli.path}:4:11: servers[0].name: server name 'a__b' cannot contain '__' (it separates server and tool; use '-' or one '_')`,
-      `${cli.path}:8:15: servers[1].revision: revision: modern is not in this version (use revision: auto)`,
+      `${cli.path}:8:15: servers[1].revision must be auto, legacy, modern or one of 2024-11-05, 2025-03-26, 2025-06-18, 2025-11-25, 2026-07-28`,
     ]);
     expect(cli.stdout).toBe('');
   });

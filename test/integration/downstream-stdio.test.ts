@@ -19,6 +19,7 @@ import { startCutter } from '../helpers/cutter.js';
 import { ableClient, exercise, shown } from '../helpers/exercise.js';
 import { startGateway } from '../helpers/gateway.js';
 import { callBody, post, textOf, type JsonRpc } from '../helpers/http.js';
+import { envelope } from '../helpers/modern.js';
 import { firstDifference } from '../helpers/pattern.js';
 import { everythingStdio, scriptedStdio } from '../helpers/upstreams.js';
 import { sleep, until, within } from '../helpers/wait.js';
@@ -185,7 +186,12 @@ describe('mcpstead stdio --config', () => {
     });
     const { result } = await client.request({ id: 1, method: 'ping' });
     expect(result).toEqual({});
-    expect((await client.request({ id: 2, method: 'server/discover', params: {} })).error?.code).toBe(-32022);
+    const discovered = await client.request({
+      id: 2,
+      method: 'server/discover',
+      params: { _meta: envelope() },
+    });
+    expect(discovered.result?.['supportedVersions']).toEqual(['2026-07-28']);
     const params = {
       protocolVersion: '2025-06-18',
       capabilities: {},

@@ -203,8 +203,14 @@ describe('after traffic of every kind', () => {
     expect(edges).toEqual(buckets);
   });
 
-  it('has no other metric than those, and one for dropped events', () => {
-    const known = new Set([...CONTRACT.map(([name]) => name), 'mcpstead_events_dropped_total']);
+  it('has no other metric than those, and these few', () => {
+    const known = new Set([
+      ...CONTRACT.map(([name]) => name),
+      'mcpstead_events_dropped_total',
+      'mcpstead_input_requests_total',
+      'mcpstead_parked_calls',
+      'mcpstead_parked_calls_total',
+    ]);
     expect([...families.keys()].filter((name) => !known.has(name))).toEqual([]);
   });
 
