@@ -145,6 +145,7 @@ export class GatewayCore implements Admin {
       tell: (session, notice) => {
         this.#streams.notify(session, notice);
       },
+      describe: () => Promise.reject(new Error('not yet')),
       now: () => performance.now(),
       maxBytes: () => this.#config.limits.message_bytes,
     });

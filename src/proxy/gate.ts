@@ -172,7 +172,10 @@ export function createGate(deps: GateDeps): Gate {
       case 'tasks/get':
       case 'tasks/cancel':
       case 'tasks/result':
-        return to(deps.tasks.owned(namedBy(message, 'taskId', 'task'), source), deps.tasks.answered(source));
+        return to(
+          deps.tasks.owned(namedBy(message, 'taskId', 'task'), source, session?.view ?? source.route.view),
+          deps.tasks.answered(source),
+        );
       case 'tasks/list':
         return deps.tasks.list(stats.method(method), source, message, session, sink);
       case 'prompts/get':

@@ -14,9 +14,10 @@ import { refused, type Handled, type Headers, type Source } from './handled.js';
 import { discover, list } from './methods/lists.js';
 import { listen, type ListenDeps } from './methods/listen.js';
 import { namedBy, namedByRef } from './methods/named.js';
-import { passOn, relay, type Named, type RelayDeps } from './methods/relay.js';
+import { passOn, relay, type Named, type Wrap } from './methods/relay.js';
+import { aboutTask, type TasksMethodDeps } from './methods/tasks.js';
 
-export interface ModernDeps extends RelayDeps, ListenDeps {
+export interface ModernDeps extends TasksMethodDeps, ListenDeps {
   readonly stats: GatewayStats;
   readonly state: () => 'starting' | 'serving' | 'draining';
   /** What this client sees of a route, where that is not what all see. */
@@ -81,9 +82,13 @@ export function createModern(deps: ModernDeps): (source: Source, message: Messag
       case 'server/discover':
         return discover(source, message);
       case 'subscriptions/listen':
-        return listen(deps, source, message, sink);
+        return listen(deps, source, message, sink, caller);
       case 'tools/call':
-        return to(namedBy(message, 'name', 'tool'));
+        return to(namedBy(message, 'name', 'tool'), deps.tasks.made(source));
+      case 'tasks/get':
+      case 'tasks/update':
+      case 'tasks/cancel':
+        return aboutTask(deps, source, message, sink, caller);
       case 'prompts/get':
         return to(namedBy(message, 'name', 'prompt'));
       case 'resources/read':
@@ -100,9 +105,9 @@ export function createModern(deps: ModernDeps): (source: Source, message: Messag
       }
     }
 
-    function to(named: Named | GatewayError): Handled {
+    function to(named: Named | GatewayError, wrap?: Wrap): Handled {
       if (named instanceof GatewayError) return refused(message, named);
-      return relay(deps, source, message, undefined, sink, named, undefined, caller);
+      return relay(deps, source, message, undefined, sink, named, wrap, caller);
     }
   }
 }

@@ -1,46 +1,63 @@
 /**
- * Tasks (2025-11-25, basic/utilities/tasks, experimental): their ids are made routable on the merged endpoint, and belong to the
- * principal that made them.
+ * Tasks of both protocols: their ids are made routable on the merged endpoint, and belong to the principal that made them. Who wants
+ * to hear of one is told how it stands.
  */
 import { GatewayError } from '../errors.js';
 import type { MethodStats } from '../observe/stats.js';
 import type { Message } from '../protocol/message.js';
-import { RELATED_TASK, type Link, type Notice, type Sink } from '../protocol/ports.js';
-import { parse, qualifyId } from '../catalog/naming.js';
+import type { AnswerHead, Link, Notice, Sink, View } from '../protocol/ports.js';
+import { qualifyId } from '../catalog/naming.js';
 import type { Session } from '../session/store.js';
-import { splice, type Patch } from '../wire/splice.js';
-import { elementsOf, membersOf } from '../wire/walk.js';
 import { held } from './held.js';
 import { answer, counter, refused, type Handled, type Source } from './handled.js';
+import type { Listener } from './listeners.js';
 import { deferred, type Named, type Wrap } from './methods/relay.js';
+import { flatTaskIn, listedTasks, relatedIn, shownAs, taskIn, withId, type Found } from './tasks-bytes.js';
 
-/** Tasks that are remembered, at the most; the oldest goes. */
+/** Tasks that are remembered, at the most; the one that was named longest ago goes. */
 const MAX_TASKS = 10_000;
-/** A task without a ttl of its own is remembered for so long. */
+/** A task without a ttl of its own is remembered for so long after it was named last. */
 const DEFAULT_TTL_MS = 24 * 3600 * 1000;
 const MAX_PAGES = 100;
 
 interface Task {
   readonly principal: string;
+  /** Of a legacy client: what it hears of the task comes here. */
   readonly session: Session | undefined;
   readonly merged: boolean;
+  readonly ttlMs: number;
   readonly expires: number;
+}
+
+/** A task that streams of modern clients tell of. */
+interface Watch {
+  readonly link: Link;
+  readonly taskId: string;
+  /** With the id each of them knows it by. */
+  readonly hearers: Map<Listener, string>;
+  /** How it stands is being found out; and it has changed since. */
+  asking: boolean;
+  again: boolean;
 }
 
 export interface TasksDeps {
   readonly tell: (session: Session, notice: Notice) => void;
+  /** How a task of a legacy upstream stands, in the words of the extension: JSON of an object. */
+  readonly describe: (link: Link, taskId: string) => Promise<Buffer>;
   readonly now: () => number;
   /** limits.message_bytes: what may be held of one answer. */
   readonly maxBytes: () => number;
 }
 
 export interface Tasks {
-  /** For a call that makes a task: its id is noted, and made routable. */
+  /** For a call of a legacy client that asks for a task: its id is noted, and made routable. */
   created(source: Source, session: Session | undefined): Wrap;
+  /** For a call of a modern client, which becomes a task or does not. */
+  made(source: Source): Wrap;
   /** For what is asked about a task. */
   answered(source: Source): Wrap;
   /** The name, if the task is this principal's. */
-  owned(named: Named | GatewayError, source: Source): Named | GatewayError;
+  owned(named: Named | GatewayError, source: Source, view: View): Named | GatewayError;
   list(
     stats: MethodStats,
     source: Source,
@@ -48,19 +65,25 @@ export interface Tasks {
     session: Session | undefined,
     sink: Sink,
   ): Handled;
-  /** An upstream tells how a task stands: the session that made it hears it. */
+  /** An upstream tells how a task stands: the session that made it hears it, and the streams that asked for it. */
   status(link: Link, taskId: string, notice: Notice): void;
+  /** A stream is to tell of a task. false: it will not. */
+  watch(listener: Listener, id: string, source: Source): Promise<boolean>;
+  /** A stream has ended. */
+  left(listener: Listener): void;
 }
 
-export function createTasks({ tell, now, maxBytes }: TasksDeps): Tasks {
+export function createTasks({ tell, describe, now, maxBytes }: TasksDeps): Tasks {
   const tasks = new Map<string, Task>();
+  const watches = new Map<string, Watch>();
 
-  const keyOf = (server: string, taskId: string): string => `${server}\0${taskId}`;
+  const keyOf = (link: Link, taskId: string): string => `${link.key}\0${taskId}`;
   const shown = (server: string, taskId: string, merged: boolean): string =>
     merged ? qualifyId(server, taskId) : taskId;
+  const isMerged = (source: Source): boolean => source.route.server === undefined;
 
-  function known(server: string, taskId: string): Task | undefined {
-    const key = keyOf(server, taskId);
+  function known(link: Link, taskId: string): Task | undefined {
+    const key = keyOf(link, taskId);
     const task = tasks.get(key);
     if (task && task.expires < now()) {
       tasks.delete(key);
@@ -69,51 +92,102 @@ export function createTasks({ tell, now, maxBytes }: TasksDeps): Tasks {
     return task;
   }
 
-  function note(
-    server: string,
-    taskId: string,
-    ttl: unknown,
-    source: Source,
-    session: Session | undefined,
-  ): void {
-    const ttlMs = typeof ttl === 'number' && ttl > 0 ? Math.min(ttl, DEFAULT_TTL_MS) : DEFAULT_TTL_MS;
-    tasks.set(keyOf(server, taskId), {
+  function put(key: string, task: Omit<Task, 'expires'>): void {
+    tasks.delete(key);
+    tasks.set(key, { ...task, expires: now() + task.ttlMs });
+    if (tasks.size > MAX_TASKS) tasks.delete(tasks.keys().next().value as string);
+  }
+
+  function note(link: Link, { taskId, ttl }: Found, source: Source, session: Session | undefined): void {
+    put(keyOf(link, taskId), {
       principal: source.principal.id,
       session,
-      merged: source.route.server === undefined,
-      expires: now() + ttlMs,
+      merged: isMerged(source),
+      ttlMs: typeof ttl === 'number' && ttl > 0 ? Math.min(ttl, DEFAULT_TTL_MS) : DEFAULT_TTL_MS,
     });
-    if (tasks.size > MAX_TASKS) tasks.delete(tasks.keys().next().value as string);
+  }
+
+  /** The task that this principal knows by `id`. */
+  function ownedBy(source: Source, view: View, id: string): { link: Link; taskId: string } | undefined {
+    const target = view.find('task', id);
+    if (!target) return undefined;
+    const { link, name } = target;
+    const task = known(link, name);
+    // Another principal's task does not exist, nor one that this client has no protocol for.
+    if (task?.principal !== source.principal.id) return undefined;
+    if (source.era === 'legacy' && link.era === 'modern') return undefined;
+    put(keyOf(link, name), task);
+    return { link, taskId: name };
+  }
+
+  /** Tells those that watch a task. `notice`: undefined where it has to be found out how it stands. */
+  function tellWatchers(watch: Watch, notice: Notice | undefined): void {
+    if (notice) {
+      for (const [listener, id] of watch.hearers) {
+        const merged = listener.server === undefined;
+        const bytes = merged ? shownAs(notice.bytes, 'params', id, watch.link.server) : notice.bytes;
+        listener.tell(`${notice.method} ${id}`, { ...notice, bytes });
+      }
+      return;
+    }
+    // One at a time: an older state must not be told after a newer one.
+    if (watch.asking) {
+      watch.again = true;
+      return;
+    }
+    watch.asking = true;
+    const told = (state?: Buffer): void => {
+      watch.asking = false;
+      if (state) {
+        const method = 'notifications/tasks';
+        const head = Buffer.from(`{"jsonrpc":"2.0","method":"${method}","params":`);
+        tellWatchers(watch, { method, bytes: Buffer.concat([head, state, Buffer.from('}')]) });
+      }
+      if (!watch.again) return;
+      watch.again = false;
+      tellWatchers(watch, undefined);
+    };
+    describe(watch.link, watch.taskId).then(told, () => {
+      told();
+    });
   }
 
   return {
     created: (source, session) => (target, sink) =>
-      held(sink, maxBytes(), (whole) => {
-        const at = taskIn(whole);
+      // A modern upstream hears of no task: the gateway waits for it.
+      target.link.era === 'modern'
+        ? sink
+        : held(sink, maxBytes(), (whole) => {
+            const at = taskIn(whole);
+            if (!at) return whole;
+            const { link } = target;
+            note(link, at, source, session);
+            return withId(whole, at, shown(link.server, at.taskId, isMerged(source)));
+          }),
+    made: (source) => (target, sink) =>
+      noting(sink, (whole) => {
+        const at = flatTaskIn(whole, 'result');
         if (!at) return whole;
-        const { server } = target.link;
-        note(server, at.taskId, at.ttl, source, session);
-        return withId(whole, at, shown(server, at.taskId, source.route.server === undefined));
+        const { link } = target;
+        note(link, at, source, undefined);
+        return isMerged(source) ? withId(whole, at, qualifyId(link.server, at.taskId)) : whole;
       }),
     answered: (source) => (target, sink) => {
-      if (source.route.server !== undefined) return sink;
+      if (!isMerged(source)) return sink;
+      const { server } = target.link;
       return held(sink, maxBytes(), (whole) => {
+        if (source.era === 'modern') return shownAs(whole, 'result', qualifyId(server, target.name), server);
         const at = taskIn(whole) ?? relatedIn(whole);
-        return at ? withId(whole, at, shown(target.link.server, at.taskId, true)) : whole;
+        return at ? withId(whole, at, qualifyId(server, at.taskId)) : whole;
       });
     },
-    owned(named, source) {
-      if (named instanceof GatewayError) return named;
-      const { server } = source.route;
-      const parts = server === undefined ? parse(named.name) : { server, name: named.name };
-      const task = parts && known(parts.server, parts.name);
-      // Another principal's task does not exist.
-      if (task?.principal === source.principal.id) return named;
+    owned(named, source, view) {
+      if (named instanceof GatewayError || ownedBy(source, view, named.name)) return named;
       return new GatewayError('invalid_params', `unknown task '${named.name.slice(0, 256)}'`);
     },
     list(stats, source, message, session, sink) {
       const view = session?.view ?? source.route.view;
-      const merged = source.route.server === undefined;
+      const merged = isMerged(source);
       const links = view.links().filter((link) => listsTasks(link));
       if (links.length === 0)
         return merged
@@ -123,11 +197,9 @@ export function createTasks({ tell, now, maxBytes }: TasksDeps): Tasks {
       const done = counter(stats);
       const found: Buffer[] = [];
       const collect = async (link: Link): Promise<void> => {
-        for (const { taskId, bytes } of await tasksOf(link)) {
-          if (known(link.server, taskId.value)?.principal !== source.principal.id) continue;
-          const id = JSON.stringify(shown(link.server, taskId.value, merged));
-          found.push(splice(bytes, [{ start: taskId.start, end: taskId.end, bytes: Buffer.from(id) }]));
-        }
+        for (const { bytes, at } of await tasksOf(link))
+          if (known(link, at.taskId)?.principal === source.principal.id)
+            found.push(withId(bytes, at, shown(link.server, at.taskId, merged)));
       };
       const all = Promise.allSettled(links.map(collect)).then(() => undefined);
       const exchange = deferred(controller, all, sink, done, () => {
@@ -146,93 +218,95 @@ export function createTasks({ tell, now, maxBytes }: TasksDeps): Tasks {
       return { kind: 'exchange', exchange };
     },
     status(link, taskId, notice) {
-      const task = known(link.server, taskId);
-      if (!task?.session?.open) return;
-      const params = membersOf(notice.bytes).find(({ key }) => key === 'params');
-      const at = params && membersOf(notice.bytes, params.start).find(({ key }) => key === 'taskId');
-      const id = JSON.stringify(shown(link.server, taskId, task.merged));
-      const bytes = at
-        ? splice(notice.bytes, [{ start: at.start, end: at.end, bytes: Buffer.from(id) }])
-        : notice.bytes;
-      tell(task.session, { method: notice.method, bytes });
+      const watch = watches.get(keyOf(link, taskId));
+      if (watch) tellWatchers(watch, link.era === 'modern' ? notice : undefined);
+      const task = known(link, taskId);
+      if (!task?.session?.open || link.era === 'modern') return;
+      const at = flatTaskIn(notice.bytes, 'params');
+      const id = shown(link.server, taskId, task.merged);
+      tell(task.session, at ? { ...notice, bytes: withId(notice.bytes, at, id) } : notice);
+    },
+    async watch(listener, id, source) {
+      const found = ownedBy(source, source.route.view, id);
+      if (!found) return false;
+      const { link, taskId } = found;
+      try {
+        await link.watchTask(taskId);
+      } catch {
+        // Not granted: the acknowledgement says so by leaving it out.
+        return false;
+      }
+      const key = keyOf(link, taskId);
+      if (listener.over) {
+        if (!watches.has(key)) link.unwatchTask(taskId);
+        return false;
+      }
+      let watch = watches.get(key);
+      if (!watch)
+        watches.set(key, (watch = { link, taskId, hearers: new Map(), asking: false, again: false }));
+      watch.hearers.set(listener, id);
+      return true;
+    },
+    left(listener) {
+      for (const [key, { link, taskId, hearers }] of watches) {
+        if (!hearers.delete(listener) || hearers.size > 0) continue;
+        watches.delete(key);
+        link.unwatchTask(taskId);
+      }
     },
   };
 }
 
-function listsTasks({ peer, state }: Link): boolean {
-  const tasks = peer?.capabilities['tasks'] as { list?: unknown } | null | undefined;
-  return state === 'up' && tasks?.list !== undefined;
-}
-
-interface Found {
-  readonly start: number;
-  readonly end: number;
-  readonly taskId: string;
-  readonly ttl?: unknown;
-}
-
-/** The task of a whole answer: `result.task`, or the result itself. */
-function taskIn(whole: Buffer): Found | undefined {
-  const result = objectAt(whole, 0, 'result');
-  if (result === undefined) return undefined;
-  const at = objectAt(whole, result, 'task') ?? result;
-  const members = membersOf(whole, at);
-  const id = members.find(({ key }) => key === 'taskId');
-  if (!id || whole[id.start] !== 0x22) return undefined;
-  const ttl = members.find(({ key }) => key === 'ttl');
-  const read = (span: { start: number; end: number }): unknown =>
-    JSON.parse(whole.toString('utf8', span.start, span.end));
-  return { start: id.start, end: id.end, taskId: read(id) as string, ttl: ttl && read(ttl) };
-}
-
-/** The task that a result belongs to, in its `_meta`. */
-function relatedIn(whole: Buffer): Found | undefined {
-  const result = objectAt(whole, 0, 'result');
-  const meta = result === undefined ? undefined : objectAt(whole, result, '_meta');
-  const related = meta === undefined ? undefined : objectAt(whole, meta, RELATED_TASK);
-  if (related === undefined) return undefined;
-  const id = membersOf(whole, related).find(({ key }) => key === 'taskId');
-  if (!id || whole[id.start] !== 0x22) return undefined;
+/** Hands everything on; an answer that says that a task was made goes through `change`. */
+function noting(sink: Sink, change: (whole: Buffer) => Buffer): Sink {
+  let made: AnswerHead | undefined;
   return {
-    start: id.start,
-    end: id.end,
-    taskId: JSON.parse(whole.toString('utf8', id.start, id.end)) as string,
+    notify: (notice) => sink.notify(notice),
+    ask: (question) => sink.ask(question),
+    withdraw: (question) => sink.withdraw?.(question),
+    start(head) {
+      if (head.resultType === 'task') made = head;
+      else sink.start(head);
+    },
+    write(chunk) {
+      if (!made) return sink.write(chunk);
+      let whole = chunk;
+      try {
+        JSON.parse(chunk.toString('utf8'));
+        whole = change(chunk);
+      } catch {
+        // Not JSON: it goes on as it came, as any answer does.
+      }
+      sink.start({ ...made, bytes: whole.length });
+      return sink.write(whole);
+    },
+    end: (seen) => {
+      sink.end(seen);
+    },
+    cancelled: (why) => {
+      sink.cancelled(why);
+    },
+    fail: (error) => {
+      sink.fail(error);
+    },
   };
 }
 
-/** Where the object under `key` of the object at `at` begins. */
-function objectAt(whole: Buffer, at: number, key: string): number | undefined {
-  const member = membersOf(whole, at).find((each) => each.key === key);
-  return member && whole[member.start] === 0x7b ? member.start : undefined;
-}
-
-function withId(whole: Buffer, { start, end }: Found, id: string): Buffer {
-  const patch: Patch = { start, end, bytes: Buffer.from(JSON.stringify(id)) };
-  return splice(whole, [patch]);
+function listsTasks({ peer, state, era }: Link): boolean {
+  const tasks = peer?.capabilities['tasks'] as { list?: unknown } | null | undefined;
+  return state === 'up' && era === 'legacy' && tasks?.list !== undefined;
 }
 
 /** All pages of an upstream's tasks/list. */
-async function tasksOf(
-  link: Link,
-): Promise<{ bytes: Buffer; taskId: { start: number; end: number; value: string } }[]> {
-  const found: { bytes: Buffer; taskId: { start: number; end: number; value: string } }[] = [];
+async function tasksOf(link: Link): Promise<ReturnType<typeof listedTasks>['tasks']> {
+  const found = [];
   let cursor: string | undefined;
   for (let page = 0; page < MAX_PAGES; page++) {
     const params = cursor === undefined ? undefined : JSON.stringify({ cursor });
-    const result = await link.request('tasks/list', params);
-    const members = membersOf(result);
-    const list = members.find(({ key }) => key === 'tasks');
-    for (const span of list ? elementsOf(result, list.start) : []) {
-      const bytes = result.subarray(span.start, span.end);
-      const id = bytes[0] === 0x7b ? membersOf(bytes).find(({ key }) => key === 'taskId') : undefined;
-      if (!id || bytes[id.start] !== 0x22) continue;
-      const value = JSON.parse(bytes.toString('utf8', id.start, id.end)) as string;
-      found.push({ bytes, taskId: { start: id.start, end: id.end, value } });
-    }
-    const next = members.find(({ key }) => key === 'nextCursor');
-    const value: unknown = next && JSON.parse(result.toString('utf8', next.start, next.end));
-    if (typeof value !== 'string' || value === cursor) break;
-    cursor = value;
+    const { tasks, next } = listedTasks(await link.request('tasks/list', params));
+    found.push(...tasks);
+    if (next === undefined || next === cursor) break;
+    cursor = next;
   }
   return found;
 }

@@ -1,11 +1,14 @@
 /** `subscriptions/listen` (2026-07-28, basic/patterns/subscriptions): one stream for all that a client wants to hear. */
 import { GatewayError } from '../../errors.js';
 import { param, type Message } from '../../protocol/message.js';
-import type { Sink, Target } from '../../protocol/ports.js';
+import type { Caller, Sink, Target } from '../../protocol/ports.js';
+import { declaresTasks } from '../../protocol/tasks.js';
 import { counter, refused, type Handled, type Source } from '../handled.js';
 import { MAX_SUBSCRIPTIONS, type Interests } from '../interests.js';
 import { Listener, type Change, type Listeners } from '../listeners.js';
 import type { GatewayStats } from '../../observe/stats.js';
+import type { Tasks } from '../tasks.js';
+import { needsTasks } from './tasks.js';
 
 /** How long the acknowledgement waits for upstreams. */
 const ACKNOWLEDGE_MS = 2000;
@@ -15,6 +18,7 @@ const MAX_LISTENERS = 100_000;
 export interface ListenDeps {
   readonly listeners: Listeners;
   readonly interests: Interests;
+  readonly tasks: Tasks;
   readonly stats: GatewayStats;
 }
 
@@ -24,19 +28,25 @@ const FLAGS: Readonly<Record<Change, string>> = {
   resources: 'resourcesListChanged',
 };
 
-export function listen(deps: ListenDeps, source: Source, message: Message, sink: Sink): Handled {
-  const { listeners, interests } = deps;
+export function listen(
+  deps: ListenDeps,
+  source: Source,
+  message: Message,
+  sink: Sink,
+  caller: Caller,
+): Handled {
+  const { listeners, interests, tasks } = deps;
   const filter = param(message, 'notifications');
   if (typeof filter !== 'object' || filter === null || Array.isArray(filter))
     return refused(message, new GatewayError('invalid_params', 'params.notifications must be an object'));
   const wanted = filter as Readonly<Record<string, unknown>>;
-  const uris = wanted['resourceSubscriptions'] ?? [];
-  if (!Array.isArray(uris) || !uris.every((uri) => typeof uri === 'string'))
-    return refused(
-      message,
-      new GatewayError('invalid_params', 'params.notifications.resourceSubscriptions must be a list of URIs'),
-    );
-  if (uris.length > MAX_SUBSCRIPTIONS)
+  const uris = textsIn(wanted, 'resourceSubscriptions', 'URIs');
+  if (uris instanceof GatewayError) return refused(message, uris);
+  const taskIds = textsIn(wanted, 'taskIds', 'ids');
+  if (taskIds instanceof GatewayError) return refused(message, taskIds);
+  if (taskIds.length > 0 && !declaresTasks(caller.capabilities))
+    return refused(message, needsTasks('params.notifications.taskIds'));
+  if (uris.length + taskIds.length > MAX_SUBSCRIPTIONS)
     return refused(message, new GatewayError('busy', `a stream may have ${MAX_SUBSCRIPTIONS} subscriptions`));
   if (listeners.size >= MAX_LISTENERS)
     return refused(message, new GatewayError('busy', 'too many streams are open'));
@@ -55,28 +65,33 @@ export function listen(deps: ListenDeps, source: Source, message: Message, sink:
     left: () => {
       listeners.delete(listener);
       interests.drop(listener);
+      tasks.left(listener);
       controller.abort();
       done('success');
     },
   });
   listeners.add(listener);
-  void grant();
+  void grant(uris, taskIds);
   return { kind: 'exchange', exchange: listener };
 
-  async function grant(): Promise<void> {
+  async function grant(wantedUris: readonly string[], wantedTasks: readonly string[]): Promise<void> {
     await (view.ready(undefined, controller.signal) ?? new Promise(setImmediate));
     if (listener.over) return;
     const granted: string[] = [];
+    const watched: string[] = [];
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<void>((resolve) => (timer = setTimeout(resolve, ACKNOWLEDGE_MS)));
-    const asked = [...new Set(uris as string[])].map(async (uri) => {
+    const asked = [...new Set(wantedUris)].map(async (uri) => {
       const target = view.find('resource', uri);
       if (!target || !(await subscribed(target)) || listener.over) return;
       if (interests.add(listener, target.link, target.name, uri)) granted.push(uri);
     });
-    await Promise.race([Promise.all(asked), late]);
+    const about = [...new Set(wantedTasks)].map(async (id) => {
+      if (await tasks.watch(listener, id, source)) watched.push(id);
+    });
+    await Promise.race([Promise.all([...asked, ...about]), late]);
     clearTimeout(timer);
-    listener.acknowledge(granting(granted));
+    listener.acknowledge(granting(granted, watched));
   }
 
   async function subscribed({ link, name }: Target): Promise<boolean> {
@@ -92,7 +107,7 @@ export function listen(deps: ListenDeps, source: Source, message: Message, sink:
   }
 
   /** What of the filter will be told: what no server here has is left out. */
-  function granting(granted: readonly string[]): string {
+  function granting(granted: readonly string[], watched: readonly string[]): string {
     const { capabilities } = JSON.parse(`{${view.discovery()}}`) as {
       capabilities: Readonly<Record<string, unknown>>;
     };
@@ -100,6 +115,17 @@ export function listen(deps: ListenDeps, source: Source, message: Message, sink:
       .filter((change) => capabilities[change] !== undefined)
       .map((change) => `"${FLAGS[change]}":true`);
     if (granted.length > 0) members.push(`"resourceSubscriptions":${JSON.stringify(granted)}`);
+    if (watched.length > 0) members.push(`"taskIds":${JSON.stringify(watched)}`);
     return `{${members.join(',')}}`;
   }
+}
+
+function textsIn(
+  filter: Readonly<Record<string, unknown>>,
+  key: string,
+  what: string,
+): readonly string[] | GatewayError {
+  const value = filter[key] ?? [];
+  if (Array.isArray(value) && value.every((each): each is string => typeof each === 'string')) return value;
+  return new GatewayError('invalid_params', `params.notifications.${key} must be a list of ${what}`);
 }

@@ -1,0 +1,46 @@
+/** What modern clients ask about tasks (the extension io.modelcontextprotocol/tasks): get, update, cancel. */
+import { GatewayError } from '../../errors.js';
+import type { Message } from '../../protocol/message.js';
+import type { Caller, Sink, View } from '../../protocol/ports.js';
+import { declaresTasks, makesTasks, NEEDS_TASKS } from '../../protocol/tasks.js';
+import { refused, type Handled, type Source } from '../handled.js';
+import type { Tasks } from '../tasks.js';
+import { namedBy } from './named.js';
+import { relay, type RelayDeps } from './relay.js';
+
+export interface TasksMethodDeps extends RelayDeps {
+  readonly tasks: Tasks;
+}
+
+export function aboutTask(
+  deps: TasksMethodDeps,
+  source: Source,
+  message: Message,
+  sink: Sink,
+  caller: Caller,
+): Handled {
+  const { view } = source.route;
+  if (!declaresTasks(caller.capabilities))
+    return refused(message, offersTasks(view) ? needsTasks(message.method) : notFound(message));
+  const named = deps.tasks.owned(namedBy(message, 'taskId', 'task'), source, view);
+  if (named instanceof GatewayError) return refused(message, offersTasks(view) ? named : notFound(message));
+  return relay(deps, source, message, undefined, sink, named, deps.tasks.answered(source), caller);
+}
+
+/** The request needs a client of the extension. */
+export function needsTasks(what: string): GatewayError {
+  return new GatewayError(
+    'missing_capability',
+    `${what} is for clients that declare the extension io.modelcontextprotocol/tasks`,
+    NEEDS_TASKS,
+  );
+}
+
+/** What a server that is not connected has is not known: it may have them. */
+function offersTasks(view: View): boolean {
+  return view.links().some(({ peer }) => !peer || makesTasks(peer));
+}
+
+function notFound({ method }: Message): GatewayError {
+  return new GatewayError('method_not_found', `method '${method.slice(0, 128)}' not found`);
+}

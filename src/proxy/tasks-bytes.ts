@@ -1,0 +1,85 @@
+/** Where a message names a task, of which protocol whatever: found in whole messages, and written anew. */
+import { relatedTask } from '../bridge/asked.js';
+import { withMarks } from '../bridge/input.js';
+import { RELATED_TASK } from '../protocol/ports.js';
+import type { Span } from '../wire/scan.js';
+import { splice, type Patch } from '../wire/splice.js';
+import { elementsOf, membersOf } from '../wire/walk.js';
+
+export interface Found {
+  readonly start: number;
+  readonly end: number;
+  readonly taskId: string;
+  /** How long it lives, in ms, as it was said: any JSON. */
+  readonly ttl?: unknown;
+}
+
+/** The task of a whole answer: `result.task` of the legacy protocol, or the result itself. */
+export function taskIn(whole: Buffer): Found | undefined {
+  const result = objectAt(whole, 0, 'result');
+  return result === undefined ? undefined : taskAt(whole, objectAt(whole, result, 'task') ?? result);
+}
+
+/** The task that a modern result, or a notification, is all about. */
+export function flatTaskIn(whole: Buffer, member: 'result' | 'params'): Found | undefined {
+  const at = objectAt(whole, 0, member);
+  return at === undefined ? undefined : taskAt(whole, at);
+}
+
+/** The task that a result belongs to, in its `_meta`. */
+export function relatedIn(whole: Buffer): Found | undefined {
+  const result = objectAt(whole, 0, 'result');
+  const meta = result === undefined ? undefined : objectAt(whole, result, '_meta');
+  if (meta === undefined) return undefined;
+  return relatedTask(
+    whole,
+    membersOf(whole, meta).find(({ key }) => key === RELATED_TASK),
+  );
+}
+
+export function withId(whole: Buffer, { start, end }: Span, id: string): Buffer {
+  const patch: Patch = { start, end, bytes: Buffer.from(JSON.stringify(id)) };
+  return splice(whole, [patch]);
+}
+
+/** A modern message about a task under another id, its questions marked with the server that asks. */
+export function shownAs(whole: Buffer, member: 'result' | 'params', id: string, server: string): Buffer {
+  const at = objectAt(whole, 0, member);
+  if (at === undefined) return whole;
+  const marked = withMarks(whole, at, server);
+  const own = flatTaskIn(marked, member);
+  return own ? withId(marked, own, id) : marked;
+}
+
+/** The tasks of one page of tasks/list, and the cursor of the next. `result`: its bytes. */
+export function listedTasks(result: Buffer): {
+  tasks: { readonly bytes: Buffer; readonly at: Found }[];
+  next: string | undefined;
+} {
+  const members = membersOf(result);
+  const list = members.find(({ key }) => key === 'tasks');
+  const tasks = [];
+  for (const span of list ? elementsOf(result, list.start) : []) {
+    const bytes = result.subarray(span.start, span.end);
+    const at = bytes[0] === 0x7b ? taskAt(bytes, 0) : undefined;
+    if (at) tasks.push({ bytes, at });
+  }
+  const cursor = members.find(({ key }) => key === 'nextCursor');
+  const next: unknown = cursor && JSON.parse(result.toString('utf8', cursor.start, cursor.end));
+  return { tasks, next: typeof next === 'string' ? next : undefined };
+}
+
+function taskAt(whole: Buffer, at: number): Found | undefined {
+  const members = membersOf(whole, at);
+  const id = members.find(({ key }) => key === 'taskId');
+  if (!id || whole[id.start] !== 0x22) return undefined;
+  const ttl = members.find(({ key }) => key === 'ttl' || key === 'ttlMs');
+  const read = ({ start, end }: Span): unknown => JSON.parse(whole.toString('utf8', start, end));
+  return { start: id.start, end: id.end, taskId: read(id) as string, ttl: ttl && read(ttl) };
+}
+
+/** Where the object under `key` of the object at `at` begins. */
+function objectAt(whole: Buffer, at: number, key: string): number | undefined {
+  const member = membersOf(whole, at).find((each) => each.key === key);
+  return member && whole[member.start] === 0x7b ? member.start : undefined;
+}
