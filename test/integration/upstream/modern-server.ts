@@ -59,7 +59,7 @@ export async function createModernUpstream(options: ModernOptions = {}): Promise
         case 'tools/list':
           call.result({
             resultType: 'complete',
-            tools: options.tools ?? upstream.options.tools ?? [],
+            tools: upstream.options.tools ?? [],
             ...(options.hints ?? FRESH),
           });
           return true;
