@@ -32,6 +32,8 @@ export const ERRORS = {
   unavailable: { legacy: { rpc: -32000, http: 503 }, modern: { rpc: -32603, http: 503 } },
   upstream_disconnected: { legacy: { rpc: -32000, http: 200 }, modern: { rpc: -32603, http: 200 } },
   upstream_timeout: { legacy: { rpc: -32000, http: 200 }, modern: { rpc: -32603, http: 200 } },
+  /** An answer broke off, and nobody knows what became of the request: a modern client sees its own break. */
+  stream_broken: { legacy: { rpc: -32603, http: 200 }, modern: { rpc: -32603, http: 200 } },
   upstream_auth_failed: { legacy: { rpc: -32000, http: 200 }, modern: { rpc: -32603, http: 200 } },
   upstream_protocol_error: { legacy: { rpc: -32000, http: 200 }, modern: { rpc: -32603, http: 200 } },
   /** The client of a call refused what its server needs of it. */

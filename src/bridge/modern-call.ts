@@ -2,7 +2,6 @@
  * A call of a modern upstream: what it answers goes on to a modern client as it came; for a legacy client what it needs becomes
  * questions on the stream of the call, and their answers one more request.
  */
-import { randomUUID } from 'node:crypto';
 import { GatewayError } from '../errors.js';
 import type { WheelTimer } from '../lib/wheel.js';
 import { find } from '../protocol/message.js';
@@ -14,7 +13,6 @@ import type {
   Exchange,
   Notice,
   Outgoing,
-  Question,
   Refusal,
   Seen,
   Sink,
@@ -23,7 +21,8 @@ import { NOBODY_TO_ASK } from '../protocol/ports.js';
 import { LEGACY_RESULT } from './edit.js';
 import { toModern } from './envelope.js';
 import { errorAt, judge, readError, withError } from './errors.js';
-import { asRequest, readInputRequired, withMarks, type InputRequest } from './input.js';
+import { ACCEPT_ANSWER, Asking, inputRefused, type Refused } from './asking.js';
+import { readInputRequired, withMarks, type InputRequest } from './input.js';
 import { modernCapabilities } from './capabilities.js';
 import type { Crossing } from './crossing.js';
 import { countInput, type BridgeDeps } from './deps.js';
@@ -33,8 +32,6 @@ import { SENT, step, type UnrollEffect, type UnrollEvent, type UnrollState } fro
 const IDLE_PACE = { first: 250, longest: 5000 };
 /** A URL that was opened is waited for. */
 const URL_PACE = { first: 1000, longest: 10_000 };
-const CANCEL_ANSWER = Buffer.from('{"action":"cancel"}');
-const ACCEPT_ANSWER = Buffer.from('{"action":"accept"}');
 
 export function openModernCall(deps: BridgeDeps, crossing: Crossing, sink: Sink): Exchange {
   const call = new ModernCall(deps, crossing, sink);
@@ -69,9 +66,8 @@ class ModernCall implements Sink, Exchange {
   /** Of the round being gathered: JSON by key. */
   #answers = new Map<string, Buffer>();
   #requestState: string | undefined;
-  /** URLs that the client has opened, and the ids under which it was asked to. */
-  #opened: Map<string, string> | undefined;
-  #refusal: unknown;
+  readonly #asking: Asking;
+  #refusal: Refused | undefined;
   /** When rounds that ask nothing began. */
   #idleSince = 0;
   #over = false;
@@ -80,6 +76,7 @@ class ModernCall implements Sink, Exchange {
     this.#deps = deps;
     this.#crossing = crossing;
     this.#sink = sink;
+    this.#asking = new Asking(sink, crossing.target.link.stats);
     this.#isLegacy = crossing.caller.era === 'legacy';
     this.#capabilities = this.#isLegacy ? JSON.stringify(modernCapabilities(crossing.caller)) : '';
   }
@@ -138,7 +135,8 @@ class ModernCall implements Sink, Exchange {
 
   fail(error: GatewayError): void {
     this.#finish();
-    this.#sink.fail(error);
+    const broken = (error.data as { broken?: unknown } | null | undefined)?.broken === true;
+    this.#sink.fail(broken ? new GatewayError('stream_broken', error.message) : error);
   }
 
   resume(): void {
@@ -156,12 +154,13 @@ class ModernCall implements Sink, Exchange {
 
   #begin(head: AnswerHead): void {
     this.#step({ type: 'ended' });
-    this.#tellOpened();
+    this.#asking.tellOpened();
     this.#sink.start(head);
   }
 
   #finish(): void {
     this.#over = true;
+    this.#asking.stop();
     this.#timer?.cancel();
   }
 
@@ -227,9 +226,7 @@ class ModernCall implements Sink, Exchange {
     this.#requests = new Map(read.requests.map((request) => [request.key, request]));
     let again = false;
     for (const request of read.requests) {
-      const url = urlOf(request);
-      if (url === undefined || !this.#opened?.has(url)) continue;
-      // It was opened already: asking once more would only annoy.
+      if (!this.#asking.hasOpened(request)) continue;
       this.#answers.set(request.key, ACCEPT_ANSWER);
       again = true;
     }
@@ -277,54 +274,12 @@ class ModernCall implements Sink, Exchange {
   }
 
   #ask(request: InputRequest): void {
-    const { key, method } = request;
-    const { stats } = this.#crossing.target.link;
-    const url = urlOf(request);
-    const elicitationId = url === undefined ? undefined : randomUUID();
-    let over = false;
-    const settle = (result: string, go: () => void): void => {
-      if (over || this.#over) return;
-      over = true;
-      countInput(stats, method, result);
-      go();
-    };
-    const refused = (error: unknown): void => {
-      // An answer upstream cannot say "error": who is asked for a form may cancel it, all else ends the call.
-      if (method === 'elicitation/create') {
-        this.#answers.set(key, CANCEL_ANSWER);
-        this.#step({ type: 'answered', key });
-        return;
-      }
-      this.#refusal = { method, error };
-      this.#step({ type: 'refused', key });
-    };
-    const question: Question = {
-      method,
-      bytes: asRequest(request, elicitationId),
-      token: undefined,
-      answer: (kind, value) => {
-        settle(kind === 'result' ? 'answered' : 'error', () => {
-          if (kind === 'error') return refused(JSON.parse(value.toString('utf8')));
-          if (url !== undefined && accepts(value)) (this.#opened ??= new Map()).set(url, elicitationId);
-          // The bytes belong to the request that brought them.
-          this.#answers.set(key, Buffer.from(value));
-          this.#step({ type: 'answered', key });
-        });
-      },
-      refuse: (refusal) => {
-        settle('refused', () => {
-          refused(refusal);
-        });
-      },
-      progress() {},
-    };
-    const refusal = this.#sink.ask(question);
-    if (!refusal || over) return;
-    over = true;
-    countInput(stats, method, 'refused');
-    // The upstream was told what this client can be asked, and asked all the same.
-    this.#refusal = { method, error: refusal };
-    this.#step({ type: 'refused', key });
+    const { key } = request;
+    this.#asking.ask(request, (outcome) => {
+      if (outcome.kind === 'answered') this.#answers.set(key, outcome.answer);
+      else this.#refusal = outcome;
+      this.#step({ type: outcome.kind, key });
+    });
   }
 
   /** The members that make the original request a retry. */
@@ -340,32 +295,8 @@ class ModernCall implements Sink, Exchange {
     const { server } = this.#crossing.target.link;
     if (why === 'rounds')
       return new GatewayError('upstream_protocol_error', `upstream '${server}' never stops asking for input`);
-    const { method, error } = this.#refusal as { method: string; error: unknown };
-    return new GatewayError('input_refused', `the call needs ${method}, and its client refused that`, error);
+    return inputRefused(this.#refusal as Refused);
   }
-
-  /** The client may close what it opened at a URL (2025-11-25, client/elicitation). */
-  #tellOpened(): void {
-    for (const elicitationId of this.#opened?.values() ?? []) {
-      const method = 'notifications/elicitation/complete';
-      const params = JSON.stringify({ elicitationId });
-      this.#sink.notify({
-        method,
-        bytes: Buffer.from(`{"jsonrpc":"2.0","method":"${method}","params":${params}}`),
-      });
-    }
-    this.#opened = undefined;
-  }
-}
-
-function urlOf({ method, params }: InputRequest): string | undefined {
-  if (method !== 'elicitation/create' || !params) return undefined;
-  const { mode, url } = JSON.parse(params.toString('utf8')) as { mode?: unknown; url?: unknown };
-  return mode === 'url' && typeof url === 'string' ? url : undefined;
-}
-
-function accepts(answer: Buffer): boolean {
-  return (JSON.parse(answer.toString('utf8')) as { action?: unknown } | null)?.action === 'accept';
 }
 
 function asError(failure: unknown, server: string): GatewayError {

@@ -35,6 +35,7 @@ const REASONS: Partial<Record<ErrorCode, ToolErrorReason>> = {
   upstream_timeout: 'upstream_timeout',
   upstream_auth_failed: 'upstream_auth_failed',
   upstream_protocol_error: 'upstream_protocol_error',
+  stream_broken: 'upstream_protocol_error',
   busy: 'busy',
 };
 

@@ -232,6 +232,11 @@ export class CallStream {
     return this.#log.after(seq) !== undefined;
   }
 
+  /** Nothing will follow the event `seq`, which is still here. */
+  isOverAfter(seq: number): boolean {
+    return this.#ended && this.#held.length === 0 && this.#log.after(seq)?.length === 0;
+  }
+
   attach(target: StreamTarget, after: number): void {
     const events = this.#log.after(after) ?? [];
     this.#target?.end();
@@ -404,6 +409,8 @@ export function createStreams(deps: StreamsDeps): Streams {
         stream.cancel('client came back too late');
         return unknown;
       }
+      // An empty stream would only bring the client back once more, and then for another stream.
+      if (stream.isOverAfter(seq)) return `nothing follows the event '${lastEventId}': its call has ended`;
       const target = open();
       stream.attach(target, seq);
       return () => {

@@ -26,6 +26,7 @@ const TABLE: Record<
   unavailable: [-32000, 503, -32603, 503],
   upstream_disconnected: [-32000, 200, -32603, 200],
   upstream_timeout: [-32000, 200, -32603, 200],
+  stream_broken: [-32603, 200, -32603, 200],
   upstream_auth_failed: [-32000, 200, -32603, 200],
   upstream_protocol_error: [-32000, 200, -32603, 200],
   input_refused: [-32603, 200, -32603, 200],

@@ -211,9 +211,11 @@ export class PostSink implements Sink {
     if (mode === 'over') return;
     const message = (): Buffer => Buffer.from(errorMessage(error, this.#rawId, this.#era));
     if (this.#stream) this.#stream.fail(message());
+    else if (this.#target && this.#era === 'modern' && error.code === 'stream_broken') this.#target.destroy();
     else if (this.#target) this.#target.end(message());
     // An answer that has begun must not look like a whole one.
-    else if (this.#inAnswer) this.#res.destroy();
+    else if (this.#inAnswer || (this.#era === 'modern' && error.code === 'stream_broken'))
+      this.#res.destroy();
     else sendError(this.#res, error, this.#rawId, retryHeader(error), this.#era);
   }
 
