@@ -112,6 +112,13 @@ export class Meeting {
     return actor;
   }
 
+  /** A client of its own for a test that leaves traces in it. */
+  async fresh(): Promise<Actor> {
+    const actor = await connect(this.kind, this.url);
+    atEnd(() => actor.close());
+    return actor;
+  }
+
   /** A client that cannot answer questions. */
   async unable(capabilities: Json = {}): Promise<Actor> {
     const actor = await connect(this.kind, gateway.server(this.upstream(true)), capabilities);

@@ -1,5 +1,6 @@
 import { expect } from 'vitest';
-import { ABLE, DIGITS, MARK, META, RawModern, textOf, type Json } from '../actors.js';
+import { atEnd } from '../../../helpers/cleanup.js';
+import { connect, DIGITS, MARK, META, textOf, type Json } from '../actors.js';
 import { ALL, CLIENT, gateway, row, SERVER } from '../stage.js';
 
 const check = row('`tools/call`, `prompts/get`, `resources/read`, `completion/complete`');
@@ -253,8 +254,13 @@ check(CLIENT.modern, 'A name in the header that is not the one of the body is re
   expect(await response.json()).toMatchObject({ id: 1, error: { code: -32020 } });
 });
 
-check(CLIENT.modern, 'On the merged endpoint the same works under qualified names', async (meeting) => {
-  const raw = new RawModern(gateway.url, meeting.kind, ABLE);
-  const name = `${meeting.upstream()}__test_simple_text`;
-  expect(textOf(await raw.call(name))).toBe('This is a simple text response for testing.');
+check(ALL, 'On the merged endpoint the same works under qualified names', async (meeting) => {
+  const client = await connect(meeting.kind, gateway.url);
+  atEnd(() => client.close());
+  const name = (own: string): string => `${meeting.upstream()}__${own}`;
+  expect(await client.say(name('test_simple_text'))).toBe('This is a simple text response for testing.');
+  const { messages } = await client.prompt(name('test_simple_prompt'));
+  expect(JSON.stringify(messages)).toContain('This is a simple prompt for testing.');
+  const { contents } = await client.read('test://static-text');
+  expect(JSON.stringify(contents)).toContain('This is the content of the static text resource.');
 });

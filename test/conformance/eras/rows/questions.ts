@@ -314,14 +314,12 @@ check(
     const result = await client.say('report_and_ask', {}, { ...options, onprogress: () => {} });
     expect(JSON.parse(result)).toEqual(accepted('name'));
     // On the wire: SDK v2 tells of the rounds by progress of its own.
-    const heard = client
-      .exchanges('tools/call')
-      .flatMap(({ request, messages }) =>
-        messages.map((message) => ({
-          ...message,
-          token: (request.params?.['_meta'] as Json)['progressToken'],
-        })),
-      );
+    const heard = client.exchanges('tools/call').flatMap(({ request, messages }) =>
+      messages.map((message) => ({
+        ...message,
+        token: (request.params?.['_meta'] as Json)['progressToken'],
+      })),
+    );
     const of = (method: string): typeof heard => heard.filter((message) => message.method === method);
     const steps = of('notifications/progress');
     expect(steps.map(({ params }) => params?.['progress'])).toEqual([1, 2]);
