@@ -1,15 +1,19 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { NOBODY_TO_ASK, type Sink } from '../../src/protocol/ports.js';
+import { NOBODY_TO_ASK, type AnswerEdit, type Sink } from '../../src/protocol/ports.js';
 import { createBudget } from '../../src/lib/budget.js';
 import { AnswerReader, type AnswerHost, type IdOrder } from '../../src/upstream/answer.js';
-import { readHead, readTail, startsWithIsError } from '../../src/wire/edges.js';
+import { readHead, readLead, readTail, skipSpace, startsWithIsError } from '../../src/wire/edges.js';
 
 /** What became of one message. */
 interface Outcome {
   bytes: Buffer;
   announced: number | undefined;
   kind: string | undefined;
+  /** Of the head: where the result begins in the first chunk, and what it says that it is. */
+  value: number;
+  resultType: string | undefined;
+  writes: number;
   ended: number;
   isError: boolean | undefined;
   broken: string | undefined;
@@ -22,11 +26,15 @@ function read(
   rawId: string,
   order: IdOrder,
   length: number | undefined,
+  { modern = false, edit }: { modern?: boolean; edit?: AnswerEdit | undefined } = {},
 ): Outcome {
   const outcome: Outcome = {
     bytes: Buffer.alloc(0),
     announced: undefined,
     kind: undefined,
+    value: -1,
+    resultType: undefined,
+    writes: 0,
     ended: 0,
     isError: undefined,
     broken: undefined,
@@ -38,8 +46,11 @@ function read(
     start(head) {
       outcome.announced = head.bytes;
       outcome.kind = head.kind;
+      outcome.value = head.value;
+      outcome.resultType = head.resultType;
     },
     write(chunk) {
+      outcome.writes++;
       outcome.bytes = Buffer.concat([outcome.bytes, chunk]);
       return true;
     },
@@ -53,8 +64,8 @@ function read(
   const host: AnswerHost = {
     idText,
     rawId: Buffer.from(rawId),
-    modern: false,
-    edit: undefined,
+    modern,
+    edit,
     sink,
     starting: () => undefined,
     hold: () => undefined,
@@ -259,7 +270,201 @@ describe('an answer', () => {
   });
 });
 
+/** `"h":1` first, `"t":2` last: where members are put in, with the commas that they need. */
+const insert: Required<AnswerEdit> = {
+  head(bytes, value) {
+    const text = bytes[skipSpace(bytes, value + 1)] === 0x7d ? '"h":1' : '"h":1,';
+    return [{ start: value + 1, end: value + 1, bytes: Buffer.from(text) }];
+  },
+  tail: (_bytes, brace) => [{ start: brace, end: brace, bytes: Buffer.from(',"t":2') }],
+};
+/** A `resultType` that stands first is taken out, and a `ttlMs` that stands last. */
+const take: Required<AnswerEdit> = {
+  head(bytes, value) {
+    const found = /^\{\s*"resultType"\s*:\s*"[a-z]*"\s*,?/.exec(bytes.toString('latin1', value, value + 200));
+    return found ? [{ start: value + 1, end: value + found[0].length, bytes: Buffer.alloc(0) }] : [];
+  },
+  tail(bytes, brace, from) {
+    const found = /,\s*"ttlMs"\s*:\s*\d+\s*$/.exec(bytes.toString('latin1', from, brace));
+    return found ? [{ start: from + found.index, end: brace, bytes: Buffer.alloc(0) }] : [];
+  },
+};
+const places = fc.constantFrom<Place>('first', 'last', 'before version', 'odd');
+const orders = fc.constantFrom<IdOrder['seen']>('unknown', 'odd');
+/** Objects without members that would mean something here, or that JavaScript would put first. */
+const objects = fc.dictionary(
+  fc
+    .string()
+    .filter((key) => !['h', 't', 'resultType', 'ttlMs', '__proto__'].includes(key) && !/^\d+$/.test(key)),
+  trees,
+  { maxKeys: 4 },
+);
+
+describe('an answer that is edited', () => {
+  it('has what was put in at both ends of its result, and every other byte', () => {
+    fc.assert(
+      fc.property(
+        places,
+        objects,
+        space,
+        callerIds,
+        cuts,
+        orders,
+        fc.boolean(),
+        fc.boolean(),
+        fc.boolean(),
+        (place, value, s, caller, at, seen, told, modern, both) => {
+          const json = JSON.stringify(value);
+          const sent = Buffer.from(envelope(place, 'result', json, '7', s));
+          const inner = json.slice(1, -1);
+          const edited = `{"h":1${inner === '' ? '' : ','}${inner}${both ? ',"t":2' : ''}}`;
+          const expected = envelope(place, 'result', edited, caller, s);
+          const edit: AnswerEdit = both ? insert : { head: insert.head };
+          const order: IdOrder = { seen };
+          for (let i = 0; i < 2; i++) {
+            const length = told ? sent.length : undefined;
+            const outcome = read(split(sent, at), '7', caller, order, length, { modern, edit });
+            expect(outcome.broken).toBeUndefined();
+            expect(outcome.bytes.toString()).toBe(expected);
+            if (outcome.announced !== undefined) expect(outcome.announced).toBe(outcome.bytes.length);
+            if (told && !both) expect(outcome.announced).toBe(outcome.bytes.length);
+            expect(outcome.bytes.toString('utf8', outcome.value, outcome.value + 4)).toBe('{"h"');
+          }
+        },
+      ),
+      { numRuns: 2000 },
+    );
+  });
+
+  it('loses what was taken out, and no patch of one end meets one of the other', () => {
+    fc.assert(
+      fc.property(places, objects, callerIds, cuts, fc.boolean(), (place, value, caller, at, modern) => {
+        const json = JSON.stringify({ resultType: 'complete', ...value, ttlMs: 5 });
+        const left = JSON.stringify(value);
+        const sent = Buffer.from(envelope(place, 'result', json, '7', ''));
+        const order: IdOrder = { seen: 'unknown' };
+        for (let i = 0; i < 2; i++) {
+          const outcome = read(split(sent, at), '7', caller, order, sent.length, { modern, edit: take });
+          expect(outcome.broken).toBeUndefined();
+          const { result } = JSON.parse(outcome.bytes.toString()) as { result: Record<string, unknown> };
+          // Alone between both ends, the ttl has lost its comma to the first of them.
+          if (Object.keys(value).length === 0) expect(result).toEqual({ ttlMs: 5 });
+          else expect(JSON.stringify(result)).toBe(JSON.stringify(JSON.parse(left)));
+        }
+      }),
+      { numRuns: 1000 },
+    );
+  });
+
+  it('that is no object has nothing to edit', () => {
+    const edit: AnswerEdit = {
+      head: () => {
+        throw new Error('asked');
+      },
+      tail: () => {
+        throw new Error('asked');
+      },
+    };
+    for (const result of ['5', '"}"', '[1,{"a":2}]', 'null'])
+      for (const place of ['first', 'last'] as const) {
+        const sent = Buffer.from(envelope(place, 'result', result, '7', ''));
+        const outcome = read([sent], '7', '"c"', { seen: 'unknown' }, undefined, { edit, modern: true });
+        expect(outcome.bytes.toString()).toBe(envelope(place, 'result', result, '"c"', ''));
+      }
+  });
+});
+
+describe('an answer of a modern upstream', () => {
+  it('comes whole, with its type, exactly if it is not complete', () => {
+    const types = fc.constantFrom('complete', 'input_required', 'task', 'x/"y"', undefined);
+    fc.assert(
+      fc.property(
+        places,
+        types,
+        fc.nat({ max: 4 }),
+        objects,
+        callerIds,
+        cuts,
+        fc.boolean(),
+        (place, type, index, value, caller, at, told) => {
+          const members = Object.entries(value).filter(([key]) => key !== 'content');
+          if (type !== undefined) members.splice(Math.min(index, members.length), 0, ['resultType', type]);
+          const json = JSON.stringify(Object.fromEntries(members));
+          const sent = Buffer.from(envelope(place, 'result', json, '7', ''));
+          const order: IdOrder = { seen: 'unknown' };
+          for (let i = 0; i < 2; i++) {
+            const length = told ? sent.length : undefined;
+            const outcome = read(split(sent, at), '7', caller, order, length, { modern: true, edit: insert });
+            expect(outcome.broken).toBeUndefined();
+            const isComplete = type === undefined || type === 'complete';
+            expect(outcome.resultType).toBe(isComplete ? undefined : type);
+            if (isComplete) {
+              expect(JSON.parse(outcome.bytes.toString())).toMatchObject({ result: { h: 1, t: 2 } });
+              continue;
+            }
+            expect(outcome.writes).toBe(1);
+            expect(outcome.announced).toBe(outcome.bytes.length);
+            expect(outcome.bytes.toString()).toBe(envelope(place, 'result', json, caller, ''));
+          }
+        },
+      ),
+      { numRuns: 1500 },
+    );
+  });
+
+  it('that begins with what only a complete result has is not held', () => {
+    for (const key of [
+      'content',
+      'structuredContent',
+      'isError',
+      'messages',
+      'description',
+      'contents',
+      'completion',
+    ]) {
+      const start = Buffer.from(`{"jsonrpc":"2.0","id":7,"result":{"${key}":"`);
+      const chunks = [start, ...Array.from({ length: 8 }, () => Buffer.alloc(1000, 'x')), Buffer.from('"}}')];
+      const outcome = read(chunks, '7', '1', { seen: 'unknown' }, undefined, { modern: true });
+      expect(outcome.writes).toBeGreaterThan(3);
+      expect(outcome.ended).toBe(1);
+    }
+  });
+
+  it('shows isError behind a _meta, whatever that holds', () => {
+    const metas = fc.dictionary(strings, trees, { maxKeys: 3 });
+    fc.assert(
+      fc.property(fc.boolean(), metas, places, cuts, (isError, meta, place, at) => {
+        fc.pre(JSON.stringify(meta).length < 700 && place !== 'odd');
+        const result = { content: [], isError, resultType: 'complete', _meta: meta };
+        const sent = Buffer.from(envelope(place, 'result', JSON.stringify(result), '7', ''));
+        const outcome = read(split(sent, at), '7', '1', { seen: 'unknown' }, undefined, { modern: true });
+        expect(outcome.isError).toBe(isError);
+      }),
+      { numRuns: 500 },
+    );
+  });
+});
+
 describe('the edges of a message', () => {
+  it('the lead of an object is read up to what is no scalar, and says whether more would tell more', () => {
+    const whole = '{ "a" : 1.0, "b":"x,\\"}", "c":true ,"d":{"e":1}}';
+    const all = readLead(Buffer.from(whole), 0);
+    expect(all?.members.map(({ key, value }) => [key, value && whole.slice(value.start, value.end)])).toEqual(
+      [
+        ['a', '1.0'],
+        ['b', '"x,\\"}"'],
+        ['c', 'true'],
+        ['d', undefined],
+      ],
+    );
+    expect(all?.complete).toBe(true);
+    const decided = whole.indexOf('{"e"');
+    for (let n = 1; n <= decided; n++)
+      expect(readLead(Buffer.from(whole.slice(0, n)), 0)?.complete).toBe(false);
+    expect(readLead(Buffer.from('{}'), 0)).toEqual({ members: [], complete: true, end: 1 });
+    expect(readLead(Buffer.from('[]'), 0)).toBeUndefined();
+  });
+
   it('the head says what it is once the deciding member has begun, and asks for more before', () => {
     const whole = '{"jsonrpc":"2.0","id":"a,\\"b","result":{"x":1}}';
     const decided = whole.indexOf('{"x"');
