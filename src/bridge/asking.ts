@@ -1,0 +1,118 @@
+/**
+ * Input requests of a modern upstream as questions to a legacy client, on the stream of its call (2026-07-28, basic/patterns/mrtr;
+ * 2025-11-25, client/elicitation).
+ */
+import { randomUUID } from 'node:crypto';
+import { GatewayError } from '../errors.js';
+import type { ServerStats } from '../observe/stats.js';
+import type { Question, Sink } from '../protocol/ports.js';
+import { asRequest, type InputRequest } from './input.js';
+import { countInput } from './deps.js';
+
+/** The client refused, or cannot be asked, and the upstream cannot be told so. `error`: JSON. */
+export interface Refused {
+  readonly kind: 'refused';
+  readonly method: string;
+  readonly error: unknown;
+}
+/** `answer`: JSON of an input response. */
+export type Outcome = { readonly kind: 'answered'; readonly answer: Buffer } | Refused;
+
+const CANCEL_ANSWER = Buffer.from('{"action":"cancel"}');
+export const ACCEPT_ANSWER = Buffer.from('{"action":"accept"}');
+
+export class Asking {
+  readonly #sink: Sink;
+  readonly #stats: ServerStats;
+  /** URLs that the client has opened, and the ids under which it was asked to. */
+  #opened: Map<string, string> | undefined;
+  #over = false;
+
+  constructor(sink: Sink, stats: ServerStats) {
+    this.#sink = sink;
+    this.#stats = stats;
+  }
+
+  /** Whether it asks for a URL that the client has opened: asking once more would only annoy. */
+  hasOpened(request: InputRequest): boolean {
+    const url = urlOf(request);
+    return url !== undefined && this.#opened?.has(url) === true;
+  }
+
+  /** `done` is called at most once, maybe before this returns. Gives what can be withdrawn. */
+  ask(request: InputRequest, done: (outcome: Outcome) => void): Question {
+    const { method } = request;
+    const url = urlOf(request);
+    const elicitationId = url === undefined ? undefined : randomUUID();
+    let over = false;
+    const settle = (result: string, outcome: () => Outcome): void => {
+      if (over || this.#over) return;
+      over = true;
+      countInput(this.#stats, method, result);
+      done(outcome());
+    };
+    // An answer upstream cannot say "error": who is asked for a form may cancel it, all else ends the call.
+    const refused = (error: unknown): Outcome =>
+      method === 'elicitation/create'
+        ? { kind: 'answered', answer: CANCEL_ANSWER }
+        : { kind: 'refused', method, error };
+    const question: Question = {
+      method,
+      bytes: asRequest(request, elicitationId),
+      token: undefined,
+      answer: (kind, value) => {
+        settle(kind === 'result' ? 'answered' : 'error', () => {
+          if (kind === 'error') return refused(JSON.parse(value.toString('utf8')));
+          if (url !== undefined && accepts(value)) (this.#opened ??= new Map()).set(url, elicitationId);
+          // The bytes belong to the request that brought them.
+          return { kind: 'answered', answer: Buffer.from(value) };
+        });
+      },
+      refuse: (refusal) => {
+        settle('refused', () => refused(refusal));
+      },
+      progress() {},
+    };
+    const refusal = this.#sink.ask(question);
+    // The upstream was told what this client can be asked, and asked all the same.
+    if (refusal) settle('refused', () => ({ kind: 'refused', method, error: refusal }));
+    return question;
+  }
+
+  withdraw(question: Question): void {
+    this.#sink.withdraw?.(question);
+  }
+
+  /** The client may close what it opened at a URL (2025-11-25, client/elicitation). */
+  tellOpened(): void {
+    for (const elicitationId of this.#opened?.values() ?? []) {
+      const method = 'notifications/elicitation/complete';
+      const params = JSON.stringify({ elicitationId });
+      this.#sink.notify({
+        method,
+        bytes: Buffer.from(`{"jsonrpc":"2.0","method":"${method}","params":${params}}`),
+      });
+    }
+    this.#opened = undefined;
+  }
+
+  /** Nobody waits for an answer any more. */
+  stop(): void {
+    this.#over = true;
+  }
+}
+
+/** The call cannot go on without what its client refused. */
+export function inputRefused({ method, error }: Refused): GatewayError {
+  return new GatewayError('input_refused', `the call needs ${method}, and its client refused that`, error);
+}
+
+function urlOf({ method, params }: InputRequest): string | undefined {
+  if (method !== 'elicitation/create' || !params) return undefined;
+  const { mode, url } = JSON.parse(params.toString('utf8')) as { mode?: unknown; url?: unknown };
+  return mode === 'url' && typeof url === 'string' ? url : undefined;
+}
+
+function accepts(answer: Buffer): boolean {
+  return (JSON.parse(answer.toString('utf8')) as { action?: unknown } | null)?.action === 'accept';
+}
