@@ -121,6 +121,19 @@ export function needs(answer: JsonRpc): InputRequired {
   return result;
 }
 
+/** The one input request of a result. */
+export function only({ inputRequests }: InputRequired): {
+  key: string;
+  method: string;
+  params: Record<string, unknown>;
+} {
+  const entries = Object.entries(inputRequests);
+  const [first] = entries;
+  if (!first || entries.length !== 1)
+    throw new Error(`not one input request: ${JSON.stringify(inputRequests)}`);
+  return { key: first[0], ...first[1] };
+}
+
 export interface ModernUpstreamOptions extends Omit<UpstreamOptions, 'onRequest' | 'sessions'> {
   readonly discover?: object;
   /** Sees every request but the discovery and the lists, streams of changes included; true: it was answered. */

@@ -3,7 +3,7 @@ import { createUpstream, tool, type Upstream } from '../../fixtures/servers/http
 import { startGateway } from '../../helpers/gateway.js';
 import { openSession, textOf } from '../../helpers/http.js';
 import { connect, final, heard } from '../../helpers/legacy.js';
-import { answerTo, call, createModernUpstream, EVERYTHING, needs } from '../../helpers/modern.js';
+import { answerTo, call, createModernUpstream, EVERYTHING, needs, only } from '../../helpers/modern.js';
 import { until } from '../../helpers/wait.js';
 
 const META = 'io.modelcontextprotocol/';
@@ -67,8 +67,9 @@ describe('3: what an upstream is told that can be asked', () => {
     let answer = await call(running.server('s'), 'ask', {}, forms);
     const asked: string[] = [];
     for (let round = 0; round < 2; round++) {
-      const { inputRequests, requestState } = needs(answer);
-      const [[key, { method }]] = Object.entries(inputRequests) as [[string, { method: string }]];
+      const needed = needs(answer);
+      const { requestState } = needed;
+      const { key, method } = only(needed);
       asked.push(method);
       const reply = method === 'roots/list' ? { roots: [] } : { action: 'decline' };
       answer = await call(
@@ -213,10 +214,8 @@ describe('4: whose a message is', () => {
     const running = await startGateway({ servers: [upstream.entry('s')] });
     const modern = async (who: string): Promise<void> => {
       const parked = needs(await call(running.server('s'), 'ask', { who }, { capabilities: EVERYTHING }));
-      const [[key, { params }]] = Object.entries(parked.inputRequests) as [
-        [string, { params: { message: string } }],
-      ];
-      expect(params.message).toBe(`for ${who}`);
+      const { key, params } = only(parked);
+      expect(params['message']).toBe(`for ${who}`);
       const inputResponses = { [key]: { action: 'accept', content: { who } } };
       const more = { requestState: parked.requestState, inputResponses };
       const answer = await call(running.server('s'), 'ask', { who }, { capabilities: EVERYTHING, more });

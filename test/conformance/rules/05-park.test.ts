@@ -2,7 +2,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { createUpstream, tool, type Call, type Upstream } from '../../fixtures/servers/http-upstream.js';
 import { startGateway, type RunningGateway } from '../../helpers/gateway.js';
 import { textOf, type JsonRpc } from '../../helpers/http.js';
-import { answerTo, call, EVERYTHING, needs, stream, type Modern } from '../../helpers/modern.js';
+import { answerTo, call, EVERYTHING, needs, only, stream, type Modern } from '../../helpers/modern.js';
 import { sleep, until } from '../../helpers/wait.js';
 
 const SCHEMA = { type: 'object', properties: { name: { type: 'string' } } };
@@ -246,8 +246,9 @@ describe('5: a call that is parked', () => {
   });
 
   it('takes out of a question what only its own era knows, and nothing else', async () => {
-    const { inputRequests, requestState } = needs(await call(url, 'marked', {}, able));
-    const [[key, { params }]] = Object.entries(inputRequests) as [[string, { params: object }]];
+    const needed = needs(await call(url, 'marked', {}, able));
+    const { requestState } = needed;
+    const { key, params } = only(needed);
     expect(params).toEqual({ ...form('Name?'), 'com.example/kept': 12.5, _meta: { kept: true } });
     await retry('marked', requestState, { [key]: accepted('a') });
   });

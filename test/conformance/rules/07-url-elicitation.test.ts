@@ -3,7 +3,7 @@ import { createUpstream, tool, type Upstream } from '../../fixtures/servers/http
 import { startGateway } from '../../helpers/gateway.js';
 import { textOf, type JsonRpc } from '../../helpers/http.js';
 import { connect, final, heard, messagesOf } from '../../helpers/legacy.js';
-import { call, createModernUpstream, EVERYTHING, needs } from '../../helpers/modern.js';
+import { call, createModernUpstream, EVERYTHING, needs, only } from '../../helpers/modern.js';
 import { sleep, until } from '../../helpers/wait.js';
 
 const URL_ONE = 'https://login.test/one';
@@ -101,8 +101,9 @@ describe('7: a legacy server that asks for a URL during a call', () => {
       },
     });
     const running = await startGateway({ servers: [upstream.entry('s')] });
-    const { inputRequests, requestState } = needs(await call(running.server('s'), 'ask', {}, able));
-    const [[key, { params }]] = Object.entries(inputRequests) as [[string, { params: object }]];
+    const needed = needs(await call(running.server('s'), 'ask', {}, able));
+    const { requestState } = needed;
+    const { key, params } = only(needed);
     expect(params).not.toHaveProperty('elicitationId');
     const more = { requestState, inputResponses: { [key]: { action: 'accept' } } };
     const answer = await call(running.server('s'), 'ask', {}, { ...able, more });
