@@ -1,18 +1,22 @@
 /** What a client can be asked, in the words of the other era. */
 import type { Caller } from '../protocol/ports.js';
+import { TASKS } from '../protocol/tasks.js';
 
 type Json = Readonly<Record<string, unknown>>;
 
 /** The first legacy revision with URLs in elicitation and tools in sampling. */
 const RICH = '2025-11-25';
 
-/** The capabilities of a legacy client as a modern upstream is told them with each request. */
-export function modernCapabilities({
-  capabilities,
-  revision,
-}: Pick<Caller, 'capabilities' | 'revision'>): Json {
+/** The capabilities of a legacy client as a modern upstream is told them with a request of this method. */
+export function modernCapabilities(
+  { capabilities, revision }: Pick<Caller, 'capabilities' | 'revision'>,
+  method: string,
+): Json {
   const { tasks: _tasks, ...rest } = capabilities;
   const found: Record<string, unknown> = { ...rest };
+  // The gateway waits for a task in the client's place.
+  if (method === 'tools/call')
+    found['extensions'] = { ...(isObject(rest['extensions']) ? rest['extensions'] : {}), [TASKS]: {} };
   if (isObject(found['roots'])) found['roots'] = {};
   if (revision >= RICH) return found;
   if (isObject(found['elicitation'])) found['elicitation'] = {};

@@ -1,7 +1,7 @@
 /** What a result has more of in the modern era, put in and taken out at its two ends while it flows. */
 import type { AnswerEdit } from '../protocol/ports.js';
 import { endOfValue, skipSpace } from '../wire/edges.js';
-import type { Patch } from '../wire/splice.js';
+import { splice, type Patch } from '../wire/splice.js';
 
 const EMPTY = Buffer.alloc(0);
 const BRACE = 0x7d;
@@ -79,6 +79,15 @@ export const LEGACY_RESULT: AnswerEdit = {
     }
   },
 };
+
+/** A whole answer with a result, edited at both of its ends. `value`: where the result begins; the message ends behind it. */
+export function edited(whole: Buffer, value: number, edit: AnswerEdit): Buffer {
+  const patches: Patch[] = [...edit.head(whole, value)];
+  const from = Math.max(value + 1, ...patches.map(({ end }) => end));
+  const brace = whole.length - 2;
+  if (edit.tail && brace >= from) patches.push(...edit.tail(whole, brace, from));
+  return patches.length === 0 ? whole : splice(whole, patches);
+}
 
 /** Where the comma before a `_meta` stands that ends at `end`. */
 function beforeMeta(bytes: Buffer, text: string, low: number, end: number): number | undefined {

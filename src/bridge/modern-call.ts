@@ -18,6 +18,8 @@ import type {
   Sink,
 } from '../protocol/ports.js';
 import { NOBODY_TO_ASK } from '../protocol/ports.js';
+import type { Span } from '../wire/scan.js';
+import { membersOf } from '../wire/walk.js';
 import { LEGACY_RESULT } from './edit.js';
 import { toModern } from './envelope.js';
 import { errorAt, judge, readError, withError } from './errors.js';
@@ -26,6 +28,8 @@ import { readInputRequired, withMarks, type InputRequest } from './input.js';
 import { modernCapabilities } from './capabilities.js';
 import type { Crossing } from './crossing.js';
 import { countInput, type BridgeDeps } from './deps.js';
+import { asError } from './tasks-poll.js';
+import { followTask } from './tasks-followed.js';
 import { SENT, step, type UnrollEffect, type UnrollEvent, type UnrollState } from './unroll.js';
 
 /** Rounds that ask nothing. */
@@ -61,6 +65,7 @@ class ModernCall implements Sink, Exchange {
   /** What waits for its one chunk: an error, or input that is required. */
   #held: AnswerHead | undefined;
   #refreshed = false;
+  readonly #since = performance.now();
   #timer: WheelTimer | undefined;
   #requests = new Map<string, InputRequest>();
   /** Of the round being gathered: JSON by key. */
@@ -78,7 +83,9 @@ class ModernCall implements Sink, Exchange {
     this.#sink = sink;
     this.#asking = new Asking(sink, crossing.target.link.stats);
     this.#isLegacy = crossing.caller.era === 'legacy';
-    this.#capabilities = this.#isLegacy ? JSON.stringify(modernCapabilities(crossing.caller)) : '';
+    this.#capabilities = this.#isLegacy
+      ? JSON.stringify(modernCapabilities(crossing.caller, crossing.out.message.method))
+      : '';
   }
 
   send(more = ''): void {
@@ -111,7 +118,9 @@ class ModernCall implements Sink, Exchange {
   }
 
   start(head: AnswerHead): void {
-    if (head.kind === 'error' || head.resultType === 'input_required') this.#held = head;
+    const { resultType } = head;
+    const waits = resultType === 'input_required' || (resultType === 'task' && this.#isLegacy);
+    if (head.kind === 'error' || waits) this.#held = head;
     else this.#begin(head);
   }
 
@@ -119,6 +128,7 @@ class ModernCall implements Sink, Exchange {
     if (!this.#held) return this.#sink.write(chunk);
     const head = this.#held;
     if (head.kind === 'error') this.#error(head, chunk);
+    else if (head.resultType === 'task') this.#task(chunk);
     else this.#input(head, chunk);
     return true;
   }
@@ -245,6 +255,27 @@ class ModernCall implements Sink, Exchange {
     this.#step({ type: 'input', keys, pace: again ? URL_PACE : IDLE_PACE });
   }
 
+  /** The client gets what comes of the task, in the end. */
+  #task(whole: Buffer): void {
+    const { method } = this.#crossing.out.message;
+    const { server } = this.#crossing.target.link;
+    if (method !== 'tools/call')
+      return this.fail(
+        new GatewayError('upstream_protocol_error', `upstream '${server}' made a task of ${method}`),
+      );
+    this.#step({ type: 'ended' });
+    const result = membersOf(whole).findLast(({ key }) => key === 'result') as Span;
+    const followed = followTask(this.#deps, whole.subarray(result.start, result.end), {
+      crossing: this.#crossing,
+      sink: this.#sink,
+      asking: this.#asking,
+      capabilities: this.#capabilities,
+      since: this.#since,
+    });
+    if (followed instanceof GatewayError) this.fail(followed);
+    else this.#exchange = followed;
+  }
+
   #step(event: UnrollEvent): void {
     const { next, effects } = step(this.#state, event);
     this.#state = next;
@@ -297,9 +328,4 @@ class ModernCall implements Sink, Exchange {
       return new GatewayError('upstream_protocol_error', `upstream '${server}' never stops asking for input`);
     return inputRefused(this.#refusal as Refused);
   }
-}
-
-function asError(failure: unknown, server: string): GatewayError {
-  if (failure instanceof GatewayError) return failure;
-  return new GatewayError('internal', `upstream '${server}': ${String(failure)}`);
 }

@@ -270,13 +270,7 @@ function noting(sink: Sink, change: (whole: Buffer) => Buffer): Sink {
     },
     write(chunk) {
       if (!made) return sink.write(chunk);
-      let whole = chunk;
-      try {
-        JSON.parse(chunk.toString('utf8'));
-        whole = change(chunk);
-      } catch {
-        // Not JSON: it goes on as it came, as any answer does.
-      }
+      const whole = change(chunk);
       sink.start({ ...made, bytes: whole.length });
       return sink.write(whole);
     },

@@ -358,7 +358,8 @@ export class AnswerReader {
     if (!this.#isOurs(whole, id)) return;
     let type = this.#type;
     try {
-      type ??= typeOfWhole(whole);
+      // Who reads what is not complete reads proven text.
+      if (type !== COMPLETE) type = typeOfWhole(whole);
     } catch {
       return this.#refuse(`answered with what is no JSON: ${excerpt(whole)}`);
     }
