@@ -8,9 +8,9 @@ import type { Budget } from '../lib/budget.js';
 import type { Wheel, WheelTimer } from '../lib/wheel.js';
 import type { Logger } from '../observe/log.js';
 import type { ServerStats } from '../observe/stats.js';
-import type { AnswerEdit, Cause, Notice, Sink, UpstreamExchange } from '../protocol/ports.js';
+import type { AnswerEdit, Cause, Notice, Outgoing, Sink, UpstreamExchange } from '../protocol/ports.js';
 import { scan } from '../wire/scan.js';
-import { splice } from '../wire/splice.js';
+import { splice, type Patch } from '../wire/splice.js';
 import { find } from '../protocol/message.js';
 import type { AnswerHost, IdOrder, RpcError } from './answer.js';
 import { lostByError } from './lost-session.js';
@@ -352,4 +352,38 @@ export class UpstreamCall implements UpstreamExchange, AnswerHost {
     if (!NEVER_CANCELLED.has(this.method)) this.#owner.sendCancel(this, 'timed out');
     this.failWith('upstream_timeout', message);
   }
+}
+
+/** The request of a client as it goes upstream, under `id`. */
+export function relayed(
+  owner: CallOwner,
+  id: number,
+  out: Outgoing,
+  sink: Sink,
+  modern: boolean,
+): UpstreamCall {
+  const { message } = out;
+  const idBytes = Buffer.from(String(id), 'latin1');
+  const patches: Patch[] = [...out.patches];
+  if (message.idSpan) patches.push({ ...message.idSpan, bytes: idBytes });
+  const token = find(message.meta, 'progressToken');
+  if (token) patches.push({ start: token.start, end: token.end, bytes: idBytes });
+  return new UpstreamCall(
+    owner,
+    id,
+    message.method,
+    Buffer.from(message.id ?? 'null', 'utf8'),
+    splice(message.body, patches),
+    sink,
+    {
+      token: token && message.body.subarray(token.start, token.end),
+      repeatable: out.repeatable,
+      own: false,
+      client: out.client,
+      task: out.task,
+      edit: out.edit,
+      modern,
+      headers: out.headers,
+    },
+  );
 }

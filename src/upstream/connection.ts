@@ -11,7 +11,6 @@ import type { Slots } from '../lib/slots.js';
 import type { Wheel } from '../lib/wheel.js';
 import type { Logger } from '../observe/log.js';
 import type { ServerStats, SessionResetReason } from '../observe/stats.js';
-import { find } from '../protocol/message.js';
 import type {
   Cause,
   Freshness,
@@ -19,6 +18,7 @@ import type {
   LinkEvents,
   LinkState,
   LogLevel,
+  Notice,
   Outgoing,
   Peer,
   Sink,
@@ -26,22 +26,28 @@ import type {
 } from '../protocol/ports.js';
 import type { Era } from '../protocol/revisions.js';
 import type { Lists } from '../protocol/lists.js';
-import { splice, type Patch } from '../wire/splice.js';
 import { createAttribution, type Attribute } from './attribution.js';
-import { CallTable } from './call-table.js';
-import { UpstreamCall, type CallOwner, type Carrier, type Transport, type TransportEvents } from './calls.js';
+import {
+  relayed,
+  type CallOwner,
+  type Carrier,
+  type Transport,
+  type TransportEvents,
+  type UpstreamCall,
+} from './calls.js';
 import type { IdOrder } from './answer.js';
-import { dial, settled, type Dialled, type DialDeps, type Known } from './dial.js';
+import { dial, type Dialled, type DialDeps } from './dial.js';
 import { EVERY_CAPABILITY } from './envelope.js';
 import { asGatewayError, retryAfterOf } from './failures.js';
-import { freshnessOf, Hints, lapseMs } from './freshness.js';
+import { EraWatch, samePeer } from './era-watch.js';
+import { freshnessOf, lapseMs } from './freshness.js';
 import { handshake, sharedCapabilities } from './handshake.js';
+import { InFlight } from './in-flight.js';
 import { Interest, TASK, topicOf, URI } from './interest.js';
 import { KeptLists } from './kept-lists.js';
 import { step, type LinkEvent, type LinkPhase } from './link-state.js';
 import { Listen } from './listen.js';
 import { createOwnRequests, type OwnRequests } from './own-requests.js';
-import { DISCOVER, judgeProbe } from './probe.js';
 import { RecentCallers } from './recent-callers.js';
 import { createRefresh } from './refresh.js';
 import { SessionReset } from './session-reset.js';
@@ -50,10 +56,6 @@ import type { Watcher } from './watcher.js';
 const CLOSE_GRACE_MS = 2000;
 /** How long the lists wait for the acknowledgement of the listen stream: what changes after it is told. */
 const LISTEN_FIRST_MS = 500;
-/** An upstream is not asked for its era again before, however often it proves wrong. */
-const DOUBT_MS = 30_000;
-/** How much longer a child may keep silent that answered late once. */
-const PATIENCE = 4;
 
 export interface ConnectionDeps {
   readonly config: ServerConfig;
@@ -90,26 +92,14 @@ export class Connection implements Link, CallOwner {
   readonly #secrets: readonly string[];
   #phase: LinkPhase = { at: 'dialing', failures: 0, attempts: 0 };
   #carrier: Carrier | undefined;
-  readonly #calls = new CallTable<UpstreamCall>();
-  /** Of those, how many only stand there: they end with the link. */
-  #standing = 0;
+  readonly #calls = new InFlight(() => this.#isDown());
   readonly #callers = new RecentCallers();
   #settle: () => void = () => undefined;
   readonly #life = new AbortController();
   #timer: NodeJS.Timeout | undefined;
-  #drained: (() => void) | undefined;
+  #dials = 0;
   /** The last line of a child that has just ended. */
   #stderr = '';
-  /** What the last dial found out; over HTTP the next one begins with it. */
-  #known: Known | undefined;
-  /** Its era is in doubt: to be asked for at the next refresh. */
-  #suspect = false;
-  #doubted = -Infinity;
-  #patience = 1;
-  /** A child that is spoken to in the legacy era turned out to know the modern one. */
-  #outgrown = false;
-  /** The hints of its answer to server/discover. */
-  #discovered: Hints | undefined;
   readonly #interest = new Interest({
     modern: () => this.era === 'modern',
     hasLogging: () => this.peer?.capabilities['logging'] !== undefined,
@@ -122,7 +112,7 @@ export class Connection implements Link, CallOwner {
   });
   readonly #refresh = createRefresh({
     ttlMs: () => this.#config.tools.ttl_seconds * 1000,
-    hintMs: () => lapseMs([this.#kept.hints, this.#discovered]),
+    hintMs: () => lapseMs([this.#kept.hints, this.#era.hints]),
     read: () => this.#readLists(),
     done: (error) => {
       this.#refreshed(error);
@@ -130,6 +120,7 @@ export class Connection implements Link, CallOwner {
   });
   readonly #kept: KeptLists;
   readonly #own: OwnRequests;
+  readonly #era: EraWatch;
   readonly #reset: SessionReset;
   readonly #listen: Listen;
   readonly #attribute: Attribute;
@@ -149,9 +140,9 @@ export class Connection implements Link, CallOwner {
     this.#own = createOwnRequests({
       owner: this,
       config: () => this.#config,
-      nextId: () => this.#calls.nextId(),
+      nextId: () => this.#calls.table.nextId(),
       send: (call, carrier) => {
-        this.#put(call, carrier);
+        this.#calls.put(call, carrier);
         this.#reset.send(call, carrier);
       },
       envelope: () => ({
@@ -160,6 +151,7 @@ export class Connection implements Link, CallOwner {
       }),
       closed: this.#life.signal,
     });
+    this.#era = new EraWatch({ server, log, own: this.#own, keeps: deps.config.kind === 'http' });
     this.#reset = new SessionReset({
       server,
       stats,
@@ -172,44 +164,37 @@ export class Connection implements Link, CallOwner {
         if (!this.#life.signal.aborted) this.#failed(asGatewayError(error, server));
       },
     });
+    const news = {
+      listChanged: () => {
+        this.#listChanged();
+      },
+      updated: (uri: string, notice: Notice) => {
+        deps.events.updated(this, uri, notice);
+      },
+      taskStatus: (taskId: string, notice: Notice) => {
+        deps.events.taskStatus(this, taskId, notice);
+      },
+    };
     this.#listen = new Listen({
+      ...news,
       server,
       log,
       open: (method, params) => this.#own.open(this.#carrier as Carrier, method, params, { long: true }),
       capabilities: () => this.peer?.capabilities ?? {},
       topics: () => this.#interest.topics,
-      missed: () => {
-        this.#listChanged();
-      },
-      listChanged: () => {
-        this.#listChanged();
-      },
-      updated: (uri, notice) => {
-        deps.events.updated(this, uri, notice);
-      },
-      taskStatus: (taskId, notice) => {
-        deps.events.taskStatus(this, taskId, notice);
-      },
+      missed: news.listChanged,
     });
     this.#attribute = createAttribution({
+      ...news,
       server,
       log,
-      calls: this.#calls,
+      calls: this.#calls.table,
       modern: () => this.era === 'modern',
       heard: (id, method, params, bytes) => {
         this.#listen.heard(id, method, params, bytes);
       },
-      listChanged: () => {
-        this.#listChanged();
-      },
-      updated: (uri, notice) => {
-        this.#deps.events.updated(this, uri, notice);
-      },
-      taskStatus: (taskId, notice) => {
-        this.#deps.events.taskStatus(this, taskId, notice);
-      },
       elicited: (elicitationId, notice) => {
-        this.#deps.events.elicited(this, elicitationId, notice);
+        deps.events.elicited(this, elicitationId, notice);
       },
       roots: () => this.#config.roots,
       own: deps.client && {
@@ -237,7 +222,7 @@ export class Connection implements Link, CallOwner {
   }
 
   get freshness(): Freshness {
-    const parts = this.era === 'modern' ? [this.#kept.hints, this.#discovered] : [undefined];
+    const parts = this.era === 'modern' ? [this.#kept.hints, this.#era.hints] : [undefined];
     return freshnessOf(parts, this.#refresh.due, this.#deps.client !== undefined);
   }
 
@@ -274,7 +259,7 @@ export class Connection implements Link, CallOwner {
   }
 
   get inFlight(): number {
-    return this.#calls.size - this.#standing;
+    return this.#calls.size;
   }
 
   messageBytes(): number {
@@ -301,43 +286,16 @@ export class Connection implements Link, CallOwner {
   }
 
   send(out: Outgoing, sink: Sink): UpstreamExchange {
-    const { message } = out;
-    const id = this.#calls.nextId();
-    const idBytes = Buffer.from(String(id), 'latin1');
-    const patches: Patch[] = [...out.patches];
-    if (message.idSpan) patches.push({ ...message.idSpan, bytes: idBytes });
-    const token = find(message.meta, 'progressToken');
-    if (token) patches.push({ start: token.start, end: token.end, bytes: idBytes });
     const carrier = this.#carrier;
-    const call = new UpstreamCall(
-      this,
-      id,
-      message.method,
-      Buffer.from(message.id ?? 'null', 'utf8'),
-      splice(message.body, patches),
-      sink,
-      {
-        token: token && message.body.subarray(token.start, token.end),
-        repeatable: out.repeatable,
-        own: false,
-        client: out.client,
-        task: out.task,
-        edit: out.edit,
-        modern: carrier?.modern !== undefined,
-        headers: out.headers,
-      },
-    );
+    const call = relayed(this, this.#calls.table.nextId(), out, sink, carrier?.modern !== undefined);
     const limit = this.#deps.limits().in_flight;
     if (!carrier || this.#phase.at !== 'up') {
-      this.#failLater(call, 'upstream_disconnected', `upstream '${this.server}' is disconnected`);
-    } else if (this.inFlight >= limit) {
-      this.#failLater(
-        call,
-        'busy',
-        `upstream '${this.server}' is busy: ${limit} calls in flight (limits.in_flight)`,
-      );
+      this.#failLater(call, this.#isDown());
+    } else if (this.#calls.size >= limit) {
+      const why = `upstream '${this.server}' is busy: ${limit} calls in flight (limits.in_flight)`;
+      this.#failLater(call, new GatewayError('busy', why));
     } else {
-      this.#put(call, carrier);
+      this.#calls.put(call, carrier);
       this.#callers.note(out.client);
       this.#reset.send(call, carrier);
     }
@@ -361,16 +319,7 @@ export class Connection implements Link, CallOwner {
   }
 
   doubt(): void {
-    const now = performance.now();
-    if (now - this.#doubted < DOUBT_MS) return;
-    this.#doubted = now;
-    this.#known = undefined;
-    if (this.#phase.at !== 'up') return;
-    this.log.info('the upstream does not answer as one of its era: finding that out again', {
-      server: this.server,
-    });
-    this.#suspect = true;
-    this.#refresh.now();
+    if (this.#era.doubt() && this.#phase.at === 'up') this.#refresh.now();
   }
 
   async subscribe(uri: string): Promise<void> {
@@ -438,15 +387,7 @@ export class Connection implements Link, CallOwner {
   // CallOwner
 
   finished(call: UpstreamCall): void {
-    if (!this.#calls.delete(call)) return;
-    if (!call.own) this.#callers.note(call.client);
-    if (isStanding(call)) {
-      this.#standing--;
-      return;
-    }
-    const carrier = call.carrier as Carrier;
-    if (--carrier.calls === 0 && carrier.retired) this.#discard(carrier);
-    if (this.inFlight === 0) this.#drained?.();
+    if (this.#calls.remove(call) && !call.own) this.#callers.note(call.client);
   }
 
   message(bytes: Buffer, call: UpstreamCall): void {
@@ -477,7 +418,7 @@ export class Connection implements Link, CallOwner {
       message: (bytes) => {
         this.#attribute(bytes, undefined, (body) => current()?.transport.post(body));
       },
-      callFor: (id) => this.#calls.get(id),
+      callFor: (id) => this.#calls.table.get(id),
       seen: () => {
         this.stats.lastSeen = Date.now() / 1000;
       },
@@ -489,7 +430,7 @@ export class Connection implements Link, CallOwner {
       },
       lost: (error, more) => {
         const carrier = current();
-        for (const call of this.#calls.all()) if (call.carrier === carrier) call.fail(error);
+        if (carrier) this.#calls.fail(error, carrier);
         // The dial goes on, with another process.
         if (carrier?.probing) return;
         if (this.#carrier !== undefined && this.#carrier !== carrier) return;
@@ -508,15 +449,7 @@ export class Connection implements Link, CallOwner {
     this.#step({ type: 'drain' });
     this.#stopTimers();
     this.#listen.stop();
-    if (this.inFlight > 0 && graceMs > 0) {
-      await new Promise<void>((resolve) => {
-        const timer = setTimeout(resolve, graceMs);
-        this.#drained = () => {
-          clearTimeout(timer);
-          resolve();
-        };
-      });
-    }
+    await this.#calls.drained(graceMs);
     await this.close();
   }
 
@@ -542,11 +475,9 @@ export class Connection implements Link, CallOwner {
     this.#listen.stop();
     this.#life.abort(new Error('closed'));
     this.#settle();
-    const error = new GatewayError(
-      'upstream_disconnected',
-      `upstream '${this.server}' was removed or restarted`,
+    this.#calls.fail(
+      new GatewayError('upstream_disconnected', `upstream '${this.server}' was removed or restarted`),
     );
-    for (const call of this.#calls.all()) call.fail(error);
     this.#carrier = undefined;
     this.#kept.clear();
     this.stats.inBackoff = false;
@@ -558,27 +489,13 @@ export class Connection implements Link, CallOwner {
     this.#refresh.stop();
   }
 
-  #put(call: UpstreamCall, carrier: Carrier): void {
-    call.carrier = carrier;
-    this.#calls.put(call);
-    if (isStanding(call)) this.#standing++;
-    else carrier.calls++;
-  }
-
-  /** Lets go of a transport, and of what still stands on it. */
-  #discard(carrier: Carrier): void {
-    carrier.transport.destroy();
-    if (this.#standing === 0) return;
-    for (const call of this.#calls.all()) if (call.carrier === carrier) call.fail(this.#isDown());
-  }
-
   #isDown(): GatewayError {
     return new GatewayError('upstream_disconnected', `upstream '${this.server}' is disconnected`);
   }
 
-  #failLater(call: UpstreamCall, code: 'upstream_disconnected' | 'busy', message: string): void {
+  #failLater(call: UpstreamCall, error: GatewayError): void {
     setImmediate(() => {
-      call.failWith(code, message);
+      call.fail(error);
     });
   }
 
@@ -608,6 +525,7 @@ export class Connection implements Link, CallOwner {
     const { stats } = this;
     const again = this.#phase.at === 'dialing' && this.#phase.failures > 0;
     const started = performance.now();
+    const dials = ++this.#dials;
     this.order = { seen: 'unknown' };
     let carrier: Carrier | undefined;
     try {
@@ -627,9 +545,10 @@ export class Connection implements Link, CallOwner {
       stats.healthChecks.add('success');
       this.#connected();
     } catch (error) {
-      if (carrier) this.#discard(carrier);
+      if (carrier) this.#calls.discard(carrier);
       if (this.#carrier === carrier) this.#carrier = undefined;
-      if (this.#life.signal.aborted) return;
+      // What was lost while it settled in is being dialled anew.
+      if (this.#life.signal.aborted || dials !== this.#dials) return;
       if (!this.peer) {
         stats.initialize.add('error');
         stats.initializeDuration.observe((performance.now() - started) / 1000);
@@ -656,38 +575,31 @@ export class Connection implements Link, CallOwner {
       own: this.#own,
       clientInfo: this.#deps.clientInfo,
       capabilities: this.#declared(),
-      known: this.#known,
-      patience: this.#patience,
+      known: this.#era.known,
+      patience: this.#era.patience,
       late: () => {
-        if (this.#patience > 1) return;
-        this.#patience = PATIENCE;
-        this.#outgrown = true;
+        this.#era.late();
         if (this.#phase.at === 'up' && current() === this.#carrier) this.#outgrow();
       },
     };
   }
 
   /** Everything between the handshake and the first call. */
-  async #settleIn({ carrier, peer, known, discovered }: Dialled): Promise<void> {
+  async #settleIn(dialled: Dialled): Promise<void> {
+    const { carrier, peer } = dialled;
     this.#carrier = carrier;
     this.peer = peer;
-    this.#known = this.#config.kind === 'http' ? known : undefined;
-    this.#suspect = false;
-    this.#discovered = undefined;
-    if (discovered) this.#noteDiscovered(discovered);
+    this.#era.dialled(dialled);
     if (peer.era === 'modern') await this.#listen.start(LISTEN_FIRST_MS);
+    // Lost meanwhile: what is asked now would get no answer.
+    if (this.#carrier !== carrier) throw this.#isDown();
     this.#kept.take(await this.#read(carrier));
     await this.#renewInterest(carrier);
+    if (this.#carrier !== carrier) throw this.#isDown();
   }
 
-  #noteDiscovered(result: Buffer): void {
-    this.#discovered = new Hints();
-    this.#discovered.note(result);
-  }
-
-  /** The child is left for another one, which has more time to say that it is of the modern era. */
   #outgrow(): void {
-    this.#outgrown = false;
+    if (!this.#era.outgrown()) return;
     this.#failed(
       new GatewayError(
         'upstream_disconnected',
@@ -717,7 +629,7 @@ export class Connection implements Link, CallOwner {
     this.#refresh.schedule(true);
     this.#settle();
     this.#deps.events.state(this, this.#kept.kinds);
-    if (this.#outgrown) this.#outgrow();
+    this.#outgrow();
   }
 
   #failed(error: GatewayError, retryAfterMs?: number): void {
@@ -740,10 +652,7 @@ export class Connection implements Link, CallOwner {
     this.peer = undefined;
     const carrier = this.#carrier;
     this.#carrier = undefined;
-    if (carrier) {
-      carrier.retired = true;
-      if (carrier.calls === 0) this.#discard(carrier);
-    }
+    if (carrier) this.#calls.retire(carrier);
     this.log[wasUp ? 'warn' : 'info']('upstream down', {
       server: this.server,
       error: this.shown(error).message,
@@ -774,7 +683,7 @@ export class Connection implements Link, CallOwner {
     stats.healthChecks.add(error === undefined ? 'success' : 'failure');
     if (error === undefined) {
       // It came up while the lists were being read.
-      if (this.#suspect) this.#refresh.soon();
+      if (this.#era.suspect) this.#refresh.soon();
       return;
     }
     const failure = asGatewayError(error, this.server);
@@ -805,29 +714,12 @@ export class Connection implements Link, CallOwner {
     });
   }
 
-  /** What a modern upstream says of itself, where that is stale or in doubt. true: it is another thing than before. */
+  /** true: a modern upstream says other things of itself than before. */
   async #discoverAgain(carrier: Carrier): Promise<boolean> {
-    const { modern } = carrier;
     const before = this.peer;
-    const isSuspect = this.#suspect;
-    this.#suspect = false;
-    if (modern === undefined || !before || !(isSuspect || (this.#discovered?.stale() ?? true))) return false;
-    const probed = await settled(this.#own.open(carrier, DISCOVER, undefined));
-    if (this.#carrier !== carrier || this.#phase.at !== 'up') return false;
-    const verdict = judgeProbe(probed, modern, this.server);
-    if (verdict.era === 'none') throw verdict.error;
-    if (verdict.era === 'legacy' || 'retry' in verdict || verdict.peer.revision !== modern) {
-      this.#known = undefined;
-      throw new GatewayError(
-        'upstream_protocol_error',
-        `upstream '${this.server}' speaks the revision ${modern} no more: connecting again`,
-        { retryAfter: 0 },
-      );
-    }
-    this.#known = this.#config.kind === 'http' ? { era: 'modern' } : undefined;
-    if (probed.type === 'result') this.#noteDiscovered(probed.value);
-    if (samePeer(before, verdict.peer)) return false;
-    this.peer = verdict.peer;
+    const peer = await this.#era.again(carrier);
+    if (!peer || !before || this.#carrier !== carrier || samePeer(before, peer)) return false;
+    this.peer = peer;
     // It may tell of other things now.
     this.#listen.stop();
     await this.#listen.start(LISTEN_FIRST_MS);
@@ -865,17 +757,4 @@ export class Connection implements Link, CallOwner {
     const message = maskSecrets(error.message, this.#secrets).slice(0, 2048);
     return message === error.message ? error : new GatewayError(error.code, message, error.data);
   }
-}
-
-/** Stands open for as long as the link does, or until nobody listens to what comes of it. */
-function isStanding(call: UpstreamCall): boolean {
-  return call.long || call.method === DISCOVER;
-}
-
-function samePeer(a: Peer, b: Peer): boolean {
-  return (
-    a.instructions === b.instructions &&
-    a.serverInfo.equals(b.serverInfo) &&
-    JSON.stringify(a.capabilities) === JSON.stringify(b.capabilities)
-  );
 }
