@@ -17,7 +17,7 @@ export type Transport = 'HTTP' | 'stdio';
 /** Client and server: the columns of the table. */
 export const COLUMNS = ['legacy-legacy', 'modern-modern', 'modern-legacy', 'legacy-modern'] as const;
 export type Column = (typeof COLUMNS)[number];
-export const ALL: readonly Column[] = COLUMNS;
+export const ALL: readonly Column[] = [...COLUMNS];
 /** The columns by the era of the client and by that of the server. */
 export const CLIENT = {
   legacy: ['legacy-legacy', 'legacy-modern'],
