@@ -41,3 +41,36 @@ export const cases = [
   { name: '0.2 KB, 256 connections', ...call('json-0.2k'), bytes: 200, connections: 256, extra: true },
   { name: 'SSE out 0.2 KB', ...call('json-0.2k'), accept: 'text/event-stream', bytes: 200, extra: true },
 ];
+
+const MODERN = '2026-07-28';
+
+/** A call of a client of one era to a server of one. */
+function crossing(client, server, size) {
+  const name = `${server === 'modern' ? 'modern' : 'bench'}__json-${size}`;
+  const meta = {
+    'io.modelcontextprotocol/protocolVersion': MODERN,
+    'io.modelcontextprotocol/clientCapabilities': { elicitation: { form: {} } },
+    'io.modelcontextprotocol/clientInfo': { name: 'bench', version: '1' },
+  };
+  const params = { name, arguments: { path: '/tmp/some/file.txt', limit: 10 } };
+  return {
+    name: `${client} client, ${server} server`,
+    body: JSON.stringify({
+      jsonrpc: '2.0',
+      id: 1,
+      method: 'tools/call',
+      params: client === 'modern' ? { ...params, _meta: meta } : params,
+    }),
+    accept: BOTH,
+    headers:
+      client === 'modern'
+        ? { 'MCP-Protocol-Version': MODERN, 'Mcp-Method': 'tools/call', 'Mcp-Name': name }
+        : {},
+    connections: 16,
+    bytes: SIZES[size],
+  };
+}
+
+const ERAS = ['legacy', 'modern'];
+export const crossings = (size) =>
+  ERAS.flatMap((client) => ERAS.map((server) => crossing(client, server, size)));

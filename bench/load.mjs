@@ -13,7 +13,8 @@ const AUTOCANNON = fileURLToPath(new URL('node_modules/autocannon/autocannon.js'
 const wrk = spawnSync('which', ['wrk']).status === 0;
 export const generator = wrk ? 'wrk' : 'autocannon';
 
-export const headersOf = ({ accept }) => ({
+export const headersOf = ({ accept, headers }) => ({
+  ...headers,
   'Content-Type': 'application/json',
   Accept: accept,
   Authorization: `Bearer ${TOKEN}`,

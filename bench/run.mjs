@@ -1,4 +1,4 @@
-// node bench/run.mjs [--rounds 5] [--seconds 2] [--warm 3] [--only TEXT] [--all] [--no-memory] [--no-load]
+// node bench/run.mjs [--rounds 5] [--seconds 2] [--warm 3] [--only TEXT] [--eras] [--all] [--no-memory] [--no-load]
 // Prints tables and writes REPORT.md. The method: every round measures each gateway once, one after
 // the other, and ratios are taken within a round, because the machine itself changes between rounds.
 import { spawnSync } from 'node:child_process';
@@ -6,11 +6,11 @@ import { writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { performance } from 'node:perf_hooks';
 import { parseArgs } from 'node:util';
-import { cases } from './cases.mjs';
+import { cases, crossings } from './cases.mjs';
 import { generator, load, verify } from './load.mjs';
 import { checks, growth } from './memory.mjs';
 import { cpuSeconds, GATEWAY_CORE, LOAD_CORE, onCore, pinned, start, stop } from './processes.mjs';
-import { freePort, run, targets, TOKEN } from './targets.mjs';
+import { bothEras, freePort, run, targets, TOKEN } from './targets.mjs';
 
 const { values: options } = parseArgs({
   options: {
@@ -19,6 +19,7 @@ const { values: options } = parseArgs({
     warm: { type: 'string', default: '3' },
     only: { type: 'string', default: '' },
     all: { type: 'boolean', default: false },
+    eras: { type: 'boolean', default: false },
     'no-memory': { type: 'boolean', default: false },
     'no-load': { type: 'boolean', default: false },
   },
@@ -101,6 +102,42 @@ async function loadTable(upstream) {
   say('## CPU per call, in microseconds: median (minimum) of the rounds');
   say();
   table(['case', ...gateways.map((g) => g.name), 'mcpstead / rust', 'mcpstead / nginx', 'limit'], rows);
+}
+
+/** What it costs when client and server are of different eras. */
+async function eraTable(upstream) {
+  const gateway = await run(bothEras, upstream);
+  const rows = [];
+  for (const [size, title] of [
+    ['0.2k', '0.2 KB'],
+    ['100k', '100 KB'],
+  ]) {
+    const columns = crossings(size);
+    const figures = columns.map(() => []);
+    for (const one of columns) {
+      await verify(gateway.url, one);
+      await load(gateway.url, one, Number(options.warm));
+    }
+    for (let round = 0; round < Number(options.rounds); round++)
+      for (const [i, one] of columns.entries()) figures[i].push(await measure(gateway, one));
+    // Of the two that stay within one era, the one with the same client.
+    const same = [0, 0, 3, 3];
+    columns.forEach((one, i) => {
+      const ratios = figures[i].map((value, round) => value / figures[same[i]][round]);
+      const isBridge = i === 1 || i === 2;
+      rows.push([
+        `${title}, ${one.name}`,
+        `${median(figures[i]).toFixed(0)} (${minimum(figures[i]).toFixed(0)})`,
+        isBridge ? `${median(ratios).toFixed(2)} (${minimum(ratios).toFixed(2)})` : '',
+        isBridge && size === '0.2k' ? verdict(median(ratios), minimum(ratios), 1.15) : '',
+      ]);
+      console.error(rows.at(-1).join('  '));
+    });
+  }
+  await gateway.stop();
+  say('## CPU per call across eras, in microseconds: median (minimum) of the rounds');
+  say();
+  table(['case', 'mcpstead', 'to the same client within its era', 'limit'], rows);
 }
 
 async function memoryTable(upstream) {
@@ -204,11 +241,12 @@ say();
 if (pinned) spawnSync('taskset', ['-cp', String(LOAD_CORE), String(process.pid)]);
 const upstream = await startUpstream();
 try {
-  if (!options['no-load']) await loadTable(upstream.url);
-  if (!options['no-memory']) await memoryTable(upstream.url);
-  await readyTable(upstream.url);
+  if (!options['no-load'] && !options.eras) await loadTable(upstream.url);
+  if (!options['no-load'] && options.only === '') await eraTable(upstream.url);
+  if (!options['no-memory'] && !options.eras) await memoryTable(upstream.url);
+  if (!options.eras) await readyTable(upstream.url);
 } finally {
   await upstream.stop();
 }
-const partial = options.only !== '' || options['no-memory'] || options['no-load'];
+const partial = options.only !== '' || options.eras || options['no-memory'] || options['no-load'];
 if (!partial) writeFileSync(new URL('REPORT.md', import.meta.url), lines.join('\n').trimEnd() + '\n');

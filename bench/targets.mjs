@@ -15,7 +15,7 @@ const RUST = process.env.MCPSTEAD_RUST ?? join(homedir(), '.cargo/bin/mcpstead')
 const folder = mkdtempSync(join(tmpdir(), 'mcpstead-bench-'));
 
 /** One config for both generations: the successor reads the file of the first. */
-function config(port, upstream) {
+function config(port, upstream, modern = false) {
   const path = join(folder, `${port}.yaml`);
   writeFileSync(
     path,
@@ -29,7 +29,7 @@ metrics:
 servers:
   - name: bench
     url: ${upstream}
-`,
+${modern ? `  - name: modern\n    url: ${upstream.replace('/mcp', '/modern')}\n` : ''}`,
   );
   return path;
 }
@@ -107,3 +107,9 @@ export async function run(target, upstream) {
   // taskset replaces itself by the command, so this is the gateway's own process.
   return { name: target.name, url: `${base}/mcp`, base, pid: child.pid, stop: () => stop(child) };
 }
+
+/** This gateway in front of a server of each era. */
+export const bothEras = {
+  name: 'mcpstead',
+  command: (port, upstream) => [process.execPath, [MAIN, '--config', config(port, upstream, true)]],
+};

@@ -74,7 +74,10 @@ function pour(res, size, done) {
   more();
 }
 
-function call(res, id, tool) {
+/** What a modern result has first. */
+const MODERN = '{"resultType":"complete",';
+
+function call(res, id, tool, first) {
   const [kind, size] = tool.split('-');
   const envelope =
     kind === 'last'
@@ -82,7 +85,8 @@ function call(res, id, tool) {
       : [`{"jsonrpc":"2.0","id":${id},"result":`, '}'];
   const [open, close] =
     kind === 'sse' ? [`event: message\ndata: ${envelope[0]}`, `${envelope[1]}\n\n`] : envelope;
-  const result = results.get(tool);
+  const plain = results.get(tool);
+  const result = plain && first ? Buffer.concat([Buffer.from(first), plain.subarray(1)]) : plain;
   const bytes = result ? result.length : HEAD.length + SIZES[size] + TAIL.length;
   res.writeHead(
     200,
@@ -97,6 +101,23 @@ function call(res, id, tool) {
   }
 }
 
+/** What a server of the modern era answers; it knows nothing of the other. */
+function modern(res, id, method, body) {
+  const hints = '"ttlMs":3600000,"cacheScope":"public"';
+  const result = (members) =>
+    json(res, `{"jsonrpc":"2.0","id":${id},"result":{"resultType":"complete",${members}}}`);
+  if (method === 'tools/call') call(res, id, /"name":\s*"([^"]+)"/.exec(body)[1], MODERN);
+  else if (method === 'server/discover')
+    result(`"supportedVersions":["2026-07-28"],"capabilities":{"tools":{}},${hints}`);
+  else if (method === 'tools/list') result(`"tools":${tools},${hints}`);
+  else {
+    const error = Buffer.from(
+      `{"jsonrpc":"2.0","id":${id},"error":{"code":-32601,"message":"Method not found"}}`,
+    );
+    res.writeHead(404, { 'content-type': 'application/json', 'content-length': error.length }).end(error);
+  }
+}
+
 const server = createServer((req, res) => {
   if (req.method !== 'POST') return res.writeHead(405).end();
   let body = '';
@@ -105,7 +126,8 @@ const server = createServer((req, res) => {
   req.on('end', () => {
     const id = /"id":\s*([^,}\s]+)/.exec(body)?.[1];
     const method = /"method":\s*"([^"]+)"/.exec(body)?.[1];
-    if (method === 'tools/call') call(res, id, /"name":\s*"(?:bench__)?([^"]+)"/.exec(body)[1]);
+    if (req.url === '/modern') modern(res, id, method, body);
+    else if (method === 'tools/call') call(res, id, /"name":\s*"(?:bench__)?([^"]+)"/.exec(body)[1]);
     else if (id === undefined) res.writeHead(202).end();
     else if (method === 'initialize') json(res, `{"jsonrpc":"2.0","id":${id},"result":${initialize}}`);
     else if (method === 'tools/list') json(res, `{"jsonrpc":"2.0","id":${id},"result":{"tools":${tools}}}`);
