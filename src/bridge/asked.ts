@@ -3,7 +3,7 @@
  * somebody who does not know where it comes from.
  */
 import { qualifyId } from '../catalog/naming.js';
-import { RELATED_TASK, type Refusal } from '../protocol/ports.js';
+import { RELATED_TASK, type Question, type Refusal } from '../protocol/ports.js';
 import type { Span } from '../wire/scan.js';
 import type { Patch } from '../wire/splice.js';
 import { membersOf } from '../wire/walk.js';
@@ -30,6 +30,21 @@ export function refusalOf(
     default:
       return undefined;
   }
+}
+
+/** What may be asked of a modern client: in an answer that says what is required (2026-07-28, basic/patterns/mrtr), or of a task. */
+const ASKABLE: ReadonlySet<string> = new Set(['elicitation/create', 'sampling/createMessage', 'roots/list']);
+
+/** Why a question of a legacy upstream cannot become an input request for a client with these capabilities. */
+export function inputRefusal(
+  { method, bytes }: Question,
+  capabilities: Readonly<Record<string, unknown>>,
+): Refusal | undefined {
+  if (!ASKABLE.has(method)) return notHere(method);
+  const params = membersOf(bytes).find(({ key }) => key === 'params');
+  const read: unknown = params && JSON.parse(bytes.toString('utf8', params.start, params.end));
+  const values = typeof read === 'object' && read !== null ? (read as Record<string, unknown>) : {};
+  return refusalOf(method, values, capabilities);
 }
 
 export function notHere(method: string): Refusal {

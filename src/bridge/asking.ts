@@ -7,7 +7,7 @@ import { GatewayError } from '../errors.js';
 import type { ServerStats } from '../observe/stats.js';
 import type { Question, Sink } from '../protocol/ports.js';
 import { asRequest, type InputRequest } from './input.js';
-import { countInput } from './deps.js';
+import { countInput } from './input-stats.js';
 
 /** The client refused, or cannot be asked, and the upstream cannot be told so. `error`: JSON. */
 export interface Refused {

@@ -1,9 +1,10 @@
 /** What the parts of the bridge are given. */
 import type { Wheel } from '../lib/wheel.js';
 import type { Logger } from '../observe/log.js';
-import type { GatewayStats, ServerStats } from '../observe/stats.js';
+import type { GatewayStats } from '../observe/stats.js';
 import type { ParkedCalls } from './parked-calls.js';
 import type { States } from './states.js';
+import type { LegacyTasks } from './tasks-legacy.js';
 
 export interface BridgeDeps {
   readonly wheel: Wheel;
@@ -11,12 +12,7 @@ export interface BridgeDeps {
   readonly stats: GatewayStats;
   readonly states: States;
   readonly parked: ParkedCalls;
+  readonly tasks: LegacyTasks;
   /** limits.parked_seconds, in ms: may change at a reload. */
   readonly parkedMs: () => number;
 }
-
-export function countInput(stats: ServerStats, method: string, result: string): void {
-  stats.inputRequests.add(`${METHODS.has(method) ? method : 'other'}\0${result}`);
-}
-
-const METHODS = new Set(['elicitation/create', 'sampling/createMessage', 'roots/list']);

@@ -28,6 +28,7 @@ export function modernResult(method: string): AnswerEdit {
 
 /** Members of a modern result that tell a legacy client nothing. They go where they stand at one of its ends. */
 const HINT = /^"(?:resultType|ttlMs|cacheScope)"$/;
+const ANY_HINT = /"(?:resultType|ttlMs|cacheScope)"/;
 const LAST_HINT = /,\s*"(?:resultType|ttlMs|cacheScope)"\s*:\s*(?:"[A-Za-z_]*"|\d+)\s*$/;
 const LAST_SCALAR = /,\s*"(?:[^"\\]|\\.)*"\s*:\s*(?:"(?:[^"\\]|\\.)*"|-?[\d.eE+-]+|true|false|null)\s*$/;
 /** How far from the end of a result its hints are looked for. */
@@ -59,6 +60,8 @@ export const LEGACY_RESULT: AnswerEdit = {
   },
   tail(bytes, brace, from) {
     const low = Math.max(from, brace - REACH);
+    // Nothing to find, nothing to read backwards.
+    if (!ANY_HINT.test(bytes.toString('latin1', low, brace))) return NONE;
     const patches: Patch[] = [];
     let end = brace;
     for (;;) {

@@ -13,15 +13,17 @@ const COMMA = 0x2c;
 const ROUNDS: ReadonlySet<string> = new Set(['inputResponses', 'requestState']);
 /** A task is asked for in another way by the other era. */
 const TASK: ReadonlySet<string> = new Set(['task']);
+const OF_CALLS: ReadonlySet<string> = new Set([...ROUNDS, ...TASK]);
 
 /** A modern request without its envelope. `more`: members for the start of `params`, with their commas. */
 export function toLegacy(message: Message, more = ''): Patch[] {
   const params = message.paramsSpan;
   if (!params) return [];
-  const patches = without(message.body, params.start, message.params, ROUNDS);
+  const gone = message.method === 'tools/call' ? OF_CALLS : ROUNDS;
+  const patches = without(message.body, params.start, message.params, gone);
   const meta = find(message.params, '_meta');
   if (meta) patches.push(...without(message.body, meta.start, message.meta, ENVELOPE));
-  if (more !== '') patches.push(insertion(message.body, params.start, more, kept(message.params, ROUNDS)));
+  if (more !== '') patches.push(insertion(message.body, params.start, more, kept(message.params, gone)));
   return patches;
 }
 
@@ -30,16 +32,21 @@ export function withoutRounds(message: Message): Patch[] {
   return message.paramsSpan ? without(message.body, message.paramsSpan.start, message.params, ROUNDS) : [];
 }
 
-/** A legacy request in a modern envelope. `more`: members for the start of `params`, each with a comma after it. */
-export function toModern(message: Message, capabilities: string, caller: Caller, more = ''): Patch[] {
-  const envelope = [
-    `${JSON.stringify(META.protocolVersion)}:"${FIRST_MODERN}"`,
-    `${JSON.stringify(META.clientCapabilities)}:${capabilities}`,
-  ];
-  if (caller.clientInfo !== undefined)
-    envelope.push(`${JSON.stringify(META.clientInfo)}:${caller.clientInfo}`);
-  if (caller.level !== undefined) envelope.push(`${JSON.stringify(META.logLevel)}:"${caller.level}"`);
-  const members = envelope.join(',');
+/** The members of `_meta` that make a request a modern one. `capabilities`: JSON. */
+export function envelopeOf(
+  capabilities: string,
+  { clientInfo, level }: Pick<Caller, 'clientInfo' | 'level'>,
+): string {
+  const info = clientInfo === undefined ? '' : `,"${META.clientInfo}":${clientInfo}`;
+  const log = level === undefined ? '' : `,"${META.logLevel}":"${level}"`;
+  return `"${META.protocolVersion}":"${FIRST_MODERN}","${META.clientCapabilities}":${capabilities}${info}${log}`;
+}
+
+/**
+ * A legacy request in a modern envelope. `members`: those of the envelope. `more`: members for the start of `params`, each with a comma
+ * after it.
+ */
+export function toModern(message: Message, members: string, more = ''): Patch[] {
   const { body, paramsSpan } = message;
   if (!paramsSpan) {
     const end = body.lastIndexOf(0x7d);

@@ -10,6 +10,7 @@ import { openModernCall } from './modern-call.js';
 import { openParkedCall } from './parked-call.js';
 import type { Parked } from './parked-calls.js';
 import { refusal, type Presented } from './states.js';
+import { isAboutTask } from './tasks-legacy.js';
 import type { Crossing } from './crossing.js';
 import type { BridgeDeps } from './deps.js';
 
@@ -33,7 +34,9 @@ export function createBridge(deps: BridgeDeps): Bridge {
     open: (crossing, sink) =>
       crossing.target.link.era === 'modern'
         ? openModernCall(deps, crossing, sink)
-        : openParkedCall(deps, crossing, sink),
+        : isAboutTask(crossing.out.message.method)
+          ? deps.tasks.open(crossing, sink)
+          : openParkedCall(deps, crossing, sink),
     claim(request) {
       const { message } = request;
       if (!find(message.params, 'requestState')) return undefined;

@@ -25,12 +25,15 @@ import { toModern } from './envelope.js';
 import { errorAt, judge, readError, withError } from './errors.js';
 import { ACCEPT_ANSWER, Asking, inputRefused, type Refused } from './asking.js';
 import { readInputRequired, withMarks, type InputRequest } from './input.js';
-import { modernCapabilities } from './capabilities.js';
+import { toldOf } from './capabilities.js';
 import type { Crossing } from './crossing.js';
-import { countInput, type BridgeDeps } from './deps.js';
+import type { BridgeDeps } from './deps.js';
+import { countInput } from './input-stats.js';
 import { asError } from './tasks-poll.js';
 import { followTask } from './tasks-followed.js';
 import { SENT, step, type UnrollEffect, type UnrollEvent, type UnrollState } from './unroll.js';
+
+const NO_REQUESTS: ReadonlyMap<string, InputRequest> = new Map();
 
 /** Rounds that ask nothing. */
 const IDLE_PACE = { first: 250, longest: 5000 };
@@ -59,7 +62,8 @@ class ModernCall implements Sink, Exchange {
   readonly #crossing: Crossing;
   readonly #sink: Sink;
   readonly #isLegacy: boolean;
-  readonly #capabilities: string;
+  /** What the upstream is told of a legacy client; undefined: a modern one says it itself. */
+  readonly #told: ReturnType<typeof toldOf> | undefined;
   #exchange: Exchange | undefined;
   #state: UnrollState = SENT;
   /** What waits for its one chunk: an error, or input that is required. */
@@ -67,9 +71,9 @@ class ModernCall implements Sink, Exchange {
   #refreshed = false;
   readonly #since = performance.now();
   #timer: WheelTimer | undefined;
-  #requests = new Map<string, InputRequest>();
+  #requests: ReadonlyMap<string, InputRequest> = NO_REQUESTS;
   /** Of the round being gathered: JSON by key. */
-  #answers = new Map<string, Buffer>();
+  #answers: Map<string, Buffer> | undefined;
   #requestState: string | undefined;
   readonly #asking: Asking;
   #refusal: Refused | undefined;
@@ -83,29 +87,27 @@ class ModernCall implements Sink, Exchange {
     this.#sink = sink;
     this.#asking = new Asking(sink, crossing.target.link.stats);
     this.#isLegacy = crossing.caller.era === 'legacy';
-    this.#capabilities = this.#isLegacy
-      ? JSON.stringify(modernCapabilities(crossing.caller, crossing.out.message.method))
-      : '';
+    this.#told = this.#isLegacy ? toldOf(crossing.caller, crossing.out.message.method) : undefined;
   }
 
   send(more = ''): void {
-    const { out, target, caller } = this.#crossing;
-    const { tools } = target.link.lists;
-    const headers = this.#refreshed
-      ? headersOf(
-          this.#crossing,
-          tools.find(({ key }) => key === target.name),
-        )
-      : headersOf(this.#crossing);
-    const changed: Outgoing = this.#isLegacy
-      ? {
-          ...out,
-          patches: [...out.patches, ...toModern(out.message, this.#capabilities, caller, more)],
-          headers,
-          edit: LEGACY_RESULT,
-        }
-      : { ...out, headers };
-    this.#exchange = target.link.send(changed, this);
+    const { out, target } = this.#crossing;
+    const { message, repeatable, client, task } = out;
+    const { link, name, definition } = target;
+    const listed = this.#refreshed ? link.lists.tools.find(({ key }) => key === name) : definition;
+    const patches = this.#told
+      ? [...out.patches, ...toModern(message, this.#told.envelope, more)]
+      : out.patches;
+    const changed: Outgoing = {
+      message,
+      patches,
+      repeatable,
+      client,
+      task,
+      headers: headersOf(this.#crossing, listed),
+      edit: this.#told && LEGACY_RESULT,
+    };
+    this.#exchange = link.send(changed, this);
   }
 
   notify(notice: Notice): boolean {
@@ -232,15 +234,16 @@ class ModernCall implements Sink, Exchange {
       return;
     }
     this.#requestState = read.state;
-    this.#answers = new Map();
+    const answers = new Map<string, Buffer>();
+    this.#answers = answers;
     this.#requests = new Map(read.requests.map((request) => [request.key, request]));
     let again = false;
     for (const request of read.requests) {
       if (!this.#asking.hasOpened(request)) continue;
-      this.#answers.set(request.key, ACCEPT_ANSWER);
+      answers.set(request.key, ACCEPT_ANSWER);
       again = true;
     }
-    const keys = [...this.#requests.keys()].filter((key) => !this.#answers.has(key));
+    const keys = [...this.#requests.keys()].filter((key) => !answers.has(key));
     if (keys.length > 0) this.#idleSince = 0;
     else if (this.#idleSince === 0) this.#idleSince = performance.now();
     const { request_ms } = target.link.timeouts;
@@ -269,7 +272,7 @@ class ModernCall implements Sink, Exchange {
       crossing: this.#crossing,
       sink: this.#sink,
       asking: this.#asking,
-      capabilities: this.#capabilities,
+      capabilities: this.#told?.capabilities ?? '',
       since: this.#since,
     });
     if (followed instanceof GatewayError) this.fail(followed);
@@ -307,7 +310,7 @@ class ModernCall implements Sink, Exchange {
   #ask(request: InputRequest): void {
     const { key } = request;
     this.#asking.ask(request, (outcome) => {
-      if (outcome.kind === 'answered') this.#answers.set(key, outcome.answer);
+      if (outcome.kind === 'answered') this.#answers?.set(key, outcome.answer);
       else this.#refusal = outcome;
       this.#step({ type: outcome.kind, key });
     });
@@ -315,7 +318,7 @@ class ModernCall implements Sink, Exchange {
 
   /** The members that make the original request a retry. */
   #retry(): string {
-    const responses = [...this.#answers].map(
+    const responses = [...(this.#answers ?? [])].map(
       ([key, json]) => `${JSON.stringify(key)}:${json.toString('utf8')}`,
     );
     const state = this.#requestState === undefined ? '' : `"requestState":${this.#requestState},`;

@@ -21,8 +21,7 @@ import type {
 import { readHead } from '../wire/edges.js';
 import { scan } from '../wire/scan.js';
 import { splice } from '../wire/splice.js';
-import { membersOf } from '../wire/walk.js';
-import { notHere, refusalOf } from './asked.js';
+import { inputRefusal, notHere } from './asked.js';
 import { modernResult } from './edit.js';
 import { toLegacy } from './envelope.js';
 import { errorAt, judge, readError, URL_ELICITATION_REQUIRED, withError } from './errors.js';
@@ -31,7 +30,10 @@ import type { Parked } from './parked-calls.js';
 import { RUNNING, step, type ParkEffect, type ParkEvent, type ParkState } from './park.js';
 
 import type { Crossing } from './crossing.js';
-import { countInput, type BridgeDeps } from './deps.js';
+import type { BridgeDeps } from './deps.js';
+import { countInput } from './input-stats.js';
+import { relatedAnswer } from './tasks-flat.js';
+import { AS_TASK, sendAsTask, worksAsTask } from './tasks-sent.js';
 
 /** Questions that an upstream asks together come within this time. */
 const GATHER_MS = 20;
@@ -44,13 +46,11 @@ const KEEP_AT_MOST = 1_048_576;
 const MAX_LOGS = 32;
 const MAX_LOG_BYTES = 65_536;
 
-/** Requests whose answer may be that input is required (2026-07-28, basic/patterns/mrtr, "Supported Requests"). */
-/** What may be asked in such an answer. */
-const ASKABLE: ReadonlySet<string> = new Set(['elicitation/create', 'sampling/createMessage', 'roots/list']);
 /** How long an upstream is given to learn that a URL was opened. */
 const FIRST_WAIT_MS = 1000;
 const LONGEST_WAIT_MS = 10_000;
 
+/** Requests whose answer may be that input is required (2026-07-28, basic/patterns/mrtr, "Supported Requests"). */
 const ASKING: ReadonlySet<string> = new Set(['tools/call', 'prompts/get', 'resources/read']);
 
 /** One request of the client: the first, or a retry. */
@@ -255,9 +255,11 @@ class ParkedCall implements Sink, Parked {
         return;
       case 'tell':
         return this.#tell(effect.keys);
-      case 'deliver':
-        this.#take(effect.key, 'answered')?.answer('result', answers?.get(effect.key) as Buffer);
+      case 'deliver': {
+        const question = this.#take(effect.key, 'answered');
+        question?.answer('result', relatedAnswer(question, answers?.get(effect.key) as Buffer));
         return;
+      }
       case 'refuse':
         this.#take(effect.key, 'refused')?.refuse({
           code: -32603,
@@ -281,14 +283,15 @@ class ParkedCall implements Sink, Parked {
 
   #send(): void {
     const { out, target } = this.crossing;
-    this.#exchange = target.link.send(
-      {
-        ...out,
-        patches: [...out.patches, ...toLegacy(out.message)],
-        edit: modernResult(out.message.method),
-      },
-      this,
-    );
+    const asTask = worksAsTask(this.crossing);
+    const sent = {
+      ...out,
+      patches: [...out.patches, ...toLegacy(out.message, asTask ? AS_TASK : '')],
+      edit: modernResult(out.message.method),
+    };
+    this.#exchange = asTask
+      ? sendAsTask(this.#deps, this.crossing, sent, this)
+      : target.link.send(sent, this);
   }
 
   #handle(round: Round): Exchange {
@@ -309,13 +312,10 @@ class ParkedCall implements Sink, Parked {
     };
   }
 
-  #refusal({ method, bytes }: Question): Refusal | undefined {
+  #refusal(question: Question): Refusal | undefined {
     const { out, caller } = this.crossing;
-    const params = membersOf(bytes).find(({ key }) => key === 'params');
-    const read: unknown = params && JSON.parse(bytes.toString('utf8', params.start, params.end));
-    const values = typeof read === 'object' && read !== null ? (read as Record<string, unknown>) : {};
-    if (!ASKABLE.has(method) || !ASKING.has(out.message.method)) return notHere(method);
-    const refusal = refusalOf(method, values, caller.capabilities);
+    if (!ASKING.has(out.message.method)) return notHere(question.method);
+    const refusal = inputRefusal(question, caller.capabilities);
     if (refusal) return refusal;
     if (this.#questions.size >= MAX_OPEN) return { code: -32603, message: 'too many questions are open' };
     if (this.#id === undefined && !this.#deps.parked.hasRoom()) {

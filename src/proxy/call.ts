@@ -93,8 +93,9 @@ export function openCall(
   const { crossing } = context;
   if (!crossing) call.exchange = target.link.send(out, call);
   else {
-    const { bridge, resume, ...rest } = crossing;
-    call.exchange = (resume ?? bridge.open)({ ...rest, out, target, merged: context.merged }, call);
+    const { bridge, resume, caller, route, name, foreign } = crossing;
+    const { merged } = context;
+    call.exchange = (resume ?? bridge.open)({ out, target, caller, merged, foreign, route, name }, call);
   }
   return call;
 }
