@@ -21,6 +21,7 @@ import { createBridge } from './bridge/index.js';
 import { createParkedCalls } from './bridge/parked-calls.js';
 import { createSeal } from './bridge/seal.js';
 import { createStates } from './bridge/states.js';
+import { createLegacyTasks } from './bridge/tasks-legacy.js';
 import { LIST_KINDS, type ListKind } from './protocol/lists.js';
 import { createTasks } from './proxy/tasks.js';
 import { createOwnLinks } from './proxy/own-links.js';
@@ -68,6 +69,7 @@ export class GatewayCore implements Admin {
   readonly #streams;
   readonly #ownLinks;
   readonly #tasks;
+  readonly #legacyTasks;
   readonly #listeners = createListeners();
   readonly #bridge;
   readonly #catalog: Catalog;
@@ -141,11 +143,16 @@ export class GatewayCore implements Admin {
     });
     this.#awaited = new Set(config.servers.filter(({ required }) => required).map(({ name }) => name));
     this.#state = this.#awaited.size > 0 ? 'starting' : 'serving';
+    this.#legacyTasks = createLegacyTasks({
+      wheel: this.#wheel,
+      parkedMs: () => this.#config.limits.parked_seconds * 1000,
+      maxBytes: () => this.#config.limits.message_bytes,
+    });
     this.#tasks = createTasks({
       tell: (session, notice) => {
         this.#streams.notify(session, notice);
       },
-      describe: () => Promise.reject(new Error('not yet')),
+      describe: (link, taskId) => this.#legacyTasks.describe(link, taskId),
       now: () => performance.now(),
       maxBytes: () => this.#config.limits.message_bytes,
     });
@@ -180,6 +187,7 @@ export class GatewayCore implements Admin {
         createSeal({ key: config.mcp.state_key, replica: randomUUID(), now: () => Date.now() }),
       ),
       parked: createParkedCalls(this.#stats, () => this.#config.limits.parked),
+      tasks: this.#legacyTasks,
       parkedMs: () => this.#config.limits.parked_seconds * 1000,
     });
     this.#gate = createGate({
@@ -329,6 +337,7 @@ export class GatewayCore implements Admin {
     for (const session of this.#sessions.all()) this.#streams.hush(session);
     this.#listeners.endWhere(() => true);
     this.#bridge.endWhere(() => true);
+    this.#legacyTasks.close();
     const serveMs = graceMs * (1 - CLOSING_SHARE);
     await Promise.all([
       this.#port.close(serveMs),

@@ -1,0 +1,323 @@
+/**
+ * Tasks of legacy upstreams in the hands of modern clients (the extension io.modelcontextprotocol/tasks): how one stands is told from
+ * the upstream's tasks/get and tasks/result; what it asks while a tasks/result is open is kept until the client answers by tasks/update.
+ */
+import { GatewayError } from '../errors.js';
+import type { Wheel, WheelTimer } from '../lib/wheel.js';
+import { find } from '../protocol/message.js';
+import type { Caller, Exchange, Link, Question, Refusal, Sink } from '../protocol/ports.js';
+import { inputRefusal } from './asked.js';
+import type { Crossing } from './crossing.js';
+import { countInput } from './input-stats.js';
+import { asInputRequest, readInputResponses } from './input.js';
+import { flatMembers, plainResult, relatedAnswer, resultRequest } from './tasks-flat.js';
+import { asError, readTask, rpcOf } from './tasks-poll.js';
+import { ResultCall } from './tasks-result.js';
+
+/** Tasks that are held, at the most; the one that was touched longest ago goes. */
+const MAX_TASKS = 10_000;
+const LONGEST_TTL_MS = 24 * 3600 * 1000;
+/** Open questions of one task, at the most. */
+const MAX_OPEN = 100;
+
+const INVALID_PARAMS = -32602;
+
+export interface LegacyTasksDeps {
+  readonly wheel: Wheel;
+  /** limits.parked_seconds, in ms: how long a question waits for a client that does not come back. */
+  readonly parkedMs: () => number;
+  /** limits.message_bytes: what may be held of one result. */
+  readonly maxBytes: () => number;
+}
+
+export interface LegacyTasks {
+  /** A call of this client became a task. `task`: JSON, as the upstream told of it. */
+  made(link: Link, task: Buffer, caller: Caller): void;
+  /** tasks/get, tasks/update or tasks/cancel. The sink is never called before this has returned. */
+  open(crossing: Crossing, sink: Sink): Exchange;
+  /** How a task stands: JSON of an object, as notifications/tasks has it. Rejects where it was made by nobody here. */
+  describe(link: Link, taskId: string): Promise<Buffer>;
+  /** Nobody may come back any more. */
+  close(): void;
+}
+
+const ABOUT: ReadonlySet<string> = new Set(['tasks/get', 'tasks/update', 'tasks/cancel']);
+
+/** Whether a modern client asks this about a task: no legacy upstream has such a method, or it means another thing there. */
+export function isAboutTask(method: string): boolean {
+  return ABOUT.has(method);
+}
+
+export function createLegacyTasks(deps: LegacyTasksDeps): LegacyTasks {
+  const tasks = new Map<string, LegacyTask>();
+  /** One counter for all: no key of a question is ever used again. */
+  let asked = 0;
+
+  function put(link: Link, taskId: string, caller: Caller, ttl: unknown): LegacyTask {
+    const key = `${link.key}\0${taskId}`;
+    const task =
+      tasks.get(key) ??
+      new LegacyTask(deps, link, taskId, caller, {
+        nextKey: () => `q${++asked}`,
+        expired: () => tasks.delete(key),
+      });
+    tasks.delete(key);
+    tasks.set(key, task);
+    task.touch(link, caller, ttl);
+    if (tasks.size > MAX_TASKS) {
+      const [oldest] = tasks;
+      if (oldest) {
+        tasks.delete(oldest[0]);
+        oldest[1].close('too many tasks are under way');
+      }
+    }
+    return task;
+  }
+
+  async function run({ out, target, caller }: Crossing): Promise<Buffer> {
+    const { message } = out;
+    const task = put(target.link, target.name, caller, undefined);
+    switch (message.method) {
+      case 'tasks/update': {
+        const answers = readInputResponses(message.body, find(message.params, 'inputResponses'));
+        if (typeof answers === 'string') throw new GatewayError('invalid_params', answers);
+        task.answer(answers);
+        return ACKNOWLEDGED;
+      }
+      case 'tasks/cancel':
+        await task.cancel();
+        return ACKNOWLEDGED;
+      default: {
+        const state = await task.describe();
+        return Buffer.concat([Buffer.from('{"resultType":"complete",'), state.subarray(1)]);
+      }
+    }
+  }
+
+  return {
+    made(link, task, caller) {
+      const { taskId, ttl } = JSON.parse(task.toString('utf8')) as { taskId: string; ttl?: unknown };
+      put(link, taskId, caller, ttl);
+    },
+    open(crossing, sink) {
+      const { out, target, name } = crossing;
+      let over = false;
+      run(crossing).then(
+        (result) => {
+          if (!over) deliver(sink, out.message.id ?? 'null', result);
+        },
+        (error: unknown) => {
+          if (!over) sink.fail(failureOf(asError(error, target.link.server), name));
+        },
+      );
+      return {
+        resume() {},
+        cancel() {
+          over = true;
+        },
+      };
+    },
+    describe(link, taskId) {
+      const task = tasks.get(`${link.key}\0${taskId}`);
+      return task ? task.describe() : Promise.reject(new Error('a task that nobody here made'));
+    },
+    close() {
+      for (const task of tasks.values()) task.close('nobody may come back any more');
+      tasks.clear();
+    },
+  };
+}
+
+const ACKNOWLEDGED = Buffer.from('{"resultType":"complete"}');
+
+interface TaskHooks {
+  readonly nextKey: () => string;
+  readonly expired: () => void;
+}
+
+class LegacyTask {
+  readonly #deps: LegacyTasksDeps;
+  readonly #taskId: string;
+  readonly #hooks: TaskHooks;
+  readonly #expiry: WheelTimer;
+  #link: Link;
+  #caller: Caller;
+  #ttlMs = LONGEST_TTL_MS;
+  /** What waits for an answer of the client, by the keys it knows. */
+  readonly #questions = new Map<string, Question>();
+  #away: WheelTimer | undefined;
+  #result: ResultCall | undefined;
+
+  constructor(deps: LegacyTasksDeps, link: Link, taskId: string, caller: Caller, hooks: TaskHooks) {
+    this.#deps = deps;
+    this.#link = link;
+    this.#taskId = taskId;
+    this.#caller = caller;
+    this.#hooks = hooks;
+    this.#expiry = deps.wheel.after(this.#ttlMs, () => {
+      this.#hooks.expired();
+      this.close('the task has expired');
+    });
+  }
+
+  /** Its client is here. `ttl`: how long the upstream keeps it; undefined: as was said before. */
+  touch(link: Link, caller: Caller, ttl: unknown): void {
+    this.#link = link;
+    this.#caller = caller;
+    if (typeof ttl === 'number' && ttl > 0) this.#ttlMs = Math.min(ttl, LONGEST_TTL_MS);
+    this.#expiry.move(this.#ttlMs);
+    this.#away?.move(this.#deps.parkedMs());
+  }
+
+  close(why: string): void {
+    this.#expiry.cancel();
+    this.#drop(why);
+  }
+
+  /** JSON of an object: what tasks/get answers, without its result type. */
+  async describe(): Promise<Buffer> {
+    const { server } = this.#link;
+    const task = await this.#link.request('tasks/get', this.#params());
+    const state = readTask(task);
+    if (typeof state === 'string')
+      throw new GatewayError('upstream_protocol_error', `upstream '${server}' answered with ${state}`);
+    if (state.status === 'cancelled') {
+      this.#drop('the task was cancelled');
+      return Buffer.from(`{${flatMembers(task, 'cancelled')}}`);
+    }
+    if (state.ended) {
+      const { kind, value } = await this.#open().answer;
+      // Failed is what ended with an error of the protocol, completed all else: tools that failed, too.
+      const status = kind === 'result' ? 'completed' : 'failed';
+      const own = kind === 'result' ? plainResult(value) : value;
+      return Buffer.concat([Buffer.from(`{${flatMembers(task, status)},"${kind}":`), own, Buffer.from('}')]);
+    }
+    if (state.status === 'input_required' && this.#questions.size === 0 && !this.#result)
+      await this.#open().asked();
+    if (this.#questions.size === 0) return Buffer.from(`{${flatMembers(task, 'working')}}`);
+    const requests = [...this.#questions].map(
+      ([key, question]) => `${JSON.stringify(key)}:${asInputRequest(question, undefined).toString('utf8')}`,
+    );
+    return Buffer.from(`{${flatMembers(task, 'input_required')},"inputRequests":{${requests.join(',')}}}`);
+  }
+
+  /** Keys that stand for nothing that is open are passed over. */
+  answer(answers: ReadonlyMap<string, Buffer>): void {
+    for (const [key, value] of answers) {
+      // The bytes belong to the request that brought them.
+      const question = this.#take(key, 'answered');
+      question?.answer('result', relatedAnswer(question, Buffer.from(value)));
+    }
+  }
+
+  async cancel(): Promise<void> {
+    // It is for the upstream to decide whether it stops: one that cannot is not asked.
+    if (canCancel(this.#link)) {
+      try {
+        await this.#link.request('tasks/cancel', this.#params());
+      } catch (error) {
+        if (rpcOf(asError(error, this.#link.server)) !== INVALID_PARAMS) throw error;
+        // One that has ended cannot be cancelled there; here that is no error, but one that nobody knows is.
+        await this.#link.request('tasks/get', this.#params());
+      }
+    }
+    this.#drop('cancelled by the client');
+  }
+
+  #params(): string {
+    return JSON.stringify({ taskId: this.#taskId });
+  }
+
+  #drop(why: string): void {
+    this.#refuseAll(why);
+    this.#result?.cancel(why);
+    this.#result = undefined;
+  }
+
+  /** A tasks/result stands open: what the task asks comes with it, and its end. */
+  #open(): ResultCall {
+    if (this.#result) return this.#result;
+    const result = new ResultCall({
+      server: this.#link.server,
+      maxBytes: this.#deps.maxBytes(),
+      ask: (question) => this.#ask(question),
+      withdraw: (question) => {
+        this.#withdraw(question);
+      },
+      over: () => {
+        if (this.#result === result) this.#result = undefined;
+        this.#refuseAll('the task has ended, or cannot be reached');
+      },
+    });
+    this.#result = result;
+    result.exchange = this.#link.send(
+      {
+        message: resultRequest('0', this.#taskId),
+        patches: [],
+        repeatable: true,
+        client: this.#caller.client,
+        task: this.#taskId,
+      },
+      result,
+    );
+    return result;
+  }
+
+  #ask(question: Question): Refusal | undefined {
+    const refusal =
+      inputRefusal(question, this.#caller.capabilities) ??
+      (this.#questions.size >= MAX_OPEN
+        ? { code: -32603, message: 'too many questions are open' }
+        : undefined);
+    countInput(this.#link.stats, question.method, refusal ? 'refused' : 'relayed');
+    if (refusal) return refusal;
+    this.#questions.set(this.#hooks.nextKey(), question);
+    this.#away ??= this.#deps.wheel.after(this.#deps.parkedMs(), () => {
+      this.#refuseAll('the client gave no answer in time');
+    });
+    return undefined;
+  }
+
+  #withdraw(question: Question): void {
+    for (const [key, open] of this.#questions)
+      if (open === question)
+        // The upstream has let go of it; the silence clock counts it as answered.
+        this.#take(key, 'withdrawn')?.refuse({ code: -32603, message: 'withdrawn by the server' });
+  }
+
+  #refuseAll(message: string): void {
+    for (const key of [...this.#questions.keys()])
+      this.#take(key, 'refused')?.refuse({ code: -32603, message });
+  }
+
+  #take(key: string, result: string): Question | undefined {
+    const question = this.#questions.get(key);
+    if (!question) return undefined;
+    this.#questions.delete(key);
+    countInput(this.#link.stats, question.method, result);
+    if (this.#questions.size === 0) {
+      this.#away?.cancel();
+      this.#away = undefined;
+    }
+    return question;
+  }
+}
+
+function failureOf(error: GatewayError, name: string): GatewayError {
+  if (rpcOf(error) !== INVALID_PARAMS) return error;
+  return new GatewayError('invalid_params', `unknown task '${name.slice(0, 256)}'`);
+}
+
+/** Whether a legacy upstream takes tasks/cancel. */
+export function canCancel({ peer }: Link): boolean {
+  const tasks = peer?.capabilities['tasks'] as { cancel?: unknown } | null | undefined;
+  return tasks?.cancel !== undefined;
+}
+
+function deliver(sink: Sink, rawId: string, result: Buffer): void {
+  const head = Buffer.from(`{"jsonrpc":"2.0","id":${rawId},"result":`);
+  const bytes = Buffer.concat([head, result, Buffer.from('}')]);
+  sink.start({ kind: 'result', bytes: bytes.length, value: head.length, code: undefined });
+  sink.write(bytes);
+  sink.end({ isError: false });
+}

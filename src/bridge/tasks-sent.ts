@@ -1,0 +1,323 @@
+/**
+ * A call that a legacy upstream is to work on as a task (2025-11-25, basic/utilities/tasks). A client of the extension
+ * io.modelcontextprotocol/tasks gets the task; any other waits for the plain result.
+ */
+import { GatewayError } from '../errors.js';
+import { find } from '../protocol/message.js';
+import type {
+  AnswerHead,
+  Cause,
+  Notice,
+  Outgoing,
+  Question,
+  Refusal,
+  Seen,
+  Sink,
+  UpstreamExchange,
+} from '../protocol/ports.js';
+import { declaresTasks, makesTasks } from '../protocol/tasks.js';
+import type { Crossing } from './crossing.js';
+import type { BridgeDeps } from './deps.js';
+import { modernResult } from './edit.js';
+import { createdIn, flatMembers, resultRequest } from './tasks-flat.js';
+import { canCancel } from './tasks-legacy.js';
+import { Poll, readTask, type TaskState } from './tasks-poll.js';
+
+/** How long the result is kept from the start of the task: some servers keep it for good where nobody names a time. */
+const TTL_MS = 3_600_000;
+/** What a call gets more in its params. */
+export const AS_TASK = `"task":{"ttl":${TTL_MS}}`;
+/** No answer that says that a task was made is longer. */
+const MAX_CREATED = 65_536;
+/** A tasks/result that broke off is sent again so often. */
+const MAX_AGAIN = 5;
+
+/** Whether a call is to become a task upstream, by what the tool and the client say. */
+export function worksAsTask({ out, target, caller }: Crossing): boolean {
+  const { peer } = target.link;
+  if (out.message.method !== 'tools/call' || !peer || !makesTasks(peer)) return false;
+  const support = target.definition?.tool?.taskSupport;
+  return support === 'required' || (support === 'optional' && declaresTasks(caller.capabilities));
+}
+
+/** `out`: with AS_TASK in it. The sink is never called before this has returned. */
+export function sendAsTask(
+  deps: BridgeDeps,
+  crossing: Crossing,
+  out: Outgoing,
+  sink: Sink,
+): UpstreamExchange {
+  const call = new TaskedCall(deps, crossing, sink);
+  call.exchange = crossing.target.link.send(out, call);
+  return call;
+}
+
+class TaskedCall implements Sink, UpstreamExchange {
+  exchange: UpstreamExchange | undefined;
+  readonly #deps: BridgeDeps;
+  readonly #crossing: Crossing;
+  readonly #sink: Sink;
+  readonly #since = performance.now();
+  /** Of an answer that may be a task. */
+  #head: AnswerHead | undefined;
+  #chunks: Buffer[] = [];
+  #bytes = 0;
+  /** JSON. */
+  #rawId: Buffer;
+  #token: Buffer | undefined;
+  #parked = false;
+
+  constructor(deps: BridgeDeps, crossing: Crossing, sink: Sink) {
+    this.#deps = deps;
+    this.#crossing = crossing;
+    this.#sink = sink;
+    const { message } = crossing.out;
+    this.#rawId = Buffer.from(message.id ?? 'null');
+    const token = find(message.meta, 'progressToken');
+    this.#token = token && message.body.subarray(token.start, token.end);
+  }
+
+  // Exchange, towards the client
+
+  resume(): void {
+    this.exchange?.resume();
+  }
+
+  cancel(why: Cause): void {
+    this.exchange?.cancel(why);
+  }
+
+  readdress(rawId: Buffer, token: Buffer | undefined): void {
+    this.#rawId = rawId;
+    this.#token = token;
+    this.exchange?.readdress(rawId, token);
+  }
+
+  parked(on: boolean): void {
+    this.#parked = on;
+    this.exchange?.parked(on);
+  }
+
+  // Sink, towards the upstream
+
+  notify(notice: Notice): boolean {
+    return this.#sink.notify(notice);
+  }
+
+  ask(question: Question): Refusal | undefined {
+    return this.#sink.ask(question);
+  }
+
+  withdraw(question: Question): void {
+    this.#sink.withdraw?.(question);
+  }
+
+  start(head: AnswerHead): void {
+    if (head.kind === 'error') this.#sink.start(head);
+    else this.#head = head;
+  }
+
+  write(chunk: Buffer): boolean {
+    if (!this.#head) return this.#sink.write(chunk);
+    this.#chunks.push(chunk);
+    this.#bytes += chunk.length;
+    return this.#bytes <= MAX_CREATED || this.#handOver(this.#head);
+  }
+
+  end(seen: Seen): void {
+    const head = this.#head;
+    if (head) {
+      const created = createdIn(Buffer.concat(this.#chunks));
+      if (created) return this.#made(created.task, created.meta);
+      // It answered at once.
+      this.#handOver(head);
+    }
+    this.#sink.end(seen);
+  }
+
+  cancelled(why: Cause): void {
+    this.#sink.cancelled(why);
+  }
+
+  fail(error: GatewayError): void {
+    this.#sink.fail(error);
+  }
+
+  #handOver(head: AnswerHead): boolean {
+    this.#head = undefined;
+    this.#sink.start(head);
+    let more = true;
+    for (const chunk of this.#chunks) more = this.#sink.write(chunk);
+    this.#chunks = [];
+    return more;
+  }
+
+  #made(task: Buffer, meta: Buffer | undefined): void {
+    this.#chunks = [];
+    const { target, caller } = this.#crossing;
+    const { link } = target;
+    const state = readTask(task);
+    if (typeof state === 'string')
+      return this.#sink.fail(
+        new GatewayError('upstream_protocol_error', `upstream '${link.server}' answered with ${state}`),
+      );
+    this.#deps.log.debug('an upstream made a task of a call', { server: link.server });
+    if (!declaresTasks(caller.capabilities)) {
+      const awaited = new AwaitedTask(this.#deps, this.#crossing, state, this.#sink, this.#since);
+      this.exchange = awaited;
+      awaited.open(this.#rawId, this.#token, this.#parked);
+      return;
+    }
+    this.#deps.tasks.made(link, task, caller);
+    // What it needs is not known yet, and what it failed with neither: the next look tells.
+    const status = state.status === 'completed' || state.status === 'cancelled' ? state.status : 'working';
+    const head = Buffer.from(`{"jsonrpc":"2.0","id":${this.#rawId.toString('utf8')},"result":`);
+    const beside = meta === undefined ? '' : `,"_meta":${meta.toString('utf8')}`;
+    const result = `{"resultType":"task",${flatMembers(task, status)}${beside}}}`;
+    const whole = Buffer.concat([head, Buffer.from(result)]);
+    this.#sink.start({
+      kind: 'result',
+      resultType: 'task',
+      bytes: whole.length,
+      value: head.length,
+      code: undefined,
+    });
+    this.#sink.write(whole);
+    this.#sink.end({ isError: false });
+  }
+}
+
+/**
+ * Waits for the result of a task with an open tasks/result, on which the task asks what it needs. That it is silent for long says
+ * nothing: whether the upstream is still there is seen by asking after the task.
+ */
+class AwaitedTask implements Sink, UpstreamExchange {
+  readonly #crossing: Crossing;
+  readonly #sink: Sink;
+  readonly #taskId: string;
+  readonly #poll: Poll;
+  #exchange: UpstreamExchange | undefined;
+  #rawId: Buffer = Buffer.from('null');
+  #token: Buffer | undefined;
+  #parked = false;
+  #ended = false;
+  #answering = false;
+  #again = 0;
+  #over = false;
+
+  constructor({ wheel }: BridgeDeps, crossing: Crossing, first: TaskState, sink: Sink, since: number) {
+    this.#crossing = crossing;
+    this.#sink = sink;
+    this.#taskId = first.taskId;
+    const { link } = crossing.target;
+    this.#poll = new Poll({
+      wheel,
+      link,
+      params: JSON.stringify({ taskId: first.taskId }),
+      first,
+      since,
+      seen: (_task, { ended }) => {
+        this.#ended = ended;
+        if (!this.#exchange) this.#open();
+        // The result of a task that has ended is there at once.
+        else this.#exchange.parked(this.#parked || !ended);
+      },
+      lost: (error) => {
+        this.#abandon('the task is lost');
+        this.#sink.fail(error);
+      },
+    });
+  }
+
+  open(rawId: Buffer, token: Buffer | undefined, parked: boolean): void {
+    this.#rawId = rawId;
+    this.#token = token;
+    this.#parked = parked;
+    this.#open();
+  }
+
+  #open(): void {
+    const { target, out } = this.#crossing;
+    this.#exchange = target.link.send(
+      {
+        message: resultRequest(this.#rawId.toString('utf8'), this.#taskId, this.#token?.toString('utf8')),
+        patches: [],
+        repeatable: true,
+        client: out.client,
+        task: this.#taskId,
+        edit: modernResult(out.message.method),
+      },
+      this,
+    );
+    this.#exchange.parked(this.#parked || !this.#ended);
+  }
+
+  resume(): void {
+    this.#exchange?.resume();
+  }
+
+  cancel(why: Cause): void {
+    if (this.#over) return;
+    this.#abandon(why);
+  }
+
+  readdress(rawId: Buffer, token: Buffer | undefined): void {
+    this.#rawId = rawId;
+    this.#token = token;
+    this.#exchange?.readdress(rawId, token);
+  }
+
+  parked(on: boolean): void {
+    this.#parked = on;
+    this.#exchange?.parked(on || !this.#ended);
+  }
+
+  notify(notice: Notice): boolean {
+    return this.#sink.notify(notice);
+  }
+
+  ask(question: Question): Refusal | undefined {
+    return this.#sink.ask(question);
+  }
+
+  withdraw(question: Question): void {
+    this.#sink.withdraw?.(question);
+  }
+
+  start(head: AnswerHead): void {
+    this.#answering = true;
+    this.#poll.stop();
+    this.#sink.start(head);
+  }
+
+  write(chunk: Buffer): boolean {
+    return this.#sink.write(chunk);
+  }
+
+  end(seen: Seen): void {
+    this.#over = true;
+    this.#sink.end(seen);
+  }
+
+  cancelled(why: Cause): void {
+    this.#abandon(why);
+    this.#sink.cancelled(why);
+  }
+
+  fail(error: GatewayError): void {
+    this.#exchange = undefined;
+    // The task outlives the stream: asked again once it is seen to be there.
+    if (!this.#answering && this.#again++ < MAX_AGAIN) return;
+    this.#abandon('the result cannot be read');
+    this.#sink.fail(error);
+  }
+
+  #abandon(why: Cause): void {
+    this.#over = true;
+    this.#poll.stop();
+    this.#exchange?.cancel(why);
+    const { link } = this.#crossing.target;
+    if (canCancel(link))
+      link.request('tasks/cancel', JSON.stringify({ taskId: this.#taskId })).catch(() => undefined);
+  }
+}
