@@ -5,7 +5,7 @@
 import { qualifyId } from '../catalog/naming.js';
 import { RELATED_TASK, type Question, type Refusal } from '../protocol/ports.js';
 import type { Span } from '../wire/scan.js';
-import type { Patch } from '../wire/splice.js';
+import { splice, type Patch } from '../wire/splice.js';
 import { membersOf } from '../wire/walk.js';
 
 /** Why a client with these capabilities cannot be asked (2025-11-25, basic/lifecycle, "Capability Negotiation"); undefined: it can. */
@@ -77,6 +77,18 @@ export function marked(bytes: Buffer, method: string, params: Span | undefined, 
       bytes: Buffer.from(JSON.stringify(qualifyId(server, related.taskId))),
     });
   return patches;
+}
+
+/** The result that answers a question of `server`, with the task under the id that the server knows. */
+export function unmarked(result: Buffer, server: string): Buffer {
+  if (result[0] !== 0x7b || !result.includes(RELATED_TASK)) return result;
+  const meta = memberOf(result, { start: 0, end: 0 }, '_meta');
+  if (!meta || result[meta.start] !== 0x7b) return result;
+  const related = relatedTask(result, memberOf(result, meta, RELATED_TASK));
+  const prefix = qualifyId(server, '');
+  if (!related?.taskId.startsWith(prefix)) return result;
+  const own = Buffer.from(JSON.stringify(related.taskId.slice(prefix.length)));
+  return splice(result, [{ start: related.start, end: related.end, bytes: own }]);
 }
 
 function memberOf(bytes: Buffer, { start }: Span, key: string): Span | undefined {

@@ -7,7 +7,7 @@ import type { Logger } from '../observe/log.js';
 import { find, idKey, type Message } from '../protocol/message.js';
 import type { LegacyRevision } from '../protocol/revisions.js';
 import { inexpressible, titledChoices } from './conversions.js';
-import { marked, notHere, refusalOf } from '../bridge/asked.js';
+import { marked, notHere, refusalOf, unmarked } from '../bridge/asked.js';
 import type { Question, Refusal, Sink } from '../protocol/ports.js';
 import type { OpenQuestion, Session } from '../session/store.js';
 import { scan } from '../wire/scan.js';
@@ -103,7 +103,7 @@ export function createQuestions({ wheel, log }: QuestionsDeps): Questions {
         withdraw(session, id, `the client gave no answer within ${context.inputMs} ms`);
       });
       open.set(id, {
-        question,
+        question: context.merged ? answeredPlainly(question, context.server) : question,
         sink,
         timer,
         closed: () => {
@@ -147,6 +147,16 @@ export function createQuestions({ wheel, log }: QuestionsDeps): Questions {
     drop(session) {
       for (const id of [...(session.questions?.keys() ?? [])]) withdraw(session, id, 'the client has gone');
       for (const [key, asked] of elicitations) if (asked === session) elicitations.delete(key);
+    },
+  };
+}
+
+/** Its answer is one to the question as the upstream asked it, not as the client of the merged endpoint read it. */
+function answeredPlainly(question: Question, server: string): Question {
+  return {
+    ...question,
+    answer: (kind, value) => {
+      question.answer(kind, kind === 'result' ? unmarked(value, server) : value);
     },
   };
 }

@@ -155,11 +155,14 @@ test('questions about tasks on a shared channel go each to the call that waits f
     const stream = await openSse(client.url, body, client.headers);
     const question = await stream.message();
     expect(question.params?.['_meta']).toEqual({ [RELATED]: { taskId: ids[i] } });
-    await client.say({ id: question.id, result: { action: 'accept', content: { i } } });
+    const related = { [RELATED]: { taskId: ids[i] } };
+    await client.say({ id: question.id, result: { action: 'accept', content: { i }, _meta: related } });
     const { result } = await stream.message();
     expect(result?.['_meta']).toEqual({ [RELATED]: { taskId: ids[i] } });
+    // The server knows its task by its own id alone.
+    const own = { [RELATED]: { taskId: `t${i + 1}` } };
     expect((result?.['content'] as { text: string }[])[0]?.text).toBe(
-      JSON.stringify({ action: 'accept', content: { i } }),
+      JSON.stringify({ action: 'accept', content: { i }, _meta: own }),
     );
   });
   await Promise.all(answers);
