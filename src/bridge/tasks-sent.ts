@@ -32,12 +32,15 @@ const MAX_CREATED = 65_536;
 /** A tasks/result that broke off is sent again so often. */
 const MAX_AGAIN = 5;
 
-/** Whether a call is to become a task upstream, by what the tool and the client say. */
-export function worksAsTask({ out, target, caller }: Crossing): boolean {
+/** Whether a call has to be a task upstream. One that may be is called plainly: what it asks and tells comes as it does. */
+export function worksAsTask({ out, target }: Crossing): boolean {
   const { peer } = target.link;
-  if (out.message.method !== 'tools/call' || !peer || !makesTasks(peer)) return false;
-  const support = target.definition?.tool?.taskSupport;
-  return support === 'required' || (support === 'optional' && declaresTasks(caller.capabilities));
+  return (
+    out.message.method === 'tools/call' &&
+    target.definition?.tool?.taskSupport === 'required' &&
+    peer !== undefined &&
+    makesTasks(peer)
+  );
 }
 
 /** `out`: with AS_TASK in it. The sink is never called before this has returned. */
