@@ -1,6 +1,9 @@
 /** The clients of the official SDKs behind one face, and what went over their wires. */
+import { fileURLToPath } from 'node:url';
 import { Client as ClientV2, StreamableHTTPClientTransport as HttpV2 } from '@modelcontextprotocol/client';
+import { StdioClientTransport as StdioV2 } from '@modelcontextprotocol/client/stdio';
 import { Client as ClientV1 } from '@modelcontextprotocol/sdk/client/index.js';
+import { StdioClientTransport as StdioV1 } from '@modelcontextprotocol/sdk/client/stdio.js';
 import { StreamableHTTPClientTransport as HttpV1 } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
 import {
   CreateMessageRequestSchema,
@@ -300,12 +303,21 @@ const info = (title: string): { name: string; version: string } => ({
   version: '1.0.0',
 });
 
+const MAIN = fileURLToPath(new URL('../../../dist/cli/main.js', import.meta.url));
+/** Where a client finds the gateway: a URL, or the config of one that it starts itself and speaks to over stdio. */
+export type Place = string | { readonly config: string };
+const command = (config: string): { command: string; args: string[]; stderr: 'ignore' } => ({
+  command: process.execPath,
+  args: [MAIN, 'stdio', '--config', config],
+  stderr: 'ignore',
+});
+
 /** Connects a client of this kind. */
-export function connect(kind: Kind, url: string, capabilities: Json = ABLE): Promise<Actor> {
+export function connect(kind: Kind, url: Place, capabilities: Json = ABLE): Promise<Actor> {
   return kind.sdk === 1 ? connectV1(kind, url, capabilities) : connectV2(kind, url, capabilities);
 }
 
-async function connectV1({ title }: Kind, url: string, capabilities: Json): Promise<Actor> {
+async function connectV1({ title }: Kind, url: Place, capabilities: Json): Promise<Actor> {
   const wire: Exchange[] = [];
   const client = new ClientV1(info(title), { capabilities });
   const face = {
@@ -326,11 +338,15 @@ async function connectV1({ title }: Kind, url: string, capabilities: Json): Prom
     actor.heard.push(notification as Message);
     return Promise.resolve();
   };
-  await client.connect(new HttpV1(new URL(url), { fetch: tapped(wire) }));
+  await client.connect(
+    typeof url === 'string'
+      ? new HttpV1(new URL(url), { fetch: tapped(wire) })
+      : new StdioV1(command(url.config)),
+  );
   return actor;
 }
 
-async function connectV2({ title, era, revision }: Kind, url: string, capabilities: Json): Promise<Actor> {
+async function connectV2({ title, era, revision }: Kind, url: Place, capabilities: Json): Promise<Actor> {
   const wire: Exchange[] = [];
   const client = new ClientV2(info(title), {
     capabilities,
@@ -355,7 +371,11 @@ async function connectV2({ title, era, revision }: Kind, url: string, capabiliti
     actor.heard.push(notification as Message);
     return Promise.resolve();
   };
-  await client.connect(new HttpV2(new URL(url), { fetch: tapped(wire) }));
+  await client.connect(
+    typeof url === 'string'
+      ? new HttpV2(new URL(url), { fetch: tapped(wire) })
+      : new StdioV2(command(url.config)),
+  );
   return actor;
 }
 

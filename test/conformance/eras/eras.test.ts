@@ -35,7 +35,7 @@ test('docs/eras.md says what was seen', async () => {
     'MCP has two eras: the revisions up to 2025-11-25, with a handshake and sessions, are the legacy one; from 2026-07-28 on it\n' +
     'is the modern one, without. The gateway stands between servers that speak one era alone, over HTTP and over stdio, and the\n' +
     'clients of the official SDKs: SDK v1, and SDK v2 pinned to each revision. A cell passes when every test of\n' +
-    '`test/conformance/eras/` passed for it. Made by `UPDATE_DOCS=1 npx vitest run test/conformance`; every test run compares it.\n\n' +
+    '`test/conformance/eras/` passed for it. Made by `UPDATE_DOCS=1 npx vitest run test/conformance/eras`; every test run compares it.\n\n' +
     line(['what becomes of', ...head]) +
     line(['---', ...head.map(() => '---')]) +
     rows.map(line).join('');

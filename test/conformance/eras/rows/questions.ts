@@ -1,8 +1,9 @@
 import { expect } from 'vitest';
 import { until } from '../../../helpers/wait.js';
 import { atEnd } from '../../../helpers/cleanup.js';
+import { tempFile } from '../../../helpers/cli.js';
 import { connect, RawModern, ROOTS, SAMPLED, textOf, type Actor, type Json } from '../actors.js';
-import { ALL, asksUsers, CLIENT, gateway, newKey, row, visitsPages, type Meeting } from '../stage.js';
+import { ALL, asksUsers, CLIENT, gateway, newKey, row, urls, visitsPages, type Meeting } from '../stage.js';
 
 const check = row('Elicitation, sampling and roots asked for during a call');
 
@@ -416,4 +417,24 @@ check(
   },
   // Over stdio a second client is one too many for the server to say whom it asks.
   (meeting) => asksUsers(meeting) && meeting.transport === 'HTTP',
+);
+
+check(
+  ALL,
+  'A client that speaks to the gateway over stdio is asked as well',
+  async (meeting) => {
+    const config = await tempFile(
+      'config.json',
+      JSON.stringify({ startup: { wait_ms: 15_000 }, servers: [{ name: 'up', url: urls[meeting.server] }] }),
+    );
+    const client = await connect(meeting.kind, { config });
+    atEnd(() => client.close());
+    expect((await client.list('tools')).map(({ name }) => name)).toContain('up__ask_twice');
+    expect(JSON.parse(await client.say('up__ask_twice'))).toEqual({
+      first: accepted('name'),
+      second: accepted('colour'),
+    });
+    expect(client.asked).toHaveLength(2);
+  },
+  ({ kind, transport }) => kind.revision >= '2025-11-25' && transport === 'HTTP',
 );
