@@ -180,6 +180,7 @@ export class Connection implements Link, CallOwner {
       server,
       log,
       open: (method, params) => this.#own.open(this.#carrier as Carrier, method, params, { long: true }),
+      ordered: () => this.transportKind === 'stdio',
       capabilities: () => this.peer?.capabilities ?? {},
       topics: () => this.#interest.topics,
       missed: news.listChanged,

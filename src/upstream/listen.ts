@@ -17,8 +17,6 @@ const DEBOUNCE_MS = 5;
 const GRANT_MS = 2000;
 /** A stream that is not acknowledged in this time is no stream. */
 const ACKNOWLEDGE_MS = 10_000;
-/** The old stream goes on for so long beside the new one: what was under way on it still arrives. */
-const OVERLAP_MS = 20;
 const BACKOFF_BASE_MS = 1000;
 const BACKOFF_MAX_MS = 30_000;
 /** A stream that lived for so long is no sign that the next one will not. */
@@ -30,6 +28,8 @@ export interface ListenDeps {
   readonly server: string;
   readonly log: Logger;
   readonly open: (method: string, params: string) => OwnRequest;
+  /** Everything comes over one channel, in order. */
+  readonly ordered: () => boolean;
   /** What the upstream declared. */
   readonly capabilities: () => Readonly<Record<string, unknown>>;
   /** What somebody wants to hear of. */
@@ -68,8 +68,8 @@ export class Listen {
   #next: Stream | undefined;
   /** Replaced, but for a moment still heard. */
   #old: Stream | undefined;
-  /** What two streams at once have told: how often each of them. */
-  #told = new Map<string, { current: number; next: number }>();
+  /** What the new stream has told since the old one was replaced. */
+  readonly #told = new Set<string>();
   /** A stream broke, and none has been acknowledged since. */
   #gap = false;
   #failures = 0;
@@ -111,7 +111,6 @@ export class Listen {
     this.#timer = undefined;
     for (const stream of [this.#current, this.#next, this.#old]) this.#close(stream);
     this.#current = this.#next = this.#old = undefined;
-    this.#told.clear();
     this.#settleFirst();
     for (const waiting of [...this.#waiting])
       waiting.settle(
@@ -137,9 +136,10 @@ export class Listen {
         new GatewayError('upstream_disconnected', `upstream '${server}' is disconnected`),
       );
     if (this.#none) return Promise.reject(this.#refused(topic));
-    const current = this.#current;
-    if (current?.granted?.has(topic)) return Promise.resolve();
-    if (current?.granted && current.topics.has(topic)) return Promise.reject(this.#refused(topic));
+    // One that is on its way without it takes the place of one that has it.
+    const newest = this.#next ?? this.#current;
+    if (newest?.granted?.has(topic)) return Promise.resolve();
+    if (newest?.granted && newest.topics.has(topic)) return Promise.reject(this.#refused(topic));
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => {
         waiting.settle(
@@ -204,19 +204,16 @@ export class Listen {
     }
   }
 
-  /** Hands a message on, unless the other one of two streams has told the same already. */
+  /**
+   * Hands a message on, unless the stream that took the place of this one has told the same: whoever looks then sees both. The
+   * other way round it may be news again, and is never dropped.
+   */
   #tell(stream: Stream, bytes: Buffer, tell: (bytes: Buffer) => void): void {
     const own = withoutSubscriptionId(bytes);
-    if (this.#next || this.#old) {
+    if (this.#old) {
       const key = own.toString('latin1');
-      const counts = this.#told.get(key) ?? { current: 0, next: 0 };
-      this.#told.set(key, counts);
-      // Whichever it is called now, the younger one is `next` for as long as there are two.
-      const [mine, other] =
-        stream === (this.#next ?? this.#current)
-          ? (['next', 'current'] as const)
-          : (['current', 'next'] as const);
-      if (counts[mine]++ < counts[other]) return;
+      if (stream !== this.#old) this.#told.add(key);
+      else if (this.#told.has(key)) return;
     }
     tell(own);
   }
@@ -282,18 +279,21 @@ export class Listen {
       });
   }
 
-  /** The new stream stands: the old one is heard for a moment more. */
+  /** The new stream stands. On a connection of its own the old one may have told something that is yet to be read. */
   #replace(stream: Stream): void {
     this.#close(this.#old);
     const old = (this.#old = this.#current);
     this.#current = stream;
     this.#next = undefined;
-    setTimeout(() => {
+    this.#told.clear();
+    const end = (): void => {
       if (this.#old !== old) return;
       this.#close(old);
       this.#old = undefined;
-      if (!this.#next) this.#told.clear();
-    }, OVERLAP_MS).unref();
+    };
+    // On one channel for both all of it has been read.
+    if (this.#deps.ordered()) end();
+    else setImmediate(() => setImmediate(end));
   }
 
   /** The upstream ended it, or it broke. */
@@ -303,7 +303,6 @@ export class Listen {
       this.#old = undefined;
       return;
     }
-    this.#told.clear();
     if (stream === this.#next) this.#next = undefined;
     else if (stream === this.#current) {
       this.#current = undefined;

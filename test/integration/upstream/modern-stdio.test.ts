@@ -118,7 +118,7 @@ describe('a modern upstream over stdio', () => {
 
   it('tells what belongs to a listen request under its id, whoever calls meanwhile', async () => {
     const { link, told, heard } = await modernStdio(
-      `tell(listens.at(-1), 'notifications/resources/updated', { uri: 'test://a' });
+      `for (const id of listens) tell(id, 'notifications/resources/updated', { uri: 'test://a' });
        tell(999999, 'notifications/resources/updated', { uri: 'test://of_nobody' });
        tell(listens.at(-1), 'notifications/x/unknown');
        setTimeout(() => result(m, { content: [] }), 50);`,
@@ -130,6 +130,9 @@ describe('a modern upstream over stdio', () => {
     expect(answered.notices).toEqual([]);
     expect(told.updated.map(({ uri }) => uri)).toEqual(['test://a']);
     await link.subscribe('test://b');
+    // On both streams; the one that was replaced is not listened to any more.
+    await call(link, toolCall('t')).done;
+    expect(told.updated.map(({ uri }) => uri)).toEqual(['test://a', 'test://a']);
     // The stream that was replaced is cancelled, as nothing else can end it here.
     await until(() => heard('notifications/cancelled').length === 1);
     expect(heard('notifications/cancelled')[0]?.params).toMatchObject({
