@@ -52,7 +52,7 @@ export interface PollOptions {
 export class Poll {
   readonly #options: PollOptions;
   readonly #total: WheelTimer | undefined;
-  #timer: WheelTimer | undefined;
+  #timer: NodeJS.Timeout | undefined;
   #pollMs: number;
   /** When the upstream first could not be asked. */
   #trouble: number | undefined;
@@ -78,16 +78,17 @@ export class Poll {
 
   stop(): void {
     this.#over = true;
-    this.#timer?.cancel();
+    clearTimeout(this.#timer);
     this.#total?.cancel();
   }
 
   #wait(ms: number): void {
-    this.#timer?.cancel();
-    this.#timer = this.#options.wheel.after(ms, () => {
+    clearTimeout(this.#timer);
+    // A task may be over in less than the wheel can tell apart.
+    this.#timer = setTimeout(() => {
       this.#timer = undefined;
       void this.#look();
-    });
+    }, ms);
   }
 
   async #look(): Promise<void> {
