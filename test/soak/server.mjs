@@ -1,4 +1,5 @@
-// An MCP server for the soak, over stdio (`stdio`) or HTTP (`http`, says its port on stdout). Whatever it says about a call carries
+// An MCP server for the soak, over stdio (`stdio`) or HTTP (`http`, says its port on stdout), of the legacy era or, as
+// `stdio-modern` and `http-modern`, of the modern one. Whatever it says about a call carries
 // the mark that the call came with. Over HTTP it cuts connections and forgets sessions now and then; over stdio the tool `die` ends it.
 import { randomUUID } from 'node:crypto';
 import { createServer } from 'node:http';
@@ -6,7 +7,10 @@ import { Buffer } from 'node:buffer';
 import process from 'node:process';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-const [transport, name, chaosMs = '0'] = process.argv.slice(2);
+const [kind, name, chaosMs = '0'] = process.argv.slice(2);
+const [transport, era = 'legacy'] = kind.split('-');
+const isModern = era === 'modern';
+const META = 'io.modelcontextprotocol';
 const tools = ['echo', 'steps', 'ask', 'sample', 'big', 'hang', 'die'].map((tool) => ({
   name: tool,
   inputSchema: { type: 'object' },
@@ -18,26 +22,42 @@ let questions = 0;
 
 const FORM = { type: 'object', properties: { mark: { type: 'string' } } };
 const SAMPLING = { maxTokens: 5 };
+const CAPABILITIES = {
+  tools: { listChanged: true },
+  resources: { subscribe: true, listChanged: true },
+  prompts: { listChanged: true },
+  completions: {},
+  logging: {},
+};
+const HINTS = { ttlMs: 5000, cacheScope: 'public' };
+/** Results that say how fresh they are. */
+const HINTED = /^(server\/discover|resources\/read|.*\/list)$/;
 
 /** `say` sends a message on the way of this call; `own` is the state of its session. */
 async function answer(m, say, own) {
   const { method, params = {} } = m;
   const ask = (asked, more) => {
+    // A modern server keeps nothing: what it was answered comes with the request, and what it knew too.
+    if (isModern) {
+      const given = params.inputResponses?.[asked];
+      if (given && params.requestState === `state of ${params.arguments.mark}`)
+        return Promise.resolve({ result: given });
+      const inputRequests = { [asked]: { method: asked, params: more } };
+      const state = `state of ${params.arguments.mark}`;
+      return Promise.reject({ resultType: 'input_required', inputRequests, requestState: state });
+    }
     const id = `q-${name}-${++questions}`;
     say({ id, method: asked, params: more });
     return new Promise((resolve) => waiting.set(id, resolve));
   };
   switch (method) {
+    case 'server/discover':
+      return isModern && { supportedVersions: ['2026-07-28'], capabilities: CAPABILITIES, ...HINTS };
     case 'initialize':
+      if (isModern) return undefined;
       return {
         protocolVersion: params.protocolVersion,
-        capabilities: {
-          tools: { listChanged: true },
-          resources: { subscribe: true, listChanged: true },
-          prompts: { listChanged: true },
-          completions: {},
-          logging: {},
-        },
+        capabilities: CAPABILITIES,
         serverInfo: { name, version: '1' },
       };
     case 'ping':
@@ -110,35 +130,83 @@ async function handle(m, say, own) {
   }
   if (m.method === 'notifications/cancelled') cancelled.add(m.params.requestId);
   if (m.id === undefined) return undefined;
-  const result = await answer(m, say, own);
+  const answered = await answer(m, say, own).catch((needed) => needed);
+  const result =
+    answered && isModern
+      ? { resultType: 'complete', ...(HINTED.test(m.method) ? HINTS : {}), ...answered }
+      : answered;
   return result ? { id: m.id, result } : { id: m.id, error: { code: -32601, message: 'Method not found' } };
 }
 
 const text = (value) => JSON.stringify({ jsonrpc: '2.0', ...value });
 let update = 0;
 /** What a session hears outside of its calls. */
-function gossip(say, { subscribed }) {
+function gossip(say, { subscribed, id }) {
+  const meta = id === undefined ? {} : { _meta: { [`${META}/subscriptionId`]: id } };
   for (const uri of subscribed)
-    say({ method: 'notifications/resources/updated', params: { uri, n: ++update } });
-  if (Math.random() < 0.05) say({ method: 'notifications/tools/list_changed' });
+    say({ method: 'notifications/resources/updated', params: { uri, n: ++update, ...meta } });
+  if (Math.random() < 0.05) say({ method: 'notifications/tools/list_changed', params: meta });
+}
+
+/** A stream of changes of the modern era: who hears what. */
+function listener(m, say) {
+  const { notifications } = m.params;
+  const meta = { [`${META}/subscriptionId`]: m.id };
+  say({ method: 'notifications/subscriptions/acknowledged', params: { _meta: meta, notifications } });
+  return { id: m.id, subscribed: new Set(notifications.resourceSubscriptions ?? []) };
 }
 
 if (transport === 'stdio') {
   const own = { subscribed: new Set() };
+  const streams = new Map();
   const say = (value) => process.stdout.write(`${text(value)}\n`);
-  setInterval(() => gossip(say, own), 200).unref();
+  setInterval(() => {
+    if (!isModern) gossip(say, own);
+    for (const stream of streams.values()) gossip(say, stream);
+  }, 200).unref();
   let rest = Buffer.alloc(0);
   process.stdin.on('data', (chunk) => {
     rest = Buffer.concat([rest, chunk]);
     for (let end = rest.indexOf(10); end >= 0; end = rest.indexOf(10)) {
       const m = JSON.parse(rest.toString('utf8', 0, end));
       rest = rest.subarray(end + 1);
-      void handle(m, say, own).then((reply) => reply && say(reply));
+      if (isModern && m.method === 'subscriptions/listen') streams.set(m.id, listener(m, say));
+      else void handle(m, say, own).then((reply) => reply && say(reply));
+      if (m.method === 'notifications/cancelled') streams.delete(m.params.requestId);
     }
   });
   process.stdin.on('end', () => process.exit(0));
 } else {
   const sessions = new Map();
+  const streams = new Set();
+  /** One request that stands alone; its headers must say what its body says. */
+  const modern = async (req, res, m) => {
+    const named = m.params?.name ?? m.params?.uri;
+    const right =
+      req.headers['mcp-method'] === m.method &&
+      (!/^(tools\/call|prompts\/get|resources\/read)$/.test(m.method) || req.headers['mcp-name'] === named) &&
+      m.params?._meta?.[`${META}/protocolVersion`] === req.headers['mcp-protocol-version'];
+    const json = (status, value) =>
+      res.writeHead(status, { 'content-type': 'application/json' }).end(text({ id: m.id ?? null, ...value }));
+    if (m.id === undefined) return res.writeHead(202).end();
+    if (!right) return json(400, { error: { code: -32020, message: 'Header mismatch' } });
+    const event = (value) => {
+      if (!res.headersSent) res.writeHead(200, { 'content-type': 'text/event-stream' });
+      res.write(`data: ${text(value)}\n\n`);
+    };
+    res.on('close', () => cancelled.add(m.id));
+    if (m.method === 'subscriptions/listen') {
+      const stream = { ...listener(m, event), event };
+      streams.add(stream);
+      res.on('close', () => streams.delete(stream));
+      return undefined;
+    }
+    const reply = await handle(m, event, {});
+    if (reply.error) return json(404, reply);
+    if (!res.headersSent) return json(200, reply);
+    event(reply);
+    return res.end();
+  };
   const server = createServer((req, res) => void serve(req, res));
   server.keepAliveTimeout = 60_000;
   const sockets = new Set();
@@ -154,6 +222,7 @@ if (transport === 'stdio') {
       return;
     }
     res.on('error', () => {});
+    if (isModern) return modern(req, res, JSON.parse(Buffer.concat(chunks).toString('utf8')));
     const id = req.headers['mcp-session-id'];
     const own = sessions.get(id);
     const event = (value) => {
@@ -188,6 +257,7 @@ if (transport === 'stdio') {
   };
   setInterval(() => {
     for (const own of sessions.values()) if (own.stream) gossip(own.stream, own);
+    for (const stream of streams) gossip(stream.event, stream);
   }, 200);
   if (Number(chaosMs) > 0)
     setInterval(() => {

@@ -1,5 +1,5 @@
 // npm run soak -- [--seconds 120] [--clients 50]
-// Many clients on five upstreams, every kind of message, connections broken at random on either side. Each answer, notification and
+// Many clients of both eras on seven upstreams of both, every kind of message, connections broken at random on either side. Each answer, notification and
 // question must carry the mark of the call it is for; none may be lost, none doubled; the memory of the gateway must stay flat.
 import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -53,6 +53,8 @@ const counts = {
   events: 0,
   updates: 0,
   streams: 0,
+  parked: 0,
+  broken: 0,
 };
 const errors = new Map();
 const violations = [];
@@ -298,7 +300,8 @@ class SoakClient {
       const text = `${answer.error.code} ${answer.error.message.replace(/\d+/g, 'N').slice(0, 90)}`;
       errors.set(text, (errors.get(text) ?? 0) + 1);
       // For an upstream that was cut, that is gone with its lists, or forgot its session twice; nothing else is to fail here.
-      if (![-32000, -32001, -32002].includes(answer.error.code)) violation('error', JSON.stringify(answer));
+      if (![-32000, -32001, -32002, -32603].includes(answer.error.code))
+        violation('error', JSON.stringify(answer));
     } else if (answer) counts.answered++;
     return answer;
   }
@@ -406,7 +409,221 @@ class SoakClient {
   }
 }
 
-const SERVERS = ['s1', 's2', 'h1', 'h2', 'h3'];
+const REVISION = '2026-07-28';
+const META = 'io.modelcontextprotocol';
+const NAMED = { 'tools/call': 'name', 'prompts/get': 'name', 'resources/read': 'uri' };
+
+/** Every request stands alone; what is needed in between comes as a result, and goes up with the next request. */
+class ModernClient {
+  constructor(index) {
+    this.index = index;
+    this.ids = 0;
+  }
+
+  /** One request and what came of it: its result, `undefined` where it broke off or was left. */
+  async send(method, params, { mark, leaveAfter } = {}) {
+    const id = `${this.index}-${++this.ids}`;
+    const token = `t${id}`;
+    const name = params[NAMED[method]];
+    const res = await exchange(
+      'POST',
+      {
+        'mcp-protocol-version': REVISION,
+        'mcp-method': method,
+        ...(name === undefined ? {} : { 'mcp-name': name }),
+      },
+      {
+        jsonrpc: '2.0',
+        id,
+        method,
+        params: {
+          ...params,
+          _meta: {
+            [`${META}/protocolVersion`]: REVISION,
+            [`${META}/clientCapabilities`]: { elicitation: {}, sampling: {}, roots: {} },
+            [`${META}/clientInfo`]: { name: `soak-${this.index}`, version: '0' },
+            progressToken: token,
+          },
+        },
+      },
+    ).catch(() => undefined);
+    if (!res) {
+      counts.broken++;
+      return undefined;
+    }
+    if (res.headers['mcp-session-id']) violation('session', `${mark} was given one`);
+    const timer = leaveAfter === undefined ? undefined : setTimeout(() => res.destroy(), leaveAfter);
+    const late = setTimeout(
+      () => violation('lost', `client ${this.index}: ${method} ${JSON.stringify(params)} has no answer`),
+      LOST_MS,
+    );
+    let answer;
+    let progress = 0;
+    const each = (message, eventId) => {
+      if (eventId !== undefined) violation('id', `${mark}: an event with the id ${eventId}`);
+      if (!message) return;
+      if (message.method === undefined) {
+        if (answer) violation('double', `${mark}: two answers`);
+        if (message.id !== id) violation('foreign', `an answer to ${message.id} for ${id}`);
+        answer = message;
+      } else if (message.method === 'notifications/progress') {
+        const told = message.params;
+        if (told.progressToken !== token || told.message !== mark || told.progress <= progress)
+          violation('foreign', `${mark} got progress ${JSON.stringify(told)}`);
+        progress = told.progress;
+      } else violation('foreign', `${mark} got ${JSON.stringify(message)}`);
+    };
+    try {
+      if (String(res.headers['content-type']).startsWith('text/event-stream')) await events(res, each);
+      else each(JSON.parse(await whole(res)), undefined);
+    } catch {
+      // Broken, or left: there is no answer then.
+    }
+    clearTimeout(timer);
+    clearTimeout(late);
+    if (leaveAfter !== undefined && !answer) counts.cancelled++;
+    else if (!answer) counts.broken++;
+    return answer;
+  }
+
+  /** Answers what is needed until there is a result. */
+  async request(method, params, { mark, ...options } = {}) {
+    counts.calls++;
+    let answer = await this.send(method, params, { mark, ...options });
+    while (answer?.result?.resultType === 'input_required') {
+      counts.questions++;
+      const { inputRequests = {}, requestState } = answer.result;
+      const inputResponses = {};
+      for (const [key, asked] of Object.entries(inputRequests)) {
+        const text = asked.params.message ?? asked.params.messages[0].content.text;
+        if (!text.endsWith(mark)) violation('foreign', `${mark} was asked ${JSON.stringify(asked)}`);
+        inputResponses[key] =
+          asked.method === 'elicitation/create'
+            ? { action: 'accept', content: { mark: `${mark}!` } }
+            : { role: 'assistant', model: 'm', content: { type: 'text', text: `${mark}!` } };
+      }
+      if (chance(0.1)) await sleep(Math.random() * 500);
+      // Some never come back.
+      if (chance(0.03)) {
+        counts.cancelled++;
+        return undefined;
+      }
+      const retry = { ...params, inputResponses, requestState };
+      counts.parked++;
+      const replay = chance(0.05) && requestState.startsWith('mcpstead');
+      answer = await this.send(method, retry, { mark });
+      if (!replay || !answer) continue;
+      const second = await this.send(method, retry, { mark });
+      if (second && second.error?.code !== -32602)
+        violation('replay', `${mark}: a state was good twice: ${JSON.stringify(second)}`);
+    }
+    if (answer?.error) {
+      counts.failed++;
+      const text = `${answer.error.code} ${answer.error.message.replace(/\d+/g, 'N').slice(0, 90)}`;
+      errors.set(text, (errors.get(text) ?? 0) + 1);
+      if (![-32603, -32602].includes(answer.error.code)) violation('error', JSON.stringify(answer));
+    } else if (answer) {
+      counts.answered++;
+      if (answer.result.resultType !== 'complete') violation('type', JSON.stringify(answer).slice(0, 200));
+    }
+    return answer;
+  }
+
+  async tool(server, name, { args = {}, expect = (mark) => [mark], ...options } = {}) {
+    const mark = `m${++marks}-${this.index}`;
+    const params = { name: `${server}__${name}`, arguments: { mark, ...args } };
+    const answer = await this.request('tools/call', params, { mark, ...options });
+    const text = answer?.result?.content?.[0].text;
+    if (text === 'refused') counts.refused++;
+    else if (text !== undefined && !expect(mark).includes(text.replace(/\.+$/, '')))
+      violation('foreign', `${mark} got ${text.slice(0, 100)}`);
+    if (text !== undefined && args.bytes && text.length !== args.bytes)
+      violation('cut', `${mark}: ${text.length} of ${args.bytes} bytes`);
+  }
+
+  /** A stream of changes, left and opened anew now and then. */
+  async listen(until) {
+    while (performance.now() < until) {
+      const id = `listen-${this.index}-${++this.ids}`;
+      const wanted = SERVERS.filter(() => chance(0.5)).map(
+        (server) => `${server}://${Math.floor(Math.random() * 10)}`,
+      );
+      const res = await exchange(
+        'POST',
+        { 'mcp-protocol-version': REVISION, 'mcp-method': 'subscriptions/listen' },
+        {
+          jsonrpc: '2.0',
+          id,
+          method: 'subscriptions/listen',
+          params: {
+            notifications: { toolsListChanged: true, resourceSubscriptions: wanted },
+            _meta: { [`${META}/protocolVersion`]: REVISION, [`${META}/clientCapabilities`]: {} },
+          },
+        },
+      ).catch(() => undefined);
+      if (!res) continue;
+      counts.streams++;
+      const left = Math.min(1000 + Math.random() * 8000, until - performance.now() + 200);
+      const timer = setTimeout(() => res.destroy(), left);
+      let first = true;
+      await events(res, (message) => {
+        if (!message) return;
+        counts.events++;
+        const { method, params } = message;
+        const own = (params ?? message.result)?._meta?.[`${META}/subscriptionId`];
+        if (own !== id) violation('foreign', `${id} got ${JSON.stringify(message)}`);
+        if (first !== (method === 'notifications/subscriptions/acknowledged'))
+          violation('order', `${id}: ${method}`);
+        first = false;
+        if (method !== 'notifications/resources/updated') return;
+        counts.updates++;
+        if (!wanted.includes(params.uri)) violation('foreign', `${id}: an update of ${params.uri}`);
+      });
+      clearTimeout(timer);
+    }
+  }
+
+  async work() {
+    const server = pick(SERVERS);
+    const kind = Math.random();
+    if (kind < 0.3) return this.tool(server, 'echo');
+    if (kind < 0.5) return this.tool(server, 'steps', { args: { n: 1 + Math.floor(Math.random() * 8) } });
+    if (kind < 0.7)
+      return this.tool(server, pick(['ask', 'sample']), { expect: (mark) => [`${mark} ${mark}!`] });
+    if (kind < 0.75)
+      return this.tool(server, 'big', { args: { bytes: 50_000 + Math.floor(Math.random() * 1_000_000) } });
+    if (kind < 0.82) return this.tool(server, 'hang', { leaveAfter: 100 + Math.random() * 100 });
+    const mark = `m${++marks}-${this.index}`;
+    if (kind < 0.9) {
+      const uri = `${server}-t://${mark}`;
+      const { result } = (await this.request('resources/read', { uri }, { mark })) ?? {};
+      if (result?.contents && result.contents[0].text !== uri)
+        violation('foreign', `${uri} gave ${JSON.stringify(result)}`);
+      return undefined;
+    }
+    if (kind < 0.95) {
+      const params = { name: `${server}__p`, arguments: { mark } };
+      const { result } = (await this.request('prompts/get', params, { mark })) ?? {};
+      if (result?.messages && result.messages[0].content.text !== mark)
+        violation('foreign', `${mark} gave ${JSON.stringify(result)}`);
+      return undefined;
+    }
+    const { result } = (await this.request(pick(['tools/list', 'server/discover']), {}, { mark })) ?? {};
+    if (result && !(result.ttlMs >= 0)) violation('hints', JSON.stringify(result).slice(0, 200));
+    return undefined;
+  }
+
+  async run(until) {
+    const listening = this.listen(until);
+    while (performance.now() < until) {
+      await this.work().catch((error) => violation('exchange', `client ${this.index}: ${error.stack}`));
+      await sleep(Math.random() * 50);
+    }
+    await listening;
+  }
+}
+
+const SERVERS = ['s1', 's2', 'h1', 'h2', 'h3', 'ms', 'mh'];
 
 async function metric(name) {
   const text = await new Promise((resolve, reject) => {
@@ -428,6 +645,8 @@ async function main(folder) {
     const { wait } = run([file('server.mjs'), 'http', name, '700']);
     http.push({ name, url: `http://127.0.0.1:${await wait(/^(\d+)$/m)}/mcp` });
   }
+  const { wait } = run([file('server.mjs'), 'http-modern', 'mh', '700']);
+  const modern = { name: 'mh', url: `http://127.0.0.1:${await wait(/^(\d+)$/m)}/mcp` };
   const reconnect = { backoff_base_ms: 50, backoff_max_ms: 500 };
   const stdio = ['s1', 's2'].map((name) => ({
     name,
@@ -437,7 +656,15 @@ async function main(folder) {
   const config = {
     port: 0,
     logging: { level: 'warn' },
-    servers: [...stdio, http[0], http[1], { ...http[2], session: 'per-client' }].map((server) => ({
+    limits: { parked_seconds: 5 },
+    servers: [
+      ...stdio,
+      { name: 'ms', command: process.execPath, args: [file('server.mjs'), 'stdio-modern', 'ms'] },
+      modern,
+      http[0],
+      http[1],
+      { ...http[2], session: 'per-client' },
+    ].map((server) => ({
       ...server,
       reconnect,
     })),
@@ -465,17 +692,24 @@ async function main(folder) {
   const killer = new SoakClient(CLIENTS);
   await killer.connect();
   const kills = setInterval(
-    () => void killer.request('tools/call', { name: `${pick(['s1', 's2'])}__die` }, { mark: 'die' }),
+    () => void killer.request('tools/call', { name: `${pick(['s1', 's2', 'ms'])}__die` }, { mark: 'die' }),
     8000,
   );
 
-  await Promise.all(Array.from({ length: CLIENTS }, (_, i) => new SoakClient(i).run(until)));
+  await Promise.all(
+    Array.from({ length: CLIENTS }, (_, i) => (i % 2 ? new ModernClient(i) : new SoakClient(i)).run(until)),
+  );
   clearInterval(sampler);
   clearInterval(kills);
   await sleep(500);
   await killer.end();
-  await sleep(500);
-  for (const name of ['mcpstead_downstream_sessions_active', 'mcpstead_requests_in_flight']) {
+  // Those that nobody came back for are given up after limits.parked_seconds.
+  await sleep(6000);
+  for (const name of [
+    'mcpstead_downstream_sessions_active',
+    'mcpstead_requests_in_flight',
+    'mcpstead_parked_calls',
+  ]) {
     const left = await metric(name);
     if (left > 0) violation('left over', `${name} ${left}`);
   }
