@@ -141,7 +141,7 @@ async function dialHttp(config: HttpServerConfig, deps: DialDeps, signal: AbortS
   const { known } = deps;
   if (known?.era === 'legacy' && pinned === undefined) {
     try {
-      if (known.sse) return await overSse(config, deps);
+      if (known.sse) return await overSse(config, deps, { probing: true });
       return await overLegacy(config, deps, signal, { mayGet: false });
     } catch (error) {
       if (!wasRefused(error)) throw error;
@@ -209,9 +209,14 @@ async function overLegacy(
   }
 }
 
-async function overSse(config: HttpServerConfig, deps: DialDeps): Promise<Dialled> {
+/** `probing`: should it fail, the dial goes on in another way. */
+async function overSse(
+  config: HttpServerConfig,
+  deps: DialDeps,
+  { probing } = { probing: false },
+): Promise<Dialled> {
   const { HttpSse } = await import('./transports/sse.js');
-  return initialized(config, deps, new HttpSse(await httpDeps(config, deps)));
+  return initialized(config, deps, new HttpSse(await httpDeps(config, deps)), { probing });
 }
 
 async function httpDeps(config: HttpServerConfig, deps: DialDeps): Promise<HttpDeps> {
@@ -228,10 +233,15 @@ async function initialized(
   config: ServerConfig,
   deps: DialDeps,
   transport: Transport,
-  options: { readonly carrier?: Carrier; readonly offer?: LegacyRevision | undefined } = {},
+  options: {
+    readonly carrier?: Carrier;
+    readonly offer?: LegacyRevision | undefined;
+    readonly probing?: boolean;
+  } = {},
 ): Promise<Dialled> {
   try {
     const carrier = options.carrier ?? deps.opened(transport);
+    carrier.probing = options.probing ?? false;
     const peer = await handshake(config, {
       transport,
       request: (method, params) => deps.own.request(carrier, method, params),
@@ -239,6 +249,7 @@ async function initialized(
       capabilities: deps.capabilities,
       offer: options.offer,
     });
+    carrier.probing = false;
     return { carrier, peer, known: { era: 'legacy', sse: transport.kind === 'sse' } };
   } catch (error) {
     // Who opened it closes it.

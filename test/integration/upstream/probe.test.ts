@@ -189,6 +189,33 @@ describe('the era of an HTTP upstream', () => {
     expect(posts.slice(0, 2)).toEqual(['GET', 'initialize']);
   });
 
+  it('of a server that has left HTTP+SSE is found out again in the same dial', async () => {
+    const upstream = await createUpstream({ transport: 'sse', tools: [tool('echo')] });
+    upstream.options.onHttp = (received, res) => {
+      if (upstream.options.transport !== 'sse' || received.method !== 'POST' || received.path !== '/sse')
+        return false;
+      res.writeHead(405).end();
+      return true;
+    };
+    const { link, told, up } = openLink(upstream.entry('s', quick));
+    await up();
+    await upstream.stop();
+    await until(() => link.state !== 'up');
+    delete upstream.options.transport;
+    upstream.requests.length = 0;
+    await upstream.start();
+    await until(() => link.state === 'up');
+    expect(upstream.requests.map(({ method, message }) => message.method ?? method).slice(0, 3)).toEqual([
+      'GET',
+      'server/discover',
+      'initialize',
+    ]);
+    expect(link.transportKind).toBe('streamable');
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    expect(link.state).toBe('up');
+    expect(told.states.at(-1)).toBe('up');
+  });
+
   it('no GET is tried where only one of both was refused so', async () => {
     const upstream = await createUpstream({
       onHttp: (received, res) => {
