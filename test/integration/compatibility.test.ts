@@ -73,7 +73,7 @@ async function sdkV2(url: string, mode: 'legacy' | 'auto'): Promise<Connected> {
 }
 
 /** The inspector needs a newer Node than the gateway: npx brings one along. */
-async function inspector(url: string): Promise<Connected> {
+async function inspector(url: string, era: 'legacy' | 'modern'): Promise<Connected> {
   const folder = await tempDir();
   const run = async (...args: string[]): Promise<Record<string, unknown>> => {
     const packages = [
@@ -84,7 +84,7 @@ async function inspector(url: string): Promise<Connected> {
       `@modelcontextprotocol/inspector@${INSPECTOR}`,
       'mcp-inspector',
     ];
-    const target = ['--cli', url, '--transport', 'http', '--protocol-era', 'legacy'];
+    const target = ['--cli', url, '--transport', 'http', '--protocol-era', era];
     const { stdout } = await exec('npx', [...packages, ...target, ...args], {
       cwd: folder,
       env: {
@@ -129,7 +129,8 @@ const clients: { name: string; connect: (url: string) => Promise<Connected> }[] 
     connect: (url) => sdkV2(url, 'legacy'),
   },
   { name: `SDK v2 ${version('@modelcontextprotocol/client')}, auto`, connect: (url) => sdkV2(url, 'auto') },
-  { name: `inspector ${INSPECTOR} --cli`, connect: inspector },
+  { name: `inspector ${INSPECTOR} --cli`, connect: (url) => inspector(url, 'legacy') },
+  { name: `inspector ${INSPECTOR} --cli, modern`, connect: (url) => inspector(url, 'modern') },
   { name: `mcp-remote ${version('mcp-remote')}`, connect: mcpRemote },
 ];
 
