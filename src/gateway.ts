@@ -21,6 +21,7 @@ import { createBridge } from './bridge/index.js';
 import { createParkedCalls } from './bridge/parked-calls.js';
 import { createSeal } from './bridge/seal.js';
 import { createStates } from './bridge/states.js';
+import { createTaskCancels } from './bridge/tasks-cancel.js';
 import { createLegacyTasks } from './bridge/tasks-legacy.js';
 import { LIST_KINDS, type ListKind } from './protocol/lists.js';
 import { createTasks } from './proxy/tasks.js';
@@ -50,6 +51,8 @@ export interface GatewayDeps {
 
 /** How long list changes are gathered before sessions are told. */
 const FAN_OUT_MS = 20;
+/** How long upstreams are given to hear that nobody waits for their tasks any more. */
+const LAST_WORDS_MS = 500;
 /** The part of the grace that is kept for closing upstreams. */
 const CLOSING_SHARE = 0.25;
 
@@ -70,6 +73,7 @@ export class GatewayCore implements Admin {
   readonly #ownLinks;
   readonly #tasks;
   readonly #legacyTasks;
+  readonly #taskCancels = createTaskCancels();
   readonly #listeners = createListeners();
   readonly #bridge;
   readonly #catalog: Catalog;
@@ -188,6 +192,7 @@ export class GatewayCore implements Admin {
       ),
       parked: createParkedCalls(this.#stats, () => this.#config.limits.parked),
       tasks: this.#legacyTasks,
+      cancels: this.#taskCancels,
       parkedMs: () => this.#config.limits.parked_seconds * 1000,
     });
     this.#gate = createGate({
@@ -344,6 +349,7 @@ export class GatewayCore implements Admin {
       ...[...this.#attached].map((client) => client.close(serveMs)),
     ]);
     this.#sessions.endWhere(() => true, 'gateway_shutdown');
+    await this.#taskCancels.settled(Math.min(LAST_WORDS_MS, deadline - performance.now()));
     const left = Math.max(100, deadline - performance.now());
     let timer: NodeJS.Timeout | undefined;
     await Promise.race([

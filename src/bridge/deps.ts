@@ -4,6 +4,7 @@ import type { Logger } from '../observe/log.js';
 import type { GatewayStats } from '../observe/stats.js';
 import type { ParkedCalls } from './parked-calls.js';
 import type { States } from './states.js';
+import type { TaskCancels } from './tasks-cancel.js';
 import type { LegacyTasks } from './tasks-legacy.js';
 
 export interface BridgeDeps {
@@ -13,6 +14,7 @@ export interface BridgeDeps {
   readonly states: States;
   readonly parked: ParkedCalls;
   readonly tasks: LegacyTasks;
+  readonly cancels: TaskCancels;
   /** limits.parked_seconds, in ms: may change at a reload. */
   readonly parkedMs: () => number;
 }

@@ -46,6 +46,7 @@ export function followTask(
 }
 
 class FollowedTask implements Exchange {
+  readonly #deps: BridgeDeps;
   readonly #options: FollowOptions;
   readonly #poll: Poll;
   readonly #asked = new Map<string, Asked>();
@@ -53,13 +54,14 @@ class FollowedTask implements Exchange {
   readonly #params: string;
   #over = false;
 
-  constructor({ wheel }: BridgeDeps, first: TaskState, options: FollowOptions) {
+  constructor(deps: BridgeDeps, first: TaskState, options: FollowOptions) {
+    this.#deps = deps;
     this.#options = options;
     const { target, caller } = options.crossing;
     const meta = JSON.stringify(envelopeOf(caller, options.capabilities));
     this.#params = `{"taskId":${JSON.stringify(first.taskId)},"_meta":${meta}`;
     this.#poll = new Poll({
-      wheel,
+      wheel: deps.wheel,
       link: target.link,
       params: `${this.#params}}`,
       first,
@@ -206,9 +208,7 @@ class FollowedTask implements Exchange {
   }
 
   #cancelTask(): void {
-    const { link } = this.#options.crossing.target;
-    // Whether it is heard changes nothing here.
-    link.request('tasks/cancel', `${this.#params}}`).catch(() => undefined);
+    this.#deps.cancels.send(this.#options.crossing.target.link, `${this.#params}}`);
   }
 
   #end(): void {

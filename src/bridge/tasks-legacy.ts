@@ -10,6 +10,7 @@ import { inputRefusal } from './asked.js';
 import type { Crossing } from './crossing.js';
 import { countInput } from './input-stats.js';
 import { asInputRequest, readInputResponses } from './input.js';
+import { canCancel } from './tasks-cancel.js';
 import { flatMembers, plainResult, relatedAnswer, resultRequest } from './tasks-flat.js';
 import { asError, readTask, rpcOf } from './tasks-poll.js';
 import { ResultCall } from './tasks-result.js';
@@ -306,12 +307,6 @@ class LegacyTask {
 function failureOf(error: GatewayError, name: string): GatewayError {
   if (rpcOf(error) !== INVALID_PARAMS) return error;
   return new GatewayError('invalid_params', `unknown task '${name.slice(0, 256)}'`);
-}
-
-/** Whether a legacy upstream takes tasks/cancel. */
-export function canCancel({ peer }: Link): boolean {
-  const tasks = peer?.capabilities['tasks'] as { cancel?: unknown } | null | undefined;
-  return tasks?.cancel !== undefined;
 }
 
 function deliver(sink: Sink, rawId: string, result: Buffer): void {

@@ -20,7 +20,7 @@ import type { Crossing } from './crossing.js';
 import type { BridgeDeps } from './deps.js';
 import { modernResult } from './edit.js';
 import { createdIn, flatMembers, resultRequest } from './tasks-flat.js';
-import { canCancel } from './tasks-legacy.js';
+import { canCancel } from './tasks-cancel.js';
 import { Poll, readTask, type TaskState } from './tasks-poll.js';
 
 /** How long the result is kept from the start of the task: some servers keep it for good where nobody names a time. */
@@ -195,6 +195,7 @@ class TaskedCall implements Sink, UpstreamExchange {
  * nothing: whether the upstream is still there is seen by asking after the task.
  */
 class AwaitedTask implements Sink, UpstreamExchange {
+  readonly #deps: BridgeDeps;
   readonly #crossing: Crossing;
   readonly #sink: Sink;
   readonly #taskId: string;
@@ -208,13 +209,14 @@ class AwaitedTask implements Sink, UpstreamExchange {
   #again = 0;
   #over = false;
 
-  constructor({ wheel }: BridgeDeps, crossing: Crossing, first: TaskState, sink: Sink, since: number) {
+  constructor(deps: BridgeDeps, crossing: Crossing, first: TaskState, sink: Sink, since: number) {
+    this.#deps = deps;
     this.#crossing = crossing;
     this.#sink = sink;
     this.#taskId = first.taskId;
     const { link } = crossing.target;
     this.#poll = new Poll({
-      wheel,
+      wheel: deps.wheel,
       link,
       params: JSON.stringify({ taskId: first.taskId }),
       first,
@@ -320,7 +322,6 @@ class AwaitedTask implements Sink, UpstreamExchange {
     this.#poll.stop();
     this.#exchange?.cancel(why);
     const { link } = this.#crossing.target;
-    if (canCancel(link))
-      link.request('tasks/cancel', JSON.stringify({ taskId: this.#taskId })).catch(() => undefined);
+    if (canCancel(link)) this.#deps.cancels.send(link, JSON.stringify({ taskId: this.#taskId }));
   }
 }
