@@ -126,6 +126,8 @@ function startFixture(file) {
   const log = createWriteStream(join(folder, `${basename(file)}.log`));
   const child = spawn(process.execPath, [file, 'http'], { stdio: ['ignore', 'pipe', 'pipe'] });
   child.stderr.pipe(log);
+  // Whatever ends this, a server does not outlive it.
+  process.on('exit', () => child.kill());
   return new Promise((ready, fail) => {
     child.on('error', fail);
     child.on('exit', (code) => fail(new Error(`the fixture ended with ${code}`)));
