@@ -2,6 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Readable, Writable } from 'node:stream';
 import { createAuthenticator } from './auth/authenticate.js';
+import { createCapabilityViews } from './catalog/capability-catalog.js';
 import { Catalog } from './catalog/catalog.js';
 import { diffConfig, isLoopback, redactUrl, type LoadedConfig } from './config/index.js';
 import type { Config, ServerConfig } from './config/types.js';
@@ -17,6 +18,7 @@ import { NOBODY_TO_ASK, type LinkEvents, type Principal } from './protocol/ports
 import { fanOutListChanged, fanOutUpdated } from './proxy/fan-out.js';
 import { createInterests } from './proxy/interests.js';
 import { createListeners } from './proxy/listeners.js';
+import { modernCapabilities } from './bridge/capabilities.js';
 import { createBridge } from './bridge/index.js';
 import { createParkedCalls } from './bridge/parked-calls.js';
 import { createSeal } from './bridge/seal.js';
@@ -32,6 +34,7 @@ import type { Runtime } from './proxy/runtime.js';
 import { createStreams } from './session/streams.js';
 import { createSessionStore } from './session/store.js';
 import { Connection, type ConnectionDeps } from './upstream/connection.js';
+import { EVERY_CAPABILITY } from './upstream/envelope.js';
 import { UpstreamPool } from './upstream/pool.js';
 import { createWatcher, type Watcher } from './upstream/watcher.js';
 
@@ -195,6 +198,7 @@ export class GatewayCore implements Admin {
       cancels: this.#taskCancels,
       parkedMs: () => this.#config.limits.parked_seconds * 1000,
     });
+    const views = createCapabilityViews(this.#catalog, EVERY_CAPABILITY);
     this.#gate = createGate({
       runtime: () => this.#runtime,
       state: () => this.#state,
@@ -208,8 +212,10 @@ export class GatewayCore implements Admin {
       bridge: this.#bridge,
       opened: (session) => {
         this.#ownLinks.open(session);
+        session.view ??= views.viewOf(modernCapabilities(session, 'tools/call'), session.server);
       },
-      viewOf: (caller, server) => this.#ownLinks.viewOf(caller, server),
+      viewOf: (caller, server) =>
+        this.#ownLinks.viewOf(caller, server) ?? views.viewOf(caller.capabilities, server),
       notified: (session, message) => {
         this.#ownLinks.tell(session, message);
       },

@@ -1,6 +1,7 @@
 /**
  * The registry of all upstreams, and the views on it.
  */
+import type { Lists } from '../protocol/lists.js';
 import type { Link, View } from '../protocol/ports.js';
 import type { CatalogOptions, Entry, Source } from './source.js';
 import { MergedView, SingleView } from './view.js';
@@ -47,6 +48,14 @@ export class Catalog implements Source {
 
   get(server: string): Link | undefined {
     return this.#entries.get(server)?.link;
+  }
+
+  lists(link: Link): Lists {
+    return link.lists;
+  }
+
+  fill(): undefined {
+    return undefined;
   }
 
   /** All links, in the order of their names. */
@@ -106,6 +115,14 @@ export class SessionCatalog implements Source {
   get(server: string): Link | undefined {
     const shared = this.#shared.get(server);
     return shared && (this.#own.get(server)?.link ?? shared);
+  }
+
+  lists(link: Link): Lists {
+    return link.lists;
+  }
+
+  fill(): undefined {
+    return undefined;
   }
 
   /** The links that are this session's alone. */

@@ -1,4 +1,5 @@
 /** What views are made from. */
+import type { Lists } from '../protocol/lists.js';
 import type { Link } from '../protocol/ports.js';
 
 export interface CatalogOptions {
@@ -23,6 +24,21 @@ export interface Source {
   get(server: string): Link | undefined;
   /** All links, in the order of their names. */
   entries(): readonly Entry[];
+  /** What is shown of a link. */
+  lists(link: Link): Lists;
+  /** Reads what is to be shown and was not read yet, of one server or of all; undefined: there is nothing to wait for. */
+  fill(server: string | undefined, signal: AbortSignal): Promise<void> | undefined;
+}
+
+/** What is waited for before a list is shown: the first connects, then what is still to be read. */
+export function waitForLists(
+  source: Source,
+  server: string | undefined,
+  signal: AbortSignal,
+): Promise<void> | undefined {
+  const first =
+    server === undefined ? waitForFirst(source, signal) : waitFor(source, source.get(server), signal);
+  return first ? first.then(() => source.fill(server, signal)) : source.fill(server, signal);
 }
 
 /** Waits for links on their first connect: for a list until startup.wait_ms after they were added. */
@@ -48,7 +64,7 @@ export function waitFor(
   return link?.firstConnect ? within(link.settled, source.options.waitMs(), signal) : undefined;
 }
 
-function within(promise: Promise<unknown>, ms: number, signal: AbortSignal): Promise<void> {
+export function within(promise: Promise<unknown>, ms: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     const timer = setTimeout(done, ms);
     function done(): void {

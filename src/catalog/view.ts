@@ -4,7 +4,7 @@ import type { Freshness, Link, NameKind, Target, View } from '../protocol/ports.
 import type { Era } from '../protocol/revisions.js';
 import { splice, type Patch } from '../wire/splice.js';
 import { eraPatches } from './era-patches.js';
-import { waitFor, waitForFirst, type Source } from './source.js';
+import { waitFor, waitForFirst, waitForLists, type Source } from './source.js';
 import { mergedCapabilities, mergedInstructions, singleCapabilities } from './greeting.js';
 import { parse, parseUri, qualify, qualifyUri } from './naming.js';
 import { listResult, renaming } from './render.js';
@@ -184,7 +184,8 @@ export class MergedView extends IndexedView {
     signal: AbortSignal,
   ): Promise<void> | undefined {
     // Whose a URI is shows only once all have listed theirs.
-    if (wanted === undefined || wanted.kind === 'resource') return waitForFirst(this.catalog, signal);
+    if (wanted === undefined) return waitForLists(this.catalog, undefined, signal);
+    if (wanted.kind === 'resource') return waitForFirst(this.catalog, signal);
     const server = parse(wanted.name)?.server;
     return server === undefined ? undefined : waitFor(this.catalog, this.catalog.get(server), signal);
   }
@@ -219,7 +220,7 @@ export class MergedView extends IndexedView {
     const isUri = kind === 'resources' || kind === 'templates';
     const seen = new Set<string>();
     for (const { link } of this.catalog.entries()) {
-      for (const definition of link.lists[kind]) {
+      for (const definition of this.catalog.lists(link)[kind]) {
         const { key } = definition;
         let name = isUri ? key : qualify(link.server, key, limit);
         if (isUri && seen.has(name)) name = qualifyUri(link.server, key);
@@ -256,7 +257,8 @@ export class SingleView extends IndexedView {
     this.#server = server;
   }
 
-  ready(_wanted: unknown, signal: AbortSignal): Promise<void> | undefined {
+  ready(wanted: unknown, signal: AbortSignal): Promise<void> | undefined {
+    if (wanted === undefined) return waitForLists(this.catalog, this.#server, signal);
     return waitFor(this.catalog, this.#link(), signal);
   }
 
@@ -291,7 +293,8 @@ export class SingleView extends IndexedView {
 
   protected each(kind: ListKind, visit: (link: Link, definition: Definition, name: string) => void): void {
     const link = this.#link();
-    if (link) for (const definition of link.lists[kind]) visit(link, definition, definition.key);
+    if (link)
+      for (const definition of this.catalog.lists(link)[kind]) visit(link, definition, definition.key);
   }
 
   protected renaming(): Patch[] {

@@ -185,6 +185,14 @@ export interface Peer {
   readonly instructions: string | undefined;
 }
 
+/** By a key of the set of capabilities. */
+export interface ListsByCapability {
+  /** As far as they were read: else the list of all. */
+  get(key: string): Lists;
+  /** undefined: there is nothing to read. Else resolves when they are read, or cannot be; never rejects. */
+  fill(key: string, capabilities: Readonly<Record<string, unknown>>): Promise<void> | undefined;
+}
+
 /** How long something may be taken for fresh, and whether everybody gets the same (2026-07-28, server/utilities/caching). */
 export interface Freshness {
   /** On the monotonic clock: performance.now(). */
@@ -215,6 +223,8 @@ export interface Link {
   readonly peer: Peer | undefined;
   /** What it lists; empty while it is not up. */
   readonly lists: Lists;
+  /** What it lists for clients that can do less than all; undefined: the same. */
+  readonly listsFor: ListsByCapability | undefined;
   /** How long what it lists (and says of itself) is fresh, and for whom: from its own hints, or from the refresh interval. */
   readonly freshness: Freshness;
   /** Resolves when the first attempt ended, either way; never rejects. */

@@ -291,6 +291,7 @@ function full(shared: Link | undefined, server: string, limit: number): Link {
     era: 'legacy',
     state: 'down',
     firstConnect: false,
+    listsFor: undefined,
     freshness: { until: 0, scope: 'private' },
     timeouts: { request_ms: 0, total_ms: 0 },
     stats,

@@ -45,6 +45,7 @@ import { handshake, sharedCapabilities } from './handshake.js';
 import { InFlight } from './in-flight.js';
 import { Interest, TASK, topicOf, URI } from './interest.js';
 import { KeptLists } from './kept-lists.js';
+import { ListsFor } from './lists-for.js';
 import { step, type LinkEvent, type LinkPhase } from './link-state.js';
 import { Listen } from './listen.js';
 import { createOwnRequests, type OwnRequests } from './own-requests.js';
@@ -119,6 +120,7 @@ export class Connection implements Link, CallOwner {
     },
   });
   readonly #kept: KeptLists;
+  readonly #listsFor: ListsFor;
   readonly #own: OwnRequests;
   readonly #era: EraWatch;
   readonly #reset: SessionReset;
@@ -137,6 +139,17 @@ export class Connection implements Link, CallOwner {
     this.budget = deps.budget;
     const { server, log, stats } = this;
     this.#kept = new KeptLists({ server, log, stats });
+    this.#listsFor = new ListsFor({
+      server,
+      log,
+      all: () => this.#kept.lists,
+      capabilities: () => this.peer?.capabilities ?? {},
+      request: async (method, params) => {
+        const carrier = this.#carrier;
+        if (!carrier) throw new GatewayError('upstream_disconnected', `upstream '${server}' is disconnected`);
+        return this.#own.request(carrier, method, params);
+      },
+    });
     this.#own = createOwnRequests({
       owner: this,
       config: () => this.#config,
@@ -220,6 +233,10 @@ export class Connection implements Link, CallOwner {
 
   get lists(): Lists {
     return this.#kept.lists;
+  }
+
+  get listsFor(): ListsFor | undefined {
+    return this.era === 'modern' ? this.#listsFor : undefined;
   }
 
   get freshness(): Freshness {
@@ -650,6 +667,7 @@ export class Connection implements Link, CallOwner {
     stats.toolsCount = 0;
     this.#listen.stop();
     const kinds = this.#kept.clear();
+    this.#listsFor.clear();
     this.peer = undefined;
     const carrier = this.#carrier;
     this.#carrier = undefined;

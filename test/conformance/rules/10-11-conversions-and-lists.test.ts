@@ -3,7 +3,7 @@ import { createUpstream, tool } from '../../fixtures/servers/http-upstream.js';
 import { startGateway } from '../../helpers/gateway.js';
 import { textOf } from '../../helpers/http.js';
 import { connect, final, heard } from '../../helpers/legacy.js';
-import { answerTo, ask, createModernUpstream } from '../../helpers/modern.js';
+import { answerTo, ask, createModernUpstream, EVERYTHING } from '../../helpers/modern.js';
 import { until } from '../../helpers/wait.js';
 
 const DIGITS = '12345678901234567890.10';
@@ -202,10 +202,54 @@ describe('11: lists and how fresh they are', () => {
     const running = await startGateway({ servers: [upstream.entry('s')] });
     const before = upstream.received('tools/list').length;
     for (let i = 0; i < 5; i++) {
-      await answerTo(running.url, 'tools/list');
+      await answerTo(running.url, 'tools/list', {}, { capabilities: EVERYTHING });
+      await answerTo(running.url, 'tools/list', {}, { capabilities: {} });
       await (await connect(running.url)).request('tools/list');
     }
-    expect(upstream.received('tools/list')).toHaveLength(before);
+    // Once for each set of capabilities.
+    expect(upstream.received('tools/list').length - before).toBeLessThanOrEqual(2);
+  });
+
+  it('show each set of capabilities what a modern server lists for it', async () => {
+    const CAPABILITIES = 'io.modelcontextprotocol/clientCapabilities';
+    let more: object[] = [];
+    const upstream = await createModernUpstream({
+      onRequest(request) {
+        if (request.message.method !== 'tools/list') return false;
+        const declared = request.params._meta?.[CAPABILITIES] as Record<string, unknown>;
+        const tools = [tool('plain'), ...Object.keys(declared).map((name) => tool(`needs_${name}`)), ...more];
+        request.result({ resultType: 'complete', tools, ttlMs: 60_000, cacheScope: 'public' });
+        return true;
+      },
+    });
+    const running = await startGateway({ servers: [upstream.entry('s')] });
+    const names = (result: Record<string, unknown> | undefined): string[] =>
+      (result?.['tools'] as { name: string }[]).map(({ name }) => name.replace('s__', ''));
+    const modern = async (capabilities: object, url = running.url): Promise<string[]> =>
+      names((await answerTo(url, 'tools/list', {}, { capabilities })).result);
+    expect(await modern({})).toEqual(['plain']);
+    expect(await modern({ elicitation: { form: {} } })).toEqual(['plain', 'needs_elicitation']);
+    expect(await modern({ sampling: {} }, running.server('s'))).toEqual(['plain', 'needs_sampling']);
+    const reads = upstream.received('tools/list').length;
+    expect(await modern({ elicitation: { form: { anything: 1 } } })).toEqual(['plain', 'needs_elicitation']);
+    expect(upstream.received('tools/list')).toHaveLength(reads);
+    const client = await connect(running.url, { capabilities: { roots: {} } });
+    // What the gateway does in the place of a legacy client counts as its own.
+    expect(names((await client.request('tools/list')).result)).toEqual([
+      'plain',
+      'needs_roots',
+      'needs_extensions',
+    ]);
+    // When the list of all changes, every set is read again.
+    more = [tool('new')];
+    await until(() => upstream.streams.size === 1);
+    const [listen] = upstream.received('subscriptions/listen');
+    upstream.announce({
+      method: 'notifications/tools/list_changed',
+      params: { _meta: { 'io.modelcontextprotocol/subscriptionId': listen?.message.id } },
+    });
+    await until(async () => (await modern({})).join() === 'plain,new');
+    expect(await modern({ elicitation: {} })).toEqual(['plain', 'needs_elicitation', 'new']);
   });
 
   it('are read again when their time has come, and when the server says so', async () => {

@@ -1,0 +1,112 @@
+/** The registry as clients of one set of capabilities see it: a modern server may list for them less than for all. */
+import { createHash } from 'node:crypto';
+import type { Lists } from '../protocol/lists.js';
+import type { Link, View } from '../protocol/ports.js';
+import { within, type CatalogOptions, type Entry, type Source } from './source.js';
+import { MergedView, SingleView } from './view.js';
+
+type Json = Readonly<Record<string, unknown>>;
+
+class CapabilityCatalog implements Source {
+  readonly #shared: Source;
+  readonly #key: string;
+  readonly #capabilities: Json;
+  #readings = 0;
+
+  constructor(shared: Source, key: string, capabilities: Json) {
+    this.#shared = shared;
+    this.#key = key;
+    this.#capabilities = capabilities;
+  }
+
+  get options(): CatalogOptions {
+    return this.#shared.options;
+  }
+
+  get version(): number {
+    return this.#shared.version + this.#readings;
+  }
+
+  get(server: string): Link | undefined {
+    return this.#shared.get(server);
+  }
+
+  entries(): readonly Entry[] {
+    return this.#shared.entries();
+  }
+
+  lists(link: Link): Lists {
+    return link.listsFor?.get(this.#key) ?? link.lists;
+  }
+
+  fill(server: string | undefined, signal: AbortSignal): Promise<void> | undefined {
+    const readings: Promise<void>[] = [];
+    for (const { link } of this.#shared.entries()) {
+      if (link.state !== 'up' || (server !== undefined && link.server !== server)) continue;
+      const reading = link.listsFor?.fill(this.#key, this.#capabilities);
+      if (reading) readings.push(reading);
+    }
+    if (readings.length === 0) return undefined;
+    const all = Promise.all(readings).then(() => {
+      this.#readings++;
+    });
+    return within(all, this.options.waitMs(), signal);
+  }
+}
+
+export interface CapabilityViews {
+  /** undefined: what all see. */
+  viewOf(capabilities: Json, server: string | undefined): View | undefined;
+}
+
+/** Sets that have views of their own; clients of further ones see what all see. */
+const MAX_SETS = 16;
+
+/** `full`: the capabilities under which the registry reads its lists. */
+export function createCapabilityViews(shared: Source, full: Json): CapabilityViews {
+  const sets = new Map<string, { catalog: CapabilityCatalog; merged: View; singles: Map<string, View> }>();
+  /** By the object that declared them, where that lives longer than a request. */
+  const keys = new WeakMap<Json, string>();
+  const fullKey = keyOf(full);
+
+  function setOf(capabilities: Json) {
+    let key = keys.get(capabilities);
+    if (key === undefined) keys.set(capabilities, (key = keyOf(capabilities)));
+    if (key === fullKey) return undefined;
+    let set = sets.get(key);
+    if (!set && sets.size < MAX_SETS) {
+      const catalog = new CapabilityCatalog(shared, key, capabilities);
+      sets.set(key, (set = { catalog, merged: new MergedView(catalog), singles: new Map() }));
+    }
+    return set;
+  }
+
+  return {
+    viewOf(capabilities, server) {
+      const concerned =
+        server === undefined
+          ? shared.entries().some(({ link }) => link.era === 'modern')
+          : shared.get(server)?.era === 'modern';
+      const set = concerned ? setOf(capabilities) : undefined;
+      if (!set || server === undefined) return set?.merged;
+      let single = set.singles.get(server);
+      if (!single) set.singles.set(server, (single = new SingleView(set.catalog, server)));
+      return single;
+    },
+  };
+}
+
+/** Of the names that are declared, whatever their settings. */
+function keyOf(capabilities: Json): string {
+  const names: string[] = [];
+  const walk = (at: Json, path: string, depth: number): void => {
+    for (const key of Object.keys(at).sort()) {
+      names.push(`${path}${key}`);
+      const value = at[key];
+      if (depth > 0 && typeof value === 'object' && value !== null)
+        walk(value as Json, `${path}${key}\0`, depth - 1);
+    }
+  };
+  walk(capabilities, '', 1);
+  return createHash('sha256').update(JSON.stringify(names)).digest('base64url');
+}
