@@ -16,7 +16,7 @@ const heard = (upstream: Upstream): string[] =>
     .filter((method) => method !== 'subscriptions/listen');
 const quick = { reconnect: { backoff_base_ms: 10, backoff_max_ms: 20 } };
 
-describe('the era of an HTTP upstream', () => {
+describe('2: the era of an HTTP upstream', () => {
   it('is asked for with one server/discover, and a modern one needs no handshake', async () => {
     const upstream = await createModernUpstream({ tools: [tool('echo')] });
     const { link, up } = openLink(upstream.entry('s'));
@@ -264,7 +264,7 @@ describe('the era of an HTTP upstream', () => {
   });
 });
 
-describe('the era of a stdio upstream', () => {
+describe('2: the era of a stdio upstream', () => {
   /** A server in a few lines: `answer` is the body of a function of the message, the start's number and `say`. */
   function script(answer: string): { entry: object; log: () => { start: number; method: string }[] } {
     const folder = mkdtempSync(join(tmpdir(), 'probe-'));
