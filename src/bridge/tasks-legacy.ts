@@ -148,6 +148,8 @@ class LegacyTask {
   readonly #questions = new Map<string, Question>();
   #away: WheelTimer | undefined;
   #result: ResultCall | undefined;
+  /** It has nothing left to ask. */
+  #ended = false;
 
   constructor(deps: LegacyTasksDeps, link: Link, taskId: string, caller: Caller, hooks: TaskHooks) {
     this.#deps = deps;
@@ -187,6 +189,7 @@ class LegacyTask {
       return Buffer.from(`{${flatMembers(task, 'cancelled')}}`);
     }
     if (state.ended) {
+      this.#ended = true;
       const { kind, value } = await this.#open().answer;
       // Failed is what ended with an error of the protocol, completed all else: tools that failed, too.
       const status = kind === 'result' ? 'completed' : 'failed';
@@ -266,6 +269,7 @@ class LegacyTask {
 
   #ask(question: Question): Refusal | undefined {
     const refusal =
+      (this.#ended ? { code: -32603, message: 'the task has ended' } : undefined) ??
       inputRefusal(question, this.#caller.capabilities) ??
       (this.#questions.size >= MAX_OPEN
         ? { code: -32603, message: 'too many questions are open' }
