@@ -5,12 +5,12 @@
 import { GatewayError } from '../errors.js';
 import { META } from '../protocol/modern/meta.js';
 import type { Caller, Exchange, Question, Sink } from '../protocol/ports.js';
-import { membersOf } from '../wire/walk.js';
 import { inputRefused, type Asking } from './asking.js';
 import type { Crossing } from './crossing.js';
 import type { BridgeDeps } from './deps.js';
 import { LEGACY_RESULT, edited } from './edit.js';
 import { readInputRequired, type InputRequest } from './input.js';
+import { memberOf } from './tasks-flat.js';
 import { asError, Poll, readTask, rpcOf, type TaskState } from './tasks-poll.js';
 
 /** One question of a task. Its key stands for it for as long as the task lives. */
@@ -105,6 +105,8 @@ class FollowedTask implements Exchange {
 
   #input(task: Buffer): void {
     const { server } = this.#options.crossing.target.link;
+    // What it needs is not there yet: the next look shows it.
+    if (!memberOf(task, 'inputRequests')) return this.#settle(new Set());
     const read = readInputRequired(task, 0);
     if (typeof read === 'string')
       return this.#fail(
@@ -227,9 +229,4 @@ function envelopeOf({ clientInfo }: Caller, capabilities: string): Record<string
   };
   if (clientInfo !== undefined) envelope[META.clientInfo] = JSON.parse(clientInfo) as unknown;
   return envelope;
-}
-
-function memberOf(task: Buffer, key: string): Buffer | undefined {
-  const member = membersOf(task).findLast((each) => each.key === key);
-  return member && task.subarray(member.start, member.end);
 }

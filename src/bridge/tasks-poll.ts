@@ -21,12 +21,10 @@ export interface TaskState {
   readonly pollMs: number;
 }
 
-/** `task`: JSON of an object. Or says what is wrong with it. */
+/** `task`: JSON. Or says what is wrong with it. */
 export function readTask(task: Buffer): TaskState | string {
-  const { taskId, status, pollIntervalMs, pollInterval } = JSON.parse(task.toString('utf8')) as Record<
-    string,
-    unknown
-  >;
+  const read = JSON.parse(task.toString('utf8')) as Record<string, unknown> | null;
+  const { taskId, status, pollIntervalMs, pollInterval } = read ?? {};
   if (typeof taskId !== 'string') return 'a task without an id';
   if (typeof status !== 'string') return 'a task without a status';
   const asked = pollIntervalMs ?? pollInterval;
