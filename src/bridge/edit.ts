@@ -35,7 +35,15 @@ const LAST_SCALAR = /,\s*"(?:[^"\\]|\\.)*"\s*:\s*(?:"(?:[^"\\]|\\.)*"|-?[\d.eE+-
 const REACH = 1024;
 
 /** A result of a modern upstream for a legacy client. */
-export const LEGACY_RESULT: AnswerEdit = {
+export function legacyResult(method: string): AnswerEdit {
+  return CACHED.has(method) ? CACHED_RESULT : LEGACY_RESULT;
+}
+
+/** Their results have hints beside their type, and may have them at both ends. */
+const CACHED: ReadonlySet<string> = new Set(['resources/read']);
+
+/** Looks at both ends. */
+export const CACHED_RESULT: AnswerEdit = {
   head(bytes, value) {
     if (bytes[value] !== 0x7b) return NONE;
     const start = value + 1;
@@ -91,6 +99,8 @@ export function edited(whole: Buffer, value: number, edit: AnswerEdit): Buffer {
   if (edit.tail && brace >= from) patches.push(...edit.tail(whole, brace, from));
   return patches.length === 0 ? whole : splice(whole, patches);
 }
+
+const LEGACY_RESULT: AnswerEdit = { ...CACHED_RESULT, once: true };
 
 /** Where the comma before a `_meta` stands that ends at `end`. */
 function beforeMeta(bytes: Buffer, text: string, low: number, end: number): number | undefined {

@@ -20,7 +20,7 @@ import type {
 import { NOBODY_TO_ASK } from '../protocol/ports.js';
 import type { Span } from '../wire/scan.js';
 import { membersOf } from '../wire/walk.js';
-import { LEGACY_RESULT } from './edit.js';
+import { legacyResult } from './edit.js';
 import { toModern } from './envelope.js';
 import { errorAt, judge, readError, withError } from './errors.js';
 import { ACCEPT_ANSWER, Asking, inputRefused, type Refused } from './asking.js';
@@ -105,7 +105,7 @@ class ModernCall implements Sink, Exchange {
       client,
       task,
       headers: headersOf(this.#crossing, listed),
-      edit: this.#told && LEGACY_RESULT,
+      edit: this.#told && legacyResult(message.method),
     };
     this.#exchange = link.send(changed, this);
   }

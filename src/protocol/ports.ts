@@ -139,6 +139,8 @@ export interface AnswerEdit {
   head(bytes: Buffer, value: number): readonly Patch[];
   /** `brace`: offset of the brace that closes `result`; `from`: nothing before this offset may be touched. */
   tail?(bytes: Buffer, brace: number, from: number): readonly Patch[];
+  /** Where the head had something to replace the tail has nothing: the length of the whole stays known. */
+  readonly once?: boolean;
 }
 
 /** The client of one request: what it speaks, and what it can be asked. */

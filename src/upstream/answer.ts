@@ -100,6 +100,8 @@ export class AnswerReader {
   /** JSON of the caller's id at the moment the answer began: its two ends must not differ. */
   #rawId: Buffer | undefined;
   #idInTail = false;
+  /** All that is to be edited stood in the head. */
+  #tailDone = false;
   #timer: NodeJS.Timeout | undefined;
   #grown = false;
   #isErrorFirst = false;
@@ -303,7 +305,8 @@ export class AnswerReader {
     const patches: Patch[] = edit && chunk[value] === 0x7b ? [...edit.head(chunk, value)] : [];
     if (id) patches.push({ start: id.start, end: id.end, bytes: rawId });
     const begun = patches.length > 0 ? splice(chunk, patches) : chunk;
-    let length = edit?.tail ? undefined : this.#length;
+    this.#tailDone = edit?.once === true && patches.length > 0;
+    let length = edit?.tail && !this.#tailDone ? undefined : this.#length;
     if (length !== undefined) {
       length += begun.length - chunk.length;
       if (this.#idInTail) length += rawId.length - this.#host.idText.length;
@@ -389,7 +392,8 @@ export class AnswerReader {
         if (last[value] === 0x7b) patches.push(...edit.head(last, value));
         for (const { end } of patches) from = Math.max(from, end);
       }
-      if (edit.tail && tail.brace >= from) patches.push(...edit.tail(last, tail.brace, from));
+      const done = whole ? edit.once === true && patches.length > 0 : this.#tailDone;
+      if (edit.tail && !done && tail.brace >= from) patches.push(...edit.tail(last, tail.brace, from));
     }
     if (id) patches.push({ start: id.start, end: id.end, bytes: this.#rawId as Buffer });
     const bytes = patches.length > 0 ? splice(last, patches) : last;

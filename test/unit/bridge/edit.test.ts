@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { LEGACY_RESULT, modernResult } from '../../../src/bridge/edit.js';
+import { CACHED_RESULT, legacyResult, modernResult } from '../../../src/bridge/edit.js';
 import type { AnswerEdit } from '../../../src/protocol/ports.js';
 import { splice } from '../../../src/wire/splice.js';
 
@@ -38,7 +38,7 @@ describe('a result of a legacy upstream for a modern client', () => {
 });
 
 describe('a result of a modern upstream for a legacy client', () => {
-  const legacy = (result: string): string => edited(LEGACY_RESULT, result);
+  const legacy = (result: string): string => edited(CACHED_RESULT, result);
   it('loses what only means something to a modern one, at its head and at its tail', () => {
     expect(legacy('{"resultType":"complete","content":[]}')).toBe('{"content":[]}');
     expect(legacy('{"content":[],"resultType":"complete"}')).toBe('{"content":[]}');
@@ -72,5 +72,10 @@ describe('a result of a modern upstream for a legacy client', () => {
       '{"content":[],"text":", \\"_meta\\":{}"}',
     ])
       expect(legacy(text)).toBe(text);
+  });
+
+  it('is looked at on one end alone where one end tells all', () => {
+    expect(legacyResult('tools/call').once).toBe(true);
+    expect(legacyResult('resources/read').once).toBeUndefined();
   });
 });
