@@ -303,9 +303,9 @@ export class AnswerReader {
     const { id, value } = this.#head as Head;
     const rawId = (this.#rawId = this.#host.rawId);
     const patches: Patch[] = edit && chunk[value] === 0x7b ? [...edit.head(chunk, value)] : [];
+    this.#tailDone = edit?.once === true && patches.length > 0;
     if (id) patches.push({ start: id.start, end: id.end, bytes: rawId });
     const begun = patches.length > 0 ? splice(chunk, patches) : chunk;
-    this.#tailDone = edit?.once === true && patches.length > 0;
     let length = edit?.tail && !this.#tailDone ? undefined : this.#length;
     if (length !== undefined) {
       length += begun.length - chunk.length;

@@ -271,7 +271,7 @@ describe('an answer', () => {
 });
 
 /** `"h":1` first, `"t":2` last: where members are put in, with the commas that they need. */
-const insert: Required<AnswerEdit> = {
+const insert: Required<Pick<AnswerEdit, 'head' | 'tail'>> = {
   head(bytes, value) {
     const text = bytes[skipSpace(bytes, value + 1)] === 0x7d ? '"h":1' : '"h":1,';
     return [{ start: value + 1, end: value + 1, bytes: Buffer.from(text) }];
@@ -279,7 +279,7 @@ const insert: Required<AnswerEdit> = {
   tail: (_bytes, brace) => [{ start: brace, end: brace, bytes: Buffer.from(',"t":2') }],
 };
 /** A `resultType` that stands first is taken out, and a `ttlMs` that stands last. */
-const take: Required<AnswerEdit> = {
+const take: Required<Pick<AnswerEdit, 'head' | 'tail'>> = {
   head(bytes, value) {
     const found = /^\{\s*"resultType"\s*:\s*"[a-z]*"\s*,?/.exec(bytes.toString('latin1', value, value + 200));
     return found ? [{ start: value + 1, end: value + found[0].length, bytes: Buffer.alloc(0) }] : [];
