@@ -124,18 +124,21 @@ export interface Exchange {
 
 /** A call of an upstream under way, as its link hands it out. */
 export interface UpstreamExchange extends Exchange {
-  /** What still comes of the call goes to another request: its raw id and the JSON of its progress token. */
+  /**
+   * What still comes of the call goes to another request: its raw id and the JSON of its progress token. An answer that has begun keeps the
+   * id it began with.
+   */
   readdress(rawId: Buffer, token: Buffer | undefined): void;
   /** Nobody waits for the answer at the moment: the silence clock stands still. */
   parked(on: boolean): void;
 }
 
 /**
- * What is changed in a result that flows, at its two ends alone: what stands between them is never looked at. Both get whole bytes
- * and the place of something in them; both give back what is to be replaced.
+ * What is changed in a complete result, at its two ends alone: what stands between them is never looked at. Both get the bytes as the
+ * upstream sent them and the place of something in them; both give back what is to be replaced.
  */
 export interface AnswerEdit {
-  /** `value`: offset of the first byte of `result`, which is an object; at least its first member is there, if it has any. */
+  /** `value`: offset of the first byte of `result`, which is an object; its leading scalar members are there. */
   head(bytes: Buffer, value: number): readonly Patch[];
   /** `brace`: offset of the brace that closes `result`; `from`: nothing before this offset may be touched. */
   tail?(bytes: Buffer, brace: number, from: number): readonly Patch[];
