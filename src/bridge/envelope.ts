@@ -27,11 +27,6 @@ export function toLegacy(message: Message, more = ''): Patch[] {
   return patches;
 }
 
-/** The original request of a call whose client was sent elsewhere first, without what its retry brought. */
-export function withoutRounds(message: Message): Patch[] {
-  return message.paramsSpan ? without(message.body, message.paramsSpan.start, message.params, ROUNDS) : [];
-}
-
 /** The members of `_meta` that make a request a modern one. `capabilities`: JSON. */
 export function envelopeOf(
   capabilities: string,
