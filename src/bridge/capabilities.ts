@@ -1,7 +1,7 @@
 /** What a client can be asked, in the words of the other era. */
 import type { Caller } from '../protocol/ports.js';
 import { TASKS } from '../protocol/tasks.js';
-import { envelopeOf } from './envelope.js';
+import { prepare, type Prepared } from './envelope.js';
 
 type Json = Readonly<Record<string, unknown>>;
 
@@ -12,7 +12,7 @@ interface Told {
   readonly method: string;
   readonly clientInfo: string | undefined;
   readonly level: string | undefined;
-  readonly told: { readonly capabilities: string; readonly envelope: string };
+  readonly told: { readonly capabilities: string; readonly envelope: Prepared };
 }
 
 /** By what the session declared: it is the same object for all its requests. */
@@ -24,7 +24,7 @@ export function toldOf(caller: Caller, method: string): Told['told'] {
   const last = known.get(capabilities);
   if (last?.method === method && last.clientInfo === clientInfo && last.level === level) return last.told;
   const json = JSON.stringify(modernCapabilities(caller, method));
-  const told = { capabilities: json, envelope: envelopeOf(json, caller) };
+  const told = { capabilities: json, envelope: prepare(json, caller) };
   known.set(capabilities, { method, clientInfo, level, told });
   return told;
 }

@@ -27,8 +27,21 @@ export function toLegacy(message: Message, more = ''): Patch[] {
   return patches;
 }
 
-/** The members of `_meta` that make a request a modern one. `capabilities`: JSON. */
-export function envelopeOf(
+/** What makes a request a modern one, ready to be put into many. */
+export interface Prepared {
+  /** The members for its `_meta`. */
+  readonly members: string;
+  /** The whole `_meta` with a comma behind it, for params that have others and no `_meta`: as most have. */
+  readonly meta: Buffer;
+}
+
+/** `capabilities`: JSON. */
+export function prepare(capabilities: string, caller: Pick<Caller, 'clientInfo' | 'level'>): Prepared {
+  const members = envelopeOf(capabilities, caller);
+  return { members, meta: Buffer.from(`"_meta":{${members}},`) };
+}
+
+function envelopeOf(
   capabilities: string,
   { clientInfo, level }: Pick<Caller, 'clientInfo' | 'level'>,
 ): string {
@@ -38,10 +51,9 @@ export function envelopeOf(
 }
 
 /**
- * A legacy request in a modern envelope. `members`: those of the envelope. `more`: members for the start of `params`, each with a comma
- * after it.
+ * A legacy request in a modern envelope. `more`: members for the start of `params`, each with a comma after it.
  */
-export function toModern(message: Message, members: string, more = ''): Patch[] {
+export function toModern(message: Message, { members, meta: ready }: Prepared, more = ''): Patch[] {
   const { body, paramsSpan } = message;
   if (!paramsSpan) {
     const end = body.lastIndexOf(0x7d);
@@ -57,6 +69,11 @@ export function toModern(message: Message, members: string, more = ''): Patch[] 
     return patches;
   }
   if (meta) patches.push({ start: meta.start, end: meta.end, bytes: Buffer.from(`{${members}}`) });
+  if (!meta && more === '' && kept(message.params, TASK) > 0) {
+    const start = body.indexOf(0x7b, paramsSpan.start) + 1;
+    patches.push({ start, end: start, bytes: ready });
+    return patches;
+  }
   const rest = meta ? more.slice(0, -1) : `${more}"_meta":{${members}}`;
   if (rest !== '') patches.push(insertion(body, paramsSpan.start, rest, kept(message.params, TASK)));
   return patches;

@@ -33,6 +33,7 @@ import { asError } from './tasks-poll.js';
 import { followTask } from './tasks-followed.js';
 import { SENT, step, type UnrollEffect, type UnrollEvent, type UnrollState } from './unroll.js';
 
+const ENDED = { type: 'ended' } as const;
 const NO_REQUESTS: ReadonlyMap<string, InputRequest> = new Map();
 
 /** Rounds that ask nothing. */
@@ -75,7 +76,7 @@ class ModernCall implements Sink, Exchange {
   /** Of the round being gathered: JSON by key. */
   #answers: Map<string, Buffer> | undefined;
   #requestState: string | undefined;
-  readonly #asking: Asking;
+  #asked: Asking | undefined;
   #refusal: Refused | undefined;
   /** When rounds that ask nothing began. */
   #idleSince = 0;
@@ -85,9 +86,13 @@ class ModernCall implements Sink, Exchange {
     this.#deps = deps;
     this.#crossing = crossing;
     this.#sink = sink;
-    this.#asking = new Asking(sink, crossing.target.link.stats);
     this.#isLegacy = crossing.caller.era === 'legacy';
     this.#told = this.#isLegacy ? toldOf(crossing.caller, crossing.out.message.method) : undefined;
+  }
+
+  /** Most calls ask nothing. */
+  get #asking(): Asking {
+    return (this.#asked ??= new Asking(this.#sink, this.#crossing.target.link.stats));
   }
 
   send(more = ''): void {
@@ -165,14 +170,14 @@ class ModernCall implements Sink, Exchange {
   }
 
   #begin(head: AnswerHead): void {
-    this.#step({ type: 'ended' });
-    this.#asking.tellOpened();
+    this.#step(ENDED);
+    this.#asked?.tellOpened();
     this.#sink.start(head);
   }
 
   #finish(): void {
     this.#over = true;
-    this.#asking.stop();
+    this.#asked?.stop();
     this.#timer?.cancel();
   }
 
@@ -206,7 +211,7 @@ class ModernCall implements Sink, Exchange {
           `upstream '${link.server}' refused the request of the gateway with ${error.code}: ${error.message}`,
         ),
       );
-    this.#step({ type: 'ended' });
+    this.#step(ENDED);
     const rawId = out.message.id ?? 'null';
     const same = verdict === 'pass';
     const bytes = same ? chunk : withError(chunk, head.value, error, verdict, rawId);
@@ -266,7 +271,7 @@ class ModernCall implements Sink, Exchange {
       return this.fail(
         new GatewayError('upstream_protocol_error', `upstream '${server}' made a task of ${method}`),
       );
-    this.#step({ type: 'ended' });
+    this.#step(ENDED);
     const result = membersOf(whole).findLast(({ key }) => key === 'result') as Span;
     const followed = followTask(this.#deps, whole.subarray(result.start, result.end), {
       crossing: this.#crossing,

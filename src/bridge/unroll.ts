@@ -48,6 +48,7 @@ export const MAX_ROUNDS = 100;
 
 const NONE: readonly UnrollEffect[] = [];
 const OVER: UnrollState = { at: 'over' };
+const DONE: UnrollStep = { next: OVER, effects: NONE };
 
 export function step(state: UnrollState, event: UnrollEvent): UnrollStep {
   const stay: UnrollStep = { next: state, effects: NONE };
@@ -85,7 +86,7 @@ export function step(state: UnrollState, event: UnrollEvent): UnrollStep {
     case 'due':
       return state.at === 'pausing' ? { next: { ...state, at: 'sent' }, effects: [{ do: 'send' }] } : stay;
     case 'ended':
-      return state.at === 'sent' ? { next: OVER, effects: NONE } : stay;
+      return state.at === 'sent' ? DONE : stay;
     case 'cancel':
       return { next: OVER, effects: state.at === 'sent' ? [{ do: 'cancel' }] : NONE };
   }

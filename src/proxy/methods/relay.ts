@@ -141,7 +141,7 @@ export function relay(
       );
     if (wrong !== undefined) return new GatewayError('header_mismatch', wrong);
     const presented = { message, caller: modern, route, name: named.name };
-    const resume = link.era === 'legacy' ? bridge.claim(presented) : undefined;
+    const resume = bridge.claim(presented, link.era);
     if (resume instanceof GatewayError) return resume;
     const foreign = headers ? foreignHeaders(headers, mirrored) : [];
     return { bridge, caller: modern, route, name: named.name, foreign, resume };
@@ -199,6 +199,9 @@ export function passOn(
   return { kind: 'exchange', exchange };
 }
 
+/** The same object for all: what follows from it is made once. */
+const NONE = {};
+
 /** A legacy client, as a modern upstream is told of it with each request. */
 export function callerOf(source: Source, session: Session | undefined): Caller {
   const { version, principal } = source;
@@ -209,7 +212,7 @@ export function callerOf(source: Source, session: Session | undefined): Caller {
     era: 'legacy',
     revision: session?.revision ?? named,
     // Without a session there is no way to ask.
-    capabilities: session?.capabilities ?? {},
+    capabilities: session?.capabilities ?? NONE,
     clientInfo: session?.clientInfo,
     level: session?.level,
   };

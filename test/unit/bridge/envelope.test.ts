@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { envelopeOf, toLegacy, toModern } from '../../../src/bridge/envelope.js';
+import { prepare, toLegacy, toModern } from '../../../src/bridge/envelope.js';
 import { readMessages, type Message } from '../../../src/protocol/message.js';
 import type { Caller } from '../../../src/protocol/ports.js';
 import { splice } from '../../../src/wire/splice.js';
@@ -25,7 +25,7 @@ const legacy = (params: string): string => {
 const modern = (params: string | undefined, more = '', from = caller): string => {
   const tail = params === undefined ? '' : `,"params":${params}`;
   const message = read(`{"jsonrpc":"2.0","id":1,"method":"tools/call"${tail}}`);
-  const text = splice(message.body, toModern(message, envelopeOf('{"roots":{}}', from), more)).toString();
+  const text = splice(message.body, toModern(message, prepare('{"roots":{}}', from), more)).toString();
   JSON.parse(text);
   return text.slice(text.indexOf('"params":') + 9, -1);
 };
