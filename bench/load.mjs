@@ -1,62 +1,118 @@
-// The load generator: wrk if it is installed, else autocannon.
+// The load generators: wrk if it is installed, else autocannon; and one of our own for few large answers.
 import { execFile, spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, writeFileSync } from 'node:fs';
+import { Agent } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { performance } from 'node:perf_hooks';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { bytesOf, headersOf, open, textOf } from './client.mjs';
 import { LOAD_CORE, onCore } from './processes.mjs';
-import { TOKEN } from './targets.mjs';
+import { quantile } from './report.mjs';
 
 const exec = promisify(execFile);
 const AUTOCANNON = fileURLToPath(new URL('node_modules/autocannon/autocannon.js', import.meta.url));
-const wrk = spawnSync('which', ['wrk']).status === 0;
-export const generator = wrk ? 'wrk' : 'autocannon';
-
-export const headersOf = ({ accept, headers }) => ({
-  ...headers,
-  'Content-Type': 'application/json',
-  Accept: accept,
-  Authorization: `Bearer ${TOKEN}`,
-});
+const hasWrk = spawnSync('which', ['wrk']).status === 0;
+export const generator = hasWrk ? 'wrk' : 'autocannon';
 
 const folder = mkdtempSync(join(tmpdir(), 'mcpstead-bench-'));
+const ID = '"id":1';
 
 function script(one) {
   const path = join(folder, 'case.lua');
+  const quoted = (text) => `[==[${text}]==]`;
   const headers = Object.entries(headersOf(one)).map(
     ([name, value]) => `wrk.headers[${JSON.stringify(name)}] = ${JSON.stringify(value)}`,
   );
-  writeFileSync(path, `wrk.method = "POST"\nwrk.body = [==[${one.body}]==]\n${headers.join('\n')}\n`);
+  const [head, tail] = one.body.split(ID);
+  const body = one.unique
+    ? `local n = 0
+function request()
+  n = n + 1
+  return wrk.format(nil, nil, nil, ${quoted(`${head}"id":`)} .. n .. ${quoted(tail)})
+end`
+    : `wrk.body = ${quoted(one.body)}`;
+  writeFileSync(path, ['wrk.method = "POST"', ...headers, body, ''].join('\n'));
   return path;
 }
 
-/** Sends requests for some seconds; gives how many were answered with 2xx. */
-export async function load(url, one, seconds) {
-  if (wrk) {
-    const args = ['-t1', `-c${one.connections}`, `-d${seconds}s`, '--timeout', '30s', '-s', script(one), url];
-    const { stdout } = await exec(...onCore(LOAD_CORE, 'wrk', args));
-    if (/Non-2xx|Socket errors/.test(stdout)) throw new Error(`${one.name} at ${url}: ${stdout}`);
-    return Number(/(\d+) requests in/.exec(stdout)[1]);
-  }
+const UNITS = { us: 0.001, ms: 1, s: 1000, m: 60_000 };
+/** A time as wrk writes it, in milliseconds. */
+function milliseconds(output, pattern) {
+  const [, number, unit] = pattern.exec(output);
+  return Number(number) * UNITS[unit];
+}
+
+async function wrk(url, one, seconds) {
+  const args = ['-t1', `-c${one.connections}`, `-d${seconds}s`, '--timeout', '30s', '--latency'];
+  const { stdout } = await exec(...onCore(LOAD_CORE, 'wrk', [...args, '-s', script(one), url]));
+  if (/Non-2xx|Socket errors/.test(stdout)) throw new Error(`${one.name} at ${url}: ${stdout}`);
+  const calls = Number(/(\d+) requests in/.exec(stdout)[1]);
+  return {
+    calls,
+    rate: calls / (milliseconds(stdout, /requests in ([\d.]+)(us|ms|s|m)/) / 1000),
+    p50: milliseconds(stdout, /50%\s+([\d.]+)(us|ms|s|m)/),
+    p99: milliseconds(stdout, /99%\s+([\d.]+)(us|ms|s|m)/),
+  };
+}
+
+async function autocannon(url, one, seconds) {
   if (!existsSync(AUTOCANNON)) throw new Error('install wrk, or run npm install in bench/');
   const headers = Object.entries(headersOf(one)).flatMap(([name, value]) => ['-H', `${name}=${value}`]);
-  const args = [AUTOCANNON, '-j', '-m', 'POST', '-b', one.body, '-c', String(one.connections)];
+  const body = one.unique ? ['-I', '-b', one.body.replace(ID, '"id":"[<id>]"')] : ['-b', one.body];
+  const args = [AUTOCANNON, '-j', '-m', 'POST', ...body, '-c', String(one.connections)];
   args.push('-d', String(seconds), ...headers, url);
   const { stdout } = await exec(...onCore(LOAD_CORE, process.execPath, args), { maxBuffer: 1 << 26 });
   const result = JSON.parse(stdout);
   if (result.non2xx > 0 || result.errors > 0)
-    throw new Error(`${one.name} at ${url}: ${result.non2xx} errors`);
-  return result['2xx'];
+    throw new Error(`${one.name} at ${url}: ${result.non2xx + result.errors} errors`);
+  const { '2xx': calls, duration, latency } = result;
+  return { calls, rate: calls / duration, p50: latency.p50, p99: latency.p99 };
 }
+
+/**
+ * Calls for some seconds and waits for those in flight: where few calls fit into a round, the others
+ * would cost time without being counted. Gives when each call began and how long it took.
+ */
+export async function samples(url, one, seconds) {
+  const agent = new Agent({ keepAlive: true, maxSockets: one.connections });
+  const taken = [];
+  let id = 1;
+  const end = performance.now() + seconds * 1000;
+  const worker = async () => {
+    do {
+      const began = performance.now();
+      const answer = await open(url, one.body.replace(ID, `"id":${id++}`), { ...one, agent });
+      if (answer.statusCode !== 200) throw new Error(`${one.name} at ${url}: ${answer.statusCode}`);
+      const bytes = await bytesOf(answer);
+      if (bytes < one.bytes) throw new Error(`${one.name} at ${url}: only ${bytes} bytes`);
+      taken.push({ began, took: performance.now() - began });
+    } while (performance.now() < end);
+  };
+  await Promise.all(Array.from({ length: one.connections }, worker));
+  agent.destroy();
+  return taken;
+}
+
+async function drained(url, one, seconds) {
+  const began = performance.now();
+  const took = (await samples(url, one, seconds)).map((call) => call.took);
+  const rate = took.length / ((performance.now() - began) / 1000);
+  return { calls: took.length, rate, p50: quantile(took, 0.5), p99: quantile(took, 0.99) };
+}
+
+/** Sends requests for some seconds: how many were answered, how many in a second, p50 and p99 in ms. */
+export const load = (url, one, seconds) =>
+  (one.drain ? drained : hasWrk ? wrk : autocannon)(url, one, seconds);
 
 /** One call, looked at: a gateway that answers quickly but wrongly is no gateway. */
 export async function verify(url, one) {
-  const answer = await fetch(url, { method: 'POST', headers: headersOf(one), body: one.body });
-  const text = await answer.text();
+  const answer = await open(url, one.body, one);
+  const text = await textOf(answer);
   const data = /^(?:event|data|:|id)/.test(text) ? /^data: ?(\{.*)$/m.exec(text)?.[1] : text;
+  const wrong = `${one.name} at ${url} gives ${answer.statusCode} ${text.slice(0, 300)}`;
+  if (answer.statusCode !== 200 || !data?.startsWith('{')) throw new Error(wrong);
   const parsed = JSON.parse(data);
-  if (answer.status !== 200 || parsed.id !== 1 || !parsed.result || text.length < one.bytes) {
-    throw new Error(`${one.name} at ${url} gives ${answer.status} ${text.slice(0, 300)}`);
-  }
+  if (parsed.id !== 1 || !parsed.result || text.length < one.bytes) throw new Error(wrong);
 }

@@ -1,93 +1,104 @@
 // How far a gateway's memory grows under what would fill it. Each check has a gateway of its own.
-import { Agent, request } from 'node:http';
+import { Agent } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { SIZES } from './cases.mjs';
-import { headersOf } from './load.mjs';
-import { memory, peak, resetPeak } from './processes.mjs';
+import { SIZES, toolCall } from './cases.mjs';
+import { bytesOf, open, session, times } from './client.mjs';
+import { progress, say, table } from './report.mjs';
+import { http, ours, run } from './targets.mjs';
+import { startUpstreams } from './upstreams.mjs';
 
-const headers = headersOf({ accept: 'application/json, text/event-stream' });
+const tool = (name) => toolCall(`bench__${name}`, {});
 
-function open(url, body, agent) {
-  return new Promise((resolve, reject) => {
-    const req = request(url, { method: 'POST', headers, agent }, resolve);
-    req.on('error', reject);
-    req.end(JSON.stringify(body));
-  });
-}
-
-async function bytesOf(res) {
-  let bytes = 0;
-  for await (const chunk of res) bytes += chunk.length;
-  if (!res.complete) throw new Error('the answer was cut');
-  return bytes;
-}
-
-const call = (tool) => ({
-  jsonrpc: '2.0',
-  id: 1,
-  method: 'tools/call',
-  params: { name: `bench__${tool}`, arguments: {} },
-});
-
-async function times(count, send) {
+export async function warmUp(gateway, count = 4000) {
   const agent = new Agent({ keepAlive: true, maxSockets: 16 });
-  let left = count;
-  const worker = async () => {
-    while (left-- > 0) await bytesOf(await send(agent));
-  };
-  await Promise.all(Array.from({ length: 16 }, worker));
+  await times(count, async () => bytesOf(await open(gateway.url, tool('json-0.2k'), { agent })));
   agent.destroy();
 }
 
-const warm = (gateway) => times(4000, (agent) => open(gateway.url, call('json-0.2k'), agent));
-
-async function oneResult(gateway, tool) {
-  const bytes = await bytesOf(await open(gateway.url, call(tool), false));
+async function oneResult(gateway, name) {
+  const bytes = await bytesOf(await open(gateway.url, tool(name)));
   if (bytes < SIZES['30m']) throw new Error(`only ${bytes} bytes came`);
 }
 
-export const checks = [
+async function pausedReaders(gateway) {
+  const paused = await Promise.all([1, 2, 3, 4].map(() => open(gateway.url, tool('json-100m'))));
+  await sleep(3000);
+  const grown = gateway.peak();
+  for (const answer of paused) answer.destroy();
+  await sleep(200);
+  return grown;
+}
+
+/** How many sessions a gateway counts. */
+export async function sessionsOf(gateway) {
+  const metrics = await fetch(`${gateway.base}/metrics`).then((answer) => answer.text());
+  return Number(/^mcpstead_downstream_sessions_active (\d+)/m.exec(metrics)?.[1]);
+}
+
+async function abandoned(gateway) {
+  const agent = new Agent({ keepAlive: true, maxSockets: 16 });
+  await times(4000, () => session(gateway.url, agent));
+  agent.destroy();
+  await sleep(1000);
+  const active = await sessionsOf(gateway);
+  if (active < 4000) throw new Error(`only ${active} sessions are open`);
+  return gateway.memory();
+}
+
+const checks = [
   { name: 'a 30 MB result', limit: 60, act: (gateway) => oneResult(gateway, 'json-30m') },
   { name: 'a 30 MB result as SSE', act: (gateway) => oneResult(gateway, 'sse-30m') },
-  {
-    name: 'four paused readers of 100 MB',
-    limit: 40,
-    async act(gateway) {
-      const paused = await Promise.all([1, 2, 3, 4].map(() => open(gateway.url, call('json-100m'), false)));
-      await sleep(3000);
-      const grown = peak(gateway.pid);
-      for (const res of paused) res.destroy();
-      await sleep(200);
-      return grown;
-    },
-  },
-  {
-    name: '4,000 abandoned sessions',
-    limit: 20,
-    async act(gateway) {
-      const params = {
-        protocolVersion: '2025-06-18',
-        capabilities: {},
-        clientInfo: { name: 'bench', version: '1' },
-      };
-      await times(4000, (agent) =>
-        open(gateway.url, { jsonrpc: '2.0', id: 1, method: 'initialize', params }, agent),
-      );
-      await sleep(1000);
-      const metrics = await fetch(`${gateway.base}/metrics`).then((answer) => answer.text());
-      const active = Number(/^mcpstead_downstream_sessions_active (\d+)/m.exec(metrics)?.[1]);
-      if (active < 4000) throw new Error(`only ${active} sessions are open`);
-      return memory(gateway.pid);
-    },
-  },
+  { name: 'four paused readers of 100 MB', limit: 20, act: pausedReaders, quick: true },
+  { name: '4,000 abandoned sessions', limit: 20, act: abandoned },
 ];
 
 /** The growth in MB: of the peak, or of what the check itself reports. */
-export async function growth(gateway, check) {
-  await warm(gateway);
-  await sleep(500);
-  const before = memory(gateway.pid);
-  resetPeak(gateway.pid);
-  const reported = await check.act(gateway);
-  return (reported ?? peak(gateway.pid)) - before;
+async function growth(target, check, options) {
+  const gateway = await run(target, http(`${options.upstream}/mcp`));
+  try {
+    await warmUp(gateway);
+    await sleep(500);
+    const before = gateway.memory();
+    gateway.resetPeak();
+    const reported = await check.act(gateway);
+    return (reported ?? gateway.peak()) - before;
+  } finally {
+    await gateway.stop();
+  }
 }
+
+/** All of its memory, not the growth. */
+async function idle(target) {
+  const upstreams = await startUpstreams(10);
+  const servers = upstreams.bases.map((base, n) => ({ name: `server${n}`, url: `${base}/mcp/20` }));
+  const gateway = await run(target, { servers });
+  await sleep(3000);
+  const held = gateway.memory();
+  await gateway.stop();
+  await upstreams.stop();
+  return held;
+}
+
+const below = (limit, own) =>
+  limit === undefined || own === undefined ? '' : `<= ${limit}: ${own <= limit ? 'yes' : 'NO'}`;
+
+async function memory(options) {
+  const rows = [];
+  const add = async (name, limit, measure) => {
+    const figures = new Map();
+    for (const target of ours) figures.set(target.name, await measure(target));
+    const cells = ours.map(({ name: gateway }) => figures.get(gateway).toFixed(1));
+    rows.push([name, ...cells, below(limit, figures.get('mcpstead'))]);
+    progress(...rows.at(-1));
+  };
+  for (const check of checks.filter((each) => options.wants('memory', each)))
+    await add(`growth: ${check.name}`, check.limit, (target) => growth(target, check, options));
+  const ten = { name: 'idle, with ten upstreams', quick: true };
+  if (options.wants('memory', ten)) await add(`all of it: ${ten.name}`, 90, idle);
+  if (rows.length === 0) return;
+  say('## Resident memory, in MB');
+  say();
+  table(['under', ...ours.map(({ name }) => name), 'limit'], rows);
+}
+
+export const underLoad = { title: 'memory', run: memory };

@@ -32,7 +32,11 @@ const statOf = (pid) => {
   return { parent: Number(fields[1]), ticks: Number(fields[11]) + Number(fields[12]) };
 };
 
-/** The process and all below it. */
+/** In the command line of a stdio upstream: what it uses is no cost of the gateway that started it. */
+export const UPSTREAM_MARK = 'upstream-stdio.mjs';
+const isUpstream = (pid) => readFileSync(`/proc/${pid}/cmdline`, 'latin1').includes(UPSTREAM_MARK);
+
+/** The process and all below it, without upstreams. */
 function tree(pid) {
   const parents = new Map();
   for (const name of readdirSync('/proc')) {
@@ -44,19 +48,28 @@ function tree(pid) {
     }
   }
   const found = [pid];
-  for (const one of found) for (const [child, parent] of parents) if (parent === one) found.push(child);
+  for (const one of found)
+    for (const [child, parent] of parents) if (parent === one && !isUpstream(child)) found.push(child);
   return found;
 }
 
+const sum = (pid, valueOf) => tree(pid).reduce((total, one) => total + valueOf(one), 0);
+
 /** CPU seconds, user and system, of the process and its children. */
-export const cpuSeconds = (pid) => tree(pid).reduce((sum, one) => sum + statOf(one).ticks, 0) / TICKS;
+export const cpuSeconds = (pid) => sum(pid, (one) => statOf(one).ticks) / TICKS;
 
 const status = (pid, field) =>
   Number(new RegExp(`${field}:\\s+(\\d+) kB`).exec(readFileSync(`/proc/${pid}/status`, 'utf8'))[1]) / 1024;
 
 /** Resident memory in MB. */
-export const memory = (pid) => status(pid, 'VmRSS');
+export const memory = (pid) => sum(pid, (one) => status(one, 'VmRSS'));
 /** Forgets the peak so far. */
-export const resetPeak = (pid) => writeFileSync(`/proc/${pid}/clear_refs`, '5');
+export const resetPeak = (pid) => {
+  for (const one of tree(pid)) writeFileSync(`/proc/${one}/clear_refs`, '5');
+};
 /** The greatest resident memory in MB since `resetPeak`. */
-export const peak = (pid) => status(pid, 'VmHWM');
+export const peak = (pid) => sum(pid, (one) => status(one, 'VmHWM'));
+
+/** How many sockets a process may have open. */
+export const mostFiles = () =>
+  Number(/Max open files\s+\d+\s+(\d+)/.exec(readFileSync('/proc/self/limits', 'utf8'))?.[1] ?? 1024);

@@ -1,82 +1,104 @@
-// The gateways that are compared: each knows how to start itself in front of one upstream.
+// The gateways that are compared: each knows how to start itself in front of its upstreams.
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, writeFileSync } from 'node:fs';
+import { existsSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { GATEWAY_CORE, start, stop } from './processes.mjs';
+import { mcpsteadConfig, nginxConfig } from './configs.mjs';
+import { cpuSeconds, GATEWAY_CORE, LOAD_CORE, memory, onCore, peak, resetPeak } from './processes.mjs';
+import { start, stop, UPSTREAM_MARK } from './processes.mjs';
 
 export const TOKEN = 'bench-token-0123456789abcdef';
-const MAIN = fileURLToPath(new URL('../dist/cli/main.js', import.meta.url));
+const here = (path) => fileURLToPath(new URL(path, import.meta.url));
+const MAIN = here('../dist/cli/main.js');
 const RUST = process.env.MCPSTEAD_RUST ?? join(homedir(), '.cargo/bin/mcpstead');
+const NGINX = ['/usr/sbin/nginx', '/usr/bin/nginx', '/usr/local/sbin/nginx'].find(existsSync) ?? 'nginx';
+const MCP_PROXY = here('node_modules/mcp-proxy/dist/bin/mcp-proxy.mjs');
+const SUPERGATEWAY = here('node_modules/supergateway/dist/index.js');
 
-const folder = mkdtempSync(join(tmpdir(), 'mcpstead-bench-'));
+export const firstLine = (command, ...args) => {
+  const { stdout, stderr } = spawnSync(command, args, { encoding: 'utf8' });
+  return `${stdout ?? ''}${stderr ?? ''}`.trim().split('\n')[0];
+};
 
-/** One config for both generations: the successor reads the file of the first. */
-function config(port, upstream, modern = false) {
-  const path = join(folder, `${port}.yaml`);
-  writeFileSync(
-    path,
-    `host: 127.0.0.1
-port: ${port}
-mcp:
-  auth:
-    mode: bearer
-metrics:
-  enabled: true
-servers:
-  - name: bench
-    url: ${upstream}
-${modern ? `  - name: modern\n    url: ${upstream.replace('/mcp', '/modern')}\n` : ''}`,
-  );
-  return path;
-}
-
-function nginxConfig(port, upstream) {
-  const path = join(folder, `nginx-${port}.conf`);
-  const { host } = new URL(upstream);
-  writeFileSync(
-    path,
-    `daemon off; worker_processes 1; pid ${folder}/nginx-${port}.pid; error_log /dev/null;
-events { worker_connections 1024; }
-http {
-  access_log off; client_body_temp_path ${folder}; proxy_temp_path ${folder}; proxy_max_temp_file_size 0;
-  fastcgi_temp_path ${folder}; uwsgi_temp_path ${folder}; scgi_temp_path ${folder};
-  client_body_buffer_size 4m; client_max_body_size 0; keepalive_requests 100000000;
-  upstream up { server ${host}; keepalive 64; keepalive_requests 100000000; }
-  server {
-    listen 127.0.0.1:${port};
-    location = /health { return 200; }
-    location / { proxy_pass http://up; proxy_http_version 1.1; proxy_set_header Connection ""; }
-  }
-}
-`,
-  );
-  return path;
-}
-
-const found = (command) => spawnSync('which', [command]).status === 0;
-
-export const targets = [
+/** `plain`: no MCP in it; `npm`: in front of stdio alone. */
+const all = [
   {
     name: 'mcpstead',
-    available: existsSync(MAIN),
-    command: (port, upstream) => [process.execPath, [MAIN, '--config', config(port, upstream)]],
+    what: 'this tree',
+    missing: existsSync(MAIN) ? undefined : 'npm run build',
+    command: (port, setup) => [process.execPath, [MAIN, '--config', mcpsteadConfig(port, setup)]],
   },
   {
     name: 'rust',
-    available: existsSync(RUST),
-    command: (port, upstream) => [RUST, ['--config', config(port, upstream)]],
+    what: 'mcpstead 0.1.13',
+    missing: existsSync(RUST)
+      ? undefined
+      : 'cargo install mcpstead --version 0.1.13, or MCPSTEAD_RUST=its path',
+    command: (port, setup) => [RUST, ['--config', mcpsteadConfig(port, { servers: setup.servers })]],
   },
   {
     name: 'nginx',
-    available: found('nginx'),
+    what: `plain proxy_pass, ${firstLine(NGINX, '-v')}`,
+    missing: spawnSync(NGINX, ['-v']).status === 0 ? undefined : 'apt install nginx-light',
     plain: true,
-    command: (port, upstream) => ['nginx', ['-c', nginxConfig(port, upstream)]],
+    command: (port, setup) => [NGINX, ['-c', nginxConfig(port, setup)]],
   },
-].filter((target) => target.available);
+  {
+    name: 'mcp-proxy',
+    what: 'mcp-proxy 6.7.19 of npm, without its event store',
+    missing: existsSync(MCP_PROXY) ? undefined : 'npm install in bench/',
+    npm: true,
+    health: '/ping',
+    command: (port, { servers: [{ command, args }] }) => [
+      process.execPath,
+      [MCP_PROXY, '--host', '127.0.0.1', '--port', port, '--no-eventStore', '--', command, ...args],
+    ],
+  },
+  {
+    name: 'supergateway',
+    what: 'supergateway 4.0.0 of npm, stateful, without its log',
+    missing: existsSync(SUPERGATEWAY) ? undefined : 'npm install in bench/',
+    npm: true,
+    command: (port, { servers: [{ command, args }] }) => [
+      process.execPath,
+      [
+        ...[SUPERGATEWAY, '--stdio', [command, ...args].join(' '), '--port', port],
+        ...['--outputTransport', 'streamableHttp', '--stateful'],
+        ...['--logLevel', 'none', '--healthEndpoint', '/health'],
+      ],
+    ],
+  },
+];
+
+export const targets = all.filter((target) => !target.missing);
+export const leftOut = all.filter((target) => target.missing);
+export const overHttp = targets.filter((target) => !target.npm);
+export const overStdio = targets.filter((target) => !target.plain);
+/** Gateways that know sessions, lists and questions over HTTP: both generations of mcpstead. */
+export const ours = overHttp.filter((target) => !target.plain);
+export const mcpstead = targets.find((target) => target.name === 'mcpstead');
+
+const settleFile = here('settle.mjs');
+/** mcpstead that collects its garbage when asked, for what is left in memory to be counted. */
+export const settling = mcpstead && {
+  ...mcpstead,
+  settles: true,
+  command: (port, setup) => {
+    const [node, args] = mcpstead.command(port, setup);
+    return [node, ['--expose-gc', '--import', settleFile, ...args]];
+  },
+};
+
+/** The setup in front of one HTTP upstream. */
+export const http = (url, settings) => ({ servers: [{ name: 'bench', url }], settings });
+/** The same in front of a fast server over stdio, which is kept to the core of the load. */
+export function stdio() {
+  const [command, args] = onCore(LOAD_CORE, process.execPath, [here(UPSTREAM_MARK)]);
+  return { servers: [{ name: 'bench', command, args }] };
+}
 
 export function freePort() {
   return new Promise((resolve) => {
@@ -87,29 +109,60 @@ export function freePort() {
   });
 }
 
-/** Starts a gateway and waits until it serves its upstream. */
-export async function run(target, upstream) {
-  const port = await freePort();
-  const child = start(GATEWAY_CORE, ...target.command(port, upstream), {
-    env: { ...process.env, MCPSTEAD_BEARER_TOKEN: TOKEN },
-  });
-  const base = `http://127.0.0.1:${port}`;
-  const deadline = Date.now() + 15_000;
-  for (;;) {
-    const ready = await fetch(`${base}/health`).then(
-      async (answer) => answer.ok && (target.plain || (await answer.json()).status === 'ok'),
-      () => false,
-    );
-    if (ready) break;
-    if (child.exitCode !== null || Date.now() > deadline) throw new Error(`${target.name} does not start`);
-    await sleep(20);
+/** The memory a gateway has when everything is over: after its garbage is collected, where it can be asked to. */
+async function settled(target, pid, file) {
+  await sleep(1000);
+  if (target.settles) {
+    rmSync(file, { force: true });
+    process.kill(pid, 'SIGUSR2');
+    while (!existsSync(file)) await sleep(20);
+    await sleep(200);
   }
-  // taskset replaces itself by the command, so this is the gateway's own process.
-  return { name: target.name, url: `${base}/mcp`, base, pid: child.pid, stop: () => stop(child) };
+  return memory(pid);
 }
 
-/** This gateway in front of a server of each era. */
-export const bothEras = {
-  name: 'mcpstead',
-  command: (port, upstream) => [process.execPath, [MAIN, '--config', config(port, upstream, true)]],
-};
+/** Starts a gateway, without waiting for it. */
+export async function launch(target, setup) {
+  const port = String(await freePort());
+  const file = join(tmpdir(), `mcpstead-bench-${process.pid}-${port}`);
+  const env = { ...process.env, MCPSTEAD_BEARER_TOKEN: TOKEN, BENCH_SETTLED: file };
+  const child = start(GATEWAY_CORE, ...target.command(port, setup), { env });
+  const base = `http://127.0.0.1:${port}`;
+  // taskset replaces itself by the command, so this is the gateway's own process.
+  const { pid } = child;
+  return {
+    name: target.name,
+    url: `${base}/mcp`,
+    base,
+    pid,
+    child,
+    /** Another configuration for the next reload. */
+    configure: (next) => target.command(port, next),
+    cpu: () => cpuSeconds(pid),
+    memory: () => memory(pid),
+    settled: () => settled(target, pid, file),
+    peak: () => peak(pid),
+    resetPeak: () => resetPeak(pid),
+    stop: () => stop(child).finally(() => rmSync(file, { force: true })),
+  };
+}
+
+async function healthy(target, base) {
+  const answer = await fetch(base + (target.health ?? '/health'));
+  if (!answer.ok || target.plain || target.npm) return answer.ok;
+  return (await answer.json()).status === 'ok';
+}
+
+/** Starts a gateway and waits until it serves its upstreams. */
+export async function run(target, setup) {
+  const gateway = await launch(target, setup);
+  const deadline = Date.now() + 60_000;
+  while (!(await healthy(target, gateway.base).catch(() => false))) {
+    if (gateway.child.exitCode !== null || Date.now() > deadline) {
+      await gateway.stop();
+      throw new Error(`${target.name} does not start`);
+    }
+    await sleep(20);
+  }
+  return gateway;
+}

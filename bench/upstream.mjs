@@ -1,64 +1,29 @@
-// A fast MCP server: fixed answers by size with the caller's id spliced in. Prints its port.
-// Tools: json-SIZE (id first), last-SIZE (id last), sse-SIZE, data-SIZE (structured); 1,000 more fill the list.
+// A fast MCP server: fixed answers by size with the caller's id spliced in.
+// node upstream.mjs [PORTS]: listens on that many ports and prints them. /mcp speaks the legacy era, /modern the
+// modern one; /mcp/20 has a list of 20 tools instead of 1,000. results.mjs has the tools.
 import { createServer } from 'node:http';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { SIZES } from './cases.mjs';
+import { BLOCK, HEAD, initialized, results, TAIL, text, toolList } from './results.mjs';
 
-const RECORD = { id: 48213, path: 'src/server/index.ts', line: 118, text: 'const a = "b";', score: 0.8125 };
-// What tools return mostly: a document as text, so that the JSON string is full of escapes.
-const ESCAPED = JSON.stringify(`${JSON.stringify(RECORD, null, 2)},\n`).slice(1, -1);
-const BLOCK = Buffer.from(ESCAPED.repeat(512));
-const HEAD = '{"content":[{"type":"text","text":"';
-const TAIL = '"}]}';
-
-/** A text of this many bytes that does not end inside an escape. */
-function text(size) {
-  const whole = Math.floor(size / ESCAPED.length) * ESCAPED.length;
-  return Buffer.alloc(size, ' ').fill(ESCAPED, 0, whole);
-}
-/** The same records as text and as data, as the specification recommends for structured results. */
-function data(size) {
-  const one = JSON.stringify(RECORD);
-  const count = Math.ceil(size / (one.length + JSON.stringify(one).length));
-  const matches = Array(count).fill(RECORD);
-  const content = [{ type: 'text', text: JSON.stringify({ matches }) }];
-  return Buffer.from(JSON.stringify({ content, structuredContent: { matches } }));
-}
-const small = (size) => size <= 1_000_000;
-/** Every small result, made beforehand. */
-const results = new Map();
-for (const [name, size] of Object.entries(SIZES).filter(([, bytes]) => small(bytes))) {
-  const result = Buffer.concat([Buffer.from(HEAD), text(size), Buffer.from(TAIL)]);
-  for (const kind of ['json', 'last', 'sse']) results.set(`${kind}-${name}`, result);
-  results.set(`data-${name}`, data(size));
+/** For nginx, which otherwise holds back what is small. */
+const AT_ONCE = { 'x-accel-buffering': 'no' };
+const SSE = { 'content-type': 'text/event-stream', ...AT_ONCE };
+const lists = new Map();
+function listOf(url) {
+  const count = Number(/\/(\d+)$/.exec(url)?.[1] ?? 1000);
+  if (!lists.has(count)) lists.set(count, toolList(count));
+  return lists.get(count);
 }
 
-const schema = {
-  type: 'object',
-  properties: { path: { type: 'string', description: 'Where' }, limit: { type: 'integer', minimum: 1 } },
-  required: ['path'],
-};
-const names = [
-  ...Object.keys(SIZES).flatMap((size) => ['json', 'last', 'sse', 'data'].map((kind) => `${kind}-${size}`)),
-  ...Array.from({ length: 1000 }, (_, n) => `tool_number_${n}`),
-];
-const tools = JSON.stringify(
-  names.map((name) => ({
-    name,
-    description: `Does what ${name} says, as a real one would`,
-    inputSchema: schema,
-  })),
-);
-const initialize = JSON.stringify({
-  protocolVersion: '2025-06-18',
-  capabilities: { tools: {} },
-  serverInfo: { name: 'bench', version: '1' },
-});
-
-function json(res, body) {
+function json(res, body, status = 200) {
   const bytes = Buffer.from(body);
-  res.writeHead(200, { 'content-type': 'application/json', 'content-length': bytes.length });
+  res.writeHead(status, { 'content-type': 'application/json', 'content-length': bytes.length });
   res.end(bytes);
 }
+const answer = (res, id, result) => json(res, `{"jsonrpc":"2.0","id":${id},"result":${result}}`);
+const unknown = (res, id, status) =>
+  json(res, `{"jsonrpc":"2.0","id":${id},"error":{"code":-32601,"message":"Method not found"}}`, status);
 
 /** Writes `size` bytes no faster than they are read. */
 function pour(res, size, done) {
@@ -101,39 +66,82 @@ function call(res, id, tool, first) {
   }
 }
 
+/** When something was written, on the clock that all processes of the machine share. */
+const stamp = () => `at:${process.hrtime.bigint()} `;
+
+const special = {
+  /** A notification, and later the answer. */
+  async 'first-event'(res, id, body) {
+    const progressToken = /"progressToken":\s*("[^"]*"|\d+)/.exec(body)?.[1] ?? '0';
+    res.writeHead(200, SSE).flushHeaders();
+    await sleep(20);
+    const params = `{"progressToken":${progressToken},"progress":1,"message":"${stamp()}"}`;
+    res.write(`data: {"jsonrpc":"2.0","method":"notifications/progress","params":${params}}\n\n`);
+    await sleep(30);
+    res.end(`data: {"jsonrpc":"2.0","id":${id},"result":${HEAD}${TAIL}}\n\n`);
+  },
+  /** The first 2 KB of an answer, and later the rest. */
+  async 'first-part'(res, id) {
+    await sleep(20);
+    const [head, rest] = [`{"jsonrpc":"2.0","id":${id},"result":${HEAD}${stamp()}`, `${TAIL}}`];
+    const filling = text(2000);
+    const length = head.length + 2 * filling.length + rest.length;
+    res.writeHead(200, { 'content-type': 'application/json', 'content-length': length, ...AT_ONCE });
+    res.write(head + filling.toString());
+    await sleep(30);
+    res.end(filling.toString() + rest);
+  },
+  /** An answer that never comes. */
+  hang: (res) => res.writeHead(200, SSE).flushHeaders(),
+  /** A question to the client, and an answer that never comes. */
+  ask(res, id) {
+    const properties = { name: { type: 'string' } };
+    const params = { message: 'Which?', requestedSchema: { type: 'object', properties } };
+    const question = { jsonrpc: '2.0', id: `question-${id}`, method: 'elicitation/create', params };
+    res.writeHead(200, SSE).write(`data: ${JSON.stringify(question)}\n\n`);
+  },
+};
+
+const toolOf = (body) => /"name":\s*"(?:bench__|modern__)?([^"]+)"/.exec(body)[1];
+
 /** What a server of the modern era answers; it knows nothing of the other. */
-function modern(res, id, method, body) {
+function modern(req, res, id, method, body) {
   const hints = '"ttlMs":3600000,"cacheScope":"public"';
-  const result = (members) =>
-    json(res, `{"jsonrpc":"2.0","id":${id},"result":{"resultType":"complete",${members}}}`);
-  if (method === 'tools/call') call(res, id, /"name":\s*"([^"]+)"/.exec(body)[1], MODERN);
+  const result = (members) => answer(res, id, `{"resultType":"complete",${members}}`);
+  if (method === 'tools/call') call(res, id, toolOf(body), MODERN);
   else if (method === 'server/discover')
     result(`"supportedVersions":["2026-07-28"],"capabilities":{"tools":{}},${hints}`);
-  else if (method === 'tools/list') result(`"tools":${tools},${hints}`);
-  else {
-    const error = Buffer.from(
-      `{"jsonrpc":"2.0","id":${id},"error":{"code":-32601,"message":"Method not found"}}`,
-    );
-    res.writeHead(404, { 'content-type': 'application/json', 'content-length': error.length }).end(error);
-  }
+  else if (method === 'tools/list') result(`"tools":${listOf(req.url)},${hints}`);
+  else unknown(res, id, 404);
 }
 
-const server = createServer((req, res) => {
-  if (req.method !== 'POST') return res.writeHead(405).end();
-  let body = '';
-  req.setEncoding('latin1');
-  req.on('data', (chunk) => (body += chunk));
-  req.on('end', () => {
-    const id = /"id":\s*([^,}\s]+)/.exec(body)?.[1];
-    const method = /"method":\s*"([^"]+)"/.exec(body)?.[1];
-    if (req.url === '/modern') modern(res, id, method, body);
-    else if (method === 'tools/call') call(res, id, /"name":\s*"(?:bench__)?([^"]+)"/.exec(body)[1]);
-    else if (id === undefined) res.writeHead(202).end();
-    else if (method === 'initialize') json(res, `{"jsonrpc":"2.0","id":${id},"result":${initialize}}`);
-    else if (method === 'tools/list') json(res, `{"jsonrpc":"2.0","id":${id},"result":{"tools":${tools}}}`);
-    else if (method === 'ping') json(res, `{"jsonrpc":"2.0","id":${id},"result":{}}`);
-    else json(res, `{"jsonrpc":"2.0","id":${id},"error":{"code":-32601,"message":"Method not found"}}`);
+function legacy(req, res, id, method, body) {
+  if (method === 'tools/call') {
+    const tool = toolOf(body);
+    if (special[tool]) void special[tool](res, id, body);
+    else call(res, id, tool);
+  } else if (id === undefined) res.writeHead(202).end();
+  else if (method === 'initialize') answer(res, id, initialized);
+  else if (method === 'tools/list') answer(res, id, `{"tools":${listOf(req.url)}}`);
+  else if (method === 'ping') answer(res, id, '{}');
+  else unknown(res, id);
+}
+
+function listen() {
+  const server = createServer((req, res) => {
+    if (req.method !== 'POST') return res.writeHead(405).end();
+    let body = '';
+    req.setEncoding('latin1');
+    req.on('data', (chunk) => (body += chunk));
+    req.on('end', () => {
+      const id = /"id":\s*([^,}\s]+)/.exec(body)?.[1];
+      const method = /"method":\s*"([^"]+)"/.exec(body)?.[1];
+      (req.url.startsWith('/modern') ? modern : legacy)(req, res, id, method, body);
+    });
   });
-});
-server.keepAliveTimeout = 120_000;
-server.listen(0, '127.0.0.1', () => console.log(server.address().port));
+  server.keepAliveTimeout = 120_000;
+  return new Promise((resolve) => server.listen(0, '127.0.0.1', 4096, () => resolve(server.address().port)));
+}
+
+const ports = Array.from({ length: Number(process.argv[2] ?? 1) }, listen);
+console.log(JSON.stringify(await Promise.all(ports)));
