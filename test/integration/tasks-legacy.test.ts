@@ -53,127 +53,132 @@ function follow(url: string, taskId: unknown, enough: (task: Json) => boolean): 
 const ended = ({ status }: Json): boolean => ['completed', 'failed', 'cancelled'].includes(String(status));
 const asking = ({ status }: Json): boolean => status === 'input_required';
 
-describe.each(['http', 'stdio'] as const)('a server on SDK v1 (%s)', (way) => {
-  const serving = async (): Promise<RunningGateway> => startGateway({ servers: [await fixture(way)] });
+describe.each(['http', 'stdio'] as const)(
+  '14: tasks of legacy servers, for modern clients: a server on SDK v1 (%s)',
+  (way) => {
+    const serving = async (): Promise<RunningGateway> => startGateway({ servers: [await fixture(way)] });
 
-  test('a tool that works as a task alone gives a task, flat, to a client of the extension', async () => {
-    const gateway = await serving();
-    for (const [url, name, prefix] of [
-      [gateway.url, 'up__task_required', /^up__/],
-      [gateway.server('up'), 'task_required', /^(?!up__)/],
-    ] as const) {
-      const created = resultOf(await call(url, name, { label: 'It' }, able));
-      expect(created).toEqual({
-        resultType: 'task',
-        taskId: expect.stringMatching(prefix) as unknown,
-        status: 'working',
-        createdAt: expect.stringMatching(/^\d{4}-/) as string,
-        lastUpdatedAt: expect.stringMatching(/^\d{4}-/) as string,
-        ttlMs: 60_000,
-        pollIntervalMs: 100,
-      });
-      const { taskId } = created;
-      const last = await follow(url, taskId, ended);
-      expect(last).toMatchObject({ resultType: 'complete', taskId, status: 'completed' });
-      expect(last['result']).toEqual({ content: [{ type: 'text', text: 'It is done' }], _meta: {} });
-    }
-  });
-
-  test('a tool that may be a task is called plainly', async () => {
-    const gateway = await serving();
-    expect(textOf(await call(gateway.url, 'up__task_optional', { label: 'It' }, able))).toBe('It is done');
-  });
-
-  test('what a task asks is answered by tasks/update', async () => {
-    const gateway = await serving();
-    const { taskId } = resultOf(await call(gateway.url, 'up__task_asking', {}, able));
-    const { inputRequests } = await follow(gateway.url, taskId, asking);
-    const [[key, question] = ['', undefined]] = Object.entries(inputRequests as Json);
-    expect(question).toMatchObject({
-      method: 'elicitation/create',
-      params: { message: '[up] What is your name?' },
+    test('a tool that works as a task alone gives a task, flat, to a client of the extension', async () => {
+      const gateway = await serving();
+      for (const [url, name, prefix] of [
+        [gateway.url, 'up__task_required', /^up__/],
+        [gateway.server('up'), 'task_required', /^(?!up__)/],
+      ] as const) {
+        const created = resultOf(await call(url, name, { label: 'It' }, able));
+        expect(created).toEqual({
+          resultType: 'task',
+          taskId: expect.stringMatching(prefix) as unknown,
+          status: 'working',
+          createdAt: expect.stringMatching(/^\d{4}-/) as string,
+          lastUpdatedAt: expect.stringMatching(/^\d{4}-/) as string,
+          ttlMs: 60_000,
+          pollIntervalMs: 100,
+        });
+        const { taskId } = created;
+        const last = await follow(url, taskId, ended);
+        expect(last).toMatchObject({ resultType: 'complete', taskId, status: 'completed' });
+        expect(last['result']).toEqual({ content: [{ type: 'text', text: 'It is done' }], _meta: {} });
+      }
     });
-    expect(JSON.stringify(question)).not.toContain(RELATED);
-    const answer = { action: 'accept', content: { name: 'N' } };
-    const inputResponses = { [key]: answer, 'never-asked': answer };
-    const updated = await answerTo(gateway.url, 'tasks/update', { taskId, inputResponses }, able);
-    expect(resultOf(updated)).toEqual({ resultType: 'complete' });
-    const last = await follow(gateway.url, taskId, ended);
-    expect(textOf(last as JsonRpc)).toContain('"name":"N"');
-  });
 
-  test('without the extension the call waits for the result, and asks as any call does', async () => {
-    const gateway = await serving();
-    expect(textOf(await call(gateway.url, 'up__task_required', { label: 'It' }, without))).toBe('It is done');
-    const needed = needs(await call(gateway.url, 'up__task_asking', {}, without));
-    const { key, params } = only(needed);
-    expect(params).toMatchObject({ message: '[up] What is your name?' });
-    const more = {
-      requestState: needed.requestState,
-      inputResponses: { [key]: { action: 'accept', content: { name: 'N' } } },
-    };
-    const done = await call(gateway.url, 'up__task_asking', {}, { ...without, more });
-    expect(done.result).toMatchObject({ resultType: 'complete' });
-    expect(textOf(done)).toContain('"name":"N"');
-  });
-
-  test('a client of SDK v2 knows nothing of the task', async () => {
-    const gateway = await serving();
-    const client = new Client(
-      { name: 'modern', version: '0' },
-      { capabilities: { elicitation: {} }, versionNegotiation: { mode: { pin: '2026-07-28' } } },
-    );
-    client.setRequestHandler('elicitation/create', () => ({ action: 'accept', content: { name: 'N' } }));
-    await client.connect(new StreamableHTTPClientTransport(new URL(gateway.url)));
-    atEnd(() => client.close());
-    const { tools } = await client.listTools();
-    expect(JSON.stringify(tools)).not.toContain('taskSupport');
-    const { content } = await client.callTool({ name: 'up__task_asking', arguments: {} });
-    expect(JSON.stringify(content)).toContain('\\"name\\":\\"N\\"');
-  });
-
-  test('a task is cancelled; that it has ended is no error, that nobody knows it is', async () => {
-    const gateway = await serving();
-    const { taskId } = resultOf(await call(gateway.url, 'up__task_endless', {}, able));
-    for (let i = 0; i < 2; i++)
-      expect(resultOf(await answerTo(gateway.url, 'tasks/cancel', { taskId }, able))).toEqual({
-        resultType: 'complete',
-      });
-    expect(await follow(gateway.url, taskId, ended)).toMatchObject({ taskId, status: 'cancelled' });
-    for (const method of ['tasks/get', 'tasks/cancel', 'tasks/update'])
-      expect((await answerTo(gateway.url, method, { taskId: 'up__x' }, able)).error).toEqual({
-        code: -32602,
-        message: "unknown task 'up__x'",
-      });
-  });
-
-  test('news of a task come with its result on a stream that asks for them', async () => {
-    const gateway = await serving();
-    const { taskId } = resultOf(await call(gateway.url, 'up__task_asking', {}, able));
-    const opened = await stream(
-      gateway.url,
-      'subscriptions/listen',
-      { notifications: { taskIds: [taskId, 'up__x'] } },
-      { ...able, id: 'a' },
-    );
-    const [acknowledged] = await heard(opened, 'notifications/subscriptions/acknowledged');
-    expect(acknowledged?.params?.['notifications']).toEqual({ taskIds: [taskId] });
-    const { inputRequests } = await follow(gateway.url, taskId, asking);
-    const [key = ''] = Object.keys(inputRequests as Json);
-    const inputResponses = { [key]: { action: 'decline' } };
-    await answerTo(gateway.url, 'tasks/update', { taskId, inputResponses }, able);
-    const news = await until(async () => {
-      const told = await heard(opened, 'notifications/tasks');
-      return told.find(({ params }) => params?.['status'] === 'completed')?.params;
+    test('a tool that may be a task is called plainly', async () => {
+      const gateway = await serving();
+      expect(textOf(await call(gateway.url, 'up__task_optional', { label: 'It' }, able))).toBe('It is done');
     });
-    expect(news).toMatchObject({
-      taskId,
-      result: { content: [{ text: expect.stringContaining('decline') as string }] },
-      _meta: { [`${META}/subscriptionId`]: 'a' },
+
+    test('what a task asks is answered by tasks/update', async () => {
+      const gateway = await serving();
+      const { taskId } = resultOf(await call(gateway.url, 'up__task_asking', {}, able));
+      const { inputRequests } = await follow(gateway.url, taskId, asking);
+      const [[key, question] = ['', undefined]] = Object.entries(inputRequests as Json);
+      expect(question).toMatchObject({
+        method: 'elicitation/create',
+        params: { message: '[up] What is your name?' },
+      });
+      expect(JSON.stringify(question)).not.toContain(RELATED);
+      const answer = { action: 'accept', content: { name: 'N' } };
+      const inputResponses = { [key]: answer, 'never-asked': answer };
+      const updated = await answerTo(gateway.url, 'tasks/update', { taskId, inputResponses }, able);
+      expect(resultOf(updated)).toEqual({ resultType: 'complete' });
+      const last = await follow(gateway.url, taskId, ended);
+      expect(textOf(last as JsonRpc)).toContain('"name":"N"');
     });
-    expect(news).not.toHaveProperty('resultType');
-  });
-});
+
+    test('without the extension the call waits for the result, and asks as any call does', async () => {
+      const gateway = await serving();
+      expect(textOf(await call(gateway.url, 'up__task_required', { label: 'It' }, without))).toBe(
+        'It is done',
+      );
+      const needed = needs(await call(gateway.url, 'up__task_asking', {}, without));
+      const { key, params } = only(needed);
+      expect(params).toMatchObject({ message: '[up] What is your name?' });
+      const more = {
+        requestState: needed.requestState,
+        inputResponses: { [key]: { action: 'accept', content: { name: 'N' } } },
+      };
+      const done = await call(gateway.url, 'up__task_asking', {}, { ...without, more });
+      expect(done.result).toMatchObject({ resultType: 'complete' });
+      expect(textOf(done)).toContain('"name":"N"');
+    });
+
+    test('a client of SDK v2 knows nothing of the task', async () => {
+      const gateway = await serving();
+      const client = new Client(
+        { name: 'modern', version: '0' },
+        { capabilities: { elicitation: {} }, versionNegotiation: { mode: { pin: '2026-07-28' } } },
+      );
+      client.setRequestHandler('elicitation/create', () => ({ action: 'accept', content: { name: 'N' } }));
+      await client.connect(new StreamableHTTPClientTransport(new URL(gateway.url)));
+      atEnd(() => client.close());
+      const { tools } = await client.listTools();
+      expect(JSON.stringify(tools)).not.toContain('taskSupport');
+      const { content } = await client.callTool({ name: 'up__task_asking', arguments: {} });
+      expect(JSON.stringify(content)).toContain('\\"name\\":\\"N\\"');
+    });
+
+    test('a task is cancelled; that it has ended is no error, that nobody knows it is', async () => {
+      const gateway = await serving();
+      const { taskId } = resultOf(await call(gateway.url, 'up__task_endless', {}, able));
+      for (let i = 0; i < 2; i++)
+        expect(resultOf(await answerTo(gateway.url, 'tasks/cancel', { taskId }, able))).toEqual({
+          resultType: 'complete',
+        });
+      expect(await follow(gateway.url, taskId, ended)).toMatchObject({ taskId, status: 'cancelled' });
+      for (const method of ['tasks/get', 'tasks/cancel', 'tasks/update'])
+        expect((await answerTo(gateway.url, method, { taskId: 'up__x' }, able)).error).toEqual({
+          code: -32602,
+          message: "unknown task 'up__x'",
+        });
+    });
+
+    test('news of a task come with its result on a stream that asks for them', async () => {
+      const gateway = await serving();
+      const { taskId } = resultOf(await call(gateway.url, 'up__task_asking', {}, able));
+      const opened = await stream(
+        gateway.url,
+        'subscriptions/listen',
+        { notifications: { taskIds: [taskId, 'up__x'] } },
+        { ...able, id: 'a' },
+      );
+      const [acknowledged] = await heard(opened, 'notifications/subscriptions/acknowledged');
+      expect(acknowledged?.params?.['notifications']).toEqual({ taskIds: [taskId] });
+      const { inputRequests } = await follow(gateway.url, taskId, asking);
+      const [key = ''] = Object.keys(inputRequests as Json);
+      const inputResponses = { [key]: { action: 'decline' } };
+      await answerTo(gateway.url, 'tasks/update', { taskId, inputResponses }, able);
+      const news = await until(async () => {
+        const told = await heard(opened, 'notifications/tasks');
+        return told.find(({ params }) => params?.['status'] === 'completed')?.params;
+      });
+      expect(news).toMatchObject({
+        taskId,
+        result: { content: [{ text: expect.stringContaining('decline') as string }] },
+        _meta: { [`${META}/subscriptionId`]: 'a' },
+      });
+      expect(news).not.toHaveProperty('resultType');
+    });
+  },
+);
 
 test.each(['stdio', 'http'])(
   'server-everything researches as a task for modern clients (%s)',
@@ -266,7 +271,7 @@ class Scripted {
   }
 }
 
-describe('a scripted server', () => {
+describe('14: tasks of legacy servers, for modern clients: a scripted server', () => {
   const work = (gateway: RunningGateway, options = able): Promise<JsonRpc> =>
     call(gateway.url, 'up__work', {}, options);
 

@@ -134,7 +134,7 @@ const resultOf = (answer: JsonRpc): Record<string, unknown> => {
   return answer.result;
 };
 
-describe('for modern clients', () => {
+describe('14: tasks of modern servers, for modern clients', () => {
   test('a task goes by a routable id on the merged endpoint, and by its own one elsewhere and upstream', async () => {
     const { gateway, server } = await serving();
     for (const [url, name, taskId, own] of [
@@ -335,7 +335,7 @@ describe('for modern clients', () => {
   });
 });
 
-describe('for legacy clients', () => {
+describe('14: tasks of modern servers, for legacy clients', () => {
   const work = { name: 'up__work', arguments: { x: 1 } };
   /** The number of times that the task was asked after. */
   const polls = (server: TaskServer): number => server.received('tasks/get').length;
