@@ -84,9 +84,10 @@ export function step(state: ParkState, event: ParkEvent): ParkStep {
     }
     case 'answered': {
       const next = { ...state, open: new Map<string, boolean>(), answered: true };
+      const refused = refusing(state);
       return state.at === 'running'
-        ? { next: { ...next, at: 'over' }, effects: [{ do: 'hand_over' }] }
-        : { next, effects: NONE };
+        ? { next: { ...next, at: 'over' }, effects: [...refused, { do: 'hand_over' }] }
+        : { next, effects: refused };
     }
     case 'retry': {
       if (state.at !== 'parked') return stay;
@@ -124,6 +125,9 @@ function tell(state: ParkState): ParkStep {
 }
 
 function end(state: ParkState): ParkStep {
-  const refused = [...state.open.keys()].map((key): ParkEffect => ({ do: 'refuse', key }));
-  return { next: { ...state, at: 'over', open: new Map() }, effects: [...refused, { do: 'cancel' }] };
+  return { next: { ...state, at: 'over', open: new Map() }, effects: [...refusing(state), { do: 'cancel' }] };
+}
+
+function refusing({ open }: ParkState): readonly ParkEffect[] {
+  return [...open.keys()].map((key) => ({ do: 'refuse', key }));
 }

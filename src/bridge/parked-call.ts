@@ -60,7 +60,8 @@ interface Round {
 }
 
 interface Kept {
-  head: AnswerHead | undefined;
+  /** An error of the upstream, whole: what it means for the client shows when there is one. */
+  refused: { readonly head: AnswerHead; readonly bytes: Buffer } | undefined;
   chunks: Buffer[];
   bytes: number;
   seen: Seen | undefined;
@@ -74,9 +75,13 @@ export function openParkedCall(deps: BridgeDeps, crossing: Crossing, sink: Sink)
 class ParkedCall implements Sink, Parked {
   readonly crossing: Crossing;
   readonly #deps: BridgeDeps;
+  /** As the latest request has it: what it can be asked may be another thing than before. */
+  #caller: Caller;
   #exchange: UpstreamExchange | undefined;
   #state: ParkState = RUNNING;
   #round: Round | undefined;
+  /** A retry that was taken and is not under way yet: until then all is kept as if nobody had come back. */
+  #coming: Round | undefined;
   readonly #questions = new Map<string, Question>();
   #asked = 0;
   #id: string | undefined;
@@ -97,11 +102,12 @@ class ParkedCall implements Sink, Parked {
   constructor(deps: BridgeDeps, crossing: Crossing, sink: Sink) {
     this.#deps = deps;
     this.crossing = crossing;
+    this.#caller = crossing.caller;
     this.#round = { message: crossing.out.message, sink };
   }
 
   get caller(): Caller {
-    return this.crossing.caller;
+    return this.#caller;
   }
 
   /** The number of the request that its state was given to last; only that state counts. */
@@ -110,7 +116,7 @@ class ParkedCall implements Sink, Parked {
   }
 
   get isParked(): boolean {
-    return this.#state.at === 'parked';
+    return this.#state.at === 'parked' && !this.#coming;
   }
 
   begin(): Exchange {
@@ -119,20 +125,24 @@ class ParkedCall implements Sink, Parked {
   }
 
   /** The client is back. The state it showed is this call's last one. */
-  retry(message: Message, sink: Sink, answers: ReadonlyMap<string, Buffer>): Exchange {
+  retry({ out, caller }: Crossing, sink: Sink, answers: ReadonlyMap<string, Buffer>): Exchange {
+    const { message } = out;
     const round: Round = { message, sink };
-    this.#round = round;
+    this.#caller = caller;
     this.#expiry?.cancel();
     if (this.#id !== undefined) this.#deps.parked.remove(this.#id, 'answered');
-    const token = find(message.meta, 'progressToken');
-    this.#exchange?.readdress(
-      Buffer.from(message.id ?? 'null'),
-      token && message.body.subarray(token.start, token.end),
-    );
-    this.#exchange?.parked(false);
+    this.#coming = round;
     // Nothing may come before the caller of this has its handle.
     setImmediate(() => {
-      if (this.#round !== round) return;
+      if (this.#coming !== round) return;
+      this.#coming = undefined;
+      this.#round = round;
+      const token = find(message.meta, 'progressToken');
+      this.#exchange?.readdress(
+        Buffer.from(message.id ?? 'null'),
+        token && message.body.subarray(token.start, token.end),
+      );
+      this.#exchange?.parked(false);
       this.#flushNotices();
       this.#step({ type: 'retry', keys: [...answers.keys()] }, answers);
     });
@@ -263,7 +273,9 @@ class ParkedCall implements Sink, Parked {
       case 'refuse':
         this.#take(effect.key, 'refused')?.refuse({
           code: -32603,
-          message: 'the client gave no answer in time, or has gone',
+          message: this.#state.answered
+            ? 'the call has ended'
+            : 'the client gave no answer in time, or has gone',
         });
         return;
       case 'hand_over':
@@ -300,6 +312,12 @@ class ParkedCall implements Sink, Parked {
         this.#exchange?.resume();
       },
       cancel: (why) => {
+        if (this.#coming === round) {
+          this.#coming = undefined;
+          this.#why = why;
+          this.#step({ type: 'expired' });
+          return;
+        }
         // An exchange that was answered, with what is needed or with all, has nothing to cancel.
         if (this.#round !== round) return;
         this.#round = undefined;
@@ -313,9 +331,8 @@ class ParkedCall implements Sink, Parked {
   }
 
   #refusal(question: Question): Refusal | undefined {
-    const { out, caller } = this.crossing;
-    if (!ASKING.has(out.message.method)) return notHere(question.method);
-    const refusal = inputRefusal(question, caller.capabilities);
+    if (!ASKING.has(this.crossing.out.message.method)) return notHere(question.method);
+    const refusal = inputRefusal(question, this.#caller.capabilities);
     if (refusal) return refusal;
     if (this.#questions.size >= MAX_OPEN) return { code: -32603, message: 'too many questions are open' };
     if (this.#id === undefined && !this.#deps.parked.hasRoom()) {
@@ -334,6 +351,8 @@ class ParkedCall implements Sink, Parked {
     const parkedMs = this.#deps.parkedMs();
     this.#deps.parked.add(this.#id, this);
     this.#exchange?.parked(true);
+    // A client that read slowly holds nothing up any more: what still comes is kept here.
+    this.#exchange?.resume();
     this.#expiry = this.#deps.wheel.after(parkedMs, () => {
       this.#expire('expired');
     });
@@ -356,7 +375,7 @@ class ParkedCall implements Sink, Parked {
 
   #keep(): Kept {
     return (this.#kept ??= {
-      head: undefined,
+      refused: undefined,
       chunks: [],
       bytes: 0,
       seen: undefined,
@@ -385,6 +404,7 @@ class ParkedCall implements Sink, Parked {
     const round = this.#round;
     if (!kept || !round) return;
     this.#kept = undefined;
+    if (kept.refused) return this.#error(kept.refused.head, kept.refused.bytes);
     if (kept.error) {
       this.#round = undefined;
       round.sink.fail(kept.error);
@@ -392,7 +412,7 @@ class ParkedCall implements Sink, Parked {
     }
     const [first, ...rest] = kept.seen ? [Buffer.concat(kept.chunks)] : kept.chunks;
     if (!first) return this.#exchange?.resume();
-    round.sink.write(this.#begin(this.#head ?? (kept.head as AnswerHead), first, kept.seen));
+    round.sink.write(this.#begin(this.#head as AnswerHead, first, kept.seen));
     for (const chunk of rest) round.sink.write(chunk);
     if (kept.seen) this.end(kept.seen);
     else this.#exchange?.resume();
@@ -441,18 +461,24 @@ class ParkedCall implements Sink, Parked {
 
   /** An error of the upstream, in the codes of its client's era. */
   #error(head: AnswerHead, chunk: Buffer): void {
-    const { out, caller, target } = this.crossing;
+    const round = this.#round;
+    if (!round) {
+      this.#keep().refused = { head, bytes: chunk };
+      this.#answerBegins();
+      return;
+    }
+    const { out, target } = this.crossing;
     const error = readError(chunk, head.value);
-    if (error.code === URL_ELICITATION_REQUIRED && this.#round && this.#askToOpen(error.data)) return;
+    if (error.code === URL_ELICITATION_REQUIRED && this.#askToOpen(error.data)) return;
     const verdict = judge(error, {
       upstream: 'legacy',
-      caller,
+      caller: this.#caller,
       server: target.link.server,
       message: out.message,
     });
     this.#answerBegins();
     const shown = typeof verdict === 'string' ? error : verdict;
-    const rawId = this.#round?.message.id ?? out.message.id ?? 'null';
+    const rawId = round.message.id ?? 'null';
     const bytes = withError(chunk, head.value, error, shown, rawId);
     const answer: AnswerHead = {
       kind: 'error',
@@ -460,18 +486,10 @@ class ParkedCall implements Sink, Parked {
       value: errorAt(rawId),
       code: shown.code,
     };
-    if (this.#round) {
-      const { sink } = this.#round;
-      this.#round = undefined;
-      sink.start(answer);
-      sink.write(bytes);
-      sink.end({ isError: false });
-      return;
-    }
-    const kept = this.#keep();
-    kept.head = answer;
-    kept.chunks = [bytes];
-    kept.seen = { isError: false };
+    this.#round = undefined;
+    round.sink.start(answer);
+    round.sink.write(bytes);
+    round.sink.end({ isError: false });
   }
 
   /**
@@ -479,12 +497,12 @@ class ParkedCall implements Sink, Parked {
    * true: taken care of.
    */
   #askToOpen(data: unknown): boolean {
-    const { caller, target, opened, merged } = this.crossing;
+    const { target, opened, merged } = this.crossing;
     const { message, sink } = this.#round as Round;
     const { server } = target.link;
     const asked = urlRequests(data, merged ? server : undefined);
     if (asked.length === 0) return false;
-    const elicitation = caller.capabilities['elicitation'] as { url?: unknown } | null | undefined;
+    const elicitation = this.#caller.capabilities['elicitation'] as { url?: unknown } | null | undefined;
     if (elicitation?.url === undefined) {
       this.fail(
         new GatewayError('missing_capability', `the call needs a client that can be sent to a URL`, {
@@ -493,7 +511,8 @@ class ParkedCall implements Sink, Parked {
       );
       return true;
     }
-    if (asked.every(({ url }) => opened?.has(url))) {
+    // One that came while the call was parked is shown: its client may have opened it since.
+    if (this.#state.at === 'running' && asked.every(({ url }) => opened?.has(url))) {
       this.#sendLater();
       return true;
     }

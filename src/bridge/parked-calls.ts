@@ -1,8 +1,8 @@
 /** The calls that are parked: bounded in number, found again by the state that their client brings back. */
 import { randomUUID } from 'node:crypto';
 import type { GatewayStats } from '../observe/stats.js';
-import type { Message } from '../protocol/message.js';
 import type { Caller, Exchange, Sink } from '../protocol/ports.js';
+import type { Crossing } from './crossing.js';
 
 /** A call that waits for its client. */
 export interface Parked {
@@ -11,7 +11,7 @@ export interface Parked {
   readonly round: number;
   readonly isParked: boolean;
   /** The client is back with answers. The sink is never called before this has returned. */
-  retry(message: Message, sink: Sink, answers: ReadonlyMap<string, Buffer>): Exchange;
+  retry(crossing: Crossing, sink: Sink, answers: ReadonlyMap<string, Buffer>): Exchange;
   /** Nobody may come back any more. */
   close(): void;
 }

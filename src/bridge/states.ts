@@ -35,6 +35,8 @@ export interface States {
   ofCall(crossing: Crossing, id: string, round: number, ttlMs: number): string;
   /** For a call that is made anew once the client has opened these. */
   ofUrls(crossing: Crossing, urls: readonly string[], ttlMs: number): string;
+  /** Whether this gateway made it: one further upstream has states of the same form. */
+  isOurs(state: string): boolean;
   /** Reads the state of a retry; an error where it is not this client's, or not for this request. */
   read(state: string, request: Presented): CallState | UrlState | GatewayError;
 }
@@ -67,6 +69,10 @@ export function createStates(seal: Seal): States {
     ofUrls: (crossing, urls, ttlMs) => {
       const state: UrlState = { ...of(crossing), kind: 'urls', urls };
       return seal.seal(state, ttlMs);
+    },
+    isOurs(state) {
+      const opened = seal.open(state);
+      return opened.ok || opened.reason === 'expired';
     },
     read(state, request) {
       const opened = seal.open(state);

@@ -395,7 +395,11 @@ export class AnswerReader {
       const done = whole ? edit.once === true && patches.length > 0 : this.#tailDone;
       if (edit.tail && !done && tail.brace >= from) patches.push(...edit.tail(last, tail.brace, from));
     }
-    if (id) patches.push({ start: id.start, end: id.end, bytes: this.#rawId as Buffer });
+    if (id) {
+      // Nothing of the id is out yet where it stands last: the call may belong to another request by now.
+      const bytes = this.#idInTail ? this.#host.rawId : (this.#rawId as Buffer);
+      patches.push({ start: id.start, end: id.end, bytes });
+    }
     const bytes = patches.length > 0 ? splice(last, patches) : last;
     if (whole) this.#start(bytes.length, id, type === COMPLETE ? undefined : type);
     this.#finish();

@@ -32,11 +32,7 @@ class World {
     if (happening.type === 'left' && this.state.at === 'running') this.waiting--;
     if (happening.type === 'void' && this.state.open.has(happening.key)) this.settle(happening.key);
     if (happening.type === 'gathered') this.gathers = 0;
-    if (happening.type === 'answered' && this.state.at !== 'over') {
-      this.answered = true;
-      // The upstream answered without them.
-      for (const key of this.state.open.keys()) this.settle(key);
-    }
+    if (happening.type === 'answered' && this.state.at !== 'over') this.answered = true;
     const { next, effects } = step(this.state, happening);
     this.state = next;
     for (const effect of effects)
