@@ -5,6 +5,11 @@ import type { Notice, Question, Refusal } from '../protocol/ports.js';
 import type { UpstreamCall } from './calls.js';
 import { LISTEN, type ListenParams } from './listen-frames.js';
 
+interface OpenQuestion {
+  /** The upstream took it back. */
+  withdraw(): void;
+}
+
 export interface AttributionDeps {
   readonly server: string;
   readonly log: Logger;
@@ -60,7 +65,7 @@ interface Incoming {
 export function createAttribution(deps: AttributionDeps): Attribute {
   const { server, log, calls } = deps;
   /** Questions that no answer has gone to yet, by the upstream's raw id; one channel or call each. */
-  const open = new Map<string, { question: Question; call: UpstreamCall }>();
+  const open = new Map<string, OpenQuestion>();
 
   return (bytes, call, reply) => {
     let message: Incoming;
@@ -122,8 +127,7 @@ export function createAttribution(deps: AttributionDeps): Attribute {
           deps.heard(message.params?.requestId, method, message.params ?? {}, bytes);
           return;
         }
-        const asked = open.get(JSON.stringify(message.params?.requestId));
-        asked?.call.sink.withdraw?.(asked.question);
+        open.get(JSON.stringify(message.params?.requestId))?.withdraw();
         return;
       }
       default: {
@@ -159,13 +163,24 @@ export function createAttribution(deps: AttributionDeps): Attribute {
     // What names a task belongs to who waits for it, never to somebody who happens to call.
     const call = linked ?? (related === undefined ? soleCaller() : undefined);
     const token = message.params?._meta?.progressToken;
+    let opened = false;
     let over = false;
-    const settle = (body: string | Buffer): void => {
-      if (over) return;
+    const close = (): boolean => {
+      if (over) return false;
       over = true;
-      open.delete(id);
-      call?.answeredQuestion();
-      reply(Buffer.isBuffer(body) ? body : Buffer.from(body));
+      // Another session of the upstream may have counted to the same id again.
+      if (open.get(id) === entry) open.delete(id);
+      if (opened) call?.answeredQuestion();
+      return true;
+    };
+    const settle = (body: string | Buffer): void => {
+      if (close()) reply(Buffer.isBuffer(body) ? body : Buffer.from(body));
+    };
+    const entry: OpenQuestion = {
+      withdraw() {
+        // Nothing answers it any more, and nobody waits for it: the clock of the call runs again.
+        if (close()) call?.sink.withdraw?.(asked);
+      },
     };
     const asked: Question = {
       method,
@@ -194,7 +209,8 @@ export function createAttribution(deps: AttributionDeps): Attribute {
       return;
     }
     call.openedQuestion();
-    open.set(id, { question: asked, call });
+    opened = true;
+    open.set(id, entry);
     const refusal = call.sink.ask(asked);
     if (!refusal) return;
     log.debug('refused a question of an upstream', { server, method, code: refusal.code });
