@@ -46,10 +46,10 @@ export class Asking {
     const elicitationId = url === undefined ? undefined : randomUUID();
     let over = false;
     const settle = (result: string, outcome: () => Outcome): void => {
-      if (over || this.#over) return;
+      if (over) return;
       over = true;
       countInput(this.#stats, method, result);
-      done(outcome());
+      if (!this.#over) done(outcome());
     };
     // An answer upstream cannot say "error": who is asked for a form may cancel it, all else ends the call.
     const refused = (error: unknown): Outcome =>

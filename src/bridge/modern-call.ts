@@ -50,10 +50,15 @@ export function openModernCall(deps: BridgeDeps, crossing: Crossing, sink: Sink)
 /** The header lines of a request to a modern upstream (2026-07-28, basic/transports/streamable-http, "Request Metadata"). */
 export function headersOf({ out, target, foreign }: Crossing, definition = target.definition): string[] {
   const { message } = out;
-  const lines = [...foreign];
+  const mirrored = definition?.tool?.headers ?? [];
+  const lines: string[] = [];
+  // What the client's own list did not know may be known by now: then it is made from the body.
+  for (let i = 0; i + 1 < foreign.length; i += 2) {
+    const [name, value] = [foreign[i] as string, foreign[i + 1] as string];
+    if (!mirrored.some(({ header }) => header === name)) lines.push(name, value);
+  }
   if (NAME_KEYS[message.method] !== undefined) lines.push('mcp-name', encodeHeaderValue(target.name));
-  const mirrored = definition?.tool?.headers;
-  if (mirrored && mirrored.length > 0)
+  if (mirrored.length > 0)
     lines.push(...paramHeaders(mirrored, message.body, find(message.params, 'arguments')));
   return lines;
 }

@@ -197,6 +197,8 @@ class RelayedCall implements Sink, Exchange {
 
   cancel(why: Cause): void {
     if (this.#over) return;
+    // An upstream that is asked again with each answer must not take what is withdrawn for one.
+    if (this.#context.crossing) this.exchange?.cancel(why);
     this.#withdrawAll(why);
     this.exchange?.cancel(why);
     this.#finish('error', 'cancelled', why);

@@ -133,7 +133,11 @@ export function createGate(deps: GateDeps): Gate {
     session.inFlight?.get(key)?.cancel(why);
   }
 
-  const modern = createModern({ ...deps, extended: (source) => extended(source, undefined) });
+  const modern = createModern({
+    ...deps,
+    extended: (source) => extended(source, undefined),
+    isKnown: (method) => KNOWN_METHODS.has(method),
+  });
 
   /** The one upstream of a view that declares extensions: methods that nobody knows here are its. */
   function extended(source: Source, session: Session | undefined): Link | undefined {

@@ -24,6 +24,8 @@ export interface ModernDeps extends TasksMethodDeps, ListenDeps {
   readonly viewOf: (caller: Caller, server: string | undefined) => View | undefined;
   /** The one upstream of a view that declares extensions: methods that nobody knows here are its. */
   readonly extended: (source: Source) => Link | undefined;
+  /** Whether a method is one of the protocol itself: no extension's. */
+  readonly isKnown: (method: string) => boolean;
 }
 
 /** Requests of the other era, and of none: they are not here, whatever an upstream may say. */
@@ -52,7 +54,7 @@ export function createModern(deps: ModernDeps): (source: Source, message: Messag
       );
     if (message.kind === 'notification') {
       if (!method.startsWith('notifications/')) return { kind: 'accepted' };
-      if (method !== 'notifications/cancelled') deps.extended(source)?.tell(message.body);
+      if (!deps.isKnown(method)) deps.extended(source)?.tell(message.body);
       return { kind: 'accepted' };
     }
     if (deps.state() === 'draining')

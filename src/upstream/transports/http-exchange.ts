@@ -265,6 +265,8 @@ export class HttpExchange implements UpstreamHandler, Channel {
   #again(): boolean {
     const call = this.#call;
     if (!this.#http.modern || !call.repeatable || call.resent) return false;
+    // The server has begun to work on it: what a tool says of itself is a hint, not a promise.
+    if (call.method === 'tools/call') return false;
     // What the client has seen half of cannot be sent to it again.
     if (this.#events?.inAnswer || this.#answer?.started) return false;
     call.resent = true;
