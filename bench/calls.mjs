@@ -13,7 +13,7 @@ async function figuresOf(one, gateways, setup, options) {
       const gateway = await run(target, setup);
       const subject = { name: target.name, gateway, one, optional: target.name !== 'mcpstead' };
       subjects.push(subject);
-      if (one.session) subject.one = { ...one, headers: await session(gateway.url) };
+      if (one.unique) subject.one = { ...one, headers: await session(gateway.url) };
     }
     return await interleave(subjects, options);
   } finally {

@@ -77,8 +77,8 @@ export const httpCases = [
   { name: 'SSE out, 100 KB', ...call('json-100k', { accept: 'text/event-stream' }), extra: true },
 ];
 
-/** Within one session, as some of the gateways need, so that each call needs an id of its own. */
-const inSession = { unique: true, session: true };
+/** Within one session, as some of the gateways need, where each call needs an id of its own. */
+const inSession = { unique: true };
 const cheaper = (times) => ({ 'mcp-proxy': 1 / times, supergateway: 1 / times });
 
 export const stdioCases = [

@@ -14,8 +14,10 @@ const BYTES = 1024 * 1024;
 function hold(url, { method, body, headers, accept }, until) {
   return new Promise((resolve, reject) => {
     const req = request(url, { method, agent: false, headers: headersOf({ accept, headers }) });
+    // Nobody listens to the promise any more when all is over.
     req.on('error', reject);
     req.on('response', (answer) => {
+      req.status = answer.statusCode;
       answer.resume();
       resolve(req);
     });
@@ -23,17 +25,20 @@ function hold(url, { method, body, headers, accept }, until) {
   });
 }
 
-/** The growth in MB after `act`, which gives the requests that stay open and checks that they do. */
+/** The growth in MB after `act`, which gives what to destroy in the end: requests, or an agent. */
 async function growth(target, options, act) {
   const gateway = await run(target, http(`${options.upstream}/mcp`, settings));
-  let open = [];
+  let held;
   try {
     await warmUp(gateway);
     const before = await gateway.settled();
-    open = await act(gateway);
-    return (await gateway.settled()) - before;
+    held = await act(gateway);
+    const grown = (await gateway.settled()) - before;
+    const refused = [held ?? []].flat().find(({ status = 200 }) => status !== 200);
+    if (refused) throw new Error(`one was answered ${refused.status}`);
+    return grown;
   } finally {
-    for (const req of open) req.on('error', () => {}).destroy();
+    for (const one of [held ?? []].flat()) one.destroy();
     await gateway.stop();
   }
 }
@@ -93,20 +98,13 @@ async function hanging(gateway, count) {
   return held;
 }
 
-/** Clients that do nothing but keep their socket after an answer. */
+/** Clients that do nothing but keep their socket after an answer, to which no upstream was asked. */
 async function connected(gateway, count) {
   const agent = new Agent({ keepAlive: true, maxFreeSockets: count });
-  await Promise.all(
-    Array.from({ length: count }, async () => {
-      await bytesOf(
-        await open(gateway.url, modernCall('bench__json-0.2k').body, {
-          ...modernCall('bench__json-0.2k'),
-          agent,
-        }),
-      );
-    }),
-  );
-  return [{ on: () => agent }];
+  const health = `${gateway.base}/health`;
+  const one = async () => bytesOf(await open(health, undefined, { method: 'GET', agent }));
+  await Promise.all(Array.from({ length: count }, one));
+  return agent;
 }
 
 /** Calls whose server asks the client something: the client has the question, the server waits. */
@@ -118,7 +116,6 @@ async function parked(gateway, count) {
     if (!text.includes('input_required')) throw new Error(`not parked: ${text.slice(0, 300)}`);
   });
   agent.destroy();
-  return [];
 }
 
 const PARKED_LIMIT_KB = 8;

@@ -23,7 +23,7 @@ export const firstLine = (command, ...args) => {
   return `${stdout ?? ''}${stderr ?? ''}`.trim().split('\n')[0];
 };
 
-/** `plain`: no MCP in it; `npm`: in front of stdio alone. */
+/** `plain`: no MCP in it; `stdio`: false if it starts no servers over stdio; `npm`: it does nothing else. */
 const all = [
   {
     name: 'mcpstead',
@@ -33,6 +33,7 @@ const all = [
   },
   {
     name: 'rust',
+    stdio: false,
     what: 'mcpstead 0.1.13',
     missing: existsSync(RUST)
       ? undefined
@@ -44,6 +45,7 @@ const all = [
     what: `plain proxy_pass, ${firstLine(NGINX, '-v')}`,
     missing: spawnSync(NGINX, ['-v']).status === 0 ? undefined : 'apt install nginx-light',
     plain: true,
+    stdio: false,
     command: (port, setup) => [NGINX, ['-c', nginxConfig(port, setup)]],
   },
   {
@@ -76,7 +78,7 @@ const all = [
 export const targets = all.filter((target) => !target.missing);
 export const leftOut = all.filter((target) => target.missing);
 export const overHttp = targets.filter((target) => !target.npm);
-export const overStdio = targets.filter((target) => !target.plain);
+export const overStdio = targets.filter((target) => target.stdio !== false);
 /** Gateways that know sessions, lists and questions over HTTP: both generations of mcpstead. */
 export const ours = overHttp.filter((target) => !target.plain);
 export const mcpstead = targets.find((target) => target.name === 'mcpstead');
