@@ -17,6 +17,11 @@ export interface Interests {
   subscribers(key: string, uri: string): Subscribers;
   /** `shown`: the URI under which it was asked for. false: the hearer has too many. */
   add(hearer: Hearer, link: Link, uri: string, shown?: string): boolean;
+  /**
+   * Somebody asks the upstream for `uri`, and may be gone when that is granted. Returns what to call once, when it is known: what
+   * nobody subscribed to after all is taken back.
+   */
+  hold(link: Link, uri: string): () => void;
   /** true: the session was the last subscriber. */
   remove(session: Session, link: Link, uri: string): boolean;
   setLevel(session: Session, level: LogLevel): void;
@@ -28,6 +33,12 @@ export interface Interests {
   adopt(link: Link, session?: Session): void;
   /** A server is gone. */
   forget(server: string): void;
+}
+
+interface Raised {
+  /** The one that is in use: a reload may have put it in the place of the one that was raised. */
+  link: Link;
+  readonly levels: LogLevel[];
 }
 
 interface Subscription {
@@ -46,7 +57,9 @@ export function createInterests(
   const levels = new Map<Session, LogLevel>();
   const counts = new Map<Hearer, number>();
   /** Levels that single requests want, by link. */
-  const raised = new Map<string, LogLevel[]>();
+  const raised = new Map<string, Raised>();
+  /** How many wait for an upstream's answer about a URI, by link and URI. */
+  const held = new Map<string, number>();
 
   function count(hearer: Hearer, by: number): void {
     const next = (counts.get(hearer) ?? 0) + by;
@@ -62,22 +75,28 @@ export function createInterests(
     if (subscription.hearers.size > 0) return undefined;
     uris.delete(uri);
     if (uris.size === 0) byLink.delete(server);
-    return subscription.link;
+    // Who waits for it needs it, or takes it back.
+    return held.has(heldKey(server, uri)) ? undefined : subscription.link;
+  }
+
+  function heldKey(link: string, uri: string): string {
+    return `${link}\0\0${uri}`;
   }
 
   /** Upstreams send what the most verbose of their listeners wants; the others' share is filtered. */
-  function lowest(link: string | undefined): LogLevel | undefined {
+  function lowest(link: Link): LogLevel | undefined {
     let found: LogLevel | undefined;
     const least = (level: LogLevel): void => {
       if (found === undefined || LOG_LEVELS.indexOf(level) < LOG_LEVELS.indexOf(found)) found = level;
     };
-    for (const level of levels.values()) least(level);
-    for (const level of (link !== undefined && raised.get(link)) || []) least(level);
+    // One client's own link is no other's.
+    if (link.key === link.server) for (const level of levels.values()) least(level);
+    for (const level of raised.get(link.key)?.levels ?? []) least(level);
     return found;
   }
 
   function applyLevels(): void {
-    for (const link of links()) link.setLevel(lowest(link.key));
+    for (const link of links()) link.setLevel(lowest(link));
   }
 
   return {
@@ -104,6 +123,18 @@ export function createInterests(
       subscription.hearers.set(hearer, shown);
       return true;
     },
+    hold(link, uri) {
+      const key = heldKey(link.key, uri);
+      held.set(key, (held.get(key) ?? 0) + 1);
+      return () => {
+        const left = (held.get(key) ?? 1) - 1;
+        if (left > 0) held.set(key, left);
+        else {
+          held.delete(key);
+          if (!byLink.get(link.key)?.has(uri)) link.unsubscribe(uri, true);
+        }
+      };
+    },
     remove: (session, link, uri) => leave(link.key, uri, session) !== undefined,
     setLevel(session, level) {
       levels.set(session, level);
@@ -112,14 +143,15 @@ export function createInterests(
       for (const link of own(session)) link.setLevel(level);
     },
     raise(link, level) {
-      const own = raised.get(link.key) ?? [];
-      raised.set(link.key, own);
-      own.push(level);
-      link.setLevel(lowest(link.key));
+      let own = raised.get(link.key);
+      if (!own) raised.set(link.key, (own = { link, levels: [] }));
+      const { levels: wanted } = own;
+      wanted.push(level);
+      own.link.setLevel(lowest(own.link));
       return () => {
-        own.splice(own.indexOf(level), 1);
-        if (own.length === 0) raised.delete(link.key);
-        link.setLevel(lowest(link.key));
+        wanted.splice(wanted.indexOf(level), 1);
+        if (wanted.length === 0) raised.delete(link.key);
+        own.link.setLevel(lowest(own.link));
       };
     },
     drop(hearer) {
@@ -129,7 +161,9 @@ export function createInterests(
         for (const uri of [...uris.keys()]) leave(server, uri, hearer)?.unsubscribe(uri, true);
     },
     adopt(link, session) {
-      link.setLevel(session ? session.level : lowest(link.key));
+      const own = raised.get(link.key);
+      if (own) own.link = link;
+      link.setLevel(session ? session.level : lowest(link));
       for (const [uri, subscription] of byLink.get(link.key) ?? []) {
         subscription.link = link;
         link.keepSubscribed(uri);

@@ -19,6 +19,9 @@ export const CHANGE_OF: Readonly<Record<ListKind, Change>> = {
   templates: 'resources',
 };
 
+/** Things that changed of which a client that does not read is yet to hear, at the most. */
+const MAX_WAITING = 2000;
+
 export interface ListenerOptions {
   readonly principal: Principal;
   readonly view: View;
@@ -67,14 +70,17 @@ export class Listener implements Exchange {
     const method = 'notifications/subscriptions/acknowledged';
     const bytes = `{"jsonrpc":"2.0","method":"${method}","params":{"_meta":${this.#meta()},"notifications":${granted}}}`;
     this.#full = !this.#sink.notify({ method, bytes: Buffer.from(bytes) });
-    this.resume();
+    if (!this.#full) this.resume();
   }
 
   /** `key`: of the thing that changed; one message about it is enough for a client that does not read. */
   tell(key: string, notice: Notice): void {
     if (this.#over) return;
-    if (!this.#acknowledged || this.#full) this.#waiting.set(key, notice);
-    else this.#full = !this.#sink.notify({ ...notice, bytes: this.#named(notice.bytes) });
+    if (!this.#acknowledged || this.#full) {
+      this.#waiting.set(key, notice);
+      // Parts of a resource have no number: a client that listens anew, and reads anew, has missed nothing.
+      if (this.#waiting.size > MAX_WAITING) this.end();
+    } else this.#full = !this.#sink.notify({ ...notice, bytes: this.#named(notice.bytes) });
   }
 
   /** Ends the stream in good order. */

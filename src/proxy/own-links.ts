@@ -132,8 +132,8 @@ export function createOwnLinks(deps: OwnLinksDeps): OwnLinks {
     const link = deps.connect(config, { id, capabilities }, eventsOf(owned));
     links.set(name, link);
     catalog.put(link);
-    // After a reload: what the session wanted of the link before.
-    if (session) deps.interests().adopt(link, session);
+    // After a reload: what its client wanted of the link before.
+    deps.interests().adopt(link, session);
     if (deps.begun()) link.start();
   }
 

@@ -80,17 +80,23 @@ export function listen(
     const granted: string[] = [];
     const watched: string[] = [];
     let timer: NodeJS.Timeout | undefined;
+    let isLate = false;
     const late = new Promise<void>((resolve) => (timer = setTimeout(resolve, ACKNOWLEDGE_MS)));
     const asked = [...new Set(wantedUris)].map(async (uri) => {
       const target = view.find('resource', uri);
-      if (!target || !(await subscribed(target)) || listener.over) return;
-      if (interests.add(listener, target.link, target.name, uri)) granted.push(uri);
+      if (!target) return;
+      const settled = interests.hold(target.link, target.name);
+      // What the acknowledgement did not name is not told.
+      const wanted = (await subscribed(target)) && !listener.over && !isLate;
+      if (wanted && interests.add(listener, target.link, target.name, uri)) granted.push(uri);
+      settled();
     });
     const about = [...new Set(wantedTasks)].map(async (id) => {
       if (await tasks.watch(listener, id, source)) watched.push(id);
     });
     await Promise.race([Promise.all([...asked, ...about]), late]);
     clearTimeout(timer);
+    isLate = true;
     listener.acknowledge(granting(granted, watched));
   }
 

@@ -233,7 +233,7 @@ function foreignHeaders(headers: Headers, known: readonly ParamHeader[]): string
   return found;
 }
 
-function inUse(message: Message, key: string): Handled {
+export function inUse(message: Message, key: string): Handled {
   const why = `the id ${key.slice(0, 64)} is in use by a request in flight`;
   return refused(message, new GatewayError('invalid_request', why));
 }
@@ -257,12 +257,12 @@ function unreachable({ link }: Target): GatewayError {
   return new GatewayError('upstream_disconnected', `upstream '${link.server}' ${why}${cause}`, data);
 }
 
-function remember(session: Session | undefined, key: string | undefined, exchange: Exchange): void {
+export function remember(session: Session | undefined, key: string | undefined, exchange: Exchange): void {
   if (session && key !== undefined) (session.inFlight ??= new Map()).set(key, exchange);
 }
 
 /** An emptied map is let go: see upstream/call-table.ts. */
-function forget(session: Session | undefined, key: string | undefined): void {
+export function forget(session: Session | undefined, key: string | undefined): void {
   if (key === undefined || !session?.inFlight?.delete(key)) return;
   if (session.inFlight.size === 0) session.inFlight = undefined;
 }

@@ -1,6 +1,6 @@
 /** resources/subscribe and unsubscribe: the first one in and the last one out go upstream. */
 import { GatewayError } from '../../errors.js';
-import { find, param, type Message } from '../../protocol/message.js';
+import { find, idKey, param, type Message } from '../../protocol/message.js';
 import {
   LOG_LEVELS,
   type AnswerHead,
@@ -10,10 +10,10 @@ import {
   type Target,
 } from '../../protocol/ports.js';
 import type { Session } from '../../session/store.js';
-import { answer, refused, type Handled, type Source } from '../handled.js';
+import { answer, counter, refused, type Done, type Handled, type Source } from '../handled.js';
 import { MAX_SUBSCRIPTIONS, type Interests } from '../interests.js';
 import { namedBy } from './named.js';
-import { relay, type RelayDeps } from './relay.js';
+import { forget, inUse, relay, remember, type RelayDeps } from './relay.js';
 
 const NEEDS_SESSION = 'needs a session: initialize first, and send its Mcp-Session-Id';
 
@@ -43,8 +43,17 @@ export function subscribe(
     if (!interests.add(session, target.link, target.name)) return refused(message, tooMany());
     return answer(message, '{}');
   }
-  if (target?.link.era === 'modern' && target.link.state === 'up')
-    return { kind: 'exchange', exchange: listened(message, session, sink, interests, target) };
+  if (target?.link.era === 'modern' && target.link.state === 'up') {
+    const key = idKey(message.id as string);
+    if (session.inFlight?.has(key)) return inUse(message, key);
+    const count = counter(deps.stats.method(message.method));
+    const exchange = listened(message, session, sink, interests, target, (result) => {
+      count(result);
+      forget(session, key);
+    });
+    remember(session, key, exchange);
+    return { kind: 'exchange', exchange };
+  }
   return relay(deps, source, message, session, sink, named, (found, inner) =>
     leaving ? inner : granted(inner, session, interests, found),
   );
@@ -57,17 +66,22 @@ function listened(
   sink: Sink,
   interests: Interests,
   { link, name }: Target,
+  ended: Done,
 ): Exchange {
   let over = false;
-  const done = (go: () => void): void => {
+  const settled = interests.hold(link, name);
+  const done = (result: 'success' | 'error', go: () => void): void => {
     if (over) return;
     over = true;
+    ended(result);
     go();
   };
   link.subscribe(name).then(
     () => {
-      done(() => {
-        if (session.open && !interests.add(session, link, name)) return sink.fail(tooMany());
+      const added = !over && session.open && interests.add(session, link, name);
+      settled();
+      done(added ? 'success' : 'error', () => {
+        if (!added) return sink.fail(tooMany());
         const { bytes } = answer(message, '{}') as { bytes: Buffer };
         sink.start({ kind: 'result', bytes: bytes.length, value: bytes.length - 3, code: undefined });
         sink.write(bytes);
@@ -75,7 +89,8 @@ function listened(
       });
     },
     (error: unknown) => {
-      done(() => {
+      settled();
+      done('error', () => {
         sink.fail(error instanceof GatewayError ? error : new GatewayError('internal', String(error)));
       });
     },
@@ -83,7 +98,7 @@ function listened(
   return {
     resume() {},
     cancel(why) {
-      done(() => {
+      done('error', () => {
         sink.cancelled(why);
       });
     },

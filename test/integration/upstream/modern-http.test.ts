@@ -119,25 +119,33 @@ describe('a call of a modern HTTP upstream', () => {
     expect(answered.error).toMatchObject({ data: { broken: true } });
   });
 
-  it('what does no harm twice is sent once more, and not a third time', async () => {
+  it('what does no harm twice is sent once more, and not a third time; a tool call never', async () => {
     let breaks = 1;
     const { upstream, link } = await modern({
-      onCall: (request) => {
+      onRequest(request) {
+        const { method } = request.message;
+        if (method !== 'resources/read' && method !== 'tools/call') return false;
         if (breaks-- > 0) {
           request.open();
           setTimeout(() => {
             request.destroy();
           }, 10);
         } else request.result(complete());
+        return true;
       },
     });
-    const first = await call(link, toolCall('t'), { repeatable: true }).done;
+    const read = { method: 'resources/read', params: { uri: 'x:1' } };
+    const first = await call(link, read, { repeatable: true }).done;
     expect(JSON.parse(first.text)).toMatchObject({ id: 'mine', result: complete() });
-    expect(upstream.calls().length).toBe(2);
+    expect(upstream.received('resources/read').length).toBe(2);
     breaks = 2;
-    const second = await call(link, toolCall('t'), { repeatable: true }).done;
+    const second = await call(link, read, { repeatable: true }).done;
     expect(second.error).toMatchObject({ data: { broken: true } });
-    expect(upstream.calls().length).toBe(4);
+    expect(upstream.received('resources/read').length).toBe(4);
+    breaks = 1;
+    const tool = await call(link, toolCall('t'), { repeatable: true }).done;
+    expect(tool.error).toMatchObject({ data: { broken: true } });
+    expect(upstream.calls().length).toBe(1);
   });
 
   it('text of a lost session is a text like any other', async () => {

@@ -1,0 +1,208 @@
+import { describe, expect, it } from 'vitest';
+import { createUpstream, tool, type Call, type Upstream } from '../fixtures/servers/http-upstream.js';
+import { Listener } from '../../src/proxy/listeners.js';
+import type { Principal, Sink, View } from '../../src/protocol/ports.js';
+import { startGateway } from '../helpers/gateway.js';
+import { connect, heard, messagesOf } from '../helpers/legacy.js';
+import { call, createModernUpstream, stream } from '../helpers/modern.js';
+import { sleep, until } from '../helpers/wait.js';
+
+const UPDATED = 'notifications/resources/updated';
+const ACKNOWLEDGED = 'notifications/subscriptions/acknowledged';
+
+/** A legacy server that takes its time to grant a subscription. */
+function slow(grantMs: () => number, more: object = {}): Promise<Upstream> {
+  return createUpstream({
+    getStream: true,
+    capabilities: { tools: {}, resources: { subscribe: true } },
+    tools: [tool('t')],
+    async onRequest(asked: Call) {
+      switch (asked.message.method) {
+        case 'resources/list':
+          asked.result({ resources: [{ uri: 'x:one', name: 'one' }] });
+          return true;
+        case 'resources/templates/list':
+          asked.result({ resourceTemplates: [] });
+          return true;
+        case 'resources/subscribe':
+          await sleep(grantMs());
+          asked.result({});
+          return true;
+        case 'resources/unsubscribe':
+        case 'logging/setLevel':
+          asked.result({});
+          return true;
+        default:
+          return false;
+      }
+    },
+    ...more,
+  });
+}
+
+const listen = (url: string, uri = 'x:one') =>
+  stream(url, 'subscriptions/listen', { notifications: { resourceSubscriptions: [uri] } });
+
+const acknowledged = async (told: Awaited<ReturnType<typeof listen>>): Promise<unknown> =>
+  (await heard(told, ACKNOWLEDGED))[0]?.params?.['notifications'];
+
+describe('a subscription', () => {
+  it('whose client left while it was being granted is taken back', async () => {
+    const upstream = await slow(() => 300);
+    const running = await startGateway({ servers: [upstream.entry('s')] });
+    const told = await listen(running.server('s'));
+    await until(() => upstream.received('resources/subscribe').length > 0, 'the request');
+    told.close();
+    await until(() => upstream.received('resources/unsubscribe').length > 0, 'the end of it', 3000);
+  });
+
+  it('stays for another who waited for it as well', async () => {
+    const upstream = await slow(() => 300);
+    const running = await startGateway({ servers: [upstream.entry('s')] });
+    const left = await listen(running.server('s'));
+    await until(() => upstream.received('resources/subscribe').length > 0, 'the request');
+    await sleep(100);
+    const stays = await listen(running.server('s'));
+    await until(() => upstream.received('resources/subscribe').length > 1, 'the other request');
+    left.close();
+    expect(await acknowledged(stays)).toEqual({ resourceSubscriptions: ['x:one'] });
+    await sleep(100);
+    expect(upstream.received('resources/unsubscribe')).toEqual([]);
+    stays.close();
+    await until(() => upstream.received('resources/unsubscribe').length === 1, 'the end of it', 3000);
+  });
+
+  it('that comes after the acknowledgement is not told of, and taken back', async () => {
+    const upstream = await slow(() => 2500);
+    const running = await startGateway({ servers: [upstream.entry('s')] });
+    const told = await listen(running.server('s'));
+    expect(await acknowledged(told)).toEqual({});
+    await until(() => upstream.received('resources/unsubscribe').length > 0, 'the end of it', 4000);
+    upstream.announce({ method: UPDATED, params: { uri: 'x:one' } });
+    await sleep(100);
+    expect(messagesOf(told).filter(({ method }) => method === UPDATED)).toEqual([]);
+  });
+
+  it('of a legacy session that ends while a modern upstream grants it is taken back', async () => {
+    const filters = (): unknown[] =>
+      upstream
+        .received('subscriptions/listen')
+        .map(
+          ({ message }) =>
+            (message.params?.['notifications'] as Record<string, unknown>)['resourceSubscriptions'],
+        );
+    let waiting: Call | undefined;
+    const upstream: Upstream = await createModernUpstream({
+      capabilities: { tools: { listChanged: true }, resources: { subscribe: true } },
+      tools: [tool('t')],
+      onRequest(asked) {
+        const { method } = asked.message;
+        const fresh = { resultType: 'complete', ttlMs: 60_000, cacheScope: 'public' };
+        if (method === 'resources/list')
+          asked.result({ ...fresh, resources: [{ uri: 'x:one', name: 'one' }] });
+        else if (method === 'resources/templates/list') asked.result({ ...fresh, resourceTemplates: [] });
+        else if (method === 'subscriptions/listen' && asked.message.params?.['notifications']) {
+          const wanted = asked.message.params['notifications'] as Record<string, unknown>;
+          if (wanted['resourceSubscriptions'] === undefined) return false;
+          waiting = asked.open();
+        } else return false;
+        return true;
+      },
+    });
+    const running = await startGateway({ servers: [upstream.entry('s')] });
+    const client = await connect(running.server('s'));
+    void client.request('resources/subscribe', { uri: 'x:one' }).catch(() => undefined);
+    await until(() => waiting !== undefined, 'the request');
+    await client.end();
+    waiting?.notify('notifications/subscriptions/acknowledged', {
+      _meta: { 'io.modelcontextprotocol/subscriptionId': waiting.message.id },
+      notifications: waiting.params['notifications'],
+    });
+    await until(() => filters().length > 2 && filters().at(-1) === undefined, 'a stream without it', 3000);
+  });
+
+  it('of a modern client outlives a reload that restarts a server with a link of its own for it', async () => {
+    const upstream = await slow(() => 0);
+    const entry = { ...upstream.entry('s'), session: 'per-client' as const };
+    const running = await startGateway({ servers: [entry] });
+    const told = await listen(running.server('s'));
+    expect(await acknowledged(told)).toEqual({ resourceSubscriptions: ['x:one'] });
+    await running.gateway.reload({ servers: [{ ...entry, headers: { 'x-new': '1' } }] });
+    await until(
+      () => upstream.received('resources/subscribe').some(({ headers }) => headers['x-new'] === '1'),
+      'the subscription on the new link',
+      5000,
+    );
+  });
+});
+
+describe('the level of log messages that a request raised', () => {
+  it('is lowered again on the link that a reload put in its place', async () => {
+    const levels = (): unknown[] =>
+      upstream.received('logging/setLevel').map(({ message }) => message.params?.['level']);
+    let end: (() => void) | undefined;
+    const upstream: Upstream = await slow(() => 0, {
+      capabilities: { tools: {}, logging: {} },
+      onCall(asked: Call) {
+        end = () => {
+          asked.text('done');
+        };
+      },
+    });
+    const entry = upstream.entry('s');
+    const running = await startGateway({ servers: [entry] });
+    const client = await connect(running.server('s'));
+    await client.request('logging/setLevel', { level: 'error' });
+    const answer = call(running.server('s'), 't', {}, { logLevel: 'debug' });
+    await until(() => end !== undefined && levels().at(-1) === 'debug', 'the call');
+    await running.gateway.reload({ servers: [{ ...entry, headers: { 'x-new': '1' } }] });
+    await until(
+      () => upstream.received('logging/setLevel').some(({ headers }) => headers['x-new'] === '1'),
+      'the level on the new link',
+    );
+    end?.();
+    await answer;
+    await until(() => levels().at(-1) === 'error', 'the level that the session wants', 3000);
+  });
+});
+
+describe('a stream of changes whose client does not read', () => {
+  it('keeps a bounded number of what it has to tell, and ends where there is more', () => {
+    let left = 0;
+    let ended = 0;
+    const told: string[] = [];
+    const sink: Sink = {
+      notify(notice) {
+        told.push(notice.method);
+        return false;
+      },
+      ask: () => undefined,
+      start: () => undefined,
+      write: () => true,
+      end: () => {
+        ended++;
+      },
+      cancelled: () => undefined,
+      fail: () => undefined,
+    };
+    const listener = new Listener({
+      principal: { id: 'anonymous', scopes: [], credential: '' } satisfies Principal,
+      view: {} as View,
+      server: undefined,
+      rawId: '1',
+      sink,
+      changes: new Set(),
+      left: () => {
+        left++;
+      },
+    });
+    listener.acknowledge('{}');
+    for (let i = 0; i < 100_000 && !listener.over; i++)
+      listener.tell(`${UPDATED} x:folder/${i}`, {
+        method: UPDATED,
+        bytes: Buffer.from(`{"jsonrpc":"2.0","method":"${UPDATED}","params":{"uri":"x:folder/${i}"}}`),
+      });
+    expect([listener.over, left, ended]).toEqual([true, 1, 1]);
+    expect(told).toHaveLength(1);
+  });
+});
