@@ -1,4 +1,5 @@
 /** What the two HTTP transports have in common: their headers, their redirects, the session as its exchanges see it. */
+import { redactUrl } from '../../config/redact.js';
 import type { HttpServerConfig } from '../../config/types.js';
 import type { CallOwner, TransportEvents, UpstreamCall } from '../calls.js';
 import type { Dispatcher, UpstreamHandler } from '../dispatcher.js';
@@ -54,6 +55,16 @@ export function sameServer(location: string, here: URL): URL | undefined {
   const upgrade =
     here.protocol === 'http:' && target.protocol === 'https:' && here.hostname === target.hostname;
   return target.origin === here.origin || upgrade ? target : undefined;
+}
+
+/** Goes to where a redirect leads, or says why not. */
+export function moveTo(location: string, place: { origin: string; path: string }): string | undefined {
+  const target = sameServer(location, new URL(place.path, place.origin));
+  if (!target)
+    return `redirected to ${redactUrl(location)}, another origin, which is not followed: set that url for the server`;
+  place.origin = target.origin;
+  place.path = target.pathname + target.search;
+  return undefined;
 }
 
 /** Written by the transport alone. */

@@ -2,12 +2,11 @@
  * Streamable HTTP of the modern era towards an upstream (2026-07-28, basic/transports/streamable-http): a POST for every
  * request and nothing else, no session, no stream of the server's own.
  */
-import { redactUrl } from '../../config/redact.js';
 import type { HttpServerConfig, ServerConfig } from '../../config/types.js';
 import type { CallOwner, Transport, TransportEvents, UpstreamCall } from '../calls.js';
 import type { Dispatcher } from '../dispatcher.js';
 import { HttpExchange } from './http-exchange.js';
-import { sameServer, withConfigured, type HttpDeps, type HttpSession } from './http.js';
+import { moveTo, withConfigured, type HttpDeps, type HttpSession } from './http.js';
 
 /** What a method has to be made of to stand in a header: it cannot be encoded there. */
 const METHOD = /^[\x21-\x7e]+$/;
@@ -79,12 +78,7 @@ export class ModernHttp implements Transport, HttpSession {
   }
 
   redirect(location: string): string | undefined {
-    const target = sameServer(location, new URL(this.path, this.origin));
-    if (!target)
-      return `redirected to ${redactUrl(location)}, another origin, which is not followed: set that url for the server`;
-    this.origin = target.origin;
-    this.path = target.pathname + target.search;
-    return undefined;
+    return moveTo(location, this);
   }
 
   close(): Promise<void> {

@@ -2,12 +2,11 @@
  * Streamable HTTP towards an upstream (2025-11-25, basic/transports): one POST a message, answered by a JSON body or by an
  * event stream; a GET stream for what the server says by itself.
  */
-import { redactUrl } from '../../config/redact.js';
 import type { HttpServerConfig, ServerConfig } from '../../config/types.js';
 import type { CallOwner, Transport, TransportEvents, UpstreamCall } from '../calls.js';
 import type { Dispatcher } from '../dispatcher.js';
 import { HttpExchange } from './http-exchange.js';
-import { ignoreAnswer, sameServer, withConfigured, type HttpDeps, type HttpSession } from './http.js';
+import { ignoreAnswer, moveTo, withConfigured, type HttpDeps, type HttpSession } from './http.js';
 import { ServerStream } from './server-stream.js';
 
 export class StreamableHttp implements Transport, HttpSession {
@@ -97,12 +96,7 @@ export class StreamableHttp implements Transport, HttpSession {
   }
 
   redirect(location: string): string | undefined {
-    const target = sameServer(location, new URL(this.path, this.origin));
-    if (!target)
-      return `redirected to ${redactUrl(location)}, another origin, which is not followed: set that url for the server`;
-    this.origin = target.origin;
-    this.path = target.pathname + target.search;
-    return undefined;
+    return moveTo(location, this);
   }
 
   close(graceMs: number): Promise<void> {
