@@ -347,7 +347,7 @@ export class GatewayCore implements Admin {
     const deadline = performance.now() + graceMs;
     for (const session of this.#sessions.all()) this.#streams.hush(session);
     this.#listeners.endWhere(() => true);
-    this.#bridge.endWhere(() => true);
+    this.#bridge.close();
     this.#legacyTasks.close();
     const serveMs = graceMs * (1 - CLOSING_SHARE);
     await Promise.all([

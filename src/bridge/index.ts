@@ -28,6 +28,8 @@ export interface Bridge {
   claim(request: Presented, upstream: Era): Resume | GatewayError | undefined;
   /** Ends the parked calls for which `which` holds. */
   endWhere(which: (call: Parked) => boolean): void;
+  /** Ends all parked calls; none is parked any more. */
+  close(): void;
 }
 
 export function createBridge(deps: BridgeDeps): Bridge {
@@ -62,6 +64,9 @@ export function createBridge(deps: BridgeDeps): Bridge {
     },
     endWhere(which) {
       deps.parked.endWhere(which);
+    },
+    close() {
+      deps.parked.close();
     },
   };
 }

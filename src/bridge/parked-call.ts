@@ -335,7 +335,7 @@ class ParkedCall implements Sink, Parked {
     const refusal = inputRefusal(question, this.#caller.capabilities);
     if (refusal) return refusal;
     if (this.#questions.size >= MAX_OPEN) return { code: -32603, message: 'too many questions are open' };
-    if (this.#id === undefined && !this.#deps.parked.hasRoom()) {
+    if (!this.#deps.parked.hasRoom(this.#id !== undefined)) {
       this.#deps.stats.parkedTotal.add('refused');
       return { code: -32603, message: 'too many calls wait for their clients (limits.parked)' };
     }

@@ -21,8 +21,8 @@ export interface Parked {
  * state names.
  */
 export interface ParkedCalls {
-  /** Whether one more may be parked. */
-  hasRoom(): boolean;
+  /** Whether one more may be parked. `again`: it was before. */
+  hasRoom(again: boolean): boolean;
   nextId(): string;
   /** The call waits for its client from now on. */
   add(id: string, call: Parked): void;
@@ -31,16 +31,29 @@ export interface ParkedCalls {
   remove(id: string, result: 'answered' | 'expired' | 'refused' | 'cancelled'): void;
   /** Ends those for which `which` holds. */
   endWhere(which: (call: Parked) => boolean): void;
+  /** Ends all, and takes no more: nobody could come back. */
+  close(): void;
 }
 
 export function createParkedCalls(stats: GatewayStats, limit: () => number): ParkedCalls {
   const calls = new Map<string, Parked>();
+  let closed = false;
+
+  function endWhere(which: (call: Parked) => boolean): void {
+    for (const call of [...calls.values()]) if (which(call)) call.close();
+  }
+
   return {
-    hasRoom: () => calls.size < limit(),
+    hasRoom: (again) => !closed && (again || calls.size < limit()),
     nextId: () => randomUUID(),
     add(id, call) {
       calls.set(id, call);
       stats.parked = calls.size;
+      // What was asked just before is told still.
+      if (closed)
+        setImmediate(() => {
+          call.close();
+        });
     },
     get: (id) => calls.get(id),
     remove(id, result) {
@@ -48,8 +61,10 @@ export function createParkedCalls(stats: GatewayStats, limit: () => number): Par
       stats.parked = calls.size;
       stats.parkedTotal.add(result);
     },
-    endWhere(which) {
-      for (const call of [...calls.values()]) if (which(call)) call.close();
+    endWhere,
+    close() {
+      closed = true;
+      endWhere(() => true);
     },
   };
 }

@@ -50,7 +50,13 @@ export function createMcp(deps: McpDeps) {
       if (Array.isArray(messages)) batch(res, source, messages, acceptsOf(req.headers.accept));
       else if (classify(source.version, messages) === 'modern')
         // Sessions belong to the other era: whatever id comes with it is not looked at.
-        single(res, { ...source, era: 'modern', sessionId: undefined }, messages, modernAccepts(messages));
+        single(
+          res,
+          { ...source, era: 'modern', sessionId: undefined },
+          messages,
+          // A stream of notifications is never JSON.
+          messages.method === 'subscriptions/listen' ? STREAM : acceptsOf(req.headers.accept),
+        );
       else single(res, source, messages, acceptsOf(req.headers.accept));
     });
   }
@@ -170,10 +176,7 @@ export function createMcp(deps: McpDeps) {
   };
 }
 
-/** A modern client takes both; a stream of notifications is never JSON. */
-function modernAccepts(message: Message): Accepts {
-  return { json: message.method !== 'subscriptions/listen', sse: true };
-}
+const STREAM: Accepts = { json: false, sse: true };
 
 const ALLOW = ['Allow', 'GET, POST, DELETE, OPTIONS'];
 /** Requests whose answer never comes later. */
