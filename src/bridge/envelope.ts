@@ -9,11 +9,13 @@ import type { Patch } from '../wire/splice.js';
 const EMPTY = Buffer.alloc(0);
 const COMMA = 0x2c;
 
-/** Members of `params` that belong to the rounds of a modern request, and say nothing to a legacy server. */
+/**
+ * Members of `params` that belong to the rounds of a modern request: they say nothing to a legacy server, and from a legacy client they
+ * would stand beside those of the gateway.
+ */
 const ROUNDS: ReadonlySet<string> = new Set(['inputResponses', 'requestState']);
 /** A task is asked for in another way by the other era. */
-const TASK: ReadonlySet<string> = new Set(['task']);
-const OF_CALLS: ReadonlySet<string> = new Set([...ROUNDS, ...TASK]);
+const OF_CALLS: ReadonlySet<string> = new Set([...ROUNDS, 'task']);
 
 /** A modern request without its envelope. `more`: members for the start of `params`, with their commas. */
 export function toLegacy(message: Message, more = ''): Patch[] {
@@ -59,23 +61,23 @@ export function toModern(message: Message, { members, meta: ready }: Prepared, m
     const end = body.lastIndexOf(0x7d);
     return [{ start: end, end, bytes: Buffer.from(`,"params":{${more}"_meta":{${members}}}`) }];
   }
-  const patches = without(body, paramsSpan.start, message.params, TASK);
+  const patches = without(body, paramsSpan.start, message.params, OF_CALLS);
   const meta = find(message.params, '_meta');
   const isObject = meta !== undefined && body[meta.start] === 0x7b;
   if (meta && isObject) {
     patches.push(insertion(body, meta.start, members, message.meta.length));
     if (more !== '')
-      patches.push(insertion(body, paramsSpan.start, more.slice(0, -1), kept(message.params, TASK)));
+      patches.push(insertion(body, paramsSpan.start, more.slice(0, -1), kept(message.params, OF_CALLS)));
     return patches;
   }
   if (meta) patches.push({ start: meta.start, end: meta.end, bytes: Buffer.from(`{${members}}`) });
-  if (!meta && more === '' && kept(message.params, TASK) > 0) {
+  if (!meta && more === '' && kept(message.params, OF_CALLS) > 0) {
     const start = body.indexOf(0x7b, paramsSpan.start) + 1;
     patches.push({ start, end: start, bytes: ready });
     return patches;
   }
   const rest = meta ? more.slice(0, -1) : `${more}"_meta":{${members}}`;
-  if (rest !== '') patches.push(insertion(body, paramsSpan.start, rest, kept(message.params, TASK)));
+  if (rest !== '') patches.push(insertion(body, paramsSpan.start, rest, kept(message.params, OF_CALLS)));
   return patches;
 }
 

@@ -119,15 +119,18 @@ export function createOwnLinks(deps: OwnLinksDeps): OwnLinks {
     return owned;
   }
 
+  function hasRoom(server: string): boolean {
+    return (counts.get(server) ?? 0) < deps.limit();
+  }
+
   function add(owned: Owned, config: ServerConfig): void {
     const { owner, catalog, links } = owned;
     const { name } = config;
-    const used = counts.get(name) ?? 0;
-    if (used >= deps.limit()) {
+    if (!hasRoom(name)) {
       catalog.put(full(deps.catalog.get(name), name, deps.limit()));
       return;
     }
-    counts.set(name, used + 1);
+    counts.set(name, (counts.get(name) ?? 0) + 1);
     const { id, capabilities, session } = owner;
     const link = deps.connect(config, { id, capabilities }, eventsOf(owned));
     links.set(name, link);
@@ -228,6 +231,10 @@ export function createOwnLinks(deps: OwnLinksDeps): OwnLinks {
         // With no room for any link of its own there is nothing to keep.
         if (owned.links.size > 0) ofModern.set(key, owned);
       }
+      // Where there was no room for a link there may be by now.
+      else if (owned.links.size < servers.length)
+        for (const config of servers)
+          if (!owned.links.has(config.name) && hasRoom(config.name)) add(owned, config);
       owned.owner.lastUsed = performance.now();
       return owned.view;
     },

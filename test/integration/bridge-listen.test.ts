@@ -206,3 +206,28 @@ describe('a stream of changes whose client does not read', () => {
     expect(told).toHaveLength(1);
   });
 });
+
+describe('links of modern clients of their own', () => {
+  it('are made once there is room, where there was none', async () => {
+    const [full, other] = [await slow(() => 0), await slow(() => 0)];
+    const own = { session: 'per-client' as const };
+    const running = await startGateway({
+      limits: { per_client: 1 },
+      mcp: { session: { idle_ttl_seconds: 2, gc_interval_seconds: 1 } },
+      servers: [full.entry('full', own), other.entry('other', own)],
+    });
+    const one = { clientInfo: { name: 'one', version: '1' } };
+    const two = { clientInfo: { name: 'two', version: '1' } };
+    expect((await call(running.server('full'), 't', {}, one)).result).toBeDefined();
+    expect((await call(running.url, 'full__t', {}, two)).error?.message).toContain('limits.per_client');
+    await until(
+      async () => {
+        // Busy all the time, on the server that has room.
+        expect((await call(running.url, 'other__t', {}, two)).result).toBeDefined();
+        return (await call(running.url, 'full__t', {}, two)).result;
+      },
+      'room',
+      8000,
+    );
+  });
+});

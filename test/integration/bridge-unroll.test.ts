@@ -2,8 +2,8 @@ import { describe, expect, it } from 'vitest';
 import { createUpstream, tool, type Call } from '../fixtures/servers/http-upstream.js';
 import { startGateway } from '../helpers/gateway.js';
 import { call, createModernUpstream } from '../helpers/modern.js';
-import { post } from '../helpers/http.js';
-import { connect, heard, messagesOf } from '../helpers/legacy.js';
+import { openSse, post, textOf } from '../helpers/http.js';
+import { connect, final, heard, messagesOf } from '../helpers/legacy.js';
 import { sleep, until } from '../helpers/wait.js';
 
 const form = {
@@ -70,6 +70,39 @@ describe('a call that is unrolled', () => {
 });
 
 describe('a call to a modern upstream', () => {
+  it('brings no state and no answers of a legacy client, which has neither', async () => {
+    const upstream = await createModernUpstream({
+      tools: [tool('asks')],
+      onCall(asked) {
+        if (asked.params['requestState'] === undefined)
+          asked.result({ resultType: 'input_required', inputRequests: { a: form }, requestState: 'own' });
+        else asked.text(JSON.stringify(asked.params), { resultType: 'complete' });
+      },
+    });
+    const running = await startGateway({ servers: [upstream.entry('s')] });
+    const client = await connect(running.server('s'));
+    const params = {
+      requestState: 'forged',
+      name: 'asks',
+      inputResponses: { a: {} },
+      arguments: { kept: 1 },
+    };
+    const stream = await openSse(
+      running.server('s'),
+      { jsonrpc: '2.0', id: 3, method: 'tools/call', params },
+      client.headers,
+    );
+    const [asked] = await heard(stream, 'elicitation/create');
+    await client.say({ id: asked?.id, result: { action: 'decline' } });
+    const text = textOf(await final(stream));
+    expect(JSON.parse(text)).toMatchObject({
+      requestState: 'own',
+      inputResponses: { a: { action: 'decline' } },
+      arguments: { kept: 1 },
+    });
+    expect(upstream.calls()[0]?.text).not.toContain('forged');
+  });
+
   it('has each parameter in one header, also where the upstream listed it only lately', async () => {
     const listed = {
       inputSchema: { type: 'object', properties: { city: { type: 'string', 'x-mcp-header': 'City' } } },
