@@ -1,6 +1,6 @@
 /**
  * Between a client that speaks stdio and a gateway that runs already: each line becomes a POST, what the gateway says becomes lines. No
- * message is changed; of its content only what the way needs is read.
+ * message is changed; of its content only what the way needs is read. A request of 2026-07-28 gets the headers that HTTP wants of it.
  */
 import { isUtf8 } from 'node:buffer';
 import {
@@ -14,10 +14,15 @@ import type { Readable, Writable } from 'node:stream';
 import { errorMessage, GatewayError } from '../errors.js';
 import { createBudget } from '../lib/budget.js';
 import { splitLines } from '../lib/lines.js';
-import { MessageError, readMessages, type Message } from '../protocol/message.js';
-import { readHead } from '../wire/edges.js';
-import { SseReader, type EventFields } from '../wire/sse-read.js';
-import { Lane, type LaneMessage } from './lane.js';
+import { classify } from '../protocol/classify.js';
+import { readListPage, type ParamHeader } from '../protocol/lists.js';
+import { find, idKey, MessageError, readMessages, type Message } from '../protocol/message.js';
+import { NAME_KEYS, nameOf, readEnvelope } from '../protocol/modern/meta.js';
+import { encodeHeaderValue, paramHeaders } from '../protocol/modern/param-headers.js';
+import type { Era } from '../protocol/revisions.js';
+import { membersOf } from '../wire/walk.js';
+import { EventLines, MAX_HEAD } from './event-lines.js';
+import { Lane } from './lane.js';
 import { LineOutlet } from './line-outlet.js';
 
 export interface JoinOptions {
@@ -42,8 +47,6 @@ const MAX_OPEN = 256;
 const MAX_WAITING = 4_194_304;
 /** What is read of a refusal, and of the answer to initialize. */
 const MAX_READ = 1_048_576;
-/** The head of a message: enough to see whether it is an answer. */
-const MAX_HEAD = 4096;
 /** A cancel must not overtake its request, which may go another way. */
 const CANCEL_AFTER_MS = 20;
 const RETRY_MS = 1000;
@@ -63,6 +66,10 @@ export function joinGateway(options: JoinOptions, input: Readable, output: Writa
   };
   /** Requests whose answer has not come. */
   const open = new Set<() => void>();
+  /** Those of the modern era, by their id: there a closed connection is the cancel. */
+  const cancels = new Map<string, () => void>();
+  /** Parameters of tools that are mirrored into headers; learnt when the gateway asks for them. */
+  const mirrored = new Map<string, readonly ParamHeader[]>();
   let sending: Promise<void> = Promise.resolve();
   let queued = 0;
   let ended = false;
@@ -87,8 +94,8 @@ export function joinGateway(options: JoinOptions, input: Readable, output: Writa
     },
   });
 
-  function complain(rawId: string, error: GatewayError): void {
-    lane.send(Buffer.from(errorMessage(error, rawId)));
+  function complain(rawId: string, error: GatewayError, era: Era = 'legacy'): void {
+    lane.send(Buffer.from(errorMessage(error, rawId, era)));
   }
 
   function regulate(): void {
@@ -122,6 +129,7 @@ export function joinGateway(options: JoinOptions, input: Readable, output: Writa
   async function send(body: Buffer, message: Message | undefined): Promise<void> {
     const method = message?.method;
     if (method === 'initialize') void endSession();
+    if (message && method === 'notifications/cancelled' && cancelled(message)) return;
     if (method === 'notifications/cancelled')
       await new Promise((resolve) => setTimeout(resolve, CANCEL_AFTER_MS));
     const posted = post(body, message);
@@ -130,16 +138,73 @@ export function joinGateway(options: JoinOptions, input: Readable, output: Writa
     if (method === 'notifications/initialized') void posted.answered.then(() => listen());
   }
 
-  function headersOf(): Headers {
+  /** `alone`: of a request that belongs to no session. */
+  function headersOf(alone: boolean): Headers {
     const headers: Headers = {};
     if (token !== undefined) headers['Authorization'] = `Bearer ${token}`;
+    if (alone) return headers;
     if (session.id !== undefined) headers['Mcp-Session-Id'] = session.id;
     if (session.version !== undefined) headers['MCP-Protocol-Version'] = session.version;
     return headers;
   }
 
-  function request(method: string, headers: Headers): ClientRequest {
-    const all = { ...headersOf(), ...headers };
+  /** Cancels a request of the modern era; false: it names none. */
+  function cancelled(message: Message): boolean {
+    const id = find(message.params, 'requestId');
+    const key = id && idKey(message.body.toString('utf8', id.start, id.end));
+    const cancel = key === undefined ? undefined : cancels.get(key);
+    cancel?.();
+    return cancel !== undefined;
+  }
+
+  /** What HTTP wants of a request of the modern era (2026-07-28, basic/transports/streamable-http, "Request Metadata"). */
+  function metadataOf(message: Message): Headers {
+    const envelope = readEnvelope(message);
+    const headers: Headers = {};
+    if (typeof envelope !== 'string') headers['MCP-Protocol-Version'] = envelope.version;
+    headers['Mcp-Method'] = message.method;
+    const name = NAME_KEYS[message.method] === undefined ? undefined : nameOf(message);
+    if (name === undefined) return headers;
+    headers['Mcp-Name'] = encodeHeaderValue(name);
+    const lines = paramHeaders(mirrored.get(name) ?? [], message.body, find(message.params, 'arguments'));
+    for (let i = 0; i < lines.length; i += 2) headers[lines[i] as string] = lines[i + 1] as string;
+    return headers;
+  }
+
+  /** Reads which parameters of tools go into headers. */
+  async function learn(message: Message): Promise<void> {
+    const meta = find(message.params, '_meta');
+    const params = meta ? `{"_meta":${message.body.toString('utf8', meta.start, meta.end)}}` : '{}';
+    const body = Buffer.from(`{"jsonrpc":"2.0","id":"tools","method":"tools/list","params":${params}}`);
+    const asked = readMessages(body) as Message;
+    const res = await new Promise<IncomingMessage | undefined>((resolve) => {
+      const req = request('POST', { ...typesOf(body), ...metadataOf(asked) }, true);
+      req.on('response', resolve).on('error', () => {
+        resolve(undefined);
+      });
+      req.end(body);
+    });
+    const answer = res && (await whole(res));
+    try {
+      const result = answer && membersOf(answer).find(({ key }) => key === 'result');
+      if (!answer || !result) return;
+      mirrored.clear();
+      for (const { key, tool } of readListPage('tools', answer.subarray(result.start, result.end))
+        .definitions)
+        if (tool && tool.headers.length > 0) mirrored.set(key, tool.headers);
+    } catch (error) {
+      log(`cannot read which parameters of tools go into headers: ${String(error)}`);
+    }
+  }
+
+  const typesOf = (body: Buffer): Headers => ({
+    'Content-Type': 'application/json',
+    Accept: 'application/json, text/event-stream',
+    'Content-Length': String(body.length),
+  });
+
+  function request(method: string, headers: Headers, alone = false): ClientRequest {
+    const all = { ...headersOf(alone), ...headers };
     return (secure ? httpsRequest : httpRequest)(url, { method, agent, headers: all });
   }
 
@@ -153,24 +218,30 @@ export function joinGateway(options: JoinOptions, input: Readable, output: Writa
     let sent: () => void = () => undefined;
     const answered = new Promise<void>((resolve) => (over = resolve));
     const isSent = new Promise<void>((resolve) => (sent = resolve));
-    const req = request('POST', {
-      'Content-Type': 'application/json',
-      Accept: 'application/json, text/event-stream',
-      'Content-Length': String(body.length),
-    });
+    const era = message ? classify(undefined, message) : 'legacy';
+    const isModern = message !== undefined && era === 'modern';
+    const req = request('POST', { ...typesOf(body), ...(isModern ? metadataOf(message) : {}) }, isModern);
+    let givenUp = false;
     const abort = (): void => {
       req.destroy();
     };
+    const key = isModern && message.kind === 'request' ? idKey(message.id as string) : undefined;
     const done = (why?: string): void => {
       open.delete(abort);
-      if (why !== undefined && !ended) {
-        if (rawId !== undefined) complain(rawId, new GatewayError('upstream_disconnected', why));
+      if (key !== undefined && cancels.get(key) === cancel) cancels.delete(key);
+      if (why !== undefined && !ended && !givenUp) {
+        if (rawId !== undefined) complain(rawId, new GatewayError('upstream_disconnected', why), era);
         else log(why);
       }
       over();
       if (open.size === 0) idle?.();
       regulate();
     };
+    const cancel = (): void => {
+      givenUp = true;
+      abort();
+    };
+    if (key !== undefined) cancels.set(key, cancel);
     open.add(abort);
     let answeredAtAll = false;
     req.on('finish', sent);
@@ -191,13 +262,44 @@ export function joinGateway(options: JoinOptions, input: Readable, output: Writa
       answeredAtAll = true;
       sent();
       if (message?.method === 'initialize') greet(res);
-      receive(res, rawId, done, (target) => {
+      if (isModern && message.method === 'tools/call' && res.statusCode === 400 && !again) {
+        void learnt(message, res).then((answer) => {
+          if (answer === undefined) {
+            open.delete(abort);
+            void post(body, message, true).answered.then(() => {
+              over();
+            });
+          } else {
+            if (!givenUp) lane.send(answer);
+            done();
+          }
+        });
+        return;
+      }
+      const whenOver = (why?: string): void => {
+        // On a shared stream this is how a subscription ends (2026-07-28, basic/patterns/cancellation).
+        if (why === undefined && message?.method === 'subscriptions/listen' && !givenUp && !ended) {
+          const params = `{"requestId":${rawId ?? 'null'},"reason":"the subscription has ended"}`;
+          lane.send(Buffer.from(`{"jsonrpc":"2.0","method":"notifications/cancelled","params":${params}}`));
+        }
+        done(why);
+      };
+      receive(res, rawId, whenOver, (target) => {
         open.delete(abort);
         open.add(target);
       });
     });
     req.end(body);
     return { sent: isSent, answered };
+  }
+
+  /** A refused call: undefined where it lacked headers that are known now; else what the client gets. */
+  async function learnt(message: Message, res: IncomingMessage): Promise<Buffer | undefined> {
+    const answer = await whole(res);
+    if (!/"code"\s*:\s*-32020\b/.test(answer.toString('utf8', 0, MAX_HEAD))) return answer;
+    await learn(message);
+    const name = nameOf(message);
+    return name !== undefined && mirrored.has(name) ? undefined : answer;
   }
 
   /** The answer to a POST on its way to the client. `held`: who waits can now be given up by this instead. */
@@ -219,7 +321,7 @@ export function joinGateway(options: JoinOptions, input: Readable, output: Writa
       return;
     }
     if (String(res.headers['content-type']).startsWith('text/event-stream')) {
-      const events = new Events(lane, () => res.resume());
+      const events = new EventLines(lane, () => res.resume());
       follow(res, events, () => {
         if (events.answered || rawId === undefined) return done();
         if (events.lastId === undefined) return done(`${url.href} broke off its answer`);
@@ -252,7 +354,7 @@ export function joinGateway(options: JoinOptions, input: Readable, output: Writa
 
   /** Goes on where the stream of an answer broke (2025-11-25, basic/transports, "Resumability and Redelivery"). */
   function resume(
-    events: Events,
+    events: EventLines,
     done: (why?: string) => void,
     held: (abort: () => void) => void,
     tries = 0,
@@ -285,7 +387,7 @@ export function joinGateway(options: JoinOptions, input: Readable, output: Writa
     }
   }
 
-  function follow(res: IncomingMessage, events: Events, closed: () => void): void {
+  function follow(res: IncomingMessage, events: EventLines, closed: () => void): void {
     res.on('data', (chunk: Buffer) => {
       if (!events.push(chunk)) res.pause();
     });
@@ -312,7 +414,7 @@ export function joinGateway(options: JoinOptions, input: Readable, output: Writa
   function listen(): void {
     if (ended || listening || session.id === undefined) return;
     const mine = session;
-    const events = new Events(lane, () => current?.resume());
+    const events = new EventLines(lane, () => current?.resume());
     let current: IncomingMessage | undefined;
     let req: ClientRequest | undefined;
     let timer: NodeJS.Timeout | undefined;
@@ -403,83 +505,6 @@ export function joinGateway(options: JoinOptions, input: Readable, output: Writa
   }
 
   return { left, close: (graceMs) => (closing ??= end(graceMs)) };
-}
-
-/** What an event stream says, as lines to the client. */
-class Events {
-  /** An answer was among them. */
-  answered = false;
-  lastId: string | undefined;
-  retryMs: number | undefined;
-  readonly #lane: Lane;
-  #resume: () => void;
-  #reader: SseReader;
-  #message: LaneMessage | undefined;
-  #head = Buffer.alloc(0);
-  #more = true;
-
-  constructor(lane: Lane, resume: () => void) {
-    this.#lane = lane;
-    this.#resume = resume;
-    this.#reader = this.#newReader();
-  }
-
-  /** Its events come over another connection from now on. */
-  onto(resume: () => void): void {
-    this.#resume = resume;
-  }
-
-  /** false: stop, until resumed. */
-  push(chunk: Buffer): boolean {
-    this.#more = true;
-    try {
-      this.#reader.push(chunk);
-    } catch {
-      // No event stream: what it has begun is not finished.
-      this.broken();
-    }
-    return this.#more;
-  }
-
-  /** The connection has ended: half a message is none. */
-  broken(): void {
-    this.#message?.cut();
-    this.#message = undefined;
-    this.#reader = this.#newReader();
-  }
-
-  #newReader(): SseReader {
-    return new SseReader({
-      open: (type) => {
-        this.#head = Buffer.alloc(0);
-        if (type === '' || type === 'message') this.#message = this.#lane.message(() => this.#resume());
-      },
-      data: (chunk) => {
-        if (this.#head.length < MAX_HEAD)
-          this.#head = Buffer.concat([this.#head, chunk.subarray(0, MAX_HEAD)]);
-        if (this.#message?.write(chunk) === false) this.#more = false;
-      },
-      close: (fields) => {
-        if (fields.type === '' || fields.type === 'message') {
-          // An event without data primes the stream.
-          if (this.#head.length > 0) this.#message?.end();
-          const head = readHead(this.#head);
-          if (this.#head[0] === 0x5b || (typeof head !== 'string' && head.kind !== 'method'))
-            this.answered = true;
-        } else this.#message?.cut();
-        this.#message = undefined;
-        this.#note(fields);
-      },
-      empty: (fields) => {
-        this.#note(fields);
-      },
-    });
-  }
-
-  #note({ id, retry }: EventFields): void {
-    if (id !== undefined) this.lastId = id;
-    if (retry !== undefined) this.retryMs = retry;
-  }
 }
 
 /** `pass`: the body is the answer to this very request. Else the text of the refusal. */

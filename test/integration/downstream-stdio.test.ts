@@ -536,6 +536,73 @@ describe('mcpstead stdio --url', () => {
     await until(() => client.changes.length > before, 'the change');
   });
 
+  test('carries requests of 2026-07-28: headers, what is needed, cancels, streams of changes', async () => {
+    const upstream = await createUpstream({
+      tools: [
+        tool('where', {
+          inputSchema: {
+            type: 'object',
+            properties: { region: { type: 'string', 'x-mcp-header': 'Region' } },
+          },
+        }),
+        tool('ask'),
+        tool('hang'),
+      ],
+      answer: 'sse',
+      async onCall(call) {
+        if (call.params.name === 'where') return call.text(String(call.args['region']));
+        if (call.params.name === 'hang') return;
+        const form = { message: 'Name?', requestedSchema: { type: 'object', properties: {} } };
+        call.text(JSON.stringify((await call.ask('elicitation/create', form)).result));
+      },
+    });
+    const { client, gateway } = await joined({ servers: [upstream.entry('s')] });
+    const _meta = envelope({ capabilities: { elicitation: {} } });
+    const call = (id: string, name: string, more: object = {}): object => ({
+      id,
+      method: 'tools/call',
+      params: { name: `s__${name}`, arguments: {}, ...more, _meta },
+    });
+    const found = await client.request({ id: 'd', method: 'server/discover', params: { _meta } });
+    expect(found.result?.['supportedVersions']).toEqual(['2026-07-28']);
+    // Refused without a header, then made again with it; the client sees neither.
+    expect(textOf(await client.request(call('w', 'where', { arguments: { region: 'Zürich' } })))).toBe(
+      'Zürich',
+    );
+    expect(upstream.calls('where')).toHaveLength(1);
+    expect(textOf(await client.request(call('w2', 'where', { arguments: { region: 'b' } })))).toBe('b');
+
+    const needed = await client.request(call('n', 'ask'));
+    const { inputRequests, requestState } = needed.result as {
+      inputRequests: object;
+      requestState: string;
+    };
+    const [key] = Object.keys(inputRequests) as [string];
+    const inputResponses = { [key]: { action: 'decline' } };
+    const answer = await client.request(call('n2', 'ask', { requestState, inputResponses }));
+    expect(textOf(answer)).toBe('{"action":"decline"}');
+
+    client.say(call('h', 'hang'));
+    await until(() => upstream.calls('hang').length === 1);
+    client.say({ method: 'notifications/cancelled', params: { requestId: 'h' } });
+    await until(() => upstream.received('notifications/cancelled').length === 1, 'the cancel');
+
+    const notifications = { toolsListChanged: true };
+    const acknowledged = await client.request({
+      id: 'l',
+      method: 'subscriptions/listen',
+      params: { _meta, notifications },
+    });
+    expect(acknowledged).toMatchObject({ method: 'notifications/subscriptions/acknowledged' });
+    void gateway.gateway.close();
+    expect(await client.next()).toMatchObject({ id: 'l', result: { resultType: 'complete' } });
+    expect(await client.next()).toMatchObject({
+      method: 'notifications/cancelled',
+      params: { requestId: 'l' },
+    });
+    expect(client.stderr).toBe('');
+  });
+
   test('hands on large answers whole, each on a line of its own', async () => {
     const size = 20 * MB;
     const upstream = await createUpstream({ tools: [tool('pour')], onCall: (call) => call.big(size) });
