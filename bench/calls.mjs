@@ -64,24 +64,20 @@ async function compare(title, cases, gateways, setupOf, options) {
     const costs = Object.entries(figures).map(([name, { cpu }]) => `${name} ${median(cpu).toFixed(0)} us`);
     progress(`${title}, ${one.name}:`, ...costs);
   }
-  if (rows.length === 0) return;
-  const names = gateways.map(({ name }) => name);
-  report(title, names, rows);
+  report(
+    title,
+    gateways.map(({ name }) => name),
+    rows,
+  );
 }
 
-export const httpCalls = {
-  title: 'HTTP upstream',
-  run: (options) =>
-    compare(
-      'HTTP upstream',
-      httpCases,
-      overHttp,
-      (one) => http(options.upstream + (one.path ?? '/mcp')),
-      options,
-    ),
-};
+const section = (title, cases, gateways, setupOf) => ({
+  title,
+  cases,
+  run: (options) => compare(title, cases, gateways, (one) => setupOf(one, options), options),
+});
 
-export const stdioCalls = {
-  title: 'stdio upstream',
-  run: (options) => compare('stdio upstream', stdioCases, overStdio, stdio, options),
-};
+export const httpCalls = section('HTTP upstream', httpCases, overHttp, (one, options) =>
+  http(options.upstream + (one.path ?? '/mcp')),
+);
+export const stdioCalls = section('stdio upstream', stdioCases, overStdio, stdio);

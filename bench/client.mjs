@@ -11,11 +11,14 @@ export const headersOf = ({ accept = BOTH, headers } = {}) => ({
   Authorization: `Bearer ${TOKEN}`,
 });
 
+const LONGEST_MS = 30_000;
+
 /** Sends a request; gives the answer when its headers are there. */
 export function open(url, body, { agent, headers, method = 'POST', accept } = {}) {
   return new Promise((resolve, reject) => {
     const req = request(url, { method, headers: headersOf({ accept, headers }), agent }, resolve);
     req.on('error', reject);
+    req.setTimeout(LONGEST_MS, () => req.destroy(new Error(`nothing comes from ${url}`)));
     req.end(body && (typeof body === 'string' ? body : JSON.stringify(body)));
   });
 }

@@ -11,9 +11,15 @@ export const GATEWAY_CORE = 1;
 export const onCore = (core, command, args) =>
   pinned ? ['taskset', ['-c', String(core), command, ...args]] : [command, args];
 
+const running = new Set();
 export function start(core, command, args, options = {}) {
-  return spawn(...onCore(core, command, args), { stdio: 'ignore', ...options });
+  const child = spawn(...onCore(core, command, args), { stdio: 'ignore', ...options });
+  running.add(child.once('exit', () => running.delete(child)));
+  return child;
 }
+// A bench that fails or is stopped leaves nothing behind.
+process.once('exit', () => running.forEach((child) => child.kill('SIGKILL')));
+for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.exit(1));
 
 export async function stop(child) {
   if (child.exitCode !== null || child.signalCode !== null) return;

@@ -50,9 +50,8 @@ const options = {
     (values.all || !one.extra) &&
     (!values.quick || one.quick),
 };
-/** Sections with cases choose among those themselves. */
-const sections = chosen.filter(
-  ({ title }) => holds(title) || [httpCalls, stdioCalls, underLoad].some((one) => one.title === title),
+const sections = chosen.filter(({ title, cases }) =>
+  cases ? cases.some((one) => options.wants(title, one)) : holds(title),
 );
 
 function head() {
