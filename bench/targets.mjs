@@ -12,7 +12,7 @@ import { start, stop, UPSTREAM_MARK } from './processes.mjs';
 
 export const TOKEN = 'bench-token-0123456789abcdef';
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
-const MAIN = here('../dist/cli/main.js');
+const MAIN = process.env.MCPSTEAD_MAIN ?? here('../dist/cli/main.js');
 const RUST = process.env.MCPSTEAD_RUST ?? join(homedir(), '.cargo/bin/mcpstead');
 const NGINX = ['/usr/sbin/nginx', '/usr/bin/nginx', '/usr/local/sbin/nginx'].find(existsSync) ?? 'nginx';
 const MCP_PROXY = here('node_modules/mcp-proxy/dist/bin/mcp-proxy.mjs');
@@ -27,7 +27,7 @@ export const firstLine = (command, ...args) => {
 const all = [
   {
     name: 'mcpstead',
-    what: 'this tree',
+    what: process.env.MCPSTEAD_MAIN ?? 'this tree',
     missing: existsSync(MAIN) ? undefined : 'npm run build',
     command: (port, setup) => [process.execPath, [MAIN, '--config', mcpsteadConfig(port, setup)]],
   },
