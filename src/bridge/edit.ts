@@ -18,8 +18,12 @@ export function modernResult(method: string): AnswerEdit {
     head(bytes, value) {
       if (bytes[value] !== 0x7b) return NONE;
       const first = skipSpace(bytes, value + 1);
-      // It says so already: a server of both eras that was spoken to in the older one.
-      if (bytes.toString('latin1', first, first + 12) === '"resultType"') return NONE;
+      if (bytes.toString('latin1', first, first + 12) === '"resultType"') {
+        // A server of both eras that was spoken to in the older one. Whatever it says, what it needs it asks.
+        const start = skipSpace(bytes, skipSpace(bytes, first + 12) + 1);
+        const end = endOfValue(bytes, start);
+        return end === -1 ? NONE : [{ start, end, bytes: Buffer.from('"complete"') }];
+      }
       const text = bytes[first] === BRACE ? members : `${members},`;
       return [{ start: value + 1, end: value + 1, bytes: Buffer.from(text) }];
     },

@@ -92,6 +92,11 @@ export class OneStream {
       return isRequest ? undefined : error;
     }
     const call = isRequest ? new Call(this, messages, era) : undefined;
+    if (modern && call && this.#isInUse(call.key)) {
+      const why = `the id ${call.key.slice(0, 64)} is in use by a request in flight`;
+      this.complain(new GatewayError('invalid_request', why), messages.id as string, era);
+      return undefined;
+    }
     const handled = gate.handle(
       modern ? { ...source, era, sessionId: undefined } : source,
       messages,
@@ -166,6 +171,12 @@ export class OneStream {
   #sourceOf(version: string | undefined): Source {
     const { source } = this.#deps;
     return { ...source, sessionId: this.#sessionId, version, era: 'legacy', headers: undefined };
+  }
+
+  /** Of sessions the session itself knows. */
+  #isInUse(key: string): boolean {
+    for (const call of this.#calls) if (call.era === 'modern' && call.key === key) return true;
+    return false;
   }
 
   /** Cancels a modern request of this stream; false: it names none. */

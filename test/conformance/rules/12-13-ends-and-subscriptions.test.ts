@@ -428,16 +428,22 @@ describe('13: a stream of changes', () => {
     try {
       ask('one');
       ask(2);
+      ask(2);
       await until(() => messages().filter(({ method }) => method === ACKNOWLEDGED).length === 2);
+      // An id in use is nobody else's.
+      expect(messages().filter(({ error }) => error?.code === -32600)).toHaveLength(1);
       say({ method: 'notifications/cancelled', params: { requestId: 'one' } });
       say({ id: 3, method: 'tools/call', params: { _meta, name: 's__t', arguments: { a: 1 } } });
       await until(() => messages().some(({ id }) => id === 3));
       expect(textOf(messages().find(({ id }) => id === 3) as JsonRpc)).toBe('{"a":1}');
       child.stdin.end();
-      await until(() => child.exitCode !== null || messages().some(({ id }) => id === 2), 'the end');
+      await until(
+        () => child.exitCode !== null || messages().some(({ id, result }) => id === 2 && result),
+        'the end',
+      );
       const two = messages().filter(
-        ({ id, method, params }) =>
-          id === 2 || (method === 'notifications/cancelled' && params?.['requestId'] === 2),
+        ({ id, method, params, result }) =>
+          (id === 2 && result) || (method === 'notifications/cancelled' && params?.['requestId'] === 2),
       );
       expect(two.map(({ id, method }) => method ?? id)).toEqual([2, 'notifications/cancelled']);
       expect(messages().some(({ id }) => id === 'one')).toBe(false);

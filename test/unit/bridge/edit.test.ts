@@ -35,6 +35,12 @@ describe('a result of a legacy upstream for a modern client', () => {
     );
     expect(edited(call, '[1]')).toBe('[1]');
   });
+
+  it('never says that input is required: what such a server needs it asks', () => {
+    expect(edited(call, '{"resultType" : "input_required","inputRequests":{}}')).toBe(
+      '{"resultType" : "complete","inputRequests":{}}',
+    );
+  });
 });
 
 describe('a result of a modern upstream for a legacy client', () => {
