@@ -28,6 +28,8 @@ export const show = (numbers) => (numbers ? `${short(median(numbers))} (${short(
 export function ratio(top, bottom) {
   if (!top || !bottom) return undefined;
   const ratios = top.map((value, round) => value / bottom[round]);
+  // autocannon counts whole milliseconds: there may be none.
+  if (!ratios.every(Number.isFinite)) return undefined;
   return { mid: median(ratios), low: minimum(ratios) };
 }
 
