@@ -172,8 +172,10 @@ export class GatewayCore implements Admin {
         this.#announce(name);
       },
     });
+    const views = createCapabilityViews(this.#catalog, EVERY_CAPABILITY);
     this.#ownLinks = createOwnLinks({
       catalog: this.#catalog,
+      sourceOf: (capabilities) => views.sourceOf(capabilities),
       streams: this.#streams,
       questions: this.#questions,
       interests: () => this.#interests,
@@ -198,7 +200,6 @@ export class GatewayCore implements Admin {
       cancels: this.#taskCancels,
       parkedMs: () => this.#config.limits.parked_seconds * 1000,
     });
-    const views = createCapabilityViews(this.#catalog, EVERY_CAPABILITY);
     this.#gate = createGate({
       runtime: () => this.#runtime,
       state: () => this.#state,

@@ -57,6 +57,8 @@ class CapabilityCatalog implements Source {
 export interface CapabilityViews {
   /** undefined: what all see. */
   viewOf(capabilities: Json, server: string | undefined): View | undefined;
+  /** What the views of a client of these capabilities are made from. */
+  sourceOf(capabilities: Json): Source;
 }
 
 /** Sets that have views of their own; clients of further ones see what all see. */
@@ -82,6 +84,7 @@ export function createCapabilityViews(shared: Source, full: Json): CapabilityVie
   }
 
   return {
+    sourceOf: (capabilities) => setOf(capabilities)?.catalog ?? shared,
     viewOf(capabilities, server) {
       const concerned =
         server === undefined
@@ -96,6 +99,8 @@ export function createCapabilityViews(shared: Source, full: Json): CapabilityVie
   };
 }
 
+const MAX_KEY = 512;
+
 /** Of the names that are declared, whatever their settings. */
 function keyOf(capabilities: Json): string {
   const names: string[] = [];
@@ -108,5 +113,7 @@ function keyOf(capabilities: Json): string {
     }
   };
   walk(capabilities, '', 1);
-  return createHash('sha256').update(JSON.stringify(names)).digest('base64url');
+  const text = JSON.stringify(names);
+  // Most clients declare little: that is key enough.
+  return text.length <= MAX_KEY ? text : createHash('sha256').update(text).digest('base64url');
 }

@@ -76,13 +76,13 @@ export class Catalog implements Source {
 
 /** The registry as one session sees it: servers with `session: per-client` through links of its own. */
 export class SessionCatalog implements Source {
-  readonly #shared: Catalog;
+  readonly #shared: Source;
   readonly #own = new Map<string, Entry>();
   #changes = 0;
   #entries: readonly Entry[] | undefined;
   #built = -1;
 
-  constructor(shared: Catalog) {
+  constructor(shared: Source) {
     this.#shared = shared;
   }
 
@@ -118,11 +118,11 @@ export class SessionCatalog implements Source {
   }
 
   lists(link: Link): Lists {
-    return link.lists;
+    return this.#shared.lists(link);
   }
 
-  fill(): undefined {
-    return undefined;
+  fill(server: string | undefined, signal: AbortSignal): Promise<void> | undefined {
+    return this.#shared.fill(server, signal);
   }
 
   /** The links that are this session's alone. */

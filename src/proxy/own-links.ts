@@ -5,6 +5,8 @@
  */
 import { createHash } from 'node:crypto';
 import { SessionCatalog, type Catalog } from '../catalog/catalog.js';
+import { modernCapabilities } from '../bridge/capabilities.js';
+import type { Source } from '../catalog/source.js';
 import { MergedView, SingleView } from '../catalog/view.js';
 import type { ServerConfig } from '../config/types.js';
 import type { Message } from '../protocol/message.js';
@@ -39,6 +41,8 @@ export interface OwnLink extends Link {
 
 export interface OwnLinksDeps {
   readonly catalog: Catalog;
+  /** The registry as clients of these capabilities see it. */
+  readonly sourceOf: (capabilities: Readonly<Record<string, unknown>>) => Source;
   readonly streams: Streams;
   readonly questions: Questions;
   readonly interests: () => Interests;
@@ -112,7 +116,8 @@ export function createOwnLinks(deps: OwnLinksDeps): OwnLinks {
   }
 
   function own(owner: Owner, servers: readonly ServerConfig[]): Owned {
-    const catalog = new SessionCatalog(deps.catalog);
+    const told = owner.session ? modernCapabilities(owner.session, 'tools/call') : owner.capabilities;
+    const catalog = new SessionCatalog(deps.sourceOf(told));
     const view = owner.server === undefined ? new MergedView(catalog) : new SingleView(catalog, owner.server);
     const owned: Owned = { owner, catalog, links: new Map(), view };
     for (const config of servers) add(owned, config);
