@@ -29,6 +29,21 @@ export interface Envelope {
   readonly level: LogLevel | undefined;
 }
 
+/** Clients declare the same with every request: equal texts give the same object, and what follows from it is made once. */
+const known = new Map<string, unknown>();
+const MAX_KNOWN = 64;
+const MAX_TEXT = 2048;
+
+function declared(text: string): unknown {
+  let capabilities = known.get(text);
+  if (capabilities !== undefined) return capabilities;
+  capabilities = JSON.parse(text);
+  if (text.length > MAX_TEXT) return capabilities;
+  if (known.size >= MAX_KNOWN) known.clear();
+  known.set(text, capabilities);
+  return capabilities;
+}
+
 /** Reads the envelope, or says what is missing in it. */
 export function readEnvelope(message: Message): Envelope | string {
   let version: unknown;
@@ -41,7 +56,7 @@ export function readEnvelope(message: Message): Envelope | string {
         version = JSON.parse(message.body.toString('utf8', start, end));
         break;
       case META.clientCapabilities:
-        capabilities = JSON.parse(message.body.toString('utf8', start, end));
+        capabilities = declared(message.body.toString('utf8', start, end));
         break;
       case META.clientInfo:
         clientInfo = message.body.toString('utf8', start, end);

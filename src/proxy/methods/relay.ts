@@ -225,9 +225,9 @@ function oneOf(value: string | string[] | undefined): string | undefined {
 /** Parameters in headers that no tool here is known for: whoever comes next may know them. */
 function foreignHeaders(headers: Headers, known: readonly ParamHeader[]): string[] {
   const found: string[] = [];
-  for (const [name, value] of Object.entries(headers)) {
+  for (const name in headers) {
     if (!name.startsWith('mcp-param-') || known.some(({ header }) => header === name)) continue;
-    const line = oneOf(value);
+    const line = oneOf(headers[name]);
     if (line !== undefined) found.push(name, line);
   }
   return found;
