@@ -13,7 +13,15 @@ const STALE = '"ttlMs":0,"cacheScope":"private"';
 
 /** A result of a legacy upstream for a modern client (2026-07-28, basic, "Result Responses"). */
 export function modernResult(method: string): AnswerEdit {
-  const members = method === 'resources/read' ? `${COMPLETE},${STALE}` : COMPLETE;
+  return method === 'resources/read' ? READ : PLAIN;
+}
+
+const PLAIN = begunWith(COMPLETE);
+const READ = begunWith(`${COMPLETE},${STALE}`);
+
+function begunWith(members: string): AnswerEdit {
+  const alone = Buffer.from(members);
+  const before = Buffer.from(`${members},`);
   return {
     head(bytes, value) {
       if (bytes[value] !== 0x7b) return NONE;
@@ -24,8 +32,7 @@ export function modernResult(method: string): AnswerEdit {
         const end = endOfValue(bytes, start);
         return end === -1 ? NONE : [{ start, end, bytes: Buffer.from('"complete"') }];
       }
-      const text = bytes[first] === BRACE ? members : `${members},`;
-      return [{ start: value + 1, end: value + 1, bytes: Buffer.from(text) }];
+      return [{ start: value + 1, end: value + 1, bytes: bytes[first] === BRACE ? alone : before }];
     },
   };
 }

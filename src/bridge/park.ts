@@ -56,6 +56,10 @@ export const RUNNING: ParkState = {
 };
 
 const NONE: readonly ParkEffect[] = [];
+const ANSWERED: ParkStep = {
+  next: { ...RUNNING, at: 'over', answered: true },
+  effects: [{ do: 'hand_over' }],
+};
 
 export function step(state: ParkState, event: ParkEvent): ParkStep {
   const stay: ParkStep = { next: state, effects: NONE };
@@ -83,6 +87,8 @@ export function step(state: ParkState, event: ParkEvent): ParkStep {
       return { next: { ...state, open }, effects: NONE };
     }
     case 'answered': {
+      // As nearly every call ends: nothing was asked.
+      if (state === RUNNING) return ANSWERED;
       const next = { ...state, open: new Map<string, boolean>(), answered: true };
       const refused = refusing(state);
       return state.at === 'running'

@@ -53,6 +53,9 @@ const LONGEST_WAIT_MS = 10_000;
 /** Requests whose answer may be that input is required (2026-07-28, basic/patterns/mrtr, "Supported Requests"). */
 const ASKING: ReadonlySet<string> = new Set(['tools/call', 'prompts/get', 'resources/read']);
 
+/** Most calls ask nothing: this one is never written to. */
+const NO_QUESTIONS = new Map<string, Question>();
+
 /** One request of the client: the first, or a retry. */
 interface Round {
   readonly message: Message;
@@ -82,14 +85,14 @@ class ParkedCall implements Sink, Parked {
   #round: Round | undefined;
   /** A retry that was taken and is not under way yet: until then all is kept as if nobody had come back. */
   #coming: Round | undefined;
-  readonly #questions = new Map<string, Question>();
+  #questions = NO_QUESTIONS;
   #asked = 0;
   #id: string | undefined;
   #gather: NodeJS.Timeout | undefined;
   #expiry: WheelTimer | undefined;
   #kept: Kept | undefined;
   #progress: Notice | undefined;
-  #logs: Notice[] = [];
+  #logs: Notice[] | undefined;
   #logBytes = 0;
   /** An error waits for its one chunk. */
   #held: AnswerHead | undefined;
@@ -161,10 +164,11 @@ class ParkedCall implements Sink, Parked {
     if (round) return round.sink.notify(notice);
     if (notice.method === 'notifications/progress') this.#progress = notice;
     else {
-      this.#logs.push(notice);
+      const logs = (this.#logs ??= []);
+      logs.push(notice);
       this.#logBytes += notice.bytes.length;
-      while (this.#logs.length > MAX_LOGS || this.#logBytes > MAX_LOG_BYTES)
-        this.#logBytes -= (this.#logs.shift() as Notice).bytes.length;
+      while (logs.length > MAX_LOGS || this.#logBytes > MAX_LOG_BYTES)
+        this.#logBytes -= (logs.shift() as Notice).bytes.length;
     }
     return true;
   }
@@ -176,6 +180,7 @@ class ParkedCall implements Sink, Parked {
       return refusal;
     }
     const key = `q${++this.#asked}`;
+    if (this.#questions === NO_QUESTIONS) this.#questions = new Map();
     this.#questions.set(key, question);
     this.#step({ type: 'asked', key });
     return undefined;
@@ -445,9 +450,9 @@ class ParkedCall implements Sink, Parked {
     const round = this.#round as Round;
     const token = find(round.message.meta, 'progressToken');
     const progress = this.#progress;
-    const logs = this.#logs;
+    const logs = this.#logs ?? [];
     this.#progress = undefined;
-    this.#logs = [];
+    this.#logs = undefined;
     this.#logBytes = 0;
     for (const notice of logs) round.sink.notify(notice);
     if (!progress || !token) return;
