@@ -196,7 +196,9 @@ async function runOldSuite(node, port, old, upstream, { title, shared }) {
   const version = ['--spec-version', '2025-06-18'];
   const args = { all: ['--suite', 'all', ...version], one: version };
   const alone = shared ? ASKING.filter((scenario) => old.includes(scenario)) : [];
-  return { title, old: await runServerSuite(node, OLD, port, upstream, args, old, alone) };
+  // Log messages on a shared channel go to a sole caller: the other suite is at work at the same time.
+  const server = shared ? `${upstream}-${OLD}` : upstream;
+  return { title, old: await runServerSuite(node, OLD, port, server, args, old, alone) };
 }
 
 async function runServerSuites(node) {
@@ -216,6 +218,7 @@ async function runServerSuites(node) {
       servers: [
         { name: 'http', url: legacyHttp.url },
         { name: 'stdio', ...stdio(LEGACY) },
+        { name: `stdio-${OLD}`, ...stdio(LEGACY) },
         { name: 'own', ...stdio(LEGACY), session: LEGACY_UPSTREAMS.own.session },
         ...ASKING.map((scenario) => ({ name: `${NEW}-${scenario}`, ...stdio(LEGACY) })),
         ...ASKING.filter((scenario) => old.includes(scenario)).map((scenario) => ({
