@@ -33,7 +33,11 @@ export function refusalOf(
 }
 
 /** What may be asked of a modern client: in an answer that says what is required (2026-07-28, basic/patterns/mrtr), or of a task. */
-const ASKABLE: ReadonlySet<string> = new Set(['elicitation/create', 'sampling/createMessage', 'roots/list']);
+export const ASKABLE: ReadonlySet<string> = new Set([
+  'elicitation/create',
+  'sampling/createMessage',
+  'roots/list',
+]);
 
 /** Why a question of a legacy upstream cannot become an input request for a client with these capabilities. */
 export function inputRefusal(
