@@ -5,7 +5,16 @@ import {
   type Upstream,
   type UpstreamOptions,
 } from '../fixtures/servers/http-upstream.js';
-import { message, openSse, post, type Answer, type Headers, type JsonRpc, type SseStream } from './http.js';
+import {
+  MCP_HEADERS,
+  message,
+  openSse,
+  send,
+  type Answer,
+  type Headers,
+  type JsonRpc,
+  type SseStream,
+} from './http.js';
 
 export const REVISION = '2026-07-28';
 const PREFIX = 'io.modelcontextprotocol/';
@@ -26,6 +35,8 @@ export interface Modern {
   /** In place of, or beside, those that the request calls for; an empty one is left out. */
   readonly headers?: Headers;
   readonly id?: string | number;
+  /** Leaves before the answer is there. */
+  readonly signal?: AbortSignal;
 }
 
 export function envelope(options: Modern = {}): Record<string, unknown> {
@@ -76,7 +87,10 @@ export function ask(
   options: Modern = {},
 ): Promise<Answer> {
   const { body, headers } = requestOf(method, params, options);
-  return post(url, body, headers);
+  return send(url, body, {
+    headers: { ...MCP_HEADERS, ...headers },
+    ...(options.signal ? { signal: options.signal } : {}),
+  });
 }
 
 /** The same; the message that answers, whether it came as JSON or at the end of a stream. */

@@ -2,7 +2,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { createUpstream, tool, type Call, type Upstream } from '../../fixtures/servers/http-upstream.js';
 import { startGateway, type RunningGateway } from '../../helpers/gateway.js';
 import { textOf, type JsonRpc } from '../../helpers/http.js';
-import { answerTo, call, EVERYTHING, needs, only, stream, type Modern } from '../../helpers/modern.js';
+import { answerTo, ask, call, EVERYTHING, needs, only, stream, type Modern } from '../../helpers/modern.js';
 import { sleep, until } from '../../helpers/wait.js';
 
 const SCHEMA = { type: 'object', properties: { name: { type: 'string' } } };
@@ -438,29 +438,12 @@ describe('5: the bounds of parked calls', () => {
     });
     const own = await startGateway({ servers: [waiting.entry('s')] });
     const controller = new AbortController();
-    const left = fetch(own.server('s'), {
-      method: 'POST',
-      signal: controller.signal,
-      headers: {
-        'content-type': 'application/json',
-        accept: 'application/json, text/event-stream',
-        'mcp-protocol-version': '2026-07-28',
-        'mcp-method': 'tools/call',
-        'mcp-name': 'hangs',
-      },
-      body: JSON.stringify({
-        jsonrpc: '2.0',
-        id: 1,
-        method: 'tools/call',
-        params: {
-          name: 'hangs',
-          _meta: {
-            'io.modelcontextprotocol/protocolVersion': '2026-07-28',
-            'io.modelcontextprotocol/clientCapabilities': EVERYTHING,
-          },
-        },
-      }),
-    }).catch(() => undefined);
+    const left = ask(
+      own.server('s'),
+      'tools/call',
+      { name: 'hangs' },
+      { capabilities: EVERYTHING, signal: controller.signal },
+    ).catch(() => undefined);
     await until(() => waiting.calls('hangs').length === 1, 'the call');
     expect(await own.metric('mcpstead_parked_calls')).toBe(0);
     controller.abort();

@@ -5,7 +5,7 @@ import { tempFile } from '../../helpers/cli.js';
 import { startGateway, type RunningGateway } from '../../helpers/gateway.js';
 import { post, textOf, type JsonRpc, type SseStream } from '../../helpers/http.js';
 import { connect, final, heard, messagesOf } from '../../helpers/legacy.js';
-import { answerTo, createModernUpstream, stream, type Modern } from '../../helpers/modern.js';
+import { answerTo, ask, createModernUpstream, stream, type Modern } from '../../helpers/modern.js';
 import { sleep, until } from '../../helpers/wait.js';
 
 const SUBSCRIPTION = 'io.modelcontextprotocol/subscriptionId';
@@ -21,29 +21,12 @@ describe('12: the end of a call', () => {
     const cut = async (server: string): Promise<void> => {
       const controller = new AbortController();
       const upstream = server === 'm' ? modern : legacy;
-      const asked = fetch(running.server(server), {
-        method: 'POST',
-        signal: controller.signal,
-        headers: {
-          'content-type': 'application/json',
-          accept: 'application/json, text/event-stream',
-          'mcp-protocol-version': '2026-07-28',
-          'mcp-method': 'tools/call',
-          'mcp-name': 'hangs',
-        },
-        body: JSON.stringify({
-          jsonrpc: '2.0',
-          id: 1,
-          method: 'tools/call',
-          params: {
-            name: 'hangs',
-            _meta: {
-              'io.modelcontextprotocol/protocolVersion': '2026-07-28',
-              'io.modelcontextprotocol/clientCapabilities': {},
-            },
-          },
-        }),
-      }).catch(() => undefined);
+      const asked = ask(
+        running.server(server),
+        'tools/call',
+        { name: 'hangs' },
+        { signal: controller.signal },
+      ).catch(() => undefined);
       await until(() => upstream.calls('hangs').length === 1);
       controller.abort();
       await asked;
@@ -418,7 +401,7 @@ describe('13: a stream of changes', () => {
       'io.modelcontextprotocol/protocolVersion': '2026-07-28',
       'io.modelcontextprotocol/clientCapabilities': {},
     };
-    const ask = (id: unknown): void => {
+    const listen = (id: unknown): void => {
       say({
         id,
         method: 'subscriptions/listen',
@@ -426,9 +409,9 @@ describe('13: a stream of changes', () => {
       });
     };
     try {
-      ask('one');
-      ask(2);
-      ask(2);
+      listen('one');
+      listen(2);
+      listen(2);
       await until(() => messages().filter(({ method }) => method === ACKNOWLEDGED).length === 2);
       // An id in use is nobody else's.
       expect(messages().filter(({ error }) => error?.code === -32600)).toHaveLength(1);
