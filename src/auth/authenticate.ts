@@ -26,10 +26,12 @@ export function createAuthenticator(mode: 'none' | 'bearer', tokens: readonly st
     mode,
     authenticate(authorization) {
       if (authorization === undefined || authorization === '') return refuse('missing_header');
-      if (authorization.length <= PREFIX.length || !/^bearer /i.test(authorization))
-        return refuse('bad_format');
+      const isBearer = authorization.startsWith(PREFIX) || /^bearer /i.test(authorization);
+      if (authorization.length <= PREFIX.length || !isBearer) return refuse('bad_format');
+      let start = PREFIX.length;
       // Spaces alone: what else trim() takes away could be part of a token.
-      const candidate = Buffer.from(authorization.slice(PREFIX.length).replace(/^ +/, ''), 'utf8');
+      while (authorization.charCodeAt(start) === 0x20) start++;
+      const candidate = Buffer.from(authorization.slice(start), 'utf8');
       if (candidate.length === 0) return refuse('bad_format');
       let found: Principal | undefined;
       // Every token is compared, so that the time tells nothing of which one came near.

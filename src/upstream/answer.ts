@@ -16,7 +16,7 @@ import {
 } from '../wire/edges.js';
 import { find } from '../protocol/message.js';
 import { scan, type Span } from '../wire/scan.js';
-import { splice, type Patch } from '../wire/splice.js';
+import { replace, splice, type Patch } from '../wire/splice.js';
 import { COMPLETE, typeOfLead, typeOfWhole } from './result-type.js';
 
 /** Where an upstream puts the id: learnt from its answers, one memory a connection. */
@@ -304,11 +304,15 @@ export class AnswerReader {
     const rawId = (this.#rawId = this.#host.rawId);
     const patches: Patch[] = edit && chunk[value] === 0x7b ? [...edit.head(chunk, value)] : [];
     this.#tailDone = edit?.once === true && patches.length > 0;
-    if (id) patches.push({ start: id.start, end: id.end, bytes: rawId });
-    const begun = patches.length > 0 ? splice(chunk, patches) : chunk;
+    const before = chunk.length;
+    let begun = chunk;
+    if (patches.length > 0) {
+      if (id) patches.push({ start: id.start, end: id.end, bytes: rawId });
+      begun = splice(chunk, patches);
+    } else if (id) begun = replace(chunk, id, rawId);
     let length = edit?.tail && !this.#tailDone ? undefined : this.#length;
     if (length !== undefined) {
-      length += begun.length - chunk.length;
+      length += begun.length - before;
       if (this.#idInTail) length += rawId.length - this.#host.idText.length;
     }
     this.#start(length, id);
@@ -395,12 +399,13 @@ export class AnswerReader {
       const done = whole ? edit.once === true && patches.length > 0 : this.#tailDone;
       if (edit.tail && !done && tail.brace >= from) patches.push(...edit.tail(last, tail.brace, from));
     }
-    if (id) {
-      // Nothing of the id is out yet where it stands last: the call may belong to another request by now.
-      const bytes = this.#idInTail ? this.#host.rawId : (this.#rawId as Buffer);
-      patches.push({ start: id.start, end: id.end, bytes });
-    }
-    const bytes = patches.length > 0 ? splice(last, patches) : last;
+    let bytes = last;
+    // Nothing of the id is out yet where it stands last: the call may belong to another request by now.
+    const rawId = this.#idInTail ? this.#host.rawId : (this.#rawId as Buffer);
+    if (patches.length > 0) {
+      if (id) patches.push({ start: id.start, end: id.end, bytes: rawId });
+      bytes = splice(last, patches);
+    } else if (id) bytes = replace(last, id, rawId);
     if (whole) this.#start(bytes.length, id, type === COMPLETE ? undefined : type);
     this.#finish();
     sink.write(bytes);

@@ -354,6 +354,8 @@ export class UpstreamCall implements UpstreamExchange, AnswerHost {
   }
 }
 
+const NO_ID = Buffer.from('null');
+
 /** The request of a client as it goes upstream, under `id`. */
 export function relayed(
   owner: CallOwner,
@@ -363,20 +365,21 @@ export function relayed(
   modern: boolean,
 ): UpstreamCall {
   const { message } = out;
-  const idBytes = Buffer.from(String(id), 'latin1');
+  const { body, idSpan } = message;
+  const idText = String(id);
   const patches: Patch[] = [...out.patches];
-  if (message.idSpan) patches.push({ ...message.idSpan, bytes: idBytes });
+  if (idSpan) patches.push({ start: idSpan.start, end: idSpan.end, bytes: idText });
   const token = find(message.meta, 'progressToken');
-  if (token) patches.push({ start: token.start, end: token.end, bytes: idBytes });
+  if (token) patches.push({ start: token.start, end: token.end, bytes: idText });
   return new UpstreamCall(
     owner,
     id,
     message.method,
-    Buffer.from(message.id ?? 'null', 'utf8'),
-    splice(message.body, patches),
+    idSpan ? body.subarray(idSpan.start, idSpan.end) : NO_ID,
+    splice(body, patches),
     sink,
     {
-      token: token && message.body.subarray(token.start, token.end),
+      token: token && body.subarray(token.start, token.end),
       repeatable: out.repeatable,
       own: false,
       client: out.client,

@@ -65,12 +65,10 @@ export interface StaleSocket {
   readonly reused: boolean;
   /** No byte came back on it for this exchange. */
   readonly silent: boolean;
-  /** No byte of the request was written: the upstream cannot have acted on it. */
-  readonly untouched: boolean;
 }
 
-const UNKNOWN: StaleSocket = { reused: false, silent: false, untouched: false };
-const NOT_CONNECTED: StaleSocket = { reused: false, silent: true, untouched: true };
+const UNKNOWN: StaleSocket = { reused: false, silent: false };
+const NOT_CONNECTED: StaleSocket = { reused: false, silent: true };
 
 /** Idle seconds of a socket whose server names none, at first and after each lowering; 0: one exchange a socket. */
 const KEEP_ALIVE_MS = [4000, 1000, 0] as const;
@@ -103,7 +101,6 @@ interface Line {
   socket: Socket;
   reused: boolean;
   read: number;
-  written: number;
 }
 
 /** Written when a socket fails, asked by those whose exchange failed with it. */
@@ -123,9 +120,7 @@ class WatchedClient extends Client {
             failures.set(error, NOT_CONNECTED);
             return callback(error, null);
           }
-          const line: Line = { socket: socket, reused: false, read: 0, written: 0 };
-          line.read = line.socket.bytesRead;
-          line.written = line.socket.bytesWritten;
+          const line: Line = { socket, reused: false, read: socket.bytesRead };
           own.line = line;
           line.socket.on('error', (reason) => failures.set(reason, standing(line)));
           callback(null, socket);
@@ -140,18 +135,13 @@ class WatchedClient extends Client {
     if (line !== undefined) {
       line.reused = true;
       line.read = line.socket.bytesRead;
-      line.written = line.socket.bytesWritten;
     }
     return super.dispatch(options, handler);
   }
 }
 
 function standing(line: Line): StaleSocket {
-  return {
-    reused: line.reused,
-    silent: line.socket.bytesRead === line.read,
-    untouched: line.socket.bytesWritten === line.written,
-  };
+  return { reused: line.reused, silent: line.socket.bytesRead === line.read };
 }
 
 /** What to know before an exchange that failed with `error` is sent again. */

@@ -2,6 +2,7 @@
  * One reader for untrusted JSON: validates the text (RFC 8259), keeps the byte spans of the members that a
  * gateway looks at, builds nothing else. Iterative, so that nesting cannot exhaust the stack.
  */
+import { nameAt } from './names.js';
 
 /** A member of an object on the kept path; `start` and `end` are byte offsets of its value. */
 export interface Member {
@@ -16,7 +17,12 @@ export interface Span {
 }
 
 export type Scan =
-  | { readonly kind: 'object'; readonly top: Member[]; readonly params: Member[]; readonly meta: Member[] }
+  | {
+      readonly kind: 'object';
+      readonly top: readonly Member[];
+      readonly params: readonly Member[];
+      readonly meta: readonly Member[];
+    }
   /** A batch: the span of each element. */
   | { readonly kind: 'array'; readonly elements: Span[] }
   | { readonly kind: 'scalar' };
@@ -122,6 +128,8 @@ function endOfLiteral(buf: Buffer, at: number, end: number): number {
 type Place = 0 | 1 | 2 | 3;
 
 function readKey(buf: Buffer, start: number, end: number): string {
+  const known = nameAt(buf, start + 1, end - 1);
+  if (known !== undefined) return known;
   for (let i = start + 1; i < end - 1; i++) {
     const c = buf[i] as number;
     if (c === BACKSLASH || c >= 0x80) return JSON.parse(buf.toString('utf8', start, end)) as string;
@@ -129,116 +137,112 @@ function readKey(buf: Buffer, start: number, end: number): string {
   return buf.toString('latin1', start + 1, end - 1);
 }
 
+function skipSpace(buf: Buffer, at: number, end: number): number {
+  let i = at;
+  while (i < end) {
+    const c = buf[i];
+    if (c !== 0x20 && c !== 0x0a && c !== 0x0d && c !== 0x09) break;
+    i++;
+  }
+  return i;
+}
+
+// What is open at each depth, from 1 on: whether it is an object, and its place. One reader at a time: a scan calls nobody.
+const isObject = new Uint8Array(MAX_DEPTH + 1);
+const places = new Uint8Array(MAX_DEPTH + 1);
+const NO_MEMBERS: readonly Member[] = [];
+
 /** Throws ScanError. The caller has checked that the bytes are UTF-8. */
 export function scan(buf: Buffer): Scan {
   const end = buf.length;
   const top: Member[] = [];
-  const params: Member[] = [];
-  const meta: Member[] = [];
-  const elements: Span[] = [];
-
-  // Per open container: whether it is an object, its place, the key and start of the value being read.
-  const isObject: boolean[] = [];
-  const places: Place[] = [];
-  const keys: string[] = [];
-  const starts: number[] = [];
+  let params: Member[] | undefined;
+  let meta: Member[] | undefined;
+  let elements: Span[] | undefined;
+  // Of the containers in a place of interest, by depth: the key and the start of the value being read.
+  const keys: [string, string, string, string] = ['', '', '', ''];
+  const starts: [number, number, number, number] = [0, 0, 0, 0];
   let depth = 0;
   let values = 0;
-  let i = 0;
-  let kind: Scan['kind'] = 'scalar';
+  let expectsKey = false;
 
-  const skip = (at: number): number => {
-    let k = at;
-    for (let c = buf[k]; k < end && (c === 0x20 || c === 0x0a || c === 0x0d || c === 0x09); c = buf[k]) k++;
-    return k;
-  };
-
-  /** Notes the value that ends at `at` in the container it stands in. */
-  const close = (at: number): void => {
-    if (depth === 0) return;
-    const d = depth - 1;
-    const valueStart = starts[d] as number;
-    const place = places[d] as Place;
-    if (place === 1) {
-      if (isObject[d]) top.push({ key: keys[d] as string, start: valueStart, end: at });
-      else elements.push({ start: valueStart, end: at });
-    } else if (place === 2) params.push({ key: keys[d] as string, start: valueStart, end: at });
-    else if (place === 3) meta.push({ key: keys[d] as string, start: valueStart, end: at });
-  };
-
-  /** Reads `"key" :` at `at`; returns where the value starts. */
-  const member = (at: number): number => {
-    if (buf[at] !== QUOTE || at >= end) throw new ScanError('expected a member name', at);
-    const keyEnd = endOfString(buf, at, end);
-    const d = depth - 1;
-    if (places[d] !== 0) keys[d] = readKey(buf, at, keyEnd);
-    const colon = skip(keyEnd);
-    if (buf[colon] !== 0x3a || colon >= end) throw new ScanError("expected ':'", colon);
-    return skip(colon + 1);
-  };
-
-  i = skip(i);
+  let i = skipSpace(buf, 0, end);
   if (i >= end) throw new ScanError('empty text', i);
+  const opening = buf[i];
 
   reading: for (;;) {
+    if (expectsKey) {
+      if (i >= end || buf[i] !== QUOTE) throw new ScanError('expected a member name', i);
+      const keyEnd = endOfString(buf, i, end);
+      if (places[depth] !== 0) keys[depth] = readKey(buf, i, keyEnd);
+      i = skipSpace(buf, keyEnd, end);
+      if (i >= end || buf[i] !== 0x3a) throw new ScanError("expected ':'", i);
+      i = skipSpace(buf, i + 1, end);
+    }
     // At the start of a value.
     if (i >= end) throw new ScanError('unexpected end', i);
     if (++values > MAX_VALUES) throw new ScanError(`more than ${MAX_VALUES} values`, i);
-    if (depth > 0) starts[depth - 1] = i;
+    if (depth > 0 && places[depth] !== 0) starts[depth] = i;
     const c = buf[i] as number;
     if (c === 0x7b || c === 0x5b) {
       const object = c === 0x7b;
       let place: Place = 0;
-      if (depth === 0) {
-        place = 1;
-        kind = object ? 'object' : 'array';
-      } else if (object) {
-        const outer = places[depth - 1];
-        if (outer === 1 && isObject[depth - 1] && keys[depth - 1] === 'params') place = 2;
-        else if (outer === 2 && keys[depth - 1] === '_meta') place = 3;
+      if (depth === 0) place = 1;
+      else if (object) {
+        const outer = places[depth];
+        if (outer === 1 && isObject[depth] === 1 && keys[depth] === 'params') place = 2;
+        else if (outer === 2 && keys[depth] === '_meta') place = 3;
       }
       if (depth >= MAX_DEPTH) throw new ScanError(`nested deeper than ${MAX_DEPTH}`, i);
-      isObject[depth] = object;
-      places[depth] = place;
       depth++;
-      const next = skip(i + 1);
-      if (buf[next] === (object ? 0x7d : 0x5d) && next < end) {
-        depth--;
-        i = next + 1;
-        close(i);
-      } else {
-        i = object ? member(next) : next;
+      isObject[depth] = object ? 1 : 0;
+      places[depth] = place;
+      i = skipSpace(buf, i + 1, end);
+      if (i >= end || buf[i] !== (object ? 0x7d : 0x5d)) {
+        expectsKey = object;
         continue reading;
       }
+      depth--;
+      i++;
     } else {
       if (c === QUOTE) i = endOfString(buf, i, end);
       else if (c === 0x2d || isDigit(c)) i = endOfNumber(buf, i);
       else i = endOfLiteral(buf, i, end);
       if (i > end) throw new ScanError('unexpected end', end);
-      close(i);
     }
-    // After a value: close containers, or go on to the next one.
+    // After a value: note it where it stands, close containers, or go on to the next one.
     for (;;) {
-      i = skip(i);
+      if (depth > 0 && places[depth] !== 0) {
+        const start = starts[depth] as number;
+        if (isObject[depth] === 0) (elements ??= []).push({ start, end: i });
+        else {
+          const member = { key: keys[depth] as string, start, end: i };
+          const place = places[depth];
+          if (place === 1) top.push(member);
+          else if (place === 2) (params ??= []).push(member);
+          else (meta ??= []).push(member);
+        }
+      }
+      i = skipSpace(buf, i, end);
       if (depth === 0) {
         if (i < end) throw new ScanError('unexpected text after the value', i);
         break reading;
       }
-      const object = isObject[depth - 1] as boolean;
-      const d = buf[i];
       if (i >= end) throw new ScanError('unexpected end', i);
+      const object = isObject[depth] === 1;
+      const d = buf[i];
       if (d === 0x2c) {
-        const next = skip(i + 1);
-        i = object ? member(next) : next;
+        i = skipSpace(buf, i + 1, end);
+        expectsKey = object;
         continue reading;
       }
       if (d !== (object ? 0x7d : 0x5d)) throw new ScanError(`expected ',' or '${object ? '}' : ']'}'`, i);
       depth--;
       i++;
-      close(i);
     }
   }
 
-  if (kind === 'object') return { kind, top, params, meta };
-  return kind === 'array' ? { kind, elements } : { kind };
+  if (opening === 0x7b)
+    return { kind: 'object', top, params: params ?? NO_MEMBERS, meta: meta ?? NO_MEMBERS };
+  return opening === 0x5b ? { kind: 'array', elements: elements ?? [] } : { kind: 'scalar' };
 }

@@ -1,28 +1,72 @@
 /** Replacing a few spans of a buffer and keeping every other byte. */
+import type { Span } from './scan.js';
 
 export interface Patch {
   /** Byte offsets of what is replaced; equal ones insert. */
   readonly start: number;
   readonly end: number;
-  readonly bytes: Buffer;
+  /** A string is ASCII. */
+  readonly bytes: Buffer | string;
 }
+
+/** Fewer bytes than these are copied one by one: a call of native code costs more. */
+const FEW = 48;
+/** What is moved within a buffer, at the most; beyond that a new one is made. */
+const NEAR = 1024;
 
 /** A new buffer: `buf` from `from` to `to` with the patches put in. Patches must not overlap; any order. */
 export function splice(buf: Buffer, patches: Patch[], from = 0, to = buf.length): Buffer {
-  // What is put in at a place stands before what is replaced from there on.
-  if (patches.length > 1) patches.sort((a, b) => a.start - b.start || a.end - b.end);
+  if (!isSorted(patches)) patches.sort(inOrder);
   let length = to - from;
   for (const p of patches) length += p.bytes.length - (p.end - p.start);
   const out = Buffer.allocUnsafe(length);
   let read = from;
   let write = 0;
-  for (const p of patches) {
-    write += buf.copy(out, write, read, p.start);
-    write += p.bytes.copy(out, write);
-    read = p.end;
+  for (const { start, end, bytes } of patches) {
+    write = copy(out, write, buf, read, start);
+    if (typeof bytes === 'string')
+      for (let i = 0; i < bytes.length; i++) out[write + i] = bytes.charCodeAt(i);
+    else out.set(bytes, write);
+    write += bytes.length;
+    read = end;
   }
-  buf.copy(out, write, read, to);
+  copy(out, write, buf, read, to);
   return out;
+}
+
+/** What is put in at a place stands before what is replaced from there on. */
+const inOrder = (a: Patch, b: Patch): number => a.start - b.start || a.end - b.end;
+
+function isSorted(patches: Patch[]): boolean {
+  for (let i = 1; i < patches.length; i++)
+    if (inOrder(patches[i - 1] as Patch, patches[i] as Patch) > 0) return false;
+  return true;
+}
+
+/** Gives where to write on. */
+function copy(out: Buffer, at: number, buf: Buffer, from: number, to: number): number {
+  if (to - from > FEW) return at + buf.copy(out, at, from, to);
+  let write = at;
+  for (let read = from; read < to; read++) out[write++] = buf[read] as number;
+  return write;
+}
+
+/**
+ * `buf` with one span replaced. It is the caller's to change: what is no longer than what it replaces, and stands near an end, is put in
+ * without a copy of the rest.
+ */
+export function replace(buf: Buffer, { start, end }: Span, bytes: Buffer): Buffer {
+  const spare = end - start - bytes.length;
+  const after = buf.length - end;
+  if (spare < 0 || (start > NEAR && after > NEAR)) return splice(buf, [{ start, end, bytes }]);
+  if (start <= after) {
+    buf.copyWithin(spare, 0, start);
+    buf.set(bytes, start + spare);
+    return spare === 0 ? buf : buf.subarray(spare);
+  }
+  buf.set(bytes, start);
+  buf.copyWithin(start + bytes.length, end);
+  return spare === 0 ? buf : buf.subarray(0, buf.length - spare);
 }
 
 const LF = 0x0a;

@@ -84,9 +84,10 @@ function read(
   return outcome;
 }
 
+/** Pieces of their own, as they come from a socket: their reader may change them. */
 function split(bytes: Buffer, cuts: readonly number[]): Buffer[] {
   const at = [...new Set(cuts.map((cut) => cut % (bytes.length + 1)))].sort((a, b) => a - b);
-  return [0, ...at].map((from, i) => bytes.subarray(from, at[i] ?? bytes.length));
+  return [0, ...at].map((from, i) => Buffer.from(bytes.subarray(from, at[i] ?? bytes.length)));
 }
 
 const cuts = fc.array(fc.nat(), { maxLength: 12 });

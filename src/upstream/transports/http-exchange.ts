@@ -143,7 +143,8 @@ export class HttpExchange implements UpstreamHandler, Channel {
     const stale = this.#gotBytes ? undefined : staleSocket(error);
     if (stale?.reused && stale.silent) {
       dispatcher.lowerKeepAlive();
-      if (!call.resent && (call.repeatable || stale.untouched)) {
+      // Not begun: no byte of the request was written, and the upstream cannot have acted on it.
+      if (!call.resent && (call.repeatable || this.#controller === undefined)) {
         call.resent = true;
         owner.log.debug('a stale socket lost the request: sent again', { method: call.method });
         return new HttpExchange(this.#http, call).dispatch();

@@ -188,7 +188,7 @@ describe('an exchange with an upstream', () => {
     });
     expect(seen).toBeUndefined();
     expect(explain(error)).toBe(`connect ECONNREFUSED 127.0.0.1:${port}`);
-    expect(staleSocket(error)).toEqual({ reused: false, silent: true, untouched: true });
+    expect(staleSocket(error)).toEqual({ reused: false, silent: true });
   });
 
   it('gives up on a connection after connect_ms', async () => {
@@ -371,12 +371,12 @@ describe('a stale socket', () => {
     await send(dispatcher, url, { body: '{}' });
     await new Promise((resolve) => setTimeout(resolve, 20));
     const stale = staleSocket(await failure(send(dispatcher, url, { body: '{}' })));
-    expect(stale).toEqual({ reused: true, silent: true, untouched: false });
+    expect(stale).toEqual({ reused: true, silent: true });
 
     const fresh = net.createServer((socket) => socket.on('data', () => socket.resetAndDestroy()));
     const other = `http://127.0.0.1:${await listen(fresh)}/`;
     const error = await failure(send(open(other), other, { body: '{}' }));
-    expect(staleSocket(error)).toEqual({ reused: false, silent: true, untouched: false });
+    expect(staleSocket(error)).toEqual({ reused: false, silent: true });
 
     let requests = 0;
     const begun = net.createServer((socket) =>
@@ -390,7 +390,7 @@ describe('a stale socket', () => {
     await send(dispatcher3, third, { body: '{}' });
     await new Promise((resolve) => setTimeout(resolve, 20));
     const partial = staleSocket(await failure(send(dispatcher3, third, { body: '{}' })));
-    expect(partial).toEqual({ reused: true, silent: false, untouched: false });
+    expect(partial).toEqual({ reused: true, silent: false });
   });
 
   it('that closed while idle is replaced without a failure', async () => {
@@ -458,7 +458,7 @@ describe('TLS towards an upstream', () => {
     const url = await secure();
     const error = await failure(send(open(url), url));
     expect(explain(error)).toMatch(/^certificate is not trusted .*tls\.ca_file$/);
-    expect(staleSocket(error)).toEqual({ reused: false, silent: true, untouched: true });
+    expect(staleSocket(error)).toEqual({ reused: false, silent: true });
   });
 
   it('trusts what ca_file, SSL_CERT_FILE, SSL_CERT_DIR or NODE_EXTRA_CA_CERTS name', async () => {
@@ -527,7 +527,6 @@ describe('TLS towards an upstream', () => {
     expect(staleSocket(await failure(send(dispatcher, url, { body: '{}' })))).toEqual({
       reused: true,
       silent: true,
-      untouched: false,
     });
   });
 
@@ -610,7 +609,7 @@ describe('TLS towards an upstream', () => {
       const via = open(url, { tls: { ca_file: ca }, proxy: `http://user:secret@127.0.0.1:${port}` });
       const error = await failure(send(via, url));
       expect(explain(error)).toBe(`proxy 127.0.0.1:${port} answered 407 to CONNECT ${new URL(url).host}`);
-      expect(staleSocket(error).untouched).toBe(true);
+      expect(staleSocket(error)).toEqual({ reused: false, silent: true });
     });
 
     it('say so when they are down, or of a kind that is not supported', async () => {
