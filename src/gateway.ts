@@ -13,7 +13,7 @@ import { createBudget } from './lib/budget.js';
 import { createSlots } from './lib/slots.js';
 import { createWheel } from './lib/wheel.js';
 import type { Logger } from './observe/log.js';
-import { GatewayStats } from './observe/stats.js';
+import { GatewayStats, type TerminationReason } from './observe/stats.js';
 import { NOBODY_TO_ASK, type LinkEvents, type Principal } from './protocol/ports.js';
 import { fanOutListChanged, fanOutUpdated } from './proxy/fan-out.js';
 import { createInterests } from './proxy/interests.js';
@@ -32,13 +32,21 @@ import { createQuestions } from './proxy/questions.js';
 import { createGate, type Gate } from './proxy/gate.js';
 import type { Runtime } from './proxy/runtime.js';
 import { createStreams } from './session/streams.js';
-import { createSessionStore } from './session/store.js';
+import { endSession } from './session/ask.js';
+import { sessionsHere } from './session/here.js';
+import {
+  createSessionStore,
+  type Session,
+  type SessionStore,
+  type SessionStoreOptions,
+} from './session/store.js';
 import { Connection, type ConnectionDeps } from './upstream/connection.js';
 import { EVERY_CAPABILITY } from './upstream/envelope.js';
 import { UpstreamPool } from './upstream/pool.js';
 import { createWatcher, type Watcher } from './upstream/watcher.js';
 
 export type { Health, ReloadResult, ServerHealth };
+export type { Session, SessionRecord, SessionStore, SessionStoreOptions } from './session/store.js';
 
 export interface BuildInfo {
   readonly version: string;
@@ -50,6 +58,8 @@ export interface GatewayDeps {
   readonly build: BuildInfo;
   /** Reads the configuration again. */
   readonly reload: () => LoadedConfig;
+  /** undefined: sessions are kept in this process. */
+  readonly sessions: ((options: SessionStoreOptions) => SessionStore) | undefined;
 }
 
 /** How long list changes are gathered before sessions are told. */
@@ -70,7 +80,7 @@ export class GatewayCore implements Admin {
   readonly #wheel = createWheel();
   readonly #budget;
   readonly #starts;
-  readonly #sessions;
+  readonly #sessions: SessionStore;
   readonly #questions;
   readonly #streams;
   readonly #ownLinks;
@@ -130,17 +140,25 @@ export class GatewayCore implements Admin {
           this.#log.warn('closed the server-to-client stream of a client that does not read');
       },
     });
-    this.#sessions = createSessionStore({
-      stats: this.#stats,
-      now: () => performance.now(),
+    const now = (): number => performance.now();
+    this.#sessions = (deps.sessions ?? createSessionStore)({
+      now,
       limit: () => this.#config.limits.sessions,
       idleTtlMs: config.mcp.session.idle_ttl_seconds * 1000,
-      ended: (session) => {
-        this.#interests.drop(session);
-        this.#ownLinks.close(session);
-        this.#questions.drop(session);
-        this.#streams.drop(session);
-      },
+      ...sessionsHere({
+        stats: this.#stats,
+        now,
+        opened: (session) => {
+          this.#ownLinks.open(session);
+          session.view ??= views.viewOf(modernCapabilities(session, 'tools/call'), session.server);
+        },
+        ended: (session) => {
+          this.#interests.drop(session);
+          this.#ownLinks.close(session);
+          this.#questions.drop(session);
+          this.#streams.drop(session);
+        },
+      }),
     });
     this.#catalog = new Catalog({
       nameLength: () => this.#config.limits.name_length,
@@ -211,10 +229,6 @@ export class GatewayCore implements Admin {
       tasks: this.#tasks,
       listeners: this.#listeners,
       bridge: this.#bridge,
-      opened: (session) => {
-        this.#ownLinks.open(session);
-        session.view ??= views.viewOf(modernCapabilities(session, 'tools/call'), session.server);
-      },
       viewOf: (caller, server) =>
         this.#ownLinks.viewOf(caller, server) ?? views.viewOf(caller.capabilities, server),
       notified: (session, message) => {
@@ -328,7 +342,7 @@ export class GatewayCore implements Admin {
     this.#state = 'draining';
     clearInterval(this.#sweeper);
     clearTimeout(this.#fanOut);
-    this.#sessions.endWhere(() => true, 'gateway_shutdown');
+    this.#endSessions(() => true, 'gateway_shutdown');
     for (const client of this.#attached) client.destroy();
     this.#port.destroy();
     this.#upstreams.destroy();
@@ -355,7 +369,7 @@ export class GatewayCore implements Admin {
       this.#port.close(serveMs),
       ...[...this.#attached].map((client) => client.close(serveMs)),
     ]);
-    this.#sessions.endWhere(() => true, 'gateway_shutdown');
+    this.#endSessions(() => true, 'gateway_shutdown');
     await this.#taskCancels.settled(Math.min(LAST_WORDS_MS, deadline - performance.now()));
     const left = Math.max(100, deadline - performance.now());
     let timer: NodeJS.Timeout | undefined;
@@ -388,7 +402,7 @@ export class GatewayCore implements Admin {
     const { auth } = this.#runtime;
     const withdrawn = ({ principal }: { readonly principal: Principal }): boolean =>
       principal.id !== 'local' && !auth.accepts(principal.credential);
-    this.#sessions.endWhere(withdrawn, 'auth_changed');
+    this.#endSessions(withdrawn, 'auth_changed');
     this.#listeners.endWhere(withdrawn);
     this.#bridge.endWhere(({ caller }) => withdrawn(caller));
     if (old.limits.name_length !== kept.limits.name_length) this.#catalog.touch();
@@ -424,6 +438,12 @@ export class GatewayCore implements Admin {
     this.#upstreams.restart(config);
   }
 
+  /** Ends those for which `which` holds. */
+  #endSessions(which: (session: Session) => boolean, reason: TerminationReason): void {
+    for (const session of [...this.#sessions.all()])
+      if (which(session)) void endSession(this.#sessions, this.#log, session, reason);
+  }
+
   /** A server that is required no longer keeps nobody waiting. */
   #awaitNoMore({ name, required }: ServerConfig): void {
     if (!required && this.#awaited.delete(name)) this.#checkReady();
@@ -437,7 +457,7 @@ export class GatewayCore implements Admin {
     this.#interests.forget(name);
     this.#ownLinks.restart(name);
     this.#upstreams.remove(name);
-    this.#sessions.endWhere(({ server }) => server === name, 'server_removed');
+    this.#endSessions(({ server }) => server === name, 'server_removed');
     this.#listeners.endWhere(({ server }) => server === name);
     this.#announce(name);
   }

@@ -5,11 +5,26 @@
 import { readFileSync } from 'node:fs';
 import type { Readable, Writable } from 'node:stream';
 import { resolveConfig, type ConfigInput, type LoadedConfig } from './config/index.js';
-import { GatewayCore, type BuildInfo, type Health, type ReloadResult } from './gateway.js';
+import {
+  GatewayCore,
+  type BuildInfo,
+  type Health,
+  type ReloadResult,
+  type SessionStore,
+  type SessionStoreOptions,
+} from './gateway.js';
 import { silent, type Logger } from './observe/log.js';
 
 export { ConfigError, type ConfigInput, type ConfigProblem, type LoadedConfig } from './config/index.js';
-export type { Health, ReloadResult, ServerHealth } from './gateway.js';
+export type {
+  Health,
+  ReloadResult,
+  ServerHealth,
+  Session,
+  SessionRecord,
+  SessionStore,
+  SessionStoreOptions,
+} from './gateway.js';
 export type { LogFields, Logger } from './observe/log.js';
 
 export interface GatewayOptions {
@@ -19,6 +34,8 @@ export interface GatewayOptions {
   readonly env?: NodeJS.ProcessEnv;
   /** Reads the configuration again, for `POST /-/reload` and `reload()` without an argument. */
   readonly reload?: () => LoadedConfig;
+  /** Makes the store of the sessions, where replicas share them (docs/architecture.md, "A fleet of replicas"); this process by default. */
+  readonly sessions?: (options: SessionStoreOptions) => SessionStore;
 }
 
 export interface Gateway {
@@ -68,6 +85,7 @@ export function createGateway(input: ConfigInput | LoadedConfig, options: Gatewa
     logger: options.logger ?? silent,
     build: buildInfo(),
     reload: options.reload ?? (() => current()),
+    sessions: options.sessions,
   });
   return {
     listen: () => core.listen(),

@@ -17,8 +17,8 @@ export interface Parked {
 }
 
 /**
- * Local to this process: a parked call holds the upstream's connection. A retry finds its way back by the replica that its
- * state names.
+ * Synchronous, and local to this process: a parked call holds the upstream's connection and what has come on it, and none of that can
+ * be kept elsewhere. A retry finds its way back by the replica that its state names.
  */
 export interface ParkedCalls {
   /** Whether one more may be parked. `again`: it was before. */

@@ -2,7 +2,7 @@
 import { errorMessage } from '../errors.js';
 import { MessageError, type Message } from '../protocol/message.js';
 import type { Cause, Exchange } from '../protocol/ports.js';
-import type { Gate, Source } from '../proxy/gate.js';
+import type { Found, Gate, Source } from '../proxy/gate.js';
 import { BatchSink } from './http/respond.js';
 
 /**
@@ -13,6 +13,7 @@ import { BatchSink } from './http/respond.js';
 export function runBatch(
   gate: Gate,
   source: Source,
+  found: Found,
   messages: readonly (Message | MessageError)[],
   maxBytes: number,
   done: (answer: Buffer | undefined) => void,
@@ -37,10 +38,11 @@ export function runBatch(
     const sink = new BatchSink(message.id ?? 'null', max, (answer) => {
       settle(index, answer);
     });
-    const handled = gate.handle(source, message, sink);
+    const handled = gate.handle(source, found, message, sink);
     if (handled.kind === 'exchange') exchanges.push(handled.exchange);
     else if (handled.kind === 'answer') settle(index, handled.bytes);
     else if (handled.kind === 'refused') settle(index, Buffer.from(errorMessage(handled.error, handled.id)));
+    // Nothing is said; `initialize`, which may take its time, is no part of a batch.
     else settle(index, undefined);
   });
   return (why) => {

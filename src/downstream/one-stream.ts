@@ -9,12 +9,15 @@ import { classify } from '../protocol/classify.js';
 import { find, idKey, type Message, type MessageError } from '../protocol/message.js';
 import type { Cause, Exchange, Notice, Question, Refusal, Sink } from '../protocol/ports.js';
 import type { Era } from '../protocol/revisions.js';
-import type { Gate, Source } from '../proxy/gate.js';
+import type { Gate, Session, Settled, Source } from '../proxy/gate.js';
 import { runBatch } from './batch.js';
 import { Lane, type LaneMessage, type Outlet } from './lane.js';
 
 /** With so much waiting for a client that does not read, nothing more is taken from it. */
 const MAX_WAITING = 4_194_304;
+
+type Messages = Message | readonly (Message | MessageError)[];
+type Taken = GatewayError | undefined;
 
 export interface OneStreamDeps {
   readonly gate: Gate;
@@ -35,7 +38,12 @@ export class OneStream {
   readonly #lane: Lane;
   readonly #calls = new Set<Call>();
   readonly #batches = new Set<(why: Cause) => void>();
-  #sessionId: string | undefined;
+  /** It lives as long as this stream, in this process: it is never looked for. */
+  #session: Session | undefined;
+  /** Its session is being opened elsewhere. Never rejects. */
+  #opening: Promise<void> | undefined;
+  /** How many messages came meanwhile and wait their turn. */
+  #behind = 0;
   #leaveSession: (() => void) | undefined;
   /** Bytes of notifications that belong to no call and wait. */
   #notices = 0;
@@ -67,14 +75,31 @@ export class OneStream {
     return this.#over;
   }
 
+  /** What the client sends now waits until its session is open. `room` is called then. */
+  get opening(): boolean {
+    return this.#opening !== undefined;
+  }
+
   /**
    * Takes what the client sent. Answers to requests go on the stream; an error that belongs to no request is returned. `version`: the
-   * MCP-Protocol-Version header, where there are headers.
+   * MCP-Protocol-Version header, where there are headers. A promise, which never rejects, behind an `initialize` that waits for its session:
+   * nothing overtakes it.
    */
-  take(
-    messages: Message | readonly (Message | MessageError)[],
-    version: string | undefined,
-  ): GatewayError | undefined {
+  take(messages: Messages, version: string | undefined): Taken | Promise<Taken> {
+    return this.#opening ? this.#takeLater(this.#opening, messages, version) : this.#take(messages, version);
+  }
+
+  async #takeLater(opening: Promise<void>, messages: Messages, version: string | undefined): Promise<Taken> {
+    this.#behind++;
+    // What came before may have been another `initialize`.
+    for (let next: Promise<void> | undefined = opening; next; next = this.#opening) await next;
+    this.#behind--;
+    const error = this.#take(messages, version);
+    this.#settle();
+    return error;
+  }
+
+  #take(messages: Messages, version: string | undefined): Taken {
     if (this.#over) return new GatewayError('unknown_session', 'the stream has ended');
     const { gate } = this.#deps;
     const source = this.#sourceOf(version);
@@ -99,9 +124,18 @@ export class OneStream {
     }
     const handled = gate.handle(
       modern ? { ...source, era, sessionId: undefined } : source,
+      modern ? undefined : this.#session,
       messages,
       call ?? NO_SINK,
     );
+    if (handled.kind === 'opening') {
+      this.#open(handled.opened, call);
+      return undefined;
+    }
+    return this.#reply(handled, call, era);
+  }
+
+  #reply(handled: Settled, call: Call | undefined, era: Era): Taken {
     switch (handled.kind) {
       case 'exchange':
         if (call) {
@@ -113,10 +147,10 @@ export class OneStream {
         return undefined;
       case 'answer':
         this.#lane.send(handled.bytes);
-        if (handled.sessionId !== undefined) this.#join(handled.sessionId);
+        if (handled.session) this.#join(handled.session);
         return undefined;
       case 'refused':
-        if (!isRequest) return handled.error;
+        if (!call) return handled.error;
         this.#lane.send(Buffer.from(errorMessage(handled.error, handled.id, era)));
         return undefined;
     }
@@ -170,7 +204,7 @@ export class OneStream {
 
   #sourceOf(version: string | undefined): Source {
     const { source } = this.#deps;
-    return { ...source, sessionId: this.#sessionId, version, era: 'legacy', headers: undefined };
+    return { ...source, sessionId: this.#session?.id, version, era: 'legacy', headers: undefined };
   }
 
   /** Of sessions the session itself knows. */
@@ -192,15 +226,15 @@ export class OneStream {
     return false;
   }
 
-  #batch(source: Source, messages: readonly (Message | MessageError)[]): GatewayError | undefined {
+  #batch(source: Source, messages: readonly (Message | MessageError)[]): Taken {
     const { gate } = this.#deps;
-    const refusal = gate.admitBatch(source, messages);
+    const refusal = gate.admitBatch(source, this.#session, messages);
     if (refusal) {
       gate.countInvalid('invalid');
       return refusal;
     }
     const batch: { cancel?: (why: Cause) => void; done: boolean } = { done: false };
-    batch.cancel = runBatch(gate, source, messages, this.#deps.messageBytes(), (answer) => {
+    batch.cancel = runBatch(gate, source, this.#session, messages, this.#deps.messageBytes(), (answer) => {
       batch.done = true;
       if (answer) this.#lane.send(answer);
       if (batch.cancel) this.#batches.delete(batch.cancel);
@@ -210,32 +244,41 @@ export class OneStream {
     return undefined;
   }
 
+  /** The client is answered, and may have gone, once its session is open. */
+  #open(opened: Promise<Settled>, call: Call | undefined): void {
+    const { gate, room } = this.#deps;
+    this.#opening = opened.then((handled) => {
+      this.#opening = undefined;
+      if (!this.#over) this.#reply(handled, call, 'legacy');
+      else if (handled.kind === 'answer' && handled.session) gate.abandon(handled.session);
+      room?.();
+      this.#settle();
+    });
+  }
+
   /** From its first answer on the client has a session; what is told to that comes here. */
-  #join(sessionId: string): void {
-    this.#sessionId = sessionId;
-    const { gate, source } = this.#deps;
+  #join(session: Session): void {
+    this.#session = session;
+    const { gate } = this.#deps;
     const stream = this as OneStream;
-    this.#leaveSession = gate.attach(
-      { ...source, sessionId, version: undefined, era: 'legacy', headers: undefined },
-      {
-        get backlog() {
-          return stream.#notices;
-        },
-        event: (bytes) => {
-          const more = this.#lane.send(bytes);
-          if (!more) this.#notices += bytes.length;
-          return more;
-        },
-        end: () => {
-          // At the end of the gateway the calls may go on; else the session has ended, and with it the stream.
-          if (gate.state === 'draining') this.finish();
-          else this.close('session ended');
-        },
-        destroy: () => {
-          this.#deps.outlet.destroy();
-        },
+    this.#leaveSession = gate.attach(session, {
+      get backlog() {
+        return stream.#notices;
       },
-    );
+      event: (bytes) => {
+        const more = this.#lane.send(bytes);
+        if (!more) this.#notices += bytes.length;
+        return more;
+      },
+      end: () => {
+        // At the end of the gateway the calls may go on; else the session has ended, and with it the stream.
+        if (gate.state === 'draining') this.finish();
+        else this.close('session ended');
+      },
+      destroy: () => {
+        this.#deps.outlet.destroy();
+      },
+    });
   }
 
   #cancelAll(why: Cause): void {
@@ -246,6 +289,7 @@ export class OneStream {
 
   #settle(): void {
     if (!this.#finishing || this.#over || this.#calls.size > 0 || this.#batches.size > 0) return;
+    if (this.#opening || this.#behind > 0) return;
     this.#over = true;
     this.#leaveSession?.();
     this.#lane.end();

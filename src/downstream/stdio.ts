@@ -102,7 +102,15 @@ export function attachStdio(deps: StdioDeps, input: Readable, output: Writable):
   }
 
   function take(messages: Messages): void {
-    const error = stream.take(messages, undefined);
+    const taken = stream.take(messages, undefined);
+    if (taken instanceof Promise) {
+      void taken.then((error) => {
+        refused(messages, error);
+      });
+    } else refused(messages, taken);
+  }
+
+  function refused(messages: Messages, error: GatewayError | undefined): void {
     if (!error) return;
     if (Array.isArray(messages)) stream.complain(error, 'null');
     else log.debug('a message of the client came to nothing', { why: error.message });
@@ -120,9 +128,9 @@ export function attachStdio(deps: StdioDeps, input: Readable, output: Writable):
     stream.complain(error, 'null');
   }
 
-  /** A client that does not read its answers is not read either. */
+  /** A client that does not read its answers is not read either, nor one whose session is being opened. */
   function regulate(): void {
-    const wait = stream.full || (hold?.length ?? 0) > MAX_HELD;
+    const wait = stream.full || stream.opening || (hold?.length ?? 0) > MAX_HELD;
     if (wait === input.isPaused()) return;
     if (wait) input.pause();
     else input.resume();

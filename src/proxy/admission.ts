@@ -8,13 +8,14 @@ import {
   isModernRevision,
   LEGACY_REVISIONS,
 } from '../protocol/revisions.js';
-import type { Session, SessionStore } from '../session/store.js';
+import type { Found } from '../session/ask.js';
+import type { Session } from '../session/store.js';
 import type { Source } from './handled.js';
 
-/** The session that a legacy message belongs to, undefined where it names none, or why it is refused. */
+/** The session that a legacy message belongs to, undefined where it names none, or why it is refused. `found`: what its id led to. */
 export function sessionOf(
-  sessions: SessionStore,
   source: Source,
+  found: Found,
   isInitialize: boolean,
 ): Session | undefined | GatewayError {
   const { sessionId, version } = source;
@@ -24,32 +25,33 @@ export function sessionOf(
       `unsupported MCP-Protocol-Version '${version.slice(0, 32)}' (supported: ${LEGACY_REVISIONS.join(', ')})`,
     );
   if (sessionId === undefined) return undefined;
-  const session = sessions.use(sessionId, source.principal, source.route.key);
-  if (!session)
+  if (found instanceof GatewayError) return found;
+  // It may have ended since it was found.
+  if (!found?.open)
     return new GatewayError(
       'unknown_session',
       'unknown or ended session: initialize again without Mcp-Session-Id',
     );
   if (isInitialize) return new GatewayError('invalid_request', 'this session is initialized already');
-  if (version !== undefined && version !== session.revision)
+  if (version !== undefined && version !== found.revision)
     return new GatewayError(
       'bad_version_header',
-      `MCP-Protocol-Version '${version}' differs from the '${session.revision}' that this session negotiated`,
+      `MCP-Protocol-Version '${version}' differs from the '${found.revision}' that this session negotiated`,
     );
-  return session;
+  return found;
 }
 
 /** Whether this array may be handled as a batch (docs/architecture.md, "Batches"). */
 export function admitBatch(
-  sessions: SessionStore,
   source: Source,
+  found: Found,
   messages: readonly (Message | MessageError)[],
 ): GatewayError | undefined {
   const refuse = (why: string): GatewayError => new GatewayError('invalid_request', why);
   if (messages.length === 0) return refuse('an empty batch');
   if (source.version !== undefined && isModernRevision(source.version))
     return refuse('the revision of MCP-Protocol-Version has no batches');
-  const session = sessionOf(sessions, source, false);
+  const session = sessionOf(source, found, false);
   if (session instanceof GatewayError) return session;
   const revision = session?.revision ?? source.version ?? DEFAULT_LEGACY;
   if (revision > DEFAULT_LEGACY) return refuse(`revision ${revision} has no batches`);

@@ -10,10 +10,11 @@ import type { GatewayStats } from '../observe/stats.js';
 import { find, idKey, param, type Message, type MessageError } from '../protocol/message.js';
 import type { Link, Principal, Sink, StreamTarget } from '../protocol/ports.js';
 import { isModernRevision } from '../protocol/revisions.js';
+import { endSession, useSession, type Found } from '../session/ask.js';
 import type { Session, SessionStore } from '../session/store.js';
 import type { CallStream, Ears, StreamControl, Streams } from '../session/streams.js';
 import { admitBatch, sessionOf } from './admission.js';
-import { answer, counter, refused, type Handled, type Route, type Source } from './handled.js';
+import { answer, counter, refused, type Handled, type Route, type Settled, type Source } from './handled.js';
 import type { Bridge } from '../bridge/index.js';
 import type { Interests } from './interests.js';
 import type { Listeners } from './listeners.js';
@@ -27,26 +28,38 @@ import type { Questions } from './questions.js';
 import type { Runtime } from './runtime.js';
 import type { Tasks } from './tasks.js';
 
+export type { Found } from '../session/ask.js';
+export type { Session } from '../session/store.js';
 export type { CallStream } from '../session/streams.js';
-export type { Handled, Route, Source } from './handled.js';
+export type { Route, Settled, Source } from './handled.js';
 
 export interface Gate {
   readonly state: 'starting' | 'serving' | 'draining';
   authorize(authorization: string | undefined): Principal | Refused;
   /** Sessions of one door are unknown at another. undefined: no such server. */
   route(server: string | undefined, door?: Door): Route | undefined;
+  /**
+   * What the session id of a source leads to: to be asked first, and handed on with what came. A promise, which never rejects, where the
+   * store is elsewhere. Nothing else waits for a store on the way of a message: what follows is as if the session had been at hand.
+   */
+  find(source: Source): Found | Promise<Found>;
   /** One message. `sink` is used for an exchange alone, and never before this has returned. */
-  handle(source: Source, message: Message, sink: Sink): Handled;
+  handle(source: Source, found: Found, message: Message, sink: Sink): Handled;
   /** Whether this array may be handled as a batch; each element is then handled by itself. */
-  admitBatch(source: Source, messages: readonly (Message | MessageError)[]): GatewayError | undefined;
-  /** How the stream of a call of this source becomes one its client can come back to; undefined: it has no session. */
-  resumable(source: Source): OpenCallStream | undefined;
+  admitBatch(
+    source: Source,
+    found: Found,
+    messages: readonly (Message | MessageError)[],
+  ): GatewayError | undefined;
+  /** How the stream of a call becomes one its client can come back to; undefined: it has no session. */
+  resumable(found: Found): OpenCallStream | undefined;
   /**
    * Opens the server-to-client stream of a session (an older one ends), or goes on with the stream that `lastEventId` names. `open` makes
    * the stream once it is known that there is one. Returns what to call when the client has left.
    */
   listen(
     source: Source,
+    found: Found,
     lastEventId: string | undefined,
     open: () => StreamTarget,
   ): (() => void) | GatewayError;
@@ -54,9 +67,11 @@ export interface Gate {
    * Makes the one stream of a client the ears of its session, just opened. Returns what to call when the client has left: the session
    * ends with the stream.
    */
-  attach(source: Source, ears: Ears): () => void;
-  /** Ends the session. false: there is none for this caller. */
-  end(source: Source): boolean;
+  attach(session: Session, ears: Ears): () => void;
+  /** Ends a session, just opened, whose client has left without hearing of it. */
+  abandon(session: Session): void;
+  /** Ends the session. undefined: it has ended. */
+  end(source: Source, found: Found): GatewayError | undefined | Promise<GatewayError | undefined>;
   /** Counts a stream that was opened before there is a session. */
   countListen(): void;
   /** Counts a request that was refused before it was a message. */
@@ -79,8 +94,6 @@ export interface GateDeps {
   readonly tasks: Tasks;
   readonly listeners: Listeners;
   readonly bridge: Bridge;
-  /** A session was opened; links of its own may be due. */
-  readonly opened: (session: Session) => void;
   /** What a modern client sees of a route, where servers have links of its own. */
   readonly viewOf: ModernDeps['viewOf'];
   /** Another notification of a client: who has links of its own hears it. */
@@ -147,10 +160,10 @@ export function createGate(deps: GateDeps): Gate {
     return links.length === 1 ? links[0] : undefined;
   }
 
-  function dispatch(source: Source, message: Message, sink: Sink): Handled {
+  function dispatch(source: Source, found: Found, message: Message, sink: Sink): Handled {
     if (source.era === 'modern') return modern(source, message, sink);
     const { method } = message;
-    const session = sessionOf(sessions, source, method === 'initialize');
+    const session = sessionOf(source, found, method === 'initialize');
     if (session instanceof GatewayError) return refused(message, session);
     if (message.kind === 'response') {
       // Never 404: that would end the session in the client's eyes.
@@ -219,6 +232,19 @@ export function createGate(deps: GateDeps): Gate {
     }
   }
 
+  function count<T extends Settled>(message: Message, started: number, handled: T): T {
+    // What goes on is counted where it ends.
+    if (handled.kind === 'exchange') return handled;
+    const method = stats.method(labelOf(message));
+    method[handled.kind === 'refused' ? 'error' : 'success']++;
+    method.duration.observe((performance.now() - started) / 1000);
+    return handled;
+  }
+
+  function countLater(message: Message, started: number, opened: Promise<Settled>): Handled {
+    return { kind: 'opening', opened: opened.then((handled) => count(message, started, handled)) };
+  }
+
   return {
     get state() {
       return deps.state();
@@ -239,30 +265,29 @@ export function createGate(deps: GateDeps): Gate {
       const view = catalog.single(server);
       return view && { key: `/servers/${server}/${door}`, server, view };
     },
-    handle(source, message, sink) {
+    find({ sessionId, principal, route }) {
+      return sessionId === undefined
+        ? undefined
+        : useSession(sessions, deps.log, sessionId, principal, route.key);
+    },
+    handle(source, found, message, sink) {
       const started = performance.now();
-      const handled = dispatch(source, message, sink);
-      // What goes on is counted where it ends.
-      if (handled.kind === 'exchange') return handled;
-      const method = stats.method(labelOf(message));
-      method[handled.kind === 'refused' ? 'error' : 'success']++;
-      method.duration.observe((performance.now() - started) / 1000);
-      return handled;
+      const handled = dispatch(source, found, message, sink);
+      return handled.kind === 'opening'
+        ? countLater(message, started, handled.opened)
+        : count(message, started, handled);
     },
-    admitBatch: (source, messages) => admitBatch(sessions, source, messages),
-    resumable({ sessionId, principal, route }) {
-      if (sessionId === undefined) return undefined;
-      return (target, control) => {
-        const session = sessions.use(sessionId, principal, route.key);
-        return session && deps.streams.open(session, target, control);
-      };
+    admitBatch,
+    resumable(found) {
+      if (!found || found instanceof GatewayError) return undefined;
+      return (target, control) => (found.open ? deps.streams.open(found, target, control) : undefined);
     },
-    listen(source, lastEventId, open) {
+    listen(source, found, lastEventId, open) {
       const done = counter(stats.method('listen'));
       const session =
         source.version !== undefined && isModernRevision(source.version)
           ? undefined
-          : sessionOf(sessions, source, false);
+          : sessionOf(source, found, false);
       if (!session || session instanceof GatewayError) {
         done('error');
         return (
@@ -277,25 +302,29 @@ export function createGate(deps: GateDeps): Gate {
       done(typeof resumed === 'string' ? 'error' : 'success');
       return typeof resumed === 'string' ? new GatewayError('invalid_request', resumed) : resumed;
     },
-    attach(source, ears) {
-      const session = sessionOf(sessions, source, false);
-      if (!session || session instanceof GatewayError) return () => undefined;
+    attach(session, ears) {
+      if (!session.open) return () => undefined;
       const left = deps.streams.attach(session, ears);
       return () => {
         left();
-        sessions.end(session, deps.state() === 'draining' ? 'gateway_shutdown' : 'client_delete');
+        const why = deps.state() === 'draining' ? 'gateway_shutdown' : 'client_delete';
+        void endSession(sessions, deps.log, session, why);
       };
     },
-    end(source) {
+    abandon(session) {
+      void endSession(sessions, deps.log, session, 'init_failed');
+    },
+    end({ sessionId }, found) {
       const done = counter(stats.method('terminate'));
-      if (source.sessionId === undefined) {
-        done('success');
-        return true;
-      }
-      const session = sessions.use(source.sessionId, source.principal, source.route.key);
-      done(session ? 'success' : 'error');
-      if (session) sessions.end(session, 'client_delete');
-      return session !== undefined;
+      const over = (error: GatewayError | undefined): GatewayError | undefined => {
+        done(error ? 'error' : 'success');
+        return error;
+      };
+      if (sessionId === undefined) return over(undefined);
+      if (found instanceof GatewayError) return over(found);
+      if (!found?.open) return over(new GatewayError('unknown_session', 'unknown or ended session'));
+      const ended = endSession(sessions, deps.log, found, 'client_delete');
+      return ended instanceof Promise ? ended.then(over) : over(ended);
     },
     countListen() {
       counter(stats.method('listen'))('success');

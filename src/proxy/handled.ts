@@ -4,6 +4,7 @@ import type { MethodStats } from '../observe/stats.js';
 import type { Message } from '../protocol/message.js';
 import type { Exchange, Principal, View } from '../protocol/ports.js';
 import type { Era } from '../protocol/revisions.js';
+import type { Session } from '../session/store.js';
 
 /** A route class with its own sessions: the merged endpoint, or one server. */
 export interface Route {
@@ -30,9 +31,15 @@ export interface Source {
 export type Headers = Readonly<Record<string, string | string[] | undefined>>;
 
 export type Handled =
+  | Settled
+  /** A session is being opened elsewhere: its client is answered then. Never rejects. */
+  | { readonly kind: 'opening'; readonly opened: Promise<Settled> };
+
+export type Settled =
   /** Nothing is to be answered: HTTP 202. */
   | { readonly kind: 'accepted' }
-  | { readonly kind: 'answer'; readonly bytes: Buffer; readonly sessionId?: string }
+  /** `session`: the one that it opened. */
+  | { readonly kind: 'answer'; readonly bytes: Buffer; readonly session?: Session }
   /** `id`: JSON of the request's id, or `null`. */
   | { readonly kind: 'refused'; readonly error: GatewayError; readonly id: string }
   /** The sink gets the answer. */
@@ -41,16 +48,16 @@ export type Handled =
 const CLOSE = Buffer.from('}');
 
 /** `result`: JSON. */
-export function answer(message: Message, result: Buffer | string, sessionId?: string): Handled {
+export function answer(message: Message, result: Buffer | string, session?: Session): Settled {
   const head = `{"jsonrpc":"2.0","id":${message.id ?? 'null'},"result":`;
   const bytes =
     typeof result === 'string'
       ? Buffer.from(`${head}${result}}`)
       : Buffer.concat([Buffer.from(head), result, CLOSE]);
-  return sessionId === undefined ? { kind: 'answer', bytes } : { kind: 'answer', bytes, sessionId };
+  return session ? { kind: 'answer', bytes, session } : { kind: 'answer', bytes };
 }
 
-export function refused(message: Message, error: GatewayError): Handled {
+export function refused(message: Message, error: GatewayError): Settled {
   return { kind: 'refused', error, id: message.kind === 'response' ? 'null' : (message.id ?? 'null') };
 }
 

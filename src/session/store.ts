@@ -1,8 +1,8 @@
 /** The sessions of legacy clients: data and their bounds. What hangs on a session ends with it. */
 import { randomBytes } from 'node:crypto';
-import type { GatewayStats, TerminationReason } from '../observe/stats.js';
+import type { TerminationReason } from '../observe/stats.js';
 import type { WheelTimer } from '../lib/wheel.js';
-import type { Cause, Exchange, LogLevel, Principal, Question, Sink, View } from '../protocol/ports.js';
+import type { Exchange, LogLevel, Principal, Question, Sink, View } from '../protocol/ports.js';
 import type { LegacyRevision } from '../protocol/revisions.js';
 
 /** A question that waits for the answer of a session's client. */
@@ -15,24 +15,32 @@ export interface OpenQuestion {
   readonly closed: () => void;
 }
 
-export interface Session {
+/** What a session is, wherever it is kept: a store may keep it outside this process. */
+export interface SessionRecord {
+  /** Who knows it may speak as this client: it is not to be guessed, and not to be logged. */
   readonly id: string;
+  /** Elsewhere its `id` is enough: who uses the session has shown who it is. */
   readonly principal: Principal;
   /** Where it was opened; anywhere else it does not exist. */
   readonly route: string;
   /** The one server that its route shows; undefined: all. */
   readonly server: string | undefined;
   readonly revision: LegacyRevision;
+  /** What its client declared at `initialize`. */
+  readonly capabilities: Readonly<Record<string, unknown>>;
+  /** JSON of the `clientInfo` it named there. */
+  readonly clientInfo: string | undefined;
+}
+
+/** A record and what always belongs to this process: calls in flight, open questions, streams, and what was asked for on them. */
+export interface Session extends SessionRecord {
+  /** When it came to this process, and when it was last used here: on the monotonic clock. */
   readonly openedAt: number;
   lastSeen: number;
   /** false once it has ended. */
   open: boolean;
   /** What its client shows of the servers, where some of them have links of its own; undefined: its route's view. */
   view: View | undefined;
-  /** What its client declared at `initialize`. */
-  readonly capabilities: Readonly<Record<string, unknown>>;
-  /** JSON of the `clientInfo` it named there. */
-  readonly clientInfo: string | undefined;
   /** Questions of upstreams that wait for its answer, by the id they went out under. */
   questions: Map<string, OpenQuestion> | undefined;
   nextQuestion: number;
@@ -44,64 +52,56 @@ export interface Session {
   inFlight: Map<string, Exchange> | undefined;
 }
 
+/** What a store is given: the bounds, and whom to tell of the sessions of this process. */
 export interface SessionStoreOptions {
-  readonly stats: GatewayStats;
   readonly now: () => number;
   /** limits.sessions: may change at a reload. */
   readonly limit: () => number;
   readonly idleTtlMs: number;
-  /** A session has ended: what else hangs on it goes too. */
-  readonly ended: (session: Session) => void;
+  /** Makes the session of a record that comes to this process: a new one, or one that was opened elsewhere. */
+  readonly opened: (record: SessionRecord) => Session;
+  /** A session has left this process: what hangs on it goes too. A second call does nothing. */
+  readonly ended: (session: Session, reason: TerminationReason) => void;
 }
 
+/** What a client asks for at `initialize`. */
+export type NewSession = Omit<SessionRecord, 'id'>;
+
 /**
- * Sessions by id. Another implementation may keep them elsewhere; streams and exchanges
- * always belong to this process.
+ * Sessions by id. Another implementation may keep their records elsewhere, and then answers with promises, which settle within a
+ * bounded time; one that rejects says that the store failed, and the client is to try again. Within a process the same id is the same
+ * `Session` object until it ends. Sessions of clients with one stream (HTTP+SSE, stdio) live and die with it: they are opened and ended,
+ * and never looked for.
  */
 export interface SessionStore {
-  readonly size: number;
   /** undefined: full, and none can be evicted. */
-  open(
-    principal: Principal,
-    route: { readonly key: string; readonly server: string | undefined },
-    revision: LegacyRevision,
-    capabilities: Readonly<Record<string, unknown>>,
-    clientInfo?: string,
-  ): Session | undefined;
-  /** undefined: unknown, another principal's, another route's. Counts as activity. */
-  use(id: string, principal: Principal, route: string): Session | undefined;
-  end(session: Session, reason: TerminationReason): void;
-  /** Ends those for which `which` holds. */
-  endWhere(which: (session: Session) => boolean, reason: TerminationReason): void;
-  /** Ends the idle ones. */
+  open(wanted: NewSession): Session | undefined | Promise<Session | undefined>;
+  /** undefined: unknown, another principal's, another route's, or ended elsewhere: then it ends here too. Counts as activity. */
+  use(id: string, principal: Principal, route: string): Session | undefined | Promise<Session | undefined>;
+  /**
+   * Here it has ended when this returns; a promise says when it has elsewhere. With `gateway_shutdown` a record that other replicas share
+   * may stay: the session goes on there.
+   */
+  end(session: Session, reason: TerminationReason): void | Promise<void>;
+  /** Ends the idle ones of this process. */
   sweep(): void;
+  /** Those of this process. */
   all(): Iterable<Session>;
 }
 
-const CAUSES: Record<TerminationReason, Cause> = {
-  client_delete: 'session ended by the client',
-  idle_timeout: 'session timed out',
-  gateway_shutdown: 'gateway shutting down',
-  init_failed: 'session not opened',
-  evicted: 'session evicted',
-  auth_changed: 'credential withdrawn',
-  server_removed: 'server removed',
-};
+/** Sessions in the memory of this process alone; it answers at once. */
+export interface LocalSessionStore extends SessionStore {
+  open(wanted: NewSession): Session | undefined;
+  use(id: string, principal: Principal, route: string): Session | undefined;
+  end(session: Session, reason: TerminationReason): void;
+}
 
-export function createSessionStore(options: SessionStoreOptions): SessionStore {
-  const { stats, now, idleTtlMs } = options;
+export function createSessionStore(options: SessionStoreOptions): LocalSessionStore {
+  const { now, idleTtlMs } = options;
   const sessions = new Map<string, Session>();
 
   function end(session: Session, reason: TerminationReason): void {
-    if (!sessions.delete(session.id)) return;
-    session.open = false;
-    stats.sessionsActive = sessions.size;
-    stats.terminations.add(reason);
-    stats.sessionDuration.observe((now() - session.openedAt) / 1000);
-    const { inFlight } = session;
-    session.inFlight = undefined;
-    if (inFlight) for (const exchange of [...inFlight.values()]) exchange.cancel(CAUSES[reason]);
-    options.ended(session);
+    if (sessions.delete(session.id)) options.ended(session, reason);
   }
 
   function busy(session: Session): boolean {
@@ -118,34 +118,11 @@ export function createSessionStore(options: SessionStoreOptions): SessionStore {
   }
 
   return {
-    get size() {
-      return sessions.size;
-    },
-    open(principal, route, revision, capabilities, clientInfo) {
+    open(wanted) {
       if (sessions.size >= options.limit() && !evict()) return undefined;
-      const at = now();
       const id = randomBytes(24).toString('base64url');
-      const session: Session = {
-        id,
-        principal,
-        route: route.key,
-        server: route.server,
-        revision,
-        openedAt: at,
-        lastSeen: at,
-        open: true,
-        view: undefined,
-        capabilities,
-        clientInfo,
-        questions: undefined,
-        nextQuestion: 1,
-        level: undefined,
-        listening: false,
-        inFlight: undefined,
-      };
+      const session = options.opened({ id, ...wanted });
       sessions.set(id, session);
-      stats.sessionsActive = sessions.size;
-      stats.sessionsTotal++;
       return session;
     },
     use(id, principal, route) {
@@ -155,9 +132,6 @@ export function createSessionStore(options: SessionStoreOptions): SessionStore {
       return session;
     },
     end,
-    endWhere(which, reason) {
-      for (const session of [...sessions.values()]) if (which(session)) end(session, reason);
-    },
     sweep() {
       const before = now() - idleTtlMs;
       for (const session of [...sessions.values()])

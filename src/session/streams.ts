@@ -5,10 +5,9 @@
  */
 import type { Wheel, WheelTimer } from '../lib/wheel.js';
 import type { AnswerHead, Cause, Notice, StreamTarget } from '../protocol/ports.js';
+import { MAX_BYTES, MAX_EVENTS, RecentEvents, type EventLog } from './event-log.js';
 import type { Session } from './store.js';
 
-const MAX_EVENTS = 256;
-const MAX_BYTES = 1_048_576;
 /** An answer up to this size is one event and kept; a larger one flows. */
 const LARGE = 65_536;
 /** Streams of one session that are kept, at the most; the oldest goes. */
@@ -60,68 +59,6 @@ export interface Streams {
   hush(session: Session): void;
   /** Ends what is open of a session. */
   drop(session: Session): void;
-}
-
-interface Kept {
-  readonly seq: number;
-  readonly bytes: Buffer;
-}
-
-/** The latest events of one stream. */
-class EventLog {
-  readonly number: number;
-  #events: Kept[] = [];
-  #bytes = 0;
-  #seq = 0;
-  readonly #account: (log: EventLog, bytes: number) => void;
-
-  constructor(number: number, account: (log: EventLog, bytes: number) => void) {
-    this.number = number;
-    this.#account = account;
-  }
-
-  get bytes(): number {
-    return this.#bytes;
-  }
-
-  get lastId(): string {
-    return `${this.number}-${this.#seq}`;
-  }
-
-  /** The id of the next event, which is not kept. */
-  nextId(): string {
-    this.#seq++;
-    this.clear();
-    return this.lastId;
-  }
-
-  push(bytes: Buffer): string {
-    this.#seq++;
-    this.#events.push({ seq: this.#seq, bytes });
-    this.#bytes += bytes.length;
-    let gone = 0;
-    while (this.#events.length > MAX_EVENTS || (this.#bytes > MAX_BYTES && this.#events.length > 1)) {
-      const size = (this.#events.shift() as Kept).bytes.length;
-      this.#bytes -= size;
-      gone += size;
-    }
-    this.#account(this, bytes.length - gone);
-    return this.lastId;
-  }
-
-  clear(): void {
-    const bytes = this.#bytes;
-    this.#events = [];
-    this.#bytes = 0;
-    if (bytes > 0) this.#account(this, -bytes);
-  }
-
-  /** The events after `seq`; undefined: some of them are gone, or `seq` never was. */
-  after(seq: number): readonly Kept[] | undefined {
-    if (seq > this.#seq) return undefined;
-    const oldest = this.#events[0]?.seq ?? this.#seq + 1;
-    return seq < oldest - 1 ? undefined : this.#events.filter((event) => event.seq > seq);
-  }
 }
 
 /** The stream of one call. Its sink writes here; here it is known whether a client listens. */
@@ -245,7 +182,7 @@ export class CallStream {
     target.drained = () => {
       this.#control.resume();
     };
-    for (const { seq, bytes } of events) target.event(bytes, `${this.#log.number}-${seq}`);
+    for (const { id, bytes } of events) target.event(bytes, id);
     const held = this.#held;
     this.#held = [];
     if (held.length > 0) {
@@ -357,7 +294,7 @@ export function createStreams(deps: StreamsDeps): Streams {
       if (session.revision < FIRST_RESUMABLE) return undefined;
       const streams = of(session);
       const number = streams.nextCall++;
-      const log = new EventLog(number, account);
+      const log = new RecentEvents(number, account);
       const stream = new CallStream(log, target, control, deps, () => {
         streams.calls.delete(number);
         log.clear();
@@ -376,7 +313,7 @@ export function createStreams(deps: StreamsDeps): Streams {
       const streams = of(session);
       // The numbers go on: an id of the stream before must not name an event of this one.
       streams.log?.clear();
-      if (session.revision >= FIRST_RESUMABLE) streams.log ??= new EventLog(0, account);
+      if (session.revision >= FIRST_RESUMABLE) streams.log ??= new RecentEvents(0, account);
       const left = hear(session, streams, target);
       if (streams.log && session.revision >= FIRST_PRIMED) target.prime(streams.log.lastId, RETRY_MS);
       for (const notice of streams.waiting.splice(0))
@@ -400,7 +337,7 @@ export function createStreams(deps: StreamsDeps): Streams {
         if (!events) return unknown;
         const target = open();
         const left = hear(session, streams, target);
-        for (const event of events) target.event(event.bytes, `0-${event.seq}`);
+        for (const { id, bytes } of events) target.event(bytes, id);
         return left;
       }
       const stream = streams.calls.get(number);

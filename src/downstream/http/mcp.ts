@@ -9,7 +9,7 @@ import { classify } from '../../protocol/classify.js';
 import type { Message, MessageError } from '../../protocol/message.js';
 import type { Principal } from '../../protocol/ports.js';
 import { isModernRevision } from '../../protocol/revisions.js';
-import type { Gate, Route, Source } from '../../proxy/gate.js';
+import type { Found, Gate, Route, Settled, Source } from '../../proxy/gate.js';
 import { runBatch } from '../batch.js';
 import { CLOSE, one, readPost, refuseListen, RETRY_AFTER } from './incoming.js';
 import { EventStream } from './event-stream.js';
@@ -47,26 +47,61 @@ export function createMcp(deps: McpDeps) {
 
   function post(req: IncomingMessage, res: ServerResponse, source: Source): void {
     readPost(deps, req, res, (messages) => {
-      if (Array.isArray(messages)) batch(res, source, messages, acceptsOf(req.headers.accept));
-      else if (classify(source.version, messages) === 'modern')
+      if (!Array.isArray(messages) && classify(source.version, messages) === 'modern')
         // Sessions belong to the other era: whatever id comes with it is not looked at.
-        single(
+        return single(
           res,
           { ...source, era: 'modern', sessionId: undefined },
+          undefined,
           messages,
           // A stream of notifications is never JSON.
           messages.method === 'subscriptions/listen' ? STREAM : acceptsOf(req.headers.accept),
         );
-      else single(res, source, messages, acceptsOf(req.headers.accept));
+      const found = gate.find(source);
+      if (found instanceof Promise) takeLater(req, res, source, found, messages);
+      else take(req, res, source, found, messages);
     });
   }
 
-  function single(res: ServerResponse, source: Source, message: Message, accepts: Accepts): void {
+  function take(
+    req: IncomingMessage,
+    res: ServerResponse,
+    source: Source,
+    found: Found,
+    messages: Messages,
+  ): void {
+    const accepts = acceptsOf(req.headers.accept);
+    if (Array.isArray(messages)) batch(res, source, found, messages, accepts);
+    else single(res, source, found, messages, accepts);
+  }
+
+  function takeLater(
+    req: IncomingMessage,
+    res: ServerResponse,
+    source: Source,
+    looked: Promise<Found>,
+    messages: Messages,
+  ): void {
+    void looked.then((found) => {
+      // Who asked has left. What a client only tells counts, whether it waits for the 202 or not.
+      if (res.destroyed && (Array.isArray(messages) || messages.kind === 'request')) return;
+      take(req, res, source, found, messages);
+    });
+  }
+
+  function single(
+    res: ServerResponse,
+    source: Source,
+    found: Found,
+    message: Message,
+    accepts: Accepts,
+  ): void {
     const { http } = deps.config();
     const times = { streamAfterMs: http.stream_after_ms, keepAliveMs: http.keep_alive_ms };
     let sink: PostSink | undefined;
     const handled = gate.handle(
       source,
+      found,
       message,
       // Most messages need no stream: the sink is made for those that do.
       message.kind === 'request' && !ANSWERED_AT_ONCE.has(message.method)
@@ -77,10 +112,33 @@ export function createMcp(deps: McpDeps) {
             source.era,
             deps.wheel,
             times,
-            gate.resumable(source),
+            gate.resumable(found),
           ))
         : NO_SINK,
     );
+    if (handled.kind === 'opening') answerOpened(res, source, handled.opened, accepts);
+    else reply(res, source, handled, accepts, sink);
+  }
+
+  function answerOpened(
+    res: ServerResponse,
+    source: Source,
+    opened: Promise<Settled>,
+    accepts: Accepts,
+  ): void {
+    void opened.then((handled) => {
+      if (!res.destroyed) reply(res, source, handled, accepts, undefined);
+      else if (handled.kind === 'answer' && handled.session) gate.abandon(handled.session);
+    });
+  }
+
+  function reply(
+    res: ServerResponse,
+    source: Source,
+    handled: Settled,
+    accepts: Accepts,
+    sink: PostSink | undefined,
+  ): void {
     switch (handled.kind) {
       case 'exchange':
         if (sink) sink.exchange = handled.exchange;
@@ -95,12 +153,12 @@ export function createMcp(deps: McpDeps) {
           res,
           handled.bytes,
           accepts,
-          handled.sessionId === undefined ? [] : ['Mcp-Session-Id', handled.sessionId],
+          handled.session ? ['Mcp-Session-Id', handled.session.id] : [],
         );
       case 'refused': {
         sink?.release();
         const { error } = handled;
-        const headers = error.code === 'unavailable' ? RETRY_AFTER : retryHeader(error);
+        const headers = retryAfter(error);
         return sendError(
           res,
           error,
@@ -115,15 +173,16 @@ export function createMcp(deps: McpDeps) {
   function batch(
     res: ServerResponse,
     source: Source,
+    found: Found,
     messages: readonly (Message | MessageError)[],
     accepts: Accepts,
   ): void {
-    const refusal = gate.admitBatch(source, messages);
+    const refusal = gate.admitBatch(source, found, messages);
     if (refusal) {
       gate.countInvalid('invalid');
-      return sendError(res, refusal);
+      return sendError(res, refusal, 'null', retryAfter(refusal));
     }
-    const cancel = runBatch(gate, source, messages, deps.config().limits.message_bytes, (answer) => {
+    const cancel = runBatch(gate, source, found, messages, deps.config().limits.message_bytes, (answer) => {
       if (answer) sendAnswer(res, answer, accepts);
       else res.writeHead(202).end();
     });
@@ -134,13 +193,39 @@ export function createMcp(deps: McpDeps) {
 
   function listen(req: IncomingMessage, res: ServerResponse, source: Source): void {
     if (refuseListen(gate, req, res, ALLOW)) return;
+    whenKnown(gate.find(source), (found) => {
+      if (!res.destroyed) openListen(req, res, source, found);
+    });
+  }
+
+  function openListen(req: IncomingMessage, res: ServerResponse, source: Source, found: Found): void {
     const lastEventId = one(req.headers['last-event-id']);
     const { keep_alive_ms } = deps.config().http;
     // The stream is opened only once it is known that there is one.
-    const listening = gate.listen(source, lastEventId, () => new EventStream(res, deps.wheel, keep_alive_ms));
+    const listening = gate.listen(
+      source,
+      found,
+      lastEventId,
+      () => new EventStream(res, deps.wheel, keep_alive_ms),
+    );
     if (listening instanceof GatewayError)
-      return sendError(res, listening, 'null', listening.code === 'method_not_allowed' ? ALLOW : []);
+      return sendError(
+        res,
+        listening,
+        'null',
+        listening.code === 'method_not_allowed' ? ALLOW : retryAfter(listening),
+      );
     res.on('close', listening);
+  }
+
+  /** Answered once the session has ended wherever it is kept; that goes on when the client does not wait for it. */
+  function end(res: ServerResponse, source: Source): void {
+    whenKnown(gate.find(source), (found) => {
+      whenKnown(gate.end(source, found), (error) => {
+        if (error) sendError(res, error, 'null', retryAfter(error));
+        else res.writeHead(202).end();
+      });
+    });
   }
 
   return function handle(
@@ -162,9 +247,7 @@ export function createMcp(deps: McpDeps) {
       case 'GET':
         return listen(req, res, source);
       case 'DELETE':
-        if (gate.end(source)) res.writeHead(202).end();
-        else sendError(res, new GatewayError('unknown_session', 'unknown or ended session'));
-        return;
+        return end(res, source);
       default:
         sendError(
           res,
@@ -174,6 +257,18 @@ export function createMcp(deps: McpDeps) {
         );
     }
   };
+}
+
+type Messages = Message | (Message | MessageError)[];
+
+/** Goes on at once where nothing is to be waited for. Calls do without it: they are to make no function of their own. */
+function whenKnown<T>(value: T | Promise<T>, go: (value: T) => void): void {
+  if (value instanceof Promise) void value.then(go);
+  else go(value);
+}
+
+function retryAfter(error: GatewayError): string[] {
+  return error.code === 'unavailable' ? RETRY_AFTER : retryHeader(error);
 }
 
 const STREAM: Accepts = { json: false, sse: true };

@@ -90,15 +90,22 @@ export function createSse2024(deps: McpDeps): Sse2024 {
           const slow = new GatewayError('unavailable', 'too much waits on the stream: read it first');
           return sendError(res, slow, 'null', RETRY_AFTER);
         }
-        const error = stream.take(messages, one(req.headers['mcp-protocol-version']));
-        if (error) sendError(res, error);
-        else res.writeHead(202).end();
+        const taken = stream.take(messages, one(req.headers['mcp-protocol-version']));
+        if (!(taken instanceof Promise)) return reply(res, taken);
+        void taken.then((error) => {
+          reply(res, error);
+        });
       });
     },
     drain() {
       for (const { stream } of streams.values()) stream.finish();
     },
   };
+}
+
+function reply(res: ServerResponse, error: GatewayError | undefined): void {
+  if (error) sendError(res, error);
+  else res.writeHead(202).end();
 }
 
 /** Answers to questions and cancels are taken from slow readers too: they end what waits. */

@@ -4,8 +4,9 @@ import type { Logger } from '../../observe/log.js';
 import type { GatewayStats } from '../../observe/stats.js';
 import { find, param, type Message } from '../../protocol/message.js';
 import { isLegacyRevision, LATEST_LEGACY, type LegacyRevision } from '../../protocol/revisions.js';
-import type { Session, SessionStore } from '../../session/store.js';
-import { answer, refused, type Handled, type Source } from '../handled.js';
+import { endSession, openSession, type Found } from '../../session/ask.js';
+import type { SessionStore } from '../../session/store.js';
+import { answer, refused, type Handled, type Settled, type Source } from '../handled.js';
 
 /** What a client says of itself is kept as long as its session: up to this many bytes. */
 const MAX_INFO = 4096;
@@ -14,7 +15,6 @@ export interface InitializeDeps {
   readonly sessions: SessionStore;
   readonly stats: GatewayStats;
   readonly log: Logger;
-  readonly opened: (session: Session) => void;
   readonly state: () => 'starting' | 'serving' | 'draining';
 }
 
@@ -43,24 +43,35 @@ export function initialize(deps: InitializeDeps, source: Source, message: Messag
   const info = find(message.params, 'clientInfo');
   const clientInfo =
     info && message.body.toString('utf8', info.start, Math.min(info.end, info.start + MAX_INFO));
-  const session = sessions.open(
+  const session = openSession(sessions, log, {
     principal,
-    route,
+    route: route.key,
+    server: route.server,
     revision,
     capabilities,
     // Half of it would be no JSON.
-    info && info.end - info.start <= MAX_INFO ? clientInfo : undefined,
-  );
+    clientInfo: info && info.end - info.start <= MAX_INFO ? clientInfo : undefined,
+  });
+  if (!(session instanceof Promise)) return opened(deps, source, message, session);
+  return {
+    kind: 'opening',
+    opened: session.then((found) => {
+      if (deps.state() !== 'draining' || !found || found instanceof GatewayError)
+        return opened(deps, source, message, found);
+      void endSession(sessions, log, found, 'init_failed');
+      return refused(message, new GatewayError('unavailable', 'gateway shutting down'));
+    }),
+  };
+}
+
+function opened({ log }: InitializeDeps, { route }: Source, message: Message, session: Found): Settled {
+  if (session instanceof GatewayError) return refused(message, session);
   if (!session)
     return refused(
       message,
       new GatewayError('unavailable', 'too many sessions, all of them in use (limits.sessions)'),
     );
-  deps.opened(session);
-  log.debug('session opened', { session: session.id.slice(0, 8), revision, route: route.key });
-  return answer(
-    message,
-    `{"protocolVersion":"${revision}",${(session.view ?? route.view).greeting()}}`,
-    session.id,
-  );
+  const { id, revision, view } = session;
+  log.debug('session opened', { session: id.slice(0, 8), revision, route: route.key });
+  return answer(message, `{"protocolVersion":"${revision}",${(view ?? route.view).greeting()}}`, session);
 }

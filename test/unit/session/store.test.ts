@@ -1,30 +1,44 @@
 import { describe, expect, it } from 'vitest';
 import { GatewayStats } from '../../../src/observe/stats.js';
 import type { Principal } from '../../../src/protocol/ports.js';
-import { createSessionStore, type Session } from '../../../src/session/store.js';
+import { sessionsHere } from '../../../src/session/here.js';
+import { createSessionStore, type NewSession, type Session } from '../../../src/session/store.js';
 
 const ANYONE: Principal = { id: 'anonymous', scopes: [], credential: '' };
 const BEARER: Principal = { id: 'bearer', scopes: [], credential: 'fingerprint' };
-const MERGED = { key: '/mcp', server: undefined };
+const wanted = (principal: Principal): NewSession => ({
+  principal,
+  route: '/mcp',
+  server: undefined,
+  revision: '2025-11-25',
+  capabilities: {},
+  clientInfo: undefined,
+});
 const TTL = 1000;
 
 function setup(limit = 100) {
   const stats = new GatewayStats();
   const clock = { now: 0 };
   const ended: Session[] = [];
+  const opened: Session[] = [];
+  const now = (): number => clock.now;
   const store = createSessionStore({
-    stats,
-    now: () => clock.now,
+    now,
     limit: () => limit,
     idleTtlMs: TTL,
-    ended: (session) => void ended.push(session),
+    ...sessionsHere({
+      stats,
+      now,
+      opened: (session) => void opened.push(session),
+      ended: (session) => void ended.push(session),
+    }),
   });
   const open = (principal = ANYONE): Session => {
-    const session = store.open(principal, MERGED, '2025-11-25', {});
+    const session = store.open(wanted(principal));
     if (!session) throw new Error('full');
     return session;
   };
-  return { stats, clock, store, open, ended };
+  return { stats, clock, store, open, opened, ended };
 }
 const exchange = () => {
   const causes: string[] = [];
@@ -55,7 +69,7 @@ describe('a session', () => {
     const idle = open();
     clock.now = TTL - 1;
     store.sweep();
-    expect(store.size).toBe(2);
+    expect([...store.all()]).toHaveLength(2);
     store.use(used.id, ANYONE, '/mcp');
     store.use(idle.id, BEARER, '/mcp');
     clock.now = TTL;
@@ -73,7 +87,7 @@ describe('a session', () => {
     calling.inFlight = new Map([['1', exchange()]]);
     clock.now = 10 * TTL;
     store.sweep();
-    expect(store.size).toBe(2);
+    expect([...store.all()]).toHaveLength(2);
     calling.inFlight.clear();
     store.sweep();
     expect([...store.all()]).toEqual([listening]);
@@ -87,8 +101,9 @@ describe('a session', () => {
     ['auth_changed', 'credential withdrawn'],
     ['server_removed', 'server removed'],
   ] as const)('that ends as %s is told of and cancels its calls, once', (reason, cause) => {
-    const { store, open, stats, ended } = setup();
+    const { store, open, stats, opened, ended } = setup();
     const session = open();
+    expect(opened).toEqual([session]);
     const calls = [exchange(), exchange()];
     session.inFlight = new Map(calls.map((call, i) => [String(i), call]));
     store.end(session, reason);
@@ -119,15 +134,7 @@ describe('at the limit', () => {
   it('nobody comes in while all are in use', () => {
     const { store, open } = setup(1);
     open().listening = true;
-    expect(store.open(ANYONE, MERGED, '2025-11-25', {})).toBeUndefined();
-    expect(store.size).toBe(1);
+    expect(store.open(wanted(ANYONE))).toBeUndefined();
+    expect([...store.all()]).toHaveLength(1);
   });
-});
-
-it('those of a kind can be ended together', () => {
-  const { store, open } = setup();
-  const [one, other] = [open(), open(BEARER)];
-  store.endWhere(({ principal }) => principal.id === 'bearer', 'auth_changed');
-  expect([...store.all()]).toEqual([one]);
-  expect(store.use(other.id, BEARER, '/mcp')).toBeUndefined();
 });

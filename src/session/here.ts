@@ -1,0 +1,69 @@
+/** What every session store leaves to the gateway: sessions are counted in this process, and what hangs on them ends here. */
+import type { GatewayStats, TerminationReason } from '../observe/stats.js';
+import type { Cause } from '../protocol/ports.js';
+import type { Session, SessionRecord, SessionStoreOptions } from './store.js';
+
+export interface HereDeps {
+  readonly stats: GatewayStats;
+  readonly now: () => number;
+  /** A session has come to this process; links of its own may be due. */
+  readonly opened: (session: Session) => void;
+  /** A session has ended: what else hangs on it goes too. */
+  readonly ended: (session: Session) => void;
+}
+
+const CAUSES: Record<TerminationReason, Cause> = {
+  client_delete: 'session ended by the client',
+  idle_timeout: 'session timed out',
+  gateway_shutdown: 'gateway shutting down',
+  init_failed: 'session not opened',
+  evicted: 'session evicted',
+  auth_changed: 'credential withdrawn',
+  server_removed: 'server removed',
+};
+
+export function sessionsHere(deps: HereDeps): Pick<SessionStoreOptions, 'opened' | 'ended'> {
+  const { stats, now } = deps;
+  return {
+    opened(record) {
+      const session = sessionOf(record, now());
+      stats.sessionsActive++;
+      stats.sessionsTotal++;
+      deps.opened(session);
+      return session;
+    },
+    ended(session, reason) {
+      if (!session.open) return;
+      session.open = false;
+      stats.sessionsActive--;
+      stats.terminations.add(reason);
+      stats.sessionDuration.observe((now() - session.openedAt) / 1000);
+      const { inFlight } = session;
+      session.inFlight = undefined;
+      if (inFlight) for (const exchange of [...inFlight.values()]) exchange.cancel(CAUSES[reason]);
+      deps.ended(session);
+    },
+  };
+}
+
+function sessionOf(record: SessionRecord, at: number): Session {
+  const { id, principal, route, server, revision, capabilities, clientInfo } = record;
+  return {
+    id,
+    principal,
+    route,
+    server,
+    revision,
+    capabilities,
+    clientInfo,
+    openedAt: at,
+    lastSeen: at,
+    open: true,
+    view: undefined,
+    questions: undefined,
+    nextQuestion: 1,
+    level: undefined,
+    listening: false,
+    inFlight: undefined,
+  };
+}
