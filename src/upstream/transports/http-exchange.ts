@@ -381,6 +381,7 @@ function seemsLegacy(error: RpcError | undefined, status: number): boolean {
 }
 
 function startsAsEvents(chunk: Buffer): boolean {
+  if (chunk[0] === 0x7b) return false;
   const start = chunk.toString('latin1', 0, 9).replace(/^\xef\xbb\xbf/, '');
   return start.startsWith('event:') || start.startsWith('data:');
 }
