@@ -1,11 +1,8 @@
 #!/usr/bin/env node
-import { setFlagsFromString } from 'node:v8';
 import { run } from './commands.js';
+import { tuneRuntime } from './runtime.js';
 
-// What is made while lists are read survives, and V8 would take what is made in the same places for calls as long-lived too: old garbage
-// then keeps whole calls alive past the collections of young ones, and a call costs half as much again (docs/performance.md).
-setFlagsFromString('--no-allocation-site-pretenuring');
-
+tuneRuntime();
 // A reader that closes the pipe early (`mcpstead --help | head -1`) is no reason for a stack trace.
 for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
 

@@ -73,6 +73,8 @@ const NOT_CONNECTED: StaleSocket = { reused: false, silent: true };
 /** Idle seconds of a socket whose server names none, at first and after each lowering; 0: one exchange a socket. */
 const KEEP_ALIVE_MS = [4000, 1000, 0] as const;
 const SOCKET_TTL_MS = 300_000;
+/** What one read brings, some times over: less stops the socket after each. */
+const SOCKET_BYTES = 262_144;
 /** How long one address may take before the other family is tried as well. */
 const FAMILY_ATTEMPT_MS = 500;
 
@@ -169,6 +171,7 @@ export function createDispatcher(
   const socketOptions = {
     timeout: server.timeouts.connect_ms,
     autoSelectFamily: true,
+    highWaterMark: SOCKET_BYTES,
     autoSelectFamilyAttemptTimeout: FAMILY_ATTEMPT_MS,
   };
   /** Towards the proxy, for CONNECT alone. */
