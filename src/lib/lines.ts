@@ -7,6 +7,8 @@ const SHOWN_BYTES = 256;
 /** Smaller pieces are copied together, so that a line written byte by byte costs no buffer a byte. */
 const SMALL_PIECE = 4096;
 const SCRATCH_BYTES = 16 * 1024;
+/** A line beyond this is handed over in its pieces where that is asked for: to join them is to hold it twice. */
+const LARGE_LINE = 128 * 1024;
 
 export interface DroppedLine {
   readonly bytes: number;
@@ -33,6 +35,8 @@ export function splitLines(options: {
   maxBytes: number;
   budget: Budget;
   onLine(line: Buffer): void;
+  /** A large line in the pieces it came in, more than one, none of them empty. */
+  onPieces?(pieces: Buffer[]): void;
   onDropping?(reason: 'line' | 'budget'): void;
   onDropped(line: DroppedLine): void;
 }): LineSplitter {
@@ -47,6 +51,15 @@ export function splitLines(options: {
     const { length } = line;
     const end = length > 0 && line[length - 1] === CR ? length - 1 : length;
     if (end > 0) options.onLine(end === length ? line : line.subarray(0, end));
+  }
+
+  function finish(pieces: Buffer[]): void {
+    if (!options.onPieces || pieces.length < 2 || bytesOf(pieces) < LARGE_LINE)
+      return emit(Buffer.concat(pieces));
+    const last = pieces.pop() as Buffer;
+    const end = last[last.length - 1] === CR ? last.length - 1 : last.length;
+    if (end > 0) pieces.push(last.subarray(0, end));
+    options.onPieces(pieces);
   }
 
   function hold(piece: Buffer): void {
@@ -118,7 +131,7 @@ export function splitLines(options: {
           dropping = undefined;
           options.onDropped(dropped);
         } else {
-          emit(Buffer.concat(release()));
+          finish(release());
         }
       }
       if (start === chunk.length) return;
@@ -131,4 +144,10 @@ export function splitLines(options: {
       return held === 0 ? undefined : Buffer.concat(release());
     },
   };
+}
+
+function bytesOf(pieces: readonly Buffer[]): number {
+  let bytes = 0;
+  for (const { length } of pieces) bytes += length;
+  return bytes;
 }

@@ -26,6 +26,8 @@ export interface ChildDeps {
   readonly maxLineBytes: number;
   /** One line of standard output, without its line break. Not called for empty lines, nor after onExit. */
   onLine(line: Buffer): void;
+  /** A large line of stdout, in more than one piece. */
+  onPieces(pieces: Buffer[]): void;
   /** The first bytes came on either of its outputs. */
   onOutput(): void;
   /** A line that was too large came to its end. */
@@ -179,6 +181,7 @@ class StdioChild implements Child {
       maxBytes: this.#deps.maxLineBytes,
       budget: this.#deps.budget,
       onLine: (line) => this.#deps.onLine(line),
+      onPieces: (pieces) => this.#deps.onPieces(pieces),
       onDropping: (reason) =>
         this.#deps.logger.warn(
           reason === 'line'

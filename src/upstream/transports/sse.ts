@@ -186,7 +186,7 @@ export class HttpSse implements Transport, UpstreamHandler {
     if (SKIPPED.has(type) || whole.length === 0) return;
     if (type === 'endpoint') return this.#opened(whole.toString('utf8').trim());
     this.#events.seen();
-    if (!deliverWhole(whole, this.#owner, this.#events))
+    if (!deliverWhole([whole], whole.length, this.#owner, this.#events))
       this.#owner.log.warn(`skipped an event that is no message: ${JSON.stringify(excerpt(whole))}`);
   }
 

@@ -7,7 +7,7 @@ import { spawnChild, type Child } from '../child.js';
 import type { CallOwner, Channel, Transport, TransportEvents, UpstreamCall } from '../calls.js';
 import type { DroppedLine } from '../../lib/lines.js';
 import type { Watcher } from '../watcher.js';
-import { deliverWhole } from './shared-channel.js';
+import { deliverWhole, lengthOf } from './shared-channel.js';
 
 export interface StdioDeps {
   readonly config: StdioServerConfig;
@@ -50,7 +50,10 @@ export class Stdio implements Transport {
       maxLineBytes: owner.messageBytes(),
       budget: owner.budget,
       onLine: (line) => {
-        this.#line(line);
+        this.#line([line], line.length);
+      },
+      onPieces: (pieces) => {
+        this.#line(pieces, lengthOf(pieces));
       },
       onOutput: () => {
         spoke();
@@ -122,14 +125,14 @@ export class Stdio implements Transport {
     }
   }
 
-  #line(line: Buffer): void {
-    this.#owner.stats.bytesReceived += line.length + 1;
-    if (line.length === 0) return;
+  #line(pieces: Buffer[], bytes: number): void {
+    this.#owner.stats.bytesReceived += bytes + 1;
+    if (bytes === 0) return;
     this.#events.seen();
-    if (!deliverWhole(line, this.#owner, this.#events)) {
+    if (!deliverWhole(pieces, bytes, this.#owner, this.#events)) {
       // The first ones are worth a line each; a server that prints its banner for ever is not.
       this.#garbage++;
-      const excerpt = JSON.stringify(line.toString('utf8', 0, 200));
+      const excerpt = JSON.stringify(pieces[0]?.toString('utf8', 0, 200));
       if (this.#garbage <= 3) this.#owner.log.warn(`skipped a line on stdout that is no message: ${excerpt}`);
       else this.#owner.log.debug(`skipped a line on stdout that is no message: ${excerpt}`);
     }

@@ -92,6 +92,7 @@ function run(server: StdioServerConfig, more: Partial<ChildDeps> = {}): Running 
     budget: createBudget(1e9),
     maxLineBytes: 1_000_000,
     onLine: (line) => lines.push(line.toString()),
+    onPieces: (pieces) => lines.push(Buffer.concat(pieces).toString()),
     onOutput: () => undefined,
     onOversize: (line) => dropped.push(line),
     onExit: (info) => {
@@ -366,7 +367,7 @@ describe('the process group of a stdio child', () => {
       const server = ${JSON.stringify(config(process.execPath, ['-e', `${GRANDCHILD} process.on('SIGTERM', () => {}); setInterval(() => {}, 1000)`]))};
       const make = (server) => spawnChild(server, {
         logger: silent, watcher, budget: createBudget(1e6), maxLineBytes: 1e6,
-        onLine: (line) => console.log(line.toString()), onOutput() {}, onOversize() {}, onExit() {},
+        onLine: (line) => console.log(line.toString()), onPieces() {}, onOutput() {}, onOversize() {}, onExit() {},
       });
       console.log('child ' + make(server).pid);
       const gone = make({ ...server, args: ['-e', 'process.stdin.resume()'] });

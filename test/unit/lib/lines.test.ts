@@ -102,3 +102,20 @@ describe('lines of bytes', () => {
     expect(seen.lines[0]).toHaveLength(200_000);
   });
 });
+
+it('that are large come in the pieces they came in, without their line break, where that is asked for', () => {
+  const seen: (string | string[])[] = [];
+  const budget = createBudget(1e9);
+  const splitter = splitLines({
+    maxBytes: 1e6,
+    budget,
+    onLine: (line) => seen.push(line.toString('latin1')),
+    onPieces: (pieces) => seen.push(pieces.map((piece) => piece.toString('latin1'))),
+    onDropped: () => undefined,
+  });
+  const [a, b] = ['a'.repeat(100_000), 'b'.repeat(50_000)];
+  for (const chunk of ['one\ntw', `o\n${a}`, b, '\r', '\nthree\n', `${a}${b}\n`, a, `${b}\r\n`])
+    splitter.push(Buffer.from(chunk));
+  expect(seen).toEqual(['one', 'two', [a, b], 'three', a + b, [a, b]]);
+  expect(budget.used).toBe(0);
+});
