@@ -62,7 +62,9 @@ export class RecentEvents implements EventLog {
   push(bytes: Buffer): string {
     const seq = ++this.#seq;
     const id = this.lastId;
-    this.#events.push({ seq, id, bytes });
+    // Of a small piece of a large read the read is not kept.
+    const own = bytes.buffer.byteLength > 2 * bytes.length ? Buffer.from(bytes) : bytes;
+    this.#events.push({ seq, id, bytes: own });
     this.#bytes += bytes.length;
     let gone = 0;
     while (this.#events.length > MAX_EVENTS || (this.#bytes > MAX_BYTES && this.#events.length > 1)) {
