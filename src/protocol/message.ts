@@ -4,7 +4,7 @@
  */
 import { GatewayError } from '../errors.js';
 import { nameAt } from '../wire/names.js';
-import { scan, ScanError, type Member, type Scan, type Span } from '../wire/scan.js';
+import { readText, scan, ScanError, type Member, type Scan, type Span } from '../wire/scan.js';
 
 export interface Message {
   readonly kind: 'request' | 'notification' | 'response';
@@ -135,7 +135,7 @@ function messageOf(body: Buffer, whole: Scan): Message {
   const doubt = ambiguous(top, TOP) ?? ambiguous(params, PARAMS) ?? ambiguous(meta, META);
   if (doubt !== undefined) refuse(`Invalid request: ${doubt}`);
   if (rawId !== undefined && !isId(rawId)) refuse('id must be a string or a number');
-  if (!version || textOf(body, version) !== '2.0') refuse("jsonrpc must be '2.0'");
+  if (!version || nameAt(body, version.start, version.end) !== '"2.0"') refuse("jsonrpc must be '2.0'");
   if (!method) {
     if (answer && id) {
       return {
@@ -159,17 +159,11 @@ function messageOf(body: Buffer, whole: Scan): Message {
     body,
     id: rawId,
     idSpan: id,
-    method: textOf(body, method) as string,
+    method: readText(body, method.start, method.end),
     paramsSpan: paramsAt,
     params,
     meta,
   };
-}
-
-/** The value of a string at `at`; undefined where there is another value. */
-function textOf(body: Buffer, { start, end }: Span): string | undefined {
-  if (body[start] !== 0x22) return undefined;
-  return nameAt(body, start + 1, end - 1) ?? (JSON.parse(body.toString('utf8', start, end)) as string);
 }
 
 /** The value of a member of `params`, parsed; undefined where it is absent. Only for small members: names, tokens. */

@@ -367,8 +367,9 @@ export function relayed(
   const { message } = out;
   const { body, idSpan } = message;
   const idText = String(id);
-  const patches: Patch[] = [...out.patches];
-  if (idSpan) patches.push({ start: idSpan.start, end: idSpan.end, bytes: idText });
+  // The id stands before what else is replaced, mostly: then they are in order.
+  const patches: Patch[] = idSpan ? [{ start: idSpan.start, end: idSpan.end, bytes: idText }] : [];
+  for (const patch of out.patches) patches.push(patch);
   const token = find(message.meta, 'progressToken');
   if (token) patches.push({ start: token.start, end: token.end, bytes: idText });
   return new UpstreamCall(

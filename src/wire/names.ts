@@ -3,7 +3,7 @@
 const NAMES = [
   'id',
   'uri',
-  '2.0',
+  '"2.0"',
   'name',
   'ping',
   '_meta',

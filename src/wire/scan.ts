@@ -127,7 +127,8 @@ function endOfLiteral(buf: Buffer, at: number, end: number): number {
 /** Which object the reader is in: 0 none of interest, 1 the message, 2 its params, 3 params._meta. */
 type Place = 0 | 1 | 2 | 3;
 
-function readKey(buf: Buffer, start: number, end: number): string {
+/** The value of the JSON string from `start` to `end`, which is valid. */
+export function readText(buf: Buffer, start: number, end: number): string {
   const known = nameAt(buf, start + 1, end - 1);
   if (known !== undefined) return known;
   for (let i = start + 1; i < end - 1; i++) {
@@ -174,7 +175,7 @@ export function scan(buf: Buffer): Scan {
     if (expectsKey) {
       if (i >= end || buf[i] !== QUOTE) throw new ScanError('expected a member name', i);
       const keyEnd = endOfString(buf, i, end);
-      if (places[depth] !== 0) keys[depth] = readKey(buf, i, keyEnd);
+      if (places[depth] !== 0) keys[depth] = readText(buf, i, keyEnd);
       i = skipSpace(buf, keyEnd, end);
       if (i >= end || buf[i] !== 0x3a) throw new ScanError("expected ':'", i);
       i = skipSpace(buf, i + 1, end);

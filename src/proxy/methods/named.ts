@@ -2,7 +2,7 @@
 import { GatewayError } from '../../errors.js';
 import { find, type Message } from '../../protocol/message.js';
 import type { NameKind } from '../../protocol/ports.js';
-import type { Span } from '../../wire/scan.js';
+import { readText, type Span } from '../../wire/scan.js';
 import { membersOf } from '../../wire/walk.js';
 import type { Named } from './relay.js';
 
@@ -31,7 +31,7 @@ export function namedByRef(message: Message): Named | GatewayError {
 }
 
 function textAt(message: Message, at: Span | undefined, what: string, kind: NameKind): Named | GatewayError {
-  const value: unknown = at && JSON.parse(message.body.toString('utf8', at.start, at.end));
-  if (!at || typeof value !== 'string') return new GatewayError('invalid_params', `${what} is required`);
-  return { kind, name: value, at };
+  if (!at || message.body[at.start] !== 0x22)
+    return new GatewayError('invalid_params', `${what} is required`);
+  return { kind, name: readText(message.body, at.start, at.end), at };
 }
