@@ -74,7 +74,7 @@ const NOT_CONNECTED: StaleSocket = { reused: false, silent: true };
 const KEEP_ALIVE_MS = [4000, 1000, 0] as const;
 const SOCKET_TTL_MS = 300_000;
 /** What one read brings, some times over: less stops the socket after each. */
-const SOCKET_BYTES = 262_144;
+const SOCKET_BYTES = 131_072;
 /** How long one address may take before the other family is tried as well. */
 const FAMILY_ATTEMPT_MS = 500;
 

@@ -38,7 +38,7 @@ const HEADERS_MS = 30_000;
 const REQUEST_MS = 120_000;
 const FEW_FILES = 4096;
 /** What may wait for a client before its upstream is not read on: an answer of a few chunks is not stopped after each of them. */
-const SOCKET_BYTES = 262_144;
+const SOCKET_BYTES = 131_072;
 const MCP_ROUTE = /^(?:\/servers\/([A-Za-z0-9._-]{1,64}))?\/(mcp|sse|messages)$/;
 
 const MERGED = ['/mcp', undefined, 'mcp'] as const;
