@@ -5,6 +5,9 @@ import type { TerminationReason } from '../observe/stats.js';
 import type { Principal } from '../protocol/ports.js';
 import type { NewSession, Session, SessionStore } from './store.js';
 
+/** The longest that a client waits for a store. */
+export const STORE_MS = 5000;
+
 /** A session, none, or why nobody knows. */
 export type Found = Session | undefined | GatewayError;
 
@@ -18,7 +21,7 @@ export function useSession(
 ): Found | Promise<Found> {
   try {
     const found = store.use(id, principal, route);
-    return found instanceof Promise ? caught(found, log) : found;
+    return found instanceof Promise ? inTime(found, log) : found;
   } catch (error) {
     return failed(log, error);
   }
@@ -27,7 +30,11 @@ export function useSession(
 export function openSession(store: SessionStore, log: Logger, wanted: NewSession): Found | Promise<Found> {
   try {
     const opened = store.open(wanted);
-    return opened instanceof Promise ? caught(opened, log) : opened;
+    if (!(opened instanceof Promise)) return opened;
+    return inTime(opened, log, (session) => {
+      // Its client was told that it could not be opened.
+      if (session) void endSession(store, log, session, 'init_failed');
+    });
   } catch (error) {
     return failed(log, error);
   }
@@ -42,14 +49,34 @@ export function endSession(
 ): GatewayError | undefined | Promise<GatewayError | undefined> {
   try {
     const ended = store.end(session, reason);
-    return ended instanceof Promise ? caught(ended, log).then((result) => result ?? undefined) : undefined;
+    return ended instanceof Promise ? inTime(ended, log).then((result) => result ?? undefined) : undefined;
   } catch (error) {
     return failed(log, error);
   }
 }
 
-function caught<T>(asked: Promise<T>, log: Logger): Promise<T | GatewayError> {
-  return asked.catch((error: unknown) => failed(log, error));
+/** `late`: gets what comes when nobody waits for it any more. */
+function inTime<T>(asked: Promise<T>, log: Logger, late?: (value: T) => void): Promise<T | GatewayError> {
+  return new Promise((resolve) => {
+    let waiting = true;
+    const settle = (value: T | GatewayError): void => {
+      waiting = false;
+      clearTimeout(timer);
+      resolve(value);
+    };
+    const timer = setTimeout(() => {
+      settle(failed(log, { name: 'TimeoutError' }));
+    }, STORE_MS);
+    asked.then(
+      (value) => {
+        if (waiting) settle(value);
+        else late?.(value);
+      },
+      (error: unknown) => {
+        if (waiting) settle(failed(log, error));
+      },
+    );
+  });
 }
 
 /** What a store says of its failure may hold addresses and session ids: here it has a name alone. */

@@ -68,8 +68,8 @@ export interface SessionStoreOptions {
 export type NewSession = Omit<SessionRecord, 'id'>;
 
 /**
- * Sessions by id. Another implementation may keep their records elsewhere, and then answers with promises, which settle within a
- * bounded time; one that rejects says that the store failed, and the client is to try again. Within a process the same id is the same
+ * Sessions by id. Another implementation may keep their records elsewhere, and then answers with promises; one that rejects, or takes
+ * more than 5 s, says that the store failed, and the client is to try again. Within a process the same id is the same
  * `Session` object until it ends. Sessions of clients with one stream (HTTP+SSE, stdio) live and die with it: they are opened and ended,
  * and never looked for.
  */

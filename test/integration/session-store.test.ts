@@ -325,6 +325,26 @@ describe('a store that fails', () => {
     expect(await gateway.metric(ACTIVE)).toBe(1);
   });
 
+  test('says nothing in time: its clients do not wait for ever, and what it opens later is no session', async () => {
+    const { elsewhere, gateway, lines } = await setup();
+    const session = await openSession(gateway.url);
+    const answerNow = elsewhere.hold();
+    const began = performance.now();
+    const answers = await Promise.all([
+      post(gateway.url, callBody('up__echo', {}, 5), session),
+      post(gateway.url, initialize(6)),
+    ]);
+    expect(performance.now() - began).toBeGreaterThan(4900);
+    expect(answers.map(({ status }) => status)).toEqual([503, 503]);
+    expect(lines.filter((line) => line.startsWith('the session store failed'))).toEqual(
+      Array.from({ length: 2 }, () => 'the session store failed {"error":"TimeoutError"}'),
+    );
+    answerNow();
+    await until(() => elsewhere.records.size === 1, 'the end of the session that came too late');
+    expect(await gateway.metric(ACTIVE)).toBe(1);
+    expect(textOf((await post(gateway.url, callBody('up__echo'), session)).json())).toBe('{}');
+  });
+
   test('now and then is no more than that: whoever tries again is served', async () => {
     const { elsewhere, gateway } = await setup();
     const session = await openSession(gateway.url);
