@@ -146,7 +146,7 @@ export function splitLines(options: {
   };
 }
 
-function bytesOf(pieces: readonly Buffer[]): number {
+export function bytesOf(pieces: readonly Buffer[]): number {
   let bytes = 0;
   for (const { length } of pieces) bytes += length;
   return bytes;

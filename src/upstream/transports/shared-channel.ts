@@ -3,12 +3,6 @@ import { readHead, readTail } from '../../wire/edges.js';
 import { AnswerReader, idOf } from '../answer.js';
 import type { CallOwner, TransportEvents } from '../calls.js';
 
-export function lengthOf(pieces: readonly Buffer[]): number {
-  let bytes = 0;
-  for (const { length } of pieces) bytes += length;
-  return bytes;
-}
-
 /** The last piece is looked at for the id alone, if it is no shorter than this. */
 const TAIL = 256;
 

@@ -5,9 +5,9 @@ import { readHead, readTail } from '../../wire/edges.js';
 import { withoutLineBreaks } from '../../wire/splice.js';
 import { spawnChild, type Child } from '../child.js';
 import type { CallOwner, Channel, Transport, TransportEvents, UpstreamCall } from '../calls.js';
-import type { DroppedLine } from '../../lib/lines.js';
+import { bytesOf, type DroppedLine } from '../../lib/lines.js';
 import type { Watcher } from '../watcher.js';
-import { deliverWhole, lengthOf } from './shared-channel.js';
+import { deliverWhole } from './shared-channel.js';
 
 export interface StdioDeps {
   readonly config: StdioServerConfig;
@@ -53,7 +53,7 @@ export class Stdio implements Transport {
         this.#line([line], line.length);
       },
       onPieces: (pieces) => {
-        this.#line(pieces, lengthOf(pieces));
+        this.#line(pieces, bytesOf(pieces));
       },
       onOutput: () => {
         spoke();
