@@ -343,15 +343,14 @@ describe('reconnecting', () => {
   });
 
   it('a success in between begins the count of failures anew', async () => {
-    let failing = true;
-    let attempts = 0;
+    /** How many attempts are still to fail. */
+    let left = 5;
     const upstream = await createUpstream({
       tools: [tool('echo')],
       onHttp: (received, res) => {
-        if (!failing) return false;
+        if (left === 0) return false;
         // What an attempt begins with: the probe, or the handshake where the era is known.
-        if (received.message.method === 'server/discover' || received.message.method === 'initialize')
-          attempts++;
+        if (received.message.method === 'server/discover' || received.message.method === 'initialize') left--;
         res.writeHead(500).end();
         return true;
       },
@@ -359,22 +358,19 @@ describe('reconnecting', () => {
     const running = await startGateway(
       {
         servers: [
-          upstream.entry('s', { reconnect: { max_attempts: 6, backoff_base_ms: 10, backoff_max_ms: 10 } }),
+          upstream.entry('s', { reconnect: { max_attempts: 8, backoff_base_ms: 200, backoff_max_ms: 200 } }),
         ],
       },
       { wait: [] },
     );
-    await until(() => attempts >= 3);
-    failing = false;
     await running.up('s');
-    failing = true;
-    attempts = 0;
-    await callTool(running.url, 's__echo');
+    expect(left).toBe(0);
+    left = 4;
+    // While it is down an attempt or two find nobody there.
     await upstream.stop();
     await callTool(running.url, 's__echo');
     await upstream.start();
-    await until(() => attempts >= 4);
-    failing = false;
+    await until(() => left === 0, 'four more failures');
     await running.up('s');
   });
 
