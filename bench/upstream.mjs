@@ -41,8 +41,11 @@ function pour(res, size, done) {
 
 /** What a modern result has first. */
 const MODERN = '{"resultType":"complete",';
+const modernResults = new Map(
+  [...results].map(([tool, result]) => [tool, Buffer.concat([Buffer.from(MODERN), result.subarray(1)])]),
+);
 
-function call(res, id, tool, first) {
+function call(res, id, tool, prepared = results) {
   const [kind, size] = tool.split('-');
   const envelope =
     kind === 'last'
@@ -50,8 +53,7 @@ function call(res, id, tool, first) {
       : [`{"jsonrpc":"2.0","id":${id},"result":`, '}'];
   const [open, close] =
     kind === 'sse' ? [`event: message\ndata: ${envelope[0]}`, `${envelope[1]}\n\n`] : envelope;
-  const plain = results.get(tool);
-  const result = plain && first ? Buffer.concat([Buffer.from(first), plain.subarray(1)]) : plain;
+  const result = prepared.get(tool);
   const bytes = result ? result.length : HEAD.length + SIZES[size] + TAIL.length;
   res.writeHead(
     200,
@@ -108,7 +110,7 @@ const toolOf = (body) => /"name":\s*"(?:bench__|modern__)?([^"]+)"/.exec(body)[1
 function modern(req, res, id, method, body) {
   const hints = '"ttlMs":3600000,"cacheScope":"public"';
   const result = (members) => answer(res, id, `{"resultType":"complete",${members}}`);
-  if (method === 'tools/call') call(res, id, toolOf(body), MODERN);
+  if (method === 'tools/call') call(res, id, toolOf(body), modernResults);
   else if (method === 'server/discover')
     result(`"supportedVersions":["2026-07-28"],"capabilities":{"tools":{}},${hints}`);
   else if (method === 'tools/list') result(`"tools":${listOf(req.url)},${hints}`);
