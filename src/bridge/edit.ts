@@ -1,6 +1,7 @@
 /** What a result has more of in the modern era, put in and taken out at its two ends while it flows. */
 import type { AnswerEdit } from '../protocol/ports.js';
-import { endOfValue, skipSpace } from '../wire/edges.js';
+import { endOfValue } from '../wire/edges.js';
+import { skipSpace } from '../wire/scan.js';
 import { splice, type Patch } from '../wire/splice.js';
 
 const EMPTY = Buffer.alloc(0);

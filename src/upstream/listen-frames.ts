@@ -1,7 +1,7 @@
 /** The messages of a listen stream (2026-07-28, basic/patterns/subscriptions). */
 import { META } from '../protocol/modern/meta.js';
-import { endOfValue, skipSpace } from '../wire/edges.js';
-import { scan, type Member } from '../wire/scan.js';
+import { endOfValue } from '../wire/edges.js';
+import { scan, skipSpace, type Member } from '../wire/scan.js';
 import { splice, type Patch } from '../wire/splice.js';
 
 export const LISTEN = 'subscriptions/listen';

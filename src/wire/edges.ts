@@ -2,7 +2,7 @@
  * The two ends of a JSON-RPC message that nobody parsed whole: which kind it is, where its id stands, whether the
  * tool failed. What lies between flows through unread.
  */
-import type { Span } from './scan.js';
+import { isSpace, skipSpace, type Span } from './scan.js';
 
 export interface Head {
   readonly kind: 'result' | 'error' | 'method';
@@ -14,7 +14,6 @@ export interface Head {
 
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
-const isSpace = (c: number | undefined): boolean => c === 0x20 || c === 0x0a || c === 0x0d || c === 0x09;
 /** Digits, letters, sign and point: what numbers and literals are made of. */
 const isWord = (c: number | undefined): boolean =>
   c !== undefined &&
@@ -24,12 +23,6 @@ const isWord = (c: number | undefined): boolean =>
     c === 0x2d ||
     c === 0x2b ||
     c === 0x2e);
-
-export function skipSpace(buf: Buffer, at: number): number {
-  let i = at;
-  while (isSpace(buf[i])) i++;
-  return i;
-}
 
 /** Offset after the string that opens at `at`; -1: it does not end here. */
 function endOfString(buf: Buffer, at: number): number {

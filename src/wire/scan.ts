@@ -44,6 +44,8 @@ const BACKSLASH = 0x5c;
 /** Beyond this many bytes a string is searched and proven by native code. */
 const LONG_STRING = 48;
 
+export const isSpace = (c: number | undefined): boolean =>
+  c === 0x20 || c === 0x0a || c === 0x0d || c === 0x09;
 const isDigit = (c: number | undefined): boolean => c !== undefined && c >= 0x30 && c <= 0x39;
 
 /** Byte offset after the string whose opening quote is at `at`. */
@@ -124,6 +126,12 @@ function endOfLiteral(buf: Buffer, at: number, end: number): number {
   return at + word.length;
 }
 
+export function skipSpace(buf: Buffer, at: number): number {
+  let i = at;
+  while (i < buf.length && isSpace(buf[i])) i++;
+  return i;
+}
+
 /** Which object the reader is in: 0 none of interest, 1 the message, 2 its params, 3 params._meta. */
 type Place = 0 | 1 | 2 | 3;
 
@@ -136,16 +144,6 @@ export function readText(buf: Buffer, start: number, end: number): string {
     if (c === BACKSLASH || c >= 0x80) return JSON.parse(buf.toString('utf8', start, end)) as string;
   }
   return buf.toString('latin1', start + 1, end - 1);
-}
-
-function skipSpace(buf: Buffer, at: number, end: number): number {
-  let i = at;
-  while (i < end) {
-    const c = buf[i];
-    if (c !== 0x20 && c !== 0x0a && c !== 0x0d && c !== 0x09) break;
-    i++;
-  }
-  return i;
 }
 
 // What is open at each depth, from 1 on: whether it is an object, and its place. One reader at a time: a scan calls nobody.
@@ -167,7 +165,7 @@ export function scan(buf: Buffer): Scan {
   let values = 0;
   let expectsKey = false;
 
-  let i = skipSpace(buf, 0, end);
+  let i = skipSpace(buf, 0);
   if (i >= end) throw new ScanError('empty text', i);
   const opening = buf[i];
 
@@ -176,9 +174,9 @@ export function scan(buf: Buffer): Scan {
       if (i >= end || buf[i] !== QUOTE) throw new ScanError('expected a member name', i);
       const keyEnd = endOfString(buf, i, end);
       if (places[depth] !== 0) keys[depth] = readText(buf, i, keyEnd);
-      i = skipSpace(buf, keyEnd, end);
+      i = skipSpace(buf, keyEnd);
       if (i >= end || buf[i] !== 0x3a) throw new ScanError("expected ':'", i);
-      i = skipSpace(buf, i + 1, end);
+      i = skipSpace(buf, i + 1);
     }
     // At the start of a value.
     if (i >= end) throw new ScanError('unexpected end', i);
@@ -198,7 +196,7 @@ export function scan(buf: Buffer): Scan {
       depth++;
       isObject[depth] = object ? 1 : 0;
       places[depth] = place;
-      i = skipSpace(buf, i + 1, end);
+      i = skipSpace(buf, i + 1);
       if (i >= end || buf[i] !== (object ? 0x7d : 0x5d)) {
         expectsKey = object;
         continue reading;
@@ -224,7 +222,7 @@ export function scan(buf: Buffer): Scan {
           else (meta ??= []).push(member);
         }
       }
-      i = skipSpace(buf, i, end);
+      i = skipSpace(buf, i);
       if (depth === 0) {
         if (i < end) throw new ScanError('unexpected text after the value', i);
         break reading;
@@ -233,7 +231,7 @@ export function scan(buf: Buffer): Scan {
       const object = isObject[depth] === 1;
       const d = buf[i];
       if (d === 0x2c) {
-        i = skipSpace(buf, i + 1, end);
+        i = skipSpace(buf, i + 1);
         expectsKey = object;
         continue reading;
       }

@@ -1,6 +1,6 @@
 /** The members and elements of JSON that has already been proven, by their bytes. */
-import { endOfValue, skipSpace } from './edges.js';
-import type { Member, Span } from './scan.js';
+import { endOfValue } from './edges.js';
+import { skipSpace, type Member, type Span } from './scan.js';
 
 const COMMA = 0x2c;
 

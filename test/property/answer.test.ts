@@ -3,7 +3,8 @@ import { describe, expect, it } from 'vitest';
 import { NOBODY_TO_ASK, type AnswerEdit, type Sink } from '../../src/protocol/ports.js';
 import { createBudget } from '../../src/lib/budget.js';
 import { AnswerReader, type AnswerHost, type IdOrder } from '../../src/upstream/answer.js';
-import { readHead, readLead, readTail, skipSpace, startsWithIsError } from '../../src/wire/edges.js';
+import { readHead, readLead, readTail, startsWithIsError } from '../../src/wire/edges.js';
+import { skipSpace } from '../../src/wire/scan.js';
 
 /** What became of one message. */
 interface Outcome {
