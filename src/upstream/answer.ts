@@ -63,7 +63,7 @@ export interface AnswerLimits {
 }
 
 /** Held back while an answer flows: what may hold the id, `isError` and the closing brace. */
-const TAIL = 256;
+export const TAIL = 256;
 /** Of a modern upstream: behind `isError` stand `resultType` and a `_meta` with serverInfo. */
 const MODERN_TAIL = 1024;
 /** How long a whole chunk is kept in the hope of the next one: two writes cost more than one. */
@@ -305,11 +305,7 @@ export class AnswerReader {
     const patches: Patch[] = edit && chunk[value] === 0x7b ? [...edit.head(chunk, value)] : [];
     this.#tailDone = edit?.once === true && patches.length > 0;
     const before = chunk.length;
-    let begun = chunk;
-    if (patches.length > 0) {
-      if (id) patches.push({ start: id.start, end: id.end, bytes: rawId });
-      begun = splice(chunk, patches);
-    } else if (id) begun = replace(chunk, id, rawId);
+    const begun = put(chunk, patches, id, rawId);
     let length = edit?.tail && !this.#tailDone ? undefined : this.#length;
     if (length !== undefined) {
       length += begun.length - before;
@@ -399,13 +395,9 @@ export class AnswerReader {
       const done = whole ? edit.once === true && patches.length > 0 : this.#tailDone;
       if (edit.tail && !done && tail.brace >= from) patches.push(...edit.tail(last, tail.brace, from));
     }
-    let bytes = last;
     // Nothing of the id is out yet where it stands last: the call may belong to another request by now.
     const rawId = this.#idInTail ? this.#host.rawId : (this.#rawId as Buffer);
-    if (patches.length > 0) {
-      if (id) patches.push({ start: id.start, end: id.end, bytes: rawId });
-      bytes = splice(last, patches);
-    } else if (id) bytes = replace(last, id, rawId);
+    const bytes = put(last, patches, id, rawId);
     if (whole) this.#start(bytes.length, id, type === COMPLETE ? undefined : type);
     this.#finish();
     sink.write(bytes);
@@ -432,6 +424,13 @@ export class AnswerReader {
     if (this.#host.rpcError(error)) return;
     deliverError(this.#host, whole, error);
   }
+}
+
+/** `bytes`, ours to change, with the patches and the caller's id put in. */
+function put(bytes: Buffer, patches: Patch[], id: Span | undefined, rawId: Buffer): Buffer {
+  if (id && patches.length === 0) return replace(bytes, id, rawId);
+  if (id) patches.push({ start: id.start, end: id.end, bytes: rawId });
+  return patches.length > 0 ? splice(bytes, patches) : bytes;
 }
 
 /** Hands an error answer on: the upstream's own bytes of `error` under the caller's id. */

@@ -1,10 +1,7 @@
 /** Whole messages of a channel that many calls share: the id tells whose answer it is. */
 import { readHead, readTail } from '../../wire/edges.js';
-import { AnswerReader, idOf } from '../answer.js';
+import { AnswerReader, idOf, TAIL } from '../answer.js';
 import type { CallOwner, TransportEvents } from '../calls.js';
-
-/** The last piece is looked at for the id alone, if it is no shorter than this. */
-const TAIL = 256;
 
 /** `pieces`: a whole message of `bytes` bytes. false: it is none. */
 export function deliverWhole(
