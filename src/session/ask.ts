@@ -6,7 +6,7 @@ import type { Principal } from '../protocol/ports.js';
 import type { NewSession, Session, SessionStore } from './store.js';
 
 /** The longest that a client waits for a store. */
-export const STORE_MS = 5000;
+const STORE_MS = 5000;
 
 /** A session, none, or why nobody knows. */
 export type Found = Session | undefined | GatewayError;

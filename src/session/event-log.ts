@@ -62,8 +62,8 @@ export class RecentEvents implements EventLog {
   push(bytes: Buffer): string {
     const seq = ++this.#seq;
     const id = this.lastId;
-    // Of a small piece of a large read the read is not kept.
-    const own = bytes.buffer.byteLength > 2 * bytes.length ? Buffer.from(bytes) : bytes;
+    // Of a small piece of a large read the read is not kept; what is made here shares a pool, and is no more of one for being copied.
+    const own = bytes.buffer.byteLength - bytes.length > Buffer.poolSize ? Buffer.from(bytes) : bytes;
     this.#events.push({ seq, id, bytes: own });
     this.#bytes += bytes.length;
     let gone = 0;

@@ -90,13 +90,7 @@ export interface SessionStore {
 }
 
 /** Sessions in the memory of this process alone; it answers at once. */
-export interface LocalSessionStore extends SessionStore {
-  open(wanted: NewSession): Session | undefined;
-  use(id: string, principal: Principal, route: string): Session | undefined;
-  end(session: Session, reason: TerminationReason): void;
-}
-
-export function createSessionStore(options: SessionStoreOptions): LocalSessionStore {
+export function createSessionStore(options: SessionStoreOptions) {
   const { now, idleTtlMs } = options;
   const sessions = new Map<string, Session>();
 
@@ -138,5 +132,5 @@ export function createSessionStore(options: SessionStoreOptions): LocalSessionSt
         if (session.lastSeen <= before && !busy(session)) end(session, 'idle_timeout');
     },
     all: () => sessions.values(),
-  };
+  } satisfies SessionStore;
 }
