@@ -126,8 +126,7 @@ function messageOf(body: Buffer, whole: Scan): Message {
       default:
     }
   }
-  const text = (member: Span): string => body.toString('utf8', member.start, member.end);
-  const rawId = id ? text(id) : undefined;
+  const rawId = id && body.toString('utf8', id.start, id.end);
   const shownId = rawId !== undefined && isId(rawId) ? rawId : 'null';
   const refuse = (why: string): never => {
     throw new MessageError('invalid_request', why, shownId);
