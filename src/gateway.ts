@@ -11,8 +11,9 @@ import type { Admin, Health, Ready, ReloadResult, ServerHealth } from './downstr
 import { attachStdio, type StdioClient } from './downstream/stdio.js';
 import { createBudget } from './lib/budget.js';
 import { createSlots } from './lib/slots.js';
-import { createWheel } from './lib/wheel.js';
+import { createWheel, type Wheel } from './lib/wheel.js';
 import type { Logger } from './observe/log.js';
+import { Boundary } from './observe/boundary.js';
 import { GatewayStats, type TerminationReason } from './observe/stats.js';
 import { NOBODY_TO_ASK, type LinkEvents, type Principal } from './protocol/ports.js';
 import { fanOutListChanged, fanOutUpdated } from './proxy/fan-out.js';
@@ -77,7 +78,8 @@ export class GatewayCore implements Admin {
   readonly #build: BuildInfo;
   readonly #load: () => LoadedConfig;
   readonly #stats = new GatewayStats();
-  readonly #wheel = createWheel();
+  readonly #boundary: Boundary;
+  readonly #wheel: Wheel;
   readonly #budget;
   readonly #starts;
   readonly #sessions: SessionStore;
@@ -118,6 +120,8 @@ export class GatewayCore implements Admin {
   constructor(loaded: LoadedConfig, deps: GatewayDeps) {
     const { config } = loaded;
     this.#log = deps.logger;
+    this.#boundary = new Boundary(this.#log, this.#stats.internalErrors);
+    this.#wheel = createWheel({ failed: (thrown) => this.#boundary.caught('timer', thrown) });
     this.#build = deps.build;
     this.#load = deps.reload;
     this.#runtime = runtimeOf(config);
@@ -209,6 +213,7 @@ export class GatewayCore implements Admin {
     this.#bridge = createBridge({
       wheel: this.#wheel,
       log: this.#log,
+      boundary: this.#boundary,
       stats: this.#stats,
       states: createStates(
         createSeal({ key: config.mcp.state_key, replica: randomUUID(), now: () => Date.now() }),
@@ -236,6 +241,7 @@ export class GatewayCore implements Admin {
       },
       stats: this.#stats,
       log: this.#log,
+      boundary: this.#boundary,
     });
     this.#port = createHttpPort({
       gate: this.#gate,
@@ -244,6 +250,7 @@ export class GatewayCore implements Admin {
       wheel: this.#wheel,
       budget: this.#budget,
       log: this.#log,
+      boundary: this.#boundary,
     });
     this.#sweeper = setInterval(() => {
       this.#sessions.sweep();
@@ -276,6 +283,7 @@ export class GatewayCore implements Admin {
         config: () => this.#config,
         budget: this.#budget,
         log: this.#log,
+        boundary: this.#boundary,
         wanted: () => {
           this.#begin();
           return this.#awaited.size > 0 ? this.#serving : undefined;
@@ -513,6 +521,7 @@ export class GatewayCore implements Admin {
       config,
       stats: this.#stats.server(config.name),
       log: this.#log,
+      boundary: this.#boundary,
       wheel: this.#wheel,
       budget: this.#budget,
       starts: this.#starts,

@@ -1,5 +1,6 @@
 /** What the parts of the bridge are given. */
 import type { Wheel } from '../lib/wheel.js';
+import type { Boundary } from '../observe/boundary.js';
 import type { Logger } from '../observe/log.js';
 import type { GatewayStats } from '../observe/stats.js';
 import type { ParkedCalls } from './parked-calls.js';
@@ -10,6 +11,7 @@ import type { LegacyTasks } from './tasks-legacy.js';
 export interface BridgeDeps {
   readonly wheel: Wheel;
   readonly log: Logger;
+  readonly boundary: Boundary;
   readonly stats: GatewayStats;
   readonly states: States;
   readonly parked: ParkedCalls;

@@ -1,6 +1,7 @@
 import { isLoopback, loadConfig, type LoadedConfig } from '../config/index.js';
 import { createGateway } from '../index.js';
 import { createLogger } from '../observe/logger.js';
+import { installLastNet } from './last-net.js';
 import type { Terminal } from './terminal.js';
 import { untilStopped } from './signals.js';
 
@@ -15,11 +16,17 @@ export async function serve(path: string, terminal: Terminal): Promise<number> {
   const { level, format } = loaded.config.logging;
   const logger = createLogger({ level, format, destination: 'stdout' });
   const gateway = createGateway(loaded, { logger, env: terminal.env, reload: load });
+  const net = installLastNet({
+    logger,
+    drain: () => gateway.close().then(() => logger.flush()),
+    exit: terminal.exit,
+  });
   try {
     const stopped = untilStopped(gateway, terminal.exit);
     await Promise.race([gateway.listen(), stopped]);
     return await stopped;
   } finally {
+    net.release();
     gateway.destroy();
     await logger.flush();
   }

@@ -2,6 +2,7 @@ import { loadConfig } from '../config/index.js';
 import { createGateway } from '../index.js';
 import { createLogger } from '../observe/logger.js';
 import { untilStopped } from './signals.js';
+import { installLastNet } from './last-net.js';
 import type { Terminal } from './terminal.js';
 
 /** Runs a gateway for the one client that started it; it ends with the client. */
@@ -12,12 +13,18 @@ export async function stdio(path: string, terminal: Terminal): Promise<number> {
   // Of stdout every byte is the client's.
   const logger = createLogger({ level, format, destination: 'stderr' });
   const gateway = createGateway(loaded, { logger, env: terminal.env, reload: load });
+  const net = installLastNet({
+    logger,
+    drain: () => gateway.close().then(() => logger.flush()),
+    exit: terminal.exit,
+  });
   try {
     const stopped = untilStopped(gateway, terminal.exit);
     await Promise.race([gateway.attach(terminal.stdin, terminal.stdout), stopped]);
     await gateway.close();
     return 0;
   } finally {
+    net.release();
     gateway.destroy();
     await logger.flush();
   }

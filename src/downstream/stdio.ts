@@ -5,6 +5,7 @@ import type { Config } from '../config/types.js';
 import { GatewayError } from '../errors.js';
 import type { Budget } from '../lib/budget.js';
 import { splitLines, type DroppedLine } from '../lib/lines.js';
+import type { Boundary } from '../observe/boundary.js';
 import type { Logger } from '../observe/log.js';
 import { MessageError, readMessages } from '../protocol/message.js';
 import type { Principal } from '../protocol/ports.js';
@@ -17,6 +18,7 @@ export interface StdioDeps {
   readonly config: () => Config;
   readonly budget: Budget;
   readonly log: Logger;
+  readonly boundary: Boundary;
   /** The client is in earnest: upstreams are wanted. undefined: its message may go on at once. */
   readonly wanted: () => Promise<void> | undefined;
 }

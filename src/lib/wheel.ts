@@ -93,10 +93,12 @@ class TimerWheel implements Wheel {
   #last = 0;
   #interval: NodeJS.Timeout | undefined;
   #closed = false;
+  readonly #failed: ((thrown: unknown) => void) | undefined;
 
-  constructor(clock: Clock, resolution: number) {
+  constructor(clock: Clock, resolution: number, failed: ((thrown: unknown) => void) | undefined) {
     this.#clock = clock;
     this.#resolution = resolution;
+    this.#failed = failed;
     for (let i = 0; i < SLOTS; i++) this.#slots.push(new Link());
   }
 
@@ -156,7 +158,13 @@ class TimerWheel implements Wheel {
       }
       const fn = timer.fn;
       timer.fn = undefined;
-      fn?.();
+      // One that throws must not keep the others of this turn from firing.
+      try {
+        fn?.();
+      } catch (thrown) {
+        if (!this.#failed) throw thrown;
+        this.#failed(thrown);
+      }
     }
     // Stopped here, not in cancel(): a call that arms and cancels starts no timer of the runtime each time.
     if (this.#armed === 0) this.#stop();
@@ -196,8 +204,10 @@ function splice(from: Link, to: Link): void {
 
 /**
  * Many timers on one timer of the runtime, which runs only while one is armed and never keeps
- * the process alive. Arming, cancelling and moving cost the same however many there are.
+ * the process alive. Arming, cancelling and moving cost the same however many there are. `failed` gets what a timer throws.
  */
-export function createWheel(options: { clock?: Clock; resolution?: number } = {}): Wheel {
-  return new TimerWheel(options.clock ?? monotonic, options.resolution ?? 250);
+export function createWheel(
+  options: { clock?: Clock; resolution?: number; failed?: (thrown: unknown) => void } = {},
+): Wheel {
+  return new TimerWheel(options.clock ?? monotonic, options.resolution ?? 250, options.failed);
 }

@@ -262,6 +262,12 @@ function* families(
     'reason',
     stats.eventsDropped.values,
   );
+  yield* counts(
+    'mcpstead_internal_errors_total',
+    'Exceptions caught within the gateway: each ended one call, message or connection.',
+    'where',
+    stats.internalErrors.values,
+  );
   yield header('mcpstead_parked_calls', 'gauge', 'Calls that wait for input of their clients.');
   yield sample('mcpstead_parked_calls', '', stats.parked);
   yield* counts(

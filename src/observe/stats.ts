@@ -3,6 +3,8 @@
  * renderer in metrics.ts. Durations are seconds; timestamps are Unix seconds.
  */
 
+import type { Place } from './boundary.js';
+
 /** Upper bounds of the duration histograms, in seconds. */
 export const DURATION_BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30] as const;
 /** Upper bounds of the session duration histogram, in seconds. */
@@ -144,6 +146,8 @@ export class GatewayStats {
   /** Unix seconds; 0 before the first. */
   lastReload = 0;
   readonly eventsDropped = new Tally<string>();
+  /** Exceptions caught at a boundary: see boundary.ts. */
+  readonly internalErrors = new Tally<Place>();
   /** Calls that wait for input of their clients. */
   parked = 0;
   readonly parkedTotal = new Tally<ParkedResult>();

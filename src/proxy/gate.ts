@@ -5,6 +5,7 @@
 import type { Refused } from '../auth/authenticate.js';
 import type { Catalog } from '../catalog/catalog.js';
 import { GatewayError } from '../errors.js';
+import type { Boundary } from '../observe/boundary.js';
 import type { Logger } from '../observe/log.js';
 import type { GatewayStats } from '../observe/stats.js';
 import { find, idKey, param, type Message, type MessageError } from '../protocol/message.js';
@@ -100,6 +101,7 @@ export interface GateDeps {
   readonly notified: (session: Session, message: Message) => void;
   readonly stats: GatewayStats;
   readonly log: Logger;
+  readonly boundary: Boundary;
 }
 
 const ACCEPTED: Handled = { kind: 'accepted' };

@@ -6,6 +6,7 @@ import type { ServerConfig } from '../config/types.js';
 import { GatewayError, type ErrorCode } from '../errors.js';
 import type { Budget } from '../lib/budget.js';
 import type { Wheel, WheelTimer } from '../lib/wheel.js';
+import type { Boundary } from '../observe/boundary.js';
 import type { Logger } from '../observe/log.js';
 import type { ServerStats } from '../observe/stats.js';
 import type { AnswerEdit, Cause, Notice, Outgoing, Sink, UpstreamExchange } from '../protocol/ports.js';
@@ -80,6 +81,7 @@ export interface CallOwner {
   readonly stats: ServerStats;
   readonly wheel: Wheel;
   readonly log: Logger;
+  readonly boundary: Boundary;
   readonly order: IdOrder;
   readonly budget: Budget;
   /** Most bytes held of one message. */

@@ -9,6 +9,7 @@ import { backoffMs } from '../lib/backoff.js';
 import type { Budget } from '../lib/budget.js';
 import type { Slots } from '../lib/slots.js';
 import type { Wheel } from '../lib/wheel.js';
+import type { Boundary } from '../observe/boundary.js';
 import type { Logger } from '../observe/log.js';
 import type { ServerStats, SessionResetReason } from '../observe/stats.js';
 import type {
@@ -62,6 +63,7 @@ export interface ConnectionDeps {
   readonly config: ServerConfig;
   readonly stats: ServerStats;
   readonly log: Logger;
+  readonly boundary: Boundary;
   readonly wheel: Wheel;
   readonly budget: Budget;
   readonly starts: Slots;
@@ -81,6 +83,7 @@ export class Connection implements Link, CallOwner {
   readonly stats: ServerStats;
   readonly wheel: Wheel;
   readonly log: Logger;
+  readonly boundary: Boundary;
   readonly budget: Budget;
   readonly settled: Promise<void>;
   order: IdOrder = { seen: 'unknown' };
@@ -136,6 +139,7 @@ export class Connection implements Link, CallOwner {
     this.stats = deps.stats;
     this.wheel = deps.wheel;
     this.log = deps.log;
+    this.boundary = deps.boundary;
     this.budget = deps.budget;
     const { server, log, stats } = this;
     this.#kept = new KeptLists({ server, log, stats });

@@ -4,6 +4,7 @@ import type { Config } from '../../config/types.js';
 import { GatewayError } from '../../errors.js';
 import type { Budget } from '../../lib/budget.js';
 import type { Wheel } from '../../lib/wheel.js';
+import type { Boundary } from '../../observe/boundary.js';
 import type { Logger } from '../../observe/log.js';
 import { classify } from '../../protocol/classify.js';
 import type { Message, MessageError } from '../../protocol/message.js';
@@ -29,6 +30,7 @@ export interface McpDeps {
   readonly wheel: Wheel;
   readonly budget: Budget;
   readonly log: Logger;
+  readonly boundary: Boundary;
 }
 
 export function createMcp(deps: McpDeps) {

@@ -6,6 +6,7 @@ import type { Config } from '../../config/types.js';
 import { GatewayError } from '../../errors.js';
 import type { Budget } from '../../lib/budget.js';
 import type { Wheel } from '../../lib/wheel.js';
+import type { Boundary } from '../../observe/boundary.js';
 import type { Logger } from '../../observe/log.js';
 import type { Gate } from '../../proxy/gate.js';
 import { serveHealth, serveMetrics, serveReady, serveReload, type Admin } from './admin.js';
@@ -21,6 +22,7 @@ export interface HttpDeps {
   readonly wheel: Wheel;
   readonly budget: Budget;
   readonly log: Logger;
+  readonly boundary: Boundary;
 }
 
 export interface HttpPort {
@@ -44,7 +46,7 @@ const MCP_ROUTE = /^(?:\/servers\/([A-Za-z0-9._-]{1,64}))?\/(mcp|sse|messages)$/
 const MERGED = ['/mcp', undefined, 'mcp'] as const;
 
 export function createHttpPort(deps: HttpDeps): HttpPort {
-  const { gate, admin, log } = deps;
+  const { gate, admin, log, boundary } = deps;
   const started = deps.config();
   const guard = createGuard(started.host, deps.config);
   const mcp = createMcp(deps);
@@ -114,11 +116,9 @@ export function createHttpPort(deps: HttpDeps): HttpPort {
       try {
         route(req, res);
       } catch (error) {
-        log.error('a request failed within the gateway', {
-          error: error instanceof Error ? (error.stack ?? error.message) : String(error),
-        });
+        const failure = boundary.caught('client_request', error);
         if (res.headersSent) res.destroy();
-        else sendError(res, new GatewayError('internal', 'internal error'));
+        else sendError(res, failure);
       }
     },
   );

@@ -4,8 +4,9 @@ import type { GatewayError } from '../../../src/errors.js';
 import { createBudget } from '../../../src/lib/budget.js';
 import { createSlots } from '../../../src/lib/slots.js';
 import { createWheel } from '../../../src/lib/wheel.js';
+import { Boundary } from '../../../src/observe/boundary.js';
 import { silent, type Logger } from '../../../src/observe/log.js';
-import { ServerStats } from '../../../src/observe/stats.js';
+import { ServerStats, Tally } from '../../../src/observe/stats.js';
 import { readMessages, type Message } from '../../../src/protocol/message.js';
 import {
   NOBODY_TO_ASK,
@@ -57,6 +58,7 @@ export function openLink(
     stats: new ServerStats(first.name),
     log,
     wheel,
+    boundary: new Boundary(silent, new Tally()),
     budget: createBudget(1 << 28),
     starts: createSlots(4),
     watcher,

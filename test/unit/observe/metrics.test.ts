@@ -56,6 +56,7 @@ mcpstead_mcp_auth_failures_total counter reason
 mcpstead_config_reloads_total counter result
 mcpstead_config_last_reload_timestamp_seconds gauge
 mcpstead_events_dropped_total counter reason
+mcpstead_internal_errors_total counter where
 mcpstead_parked_calls gauge
 mcpstead_parked_calls_total counter result
 mcpstead_tool_calls_total counter server,tool
@@ -80,6 +81,7 @@ function busy(): GatewayStats {
   stats.reloads.add('success');
   stats.lastReload = 1_700_000_000.25;
   stats.eventsDropped.add('slow_client', 4);
+  stats.internalErrors.add('timer');
   stats.parked = 2;
   stats.parkedTotal.add('expired', 3);
   const server = stats.server('local');
