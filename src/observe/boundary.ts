@@ -4,7 +4,6 @@
  */
 import { GatewayError } from '../errors.js';
 import type { Logger } from './log.js';
-import type { Tally } from './stats.js';
 
 /** Where an exception was caught: the label `where` of `mcpstead_internal_errors_total`. */
 export const PLACES = [
@@ -45,9 +44,9 @@ export type Place = (typeof PLACES)[number];
 
 export class Boundary {
   readonly #log: Logger;
-  readonly #counts: Tally<Place>;
+  readonly #counts: { add(place: Place): void };
 
-  constructor(log: Logger, counts: Tally<Place>) {
+  constructor(log: Logger, counts: { add(place: Place): void }) {
     this.#log = log;
     this.#counts = counts;
   }
