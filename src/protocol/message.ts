@@ -31,9 +31,9 @@ export class MessageError extends GatewayError {
   }
 }
 
-const TOP = ['jsonrpc', 'id', 'method', 'params', 'result', 'error'];
-const PARAMS = ['name', 'uri', 'arguments', '_meta', 'taskId', 'requestState', 'inputResponses'];
-const META = [
+export const TOP = ['jsonrpc', 'id', 'method', 'params', 'result', 'error'];
+export const PARAMS = ['name', 'uri', 'arguments', '_meta', 'taskId', 'requestState', 'inputResponses'];
+export const META = [
   'progressToken',
   'io.modelcontextprotocol/protocolVersion',
   'io.modelcontextprotocol/clientCapabilities',
@@ -47,7 +47,7 @@ export function find(members: readonly Member[], key: string): Member | undefine
 }
 
 /** A member that a reader behind the gateway could take for another one of the same name. */
-function ambiguous(members: readonly Member[], names: readonly string[]): string | undefined {
+export function ambiguous(members: readonly Member[], names: readonly string[]): string | undefined {
   for (let i = 0; i < members.length; i++) {
     const key = (members[i] as Member).key;
     if (names.includes(key)) {

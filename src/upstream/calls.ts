@@ -10,10 +10,11 @@ import type { Boundary } from '../observe/boundary.js';
 import type { Logger } from '../observe/log.js';
 import type { ServerStats } from '../observe/stats.js';
 import type { AnswerEdit, Cause, Notice, Outgoing, Sink, UpstreamExchange } from '../protocol/ports.js';
-import { scan } from '../wire/scan.js';
 import { splice, type Patch } from '../wire/splice.js';
 import { find } from '../protocol/message.js';
-import type { AnswerHost, IdOrder, RpcError } from './answer.js';
+import type { PeerMessage } from '../protocol/peer-message.js';
+import type { AnswerHost, AnswerLimits, IdOrder } from './answer.js';
+import type { RpcError } from './rpc-error.js';
 import { lostByError } from './lost-session.js';
 
 /** What a transport lets a call do to the stream its answer comes on. */
@@ -86,11 +87,15 @@ export interface CallOwner {
   readonly budget: Budget;
   /** Most bytes held of one message. */
   messageBytes(): number;
+  /** Bounds of what is held, as they are now. */
+  readonly answerLimits: AnswerLimits;
   readonly timeouts: { readonly request_ms: number; readonly total_ms: number };
   /** The call is over, however it ended. */
   finished(call: UpstreamCall): void;
   /** A message on the call's own stream that is no answer. */
   message(bytes: Buffer, call: UpstreamCall): void;
+  /** Such a message was too large to be held, and is left out. */
+  oversize(method: string, id: string, bytes: number, call: UpstreamCall | undefined): void;
   /** The upstream forgot the session. true: the call is sent again, or failed, by the link. */
   sessionLost(
     call: UpstreamCall,
@@ -240,6 +245,7 @@ export class UpstreamCall implements UpstreamExchange, AnswerHost {
     while (this.#queue.length > 0) {
       const notice = this.#queue.shift() as Notice;
       this.#queued -= notice.bytes.length;
+      this.#owner.budget.give(notice.bytes.length);
       if (!this.sink.notify(notice)) {
         this.#blocked = true;
         return;
@@ -275,12 +281,14 @@ export class UpstreamCall implements UpstreamExchange, AnswerHost {
     this.sawMessage = true;
     this.alive();
     if (this.#blocked) {
-      this.#queued += notice.bytes.length;
-      if (this.#queued > this.#owner.messageBytes()) {
+      const { budget } = this.#owner;
+      const fits = this.#queued + notice.bytes.length <= this.#owner.messageBytes();
+      if (!fits || !budget.take(notice.bytes.length)) {
         this.#owner.sendCancel(this, 'client too slow');
         this.failWith('busy', `client read too slowly: over ${this.#owner.messageBytes()} bytes wait for it`);
         return;
       }
+      this.#queued += notice.bytes.length;
       this.#queue.push(notice);
       return;
     }
@@ -288,25 +296,34 @@ export class UpstreamCall implements UpstreamExchange, AnswerHost {
   }
 
   /** A progress notification under the upstream's token goes out under the caller's. */
-  progress(bytes: Buffer): void {
+  progress({ body, params }: PeerMessage): void {
     if (!this.token) return this.alive();
-    const read = scan(bytes);
-    const span = read.kind === 'object' ? find(read.params, 'progressToken') : undefined;
+    const span = find(params, 'progressToken');
     if (!span) return;
     this.notify({
       method: 'notifications/progress',
-      bytes: splice(bytes, [{ start: span.start, end: span.end, bytes: this.token }]),
+      bytes: splice(body, [{ start: span.start, end: span.end, bytes: this.token }]),
     });
   }
 
   starting(): void {
-    for (const notice of this.#queue) this.sink.notify(notice);
+    const waiting = this.#queue;
+    this.#dropQueue();
+    for (const notice of waiting) this.sink.notify(notice);
+  }
+
+  #dropQueue(): void {
     this.#queue = [];
+    if (this.#queued > 0) this.#owner.budget.give(this.#queued);
     this.#queued = 0;
   }
 
   message(bytes: Buffer): void {
     this.#owner.message(bytes, this);
+  }
+
+  oversize(method: string, id: string, bytes: number): void {
+    this.#owner.oversize(method, id, bytes, this);
   }
 
   rpcError(error: RpcError): boolean {
@@ -334,7 +351,7 @@ export class UpstreamCall implements UpstreamExchange, AnswerHost {
     this.#over = true;
     this.#silence.cancel();
     this.#total?.cancel();
-    this.#queue = [];
+    this.#dropQueue();
     this.#owner.finished(this);
   }
 

@@ -36,7 +36,7 @@ import {
   type TransportEvents,
   type UpstreamCall,
 } from './calls.js';
-import type { IdOrder } from './answer.js';
+import type { AnswerLimits, IdOrder } from './answer.js';
 import { dial, type Dialled, type DialDeps } from './dial.js';
 import { EVERY_CAPABILITY } from './envelope.js';
 import { asGatewayError, retryAfterOf } from './failures.js';
@@ -56,6 +56,8 @@ import { SessionReset } from './session-reset.js';
 import type { Watcher } from './watcher.js';
 
 const CLOSE_GRACE_MS = 2000;
+/** Longest id of a request that is answered. */
+const MAX_ID = 1024;
 /** How long the lists wait for the acknowledgement of the listen stream: what changes after it is told. */
 const LISTEN_FIRST_MS = 500;
 
@@ -129,6 +131,7 @@ export class Connection implements Link, CallOwner {
   readonly #reset: SessionReset;
   readonly #listen: Listen;
   readonly #attribute: Attribute;
+  readonly #answerLimits: AnswerLimits;
 
   constructor(deps: ConnectionDeps) {
     this.#deps = deps;
@@ -142,6 +145,15 @@ export class Connection implements Link, CallOwner {
     this.boundary = deps.boundary;
     this.budget = deps.budget;
     const { server, log, stats } = this;
+    this.#answerLimits = {
+      get messageBytes() {
+        return deps.limits().message_bytes;
+      },
+      get questionBytes() {
+        return deps.limits().body_bytes;
+      },
+      budget: deps.budget,
+    };
     this.#kept = new KeptLists({ server, log, stats });
     this.#listsFor = new ListsFor({
       server,
@@ -207,6 +219,7 @@ export class Connection implements Link, CallOwner {
       server,
       log,
       calls: this.#calls.table,
+      questionBytes: () => this.#answerLimits.questionBytes,
       modern: () => this.era === 'modern',
       heard: (id, method, params, bytes) => {
         this.#listen.heard(id, method, params, bytes);
@@ -286,6 +299,10 @@ export class Connection implements Link, CallOwner {
 
   messageBytes(): number {
     return this.#deps.limits().message_bytes;
+  }
+
+  get answerLimits(): AnswerLimits {
+    return this.#answerLimits;
   }
 
   /** Begins the first attempt. */
@@ -410,6 +427,18 @@ export class Connection implements Link, CallOwner {
 
   finished(call: UpstreamCall): void {
     if (this.#calls.remove(call) && !call.own) this.#callers.note(call.client);
+  }
+
+  oversize(method: string, id: string, bytes: number, call: UpstreamCall | undefined): void {
+    this.log.warn('dropped a message that is too large to be held', {
+      server: this.server,
+      method: method.slice(0, 128),
+      bytes,
+    });
+    if (id === '' || id === 'null' || id.length > MAX_ID) return;
+    const error = `{"code":-32600,"message":"the request is over ${bytes} bytes: too large"}`;
+    const transport = (call?.carrier ?? this.#carrier)?.transport;
+    transport?.post(Buffer.from(`{"jsonrpc":"2.0","id":${id},"error":${error}}`));
   }
 
   message(bytes: Buffer, call: UpstreamCall): void {

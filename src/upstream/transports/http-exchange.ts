@@ -1,17 +1,19 @@
 /** One POST to an upstream and its answer: a JSON body, an event stream, a refusal, a redirect. */
+import type { Transform } from 'node:stream';
 import { redactUrl } from '../../config/redact.js';
 import { GatewayError } from '../../errors.js';
 import type { WheelTimer } from '../../lib/wheel.js';
-import { AnswerReader, asRpcError, deliverError, excerpt, type RpcError } from '../answer.js';
+import { AnswerReader, deliverError, excerpt } from '../answer.js';
 import type { Channel, UpstreamCall } from '../calls.js';
 import { decoder } from '../decoder.js';
 import { explain, staleSocket, type Controller, type UpstreamHandler } from '../dispatcher.js';
 import { lostByStatus } from '../lost-session.js';
+import { readErrorAnswer, type ErrorAnswer } from '../rpc-error.js';
 import { EventReader } from './event-reader.js';
 import { header, MAX_REDIRECTS, retryAfterMs, type Headers, type HttpSession } from './http.js';
 
 /** Longest body of an HTTP error that is read. */
-const MAX_ERROR_BODY = 65_536;
+const MAX_ERROR_BODY = 1_048_576;
 /** Attempts to go on with a broken stream without hearing anything new. */
 const MAX_RESUMES = 5;
 const RESUME_MS = 1000;
@@ -36,7 +38,7 @@ export class HttpExchange implements UpstreamHandler, Channel {
   #mode: 'sniff' | 'json' | 'events' | 'refused' | 'ignore' = 'sniff';
   #answer: AnswerReader | undefined;
   #events: EventReader | undefined;
-  #decoder: ReturnType<typeof decoder> | undefined;
+  #decoder: Transform | undefined;
   #refused: Buffer[] = [];
   #refusedBytes = 0;
   readonly #resume: Resume | undefined;
@@ -47,6 +49,7 @@ export class HttpExchange implements UpstreamHandler, Channel {
   #hadSession = false;
   #gotBytes = false;
   #linger: WheelTimer | undefined;
+  #paused = false;
 
   constructor(http: HttpSession, call: UpstreamCall, redirects = 0, resume?: Resume) {
     this.#http = http;
@@ -72,11 +75,16 @@ export class HttpExchange implements UpstreamHandler, Channel {
   }
 
   pause(): void {
+    this.#paused = true;
     this.#controller?.pause();
+    this.#decoder?.pause();
   }
 
   resume(): void {
-    this.#controller?.resume();
+    this.#paused = false;
+    this.#decoder?.resume();
+    // Of a coded body more is read once its decoder has room.
+    if (!this.#decoder?.writableNeedDrain) this.#controller?.resume();
   }
 
   abort(): void {
@@ -85,6 +93,8 @@ export class HttpExchange implements UpstreamHandler, Channel {
     this.#answer?.destroy();
     this.#events?.destroy();
     this.#linger?.cancel();
+    this.#decoder?.destroy();
+    this.#giveRefusal();
     if (this.#controller) {
       this.#controller.resume();
       this.#controller.abort(new Error('aborted by the gateway'));
@@ -98,6 +108,14 @@ export class HttpExchange implements UpstreamHandler, Channel {
 
   onResponseStart(_controller: Controller, status: number, headers: Headers): void {
     if (status < 200) return;
+    try {
+      this.#begin(status, headers);
+    } catch (thrown) {
+      this.#fell('answer', thrown);
+    }
+  }
+
+  #begin(status: number, headers: Headers): void {
     this.#gotBytes = true;
     this.#status = status;
     this.#call.httpStatus = status;
@@ -109,33 +127,56 @@ export class HttpExchange implements UpstreamHandler, Channel {
       this.#http.opened(header(headers, 'mcp-session-id'));
     }
     const coding = header(headers, 'content-encoding').toLowerCase();
-    if (coding !== '' && coding !== 'identity') this.#decode(coding);
+    if (coding !== '' && coding !== 'identity') this.#openDecoder(coding);
     if (this.#mode === 'sniff' && header(headers, 'content-type').startsWith('text/event-stream'))
       this.#readEvents();
   }
 
   onResponseData(_controller: Controller, chunk: Buffer): void {
     this.#http.owner.stats.bytesReceived += chunk.length;
-    if (this.#decoder) this.#decoder.write(chunk);
-    else this.#read(chunk);
+    try {
+      if (this.#decoder) this.#decode(this.#decoder, chunk);
+      else this.#read(chunk);
+    } catch (thrown) {
+      this.#fell('answer', thrown);
+    }
   }
 
   onResponseEnd(): void {
-    if (this.#decoder) this.#decoder.end();
-    else this.#finish();
+    try {
+      if (this.#decoder) this.#decoder.end();
+      else this.#finish();
+    } catch (thrown) {
+      this.#fell('answer', thrown);
+    }
   }
 
   onResponseError(_controller: Controller | undefined, error: Error): void {
-    // Without a connection it may come before send() has returned.
-    if (this.#controller) this.#failed(error);
-    else
-      setImmediate(() => {
+    const failed = (): void => {
+      try {
         this.#failed(error);
-      });
+      } catch (thrown) {
+        this.#fell('answer', thrown);
+      }
+    };
+    // Without a connection it may come before send() has returned.
+    if (this.#controller) failed();
+    else setImmediate(failed);
+  }
+
+  /** A fault of the gateway ends this call alone. */
+  #fell(where: 'answer' | 'decoder', thrown: unknown): void {
+    const { boundary } = this.#http.owner;
+    const error = boundary.caught(where, thrown);
+    boundary.run(where, () => {
+      this.#call.fail(error);
+      this.abort();
+    });
   }
 
   #failed(error: Error): void {
     this.#linger?.cancel();
+    this.#giveRefusal();
     const call = this.#call;
     this.#answer?.destroy();
     if (this.#aborted || call.over) return;
@@ -188,10 +229,7 @@ export class HttpExchange implements UpstreamHandler, Channel {
         if (this.#detached) this.#lingering();
         break;
       case 'refused':
-        if (this.#refusedBytes < MAX_ERROR_BODY) {
-          this.#refused.push(chunk);
-          this.#refusedBytes += chunk.length;
-        }
+        this.#keepRefusal(chunk.subarray(0, MAX_ERROR_BODY - this.#refusedBytes));
         break;
       case 'sniff':
       case 'ignore':
@@ -213,7 +251,7 @@ export class HttpExchange implements UpstreamHandler, Channel {
         call.broken(this.#events?.problem ?? 'ended its event stream without an answer', this.#broken());
         break;
       case 'refused':
-        this.#judge(Buffer.concat(this.#refused));
+        this.#judge(this.#giveRefusal());
         break;
       case 'sniff':
         call.broken(`answered HTTP ${this.#status} with an empty body`);
@@ -227,12 +265,7 @@ export class HttpExchange implements UpstreamHandler, Channel {
     const { owner } = this.#http;
     const length = this.#decoder ? '' : header(this.#headers, 'content-length');
     this.#length = length === '' ? undefined : Number(length);
-    this.#answer = new AnswerReader(
-      this.#call,
-      { messageBytes: owner.messageBytes(), budget: owner.budget },
-      owner.order,
-      this.#length,
-    );
+    this.#answer = new AnswerReader(this.#call, owner.answerLimits, owner.order, this.#length);
   }
 
   /** A broken stream whose events have ids goes on where it broke (2025-11-25, basic/transports). false: it cannot. */
@@ -287,7 +320,7 @@ export class HttpExchange implements UpstreamHandler, Channel {
     const { owner, config } = this.#http;
     this.#events = new EventReader(
       this.#call,
-      { messageBytes: owner.messageBytes(), budget: owner.budget },
+      owner.answerLimits,
       owner.order,
       config.quirks.normalize_sse_events,
     );
@@ -300,7 +333,7 @@ export class HttpExchange implements UpstreamHandler, Channel {
     this.#linger = this.#http.owner.wheel.after(LINGER_MS, () => this.abort());
   }
 
-  #decode(coding: string): void {
+  #openDecoder(coding: string): void {
     const { owner } = this.#http;
     let decode: ReturnType<typeof decoder>;
     try {
@@ -311,15 +344,52 @@ export class HttpExchange implements UpstreamHandler, Channel {
     }
     if (!decode) return;
     this.#decoder = decode;
+    const fell = (thrown: unknown): void => {
+      this.#fell('decoder', thrown);
+    };
     decode.on('data', (chunk: Buffer) => {
-      this.#read(chunk);
+      try {
+        this.#read(chunk);
+      } catch (thrown) {
+        fell(thrown);
+      }
     });
     decode.on('end', () => {
-      this.#finish();
+      try {
+        this.#finish();
+      } catch (thrown) {
+        fell(thrown);
+      }
+    });
+    decode.on('drain', () => {
+      if (!this.#paused) this.#controller?.resume();
     });
     decode.on('error', (error: Error) => {
-      this.#call.broken(`sent an unreadable ${coding} body: ${error.message}`);
+      owner.boundary.run('decoder', () => {
+        this.#call.broken(`sent an unreadable ${coding} body: ${error.message}`);
+      });
     });
+  }
+
+  /** What comes waits for the decoder, and the decoder for whoever reads the answer. */
+  #decode(decode: Transform, chunk: Buffer): void {
+    if (decode.destroyed) return;
+    if (!decode.write(chunk)) this.#controller?.pause();
+  }
+
+  /** The body of a refusal is kept for its text, as far as there is room. */
+  #keepRefusal(chunk: Buffer): void {
+    if (chunk.length === 0 || !this.#http.owner.budget.take(chunk.length)) return;
+    this.#refused.push(chunk);
+    this.#refusedBytes += chunk.length;
+  }
+
+  #giveRefusal(): Buffer {
+    const body = Buffer.concat(this.#refused);
+    this.#refused = [];
+    this.#http.owner.budget.give(body.length);
+    this.#refusedBytes = 0;
+    return body;
   }
 
   /** An HTTP status that is no success. */
@@ -329,17 +399,18 @@ export class HttpExchange implements UpstreamHandler, Channel {
     const status = this.#status;
     if (this.#resume) return call.broken(`broke off its answer and did not go on with it: HTTP ${status}`);
     if (status < 400) return this.#followRedirect(status);
-    const error = rpcErrorIn(body);
+    const answer = readErrorAnswer(body);
+    const error = answer?.error;
     if (this.#http.modern) {
       if (seemsLegacy(error, status)) this.#http.events.wrongEra();
-      if (error && isOfRequest(error, call, status)) return deliverError(call, body, error);
+      if (answer && isOfRequest(answer, call, status)) return deliverError(call, answer.value, answer.error);
     } else if (!call.resent || call.method === 'initialize') {
       const reason = lostByStatus(status, body.toString('utf8'), error, this.#hadSession);
       if (reason && !call.sawMessage && owner.sessionLost(call, `HTTP ${status}`, reason)) return;
     }
     const retry = status === 429 || status === 503 ? retryAfterMs(this.#headers) : undefined;
     // The upstream's own error to this very request goes on as it is.
-    if (error && error.id === call.id) return deliverError(call, body, error);
+    if (answer && answer.id === call.idText) return deliverError(call, answer.value, answer.error);
     const text = excerpt(body);
     const shown = text === '' ? '' : `: ${text}`;
     const failure = new GatewayError(
@@ -370,13 +441,12 @@ const OF_THE_WAY = new Set([401, 403, 408, 429]);
 const MODERN_CODES = new Set([-32700, -32600, -32601, -32602, -32603, -32020, -32021, -32022]);
 
 /** A modern server may answer without an id where it could not, or did not, read the request. */
-function isOfRequest(error: { id: unknown }, call: UpstreamCall, status: number): boolean {
-  if (error.id === call.id) return true;
-  return (error.id === null || error.id === undefined) && status < 500 && !OF_THE_WAY.has(status);
+function isOfRequest({ id }: ErrorAnswer, call: UpstreamCall, status: number): boolean {
+  return id === call.idText || (id === '' && status < 500 && !OF_THE_WAY.has(status));
 }
 
 /** A refusal that a modern server would not have put so (2026-07-28, basic/versioning). */
-function seemsLegacy(error: RpcError | undefined, status: number): boolean {
+function seemsLegacy(error: ErrorAnswer['error'] | undefined, status: number): boolean {
   return status < 500 && !OF_THE_WAY.has(status) && !(error && MODERN_CODES.has(error.code));
 }
 
@@ -384,17 +454,6 @@ function startsAsEvents(chunk: Buffer): boolean {
   if (chunk[0] === 0x7b) return false;
   const start = chunk.toString('latin1', 0, 9).replace(/^\xef\xbb\xbf/, '');
   return start.startsWith('event:') || start.startsWith('data:');
-}
-
-function rpcErrorIn(body: Buffer): (RpcError & { id: unknown }) | undefined {
-  if (body.length === 0) return undefined;
-  try {
-    const message = JSON.parse(body.toString('utf8')) as { id?: unknown; error?: unknown } | null;
-    const error = asRpcError(message?.error);
-    return error && { ...error, id: message?.id };
-  } catch {
-    return undefined;
-  }
 }
 
 function isTimeout(error: Error): boolean {

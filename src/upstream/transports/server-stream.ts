@@ -56,7 +56,7 @@ export class ServerStream implements UpstreamHandler {
         (bytes) => {
           events.message(bytes);
         },
-        { messageBytes: owner.messageBytes(), budget: owner.budget },
+        owner.answerLimits,
         config.quirks.normalize_sse_events,
       );
       return;

@@ -1,7 +1,7 @@
 /** stdio towards an upstream: one message a line (2025-11-25, basic/transports, "stdio"). */
 import type { StdioServerConfig } from '../../config/types.js';
 import { GatewayError } from '../../errors.js';
-import { readHead, readTail } from '../../wire/edges.js';
+import { MessageScan } from '../../wire/message-scan.js';
 import { withoutLineBreaks } from '../../wire/splice.js';
 import { spawnChild, type Child } from '../child.js';
 import type { CallOwner, Channel, Transport, TransportEvents, UpstreamCall } from '../calls.js';
@@ -19,6 +19,8 @@ export interface StdioDeps {
 /** A shared pipe is not paused for one call: its queue is bounded instead, see UpstreamCall.notify(). */
 const NO_CHANNEL: Channel = { pause() {}, resume() {}, abort() {} };
 
+/** The id that some servers put last. What it names is a call to this very server: at worst that one fails. */
+const ID_AT_END = /[,}]\s*"id"\s*:\s*(\d{1,15})\s*(?:,\s*"jsonrpc"\s*:\s*"2\.0"\s*)?\}\s*$/;
 /** Most bytes that wait for a child that does not read its stdin. */
 const MAX_STDIN_BYTES = 64 * 1024 * 1024;
 
@@ -144,13 +146,10 @@ export class Stdio implements Transport {
     this.#owner.log.warn(`dropped a line of ${bytes} bytes from stdout: over ${limit}`, {
       server: this.#server,
     });
-    const start = readHead(head);
-    const inHead = typeof start === 'string' ? undefined : start.id;
-    const inTail = readTail(tail)?.id;
-    const raw = inHead
-      ? head.toString('latin1', inHead.start, inHead.end)
-      : inTail && tail.toString('latin1', inTail.start, inTail.end);
-    if (raw !== undefined && /^\d{1,15}$/.test(raw))
-      this.#events.callFor(Number(raw))?.broken(`answered with a line of ${bytes} bytes, over ${limit}`);
+    const start = new MessageScan();
+    start.push(head);
+    const id = start.id ? start.idText : ID_AT_END.exec(tail.toString('latin1'))?.[1];
+    if (id !== undefined && /^\d{1,15}$/.test(id))
+      this.#events.callFor(Number(id))?.broken(`answered with a line of ${bytes} bytes, over ${limit}`);
   }
 }
