@@ -24,6 +24,21 @@ export async function until<T>(
   }
 }
 
+/**
+ * Waits until `read` gives the same value many times in a row, and gives that. A busy machine may look still: what a test
+ * says of the value must hold at any time.
+ */
+export async function settled<T>(read: () => T | Promise<T>): Promise<T> {
+  let last = await read();
+  for (let same = 0; same < 20; same++) {
+    await sleep(15);
+    const value = await read();
+    if (value !== last) same = -1;
+    last = value;
+  }
+  return last;
+}
+
 /** The value of `promise`, or an error that says what was waited for. */
 export async function within<T>(promise: Promise<T>, what: string): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
