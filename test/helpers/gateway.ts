@@ -78,7 +78,6 @@ function describeGateway(gateway: Gateway, base: string): RunningGateway {
           return names.every((name) => connected.has(name));
         },
         `a connection to ${names.join(', ')}`,
-        15_000,
       ).catch((error: unknown) => {
         throw new Error(`${String(error)}; health: ${JSON.stringify(last?.servers)}`);
       });

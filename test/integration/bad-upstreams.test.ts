@@ -181,14 +181,10 @@ describe('lists', () => {
       );
       expect(await listed(gateway)).toContain('good__echo');
       expect(textOf(await callTool(gateway.url, 'good__echo', { a: 1 }))).toBe('{"a":1}');
-      const health = await until(
-        async () => {
-          const now = await serverHealth(gateway, 'bad');
-          return now.last_error === null ? undefined : now;
-        },
-        'an error in /health',
-        15_000,
-      );
+      const health = await until(async () => {
+        const now = await serverHealth(gateway, 'bad');
+        return now.last_error === null ? undefined : now;
+      }, 'an error in /health');
       expect(health.last_error).toMatch(/list|cursor|page/i);
       const asked = bad.received('tools/list').length;
       await sleep(300);

@@ -53,7 +53,7 @@ describe('a subscription', () => {
     const told = await listen(running.server('s'));
     await until(() => upstream.received('resources/subscribe').length > 0, 'the request');
     told.close();
-    await until(() => upstream.received('resources/unsubscribe').length > 0, 'the end of it', 3000);
+    await until(() => upstream.received('resources/unsubscribe').length > 0, 'the end of it');
   });
 
   it('stays for another who waited for it as well', async () => {
@@ -69,7 +69,7 @@ describe('a subscription', () => {
     await sleep(100);
     expect(upstream.received('resources/unsubscribe')).toEqual([]);
     stays.close();
-    await until(() => upstream.received('resources/unsubscribe').length === 1, 'the end of it', 3000);
+    await until(() => upstream.received('resources/unsubscribe').length === 1, 'the end of it');
   });
 
   it('that comes after the acknowledgement is not told of, and taken back', async () => {
@@ -77,7 +77,7 @@ describe('a subscription', () => {
     const running = await startGateway({ servers: [upstream.entry('s')] });
     const told = await listen(running.server('s'));
     expect(await acknowledged(told)).toEqual({});
-    await until(() => upstream.received('resources/unsubscribe').length > 0, 'the end of it', 4000);
+    await until(() => upstream.received('resources/unsubscribe').length > 0, 'the end of it');
     upstream.announce({ method: UPDATED, params: { uri: 'x:one' } });
     await sleep(100);
     expect(messagesOf(told).filter(({ method }) => method === UPDATED)).toEqual([]);
@@ -118,7 +118,7 @@ describe('a subscription', () => {
       _meta: { 'io.modelcontextprotocol/subscriptionId': waiting.message.id },
       notifications: waiting.params['notifications'],
     });
-    await until(() => filters().length > 2 && filters().at(-1) === undefined, 'a stream without it', 3000);
+    await until(() => filters().length > 2 && filters().at(-1) === undefined, 'a stream without it');
   });
 
   it('of a modern client outlives a reload that restarts a server with a link of its own for it', async () => {
@@ -131,7 +131,6 @@ describe('a subscription', () => {
     await until(
       () => upstream.received('resources/subscribe').some(({ headers }) => headers['x-new'] === '1'),
       'the subscription on the new link',
-      5000,
     );
   });
 });
@@ -162,7 +161,7 @@ describe('the level of log messages that a request raised', () => {
     );
     end?.();
     await answer;
-    await until(() => levels().at(-1) === 'error', 'the level that the session wants', 3000);
+    await until(() => levels().at(-1) === 'error', 'the level that the session wants');
   });
 });
 
@@ -220,14 +219,10 @@ describe('links of modern clients of their own', () => {
     const two = { clientInfo: { name: 'two', version: '1' } };
     expect((await call(running.server('full'), 't', {}, one)).result).toBeDefined();
     expect((await call(running.url, 'full__t', {}, two)).error?.message).toContain('limits.per_client');
-    await until(
-      async () => {
-        // Busy all the time, on the server that has room.
-        expect((await call(running.url, 'other__t', {}, two)).result).toBeDefined();
-        return (await call(running.url, 'full__t', {}, two)).result;
-      },
-      'room',
-      8000,
-    );
+    await until(async () => {
+      // Busy all the time, on the server that has room.
+      expect((await call(running.url, 'other__t', {}, two)).result).toBeDefined();
+      return (await call(running.url, 'full__t', {}, two)).result;
+    }, 'room');
   });
 });

@@ -168,7 +168,7 @@ describe('a parked call', () => {
         await sleep(700);
         const id = `get-${++asked.upstream.asked}`;
         asked.upstream.announce({ id, method: 'elicitation/create', params: form('On the side?') });
-        await until(() => repliesTo(asked.upstream, id).length > 0, 'an answer', 15_000);
+        await until(() => repliesTo(asked.upstream, id).length > 0, 'an answer');
         asked.text('done');
       },
     });
@@ -184,7 +184,7 @@ describe('a parked call', () => {
     first.pause();
     await sleep(1500);
     first.resume();
-    await first.done(10_000);
+    await first.done();
     const told = JSON.parse(first.events.at(-1)?.data ?? 'null') as JsonRpc;
     const needed = needs(told);
     const answer = await retry(url, 'floods', needed.requestState, { [only(needed).key]: accepted });

@@ -22,7 +22,7 @@ import { callBody, post, textOf, type JsonRpc } from '../helpers/http.js';
 import { envelope } from '../helpers/modern.js';
 import { firstDifference } from '../helpers/pattern.js';
 import { everythingStdio, scriptedStdio } from '../helpers/upstreams.js';
-import { sleep, until, within } from '../helpers/wait.js';
+import { settled, sleep, until, within } from '../helpers/wait.js';
 
 const MAIN = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
 const MB = 1_000_000;
@@ -67,16 +67,12 @@ class Lines {
     this.input.write(`${text}\n`);
   }
 
-  async next<T = JsonRpc>(ms = 10_000): Promise<T> {
-    const line = await until(
-      () => {
-        const first = this.lines.shift();
-        if (!first && this.ended) throw new Error('the output has ended');
-        return first;
-      },
-      'a line',
-      ms,
-    );
+  async next<T = JsonRpc>(): Promise<T> {
+    const line = await until(() => {
+      const first = this.lines.shift();
+      if (!first && this.ended) throw new Error('the output has ended');
+      return first;
+    }, 'a line');
     return JSON.parse(line.toString('utf8')) as T;
   }
 
@@ -97,7 +93,7 @@ interface Started extends Lines {
   readonly pid: number;
   readonly stderr: string;
   kill(signal: NodeJS.Signals): void;
-  exit(ms?: number): Promise<number | string>;
+  exit(): Promise<number | string>;
 }
 
 /** Runs `mcpstead stdio`; killed when the test ends. */
@@ -125,7 +121,7 @@ function start(args: readonly string[], env: NodeJS.ProcessEnv = {}): Started {
       pid: child.pid as number,
       stderr: '',
       kill: (signal: NodeJS.Signals) => void child.kill(signal),
-      exit: (ms = 10_000) => within(ended, ms, 'the end of the process'),
+      exit: () => within(ended, 'the end of the process'),
     }),
     'stderr',
     { get: () => stderr },
@@ -171,7 +167,7 @@ describe('mcpstead stdio --config', () => {
     expect(children).toContain(pid);
     client.input.end();
     expect(await client.exit()).toBe(0);
-    await until(() => !children.some(alive), 'the end of all children', 3000);
+    await until(() => !children.some(alive), 'the end of all children');
     expect(client.lines).toEqual([]);
     expect(client.stderr).toContain('upstream up');
   });
@@ -383,7 +379,7 @@ describe('mcpstead stdio --config', () => {
       expect(children.length).toBeGreaterThan(0);
       client.kill(signal);
       expect(await client.exit()).toBe(0);
-      await until(() => !children.some(alive), 'the end of all children', 3000);
+      await until(() => !children.some(alive), 'the end of all children');
     },
   );
 
@@ -395,7 +391,7 @@ describe('mcpstead stdio --config', () => {
     const children = childrenOf(client.pid);
     client.kill('SIGKILL');
     expect(await client.exit()).toBe('SIGKILL');
-    await until(() => !children.some(alive), 'the end of all children', 5000);
+    await until(() => !children.some(alive), 'the end of all children');
   });
 
   test('ends when nobody reads its output any more', async () => {
@@ -428,32 +424,21 @@ describe('mcpstead stdio --config', () => {
     client.output.pause();
     client.say(callBody('s__pour', {}, 'a'));
     client.say(callBody('s__pour', {}, 'b'));
-    await sleep(500);
-    const soFar = written;
-    await sleep(400);
-    expect(written).toBeLessThan(soFar + 2 * MB);
-    expect(written).toBeLessThan(80 * MB);
+    expect(await settled(() => written)).toBeLessThan(80 * MB);
     // Nor is the client read, once too many answers wait for it.
-    const pings = 200_000;
-    const ping = `${JSON.stringify({ jsonrpc: '2.0', id: 'ping', method: 'ping' })}\n`;
+    const pings = 20_000;
+    const ping = `${JSON.stringify({ jsonrpc: '2.0', id: 'ping'.repeat(100), method: 'ping' })}\n`;
     client.input.write(ping.repeat(pings));
-    await sleep(1500);
-    expect(client.input.writableLength).toBeGreaterThan(MB);
-    const waiting = client.input.writableLength;
-    await sleep(300);
-    expect(client.input.writableLength).toBe(waiting);
+    expect(await settled(() => client.input.writableLength)).toBeGreaterThan(MB);
+    expect(written).toBeLessThan(80 * MB);
     client.output.resume();
-    const large: JsonRpc[] = [];
-    let pongs = 0;
-    while (large.length < 2 || pongs < pings) {
-      const line = await until(() => client.lines.shift(), 'a line', 15_000);
-      if (line.length > MB) large.push(JSON.parse(line.toString('latin1')) as JsonRpc);
-      else pongs++;
-    }
+    await until(() => client.lines.length === pings + 2, 'every line');
+    const large = client.lines
+      .filter((line) => line.length > MB)
+      .map((line) => JSON.parse(line.toString('latin1')) as JsonRpc);
     expect(large.map(({ id }) => id).sort()).toEqual(['a', 'b']);
     for (const answer of large) expect(firstDifference(Buffer.from(textOf(answer), 'latin1'))).toBe(-1);
-    expect(pongs).toBe(pings);
-  }, 60_000);
+  });
 
   const stdioOf = async (config: object) => ({
     command: process.execPath,
@@ -471,8 +456,8 @@ describe('mcpstead stdio --config', () => {
     await exercise(client);
     const children = childrenOf(pid);
     await client.close();
-    await until(() => ![pid, ...children].some(alive), 'the end of all', 5000);
-  }, 60_000);
+    await until(() => ![pid, ...children].some(alive), 'the end of all');
+  });
 
   test.each(['legacy', 'auto'] as const)('lets SDK v2 work, mode %s', async (mode) => {
     const starts = join(await tempDir(), 'starts');
@@ -615,7 +600,7 @@ describe('mcpstead stdio --url', () => {
       expect(textOf(answer).length).toBe(size);
       expect(firstDifference(Buffer.from(textOf(answer), 'latin1'))).toBe(-1);
     }
-  }, 40_000);
+  });
 
   test('answers for a session that is gone, and begins anew when the client does', async () => {
     const first = createGateway({ host: '127.0.0.1', port: 0, servers: [scriptedStdio('s')] });
@@ -629,8 +614,14 @@ describe('mcpstead stdio --url', () => {
       second.destroy();
     });
     await second.listen();
-    const gone = await client.request(callBody('s__echo', {}, 'gone'));
-    expect(gone).toMatchObject({ id: 'gone', error: { code: -32001 } });
+    // The client may still have the socket of the first one in hand.
+    const gone = (): Promise<JsonRpc> => client.request(callBody('s__echo', {}, 'gone'));
+    expect(
+      await until(async () => {
+        const answer = await gone();
+        return answer.error?.code === -32000 ? undefined : answer;
+      }),
+    ).toMatchObject({ id: 'gone', error: { code: -32001 } });
     await client.initialize();
     expect(textOf(await client.request(callBody('s__echo', { n: 2 })))).toBe('{"n":2}');
   });
@@ -699,7 +690,7 @@ describe('mcpstead stdio --url', () => {
     await client.close();
     await until(async () => (await gateway.metric('mcpstead_downstream_sessions_active')) === 0, 'its end');
     expect(changed).toBe(0);
-  }, 60_000);
+  });
 
   test.each(['legacy', 'auto'] as const)('lets SDK v2 work, mode %s', async (mode) => {
     const gateway = await startGateway({ servers: [everythingStdio()] });
@@ -735,7 +726,7 @@ describe('attach()', () => {
     expect(textOf(await one.client.request(callBody('s__echo', { n: 1 }, 1)))).toBe('{"n":1}');
     expect(textOf(await two.client.request(callBody('s__echo', { n: 2 }, 1)))).toBe('{"n":2}');
     one.client.input.end();
-    await within(one.left, 1000, 'its end');
+    await within(one.left, 'its end');
     await until(() => one.client.ended, 'the end of its output');
     expect(textOf(await two.client.request(callBody('s__echo', { n: 3 }, 2)))).toBe('{"n":3}');
     two.client.say(callBody('s__slow', { ms: 300 }, 'slow'));

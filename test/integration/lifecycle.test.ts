@@ -151,7 +151,7 @@ describe('a required upstream', () => {
       },
       { wait: [] },
     );
-    const error = await within(gateway.failed, 5000, 'the failure');
+    const error = await within(gateway.failed, 'the failure');
     expect(error.message).toContain("required upstream 'gone'");
     expect(error.message).toContain('ECONNREFUSED');
   });
@@ -514,7 +514,7 @@ describe('the drain', () => {
     expect(textOf(served.json())).toBe('{"late":1}');
     running.held[0]?.text('finished');
     expect(textOf(await call)).toBe('finished');
-    await within(closed, 2000, 'the end');
+    await within(closed, 'the end');
     await expect(send(`${running.base}/health`)).rejects.toThrow(/ECONNREFUSED/);
     // The session upstream is ended politely.
     expect(running.upstream.requests.filter(({ method }) => method === 'DELETE')).toHaveLength(1);

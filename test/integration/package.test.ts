@@ -49,7 +49,7 @@ describe('the package', () => {
     writeFileSync(join(folder, 'package.json'), '{"private":true,"type":"module"}');
     const quiet = ['--prefer-offline', '--no-audit', '--no-fund', '--loglevel=error'];
     await run('npm', ['install', ...quiet, tarball], { cwd: folder });
-  }, 60_000);
+  });
 
   const command = (): string => join(folder, 'node_modules/.bin/mcpstead');
 
@@ -85,11 +85,7 @@ describe('the package', () => {
       demo.kill('SIGKILL');
       await ended;
     });
-    const url = await until(
-      () => /MCP endpoint {2}(\S+)/.exec(output)?.[1],
-      'the endpoint of the demo',
-      15_000,
-    );
+    const url = await until(() => /MCP endpoint {2}(\S+)/.exec(output)?.[1], 'the endpoint of the demo');
     expect(textOf(await callTool(url, 'notes__add', { text: 'packed' }))).toBe('Kept as note 1.');
     const metrics = await (await fetch(new URL('/metrics', url))).text();
     expect(metrics).toContain(`version="${version}",git_sha="abcdef012345"`);
@@ -176,5 +172,5 @@ describe('the package', () => {
       (error: unknown) => error as { stdout: string },
     );
     expect(result.stdout).toBe('');
-  }, 30_000);
+  });
 });

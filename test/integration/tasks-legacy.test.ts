@@ -437,7 +437,7 @@ describe('14: tasks of legacy servers, for modern clients: a scripted server', (
     await work(gateway);
     server.set('t2', { status: 'input_required' });
     await follow(gateway.url, 'up__t2', asking);
-    await until(() => answers.length === 2, 'the refusal', 5000);
+    await until(() => answers.length === 2, 'the refusal');
     expect(answers[1]?.['error']).toMatchObject({ code: -32603 });
   });
 
@@ -551,7 +551,7 @@ describe('14: tasks of legacy servers, for modern clients: a scripted server', (
       server.onResult = (asked, taskId) => server.question(asked, taskId).catch(() => undefined);
       const gateway = await server.start({ limits: { parked_seconds: 1 } });
       needs(await work(gateway, without));
-      await until(() => server.upstream.received('tasks/cancel').length === 1, 'tasks/cancel', 5000);
+      await until(() => server.upstream.received('tasks/cancel').length === 1, 'tasks/cancel');
     });
 
     test('a call has no longer than timeouts.total_ms', async () => {

@@ -382,7 +382,7 @@ describe('the process group of a stdio child', () => {
     const pids = [/child (\d+)/, /pid (\d+)/].map((each) => Number(each.exec(said)?.[1]));
     expect(pids.every(alive)).toBe(true);
     gateway.kill('SIGKILL');
-    await until(() => !pids.some(alive), 'the end of the group', 5000);
+    await until(() => !pids.some(alive), 'the end of the group');
   });
 
   it('is not watched where there is no shell: one warning says so', async () => {
