@@ -131,7 +131,9 @@ export class GatewayCore implements Admin {
     this.#serving = new Promise((resolve) => {
       this.#serve = resolve;
     });
-    this.#budget = createBudget(config.limits.buffered_bytes);
+    this.#budget = createBudget(config.limits.buffered_bytes, (thrown) =>
+      this.#boundary.caught('detached', thrown),
+    );
     this.#starts = createSlots(config.startup.parallel);
     this.#questions = createQuestions({ wheel: this.#wheel, log: this.#log });
     this.#streams = createStreams({
@@ -174,8 +176,10 @@ export class GatewayCore implements Admin {
     this.#state = this.#awaited.size > 0 ? 'starting' : 'serving';
     this.#legacyTasks = createLegacyTasks({
       wheel: this.#wheel,
+      boundary: this.#boundary,
+      budget: this.#budget,
       parkedMs: () => this.#config.limits.parked_seconds * 1000,
-      maxBytes: () => this.#config.limits.message_bytes,
+      limits: () => this.#config.limits,
     });
     this.#tasks = createTasks({
       tell: (session, notice) => {
@@ -218,9 +222,11 @@ export class GatewayCore implements Admin {
       states: createStates(
         createSeal({ key: config.mcp.state_key, replica: randomUUID(), now: () => Date.now() }),
       ),
-      parked: createParkedCalls(this.#stats, () => this.#config.limits.parked),
+      parked: createParkedCalls(this.#stats, this.#boundary, () => this.#config.limits.parked),
       tasks: this.#legacyTasks,
       cancels: this.#taskCancels,
+      budget: this.#budget,
+      limits: () => this.#config.limits,
       parkedMs: () => this.#config.limits.parked_seconds * 1000,
     });
     this.#gate = createGate({

@@ -4,9 +4,81 @@
  */
 import { qualifyId } from '../catalog/naming.js';
 import { RELATED_TASK, type Question, type Refusal } from '../protocol/ports.js';
+import { KnownNames } from '../wire/fold.js';
+import {
+  objectOf,
+  readObject,
+  scanObject,
+  SMALL_MESSAGE,
+  type JsonObject,
+  type ObjectScan,
+} from '../wire/json.js';
 import type { Span } from '../wire/scan.js';
 import { splice, type Patch } from '../wire/splice.js';
 import { membersOf } from '../wire/walk.js';
+
+const TOP = new KnownNames('jsonrpc', 'id', 'method', 'params');
+const PARAMS = new KnownNames(
+  'message',
+  'mode',
+  'url',
+  'elicitationId',
+  'requestedSchema',
+  'includeContext',
+  'messages',
+  'tools',
+  'task',
+  '_meta',
+);
+const META = new KnownNames('progressToken', RELATED_TASK);
+const RELATED = new KnownNames('taskId');
+
+/** A question that was read: its params, and where its members stand. */
+export interface ReadQuestion {
+  readonly params: JsonObject;
+  readonly at: ObjectScan;
+}
+
+/**
+ * Reads a question, or says why nobody is asked it. What the gateway marks or decides by must be there once: a client must not read
+ * another member than the one that was looked at. `bodyBytes`: limits.body_bytes, for sampling, which carries images.
+ */
+export function readQuestion(
+  { method, bytes }: Pick<Question, 'method' | 'bytes'>,
+  bodyBytes: number,
+): ReadQuestion | Refusal {
+  const max = maxOf(method, bodyBytes);
+  const at = scanObject(bytes, max);
+  const whole = at && readObject(bytes, max);
+  if (!whole) return { code: -32602, message: `${method} of over ${max} bytes, or that cannot be read` };
+  const doubt =
+    TOP.doubt(at.top) ??
+    doubtIn(
+      bytes,
+      at.top.find(({ key }) => key === 'params'),
+    );
+  if (doubt !== undefined) return { code: -32602, message: `${method} with ${doubt}` };
+  return { params: objectOf(whole['params']) ?? {}, at };
+}
+
+function maxOf(method: string, bodyBytes: number): number {
+  return method === 'sampling/createMessage' ? Math.max(bodyBytes, SMALL_MESSAGE) : SMALL_MESSAGE;
+}
+
+/** Why the params of a question could be read in two ways; undefined: they cannot. `params`: where they stand in proven bytes. */
+export function doubtIn(bytes: Buffer, params: { readonly start: number } | undefined): string | undefined {
+  if (!params || bytes[params.start] !== 0x7b) return undefined;
+  const members = membersOf(bytes, params.start);
+  const doubt = PARAMS.doubt(members);
+  const meta = members.find(({ key }) => key === '_meta');
+  if (doubt !== undefined || !meta || bytes[meta.start] !== 0x7b) return doubt;
+  const inMeta = membersOf(bytes, meta.start);
+  const related = inMeta.find(({ key }) => key === RELATED_TASK);
+  return (
+    META.doubt(inMeta) ??
+    (related && bytes[related.start] === 0x7b ? RELATED.doubt(membersOf(bytes, related.start)) : undefined)
+  );
+}
 
 /** Why a client with these capabilities cannot be asked (2025-11-25, basic/lifecycle, "Capability Negotiation"); undefined: it can. */
 export function refusalOf(
@@ -16,15 +88,16 @@ export function refusalOf(
 ): Refusal | undefined {
   switch (method) {
     case 'roots/list':
-      return capabilities['roots'] === undefined ? notHere(method) : undefined;
+      return (capabilities['roots'] ?? undefined) === undefined ? notHere(method) : undefined;
     case 'sampling/createMessage':
-      return capabilities['sampling'] === undefined ? notHere(method) : undefined;
+      return (capabilities['sampling'] ?? undefined) === undefined ? notHere(method) : undefined;
     case 'elicitation/create': {
-      const own = capabilities['elicitation'] as { form?: unknown; url?: unknown } | null | undefined;
-      if (own === undefined || own === null) return notHere(method);
+      const own = objectOf(capabilities['elicitation']);
+      if (!own) return notHere(method);
       const mode = params['mode'] === 'url' ? 'url' : 'form';
+      const [form, url] = [own['form'] ?? undefined, own['url'] ?? undefined];
       // `elicitation: {}` stands for forms alone, as it did before there were modes.
-      const has = mode === 'url' ? own.url !== undefined : own.form !== undefined || own.url === undefined;
+      const has = mode === 'url' ? url !== undefined : form !== undefined || url === undefined;
       return has ? undefined : { code: -32602, message: `the client takes no elicitation of mode ${mode}` };
     }
     default:
@@ -41,14 +114,14 @@ export const ASKABLE: ReadonlySet<string> = new Set([
 
 /** Why a question of a legacy upstream cannot become an input request for a client with these capabilities. */
 export function inputRefusal(
-  { method, bytes }: Question,
+  question: Question,
   capabilities: Readonly<Record<string, unknown>>,
+  bodyBytes: number,
 ): Refusal | undefined {
+  const { method } = question;
   if (!ASKABLE.has(method)) return notHere(method);
-  const params = membersOf(bytes).find(({ key }) => key === 'params');
-  const read: unknown = params && JSON.parse(bytes.toString('utf8', params.start, params.end));
-  const values = typeof read === 'object' && read !== null ? (read as Record<string, unknown>) : {};
-  return refusalOf(method, values, capabilities);
+  const read = readQuestion(question, bodyBytes);
+  return 'code' in read ? read : refusalOf(method, read.params, capabilities);
 }
 
 export function notHere(method: string): Refusal {
@@ -58,7 +131,7 @@ export function notHere(method: string): Refusal {
   };
 }
 
-/** On the merged endpoint an upstream must not ask in another's name. `params`: where they stand in `bytes`. */
+/** On the merged endpoint an upstream must not ask in another's name. `params`: where they stand in `bytes`, free of doubt. */
 export function marked(bytes: Buffer, method: string, params: Span | undefined, server: string): Patch[] {
   if (!params || bytes[params.start] !== 0x7b) return [];
   const patches: Patch[] = [];

@@ -6,6 +6,7 @@ import { randomUUID } from 'node:crypto';
 import { GatewayError } from '../errors.js';
 import type { ServerStats } from '../observe/stats.js';
 import type { Question, Sink } from '../protocol/ports.js';
+import { readObject, textOf } from '../wire/json.js';
 import { asRequest, type InputRequest } from './input.js';
 import { countInput } from './input-stats.js';
 
@@ -62,7 +63,7 @@ export class Asking {
       token: undefined,
       answer: (kind, value) => {
         settle(kind === 'result' ? 'answered' : 'error', () => {
-          if (kind === 'error') return refused(JSON.parse(value.toString('utf8')));
+          if (kind === 'error') return refused(readObject(value) ?? {});
           if (url !== undefined && accepts(value)) (this.#opened ??= new Map()).set(url, elicitationId);
           // The bytes belong to the request that brought them.
           return { kind: 'answered', answer: Buffer.from(value) };
@@ -108,11 +109,10 @@ export function inputRefused({ method, error }: Refused): GatewayError {
 }
 
 function urlOf({ method, params }: InputRequest): string | undefined {
-  if (method !== 'elicitation/create' || !params) return undefined;
-  const { mode, url } = JSON.parse(params.toString('utf8')) as { mode?: unknown; url?: unknown };
-  return mode === 'url' && typeof url === 'string' ? url : undefined;
+  const read = method === 'elicitation/create' && params ? readObject(params) : undefined;
+  return read?.['mode'] === 'url' ? textOf(read['url']) : undefined;
 }
 
 function accepts(answer: Buffer): boolean {
-  return (JSON.parse(answer.toString('utf8')) as { action?: unknown } | null)?.action === 'accept';
+  return readObject(answer)?.['action'] === 'accept';
 }

@@ -1,4 +1,5 @@
 /** What the parts of the bridge are given. */
+import type { Budget } from '../lib/budget.js';
 import type { Wheel } from '../lib/wheel.js';
 import type { Boundary } from '../observe/boundary.js';
 import type { Logger } from '../observe/log.js';
@@ -17,6 +18,10 @@ export interface BridgeDeps {
   readonly parked: ParkedCalls;
   readonly tasks: LegacyTasks;
   readonly cancels: TaskCancels;
+  /** limits.buffered_bytes, which all share. */
+  readonly budget: Budget;
+  /** limits.body_bytes and limits.message_bytes: may change at a reload. */
+  readonly limits: () => { readonly body_bytes: number; readonly message_bytes: number };
   /** limits.parked_seconds, in ms: may change at a reload. */
   readonly parkedMs: () => number;
 }

@@ -2,14 +2,16 @@
 import { find, param, type Message } from '../protocol/message.js';
 import type { Caller } from '../protocol/ports.js';
 import type { Era } from '../protocol/revisions.js';
-import type { Span } from '../wire/scan.js';
+import { endOfValue } from '../wire/edges.js';
+import { objectOf, readJson, readObject, textOf, type JsonObject } from '../wire/json.js';
 import { splice } from '../wire/splice.js';
 import { membersOf } from '../wire/walk.js';
 
 export interface RpcError {
   readonly code: number;
   readonly message: string;
-  readonly data?: unknown;
+  /** JSON, of whatever size and depth. */
+  readonly data?: Buffer | undefined;
 }
 
 export const URL_ELICITATION_REQUIRED = -32042;
@@ -48,36 +50,45 @@ export function judge(error: RpcError, { upstream, caller, server, message }: Er
         data: error.data,
       };
     if (caller.era === 'legacy' && error.code === INVALID_PARAMS && message.method === 'resources/read') {
-      const uri = (error.data as { uri?: unknown } | null | undefined)?.uri;
+      const uri = error.data && textOf(readObject(error.data)?.['uri']);
       if (uri !== undefined && uri === uriOf(message)) return { ...error, code: RESOURCE_NOT_FOUND };
     }
     return 'pass';
   }
   if (caller.era === 'legacy') return 'pass';
   if (error.code === RESOURCE_NOT_FOUND) {
-    const data = typeof error.data === 'object' && error.data !== null ? error.data : {};
     const uri = uriOf(message);
     return {
       code: INVALID_PARAMS,
       message: error.message,
-      data: uri === undefined || 'uri' in data ? error.data : { ...data, uri },
+      data: uri === undefined ? error.data : withUri(error.data, uri),
     };
   }
   // Codes that the modern revision keeps for itself mean something else from a server that does not know it.
   if (error.code <= -32020 && error.code >= -32099)
-    return { code: INTERNAL, message: error.message, data: { ...error } };
+    return { code: INTERNAL, message: error.message, data: errorJson(error) };
   return 'pass';
 }
 
 /** The name or URI in question is the client's own: the error reads as its request did. */
-function uriOf(message: Message): unknown {
-  return find(message.params, 'uri') && param(message, 'uri');
+function uriOf(message: Message): string | undefined {
+  return find(message.params, 'uri') && textOf(param(message, 'uri'));
+}
+
+/** The data of an error with the URI in question, unless it names one. */
+function withUri(data: Buffer | undefined, uri: string): Buffer {
+  const own = `"uri":${JSON.stringify(uri)}`;
+  if (data?.[0] !== 0x7b) return Buffer.from(`{${own}}`);
+  const members = membersOf(data);
+  if (members.some(({ key }) => key === 'uri')) return data;
+  const end = members.at(-1)?.end ?? 1;
+  return splice(data, [{ start: end, end, bytes: Buffer.from(members.length > 0 ? `,${own}` : own) }]);
 }
 
 /** Whether the client declared all that the error says it lacks. */
-function declaresAll(data: unknown, capabilities: Readonly<Record<string, unknown>>): boolean {
-  const required = (data as { requiredCapabilities?: unknown } | null | undefined)?.requiredCapabilities;
-  return isObject(required) && Object.keys(required).length > 0 && covers(capabilities, required);
+function declaresAll(data: Buffer | undefined, capabilities: Readonly<Record<string, unknown>>): boolean {
+  const required = data && objectOf(readObject(data)?.['requiredCapabilities']);
+  return required !== undefined && Object.keys(required).length > 0 && covers(capabilities, required);
 }
 
 function covers(has: Readonly<Record<string, unknown>>, wants: Readonly<Record<string, unknown>>): boolean {
@@ -88,20 +99,37 @@ function covers(has: Readonly<Record<string, unknown>>, wants: Readonly<Record<s
   });
 }
 
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
+function isObject(value: unknown): value is JsonObject {
+  return objectOf(value) !== undefined;
 }
 
-/** The error of a whole answer, whose value begins at `value`. */
+/** The error of a whole answer, whose value begins at `value`: what is not read of it keeps its bytes. */
 export function readError(whole: Buffer, value: number): RpcError {
-  const { code, message, data } = JSON.parse(whole.toString('utf8', value, whole.lastIndexOf(0x7d))) as {
-    code: number;
-    message?: unknown;
-    data?: unknown;
+  const members = whole[value] === 0x7b ? membersOf(whole, value) : [];
+  // As JSON.parse has it, the last of equal members counts.
+  const at = (name: string): Buffer | undefined => {
+    const member = members.findLast(({ key }) => key === name);
+    return member && whole.subarray(member.start, member.end);
   };
-  const error = { code, message: typeof message === 'string' ? message : '' };
-  return data === undefined ? error : { ...error, data };
+  const [code, message, data] = [at('code'), at('message'), at('data')];
+  return {
+    code: (code && numberOf(readJson(code))) ?? INTERNAL,
+    message: (message && textOf(readJson(message))) ?? '',
+    data,
+  };
 }
+
+function numberOf(value: unknown): number | undefined {
+  return typeof value === 'number' ? value : undefined;
+}
+
+function errorJson({ code, message, data }: RpcError): Buffer {
+  const head = Buffer.from(`{"code":${code},"message":${JSON.stringify(message)}`);
+  return Buffer.concat(data ? [head, DATA, data, CLOSE] : [head, CLOSE]);
+}
+
+const DATA = Buffer.from(',"data":');
+const CLOSE = Buffer.from('}');
 
 /** The whole answer with another error in it; the bytes of its data stay where it is the same. `rawId`: JSON. */
 export function withError(
@@ -112,12 +140,13 @@ export function withError(
   rawId: string,
 ): Buffer {
   const head = Buffer.from(`{"jsonrpc":"2.0","id":${rawId},"error":`);
-  const close = Buffer.from('}');
-  if (error.data !== was.data || error.message !== was.message)
-    return Buffer.concat([head, Buffer.from(JSON.stringify(error)), close]);
-  const code = membersOf(whole, value).findLast(({ key }) => key === 'code') as Span;
+  const code =
+    whole[value] === 0x7b ? membersOf(whole, value).findLast(({ key }) => key === 'code') : undefined;
+  const end = code ? endOfValue(whole, value) : -1;
+  if (!code || end === -1 || error.data !== was.data || error.message !== was.message)
+    return Buffer.concat([head, errorJson(error), CLOSE]);
   const patch = { start: code.start, end: code.end, bytes: Buffer.from(String(error.code)) };
-  return Buffer.concat([head, splice(whole, [patch], value, whole.lastIndexOf(0x7d)), close]);
+  return Buffer.concat([head, splice(whole, [patch], value, end), CLOSE]);
 }
 
 /** Where the error begins in what withError() made. */

@@ -1,9 +1,11 @@
 /** Input requests as bytes: read from an upstream's answer, written into one for a client (2026-07-28, basic/patterns/mrtr). */
 import { RELATED_TASK, type Question } from '../protocol/ports.js';
-import type { Member, Span } from '../wire/scan.js';
+import { KnownNames } from '../wire/fold.js';
+import { arrayOf, objectOf, readObject, scanObject, textOf } from '../wire/json.js';
+import { readText, type Member, type Span } from '../wire/scan.js';
 import { splice, type Patch } from '../wire/splice.js';
 import { membersOf } from '../wire/walk.js';
-import { marked } from './asked.js';
+import { doubtIn, marked } from './asked.js';
 import { without } from './envelope.js';
 
 export interface InputRequest {
@@ -19,9 +21,19 @@ export interface InputRequired {
   readonly state: string | undefined;
 }
 
-/** Reads the `result` at `value` of a whole answer; or says what is wrong with it. */
-export function readInputRequired(whole: Buffer, value: number): InputRequired | string {
-  const members = membersOf(whole, value);
+const RESULT = new KnownNames('resultType', 'inputRequests', 'requestState', 'status', 'taskId');
+const REQUEST = new KnownNames('method', 'params');
+
+/**
+ * Reads the `result` at `value` of a whole answer, of at most `maxBytes`; or says what is wrong with it. What the gateway marks or
+ * decides by must be there once: a client must not read another member than the one that was looked at.
+ */
+export function readInputRequired(whole: Buffer, value: number, maxBytes: number): InputRequired | string {
+  if (!scanObject(whole, maxBytes)) return `an answer of over ${maxBytes} bytes, or that cannot be read`;
+  if (whole[value] !== 0x7b) return 'a result that is no object';
+  const members = membersOf(whole, value).filter((member) => !isNull(whole, member));
+  const doubt = RESULT.doubt(members);
+  if (doubt !== undefined) return doubt;
   const at = (key: string): Member | undefined => members.find((member) => member.key === key);
   const state = at('requestState');
   const list = at('inputRequests');
@@ -29,24 +41,33 @@ export function readInputRequired(whole: Buffer, value: number): InputRequired |
   if (list && whole[list.start] !== 0x7b) return 'inputRequests that are no object';
   if (!state && !list) return 'neither inputRequests nor requestState';
   const requests: InputRequest[] = [];
+  const keys = new Set<string>();
   for (const member of list ? membersOf(whole, list.start) : []) {
     if (whole[member.start] !== 0x7b)
       return `an input request '${member.key.slice(0, 64)}' that is no object`;
-    const parts = membersOf(whole, member.start);
+    const parts = membersOf(whole, member.start).filter((part) => !isNull(whole, part));
     const method = parts.find(({ key }) => key === 'method');
     const params = parts.find(({ key }) => key === 'params');
-    const name: unknown = method && JSON.parse(whole.toString('utf8', method.start, method.end));
-    if (typeof name !== 'string') return `an input request '${member.key.slice(0, 64)}' without a method`;
+    const which = `an input request '${member.key.slice(0, 64)}'`;
+    if (!method || whole[method.start] !== 0x22) return `${which} without a method`;
+    if (params && whole[params.start] !== 0x7b) return `${which} with params that are no object`;
+    const twice = REQUEST.doubt(parts) ?? doubtIn(whole, params);
+    if (twice !== undefined) return `${which} with ${twice}`;
+    if (keys.has(member.key)) return `two input requests '${member.key.slice(0, 64)}'`;
+    keys.add(member.key);
     requests.push({
       key: member.key,
-      method: name,
+      method: readText(whole, method.start, method.end),
       params: params && whole.subarray(params.start, params.end),
     });
   }
   return { requests, state: state && whole.toString('utf8', state.start, state.end) };
 }
 
-/** The questions of an answer that goes on to a modern client, marked with who asks: the merged endpoint shows many servers. */
+/**
+ * The questions of an answer that goes on to a modern client, marked with who asks: the merged endpoint shows many servers. The answer
+ * was read by readInputRequired().
+ */
 export function withMarks(whole: Buffer, value: number, server: string): Buffer {
   const list = membersOf(whole, value).find(({ key }) => key === 'inputRequests');
   if (!list || whole[list.start] !== 0x7b) return whole;
@@ -56,8 +77,8 @@ export function withMarks(whole: Buffer, value: number, server: string): Buffer 
     const parts = membersOf(whole, member.start);
     const method = parts.find(({ key }) => key === 'method');
     const params = parts.find(({ key }) => key === 'params');
-    const name: unknown = method && JSON.parse(whole.toString('utf8', method.start, method.end));
-    if (typeof name === 'string') patches.push(...marked(whole, name, params, server));
+    if (method && whole[method.start] === 0x22)
+      patches.push(...marked(whole, readText(whole, method.start, method.end), params, server));
   }
   return patches.length === 0 ? whole : splice(whole, patches);
 }
@@ -122,24 +143,27 @@ export function inputRequired(
   return { bytes: Buffer.concat(parts), value: open.length };
 }
 
-/** The URLs of an error that asks to open them (2025-11-25, client/elicitation), each as the JSON of an input request. */
+/** The URLs of an error that asks to open them (2025-11-25, client/elicitation), each as the JSON of an input request. `data`: JSON. */
 export function urlRequests(
-  data: unknown,
+  data: Buffer | undefined,
   server: string | undefined,
 ): { readonly url: string; readonly json: Buffer }[] {
-  const listed = (data as { elicitations?: unknown } | null | undefined)?.elicitations;
-  if (!Array.isArray(listed)) return [];
+  const listed = arrayOf(data && readObject(data)?.['elicitations']) ?? [];
   const found: { url: string; json: Buffer }[] = [];
-  for (const each of listed.slice(0, MAX_URLS) as unknown[]) {
-    if (typeof each !== 'object' || each === null) continue;
-    const { elicitationId: _, message, url, ...rest } = each as Record<string, unknown>;
-    if (typeof url !== 'string') continue;
-    const text = typeof message === 'string' ? message : `Open ${url}`;
+  for (const each of listed.slice(0, MAX_URLS)) {
+    const { elicitationId: _, message, url: asked, ...rest } = objectOf(each) ?? {};
+    const url = textOf(asked);
+    if (url === undefined) continue;
+    const text = textOf(message) ?? `Open ${url}`;
     const shown = server === undefined ? text : `[${server}] ${text}`;
     const params = { ...rest, mode: 'url', message: shown, url };
     found.push({ url, json: Buffer.from(JSON.stringify({ method: 'elicitation/create', params })) });
   }
   return found;
+}
+
+function isNull(whole: Buffer, { start }: Span): boolean {
+  return whole[start] === 0x6e;
 }
 
 /** URLs that one error may ask to open. */

@@ -3,6 +3,7 @@
  * questions on the stream of the call, and their answers one more request.
  */
 import { GatewayError } from '../errors.js';
+import type { Holder } from '../lib/budget.js';
 import type { WheelTimer } from '../lib/wheel.js';
 import { find } from '../protocol/message.js';
 import { encodeHeaderValue, paramHeaders } from '../protocol/modern/param-headers.js';
@@ -85,6 +86,8 @@ class ModernCall implements Sink, Exchange {
   #refusal: Refused | undefined;
   /** When rounds that ask nothing began. */
   #idleSince = 0;
+  /** Input that is required, and what the client has answered of it. */
+  #holder: Holder | undefined;
   #over = false;
 
   constructor(deps: BridgeDeps, crossing: Crossing, sink: Sink) {
@@ -180,8 +183,20 @@ class ModernCall implements Sink, Exchange {
     this.#sink.start(head);
   }
 
+  /** false: there is no room for it. */
+  #hold(bytes: number): boolean {
+    const { out, target } = this.#crossing;
+    this.#holder ??= this.#deps.budget.holder({ client: out.client, server: target.link.server }, () => {
+      if (!this.#over) this.fail(tooMuch());
+    });
+    return this.#holder.take(bytes);
+  }
+
   #finish(): void {
     this.#over = true;
+    this.#holder?.release();
+    this.#answers = undefined;
+    this.#requests = NO_REQUESTS;
     this.#asked?.stop();
     this.#timer?.cancel();
   }
@@ -198,7 +213,7 @@ class ModernCall implements Sink, Exchange {
     });
     if (verdict === 'refresh' && !this.#refreshed) {
       this.#refreshed = true;
-      link.refresh().then(
+      const sent = link.refresh().then(
         () => {
           if (!this.#over) this.send();
         },
@@ -206,6 +221,9 @@ class ModernCall implements Sink, Exchange {
           if (!this.#over) this.fail(asError(failure, link.server));
         },
       );
+      this.#deps.boundary.detach('detached', sent, (failure) => {
+        this.fail(failure);
+      });
       return;
     }
     if (verdict === 'doubt') link.doubt();
@@ -230,7 +248,7 @@ class ModernCall implements Sink, Exchange {
   #input(head: AnswerHead, whole: Buffer): void {
     const { target, merged, caller } = this.#crossing;
     const { server } = target.link;
-    const read = readInputRequired(whole, head.value);
+    const read = readInputRequired(whole, head.value, this.#deps.limits().message_bytes);
     if (typeof read === 'string')
       return this.fail(
         new GatewayError('upstream_protocol_error', `upstream '${server}' needs input with ${read}`),
@@ -243,6 +261,8 @@ class ModernCall implements Sink, Exchange {
       this.#sink.end({ isError: false });
       return;
     }
+    this.#holder?.release();
+    if (read.requests.length > 0 && !this.#hold(whole.length)) return this.fail(tooMuch());
     this.#requestState = read.state;
     const answers = new Map<string, Buffer>();
     this.#answers = answers;
@@ -299,16 +319,29 @@ class ModernCall implements Sink, Exchange {
     switch (effect.do) {
       case 'ask':
         for (const key of effect.keys) {
-          if (this.#state.at !== 'asking') return;
+          if (this.#over || this.#state.at !== 'asking') return;
           this.#ask(this.#requests.get(key) as InputRequest);
         }
         return;
-      case 'send':
-        return this.send(this.#retry());
+      case 'send': {
+        const more = this.#retry();
+        this.#holder?.release();
+        this.#answers = undefined;
+        return this.send(more);
+      }
       case 'pause':
-        this.#timer = this.#deps.wheel.after(effect.ms, () => {
-          this.#step({ type: 'due' });
-        });
+        this.#timer = this.#deps.wheel.after(
+          effect.ms,
+          this.#deps.boundary.guard(
+            'timer',
+            () => {
+              this.#step({ type: 'due' });
+            },
+            (error) => {
+              this.fail(error);
+            },
+          ),
+        );
         return;
       case 'fail':
         return this.fail(this.#failure(effect.why));
@@ -320,6 +353,7 @@ class ModernCall implements Sink, Exchange {
   #ask(request: InputRequest): void {
     const { key } = request;
     this.#asking.ask(request, (outcome) => {
+      if (outcome.kind === 'answered' && !this.#hold(outcome.answer.length)) return this.fail(tooMuch());
       if (outcome.kind === 'answered') this.#answers?.set(key, outcome.answer);
       else this.#refusal = outcome;
       this.#step({ type: outcome.kind, key });
@@ -341,4 +375,8 @@ class ModernCall implements Sink, Exchange {
       return new GatewayError('upstream_protocol_error', `upstream '${server}' never stops asking for input`);
     return inputRefused(this.#refusal as Refused);
   }
+}
+
+function tooMuch(): GatewayError {
+  return new GatewayError('unavailable', 'too much is being buffered (limits.buffered_bytes): call again');
 }

@@ -4,6 +4,7 @@
  * effects are run.
  */
 import { GatewayError } from '../errors.js';
+import type { Holder } from '../lib/budget.js';
 import type { WheelTimer } from '../lib/wheel.js';
 import { find, type Message } from '../protocol/message.js';
 import type {
@@ -19,8 +20,9 @@ import type {
   UpstreamExchange,
 } from '../protocol/ports.js';
 import { readHead } from '../wire/edges.js';
-import { scan } from '../wire/scan.js';
+import { objectOf, scanObject } from '../wire/json.js';
 import { splice } from '../wire/splice.js';
+import { membersOf } from '../wire/walk.js';
 import { inputRefusal, notHere } from './asked.js';
 import { modernResult } from './edit.js';
 import { toLegacy } from './envelope.js';
@@ -98,6 +100,8 @@ class ParkedCall implements Sink, Parked {
   #held: AnswerHead | undefined;
   /** Of a result whose first bytes have not come yet. */
   #head: AnswerHead | undefined;
+  /** What is kept of it while it waits for its client: questions, logs, an answer. */
+  #holder: Holder | undefined;
   #why: Cause = 'client gone';
   #waited = 0;
   #waitedInAll = 0;
@@ -136,20 +140,69 @@ class ParkedCall implements Sink, Parked {
     if (this.#id !== undefined) this.#deps.parked.remove(this.#id, 'answered');
     this.#coming = round;
     // Nothing may come before the caller of this has its handle.
-    setImmediate(() => {
-      if (this.#coming !== round) return;
-      this.#coming = undefined;
-      this.#round = round;
-      const token = find(message.meta, 'progressToken');
-      this.#exchange?.readdress(
-        Buffer.from(message.id ?? 'null'),
-        token && message.body.subarray(token.start, token.end),
-      );
-      this.#exchange?.parked(false);
-      this.#flushNotices();
-      this.#step({ type: 'retry', keys: [...answers.keys()] }, answers);
-    });
+    setImmediate(
+      this.#deps.boundary.guard(
+        'detached',
+        () => {
+          this.#goOn(round, answers);
+        },
+        (error) => {
+          this.#failNow(error);
+        },
+      ),
+    );
     return this.#handle(round);
+  }
+
+  #goOn(round: Round, answers: ReadonlyMap<string, Buffer>): void {
+    if (this.#coming !== round) return;
+    const { message } = round;
+    this.#coming = undefined;
+    this.#round = round;
+    const token = find(message.meta, 'progressToken');
+    this.#exchange?.readdress(
+      Buffer.from(message.id ?? 'null'),
+      token && message.body.subarray(token.start, token.end),
+    );
+    this.#exchange?.parked(false);
+    this.#flushNotices();
+    this.#step({ type: 'retry', keys: [...answers.keys()] }, answers);
+  }
+
+  /** It cannot go on: whoever waits for it hears that, and the upstream too. */
+  #failNow(error: GatewayError): void {
+    const sink = (this.#round ?? this.#coming)?.sink;
+    this.#round = undefined;
+    this.#coming = undefined;
+    this.#why = error.message;
+    clearTimeout(this.#gather);
+    this.#expiry?.cancel();
+    if (this.#id !== undefined) this.#deps.parked.remove(this.#id, 'cancelled');
+    for (const key of [...this.#questions.keys()])
+      this.#take(key, 'refused')?.refuse({ code: -32603, message: error.message });
+    this.#state = { ...this.#state, at: 'over', open: new Map() };
+    this.#letGo();
+    this.#exchange?.cancel(error.message);
+    sink?.fail(error);
+  }
+
+  /** false: there is no room for it. */
+  #hold(bytes: number): boolean {
+    const { target, out } = this.crossing;
+    this.#holder ??= this.#deps.budget.holder({ client: out.client, server: target.link.server }, () => {
+      this.#failNow(
+        new GatewayError('unavailable', 'too much is being buffered (limits.buffered_bytes): call again'),
+      );
+    });
+    return this.#holder.take(bytes);
+  }
+
+  #letGo(): void {
+    this.#kept = undefined;
+    this.#logs = undefined;
+    this.#logBytes = 0;
+    this.#progress = undefined;
+    this.#holder?.release();
   }
 
   /** Ends it: nobody may come back any more. */
@@ -162,13 +215,19 @@ class ParkedCall implements Sink, Parked {
   notify(notice: Notice): boolean {
     const round = this.#round;
     if (round) return round.sink.notify(notice);
-    if (notice.method === 'notifications/progress') this.#progress = notice;
-    else {
+    if (notice.method === 'notifications/progress') {
+      this.#holder?.give(this.#progress?.bytes.length ?? 0);
+      this.#progress = this.#hold(notice.bytes.length) ? notice : undefined;
+    } else {
       const logs = (this.#logs ??= []);
+      if (!this.#hold(notice.bytes.length)) return true;
       logs.push(notice);
       this.#logBytes += notice.bytes.length;
-      while (logs.length > MAX_LOGS || this.#logBytes > MAX_LOG_BYTES)
-        this.#logBytes -= (logs.shift() as Notice).bytes.length;
+      while (logs.length > MAX_LOGS || this.#logBytes > MAX_LOG_BYTES) {
+        const { length } = (logs.shift() as Notice).bytes;
+        this.#logBytes -= length;
+        this.#holder?.give(length);
+      }
     }
     return true;
   }
@@ -179,6 +238,8 @@ class ParkedCall implements Sink, Parked {
       countInput(this.crossing.target.link.stats, question.method, 'refused');
       return refusal;
     }
+    if (!this.#hold(question.bytes.length))
+      return { code: -32603, message: 'too much is being buffered (limits.buffered_bytes)' };
     const key = `q${++this.#asked}`;
     if (this.#questions === NO_QUESTIONS) this.#questions = new Map();
     this.#questions.set(key, question);
@@ -189,8 +250,7 @@ class ParkedCall implements Sink, Parked {
   withdraw(question: Question): void {
     for (const [key, open] of this.#questions) {
       if (open !== question) continue;
-      this.#questions.delete(key);
-      countInput(this.crossing.target.link.stats, question.method, 'withdrawn');
+      this.#take(key, 'withdrawn');
       // The upstream has let go of it; the silence clock counts it as answered.
       question.refuse({ code: -32603, message: 'withdrawn by the server' });
       this.#step({ type: 'void', key });
@@ -214,9 +274,13 @@ class ParkedCall implements Sink, Parked {
     const { sink } = this.#round ?? {};
     if (!sink) {
       const kept = this.#keep();
+      if (!this.#hold(chunk.length)) {
+        this.#tooMuch('too much is being buffered (limits.buffered_bytes)');
+        return true;
+      }
       kept.chunks.push(chunk);
       kept.bytes += chunk.length;
-      if (kept.bytes > KEEP_AT_MOST) this.#tooMuch();
+      if (kept.bytes > KEEP_AT_MOST) this.#tooMuch(`it is over ${KEEP_AT_MOST} bytes`);
       return kept.bytes <= KEEP_BYTES;
     }
     return sink.write(this.#head ? this.#begin(this.#head, chunk, undefined) : chunk);
@@ -264,9 +328,18 @@ class ParkedCall implements Sink, Parked {
   #run(effect: ParkEffect, answers: ReadonlyMap<string, Buffer> | undefined): void {
     switch (effect.do) {
       case 'gather':
-        this.#gather = setTimeout(() => {
-          this.#step({ type: 'gathered' });
-        }, GATHER_MS);
+        this.#gather = setTimeout(
+          this.#deps.boundary.guard(
+            'timer',
+            () => {
+              this.#step({ type: 'gathered' });
+            },
+            (error) => {
+              this.#failNow(error);
+            },
+          ),
+          GATHER_MS,
+        );
         return;
       case 'tell':
         return this.#tell(effect.keys);
@@ -294,6 +367,7 @@ class ParkedCall implements Sink, Parked {
   #take(key: string, result: string): Question | undefined {
     const question = this.#questions.get(key);
     this.#questions.delete(key);
+    if (question) this.#holder?.give(question.bytes.length);
     if (question) countInput(this.crossing.target.link.stats, question.method, result);
     return question;
   }
@@ -330,6 +404,7 @@ class ParkedCall implements Sink, Parked {
         clearTimeout(this.#gather);
         this.#expiry?.cancel();
         this.#step({ type: 'left' });
+        this.#letGo();
         this.#exchange?.cancel(why);
       },
     };
@@ -337,7 +412,7 @@ class ParkedCall implements Sink, Parked {
 
   #refusal(question: Question): Refusal | undefined {
     if (!ASKING.has(this.crossing.out.message.method)) return notHere(question.method);
-    const refusal = inputRefusal(question, this.#caller.capabilities);
+    const refusal = inputRefusal(question, this.#caller.capabilities, this.#deps.limits().body_bytes);
     if (refusal) return refusal;
     if (this.#questions.size >= MAX_OPEN) return { code: -32603, message: 'too many questions are open' };
     if (!this.#deps.parked.hasRoom(this.#id !== undefined)) {
@@ -374,8 +449,8 @@ class ParkedCall implements Sink, Parked {
     this.#expiry?.cancel();
     this.#why = result === 'expired' ? 'the client did not come back' : 'nobody may come back any more';
     if (this.#id !== undefined) this.#deps.parked.remove(this.#id, result);
-    this.#kept = undefined;
     this.#step({ type: 'expired' });
+    this.#letGo();
   }
 
   #keep(): Kept {
@@ -388,14 +463,12 @@ class ParkedCall implements Sink, Parked {
     });
   }
 
-  #tooMuch(): void {
+  #tooMuch(why: string): void {
     const kept = this.#keep();
+    this.#holder?.give(kept.bytes);
     kept.chunks = [];
     kept.bytes = 0;
-    kept.error = new GatewayError(
-      'busy',
-      `the answer came while its client was away, and is over ${KEEP_AT_MOST} bytes`,
-    );
+    kept.error = new GatewayError('busy', `the answer came while its client was away, and ${why}`);
     this.#exchange?.cancel('nobody reads the answer');
   }
 
@@ -409,6 +482,7 @@ class ParkedCall implements Sink, Parked {
     const round = this.#round;
     if (!kept || !round) return;
     this.#kept = undefined;
+    this.#holder?.give(kept.bytes + (kept.refused?.bytes.length ?? 0));
     if (kept.refused) return this.#error(kept.refused.head, kept.refused.bytes);
     if (kept.error) {
       this.#round = undefined;
@@ -451,13 +525,17 @@ class ParkedCall implements Sink, Parked {
     const token = find(round.message.meta, 'progressToken');
     const progress = this.#progress;
     const logs = this.#logs ?? [];
+    this.#holder?.give(progress?.bytes.length ?? 0);
     this.#progress = undefined;
     this.#logs = undefined;
     this.#logBytes = 0;
-    for (const notice of logs) round.sink.notify(notice);
+    for (const notice of logs) {
+      this.#holder?.give(notice.bytes.length);
+      round.sink.notify(notice);
+    }
     if (!progress || !token) return;
-    const read = scan(progress.bytes);
-    const at = read.kind === 'object' ? find(read.params, 'progressToken') : undefined;
+    const read = scanObject(progress.bytes);
+    const at = read && find(read.params, 'progressToken');
     if (!at) return;
     const own = round.message.body.subarray(token.start, token.end);
     const bytes = splice(progress.bytes, [{ start: at.start, end: at.end, bytes: own }]);
@@ -468,7 +546,8 @@ class ParkedCall implements Sink, Parked {
   #error(head: AnswerHead, chunk: Buffer): void {
     const round = this.#round;
     if (!round) {
-      this.#keep().refused = { head, bytes: chunk };
+      if (this.#hold(chunk.length)) this.#keep().refused = { head, bytes: chunk };
+      else this.#tooMuch('too much is being buffered (limits.buffered_bytes)');
       this.#answerBegins();
       return;
     }
@@ -501,14 +580,14 @@ class ParkedCall implements Sink, Parked {
    * An error that stands for questions: the client is asked to open the URLs, and its retry makes the call anew; nothing waits meanwhile.
    * true: taken care of.
    */
-  #askToOpen(data: unknown): boolean {
+  #askToOpen(data: Buffer | undefined): boolean {
     const { target, opened, merged } = this.crossing;
     const { message, sink } = this.#round as Round;
     const { server } = target.link;
     const asked = urlRequests(data, merged ? server : undefined);
     if (asked.length === 0) return false;
-    const elicitation = this.#caller.capabilities['elicitation'] as { url?: unknown } | null | undefined;
-    if (elicitation?.url === undefined) {
+    const url = objectOf(this.#caller.capabilities['elicitation'])?.['url'];
+    if (url === undefined || url === null) {
       this.fail(
         new GatewayError('missing_capability', `the call needs a client that can be sent to a URL`, {
           requiredCapabilities: { elicitation: { url: {} } },
@@ -543,9 +622,13 @@ class ParkedCall implements Sink, Parked {
           `upstream '${server}' still wants a URL opened that was opened ${timeouts.request_ms} ms ago (timeouts.request_ms)`,
         ),
       );
-    this.#expiry = this.#deps.wheel.after(this.#waited, () => {
+    const again = (): void => {
       if (this.#state.at === 'running' && this.#round) this.#send();
-    });
+    };
+    const failed = (error: GatewayError): void => {
+      this.#failNow(error);
+    };
+    this.#expiry = this.#deps.wheel.after(this.#waited, this.#deps.boundary.guard('timer', again, failed));
   }
 }
 
@@ -555,7 +638,7 @@ function deliver(sink: Sink, { bytes, value }: { bytes: Buffer; value: number })
   sink.end({ isError: false });
 }
 
+/** Of a whole answer, of whatever depth. */
 function idIn(whole: Buffer): { start: number; end: number } | undefined {
-  const read = scan(whole);
-  return read.kind === 'object' ? find(read.top, 'id') : undefined;
+  return membersOf(whole).find(({ key }) => key === 'id');
 }

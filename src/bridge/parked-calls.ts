@@ -1,5 +1,6 @@
 /** The calls that are parked: bounded in number, found again by the state that their client brings back. */
 import { randomUUID } from 'node:crypto';
+import type { Boundary } from '../observe/boundary.js';
 import type { GatewayStats } from '../observe/stats.js';
 import type { Caller, Exchange, Sink } from '../protocol/ports.js';
 import type { Crossing } from './crossing.js';
@@ -35,12 +36,15 @@ export interface ParkedCalls {
   close(): void;
 }
 
-export function createParkedCalls(stats: GatewayStats, limit: () => number): ParkedCalls {
+export function createParkedCalls(stats: GatewayStats, boundary: Boundary, limit: () => number): ParkedCalls {
   const calls = new Map<string, Parked>();
   let closed = false;
 
   function endWhere(which: (call: Parked) => boolean): void {
-    for (const call of [...calls.values()]) if (which(call)) call.close();
+    for (const call of [...calls.values()])
+      boundary.run('detached', () => {
+        if (which(call)) call.close();
+      });
   }
 
   return {
@@ -51,9 +55,11 @@ export function createParkedCalls(stats: GatewayStats, limit: () => number): Par
       stats.parked = calls.size;
       // What was asked just before is told still.
       if (closed)
-        setImmediate(() => {
-          call.close();
-        });
+        setImmediate(
+          boundary.guard('detached', () => {
+            call.close();
+          }),
+        );
     },
     get: (id) => calls.get(id),
     remove(id, result) {

@@ -1,6 +1,7 @@
 /** Tasks of 2025-11-25 in the words of the extension io.modelcontextprotocol/tasks: bytes alone. */
 import { readMessages, type Message } from '../protocol/message.js';
 import { RELATED_TASK, type Question } from '../protocol/ports.js';
+import { scanObject } from '../wire/json.js';
 import { splice } from '../wire/splice.js';
 import { membersOf } from '../wire/walk.js';
 import { relatedTask } from './asked.js';
@@ -33,16 +34,11 @@ export function flatMembers(task: Buffer, status: string): string {
 
 /** The task that a result says was made, and the `_meta` beside it; undefined: it says no such thing. `whole`: maybe no JSON. */
 export function createdIn(whole: Buffer): { task: Buffer; meta: Buffer | undefined } | undefined {
-  try {
-    const { result } = JSON.parse(whole.toString('utf8')) as {
-      result?: { task?: { taskId?: unknown } | null };
-    };
-    if (typeof result?.task?.taskId !== 'string') return undefined;
-  } catch {
-    return undefined;
-  }
-  const result = memberOf(whole, 'result') as Buffer;
-  return { task: memberOf(result, 'task') as Buffer, meta: memberOf(result, '_meta') };
+  if (!scanObject(whole)) return undefined;
+  const result = memberOf(whole, 'result');
+  const task = result?.[0] === 0x7b ? memberOf(result, 'task') : undefined;
+  if (!result || task?.[0] !== 0x7b || memberOf(task, 'taskId')?.[0] !== 0x22) return undefined;
+  return { task, meta: memberOf(result, '_meta') };
 }
 
 /** The JSON of an object without what relates it to a task. */

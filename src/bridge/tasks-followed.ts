@@ -10,6 +10,8 @@ import type { Crossing } from './crossing.js';
 import type { BridgeDeps } from './deps.js';
 import { CACHED_RESULT, edited } from './edit.js';
 import { readInputRequired, type InputRequest } from './input.js';
+import { readError } from './errors.js';
+import { readJson } from '../wire/json.js';
 import { memberOf } from './tasks-flat.js';
 import { asError, Poll, readTask, rpcOf, type TaskState } from './tasks-poll.js';
 
@@ -38,7 +40,7 @@ export function followTask(
   options: FollowOptions,
 ): Exchange | GatewayError {
   const { server } = options.crossing.target.link;
-  const first = readTask(created);
+  const first = readTask(created, deps.limits().message_bytes);
   if (typeof first === 'string')
     return new GatewayError('upstream_protocol_error', `upstream '${server}' answered with ${first}`);
   deps.log.debug('an upstream made a task of a call', { server });
@@ -62,6 +64,8 @@ class FollowedTask implements Exchange {
     this.#params = `{"taskId":${JSON.stringify(first.taskId)},"_meta":${meta}`;
     this.#poll = new Poll({
       wheel: deps.wheel,
+      boundary: deps.boundary,
+      maxBytes: () => deps.limits().message_bytes,
       link: target.link,
       params: `${this.#params}}`,
       first,
@@ -107,7 +111,7 @@ class FollowedTask implements Exchange {
     const { server } = this.#options.crossing.target.link;
     // What it needs is not there yet: the next look shows it.
     if (!memberOf(task, 'inputRequests')) return this.#settle(new Set());
-    const read = readInputRequired(task, 0);
+    const read = readInputRequired(task, 0, this.#deps.limits().message_bytes);
     if (typeof read === 'string')
       return this.#fail(
         new GatewayError('upstream_protocol_error', `upstream '${server}' needs input with ${read}`),
@@ -116,7 +120,7 @@ class FollowedTask implements Exchange {
     for (const request of read.requests) {
       const asked = this.#asked.get(request.key);
       if (!asked) this.#ask(request);
-      else if (asked.answer) void this.#update(request.key, asked);
+      else if (asked.answer) this.#send(request.key, asked);
       if (this.#over) return;
     }
   }
@@ -143,9 +147,15 @@ class FollowedTask implements Exchange {
       if (this.#over) return;
       if (outcome.kind === 'refused') return this.#fail(inputRefused(outcome));
       asked.answer = outcome.answer;
-      void this.#update(request.key, asked);
+      this.#send(request.key, asked);
     });
     if (!over) asked.question = question;
+  }
+
+  #send(key: string, asked: Asked): void {
+    this.#deps.boundary.detach('task', this.#update(key, asked), (error) => {
+      this.#fail(error);
+    });
   }
 
   /** An answer that did not get through is sent again once the task is seen to wait for it still. */
@@ -174,17 +184,16 @@ class FollowedTask implements Exchange {
     asking.tellOpened();
     const head = Buffer.from(`{"jsonrpc":"2.0","id":${crossing.out.message.id ?? 'null'},"result":`);
     const whole = edited(Buffer.concat([head, result, CLOSE]), head.length, CACHED_RESULT);
-    const { isError } = JSON.parse(result.toString('utf8')) as { isError?: unknown };
     sink.start({ kind: 'result', bytes: whole.length, value: head.length, code: undefined });
     sink.write(whole);
-    sink.end({ isError: isError === true });
+    sink.end({ isError: memberOf(result, 'isError')?.[0] === 0x74 });
   }
 
   #failed(task: Buffer): void {
     const { crossing, sink } = this.#options;
     const error = memberOf(task, 'error');
-    const { code } = (error && (JSON.parse(error.toString('utf8')) as { code?: unknown } | null)) ?? {};
-    if (!error || typeof code !== 'number') return this.#fail(this.#without('error'));
+    if (error?.[0] !== 0x7b || typeof readCode(error) !== 'number') return this.#fail(this.#without('error'));
+    const { code } = readError(error, 0);
     this.#end();
     const head = Buffer.from(`{"jsonrpc":"2.0","id":${crossing.out.message.id ?? 'null'},"error":`);
     const whole = Buffer.concat([head, error, CLOSE]);
@@ -221,6 +230,11 @@ class FollowedTask implements Exchange {
 }
 
 const CLOSE = Buffer.from('}');
+
+function readCode(error: Buffer): unknown {
+  const code = memberOf(error, 'code');
+  return code && readJson(code);
+}
 
 /** What the upstream was told of the client with the call, it is told with all that follows. */
 function envelopeOf({ clientInfo }: Caller, capabilities: string): Record<string, unknown> {

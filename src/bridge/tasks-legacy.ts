@@ -3,7 +3,9 @@
  * the upstream's tasks/get and tasks/result; what it asks while a tasks/result is open is kept until the client answers by tasks/update.
  */
 import { GatewayError } from '../errors.js';
+import type { Budget, Holder } from '../lib/budget.js';
 import type { Wheel, WheelTimer } from '../lib/wheel.js';
+import type { Boundary } from '../observe/boundary.js';
 import { find } from '../protocol/message.js';
 import type { Caller, Exchange, Link, Question, Refusal, Sink } from '../protocol/ports.js';
 import { inputRefusal } from './asked.js';
@@ -11,7 +13,8 @@ import type { Crossing } from './crossing.js';
 import { countInput } from './input-stats.js';
 import { asInputRequest, readInputResponses } from './input.js';
 import { canCancel } from './tasks-cancel.js';
-import { flatMembers, plainResult, relatedAnswer, resultRequest } from './tasks-flat.js';
+import { readJson } from '../wire/json.js';
+import { flatMembers, memberOf, plainResult, relatedAnswer, resultRequest } from './tasks-flat.js';
 import { asError, readTask, rpcOf } from './tasks-poll.js';
 import { ResultCall } from './tasks-result.js';
 
@@ -25,10 +28,12 @@ const INVALID_PARAMS = -32602;
 
 export interface LegacyTasksDeps {
   readonly wheel: Wheel;
+  readonly boundary: Boundary;
+  readonly budget: Budget;
   /** limits.parked_seconds, in ms: how long a question waits for a client that does not come back. */
   readonly parkedMs: () => number;
-  /** limits.message_bytes: what may be held of one result. */
-  readonly maxBytes: () => number;
+  /** limits.body_bytes and limits.message_bytes: what may be held of one question, and of one result. */
+  readonly limits: () => { readonly body_bytes: number; readonly message_bytes: number };
 }
 
 export interface LegacyTasks {
@@ -97,13 +102,15 @@ export function createLegacyTasks(deps: LegacyTasksDeps): LegacyTasks {
 
   return {
     made(link, task, caller) {
-      const { taskId, ttl } = JSON.parse(task.toString('utf8')) as { taskId: string; ttl?: unknown };
-      put(link, taskId, caller, ttl);
+      const state = readTask(task, deps.limits().message_bytes);
+      if (typeof state === 'string') return;
+      const ttl = memberOf(task, 'ttl');
+      put(link, state.taskId, caller, ttl && readJson(ttl));
     },
     open(crossing, sink) {
       const { out, target, name } = crossing;
       let over = false;
-      run(crossing).then(
+      const done = run(crossing).then(
         (result) => {
           if (!over) deliver(sink, out.message.id ?? 'null', result);
         },
@@ -111,6 +118,9 @@ export function createLegacyTasks(deps: LegacyTasksDeps): LegacyTasks {
           if (!over) sink.fail(failureOf(asError(error, target.link.server), name));
         },
       );
+      deps.boundary.detach('task', done, (error) => {
+        if (!over) sink.fail(error);
+      });
       return {
         resume() {},
         cancel() {
@@ -148,6 +158,8 @@ class LegacyTask {
   readonly #questions = new Map<string, Question>();
   #away: WheelTimer | undefined;
   #result: ResultCall | undefined;
+  /** The questions that wait. */
+  readonly #holder: Holder;
   /** It has nothing left to ask. */
   #ended = false;
 
@@ -157,6 +169,9 @@ class LegacyTask {
     this.#taskId = taskId;
     this.#caller = caller;
     this.#hooks = hooks;
+    this.#holder = deps.budget.holder({ client: caller.client, server: link.server }, () => {
+      this.#refuseAll('too much is being buffered (limits.buffered_bytes)');
+    });
     this.#expiry = deps.wheel.after(this.#ttlMs, () => {
       this.#hooks.expired();
       this.close('the task has expired');
@@ -181,7 +196,7 @@ class LegacyTask {
   async describe(): Promise<Buffer> {
     const { server } = this.#link;
     const task = await this.#link.request('tasks/get', this.#params());
-    const state = readTask(task);
+    const state = readTask(task, this.#deps.limits().message_bytes);
     if (typeof state === 'string')
       throw new GatewayError('upstream_protocol_error', `upstream '${server}' answered with ${state}`);
     if (state.status === 'cancelled') {
@@ -243,7 +258,9 @@ class LegacyTask {
     if (this.#result) return this.#result;
     const result = new ResultCall({
       server: this.#link.server,
-      maxBytes: this.#deps.maxBytes(),
+      client: this.#caller.client,
+      budget: this.#deps.budget,
+      maxBytes: this.#deps.limits().message_bytes,
       ask: (question) => this.#ask(question),
       withdraw: (question) => {
         this.#withdraw(question);
@@ -270,10 +287,13 @@ class LegacyTask {
   #ask(question: Question): Refusal | undefined {
     const refusal =
       (this.#ended ? { code: -32603, message: 'the task has ended' } : undefined) ??
-      inputRefusal(question, this.#caller.capabilities) ??
+      inputRefusal(question, this.#caller.capabilities, this.#deps.limits().body_bytes) ??
       (this.#questions.size >= MAX_OPEN
         ? { code: -32603, message: 'too many questions are open' }
-        : undefined);
+        : undefined) ??
+      (this.#holder.take(question.bytes.length)
+        ? undefined
+        : { code: -32603, message: 'too much is being buffered (limits.buffered_bytes)' });
     countInput(this.#link.stats, question.method, refusal ? 'refused' : 'relayed');
     if (refusal) return refusal;
     this.#questions.set(this.#hooks.nextKey(), question);
@@ -299,6 +319,7 @@ class LegacyTask {
     const question = this.#questions.get(key);
     if (!question) return undefined;
     this.#questions.delete(key);
+    this.#holder.give(question.bytes.length);
     countInput(this.#link.stats, question.method, result);
     if (this.#questions.size === 0) {
       this.#away?.cancel();

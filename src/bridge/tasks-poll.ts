@@ -1,7 +1,10 @@
 /** Asking an upstream of either era again and again how a task stands, until it has ended or nobody wants to know. */
 import { GatewayError } from '../errors.js';
 import type { Wheel, WheelTimer } from '../lib/wheel.js';
+import type { Boundary } from '../observe/boundary.js';
 import type { Link } from '../protocol/ports.js';
+import { readJson, scanObject, textOf } from '../wire/json.js';
+import { memberOf } from './tasks-flat.js';
 
 /** Whatever the upstream suggests. */
 const SHORTEST_MS = 50;
@@ -21,13 +24,17 @@ export interface TaskState {
   readonly pollMs: number;
 }
 
-/** `task`: JSON. Or says what is wrong with it. */
-export function readTask(task: Buffer): TaskState | string {
-  const read = JSON.parse(task.toString('utf8')) as Record<string, unknown> | null;
-  const { taskId, status, pollIntervalMs, pollInterval } = read ?? {};
-  if (typeof taskId !== 'string') return 'a task without an id';
-  if (typeof status !== 'string') return 'a task without a status';
-  const asked = pollIntervalMs ?? pollInterval;
+/** `task`: JSON, which is proven here. Or says what is wrong with it. */
+export function readTask(task: Buffer, maxBytes: number): TaskState | string {
+  if (!scanObject(task, maxBytes)) return `a task of over ${maxBytes} bytes, or that cannot be read`;
+  const at = (key: string): unknown => {
+    const value = memberOf(task, key);
+    return value && readJson(value);
+  };
+  const [taskId, status] = [textOf(at('taskId')), textOf(at('status'))];
+  if (taskId === undefined) return 'a task without an id';
+  if (status === undefined) return 'a task without a status';
+  const asked = at('pollIntervalMs') ?? at('pollInterval');
   const ms = typeof asked === 'number' ? asked : USUAL_MS;
   const pollMs = Math.min(Math.max(ms, SHORTEST_MS), LONGEST_MS);
   return { taskId, status, ended: ENDED.has(status), pollMs };
@@ -35,6 +42,9 @@ export function readTask(task: Buffer): TaskState | string {
 
 export interface PollOptions {
   readonly wheel: Wheel;
+  readonly boundary: Boundary;
+  /** limits.message_bytes: a task that has ended holds its result. */
+  readonly maxBytes: () => number;
   readonly link: Link;
   /** JSON of the params of tasks/get. */
   readonly params: string;
@@ -85,16 +95,18 @@ export class Poll {
     // A task may be over in less than the wheel can tell apart.
     this.#timer = setTimeout(() => {
       this.#timer = undefined;
-      void this.#look();
+      this.#options.boundary.detach('task', this.#look(), (error) => {
+        this.#lost(error);
+      });
     }, ms);
   }
 
   async #look(): Promise<void> {
-    const { link, params, seen } = this.#options;
+    const { link, params, seen, maxBytes } = this.#options;
     try {
       const task = await link.request('tasks/get', params);
       if (this.#over) return;
-      const state = readTask(task);
+      const state = readTask(task, maxBytes());
       if (typeof state === 'string')
         throw new GatewayError(
           'upstream_protocol_error',

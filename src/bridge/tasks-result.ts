@@ -1,6 +1,8 @@
 /** One tasks/result under way to a legacy upstream (2025-11-25, basic/utilities/tasks): what the task asks comes with it, and its end. */
 import { GatewayError } from '../errors.js';
+import type { Budget, Holder } from '../lib/budget.js';
 import type { AnswerHead, Cause, Question, Refusal, Sink, UpstreamExchange } from '../protocol/ports.js';
+import { scanObject } from '../wire/json.js';
 import { memberOf } from './tasks-flat.js';
 
 /** Questions that are asked together come within this time. */
@@ -16,6 +18,9 @@ export interface End {
 
 export interface ResultHooks {
   readonly server: string;
+  /** Who asks for it. */
+  readonly client: string;
+  readonly budget: Budget;
   /** What may be held of it. */
   readonly maxBytes: number;
   readonly ask: (question: Question) => Refusal | undefined;
@@ -32,6 +37,7 @@ export class ResultCall implements Sink {
   #head: AnswerHead | undefined;
   #chunks: Buffer[] = [];
   #bytes = 0;
+  readonly #holder: Holder;
   #over = false;
   #settle: { resolve: (end: End) => void; reject: (error: GatewayError) => void } | undefined;
   /** Somebody waits for the first question. */
@@ -39,6 +45,10 @@ export class ResultCall implements Sink {
 
   constructor(hooks: ResultHooks) {
     this.#hooks = hooks;
+    const { budget, client, server } = hooks;
+    this.#holder = budget.holder({ client, server }, () => {
+      this.#tooMuch();
+    });
     this.answer = new Promise((resolve, reject) => {
       this.#settle = { resolve, reject };
     });
@@ -87,11 +97,14 @@ export class ResultCall implements Sink {
 
   write(chunk: Buffer): boolean {
     this.#bytes += chunk.length;
-    if (this.#bytes <= this.#hooks.maxBytes) this.#chunks.push(chunk);
+    if (this.#over || this.#bytes > this.#hooks.maxBytes) return true;
+    if (this.#holder.take(chunk.length)) this.#chunks.push(chunk);
+    else this.#tooMuch();
     return true;
   }
 
   end(): void {
+    if (this.#over) return;
     const { server, maxBytes } = this.#hooks;
     if (this.#bytes > maxBytes)
       return this.#refuse(
@@ -99,14 +112,9 @@ export class ResultCall implements Sink {
       );
     const whole = Buffer.concat(this.#chunks);
     const kind = this.#head?.kind ?? 'result';
-    let value: Buffer | undefined;
-    try {
-      // Members are read from proven text alone.
-      JSON.parse(whole.toString('utf8'));
-      value = memberOf(whole, kind);
-    } catch {
-      value = undefined;
-    }
+    // An error may be of any depth: it was read when it came.
+    const isWhole = kind === 'error' || scanObject(whole, maxBytes) !== undefined;
+    const value = isWhole ? memberOf(whole, kind) : undefined;
     if (value?.[0] !== 0x7b) return this.#refuse(`upstream '${server}' answered tasks/result with no result`);
     this.#finish();
     this.#hooks.over();
@@ -124,6 +132,12 @@ export class ResultCall implements Sink {
     this.#settle?.reject(error);
   }
 
+  #tooMuch(): void {
+    if (this.#over) return;
+    this.exchange?.cancel('too much is being buffered');
+    this.fail(new GatewayError('unavailable', 'too much is being buffered (limits.buffered_bytes)'));
+  }
+
   #refuse(why: string): void {
     this.fail(new GatewayError('upstream_protocol_error', why));
   }
@@ -131,6 +145,7 @@ export class ResultCall implements Sink {
   #finish(): void {
     this.#over = true;
     this.#chunks = [];
+    this.#holder.release();
     this.#heard?.();
   }
 }

@@ -159,7 +159,7 @@ class TaskedCall implements Sink, UpstreamExchange {
     this.#chunks = [];
     const { target, caller } = this.#crossing;
     const { link } = target;
-    const state = readTask(task);
+    const state = readTask(task, MAX_CREATED);
     if (typeof state === 'string')
       return this.#sink.fail(
         new GatewayError('upstream_protocol_error', `upstream '${link.server}' answered with ${state}`),
@@ -217,6 +217,8 @@ class AwaitedTask implements Sink, UpstreamExchange {
     const { link } = crossing.target;
     this.#poll = new Poll({
       wheel: deps.wheel,
+      boundary: deps.boundary,
+      maxBytes: () => deps.limits().message_bytes,
       link,
       params: JSON.stringify({ taskId: first.taskId }),
       first,

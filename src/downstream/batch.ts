@@ -1,17 +1,25 @@
 /** Batches: each element is handled by itself, the answers go out together. */
-import { errorMessage } from '../errors.js';
+import { errorMessage, GatewayError } from '../errors.js';
+import type { Budget } from '../lib/budget.js';
+import type { Boundary } from '../observe/boundary.js';
 import { MessageError, type Message } from '../protocol/message.js';
 import type { Cause, Exchange } from '../protocol/ports.js';
 import type { Found, Gate, Source } from '../proxy/gate.js';
 import { BatchSink } from './http/respond.js';
 
+export interface BatchDeps {
+  readonly gate: Gate;
+  readonly boundary: Boundary;
+  readonly budget: Budget;
+}
+
 /**
- * Handles a batch that was admitted. `done` is called once, maybe before this returns: with the array of the answers, or undefined
- * where there are none. `maxBytes`: what all answers together may hold. Returns how to cancel what is under way; `done` is not
- * called then.
+ * Handles a batch that was admitted, one element a turn of the loop. `done` is called once, never before this returns: with the array
+ * of the answers, or undefined where there are none. `maxBytes`: what all answers together may hold. Returns how to cancel what is
+ * under way and what has not begun; `done` is not called then.
  */
 export function runBatch(
-  gate: Gate,
+  { gate, boundary, budget }: BatchDeps,
   source: Source,
   found: Found,
   messages: readonly (Message | MessageError)[],
@@ -20,35 +28,91 @@ export function runBatch(
 ): (why: Cause) => void {
   const answers: (Buffer | undefined)[] = [];
   const exchanges: Exchange[] = [];
-  const max = Math.floor(maxBytes / messages.length);
   let open = messages.length;
+  let bytes = 0;
+  let isFull = false;
   let finished = false;
-  const settle = (index: number, answer: Buffer | undefined): void => {
-    answers[index] = answer;
+  const held = budget.holder({ client: source.sessionId ?? messages }, () => {
+    // From here on every answer is too large: those that were there go too.
+    isFull = true;
+    answers.fill(undefined);
+    messages.forEach((message, index) => {
+      if (message.id !== undefined) answers[index] = Buffer.from(errorMessage(tooMuch(), message.id));
+    });
+  });
+
+  /** Whether one answer may hold so much more. */
+  function room(more: number): boolean {
+    if (isFull || bytes + more > maxBytes || !held.take(more)) return false;
+    bytes += more;
+    return true;
+  }
+
+  function settle(index: number, answer: Buffer | undefined): void {
+    // What gave way has its answer already.
+    if (!isFull || answers[index] === undefined) answers[index] = answer;
     if (--open > 0 || finished) return;
     finished = true;
+    held.release();
     const all = answers.filter((item) => item !== undefined);
     done(all.length === 0 ? undefined : joined(all));
-  };
-  messages.forEach((message, index) => {
+  }
+
+  function tooMuch(): GatewayError {
+    return isFull
+      ? new GatewayError('unavailable', 'too much is being buffered (limits.buffered_bytes)')
+      : new GatewayError(
+          'internal',
+          `the answers of this batch are over ${maxBytes} bytes (limits.message_bytes)`,
+        );
+  }
+
+  function answered(index: number, id: string, answer: Buffer): void {
+    settle(index, room(answer.length) ? answer : Buffer.from(errorMessage(tooMuch(), id)));
+  }
+
+  function handle(message: Message | MessageError, index: number): void {
     if (message instanceof MessageError) {
       gate.countInvalid('invalid');
       return settle(index, Buffer.from(errorMessage(message, message.id)));
     }
-    const sink = new BatchSink(message.id ?? 'null', max, (answer) => {
+    const id = message.id ?? 'null';
+    const sink = new BatchSink(id, { room, tooMuch }, (answer) => {
       settle(index, answer);
     });
-    const handled = gate.handle(source, found, message, sink);
+    let handled: ReturnType<Gate['handle']>;
+    try {
+      handled = gate.handle(source, found, message, sink);
+    } catch (thrown) {
+      return sink.fail(boundary.caught('batch', thrown));
+    }
     if (handled.kind === 'exchange') exchanges.push(handled.exchange);
-    else if (handled.kind === 'answer') settle(index, handled.bytes);
+    else if (handled.kind === 'answer') answered(index, id, handled.bytes);
     else if (handled.kind === 'refused') settle(index, Buffer.from(errorMessage(handled.error, handled.id)));
     // Nothing is said; `initialize`, which may take its time, is no part of a batch.
     else settle(index, undefined);
-  });
+  }
+
+  function next(index: number): void {
+    setImmediate(() => {
+      const message = messages[index];
+      if (finished || !message) return;
+      boundary.run('batch', () => {
+        handle(message, index);
+      });
+      next(index + 1);
+    });
+  }
+  next(0);
+
   return (why) => {
     if (finished) return;
     finished = true;
-    for (const exchange of exchanges) exchange.cancel(why);
+    held.release();
+    for (const exchange of exchanges)
+      boundary.run('batch', () => {
+        exchange.cancel(why);
+      });
   };
 }
 

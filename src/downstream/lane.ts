@@ -3,6 +3,7 @@
  * behind it. What waits is bounded by who asks `waiting` before taking more, and by limits.buffered_bytes.
  */
 import type { Budget } from '../lib/budget.js';
+import type { Boundary } from '../observe/boundary.js';
 
 /** What writes to the client. false: it reads slowly; `drained` is called when it can take more. */
 export interface Outlet {
@@ -27,6 +28,7 @@ export class Lane {
   readonly #outlet: Outlet;
   readonly #budget: Budget;
   readonly #overflow: () => void;
+  readonly #boundary: Boundary | undefined;
   #queue: Waiting[] = [];
   #waiting = 0;
   #owner: LaneMessage | undefined;
@@ -36,10 +38,11 @@ export class Lane {
   readonly #stopped = new Set<() => void>();
 
   /** `overflow`: too much is buffered in all; what waits here was let go, and the client must go too. */
-  constructor(outlet: Outlet, budget: Budget, overflow: () => void) {
+  constructor(outlet: Outlet, budget: Budget, overflow: () => void, boundary?: Boundary) {
     this.#outlet = outlet;
     this.#budget = budget;
     this.#overflow = overflow;
+    this.#boundary = boundary;
     outlet.drained = () => {
       this.#full = false;
       this.#pump();
@@ -144,11 +147,11 @@ export class Lane {
       }
     }
     if (this.#over) return;
-    if (!this.#full && this.#owner) later(this.#owner.resume);
+    if (!this.#full && this.#owner) this.#later(this.#owner.resume);
     if (this.#isFree()) {
       const stopped = [...this.#stopped];
       this.#stopped.clear();
-      for (const resume of stopped) later(resume);
+      for (const resume of stopped) this.#later(resume);
     }
     this.room();
     if (this.#ending && !this.#owner && this.#queue.length === 0) {
@@ -156,11 +159,11 @@ export class Lane {
       this.#outlet.end();
     }
   }
-}
 
-/** Never within the write of another message: its reader may not be entered a second time. */
-function later(resume: () => void): void {
-  queueMicrotask(resume);
+  /** Never within the write of another message: its reader may not be entered a second time. */
+  #later(resume: () => void): void {
+    queueMicrotask(this.#boundary?.guard('client_request', resume) ?? resume);
+  }
 }
 
 /** Held until it is known to be large, or its end has come. */

@@ -4,10 +4,19 @@
  */
 import { errorMessage, GatewayError } from '../errors.js';
 import type { Budget } from '../lib/budget.js';
+import type { Boundary } from '../observe/boundary.js';
 import type { Logger } from '../observe/log.js';
 import { classify } from '../protocol/classify.js';
 import { find, idKey, type Message, type MessageError } from '../protocol/message.js';
-import type { Cause, Exchange, Notice, Question, Refusal, Sink } from '../protocol/ports.js';
+import {
+  NOBODY_TO_ASK,
+  type Cause,
+  type Exchange,
+  type Notice,
+  type Question,
+  type Refusal,
+  type Sink,
+} from '../protocol/ports.js';
 import type { Era } from '../protocol/revisions.js';
 import type { Gate, Session, Settled, Source } from '../proxy/gate.js';
 import { runBatch } from './batch.js';
@@ -25,6 +34,7 @@ export interface OneStreamDeps {
   readonly source: Omit<Source, 'sessionId' | 'version' | 'era' | 'headers'>;
   readonly budget: Budget;
   readonly log: Logger;
+  readonly boundary: Boundary;
   /** Whether modern requests may come on it: HTTP+SSE is a transport of the other era alone. */
   readonly modern: boolean;
   /** limits.message_bytes */
@@ -52,14 +62,17 @@ export class OneStream {
 
   constructor(deps: OneStreamDeps) {
     this.#deps = deps;
-    this.#lane = new Lane(deps.outlet, deps.budget, () => {
+    const overflow = (): void => {
       deps.log.warn('closed the stream of a client that does not read: too much is being buffered');
       // Not within a call that writes.
-      setImmediate(() => {
-        deps.outlet.destroy();
-        this.left();
-      });
-    });
+      setImmediate(
+        deps.boundary.guard('client_request', () => {
+          deps.outlet.destroy();
+          this.left();
+        }),
+      );
+    };
+    this.#lane = new Lane(deps.outlet, deps.budget, overflow, deps.boundary);
     this.#lane.room = () => {
       if (this.#lane.waiting === 0) this.#notices = 0;
       if (!this.full) deps.room?.();
@@ -122,17 +135,22 @@ export class OneStream {
       this.complain(new GatewayError('invalid_request', why), messages.id as string, era);
       return undefined;
     }
-    const handled = gate.handle(
-      modern ? { ...source, era, sessionId: undefined } : source,
-      modern ? undefined : this.#session,
-      messages,
-      call ?? NO_SINK,
-    );
-    if (handled.kind === 'opening') {
+    try {
+      const handled = gate.handle(
+        modern ? { ...source, era, sessionId: undefined } : source,
+        modern ? undefined : this.#session,
+        messages,
+        call ?? NO_SINK,
+      );
+      if (handled.kind !== 'opening') return this.#reply(handled, call, era);
       this.#open(handled.opened, call);
       return undefined;
+    } catch (thrown) {
+      const error = this.#deps.boundary.caught('client_request', thrown);
+      if (!call) return error;
+      call.fail(error);
+      return undefined;
     }
-    return this.#reply(handled, call, era);
   }
 
   #reply(handled: Settled, call: Call | undefined, era: Era): Taken {
@@ -197,9 +215,11 @@ export class OneStream {
     this.#calls.delete(call);
     // Not before the call itself has seen its end.
     if (this.#finishing)
-      queueMicrotask(() => {
-        this.#settle();
-      });
+      queueMicrotask(
+        this.#deps.boundary.guard('client_request', () => {
+          this.#settle();
+        }),
+      );
   }
 
   #sourceOf(version: string | undefined): Source {
@@ -234,26 +254,35 @@ export class OneStream {
       return refusal;
     }
     const batch: { cancel?: (why: Cause) => void; done: boolean } = { done: false };
-    batch.cancel = runBatch(gate, source, this.#session, messages, this.#deps.messageBytes(), (answer) => {
-      batch.done = true;
-      if (answer) this.#lane.send(answer);
-      if (batch.cancel) this.#batches.delete(batch.cancel);
-      this.#settle();
-    });
+    batch.cancel = runBatch(
+      this.#deps,
+      source,
+      this.#session,
+      messages,
+      this.#deps.messageBytes(),
+      (answer) => {
+        batch.done = true;
+        if (answer) this.#lane.send(answer);
+        if (batch.cancel) this.#batches.delete(batch.cancel);
+        this.#settle();
+      },
+    );
     if (!batch.done) this.#batches.add(batch.cancel);
     return undefined;
   }
 
   /** The client is answered, and may have gone, once its session is open. */
   #open(opened: Promise<Settled>, call: Call | undefined): void {
-    const { gate, room } = this.#deps;
-    this.#opening = opened.then((handled) => {
+    const { gate, boundary, room } = this.#deps;
+    const failed = (error: GatewayError): void => call?.fail(error);
+    const answered = (handled: Settled): void => {
       this.#opening = undefined;
       if (!this.#over) this.#reply(handled, call, 'legacy');
       else if (handled.kind === 'answer' && handled.session) gate.abandon(handled.session);
       room?.();
       this.#settle();
-    });
+    };
+    this.#opening = opened.then(boundary.guard('client_request', answered, failed));
   }
 
   /** From its first answer on the client has a session; what is told to that comes here. */
@@ -282,7 +311,8 @@ export class OneStream {
   }
 
   #cancelAll(why: Cause): void {
-    for (const { exchange } of [...this.#calls]) exchange?.cancel(why);
+    const { boundary } = this.#deps;
+    for (const { exchange } of [...this.#calls]) boundary.run('client_request', () => exchange?.cancel(why));
     for (const cancel of this.#batches) cancel(why);
     this.#batches.clear();
   }
@@ -296,7 +326,7 @@ export class OneStream {
   }
 }
 
-/** The sink of one request. */
+/** The sink of one request. After its end it ignores whatever still comes. */
 class Call implements Sink {
   exchange: Exchange | undefined;
   readonly era: Era;
@@ -304,6 +334,7 @@ class Call implements Sink {
   readonly #rawId: string;
   readonly #listens: boolean;
   #answer: LaneMessage | undefined;
+  #over = false;
   readonly #resume = (): void => this.exchange?.resume();
 
   constructor(stream: OneStream, message: Message, era: Era) {
@@ -318,15 +349,17 @@ class Call implements Sink {
   }
 
   notify(notice: Notice): boolean {
-    return this.#stream.notify(notice.bytes, this.#resume);
+    return this.#over || this.#stream.notify(notice.bytes, this.#resume);
   }
 
   ask(question: Question): Refusal | undefined {
+    if (this.#over) return NOBODY_TO_ASK;
     this.#stream.notify(question.bytes, this.#resume);
     return undefined;
   }
 
   start(): void {
+    if (this.#over) return;
     this.#answer = this.#stream.message(this.#resume);
   }
 
@@ -335,6 +368,8 @@ class Call implements Sink {
   }
 
   end(): void {
+    if (this.#over) return;
+    this.#over = true;
     this.#answer?.end();
     // On a shared stream this is how a subscription ends (2026-07-28, basic/patterns/cancellation).
     if (this.#listens) {
@@ -347,12 +382,16 @@ class Call implements Sink {
   }
 
   cancelled(): void {
+    if (this.#over) return;
+    this.#over = true;
     // Nothing is said about a cancelled request.
     this.#answer?.cut();
     this.#stream.done(this);
   }
 
   fail(error: GatewayError): void {
+    if (this.#over) return;
+    this.#over = true;
     this.#answer?.cut();
     this.#stream.complain(error, this.#rawId, this.era);
     this.#stream.done(this);

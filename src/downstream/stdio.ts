@@ -45,7 +45,7 @@ const MAX_HELD = 256;
 type Messages = ReturnType<typeof readMessages>;
 
 export function attachStdio(deps: StdioDeps, input: Readable, output: Writable): StdioClient {
-  const { gate, log } = deps;
+  const { gate, log, boundary } = deps;
   const { body_bytes } = deps.config().limits;
   let hold: Messages[] | undefined;
   let ended = false;
@@ -61,6 +61,7 @@ export function attachStdio(deps: StdioDeps, input: Readable, output: Writable):
     source: { principal: LOCAL, route: gate.route(undefined, 'stdio') as Route },
     budget: deps.budget,
     log,
+    boundary,
     modern: true,
     messageBytes: () => deps.config().limits.message_bytes,
     room: regulate,
@@ -69,9 +70,13 @@ export function attachStdio(deps: StdioDeps, input: Readable, output: Writable):
   const lines = splitLines({
     maxBytes: body_bytes,
     budget: deps.budget,
-    onLine: read,
-    onDropped: dropped,
+    onLine: boundary.guard('client_line', read, complain),
+    onDropped: boundary.guard('client_line', dropped, complain),
   });
+
+  function complain(error: GatewayError): void {
+    stream.complain(error, 'null');
+  }
 
   function read(line: Buffer): void {
     if (line.every((c) => c === 0x20 || c === 0x09)) return;
@@ -90,7 +95,7 @@ export function attachStdio(deps: StdioDeps, input: Readable, output: Writable):
       const wait = deps.wanted();
       if (!wait) return take(messages);
       hold = [];
-      void wait.then(release);
+      boundary.detach('client_line', wait.then(release));
     }
     hold.push(messages);
   }
@@ -98,7 +103,14 @@ export function attachStdio(deps: StdioDeps, input: Readable, output: Writable):
   function release(): void {
     const held = hold ?? [];
     hold = undefined;
-    for (const messages of held) take(messages);
+    for (const messages of held)
+      boundary.run(
+        'client_line',
+        () => {
+          take(messages);
+        },
+        complain,
+      );
     if (ended) stream.finish();
     else regulate();
   }
@@ -106,9 +118,10 @@ export function attachStdio(deps: StdioDeps, input: Readable, output: Writable):
   function take(messages: Messages): void {
     const taken = stream.take(messages, undefined);
     if (taken instanceof Promise) {
-      void taken.then((error) => {
+      const told = taken.then((error) => {
         refused(messages, error);
       });
+      boundary.detach('client_line', told, complain);
     } else refused(messages, taken);
   }
 
@@ -158,11 +171,14 @@ export function attachStdio(deps: StdioDeps, input: Readable, output: Writable):
   function finish(graceMs: number): Promise<void> {
     if (!hold) stream.finish();
     clearTimeout(timer);
-    timer = setTimeout(() => {
-      stream.close('the client has ended its input');
-      // What it has not read by now it will not read.
-      output.destroy();
-    }, graceMs);
+    timer = setTimeout(
+      boundary.guard('timer', () => {
+        stream.close('the client has ended its input');
+        // What it has not read by now it will not read.
+        output.destroy();
+      }),
+      graceMs,
+    );
     return closed;
   }
 
@@ -171,8 +187,10 @@ export function attachStdio(deps: StdioDeps, input: Readable, output: Writable):
     lines.push(chunk);
     regulate();
   });
-  input.on('end', inputEnded).on('error', inputEnded).on('close', inputEnded);
-  output.on('finish', outputGone).on('error', outputGone).on('close', outputGone);
+  const end = boundary.guard('client_line', inputEnded);
+  const gone = boundary.guard('client_line', outputGone);
+  input.on('end', end).on('error', end).on('close', end);
+  output.on('finish', gone).on('error', gone).on('close', gone);
 
   return {
     left,

@@ -1,30 +1,285 @@
-/** Bytes that many buffers share. Who takes, gives back, once. */
+/**
+ * Bytes that many buffers share. When they are all out, whoever holds most gives way: the client or the server whose
+ * holders have most in sum, not the one that asks next.
+ */
+
+/** A client or a server: a key, or the object that stands for it. */
+export type Owner = string | object;
+
+export interface Whose {
+  readonly client?: Owner | undefined;
+  readonly server?: Owner | undefined;
+}
+
+/** Who takes, gives back, once. */
 export interface Budget {
-  /** False, and nothing taken, when less than `bytes` is left. */
+  /** For what has no owner and is soon given back. False, and nothing taken: there is no room. */
   take(bytes: number): boolean;
   give(bytes: number): void;
+  /**
+   * One thing that holds bytes. `evict` is called when it has to give way: all it held is given back by then, and it must let go of
+   * the bytes themselves.
+   */
+  holder(whose: Whose, evict: () => void): Holder;
   readonly used: number;
   /** Takes effect for what is taken from now on. */
   setLimit(bytes: number): void;
 }
 
-export function createBudget(limitBytes: number): Budget {
-  let limit = limitBytes;
-  let used = 0;
-  return {
-    take(bytes) {
-      if (used + bytes > limit) return false;
-      used += bytes;
-      return true;
-    },
-    give(bytes) {
-      used = Math.max(0, used - bytes);
-    },
-    get used() {
-      return used;
-    },
-    setLimit(bytes) {
-      limit = bytes;
-    },
-  };
+export interface Holder {
+  /** False, and nothing taken: there is no room, and nobody holds more than the owner of this one. */
+  take(bytes: number): boolean;
+  /** Gives back at most what is held. */
+  give(bytes: number): void;
+  /** Gives all of it back. */
+  release(): void;
+  readonly held: number;
+}
+
+/** `failed` hears what an `evict` throws. */
+export function createBudget(limitBytes: number, failed?: (thrown: unknown) => void): Budget {
+  return new SharedBudget(limitBytes, failed);
+}
+
+interface Sized {
+  size: number;
+}
+
+/** The largest first. Finds, changes and removes in logarithmic time. */
+class Heap<T extends Sized> {
+  readonly #items: T[] = [];
+  readonly #places = new Map<T, number>();
+
+  get top(): T | undefined {
+    return this.#items[0];
+  }
+
+  /** The largest, or the largest but `other`. */
+  topBut(other: T): T | undefined {
+    const [first, second, third] = this.#items;
+    if (first !== other) return first;
+    return third && second && third.size > second.size ? third : second;
+  }
+
+  /** Its size has changed: it finds its place, comes in, or goes at 0. */
+  update(item: T): void {
+    let at = this.#places.get(item);
+    if (item.size === 0) {
+      if (at !== undefined) this.#remove(item, at);
+      return;
+    }
+    if (at === undefined) {
+      at = this.#items.length;
+      this.#put(item, at);
+    }
+    this.#settle(item, at);
+  }
+
+  #remove(item: T, at: number): void {
+    this.#places.delete(item);
+    const last = this.#items.pop() as T;
+    if (last !== item) this.#settle(last, at);
+  }
+
+  #settle(item: T, from: number): void {
+    let at = from;
+    while (at > 0) {
+      const up = (at - 1) >> 1;
+      const above = this.#items[up] as T;
+      if (above.size >= item.size) break;
+      this.#put(above, at);
+      at = up;
+    }
+    for (;;) {
+      let down = 2 * at + 1;
+      const [left, right] = [this.#items[down], this.#items[down + 1]];
+      if (!left) break;
+      if (right && right.size > left.size) down++;
+      const below = this.#items[down] as T;
+      if (below.size <= item.size) break;
+      this.#put(below, at);
+      at = down;
+    }
+    this.#put(item, at);
+  }
+
+  #put(item: T, at: number): void {
+    this.#items[at] = item;
+    this.#places.set(item, at);
+  }
+}
+
+/** A client or a server: what it holds in sum, and with whom. */
+interface Side extends Sized {
+  readonly key: Owner | undefined;
+  readonly pairs: Heap<Pair>;
+}
+
+/** A client at a server. */
+interface Pair extends Sized {
+  readonly client: Client;
+  readonly server: Side;
+  readonly holders: Heap<Held>;
+}
+
+interface Client extends Side {
+  readonly byServer: Map<Side, Pair>;
+}
+
+class SharedBudget implements Budget {
+  #limit: number;
+  #used = 0;
+  readonly #failed: ((thrown: unknown) => void) | undefined;
+  readonly #clients = new Map<Owner | undefined, Client>();
+  readonly #servers = new Map<Owner | undefined, Side>();
+  readonly #sides = new Heap<Side>();
+
+  constructor(limit: number, failed: ((thrown: unknown) => void) | undefined) {
+    this.#limit = limit;
+    this.#failed = failed;
+  }
+
+  get used(): number {
+    return this.#used;
+  }
+
+  setLimit(bytes: number): void {
+    this.#limit = bytes;
+  }
+
+  take(bytes: number): boolean {
+    if (!this.makeRoom(bytes, undefined)) return false;
+    this.#used += bytes;
+    return true;
+  }
+
+  give(bytes: number): void {
+    this.#used = Math.max(0, this.#used - bytes);
+  }
+
+  holder(whose: Whose, evict: () => void): Holder {
+    return new Held(this, whose, evict);
+  }
+
+  // For Held.
+
+  /** Lets those that hold most give way, until there is room for `bytes` more of `pair`. */
+  makeRoom(bytes: number, pair: Pair | undefined): boolean {
+    while (this.#used + bytes > this.#limit) {
+      const victim = this.#victim(bytes, pair);
+      if (!victim) return false;
+      try {
+        victim.giveWay();
+      } catch (thrown) {
+        this.#failed?.(thrown);
+      }
+    }
+    return true;
+  }
+
+  /** undefined: whoever asks would hold the most. */
+  #victim(bytes: number, pair: Pair | undefined): Held | undefined {
+    const { top } = this.#sides;
+    if (!top) return undefined;
+    const own = pair && largest(pair);
+    if (top.size > (own?.size ?? 0) + bytes) return top.pairs.top?.holders.top;
+    if (!own || !pair) return undefined;
+    // Its own side gives way: of that, whoever has the most.
+    const other = own.pairs.topBut(pair);
+    return other && other.size > pair.size + bytes ? other.holders.top : undefined;
+  }
+
+  pairOf({ client, server }: Whose): Pair {
+    let mine = this.#clients.get(client);
+    if (!mine)
+      this.#clients.set(client, (mine = { key: client, size: 0, pairs: new Heap(), byServer: new Map() }));
+    let theirs = this.#servers.get(server);
+    if (!theirs) this.#servers.set(server, (theirs = { key: server, size: 0, pairs: new Heap() }));
+    let pair = mine.byServer.get(theirs);
+    if (!pair)
+      mine.byServer.set(theirs, (pair = { client: mine, server: theirs, size: 0, holders: new Heap() }));
+    return pair;
+  }
+
+  /** `holder` of `pair` has that much more, or less. */
+  account(holder: Held, pair: Pair, bytes: number): void {
+    this.#used += bytes;
+    pair.holders.update(holder);
+    pair.size += bytes;
+    const { client, server } = pair;
+    for (const side of [client, server]) {
+      side.size += bytes;
+      side.pairs.update(pair);
+      if (side.key !== undefined) this.#sides.update(side);
+    }
+    // Nothing is kept of who holds nothing.
+    if (pair.size === 0) client.byServer.delete(server);
+    if (client.size === 0) this.#clients.delete(client.key);
+    if (server.size === 0) this.#servers.delete(server.key);
+  }
+}
+
+/** Of the two sides of a pair the one that holds more; undefined: neither is known. */
+function largest({ client, server }: Pair): Side | undefined {
+  if (client.key === undefined) return server.key === undefined ? undefined : server;
+  return server.key === undefined || client.size >= server.size ? client : server;
+}
+
+class Held implements Holder {
+  /** What is held. */
+  size = 0;
+  readonly #budget: SharedBudget;
+  readonly #whose: Whose;
+  readonly #evict: () => void;
+  /** While something is held. */
+  #pair: Pair | undefined;
+
+  constructor(budget: SharedBudget, whose: Whose, evict: () => void) {
+    this.#budget = budget;
+    this.#whose = whose;
+    this.#evict = evict;
+  }
+
+  get held(): number {
+    return this.size;
+  }
+
+  take(bytes: number): boolean {
+    if (bytes <= 0) return true;
+    const had = this.size;
+    if (!this.#budget.makeRoom(bytes, this.#pair ?? this.#budget.pairOf(this.#whose))) {
+      this.#forgetPair();
+      return false;
+    }
+    // What gave way may have ended what this belongs to, and this with it.
+    if (this.size < had) return false;
+    this.#pair = this.#budget.pairOf(this.#whose);
+    this.size += bytes;
+    this.#budget.account(this, this.#pair, bytes);
+    return true;
+  }
+
+  give(bytes: number): void {
+    const less = Math.min(bytes, this.size);
+    if (less <= 0 || !this.#pair) return;
+    const pair = this.#pair;
+    this.size -= less;
+    if (this.size === 0) this.#pair = undefined;
+    this.#budget.account(this, pair, -less);
+  }
+
+  release(): void {
+    this.give(this.size);
+  }
+
+  giveWay(): void {
+    this.release();
+    this.#evict();
+  }
+
+  /** A pair that was made to ask for room, and got none. */
+  #forgetPair(): void {
+    if (this.#pair) return;
+    this.#budget.account(this, this.#budget.pairOf(this.#whose), 0);
+  }
 }

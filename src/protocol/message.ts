@@ -3,8 +3,19 @@
  * reads or replaces. Everything else stays unread.
  */
 import { GatewayError } from '../errors.js';
+import { endOfValue } from '../wire/edges.js';
+import { KnownNames } from '../wire/fold.js';
 import { nameAt } from '../wire/names.js';
-import { readText, scan, ScanError, type Member, type Scan, type Span } from '../wire/scan.js';
+import {
+  isSpace,
+  readText,
+  scan,
+  ScanError,
+  skipSpace,
+  type Member,
+  type Scan,
+  type Span,
+} from '../wire/scan.js';
 
 export interface Message {
   readonly kind: 'request' | 'notification' | 'response';
@@ -31,35 +42,51 @@ export class MessageError extends GatewayError {
   }
 }
 
-export const TOP = ['jsonrpc', 'id', 'method', 'params', 'result', 'error'];
-export const PARAMS = ['name', 'uri', 'arguments', '_meta', 'taskId', 'requestState', 'inputResponses'];
-export const META = [
+/** Elements of a batch, at the most. */
+export const MAX_BATCH = 100;
+/** Bytes of the id of a message, at the most: it is kept, and said again. */
+export const MAX_ID = 1024;
+
+export const TOP = new KnownNames('jsonrpc', 'id', 'method', 'params', 'result', 'error');
+const PARAMS = new KnownNames(
+  'name',
+  'uri',
+  'arguments',
+  '_meta',
+  'taskId',
+  'requestState',
+  'inputResponses',
+  'task',
+  'ref',
+  'level',
+  'requestId',
+  'notifications',
+  'progressToken',
+  'protocolVersion',
+  'capabilities',
+  'clientInfo',
+);
+const META = new KnownNames(
   'progressToken',
   'io.modelcontextprotocol/protocolVersion',
   'io.modelcontextprotocol/clientCapabilities',
   'io.modelcontextprotocol/clientInfo',
   'io.modelcontextprotocol/logLevel',
-];
+);
 
 export function find(members: readonly Member[], key: string): Member | undefined {
   for (const member of members) if (member.key === key) return member;
   return undefined;
 }
 
-/** A member that a reader behind the gateway could take for another one of the same name. */
-export function ambiguous(members: readonly Member[], names: readonly string[]): string | undefined {
-  for (let i = 0; i < members.length; i++) {
-    const key = (members[i] as Member).key;
-    if (names.includes(key)) {
-      for (let k = i + 1; k < members.length; k++)
-        if ((members[k] as Member).key === key) return `'${key}' twice`;
-    } else if (key.length < 16) {
-      const lower = key.toLowerCase();
-      for (const name of names)
-        if (lower === name.toLowerCase()) return `'${key}', which differs from '${name}' in case alone`;
-    }
-  }
-  return undefined;
+/** Whether the name of a member is written with escapes. Its value begins at `start`, and it holds no quote. */
+export function isEscaped(body: Buffer, { key, start }: Member): boolean {
+  let i = start - 1;
+  while (isSpace(body[i])) i--;
+  // The colon.
+  i--;
+  while (isSpace(body[i])) i--;
+  return body[i - key.length - 1] !== QUOTE;
 }
 
 function scanned(body: Buffer): Scan {
@@ -69,6 +96,15 @@ function scanned(body: Buffer): Scan {
     if (error instanceof ScanError) throw new MessageError('parse_error', `Parse error: ${error.message}`);
     throw error;
   }
+}
+
+const QUOTE = 0x22;
+const COMMA = 0x2c;
+const OPEN_ARRAY = 0x5b;
+const CLOSE_ARRAY = 0x5d;
+
+export function isNull(body: Buffer, { start }: Span): boolean {
+  return body[start] === 0x6e;
 }
 
 /** Text or number: what an id may be. */
@@ -82,19 +118,44 @@ function isId(raw: string): boolean {
  * that is not a message becomes a MessageError in its place.
  */
 export function readMessages(body: Buffer): Message | (Message | MessageError)[] {
-  const whole = scanned(body);
-  if (whole.kind === 'array') {
-    return whole.elements.map(({ start, end }) => {
-      const element = body.subarray(start, end);
-      try {
-        return messageOf(element, scanned(element));
-      } catch (error) {
-        if (error instanceof MessageError) return error;
-        throw error;
-      }
-    });
+  const at = skipSpace(body, 0);
+  return body[at] === OPEN_ARRAY ? readBatch(body, at) : messageOf(body, scanned(body));
+}
+
+/** Each element is looked at twice: for its end, then as a message. What follows the first one too many is not looked at. */
+function readBatch(body: Buffer, at: number): (Message | MessageError)[] {
+  const messages: (Message | MessageError)[] = [];
+  const broken = (why: string, where: number): MessageError =>
+    new MessageError('parse_error', `Parse error: ${why} at byte ${where}`);
+  let i = skipSpace(body, at + 1);
+  let isLast = body[i] === CLOSE_ARRAY;
+  while (!isLast) {
+    if (messages.length === MAX_BATCH)
+      throw new MessageError('invalid_request', `a batch has at most ${MAX_BATCH} elements`);
+    const end = endOfValue(body, i);
+    if (end <= i) throw broken(end === i ? 'unexpected character' : 'unexpected end', i);
+    const element = body.subarray(i, end);
+    let read: Scan;
+    try {
+      read = scan(element);
+    } catch (error) {
+      if (error instanceof ScanError) throw broken(error.message.replace(/ at byte \d+$/, ''), i + error.at);
+      throw error;
+    }
+    try {
+      messages.push(messageOf(element, read));
+    } catch (error) {
+      if (!(error instanceof MessageError)) throw error;
+      messages.push(error);
+    }
+    i = skipSpace(body, end);
+    isLast = body[i] === CLOSE_ARRAY;
+    if (!isLast && body[i] !== COMMA) throw broken("expected ',' or ']'", i);
+    if (!isLast) i = skipSpace(body, i + 1);
   }
-  return messageOf(body, whole);
+  const rest = skipSpace(body, i + 1);
+  if (rest < body.length) throw broken('unexpected text after the value', rest);
+  return messages;
 }
 
 function messageOf(body: Buffer, whole: Scan): Message {
@@ -104,7 +165,8 @@ function messageOf(body: Buffer, whole: Scan): Message {
   let method: Member | undefined;
   let paramsAt: Member | undefined;
   let version: Member | undefined;
-  let answer: Member | undefined;
+  let result: Member | undefined;
+  let error: Member | undefined;
   for (const member of top) {
     switch (member.key) {
       case 'jsonrpc':
@@ -120,23 +182,32 @@ function messageOf(body: Buffer, whole: Scan): Message {
         paramsAt = member;
         break;
       case 'result':
+        result = member;
+        break;
       case 'error':
-        answer = member;
+        error = member;
         break;
       default:
     }
   }
-  const rawId = id && body.toString('utf8', id.start, id.end);
+  const isLong = id !== undefined && id.end - id.start > MAX_ID;
+  const rawId = id && !isLong ? body.toString('utf8', id.start, id.end) : undefined;
   const shownId = rawId !== undefined && isId(rawId) ? rawId : 'null';
   const refuse = (why: string): never => {
     throw new MessageError('invalid_request', why, shownId);
   };
-  const doubt = ambiguous(top, TOP) ?? ambiguous(params, PARAMS) ?? ambiguous(meta, META);
+  const doubt = TOP.doubt(top) ?? PARAMS.doubt(params) ?? META.doubt(meta);
   if (doubt !== undefined) refuse(`Invalid request: ${doubt}`);
+  for (const member of top)
+    if (TOP.has(member.key) && isEscaped(body, member))
+      refuse(`Invalid request: '${member.key}' written with escapes`);
+  if (isLong) refuse(`an id has at most ${MAX_ID} bytes`);
   if (rawId !== undefined && !isId(rawId)) refuse('id must be a string or a number');
   if (!version || nameAt(body, version.start, version.end) !== '"2.0"') refuse("jsonrpc must be '2.0'");
   if (!method) {
-    if (answer && id) {
+    if ((result || error) && id) {
+      if (result && error && !isNull(body, result) && !isNull(body, error))
+        refuse('a response has a result or an error, not both');
       return {
         kind: 'response',
         body,
@@ -151,7 +222,7 @@ function messageOf(body: Buffer, whole: Scan): Message {
     return refuse('method is required');
   }
   if (body[method.start] !== 0x22) return refuse('method must be a string');
-  if (answer) return refuse('a message is a request or a response, not both');
+  if (result || error) return refuse('a message is a request or a response, not both');
   if (paramsAt && body[paramsAt.start] !== 0x7b) return refuse('params must be an object');
   return {
     kind: id ? 'request' : 'notification',

@@ -3,13 +3,14 @@
  * about is asked for by member; the value of a member is undefined where it is absent, null, or of another type.
  */
 import { isUtf8 } from 'node:buffer';
+import { KnownNames } from '../wire/fold.js';
 import { objectOf, SMALL_MESSAGE, type JsonObject } from '../wire/json.js';
 import { readText, scan, ScanError, type Member } from '../wire/scan.js';
-import { ambiguous, find, TOP } from './message.js';
+import { find, isEscaped, MAX_ID, TOP } from './message.js';
 import { RELATED_TASK } from './ports.js';
 
 /** Members that the gateway reads, replaces or decides by: they come once. */
-const PARAMS = [
+const PARAMS = new KnownNames(
   '_meta',
   'progressToken',
   'uri',
@@ -23,12 +24,10 @@ const PARAMS = [
   'requestedSchema',
   'includeContext',
   'notifications',
-];
-const META = ['progressToken', RELATED_TASK, 'io.modelcontextprotocol/subscriptionId'];
+);
+const META = new KnownNames('progressToken', RELATED_TASK, 'io.modelcontextprotocol/subscriptionId');
 /** Values in one message: what a server asks or tells has few. */
 const MAX_VALUES = 20_000;
-/** Bytes of an id: it comes back with the answer. */
-const MAX_ID = 1024;
 
 export class PeerMessage {
   readonly body: Buffer;
@@ -100,8 +99,10 @@ export function readPeerMessage(body: Buffer, maxBytes: number): PeerMessage | s
   }
   if (whole.kind !== 'object') return 'it is not an object';
   const { top, params, meta } = whole;
-  const doubt = ambiguous(top, TOP) ?? ambiguous(params, PARAMS) ?? ambiguous(meta, META);
+  const doubt = TOP.doubt(top) ?? PARAMS.doubt(params) ?? META.doubt(meta);
   if (doubt !== undefined) return `it has ${doubt}`;
+  const escaped = top.find((member) => TOP.has(member.key) && isEscaped(body, member));
+  if (escaped) return `it has '${escaped.key}' written with escapes`;
   const method = find(top, 'method');
   if (!method || body[method.start] !== 0x22) return 'its method is not a string';
   const idAt = find(top, 'id');

@@ -27,6 +27,7 @@ import type {
 } from '../protocol/ports.js';
 import type { Era } from '../protocol/revisions.js';
 import type { Lists } from '../protocol/lists.js';
+import { MAX_ID } from '../protocol/message.js';
 import { createAttribution, type Attribute } from './attribution.js';
 import {
   relayed,
@@ -56,8 +57,6 @@ import { SessionReset } from './session-reset.js';
 import type { Watcher } from './watcher.js';
 
 const CLOSE_GRACE_MS = 2000;
-/** Longest id of a request that is answered. */
-const MAX_ID = 1024;
 /** How long the lists wait for the acknowledgement of the listen stream: what changes after it is told. */
 const LISTEN_FIRST_MS = 500;
 

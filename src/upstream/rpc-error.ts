@@ -1,7 +1,7 @@
 /** The error of an answer: code and message are read, `data` goes on as its bytes. */
 import { MAX_NESTING, nestsWithin, SMALL_MESSAGE } from '../wire/json.js';
 import { MessageScan } from '../wire/message-scan.js';
-import { foldName } from '../wire/names.js';
+import { foldName } from '../wire/fold.js';
 import type { Span } from '../wire/scan.js';
 import { membersOf } from '../wire/walk.js';
 

@@ -4,8 +4,11 @@
  * as absent.
  */
 import { isUtf8 } from 'node:buffer';
+import { scan, ScanError, type Scan } from './scan.js';
 
 export type JsonObject = Readonly<Record<string, unknown>>;
+
+export type ObjectScan = Extract<Scan, { readonly kind: 'object' }>;
 
 /** Most bytes of a message that is parsed whole and has no larger bound of its own. */
 export const SMALL_MESSAGE = 1_048_576;
@@ -37,6 +40,21 @@ export function readJson(bytes: Buffer, maxBytes = SMALL_MESSAGE): unknown {
     return JSON.parse(bytes.toString('utf8'));
   } catch {
     return undefined;
+  }
+}
+
+/**
+ * Where the members of a message stand, for what only its bytes are wanted of: nothing is built. undefined: unreadable, or no object.
+ * With an answer other than undefined the bytes are proven: wire/walk.ts may go over them.
+ */
+export function scanObject(bytes: Buffer, maxBytes = SMALL_MESSAGE): ObjectScan | undefined {
+  if (bytes.length > maxBytes || !isUtf8(bytes)) return undefined;
+  try {
+    const read = scan(bytes);
+    return read.kind === 'object' ? read : undefined;
+  } catch (error) {
+    if (error instanceof ScanError) return undefined;
+    throw error;
   }
 }
 

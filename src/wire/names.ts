@@ -1,4 +1,5 @@
 /** Names that most messages are made of: recognised by their bytes, so that no text is made of each anew. */
+import { foldName } from './fold.js';
 
 const COMMON = namesOf([
   'id',
@@ -37,11 +38,6 @@ export function namesOf(names: readonly string[]): Names {
     // Each character may be written as \uXXXX.
     longest: 6 * Math.max(...names.map(({ length }) => length)),
   };
-}
-
-/** Equal for names that differ in case alone, as Unicode folds it: the Kelvin sign is a k, the long s an s. */
-export function foldName(name: string): string {
-  return name.toUpperCase().toLowerCase();
 }
 
 /** The name that is spelt in just these bytes. */

@@ -2,48 +2,59 @@
 import { isUtf8 } from 'node:buffer';
 import type { IncomingMessage } from 'node:http';
 import { GatewayError } from '../../errors.js';
-import type { Budget } from '../../lib/budget.js';
+import type { Budget, Holder, Owner } from '../../lib/budget.js';
 
-/** `done` is called once; `body` is undefined with an error, and both are when the client went away. */
+/** A body beyond this counts for as long as its request is under way: who works on it holds it. */
+const LARGE = 16_384;
+
+/**
+ * `done` is called once; `body` is undefined with an error, and both are when the client went away. `client`: whose bytes they are.
+ * `held`: what a large body holds of the budget; whoever gets it gives it back when the request is over. `evict`: the body has to
+ * give way after `done`.
+ */
 export function readBody(
   req: IncomingMessage,
   maxBytes: number,
-  budget: Budget,
-  done: (body: Buffer | undefined, error?: GatewayError) => void,
+  { budget, client, evict }: { readonly budget: Budget; readonly client: Owner; readonly evict: () => void },
+  done: (body: Buffer | undefined, error?: GatewayError, held?: Holder) => void,
 ): void {
   const declared = Number(req.headers['content-length'] ?? 0);
   if (declared > maxBytes) return done(undefined, tooLarge(maxBytes));
   let first: Buffer | undefined;
   let chunks: Buffer[] | undefined;
   let bytes = 0;
-  let taken = 0;
+  let held: Holder | undefined;
   let over = false;
+
+  function hold(more: number): boolean {
+    held ??= budget.holder({ client }, () => {
+      if (over) evict();
+      else finish(undefined, full());
+    });
+    return held.take(more);
+  }
 
   function finish(body: Buffer | undefined, error?: GatewayError): void {
     if (over) return;
     over = true;
-    if (taken > 0) budget.give(taken);
-    done(body, error);
+    first = chunks = undefined;
+    if (body && body.length > LARGE && (held?.held || hold(body.length))) return done(body, undefined, held);
+    held?.release();
+    if (body && body.length > LARGE) done(undefined, full());
+    else done(body, error);
   }
 
   req.on('data', (chunk: Buffer) => {
     if (over) return;
     bytes += chunk.length;
     if (bytes > maxBytes) return finish(undefined, tooLarge(maxBytes));
-    if (!first) {
-      first = chunk;
-      return;
-    }
-    // What comes in one piece is over at once; what does not is accounted for.
-    if (!budget.take(bytes - taken))
-      return finish(
-        undefined,
-        new GatewayError('unavailable', 'too much is being buffered (limits.buffered_bytes)'),
-      );
-    taken = bytes;
-    (chunks ??= [first]).push(chunk);
+    // What comes in one piece is over at once.
+    if (!(first === undefined && bytes === declared) && !hold(chunk.length)) return finish(undefined, full());
+    if (first) (chunks ??= [first]).push(chunk);
+    else first = chunk;
   });
   req.on('end', () => {
+    if (over) return;
     const body = chunks ? Buffer.concat(chunks, bytes) : first;
     if (!body || body.length === 0)
       finish(undefined, new GatewayError('parse_error', 'Parse error: the body is empty'));
@@ -58,4 +69,8 @@ export function readBody(
 
 function tooLarge(maxBytes: number): GatewayError {
   return new GatewayError('body_too_large', `the body is larger than ${maxBytes} bytes (limits.body_bytes)`);
+}
+
+function full(): GatewayError {
+  return new GatewayError('unavailable', 'too much is being buffered (limits.buffered_bytes)');
 }

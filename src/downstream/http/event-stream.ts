@@ -1,6 +1,7 @@
 /** One event stream to an HTTP client: framing, keep-alive comments, and an end for clients that read nothing. */
 import type { ServerResponse } from 'node:http';
 import type { Wheel, WheelTimer } from '../../lib/wheel.js';
+import type { Boundary } from '../../observe/boundary.js';
 import type { StreamTarget } from '../../protocol/ports.js';
 import { withoutLineBreaks } from '../../wire/splice.js';
 
@@ -35,13 +36,15 @@ export function eventOf(message: Buffer, id?: string): Buffer {
 export class Backpressure {
   readonly #res: ServerResponse;
   readonly #wheel: Wheel;
+  readonly #boundary: Boundary;
   readonly #drained: () => void;
   #stall: WheelTimer | undefined;
   #full = false;
 
-  constructor(res: ServerResponse, wheel: Wheel, drained: () => void) {
+  constructor(res: ServerResponse, wheel: Wheel, boundary: Boundary, drained: () => void) {
     this.#res = res;
     this.#wheel = wheel;
+    this.#boundary = boundary;
     this.#drained = drained;
   }
 
@@ -53,7 +56,9 @@ export class Backpressure {
     this.#res.once('drain', () => {
       this.#full = false;
       this.#stall?.cancel();
-      this.#drained();
+      this.#boundary.run('client_request', this.#drained, () => {
+        this.#res.destroy();
+      });
     });
     return false;
   }
@@ -72,6 +77,7 @@ export class Backpressure {
   }
 }
 
+/** What is written to it after its end goes nowhere. */
 export class EventStream implements StreamTarget {
   /** It can take more after a call that gave false. */
   drained: () => void = () => undefined;
@@ -81,12 +87,13 @@ export class EventStream implements StreamTarget {
   #timer: WheelTimer | undefined;
   readonly #writer: Backpressure;
   #inEvent = false;
+  #ended = false;
 
-  constructor(res: ServerResponse, wheel: Wheel, keepAliveMs: number) {
+  constructor(res: ServerResponse, wheel: Wheel, boundary: Boundary, keepAliveMs: number) {
     this.#res = res;
     this.#wheel = wheel;
     this.#keepAliveMs = keepAliveMs;
-    this.#writer = new Backpressure(res, wheel, () => {
+    this.#writer = new Backpressure(res, wheel, boundary, () => {
       this.drained();
     });
     res.writeHead(200, [...EVENT_STREAM]);
@@ -103,23 +110,28 @@ export class EventStream implements StreamTarget {
   }
 
   prime(id: string, retryMs: number): void {
+    if (this.#ended) return;
     this.#res.write(`id: ${id}\nretry: ${retryMs}\ndata: \n\n`);
   }
 
   event(message: Buffer, id: string | undefined): boolean {
+    if (this.#ended) return true;
     return this.#writer.wrote(this.#res.write(eventOf(message, id)));
   }
 
   begin(id: string | undefined): void {
+    if (this.#ended) return;
     this.#inEvent = true;
     this.#res.write(open(id));
   }
 
   chunk(bytes: Buffer): boolean {
+    if (this.#ended) return true;
     return this.#writer.wrote(this.#res.write(withoutLineBreaks(bytes)));
   }
 
   finish(): void {
+    if (!this.#inEvent) return;
     this.#inEvent = false;
     this.#res.write(END_OF_EVENT);
   }
@@ -132,8 +144,10 @@ export class EventStream implements StreamTarget {
   }
 
   end(last?: Buffer, id?: string): void {
+    if (this.#ended) return;
     this.#timer?.cancel();
     this.cut();
+    this.#ended = true;
     if (last) this.#res.end(eventOf(last, id));
     else this.#res.end();
     this.#writer.ended();

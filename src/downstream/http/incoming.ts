@@ -2,11 +2,12 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Config } from '../../config/types.js';
 import { GatewayError } from '../../errors.js';
-import type { Budget } from '../../lib/budget.js';
+import type { Budget, Owner } from '../../lib/budget.js';
+import type { Boundary } from '../../observe/boundary.js';
 import { MessageError, readMessages } from '../../protocol/message.js';
 import type { Gate } from '../../proxy/gate.js';
 import { readBody } from './body.js';
-import { sendError } from './respond.js';
+import { sendError, sendFailure } from './respond.js';
 
 export const RETRY_AFTER = ['Retry-After', '1'];
 export const CLOSE = ['Connection', 'close'];
@@ -16,11 +17,17 @@ export function one(value: string | string[] | undefined): string | undefined {
   return Array.isArray(value) ? value[0] : value;
 }
 
-/** Reads the messages of a POST. What is none is answered here. */
+/** Reads the messages of a POST. What is none is answered here. `client`: whose they are. */
 export function readPost(
-  deps: { readonly gate: Gate; readonly config: () => Config; readonly budget: Budget },
+  deps: {
+    readonly gate: Gate;
+    readonly config: () => Config;
+    readonly budget: Budget;
+    readonly boundary: Boundary;
+  },
   req: IncomingMessage,
   res: ServerResponse,
+  client: Owner,
   take: (messages: ReturnType<typeof readMessages>) => void,
 ): void {
   const refuse = (error: GatewayError, id: string, headers: string[]): void => {
@@ -29,17 +36,19 @@ export function readPost(
   };
   const refusal = refuseBody(req);
   if (refusal) return refuse(refusal, 'null', CLOSE);
-  readBody(req, deps.config().limits.body_bytes, deps.budget, (body, error) => {
-    if (error) return refuse(error, 'null', error.code === 'body_too_large' ? CLOSE : []);
-    if (!body) return;
-    let messages: ReturnType<typeof readMessages>;
+  const evict = (): void => {
+    res.destroy();
+  };
+  const room = { budget: deps.budget, client, evict };
+  readBody(req, deps.config().limits.body_bytes, room, (body, error, held) => {
+    if (held) res.once('close', () => held.release());
     try {
-      messages = readMessages(body);
+      if (error) return refuse(error, 'null', error.code === 'body_too_large' ? CLOSE : []);
+      if (body) take(readMessages(body));
     } catch (failure) {
-      if (!(failure instanceof MessageError)) throw failure;
-      return refuse(failure, failure.id, []);
+      if (failure instanceof MessageError) refuse(failure, failure.id, []);
+      else sendFailure(res, deps.boundary.caught('client_request', failure));
     }
-    take(messages);
   });
 }
 

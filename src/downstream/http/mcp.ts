@@ -21,6 +21,7 @@ import {
   retryHeader,
   sendAnswer,
   sendError,
+  sendFailure,
   type Accepts,
 } from './respond.js';
 
@@ -34,7 +35,16 @@ export interface McpDeps {
 }
 
 export function createMcp(deps: McpDeps) {
-  const { gate } = deps;
+  const { gate, boundary } = deps;
+
+  /** Goes on at once where nothing is to be waited for. Calls do without it: they are to make no function of their own. */
+  function whenKnown<T>(res: ServerResponse, value: T | Promise<T>, go: (value: T) => void): void {
+    if (value instanceof Promise)
+      boundary.detach('client_request', value.then(go), (error) => {
+        sendFailure(res, error);
+      });
+    else go(value);
+  }
 
   function sourceOf(req: IncomingMessage, principal: Principal, route: Route): Source {
     return {
@@ -48,7 +58,7 @@ export function createMcp(deps: McpDeps) {
   }
 
   function post(req: IncomingMessage, res: ServerResponse, source: Source): void {
-    readPost(deps, req, res, (messages) => {
+    readPost(deps, req, res, source.sessionId ?? req.socket, (messages) => {
       if (!Array.isArray(messages) && classify(source.version, messages) === 'modern')
         // Sessions belong to the other era: whatever id comes with it is not looked at.
         return single(
@@ -84,7 +94,7 @@ export function createMcp(deps: McpDeps) {
     looked: Promise<Found>,
     messages: Messages,
   ): void {
-    void looked.then((found) => {
+    whenKnown(res, looked, (found) => {
       // Who asked has left. What a client only tells counts, whether it waits for the 202 or not.
       if (res.destroyed && (Array.isArray(messages) || messages.kind === 'request')) return;
       take(req, res, source, found, messages);
@@ -101,25 +111,32 @@ export function createMcp(deps: McpDeps) {
     const { http } = deps.config();
     const times = { streamAfterMs: http.stream_after_ms, keepAliveMs: http.keep_alive_ms };
     let sink: PostSink | undefined;
-    const handled = gate.handle(
-      source,
-      found,
-      message,
-      // Most messages need no stream: the sink is made for those that do.
-      message.kind === 'request' && !ANSWERED_AT_ONCE.has(message.method)
-        ? (sink = new PostSink(
-            res,
-            accepts,
-            message.id as string,
-            source.era,
-            deps.wheel,
-            times,
-            gate.resumable(found),
-          ))
-        : NO_SINK,
-    );
-    if (handled.kind === 'opening') answerOpened(res, source, handled.opened, accepts);
-    else reply(res, source, handled, accepts, sink);
+    try {
+      const handled = gate.handle(
+        source,
+        found,
+        message,
+        // Most messages need no stream: the sink is made for those that do.
+        message.kind === 'request' && !ANSWERED_AT_ONCE.has(message.method)
+          ? (sink = new PostSink(
+              res,
+              accepts,
+              message.id as string,
+              source.era,
+              deps.wheel,
+              boundary,
+              times,
+              gate.resumable(found),
+            ))
+          : NO_SINK,
+      );
+      if (handled.kind === 'opening') answerOpened(res, source, handled.opened, accepts);
+      else reply(res, source, handled, accepts, sink);
+    } catch (thrown) {
+      const error = boundary.caught('client_request', thrown);
+      if (sink) sink.fail(error);
+      else sendFailure(res, error, message.kind === 'request' ? message.id : 'null', source.era);
+    }
   }
 
   function answerOpened(
@@ -128,7 +145,7 @@ export function createMcp(deps: McpDeps) {
     opened: Promise<Settled>,
     accepts: Accepts,
   ): void {
-    void opened.then((handled) => {
+    whenKnown(res, opened, (handled) => {
       if (!res.destroyed) reply(res, source, handled, accepts, undefined);
       else if (handled.kind === 'answer' && handled.session) gate.abandon(handled.session);
     });
@@ -184,10 +201,17 @@ export function createMcp(deps: McpDeps) {
       gate.countInvalid('invalid');
       return sendError(res, refusal, 'null', retryAfter(refusal));
     }
-    const cancel = runBatch(gate, source, found, messages, deps.config().limits.message_bytes, (answer) => {
-      if (answer) sendAnswer(res, answer, accepts);
-      else res.writeHead(202).end();
-    });
+    const cancel = runBatch(
+      { gate, boundary, budget: deps.budget },
+      source,
+      found,
+      messages,
+      deps.config().limits.message_bytes,
+      (answer) => {
+        if (answer) sendAnswer(res, answer, accepts);
+        else res.writeHead(202).end();
+      },
+    );
     res.on('close', () => {
       cancel('client gone');
     });
@@ -195,7 +219,7 @@ export function createMcp(deps: McpDeps) {
 
   function listen(req: IncomingMessage, res: ServerResponse, source: Source): void {
     if (refuseListen(gate, req, res, ALLOW)) return;
-    whenKnown(gate.find(source), (found) => {
+    whenKnown(res, gate.find(source), (found) => {
       if (!res.destroyed) openListen(req, res, source, found);
     });
   }
@@ -208,7 +232,7 @@ export function createMcp(deps: McpDeps) {
       source,
       found,
       lastEventId,
-      () => new EventStream(res, deps.wheel, keep_alive_ms),
+      () => new EventStream(res, deps.wheel, boundary, keep_alive_ms),
     );
     if (listening instanceof GatewayError)
       return sendError(
@@ -217,13 +241,13 @@ export function createMcp(deps: McpDeps) {
         'null',
         listening.code === 'method_not_allowed' ? ALLOW : retryAfter(listening),
       );
-    res.on('close', listening);
+    res.on('close', boundary.guard('client_request', listening));
   }
 
   /** Answered once the session has ended wherever it is kept; that goes on when the client does not wait for it. */
   function end(res: ServerResponse, source: Source): void {
-    whenKnown(gate.find(source), (found) => {
-      whenKnown(gate.end(source, found), (error) => {
+    whenKnown(res, gate.find(source), (found) => {
+      whenKnown(res, gate.end(source, found), (error) => {
         if (error) sendError(res, error, 'null', retryAfter(error));
         else res.writeHead(202).end();
       });
@@ -263,12 +287,6 @@ export function createMcp(deps: McpDeps) {
 
 type Messages = Message | (Message | MessageError)[];
 
-/** Goes on at once where nothing is to be waited for. Calls do without it: they are to make no function of their own. */
-function whenKnown<T>(value: T | Promise<T>, go: (value: T) => void): void {
-  if (value instanceof Promise) void value.then(go);
-  else go(value);
-}
-
 function retryAfter(error: GatewayError): string[] {
   return error.code === 'unavailable' ? RETRY_AFTER : retryHeader(error);
 }
@@ -278,4 +296,8 @@ const STREAM: Accepts = { json: false, sse: true };
 const ALLOW = ['Allow', 'GET, POST, DELETE, OPTIONS'];
 /** Requests whose answer never comes later. */
 const ANSWERED_AT_ONCE = new Set(['initialize', 'ping', 'logging/setLevel']);
-const NO_SINK = new BatchSink('null', 0, () => undefined);
+const NO_SINK = new BatchSink(
+  'null',
+  { room: () => false, tooMuch: () => new GatewayError('internal', 'an answer that was not asked for') },
+  () => undefined,
+);

@@ -5,6 +5,7 @@
 import type { ServerResponse } from 'node:http';
 import { errorMessage, ERRORS, GatewayError, modernStatus } from '../../errors.js';
 import type { Wheel, WheelTimer } from '../../lib/wheel.js';
+import type { Boundary } from '../../observe/boundary.js';
 import {
   NOBODY_TO_ASK,
   type AnswerHead,
@@ -63,6 +64,18 @@ export function sendError(
   sendJson(res, ERRORS[error.code][era].http, errorMessage(error, rawId, era), headers);
 }
 
+/** Ends a request that failed within the gateway: with an error where nothing was sent yet, else by closing its connection. */
+export function sendFailure(
+  res: ServerResponse,
+  error: GatewayError,
+  rawId = 'null',
+  era: Era = 'legacy',
+): void {
+  if (res.writableEnded || res.destroyed) return;
+  if (res.headersSent) res.destroy();
+  else sendError(res, error, rawId, [], era);
+}
+
 /** A whole answer that was ready at once. */
 export function sendAnswer(
   res: ServerResponse,
@@ -81,7 +94,7 @@ export type OpenStream = (
   control: { resume(): void; cancel(why: Cause): void },
 ) => CallStream | undefined;
 
-/** The sink of one POST. */
+/** The sink of one POST. After its end it ignores whatever still comes. */
 export class PostSink implements Sink {
   /** Set by who opened it: what ends when the client goes, what goes on when it reads again. */
   exchange: Exchange | undefined;
@@ -90,6 +103,7 @@ export class PostSink implements Sink {
   readonly #rawId: string;
   readonly #era: Era;
   readonly #wheel: Wheel;
+  readonly #boundary: Boundary;
   readonly #times: StreamTimes;
   readonly #resumable: OpenStream | undefined;
   #mode: 'undecided' | 'json' | 'sse' | 'over' = 'undecided';
@@ -108,6 +122,7 @@ export class PostSink implements Sink {
     rawId: string,
     era: Era,
     wheel: Wheel,
+    boundary: Boundary,
     times: StreamTimes,
     resumable?: OpenStream,
   ) {
@@ -116,6 +131,7 @@ export class PostSink implements Sink {
     this.#rawId = rawId;
     this.#era = era;
     this.#wheel = wheel;
+    this.#boundary = boundary;
     this.#times = times;
     this.#resumable = resumable;
     this.#timer = wheel.after(accepts.sse ? times.streamAfterMs : 0, () => {
@@ -124,10 +140,22 @@ export class PostSink implements Sink {
     if (!accepts.json)
       // Not before the exchange is known: an upstream may yet be refused.
       setImmediate(() => {
-        this.#openStream();
+        boundary.run(
+          'client_request',
+          () => {
+            this.#openStream();
+          },
+          (error) => {
+            this.fail(error);
+          },
+        );
       });
     res.on('close', () => {
-      this.#closed();
+      try {
+        this.#closed();
+      } catch (thrown) {
+        boundary.caught('client_request', thrown);
+      }
     });
   }
 
@@ -145,6 +173,7 @@ export class PostSink implements Sink {
   }
 
   start(head: AnswerHead): void {
+    if (this.#mode === 'over') return;
     this.#inAnswer = true;
     this.#head = head;
     if (this.#mode === 'undecided') {
@@ -178,6 +207,7 @@ export class PostSink implements Sink {
 
   end(_seen: Seen): void {
     const mode = this.#mode;
+    if (mode === 'over') return;
     this.#over();
     if (mode === 'json') {
       if (this.#whole) sendJson(this.#res, this.#status(), this.#whole);
@@ -197,18 +227,18 @@ export class PostSink implements Sink {
 
   cancelled(): void {
     const mode = this.#mode;
+    if (mode === 'over') return;
     this.#over();
     // Nothing is said about a cancelled request: the exchange just ends.
     if (mode === 'undecided') this.#res.writeHead(202).end();
     else if (this.#stream) this.#stream.fail(undefined);
     else if (this.#target) this.#target.end();
-    else if (mode !== 'over') this.#res.destroy();
+    else this.#res.destroy();
   }
 
   fail(error: GatewayError): void {
-    const mode = this.#mode;
+    if (this.#mode === 'over') return;
     this.#over();
-    if (mode === 'over') return;
     const message = (): Buffer => Buffer.from(errorMessage(error, this.#rawId, this.#era));
     if (this.#stream) this.#stream.fail(message());
     else if (this.#target && this.#era === 'modern' && error.code === 'stream_broken') this.#target.destroy();
@@ -239,7 +269,7 @@ export class PostSink implements Sink {
     if (this.#mode !== 'undecided') return;
     this.#mode = 'sse';
     this.#timer.cancel();
-    const target = new EventStream(this.#res, this.#wheel, this.#times.keepAliveMs);
+    const target = new EventStream(this.#res, this.#wheel, this.#boundary, this.#times.keepAliveMs);
     this.#target = target;
     target.drained = () => this.exchange?.resume();
     this.#stream = this.#resumable?.(target, {
@@ -249,7 +279,7 @@ export class PostSink implements Sink {
   }
 
   #backpressure(): Backpressure {
-    return new Backpressure(this.#res, this.#wheel, () => this.exchange?.resume());
+    return new Backpressure(this.#res, this.#wheel, this.#boundary, () => this.exchange?.resume());
   }
 
   #over(): void {
@@ -275,17 +305,25 @@ export function retryHeader(error: GatewayError): string[] {
   return typeof data?.retryAfter === 'number' ? ['Retry-After', String(data.retryAfter)] : [];
 }
 
-/** The sink of one element of a batch: the whole answer, held; no notifications, no questions. */
+/** What the answers of a batch share. */
+interface BatchRoom {
+  /** Whether one answer may hold so much more. */
+  room(bytes: number): boolean;
+  tooMuch(): GatewayError;
+}
+
+/** The sink of one element of a batch: the whole answer, held; no notifications, no questions. It is done once. */
 export class BatchSink implements Sink {
   readonly #rawId: string;
-  readonly #maxBytes: number;
+  readonly #share: BatchRoom;
   readonly #done: (answer: Buffer | undefined) => void;
   #chunks: Buffer[] = [];
-  #bytes = 0;
+  #isFull = false;
+  #over = false;
 
-  constructor(rawId: string, maxBytes: number, done: (answer: Buffer | undefined) => void) {
+  constructor(rawId: string, share: BatchRoom, done: (answer: Buffer | undefined) => void) {
     this.#rawId = rawId;
-    this.#maxBytes = maxBytes;
+    this.#share = share;
     this.#done = done;
   }
 
@@ -300,25 +338,35 @@ export class BatchSink implements Sink {
   start(): void {}
 
   write(chunk: Buffer): boolean {
-    this.#bytes += chunk.length;
-    if (this.#bytes <= this.#maxBytes) this.#chunks.push(chunk);
-    else this.#chunks = [];
+    if (this.#over || this.#isFull) return true;
+    if (this.#share.room(chunk.length)) this.#chunks.push(chunk);
+    else {
+      this.#isFull = true;
+      this.#chunks = [];
+    }
     return true;
   }
 
   end(): void {
-    if (this.#bytes > this.#maxBytes) {
-      this.fail(
-        new GatewayError('internal', `the answer is over ${this.#maxBytes} bytes, too large for a batch`),
-      );
-    } else this.#done(Buffer.concat(this.#chunks));
+    this.#finish(
+      this.#isFull
+        ? Buffer.from(errorMessage(this.#share.tooMuch(), this.#rawId))
+        : Buffer.concat(this.#chunks),
+    );
   }
 
   cancelled(): void {
-    this.#done(undefined);
+    this.#finish(undefined);
   }
 
   fail(error: GatewayError): void {
-    this.#done(Buffer.from(errorMessage(error, this.#rawId)));
+    this.#finish(Buffer.from(errorMessage(error, this.#rawId)));
+  }
+
+  #finish(answer: Buffer | undefined): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#chunks = [];
+    this.#done(answer);
   }
 }

@@ -6,13 +6,14 @@ import type { Config } from '../../config/types.js';
 import { GatewayError } from '../../errors.js';
 import type { Budget } from '../../lib/budget.js';
 import type { Wheel } from '../../lib/wheel.js';
-import type { Boundary } from '../../observe/boundary.js';
+import type { Boundary, Place } from '../../observe/boundary.js';
 import type { Logger } from '../../observe/log.js';
 import type { Gate } from '../../proxy/gate.js';
 import { serveHealth, serveMetrics, serveReady, serveReload, type Admin } from './admin.js';
 import { createGuard } from './guard.js';
 import { createMcp } from './mcp.js';
-import { sendError } from './respond.js';
+import { hasWaiting, oneByOne } from './pipeline.js';
+import { sendError, sendFailure } from './respond.js';
 import { createSse2024 } from './sse-2024.js';
 
 export interface HttpDeps {
@@ -55,6 +56,12 @@ export function createHttpPort(deps: HttpDeps): HttpPort {
   let idle: (() => void) | undefined;
   let draining = false;
 
+  function detached(where: Place, res: ServerResponse, work: Promise<void>): void {
+    boundary.detach(where, work, (error) => {
+      sendFailure(res, error);
+    });
+  }
+
   function route(req: IncomingMessage, res: ServerResponse): void {
     const refusal = guard.check(req, res);
     if (refusal) {
@@ -72,7 +79,7 @@ export function createHttpPort(deps: HttpDeps): HttpPort {
     if (req.method === 'OPTIONS') return guard.preflight(req, res);
     if (path === '/health') return serveHealth(admin, req, res);
     if (path === '/ready') return serveReady(admin, req, res);
-    if (path === '/metrics') return void serveMetrics(admin, req, res);
+    if (path === '/metrics') return detached('metrics', res, serveMetrics(admin, req, res));
 
     const principal = gate.authorize(req.headers.authorization);
     if ('status' in principal) {
@@ -83,7 +90,7 @@ export function createHttpPort(deps: HttpDeps): HttpPort {
         principal.challenge,
       ]);
     }
-    if (!mcpRoute) return void serveReload(admin, req, res);
+    if (!mcpRoute) return detached('client_request', res, serveReload(admin, req, res));
     if (gate.state === 'starting')
       return sendError(
         res,
@@ -99,6 +106,11 @@ export function createHttpPort(deps: HttpDeps): HttpPort {
     else sse.messages(req, res, principal, target, query === -1 ? '' : url.slice(query + 1));
   }
 
+  /** What is written after the end of a response is a fault of the gateway; nobody is told of a client that has gone. */
+  function lateWrite(error: NodeJS.ErrnoException): void {
+    if (error.code === 'ERR_STREAM_WRITE_AFTER_END') boundary.caught('client_request', error);
+  }
+
   const server: Server = createServer(
     {
       highWaterMark: SOCKET_BYTES,
@@ -106,27 +118,30 @@ export function createHttpPort(deps: HttpDeps): HttpPort {
       requestTimeout: REQUEST_MS,
       keepAliveTimeout: started.http.idle_connection_ms,
     },
-    (req, res) => {
-      active++;
-      if (draining) res.setHeader('Connection', 'close');
-      res.on('close', () => {
+    oneByOne(
+      (req, res) => {
+        active++;
+        if (draining) res.setHeader('Connection', 'close');
+        res.on('error', lateWrite);
+        try {
+          route(req, res);
+        } catch (error) {
+          sendFailure(res, boundary.caught('client_request', error));
+        }
+      },
+      () => {
         active--;
         if (active === 0) idle?.();
-      });
-      try {
-        route(req, res);
-      } catch (error) {
-        const failure = boundary.caught('client_request', error);
-        if (res.headersSent) res.destroy();
-        else sendError(res, failure);
-      }
-    },
+      },
+    ),
   );
   server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
     if (error.code === 'ECONNRESET' || !socket.writable) {
       socket.destroy();
       return;
     }
+    // The rest of a request that waits its turn is not read before that comes.
+    if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT' && hasWaiting(socket)) return;
     const status =
       error.code === 'HPE_HEADER_OVERFLOW'
         ? '431 Request Header Fields Too Large'

@@ -12,7 +12,7 @@ import { OneStream } from '../one-stream.js';
 import { EventStream } from './event-stream.js';
 import { one, readPost, refuseListen, RETRY_AFTER } from './incoming.js';
 import type { McpDeps } from './mcp.js';
-import { sendError } from './respond.js';
+import { sendError, sendFailure } from './respond.js';
 
 export interface Sse2024 {
   /** `/sse` */
@@ -39,12 +39,12 @@ interface Open {
 const ID_BYTES = 24;
 
 export function createSse2024(deps: McpDeps): Sse2024 {
-  const { gate } = deps;
+  const { gate, boundary } = deps;
   const streams = new Map<string, Open>();
 
   function open(res: ServerResponse, principal: Principal, route: Route): void {
     const id = randomBytes(ID_BYTES).toString('base64url');
-    const outlet = new EventStream(res, deps.wheel, deps.config().http.keep_alive_ms);
+    const outlet = new EventStream(res, deps.wheel, boundary, deps.config().http.keep_alive_ms);
     // Relative: it holds behind any path that a proxy puts in front.
     res.write(`event: endpoint\ndata: messages?sessionId=${id}\n\n`);
     const stream = new OneStream({
@@ -53,15 +53,19 @@ export function createSse2024(deps: McpDeps): Sse2024 {
       source: { principal, route },
       budget: deps.budget,
       log: deps.log,
+      boundary,
       modern: false,
       messageBytes: () => deps.config().limits.message_bytes,
     });
     streams.set(id, { principal, route: route.key, stream });
     gate.countListen();
-    res.on('close', () => {
-      streams.delete(id);
-      stream.left();
-    });
+    res.on(
+      'close',
+      boundary.guard('client_request', () => {
+        streams.delete(id);
+        stream.left();
+      }),
+    );
   }
 
   return {
@@ -84,7 +88,7 @@ export function createSse2024(deps: McpDeps): Sse2024 {
         return sendError(res, new GatewayError('unknown_session', why));
       }
       const { stream } = found;
-      readPost(deps, req, res, (messages) => {
+      readPost(deps, req, res, stream, (messages) => {
         if (stream.full && [messages].flat().some(isRequest)) {
           gate.countInvalid('invalid');
           const slow = new GatewayError('unavailable', 'too much waits on the stream: read it first');
@@ -92,8 +96,11 @@ export function createSse2024(deps: McpDeps): Sse2024 {
         }
         const taken = stream.take(messages, one(req.headers['mcp-protocol-version']));
         if (!(taken instanceof Promise)) return reply(res, taken);
-        void taken.then((error) => {
+        const replied = taken.then((error) => {
           reply(res, error);
+        });
+        boundary.detach('client_request', replied, (error) => {
+          sendFailure(res, error);
         });
       });
     },
