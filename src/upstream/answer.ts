@@ -2,7 +2,7 @@
  * One JSON-RPC message from an upstream, read as it arrives: an answer flows on to the sink of its call with
  * nothing changed but its id; a notification or a question is held whole and routed.
  */
-import type { Budget } from '../lib/budget.js';
+import type { Budget, Holder, Whose } from '../lib/budget.js';
 import type { AnswerEdit, Sink } from '../protocol/ports.js';
 import { readJson } from '../wire/json.js';
 import { MessageScan } from '../wire/message-scan.js';
@@ -28,6 +28,8 @@ export interface AnswerHost {
   /** What is changed at the ends of a complete result. */
   readonly edit: AnswerEdit | undefined;
   readonly sink: Sink;
+  /** Whose bytes they are that have to be held. */
+  readonly whose: Whose;
   /** The answer is about to begin: what waits goes first. */
   starting(): void;
   /** Stops reading until the sink has room. */
@@ -62,6 +64,7 @@ const MAX_HEAD = 65_536;
 const MAX_NOTHING = 64;
 /** Most that is held of an error, of a notification. */
 const MAX_SMALL = 1_048_576;
+const NO_ROOM = 'sent more than limits.buffered_bytes has room for';
 const EXCERPT = 512;
 const SPACE = 0x20;
 
@@ -88,7 +91,8 @@ export class AnswerReader {
   #held = 0;
   /** Offset of the first byte that is held. */
   #base = 0;
-  #taken = 0;
+  /** Takes from the budget what is held across turns. */
+  #holder: Holder | undefined;
   /** JSON of the caller's id at the moment the answer began: its two ends must not differ. */
   #rawId: Buffer | undefined;
   #idInTail = false;
@@ -196,10 +200,7 @@ export class AnswerReader {
   #letGo(): void {
     this.#chunks = [];
     this.#held = 0;
-    if (this.#taken > 0) {
-      this.#limits.budget.give(this.#taken);
-      this.#taken = 0;
-    }
+    this.#holder?.release();
   }
 
   #refuse(why: string): void {
@@ -235,20 +236,25 @@ export class AnswerReader {
           ? this.#limits.questionBytes
           : this.#limits.messageBytes;
     const over = this.#held > limit;
-    const full = !over && this.#held > this.#taken && !this.#limits.budget.take(this.#held - this.#taken);
-    if (!over && !full) {
-      this.#taken = Math.max(this.#taken, this.#held);
-      return true;
-    }
+    const full = !over && !this.#takes();
+    if (!over && !full) return true;
     if (kind === 'method') {
       const bytes = this.#held;
       this.#letGo();
       this.#state = 'skip';
       this.#host.oversize(method, idText, bytes);
-    } else if (full) this.#refuse('sent more than limits.buffered_bytes has room for');
+    } else if (full) this.#refuse(NO_ROOM);
     else if (kind === undefined) this.#refuse('sent a message without result, error or method');
     else this.#refuse(`sent a message of more than ${limit} bytes that had to be held`);
     return true;
+  }
+
+  #takes(): boolean {
+    const holder = (this.#holder ??= this.#limits.budget.holder(this.#host.whose, () => {
+      // Whoever holds most gives way.
+      if (this.#state !== 'done') this.#refuse(NO_ROOM);
+    }));
+    return holder.take(this.#held - holder.held);
   }
 
   #decide(): void {

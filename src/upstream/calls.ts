@@ -4,7 +4,7 @@
  */
 import type { ServerConfig } from '../config/types.js';
 import { GatewayError, type ErrorCode } from '../errors.js';
-import type { Budget } from '../lib/budget.js';
+import type { Budget, Holder, Whose } from '../lib/budget.js';
 import type { Wheel, WheelTimer } from '../lib/wheel.js';
 import type { Boundary } from '../observe/boundary.js';
 import type { Logger } from '../observe/log.js';
@@ -153,6 +153,8 @@ export class UpstreamCall implements UpstreamExchange, AnswerHost {
   #questions = 0;
   #queue: Notice[] = [];
   #queued = 0;
+  /** Takes from the budget what is in the queue. */
+  #waiting: Holder | undefined;
   readonly #silenceMs: number;
   readonly #silence: WheelTimer;
   readonly #total: WheelTimer | undefined;
@@ -204,6 +206,10 @@ export class UpstreamCall implements UpstreamExchange, AnswerHost {
     return this.#over;
   }
 
+  get whose(): Whose {
+    return { client: this.client === '' ? undefined : this.client, server: this.#owner.server };
+  }
+
   /** A message, or part of one, came: the silence clock starts again. */
   alive(): void {
     if (this.#silenceMs > 0) this.#silence.move(this.#silenceMs);
@@ -245,7 +251,7 @@ export class UpstreamCall implements UpstreamExchange, AnswerHost {
     while (this.#queue.length > 0) {
       const notice = this.#queue.shift() as Notice;
       this.#queued -= notice.bytes.length;
-      this.#owner.budget.give(notice.bytes.length);
+      this.#waiting?.give(notice.bytes.length);
       if (!this.sink.notify(notice)) {
         this.#blocked = true;
         return;
@@ -281,13 +287,14 @@ export class UpstreamCall implements UpstreamExchange, AnswerHost {
     this.sawMessage = true;
     this.alive();
     if (this.#blocked) {
-      const { budget } = this.#owner;
-      const fits = this.#queued + notice.bytes.length <= this.#owner.messageBytes();
-      if (!fits || !budget.take(notice.bytes.length)) {
+      const tooSlow = (): void => {
+        if (this.#over) return;
         this.#owner.sendCancel(this, 'client too slow');
-        this.failWith('busy', `client read too slowly: over ${this.#owner.messageBytes()} bytes wait for it`);
-        return;
-      }
+        this.failWith('busy', `client read too slowly: ${this.#queued} bytes wait for it`);
+      };
+      const holder = (this.#waiting ??= this.#owner.budget.holder(this.whose, tooSlow));
+      const fits = this.#queued + notice.bytes.length <= this.#owner.messageBytes();
+      if (!fits || !holder.take(notice.bytes.length)) return tooSlow();
       this.#queued += notice.bytes.length;
       this.#queue.push(notice);
       return;
@@ -314,7 +321,7 @@ export class UpstreamCall implements UpstreamExchange, AnswerHost {
 
   #dropQueue(): void {
     this.#queue = [];
-    if (this.#queued > 0) this.#owner.budget.give(this.#queued);
+    this.#waiting?.release();
     this.#queued = 0;
   }
 

@@ -1,6 +1,7 @@
 /** The gateway's own requests to an upstream: the handshake, the lists, what keeps a link alive. */
 import type { ServerConfig } from '../config/types.js';
 import { GatewayError } from '../errors.js';
+import { LISTS } from '../protocol/lists.js';
 import { UpstreamCall, type CallOwner, type Carrier } from './calls.js';
 import { collect, type Collected } from './collect.js';
 import { ownHeaders, withEnvelope, type EnvelopeFacts } from './envelope.js';
@@ -48,7 +49,9 @@ export function createOwnRequests(deps: OwnRequestsDeps): OwnRequests {
     const sent =
       modern === undefined ? params : withEnvelope(params, { ...deps.envelope(), revision: modern });
     const body = `{"jsonrpc":"2.0","id":${id},"method":"${method}"${sent === undefined ? '' : `,"params":${sent}`}}`;
-    const { sink, answer } = collect(owner.server, method, owner.messageBytes());
+    const { sink, answer } = collect(owner.server, method, owner.messageBytes(), owner.budget, {
+      unproven: LIST_METHODS.has(method),
+    });
     const call = new UpstreamCall(owner, id, method, Buffer.from(String(id)), Buffer.from(body), sink, {
       repeatable: !long,
       own: true,
@@ -87,6 +90,9 @@ export function createOwnRequests(deps: OwnRequestsDeps): OwnRequests {
     request: (carrier, method, params) => open(carrier, method, params).answer,
   };
 }
+
+/** Their results are proven as they are read. */
+const LIST_METHODS: ReadonlySet<string> = new Set(Object.values(LISTS).map(({ method }) => method));
 
 /** A child that is only just starting takes its time to answer these. */
 const STARTING = new Set(['initialize', 'server/discover']);

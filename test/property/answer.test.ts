@@ -67,6 +67,7 @@ function read(
     rawId: Buffer.from(rawId),
     modern,
     edit,
+    whose: {},
     sink,
     starting: () => undefined,
     hold: () => undefined,

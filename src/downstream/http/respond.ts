@@ -3,7 +3,8 @@
  * answer is long in coming, or when the client takes nothing else.
  */
 import type { ServerResponse } from 'node:http';
-import { errorMessage, ERRORS, GatewayError, modernStatus } from '../../errors.js';
+import type { GatewayError} from '../../errors.js';
+import { errorMessage, ERRORS, modernStatus } from '../../errors.js';
 import type { Wheel, WheelTimer } from '../../lib/wheel.js';
 import type { Boundary } from '../../observe/boundary.js';
 import {

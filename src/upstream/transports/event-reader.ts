@@ -127,6 +127,7 @@ function sharedHost(message: (bytes: Buffer) => void): EventHost {
     idText: '',
     rawId: NOTHING,
     modern: false,
+    whose: {},
     edit: undefined,
     sink: {
       notify: () => true,
