@@ -569,6 +569,7 @@ export class GatewayCore implements Admin {
   }
 
   #syncGauges(): void {
+    this.#stats.bufferedBytes = this.#budget.used;
     for (const link of this.#upstreams.links()) {
       link.stats.connected = link.state === 'up';
       link.stats.toolsCount = link.lists.tools.length;

@@ -146,6 +146,8 @@ export class GatewayStats {
   /** Unix seconds; 0 before the first. */
   lastReload = 0;
   readonly eventsDropped = new Tally<string>();
+  /** Bytes of limits.buffered_bytes that are in use. */
+  bufferedBytes = 0;
   /** Exceptions caught at a boundary: see boundary.ts. */
   readonly internalErrors = new Tally<Place>();
   /** Calls that wait for input of their clients. */

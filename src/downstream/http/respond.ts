@@ -3,7 +3,7 @@
  * answer is long in coming, or when the client takes nothing else.
  */
 import type { ServerResponse } from 'node:http';
-import type { GatewayError} from '../../errors.js';
+import type { GatewayError } from '../../errors.js';
 import { errorMessage, ERRORS, modernStatus } from '../../errors.js';
 import type { Wheel, WheelTimer } from '../../lib/wheel.js';
 import type { Boundary } from '../../observe/boundary.js';
