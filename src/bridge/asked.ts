@@ -5,7 +5,14 @@
 import { qualifyId } from '../catalog/naming.js';
 import { RELATED_TASK, type Question, type Refusal } from '../protocol/ports.js';
 import { KnownNames } from '../wire/fold.js';
-import { objectOf, readObject, scanObject, SMALL_MESSAGE, type JsonObject, type ObjectScan } from '../wire/json.js';
+import {
+  objectOf,
+  readObject,
+  scanObject,
+  SMALL_MESSAGE,
+  type JsonObject,
+  type ObjectScan,
+} from '../wire/json.js';
 import type { Span } from '../wire/scan.js';
 import { splice, type Patch } from '../wire/splice.js';
 import { membersOf } from '../wire/walk.js';
@@ -44,7 +51,12 @@ export function readQuestion(
   const at = scanObject(bytes, max);
   const whole = at && readObject(bytes, max);
   if (!whole) return { code: -32602, message: `${method} of over ${max} bytes, or that cannot be read` };
-  const doubt = TOP.doubt(at.top) ?? doubtIn(bytes, at.top.find(({ key }) => key === 'params'));
+  const doubt =
+    TOP.doubt(at.top) ??
+    doubtIn(
+      bytes,
+      at.top.find(({ key }) => key === 'params'),
+    );
   if (doubt !== undefined) return { code: -32602, message: `${method} with ${doubt}` };
   return { params: objectOf(whole['params']) ?? {}, at };
 }

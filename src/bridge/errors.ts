@@ -140,7 +140,8 @@ export function withError(
   rawId: string,
 ): Buffer {
   const head = Buffer.from(`{"jsonrpc":"2.0","id":${rawId},"error":`);
-  const code = whole[value] === 0x7b ? membersOf(whole, value).findLast(({ key }) => key === 'code') : undefined;
+  const code =
+    whole[value] === 0x7b ? membersOf(whole, value).findLast(({ key }) => key === 'code') : undefined;
   const end = code ? endOfValue(whole, value) : -1;
   if (!code || end === -1 || error.data !== was.data || error.message !== was.message)
     return Buffer.concat([head, errorJson(error), CLOSE]);

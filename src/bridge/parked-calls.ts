@@ -36,11 +36,7 @@ export interface ParkedCalls {
   close(): void;
 }
 
-export function createParkedCalls(
-  stats: GatewayStats,
-  boundary: Boundary,
-  limit: () => number,
-): ParkedCalls {
+export function createParkedCalls(stats: GatewayStats, boundary: Boundary, limit: () => number): ParkedCalls {
   const calls = new Map<string, Parked>();
   let closed = false;
 

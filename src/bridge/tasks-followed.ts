@@ -192,8 +192,7 @@ class FollowedTask implements Exchange {
   #failed(task: Buffer): void {
     const { crossing, sink } = this.#options;
     const error = memberOf(task, 'error');
-    if (error?.[0] !== 0x7b || typeof readCode(error) !== 'number')
-      return this.#fail(this.#without('error'));
+    if (error?.[0] !== 0x7b || typeof readCode(error) !== 'number') return this.#fail(this.#without('error'));
     const { code } = readError(error, 0);
     this.#end();
     const head = Buffer.from(`{"jsonrpc":"2.0","id":${crossing.out.message.id ?? 'null'},"error":`);
@@ -236,7 +235,6 @@ function readCode(error: Buffer): unknown {
   const code = memberOf(error, 'code');
   return code && readJson(code);
 }
-
 
 /** What the upstream was told of the client with the call, it is told with all that follows. */
 function envelopeOf({ clientInfo }: Caller, capabilities: string): Record<string, unknown> {

@@ -42,6 +42,11 @@ export interface Refusal {
 
 /** The answer of a sink that cannot ask. */
 export const NOBODY_TO_ASK: Refusal = { code: -32603, message: 'the client of this call cannot be asked' };
+/** The answer of a sink with too much before a question that its client has not read. */
+export const READS_NOTHING: Refusal = {
+  code: -32603,
+  message: 'the client of this call does not read its stream',
+};
 
 /** A request of an upstream to the client of a call. Answered, refused or withdrawn once; what comes later is dropped. */
 export interface Question {

@@ -73,18 +73,19 @@ export class SseReader {
       this.#afterCr = false;
       if (chunk[i] === LF) i++;
     }
-    const hasCr = chunk.indexOf(CR, i) !== -1;
+    // Each is looked for once it has been passed: no byte is looked at twice.
+    let lf = chunk.indexOf(LF, i);
+    let cr = chunk.indexOf(CR, i);
     while (i < chunk.length) {
-      let end = chunk.indexOf(LF, i);
+      if (lf !== -1 && lf < i) lf = chunk.indexOf(LF, i);
+      if (cr !== -1 && cr < i) cr = chunk.indexOf(CR, i);
+      let end = lf;
       let next = end + 1;
-      if (hasCr) {
-        const cr = chunk.indexOf(CR, i);
-        if (cr !== -1 && (end === -1 || cr < end)) {
-          end = cr;
-          next = cr + 1;
-          if (next === chunk.length) this.#afterCr = true;
-          else if (chunk[next] === LF) next++;
-        }
+      if (cr !== -1 && (end === -1 || cr < end)) {
+        end = cr;
+        next = cr + 1;
+        if (next === chunk.length) this.#afterCr = true;
+        else if (chunk[next] === LF) next++;
       }
       if (end === -1) {
         this.#partial(chunk.subarray(i));

@@ -56,9 +56,9 @@ describe('a budget with holders', () => {
             expect(each.holder.held).toBe(0);
             const shares = each.client === client || each.server === server;
             if (!shares) expect(largestBefore).toBeGreaterThan(mine);
-            expect(
-              Math.max(before.get(each) ?? 0, largestBefore),
-            ).toBeGreaterThanOrEqual(before.get(one) ?? 0);
+            expect(Math.max(before.get(each) ?? 0, largestBefore)).toBeGreaterThanOrEqual(
+              before.get(one) ?? 0,
+            );
           }
           // Refused: nobody else holds more than this one's sides would.
           if (!took) {

@@ -25,7 +25,12 @@ describe('a byte budget', () => {
 
 describe('holders of a byte budget', () => {
   const evicted: string[] = [];
-  const holderOf = (budget: ReturnType<typeof createBudget>, client: string, server: string, bytes: number) => {
+  const holderOf = (
+    budget: ReturnType<typeof createBudget>,
+    client: string,
+    server: string,
+    bytes: number,
+  ) => {
     const holder = budget.holder({ client, server }, () => evicted.push(`${client}@${server}:${bytes}`));
     expect(holder.take(bytes)).toBe(true);
     return holder;
