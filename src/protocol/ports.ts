@@ -324,8 +324,10 @@ export interface View {
     name: { readonly kind: NameKind; readonly name: string } | undefined,
     signal: AbortSignal,
   ): Promise<void> | undefined;
-  /** undefined: nobody here has it. */
+  /** undefined: nobody here has it, or nobody can tell whose it is. */
   find(kind: NameKind, name: string): Target | undefined;
+  /** Why nobody can tell whose this is; undefined: it is not so. */
+  conflict(kind: NameKind, name: string): GatewayError | undefined;
   /** The `result` of a list as clients of an era can read it, built once per change of the catalog. */
   list(kind: ListKind, era: Era): Buffer;
   /** How fresh the lists of this view are: as the stalest of its parts. */

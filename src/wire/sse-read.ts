@@ -34,8 +34,9 @@ const MAX_FIELD = 65_536;
 export class SseReader {
   readonly #sink: SseSink;
   readonly #ignoreTypes: boolean;
-  /** A line whose field is not decided yet, or a field that is not data. */
+  /** A line whose field is not decided yet, or a field that is not data: the first bytes of a buffer that grows. */
   #line: Buffer | undefined;
+  #lineBytes = 0;
   /** Inside a `data:` line whose end has not come. */
   #inData = false;
   /** The previous chunk ended in CR: a LF at the start of the next belongs to it. */
@@ -103,15 +104,32 @@ export class SseReader {
 
   #partial(rest: Buffer): void {
     if (this.#inData) return this.#emit(rest);
-    const line = this.#line ? Buffer.concat([this.#line, rest]) : rest;
+    // Nothing is copied of data whose line begins here.
+    if (!this.#line && rest.length >= PREFIX && startsWithData(rest, 0, rest.length)) {
+      this.#beginData();
+      return this.#emit(rest.subarray(5));
+    }
+    const line = this.#hold(rest);
     if (line.length >= PREFIX && startsWithData(line, 0, line.length)) {
       this.#line = undefined;
       this.#beginData();
       return this.#emit(line.subarray(5));
     }
     if (line.length > MAX_FIELD) throw new Error('event stream: a field line is over 64 KB');
-    // Own the bytes: the chunk they came in is the socket's.
-    this.#line = line === rest ? Buffer.from(rest) : line;
+  }
+
+  /** The line so far with `rest` behind it, in bytes of its own: the chunk they came in is the socket's. */
+  #hold(rest: Buffer): Buffer {
+    const before = this.#line ? this.#lineBytes : 0;
+    const bytes = before + rest.length;
+    if (!this.#line || this.#line.length < bytes) {
+      const larger = Buffer.allocUnsafe(Math.max(2 * bytes, 64));
+      this.#line?.copy(larger, 0, 0, before);
+      this.#line = larger;
+    }
+    rest.copy(this.#line, before);
+    this.#lineBytes = bytes;
+    return this.#line.subarray(0, bytes);
   }
 
   #endOfLine(chunk: Buffer, start: number, end: number): void {
@@ -122,7 +140,7 @@ export class SseReader {
     }
     let line = chunk;
     if (this.#line) {
-      line = Buffer.concat([this.#line, chunk.subarray(start, end)]);
+      line = this.#hold(chunk.subarray(start, end));
       this.#line = undefined;
       start = 0;
       end = line.length;

@@ -150,7 +150,9 @@ export function relay(
   }
 
   function refusal(found: Target | undefined): GatewayError {
-    const error = found ? unreachable(found) : unknownName(named, source);
+    const error = found
+      ? unreachable(found)
+      : (view.conflict(named.kind, named.name) ?? unknownName(named, source));
     if (found && named.kind === 'tool') countRefusal(found, error);
     return error;
   }
