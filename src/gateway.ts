@@ -228,6 +228,9 @@ export class GatewayCore implements Admin {
       limit: () => this.#config.limits.per_client,
       begun: () => this.#upstreams.begun,
       servers: () => this.#config.servers.filter(({ session }) => session === 'per-client'),
+      evict: (session) => {
+        this.#endSessions((each) => each === session, 'evicted');
+      },
       connect: (server, client, events) => this.#connection(server, events, client),
     });
     this.#bridge = createBridge({

@@ -53,6 +53,7 @@ export function initialize(deps: InitializeDeps, source: Source, message: Messag
     principal,
     route: route.key,
     server: route.server,
+    opener: source.remote?.remoteAddress,
     revision,
     capabilities,
     clientInfo: isInfo ? message.body.toString('utf8', info.start, info.end) : undefined,
