@@ -34,6 +34,7 @@ import { createGate, type Gate } from './proxy/gate.js';
 import type { Runtime } from './proxy/runtime.js';
 import { createStreams } from './session/streams.js';
 import { endSession } from './session/ask.js';
+import { createKept, type Kept } from './session/kept.js';
 import { sessionsHere } from './session/here.js';
 import {
   createSessionStore,
@@ -98,10 +99,8 @@ export class GatewayCore implements Admin {
   readonly #attached = new Set<StdioClient>();
   readonly #upstreams: UpstreamPool;
   readonly #changed = new Map<string, Set<ListKind>>();
-  readonly #interests = createInterests(
-    () => this.#upstreams.links(),
-    (session) => this.#ownLinks.of(session),
-  );
+  readonly #kept: Kept;
+  readonly #interests;
   readonly #awaited: Set<string>;
   readonly #sweeper: NodeJS.Timeout;
   #watcher: Watcher | undefined;
@@ -135,7 +134,22 @@ export class GatewayCore implements Admin {
       this.#boundary.caught('detached', thrown),
     );
     this.#starts = createSlots(config.startup.parallel);
-    this.#questions = createQuestions({ wheel: this.#wheel, log: this.#log });
+    this.#kept = createKept(this.#budget, (owner) => {
+      this.#log.warn('ended the session of a client that keeps most: limits.buffered_bytes is used up');
+      this.#listeners.endWhere((listener) => listener === owner);
+      this.#endSessions((session) => session === owner, 'evicted');
+    });
+    this.#interests = createInterests(
+      () => this.#upstreams.links(),
+      (session) => this.#ownLinks.of(session),
+      this.#kept,
+    );
+    this.#questions = createQuestions({
+      wheel: this.#wheel,
+      log: this.#log,
+      budget: this.#budget,
+      bodyBytes: () => this.#config.limits.body_bytes,
+    });
     this.#streams = createStreams({
       wheel: this.#wheel,
       resumeMs: config.http.resume_seconds * 1000,
@@ -160,6 +174,7 @@ export class GatewayCore implements Admin {
         },
         ended: (session) => {
           this.#interests.drop(session);
+          this.#kept.drop(session);
           this.#ownLinks.close(session);
           this.#questions.drop(session);
           this.#streams.drop(session);
@@ -182,6 +197,7 @@ export class GatewayCore implements Admin {
       limits: () => this.#config.limits,
     });
     this.#tasks = createTasks({
+      boundary: this.#boundary,
       tell: (session, notice) => {
         this.#streams.notify(session, notice);
       },
@@ -212,6 +228,9 @@ export class GatewayCore implements Admin {
       limit: () => this.#config.limits.per_client,
       begun: () => this.#upstreams.begun,
       servers: () => this.#config.servers.filter(({ session }) => session === 'per-client'),
+      evict: (session) => {
+        this.#endSessions((each) => each === session, 'evicted');
+      },
       connect: (server, client, events) => this.#connection(server, events, client),
     });
     this.#bridge = createBridge({
@@ -236,6 +255,7 @@ export class GatewayCore implements Admin {
       sessions: this.#sessions,
       interests: this.#interests,
       questions: this.#questions,
+      kept: this.#kept,
       streams: this.#streams,
       tasks: this.#tasks,
       listeners: this.#listeners,

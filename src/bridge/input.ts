@@ -83,6 +83,16 @@ export function withMarks(whole: Buffer, value: number, server: string): Buffer 
   return patches.length === 0 ? whole : splice(whole, patches);
 }
 
+/** The same for a task that may ask something, in a message that is proven; or what is wrong with its questions. */
+export function readMarked(whole: Buffer, value: number, server: string): Buffer | string {
+  const list = membersOf(whole, value).find(({ key }) => key === 'inputRequests');
+  if (list && whole[list.start] === 0x7b) {
+    const read = readInputRequired(whole, value, whole.length);
+    if (typeof read === 'string') return read;
+  }
+  return withMarks(whole, value, server);
+}
+
 /** A request as a legacy server would have sent it. Its id is replaced by who sends it on. */
 export function asRequest({ method, params }: InputRequest, elicitationId: string | undefined): Buffer {
   const head = `{"jsonrpc":"2.0","id":0,"method":${JSON.stringify(method)}`;

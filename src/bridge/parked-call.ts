@@ -113,6 +113,10 @@ class ParkedCall implements Sink, Parked {
     this.#round = { message: crossing.out.message, sink };
   }
 
+  get server(): string {
+    return this.crossing.target.link.server;
+  }
+
   get caller(): Caller {
     return this.#caller;
   }
@@ -415,7 +419,7 @@ class ParkedCall implements Sink, Parked {
     const refusal = inputRefusal(question, this.#caller.capabilities, this.#deps.limits().body_bytes);
     if (refusal) return refusal;
     if (this.#questions.size >= MAX_OPEN) return { code: -32603, message: 'too many questions are open' };
-    if (!this.#deps.parked.hasRoom(this.#id !== undefined)) {
+    if (!this.#deps.parked.hasRoom(this, this.#id !== undefined)) {
       this.#deps.stats.parkedTotal.add('refused');
       return { code: -32603, message: 'too many calls wait for their clients (limits.parked)' };
     }

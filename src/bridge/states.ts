@@ -6,8 +6,8 @@ import { GatewayError } from '../errors.js';
 import { find, type Message } from '../protocol/message.js';
 import type { Caller } from '../protocol/ports.js';
 import type { Crossing } from './crossing.js';
-import type { Span } from '../wire/scan.js';
-import { elementsOf, membersOf } from '../wire/walk.js';
+import { endOfValue } from '../wire/edges.js';
+import { skipSpace } from '../wire/scan.js';
 import { digest, type Seal } from './seal.js';
 
 /** Whom a state was given to, and for which request. */
@@ -106,21 +106,42 @@ export function refusal(message: string, reason: string): GatewayError {
 /** Equal for arguments of the same value, in whatever order and spelling; numbers count with every digit. */
 function digestOf({ body, params }: Message): string {
   const at = find(params, 'arguments');
-  return digest(Buffer.from(at ? canonical(body, at) : ''));
+  return digest(Buffer.from(at ? canonical(body, at.start).text : ''));
 }
 
-function canonical(body: Buffer, { start, end }: Span): string {
-  const first = body[start];
-  if (first === 0x5b)
-    return `[${elementsOf(body, start)
-      .map((element) => canonical(body, element))
-      .join()}]`;
-  if (first !== 0x7b) {
-    const text = body.toString('utf8', start, end);
-    return first === 0x22 ? JSON.stringify(JSON.parse(text)) : text;
+/** A text beyond this is stood for by its digest: however deep a value stands, no byte is copied at each level. */
+const LONG = 256;
+
+/**
+ * The value at `at` in a form of its own, and where it ends. One way over the bytes, which are proven JSON of bounded depth. A text
+ * begins with what it is, and no digest is taken for one.
+ */
+function canonical(body: Buffer, at: number): { text: string; end: number } {
+  const first = body[at];
+  if (first !== 0x7b && first !== 0x5b) {
+    const end = endOfValue(body, at);
+    const text = body.toString('utf8', at, end);
+    return { text: short(first === 0x22 ? JSON.stringify(JSON.parse(text)) : text), end };
   }
-  const members = membersOf(body, start).map(
-    (member) => `${JSON.stringify(member.key)}:${canonical(body, member)}`,
-  );
-  return `{${members.sort().join()}}`;
+  const isObject = first === 0x7b;
+  const parts: string[] = [];
+  let i = skipSpace(body, at + 1);
+  while (body[i] !== 0x7d && body[i] !== 0x5d && i < body.length) {
+    let key = '';
+    if (isObject) {
+      const keyEnd = endOfValue(body, i);
+      key = `${short(JSON.stringify(JSON.parse(body.toString('utf8', i, keyEnd))))}:`;
+      i = skipSpace(body, skipSpace(body, keyEnd) + 1);
+    }
+    const { text, end } = canonical(body, i);
+    parts.push(key + text);
+    i = skipSpace(body, end);
+    if (body[i] === 0x2c) i = skipSpace(body, i + 1);
+  }
+  const inner = (isObject ? parts.sort() : parts).join();
+  return { text: short(isObject ? `{${inner}}` : `[${inner}]`), end: i + 1 };
+}
+
+function short(text: string): string {
+  return text.length <= LONG ? text : `#${digest(Buffer.from(text))}`;
 }

@@ -1,5 +1,6 @@
 /** Telling upstreams that nobody wants the result of a task any more. */
 import type { Link } from '../protocol/ports.js';
+import { objectOf } from '../wire/json.js';
 
 export interface TaskCancels {
   /** `params`: JSON. Whether it is heard changes nothing for who sends it. */
@@ -30,6 +31,5 @@ export function createTaskCancels(): TaskCancels {
 
 /** Whether a legacy upstream takes tasks/cancel (2025-11-25, basic/utilities/tasks, "Capabilities"). */
 export function canCancel({ peer }: Link): boolean {
-  const tasks = peer?.capabilities['tasks'] as { cancel?: unknown } | null | undefined;
-  return tasks?.cancel !== undefined;
+  return (objectOf(peer?.capabilities['tasks'])?.['cancel'] ?? undefined) !== undefined;
 }

@@ -61,7 +61,7 @@ export interface CapabilityViews {
   sourceOf(capabilities: Json): Source;
 }
 
-/** Sets that have views of their own; clients of further ones see what all see. */
+/** Sets that have views of their own, at the most: the one that was used longest ago goes. */
 const MAX_SETS = 16;
 
 /** `full`: the capabilities under which the registry reads its lists. */
@@ -76,10 +76,13 @@ export function createCapabilityViews(shared: Source, full: Json): CapabilityVie
     if (key === undefined) keys.set(capabilities, (key = keyOf(capabilities)));
     if (key === fullKey) return undefined;
     let set = sets.get(key);
-    if (!set && sets.size < MAX_SETS) {
+    if (set) sets.delete(key);
+    else {
       const catalog = new CapabilityCatalog(shared, key, capabilities);
-      sets.set(key, (set = { catalog, merged: new MergedView(catalog), singles: new Map() }));
+      set = { catalog, merged: new MergedView(catalog), singles: new Map() };
     }
+    sets.set(key, set);
+    if (sets.size > MAX_SETS) sets.delete(sets.keys().next().value as string);
     return set;
   }
 

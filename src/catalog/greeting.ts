@@ -1,6 +1,7 @@
 /** What a client is told at `initialize`, or by server/discover: the union of what the upstreams of its view have. */
 import type { Link, Peer } from '../protocol/ports.js';
 import type { Era } from '../protocol/revisions.js';
+import { objectOf, present } from '../wire/json.js';
 import { coversCalls, TASKS } from '../protocol/tasks.js';
 
 type Capabilities = Record<string, unknown>;
@@ -25,10 +26,10 @@ const LISTED = ['tools', 'prompts', 'resources'];
  */
 export function singleCapabilities(peer: Peer | undefined, era: Era): Capabilities {
   if (!peer) return EVERYTHING;
-  const capabilities: Capabilities = { ...peer.capabilities };
+  const capabilities: Capabilities = { ...present(peer.capabilities) };
   for (const kind of LISTED) {
     const own = capabilities[kind];
-    if (own !== undefined) capabilities[kind] = { ...(own as object), listChanged: true };
+    if (own !== undefined) capabilities[kind] = { ...objectOf(own), listChanged: true };
   }
   return era === 'modern' ? forModern(capabilities, peer) : forLegacy(capabilities, peer);
 }
@@ -65,7 +66,7 @@ function objects(value: unknown): Record<string, object> {
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
+  return objectOf(value) !== undefined;
 }
 
 export function mergedCapabilities(links: readonly Link[], era: Era): Capabilities {
@@ -79,8 +80,8 @@ export function mergedCapabilities(links: readonly Link[], era: Era): Capabiliti
     }
     if (own['extensions'] !== undefined)
       merged['extensions'] = {
-        ...(own['extensions'] as object),
-        ...(merged['extensions'] as object | undefined),
+        ...objectOf(own['extensions']),
+        ...objectOf(merged['extensions']),
       };
   }
   return merged;
@@ -88,8 +89,8 @@ export function mergedCapabilities(links: readonly Link[], era: Era): Capabiliti
 
 /** What one of them has, the union has: "subscribe": false takes nothing away. */
 function union(a: unknown, b: unknown): object {
-  const both: Record<string, unknown> = { ...(a as object | undefined) };
-  for (const [key, value] of Object.entries(b as object)) if (both[key] !== true) both[key] = value;
+  const both: Record<string, unknown> = { ...objectOf(a) };
+  for (const [key, value] of Object.entries(objectOf(b) ?? {})) if (both[key] !== true) both[key] = value;
   return both;
 }
 

@@ -1,9 +1,13 @@
-/** Whether a URI could have been made from a URI template (RFC 6570). */
+/** Which URI template (RFC 6570) a URI could have been made from: the most specific one. */
 
 const EXPRESSION = /\{([+#./;?&]?)[^{}]*\}/g;
 /** More expressions than any real template has. */
 const MAX_EXPRESSIONS = 16;
 const MAX_LENGTH = 2048;
+/** Templates of one server that are tried, at the most. */
+export const MAX_TEMPLATES = 1000;
+/** Looks at characters that the templates of one server may cost with one URI. */
+export const MAX_LOOKS = 500_000;
 
 /** What one expression may expand to. Reserved expansion and paths may hold anything, others no slash. */
 interface Expansion {
@@ -26,20 +30,138 @@ const EXPANSIONS: Readonly<Record<string, Expansion>> = {
 
 type Part = string | Expansion;
 
+/** A template in its parts. */
+interface Pattern {
+  /** What every URI of it begins with. */
+  readonly head: string;
+  readonly tail: string;
+  /** Characters that are no expression's. */
+  readonly literals: number;
+  readonly parts: readonly Part[];
+}
+
 /** undefined: too large to be matched. */
-export function matcherOf(template: string): ((uri: string) => boolean) | undefined {
+function parse(template: string): Pattern | undefined {
   if (template.length > MAX_LENGTH) return undefined;
   const parts: Part[] = [];
   let at = 0;
+  let literals = 0;
   for (const match of template.matchAll(EXPRESSION)) {
+    if (parts.length >= 2 * MAX_EXPRESSIONS) return undefined;
     parts.push(template.slice(at, match.index), EXPANSIONS[match[1] ?? ''] as Expansion);
+    literals += match.index - at;
     at = match.index + match[0].length;
   }
-  if (parts.length > 2 * MAX_EXPRESSIONS) return undefined;
-  parts.push(template.slice(at));
-  const [head] = parts as [string];
-  return (uri) => uri.length <= MAX_LENGTH && uri.startsWith(head) && matches(parts, uri);
+  const tail = template.slice(at);
+  parts.push(tail);
+  return { head: parts[0] as string, tail, literals: literals + tail.length, parts };
 }
+
+interface Entry<T> extends Pattern {
+  readonly template: string;
+  readonly server: string;
+  readonly value: T;
+}
+
+/** Entries whose URIs begin with the same text. */
+interface Branch<T> {
+  readonly head: string;
+  /** The most literals first. */
+  readonly entries: Entry<T>[];
+  /** The longest other text that this one begins with. */
+  readonly shorter: Branch<T> | undefined;
+}
+
+export interface Covering<T> {
+  readonly template: string;
+  readonly server: string;
+  readonly value: T;
+}
+
+/**
+ * The templates of many servers. The most specific one covers a URI: that with the longest text before its first expression, then
+ * that with the most text in all.
+ */
+export class UriTemplates<T> {
+  readonly #entries: Entry<T>[] = [];
+  readonly #ofServer = new Map<string, number>();
+  /** By their texts. Built at the first search. */
+  #branches: Branch<T>[] | undefined;
+
+  add(template: string, server: string, value: T): void {
+    const before = this.#ofServer.get(server) ?? 0;
+    const pattern = before < MAX_TEMPLATES ? parse(template) : undefined;
+    if (!pattern) return;
+    this.#ofServer.set(server, before + 1);
+    this.#entries.push({ ...pattern, template, server, value });
+    this.#branches = undefined;
+  }
+
+  /**
+   * The templates that cover `uri`, all of them equally specific: more than one only where they differ and are of several servers.
+   * `looked` hears how many characters were looked at.
+   */
+  find(uri: string, looked?: (looks: number) => void): readonly Covering<T>[] {
+    if (uri.length > MAX_LENGTH || this.#entries.length === 0) return NONE;
+    const found: Entry<T>[] = [];
+    const looks = new Map<string, number>();
+    for (let branch = this.#longest(uri); branch && found.length === 0; branch = branch.shorter)
+      for (const entry of branch.entries) {
+        if (found.length > 0 && entry.literals < (found[0] as Entry<T>).literals) break;
+        const spent = looks.get(entry.server) ?? 0;
+        // Of the same server any of them leads to the same place.
+        if (spent > MAX_LOOKS || found.some(({ server }) => server === entry.server)) continue;
+        if (!uri.endsWith(entry.tail)) {
+          looks.set(entry.server, spent + entry.tail.length);
+          continue;
+        }
+        looks.set(entry.server, spent + entry.parts.length * (uri.length + 1));
+        if (matches(entry.parts, uri)) found.push(entry);
+      }
+    looked?.([...looks.values()].reduce((sum, each) => sum + each, 0));
+    return found;
+  }
+
+  /** The branch with the longest text that `uri` begins with. */
+  #longest(uri: string): Branch<T> | undefined {
+    const branches = (this.#branches ??= this.#build());
+    let low = 0;
+    let high = branches.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if ((branches[middle] as Branch<T>).head <= uri) low = middle + 1;
+      else high = middle;
+    }
+    // Whatever it begins with is the text before it in the order, or what that begins with.
+    let branch = branches[low - 1];
+    const head = branch?.head ?? '';
+    let common = 0;
+    while (common < head.length && head[common] === uri[common]) common++;
+    while (branch && branch.head.length > common) branch = branch.shorter;
+    return branch;
+  }
+
+  #build(): Branch<T>[] {
+    const byHead = new Map<string, Entry<T>[]>();
+    for (const entry of this.#entries) {
+      const same = byHead.get(entry.head);
+      if (same) same.push(entry);
+      else byHead.set(entry.head, [entry]);
+    }
+    const branches: Branch<T>[] = [];
+    const open: Branch<T>[] = [];
+    for (const head of [...byHead.keys()].sort()) {
+      while (open.length > 0 && !head.startsWith((open.at(-1) as Branch<T>).head)) open.pop();
+      const entries = (byHead.get(head) as Entry<T>[]).sort((a, b) => b.literals - a.literals);
+      const branch: Branch<T> = { head, entries, shorter: open.at(-1) };
+      branches.push(branch);
+      open.push(branch);
+    }
+    return branches;
+  }
+}
+
+const NONE: readonly never[] = [];
 
 /**
  * Part by part, all places at once where it may end. Not a regular expression: templates come from servers and URIs from clients,
@@ -50,10 +172,8 @@ function matches(parts: readonly Part[], uri: string): boolean {
   ends[0] = 1;
   for (const part of parts) {
     const next = new Uint8Array(uri.length + 1);
-    if (typeof part === 'string') {
-      for (let i = 0; i + part.length <= uri.length; i++)
-        if (ends[i] === 1 && uri.startsWith(part, i)) next[i + part.length] = 1;
-    } else {
+    if (typeof part === 'string') literal(part, uri, ends, next);
+    else {
       const { opens, without } = part;
       let inside = false;
       for (let i = 0; i <= uri.length; i++) {
@@ -69,4 +189,25 @@ function matches(parts: readonly Part[], uri: string): boolean {
     ends = next;
   }
   return ends[uri.length] === 1;
+}
+
+/** Where a text ends in a URI, found by Knuth, Morris and Pratt: of texts that nearly match everywhere each place is looked at once. */
+function literal(text: string, uri: string, ends: Uint8Array, next: Uint8Array): void {
+  if (text === '') {
+    next.set(ends);
+    return;
+  }
+  const back = new Uint16Array(text.length);
+  for (let i = 1, k = 0; i < text.length; i++) {
+    while (k > 0 && text[i] !== text[k]) k = back[k - 1] as number;
+    if (text[i] === text[k]) k++;
+    back[i] = k;
+  }
+  for (let i = 0, k = 0; i < uri.length; i++) {
+    while (k > 0 && uri[i] !== text[k]) k = back[k - 1] as number;
+    if (uri[i] === text[k]) k++;
+    if (k < text.length) continue;
+    if (ends[i + 1 - text.length] === 1) next[i + 1] = 1;
+    k = back[k - 1] as number;
+  }
 }

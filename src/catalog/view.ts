@@ -8,7 +8,8 @@ import { waitFor, waitForFirst, waitForLists, type Source } from './source.js';
 import { mergedCapabilities, mergedInstructions, singleCapabilities } from './greeting.js';
 import { parse, parseUri, qualify, qualifyUri } from './naming.js';
 import { listResult, renaming } from './render.js';
-import { matcherOf } from './uri-template.js';
+import { GatewayError } from '../errors.js';
+import { UriTemplates } from './uri-template.js';
 
 function target(
   link: Link,
@@ -32,11 +33,6 @@ function unlistedTool(link: Link, name: string, patch: boolean): Target {
   return target(link, name, patch, { label: link.stats.tools.has(name) ? name : 'unknown' });
 }
 
-interface Template {
-  readonly link: Link;
-  readonly matches: (uri: string) => boolean;
-}
-
 /** How long a list may be taken for fresh that lacks what a server shows: it may be up at any moment. */
 const INCOMPLETE_MS = 5000;
 
@@ -53,7 +49,7 @@ abstract class IndexedView implements View {
   protected readonly catalog: Source;
   #version = -1;
   #index: Record<NameKind, Map<string, Target>> = emptyIndex();
-  #templates: Template[] = [];
+  #templates = new UriTemplates<Link>();
   #lists = new Map<ListKind, Rendered>();
 
   constructor(catalog: Source) {
@@ -80,10 +76,22 @@ abstract class IndexedView implements View {
     const listed = this.#index[kind].get(name);
     if (listed) return listed;
     if (kind === 'resource') {
-      const template = this.#templates.find(({ matches }) => matches(name));
-      if (template) return target(template.link, name, false, { repeatable: true });
+      const [covering, another] = this.#templates.find(name);
+      if (covering && another) return undefined;
+      if (covering) return target(covering.value, name, false, { repeatable: true });
     }
     return this.unlisted(kind, name);
+  }
+
+  conflict(kind: NameKind, name: string): GatewayError | undefined {
+    if (kind !== 'resource' || this.#index[kind].has(name)) return undefined;
+    const [first, second] = this.#templates.find(name);
+    if (!first || !second) return undefined;
+    const [one, other] = [first, second].map(({ server }) => qualifyUri(server, name.slice(0, 256)));
+    return new GatewayError(
+      'invalid_params',
+      `templates of several servers cover this URI equally well: read ${one} or ${other}`,
+    );
   }
 
   list(kind: ListKind, era: Era): Buffer {
@@ -127,10 +135,12 @@ abstract class IndexedView implements View {
     return { until: until === Infinity ? now : until, scope };
   }
 
-  /** The server whose listed URI, or template, this is. */
-  protected owner(uri: string): Link | undefined {
+  /** Whether somebody who reads a URI gets it from this server, or from no other. */
+  protected leadsTo(server: string, uri: string): boolean {
     if (this.#version !== this.catalog.version) this.#rebuild();
-    return this.#index.resource.get(uri)?.link ?? this.#templates.find(({ matches }) => matches(uri))?.link;
+    const listed = this.#index.resource.get(uri);
+    if (listed) return listed.link.server === server;
+    return this.#templates.find(uri).every((covering) => covering.server === server);
   }
 
   protected abstract renaming(kind: ListKind, link: Link, definition: Definition, name: string): Patch[];
@@ -139,7 +149,7 @@ abstract class IndexedView implements View {
     this.#version = this.catalog.version;
     this.#lists = new Map();
     this.#index = emptyIndex();
-    this.#templates = [];
+    this.#templates = new UriTemplates();
     for (const kind of LIST_KINDS) {
       this.each(kind, (link, definition, name) => {
         this.#add(kind, link, definition, name);
@@ -159,10 +169,9 @@ abstract class IndexedView implements View {
       case 'resources':
         this.#index.resource.set(name, target(link, key, name !== key, { repeatable: true, definition }));
         break;
-      case 'templates': {
-        const matches = name === key ? matcherOf(key) : undefined;
-        if (matches) this.#templates.push({ link, matches });
-      }
+      case 'templates':
+        // Under another name it was listed a second time: as that of another server.
+        if (name === key) this.#templates.add(key, link.server, link);
     }
   }
 }
@@ -195,8 +204,7 @@ export class MergedView extends IndexedView {
   }
 
   uriOf(server: string, uri: string): string {
-    const owner = this.owner(uri);
-    return owner && owner.server !== server ? qualifyUri(server, uri) : uri;
+    return this.leadsTo(server, uri) ? uri : qualifyUri(server, uri);
   }
 
   greeting(): string {

@@ -2,7 +2,7 @@
  * One way to a client that many messages share: whole ones go out in their order, a large one flows in pieces while the others wait
  * behind it. What waits is bounded by who asks `waiting` before taking more, and by limits.buffered_bytes.
  */
-import type { Budget } from '../lib/budget.js';
+import type { Budget, Holder } from '../lib/budget.js';
 import type { Boundary } from '../observe/boundary.js';
 
 /** What writes to the client. false: it reads slowly; `drained` is called when it can take more. */
@@ -26,7 +26,7 @@ export class Lane {
   /** Called when less is waiting than before. */
   room: () => void = () => undefined;
   readonly #outlet: Outlet;
-  readonly #budget: Budget;
+  readonly #held: Holder;
   readonly #overflow: () => void;
   readonly #boundary: Boundary | undefined;
   #queue: Waiting[] = [];
@@ -40,8 +40,10 @@ export class Lane {
   /** `overflow`: too much is buffered in all; what waits here was let go, and the client must go too. */
   constructor(outlet: Outlet, budget: Budget, overflow: () => void, boundary?: Boundary) {
     this.#outlet = outlet;
-    this.#budget = budget;
     this.#overflow = overflow;
+    this.#held = budget.holder({ client: this }, () => {
+      this.#giveUp();
+    });
     this.#boundary = boundary;
     outlet.drained = () => {
       this.#full = false;
@@ -81,7 +83,7 @@ export class Lane {
     this.#queue = [];
     this.#owner = undefined;
     this.#stopped.clear();
-    this.#budget.give(this.#waiting);
+    this.#held.release();
     this.#waiting = 0;
   }
 
@@ -89,9 +91,8 @@ export class Lane {
 
   hold(bytes: number): boolean {
     if (this.#over) return false;
-    if (!this.#budget.take(bytes)) {
-      this.drop();
-      this.#overflow();
+    if (!this.#held.take(bytes)) {
+      this.#giveUp();
       return false;
     }
     this.#waiting += bytes;
@@ -101,7 +102,13 @@ export class Lane {
   release(bytes: number): void {
     if (this.#over) return;
     this.#waiting -= bytes;
-    this.#budget.give(bytes);
+    this.#held.give(bytes);
+  }
+
+  #giveUp(): void {
+    if (this.#over) return;
+    this.drop();
+    this.#overflow();
   }
 
   /** true: it is this message's turn now. */

@@ -10,6 +10,7 @@ import { classify } from '../protocol/classify.js';
 import { find, idKey, type Message, type MessageError } from '../protocol/message.js';
 import {
   NOBODY_TO_ASK,
+  READS_NOTHING,
   type Cause,
   type Exchange,
   type Notice,
@@ -24,6 +25,8 @@ import { Lane, type LaneMessage, type Outlet } from './lane.js';
 
 /** With so much waiting for a client that does not read, nothing more is taken from it. */
 const MAX_WAITING = 4_194_304;
+/** With so much waiting it is asked nothing more. */
+const MAX_UNREAD = 1_048_576;
 
 type Messages = Message | readonly (Message | MessageError)[];
 type Taken = GatewayError | undefined;
@@ -207,6 +210,10 @@ export class OneStream {
     return this.#lane.send(bytes, resume);
   }
 
+  get waiting(): number {
+    return this.#lane.waiting;
+  }
+
   message(resume: () => void): LaneMessage {
     return this.#lane.message(resume);
   }
@@ -354,6 +361,7 @@ class Call implements Sink {
 
   ask(question: Question): Refusal | undefined {
     if (this.#over) return NOBODY_TO_ASK;
+    if (this.#stream.waiting > MAX_UNREAD) return READS_NOTHING;
     this.#stream.notify(question.bytes, this.#resume);
     return undefined;
   }

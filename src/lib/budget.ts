@@ -43,6 +43,12 @@ export function createBudget(limitBytes: number, failed?: (thrown: unknown) => v
 
 interface Sized {
   size: number;
+  /** Since when it holds something, by a counter: of equal ones the older comes first. */
+  since: number;
+}
+
+function above(a: Sized, b: Sized): boolean {
+  return a.size > b.size || (a.size === b.size && a.since < b.since);
 }
 
 /** The largest first. Finds, changes and removes in logarithmic time. */
@@ -58,7 +64,7 @@ class Heap<T extends Sized> {
   topBut(other: T): T | undefined {
     const [first, second, third] = this.#items;
     if (first !== other) return first;
-    return third && second && third.size > second.size ? third : second;
+    return third && second && above(third, second) ? third : second;
   }
 
   /** Its size has changed: it finds its place, comes in, or goes at 0. */
@@ -85,18 +91,18 @@ class Heap<T extends Sized> {
     let at = from;
     while (at > 0) {
       const up = (at - 1) >> 1;
-      const above = this.#items[up] as T;
-      if (above.size >= item.size) break;
-      this.#put(above, at);
+      const upper = this.#items[up] as T;
+      if (!above(item, upper)) break;
+      this.#put(upper, at);
       at = up;
     }
     for (;;) {
       let down = 2 * at + 1;
       const [left, right] = [this.#items[down], this.#items[down + 1]];
       if (!left) break;
-      if (right && right.size > left.size) down++;
+      if (right && above(right, left)) down++;
       const below = this.#items[down] as T;
-      if (below.size <= item.size) break;
+      if (!above(below, item)) break;
       this.#put(below, at);
       at = down;
     }
@@ -129,6 +135,7 @@ interface Client extends Side {
 class SharedBudget implements Budget {
   #limit: number;
   #used = 0;
+  #clock = 0;
   readonly #failed: ((thrown: unknown) => void) | undefined;
   readonly #clients = new Map<Owner | undefined, Client>();
   readonly #servers = new Map<Owner | undefined, Side>();
@@ -163,6 +170,10 @@ class SharedBudget implements Budget {
 
   // For Held.
 
+  now(): number {
+    return ++this.#clock;
+  }
+
   /** Lets those that hold most give way, until there is room for `bytes` more of `pair`. */
   makeRoom(bytes: number, pair: Pair | undefined): boolean {
     while (this.#used + bytes > this.#limit) {
@@ -192,12 +203,19 @@ class SharedBudget implements Budget {
   pairOf({ client, server }: Whose): Pair {
     let mine = this.#clients.get(client);
     if (!mine)
-      this.#clients.set(client, (mine = { key: client, size: 0, pairs: new Heap(), byServer: new Map() }));
+      this.#clients.set(
+        client,
+        (mine = { key: client, size: 0, since: this.now(), pairs: new Heap(), byServer: new Map() }),
+      );
     let theirs = this.#servers.get(server);
-    if (!theirs) this.#servers.set(server, (theirs = { key: server, size: 0, pairs: new Heap() }));
+    if (!theirs)
+      this.#servers.set(server, (theirs = { key: server, size: 0, since: this.now(), pairs: new Heap() }));
     let pair = mine.byServer.get(theirs);
     if (!pair)
-      mine.byServer.set(theirs, (pair = { client: mine, server: theirs, size: 0, holders: new Heap() }));
+      mine.byServer.set(
+        theirs,
+        (pair = { client: mine, server: theirs, size: 0, since: this.now(), holders: new Heap() }),
+      );
     return pair;
   }
 
@@ -228,6 +246,7 @@ function largest({ client, server }: Pair): Side | undefined {
 class Held implements Holder {
   /** What is held. */
   size = 0;
+  since = 0;
   readonly #budget: SharedBudget;
   readonly #whose: Whose;
   readonly #evict: () => void;
@@ -254,6 +273,7 @@ class Held implements Holder {
     // What gave way may have ended what this belongs to, and this with it.
     if (this.size < had) return false;
     this.#pair = this.#budget.pairOf(this.#whose);
+    if (had === 0) this.since = this.#budget.now();
     this.size += bytes;
     this.#budget.account(this, this.#pair, bytes);
     return true;

@@ -42,6 +42,11 @@ export interface Refusal {
 
 /** The answer of a sink that cannot ask. */
 export const NOBODY_TO_ASK: Refusal = { code: -32603, message: 'the client of this call cannot be asked' };
+/** The answer of a sink with too much before a question that its client has not read. */
+export const READS_NOTHING: Refusal = {
+  code: -32603,
+  message: 'the client of this call does not read its stream',
+};
 
 /** A request of an upstream to the client of a call. Answered, refused or withdrawn once; what comes later is dropped. */
 export interface Question {
@@ -319,8 +324,10 @@ export interface View {
     name: { readonly kind: NameKind; readonly name: string } | undefined,
     signal: AbortSignal,
   ): Promise<void> | undefined;
-  /** undefined: nobody here has it. */
+  /** undefined: nobody here has it, or nobody can tell whose it is. */
   find(kind: NameKind, name: string): Target | undefined;
+  /** Why nobody can tell whose this is; undefined: it is not so. */
+  conflict(kind: NameKind, name: string): GatewayError | undefined;
   /** The `result` of a list as clients of an era can read it, built once per change of the catalog. */
   list(kind: ListKind, era: Era): Buffer;
   /** How fresh the lists of this view are: as the stalest of its parts. */

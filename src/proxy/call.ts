@@ -20,7 +20,8 @@ import type {
 import { LOG_LEVELS, RELATED_TASK, type LogLevel } from '../protocol/ports.js';
 import type { Session } from '../session/store.js';
 import { qualifyId } from '../catalog/naming.js';
-import { scan, type Span } from '../wire/scan.js';
+import { objectOf, readObject, scanObject } from '../wire/json.js';
+import type { Span } from '../wire/scan.js';
 import { splice, type Patch } from '../wire/splice.js';
 import { relatedTask } from '../bridge/asked.js';
 import type { Questions } from './questions.js';
@@ -136,9 +137,12 @@ class RelayedCall implements Sink, Exchange {
 
   notify(notice: Notice): boolean {
     if (notice.method === 'notifications/message' && this.#isUnwanted(notice)) return true;
-    return this.#sink.notify(
-      this.#context.merged ? withRoutableTask(notice, this.#target.link.server) : notice,
-    );
+    const { merged, log } = this.#context;
+    const { server } = this.#target.link;
+    const shown = merged ? withRoutableTask(notice, server) : notice;
+    if (shown) return this.#sink.notify(shown);
+    log.debug('dropped a notification that cannot be read', { server, method: notice.method });
+    return true;
   }
 
   ask(question: Question): Refusal | undefined {
@@ -250,18 +254,20 @@ class RelayedCall implements Sink, Exchange {
   }
 }
 
-/** Whether a log message is less severe than its client wants; one that names no known level is not. */
+/** Whether a log message is less severe than its client wants, or unreadable; one that names no known level is not. */
 export function isBelow(notice: Notice, level: LogLevel): boolean {
-  const message = JSON.parse(notice.bytes.toString('utf8')) as { params?: { level?: unknown } | null };
-  const own = LOG_LEVELS.indexOf(message.params?.level as LogLevel);
+  const message = readObject(notice.bytes);
+  if (!message) return true;
+  const own = LOG_LEVELS.indexOf(objectOf(message['params'])?.['level'] as LogLevel);
   return own !== -1 && own < LOG_LEVELS.indexOf(level);
 }
 
-/** On the merged endpoint a task goes by its routable id, wherever a message names it. */
-function withRoutableTask(notice: Notice, server: string): Notice {
+/** On the merged endpoint a task goes by its routable id, wherever a message names it. undefined: the message is unreadable. */
+function withRoutableTask(notice: Notice, server: string): Notice | undefined {
   if (!notice.bytes.includes(RELATED_TASK)) return notice;
-  const read = scan(notice.bytes);
-  const at = read.kind === 'object' ? relatedTask(notice.bytes, find(read.meta, RELATED_TASK)) : undefined;
+  const read = scanObject(notice.bytes);
+  if (!read) return undefined;
+  const at = relatedTask(notice.bytes, find(read.meta, RELATED_TASK));
   if (!at) return notice;
   const id = Buffer.from(JSON.stringify(qualifyId(server, at.taskId)));
   return { ...notice, bytes: splice(notice.bytes, [{ start: at.start, end: at.end, bytes: id }]) };

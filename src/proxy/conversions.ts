@@ -4,6 +4,7 @@
  */
 import type { Refusal } from '../protocol/ports.js';
 import type { LegacyRevision } from '../protocol/revisions.js';
+import { arrayOf, objectOf, readJson, readObject, textOf, type JsonObject } from '../wire/json.js';
 import { splice, type Patch } from '../wire/splice.js';
 import { elementsOf, membersOf } from '../wire/walk.js';
 import type { Member, Span } from '../wire/scan.js';
@@ -57,16 +58,17 @@ export function convertContent(whole: Buffer, revision: LegacyRevision): Buffer 
 /** The text in place of a block that the revision does not know; undefined: it knows it. */
 function textFor(whole: Buffer, block: Span, revision: LegacyRevision): string | undefined {
   if (whole[block.start] !== 0x7b) return undefined;
-  const { type, uri, text, mimeType } = JSON.parse(whole.toString('utf8', block.start, block.end)) as Record<
-    string,
-    unknown
-  >;
-  if (typeof type !== 'string') return undefined;
+  const of = (key: string): string | undefined => {
+    const at = member(whole, block.start, key);
+    return at && whole[at.start] === 0x22 ? textOf(readJson(whole.subarray(at.start, at.end))) : undefined;
+  };
+  const type = of('type');
+  if (type === undefined) return undefined;
   const since = Object.hasOwn(BLOCKS, type) ? BLOCKS[type] : undefined;
   if (since !== undefined && revision >= since) return undefined;
-  if (typeof uri === 'string') return uri;
-  if (typeof text === 'string') return text;
-  const mime = typeof mimeType === 'string' ? ` (${mimeType})` : '';
+  const [text, mimeType] = [of('uri') ?? of('text'), of('mimeType')];
+  if (text !== undefined) return text;
+  const mime = mimeType === undefined ? '' : ` (${mimeType})`;
   return `[${type.slice(0, 64)}${mime}: not known to revision ${revision}]`;
 }
 
@@ -110,11 +112,6 @@ function member(whole: Buffer, at: number, key: string): Member | undefined {
   return membersOf(whole, at).findLast((each) => each.key === key);
 }
 
-interface FormProperty {
-  readonly type?: unknown;
-  readonly oneOf?: unknown;
-}
-
 /** Why a client of `revision` cannot be asked this; undefined: it can. */
 export function inexpressible(
   method: string,
@@ -125,15 +122,12 @@ export function inexpressible(
   if (method === 'elicitation/create') {
     if (params['mode'] === 'url')
       return { code: -32602, message: `revision ${revision} has no elicitation of mode url` };
-    if (Object.values(properties(params)).some(({ type }) => type === 'array'))
+    if (Object.values(properties(params)).some((property) => objectOf(property)?.['type'] === 'array'))
       return { code: -32602, message: `revision ${revision} has no choice of several values in a form` };
   }
   if (method === 'sampling/createMessage') {
-    const { messages } = params as { messages?: unknown };
-    const many =
-      Array.isArray(messages) &&
-      messages.some((m) => Array.isArray((m as { content?: unknown } | null)?.content));
-    if (many || params['tools'] !== undefined)
+    const many = (arrayOf(params['messages']) ?? []).some((m) => arrayOf(objectOf(m)?.['content']));
+    if (many || (params['tools'] ?? undefined) !== undefined)
       return { code: -32602, message: `revision ${revision} has no tools and no several blocks in sampling` };
   }
   return undefined;
@@ -148,22 +142,21 @@ export function titledChoices(bytes: Buffer, params: Span, revision: LegacyRevis
   const patches: Patch[] = [];
   for (const property of membersOf(bytes, list.start)) {
     if (bytes[property.start] !== 0x7b) continue;
-    const read = JSON.parse(bytes.toString('utf8', property.start, property.end)) as FormProperty;
-    if (!Array.isArray(read.oneOf)) continue;
-    const choices = read.oneOf as { const?: unknown; title?: unknown }[];
-    const { oneOf: _, ...rest } = read;
+    const read = readObject(bytes.subarray(property.start, property.end));
+    const listed = arrayOf(read?.['oneOf']);
+    if (!listed) continue;
+    const choices = listed.map((choice) => objectOf(choice)).filter((choice) => choice !== undefined);
+    const { oneOf: _, ...rest } = read as JsonObject;
     const older = {
       ...rest,
-      enum: choices.map((choice) => choice.const),
-      enumNames: choices.map((choice) => choice.title ?? choice.const),
+      enum: choices.map((choice) => choice['const']),
+      enumNames: choices.map((choice) => choice['title'] ?? choice['const']),
     };
     patches.push({ start: property.start, end: property.end, bytes: Buffer.from(JSON.stringify(older)) });
   }
   return patches;
 }
 
-function properties(params: Readonly<Record<string, unknown>>): Record<string, FormProperty> {
-  const schema = params['requestedSchema'] as { properties?: unknown } | null | undefined;
-  const list = schema?.properties;
-  return typeof list === 'object' && list !== null ? (list as Record<string, FormProperty>) : {};
+function properties(params: JsonObject): JsonObject {
+  return objectOf(objectOf(params['requestedSchema'])?.['properties']) ?? {};
 }

@@ -12,8 +12,10 @@ import { find, idKey, param, type Message, type MessageError } from '../protocol
 import type { Link, Principal, Sink, StreamTarget } from '../protocol/ports.js';
 import { isModernRevision } from '../protocol/revisions.js';
 import { endSession, useSession, type Found } from '../session/ask.js';
+import { tooLong, type Kept } from '../session/kept.js';
 import type { Session, SessionStore } from '../session/store.js';
 import type { CallStream, Ears, StreamControl, Streams } from '../session/streams.js';
+import { objectOf } from '../wire/json.js';
 import { admitBatch, sessionOf } from './admission.js';
 import { answer, counter, refused, type Handled, type Route, type Settled, type Source } from './handled.js';
 import type { Bridge } from '../bridge/index.js';
@@ -91,6 +93,7 @@ export interface GateDeps {
   readonly sessions: SessionStore;
   readonly interests: Interests;
   readonly questions: Questions;
+  readonly kept: Kept;
   readonly streams: Streams;
   readonly tasks: Tasks;
   readonly listeners: Listeners;
@@ -158,11 +161,14 @@ export function createGate(deps: GateDeps): Gate {
   function extended(source: Source, session: Session | undefined): Link | undefined {
     const links = (session?.view ?? source.route.view)
       .links()
-      .filter(({ peer, state }) => state === 'up' && peer?.capabilities['extensions'] !== undefined);
+      .filter(({ peer, state }) => state === 'up' && objectOf(peer?.capabilities['extensions']));
     return links.length === 1 ? links[0] : undefined;
   }
 
   function dispatch(source: Source, found: Found, message: Message, sink: Sink): Handled {
+    const token = message.meta.length > 0 ? find(message.meta, 'progressToken') : undefined;
+    const long = token && tooLong('a progressToken', token.end - token.start);
+    if (long && message.kind === 'request') return refused(message, long);
     if (source.era === 'modern') return modern(source, message, sink);
     const { method } = message;
     const session = sessionOf(source, found, method === 'initialize');
@@ -204,13 +210,13 @@ export function createGate(deps: GateDeps): Gate {
       case 'completion/complete':
         return to(namedByRef(message));
       case 'tools/list':
-        return list(stats, 'tools', source, message, session, sink);
+        return list(deps, 'tools', source, message, session, sink);
       case 'prompts/list':
-        return list(stats, 'prompts', source, message, session, sink);
+        return list(deps, 'prompts', source, message, session, sink);
       case 'resources/list':
-        return list(stats, 'resources', source, message, session, sink);
+        return list(deps, 'resources', source, message, session, sink);
       case 'resources/templates/list':
-        return list(stats, 'templates', source, message, session, sink);
+        return list(deps, 'templates', source, message, session, sink);
       case 'resources/subscribe':
       case 'resources/unsubscribe':
         return subscribe(deps, deps.interests, source, message, session, sink);

@@ -22,6 +22,8 @@ export interface Source {
   readonly sessionId: string | undefined;
   /** The MCP-Protocol-Version header. */
   readonly version: string | undefined;
+  /** Where it comes from, on a network. */
+  readonly remote?: { readonly remoteAddress?: string | undefined } | undefined;
   /** Of this message: see protocol/classify.ts. */
   readonly era: Era;
   /** The headers of its request, in lower case; undefined: there is no header layer. */

@@ -34,7 +34,11 @@ export function held(sink: Sink, maxBytes: number, change: (whole: Buffer) => Bu
       try {
         JSON.parse(whole.toString('utf8'));
         changed = change(whole);
-      } catch {
+      } catch (error) {
+        if (error instanceof GatewayError) {
+          sink.fail(error);
+          return;
+        }
         // Not JSON: it goes on as it came, as any answer does.
       }
       sink.start({ ...(head as AnswerHead), bytes: changed.length });

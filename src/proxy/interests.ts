@@ -1,5 +1,7 @@
 /** Who wants to hear what: resource subscriptions, counted per upstream and URI, and log levels. */
+import { GatewayError } from '../errors.js';
 import { LOG_LEVELS, type Link, type LogLevel } from '../protocol/ports.js';
+import { MAX_KEPT_IN_ALL, type Kept } from '../session/kept.js';
 import type { Session } from '../session/store.js';
 import type { Listener } from './listeners.js';
 
@@ -15,8 +17,8 @@ export const MAX_SUBSCRIPTIONS = 1000;
 export interface Interests {
   /** Who is to be told of an update of `uri` on the link `key`: its subscribers, else those of a URI that is a path prefix of it. */
   subscribers(key: string, uri: string): Subscribers;
-  /** `shown`: the URI under which it was asked for. false: the hearer has too many. */
-  add(hearer: Hearer, link: Link, uri: string, shown?: string): boolean;
+  /** `shown`: the URI under which it was asked for. An error: the hearer has too many. */
+  add(hearer: Hearer, link: Link, uri: string, shown?: string): GatewayError | undefined;
   /**
    * Somebody asks the upstream for `uri`, and may be gone when that is granted. Returns what to call once, when it is known: what
    * nobody subscribed to after all is taken back.
@@ -52,26 +54,37 @@ const NOBODY: Subscribers = new Map();
 export function createInterests(
   links: () => Iterable<Link>,
   own: (session: Session) => Iterable<Link>,
+  kept: Kept,
 ): Interests {
   const byLink = new Map<string, Map<string, Subscription>>();
   const levels = new Map<Session, LogLevel>();
+  /** How many sessions want each level, the most verbose first. */
+  const wanted = LOG_LEVELS.map(() => 0);
+  /** The place of the most verbose level that any session wants; -1: none wants one. */
+  let least = -1;
   const counts = new Map<Hearer, number>();
   /** Levels that single requests want, by link. */
   const raised = new Map<string, Raised>();
   /** How many wait for an upstream's answer about a URI, by link and URI. */
   const held = new Map<string, number>();
 
-  function count(hearer: Hearer, by: number): void {
+  function subscribed(hearer: Hearer, by: number): void {
     const next = (counts.get(hearer) ?? 0) + by;
     if (next > 0) counts.set(hearer, next);
     else counts.delete(hearer);
+  }
+
+  /** A stream has what it keeps for as long as it lives. */
+  function giveBack(hearer: Hearer, uri: string): void {
+    if (isSession(hearer)) kept.give(hearer, Buffer.byteLength(uri));
   }
 
   function leave(server: string, uri: string, hearer: Hearer): Link | undefined {
     const uris = byLink.get(server);
     const subscription = uris?.get(uri);
     if (!uris || !subscription?.hearers.delete(hearer)) return undefined;
-    count(hearer, -1);
+    subscribed(hearer, -1);
+    giveBack(hearer, uri);
     if (subscription.hearers.size > 0) return undefined;
     uris.delete(uri);
     if (uris.size === 0) byLink.delete(server);
@@ -85,17 +98,24 @@ export function createInterests(
 
   /** Upstreams send what the most verbose of their listeners wants; the others' share is filtered. */
   function lowest(link: Link): LogLevel | undefined {
-    let found: LogLevel | undefined;
-    const least = (level: LogLevel): void => {
-      if (found === undefined || LOG_LEVELS.indexOf(level) < LOG_LEVELS.indexOf(found)) found = level;
-    };
     // One client's own link is no other's.
-    if (link.key === link.server) for (const level of levels.values()) least(level);
-    for (const level of raised.get(link.key)?.levels ?? []) least(level);
-    return found;
+    let found = link.key === link.server ? least : -1;
+    for (const level of raised.get(link.key)?.levels ?? []) {
+      const place = LOG_LEVELS.indexOf(level);
+      if (found === -1 || place < found) found = place;
+    }
+    return LOG_LEVELS[found];
+  }
+
+  /** One session more, or fewer, wants a level. Links hear of it where that changes what they are to send. */
+  function count(level: LogLevel | undefined, by: number): void {
+    if (level !== undefined) (wanted[LOG_LEVELS.indexOf(level)] as number) += by;
   }
 
   function applyLevels(): void {
+    const now = wanted.findIndex((sessions) => sessions > 0);
+    if (now === least) return;
+    least = now;
     for (const link of links()) link.setLevel(lowest(link));
   }
 
@@ -112,16 +132,21 @@ export function createInterests(
       return found;
     },
     add(hearer, link, uri, shown) {
-      if ((counts.get(hearer) ?? 0) >= MAX_SUBSCRIPTIONS) return false;
+      if ((counts.get(hearer) ?? 0) >= MAX_SUBSCRIPTIONS)
+        return new GatewayError('busy', `a client may have ${MAX_SUBSCRIPTIONS} subscriptions`);
       let uris = byLink.get(link.key);
+      if (isSession(hearer) && !uris?.get(uri)?.hearers.has(hearer)) {
+        const full = kept.hold(hearer, Buffer.byteLength(uri), MAX_KEPT_IN_ALL);
+        if (full) return full;
+      }
       if (!uris) byLink.set(link.key, (uris = new Map<string, Subscription>()));
       let subscription = uris.get(uri);
       if (!subscription) uris.set(uri, (subscription = { link, hearers: new Map() }));
       // A restart of the upstream put another link in its place.
       subscription.link = link;
-      if (!subscription.hearers.has(hearer)) count(hearer, 1);
+      if (!subscription.hearers.has(hearer)) subscribed(hearer, 1);
       subscription.hearers.set(hearer, shown);
-      return true;
+      return undefined;
     },
     hold(link, uri) {
       const key = heldKey(link.key, uri);
@@ -137,6 +162,8 @@ export function createInterests(
     },
     remove: (session, link, uri) => leave(link.key, uri, session) !== undefined,
     setLevel(session, level) {
+      count(levels.get(session), -1);
+      count(level, 1);
       levels.set(session, level);
       session.level = level;
       applyLevels();
@@ -145,17 +172,21 @@ export function createInterests(
     raise(link, level) {
       let own = raised.get(link.key);
       if (!own) raised.set(link.key, (own = { link, levels: [] }));
-      const { levels: wanted } = own;
-      wanted.push(level);
+      const { levels: ofRequests } = own;
+      ofRequests.push(level);
       own.link.setLevel(lowest(own.link));
       return () => {
-        wanted.splice(wanted.indexOf(level), 1);
-        if (wanted.length === 0) raised.delete(link.key);
+        ofRequests.splice(ofRequests.indexOf(level), 1);
+        if (ofRequests.length === 0) raised.delete(link.key);
         own.link.setLevel(lowest(own.link));
       };
     },
     drop(hearer) {
-      if (levels.delete(hearer as Session)) applyLevels();
+      if (isSession(hearer)) {
+        count(levels.get(hearer), -1);
+        levels.delete(hearer);
+        applyLevels();
+      }
       if (!counts.has(hearer)) return;
       for (const [server, uris] of [...byLink])
         for (const uri of [...uris.keys()]) leave(server, uri, hearer)?.unsubscribe(uri, true);
@@ -172,8 +203,16 @@ export function createInterests(
     forget(server) {
       const uris = byLink.get(server);
       if (!uris) return;
-      for (const { hearers } of uris.values()) for (const hearer of hearers.keys()) count(hearer, -1);
+      for (const [uri, { hearers }] of uris)
+        for (const hearer of hearers.keys()) {
+          subscribed(hearer, -1);
+          giveBack(hearer, uri);
+        }
       byLink.delete(server);
     },
   };
+}
+
+function isSession(hearer: Hearer): hearer is Session {
+  return 'inFlight' in hearer;
 }

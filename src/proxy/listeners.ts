@@ -5,7 +5,7 @@
 import type { ListKind } from '../protocol/lists.js';
 import { META } from '../protocol/modern/meta.js';
 import type { Cause, Exchange, Notice, Principal, Sink, View } from '../protocol/ports.js';
-import { scan } from '../wire/scan.js';
+import { scanObject } from '../wire/json.js';
 import { splice } from '../wire/splice.js';
 import { find } from '../protocol/message.js';
 
@@ -80,7 +80,10 @@ export class Listener implements Exchange {
       this.#waiting.set(key, notice);
       // Parts of a resource have no number: a client that listens anew, and reads anew, has missed nothing.
       if (this.#waiting.size > MAX_WAITING) this.end();
-    } else this.#full = !this.#sink.notify({ ...notice, bytes: this.#named(notice.bytes) });
+    } else {
+      const bytes = this.#named(notice.bytes);
+      if (bytes) this.#full = !this.#sink.notify({ ...notice, bytes });
+    }
   }
 
   /** Ends the stream in good order. */
@@ -120,10 +123,10 @@ export class Listener implements Exchange {
     return `{${JSON.stringify(META.subscriptionId)}:${this.#rawId}}`;
   }
 
-  /** The notification under the id of this stream. */
-  #named(bytes: Buffer): Buffer {
-    const read = scan(bytes);
-    if (read.kind !== 'object') return bytes;
+  /** The notification under the id of this stream; undefined: it cannot be read. */
+  #named(bytes: Buffer): Buffer | undefined {
+    const read = scanObject(bytes);
+    if (!read) return undefined;
     const own = `${JSON.stringify(META.subscriptionId)}:${this.#rawId}`;
     const insert = (at: number, text: string): Buffer =>
       splice(bytes, [{ start: at, end: at, bytes: Buffer.from(text) }]);

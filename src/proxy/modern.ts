@@ -79,7 +79,7 @@ export function createModern(deps: ModernDeps): (source: Source, message: Messag
   function dispatch(source: Source, message: Message, sink: Sink, caller: Caller): Handled {
     const { method } = message;
     const kind = KIND_OF.get(method);
-    if (kind) return list(deps.stats, kind, source, message, undefined, sink);
+    if (kind) return list(deps, kind, source, message, undefined, sink);
     switch (method) {
       case 'server/discover':
         return discover(source, message);

@@ -54,6 +54,8 @@ export interface OwnLinksDeps {
   readonly begun: () => boolean;
   /** The servers that want a link a client, now. */
   readonly servers: () => readonly ServerConfig[];
+  /** Ends a session: its link has to give way. */
+  readonly evict: (session: Session) => void;
   readonly connect: (
     config: ServerConfig,
     client: { readonly id: string; readonly capabilities: Readonly<Record<string, unknown>> },
@@ -100,10 +102,15 @@ interface Owned {
   readonly view: View;
 }
 
+/** Views that are kept of clients without links, at the most. */
+const MAX_CROWDED = 256;
+
 export function createOwnLinks(deps: OwnLinksDeps): OwnLinks {
   const ofSessions = new Map<Session, Owned>();
   const ofModern = new Map<string, Owned>();
   const counts = new Map<string, number>();
+  /** Modern clients that found no room, the latest last. */
+  const crowded = new Set<string>();
 
   function* all(): Generator<Owned> {
     yield* ofSessions.values();
@@ -128,10 +135,33 @@ export function createOwnLinks(deps: OwnLinksDeps): OwnLinks {
     return (counts.get(server) ?? 0) < deps.limit();
   }
 
+  /** When a server has all the links it may have, whoever has most of them gives up the one that was idle longest. */
+  function makeRoom(server: string, owner: Owner): boolean {
+    const holders = [...all()].filter(({ links }) => links.has(server));
+    const sums = new Map<string, number>();
+    for (const held of holders) sums.set(whose(held.owner), (sums.get(whose(held.owner)) ?? 0) + 1);
+    const own = (sums.get(whose(owner)) ?? 0) + 1;
+    const most = Math.max(0, ...sums.values());
+    if (most <= own) return false;
+    const idle = holders
+      .filter((held) => sums.get(whose(held.owner)) === most && held.links.get(server)?.inFlight === 0)
+      .sort((a, b) => lastUsed(a.owner) - lastUsed(b.owner));
+    const [victim] = idle;
+    if (!victim) return false;
+    if (victim.owner.session) deps.evict(victim.owner.session);
+    else forget(victim);
+    return hasRoom(server);
+  }
+
+  function forget(owned: Owned): void {
+    for (const [key, each] of ofModern) if (each === owned) ofModern.delete(key);
+    close(owned);
+  }
+
   function add(owned: Owned, config: ServerConfig): void {
     const { owner, catalog, links } = owned;
     const { name } = config;
-    if (!hasRoom(name)) {
+    if (!hasRoom(name) && !makeRoom(name, owner)) {
       catalog.put(full(deps.catalog.get(name), name, deps.limit()));
       return;
     }
@@ -233,8 +263,14 @@ export function createOwnLinks(deps: OwnLinksDeps): OwnLinks {
       if (!owned) {
         const id = createHash('sha256').update(key).digest('base64url');
         owned = own({ id, capabilities, server, session: undefined, lastUsed: 0 }, servers);
-        // With no room for any link of its own there is nothing to keep.
-        if (owned.links.size > 0) ofModern.set(key, owned);
+        ofModern.set(key, owned);
+        // With no room for any link of its own the view alone is kept: it is not built anew with each request.
+        if (owned.links.size === 0) crowded.add(key);
+        for (const oldest of crowded) {
+          if (crowded.size <= MAX_CROWDED) break;
+          crowded.delete(oldest);
+          if (ofModern.get(oldest)?.links.size === 0) ofModern.delete(oldest);
+        }
       }
       // Where there was no room for a link there may be by now.
       else if (owned.links.size < servers.length)
@@ -288,9 +324,19 @@ export function createOwnLinks(deps: OwnLinksDeps): OwnLinks {
       for (const { links } of all()) for (const link of links.values()) link.destroy();
       ofSessions.clear();
       ofModern.clear();
+      crowded.clear();
       counts.clear();
     },
   };
+}
+
+/** What is summed up as one when links are short: the address that opened a session, or a modern client by its name. */
+function whose({ session, id }: Owner): string {
+  return session?.opener ?? id;
+}
+
+function lastUsed(owner: Owner): number {
+  return owner.session?.lastSeen ?? owner.lastUsed;
 }
 
 /** Stands where a link would be one too many. */

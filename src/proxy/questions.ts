@@ -2,15 +2,17 @@
  * Requests of upstreams to clients (elicitation, sampling, roots): each goes out on the stream of the call it belongs to, under
  * an id of its session, and its answer finds the way back once.
  */
+import type { Budget } from '../lib/budget.js';
 import type { Wheel } from '../lib/wheel.js';
 import type { Logger } from '../observe/log.js';
-import { find, idKey, type Message } from '../protocol/message.js';
+import { find, idKey, isNull, type Message } from '../protocol/message.js';
 import type { LegacyRevision } from '../protocol/revisions.js';
 import { inexpressible, titledChoices } from './conversions.js';
-import { marked, notHere, refusalOf, unmarked } from '../bridge/asked.js';
+import { marked, notHere, readQuestion, refusalOf, unmarked, type ReadQuestion } from '../bridge/asked.js';
 import type { Question, Refusal, Sink } from '../protocol/ports.js';
+import { MAX_KEPT, MAX_KEPT_IN_ALL } from '../session/kept.js';
 import type { OpenQuestion, Session } from '../session/store.js';
-import { scan } from '../wire/scan.js';
+import { arrayOf, objectOf, readObject, scanObject, textOf } from '../wire/json.js';
 import { splice, type Patch } from '../wire/splice.js';
 
 /** Questions of one session that are open at once, at the most. */
@@ -21,6 +23,9 @@ const MAX_ELICITATIONS = 10_000;
 export interface QuestionsDeps {
   readonly wheel: Wheel;
   readonly log: Logger;
+  readonly budget: Budget;
+  /** limits.body_bytes: may change at a reload. */
+  readonly bodyBytes: () => number;
 }
 
 export interface AskContext {
@@ -49,8 +54,10 @@ export interface Questions {
   drop(session: Session): void;
 }
 
-export function createQuestions({ wheel, log }: QuestionsDeps): Questions {
+export function createQuestions({ wheel, log, budget, bodyBytes }: QuestionsDeps): Questions {
   const elicitations = new Map<string, Session>();
+  /** Bytes of the ids that are remembered of a session. */
+  const remembered = new WeakMap<Session, number>();
 
   function close(session: Session, id: string): OpenQuestion | undefined {
     const open = session.questions?.get(id);
@@ -76,6 +83,13 @@ export function createQuestions({ wheel, log }: QuestionsDeps): Questions {
   }
 
   function note(session: Session, server: string, elicitationId: string): void {
+    const bytes = Buffer.byteLength(elicitationId);
+    const inAll = (remembered.get(session) ?? 0) + bytes;
+    if (bytes > MAX_KEPT || inAll > MAX_KEPT_IN_ALL) {
+      log.debug('the id of an elicitation is too long to be remembered', { server, bytes, inAll });
+      return;
+    }
+    remembered.set(session, inAll);
     elicitations.set(`${server}\0${elicitationId}`, session);
     if (elicitations.size > MAX_ELICITATIONS) elicitations.delete(elicitations.keys().next().value as string);
   }
@@ -84,17 +98,24 @@ export function createQuestions({ wheel, log }: QuestionsDeps): Questions {
     ask(question, sink, context, closed) {
       const { session } = context;
       if (!session) return notHere(question.method);
-      const params = paramsOf(question);
+      const read = readQuestion(question, bodyBytes());
+      if ('code' in read) return read;
       const refusal =
-        refusalOf(question.method, params, session.capabilities) ??
-        inexpressible(question.method, params, session.revision);
+        refusalOf(question.method, read.params, session.capabilities) ??
+        inexpressible(question.method, read.params, session.revision);
       if (refusal) return refusal;
       const open = (session.questions ??= new Map());
       if (open.size >= MAX_OPEN) return { code: -32603, message: 'too many questions are open' };
       const id = String(session.nextQuestion++);
-      const { bytes, elicitationId } = outgoing(question, id, context, session.revision);
-      const asked = sink.ask({ ...question, bytes });
+      const { bytes, elicitationId } = outgoing(question, read, id, context, session.revision);
+      const held = budget.holder({ client: session.id, server: context.server }, () => {
+        withdraw(session, id, 'too much is being buffered (limits.buffered_bytes)');
+      });
+      const asked = held.take(bytes.length)
+        ? sink.ask({ ...question, bytes })
+        : { code: -32603, message: 'too much is being buffered (limits.buffered_bytes)' };
       if (asked) {
+        held.release();
         if (open.size === 0) session.questions = undefined;
         return asked;
       }
@@ -107,6 +128,7 @@ export function createQuestions({ wheel, log }: QuestionsDeps): Questions {
         sink,
         timer,
         closed: () => {
+          held.release();
           closed(id);
         },
       });
@@ -118,12 +140,13 @@ export function createQuestions({ wheel, log }: QuestionsDeps): Questions {
       const id = idKey(message.id as string);
       const open = close(session, id);
       if (!open) return /^\d{1,15}$/.test(id) && Number(id) < session.nextQuestion ? 'late' : 'unknown';
-      const read = scan(message.body);
-      const top = read.kind === 'object' ? read.top : [];
+      const top = scanObject(message.body, message.body.length)?.top ?? [];
       const result = find(top, 'result');
       const error = find(top, 'error');
-      const value = (result ?? error) as { start: number; end: number };
-      open.question.answer(result ? 'result' : 'error', message.body.subarray(value.start, value.end));
+      // A null beside the other is none.
+      const isError = !result || (error !== undefined && isNull(message.body, result));
+      const value = (isError ? error : result) as { start: number; end: number };
+      open.question.answer(isError ? 'error' : 'result', message.body.subarray(value.start, value.end));
       return 'taken';
     },
     progress(session, message) {
@@ -136,17 +159,17 @@ export function createQuestions({ wheel, log }: QuestionsDeps): Questions {
     },
     withdraw,
     elicit(session, server, error) {
-      const { data } = JSON.parse(error.toString('utf8')) as { data?: { elicitations?: unknown } | null };
-      const asked = Array.isArray(data?.elicitations) ? (data.elicitations as unknown[]) : [];
-      for (const each of asked.slice(0, MAX_OPEN)) {
-        const id = (each as { elicitationId?: unknown } | null)?.elicitationId;
-        if (typeof id === 'string') note(session, server, id);
+      const data = objectOf(readObject(error)?.['data']);
+      for (const each of (arrayOf(data?.['elicitations']) ?? []).slice(0, MAX_OPEN)) {
+        const id = textOf(objectOf(each)?.['elicitationId']);
+        if (id !== undefined) note(session, server, id);
       }
     },
     elicited: (server, elicitationId) => elicitations.get(`${server}\0${elicitationId}`),
     drop(session) {
       for (const id of [...(session.questions?.keys() ?? [])]) withdraw(session, id, 'the client has gone');
-      for (const [key, asked] of elicitations) if (asked === session) elicitations.delete(key);
+      if (remembered.delete(session))
+        for (const [key, asked] of elicitations) if (asked === session) elicitations.delete(key);
     },
   };
 }
@@ -161,35 +184,25 @@ function answeredPlainly(question: Question, server: string): Question {
   };
 }
 
-function paramsOf(question: Question): Record<string, unknown> {
-  const message = JSON.parse(question.bytes.toString('utf8')) as { params?: unknown };
-  return typeof message.params === 'object' && message.params !== null
-    ? (message.params as Record<string, unknown>)
-    : {};
-}
-
 /** The question as the client gets it: its own id and progress token, on the merged endpoint marked with who asks. */
 function outgoing(
-  question: Question,
+  { bytes, method }: Question,
+  { at, params: values }: ReadQuestion,
   id: string,
   { merged, server }: AskContext,
   revision: LegacyRevision,
 ): { bytes: Buffer; elicitationId: string | undefined } {
-  const { bytes, method } = question;
-  const read = scan(bytes);
-  if (read.kind !== 'object') throw new Error('a question that was read before');
   const patches: Patch[] = [];
-  const put = (at: { start: number; end: number } | undefined, text: string): void => {
-    if (at) patches.push({ start: at.start, end: at.end, bytes: Buffer.from(text) });
+  const put = (member: { start: number; end: number } | undefined, text: string): void => {
+    if (member) patches.push({ start: member.start, end: member.end, bytes: Buffer.from(text) });
   };
-  put(find(read.top, 'id'), id);
-  put(find(read.meta, 'progressToken'), id);
-  const params = find(read.top, 'params');
+  put(find(at.top, 'id'), id);
+  put(find(at.meta, 'progressToken'), id);
+  const params = find(at.top, 'params');
   let elicitationId: string | undefined;
   if (method === 'elicitation/create') {
-    const values = paramsOf(question);
-    if (typeof values['elicitationId'] === 'string') elicitationId = values['elicitationId'];
-    if (params) patches.push(...titledChoices(bytes, params, revision));
+    elicitationId = textOf(values['elicitationId']);
+    if (params && bytes[params.start] === 0x7b) patches.push(...titledChoices(bytes, params, revision));
   }
   if (merged) patches.push(...marked(bytes, method, params, server));
   return { bytes: splice(bytes, patches), elicitationId };

@@ -1,7 +1,8 @@
 /** Where a message names a task, of which protocol whatever: found in whole messages, and written anew. */
 import { relatedTask } from '../bridge/asked.js';
-import { withMarks } from '../bridge/input.js';
+import { readMarked } from '../bridge/input.js';
 import { RELATED_TASK } from '../protocol/ports.js';
+import { readJson, scanObject, textOf } from '../wire/json.js';
 import type { Span } from '../wire/scan.js';
 import { splice, type Patch } from '../wire/splice.js';
 import { elementsOf, membersOf } from '../wire/walk.js';
@@ -42,31 +43,39 @@ export function withId(whole: Buffer, { start, end }: Span, id: string): Buffer 
   return splice(whole, [patch]);
 }
 
-/** A modern message about a task under another id, its questions marked with the server that asks. */
-export function shownAs(whole: Buffer, member: 'result' | 'params', id: string, server: string): Buffer {
+/** A modern message about a task under another id, its questions marked with the server that asks; or what is wrong with them. */
+export function shownAs(
+  whole: Buffer,
+  member: 'result' | 'params',
+  id: string,
+  server: string,
+): Buffer | string {
   const at = objectAt(whole, 0, member);
   if (at === undefined) return whole;
-  const marked = withMarks(whole, at, server);
+  const marked = readMarked(whole, at, server);
+  if (typeof marked === 'string') return marked;
   const own = flatTaskIn(marked, member);
   return own ? withId(marked, own, id) : marked;
 }
 
 /** The tasks of one page of tasks/list, and the cursor of the next. `result`: its bytes. */
-export function listedTasks(result: Buffer): {
+export function listedTasks(
+  result: Buffer,
+  maxBytes: number,
+): {
   tasks: { readonly bytes: Buffer; readonly at: Found }[];
   next: string | undefined;
 } {
-  const members = membersOf(result);
+  const members = scanObject(result, maxBytes) ? membersOf(result) : [];
   const list = members.find(({ key }) => key === 'tasks');
   const tasks = [];
-  for (const span of list ? elementsOf(result, list.start) : []) {
+  for (const span of list && result[list.start] === 0x5b ? elementsOf(result, list.start) : []) {
     const bytes = result.subarray(span.start, span.end);
     const at = bytes[0] === 0x7b ? taskAt(bytes, 0) : undefined;
     if (at) tasks.push({ bytes, at });
   }
   const cursor = members.find(({ key }) => key === 'nextCursor');
-  const next: unknown = cursor && JSON.parse(result.toString('utf8', cursor.start, cursor.end));
-  return { tasks, next: typeof next === 'string' ? next : undefined };
+  return { tasks, next: cursor && textOf(readJson(result.subarray(cursor.start, cursor.end))) };
 }
 
 function taskAt(whole: Buffer, at: number): Found | undefined {
@@ -74,8 +83,9 @@ function taskAt(whole: Buffer, at: number): Found | undefined {
   const id = members.find(({ key }) => key === 'taskId');
   if (!id || whole[id.start] !== 0x22) return undefined;
   const ttl = members.find(({ key }) => key === 'ttl' || key === 'ttlMs');
-  const read = ({ start, end }: Span): unknown => JSON.parse(whole.toString('utf8', start, end));
-  return { start: id.start, end: id.end, taskId: read(id) as string, ttl: ttl && read(ttl) };
+  const read = ({ start, end }: Span): unknown => readJson(whole.subarray(start, end));
+  const taskId = textOf(read(id));
+  return taskId === undefined ? undefined : { start: id.start, end: id.end, taskId, ttl: ttl && read(ttl) };
 }
 
 /** Where the object under `key` of the object at `at` begins. */

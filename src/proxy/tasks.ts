@@ -3,11 +3,14 @@
  * to hear of one is told how it stands.
  */
 import { GatewayError } from '../errors.js';
+import type { Boundary } from '../observe/boundary.js';
 import type { MethodStats } from '../observe/stats.js';
 import type { Message } from '../protocol/message.js';
 import type { AnswerHead, Link, Notice, Sink, View } from '../protocol/ports.js';
 import { qualifyId } from '../catalog/naming.js';
+import { MAX_KEPT } from '../session/kept.js';
 import type { Session } from '../session/store.js';
+import { objectOf } from '../wire/json.js';
 import { held } from './held.js';
 import { answer, counter, refused, type Handled, type Source } from './handled.js';
 import type { Listener } from './listeners.js';
@@ -41,6 +44,7 @@ interface Watch {
 }
 
 export interface TasksDeps {
+  readonly boundary: Boundary;
   readonly tell: (session: Session, notice: Notice) => void;
   /** How a task of a legacy upstream stands, in the words of the extension: JSON of an object. */
   readonly describe: (link: Link, taskId: string) => Promise<Buffer>;
@@ -73,7 +77,7 @@ export interface Tasks {
   left(listener: Listener): void;
 }
 
-export function createTasks({ tell, describe, now, maxBytes }: TasksDeps): Tasks {
+export function createTasks({ boundary, tell, describe, now, maxBytes }: TasksDeps): Tasks {
   const tasks = new Map<string, Task>();
   const watches = new Map<string, Watch>();
 
@@ -99,6 +103,11 @@ export function createTasks({ tell, describe, now, maxBytes }: TasksDeps): Tasks
   }
 
   function note(link: Link, { taskId, ttl }: Found, source: Source, session: Session | undefined): void {
+    if (Buffer.byteLength(taskId) > MAX_KEPT)
+      throw new GatewayError(
+        'upstream_protocol_error',
+        `upstream '${link.server}' named a task with more than ${MAX_KEPT} bytes`,
+      );
     put(keyOf(link, taskId), {
       principal: source.principal.id,
       session,
@@ -126,7 +135,8 @@ export function createTasks({ tell, describe, now, maxBytes }: TasksDeps): Tasks
       for (const [listener, id] of watch.hearers) {
         const merged = listener.server === undefined;
         const bytes = merged ? shownAs(notice.bytes, 'params', id, watch.link.server) : notice.bytes;
-        listener.tell(`${notice.method} ${id}`, { ...notice, bytes });
+        // One that two readers could read differently asks in nobody's name.
+        if (typeof bytes !== 'string') listener.tell(`${notice.method} ${id}`, { ...notice, bytes });
       }
       return;
     }
@@ -147,8 +157,11 @@ export function createTasks({ tell, describe, now, maxBytes }: TasksDeps): Tasks
       watch.again = false;
       tellWatchers(watch, undefined);
     };
-    describe(watch.link, watch.taskId).then(told, () => {
+    const known = describe(watch.link, watch.taskId).then(told, () => {
       told();
+    });
+    boundary.detach('task', known, () => {
+      watch.asking = false;
     });
   }
 
@@ -176,7 +189,14 @@ export function createTasks({ tell, describe, now, maxBytes }: TasksDeps): Tasks
       if (!isMerged(source)) return sink;
       const { server } = target.link;
       return held(sink, maxBytes(), (whole) => {
-        if (source.era === 'modern') return shownAs(whole, 'result', qualifyId(server, target.name), server);
+        if (source.era === 'modern') {
+          const shown = shownAs(whole, 'result', qualifyId(server, target.name), server);
+          if (typeof shown !== 'string') return shown;
+          throw new GatewayError(
+            'upstream_protocol_error',
+            `upstream '${server}' told of a task with ${shown}`,
+          );
+        }
         const at = taskIn(whole) ?? relatedIn(whole);
         return at ? withId(whole, at, qualifyId(server, at.taskId)) : whole;
       });
@@ -197,12 +217,12 @@ export function createTasks({ tell, describe, now, maxBytes }: TasksDeps): Tasks
       const done = counter(stats);
       const found: Buffer[] = [];
       const collect = async (link: Link): Promise<void> => {
-        for (const { bytes, at } of await tasksOf(link))
+        for (const { bytes, at } of await tasksOf(link, maxBytes()))
           if (known(link, at.taskId)?.principal === source.principal.id)
             found.push(withId(bytes, at, shown(link.server, at.taskId, merged)));
       };
       const all = Promise.allSettled(links.map(collect)).then(() => undefined);
-      const exchange = deferred(controller, all, sink, done, () => {
+      const exchange = deferred(boundary, controller, all, sink, done, () => {
         const list = Buffer.from(`{"tasks":[${found.map((task) => task.toString('utf8')).join(',')}]}`);
         const { bytes } = answer(message, list) as { bytes: Buffer };
         sink.start({
@@ -260,6 +280,7 @@ export function createTasks({ tell, describe, now, maxBytes }: TasksDeps): Tasks
 /** Hands everything on; an answer that says that a task was made goes through `change`. */
 function noting(sink: Sink, change: (whole: Buffer) => Buffer): Sink {
   let made: AnswerHead | undefined;
+  let failed = false;
   return {
     notify: (notice) => sink.notify(notice),
     ask: (question) => sink.ask(question),
@@ -270,12 +291,20 @@ function noting(sink: Sink, change: (whole: Buffer) => Buffer): Sink {
     },
     write(chunk) {
       if (!made) return sink.write(chunk);
-      const whole = change(chunk);
+      let whole: Buffer;
+      try {
+        whole = change(chunk);
+      } catch (error) {
+        if (!(error instanceof GatewayError)) throw error;
+        failed = true;
+        sink.fail(error);
+        return true;
+      }
       sink.start({ ...made, bytes: whole.length });
       return sink.write(whole);
     },
     end: (seen) => {
-      sink.end(seen);
+      if (!failed) sink.end(seen);
     },
     cancelled: (why) => {
       sink.cancelled(why);
@@ -287,17 +316,17 @@ function noting(sink: Sink, change: (whole: Buffer) => Buffer): Sink {
 }
 
 function listsTasks({ peer, state, era }: Link): boolean {
-  const tasks = peer?.capabilities['tasks'] as { list?: unknown } | null | undefined;
-  return state === 'up' && era === 'legacy' && tasks?.list !== undefined;
+  const has = objectOf(peer?.capabilities['tasks'])?.['list'] ?? undefined;
+  return state === 'up' && era === 'legacy' && has !== undefined;
 }
 
 /** All pages of an upstream's tasks/list. */
-async function tasksOf(link: Link): Promise<ReturnType<typeof listedTasks>['tasks']> {
+async function tasksOf(link: Link, maxBytes: number): Promise<ReturnType<typeof listedTasks>['tasks']> {
   const found = [];
   let cursor: string | undefined;
   for (let page = 0; page < MAX_PAGES; page++) {
     const params = cursor === undefined ? undefined : JSON.stringify({ cursor });
-    const { tasks, next } = listedTasks(await link.request('tasks/list', params));
+    const { tasks, next } = listedTasks(await link.request('tasks/list', params), maxBytes);
     found.push(...tasks);
     if (next === undefined || next === cursor) break;
     cursor = next;

@@ -47,7 +47,7 @@ export function sessionsHere(deps: HereDeps): Pick<SessionStoreOptions, 'opened'
 }
 
 function sessionOf(record: SessionRecord, at: number): Session {
-  const { id, principal, route, server, revision, capabilities, clientInfo } = record;
+  const { id, principal, route, server, revision, capabilities, clientInfo, opener } = record;
   return {
     id,
     principal,
@@ -56,6 +56,7 @@ function sessionOf(record: SessionRecord, at: number): Session {
     revision,
     capabilities,
     clientInfo,
+    opener,
     openedAt: at,
     lastSeen: at,
     open: true,

@@ -30,6 +30,8 @@ export interface SessionRecord {
   readonly capabilities: Readonly<Record<string, unknown>>;
   /** JSON of the `clientInfo` it named there. */
   readonly clientInfo: string | undefined;
+  /** The address it was opened from, where there is one: only for who gives way when all sessions are taken. */
+  readonly opener?: string | undefined;
 }
 
 /** A record and what always belongs to this process: calls in flight, open questions, streams, and what was asked for on them. */
@@ -94,29 +96,60 @@ export function createSessionStore(options: SessionStoreOptions) {
   const { now, idleTtlMs } = options;
   const sessions = new Map<string, Session>();
 
+  /** How many are open, by who opened them. */
+  const counts = new Map<string, number>();
+
+  function count(opener: string | undefined, by: number): void {
+    if (opener === undefined) return;
+    const now = (counts.get(opener) ?? 0) + by;
+    if (now > 0) counts.set(opener, now);
+    else counts.delete(opener);
+  }
+
   function end(session: Session, reason: TerminationReason): void {
-    if (sessions.delete(session.id)) options.ended(session, reason);
+    if (!sessions.delete(session.id)) return;
+    count(session.opener, -1);
+    options.ended(session, reason);
   }
 
   function busy(session: Session): boolean {
     return session.listening || (session.inFlight?.size ?? 0) > 0;
   }
 
-  /** Ends the session that has been idle longest. */
-  function evict(): boolean {
+  /**
+   * Ends a session for one more of `opener`. The address that would have most of them then gives up the one that has been idle longest,
+   * and another than `opener` also one that is in use; with one each it is the one of all that has been idle longest.
+   */
+  function evict(opener: string | undefined): boolean {
+    let most = opener;
+    let sum = opener === undefined ? 1 : (counts.get(opener) ?? 0) + 1;
+    for (const [each, has] of counts) if (has > sum) [most, sum] = [each, has];
+    const isOf = (session: Session): boolean => session.opener === most;
+    const isIdle = (session: Session): boolean => !busy(session);
     let oldest: Session | undefined;
-    for (const session of sessions.values())
-      if (!busy(session) && (!oldest || session.lastSeen < oldest.lastSeen)) oldest = session;
+    if (sum === 1) oldest = oldestOf(isIdle);
+    else {
+      oldest = oldestOf((session) => isOf(session) && isIdle(session));
+      if (most !== opener) oldest ??= oldestOf(isOf);
+    }
     if (oldest) end(oldest, 'evicted');
     return oldest !== undefined;
   }
 
+  function oldestOf(which: (session: Session) => boolean): Session | undefined {
+    let oldest: Session | undefined;
+    for (const session of sessions.values())
+      if ((!oldest || session.lastSeen < oldest.lastSeen) && which(session)) oldest = session;
+    return oldest;
+  }
+
   return {
     open(wanted) {
-      if (sessions.size >= options.limit() && !evict()) return undefined;
+      if (sessions.size >= options.limit() && !evict(wanted.opener)) return undefined;
       const id = randomBytes(24).toString('base64url');
       const session = options.opened({ id, ...wanted });
       sessions.set(id, session);
+      count(session.opener, 1);
       return session;
     },
     use(id, principal, route) {

@@ -8,7 +8,7 @@ import { META } from '../protocol/modern/meta.js';
 import type { Collected } from './collect.js';
 import { readLists } from './read-lists.js';
 
-/** Sets that are kept of one upstream; clients of further ones see the list of all. */
+/** Sets that are kept of one upstream, at the most: the one that was asked for longest ago goes. */
 const MAX_SETS = 16;
 
 export interface ListsForDeps {
@@ -44,11 +44,15 @@ export class ListsFor {
   fill(key: string, capabilities: Readonly<Record<string, unknown>>): Promise<void> | undefined {
     let kept = this.#sets.get(key);
     const all = this.#deps.all();
+    if (kept) {
+      this.#sets.delete(key);
+      this.#sets.set(key, kept);
+    }
     if (kept?.reading) return kept.reading;
     if (kept?.of === all) return undefined;
     if (!kept) {
-      if (this.#sets.size >= MAX_SETS) return undefined;
       this.#sets.set(key, (kept = { lists: all, of: NO_LISTS, reading: undefined }));
+      if (this.#sets.size > MAX_SETS) this.#sets.delete(this.#sets.keys().next().value as string);
     }
     const filling = kept;
     filling.reading = this.#read(capabilities).then(

@@ -34,8 +34,9 @@ const MAX_FIELD = 65_536;
 export class SseReader {
   readonly #sink: SseSink;
   readonly #ignoreTypes: boolean;
-  /** A line whose field is not decided yet, or a field that is not data. */
+  /** A line whose field is not decided yet, or a field that is not data: the first bytes of a buffer that grows. */
   #line: Buffer | undefined;
+  #lineBytes = 0;
   /** Inside a `data:` line whose end has not come. */
   #inData = false;
   /** The previous chunk ended in CR: a LF at the start of the next belongs to it. */
@@ -73,18 +74,19 @@ export class SseReader {
       this.#afterCr = false;
       if (chunk[i] === LF) i++;
     }
-    const hasCr = chunk.indexOf(CR, i) !== -1;
+    // Each is looked for once it has been passed: no byte is looked at twice.
+    let lf = chunk.indexOf(LF, i);
+    let cr = chunk.indexOf(CR, i);
     while (i < chunk.length) {
-      let end = chunk.indexOf(LF, i);
+      if (lf !== -1 && lf < i) lf = chunk.indexOf(LF, i);
+      if (cr !== -1 && cr < i) cr = chunk.indexOf(CR, i);
+      let end = lf;
       let next = end + 1;
-      if (hasCr) {
-        const cr = chunk.indexOf(CR, i);
-        if (cr !== -1 && (end === -1 || cr < end)) {
-          end = cr;
-          next = cr + 1;
-          if (next === chunk.length) this.#afterCr = true;
-          else if (chunk[next] === LF) next++;
-        }
+      if (cr !== -1 && (end === -1 || cr < end)) {
+        end = cr;
+        next = cr + 1;
+        if (next === chunk.length) this.#afterCr = true;
+        else if (chunk[next] === LF) next++;
       }
       if (end === -1) {
         this.#partial(chunk.subarray(i));
@@ -102,15 +104,32 @@ export class SseReader {
 
   #partial(rest: Buffer): void {
     if (this.#inData) return this.#emit(rest);
-    const line = this.#line ? Buffer.concat([this.#line, rest]) : rest;
+    // Nothing is copied of data whose line begins here.
+    if (!this.#line && rest.length >= PREFIX && startsWithData(rest, 0, rest.length)) {
+      this.#beginData();
+      return this.#emit(rest.subarray(5));
+    }
+    const line = this.#hold(rest);
     if (line.length >= PREFIX && startsWithData(line, 0, line.length)) {
       this.#line = undefined;
       this.#beginData();
       return this.#emit(line.subarray(5));
     }
     if (line.length > MAX_FIELD) throw new Error('event stream: a field line is over 64 KB');
-    // Own the bytes: the chunk they came in is the socket's.
-    this.#line = line === rest ? Buffer.from(rest) : line;
+  }
+
+  /** The line so far with `rest` behind it, in bytes of its own: the chunk they came in is the socket's. */
+  #hold(rest: Buffer): Buffer {
+    const before = this.#line ? this.#lineBytes : 0;
+    const bytes = before + rest.length;
+    if (!this.#line || this.#line.length < bytes) {
+      const larger = Buffer.allocUnsafe(Math.max(2 * bytes, 64));
+      this.#line?.copy(larger, 0, 0, before);
+      this.#line = larger;
+    }
+    rest.copy(this.#line, before);
+    this.#lineBytes = bytes;
+    return this.#line.subarray(0, bytes);
   }
 
   #endOfLine(chunk: Buffer, start: number, end: number): void {
@@ -121,7 +140,7 @@ export class SseReader {
     }
     let line = chunk;
     if (this.#line) {
-      line = Buffer.concat([this.#line, chunk.subarray(start, end)]);
+      line = this.#hold(chunk.subarray(start, end));
       this.#line = undefined;
       start = 0;
       end = line.length;

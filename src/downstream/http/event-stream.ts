@@ -106,7 +106,7 @@ export class EventStream implements StreamTarget {
 
   /** Bytes that wait for the client to read. */
   get backlog(): number {
-    return this.#res.writableLength;
+    return this.#res.destroyed ? 0 : this.#res.writableLength;
   }
 
   prime(id: string, retryMs: number): void {

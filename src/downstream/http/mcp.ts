@@ -52,6 +52,7 @@ export function createMcp(deps: McpDeps) {
       route,
       sessionId: one(req.headers['mcp-session-id']),
       version: one(req.headers['mcp-protocol-version']),
+      remote: req.socket,
       era: 'legacy',
       headers: req.headers,
     };

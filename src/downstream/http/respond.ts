@@ -9,6 +9,7 @@ import type { Wheel, WheelTimer } from '../../lib/wheel.js';
 import type { Boundary } from '../../observe/boundary.js';
 import {
   NOBODY_TO_ASK,
+  READS_NOTHING,
   type AnswerHead,
   type Exchange,
   type Notice,
@@ -22,6 +23,9 @@ import {
 import type { Era } from '../../protocol/revisions.js';
 import type { CallStream } from '../../proxy/gate.js';
 import { EVENT_STREAM, eventOf, EventStream, Backpressure } from './event-stream.js';
+
+/** With so much waiting for a client that does not read, it is asked nothing more. */
+const MAX_UNREAD = 1_048_576;
 
 /** What a client takes as the answer to a POST. */
 export interface Accepts {
@@ -168,7 +172,8 @@ export class PostSink implements Sink {
 
   ask(question: Question): Refusal | undefined {
     if (this.#mode === 'undecided' && this.#accepts.sse) this.#openStream();
-    if (this.#mode !== 'sse') return NOBODY_TO_ASK;
+    if (this.#mode !== 'sse' || !this.#target) return NOBODY_TO_ASK;
+    if (this.#target.backlog > MAX_UNREAD) return READS_NOTHING;
     this.#event(question.bytes);
     return undefined;
   }

@@ -30,6 +30,7 @@ export interface Sse2024 {
 }
 
 interface Open {
+  readonly address: string;
   readonly principal: Principal;
   readonly route: string;
   readonly stream: OneStream;
@@ -50,14 +51,14 @@ export function createSse2024(deps: McpDeps): Sse2024 {
     const stream = new OneStream({
       gate,
       outlet,
-      source: { principal, route },
+      source: { principal, route, remote: res.socket ?? undefined },
       budget: deps.budget,
       log: deps.log,
       boundary,
       modern: false,
       messageBytes: () => deps.config().limits.message_bytes,
     });
-    streams.set(id, { principal, route: route.key, stream });
+    streams.set(id, { address: res.socket?.remoteAddress ?? '', principal, route: route.key, stream });
     gate.countListen();
     res.on(
       'close',
@@ -68,11 +69,26 @@ export function createSse2024(deps: McpDeps): Sse2024 {
     );
   }
 
+  /** Of the address that has more streams than this one would have, the oldest one ends. */
+  function makeRoom(address: string): boolean {
+    const counts = new Map<string, number>();
+    for (const open of streams.values()) counts.set(open.address, (counts.get(open.address) ?? 0) + 1);
+    const [most, count] = [...counts].reduce((a, b) => (b[1] > a[1] ? b : a), [address, 0] as const);
+    if (count <= (counts.get(address) ?? 0) + 1) return false;
+    for (const [id, open] of streams) {
+      if (open.address !== most) continue;
+      streams.delete(id);
+      open.stream.close('session evicted');
+      return true;
+    }
+    return false;
+  }
+
   return {
     stream(req, res, principal, route) {
       if (req.method !== 'GET') return notAllowed(req, res, ALLOW_STREAM);
       if (refuseListen(gate, req, res, ALLOW_STREAM)) return;
-      if (streams.size >= deps.config().limits.sessions) {
+      if (streams.size >= deps.config().limits.sessions && !makeRoom(req.socket.remoteAddress ?? '')) {
         gate.countInvalid('listen');
         const full = new GatewayError('unavailable', 'too many streams are open (limits.sessions)');
         return sendError(res, full, 'null', RETRY_AFTER);

@@ -2,6 +2,7 @@
 import type { Message } from '../message.js';
 import { find, param } from '../message.js';
 import { LOG_LEVELS, type LogLevel } from '../ports.js';
+import { objectOf, present, readJson, type JsonObject } from '../../wire/json.js';
 
 const PREFIX = 'io.modelcontextprotocol/';
 export const META = {
@@ -29,15 +30,20 @@ export interface Envelope {
   readonly level: LogLevel | undefined;
 }
 
+/** Bytes of what a client may declare, and of what it may say of itself: icons may be data: URIs. */
+export const MAX_CAPABILITIES = 16_384;
+export const MAX_CLIENT_INFO = 65_536;
+
 /** Clients declare the same with every request: equal texts give the same object, and what follows from it is made once. */
-const known = new Map<string, unknown>();
+const known = new Map<string, JsonObject | undefined>();
 const MAX_KNOWN = 64;
 const MAX_TEXT = 2048;
 
-function declared(text: string): unknown {
+function declared(text: string): JsonObject | undefined {
   let capabilities = known.get(text);
   if (capabilities !== undefined) return capabilities;
-  capabilities = JSON.parse(text);
+  const read = objectOf(JSON.parse(text));
+  capabilities = read && (text.includes('null') ? present(read) : read);
   if (text.length > MAX_TEXT) return capabilities;
   if (known.size >= MAX_KNOWN) known.clear();
   known.set(text, capabilities);
@@ -47,37 +53,42 @@ function declared(text: string): unknown {
 /** Reads the envelope, or says what is missing in it. */
 export function readEnvelope(message: Message): Envelope | string {
   let version: unknown;
-  let capabilities: unknown;
+  let capabilities: JsonObject | undefined;
   let clientInfo: string | undefined;
   let level: unknown;
   for (const { key, start, end } of message.meta) {
     switch (key) {
       case META.protocolVersion:
-        version = JSON.parse(message.body.toString('utf8', start, end));
+        version = readJson(message.body.subarray(start, end));
         break;
       case META.clientCapabilities:
+        if (end - start > MAX_CAPABILITIES) return tooLarge(key, end - start, MAX_CAPABILITIES);
         capabilities = declared(message.body.toString('utf8', start, end));
         break;
       case META.clientInfo:
+        if (end - start > MAX_CLIENT_INFO) return tooLarge(key, end - start, MAX_CLIENT_INFO);
         clientInfo = message.body.toString('utf8', start, end);
         break;
       case META.logLevel:
-        level = JSON.parse(message.body.toString('utf8', start, end));
+        level = readJson(message.body.subarray(start, end)) ?? undefined;
         break;
       default:
     }
   }
   if (typeof version !== 'string') return `params._meta["${META.protocolVersion}"] must be a text`;
-  if (typeof capabilities !== 'object' || capabilities === null || Array.isArray(capabilities))
-    return `params._meta["${META.clientCapabilities}"] must be an object`;
+  if (!capabilities) return `params._meta["${META.clientCapabilities}"] must be an object`;
   if (level !== undefined && !LOG_LEVELS.includes(level as LogLevel))
     return `params._meta["${META.logLevel}"] must be one of ${LOG_LEVELS.join(', ')}`;
   return {
     version,
-    capabilities: capabilities as Record<string, unknown>,
+    capabilities,
     clientInfo,
     level: level as LogLevel | undefined,
   };
+}
+
+function tooLarge(key: string, bytes: number, max: number): string {
+  return `params._meta["${key}"] has ${bytes} bytes: at most ${max} are taken`;
 }
 
 /** Where a request names what it is about, for the header `Mcp-Name`; undefined: its method has none. */

@@ -3,16 +3,17 @@ import { GatewayError } from '../../errors.js';
 import type { Logger } from '../../observe/log.js';
 import type { GatewayStats } from '../../observe/stats.js';
 import { find, param, type Message } from '../../protocol/message.js';
+import { MAX_CAPABILITIES, MAX_CLIENT_INFO } from '../../protocol/modern/meta.js';
 import { isLegacyRevision, LATEST_LEGACY, type LegacyRevision } from '../../protocol/revisions.js';
 import { endSession, openSession, type Found } from '../../session/ask.js';
+import type { Kept } from '../../session/kept.js';
 import type { SessionStore } from '../../session/store.js';
+import { objectOf, present } from '../../wire/json.js';
 import { answer, refused, type Handled, type Settled, type Source } from '../handled.js';
-
-/** What a client says of itself is kept as long as its session: up to this many bytes. */
-const MAX_INFO = 4096;
 
 export interface InitializeDeps {
   readonly sessions: SessionStore;
+  readonly kept: Kept;
   readonly stats: GatewayStats;
   readonly log: Logger;
   readonly state: () => 'starting' | 'serving' | 'draining';
@@ -38,19 +39,24 @@ export function initialize(deps: InitializeDeps, source: Source, message: Messag
   }
   const revision: LegacyRevision = asked !== undefined && isLegacyRevision(asked) ? asked : LATEST_LEGACY;
   const { route, principal } = source;
-  const declared = param(message, 'capabilities');
-  const capabilities = typeof declared === 'object' && declared !== null ? { ...declared } : {};
+  for (const [key, max] of KEPT) {
+    const { start = 0, end = 0 } = find(message.params, key) ?? {};
+    if (end - start <= max) continue;
+    failed();
+    const why = `params.${key} has ${end - start} bytes: at most ${max} are kept of it`;
+    return refused(message, new GatewayError('invalid_params', why));
+  }
+  const capabilities = present(objectOf(param(message, 'capabilities')) ?? {});
   const info = find(message.params, 'clientInfo');
-  const clientInfo =
-    info && message.body.toString('utf8', info.start, Math.min(info.end, info.start + MAX_INFO));
+  const isInfo = info && message.body[info.start] === 0x7b;
   const session = openSession(sessions, log, {
     principal,
     route: route.key,
     server: route.server,
+    opener: source.remote?.remoteAddress,
     revision,
     capabilities,
-    // Half of it would be no JSON.
-    clientInfo: info && info.end - info.start <= MAX_INFO ? clientInfo : undefined,
+    clientInfo: isInfo ? message.body.toString('utf8', info.start, info.end) : undefined,
   });
   if (!(session instanceof Promise)) return opened(deps, source, message, session);
   return {
@@ -64,7 +70,18 @@ export function initialize(deps: InitializeDeps, source: Source, message: Messag
   };
 }
 
-function opened({ log }: InitializeDeps, { route }: Source, message: Message, session: Found): Settled {
+/** What is kept of what a client says of itself, as long as its session, in bytes. */
+const KEPT = [
+  ['capabilities', MAX_CAPABILITIES],
+  ['clientInfo', MAX_CLIENT_INFO],
+] as const;
+
+function opened(
+  { sessions, kept, log }: InitializeDeps,
+  { route }: Source,
+  message: Message,
+  session: Found,
+): Settled {
   if (session instanceof GatewayError) return refused(message, session);
   if (!session)
     return refused(
@@ -72,6 +89,15 @@ function opened({ log }: InitializeDeps, { route }: Source, message: Message, se
       new GatewayError('unavailable', 'too many sessions, all of them in use (limits.sessions)'),
     );
   const { id, revision, view } = session;
+  const bytes = KEPT.reduce((sum, [key]) => {
+    const at = find(message.params, key);
+    return at ? sum + at.end - at.start : sum;
+  }, 0);
+  const full = kept.hold(session, bytes, undefined);
+  if (full) {
+    void endSession(sessions, log, session, 'init_failed');
+    return refused(message, full);
+  }
   log.debug('session opened', { session: id.slice(0, 8), revision, route: route.key });
   return answer(message, `{"protocolVersion":"${revision}",${(view ?? route.view).greeting()}}`, session);
 }

@@ -6,7 +6,10 @@ import { declaresTasks } from '../../protocol/tasks.js';
 import { counter, refused, type Handled, type Source } from '../handled.js';
 import { MAX_SUBSCRIPTIONS, type Interests } from '../interests.js';
 import { Listener, type Change, type Listeners } from '../listeners.js';
+import type { Boundary } from '../../observe/boundary.js';
 import type { GatewayStats } from '../../observe/stats.js';
+import { MAX_KEPT_IN_ALL, tooLong, type Kept } from '../../session/kept.js';
+import { objectOf } from '../../wire/json.js';
 import type { Tasks } from '../tasks.js';
 import { needsTasks } from './tasks.js';
 
@@ -16,6 +19,8 @@ const ACKNOWLEDGE_MS = 2000;
 const MAX_LISTENERS = 100_000;
 
 export interface ListenDeps {
+  readonly boundary: Boundary;
+  readonly kept: Kept;
   readonly listeners: Listeners;
   readonly interests: Interests;
   readonly tasks: Tasks;
@@ -36,10 +41,9 @@ export function listen(
   caller: Caller,
 ): Handled {
   const { listeners, interests, tasks } = deps;
-  const filter = param(message, 'notifications');
-  if (typeof filter !== 'object' || filter === null || Array.isArray(filter))
+  const wanted = objectOf(param(message, 'notifications'));
+  if (!wanted)
     return refused(message, new GatewayError('invalid_params', 'params.notifications must be an object'));
-  const wanted = filter as Readonly<Record<string, unknown>>;
   const uris = textsIn(wanted, 'resourceSubscriptions', 'URIs');
   if (uris instanceof GatewayError) return refused(message, uris);
   const taskIds = textsIn(wanted, 'taskIds', 'ids');
@@ -51,6 +55,7 @@ export function listen(
   if (listeners.size >= MAX_LISTENERS)
     return refused(message, new GatewayError('busy', 'too many streams are open'));
 
+  const bytes = [...uris, ...taskIds].reduce((sum, name) => sum + Buffer.byteLength(name), 0);
   const { view } = source.route;
   const done = counter(deps.stats.method(message.method));
   const controller = new AbortController();
@@ -64,14 +69,24 @@ export function listen(
     changes: new Set(flags),
     left: () => {
       listeners.delete(listener);
+      deps.kept.drop(listener);
       interests.drop(listener);
       tasks.left(listener);
       controller.abort();
       done('success');
     },
   });
+  const full = bytes > 0 ? deps.kept.hold(listener, bytes, MAX_KEPT_IN_ALL) : undefined;
+  if (full) {
+    done('error');
+    return refused(message, full);
+  }
   listeners.add(listener);
-  void grant(uris, taskIds);
+  deps.boundary.detach('listen', grant(uris, taskIds), (error) => {
+    if (listener.over) return;
+    listener.cancel(error.message);
+    sink.fail(error);
+  });
   return { kind: 'exchange', exchange: listener };
 
   async function grant(wantedUris: readonly string[], wantedTasks: readonly string[]): Promise<void> {
@@ -88,7 +103,7 @@ export function listen(
       const settled = interests.hold(target.link, target.name);
       // What the acknowledgement did not name is not told.
       const wanted = (await subscribed(target)) && !listener.over && !isLate;
-      if (wanted && interests.add(listener, target.link, target.name, uri)) granted.push(uri);
+      if (wanted && !interests.add(listener, target.link, target.name, uri)) granted.push(uri);
       settled();
     });
     const about = [...new Set(wantedTasks)].map(async (id) => {
@@ -132,6 +147,9 @@ function textsIn(
   what: string,
 ): readonly string[] | GatewayError {
   const value = filter[key] ?? [];
-  if (Array.isArray(value) && value.every((each): each is string => typeof each === 'string')) return value;
+  if (Array.isArray(value) && value.every((each): each is string => typeof each === 'string')) {
+    const long = value.map((each) => Buffer.byteLength(each)).find((bytes) => tooLong(key, bytes));
+    return (long === undefined ? undefined : tooLong(`params.notifications.${key}: a text`, long)) ?? value;
+  }
   return new GatewayError('invalid_params', `params.notifications.${key} must be a list of ${what}`);
 }

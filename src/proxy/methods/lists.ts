@@ -1,5 +1,6 @@
 /** Lists are answered from the catalog; they wait a little for upstreams on their first connect. */
 import { GatewayError } from '../../errors.js';
+import type { Boundary } from '../../observe/boundary.js';
 import type { GatewayStats } from '../../observe/stats.js';
 import type { ListKind } from '../../protocol/lists.js';
 import { param, type Message } from '../../protocol/message.js';
@@ -10,7 +11,7 @@ import { answer, counter, refused, type Handled, type Source } from '../handled.
 import { deferred } from './relay.js';
 
 export function list(
-  stats: GatewayStats,
+  { stats, boundary }: { readonly stats: GatewayStats; readonly boundary: Boundary },
   kind: ListKind,
   source: Source,
   message: Message,
@@ -28,7 +29,7 @@ export function list(
   const wait = view.ready(undefined, controller.signal);
   if (!wait) return answer(message, listOf(view, kind, source));
   const done = counter(stats.method(message.method));
-  const exchange = deferred(controller, wait, sink, done, () => {
+  const exchange = deferred(boundary, controller, wait, sink, done, () => {
     deliver(message, listOf(view, kind, source), sink);
     done('success');
   });

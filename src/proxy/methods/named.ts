@@ -2,6 +2,7 @@
 import { GatewayError } from '../../errors.js';
 import { find, type Message } from '../../protocol/message.js';
 import type { NameKind } from '../../protocol/ports.js';
+import { KnownNames } from '../../wire/fold.js';
 import { readText, type Span } from '../../wire/scan.js';
 import { membersOf } from '../../wire/walk.js';
 import type { Named } from './relay.js';
@@ -15,18 +16,21 @@ export function namedBy(
   return textAt(message, find(message.params, key), `params.${key}`, kind);
 }
 
+const REF = new KnownNames('type', 'name', 'uri');
+
 /** completion/complete: a prompt by its name, a resource by its template (2025-11-25, server/utilities/completion). */
 export function namedByRef(message: Message): Named | GatewayError {
   const ref = find(message.params, 'ref');
   if (!ref || message.body[ref.start] !== 0x7b)
     return new GatewayError('invalid_params', 'params.ref must be an object');
   const members = membersOf(message.body, ref.start);
-  const type = members.find(({ key }) => key === 'type');
-  const kind = type && (JSON.parse(message.body.toString('utf8', type.start, type.end)) as unknown);
-  const names = members.filter(({ key }) => key === (kind === 'ref/prompt' ? 'name' : 'uri'));
-  if (names.length > 1) return new GatewayError('invalid_params', 'params.ref names it twice');
-  if (kind === 'ref/prompt') return textAt(message, names[0], 'params.ref.name', 'prompt');
-  if (kind === 'ref/resource') return textAt(message, names[0], 'params.ref.uri', 'resource');
+  const doubt = REF.doubt(members);
+  if (doubt !== undefined) return new GatewayError('invalid_params', `params.ref has ${doubt}`);
+  const type = find(members, 'type');
+  const isText = type && message.body[type.start] === 0x22;
+  const kind = isText ? readText(message.body, type.start, type.end) : undefined;
+  if (kind === 'ref/prompt') return textAt(message, find(members, 'name'), 'params.ref.name', 'prompt');
+  if (kind === 'ref/resource') return textAt(message, find(members, 'uri'), 'params.ref.uri', 'resource');
   return new GatewayError('invalid_params', 'params.ref.type must be ref/prompt or ref/resource');
 }
 

@@ -1,5 +1,6 @@
 /** Requests that go to one upstream: found by a name or a URI, waited for on its first connect, then handed on. */
 import { GatewayError } from '../../errors.js';
+import type { Boundary } from '../../observe/boundary.js';
 import type { Logger } from '../../observe/log.js';
 import type { GatewayStats } from '../../observe/stats.js';
 import type { Bridge } from '../../bridge/index.js';
@@ -22,6 +23,7 @@ export interface RelayDeps {
   readonly runtime: () => Runtime;
   readonly stats: GatewayStats;
   readonly log: Logger;
+  readonly boundary: Boundary;
   readonly questions: Questions;
   readonly bridge: Bridge;
   readonly interests: Interests;
@@ -65,7 +67,7 @@ export function relay(
     forget(session, key);
   };
   const done = counter(deps.stats.method(message.method));
-  const waiting = deferred(controller, wait, sink, over, () => {
+  const waiting = deferred(deps.boundary, controller, wait, sink, over, () => {
     const found = view.find(named.kind, named.name);
     const late = found && crossingOf(found);
     if (found?.link.state === 'up' && !(late instanceof GatewayError)) {
@@ -148,7 +150,9 @@ export function relay(
   }
 
   function refusal(found: Target | undefined): GatewayError {
-    const error = found ? unreachable(found) : unknownName(named, source);
+    const error = found
+      ? unreachable(found)
+      : (view.conflict(named.kind, named.name) ?? unknownName(named, source));
     if (found && named.kind === 'tool') countRefusal(found, error);
     return error;
   }
@@ -269,6 +273,7 @@ export function forget(session: Session | undefined, key: string | undefined): v
 
 /** An exchange that first waits for an upstream's first connect. */
 export function deferred(
+  boundary: Boundary,
   controller: AbortController,
   wait: Promise<void>,
   sink: Sink,
@@ -293,10 +298,14 @@ export function deferred(
       sink.cancelled(why);
     },
   };
-  void wait.then(() => {
+  const gone = wait.then(() => {
     if (over) return;
     over = true;
     go();
+  });
+  boundary.detach('detached', gone, (error) => {
+    done('error');
+    sink.fail(error);
   });
   return exchange;
 }

@@ -11,7 +11,8 @@ import {
 } from '../../protocol/ports.js';
 import type { Session } from '../../session/store.js';
 import { answer, counter, refused, type Done, type Handled, type Source } from '../handled.js';
-import { MAX_SUBSCRIPTIONS, type Interests } from '../interests.js';
+import { tooLong } from '../../session/kept.js';
+import type { Interests } from '../interests.js';
 import { namedBy } from './named.js';
 import { forget, inUse, relay, remember, type RelayDeps } from './relay.js';
 
@@ -29,6 +30,8 @@ export function subscribe(
   if (named instanceof GatewayError) return refused(message, named);
   if (!session)
     return refused(message, new GatewayError('invalid_request', `${message.method} ${NEEDS_SESSION}`));
+  const long = tooLong('params.uri', Buffer.byteLength(named.name));
+  if (long) return refused(message, long);
   const target = (session.view ?? source.route.view).find('resource', named.name);
   const leaving = message.method === 'resources/unsubscribe';
   if (leaving) {
@@ -40,14 +43,14 @@ export function subscribe(
     }
     target.link.unsubscribe(target.name, false);
   } else if (target?.link.isSubscribed(target.name)) {
-    if (!interests.add(session, target.link, target.name)) return refused(message, tooMany());
-    return answer(message, '{}');
+    const full = interests.add(session, target.link, target.name);
+    return full ? refused(message, full) : answer(message, '{}');
   }
   if (target?.link.era === 'modern' && target.link.state === 'up') {
     const key = idKey(message.id as string);
     if (session.inFlight?.has(key)) return inUse(message, key);
     const count = counter(deps.stats.method(message.method));
-    const exchange = listened(message, session, sink, interests, target, (result) => {
+    const exchange = listened(deps, message, session, sink, interests, target, (result) => {
       count(result);
       forget(session, key);
     });
@@ -61,6 +64,7 @@ export function subscribe(
 
 /** A modern upstream has no such request: the gateway's own stream to it asks for the URI as well. */
 function listened(
+  { boundary }: RelayDeps,
   message: Message,
   session: Session,
   sink: Sink,
@@ -76,12 +80,12 @@ function listened(
     ended(result);
     go();
   };
-  link.subscribe(name).then(
+  const subscribed = link.subscribe(name).then(
     () => {
-      const added = !over && session.open && interests.add(session, link, name);
+      const full = !over && session.open ? interests.add(session, link, name) : GONE;
       settled();
-      done(added ? 'success' : 'error', () => {
-        if (!added) return sink.fail(tooMany());
+      done(full ? 'error' : 'success', () => {
+        if (full) return sink.fail(full);
         const { bytes } = answer(message, '{}') as { bytes: Buffer };
         sink.start({ kind: 'result', bytes: bytes.length, value: bytes.length - 3, code: undefined });
         sink.write(bytes);
@@ -95,6 +99,9 @@ function listened(
       });
     },
   );
+  boundary.detach('detached', subscribed, (error) => {
+    sink.fail(error);
+  });
   return {
     resume() {},
     cancel(why) {
@@ -105,9 +112,7 @@ function listened(
   };
 }
 
-function tooMany(): GatewayError {
-  return new GatewayError('busy', `a session may have ${MAX_SUBSCRIPTIONS} subscriptions`);
-}
+const GONE = new GatewayError('unknown_session', 'the session has ended');
 
 /** Keeps the subscription once the upstream has answered with a result. */
 function granted(sink: Sink, session: Session, interests: Interests, { link, name }: Target): Sink {
@@ -121,7 +126,7 @@ function granted(sink: Sink, session: Session, interests: Interests, { link, nam
     },
     write: (chunk) => sink.write(chunk),
     end(seen) {
-      if (result && session.open && interests.add(session, link, name)) link.keepSubscribed(name);
+      if (result && session.open && !interests.add(session, link, name)) link.keepSubscribed(name);
       sink.end(seen);
     },
     cancelled: (why) => {

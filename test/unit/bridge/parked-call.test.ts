@@ -1,6 +1,9 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import type { Crossing } from '../../../src/bridge/crossing.js';
+import { createBudget } from '../../../src/lib/budget.js';
+import { Boundary } from '../../../src/observe/boundary.js';
+import type { Logger } from '../../../src/observe/log.js';
 import type { BridgeDeps } from '../../../src/bridge/deps.js';
 import { openParkedCall } from '../../../src/bridge/parked-call.js';
 import type { Parked } from '../../../src/bridge/parked-calls.js';
@@ -74,6 +77,9 @@ async function park() {
     },
     parkedMs: () => 1000,
     stats: {},
+    budget: createBudget(1e9),
+    boundary: new Boundary({} as Logger, { add: () => undefined }),
+    limits: () => ({ body_bytes: 1e6, message_bytes: 1e6 }),
   } as unknown as BridgeDeps;
   const crossing = (id: string): Crossing =>
     ({

@@ -1,8 +1,13 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { matcherOf } from '../../../src/catalog/uri-template.js';
+import { MAX_LOOKS, MAX_TEMPLATES, UriTemplates } from '../../../src/catalog/uri-template.js';
 
-const matches = (template: string, uri: string): boolean | undefined => matcherOf(template)?.(uri);
+function of(...listed: readonly (readonly [template: string, server: string])[]): UriTemplates<string> {
+  const templates = new UriTemplates<string>();
+  for (const [template, server] of listed) templates.add(template, server, template);
+  return templates;
+}
+const matches = (template: string, uri: string): boolean => of([template, 'one']).find(uri).length > 0;
 
 test.each([
   ['a://{x}', 'a://1', true],
@@ -49,21 +54,61 @@ test('a template without expressions matches itself alone, whatever characters i
 });
 
 test('what costs too much to match is not matched at all', () => {
-  expect(matcherOf('{x}'.repeat(17))).toBeUndefined();
-  expect(matcherOf('x'.repeat(2049))).toBeUndefined();
+  expect(matches('{x}'.repeat(17), 'a')).toBe(false);
+  expect(matches('x'.repeat(2049), 'x'.repeat(2049))).toBe(false);
   expect(matches('a://{x}', `a://${'x'.repeat(3000)}`)).toBe(false);
 });
 
-test('many expressions in a row and a URI that just fails take no time to tell', () => {
-  const matcher = matcherOf(`${'{+x}'.repeat(4)}!`);
-  const started = performance.now();
-  expect(matcher?.('a'.repeat(100))).toBe(false);
-  expect(performance.now() - started).toBeLessThan(1000);
+test('the most specific template covers a URI, whatever its server is called', () => {
+  const templates = of(
+    ['{+any}', 'a'],
+    ['db://{+rest}', 'b'],
+    ['db://tables/{name}', 'z'],
+    ['db://tables/{name}/rows', 'm'],
+  );
+  const found = (uri: string): string[] => templates.find(uri).map(({ server }) => server);
+  expect(found('db://tables/users')).toEqual(['z']);
+  expect(found('db://tables/users/rows')).toEqual(['m']);
+  expect(found('db://views/1')).toEqual(['b']);
+  expect(found('other')).toEqual(['a']);
+  expect(of(['db://{x}', 'b']).find('file:///x')).toEqual([]);
 });
 
-test('worst case: the most expressions there may be, the longest URI', () => {
-  const matcher = matcherOf(`${'{+x}'.repeat(16)}!`);
-  const started = performance.now();
-  matcher?.('a'.repeat(2048));
-  expect(performance.now() - started).toBeLessThan(1000);
+test('of templates that are equally specific all are named, one a server', () => {
+  const templates = of(['db://{x}/a', 'one'], ['db://{y}/a', 'two'], ['db://{z}/a', 'one']);
+  expect(templates.find('db://1/a').map(({ server }) => server)).toEqual(['one', 'two']);
+});
+
+test('the most specific one is found by its index as by looking at all', () => {
+  const word = fc.constantFrom('a', 'b', 'ab', '/', 'x://', 'x://a/');
+  const template = fc
+    .array(fc.oneof(word, fc.constantFrom('{x}', '{+x}', '{/x}', '{?x}')), { minLength: 1, maxLength: 5 })
+    .map((parts) => parts.join(''));
+  const uri = fc.array(word, { maxLength: 6 }).map((parts) => parts.join(''));
+  fc.assert(
+    fc.property(fc.uniqueArray(template, { maxLength: 12 }), uri, (list, text) => {
+      const covering = list.filter((each) => matches(each, text));
+      const rank = (each: string): [number, number] => {
+        const [head = ''] = each.split('{');
+        return [head.length, each.replaceAll(/\{[^}]*\}/g, '').length];
+      };
+      const best = covering.map(rank).sort(([a, b], [c, d]) => c - a || d - b)[0];
+      const expected = covering.filter((each) => String(rank(each)) === String(best));
+      const found = of(...list.map((each, i) => [each, `s${i}`] as const)).find(text);
+      expect(found.map(({ template: each }) => each).sort()).toEqual(expected.sort());
+    }),
+  );
+});
+
+test('20,000 templates of 2,000 characters that nearly match cost a bounded number of looks', () => {
+  const templates = new UriTemplates<number>();
+  for (let i = 0; i < 20_000; i++) templates.add(`a://{+x}${'a'.repeat(1980)}${i}{+y}a`, 'evil', i);
+  templates.add('a://good/{x}', 'good', -1);
+  let looks = 0;
+  const uri = `a://${'a'.repeat(2044)}`;
+  templates.find(uri, (count) => (looks = count));
+  expect(looks).toBeGreaterThan(0);
+  expect(looks).toBeLessThanOrEqual(MAX_LOOKS + 40 * uri.length);
+  expect(MAX_TEMPLATES).toBe(1000);
+  expect(templates.find('a://good/1').map(({ server }) => server)).toEqual(['good']);
 });
