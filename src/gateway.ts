@@ -44,7 +44,7 @@ import {
 } from './session/store.js';
 import { Connection, type ConnectionDeps } from './upstream/connection.js';
 import { EVERY_CAPABILITY } from './upstream/envelope.js';
-import { UpstreamPool } from './upstream/pool.js';
+import { UpstreamPool, type Upstream } from './upstream/pool.js';
 import { createWatcher, type Watcher } from './upstream/watcher.js';
 
 export type { Health, ReloadResult, ServerHealth };
@@ -206,12 +206,14 @@ export class GatewayCore implements Admin {
       maxBytes: () => this.#config.limits.message_bytes,
     });
     this.#upstreams = new UpstreamPool({
+      boundary: this.#boundary,
       connect: (server) => this.#connect(server),
       put: (link) => {
         this.#catalog.put(link);
       },
-      replaced: (name) => {
-        this.#announce(name);
+      replaced: (link) => {
+        this.#interests.adopt(link);
+        this.#announce(link.server);
       },
     });
     const views = createCapabilityViews(this.#catalog, EVERY_CAPABILITY);
@@ -324,7 +326,7 @@ export class GatewayCore implements Admin {
   }
 
   health(): Health {
-    const servers = this.#upstreams.all().map(({ config, link }) => healthOf(config, link));
+    const servers = this.#upstreams.all().map(healthOf);
     return {
       status: servers.every(({ connected }) => connected) ? 'ok' : 'degraded',
       uptime_seconds: Date.now() / 1000 - this.#stats.startedAt,
@@ -416,8 +418,12 @@ export class GatewayCore implements Admin {
     this.#log.info('stopped');
   }
 
-  #apply({ config: next, warnings }: LoadedConfig): ReloadResult {
+  #apply({ config: next, warnings, namesServers }: LoadedConfig): ReloadResult {
     const old = this.#config;
+    if (!namesServers && old.servers.length > 0)
+      throw new Error(
+        'the configuration names no servers, as an empty or truncated file does: write servers: [] to remove them all',
+      );
     const diff = diffConfig(old, next);
     const kept = keepWhatNeedsRestart(old, next);
     // Everything that can fail is behind: from here on the new configuration counts.
@@ -460,7 +466,8 @@ export class GatewayCore implements Admin {
 
   #update(config: ServerConfig): void {
     // Given up: a reload is what such an upstream waits for.
-    if (this.#upstreams.get(config.name)?.link.state === 'down') return this.#restart(config);
+    const upstream = this.#upstreams.get(config.name);
+    if ((upstream?.next ?? upstream?.link)?.state === 'down') return this.#restart(config);
     this.#awaitNoMore(config);
     this.#upstreams.update(config);
     this.#ownLinks.update(config);
@@ -499,7 +506,7 @@ export class GatewayCore implements Admin {
   #connect(config: ServerConfig): Connection {
     const events: LinkEvents = {
       state: (link, kinds) => {
-        this.#linkChanged(link.server, kinds);
+        this.#linkChanged(link as Connection, kinds);
       },
       changed: (link, kinds) => {
         this.#announce(link.server, kinds);
@@ -560,10 +567,14 @@ export class GatewayCore implements Admin {
     });
   }
 
-  #linkChanged(name: string, kinds: readonly ListKind[]): void {
+  #linkChanged(link: Connection, kinds: readonly ListKind[]): void {
+    const name = link.server;
+    if (link.state === 'up') this.#upstreams.rose(link);
+    else this.#upstreams.fell(link);
     const upstream = this.#upstreams.get(name);
     if (upstream?.link.state === 'up' && this.#awaited.delete(name)) this.#checkReady();
-    this.#announce(name, kinds);
+    // Of one that is to take another's place nobody sees anything yet.
+    if (upstream?.link === link) this.#announce(name, kinds);
   }
 
   #checkReady(): void {
@@ -603,13 +614,13 @@ export class GatewayCore implements Admin {
   }
 }
 
-function healthOf(config: ServerConfig, link: Connection): ServerHealth {
-  const { stats, peer } = link;
+function healthOf({ config: { required }, link, next }: Upstream): ServerHealth {
+  const { config, stats, peer, staleLists } = link;
   return {
     name: config.name,
     url: config.kind === 'stdio' ? `stdio:${config.command}` : redactUrl(config.url),
     protocol: config.kind === 'stdio' ? 'stdio' : config.protocol,
-    required: config.required,
+    required,
     connected: link.state === 'up',
     tools_count: link.lists.tools.length,
     last_seen_seconds_ago: stats.lastSeen < 0 ? null : Math.max(0, Date.now() / 1000 - stats.lastSeen),
@@ -618,6 +629,10 @@ function healthOf(config: ServerConfig, link: Connection): ServerHealth {
     state: link.state,
     era: peer ? link.era : null,
     revision: peer?.revision ?? null,
+    ...(staleLists.size > 0 && {
+      lists: Object.fromEntries([...staleLists].map(([kind, error]) => [kind, { stale: true, error }])),
+    }),
+    ...(next && { next: { state: next.state, error: next.lastError ?? null } }),
   };
 }
 

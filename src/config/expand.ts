@@ -8,6 +8,8 @@ export interface Values {
   readonly folder: string;
   /** No port will be opened: nobody has to show a token. */
   readonly local?: boolean;
+  /** Hears each value that was put in. */
+  readonly filled?: (value: string) => void;
 }
 
 const SECRET_BYTES = 1 << 20;
@@ -61,7 +63,10 @@ function closing(text: string, from: number): number {
 function one(expression: string, values: Values, missing: (why: string) => void): string | undefined {
   if (expression.startsWith('file:')) {
     const secret = readSecret(expression.slice('file:'.length), values.folder);
-    if (typeof secret === 'string') return secret;
+    if (typeof secret === 'string') {
+      values.filled?.(secret);
+      return secret;
+    }
     missing(secret.missing);
     return undefined;
   }
@@ -73,7 +78,10 @@ function one(expression: string, values: Values, missing: (why: string) => void)
     return undefined;
   }
   const value = values.env[name];
-  if (value !== undefined && value !== '') return value;
+  if (value !== undefined && value !== '') {
+    values.filled?.(value);
+    return value;
+  }
   if (split !== -1) return expand(expression.slice(split + 2), values, missing);
   missing(unset(name, values.env));
   return undefined;

@@ -141,6 +141,12 @@ export class UpstreamCall implements UpstreamExchange, AnswerHost {
   carrier: Carrier | undefined;
   /** Status of the HTTP response; 0 before it, and where there is none. */
   httpStatus = 0;
+  /** No connection could be made, or it was gone before an answer began. */
+  unreached = false;
+  /** Goes up with each sign that the answer moves on: an event with data, a chunk of a body. */
+  heard = 0;
+  /** What a refusal over HTTP asked to wait, in ms. */
+  retryAfterMs: number | undefined;
   /** Which session of the upstream it was sent in. */
   generation = 0;
   /** Sent again after a lost session or a stale socket: at most once. */
@@ -212,6 +218,7 @@ export class UpstreamCall implements UpstreamExchange, AnswerHost {
 
   /** A message, or part of one, came: the silence clock starts again. */
   alive(): void {
+    this.heard++;
     if (this.#silenceMs > 0) this.#silence.move(this.#silenceMs);
   }
 

@@ -210,6 +210,11 @@ export class Listen {
    */
   #tell(stream: Stream, bytes: Buffer, tell: (bytes: Buffer) => void): void {
     const own = withoutSubscriptionId(bytes);
+    if (!own) {
+      const { server, log } = this.#deps;
+      log.warn('dropped an unreadable message of a listen stream', { server });
+      return;
+    }
     if (this.#old) {
       const key = own.toString('latin1');
       if (stream !== this.#old) this.#told.add(key);

@@ -196,16 +196,79 @@ describe('what a reload does', () => {
     expect(await names(gateway.url)).toEqual(['s__work']);
   });
 
-  test('after connect_ms the old one is retired even if the new one is down', async () => {
+  test('the old one serves for as long as the new one is down, and /health shows both', async () => {
     const old = await working();
     const dead = await working();
     await dead.stop();
+    const quick = { timeouts: { connect_ms: 50 }, reconnect: { backoff_base_ms: 20, backoff_max_ms: 40 } };
     const gateway = await startGateway({ servers: [old.entry('s')] });
-    await gateway.gateway.reload({ servers: [dead.entry('s', { timeouts: { connect_ms: 600 } })] });
+    await gateway.gateway.reload({ servers: [dead.entry('s', quick)] });
+    const entry = async () => (await gateway.health()).servers[0] as unknown as Record<string, unknown>;
+    const next = async () => (await entry())['next'] as { state: string; error: string | null } | undefined;
+    // Tried several times, for longer than connect_ms.
+    await until(
+      async () =>
+        (await gateway.metric('mcpstead_upstream_reconnect_attempts_total{server="s",result="error"}')) > 5,
+    );
+    await until(async () => (await next())?.state === 'backoff');
+    expect(await entry()).toMatchObject({ connected: true, state: 'up', url: old.url });
+    expect((await next())?.error).toContain('ECONNREFUSED');
     expect(textOf(await callTool(gateway.url, 's__work', { a: 1 }))).toBe('{"a":1}');
-    await sleep(1200);
+    await dead.start();
+    await until(async () => (await next()) === undefined);
+    expect(await entry()).toMatchObject({ connected: true, state: 'up', url: dead.url });
+  });
+
+  test('an old one that falls is not dialled again: the new one has its place', async () => {
+    const old = await working();
+    const dead = await working();
+    await dead.stop();
+    const quick = { reconnect: { backoff_base_ms: 20, backoff_max_ms: 40 } };
+    const gateway = await startGateway({ servers: [old.entry('s', quick)], startup: { wait_ms: 0 } });
+    await gateway.gateway.reload({ servers: [dead.entry('s', quick)] });
+    await old.stop();
     expect((await callTool(gateway.url, 's__work')).error?.code).toBe(-32000);
-    expect((await gateway.health()).servers[0]?.connected).toBe(false);
+    await until(async () => (await gateway.health()).servers[0]?.url === dead.url);
+    const before = initialized(old);
+    await old.start();
+    await dead.start();
+    await gateway.up('s');
+    expect(initialized(old)).toBe(before);
+    expect(textOf(await callTool(gateway.url, 's__work', { a: 1 }))).toBe('{"a":1}');
+    expect(dead.received('tools/call')).toHaveLength(1);
+  });
+
+  test.each([
+    ['headers', { headers: { Authorization: 'Bearer new' } }],
+    ['a token in the query', { url: '?token=new-token' }],
+  ])('a changed credential (%s) retires the old one after connect_ms all the same', async (_what, change) => {
+    const old = await working();
+    const dead = await working();
+    await dead.stop();
+    const more = 'url' in change ? { url: `${dead.url}${change.url}` } : change;
+    const before = 'url' in change ? { url: `${old.url}?token=old-token` } : {};
+    const gateway = await startGateway({
+      servers: [old.entry('s', { sessions: true, ...before })],
+      startup: { wait_ms: 0 },
+    });
+    const timeouts = { timeouts: { connect_ms: 50 } };
+    await gateway.gateway.reload({
+      servers: [dead.entry('s', { ...timeouts, ...more })],
+      startup: { wait_ms: 0 },
+    });
+    await until(async () => !(await gateway.health()).servers[0]?.connected);
+    expect((await callTool(gateway.url, 's__work')).error?.code).toBe(-32000);
+    // The session that the old credential opened is ended.
+    await until(() => old.requests.some(({ method }) => method === 'DELETE'));
+  });
+
+  test('a file that names no servers is refused, servers: [] is not', async () => {
+    const upstream = await working();
+    const gateway = await startGateway({ servers: [upstream.entry('s')] });
+    await expect(gateway.gateway.reload({})).rejects.toThrow(/servers: \[\]/);
+    expect(await names(gateway.url)).toContain('s__work');
+    expect((await gateway.gateway.reload({ servers: [] })).removed).toBe(1);
+    expect((await gateway.gateway.reload({})).removed).toBe(0);
   });
 
   test('restart: serial stops the old child before it starts the new one, and calls wait', async () => {

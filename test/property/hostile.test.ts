@@ -180,7 +180,7 @@ describe('hostile servers', () => {
       const failures: string[] = [];
       await fc.assert(
         fc.asyncProperty(opening, fc.constantFrom('auto', 'legacy', 'modern'), async (answers, revision) => {
-          const server = new HostileHttp(answers as Opening);
+          const server = new HostileHttp(answers);
           const budget = createBudget(1 << 28);
           try {
             const { link } = openLink(

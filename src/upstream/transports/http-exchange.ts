@@ -9,26 +9,41 @@ import { decoder } from '../decoder.js';
 import { explain, staleSocket, type Controller, type UpstreamHandler } from '../dispatcher.js';
 import { lostByStatus } from '../lost-session.js';
 import { readErrorAnswer, type ErrorAnswer } from '../rpc-error.js';
+import type { Braked } from './brake.js';
 import { EventReader } from './event-reader.js';
-import { header, MAX_REDIRECTS, retryAfterMs, type Headers, type HttpSession } from './http.js';
+import {
+  header,
+  MAX_REDIRECTS,
+  retryAfterMs,
+  usable,
+  usableHeader,
+  type Headers,
+  type HttpSession,
+} from './http.js';
 
 /** Longest body of an HTTP error that is read. */
 const MAX_ERROR_BODY = 1_048_576;
-/** Attempts to go on with a broken stream without hearing anything new. */
-const MAX_RESUMES = 5;
+/** Attempts to go on with a broken stream that bring nothing new: no event with data. */
+const MAX_RESUMES = 10;
+/** The wait before the first of them where the server names none; it doubles. */
 const RESUME_MS = 1000;
+const MIN_RESUME_MS = 100;
 const MAX_RESUME_MS = 30_000;
+/** A stream that is closed in good order with a wait of at least this is meant to be polled (2025-11-25, basic/transports). */
+const POLL_MS = 1000;
+const MAX_POLL_MS = 300_000;
 
 /** Where a broken stream is gone on with. */
 interface Resume {
   readonly lastId: string;
-  readonly attempt: number;
+  /** Attempts since the last event with data. */
+  readonly tries: number;
 }
 
 /** How long an event stream may stay open after its answer before it is cut. */
 const LINGER_MS = 1000;
 
-export class HttpExchange implements UpstreamHandler, Channel {
+export class HttpExchange implements UpstreamHandler, Channel, Braked {
   readonly #http: HttpSession;
   readonly #call: UpstreamCall;
   #controller: Controller | undefined;
@@ -48,14 +63,20 @@ export class HttpExchange implements UpstreamHandler, Channel {
   /** Whether the request carried a session id: what it does now tells nothing of then. */
   #hadSession = false;
   #gotBytes = false;
-  #linger: WheelTimer | undefined;
+  /** By the call, whose client reads slowly. */
   #paused = false;
+  /** By the server's own doing: see brake.ts. */
+  #braked = false;
+  /** What had been heard of the answer before this request. */
+  readonly #heardBefore: number;
+  #linger: WheelTimer | undefined;
 
   constructor(http: HttpSession, call: UpstreamCall, redirects = 0, resume?: Resume) {
     this.#http = http;
     this.#call = call;
     this.#redirects = redirects;
     this.#resume = resume;
+    this.#heardBefore = call.heard;
   }
 
   dispatch(): void {
@@ -83,13 +104,24 @@ export class HttpExchange implements UpstreamHandler, Channel {
   resume(): void {
     this.#paused = false;
     this.#decoder?.resume();
-    // Of a coded body more is read once its decoder has room.
-    if (!this.#decoder?.writableNeedDrain) this.#controller?.resume();
+    this.#goOnReading();
+  }
+
+  brake(on: boolean): void {
+    this.#braked = on;
+    if (on) this.#controller?.pause();
+    else if (!this.#paused) this.#goOnReading();
+  }
+
+  /** Of a coded body more is read once its decoder has room. */
+  #goOnReading(): void {
+    if (!this.#braked && !this.#decoder?.writableNeedDrain) this.#controller?.resume();
   }
 
   abort(): void {
     if (this.#aborted) return;
     this.#aborted = true;
+    this.#http.brake.release(this);
     this.#answer?.destroy();
     this.#events?.destroy();
     this.#linger?.cancel();
@@ -124,7 +156,7 @@ export class HttpExchange implements UpstreamHandler, Channel {
     if (status >= 300) {
       this.#mode = 'refused';
     } else if (this.#call.method === 'initialize') {
-      this.#http.opened(header(headers, 'mcp-session-id'));
+      this.#http.opened(usableHeader(headers, 'mcp-session-id', this.#http.owner.log));
     }
     const coding = header(headers, 'content-encoding').toLowerCase();
     if (coding !== '' && coding !== 'identity') this.#openDecoder(coding);
@@ -137,12 +169,14 @@ export class HttpExchange implements UpstreamHandler, Channel {
     try {
       if (this.#decoder) this.#decode(this.#decoder, chunk);
       else this.#read(chunk);
+      if (!this.#aborted) this.#http.brake.check(this);
     } catch (thrown) {
       this.#fell('answer', thrown);
     }
   }
 
   onResponseEnd(): void {
+    this.#http.brake.release(this);
     try {
       if (this.#decoder) this.#decoder.end();
       else this.#finish();
@@ -175,6 +209,7 @@ export class HttpExchange implements UpstreamHandler, Channel {
   }
 
   #failed(error: Error): void {
+    this.#http.brake.release(this);
     this.#linger?.cancel();
     this.#giveRefusal();
     const call = this.#call;
@@ -191,7 +226,8 @@ export class HttpExchange implements UpstreamHandler, Channel {
         return new HttpExchange(this.#http, call).dispatch();
       }
     }
-    if ((this.#gotBytes || this.#resume) && (this.#goOn() || this.#again())) return;
+    if ((this.#gotBytes || this.#resume) && (this.#goOn('broken') || this.#again())) return;
+    if (!this.#gotBytes) call.unreached = true;
     const what = this.#gotBytes ? 'broke off its answer' : 'request failed';
     const gateway = new GatewayError(
       isTimeout(error) ? 'upstream_timeout' : 'upstream_protocol_error',
@@ -247,7 +283,7 @@ export class HttpExchange implements UpstreamHandler, Channel {
         break;
       case 'events':
         this.#events?.finish();
-        if (this.#detached || this.#goOn() || this.#again()) return;
+        if (this.#detached || this.#goOn('closed') || this.#again()) return;
         call.broken(this.#events?.problem ?? 'ended its event stream without an answer', this.#broken());
         break;
       case 'refused':
@@ -268,27 +304,41 @@ export class HttpExchange implements UpstreamHandler, Channel {
     this.#answer = new AnswerReader(this.#call, owner.answerLimits, owner.order, this.#length);
   }
 
-  /** A broken stream whose events have ids goes on where it broke (2025-11-25, basic/transports). false: it cannot. */
-  #goOn(): boolean {
+  /**
+   * A stream whose events have ids goes on where it ended (2025-11-25, basic/transports). `refused`: the request to go on was answered with
+   * an HTTP error. false: it cannot.
+   */
+  #goOn(how: 'closed' | 'broken' | 'refused', leastMs = 0): boolean {
     if (this.#http.modern) return false;
     // What the client has seen half of cannot be sent to it again.
     if (this.#events?.inAnswer) return false;
-    const lastId = this.#events?.lastId ?? this.#resume?.lastId;
-    // A stream that moved on since the last break starts its attempts anew.
-    const attempt = lastId === this.#resume?.lastId ? (this.#resume?.attempt ?? 0) + 1 : 1;
-    if (lastId === undefined || attempt > MAX_RESUMES) return false;
+    const { owner } = this.#http;
+    const lastId = usable(this.#events?.lastId, 'event id', owner.log) ?? this.#resume?.lastId;
+    if (lastId === undefined) return false;
     const call = this.#call;
-    const wait = Math.min(this.#events?.retryMs ?? RESUME_MS, MAX_RESUME_MS);
+    const retryMs = this.#events?.retryMs;
+    const polls = how === 'closed' && retryMs !== undefined && retryMs >= POLL_MS;
+    const before = call.heard === this.#heardBefore ? (this.#resume?.tries ?? 0) : 0;
+    const tries = polls ? before : before + 1;
     this.#events?.destroy();
+    if (tries > MAX_RESUMES) {
+      call.broken(
+        `broke off its answer and did not go on with it: ${MAX_RESUMES} attempts brought nothing new`,
+      );
+      return true;
+    }
+    const doubled = Math.max(retryMs ?? RESUME_MS, MIN_RESUME_MS) * 2 ** (tries - 1);
+    const wait = polls ? Math.min(retryMs, MAX_POLL_MS) : Math.max(Math.min(doubled, MAX_RESUME_MS), leastMs);
     call.sawMessage = true;
-    this.#http.owner.log.debug('an answer broke off: going on where it did', {
-      method: call.method,
-      attempt,
-    });
-    setTimeout(() => {
+    owner.log.debug('an answer broke off: going on where it did', { method: call.method, tries });
+    const goOn = (): void => {
       if (this.#detached || this.#aborted || this.#http.closed) return;
-      new HttpExchange(this.#http, call, 0, { lastId, attempt }).dispatch();
-    }, wait).unref();
+      new HttpExchange(this.#http, call, 0, { lastId, tries }).dispatch();
+    };
+    const failed = (error: GatewayError): void => {
+      call.fail(error);
+    };
+    setTimeout(owner.boundary.guard('answer', goOn, failed), wait).unref();
     return true;
   }
 
@@ -362,7 +412,7 @@ export class HttpExchange implements UpstreamHandler, Channel {
       }
     });
     decode.on('drain', () => {
-      if (!this.#paused) this.#controller?.resume();
+      if (!this.#paused) this.#goOnReading();
     });
     decode.on('error', (error: Error) => {
       owner.boundary.run('decoder', () => {
@@ -397,18 +447,23 @@ export class HttpExchange implements UpstreamHandler, Channel {
     const call = this.#call;
     const { owner, config } = this.#http;
     const status = this.#status;
-    if (this.#resume) return call.broken(`broke off its answer and did not go on with it: HTTP ${status}`);
+    const retry = status === 429 || status === 503 ? retryAfterMs(this.#headers) : undefined;
+    call.retryAfterMs = retry;
+    if (this.#resume) {
+      const passes = status === 408 || status === 429 || status >= 500;
+      if (passes && this.#goOn('refused', Math.min(retry ?? 0, MAX_RESUME_MS))) return;
+      return call.broken(`broke off its answer and did not go on with it: HTTP ${status}`);
+    }
     if (status < 400) return this.#followRedirect(status);
     const answer = readErrorAnswer(body);
     const error = answer?.error;
     if (this.#http.modern) {
       if (seemsLegacy(error, status)) this.#http.events.wrongEra();
       if (answer && isOfRequest(answer, call, status)) return deliverError(call, answer.value, answer.error);
-    } else if (!call.resent || call.method === 'initialize') {
+    } else {
       const reason = lostByStatus(status, body.toString('utf8'), error, this.#hadSession);
-      if (reason && !call.sawMessage && owner.sessionLost(call, `HTTP ${status}`, reason)) return;
+      if (reason && owner.sessionLost(call, `HTTP ${status}`, reason)) return;
     }
-    const retry = status === 429 || status === 503 ? retryAfterMs(this.#headers) : undefined;
     // The upstream's own error to this very request goes on as it is.
     if (answer && answer.id === call.idText) return deliverError(call, answer.value, answer.error);
     const text = excerpt(body);
@@ -422,7 +477,7 @@ export class HttpExchange implements UpstreamHandler, Channel {
   }
 
   #followRedirect(status: number): void {
-    const location = header(this.#headers, 'location');
+    const location = usableHeader(this.#headers, 'location', this.#http.owner.log);
     if (status !== 307 && status !== 308) {
       const target = location === '' ? '' : ` to ${redactUrl(location)}`;
       return this.#call.broken(`answered HTTP ${status}${target}: only 307 and 308 are followed`);

@@ -1,6 +1,7 @@
 /** stdio towards an upstream: one message a line (2025-11-25, basic/transports, "stdio"). */
 import type { StdioServerConfig } from '../../config/types.js';
 import { GatewayError } from '../../errors.js';
+import type { WheelTimer } from '../../lib/wheel.js';
 import { MessageScan } from '../../wire/message-scan.js';
 import { withoutLineBreaks } from '../../wire/splice.js';
 import { spawnChild, type Child } from '../child.js';
@@ -23,6 +24,17 @@ const NO_CHANNEL: Channel = { pause() {}, resume() {}, abort() {} };
 const ID_AT_END = /[,}]\s*"id"\s*:\s*(\d{1,15})\s*(?:,\s*"jsonrpc"\s*:\s*"2\.0"\s*)?\}\s*$/;
 /** Most bytes that wait for a child that does not read its stdin. */
 const MAX_STDIN_BYTES = 64 * 1024 * 1024;
+/** Of that, what are no requests; with more of them waiting its stdout is not read. */
+const MAX_REPLY_BYTES = 1_048_576;
+/** A reply that the child has not read by then is dropped. */
+const REPLY_MS = 10_000;
+
+/** A line that waits for room in the pipe. */
+interface Waiting {
+  readonly line: Buffer;
+  /** No request: on the monotonic clock, when it is dropped. */
+  readonly until: number | undefined;
+}
 
 export class Stdio implements Transport {
   readonly kind = 'stdio';
@@ -34,8 +46,11 @@ export class Stdio implements Transport {
   readonly #child: Child;
   #closed = false;
   #full = false;
-  #waiting: Buffer[] = [];
+  #waiting: Waiting[] = [];
   #waitingBytes = 0;
+  #replyBytes = 0;
+  #paused = false;
+  #sweep: WheelTimer | undefined;
   #garbage = 0;
 
   constructor({ config, owner, events, watcher }: StdioDeps) {
@@ -88,18 +103,11 @@ export class Stdio implements Transport {
       });
       return;
     }
-    this.post(call.body);
+    this.#write(call.body, undefined);
   }
 
   post(body: Buffer): void {
-    if (this.#closed) return;
-    this.#owner.stats.bytesSent += body.length + 1;
-    const line = withoutLineBreaks(body);
-    if (!this.#full) this.#full = !this.#child.write(line);
-    else {
-      this.#waiting.push(line);
-      this.#waitingBytes += line.length;
-    }
+    this.#write(body, performance.now() + REPLY_MS);
   }
 
   ready(): void {}
@@ -110,21 +118,78 @@ export class Stdio implements Transport {
 
   async close(graceMs: number): Promise<void> {
     this.#closed = true;
+    this.#sweep?.cancel();
     await this.#child.close(graceMs);
   }
 
   destroy(): void {
     this.#closed = true;
+    this.#sweep?.cancel();
     this.#child.destroy();
+  }
+
+  #write(body: Buffer, until: number | undefined): void {
+    if (this.#closed) return;
+    this.#owner.stats.bytesSent += body.length + 1;
+    const line = withoutLineBreaks(body);
+    if (!this.#full) {
+      this.#full = !this.#child.write(line);
+      return;
+    }
+    this.#waiting.push({ line, until });
+    this.#waitingBytes += line.length;
+    if (until === undefined) return;
+    this.#replyBytes += line.length;
+    this.#sweep ??= this.#owner.wheel.after(REPLY_MS, () => {
+      this.#dropLate();
+    });
+    this.#regulate();
   }
 
   #drain(): void {
     this.#full = false;
     while (!this.#full && this.#waiting.length > 0) {
-      const line = this.#waiting.shift() as Buffer;
-      this.#waitingBytes -= line.length;
-      this.#full = !this.#child.write(line);
+      const next = this.#waiting.shift() as Waiting;
+      this.#left(next);
+      this.#full = !this.#child.write(next.line);
     }
+    this.#regulate();
+  }
+
+  #left({ line, until }: Waiting): void {
+    this.#waitingBytes -= line.length;
+    if (until !== undefined) this.#replyBytes -= line.length;
+  }
+
+  /** Replies that wait for too long go; requests have clocks of their own. */
+  #dropLate(): void {
+    this.#sweep = undefined;
+    const now = performance.now();
+    const late = this.#waiting.filter(({ until }) => until !== undefined && until <= now);
+    if (late.length > 0) {
+      const dropped = new Set(late);
+      this.#waiting = this.#waiting.filter((each) => !dropped.has(each));
+      for (const each of late) this.#left(each);
+      this.#owner.log.debug('replies that the child did not read were dropped', {
+        server: this.#server,
+        count: late.length,
+      });
+    }
+    const first = this.#waiting.find(({ until }) => until !== undefined);
+    if (first?.until !== undefined && !this.#closed)
+      this.#sweep = this.#owner.wheel.after(Math.max(1, first.until - now), () => {
+        this.#dropLate();
+      });
+    this.#regulate();
+  }
+
+  /** A child that makes more of replies than it reads is not read from. */
+  #regulate(): void {
+    const full = this.#replyBytes > MAX_REPLY_BYTES;
+    if (full === this.#paused) return;
+    this.#paused = full;
+    if (full) this.#child.pause();
+    else this.#child.resume();
   }
 
   #line(pieces: Buffer[], bytes: number): void {
