@@ -24,6 +24,11 @@ const minutes = Number(process.env['FUZZ_MINUTES'] ?? 0);
 const seed = Number(process.env['FUZZ_SEED'] ?? (minutes > 0 ? Date.now() % 2 ** 31 : 20261126));
 const GROUPS = 6;
 
+/** A connection that is cut before the head of an answer. */
+function cutOff(error: NodeJS.ErrnoException): undefined {
+  if (error.code !== 'ECONNRESET') throw error;
+}
+
 /** A bounded number of cases in `npm test`; under `npm run fuzz` as many as the time allows. */
 const bounds = (numRuns: number): fc.Parameters<unknown> =>
   minutes > 0
@@ -84,6 +89,7 @@ describe('hostile servers', () => {
   let gateway: RunningGateway;
   const streams = { legacy: new HostileHttp(HONEST.legacy), modern: new HostileHttp(HONEST.modern) };
   let session: Headers;
+  let idle = 0;
   const servers = ['http_legacy', 'http_modern', 'stdio_legacy', 'stdio_modern', 'own_legacy'] as const;
 
   beforeAll(async () => {
@@ -102,6 +108,8 @@ describe('hostile servers', () => {
       limits: { parked_seconds: 1 },
     });
     session = await openSession(gateway.url);
+    // What is kept of the session itself.
+    idle = await gateway.metric('mcpstead_buffered_bytes');
   });
 
   afterAll(() => {
@@ -128,9 +136,9 @@ describe('hostile servers', () => {
           });
           const headers =
             era === 'modern' ? modernHeaders('tools/call', name) : inSession ? session : undefined;
-          const answer = await post(gateway.url, body, headers);
           // Either a whole answer under the own id, or one that cannot be taken for whole.
-          if (answer.complete && answer.text.startsWith('{')) {
+          const answer = await post(gateway.url, body, headers).catch(cutOff);
+          if (answer?.complete && answer.text.startsWith('{')) {
             const { id } = answer.json<{ id: unknown }>();
             expect(id).toBe('mine');
           }
@@ -139,8 +147,8 @@ describe('hostile servers', () => {
         bounds(60),
       );
       await until(
-        async () => (await gateway.metric('mcpstead_buffered_bytes')) === 0,
-        'buffers that are empty',
+        async () => (await gateway.metric('mcpstead_buffered_bytes')) <= idle,
+        `buffers of ${idle} bytes`,
       );
     },
     TIMEOUT,

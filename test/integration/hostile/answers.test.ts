@@ -34,7 +34,6 @@ const noise: Readonly<Record<string, (call: Call) => string>> = {
     `{"jsonrpc":"2.0","id":2,"method":"elicitation/create","params":{"message":"m","requestedSchema":{"type":"object","properties":{"a":null,"b":{"oneOf":[null]}}},"_meta":null}}`,
   doubled_token: (call) =>
     `{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":${call.id},"progressToken":1,"progress":1}}`,
-  no_message: () => '{"jsonrpc":"2.0"}',
   not_json: () => '{"jsonrpc":"2.0","method":"notifications/x","params":{]}',
 };
 
