@@ -1,10 +1,11 @@
 import { loadConfig } from '../config/index.js';
+import { printable } from './explain.js';
 import type { Terminal } from './terminal.js';
 
 /** Says everything that is wrong with a config (by throwing it); 0 if a gateway would start with it. */
 export function check(path: string, terminal: Terminal): number {
   const { config, warnings } = loadConfig(path, terminal.env);
-  for (const warning of warnings) terminal.err(`warning: ${warning}\n`);
+  for (const warning of warnings) terminal.err(printable(`warning: ${warning}\n`));
   const count = config.servers.length;
   terminal.out(`ok: ${count} ${count === 1 ? 'server' : 'servers'}\n`);
   return 0;

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import type { ConfigError } from '../config/index.js';
-import { explain, Refusal } from './explain.js';
+import { explain, printable, Refusal } from './explain.js';
 import type { Terminal } from './terminal.js';
 
 const HELP = `mcpstead: one MCP endpoint in front of many MCP servers
@@ -83,8 +83,8 @@ export async function run(argv: readonly string[], terminal: Terminal): Promise<
     }
   } catch (error) {
     for (const warning of (error as Partial<ConfigError>).warnings ?? [])
-      terminal.err(`warning: ${warning}\n`);
-    terminal.err(`${explain(error, terminal.env)}\n`);
+      terminal.err(printable(`warning: ${warning}\n`));
+    terminal.err(printable(`${explain(error, terminal.env)}\n`));
     return error instanceof Refusal ? error.status : 1;
   }
 }

@@ -9,6 +9,11 @@ export class Refusal extends Error {
   }
 }
 
+/** Without control characters: a terminal would obey them. Lines stay lines. */
+export function printable(text: string): string {
+  return text.replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g, '\ufffd');
+}
+
 /** What went wrong, in one line (a config: one line a problem), with the way out where there is one. */
 export function explain(error: unknown, env: NodeJS.ProcessEnv): string {
   if (!(error instanceof Error)) return String(error);

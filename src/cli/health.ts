@@ -18,7 +18,7 @@ export async function health(
     terminal.out('ready\n');
     return 0;
   }
-  throw new Refusal(`not ready: ${target.href} answered ${status} ${body}`.trimEnd());
+  throw new Refusal(`not ready: ${target.href} answered ${status} ${body.replace(/\s+/g, ' ')}`.trimEnd());
 }
 
 function given(text: string): URL {

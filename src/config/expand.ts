@@ -1,5 +1,5 @@
 import { resolve } from 'node:path';
-import { readBounded } from './read.js';
+import { readBounded, SECRET_BYTES } from './read.js';
 
 /** Where `${}` takes its values from. */
 export interface Values {
@@ -12,7 +12,10 @@ export interface Values {
   readonly filled?: (value: string) => void;
 }
 
-const SECRET_BYTES = 1 << 20;
+/** How deep defaults may stand in defaults, how many values one text may refer to, and what it may become. */
+const MAX_DEPTH = 16;
+const MAX_REFERENCES = 1000;
+const MAX_TEXT = 1 << 20;
 const NAME = /^[A-Za-z_][A-Za-z0-9_]*$/;
 
 /**
@@ -24,6 +27,7 @@ export function expand(text: string, values: Values, missing: (why: string) => v
   if (!text.includes('$')) return text;
   let out = '';
   let at = 0;
+  let references = 0;
   while (at < text.length) {
     const dollar = text.indexOf('$', at);
     if (dollar === -1) break;
@@ -34,8 +38,16 @@ export function expand(text: string, values: Values, missing: (why: string) => v
       at = dollar + 2;
     } else if (next === '{') {
       const close = closing(text, dollar + 2);
-      if (close === -1) {
-        missing("'${' without '}'; write $$ for a literal dollar");
+      const why =
+        typeof close === 'string'
+          ? close
+          : ++references > MAX_REFERENCES
+            ? `more than ${MAX_REFERENCES} references in one value`
+            : out.length > MAX_TEXT
+              ? `a value of more than ${MAX_TEXT} characters`
+              : undefined;
+      if (typeof close === 'string' || why !== undefined) {
+        missing(why ?? '');
         return out + text.slice(dollar);
       }
       out += one(text.slice(dollar + 2, close), values, missing) ?? text.slice(dollar, close + 1);
@@ -48,16 +60,16 @@ export function expand(text: string, values: Values, missing: (why: string) => v
   return out + text.slice(at);
 }
 
-/** The brace that closes the one opened before `from`; a default may hold `${}` of its own. */
-function closing(text: string, from: number): number {
+/** The brace that closes the one opened before `from`, or why there is none; a default may hold `${}` of its own. */
+function closing(text: string, from: number): number | string {
   let depth = 1;
   for (let at = from; at < text.length; at++) {
     if (text[at] === '$' && text[at + 1] === '{') {
-      depth++;
+      if (++depth > MAX_DEPTH) return `'\${' nested deeper than ${MAX_DEPTH}`;
       at++;
     } else if (text[at] === '}' && --depth === 0) return at;
   }
-  return -1;
+  return "'${' without '}'; write $$ for a literal dollar";
 }
 
 function one(expression: string, values: Values, missing: (why: string) => void): string | undefined {

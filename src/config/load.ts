@@ -5,6 +5,7 @@ import {
   isPair,
   isScalar,
   isSeq,
+  Lexer,
   LineCounter,
   parseDocument,
   visit,
@@ -56,6 +57,12 @@ function parse(text: string, file: string): { value: unknown; source: Source; wa
     const { line, col } = lines.linePos(offset);
     return { line, column: col };
   };
+  const much = tooMuch(text);
+  if (much) {
+    const before = text.slice(0, much.at).split('\n');
+    const column = (before.at(-1)?.length ?? 0) + 1;
+    refuse([{ line: before.length, column, key: '', message: much.why }]);
+  }
   let document: Document.Parsed;
   try {
     document = parseDocument(text, {
@@ -63,6 +70,8 @@ function parse(text: string, file: string): { value: unknown; source: Source; wa
       merge: true,
       prettyErrors: false,
       stringKeys: true,
+      // Looked for below, once for each key.
+      uniqueKeys: false,
     });
   } catch {
     return refuse([{ key: '', message: 'nested too deeply' }]);
@@ -72,6 +81,16 @@ function parse(text: string, file: string): { value: unknown; source: Source; wa
     for (const error of document.errors) if (!first.has(error.pos[0])) first.set(error.pos[0], error);
     refuse([...first.values()].slice(0, SYNTAX_ERRORS).map(syntaxError));
   }
+  const twice = duplicates(document);
+  if (twice.length > 0)
+    refuse(
+      twice.map((offset) => ({
+        ...place(offset),
+        key: '',
+        message: `duplicate key ${word(text, offset)}`,
+        fix: 'keep one of them',
+      })),
+    );
   keepText(document);
   let value: unknown;
   try {
@@ -91,9 +110,6 @@ function parse(text: string, file: string): { value: unknown; source: Source; wa
   function syntaxError({ code, message, pos }: YAMLParseError): Omit<ConfigProblem, 'file'> {
     const at = { ...place(pos[0]), key: '' };
     if (message.includes('call stack')) return { ...at, message: 'nested too deeply' };
-    if (code === 'DUPLICATE_KEY') {
-      return { ...at, message: `duplicate key ${word(text, pos[0])}`, fix: 'keep one of them' };
-    }
     if (code === 'MULTIPLE_DOCS') return { ...at, message: 'a second document begins here', fix: 'keep one' };
     return { ...at, message: `not valid YAML or JSON: ${message}` };
   }
@@ -109,6 +125,55 @@ function parse(text: string, file: string): { value: unknown; source: Source; wa
     return `${file}:${line}:${column}: ${message}`;
   });
   return { value, source, warnings };
+}
+
+/** What a config may have of words and signs, of anchors and aliases, and of brackets in brackets: far more than anybody writes. */
+const MAX_TOKENS = 200_000;
+const MAX_REPEATED = 1000;
+const MAX_DEPTH = 100;
+
+/**
+ * Whether it would take the parser long. Where, and why; undefined: it would not. The lexer goes over the text once; the parser that
+ * comes after it does not.
+ */
+function tooMuch(text: string): { at: number; why: string } | undefined {
+  let at = 0;
+  let tokens = 0;
+  let repeated = 0;
+  let flow = 0;
+  let inLine = 0;
+  for (const token of new Lexer().lex(text)) {
+    const first = token[0] ?? '';
+    if (++tokens > MAX_TOKENS) return { at, why: `more than ${MAX_TOKENS} words and signs` };
+    if ((first === '&' || first === '*') && ++repeated > MAX_REPEATED)
+      return { at, why: `more than ${MAX_REPEATED} anchors and aliases` };
+    if (token === '[' || token === '{') flow++;
+    else if (token === ']' || token === '}') flow--;
+    else if (token === '-' || token === '?') inLine++;
+    else if (first === '\n' || first === '\r') inLine = 0;
+    if (flow > MAX_DEPTH || inLine > MAX_DEPTH) return { at, why: 'nested too deeply' };
+    // Signs of the lexer's own that are no text: the begin of a document, a value, an end.
+    if (!/^[\u0002\u0018\u001f]/.test(token)) at += token.length;
+  }
+  return undefined;
+}
+
+/** Where keys stand that their mapping has already: the first few. */
+function duplicates(document: Document): number[] {
+  const found: number[] = [];
+  visit(document, {
+    Map(_, { items }) {
+      const seen = new Set<unknown>();
+      for (const { key } of items) {
+        if (!isScalar(key) || key.value === '<<') continue;
+        if (seen.has(key.value)) found.push(key.range?.[0] ?? 0);
+        seen.add(key.value);
+        if (found.length >= SYNTAX_ERRORS) return visit.BREAK;
+      }
+      return undefined;
+    },
+  });
+  return found;
 }
 
 /** Past the first few, one error is the consequence of another. */

@@ -1,22 +1,27 @@
-import { closeSync, openSync, readSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 
 /** The most a config may have: it is written by people; more is a mistake or an attack. */
-export const FILE_BYTES = 4 << 20;
+export const FILE_BYTES = 1 << 20;
+/** The most that a secret file may have. */
+export const SECRET_BYTES = 64 << 10;
 
 /**
- * The text of a file of at most `limit` bytes of UTF-8. Reads instead of asking for the size,
- * so that pipes and files under /proc work. The error says why in a few words, without the path.
+ * The text of a regular file of at most `limit` bytes of UTF-8: what else has a path may keep whoever opens or reads it waiting for
+ * ever. Reads instead of asking for the size, so that files under /proc work. The error says why in a few words, without the path.
  */
 export function readBounded(path: string, limit: number): string {
   const chunks: Buffer[] = [];
   let bytes = 0;
   let file: number;
   try {
-    file = openSync(path, 'r');
+    // Without it, to open a pipe is to wait for whoever writes to it.
+    file = openSync(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
   } catch (error) {
     throw plain(error);
   }
   try {
+    const kind = fstatSync(file);
+    if (!kind.isFile()) throw new Error(kind.isDirectory() ? 'is a directory' : 'not a regular file');
     for (;;) {
       const chunk = Buffer.allocUnsafe(65_536);
       const count = readSync(file, chunk);

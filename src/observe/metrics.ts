@@ -340,9 +340,16 @@ function labels(...pairs: string[]): Labels {
   return text;
 }
 
+/** Names come from servers: of control characters none is left. Two names never become one: that would be two equal series. */
 function escape(value: string): string {
-  if (!/[\\"\n]/.test(value)) return value;
-  return value.replace(/\\/g, '\\\\').replace(/"/g, '\\"').replace(/\n/g, '\\n');
+  if (!/[\\"\u0000-\u001f\u007f-\u009f\ufffd]/.test(value)) return value;
+  return value
+    .replace(
+      /[\u0000-\u001f\u007f-\u009f\ufffd]/g,
+      (c) => `\ufffd${c.charCodeAt(0).toString(16).padStart(2, '0')}`,
+    )
+    .replace(/\\/g, '\\\\')
+    .replace(/"/g, '\\"');
 }
 
 /** Microseconds are as fine as the clocks are. */

@@ -18,9 +18,8 @@ const ALLOWED_HEADERS =
 
 /** The name in a Host header or an authority: without port, brackets and trailing dot, lower case. */
 function nameOf(authority: string): string {
-  const name = authority.startsWith('[')
-    ? authority.slice(1, authority.indexOf(']'))
-    : authority.replace(/:\d*$/, '');
+  // Nothing but a port may follow an address in brackets: `[::1].evil.com` is a name, and not ours.
+  const name = /^\[([^[\]]*)\](?::\d*)?$/.exec(authority)?.[1] ?? authority.replace(/:\d*$/, '');
   return name.replace(/\.$/, '').toLowerCase();
 }
 

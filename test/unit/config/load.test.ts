@@ -162,7 +162,7 @@ servers:
     await writeFile(join(folder, 'binary'), Buffer.from([0xff, 0xfe, 0x00]));
     expect(() => loadConfig(join(folder, 'binary'), {})).toThrow('not UTF-8 text');
     await writeFile(join(folder, 'large'), '#'.repeat(5 << 20));
-    expect(() => loadConfig(join(folder, 'large'), {})).toThrow('larger than 4194304 bytes');
+    expect(() => loadConfig(join(folder, 'large'), {})).toThrow('larger than 1048576 bytes');
   });
 
   it('that is a list, or a text, is refused', async () => {
