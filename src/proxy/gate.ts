@@ -18,6 +18,7 @@ import { admitBatch, sessionOf } from './admission.js';
 import { answer, counter, refused, type Handled, type Route, type Settled, type Source } from './handled.js';
 import type { Bridge } from '../bridge/index.js';
 import type { Interests } from './interests.js';
+import type { GivenLists } from './given.js';
 import type { Listeners } from './listeners.js';
 import { initialize } from './methods/initialize.js';
 import { list } from './methods/lists.js';
@@ -94,6 +95,7 @@ export interface GateDeps {
   readonly streams: Streams;
   readonly tasks: Tasks;
   readonly listeners: Listeners;
+  readonly given: GivenLists;
   readonly bridge: Bridge;
   /** What a modern client sees of a route, where servers have links of its own. */
   readonly viewOf: ModernDeps['viewOf'];
@@ -204,13 +206,13 @@ export function createGate(deps: GateDeps): Gate {
       case 'completion/complete':
         return to(namedByRef(message));
       case 'tools/list':
-        return list(stats, 'tools', source, message, session, sink);
+        return list(stats, 'tools', source, message, session, sink, deps.given);
       case 'prompts/list':
-        return list(stats, 'prompts', source, message, session, sink);
+        return list(stats, 'prompts', source, message, session, sink, deps.given);
       case 'resources/list':
-        return list(stats, 'resources', source, message, session, sink);
+        return list(stats, 'resources', source, message, session, sink, deps.given);
       case 'resources/templates/list':
-        return list(stats, 'templates', source, message, session, sink);
+        return list(stats, 'templates', source, message, session, sink, deps.given);
       case 'resources/subscribe':
       case 'resources/unsubscribe':
         return subscribe(deps, deps.interests, source, message, session, sink);
