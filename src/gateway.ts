@@ -14,10 +14,11 @@ import { createSlots } from './lib/slots.js';
 import { createWheel, type Wheel } from './lib/wheel.js';
 import type { Logger } from './observe/log.js';
 import { Boundary } from './observe/boundary.js';
-import { GatewayStats, type TerminationReason } from './observe/stats.js';
-import { NOBODY_TO_ASK, type LinkEvents, type Principal } from './protocol/ports.js';
+import { GatewayStats, statsOfOwnLink, type TerminationReason } from './observe/stats.js';
+import { NOBODY_TO_ASK, type LinkEvents, type Principal, type View } from './protocol/ports.js';
 import { fanOutListChanged, fanOutUpdated } from './proxy/fan-out.js';
 import { createInterests } from './proxy/interests.js';
+import { GivenLists } from './proxy/given.js';
 import { createListeners } from './proxy/listeners.js';
 import { modernCapabilities } from './bridge/capabilities.js';
 import { createBridge } from './bridge/index.js';
@@ -68,6 +69,8 @@ export interface GatewayDeps {
 const FAN_OUT_MS = 20;
 /** How long upstreams are given to hear that nobody waits for their tasks any more. */
 const LAST_WORDS_MS = 500;
+/** How long a killed child is waited for: one in an uninterruptible wait must not hold the process. */
+const LAST_KILL_MS = 1000;
 /** The part of the grace that is kept for closing upstreams. */
 const CLOSING_SHARE = 0.25;
 
@@ -91,6 +94,7 @@ export class GatewayCore implements Admin {
   readonly #legacyTasks;
   readonly #taskCancels = createTaskCancels();
   readonly #listeners = createListeners();
+  readonly #given = new GivenLists();
   readonly #bridge;
   readonly #catalog: Catalog;
   readonly #gate: Gate;
@@ -218,9 +222,11 @@ export class GatewayCore implements Admin {
     });
     const views = createCapabilityViews(this.#catalog, EVERY_CAPABILITY);
     this.#ownLinks = createOwnLinks({
+      boundary: this.#boundary,
       catalog: this.#catalog,
       sourceOf: (capabilities) => views.sourceOf(capabilities),
       streams: this.#streams,
+      given: this.#given,
       questions: this.#questions,
       interests: () => this.#interests,
       listeners: this.#listeners,
@@ -261,6 +267,7 @@ export class GatewayCore implements Admin {
       streams: this.#streams,
       tasks: this.#tasks,
       listeners: this.#listeners,
+      given: this.#given,
       bridge: this.#bridge,
       viewOf: (caller, server) =>
         this.#ownLinks.viewOf(caller, server) ?? views.viewOf(caller.capabilities, server),
@@ -410,10 +417,14 @@ export class GatewayCore implements Admin {
     const left = Math.max(100, deadline - performance.now());
     let timer: NodeJS.Timeout | undefined;
     await Promise.race([
-      this.#upstreams.close(left),
+      Promise.all([this.#upstreams.close(left), this.#ownLinks.ended()]),
       new Promise((resolve) => (timer = setTimeout(resolve, left))),
     ]);
     clearTimeout(timer);
+    // What has not ended by now is killed, and waited for: no child outlives the process.
+    this.#upstreams.destroy();
+    this.#ownLinks.destroy();
+    await this.#watcher?.gone(LAST_KILL_MS);
     this.destroy();
     this.#log.info('stopped');
   }
@@ -519,8 +530,7 @@ export class GatewayCore implements Admin {
           server,
           uri,
           notice,
-          (session) =>
-            session.server === undefined ? this.#catalog.merged : this.#catalog.single(session.server),
+          (session) => this.#viewOf(session),
         );
       },
       elicited: (link, elicitationId, notice) => {
@@ -550,9 +560,10 @@ export class GatewayCore implements Admin {
   ): Connection {
     const alone = config.session === 'per-client' ? NOBODY : undefined;
     const owner = client ?? alone;
+    const stats = this.#stats.server(config.name);
     return new Connection({
       config,
-      stats: this.#stats.server(config.name),
+      stats: client ? statsOfOwnLink(stats) : stats,
       log: this.#log,
       boundary: this.#boundary,
       wheel: this.#wheel,
@@ -591,12 +602,27 @@ export class GatewayCore implements Admin {
     const noted = this.#changed.get(name) ?? new Set();
     for (const kind of kinds) noted.add(kind);
     this.#changed.set(name, noted);
-    this.#fanOut ??= setTimeout(() => {
+    const fanOut = this.#boundary.guard('fan_out', () => {
       this.#fanOut = undefined;
       const changed = new Map(this.#changed);
       this.#changed.clear();
-      fanOutListChanged(this.#sessions, this.#streams, this.#listeners, changed);
-    }, FAN_OUT_MS).unref();
+      const told = fanOutListChanged(
+        {
+          sessions: this.#sessions,
+          streams: this.#streams,
+          listeners: this.#listeners,
+          given: this.#given,
+          viewOf: (session) => session.view ?? this.#viewOf(session),
+        },
+        changed,
+      );
+      this.#boundary.detach('fan_out', told);
+    });
+    this.#fanOut ??= setTimeout(fanOut, FAN_OUT_MS).unref();
+  }
+
+  #viewOf({ server }: Session): View | undefined {
+    return server === undefined ? this.#catalog.merged : this.#catalog.single(server);
   }
 
   #syncGauges(): void {
@@ -604,7 +630,7 @@ export class GatewayCore implements Admin {
     for (const link of this.#upstreams.links()) {
       link.stats.connected = link.state === 'up';
       link.stats.toolsCount = link.lists.tools.length;
-      link.stats.inFlight = link.inFlight;
+      link.stats.inFlight = this.#upstreams.inFlight(link.server) + this.#ownLinks.inFlight(link.server);
     }
   }
 

@@ -65,6 +65,13 @@ export class UpstreamPool {
     return [...this.#upstreams.values()].map(({ link }) => link);
   }
 
+  /** Calls under way to a server, on links that are retired too. */
+  inFlight(server: string): number {
+    let sum = this.#upstreams.get(server)?.link.inFlight ?? 0;
+    for (const link of this.#retired) if (link.server === server) sum += link.inFlight;
+    return sum;
+  }
+
   begin(): void {
     this.#begun = true;
     for (const link of this.links()) link.start();

@@ -115,7 +115,12 @@ export function createRefresh({ boundary, ttlMs, hintMs, read, done }: RefreshDe
   function gather(): void {
     if (soonTimer || flight.running) return;
     const rest = inRow >= FLOOD ? lastSoon + FLOOD_MS - performance.now() : 0;
-    soonTimer = setTimeout(boundary.guard('link', now), Math.max(GATHER_MS, rest)).unref();
+    const due = (): void => {
+      soonTimer = undefined;
+      // One under way, when it ends, sees that there is more to read.
+      now();
+    };
+    soonTimer = setTimeout(boundary.guard('link', due), Math.max(GATHER_MS, rest)).unref();
   }
 
   return {
