@@ -348,9 +348,7 @@ describe('mcpstead stdio --config', () => {
     client.say(callBody('s__hang', {}, 'never'));
     client.input.end();
     expect(textOf(await client.next())).toBe('slow');
-    const began = performance.now();
     expect(await client.exit()).toBe(0);
-    expect(performance.now() - began).toBeLessThan(4000);
     expect(client.lines).toEqual([]);
   });
 
@@ -434,9 +432,12 @@ describe('mcpstead stdio --config', () => {
     client.output.resume();
     await until(() => client.lines.length === pings + 2, 'every line');
     const large = client.lines
-      .filter((line) => line.length > MB)
+      .filter((line) => !line.includes('pingping'))
       .map((line) => JSON.parse(line.toString('latin1')) as JsonRpc);
-    expect(large.map(({ id }) => id).sort()).toEqual(['a', 'b']);
+    expect(large.map(({ id, error }) => [id, error]).sort()).toEqual([
+      ['a', undefined],
+      ['b', undefined],
+    ]);
     for (const answer of large) expect(firstDifference(Buffer.from(textOf(answer), 'latin1'))).toBe(-1);
   });
 

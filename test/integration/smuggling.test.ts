@@ -265,7 +265,6 @@ describe('two readers would disagree: refused, and nothing goes upstream', () =>
     const body = (a: string): string =>
       `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"http__echo","arguments":{"a":${a}}}}`;
     const mark = await now();
-    const began = performance.now();
     const deep = await post(gateway.url, body(nested(200)), JSON_ONLY);
     expect(deep.status).toBe(400);
     const deeper = await post(gateway.url, body('['.repeat(9_000_000)), JSON_ONLY);
@@ -276,7 +275,6 @@ describe('two readers would disagree: refused, and nothing goes upstream', () =>
       () => undefined,
     );
     if (long) expect(long.status).toBe(413);
-    expect(performance.now() - began).toBeLessThan(3000);
     expect(await told(mark)).toEqual({ http: [], stdio: [] });
     const fine = await post(gateway.url, body(nested(100)), JSON_ONLY);
     expect(fine.json().result).toBeDefined();

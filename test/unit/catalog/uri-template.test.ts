@@ -54,16 +54,11 @@ test('what costs too much to match is not matched at all', () => {
   expect(matches('a://{x}', `a://${'x'.repeat(3000)}`)).toBe(false);
 });
 
-test('many expressions in a row and a URI that just fails take no time to tell', () => {
-  const matcher = matcherOf(`${'{+x}'.repeat(4)}!`);
-  const started = performance.now();
-  expect(matcher?.('a'.repeat(100))).toBe(false);
-  expect(performance.now() - started).toBeLessThan(1000);
+// To try every way would take years: that the answer comes is the proof.
+test('many expressions in a row and a URI that just fails', () => {
+  expect(matcherOf(`${'{+x}'.repeat(16)}!`)?.('a'.repeat(100))).toBe(false);
 });
 
 test('worst case: the most expressions there may be, the longest URI', () => {
-  const matcher = matcherOf(`${'{+x}'.repeat(16)}!`);
-  const started = performance.now();
-  matcher?.('a'.repeat(2048));
-  expect(performance.now() - started).toBeLessThan(1000);
+  expect(matcherOf(`${'{+x}'.repeat(16)}!`)?.('a'.repeat(2048))).toBe(false);
 });
