@@ -372,14 +372,16 @@ describe('silence', () => {
     const upstream = await createUpstream({
       tools: [tool('slow')],
       onCall: async (call) => {
-        for (let n = 1; n <= 6; n++) {
-          await sleep(200);
+        for (let n = 1; n <= 5; n++) {
+          await sleep(400);
           call.progress(n);
         }
         call.text('done');
       },
     });
-    const gateway = await startGateway({ servers: [upstream.entry('s', patience)] });
+    const gateway = await startGateway({
+      servers: [upstream.entry('s', { timeouts: { request_ms: 1500 } })],
+    });
     const body = callBody('s__slow', {}, 1, { progressToken: 'p' });
     expect(textOf(message(await post(gateway.url, body)))).toBe('done');
   });

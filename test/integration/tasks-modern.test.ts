@@ -192,13 +192,12 @@ describe('14: tasks of modern servers, for modern clients', () => {
 
   test('a task is forgotten when its time is over, and remembered for as long as it is asked after', async () => {
     const { gateway, server } = await serving();
-    server.first = { ttlMs: 400 };
+    server.first = { ttlMs: 1500 };
     const taskId = resultOf(await call(gateway.url, 'up__work', {}, able))['taskId'];
-    for (let i = 0; i < 4; i++) {
-      await sleep(200);
+    for (const longer = timer(2000); !longer.rung; await sleep(100))
       expect((await answerTo(gateway.url, 'tasks/get', { taskId }, able)).result).toBeDefined();
-    }
-    await sleep(500);
+    const over = timer(2500);
+    await until(() => over.rung, 'the end of its time');
     expect((await answerTo(gateway.url, 'tasks/get', { taskId }, able)).error?.code).toBe(-32602);
   });
 

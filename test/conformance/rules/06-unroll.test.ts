@@ -1,7 +1,7 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import { tool, type Call, type Upstream } from '../../fixtures/servers/http-upstream.js';
 import { startGateway, type RunningGateway } from '../../helpers/gateway.js';
-import { openSession, post, textOf, type JsonRpc, type SseStream } from '../../helpers/http.js';
+import { openSession, post, textOf, type JsonRpc, type SseStream, beat } from '../../helpers/http.js';
 import {
   ALL_CAPABILITIES,
   connect,
@@ -11,7 +11,7 @@ import {
   type LegacyClient,
 } from '../../helpers/legacy.js';
 import { createModernUpstream } from '../../helpers/modern.js';
-import { sleep, timer, until } from '../../helpers/wait.js';
+import { timer, until } from '../../helpers/wait.js';
 
 const META = 'io.modelcontextprotocol/';
 const form = (message: string): object => ({
@@ -219,7 +219,7 @@ describe('6: a call that is unrolled', () => {
     await client.say({ method: 'notifications/cancelled', params: { requestId: 55 } });
     await heard(stream, 'notifications/cancelled');
     await stream.done();
-    await sleep(100);
+    await beat(running.base);
     expect(upstream.calls('elicit')).toHaveLength(before + 1);
   });
 
