@@ -29,8 +29,8 @@ export default defineConfig({
     globalSetup: ['test/helpers/wire-global.ts'],
     setupFiles: ['test/helpers/wire-setup.ts'],
     // A net for what never comes. No test measures time, so a busy machine only makes them slower.
-    testTimeout: 60_000,
-    hookTimeout: 60_000,
+    testTimeout: 120_000,
+    hookTimeout: 120_000,
     pool: 'forks',
     // More than there may be cores: tests wait for processes and timers most of the time.
     maxWorkers: 4,

@@ -3,6 +3,7 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { parseArgs } from 'node:util';
 import { fileURLToPath } from 'node:url';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -58,6 +59,14 @@ if (task === 'start') {
   run(process.execPath, ['scripts/conformance.mjs', ...args]);
 } else if (task === 'soak') {
   run(process.execPath, ['test/soak/soak.mjs', ...args]);
+} else if (task === 'fuzz') {
+  const { values } = parseArgs({
+    args,
+    options: { minutes: { type: 'string', default: '5' }, seed: { type: 'string' } },
+  });
+  process.env.FUZZ_MINUTES = values.minutes;
+  if (values.seed !== undefined) process.env.FUZZ_SEED = values.seed;
+  run(process.execPath, ['node_modules/vitest/vitest.mjs', 'run', 'test/property/hostile.test.ts']);
 } else if (task === 'bench') {
   if (isStale('bench')) {
     console.error('Installing what the bench compares and measures with (npm ci in bench/) ...');
@@ -66,6 +75,6 @@ if (task === 'start') {
   }
   run(process.execPath, ['bench/run.mjs', ...args]);
 } else {
-  console.error('usage: node scripts/run.mjs start|test|conformance|soak|bench [arguments]');
+  console.error('usage: node scripts/run.mjs start|test|conformance|soak|bench|fuzz [arguments]');
   process.exit(2);
 }

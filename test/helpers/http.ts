@@ -84,6 +84,11 @@ export async function send(url: string, body?: Body, options: RequestOptions = {
   };
 }
 
+/** Two requests that a gateway answers: what had reached its sockets before them, it has seen by then. */
+export async function beat(url: string): Promise<void> {
+  for (let n = 0; n < 2; n++) await send(new URL('/health', url).href);
+}
+
 /** POST with the headers an MCP client sends; `headers` replaces single ones. */
 export function post(url: string, body: Body, headers: Headers = {}, agent?: Agent): Promise<Answer> {
   return send(url, body, { headers: { ...MCP_HEADERS, ...headers }, ...(agent ? { agent } : {}) });

@@ -39,17 +39,26 @@ export async function settled<T>(read: () => T | Promise<T>): Promise<T> {
   return last;
 }
 
+/** A timer to hold another against: of two that begin together the shorter one rings first, however busy the machine is. */
+export function timer(ms: number): { readonly rung: boolean } {
+  const state = { rung: false };
+  setTimeout(() => {
+    state.rung = true;
+  }, ms);
+  return state;
+}
+
 /** The value of `promise`, or an error that says what was waited for. */
 export async function within<T>(promise: Promise<T>, what: string): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
+  let net: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => {
+    net = setTimeout(() => {
       reject(new Error(`${what} did not come within ${NET} ms`));
     }, NET);
   });
   try {
     return await Promise.race([promise, late]);
   } finally {
-    clearTimeout(timer);
+    clearTimeout(net);
   }
 }

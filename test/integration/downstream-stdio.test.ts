@@ -22,7 +22,7 @@ import { callBody, post, textOf, type JsonRpc } from '../helpers/http.js';
 import { envelope } from '../helpers/modern.js';
 import { firstDifference } from '../helpers/pattern.js';
 import { everythingStdio, scriptedStdio } from '../helpers/upstreams.js';
-import { settled, sleep, until, within } from '../helpers/wait.js';
+import { settled, until, within } from '../helpers/wait.js';
 
 const MAIN = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
 const MB = 1_000_000;
@@ -202,7 +202,7 @@ describe('mcpstead stdio --config', () => {
       completions: {},
       logging: {},
     });
-    await sleep(300);
+    expect(await client.request({ id: 'p', method: 'ping' })).toMatchObject({ id: 'p' });
     expect(existsSync(record)).toBe(false);
     expect(childrenOf(client.pid)).toEqual([]);
     const { result: list } = await client.request({ id: 4, method: 'tools/list' });
@@ -260,9 +260,9 @@ describe('mcpstead stdio --config', () => {
     const client = await startConfig({ servers: [scriptedStdio('s')] });
     const ping = (id: number): string => JSON.stringify({ jsonrpc: '2.0', id, method: 'ping' });
     client.input.write(`\n\r\n  \n${ping(1)}\r\n${ping(2)}\n${ping(3).slice(0, 9)}`);
-    await sleep(50);
+    for (const id of [1, 2]) expect(await client.next()).toMatchObject({ id, result: {} });
     client.input.write(`${ping(3).slice(9)}\n`);
-    for (const id of [1, 2, 3]) expect(await client.next()).toMatchObject({ id, result: {} });
+    expect(await client.next()).toMatchObject({ id: 3, result: {} });
   });
 
   test('answers lines that are no message, and goes on', async () => {
@@ -348,9 +348,7 @@ describe('mcpstead stdio --config', () => {
     client.say(callBody('s__hang', {}, 'never'));
     client.input.end();
     expect(textOf(await client.next())).toBe('slow');
-    const began = performance.now();
     expect(await client.exit()).toBe(0);
-    expect(performance.now() - began).toBeLessThan(4000);
     expect(client.lines).toEqual([]);
   });
 
@@ -434,9 +432,12 @@ describe('mcpstead stdio --config', () => {
     client.output.resume();
     await until(() => client.lines.length === pings + 2, 'every line');
     const large = client.lines
-      .filter((line) => line.length > MB)
+      .filter((line) => !line.includes('pingping'))
       .map((line) => JSON.parse(line.toString('latin1')) as JsonRpc);
-    expect(large.map(({ id }) => id).sort()).toEqual(['a', 'b']);
+    expect(large.map(({ id, error }) => [id, error]).sort()).toEqual([
+      ['a', undefined],
+      ['b', undefined],
+    ]);
     for (const answer of large) expect(firstDifference(Buffer.from(textOf(answer), 'latin1'))).toBe(-1);
   });
 
@@ -513,9 +514,11 @@ describe('mcpstead stdio --url', () => {
     );
     client.say(callBody('s__hang', {}, 'x'));
     client.say({ method: 'notifications/cancelled', params: { requestId: 'x', reason: 'enough' } });
-    await sleep(100);
-    const cancelled = await client.request(callBody('s__cancelled', {}, 'next'));
-    expect(JSON.parse(textOf(cancelled))).toMatchObject([{ reason: 'enough' }]);
+    const cancelled = await until(async () => {
+      const all = JSON.parse(textOf(await client.request(callBody('s__cancelled', {}, 'next')))) as object[];
+      return all.length > 0 && all;
+    }, 'the cancellation');
+    expect(cancelled).toMatchObject([{ reason: 'enough' }]);
     const before = client.changes.length;
     expect((await client.request(callBody('s__list_changed', {}, 'l'))).id).toBe('l');
     await until(() => client.changes.length > before, 'the change');

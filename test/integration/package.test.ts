@@ -93,7 +93,7 @@ describe('the package', () => {
     expect(await ended).toBe(0);
   });
 
-  it('is a library, and a program that closed its gateway ends by itself at once', async () => {
+  it('is a library, and a program that closed its gateway ends by itself, for nothing is left of it', async () => {
     writeFileSync(
       join(folder, 'library.js'),
       `import { createGateway, ConfigError } from 'mcpstead';
@@ -103,15 +103,13 @@ describe('the package', () => {
        const { url } = await gateway.listen();
        console.log((await fetch(new URL('/ready', url))).status);
        await gateway.close();
-       console.log(performance.now());
-       process.on('exit', () => console.log(performance.now()));
+       console.log(process.getActiveResourcesInfo().filter((kind) => /TCP|Timeout|Immediate|Process|Worker/.test(kind)).join());
       `,
     );
     const { stdout, stderr } = await run(process.execPath, ['library.js'], { cwd: folder });
     expect(stderr).toBe('');
-    const [caught, status, closed, ended] = stdout.trim().split('\n');
-    expect([caught, status]).toEqual(['true', '200']);
-    expect(Number(ended) - Number(closed)).toBeLessThan(1000);
+    // Nothing is left that it would wait for.
+    expect(stdout.split('\n')).toEqual(['true', '200', '', '']);
   });
 
   it('lets nobody import what is inside', async () => {
