@@ -3,7 +3,6 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
 import { fileURLToPath } from 'node:url';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -60,6 +59,7 @@ if (task === 'start') {
 } else if (task === 'soak') {
   run(process.execPath, ['test/soak/soak.mjs', ...args]);
 } else if (task === 'fuzz') {
+  const { parseArgs } = await import('node:util');
   const { values } = parseArgs({
     args,
     options: { minutes: { type: 'string', default: '5' }, seed: { type: 'string' } },

@@ -9,5 +9,5 @@ test.each([
   ['pollIntervalMs', 'soon', 1000],
 ])('a task with the %s %j is asked after every %i ms', (name, asked, pollMs) => {
   const task = { taskId: 't', status: 'working', [name]: asked };
-  expect(readTask(Buffer.from(JSON.stringify(task)))).toMatchObject({ pollMs });
+  expect(readTask(Buffer.from(JSON.stringify(task)), 1 << 20)).toMatchObject({ pollMs });
 });
