@@ -73,7 +73,7 @@ if (task === 'start') {
     // Without it the bench still measures this gateway where wrk is installed, and says what it left out.
     start('npm', ['ci', '--prefix', 'bench', '--no-audit', '--no-fund', '--loglevel=error']);
   }
-  run(process.execPath, ['bench/run.mjs', ...args]);
+  run(process.execPath, [args[0] === 'hostile' ? 'bench/hostile.mjs' : 'bench/run.mjs', ...args]);
 } else {
   console.error('usage: node scripts/run.mjs start|test|conformance|soak|bench|fuzz [arguments]');
   process.exit(2);
