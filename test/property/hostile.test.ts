@@ -13,16 +13,28 @@ import { cut, cuts, opening, requests, sayings, unasked, type Opening } from '..
 import { framed, HONEST, HostileHttp, type Told } from '../fuzz/hostile-http.js';
 import { atEnd } from '../helpers/cleanup.js';
 import { startGateway, type RunningGateway } from '../helpers/gateway.js';
-import { callBody, message, openSession, post, send, type Headers } from '../helpers/http.js';
+import { callBody, message, openSession, post, send, type Answer, type Headers } from '../helpers/http.js';
 import { until } from '../helpers/wait.js';
 import { openLink } from '../integration/upstream/link.js';
 import { Boundary } from '../../src/observe/boundary.js';
 import { createBudget } from '../../src/lib/budget.js';
 import { silent } from '../../src/observe/log.js';
+import { MessageScan } from '../../src/wire/message-scan.js';
 
 const minutes = Number(process.env['FUZZ_MINUTES'] ?? 0);
 const seed = Number(process.env['FUZZ_SEED'] ?? (minutes > 0 ? Date.now() % 2 ** 31 : 20261126));
 const GROUPS = 6;
+
+/** The answers in a body: the id of each as it is written, and what makes it doubtful. What a result holds need not be JSON. */
+function answersIn(answer: Answer): { id: string; problem?: string }[] {
+  const isStream = String(answer.headers['content-type']).startsWith('text/event-stream');
+  const texts = isStream ? answer.text.match(/(?<=^data: ?)\S.*$/gm) : [answer.text];
+  return (texts ?? [])
+    .filter((text) => text !== '')
+    .map((text) => MessageScan.of([Buffer.from(text)]))
+    .filter(({ kind }) => kind !== 'method')
+    .map(({ idText, problem }) => ({ id: idText, ...(problem !== undefined && { problem }) }));
+}
 
 /** A connection that is cut before the head of an answer. */
 function cutOff(error: NodeJS.ErrnoException): undefined {
@@ -138,10 +150,7 @@ describe('hostile servers', () => {
             era === 'modern' ? modernHeaders('tools/call', name) : inSession ? session : undefined;
           // Either a whole answer under the own id, or one that cannot be taken for whole.
           const answer = await post(gateway.url, body, headers).catch(cutOff);
-          if (answer?.complete && answer.text.startsWith('{')) {
-            const { id } = answer.json<{ id: unknown }>();
-            expect(id).toBe('mine');
-          }
+          if (answer?.complete) for (const each of answersIn(answer)) expect(each).toEqual({ id: '"mine"' });
           await neighbourIsWell();
         }),
         bounds(60),
