@@ -70,12 +70,17 @@ abstract class IndexedView implements View {
     visit: (link: Link, definition: Definition, name: string) => void,
   ): void;
   protected abstract unlisted(kind: NameKind, name: string): Target | undefined;
+  /** A URI with the name of a server in it: see naming.ts. */
+  protected abstract qualified(uri: string): Target | undefined;
 
   find(kind: NameKind, name: string): Target | undefined {
     if (this.#version !== this.catalog.version) this.#rebuild();
     const listed = this.#index[kind].get(name);
     if (listed) return listed;
     if (kind === 'resource') {
+      // No template takes what names its server.
+      const qualified = this.qualified(name);
+      if (qualified) return qualified;
       const [covering, another] = this.#templates.find(name);
       if (covering && another) return undefined;
       if (covering) return target(covering.value, name, false, { repeatable: true });
@@ -84,7 +89,7 @@ abstract class IndexedView implements View {
   }
 
   conflict(kind: NameKind, name: string): GatewayError | undefined {
-    if (kind !== 'resource' || this.#index[kind].has(name)) return undefined;
+    if (kind !== 'resource' || this.#index[kind].has(name) || this.qualified(name)) return undefined;
     const [first, second] = this.#templates.find(name);
     if (!first || !second) return undefined;
     const [one, other] = [first, second].map(({ server }) => qualifyUri(server, name.slice(0, 256)));
@@ -244,12 +249,14 @@ export class MergedView extends IndexedView {
     return name === definition.key ? [] : renaming(kind, definition, link.server, name);
   }
 
+  protected qualified(uri: string): Target | undefined {
+    const parts = parseUri(uri);
+    const link = parts && this.catalog.get(parts.server);
+    return link && target(link, parts.uri, true, { repeatable: true });
+  }
+
   protected unlisted(kind: NameKind, name: string): Target | undefined {
-    if (kind === 'resource') {
-      const parts = parseUri(name);
-      const link = parts && this.catalog.get(parts.server);
-      return link && target(link, parts.uri, true, { repeatable: true });
-    }
+    if (kind === 'resource') return undefined;
     const parts = parse(name);
     const link = parts && this.catalog.get(parts.server);
     if (!link) return undefined;
@@ -307,6 +314,10 @@ export class SingleView extends IndexedView {
 
   protected renaming(): Patch[] {
     return [];
+  }
+
+  protected qualified(): undefined {
+    return undefined;
   }
 
   protected unlisted(kind: NameKind, name: string): Target | undefined {

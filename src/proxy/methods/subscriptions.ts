@@ -116,23 +116,40 @@ const GONE = new GatewayError('unknown_session', 'the session has ended');
 
 /** Keeps the subscription once the upstream has answered with a result. */
 function granted(sink: Sink, session: Session, interests: Interests, { link, name }: Target): Sink {
-  let result = false;
+  let added = false;
+  let refused = false;
+  const lost = (): void => {
+    if (added) interests.remove(session, link, name);
+    added = false;
+  };
   return {
     notify: (notice) => sink.notify(notice),
     ask: (question) => sink.ask(question),
     start(head: AnswerHead) {
-      result = head.kind === 'result';
+      if (head.kind === 'result' && session.open) {
+        const full = interests.add(session, link, name);
+        if (full) {
+          refused = true;
+          link.unsubscribe(name, true);
+          return sink.fail(full);
+        }
+        added = true;
+      }
       sink.start(head);
     },
-    write: (chunk) => sink.write(chunk),
+    write: (chunk) => refused || sink.write(chunk),
     end(seen) {
-      if (result && session.open && !interests.add(session, link, name)) link.keepSubscribed(name);
+      if (refused) return;
+      if (added && session.open) link.keepSubscribed(name);
       sink.end(seen);
     },
     cancelled: (why) => {
+      lost();
       sink.cancelled(why);
     },
     fail: (error) => {
+      if (refused) return;
+      lost();
       sink.fail(error);
     },
   };

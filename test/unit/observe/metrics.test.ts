@@ -206,7 +206,8 @@ describe('the metrics', () => {
           const tool = stats.server('s').tool(name);
           for (const each of seconds) tool.duration.observe(each);
           const families = await parsed(stats);
-          const labels = { server: 's', tool: name };
+          // No control character is left of it.
+          const labels = { server: 's', tool: name.replaceAll('\n', '\ufffd0a') };
           expect(valueOf(families, 'mcpstead_tool_call_duration_seconds_count', labels)).toBe(seconds.length);
           const below = seconds.filter((each) => each <= 0.25).length;
           expect(

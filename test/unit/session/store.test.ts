@@ -138,3 +138,45 @@ describe('at the limit', () => {
     expect([...store.all()]).toHaveLength(1);
   });
 });
+
+describe('when all sessions are taken', () => {
+  const sessionsOf = (limit: number) => {
+    let clock = 0;
+    const ended: string[] = [];
+    const store = createSessionStore({
+      now: () => ++clock,
+      limit: () => limit,
+      idleTtlMs: 1e9,
+      opened: (record) =>
+        ({ ...record, lastSeen: ++clock, open: true, listening: false }) as unknown as Session,
+      ended: (session) => ended.push(session.opener ?? ''),
+    });
+    const open = (opener: string): Session | undefined => store.open({ ...wanted(ANYONE), opener });
+    return { open, ended };
+  };
+
+  it('the address with most of them makes room, though its sessions be in use', () => {
+    const { open, ended } = sessionsOf(5);
+    open('modest');
+    for (let i = 0; i < 4; i++) Object.assign(open('greedy') as object, { listening: true });
+    expect(open('next')).toBeDefined();
+    expect(ended).toEqual(['greedy']);
+    expect(open('third')).toBeDefined();
+    expect(ended).toEqual(['greedy', 'greedy']);
+  });
+
+  it('an address that has most itself pushes out nobody else', () => {
+    const { open, ended } = sessionsOf(4);
+    open('modest');
+    for (let i = 0; i < 3; i++) Object.assign(open('greedy') as object, { listening: true });
+    expect(open('greedy')).toBeUndefined();
+    expect(ended).toEqual([]);
+  });
+
+  it('with one each, the one that is idle longest goes', () => {
+    const { open, ended } = sessionsOf(3);
+    for (const each of ['a', 'b', 'c']) open(each);
+    expect(open('d')).toBeDefined();
+    expect(ended).toEqual(['a']);
+  });
+});

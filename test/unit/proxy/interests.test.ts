@@ -1,0 +1,34 @@
+import { describe, expect, it } from 'vitest';
+import { createBudget } from '../../../src/lib/budget.js';
+import type { Link, LogLevel } from '../../../src/protocol/ports.js';
+import { createInterests } from '../../../src/proxy/interests.js';
+import { createKept } from '../../../src/session/kept.js';
+import type { Session } from '../../../src/session/store.js';
+
+describe('log levels', () => {
+  const told: (LogLevel | undefined)[] = [];
+  const links = Array.from({ length: 200 }, (_, i) => ({
+    key: `s${i}`,
+    server: `s${i}`,
+    setLevel: (level: LogLevel | undefined) => told.push(level),
+  })) as unknown as Link[];
+  const sessionOf = (id: number): Session => ({ id: String(id), inFlight: undefined }) as unknown as Session;
+
+  it('of 3,000 sessions cost 200 servers one word for each change of the lowest', () => {
+    const interests = createInterests(
+      () => links,
+      () => [],
+      createKept(createBudget(1e9), () => undefined),
+    );
+    const sessions = Array.from({ length: 3000 }, (_, i) => sessionOf(i));
+    for (const session of sessions) interests.setLevel(session, 'warning');
+    expect(told.splice(0)).toEqual(Array(200).fill('warning'));
+    for (const session of sessions) interests.setLevel(session, 'error');
+    expect(told.splice(0)).toEqual(Array(200).fill('error'));
+    interests.setLevel(sessions[7] as Session, 'debug');
+    interests.setLevel(sessions[7] as Session, 'info');
+    expect(told.splice(0)).toEqual([...Array(200).fill('debug'), ...Array(200).fill('info')]);
+    for (const session of sessions) interests.drop(session);
+    expect(told.splice(0)).toEqual([...Array(200).fill('error'), ...Array(200).fill(undefined)]);
+  });
+});
