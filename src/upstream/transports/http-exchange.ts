@@ -150,7 +150,6 @@ export class HttpExchange implements UpstreamHandler, Channel, Braked {
     this.#http.owner.stats.bytesReceived += chunk.length;
     if (this.#decoder) this.#decoder.write(chunk);
     else this.#read(chunk);
-    if (!this.#aborted) this.#http.brake.check(this);
   }
 
   onResponseEnd(): void {
@@ -163,9 +162,11 @@ export class HttpExchange implements UpstreamHandler, Channel, Braked {
     // Without a connection it may come before send() has returned.
     if (this.#controller) this.#failed(error);
     else
-      setImmediate(() => {
-        this.#failed(error);
-      });
+      setImmediate(
+        this.#http.owner.boundary.guard('answer', () => {
+          this.#failed(error);
+        }),
+      );
   }
 
   #failed(error: Error): void {
@@ -217,7 +218,9 @@ export class HttpExchange implements UpstreamHandler, Channel, Braked {
         break;
       case 'events':
         try {
-          if (!(this.#events as EventReader).push(chunk)) call.hold();
+          this.#http.brake.read(this, () => {
+            if (!(this.#events as EventReader).push(chunk)) call.hold();
+          });
         } catch (error) {
           call.broken(`sent an unreadable event stream: ${(error as Error).message}`);
         }
