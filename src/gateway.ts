@@ -15,7 +15,14 @@ import { createWheel, type Wheel } from './lib/wheel.js';
 import type { Logger } from './observe/log.js';
 import { Boundary } from './observe/boundary.js';
 import { GatewayStats, statsOfOwnLink, type TerminationReason } from './observe/stats.js';
-import { NOBODY_TO_ASK, type LinkEvents, type Principal, type View } from './protocol/ports.js';
+import {
+  NOBODY_TO_ASK,
+  type Link,
+  type LinkEvents,
+  type Notice,
+  type Principal,
+  type View,
+} from './protocol/ports.js';
 import { fanOutListChanged, fanOutUpdated } from './proxy/fan-out.js';
 import { createInterests } from './proxy/interests.js';
 import { GivenLists } from './proxy/given.js';
@@ -287,10 +294,11 @@ export class GatewayCore implements Admin {
       log: this.#log,
       boundary: this.#boundary,
     });
-    this.#sweeper = setInterval(() => {
+    const sweep = this.#boundary.guard('timer', () => {
       this.#sessions.sweep();
       this.#ownLinks.sweep(config.mcp.session.idle_ttl_seconds * 1000);
-    }, config.mcp.session.gc_interval_seconds * 1000).unref();
+    });
+    this.#sweeper = setInterval(sweep, config.mcp.session.gc_interval_seconds * 1000).unref();
     for (const warning of loaded.warnings) this.#log.warn(warning);
     for (const server of config.servers) this.#upstreams.add(server);
   }
@@ -522,7 +530,7 @@ export class GatewayCore implements Admin {
       changed: (link, kinds) => {
         this.#announce(link.server, kinds);
       },
-      updated: (link, uri, notice) => {
+      updated: this.#boundary.guard('fan_out', (link: Link, uri: string, notice: Notice) => {
         const { server } = link;
         fanOutUpdated(
           this.#streams,
@@ -532,7 +540,7 @@ export class GatewayCore implements Admin {
           notice,
           (session) => this.#viewOf(session),
         );
-      },
+      }),
       elicited: (link, elicitationId, notice) => {
         const session = this.#questions.elicited(link.server, elicitationId);
         if (session) this.#streams.notify(session, notice);

@@ -241,6 +241,7 @@ export class Connection implements Link, CallOwner {
       ...news,
       server,
       log,
+      boundary,
       open: (method, params) => this.#own.open(this.#carrier as Carrier, method, params, { long: true }),
       ordered: () => this.transportKind === 'stdio',
       capabilities: () => this.peer?.capabilities ?? {},
@@ -641,9 +642,11 @@ export class Connection implements Link, CallOwner {
   }
 
   #failLater(call: UpstreamCall, error: GatewayError): void {
-    setImmediate(() => {
-      call.fail(error);
-    });
+    setImmediate(
+      this.boundary.guard('link', () => {
+        call.fail(error);
+      }),
+    );
   }
 
   #step(event: LinkEvent, error?: GatewayError, retryAfterMs?: number): void {

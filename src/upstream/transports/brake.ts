@@ -5,6 +5,7 @@ export interface Braked {
 
 export class Brake {
   #on = false;
+  #caused = 0;
   readonly #held = new Set<Braked>();
 
   set(on: boolean): void {
@@ -15,9 +16,16 @@ export class Brake {
     for (const stream of held) stream.brake(false);
   }
 
-  /** For a stream that has just been read from: it stops if there is no room. */
-  check(stream: Braked): void {
-    if (!this.#on || this.#held.has(stream)) return;
+  /** Something was caused. */
+  count(): void {
+    this.#caused++;
+  }
+
+  /** Reads from a stream. It stops after that if it caused something for which there is no room. */
+  read(stream: Braked, read: () => void): void {
+    const before = this.#caused;
+    read();
+    if (!this.#on || this.#caused === before || this.#held.has(stream)) return;
     this.#held.add(stream);
     stream.brake(true);
   }

@@ -169,7 +169,6 @@ export class HttpExchange implements UpstreamHandler, Channel, Braked {
     try {
       if (this.#decoder) this.#decode(this.#decoder, chunk);
       else this.#read(chunk);
-      if (!this.#aborted) this.#http.brake.check(this);
     } catch (thrown) {
       this.#fell('answer', thrown);
     }
@@ -258,7 +257,9 @@ export class HttpExchange implements UpstreamHandler, Channel, Braked {
         break;
       case 'events':
         try {
-          if (!(this.#events as EventReader).push(chunk)) call.hold();
+          this.#http.brake.read(this, () => {
+            if (!(this.#events as EventReader).push(chunk)) call.hold();
+          });
         } catch (error) {
           call.broken(`sent an unreadable event stream: ${(error as Error).message}`);
         }

@@ -45,9 +45,10 @@ export class ModernHttp implements Transport, HttpSession {
 
   send(call: UpstreamCall): void {
     if (!METHOD.test(call.method)) {
-      setImmediate(() => {
+      const fail = (): void => {
         call.failWith('invalid_params', 'the method cannot be named in a header');
-      });
+      };
+      setImmediate(this.owner.boundary.guard('answer', fail));
       return;
     }
     this.owner.stats.bytesSent += call.body.length;

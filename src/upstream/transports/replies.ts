@@ -34,6 +34,11 @@ export class Replies {
     this.#deps = deps;
   }
 
+  /** What makes more of them is to pause. */
+  get full(): boolean {
+    return this.#full;
+  }
+
   post(body: Buffer): void {
     if (this.#closed) return;
     if (this.#underWay.size < UNDER_WAY) return this.#send(body);
@@ -83,7 +88,7 @@ export class Replies {
   }
 
   #regulate(): void {
-    const full = this.#bytes > WAITING_BYTES;
+    const full = this.#bytes > (this.#full ? WAITING_BYTES / 2 : WAITING_BYTES);
     if (full === this.#full || this.#closed) return;
     this.#full = full;
     const { server, log } = this.#deps;

@@ -42,8 +42,15 @@ export class ServerStream implements UpstreamHandler, Braked {
     this.#http.brake.release(this);
     clearTimeout(this.#timer);
     this.#reader?.destroy();
-    this.brake(false);
-    this.#controller?.abort(new Error('closed by the gateway'));
+    const controller = this.#controller;
+    const abort = (): void => {
+      // One that is paused would not hear of it.
+      controller?.resume();
+      controller?.abort(new Error('closed by the gateway'));
+    };
+    // Not from within another exchange: undici reads one socket at a time.
+    if (this.#braked) setImmediate(this.#http.owner.boundary.guard('server_stream', abort));
+    else abort();
   }
 
   onRequestStart(controller: Controller): void {
@@ -77,11 +84,13 @@ export class ServerStream implements UpstreamHandler, Braked {
 
   onResponseData(_controller: Controller, chunk: Buffer): void {
     this.#http.owner.stats.bytesReceived += chunk.length;
-    if (!this.#reader) return;
+    const reader = this.#reader;
+    if (!reader) return;
     this.#http.events.seen();
     try {
-      this.#reader.push(chunk);
-      this.#http.brake.check(this);
+      this.#http.brake.read(this, () => {
+        reader.push(chunk);
+      });
     } catch (error) {
       this.#http.owner.log.debug('the server-to-client stream is unreadable', { error: String(error) });
       this.#controller?.abort(new Error('unreadable event stream'));

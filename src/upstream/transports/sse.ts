@@ -97,7 +97,11 @@ export class HttpSse implements Transport, UpstreamHandler {
       },
       full: (on) => {
         if (on) this.#controller?.pause();
-        else this.#controller?.resume();
+        // Not from within the end of another exchange: undici reads one socket at a time.
+        const resume = (): void => {
+          if (!this.#replies.full) this.#controller?.resume();
+        };
+        if (!on) setImmediate(this.#owner.boundary.guard('server_stream', resume));
       },
     });
   }

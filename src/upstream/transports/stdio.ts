@@ -4,7 +4,7 @@ import { GatewayError } from '../../errors.js';
 import type { WheelTimer } from '../../lib/wheel.js';
 import { MessageScan } from '../../wire/message-scan.js';
 import { withoutLineBreaks } from '../../wire/splice.js';
-import { spawnChild, type Child } from '../child.js';
+import { spawnChild, type Child, type ExitInfo } from '../child.js';
 import type { CallOwner, Channel, Transport, TransportEvents, UpstreamCall } from '../calls.js';
 import { bytesOf, type DroppedLine } from '../../lib/lines.js';
 import type { Watcher } from '../watcher.js';
@@ -61,29 +61,31 @@ export class Stdio implements Transport {
     this.spoke = new Promise((resolve) => {
       spoke = resolve;
     });
+    const { boundary } = owner;
     this.#child = spawnChild(config, {
       logger: owner.log,
       watcher,
       maxLineBytes: owner.messageBytes(),
       budget: owner.budget,
-      onLine: (line) => {
+      boundary,
+      onLine: boundary.guard('server_line', (line: Buffer) => {
         this.#line([line], line.length);
-      },
-      onPieces: (pieces) => {
+      }),
+      onPieces: boundary.guard('server_line', (pieces: Buffer[]) => {
         this.#line(pieces, bytesOf(pieces));
-      },
+      }),
       onOutput: () => {
         spoke();
       },
-      onOversize: (line) => {
+      onOversize: boundary.guard('server_line', (line: DroppedLine) => {
         this.#oversize(line);
-      },
-      onExit: ({ reason }) => {
+      }),
+      onExit: boundary.guard('link', ({ reason }: ExitInfo) => {
         if (this.#closed) return;
         const stderr = this.#child.lastStderr;
         const error = new GatewayError('upstream_disconnected', `upstream '${config.name}' ${reason}`);
         events.lost(error, { stderr });
-      },
+      }),
     });
     this.#child.onDrain(() => {
       this.#drain();
@@ -98,9 +100,10 @@ export class Stdio implements Transport {
   send(call: UpstreamCall): void {
     call.channel = NO_CHANNEL;
     if (this.#waitingBytes > MAX_STDIN_BYTES) {
-      setImmediate(() => {
+      const fail = (): void => {
         call.failWith('busy', `upstream '${this.#server}' does not read its input`);
-      });
+      };
+      setImmediate(this.#owner.boundary.guard('answer', fail));
       return;
     }
     this.#write(call.body, undefined);
@@ -185,7 +188,7 @@ export class Stdio implements Transport {
 
   /** A child that makes more of replies than it reads is not read from. */
   #regulate(): void {
-    const full = this.#replyBytes > MAX_REPLY_BYTES;
+    const full = this.#replyBytes > (this.#paused ? MAX_REPLY_BYTES / 2 : MAX_REPLY_BYTES);
     if (full === this.#paused) return;
     this.#paused = full;
     if (full) this.#child.pause();

@@ -55,7 +55,12 @@ export class StreamableHttp implements Transport, HttpSession {
         };
       },
       full: (on) => {
-        this.brake.set(on);
+        if (on) return this.brake.set(true);
+        // Not from within the end of another exchange: undici reads one socket at a time.
+        const resume = (): void => {
+          this.brake.set(this.#replies.full);
+        };
+        setImmediate(this.owner.boundary.guard('server_stream', resume));
       },
     });
   }
@@ -74,7 +79,9 @@ export class StreamableHttp implements Transport, HttpSession {
   }
 
   post(body: Buffer): void {
-    if (!this.#closed) this.#replies.post(body);
+    if (this.#closed) return;
+    this.brake.count();
+    this.#replies.post(body);
   }
 
   ready(revision: string): void {

@@ -9,6 +9,8 @@ import type { LogFields, Logger } from '../../../src/observe/log.js';
 import { spawnChild } from '../../../src/upstream/child.js';
 import type { Child, ChildDeps, ExitInfo } from '../../../src/upstream/child.js';
 import type { DroppedLine } from '../../../src/lib/lines.js';
+import { Boundary } from '../../../src/observe/boundary.js';
+import { Tally } from '../../../src/observe/stats.js';
 import { createWatcher } from '../../../src/upstream/watcher.js';
 import { atEnd } from '../../helpers/cleanup.js';
 import { compileSources } from '../../helpers/compile.js';
@@ -88,6 +90,7 @@ function run(server: StdioServerConfig, more: Partial<ChildDeps> = {}): Running 
   const exited = new Promise<ExitInfo>((resolve) => (resolveExit = resolve));
   const child = spawnChild(server, {
     logger,
+    boundary: new Boundary(logger, new Tally()),
     watcher,
     budget: createBudget(1e9),
     maxLineBytes: 1_000_000,
@@ -361,10 +364,11 @@ describe('the process group of a stdio child', () => {
       import { createWatcher } from '${compiled('src/upstream/watcher.ts')}';
       import { createBudget } from '${compiled('src/lib/budget.ts')}';
       import { silent } from '${compiled('src/observe/log.ts')}';
+      import { Boundary } from '${compiled('src/observe/boundary.ts')}';
       const watcher = createWatcher({ logger: silent });
       const server = ${JSON.stringify(config(process.execPath, ['-e', `${GRANDCHILD} process.on('SIGTERM', () => {}); setInterval(() => {}, 1000)`]))};
       const make = (server) => spawnChild(server, {
-        logger: silent, watcher, budget: createBudget(1e6), maxLineBytes: 1e6,
+        logger: silent, boundary: new Boundary(silent, { add() {} }), watcher, budget: createBudget(1e6), maxLineBytes: 1e6,
         onLine: (line) => console.log(line.toString()), onPieces() {}, onOutput() {}, onOversize() {}, onExit() {},
       });
       console.log('child ' + make(server).pid);
