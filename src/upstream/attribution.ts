@@ -5,6 +5,7 @@ import { idKey } from '../protocol/message.js';
 import { readPeerMessage, type PeerMessage } from '../protocol/peer-message.js';
 import { RELATED_TASK, type Notice, type Question, type Refusal } from '../protocol/ports.js';
 import { objectOf } from '../wire/json.js';
+import { MessageScan } from '../wire/message-scan.js';
 import type { UpstreamCall } from './calls.js';
 import { LISTEN, type ListenParams } from './listen-frames.js';
 
@@ -58,6 +59,7 @@ export function createAttribution(deps: AttributionDeps): Attribute {
     const message = readPeerMessage(bytes, deps.questionBytes());
     if (typeof message === 'string') {
       log.warn(`dropped a message that cannot be read: ${message}`, { server });
+      if (!deps.modern()) refuseUnread(bytes, message, reply);
       return;
     }
     const { id, method } = message;
@@ -223,6 +225,14 @@ export function createAttribution(deps: AttributionDeps): Attribute {
     }
     return sole;
   }
+}
+
+/** A request that cannot be read is refused where its id is beyond doubt: its server would wait for ever. */
+function refuseUnread(bytes: Buffer, why: string, reply: (body: Buffer) => void): void {
+  const { kind, idText, problem } = MessageScan.of([bytes]);
+  if (kind !== 'method' || problem !== undefined || !/^["\-0-9]/.test(idText)) return;
+  const error = JSON.stringify({ code: -32602, message: `the request cannot be read: ${why}` });
+  reply(Buffer.from(`{"jsonrpc":"2.0","id":${idText},"error":${error}}`, 'latin1'));
 }
 
 const SUBSCRIPTION_ID = 'io.modelcontextprotocol/subscriptionId';

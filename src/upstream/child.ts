@@ -9,6 +9,7 @@ import { monotonic } from '../lib/clock.js';
 import type { Boundary } from '../observe/boundary.js';
 import type { Logger } from '../observe/log.js';
 import type { DroppedLine, LineSplitter } from '../lib/lines.js';
+import { Pace } from '../lib/pace.js';
 import { splitLines } from '../lib/lines.js';
 import type { Watcher } from './watcher.js';
 
@@ -97,6 +98,9 @@ class StdioChild implements Child {
   #asked = false;
   #kills = 0;
   #looking: NodeJS.Timeout | undefined;
+  /** Its stdout is not read for now. */
+  #paused = false;
+  readonly #pace = new Pace();
   #deafTimer: NodeJS.Timeout | undefined;
   #lastWordsTimer: NodeJS.Timeout | undefined;
 
@@ -148,11 +152,24 @@ class StdioChild implements Child {
   }
 
   pause(): void {
+    this.#paused = true;
     if (!this.#exit) this.#process?.stdout?.pause();
   }
 
   resume(): void {
+    this.#paused = false;
     this.#process?.stdout?.resume();
+  }
+
+  /** The rest of what it wrote waits for the next turn. */
+  #rest(): void {
+    const stdout = this.#process?.stdout;
+    stdout?.pause();
+    setImmediate(
+      this.#deps.boundary.guard('server_line', () => {
+        if (!this.#paused || this.#exit) stdout?.resume();
+      }),
+    );
   }
 
   closeStdin(): void {
@@ -209,7 +226,10 @@ class StdioChild implements Child {
     stderr?.once('data', heard);
     stdout?.on(
       'data',
-      boundary.guard('server_line', (chunk: Buffer) => lines.push(chunk)),
+      boundary.guard('server_line', (chunk: Buffer) => {
+        lines.push(chunk);
+        if (this.#pace.spend(chunk.length)) this.#rest();
+      }),
     );
     stdout?.once('end', () => this.#deaf('closed its standard output'));
     stdout?.on('error', () => {});

@@ -31,6 +31,9 @@ const PREFIX = 6;
 /** Bound of a line that is not data. */
 const MAX_FIELD = 65_536;
 
+/** What came cannot be an event stream. */
+export class SseError extends Error {}
+
 export class SseReader {
   readonly #sink: SseSink;
   readonly #ignoreTypes: boolean;
@@ -115,7 +118,7 @@ export class SseReader {
       this.#beginData();
       return this.#emit(line.subarray(5));
     }
-    if (line.length > MAX_FIELD) throw new Error('event stream: a field line is over 64 KB');
+    if (line.length > MAX_FIELD) throw new SseError('event stream: a field line is over 64 KB');
   }
 
   /** The line so far with `rest` behind it, in bytes of its own: the chunk they came in is the socket's. */

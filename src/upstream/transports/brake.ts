@@ -1,4 +1,9 @@
-/** Stops the streams of one server from being read, until there is room for what they cause. */
+/**
+ * Stops the streams of one server from being read: until there is room for what they cause, and for the rest of a turn of the
+ * event loop that was theirs long enough.
+ */
+import { Pace } from '../../lib/pace.js';
+
 export interface Braked {
   brake(on: boolean): void;
 }
@@ -7,6 +12,9 @@ export class Brake {
   #on = false;
   #caused = 0;
   readonly #held = new Set<Braked>();
+  /** Waiting for the next turn alone. */
+  readonly #paced = new Set<Braked>();
+  readonly #pace = new Pace();
 
   set(on: boolean): void {
     this.#on = on;
@@ -21,17 +29,26 @@ export class Brake {
     this.#caused++;
   }
 
-  /** Reads from a stream. It stops after that if it caused something for which there is no room. */
-  read(stream: Braked, read: () => void): void {
+  /** Reads `bytes` of a stream. It stops after that if it caused something for which there is no room, or has read enough for now. */
+  read(stream: Braked, bytes: number, read: () => void): void {
     const before = this.#caused;
     read();
-    if (!this.#on || this.#caused === before || this.#held.has(stream)) return;
-    this.#held.add(stream);
-    stream.brake(true);
+    if (this.#held.has(stream)) return;
+    if (this.#on && this.#caused !== before) {
+      this.#held.add(stream);
+      stream.brake(true);
+    } else if (this.#pace.spend(bytes) && !this.#paced.has(stream)) {
+      this.#paced.add(stream);
+      stream.brake(true);
+      setImmediate(() => {
+        if (this.#paced.delete(stream) && !this.#held.has(stream)) stream.brake(false);
+      });
+    }
   }
 
   /** It is over. */
   release(stream: Braked): void {
     this.#held.delete(stream);
+    this.#paced.delete(stream);
   }
 }

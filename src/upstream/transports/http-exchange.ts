@@ -10,6 +10,7 @@ import { explain, staleSocket, type Controller, type UpstreamHandler } from '../
 import { lostByStatus } from '../lost-session.js';
 import { readErrorAnswer, type ErrorAnswer } from '../rpc-error.js';
 import type { Braked } from './brake.js';
+import { SseError } from '../../wire/sse-read.js';
 import { EventReader } from './event-reader.js';
 import {
   header,
@@ -257,11 +258,12 @@ export class HttpExchange implements UpstreamHandler, Channel, Braked {
         break;
       case 'events':
         try {
-          this.#http.brake.read(this, () => {
+          this.#http.brake.read(this, chunk.length, () => {
             if (!(this.#events as EventReader).push(chunk)) call.hold();
           });
         } catch (error) {
-          call.broken(`sent an unreadable event stream: ${(error as Error).message}`);
+          if (!(error instanceof SseError)) throw error;
+          call.broken(`sent an unreadable event stream: ${error.message}`);
         }
         if (this.#detached) this.#lingering();
         break;

@@ -1,5 +1,6 @@
 /** What a server says by itself: the GET stream of a session. */
 import { backoffMs } from '../../lib/backoff.js';
+import { SseError } from '../../wire/sse-read.js';
 import { explain, type Controller, type UpstreamHandler } from '../dispatcher.js';
 import type { Braked } from './brake.js';
 import { EventReader } from './event-reader.js';
@@ -88,11 +89,13 @@ export class ServerStream implements UpstreamHandler, Braked {
     if (!reader) return;
     this.#http.events.seen();
     try {
-      this.#http.brake.read(this, () => {
+      this.#http.brake.read(this, chunk.length, () => {
         reader.push(chunk);
       });
     } catch (error) {
-      this.#http.owner.log.debug('the server-to-client stream is unreadable', { error: String(error) });
+      const { owner } = this.#http;
+      if (!(error instanceof SseError)) owner.boundary.caught('server_stream', error);
+      owner.log.debug('the server-to-client stream is unreadable', { error: String(error) });
       this.#controller?.abort(new Error('unreadable event stream'));
     }
   }

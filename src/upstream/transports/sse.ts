@@ -4,7 +4,8 @@
 import type { HttpServerConfig, ServerConfig } from '../../config/types.js';
 import { redactUrl } from '../../config/redact.js';
 import { GatewayError } from '../../errors.js';
-import { SseReader, type EventFields, type SseSink } from '../../wire/sse-read.js';
+import { Pace } from '../../lib/pace.js';
+import { SseError, SseReader, type EventFields, type SseSink } from '../../wire/sse-read.js';
 import type { CallOwner, Channel, Transport, TransportEvents, UpstreamCall } from '../calls.js';
 import { explain, type Controller, type UpstreamHandler } from '../dispatcher.js';
 import { excerpt } from '../answer.js';
@@ -39,6 +40,7 @@ export class HttpSse implements Transport, UpstreamHandler {
   readonly #replies: Replies;
   #controller: Controller | undefined;
   #closed = false;
+  readonly #pace = new Pace();
   #redirects = 0;
   #status = 0;
   #headers: Headers = {};
@@ -165,9 +167,21 @@ export class HttpSse implements Transport, UpstreamHandler {
     }
     try {
       this.#sse.push(chunk);
+      if (!this.#closed && this.#pace.spend(chunk.length)) this.#rest();
     } catch (error) {
+      if (!(error instanceof SseError)) this.#owner.boundary.caught('server_stream', error);
       this.#lost(`sent an unreadable event stream: ${(error as Error).message}`);
     }
+  }
+
+  /** The rest waits for the next turn. */
+  #rest(): void {
+    this.#controller?.pause();
+    setImmediate(
+      this.#owner.boundary.guard('server_stream', () => {
+        if (!this.#replies.full) this.#controller?.resume();
+      }),
+    );
   }
 
   onResponseEnd(): void {

@@ -9,11 +9,11 @@ afterEach(() => {
 function looksAt(text: Buffer, piece: number): number {
   let looks = 0;
   const indexOf = Object.getOwnPropertyDescriptor(Buffer.prototype, 'indexOf')
-    ?.value as typeof Buffer.prototype.indexOf;
+    ?.value;
   const copy = Object.getOwnPropertyDescriptor(Buffer.prototype, 'copy')
-    ?.value as typeof Buffer.prototype.copy;
+    ?.value;
   vi.spyOn(Buffer.prototype, 'indexOf').mockImplementation(function (this: Buffer, value, from) {
-    const found = indexOf.call(this, value as number, from as number);
+    const found = indexOf.call(this, value, from);
     looks += (found === -1 ? this.length : found + 1) - Number(from ?? 0);
     return found;
   });
