@@ -1,15 +1,39 @@
 import { defineConfig } from 'vitest/config';
+import { BaseSequencer, type TestSpecification } from 'vitest/node';
+
+/** What takes longest, in this order: begun last, one of them would run on alone. */
+const LONG = [
+  'conformance/eras/eras',
+  'integration/downstream-stdio',
+  'integration/tasks-legacy',
+  'integration/compatibility',
+  'integration/backpressure',
+  'integration/cli',
+  'integration/bad-upstreams',
+  'integration/downstream-sse',
+].map((name) => `test/${name}.test.ts`);
+
+class LongestFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const rank = ({ moduleId }: TestSpecification): number => {
+      const at = LONG.findIndex((name) => moduleId.endsWith(name));
+      return at < 0 ? LONG.length : at;
+    };
+    return (await super.sort(files)).sort((a, b) => rank(a) - rank(b));
+  }
+}
 
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
     globalSetup: ['test/helpers/wire-global.ts'],
     setupFiles: ['test/helpers/wire-setup.ts'],
-    testTimeout: 20_000,
-    hookTimeout: 30_000,
-    // Real processes and sockets on a machine that may be busy: CI gives each a second chance, and reports that it took it.
-    retry: process.env['CI'] ? 1 : 0,
+    // A net for what never comes. No test measures time, so a busy machine only makes them slower.
+    testTimeout: 120_000,
+    hookTimeout: 120_000,
     pool: 'forks',
-    maxWorkers: 2,
+    // More than there may be cores: tests wait for processes and timers most of the time.
+    maxWorkers: 4,
+    sequence: { sequencer: LongestFirst },
   },
 });

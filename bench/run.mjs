@@ -1,4 +1,4 @@
-// node bench/run.mjs [--rounds 5] [--seconds 2] [--warm 3] [--only TEXT] [--quick] [--all] [--eras] [--no-load] [--no-memory]
+// npm run bench -- [--rounds 5] [--seconds 2] [--warm 3] [--only TEXT] [--quick] [--all] [--eras] [--no-load] [--no-memory]
 // Prints tables; a run of everything writes REPORT.md as well. docs/performance.md says how to read them.
 import { spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
@@ -61,9 +61,7 @@ function head() {
     : 'processes NOT kept to cores: install taskset';
   say('# Bench');
   say();
-  say(
-    `Made by \`npm run bench\` in bench/; [docs/performance.md](../docs/performance.md) says how to read it.`,
-  );
+  say(`Made by \`npm run bench\`; [docs/performance.md](../docs/performance.md) says how to read it.`);
   say(`${node};`);
   say(`load by ${generator} with 16 connections where a case says no other number, ${cores};`);
   say(

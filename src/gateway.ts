@@ -14,10 +14,18 @@ import { createSlots } from './lib/slots.js';
 import { createWheel, type Wheel } from './lib/wheel.js';
 import type { Logger } from './observe/log.js';
 import { Boundary } from './observe/boundary.js';
-import { GatewayStats, type TerminationReason } from './observe/stats.js';
-import { NOBODY_TO_ASK, type LinkEvents, type Principal } from './protocol/ports.js';
+import { GatewayStats, statsOfOwnLink, type TerminationReason } from './observe/stats.js';
+import {
+  NOBODY_TO_ASK,
+  type Link,
+  type LinkEvents,
+  type Notice,
+  type Principal,
+  type View,
+} from './protocol/ports.js';
 import { fanOutListChanged, fanOutUpdated } from './proxy/fan-out.js';
 import { createInterests } from './proxy/interests.js';
+import { GivenLists } from './proxy/given.js';
 import { createListeners } from './proxy/listeners.js';
 import { modernCapabilities } from './bridge/capabilities.js';
 import { createBridge } from './bridge/index.js';
@@ -44,7 +52,7 @@ import {
 } from './session/store.js';
 import { Connection, type ConnectionDeps } from './upstream/connection.js';
 import { EVERY_CAPABILITY } from './upstream/envelope.js';
-import { UpstreamPool } from './upstream/pool.js';
+import { UpstreamPool, type Upstream } from './upstream/pool.js';
 import { createWatcher, type Watcher } from './upstream/watcher.js';
 
 export type { Health, ReloadResult, ServerHealth };
@@ -68,6 +76,8 @@ export interface GatewayDeps {
 const FAN_OUT_MS = 20;
 /** How long upstreams are given to hear that nobody waits for their tasks any more. */
 const LAST_WORDS_MS = 500;
+/** How long a killed child is waited for: one in an uninterruptible wait must not hold the process. */
+const LAST_KILL_MS = 1000;
 /** The part of the grace that is kept for closing upstreams. */
 const CLOSING_SHARE = 0.25;
 
@@ -91,6 +101,7 @@ export class GatewayCore implements Admin {
   readonly #legacyTasks;
   readonly #taskCancels = createTaskCancels();
   readonly #listeners = createListeners();
+  readonly #given = new GivenLists();
   readonly #bridge;
   readonly #catalog: Catalog;
   readonly #gate: Gate;
@@ -207,19 +218,23 @@ export class GatewayCore implements Admin {
       maxBytes: () => this.#config.limits.message_bytes,
     });
     this.#upstreams = new UpstreamPool({
+      boundary: this.#boundary,
       connect: (server) => this.#connect(server),
       put: (link) => {
         this.#catalog.put(link);
       },
-      replaced: (name) => {
-        this.#announce(name);
+      replaced: (link) => {
+        this.#interests.adopt(link);
+        this.#announce(link.server);
       },
     });
     const views = createCapabilityViews(this.#catalog, EVERY_CAPABILITY);
     this.#ownLinks = createOwnLinks({
+      boundary: this.#boundary,
       catalog: this.#catalog,
       sourceOf: (capabilities) => views.sourceOf(capabilities),
       streams: this.#streams,
+      given: this.#given,
       questions: this.#questions,
       interests: () => this.#interests,
       listeners: this.#listeners,
@@ -260,6 +275,7 @@ export class GatewayCore implements Admin {
       streams: this.#streams,
       tasks: this.#tasks,
       listeners: this.#listeners,
+      given: this.#given,
       bridge: this.#bridge,
       viewOf: (caller, server) =>
         this.#ownLinks.viewOf(caller, server) ?? views.viewOf(caller.capabilities, server),
@@ -279,10 +295,11 @@ export class GatewayCore implements Admin {
       log: this.#log,
       boundary: this.#boundary,
     });
-    this.#sweeper = setInterval(() => {
+    const sweep = this.#boundary.guard('timer', () => {
       this.#sessions.sweep();
       this.#ownLinks.sweep(config.mcp.session.idle_ttl_seconds * 1000);
-    }, config.mcp.session.gc_interval_seconds * 1000).unref();
+    });
+    this.#sweeper = setInterval(sweep, config.mcp.session.gc_interval_seconds * 1000).unref();
     for (const warning of loaded.warnings) this.#log.warn(warning);
     for (const server of config.servers) this.#upstreams.add(server);
   }
@@ -325,7 +342,7 @@ export class GatewayCore implements Admin {
   }
 
   health(): Health {
-    const servers = this.#upstreams.all().map(({ config, link }) => healthOf(config, link));
+    const servers = this.#upstreams.all().map(healthOf);
     return {
       status: servers.every(({ connected }) => connected) ? 'ok' : 'degraded',
       uptime_seconds: Date.now() / 1000 - this.#stats.startedAt,
@@ -409,16 +426,24 @@ export class GatewayCore implements Admin {
     const left = Math.max(100, deadline - performance.now());
     let timer: NodeJS.Timeout | undefined;
     await Promise.race([
-      this.#upstreams.close(left),
+      Promise.all([this.#upstreams.close(left), this.#ownLinks.ended()]),
       new Promise((resolve) => (timer = setTimeout(resolve, left))),
     ]);
     clearTimeout(timer);
+    // What has not ended by now is killed, and waited for: no child outlives the process.
+    this.#upstreams.destroy();
+    this.#ownLinks.destroy();
+    await this.#watcher?.gone(LAST_KILL_MS);
     this.destroy();
     this.#log.info('stopped');
   }
 
-  #apply({ config: next, warnings }: LoadedConfig): ReloadResult {
+  #apply({ config: next, warnings, namesServers }: LoadedConfig): ReloadResult {
     const old = this.#config;
+    if (!namesServers && old.servers.length > 0)
+      throw new Error(
+        'the configuration names no servers, as an empty or truncated file does: write servers: [] to remove them all',
+      );
     const diff = diffConfig(old, next);
     const kept = keepWhatNeedsRestart(old, next);
     // Everything that can fail is behind: from here on the new configuration counts.
@@ -461,7 +486,8 @@ export class GatewayCore implements Admin {
 
   #update(config: ServerConfig): void {
     // Given up: a reload is what such an upstream waits for.
-    if (this.#upstreams.get(config.name)?.link.state === 'down') return this.#restart(config);
+    const upstream = this.#upstreams.get(config.name);
+    if ((upstream?.next ?? upstream?.link)?.state === 'down') return this.#restart(config);
     this.#awaitNoMore(config);
     this.#upstreams.update(config);
     this.#ownLinks.update(config);
@@ -500,12 +526,12 @@ export class GatewayCore implements Admin {
   #connect(config: ServerConfig): Connection {
     const events: LinkEvents = {
       state: (link, kinds) => {
-        this.#linkChanged(link.server, kinds);
+        this.#linkChanged(link as Connection, kinds);
       },
       changed: (link, kinds) => {
         this.#announce(link.server, kinds);
       },
-      updated: (link, uri, notice) => {
+      updated: this.#boundary.guard('fan_out', (link: Link, uri: string, notice: Notice) => {
         const { server } = link;
         fanOutUpdated(
           this.#streams,
@@ -513,10 +539,9 @@ export class GatewayCore implements Admin {
           server,
           uri,
           notice,
-          (session) =>
-            session.server === undefined ? this.#catalog.merged : this.#catalog.single(session.server),
+          (session) => this.#viewOf(session),
         );
-      },
+      }),
       elicited: (link, elicitationId, notice) => {
         const session = this.#questions.elicited(link.server, elicitationId);
         if (session) this.#streams.notify(session, notice);
@@ -544,9 +569,10 @@ export class GatewayCore implements Admin {
   ): Connection {
     const alone = config.session === 'per-client' ? NOBODY : undefined;
     const owner = client ?? alone;
+    const stats = this.#stats.server(config.name);
     return new Connection({
       config,
-      stats: this.#stats.server(config.name),
+      stats: client ? statsOfOwnLink(stats) : stats,
       log: this.#log,
       boundary: this.#boundary,
       wheel: this.#wheel,
@@ -561,10 +587,14 @@ export class GatewayCore implements Admin {
     });
   }
 
-  #linkChanged(name: string, kinds: readonly ListKind[]): void {
+  #linkChanged(link: Connection, kinds: readonly ListKind[]): void {
+    const name = link.server;
+    if (link.state === 'up') this.#upstreams.rose(link);
+    else this.#upstreams.fell(link);
     const upstream = this.#upstreams.get(name);
     if (upstream?.link.state === 'up' && this.#awaited.delete(name)) this.#checkReady();
-    this.#announce(name, kinds);
+    // Of one that is to take another's place nobody sees anything yet.
+    if (upstream?.link === link) this.#announce(name, kinds);
   }
 
   #checkReady(): void {
@@ -581,19 +611,35 @@ export class GatewayCore implements Admin {
     const noted = this.#changed.get(name) ?? new Set();
     for (const kind of kinds) noted.add(kind);
     this.#changed.set(name, noted);
-    this.#fanOut ??= setTimeout(() => {
+    const fanOut = this.#boundary.guard('fan_out', () => {
       this.#fanOut = undefined;
       const changed = new Map(this.#changed);
       this.#changed.clear();
-      fanOutListChanged(this.#sessions, this.#streams, this.#listeners, changed);
-    }, FAN_OUT_MS).unref();
+      const told = fanOutListChanged(
+        {
+          sessions: this.#sessions,
+          streams: this.#streams,
+          listeners: this.#listeners,
+          given: this.#given,
+          viewOf: (session) => session.view ?? this.#viewOf(session),
+        },
+        changed,
+      );
+      this.#boundary.detach('fan_out', told);
+    });
+    this.#fanOut ??= setTimeout(fanOut, FAN_OUT_MS).unref();
+  }
+
+  #viewOf({ server }: Session): View | undefined {
+    return server === undefined ? this.#catalog.merged : this.#catalog.single(server);
   }
 
   #syncGauges(): void {
+    this.#stats.bufferedBytes = this.#budget.used;
     for (const link of this.#upstreams.links()) {
       link.stats.connected = link.state === 'up';
       link.stats.toolsCount = link.lists.tools.length;
-      link.stats.inFlight = link.inFlight;
+      link.stats.inFlight = this.#upstreams.inFlight(link.server) + this.#ownLinks.inFlight(link.server);
     }
   }
 
@@ -603,13 +649,13 @@ export class GatewayCore implements Admin {
   }
 }
 
-function healthOf(config: ServerConfig, link: Connection): ServerHealth {
-  const { stats, peer } = link;
+function healthOf({ config: { required }, link, next }: Upstream): ServerHealth {
+  const { config, stats, peer, staleLists } = link;
   return {
     name: config.name,
     url: config.kind === 'stdio' ? `stdio:${config.command}` : redactUrl(config.url),
     protocol: config.kind === 'stdio' ? 'stdio' : config.protocol,
-    required: config.required,
+    required,
     connected: link.state === 'up',
     tools_count: link.lists.tools.length,
     last_seen_seconds_ago: stats.lastSeen < 0 ? null : Math.max(0, Date.now() / 1000 - stats.lastSeen),
@@ -618,6 +664,10 @@ function healthOf(config: ServerConfig, link: Connection): ServerHealth {
     state: link.state,
     era: peer ? link.era : null,
     revision: peer?.revision ?? null,
+    ...(staleLists.size > 0 && {
+      lists: Object.fromEntries([...staleLists].map(([kind, error]) => [kind, { stale: true, error }])),
+    }),
+    ...(next && { next: { state: next.state, error: next.lastError ?? null } }),
   };
 }
 

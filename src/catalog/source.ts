@@ -55,13 +55,29 @@ export function waitForFirst(source: Source, signal: AbortSignal): Promise<void>
   return waits.length === 0 ? undefined : within(Promise.all(waits), until - now, signal);
 }
 
-/** Waits for one link on its first connect: startup.wait_ms of its own. */
+/** Waits for one link that connects for the first time, or again after a blip: startup.wait_ms of its own. */
 export function waitFor(
   source: Source,
   link: Link | undefined,
   signal: AbortSignal,
 ): Promise<void> | undefined {
-  return link?.firstConnect ? within(link.settled, source.options.waitMs(), signal) : undefined;
+  return link && connecting(link) ? waitWhileConnecting(source, link.server, signal) : undefined;
+}
+
+function connecting(link: Link): Promise<void> | undefined {
+  return link.firstConnect ? link.settled : link.reconnecting;
+}
+
+async function waitWhileConnecting(source: Source, server: string, signal: AbortSignal): Promise<void> {
+  const until = source.options.now() + source.options.waitMs();
+  for (;;) {
+    // A reload may have put another link in its place.
+    const link = source.get(server);
+    const wait = link && connecting(link);
+    const left = until - source.options.now();
+    if (!wait || left <= 0 || signal.aborted) return;
+    await within(wait, left, signal);
+  }
 }
 
 export function within(promise: Promise<unknown>, ms: number, signal: AbortSignal): Promise<void> {

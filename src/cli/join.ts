@@ -1,6 +1,8 @@
 import { ownToken } from '../config/token.js';
 import { joinGateway } from '../downstream/join.js';
+import { silent, type Logger } from '../observe/log.js';
 import { Refusal } from './explain.js';
+import { installLastNet } from './last-net.js';
 import { untilStopped } from './signals.js';
 import type { Terminal } from './terminal.js';
 
@@ -20,14 +22,25 @@ export async function join(written: string, terminal: Terminal): Promise<number>
     terminal.stdin,
     terminal.stdout,
   );
+  const logger: Logger = {
+    ...silent,
+    error: (text, fields) => {
+      terminal.err(`${text}: ${String(fields?.['error'])}\n`);
+    },
+  };
+  const net = installLastNet({ logger, drain: () => joined.close(GRACE_MS), exit: terminal.exit });
   const running = {
     close: () => joined.close(GRACE_MS),
     reload: () => Promise.resolve(),
     failed: new Promise<Error>(() => undefined),
   };
-  await Promise.race([joined.left, untilStopped(running, terminal.exit)]);
-  await running.close();
-  return 0;
+  try {
+    await Promise.race([joined.left, untilStopped(running, terminal.exit)]);
+    await running.close();
+    return 0;
+  } finally {
+    net.release();
+  }
 }
 
 function endpoint(text: string): URL {

@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
+import { secretsOf } from './redact.js';
 import type { Config, ServerConfig } from './types.js';
 
 /** What a reload changes. The server lists are names, in the order of the file they are in. */
@@ -50,6 +51,15 @@ export function diffConfig(old: Config, next: Config): ConfigDiff {
 function change(was: ServerConfig, is: ServerConfig): 'restarted' | 'updated' | 'unchanged' {
   if (!isDeepStrictEqual(identity(was), identity(is))) return 'restarted';
   return isDeepStrictEqual(only(was, IN_PLACE), only(is, IN_PLACE)) ? 'unchanged' : 'updated';
+}
+
+/** Whether what the old connection shows of itself may have been withdrawn: a credential, or a value behind `${}`. */
+export function credentialsChanged(was: ServerConfig, is: ServerConfig): boolean {
+  const shown = (server: ServerConfig): unknown =>
+    server.kind === 'stdio' ? server.env : [server.auth, server.headers, server.tls, server.tls_skip_verify];
+  if (was.kind !== is.kind || !isDeepStrictEqual(shown(was), shown(is))) return true;
+  const kept = new Set([...(is.filled ?? []), ...secretsOf(is)]);
+  return [...(was.filled ?? []), ...secretsOf(was)].some((value) => !kept.has(value));
 }
 
 /** All that makes a connection what it is. Where the server stands in the file is no part of it. */

@@ -8,6 +8,8 @@ export interface Values {
   readonly folder: string;
   /** No port will be opened: nobody has to show a token. */
   readonly local?: boolean;
+  /** Hears each value that was put in. */
+  readonly filled?: (value: string) => void;
 }
 
 /** How deep defaults may stand in defaults, how many values one text may refer to, and what it may become. */
@@ -73,7 +75,10 @@ function closing(text: string, from: number): number | string {
 function one(expression: string, values: Values, missing: (why: string) => void): string | undefined {
   if (expression.startsWith('file:')) {
     const secret = readSecret(expression.slice('file:'.length), values.folder);
-    if (typeof secret === 'string') return secret;
+    if (typeof secret === 'string') {
+      values.filled?.(secret);
+      return secret;
+    }
     missing(secret.missing);
     return undefined;
   }
@@ -85,7 +90,10 @@ function one(expression: string, values: Values, missing: (why: string) => void)
     return undefined;
   }
   const value = values.env[name];
-  if (value !== undefined && value !== '') return value;
+  if (value !== undefined && value !== '') {
+    values.filled?.(value);
+    return value;
+  }
   if (split !== -1) return expand(expression.slice(split + 2), values, missing);
   missing(unset(name, values.env));
   return undefined;

@@ -40,7 +40,7 @@ export function loadConfig(path: string, env: NodeJS.ProcessEnv, local = false):
   }
   const { value, source, warnings } = parse(text, path);
   const loaded = resolveSource(value, source, { env, folder: dirname(resolve(path)), local });
-  return { config: loaded.config, warnings: [...warnings, ...loaded.warnings] };
+  return { ...loaded, warnings: [...warnings, ...loaded.warnings] };
 }
 
 /** The same for an object of the file's shape, in a program of one's own. */

@@ -13,6 +13,8 @@ export interface LoadedConfig {
   readonly config: Config;
   /** One line each, with its place in the file. */
   readonly warnings: readonly string[];
+  /** It says which servers there are, if only that there are none. */
+  readonly namesServers: boolean;
 }
 
 type Mapping = Record<string, unknown>;
@@ -60,11 +62,12 @@ export function resolveSource(input: unknown, source: Source, values: Values): L
   if (levelOf(values) === null) {
     findings.environment('MCPSTEAD_LOG_LEVEL', `must be ${LOG_LEVELS.join(' or ')}`);
   }
-  if (raw['servers'] === undefined && raw['mcpServers'] === undefined) {
+  const namesServers = raw['servers'] !== undefined || raw['mcpServers'] !== undefined;
+  if (!namesServers) {
     findings.warn([], 'no servers are configured', 'list them under servers:');
   }
   if (findings.problems.length > 0) throw findings.error();
-  return { config, warnings: findings.warnings };
+  return { config, warnings: findings.warnings, namesServers };
 }
 
 function mappingOf(input: unknown, findings: Findings): Mapping {

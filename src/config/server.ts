@@ -67,10 +67,11 @@ function resolveServer(
   const written = withinTimers(parsed);
   const scope = new Scope(entry, values, findings);
   const common = commonOf(written, entry, findings);
-  const server =
+  const resolved =
     written.command === undefined
       ? httpServer(written, common, scope)
       : stdioServer(written, written.command, common, scope);
+  const server = scope.filled.length > 0 ? { ...resolved, filled: scope.filled } : resolved;
   if (findings.problems.length > before) return undefined;
   if (scope.lacks.length === 0) return server;
   const problem = scope.lacks.join('; ');
@@ -201,11 +202,20 @@ class Scope {
   readonly values: Values;
   readonly findings: Findings;
   readonly #path: Path;
+  readonly #filled = new Set<string>();
 
   constructor(entry: Entry, values: Values, findings: Findings) {
-    this.values = values;
+    this.values = {
+      ...values,
+      filled: (value) => this.#filled.add(createHash('sha256').update(value).digest('base64url')),
+    };
     this.findings = findings;
     this.#path = entry.path;
+  }
+
+  /** Fingerprints of the values that stand in the place of `${}`. */
+  get filled(): string[] {
+    return [...this.#filled].sort();
   }
 
   text(value: string, ...key: (string | number)[]): string {

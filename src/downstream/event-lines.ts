@@ -1,3 +1,4 @@
+import { isHeaderText } from '../protocol/header-text.js';
 import { readHead } from '../wire/edges.js';
 import { SseReader, type EventFields } from '../wire/sse-read.js';
 import type { Lane, LaneMessage } from './lane.js';
@@ -11,6 +12,8 @@ export class EventLines {
   answered = false;
   lastId: string | undefined;
   retryMs: number | undefined;
+  /** Pieces of messages so far: whether it moves on. */
+  heard = 0;
   readonly #lane: Lane;
   #resume: () => void;
   #reader: SseReader;
@@ -55,6 +58,7 @@ export class EventLines {
         if (type === '' || type === 'message') this.#message = this.#lane.message(() => this.#resume());
       },
       data: (chunk) => {
+        this.heard++;
         if (this.#head.length < MAX_HEAD)
           this.#head = Buffer.concat([this.#head, chunk.subarray(0, MAX_HEAD)]);
         if (this.#message?.write(chunk) === false) this.#more = false;
@@ -77,7 +81,8 @@ export class EventLines {
   }
 
   #note({ id, retry }: EventFields): void {
-    if (id !== undefined) this.lastId = id;
+    // It becomes a header: what cannot be one counts as absent.
+    if (id !== undefined && isHeaderText(id)) this.lastId = id;
     if (retry !== undefined) this.retryMs = retry;
   }
 }

@@ -12,6 +12,10 @@ import {
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
 import type { Readable, Writable } from 'node:stream';
 import { errorMessage, GatewayError } from '../errors.js';
+import { Boundary } from '../observe/boundary.js';
+import { silent, type Logger } from '../observe/log.js';
+import { isHeaderText } from '../protocol/header-text.js';
+import { objectOf, readObject, textOf } from '../wire/json.js';
 import { createBudget } from '../lib/budget.js';
 import { splitLines } from '../lib/lines.js';
 import { classify } from '../protocol/classify.js';
@@ -50,13 +54,22 @@ const MAX_READ = 1_048_576;
 /** A cancel must not overtake its request, which may go another way. */
 const CANCEL_AFTER_MS = 20;
 const RETRY_MS = 1000;
+const MIN_RETRY_MS = 100;
 const MAX_RETRY_MS = 30_000;
+/** Attempts to go on with an answer that bring nothing new. */
+const MAX_TRIES = 10;
+/** A stream that ends in good order with a wait of at least this is meant to be polled. */
+const POLL_MS = 1000;
+const MAX_POLL_MS = 300_000;
+/** More than any `"protocolVersion"` member takes. */
+const VERSION_TAIL = 128;
 const DELETE_MS = 1000;
 
 type Headers = Record<string, string>;
 
 export function joinGateway(options: JoinOptions, input: Readable, output: Writable): Joined {
   const { url, token, log } = options;
+  const boundary = new Boundary(faultsOnly(log), { add: () => undefined });
   const secure = url.protocol === 'https:';
   const agent = secure ? new HttpsAgent({ keepAlive: true }) : new HttpAgent({ keepAlive: true });
   const budget = createBudget(MAX_BUFFERED);
@@ -88,7 +101,9 @@ export function joinGateway(options: JoinOptions, input: Readable, output: Writa
   const lines = splitLines({
     maxBytes: MAX_LINE,
     budget,
-    onLine: read,
+    onLine: boundary.guard('client_line', read, (error) => {
+      complain('null', error);
+    }),
     onDropped: ({ bytes }) => {
       complain('null', new GatewayError('body_too_large', `a line of ${bytes} bytes is too large`));
     },
@@ -120,7 +135,14 @@ export function joinGateway(options: JoinOptions, input: Readable, output: Writa
     sending = (async () => {
       await before;
       queued--;
-      await send(line, Array.isArray(messages) ? undefined : messages);
+      const message = Array.isArray(messages) ? undefined : messages;
+      try {
+        await send(line, message);
+      } catch (thrown) {
+        const error = thrown instanceof GatewayError ? thrown : boundary.caught('client_line', thrown);
+        if (!message) complain('null', error);
+        else if (message.id !== undefined) complain(message.id, error);
+      }
       regulate();
     })();
   }
@@ -161,6 +183,8 @@ export function joinGateway(options: JoinOptions, input: Readable, output: Writa
   function metadataOf(message: Message): Headers {
     const envelope = readEnvelope(message);
     const headers: Headers = {};
+    if (!isHeaderText(message.method) || (typeof envelope !== 'string' && !isHeaderText(envelope.version)))
+      throw new GatewayError('invalid_params', 'the method, or the revision, cannot be named in a header');
     if (typeof envelope !== 'string') headers['MCP-Protocol-Version'] = envelope.version;
     headers['Mcp-Method'] = message.method;
     const name = NAME_KEYS[message.method] === undefined ? undefined : nameOf(message);
@@ -186,7 +210,8 @@ export function joinGateway(options: JoinOptions, input: Readable, output: Writa
     });
     const answer = res && (await whole(res));
     try {
-      const result = answer && membersOf(answer).find(({ key }) => key === 'result');
+      // Members are read from proven text alone.
+      const result = answer && readObject(answer) && membersOf(answer).find(({ key }) => key === 'result');
       if (!answer || !result) return;
       mirrored.clear();
       for (const { key, tool } of readListPage('tools', answer.subarray(result.start, result.end))
@@ -245,7 +270,12 @@ export function joinGateway(options: JoinOptions, input: Readable, output: Writa
     open.add(abort);
     let answeredAtAll = false;
     req.on('finish', sent);
-    req.on('error', (error: NodeJS.ErrnoException) => {
+    const failed = (error: GatewayError): void => {
+      abort();
+      sent();
+      done(error.message);
+    };
+    const refused = (error: NodeJS.ErrnoException): void => {
       sent();
       if (answeredAtAll) return;
       // An idle socket that the gateway had closed: a new one will do, unless running it twice could do harm.
@@ -257,13 +287,14 @@ export function joinGateway(options: JoinOptions, input: Readable, output: Writa
         return;
       }
       done(`cannot reach ${url.href}: ${error.message || error.code || 'no answer'}`);
-    });
-    req.on('response', (res) => {
+    };
+    req.on('error', boundary.guard('answer', refused, failed));
+    const responded = (res: IncomingMessage): void => {
       answeredAtAll = true;
       sent();
       if (message?.method === 'initialize') greet(res);
       if (isModern && message.method === 'tools/call' && res.statusCode === 400 && !again) {
-        void learnt(message, res).then((answer) => {
+        const seen = learnt(message, res).then((answer) => {
           if (answer === undefined) {
             open.delete(abort);
             void post(body, message, true).answered.then(() => {
@@ -274,6 +305,7 @@ export function joinGateway(options: JoinOptions, input: Readable, output: Writa
             done();
           }
         });
+        boundary.detach('answer', seen, failed);
         return;
       }
       const whenOver = (why?: string): void => {
@@ -288,7 +320,8 @@ export function joinGateway(options: JoinOptions, input: Readable, output: Writa
         open.delete(abort);
         open.add(target);
       });
-    });
+    };
+    req.on('response', boundary.guard('answer', responded, failed));
     req.end(body);
     return { sent: isSent, answered };
   }
@@ -311,12 +344,15 @@ export function joinGateway(options: JoinOptions, input: Readable, output: Writa
   ): void {
     const status = res.statusCode ?? 0;
     if (status < 200 || status > 299) {
-      void whole(res).then((body) => {
+      const read = whole(res).then((body) => {
         const refusal = refusalOf(body, rawId);
         if (refusal === 'pass') {
           lane.send(body);
           done();
         } else done(`${url.href} answered ${status}${refusal === '' ? '' : `: ${refusal}`}`);
+      });
+      boundary.detach('answer', read, (error) => {
+        done(error.message);
       });
       return;
     }
@@ -324,8 +360,7 @@ export function joinGateway(options: JoinOptions, input: Readable, output: Writa
       const events = new EventLines(lane, () => res.resume());
       follow(res, events, () => {
         if (events.answered || rawId === undefined) return done();
-        if (events.lastId === undefined) return done(`${url.href} broke off its answer`);
-        resume(events, done, held);
+        resume(events, done, held, { isClean: res.complete, heardBefore: 0, tries: 0 });
       });
       return;
     }
@@ -337,11 +372,14 @@ export function joinGateway(options: JoinOptions, input: Readable, output: Writa
       return;
     }
     const answer = lane.message(() => res.resume());
-    res.on('data', (chunk: Buffer) => {
+    const failed = (error: GatewayError): void => {
+      res.destroy();
+      done(error.message);
+    };
+    const more = (chunk: Buffer): void => {
       if (!answer.write(chunk)) res.pause();
-    });
-    res.on('error', () => undefined);
-    res.on('close', () => {
+    };
+    const ended = (): void => {
       if (res.complete) {
         answer.end();
         done();
@@ -349,65 +387,98 @@ export function joinGateway(options: JoinOptions, input: Readable, output: Writa
         answer.cut();
         done(`${url.href} broke off its answer`);
       }
-    });
+    };
+    res.on('data', boundary.guard('answer', more, failed));
+    res.on('error', () => undefined);
+    res.on('close', boundary.guard('answer', ended, failed));
   }
 
-  /** Goes on where the stream of an answer broke (2025-11-25, basic/transports, "Resumability and Redelivery"). */
+  /**
+   * Goes on where the stream of an answer ended (2025-11-25, basic/transports, "Resumability and Redelivery"). `last`: how the connection
+   * before went.
+   */
   function resume(
     events: EventLines,
     done: (why?: string) => void,
     held: (abort: () => void) => void,
-    tries = 0,
+    last: { readonly isClean: boolean; readonly heardBefore: number; readonly tries: number },
   ): void {
-    const timer = setTimeout(() => {
-      const req = request('GET', { Accept: 'text/event-stream', 'Last-Event-ID': events.lastId ?? '' });
+    const { lastId, retryMs, heard } = events;
+    if (lastId === undefined) return done(`${url.href} broke off its answer`);
+    const polls = last.isClean && retryMs !== undefined && retryMs >= POLL_MS;
+    const tries = (heard > last.heardBefore ? 0 : last.tries) + (polls ? 0 : 1);
+    if (tries > MAX_TRIES)
+      return done(
+        `${url.href} broke off its answer, and ${MAX_TRIES} attempts to go on with it brought nothing new`,
+      );
+    const again = (isClean: boolean): void => {
+      resume(events, done, held, { isClean, heardBefore: heard, tries });
+    };
+    const failed = (error: GatewayError): void => {
+      done(error.message);
+    };
+    const goOn = (): void => {
+      const req = request('GET', { Accept: 'text/event-stream', 'Last-Event-ID': lastId });
       held(() => req.destroy());
-      req.on('error', () => {
-        failed();
-      });
-      req.on('response', (res) => {
+      const refused = (): void => {
+        again(false);
+      };
+      const responded = (res: IncomingMessage): void => {
         if (res.statusCode !== 200) {
           res.resume();
+          if ((res.statusCode ?? 0) >= 500) return again(false);
           return done(`${url.href} broke off its answer, and answered ${res.statusCode} to who came back`);
         }
         events.onto(() => res.resume());
         follow(res, events, () => {
           if (events.answered) done();
-          else resume(events, done, held);
+          else again(res.complete);
         });
-      });
+      };
+      req.on('error', boundary.guard('answer', refused, failed));
+      req.on('response', boundary.guard('answer', responded, failed));
       req.end();
-    }, events.retryMs ?? RETRY_MS);
+    };
+    const timer = setTimeout(boundary.guard('timer', goOn, failed), waitBefore(retryMs, polls, tries));
     held(() => {
       clearTimeout(timer);
     });
-    function failed(): void {
-      if (tries >= 5) done(`${url.href} broke off its answer, and cannot be reached`);
-      else resume(events, done, held, tries + 1);
-    }
   }
 
   function follow(res: IncomingMessage, events: EventLines, closed: () => void): void {
-    res.on('data', (chunk: Buffer) => {
+    const failed = (): void => {
+      res.destroy();
+    };
+    const more = (chunk: Buffer): void => {
       if (!events.push(chunk)) res.pause();
-    });
-    res.on('error', () => undefined);
-    res.on('close', () => {
+    };
+    const over = (): void => {
       events.broken();
       if (!ended) closed();
-    });
+    };
+    res.on('data', boundary.guard('server_stream', more, failed));
+    res.on('error', () => undefined);
+    res.on('close', boundary.guard('server_stream', over));
   }
 
   /** What the answer to initialize says about the session: its id, its revision. */
   function greet(res: IncomingMessage): void {
     const id = res.headers['mcp-session-id'];
-    const opened = { id: typeof id === 'string' ? id : undefined, version: undefined as string | undefined };
+    const opened = {
+      id: typeof id === 'string' && isHeaderText(id) ? id : undefined,
+      version: undefined as string | undefined,
+    };
     session = opened;
-    let text = '';
-    res.on('data', (chunk: Buffer) => {
-      if (text.length < MAX_READ) text += chunk.toString('utf8');
-      opened.version ??= /"protocolVersion"\s*:\s*"(\d{4}-\d{2}-\d{2})"/.exec(text)?.[1];
-    });
+    let tail = '';
+    let bytes = 0;
+    const look = (chunk: Buffer): void => {
+      if (opened.version !== undefined || bytes > MAX_READ) return;
+      bytes += chunk.length;
+      const text = tail + chunk.toString('latin1');
+      opened.version = /"protocolVersion"\s*:\s*"(\d{4}-\d{2}-\d{2})"/.exec(text)?.[1];
+      tail = text.slice(-VERSION_TAIL);
+    };
+    res.on('data', boundary.guard('answer', look));
   }
 
   /** The server-to-client stream, for as long as the session lives. */
@@ -420,30 +491,34 @@ export function joinGateway(options: JoinOptions, input: Readable, output: Writa
     let timer: NodeJS.Timeout | undefined;
     let failures = 0;
     const again = (ms: number): void => {
-      if (!ended && session === mine) timer = setTimeout(connect, ms);
+      if (!ended && session === mine) timer = setTimeout(boundary.guard('timer', connect), ms);
+    };
+    const backOff = (): void => {
+      again(Math.min(RETRY_MS * 2 ** failures++, MAX_RETRY_MS));
     };
     const connect = (): void => {
       const more: Headers = events.lastId === undefined ? {} : { 'Last-Event-ID': events.lastId };
       req = request('GET', { Accept: 'text/event-stream', ...more });
-      req.on('error', () => {
-        again(Math.min(RETRY_MS * 2 ** failures++, MAX_RETRY_MS));
-      });
-      req.on('response', (res) => {
+      req.on('error', boundary.guard('server_stream', backOff));
+      const responded = (res: IncomingMessage): void => {
         if (res.statusCode !== 200) {
           res.resume();
           // Too old to come back to, it is begun anew; without a session or a stream there is nothing to wait for.
           if (res.statusCode === 400 && events.lastId !== undefined) {
             events.lastId = undefined;
             again(RETRY_MS);
-          } else if ((res.statusCode ?? 0) >= 500) again(Math.min(RETRY_MS * 2 ** failures++, MAX_RETRY_MS));
+          } else if ((res.statusCode ?? 0) >= 500) backOff();
           return;
         }
-        failures = 0;
         current = res;
+        const { heard } = events;
         follow(res, events, () => {
-          again(events.retryMs ?? RETRY_MS);
+          const polls = res.complete && (events.retryMs ?? 0) >= POLL_MS;
+          failures = polls || events.heard > heard ? 0 : failures + 1;
+          again(waitBefore(events.retryMs, polls || failures === 0, failures));
         });
-      });
+      };
+      req.on('response', boundary.guard('server_stream', responded));
       req.end();
     };
     listening = () => {
@@ -492,10 +567,11 @@ export function joinGateway(options: JoinOptions, input: Readable, output: Writa
     await Promise.race([outputEnded, new Promise((resolve) => setTimeout(resolve, graceMs))]);
   }
 
-  input.on('data', (chunk: Buffer) => {
+  const typed = (chunk: Buffer): void => {
     lines.push(chunk);
     regulate();
-  });
+  };
+  input.on('data', boundary.guard('client_line', typed));
   input.on('end', leave).on('error', leave).on('close', leave);
   output.on('finish', closed).on('error', gone).on('close', gone);
 
@@ -507,15 +583,29 @@ export function joinGateway(options: JoinOptions, input: Readable, output: Writa
   return { left, close: (graceMs) => (closing ??= end(graceMs)) };
 }
 
+/** How long to wait before a stream is gone on with; `tries`: attempts since it last told something. */
+function waitBefore(retryMs: number | undefined, polls: boolean, tries: number): number {
+  if (polls) return Math.min(Math.max(retryMs ?? RETRY_MS, MIN_RETRY_MS), MAX_POLL_MS);
+  return Math.min(Math.max(retryMs ?? RETRY_MS, MIN_RETRY_MS) * 2 ** Math.max(0, tries - 1), MAX_RETRY_MS);
+}
+
 /** `pass`: the body is the answer to this very request. Else the text of the refusal. */
 function refusalOf(body: Buffer, rawId: string | undefined): string {
-  try {
-    const message = JSON.parse(body.toString('utf8')) as { id?: unknown; error?: { message?: unknown } };
-    if (rawId !== undefined && message.error && JSON.stringify(message.id) === rawId) return 'pass';
-    return typeof message.error?.message === 'string' ? message.error.message : '';
-  } catch {
-    return '';
-  }
+  const message = readObject(body);
+  const error = objectOf(message?.['error']);
+  if (!message || !error) return '';
+  if (rawId !== undefined && JSON.stringify(message['id']) === rawId) return 'pass';
+  return (textOf(error['message']) ?? '').slice(0, 2048);
+}
+
+/** Only faults of the program itself are told, with their stack. */
+function faultsOnly(log: (text: string) => void): Logger {
+  return {
+    ...silent,
+    error: (text, more) => {
+      log(`${text}: ${JSON.stringify(more)}`);
+    },
+  };
 }
 
 async function whole(res: IncomingMessage): Promise<Buffer> {

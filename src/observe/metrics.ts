@@ -262,6 +262,8 @@ function* families(
     'reason',
     stats.eventsDropped.values,
   );
+  yield header('mcpstead_buffered_bytes', 'gauge', 'Bytes of limits.buffered_bytes in use.');
+  yield sample('mcpstead_buffered_bytes', '', stats.bufferedBytes);
   yield* counts(
     'mcpstead_internal_errors_total',
     'Exceptions caught within the gateway: each ended one call, message or connection.',

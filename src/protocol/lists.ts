@@ -1,7 +1,8 @@
 /** The lists of a server: definitions as the bytes they came in, with the few spans that get spliced. */
 import { isUtf8 } from 'node:buffer';
-import type { Span } from '../wire/scan.js';
-import { elementsOf, membersOf } from '../wire/walk.js';
+import { skipSpace, type Span } from '../wire/scan.js';
+import { membersOf } from '../wire/walk.js';
+import { elementsAt, membersAt, UnprovenError, type WalkedValue } from '../wire/walk-unproven.js';
 import { readSchema, type ParamHeader } from './schema.js';
 
 export type { ParamHeader } from './schema.js';
@@ -109,29 +110,91 @@ const TASKS_ALONE: readonly ToolFacts[] = [...TASK_SUPPORT, undefined].map((task
   taskSupport,
 }));
 
+/** Largest definition, and largest other member of a page: each is parsed in one go. */
+const MAX_DEFINITION_BYTES = 4_194_304;
+/** Deepest nesting of a definition: a schema of the depth that is read, with its maps and lists. */
+const MAX_DEFINITION_DEPTH = 512;
+/** How long a large page is read before others have their turn. */
+const TURN_MS = 8;
+
 /** Reads the bytes of a `result`. Throws an Error that says what is wrong with the page as a whole. */
 export function readListPage(kind: ListKind, result: Buffer): ListPage {
+  const reading = pageIn(kind, result);
+  for (;;) {
+    const { done, value } = reading.next();
+    if (done) return value;
+  }
+}
+
+/** The same in turns: between them the loop goes round. */
+export async function readListPageInTurns(kind: ListKind, result: Buffer): Promise<ListPage> {
+  const reading = pageIn(kind, result);
+  for (let until = performance.now() + TURN_MS; ;) {
+    const { done, value } = reading.next();
+    if (done) return value;
+    if (performance.now() < until) continue;
+    await new Promise(setImmediate);
+    until = performance.now() + TURN_MS;
+  }
+}
+
+/** Yields between definitions, and within what is large. */
+function* pageIn(kind: ListKind, result: Buffer): Generator<void, ListPage> {
   const { method, member, singular } = LISTS[kind];
   if (!isUtf8(result)) throw new Error(`answered ${method} with what is no UTF-8`);
-  let parsed: Record<string, unknown> | null;
   try {
-    parsed = JSON.parse(result.toString('utf8')) as typeof parsed;
-  } catch {
-    throw new Error(`answered ${method} with what is no JSON`);
+    // As JSON.parse has it, the last of equal members counts.
+    let list: Span | undefined;
+    let cursor: unknown;
+    const start = skipSpace(result, 0);
+    if (result[start] === 0x7b) {
+      const end = yield* membersAt(result, start, (key, value) => {
+        if (key === member) list = value;
+        else if (key === 'nextCursor') cursor = parsed(result, value);
+        else parsed(result, value);
+      });
+      if (skipSpace(result, end) < result.length) throw new UnprovenError('more after the object');
+    }
+    if (!list || result[list.start] !== 0x5b)
+      throw new Error(`answered ${method} without a list of ${member}`);
+    const definitions: Definition[] = [];
+    const problems: string[] = [];
+    let index = 0;
+    yield* elementsAt(result, list.start, (value) => {
+      index++;
+      const problem = isTooLarge(value) ?? addFrom(kind, definitions, result, value);
+      if (problem !== undefined) problems.push(`${singular} ${index} left out: ${problem}`);
+    });
+    return { definitions, nextCursor: typeof cursor === 'string' ? cursor : undefined, problems };
+  } catch (error) {
+    if (error instanceof UnprovenError) throw new Error(`answered ${method} with what is no JSON`);
+    throw error;
   }
-  const raw = parsed?.[member];
-  if (!Array.isArray(raw)) throw new Error(`answered ${method} without a list of ${member}`);
-  // As JSON.parse has it, the last of equal members counts.
-  const list = membersOf(result).findLast(({ key }) => key === member) as Span;
-  const definitions: Definition[] = [];
-  const problems: string[] = [];
-  elementsOf(result, list.start).forEach((span, index) => {
-    const bytes = result.subarray(span.start, span.end);
-    const problem = add(kind, definitions, raw[index] as RawDefinition | null, bytes);
-    if (problem !== undefined) problems.push(`${singular} ${index + 1} left out: ${problem}`);
-  });
-  const cursor = parsed?.['nextCursor'];
-  return { definitions, nextCursor: typeof cursor === 'string' ? cursor : undefined, problems };
+}
+
+function isTooLarge({ start, end, depth }: WalkedValue): string | undefined {
+  if (end - start > MAX_DEFINITION_BYTES) return `it is larger than ${MAX_DEFINITION_BYTES} bytes`;
+  return depth > MAX_DEFINITION_DEPTH ? `it is nested deeper than ${MAX_DEFINITION_DEPTH}` : undefined;
+}
+
+/** Throws UnprovenError where it is no JSON, or too much of it. */
+function parsed(buf: Buffer, value: WalkedValue): unknown {
+  if (isTooLarge(value) !== undefined) throw new UnprovenError('a member that is too large');
+  try {
+    return JSON.parse(buf.toString('utf8', value.start, value.end));
+  } catch {
+    throw new UnprovenError('a value that is no JSON');
+  }
+}
+
+function addFrom(
+  kind: ListKind,
+  definitions: Definition[],
+  page: Buffer,
+  value: WalkedValue,
+): string | undefined {
+  const raw = parsed(page, value) as RawDefinition | null;
+  return add(kind, definitions, raw, page.subarray(value.start, value.end));
 }
 
 function add(

@@ -47,7 +47,7 @@ export const MAX_BATCH = 100;
 /** Bytes of the id of a message, at the most: it is kept, and said again. */
 export const MAX_ID = 1024;
 
-const TOP = new KnownNames('jsonrpc', 'id', 'method', 'params', 'result', 'error');
+export const TOP = new KnownNames('jsonrpc', 'id', 'method', 'params', 'result', 'error');
 const PARAMS = new KnownNames(
   'name',
   'uri',
@@ -80,7 +80,7 @@ export function find(members: readonly Member[], key: string): Member | undefine
 }
 
 /** Whether the name of a member is written with escapes. Its value begins at `start`, and it holds no quote. */
-function isEscaped(body: Buffer, { key, start }: Member): boolean {
+export function isEscaped(body: Buffer, { key, start }: Member): boolean {
   let i = start - 1;
   while (isSpace(body[i])) i--;
   // The colon.

@@ -220,6 +220,8 @@ export interface Link {
   readonly state: LinkState;
   /** Whether its first attempt to connect is still running. */
   readonly firstConnect: boolean;
+  /** It fell, and its last lists still stand: resolves when it is up again, or stays away. undefined: it did not. */
+  readonly reconnecting?: Promise<void> | undefined;
   readonly stats: ServerStats;
   /** The last failure, for people; undefined while up. Holds no secret. */
   readonly lastError: string | undefined;
@@ -229,9 +231,9 @@ export interface Link {
   readonly timeouts: { readonly request_ms: number; readonly total_ms: number };
   /** Seconds until it is worth trying again, where the upstream named them. */
   readonly retryAfter: number | undefined;
-  /** undefined before the first handshake and after a disconnect. */
+  /** undefined before the first handshake, and once its last lists are gone after a disconnect. */
   readonly peer: Peer | undefined;
-  /** What it lists; empty while it is not up. */
+  /** What it lists; while it reconnects what it listed last, for a while. */
   readonly lists: Lists;
   /** What it lists for clients that can do less than all; undefined: the same. */
   readonly listsFor: ListsByCapability | undefined;

@@ -1,5 +1,6 @@
 /** What upstreams tell of themselves, on its way to every client concerned. */
 import type { ListKind } from '../protocol/lists.js';
+import type { GivenLists } from './given.js';
 import type { Subscribers } from './interests.js';
 import { CHANGE_OF, Listener, type Listeners } from './listeners.js';
 import { find } from '../protocol/message.js';
@@ -22,29 +23,63 @@ const LIST_CHANGED: Readonly<Record<ListKind, Notice>> = {
 };
 
 /** One notification a kind of list; resources and their templates are one. */
-export function listChangedNotices(kinds: Iterable<ListKind>): Set<Notice> {
+function listChangedNotices(kinds: Iterable<ListKind>): Set<Notice> {
   return new Set([...kinds].map((kind) => LIST_CHANGED[kind]));
 }
 
-/** Tells every client that can see a server which of its lists are other ones. */
-export function fanOutListChanged(
-  sessions: SessionStore,
-  streams: Streams,
-  listeners: Listeners,
-  changed: ReadonlyMap<string, ReadonlySet<ListKind>>,
-): void {
-  const all = new Set<ListKind>();
-  for (const kinds of changed.values()) for (const kind of kinds) all.add(kind);
-  const kindsFor = (server: string | undefined): Iterable<ListKind> =>
-    server === undefined ? all : (changed.get(server) ?? []);
-  for (const session of sessions.all())
-    for (const notice of listChangedNotices(kindsFor(session.server))) streams.notify(session, notice);
-  for (const listener of listeners.all()) tellChanged(listener, kindsFor(listener.server));
+/** How long the telling goes on before others have their turn: for each view a list may have to be built. */
+const TURN_MS = 8;
+
+export interface FanOutDeps {
+  readonly sessions: SessionStore;
+  readonly streams: Streams;
+  readonly listeners: Listeners;
+  readonly given: GivenLists;
+  /** What a session sees; undefined: its server is gone. */
+  readonly viewOf: (session: Session) => View | undefined;
 }
 
-/** Tells a stream of changes of what it was opened for. */
+/**
+ * Tells every client that can see a server which of its lists are other ones than it holds. In turns, each of which begins where the one
+ * before it ended.
+ */
+export async function fanOutListChanged(
+  deps: FanOutDeps,
+  changed: ReadonlyMap<string, ReadonlySet<ListKind>>,
+): Promise<void> {
+  const { sessions, listeners } = deps;
+  const all = new Set<ListKind>();
+  for (const kinds of changed.values()) for (const kind of kinds) all.add(kind);
+  if (all.size === 0) return;
+  const kindsFor = (server: string | undefined): Iterable<ListKind> =>
+    server === undefined ? all : (changed.get(server) ?? []);
+  let until = performance.now() + TURN_MS;
+  for (const hearer of [...sessions.all(), ...listeners.all()]) {
+    if (hearer instanceof Listener) tellChanged(hearer, kindsFor(hearer.server));
+    else tellSession(deps, hearer, kindsFor(hearer.server));
+    if (performance.now() < until) continue;
+    await new Promise(setImmediate);
+    until = performance.now() + TURN_MS;
+  }
+}
+
+/** Tells a session, unless it holds what is listed now. */
+export function tellSession(
+  { streams, given, viewOf }: Pick<FanOutDeps, 'streams' | 'given' | 'viewOf'>,
+  session: Session,
+  kinds: Iterable<ListKind>,
+): void {
+  if (!session.open) return;
+  const view = viewOf(session);
+  const news = view
+    ? [...kinds].filter((kind) => !given.holds(session, kind, () => view.list(kind, 'legacy')))
+    : kinds;
+  for (const notice of listChangedNotices(news)) streams.notify(session, notice);
+}
+
+/** Tells a stream of changes of what it was opened for, unless it shows what it did then, or when it was last told. */
 export function tellChanged(listener: Listener, kinds: Iterable<ListKind>): void {
-  const wanted = [...kinds].filter((kind) => listener.changes.has(CHANGE_OF[kind]));
+  const wanted = [...kinds].filter((kind) => listener.changes.has(CHANGE_OF[kind]) && listener.isNews(kind));
   for (const notice of listChangedNotices(wanted)) listener.tell(notice.method, notice);
 }
 

@@ -20,6 +20,7 @@ import { admitBatch, sessionOf } from './admission.js';
 import { answer, counter, refused, type Handled, type Route, type Settled, type Source } from './handled.js';
 import type { Bridge } from '../bridge/index.js';
 import type { Interests } from './interests.js';
+import type { GivenLists } from './given.js';
 import type { Listeners } from './listeners.js';
 import { initialize } from './methods/initialize.js';
 import { list } from './methods/lists.js';
@@ -97,6 +98,7 @@ export interface GateDeps {
   readonly streams: Streams;
   readonly tasks: Tasks;
   readonly listeners: Listeners;
+  readonly given: GivenLists;
   readonly bridge: Bridge;
   /** What a modern client sees of a route, where servers have links of its own. */
   readonly viewOf: ModernDeps['viewOf'];

@@ -2,12 +2,13 @@
  * Clients that hear changes on a stream of their own (2026-07-28, basic/patterns/subscriptions): what each wants to hear, and the end of
  * its stream.
  */
-import type { ListKind } from '../protocol/lists.js';
+import { LIST_KINDS, type ListKind } from '../protocol/lists.js';
 import { META } from '../protocol/modern/meta.js';
 import type { Cause, Exchange, Notice, Principal, Sink, View } from '../protocol/ports.js';
 import { scanObject } from '../wire/json.js';
 import { splice } from '../wire/splice.js';
 import { find } from '../protocol/message.js';
+import { digestOf } from './given.js';
 
 /** What a client of a stream wants to hear of lists. */
 export type Change = 'tools' | 'prompts' | 'resources';
@@ -45,6 +46,8 @@ export class Listener implements Exchange {
   readonly #left: (listener: Listener) => void;
   /** What was said before the acknowledgement, or while the client did not read: one message a thing that changed. */
   readonly #waiting = new Map<string, Notice>();
+  /** Digests of the lists of its view, as they were when it was last told of them. */
+  readonly #shown = new Map<ListKind, string>();
   #acknowledged = false;
   #full = false;
   #over = false;
@@ -61,6 +64,20 @@ export class Listener implements Exchange {
 
   get over(): boolean {
     return this.#over;
+  }
+
+  /** What is listed now is what the client is taken to hold. */
+  begin(): void {
+    for (const kind of LIST_KINDS) if (this.changes.has(CHANGE_OF[kind])) this.isNews(kind);
+  }
+
+  /** Whether a list is another one than the last time that this was asked. */
+  isNews(kind: ListKind): boolean {
+    if (this.#over) return false;
+    const digest = digestOf(this.view.list(kind, 'modern'));
+    if (this.#shown.get(kind) === digest) return false;
+    this.#shown.set(kind, digest);
+    return true;
   }
 
   /** The first message of the stream: what it will tell. `granted`: JSON of the filter. */

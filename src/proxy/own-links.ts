@@ -9,6 +9,7 @@ import { modernCapabilities } from '../bridge/capabilities.js';
 import type { Source } from '../catalog/source.js';
 import { MergedView, SingleView } from '../catalog/view.js';
 import type { ServerConfig } from '../config/types.js';
+import type { Boundary } from '../observe/boundary.js';
 import type { Message } from '../protocol/message.js';
 import {
   NOBODY_TO_ASK,
@@ -24,9 +25,10 @@ import { NO_LISTS } from '../protocol/lists.js';
 import type { Session } from '../session/store.js';
 import type { Streams } from '../session/streams.js';
 import { isBelow } from './call.js';
+import type { GivenLists } from './given.js';
 import type { Listeners } from './listeners.js';
 import type { Interests } from './interests.js';
-import { fanOutUpdated, listChangedNotices, tellChanged } from './fan-out.js';
+import { fanOutUpdated, tellChanged, tellSession } from './fan-out.js';
 import type { Questions } from './questions.js';
 
 /** A link that can be begun and ended, as the upstream room makes it. */
@@ -40,10 +42,12 @@ export interface OwnLink extends Link {
 }
 
 export interface OwnLinksDeps {
+  readonly boundary: Boundary;
   readonly catalog: Catalog;
   /** The registry as clients of these capabilities see it. */
   readonly sourceOf: (capabilities: Readonly<Record<string, unknown>>) => Source;
   readonly streams: Streams;
+  readonly given: GivenLists;
   readonly questions: Questions;
   readonly interests: () => Interests;
   readonly listeners: Listeners;
@@ -73,6 +77,8 @@ export interface OwnLinks {
   /** Links may connect from now on. */
   begin(): void;
   of(session: Session): readonly Link[];
+  /** Calls under way on links to a server. */
+  inFlight(server: string): number;
   /** A notification of the client that its own links are to hear. */
   tell(session: Session, message: Message): void;
   close(session: Session): void;
@@ -80,6 +86,8 @@ export interface OwnLinks {
   update(config: ServerConfig): void;
   /** The configuration of a server is another one, or it is gone: links to it end, and begin anew where they are still wanted. */
   restart(server: string): void;
+  /** Resolves when the links that nobody uses any more have ended. */
+  ended(): Promise<void>;
   destroy(): void;
 }
 
@@ -111,6 +119,8 @@ export function createOwnLinks(deps: OwnLinksDeps): OwnLinks {
   const counts = new Map<string, number>();
   /** Modern clients that found no room, the latest last. */
   const crowded = new Set<string>();
+  /** Links that nobody uses any more, until they have ended. */
+  const leaving = new Map<OwnLink, Promise<void>>();
 
   function* all(): Generator<Owned> {
     yield* ofSessions.values();
@@ -180,14 +190,16 @@ export function createOwnLinks(deps: OwnLinksDeps): OwnLinks {
     if (!link) return;
     links.delete(server);
     counts.set(server, (counts.get(server) ?? 1) - 1);
-    void link.drain(graceMs);
+    const drained = link.drain(graceMs).finally(() => leaving.delete(link));
+    leaving.set(link, drained);
+    deps.boundary.detach('link', drained);
   }
 
   function eventsOf({ owner, catalog, view }: Owned): LinkEvents {
     const { session } = owner;
     const changed = (kinds: Parameters<LinkEvents['changed']>[1]): void => {
       catalog.touch();
-      if (session) for (const notice of listChangedNotices(kinds)) deps.streams.notify(session, notice);
+      if (session) tellSession({ ...deps, viewOf: () => view }, session, kinds);
       else
         for (const listener of deps.listeners.all()) if (listener.view === view) tellChanged(listener, kinds);
     };
@@ -298,6 +310,12 @@ export function createOwnLinks(deps: OwnLinksDeps): OwnLinks {
       }
     },
     of: (session) => [...(ofSessions.get(session)?.links.values() ?? [])],
+    inFlight(server) {
+      let sum = 0;
+      for (const { links } of all()) sum += links.get(server)?.inFlight ?? 0;
+      for (const link of leaving.keys()) if (link.server === server) sum += link.inFlight;
+      return sum;
+    },
     tell(session, message) {
       if (message.method !== 'notifications/roots/list_changed') return;
       for (const link of ofSessions.get(session)?.links.values() ?? []) link.tell(message.body);
@@ -320,8 +338,12 @@ export function createOwnLinks(deps: OwnLinksDeps): OwnLinks {
         if (config && (owned.owner.server === undefined || owned.owner.server === server)) add(owned, config);
       }
     },
+    async ended() {
+      await Promise.allSettled(leaving.values());
+    },
     destroy() {
       for (const { links } of all()) for (const link of links.values()) link.destroy();
+      for (const link of leaving.keys()) link.destroy();
       ofSessions.clear();
       ofModern.clear();
       crowded.clear();

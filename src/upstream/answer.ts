@@ -2,33 +2,19 @@
  * One JSON-RPC message from an upstream, read as it arrives: an answer flows on to the sink of its call with
  * nothing changed but its id; a notification or a question is held whole and routed.
  */
-import type { Budget } from '../lib/budget.js';
+import type { Budget, Holder, Whose } from '../lib/budget.js';
 import type { AnswerEdit, Sink } from '../protocol/ports.js';
-import {
-  endOfValue,
-  lastByte,
-  readHead,
-  readLead,
-  readTail,
-  startsWithIsError,
-  type Head,
-  type Tail,
-} from '../wire/edges.js';
-import { find } from '../protocol/message.js';
-import { scan, type Span } from '../wire/scan.js';
+import { readJson } from '../wire/json.js';
+import { MessageScan } from '../wire/message-scan.js';
+import { isSpace, type Span } from '../wire/scan.js';
 import { replace, splice, type Patch } from '../wire/splice.js';
-import { COMPLETE, typeOfLead, typeOfWhole } from './result-type.js';
+import { COMPLETE, typeOf } from './result-type.js';
+import { readRpcError, type RpcError } from './rpc-error.js';
 
 /** Where an upstream puts the id: learnt from its answers, one memory a connection. */
 export interface IdOrder {
-  /** `odd`: its answers are held until the id is found. */
-  seen: 'unknown' | 'first' | 'last' | 'odd';
-}
-
-export interface RpcError {
-  readonly code: number;
-  readonly message: string;
-  readonly data?: unknown;
+  /** `unknown`: an answer without its id at the start is held until the id comes. */
+  seen: 'unknown' | 'first' | 'last';
 }
 
 /** What a reader asks of the call it reads for. */
@@ -42,12 +28,16 @@ export interface AnswerHost {
   /** What is changed at the ends of a complete result. */
   readonly edit: AnswerEdit | undefined;
   readonly sink: Sink;
+  /** Whose bytes they are that have to be held. */
+  readonly whose: Whose;
   /** The answer is about to begin: what waits goes first. */
   starting(): void;
   /** Stops reading until the sink has room. */
   hold(): void;
   /** A notification or a request came instead of an answer. */
   message(bytes: Buffer): void;
+  /** A notification or a request that is too large to be held is left out. `id`: as it is written; '': it has none so far. */
+  oversize(method: string, id: string, bytes: number): void;
   /** An error answer, parsed. true: taken care of, nothing goes to the sink. */
   rpcError(error: RpcError): boolean;
   /** The answer was handed to the sink whole. */
@@ -57,20 +47,26 @@ export interface AnswerHost {
 }
 
 export interface AnswerLimits {
-  /** Most that is held of one message. */
+  /** Most that is held of one answer. */
   readonly messageBytes: number;
+  /** Most that is held of a request of the upstream: a sampling question carries images. */
+  readonly questionBytes: number;
   readonly budget: Budget;
 }
 
-/** Held back while an answer flows: what may hold the id, `isError` and the closing brace. */
-export const TAIL = 256;
-/** Of a modern upstream: behind `isError` stand `resultType` and a `_meta` with serverInfo. */
-const MODERN_TAIL = 1024;
+/** How far from the end of a result its edit looks. */
+const EDIT_REACH = 1024;
 /** How long a whole chunk is kept in the hope of the next one: two writes cost more than one. */
 const HOLD_MS = 2;
+/** How much of a result is waited for until its type is known. */
 const MAX_HEAD = 65_536;
-const MAX_ERROR = 65_536;
+/** A keep-alive such as [DONE] is shorter. */
+const MAX_NOTHING = 64;
+/** Most that is held of an error, of a notification. */
+const MAX_SMALL = 1_048_576;
+const NO_ROOM = 'sent more than limits.buffered_bytes has room for';
 const EXCERPT = 512;
+const SPACE = 0x20;
 
 /** The start of what came, for an error's text. */
 export function excerpt(bytes: Buffer): string {
@@ -87,16 +83,16 @@ export class AnswerReader {
   readonly #order: IdOrder;
   /** Length of the whole message, if the upstream told. */
   readonly #length: number | undefined;
-  readonly #tail: number;
-  #state: 'head' | 'flow' | 'hold' | 'done' = 'head';
+  readonly #scan: MessageScan;
+  /** The scan has gone over the whole message already. */
+  readonly #scanned: boolean;
+  #state: 'head' | 'flow' | 'hold' | 'skip' | 'done' = 'head';
   #chunks: Buffer[] = [];
   #held = 0;
-  #taken = 0;
-  #head: Head | undefined;
-  /** What the first members of the result say; undefined: it has to be read whole. */
-  #type: string | undefined = COMPLETE;
-  /** End of what has to go out in one piece: the head, and what is edited there. */
-  #headEnd = 0;
+  /** Offset of the first byte that is held. */
+  #base = 0;
+  /** Takes from the budget what is held across turns. */
+  #holder: Holder | undefined;
   /** JSON of the caller's id at the moment the answer began: its two ends must not differ. */
   #rawId: Buffer | undefined;
   #idInTail = false;
@@ -104,15 +100,22 @@ export class AnswerReader {
   #tailDone = false;
   #timer: NodeJS.Timeout | undefined;
   #grown = false;
-  #isErrorFirst = false;
   #started = false;
 
-  constructor(host: AnswerHost, limits: AnswerLimits, order: IdOrder, length: number | undefined) {
+  /** `scan`: of the whole message, where its bytes were read before. */
+  constructor(
+    host: AnswerHost,
+    limits: AnswerLimits,
+    order: IdOrder,
+    length: number | undefined,
+    scan?: MessageScan,
+  ) {
     this.#host = host;
     this.#limits = limits;
     this.#order = order;
     this.#length = length;
-    this.#tail = host.modern ? MODERN_TAIL : TAIL;
+    this.#scanned = scan !== undefined;
+    this.#scan = scan ?? new MessageScan();
   }
 
   /** true: the answer was handed on or refused; what still comes is ignored. */
@@ -127,18 +130,21 @@ export class AnswerReader {
 
   /** false: the sink asks to stop reading. */
   push(chunk: Buffer): boolean {
-    if (this.#state === 'done') return true;
+    if (this.#state === 'done' || this.#state === 'skip') return true;
     this.#chunks.push(chunk);
     this.#held += chunk.length;
     this.#grown = true;
-    if (this.#state === 'head') this.#decide();
-    // #decide() may have moved on.
+    const scan = this.#scan;
+    if (!this.#scanned) scan.push(chunk);
+    if (scan.problem !== undefined) this.#misread(scan.problem);
+    else if (this.#state === 'head') this.#decide();
+    // Both may have moved on.
     return (this.#state as string) === 'flow' ? this.#flow() : this.#bound();
   }
 
-  /** More is to come, but not now: what is held goes out soon, all but the tail. */
+  /** More is to come, but not now: what is held goes out soon, all but its end. */
   pending(): void {
-    if (this.#state !== 'flow' || this.#timer || this.#held <= this.#tail) return;
+    if (this.#state !== 'flow' || this.#timer || this.#kept() <= this.#base) return;
     this.#grown = false;
     this.#timer = setTimeout(() => {
       this.#timer = undefined;
@@ -150,21 +156,32 @@ export class AnswerReader {
   /** The message is complete. `[DONE]` and white space alone are nothing; they say false. */
   end(): boolean {
     if (this.#state === 'done') return true;
-    const whole = this.#joined();
-    if (this.#state === 'head') {
-      const at = lastByte(whole);
-      if (at === -1 || whole.toString('latin1', 0, at + 1).trim() === '[DONE]') {
-        this.destroy();
-        return false;
-      }
-      this.#refuse(`answered with what is no JSON-RPC message: ${excerpt(whole)}`);
+    if (this.#state === 'skip') {
+      this.#finish();
       return true;
     }
+    const scan = this.#scan;
+    const whole = this.#joined();
+    if (this.#state === 'head' && isNothing(whole)) {
+      this.destroy();
+      return false;
+    }
+    if (!this.#scanned) scan.end();
+    if (scan.problem !== undefined) {
+      this.#refuse(
+        this.#state === 'head'
+          ? `answered with what is no JSON-RPC message (it ${scan.problem}): ${excerpt(whole)}`
+          : `sent a message that ${scan.problem}`,
+      );
+      return true;
+    }
+    // A result that is null is known as one only now.
+    if (this.#state === 'head') this.#state = 'hold';
     if (this.#state === 'flow') this.#finishFlow(whole);
-    else if (this.#head?.kind === 'method') {
+    else if (scan.kind === 'method') {
       this.#finish();
       this.#host.message(whole);
-    } else if (this.#head?.kind === 'error') this.#finishError(whole);
+    } else if (scan.kind === 'error') this.#finishError(whole);
     else this.#finishHeld(whole);
     return true;
   }
@@ -177,17 +194,27 @@ export class AnswerReader {
   #finish(): void {
     this.#state = 'done';
     clearTimeout(this.#timer);
+    this.#letGo();
+  }
+
+  #letGo(): void {
     this.#chunks = [];
     this.#held = 0;
-    if (this.#taken > 0) {
-      this.#limits.budget.give(this.#taken);
-      this.#taken = 0;
-    }
+    this.#holder?.release();
   }
 
   #refuse(why: string): void {
     this.#finish();
     this.#host.broken(why);
+  }
+
+  /** The envelope cannot be read, or could be read in two ways. */
+  #misread(problem: string): void {
+    // Text of its own kind may be a keep-alive: judged at its end, if it is short.
+    if (this.#scan.kind === undefined && this.#held <= MAX_NOTHING) return;
+    if (this.#started || this.#scan.kind !== undefined) this.#refuse(`sent a message that ${problem}`);
+    else
+      this.#refuse(`answered with what is no JSON-RPC message (it ${problem}): ${excerpt(this.#joined())}`);
   }
 
   #joined(): Buffer {
@@ -200,83 +227,89 @@ export class AnswerReader {
 
   /** Bounds what is held, by message and by process. */
   #bound(): boolean {
-    if (this.#state === 'done') return true;
-    const limit = this.#head?.kind === 'error' ? MAX_ERROR : this.#limits.messageBytes;
-    if (this.#held > limit) {
-      this.#refuse(`sent a message of more than ${limit} bytes that had to be held`);
-      return true;
-    }
-    // Small messages are over at once: only what grows is accounted for.
-    if (this.#held > MAX_HEAD && this.#held > this.#taken) {
-      const more = this.#held - this.#taken;
-      if (!this.#limits.budget.take(more)) this.#refuse('sent more than limits.buffered_bytes has room for');
-      else this.#taken = this.#held;
-    }
+    if (this.#state === 'done' || this.#state === 'skip') return true;
+    const { kind, method, idText } = this.#scan;
+    const limit =
+      kind === 'error' || (kind === 'method' && method.startsWith('notifications/'))
+        ? MAX_SMALL
+        : kind === 'method'
+          ? this.#limits.questionBytes
+          : this.#limits.messageBytes;
+    const over = this.#held > limit;
+    const full = !over && !this.#takes();
+    if (!over && !full) return true;
+    if (kind === 'method') {
+      const bytes = this.#held;
+      this.#letGo();
+      this.#state = 'skip';
+      this.#host.oversize(method, idText, bytes);
+    } else if (full) this.#refuse(NO_ROOM);
+    else if (kind === undefined) this.#refuse('sent a message without result, error or method');
+    else this.#refuse(`sent a message of more than ${limit} bytes that had to be held`);
     return true;
+  }
+
+  #takes(): boolean {
+    const holder = (this.#holder ??= this.#limits.budget.holder(this.#host.whose, () => {
+      // Whoever holds most gives way.
+      if (this.#state !== 'done') this.#refuse(NO_ROOM);
+    }));
+    return holder.take(this.#held - holder.held);
   }
 
   #decide(): void {
-    const buf = this.#joined();
-    const head = readHead(buf);
-    if (head === 'more') {
-      if (this.#held > this.#limits.messageBytes)
-        this.#refuse('sent a message without result, error or method');
-      return;
-    }
-    if (head === 'bad') {
-      // Text of its own kind may be a keep-alive such as [DONE]: judged at its end, if it is short.
-      if (this.#held > 64) this.#refuse(`answered with what is no JSON-RPC message: ${excerpt(buf)}`);
-      return;
-    }
-    if (head.kind === 'result' && !this.#begins(buf, head.value)) return;
-    this.#head = head;
-    if (head.kind !== 'result') {
+    const scan = this.#scan;
+    const { kind, id } = scan;
+    if (kind === undefined) return;
+    if (kind !== 'result') {
       this.#state = 'hold';
       return;
     }
-    this.#isErrorFirst = startsWithIsError(buf, head.value);
-    const whole = this.#type !== COMPLETE;
-    if (head.id) {
-      if (!this.#isOurs(buf, head.id)) return;
+    const { modern, edit } = this.#host;
+    if ((edit || modern) && !scan.leadOver && this.#held - scan.value <= MAX_HEAD) {
+      // What the result is, and what is replaced at its start, is not known yet.
+      if (edit || typeOf(scan) === undefined) return;
+    }
+    const flows = !modern || typeOf(scan) === COMPLETE;
+    // An id that was read already stands before the result, or the message is here as a whole.
+    if (id && id.start < scan.value) {
+      if (!this.#isOurs()) return;
       if (this.#order.seen === 'unknown') this.#order.seen = 'first';
-      this.#state = whole ? 'hold' : 'flow';
-    } else if (this.#order.seen === 'last' && !whole) {
+      this.#state = flows ? 'flow' : 'hold';
+    } else if (flows && (this.#order.seen === 'last' || this.#scanned)) {
+      if (this.#order.seen === 'unknown') this.#order.seen = 'last';
       this.#idInTail = true;
       this.#state = 'flow';
     } else this.#state = 'hold';
+    if (this.#state === 'flow') this.#joined();
   }
 
-  /** Reads how the result begins, where that matters. false: not enough of it is here. */
-  #begins(buf: Buffer, value: number): boolean {
-    this.#headEnd = value + 1;
-    const { modern, edit } = this.#host;
-    if (!modern && !edit) return true;
-    const lead = readLead(buf, value);
-    if (!lead) return true;
-    const enough = lead.complete || buf.length - value > MAX_HEAD;
-    if (!enough && edit) return false;
-    this.#headEnd = lead.end;
-    if (!modern) return true;
-    const type = typeOfLead(lead, buf);
-    if (type === 'more' && !enough) return false;
-    this.#type = typeof type === 'string' ? undefined : type.type;
-    return true;
-  }
-
-  #isOurs(buf: Buffer, id: Span): boolean {
-    const raw = buf.toString('latin1', id.start, id.end);
-    if (raw === this.#host.idText) return true;
-    this.#refuse(`answered with the id ${raw.slice(0, 64)} instead of ${this.#host.idText}`);
+  #isOurs(): boolean {
+    const { idText, id } = this.#scan;
+    if (idText === this.#host.idText) return true;
+    if (!id) this.#refuse('answered without an id');
+    else this.#refuse(`answered with the id ${idText.slice(0, 64)} instead of ${this.#host.idText}`);
     return false;
   }
 
-  /** Lets everything go but the tail. */
+  /** What must stay here of an answer that flows: the offset from which on it is held. */
+  #kept(): number {
+    const { valueEnd } = this.#scan;
+    const { edit } = this.#host;
+    const reach = edit?.tail && !this.#tailDone ? EDIT_REACH : 1;
+    return (valueEnd === -1 ? this.#base + this.#held : valueEnd) - reach;
+  }
+
+  /** Lets everything go but the end. */
   #flow(): boolean {
+    if (this.#isViolated()) return true;
     const chunks = this.#chunks;
+    const kept = this.#kept();
     let more = true;
-    while (chunks.length > 1 && this.#held - (chunks[0] as Buffer).length >= this.#tail) {
+    while (chunks.length > 1 && this.#base + (chunks[0] as Buffer).length <= kept) {
       const chunk = chunks.shift() as Buffer;
       this.#held -= chunk.length;
+      this.#base += chunk.length;
       more = this.#host.sink.write(this.#started ? chunk : this.#begin(chunk));
       // A sink that gave up within write() has destroyed this reader.
       if (this.#state !== 'flow') return true;
@@ -286,119 +319,136 @@ export class AnswerReader {
 
   /** Nothing came for a moment: the client gets what there is. */
   #release(): void {
-    const cut = this.#held - this.#tail;
-    if (this.#state !== 'flow' || cut <= 0) return;
+    if (this.#state !== 'flow') return;
+    const cut = this.#kept() - this.#base;
+    if (cut <= 0) return;
     if (!this.#started && cut < this.#headEnd) return;
     const whole = this.#joined();
     this.#chunks = [whole.subarray(cut)];
-    this.#held = this.#tail;
+    this.#held -= cut;
+    this.#base += cut;
     const chunk = whole.subarray(0, cut);
     if (!this.#host.sink.write(this.#started ? chunk : this.#begin(chunk))) this.#host.hold();
+  }
+
+  /** End of what has to go out in one piece: the head, and what is edited there. */
+  get #headEnd(): number {
+    return this.#host.edit ? this.#scan.leadEnd : this.#scan.value + 1;
+  }
+
+  /** Something came behind the start of the answer that changes what it is. The client must not take it for whole. */
+  #isViolated(): boolean {
+    const { doubled, resultType } = this.#scan;
+    const { modern, edit } = this.#host;
+    if (doubled !== undefined && (modern || edit || doubled === 'isError'))
+      this.#refuse(`answered with a result that has '${doubled}' twice`);
+    else if (modern && resultType !== undefined && resultType !== COMPLETE)
+      this.#refuse(
+        `named the result type '${resultType.slice(0, 64)}' in an answer that had begun as a complete one`,
+      );
+    else return false;
+    return true;
   }
 
   /** Starts an answer that flows: its first chunk with what is replaced in it. */
   #begin(chunk: Buffer): Buffer {
     const { edit } = this.#host;
     this.#host.starting();
-    const { id, value } = this.#head as Head;
+    const { id, value } = this.#scan;
     const rawId = (this.#rawId = this.#host.rawId);
-    const patches: Patch[] = edit && chunk[value] === 0x7b ? [...edit.head(chunk, value)] : [];
-    this.#tailDone = edit?.once === true && patches.length > 0;
+    const patches: Patch[] = [];
+    this.#blank(patches, 0, value);
+    const own = this.#idInTail ? undefined : id;
+    const shift = own ? rawId.length - (own.end - own.start) : 0;
+    let edits = 0;
+    if (edit && chunk[value] === 0x7b) {
+      const head = edit.head(chunk, value);
+      edits = head.length;
+      for (const patch of head) patches.push(patch);
+    }
+    this.#tailDone = edit?.once === true && edits > 0;
     const before = chunk.length;
-    const begun = put(chunk, patches, id, rawId);
+    const begun = put(chunk, patches, own, rawId);
     let length = edit?.tail && !this.#tailDone ? undefined : this.#length;
     if (length !== undefined) {
       length += begun.length - before;
       if (this.#idInTail) length += rawId.length - this.#host.idText.length;
     }
-    this.#start(length, id);
+    this.#start(length, value + shift);
     return begun;
   }
 
-  #start(length: number | undefined, id: Span | undefined, resultType?: string): void {
+  /** Members that are null beside the one that counts: white space of the same length takes their place. */
+  #blank(patches: Patch[], from: number, to: number): void {
+    for (const { start, end } of this.#scan.nulls)
+      if (start >= from && end <= to)
+        patches.push({ start: start - from, end: end - from, bytes: Buffer.alloc(end - start, SPACE) });
+  }
+
+  #start(length: number | undefined, value: number, resultType?: string): void {
     this.#started = true;
-    const { value } = this.#head as Head;
-    const before = id && id.start < value;
-    this.#host.sink.start({
-      kind: 'result',
-      resultType,
-      bytes: length,
-      value: before ? value + (this.#rawId as Buffer).length - (id.end - id.start) : value,
-      code: undefined,
-    });
+    this.#host.sink.start({ kind: 'result', resultType, bytes: length, value, code: undefined });
   }
 
   #finishFlow(rest: Buffer): void {
-    const tail = this.#readTail(rest);
-    if (!tail) return this.#refuse('ended its answer before the closing brace');
-    let id = this.#started ? undefined : this.#head?.id;
-    if (this.#idInTail) {
-      id = tail.id;
-      if (!id) {
-        this.#order.seen = 'odd';
-        return this.#refuse('put the id of its answer in another place than before');
-      }
-      if (!this.#isOurs(rest, id)) return;
-    }
-    this.#deliver(rest, id, tail, COMPLETE);
+    if (this.#isViolated()) return;
+    if (this.#idInTail && !this.#isOurs()) return;
+    this.#deliver(rest, COMPLETE);
   }
 
   /** A result that had to be held: its id, or what it is, was not told by its head. */
   #finishHeld(whole: Buffer): void {
-    let tail = this.#readTail(whole);
-    if (!tail) return this.#refuse('ended its answer before the closing brace');
-    let id = this.#head?.id ?? tail.id;
-    if (id) {
-      if (this.#order.seen === 'unknown') this.#order.seen = 'last';
-    } else {
-      this.#order.seen = 'odd';
-      id = idOf(whole);
-      if (!id) return this.#refuse('answered without an id');
-      // What stands last is not the result.
-      const value = this.#head?.value as number;
-      tail = { ...tail, brace: whole[value] === 0x7b ? endOfValue(whole, value) - 1 : -1 };
-    }
-    if (!this.#isOurs(whole, id)) return;
-    let type = this.#type;
-    try {
-      // Who reads what is not complete reads proven text.
-      if (type !== COMPLETE) type = typeOfWhole(whole);
-    } catch {
+    const { id, value, doubled } = this.#scan;
+    const { modern, edit } = this.#host;
+    if (!this.#isOurs()) return;
+    if (doubled !== undefined && (modern || edit || doubled === 'isError'))
+      return this.#refuse(`answered with a result that has '${doubled}' twice`);
+    if (this.#order.seen === 'unknown' && id) this.#order.seen = id.start < value ? 'first' : 'last';
+    const type = modern ? (this.#scan.resultType ?? COMPLETE) : COMPLETE;
+    // Whoever reads what is not complete reads proven JSON.
+    if (type !== COMPLETE && readJson(whole, this.#limits.messageBytes) === undefined)
       return this.#refuse(`answered with what is no JSON: ${excerpt(whole)}`);
-    }
-    this.#deliver(whole, id, tail, type);
+    this.#deliver(whole, type);
   }
 
-  #readTail(bytes: Buffer): Tail | undefined {
-    return readTail(bytes, this.#host.modern ? '_meta' : undefined);
-  }
-
-  /** The last piece, which may be the only one. `id`: where it still has to be replaced. */
-  #deliver(last: Buffer, id: Span | undefined, tail: Tail, type: string): void {
+  /** The last piece, which may be the only one. */
+  #deliver(last: Buffer, type: string): void {
     const { sink, edit } = this.#host;
-    const isError = tail.isError || this.#isErrorFirst;
+    const { id, value, valueEnd, isError } = this.#scan;
+    const base = this.#base;
     const whole = !this.#started;
     if (whole) {
       this.#host.starting();
       this.#rawId = this.#host.rawId;
     }
     const patches: Patch[] = [];
+    this.#blank(patches, base, base + last.length);
     // What is not complete is for the bridge to read, as it came.
     if (edit && type === COMPLETE) {
-      const value = this.#head?.value as number;
+      const brace = valueEnd - 1 - base;
       let from = 0;
+      let edits = 0;
       if (whole) {
         from = value + 1;
-        if (last[value] === 0x7b) patches.push(...edit.head(last, value));
-        for (const { end } of patches) from = Math.max(from, end);
+        const head = last[value] === 0x7b ? edit.head(last, value) : [];
+        edits = head.length;
+        for (const patch of head) {
+          from = Math.max(from, patch.end);
+          patches.push(patch);
+        }
       }
-      const done = whole ? edit.once === true && patches.length > 0 : this.#tailDone;
-      if (edit.tail && !done && tail.brace >= from) patches.push(...edit.tail(last, tail.brace, from));
+      const done = whole ? edit.once === true && edits > 0 : this.#tailDone;
+      if (edit.tail && !done && brace >= from && last[brace] === 0x7d)
+        for (const patch of edit.tail(last, brace, from)) patches.push(patch);
     }
     // Nothing of the id is out yet where it stands last: the call may belong to another request by now.
     const rawId = this.#idInTail ? this.#host.rawId : (this.#rawId as Buffer);
-    const bytes = put(last, patches, id, rawId);
-    if (whole) this.#start(bytes.length, id, type === COMPLETE ? undefined : type);
+    const own = id && id.start >= base ? { start: id.start - base, end: id.end - base } : undefined;
+    const bytes = put(last, patches, own, rawId);
+    if (whole) {
+      const shift = id && id.start < value ? rawId.length - (id.end - id.start) : 0;
+      this.#start(bytes.length, value + shift, type === COMPLETE ? undefined : type);
+    }
     this.#finish();
     sink.write(bytes);
     sink.end({ isError });
@@ -406,24 +456,22 @@ export class AnswerReader {
   }
 
   #finishError(whole: Buffer): void {
-    let message: { id?: unknown; error?: unknown };
-    try {
-      message = JSON.parse(whole.toString('utf8')) as typeof message;
-    } catch {
-      return this.#refuse(`answered with what is no JSON: ${excerpt(whole)}`);
-    }
-    const error = asRpcError(message.error);
+    const { id, idText, value, valueEnd } = this.#scan;
+    const error = readRpcError(whole, { start: value, end: valueEnd });
     if (!error) return this.#refuse(`answered with an error that is none: ${excerpt(whole)}`);
-    const id = message.id;
     // An error without an id is about the one request of this exchange.
-    if (id !== null && id !== undefined && JSON.stringify(id) !== this.#host.idText)
-      return this.#refuse(
-        `answered with the id ${JSON.stringify(id).slice(0, 64)} instead of ${this.#host.idText}`,
-      );
+    if (id && idText !== 'null' && !this.#isOurs()) return;
     this.#finish();
     if (this.#host.rpcError(error)) return;
-    deliverError(this.#host, whole, error);
+    deliverError(this.#host, whole.subarray(value, valueEnd), error);
   }
+}
+
+/** White space, or a keep-alive that is not JSON. */
+function isNothing(whole: Buffer): boolean {
+  if (whole.length > MAX_NOTHING) return whole.every((c) => isSpace(c));
+  const text = whole.toString('latin1').trim();
+  return text === '' || text === '[DONE]';
 }
 
 /** `bytes`, ours to change, with the patches and the caller's id put in. */
@@ -436,16 +484,11 @@ function put(bytes: Buffer, patches: Patch[], id: Span | undefined, rawId: Buffe
 /** Hands an error answer on: the upstream's own bytes of `error` under the caller's id. */
 export function deliverError(
   host: Pick<AnswerHost, 'rawId' | 'sink' | 'starting' | 'answered'>,
-  whole: Buffer,
+  value: Buffer,
   error: RpcError,
 ): void {
-  const span = scanTop(whole, 'error');
   const open = Buffer.concat([ERROR_OPEN, host.rawId, ERROR_VALUE]);
-  const bytes = Buffer.concat([
-    open,
-    span ? whole.subarray(span.start, span.end) : Buffer.from('null'),
-    CLOSE,
-  ]);
+  const bytes = Buffer.concat([open, value, CLOSE]);
   host.starting();
   host.sink.start({ kind: 'error', bytes: bytes.length, value: open.length, code: error.code });
   host.sink.write(bytes);
@@ -456,24 +499,3 @@ export function deliverError(
 const ERROR_OPEN = Buffer.from('{"jsonrpc":"2.0","id":');
 const ERROR_VALUE = Buffer.from(',"error":');
 const CLOSE = Buffer.from('}');
-
-export function asRpcError(value: unknown): RpcError | undefined {
-  if (typeof value !== 'object' || value === null) return undefined;
-  const { code, message, data } = value as { code?: unknown; message?: unknown; data?: unknown };
-  if (typeof code !== 'number') return undefined;
-  return { code, message: typeof message === 'string' ? message : '', data };
-}
-
-function scanTop(whole: Buffer, key: string): Span | undefined {
-  try {
-    const read = scan(whole);
-    return read.kind === 'object' ? find(read.top, key) : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-/** The top-level id of a whole message, wherever it stands. */
-export function idOf(whole: Buffer): Span | undefined {
-  return scanTop(whole, 'id');
-}

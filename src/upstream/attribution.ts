@@ -1,7 +1,10 @@
 /** Whose is a message that is no answer? It belongs to one call, to the link, or to nobody. */
 import type { Logger } from '../observe/log.js';
 import type { CallTable } from './call-table.js';
-import type { Notice, Question, Refusal } from '../protocol/ports.js';
+import { idKey } from '../protocol/message.js';
+import { readPeerMessage, type PeerMessage } from '../protocol/peer-message.js';
+import { RELATED_TASK, type Notice, type Question, type Refusal } from '../protocol/ports.js';
+import { objectOf } from '../wire/json.js';
 import type { UpstreamCall } from './calls.js';
 import { LISTEN, type ListenParams } from './listen-frames.js';
 
@@ -14,6 +17,8 @@ export interface AttributionDeps {
   readonly server: string;
   readonly log: Logger;
   readonly calls: CallTable<UpstreamCall>;
+  /** Most bytes of a request of the upstream. */
+  readonly questionBytes: () => number;
   /** The upstream speaks a modern revision: it asks nothing, and what it tells has the id of a stream or belongs to a call. */
   readonly modern: () => boolean;
   /** A message of the listen request of this id. */
@@ -44,62 +49,40 @@ export type Attribute = (
   reply: (body: Buffer) => void,
 ) => void;
 
-interface Incoming {
-  readonly id?: unknown;
-  readonly method?: unknown;
-  readonly params?: {
-    readonly progressToken?: unknown;
-    readonly uri?: unknown;
-    readonly requestId?: unknown;
-    readonly elicitationId?: unknown;
-    readonly taskId?: unknown;
-    readonly notifications?: { readonly resourceSubscriptions?: unknown; readonly taskIds?: unknown } | null;
-    readonly _meta?: {
-      readonly progressToken?: unknown;
-      readonly 'io.modelcontextprotocol/subscriptionId'?: unknown;
-      readonly 'io.modelcontextprotocol/related-task'?: { readonly taskId?: unknown } | null;
-    } | null;
-  } | null;
-}
-
 export function createAttribution(deps: AttributionDeps): Attribute {
   const { server, log, calls } = deps;
   /** Questions that no answer has gone to yet, by the upstream's raw id; one channel or call each. */
   const open = new Map<string, OpenQuestion>();
 
   return (bytes, call, reply) => {
-    let message: Incoming;
-    try {
-      message = JSON.parse(bytes.toString('utf8')) as Incoming;
-    } catch {
-      log.warn('dropped a message that is no JSON', { server });
+    const message = readPeerMessage(bytes, deps.questionBytes());
+    if (typeof message === 'string') {
+      log.warn(`dropped a message that cannot be read: ${message}`, { server });
       return;
     }
     const { id, method } = message;
-    if (typeof method !== 'string') return;
     const modern = deps.modern();
     if (modern) {
       if (id !== undefined) {
         // A server of this era must not ask (2026-07-28, basic/transports/stdio), and an answer would be one message too many.
-        log.debug('dropped a request of a modern upstream', { server, method });
+        log.debug('dropped a request of a modern upstream', { server, method: method.slice(0, 128) });
         return;
       }
-      const listening =
-        call?.method === LISTEN ? call.id : message.params?._meta?.['io.modelcontextprotocol/subscriptionId'];
+      const listening = call?.method === LISTEN ? call.id : message.metaOf(SUBSCRIPTION_ID);
       if (listening !== undefined) {
-        deps.heard(listening, method, message.params ?? {}, bytes);
+        deps.heard(listening, method, message.parsed(), bytes);
         return;
       }
     }
-    if (id !== undefined && id !== null) {
-      question(bytes, JSON.stringify(id), method, message, call, reply);
+    if (id !== undefined) {
+      question(message, id, call, reply);
       return;
     }
     switch (method) {
       case 'notifications/progress': {
-        const token = message.params?.progressToken;
+        const token = message.number('progressToken');
         // The token says whose it is, whatever stream it came on.
-        if (typeof token === 'number') calls.get(token)?.progress(bytes);
+        if (token !== undefined) calls.get(token)?.progress(message);
         return;
       }
       case 'notifications/tools/list_changed':
@@ -108,45 +91,50 @@ export function createAttribution(deps: AttributionDeps): Attribute {
         deps.listChanged();
         return;
       case 'notifications/resources/updated': {
-        const uri = message.params?.uri;
-        if (typeof uri === 'string') deps.updated(uri, { method, bytes });
+        const uri = message.text('uri');
+        if (uri !== undefined) deps.updated(uri, { method, bytes });
         return;
       }
       case 'notifications/tasks/status': {
-        const taskId = message.params?.taskId;
-        if (typeof taskId === 'string') deps.taskStatus(taskId, { method, bytes });
+        const taskId = message.text('taskId');
+        if (taskId !== undefined) deps.taskStatus(taskId, { method, bytes });
         return;
       }
       case 'notifications/elicitation/complete': {
-        const elicitationId = message.params?.elicitationId;
-        if (typeof elicitationId === 'string') deps.elicited(elicitationId, { method, bytes });
+        const elicitationId = message.text('elicitationId');
+        if (elicitationId !== undefined) deps.elicited(elicitationId, { method, bytes });
         return;
       }
       case 'notifications/cancelled': {
         if (modern) {
-          deps.heard(message.params?.requestId, method, message.params ?? {}, bytes);
+          const params = message.parsed();
+          deps.heard(params['requestId'], method, params, bytes);
           return;
         }
-        open.get(JSON.stringify(message.params?.requestId))?.withdraw();
+        const asked = message.raw('requestId');
+        if (asked !== undefined) open.get(idKey(asked))?.withdraw();
         return;
       }
       default: {
         const owner = call ?? soleCaller();
         if (owner) owner.notify({ method, bytes });
         else if (deps.own && !modern) deps.own.tell({ method, bytes });
-        else log.debug('dropped a notification that belongs to no call', { server, method });
+        else
+          log.debug('dropped a notification that belongs to no call', {
+            server,
+            method: method.slice(0, 128),
+          });
       }
     }
   };
 
   function question(
-    bytes: Buffer,
+    message: PeerMessage,
     id: string,
-    method: string,
-    message: Incoming,
     own: UpstreamCall | undefined,
     reply: (body: Buffer) => void,
   ): void {
+    const { body: bytes, method } = message;
     if (method === 'ping') {
       reply(Buffer.from(`{"jsonrpc":"2.0","id":${id},"result":{}}`));
       return;
@@ -157,19 +145,20 @@ export function createAttribution(deps: AttributionDeps): Attribute {
       reply(Buffer.from(`{"jsonrpc":"2.0","id":${id},"result":{"roots":${list}}}`));
       return;
     }
-    const related = message.params?._meta?.['io.modelcontextprotocol/related-task']?.taskId;
+    const related = objectOf(message.metaOf(RELATED_TASK))?.['taskId'] ?? undefined;
     const linked =
       own ?? (related === undefined ? undefined : calls.all().find(({ task }) => task === related));
     // What names a task belongs to who waits for it, never to somebody who happens to call.
     const call = linked ?? (related === undefined ? soleCaller() : undefined);
-    const token = message.params?._meta?.progressToken;
+    const token = message.metaOf('progressToken');
+    const key = idKey(id);
     let opened = false;
     let over = false;
     const close = (): boolean => {
       if (over) return false;
       over = true;
       // Another session of the upstream may have counted to the same id again.
-      if (open.get(id) === entry) open.delete(id);
+      if (open.get(key) === entry) open.delete(key);
       if (opened) call?.answeredQuestion();
       return true;
     };
@@ -203,17 +192,24 @@ export function createAttribution(deps: AttributionDeps): Attribute {
     }
     // The sole call in flight, unless the question may be meant for the client before it.
     if (!call || call.over || (!linked && !deps.own && deps.othersLately(call.client))) {
-      log.debug('refused a question that belongs to no call', { server, method });
+      log.debug('refused a question that belongs to no call', { server, method: method.slice(0, 128) });
       const code = method === 'roots/list' ? -32601 : -32603;
-      asked.refuse({ code, message: `${method} is not available: it belongs to no call in flight` });
+      asked.refuse({
+        code,
+        message: `${method.slice(0, 128)} is not available: it belongs to no call in flight`,
+      });
       return;
     }
     call.openedQuestion();
     opened = true;
-    open.set(id, entry);
+    open.set(key, entry);
     const refusal = call.sink.ask(asked);
     if (!refusal) return;
-    log.debug('refused a question of an upstream', { server, method, code: refusal.code });
+    log.debug('refused a question of an upstream', {
+      server,
+      method: method.slice(0, 128),
+      code: refusal.code,
+    });
     asked.refuse(refusal);
   }
 
@@ -229,4 +225,5 @@ export function createAttribution(deps: AttributionDeps): Attribute {
   }
 }
 
+const SUBSCRIPTION_ID = 'io.modelcontextprotocol/subscriptionId';
 const CLOSE = Buffer.from('}');

@@ -4,16 +4,17 @@
  */
 import type { ServerConfig } from '../config/types.js';
 import { GatewayError, type ErrorCode } from '../errors.js';
-import type { Budget } from '../lib/budget.js';
+import type { Budget, Holder, Whose } from '../lib/budget.js';
 import type { Wheel, WheelTimer } from '../lib/wheel.js';
 import type { Boundary } from '../observe/boundary.js';
 import type { Logger } from '../observe/log.js';
 import type { ServerStats } from '../observe/stats.js';
 import type { AnswerEdit, Cause, Notice, Outgoing, Sink, UpstreamExchange } from '../protocol/ports.js';
-import { scan } from '../wire/scan.js';
 import { splice, type Patch } from '../wire/splice.js';
 import { find } from '../protocol/message.js';
-import type { AnswerHost, IdOrder, RpcError } from './answer.js';
+import type { PeerMessage } from '../protocol/peer-message.js';
+import type { AnswerHost, AnswerLimits, IdOrder } from './answer.js';
+import type { RpcError } from './rpc-error.js';
 import { lostByError } from './lost-session.js';
 
 /** What a transport lets a call do to the stream its answer comes on. */
@@ -86,11 +87,15 @@ export interface CallOwner {
   readonly budget: Budget;
   /** Most bytes held of one message. */
   messageBytes(): number;
+  /** Bounds of what is held, as they are now. */
+  readonly answerLimits: AnswerLimits;
   readonly timeouts: { readonly request_ms: number; readonly total_ms: number };
   /** The call is over, however it ended. */
   finished(call: UpstreamCall): void;
   /** A message on the call's own stream that is no answer. */
   message(bytes: Buffer, call: UpstreamCall): void;
+  /** Such a message was too large to be held, and is left out. */
+  oversize(method: string, id: string, bytes: number, call: UpstreamCall | undefined): void;
   /** The upstream forgot the session. true: the call is sent again, or failed, by the link. */
   sessionLost(
     call: UpstreamCall,
@@ -136,6 +141,12 @@ export class UpstreamCall implements UpstreamExchange, AnswerHost {
   carrier: Carrier | undefined;
   /** Status of the HTTP response; 0 before it, and where there is none. */
   httpStatus = 0;
+  /** No connection could be made, or it was gone before an answer began. */
+  unreached = false;
+  /** Goes up with each sign that the answer moves on: an event with data, a chunk of a body. */
+  heard = 0;
+  /** What a refusal over HTTP asked to wait, in ms. */
+  retryAfterMs: number | undefined;
   /** Which session of the upstream it was sent in. */
   generation = 0;
   /** Sent again after a lost session or a stale socket: at most once. */
@@ -148,6 +159,8 @@ export class UpstreamCall implements UpstreamExchange, AnswerHost {
   #questions = 0;
   #queue: Notice[] = [];
   #queued = 0;
+  /** Takes from the budget what is in the queue. */
+  #waiting: Holder | undefined;
   readonly #silenceMs: number;
   readonly #silence: WheelTimer;
   readonly #total: WheelTimer | undefined;
@@ -199,8 +212,13 @@ export class UpstreamCall implements UpstreamExchange, AnswerHost {
     return this.#over;
   }
 
+  get whose(): Whose {
+    return { client: this.client === '' ? undefined : this.client, server: this.#owner.server };
+  }
+
   /** A message, or part of one, came: the silence clock starts again. */
   alive(): void {
+    this.heard++;
     if (this.#silenceMs > 0) this.#silence.move(this.#silenceMs);
   }
 
@@ -240,6 +258,7 @@ export class UpstreamCall implements UpstreamExchange, AnswerHost {
     while (this.#queue.length > 0) {
       const notice = this.#queue.shift() as Notice;
       this.#queued -= notice.bytes.length;
+      this.#waiting?.give(notice.bytes.length);
       if (!this.sink.notify(notice)) {
         this.#blocked = true;
         return;
@@ -275,12 +294,15 @@ export class UpstreamCall implements UpstreamExchange, AnswerHost {
     this.sawMessage = true;
     this.alive();
     if (this.#blocked) {
-      this.#queued += notice.bytes.length;
-      if (this.#queued > this.#owner.messageBytes()) {
+      const tooSlow = (): void => {
+        if (this.#over) return;
         this.#owner.sendCancel(this, 'client too slow');
-        this.failWith('busy', `client read too slowly: over ${this.#owner.messageBytes()} bytes wait for it`);
-        return;
-      }
+        this.failWith('busy', `client read too slowly: ${this.#queued} bytes wait for it`);
+      };
+      const holder = (this.#waiting ??= this.#owner.budget.holder(this.whose, tooSlow));
+      const fits = this.#queued + notice.bytes.length <= this.#owner.messageBytes();
+      if (!fits || !holder.take(notice.bytes.length)) return tooSlow();
+      this.#queued += notice.bytes.length;
       this.#queue.push(notice);
       return;
     }
@@ -288,25 +310,34 @@ export class UpstreamCall implements UpstreamExchange, AnswerHost {
   }
 
   /** A progress notification under the upstream's token goes out under the caller's. */
-  progress(bytes: Buffer): void {
+  progress({ body, params }: PeerMessage): void {
     if (!this.token) return this.alive();
-    const read = scan(bytes);
-    const span = read.kind === 'object' ? find(read.params, 'progressToken') : undefined;
+    const span = find(params, 'progressToken');
     if (!span) return;
     this.notify({
       method: 'notifications/progress',
-      bytes: splice(bytes, [{ start: span.start, end: span.end, bytes: this.token }]),
+      bytes: splice(body, [{ start: span.start, end: span.end, bytes: this.token }]),
     });
   }
 
   starting(): void {
-    for (const notice of this.#queue) this.sink.notify(notice);
+    const waiting = this.#queue;
+    this.#dropQueue();
+    for (const notice of waiting) this.sink.notify(notice);
+  }
+
+  #dropQueue(): void {
     this.#queue = [];
+    this.#waiting?.release();
     this.#queued = 0;
   }
 
   message(bytes: Buffer): void {
     this.#owner.message(bytes, this);
+  }
+
+  oversize(method: string, id: string, bytes: number): void {
+    this.#owner.oversize(method, id, bytes, this);
   }
 
   rpcError(error: RpcError): boolean {
@@ -334,7 +365,7 @@ export class UpstreamCall implements UpstreamExchange, AnswerHost {
     this.#over = true;
     this.#silence.cancel();
     this.#total?.cancel();
-    this.#queue = [];
+    this.#dropQueue();
     this.#owner.finished(this);
   }
 

@@ -6,6 +6,7 @@ import type { StdioServerConfig } from '../config/types.js';
 import type { Budget } from '../lib/budget.js';
 import { createBudget } from '../lib/budget.js';
 import { monotonic } from '../lib/clock.js';
+import type { Boundary } from '../observe/boundary.js';
 import type { Logger } from '../observe/log.js';
 import type { DroppedLine, LineSplitter } from '../lib/lines.js';
 import { splitLines } from '../lib/lines.js';
@@ -20,6 +21,7 @@ export interface ExitInfo {
 
 export interface ChildDeps {
   readonly logger: Logger;
+  readonly boundary: Boundary;
   readonly watcher: Watcher;
   readonly budget: Budget;
   /** The longest line that is taken, in bytes. */
@@ -101,7 +103,7 @@ class StdioChild implements Child {
   constructor(server: StdioServerConfig, deps: ChildDeps) {
     this.#deps = deps;
     this.#server = server;
-    this.#stderr = new StderrLog(server, deps.logger);
+    this.#stderr = new StderrLog(server, deps.logger, deps.boundary);
     this.#done = new Promise((resolve) => (this.#resolveDone = resolve));
     try {
       this.#process = spawn(server.command, [...server.args], {
@@ -113,7 +115,7 @@ class StdioChild implements Child {
         stdio: ['pipe', 'pipe', 'pipe'],
       });
     } catch (error) {
-      setImmediate(() => this.#notStarted(error as NodeJS.ErrnoException));
+      setImmediate(deps.boundary.guard('link', () => this.#notStarted(error as NodeJS.ErrnoException)));
       return;
     }
     this.pid = this.#process.pid;
@@ -177,6 +179,7 @@ class StdioChild implements Child {
 
   #listen(child: ChildProcess): void {
     const { stdin, stdout, stderr } = child;
+    const { boundary } = this.#deps;
     const lines = splitLines({
       maxBytes: this.#deps.maxLineBytes,
       budget: this.#deps.budget,
@@ -191,7 +194,10 @@ class StdioChild implements Child {
         ),
       onDropped: (line) => this.#deps.onOversize(line),
     });
-    stdin?.on('drain', () => this.#drain());
+    stdin?.on(
+      'drain',
+      boundary.guard('server_line', () => this.#drain()),
+    );
     stdin?.on('error', () => this.#deaf('closed its standard input'));
     let spoke = false;
     const heard = (): void => {
@@ -201,19 +207,32 @@ class StdioChild implements Child {
     };
     stdout?.once('data', heard);
     stderr?.once('data', heard);
-    stdout?.on('data', (chunk: Buffer) => lines.push(chunk));
+    stdout?.on(
+      'data',
+      boundary.guard('server_line', (chunk: Buffer) => lines.push(chunk)),
+    );
     stdout?.once('end', () => this.#deaf('closed its standard output'));
     stdout?.on('error', () => {});
-    stderr?.on('data', (chunk: Buffer) => this.#stderr.push(chunk));
+    stderr?.on(
+      'data',
+      boundary.guard('stderr', (chunk: Buffer) => this.#stderr.push(chunk)),
+    );
     stderr?.on('error', () => {});
-    child.on('error', (error) => {
+    const failed = (error: Error): void => {
       if (child.pid === undefined) this.#notStarted(error);
-    });
-    child.once('exit', (code, signal) => this.#exited(code, signal));
-    child.once('close', () => {
-      lines.end();
+    };
+    const closed = (): void => {
+      boundary.run('server_line', () => lines.end());
       this.#report();
-    });
+    };
+    child.on('error', boundary.guard('link', failed));
+    child.once(
+      'exit',
+      boundary.guard('link', (code: number | null, signal: NodeJS.Signals | null) => {
+        this.#exited(code, signal);
+      }),
+    );
+    child.once('close', boundary.guard('link', closed));
   }
 
   #notStarted(error: NodeJS.ErrnoException): void {
@@ -229,10 +248,11 @@ class StdioChild implements Child {
     stdin?.destroy();
     // Its last words are read even if nobody wanted more just now: there is no more of them than a pipe holds.
     stdout?.resume();
-    this.#lastWordsTimer = setTimeout(() => {
+    const hangUp = (): void => {
       stdout?.destroy();
       stderr?.destroy();
-    }, LAST_WORDS_MS);
+    };
+    this.#lastWordsTimer = setTimeout(this.#deps.boundary.guard('link', hangUp), LAST_WORDS_MS);
     // The leader is gone; what it started must not stay.
     this.#terminateAt = 0;
     if (this.#killAt === Infinity) this.#killAt = monotonic.now() + SWEEP_MS;
@@ -242,7 +262,10 @@ class StdioChild implements Child {
   /** Lives, but can serve nothing any more. */
   #deaf(what: string): void {
     if (this.#exit || this.#deafTimer) return;
-    this.#deafTimer = setTimeout(() => this.destroy(what), DEAF_MS);
+    this.#deafTimer = setTimeout(
+      this.#deps.boundary.guard('link', () => this.destroy(what)),
+      DEAF_MS,
+    );
   }
 
   /** Ends the group by and by, and sees when it is gone. */
@@ -258,7 +281,10 @@ class StdioChild implements Child {
       this.#asked = true;
       this.#signal('SIGTERM');
     }
-    this.#looking = setTimeout(() => this.#look(), POLL_MS);
+    this.#looking = setTimeout(
+      this.#deps.boundary.guard('link', () => this.#look()),
+      POLL_MS,
+    );
   }
 
   #settle(): void {
@@ -303,10 +329,12 @@ class StderrLog {
   #windowStart = -Infinity;
   #inWindow = 0;
   #skipped = 0;
+  readonly #tellLater: () => void;
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(server: StdioServerConfig, logger: Logger) {
+  constructor(server: StdioServerConfig, logger: Logger, boundary: Boundary) {
     this.#logger = logger;
+    this.#tellLater = boundary.guard('stderr', () => this.#tellSkipped());
     this.#server = server.name;
     this.#secrets = secretsOf(server);
     this.#lines = splitLines({
@@ -347,7 +375,7 @@ class StderrLog {
       return;
     }
     this.#skipped++;
-    this.#timer ??= setTimeout(() => this.#tellSkipped(), STDERR_WINDOW_MS).unref();
+    this.#timer ??= setTimeout(this.#tellLater, STDERR_WINDOW_MS).unref();
   }
 
   #tellSkipped(): void {

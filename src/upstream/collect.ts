@@ -1,11 +1,18 @@
 /** The sink of the gateway's own requests: the whole answer, held within a bound. */
 import { GatewayError } from '../errors.js';
+import type { Budget } from '../lib/budget.js';
 import { NOBODY_TO_ASK, type AnswerHead, type Sink } from '../protocol/ports.js';
-import { membersOf } from '../wire/walk.js';
+import { MessageScan } from '../wire/message-scan.js';
+import { readRpcError, type RpcError } from './rpc-error.js';
 
 export interface Collected {
-  /** The bytes of `result`. */
+  /** The bytes of `result`: JSON, unless it was asked for unproven. */
   readonly value: Buffer;
+}
+
+export interface CollectOptions {
+  /** Whoever reads the result proves it, as a list that is read in turns. */
+  readonly unproven?: boolean;
 }
 
 /** `answer` rejects with a GatewayError: the upstream's own error, or the failure of the call. */
@@ -13,6 +20,8 @@ export function collect(
   server: string,
   method: string,
   maxBytes: number,
+  budget: Budget,
+  options: CollectOptions = {},
 ): { sink: Sink; answer: Promise<Collected> } {
   let resolve: (value: Collected) => void;
   let reject: (error: GatewayError) => void;
@@ -23,6 +32,15 @@ export function collect(
   const chunks: Buffer[] = [];
   let bytes = 0;
   let head: AnswerHead | undefined;
+  let failed: GatewayError | undefined;
+  const holder = budget.holder({ server }, () => {
+    failed ??= noRoom(server, method);
+    letGo();
+  });
+  const letGo = (): void => {
+    chunks.length = 0;
+    holder.release();
+  };
   const sink: Sink = {
     notify: () => true,
     ask: () => NOBODY_TO_ASK,
@@ -31,54 +49,73 @@ export function collect(
     },
     write(chunk) {
       bytes += chunk.length;
-      if (bytes <= maxBytes) chunks.push(chunk);
+      if (bytes > maxBytes) failed ??= tooLarge(server, method, maxBytes);
+      else if (!holder.take(chunk.length)) failed ??= noRoom(server, method);
+      if (failed) letGo();
+      else chunks.push(chunk);
       return true;
     },
     end() {
-      if (bytes > maxBytes) return reject(tooLarge(server, method, maxBytes));
       const whole = Buffer.concat(chunks);
-      try {
-        const kind = head?.kind ?? 'result';
-        // Members are read from proven text alone.
-        const parsed = JSON.parse(whole.toString('utf8')) as {
-          error?: { code: number; message?: unknown; data?: unknown };
-        };
-        if (kind === 'error') {
-          const { code, message, data } = parsed.error as { code: number; message?: unknown; data?: unknown };
-          const text = typeof message === 'string' ? message.slice(0, 512) : '';
-          return reject(
-            new GatewayError(
-              'upstream_protocol_error',
-              `upstream '${server}' answered ${method} with the JSON-RPC error ${code}: ${text}`,
-              data === undefined ? { rpc: code } : { rpc: code, detail: data },
-            ),
-          );
-        }
-        if (head?.resultType !== undefined)
-          return reject(
-            new GatewayError(
-              'upstream_protocol_error',
-              `upstream '${server}' answered ${method} with a result of the type '${head.resultType.slice(0, 64)}'`,
-            ),
-          );
-        const member = membersOf(whole).findLast(({ key }) => key === 'result');
-        if (!member) throw new Error('no result');
-        resolve({ value: whole.subarray(member.start, member.end) });
-      } catch {
-        reject(
+      letGo();
+      if (failed) return reject(failed);
+      const scan = MessageScan.of([whole]);
+      const value = whole.subarray(scan.value, scan.valueEnd);
+      if (head?.kind === 'error') {
+        const error = readRpcError(whole, { start: scan.value, end: scan.valueEnd });
+        return reject(error ? answeredWith(server, method, error) : unreadable(server, method));
+      }
+      if (head?.resultType !== undefined)
+        return reject(
           new GatewayError(
             'upstream_protocol_error',
-            `upstream '${server}' answered ${method} with what is no JSON`,
+            `upstream '${server}' answered ${method} with a result of the type '${head.resultType.slice(0, 64)}'`,
           ),
         );
-      }
+      const isReadable = scan.kind === 'result' && (options.unproven === true || isJson(value));
+      if (isReadable) resolve({ value });
+      else reject(unreadable(server, method));
     },
-    cancelled() {},
+    cancelled() {
+      letGo();
+    },
     fail(error) {
+      letGo();
       reject(error);
     },
   };
   return { sink, answer };
+}
+
+function answeredWith(server: string, method: string, { code, message, data }: RpcError): GatewayError {
+  return new GatewayError(
+    'upstream_protocol_error',
+    `upstream '${server}' answered ${method} with the JSON-RPC error ${code}: ${message.slice(0, 512)}`,
+    data === undefined ? { rpc: code } : { rpc: code, detail: data },
+  );
+}
+
+function unreadable(server: string, method: string): GatewayError {
+  return new GatewayError(
+    'upstream_protocol_error',
+    `upstream '${server}' answered ${method} with what is no JSON`,
+  );
+}
+
+function isJson(value: Buffer): boolean {
+  try {
+    JSON.parse(value.toString('utf8'));
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function noRoom(server: string, method: string): GatewayError {
+  return new GatewayError(
+    'busy',
+    `the answer of upstream '${server}' to ${method} finds no room (limits.buffered_bytes)`,
+  );
 }
 
 function tooLarge(server: string, method: string, maxBytes: number): GatewayError {

@@ -26,7 +26,8 @@ import type {
   UpstreamExchange,
 } from '../protocol/ports.js';
 import type { Era } from '../protocol/revisions.js';
-import type { Lists } from '../protocol/lists.js';
+import type { ListKind, Lists } from '../protocol/lists.js';
+import { MAX_ID } from '../protocol/message.js';
 import { createAttribution, type Attribute } from './attribution.js';
 import {
   relayed,
@@ -36,10 +37,10 @@ import {
   type TransportEvents,
   type UpstreamCall,
 } from './calls.js';
-import type { IdOrder } from './answer.js';
+import type { AnswerLimits, IdOrder } from './answer.js';
 import { dial, type Dialled, type DialDeps } from './dial.js';
 import { EVERY_CAPABILITY } from './envelope.js';
-import { asGatewayError, retryAfterOf } from './failures.js';
+import { asGatewayError, retryAfterOf, troubleOf } from './failures.js';
 import { EraWatch, samePeer } from './era-watch.js';
 import { freshnessOf, lapseMs } from './freshness.js';
 import { handshake, sharedCapabilities } from './handshake.js';
@@ -51,13 +52,24 @@ import { step, type LinkEvent, type LinkPhase } from './link-state.js';
 import { Listen } from './listen.js';
 import { createOwnRequests, type OwnRequests } from './own-requests.js';
 import { RecentCallers } from './recent-callers.js';
-import { createRefresh } from './refresh.js';
+import { DISCOVER } from './probe.js';
+import { createRefresh, type Reading } from './refresh.js';
 import { SessionReset } from './session-reset.js';
 import type { Watcher } from './watcher.js';
 
 const CLOSE_GRACE_MS = 2000;
 /** How long the lists wait for the acknowledgement of the listen stream: what changes after it is told. */
 const LISTEN_FIRST_MS = 500;
+/** While it reconnects its last lists stay listed for so long. */
+const KEEP_LISTS_MS = 30_000;
+/** How long a sign of life may take that decides whether the link falls. */
+const PING_MS = 10_000;
+/** What could not be read is not asked for again before. */
+const SHORTEST_AGAIN_MS = 500;
+/** The longest wait before an attempt, whatever the upstream asks for. */
+const MAX_WAIT_MS = 300_000;
+/** Share of a wait that the upstream asked for by which it is put off at random, so that many gateways do not return together. */
+const WAIT_JITTER = 0.1;
 
 export interface ConnectionDeps {
   readonly config: ServerConfig;
@@ -75,6 +87,8 @@ export interface ConnectionDeps {
   readonly client?: { readonly id: string; readonly capabilities: Readonly<Record<string, unknown>> };
   /** Whether the last line of a child's stderr may be shown in `lastError`. */
   readonly showStderr: boolean;
+  /** How long the last lists stand while it reconnects. */
+  readonly keepListsMs?: number;
 }
 
 export class Connection implements Link, CallOwner {
@@ -96,12 +110,32 @@ export class Connection implements Link, CallOwner {
   readonly #secrets: readonly string[];
   #phase: LinkPhase = { at: 'dialing', failures: 0, attempts: 0 };
   #carrier: Carrier | undefined;
-  readonly #calls = new InFlight(() => this.#isDown());
+  readonly #calls = new InFlight(
+    () => this.#isDown(),
+    ({ transport }) => {
+      this.#leave(transport);
+    },
+  );
   readonly #callers = new RecentCallers();
   #settle: () => void = () => undefined;
   readonly #life = new AbortController();
   #timer: NodeJS.Timeout | undefined;
   #dials = 0;
+  /** The attempt under way. */
+  #dialing: Promise<void> = Promise.resolve();
+  /** Transports that are ending. */
+  readonly #leaving = new Map<Transport, Promise<void>>();
+  #destroyed = false;
+  /** The link that took the place of this one at a reload: what somebody still asks of this one goes there. */
+  #successor: Connection | undefined;
+  /** When something came from the upstream, on the monotonic clock. */
+  #heard = -Infinity;
+  /** Since it fell, while its last lists stand. */
+  #reconnecting: { readonly over: Promise<void>; done(): void; timer: NodeJS.Timeout } | undefined;
+  /** Readings in a row that left a list stale. */
+  #stale = 0;
+  /** The kinds that came with the connection. */
+  #renewed: readonly ListKind[] = [];
   /** The last line of a child that has just ended. */
   #stderr = '';
   readonly #interest = new Interest({
@@ -114,14 +148,7 @@ export class Connection implements Link, CallOwner {
       this.#listen.update();
     },
   });
-  readonly #refresh = createRefresh({
-    ttlMs: () => this.#config.tools.ttl_seconds * 1000,
-    hintMs: () => lapseMs([this.#kept.hints, this.#era.hints]),
-    read: () => this.#readLists(),
-    done: (error) => {
-      this.#refreshed(error);
-    },
-  });
+  readonly #refresh;
   readonly #kept: KeptLists;
   readonly #listsFor: ListsFor;
   readonly #own: OwnRequests;
@@ -129,6 +156,7 @@ export class Connection implements Link, CallOwner {
   readonly #reset: SessionReset;
   readonly #listen: Listen;
   readonly #attribute: Attribute;
+  readonly #answerLimits: AnswerLimits;
 
   constructor(deps: ConnectionDeps) {
     this.#deps = deps;
@@ -141,7 +169,25 @@ export class Connection implements Link, CallOwner {
     this.log = deps.log;
     this.boundary = deps.boundary;
     this.budget = deps.budget;
-    const { server, log, stats } = this;
+    const { server, log, stats, boundary } = this;
+    this.#answerLimits = {
+      get messageBytes() {
+        return deps.limits().message_bytes;
+      },
+      get questionBytes() {
+        return deps.limits().body_bytes;
+      },
+      budget: deps.budget,
+    };
+    this.#refresh = createRefresh({
+      boundary,
+      ttlMs: () => this.#config.tools.ttl_seconds * 1000,
+      hintMs: () => lapseMs([this.#kept.hints, this.#era.hints]),
+      read: (reading) => this.#readLists(reading),
+      done: (error) => {
+        this.#refreshed(error);
+      },
+    });
     this.#kept = new KeptLists({ server, log, stats });
     this.#listsFor = new ListsFor({
       server,
@@ -166,7 +212,6 @@ export class Connection implements Link, CallOwner {
         capabilities: deps.client?.capabilities ?? EVERY_CAPABILITY,
         clientInfo: deps.clientInfo,
       }),
-      closed: this.#life.signal,
     });
     this.#era = new EraWatch({ server, log, own: this.#own, keeps: deps.config.kind === 'http' });
     this.#reset = new SessionReset({
@@ -196,6 +241,7 @@ export class Connection implements Link, CallOwner {
       ...news,
       server,
       log,
+      boundary,
       open: (method, params) => this.#own.open(this.#carrier as Carrier, method, params, { long: true }),
       ordered: () => this.transportKind === 'stdio',
       capabilities: () => this.peer?.capabilities ?? {},
@@ -207,6 +253,7 @@ export class Connection implements Link, CallOwner {
       server,
       log,
       calls: this.#calls.table,
+      questionBytes: () => this.#answerLimits.questionBytes,
       modern: () => this.era === 'modern',
       heard: (id, method, params, bytes) => {
         this.#listen.heard(id, method, params, bytes);
@@ -239,6 +286,15 @@ export class Connection implements Link, CallOwner {
     return this.#kept.lists;
   }
 
+  /** Kinds whose list is an older one than it should be, and why, without secrets. */
+  get staleLists(): ReadonlyMap<ListKind, string> {
+    return new Map([...this.#kept.stale].map(([kind, error]) => [kind, this.shown(error).message]));
+  }
+
+  get reconnecting(): Promise<void> | undefined {
+    return this.#reconnecting?.over;
+  }
+
   get listsFor(): ListsFor | undefined {
     return this.era === 'modern' ? this.#listsFor : undefined;
   }
@@ -267,6 +323,7 @@ export class Connection implements Link, CallOwner {
       case 'draining':
         return 'draining';
       case 'closed':
+        return this.#successor?.state ?? 'down';
       case 'given_up':
         return 'down';
     }
@@ -288,6 +345,10 @@ export class Connection implements Link, CallOwner {
     return this.#deps.limits().message_bytes;
   }
 
+  get answerLimits(): AnswerLimits {
+    return this.#answerLimits;
+  }
+
   /** Begins the first attempt. */
   start(): void {
     if (this.#config.problem !== undefined) {
@@ -296,7 +357,7 @@ export class Connection implements Link, CallOwner {
       this.#settle();
       return;
     }
-    void this.#dial();
+    this.#beginDial();
   }
 
   /** Takes over what needs no new connection: time-outs, backoff, refresh interval, quirks that are read per use. */
@@ -333,6 +394,7 @@ export class Connection implements Link, CallOwner {
   }
 
   async request(method: string, params: string | undefined): Promise<Buffer> {
+    if (this.#successor) return this.#successor.request(method, params);
     const carrier = this.#carrier;
     if (!carrier || this.#phase.at !== 'up') throw this.#isDown();
     return (await this.#own.request(carrier, method, params)).value;
@@ -382,6 +444,7 @@ export class Connection implements Link, CallOwner {
   }
 
   async watchTask(id: string): Promise<void> {
+    if (this.#successor) return this.#successor.watchTask(id);
     if (this.#phase.at !== 'up') throw this.#isDown();
     // One of the legacy era tells of its tasks, or does not: nobody can ask it to.
     if (this.era === 'legacy') return;
@@ -395,6 +458,7 @@ export class Connection implements Link, CallOwner {
   }
 
   unwatchTask(id: string): void {
+    this.#successor?.unwatchTask(id);
     this.#interest.dropTask(id);
   }
 
@@ -420,14 +484,31 @@ export class Connection implements Link, CallOwner {
     if (this.#calls.remove(call) && !call.own) this.#callers.note(call.client);
   }
 
+  oversize(method: string, id: string, bytes: number, call: UpstreamCall | undefined): void {
+    this.log.warn('dropped a message that is too large to be held', {
+      server: this.server,
+      method: method.slice(0, 128),
+      bytes,
+    });
+    if (id === '' || id === 'null' || id.length > MAX_ID) return;
+    const error = `{"code":-32600,"message":"the request is over ${bytes} bytes: too large"}`;
+    const transport = (call?.carrier ?? this.#carrier)?.transport;
+    transport?.post(Buffer.from(`{"jsonrpc":"2.0","id":${id},"error":${error}}`));
+  }
+
   message(bytes: Buffer, call: UpstreamCall): void {
     this.#attribute(bytes, call, (body) => call.carrier?.transport.post(body));
   }
 
   sessionLost(call: UpstreamCall, error: string, reason: SessionResetReason): boolean {
-    const carrier = this.#carrier;
-    if (!carrier || carrier.modern !== undefined || this.#phase.at !== 'up') return false;
-    return this.#reset.lost(call, carrier, error, reason);
+    const { carrier } = call;
+    if (!carrier || carrier.modern !== undefined) return false;
+    const isUp = carrier === this.#carrier && this.#phase.at === 'up';
+    if (isUp && !call.sawMessage && this.#reset.lost(call, carrier, error, reason)) return true;
+    if (call.own) return false;
+    // The session is the gateway's own: what the upstream says of it is not for the client.
+    call.failWith('upstream_disconnected', `upstream '${this.server}' forgot the session of the call`);
+    return true;
   }
 
   sendCancel(call: UpstreamCall, why: Cause): void {
@@ -450,6 +531,7 @@ export class Connection implements Link, CallOwner {
       },
       callFor: (id) => this.#calls.table.get(id),
       seen: () => {
+        this.#heard = performance.now();
         this.stats.lastSeen = Date.now() / 1000;
       },
       reopened: () => {
@@ -473,12 +555,29 @@ export class Connection implements Link, CallOwner {
     };
   }
 
+  /** Takes over what clients wait to hear of on the link whose place this one takes. */
+  inherit(old: Connection): void {
+    old.#successor = this;
+    for (const id of old.#interest.tasks) this.#interest.keepTask(id);
+    for (const uri of old.#interest.uris) {
+      if (this.#interest.has(uri)) continue;
+      this.#interest.keep(uri);
+      if (this.era === 'legacy') this.#tell('resources/subscribe', { uri });
+    }
+    if (this.#phase.at === 'up' || this.#kept.kinds.length > 0) return;
+    // What is listed stands until it is known what this one lists.
+    this.#kept.lists = old.#kept.lists;
+    this.peer = old.peer;
+    this.#keepLists();
+  }
+
   /** Takes no new calls, lets those in flight end, at the latest after `graceMs`, then closes. */
   async drain(graceMs: number): Promise<void> {
     if (this.#phase.at === 'closed') return;
     this.#step({ type: 'drain' });
     this.#stopTimers();
     this.#listen.stop();
+    this.#reconnected();
     await this.#calls.drained(graceMs);
     await this.close();
   }
@@ -487,16 +586,33 @@ export class Connection implements Link, CallOwner {
   async close(graceMs = CLOSE_GRACE_MS): Promise<void> {
     const carrier = this.#carrier;
     this.#shut();
-    if (carrier) {
-      await carrier.transport.close(Math.min(graceMs, CLOSE_GRACE_MS));
-      carrier.transport.destroy();
-    }
+    const ms = Math.min(graceMs, CLOSE_GRACE_MS);
+    // What is ending already has no longer than that either.
+    for (const transport of this.#leaving.keys()) void transport.close(ms);
+    if (carrier) this.#leave(carrier.transport, ms);
+    // An attempt under way fails now, and lets go of what it opened.
+    await this.#dialing;
+    await Promise.all(this.#leaving.values());
   }
 
   destroy(): void {
     const carrier = this.#carrier;
+    this.#destroyed = true;
     this.#shut();
     carrier?.transport.destroy();
+    for (const transport of this.#leaving.keys()) transport.destroy();
+  }
+
+  /** Ends the session, or the child, of a transport that nothing is on any more. */
+  #leave(transport: Transport, graceMs = CLOSE_GRACE_MS): void {
+    if (this.#destroyed) return transport.destroy();
+    if (this.#leaving.has(transport)) return;
+    const left = transport.close(graceMs).finally(() => {
+      this.#leaving.delete(transport);
+      transport.destroy();
+    });
+    this.#leaving.set(transport, left);
+    this.boundary.detach('link', left);
   }
 
   #shut(): void {
@@ -504,7 +620,9 @@ export class Connection implements Link, CallOwner {
     this.#stopTimers();
     this.#listen.stop();
     this.#life.abort(new Error('closed'));
+    this.#own.close();
     this.#settle();
+    this.#reconnected();
     this.#calls.fail(
       new GatewayError('upstream_disconnected', `upstream '${this.server}' was removed or restarted`),
     );
@@ -524,9 +642,11 @@ export class Connection implements Link, CallOwner {
   }
 
   #failLater(call: UpstreamCall, error: GatewayError): void {
-    setImmediate(() => {
-      call.fail(error);
-    });
+    setImmediate(
+      this.boundary.guard('link', () => {
+        call.fail(error);
+      }),
+    );
   }
 
   #step(event: LinkEvent, error?: GatewayError, retryAfterMs?: number): void {
@@ -535,7 +655,7 @@ export class Connection implements Link, CallOwner {
     for (const effect of effects) {
       switch (effect.do) {
         case 'dial':
-          void this.#dial();
+          this.#beginDial();
           break;
         case 'disconnect':
           this.#disconnected(error as GatewayError);
@@ -544,11 +664,19 @@ export class Connection implements Link, CallOwner {
           this.#wait(effect.failures, retryAfterMs);
           break;
         case 'give_up':
+          this.#dropLists();
           this.log.error('upstream given up until a reload', { server: this.server, error: this.lastError });
           this.#deps.events.gaveUp(this, error as GatewayError);
           break;
       }
     }
+  }
+
+  #beginDial(): void {
+    this.#dialing = this.#dial();
+    this.boundary.detach('link', this.#dialing, (error) => {
+      this.#failed(error);
+    });
   }
 
   async #dial(): Promise<void> {
@@ -558,7 +686,10 @@ export class Connection implements Link, CallOwner {
     const dials = ++this.#dials;
     this.order = { seen: 'unknown' };
     let carrier: Carrier | undefined;
+    let isGreeted = false;
     try {
+      // The child before it may hold what this one needs: a port, a file.
+      if (this.#config.kind === 'stdio') await Promise.all(this.#leaving.values());
       const dialled = await dial(
         this.#config,
         this.#dialDeps(
@@ -567,6 +698,7 @@ export class Connection implements Link, CallOwner {
         ),
         this.#life.signal,
       );
+      isGreeted = true;
       stats.initialize.add('success');
       stats.initializeDuration.observe((performance.now() - started) / 1000);
       if (this.#life.signal.aborted) throw new Error('closed');
@@ -579,7 +711,7 @@ export class Connection implements Link, CallOwner {
       if (this.#carrier === carrier) this.#carrier = undefined;
       // What was lost while it settled in is being dialled anew.
       if (this.#life.signal.aborted || dials !== this.#dials) return;
-      if (!this.peer) {
+      if (!isGreeted) {
         stats.initialize.add('error');
         stats.initializeDuration.observe((performance.now() - started) / 1000);
       }
@@ -611,6 +743,9 @@ export class Connection implements Link, CallOwner {
         this.#era.late();
         if (this.#phase.at === 'up' && current() === this.#carrier) this.#outgrow();
       },
+      leave: (transport) => {
+        this.#leave(transport);
+      },
     };
   }
 
@@ -623,7 +758,10 @@ export class Connection implements Link, CallOwner {
     if (peer.era === 'modern') await this.#listen.start(LISTEN_FIRST_MS);
     // Lost meanwhile: what is asked now would get no answer.
     if (this.#carrier !== carrier) throw this.#isDown();
-    this.#kept.take(await this.#read(carrier));
+    const read = await this.#read(carrier);
+    if (this.#carrier !== carrier) throw this.#isDown();
+    this.#renewed = this.#kept.take(read);
+    this.#listsFor.outdate();
     await this.#renewInterest(carrier);
     if (this.#carrier !== carrier) throw this.#isDown();
   }
@@ -635,7 +773,6 @@ export class Connection implements Link, CallOwner {
         'upstream_disconnected',
         `upstream '${this.server}' said late that it speaks a modern revision: starting it again`,
       ),
-      0,
     );
   }
 
@@ -657,8 +794,10 @@ export class Connection implements Link, CallOwner {
       tools: this.lists.tools.length,
     });
     this.#refresh.schedule(true);
+    this.#readAgain();
     this.#settle();
-    this.#deps.events.state(this, this.#kept.kinds);
+    this.#reconnected();
+    this.#deps.events.state(this, this.#renewed);
     this.#outgrow();
   }
 
@@ -676,11 +815,8 @@ export class Connection implements Link, CallOwner {
     if (stderr !== '' && this.#deps.showStderr) this.lastError += ` (stderr: ${stderr})`;
     stats.connected = false;
     stats.reconnects++;
-    stats.toolsCount = 0;
     this.#listen.stop();
-    const kinds = this.#kept.clear();
-    this.#listsFor.clear();
-    this.peer = undefined;
+    if (wasUp) this.#keepLists();
     const carrier = this.#carrier;
     this.#carrier = undefined;
     if (carrier) this.#calls.retire(carrier);
@@ -689,23 +825,58 @@ export class Connection implements Link, CallOwner {
       error: this.shown(error).message,
       stderr: stderr === '' ? undefined : stderr,
     });
-    this.#deps.events.state(this, kinds);
+    this.#deps.events.state(this, []);
+  }
+
+  /** It fell: what it listed stands for a while, since it may be back in a moment. */
+  #keepLists(): void {
+    if (this.#reconnecting) return;
+    let done = (): void => undefined;
+    const over = new Promise<void>((resolve) => (done = resolve));
+    const lapse = this.boundary.guard('link', () => {
+      this.#dropLists();
+    });
+    this.#reconnecting = {
+      over,
+      done,
+      timer: setTimeout(lapse, this.#deps.keepListsMs ?? KEEP_LISTS_MS).unref(),
+    };
+  }
+
+  /** It is up again, or nobody waits for that any more. */
+  #reconnected(): void {
+    clearTimeout(this.#reconnecting?.timer);
+    this.#reconnecting?.done();
+    this.#reconnecting = undefined;
+  }
+
+  /** It stays away: what it listed is listed no more. */
+  #dropLists(): void {
+    this.#reconnected();
+    const kinds = this.#kept.clear();
+    this.#listsFor.clear();
+    this.peer = undefined;
+    this.stats.toolsCount = 0;
+    if (kinds.length > 0) this.#deps.events.changed(this, kinds);
   }
 
   #wait(failures: number, retryAfterMs: number | undefined): void {
     const { stats } = this;
     const { backoff_base_ms, backoff_max_ms } = this.#config.reconnect;
-    const ms = retryAfterMs ?? backoffMs(failures, backoff_base_ms, backoff_max_ms);
+    if (this.#phase.at !== 'waiting') return;
+    const asked = (retryAfterMs ?? 0) * (1 + Math.random() * WAIT_JITTER);
+    const ms = Math.min(Math.max(backoffMs(failures, backoff_base_ms, backoff_max_ms), asked), MAX_WAIT_MS);
     this.retryAfter = retryAfterMs ? Math.ceil(retryAfterMs / 1000) : undefined;
     stats.inBackoff = true;
     stats.currentBackoffSeconds = ms / 1000;
     this.log.debug('waiting before the next attempt', { server: this.server, ms: Math.round(ms), failures });
-    this.#timer = setTimeout(() => {
+    const due = (): void => {
       stats.inBackoff = false;
       stats.currentBackoffSeconds = 0;
       stats.backoffSeconds += ms / 1000;
       this.#step({ type: 'due' });
-    }, ms);
+    };
+    this.#timer = setTimeout(this.boundary.guard('link', due), ms);
   }
 
   #refreshed(error: unknown): void {
@@ -715,6 +886,16 @@ export class Connection implements Link, CallOwner {
     if (error === undefined) {
       // It came up while the lists were being read.
       if (this.#era.suspect) this.#refresh.soon();
+      this.#readAgain();
+      return;
+    }
+    if (troubleOf(error) === 'answer') {
+      // A fault of the gateway, or something that is no list: the link is none the worse for it.
+      this.log.warn('the lists could not be read', {
+        server: this.server,
+        error: this.shown(asGatewayError(error, this.server)).message,
+      });
+      this.#refresh.schedule(false);
       return;
     }
     const failure = asGatewayError(error, this.server);
@@ -725,30 +906,71 @@ export class Connection implements Link, CallOwner {
     if (this.#phase.at === 'up') this.#refresh.soon();
   }
 
-  async #readLists(): Promise<void> {
+  /** What the last reading gave no list for is asked for again, ever less often. */
+  #readAgain(): void {
+    const { stale } = this.#kept;
+    if (stale.size === 0) {
+      this.#stale = 0;
+      return;
+    }
+    this.#stale++;
+    const { backoff_base_ms, backoff_max_ms } = this.#config.reconnect;
+    const asked = Math.max(...[...stale.values()].map((error) => retryAfterOf(error) ?? 0));
+    const wait = backoffMs(this.#stale, backoff_base_ms, backoff_max_ms);
+    this.#refresh.again(Math.min(Math.max(wait, asked, SHORTEST_AGAIN_MS), MAX_WAIT_MS));
+  }
+
+  async #readLists({ told, again }: Reading): Promise<void> {
     const carrier = this.#carrier;
     if (!carrier) return;
-    const isOther = await this.#discoverAgain(carrier);
-    const read = await this.#read(carrier);
+    const isOther = !again && (await this.#discoverAgain(carrier));
+    const read = await this.#read(carrier, again ? [...this.#kept.stale.keys()] : undefined);
     if (this.#carrier !== carrier || this.#phase.at !== 'up') return;
     const kinds = this.#kept.take(read);
-    if (kinds.length === 0 && !isOther) return;
+    if (kinds.length > 0 || isOther) this.#told(kinds);
+    if (again || !this.listsFor) return;
+    const others = await this.#listsFor.renew(told || kinds.length > 0);
+    if (this.#carrier === carrier && others.length > 0) this.#told(others);
+  }
+
+  #told(kinds: readonly ListKind[]): void {
     this.log.info('lists changed', { server: this.server, lists: kinds.join(' ') });
     this.#deps.events.changed(this, kinds);
   }
 
-  #read(carrier: Carrier): ReturnType<KeptLists['read']> {
+  #read(carrier: Carrier, kinds?: readonly ListKind[]): ReturnType<KeptLists['read']> {
     return this.#kept.read({
+      kinds,
       capabilities: this.peer?.capabilities ?? {},
       modern: carrier.modern !== undefined,
       request: (method, params) => this.#own.request(carrier, method, params),
+      ping: () => this.#ping(carrier),
     });
+  }
+
+  /** Resolves with any answer: it is a sign of life. Rejects where there is none. */
+  async #ping(carrier: Carrier): Promise<void> {
+    const began = performance.now();
+    // The modern era has no ping (2026-07-28, changelog).
+    const method = carrier.modern === undefined ? 'ping' : DISCOVER;
+    try {
+      await this.#own.open(carrier, method, undefined, { totalMs: PING_MS }).answer;
+    } catch (error) {
+      const trouble = troubleOf(error);
+      if (trouble === 'way' || (trouble === 'silence' && this.#heard < began)) throw error;
+    }
   }
 
   /** true: a modern upstream says other things of itself than before. */
   async #discoverAgain(carrier: Carrier): Promise<boolean> {
     const before = this.peer;
-    const peer = await this.#era.again(carrier);
+    let peer: Peer | undefined;
+    try {
+      peer = await this.#era.again(carrier);
+    } catch (error) {
+      if (troubleOf(error) !== 'silence') throw error;
+      await this.#ping(carrier);
+    }
     if (!peer || !before || this.#carrier !== carrier || samePeer(before, peer)) return false;
     this.peer = peer;
     // It may tell of other things now.

@@ -32,6 +32,8 @@ export interface DialDeps {
   readonly patience: number;
   /** A child that had been taken for legacy answered the probe after all. */
   readonly late: () => void;
+  /** Lets go of a transport: its session or its child ends in good order. */
+  readonly leave: (transport: Transport) => void;
 }
 
 export interface Dialled {
@@ -100,7 +102,7 @@ async function dialStdio(config: StdioServerConfig, deps: DialDeps, signal: Abor
         return await initialized(config, deps, transport, { carrier, offer });
       return await unlessLate(config, deps, carrier, answer);
     } catch (error) {
-      transport.destroy();
+      deps.leave(transport);
       throw error;
     }
   } finally {
@@ -150,8 +152,9 @@ async function dialHttp(config: HttpServerConfig, deps: DialDeps, signal: AbortS
     }
   }
   const http = await httpDeps(config, deps);
-  signal.throwIfAborted();
+  let isHandedOn = false;
   try {
+    signal.throwIfAborted();
     const { ModernHttp } = await import('./transports/modern-http.js');
     const probe = async (
       revision: string,
@@ -168,9 +171,11 @@ async function dialHttp(config: HttpServerConfig, deps: DialDeps, signal: AbortS
     if (pinned === 'modern') throw notModern(config, probed);
     const { offer, status } = verdict;
     deps.owner.log.debug('taken for a server of the legacy era', { server: config.name, status });
+    isHandedOn = true;
     return await overLegacy(config, deps, signal, { mayGet: NOT_STREAMABLE.has(status), offer, http });
   } catch (error) {
-    http.dispatcher.destroy();
+    // Who has it ends its session with it.
+    if (!isHandedOn) http.dispatcher.destroy();
     throw error;
   }
 }
@@ -188,8 +193,9 @@ async function overLegacy(
 ): Promise<Dialled> {
   const { StreamableHttp } = await import('./transports/streamable-http.js');
   const http = options.http ?? (await httpDeps(config, deps));
-  signal.throwIfAborted();
   try {
+    if (signal.aborted) http.dispatcher.destroy();
+    signal.throwIfAborted();
     return await initialized(config, deps, new StreamableHttp(http), { offer: options.offer });
   } catch (error) {
     if (config.protocol === 'streamable' || !options.mayGet || !speaksOnlySse(error)) throw error;
@@ -253,7 +259,7 @@ async function initialized(
     return { carrier, peer, known: { era: 'legacy', sse: transport.kind === 'sse' } };
   } catch (error) {
     // Who opened it closes it.
-    if (!options.carrier) transport.destroy();
+    if (!options.carrier) deps.leave(transport);
     throw error;
   }
 }

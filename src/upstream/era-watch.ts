@@ -6,7 +6,8 @@ import type { Carrier } from './calls.js';
 import { settled, type Dialled, type Known } from './dial.js';
 import { Hints } from './freshness.js';
 import type { OwnRequests } from './own-requests.js';
-import { DISCOVER, judgeProbe } from './probe.js';
+import { troubleOf } from './failures.js';
+import { DISCOVER, judgeProbe, type Probed } from './probe.js';
 
 /** An upstream is not asked for its era again before, however often it proves wrong. */
 const DOUBT_MS = 30_000;
@@ -88,24 +89,30 @@ export class EraWatch {
   }
 
   /**
-   * What a modern upstream says of itself, asked for where that is stale or in doubt. undefined: there was nothing to ask. Rejects where it is
-   * no longer what it was.
+   * What a modern upstream says of itself, asked for where that is stale or in doubt. undefined: there was nothing to ask, or it answered
+   * with something else: what it said before stands. Rejects where there is no way to it, or where it is no longer what it was.
    */
   async again(carrier: Carrier): Promise<Peer | undefined> {
     const { modern } = carrier;
     const isSuspect = this.#suspect;
     this.#suspect = false;
     if (modern === undefined || !(isSuspect || (this.#hints?.stale() ?? true))) return undefined;
-    const { server, own, keeps } = this.#deps;
+    const { server, log, own, keeps } = this.#deps;
     const probed = await settled(own.open(carrier, DISCOVER, undefined));
     const verdict = judgeProbe(probed, modern, server);
-    if (verdict.era === 'none') throw verdict.error;
+    const trouble = probed.type === 'error' ? troubleOf(probed.error) : 'answer';
+    if (trouble !== 'answer') throw (probed as Probed & { type: 'error' }).error;
+    if (verdict.era === 'none' || (verdict.era === 'legacy' && verdict.offer === undefined && !isSuspect)) {
+      log.debug('server/discover brought nothing new', { server });
+      // Still in doubt: it is asked again at the next refresh.
+      this.#suspect = isSuspect;
+      return undefined;
+    }
     if (verdict.era === 'legacy' || 'retry' in verdict || verdict.peer.revision !== modern) {
       this.#known = undefined;
       throw new GatewayError(
-        'upstream_protocol_error',
+        'upstream_disconnected',
         `upstream '${server}' speaks the revision ${modern} no more: connecting again`,
-        { retryAfter: 0 },
       );
     }
     this.#known = keeps ? { era: 'modern' } : undefined;

@@ -3,9 +3,12 @@ import type { ServerConfig } from '../config/types.js';
 import { GatewayError } from '../errors.js';
 import type { Peer } from '../protocol/ports.js';
 import { isLegacyRevision, LATEST_LEGACY, type LegacyRevision } from '../protocol/revisions.js';
+import { objectOf, present, readObject, textOf } from '../wire/json.js';
+import type { Span } from '../wire/scan.js';
 import { membersOf } from '../wire/walk.js';
 import type { Transport } from './calls.js';
 import type { Collected } from './collect.js';
+import { unreadable } from './failures.js';
 import { unnamed } from './probe.js';
 
 export interface HandshakeDeps {
@@ -62,20 +65,24 @@ interface InitializeResult {
 }
 
 function readInitialize(value: Buffer, server: string): InitializeResult {
-  const result = JSON.parse(value.toString('utf8')) as Record<string, unknown> | null;
-  const protocolVersion = result?.['protocolVersion'];
-  if (typeof protocolVersion !== 'string')
+  const result = readObject(value);
+  if (!result) throw unreadable(server, 'initialize', value);
+  const protocolVersion = textOf(result['protocolVersion']);
+  if (protocolVersion === undefined)
     throw new GatewayError(
       'upstream_protocol_error',
       `upstream '${server}' answered initialize without a protocolVersion`,
     );
-  const capabilities = result?.['capabilities'];
-  const instructions = result?.['instructions'];
   const info = membersOf(value).findLast(({ key }) => key === 'serverInfo');
   return {
     protocolVersion,
-    capabilities: typeof capabilities === 'object' && capabilities !== null ? { ...capabilities } : {},
-    serverInfo: info ? value.subarray(info.start, info.end) : unnamed(server),
-    instructions: typeof instructions === 'string' ? instructions : undefined,
+    capabilities: present(objectOf(result['capabilities']) ?? {}),
+    serverInfo: info && value[info.start] === 0x7b ? copied(value, info) : unnamed(server),
+    instructions: textOf(result['instructions']),
   };
+}
+
+/** A view would keep the whole answer. */
+function copied(value: Buffer, { start, end }: Span): Buffer {
+  return Buffer.from(value.subarray(start, end));
 }

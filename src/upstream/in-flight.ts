@@ -11,9 +11,12 @@ export class InFlight {
   #drained: (() => void) | undefined;
   /** For what stands on a transport that is let go of. */
   readonly #gone: () => GatewayError;
+  /** No call is on it any more: its session, or its process, ends. */
+  readonly #leave: (carrier: Carrier) => void;
 
-  constructor(gone: () => GatewayError) {
+  constructor(gone: () => GatewayError, leave: (carrier: Carrier) => void) {
     this.#gone = gone;
+    this.#leave = leave;
   }
 
   get table(): CallTable<UpstreamCall> {
@@ -57,8 +60,8 @@ export class InFlight {
   }
 
   discard(carrier: Carrier): void {
-    carrier.transport.destroy();
     if (this.#standing > 0) this.fail(this.#gone(), carrier);
+    this.#leave(carrier);
   }
 
   /** Resolves when all have ended, at the latest after `graceMs`. */

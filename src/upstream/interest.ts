@@ -52,6 +52,14 @@ export class Interest {
     ];
   }
 
+  get tasks(): Iterable<string> {
+    return this.#tasks;
+  }
+
+  get uris(): Iterable<string> {
+    return this.#uris;
+  }
+
   has(uri: string): boolean {
     return this.#uris.has(uri);
   }

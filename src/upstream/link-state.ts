@@ -23,7 +23,7 @@ export type LinkEvent =
 export type LinkEffect =
   | { readonly do: 'dial' }
   | { readonly do: 'wait'; readonly failures: number }
-  /** Calls go no more; the lists are empty from now on. */
+  /** Calls go no more. */
   | { readonly do: 'disconnect' }
   | { readonly do: 'give_up' };
 

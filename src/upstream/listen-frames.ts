@@ -18,9 +18,17 @@ const NOTHING = Buffer.alloc(0);
 const QUOTE = 0x22;
 const COMMA = 0x2c;
 
-/** Takes the subscription id out of `_meta`, and a `_meta` that held nothing else; every other byte stays. */
-export function withoutSubscriptionId(bytes: Buffer): Buffer {
-  const read = scan(bytes);
+/**
+ * Takes the subscription id out of `_meta`, and a `_meta` that held nothing else; every other byte stays. undefined: it nests too deep, or
+ * has too many values.
+ */
+export function withoutSubscriptionId(bytes: Buffer): Buffer | undefined {
+  let read: ReturnType<typeof scan>;
+  try {
+    read = scan(bytes);
+  } catch {
+    return undefined;
+  }
   if (read.kind !== 'object') return bytes;
   const at = read.meta.findIndex(({ key }) => key === META.subscriptionId);
   if (at === -1) return bytes;

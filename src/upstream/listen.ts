@@ -4,6 +4,7 @@
  */
 import { GatewayError } from '../errors.js';
 import { backoffMs } from '../lib/backoff.js';
+import type { Boundary } from '../observe/boundary.js';
 import type { Logger } from '../observe/log.js';
 import type { Notice } from '../protocol/ports.js';
 import { asGatewayError, rpcCodeOf } from './failures.js';
@@ -27,6 +28,7 @@ const METHOD_NOT_FOUND = -32601;
 export interface ListenDeps {
   readonly server: string;
   readonly log: Logger;
+  readonly boundary: Boundary;
   readonly open: (method: string, params: string) => OwnRequest;
   /** Everything comes over one channel, in order. */
   readonly ordered: () => boolean;
@@ -79,8 +81,14 @@ export class Listen {
   #late = false;
   readonly #waiting = new Set<Waiting>();
 
+  readonly #openLater: () => void;
+
   constructor(deps: ListenDeps) {
     this.#deps = deps;
+    this.#openLater = this.#guard(() => {
+      this.#timer = undefined;
+      this.#open();
+    });
   }
 
   /** Begins to listen. Resolves when that is acknowledged, refused, or has taken `patienceMs`. */
@@ -93,10 +101,11 @@ export class Listen {
     this.#open();
     if (!this.#current) return Promise.resolve();
     return new Promise((resolve) => {
-      const timer = setTimeout(() => {
+      const late = this.#guard(() => {
         this.#late = true;
         this.#settleFirst();
-      }, patienceMs);
+      });
+      const timer = setTimeout(late, patienceMs);
       this.#acknowledged = () => {
         clearTimeout(timer);
         resolve();
@@ -122,10 +131,7 @@ export class Listen {
   update(): void {
     if (!this.#running || this.#none) return;
     // One that waits after a failure asks for what is wanted then.
-    this.#timer ??= setTimeout(() => {
-      this.#timer = undefined;
-      this.#open();
-    }, DEBOUNCE_MS);
+    this.#timer ??= setTimeout(this.#openLater, DEBOUNCE_MS);
   }
 
   /** Resolves once the upstream has granted `topic`, which is among those asked for already. */
@@ -210,6 +216,11 @@ export class Listen {
    */
   #tell(stream: Stream, bytes: Buffer, tell: (bytes: Buffer) => void): void {
     const own = withoutSubscriptionId(bytes);
+    if (!own) {
+      const { server, log } = this.#deps;
+      log.warn('dropped an unreadable message of a listen stream', { server });
+      return;
+    }
     if (this.#old) {
       const key = own.toString('latin1');
       if (stream !== this.#old) this.#told.add(key);
@@ -240,13 +251,14 @@ export class Listen {
       closed: false,
       timer: undefined,
     };
-    stream.timer = setTimeout(() => {
+    const giveUp = this.#guard(() => {
       this.#close(stream);
       this.#ended(stream, new GatewayError('upstream_timeout', 'it was not acknowledged'));
-    }, ACKNOWLEDGE_MS).unref();
+    });
+    stream.timer = setTimeout(giveUp, ACKNOWLEDGE_MS).unref();
     if (this.#current) this.#next = stream;
     else this.#current = stream;
-    request.answer.then(
+    const answered = request.answer.then(
       () => {
         if (!stream.closed) this.#ended(stream, undefined);
       },
@@ -254,6 +266,7 @@ export class Listen {
         if (!stream.closed) this.#ended(stream, asGatewayError(error, this.#deps.server));
       },
     );
+    this.#deps.boundary.detach('listen', answered);
   }
 
   #acknowledge(stream: Stream, granted: NonNullable<ListenParams['notifications']>): void {
@@ -293,7 +306,7 @@ export class Listen {
     };
     // On one channel for both all of it has been read.
     if (this.#deps.ordered()) end();
-    else setImmediate(() => setImmediate(end));
+    else setImmediate(() => setImmediate(this.#guard(end)));
   }
 
   /** The upstream ended it, or it broke. */
@@ -330,10 +343,11 @@ export class Listen {
     this.#failures++;
     const wait = Math.max(BACKOFF_BASE_MS / 2, backoffMs(this.#failures, BACKOFF_BASE_MS, BACKOFF_MAX_MS));
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => {
-      this.#timer = undefined;
-      this.#open();
-    }, wait).unref();
+    this.#timer = setTimeout(this.#openLater, wait).unref();
+  }
+
+  #guard(work: () => void): () => void {
+    return this.#deps.boundary.guard('listen', work);
   }
 
   #close(stream: Stream | undefined): void {

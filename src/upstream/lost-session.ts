@@ -1,6 +1,6 @@
 /** Which answers mean that an upstream forgot the session, and which only look like it. */
 import type { SessionResetReason } from '../observe/stats.js';
-import type { RpcError } from './answer.js';
+import type { RpcError } from './rpc-error.js';
 
 const TEXTS: readonly (readonly [string, SessionResetReason])[] = [
   ['unknown mcp session', 'unknown_session'],

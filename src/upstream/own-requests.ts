@@ -1,10 +1,11 @@
 /** The gateway's own requests to an upstream: the handshake, the lists, what keeps a link alive. */
 import type { ServerConfig } from '../config/types.js';
 import { GatewayError } from '../errors.js';
+import { LISTS } from '../protocol/lists.js';
 import { UpstreamCall, type CallOwner, type Carrier } from './calls.js';
 import { collect, type Collected } from './collect.js';
 import { ownHeaders, withEnvelope, type EnvelopeFacts } from './envelope.js';
-import { withStatus } from './failures.js';
+import { withData } from './failures.js';
 
 /** How long they wait for an answer, unless request_ms is shorter. */
 const OWN_REQUEST_MS = 60_000;
@@ -16,8 +17,6 @@ export interface OwnRequestsDeps {
   /** Puts it among the calls of the link and on its way. */
   readonly send: (call: UpstreamCall, carrier: Carrier) => void;
   readonly envelope: () => Omit<EnvelopeFacts, 'revision'>;
-  /** The link is closed: nobody waits any more. */
-  readonly closed: AbortSignal;
 }
 
 export interface OwnRequest {
@@ -26,29 +25,41 @@ export interface OwnRequest {
   readonly answer: Promise<Collected>;
 }
 
+export interface OpenOptions {
+  /** Its answer is a stream that stays open. */
+  readonly long?: boolean;
+  /** A shorter limit than the usual one, in ms. */
+  readonly totalMs?: number;
+}
+
 export interface OwnRequests {
   request(carrier: Carrier, method: string, params: string | undefined): Promise<Collected>;
-  /** `long`: its answer is a stream that stays open. */
-  open(carrier: Carrier, method: string, params: string | undefined, options?: { long: boolean }): OwnRequest;
+  open(carrier: Carrier, method: string, params: string | undefined, options?: OpenOptions): OwnRequest;
+  /** The link is closed: nobody waits for any of them any more. */
+  close(): void;
 }
 
 export function createOwnRequests(deps: OwnRequestsDeps): OwnRequests {
-  const { owner, closed } = deps;
+  const { owner } = deps;
+  const waiting = new Set<() => void>();
 
   function open(
     carrier: Carrier,
     method: string,
     params: string | undefined,
-    { long } = { long: false },
+    { long = false, totalMs = Infinity }: OpenOptions = {},
   ): OwnRequest {
     const { kind, timeouts } = deps.config();
     const id = deps.nextId();
-    const totalMs = timeouts.request_ms > 0 ? Math.min(timeouts.request_ms, OWN_REQUEST_MS) : OWN_REQUEST_MS;
+    const requestMs = timeouts.request_ms > 0 ? timeouts.request_ms : OWN_REQUEST_MS;
+    const limitMs = Math.min(requestMs, OWN_REQUEST_MS, totalMs);
     const { modern } = carrier;
     const sent =
       modern === undefined ? params : withEnvelope(params, { ...deps.envelope(), revision: modern });
     const body = `{"jsonrpc":"2.0","id":${id},"method":"${method}"${sent === undefined ? '' : `,"params":${sent}`}}`;
-    const { sink, answer } = collect(owner.server, method, owner.messageBytes());
+    const { sink, answer } = collect(owner.server, method, owner.messageBytes(), owner.budget, {
+      unproven: LIST_METHODS.has(method),
+    });
     const call = new UpstreamCall(owner, id, method, Buffer.from(String(id)), Buffer.from(body), sink, {
       repeatable: !long,
       own: true,
@@ -56,7 +67,7 @@ export function createOwnRequests(deps: OwnRequestsDeps): OwnRequests {
       modern: modern !== undefined,
       headers: modern === undefined ? undefined : ownHeaders(method, params),
       silenceMs: 0,
-      totalMs: kind === 'stdio' && STARTING.has(method) ? timeouts.start_ms : totalMs,
+      totalMs: kind === 'stdio' && STARTING.has(method) ? Math.min(timeouts.start_ms, totalMs) : limitMs,
     });
     deps.send(call, carrier);
     return { call, answer: watched(call, answer, sink.fail.bind(sink)) };
@@ -71,21 +82,35 @@ export function createOwnRequests(deps: OwnRequestsDeps): OwnRequests {
       call.cancel('closed');
       fail(new GatewayError('upstream_disconnected', 'closed'));
     };
-    closed.addEventListener('abort', cancel, { once: true });
+    waiting.add(cancel);
     try {
       return await answer;
     } catch (error) {
-      if (error instanceof GatewayError && call.httpStatus >= 300) throw withStatus(error, call.httpStatus);
-      throw error;
+      throw error instanceof GatewayError ? withFacts(error, call) : error;
     } finally {
-      closed.removeEventListener('abort', cancel);
+      waiting.delete(cancel);
     }
   }
 
   return {
     open,
     request: (carrier, method, params) => open(carrier, method, params).answer,
+    close() {
+      for (const cancel of [...waiting]) cancel();
+    },
   };
+}
+
+/** Their results are proven as they are read. */
+const LIST_METHODS: ReadonlySet<string> = new Set(Object.values(LISTS).map(({ method }) => method));
+/** The error with what only its call knows of the way. */
+function withFacts(error: GatewayError, { httpStatus, unreached, retryAfterMs }: UpstreamCall): GatewayError {
+  const more = {
+    ...(httpStatus >= 300 && { status: httpStatus }),
+    ...(unreached && { unreached }),
+    ...(retryAfterMs !== undefined && { retryAfter: Math.ceil(retryAfterMs / 1000) }),
+  };
+  return Object.keys(more).length > 0 ? withData(error, more) : error;
 }
 
 /** A child that is only just starting takes its time to answer these. */

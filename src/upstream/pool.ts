@@ -1,26 +1,41 @@
 /** The shared links, one a server: put in, replaced without a gap, taken out. */
+import { credentialsChanged } from '../config/index.js';
 import type { ServerConfig } from '../config/types.js';
+import type { Boundary } from '../observe/boundary.js';
 import type { Connection } from './connection.js';
 
 export interface PoolDeps {
+  readonly boundary: Boundary;
   /** Makes a link, not yet begun. */
   readonly connect: (config: ServerConfig) => Connection;
   /** This link is the one of its server from now on. */
   readonly put: (link: Connection) => void;
-  /** Another link has come up in the place of the one before. */
-  readonly replaced: (server: string) => void;
+  /** Another link has taken the place of the one before. */
+  readonly replaced: (link: Connection) => void;
 }
 
-interface Upstream {
+export interface Upstream {
+  /** What counts: of `next` where there is one. */
+  readonly config: ServerConfig;
+  /** Where calls go. */
+  readonly link: Connection;
+  /** On its way to take the place of `link`. */
+  readonly next: Connection | undefined;
+}
+
+interface Entry {
   config: ServerConfig;
   link: Connection;
-  /** On its way to take the place of `link`. */
-  next: { link: Connection; timer: NodeJS.Timeout } | undefined;
+  next: Connection | undefined;
+  /** When the old one is retired although the new one is not up. */
+  timer: NodeJS.Timeout | undefined;
 }
 
 export class UpstreamPool {
   readonly #deps: PoolDeps;
-  readonly #upstreams = new Map<string, Upstream>();
+  readonly #upstreams = new Map<string, Entry>();
+  /** Links whose place another one took, or whose server is gone, until they have ended. */
+  readonly #retired = new Set<Connection>();
   /** Links are begun as they come; before, they only stand there. */
   #begun = false;
 
@@ -36,18 +51,25 @@ export class UpstreamPool {
     return this.#begun;
   }
 
-  get(server: string): { readonly config: ServerConfig; readonly link: Connection } | undefined {
+  get(server: string): Upstream | undefined {
     return this.#upstreams.get(server);
   }
 
   /** All, in the order of their names. */
-  all(): { readonly config: ServerConfig; readonly link: Connection }[] {
+  all(): Upstream[] {
     return [...this.#upstreams.values()].sort((a, b) => (a.config.name < b.config.name ? -1 : 1));
   }
 
   /** The links that calls go to. */
   links(): Connection[] {
     return [...this.#upstreams.values()].map(({ link }) => link);
+  }
+
+  /** Calls under way to a server, on links that are retired too. */
+  inFlight(server: string): number {
+    let sum = this.#upstreams.get(server)?.link.inFlight ?? 0;
+    for (const link of this.#retired) if (link.server === server) sum += link.inFlight;
+    return sum;
   }
 
   begin(): void {
@@ -57,7 +79,7 @@ export class UpstreamPool {
 
   add(config: ServerConfig): void {
     const link = this.#deps.connect(config);
-    this.#upstreams.set(config.name, { config, link, next: undefined });
+    this.#upstreams.set(config.name, { config, link, next: undefined, timer: undefined });
     this.#deps.put(link);
     if (this.#begun) link.start();
   }
@@ -67,8 +89,8 @@ export class UpstreamPool {
     const upstream = this.#upstreams.get(config.name);
     if (!upstream) return;
     upstream.config = config;
-    upstream.link.update(config);
-    upstream.next?.link.update(config);
+    // One that is to be replaced keeps what it was made with.
+    (upstream.next ?? upstream.link).update(config);
   }
 
   remove(server: string): void {
@@ -76,48 +98,78 @@ export class UpstreamPool {
     if (!upstream) return;
     this.#upstreams.delete(server);
     dropNext(upstream);
-    void upstream.link.drain(upstream.config.drain_seconds * 1000);
+    void this.#retire(upstream.link, upstream.config.drain_seconds * 1000);
   }
 
-  /** The new link takes the place of the old one once it is up, or when it has had its time. */
+  /** `link` is not up any more: should another one be on its way to its place, that is where calls wait from now on. */
+  fell(link: Connection): void {
+    const upstream = this.#upstreams.get(link.server);
+    if (upstream?.link === link) this.#swap(upstream);
+  }
+
+  /**
+   * The new link takes the place of the old one once it is up; until then the old one serves. Only where it shows what may have been
+   * withdrawn it goes when the new one has had its time.
+   */
   restart(config: ServerConfig): void {
     const upstream = this.#upstreams.get(config.name);
     if (!upstream) return this.add(config);
-    const old = upstream.link;
+    const { link: old } = upstream;
     const drainMs = upstream.config.drain_seconds * 1000;
     dropNext(upstream);
     upstream.config = config;
     const link = this.#deps.connect(config);
     if (config.restart === 'serial' || old.state !== 'up') {
       upstream.link = link;
+      link.inherit(old);
       this.#deps.put(link);
-      void old.drain(config.restart === 'serial' ? drainMs : 0).then(() => {
+      const drained = this.#retire(old, config.restart === 'serial' ? drainMs : 0);
+      const start = (): void => {
         if (this.#begun && this.#upstreams.get(config.name)?.link === link) link.start();
-      });
+      };
+      this.#deps.boundary.detach('link', drained.then(start));
       return;
     }
-    const allowance = config.kind === 'stdio' ? config.timeouts.start_ms : config.timeouts.connect_ms;
-    const swap = (): void => {
-      if (upstream.next?.link !== link) return;
-      clearTimeout(upstream.next.timer);
-      upstream.next = undefined;
-      upstream.link = link;
-      this.#deps.put(link);
-      this.#deps.replaced(config.name);
-      void old.drain(drainMs);
-    };
-    upstream.next = { link, timer: setTimeout(swap, allowance).unref() };
+    upstream.next = link;
+    if (credentialsChanged(old.config, config)) {
+      const allowance = config.kind === 'stdio' ? config.timeouts.start_ms : config.timeouts.connect_ms;
+      const retire = this.#deps.boundary.guard('link', () => {
+        if (upstream.next === link) this.#swap(upstream);
+      });
+      upstream.timer = setTimeout(retire, allowance).unref();
+    }
     link.start();
-    void link.settled.then(() => {
-      if (link.state === 'up') swap();
-    });
+  }
+
+  /** `link` has come up. */
+  rose(link: Connection): void {
+    const upstream = this.#upstreams.get(link.server);
+    if (upstream?.next === link) this.#swap(upstream);
+  }
+
+  #swap(upstream: Entry): void {
+    const { next, link: old } = upstream;
+    if (!next) return;
+    clearTimeout(upstream.timer);
+    upstream.next = undefined;
+    upstream.link = next;
+    next.inherit(old);
+    this.#deps.put(next);
+    this.#deps.replaced(next);
+    void this.#retire(old, old.config.drain_seconds * 1000);
+  }
+
+  #retire(link: Connection, drainMs: number): Promise<void> {
+    this.#retired.add(link);
+    const drained = link.drain(drainMs).finally(() => this.#retired.delete(link));
+    this.#deps.boundary.detach('link', drained);
+    return drained;
   }
 
   /** Ends every link politely, within `graceMs`. */
   async close(graceMs: number): Promise<void> {
-    const links = [...this.#upstreams.values()].flatMap(({ link, next }) =>
-      next ? [link, next.link] : [link],
-    );
+    const links = [...this.#upstreams.values()].flatMap(({ link, next }) => (next ? [link, next] : [link]));
+    links.push(...this.#retired);
     await Promise.allSettled(links.map((link) => link.close(graceMs)));
   }
 
@@ -126,13 +178,13 @@ export class UpstreamPool {
       dropNext(upstream);
       upstream.link.destroy();
     }
+    for (const link of this.#retired) link.destroy();
     this.#upstreams.clear();
   }
 }
 
-function dropNext(upstream: Upstream): void {
-  if (!upstream.next) return;
-  clearTimeout(upstream.next.timer);
-  upstream.next.link.destroy();
+function dropNext(upstream: Entry): void {
+  clearTimeout(upstream.timer);
+  upstream.next?.destroy();
   upstream.next = undefined;
 }

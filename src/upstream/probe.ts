@@ -8,7 +8,18 @@ import {
   MODERN_REVISIONS,
   type LegacyRevision,
 } from '../protocol/revisions.js';
+import {
+  arrayOf,
+  MAX_NESTING,
+  nestsWithin,
+  objectOf,
+  present,
+  readObject,
+  SMALL_MESSAGE,
+  textOf,
+} from '../wire/json.js';
 import { membersOf } from '../wire/walk.js';
+import { unreadable } from './failures.js';
 import { speaksOfSessions } from './lost-session.js';
 
 export const DISCOVER = 'server/discover';
@@ -57,6 +68,8 @@ export function judgeProbe(probed: Probed, asked: string, server: string): Verdi
 }
 
 function ofResult(value: Buffer, asked: string, server: string): Verdict {
+  if (value.length > SMALL_MESSAGE || !nestsWithin(value, MAX_NESTING))
+    return { era: 'none', error: unreadable(server, DISCOVER, value) };
   const found = readDiscover(value, server);
   // A server of the legacy era may answer with anything to what it does not know.
   if (!found) return { era: 'legacy', offer: undefined, status: 200 };
@@ -125,18 +138,17 @@ interface Discovered {
   readonly instructions: string | undefined;
 }
 
-/** A DiscoverResult (2026-07-28, server/discover); undefined: it is none. `value`: proven JSON. */
+/** A DiscoverResult (2026-07-28, server/discover); undefined: it is none. */
 function readDiscover(value: Buffer, server: string): Discovered | undefined {
-  const result = JSON.parse(value.toString('utf8')) as Record<string, unknown> | null;
-  if (typeof result !== 'object' || result === null) return undefined;
-  const { supportedVersions, capabilities, instructions } = result;
-  if (!Array.isArray(supportedVersions) || typeof capabilities !== 'object' || capabilities === null)
-    return undefined;
+  const result = readObject(value);
+  const versions = arrayOf(result?.['supportedVersions']);
+  const capabilities = objectOf(result?.['capabilities']);
+  if (!result || !versions || !capabilities) return undefined;
   return {
-    versions: supportedVersions.filter((each): each is string => typeof each === 'string'),
-    capabilities: capabilities as Record<string, unknown>,
+    versions: versions.filter((each): each is string => typeof each === 'string'),
+    capabilities: present(capabilities),
     serverInfo: serverInfoIn(value) ?? unnamed(server),
-    instructions: typeof instructions === 'string' ? instructions : undefined,
+    instructions: textOf(result['instructions']),
   };
 }
 
@@ -144,7 +156,8 @@ function serverInfoIn(result: Buffer): Buffer | undefined {
   const meta = membersOf(result).findLast(({ key }) => key === '_meta');
   if (!meta || result[meta.start] !== 0x7b) return undefined;
   const info = membersOf(result, meta.start).findLast(({ key }) => key === META.serverInfo);
-  return info && result[info.start] === 0x7b ? result.subarray(info.start, info.end) : undefined;
+  // A view would keep the whole answer.
+  return info && result[info.start] === 0x7b ? Buffer.from(result.subarray(info.start, info.end)) : undefined;
 }
 
 /** Of a server that does not say what it is. */

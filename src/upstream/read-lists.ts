@@ -1,57 +1,84 @@
-/** The lists of an upstream, every page of each. */
+/** The lists of an upstream, every page of each. What it answers, whatever it is, is no failure of the way to it. */
 import { GatewayError } from '../errors.js';
 import type { Logger } from '../observe/log.js';
 import {
   LIST_KINDS,
   LISTS,
-  readListPage,
+  readListPageInTurns,
   type Definition,
   type ListKind,
   type ListPage,
 } from '../protocol/lists.js';
 import type { Collected } from './collect.js';
-import { rpcCodeOf } from './failures.js';
+import { asGatewayError, rpcCodeOf, troubleOf } from './failures.js';
 
 /** Pages of one list, at the most: a list that does not end is no list. */
 const MAX_PAGES = 1000;
 const MAX_DEFINITIONS = 100_000;
+/** What is wrong with the definitions of one list is logged so many times, the rest counted. */
+const MAX_COMPLAINTS = 20;
 /** Names by the specification (2025-11-25, server/tools, "Tool Names"). */
 const TOOL_NAME = /^[A-Za-z0-9_.-]{1,128}$/;
-const METHOD_NOT_FOUND = -32601;
+/** Answers to a list by which a server says that it has none, whatever it declared. */
+const NONE: ReadonlySet<number | undefined> = new Set([-32601, -32602]);
 
 export interface ReadListsDeps {
   readonly server: string;
   readonly log: Logger;
   readonly capabilities: Readonly<Record<string, unknown>>;
   readonly request: (method: string, params: string | undefined) => Promise<Collected>;
-  /** Asks for a sign of life. */
+  /** Asks for a sign of life. Rejects where there is none. */
   readonly ping: () => Promise<unknown>;
 }
 
+/** How the reading of one list ended. */
+export type ListOutcome =
+  | { readonly type: 'list'; readonly definitions: readonly Definition[] }
+  /** Declared, but there is none. */
+  | { readonly type: 'none' }
+  /** The upstream answered, but with no list: the one it gave before stands. */
+  | { readonly type: 'failed'; readonly error: GatewayError };
+
+export type ListOutcomes = ReadonlyMap<ListKind, ListOutcome>;
+
+const EMPTY: ListOutcome = { type: 'list', definitions: [] };
+
 /**
- * The kinds of `wanted` that the upstream declares, read to their ends. One that declares none is asked for a sign of life.
+ * The kinds of `wanted`, read to their ends; those that the upstream does not declare are empty. One that declares none at all is asked for
+ * a sign of life. Rejects where there is no way to the upstream.
  */
-export async function readLists(
-  wanted: readonly ListKind[],
-  deps: ReadListsDeps,
-): Promise<Partial<Record<ListKind, readonly Definition[]>>> {
-  const lists: Partial<Record<ListKind, readonly Definition[]>> = {};
-  if (!LIST_KINDS.some((kind) => isDeclared(kind, deps))) {
-    await deps.ping();
-    return lists;
-  }
-  for (const kind of wanted) if (isDeclared(kind, deps)) lists[kind] = await readList(kind, deps);
-  return lists;
+export async function readLists(wanted: readonly ListKind[], deps: ReadListsDeps): Promise<ListOutcomes> {
+  const outcomes = new Map<ListKind, ListOutcome>();
+  if (!LIST_KINDS.some((kind) => isDeclared(kind, deps))) await deps.ping();
+  for (const kind of wanted) outcomes.set(kind, isDeclared(kind, deps) ? await outcomeOf(kind, deps) : EMPTY);
+  return outcomes;
 }
 
 function isDeclared(kind: ListKind, { capabilities }: ReadListsDeps): boolean {
-  return capabilities[LISTS[kind].capability] !== undefined;
+  const declared = capabilities[LISTS[kind].capability];
+  return declared !== undefined && declared !== null;
 }
 
-async function readList(kind: ListKind, deps: ReadListsDeps): Promise<readonly Definition[]> {
+async function outcomeOf(kind: ListKind, deps: ReadListsDeps): Promise<ListOutcome> {
+  try {
+    return await readList(kind, deps);
+  } catch (error) {
+    const trouble = troubleOf(error);
+    if (trouble === 'way') throw error;
+    // It may be busy with something else, or gone.
+    if (trouble === 'silence') await deps.ping();
+    return { type: 'failed', error: asGatewayError(error, deps.server) };
+  }
+}
+
+async function readList(kind: ListKind, deps: ReadListsDeps): Promise<ListOutcome> {
   const { server, log, request } = deps;
   const { method, singular } = LISTS[kind];
   const found = new Map<string, Definition>();
+  let complaints = 0;
+  const complain = (what: string): void => {
+    if (++complaints <= MAX_COMPLAINTS) log.warn(`${method}: ${what}`, { server });
+  };
   let cursor: string | undefined;
   for (let page = 1; ; page++) {
     const params = cursor === undefined ? undefined : `{"cursor":${JSON.stringify(cursor)}}`;
@@ -59,25 +86,28 @@ async function readList(kind: ListKind, deps: ReadListsDeps): Promise<readonly D
     try {
       answer = await request(method, params);
     } catch (error) {
-      // Many servers with resources have no templates, and say so this way.
-      if (kind === 'templates' && rpcCodeOf(error) === METHOD_NOT_FOUND) return [];
+      if (page === 1 && NONE.has(rpcCodeOf(error)) && troubleOf(error) === 'answer') return { type: 'none' };
       throw error;
     }
-    const read = readPage(kind, answer.value, server);
-    for (const problem of read.problems) log.warn(`${method}: ${problem}`, { server });
+    const read = await readPage(kind, answer.value, server);
+    for (const problem of read.problems) complain(problem);
     for (const definition of read.definitions) {
       const { key } = definition;
       const shown = key.slice(0, 128);
       if (found.has(key)) {
-        log.warn(`${method}: ${singular} '${shown}' is there twice, the first one counts`, { server });
+        complain(`${singular} '${shown}' is there twice, the first one counts`);
         continue;
       }
       if (kind === 'tools' && !TOOL_NAME.test(key))
-        log.warn(`${method}: '${shown}' is no name by the specification, listed as it is`, { server });
+        complain(`'${shown}' is no name by the specification, listed as it is`);
       found.set(key, definition);
     }
     const { nextCursor } = read;
-    if (nextCursor === undefined) return [...found.values()];
+    if (nextCursor === undefined) {
+      if (complaints > MAX_COMPLAINTS)
+        log.warn(`${method}: ${complaints - MAX_COMPLAINTS} more complaints of this kind`, { server });
+      return { type: 'list', definitions: [...found.values()] };
+    }
     const same = nextCursor === cursor;
     if (same || page >= MAX_PAGES || found.size > MAX_DEFINITIONS) {
       const why = same ? 'the next cursor is the same again' : `${found.size} entries and more to come`;
@@ -90,9 +120,9 @@ async function readList(kind: ListKind, deps: ReadListsDeps): Promise<readonly D
   }
 }
 
-function readPage(kind: ListKind, value: Buffer, server: string): ListPage {
+async function readPage(kind: ListKind, value: Buffer, server: string): Promise<ListPage> {
   try {
-    return readListPage(kind, value);
+    return await readListPageInTurns(kind, value);
   } catch (error) {
     throw new GatewayError('upstream_protocol_error', `upstream '${server}' ${(error as Error).message}`);
   }

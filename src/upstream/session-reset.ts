@@ -1,4 +1,5 @@
 /** An upstream of the legacy era forgot the session: it is opened again, once for all calls that found out. */
+import { GatewayError } from '../errors.js';
 import type { Logger } from '../observe/log.js';
 import type { ServerStats, SessionResetReason } from '../observe/stats.js';
 import type { Carrier, UpstreamCall } from './calls.js';
@@ -84,7 +85,11 @@ export class SessionReset {
     try {
       await this.#running;
     } catch (error) {
-      call.fail(asGatewayError(error, this.#deps.server));
+      const failure = asGatewayError(error, this.#deps.server);
+      // What the upstream said of the gateway's own session is not for the client.
+      const code = failure.code === 'upstream_auth_failed' ? failure.code : 'upstream_disconnected';
+      const why = `upstream '${this.#deps.server}' forgot the session of the call, and did not open another`;
+      call.fail(call.own ? failure : new GatewayError(code, why));
       return;
     }
     if (call.over) return;

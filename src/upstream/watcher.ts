@@ -7,6 +7,8 @@ import { monotonic } from '../lib/clock.js';
 export interface Watcher {
   add(group: number): void;
   remove(group: number): void;
+  /** Resolves when every group was removed, at the latest after `ms`. */
+  gone(ms: number): Promise<void>;
   /** Groups that were not removed are killed. */
   close(): void;
 }
@@ -36,6 +38,7 @@ const TOO_SOON_MS = 1000;
 export function createWatcher(deps: { logger: Logger; shell?: string }): Watcher {
   const groups = new Set<number>();
   let shell: ChildProcess | undefined;
+  const waiting = new Set<() => void>();
   let given = process.platform === 'win32';
 
   function giveUp(why: string): void {
@@ -92,6 +95,18 @@ export function createWatcher(deps: { logger: Logger; shell?: string }): Watcher
     },
     remove(group) {
       if (groups.delete(group)) tell('-', group);
+      if (groups.size > 0) return;
+      for (const resolve of waiting) resolve();
+      waiting.clear();
+    },
+    async gone(ms) {
+      if (groups.size === 0) return;
+      let timer: NodeJS.Timeout | undefined;
+      await new Promise<void>((resolve) => {
+        waiting.add(resolve);
+        timer = setTimeout(resolve, ms);
+      });
+      clearTimeout(timer);
     },
     close() {
       given = true;

@@ -7,7 +7,7 @@
 const MAX_NAME = 128;
 
 /** Equal for names that differ in case alone, by the widest rules there are. */
-function folded(name: string): string {
+export function foldName(name: string): string {
   // İ in lower case is an i with a dot above.
   return name.toUpperCase().toLowerCase().replaceAll('i\u0307', 'i');
 }
@@ -19,7 +19,7 @@ export class KnownNames {
 
   constructor(...names: string[]) {
     this.#names = names;
-    this.#folded = new Map(names.map((name) => [folded(name), name]));
+    this.#folded = new Map(names.map((name) => [foldName(name), name]));
   }
 
   has(key: string): boolean {
@@ -33,7 +33,7 @@ export class KnownNames {
       if (this.#names.includes(key)) {
         for (let k = i + 1; k < members.length; k++) if (members[k]?.key === key) return `'${key}' twice`;
       } else if (key.length <= MAX_NAME) {
-        const name = this.#folded.get(folded(key));
+        const name = this.#folded.get(foldName(key));
         if (name !== undefined) return `'${key}', which differs from '${name}' in case alone`;
       }
     }

@@ -1,6 +1,7 @@
 /** Names that most messages are made of: recognised by their bytes, so that no text is made of each anew. */
+import { foldName } from './fold.js';
 
-const NAMES = [
+const COMMON = namesOf([
   'id',
   'uri',
   '"2.0"',
@@ -17,13 +18,30 @@ const NAMES = [
   'tools/list',
   'progressToken',
   'resources/read',
-];
+]);
 
-const byLength: (readonly string[])[] = [];
-for (const name of NAMES) byLength[name.length] = [...(byLength[name.length] ?? []), name];
+/** A few names, to be recognised by their bytes. */
+export interface Names {
+  readonly byLength: readonly (readonly string[] | undefined)[];
+  /** By their folded form. */
+  readonly folded: ReadonlyMap<string, string>;
+  /** No spelling of any of them is longer, in bytes. */
+  readonly longest: number;
+}
 
-/** The text of the bytes from `start` to `end` if it is one of those names. */
-export function nameAt(buf: Buffer, start: number, end: number): string | undefined {
+export function namesOf(names: readonly string[]): Names {
+  const byLength: string[][] = [];
+  for (const name of names) (byLength[name.length] ??= []).push(name);
+  return {
+    byLength,
+    folded: new Map(names.map((name) => [foldName(name), name])),
+    // Each character may be written as \uXXXX.
+    longest: 6 * Math.max(...names.map(({ length }) => length)),
+  };
+}
+
+/** The name that is spelt in just these bytes. */
+export function nameIn({ byLength }: Names, buf: Buffer, start: number, end: number): string | undefined {
   const length = end - start;
   const names = length < byLength.length ? byLength[length] : undefined;
   if (names === undefined) return undefined;
@@ -33,4 +51,37 @@ export function nameAt(buf: Buffer, start: number, end: number): string | undefi
     if (i === length) return name;
   }
   return undefined;
+}
+
+/** The name that some reader could take these bytes of a JSON string for: in another case, or written with escapes. */
+export function variantIn(names: Names, buf: Buffer, start: number, end: number): string | undefined {
+  const length = end - start;
+  if (length > names.longest) return undefined;
+  for (let i = start; i < end; i++) {
+    const c = buf[i] as number;
+    if (c === 0x5c || c >= 0x80) return decodedIn(names, buf, start, end);
+  }
+  const same = length < names.byLength.length ? names.byLength[length] : undefined;
+  if (same === undefined) return undefined;
+  for (const name of same) {
+    let i = 0;
+    while (i < length && lower(buf[start + i] as number) === lower(name.charCodeAt(i))) i++;
+    if (i === length) return name;
+  }
+  return undefined;
+}
+
+function decodedIn({ folded }: Names, buf: Buffer, start: number, end: number): string | undefined {
+  try {
+    return folded.get(foldName(JSON.parse(`"${buf.toString('utf8', start, end)}"`) as string));
+  } catch {
+    return undefined;
+  }
+}
+
+const lower = (c: number): number => (c >= 0x41 && c <= 0x5a ? c + 0x20 : c);
+
+/** The text of the bytes from `start` to `end` if it is one of the names that most messages are made of. */
+export function nameAt(buf: Buffer, start: number, end: number): string | undefined {
+  return nameIn(COMMON, buf, start, end);
 }

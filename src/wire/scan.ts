@@ -152,7 +152,7 @@ const places = new Uint8Array(MAX_DEPTH + 1);
 const NO_MEMBERS: readonly Member[] = [];
 
 /** Throws ScanError. The caller has checked that the bytes are UTF-8. */
-export function scan(buf: Buffer): Scan {
+export function scan(buf: Buffer, maxValues = MAX_VALUES): Scan {
   const end = buf.length;
   const top: Member[] = [];
   let params: Member[] | undefined;
@@ -180,7 +180,7 @@ export function scan(buf: Buffer): Scan {
     }
     // At the start of a value.
     if (i >= end) throw new ScanError('unexpected end', i);
-    if (++values > MAX_VALUES) throw new ScanError(`more than ${MAX_VALUES} values`, i);
+    if (++values > maxValues) throw new ScanError(`more than ${maxValues} values`, i);
     if (depth > 0 && places[depth] !== 0) starts[depth] = i;
     const c = buf[i] as number;
     if (c === 0x7b || c === 0x5b) {

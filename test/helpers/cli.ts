@@ -20,9 +20,9 @@ export interface CliRun {
   readonly stdout: string;
   readonly stderr: string;
   /** Waits until the process says where it listens; gives `http://HOST:PORT`. */
-  listening(ms?: number): Promise<string>;
+  listening(): Promise<string>;
   /** Waits for the end; the exit status, or the signal's name. */
-  exit(ms?: number): Promise<number | NodeJS.Signals>;
+  exit(): Promise<number | NodeJS.Signals>;
   kill(signal?: NodeJS.Signals): void;
 }
 
@@ -62,16 +62,12 @@ export function runCli(args: readonly string[], { env = {}, cwd }: CliOptions = 
     get stderr() {
       return stderr;
     },
-    listening: async (ms = 10_000) =>
-      until(
-        () => {
-          if (child.exitCode !== null) throw new Error(`exited with ${child.exitCode}: ${stderr}${stdout}`);
-          return /http:\/\/(?:127\.0\.0\.1|\[::1\]|localhost):\d+/.exec(stdout + stderr)?.[0];
-        },
-        'the address in the log',
-        ms,
-      ),
-    exit: (ms = 10_000) => within(ended, ms, 'the end of the process'),
+    listening: async () =>
+      until(() => {
+        if (child.exitCode !== null) throw new Error(`exited with ${child.exitCode}: ${stderr}${stdout}`);
+        return /http:\/\/(?:127\.0\.0\.1|\[::1\]|localhost):\d+/.exec(stdout + stderr)?.[0];
+      }, 'the address in the log'),
+    exit: () => within(ended, 'the end of the process'),
     kill: (signal = 'SIGTERM') => void child.kill(signal),
   };
 }

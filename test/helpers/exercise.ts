@@ -37,7 +37,7 @@ export async function exercise(client: Client, name = 'everything'): Promise<voi
     shown(await client.callTool({ name: `${name}__${tool}`, arguments: args }, undefined, more));
 
   // The upstream may still be starting.
-  await until(async () => (await client.listTools()).tools.length > 5, 'the tools', 15_000);
+  await until(async () => (await client.listTools()).tools.length > 5, 'the tools');
   expect(await call('echo', { message: 'by this way' })).toContain('by this way');
 
   const steps: number[] = [];
@@ -66,7 +66,7 @@ export async function exercise(client: Client, name = 'everything'): Promise<voi
   });
   await client.subscribeResource({ uri: resource.uri });
   await call('toggle-subscriber-updates');
-  await until(() => updated.includes(resource.uri), 'an update of the resource', 12_000);
+  await until(() => updated.includes(resource.uri), 'an update of the resource');
   await client.unsubscribeResource({ uri: resource.uri });
   await call('toggle-subscriber-updates');
 

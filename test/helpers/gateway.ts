@@ -1,4 +1,5 @@
-import { createGateway, type ConfigInput, type Gateway } from '../../src/index.js';
+import { createGateway, type ConfigInput, type Gateway, type Logger } from '../../src/index.js';
+import { silent } from '../../src/observe/log.js';
 import { atEnd } from './cleanup.js';
 import { send } from './http.js';
 import { until } from './wait.js';
@@ -48,15 +49,43 @@ export async function startGateway(
   config: ConfigInput,
   { wait, ...options }: Options & { wait?: readonly string[] } = {},
 ): Promise<RunningGateway> {
-  const gateway = createGateway({ ...config, host: '127.0.0.1', port: 0 }, options);
+  const { logger, faults } = watched(options.logger ?? silent);
+  const gateway = createGateway({ ...config, host: '127.0.0.1', port: 0 }, { ...options, logger });
   atEnd(() => {
     gateway.destroy();
+    if (faults.length > 0) throw new Error(`internal errors of the gateway: ${faults.join('; ')}`);
   });
   const { port } = await gateway.listen();
   const running = describeGateway(gateway, `http://127.0.0.1:${port}`);
   const servers = (config.servers ?? []) as readonly { name: string }[];
   await running.up(...(wait ?? servers.map((server) => server.name)));
   return running;
+}
+
+/** A logger that keeps what a boundary of the gateway caught: a test in which that happens fails. */
+function watched(logger: Logger): { logger: Logger; faults: string[] } {
+  const faults: string[] = [];
+  return {
+    faults,
+    logger: {
+      get debugEnabled() {
+        return logger.debugEnabled;
+      },
+      debug: (...line) => {
+        logger.debug(...line);
+      },
+      info: (...line) => {
+        logger.info(...line);
+      },
+      warn: (...line) => {
+        logger.warn(...line);
+      },
+      error: (message, fields) => {
+        if (message === 'internal error') faults.push(JSON.stringify(fields));
+        logger.error(message, fields);
+      },
+    },
+  };
 }
 
 function describeGateway(gateway: Gateway, base: string): RunningGateway {
@@ -78,7 +107,6 @@ function describeGateway(gateway: Gateway, base: string): RunningGateway {
           return names.every((name) => connected.has(name));
         },
         `a connection to ${names.join(', ')}`,
-        15_000,
       ).catch((error: unknown) => {
         throw new Error(`${String(error)}; health: ${JSON.stringify(last?.servers)}`);
       });

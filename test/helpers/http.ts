@@ -84,6 +84,11 @@ export async function send(url: string, body?: Body, options: RequestOptions = {
   };
 }
 
+/** Two requests that a gateway answers: what had reached its sockets before them, it has seen by then. */
+export async function beat(url: string): Promise<void> {
+  for (let n = 0; n < 2; n++) await send(new URL('/health', url).href);
+}
+
 /** POST with the headers an MCP client sends; `headers` replaces single ones. */
 export function post(url: string, body: Body, headers: Headers = {}, agent?: Agent): Promise<Answer> {
   return send(url, body, { headers: { ...MCP_HEADERS, ...headers }, ...(agent ? { agent } : {}) });
@@ -199,11 +204,11 @@ export interface SseStream {
   /** True when the stream ended as HTTP wants it, false when it was cut. */
   readonly complete: boolean;
   /** The next event with data that was not given before. */
-  next(ms?: number): Promise<SseEvent>;
+  next(): Promise<SseEvent>;
   /** The next event as a message. */
-  message(ms?: number): Promise<JsonRpc>;
+  message(): Promise<JsonRpc>;
   /** Waits for the end. */
-  done(ms?: number): Promise<void>;
+  done(): Promise<void>;
   pause(): void;
   resume(): void;
   close(): void;
@@ -259,8 +264,8 @@ export async function openSse(
     res.destroy();
   };
   atEnd(close);
-  const next = async (ms = 5000): Promise<SseEvent> => {
-    await until(() => events.length > given || ended, 'an event', ms);
+  const next = async (): Promise<SseEvent> => {
+    await until(() => events.length > given || ended, 'an event');
     const event = events[given];
     if (!event)
       throw new Error(
@@ -283,8 +288,8 @@ export async function openSse(
       return res.complete;
     },
     next,
-    message: async (ms) => JSON.parse((await next(ms)).data) as JsonRpc,
-    done: (ms = 5000) => within(closed, ms, 'the end of the stream'),
+    message: async () => JSON.parse((await next()).data) as JsonRpc,
+    done: () => within(closed, 'the end of the stream'),
     pause: () => res.pause(),
     resume: () => res.resume(),
     close,
@@ -299,8 +304,8 @@ export interface RawConnection {
   readonly closed: boolean;
   write(data: string | Uint8Array): void;
   /** Waits until `what` stands in what was received. */
-  receive(what: string | RegExp, ms?: number): Promise<string>;
-  done(ms?: number): Promise<void>;
+  receive(what: string | RegExp): Promise<string>;
+  done(): Promise<void>;
   destroy(): void;
 }
 
@@ -336,18 +341,14 @@ export async function tcp(url: string): Promise<RawConnection> {
       return closed;
     },
     write: (data) => void socket.write(data),
-    receive: async (what, ms = 5000) =>
-      until(
-        () => {
-          const text = bytes().toString('latin1');
-          if (typeof what === 'string' ? text.includes(what) : what.test(text)) return text;
-          if (closed) throw new Error(`closed before ${String(what)} came; received ${JSON.stringify(text)}`);
-          return undefined;
-        },
-        String(what),
-        ms,
-      ),
-    done: (ms = 5000) => within(end, ms, 'the end of the connection'),
+    receive: async (what) =>
+      until(() => {
+        const text = bytes().toString('latin1');
+        if (typeof what === 'string' ? text.includes(what) : what.test(text)) return text;
+        if (closed) throw new Error(`closed before ${String(what)} came; received ${JSON.stringify(text)}`);
+        return undefined;
+      }, String(what)),
+    done: () => within(end, 'the end of the connection'),
     destroy: () => void socket.destroy(),
   };
 }

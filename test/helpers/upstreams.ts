@@ -56,11 +56,7 @@ export async function startEverything(transport: 'sse' | 'streamableHttp'): Prom
     await exited;
   };
   atEnd(() => kill());
-  const port = await until(
-    () => /loopback port (\d+)/.exec(output)?.[1],
-    'the port of server-everything',
-    20_000,
-  );
+  const port = await until(() => /loopback port (\d+)/.exec(output)?.[1], 'the port of server-everything');
   return {
     url: `http://127.0.0.1:${port}/${transport === 'sse' ? 'sse' : 'mcp'}`,
     pid: child.pid ?? 0,

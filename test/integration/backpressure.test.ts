@@ -16,7 +16,7 @@ import {
 } from '../helpers/http.js';
 import { firstDifference, pattern } from '../helpers/pattern.js';
 import { scriptedStdio } from '../helpers/upstreams.js';
-import { sleep, until } from '../helpers/wait.js';
+import { settled, sleep, until } from '../helpers/wait.js';
 
 /** A server whose tool `pour` gives as many patterned bytes as asked for and counts what it wrote. */
 async function pouring() {
@@ -73,18 +73,13 @@ describe('readers that pause', () => {
         ),
       );
       for (const stream of streams) stream.pause();
-      await sleep(400);
-      const soFar = counts.written;
-      expect(soFar).toBeLessThan(4 * size * 0.75);
-      await sleep(300);
-      expect(counts.written).toBeLessThan(soFar + 2 * MB);
+      expect(await settled(() => counts.written)).toBeLessThan(4 * size * 0.75);
       // Nobody else waits for them.
-      const began = performance.now();
       expect(textOf(await callTool(gateway.url, 's__echo'))).toBe('echo');
-      expect(performance.now() - began).toBeLessThan(3000);
+      expect(counts.written).toBeLessThan(4 * size * 0.75);
       for (const stream of streams) stream.resume();
       for (const stream of streams) {
-        await stream.done(15_000);
+        await stream.done();
         expect(stream.complete).toBe(true);
         const begin = stream.text.indexOf('"text":"') + 8;
         expect(firstDifference(Buffer.from(stream.text.slice(begin, begin + size), 'latin1'))).toBe(-1);
@@ -95,7 +90,7 @@ describe('readers that pause', () => {
   );
 
   test('that leave while they pause leave no call and no socket behind', async () => {
-    const { upstream, gateway, idle } = await pouring();
+    const { upstream, gateway, counts, idle } = await pouring();
     for (let round = 0; round < 6; round++) {
       const streams = await Promise.all(
         Array.from({ length: 10 }, (_, n) =>
@@ -103,7 +98,7 @@ describe('readers that pause', () => {
         ),
       );
       for (const stream of streams) stream.pause();
-      await sleep(100);
+      await settled(() => counts.written);
       for (const stream of streams) stream.close();
       await idle();
     }
@@ -112,11 +107,16 @@ describe('readers that pause', () => {
   });
 
   test('that pause for longer than request_ms are not taken for a silent upstream', async () => {
-    const upstream = await createUpstream({ tools: [tool('pour')], onCall: (call) => call.big(30 * MB) });
+    const upstream = await createUpstream({
+      tools: [tool('pour'), tool('silent')],
+      onCall: (call) => (call.params.name === 'pour' ? call.big(30 * MB) : undefined),
+    });
     const gateway = await startGateway({ servers: [upstream.entry('s', { timeouts: { request_ms: 400 } })] });
     const stream = await openSse(gateway.url, callBody('s__pour'), JSON_ONLY);
     stream.pause();
-    await sleep(1200);
+    // Silences that begin later end by request_ms.
+    for (let n = 0; n < 2; n++)
+      expect((await callTool(gateway.url, 's__silent')).error?.message).toMatch(/request_ms/);
     stream.resume();
     await stream.done();
     expect(stream.complete).toBe(true);
@@ -125,7 +125,8 @@ describe('readers that pause', () => {
 
   test('10,000 answers to slow readers leave the upstream sockets where they were', async () => {
     const { upstream, gateway, counts, idle } = await pouring();
-    const bytes = 60_000;
+    // More than the recorder of messages looks into.
+    const bytes = 70_000;
     const request = rawPost(gateway.url, callBody('s__pour', { bytes }), JSON_ONLY);
     const sseRequest = rawPost(gateway.url, callBody('s__pour', { bytes, sse: true }), SSE_ONLY);
 
@@ -168,9 +169,9 @@ describe('readers that pause', () => {
     for (let n = 0; n < 5; n++) await wave();
     expect(counts.open).toBe(0);
     // One request of each connection is under way at a time.
-    await until(() => upstream.sockets.size <= CLIENTS, `${CLIENTS} sockets or fewer`, 5000);
+    await until(() => upstream.sockets.size <= CLIENTS, `${CLIENTS} sockets or fewer`);
     expect(textOf(await callTool(gateway.url, 's__echo'))).toBe('echo');
-  }, 60_000);
+  });
 });
 
 describe('one slow client of a stdio server', () => {
@@ -178,13 +179,12 @@ describe('one slow client of a stdio server', () => {
     const gateway = await startGateway({ servers: [scriptedStdio('p')] });
     const slow = await openSse(gateway.url, callBody('p__big', { bytes: 30_000_000 }), JSON_ONLY);
     slow.pause();
-    const began = performance.now();
     for (let n = 0; n < 20; n++) {
       expect(textOf(await callTool(gateway.url, 'p__echo', { n }))).toBe(`{"n":${n}}`);
     }
-    expect(performance.now() - began).toBeLessThan(3000);
+    expect(slow.text.length).toBeLessThan(30_000_000);
     slow.resume();
-    await slow.done(10_000);
+    await slow.done();
     expect(slow.complete).toBe(true);
     expect(slow.text.length).toBeGreaterThan(30_000_000);
   });

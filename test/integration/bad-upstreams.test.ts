@@ -37,6 +37,12 @@ async function serverHealth(gateway: RunningGateway, name: string) {
   return found;
 }
 
+/** Why a list of the bad server is an older one than it should be. */
+async function staleError(gateway: RunningGateway, kind: string): Promise<string | undefined> {
+  const health = (await serverHealth(gateway, 'bad')) as { lists?: Record<string, { error: string }> };
+  return health.lists?.[kind]?.error;
+}
+
 describe.each(['first', 'last'] as const)('answers of a server that puts the id %s', (idOrder) => {
   let gateway: RunningGateway;
   let bad: Upstream;
@@ -181,17 +187,14 @@ describe('lists', () => {
       );
       expect(await listed(gateway)).toContain('good__echo');
       expect(textOf(await callTool(gateway.url, 'good__echo', { a: 1 }))).toBe('{"a":1}');
-      const health = await until(
-        async () => {
-          const now = await serverHealth(gateway, 'bad');
-          return now.last_error === null ? undefined : now;
-        },
-        'an error in /health',
-        15_000,
-      );
-      expect(health.last_error).toMatch(/list|cursor|page/i);
+      const error = await until(() => staleError(gateway, 'tools'), 'an error in /health');
+      expect(error).toMatch(/list|cursor|page/i);
+      expect(await serverHealth(gateway, 'bad')).toMatchObject({ connected: true, last_error: null });
       const asked = bad.received('tools/list').length;
-      await sleep(300);
+      await until(
+        async () => (await gateway.metric('mcpstead_upstream_in_backoff{server="bad"}')) === 1,
+        'the wait for the next attempt',
+      );
       expect(bad.received('tools/list').length).toBe(asked);
     },
   );
@@ -236,23 +239,27 @@ describe('lists', () => {
     ['a result without tools', (raw: (body: string, status?: number) => void) => raw('RESULT{}')],
     ['tools that are no array', (raw: (body: string, status?: number) => void) => raw('RESULT{"tools":{}}')],
     ['an error', (raw: (body: string, status?: number) => void) => raw('oops', 500)],
-  ])('a list that is %s takes down that server alone, and says so', async (_kind, answer) => {
-    const { gateway } = await beside({
-      onRequest: (call) => {
-        if (call.message.method !== 'tools/list') return false;
-        answer((body, status) => {
-          call.raw(body.startsWith('RESULT') ? call.envelope('result', body.slice(6)) : body, status);
-        });
-        return true;
+  ])('a list that is %s leaves the server up without it, and says so', async (_kind, answer) => {
+    let asked = 0;
+    const { gateway } = await beside(
+      {
+        tools: [tool('late')],
+        onRequest: (call) => {
+          if (call.message.method !== 'tools/list' || ++asked > 2) return false;
+          answer((body, status) => {
+            call.raw(body.startsWith('RESULT') ? call.envelope('result', body.slice(6)) : body, status);
+          });
+          return true;
+        },
       },
-    });
-    const health = await until(async () => {
-      const now = await serverHealth(gateway, 'bad');
-      return now.last_error === null ? undefined : now;
-    }, 'an error in /health');
-    expect(health.connected).toBe(false);
-    expect(await listed(gateway)).toEqual(['good__echo']);
-    expect((await gateway.health()).status).toBe('degraded');
+      { reconnect: { backoff_base_ms: 50, backoff_max_ms: 100 } },
+    );
+    expect(await until(() => staleError(gateway, 'tools'), 'an error in /health')).toMatch(/answered/);
+    expect(await serverHealth(gateway, 'bad')).toMatchObject({ connected: true, last_error: null });
+    expect((await gateway.health()).status).toBe('ok');
+    // It is read again, and then it is there.
+    await until(async () => (await listed(gateway)).some((name) => name.startsWith('bad__')), 'the list');
+    await until(async () => (await staleError(gateway, 'tools')) === undefined, 'the end of the error');
   });
 
   test('a server without tools is a healthy server, and is not asked for any', async () => {
@@ -313,11 +320,8 @@ describe('servers that do not get up', () => {
         { startup: { wait_ms: 200 }, servers: [bad.entry('bad', quick), good.entry('good')] },
         { wait: ['good'] },
       );
-      await sleep(250);
-      const began = performance.now();
       expect(await listed(gateway)).toEqual(['good__echo']);
       expect(textOf(await callTool(gateway.url, 'good__echo', { a: 1 }))).toBe('{"a":1}');
-      expect(performance.now() - began).toBeLessThan(1000);
       expect((await serverHealth(gateway, 'bad')).connected).toBe(false);
     },
   );
@@ -364,13 +368,9 @@ describe('silence', () => {
     async (_kind, onCall) => {
       const upstream = await createUpstream({ tools: [tool('quiet'), tool('echo')], onCall });
       const gateway = await startGateway({ servers: [upstream.entry('s', patience)] });
-      const began = performance.now();
       const { error } = message(await post(gateway.url, callBody('s__quiet'), JSON_ONLY));
-      const took = performance.now() - began;
       expect(error?.code).toBe(-32000);
       expect(error?.message).toMatch(/time|silen/i);
-      expect(took).toBeGreaterThan(480);
-      expect(took).toBeLessThan(2000);
       await until(() => upstream.received('notifications/cancelled').length === 1, 'a cancellation upstream');
       expect((await serverHealth(gateway, 's')).connected).toBe(true);
     },
@@ -380,14 +380,16 @@ describe('silence', () => {
     const upstream = await createUpstream({
       tools: [tool('slow')],
       onCall: async (call) => {
-        for (let n = 1; n <= 6; n++) {
-          await sleep(200);
+        for (let n = 1; n <= 5; n++) {
+          await sleep(400);
           call.progress(n);
         }
         call.text('done');
       },
     });
-    const gateway = await startGateway({ servers: [upstream.entry('s', patience)] });
+    const gateway = await startGateway({
+      servers: [upstream.entry('s', { timeouts: { request_ms: 1500 } })],
+    });
     const body = callBody('s__slow', {}, 1, { progressToken: 'p' });
     expect(textOf(message(await post(gateway.url, body)))).toBe('done');
   });
@@ -518,10 +520,13 @@ describe('429 and 503 with Retry-After', () => {
         return true;
       },
     });
-    const gateway = await startGateway({ servers: [upstream.entry('s', quick)] });
+    const gateway = await startGateway({ servers: [upstream.entry('s', quick)] }, { wait: [] });
+    // Far more than its own backoff may be.
+    await until(
+      async () => (await gateway.metric('mcpstead_upstream_current_backoff_seconds{server="s"}')) >= 1,
+      'the wait that was asked for',
+    );
     await gateway.up('s');
-    const [first, second] = upstream.received('initialize');
-    expect((second?.at ?? 0) - (first?.at ?? 0)).toBeGreaterThan(950);
   });
 });
 
@@ -555,13 +560,14 @@ describe('stdio children that misbehave', () => {
     async (name) => {
       const gateway = await startGateway({ servers: [{ ...scriptedStdio('s'), ...quick }] });
       const first = textOf(await callTool(gateway.url, 's__pid'));
-      const began = performance.now();
       const inFlight = [1, 2, 3].map(() => callTool(gateway.url, 's__hang'));
-      await sleep(50);
+      await until(
+        async () => (await gateway.metric('mcpstead_requests_in_flight{server="s"}')) === 3,
+        'three calls',
+      );
       const { error } = await callTool(gateway.url, `s__${name}`);
       expect(error?.code).toBe(-32000);
       for (const answer of await Promise.all(inFlight)) expect(answer.error?.code).toBe(-32000);
-      expect(performance.now() - began).toBeLessThan(2000);
       await gateway.up('s');
       expect(textOf(await callTool(gateway.url, 's__pid'))).not.toBe(first);
     },

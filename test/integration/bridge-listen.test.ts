@@ -3,15 +3,23 @@ import { createUpstream, tool, type Call, type Upstream } from '../fixtures/serv
 import { Listener } from '../../src/proxy/listeners.js';
 import type { Principal, Sink, View } from '../../src/protocol/ports.js';
 import { startGateway } from '../helpers/gateway.js';
+import { beat } from '../helpers/http.js';
 import { connect, heard, messagesOf } from '../helpers/legacy.js';
 import { call, createModernUpstream, stream } from '../helpers/modern.js';
-import { sleep, until } from '../helpers/wait.js';
+import { until } from '../helpers/wait.js';
 
 const UPDATED = 'notifications/resources/updated';
 const ACKNOWLEDGED = 'notifications/subscriptions/acknowledged';
 
+/** What is waited for until `open` is called. */
+function gate(): { pass: () => Promise<void>; open: () => void } {
+  let open: () => void = () => {};
+  const opened = new Promise<void>((resolve) => (open = resolve));
+  return { pass: () => opened, open };
+}
+
 /** A legacy server that takes its time to grant a subscription. */
-function slow(grantMs: () => number, more: object = {}): Promise<Upstream> {
+function slow(grant: () => Promise<unknown>, more: object = {}): Promise<Upstream> {
   return createUpstream({
     getStream: true,
     capabilities: { tools: {}, resources: { subscribe: true } },
@@ -25,7 +33,7 @@ function slow(grantMs: () => number, more: object = {}): Promise<Upstream> {
           asked.result({ resourceTemplates: [] });
           return true;
         case 'resources/subscribe':
-          await sleep(grantMs());
+          await grant();
           asked.result({});
           return true;
         case 'resources/unsubscribe':
@@ -48,38 +56,45 @@ const acknowledged = async (told: Awaited<ReturnType<typeof listen>>): Promise<u
 
 describe('a subscription', () => {
   it('whose client left while it was being granted is taken back', async () => {
-    const upstream = await slow(() => 300);
+    const grant = gate();
+    const upstream = await slow(grant.pass);
     const running = await startGateway({ servers: [upstream.entry('s')] });
     const told = await listen(running.server('s'));
     await until(() => upstream.received('resources/subscribe').length > 0, 'the request');
     told.close();
-    await until(() => upstream.received('resources/unsubscribe').length > 0, 'the end of it', 3000);
+    await beat(running.base);
+    grant.open();
+    await until(() => upstream.received('resources/unsubscribe').length > 0, 'the end of it');
   });
 
   it('stays for another who waited for it as well', async () => {
-    const upstream = await slow(() => 300);
+    const grant = gate();
+    const upstream = await slow(grant.pass);
     const running = await startGateway({ servers: [upstream.entry('s')] });
     const left = await listen(running.server('s'));
     await until(() => upstream.received('resources/subscribe').length > 0, 'the request');
-    await sleep(100);
     const stays = await listen(running.server('s'));
     await until(() => upstream.received('resources/subscribe').length > 1, 'the other request');
     left.close();
+    await beat(running.base);
+    grant.open();
     expect(await acknowledged(stays)).toEqual({ resourceSubscriptions: ['x:one'] });
-    await sleep(100);
+    await beat(running.base);
     expect(upstream.received('resources/unsubscribe')).toEqual([]);
     stays.close();
-    await until(() => upstream.received('resources/unsubscribe').length === 1, 'the end of it', 3000);
+    await until(() => upstream.received('resources/unsubscribe').length === 1, 'the end of it');
   });
 
   it('that comes after the acknowledgement is not told of, and taken back', async () => {
-    const upstream = await slow(() => 2500);
+    const grant = gate();
+    const upstream = await slow(grant.pass);
     const running = await startGateway({ servers: [upstream.entry('s')] });
     const told = await listen(running.server('s'));
     expect(await acknowledged(told)).toEqual({});
-    await until(() => upstream.received('resources/unsubscribe').length > 0, 'the end of it', 4000);
+    grant.open();
+    await until(() => upstream.received('resources/unsubscribe').length > 0, 'the end of it');
     upstream.announce({ method: UPDATED, params: { uri: 'x:one' } });
-    await sleep(100);
+    await beat(running.base);
     expect(messagesOf(told).filter(({ method }) => method === UPDATED)).toEqual([]);
   });
 
@@ -118,11 +133,11 @@ describe('a subscription', () => {
       _meta: { 'io.modelcontextprotocol/subscriptionId': waiting.message.id },
       notifications: waiting.params['notifications'],
     });
-    await until(() => filters().length > 2 && filters().at(-1) === undefined, 'a stream without it', 3000);
+    await until(() => filters().length > 2 && filters().at(-1) === undefined, 'a stream without it');
   });
 
   it('of a modern client outlives a reload that restarts a server with a link of its own for it', async () => {
-    const upstream = await slow(() => 0);
+    const upstream = await slow(() => Promise.resolve());
     const entry = { ...upstream.entry('s'), session: 'per-client' as const };
     const running = await startGateway({ servers: [entry] });
     const told = await listen(running.server('s'));
@@ -131,7 +146,6 @@ describe('a subscription', () => {
     await until(
       () => upstream.received('resources/subscribe').some(({ headers }) => headers['x-new'] === '1'),
       'the subscription on the new link',
-      5000,
     );
   });
 });
@@ -141,7 +155,7 @@ describe('the level of log messages that a request raised', () => {
     const levels = (): unknown[] =>
       upstream.received('logging/setLevel').map(({ message }) => message.params?.['level']);
     let end: (() => void) | undefined;
-    const upstream: Upstream = await slow(() => 0, {
+    const upstream: Upstream = await slow(() => Promise.resolve(), {
       capabilities: { tools: {}, logging: {} },
       onCall(asked: Call) {
         end = () => {
@@ -162,7 +176,7 @@ describe('the level of log messages that a request raised', () => {
     );
     end?.();
     await answer;
-    await until(() => levels().at(-1) === 'error', 'the level that the session wants', 3000);
+    await until(() => levels().at(-1) === 'error', 'the level that the session wants');
   });
 });
 
@@ -209,7 +223,7 @@ describe('a stream of changes whose client does not read', () => {
 
 describe('links of modern clients of their own', () => {
   it('are made once there is room, where there was none', async () => {
-    const [full, other] = [await slow(() => 0), await slow(() => 0)];
+    const [full, other] = [await slow(() => Promise.resolve()), await slow(() => Promise.resolve())];
     const own = { session: 'per-client' as const };
     const running = await startGateway({
       limits: { per_client: 1 },
@@ -220,14 +234,10 @@ describe('links of modern clients of their own', () => {
     const two = { clientInfo: { name: 'two', version: '1' } };
     expect((await call(running.server('full'), 't', {}, one)).result).toBeDefined();
     expect((await call(running.url, 'full__t', {}, two)).error?.message).toContain('limits.per_client');
-    await until(
-      async () => {
-        // Busy all the time, on the server that has room.
-        expect((await call(running.url, 'other__t', {}, two)).result).toBeDefined();
-        return (await call(running.url, 'full__t', {}, two)).result;
-      },
-      'room',
-      8000,
-    );
+    await until(async () => {
+      // Busy all the time, on the server that has room.
+      expect((await call(running.url, 'other__t', {}, two)).result).toBeDefined();
+      return (await call(running.url, 'full__t', {}, two)).result;
+    }, 'room');
   });
 });

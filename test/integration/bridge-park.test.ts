@@ -11,7 +11,7 @@ import {
   stream,
   type Modern,
 } from '../helpers/modern.js';
-import { sleep, until } from '../helpers/wait.js';
+import { settled, until } from '../helpers/wait.js';
 
 const SCHEMA = { type: 'object', properties: { name: { type: 'string' } } };
 const form = (message: string): object => ({ message, requestedSchema: SCHEMA });
@@ -25,20 +25,29 @@ const urlError = {
 const repliesTo = (upstream: Upstream, id: string) =>
   upstream.requests.filter(({ message }) => message.id === id && message.method === undefined);
 
+/** Asks what nobody will answer, and waits until the call is parked. */
+async function parks(asked: Call, question: string): Promise<void> {
+  const parked = (): Promise<number> => running.metric('mcpstead_parked_calls');
+  const before = await parked();
+  void asked.ask('elicitation/create', form(question)).catch(() => undefined);
+  await until(async () => (await parked()) > before, 'the call to be parked');
+}
+
+/** What its server says to a parked call has gone as far as it goes. A retry that comes sooner gets the same. */
+const come = (): Promise<unknown> =>
+  settled(() => [...upstream.sockets, ...last.sockets].reduce((sum, s) => sum + s.bytesWritten, 0));
+
 const behaviours: Record<string, (asked: Call) => unknown> = {
   async large(asked) {
-    void asked.ask('elicitation/create', form('Never mind?')).catch(() => undefined);
-    await sleep(60);
+    await parks(asked, 'Never mind?');
     await asked.big(400_000);
   },
   async moves_on(asked) {
-    void asked.ask('elicitation/create', form('Never mind?')).catch(() => undefined);
-    await sleep(60);
+    await parks(asked, 'Never mind?');
     asked.text('went on');
   },
   async urls(asked) {
-    void asked.ask('elicitation/create', form('Never mind?')).catch(() => undefined);
-    await sleep(60);
+    await parks(asked, 'Never mind?');
     asked.error(-32042, 'open this', urlError);
   },
   async twice(asked) {
@@ -47,10 +56,8 @@ const behaviours: Record<string, (asked: Call) => unknown> = {
     asked.text(String(second.error?.code ?? 'asked'));
   },
   async withdraws(asked) {
-    void asked.ask('elicitation/create', form('Too slow?')).catch(() => undefined);
-    await sleep(100);
+    await parks(asked, 'Too slow?');
     asked.notify('notifications/cancelled', { requestId: `ask-${asked.upstream.asked}` });
-    await sleep(50);
     asked.text('went on');
   },
 };
@@ -94,10 +101,10 @@ describe('a parked call', () => {
     // The order of a connection is known from its first answer on.
     needs(await call(url, 'moves_on', {}, able));
     const { requestState } = needs(await call(url, 'moves_on', {}, able));
-    await sleep(150);
+    await come();
     await retry(url, 'moves_on', requestState, {});
     const large = needs(await call(url, 'large', {}, able));
-    await sleep(200);
+    await come();
     const answer = await retry(url, 'large', large.requestState, {}, { id: 'the-second' });
     expect(answer.id).toBe('the-second');
     expect(textOf(answer)).toHaveLength(400_000);
@@ -116,7 +123,7 @@ describe('a parked call', () => {
     const url = running.server('s');
     const { requestState } = needs(await call(url, 'withdraws', {}, able));
     const id = `ask-${upstream.asked}`;
-    await sleep(300);
+    await come();
     expect(textOf(await retry(url, 'withdraws', requestState, {}))).toBe('went on');
     expect(repliesTo(upstream, id)).toEqual([]);
   });
@@ -124,7 +131,7 @@ describe('a parked call', () => {
   it('asks to open a URL also where the error that wants it came meanwhile', async () => {
     const url = running.server('s');
     const { requestState } = needs(await call(url, 'urls', {}, able));
-    await sleep(200);
+    await come();
     const needed = only(needs(await retry(url, 'urls', requestState, {})));
     expect(needed).toMatchObject({
       method: 'elicitation/create',
@@ -165,10 +172,10 @@ describe('a parked call', () => {
       async onCall(asked) {
         // More than the sockets on the way take while the client does not read.
         for (let i = 0; i < 400; i++) asked.log('x'.repeat(50_000), 'error');
-        await sleep(700);
+        await settled(() => asked.res.writableLength);
         const id = `get-${++asked.upstream.asked}`;
         asked.upstream.announce({ id, method: 'elicitation/create', params: form('On the side?') });
-        await until(() => repliesTo(asked.upstream, id).length > 0, 'an answer', 15_000);
+        await until(() => repliesTo(asked.upstream, id).length > 0, 'an answer');
         asked.text('done');
       },
     });
@@ -182,9 +189,10 @@ describe('a parked call', () => {
       { ...able, logLevel: 'debug' },
     );
     first.pause();
-    await sleep(1500);
+    await until(() => slow.asked > 0, 'the question');
+    await settled(() => gateway.metric('mcpstead_parked_calls'));
     first.resume();
-    await first.done(10_000);
+    await first.done();
     const told = JSON.parse(first.events.at(-1)?.data ?? 'null') as JsonRpc;
     const needed = needs(told);
     const answer = await retry(url, 'floods', needed.requestState, { [only(needed).key]: accepted });

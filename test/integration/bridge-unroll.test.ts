@@ -2,9 +2,9 @@ import { describe, expect, it } from 'vitest';
 import { createUpstream, tool, type Call } from '../fixtures/servers/http-upstream.js';
 import { startGateway } from '../helpers/gateway.js';
 import { call, createModernUpstream } from '../helpers/modern.js';
-import { openSse, post, textOf } from '../helpers/http.js';
+import { openSse, post, textOf, beat } from '../helpers/http.js';
 import { connect, final, heard, messagesOf } from '../helpers/legacy.js';
-import { sleep, until } from '../helpers/wait.js';
+import { until } from '../helpers/wait.js';
 
 const form = {
   method: 'elicitation/create',
@@ -31,12 +31,12 @@ async function stage() {
 
 describe('a call that is unrolled', () => {
   it.each(Object.keys(asks))('says nothing more once its client cancelled it: %s', async (name) => {
-    const { upstream, client } = await stage();
+    const { upstream, client, running } = await stage();
     const stream = await client.stream(name, {}, { id: 55 });
     await until(() => messagesOf(stream).some(({ id }) => id !== undefined), 'a question');
     await client.say({ method: 'notifications/cancelled', params: { requestId: 55 } });
     await stream.done();
-    await sleep(100);
+    await beat(running.base);
     expect(messagesOf(stream).filter(({ method }) => method === undefined)).toEqual([]);
     expect(upstream.calls(name)).toHaveLength(1);
   });
@@ -47,7 +47,7 @@ describe('a call that is unrolled', () => {
     await until(() => messagesOf(stream).some(({ id }) => id !== undefined), 'a question');
     await client.end();
     await stream.done();
-    await sleep(100);
+    await beat(running.base);
     expect(messagesOf(stream).filter(({ method }) => method === undefined)).toEqual([]);
     expect(upstream.calls(name)).toHaveLength(1);
     expect(

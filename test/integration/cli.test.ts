@@ -334,15 +334,17 @@ describe('SIGTERM and SIGINT', () => {
   it.each(['SIGTERM', 'SIGINT'] as const)(
     '%s ends an idle gateway at once, with status 0 and its children',
     async (signal) => {
-      const cli = await runConfig({ port: 0, servers: [notes()] });
+      const cli = await runConfig({
+        port: 0,
+        mcp: { session: { shutdown_grace_seconds: 300 } },
+        servers: [notes()],
+      });
       const base = await cli.listening();
       await until(async () => (await health(base)).servers[0]?.connected);
       const children = pidsOf(cli.pid);
       expect(children.length).toBeGreaterThan(0);
-      const started = performance.now();
       cli.kill(signal);
       expect(await cli.exit()).toBe(0);
-      expect(performance.now() - started).toBeLessThan(3000);
       await until(() => !children.some(alive), 'the end of the children');
       expect(cli.stderr).toBe('');
     },
@@ -375,17 +377,15 @@ describe('SIGTERM and SIGINT', () => {
   it('the second ends it at once', async () => {
     const cli = await runConfig({
       port: 0,
-      http: { drain_delay_seconds: 60 },
-      mcp: { session: { shutdown_grace_seconds: 60 } },
+      http: { drain_delay_seconds: 300 },
+      mcp: { session: { shutdown_grace_seconds: 300 } },
       servers: [],
     });
     const base = await cli.listening();
     cli.kill('SIGTERM');
     await until(async () => (await send(`${base}/ready`)).status === 503);
-    const started = performance.now();
     cli.kill('SIGTERM');
     expect(await cli.exit()).toBe(143);
-    expect(performance.now() - started).toBeLessThan(2000);
   });
 });
 

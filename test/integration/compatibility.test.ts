@@ -72,20 +72,20 @@ async function sdkV2(url: string, mode: 'legacy' | 'auto'): Promise<Connected> {
   };
 }
 
-/** The inspector needs a newer Node than the gateway: npx brings one along. */
+/** The inspector needs a newer Node than the gateway: npx brings one along. Asked once, where both are: it is slow. */
+let whereabouts: Promise<string[]> | undefined;
+async function installInspector(): Promise<string[]> {
+  const packages = ['-y', '-p', 'node@22', '-p', `@modelcontextprotocol/inspector@${INSPECTOR}`];
+  const { stdout } = await exec('npx', [...packages, '-c', 'command -v node; command -v mcp-inspector']);
+  return stdout.trim().split('\n');
+}
+
 async function inspector(url: string, era: 'legacy' | 'modern'): Promise<Connected> {
   const folder = await tempDir();
+  const [node = '', main = ''] = await (whereabouts ??= installInspector());
   const run = async (...args: string[]): Promise<Record<string, unknown>> => {
-    const packages = [
-      '-y',
-      '-p',
-      'node@22',
-      '-p',
-      `@modelcontextprotocol/inspector@${INSPECTOR}`,
-      'mcp-inspector',
-    ];
-    const target = ['--cli', url, '--transport', 'http', '--protocol-era', era];
-    const { stdout } = await exec('npx', [...packages, ...target, ...args], {
+    const target = [main, '--cli', url, '--transport', 'http', '--protocol-era', era];
+    const { stdout } = await exec(node, [...target, ...args], {
       cwd: folder,
       env: {
         ...process.env,
@@ -195,7 +195,7 @@ beforeAll(async () => {
       thinkingStdio(),
     ],
   });
-}, 60_000);
+});
 
 test.each(clients)(
   '$name lists and calls the tools of every server',

@@ -22,7 +22,7 @@ import { callBody, post, textOf, type JsonRpc } from '../helpers/http.js';
 import { envelope } from '../helpers/modern.js';
 import { firstDifference } from '../helpers/pattern.js';
 import { everythingStdio, scriptedStdio } from '../helpers/upstreams.js';
-import { sleep, until, within } from '../helpers/wait.js';
+import { settled, until, within } from '../helpers/wait.js';
 
 const MAIN = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
 const MB = 1_000_000;
@@ -67,16 +67,12 @@ class Lines {
     this.input.write(`${text}\n`);
   }
 
-  async next<T = JsonRpc>(ms = 10_000): Promise<T> {
-    const line = await until(
-      () => {
-        const first = this.lines.shift();
-        if (!first && this.ended) throw new Error('the output has ended');
-        return first;
-      },
-      'a line',
-      ms,
-    );
+  async next<T = JsonRpc>(): Promise<T> {
+    const line = await until(() => {
+      const first = this.lines.shift();
+      if (!first && this.ended) throw new Error('the output has ended');
+      return first;
+    }, 'a line');
     return JSON.parse(line.toString('utf8')) as T;
   }
 
@@ -97,7 +93,7 @@ interface Started extends Lines {
   readonly pid: number;
   readonly stderr: string;
   kill(signal: NodeJS.Signals): void;
-  exit(ms?: number): Promise<number | string>;
+  exit(): Promise<number | string>;
 }
 
 /** Runs `mcpstead stdio`; killed when the test ends. */
@@ -125,7 +121,7 @@ function start(args: readonly string[], env: NodeJS.ProcessEnv = {}): Started {
       pid: child.pid as number,
       stderr: '',
       kill: (signal: NodeJS.Signals) => void child.kill(signal),
-      exit: (ms = 10_000) => within(ended, ms, 'the end of the process'),
+      exit: () => within(ended, 'the end of the process'),
     }),
     'stderr',
     { get: () => stderr },
@@ -171,7 +167,7 @@ describe('mcpstead stdio --config', () => {
     expect(children).toContain(pid);
     client.input.end();
     expect(await client.exit()).toBe(0);
-    await until(() => !children.some(alive), 'the end of all children', 3000);
+    await until(() => !children.some(alive), 'the end of all children');
     expect(client.lines).toEqual([]);
     expect(client.stderr).toContain('upstream up');
   });
@@ -206,7 +202,7 @@ describe('mcpstead stdio --config', () => {
       completions: {},
       logging: {},
     });
-    await sleep(300);
+    expect(await client.request({ id: 'p', method: 'ping' })).toMatchObject({ id: 'p' });
     expect(existsSync(record)).toBe(false);
     expect(childrenOf(client.pid)).toEqual([]);
     const { result: list } = await client.request({ id: 4, method: 'tools/list' });
@@ -264,9 +260,9 @@ describe('mcpstead stdio --config', () => {
     const client = await startConfig({ servers: [scriptedStdio('s')] });
     const ping = (id: number): string => JSON.stringify({ jsonrpc: '2.0', id, method: 'ping' });
     client.input.write(`\n\r\n  \n${ping(1)}\r\n${ping(2)}\n${ping(3).slice(0, 9)}`);
-    await sleep(50);
+    for (const id of [1, 2]) expect(await client.next()).toMatchObject({ id, result: {} });
     client.input.write(`${ping(3).slice(9)}\n`);
-    for (const id of [1, 2, 3]) expect(await client.next()).toMatchObject({ id, result: {} });
+    expect(await client.next()).toMatchObject({ id: 3, result: {} });
   });
 
   test('answers lines that are no message, and goes on', async () => {
@@ -352,9 +348,7 @@ describe('mcpstead stdio --config', () => {
     client.say(callBody('s__hang', {}, 'never'));
     client.input.end();
     expect(textOf(await client.next())).toBe('slow');
-    const began = performance.now();
     expect(await client.exit()).toBe(0);
-    expect(performance.now() - began).toBeLessThan(4000);
     expect(client.lines).toEqual([]);
   });
 
@@ -383,7 +377,7 @@ describe('mcpstead stdio --config', () => {
       expect(children.length).toBeGreaterThan(0);
       client.kill(signal);
       expect(await client.exit()).toBe(0);
-      await until(() => !children.some(alive), 'the end of all children', 3000);
+      await until(() => !children.some(alive), 'the end of all children');
     },
   );
 
@@ -395,7 +389,7 @@ describe('mcpstead stdio --config', () => {
     const children = childrenOf(client.pid);
     client.kill('SIGKILL');
     expect(await client.exit()).toBe('SIGKILL');
-    await until(() => !children.some(alive), 'the end of all children', 5000);
+    await until(() => !children.some(alive), 'the end of all children');
   });
 
   test('ends when nobody reads its output any more', async () => {
@@ -428,32 +422,24 @@ describe('mcpstead stdio --config', () => {
     client.output.pause();
     client.say(callBody('s__pour', {}, 'a'));
     client.say(callBody('s__pour', {}, 'b'));
-    await sleep(500);
-    const soFar = written;
-    await sleep(400);
-    expect(written).toBeLessThan(soFar + 2 * MB);
-    expect(written).toBeLessThan(80 * MB);
+    expect(await settled(() => written)).toBeLessThan(80 * MB);
     // Nor is the client read, once too many answers wait for it.
-    const pings = 200_000;
-    const ping = `${JSON.stringify({ jsonrpc: '2.0', id: 'ping', method: 'ping' })}\n`;
+    const pings = 20_000;
+    const ping = `${JSON.stringify({ jsonrpc: '2.0', id: 'ping'.repeat(100), method: 'ping' })}\n`;
     client.input.write(ping.repeat(pings));
-    await sleep(1500);
-    expect(client.input.writableLength).toBeGreaterThan(MB);
-    const waiting = client.input.writableLength;
-    await sleep(300);
-    expect(client.input.writableLength).toBe(waiting);
+    expect(await settled(() => client.input.writableLength)).toBeGreaterThan(MB);
+    expect(written).toBeLessThan(80 * MB);
     client.output.resume();
-    const large: JsonRpc[] = [];
-    let pongs = 0;
-    while (large.length < 2 || pongs < pings) {
-      const line = await until(() => client.lines.shift(), 'a line', 15_000);
-      if (line.length > MB) large.push(JSON.parse(line.toString('latin1')) as JsonRpc);
-      else pongs++;
-    }
-    expect(large.map(({ id }) => id).sort()).toEqual(['a', 'b']);
+    await until(() => client.lines.length === pings + 2, 'every line');
+    const large = client.lines
+      .filter((line) => !line.includes('pingping'))
+      .map((line) => JSON.parse(line.toString('latin1')) as JsonRpc);
+    expect(large.map(({ id, error }) => [id, error]).sort()).toEqual([
+      ['a', undefined],
+      ['b', undefined],
+    ]);
     for (const answer of large) expect(firstDifference(Buffer.from(textOf(answer), 'latin1'))).toBe(-1);
-    expect(pongs).toBe(pings);
-  }, 60_000);
+  });
 
   const stdioOf = async (config: object) => ({
     command: process.execPath,
@@ -471,8 +457,8 @@ describe('mcpstead stdio --config', () => {
     await exercise(client);
     const children = childrenOf(pid);
     await client.close();
-    await until(() => ![pid, ...children].some(alive), 'the end of all', 5000);
-  }, 60_000);
+    await until(() => ![pid, ...children].some(alive), 'the end of all');
+  });
 
   test.each(['legacy', 'auto'] as const)('lets SDK v2 work, mode %s', async (mode) => {
     const starts = join(await tempDir(), 'starts');
@@ -528,9 +514,11 @@ describe('mcpstead stdio --url', () => {
     );
     client.say(callBody('s__hang', {}, 'x'));
     client.say({ method: 'notifications/cancelled', params: { requestId: 'x', reason: 'enough' } });
-    await sleep(100);
-    const cancelled = await client.request(callBody('s__cancelled', {}, 'next'));
-    expect(JSON.parse(textOf(cancelled))).toMatchObject([{ reason: 'enough' }]);
+    const cancelled = await until(async () => {
+      const all = JSON.parse(textOf(await client.request(callBody('s__cancelled', {}, 'next')))) as object[];
+      return all.length > 0 && all;
+    }, 'the cancellation');
+    expect(cancelled).toMatchObject([{ reason: 'enough' }]);
     const before = client.changes.length;
     expect((await client.request(callBody('s__list_changed', {}, 'l'))).id).toBe('l');
     await until(() => client.changes.length > before, 'the change');
@@ -615,7 +603,7 @@ describe('mcpstead stdio --url', () => {
       expect(textOf(answer).length).toBe(size);
       expect(firstDifference(Buffer.from(textOf(answer), 'latin1'))).toBe(-1);
     }
-  }, 40_000);
+  });
 
   test('answers for a session that is gone, and begins anew when the client does', async () => {
     const first = createGateway({ host: '127.0.0.1', port: 0, servers: [scriptedStdio('s')] });
@@ -629,8 +617,14 @@ describe('mcpstead stdio --url', () => {
       second.destroy();
     });
     await second.listen();
-    const gone = await client.request(callBody('s__echo', {}, 'gone'));
-    expect(gone).toMatchObject({ id: 'gone', error: { code: -32001 } });
+    // The client may still have the socket of the first one in hand.
+    const gone = (): Promise<JsonRpc> => client.request(callBody('s__echo', {}, 'gone'));
+    expect(
+      await until(async () => {
+        const answer = await gone();
+        return answer.error?.code === -32000 ? undefined : answer;
+      }),
+    ).toMatchObject({ id: 'gone', error: { code: -32001 } });
     await client.initialize();
     expect(textOf(await client.request(callBody('s__echo', { n: 2 })))).toBe('{"n":2}');
   });
@@ -699,7 +693,7 @@ describe('mcpstead stdio --url', () => {
     await client.close();
     await until(async () => (await gateway.metric('mcpstead_downstream_sessions_active')) === 0, 'its end');
     expect(changed).toBe(0);
-  }, 60_000);
+  });
 
   test.each(['legacy', 'auto'] as const)('lets SDK v2 work, mode %s', async (mode) => {
     const gateway = await startGateway({ servers: [everythingStdio()] });
@@ -735,7 +729,7 @@ describe('attach()', () => {
     expect(textOf(await one.client.request(callBody('s__echo', { n: 1 }, 1)))).toBe('{"n":1}');
     expect(textOf(await two.client.request(callBody('s__echo', { n: 2 }, 1)))).toBe('{"n":2}');
     one.client.input.end();
-    await within(one.left, 1000, 'its end');
+    await within(one.left, 'its end');
     await until(() => one.client.ended, 'the end of its output');
     expect(textOf(await two.client.request(callBody('s__echo', { n: 3 }, 2)))).toBe('{"n":3}');
     two.client.say(callBody('s__slow', { ms: 300 }, 'slow'));

@@ -152,10 +152,6 @@ test.each([
       expect([name, JSON.stringify(result)]).toEqual([name, expect.stringContaining(holds)]);
     }
     expect(told.progress).toEqual([1, 2, 3, 4]);
-    await until(
-      () => told.logs.length > 0 && told.updated.includes(uri),
-      'a log message and an update',
-      12_000,
-    );
+    await until(() => told.logs.length > 0 && told.updated.includes(uri), 'a log message and an update');
   },
 );

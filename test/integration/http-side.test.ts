@@ -20,6 +20,7 @@ import {
   textOf,
   type Answer,
   type JsonRpc,
+  beat,
 } from '../helpers/http.js';
 import { until } from '../helpers/wait.js';
 
@@ -454,7 +455,7 @@ describe('the body of a POST', () => {
     const connection = await tcp(plain.url);
     const bytes = rawPost(plain.url, callBody('one__echo'));
     connection.write(bytes.subarray(0, bytes.length - 20));
-    await new Promise((resolve) => setTimeout(resolve, 30));
+    await beat(plain.base);
     connection.destroy();
     await callTool(plain.url, 'one__echo');
     expect(upstream.calls().length).toBe(before + 1);

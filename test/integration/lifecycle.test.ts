@@ -151,56 +151,47 @@ describe('a required upstream', () => {
       },
       { wait: [] },
     );
-    const error = await within(gateway.failed, 5000, 'the failure');
+    const error = await within(gateway.failed, 'the failure');
     expect(error.message).toContain("required upstream 'gone'");
     expect(error.message).toContain('ECONNREFUSED');
   });
 });
 
 describe('nothing waits for the slowest', () => {
-  const WAIT = 500;
+  /** Longer than any test may take: what is answered did not wait for it. */
+  const ENDLESS = 600_000;
 
   it('lists wait for a hanging upstream until startup.wait_ms after the start, never longer', async () => {
     const fast = await createUpstream({ tools: [tool('echo')] });
-    const started = performance.now();
     const running = await startGateway(
-      { servers: [fast.entry('fast'), { name: 'hang', url: await mute() }], startup: { wait_ms: WAIT } },
+      { servers: [fast.entry('fast'), { name: 'hang', url: await mute() }], startup: { wait_ms: 500 } },
       { wait: ['fast'] },
     );
     const lists = await Promise.all([names(running.url), names(running.url), names(running.url)]);
-    const first = performance.now() - started;
     expect(lists).toEqual([['fast__echo'], ['fast__echo'], ['fast__echo']]);
-    expect(first).toBeGreaterThan(WAIT - 50);
-    expect(first).toBeLessThan(WAIT + 400);
-    const again = performance.now();
     expect(await names(running.url)).toEqual(['fast__echo']);
-    expect(performance.now() - again).toBeLessThan(WAIT);
   });
 
   it('a list comes as soon as every first attempt has ended, well or badly', async () => {
     const fast = await createUpstream({ tools: [tool('echo')] });
     const dead = await absent();
     const running = await startGateway(
-      { servers: [fast.entry('fast'), dead.entry('dead', NEVER_AGAIN)], startup: { wait_ms: 15_000 } },
+      { servers: [fast.entry('fast'), dead.entry('dead', NEVER_AGAIN)], startup: { wait_ms: ENDLESS } },
       { wait: [] },
     );
-    const started = performance.now();
     expect(await names(running.url)).toEqual(['fast__echo']);
-    expect(performance.now() - started).toBeLessThan(2000);
   });
 
   it('calls to one server do not wait for another', async () => {
     const fast = await createUpstream({ tools: [tool('echo')] });
     const running = await startGateway(
-      { servers: [fast.entry('fast'), { name: 'hang', url: await mute() }], startup: { wait_ms: 15_000 } },
+      { servers: [fast.entry('fast'), { name: 'hang', url: await mute() }], startup: { wait_ms: ENDLESS } },
       { wait: ['fast'] },
     );
-    const started = performance.now();
     expect(textOf(await callTool(running.url, 'fast__echo', { a: 1 }))).toBe('{"a":1}');
     expect(await names(running.server('fast'))).toEqual(['echo']);
     expect((await post(running.url, ping)).status).toBe(200);
     expect((await post(running.url, initialize)).status).toBe(200);
-    expect(performance.now() - started).toBeLessThan(1500);
   });
 
   it('a call to a server on its first connect waits for it, up to startup.wait_ms of its own', async () => {
@@ -226,9 +217,7 @@ describe('nothing waits for the slowest', () => {
     );
     // Later than startup.wait_ms after the start: its own wait counts.
     await until(async () => (await names(running.url)).length === 0);
-    const started = performance.now();
     const { error } = await callTool(running.url, 'hang__x');
-    expect(performance.now() - started).toBeGreaterThan(100);
     expect(error?.code).toBe(-32000);
     expect(error?.message).toContain("'hang'");
     expect(
@@ -298,8 +287,9 @@ describe('reconnecting', () => {
     expect((await callTool(running.url, 's__echo')).error?.code).toBe(-32000);
     await until(async () => (await metric('reconnects_total{server="s"}')) >= 4);
     expect(await metric('connected{server="s"}')).toBe(0);
-    expect(await metric('tools_count{server="s"}')).toBe(0);
-    expect(await names(running.url)).toEqual([]);
+    // A blip changes nobody's tools.
+    expect(await metric('tools_count{server="s"}')).toBe(1);
+    expect(await names(running.url)).toEqual(['s__echo']);
     expect(await metric('reconnect_attempts_total{server="s",result="error"}')).toBeGreaterThanOrEqual(3);
     expect(await metric('initialize_total{server="s",result="error"}')).toBeGreaterThanOrEqual(3);
     expect(await metric('health_checks_total{server="s",result="failure"}')).toBeGreaterThanOrEqual(3);
@@ -390,9 +380,11 @@ describe('reconnecting', () => {
     const answer = await post(running.url, callBody('s__echo'));
     expect(answer.json().error).toMatchObject({ code: -32000, data: { retryAfter: 1 } });
     expect(answer.json().error?.message).toContain('503');
+    // Far more than its own backoff may be.
+    expect(
+      await running.metric('mcpstead_upstream_current_backoff_seconds{server="s"}'),
+    ).toBeGreaterThanOrEqual(1);
     await running.up('s');
-    const [one, two] = upstream.received('initialize');
-    expect((two?.at ?? 0) - (one?.at ?? 0)).toBeGreaterThan(950);
   });
 
   it('hands on the Retry-After of a call', async () => {
@@ -442,16 +434,16 @@ describe('the refresh of the lists', () => {
       onCall: (call) => void (held = call),
       onHttp: (received, res) => {
         if (!failing || received.message.method === 'notifications/cancelled') return false;
-        res.writeHead(500).end('broken');
+        res.destroy();
         return true;
       },
     });
-    const running = await startGateway({ servers: [upstream.entry('s', SOON)] });
+    const running = await startGateway({ servers: [upstream.entry('s', SOON)], startup: { wait_ms: 0 } });
     const call = callTool(running.url, 's__held');
     await until(() => held);
     failing = true;
     await until(async () => !(await stateOf(running, 's'))?.connected);
-    expect(await names(running.url)).toEqual([]);
+    expect(await names(running.url)).toEqual(['s__held']);
     const { error } = await callTool(running.url, 's__held');
     expect(error?.code).toBe(-32000);
     expect(
@@ -514,30 +506,27 @@ describe('the drain', () => {
     expect(textOf(served.json())).toBe('{"late":1}');
     running.held[0]?.text('finished');
     expect(textOf(await call)).toBe('finished');
-    await within(closed, 2000, 'the end');
+    await within(closed, 'the end');
     await expect(send(`${running.base}/health`)).rejects.toThrow(/ECONNREFUSED/);
     // The session upstream is ended politely.
     expect(running.upstream.requests.filter(({ method }) => method === 'DELETE')).toHaveLength(1);
   });
 
-  it('of an idle gateway takes no time, with clients connected', async () => {
-    const running = await draining();
+  it('of an idle gateway waits for nothing, with clients connected', async () => {
+    const running = await draining({ mcp: { session: { shutdown_grace_seconds: 300 } } });
     await openSse(running.url, undefined, running.session);
-    const started = performance.now();
     await running.gateway.close();
-    expect(performance.now() - started).toBeLessThan(1000);
   });
 
   it('begins after drain_delay_seconds, in which only /ready has changed', async () => {
-    const running = await draining({ http: { drain_delay_seconds: 0.4 } });
-    const started = performance.now();
+    const running = await draining({ http: { drain_delay_seconds: 1.5 } });
     const closed = running.gateway.close();
     expect((await send(`${running.base}/ready`)).status).toBe(503);
     expect((await post(running.url, initialize)).status).toBe(200);
     const stream = await openSse(running.url, undefined, await openSession(running.url));
     expect(stream.status).toBe(200);
     await closed;
-    expect(performance.now() - started).toBeGreaterThan(350);
+    await stream.done();
   });
 
   it('cuts what does not end within the grace, and never makes it look whole', async () => {
@@ -545,16 +534,12 @@ describe('the drain', () => {
     const call = post(running.url, callBody('s__held'), running.session);
     call.catch(() => {});
     await until(() => running.held.length === 1);
-    const started = performance.now();
     await running.gateway.close();
-    const took = performance.now() - started;
-    expect(took).toBeGreaterThan(300);
-    expect(took).toBeLessThan(1200);
     await expect(call).rejects.toThrow();
   });
 
   it('refuses a reload', async () => {
-    const running = await draining({ http: { drain_delay_seconds: 0.2 } });
+    const running = await draining({ http: { drain_delay_seconds: 1 } });
     const closed = running.gateway.close();
     await expect(running.gateway.reload({ servers: [] })).rejects.toThrow(/shutting down/);
     expect((await running.health()).servers).toHaveLength(1);
@@ -679,9 +664,7 @@ describe('a reload', () => {
 
     const hanging = { name: 'hang', url: await mute() };
     await reload({ servers: [...servers, hanging], startup: { wait_ms: 0 } });
-    const started = performance.now();
     expect((await names(running.url)).length).toBe(2);
-    expect(performance.now() - started).toBeLessThan(1000);
 
     await reload({ metrics: { enabled: false } });
     expect((await send(`${running.base}/metrics`)).status).toBe(404);

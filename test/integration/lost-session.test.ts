@@ -1,9 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { createUpstream, tool, type Call, type Upstream } from '../fixtures/servers/http-upstream.js';
 import { startGateway } from '../helpers/gateway.js';
-import { callBody, callTool, JSON_ONLY, message, openSse, post, textOf } from '../helpers/http.js';
+import { callBody, callTool, JSON_ONLY, message, openSse, post, textOf, beat } from '../helpers/http.js';
 import { scriptedStdio } from '../helpers/upstreams.js';
-import { sleep } from '../helpers/wait.js';
 
 const rpc = (call: Call, code: number, text: string): string =>
   call.envelope('error', JSON.stringify({ code, message: text }));
@@ -197,7 +196,7 @@ describe('not lost: what the server says is handed on, and nothing runs twice', 
     expect(error?.code).toBe(-32000);
     expect(error?.message).toContain(String(status));
     expect(upstream.calls().length).toBe(1);
-    await sleep(50);
+    await beat(gateway.base);
     expect(initialized(upstream)).toBe(1);
   });
 

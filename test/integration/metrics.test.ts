@@ -207,6 +207,7 @@ describe('after traffic of every kind', () => {
     const known = new Set([
       ...CONTRACT.map(([name]) => name),
       'mcpstead_events_dropped_total',
+      'mcpstead_buffered_bytes',
       'mcpstead_input_requests_total',
       'mcpstead_internal_errors_total',
       'mcpstead_parked_calls',

@@ -49,7 +49,7 @@ describe('the package', () => {
     writeFileSync(join(folder, 'package.json'), '{"private":true,"type":"module"}');
     const quiet = ['--prefer-offline', '--no-audit', '--no-fund', '--loglevel=error'];
     await run('npm', ['install', ...quiet, tarball], { cwd: folder });
-  }, 60_000);
+  });
 
   const command = (): string => join(folder, 'node_modules/.bin/mcpstead');
 
@@ -85,11 +85,7 @@ describe('the package', () => {
       demo.kill('SIGKILL');
       await ended;
     });
-    const url = await until(
-      () => /MCP endpoint {2}(\S+)/.exec(output)?.[1],
-      'the endpoint of the demo',
-      15_000,
-    );
+    const url = await until(() => /MCP endpoint {2}(\S+)/.exec(output)?.[1], 'the endpoint of the demo');
     expect(textOf(await callTool(url, 'notes__add', { text: 'packed' }))).toBe('Kept as note 1.');
     const metrics = await (await fetch(new URL('/metrics', url))).text();
     expect(metrics).toContain(`version="${version}",git_sha="abcdef012345"`);
@@ -97,7 +93,7 @@ describe('the package', () => {
     expect(await ended).toBe(0);
   });
 
-  it('is a library, and a program that closed its gateway ends by itself at once', async () => {
+  it('is a library, and a program that closed its gateway ends by itself, for nothing is left of it', async () => {
     writeFileSync(
       join(folder, 'library.js'),
       `import { createGateway, ConfigError } from 'mcpstead';
@@ -107,15 +103,13 @@ describe('the package', () => {
        const { url } = await gateway.listen();
        console.log((await fetch(new URL('/ready', url))).status);
        await gateway.close();
-       console.log(performance.now());
-       process.on('exit', () => console.log(performance.now()));
+       console.log(process.getActiveResourcesInfo().filter((kind) => /TCP|Timeout|Immediate|Process|Worker/.test(kind)).join());
       `,
     );
     const { stdout, stderr } = await run(process.execPath, ['library.js'], { cwd: folder });
     expect(stderr).toBe('');
-    const [caught, status, closed, ended] = stdout.trim().split('\n');
-    expect([caught, status]).toEqual(['true', '200']);
-    expect(Number(ended) - Number(closed)).toBeLessThan(1000);
+    // Nothing is left that it would wait for.
+    expect(stdout.split('\n')).toEqual(['true', '200', '', '']);
   });
 
   it('lets nobody import what is inside', async () => {
@@ -176,5 +170,5 @@ describe('the package', () => {
       (error: unknown) => error as { stdout: string },
     );
     expect(result.stdout).toBe('');
-  }, 30_000);
+  });
 });

@@ -28,7 +28,7 @@ import { until } from '../helpers/wait.js';
 
 const PORT = '8766';
 /** Blocks marked `skip` must have a reason. */
-const SKIPPED = /^(npm start|npm ci|docker build|claude mcp add)/;
+const SKIPPED = /^(npm start|npm ci|docker build|claude mcp add|npm run bench)/;
 
 describe('every config of the documentation', () => {
   const configs = pages.flatMap((path) =>
@@ -98,7 +98,7 @@ describe('README.md from its top to its end', () => {
   async function start({ text }: Block): Promise<void> {
     const lines = local(text).trimEnd().split('\n');
     const last = lines.pop() ?? '';
-    await shell.run('[ -z "$GATEWAY" ] || { kill $GATEWAY; wait $GATEWAY; }', 10_000);
+    await shell.run('[ -z "$GATEWAY" ] || { kill $GATEWAY; wait $GATEWAY; }');
     const { status } = await shell.run(`${lines.join('\n')}\n${last} > "$HOME/log" 2>&1 & GATEWAY=$!`);
     expect(status).toBe(0);
     const log = join(shell.home, 'log');
@@ -107,7 +107,6 @@ describe('README.md from its top to its end', () => {
         (await send(`http://127.0.0.1:${port}/health`).catch(() => undefined))?.json<{ status: string }>()
           .status === 'ok',
       `the gateway of ${last} (${existsSync(log) ? readFileSync(log, 'utf8') : 'no log'})`,
-      20_000,
     );
   }
 
@@ -127,7 +126,6 @@ describe('README.md from its top to its end', () => {
     // A gateway of its own must not take the port of the one that runs.
     const { status, stdout, stderr } = await shell.run(
       `(unset MCPSTEAD_PORT; "${process.execPath}" example.mjs)`,
-      20_000,
     );
     expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
     expect(stdout).toMatch(/notes__add|^http:\/\/127\.0\.0\.1:\d+\/mcp /);
@@ -239,7 +237,7 @@ class Shell {
     });
   }
 
-  async run(text: string, ms = 15_000): Promise<{ status: number; stdout: string; stderr: string }> {
+  async run(text: string): Promise<{ status: number; stdout: string; stderr: string }> {
     const path = (name: string): string => join(this.home, `${this.#runs}.${name}`);
     this.#runs++;
     writeFileSync(path('sh'), `${text}\n`);
@@ -248,7 +246,7 @@ class Shell {
     this.#process.stdin?.write(
       `. ${sh} > ${out} 2> ${err}; echo $? > ${status}.new; mv ${status}.new ${status}\n`,
     );
-    await until(() => existsSync(path('status')), `the end of: ${text}`, ms);
+    await until(() => existsSync(path('status')), `the end of: ${text}`);
     const read = (name: string): string => readFileSync(path(name), 'utf8');
     return { status: Number(read('status')), stdout: read('out'), stderr: read('err') };
   }

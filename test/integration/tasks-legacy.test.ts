@@ -437,21 +437,23 @@ describe('14: tasks of legacy servers, for modern clients: a scripted server', (
     await work(gateway);
     server.set('t2', { status: 'input_required' });
     await follow(gateway.url, 'up__t2', asking);
-    await until(() => answers.length === 2, 'the refusal', 5000);
+    await until(() => answers.length === 2, 'the refusal');
     expect(answers[1]?.['error']).toMatchObject({ code: -32603 });
   });
 
   test('a question that it takes back is open no more', async () => {
     const server = new Scripted();
+    let takeBack: () => void = () => {};
     server.onResult = async (asked, taskId) => {
       void server.question(asked, taskId).catch(() => undefined);
-      await sleep(300);
+      await new Promise<void>((resolve) => (takeBack = resolve));
       asked.notify('notifications/cancelled', { requestId: `ask-${asked.upstream.asked}` });
     };
     const gateway = await server.start();
     await work(gateway);
     server.set('t1', { status: 'input_required' });
     await follow(gateway.url, 'up__t1', asking);
+    takeBack();
     await follow(gateway.url, 'up__t1', ({ status }) => status === 'working');
   });
 
@@ -492,8 +494,7 @@ describe('14: tasks of legacy servers, for modern clients: a scripted server', (
       const gateway = await server.start({}, { timeouts: { request_ms: 150 } });
       const answer = work(gateway, without);
       await until(() => open.length === 1);
-      await sleep(600);
-      expect(server.upstream.received('tasks/get').length).toBeGreaterThan(3);
+      await until(() => server.upstream.received('tasks/get').length > 3, 'four looks');
       server.set('t1', { status: 'completed' });
       open[0]?.text('done', { _meta: { own: 1 } });
       const { result, error } = await answer;
@@ -551,7 +552,7 @@ describe('14: tasks of legacy servers, for modern clients: a scripted server', (
       server.onResult = (asked, taskId) => server.question(asked, taskId).catch(() => undefined);
       const gateway = await server.start({ limits: { parked_seconds: 1 } });
       needs(await work(gateway, without));
-      await until(() => server.upstream.received('tasks/cancel').length === 1, 'tasks/cancel', 5000);
+      await until(() => server.upstream.received('tasks/cancel').length === 1, 'tasks/cancel');
     });
 
     test('a call has no longer than timeouts.total_ms', async () => {

@@ -5,7 +5,7 @@ import { startGateway, type RunningGateway } from '../helpers/gateway.js';
 import { callTool, textOf, type JsonRpc, type SseStream } from '../helpers/http.js';
 import { connect, final, heard, messagesOf } from '../helpers/legacy.js';
 import { answerTo, ask, call, createModernUpstream, stream, type Modern } from '../helpers/modern.js';
-import { sleep, until } from '../helpers/wait.js';
+import { sleep, timer, until } from '../helpers/wait.js';
 
 const TASKS = 'io.modelcontextprotocol/tasks';
 const META = 'io.modelcontextprotocol';
@@ -192,13 +192,12 @@ describe('14: tasks of modern servers, for modern clients', () => {
 
   test('a task is forgotten when its time is over, and remembered for as long as it is asked after', async () => {
     const { gateway, server } = await serving();
-    server.first = { ttlMs: 400 };
+    server.first = { ttlMs: 1500 };
     const taskId = resultOf(await call(gateway.url, 'up__work', {}, able))['taskId'];
-    for (let i = 0; i < 4; i++) {
-      await sleep(200);
+    for (const longer = timer(2000); !longer.rung; await sleep(100))
       expect((await answerTo(gateway.url, 'tasks/get', { taskId }, able)).result).toBeDefined();
-    }
-    await sleep(500);
+    const over = timer(2500);
+    await until(() => over.rung, 'the end of its time');
     expect((await answerTo(gateway.url, 'tasks/get', { taskId }, able)).error?.code).toBe(-32602);
   });
 
@@ -306,7 +305,13 @@ describe('14: tasks of modern servers, for modern clients', () => {
       ];
       await Promise.all([granted(first), granted(second)]);
       first.close();
-      await sleep(100);
+      await until(
+        async () =>
+          (await gateway.metric(
+            'mcpstead_mcp_requests_total{method="subscriptions/listen",result="success"}',
+          )) === 1,
+        'the end of the first',
+      );
       expect(server.listening.filter(({ open }) => open)).toMatchObject([{ taskIds: ['t1'] }]);
       second.close();
       await until(
@@ -339,6 +344,18 @@ describe('14: tasks of modern servers, for legacy clients', () => {
   const work = { name: 'up__work', arguments: { x: 1 } };
   /** The number of times that the task was asked after. */
   const polls = (server: TaskServer): number => server.received('tasks/get').length;
+
+  /** Whoever still asks after the first task does so while another one, begun now, is asked after three times. */
+  async function askedNoMore(gateway: RunningGateway, server: TaskServer): Promise<void> {
+    const after = (id: string): number =>
+      server.received('tasks/get').filter(({ taskId }) => taskId === id).length;
+    const before = after('t1');
+    const answer = (await connect(gateway.url)).request('tools/call', work);
+    await until(() => after('t2') === 3, 'three polls of another task');
+    expect(after('t1')).toBe(before);
+    server.set('t2', { status: 'completed', result: { content: [] } });
+    await answer;
+  }
 
   test('a call waits for the task that it became, with or without a session', async () => {
     const { gateway, server } = await serving();
@@ -389,14 +406,20 @@ describe('14: tasks of modern servers, for legacy clients', () => {
     server.first = { pollIntervalMs: 0 };
     const client = await connect(gateway.url);
     const answer = client.request('tools/call', work);
-    await sleep(500);
-    expect(polls(server)).toBeGreaterThan(3);
-    expect(polls(server)).toBeLessThan(12);
+    await until(() => polls(server) > 3, 'four polls');
     server.set('t1', { pollIntervalMs: 700 });
-    await sleep(150);
-    const before = polls(server);
-    await sleep(400);
-    expect(polls(server)).toBe(before);
+    /** Begins when the server is asked. */
+    let since = timer(0);
+    const early: boolean[] = [];
+    server.upstream.options.onHttp = ({ message }) => {
+      if (message.method === 'tasks/get') {
+        early.push(!since.rung);
+        since = timer(650);
+      }
+      return false;
+    };
+    await until(() => early.length === 3, 'three polls more');
+    expect(early.slice(1)).toEqual([false, false]);
     server.set('t1', { status: 'completed', result: { content: [] } });
     expect((await answer).result).toEqual({ content: [] });
   });
@@ -432,7 +455,8 @@ describe('14: tasks of modern servers, for legacy clients', () => {
     server.set('t1', { status: 'input_required', inputRequests });
     const [first] = await heard(opened, 'elicitation/create');
     expect(first?.params).toMatchObject({ message: '[up] Sure?' });
-    await sleep(200);
+    const asked = polls(server);
+    await until(() => polls(server) > asked + 1, 'two polls more');
     inputRequests['two'] = { method: 'roots/list' };
     const [roots] = await heard(opened, 'roots/list');
     server.failUpdates = 1;
@@ -490,9 +514,7 @@ describe('14: tasks of modern servers, for legacy clients', () => {
     await client.say({ id: roots?.id, error: { code: -7, message: 'never' } });
     expect((await final(opened)).error).toMatchObject({ code: -32603, data: { code: -7, message: 'never' } });
     await until(() => server.received('tasks/cancel').length === 1, 'the end of the task');
-    const seen = polls(server);
-    await sleep(200);
-    expect(polls(server)).toBe(seen);
+    await askedNoMore(gateway, server);
   });
 
   test.each(['notifications/cancelled', 'the end of the session'])('%s cancels the task', async (how) => {
@@ -506,19 +528,16 @@ describe('14: tasks of modern servers, for legacy clients', () => {
     await answer;
     await until(() => server.received('tasks/cancel').length === 1, 'tasks/cancel');
     expect(server.received('tasks/cancel')[0]).toMatchObject({ taskId: 't1', name: 't1' });
-    await sleep(100);
-    const seen = polls(server);
-    await sleep(200);
-    expect(polls(server)).toBe(seen);
+    await askedNoMore(gateway, server);
   });
 
   test('a task has no longer than timeouts.total_ms; that it is silent for longer than request_ms says nothing', async () => {
     const { gateway, server } = await serving({ timeouts: { request_ms: 200, total_ms: 900 } });
     const client = await connect(gateway.url);
-    const began = performance.now();
+    const total = timer(800);
     const { error } = await client.request('tools/call', work);
     expect(error?.message).toContain('timeouts.total_ms');
-    expect(performance.now() - began).toBeGreaterThan(800);
+    expect(total.rung).toBe(true);
     await until(() => server.received('tasks/cancel').length === 1, 'tasks/cancel');
   });
 
@@ -528,7 +547,8 @@ describe('14: tasks of modern servers, for legacy clients', () => {
     const answer = client.request('tools/call', work);
     await until(() => polls(server) > 0, 'the task');
     for (const socket of server.upstream.sockets) socket.destroy();
-    await sleep(200);
+    const before = polls(server);
+    await until(() => polls(server) > before, 'a poll on a new connection');
     server.set('t1', { status: 'completed', result: { content: [] } });
     expect((await answer).result).toEqual({ content: [] });
   });
@@ -564,9 +584,8 @@ describe('14: tasks of modern servers, for legacy clients', () => {
     await answer;
     expect(server.received('tasks/cancel')).toHaveLength(1);
     const seen = polls(server);
-    await sleep(300);
-    expect(polls(server)).toBe(seen);
     await until(() => server.upstream.sockets.size === 0, 'no open connection');
+    expect(polls(server)).toBe(seen);
   });
 
   test('a task of a modern client is none for a legacy one', async () => {

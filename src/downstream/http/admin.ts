@@ -20,6 +20,10 @@ export interface ServerHealth {
   /** null while unknown. */
   readonly era: 'legacy' | 'modern' | null;
   readonly revision: string | null;
+  /** Kinds whose list is an older one than it should be, because the last reading failed; absent: none. */
+  readonly lists?: Readonly<Record<string, { readonly stale: true; readonly error: string }>>;
+  /** After a reload: the link that is to take the place of this one; absent: none. */
+  readonly next?: { readonly state: ServerHealth['state']; readonly error: string | null };
 }
 
 export interface Health {

@@ -92,6 +92,7 @@ export function listen(
   async function grant(wantedUris: readonly string[], wantedTasks: readonly string[]): Promise<void> {
     await (view.ready(undefined, controller.signal) ?? new Promise(setImmediate));
     if (listener.over) return;
+    listener.begin();
     const granted: string[] = [];
     const watched: string[] = [];
     let timer: NodeJS.Timeout | undefined;

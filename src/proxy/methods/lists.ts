@@ -8,10 +8,18 @@ import type { Sink, View } from '../../protocol/ports.js';
 import { MODERN_REVISIONS } from '../../protocol/revisions.js';
 import type { Session } from '../../session/store.js';
 import { answer, counter, refused, type Handled, type Source } from '../handled.js';
+import type { GivenLists } from '../given.js';
 import { deferred } from './relay.js';
 
+export interface ListDeps {
+  readonly stats: GatewayStats;
+  readonly boundary: Boundary;
+  /** What sessions were given; undefined: nobody is told of changes. */
+  readonly given?: GivenLists | undefined;
+}
+
 export function list(
-  { stats, boundary }: { readonly stats: GatewayStats; readonly boundary: Boundary },
+  { stats, boundary, given }: ListDeps,
   kind: ListKind,
   source: Source,
   message: Message,
@@ -27,10 +35,15 @@ export function list(
   const view = session?.view ?? source.route.view;
   const controller = new AbortController();
   const wait = view.ready(undefined, controller.signal);
-  if (!wait) return answer(message, listOf(view, kind, source));
+  const shown = (): Buffer => {
+    const list = view.list(kind, source.era);
+    if (session) given?.note(session, kind, list);
+    return listOf(view, list, source);
+  };
+  if (!wait) return answer(message, shown());
   const done = counter(stats.method(message.method));
   const exchange = deferred(boundary, controller, wait, sink, done, () => {
-    deliver(message, listOf(view, kind, source), sink);
+    deliver(message, shown(), sink);
     done('success');
   });
   return { kind: 'exchange', exchange };
@@ -50,8 +63,7 @@ export function discover(source: Source, message: Message): Handled {
 }
 
 /** The list was built before; what changes with each answer stands in front of it. */
-function listOf(view: View, kind: ListKind, { era }: Source): Buffer {
-  const list = view.list(kind, era);
+function listOf(view: View, list: Buffer, { era }: Source): Buffer {
   if (era === 'legacy') return list;
   return Buffer.concat([Buffer.from(`{"resultType":"complete",${hints(view)},`), list.subarray(1)]);
 }

@@ -1,7 +1,7 @@
 /** The events of an upstream's stream as JSON-RPC messages, in every dialect that servers speak. */
 import { AnswerReader, excerpt, type AnswerHost, type AnswerLimits, type IdOrder } from '../answer.js';
 import { NOBODY_TO_ASK } from '../../protocol/ports.js';
-import { readHead } from '../../wire/edges.js';
+import { MessageScan } from '../../wire/message-scan.js';
 import { SseReader, type EventFields, type SseSink } from '../../wire/sse-read.js';
 
 /** Events that only keep a stream alive. */
@@ -9,6 +9,8 @@ const KEEP_ALIVE = new Set(['ping', 'keepalive', 'keep-alive', 'heartbeat']);
 
 /** What reads the messages of one stream: a call's own, or one that nobody's answer comes on. */
 export interface EventHost extends AnswerHost {
+  /** The answer came, or nobody waits for it any more: what still comes is left out. */
+  readonly over: boolean;
   alive(): void;
 }
 
@@ -39,8 +41,7 @@ export class EventReader implements SseSink {
 
   /** A stream that carries no answers: `message` gets each whole notification or request. */
   static shared(message: (bytes: Buffer) => void, limits: AnswerLimits, ignoreTypes: boolean): EventReader {
-    const order: IdOrder = { seen: 'odd' };
-    return new EventReader(sharedHost(message), limits, order, ignoreTypes);
+    return new EventReader(sharedHost(message), limits, { seen: 'unknown' }, ignoreTypes);
   }
 
   /** Part of an answer has gone to the sink. */
@@ -68,7 +69,7 @@ export class EventReader implements SseSink {
   }
 
   open(type: string): void {
-    this.#skip = KEEP_ALIVE.has(type);
+    this.#skip = this.#host.over || KEEP_ALIVE.has(type);
     this.#other = type === '' || type === 'message' ? undefined : [];
     this.#otherBytes = 0;
   }
@@ -99,7 +100,7 @@ export class EventReader implements SseSink {
     this.#other = undefined;
     const whole = Buffer.concat(chunks);
     if (type === 'error') return this.#host.broken(`sent an SSE error event: ${excerpt(whole)}`);
-    if (typeof readHead(whole) === 'string') {
+    if (this.#otherBytes > this.#limits.messageBytes || MessageScan.of([whole]).problem !== undefined) {
       this.problem = `sent no message, only an event '${type.slice(0, 64)}'`;
       return;
     }
@@ -122,9 +123,11 @@ const NOTHING = Buffer.alloc(0);
 
 function sharedHost(message: (bytes: Buffer) => void): EventHost {
   const host: EventHost = {
+    over: false,
     idText: '',
     rawId: NOTHING,
     modern: false,
+    whose: {},
     edit: undefined,
     sink: {
       notify: () => true,
@@ -139,6 +142,7 @@ function sharedHost(message: (bytes: Buffer) => void): EventHost {
     starting() {},
     hold() {},
     message,
+    oversize() {},
     rpcError: () => true,
     answered() {},
     broken() {},

@@ -1,32 +1,49 @@
 /** One POST to an upstream and its answer: a JSON body, an event stream, a refusal, a redirect. */
+import type { Transform } from 'node:stream';
 import { redactUrl } from '../../config/redact.js';
 import { GatewayError } from '../../errors.js';
 import type { WheelTimer } from '../../lib/wheel.js';
-import { AnswerReader, asRpcError, deliverError, excerpt, type RpcError } from '../answer.js';
+import { AnswerReader, deliverError, excerpt } from '../answer.js';
 import type { Channel, UpstreamCall } from '../calls.js';
 import { decoder } from '../decoder.js';
 import { explain, staleSocket, type Controller, type UpstreamHandler } from '../dispatcher.js';
 import { lostByStatus } from '../lost-session.js';
+import { readErrorAnswer, type ErrorAnswer } from '../rpc-error.js';
+import type { Braked } from './brake.js';
 import { EventReader } from './event-reader.js';
-import { header, MAX_REDIRECTS, retryAfterMs, type Headers, type HttpSession } from './http.js';
+import {
+  header,
+  MAX_REDIRECTS,
+  retryAfterMs,
+  usable,
+  usableHeader,
+  type Headers,
+  type HttpSession,
+} from './http.js';
 
 /** Longest body of an HTTP error that is read. */
-const MAX_ERROR_BODY = 65_536;
-/** Attempts to go on with a broken stream without hearing anything new. */
-const MAX_RESUMES = 5;
+const MAX_ERROR_BODY = 1_048_576;
+/** Attempts to go on with a broken stream that bring nothing new: no event with data. */
+const MAX_RESUMES = 10;
+/** The wait before the first of them where the server names none; it doubles. */
 const RESUME_MS = 1000;
+const MIN_RESUME_MS = 100;
 const MAX_RESUME_MS = 30_000;
+/** A stream that is closed in good order with a wait of at least this is meant to be polled (2025-11-25, basic/transports). */
+const POLL_MS = 1000;
+const MAX_POLL_MS = 300_000;
 
 /** Where a broken stream is gone on with. */
 interface Resume {
   readonly lastId: string;
-  readonly attempt: number;
+  /** Attempts since the last event with data. */
+  readonly tries: number;
 }
 
 /** How long an event stream may stay open after its answer before it is cut. */
 const LINGER_MS = 1000;
 
-export class HttpExchange implements UpstreamHandler, Channel {
+export class HttpExchange implements UpstreamHandler, Channel, Braked {
   readonly #http: HttpSession;
   readonly #call: UpstreamCall;
   #controller: Controller | undefined;
@@ -36,7 +53,7 @@ export class HttpExchange implements UpstreamHandler, Channel {
   #mode: 'sniff' | 'json' | 'events' | 'refused' | 'ignore' = 'sniff';
   #answer: AnswerReader | undefined;
   #events: EventReader | undefined;
-  #decoder: ReturnType<typeof decoder> | undefined;
+  #decoder: Transform | undefined;
   #refused: Buffer[] = [];
   #refusedBytes = 0;
   readonly #resume: Resume | undefined;
@@ -46,6 +63,12 @@ export class HttpExchange implements UpstreamHandler, Channel {
   /** Whether the request carried a session id: what it does now tells nothing of then. */
   #hadSession = false;
   #gotBytes = false;
+  /** By the call, whose client reads slowly. */
+  #paused = false;
+  /** By the server's own doing: see brake.ts. */
+  #braked = false;
+  /** What had been heard of the answer before this request. */
+  readonly #heardBefore: number;
   #linger: WheelTimer | undefined;
 
   constructor(http: HttpSession, call: UpstreamCall, redirects = 0, resume?: Resume) {
@@ -53,6 +76,7 @@ export class HttpExchange implements UpstreamHandler, Channel {
     this.#call = call;
     this.#redirects = redirects;
     this.#resume = resume;
+    this.#heardBefore = call.heard;
   }
 
   dispatch(): void {
@@ -72,19 +96,37 @@ export class HttpExchange implements UpstreamHandler, Channel {
   }
 
   pause(): void {
+    this.#paused = true;
     this.#controller?.pause();
+    this.#decoder?.pause();
   }
 
   resume(): void {
-    this.#controller?.resume();
+    this.#paused = false;
+    this.#decoder?.resume();
+    this.#goOnReading();
+  }
+
+  brake(on: boolean): void {
+    this.#braked = on;
+    if (on) this.#controller?.pause();
+    else if (!this.#paused) this.#goOnReading();
+  }
+
+  /** Of a coded body more is read once its decoder has room. */
+  #goOnReading(): void {
+    if (!this.#braked && !this.#decoder?.writableNeedDrain) this.#controller?.resume();
   }
 
   abort(): void {
     if (this.#aborted) return;
     this.#aborted = true;
+    this.#http.brake.release(this);
     this.#answer?.destroy();
     this.#events?.destroy();
     this.#linger?.cancel();
+    this.#decoder?.destroy();
+    this.#giveRefusal();
     if (this.#controller) {
       this.#controller.resume();
       this.#controller.abort(new Error('aborted by the gateway'));
@@ -98,6 +140,14 @@ export class HttpExchange implements UpstreamHandler, Channel {
 
   onResponseStart(_controller: Controller, status: number, headers: Headers): void {
     if (status < 200) return;
+    try {
+      this.#begin(status, headers);
+    } catch (thrown) {
+      this.#fell('answer', thrown);
+    }
+  }
+
+  #begin(status: number, headers: Headers): void {
     this.#gotBytes = true;
     this.#status = status;
     this.#call.httpStatus = status;
@@ -106,36 +156,61 @@ export class HttpExchange implements UpstreamHandler, Channel {
     if (status >= 300) {
       this.#mode = 'refused';
     } else if (this.#call.method === 'initialize') {
-      this.#http.opened(header(headers, 'mcp-session-id'));
+      this.#http.opened(usableHeader(headers, 'mcp-session-id', this.#http.owner.log));
     }
     const coding = header(headers, 'content-encoding').toLowerCase();
-    if (coding !== '' && coding !== 'identity') this.#decode(coding);
+    if (coding !== '' && coding !== 'identity') this.#openDecoder(coding);
     if (this.#mode === 'sniff' && header(headers, 'content-type').startsWith('text/event-stream'))
       this.#readEvents();
   }
 
   onResponseData(_controller: Controller, chunk: Buffer): void {
     this.#http.owner.stats.bytesReceived += chunk.length;
-    if (this.#decoder) this.#decoder.write(chunk);
-    else this.#read(chunk);
+    try {
+      if (this.#decoder) this.#decode(this.#decoder, chunk);
+      else this.#read(chunk);
+    } catch (thrown) {
+      this.#fell('answer', thrown);
+    }
   }
 
   onResponseEnd(): void {
-    if (this.#decoder) this.#decoder.end();
-    else this.#finish();
+    this.#http.brake.release(this);
+    try {
+      if (this.#decoder) this.#decoder.end();
+      else this.#finish();
+    } catch (thrown) {
+      this.#fell('answer', thrown);
+    }
   }
 
   onResponseError(_controller: Controller | undefined, error: Error): void {
-    // Without a connection it may come before send() has returned.
-    if (this.#controller) this.#failed(error);
-    else
-      setImmediate(() => {
+    const failed = (): void => {
+      try {
         this.#failed(error);
-      });
+      } catch (thrown) {
+        this.#fell('answer', thrown);
+      }
+    };
+    // Without a connection it may come before send() has returned.
+    if (this.#controller) failed();
+    else setImmediate(failed);
+  }
+
+  /** A fault of the gateway ends this call alone. */
+  #fell(where: 'answer' | 'decoder', thrown: unknown): void {
+    const { boundary } = this.#http.owner;
+    const error = boundary.caught(where, thrown);
+    boundary.run(where, () => {
+      this.#call.fail(error);
+      this.abort();
+    });
   }
 
   #failed(error: Error): void {
+    this.#http.brake.release(this);
     this.#linger?.cancel();
+    this.#giveRefusal();
     const call = this.#call;
     this.#answer?.destroy();
     if (this.#aborted || call.over) return;
@@ -150,7 +225,8 @@ export class HttpExchange implements UpstreamHandler, Channel {
         return new HttpExchange(this.#http, call).dispatch();
       }
     }
-    if ((this.#gotBytes || this.#resume) && (this.#goOn() || this.#again())) return;
+    if ((this.#gotBytes || this.#resume) && (this.#goOn('broken') || this.#again())) return;
+    if (!this.#gotBytes) call.unreached = true;
     const what = this.#gotBytes ? 'broke off its answer' : 'request failed';
     const gateway = new GatewayError(
       isTimeout(error) ? 'upstream_timeout' : 'upstream_protocol_error',
@@ -181,17 +257,16 @@ export class HttpExchange implements UpstreamHandler, Channel {
         break;
       case 'events':
         try {
-          if (!(this.#events as EventReader).push(chunk)) call.hold();
+          this.#http.brake.read(this, () => {
+            if (!(this.#events as EventReader).push(chunk)) call.hold();
+          });
         } catch (error) {
           call.broken(`sent an unreadable event stream: ${(error as Error).message}`);
         }
         if (this.#detached) this.#lingering();
         break;
       case 'refused':
-        if (this.#refusedBytes < MAX_ERROR_BODY) {
-          this.#refused.push(chunk);
-          this.#refusedBytes += chunk.length;
-        }
+        this.#keepRefusal(chunk.subarray(0, MAX_ERROR_BODY - this.#refusedBytes));
         break;
       case 'sniff':
       case 'ignore':
@@ -209,11 +284,11 @@ export class HttpExchange implements UpstreamHandler, Channel {
         break;
       case 'events':
         this.#events?.finish();
-        if (this.#detached || this.#goOn() || this.#again()) return;
+        if (this.#detached || this.#goOn('closed') || this.#again()) return;
         call.broken(this.#events?.problem ?? 'ended its event stream without an answer', this.#broken());
         break;
       case 'refused':
-        this.#judge(Buffer.concat(this.#refused));
+        this.#judge(this.#giveRefusal());
         break;
       case 'sniff':
         call.broken(`answered HTTP ${this.#status} with an empty body`);
@@ -227,35 +302,44 @@ export class HttpExchange implements UpstreamHandler, Channel {
     const { owner } = this.#http;
     const length = this.#decoder ? '' : header(this.#headers, 'content-length');
     this.#length = length === '' ? undefined : Number(length);
-    this.#answer = new AnswerReader(
-      this.#call,
-      { messageBytes: owner.messageBytes(), budget: owner.budget },
-      owner.order,
-      this.#length,
-    );
+    this.#answer = new AnswerReader(this.#call, owner.answerLimits, owner.order, this.#length);
   }
 
-  /** A broken stream whose events have ids goes on where it broke (2025-11-25, basic/transports). false: it cannot. */
-  #goOn(): boolean {
+  /**
+   * A stream whose events have ids goes on where it ended (2025-11-25, basic/transports). `refused`: the request to go on was answered with
+   * an HTTP error. false: it cannot.
+   */
+  #goOn(how: 'closed' | 'broken' | 'refused', leastMs = 0): boolean {
     if (this.#http.modern) return false;
     // What the client has seen half of cannot be sent to it again.
     if (this.#events?.inAnswer) return false;
-    const lastId = this.#events?.lastId ?? this.#resume?.lastId;
-    // A stream that moved on since the last break starts its attempts anew.
-    const attempt = lastId === this.#resume?.lastId ? (this.#resume?.attempt ?? 0) + 1 : 1;
-    if (lastId === undefined || attempt > MAX_RESUMES) return false;
+    const { owner } = this.#http;
+    const lastId = usable(this.#events?.lastId, 'event id', owner.log) ?? this.#resume?.lastId;
+    if (lastId === undefined) return false;
     const call = this.#call;
-    const wait = Math.min(this.#events?.retryMs ?? RESUME_MS, MAX_RESUME_MS);
+    const retryMs = this.#events?.retryMs;
+    const polls = how === 'closed' && retryMs !== undefined && retryMs >= POLL_MS;
+    const before = call.heard === this.#heardBefore ? (this.#resume?.tries ?? 0) : 0;
+    const tries = polls ? before : before + 1;
     this.#events?.destroy();
+    if (tries > MAX_RESUMES) {
+      call.broken(
+        `broke off its answer and did not go on with it: ${MAX_RESUMES} attempts brought nothing new`,
+      );
+      return true;
+    }
+    const doubled = Math.max(retryMs ?? RESUME_MS, MIN_RESUME_MS) * 2 ** (tries - 1);
+    const wait = polls ? Math.min(retryMs, MAX_POLL_MS) : Math.max(Math.min(doubled, MAX_RESUME_MS), leastMs);
     call.sawMessage = true;
-    this.#http.owner.log.debug('an answer broke off: going on where it did', {
-      method: call.method,
-      attempt,
-    });
-    setTimeout(() => {
+    owner.log.debug('an answer broke off: going on where it did', { method: call.method, tries });
+    const goOn = (): void => {
       if (this.#detached || this.#aborted || this.#http.closed) return;
-      new HttpExchange(this.#http, call, 0, { lastId, attempt }).dispatch();
-    }, wait).unref();
+      new HttpExchange(this.#http, call, 0, { lastId, tries }).dispatch();
+    };
+    const failed = (error: GatewayError): void => {
+      call.fail(error);
+    };
+    setTimeout(owner.boundary.guard('answer', goOn, failed), wait).unref();
     return true;
   }
 
@@ -287,7 +371,7 @@ export class HttpExchange implements UpstreamHandler, Channel {
     const { owner, config } = this.#http;
     this.#events = new EventReader(
       this.#call,
-      { messageBytes: owner.messageBytes(), budget: owner.budget },
+      owner.answerLimits,
       owner.order,
       config.quirks.normalize_sse_events,
     );
@@ -300,7 +384,7 @@ export class HttpExchange implements UpstreamHandler, Channel {
     this.#linger = this.#http.owner.wheel.after(LINGER_MS, () => this.abort());
   }
 
-  #decode(coding: string): void {
+  #openDecoder(coding: string): void {
     const { owner } = this.#http;
     let decode: ReturnType<typeof decoder>;
     try {
@@ -311,15 +395,52 @@ export class HttpExchange implements UpstreamHandler, Channel {
     }
     if (!decode) return;
     this.#decoder = decode;
+    const fell = (thrown: unknown): void => {
+      this.#fell('decoder', thrown);
+    };
     decode.on('data', (chunk: Buffer) => {
-      this.#read(chunk);
+      try {
+        this.#read(chunk);
+      } catch (thrown) {
+        fell(thrown);
+      }
     });
     decode.on('end', () => {
-      this.#finish();
+      try {
+        this.#finish();
+      } catch (thrown) {
+        fell(thrown);
+      }
+    });
+    decode.on('drain', () => {
+      if (!this.#paused) this.#goOnReading();
     });
     decode.on('error', (error: Error) => {
-      this.#call.broken(`sent an unreadable ${coding} body: ${error.message}`);
+      owner.boundary.run('decoder', () => {
+        this.#call.broken(`sent an unreadable ${coding} body: ${error.message}`);
+      });
     });
+  }
+
+  /** What comes waits for the decoder, and the decoder for whoever reads the answer. */
+  #decode(decode: Transform, chunk: Buffer): void {
+    if (decode.destroyed) return;
+    if (!decode.write(chunk)) this.#controller?.pause();
+  }
+
+  /** The body of a refusal is kept for its text, as far as there is room. */
+  #keepRefusal(chunk: Buffer): void {
+    if (chunk.length === 0 || !this.#http.owner.budget.take(chunk.length)) return;
+    this.#refused.push(chunk);
+    this.#refusedBytes += chunk.length;
+  }
+
+  #giveRefusal(): Buffer {
+    const body = Buffer.concat(this.#refused);
+    this.#refused = [];
+    this.#http.owner.budget.give(body.length);
+    this.#refusedBytes = 0;
+    return body;
   }
 
   /** An HTTP status that is no success. */
@@ -327,19 +448,25 @@ export class HttpExchange implements UpstreamHandler, Channel {
     const call = this.#call;
     const { owner, config } = this.#http;
     const status = this.#status;
-    if (this.#resume) return call.broken(`broke off its answer and did not go on with it: HTTP ${status}`);
+    const retry = status === 429 || status === 503 ? retryAfterMs(this.#headers) : undefined;
+    call.retryAfterMs = retry;
+    if (this.#resume) {
+      const passes = status === 408 || status === 429 || status >= 500;
+      if (passes && this.#goOn('refused', Math.min(retry ?? 0, MAX_RESUME_MS))) return;
+      return call.broken(`broke off its answer and did not go on with it: HTTP ${status}`);
+    }
     if (status < 400) return this.#followRedirect(status);
-    const error = rpcErrorIn(body);
+    const answer = readErrorAnswer(body);
+    const error = answer?.error;
     if (this.#http.modern) {
       if (seemsLegacy(error, status)) this.#http.events.wrongEra();
-      if (error && isOfRequest(error, call, status)) return deliverError(call, body, error);
-    } else if (!call.resent || call.method === 'initialize') {
+      if (answer && isOfRequest(answer, call, status)) return deliverError(call, answer.value, answer.error);
+    } else {
       const reason = lostByStatus(status, body.toString('utf8'), error, this.#hadSession);
-      if (reason && !call.sawMessage && owner.sessionLost(call, `HTTP ${status}`, reason)) return;
+      if (reason && owner.sessionLost(call, `HTTP ${status}`, reason)) return;
     }
-    const retry = status === 429 || status === 503 ? retryAfterMs(this.#headers) : undefined;
     // The upstream's own error to this very request goes on as it is.
-    if (error && error.id === call.id) return deliverError(call, body, error);
+    if (answer && answer.id === call.idText) return deliverError(call, answer.value, answer.error);
     const text = excerpt(body);
     const shown = text === '' ? '' : `: ${text}`;
     const failure = new GatewayError(
@@ -351,7 +478,7 @@ export class HttpExchange implements UpstreamHandler, Channel {
   }
 
   #followRedirect(status: number): void {
-    const location = header(this.#headers, 'location');
+    const location = usableHeader(this.#headers, 'location', this.#http.owner.log);
     if (status !== 307 && status !== 308) {
       const target = location === '' ? '' : ` to ${redactUrl(location)}`;
       return this.#call.broken(`answered HTTP ${status}${target}: only 307 and 308 are followed`);
@@ -370,13 +497,12 @@ const OF_THE_WAY = new Set([401, 403, 408, 429]);
 const MODERN_CODES = new Set([-32700, -32600, -32601, -32602, -32603, -32020, -32021, -32022]);
 
 /** A modern server may answer without an id where it could not, or did not, read the request. */
-function isOfRequest(error: { id: unknown }, call: UpstreamCall, status: number): boolean {
-  if (error.id === call.id) return true;
-  return (error.id === null || error.id === undefined) && status < 500 && !OF_THE_WAY.has(status);
+function isOfRequest({ id }: ErrorAnswer, call: UpstreamCall, status: number): boolean {
+  return id === call.idText || (id === '' && status < 500 && !OF_THE_WAY.has(status));
 }
 
 /** A refusal that a modern server would not have put so (2026-07-28, basic/versioning). */
-function seemsLegacy(error: RpcError | undefined, status: number): boolean {
+function seemsLegacy(error: ErrorAnswer['error'] | undefined, status: number): boolean {
   return status < 500 && !OF_THE_WAY.has(status) && !(error && MODERN_CODES.has(error.code));
 }
 
@@ -384,17 +510,6 @@ function startsAsEvents(chunk: Buffer): boolean {
   if (chunk[0] === 0x7b) return false;
   const start = chunk.toString('latin1', 0, 9).replace(/^\xef\xbb\xbf/, '');
   return start.startsWith('event:') || start.startsWith('data:');
-}
-
-function rpcErrorIn(body: Buffer): (RpcError & { id: unknown }) | undefined {
-  if (body.length === 0) return undefined;
-  try {
-    const message = JSON.parse(body.toString('utf8')) as { id?: unknown; error?: unknown } | null;
-    const error = asRpcError(message?.error);
-    return error && { ...error, id: message?.id };
-  } catch {
-    return undefined;
-  }
 }
 
 function isTimeout(error: Error): boolean {

@@ -1,8 +1,11 @@
 /** What the two HTTP transports have in common: their headers, their redirects, the session as its exchanges see it. */
 import { redactUrl } from '../../config/redact.js';
 import type { HttpServerConfig } from '../../config/types.js';
+import type { Logger } from '../../observe/log.js';
+import { isHeaderText } from '../../protocol/header-text.js';
 import type { CallOwner, TransportEvents, UpstreamCall } from '../calls.js';
-import type { Dispatcher, UpstreamHandler } from '../dispatcher.js';
+import { explain, type Controller, type Dispatcher, type UpstreamHandler } from '../dispatcher.js';
+import type { Brake } from './brake.js';
 
 export type Headers = Record<string, string | string[] | undefined>;
 
@@ -26,6 +29,8 @@ export interface HttpSession extends HttpDeps {
   readonly generation: number;
   readonly hasSession: boolean;
   readonly closed: boolean;
+  /** Stops its streams while the server does not take what it makes of replies. */
+  readonly brake: Brake;
   /** The headers of a POST, a flat list; in a session the same array for every call. */
   headers(call: UpstreamCall): string[];
   streamHeaders(): string[];
@@ -40,10 +45,25 @@ export function header(headers: Headers, name: string): string {
   return typeof value === 'string' ? value : Array.isArray(value) ? (value[0] ?? '') : '';
 }
 
+/** A header of a server that becomes one of a request, or an address: '' where it cannot be one. */
+export function usableHeader(headers: Headers, name: string, log: Logger): string {
+  return usable(header(headers, name), name, log) ?? '';
+}
+
+/** Text of a server that is to become a header; undefined: there is none, or it cannot be one. */
+export function usable(text: string | undefined, what: string, log: Logger): string | undefined {
+  if (text === undefined || text === '') return undefined;
+  if (isHeaderText(text)) return text;
+  log.debug(`ignored a ${what} of the server that cannot be a header`, {
+    value: JSON.stringify(text.slice(0, 64)),
+  });
+  return undefined;
+}
+
 /** What an upstream asked a client to wait, in ms; undefined: it named nothing usable. */
 export function retryAfterMs(headers: Headers): number | undefined {
   const value = header(headers, 'retry-after');
-  if (value === '') return undefined;
+  if (!isHeaderText(value)) return undefined;
   const seconds = /^\d+$/.test(value) ? Number(value) : (Date.parse(value) - Date.now()) / 1000;
   return Number.isFinite(seconds) ? Math.min(Math.max(seconds, 0), 3600) * 1000 : undefined;
 }
@@ -94,17 +114,36 @@ export function withConfigured(list: string[], config: HttpServerConfig): string
   return list;
 }
 
-/** A handler for exchanges whose answer nobody reads. */
-export function ignoreAnswer(failed: (error: Error) => void, done?: () => void): UpstreamHandler {
-  return {
-    onRequestStart() {},
-    onResponseStart() {},
-    onResponseData() {},
-    onResponseEnd() {
-      done?.();
-    },
-    onResponseError(_controller, error) {
-      failed(error);
-    },
-  };
+/** An exchange whose answer nobody reads. It can be given up at any time. */
+export class Unread implements UpstreamHandler {
+  readonly #done: (error?: string) => void;
+  #controller: Controller | undefined;
+  #aborted = false;
+
+  /** `done`: called once it is over. */
+  constructor(done: (error?: string) => void) {
+    this.#done = done;
+  }
+
+  abort(): void {
+    this.#aborted = true;
+    this.#controller?.abort(new Error('given up'));
+  }
+
+  onRequestStart(controller: Controller): void {
+    this.#controller = controller;
+    if (this.#aborted) controller.abort(new Error('given up'));
+  }
+
+  onResponseStart(): void {}
+
+  onResponseData(): void {}
+
+  onResponseEnd(): void {
+    this.#done();
+  }
+
+  onResponseError(_controller: Controller | undefined, error: Error): void {
+    this.#done(explain(error));
+  }
 }

@@ -5,6 +5,7 @@
 import type { HttpServerConfig, ServerConfig } from '../../config/types.js';
 import type { CallOwner, Transport, TransportEvents, UpstreamCall } from '../calls.js';
 import type { Dispatcher } from '../dispatcher.js';
+import { Brake } from './brake.js';
 import { HttpExchange } from './http-exchange.js';
 import { moveTo, withConfigured, type HttpDeps, type HttpSession } from './http.js';
 
@@ -16,6 +17,7 @@ export class ModernHttp implements Transport, HttpSession {
   readonly modern = true;
   readonly generation = 1;
   readonly hasSession = false;
+  readonly brake = new Brake();
   config: HttpServerConfig;
   readonly owner: CallOwner;
   readonly events: TransportEvents;
@@ -43,9 +45,10 @@ export class ModernHttp implements Transport, HttpSession {
 
   send(call: UpstreamCall): void {
     if (!METHOD.test(call.method)) {
-      setImmediate(() => {
+      const fail = (): void => {
         call.failWith('invalid_params', 'the method cannot be named in a header');
-      });
+      };
+      setImmediate(this.owner.boundary.guard('answer', fail));
       return;
     }
     this.owner.stats.bytesSent += call.body.length;

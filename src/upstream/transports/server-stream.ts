@@ -1,14 +1,15 @@
 /** What a server says by itself: the GET stream of a session. */
 import { backoffMs } from '../../lib/backoff.js';
 import { explain, type Controller, type UpstreamHandler } from '../dispatcher.js';
+import type { Braked } from './brake.js';
 import { EventReader } from './event-reader.js';
-import { header, type Headers, type HttpSession } from './http.js';
+import { header, usable, type Headers, type HttpSession } from './http.js';
 
 const BACKOFF_BASE_MS = 1000;
 const BACKOFF_MAX_MS = 30_000;
 
 /** The GET stream of a session: opened after the handshake, opened again when it ends, given up where there is none. */
-export class ServerStream implements UpstreamHandler {
+export class ServerStream implements UpstreamHandler, Braked {
   readonly #http: HttpSession;
   readonly #generation: number;
   #controller: Controller | undefined;
@@ -19,6 +20,7 @@ export class ServerStream implements UpstreamHandler {
   #opens = 0;
   #timer: NodeJS.Timeout | undefined;
   #closed = false;
+  #braked = false;
 
   constructor(http: HttpSession) {
     this.#http = http;
@@ -30,15 +32,25 @@ export class ServerStream implements UpstreamHandler {
     const { origin, path, dispatcher } = this.#http;
     this.#controller = undefined;
     const headers = this.#http.streamHeaders();
+    this.#braked = false;
     if (this.#lastId !== undefined) headers.push('last-event-id', this.#lastId);
     dispatcher.dispatch({ method: 'GET', origin, path, headers, body: null, long: true }, this);
   }
 
   destroy(): void {
     this.#closed = true;
+    this.#http.brake.release(this);
     clearTimeout(this.#timer);
     this.#reader?.destroy();
-    this.#controller?.abort(new Error('closed by the gateway'));
+    const controller = this.#controller;
+    const abort = (): void => {
+      // One that is paused would not hear of it.
+      controller?.resume();
+      controller?.abort(new Error('closed by the gateway'));
+    };
+    // Not from within another exchange: undici reads one socket at a time.
+    if (this.#braked) setImmediate(this.#http.owner.boundary.guard('server_stream', abort));
+    else abort();
   }
 
   onRequestStart(controller: Controller): void {
@@ -56,7 +68,7 @@ export class ServerStream implements UpstreamHandler {
         (bytes) => {
           events.message(bytes);
         },
-        { messageBytes: owner.messageBytes(), budget: owner.budget },
+        owner.answerLimits,
         config.quirks.normalize_sse_events,
       );
       return;
@@ -72,13 +84,24 @@ export class ServerStream implements UpstreamHandler {
 
   onResponseData(_controller: Controller, chunk: Buffer): void {
     this.#http.owner.stats.bytesReceived += chunk.length;
-    if (!this.#reader) return;
+    const reader = this.#reader;
+    if (!reader) return;
     this.#http.events.seen();
     try {
-      this.#reader.push(chunk);
-    } catch {
+      this.#http.brake.read(this, () => {
+        reader.push(chunk);
+      });
+    } catch (error) {
+      this.#http.owner.log.debug('the server-to-client stream is unreadable', { error: String(error) });
       this.#controller?.abort(new Error('unreadable event stream'));
     }
+  }
+
+  brake(on: boolean): void {
+    if (on === this.#braked) return;
+    this.#braked = on;
+    if (on) this.#controller?.pause();
+    else this.#controller?.resume();
   }
 
   onResponseEnd(): void {
@@ -95,14 +118,17 @@ export class ServerStream implements UpstreamHandler {
   }
 
   #again(): void {
-    this.#lastId = this.#reader?.lastId ?? this.#lastId;
+    const { brake, owner } = this.#http;
+    brake.release(this);
+    this.#lastId = usable(this.#reader?.lastId, 'event id', owner.log) ?? this.#lastId;
     this.#reader?.destroy();
     this.#reader = undefined;
     if (this.#closed || this.#http.closed) return;
     this.#failures++;
     const wait = Math.max(BACKOFF_BASE_MS / 2, backoffMs(this.#failures, BACKOFF_BASE_MS, BACKOFF_MAX_MS));
-    this.#timer = setTimeout(() => {
+    const open = owner.boundary.guard('server_stream', () => {
       this.open();
-    }, wait).unref();
+    });
+    this.#timer = setTimeout(open, wait).unref();
   }
 }

@@ -1,6 +1,6 @@
 /** Whole messages of a channel that many calls share: the id tells whose answer it is. */
-import { readHead, readTail } from '../../wire/edges.js';
-import { AnswerReader, idOf, TAIL } from '../answer.js';
+import { MessageScan } from '../../wire/message-scan.js';
+import { AnswerReader } from '../answer.js';
 import type { CallOwner, TransportEvents } from '../calls.js';
 
 /** `pieces`: a whole message of `bytes` bytes. false: it is none. */
@@ -10,42 +10,26 @@ export function deliverWhole(
   owner: CallOwner,
   events: TransportEvents,
 ): boolean {
-  const first = pieces[0] as Buffer;
-  const last = pieces.at(-1) as Buffer;
-  const head = readHead(first);
-  const isOne = pieces.length === 1;
-  if (typeof head !== 'string' && head.kind !== 'method') {
-    const inTail = head.id === undefined && (isOne || last.length >= TAIL) ? readTail(last)?.id : undefined;
-    const id = head.id ?? inTail ?? (isOne ? idOf(first) : undefined);
-    if (id) {
-      const raw = (id === inTail ? last : first).toString('latin1', id.start, id.end);
-      answer(raw, pieces, bytes, owner, events);
-      return true;
-    }
+  const scan = MessageScan.of(pieces);
+  const { kind, id, idText } = scan;
+  // An answer whose id is known fails its call, and no other, where it cannot be read.
+  if (kind === undefined || (scan.problem !== undefined && (kind === 'method' || !id))) return false;
+  if (kind === 'method') {
+    events.message(pieces.length === 1 ? (pieces[0] as Buffer) : Buffer.concat(pieces, bytes));
+    return true;
   }
-  // An answer flows in the pieces it came in if its ends tell whose it is; all else is read whole.
-  if (!isOne) return deliverWhole([Buffer.concat(pieces)], bytes, owner, events);
-  if (typeof head === 'string' || head.kind !== 'method') return false;
-  events.message(first);
-  return true;
-}
-
-/** `raw`: the id, as it is written. */
-function answer(
-  raw: string,
-  pieces: readonly Buffer[],
-  bytes: number,
-  owner: CallOwner,
-  events: TransportEvents,
-): void {
   // Ours are written as plain digits: `7.0` and `"7"` are somebody else's.
-  const call = /^\d{1,15}$/.test(raw) ? events.callFor(Number(raw)) : undefined;
+  const call = /^\d{1,15}$/.test(idText) ? events.callFor(Number(idText)) : undefined;
   if (!call) {
-    owner.log.debug(`dropped an answer to no call in flight: id ${raw.slice(0, 64)}`);
-    return;
+    owner.log.debug(`dropped an answer to no call in flight: id ${idText.slice(0, 64)}`);
+    return true;
   }
-  const limits = { messageBytes: Math.max(owner.messageBytes(), bytes), budget: owner.budget };
-  const reader = new AnswerReader(call, limits, owner.order, bytes);
+  if (scan.problem !== undefined) {
+    call.broken(`sent a message that ${scan.problem}`);
+    return true;
+  }
+  const reader = new AnswerReader(call, owner.answerLimits, owner.order, bytes, scan);
   for (const piece of pieces) if (!reader.push(piece)) call.hold();
   reader.end();
+  return true;
 }

@@ -8,12 +8,15 @@ import { SseReader, type EventFields, type SseSink } from '../../wire/sse-read.j
 import type { CallOwner, Channel, Transport, TransportEvents, UpstreamCall } from '../calls.js';
 import { explain, type Controller, type UpstreamHandler } from '../dispatcher.js';
 import { excerpt } from '../answer.js';
+import { isHeaderText } from '../../protocol/header-text.js';
+import { Replies } from './replies.js';
 import { deliverWhole } from './shared-channel.js';
 import {
-  header,
   MAX_REDIRECTS,
   retryAfterMs,
   sameServer,
+  Unread,
+  usableHeader,
   withConfigured,
   type Headers,
   type HttpDeps,
@@ -33,6 +36,7 @@ export class HttpSse implements Transport, UpstreamHandler {
   readonly #queue: UpstreamCall[] = [];
   #streamUrl: URL;
   #endpoint: URL | undefined;
+  readonly #replies: Replies;
   #controller: Controller | undefined;
   #closed = false;
   #redirects = 0;
@@ -65,31 +69,59 @@ export class HttpSse implements Transport, UpstreamHandler {
     };
     this.#sse = new SseReader(sink);
     // Not from within the constructor: a refused connection may answer before dispatch() returns.
-    setImmediate(() => {
-      this.#open();
+    setImmediate(
+      this.#owner.boundary.guard('server_stream', () => {
+        this.#open();
+      }),
+    );
+    const { server, wheel, log } = this.#owner;
+    this.#replies = new Replies({
+      server,
+      wheel,
+      log,
+      send: (body, done) => {
+        const endpoint = this.#endpoint;
+        if (!endpoint) {
+          done();
+          return () => undefined;
+        }
+        this.#owner.stats.bytesSent += body.length;
+        const handler = new Unread(done);
+        this.#deps.dispatcher.dispatch(
+          { method: 'POST', ...place(endpoint), headers: this.#postHeaders(), body },
+          handler,
+        );
+        return () => {
+          handler.abort();
+        };
+      },
+      full: (on) => {
+        if (on) this.#controller?.pause();
+        // Not from within the end of another exchange: undici reads one socket at a time.
+        const resume = (): void => {
+          if (!this.#replies.full) this.#controller?.resume();
+        };
+        if (!on) setImmediate(this.#owner.boundary.guard('server_stream', resume));
+      },
     });
   }
 
   send(call: UpstreamCall): void {
     call.channel = NO_CHANNEL;
-    if (!this.#endpoint) {
+    const endpoint = this.#endpoint;
+    if (!endpoint) {
       this.#queue.push(call);
       return;
     }
     this.#owner.stats.bytesSent += call.body.length;
     this.#deps.dispatcher.dispatch(
-      { method: 'POST', ...place(this.#endpoint), headers: this.#postHeaders(), body: call.body },
+      { method: 'POST', ...place(endpoint), headers: this.#postHeaders(), body: call.body },
       new Posted(call, this.#owner),
     );
   }
 
   post(body: Buffer): void {
-    if (this.#closed || !this.#endpoint) return;
-    this.#owner.stats.bytesSent += body.length;
-    this.#deps.dispatcher.dispatch(
-      { method: 'POST', ...place(this.#endpoint), headers: this.#postHeaders(), body },
-      new Posted(undefined, this.#owner),
-    );
+    if (!this.#closed && this.#endpoint) this.#replies.post(body);
   }
 
   ready(): void {}
@@ -107,6 +139,8 @@ export class HttpSse implements Transport, UpstreamHandler {
 
   destroy(): void {
     this.#closed = true;
+    this.#replies.destroy();
+    this.#controller?.resume();
     this.#controller?.abort(new Error('closed by the gateway'));
     this.#deps.dispatcher.destroy();
   }
@@ -139,7 +173,7 @@ export class HttpSse implements Transport, UpstreamHandler {
   onResponseEnd(): void {
     if (this.#closed) return;
     if (this.#isStream()) return this.#lost('closed its event stream');
-    const location = header(this.#headers, 'location');
+    const location = usableHeader(this.#headers, 'location', this.#owner.log);
     if (
       (this.#status === 307 || this.#status === 308) &&
       location !== '' &&
@@ -205,6 +239,7 @@ export class HttpSse implements Transport, UpstreamHandler {
   }
 
   #opened(endpoint: string): void {
+    if (!isHeaderText(endpoint)) return this.#lost('named an endpoint that is no address');
     const target = sameServer(endpoint, this.#streamUrl);
     if (!target) {
       this.#lost(`named an endpoint of another origin, which is not followed: ${redactUrl(endpoint)}`);
@@ -241,12 +276,12 @@ function place(url: URL): { origin: string; path: string } {
 
 /** The POST of a message: its answer comes on the stream; only a refusal comes here. */
 class Posted implements UpstreamHandler {
-  readonly #call: UpstreamCall | undefined;
+  readonly #call: UpstreamCall;
   readonly #owner: CallOwner;
   #status = 0;
   #body: Buffer[] = [];
 
-  constructor(call: UpstreamCall | undefined, owner: CallOwner) {
+  constructor(call: UpstreamCall, owner: CallOwner) {
     this.#call = call;
     this.#owner = owner;
   }
@@ -255,6 +290,7 @@ class Posted implements UpstreamHandler {
 
   onResponseStart(_controller: Controller, status: number): void {
     this.#status = status;
+    if (!this.#call.over) this.#call.httpStatus = status;
   }
 
   onResponseData(_controller: Controller, chunk: Buffer): void {
@@ -268,13 +304,14 @@ class Posted implements UpstreamHandler {
   }
 
   onResponseError(_controller: Controller | undefined, error: Error): void {
+    if (this.#status === 0 && !this.#call.over) this.#call.unreached = true;
     this.#fail(`request failed: ${explain(error)}`);
   }
 
   #fail(why: string): void {
-    setImmediate(() => {
-      if (this.#call) this.#call.broken(why);
-      else this.#owner.log.debug(`a message was not taken: ${why}`);
-    });
+    const fail = (): void => {
+      this.#call.broken(why);
+    };
+    setImmediate(this.#owner.boundary.guard('answer', fail));
   }
 }

@@ -1,9 +1,10 @@
 /** stdio towards an upstream: one message a line (2025-11-25, basic/transports, "stdio"). */
 import type { StdioServerConfig } from '../../config/types.js';
 import { GatewayError } from '../../errors.js';
-import { readHead, readTail } from '../../wire/edges.js';
+import type { WheelTimer } from '../../lib/wheel.js';
+import { MessageScan } from '../../wire/message-scan.js';
 import { withoutLineBreaks } from '../../wire/splice.js';
-import { spawnChild, type Child } from '../child.js';
+import { spawnChild, type Child, type ExitInfo } from '../child.js';
 import type { CallOwner, Channel, Transport, TransportEvents, UpstreamCall } from '../calls.js';
 import { bytesOf, type DroppedLine } from '../../lib/lines.js';
 import type { Watcher } from '../watcher.js';
@@ -19,8 +20,21 @@ export interface StdioDeps {
 /** A shared pipe is not paused for one call: its queue is bounded instead, see UpstreamCall.notify(). */
 const NO_CHANNEL: Channel = { pause() {}, resume() {}, abort() {} };
 
+/** The id that some servers put last. What it names is a call to this very server: at worst that one fails. */
+const ID_AT_END = /[,}]\s*"id"\s*:\s*(\d{1,15})\s*(?:,\s*"jsonrpc"\s*:\s*"2\.0"\s*)?\}\s*$/;
 /** Most bytes that wait for a child that does not read its stdin. */
 const MAX_STDIN_BYTES = 64 * 1024 * 1024;
+/** Of that, what are no requests; with more of them waiting its stdout is not read. */
+const MAX_REPLY_BYTES = 1_048_576;
+/** A reply that the child has not read by then is dropped. */
+const REPLY_MS = 10_000;
+
+/** A line that waits for room in the pipe. */
+interface Waiting {
+  readonly line: Buffer;
+  /** No request: on the monotonic clock, when it is dropped. */
+  readonly until: number | undefined;
+}
 
 export class Stdio implements Transport {
   readonly kind = 'stdio';
@@ -32,8 +46,11 @@ export class Stdio implements Transport {
   readonly #child: Child;
   #closed = false;
   #full = false;
-  #waiting: Buffer[] = [];
+  #waiting: Waiting[] = [];
   #waitingBytes = 0;
+  #replyBytes = 0;
+  #paused = false;
+  #sweep: WheelTimer | undefined;
   #garbage = 0;
 
   constructor({ config, owner, events, watcher }: StdioDeps) {
@@ -44,29 +61,31 @@ export class Stdio implements Transport {
     this.spoke = new Promise((resolve) => {
       spoke = resolve;
     });
+    const { boundary } = owner;
     this.#child = spawnChild(config, {
       logger: owner.log,
       watcher,
       maxLineBytes: owner.messageBytes(),
       budget: owner.budget,
-      onLine: (line) => {
+      boundary,
+      onLine: boundary.guard('server_line', (line: Buffer) => {
         this.#line([line], line.length);
-      },
-      onPieces: (pieces) => {
+      }),
+      onPieces: boundary.guard('server_line', (pieces: Buffer[]) => {
         this.#line(pieces, bytesOf(pieces));
-      },
+      }),
       onOutput: () => {
         spoke();
       },
-      onOversize: (line) => {
+      onOversize: boundary.guard('server_line', (line: DroppedLine) => {
         this.#oversize(line);
-      },
-      onExit: ({ reason }) => {
+      }),
+      onExit: boundary.guard('link', ({ reason }: ExitInfo) => {
         if (this.#closed) return;
         const stderr = this.#child.lastStderr;
         const error = new GatewayError('upstream_disconnected', `upstream '${config.name}' ${reason}`);
         events.lost(error, { stderr });
-      },
+      }),
     });
     this.#child.onDrain(() => {
       this.#drain();
@@ -81,23 +100,17 @@ export class Stdio implements Transport {
   send(call: UpstreamCall): void {
     call.channel = NO_CHANNEL;
     if (this.#waitingBytes > MAX_STDIN_BYTES) {
-      setImmediate(() => {
+      const fail = (): void => {
         call.failWith('busy', `upstream '${this.#server}' does not read its input`);
-      });
+      };
+      setImmediate(this.#owner.boundary.guard('answer', fail));
       return;
     }
-    this.post(call.body);
+    this.#write(call.body, undefined);
   }
 
   post(body: Buffer): void {
-    if (this.#closed) return;
-    this.#owner.stats.bytesSent += body.length + 1;
-    const line = withoutLineBreaks(body);
-    if (!this.#full) this.#full = !this.#child.write(line);
-    else {
-      this.#waiting.push(line);
-      this.#waitingBytes += line.length;
-    }
+    this.#write(body, performance.now() + REPLY_MS);
   }
 
   ready(): void {}
@@ -108,21 +121,78 @@ export class Stdio implements Transport {
 
   async close(graceMs: number): Promise<void> {
     this.#closed = true;
+    this.#sweep?.cancel();
     await this.#child.close(graceMs);
   }
 
   destroy(): void {
     this.#closed = true;
+    this.#sweep?.cancel();
     this.#child.destroy();
+  }
+
+  #write(body: Buffer, until: number | undefined): void {
+    if (this.#closed) return;
+    this.#owner.stats.bytesSent += body.length + 1;
+    const line = withoutLineBreaks(body);
+    if (!this.#full) {
+      this.#full = !this.#child.write(line);
+      return;
+    }
+    this.#waiting.push({ line, until });
+    this.#waitingBytes += line.length;
+    if (until === undefined) return;
+    this.#replyBytes += line.length;
+    this.#sweep ??= this.#owner.wheel.after(REPLY_MS, () => {
+      this.#dropLate();
+    });
+    this.#regulate();
   }
 
   #drain(): void {
     this.#full = false;
     while (!this.#full && this.#waiting.length > 0) {
-      const line = this.#waiting.shift() as Buffer;
-      this.#waitingBytes -= line.length;
-      this.#full = !this.#child.write(line);
+      const next = this.#waiting.shift() as Waiting;
+      this.#left(next);
+      this.#full = !this.#child.write(next.line);
     }
+    this.#regulate();
+  }
+
+  #left({ line, until }: Waiting): void {
+    this.#waitingBytes -= line.length;
+    if (until !== undefined) this.#replyBytes -= line.length;
+  }
+
+  /** Replies that wait for too long go; requests have clocks of their own. */
+  #dropLate(): void {
+    this.#sweep = undefined;
+    const now = performance.now();
+    const late = this.#waiting.filter(({ until }) => until !== undefined && until <= now);
+    if (late.length > 0) {
+      const dropped = new Set(late);
+      this.#waiting = this.#waiting.filter((each) => !dropped.has(each));
+      for (const each of late) this.#left(each);
+      this.#owner.log.debug('replies that the child did not read were dropped', {
+        server: this.#server,
+        count: late.length,
+      });
+    }
+    const first = this.#waiting.find(({ until }) => until !== undefined);
+    if (first?.until !== undefined && !this.#closed)
+      this.#sweep = this.#owner.wheel.after(Math.max(1, first.until - now), () => {
+        this.#dropLate();
+      });
+    this.#regulate();
+  }
+
+  /** A child that makes more of replies than it reads is not read from. */
+  #regulate(): void {
+    const full = this.#replyBytes > (this.#paused ? MAX_REPLY_BYTES / 2 : MAX_REPLY_BYTES);
+    if (full === this.#paused) return;
+    this.#paused = full;
+    if (full) this.#child.pause();
+    else this.#child.resume();
   }
 
   #line(pieces: Buffer[], bytes: number): void {
@@ -144,13 +214,10 @@ export class Stdio implements Transport {
     this.#owner.log.warn(`dropped a line of ${bytes} bytes from stdout: over ${limit}`, {
       server: this.#server,
     });
-    const start = readHead(head);
-    const inHead = typeof start === 'string' ? undefined : start.id;
-    const inTail = readTail(tail)?.id;
-    const raw = inHead
-      ? head.toString('latin1', inHead.start, inHead.end)
-      : inTail && tail.toString('latin1', inTail.start, inTail.end);
-    if (raw !== undefined && /^\d{1,15}$/.test(raw))
-      this.#events.callFor(Number(raw))?.broken(`answered with a line of ${bytes} bytes, over ${limit}`);
+    const start = new MessageScan();
+    start.push(head);
+    const id = start.id ? start.idText : ID_AT_END.exec(tail.toString('latin1'))?.[1];
+    if (id !== undefined && /^\d{1,15}$/.test(id))
+      this.#events.callFor(Number(id))?.broken(`answered with a line of ${bytes} bytes, over ${limit}`);
   }
 }

@@ -5,8 +5,10 @@
 import type { HttpServerConfig, ServerConfig } from '../../config/types.js';
 import type { CallOwner, Transport, TransportEvents, UpstreamCall } from '../calls.js';
 import type { Dispatcher } from '../dispatcher.js';
+import { Brake } from './brake.js';
 import { HttpExchange } from './http-exchange.js';
-import { ignoreAnswer, moveTo, withConfigured, type HttpDeps, type HttpSession } from './http.js';
+import { moveTo, Unread, withConfigured, type HttpDeps, type HttpSession } from './http.js';
+import { Replies } from './replies.js';
 import { ServerStream } from './server-stream.js';
 
 export class StreamableHttp implements Transport, HttpSession {
@@ -19,11 +21,14 @@ export class StreamableHttp implements Transport, HttpSession {
   origin: string;
   path: string;
   generation = 1;
+  readonly brake = new Brake();
+  readonly #replies: Replies;
   #sessionId: string | undefined;
   #revision: string | undefined;
   #headers: string[] | undefined;
   #stream: ServerStream | undefined;
   #closed = false;
+  #ending: Promise<void> = Promise.resolve();
 
   constructor(deps: HttpDeps) {
     this.config = deps.config;
@@ -33,6 +38,31 @@ export class StreamableHttp implements Transport, HttpSession {
     const url = new URL(deps.config.url);
     this.origin = url.origin;
     this.path = url.pathname + url.search;
+    const { server, wheel, log } = this.owner;
+    this.#replies = new Replies({
+      server,
+      wheel,
+      log,
+      send: (body, done) => {
+        this.owner.stats.bytesSent += body.length;
+        const handler = new Unread(done);
+        this.dispatcher.dispatch(
+          { method: 'POST', origin: this.origin, path: this.path, headers: this.headers(), body },
+          handler,
+        );
+        return () => {
+          handler.abort();
+        };
+      },
+      full: (on) => {
+        if (on) return this.brake.set(true);
+        // Not from within the end of another exchange: undici reads one socket at a time.
+        const resume = (): void => {
+          this.brake.set(this.#replies.full);
+        };
+        setImmediate(this.owner.boundary.guard('server_stream', resume));
+      },
+    });
   }
 
   get hasSession(): boolean {
@@ -50,13 +80,8 @@ export class StreamableHttp implements Transport, HttpSession {
 
   post(body: Buffer): void {
     if (this.#closed) return;
-    this.owner.stats.bytesSent += body.length;
-    this.dispatcher.dispatch(
-      { method: 'POST', origin: this.origin, path: this.path, headers: this.headers(), body },
-      ignoreAnswer((error) =>
-        this.owner.log.debug('a notification did not reach the upstream', { error: error.message }),
-      ),
-    );
+    this.brake.count();
+    this.#replies.post(body);
   }
 
   ready(revision: string): void {
@@ -102,23 +127,31 @@ export class StreamableHttp implements Transport, HttpSession {
   close(graceMs: number): Promise<void> {
     this.#closed = true;
     this.#stream?.destroy();
-    if (!this.#sessionId) return Promise.resolve();
-    return new Promise((resolve) => {
-      const timer = setTimeout(done, graceMs);
-      function done(): void {
+    if (this.#sessionId === undefined) return this.#ending;
+    const headers = this.headers();
+    // It is told once.
+    this.#sessionId = undefined;
+    this.#ending = new Promise((resolve) => {
+      const handler = new Unread(() => {
         clearTimeout(timer);
         resolve();
-      }
-      const headers = this.headers();
+      });
+      const tooLate = (): void => {
+        handler.abort();
+        resolve();
+      };
+      const timer = setTimeout(this.owner.boundary.guard('link', tooLate), graceMs);
       this.dispatcher.dispatch(
         { method: 'DELETE', origin: this.origin, path: this.path, headers, body: null },
-        ignoreAnswer(done, done),
+        handler,
       );
     });
+    return this.#ending;
   }
 
   destroy(): void {
     this.#closed = true;
+    this.#replies.destroy();
     this.#stream?.destroy();
     this.dispatcher.destroy();
   }

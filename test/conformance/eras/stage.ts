@@ -75,7 +75,7 @@ beforeAll(async () => {
       ]),
     ] as never,
   });
-}, 60_000);
+});
 
 /** A client and a server that meet. */
 export class Meeting {

@@ -3,7 +3,7 @@ import { createUpstream, tool, type Call, type Upstream } from '../../fixtures/s
 import { startGateway, type RunningGateway } from '../../helpers/gateway.js';
 import { textOf, type JsonRpc } from '../../helpers/http.js';
 import { answerTo, ask, call, EVERYTHING, needs, only, stream, type Modern } from '../../helpers/modern.js';
-import { sleep, until } from '../../helpers/wait.js';
+import { settled, until } from '../../helpers/wait.js';
 
 const SCHEMA = { type: 'object', properties: { name: { type: 'string' } } };
 const form = (message: string): object => ({ message, requestedSchema: SCHEMA });
@@ -14,10 +14,28 @@ const able: Modern = { capabilities: EVERYTHING };
 const joined = (answers: { result?: Record<string, unknown>; error?: { code: number } }[]): string =>
   JSON.stringify(answers.map(({ result, error }) => result ?? error?.code));
 
+const count = (): Promise<number> => running.metric('mcpstead_parked_calls');
+/** How many were parked when the call came. */
+let before = 0;
+/** Waits until the call that came last is parked. */
+async function parked(): Promise<void> {
+  await until(async () => (await count()) > before, 'the call to be parked');
+}
+/** Asks what nobody will answer, and waits until the call is parked. */
+async function parks(asked: Call, question: string): Promise<void> {
+  void asked.ask('elicitation/create', form(question)).catch(() => undefined);
+  await parked();
+}
+
+/** What its server says to a parked call has gone as far as it goes. A retry that comes sooner gets the same. */
+const come = (): Promise<unknown> =>
+  settled(() => [...upstream.sockets].reduce((sum, s) => sum + s.bytesWritten, 0));
+
 const behaviours: Record<string, (call: Call) => unknown> = {
   async once(asked) {
     asked.text(joined([await asked.ask('elicitation/create', form('Your name?'))]));
   },
+  silent() {},
   async twice(asked) {
     const first = await asked.ask('elicitation/create', form('First?'));
     const second = await asked.ask('elicitation/create', form('Second?'));
@@ -33,20 +51,18 @@ const behaviours: Record<string, (call: Call) => unknown> = {
   },
   async late(asked) {
     const first = asked.ask('elicitation/create', form('First?'));
-    await sleep(100);
+    await parked();
     const second = asked.ask('elicitation/create', form('Later?'));
     asked.text(joined(await Promise.all([first, second])));
   },
   async impatient(asked) {
-    void asked.ask('elicitation/create', form('Too slow?')).catch(() => undefined);
-    await sleep(50);
+    await parks(asked, 'Too slow?');
     asked.notify('notifications/cancelled', { requestId: `ask-${asked.upstream.asked}` });
-    await sleep(50);
     asked.text('went on without');
   },
   async chatty(asked) {
     const answer = asked.ask('elicitation/create', form('Name?'));
-    await sleep(50);
+    await parked();
     for (let i = 1; i <= 3; i++) asked.progress(i, 9);
     asked.log('kept', 'error');
     asked.log('too quiet', 'debug');
@@ -55,18 +71,15 @@ const behaviours: Record<string, (call: Call) => unknown> = {
     asked.text('done');
   },
   async answers_at_once(asked) {
-    void asked.ask('elicitation/create', form('Never mind?')).catch(() => undefined);
-    await sleep(60);
+    await parks(asked, 'Never mind?');
     asked.text('no need any more');
   },
   async large(asked) {
-    void asked.ask('elicitation/create', form('Never mind?')).catch(() => undefined);
-    await sleep(60);
+    await parks(asked, 'Never mind?');
     asked.text('x'.repeat(200_000));
   },
   async fails(asked) {
-    void asked.ask('elicitation/create', form('Never mind?')).catch(() => undefined);
-    await sleep(60);
+    await parks(asked, 'Never mind?');
     asked.error(-32099, 'broke', { why: 1.5 });
   },
   async marked(asked) {
@@ -90,13 +103,14 @@ beforeAll(async () => {
     tools: [...Object.keys(behaviours), 'gone'].map((name) => tool(name)),
     answer: 'sse',
     async onCall(asked) {
+      before = await count();
       // Who is never answered gives up in the end.
       await Promise.resolve(behaviours[asked.params.name ?? '']?.(asked)).catch(() => undefined);
     },
   });
   running = await startGateway({
     limits: { parked: 50, parked_seconds: 300 },
-    servers: [upstream.entry('s', { timeouts: { request_ms: 400 } })],
+    servers: [upstream.entry('s'), upstream.entry('impatient', { timeouts: { request_ms: 400 } })],
   });
   url = running.server('s');
 });
@@ -173,7 +187,7 @@ describe('5: a call that is parked', () => {
   it('leaves for the next round what is asked later', async () => {
     const first = needs(await call(url, 'late', {}, able));
     expect(Object.keys(first.inputRequests)).toHaveLength(1);
-    await sleep(200);
+    await come();
     const [one] = Object.keys(first.inputRequests) as [string];
     const second = needs(await retry('late', first.requestState, { [one]: accepted('a') }));
     const [two] = Object.keys(second.inputRequests) as [string];
@@ -194,7 +208,7 @@ describe('5: a call that is parked', () => {
     'keeps the result that came while its client was away (%s)',
     async (name) => {
       const { inputRequests, requestState } = needs(await call(url, name, {}, able));
-      await sleep(200);
+      await come();
       const [key] = Object.keys(inputRequests) as [string];
       const answer = await retry(name, requestState, { [key]: accepted('a') }, { id: 'another-id' });
       expect(answer).toMatchObject({ id: 'another-id', result: { resultType: 'complete' } });
@@ -204,7 +218,7 @@ describe('5: a call that is parked', () => {
 
   it('keeps an error that came meanwhile, in the codes of its client', async () => {
     const { requestState } = needs(await call(url, 'fails', {}, able));
-    await sleep(200);
+    await come();
     const answer = await retry('fails', requestState, {}, { id: 77 });
     expect(answer).toMatchObject({
       id: 77,
@@ -214,7 +228,7 @@ describe('5: a call that is parked', () => {
 
   it('keeps a larger result too, at the upstream', async () => {
     const { requestState } = needs(await call(url, 'large', {}, able));
-    await sleep(200);
+    await come();
     const answer = await retry('large', requestState, {}, { id: 'a longer id than before' });
     expect(answer.id).toBe('a longer id than before');
     expect(textOf(answer)).toHaveLength(200_000);
@@ -224,7 +238,7 @@ describe('5: a call that is parked', () => {
     const { inputRequests, requestState } = needs(
       await call(url, 'chatty', {}, { ...able, meta: { progressToken: 'old' } }),
     );
-    await sleep(200);
+    await come();
     const [key] = Object.keys(inputRequests) as [string];
     const told = await stream(
       url,
@@ -254,10 +268,13 @@ describe('5: a call that is parked', () => {
   });
 
   it('is longer silent than a call may be', async () => {
-    const { inputRequests, requestState } = needs(await call(url, 'once', {}, able));
-    await sleep(900);
-    const [key] = Object.keys(inputRequests) as [string];
-    expect(textOf(await retry('once', requestState, { [key]: accepted('a') }))).toContain('accept');
+    const own = running.server('impatient');
+    const { inputRequests, requestState } = needs(await call(own, 'once', {}, able));
+    // A call that came later is silent for longer than it may be.
+    expect((await call(own, 'silent', {}, able)).error?.message).toMatch(/request_ms/);
+    const inputResponses = { [Object.keys(inputRequests)[0] as string]: accepted('a') };
+    const answer = await call(own, 'once', {}, { ...able, more: { requestState, inputResponses } });
+    expect(textOf(answer)).toContain('accept');
   });
 
   it('refuses at once what is asked during anything else', async () => {

@@ -4,24 +4,31 @@ import { startGateway } from '../../helpers/gateway.js';
 import { textOf, type JsonRpc } from '../../helpers/http.js';
 import { connect, final, heard, messagesOf } from '../../helpers/legacy.js';
 import { call, createModernUpstream, EVERYTHING, needs, only } from '../../helpers/modern.js';
-import { sleep, until } from '../../helpers/wait.js';
+import { sleep, timer, until } from '../../helpers/wait.js';
 
 const URL_ONE = 'https://login.test/one';
 const able = { capabilities: EVERYTHING };
 const ELICITATION = { mode: 'url', elicitationId: 'e-1', url: URL_ONE, message: 'Sign in', extra: 1 };
 
-/** Answers with the error until it was visited. */
-async function needing(visits = 1): Promise<{ upstream: Upstream; url: string; merged: string }> {
+/** Answers with the error until it was visited. `waits`: what must have gone by between a call and the next one. */
+async function needing(
+  visits = 1,
+  waits: readonly number[] = [],
+): Promise<{ upstream: Upstream; url: string; merged: string; early: boolean[] }> {
   let asked = 0;
+  const early: boolean[] = [];
+  let least = timer(0);
   const upstream = await createUpstream({
     tools: [tool('need')],
     onCall(request) {
+      early.push(asked > 0 && !least.rung);
+      least = timer(waits[asked] ?? 0);
       if (asked++ < visits) request.error(-32042, 'go there', { elicitations: [ELICITATION] });
       else request.text('welcome');
     },
   });
   const running = await startGateway({ servers: [upstream.entry('s')] });
-  return { upstream, url: running.server('s'), merged: running.url };
+  return { upstream, url: running.server('s'), merged: running.url, early };
 }
 
 describe('7: the error -32042 of a legacy server to a modern client', () => {
@@ -70,15 +77,12 @@ describe('7: the error -32042 of a legacy server to a modern client', () => {
   });
 
   it('does not show a URL a second time that was opened: it asks the server again, slower and slower', async () => {
-    const { upstream, url } = await needing(3);
+    const { url, early } = await needing(3, [0, 950, 1950]);
     const { inputRequests, requestState } = needs(await call(url, 'need', {}, able));
     const [key] = Object.keys(inputRequests) as [string];
     const more = { requestState, inputResponses: { [key]: { action: 'accept' } } };
     expect(textOf(await call(url, 'need', {}, { ...able, more }))).toBe('welcome');
-    const times = upstream.calls('need').map(({ at }) => at);
-    expect(times).toHaveLength(4);
-    expect((times[2] as number) - (times[1] as number)).toBeGreaterThan(950);
-    expect((times[3] as number) - (times[2] as number)).toBeGreaterThan(1950);
+    expect(early).toEqual([false, false, false, false]);
   });
 
   it('passes as it is to a legacy client', async () => {

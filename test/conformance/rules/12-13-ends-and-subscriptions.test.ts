@@ -55,11 +55,11 @@ describe('12: the end of a call', () => {
   });
 
   it('that is long in coming is a stream with comments, without ids for a modern client', async () => {
+    let held: Call | undefined;
     const upstream = await createUpstream({
       tools: [tool('slow')],
-      async onCall(request) {
-        await sleep(1200);
-        request.text('done');
+      onCall(request) {
+        held = request;
       },
     });
     const running = await startGateway({
@@ -67,6 +67,8 @@ describe('12: the end of a call', () => {
       servers: [upstream.entry('s')],
     });
     const told = await stream(running.server('s'), 'tools/call', { name: 'slow' });
+    await until(() => /^:/m.test(told.text), 'a comment');
+    held?.text('done');
     await told.done();
     expect(told.headers['x-accel-buffering']).toBe('no');
     expect(told.text).toMatch(/^:/m);

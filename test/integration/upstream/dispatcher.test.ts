@@ -14,6 +14,7 @@ import { decoder } from '../../../src/upstream/decoder.js';
 import { createDispatcher, explain, staleSocket } from '../../../src/upstream/dispatcher.js';
 import type { Controller, Dispatcher, UpstreamHandler } from '../../../src/upstream/dispatcher.js';
 import { createAuthority } from '../../helpers/certificates.js';
+import { settled } from '../../helpers/wait.js';
 
 const closing: (() => unknown)[] = [];
 afterEach(async () => {
@@ -196,11 +197,9 @@ describe('an exchange with an upstream', () => {
     const port = await listen(net.createServer());
     const url = `https://127.0.0.1:${port}/`;
     const base = config(url);
-    const start = Date.now();
     const dispatcher = open(url, { timeouts: { ...base.timeouts, connect_ms: 300 }, tls_skip_verify: true });
     const error = await failure(send(dispatcher, url));
     expect(explain(error)).toBe('no connection in time (timeouts.connect_ms)');
-    expect(Date.now() - start).toBeLessThan(3000);
   });
 
   it('finds the address of the other family when one fails', async () => {
@@ -275,10 +274,8 @@ describe('an exchange with an upstream', () => {
         },
       },
     });
-    await new Promise((resolve) => setTimeout(resolve, 300));
-    const held = received;
-    expect(held).toBeLessThan(1024 * 1024);
-    expect(written).toBeLessThan(size / 2);
+    expect(await settled(() => written)).toBeLessThan(size / 2);
+    expect(received).toBeLessThan(1024 * 1024);
     paused?.resume();
     await done;
     expect(received).toBe(size);
@@ -345,7 +342,11 @@ describe('an exchange with an upstream', () => {
     await expect.poll(() => waiting.length).toBe(2);
     let closed = false;
     const closingDown = second.close().then(() => (closed = true));
-    await new Promise((resolve) => setTimeout(resolve, 30));
+    // An exchange of another one goes its way meanwhile.
+    const third = send(open(url), url);
+    await expect.poll(() => waiting.length).toBe(3);
+    waiting[2]?.end('third');
+    expect((await third).body).toBe('third');
     expect(closed).toBe(false);
     waiting[1]?.end('done');
     expect((await finished).body).toBe('done');
@@ -402,8 +403,10 @@ describe('a stale socket', () => {
     const dispatcher = open(url);
     for (let i = 0; i < 5; i++) {
       expect((await send(dispatcher, url, { body: '{}' })).body).toBe('ok');
-      sockets[i]?.end();
-      await new Promise((resolve) => setTimeout(resolve, 20));
+      const socket = sockets[i];
+      if (!socket) throw new Error('no socket of its own');
+      socket.end();
+      await once(socket, 'close');
     }
     expect(sockets).toHaveLength(5);
   });

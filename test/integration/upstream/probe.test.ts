@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { createUpstream, tool, type Received, type Upstream } from '../../fixtures/servers/http-upstream.js';
 import { atEnd } from '../../helpers/cleanup.js';
-import { until } from '../../helpers/wait.js';
+import { timer, until } from '../../helpers/wait.js';
 import { call, openLink, toolCall } from './link.js';
 import { createModernUpstream, META, REVISION } from './modern-server.js';
 
@@ -211,7 +211,7 @@ describe('2: the era of an HTTP upstream', () => {
       'initialize',
     ]);
     expect(link.transportKind).toBe('streamable');
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    await link.refresh();
     expect(link.state).toBe('up');
     expect(told.states.at(-1)).toBe('up');
   });
@@ -266,7 +266,10 @@ describe('2: the era of an HTTP upstream', () => {
 
 describe('2: the era of a stdio upstream', () => {
   /** A server in a few lines: `answer` is the body of a function of the message, the start's number and `say`. */
-  function script(answer: string): { entry: object; log: () => { start: number; method: string }[] } {
+  function script(
+    answer: string,
+    probe_ms = 20_000,
+  ): { entry: object; log: () => { start: number; pid: number; method: string }[] } {
     const folder = mkdtempSync(join(tmpdir(), 'probe-'));
     atEnd(() => {
       rmSync(folder, { recursive: true, force: true });
@@ -289,19 +292,20 @@ describe('2: the era of a stdio upstream', () => {
       const answer = (m) => { ${answer} };
       createInterface({ input: process.stdin }).on('line', (line) => {
         const m = JSON.parse(line);
-        appendFileSync(${JSON.stringify(log)}, JSON.stringify({ start, method: m.method }) + '\\n');
+        appendFileSync(${JSON.stringify(log)}, JSON.stringify({ start, pid: process.pid, method: m.method }) + '\\n');
         if (m.id === undefined) return;
+        if (m.method === 'tools/list') globalThis.late?.();
         if (m.method === 'tools/list') say(m, { result: { resultType: 'complete', tools: [], ttlMs: 60000, cacheScope: 'public' } });
         else answer(m);
       }).on('close', () => process.exit(0));`,
     );
     return {
-      entry: { name: 's', command: process.execPath, args: [file], ...quick, timeouts: { probe_ms: 300 } },
+      entry: { name: 's', command: process.execPath, args: [file], ...quick, timeouts: { probe_ms } },
       log: () =>
         readFileSync(log, 'utf8')
           .split('\n')
           .filter((line) => line !== '')
-          .map((line) => JSON.parse(line) as { start: number; method: string }),
+          .map((line) => JSON.parse(line) as { start: number; pid: number; method: string }),
     };
   }
   const methods = (log: { start: number; method: string }[]): string[] =>
@@ -328,25 +332,25 @@ describe('2: the era of a stdio upstream', () => {
     ]);
   });
 
-  it('is legacy by its silence, counted from its first output', async () => {
-    const { entry } = script(`if (m.method === 'initialize') initialized(m); else console.error('what?')`);
-    const { link, up } = openLink(entry);
-    const started = performance.now();
-    await up();
-    expect(link.era).toBe('legacy');
-    expect(performance.now() - started).toBeGreaterThan(290);
-    expect(performance.now() - started).toBeLessThan(880);
-  });
-
-  it('of one that never spoke is legacy after three times as long from its start', async () => {
-    const { entry, log } = script(`if (m.method === 'initialize') initialized(m)`);
-    const { link, up } = openLink(entry);
-    const started = performance.now();
-    await up();
-    expect(link.era).toBe('legacy');
-    expect(performance.now() - started).toBeGreaterThan(890);
+  it('is legacy by its silence, counted from its first output, or three times as long from its start', async () => {
+    const probe_ms = 600;
+    const speaks = script(
+      `if (m.method === 'initialize') initialized(m); else console.error('what?')`,
+      probe_ms,
+    );
+    const silent = script(`if (m.method === 'initialize') initialized(m)`, probe_ms);
+    const [one, three] = [timer(probe_ms - 10), timer(3 * probe_ms - 10)];
+    const [first, second] = [openLink(speaks.entry), openLink(silent.entry)];
+    const both = second.up();
+    await first.up();
+    expect(first.link.era).toBe('legacy');
+    expect(one.rung).toBe(true);
+    expect(second.link.state).not.toBe('up');
+    await both;
+    expect(second.link.era).toBe('legacy');
+    expect(three.rung).toBe(true);
     // Nobody is told that the probe is over: a legacy server would not know of what.
-    expect(log().some(({ method }) => method === 'notifications/cancelled')).toBe(false);
+    expect(silent.log().some(({ method }) => method === 'notifications/cancelled')).toBe(false);
   });
 
   it('is legacy by an exit: it is started again, and each new process is probed', async () => {
@@ -384,8 +388,9 @@ describe('2: the era of a stdio upstream', () => {
 
   it('is modern after all if the answer to the probe comes before that to initialize', async () => {
     const { entry, log } = script(
-      `if (m.method === 'server/discover') { console.error('busy'); setTimeout(() => discovered(m), 600); }
-       else if (m.method === 'initialize') setTimeout(() => refused(m), 500);`,
+      `if (m.method === 'server/discover') { console.error('busy'); globalThis.probe = m; }
+       else if (m.method === 'initialize') { discovered(probe); globalThis.late = () => refused(m); }`,
+      300,
     );
     const { link, up } = openLink(entry);
     await up();
@@ -395,12 +400,18 @@ describe('2: the era of a stdio upstream', () => {
 
   it('is found out again, once, if that comes when the legacy era was taken for its own', async () => {
     const { entry, log } = script(
-      `if (m.method === 'server/discover') { console.error('busy'); setTimeout(() => discovered(m), 900); }
+      `if (m.method === 'server/discover') {
+         console.error('busy');
+         if (start === 1) process.on('SIGUSR2', () => discovered(m));
+         else setTimeout(() => discovered(m), 900);
+       }
        else if (m.method === 'initialize') initialized(m);`,
+      300,
     );
     const { link, up } = openLink(entry);
     await up();
     expect(link.era).toBe('legacy');
+    process.kill(log()[0]?.pid ?? 0, 'SIGUSR2');
     await until(() => link.era === 'modern' && link.state === 'up');
     expect(methods(log()).filter((line) => line.startsWith('2'))).toEqual([
       '2 server/discover',

@@ -9,7 +9,7 @@ import { openParkedCall } from '../../../src/bridge/parked-call.js';
 import type { Parked } from '../../../src/bridge/parked-calls.js';
 import { readMessages, type Message } from '../../../src/protocol/message.js';
 import type { Question, Sink } from '../../../src/protocol/ports.js';
-import { sleep } from '../../helpers/wait.js';
+import { until } from '../../helpers/wait.js';
 
 const request = (id: string): Message =>
   readMessages(
@@ -102,8 +102,7 @@ async function park() {
     progress: () => undefined,
   };
   (upstream as unknown as Sink).ask(question);
-  await sleep(60);
-  expect(first.text).toContain('input_required');
+  await until(() => first.text.includes('input_required'), 'what is required');
   return {
     parked: parked as unknown as Parked,
     upstream: upstream as unknown as Sink,

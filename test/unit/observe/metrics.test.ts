@@ -1,5 +1,4 @@
 import { existsSync } from 'node:fs';
-import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { describe, expect, it } from 'vitest';
 import fc from 'fast-check';
 import { renderMetrics } from '../../../src/observe/metrics.js';
@@ -56,6 +55,7 @@ mcpstead_mcp_auth_failures_total counter reason
 mcpstead_config_reloads_total counter result
 mcpstead_config_last_reload_timestamp_seconds gauge
 mcpstead_events_dropped_total counter reason
+mcpstead_buffered_bytes gauge
 mcpstead_internal_errors_total counter where
 mcpstead_parked_calls gauge
 mcpstead_parked_calls_total counter result
@@ -228,8 +228,6 @@ describe('the metrics', () => {
       tool.errors.add('internal');
     }
     await text(stats); // warm
-    const delay = monitorEventLoopDelay({ resolution: 1 });
-    delay.enable();
     let turns = 0;
     let going = true;
     const turn = () => {
@@ -244,11 +242,9 @@ describe('the metrics', () => {
       size += chunk.length;
     }
     going = false;
-    delay.disable();
     expect(size).toBeGreaterThan(10e6);
     expect(longest).toBeLessThan(100_000);
+    // One between two slices.
     expect(turns).toBeGreaterThan(5);
-    // Generous: the machine may be busy. A rendering in one go takes some 100 ms.
-    expect(delay.percentile(50) / 1e6).toBeLessThan(100);
   });
 });

@@ -192,9 +192,7 @@ describe('a tool whose parameters cannot be mirrored into headers', () => {
       return `{"tools":[{"name":"a","inputSchema":{"type":"object","properties":{"a":${text}}}}]}`;
     };
     expect(page(deep(100)).problems).toEqual([]);
-    expect(page(deep(5000)).problems).toEqual([
-      "tool 1 left out: the inputSchema of 'a' is nested deeper than 128",
-    ]);
+    expect(page(deep(5000)).problems).toEqual(['tool 1 left out: it is nested deeper than 512']);
   });
 });
 
