@@ -177,6 +177,7 @@ export class GatewayCore implements Admin {
       limit: () => this.#config.limits.sessions,
       idleTtlMs: config.mcp.session.idle_ttl_seconds * 1000,
       ...sessionsHere({
+        boundary: this.#boundary,
         stats: this.#stats,
         now,
         opened: (session) => {

@@ -1,9 +1,11 @@
 /** What every session store leaves to the gateway: sessions are counted in this process, and what hangs on them ends here. */
+import type { Boundary } from '../observe/boundary.js';
 import type { GatewayStats, TerminationReason } from '../observe/stats.js';
 import type { Cause } from '../protocol/ports.js';
 import type { Session, SessionRecord, SessionStoreOptions } from './store.js';
 
 export interface HereDeps {
+  readonly boundary: Boundary;
   readonly stats: GatewayStats;
   readonly now: () => number;
   /** A session has come to this process; links of its own may be due. */
@@ -40,7 +42,10 @@ export function sessionsHere(deps: HereDeps): Pick<SessionStoreOptions, 'opened'
       stats.sessionDuration.observe((now() - session.openedAt) / 1000);
       const { inFlight } = session;
       session.inFlight = undefined;
-      if (inFlight) for (const exchange of [...inFlight.values()]) exchange.cancel(CAUSES[reason]);
+      for (const exchange of inFlight ? [...inFlight.values()] : [])
+        deps.boundary.run('client_request', () => {
+          exchange.cancel(CAUSES[reason]);
+        });
       deps.ended(session);
     },
   };

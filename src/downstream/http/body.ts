@@ -1,6 +1,6 @@
 /** The body of a request: whole, bounded, UTF-8. */
 import { isUtf8 } from 'node:buffer';
-import type { IncomingMessage } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { GatewayError } from '../../errors.js';
 import type { Budget, Holder, Owner } from '../../lib/budget.js';
 
@@ -9,13 +9,15 @@ const LARGE = 16_384;
 
 /**
  * `done` is called once; `body` is undefined with an error, and both are when the client went away. `client`: whose bytes they are.
- * `held`: what a large body holds of the budget; whoever gets it gives it back when the request is over. `evict`: the body has to
- * give way after `done`.
+ * `held`: what a large body holds of the budget; whoever gets it gives it back when the request is over. If it has to give way before
+ * that, the connection is closed.
  */
 export function readBody(
   req: IncomingMessage,
+  res: ServerResponse,
   maxBytes: number,
-  { budget, client, evict }: { readonly budget: Budget; readonly client: Owner; readonly evict: () => void },
+  budget: Budget,
+  client: Owner,
   done: (body: Buffer | undefined, error?: GatewayError, held?: Holder) => void,
 ): void {
   const declared = Number(req.headers['content-length'] ?? 0);
@@ -28,7 +30,7 @@ export function readBody(
 
   function hold(more: number): boolean {
     held ??= budget.holder({ client }, () => {
-      if (over) evict();
+      if (over) res.destroy();
       else finish(undefined, full());
     });
     return held.take(more);

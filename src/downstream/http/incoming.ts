@@ -36,11 +36,7 @@ export function readPost(
   };
   const refusal = refuseBody(req);
   if (refusal) return refuse(refusal, 'null', CLOSE);
-  const evict = (): void => {
-    res.destroy();
-  };
-  const room = { budget: deps.budget, client, evict };
-  readBody(req, deps.config().limits.body_bytes, room, (body, error, held) => {
+  readBody(req, res, deps.config().limits.body_bytes, deps.budget, client, (body, error, held) => {
     if (held) res.once('close', () => held.release());
     try {
       if (error) return refuse(error, 'null', error.code === 'body_too_large' ? CLOSE : []);

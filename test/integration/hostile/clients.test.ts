@@ -13,7 +13,7 @@ describe('batches', () => {
     const { url } = await startGateway({ servers: [] });
     const ping = '{"jsonrpc":"2.0","id":1,"method":"ping"}';
     const full = await post(url, `[${Array(100).fill(ping).join()}]`, OLD);
-    expect((full.json() as unknown as unknown[]).length).toBe(100);
+    expect(full.json<unknown[]>().length).toBe(100);
     for (const element of [ping, '0']) {
       const more = await post(url, `[${Array(101).fill(element).join()}]`, OLD);
       expect([more.status, more.json().error?.code]).toEqual([400, -32600]);
@@ -45,11 +45,13 @@ describe('batches', () => {
     const { url } = await startGateway({ servers: [upstream.entry('one')], limits });
     const list = (id: number): string => `{"jsonrpc":"2.0","id":${id},"method":"tools/list"}`;
     const answer = await post(url, `[${[1, 2, 3, 4].map(list).join()}]`, OLD);
-    const answers = answer.json() as unknown as {
-      id: number;
-      result?: object;
-      error?: { message: string };
-    }[];
+    const answers = answer.json<
+      {
+        id: number;
+        result?: object;
+        error?: { message: string };
+      }[]
+    >();
     expect(answers.map(({ id }) => id)).toEqual([1, 2, 3, 4]);
     expect(answers.filter(({ result }) => result)).toHaveLength(2);
     expect(answers[3]?.error?.message).toContain('limits.message_bytes');
@@ -110,7 +112,8 @@ describe('what is kept for a client', () => {
   });
 
   it('capabilities have at most 16 KB, clientInfo 64 KB, in both eras', async () => {
-    const { url, metric } = await startGateway({ servers: [] });
+    const running = await startGateway({ servers: [] });
+    const { url } = running;
     const capabilities = { experimental: { x: { y: 'x'.repeat(16_384) } } };
     const clientInfo = { name: 'x', version: '1', icons: [{ src: `data:${'x'.repeat(65_536)}` }] };
     for (const [params, name, max] of [
@@ -127,7 +130,7 @@ describe('what is kept for a client', () => {
       expect(status).toBe(400);
       expect(text).toMatch(/"code":-32602.*at most (16384|65536)/);
     }
-    expect(await metric('mcpstead_sessions_active')).toBe(0);
+    expect(await running.metric('mcpstead_sessions_active')).toBe(0);
     const most = { name: 'x', version: '1', icons: [{ src: 'x'.repeat(65_000) }] };
     expect((await post(url, initialize({ capabilities: {}, clientInfo: most }))).status).toBe(200);
     expect((await ask(url, 'server/discover', {}, { clientInfo: most })).status).toBe(200);
@@ -178,7 +181,8 @@ describe('what is kept for a client', () => {
     const token = await post(url, callBody('one__x', {}, 1, { progressToken: 'x'.repeat(2049) }), {
       ...client.headers,
     });
-    expect(token.json().error).toMatchObject({ code: -32602, message: expect.stringContaining('2048') });
+    expect(token.json().error?.code).toBe(-32602);
+    expect(token.json().error?.message).toContain('2048');
     const notifications = { resourceSubscriptions: [`a://${'x'.repeat(3000)}`] };
     const listen = await ask(url, 'subscriptions/listen', { notifications });
     expect(listen.text).toMatch(/"code":-32602.*2048/);

@@ -68,7 +68,7 @@ describe('a configuration that would keep the gateway busy', () => {
 
   it('what is no regular file is not waited for', () => {
     const fifo = join(folder, 'fifo');
-    execFileSync('mkfifo', [fifo]);
+    execFileSync('sh', ['-c', 'mkfifo "$0"', fifo]);
     mkdirSync(join(folder, 'folder'));
     writeFileSync(join(folder, 'large'), 'x'.repeat(65_537));
     expect(loadError(fifo)).toContain('not a regular file');

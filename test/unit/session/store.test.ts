@@ -1,4 +1,6 @@
 import { describe, expect, it } from 'vitest';
+import { Boundary } from '../../../src/observe/boundary.js';
+import type { Logger } from '../../../src/observe/log.js';
 import { GatewayStats } from '../../../src/observe/stats.js';
 import type { Principal } from '../../../src/protocol/ports.js';
 import { sessionsHere } from '../../../src/session/here.js';
@@ -27,6 +29,7 @@ function setup(limit = 100) {
     limit: () => limit,
     idleTtlMs: TTL,
     ...sessionsHere({
+      boundary: new Boundary({ error: () => undefined } as unknown as Logger, { add: () => undefined }),
       stats,
       now,
       opened: (session) => void opened.push(session),

@@ -8,12 +8,12 @@ afterEach(() => {
 /** Bytes that were searched and copied while a stream was read in pieces of a size. */
 function looksAt(text: Buffer, piece: number): number {
   let looks = 0;
-  const indexOf = Object.getOwnPropertyDescriptor(Buffer.prototype, 'indexOf')
-    ?.value;
-  const copy = Object.getOwnPropertyDescriptor(Buffer.prototype, 'copy')
-    ?.value;
+  const { indexOf, copy } = Buffer.prototype as unknown as {
+    indexOf: (this: Buffer, value: number, from?: number) => number;
+    copy: (this: Buffer, ...args: unknown[]) => number;
+  };
   vi.spyOn(Buffer.prototype, 'indexOf').mockImplementation(function (this: Buffer, value, from) {
-    const found = indexOf.call(this, value, from);
+    const found = indexOf.call(this, value as number, from as number);
     looks += (found === -1 ? this.length : found + 1) - Number(from ?? 0);
     return found;
   });
