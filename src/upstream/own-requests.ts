@@ -41,6 +41,7 @@ export interface OwnRequests {
 export function createOwnRequests(deps: OwnRequestsDeps): OwnRequests {
   const { owner } = deps;
   const waiting = new Set<() => void>();
+  let closed = false;
 
   function open(
     carrier: Carrier,
@@ -80,6 +81,7 @@ export function createOwnRequests(deps: OwnRequestsDeps): OwnRequests {
       fail(new GatewayError('upstream_disconnected', 'closed'));
     };
     waiting.add(cancel);
+    if (closed) cancel();
     try {
       return await answer;
     } catch (error) {
@@ -93,6 +95,7 @@ export function createOwnRequests(deps: OwnRequestsDeps): OwnRequests {
     open,
     request: (carrier, method, params) => open(carrier, method, params).answer,
     close() {
+      closed = true;
       for (const cancel of [...waiting]) cancel();
     },
   };

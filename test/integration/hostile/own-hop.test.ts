@@ -14,11 +14,11 @@ afterEach(() => {
 function recordWaits(lengths: readonly number[]): number[] {
   const waits: number[] = [];
   const real = globalThis.setTimeout;
-  vi.spyOn(globalThis, 'setTimeout').mockImplementation(((run: () => void, ms?: number) => {
+  vi.spyOn(globalThis, 'setTimeout').mockImplementation((run: () => void, ms?: number) => {
     if (ms === undefined || !lengths.includes(ms)) return real(run, ms);
     waits.push(ms);
     return real(run, 0);
-  }));
+  });
   return waits;
 }
 

@@ -23,7 +23,12 @@ export async function load(
   await writeFile(path, text);
   try {
     const { config, warnings, namesServers } = loadConfig(path, env);
-    return { config, namesServers, warnings: warnings.map((warning) => warning.replaceAll(`${folder}/`, '')), folder };
+    return {
+      config,
+      namesServers,
+      warnings: warnings.map((warning) => warning.replaceAll(`${folder}/`, '')),
+      folder,
+    };
   } catch (error) {
     if (error instanceof ConfigError) error.message = error.message.replaceAll(`${folder}/`, '');
     throw error;
