@@ -8,6 +8,7 @@ import { SessionCatalog, type Catalog } from '../catalog/catalog.js';
 import { modernCapabilities } from '../bridge/capabilities.js';
 import type { Source } from '../catalog/source.js';
 import { MergedView, SingleView } from '../catalog/view.js';
+import { credentialsChanged } from '../config/index.js';
 import type { ServerConfig } from '../config/types.js';
 import type { Boundary } from '../observe/boundary.js';
 import type { Message } from '../protocol/message.js';
@@ -21,7 +22,7 @@ import {
   type Sink,
   type View,
 } from '../protocol/ports.js';
-import { NO_LISTS } from '../protocol/lists.js';
+import { LIST_KINDS, NO_LISTS } from '../protocol/lists.js';
 import type { Session } from '../session/store.js';
 import type { Streams } from '../session/streams.js';
 import { isBelow } from './call.js';
@@ -35,7 +36,11 @@ import type { Questions } from './questions.js';
 export interface OwnLink extends Link {
   /** Calls under way, parked ones among them. */
   readonly inFlight: number;
+  /** What it was made with. */
+  readonly config: ServerConfig;
   start(): void;
+  /** Takes over what its client waits to hear of on the link whose place this one takes. */
+  inherit(old: OwnLink): void;
   update(config: ServerConfig): void;
   drain(graceMs: number): Promise<void>;
   destroy(): void;
@@ -107,11 +112,18 @@ interface Owned {
   readonly owner: Owner;
   readonly catalog: SessionCatalog;
   readonly links: Map<string, OwnLink>;
+  /** After a reload: on their way to take the place of those of the same server. */
+  readonly nexts: Map<string, Next>;
   readonly view: View;
 }
 
 /** Views that are kept of clients without links, at the most. */
 const MAX_CROWDED = 256;
+interface Next {
+  readonly link: OwnLink;
+  /** When the old one is retired although the new one is not up. */
+  timer: NodeJS.Timeout | undefined;
+}
 
 export function createOwnLinks(deps: OwnLinksDeps): OwnLinks {
   const ofSessions = new Map<Session, Owned>();
@@ -136,7 +148,7 @@ export function createOwnLinks(deps: OwnLinksDeps): OwnLinks {
     const told = owner.session ? modernCapabilities(owner.session, 'tools/call') : owner.capabilities;
     const catalog = new SessionCatalog(deps.sourceOf(told));
     const view = owner.server === undefined ? new MergedView(catalog) : new SingleView(catalog, owner.server);
-    const owned: Owned = { owner, catalog, links: new Map(), view };
+    const owned: Owned = { owner, catalog, links: new Map(), nexts: new Map(), view };
     for (const config of servers) add(owned, config);
     return owned;
   }
@@ -185,17 +197,63 @@ export function createOwnLinks(deps: OwnLinksDeps): OwnLinks {
     if (deps.begun()) link.start();
   }
 
-  function drop(links: Map<string, OwnLink>, server: string, graceMs: number): void {
-    const link = links.get(server);
+  function drop(owned: Owned, server: string, graceMs: number): void {
+    dropNext(owned, server);
+    const link = owned.links.get(server);
     if (!link) return;
-    links.delete(server);
+    owned.links.delete(server);
     counts.set(server, (counts.get(server) ?? 1) - 1);
+    retire(link, graceMs);
+  }
+
+  function dropNext({ nexts }: Owned, server: string): void {
+    const next = nexts.get(server);
+    if (!next) return;
+    nexts.delete(server);
+    clearTimeout(next.timer);
+    next.link.destroy();
+  }
+
+  /** The configuration of a server is another one: the old link serves until the new one is up. */
+  function replace(owned: Owned, old: OwnLink, config: ServerConfig): void {
+    const { owner, nexts } = owned;
+    dropNext(owned, config.name);
+    const link = deps.connect(config, { id: owner.id, capabilities: owner.capabilities }, eventsOf(owned));
+    const next: Next = { link, timer: undefined };
+    nexts.set(config.name, next);
+    deps.interests().adopt(link, owner.session);
+    if (credentialsChanged(old.config, config)) {
+      const allowance = config.kind === 'stdio' ? config.timeouts.start_ms : config.timeouts.connect_ms;
+      const swapNow = deps.boundary.guard('link', () => {
+        swap(owned, config.name);
+      });
+      next.timer = setTimeout(swapNow, allowance).unref();
+    }
+    link.start();
+  }
+
+  function swap(owned: Owned, server: string): void {
+    const { owner, catalog, links, nexts } = owned;
+    const next = nexts.get(server);
+    const old = links.get(server);
+    if (!next || !old) return;
+    nexts.delete(server);
+    clearTimeout(next.timer);
+    next.link.inherit(old);
+    links.set(server, next.link);
+    catalog.put(next.link);
+    deps.interests().adopt(next.link, owner.session);
+    retire(old, old.config.drain_seconds * 1000);
+  }
+
+  function retire(link: OwnLink, graceMs: number): void {
     const drained = link.drain(graceMs).finally(() => leaving.delete(link));
     leaving.set(link, drained);
     deps.boundary.detach('link', drained);
   }
 
-  function eventsOf({ owner, catalog, view }: Owned): LinkEvents {
+  function eventsOf(owned: Owned): LinkEvents {
+    const { owner, catalog, links, nexts, view } = owned;
     const { session } = owner;
     const changed = (kinds: Parameters<LinkEvents['changed']>[1]): void => {
       catalog.touch();
@@ -204,8 +262,13 @@ export function createOwnLinks(deps: OwnLinksDeps): OwnLinks {
         for (const listener of deps.listeners.all()) if (listener.view === view) tellChanged(listener, kinds);
     };
     return {
-      state: (_link, kinds) => {
-        changed(kinds);
+      state: (link, kinds) => {
+        const { server } = link;
+        const isUp = link.state === 'up';
+        const isNext = nexts.get(server)?.link === link;
+        if (isUp ? isNext : links.get(server) === link) swap(owned, server);
+        if (isNext && isUp) changed(LIST_KINDS);
+        else if (!isNext) changed(kinds);
       },
       changed: (_link, kinds) => {
         changed(kinds);
@@ -254,7 +317,7 @@ export function createOwnLinks(deps: OwnLinksDeps): OwnLinks {
   }
 
   function close(owned: Owned): void {
-    for (const server of [...owned.links.keys()]) drop(owned.links, server, 0);
+    for (const server of [...owned.links.keys()]) drop(owned, server, 0);
   }
 
   return {
@@ -327,22 +390,32 @@ export function createOwnLinks(deps: OwnLinksDeps): OwnLinks {
       close(owned);
     },
     update(config) {
-      for (const { links } of all()) links.get(config.name)?.update(config);
+      for (const { links, nexts } of all())
+        (nexts.get(config.name)?.link ?? links.get(config.name))?.update(config);
     },
     restart(server) {
       const config = deps.servers().find(({ name }) => name === server);
       for (const owned of all()) {
+        const old = owned.links.get(server);
+        const isWanted = owned.owner.server === undefined || owned.owner.server === server;
+        if (config && isWanted && config.restart !== 'serial' && old?.state === 'up') {
+          replace(owned, old, config);
+          continue;
+        }
         const graceMs = (config?.drain_seconds ?? 0) * 1000;
-        drop(owned.links, server, graceMs);
+        drop(owned, server, graceMs);
         owned.catalog.remove(server);
-        if (config && (owned.owner.server === undefined || owned.owner.server === server)) add(owned, config);
+        if (config && isWanted) add(owned, config);
       }
     },
     async ended() {
       await Promise.allSettled(leaving.values());
     },
     destroy() {
-      for (const { links } of all()) for (const link of links.values()) link.destroy();
+      for (const owned of all()) {
+        for (const link of owned.links.values()) link.destroy();
+        for (const server of [...owned.nexts.keys()]) dropNext(owned, server);
+      }
       for (const link of leaving.keys()) link.destroy();
       ofSessions.clear();
       ofModern.clear();

@@ -816,7 +816,7 @@ export class Connection implements Link, CallOwner {
     stats.connected = false;
     stats.reconnects++;
     this.#listen.stop();
-    if (wasUp) this.#keepLists();
+    if (wasUp || this.#kept.kinds.length > 0) this.#keepLists();
     const carrier = this.#carrier;
     this.#carrier = undefined;
     if (carrier) this.#calls.retire(carrier);

@@ -42,6 +42,7 @@ export interface OwnRequests {
 export function createOwnRequests(deps: OwnRequestsDeps): OwnRequests {
   const { owner } = deps;
   const waiting = new Set<() => void>();
+  let closed = false;
 
   function open(
     carrier: Carrier,
@@ -83,6 +84,7 @@ export function createOwnRequests(deps: OwnRequestsDeps): OwnRequests {
       fail(new GatewayError('upstream_disconnected', 'closed'));
     };
     waiting.add(cancel);
+    if (closed) cancel();
     try {
       return await answer;
     } catch (error) {
@@ -96,6 +98,7 @@ export function createOwnRequests(deps: OwnRequestsDeps): OwnRequests {
     open,
     request: (carrier, method, params) => open(carrier, method, params).answer,
     close() {
+      closed = true;
       for (const cancel of [...waiting]) cancel();
     },
   };

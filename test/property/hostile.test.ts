@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createUpstream, tool } from '../fixtures/servers/http-upstream.js';
-import { cut, cuts, opening, requests, sayings, unasked, type Opening } from '../fuzz/arbitraries.js';
+import { cut, cuts, opening, requests, sayings, unasked } from '../fuzz/arbitraries.js';
 import { framed, HONEST, HostileHttp, type Told } from '../fuzz/hostile-http.js';
 import { atEnd } from '../helpers/cleanup.js';
 import { startGateway, type RunningGateway } from '../helpers/gateway.js';

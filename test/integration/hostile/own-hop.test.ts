@@ -3,7 +3,6 @@ import { afterEach, describe, expect, test, vi } from 'vitest';
 import { createUpstream, tool, type Call } from '../../fixtures/servers/http-upstream.js';
 import { startGateway } from '../../helpers/gateway.js';
 import { callTool, textOf } from '../../helpers/http.js';
-import { scriptedStdio } from '../../helpers/upstreams.js';
 import { until } from '../../helpers/wait.js';
 import { call, openLink, toolCall } from '../upstream/link.js';
 
@@ -15,11 +14,11 @@ afterEach(() => {
 function recordWaits(lengths: readonly number[]): number[] {
   const waits: number[] = [];
   const real = globalThis.setTimeout;
-  vi.spyOn(globalThis, 'setTimeout').mockImplementation(((run: () => void, ms?: number) => {
+  vi.spyOn(globalThis, 'setTimeout').mockImplementation((run: () => void, ms?: number) => {
     if (ms === undefined || !lengths.includes(ms)) return real(run, ms);
     waits.push(ms);
     return real(run, 0);
-  }) as typeof setTimeout);
+  });
   return waits;
 }
 

@@ -364,11 +364,10 @@ describe('the process group of a stdio child', () => {
       import { createWatcher } from '${compiled('src/upstream/watcher.ts')}';
       import { createBudget } from '${compiled('src/lib/budget.ts')}';
       import { silent } from '${compiled('src/observe/log.ts')}';
-      import { Boundary } from '${compiled('src/observe/boundary.ts')}';
       const watcher = createWatcher({ logger: silent });
       const server = ${JSON.stringify(config(process.execPath, ['-e', `${GRANDCHILD} process.on('SIGTERM', () => {}); setInterval(() => {}, 1000)`]))};
       const make = (server) => spawnChild(server, {
-        logger: silent, boundary: new Boundary(silent, { add() {} }), watcher, budget: createBudget(1e6), maxLineBytes: 1e6,
+        logger: silent, boundary: { guard: (_where, work) => work, run: (_where, work) => work() }, watcher, budget: createBudget(1e6), maxLineBytes: 1e6,
         onLine: (line) => console.log(line.toString()), onPieces() {}, onOutput() {}, onOversize() {}, onExit() {},
       });
       console.log('child ' + make(server).pid);

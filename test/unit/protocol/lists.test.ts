@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { listResult, renaming } from '../../../src/catalog/render.js';
-import { readListPage, sameList } from '../../../src/protocol/lists.js';
+import { readListPage, readListPageInTurns, sameList } from '../../../src/protocol/lists.js';
 import { splice } from '../../../src/wire/splice.js';
 
 const page = (text: string) => {
@@ -236,5 +236,44 @@ describe('a definition for the merged list', () => {
       { numRuns: 500 },
     );
     expect(listResult('tools', []).toString()).toBe('{"tools":[]}');
+  });
+});
+
+describe('a page of 10,000 tools', () => {
+  it('is read in turns, with the same result', async () => {
+    const filler = 'x'.repeat(700);
+    const tools = Array.from(
+      { length: 10_000 },
+      (_, n) => `{"name":"t${n}","description":"${filler}",${SCHEMA}}`,
+    );
+    const bytes = Buffer.from(`{"tools":[${tools.join(',')}],"nextCursor":"c"}`);
+    let turns = 0;
+    let reading = true;
+    const turn = (): void => {
+      turns++;
+      if (reading) setImmediate(turn);
+    };
+    setImmediate(turn);
+    const read = await readListPageInTurns('tools', bytes);
+    reading = false;
+    // Far more than one turn's time of work, on any machine.
+    expect(turns).toBeGreaterThan(2);
+    expect(read.nextCursor).toBe('c');
+    expect(sameList(read.definitions, readListPage('tools', bytes).definitions)).toBe(true);
+    expect(read.definitions).toHaveLength(10_000);
+  });
+
+  it.each([
+    '{"tools":[{]}',
+    '{"tools":[{}}',
+    '{"tools":[{} {}]}',
+    '{"tools":[],}',
+    '{"tools":[]}x',
+    '{"tools":[nul]}',
+    '{"tools":[{},]}',
+    '{"tools":[],"a":{"b":}}',
+  ])('that is %s is none', async (text) => {
+    await expect(readListPageInTurns('tools', Buffer.from(text))).rejects.toThrow(/no JSON|without a list/);
+    expect(() => JSON.parse(text) as unknown).toThrow();
   });
 });
