@@ -205,12 +205,15 @@ test.each(clients)(
     for (const server of servers) {
       const [tool, args, expected] = server.call;
       const own = await connect(gateway.server(server.name));
-      const ownNames = await own.list();
+      const [ownNames, ...answers] = await Promise.all([
+        own.list(),
+        merged.call(`${server.name}__${tool}`, args),
+        own.call(tool, args),
+      ]);
       expect(names.filter((one) => one.startsWith(`${server.name}__`))).toEqual(
         ownNames.map((one) => `${server.name}__${one}`),
       );
-      expect(await merged.call(`${server.name}__${tool}`, args)).toContain(expected);
-      expect(await own.call(tool, args)).toContain(expected);
+      for (const answer of answers) expect(answer).toContain(expected);
       await own.close();
       seen.get(server.name)?.set(name, ownNames.length === 1 ? '1 tool' : `${ownNames.length} tools`);
     }
@@ -219,7 +222,7 @@ test.each(clients)(
     );
     await merged.close();
   },
-  120_000,
+  300_000,
 );
 
 test('docs/compatibility.md says what was seen', async () => {

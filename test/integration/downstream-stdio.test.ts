@@ -128,8 +128,10 @@ function start(args: readonly string[], env: NodeJS.ProcessEnv = {}): Started {
   );
 }
 
+/** Calls wait for their server as long as that takes to start, unless the test says otherwise. */
 async function startConfig(config: object, env: NodeJS.ProcessEnv = {}): Promise<Started> {
-  return start(['--config', await tempFile('config.json', JSON.stringify(config))], env);
+  const patient = { startup: { wait_ms: 600_000 }, ...config };
+  return start(['--config', await tempFile('config.json', JSON.stringify(patient))], env);
 }
 
 const alive = (pid: number): boolean => {
@@ -422,6 +424,7 @@ describe('mcpstead stdio --config', () => {
     client.output.pause();
     client.say(callBody('s__pour', {}, 'a'));
     client.say(callBody('s__pour', {}, 'b'));
+    await until(() => written > 0, 'the first bytes');
     expect(await settled(() => written)).toBeLessThan(80 * MB);
     // Nor is the client read, once too many answers wait for it.
     const pings = 20_000;

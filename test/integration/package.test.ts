@@ -49,7 +49,7 @@ describe('the package', () => {
     writeFileSync(join(folder, 'package.json'), '{"private":true,"type":"module"}');
     const quiet = ['--prefer-offline', '--no-audit', '--no-fund', '--loglevel=error'];
     await run('npm', ['install', ...quiet, tarball], { cwd: folder });
-  });
+  }, 300_000);
 
   const command = (): string => join(folder, 'node_modules/.bin/mcpstead');
 
