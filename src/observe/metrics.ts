@@ -190,6 +190,12 @@ function* families(
     'Requests the upstream has not answered.',
     (s) => s.inFlight,
   );
+  yield* each(
+    'mcpstead_upstream_unreadable_messages_total',
+    'counter',
+    'Messages of the upstream that were left out: unreadable, or too large to be held.',
+    (s) => s.unreadable,
+  );
   yield header('mcpstead_input_requests_total', 'counter', 'What upstreams asked of clients during calls.');
   for (const { server, inputRequests } of servers) {
     for (const [key, n] of inputRequests.values) {

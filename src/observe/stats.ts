@@ -92,6 +92,8 @@ export class ServerStats {
   readonly toolsRefreshDuration = new Histogram(DURATION_BUCKETS);
   /** Unix seconds; 0 before the first. */
   toolsLastRefresh = 0;
+  /** Messages of the upstream that were left out: unreadable, or too large to be held. */
+  unreadable = 0;
   bytesSent = 0;
   bytesReceived = 0;
   inFlight = 0;

@@ -18,6 +18,8 @@ export interface AttributionDeps {
   readonly server: string;
   readonly log: Logger;
   readonly calls: CallTable<UpstreamCall>;
+  /** A message was left out. */
+  readonly unreadable: () => void;
   /** Most bytes of a request of the upstream. */
   readonly questionBytes: () => number;
   /** The upstream speaks a modern revision: it asks nothing, and what it tells has the id of a stream or belongs to a call. */
@@ -58,6 +60,7 @@ export function createAttribution(deps: AttributionDeps): Attribute {
   return (bytes, call, reply) => {
     const message = readPeerMessage(bytes, deps.questionBytes());
     if (typeof message === 'string') {
+      deps.unreadable();
       log.warn(`dropped a message that cannot be read: ${message}`, { server });
       if (!deps.modern()) refuseUnread(bytes, message, reply);
       return;

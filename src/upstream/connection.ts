@@ -253,6 +253,9 @@ export class Connection implements Link, CallOwner {
       server,
       log,
       calls: this.#calls.table,
+      unreadable: () => {
+        stats.unreadable++;
+      },
       questionBytes: () => this.#answerLimits.questionBytes,
       modern: () => this.era === 'modern',
       heard: (id, method, params, bytes) => {
@@ -485,6 +488,7 @@ export class Connection implements Link, CallOwner {
   }
 
   oversize(method: string, id: string, bytes: number, call: UpstreamCall | undefined): void {
+    this.stats.unreadable++;
     this.log.warn('dropped a message that is too large to be held', {
       server: this.server,
       method: method.slice(0, 128),

@@ -208,6 +208,7 @@ describe('after traffic of every kind', () => {
       ...CONTRACT.map(([name]) => name),
       'mcpstead_events_dropped_total',
       'mcpstead_buffered_bytes',
+      'mcpstead_upstream_unreadable_messages_total',
       'mcpstead_input_requests_total',
       'mcpstead_internal_errors_total',
       'mcpstead_parked_calls',

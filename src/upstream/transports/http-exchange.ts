@@ -128,10 +128,15 @@ export class HttpExchange implements UpstreamHandler, Channel, Braked {
     this.#linger?.cancel();
     this.#decoder?.destroy();
     this.#giveRefusal();
-    if (this.#controller) {
-      this.#controller.resume();
-      this.#controller.abort(new Error('aborted by the gateway'));
-    }
+    const controller = this.#controller;
+    if (!controller) return;
+    const end = (): void => {
+      controller.resume();
+      controller.abort(new Error('aborted by the gateway'));
+    };
+    // A stream that is paused is not resumed from within the callback of another one: undici reads one at a time.
+    if (this.#paused || this.#braked) setImmediate(this.#http.owner.boundary.guard('answer', end));
+    else end();
   }
 
   onRequestStart(controller: Controller): void {
@@ -468,7 +473,8 @@ export class HttpExchange implements UpstreamHandler, Channel, Braked {
       if (reason && owner.sessionLost(call, `HTTP ${status}`, reason)) return;
     }
     // The upstream's own error to this very request goes on as it is.
-    if (answer && answer.id === call.idText) return deliverError(call, answer.value, answer.error);
+    if (answer?.id === call.idText && !OF_CREDENTIALS.has(status))
+      return deliverError(call, answer.value, answer.error);
     const text = excerpt(body);
     const shown = text === '' ? '' : `: ${text}`;
     const failure = new GatewayError(
@@ -493,6 +499,8 @@ export class HttpExchange implements UpstreamHandler, Channel, Braked {
   }
 }
 
+/** Statuses that speak of the gateway's own credentials: what the body says is for operators. */
+const OF_CREDENTIALS = new Set([401, 403]);
 /** Statuses that speak of the way to a server, not of what it speaks. */
 const OF_THE_WAY = new Set([401, 403, 408, 429]);
 /** Errors of JSON-RPC itself and of the modern era: what any server of that era answers with. */
@@ -500,6 +508,7 @@ const MODERN_CODES = new Set([-32700, -32600, -32601, -32602, -32603, -32020, -3
 
 /** A modern server may answer without an id where it could not, or did not, read the request. */
 function isOfRequest({ id }: ErrorAnswer, call: UpstreamCall, status: number): boolean {
+  if (OF_CREDENTIALS.has(status)) return false;
   return id === call.idText || (id === '' && status < 500 && !OF_THE_WAY.has(status));
 }
 
