@@ -31,6 +31,8 @@ export default defineConfig({
     // A net for what never comes. No test measures time, so a busy machine only makes them slower.
     testTimeout: 120_000,
     hookTimeout: 120_000,
+    // What an SDK says of a tool that is wrong on purpose.
+    onConsoleLog: (log) => !log.includes("excluding tool 'bad_header'"),
     pool: 'forks',
     // More than there may be cores: tests wait for processes and timers most of the time.
     maxWorkers: 4,

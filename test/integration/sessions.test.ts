@@ -235,7 +235,7 @@ describe('the end of a session', () => {
   it('comes when it has been idle too long', async () => {
     const own = await startGateway({
       servers: [],
-      mcp: { session: { idle_ttl_seconds: 0.15, gc_interval_seconds: 0.03 } },
+      mcp: { session: { idle_ttl_seconds: 1.5, gc_interval_seconds: 0.05 } },
     });
     const idle = await openSession(own.url);
     const used = await openSession(own.url);
@@ -255,7 +255,7 @@ describe('the end of a session', () => {
     const slow = await heldUpstream();
     const own = await startGateway({
       servers: [slow.entry('s')],
-      mcp: { session: { idle_ttl_seconds: 0.1, gc_interval_seconds: 0.02 } },
+      mcp: { session: { idle_ttl_seconds: 1, gc_interval_seconds: 0.05 } },
     });
     const session = await openSession(own.url);
     const other = await openSession(own.url);
@@ -467,7 +467,7 @@ describe('who leaves', () => {
     const own = await heldUpstream();
     const gateway = await startGateway({
       servers: [own.entry('s')],
-      mcp: { session: { idle_ttl_seconds: 0.1, gc_interval_seconds: 0.02 } },
+      mcp: { session: { idle_ttl_seconds: 1, gc_interval_seconds: 0.05 } },
     });
     const connection = await tcp(gateway.url);
     connection.write(rawPost(gateway.url, callBody('s__held'), await openSession(gateway.url)));

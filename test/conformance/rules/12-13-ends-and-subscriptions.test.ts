@@ -422,15 +422,13 @@ describe('13: a stream of changes', () => {
       await until(() => messages().some(({ id }) => id === 3));
       expect(textOf(messages().find(({ id }) => id === 3) as JsonRpc)).toBe('{"a":1}');
       child.stdin.end();
-      await until(
-        () => child.exitCode !== null || messages().some(({ id, result }) => id === 2 && result),
-        'the end',
-      );
-      const two = messages().filter(
-        ({ id, method, params, result }) =>
-          (id === 2 && result) || (method === 'notifications/cancelled' && params?.['requestId'] === 2),
-      );
-      expect(two.map(({ id, method }) => method ?? id)).toEqual([2, 'notifications/cancelled']);
+      const two = (): JsonRpc[] =>
+        messages().filter(
+          ({ id, method, params, result }) =>
+            (id === 2 && result) || (method === 'notifications/cancelled' && params?.['requestId'] === 2),
+        );
+      await until(() => two().length === 2, 'the end');
+      expect(two().map(({ id, method }) => method ?? id)).toEqual([2, 'notifications/cancelled']);
       expect(messages().some(({ id }) => id === 'one')).toBe(false);
     } finally {
       child.kill();
