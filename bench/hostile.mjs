@@ -8,7 +8,8 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { attacks, post, tools } from './attacks.mjs';
+import { Worker } from 'node:worker_threads';
+import { attacks, tools } from './attacks.mjs';
 import { cpuSeconds, GATEWAY_CORE, peak, resetPeak, start, stop } from './processes.mjs';
 import { say, table } from './report.mjs';
 import { freePort } from './targets.mjs';
@@ -30,7 +31,7 @@ const json = (res, text) => {
 };
 const envelope = (id, result) => `{"jsonrpc":"2.0","id":${id},"result":${result}}`;
 
-/** One server for both parts: an honest one at /honest, and a hostile one at /evil. */
+/** The hostile server. */
 async function serve({ templates = 0 }) {
   const server = createServer(async (req, res) => {
     res.on('error', () => {});
@@ -41,9 +42,8 @@ async function serve({ templates = 0 }) {
     // Answers to what it asked: never acknowledged.
     if (method === undefined) return;
     if (id === undefined) return void res.writeHead(202).end();
-    const evil = req.url.startsWith('/evil');
     if (method === 'initialize') {
-      const capabilities = { tools: {}, logging: {}, ...(evil && templates > 0 ? { resources: {} } : {}) };
+      const capabilities = { tools: {}, logging: {}, ...(templates > 0 ? { resources: {} } : {}) };
       return json(
         res,
         envelope(
@@ -57,7 +57,7 @@ async function serve({ templates = 0 }) {
       );
     }
     if (method === 'tools/list') {
-      const names = evil ? Object.keys(tools) : ['echo'];
+      const names = Object.keys(tools);
       return json(
         res,
         envelope(
@@ -74,8 +74,7 @@ async function serve({ templates = 0 }) {
       }));
       return json(res, envelope(id, JSON.stringify({ resourceTemplates: all })));
     }
-    if (method === 'tools/call' && evil && tools[params.name]) return void tools[params.name](res, id);
-    if (method === 'tools/call') return json(res, envelope(id, '{"content":[{"type":"text","text":"x"}]}'));
+    if (method === 'tools/call' && tools[params.name]) return void tools[params.name](res, id);
     json(res, `{"jsonrpc":"2.0","id":${id},"error":{"code":-32601,"message":"no"}}`);
   });
   server.on('connection', (socket) => socket.on('error', () => {}));
@@ -86,20 +85,22 @@ async function serve({ templates = 0 }) {
 const percentile = (sorted, share) =>
   sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? NaN;
 
-/** Calls to the honest server, one after the other, until `until` says so. */
-async function neighbour(url, until) {
-  const times = [];
-  const body =
-    '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"honest__echo","arguments":{}}}';
-  while (!until()) {
-    const started = performance.now();
-    const { status } = await post(url, body);
-    times.push(performance.now() - started);
-    if (status === 0) break;
-    await sleep(2);
-  }
-  times.sort((a, b) => a - b);
-  return { p50: percentile(times, 0.5), p99: percentile(times, 0.99), calls: times.length };
+/** The honest server and its client. */
+async function startNeighbour() {
+  const worker = new Worker(new URL('neighbour.mjs', import.meta.url));
+  const next = () => new Promise((resolve) => worker.once('message', resolve));
+  const { port } = await next();
+  return {
+    port,
+    start: (url) => worker.postMessage({ url }),
+    async stop() {
+      const answer = next();
+      worker.postMessage({});
+      const times = (await answer).times.sort((a, b) => a - b);
+      return { p50: percentile(times, 0.5), p99: percentile(times, 0.99), calls: times.length };
+    },
+    end: () => worker.terminate(),
+  };
 }
 
 async function longestTurn(pid, file) {
@@ -112,6 +113,7 @@ async function longestTurn(pid, file) {
 
 async function measure(main, attack) {
   const server = await serve(attack);
+  const neighbour = await startNeighbour();
   const { port } = server.address();
   const folder = mkdtempSync(join(tmpdir(), 'mcpstead-hostile-'));
   const gatewayPort = await freePort();
@@ -120,7 +122,7 @@ async function measure(main, attack) {
   const config = join(folder, 'config.yaml');
   const names = ['evil', ...Array.from({ length: (attack.servers ?? 1) - 1 }, (_, n) => `evil${n}`)];
   const entries = [
-    `  - name: honest\n    url: http://127.0.0.1:${port}/honest\n    revision: legacy`,
+    `  - name: honest\n    url: http://127.0.0.1:${neighbour.port}/mcp\n    revision: legacy`,
     ...names.map((name) => `  - name: ${name}\n    url: http://127.0.0.1:${port}/evil\n    revision: legacy`),
   ];
   const text = `port: ${gatewayPort}\nlogging: {level: error}\nservers:\n${entries.join('\n')}`;
@@ -145,26 +147,25 @@ async function measure(main, attack) {
       await sleep(50);
     }
     const { pid } = child;
-    let over = false;
-    const idle = neighbour(url, () => over);
+    const idle = cpuSeconds(pid);
+    neighbour.start(url);
     await sleep(1000);
-    over = true;
-    const before = await idle;
+    const before = await neighbour.stop();
+    /** What the calls of the neighbour cost by themselves is no cost of the attack. */
+    const perCall = (cpuSeconds(pid) - idle) / before.calls;
     if (attack.config) writeFileSync(config, attack.config(text));
     await longestTurn(pid, loop);
     resetPeak(pid);
     const [cpu, memory] = [cpuSeconds(pid), peak(pid)];
-    let ended = false;
-    const calls = neighbour(url, () => ended || died);
+    neighbour.start(url);
     const started = performance.now();
     await Promise.race([attack.run({ url, base }), sleep(LONGEST_MS)]).catch(() => undefined);
     const seconds = (performance.now() - started) / 1000;
-    ended = true;
-    const meanwhile = await calls;
+    const meanwhile = await neighbour.stop();
     if (died) return { died: true };
     return {
       seconds,
-      cpu: cpuSeconds(pid) - cpu,
+      cpu: Math.max(0, cpuSeconds(pid) - cpu - meanwhile.calls * perCall),
       memory: peak(pid) - memory,
       turn: await longestTurn(pid, loop),
       p50: meanwhile.p50,
@@ -177,6 +178,7 @@ async function measure(main, attack) {
     throw error;
   } finally {
     await stop(child);
+    await neighbour.end();
     server.close();
     server.closeAllConnections();
     rmSync(folder, { recursive: true, force: true });
