@@ -168,8 +168,8 @@ describe('readers that pause', () => {
     };
     for (let n = 0; n < 5; n++) await wave();
     expect(counts.open).toBe(0);
-    // One request of each connection is under way at a time.
-    await until(() => upstream.sockets.size <= CLIENTS, `${CLIENTS} sockets or fewer`);
+    // One request of each connection is under way at a time; those of clients that left may have gone beside the next ones.
+    await until(() => upstream.sockets.size <= 2 * CLIENTS, `${2 * CLIENTS} sockets or fewer`);
     expect(textOf(await callTool(gateway.url, 's__echo'))).toBe('echo');
   });
 });
