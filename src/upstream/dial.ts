@@ -131,9 +131,16 @@ async function unlessLate(
   });
   const first = late.then((found) => found ?? new Promise<never>(() => undefined));
   const { transport } = carrier;
-  const done = await Promise.race([initialized(config, deps, transport, { carrier }), first]);
-  dialled = true;
-  return done;
+  try {
+    return await Promise.race([initialized(config, deps, transport, { carrier }), first]);
+  } catch (error) {
+    // It may refuse `initialize` in the same breath as it answers the probe.
+    const found = await Promise.race([late, new Promise(setImmediate).then(() => undefined)]);
+    if (found) return found;
+    throw error;
+  } finally {
+    dialled = true;
+  }
 }
 
 async function dialHttp(config: HttpServerConfig, deps: DialDeps, signal: AbortSignal): Promise<Dialled> {

@@ -73,18 +73,20 @@ export class ListsFor {
    * never rejects.
    */
   async renew(told: boolean): Promise<ListKind[]> {
-    const changed = new Set<ListKind>();
-    for (const kept of [...this.#sets.values()]) kept.fresh = false;
-    for (const kept of [...this.#sets.values()]) {
-      if (!(told || kept.used) || kept.fresh) continue;
-      const { lists } = kept;
+    const before = [...this.#sets.values()].map((kept) => ({ kept, lists: kept.lists }));
+    for (const { kept } of before) kept.fresh = false;
+    for (const { kept } of before) {
+      if (!(told || kept.used)) continue;
       // One under way may be older than the change.
       if (kept.reading) await kept.reading;
-      await this.#refill(kept);
+      // A client may have asked for it meanwhile.
+      if (!kept.fresh) await this.#refill(kept);
       kept.used = false;
-      for (const kind of LIST_KINDS) if (!sameList(lists[kind], kept.lists[kind])) changed.add(kind);
     }
-    return [...changed];
+    const changed = LIST_KINDS.filter((kind) =>
+      before.some(({ kept, lists }) => !sameList(lists[kind], kept.lists[kind])),
+    );
+    return changed;
   }
 
   clear(): void {

@@ -398,6 +398,18 @@ describe('2: the era of a stdio upstream', () => {
     expect(methods(log())).toEqual(['1 server/discover', '1 initialize', '1 tools/list']);
   });
 
+  it('is modern after all if both answers come together', async () => {
+    const { entry, log } = script(
+      `if (m.method === 'server/discover') { console.error('busy'); globalThis.probe = m; }
+       else if (m.method === 'initialize') { discovered(probe); refused(m); }`,
+      300,
+    );
+    const { link, up } = openLink(entry);
+    await up();
+    expect(link.era).toBe('modern');
+    expect(methods(log())).toEqual(['1 server/discover', '1 initialize', '1 tools/list']);
+  });
+
   it('is found out again, once, if that comes when the legacy era was taken for its own', async () => {
     const { entry, log } = script(
       `if (m.method === 'server/discover') {
