@@ -82,9 +82,6 @@ function load(): Module | undefined {
 
 const module = load();
 
-/** What `scanValue` runs on. */
-export const scanner: 'simd' | 'bytes' = module ? 'simd' : 'bytes';
-
 export const scanValue: ScanValue = module ? bySimd(module) : scanValueByByte;
 
 function bySimd({ memory, scan }: Module): ScanValue {

@@ -2,13 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { assembled } from '../../scripts/assemble.mjs';
 import { readFileSync } from 'node:fs';
-import {
-  scanner,
-  scanValue,
-  scanValueByByte,
-  valueEndState,
-  type ScanValue,
-} from '../../src/wire/value-end.js';
+import { scanValue, scanValueByByte, valueEndState, type ScanValue } from '../../src/wire/value-end.js';
 
 /** The offset past the end of the value in the whole of the pieces; -1: it goes on. */
 function endIn(scan: ScanValue, pieces: readonly Buffer[]): number {
@@ -54,7 +48,7 @@ const value = fc.letrec<{ tree: unknown }>((tie) => ({
 
 describe('the end of a value', () => {
   it('is found in one way by the module and by the loop, where the runtime has the module', () => {
-    expect(scanner).toBe('simd');
+    expect(scanValue).not.toBe(scanValueByByte);
   });
 
   it('is where JSON.stringify ended it, however it is cut', () => {
