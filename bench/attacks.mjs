@@ -49,10 +49,20 @@ const modernHeaders = (name) => ({
   'mcp-name': name,
 });
 
+/** Until the client has read what was written, or left. */
+const roomIn = (res) =>
+  new Promise((resolve) => {
+    const done = () => {
+      res.off('drain', done).off('close', done);
+      resolve();
+    };
+    res.on('drain', done).on('close', done);
+  });
+
 async function write(res, bytes, piece) {
   for (let at = 0; at < bytes.length && !res.destroyed; at += piece) {
     const more = res.write(bytes.subarray(at, at + piece));
-    if (!more) await new Promise((resolve) => res.once('drain', resolve).once('close', resolve));
+    if (!more) await roomIn(res);
     else if (piece < 4096) await new Promise(setImmediate);
   }
 }

@@ -28,8 +28,11 @@ const GROUPS = 6;
 /** The answers in a body: the id of each as it is written, and what makes it doubtful. What a result holds need not be JSON. */
 function answersIn(answer: Answer): { id: string; problem?: string }[] {
   const isStream = String(answer.headers['content-type']).startsWith('text/event-stream');
-  const texts = isStream ? answer.text.match(/(?<=^data: ?)\S.*$/gm) : [answer.text];
-  return (texts ?? [])
+  // Line by line: U+2028 ends no line of an event stream.
+  const texts = isStream
+    ? answer.text.split('\n').flatMap((line) => (line.startsWith('data: ') ? [line.slice(6)] : []))
+    : [answer.text];
+  return texts
     .filter((text) => text !== '')
     .map((text) => MessageScan.of([Buffer.from(text)]))
     .filter(({ kind }) => kind !== 'method')
