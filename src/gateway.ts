@@ -216,6 +216,7 @@ export class GatewayCore implements Admin {
       describe: (link, taskId) => this.#legacyTasks.describe(link, taskId),
       now: () => performance.now(),
       maxBytes: () => this.#config.limits.message_bytes,
+      budget: this.#budget,
     });
     this.#upstreams = new UpstreamPool({
       boundary: this.#boundary,
@@ -284,6 +285,7 @@ export class GatewayCore implements Admin {
       },
       stats: this.#stats,
       log: this.#log,
+      budget: this.#budget,
       boundary: this.#boundary,
     });
     this.#port = createHttpPort({

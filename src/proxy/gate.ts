@@ -5,6 +5,7 @@
 import type { Refused } from '../auth/authenticate.js';
 import type { Catalog } from '../catalog/catalog.js';
 import { GatewayError } from '../errors.js';
+import type { Budget } from '../lib/budget.js';
 import type { Boundary } from '../observe/boundary.js';
 import type { Logger } from '../observe/log.js';
 import type { GatewayStats } from '../observe/stats.js';
@@ -107,6 +108,7 @@ export interface GateDeps {
   readonly stats: GatewayStats;
   readonly log: Logger;
   readonly boundary: Boundary;
+  readonly budget: Budget;
 }
 
 const ACCEPTED: Handled = { kind: 'accepted' };

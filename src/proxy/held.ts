@@ -1,12 +1,33 @@
 /** The few answers that are changed as a whole: held until they are complete, then spliced. */
 import { GatewayError } from '../errors.js';
+import type { Budget, Whose } from '../lib/budget.js';
 import type { AnswerHead, Sink } from '../protocol/ports.js';
 
+export interface Holding {
+  /** limits.message_bytes */
+  readonly maxBytes: number;
+  readonly budget: Budget;
+  /** Whose bytes they are. */
+  readonly whose: Whose;
+}
+
 /** A sink that holds the answer until it is whole, and hands on what `change` makes of it. */
-export function held(sink: Sink, maxBytes: number, change: (whole: Buffer) => Buffer): Sink {
+export function held(
+  sink: Sink,
+  { maxBytes, budget, whose }: Holding,
+  change: (whole: Buffer) => Buffer,
+): Sink {
   const chunks: Buffer[] = [];
-  let bytes = 0;
   let head: AnswerHead | undefined;
+  let failed: GatewayError | undefined;
+  const holder = budget.holder(whose, () => {
+    failed ??= NO_ROOM;
+    chunks.length = 0;
+  });
+  const letGo = (): void => {
+    chunks.length = 0;
+    holder.release();
+  };
   return {
     notify: (notice) => sink.notify(notice),
     ask: (question) => sink.ask(question),
@@ -15,21 +36,20 @@ export function held(sink: Sink, maxBytes: number, change: (whole: Buffer) => Bu
       head = started;
     },
     write(chunk) {
-      bytes += chunk.length;
-      if (bytes <= maxBytes) chunks.push(chunk);
+      if (failed) return true;
+      if (holder.held + chunk.length > maxBytes) failed = tooLarge(maxBytes);
+      else if (!holder.take(chunk.length)) failed ??= NO_ROOM;
+      if (failed) letGo();
+      else chunks.push(chunk);
       return true;
     },
     end(seen) {
-      if (bytes > maxBytes) {
-        sink.fail(
-          new GatewayError(
-            'internal',
-            `the answer is over ${maxBytes} bytes and had to be held (limits.message_bytes)`,
-          ),
-        );
+      if (failed) {
+        sink.fail(failed);
         return;
       }
       const whole = Buffer.concat(chunks);
+      letGo();
       let changed: Buffer = whole;
       try {
         JSON.parse(whole.toString('utf8'));
@@ -46,10 +66,24 @@ export function held(sink: Sink, maxBytes: number, change: (whole: Buffer) => Bu
       sink.end(seen);
     },
     cancelled: (why) => {
+      letGo();
       sink.cancelled(why);
     },
     fail: (error) => {
+      letGo();
       sink.fail(error);
     },
   };
+}
+
+const NO_ROOM = new GatewayError(
+  'busy',
+  'the answer had to be held and finds no room (limits.buffered_bytes)',
+);
+
+function tooLarge(maxBytes: number): GatewayError {
+  return new GatewayError(
+    'internal',
+    `the answer is over ${maxBytes} bytes and had to be held (limits.message_bytes)`,
+  );
 }

@@ -2,6 +2,7 @@
  * Tasks of both protocols: their ids are made routable on the merged endpoint, and belong to the principal that made them. Who wants
  * to hear of one is told how it stands.
  */
+import type { Budget } from '../lib/budget.js';
 import { GatewayError } from '../errors.js';
 import type { Boundary } from '../observe/boundary.js';
 import type { MethodStats } from '../observe/stats.js';
@@ -11,7 +12,7 @@ import { qualifyId } from '../catalog/naming.js';
 import { MAX_KEPT } from '../session/kept.js';
 import type { Session } from '../session/store.js';
 import { objectOf } from '../wire/json.js';
-import { held } from './held.js';
+import { held, type Holding } from './held.js';
 import { answer, counter, refused, type Handled, type Source } from './handled.js';
 import type { Listener } from './listeners.js';
 import { deferred, type Named, type Wrap } from './methods/relay.js';
@@ -51,6 +52,7 @@ export interface TasksDeps {
   readonly now: () => number;
   /** limits.message_bytes: what may be held of one answer. */
   readonly maxBytes: () => number;
+  readonly budget: Budget;
 }
 
 export interface Tasks {
@@ -77,7 +79,12 @@ export interface Tasks {
   left(listener: Listener): void;
 }
 
-export function createTasks({ boundary, tell, describe, now, maxBytes }: TasksDeps): Tasks {
+export function createTasks({ boundary, tell, describe, now, maxBytes, budget }: TasksDeps): Tasks {
+  const holding = (source: Source, server: string): Holding => ({
+    maxBytes: maxBytes(),
+    budget,
+    whose: { client: source.sessionId, server },
+  });
   const tasks = new Map<string, Task>();
   const watches = new Map<string, Watch>();
 
@@ -170,7 +177,7 @@ export function createTasks({ boundary, tell, describe, now, maxBytes }: TasksDe
       // A modern upstream hears of no task: the gateway waits for it.
       target.link.era === 'modern'
         ? sink
-        : held(sink, maxBytes(), (whole) => {
+        : held(sink, holding(source, target.link.server), (whole) => {
             const at = taskIn(whole);
             if (!at) return whole;
             const { link } = target;
@@ -188,7 +195,7 @@ export function createTasks({ boundary, tell, describe, now, maxBytes }: TasksDe
     answered: (source) => (target, sink) => {
       if (!isMerged(source)) return sink;
       const { server } = target.link;
-      return held(sink, maxBytes(), (whole) => {
+      return held(sink, holding(source, server), (whole) => {
         if (source.era === 'modern') {
           const shown = shownAs(whole, 'result', qualifyId(server, target.name), server);
           if (typeof shown !== 'string') return shown;

@@ -1,5 +1,6 @@
 /** Requests that go to one upstream: found by a name or a URI, waited for on its first connect, then handed on. */
 import { GatewayError } from '../../errors.js';
+import type { Budget } from '../../lib/budget.js';
 import type { Boundary } from '../../observe/boundary.js';
 import type { Logger } from '../../observe/log.js';
 import type { GatewayStats } from '../../observe/stats.js';
@@ -24,6 +25,7 @@ export interface RelayDeps {
   readonly stats: GatewayStats;
   readonly log: Logger;
   readonly boundary: Boundary;
+  readonly budget: Budget;
   readonly questions: Questions;
   readonly bridge: Bridge;
   readonly interests: Interests;
@@ -113,7 +115,12 @@ export function relay(
     const converts = revision !== undefined && mayNeedConversion(revision, message.method);
     if (!wraps && !converts) return sink;
     const { message_bytes } = deps.runtime().config.limits;
-    return held(sink, message_bytes, (whole) => {
+    const holding = {
+      maxBytes: message_bytes,
+      budget: deps.budget,
+      whose: { client: session?.id, server: found.link.server },
+    };
+    return held(sink, holding, (whole) => {
       const wrapped = wraps ? convertStructured(whole) : whole;
       return converts ? convertContent(wrapped, revision) : wrapped;
     });
