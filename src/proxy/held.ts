@@ -1,10 +1,11 @@
 /** The few answers that are changed as a whole: held until they are complete, then spliced. */
 import { GatewayError } from '../errors.js';
+import { Pieces } from '../lib/pieces.js';
 import type { AnswerHead, Sink } from '../protocol/ports.js';
 
 /** A sink that holds the answer until it is whole, and hands on what `change` makes of it. */
 export function held(sink: Sink, maxBytes: number, change: (whole: Buffer) => Buffer): Sink {
-  const chunks: Buffer[] = [];
+  const chunks = new Pieces();
   let bytes = 0;
   let head: AnswerHead | undefined;
   return {
@@ -29,7 +30,7 @@ export function held(sink: Sink, maxBytes: number, change: (whole: Buffer) => Bu
         );
         return;
       }
-      const whole = Buffer.concat(chunks);
+      const whole = chunks.taken();
       let changed: Buffer = whole;
       try {
         JSON.parse(whole.toString('utf8'));
