@@ -8,11 +8,10 @@ import { membersOf } from '../wire/walk.js';
 import { elementsAt, membersAt, UnprovenError, type WalkedValue } from '../wire/walk-unproven.js';
 import { without } from '../wire/without.js';
 import { readSchema, type ParamHeader } from './schema.js';
-import { isObjectSchema, misshapen, unreadableIn } from './shapes.js';
+import { isObjectSchema, misshapen, unreadableIn, type ListKind } from './shapes.js';
 
 export type { ParamHeader } from './schema.js';
-
-export type ListKind = 'tools' | 'prompts' | 'resources' | 'templates';
+export type { ListKind } from './shapes.js';
 
 interface KindFacts {
   readonly method: string;

@@ -3,7 +3,8 @@
  * member of another shape, from one server, and they refuse what all the others say as well.
  */
 import { objectOf, type JsonObject } from '../wire/json.js';
-import type { ListKind } from './lists.js';
+
+export type ListKind = 'tools' | 'prompts' | 'resources' | 'templates';
 
 type Shape = (value: unknown) => boolean;
 

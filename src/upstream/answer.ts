@@ -68,6 +68,8 @@ const MAX_SMALL = 1_048_576;
 const NO_ROOM = 'sent more than limits.buffered_bytes has room for';
 const EXCERPT = 512;
 const SPACE = 0x20;
+/** An answer that comes in small pieces takes so much more than it has from the budget, not a little with each. */
+const AHEAD = 4096;
 
 /** The start of what came, for an error's text. */
 export function excerpt(bytes: Buffer): string {
@@ -251,7 +253,10 @@ export class AnswerReader {
       // Whoever holds most gives way.
       if (this.#state !== 'done') this.#refuse(NO_ROOM);
     }));
-    return holder.take(this.#held - holder.held);
+    const missing = this.#held - holder.held;
+    if (missing <= 0) return true;
+    if (this.#held > AHEAD && missing < AHEAD && holder.take(missing + AHEAD)) return true;
+    return this.#state !== 'done' && holder.take(missing);
   }
 
   #decide(): void {

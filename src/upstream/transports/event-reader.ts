@@ -6,6 +6,9 @@ import { NOBODY_TO_ASK } from '../../protocol/ports.js';
 import { MessageScan } from '../../wire/message-scan.js';
 import { SseReader, type EventFields, type SseSink } from '../../wire/sse-read.js';
 
+/** Data of an event that comes in less is put together first, as far as it came at once: each piece is looked at, by many. */
+const GATHERED = 4096;
+
 /** Events that only keep a stream alive. */
 const KEEP_ALIVE = new Set(['ping', 'keepalive', 'keep-alive', 'heartbeat']);
 
@@ -29,6 +32,9 @@ export class EventReader implements SseSink {
   /** What of it is held; more than there is room for is left out. */
   #otherHeld: Holder | undefined;
   #otherOver = false;
+  /** Data that was read in this turn and not handed on yet. */
+  readonly #gathered = new Pieces();
+  #gatheredBytes = 0;
   #more = true;
   /** Where the stream can be gone on with after a break; undefined: its events have no ids. */
   lastId: string | undefined;
@@ -58,6 +64,7 @@ export class EventReader implements SseSink {
   push(chunk: Buffer): boolean {
     this.#more = true;
     this.#sse.push(chunk);
+    this.#handOn();
     this.#answer?.pending();
     return this.#more;
   }
@@ -69,6 +76,8 @@ export class EventReader implements SseSink {
   }
 
   destroy(): void {
+    this.#gathered.clear();
+    this.#gatheredBytes = 0;
     this.#answer?.destroy();
     this.#answer = undefined;
     this.#dropOther();
@@ -87,6 +96,16 @@ export class EventReader implements SseSink {
   }
 
   data(chunk: Buffer): void {
+    if (this.#skip) return;
+    this.#gathered.push(chunk);
+    this.#gatheredBytes += chunk.length;
+    if (this.#gatheredBytes >= GATHERED) this.#handOn();
+  }
+
+  #handOn(): void {
+    if (this.#gatheredBytes === 0) return;
+    this.#gatheredBytes = 0;
+    const chunk = this.#gathered.taken();
     if (this.#skip) return;
     if (this.#other) {
       this.#holdOther(this.#other, chunk);
@@ -114,6 +133,7 @@ export class EventReader implements SseSink {
 
   close(fields: EventFields): void {
     this.#noted(fields);
+    this.#handOn();
     const answer = this.#answer;
     this.#answer = undefined;
     if (this.#skip) return;
