@@ -6,7 +6,7 @@ import { readText, type Member, type Span } from '../wire/scan.js';
 import { splice, type Patch } from '../wire/splice.js';
 import { membersOf } from '../wire/walk.js';
 import { doubtIn, marked } from './asked.js';
-import { without } from './envelope.js';
+import { without } from '../wire/without.js';
 
 export interface InputRequest {
   readonly key: string;

@@ -5,7 +5,7 @@ import { scanObject } from '../wire/json.js';
 import { splice } from '../wire/splice.js';
 import { membersOf } from '../wire/walk.js';
 import { relatedTask } from './asked.js';
-import { without } from './envelope.js';
+import { without } from '../wire/without.js';
 
 const RENAMED: Readonly<Record<string, string>> = { ttl: 'ttlMs', pollInterval: 'pollIntervalMs' };
 /** What the extension says itself, or has no room for. */

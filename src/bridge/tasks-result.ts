@@ -1,6 +1,7 @@
 /** One tasks/result under way to a legacy upstream (2025-11-25, basic/utilities/tasks): what the task asks comes with it, and its end. */
 import { GatewayError } from '../errors.js';
 import type { Budget, Holder } from '../lib/budget.js';
+import { Pieces } from '../lib/pieces.js';
 import type { AnswerHead, Cause, Question, Refusal, Sink, UpstreamExchange } from '../protocol/ports.js';
 import { scanObject } from '../wire/json.js';
 import { memberOf } from './tasks-flat.js';
@@ -35,7 +36,7 @@ export class ResultCall implements Sink {
   readonly answer: Promise<End>;
   readonly #hooks: ResultHooks;
   #head: AnswerHead | undefined;
-  #chunks: Buffer[] = [];
+  readonly #chunks = new Pieces();
   #bytes = 0;
   readonly #holder: Holder;
   #over = false;
@@ -110,7 +111,7 @@ export class ResultCall implements Sink {
       return this.#refuse(
         `upstream '${server}' answered tasks/result with more than ${maxBytes} bytes (limits.message_bytes)`,
       );
-    const whole = Buffer.concat(this.#chunks);
+    const whole = this.#chunks.joined();
     const kind = this.#head?.kind ?? 'result';
     // An error may be of any depth: it was read when it came.
     const isWhole = kind === 'error' || scanObject(whole, maxBytes) !== undefined;
@@ -144,7 +145,7 @@ export class ResultCall implements Sink {
 
   #finish(): void {
     this.#over = true;
-    this.#chunks = [];
+    this.#chunks.clear();
     this.#holder.release();
     this.#heard?.();
   }

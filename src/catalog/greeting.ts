@@ -2,6 +2,7 @@
 import type { Link, Peer } from '../protocol/ports.js';
 import type { Era } from '../protocol/revisions.js';
 import { objectOf, present } from '../wire/json.js';
+import { objects, wellFormed } from '../protocol/shapes.js';
 import { coversCalls, TASKS } from '../protocol/tasks.js';
 
 type Capabilities = Record<string, unknown>;
@@ -57,14 +58,6 @@ function forModern(capabilities: Capabilities, peer: Peer): Capabilities {
   return modern;
 }
 
-/** The members of `value` that are objects: what extensions and experimental capabilities must be. */
-function objects(value: unknown): Record<string, object> {
-  if (!isObject(value)) return {};
-  return Object.fromEntries(
-    Object.entries(value).filter((entry): entry is [string, object] => isObject(entry[1])),
-  );
-}
-
 function isObject(value: unknown): value is Record<string, unknown> {
   return objectOf(value) !== undefined;
 }
@@ -105,5 +98,5 @@ export function mergedInstructions(links: readonly Link[]): string {
     parts.push(part.length > left ? `${part.slice(0, left)}...` : part);
     left -= part.length;
   }
-  return parts.length === 0 ? '' : `,"instructions":${JSON.stringify(parts.join('\n\n'))}`;
+  return parts.length === 0 ? '' : wellFormed(`,"instructions":${JSON.stringify(parts.join('\n\n'))}`);
 }

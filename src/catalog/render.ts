@@ -21,8 +21,6 @@ function description(definition: Definition, server: string): Patch {
     const at = text.start + 1;
     return { start: at, end: at, bytes: Buffer.from(JSON.stringify(prefix).slice(1, -1)) };
   }
-  if (definition.badDescriptionSpan)
-    return { ...definition.badDescriptionSpan, bytes: Buffer.from(JSON.stringify(missing)) };
   const at = definition.keySpan.end;
   return { start: at, end: at, bytes: Buffer.from(`,"description":${JSON.stringify(missing)}`) };
 }

@@ -2,6 +2,7 @@
 import { LIST_KINDS, type Definition, type ListKind } from '../protocol/lists.js';
 import type { Freshness, Link, NameKind, Target, View } from '../protocol/ports.js';
 import type { Era } from '../protocol/revisions.js';
+import { wellFormed } from '../protocol/shapes.js';
 import { splice, type Patch } from '../wire/splice.js';
 import { eraPatches } from './era-patches.js';
 import { waitFor, waitForFirst, waitForLists, type Source } from './source.js';
@@ -187,7 +188,7 @@ function emptyIndex(): Record<NameKind, Map<string, Target>> {
 
 /** 2026-07-28, server/discover: who answers stands in `_meta`. */
 function discovered(capabilities: object, serverInfo: string, instructions: string): string {
-  return `"capabilities":${JSON.stringify(capabilities)}${instructions},"_meta":{"${SERVER_INFO}":${serverInfo}}`;
+  return `"capabilities":${wellFormed(JSON.stringify(capabilities))}${instructions},"_meta":{"${SERVER_INFO}":${serverInfo}}`;
 }
 
 const SERVER_INFO = 'io.modelcontextprotocol/serverInfo';
@@ -215,7 +216,7 @@ export class MergedView extends IndexedView {
   greeting(): string {
     const { serverInfo } = this.catalog.options;
     const links = this.links();
-    return `"capabilities":${JSON.stringify(mergedCapabilities(links, 'legacy'))},"serverInfo":${JSON.stringify(serverInfo)}${mergedInstructions(links)}`;
+    return `"capabilities":${wellFormed(JSON.stringify(mergedCapabilities(links, 'legacy')))},"serverInfo":${JSON.stringify(serverInfo)}${mergedInstructions(links)}`;
   }
 
   discovery(): string {

@@ -5,6 +5,8 @@ const TURN_BYTES = 1_048_576;
 const TURN_MS = 8;
 /** Less than this is not worth a look at the clock. */
 const FEW_BYTES = 32_768;
+/** What it costs to look at a piece, however small, as bytes. */
+const PIECE_BYTES = 256;
 
 /** How much of one peer was read in this turn of the event loop. */
 export class Pace {
@@ -18,7 +20,7 @@ export class Pace {
 
   /** Counts what was just read. true: enough for this turn, the rest can wait for the next one. */
   spend(bytes: number): boolean {
-    this.#bytes += bytes;
+    this.#bytes += Math.max(bytes, PIECE_BYTES);
     if (this.#bytes < FEW_BYTES) return false;
     if (this.#since < 0) {
       this.#since = this.#clock.now();

@@ -1,13 +1,17 @@
 /** The lists of a server: definitions as the bytes they came in, with the few spans that get spliced. */
 import { isUtf8 } from 'node:buffer';
+import type { JsonObject } from '../wire/json.js';
+import { foldName } from '../wire/fold.js';
 import { skipSpace, type Span } from '../wire/scan.js';
+import { splice } from '../wire/splice.js';
 import { membersOf } from '../wire/walk.js';
 import { elementsAt, membersAt, UnprovenError, type WalkedValue } from '../wire/walk-unproven.js';
+import { without } from '../wire/without.js';
 import { readSchema, type ParamHeader } from './schema.js';
+import { isObjectSchema, misshapen, unreadableIn, type ListKind } from './shapes.js';
 
 export type { ParamHeader } from './schema.js';
-
-export type ListKind = 'tools' | 'prompts' | 'resources' | 'templates';
+export type { ListKind } from './shapes.js';
 
 interface KindFacts {
   readonly method: string;
@@ -54,10 +58,8 @@ export interface Definition {
   readonly bytes: Buffer;
   /** Of the key, within `bytes`. */
   readonly keySpan: Span;
-  /** Within `bytes`; undefined: there is none, or it is no text. */
+  /** Within `bytes`; undefined: there is none. */
   readonly descriptionSpan: Span | undefined;
-  /** A description that is no text, within `bytes`. */
-  readonly badDescriptionSpan: Span | undefined;
   /** Calling it twice does no more than once (2025-11-25, ToolAnnotations). */
   readonly repeatable: boolean;
   /** Of a tool: what is particular about it; undefined: nothing, and clients of every era read the same bytes. */
@@ -96,12 +98,18 @@ interface RawDefinition {
 }
 
 /** Members of a definition that are read here: two of one name could be read two ways. */
-const READ_ONCE: Readonly<Record<ListKind, ReadonlySet<string>>> = {
-  tools: new Set(['name', 'description', 'inputSchema', 'outputSchema', 'execution']),
-  prompts: new Set(['name', 'description']),
-  resources: new Set(['uri', 'description']),
-  templates: new Set(['uriTemplate', 'description']),
+const READ_ONCE: Readonly<Record<ListKind, ReadonlyMap<string, string>>> = {
+  tools: folded('name', 'title', 'description', 'inputSchema', 'outputSchema', 'execution', 'annotations'),
+  prompts: folded('name', 'title', 'description', 'arguments'),
+  resources: folded('uri', 'name', 'title', 'description'),
+  templates: folded('uriTemplate', 'name', 'title', 'description'),
 };
+
+/** By what readers that do not mind the case of a name take for it. */
+function folded(...names: string[]): ReadonlyMap<string, string> {
+  return new Map(names.map((name) => [foldName(name), name]));
+}
+
 const TASK_SUPPORT = ['required', 'optional', 'forbidden'] as const;
 /** One for all: SDK servers write `execution` into every tool. */
 const TASKS_ALONE: readonly ToolFacts[] = [...TASK_SUPPORT, undefined].map((taskSupport) => ({
@@ -112,8 +120,8 @@ const TASKS_ALONE: readonly ToolFacts[] = [...TASK_SUPPORT, undefined].map((task
 
 /** Largest definition, and largest other member of a page: each is parsed in one go. */
 const MAX_DEFINITION_BYTES = 4_194_304;
-/** Deepest nesting of a definition: a schema of the depth that is read, with its maps and lists. */
-const MAX_DEFINITION_DEPTH = 512;
+/** Deepest nesting of a definition: with what stands around it in a list, no more than the 64 levels that some readers take. */
+const MAX_DEFINITION_DEPTH = 60;
 /** How long a large page is read before others have their turn. */
 const TURN_MS = 8;
 
@@ -162,7 +170,7 @@ function* pageIn(kind: ListKind, result: Buffer): Generator<void, ListPage> {
     let index = 0;
     yield* elementsAt(result, list.start, (value) => {
       index++;
-      const problem = isTooLarge(value) ?? addFrom(kind, definitions, result, value);
+      const problem = isTooLarge(value) ?? addFrom(kind, definitions, result, value, problems);
       if (problem !== undefined) problems.push(`${singular} ${index} left out: ${problem}`);
     });
     return { definitions, nextCursor: typeof cursor === 'string' ? cursor : undefined, problems };
@@ -192,9 +200,10 @@ function addFrom(
   definitions: Definition[],
   page: Buffer,
   value: WalkedValue,
+  notes: string[],
 ): string | undefined {
   const raw = parsed(page, value) as RawDefinition | null;
-  return add(kind, definitions, raw, page.subarray(value.start, value.end));
+  return add(kind, definitions, raw, page.subarray(value.start, value.end), notes);
 }
 
 function add(
@@ -202,30 +211,43 @@ function add(
   definitions: Definition[],
   raw: RawDefinition | null,
   bytes: Buffer,
+  notes: string[],
 ): string | undefined {
   if (typeof raw !== 'object' || raw === null || Array.isArray(raw)) return 'it is no object';
   const keyName = LISTS[kind].key;
   const key = raw[keyName];
   if (typeof key !== 'string' || key === '') return `it has no ${keyName}`;
   const shown = key.slice(0, 128);
+  if (keyName !== 'name' && typeof raw.name !== 'string') return `'${shown}' has no name`;
+  const unreadable = unreadableIn(bytes);
+  if (unreadable !== undefined) return `'${shown}' ${unreadable}`;
+  let members = membersOf(bytes);
+  const before = raw as JsonObject;
+  const bad = misshapen(kind, before);
+  if (bad.size > 0) {
+    bytes = splice(bytes, without(bytes, 0, members, bad));
+    members = membersOf(bytes);
+    raw = JSON.parse(bytes.toString('utf8')) as RawDefinition;
+    const told = [...bad].filter((name) => before[name] !== null);
+    if (told.length > 0)
+      notes.push(`'${shown}' is listed without its ${told.join(', ')}, which no client could read`);
+  }
   const tool = kind === 'tools' ? factsOf(raw, shown) : undefined;
   if (typeof tool === 'string') return tool;
-  const members = membersOf(bytes);
   const read = new Map<string, Span>();
   for (const member of members) {
-    if (!READ_ONCE[kind].has(member.key)) continue;
-    if (read.has(member.key)) return `'${shown}' has a member twice`;
-    read.set(member.key, member);
+    const name = READ_ONCE[kind].get(foldName(member.key));
+    if (name === undefined) continue;
+    if (read.has(name)) return `'${shown}' has a member twice`;
+    if (name !== member.key) return `'${shown}' has a member that can be read as '${name}'`;
+    read.set(name, member);
   }
-  const description = read.get('description');
-  const isText = description !== undefined && bytes[description.start] === 0x22;
   const hints = raw.annotations;
   definitions.push({
     key,
     bytes,
     keySpan: read.get(keyName) as Span,
-    descriptionSpan: isText ? description : undefined,
-    badDescriptionSpan: isText ? undefined : description,
+    descriptionSpan: read.get('description'),
     repeatable: hints?.readOnlyHint === true || hints?.idempotentHint === true,
     tool,
   });
@@ -238,9 +260,12 @@ function factsOf(raw: RawDefinition, shown: string): ToolFacts | string | undefi
   if (!isObject(inputSchema)) return `the inputSchema of '${shown}' is no object`;
   // SDK clients refuse a whole list for one such schema (2025-11-25, Tool.inputSchema).
   if (inputSchema['type'] !== 'object') return `the inputSchema of '${shown}' has no "type": "object"`;
+  if (!isObjectSchema(inputSchema)) return `the inputSchema of '${shown}' has properties that are no schemas`;
   const input = readSchema(inputSchema);
   if (typeof input === 'string') return `the inputSchema of '${shown}' ${input}`;
   const hasOutput = typeof outputSchema === 'boolean' || isObject(outputSchema);
+  if (isObject(outputSchema) && outputSchema['type'] === 'object' && !isObjectSchema(outputSchema))
+    return `the outputSchema of '${shown}' has properties that are no schemas`;
   const output = hasOutput ? readSchema(outputSchema, false) : undefined;
   if (typeof output === 'string') return `the outputSchema of '${shown}' ${output}`;
   const wrapsOutput = hasOutput && (outputSchema as { type?: unknown }).type !== 'object';

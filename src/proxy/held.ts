@@ -1,6 +1,7 @@
 /** The few answers that are changed as a whole: held until they are complete, then spliced. */
 import { GatewayError } from '../errors.js';
 import type { Budget, Whose } from '../lib/budget.js';
+import { Pieces } from '../lib/pieces.js';
 import type { AnswerHead, Sink } from '../protocol/ports.js';
 
 export interface Holding {
@@ -17,15 +18,15 @@ export function held(
   { maxBytes, budget, whose }: Holding,
   change: (whole: Buffer) => Buffer,
 ): Sink {
-  const chunks: Buffer[] = [];
+  const chunks = new Pieces();
   let head: AnswerHead | undefined;
   let failed: GatewayError | undefined;
   const holder = budget.holder(whose, () => {
     failed ??= NO_ROOM;
-    chunks.length = 0;
+    chunks.clear();
   });
   const letGo = (): void => {
-    chunks.length = 0;
+    chunks.clear();
     holder.release();
   };
   return {
@@ -48,8 +49,8 @@ export function held(
         sink.fail(failed);
         return;
       }
-      const whole = Buffer.concat(chunks);
-      letGo();
+      const whole = chunks.taken();
+      holder.release();
       let changed: Buffer = whole;
       try {
         JSON.parse(whole.toString('utf8'));

@@ -3,6 +3,7 @@
  * nothing changed but its id; a notification or a question is held whole and routed.
  */
 import type { Budget, Holder, Whose } from '../lib/budget.js';
+import { Pieces } from '../lib/pieces.js';
 import type { AnswerEdit, Sink } from '../protocol/ports.js';
 import { readJson } from '../wire/json.js';
 import { MessageScan } from '../wire/message-scan.js';
@@ -67,6 +68,8 @@ const MAX_SMALL = 1_048_576;
 const NO_ROOM = 'sent more than limits.buffered_bytes has room for';
 const EXCERPT = 512;
 const SPACE = 0x20;
+/** An answer that comes in small pieces takes so much more than it has from the budget, not a little with each. */
+const AHEAD = 4096;
 
 /** The start of what came, for an error's text. */
 export function excerpt(bytes: Buffer): string {
@@ -87,7 +90,7 @@ export class AnswerReader {
   /** The scan has gone over the whole message already. */
   readonly #scanned: boolean;
   #state: 'head' | 'flow' | 'hold' | 'skip' | 'done' = 'head';
-  #chunks: Buffer[] = [];
+  readonly #chunks = new Pieces();
   #held = 0;
   /** Offset of the first byte that is held. */
   #base = 0;
@@ -198,7 +201,7 @@ export class AnswerReader {
   }
 
   #letGo(): void {
-    this.#chunks = [];
+    this.#chunks.clear();
     this.#held = 0;
     this.#holder?.release();
   }
@@ -218,11 +221,7 @@ export class AnswerReader {
   }
 
   #joined(): Buffer {
-    const chunks = this.#chunks;
-    if (chunks.length === 1) return chunks[0] as Buffer;
-    const whole = Buffer.concat(chunks);
-    this.#chunks = [whole];
-    return whole;
+    return this.#chunks.joined();
   }
 
   /** Bounds what is held, by message and by process. */
@@ -254,7 +253,10 @@ export class AnswerReader {
       // Whoever holds most gives way.
       if (this.#state !== 'done') this.#refuse(NO_ROOM);
     }));
-    return holder.take(this.#held - holder.held);
+    const missing = this.#held - holder.held;
+    if (missing <= 0) return true;
+    if (this.#held > AHEAD && missing < AHEAD && holder.take(missing + AHEAD)) return true;
+    return this.#state !== 'done' && holder.take(missing);
   }
 
   #decide(): void {
@@ -306,7 +308,7 @@ export class AnswerReader {
     const chunks = this.#chunks;
     const kept = this.#kept();
     let more = true;
-    while (chunks.length > 1 && this.#base + (chunks[0] as Buffer).length <= kept) {
+    while (chunks.length > 1 && this.#base + (chunks.first as Buffer).length <= kept) {
       const chunk = chunks.shift() as Buffer;
       this.#held -= chunk.length;
       this.#base += chunk.length;
@@ -324,7 +326,8 @@ export class AnswerReader {
     if (cut <= 0) return;
     if (!this.#started && cut < this.#headEnd) return;
     const whole = this.#joined();
-    this.#chunks = [whole.subarray(cut)];
+    this.#chunks.clear();
+    this.#chunks.push(whole.subarray(cut));
     this.#held -= cut;
     this.#base += cut;
     const chunk = whole.subarray(0, cut);

@@ -1,6 +1,7 @@
 /** The sink of the gateway's own requests: the whole answer, held within a bound. */
 import { GatewayError } from '../errors.js';
 import type { Budget } from '../lib/budget.js';
+import { Pieces } from '../lib/pieces.js';
 import { NOBODY_TO_ASK, type AnswerHead, type Sink } from '../protocol/ports.js';
 import { MessageScan } from '../wire/message-scan.js';
 import { readRpcError, type RpcError } from './rpc-error.js';
@@ -29,7 +30,7 @@ export function collect(
     resolve = yes;
     reject = no;
   });
-  const chunks: Buffer[] = [];
+  const chunks = new Pieces();
   let bytes = 0;
   let head: AnswerHead | undefined;
   let failed: GatewayError | undefined;
@@ -38,7 +39,7 @@ export function collect(
     letGo();
   });
   const letGo = (): void => {
-    chunks.length = 0;
+    chunks.clear();
     holder.release();
   };
   const sink: Sink = {
@@ -56,7 +57,7 @@ export function collect(
       return true;
     },
     end() {
-      const whole = Buffer.concat(chunks);
+      const whole = chunks.joined();
       letGo();
       if (failed) return reject(failed);
       const scan = MessageScan.of([whole]);

@@ -3,7 +3,8 @@ import type { ServerConfig } from '../config/types.js';
 import { GatewayError } from '../errors.js';
 import type { Peer } from '../protocol/ports.js';
 import { isLegacyRevision, LATEST_LEGACY, type LegacyRevision } from '../protocol/revisions.js';
-import { objectOf, present, readObject, textOf } from '../wire/json.js';
+import { capabilitiesOf } from '../protocol/shapes.js';
+import { objectOf, readObject, textOf } from '../wire/json.js';
 import type { Span } from '../wire/scan.js';
 import { membersOf } from '../wire/walk.js';
 import type { Transport } from './calls.js';
@@ -76,7 +77,7 @@ function readInitialize(value: Buffer, server: string): InitializeResult {
   const info = membersOf(value).findLast(({ key }) => key === 'serverInfo');
   return {
     protocolVersion,
-    capabilities: present(objectOf(result['capabilities']) ?? {}),
+    capabilities: capabilitiesOf(objectOf(result['capabilities']) ?? {}),
     serverInfo: info && value[info.start] === 0x7b ? copied(value, info) : unnamed(server),
     instructions: textOf(result['instructions']),
   };

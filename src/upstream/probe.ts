@@ -2,6 +2,7 @@
 import { GatewayError } from '../errors.js';
 import { META } from '../protocol/modern/meta.js';
 import type { Peer } from '../protocol/ports.js';
+import { capabilitiesOf } from '../protocol/shapes.js';
 import {
   isLegacyRevision,
   LEGACY_REVISIONS,
@@ -13,7 +14,6 @@ import {
   MAX_NESTING,
   nestsWithin,
   objectOf,
-  present,
   readObject,
   SMALL_MESSAGE,
   textOf,
@@ -146,7 +146,7 @@ function readDiscover(value: Buffer, server: string): Discovered | undefined {
   if (!result || !versions || !capabilities) return undefined;
   return {
     versions: versions.filter((each): each is string => typeof each === 'string'),
-    capabilities: present(capabilities),
+    capabilities: capabilitiesOf(capabilities),
     serverInfo: serverInfoIn(value) ?? unnamed(server),
     instructions: textOf(result['instructions']),
   };

@@ -1,6 +1,6 @@
 /**
  * Names that some reader takes for one another: Go's encoding/json matches members under Unicode case folding, where the Kelvin sign
- * is a k and the long s an s; Java's equalsIgnoreCase takes both Turkish i for an i.
+ * is a k and the long s an s; Java's equalsIgnoreCase takes both Turkish i for an i; readers in C end a name at its first NUL.
  */
 
 /** No longer text folds to a name that anybody looks for. */
@@ -9,7 +9,8 @@ const MAX_NAME = 128;
 /** Equal for names that differ in case alone, by the widest rules there are. */
 export function foldName(name: string): string {
   // İ in lower case is an i with a dot above.
-  return name.toUpperCase().toLowerCase().replaceAll('i\u0307', 'i');
+  const nul = name.indexOf('\0');
+  return (nul === -1 ? name : name.slice(0, nul)).toUpperCase().toLowerCase().replaceAll('i\u0307', 'i');
 }
 
 /** Names that the gateway reads, replaces or decides by. Each may be there once, and spelt as it is. */

@@ -3,6 +3,7 @@ import { isUtf8 } from 'node:buffer';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { GatewayError } from '../../errors.js';
 import type { Budget, Holder, Owner } from '../../lib/budget.js';
+import { Pieces } from '../../lib/pieces.js';
 
 /** A body beyond this counts for as long as its request is under way: who works on it holds it. */
 const LARGE = 16_384;
@@ -22,8 +23,7 @@ export function readBody(
 ): void {
   const declared = Number(req.headers['content-length'] ?? 0);
   if (declared > maxBytes) return done(undefined, tooLarge(maxBytes));
-  let first: Buffer | undefined;
-  let chunks: Buffer[] | undefined;
+  const pieces = new Pieces();
   let bytes = 0;
   let held: Holder | undefined;
   let over = false;
@@ -39,7 +39,7 @@ export function readBody(
   function finish(body: Buffer | undefined, error?: GatewayError): void {
     if (over) return;
     over = true;
-    first = chunks = undefined;
+    pieces.clear();
     if (body && body.length > LARGE && (held?.held || hold(body.length))) return done(body, undefined, held);
     held?.release();
     if (body && body.length > LARGE) done(undefined, full());
@@ -51,14 +51,13 @@ export function readBody(
     bytes += chunk.length;
     if (bytes > maxBytes) return finish(undefined, tooLarge(maxBytes));
     // What comes in one piece is over at once.
-    if (!(first === undefined && bytes === declared) && !hold(chunk.length)) return finish(undefined, full());
-    if (first) (chunks ??= [first]).push(chunk);
-    else first = chunk;
+    if (!(pieces.length === 0 && bytes === declared) && !hold(chunk.length)) return finish(undefined, full());
+    pieces.push(chunk);
   });
   req.on('end', () => {
     if (over) return;
-    const body = chunks ? Buffer.concat(chunks, bytes) : first;
-    if (!body || body.length === 0)
+    const body = pieces.taken();
+    if (body.length === 0)
       finish(undefined, new GatewayError('parse_error', 'Parse error: the body is empty'));
     else if (!isUtf8(body))
       finish(undefined, new GatewayError('parse_error', 'Parse error: the body is not UTF-8'));

@@ -3,8 +3,8 @@
  * answer is long in coming, or when the client takes nothing else.
  */
 import type { ServerResponse } from 'node:http';
-import type { GatewayError } from '../../errors.js';
-import { errorMessage, ERRORS, modernStatus } from '../../errors.js';
+import { errorMessage, ERRORS, GatewayError, modernStatus } from '../../errors.js';
+import { Pieces } from '../../lib/pieces.js';
 import type { Wheel, WheelTimer } from '../../lib/wheel.js';
 import type { Boundary } from '../../observe/boundary.js';
 import {
@@ -22,6 +22,7 @@ import {
 } from '../../protocol/ports.js';
 import type { Era } from '../../protocol/revisions.js';
 import type { CallStream } from '../../proxy/gate.js';
+import { scanObject } from '../../wire/json.js';
 import { EVENT_STREAM, eventOf, EventStream, Backpressure } from './event-stream.js';
 
 /** With so much waiting for a client that does not read, it is asked nothing more. */
@@ -323,7 +324,7 @@ export class BatchSink implements Sink {
   readonly #rawId: string;
   readonly #share: BatchRoom;
   readonly #done: (answer: Buffer | undefined) => void;
-  #chunks: Buffer[] = [];
+  readonly #chunks = new Pieces();
   #isFull = false;
   #over = false;
 
@@ -348,17 +349,17 @@ export class BatchSink implements Sink {
     if (this.#share.room(chunk.length)) this.#chunks.push(chunk);
     else {
       this.#isFull = true;
-      this.#chunks = [];
+      this.#chunks.clear();
     }
     return true;
   }
 
   end(): void {
-    this.#finish(
-      this.#isFull
-        ? Buffer.from(errorMessage(this.#share.tooMuch(), this.#rawId))
-        : Buffer.concat(this.#chunks),
-    );
+    if (this.#isFull) return this.fail(this.#share.tooMuch());
+    const whole = this.#chunks.taken();
+    // One that cannot be read would make the whole array unreadable, and with it the answers of others.
+    if (scanObject(whole, whole.length)) this.#finish(whole);
+    else this.fail(new GatewayError('upstream_protocol_error', 'the answer is no JSON, or nested too deep'));
   }
 
   cancelled(): void {
@@ -372,7 +373,7 @@ export class BatchSink implements Sink {
   #finish(answer: Buffer | undefined): void {
     if (this.#over) return;
     this.#over = true;
-    this.#chunks = [];
+    this.#chunks.clear();
     this.#done(answer);
   }
 }

@@ -1,8 +1,13 @@
 /** The events of an upstream's stream as JSON-RPC messages, in every dialect that servers speak. */
+import type { Holder } from '../../lib/budget.js';
+import { Pieces } from '../../lib/pieces.js';
 import { AnswerReader, excerpt, type AnswerHost, type AnswerLimits, type IdOrder } from '../answer.js';
 import { NOBODY_TO_ASK } from '../../protocol/ports.js';
 import { MessageScan } from '../../wire/message-scan.js';
 import { SseReader, type EventFields, type SseSink } from '../../wire/sse-read.js';
+
+/** Data of an event that comes in less is put together first, as far as it came at once: each piece is looked at, by many. */
+const GATHERED = 4096;
 
 /** Events that only keep a stream alive. */
 const KEEP_ALIVE = new Set(['ping', 'keepalive', 'keep-alive', 'heartbeat']);
@@ -22,8 +27,14 @@ export class EventReader implements SseSink {
   #answer: AnswerReader | undefined;
   #skip = false;
   /** Data of an event that is neither a message nor without a type: read as a whole. */
-  #other: Buffer[] | undefined;
+  #other: Pieces | undefined;
   #otherBytes = 0;
+  /** What of it is held; more than there is room for is left out. */
+  #otherHeld: Holder | undefined;
+  #otherOver = false;
+  /** Data that was read in this turn and not handed on yet. */
+  readonly #gathered = new Pieces();
+  #gatheredBytes = 0;
   #more = true;
   /** Where the stream can be gone on with after a break; undefined: its events have no ids. */
   lastId: string | undefined;
@@ -53,6 +64,7 @@ export class EventReader implements SseSink {
   push(chunk: Buffer): boolean {
     this.#more = true;
     this.#sse.push(chunk);
+    this.#handOn();
     this.#answer?.pending();
     return this.#more;
   }
@@ -64,21 +76,39 @@ export class EventReader implements SseSink {
   }
 
   destroy(): void {
+    this.#gathered.clear();
+    this.#gatheredBytes = 0;
     this.#answer?.destroy();
     this.#answer = undefined;
+    this.#dropOther();
+  }
+
+  #dropOther(): void {
+    this.#other?.clear();
+    this.#otherHeld?.release();
   }
 
   open(type: string): void {
     this.#skip = this.#host.over || KEEP_ALIVE.has(type);
-    this.#other = type === '' || type === 'message' ? undefined : [];
+    this.#other = type === '' || type === 'message' ? undefined : new Pieces();
     this.#otherBytes = 0;
+    this.#otherOver = false;
   }
 
   data(chunk: Buffer): void {
     if (this.#skip) return;
+    this.#gathered.push(chunk);
+    this.#gatheredBytes += chunk.length;
+    if (this.#gatheredBytes >= GATHERED) this.#handOn();
+  }
+
+  #handOn(): void {
+    if (this.#gatheredBytes === 0) return;
+    this.#gatheredBytes = 0;
+    const chunk = this.#gathered.taken();
+    if (this.#skip) return;
     if (this.#other) {
-      this.#otherBytes += chunk.length;
-      if (this.#otherBytes <= this.#limits.messageBytes) this.#other.push(chunk);
+      this.#holdOther(this.#other, chunk);
       return;
     }
     this.#host.alive();
@@ -86,8 +116,24 @@ export class EventReader implements SseSink {
     if (!this.#answer.push(chunk)) this.#more = false;
   }
 
+  #holdOther(other: Pieces, chunk: Buffer): void {
+    if (this.#otherOver) return;
+    this.#otherBytes += chunk.length;
+    const { budget, messageBytes } = this.#limits;
+    const holder = (this.#otherHeld ??= budget.holder(this.#host.whose, () => {
+      this.#otherOver = true;
+      this.#other?.clear();
+    }));
+    if (this.#otherBytes <= messageBytes && holder.take(chunk.length)) other.push(chunk);
+    else {
+      this.#otherOver = true;
+      this.#dropOther();
+    }
+  }
+
   close(fields: EventFields): void {
     this.#noted(fields);
+    this.#handOn();
     const answer = this.#answer;
     this.#answer = undefined;
     if (this.#skip) return;
@@ -96,11 +142,12 @@ export class EventReader implements SseSink {
   }
 
   /** Servers without `message` events send their messages under other names; what is no message is only remembered. */
-  #closeOther(type: string, chunks: Buffer[]): void {
+  #closeOther(type: string, pieces: Pieces): void {
+    const whole = pieces.taken();
+    this.#dropOther();
     this.#other = undefined;
-    const whole = Buffer.concat(chunks);
     if (type === 'error') return this.#host.broken(`sent an SSE error event: ${excerpt(whole)}`);
-    if (this.#otherBytes > this.#limits.messageBytes || MessageScan.of([whole]).problem !== undefined) {
+    if (this.#otherOver || MessageScan.of([whole]).problem !== undefined) {
       this.problem = `sent no message, only an event '${type.slice(0, 64)}'`;
       return;
     }

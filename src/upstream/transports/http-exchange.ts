@@ -2,6 +2,7 @@
 import type { Transform } from 'node:stream';
 import { redactUrl } from '../../config/redact.js';
 import { GatewayError } from '../../errors.js';
+import { Pieces } from '../../lib/pieces.js';
 import type { WheelTimer } from '../../lib/wheel.js';
 import { AnswerReader, deliverError, excerpt } from '../answer.js';
 import type { Channel, UpstreamCall } from '../calls.js';
@@ -55,7 +56,7 @@ export class HttpExchange implements UpstreamHandler, Channel, Braked {
   #answer: AnswerReader | undefined;
   #events: EventReader | undefined;
   #decoder: Transform | undefined;
-  #refused: Buffer[] = [];
+  readonly #refused = new Pieces();
   #refusedBytes = 0;
   readonly #resume: Resume | undefined;
   #redirects = 0;
@@ -257,7 +258,9 @@ export class HttpExchange implements UpstreamHandler, Channel, Braked {
     switch (this.#mode) {
       case 'json':
         call.alive();
-        if (!(this.#answer as AnswerReader).push(chunk)) call.hold();
+        this.#http.brake.read(this, chunk.length, () => {
+          if (!(this.#answer as AnswerReader).push(chunk)) call.hold();
+        });
         this.#received += chunk.length;
         if (this.#received !== this.#length) this.#answer?.pending();
         break;
@@ -443,8 +446,7 @@ export class HttpExchange implements UpstreamHandler, Channel, Braked {
   }
 
   #giveRefusal(): Buffer {
-    const body = Buffer.concat(this.#refused);
-    this.#refused = [];
+    const body = this.#refused.taken();
     this.#http.owner.budget.give(body.length);
     this.#refusedBytes = 0;
     return body;

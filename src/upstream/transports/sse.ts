@@ -5,6 +5,7 @@ import type { HttpServerConfig, ServerConfig } from '../../config/types.js';
 import { redactUrl } from '../../config/redact.js';
 import { GatewayError } from '../../errors.js';
 import { Pace } from '../../lib/pace.js';
+import { Pieces } from '../../lib/pieces.js';
 import { SseError, SseReader, type EventFields, type SseSink } from '../../wire/sse-read.js';
 import type { CallOwner, Channel, Transport, TransportEvents, UpstreamCall } from '../calls.js';
 import { explain, type Controller, type UpstreamHandler } from '../dispatcher.js';
@@ -46,7 +47,7 @@ export class HttpSse implements Transport, UpstreamHandler {
   #headers: Headers = {};
   #refusal: Buffer[] = [];
   #type = '';
-  #chunks: Buffer[] = [];
+  readonly #chunks = new Pieces();
   #bytes = 0;
   #over = false;
 
@@ -213,7 +214,7 @@ export class HttpSse implements Transport, UpstreamHandler {
 
   #begin(type: string): void {
     this.#type = type;
-    this.#chunks = [];
+    this.#chunks.clear();
     this.#bytes = 0;
     this.#over = false;
   }
@@ -222,13 +223,12 @@ export class HttpSse implements Transport, UpstreamHandler {
     this.#bytes += chunk.length;
     if (this.#bytes > this.#owner.messageBytes()) {
       this.#over = true;
-      this.#chunks = [];
+      this.#chunks.clear();
     } else this.#chunks.push(chunk);
   }
 
   #event(fields: EventFields): void {
-    const whole = this.#chunks.length === 1 ? (this.#chunks[0] as Buffer) : Buffer.concat(this.#chunks);
-    this.#chunks = [];
+    const whole = this.#chunks.taken();
     if (this.#over) return this.#lost('sent an event over limits.message_bytes');
     const type = this.#type || fields.type;
     if (SKIPPED.has(type) || whole.length === 0) return;

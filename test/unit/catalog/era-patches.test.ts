@@ -31,7 +31,7 @@ describe('a modern client', () => {
       `{"name":"a" ,"n":1.0,${INPUT}}`,
     ],
     [`{ "execution":{"x":"}"},\n"name":"a",${INPUT}}`, `{ "name":"a",${INPUT}}`],
-    [`{"name":"a",${INPUT},"execution":null }`, `{"name":"a",${INPUT} }`],
+    [`{"name":"a",${INPUT},"execution":{} }`, `{"name":"a",${INPUT} }`],
     [`{"name":"a",${INPUT},"e\\u0078ecution":{}}`, `{"name":"a",${INPUT}}`],
   ])('sees %s without its execution', (text, expected) => {
     expect(shown(text, 'modern')).toBe(expected);

@@ -48,6 +48,58 @@ describe('a page of tools', () => {
     },
   );
 
+  it.each([
+    ['title', '5'],
+    ['annotations', '"x"'],
+    ['annotations', '{"readOnlyHint":"yes"}'],
+    ['icons', '[{}]'],
+    ['_meta', '[]'],
+    ['execution', '{"taskSupport":"sometimes"}'],
+    ['outputSchema', '5'],
+    ['description', '{}'],
+  ])('lists a tool without a %s that is %s: clients refuse whole lists for one', (member, value) => {
+    const { tools, problems } = page(`{"tools":[{"${member}":${value}, "name":"a",${SCHEMA}}]}`);
+    expect(tools.map(({ bytes }) => bytes.toString())).toEqual([`{ "name":"a",${SCHEMA}}`]);
+    expect(problems).toEqual([`'a' is listed without its ${member}, which no client could read`]);
+  });
+
+  it('says nothing of a member that is null, and lists the tool without it', () => {
+    const { tools, problems } = page(`{"tools":[{"name":"a",${SCHEMA},"title":null,"annotations":null}]}`);
+    expect(tools.map(({ bytes }) => bytes.toString())).toEqual([`{"name":"a",${SCHEMA}}`]);
+    expect(problems).toEqual([]);
+  });
+
+  it.each([
+    ['"properties":5', 'properties that are no schemas'],
+    ['"properties":{"a":5}', 'properties that are no schemas'],
+    ['"required":"a"', 'properties that are no schemas'],
+    ['"x":"\\ud800"', 'has half a character in it'],
+    ['"x":"\\udc00\\ud800"', 'has half a character in it'],
+    ['"x":1e400', 'has a number in it that is too large'],
+    [`"x":${'9'.repeat(400)}`, 'has a number in it that is too large'],
+  ])('leaves out a tool whose inputSchema has %s', (member, why) => {
+    const { tools, problems } = page(
+      `{"tools":[{"name":"a","inputSchema":{"type":"object",${member}}},{"name":"b",${SCHEMA}}]}`,
+    );
+    expect(tools.map(({ key }) => key)).toEqual(['b']);
+    expect(problems).toEqual([expect.stringContaining(why)]);
+  });
+
+  it('keeps what only looks like it', () => {
+    const text = `{"name":"a","title":"1e400 \\\\ud800 \\ud83d\\ude00",${SCHEMA}}`;
+    const { tools, problems } = page(`{"tools":[${text}]}`);
+    expect(tools.map(({ bytes }) => bytes.toString())).toEqual([text]);
+    expect(problems).toEqual([]);
+  });
+
+  it.each(['Name', 'n\u0061me', 'DESCRIPTION', 'de\u017fcription', 'InputSchema'])(
+    'leaves out a tool with a %s, which some reader takes for another member',
+    (member) => {
+      const { tools } = page(`{"tools":[{"name":"a",${SCHEMA},"description":"d","${member}":"bank__pay"}]}`);
+      expect(tools).toEqual([]);
+    },
+  );
+
   it('knows which tools may be called twice', () => {
     const repeatable = (annotations: string): boolean | undefined =>
       page(`{"tools":[{"name":"a",${SCHEMA},"annotations":${annotations}}]}`).tools[0]?.repeatable;
@@ -122,8 +174,8 @@ describe('what is particular about a tool', () => {
     const supports = (execution: unknown) => facts({}, { execution });
     for (const taskSupport of ['required', 'optional', 'forbidden'])
       expect(supports({ taskSupport })).toEqual({ headers: [], wrapsOutput: false, taskSupport });
-    for (const other of [{}, null, { taskSupport: 'sometimes' }])
-      expect(supports(other)).toEqual({ headers: [], wrapsOutput: false, taskSupport: undefined });
+    expect(supports({})).toEqual({ headers: [], wrapsOutput: false, taskSupport: undefined });
+    expect(supports(null)).toBeUndefined();
     // Ten thousand tools that all say so keep one object.
     expect(supports({ taskSupport: 'optional' })).toBe(supports({ taskSupport: 'optional' }));
   });
@@ -191,8 +243,8 @@ describe('a tool whose parameters cannot be mirrored into headers', () => {
       for (let i = 0; i < levels; i++) text = `{"properties":{"a":${text}}}`;
       return `{"tools":[{"name":"a","inputSchema":{"type":"object","properties":{"a":${text}}}}]}`;
     };
-    expect(page(deep(100)).problems).toEqual([]);
-    expect(page(deep(5000)).problems).toEqual(['tool 1 left out: it is nested deeper than 512']);
+    expect(page(deep(20)).problems).toEqual([]);
+    expect(page(deep(5000)).problems).toEqual(['tool 1 left out: it is nested deeper than 60']);
   });
 });
 
