@@ -98,6 +98,11 @@ export const tools = {
     await write(res, Buffer.alloc(8e6, '\r'), 65536);
     res.end(`data: ${envelope(id, FINE)}\n\n`);
   },
+  async short_lines(res, id) {
+    res.writeHead(200, { 'content-type': 'text/event-stream' });
+    await write(res, Buffer.from(`data:{\n${'data: \n'.repeat(1_300_000)}`), 65536);
+    res.end(`data:${envelope(id, FINE).slice(1)}\n\n`);
+  },
   async pings(res, id) {
     res.writeHead(200, { 'content-type': 'text/event-stream' });
     const long = 'x'.repeat(900);
@@ -144,6 +149,7 @@ export const attacks = [
   { name: 'answer with 1 MB before its result, in pieces of 256 bytes', ...evil('head_1mb_in_pieces') },
   { name: 'notification of 58 MB of JSON', ...evil('notification_60mb') },
   { name: 'event stream of 8 MB of CR', ...evil('carriage_returns') },
+  { name: 'event of 1,300,000 lines of a space', ...evil('short_lines') },
   { name: 'result nested 4,000,000 deep', ...evil('deep_result') },
   { name: '4,000 pings whose answers are not read', ...evil('pings') },
   {
