@@ -47,7 +47,7 @@ export const httpCases = [
   { name: '0.2 KB', ...call('json-0.2k'), limits: { rust: 1.1 }, quick: true },
   { name: '10 KB', ...call('json-10k'), limits: { rust: 0.75 } },
   { name: '100 KB', ...call('json-100k'), limits: { rust: 0.3, nginx: 2 }, quick: true },
-  { name: '100 KB structured', ...call('data-100k'), limits: { rust: 0.3 } },
+  { name: '100 KB structured', ...call('data-100k'), limits: { rust: 0.3 }, quick: true },
   { name: '1 MB', ...call('json-1m'), limits: { rust: 0.2, nginx: 1.8 } },
   { name: '1 MB structured', ...call('data-1m'), limits: { rust: 0.2 } },
   { name: '10 MB', ...call('json-10m', few), limits: { rust: 0.15 } },
