@@ -37,13 +37,17 @@ export class Brake {
     if (this.#on && this.#caused !== before) {
       this.#held.add(stream);
       stream.brake(true);
-    } else if (this.#pace.spend(bytes) && !this.#paced.has(stream)) {
-      this.#paced.add(stream);
-      stream.brake(true);
-      setImmediate(() => {
-        if (this.#paced.delete(stream) && !this.#held.has(stream)) stream.brake(false);
-      });
-    }
+    } else this.spend(stream, bytes);
+  }
+
+  /** So many bytes of a stream were read. It stops until the next turn if that was enough for this one. */
+  spend(stream: Braked, bytes: number): void {
+    if (!this.#pace.spend(bytes) || this.#held.has(stream) || this.#paced.has(stream)) return;
+    this.#paced.add(stream);
+    stream.brake(true);
+    setImmediate(() => {
+      if (this.#paced.delete(stream) && !this.#held.has(stream)) stream.brake(false);
+    });
   }
 
   /** It is over. */

@@ -23,6 +23,8 @@ import {
   type HttpSession,
 } from './http.js';
 
+/** How much less a byte costs that flows on than one that is parsed. */
+const FLOWING = 8;
 /** Longest body of an HTTP error that is read. */
 const MAX_ERROR_BODY = 1_048_576;
 /** Attempts to go on with a broken stream that bring nothing new: no event with data. */
@@ -258,11 +260,13 @@ export class HttpExchange implements UpstreamHandler, Channel, Braked {
     switch (this.#mode) {
       case 'json':
         call.alive();
-        this.#http.brake.read(this, chunk.length, () => {
-          if (!(this.#answer as AnswerReader).push(chunk)) call.hold();
-        });
+        if (!(this.#answer as AnswerReader).push(chunk)) call.hold();
         this.#received += chunk.length;
-        if (this.#received !== this.#length) this.#answer?.pending();
+        if (this.#received !== this.#length) {
+          this.#answer?.pending();
+          // What flows is cheap; what comes in many pieces is not.
+          if (!this.#aborted) this.#http.brake.spend(this, chunk.length / FLOWING);
+        }
         break;
       case 'events':
         try {
