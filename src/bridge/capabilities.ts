@@ -1,4 +1,5 @@
 /** What a client can be asked, in the words of the other era. */
+import { isObject } from '../wire/json.js';
 import type { Caller } from '../protocol/ports.js';
 import { TASKS } from '../protocol/tasks.js';
 import { prepare, type Prepared } from './envelope.js';
@@ -44,8 +45,4 @@ export function modernCapabilities(
   if (isObject(found['elicitation'])) found['elicitation'] = {};
   if (isObject(found['sampling'])) found['sampling'] = {};
   return found;
-}
-
-function isObject(value: unknown): value is Json {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -3,7 +3,7 @@ import { find, param, type Message } from '../protocol/message.js';
 import type { Caller } from '../protocol/ports.js';
 import type { Era } from '../protocol/revisions.js';
 import { endOfValue } from '../wire/edges.js';
-import { objectOf, readJson, readObject, textOf, type JsonObject } from '../wire/json.js';
+import { isObject, objectOf, readJson, readObject, textOf } from '../wire/json.js';
 import { splice } from '../wire/splice.js';
 import { membersOf } from '../wire/walk.js';
 
@@ -97,10 +97,6 @@ function covers(has: Readonly<Record<string, unknown>>, wants: Readonly<Record<s
     if (!isObject(own)) return own !== undefined && !isObject(want);
     return !isObject(want) || covers(own, want);
   });
-}
-
-function isObject(value: unknown): value is JsonObject {
-  return objectOf(value) !== undefined;
 }
 
 /** The error of a whole answer, whose value begins at `value`: what is not read of it keeps its bytes. */

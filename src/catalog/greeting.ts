@@ -1,7 +1,7 @@
 /** What a client is told at `initialize`, or by server/discover: the union of what the upstreams of its view have. */
 import type { Link, Peer } from '../protocol/ports.js';
 import type { Era } from '../protocol/revisions.js';
-import { objectOf, present } from '../wire/json.js';
+import { isObject, objectOf, present } from '../wire/json.js';
 import { objects, wellFormed } from '../protocol/shapes.js';
 import { coversCalls, TASKS } from '../protocol/tasks.js';
 
@@ -56,10 +56,6 @@ function forModern(capabilities: Capabilities, peer: Peer): Capabilities {
   if (peer.era === 'legacy' && coversCalls(tasks)) offered[TASKS] ??= {};
   if (Object.keys(offered).length > 0) modern['extensions'] = offered;
   return modern;
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return objectOf(value) !== undefined;
 }
 
 export function mergedCapabilities(links: readonly Link[], era: Era): Capabilities {

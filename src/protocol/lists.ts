@@ -1,4 +1,5 @@
 /** The lists of a server: definitions as the bytes they came in, with the few spans that get spliced. */
+import { isObject } from '../wire/json.js';
 import { isUtf8 } from 'node:buffer';
 import type { JsonObject } from '../wire/json.js';
 import { foldName } from '../wire/fold.js';
@@ -283,8 +284,4 @@ export function isPlain(facts: ToolFacts): boolean {
 
 export function sameList(a: readonly Definition[], b: readonly Definition[]): boolean {
   return a.length === b.length && a.every((each, i) => each.bytes.equals((b[i] as Definition).bytes));
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

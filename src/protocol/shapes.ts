@@ -2,7 +2,7 @@
  * The shapes that the specification gives to what servers say of themselves. Clients read a list, or an `initialize`, as a whole: one
  * member of another shape, from one server, and they refuse what all the others say as well.
  */
-import { objectOf, type JsonObject } from '../wire/json.js';
+import { isObject, objectOf, type JsonObject } from '../wire/json.js';
 
 export type ListKind = 'tools' | 'prompts' | 'resources' | 'templates';
 
@@ -11,7 +11,6 @@ type Shape = (value: unknown) => boolean;
 const isText: Shape = (value) => typeof value === 'string';
 const isNumber: Shape = (value) => typeof value === 'number';
 const isFlag: Shape = (value) => typeof value === 'boolean';
-const isObject: Shape = (value) => objectOf(value) !== undefined;
 const isShare: Shape = (value) => typeof value === 'number' && value >= 0 && value <= 1;
 const isTime: Shape = (value) =>
   typeof value === 'string' && TIME.test(value) && !Number.isNaN(Date.parse(value));
@@ -26,7 +25,7 @@ const listOf =
 const mapOf =
   (each: Shape): Shape =>
   (value) =>
-    isObject(value) && Object.values(value as JsonObject).every(each);
+    isObject(value) && Object.values(value).every(each);
 /** An object; members that are not named here are free. */
 const having =
   (optional: Readonly<Record<string, Shape>>, required: Readonly<Record<string, Shape>> = {}): Shape =>

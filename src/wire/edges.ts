@@ -12,7 +12,7 @@ export interface Head {
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
 /** Digits, letters, sign and point: what numbers and literals are made of. */
-const isWord = (c: number | undefined): boolean =>
+export const isWord = (c: number | undefined): boolean =>
   c !== undefined &&
   ((c >= 0x30 && c <= 0x39) ||
     (c >= 0x61 && c <= 0x7a) ||

@@ -4,6 +4,7 @@
  * as absent.
  */
 import { isUtf8 } from 'node:buffer';
+import { MAX_DEPTH } from './scan.js';
 import { scan, ScanError, type Scan } from './scan.js';
 
 export type JsonObject = Readonly<Record<string, unknown>>;
@@ -13,7 +14,7 @@ export type ObjectScan = Extract<Scan, { readonly kind: 'object' }>;
 /** Most bytes of a message that is parsed whole and has no larger bound of its own. */
 export const SMALL_MESSAGE = 1_048_576;
 /** Deepest nesting of a value that is parsed: what is deeper exhausts the stack of whatever walks it. */
-export const MAX_NESTING = 128;
+export const MAX_NESTING = MAX_DEPTH;
 
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
@@ -63,11 +64,14 @@ export function readObject(bytes: Buffer, maxBytes = SMALL_MESSAGE): JsonObject 
   return objectOf(readJson(bytes, maxBytes));
 }
 
-/** `value` if it is an object: not an array, not null. */
+/** Not an array, not null. */
+export function isObject(value: unknown): value is JsonObject {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** `value` if it is an object. */
 export function objectOf(value: unknown): JsonObject | undefined {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
-    ? (value as JsonObject)
-    : undefined;
+  return isObject(value) ? value : undefined;
 }
 
 export function arrayOf(value: unknown): readonly unknown[] | undefined {

@@ -5,6 +5,7 @@
  * an envelope member that comes twice, is written with escapes, or equals another one but for case (Go's encoding/json
  * takes `"ID"` for `"id"`).
  */
+import { isWord } from './edges.js';
 import { nameIn, namesOf, variantIn, type Names } from './names.js';
 import { isSpace, type Span } from './scan.js';
 import { scanValue, valueEndState } from './value-end.js';
@@ -317,7 +318,7 @@ export class MessageScan {
 
   #readWord(buf: Buffer, from: number, base: number): number {
     let to = from;
-    while (to < buf.length && isWord(buf[to] as number)) to++;
+    while (to < buf.length && isWord(buf[to])) to++;
     const wanted = this.#key !== undefined;
     if (to === buf.length) {
       if (wanted) this.#keep(buf, from, to);
@@ -433,18 +434,6 @@ export class MessageScan {
       kept +
       buf.toString('latin1', from, Math.min(to, from + MAX_TEXT + 1 - Math.min(kept.length, MAX_TEXT)));
   }
-}
-
-/** Digits, letters, sign and point: what numbers and literals are made of. */
-function isWord(c: number): boolean {
-  return (
-    (c >= 0x30 && c <= 0x39) ||
-    (c >= 0x61 && c <= 0x7a) ||
-    (c >= 0x41 && c <= 0x5a) ||
-    c === 0x2d ||
-    c === 0x2b ||
-    c === 0x2e
-  );
 }
 
 /** The string of a JSON string in Latin-1 characters; '' where it is not one. */
