@@ -96,12 +96,18 @@ describe('the package', () => {
   it('is a library, and a program that closed its gateway ends by itself, for nothing is left of it', async () => {
     writeFileSync(
       join(folder, 'library.js'),
-      `import { createGateway, ConfigError } from 'mcpstead';
+      `import { once } from 'node:events';
+       import { get } from 'node:http';
+       import { createGateway, ConfigError } from 'mcpstead';
        try { createGateway({ servers: [{ name: 'a__b', url: 'http://127.0.0.1:1/mcp' }] }); }
        catch (error) { console.log(error instanceof ConfigError); }
        const gateway = createGateway({ port: 0, servers: [{ name: 'x', url: 'http://127.0.0.1:1/mcp' }] });
        const { url } = await gateway.listen();
-       console.log((await fetch(new URL('/ready', url))).status);
+       // A connection of this program's own, gone before the gateway is asked to go.
+       const request = get(new URL('/ready', url), { agent: false });
+       const [response] = await once(request, 'response');
+       console.log(response.resume().statusCode);
+       await once(response.socket, 'close');
        await gateway.close();
        console.log(process.getActiveResourcesInfo().filter((kind) => /TCP|Timeout|Immediate|Process|Worker/.test(kind)).join());
       `,
