@@ -129,9 +129,11 @@ function start(args: readonly string[], env: NodeJS.ProcessEnv = {}): Started {
 }
 
 /** Calls wait for their server as long as that takes to start, unless the test says otherwise. */
+const configFile = (config: object): Promise<string> =>
+  tempFile('config.json', JSON.stringify({ startup: { wait_ms: 600_000 }, ...config }));
+
 async function startConfig(config: object, env: NodeJS.ProcessEnv = {}): Promise<Started> {
-  const patient = { startup: { wait_ms: 600_000 }, ...config };
-  return start(['--config', await tempFile('config.json', JSON.stringify(patient))], env);
+  return start(['--config', await configFile(config)], env);
 }
 
 const alive = (pid: number): boolean => {
@@ -447,7 +449,7 @@ describe('mcpstead stdio --config', () => {
   const stdioOf = async (config: object) => ({
     command: process.execPath,
     env: recorded,
-    args: [MAIN, 'stdio', '--config', await tempFile('config.json', JSON.stringify(config))],
+    args: [MAIN, 'stdio', '--config', await configFile(config)],
   });
 
   test('lets SDK v1 do with server-everything all that can be done', async () => {

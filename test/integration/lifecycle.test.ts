@@ -197,7 +197,7 @@ describe('nothing waits for the slowest', () => {
   it('a call to a server on its first connect waits for it, up to startup.wait_ms of its own', async () => {
     const late = await gated();
     const running = await startGateway(
-      { servers: [late.entry('late')], startup: { wait_ms: 5000 } },
+      { servers: [late.entry('late')], startup: { wait_ms: ENDLESS } },
       { wait: [] },
     );
     const merged = callTool(running.url, 'late__echo', { a: 1 });
@@ -230,7 +230,7 @@ describe('nothing waits for the slowest', () => {
   it('a client that leaves while its call waits takes the call with it', async () => {
     const late = await gated();
     const running = await startGateway(
-      { servers: [late.entry('late')], startup: { wait_ms: 5000 } },
+      { servers: [late.entry('late')], startup: { wait_ms: ENDLESS } },
       { wait: [] },
     );
     const controller = new AbortController();
@@ -267,8 +267,8 @@ describe('nothing waits for the slowest', () => {
 
   it('lists wait again for an upstream that a reload added', async () => {
     const late = await gated();
-    const running = await startGateway({ servers: [], startup: { wait_ms: 5000 } });
-    await running.gateway.reload({ servers: [late.entry('late')], startup: { wait_ms: 5000 } });
+    const running = await startGateway({ servers: [], startup: { wait_ms: ENDLESS } });
+    await running.gateway.reload({ servers: [late.entry('late')], startup: { wait_ms: ENDLESS } });
     const list = names(running.url);
     await until(() => late.received('initialize').length === 1);
     late.open();
