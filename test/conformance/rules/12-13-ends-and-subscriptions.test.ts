@@ -386,7 +386,10 @@ describe('13: a stream of changes', () => {
   it('on stdio is cancelled by a notification, and its end is told by one', async () => {
     const upstream = await createUpstream({ tools: [tool('t')] });
     const main = new URL('../../../dist/cli/main.js', import.meta.url).pathname;
-    const config = await tempFile('config.json', JSON.stringify({ startup: { wait_ms: 60_000 }, servers: [upstream.entry('s')] }));
+    const config = await tempFile(
+      'config.json',
+      JSON.stringify({ startup: { wait_ms: 60_000 }, servers: [upstream.entry('s')] }),
+    );
     const child = spawn(process.execPath, [main, 'stdio', '--config', config], {
       stdio: ['pipe', 'pipe', 'inherit'],
     });
