@@ -2,8 +2,9 @@
 import { randomUUID } from 'node:crypto';
 import type { Readable, Writable } from 'node:stream';
 import { createAuthenticator } from './auth/authenticate.js';
-import { createCapabilityViews } from './catalog/capability-catalog.js';
-import { Catalog } from './catalog/catalog.js';
+import { createCapabilityViews, type CapabilityViews } from './catalog/capability-catalog.js';
+import { Catalog, OverlaidCatalog } from './catalog/catalog.js';
+import { within } from './catalog/source.js';
 import { diffConfig, isLoopback, redactUrl, type LoadedConfig } from './config/index.js';
 import type { Config, ServerConfig } from './config/types.js';
 import { createHttpPort, type HttpPort } from './downstream/http/server.js';
@@ -35,6 +36,7 @@ import { createStates } from './bridge/states.js';
 import { createTaskCancels } from './bridge/tasks-cancel.js';
 import { createLegacyTasks } from './bridge/tasks-legacy.js';
 import { LIST_KINDS, type ListKind } from './protocol/lists.js';
+import type { Era } from './protocol/revisions.js';
 import { createTasks } from './proxy/tasks.js';
 import { createOwnLinks } from './proxy/own-links.js';
 import { createQuestions } from './proxy/questions.js';
@@ -53,6 +55,7 @@ import {
 import { Connection, type ConnectionDeps } from './upstream/connection.js';
 import { EVERY_CAPABILITY } from './upstream/envelope.js';
 import { UpstreamPool, type Upstream } from './upstream/pool.js';
+import { SecondLinks } from './upstream/second-links.js';
 import { createWatcher, type Watcher } from './upstream/watcher.js';
 
 export type { Health, ReloadResult, ServerHealth };
@@ -109,6 +112,8 @@ export class GatewayCore implements Admin {
   /** Clients on a pair of streams. */
   readonly #attached = new Set<StdioClient>();
   readonly #upstreams: UpstreamPool;
+  readonly #seconds: SecondLinks;
+  readonly #legacyViews: CapabilityViews;
   readonly #changed = new Map<string, Set<ListKind>>();
   readonly #kept: Kept;
   readonly #interests;
@@ -117,6 +122,8 @@ export class GatewayCore implements Admin {
   #watcher: Watcher | undefined;
   #runtime: Runtime;
   #state: 'starting' | 'serving' | 'draining';
+  /** The era that shared children are spoken to in where they speak both: that of the one client, if there is one alone. */
+  #childEra: Era = 'modern';
   #stopping = false;
   /** Whether the port is open. */
   #listening = false;
@@ -151,7 +158,7 @@ export class GatewayCore implements Admin {
       this.#endSessions((session) => session === owner, 'evicted');
     });
     this.#interests = createInterests(
-      () => this.#upstreams.links(),
+      () => [...this.#upstreams.links(), ...this.#seconds.links()],
       (session) => this.#ownLinks.of(session),
       this.#kept,
     );
@@ -182,7 +189,10 @@ export class GatewayCore implements Admin {
         now,
         opened: (session) => {
           this.#ownLinks.open(session);
-          session.view ??= views.viewOf(modernCapabilities(session, 'tools/call'), session.server);
+          session.view ??= this.#legacyViews.viewOf(
+            modernCapabilities(session, 'tools/call'),
+            session.server,
+          );
         },
         ended: (session) => {
           this.#interests.drop(session);
@@ -229,11 +239,30 @@ export class GatewayCore implements Admin {
         this.#announce(link.server);
       },
     });
+    const legacy = new OverlaidCatalog(this.#catalog);
+    this.#seconds = new SecondLinks({
+      boundary: this.#boundary,
+      log: this.#log,
+      connect: (server) => this.#connectSecond(server),
+      upstreams: () => this.#upstreams.all(),
+      put: (link) => {
+        legacy.put(link);
+        this.#stats.server(link.server).legacyRevision = link.peer?.revision ?? '';
+      },
+      remove: (server) => {
+        legacy.remove(server);
+        this.#stats.server(server).legacyRevision = '';
+      },
+      changed: (server, kinds) => {
+        this.#announce(server, kinds);
+      },
+    });
     const views = createCapabilityViews(this.#catalog, EVERY_CAPABILITY);
+    this.#legacyViews = createCapabilityViews(legacy, EVERY_CAPABILITY);
     this.#ownLinks = createOwnLinks({
       boundary: this.#boundary,
       catalog: this.#catalog,
-      sourceOf: (capabilities) => views.sourceOf(capabilities),
+      sourceOf: (era, capabilities) => (era === 'legacy' ? this.#legacyViews : views).sourceOf(capabilities),
       streams: this.#streams,
       given: this.#given,
       questions: this.#questions,
@@ -248,7 +277,8 @@ export class GatewayCore implements Admin {
       evict: (session) => {
         this.#endSessions((each) => each === session, 'evicted');
       },
-      connect: (server, client, events) => this.#connection(server, events, client),
+      connect: (server, client, events) =>
+        this.#connection(server, events, { client, prefers: () => client.era }),
     });
     this.#bridge = createBridge({
       wheel: this.#wheel,
@@ -268,7 +298,12 @@ export class GatewayCore implements Admin {
     this.#gate = createGate({
       runtime: () => this.#runtime,
       state: () => this.#state,
-      catalog: this.#catalog,
+      views: this.#legacyViews.all,
+      came: (server) => {
+        this.#seconds.want(server);
+      },
+      greets: (session) => this.#greets(session),
+      dialling: (server) => this.#seconds.dialling(server),
       sessions: this.#sessions,
       interests: this.#interests,
       questions: this.#questions,
@@ -279,7 +314,9 @@ export class GatewayCore implements Admin {
       given: this.#given,
       bridge: this.#bridge,
       viewOf: (caller, server) =>
-        this.#ownLinks.viewOf(caller, server) ?? views.viewOf(caller.capabilities, server),
+        this.#ownLinks.viewOf(caller, server) ??
+        views.viewOf(caller.capabilities, server) ??
+        views.all.of(server),
       notified: (session, message) => {
         this.#ownLinks.tell(session, message);
       },
@@ -330,7 +367,8 @@ export class GatewayCore implements Admin {
         budget: this.#budget,
         log: this.#log,
         boundary: this.#boundary,
-        wanted: () => {
+        wanted: (era) => {
+          if (!this.#upstreams.begun) this.#childEra = era;
           this.#begin();
           return this.#awaited.size > 0 ? this.#serving : undefined;
         },
@@ -344,7 +382,7 @@ export class GatewayCore implements Admin {
   }
 
   health(): Health {
-    const servers = this.#upstreams.all().map(healthOf);
+    const servers = this.#upstreams.all().map((each) => healthOf(each, this.#seconds.get(each.config.name)));
     return {
       status: servers.every(({ connected }) => connected) ? 'ok' : 'degraded',
       uptime_seconds: Date.now() / 1000 - this.#stats.startedAt,
@@ -400,6 +438,7 @@ export class GatewayCore implements Admin {
     for (const client of this.#attached) client.destroy();
     this.#port.destroy();
     this.#upstreams.destroy();
+    this.#seconds.destroy();
     this.#ownLinks.destroy();
     this.#watcher?.close();
     this.#wheel.close();
@@ -428,12 +467,13 @@ export class GatewayCore implements Admin {
     const left = Math.max(100, deadline - performance.now());
     let timer: NodeJS.Timeout | undefined;
     await Promise.race([
-      Promise.all([this.#upstreams.close(left), this.#ownLinks.ended()]),
+      Promise.all([this.#upstreams.close(left), this.#seconds.close(left), this.#ownLinks.ended()]),
       new Promise((resolve) => (timer = setTimeout(resolve, left))),
     ]);
     clearTimeout(timer);
     // What has not ended by now is killed, and waited for: no child outlives the process.
     this.#upstreams.destroy();
+    this.#seconds.destroy();
     this.#ownLinks.destroy();
     await this.#watcher?.gone(LAST_KILL_MS);
     this.destroy();
@@ -492,12 +532,14 @@ export class GatewayCore implements Admin {
     if ((upstream?.next ?? upstream?.link)?.state === 'down') return this.#restart(config);
     this.#awaitNoMore(config);
     this.#upstreams.update(config);
+    this.#seconds.update(config);
     this.#ownLinks.update(config);
   }
 
   #restart(config: ServerConfig): void {
     this.#awaitNoMore(config);
     this.#ownLinks.restart(config.name);
+    this.#seconds.drop(config.name);
     this.#upstreams.restart(config);
   }
 
@@ -519,6 +561,7 @@ export class GatewayCore implements Admin {
     this.#stats.servers.delete(name);
     this.#interests.forget(name);
     this.#ownLinks.restart(name);
+    this.#seconds.drop(name);
     this.#upstreams.remove(name);
     this.#endSessions(({ server }) => server === name, 'server_removed');
     this.#listeners.endWhere(({ server }) => server === name);
@@ -526,7 +569,14 @@ export class GatewayCore implements Admin {
   }
 
   #connect(config: ServerConfig): Connection {
-    const events: LinkEvents = {
+    const events = this.#eventsOfShared();
+    return this.#shared(config, events, {
+      prefers: () => (config.kind === 'stdio' ? this.#childEra : 'modern'),
+    });
+  }
+
+  #eventsOfShared(): LinkEvents {
+    return {
       state: (link, kinds) => {
         this.#linkChanged(link as Connection, kinds);
       },
@@ -558,23 +608,62 @@ export class GatewayCore implements Admin {
           this.#fail(new Error(`required upstream '${link.server}' cannot be reached: ${error.message}`));
       },
     };
-    const link = this.#connection(config, events, undefined);
+  }
+
+  /** The link of legacy clients to a server that speaks both eras. */
+  #connectSecond(config: ServerConfig): Connection {
+    const first = this.#eventsOfShared();
+    return this.#shared(
+      config,
+      {
+        ...first,
+        state: (link, kinds) => {
+          this.#seconds.turned(link as Connection, kinds);
+        },
+        changed: (link, kinds) => {
+          this.#seconds.turned(link as Connection, kinds);
+        },
+        gaveUp: (link, error) => {
+          this.#seconds.gaveUp(link as Connection, error);
+        },
+      },
+      { second: true },
+    );
+  }
+
+  #shared(
+    config: ServerConfig,
+    events: LinkEvents,
+    more: Pick<ConnectionDeps, 'prefers' | 'second'>,
+  ): Connection {
+    const link = this.#connection(config, events, more);
     this.#interests.adopt(link);
     return link;
+  }
+
+  /** What the client of a new session waits for, on the route of one server. */
+  #greets(session: Session): Promise<void> | undefined {
+    const { server } = session;
+    if (server === undefined) return undefined;
+    const [own] = this.#ownLinks.of(session);
+    if (own?.firstConnect) return within(own.settled, own.config.timeouts.start_ms);
+    const second = this.#seconds.dialling(server);
+    return second && within(second, this.#config.startup.wait_ms);
   }
 
   /** `client`: whose own link it is to be; undefined: a shared one, or the registry's of a per-client server. */
   #connection(
     config: ServerConfig,
     events: LinkEvents,
-    client: ConnectionDeps['client'] | undefined,
+    { client, ...more }: Pick<ConnectionDeps, 'client' | 'prefers' | 'second'>,
   ): Connection {
     const alone = config.session === 'per-client' ? NOBODY : undefined;
     const owner = client ?? alone;
     const stats = this.#stats.server(config.name);
     return new Connection({
+      ...more,
       config,
-      stats: client ? statsOfOwnLink(stats) : stats,
+      stats: client || more.second ? statsOfOwnLink(stats) : stats,
       log: this.#log,
       boundary: this.#boundary,
       wheel: this.#wheel,
@@ -594,7 +683,10 @@ export class GatewayCore implements Admin {
     if (link.state === 'up') this.#upstreams.rose(link);
     else this.#upstreams.fell(link);
     const upstream = this.#upstreams.get(name);
-    if (upstream?.link.state === 'up' && this.#awaited.delete(name)) this.#checkReady();
+    if (upstream?.link.state === 'up') {
+      if (this.#awaited.delete(name)) this.#checkReady();
+      this.#seconds.rose(upstream);
+    }
     // Of one that is to take another's place nobody sees anything yet.
     if (upstream?.link === link) this.#announce(name, kinds);
   }
@@ -633,7 +725,7 @@ export class GatewayCore implements Admin {
   }
 
   #viewOf({ server }: Session): View | undefined {
-    return server === undefined ? this.#catalog.merged : this.#catalog.single(server);
+    return this.#legacyViews.all.of(server);
   }
 
   #syncGauges(): void {
@@ -641,7 +733,9 @@ export class GatewayCore implements Admin {
     for (const link of this.#upstreams.links()) {
       link.stats.connected = link.state === 'up';
       link.stats.toolsCount = link.lists.tools.length;
-      link.stats.inFlight = this.#upstreams.inFlight(link.server) + this.#ownLinks.inFlight(link.server);
+      const { server } = link;
+      link.stats.inFlight =
+        this.#upstreams.inFlight(server) + this.#seconds.inFlight(server) + this.#ownLinks.inFlight(server);
     }
   }
 
@@ -651,7 +745,7 @@ export class GatewayCore implements Admin {
   }
 }
 
-function healthOf({ config: { required }, link, next }: Upstream): ServerHealth {
+function healthOf({ config: { required }, link, next }: Upstream, second: Link | undefined): ServerHealth {
   const { config, stats, peer, staleLists } = link;
   return {
     name: config.name,
@@ -668,6 +762,13 @@ function healthOf({ config: { required }, link, next }: Upstream): ServerHealth 
     revision: peer?.revision ?? null,
     ...(staleLists.size > 0 && {
       lists: Object.fromEntries([...staleLists].map(([kind, error]) => [kind, { stale: true, error }])),
+    }),
+    ...(second && {
+      legacy: {
+        state: second.state,
+        revision: second.peer?.revision ?? null,
+        error: second.lastError ?? null,
+      },
     }),
     ...(next && { next: { state: next.state, error: next.lastError ?? null } }),
   };

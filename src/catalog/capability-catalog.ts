@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import type { Lists } from '../protocol/lists.js';
 import type { Link, View } from '../protocol/ports.js';
 import { within, type CatalogOptions, type Entry, type Source } from './source.js';
-import { MergedView, SingleView } from './view.js';
+import { Views } from './views.js';
 
 type Json = Readonly<Record<string, unknown>>;
 
@@ -55,6 +55,8 @@ class CapabilityCatalog implements Source {
 }
 
 export interface CapabilityViews {
+  /** What all see. */
+  readonly all: Views;
   /** undefined: what all see. */
   viewOf(capabilities: Json, server: string | undefined): View | undefined;
   /** What the views of a client of these capabilities are made from. */
@@ -66,7 +68,8 @@ const MAX_SETS = 16;
 
 /** `full`: the capabilities under which the registry reads its lists. */
 export function createCapabilityViews(shared: Source, full: Json): CapabilityViews {
-  const sets = new Map<string, { catalog: CapabilityCatalog; merged: View; singles: Map<string, View> }>();
+  const sets = new Map<string, { catalog: CapabilityCatalog; views: Views }>();
+  const all = new Views(shared);
   /** By the object that declared them, where that lives longer than a request. */
   const keys = new WeakMap<Json, string>();
   const fullKey = keyOf(full);
@@ -79,7 +82,7 @@ export function createCapabilityViews(shared: Source, full: Json): CapabilityVie
     if (set) sets.delete(key);
     else {
       const catalog = new CapabilityCatalog(shared, key, capabilities);
-      set = { catalog, merged: new MergedView(catalog), singles: new Map() };
+      set = { catalog, views: new Views(catalog) };
     }
     sets.set(key, set);
     if (sets.size > MAX_SETS) sets.delete(sets.keys().next().value as string);
@@ -87,17 +90,14 @@ export function createCapabilityViews(shared: Source, full: Json): CapabilityVie
   }
 
   return {
+    all,
     sourceOf: (capabilities) => setOf(capabilities)?.catalog ?? shared,
     viewOf(capabilities, server) {
       const concerned =
         server === undefined
           ? shared.entries().some(({ link }) => link.era === 'modern')
           : shared.get(server)?.era === 'modern';
-      const set = concerned ? setOf(capabilities) : undefined;
-      if (!set || server === undefined) return set?.merged;
-      let single = set.singles.get(server);
-      if (!single) set.singles.set(server, (single = new SingleView(set.catalog, server)));
-      return single;
+      return concerned ? setOf(capabilities)?.views.of(server) : undefined;
     },
   };
 }

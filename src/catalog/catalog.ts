@@ -1,23 +1,19 @@
 /**
- * The registry of all upstreams, and the views on it.
+ * The registry of all upstreams, and what some callers see in its place.
  */
 import type { Lists } from '../protocol/lists.js';
-import type { Link, View } from '../protocol/ports.js';
+import type { Link } from '../protocol/ports.js';
 import type { CatalogOptions, Entry, Source } from './source.js';
-import { MergedView, SingleView } from './view.js';
 
 export class Catalog implements Source {
   readonly options: CatalogOptions;
   readonly #entries = new Map<string, Entry>();
-  readonly #singles = new Map<string, SingleView>();
   #sorted: readonly Entry[] | undefined;
-  readonly merged: View;
   /** Goes up with every change that a list could show. */
   version = 0;
 
   constructor(options: CatalogOptions) {
     this.options = options;
-    this.merged = new MergedView(this);
   }
 
   /** Puts a link in, or in the place of the one of the same server. */
@@ -36,7 +32,6 @@ export class Catalog implements Source {
 
   remove(server: string): void {
     this.#entries.delete(server);
-    this.#singles.delete(server);
     this.touch();
   }
 
@@ -64,18 +59,13 @@ export class Catalog implements Source {
       a.link.server < b.link.server ? -1 : 1,
     ));
   }
-
-  /** The view of one server; undefined: there is no such server. */
-  single(server: string): View | undefined {
-    if (!this.#entries.has(server)) return undefined;
-    let view = this.#singles.get(server);
-    if (!view) this.#singles.set(server, (view = new SingleView(this, server)));
-    return view;
-  }
 }
 
-/** The registry as one session sees it: servers with `session: per-client` through links of its own. */
-export class SessionCatalog implements Source {
+/**
+ * The registry with other links in the place of some: those of one client to servers with `session: per-client`, or those of the legacy
+ * era to servers that speak both.
+ */
+export class OverlaidCatalog implements Source {
   readonly #shared: Source;
   readonly #own = new Map<string, Entry>();
   #changes = 0;
@@ -123,11 +113,6 @@ export class SessionCatalog implements Source {
 
   fill(server: string | undefined, signal: AbortSignal): Promise<void> | undefined {
     return this.#shared.fill(server, signal);
-  }
-
-  /** The links that are this session's alone. */
-  own(): Link[] {
-    return [...this.#own.values()].map(({ link }) => link);
   }
 
   entries(): readonly Entry[] {

@@ -80,15 +80,16 @@ async function waitWhileConnecting(source: Source, server: string, signal: Abort
   }
 }
 
-export function within(promise: Promise<unknown>, ms: number, signal: AbortSignal): Promise<void> {
+/** Resolves with `promise`, after `ms` or at an abort, whatever comes first. */
+export function within(promise: Promise<unknown>, ms: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     const timer = setTimeout(done, ms);
     function done(): void {
       clearTimeout(timer);
-      signal.removeEventListener('abort', done);
+      signal?.removeEventListener('abort', done);
       resolve();
     }
-    signal.addEventListener('abort', done, { once: true });
+    signal?.addEventListener('abort', done, { once: true });
     void promise.then(done);
   });
 }

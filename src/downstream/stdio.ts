@@ -7,8 +7,10 @@ import type { Budget } from '../lib/budget.js';
 import { splitLines, type DroppedLine } from '../lib/lines.js';
 import type { Boundary } from '../observe/boundary.js';
 import type { Logger } from '../observe/log.js';
+import { classify } from '../protocol/classify.js';
 import { MessageError, readMessages } from '../protocol/message.js';
 import type { Principal } from '../protocol/ports.js';
+import type { Era } from '../protocol/revisions.js';
 import type { Gate, Route } from '../proxy/gate.js';
 import { LineOutlet } from './line-outlet.js';
 import { OneStream } from './one-stream.js';
@@ -19,8 +21,8 @@ export interface StdioDeps {
   readonly budget: Budget;
   readonly log: Logger;
   readonly boundary: Boundary;
-  /** The client is in earnest: upstreams are wanted. undefined: its message may go on at once. */
-  readonly wanted: () => Promise<void> | undefined;
+  /** The client, of this era, is in earnest: upstreams are wanted. undefined: its message may go on at once. */
+  readonly wanted: (era: Era) => Promise<void> | undefined;
 }
 
 export interface StdioClient {
@@ -92,7 +94,7 @@ export function attachStdio(deps: StdioDeps, input: Readable, output: Writable):
     }
     if (isProbe(messages)) return take(messages);
     if (!hold) {
-      const wait = deps.wanted();
+      const wait = deps.wanted(eraOf(messages));
       if (!wait) return take(messages);
       hold = [];
       boundary.detach('client_line', wait.then(release));
@@ -201,6 +203,11 @@ export function attachStdio(deps: StdioDeps, input: Readable, output: Writable):
       output.destroy();
     },
   };
+}
+
+function eraOf(messages: Messages): Era {
+  const first = Array.isArray(messages) ? messages[0] : messages;
+  return first && !(first instanceof MessageError) ? classify(undefined, first) : 'legacy';
 }
 
 function isProbe(messages: Messages): boolean {

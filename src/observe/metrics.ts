@@ -207,10 +207,12 @@ function* families(
   yield header(
     'mcpstead_upstream_era',
     'gauge',
-    'Always 1; the label is the protocol revision spoken with the upstream.',
+    'Always 1; the label is a protocol revision spoken with the upstream: one an era.',
   );
-  for (const { server, era, revision } of servers) {
+  for (const { server, era, revision, legacyRevision } of servers) {
     if (era !== '') yield sample('mcpstead_upstream_era', labels('server', server, 'revision', revision), 1);
+    if (legacyRevision !== '')
+      yield sample('mcpstead_upstream_era', labels('server', server, 'revision', legacyRevision), 1);
   }
 
   yield header('mcpstead_downstream_sessions_active', 'gauge', 'Open sessions of clients.');

@@ -102,6 +102,8 @@ export class ServerStats {
   /** Empty until known. */
   era: '' | 'legacy' | 'modern' = '';
   revision = '';
+  /** Of the link that legacy clients use beside it; empty: there is none. */
+  legacyRevision = '';
   readonly tools = new Map<string, ToolStats>();
 
   constructor(server: string) {

@@ -215,6 +215,8 @@ export interface Link {
   readonly server: string;
   /** Unlike any other link's: the server, and the client where it is that client's own. */
   readonly key: string;
+  /** Whether its clients are all that see its server. */
+  readonly shared: boolean;
   /** Of the upstream, as far as it is known: `legacy` before that. */
   readonly era: Era;
   readonly state: LinkState;

@@ -3,7 +3,7 @@
  * what is not a call is answered at once.
  */
 import type { Refused } from '../auth/authenticate.js';
-import type { Catalog } from '../catalog/catalog.js';
+import type { Views } from '../catalog/views.js';
 import { GatewayError } from '../errors.js';
 import type { Budget } from '../lib/budget.js';
 import type { Boundary } from '../observe/boundary.js';
@@ -23,10 +23,10 @@ import type { Bridge } from '../bridge/index.js';
 import type { Interests } from './interests.js';
 import type { GivenLists } from './given.js';
 import type { Listeners } from './listeners.js';
-import { initialize } from './methods/initialize.js';
+import { initialize, type InitializeDeps } from './methods/initialize.js';
 import { list } from './methods/lists.js';
 import { namedBy, namedByRef } from './methods/named.js';
-import { passOn, relay, type Named, type Wrap } from './methods/relay.js';
+import { passOn, relay, type Named, type RelayDeps, type Wrap } from './methods/relay.js';
 import { setLevel, subscribe } from './methods/subscriptions.js';
 import { createModern, type ModernDeps } from './modern.js';
 import type { Questions } from './questions.js';
@@ -91,7 +91,12 @@ export type OpenCallStream = (target: StreamTarget, control: StreamControl) => C
 export interface GateDeps {
   readonly runtime: () => Runtime;
   readonly state: () => Gate['state'];
-  readonly catalog: Catalog;
+  /** What legacy clients see. */
+  readonly views: Views;
+  /** A legacy client has come to a route: servers of both eras are spoken to in its own. */
+  readonly came: (server: string | undefined) => void;
+  readonly greets: InitializeDeps['greets'];
+  readonly dialling: RelayDeps['dialling'];
   readonly sessions: SessionStore;
   readonly interests: Interests;
   readonly questions: Questions;
@@ -101,7 +106,7 @@ export interface GateDeps {
   readonly listeners: Listeners;
   readonly given: GivenLists;
   readonly bridge: Bridge;
-  /** What a modern client sees of a route, where servers have links of its own. */
+  /** What a modern client sees of a route. */
   readonly viewOf: ModernDeps['viewOf'];
   /** Another notification of a client: who has links of its own hears it. */
   readonly notified: (session: Session, message: Message) => void;
@@ -142,8 +147,8 @@ const KNOWN_METHODS = new Set([
 ]);
 
 export function createGate(deps: GateDeps): Gate {
-  const { catalog, sessions, stats } = deps;
-  const merged: Route = { key: '/mcp', server: undefined, view: catalog.merged };
+  const { views, sessions, stats } = deps;
+  const merged: Route = { key: '/mcp', server: undefined, view: views.merged };
 
   function cancel(session: Session | undefined, message: Message): void {
     const id = find(message.params, 'requestId');
@@ -185,6 +190,7 @@ export function createGate(deps: GateDeps): Gate {
         new GatewayError('invalid_request', 'this answers no question that was asked in this session'),
       );
     }
+    if (!session) deps.came(source.route.server);
     if (method === 'initialize') return initialize(deps, source, message);
     if (message.kind === 'notification') {
       if (method === 'notifications/cancelled') cancel(session, message);
@@ -274,7 +280,7 @@ export function createGate(deps: GateDeps): Gate {
     },
     route(server, door = 'mcp') {
       if (server === undefined) return door === 'mcp' ? merged : { ...merged, key: `/${door}` };
-      const view = catalog.single(server);
+      const view = views.of(server);
       return view && { key: `/servers/${server}/${door}`, server, view };
     },
     find({ sessionId, principal, route }) {

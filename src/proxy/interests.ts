@@ -99,7 +99,7 @@ export function createInterests(
   /** Upstreams send what the most verbose of their listeners wants; the others' share is filtered. */
   function lowest(link: Link): LogLevel | undefined {
     // One client's own link is no other's.
-    let found = link.key === link.server ? least : -1;
+    let found = link.shared ? least : -1;
     for (const level of raised.get(link.key)?.levels ?? []) {
       const place = LOG_LEVELS.indexOf(level);
       if (found === -1 || place < found) found = place;

@@ -20,7 +20,7 @@ import { aboutTask, type TasksMethodDeps } from './methods/tasks.js';
 export interface ModernDeps extends TasksMethodDeps, ListenDeps {
   readonly stats: GatewayStats;
   readonly state: () => 'starting' | 'serving' | 'draining';
-  /** What this client sees of a route, where that is not what all see. */
+  /** What this client sees of a route; undefined: its server is gone. */
   readonly viewOf: (caller: Caller, server: string | undefined) => View | undefined;
   /** The one upstream of a view that declares extensions: methods that nobody knows here are its. */
   readonly extended: (source: Source) => Link | undefined;

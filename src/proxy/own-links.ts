@@ -4,7 +4,7 @@
  * links are closed when nothing was called for a while. Both are bounded.
  */
 import { createHash } from 'node:crypto';
-import { SessionCatalog, type Catalog } from '../catalog/catalog.js';
+import { OverlaidCatalog, type Catalog } from '../catalog/catalog.js';
 import { modernCapabilities } from '../bridge/capabilities.js';
 import type { Source } from '../catalog/source.js';
 import { MergedView, SingleView } from '../catalog/view.js';
@@ -23,6 +23,7 @@ import {
   type View,
 } from '../protocol/ports.js';
 import { LIST_KINDS, NO_LISTS } from '../protocol/lists.js';
+import type { Era } from '../protocol/revisions.js';
 import type { Session } from '../session/store.js';
 import type { Streams } from '../session/streams.js';
 import { isBelow } from './call.js';
@@ -46,11 +47,18 @@ export interface OwnLink extends Link {
   destroy(): void;
 }
 
+/** Whose link it is, and the era in which its server is spoken to where it can be. */
+export interface OwnClient {
+  readonly id: string;
+  readonly capabilities: Readonly<Record<string, unknown>>;
+  readonly era: Era;
+}
+
 export interface OwnLinksDeps {
   readonly boundary: Boundary;
   readonly catalog: Catalog;
-  /** The registry as clients of these capabilities see it. */
-  readonly sourceOf: (capabilities: Readonly<Record<string, unknown>>) => Source;
+  /** The registry as clients of an era and of these capabilities see it. */
+  readonly sourceOf: (era: Era, capabilities: Readonly<Record<string, unknown>>) => Source;
   readonly streams: Streams;
   readonly given: GivenLists;
   readonly questions: Questions;
@@ -65,11 +73,7 @@ export interface OwnLinksDeps {
   readonly servers: () => readonly ServerConfig[];
   /** Ends a session: its link has to give way. */
   readonly evict: (session: Session) => void;
-  readonly connect: (
-    config: ServerConfig,
-    client: { readonly id: string; readonly capabilities: Readonly<Record<string, unknown>> },
-    events: LinkEvents,
-  ) => OwnLink;
+  readonly connect: (config: ServerConfig, client: OwnClient, events: LinkEvents) => OwnLink;
 }
 
 export interface OwnLinks {
@@ -81,7 +85,7 @@ export interface OwnLinks {
   sweep(idleMs: number): void;
   /** Links may connect from now on. */
   begin(): void;
-  of(session: Session): readonly Link[];
+  of(session: Session): readonly OwnLink[];
   /** Calls under way on links to a server. */
   inFlight(server: string): number;
   /** A notification of the client that its own links are to hear. */
@@ -110,7 +114,7 @@ interface Owner {
 
 interface Owned {
   readonly owner: Owner;
-  readonly catalog: SessionCatalog;
+  readonly catalog: OverlaidCatalog;
   readonly links: Map<string, OwnLink>;
   /** After a reload: on their way to take the place of those of the same server. */
   readonly nexts: Map<string, Next>;
@@ -146,7 +150,7 @@ export function createOwnLinks(deps: OwnLinksDeps): OwnLinks {
 
   function own(owner: Owner, servers: readonly ServerConfig[]): Owned {
     const told = owner.session ? modernCapabilities(owner.session, 'tools/call') : owner.capabilities;
-    const catalog = new SessionCatalog(deps.sourceOf(told));
+    const catalog = new OverlaidCatalog(deps.sourceOf(owner.session ? 'legacy' : 'modern', told));
     const view = owner.server === undefined ? new MergedView(catalog) : new SingleView(catalog, owner.server);
     const owned: Owned = { owner, catalog, links: new Map(), nexts: new Map(), view };
     for (const config of servers) add(owned, config);
@@ -188,8 +192,8 @@ export function createOwnLinks(deps: OwnLinksDeps): OwnLinks {
       return;
     }
     counts.set(name, (counts.get(name) ?? 0) + 1);
-    const { id, capabilities, session } = owner;
-    const link = deps.connect(config, { id, capabilities }, eventsOf(owned));
+    const { session } = owner;
+    const link = deps.connect(config, clientOf(owner), eventsOf(owned));
     links.set(name, link);
     catalog.put(link);
     // After a reload: what its client wanted of the link before.
@@ -218,7 +222,7 @@ export function createOwnLinks(deps: OwnLinksDeps): OwnLinks {
   function replace(owned: Owned, old: OwnLink, config: ServerConfig): void {
     const { owner, nexts } = owned;
     dropNext(owned, config.name);
-    const link = deps.connect(config, { id: owner.id, capabilities: owner.capabilities }, eventsOf(owned));
+    const link = deps.connect(config, clientOf(owner), eventsOf(owned));
     const next: Next = { link, timer: undefined };
     nexts.set(config.name, next);
     deps.interests().adopt(link, owner.session);
@@ -425,6 +429,10 @@ export function createOwnLinks(deps: OwnLinksDeps): OwnLinks {
   };
 }
 
+function clientOf({ id, capabilities, session }: Owner): OwnClient {
+  return { id, capabilities, era: session ? 'legacy' : 'modern' };
+}
+
 /** What is summed up as one when links are short: the address that opened a session, or a modern client by its name. */
 function whose({ session, id }: Owner): string {
   return session?.opener ?? id;
@@ -441,6 +449,7 @@ function full(shared: Link | undefined, server: string, limit: number): Link {
   return {
     server,
     key: server,
+    shared: false,
     era: 'legacy',
     state: 'down',
     firstConnect: false,

@@ -38,7 +38,7 @@ import {
   type UpstreamCall,
 } from './calls.js';
 import type { AnswerLimits, IdOrder } from './answer.js';
-import { dial, type Dialled, type DialDeps } from './dial.js';
+import { dial, wasRefused, type Dialled, type DialDeps } from './dial.js';
 import { EVERY_CAPABILITY } from './envelope.js';
 import { asGatewayError, retryAfterOf, troubleOf } from './failures.js';
 import { EraWatch, samePeer } from './era-watch.js';
@@ -85,6 +85,10 @@ export interface ConnectionDeps {
   readonly clientInfo: { readonly name: string; readonly version: string };
   /** The client whose own link this is; undefined: it is shared, and never the clients' roots are told. */
   readonly client?: { readonly id: string; readonly capabilities: Readonly<Record<string, unknown>> };
+  /** Shared, beside the first link of its server, in the legacy era. Where it is refused it is given up: another link serves. */
+  readonly second?: boolean;
+  /** The era that its one client speaks, or its clients will: it is tried first. */
+  readonly prefers?: () => Era;
   /** Whether the last line of a child's stderr may be shown in `lastError`. */
   readonly showStderr: boolean;
   /** How long the last lists stand while it reconnects. */
@@ -94,6 +98,7 @@ export interface ConnectionDeps {
 export class Connection implements Link, CallOwner {
   readonly server: string;
   readonly key: string;
+  readonly shared: boolean;
   readonly stats: ServerStats;
   readonly wheel: Wheel;
   readonly log: Logger;
@@ -163,7 +168,9 @@ export class Connection implements Link, CallOwner {
     this.#config = deps.config;
     this.#secrets = secretsOf(deps.config);
     this.server = deps.config.name;
-    this.key = deps.client ? `${this.server}\0${deps.client.id}` : this.server;
+    this.shared = !deps.client;
+    const suffix = deps.client?.id ?? (deps.second ? 'legacy' : undefined);
+    this.key = suffix === undefined ? this.server : `${this.server}\0${suffix}`;
     this.stats = deps.stats;
     this.wheel = deps.wheel;
     this.log = deps.log;
@@ -213,7 +220,13 @@ export class Connection implements Link, CallOwner {
         clientInfo: deps.clientInfo,
       }),
     });
-    this.#era = new EraWatch({ server, log, own: this.#own, keeps: deps.config.kind === 'http' });
+    this.#era = new EraWatch({
+      server,
+      log,
+      own: this.#own,
+      keeps: deps.config.kind === 'http',
+      prefers: () => deps.prefers?.() ?? 'modern',
+    });
     this.#reset = new SessionReset({
       server,
       stats,
@@ -669,7 +682,11 @@ export class Connection implements Link, CallOwner {
           break;
         case 'give_up':
           this.#dropLists();
-          this.log.error('upstream given up until a reload', { server: this.server, error: this.lastError });
+          if (!this.#deps.second)
+            this.log.error('upstream given up until a reload', {
+              server: this.server,
+              error: this.lastError,
+            });
           this.#deps.events.gaveUp(this, error as GatewayError);
           break;
       }
@@ -722,7 +739,8 @@ export class Connection implements Link, CallOwner {
       stats.reconnectAttempts.add('error');
       stats.healthChecks.add('failure');
       const failure = asGatewayError(error, this.server);
-      this.#failed(failure, retryAfterOf(failure));
+      if (this.#deps.second && wasRefused(error)) this.#step({ type: 'hopeless' }, failure);
+      else this.#failed(failure, retryAfterOf(failure));
     }
     this.#settle();
   }

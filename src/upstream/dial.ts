@@ -26,7 +26,7 @@ export interface DialDeps {
   /** A transport was made: what is requested from now on goes over it. `modern`: the revision that is tried on it. */
   readonly opened: (transport: Transport, modern?: string) => Carrier;
   readonly own: OwnRequests;
-  /** From the dial before, over HTTP. */
+  /** From the dial before, or what its client speaks: tried first. */
   readonly known: Known | undefined;
   /** How many times as long as timeouts.probe_ms a child may keep silent. */
   readonly patience: number;
@@ -44,6 +44,8 @@ export interface Dialled {
   readonly discovered?: Buffer | undefined;
 }
 
+/** How long a child has to end that refused `initialize`. */
+const LEAVE_MS = 2000;
 /** From the spawn: a child may first have to be downloaded. */
 const STARTING_FACTOR = 3;
 /** Where `auto` goes on to HTTP+SSE (2026-07-28, basic/transports/streamable-http, "Backward Compatibility"). */
@@ -62,8 +64,25 @@ async function dialStdio(config: StdioServerConfig, deps: DialDeps, signal: Abor
     signal.throwIfAborted();
     const { owner, events, watcher } = deps;
     const spawn = (): InstanceType<typeof Stdio> => new Stdio({ config, owner, events, watcher });
-    const transport = spawn();
+    let transport = spawn();
     if (pinned === 'legacy') return await initialized(config, deps, transport);
+    if (pinned === undefined && deps.known?.era === 'legacy') {
+      const carrier = deps.opened(transport);
+      try {
+        return await initialized(config, deps, transport, { carrier, probing: true });
+      } catch (error) {
+        signal.throwIfAborted();
+        if (!wasRefused(error) && !(transport.started && isLost(error))) {
+          deps.leave(transport);
+          throw error;
+        }
+        owner.log.debug('refused initialize: asked for a modern revision', { server: config.name });
+        // A process of its own for the other era: nobody knows what this one makes of a second greeting.
+        await transport.close(LEAVE_MS);
+        transport.destroy();
+        transport = spawn();
+      }
+    }
 
     const carrier = deps.opened(transport, FIRST_MODERN);
     try {
@@ -296,7 +315,11 @@ export function settled({ call, answer }: ReturnType<OwnRequests['open']>): Prom
 
 /** Over stdio: the process is gone, and every call with it. */
 function lostOnTheWay({ error }: Probed & { type: 'error' }): boolean {
-  return error.code === 'upstream_disconnected';
+  return isLost(error);
+}
+
+function isLost(error: unknown): boolean {
+  return error instanceof GatewayError && error.code === 'upstream_disconnected';
 }
 
 function silent(
@@ -338,7 +361,7 @@ function notModern(config: ServerConfig, probed: Probed): GatewayError {
 }
 
 /** Another answer than that there is no way to the upstream just now. */
-function wasRefused(error: unknown): boolean {
+export function wasRefused(error: unknown): boolean {
   if (!(error instanceof GatewayError)) return false;
   const { rpc, status } = (error.data ?? {}) as { rpc?: unknown; status?: unknown };
   if (typeof status !== 'number' || status < 400) return typeof rpc === 'number';

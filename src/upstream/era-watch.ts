@@ -2,6 +2,7 @@
 import { GatewayError } from '../errors.js';
 import type { Logger } from '../observe/log.js';
 import type { Peer } from '../protocol/ports.js';
+import type { Era } from '../protocol/revisions.js';
 import type { Carrier } from './calls.js';
 import { settled, type Dialled, type Known } from './dial.js';
 import { Hints } from './freshness.js';
@@ -20,6 +21,8 @@ export interface EraWatchDeps {
   readonly own: OwnRequests;
   /** What a dial found out holds for the next one: over HTTP it does, another child may be another server. */
   readonly keeps: boolean;
+  /** The era to try first where nothing is known. */
+  readonly prefers: () => Era;
 }
 
 export class EraWatch {
@@ -37,7 +40,8 @@ export class EraWatch {
 
   /** What the next dial begins with. */
   get known(): Known | undefined {
-    return this.#known;
+    if (this.#known) return this.#known;
+    return this.#deps.prefers() === 'legacy' ? { era: 'legacy', sse: false } : undefined;
   }
 
   /** How many times as long as configured a child may keep silent. */

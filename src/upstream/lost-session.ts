@@ -21,6 +21,13 @@ export function speaksOfSessions(text: string): boolean {
   return reasonIn(text) !== undefined;
 }
 
+const UNSUPPORTED_VERSION = -32022;
+
+/** A server that knows modern revisions alone has no sessions any more (2026-07-28, basic/versioning). */
+function isOfNoSession(error: RpcError | undefined, hadSession: boolean): boolean {
+  return error?.code === UNSUPPORTED_VERSION || (error?.code === -32001 && hadSession);
+}
+
 /** An HTTP error status to a request; `hadSession`: it carried a session id. */
 export function lostByStatus(
   status: number,
@@ -30,7 +37,7 @@ export function lostByStatus(
 ): SessionResetReason | undefined {
   const named = reasonIn(body);
   if (status === 404) return hadSession ? (named ?? 'unknown_session') : undefined;
-  if (status === 400) return named ?? (error?.code === -32001 && hadSession ? 'unknown_session' : undefined);
+  if (status === 400) return named ?? (isOfNoSession(error, hadSession) ? 'unknown_session' : undefined);
   return status === 401 || status === 403 || status === 410 ? named : undefined;
 }
 

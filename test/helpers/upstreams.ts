@@ -33,6 +33,12 @@ export const thinkingStdio = (name = 'thinking'): StdioEntry =>
 export const scriptedStdio = (name: string, script: object = {}): StdioEntry =>
   stdio(name, file('test/fixtures/servers/stdio-upstream.mjs'), JSON.stringify(script));
 
+/** SDK v2 servers: of both eras, and of the modern one alone. */
+export const bothStdio = (name: string): StdioEntry =>
+  stdio(name, file('test/fixtures/servers/both-stdio.mjs'));
+export const modernStdio = (name: string): StdioEntry =>
+  stdio(name, file('test/fixtures/servers/modern.mjs'), 'stdio');
+
 export interface ServerProcess {
   readonly url: string;
   readonly pid: number;

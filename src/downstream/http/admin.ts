@@ -22,6 +22,12 @@ export interface ServerHealth {
   readonly revision: string | null;
   /** Kinds whose list is an older one than it should be, because the last reading failed; absent: none. */
   readonly lists?: Readonly<Record<string, { readonly stale: true; readonly error: string }>>;
+  /** The link that legacy clients use, to a server that speaks both eras; absent: none. */
+  readonly legacy?: {
+    readonly state: ServerHealth['state'];
+    readonly revision: string | null;
+    readonly error: string | null;
+  };
   /** After a reload: the link that is to take the place of this one; absent: none. */
   readonly next?: { readonly state: ServerHealth['state']; readonly error: string | null };
 }

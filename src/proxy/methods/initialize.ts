@@ -7,7 +7,7 @@ import { MAX_CAPABILITIES, MAX_CLIENT_INFO } from '../../protocol/modern/meta.js
 import { isLegacyRevision, LATEST_LEGACY, type LegacyRevision } from '../../protocol/revisions.js';
 import { endSession, openSession, type Found } from '../../session/ask.js';
 import type { Kept } from '../../session/kept.js';
-import type { SessionStore } from '../../session/store.js';
+import type { Session, SessionStore } from '../../session/store.js';
 import { objectOf, present } from '../../wire/json.js';
 import { answer, refused, type Handled, type Settled, type Source } from '../handled.js';
 
@@ -17,6 +17,8 @@ export interface InitializeDeps {
   readonly stats: GatewayStats;
   readonly log: Logger;
   readonly state: () => 'starting' | 'serving' | 'draining';
+  /** What the greeting of a session on the route of one server waits for: its link, which tells what the server is. */
+  readonly greets: (session: Session) => Promise<void> | undefined;
 }
 
 export function initialize(deps: InitializeDeps, source: Source, message: Message): Handled {
@@ -58,16 +60,27 @@ export function initialize(deps: InitializeDeps, source: Source, message: Messag
     capabilities,
     clientInfo: isInfo ? message.body.toString('utf8', info.start, info.end) : undefined,
   });
-  if (!(session instanceof Promise)) return opened(deps, source, message, session);
-  return {
-    kind: 'opening',
-    opened: session.then((found) => {
-      if (deps.state() !== 'draining' || !found || found instanceof GatewayError)
-        return opened(deps, source, message, found);
-      void endSession(sessions, log, found, 'init_failed');
-      return refused(message, new GatewayError('unavailable', 'gateway shutting down'));
+  if (!(session instanceof Promise)) {
+    const wait = session && !(session instanceof GatewayError) ? deps.greets(session) : undefined;
+    return wait ? later(wait.then(() => session)) : opened(deps, source, message, session);
+  }
+  return later(
+    session.then(async (found) => {
+      if (found && !(found instanceof GatewayError)) await deps.greets(found);
+      return found;
     }),
-  };
+  );
+
+  function later(found: Promise<Found>): Handled {
+    return { kind: 'opening', opened: found.then(ended) };
+  }
+
+  function ended(found: Found): Settled {
+    if (deps.state() !== 'draining' || !found || found instanceof GatewayError)
+      return opened(deps, source, message, found);
+    void endSession(sessions, log, found, 'init_failed');
+    return refused(message, new GatewayError('unavailable', 'gateway shutting down'));
+  }
 }
 
 /** What is kept of what a client says of itself, as long as its session, in bytes. */

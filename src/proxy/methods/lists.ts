@@ -7,7 +7,7 @@ import { param, type Message } from '../../protocol/message.js';
 import type { Sink, View } from '../../protocol/ports.js';
 import { MODERN_REVISIONS } from '../../protocol/revisions.js';
 import type { Session } from '../../session/store.js';
-import { answer, counter, refused, type Handled, type Source } from '../handled.js';
+import { answer, counter, refused, type Done, type Handled, type Source } from '../handled.js';
 import type { GivenLists } from '../given.js';
 import { deferred } from './relay.js';
 
@@ -41,7 +41,12 @@ export function list(
     return listOf(view, list, source);
   };
   if (!wait) return answer(message, shown());
-  const done = counter(stats.method(message.method));
+  const waited = session && given?.awaits(session, kind);
+  const counted = counter(stats.method(message.method));
+  const done: Done = (result) => {
+    waited?.();
+    counted(result);
+  };
   const exchange = deferred(boundary, controller, wait, sink, done, () => {
     deliver(message, shown(), sink);
     done('success');

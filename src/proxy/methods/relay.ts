@@ -5,6 +5,7 @@ import type { Boundary } from '../../observe/boundary.js';
 import type { Logger } from '../../observe/log.js';
 import type { GatewayStats } from '../../observe/stats.js';
 import type { Bridge } from '../../bridge/index.js';
+import { within } from '../../catalog/source.js';
 import { find, idKey, type Message } from '../../protocol/message.js';
 import { checkParamHeaders } from '../../protocol/modern/param-headers.js';
 import type { Caller, Cause, Exchange, Link, NameKind, Sink, Target } from '../../protocol/ports.js';
@@ -29,6 +30,8 @@ export interface RelayDeps {
   readonly questions: Questions;
   readonly bridge: Bridge;
   readonly interests: Interests;
+  /** Resolves once it is known whether a server is reached in the era of its legacy clients; undefined: it is. */
+  readonly dialling: (server: string) => Promise<void> | undefined;
 }
 
 /** What a request names, and where in its bytes. */
@@ -57,12 +60,14 @@ export function relay(
   const target = view.find(named.kind, named.name);
   const crossing = target && crossingOf(target);
   if (crossing instanceof GatewayError) return refused(message, crossing);
+  const own = crossing && !modern ? deps.dialling(target.link.server) : undefined;
   // What waits for its client waits on its own link, which may be on its way out.
-  if (target && (target.link.state === 'up' || crossing?.resume))
+  if (target && !own && (target.link.state === 'up' || crossing?.resume))
     return { kind: 'exchange', exchange: open(target, crossing) };
 
   const controller = new AbortController();
-  const wait = view.ready(named, controller.signal);
+  const { signal } = controller;
+  const wait = own ? within(own, deps.runtime().config.startup.wait_ms, signal) : view.ready(named, signal);
   if (!wait) return refused(message, refusal(target));
   const over = (result: 'success' | 'error'): void => {
     done(result);
@@ -225,7 +230,8 @@ export function callerOf(source: Source, session: Session | undefined): Caller {
     // Without a session there is no way to ask.
     capabilities: session?.capabilities ?? NONE,
     clientInfo: session?.clientInfo,
-    level: session?.level,
+    // Who asked for no level hears what a server says of its own accord.
+    level: session && (session.level ?? 'debug'),
   };
 }
 

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { Catalog } from '../../../src/catalog/catalog.js';
+import { Views } from '../../../src/catalog/views.js';
 import { ServerStats } from '../../../src/observe/stats.js';
 import { NO_LISTS, readListPage, type Lists } from '../../../src/protocol/lists.js';
 import type { Freshness, Link, LinkState, Peer, View } from '../../../src/protocol/ports.js';
@@ -55,7 +56,7 @@ function catalogOf(links: Record<string, LinkLike>): Catalog {
   for (const [server, of] of Object.entries(links)) catalog.put(linkOf(server, of));
   return catalog;
 }
-const single = (of: LinkLike): View => catalogOf({ s: of }).single('s') as View;
+const single = (of: LinkLike): View => new Views(catalogOf({ s: of })).of('s') as View;
 
 const INPUT = '"inputSchema":{"type":"object"}';
 const PLAIN = `{"name":"plain","n":1.0,${INPUT}}`;
@@ -66,14 +67,15 @@ const WRAPPED = `{"type":"object","properties":{"result":{"type":"array"}},"requ
 describe('the lists of a view', () => {
   it('are one buffer for both eras where both read the same', () => {
     const catalog = catalogOf({ a: { tools: PLAIN, prompts: '{"name":"p"}' }, b: { tools: PLAIN } });
-    for (const view of [catalog.merged, catalog.single('a') as View])
+    const views = new Views(catalog);
+    for (const view of [views.merged, views.of('a') as View])
       for (const kind of ['tools', 'prompts', 'resources', 'templates'] as const) {
         expect(view.list(kind, 'modern')).toBe(view.list(kind, 'legacy'));
         expect(view.list(kind, 'modern')).toBe(view.list(kind, 'modern'));
       }
     catalog.touch();
-    const modern = catalog.merged.list('tools', 'modern');
-    expect(catalog.merged.list('tools', 'legacy')).toBe(modern);
+    const modern = views.merged.list('tools', 'modern');
+    expect(views.merged.list('tools', 'legacy')).toBe(modern);
   });
 
   it('are what each era can read where they differ, in either order of asking', () => {
@@ -92,7 +94,7 @@ describe('the lists of a view', () => {
   });
 
   it('have the qualified name and the origin on the merged endpoint, in either era', () => {
-    const { merged } = catalogOf({ s: { tools: `${TASK},${ARRAY}` } });
+    const { merged } = new Views(catalogOf({ s: { tools: `${TASK},${ARRAY}` } }));
     expect(merged.list('tools', 'modern').toString()).toBe(
       `{"tools":[{"name":"s__task","description":"Tool from s",${INPUT}},${ARRAY.replace('"array"', '"s__array","description":"Tool from s"')}]}`,
     );
@@ -115,7 +117,7 @@ describe('the lists of a view', () => {
   });
 
   it('name what stands behind a tool, and nothing behind one that is not listed', () => {
-    const { merged } = catalogOf({ s: { tools: TASK } });
+    const { merged } = new Views(catalogOf({ s: { tools: TASK } }));
     expect(merged.find('tool', 's__task')?.definition?.tool?.taskSupport).toBe('required');
     expect(merged.find('tool', 's__other')).toMatchObject({ name: 'other', definition: undefined });
     expect(single({ tools: TASK }).find('tool', 'task')?.definition?.key).toBe('task');
@@ -123,7 +125,7 @@ describe('the lists of a view', () => {
 });
 
 describe('how fresh a view is', () => {
-  const fresh = (links: Record<string, LinkLike>): Freshness => catalogOf(links).merged.freshness();
+  const fresh = (links: Record<string, LinkLike>): Freshness => new Views(catalogOf(links)).merged.freshness();
 
   it('says the stalest of its parts', () => {
     expect(
@@ -227,7 +229,7 @@ describe('what a view says of itself', () => {
   });
 
   it('of all servers is the union, and the name of the gateway', () => {
-    const { merged } = catalogOf({
+    const catalog = catalogOf({
       a: {
         capabilities: { resources: { subscribe: true }, tasks: { requests: { tools: { call: {} } } } },
         instructions: 'A first.',
@@ -237,6 +239,7 @@ describe('what a view says of itself', () => {
         capabilities: { resources: { subscribe: false }, logging: {}, extensions: { 'com.example/x': {} } },
       },
     });
+    const { merged } = new Views(catalog);
     expect(discovered(merged)).toEqual({
       capabilities: {
         tools: { listChanged: true },
