@@ -4,7 +4,7 @@ import type { Readable, Writable } from 'node:stream';
 import { createAuthenticator } from './auth/authenticate.js';
 import { createCapabilityViews, type CapabilityViews } from './catalog/capability-catalog.js';
 import { Catalog, OverlaidCatalog } from './catalog/catalog.js';
-import { within } from './catalog/source.js';
+import { within } from './lib/within.js';
 import { diffConfig, isLoopback, redactUrl, type LoadedConfig } from './config/index.js';
 import type { Config, ServerConfig } from './config/types.js';
 import { createHttpPort, type HttpPort } from './downstream/http/server.js';

@@ -1,8 +1,9 @@
 /** The registry as clients of one set of capabilities see it: a modern server may list for them less than for all. */
 import { createHash } from 'node:crypto';
+import { within } from '../lib/within.js';
 import type { Lists } from '../protocol/lists.js';
 import type { Link, View } from '../protocol/ports.js';
-import { within, type CatalogOptions, type Entry, type Source } from './source.js';
+import type { CatalogOptions, Entry, Source } from './source.js';
 import { Views } from './views.js';
 
 type Json = Readonly<Record<string, unknown>>;

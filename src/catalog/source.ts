@@ -1,5 +1,6 @@
 /** What views are made from. */
 import type { Lists } from '../protocol/lists.js';
+import { within } from '../lib/within.js';
 import type { Link } from '../protocol/ports.js';
 
 export interface CatalogOptions {
@@ -78,18 +79,4 @@ async function waitWhileConnecting(source: Source, server: string, signal: Abort
     if (!wait || left <= 0 || signal.aborted) return;
     await within(wait, left, signal);
   }
-}
-
-/** Resolves with `promise`, after `ms` or at an abort, whatever comes first. */
-export function within(promise: Promise<unknown>, ms: number, signal?: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const timer = setTimeout(done, ms);
-    function done(): void {
-      clearTimeout(timer);
-      signal?.removeEventListener('abort', done);
-      resolve();
-    }
-    signal?.addEventListener('abort', done, { once: true });
-    void promise.then(done);
-  });
 }

@@ -89,6 +89,8 @@ export interface Sink {
   notify(notice: Notice): boolean;
   /** A question of this call. undefined: it was asked; else the upstream gets this error at once. */
   ask(question: Question): Refusal | undefined;
+  /** How long the upstream wants its client to wait before it comes back to the stream of this call, in ms. */
+  retryIn?(ms: number): void;
   /** The upstream took a question back. */
   withdraw?(question: Question): void;
   start(head: AnswerHead): void;
@@ -107,7 +109,9 @@ export interface StreamTarget {
   /** Bytes that wait for the client to read. */
   readonly backlog: number;
   /** The first event of a stream that can be come back to: it carries an id and no message. */
-  prime(id: string, retryMs: number): void;
+  prime(id: string): void;
+  /** How long its client is to wait before it comes back, in ms. */
+  retryIn(ms: number): void;
   event(message: Buffer, id: string | undefined): boolean;
   /** A message too large to be held: begin, chunk*, finish. */
   begin(id: string | undefined): void;

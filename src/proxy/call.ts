@@ -156,6 +156,10 @@ class RelayedCall implements Sink, Exchange {
     return undefined;
   }
 
+  retryIn(ms: number): void {
+    this.#sink.retryIn?.(ms);
+  }
+
   withdraw(question: Question): void {
     const { questions, session } = this.#context;
     for (const [id, open] of this.#asked ?? [])

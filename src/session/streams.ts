@@ -14,8 +14,6 @@ const LARGE = 65_536;
 const MAX_STREAMS = 256;
 /** Most that may wait on the stream of a session for a client that does not read. */
 const MAX_BACKLOG = 1_048_576;
-/** How soon a client is to come back, told with the priming event. */
-const RETRY_MS = 1000;
 const FIRST_RESUMABLE = '2025-03-26';
 const FIRST_PRIMED = '2025-11-25';
 
@@ -103,6 +101,10 @@ export class CallStream {
   forget(): void {
     this.destroy();
     this.#gone();
+  }
+
+  retryIn(ms: number): void {
+    this.#target?.retryIn(ms);
   }
 
   event(bytes: Buffer): boolean {
@@ -306,7 +308,7 @@ export function createStreams(deps: StreamsDeps): Streams {
             oldest.forget();
             break;
           }
-      if (session.revision >= FIRST_PRIMED) target.prime(log.lastId, RETRY_MS);
+      if (session.revision >= FIRST_PRIMED) target.prime(log.lastId);
       return stream;
     },
     listen(session, target) {
@@ -315,7 +317,7 @@ export function createStreams(deps: StreamsDeps): Streams {
       streams.log?.clear();
       if (session.revision >= FIRST_RESUMABLE) streams.log ??= new RecentEvents(0, account);
       const left = hear(session, streams, target);
-      if (streams.log && session.revision >= FIRST_PRIMED) target.prime(streams.log.lastId, RETRY_MS);
+      if (streams.log && session.revision >= FIRST_PRIMED) target.prime(streams.log.lastId);
       for (const notice of streams.waiting.splice(0))
         target.event(notice.bytes, streams.log?.push(notice.bytes));
       return left;

@@ -69,8 +69,9 @@ export function createAttribution(deps: AttributionDeps): Attribute {
     const modern = deps.modern();
     if (modern) {
       if (id !== undefined) {
-        // A server of this era must not ask (2026-07-28, basic/transports/stdio), and an answer would be one message too many.
-        log.debug('dropped a request of a modern upstream', { server, method: method.slice(0, 128) });
+        // A server of this era must not ask (2026-07-28, basic/transports): one that does waits for an answer, and its call with it.
+        log.debug('refused a request of a modern upstream', { server, method: method.slice(0, 128) });
+        reply(method === 'ping' ? pong(id) : notHere(id));
         return;
       }
       const listening = call?.method === LISTEN ? call.id : message.metaOf(SUBSCRIPTION_ID);
@@ -141,7 +142,7 @@ export function createAttribution(deps: AttributionDeps): Attribute {
   ): void {
     const { body: bytes, method } = message;
     if (method === 'ping') {
-      reply(Buffer.from(`{"jsonrpc":"2.0","id":${id},"result":{}}`));
+      reply(pong(id));
       return;
     }
     const roots = deps.own ? [] : deps.roots();
@@ -237,6 +238,12 @@ function refuseUnread(bytes: Buffer, why: string, reply: (body: Buffer) => void)
   const error = JSON.stringify({ code: -32602, message: `the request cannot be read: ${why}` });
   reply(Buffer.from(`{"jsonrpc":"2.0","id":${idText},"error":${error}}`, 'latin1'));
 }
+
+const pong = (id: string): Buffer => Buffer.from(`{"jsonrpc":"2.0","id":${id},"result":{}}`);
+const notHere = (id: string): Buffer =>
+  Buffer.from(
+    `{"jsonrpc":"2.0","id":${id},"error":{"code":-32601,"message":"a server of this revision asks nothing: it answers with input_required"}}`,
+  );
 
 const SUBSCRIPTION_ID = 'io.modelcontextprotocol/subscriptionId';
 const CLOSE = Buffer.from('}');

@@ -32,8 +32,11 @@ export interface Transport {
   send(call: UpstreamCall): void;
   /** A notification, or the answer to a request of the upstream. Nobody waits for it. */
   post(body: Buffer): void;
-  /** The handshake is over: from now on the revision is named and the server-to-client stream is open. */
-  ready(revision: string): void;
+  /**
+   * The handshake is over: from now on the revision is named. Sends `initialized`, and resolves once the server has taken it, or has had
+   * its time for that; then the server-to-client stream is open.
+   */
+  ready(revision: string, initialized: Buffer): Promise<void>;
   /** Takes over what needs no new connection: quirks. */
   update(config: ServerConfig): void;
   /** The upstream forgot the session: the next request is an `initialize` without one. */
@@ -307,6 +310,10 @@ export class UpstreamCall implements UpstreamExchange, AnswerHost {
       return;
     }
     if (!this.sink.notify(notice)) this.hold();
+  }
+
+  retryIn(ms: number): void {
+    if (!this.#over) this.sink.retryIn?.(ms);
   }
 
   /** A progress notification under the upstream's token goes out under the caller's. */

@@ -529,6 +529,8 @@ export class Connection implements Link, CallOwner {
   }
 
   sendCancel(call: UpstreamCall, why: Cause): void {
+    // Closing the stream of a modern request cancels it (2026-07-28, basic/patterns/cancellation).
+    if (call.carrier?.modern !== undefined && call.carrier.transport.kind !== 'stdio') return;
     const params = `{"requestId":${call.idText},"reason":${JSON.stringify(why)}}`;
     call.carrier?.transport.post(
       Buffer.from(`{"jsonrpc":"2.0","method":"notifications/cancelled","params":${params}}`),

@@ -21,6 +21,8 @@ export interface HandshakeDeps {
   readonly offer?: LegacyRevision | undefined;
 }
 
+const INITIALIZED = Buffer.from('{"jsonrpc":"2.0","method":"notifications/initialized"}');
+
 /** `initialize`, then `notifications/initialized`. */
 export async function handshake(config: ServerConfig, deps: HandshakeDeps): Promise<Peer> {
   const { transport, clientInfo, capabilities } = deps;
@@ -35,8 +37,7 @@ export async function handshake(config: ServerConfig, deps: HandshakeDeps): Prom
       'upstream_protocol_error',
       `upstream '${config.name}' wants the protocol revision '${protocolVersion.slice(0, 32)}', which is not known here`,
     );
-  transport.post(Buffer.from('{"jsonrpc":"2.0","method":"notifications/initialized"}'));
-  transport.ready(protocolVersion);
+  await transport.ready(protocolVersion, INITIALIZED);
   return {
     era: 'legacy',
     revision: protocolVersion,

@@ -95,10 +95,10 @@ async function scripted(
 }
 
 describe('the two routes', () => {
-  test('name a relative endpoint with an id that cannot be guessed, and answer on the stream', async () => {
+  test('name an endpoint with an id that cannot be guessed, and answer on the stream', async () => {
     const { gateway } = await scripted();
     const client = await RawClient.open(`${gateway.base}/sse`);
-    expect(client.data).toMatch(/^messages\?sessionId=[A-Za-z0-9_-]{32}$/);
+    expect(client.data).toMatch(/^\/messages\?sessionId=[A-Za-z0-9_-]{32}$/);
     expect(client.stream.headers).toMatchObject({
       'content-type': 'text/event-stream',
       'x-accel-buffering': 'no',
@@ -111,6 +111,14 @@ describe('the two routes', () => {
     expect(client.stream.events.every(({ id }) => id === undefined)).toBe(true);
     const other = await RawClient.open(`${gateway.base}/sse`);
     expect(other.data).not.toBe(client.data);
+    const single = await RawClient.open(`${gateway.base}/servers/s/sse`);
+    expect(single.data).toMatch(/^\/servers\/s\/messages\?sessionId=/);
+  });
+
+  test('name the path that http.public_url puts in front', async () => {
+    const { gateway } = await scripted({}, { http: { public_url: 'https://tools.example/mcp-gateway/' } });
+    const client = await RawClient.open(`${gateway.base}/servers/s/sse`);
+    expect(client.data).toMatch(/^\/mcp-gateway\/servers\/s\/messages\?sessionId=/);
   });
 
   test('of one server show its own names and its own greeting', async () => {
@@ -470,7 +478,8 @@ describe('real clients', () => {
   });
 
   test('SDK v1 works behind a path prefix', async () => {
-    const gateway = await startGateway({ servers: [everythingStdio()] });
+    const http = { public_url: 'http://127.0.0.1/base' };
+    const gateway = await startGateway({ http, servers: [everythingStdio()] });
     const base = await prefixed(gateway.base);
     for (const path of ['/sse', '/servers/everything/sse']) {
       const client = new Client({ name: 'prefixed', version: '0' });

@@ -3,7 +3,8 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { tool } from '../fixtures/servers/http-upstream.js';
 import { startGateway } from '../helpers/gateway.js';
-import { callTool, post } from '../helpers/http.js';
+import { callTool, post, textOf } from '../helpers/http.js';
+import { call } from '../helpers/modern.js';
 import { until } from '../helpers/wait.js';
 import { createModernUpstream, REVISION } from './upstream/modern-server.js';
 
@@ -34,7 +35,8 @@ describe('a modern upstream', () => {
     await Promise.all(Array.from({ length: 20 }, () => callTool(running.url, 's__t')));
     expect(upstream.calls().length).toBe(20);
     expect(upstream.received('server/discover').length).toBe(1);
-    expect(upstream.received('initialize')).toEqual([]);
+    // For its legacy clients: it refuses that, and is not asked again.
+    expect(upstream.received('initialize')).toHaveLength(1);
     expect(upstream.received('subscriptions/listen').length).toBe(1);
   });
 
@@ -50,7 +52,26 @@ describe('a modern upstream', () => {
       const listed = await post(running.url, { jsonrpc: '2.0', id: 1, method: 'tools/list' });
       return listed.text.includes('s__u');
     });
-    expect(upstream.received('initialize')).toEqual([]);
+  });
+
+  it('that asks is answered, its pings with {}, and its call goes on', async () => {
+    const upstream = await createModernUpstream({
+      tools: [tool('t')],
+      onCall: async (call) => {
+        const [pinged, asked] = [
+          await call.ask('ping', {}),
+          await call.ask('elicitation/create', { message: 'who?', requestedSchema: { type: 'object' } }),
+        ];
+        call.text(JSON.stringify([pinged.result, asked.error?.code]));
+      },
+    });
+    const running = await startGateway({ servers: [upstream.entry('s')] });
+    expect(textOf(await callTool(running.url, 's__t'))).toBe('[{},-32601]');
+    expect(textOf(await call(running.url, 's__t'))).toBe('[{},-32601]');
+    const answers = upstream.requests.filter(({ message }) => message.method === undefined);
+    expect(answers.map(({ headers }) => headers['mcp-protocol-version'])).toEqual(
+      Array(4).fill('2026-07-28'),
+    );
   });
 
   it('does not keep a gateway from closing', async () => {

@@ -69,7 +69,7 @@ test.each([
   ['2025-06-18', true, false],
   ['2025-11-25', true, true],
 ])(
-  'a client of %s: event ids %s, priming event and retry %s, on both kinds of stream',
+  'a client of %s: event ids %s, priming event %s, on both kinds of stream',
   async (protocolVersion, withIds, primed) => {
     const { gateway, upstream, calls } = await holding({}, { getStream: true });
     const client = await connect(gateway.url, { protocolVersion });
@@ -83,8 +83,8 @@ test.each([
     for (const each of [stream, listening]) {
       expect(ids(each).every((id) => (id !== undefined) === withIds)).toBe(true);
       expect(each.text.startsWith('id: ')).toBe(withIds);
-      expect(/^id: \S+\nretry: \d+\ndata: \n\n/.test(each.text)).toBe(primed);
-      expect(each.text.includes('retry:')).toBe(primed);
+      expect(/^id: \S+\ndata: \n\n/.test(each.text)).toBe(primed);
+      expect(each.text).not.toContain('retry:');
     }
   },
 );
@@ -128,7 +128,7 @@ test('the priming event is enough to come back to a call that has said nothing y
   const { gateway, calls } = await holding({ http: { stream_after_ms: 1 } });
   const client = await connect(gateway.url);
   const stream = await client.stream('up__hold');
-  await until(() => stream.text.includes('retry:'), 'the priming event');
+  await until(() => stream.text.includes('data: \n'), 'the priming event');
   const [, primed = ''] = /^id: (\S+)/.exec(stream.text) ?? [];
   stream.close();
   const again = await client.listen(primed);
@@ -429,6 +429,31 @@ test.each(['end', 'destroy'] as const)(
     expect(asked).toEqual([]);
   },
 );
+
+test('a client is told how long to wait where the upstream of its call told so, before its stream began or after', async () => {
+  const upstream = await createUpstream({
+    tools: [tool('hold')],
+    async onCall(call) {
+      if (call.args['when'] === 'before') call.write('id: e1\nretry: 1234\ndata: \n\n');
+      call.progress(1);
+      if (call.args['when'] === 'after') call.write('retry: 4321\n\n');
+      call.progress(2);
+      call.text('done');
+    },
+  });
+  const gateway = await startGateway({ servers: [upstream.entry('up')] });
+  const client = await connect(gateway.url);
+  for (const [when, ms] of [
+    ['before', 1234],
+    ['after', 4321],
+    ['never', undefined],
+  ] as const) {
+    const stream = await client.stream('up__hold', { when }, { meta: { progressToken: 't' } });
+    await stream.done();
+    expect(/^retry: (\d+)$/m.exec(stream.text)?.[1]).toBe(ms?.toString());
+    expect(textOf(await final(stream))).toBe('done');
+  }
+});
 
 test('an upstream that does not take the id of its own event: the call fails with its status', async () => {
   const upstream = await createUpstream({

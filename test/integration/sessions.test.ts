@@ -164,7 +164,7 @@ describe('a session id', () => {
 
   it('of an ended session is 404, its DELETE too', async () => {
     const session = await openSession(running.url);
-    expect((await end(running.url, session)).status).toBe(202);
+    expect((await end(running.url, session)).status).toBe(200);
     expect(await everything(running.url, session)).toEqual(gone);
   });
 
@@ -197,7 +197,7 @@ describe('a session id', () => {
       202,
     );
     const deleted = await end(running.url);
-    expect(deleted.status).toBe(202);
+    expect(deleted.status).toBe(200);
   });
 });
 
@@ -456,7 +456,7 @@ describe('who leaves', () => {
     const mine = [1, 2].map((id) => post(gateway.url, callBody('s__held', {}, id), session));
     const others = post(gateway.url, callBody('s__held', {}, 1), await openSession(gateway.url));
     await holding(3, own);
-    expect((await end(gateway.url, session)).status).toBe(202);
+    expect((await end(gateway.url, session)).status).toBe(200);
     for (const call of mine) expect((await call).text).toBe('');
     await until(() => cancels(own).length === 2, 'two cancellations upstream');
     own.release();

@@ -109,9 +109,12 @@ export class EventStream implements StreamTarget {
     return this.#res.destroyed ? 0 : this.#res.writableLength;
   }
 
-  prime(id: string, retryMs: number): void {
-    if (this.#ended) return;
-    this.#res.write(`id: ${id}\nretry: ${retryMs}\ndata: \n\n`);
+  prime(id: string): void {
+    if (!this.#ended) this.#res.write(`id: ${id}\ndata: \n\n`);
+  }
+
+  retryIn(ms: number): void {
+    if (!this.#ended && !this.#inEvent) this.#res.write(`retry: ${ms}\n\n`);
   }
 
   event(message: Buffer, id: string | undefined): boolean {

@@ -250,7 +250,7 @@ export function createMcp(deps: McpDeps) {
     whenKnown(res, gate.find(source), (found) => {
       whenKnown(res, gate.end(source, found), (error) => {
         if (error) sendError(res, error, 'null', retryAfter(error));
-        else res.writeHead(202).end();
+        else res.writeHead(200, ['Content-Length', '0']).end();
       });
     });
   }

@@ -120,6 +120,7 @@ export class PostSink implements Sink {
   /** The whole answer in one chunk, waiting for end(): headers and body then leave together. */
   #whole: Buffer | undefined;
   #inAnswer = false;
+  #retryMs: number | undefined;
   #timer: WheelTimer;
 
   constructor(
@@ -169,6 +170,11 @@ export class PostSink implements Sink {
     // Who takes only JSON hears no notifications.
     if (this.#mode === 'undecided' && this.#accepts.sse) this.#openStream();
     return this.#mode === 'sse' ? this.#event(notice.bytes) : true;
+  }
+
+  retryIn(ms: number): void {
+    this.#retryMs = ms;
+    this.#stream?.retryIn(ms);
   }
 
   ask(question: Question): Refusal | undefined {
@@ -283,6 +289,7 @@ export class PostSink implements Sink {
       resume: () => this.exchange?.resume(),
       cancel: (why) => this.exchange?.cancel(why),
     });
+    if (this.#retryMs !== undefined) this.#stream?.retryIn(this.#retryMs);
   }
 
   #backpressure(): Backpressure {

@@ -72,10 +72,13 @@ export function createHttpPort(deps: HttpDeps): HttpPort {
     const query = url.indexOf('?');
     // Exactly as spelt: another spelling of a path is another path, and there is none.
     const path = query === -1 ? url : url.slice(0, query);
-    const mcpRoute = path === '/mcp' ? MERGED : MCP_ROUTE.exec(path);
+    const mcpRoute = path === '/mcp' || path === '/mcp/' ? MERGED : MCP_ROUTE.exec(path);
     const isOpen = path === '/health' || path === '/ready' || path === '/metrics';
     if (!mcpRoute && !isOpen && path !== '/-/reload')
-      return sendError(res, new GatewayError('not_found', `nothing is served at ${path.slice(0, 128)}`));
+      return sendError(
+        res,
+        new GatewayError('not_found', `nothing is served at ${path.slice(0, 128)}: MCP is at /mcp`),
+      );
     if (req.method === 'OPTIONS') return guard.preflight(req, res);
     if (path === '/health') return serveHealth(admin, req, res);
     if (path === '/ready') return serveReady(admin, req, res);

@@ -46,8 +46,11 @@ export function createSse2024(deps: McpDeps): Sse2024 {
   function open(res: ServerResponse, principal: Principal, route: Route): void {
     const id = randomBytes(ID_BYTES).toString('base64url');
     const outlet = new EventStream(res, deps.wheel, boundary, deps.config().http.keep_alive_ms);
-    // Relative: it holds behind any path that a proxy puts in front.
-    res.write(`event: endpoint\ndata: messages?sessionId=${id}\n\n`);
+    // Absolute: clients resolve what is relative against this, or that. What a proxy puts in front is known from http.public_url.
+    const { public_url } = deps.config().http;
+    const front = public_url === null ? '' : new URL(public_url).pathname.replace(/\/$/, '');
+    const place = route.server === undefined ? '' : `/servers/${route.server}`;
+    res.write(`event: endpoint\ndata: ${front}${place}/messages?sessionId=${id}\n\n`);
     const stream = new OneStream({
       gate,
       outlet,

@@ -5,7 +5,7 @@ import type { Boundary } from '../../observe/boundary.js';
 import type { Logger } from '../../observe/log.js';
 import type { GatewayStats } from '../../observe/stats.js';
 import type { Bridge } from '../../bridge/index.js';
-import { within } from '../../catalog/source.js';
+import { within } from '../../lib/within.js';
 import { find, idKey, type Message } from '../../protocol/message.js';
 import { checkParamHeaders } from '../../protocol/modern/param-headers.js';
 import type { Caller, Cause, Exchange, Link, NameKind, Sink, Target } from '../../protocol/ports.js';

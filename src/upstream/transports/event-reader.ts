@@ -17,6 +17,8 @@ export interface EventHost extends AnswerHost {
   /** The answer came, or nobody waits for it any more: what still comes is left out. */
   readonly over: boolean;
   alive(): void;
+  /** How long the upstream wants a client to wait before it comes back, in ms. */
+  retryIn?(ms: number): void;
 }
 
 export class EventReader implements SseSink {
@@ -162,7 +164,9 @@ export class EventReader implements SseSink {
 
   #noted({ id, retry }: EventFields): void {
     if (id !== undefined && id !== '') this.lastId = id;
-    if (retry !== undefined) this.retryMs = retry;
+    if (retry === undefined || retry === this.retryMs) return;
+    this.retryMs = retry;
+    this.#host.retryIn?.(retry);
   }
 }
 

@@ -8,6 +8,7 @@ import type { Dispatcher } from '../dispatcher.js';
 import { Brake } from './brake.js';
 import { HttpExchange } from './http-exchange.js';
 import { moveTo, withConfigured, type HttpDeps, type HttpSession } from './http.js';
+import { Replies } from './replies.js';
 
 /** What a method has to be made of to stand in a header: it cannot be encoded there. */
 const METHOD = /^[\x21-\x7e]+$/;
@@ -25,6 +26,7 @@ export class ModernHttp implements Transport, HttpSession {
   origin: string;
   path: string;
   readonly #revision: string;
+  readonly #replies: Replies;
   #headers: string[] | undefined;
   #closed = false;
 
@@ -37,6 +39,7 @@ export class ModernHttp implements Transport, HttpSession {
     const url = new URL(deps.config.url);
     this.origin = url.origin;
     this.path = url.pathname + url.search;
+    this.#replies = Replies.overHttp(this, () => (this.#headers ??= this.#build()));
   }
 
   get closed(): boolean {
@@ -55,10 +58,16 @@ export class ModernHttp implements Transport, HttpSession {
     new HttpExchange(this, call).dispatch();
   }
 
-  /** Nothing is sent beside requests: closing the stream of one cancels it (2026-07-28, basic/patterns/cancellation). */
-  post(): void {}
+  /** The answer to a question that a server of this era should not have asked: it would wait for ever. */
+  post(body: Buffer): void {
+    if (this.#closed) return;
+    this.brake.count();
+    this.#replies.post(body);
+  }
 
-  ready(): void {}
+  ready(): Promise<void> {
+    return Promise.resolve();
+  }
 
   update(config: ServerConfig): void {
     if (config.kind !== 'http') return;
@@ -91,6 +100,7 @@ export class ModernHttp implements Transport, HttpSession {
 
   destroy(): void {
     this.#closed = true;
+    this.#replies.destroy();
     this.dispatcher.destroy();
   }
 

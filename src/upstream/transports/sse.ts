@@ -127,7 +127,9 @@ export class HttpSse implements Transport, UpstreamHandler {
     if (!this.#closed && this.#endpoint) this.#replies.post(body);
   }
 
-  ready(): void {}
+  ready(_revision: string, initialized: Buffer): Promise<void> {
+    return this.#replies.taken(initialized);
+  }
 
   update(config: ServerConfig): void {
     if (config.kind === 'http') this.#config = config;

@@ -113,7 +113,10 @@ export class Stdio implements Transport {
     this.#write(body, performance.now() + REPLY_MS);
   }
 
-  ready(): void {}
+  ready(_revision: string, initialized: Buffer): Promise<void> {
+    this.post(initialized);
+    return Promise.resolve();
+  }
 
   update(): void {}
 

@@ -38,31 +38,7 @@ export class StreamableHttp implements Transport, HttpSession {
     const url = new URL(deps.config.url);
     this.origin = url.origin;
     this.path = url.pathname + url.search;
-    const { server, wheel, log } = this.owner;
-    this.#replies = new Replies({
-      server,
-      wheel,
-      log,
-      send: (body, done) => {
-        this.owner.stats.bytesSent += body.length;
-        const handler = new Unread(done);
-        this.dispatcher.dispatch(
-          { method: 'POST', origin: this.origin, path: this.path, headers: this.headers(), body },
-          handler,
-        );
-        return () => {
-          handler.abort();
-        };
-      },
-      full: (on) => {
-        if (on) return this.brake.set(true);
-        // Not from within the end of another exchange: undici reads one socket at a time.
-        const resume = (): void => {
-          this.brake.set(this.#replies.full);
-        };
-        setImmediate(this.owner.boundary.guard('server_stream', resume));
-      },
-    });
+    this.#replies = Replies.overHttp(this, () => this.headers());
   }
 
   get hasSession(): boolean {
@@ -84,9 +60,12 @@ export class StreamableHttp implements Transport, HttpSession {
     this.#replies.post(body);
   }
 
-  ready(revision: string): void {
+  async ready(revision: string, initialized: Buffer): Promise<void> {
+    const { generation } = this;
     this.#revision = revision;
     this.#headers = undefined;
+    await this.#replies.taken(initialized);
+    if (this.#closed || this.generation !== generation) return;
     this.#stream?.destroy();
     this.#stream = new ServerStream(this);
     this.#stream.open();

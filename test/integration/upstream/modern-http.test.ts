@@ -159,20 +159,6 @@ describe('a call of a modern HTTP upstream', () => {
     expect(upstream.calls().length).toBe(1);
     expect(link.stats.sessionResets.values.size).toBe(0);
   });
-
-  it('a request of the upstream is not answered', async () => {
-    const { upstream, link } = await modern({
-      onCall: async (request) => {
-        request.event('{"jsonrpc":"2.0","id":1,"method":"ping"}');
-        await new Promise((resolve) => setTimeout(resolve, 30));
-        request.result(complete());
-      },
-    });
-    const before = upstream.requests.length;
-    const answered = await call(link, toolCall('t')).done;
-    expect(answered.head?.kind).toBe('result');
-    expect(upstream.requests.length).toBe(before + 1);
-  });
 });
 
 describe('the result of a modern upstream', () => {

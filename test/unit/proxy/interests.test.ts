@@ -10,6 +10,7 @@ describe('log levels', () => {
   const links = Array.from({ length: 200 }, (_, i) => ({
     key: `s${i}`,
     server: `s${i}`,
+    shared: true,
     setLevel: (level: LogLevel | undefined) => told.push(level),
   })) as unknown as Link[];
   const each = (level: LogLevel | undefined): (LogLevel | undefined)[] => links.map(() => level);

@@ -16,6 +16,7 @@ class Target implements StreamTarget {
   prime(id: string): void {
     this.primed = id;
   }
+  retryIn(): void {}
   event(message: Buffer, id: string | undefined): boolean {
     this.events.push([id, message.toString()]);
     return true;
