@@ -18,7 +18,9 @@ export async function health(
     terminal.out('ready\n');
     return 0;
   }
-  throw new Refusal(`not ready: ${target.href} answered ${status} ${body.replace(/\s+/g, ' ')}`.trimEnd());
+  throw new Refusal(
+    `not ready: ${target.href} answered ${status} ${body.replace(/[\s\p{Cc}]+/gu, ' ')}`.trimEnd(),
+  );
 }
 
 function given(text: string): URL {

@@ -209,5 +209,5 @@ function splice(from: Link, to: Link): void {
 export function createWheel(
   options: { clock?: Clock; resolution?: number; failed?: (thrown: unknown) => void } = {},
 ): Wheel {
-  return new TimerWheel(options.clock ?? monotonic, options.resolution ?? 250, options.failed);
+  return new TimerWheel(options.clock ?? monotonic, options.resolution ?? 100, options.failed);
 }

@@ -174,7 +174,9 @@ function* pageIn(kind: ListKind, result: Buffer): Generator<void, ListPage> {
       const problem = isTooLarge(value) ?? addFrom(kind, definitions, result, value, problems);
       if (problem !== undefined) problems.push(`${singular} ${index} left out: ${problem}`);
     });
-    return { definitions, nextCursor: typeof cursor === 'string' ? cursor : undefined, problems };
+    // Servers send an empty one on the last page.
+    const nextCursor = typeof cursor === 'string' && cursor !== '' ? cursor : undefined;
+    return { definitions, nextCursor, problems };
   } catch (error) {
     if (error instanceof UnprovenError) throw new Error(`answered ${method} with what is no JSON`);
     throw error;
@@ -233,6 +235,15 @@ function add(
     if (told.length > 0)
       notes.push(`'${shown}' is listed without its ${told.join(', ')}, which no client could read`);
   }
+  if (kind === 'tools') {
+    const completed = withObjectSchema(raw, bytes, members);
+    if (completed) {
+      notes.push(`'${shown}' has no "type": "object" in its inputSchema, and is listed with it`);
+      bytes = completed;
+      members = membersOf(bytes);
+      raw = JSON.parse(bytes.toString('utf8')) as RawDefinition;
+    }
+  }
   const tool = kind === 'tools' ? factsOf(raw, shown) : undefined;
   if (typeof tool === 'string') return tool;
   const read = new Map<string, Span>();
@@ -254,6 +265,28 @@ function add(
   });
   return undefined;
 }
+
+/**
+ * A tool whose inputSchema is missing, null or does not say what it is for, with what clients need (2025-11-25, Tool.inputSchema): SDK
+ * clients refuse a whole list for one without it. undefined: it has it, or something else.
+ */
+function withObjectSchema(
+  { inputSchema }: RawDefinition,
+  bytes: Buffer,
+  members: readonly { readonly key: string; readonly start: number; readonly end: number }[],
+): Buffer | undefined {
+  const at = members.findLast(({ key }) => key === 'inputSchema');
+  if (!at) return splice(bytes, [{ start: 1, end: 1, bytes: Buffer.from(`"inputSchema":${ANY_OBJECT},`) }]);
+  if (inputSchema === null || inputSchema === undefined)
+    return splice(bytes, [{ start: at.start, end: at.end, bytes: Buffer.from(ANY_OBJECT) }]);
+  if (!isObject(inputSchema) || 'type' in inputSchema) return undefined;
+  const rest = Object.keys(inputSchema).length > 0 ? ',' : '';
+  return splice(bytes, [
+    { start: at.start + 1, end: at.start + 1, bytes: Buffer.from(`"type":"object"${rest}`) },
+  ]);
+}
+
+const ANY_OBJECT = '{"type":"object"}';
 
 /** What is particular about a tool, or why it is left out. */
 function factsOf(raw: RawDefinition, shown: string): ToolFacts | string | undefined {

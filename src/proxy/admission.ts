@@ -33,11 +33,7 @@ export function sessionOf(
       'unknown or ended session: initialize again without Mcp-Session-Id',
     );
   if (isInitialize) return new GatewayError('invalid_request', 'this session is initialized already');
-  if (version !== undefined && version !== found.revision)
-    return new GatewayError(
-      'bad_version_header',
-      `MCP-Protocol-Version '${version}' differs from the '${found.revision}' that this session negotiated`,
-    );
+  // Another known version than the session's is taken, as SDK servers do: the session's counts.
   return found;
 }
 

@@ -119,12 +119,8 @@ export function inexpressible(
   revision: LegacyRevision,
 ): Refusal | undefined {
   if (revision >= RICH_QUESTIONS) return undefined;
-  if (method === 'elicitation/create') {
-    if (params['mode'] === 'url')
-      return { code: -32602, message: `revision ${revision} has no elicitation of mode url` };
-    if (Object.values(properties(params)).some((property) => objectOf(property)?.['type'] === 'array'))
-      return { code: -32602, message: `revision ${revision} has no choice of several values in a form` };
-  }
+  if (method === 'elicitation/create' && params['mode'] === 'url')
+    return { code: -32602, message: `revision ${revision} has no elicitation of mode url` };
   if (method === 'sampling/createMessage') {
     const many = (arrayOf(params['messages']) ?? []).some((m) => arrayOf(objectOf(m)?.['content']));
     if (many || (params['tools'] ?? undefined) !== undefined)
@@ -155,8 +151,4 @@ export function titledChoices(bytes: Buffer, params: Span, revision: LegacyRevis
     patches.push({ start: property.start, end: property.end, bytes: Buffer.from(JSON.stringify(older)) });
   }
   return patches;
-}
-
-function properties(params: JsonObject): JsonObject {
-  return objectOf(objectOf(params['requestedSchema'])?.['properties']) ?? {};
 }

@@ -338,6 +338,9 @@ const STDERR_LINES = 20;
 const STDERR_WINDOW_MS = 1000;
 const STDERR_LINE_BYTES = 8192;
 const LAST_STDERR_CHARS = 200;
+const LATEST_LINES = 3;
+/** What a line that tells why has in it. */
+const TELLING = /error|exception|cannot|missing|required/i;
 
 /** A child's standard error in the log, at debug: so many lines a second, the rest counted. */
 class StderrLog {
@@ -345,7 +348,9 @@ class StderrLog {
   readonly #server: string;
   readonly #secrets: string[];
   readonly #lines: LineSplitter;
-  #last: Buffer | undefined;
+  /** The first line that tells of an error, and the last ones. */
+  #telling: string | undefined;
+  readonly #latest: Buffer[] = [];
   #windowStart = -Infinity;
   #inWindow = 0;
   #skipped = 0;
@@ -365,8 +370,10 @@ class StderrLog {
     });
   }
 
+  /** What it said of its end: the first line that tells of an error, else the last three. */
   get last(): string {
-    return this.#last === undefined ? '' : this.#show(this.#last).slice(0, LAST_STDERR_CHARS);
+    const text = this.#telling ?? this.#latest.map((line) => this.#show(line)).join(' | ');
+    return text.slice(0, LAST_STDERR_CHARS);
   }
 
   push(chunk: Buffer): void {
@@ -381,8 +388,7 @@ class StderrLog {
 
   #line(line: Buffer): void {
     if (isBlank(line)) return;
-    // Copied: a view would keep its whole chunk.
-    this.#last = Buffer.from(line);
+    this.#note(line);
     if (!this.#logger.debugEnabled) return;
     const now = monotonic.now();
     if (now - this.#windowStart >= STDERR_WINDOW_MS) {
@@ -396,6 +402,14 @@ class StderrLog {
     }
     this.#skipped++;
     this.#timer ??= setTimeout(this.#tellLater, STDERR_WINDOW_MS).unref();
+  }
+
+  #note(line: Buffer): void {
+    if (this.#telling === undefined && TELLING.test(line.toString('latin1')))
+      this.#telling = this.#show(line);
+    // Copied: a view would keep its whole chunk.
+    this.#latest.push(Buffer.from(line));
+    if (this.#latest.length > LATEST_LINES) this.#latest.shift();
   }
 
   #tellSkipped(): void {

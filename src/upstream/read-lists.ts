@@ -79,6 +79,7 @@ async function readList(kind: ListKind, deps: ReadListsDeps): Promise<ListOutcom
   const complain = (what: string): void => {
     if (++complaints <= MAX_COMPLAINTS) log.warn(`${method}: ${what}`, { server });
   };
+  const seen = new Set<string>();
   let cursor: string | undefined;
   for (let page = 1; ; page++) {
     const params = cursor === undefined ? undefined : `{"cursor":${JSON.stringify(cursor)}}`;
@@ -103,19 +104,19 @@ async function readList(kind: ListKind, deps: ReadListsDeps): Promise<ListOutcom
       found.set(key, definition);
     }
     const { nextCursor } = read;
-    if (nextCursor === undefined) {
+    const isRepeated = nextCursor !== undefined && seen.has(nextCursor);
+    if (isRepeated) complain(`the cursor of page ${page} was there before: the list ends with it`);
+    if (nextCursor === undefined || isRepeated) {
       if (complaints > MAX_COMPLAINTS)
         log.warn(`${method}: ${complaints - MAX_COMPLAINTS} more complaints of this kind`, { server });
       return { type: 'list', definitions: [...found.values()] };
     }
-    const same = nextCursor === cursor;
-    if (same || page >= MAX_PAGES || found.size > MAX_DEFINITIONS) {
-      const why = same ? 'the next cursor is the same again' : `${found.size} entries and more to come`;
+    if (page >= MAX_PAGES || found.size > MAX_DEFINITIONS)
       throw new GatewayError(
         'upstream_protocol_error',
-        `upstream '${server}' never ends its ${method}: on page ${page} ${why}`,
+        `upstream '${server}' never ends its ${method}: on page ${page} ${found.size} entries and more to come`,
       );
-    }
+    seen.add(nextCursor);
     cursor = nextCursor;
   }
 }

@@ -167,35 +167,57 @@ describe('lists', () => {
     expect(bad.received('tools/list').length).toBe(7);
   });
 
-  test.each(['the same cursor', 'ever new cursors'])(
-    'a list that never ends, with %s, is given up',
-    async (kind) => {
-      let page = 0;
-      const { bad, gateway } = await beside(
-        {
-          onRequest: (call) => {
-            if (call.message.method !== 'tools/list') return false;
-            page++;
-            call.result({
-              tools: [tool(`t${page}`)],
-              nextCursor: kind === 'the same cursor' ? 'again' : `c${page}`,
-            });
-            return true;
-          },
+  test('a cursor that was there before ends its list, with a warning', async () => {
+    let page = 0;
+    const { bad, gateway } = await beside({
+      onRequest: (call) => {
+        if (call.message.method !== 'tools/list') return false;
+        page++;
+        call.result({ tools: [tool(`t${page}`)], nextCursor: `c${page % 3}` });
+        return true;
+      },
+    });
+    const names = await listed(gateway);
+    expect(names.filter((name) => name.startsWith('bad__'))).toEqual([1, 2, 3, 4].map((n) => `bad__t${n}`));
+    expect(bad.received('tools/list').length).toBe(4);
+    expect(await serverHealth(gateway, 'bad')).toMatchObject({ connected: true, last_error: null });
+  });
+
+  test('an empty cursor is the end of its list', async () => {
+    const { bad, gateway } = await beside({
+      onRequest: (call) => {
+        if (call.message.method !== 'tools/list') return false;
+        call.result({ tools: [tool('only')], nextCursor: '' });
+        return true;
+      },
+    });
+    expect(await listed(gateway)).toContain('bad__only');
+    expect(bad.received('tools/list').length).toBe(1);
+  });
+
+  test('a list that never ends is given up', async () => {
+    let page = 0;
+    const { bad, gateway } = await beside(
+      {
+        onRequest: (call) => {
+          if (call.message.method !== 'tools/list') return false;
+          page++;
+          call.result({ tools: [tool(`t${page}`)], nextCursor: `c${page}` });
+          return true;
         },
-        { reconnect: { backoff_base_ms: 60_000, backoff_max_ms: 60_000 } },
-      );
-      expect(await listed(gateway)).toContain('good__echo');
-      expect(textOf(await callTool(gateway.url, 'good__echo', { a: 1 }))).toBe('{"a":1}');
-      const error = await until(() => staleError(gateway, 'tools'), 'an error in /health');
-      expect(error).toMatch(/list|cursor|page/i);
-      expect(await serverHealth(gateway, 'bad')).toMatchObject({ connected: true, last_error: null });
-      const asked = bad.received('tools/list').length;
-      // It is read again after the back-off of a minute, not before.
-      expect(textOf(await callTool(gateway.url, 'good__echo', { a: 2 }))).toBe('{"a":2}');
-      expect(bad.received('tools/list').length).toBe(asked);
-    },
-  );
+      },
+      { reconnect: { backoff_base_ms: 60_000, backoff_max_ms: 60_000 } },
+    );
+    expect(await listed(gateway)).toContain('good__echo');
+    expect(textOf(await callTool(gateway.url, 'good__echo', { a: 1 }))).toBe('{"a":1}');
+    const error = await until(() => staleError(gateway, 'tools'), 'an error in /health');
+    expect(error).toMatch(/list|cursor|page/i);
+    expect(await serverHealth(gateway, 'bad')).toMatchObject({ connected: true, last_error: null });
+    const asked = bad.received('tools/list').length;
+    // It is read again after the back-off of a minute, not before.
+    expect(textOf(await callTool(gateway.url, 'good__echo', { a: 2 }))).toBe('{"a":2}');
+    expect(bad.received('tools/list').length).toBe(asked);
+  });
 
   test('the same tool twice is listed once, as it came first', async () => {
     const { gateway } = await beside({

@@ -70,7 +70,7 @@ describe('10: what a revision cannot say', () => {
     expect(await content('2024-11-05')).toEqual(['file:///x', expect.stringContaining('audio/wav')]);
   });
 
-  it('is a question that counts as a missing capability, or is put in older words', async () => {
+  it('is a question that is put in older words, or goes on as it is', async () => {
     const questions: Record<string, object> = {
       many: {
         method: 'elicitation/create',
@@ -107,8 +107,12 @@ describe('10: what a revision cannot say', () => {
     });
     const running = await startGateway({ servers: [upstream.entry('s')] });
     const client = await connect(running.server('s'), { protocolVersion: '2025-06-18' });
-    const many = await final(await client.stream('many'));
-    expect(many.error?.code).toBe(-32603);
+    // A client that cannot offer it may say so.
+    const many = await client.stream('many');
+    const [choices] = await heard(many, 'elicitation/create');
+    expect(choices?.params?.['requestedSchema']).toMatchObject({ properties: { a: { type: 'array' } } });
+    await client.say({ id: choices?.id, result: { action: 'decline' } });
+    expect(textOf(await final(many))).toBe('{"q":{"action":"decline"}}');
     const stream = await client.stream('titled');
     const [question] = await heard(stream, 'elicitation/create');
     expect(question?.params?.['requestedSchema']).toEqual({

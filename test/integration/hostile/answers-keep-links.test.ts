@@ -56,7 +56,6 @@ describe('the answer to a list', () => {
       'HTTP 503 with a JSON-RPC error',
       (call) => call.raw(call.envelope('error', '{"code":-32000,"message":"busy"}'), 503),
     ],
-    ['the same cursor', (call) => call.result('{"prompts":[],"nextCursor":"c"}')],
     [
       'an answer that breaks off',
       (call) => {

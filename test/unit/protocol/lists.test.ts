@@ -28,7 +28,6 @@ describe('a page of tools', () => {
     ['{}', 'it has no name'],
     [`{"name":"",${SCHEMA}}`, 'it has no name'],
     [`{"name":7,${SCHEMA}}`, 'it has no name'],
-    ['{"name":"a"}', "the inputSchema of 'a' is no object"],
     ['{"name":"a","inputSchema":true}', "the inputSchema of 'a' is no object"],
     ['{"name":"a","inputSchema":[]}', "the inputSchema of 'a' is no object"],
     [`{"name":"x","name":"a",${SCHEMA}}`, "'a' has a member twice"],
@@ -39,6 +38,20 @@ describe('a page of tools', () => {
     const { tools, problems } = page(`{"tools":[{"name":"good",${SCHEMA}},${bad},{"name":"too",${SCHEMA}}]}`);
     expect(tools.map(({ key }) => key)).toEqual(['good', 'too']);
     expect(problems).toEqual([`tool 2 left out: ${why}`]);
+  });
+
+  it.each([
+    ['{"name":"a"}', '{"inputSchema":{"type":"object"},"name":"a"}'],
+    ['{ "name":"a","inputSchema":null}', '{"inputSchema":{"type":"object"}, "name":"a"}'],
+    ['{"name":"a","inputSchema":{}}', '{"name":"a","inputSchema":{"type":"object"}}'],
+    [
+      '{"name":"a","inputSchema":{ "properties":{}}}',
+      '{"name":"a","inputSchema":{"type":"object", "properties":{}}}',
+    ],
+  ])('lists %s as %s, and says so', (given, listed) => {
+    const { tools, problems } = page(`{"tools":[${given}]}`);
+    expect(tools.map((tool) => JSON.parse(tool.bytes.toString()) as unknown)).toEqual([JSON.parse(listed)]);
+    expect(problems.join()).toContain('"type": "object"');
   });
 
   it.each(['{}', 'null', '[]', '5', '{"tools":{}}', '{"tools":null}', 'x', '{"tools":['])(
