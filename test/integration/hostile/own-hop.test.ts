@@ -1,28 +1,13 @@
 /** What happens between the gateway and a server stays there: streams that break, sessions that are lost, replies nobody takes. */
-import { afterEach, describe, expect, test, vi } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import type { Wheel } from '../../../src/lib/wheel.js';
 import { silent, type Logger } from '../../../src/observe/log.js';
 import { createUpstream, tool, type Call } from '../../fixtures/servers/http-upstream.js';
 import { startGateway } from '../../helpers/gateway.js';
 import { callTool, textOf } from '../../helpers/http.js';
 import { settled, until } from '../../helpers/wait.js';
+import { recordWaits } from '../../helpers/waits.js';
 import { call, openLink, toolCall } from '../upstream/link.js';
-
-afterEach(() => {
-  vi.restoreAllMocks();
-});
-
-/** Waits of these lengths are over at once, and recorded. */
-function recordWaits(lengths: readonly number[]): number[] {
-  const waits: number[] = [];
-  const real = globalThis.setTimeout;
-  vi.spyOn(globalThis, 'setTimeout').mockImplementation((run: () => void, ms?: number) => {
-    if (ms === undefined || !lengths.includes(ms)) return real(run, ms);
-    waits.push(ms);
-    return real(run, 0);
-  });
-  return waits;
-}
 
 const GROWING = [100, 200, 400, 800, 1600, 3200, 6400, 12_800, 25_600, 30_000];
 
