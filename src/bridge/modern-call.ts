@@ -105,7 +105,7 @@ class ModernCall implements Sink, Exchange {
 
   send(more = ''): void {
     const { out, target } = this.#crossing;
-    const { message, repeatable, client, task } = out;
+    const { message, repeatable, client, alone, task } = out;
     const { link, name, definition } = target;
     const listed = this.#refreshed ? link.lists.tools.find(({ key }) => key === name) : definition;
     const patches = this.#told
@@ -116,6 +116,7 @@ class ModernCall implements Sink, Exchange {
       patches,
       repeatable,
       client,
+      alone,
       task,
       headers: headersOf(this.#crossing, listed),
       edit: this.#told && legacyResult(message.method),

@@ -277,6 +277,7 @@ class LegacyTask {
         patches: [],
         repeatable: true,
         client: this.#caller.client,
+        alone: false,
         task: this.#taskId,
       },
       result,

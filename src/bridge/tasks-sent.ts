@@ -251,6 +251,7 @@ class AwaitedTask implements Sink, UpstreamExchange {
         patches: [],
         repeatable: true,
         client: out.client,
+        alone: out.alone,
         task: this.#taskId,
         edit: modernResult(out.message.method),
       },

@@ -60,6 +60,8 @@ export class OneStream {
   #leaveSession: (() => void) | undefined;
   /** Bytes of notifications that belong to no call and wait. */
   #notices = 0;
+  /** When the client last said something, on the monotonic clock. */
+  #lastSeen = performance.now();
   #finishing = false;
   #over = false;
 
@@ -91,6 +93,15 @@ export class OneStream {
     return this.#over;
   }
 
+  get lastSeen(): number {
+    return this.#lastSeen;
+  }
+
+  /** Nothing of its client is under way. */
+  get idle(): boolean {
+    return this.#calls.size === 0 && this.#batches.size === 0;
+  }
+
   /** What the client sends now waits until its session is open. `room` is called then. */
   get opening(): boolean {
     return this.#opening !== undefined;
@@ -102,6 +113,9 @@ export class OneStream {
    * nothing overtakes it.
    */
   take(messages: Messages, version: string | undefined): Taken | Promise<Taken> {
+    this.#lastSeen = performance.now();
+    // No store is asked for it, which would note that it is in use.
+    if (this.#session) this.#session.lastSeen = this.#lastSeen;
     return this.#opening ? this.#takeLater(this.#opening, messages, version) : this.#take(messages, version);
   }
 

@@ -179,6 +179,8 @@ export interface Outgoing {
   readonly repeatable: boolean;
   /** Who calls: equal for calls of one client. Decides whose is what an upstream says on a channel that many share. */
   readonly client: string;
+  /** That client has a session, or a stream, of its own: nobody else is taken for it. */
+  readonly alone: boolean;
   /** The task whose result is asked for: what the upstream asks about it belongs to this call. */
   readonly task: string | undefined;
   /** Header lines of this request alone, for a modern upstream over HTTP: names in lower case and values, a flat list. */

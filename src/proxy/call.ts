@@ -52,6 +52,8 @@ export interface CallContext {
   readonly merged: boolean;
   /** Equal for calls of one client. */
   readonly client: string;
+  /** Nobody else is taken for that client. */
+  readonly alone: boolean;
   /** undefined: client and upstream are both legacy. */
   readonly crossing: CallCrossing | undefined;
   /** Once, however the call ended. */
@@ -88,6 +90,7 @@ export function openCall(
     patches,
     repeatable: target.repeatable,
     client: context.client,
+    alone: context.alone,
     task: message.method === 'tasks/result' ? target.name : undefined,
   };
   const call = new RelayedCall(message, target, sink, context);

@@ -103,6 +103,8 @@ export interface OwnLinks {
 /** Whose links they are. */
 interface Owner {
   readonly id: string;
+  /** What is summed up as one when links are short: the address that opened a session, or a modern client by its name. */
+  readonly whose: string;
   readonly capabilities: Readonly<Record<string, unknown>>;
   /** The one server of its route; undefined: all. */
   readonly server: string | undefined;
@@ -165,18 +167,24 @@ export function createOwnLinks(deps: OwnLinksDeps): OwnLinks {
   function makeRoom(server: string, owner: Owner): boolean {
     const holders = [...all()].filter(({ links }) => links.has(server));
     const sums = new Map<string, number>();
-    for (const held of holders) sums.set(whose(held.owner), (sums.get(whose(held.owner)) ?? 0) + 1);
-    const own = (sums.get(whose(owner)) ?? 0) + 1;
+    for (const held of holders) sums.set(held.owner.whose, (sums.get(held.owner.whose) ?? 0) + 1);
+    const own = (sums.get(owner.whose) ?? 0) + 1;
     const most = Math.max(0, ...sums.values());
     if (most <= own) return false;
     const idle = holders
-      .filter((held) => sums.get(whose(held.owner)) === most && held.links.get(server)?.inFlight === 0)
+      .filter((held) => sums.get(held.owner.whose) === most && held.links.get(server)?.inFlight === 0)
+      .filter((held) => !listens(held))
       .sort((a, b) => lastUsed(a.owner) - lastUsed(b.owner));
     const [victim] = idle;
     if (!victim) return false;
     if (victim.owner.session) deps.evict(victim.owner.session);
     else forget(victim);
     return hasRoom(server);
+  }
+
+  /** A modern client hears changes by its view. */
+  function listens({ view }: Owned): boolean {
+    return [...deps.listeners.all()].some((listener) => listener.view === view);
   }
 
   function forget(owned: Owned): void {
@@ -328,8 +336,9 @@ export function createOwnLinks(deps: OwnLinksDeps): OwnLinks {
     open(session) {
       const servers = wanted(session.server);
       if (servers.length === 0) return;
-      const { id, capabilities, server } = session;
-      const owned = own({ id, capabilities, server, session, lastUsed: 0 }, servers);
+      const { id, capabilities, server, opener } = session;
+      const whose = opener ?? id;
+      const owned = own({ id, whose, capabilities, server, session, lastUsed: 0 }, servers);
       ofSessions.set(session, owned);
       session.view = owned.view;
     },
@@ -341,7 +350,8 @@ export function createOwnLinks(deps: OwnLinksDeps): OwnLinks {
       let owned = ofModern.get(key);
       if (!owned) {
         const id = createHash('sha256').update(key).digest('base64url');
-        owned = own({ id, capabilities, server, session: undefined, lastUsed: 0 }, servers);
+        const owner = { id, whose: client, capabilities, server, session: undefined, lastUsed: 0 };
+        owned = own(owner, servers);
         ofModern.set(key, owned);
         // With no room for any link of its own the view alone is kept: it is not built anew with each request.
         if (owned.links.size === 0) crowded.add(key);
@@ -364,7 +374,7 @@ export function createOwnLinks(deps: OwnLinksDeps): OwnLinks {
         const isBusy =
           owned.owner.lastUsed > before ||
           [...owned.links.values()].some(({ inFlight }) => inFlight > 0) ||
-          [...deps.listeners.all()].some(({ view }) => view === owned.view);
+          listens(owned);
         if (isBusy) continue;
         ofModern.delete(key);
         close(owned);
@@ -431,11 +441,6 @@ export function createOwnLinks(deps: OwnLinksDeps): OwnLinks {
 
 function clientOf({ id, capabilities, session }: Owner): OwnClient {
   return { id, capabilities, era: session ? 'legacy' : 'modern' };
-}
-
-/** What is summed up as one when links are short: the address that opened a session, or a modern client by its name. */
-function whose({ session, id }: Owner): string {
-  return session?.opener ?? id;
 }
 
 function lastUsed(owner: Owner): number {

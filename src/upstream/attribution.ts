@@ -197,13 +197,13 @@ export function createAttribution(deps: AttributionDeps): Attribute {
       return;
     }
     // The sole call in flight, unless the question may be meant for the client before it.
-    if (!call || call.over || (!linked && !deps.own && deps.othersLately(call.client))) {
+    const isForeign = call !== undefined && !linked && !deps.own && deps.othersLately(call.client);
+    if (!call || call.over || isForeign) {
       log.debug('refused a question that belongs to no call', { server, method: method.slice(0, 128) });
       const code = method === 'roots/list' ? -32601 : -32603;
-      asked.refuse({
-        code,
-        message: `${method.slice(0, 128)} is not available: it belongs to no call in flight`,
-      });
+      const why =
+        isForeign || calls.all().some(({ own }) => !own) ? SHARED : 'it belongs to no call in flight';
+      asked.refuse({ code, message: `${method.slice(0, 128)} is not available: ${why}` });
       return;
     }
     call.openedQuestion();
@@ -219,15 +219,15 @@ export function createAttribution(deps: AttributionDeps): Attribute {
     asked.refuse(refusal);
   }
 
-  /** The one call of a client in flight; undefined if there is none, or more than one. */
+  /** The newest call of the one client that has any in flight; undefined if there is none, or another may be meant. */
   function soleCaller(): UpstreamCall | undefined {
-    let sole: UpstreamCall | undefined;
+    let newest: UpstreamCall | undefined;
     for (const call of calls.all()) {
       if (call.own) continue;
-      if (sole) return undefined;
-      sole = call;
+      if (newest && !(call.alone && call.client === newest.client)) return undefined;
+      if (!newest || call.id > newest.id) newest = call;
     }
-    return sole;
+    return newest;
   }
 }
 
@@ -245,5 +245,6 @@ const notHere = (id: string): Buffer =>
     `{"jsonrpc":"2.0","id":${id},"error":{"code":-32601,"message":"a server of this revision asks nothing: it answers with input_required"}}`,
   );
 
+const SHARED = 'other clients used this server in the last 10 s: set session: per-client';
 const SUBSCRIPTION_ID = 'io.modelcontextprotocol/subscriptionId';
 const CLOSE = Buffer.from('}');

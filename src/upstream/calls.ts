@@ -127,6 +127,7 @@ export class UpstreamCall implements UpstreamExchange, AnswerHost {
   readonly own: boolean;
   /** Who calls: see Outgoing. */
   readonly client: string;
+  readonly alone: boolean;
   readonly task: string | undefined;
   readonly edit: AnswerEdit | undefined;
   /** The upstream speaks a modern revision. */
@@ -180,6 +181,7 @@ export class UpstreamCall implements UpstreamExchange, AnswerHost {
       repeatable: boolean;
       own: boolean;
       client?: string;
+      alone?: boolean;
       task?: string | undefined;
       edit?: AnswerEdit | undefined;
       modern?: boolean;
@@ -200,6 +202,7 @@ export class UpstreamCall implements UpstreamExchange, AnswerHost {
     this.repeatable = options.repeatable;
     this.own = options.own;
     this.client = options.client ?? '';
+    this.alone = options.alone ?? false;
     this.task = options.task;
     this.edit = options.edit;
     this.modern = options.modern ?? false;
@@ -424,6 +427,7 @@ export function relayed(
       repeatable: out.repeatable,
       own: false,
       client: out.client,
+      alone: out.alone,
       task: out.task,
       edit: out.edit,
       modern,

@@ -1,4 +1,5 @@
 /** A client of the legacy era whose every message the test sees: a session, its calls as streams, its answers. */
+import type { Agent } from 'node:http';
 import { until } from './wait.js';
 import {
   message,
@@ -16,6 +17,8 @@ export interface LegacyOptions {
   readonly capabilities?: object;
   readonly protocolVersion?: string;
   readonly headers?: Headers;
+  /** What opens the session: it may come from an address of its own. */
+  readonly agent?: Agent;
 }
 
 export class LegacyClient {
@@ -81,11 +84,16 @@ export const ALL_CAPABILITIES = {
 
 export async function connect(
   url: string,
-  { capabilities = ALL_CAPABILITIES, protocolVersion = '2025-11-25', headers = {} }: LegacyOptions = {},
+  {
+    capabilities = ALL_CAPABILITIES,
+    protocolVersion = '2025-11-25',
+    headers = {},
+    agent,
+  }: LegacyOptions = {},
 ): Promise<LegacyClient> {
   const clientInfo = { name: 'test', version: '0' };
   const params = { protocolVersion, capabilities, clientInfo };
-  const answer = await post(url, { jsonrpc: '2.0', id: 0, method: 'initialize', params }, headers);
+  const answer = await post(url, { jsonrpc: '2.0', id: 0, method: 'initialize', params }, headers, agent);
   const id = answer.headers['mcp-session-id'];
   if (typeof id !== 'string') throw new Error(`no session: ${answer.status} ${answer.text}`);
   const own: Headers = {

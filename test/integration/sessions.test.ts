@@ -17,7 +17,7 @@ import {
   type Headers,
   type JsonRpc,
 } from '../helpers/http.js';
-import { sleep, until } from '../helpers/wait.js';
+import { until } from '../helpers/wait.js';
 
 const ping: JsonRpc = { jsonrpc: '2.0', id: 'p', method: 'ping' };
 const listTools: JsonRpc = { jsonrpc: '2.0', id: 'l', method: 'tools/list' };
@@ -482,14 +482,17 @@ describe('who leaves', () => {
 });
 
 describe('the GET stream', () => {
-  /** List changes are gathered for a moment before sessions are told: until that of the start has been told. */
-  const startTold = (): Promise<void> => sleep(60);
+  /** A session that holds the lists of the start, and so need not hear of them. */
+  const informed = async (url: string): Promise<Headers> => {
+    const session = await openSession(url);
+    await post(url, listTools, session);
+    return session;
+  };
 
   it('of a session is taken over by a new one; the old one ends cleanly', async () => {
     const own = await createUpstream({ tools: [tool('a')], getStream: true });
     const gateway = await startGateway({ servers: [own.entry('s')] });
-    await startTold();
-    const session = await openSession(gateway.url);
+    const session = await informed(gateway.url);
     const old = await openSse(gateway.url, undefined, session);
     const young = await openSse(gateway.url, undefined, session);
     await old.done();
@@ -504,13 +507,12 @@ describe('the GET stream', () => {
     const own = await createUpstream({ tools: [tool('a')], getStream: true });
     const quiet = await createUpstream({ tools: [tool('q')] });
     const gateway = await startGateway({ servers: [own.entry('s'), quiet.entry('quiet')] });
-    await startTold();
-    const merged = await openSse(gateway.url, undefined, await openSession(gateway.url));
-    const single = await openSse(gateway.server('s'), undefined, await openSession(gateway.server('s')));
+    const merged = await openSse(gateway.url, undefined, await informed(gateway.url));
+    const single = await openSse(gateway.server('s'), undefined, await informed(gateway.server('s')));
     const elsewhere = await openSse(
       gateway.server('quiet'),
       undefined,
-      await openSession(gateway.server('quiet')),
+      await informed(gateway.server('quiet')),
     );
     await until(() => own.streams.size > 0);
     own.setTools([tool('b'), tool('c')]);
@@ -528,8 +530,7 @@ describe('the GET stream', () => {
     const gateway = await startGateway({
       servers: [own.entry('s', { reconnect: { backoff_base_ms: 20, backoff_max_ms: 40 } })],
     });
-    await startTold();
-    const stream = await openSse(gateway.url, undefined, await openSession(gateway.url));
+    const stream = await openSse(gateway.url, undefined, await informed(gateway.url));
     await own.stop();
     expect((await callTool(gateway.url, 's__a')).error).toBeDefined();
     await until(async () => !(await gateway.health()).servers[0]?.connected);

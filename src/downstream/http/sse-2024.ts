@@ -72,19 +72,22 @@ export function createSse2024(deps: McpDeps): Sse2024 {
     );
   }
 
-  /** Of the address that has more streams than this one would have, the oldest one ends. */
+  /** Of the address that has more streams than this one would have, the one that is idle longest ends; if none is, the one used longest ago. */
   function makeRoom(address: string): boolean {
     const counts = new Map<string, number>();
     for (const open of streams.values()) counts.set(open.address, (counts.get(open.address) ?? 0) + 1);
     const [most, count] = [...counts].reduce((a, b) => (b[1] > a[1] ? b : a), [address, 0] as const);
     if (count <= (counts.get(address) ?? 0) + 1) return false;
-    for (const [id, open] of streams) {
-      if (open.address !== most) continue;
-      streams.delete(id);
-      open.stream.close('session evicted');
-      return true;
-    }
-    return false;
+    const [victim] = [...streams]
+      .filter(([, open]) => open.address === most)
+      .sort(
+        ([, { stream: a }], [, { stream: b }]) => Number(b.idle) - Number(a.idle) || a.lastSeen - b.lastSeen,
+      );
+    if (!victim) return false;
+    const [id, { stream }] = victim;
+    streams.delete(id);
+    stream.close('session evicted');
+    return true;
   }
 
   return {

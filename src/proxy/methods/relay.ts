@@ -99,6 +99,7 @@ export function relay(
       questions: deps.questions,
       merged: source.route.server === undefined,
       client: session?.id ?? modern?.client ?? source.principal.id,
+      alone: isAlone(source, session),
       crossing: crosses,
       over:
         key === undefined && !lower
@@ -201,6 +202,7 @@ export function passOn(
     questions: deps.questions,
     merged: source.route.server === undefined,
     client: session?.id ?? modern?.client ?? source.principal.id,
+    alone: isAlone(source, session),
     crossing: caller && {
       bridge: deps.bridge,
       caller,
@@ -213,6 +215,11 @@ export function passOn(
   });
   remember(session, key, exchange);
   return { kind: 'exchange', exchange };
+}
+
+/** Who has no session, and shares the endpoint, cannot be told from another with the same name and token. */
+function isAlone({ principal }: Source, session: Session | undefined): boolean {
+  return session !== undefined || principal.id === 'local';
 }
 
 /** The same object for all: what follows from it is made once. */

@@ -1,26 +1,13 @@
 /** What happens between the gateway and a server stays there: streams that break, sessions that are lost, replies nobody takes. */
-import { afterEach, describe, expect, test, vi } from 'vitest';
+import { describe, expect, test } from 'vitest';
+import type { Wheel } from '../../../src/lib/wheel.js';
+import { silent, type Logger } from '../../../src/observe/log.js';
 import { createUpstream, tool, type Call } from '../../fixtures/servers/http-upstream.js';
 import { startGateway } from '../../helpers/gateway.js';
 import { callTool, textOf } from '../../helpers/http.js';
-import { until } from '../../helpers/wait.js';
+import { settled, until } from '../../helpers/wait.js';
+import { recordWaits } from '../../helpers/waits.js';
 import { call, openLink, toolCall } from '../upstream/link.js';
-
-afterEach(() => {
-  vi.restoreAllMocks();
-});
-
-/** Waits of these lengths are over at once, and recorded. */
-function recordWaits(lengths: readonly number[]): number[] {
-  const waits: number[] = [];
-  const real = globalThis.setTimeout;
-  vi.spyOn(globalThis, 'setTimeout').mockImplementation((run: () => void, ms?: number) => {
-    if (ms === undefined || !lengths.includes(ms)) return real(run, ms);
-    waits.push(ms);
-    return real(run, 0);
-  });
-  return waits;
-}
 
 const GROWING = [100, 200, 400, 800, 1600, 3200, 6400, 12_800, 25_600, 30_000];
 
@@ -151,7 +138,7 @@ describe('a session that the server loses', () => {
   });
 });
 
-describe('replies that the server does not take', () => {
+describe.each(['streamable', 'sse'] as const)('replies that a server over %s does not take', (transport) => {
   const ping = (n: number): string => `data: {"jsonrpc":"2.0","id":"p${n}","method":"ping"}\n\n`;
 
   test('at most 16 are under way, and the rest comes when there is room', async () => {
@@ -159,6 +146,7 @@ describe('replies that the server does not take', () => {
     let most = 0;
     const waiting: (() => void)[] = [];
     const upstream = await createUpstream({
+      transport,
       sessions: true,
       getStream: true,
       tools: [tool('t')],
@@ -186,6 +174,7 @@ describe('replies that the server does not take', () => {
     let holding = true;
     const held: (() => void)[] = [];
     const upstream = await createUpstream({
+      transport,
       sessions: true,
       getStream: true,
       tools: [tool('t')],
@@ -223,9 +212,65 @@ describe('replies that the server does not take', () => {
     }
     expect(sent).toBeLessThan(total);
     expect(before).toBeLessThan(8_000_000);
-    expect(textOf(await callTool(gateway.url, 's__t', { a: 1 }))).toBe('{"a":1}');
+    const call = callTool(gateway.url, 's__t', { a: 1 });
+    // Over HTTP+SSE its answer comes on the stream that is not read.
+    if (transport === 'streamable') expect(textOf(await call)).toBe('{"a":1}');
     holding = false;
     for (const take of held) take();
     await until(async () => (await received()) > before + 1_000_000);
+    expect(textOf(await call)).toBe('{"a":1}');
+  });
+});
+
+describe('replies that a child does not read', () => {
+  /** Answers until it has asked; then it writes pings as fast as they are taken, and reads only once SIGUSR2 has come. */
+  const CHILD = `
+    const say = (text) => process.stdout.write(text + '\\n');
+    const answer = (line) => {
+      const { id, method, params } = JSON.parse(line);
+      if (method === 'initialize') say(JSON.stringify({ jsonrpc: '2.0', id, result: {
+        protocolVersion: params.protocolVersion, capabilities: {}, serverInfo: { name: 'c', version: '0' } } }));
+      else if (method === 'notifications/initialized') flood();
+      else if (method !== undefined && id !== undefined) say(JSON.stringify({ jsonrpc: '2.0', id,
+        error: { code: -32601, message: 'no' } }));
+    };
+    let replies = 0;
+    const lines = require('node:readline').createInterface({ input: process.stdin });
+    lines.on('line', (line) => (JSON.parse(line).id?.length > 900 ? replies++ : answer(line)));
+    let sent = 0;
+    const flood = () => {
+      process.stdin.pause();
+      const id = 'x'.repeat(900);
+      const more = () => {
+        while (sent < 20000) if (!say(JSON.stringify({ jsonrpc: '2.0', id: id + sent++, method: 'ping' }))) return;
+      };
+      process.stdout.on('drain', more);
+      more();
+    };
+    process.on('SIGUSR2', () => process.stdin.resume());
+    process.stdin.on('end', () => process.exit(0));
+    process.stderr.write('pid ' + process.pid + '\\n');`;
+
+  test('with 1 MB waiting its output is not read, and it is again once they are read', async () => {
+    // No reply grows old.
+    const wheel: Wheel = { after: () => ({ cancel() {}, move() {}, pause() {}, resume() {} }), close() {} };
+    let pid = 0;
+    const logger: Logger = {
+      ...silent,
+      debugEnabled: true,
+      debug: (_text, fields) => {
+        const found = /^pid (\d+)$/.exec(String(fields?.['line']))?.[1];
+        if (found !== undefined) pid = Number(found);
+      },
+    };
+    const entry = { name: 's', command: process.execPath, args: ['-e', CHILD], revision: 'legacy' };
+    const { link } = openLink(entry, { wheel, log: logger });
+    link.start();
+    await until(() => pid !== 0 && link.stats.bytesReceived > 1_000_000, 'the pings');
+    const still = await settled(() => link.stats.bytesReceived);
+    // What fits into the pipes of both directions comes on top.
+    expect(still).toBeLessThan(8_000_000);
+    process.kill(pid, 'SIGUSR2');
+    await until(() => link.stats.bytesReceived > 20_000 * 900, 'all of them');
   });
 });

@@ -111,6 +111,7 @@ export function call(
     message: readMessages(body) as Message,
     patches: [],
     repeatable: options.repeatable ?? false,
+    alone: true,
     client: options.client ?? 'a',
     task: undefined,
     headers: options.headers,

@@ -1,0 +1,17 @@
+import { vi } from 'vitest';
+import { atEnd } from './cleanup.js';
+
+/** Waits of these lengths are over at once, until the test ends. Gives them as they come. */
+export function recordWaits(lengths: readonly number[]): number[] {
+  const waits: number[] = [];
+  const real = globalThis.setTimeout;
+  const spy = vi.spyOn(globalThis, 'setTimeout').mockImplementation((run: () => void, ms?: number) => {
+    if (ms === undefined || !lengths.includes(ms)) return real(run, ms);
+    waits.push(ms);
+    return real(run, 0);
+  });
+  atEnd(() => {
+    spy.mockRestore();
+  });
+  return waits;
+}
