@@ -125,10 +125,11 @@ export function relay(
       maxBytes: message_bytes,
       budget: deps.budget,
       whose: { client: session?.id, server: found.link.server },
+      boundary: deps.boundary,
     };
-    return held(sink, holding, (whole) => {
-      const wrapped = wraps ? convertStructured(whole) : whole;
-      return converts ? convertContent(wrapped, revision) : wrapped;
+    return held(sink, holding, function* (whole) {
+      const wrapped = wraps ? yield* convertStructured(whole) : whole;
+      return converts ? yield* convertContent(wrapped, revision) : wrapped;
     });
   }
 
