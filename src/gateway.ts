@@ -505,6 +505,8 @@ export class GatewayCore implements Admin {
     const withdrawn = ({ principal }: { readonly principal: Principal }): boolean =>
       principal.id !== 'local' && !auth.accepts(principal.credential);
     this.#endSessions(withdrawn, 'auth_changed');
+    // A server may want a link a client now that did not before.
+    for (const session of [...this.#sessions.all()]) if (session.open) this.#ownLinks.open(session);
     this.#listeners.endWhere(withdrawn);
     this.#bridge.endWhere(({ caller }) => withdrawn(caller));
     if (old.limits.name_length !== kept.limits.name_length) this.#catalog.touch();

@@ -431,6 +431,7 @@ export class Connection implements Link, CallOwner {
   }
 
   async subscribe(uri: string): Promise<void> {
+    if (this.#successor) return this.#successor.subscribe(uri);
     if (this.#phase.at !== 'up') throw this.#isDown();
     if (this.era === 'legacy') {
       await this.request('resources/subscribe', JSON.stringify({ uri }));
@@ -448,15 +449,17 @@ export class Connection implements Link, CallOwner {
   }
 
   keepSubscribed(uri: string): void {
-    this.#interest.keep(uri);
+    if (this.#successor) this.#successor.#takeOver(uri);
+    else this.#interest.keep(uri);
   }
 
   unsubscribe(uri: string, tell: boolean): void {
+    this.#successor?.unsubscribe(uri, tell);
     this.#interest.drop(uri, tell);
   }
 
   isSubscribed(uri: string): boolean {
-    return this.#interest.has(uri);
+    return this.#successor ? this.#successor.isSubscribed(uri) : this.#interest.has(uri);
   }
 
   async watchTask(id: string): Promise<void> {
@@ -578,16 +581,20 @@ export class Connection implements Link, CallOwner {
   inherit(old: Connection): void {
     old.#successor = this;
     for (const id of old.#interest.tasks) this.#interest.keepTask(id);
-    for (const uri of old.#interest.uris) {
-      if (this.#interest.has(uri)) continue;
-      this.#interest.keep(uri);
-      if (this.era === 'legacy') this.#tell('resources/subscribe', { uri });
-    }
+    for (const uri of old.#interest.uris) this.#takeOver(uri);
     if (this.#phase.at === 'up' || this.#kept.kinds.length > 0) return;
     // What is listed stands until it is known what this one lists.
     this.#kept.lists = old.#kept.lists;
     this.peer = old.peer;
     this.#keepLists();
+  }
+
+  /** A subscription that was granted on another link. */
+  #takeOver(uri: string): void {
+    if (this.#successor) return this.#successor.#takeOver(uri);
+    if (this.#interest.has(uri)) return;
+    this.#interest.keep(uri);
+    if (this.era === 'legacy') this.#tell('resources/subscribe', { uri });
   }
 
   /** Takes no new calls, lets those in flight end, at the latest after `graceMs`, then closes. */
