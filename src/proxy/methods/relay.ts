@@ -93,6 +93,7 @@ export function relay(
     const lower = level && deps.interests.raise(link, level);
     const exchange = openCall(message, named.at, found, wrap(found, readable(found)), {
       log: deps.log,
+      boundary: deps.boundary,
       calls: deps.runtime().config.logging.calls,
       method: deps.stats.method(message.method),
       session,
@@ -196,6 +197,7 @@ export function passOn(
   const caller = modern ?? (link.era === 'modern' ? callerOf(source, session) : undefined);
   const exchange = openCall(message, { start: 0, end: 0 }, target, sink, {
     log: deps.log,
+    boundary: deps.boundary,
     calls: deps.runtime().config.logging.calls,
     // Bounded: what the gateway does not know has one series.
     method: deps.stats.method('unknown'),
