@@ -11,7 +11,7 @@ test('a stream is told of no change from before it knows what its lists are', ()
   const sink = { notify: ({ method }: Notice) => told.push(method) > 0 } as unknown as Sink;
   const view = { list: () => tools } as unknown as View;
   const listener = new Listener({
-    principal: { id: 'local', scopes: [], credential: '' },
+    principal: { id: 'local', credential: '', scopes: [] },
     view,
     server: undefined,
     rawId: '1',
