@@ -8,7 +8,7 @@ import type { Bridge } from '../../bridge/index.js';
 import { within } from '../../lib/within.js';
 import { find, idKey, type Message } from '../../protocol/message.js';
 import { checkParamHeaders } from '../../protocol/modern/param-headers.js';
-import type { Caller, Cause, Exchange, Link, NameKind, Sink, Target } from '../../protocol/ports.js';
+import type { Caller, Cause, Exchange, Link, NameKind, Sink, Target, View } from '../../protocol/ports.js';
 import { DEFAULT_LEGACY, isLegacyRevision } from '../../protocol/revisions.js';
 import type { Session } from '../../session/store.js';
 import type { Span } from '../../wire/scan.js';
@@ -277,7 +277,14 @@ function unknownName({ kind, name }: Named, source: Source): GatewayError {
   return new GatewayError('invalid_params', `unknown ${kind} '${shown}' (${form} ${kind}s/list)`);
 }
 
-function unreachable({ link }: Target): GatewayError {
+/** Why the one server of a route has nothing to show; undefined: it has, or it may have in a moment. */
+export function nothingBehind(view: View, server: string | undefined): GatewayError | undefined {
+  const [link] = server === undefined ? [] : view.links();
+  if (!link || link.state === 'up' || link.reconnecting || link.keptSince !== undefined) return undefined;
+  return unreachable({ link });
+}
+
+function unreachable({ link }: Pick<Target, 'link'>): GatewayError {
   const why = link.firstConnect ? 'is still connecting' : 'is disconnected';
   const cause = link.lastError === undefined ? '' : ` (${link.lastError})`;
   const data = link.retryAfter === undefined ? undefined : { retryAfter: link.retryAfter };
