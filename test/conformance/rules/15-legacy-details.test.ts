@@ -28,6 +28,7 @@ describe('15: a lost session', () => {
     ]) {
       upstream.dropSessions();
       const from = upstream.requests.length;
+      const lists = upstream.received('tools/list').length;
       expect((await send()).result).toBeDefined();
       const methods = upstream.requests
         .slice(from)
@@ -40,6 +41,8 @@ describe('15: a lost session', () => {
         'logging/setLevel',
         'tools/call',
       ]);
+      // Of the next lost session it must be the call that tells.
+      await until(() => upstream.received('tools/list').length > lists);
     }
   });
 
