@@ -255,6 +255,11 @@ export interface Link {
   readonly settled: Promise<void>;
   /** The sink is never called before `send` has returned. */
   send(out: Outgoing, sink: Sink): UpstreamExchange;
+  /**
+   * Asks for a list that the upstream does not declare, once a connection; what it has then counts as declared. undefined: there is
+   * nothing to ask. Never rejects.
+   */
+  undeclared?(kind: ListKind): Promise<void> | undefined;
   /** Reads the lists now. Rejects when that fails. */
   refresh(): Promise<void>;
   /** What was known of its era and revision proved wrong: finds them out again. */

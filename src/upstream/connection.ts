@@ -2,7 +2,7 @@
  * A link and its life: dials, keeps the lists fresh, notices trouble, waits, dials again. What a state may do next is
  * decided in link-state.ts; here its effects are run.
  */
-import type { Limits, ServerConfig } from '../config/types.js';
+import type { HttpServerConfig, Limits, ServerConfig } from '../config/types.js';
 import { maskSecrets, secretsOf } from '../config/redact.js';
 import { GatewayError } from '../errors.js';
 import { backoffMs } from '../lib/backoff.js';
@@ -26,7 +26,7 @@ import type {
   UpstreamExchange,
 } from '../protocol/ports.js';
 import type { Era } from '../protocol/revisions.js';
-import type { ListKind, Lists } from '../protocol/lists.js';
+import { LISTS, type ListKind, type Lists } from '../protocol/lists.js';
 import { MAX_ID } from '../protocol/message.js';
 import { createAttribution, type Attribute } from './attribution.js';
 import {
@@ -38,7 +38,7 @@ import {
   type UpstreamCall,
 } from './calls.js';
 import type { AnswerLimits, IdOrder } from './answer.js';
-import { dial, wasRefused, type Dialled, type DialDeps } from './dial.js';
+import { dial, probeAgain, wasRefused, type Dialled, type DialDeps } from './dial.js';
 import { EVERY_CAPABILITY } from './envelope.js';
 import { asGatewayError, retryAfterOf, troubleOf } from './failures.js';
 import { EraWatch, samePeer } from './era-watch.js';
@@ -65,6 +65,8 @@ const LISTEN_FIRST_MS = 500;
 const KEEP_LISTS_MS = 30_000;
 /** How long a sign of life may take that decides whether the link falls. */
 const PING_MS = 10_000;
+/** A list that is not declared is waited for no longer. */
+const UNDECLARED_MS = 5000;
 /** What could not be read is not asked for again before. */
 const SHORTEST_AGAIN_MS = 500;
 /** The longest wait before an attempt, whatever the upstream asks for. */
@@ -147,6 +149,9 @@ export class Connection implements Link, CallOwner {
   #stale = 0;
   /** The kinds that came with the connection. */
   #renewed: readonly ListKind[] = [];
+  /** Capabilities that it does not declare: those that were tried on this connection, and those that it has. */
+  readonly #tried = new Set<string>();
+  readonly #found = new Set<string>();
   /** The last line of a child that has just ended. */
   #stderr = '';
   readonly #interest = new Interest({
@@ -237,6 +242,14 @@ export class Connection implements Link, CallOwner {
       own: this.#own,
       keeps: deps.config.kind === 'http',
       prefers: () => deps.prefers?.() ?? 'modern',
+      probe: () =>
+        probeAgain(
+          this.#config as HttpServerConfig,
+          this.#dialDeps(
+            () => undefined,
+            () => undefined,
+          ),
+        ),
     });
     this.#reset = new SessionReset({
       server,
@@ -422,6 +435,40 @@ export class Connection implements Link, CallOwner {
       this.#calls.size < limit + Math.ceil(limit / 10) &&
       !this.#calls.table.all().some((call) => !call.own && call.client === client)
     );
+  }
+
+  /** Once a connection; undefined: it is declared, or was asked for. */
+  undeclared(kind: ListKind): Promise<void> | undefined {
+    const carrier = this.#carrier;
+    const { capability } = LISTS[kind];
+    if (!carrier || this.#phase.at !== 'up' || !this.peer || this.#tried.has(capability)) return undefined;
+    if (this.peer.capabilities[capability] !== undefined) return undefined;
+    this.#tried.add(capability);
+    return this.#tryUndeclared(carrier, kind);
+  }
+
+  async #tryUndeclared(carrier: Carrier, kind: ListKind): Promise<void> {
+    const { method, capability } = LISTS[kind];
+    try {
+      await this.#own.open(carrier, method, undefined, { totalMs: UNDECLARED_MS }).answer;
+      if (this.#carrier !== carrier || !this.peer) return;
+      this.log.info(`the upstream has ${method}, which it does not declare`, { server: this.server });
+      this.#found.add(capability);
+      this.peer = this.#completed(this.peer);
+      await this.#refresh.run();
+    } catch (error) {
+      this.log.debug(`the upstream does not declare ${method}, and has none`, {
+        server: this.server,
+        error: this.shown(asGatewayError(error, this.server)).message,
+      });
+    }
+  }
+
+  /** What it says of itself, with what it has besides. */
+  #completed(peer: Peer): Peer {
+    if (this.#found.size === 0) return peer;
+    const found = Object.fromEntries([...this.#found].map((capability) => [capability, {}]));
+    return { ...peer, capabilities: { ...found, ...peer.capabilities } };
   }
 
   async request(method: string, params: string | undefined): Promise<Buffer> {
@@ -799,6 +846,8 @@ export class Connection implements Link, CallOwner {
   async #settleIn(dialled: Dialled): Promise<void> {
     const { carrier, peer } = dialled;
     this.#carrier = carrier;
+    this.#tried.clear();
+    this.#found.clear();
     this.peer = peer;
     this.#era.dialled(dialled);
     if (peer.era === 'modern') await this.#listen.start(LISTEN_FIRST_MS);
@@ -1029,8 +1078,9 @@ export class Connection implements Link, CallOwner {
       if (troubleOf(error) !== 'silence') throw error;
       await this.#ping(carrier);
     }
-    if (!peer || !before || this.#carrier !== carrier || samePeer(before, peer)) return false;
-    this.peer = peer;
+    if (!peer || !before || this.#carrier !== carrier || samePeer(before, this.#completed(peer)))
+      return false;
+    this.peer = this.#completed(peer);
     // It may tell of other things now.
     this.#listen.stop();
     await this.#listen.start(LISTEN_FIRST_MS);
@@ -1054,12 +1104,13 @@ export class Connection implements Link, CallOwner {
 
   /** In place of a session that the upstream forgot. */
   async #openSession(carrier: Carrier): Promise<void> {
-    this.peer = await handshake(this.#config, {
+    const peer = await handshake(this.#config, {
       transport: carrier.transport,
       request: (method, params) => this.#own.request(carrier, method, params),
       clientInfo: this.#deps.clientInfo,
       capabilities: this.#declared(),
     });
+    this.peer = this.#completed(peer);
     await this.#renewInterest(carrier);
   }
 

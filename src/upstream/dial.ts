@@ -39,7 +39,8 @@ export interface DialDeps {
 export interface Dialled {
   readonly carrier: Carrier;
   readonly peer: Peer;
-  readonly known: Known;
+  /** undefined: it took `initialize`, but what it speaks is not known. */
+  readonly known: Known | undefined;
   /** The DiscoverResult, for the hints in it. */
   readonly discovered?: Buffer | undefined;
 }
@@ -192,7 +193,11 @@ async function dialHttp(config: HttpServerConfig, deps: DialDeps, signal: AbortS
     };
     let { carrier, probed, verdict } = await probe(FIRST_MODERN);
     if ('retry' in verdict) ({ carrier, probed, verdict } = await probe(verdict.retry));
-    if (verdict.era === 'none') throw verdict.error;
+    if (verdict.era === 'none') {
+      if (pinned === 'modern' || !mayTakeInitialize(probed)) throw verdict.error;
+      isHandedOn = true;
+      return await withoutVerdict(verdict.error, overLegacy(config, deps, signal, { mayGet: false, http }));
+    }
     if (verdict.era === 'modern') return modern(carrier, verdict, probed);
     if (pinned === 'modern') throw notModern(config, probed);
     const { offer, status } = verdict;
@@ -203,6 +208,43 @@ async function dialHttp(config: HttpServerConfig, deps: DialDeps, signal: AbortS
     // Who has it ends its session with it.
     if (!isHandedOn) http.dispatcher.destroy();
     throw error;
+  }
+}
+
+/** Whether a server that gave no verdict may be of the legacy era: it was there, but refused or did not answer what it may not know. */
+function mayTakeInitialize(probed: Probed): boolean {
+  if (probed.type !== 'error') return false;
+  const { unreached, retryAfter } = (probed.error.data ?? {}) as {
+    unreached?: unknown;
+    retryAfter?: unknown;
+  };
+  if (unreached === true || retryAfter !== undefined) return false;
+  const { status } = probed;
+  return status === 401 || status === 403 || status >= 500 || probed.error.code === 'upstream_timeout';
+}
+
+/** Both errors are told where both fail. */
+async function withoutVerdict(first: GatewayError, dialled: Promise<Dialled>): Promise<Dialled> {
+  try {
+    return { ...(await dialled), known: undefined };
+  } catch (second) {
+    if (!(second instanceof GatewayError) || second.message === first.message) throw first;
+    const both = `${first.message} (and to initialize: ${second.message})`;
+    throw new GatewayError(first.code, both, first.data);
+  }
+}
+
+/** Asks a server once more that took `initialize` and gave no verdict before. */
+export async function probeAgain(config: HttpServerConfig, deps: DialDeps): Promise<Verdict> {
+  const http = await httpDeps(config, deps);
+  try {
+    const { ModernHttp } = await import('./transports/modern-http.js');
+    const transport = new ModernHttp(http, FIRST_MODERN);
+    const carrier = { transport, calls: 0, retired: false, modern: FIRST_MODERN, probing: true };
+    const probed = await settled(deps.own.open(carrier, DISCOVER, undefined));
+    return judgeProbe(probed, FIRST_MODERN, config.name);
+  } finally {
+    http.dispatcher.destroy();
   }
 }
 

@@ -8,7 +8,7 @@ import { settled, type Dialled, type Known } from './dial.js';
 import { Hints } from './freshness.js';
 import type { OwnRequests } from './own-requests.js';
 import { troubleOf } from './failures.js';
-import { DISCOVER, judgeProbe, type Probed } from './probe.js';
+import { DISCOVER, judgeProbe, type Probed, type Verdict } from './probe.js';
 
 /** An upstream is not asked for its era again before, however often it proves wrong. */
 const DOUBT_MS = 30_000;
@@ -23,6 +23,8 @@ export interface EraWatchDeps {
   readonly keeps: boolean;
   /** The era to try first where nothing is known. */
   readonly prefers: () => Era;
+  /** Asks it apart from what is going on. */
+  readonly probe: () => Promise<Verdict>;
 }
 
 export class EraWatch {
@@ -31,6 +33,8 @@ export class EraWatch {
   #patience = 1;
   #outgrown = false;
   #suspect = false;
+  /** It took `initialize`, but did not say what it speaks. */
+  #unsure = false;
   #doubted = -Infinity;
   #hints: Hints | undefined;
 
@@ -61,6 +65,7 @@ export class EraWatch {
 
   dialled({ known, discovered }: Dialled): void {
     this.#known = this.#deps.keeps ? known : undefined;
+    this.#unsure = known === undefined;
     this.#suspect = false;
     this.#noted(discovered);
   }
@@ -98,6 +103,7 @@ export class EraWatch {
    */
   async again(carrier: Carrier): Promise<Peer | undefined> {
     const { modern } = carrier;
+    if (this.#unsure) await this.#askAgain();
     const isSuspect = this.#suspect;
     this.#suspect = false;
     if (modern === undefined || !(isSuspect || (this.#hints?.stale() ?? true))) return undefined;
@@ -122,6 +128,19 @@ export class EraWatch {
     this.#known = keeps ? { era: 'modern' } : undefined;
     this.#noted(probed.type === 'result' ? probed.value : undefined);
     return verdict.peer;
+  }
+
+  async #askAgain(): Promise<void> {
+    const { server, probe } = this.#deps;
+    const verdict = await probe();
+    if (verdict.era === 'none') return;
+    this.#unsure = false;
+    if (verdict.era === 'modern')
+      throw new GatewayError(
+        'upstream_disconnected',
+        `upstream '${server}' says now that it speaks a modern revision: connecting again`,
+      );
+    this.#known = { era: 'legacy', sse: false };
   }
 
   #noted(discovered: Buffer | undefined): void {

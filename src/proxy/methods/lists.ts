@@ -34,7 +34,10 @@ export function list(
     );
   const view = session?.view ?? source.route.view;
   const controller = new AbortController();
-  const wait = view.ready(undefined, controller.signal);
+  // Some servers have lists that they do not declare: on a route of their own they are asked for them, as clients do.
+  const [only] = source.route.server === undefined ? [] : view.links();
+  const ready = view.ready(undefined, controller.signal);
+  const wait = ready ? ready.then(() => only?.undeclared?.(kind)) : only?.undeclared?.(kind);
   const shown = (): Buffer => {
     const list = view.list(kind, source.era);
     if (session) given?.note(session, kind, list);
