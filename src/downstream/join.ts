@@ -136,6 +136,8 @@ export function joinGateway(options: JoinOptions, input: Readable, output: Writa
     const before = sending;
     sending = (async () => {
       await before;
+      // What the gateway closed while nothing was said is seen now: a call is not sent twice.
+      await new Promise(setImmediate);
       queued--;
       const message = Array.isArray(messages) ? undefined : messages;
       try {
