@@ -15,7 +15,7 @@ Usage:
   mcpstead demo [--port N]            run a gateway with two example servers
 
 Options:
-  -c, --config PATH   the config file, YAML or JSON [env: MCPSTEAD_CONFIG]
+  -c, --config PATH   the config file, YAML or JSON (comments allowed) [env: MCPSTEAD_CONFIG]
       --url URL       the gateway to ask; by default the one of the config, else http://127.0.0.1:8766.
                       For stdio its endpoint, as in http://127.0.0.1:8766/mcp
       --port N        the port of the demo; by default 8766 or the next free one

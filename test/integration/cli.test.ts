@@ -307,6 +307,8 @@ describe('mcpstead health', () => {
     await until(() => running.stdout.includes('listening'));
     expect(await runCli(['health', '-c', running.path]).exit()).toBe(0);
     expect(await runCli(['health'], { env: { MCPSTEAD_CONFIG: running.path } }).exit()).toBe(0);
+    const commented = await tempFile('mcp.json', `{\n  // "port": 1,\n  "port": ${port},\n}`);
+    expect(await runCli(['health', '-c', commented]).exit()).toBe(0);
     expect(await runCli(['health'], { env: { MCPSTEAD_PORT: String(port) } }).exit()).toBe(0);
     await writeFile(running.path, `port: ${port}\nservers: 5\n`);
     expect(await runCli(['health', '-c', running.path]).exit()).toBe(0);
