@@ -26,8 +26,11 @@ that is not known is ignored, with a warning that names its line and the nearest
 
 ## Files of clients
 
-What clients keep in their own \`mcp.json\` works here as well, beside \`servers\` or instead of it. \`disabled\` and
-\`type\` (\`stdio\`, \`http\`, \`streamable-http\`, \`sse\`) are understood, other keys of the client are ignored.
+What clients keep in their own \`mcp.json\` works here as well, beside \`servers\` or instead of it: \`mcpServers\`, and \`servers\`
+by name, as in VS Code. \`disabled\` and \`type\` (\`stdio\`, \`http\`, \`streamable-http\`, \`sse\`) are understood, other keys of the
+client are ignored; those that hide tools, and \`envFile\`, with a warning. Variables that only an editor knows
+(\`\${workspaceFolder}\`, \`\${input:x}\`) stop their server, which says what to write instead. The files of Zed, OpenCode and Codex
+have another form and are refused.
 
 \`\`\`json
 {

@@ -85,8 +85,9 @@ function one(expression: string, values: Values, missing: (why: string) => void)
   const split = expression.indexOf(':-');
   const reference = split === -1 ? expression : expression.slice(0, split);
   const name = reference.startsWith('env:') ? reference.slice('env:'.length) : reference;
+  const foreign = ofEditor(name);
   if (!NAME.test(name)) {
-    missing(`'\${${reference}}' is not understood; write $$ for a literal dollar`);
+    missing(foreign ?? `'\${${reference}}' is not understood; write $$ for a literal dollar`);
     return undefined;
   }
   const value = values.env[name];
@@ -95,8 +96,29 @@ function one(expression: string, values: Values, missing: (why: string) => void)
     return value;
   }
   if (split !== -1) return expand(expression.slice(split + 2), values, missing);
-  missing(unset(name, values.env));
+  missing(foreign ?? unset(name, values.env));
   return undefined;
+}
+
+/** What Cursor and VS Code put in the place of `${}`, and a gateway cannot: what to write instead. */
+function ofEditor(name: string): string | undefined {
+  const [, kind = '', what = ''] = /^(input|command|config):(.*)$/.exec(name) ?? [];
+  const variable = what
+    .toUpperCase()
+    .replace(/[^A-Z0-9]+/g, '_')
+    .replace(/^(?=\d)|^_+|_+$/g, '');
+  const instead: Readonly<Record<string, string>> = {
+    input: `write \${${variable || 'NAME'}} and set that variable for the gateway, or \${file:/path}`,
+    command: 'write the value',
+    config: 'write the value',
+    workspaceFolder: 'write the path of the folder',
+    workspaceFolderBasename: 'write the name of the folder',
+    userHome: 'write ${HOME}',
+    pathSeparator: 'write the sign',
+    '/': 'write the sign',
+  };
+  const way = Object.hasOwn(instead, kind || name) ? instead[kind || name] : undefined;
+  return way === undefined ? undefined : `only an editor knows '\${${name}}': ${way}`;
 }
 
 /** A sentence that names the variable. */

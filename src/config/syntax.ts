@@ -40,7 +40,10 @@ export interface Parsed {
 export function parseText(text: string, file: string): Parsed {
   const plain = withoutComments(text);
   const onlyJson = /\.jsonc?$/i.test(file);
-  if (!onlyJson && !/^\s*\{/.test(plain.text)) return parse(text, file, 'YAML');
+  if (!onlyJson && !/^\s*\{/.test(plain.text)) {
+    refuseCodex(text, file);
+    return parse(text, file, 'YAML');
+  }
   try {
     return parse(plain.text, file, 'JSON');
   } catch (error) {
@@ -155,6 +158,16 @@ function parse(text: string, file: string, language: 'JSON' | 'YAML'): Parsed {
     return `${file}:${line}:${column}: ${message}`;
   });
   return { value, source, warnings };
+}
+
+/** The TOML of Codex, of which YAML makes one long text. */
+function refuseCodex(text: string, file: string): void {
+  const table = /^\[mcp_servers[.\]]/m.exec(text);
+  if (!table) return;
+  const line = text.slice(0, table.index).split('\n').length;
+  const message = "no servers in this file: it looks like Codex's, which is TOML";
+  const fix = 'write its servers in YAML, under mcpServers: as name: {command: ..., args: [...], env: {...}}';
+  throw new ConfigError([{ file, line, column: 1, key: '', message, fix }]);
 }
 
 /** The first thing that makes a text no JSON, as far as YAML can tell. */
