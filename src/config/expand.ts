@@ -8,8 +8,8 @@ export interface Values {
   readonly folder: string;
   /** No port will be opened: nobody has to show a token. */
   readonly local?: boolean;
-  /** Hears each value that was put in. */
-  readonly filled?: (value: string) => void;
+  /** Hears each value that was put in, and of which variable; a file has none. */
+  readonly filled?: (value: string, variable?: string) => void;
 }
 
 /** How deep defaults may stand in defaults, how many values one text may refer to, and what it may become. */
@@ -92,7 +92,7 @@ function one(expression: string, values: Values, missing: (why: string) => void)
   }
   const value = values.env[name];
   if (value !== undefined && value !== '') {
-    values.filled?.(value);
+    values.filled?.(value, name);
     return value;
   }
   if (split !== -1) return expand(expression.slice(split + 2), values, missing);

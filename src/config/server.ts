@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { resolve } from 'node:path';
 import { entriesOf, isMapping, type Entry } from './client-files.js';
 import { argumentsInCommand } from './command.js';
-import { childEnvironment, proxyFromEnvironment } from './environment.js';
+import { childEnvironment, isPlain, proxyFromEnvironment } from './environment.js';
 import { expand, readSecret, unset, type Values } from './expand.js';
 import { parseAll, unknownKeys } from './issues.js';
 import type { Findings, Path } from './problems.js';
@@ -218,13 +218,15 @@ class Scope {
   constructor(entry: Entry, values: Values, findings: Findings) {
     this.values = {
       ...values,
-      filled: (value) => this.#filled.add(createHash('sha256').update(value).digest('base64url')),
+      filled: (value, variable = '') => {
+        if (!isPlain(variable)) this.#filled.add(value);
+      },
     };
     this.findings = findings;
     this.#path = entry.path;
   }
 
-  /** Fingerprints of the values that stand in the place of `${}`. */
+  /** The values that stand in the place of `${}`. */
   get filled(): string[] {
     return [...this.#filled].sort();
   }

@@ -41,6 +41,8 @@ export interface AnswerHost {
   oversize(method: string, id: string, bytes: number): void;
   /** An error answer, parsed. true: taken care of, nothing goes to the sink. */
   rpcError(error: RpcError): boolean;
+  /** An error of the upstream without the secrets of its server. */
+  masked(error: Buffer): Buffer;
   /** The answer was handed to the sink whole. */
   answered(kind: 'result' | 'error', isError: boolean): void;
   /** What came is no answer. */
@@ -484,14 +486,14 @@ function put(bytes: Buffer, patches: Patch[], id: Span | undefined, rawId: Buffe
   return patches.length > 0 ? splice(bytes, patches) : bytes;
 }
 
-/** Hands an error answer on: the upstream's own bytes of `error` under the caller's id. */
+/** Hands an error answer on: the upstream's own bytes of `error`, but for secrets, under the caller's id. */
 export function deliverError(
-  host: Pick<AnswerHost, 'rawId' | 'sink' | 'starting' | 'answered'>,
+  host: Pick<AnswerHost, 'rawId' | 'sink' | 'starting' | 'masked' | 'answered'>,
   value: Buffer,
   error: RpcError,
 ): void {
   const open = Buffer.concat([ERROR_OPEN, host.rawId, ERROR_VALUE]);
-  const bytes = Buffer.concat([open, value, CLOSE]);
+  const bytes = Buffer.concat([open, host.masked(value), CLOSE]);
   host.starting();
   host.sink.start({ kind: 'error', bytes: bytes.length, value: open.length, code: error.code });
   host.sink.write(bytes);

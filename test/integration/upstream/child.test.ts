@@ -283,13 +283,13 @@ describe('a stdio child', () => {
       server: 'files',
       skipped: 31,
     });
-    expect(child.lastStderr).toBe('token is ***');
+    expect(child.lastStderr).toBe('line 48 | line 49 | token is ***');
   });
 
   it('keeps the last line of stderr short, also without a line break', async () => {
     const { child, exited } = js(`process.stderr.write('first\\nlast ' + 'x'.repeat(1000))`);
     await exited;
-    expect(child.lastStderr).toBe(`last ${'x'.repeat(195)}`);
+    expect(child.lastStderr).toBe(`first | last ${'x'.repeat(187)}`);
   });
 
   it('leaves no timer and no handle behind', async () => {
