@@ -233,7 +233,7 @@ export const attacks = [
         url,
         call(
           'evil__ask',
-          nested(119, `{"a":[${'0,'.repeat(12_000)}0],"b":`, '}').replace(':}', ':0}'),
+          nested(119, `{"a":[${'10,'.repeat(8_300)}0],"b":`, '}').replace(':}', ':0}'),
           MODERN('{"elicitation":{"form":{}}}'),
         ),
         { headers: modernHeaders('evil__ask') },

@@ -54,6 +54,7 @@ import {
 } from './session/store.js';
 import { Connection, type ConnectionDeps } from './upstream/connection.js';
 import { EVERY_CAPABILITY } from './upstream/envelope.js';
+import { ListCache } from './upstream/list-cache.js';
 import { UpstreamPool, type Upstream } from './upstream/pool.js';
 import { SecondLinks } from './upstream/second-links.js';
 import { createWatcher, type Watcher } from './upstream/watcher.js';
@@ -124,6 +125,9 @@ export class GatewayCore implements Admin {
   #state: 'starting' | 'serving' | 'draining';
   /** The era that shared children are spoken to in where they speak both: that of the one client, if there is one alone. */
   #childEra: Era = 'modern';
+  /** Servers that are added now are those of the start: what they listed in the last run is shown. */
+  #starting = false;
+  readonly #listCache: ListCache | undefined;
   #stopping = false;
   /** Whether the port is open. */
   #listening = false;
@@ -203,6 +207,7 @@ export class GatewayCore implements Admin {
         },
       }),
     });
+    this.#listCache = config.cache.dir === undefined ? undefined : new ListCache(config.cache.dir, this.#log);
     this.#catalog = new Catalog({
       nameLength: () => this.#config.limits.name_length,
       waitMs: () => this.#config.startup.wait_ms,
@@ -340,7 +345,9 @@ export class GatewayCore implements Admin {
     });
     this.#sweeper = setInterval(sweep, config.mcp.session.gc_interval_seconds * 1000).unref();
     for (const warning of loaded.warnings) this.#log.warn(warning);
+    this.#starting = true;
     for (const server of config.servers) this.#upstreams.add(server);
+    this.#starting = false;
   }
 
   get #config(): Config {
@@ -505,6 +512,8 @@ export class GatewayCore implements Admin {
     const withdrawn = ({ principal }: { readonly principal: Principal }): boolean =>
       principal.id !== 'local' && !auth.accepts(principal.credential);
     this.#endSessions(withdrawn, 'auth_changed');
+    // A server may want a link a client now that did not before.
+    for (const session of [...this.#sessions.all()]) if (session.open) this.#ownLinks.open(session);
     this.#listeners.endWhere(withdrawn);
     this.#bridge.endWhere(({ caller }) => withdrawn(caller));
     if (old.limits.name_length !== kept.limits.name_length) this.#catalog.touch();
@@ -570,8 +579,10 @@ export class GatewayCore implements Admin {
 
   #connect(config: ServerConfig): Connection {
     const events = this.#eventsOfShared();
+    const cache = config.session === 'shared' ? this.#listCache : undefined;
     return this.#shared(config, events, {
       prefers: () => (config.kind === 'stdio' ? this.#childEra : 'modern'),
+      ...(cache && { cache, remembered: this.#starting ? cache.read(config) : undefined }),
     });
   }
 
@@ -634,7 +645,7 @@ export class GatewayCore implements Admin {
   #shared(
     config: ServerConfig,
     events: LinkEvents,
-    more: Pick<ConnectionDeps, 'prefers' | 'second'>,
+    more: Pick<ConnectionDeps, 'prefers' | 'second' | 'cache' | 'remembered'>,
   ): Connection {
     const link = this.#connection(config, events, more);
     this.#interests.adopt(link);
@@ -645,17 +656,20 @@ export class GatewayCore implements Admin {
   #greets(session: Session): Promise<void> | undefined {
     const { server } = session;
     if (server === undefined) return undefined;
+    const { wait_ms } = this.#config.startup;
     const [own] = this.#ownLinks.of(session);
     if (own?.firstConnect) return within(own.settled, own.config.timeouts.start_ms);
+    const first = this.#catalog.get(server);
+    if (first?.firstConnect && first.keptSince === undefined) return within(first.settled, wait_ms);
     const second = this.#seconds.dialling(server);
-    return second && within(second, this.#config.startup.wait_ms);
+    return second && within(second, wait_ms);
   }
 
   /** `client`: whose own link it is to be; undefined: a shared one, or the registry's of a per-client server. */
   #connection(
     config: ServerConfig,
     events: LinkEvents,
-    { client, ...more }: Pick<ConnectionDeps, 'client' | 'prefers' | 'second'>,
+    { client, ...more }: Pick<ConnectionDeps, 'client' | 'prefers' | 'second' | 'cache' | 'remembered'>,
   ): Connection {
     const alone = config.session === 'per-client' ? NOBODY : undefined;
     const owner = client ?? alone;
@@ -746,7 +760,7 @@ export class GatewayCore implements Admin {
 }
 
 function healthOf({ config: { required }, link, next }: Upstream, second: Link | undefined): ServerHealth {
-  const { config, stats, peer, staleLists } = link;
+  const { config, stats, peer, staleLists, keptSince } = link;
   return {
     name: config.name,
     url: config.kind === 'stdio' ? `stdio:${config.command}` : redactUrl(config.url),
@@ -758,8 +772,12 @@ function healthOf({ config: { required }, link, next }: Upstream, second: Link |
     reconnects: stats.reconnects,
     last_error: link.lastError ?? null,
     state: link.state,
-    era: peer ? link.era : null,
-    revision: peer?.revision ?? null,
+    era: peer && keptSince === undefined ? link.era : null,
+    revision: keptSince === undefined ? (peer?.revision ?? null) : null,
+    ...(keptSince !== undefined && {
+      lists: 'kept',
+      lists_age_seconds: Math.max(0, Math.round((Date.now() - keptSince) / 1000)),
+    }),
     ...(staleLists.size > 0 && {
       lists: Object.fromEntries([...staleLists].map(([kind, error]) => [kind, { stale: true, error }])),
     }),
@@ -785,6 +803,7 @@ function keepWhatNeedsRestart(old: Config, next: Config): Config {
     host: old.host,
     port: old.port,
     logging: old.logging,
+    cache: old.cache,
     mcp: { ...next.mcp, session: old.mcp.session, state_key: old.mcp.state_key },
     http: {
       ...old.http,

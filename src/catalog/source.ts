@@ -37,8 +37,13 @@ export function waitForLists(
   server: string | undefined,
   signal: AbortSignal,
 ): Promise<void> | undefined {
+  const link = server === undefined ? undefined : source.get(server);
   const first =
-    server === undefined ? waitForFirst(source, signal) : waitFor(source, source.get(server), signal);
+    server === undefined
+      ? waitForFirst(source, signal)
+      : link?.keptSince === undefined
+        ? waitFor(source, link, signal)
+        : undefined;
   return first ? first.then(() => source.fill(server, signal)) : source.fill(server, signal);
 }
 
@@ -49,7 +54,7 @@ export function waitForFirst(source: Source, signal: AbortSignal): Promise<void>
   const waits: Promise<void>[] = [];
   let until = now;
   for (const { link, addedAt } of source.entries()) {
-    if (!link.firstConnect || addedAt + waitMs <= now) continue;
+    if (!link.firstConnect || link.keptSince !== undefined || addedAt + waitMs <= now) continue;
     until = Math.max(until, addedAt + waitMs);
     waits.push(link.settled);
   }
@@ -70,7 +75,8 @@ function connecting(link: Link): Promise<void> | undefined {
 }
 
 async function waitWhileConnecting(source: Source, server: string, signal: AbortSignal): Promise<void> {
-  const until = source.options.now() + source.options.waitMs();
+  const waitMs = source.get(server)?.waitMs ?? source.options.waitMs();
+  const until = source.options.now() + waitMs;
   for (;;) {
     // A reload may have put another link in its place.
     const link = source.get(server);

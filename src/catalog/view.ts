@@ -237,7 +237,8 @@ export class MergedView extends IndexedView {
       for (const definition of this.catalog.lists(link)[kind]) {
         const { key } = definition;
         let name = isUri ? key : qualify(link.server, key, limit);
-        if (isUri && seen.has(name)) name = qualifyUri(link.server, key);
+        // Nor does a server list what is another one's in the form that names that.
+        if (isUri && (seen.has(name) || this.qualified(key))) name = qualifyUri(link.server, key);
         // Two names alike would make one of two unreachable without a word: the first keeps the name.
         if (seen.has(name)) continue;
         seen.add(name);

@@ -82,6 +82,7 @@ function restartRequired(old: Config, next: Config): string[] {
       host: config.host,
       port: config.port,
       MCPSTEAD_STATE_KEY: config.mcp.state_key,
+      'cache.dir': config.cache.dir,
       ...prefixed('logging', Object.entries(config.logging)),
       ...prefixed('mcp.session', Object.entries(config.mcp.session)),
       ...prefixed('http', http),

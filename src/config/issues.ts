@@ -104,9 +104,12 @@ export function keyPaths(schema: z.core.$ZodType, prefix = ''): string[] {
   );
 }
 
+const MAX_KEY = 128;
+
 /** The way out of an unknown key: the nearest known one here, the place where that key belongs, or what there is. */
 export function suggestion(key: string, known: readonly string[], elsewhere: readonly string[]): string {
-  const plain = key.toLowerCase().replaceAll('-', '_');
+  // What is longer than any key is near to none.
+  const plain = key.slice(0, MAX_KEY).toLowerCase().replaceAll('-', '_');
   let best = '';
   let least = Infinity;
   for (const candidate of known) {

@@ -1,3 +1,4 @@
+import { isAbsolute, join, resolve } from 'node:path';
 import { bindHost } from './address.js';
 import { isMapping, otherClient } from './client-files.js';
 import { expand, readSecret, type Values } from './expand.js';
@@ -65,6 +66,7 @@ export function resolveSource(input: unknown, source: Source, values: Values): L
     logging: { ...file.logging, level: levelOf(values) ?? file.logging.level },
     http: httpOf(file, values, findings),
     startup: file.startup,
+    cache: { dir: cacheFolder(file, values, findings) },
     limits: file.limits,
   };
   if (levelOf(values) === null) {
@@ -231,6 +233,19 @@ function levelOf({ env }: Values): LogLevelName | undefined | null {
   const level = env['MCPSTEAD_LOG_LEVEL']?.trim().toLowerCase();
   if (!level) return undefined;
   return LOG_LEVELS.find((known) => known === level) ?? null;
+}
+
+function cacheFolder(file: FileValues, values: Values, findings: Findings): string | undefined {
+  const { dir } = file.cache;
+  if (dir === 'none') return undefined;
+  if (dir !== null) return resolve(values.folder, expanded(dir, ['cache', 'dir'], values, findings) ?? '');
+  const { CACHE_DIRECTORY, XDG_CACHE_HOME, LOCALAPPDATA, HOME } = values.env;
+  // systemd names several with a colon between.
+  const own = CACHE_DIRECTORY?.split(':')[0];
+  if (own) return isAbsolute(own) ? own : undefined;
+  const home = process.platform === 'win32' ? LOCALAPPDATA : XDG_CACHE_HOME || (HOME && join(HOME, '.cache'));
+  // A relative path there counts as none (XDG Base Directory Specification).
+  return home && isAbsolute(home) ? join(home, 'mcpstead') : undefined;
 }
 
 function httpOf(file: FileValues, values: Values, findings: Findings): Config['http'] {

@@ -66,10 +66,20 @@ const http = z.object({
 });
 
 const startup = z.object({
-  wait_ms: orNothing(2000).describe(
+  wait_ms: orNothing(8000).describe(
     'How long lists and calls wait for an upstream that connects for the first time.',
   ),
   parallel: atLeast(1, 4).describe('How many stdio servers start at once.'),
+});
+
+const cache = z.object({
+  dir: z
+    .string()
+    .nullable()
+    .default(null)
+    .describe(
+      'Where the lists of servers are kept for the next start, which shows them while its servers start. `null`: `$CACHE_DIRECTORY`, `$XDG_CACHE_HOME/mcpstead` or `~/.cache/mcpstead` (Windows: `%LOCALAPPDATA%\\mcpstead`). `none`: nowhere.',
+    ),
 });
 
 const limits = z.object({
@@ -265,6 +275,7 @@ export const fileSchema = z.object({
   logging: logging.prefault({}),
   http: http.prefault({}),
   startup: startup.prefault({}),
+  cache: cache.prefault({}),
   limits: limits.prefault({}),
 });
 

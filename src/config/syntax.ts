@@ -218,7 +218,7 @@ function garbledPaths(document: Document, text: string): number[] {
   return found;
 }
 
-/** What a config may have of words and signs, of anchors and aliases, and of brackets in brackets: far more than anybody writes. */
+/** What a config may have of words and signs, of anchors, aliases and tags, and of brackets in brackets: far more than anybody writes. */
 const MAX_TOKENS = 200_000;
 const MAX_REPEATED = 1000;
 const MAX_DEPTH = 100;
@@ -236,8 +236,8 @@ function tooMuch(text: string): { at: number; why: string } | undefined {
   for (const token of new Lexer().lex(text)) {
     const first = token[0] ?? '';
     if (++tokens > MAX_TOKENS) return { at, why: `more than ${MAX_TOKENS} words and signs` };
-    if ((first === '&' || first === '*') && ++repeated > MAX_REPEATED)
-      return { at, why: `more than ${MAX_REPEATED} anchors and aliases` };
+    if ((first === '&' || first === '*' || first === '!') && ++repeated > MAX_REPEATED)
+      return { at, why: `more than ${MAX_REPEATED} anchors, aliases and tags` };
     if (token === '[' || token === '{') flow++;
     else if (token === ']' || token === '}') flow--;
     else if (token === '-' || token === '?') inLine++;

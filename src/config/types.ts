@@ -37,6 +37,8 @@ export interface Config {
     readonly idle_connection_ms: number;
   };
   readonly startup: { readonly wait_ms: number; readonly parallel: number };
+  /** `dir`: undefined: lists are not kept between runs. */
+  readonly cache: { readonly dir: string | undefined };
   readonly limits: Limits;
 }
 

@@ -15,19 +15,22 @@ export class EventLines {
   /** Pieces of messages so far: whether it moves on. */
   heard = 0;
   readonly #lane: Lane;
-  #resume: () => void;
+  #resume: () => void = () => undefined;
+  /** The same for all its messages: those that wait for room are told once. */
+  readonly #goOn = (): void => {
+    this.#resume();
+  };
   #reader: SseReader;
   #message: LaneMessage | undefined;
   #head = Buffer.alloc(0);
   #more = true;
 
-  constructor(lane: Lane, resume: () => void) {
+  constructor(lane: Lane) {
     this.#lane = lane;
-    this.#resume = resume;
     this.#reader = this.#newReader();
   }
 
-  /** Its events come over another connection from now on. */
+  /** Over which connection its events come from now on: `resume` goes on with that after a false. */
   onto(resume: () => void): void {
     this.#resume = resume;
   }
@@ -55,7 +58,7 @@ export class EventLines {
     return new SseReader({
       open: (type) => {
         this.#head = Buffer.alloc(0);
-        if (type === '' || type === 'message') this.#message = this.#lane.message(() => this.#resume());
+        if (type === '' || type === 'message') this.#message = this.#lane.message(this.#goOn);
       },
       data: (chunk) => {
         this.heard++;
@@ -66,7 +69,7 @@ export class EventLines {
       close: (fields) => {
         if (fields.type === '' || fields.type === 'message') {
           // An event without data primes the stream.
-          if (this.#head.length > 0) this.#message?.end();
+          if (this.#head.length > 0 && this.#message?.end(this.#goOn) === false) this.#more = false;
           const head = readHead(this.#head);
           if (this.#head[0] === 0x5b || (typeof head !== 'string' && head.kind !== 'method'))
             this.answered = true;

@@ -18,6 +18,7 @@ import { isHeaderText } from '../protocol/header-text.js';
 import { objectOf, readObject, textOf } from '../wire/json.js';
 import { createBudget } from '../lib/budget.js';
 import { splitLines } from '../lib/lines.js';
+import { Pace } from '../lib/pace.js';
 import { classify } from '../protocol/classify.js';
 import { readListPage, type ParamHeader } from '../protocol/lists.js';
 import { find, idKey, MessageError, readMessages, type Message } from '../protocol/message.js';
@@ -73,6 +74,7 @@ export function joinGateway(options: JoinOptions, input: Readable, output: Writa
   const secure = url.protocol === 'https:';
   const agent = secure ? new HttpsAgent({ keepAlive: true }) : new HttpAgent({ keepAlive: true });
   const budget = createBudget(MAX_BUFFERED);
+  const pace = new Pace();
   let session: { id: string | undefined; version: string | undefined } = {
     id: undefined,
     version: undefined,
@@ -357,7 +359,7 @@ export function joinGateway(options: JoinOptions, input: Readable, output: Writa
       return;
     }
     if (String(res.headers['content-type']).startsWith('text/event-stream')) {
-      const events = new EventLines(lane, () => res.resume());
+      const events = new EventLines(lane);
       follow(res, events, () => {
         if (events.answered || rawId === undefined) return done();
         resume(events, done, held, { isClean: res.complete, heardBefore: 0, tries: 0 });
@@ -429,7 +431,6 @@ export function joinGateway(options: JoinOptions, input: Readable, output: Writa
           if ((res.statusCode ?? 0) >= 500) return again(false);
           return done(`${url.href} broke off its answer, and answered ${res.statusCode} to who came back`);
         }
-        events.onto(() => res.resume());
         follow(res, events, () => {
           if (events.answered) done();
           else again(res.complete);
@@ -449,8 +450,28 @@ export function joinGateway(options: JoinOptions, input: Readable, output: Writa
     const failed = (): void => {
       res.destroy();
     };
+    /** The client does not read; enough was read for this turn. */
+    let isFull = false;
+    let resting = false;
+    const goOn = (): void => {
+      if (isFull || resting) res.pause();
+      else res.resume();
+    };
+    events.onto(() => {
+      isFull = false;
+      goOn();
+    });
+    const rested = boundary.guard('server_stream', () => {
+      resting = false;
+      goOn();
+    });
     const more = (chunk: Buffer): void => {
-      if (!events.push(chunk)) res.pause();
+      isFull = !events.push(chunk);
+      if (pace.spend(chunk.length) && !resting) {
+        resting = true;
+        setImmediate(rested);
+      }
+      if (isFull || resting) res.pause();
     };
     const over = (): void => {
       events.broken();
@@ -485,8 +506,7 @@ export function joinGateway(options: JoinOptions, input: Readable, output: Writa
   function listen(): void {
     if (ended || listening || session.id === undefined) return;
     const mine = session;
-    const events = new EventLines(lane, () => current?.resume());
-    let current: IncomingMessage | undefined;
+    const events = new EventLines(lane);
     let req: ClientRequest | undefined;
     let timer: NodeJS.Timeout | undefined;
     let failures = 0;
@@ -510,7 +530,6 @@ export function joinGateway(options: JoinOptions, input: Readable, output: Writa
           } else if ((res.statusCode ?? 0) >= 500) backOff();
           return;
         }
-        current = res;
         const { heard } = events;
         follow(res, events, () => {
           const polls = res.complete && (events.retryMs ?? 0) >= POLL_MS;

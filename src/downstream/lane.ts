@@ -3,6 +3,7 @@
  * behind it. What waits is bounded by who asks `waiting` before taking more, and by limits.buffered_bytes.
  */
 import type { Budget, Holder } from '../lib/budget.js';
+import { Queue } from '../lib/queue.js';
 import type { Boundary } from '../observe/boundary.js';
 
 /** What writes to the client. false: it reads slowly; `drained` is called when it can take more. */
@@ -29,7 +30,7 @@ export class Lane {
   readonly #held: Holder;
   readonly #overflow: () => void;
   readonly #boundary: Boundary | undefined;
-  #queue: Waiting[] = [];
+  readonly #queue = new Queue<Waiting>();
   #waiting = 0;
   #owner: LaneMessage | undefined;
   #full = false;
@@ -80,7 +81,7 @@ export class Lane {
   /** Lets go of all that waits: nobody is there any more. */
   drop(): void {
     this.#over = true;
-    this.#queue = [];
+    this.#queue.clear();
     this.#owner = undefined;
     this.#stopped.clear();
     this.#held.release();
@@ -134,7 +135,7 @@ export class Lane {
       this.#owner = undefined;
       this.#outlet[how]();
       this.#pump();
-    } else this.#queue = this.#queue.filter((item) => item !== message);
+    } else this.#queue.delete(message);
   }
 
   #isFree(): boolean {
@@ -206,15 +207,19 @@ export class LaneMessage {
     return false;
   }
 
-  end(): void {
+  /** false: many small ones wait by now; `resume` is called when they are out. */
+  end(resume?: () => void): boolean {
     if (this.#state === 'small') {
       this.#state = 'over';
-      this.#lane.send(this.#held.length === 1 ? (this.#held[0] as Buffer) : Buffer.concat(this.#held));
-    } else if (this.#state === 'waiting') this.#ended = true;
+      const whole = this.#held.length === 1 ? (this.#held[0] as Buffer) : Buffer.concat(this.#held);
+      return this.#lane.send(whole, resume);
+    }
+    if (this.#state === 'waiting') this.#ended = true;
     else if (this.#state === 'flowing') {
       this.#state = 'over';
       this.#lane.leave(this, 'finish');
     }
+    return true;
   }
 
   /** It will not be whole. */

@@ -21,7 +21,11 @@ export interface DroppedLine {
 }
 
 export interface LineSplitter {
-  push(chunk: Buffer): void;
+  /**
+   * `more`: asked after each line, and told how many bytes were looked at. Where it says no, the rest of the chunk is given back: it is to
+   * be pushed before anything else.
+   */
+  push(chunk: Buffer, more?: (bytes: number) => boolean): Buffer | undefined;
   /** The stream is over: gives back to the budget, and returns, what is held of a line that will not end. */
   end(): Buffer | undefined;
 }
@@ -111,33 +115,38 @@ export function splitLines(options: {
         : Buffer.concat([dropping.tail, piece]).subarray(-SHOWN_BYTES);
   }
 
+  /** `last`: the last piece of a line. */
+  function line(last: Buffer): void {
+    if (!dropping) {
+      if (held === 0 && last.length <= maxBytes) return emit(last);
+      hold(last);
+    } else {
+      skip(last);
+    }
+    if (dropping) {
+      const dropped: DroppedLine = dropping;
+      dropping = undefined;
+      options.onDropped(dropped);
+    } else {
+      finish(release());
+    }
+  }
+
   return {
-    push(chunk) {
+    push(chunk, more) {
       let start = 0;
       for (let end = chunk.indexOf(LF); end !== -1; end = chunk.indexOf(LF, start)) {
         const piece = chunk.subarray(start, end);
         start = end + 1;
-        if (!dropping) {
-          if (held === 0 && piece.length <= maxBytes) {
-            emit(piece);
-            continue;
-          }
-          hold(piece);
-        } else {
-          skip(piece);
-        }
-        if (dropping) {
-          const dropped: DroppedLine = dropping;
-          dropping = undefined;
-          options.onDropped(dropped);
-        } else {
-          finish(release());
-        }
+        line(piece);
+        if (more && !more(piece.length + 1) && start < chunk.length) return chunk.subarray(start);
       }
-      if (start === chunk.length) return;
+      if (start === chunk.length) return undefined;
       const rest = start === 0 ? chunk : chunk.subarray(start);
       if (dropping) skip(rest);
       else hold(rest);
+      more?.(rest.length);
+      return undefined;
     },
     end() {
       dropping = undefined;

@@ -148,7 +148,7 @@ export async function readListPageInTurns(kind: ListKind, result: Buffer): Promi
 }
 
 /** Yields between definitions, and within what is large. */
-function* pageIn(kind: ListKind, result: Buffer): Generator<void, ListPage> {
+function* pageIn(kind: ListKind, result: Buffer): Generator<number, ListPage> {
   const { method, member, singular } = LISTS[kind];
   if (!isUtf8(result)) throw new Error(`answered ${method} with what is no UTF-8`);
   try {

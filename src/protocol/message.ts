@@ -11,6 +11,7 @@ import {
   readText,
   scan,
   ScanError,
+  scanInSteps,
   skipSpace,
   type Member,
   type Scan,
@@ -89,12 +90,17 @@ export function isEscaped(body: Buffer, { key, start }: Member): boolean {
   return body[i - key.length - 1] !== QUOTE;
 }
 
+function unreadable(error: unknown): unknown {
+  return error instanceof ScanError
+    ? new MessageError('parse_error', `Parse error: ${error.message}`)
+    : error;
+}
+
 function scanned(body: Buffer): Scan {
   try {
     return scan(body);
   } catch (error) {
-    if (error instanceof ScanError) throw new MessageError('parse_error', `Parse error: ${error.message}`);
-    throw error;
+    throw unreadable(error);
   }
 }
 
@@ -113,17 +119,37 @@ function isId(raw: string): boolean {
   return c === 0x22 || c === 0x2d || (c >= 0x30 && c <= 0x39);
 }
 
+export type Messages = Message | (Message | MessageError)[];
+
 /**
  * Reads one message, or the messages of a batch. Throws MessageError when the whole is unreadable; an element of a batch
  * that is not a message becomes a MessageError in its place.
  */
-export function readMessages(body: Buffer): Message | (Message | MessageError)[] {
+export function readMessages(body: Buffer): Messages {
+  // Most are no batch, and short.
+  if (body[skipSpace(body, 0)] !== OPEN_ARRAY) return messageOf(body, scanned(body));
+  const steps = messagesInSteps(body);
+  for (;;) {
+    const { done, value } = steps.next();
+    if (done) return value;
+  }
+}
+
+/** The same in steps, for what is large: yields after each. */
+export function* messagesInSteps(body: Buffer): Generator<void, Messages> {
   const at = skipSpace(body, 0);
-  return body[at] === OPEN_ARRAY ? readBatch(body, at) : messageOf(body, scanned(body));
+  if (body[at] === OPEN_ARRAY) return yield* readBatch(body, at);
+  let whole: Scan;
+  try {
+    whole = yield* scanInSteps(body);
+  } catch (error) {
+    throw unreadable(error);
+  }
+  return messageOf(body, whole);
 }
 
 /** Each element is looked at twice: for its end, then as a message. What follows the first one too many is not looked at. */
-function readBatch(body: Buffer, at: number): (Message | MessageError)[] {
+function* readBatch(body: Buffer, at: number): Generator<void, (Message | MessageError)[]> {
   const messages: (Message | MessageError)[] = [];
   const broken = (why: string, where: number): MessageError =>
     new MessageError('parse_error', `Parse error: ${why} at byte ${where}`);
@@ -135,9 +161,10 @@ function readBatch(body: Buffer, at: number): (Message | MessageError)[] {
     const end = endOfValue(body, i);
     if (end <= i) throw broken(end === i ? 'unexpected character' : 'unexpected end', i);
     const element = body.subarray(i, end);
+    yield;
     let read: Scan;
     try {
-      read = scan(element);
+      read = yield* scanInSteps(element);
     } catch (error) {
       if (error instanceof ScanError) throw broken(error.message.replace(/ at byte \d+$/, ''), i + error.at);
       throw error;

@@ -228,6 +228,10 @@ export interface Link {
   readonly state: LinkState;
   /** Whether its first attempt to connect is still running. */
   readonly firstConnect: boolean;
+  /** What it lists is from an earlier run, read then (as Date.now() has it): it has not told yet what it lists now. */
+  readonly keptSince?: number | undefined;
+  /** How long a call waits for its first connect, in ms; undefined: startup.wait_ms. */
+  readonly waitMs?: number | undefined;
   /** It fell, and its last lists still stand: resolves when it is up again, or stays away. undefined: it did not. */
   readonly reconnecting?: Promise<void> | undefined;
   readonly stats: ServerStats;

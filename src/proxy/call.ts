@@ -1,5 +1,6 @@
 /** The hot path: one call from its client to its upstream and back. */
 import type { ErrorCode, GatewayError } from '../errors.js';
+import type { Boundary } from '../observe/boundary.js';
 import type { Logger } from '../observe/log.js';
 import type { MethodStats, ToolErrorReason, ToolStats } from '../observe/stats.js';
 import type { Bridge, Resume } from '../bridge/index.js';
@@ -26,6 +27,10 @@ import { splice, type Patch } from '../wire/splice.js';
 import { relatedTask } from '../bridge/asked.js';
 import type { Questions } from './questions.js';
 
+/** Between progress and an answer right behind it: a client has read the one before the other comes. */
+const APART_MS = 5;
+/** So many bytes of an answer wait meanwhile; then its upstream is not read from. */
+const MAX_LATER = 262_144;
 /** A call that takes longer is worth a line at info. */
 const SLOW_MS = 10_000;
 /** 2025-11-25, client/elicitation, "URL Elicitation Required Error". */
@@ -42,6 +47,7 @@ const REASONS: Partial<Record<ErrorCode, ToolErrorReason>> = {
 
 export interface CallContext {
   readonly log: Logger;
+  readonly boundary: Boundary;
   /** logging.calls */
   readonly calls: 'none' | 'failed' | 'all';
   readonly method: MethodStats;
@@ -130,6 +136,9 @@ class RelayedCall implements Sink, Exchange {
   /** Where an error begins that asks its client to open a URL. */
   #elicitsAt: number | undefined;
   #over = false;
+  /** Progress went out a moment ago: what of the answer waits. */
+  #later: (() => boolean | undefined)[] | undefined;
+  #laterBytes = 0;
 
   constructor(message: Message, target: Target, sink: Sink, context: CallContext) {
     this.#message = message;
@@ -143,6 +152,7 @@ class RelayedCall implements Sink, Exchange {
     const { merged, log } = this.#context;
     const { server } = this.#target.link;
     const shown = merged ? withRoutableTask(notice, server) : notice;
+    if (notice.method === 'notifications/progress') this.#holdAnswer();
     if (shown) return this.#sink.notify(shown);
     log.debug('dropped a notification that cannot be read', { server, method: notice.method });
     return true;
@@ -169,14 +179,50 @@ class RelayedCall implements Sink, Exchange {
       if (open === question && session) questions.withdraw(session, id, undefined);
   }
 
+  /** Legacy SDK clients that read progress and the answer in one go drop the progress. */
+  #holdAnswer(): void {
+    if (this.#later || this.#context.crossing?.caller.era === 'modern') return;
+    this.#later = [];
+    const release = (): void => {
+      const later = this.#later ?? [];
+      const wasFull = this.#laterBytes > MAX_LATER;
+      this.#later = undefined;
+      this.#laterBytes = 0;
+      let more = true;
+      for (const next of later) if (!this.#over) more = next() ?? true;
+      if (wasFull && more) this.exchange?.resume();
+    };
+    const guarded = this.#context.boundary.guard('answer', release, (error) => {
+      this.fail(error);
+    });
+    setTimeout(guarded, APART_MS);
+  }
+
   start(head: AnswerHead): void {
+    if (this.#later) this.#later.push(() => this.#start(head));
+    else this.#start(head);
+  }
+
+  write(chunk: Buffer): boolean {
+    if (!this.#later) return this.#write(chunk);
+    this.#later.push(() => this.#write(chunk));
+    this.#laterBytes += chunk.length;
+    return this.#laterBytes <= MAX_LATER;
+  }
+
+  end(seen: Seen): void {
+    if (this.#later) this.#later.push(() => this.#end(seen));
+    else this.#end(seen);
+  }
+
+  #start(head: AnswerHead): undefined {
     this.#withdrawAll('the call has ended');
     this.#isError = head.kind === 'error';
     if (head.code === URL_ELICITATION_REQUIRED) this.#elicitsAt = head.value;
     this.#sink.start(head);
   }
 
-  write(chunk: Buffer): boolean {
+  #write(chunk: Buffer): boolean {
     // An error is one chunk, closed by the brace of the message.
     if (this.#elicitsAt !== undefined && this.#context.session) {
       const error = chunk.subarray(this.#elicitsAt, chunk.length - 1);
@@ -185,7 +231,7 @@ class RelayedCall implements Sink, Exchange {
     return this.#sink.write(chunk);
   }
 
-  end(seen: Seen): void {
+  #end(seen: Seen): undefined {
     this.#sink.end(seen);
     if (this.#isError) this.#finish('error', 'upstream_returned_error', 'upstream error');
     else if (seen.isError) this.#finish('success', 'upstream_returned_error', 'tool error');
@@ -197,6 +243,11 @@ class RelayedCall implements Sink, Exchange {
   }
 
   fail(error: GatewayError): void {
+    if (this.#later) this.#later.push(() => this.#fail(error));
+    else this.#fail(error);
+  }
+
+  #fail(error: GatewayError): undefined {
     this.#withdrawAll('the call has failed');
     this.#sink.fail(error);
     this.#finish('error', REASONS[error.code] ?? 'internal', error.message);

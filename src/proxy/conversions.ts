@@ -6,8 +6,9 @@ import type { Refusal } from '../protocol/ports.js';
 import type { LegacyRevision } from '../protocol/revisions.js';
 import { arrayOf, objectOf, readJson, readObject, textOf, type JsonObject } from '../wire/json.js';
 import { splice, type Patch } from '../wire/splice.js';
-import { elementsOf, membersOf } from '../wire/walk.js';
-import type { Member, Span } from '../wire/scan.js';
+import { elementsAt, membersAt } from '../wire/walk-unproven.js';
+import { membersOf } from '../wire/walk.js';
+import { skipSpace, type Member, type Span } from '../wire/scan.js';
 
 /** Content blocks and the revision they came with; 2026-07-28 has no others. */
 const BLOCKS: Readonly<Record<string, LegacyRevision>> = {
@@ -28,23 +29,25 @@ export function mayNeedConversion(revision: LegacyRevision, method: string): boo
   return revision < KNOWS_ALL && (method === 'tools/call' || method === 'prompts/get');
 }
 
-/** A whole answer as a client of `revision` can read it. */
-export function convertContent(whole: Buffer, revision: LegacyRevision): Buffer {
-  const result = member(whole, 0, 'result');
-  if (!result || whole[result.start] !== 0x7b) return whole;
+/** A whole answer as a client of `revision` can read it. Yields the bytes of each step. Throws UnprovenError where it is no JSON. */
+export function* convertContent(whole: Buffer, revision: LegacyRevision): Generator<number, Buffer> {
+  const result = yield* resultOf(whole);
   const blocks: Span[] = [];
-  const content = member(whole, result.start, 'content');
-  if (content && whole[content.start] === 0x5b) blocks.push(...elementsOf(whole, content.start));
-  const messages = member(whole, result.start, 'messages');
-  if (messages && whole[messages.start] === 0x5b) {
-    for (const message of elementsOf(whole, messages.start)) {
-      const block = whole[message.start] === 0x7b ? member(whole, message.start, 'content') : undefined;
-      if (block) blocks.push(block);
-    }
+  const content = result.get('content');
+  if (content && whole[content.start] === 0x5b)
+    yield* elementsAt(whole, content.start, (block) => blocks.push(block));
+  const messages: Span[] = [];
+  const listed = result.get('messages');
+  if (listed && whole[listed.start] === 0x5b)
+    yield* elementsAt(whole, listed.start, (message) => messages.push(message));
+  for (const message of messages) {
+    const block = (yield* membersIn(whole, message, ['content'])).get('content');
+    if (block) blocks.push(block);
   }
   const patches: Patch[] = [];
   for (const block of blocks) {
-    const text = textFor(whole, block, revision);
+    const text = yield* textFor(whole, block, revision);
+    yield block.end - block.start;
     if (text === undefined) continue;
     patches.push({
       start: block.start,
@@ -56,10 +59,14 @@ export function convertContent(whole: Buffer, revision: LegacyRevision): Buffer 
 }
 
 /** The text in place of a block that the revision does not know; undefined: it knows it. */
-function textFor(whole: Buffer, block: Span, revision: LegacyRevision): string | undefined {
-  if (whole[block.start] !== 0x7b) return undefined;
+function* textFor(
+  whole: Buffer,
+  block: Span,
+  revision: LegacyRevision,
+): Generator<number, string | undefined> {
+  const members = yield* membersIn(whole, block, ['type', 'uri', 'text', 'mimeType']);
   const of = (key: string): string | undefined => {
-    const at = member(whole, block.start, key);
+    const at = members.get(key);
     return at && whole[at.start] === 0x22 ? textOf(readJson(whole.subarray(at.start, at.end))) : undefined;
   };
   const type = of('type');
@@ -72,28 +79,42 @@ function textFor(whole: Buffer, block: Span, revision: LegacyRevision): string |
   return `[${type.slice(0, 64)}${mime}: not known to revision ${revision}]`;
 }
 
+/** Most of a structured result that is said as text as well. */
+const MAX_TEXT = 1_048_576;
+
 /**
  * The whole answer of a tool whose `outputSchema` is no object's, as clients before 2026-07-28 can read it: what it is stands in an
- * object under `result`, as its listed schema says there, and as text where the tool gave none.
+ * object under `result`, as its listed schema says there, and as text where the tool gave none. Yields the bytes of each step.
+ * Throws UnprovenError where it is no JSON.
  */
-export function convertStructured(whole: Buffer): Buffer {
-  const result = member(whole, 0, 'result');
-  if (!result || whole[result.start] !== 0x7b) return whole;
-  const structured = member(whole, result.start, 'structuredContent');
+export function* convertStructured(whole: Buffer): Generator<number, Buffer> {
+  const result = yield* resultOf(whole);
+  const structured = result.get('structuredContent');
   if (!structured) return whole;
   const patches: Patch[] = [
     { start: structured.start, end: structured.start, bytes: Buffer.from('{"result":') },
     { start: structured.end, end: structured.end, bytes: Buffer.from('}') },
   ];
-  const text = whole.toString('utf8', structured.start, structured.end);
+  const bytes = structured.end - structured.start;
+  const text =
+    bytes <= MAX_TEXT
+      ? whole.toString('utf8', structured.start, structured.end)
+      : `[structuredContent of ${bytes} bytes]`;
   const block = JSON.stringify({ type: 'text', text });
-  const content = member(whole, result.start, 'content');
+  const content = result.get('content');
   if (!content) {
     const { end } = structured;
     patches.push({ start: end, end, bytes: Buffer.from(`,"content":[${block}]`) });
   } else if (whole[content.start] === 0x5b) {
-    const blocks = elementsOf(whole, content.start);
-    if (!blocks.some((each) => isText(whole, each))) {
+    const blocks: Span[] = [];
+    yield* elementsAt(whole, content.start, (each) => blocks.push(each));
+    let said = false;
+    for (const each of blocks) {
+      const type = (yield* membersIn(whole, each, ['type'])).get('type');
+      yield each.end - each.start;
+      said ||= type !== undefined && isText(whole, type);
+    }
+    if (!said) {
       const at = blocks.at(-1)?.end ?? content.start + 1;
       patches.push({ start: at, end: at, bytes: Buffer.from(blocks.length > 0 ? `,${block}` : block) });
     }
@@ -101,10 +122,31 @@ export function convertStructured(whole: Buffer): Buffer {
   return splice(whole, patches);
 }
 
-function isText(whole: Buffer, { start }: Span): boolean {
-  if (whole[start] !== 0x7b) return false;
-  const type = member(whole, start, 'type');
-  return type !== undefined && whole.toString('utf8', type.start, type.end) === '"text"';
+function isText(whole: Buffer, { start, end }: Span): boolean {
+  return end - start === 6 && whole.toString('latin1', start, end) === '"text"';
+}
+
+/** What is changed of the result of an answer; nothing where it has none. */
+function* resultOf(whole: Buffer): Generator<number, ReadonlyMap<string, Span>> {
+  const message = { start: skipSpace(whole, 0), end: whole.length };
+  const result = (yield* membersIn(whole, message, ['result'])).get('result');
+  return result ? yield* membersIn(whole, result, ['content', 'messages', 'structuredContent']) : NONE;
+}
+
+const NONE: ReadonlyMap<string, Span> = new Map();
+
+/** Where the members of these names stand in a value; none where it is no object. As JSON.parse has it, the last of equal ones counts. */
+function* membersIn(
+  whole: Buffer,
+  { start }: Span,
+  names: readonly string[],
+): Generator<number, ReadonlyMap<string, Span>> {
+  if (whole[start] !== 0x7b) return NONE;
+  const found = new Map<string, Span>();
+  yield* membersAt(whole, start, (key, value) => {
+    if (names.includes(key)) found.set(key, value);
+  });
+  return found;
 }
 
 function member(whole: Buffer, at: number, key: string): Member | undefined {

@@ -48,6 +48,7 @@ export class Listener implements Exchange {
   readonly #waiting = new Map<string, Notice>();
   /** Digests of the lists of its view, as they were when it was last told of them. */
   readonly #shown = new Map<ListKind, string>();
+  #begun = false;
   #acknowledged = false;
   #full = false;
   #over = false;
@@ -68,12 +69,13 @@ export class Listener implements Exchange {
 
   /** What is listed now is what the client is taken to hold. */
   begin(): void {
+    this.#begun = true;
     for (const kind of LIST_KINDS) if (this.changes.has(CHANGE_OF[kind])) this.isNews(kind);
   }
 
-  /** Whether a list is another one than the last time that this was asked. */
+  /** Whether a list is another one than the last time that this was asked; before it has begun nothing is. */
   isNews(kind: ListKind): boolean {
-    if (this.#over) return false;
+    if (this.#over || !this.#begun) return false;
     const digest = digestOf(this.view.list(kind, 'modern'));
     if (this.#shown.get(kind) === digest) return false;
     this.#shown.set(kind, digest);

@@ -77,7 +77,7 @@ export interface OwnLinksDeps {
 }
 
 export interface OwnLinks {
-  /** Gives the session links of its own to the servers that want that, and a view with them. */
+  /** Gives the session links of its own to the servers that want that, and a view with them; after a reload those that it lacks. */
   open(session: Session): void;
   /** What a modern client sees of a route, where some of its servers want a link a client; undefined: the view of all. */
   viewOf(caller: Caller, server: string | undefined): View | undefined;
@@ -192,7 +192,8 @@ export function createOwnLinks(deps: OwnLinksDeps): OwnLinks {
     close(owned);
   }
 
-  function add(owned: Owned, config: ServerConfig): void {
+  /** `after`: what has to end before it may connect. */
+  function add(owned: Owned, config: ServerConfig, after?: Promise<void>): void {
     const { owner, catalog, links } = owned;
     const { name } = config;
     if (!hasRoom(name) && !makeRoom(name, owner)) {
@@ -206,16 +207,38 @@ export function createOwnLinks(deps: OwnLinksDeps): OwnLinks {
     catalog.put(link);
     // After a reload: what its client wanted of the link before.
     deps.interests().adopt(link, session);
-    if (deps.begun()) link.start();
+    if (after)
+      deps.boundary.detach(
+        'link',
+        after.then(() => {
+          if (links.get(name) === link && deps.begun()) link.start();
+        }),
+      );
+    else if (deps.begun()) link.start();
   }
 
-  function drop(owned: Owned, server: string, graceMs: number): void {
+  /** Links that it could not have when it came, or that a reload made due. */
+  function addMissing(owned: Owned, servers: readonly ServerConfig[]): void {
+    const { catalog, links } = owned;
+    if (links.size >= servers.length) return;
+    for (const config of servers) {
+      const { name } = config;
+      const shared = deps.catalog.get(name);
+      if (links.has(name)) continue;
+      if (hasRoom(name)) add(owned, config);
+      // The one of the registry is nobody's.
+      else if (catalog.get(name) === shared) catalog.put(full(shared, name, deps.limit()));
+    }
+  }
+
+  /** Resolves when its link has ended. */
+  function drop(owned: Owned, server: string, graceMs: number): Promise<void> {
     dropNext(owned, server);
     const link = owned.links.get(server);
-    if (!link) return;
+    if (!link) return Promise.resolve();
     owned.links.delete(server);
     counts.set(server, (counts.get(server) ?? 1) - 1);
-    retire(link, graceMs);
+    return retire(link, graceMs);
   }
 
   function dropNext({ nexts }: Owned, server: string): void {
@@ -223,7 +246,8 @@ export function createOwnLinks(deps: OwnLinksDeps): OwnLinks {
     if (!next) return;
     nexts.delete(server);
     clearTimeout(next.timer);
-    next.link.destroy();
+    // Nothing is on it yet, but the session that it may have opened is to end.
+    void retire(next.link, 0);
   }
 
   /** The configuration of a server is another one: the old link serves until the new one is up. */
@@ -255,13 +279,14 @@ export function createOwnLinks(deps: OwnLinksDeps): OwnLinks {
     links.set(server, next.link);
     catalog.put(next.link);
     deps.interests().adopt(next.link, owner.session);
-    retire(old, old.config.drain_seconds * 1000);
+    void retire(old, old.config.drain_seconds * 1000);
   }
 
-  function retire(link: OwnLink, graceMs: number): void {
+  function retire(link: OwnLink, graceMs: number): Promise<void> {
     const drained = link.drain(graceMs).finally(() => leaving.delete(link));
     leaving.set(link, drained);
     deps.boundary.detach('link', drained);
+    return drained;
   }
 
   function eventsOf(owned: Owned): LinkEvents {
@@ -329,16 +354,17 @@ export function createOwnLinks(deps: OwnLinksDeps): OwnLinks {
   }
 
   function close(owned: Owned): void {
-    for (const server of [...owned.links.keys()]) drop(owned, server, 0);
+    for (const server of [...owned.links.keys()]) void drop(owned, server, 0);
   }
 
   return {
     open(session) {
       const servers = wanted(session.server);
       if (servers.length === 0) return;
+      const had = ofSessions.get(session);
+      if (had) return addMissing(had, servers);
       const { id, capabilities, server, opener } = session;
-      const whose = opener ?? id;
-      const owned = own({ id, whose, capabilities, server, session, lastUsed: 0 }, servers);
+      const owned = own({ id, whose: opener ?? id, capabilities, server, session, lastUsed: 0 }, servers);
       ofSessions.set(session, owned);
       session.view = owned.view;
     },
@@ -362,9 +388,7 @@ export function createOwnLinks(deps: OwnLinksDeps): OwnLinks {
         }
       }
       // Where there was no room for a link there may be by now.
-      else if (owned.links.size < servers.length)
-        for (const config of servers)
-          if (!owned.links.has(config.name) && hasRoom(config.name)) add(owned, config);
+      else addMissing(owned, servers);
       owned.owner.lastUsed = performance.now();
       return owned.view;
     },
@@ -417,9 +441,9 @@ export function createOwnLinks(deps: OwnLinksDeps): OwnLinks {
           continue;
         }
         const graceMs = (config?.drain_seconds ?? 0) * 1000;
-        drop(owned, server, graceMs);
+        const ended = drop(owned, server, graceMs);
         owned.catalog.remove(server);
-        if (config && isWanted) add(owned, config);
+        if (config && isWanted) add(owned, config, config.restart === 'serial' ? ended : undefined);
       }
     },
     async ended() {
@@ -428,7 +452,10 @@ export function createOwnLinks(deps: OwnLinksDeps): OwnLinks {
     destroy() {
       for (const owned of all()) {
         for (const link of owned.links.values()) link.destroy();
-        for (const server of [...owned.nexts.keys()]) dropNext(owned, server);
+        for (const { link, timer } of owned.nexts.values()) {
+          clearTimeout(timer);
+          link.destroy();
+        }
       }
       for (const link of leaving.keys()) link.destroy();
       ofSessions.clear();

@@ -12,7 +12,7 @@ import { qualifyId } from '../catalog/naming.js';
 import { MAX_KEPT } from '../session/kept.js';
 import type { Session } from '../session/store.js';
 import { objectOf } from '../wire/json.js';
-import { held, type Holding } from './held.js';
+import { held, proven, type Holding } from './held.js';
 import { answer, counter, refused, type Handled, type Source } from './handled.js';
 import type { Listener } from './listeners.js';
 import { deferred, type Named, type Wrap } from './methods/relay.js';
@@ -84,6 +84,7 @@ export function createTasks({ boundary, tell, describe, now, maxBytes, budget }:
     maxBytes: maxBytes(),
     budget,
     whose: { client: source.sessionId, server },
+    boundary,
   });
   const tasks = new Map<string, Task>();
   const watches = new Map<string, Watch>();
@@ -177,13 +178,17 @@ export function createTasks({ boundary, tell, describe, now, maxBytes, budget }:
       // A modern upstream hears of no task: the gateway waits for it.
       target.link.era === 'modern'
         ? sink
-        : held(sink, holding(source, target.link.server), (whole) => {
-            const at = taskIn(whole);
-            if (!at) return whole;
-            const { link } = target;
-            note(link, at, source, session);
-            return withId(whole, at, shown(link.server, at.taskId, isMerged(source)));
-          }),
+        : held(
+            sink,
+            holding(source, target.link.server),
+            proven((whole) => {
+              const at = taskIn(whole);
+              if (!at) return whole;
+              const { link } = target;
+              note(link, at, source, session);
+              return withId(whole, at, shown(link.server, at.taskId, isMerged(source)));
+            }),
+          ),
     made: (source) => (target, sink) =>
       noting(sink, (whole) => {
         const at = flatTaskIn(whole, 'result');
@@ -195,7 +200,7 @@ export function createTasks({ boundary, tell, describe, now, maxBytes, budget }:
     answered: (source) => (target, sink) => {
       if (!isMerged(source)) return sink;
       const { server } = target.link;
-      return held(sink, holding(source, server), (whole) => {
+      const change = (whole: Buffer): Buffer => {
         if (source.era === 'modern') {
           const shown = shownAs(whole, 'result', qualifyId(server, target.name), server);
           if (typeof shown !== 'string') return shown;
@@ -206,7 +211,8 @@ export function createTasks({ boundary, tell, describe, now, maxBytes, budget }:
         }
         const at = taskIn(whole) ?? relatedIn(whole);
         return at ? withId(whole, at, qualifyId(server, at.taskId)) : whole;
-      });
+      };
+      return held(sink, holding(source, server), proven(change));
     },
     owned(named, source, view) {
       if (named instanceof GatewayError || ownedBy(source, view, named.name)) return named;

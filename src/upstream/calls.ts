@@ -5,6 +5,7 @@
 import type { ServerConfig } from '../config/types.js';
 import { GatewayError, type ErrorCode } from '../errors.js';
 import type { Budget, Holder, Whose } from '../lib/budget.js';
+import { Queue } from '../lib/queue.js';
 import type { Wheel, WheelTimer } from '../lib/wheel.js';
 import type { Boundary } from '../observe/boundary.js';
 import type { Logger } from '../observe/log.js';
@@ -116,6 +117,15 @@ export interface CallOwner {
 /** A legacy server must not hear that the handshake is off, nor one whose era is not known yet that nobody waits for its answer. */
 const NEVER_CANCELLED = new Set(['initialize', 'server/discover']);
 
+/** What something that waits costs beside its bytes. */
+const WAITING_COST = 256;
+
+/** Something for a client that reads slowly: a notification, or a whole answer that goes when it is called. */
+interface Waiting {
+  readonly goes: Notice | (() => void);
+  readonly cost: number;
+}
+
 export class UpstreamCall implements UpstreamExchange, AnswerHost {
   readonly id: number;
   readonly idText: string;
@@ -163,8 +173,10 @@ export class UpstreamCall implements UpstreamExchange, AnswerHost {
   #blocked = false;
   #parked = false;
   #questions = 0;
-  #queue: Notice[] = [];
+  /** What waits for a client that reads slowly; last of it the answer, where it came whole on a channel that many calls share. */
+  readonly #queue = new Queue<Waiting>();
   #queued = 0;
+  #answerWaits = false;
   /** Takes from the budget what is in the queue. */
   #waiting: Holder | undefined;
   readonly #silenceMs: number;
@@ -263,11 +275,14 @@ export class UpstreamCall implements UpstreamExchange, AnswerHost {
   resume(): void {
     if (this.#over || !this.#blocked) return;
     this.#blocked = false;
-    while (this.#queue.length > 0) {
-      const notice = this.#queue.shift() as Notice;
-      this.#queued -= notice.bytes.length;
-      this.#waiting?.give(notice.bytes.length);
-      if (!this.sink.notify(notice)) {
+    for (let next = this.#queue.shift(); next; next = this.#queue.shift()) {
+      const { cost, goes } = next;
+      this.#queued -= cost;
+      this.#waiting?.give(cost);
+      if (typeof goes === 'function') {
+        this.#answerWaits = false;
+        goes();
+      } else if (!this.sink.notify(goes)) {
         this.#blocked = true;
         return;
       }
@@ -298,23 +313,38 @@ export class UpstreamCall implements UpstreamExchange, AnswerHost {
 
   /** A notification for this call's client, in order, bounded while the client does not read. */
   notify(notice: Notice): void {
-    if (this.#over) return;
+    if (this.#over || this.#answerWaits) return;
     this.sawMessage = true;
     this.alive();
-    if (this.#blocked) {
-      const tooSlow = (): void => {
-        if (this.#over) return;
-        this.#owner.sendCancel(this, 'client too slow');
-        this.failWith('busy', `client read too slowly: ${this.#queued} bytes wait for it`);
-      };
-      const holder = (this.#waiting ??= this.#owner.budget.holder(this.whose, tooSlow));
-      const fits = this.#queued + notice.bytes.length <= this.#owner.messageBytes();
-      if (!fits || !holder.take(notice.bytes.length)) return tooSlow();
-      this.#queued += notice.bytes.length;
-      this.#queue.push(notice);
-      return;
-    }
-    if (!this.sink.notify(notice)) this.hold();
+    if (this.#blocked) this.#wait(notice, notice.bytes.length);
+    else if (!this.sink.notify(notice)) this.hold();
+  }
+
+  /** An answer of `bytes` bytes has come whole: `deliver` is called once what came before it is out. */
+  answer(bytes: number, deliver: () => void): void {
+    if (this.#answerWaits) return;
+    if (!this.#blocked || this.#queue.length === 0) return deliver();
+    this.#answerWaits = true;
+    this.#wait(deliver, bytes);
+  }
+
+  /** Its answer is here, whatever becomes of its server. */
+  get isAnswered(): boolean {
+    return this.#answerWaits;
+  }
+
+  #wait(goes: Waiting['goes'], bytes: number): void {
+    const cost = bytes + WAITING_COST;
+    const tooSlow = (): void => {
+      if (this.#over) return;
+      if (!this.#answerWaits) this.#owner.sendCancel(this, 'client too slow');
+      this.failWith('busy', `client read too slowly: ${this.#queued} bytes wait for it`);
+    };
+    const holder = (this.#waiting ??= this.#owner.budget.holder(this.whose, tooSlow));
+    const fits = this.#queued + cost <= this.#owner.messageBytes();
+    if (!fits || !holder.take(cost)) return tooSlow();
+    this.#queued += cost;
+    this.#queue.push({ goes, cost });
   }
 
   retryIn(ms: number): void {
@@ -333,13 +363,13 @@ export class UpstreamCall implements UpstreamExchange, AnswerHost {
   }
 
   starting(): void {
-    const waiting = this.#queue;
+    for (let next = this.#queue.shift(); next; next = this.#queue.shift())
+      if (typeof next.goes !== 'function') this.sink.notify(next.goes);
     this.#dropQueue();
-    for (const notice of waiting) this.sink.notify(notice);
   }
 
   #dropQueue(): void {
-    this.#queue = [];
+    this.#queue.clear();
     this.#waiting?.release();
     this.#queued = 0;
   }

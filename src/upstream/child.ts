@@ -11,6 +11,7 @@ import type { Logger } from '../observe/log.js';
 import type { DroppedLine, LineSplitter } from '../lib/lines.js';
 import { Pace } from '../lib/pace.js';
 import { splitLines } from '../lib/lines.js';
+import { PacedLines } from './paced-lines.js';
 import type { Watcher } from './watcher.js';
 
 export interface ExitInfo {
@@ -98,9 +99,9 @@ class StdioChild implements Child {
   #asked = false;
   #kills = 0;
   #looking: NodeJS.Timeout | undefined;
-  /** Its stdout is not read for now. */
-  #paused = false;
-  readonly #pace = new Pace();
+  /** Its standard output, and its standard error. */
+  #output: PacedLines | undefined;
+  #errors: PacedLines | undefined;
   #deafTimer: NodeJS.Timeout | undefined;
   #lastWordsTimer: NodeJS.Timeout | undefined;
 
@@ -152,24 +153,11 @@ class StdioChild implements Child {
   }
 
   pause(): void {
-    this.#paused = true;
-    if (!this.#exit) this.#process?.stdout?.pause();
+    this.#output?.pause();
   }
 
   resume(): void {
-    this.#paused = false;
-    this.#process?.stdout?.resume();
-  }
-
-  /** The rest of what it wrote waits for the next turn. */
-  #rest(): void {
-    const stdout = this.#process?.stdout;
-    stdout?.pause();
-    setImmediate(
-      this.#deps.boundary.guard('server_line', () => {
-        if (!this.#paused || this.#exit) stdout?.resume();
-      }),
-    );
+    this.#output?.resume();
   }
 
   closeStdin(): void {
@@ -224,26 +212,23 @@ class StdioChild implements Child {
     };
     stdout?.once('data', heard);
     stderr?.once('data', heard);
-    stdout?.on(
-      'data',
-      boundary.guard('server_line', (chunk: Buffer) => {
-        lines.push(chunk);
-        if (this.#pace.spend(chunk.length)) this.#rest();
-      }),
-    );
+    const pace = new Pace();
+    if (stdout) this.#output = new PacedLines(stdout, { lines, pace, boundary, place: 'server_line' });
     stdout?.once('end', () => this.#deaf('closed its standard output'));
-    stdout?.on('error', () => {});
-    stderr?.on(
-      'data',
-      boundary.guard('stderr', (chunk: Buffer) => this.#stderr.push(chunk)),
-    );
-    stderr?.on('error', () => {});
+    if (stderr)
+      this.#errors = new PacedLines(stderr, { lines: this.#stderr.lines, pace, boundary, place: 'stderr' });
     const failed = (error: Error): void => {
       if (child.pid === undefined) this.#notStarted(error);
     };
-    const closed = (): void => {
+    const readOut = (): void => {
       boundary.run('server_line', () => lines.end());
-      this.#report();
+      const report = boundary.guard('link', () => this.#report());
+      if (this.#errors) this.#errors.finish(report);
+      else report();
+    };
+    const closed = (): void => {
+      if (this.#output) this.#output.finish(readOut);
+      else readOut();
     };
     child.on('error', boundary.guard('link', failed));
     child.once(
@@ -266,8 +251,8 @@ class StdioChild implements Child {
     clearTimeout(this.#deafTimer);
     const { stdin, stdout, stderr } = this.#process as ChildProcess;
     stdin?.destroy();
-    // Its last words are read even if nobody wanted more just now: there is no more of them than a pipe holds.
-    stdout?.resume();
+    this.#output?.readLast();
+    this.#errors?.readLast();
     const hangUp = (): void => {
       stdout?.destroy();
       stderr?.destroy();
@@ -347,7 +332,7 @@ class StderrLog {
   readonly #logger: Logger;
   readonly #server: string;
   readonly #secrets: string[];
-  readonly #lines: LineSplitter;
+  readonly lines: LineSplitter;
   /** The first line that tells of an error, and the last ones. */
   #telling: string | undefined;
   readonly #latest: Buffer[] = [];
@@ -362,7 +347,7 @@ class StderrLog {
     this.#tellLater = boundary.guard('stderr', () => this.#tellSkipped());
     this.#server = server.name;
     this.#secrets = secretsOf(server);
-    this.#lines = splitLines({
+    this.lines = splitLines({
       maxBytes: STDERR_LINE_BYTES,
       budget: UNBOUNDED,
       onLine: (line) => this.#line(line),
@@ -376,12 +361,8 @@ class StderrLog {
     return text.slice(0, LAST_STDERR_CHARS);
   }
 
-  push(chunk: Buffer): void {
-    this.#lines.push(chunk);
-  }
-
   end(): void {
-    const rest = this.#lines.end();
+    const rest = this.lines.end();
     if (rest) this.#line(rest);
     this.#tellSkipped();
   }

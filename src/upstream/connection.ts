@@ -46,7 +46,8 @@ import { freshnessOf, lapseMs } from './freshness.js';
 import { handshake, sharedCapabilities } from './handshake.js';
 import { InFlight } from './in-flight.js';
 import { Interest, TASK, topicOf, URI } from './interest.js';
-import { KeptLists } from './kept-lists.js';
+import { KeptLists, type ReadResult } from './kept-lists.js';
+import type { ListCache, Remembered } from './list-cache.js';
 import { ListsFor } from './lists-for.js';
 import { step, type LinkEvent, type LinkPhase } from './link-state.js';
 import { Listen } from './listen.js';
@@ -91,6 +92,10 @@ export interface ConnectionDeps {
   readonly prefers?: () => Era;
   /** Whether the last line of a child's stderr may be shown in `lastError`. */
   readonly showStderr: boolean;
+  /** Where its lists are kept for the next run. */
+  readonly cache?: ListCache | undefined;
+  /** What it listed in an earlier run: stands until it is known what it lists now. */
+  readonly remembered?: Remembered | undefined;
   /** How long the last lists stand while it reconnects. */
   readonly keepListsMs?: number;
 }
@@ -110,6 +115,7 @@ export class Connection implements Link, CallOwner {
   retryAfter: number | undefined;
   peer: Peer | undefined;
   firstConnect = true;
+  keptSince: number | undefined;
   #config: ServerConfig;
   readonly #deps: ConnectionDeps;
   readonly #secrets: readonly string[];
@@ -196,6 +202,11 @@ export class Connection implements Link, CallOwner {
       },
     });
     this.#kept = new KeptLists({ server, log, stats });
+    if (deps.remembered) {
+      this.#kept.lists = deps.remembered.lists;
+      this.peer = deps.remembered.peer;
+      this.keptSince = deps.remembered.at;
+    }
     this.#listsFor = new ListsFor({
       server,
       log,
@@ -320,6 +331,10 @@ export class Connection implements Link, CallOwner {
     return freshnessOf(parts, this.#refresh.due, this.#deps.client !== undefined);
   }
 
+  get waitMs(): number | undefined {
+    return this.#deps.client && this.#config.timeouts.start_ms;
+  }
+
   get config(): ServerConfig {
     return this.#config;
   }
@@ -431,6 +446,7 @@ export class Connection implements Link, CallOwner {
   }
 
   async subscribe(uri: string): Promise<void> {
+    if (this.#successor) return this.#successor.subscribe(uri);
     if (this.#phase.at !== 'up') throw this.#isDown();
     if (this.era === 'legacy') {
       await this.request('resources/subscribe', JSON.stringify({ uri }));
@@ -448,15 +464,17 @@ export class Connection implements Link, CallOwner {
   }
 
   keepSubscribed(uri: string): void {
-    this.#interest.keep(uri);
+    if (this.#successor) this.#successor.#takeOver(uri);
+    else this.#interest.keep(uri);
   }
 
   unsubscribe(uri: string, tell: boolean): void {
+    this.#successor?.unsubscribe(uri, tell);
     this.#interest.drop(uri, tell);
   }
 
   isSubscribed(uri: string): boolean {
-    return this.#interest.has(uri);
+    return this.#successor ? this.#successor.isSubscribed(uri) : this.#interest.has(uri);
   }
 
   async watchTask(id: string): Promise<void> {
@@ -578,16 +596,20 @@ export class Connection implements Link, CallOwner {
   inherit(old: Connection): void {
     old.#successor = this;
     for (const id of old.#interest.tasks) this.#interest.keepTask(id);
-    for (const uri of old.#interest.uris) {
-      if (this.#interest.has(uri)) continue;
-      this.#interest.keep(uri);
-      if (this.era === 'legacy') this.#tell('resources/subscribe', { uri });
-    }
+    for (const uri of old.#interest.uris) this.#takeOver(uri);
     if (this.#phase.at === 'up' || this.#kept.kinds.length > 0) return;
     // What is listed stands until it is known what this one lists.
     this.#kept.lists = old.#kept.lists;
     this.peer = old.peer;
     this.#keepLists();
+  }
+
+  /** A subscription that was granted on another link. */
+  #takeOver(uri: string): void {
+    if (this.#successor) return this.#successor.#takeOver(uri);
+    if (this.#interest.has(uri)) return;
+    this.#interest.keep(uri);
+    if (this.era === 'legacy') this.#tell('resources/subscribe', { uri });
   }
 
   /** Takes no new calls, lets those in flight end, at the latest after `graceMs`, then closes. */
@@ -784,7 +806,7 @@ export class Connection implements Link, CallOwner {
     if (this.#carrier !== carrier) throw this.#isDown();
     const read = await this.#read(carrier);
     if (this.#carrier !== carrier) throw this.#isDown();
-    this.#renewed = this.#kept.take(read);
+    this.#renewed = this.#take(read);
     this.#listsFor.outdate();
     await this.#renewInterest(carrier);
     if (this.#carrier !== carrier) throw this.#isDown();
@@ -877,6 +899,7 @@ export class Connection implements Link, CallOwner {
   /** It stays away: what it listed is listed no more. */
   #dropLists(): void {
     this.#reconnected();
+    this.keptSince = undefined;
     const kinds = this.#kept.clear();
     this.#listsFor.clear();
     this.peer = undefined;
@@ -950,11 +973,22 @@ export class Connection implements Link, CallOwner {
     const isOther = !again && (await this.#discoverAgain(carrier));
     const read = await this.#read(carrier, again ? [...this.#kept.stale.keys()] : undefined);
     if (this.#carrier !== carrier || this.#phase.at !== 'up') return;
-    const kinds = this.#kept.take(read);
+    const kinds = this.#take(read);
     if (kinds.length > 0 || isOther) this.#told(kinds);
     if (again || !this.listsFor) return;
     const others = await this.#listsFor.renew(told || kinds.length > 0);
     if (this.#carrier === carrier && others.length > 0) this.#told(others);
+  }
+
+  /** Takes the lists over, and keeps them for the next run; gives the kinds that are other ones than before. */
+  #take(read: ReadResult): ListKind[] {
+    const kinds = this.#kept.take(read);
+    const { cache } = this.#deps;
+    const { peer } = this;
+    this.keptSince = undefined;
+    if (cache && peer && this.#kept.stale.size === 0 && (kinds.length > 0 || this.#phase.at === 'dialing'))
+      this.boundary.detach('link', cache.write(this.#config, peer, this.#kept.lists));
+    return kinds;
   }
 
   #told(kinds: readonly ListKind[]): void {

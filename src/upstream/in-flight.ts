@@ -48,9 +48,10 @@ export class InFlight {
     return true;
   }
 
-  /** `carrier`: those on it alone. */
+  /** `carrier`: those on it alone that wait for something from it. */
   fail(error: GatewayError, carrier?: Carrier): void {
-    for (const call of this.#calls.all()) if (!carrier || call.carrier === carrier) call.fail(error);
+    for (const call of this.#calls.all())
+      if (!carrier || (call.carrier === carrier && !call.isAnswered)) call.fail(error);
   }
 
   /** Takes no new calls; let go of once those on it have ended. */

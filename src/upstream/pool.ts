@@ -97,7 +97,7 @@ export class UpstreamPool {
     const upstream = this.#upstreams.get(server);
     if (!upstream) return;
     this.#upstreams.delete(server);
-    dropNext(upstream);
+    this.#dropNext(upstream);
     void this.#retire(upstream.link, upstream.config.drain_seconds * 1000);
   }
 
@@ -116,7 +116,7 @@ export class UpstreamPool {
     if (!upstream) return this.add(config);
     const { link: old } = upstream;
     const drainMs = upstream.config.drain_seconds * 1000;
-    dropNext(upstream);
+    this.#dropNext(upstream);
     upstream.config = config;
     const link = this.#deps.connect(config);
     if (config.restart === 'serial' || old.state !== 'up') {
@@ -159,6 +159,13 @@ export class UpstreamPool {
     void this.#retire(old, old.config.drain_seconds * 1000);
   }
 
+  /** Nothing is on it yet, but the session that it may have opened is to end. */
+  #dropNext(upstream: Entry): void {
+    const { next } = upstream;
+    forgetNext(upstream);
+    if (next) void this.#retire(next, 0);
+  }
+
   #retire(link: Connection, drainMs: number): Promise<void> {
     this.#retired.add(link);
     const drained = link.drain(drainMs).finally(() => this.#retired.delete(link));
@@ -175,7 +182,8 @@ export class UpstreamPool {
 
   destroy(): void {
     for (const upstream of this.#upstreams.values()) {
-      dropNext(upstream);
+      upstream.next?.destroy();
+      forgetNext(upstream);
       upstream.link.destroy();
     }
     for (const link of this.#retired) link.destroy();
@@ -183,8 +191,7 @@ export class UpstreamPool {
   }
 }
 
-function dropNext(upstream: Entry): void {
+function forgetNext(upstream: Entry): void {
   clearTimeout(upstream.timer);
-  upstream.next?.destroy();
   upstream.next = undefined;
 }

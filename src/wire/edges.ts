@@ -21,8 +21,8 @@ export const isWord = (c: number | undefined): boolean =>
     c === 0x2b ||
     c === 0x2e);
 
-/** Offset after the string that opens at `at`; -1: it does not end here. */
-function endOfString(buf: Buffer, at: number): number {
+/** Offset after the string that opens at `at`, or goes on after it; -1: it does not end here. */
+export function endOfString(buf: Buffer, at: number): number {
   let quote = at;
   for (;;) {
     quote = buf.indexOf(QUOTE, quote + 1);

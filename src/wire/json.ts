@@ -4,6 +4,7 @@
  * as absent.
  */
 import { isUtf8 } from 'node:buffer';
+import { endOfString } from './edges.js';
 import { MAX_DEPTH } from './scan.js';
 import { scan, ScanError, type Scan } from './scan.js';
 
@@ -18,6 +19,8 @@ export const MAX_NESTING = MAX_DEPTH;
 
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
+/** Beyond this many bytes a string is searched by native code. */
+const LONG_STRING = 64;
 
 /** Whether brackets and braces nest no deeper than `limit`. Linear; says nothing about the rest of the syntax. */
 export function nestsWithin(bytes: Buffer, limit: number): boolean {
@@ -26,7 +29,12 @@ export function nestsWithin(bytes: Buffer, limit: number): boolean {
     const c = bytes[i];
     if (c === QUOTE) {
       i++;
-      while (i < bytes.length && bytes[i] !== QUOTE) i += bytes[i] === BACKSLASH ? 2 : 1;
+      const near = Math.min(bytes.length, i + LONG_STRING);
+      while (i < near && bytes[i] !== QUOTE) i += bytes[i] === BACKSLASH ? 2 : 1;
+      if (i < near) continue;
+      // A long one is searched by native code.
+      i = endOfString(bytes, i - 1) - 1;
+      if (i < 0) break;
     } else if (c === 0x7b || c === 0x5b) {
       if (++depth > limit) return false;
     } else if (c === 0x7d || c === 0x5d) depth--;

@@ -300,7 +300,8 @@ export class MessageScan {
 
   #readString(buf: Buffer, from: number, base: number): number {
     const to = this.#endOfString(buf, from);
-    const wanted = this.#key !== undefined;
+    // Nobody asks which version it is.
+    const wanted = this.#key !== undefined && this.#key !== 'jsonrpc';
     if (to === -1) {
       if (wanted) this.#keep(buf, from, buf.length);
       return buf.length;

@@ -20,9 +20,14 @@ const COMMON = namesOf([
   'resources/read',
 ]);
 
+interface Name {
+  readonly text: string;
+  readonly bytes: Uint8Array;
+}
+
 /** A few names, to be recognised by their bytes. */
 export interface Names {
-  readonly byLength: readonly (readonly string[] | undefined)[];
+  readonly byLength: readonly (readonly Name[] | undefined)[];
   /** By their folded form. */
   readonly folded: ReadonlyMap<string, string>;
   /** No spelling of any of them is longer, in bytes. */
@@ -30,8 +35,8 @@ export interface Names {
 }
 
 export function namesOf(names: readonly string[]): Names {
-  const byLength: string[][] = [];
-  for (const name of names) (byLength[name.length] ??= []).push(name);
+  const byLength: Name[][] = [];
+  for (const text of names) (byLength[text.length] ??= []).push({ text, bytes: Buffer.from(text) });
   return {
     byLength,
     folded: new Map(names.map((name) => [foldName(name), name])),
@@ -45,10 +50,10 @@ export function nameIn({ byLength }: Names, buf: Buffer, start: number, end: num
   const length = end - start;
   const names = length < byLength.length ? byLength[length] : undefined;
   if (names === undefined) return undefined;
-  for (const name of names) {
+  for (const { text, bytes } of names) {
     let i = 0;
-    while (i < length && buf[start + i] === name.charCodeAt(i)) i++;
-    if (i === length) return name;
+    while (i < length && buf[start + i] === bytes[i]) i++;
+    if (i === length) return text;
   }
   return undefined;
 }
@@ -63,10 +68,10 @@ export function variantIn(names: Names, buf: Buffer, start: number, end: number)
   }
   const same = length < names.byLength.length ? names.byLength[length] : undefined;
   if (same === undefined) return undefined;
-  for (const name of same) {
+  for (const { text, bytes } of same) {
     let i = 0;
-    while (i < length && lower(buf[start + i] as number) === lower(name.charCodeAt(i))) i++;
-    if (i === length) return name;
+    while (i < length && lower(buf[start + i] as number) === lower(bytes[i] as number)) i++;
+    if (i === length) return text;
   }
   return undefined;
 }

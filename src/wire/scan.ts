@@ -151,97 +151,157 @@ const isObject = new Uint8Array(MAX_DEPTH + 1);
 const places = new Uint8Array(MAX_DEPTH + 1);
 const NO_MEMBERS: readonly Member[] = [];
 
+/** Where a scan that stopped goes on: before a value whose name is read. */
+interface Stop {
+  readonly at: number;
+  readonly depth: number;
+  readonly values: number;
+  readonly isObject: Uint8Array;
+  readonly places: Uint8Array;
+}
+
+/** Values of one text that are gone over in one step. */
+const STEP_VALUES = 20_000;
+
 /** Throws ScanError. The caller has checked that the bytes are UTF-8. */
 export function scan(buf: Buffer, maxValues = MAX_VALUES): Scan {
-  const end = buf.length;
-  const top: Member[] = [];
-  let params: Member[] | undefined;
-  let meta: Member[] | undefined;
-  let elements: Span[] | undefined;
+  return new Scanner(buf, maxValues).read(maxValues) as Scan;
+}
+
+/** The same in steps, so that a text of many values never holds the loop: yields after each. */
+export function* scanInSteps(buf: Buffer): Generator<void, Scan> {
+  const scanner = new Scanner(buf, MAX_VALUES);
+  for (;;) {
+    const read = scanner.read(STEP_VALUES);
+    if (read) return read;
+    yield;
+  }
+}
+
+class Scanner {
+  readonly #buf: Buffer;
+  readonly #maxValues: number;
+  readonly #top: Member[] = [];
+  #params: Member[] | undefined;
+  #meta: Member[] | undefined;
+  #elements: Span[] | undefined;
   // Of the containers in a place of interest, by depth: the key and the start of the value being read.
-  const keys: [string, string, string, string] = ['', '', '', ''];
-  const starts: [number, number, number, number] = [0, 0, 0, 0];
-  let depth = 0;
-  let values = 0;
-  let expectsKey = false;
+  readonly #keys: [string, string, string, string] = ['', '', '', ''];
+  readonly #starts: [number, number, number, number] = [0, 0, 0, 0];
+  #stop: Stop | undefined;
 
-  let i = skipSpace(buf, 0);
-  if (i >= end) throw new ScanError('empty text', i);
-  const opening = buf[i];
-
-  reading: for (;;) {
-    if (expectsKey) {
-      if (i >= end || buf[i] !== QUOTE) throw new ScanError('expected a member name', i);
-      const keyEnd = endOfString(buf, i, end);
-      if (places[depth] !== 0) keys[depth] = readText(buf, i, keyEnd);
-      i = skipSpace(buf, keyEnd);
-      if (i >= end || buf[i] !== 0x3a) throw new ScanError("expected ':'", i);
-      i = skipSpace(buf, i + 1);
-    }
-    // At the start of a value.
-    if (i >= end) throw new ScanError('unexpected end', i);
-    if (++values > maxValues) throw new ScanError(`more than ${maxValues} values`, i);
-    if (depth > 0 && places[depth] !== 0) starts[depth] = i;
-    const c = buf[i] as number;
-    if (c === 0x7b || c === 0x5b) {
-      const object = c === 0x7b;
-      let place: Place = 0;
-      if (depth === 0) place = 1;
-      else if (object) {
-        const outer = places[depth];
-        if (outer === 1 && isObject[depth] === 1 && keys[depth] === 'params') place = 2;
-        else if (outer === 2 && keys[depth] === '_meta') place = 3;
-      }
-      if (depth >= MAX_DEPTH) throw new ScanError(`nested deeper than ${MAX_DEPTH}`, i);
-      depth++;
-      isObject[depth] = object ? 1 : 0;
-      places[depth] = place;
-      i = skipSpace(buf, i + 1);
-      if (i >= end || buf[i] !== (object ? 0x7d : 0x5d)) {
-        expectsKey = object;
-        continue reading;
-      }
-      depth--;
-      i++;
-    } else {
-      if (c === QUOTE) i = endOfString(buf, i, end);
-      else if (c === 0x2d || isDigit(c)) i = endOfNumber(buf, i);
-      else i = endOfLiteral(buf, i, end);
-      if (i > end) throw new ScanError('unexpected end', end);
-    }
-    // After a value: note it where it stands, close containers, or go on to the next one.
-    for (;;) {
-      if (depth > 0 && places[depth] !== 0) {
-        const start = starts[depth] as number;
-        if (isObject[depth] === 0) (elements ??= []).push({ start, end: i });
-        else {
-          const member = { key: keys[depth] as string, start, end: i };
-          const place = places[depth];
-          if (place === 1) top.push(member);
-          else if (place === 2) (params ??= []).push(member);
-          else (meta ??= []).push(member);
-        }
-      }
-      i = skipSpace(buf, i);
-      if (depth === 0) {
-        if (i < end) throw new ScanError('unexpected text after the value', i);
-        break reading;
-      }
-      if (i >= end) throw new ScanError('unexpected end', i);
-      const object = isObject[depth] === 1;
-      const d = buf[i];
-      if (d === 0x2c) {
-        i = skipSpace(buf, i + 1);
-        expectsKey = object;
-        continue reading;
-      }
-      if (d !== (object ? 0x7d : 0x5d)) throw new ScanError(`expected ',' or '${object ? '}' : ']'}'`, i);
-      depth--;
-      i++;
-    }
+  constructor(buf: Buffer, maxValues: number) {
+    this.#buf = buf;
+    this.#maxValues = maxValues;
   }
 
-  if (opening === 0x7b)
-    return { kind: 'object', top, params: params ?? NO_MEMBERS, meta: meta ?? NO_MEMBERS };
-  return opening === 0x5b ? { kind: 'array', elements: elements ?? [] } : { kind: 'scalar' };
+  /** Goes over so many values more. undefined: there are others. */
+  read(more: number): Scan | undefined {
+    const buf = this.#buf;
+    const maxValues = this.#maxValues;
+    const end = buf.length;
+    const top = this.#top;
+    const keys = this.#keys;
+    const starts = this.#starts;
+    let depth = 0;
+    let values = 0;
+    let expectsKey = false;
+
+    const first = skipSpace(buf, 0);
+    if (first >= end) throw new ScanError('empty text', first);
+    const opening = buf[first];
+    let i = first;
+    if (this.#stop) {
+      ({ at: i, depth, values } = this.#stop);
+      isObject.set(this.#stop.isObject);
+      places.set(this.#stop.places);
+    }
+    const last = Math.min(values + more, maxValues);
+
+    reading: for (;;) {
+      if (expectsKey) {
+        if (i >= end || buf[i] !== QUOTE) throw new ScanError('expected a member name', i);
+        const keyEnd = endOfString(buf, i, end);
+        if (places[depth] !== 0) keys[depth] = readText(buf, i, keyEnd);
+        i = skipSpace(buf, keyEnd);
+        if (i >= end || buf[i] !== 0x3a) throw new ScanError("expected ':'", i);
+        i = skipSpace(buf, i + 1);
+      }
+      // At the start of a value.
+      if (i >= end) throw new ScanError('unexpected end', i);
+      if (++values > last) {
+        if (values > maxValues) throw new ScanError(`more than ${maxValues} values`, i);
+        this.#stop = {
+          at: i,
+          depth,
+          values: values - 1,
+          isObject: isObject.slice(0, depth + 1),
+          places: places.slice(0, depth + 1),
+        };
+        return undefined;
+      }
+      if (depth > 0 && places[depth] !== 0) starts[depth] = i;
+      const c = buf[i] as number;
+      if (c === 0x7b || c === 0x5b) {
+        const object = c === 0x7b;
+        let place: Place = 0;
+        if (depth === 0) place = 1;
+        else if (object) {
+          const outer = places[depth];
+          if (outer === 1 && isObject[depth] === 1 && keys[depth] === 'params') place = 2;
+          else if (outer === 2 && keys[depth] === '_meta') place = 3;
+        }
+        if (depth >= MAX_DEPTH) throw new ScanError(`nested deeper than ${MAX_DEPTH}`, i);
+        depth++;
+        isObject[depth] = object ? 1 : 0;
+        places[depth] = place;
+        i = skipSpace(buf, i + 1);
+        if (i >= end || buf[i] !== (object ? 0x7d : 0x5d)) {
+          expectsKey = object;
+          continue reading;
+        }
+        depth--;
+        i++;
+      } else {
+        if (c === QUOTE) i = endOfString(buf, i, end);
+        else if (c === 0x2d || isDigit(c)) i = endOfNumber(buf, i);
+        else i = endOfLiteral(buf, i, end);
+        if (i > end) throw new ScanError('unexpected end', end);
+      }
+      // After a value: note it where it stands, close containers, or go on to the next one.
+      for (;;) {
+        if (depth > 0 && places[depth] !== 0) {
+          const start = starts[depth] as number;
+          if (isObject[depth] === 0) (this.#elements ??= []).push({ start, end: i });
+          else {
+            const member = { key: keys[depth] as string, start, end: i };
+            const place = places[depth];
+            if (place === 1) top.push(member);
+            else if (place === 2) (this.#params ??= []).push(member);
+            else (this.#meta ??= []).push(member);
+          }
+        }
+        i = skipSpace(buf, i);
+        if (depth === 0) {
+          if (i < end) throw new ScanError('unexpected text after the value', i);
+          break reading;
+        }
+        if (i >= end) throw new ScanError('unexpected end', i);
+        const object = isObject[depth] === 1;
+        const d = buf[i];
+        if (d === 0x2c) {
+          i = skipSpace(buf, i + 1);
+          expectsKey = object;
+          continue reading;
+        }
+        if (d !== (object ? 0x7d : 0x5d)) throw new ScanError(`expected ',' or '${object ? '}' : ']'}'`, i);
+        depth--;
+        i++;
+      }
+    }
+
+    if (opening === 0x7b)
+      return { kind: 'object', top, params: this.#params ?? NO_MEMBERS, meta: this.#meta ?? NO_MEMBERS };
+    return opening === 0x5b ? { kind: 'array', elements: this.#elements ?? [] } : { kind: 'scalar' };
+  }
 }

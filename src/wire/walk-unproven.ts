@@ -18,8 +18,8 @@ export interface WalkedValue extends Span {
   readonly depth: number;
 }
 
-/** Yields after each step; returns where the value at `at` ends. */
-export function* valueAt(buf: Buffer, at: number): Generator<void, WalkedValue> {
+/** Yields after each step, and says how many bytes it was; returns where the value at `at` ends. */
+export function* valueAt(buf: Buffer, at: number): Generator<number, WalkedValue> {
   let depth = 0;
   let deepest = 0;
   let pause = at + STEP_BYTES;
@@ -27,7 +27,7 @@ export function* valueAt(buf: Buffer, at: number): Generator<void, WalkedValue> 
   while (i < buf.length) {
     if (i >= pause) {
       pause = i + STEP_BYTES;
-      yield;
+      yield STEP_BYTES;
     }
     const c = buf[i] as number;
     if (c === QUOTE) {
@@ -53,7 +53,7 @@ export function* membersAt(
   buf: Buffer,
   at: number,
   visit: (key: string, value: WalkedValue) => void,
-): Generator<void, number> {
+): Generator<number, number> {
   if (buf[at] !== 0x7b) throw new UnprovenError('no object');
   let i = skipSpace(buf, at + 1);
   if (buf[i] === 0x7d) return i + 1;
@@ -77,13 +77,13 @@ export function* elementsAt(
   buf: Buffer,
   at: number,
   visit: (value: WalkedValue) => void,
-): Generator<void, void> {
+): Generator<number, void> {
   let i = skipSpace(buf, at + 1);
   if (buf[i] === 0x5d) return;
   for (;;) {
     const value = yield* valueAt(buf, i);
     visit(value);
-    yield;
+    yield value.end - value.start;
     i = skipSpace(buf, value.end);
     if (buf[i] === 0x5d) return;
     if (buf[i] !== COMMA) throw new UnprovenError('elements without a comma');

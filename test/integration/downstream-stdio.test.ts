@@ -726,6 +726,39 @@ describe('attach()', () => {
     return { gateway, pair };
   }
 
+  test('lets a client read progress before the answer that came with it in one piece', async () => {
+    const upstream = await createUpstream({
+      tools: [tool('quick')],
+      onCall(call) {
+        const params = { progressToken: call.token, progress: 1 };
+        const told = JSON.stringify({ jsonrpc: '2.0', method: 'notifications/progress', params });
+        const size = Number(call.args['size'] ?? 4);
+        const result = JSON.stringify({ content: [{ type: 'text', text: 'x'.repeat(size) }] });
+        call.open();
+        call.res.end(`data: ${told}\n\ndata: ${call.envelope('result', result)}\n\n`);
+      },
+    });
+    const { pair } = attached({ startup: { wait_ms: 600_000 }, servers: [upstream.entry('s')] });
+    const { client, output } = pair();
+    await client.initialize();
+    let turn = 0;
+    const seen: [text: string, turn: number][] = [];
+    output.on('data', (chunk: Buffer) => {
+      seen.push([chunk.toString('latin1', 0, 100), turn]);
+      setImmediate(() => turn++);
+    });
+    for (const size of [4, 3_000_000]) {
+      seen.length = 0;
+      client.say(callBody('s__quick', { size }, size, { progressToken: 'p' }));
+      expect((await client.next()).method).toBe('notifications/progress');
+      expect(textOf(await client.next())).toHaveLength(size);
+      const [progress, ...rest] = seen;
+      expect(progress?.[0]).toContain('notifications/progress');
+      const [first] = rest.filter(([text]) => text.includes('"result"'));
+      expect(first?.[1]).toBeGreaterThan(progress?.[1] as number);
+    }
+  });
+
   test('serves any number of pairs, each with a session of its own', async () => {
     const { gateway, pair } = attached({ servers: [scriptedStdio('s')] });
     const [one, two] = [pair(), pair()];

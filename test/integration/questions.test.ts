@@ -368,6 +368,32 @@ test('a question on a shared channel is refused while another client had a call 
   expect(await after).toBe('done');
 });
 
+test('a question on a shared channel is asked of a client with several calls in flight, on its newest', async () => {
+  const { gateway, upstream, held } = await asking({ getStream: true });
+  const client = await connect(gateway.url);
+  const older = client.stream('up__hold');
+  await until(() => held.length === 1, 'the first call');
+  const newer = client.stream('up__hold');
+  await until(() => held.length === 2, 'the second call');
+  const asked = announce(upstream, 'elicitation/create', FORM);
+  const stream = await newer;
+  const { id } = await stream.message();
+  await client.say({ id, result: YES });
+  expect((await asked).result).toEqual(YES);
+  for (const call of held.splice(0)) call.text('done');
+  expect(textOf(await stream.message())).toBe('done');
+  expect(textOf(await final(await older))).toBe('done');
+  // Another client that calls too: nobody is asked, and the server is told why.
+  const another = await connect(gateway.url);
+  const both = [client.stream('up__hold'), another.stream('up__hold')];
+  await until(() => held.length === 2, 'a call of each');
+  expect((await announce(upstream, 'elicitation/create', FORM)).error?.message).toContain(
+    'set session: per-client',
+  );
+  for (const call of held.splice(0)) call.text('done');
+  await Promise.all(both);
+});
+
 test('over stdio, one channel for all, the sole caller is asked; of two at once neither', async () => {
   const gateway = await startGateway({ servers: [scriptedStdio('up')] });
   const client = await connect(gateway.url);

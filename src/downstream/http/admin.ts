@@ -21,7 +21,9 @@ export interface ServerHealth {
   readonly era: 'legacy' | 'modern' | null;
   readonly revision: string | null;
   /** Kinds whose list is an older one than it should be, because the last reading failed; absent: none. */
-  readonly lists?: Readonly<Record<string, { readonly stale: true; readonly error: string }>>;
+  readonly lists?: Readonly<Record<string, { readonly stale: true; readonly error: string }>> | 'kept';
+  /** With `lists: kept`: how old they are; they are those of an earlier run. */
+  readonly lists_age_seconds?: number;
   /** The link that legacy clients use, to a server that speaks both eras; absent: none. */
   readonly legacy?: {
     readonly state: ServerHealth['state'];

@@ -4,7 +4,7 @@ import type { Config } from '../../config/types.js';
 import { GatewayError } from '../../errors.js';
 import type { Budget, Owner } from '../../lib/budget.js';
 import type { Boundary } from '../../observe/boundary.js';
-import { MessageError, readMessages } from '../../protocol/message.js';
+import { MessageError, messagesInSteps, readMessages, type Messages } from '../../protocol/message.js';
 import type { Gate } from '../../proxy/gate.js';
 import { readBody } from './body.js';
 import { sendError, sendFailure } from './respond.js';
@@ -17,6 +17,9 @@ export function one(value: string | string[] | undefined): string | undefined {
   return Array.isArray(value) ? value[0] : value;
 }
 
+/** A body of less has few values, and is read at once. */
+const LARGE = 65_536;
+
 /** Reads the messages of a POST. What is none is answered here. `client`: whose they are. */
 export function readPost(
   deps: {
@@ -28,11 +31,27 @@ export function readPost(
   req: IncomingMessage,
   res: ServerResponse,
   client: Owner,
-  take: (messages: ReturnType<typeof readMessages>) => void,
+  take: (messages: Messages) => void,
 ): void {
   const refuse = (error: GatewayError, id: string, headers: string[]): void => {
     deps.gate.countInvalid('invalid');
     sendError(res, error, id, headers);
+  };
+  const failed = (failure: unknown): void => {
+    if (failure instanceof MessageError) refuse(failure, failure.id, []);
+    else sendFailure(res, deps.boundary.caught('client_request', failure));
+  };
+  /** One step a turn. */
+  const goOn = (steps: Generator<void, Messages>): void => {
+    // Its client has gone meanwhile.
+    if (res.destroyed) return;
+    try {
+      const { done, value } = steps.next();
+      if (done) take(value);
+      else setImmediate(goOn, steps);
+    } catch (failure) {
+      failed(failure);
+    }
   };
   const refusal = refuseBody(req);
   if (refusal) return refuse(refusal, 'null', CLOSE);
@@ -40,10 +59,10 @@ export function readPost(
     if (held) res.once('close', () => held.release());
     try {
       if (error) return refuse(error, 'null', error.code === 'body_too_large' ? CLOSE : []);
-      if (body) take(readMessages(body));
+      if (body && body.length > LARGE) goOn(messagesInSteps(body));
+      else if (body) take(readMessages(body));
     } catch (failure) {
-      if (failure instanceof MessageError) refuse(failure, failure.id, []);
-      else sendFailure(res, deps.boundary.caught('client_request', failure));
+      failed(failure);
     }
   });
 }

@@ -151,7 +151,10 @@ export function createHttpPort(deps: HttpDeps): HttpPort {
         : error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
           ? '408 Request Timeout'
           : '400 Bad Request';
-    socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
+    // Its client may never close it, and with requests that wait nobody reads that it does.
+    socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`, () => {
+      socket.destroy();
+    });
   });
   boundConnections(server, log);
 

@@ -9,6 +9,7 @@ import { endSession, openSession, type Found } from '../../session/ask.js';
 import type { Kept } from '../../session/kept.js';
 import type { Session, SessionStore } from '../../session/store.js';
 import { objectOf, present } from '../../wire/json.js';
+import { nothingBehind } from './relay.js';
 import { answer, refused, type Handled, type Settled, type Source } from '../handled.js';
 
 export interface InitializeDeps {
@@ -102,6 +103,11 @@ function opened(
       new GatewayError('unavailable', 'too many sessions, all of them in use (limits.sessions)'),
     );
   const { id, revision, view } = session;
+  const nothing = nothingBehind(view ?? route.view, route.server);
+  if (nothing) {
+    void endSession(sessions, log, session, 'init_failed');
+    return refused(message, nothing);
+  }
   const bytes = KEPT.reduce((sum, [key]) => {
     const at = find(message.params, key);
     return at ? sum + at.end - at.start : sum;

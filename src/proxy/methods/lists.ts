@@ -9,7 +9,7 @@ import { MODERN_REVISIONS } from '../../protocol/revisions.js';
 import type { Session } from '../../session/store.js';
 import { answer, counter, refused, type Done, type Handled, type Source } from '../handled.js';
 import type { GivenLists } from '../given.js';
-import { deferred } from './relay.js';
+import { deferred, nothingBehind } from './relay.js';
 
 export interface ListDeps {
   readonly stats: GatewayStats;
@@ -40,7 +40,10 @@ export function list(
     if (session) given?.note(session, kind, list);
     return listOf(view, list, source);
   };
-  if (!wait) return answer(message, shown());
+  if (!wait) {
+    const nothing = nothingBehind(view, source.route.server);
+    return nothing ? refused(message, nothing) : answer(message, shown());
+  }
   const waited = session && given?.awaits(session, kind);
   const counted = counter(stats.method(message.method));
   const done: Done = (result) => {
@@ -48,8 +51,10 @@ export function list(
     counted(result);
   };
   const exchange = deferred(boundary, controller, wait, sink, done, () => {
-    deliver(message, shown(), sink);
-    done('success');
+    const nothing = nothingBehind(view, source.route.server);
+    if (nothing) sink.fail(nothing);
+    else deliver(message, shown(), sink);
+    done(nothing ? 'error' : 'success');
   });
   return { kind: 'exchange', exchange };
 }

@@ -8,7 +8,7 @@ import type { Bridge } from '../../bridge/index.js';
 import { within } from '../../lib/within.js';
 import { find, idKey, type Message } from '../../protocol/message.js';
 import { checkParamHeaders } from '../../protocol/modern/param-headers.js';
-import type { Caller, Cause, Exchange, Link, NameKind, Sink, Target } from '../../protocol/ports.js';
+import type { Caller, Cause, Exchange, Link, NameKind, Sink, Target, View } from '../../protocol/ports.js';
 import { DEFAULT_LEGACY, isLegacyRevision } from '../../protocol/revisions.js';
 import type { Session } from '../../session/store.js';
 import type { Span } from '../../wire/scan.js';
@@ -93,6 +93,7 @@ export function relay(
     const lower = level && deps.interests.raise(link, level);
     const exchange = openCall(message, named.at, found, wrap(found, readable(found)), {
       log: deps.log,
+      boundary: deps.boundary,
       calls: deps.runtime().config.logging.calls,
       method: deps.stats.method(message.method),
       session,
@@ -125,10 +126,11 @@ export function relay(
       maxBytes: message_bytes,
       budget: deps.budget,
       whose: { client: session?.id, server: found.link.server },
+      boundary: deps.boundary,
     };
-    return held(sink, holding, (whole) => {
-      const wrapped = wraps ? convertStructured(whole) : whole;
-      return converts ? convertContent(wrapped, revision) : wrapped;
+    return held(sink, holding, function* (whole) {
+      const wrapped = wraps ? yield* convertStructured(whole) : whole;
+      return converts ? yield* convertContent(wrapped, revision) : wrapped;
     });
   }
 
@@ -195,6 +197,7 @@ export function passOn(
   const caller = modern ?? (link.era === 'modern' ? callerOf(source, session) : undefined);
   const exchange = openCall(message, { start: 0, end: 0 }, target, sink, {
     log: deps.log,
+    boundary: deps.boundary,
     calls: deps.runtime().config.logging.calls,
     // Bounded: what the gateway does not know has one series.
     method: deps.stats.method('unknown'),
@@ -274,7 +277,14 @@ function unknownName({ kind, name }: Named, source: Source): GatewayError {
   return new GatewayError('invalid_params', `unknown ${kind} '${shown}' (${form} ${kind}s/list)`);
 }
 
-function unreachable({ link }: Target): GatewayError {
+/** Why the one server of a route has nothing to show; undefined: it has, or it may have in a moment. */
+export function nothingBehind(view: View, server: string | undefined): GatewayError | undefined {
+  const [link] = server === undefined ? [] : view.links();
+  if (!link || link.state === 'up' || link.reconnecting || link.keptSince !== undefined) return undefined;
+  return unreachable({ link });
+}
+
+function unreachable({ link }: Pick<Target, 'link'>): GatewayError {
   const why = link.firstConnect ? 'is still connecting' : 'is disconnected';
   const cause = link.lastError === undefined ? '' : ` (${link.lastError})`;
   const data = link.retryAfter === undefined ? undefined : { retryAfter: link.retryAfter };

@@ -114,23 +114,26 @@ function listened(
 
 const GONE = new GatewayError('unknown_session', 'the session has ended');
 
-/** Keeps the subscription once the upstream has answered with a result. */
+/** Keeps the subscription once the upstream has answered with a result; one that nobody has after all is taken back. */
 function granted(sink: Sink, session: Session, interests: Interests, { link, name }: Target): Sink {
   let added = false;
   let refused = false;
+  const settled = once(interests.hold(link, name));
   const lost = (): void => {
     if (added) interests.remove(session, link, name);
     added = false;
+    settled();
   };
   return {
     notify: (notice) => sink.notify(notice),
     ask: (question) => sink.ask(question),
     start(head: AnswerHead) {
-      if (head.kind === 'result' && session.open) {
-        const full = interests.add(session, link, name);
+      if (head.kind === 'result') {
+        const full = session.open ? interests.add(session, link, name) : GONE;
         if (full) {
           refused = true;
-          link.unsubscribe(name, true);
+          link.keepSubscribed(name);
+          settled();
           return sink.fail(full);
         }
         added = true;
@@ -141,6 +144,7 @@ function granted(sink: Sink, session: Session, interests: Interests, { link, nam
     end(seen) {
       if (refused) return;
       if (added && session.open) link.keepSubscribed(name);
+      settled();
       sink.end(seen);
     },
     cancelled: (why) => {
@@ -152,6 +156,14 @@ function granted(sink: Sink, session: Session, interests: Interests, { link, nam
       lost();
       sink.fail(error);
     },
+  };
+}
+
+function once(go: () => void): () => void {
+  let isDone = false;
+  return () => {
+    if (!isDone) go();
+    isDone = true;
   };
 }
 

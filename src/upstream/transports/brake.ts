@@ -29,10 +29,16 @@ export class Brake {
     this.#caused++;
   }
 
-  /** Reads `bytes` of a stream. It stops after that if it caused something for which there is no room, or has read enough for now. */
-  read(stream: Braked, bytes: number, read: () => void): void {
-    const before = this.#caused;
-    read();
+  /** How much was caused so far. */
+  get caused(): number {
+    return this.#caused;
+  }
+
+  /**
+   * `bytes` of a stream were read, from when so much was caused. It stops if it caused something for which there is no room, or has read
+   * enough for now.
+   */
+  read(stream: Braked, bytes: number, before: number): void {
     if (this.#held.has(stream)) return;
     if (this.#on && this.#caused !== before) {
       this.#held.add(stream);

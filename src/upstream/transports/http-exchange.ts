@@ -270,9 +270,10 @@ export class HttpExchange implements UpstreamHandler, Channel, Braked {
         break;
       case 'events':
         try {
-          this.#http.brake.read(this, chunk.length, () => {
-            if (!(this.#events as EventReader).push(chunk)) call.hold();
-          });
+          const { brake } = this.#http;
+          const before = brake.caused;
+          if (!(this.#events as EventReader).push(chunk)) call.hold();
+          brake.read(this, chunk.length, before);
         } catch (error) {
           if (!(error instanceof SseError)) throw error;
           call.broken(`sent an unreadable event stream: ${error.message}`);

@@ -89,9 +89,10 @@ export class ServerStream implements UpstreamHandler, Braked {
     if (!reader) return;
     this.#http.events.seen();
     try {
-      this.#http.brake.read(this, chunk.length, () => {
-        reader.push(chunk);
-      });
+      const { brake } = this.#http;
+      const before = brake.caused;
+      reader.push(chunk);
+      brake.read(this, chunk.length, before);
     } catch (error) {
       const { owner } = this.#http;
       if (!(error instanceof SseError)) owner.boundary.caught('server_stream', error);

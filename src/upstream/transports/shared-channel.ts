@@ -1,4 +1,5 @@
 /** Whole messages of a channel that many calls share: the id tells whose answer it is. */
+import type { GatewayError } from '../../errors.js';
 import { MessageScan } from '../../wire/message-scan.js';
 import { AnswerReader } from '../answer.js';
 import type { CallOwner, TransportEvents } from '../calls.js';
@@ -28,8 +29,14 @@ export function deliverWhole(
     call.broken(`sent a message that ${scan.problem}`);
     return true;
   }
-  const reader = new AnswerReader(call, owner.answerLimits, owner.order, bytes, scan);
-  for (const piece of pieces) if (!reader.push(piece)) call.hold();
-  reader.end();
+  const deliver = (): void => {
+    const reader = new AnswerReader(call, owner.answerLimits, owner.order, bytes, scan);
+    for (const piece of pieces) if (!reader.push(piece)) call.hold();
+    reader.end();
+  };
+  const failed = (error: GatewayError): void => {
+    call.fail(error);
+  };
+  call.answer(bytes, owner.boundary.guard('answer', deliver, failed));
   return true;
 }

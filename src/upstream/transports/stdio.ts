@@ -205,9 +205,10 @@ export class Stdio implements Transport {
     if (!deliverWhole(pieces, bytes, this.#owner, this.#events)) {
       // The first ones are worth a line each; a server that prints its banner for ever is not.
       this.#garbage++;
+      const { log } = this.#owner;
+      if (this.#garbage > 3 && !log.debugEnabled) return;
       const excerpt = JSON.stringify(pieces[0]?.toString('utf8', 0, 200));
-      if (this.#garbage <= 3) this.#owner.log.warn(`skipped a line on stdout that is no message: ${excerpt}`);
-      else this.#owner.log.debug(`skipped a line on stdout that is no message: ${excerpt}`);
+      log[this.#garbage <= 3 ? 'warn' : 'debug'](`skipped a line on stdout that is no message: ${excerpt}`);
     }
   }
 

@@ -62,6 +62,20 @@ describe('requests that come before the last one is answered', () => {
     await until(() => held[0]?.abandoned === true);
   });
 
+  it('what is no request behind them ends them, and the connection', async () => {
+    const held: Call[] = [];
+    const upstream = await createUpstream({ tools: [tool('a')], onCall: (call) => held.push(call) });
+    const { base, url, gateway } = await startGateway({ servers: [upstream.entry('one')] });
+    const connection = await tcp(base);
+    const calls = [1, 2].map((id) => rawPost(url, callBody('one__a', {}, id)));
+    connection.write(Buffer.concat([...calls, Buffer.from('no request\r\n\r\n')]));
+    await until(() => held[0]?.abandoned === true);
+    await connection.done();
+    // Nothing is taken to be under way any more: the end waits for nobody.
+    await gateway.close();
+    expect(held).toHaveLength(1);
+  });
+
   it('keeps connections that send one request after the other', async () => {
     const { base } = await startGateway({ servers: [] });
     const connection = await tcp(base);

@@ -286,10 +286,16 @@ describe('a stdio child', () => {
     expect(child.lastStderr).toBe('line 48 | line 49 | token is ***');
   });
 
-  it('keeps the last line of stderr short, also without a line break', async () => {
-    const { child, exited } = js(`process.stderr.write('first\\nlast ' + 'x'.repeat(1000))`);
+  it('keeps what it shows of stderr short, also without a line break', async () => {
+    const { child, exited } = js(`process.stderr.write('last ' + 'x'.repeat(1000))`);
     await exited;
     expect(child.lastStderr).toBe(`first | last ${'x'.repeat(187)}`);
+  });
+
+  it('shows the first line of stderr that tells of an error, not what comes after it', async () => {
+    const { child, exited } = run(config(process.execPath, ['/no/such/server.js']));
+    await exited;
+    expect(child.lastStderr).toBe("Error: Cannot find module '/no/such/server.js'");
   });
 
   it('leaves no timer and no handle behind', async () => {

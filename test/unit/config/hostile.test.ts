@@ -27,10 +27,11 @@ describe('a configuration that would keep the gateway busy', () => {
   it.each([
     ['brackets in brackets', `servers: ${'['.repeat(400_000)}`, 'FILE:1:110: nested too deeply'],
     ['lists in lists', `${'- '.repeat(400_000)}x`, 'FILE:1:201: nested too deeply'],
+    ['tags', `a: ${'! '.repeat(2000)}`, 'FILE:1:2004: more than 1000 anchors, aliases and tags'],
     [
       'anchors and aliases',
       `servers: []\nx:\n${Array.from({ length: 30_000 }, (_, i) => `- &a${i} x\n- *a${i}\n`).join('')}`,
-      'FILE:1003:3: more than 1000 anchors and aliases',
+      'FILE:1003:3: more than 1000 anchors, aliases and tags',
     ],
     [
       'words',

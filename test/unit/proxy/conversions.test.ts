@@ -1,6 +1,17 @@
 import { describe, expect, it } from 'vitest';
-import { convertContent, convertStructured, mayNeedConversion } from '../../../src/proxy/conversions.js';
+import * as conversions from '../../../src/proxy/conversions.js';
 import type { LegacyRevision } from '../../../src/protocol/revisions.js';
+
+const { mayNeedConversion } = conversions;
+function all(work: Generator<number, Buffer>): Buffer {
+  for (;;) {
+    const { done, value } = work.next();
+    if (done) return value;
+  }
+}
+const convertContent = (whole: Buffer, revision: LegacyRevision): Buffer =>
+  all(conversions.convertContent(whole, revision));
+const convertStructured = (whole: Buffer): Buffer => all(conversions.convertStructured(whole));
 
 const answer = (result: string): Buffer => Buffer.from(`{"jsonrpc":"2.0","id":1,"result":${result}}`);
 const resultOf = (whole: Buffer): string =>
@@ -50,6 +61,13 @@ describe('a structured result that is no object', () => {
     ],
   ])('is said as text as well where the content has %s', (_, result, expected) => {
     expect(structured(result)).toBe(expected);
+  });
+
+  it('is not said as text where it is large', () => {
+    const value = `[${'0,'.repeat(600_000)}0]`;
+    expect(structured(`{"structuredContent":${value}}`)).toBe(
+      `{"structuredContent":{"result":${value}},"content":[{"type":"text","text":"[structuredContent of ${value.length} bytes]"}]}`,
+    );
   });
 
   it('that is not there changes nothing', () => {

@@ -1,0 +1,36 @@
+/** First in, first out: however long it is, taking the first costs the same. */
+export class Queue<T> {
+  #items: (T | undefined)[] = [];
+  #first = 0;
+
+  get length(): number {
+    return this.#items.length - this.#first;
+  }
+
+  push(item: T): void {
+    this.#items.push(item);
+  }
+
+  shift(): T | undefined {
+    if (this.length === 0) return undefined;
+    const item = this.#items[this.#first];
+    this.#items[this.#first++] = undefined;
+    // What was taken is let go of once it is more than half.
+    if (this.#first * 2 > this.#items.length) {
+      this.#items = this.#items.slice(this.#first);
+      this.#first = 0;
+    }
+    return item;
+  }
+
+  /** The first of it that is this very item goes. */
+  delete(item: T): void {
+    const at = this.#items.indexOf(item, this.#first);
+    if (at !== -1) this.#items.splice(at, 1);
+  }
+
+  clear(): void {
+    this.#items = [];
+    this.#first = 0;
+  }
+}

@@ -1,0 +1,30 @@
+import { expect, test } from 'vitest';
+import type { Notice, Sink, View } from '../../../src/protocol/ports.js';
+import { tellChanged } from '../../../src/proxy/fan-out.js';
+import { Listener } from '../../../src/proxy/listeners.js';
+
+const CHANGED = 'notifications/tools/list_changed';
+
+test('a stream is told of no change from before it knows what its lists are', () => {
+  const told: string[] = [];
+  let tools = Buffer.from('{"tools":[]}');
+  const sink = { notify: ({ method }: Notice) => told.push(method) > 0 } as unknown as Sink;
+  const view = { list: () => tools } as unknown as View;
+  const listener = new Listener({
+    principal: { id: 'local', credential: '', scopes: [] },
+    view,
+    server: undefined,
+    rawId: '1',
+    sink,
+    changes: new Set(['tools']),
+    left: () => undefined,
+  });
+  tellChanged(listener, ['tools']);
+  listener.begin();
+  listener.acknowledge('{}');
+  tellChanged(listener, ['tools']);
+  expect(told).not.toContain(CHANGED);
+  tools = Buffer.from('{"tools":[1]}');
+  tellChanged(listener, ['tools']);
+  expect(told.at(-1)).toBe(CHANGED);
+});
