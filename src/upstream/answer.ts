@@ -82,6 +82,23 @@ export function excerpt(bytes: Buffer): string {
   return text.length > EXCERPT ? `${text.slice(0, EXCERPT)}...` : text;
 }
 
+/** The same behind what was said of its status. The page of a proxy whose server fails may say why. */
+export function saying(bytes: Buffer, status: number): string {
+  const text = excerpt(bytes);
+  if (WEB_PAGE.test(text) && (status < 500 || status === 501)) return ` ${A_WEB_PAGE}`;
+  return text && `: ${text}`;
+}
+
+export const A_WEB_PAGE = 'with a web page: is this URL an MCP endpoint?';
+const WEB_PAGE = /^(?:<\?xml[^>]*> ?)?(?:<!--.*?--> ?)*<(?:!doctype html|html)\b/i;
+
+function noMessage(problem: string, bytes: Buffer): string {
+  const said = saying(bytes, 200);
+  return said.startsWith(' ')
+    ? `answered${said}`
+    : `answered with what is no JSON-RPC message (it ${problem})${said}`;
+}
+
 export class AnswerReader {
   readonly #host: AnswerHost;
   readonly #limits: AnswerLimits;
@@ -174,9 +191,7 @@ export class AnswerReader {
     if (!this.#scanned) scan.end();
     if (scan.problem !== undefined) {
       this.#refuse(
-        this.#state === 'head'
-          ? `answered with what is no JSON-RPC message (it ${scan.problem}): ${excerpt(whole)}`
-          : `sent a message that ${scan.problem}`,
+        this.#state === 'head' ? noMessage(scan.problem, whole) : `sent a message that ${scan.problem}`,
       );
       return true;
     }
@@ -218,8 +233,7 @@ export class AnswerReader {
     // Text of its own kind may be a keep-alive: judged at its end, if it is short.
     if (this.#scan.kind === undefined && this.#held <= MAX_NOTHING) return;
     if (this.#started || this.#scan.kind !== undefined) this.#refuse(`sent a message that ${problem}`);
-    else
-      this.#refuse(`answered with what is no JSON-RPC message (it ${problem}): ${excerpt(this.#joined())}`);
+    else this.#refuse(noMessage(problem, this.#joined()));
   }
 
   #joined(): Buffer {

@@ -866,11 +866,13 @@ export class Connection implements Link, CallOwner {
     const carrier = this.#carrier;
     this.#carrier = undefined;
     if (carrier) this.#calls.retire(carrier);
-    this.log[wasUp ? 'warn' : 'info']('upstream down', {
-      server: this.server,
-      error: this.shown(error).message,
-      stderr: stderr === '' ? undefined : stderr,
-    });
+    // What is wrong with its entry was told when the config was read.
+    if (this.#config.problem === undefined)
+      this.log[wasUp ? 'warn' : 'info']('upstream down', {
+        server: this.server,
+        error: this.shown(error).message,
+        stderr: stderr === '' ? undefined : stderr,
+      });
     this.#deps.events.state(this, []);
   }
 
