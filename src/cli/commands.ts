@@ -15,7 +15,7 @@ Usage:
   mcpstead demo [--port N]            run a gateway with two example servers
 
 Options:
-  -c, --config PATH   the config file, YAML or JSON [env: MCPSTEAD_CONFIG]
+  -c, --config PATH   the config file, YAML or JSON (comments allowed) [env: MCPSTEAD_CONFIG]
       --url URL       the gateway to ask; by default the one of the config, else http://127.0.0.1:8766.
                       For stdio its endpoint, as in http://127.0.0.1:8766/mcp
       --port N        the port of the demo; by default 8766 or the next free one
@@ -97,14 +97,24 @@ function understand(argv: readonly string[], env: NodeJS.ProcessEnv): Call {
   if (values.help === true) return { ...call, command: 'help' };
   if (values.version === true) return { ...call, command: 'version' };
   const takes = command === 'serve' && positionals.length > 0 ? undefined : OPTIONS[command];
-  if (takes === undefined) throw new Refusal(`unknown command '${command}'; see mcpstead --help`, 2);
-  if (more.length > 0) throw new Refusal(`unexpected argument '${more[0]}'; see mcpstead --help`, 2);
+  if (takes === undefined) throw new Refusal(`unknown command '${command}'; ${meant(command)}`, 2);
+  const [extra] = more;
+  if (extra !== undefined) {
+    const way = takes.includes('config') ? meant(extra) : meant('');
+    throw new Refusal(`unexpected argument '${extra}'; ${way}`, 2);
+  }
   const strange = Object.keys(values).find((option) => !takes.includes(option));
   if (strange !== undefined) {
     const name = command === 'serve' ? 'mcpstead' : `mcpstead ${command}`;
     throw new Refusal(`${name} takes no --${strange}; see mcpstead --help`, 2);
   }
   return call;
+}
+
+/** What may have been meant by a word that is no command. */
+function meant(word: string): string {
+  if (/\.(ya?ml|jsonc?|toml)$/i.test(word) || /[\\/]/.test(word)) return `did you mean --config ${word}?`;
+  return 'see mcpstead --help';
 }
 
 function parsed(argv: readonly string[]) {

@@ -26,21 +26,25 @@ export function entriesOf(raw: Mapping, findings: Findings): Entry[] {
       else findings.problem(path, 'must be a mapping of keys to values');
     });
   } else if (isMapping(servers)) {
-    findings.problem(['servers'], 'must be a list', 'start each server with "- name: ..."');
+    byName('servers', servers);
   } else if (servers !== undefined) {
-    findings.problem(['servers'], 'must be a list');
+    findings.problem(['servers'], 'must be a list', 'start each server with "- name: ..."');
   }
   if (isMapping(mcpServers)) {
-    for (const [name, server] of Object.entries(mcpServers)) {
-      const path = ['mcpServers', name];
-      if (isMapping(server))
-        entries.push(understand({ path, raw: { ...server, name }, foreign: true }, findings));
-      else findings.problem(path, 'must be a mapping of keys to values');
-    }
+    byName('mcpServers', mcpServers);
   } else if (mcpServers !== undefined) {
     findings.problem(['mcpServers'], 'must be a mapping of names to servers');
   }
   return entries.filter((entry) => entry.raw['disabled'] !== true);
+
+  function byName(key: string, named: Mapping): void {
+    for (const [name, server] of Object.entries(named)) {
+      const path = [key, name];
+      if (isMapping(server))
+        entries.push(understand({ path, raw: { ...server, name }, foreign: true }, findings));
+      else findings.problem(path, 'must be a mapping of keys to values');
+    }
+  }
 }
 
 /** Turns the keys of clients into ours. */
@@ -52,7 +56,73 @@ function understand(entry: Entry, findings: Findings): Entry {
       findings.warn([...entry.path, 'type'], 'is not understood', 'known: stdio, http, streamable-http, sse');
     } else if (transport !== 'stdio') raw['protocol'] ??= transport;
   }
-  // A list of allowed tools in some clients; our own key is a mapping.
-  if (entry.foreign && Array.isArray(raw['tools'])) delete raw['tools'];
+  if (entry.foreign) {
+    for (const key of SOME_TOOLS) {
+      if (isNarrow(key, raw[key]))
+        findings.warn([...entry.path, key], 'is ignored: a gateway shows all tools of a server');
+    }
+    if (raw['envFile'] !== undefined || raw['env_file'] !== undefined) {
+      const key = raw['envFile'] === undefined ? 'env_file' : 'envFile';
+      findings.warn(
+        [...entry.path, key],
+        'is not read',
+        'write its variables under env, or set them for the gateway and name them in inherit_env',
+      );
+    }
+    // A list of allowed tools in some clients; our own key is a mapping.
+    if (Array.isArray(raw['tools'])) delete raw['tools'];
+  }
   return { ...entry, raw };
+}
+
+/** How clients say that some tools of a server are not to be seen. */
+const SOME_TOOLS = [
+  'disabledTools',
+  'disabled_tools',
+  'enabledTools',
+  'enabled_tools',
+  'excludeTools',
+  'includeTools',
+  'tools',
+];
+
+function isNarrow(key: string, value: unknown): boolean {
+  if (!Array.isArray(value) || value.includes('*')) return false;
+  return value.length > 0 || !/^(disabled|exclude)/.test(key);
+}
+
+const MOVE =
+  'write its servers under mcpServers: as "name": { "command": ..., "args": [...], "env": {...} } or { "url": ... }';
+
+/** A file of a client that keeps its servers in another form: the key that shows it, and what to do. */
+export function otherClient(raw: Mapping): { key: Path; why: string; fix: string } | undefined {
+  const found = (key: Path, whose: string, fix = MOVE) => ({
+    key,
+    why: `no servers in this file: it looks like ${whose}`,
+    fix,
+  });
+  const { mcp, context_servers, mcp_servers } = raw;
+  if (isMapping(context_servers)) return found(['context_servers'], "Zed's");
+  if (isMapping(mcp_servers)) return found(['mcp_servers'], "Codex's");
+  if (isMapping(mcp)) {
+    if (isMapping(mcp['servers']) && Object.values(mcp['servers']).some(isServer))
+      return found(
+        ['mcp', 'servers'],
+        'the settings of VS Code',
+        'write servers: at the top, not below mcp:',
+      );
+    const [name] = Object.entries(mcp).find(([, member]) => isServer(member)) ?? [];
+    if (name !== undefined) return found(['mcp', name], "OpenCode's");
+  }
+  const [name] = Object.entries(raw).find(([, member]) => isServer(member)) ?? [];
+  if (name !== undefined) return found([name], 'servers by name', 'write all of it below mcpServers:');
+  return undefined;
+}
+
+function isServer(value: unknown): boolean {
+  if (!isMapping(value)) return false;
+  const { command, url } = value;
+  return (
+    typeof command === 'string' || isMapping(command) || Array.isArray(command) || typeof url === 'string'
+  );
 }

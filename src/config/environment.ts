@@ -40,6 +40,11 @@ export const INHERITED_WINDOWS = [
   'USERPROFILE',
 ] as const;
 
+/** A variable of the system, such as HOME: no secret. A proxy's may hold a password. */
+export function isPlain(name: string): boolean {
+  return ([...INHERITED, ...INHERITED_WINDOWS] as string[]).includes(name) && !/proxy/i.test(name);
+}
+
 /** The environment of a child: the allow-list and `LC_*`, then `inherit`, then the server's own `env`. */
 export function childEnvironment(
   env: NodeJS.ProcessEnv,

@@ -8,8 +8,8 @@ export interface Values {
   readonly folder: string;
   /** No port will be opened: nobody has to show a token. */
   readonly local?: boolean;
-  /** Hears each value that was put in. */
-  readonly filled?: (value: string) => void;
+  /** Hears each value that was put in, and of which variable; a file has none. */
+  readonly filled?: (value: string, variable?: string) => void;
 }
 
 /** How deep defaults may stand in defaults, how many values one text may refer to, and what it may become. */
@@ -85,18 +85,40 @@ function one(expression: string, values: Values, missing: (why: string) => void)
   const split = expression.indexOf(':-');
   const reference = split === -1 ? expression : expression.slice(0, split);
   const name = reference.startsWith('env:') ? reference.slice('env:'.length) : reference;
+  const foreign = ofEditor(name);
   if (!NAME.test(name)) {
-    missing(`'\${${reference}}' is not understood; write $$ for a literal dollar`);
+    missing(foreign ?? `'\${${reference}}' is not understood; write $$ for a literal dollar`);
     return undefined;
   }
   const value = values.env[name];
   if (value !== undefined && value !== '') {
-    values.filled?.(value);
+    values.filled?.(value, name);
     return value;
   }
   if (split !== -1) return expand(expression.slice(split + 2), values, missing);
-  missing(unset(name, values.env));
+  missing(foreign ?? unset(name, values.env));
   return undefined;
+}
+
+/** What Cursor and VS Code put in the place of `${}`, and a gateway cannot: what to write instead. */
+function ofEditor(name: string): string | undefined {
+  const [, kind = '', what = ''] = /^(input|command|config):(.*)$/.exec(name) ?? [];
+  const variable = what
+    .toUpperCase()
+    .replace(/[^A-Z0-9]+/g, '_')
+    .replace(/^(?=\d)|^_+|_+$/g, '');
+  const instead: Readonly<Record<string, string>> = {
+    input: `write \${${variable || 'NAME'}} and set that variable for the gateway, or \${file:/path}`,
+    command: 'write the value',
+    config: 'write the value',
+    workspaceFolder: 'write the path of the folder',
+    workspaceFolderBasename: 'write the name of the folder',
+    userHome: 'write ${HOME}',
+    pathSeparator: 'write the sign',
+    '/': 'write the sign',
+  };
+  const way = Object.hasOwn(instead, kind || name) ? instead[kind || name] : undefined;
+  return way === undefined ? undefined : `only an editor knows '\${${name}}': ${way}`;
 }
 
 /** A sentence that names the variable. */

@@ -1,9 +1,9 @@
 import { dirname, resolve } from 'node:path';
-import { parse } from 'yaml';
 import { bindHost } from './address.js';
 import { isMapping } from './client-files.js';
 import { expand } from './expand.js';
 import { FILE_BYTES, readBounded } from './read.js';
+import { parseText } from './syntax.js';
 
 /**
  * Where a gateway with this config listens, as far as that can be told without checking it: a health check must
@@ -25,7 +25,7 @@ export function listenAddress(
 
 function read(path: string): Readonly<Record<string, unknown>> {
   try {
-    const value: unknown = parse(readBounded(path, FILE_BYTES), { maxAliasCount: 100, logLevel: 'silent' });
+    const { value } = parseText(readBounded(path, FILE_BYTES), path);
     return isMapping(value) ? value : {};
   } catch {
     return {};

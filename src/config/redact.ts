@@ -2,6 +2,8 @@ import type { ServerConfig } from './types.js';
 
 /** Below this length a value would be masked inside ordinary words. */
 const SHORTEST_SECRET = 4;
+/** The same for a value that only may be a secret. */
+const SHORTEST_VALUE = 8;
 const MASK = '***';
 
 /** A URL as it may be shown: without userinfo and fragment, every query value masked. Never throws. */
@@ -30,28 +32,82 @@ export function maskSecrets(text: string, secrets: readonly string[]): string {
   return masked;
 }
 
-/** What must never be shown of a server: the values of its env and headers, its bearer token, the query of its URL. */
-export function secretsOf(server: ServerConfig): string[] {
-  const values =
-    server.kind === 'stdio'
-      ? Object.values(server.env)
-      : [...Object.values(server.headers), ...ofHttp(server)];
-  return [...new Set(values)].filter((value) => value.length >= SHORTEST_SECRET);
+/** The text of a JSON value with every one of `secrets` masked in its strings; names of members stay. */
+export function maskJson(json: Buffer, secrets: readonly string[]): Buffer {
+  if (!secrets.some((secret) => json.includes(JSON.stringify(secret).slice(1, -1)))) return json;
+  const text = json.toString().replace(STRING, (string, colon: string | undefined) => {
+    if (colon !== undefined) return string;
+    const plain = JSON.parse(string) as string;
+    const masked = maskSecrets(plain, secrets);
+    return masked === plain ? string : JSON.stringify(masked);
+  });
+  return Buffer.from(text);
 }
 
-function ofHttp(server: ServerConfig & { kind: 'http' }): string[] {
-  const found = server.auth.type === 'bearer' ? [server.auth.token] : [];
-  for (const value of Object.values(server.headers)) {
-    const credentials = /^(?:basic|bearer)\s+(.+)$/i.exec(value)?.[1];
-    if (credentials !== undefined) found.push(credentials);
+const STRING = /"[^"\\]*(?:\\.[^"\\]*)*"(\s*:)?/g;
+
+/**
+ * What must never be shown of a server: its token and other credentials, what is called like a secret, and of 8 characters and more what
+ * came from variables and files, the values of its headers and of the query of its URL. Where the server is, is none.
+ */
+export function secretsOf(server: ServerConfig): string[] {
+  const found = new Set<string>();
+  const address = server.kind === 'http' ? addressOf(server.url) : '';
+  const isAddress = (text: string): boolean =>
+    address.includes(text.toLowerCase()) || (server.kind === 'http' && text === server.url);
+  const secret = (value: string): void => {
+    if (value.length >= SHORTEST_SECRET) found.add(value);
+  };
+  const value = (text: string, name = ''): void => {
+    if (isCalledSecret(name)) secret(text);
+    else if (text.length >= SHORTEST_VALUE && !isAddress(text)) found.add(text);
+  };
+  for (const text of server.filled ?? []) value(text);
+  if (server.kind === 'stdio') {
+    for (const [name, text] of Object.entries(server.env)) {
+      if (isCalledSecret(name)) secret(text);
+      passwordsOf(text).forEach(secret);
+    }
+    for (const text of server.args) passwordsOf(text).forEach(secret);
+    return [...found];
   }
-  for (const text of [server.url, server.proxy]) {
-    if (text === undefined || !URL.canParse(text)) continue;
-    const url = new URL(text);
-    found.push(...url.searchParams.values(), url.password, decode(url.password));
+  if (server.auth.type === 'bearer') secret(server.auth.token);
+  for (const [name, text] of Object.entries(server.headers)) {
+    value(text, name);
+    secret(/^(?:basic|bearer)\s+(.+)$/i.exec(text)?.[1] ?? '');
   }
-  return found;
+  for (const text of [server.url, server.proxy ?? '']) {
+    passwordsOf(text).forEach(secret);
+    if (URL.canParse(text)) new URL(text).searchParams.forEach(value);
+  }
+  return [...found];
 }
+
+/** Host, port and path, as they may stand in any message. */
+function addressOf(text: string): string {
+  if (!URL.canParse(text)) return '';
+  const { origin, pathname } = new URL(text);
+  return (origin + pathname).toLowerCase();
+}
+
+/** As written and as meant. */
+function passwordsOf(text: string): string[] {
+  if (!text.includes('@') || !URL.canParse(text)) return [];
+  const { password } = new URL(text);
+  return [password, decode(password)];
+}
+
+/** API_KEY, githubToken, X-Auth; not MONKEY, nor AUTHOR. */
+function isCalledSecret(name: string): boolean {
+  const words = name
+    .replace(/([a-z0-9])([A-Z])/g, '$1_$2')
+    .toLowerCase()
+    .split(/[^a-z0-9]+/);
+  return words.some((word) => SECRET.test(word)) && !/^(old)?pwd$/i.test(name);
+}
+
+const SECRET =
+  /^(?:api|app|auth|access|secret|private|client)?(?:keys?|tokens?|secrets?)$|^(?:pass|passwd|password|passphrase|passcode|pwd|pw|pat|pin|auth|authorization|cookies?|credentials?|creds|bearer|jwt|dsn|signature)$|(?:password|token|secret|apikey)$/;
 
 function decode(text: string): string {
   try {

@@ -1,6 +1,6 @@
 import { isAbsolute, join, resolve } from 'node:path';
 import { bindHost } from './address.js';
-import { isMapping } from './client-files.js';
+import { isMapping, otherClient } from './client-files.js';
 import { expand, readSecret, type Values } from './expand.js';
 import { keyPaths, parseAll, suggestion, unknownKeys } from './issues.js';
 import { Findings, type Path, type Source } from './problems.js';
@@ -24,6 +24,12 @@ type Mapping = Record<string, unknown>;
 export function resolveSource(input: unknown, source: Source, values: Values): LoadedConfig {
   const findings = new Findings(source);
   const raw = mappingOf(input, findings);
+  const namesServers = raw['servers'] !== undefined || raw['mcpServers'] !== undefined;
+  const other = namesServers ? undefined : otherClient(raw);
+  if (other) {
+    findings.problem(other.key, other.why, other.fix, true);
+    throw findings.error();
+  }
   readLevel(raw, findings);
   refuseToken(raw, findings);
 
@@ -35,6 +41,8 @@ export function resolveSource(input: unknown, source: Source, values: Values): L
   unknownKeys(fileSchema, raw, [], (path, known) => {
     const [first] = path;
     if (path.length > 1) unknown(path, known);
+    // What VS Code asks for; where it stands in a value it is told.
+    else if (first === 'inputs' && isMapping(raw['servers'])) return;
     else if (first !== 'servers' && first !== 'mcpServers')
       unknown(path, [...known, 'servers', 'mcpServers']);
   });
@@ -64,7 +72,6 @@ export function resolveSource(input: unknown, source: Source, values: Values): L
   if (levelOf(values) === null) {
     findings.environment('MCPSTEAD_LOG_LEVEL', `must be ${LOG_LEVELS.join(' or ')}`);
   }
-  const namesServers = raw['servers'] !== undefined || raw['mcpServers'] !== undefined;
   if (!namesServers) {
     findings.warn([], 'no servers are configured', 'list them under servers:');
   }

@@ -178,7 +178,7 @@ export const serverSchema = z.object({
     .string()
     .default('')
     .describe(
-      'Required and unique; the prefix of its tools (`<name>__<tool>`). Without `__`; names other than 1 to 64 of `A-Z a-z 0-9 . _ -`, or ending in `_`, work with a warning but have no route of their own.',
+      'Required and unique; the prefix of its tools (`<name>__<tool>`). 1 to 64 of `A-Z a-z 0-9 _ -`, without `__`. Other names work with a warning: APIs of models refuse the names of their tools, and with more than a dot, or `_` at the end, they have no route of their own.',
     ),
   url: z.string().optional().describe('The endpoint of an HTTP upstream.'),
   command: z

@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
 import { resolve } from 'node:path';
 import { entriesOf, isMapping, type Entry } from './client-files.js';
-import { childEnvironment, proxyFromEnvironment } from './environment.js';
+import { argumentsInCommand } from './command.js';
+import { childEnvironment, isPlain, proxyFromEnvironment } from './environment.js';
 import { expand, readSecret, unset, type Values } from './expand.js';
 import { parseAll, unknownKeys } from './issues.js';
 import type { Findings, Path } from './problems.js';
@@ -91,16 +92,26 @@ function checkName(entry: Entry, findings: Findings, seen: Set<string>): void {
         `server name '${name}' cannot contain '__'`,
         "it separates server and tool; use '-' or one '_'",
       );
-    } else if (!GOOD_NAME.test(name) || name.endsWith('_')) {
-      findings.warn(
-        path,
-        `server name '${name}' works on /mcp but has no route /servers/<name>/`,
-        "use 1 to 64 of A-Z a-z 0-9 . _ -, not ending in '_'",
-      );
+    } else {
+      const refused = /[^A-Za-z0-9_-]/.test(name) ? 'APIs of models refuse the names of its tools' : '';
+      const lost = GOOD_NAME.test(name) && !name.endsWith('_') ? '' : 'it has no route /servers/<name>/';
+      const why = [lost, refused].filter((part) => part !== '').join(' and ');
+      if (why !== '') findings.warn(path, `server name '${name}' works on /mcp, but ${why}`, nameFor(name));
     }
     if (seen.has(name)) findings.problem(path, `duplicate server name '${name}'`, 'rename one of them');
     seen.add(name);
   }
+}
+
+/** A name that every client and model takes, as a way out. */
+function nameFor(name: string): string {
+  const plain = name
+    .normalize('NFKD')
+    .replace(/\p{M}+/gu, '')
+    .replace(/[^A-Za-z0-9_-]+/g, '-')
+    .slice(0, 64)
+    .replace(/^-+|[-_]+$/g, '');
+  return plain === '' ? 'use 1 to 64 of A-Z a-z 0-9 _ -' : `name: ${plain}`;
 }
 
 function checkAuth({ raw, path }: Entry, findings: Findings): void {
@@ -207,13 +218,15 @@ class Scope {
   constructor(entry: Entry, values: Values, findings: Findings) {
     this.values = {
       ...values,
-      filled: (value) => this.#filled.add(createHash('sha256').update(value).digest('base64url')),
+      filled: (value, variable = '') => {
+        if (!isPlain(variable)) this.#filled.add(value);
+      },
     };
     this.findings = findings;
     this.#path = entry.path;
   }
 
-  /** Fingerprints of the values that stand in the place of `${}`. */
+  /** The values that stand in the place of `${}`. */
   get filled(): string[] {
     return [...this.#filled].sort();
   }
@@ -393,17 +406,21 @@ function stdioServer(
     const key = ['args', index];
     return nul(scope.text(given, ...key), given, key);
   });
+  const program = nul(scope.text(command, 'command'), command, ['command']);
+  const cwd =
+    written.cwd === undefined ? {} : { cwd: resolve(scope.values.folder, scope.text(written.cwd, 'cwd')) };
+  const environment = childEnvironment(scope.values.env, written.inherit_env, env);
+  const mistake = argumentsInCommand({ command: program, environment, ...cwd }, command, args);
+  if (mistake !== undefined) scope.lack(['command'], mistake);
   return {
     ...common,
     kind: 'stdio',
-    command: nul(scope.text(command, 'command'), command, ['command']),
+    command: program,
     args,
     env,
-    environment: childEnvironment(scope.values.env, written.inherit_env, env),
+    environment,
     inherit_env: written.inherit_env,
-    ...(written.cwd === undefined
-      ? {}
-      : { cwd: resolve(scope.values.folder, scope.text(written.cwd, 'cwd')) }),
+    ...cwd,
   };
 
   function nul(value: string, given: string, key: Path): string {

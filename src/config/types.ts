@@ -64,7 +64,7 @@ export interface ServerCommon {
   readonly where: string;
   /** Why this server alone cannot start (an unset variable, a missing secret file); it is then shown down with this text. */
   readonly problem?: string;
-  /** Fingerprints of the values that stand in the place of `${}`: undefined: there are none. */
+  /** The values that stand in the place of `${}`, but for those that every child is given anyway; absent: there are none. */
   readonly filled?: readonly string[];
   readonly required: boolean;
   readonly reconnect: {

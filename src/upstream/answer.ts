@@ -41,6 +41,8 @@ export interface AnswerHost {
   oversize(method: string, id: string, bytes: number): void;
   /** An error answer, parsed. true: taken care of, nothing goes to the sink. */
   rpcError(error: RpcError): boolean;
+  /** An error of the upstream without the secrets of its server. */
+  masked(error: Buffer): Buffer;
   /** The answer was handed to the sink whole. */
   answered(kind: 'result' | 'error', isError: boolean): void;
   /** What came is no answer. */
@@ -78,6 +80,23 @@ export function excerpt(bytes: Buffer): string {
     .replace(/\s+/g, ' ')
     .trim();
   return text.length > EXCERPT ? `${text.slice(0, EXCERPT)}...` : text;
+}
+
+/** The same behind what was said of its status. The page of a proxy whose server fails may say why. */
+export function saying(bytes: Buffer, status: number): string {
+  const text = excerpt(bytes);
+  if (WEB_PAGE.test(text) && (status < 500 || status === 501)) return ` ${A_WEB_PAGE}`;
+  return text && `: ${text}`;
+}
+
+export const A_WEB_PAGE = 'with a web page: is this URL an MCP endpoint?';
+const WEB_PAGE = /^(?:<\?xml[^>]*> ?)?(?:<!--.*?--> ?)*<(?:!doctype html|html)\b/i;
+
+function noMessage(problem: string, bytes: Buffer): string {
+  const said = saying(bytes, 200);
+  return said.startsWith(' ')
+    ? `answered${said}`
+    : `answered with what is no JSON-RPC message (it ${problem})${said}`;
 }
 
 export class AnswerReader {
@@ -172,9 +191,7 @@ export class AnswerReader {
     if (!this.#scanned) scan.end();
     if (scan.problem !== undefined) {
       this.#refuse(
-        this.#state === 'head'
-          ? `answered with what is no JSON-RPC message (it ${scan.problem}): ${excerpt(whole)}`
-          : `sent a message that ${scan.problem}`,
+        this.#state === 'head' ? noMessage(scan.problem, whole) : `sent a message that ${scan.problem}`,
       );
       return true;
     }
@@ -216,8 +233,7 @@ export class AnswerReader {
     // Text of its own kind may be a keep-alive: judged at its end, if it is short.
     if (this.#scan.kind === undefined && this.#held <= MAX_NOTHING) return;
     if (this.#started || this.#scan.kind !== undefined) this.#refuse(`sent a message that ${problem}`);
-    else
-      this.#refuse(`answered with what is no JSON-RPC message (it ${problem}): ${excerpt(this.#joined())}`);
+    else this.#refuse(noMessage(problem, this.#joined()));
   }
 
   #joined(): Buffer {
@@ -484,14 +500,14 @@ function put(bytes: Buffer, patches: Patch[], id: Span | undefined, rawId: Buffe
   return patches.length > 0 ? splice(bytes, patches) : bytes;
 }
 
-/** Hands an error answer on: the upstream's own bytes of `error` under the caller's id. */
+/** Hands an error answer on: the upstream's own bytes of `error`, but for secrets, under the caller's id. */
 export function deliverError(
-  host: Pick<AnswerHost, 'rawId' | 'sink' | 'starting' | 'answered'>,
+  host: Pick<AnswerHost, 'rawId' | 'sink' | 'starting' | 'masked' | 'answered'>,
   value: Buffer,
   error: RpcError,
 ): void {
   const open = Buffer.concat([ERROR_OPEN, host.rawId, ERROR_VALUE]);
-  const bytes = Buffer.concat([open, value, CLOSE]);
+  const bytes = Buffer.concat([open, host.masked(value), CLOSE]);
   host.starting();
   host.sink.start({ kind: 'error', bytes: bytes.length, value: open.length, code: error.code });
   host.sink.write(bytes);

@@ -108,6 +108,8 @@ export interface CallOwner {
   ): boolean;
   /** The error without the secrets of this server. */
   shown(error: GatewayError): GatewayError;
+  /** The same for the JSON of an error that goes on. */
+  masked(error: Buffer): Buffer;
   /** Tells the upstream that nobody waits for `id` any more. */
   sendCancel(call: UpstreamCall, why: Cause): void;
 }
@@ -384,6 +386,10 @@ export class UpstreamCall implements UpstreamExchange, AnswerHost {
     if (this.sawMessage) return false;
     const reason = lostByError(error);
     return reason !== undefined && this.#owner.sessionLost(this, error.message, reason);
+  }
+
+  masked(error: Buffer): Buffer {
+    return this.#owner.masked(error);
   }
 
   answered(): void {

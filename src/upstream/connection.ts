@@ -3,7 +3,7 @@
  * decided in link-state.ts; here its effects are run.
  */
 import type { HttpServerConfig, Limits, ServerConfig } from '../config/types.js';
-import { maskSecrets, secretsOf } from '../config/redact.js';
+import { maskJson, maskSecrets, secretsOf } from '../config/redact.js';
 import { GatewayError } from '../errors.js';
 import { backoffMs } from '../lib/backoff.js';
 import type { Budget } from '../lib/budget.js';
@@ -915,11 +915,13 @@ export class Connection implements Link, CallOwner {
     const carrier = this.#carrier;
     this.#carrier = undefined;
     if (carrier) this.#calls.retire(carrier);
-    this.log[wasUp ? 'warn' : 'info']('upstream down', {
-      server: this.server,
-      error: this.shown(error).message,
-      stderr: stderr === '' ? undefined : stderr,
-    });
+    // What is wrong with its entry was told when the config was read.
+    if (this.#config.problem === undefined)
+      this.log[wasUp ? 'warn' : 'info']('upstream down', {
+        server: this.server,
+        error: this.shown(error).message,
+        stderr: stderr === '' ? undefined : stderr,
+      });
     this.#deps.events.state(this, []);
   }
 
@@ -1118,5 +1120,10 @@ export class Connection implements Link, CallOwner {
   shown(error: GatewayError): GatewayError {
     const message = maskSecrets(error.message, this.#secrets).slice(0, 2048);
     return message === error.message ? error : new GatewayError(error.code, message, error.data);
+  }
+
+  /** The same for the JSON of an error that goes on to a client. */
+  masked(error: Buffer): Buffer {
+    return maskJson(error, this.#secrets);
   }
 }

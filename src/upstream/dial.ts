@@ -5,6 +5,7 @@ import type { Slots } from '../lib/slots.js';
 import type { Peer } from '../protocol/ports.js';
 import { FIRST_MODERN, type LegacyRevision } from '../protocol/revisions.js';
 import type { CallOwner, Carrier, Transport, TransportEvents } from './calls.js';
+import { neitherWorks } from './failures.js';
 import { handshake } from './handshake.js';
 import type { OwnRequests } from './own-requests.js';
 import { DISCOVER, judgeProbe, MODERN_CODES, pinnedEra, type Probed, type Verdict } from './probe.js';
@@ -269,15 +270,11 @@ async function overLegacy(
     if (config.protocol === 'streamable' || !options.mayGet || !speaksOnlySse(error)) throw error;
     signal.throwIfAborted();
     try {
-      return await overSse(config, deps);
+      // Probing: what is told is what both ways came to.
+      return await overSse(config, deps, { probing: true });
     } catch (second) {
-      // Neither works: the first refusal is what a server for Streamable HTTP wants to be told.
       if (error instanceof GatewayError && second instanceof GatewayError)
-        throw new GatewayError(
-          error.code,
-          `${error.message} (and over HTTP+SSE: ${second.message})`,
-          error.data,
-        );
+        throw neitherWorks(config.url, error, second, config.name);
       throw second;
     }
   }

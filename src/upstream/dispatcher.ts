@@ -351,6 +351,8 @@ export function explain(error: Error): string {
   }
   if (code === 'UND_ERR_RES_CONTENT_LENGTH_MISMATCH')
     return 'the upstream closed the connection in mid-answer';
+  if (/wrong version number|packet length too long/.test(error.message))
+    return 'the upstream speaks http, not https: write http:// in its url';
   if (code !== undefined && UNTRUSTED.has(code)) {
     return `certificate is not trusted (${error.message}): name its CA in tls.ca_file`;
   }

@@ -58,3 +58,25 @@ export function unreadable(server: string, method: string, value: Buffer): Gatew
       : `no object, or one that is nested deeper than ${MAX_NESTING}`;
   return new GatewayError('upstream_protocol_error', `upstream '${server}' answered ${method} with ${why}`);
 }
+
+/** Where servers have their endpoint mostly, as a question behind what was said of this one. */
+export function otherPath({ pathname }: URL): string {
+  const guesses = ['/mcp', '/sse'].filter((path) => path !== pathname.replace(/\/$/, ''));
+  return `: is the path ${guesses.join(' or ')}?`;
+}
+
+/** Of a url that neither transport works with: what both said. Streamable HTTP, the first, is what a newer server wants to be told. */
+export function neitherWorks(
+  url: string,
+  first: GatewayError,
+  second: GatewayError,
+  server: string,
+): GatewayError {
+  const statuses = [first, second].map(({ data }) => (data as { status?: number } | undefined)?.status ?? 0);
+  const [post, get] = statuses;
+  const place = new URL(url);
+  const message = statuses.every((status) => status === 404 || status === 405)
+    ? `upstream '${server}' answered HTTP ${post} to POST ${place.pathname} and HTTP ${get} to GET ${place.pathname}${otherPath(place)}`
+    : `${first.message} (and over HTTP+SSE: ${second.message})`;
+  return new GatewayError(first.code, message, first.data);
+}

@@ -300,3 +300,46 @@ describe('towards an upstream', () => {
     ).toBe(1);
   });
 });
+
+describe('an error of a server', () => {
+  it('that quotes what the gateway showed it reaches the client without', async () => {
+    const quoting = await createUpstream({
+      tools: [tool('echo')],
+      onCall: (call) => {
+        const { headers } = call.received;
+        const shown = { authorization: headers.authorization, key: headers['x-api-key'] };
+        call.error(-32055, `no such user: ${headers.authorization}`, { ...shown, mode: 'prompts/list' });
+      },
+    });
+    const entry = {
+      ...quoting.entry('q'),
+      auth: { type: 'bearer' as const, token_env: 'Q_TOKEN' },
+      headers: { 'X-Api-Key': 'key"4' },
+    };
+    const { url } = await startGateway({ servers: [entry] }, { env: { Q_TOKEN: 'token-of-the-gateway' } });
+    expect((await callTool(url, 'q__echo')).error).toEqual({
+      code: -32055,
+      message: 'no such user: Bearer ***',
+      data: { authorization: 'Bearer ***', key: '***', mode: 'prompts/list' },
+    });
+  });
+
+  it('keeps its words where a setting has the same', async () => {
+    const quoting = await createUpstream({
+      tools: [tool('echo')],
+      onCall: (call) => call.error(-32601, 'prompts/list is not for readonly'),
+    });
+    const stdio = {
+      name: 's',
+      command: process.execPath,
+      args: ['-e', "process.stderr.write('Error: prompts/list is missing\\n'); process.exit(1)"],
+      env: { MODE: 'prompts', ACCESS: 'readonly' },
+    };
+    const running = await startGateway({ servers: [quoting.entry('q'), stdio] }, { wait: ['q'] });
+    expect((await callTool(running.url, 'q__echo')).error?.message).toBe('prompts/list is not for readonly');
+    const last = await until(
+      async () => (await running.health()).servers.find(({ name }) => name === 's')?.last_error,
+    );
+    expect(last).toContain('prompts/list is missing');
+  });
+});

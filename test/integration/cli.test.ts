@@ -1,6 +1,7 @@
 import { execFile, execFileSync, spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { createServer, type AddressInfo, type Server } from 'node:net';
 import { promisify } from 'node:util';
 import { fileURLToPath } from 'node:url';
@@ -85,6 +86,10 @@ describe('mcpstead', () => {
   it.each([
     [['--frobnicate'], "Unknown option '--frobnicate'; see mcpstead --help"],
     [['frobnicate'], "unknown command 'frobnicate'; see mcpstead --help"],
+    [['config.yaml'], "unknown command 'config.yaml'; did you mean --config config.yaml?"],
+    [['etc/mcpstead'], "unknown command 'etc/mcpstead'; did you mean --config etc/mcpstead?"],
+    [['check', 'mcp.json'], "unexpected argument 'mcp.json'; did you mean --config mcp.json?"],
+    [['demo', 'mcp.json'], "unexpected argument 'mcp.json'; see mcpstead --help"],
     [['check', 'a', '-c', 'b'], "unexpected argument 'a'; see mcpstead --help"],
     [['--url', 'http://h'], 'mcpstead takes no --url; see mcpstead --help'],
     [['demo', '--config', 'x'], 'mcpstead demo takes no --config; see mcpstead --help'],
@@ -267,7 +272,53 @@ describe('mcpstead check', () => {
     const cli = runCli(['check', '--config', path]);
     expect(await cli.exit()).toBe(0);
     expect(cli.stdout).toBe('ok: 1 server\n');
-    expect(cli.stderr).toBe(`warning: ${path}:1:1: hots: unknown key, ignored (did you mean host?)\n`);
+    expect(cli.stderr).toBe(
+      `warning: ${path}:1:1: hots: unknown key, ignored (did you mean host?)\n` +
+        `warning: ${path}:2: server 'x': command 'no-such-command' is not in PATH: install it, or write its full path\n`,
+    );
+  });
+
+  it('knows where a program is looked for', async () => {
+    const folder = await tempDir();
+    await writeFile(join(folder, 'there'), '#!/bin/sh\n', { mode: 0o755 });
+    await writeFile(join(folder, 'no-program'), '');
+    const path = join(folder, 'config.yaml');
+    await writeFile(
+      path,
+      `servers:
+- {name: a, command: there}
+- {name: b, command: there, env: {PATH: ${folder}}}
+- {name: c, command: no-program, env: {PATH: ${folder}}}
+- {name: d, command: ./there, cwd: .}
+- {name: e, command: ./gone, cwd: .}
+- {name: f, command: sh}
+`,
+    );
+    const cli = runCli(['check', '--config', path]);
+    expect(await cli.exit()).toBe(0);
+    const warned = cli.stderr
+      .trimEnd()
+      .split('\n')
+      .map((line) => line.replace(/^.*config\.yaml:\d+: server /, ''));
+    expect(warned).toEqual([
+      expect.stringMatching(/^'a': command 'there' is not in PATH/),
+      expect.stringMatching(/^'c': command 'no-program' is not in PATH/),
+      "'e': command './gone' does not exist",
+    ]);
+  });
+
+  it('refuses the file of another client, with the way out', async () => {
+    const path = await tempFile(
+      'settings.json',
+      '// Zed\n{ "context_servers": { "a": { "command": "npx" } } }',
+    );
+    const cli = runCli(['check', '--config', path]);
+    expect(await cli.exit()).toBe(1);
+    expect(cli.stdout).toBe('');
+    expect(cli.stderr).toBe(
+      `${path}:2:3: context_servers: no servers in this file: it looks like Zed's ` +
+        `(write its servers under mcpServers: as "name": { "command": ..., "args": [...], "env": {...} } or { "url": ... })\n`,
+    );
   });
 
   it('says what is wrong, with status 1', async () => {
@@ -307,6 +358,8 @@ describe('mcpstead health', () => {
     await until(() => running.stdout.includes('listening'));
     expect(await runCli(['health', '-c', running.path]).exit()).toBe(0);
     expect(await runCli(['health'], { env: { MCPSTEAD_CONFIG: running.path } }).exit()).toBe(0);
+    const commented = await tempFile('mcp.json', `{\n  // "port": 1,\n  "port": ${port},\n}`);
+    expect(await runCli(['health', '-c', commented]).exit()).toBe(0);
     expect(await runCli(['health'], { env: { MCPSTEAD_PORT: String(port) } }).exit()).toBe(0);
     await writeFile(running.path, `port: ${port}\nservers: 5\n`);
     expect(await runCli(['health', '-c', running.path]).exit()).toBe(0);

@@ -74,6 +74,7 @@ function read(
     message: (bytes) => outcome.messages.push(bytes),
     oversize: () => undefined,
     rpcError: () => false,
+    masked: (error) => error,
     answered: () => undefined,
     broken(why) {
       outcome.broken ??= why;

@@ -195,6 +195,7 @@ function sharedHost(message: (bytes: Buffer) => void): EventHost {
     message,
     oversize() {},
     rpcError: () => true,
+    masked: (error) => error,
     answered() {},
     broken() {},
   };

@@ -4,7 +4,7 @@ import { redactUrl } from '../../config/redact.js';
 import { GatewayError } from '../../errors.js';
 import { Pieces } from '../../lib/pieces.js';
 import type { WheelTimer } from '../../lib/wheel.js';
-import { AnswerReader, deliverError, excerpt } from '../answer.js';
+import { AnswerReader, deliverError, saying } from '../answer.js';
 import type { Channel, UpstreamCall } from '../calls.js';
 import { decoder } from '../decoder.js';
 import { explain, staleSocket, type Controller, type UpstreamHandler } from '../dispatcher.js';
@@ -482,11 +482,9 @@ export class HttpExchange implements UpstreamHandler, Channel, Braked {
     // The upstream's own error to this very request goes on as it is.
     if (answer?.id === call.idText && !OF_CREDENTIALS.has(status))
       return deliverError(call, answer.value, answer.error);
-    const text = excerpt(body);
-    const shown = text === '' ? '' : `: ${text}`;
     const failure = new GatewayError(
       status === 401 || status === 403 ? 'upstream_auth_failed' : 'upstream_protocol_error',
-      `upstream '${config.name}' answered HTTP ${status}${shown}`,
+      `upstream '${config.name}' answered HTTP ${status}${saying(body, status)}`,
       retry === undefined ? { status } : { status, retryAfter: Math.ceil(retry / 1000) },
     );
     call.fail(failure);

@@ -9,11 +9,13 @@ import { Pieces } from '../../lib/pieces.js';
 import { SseError, SseReader, type EventFields, type SseSink } from '../../wire/sse-read.js';
 import type { CallOwner, Channel, Transport, TransportEvents, UpstreamCall } from '../calls.js';
 import { explain, type Controller, type UpstreamHandler } from '../dispatcher.js';
-import { excerpt } from '../answer.js';
+import { A_WEB_PAGE, excerpt, saying } from '../answer.js';
+import { otherPath } from '../failures.js';
 import { isHeaderText } from '../../protocol/header-text.js';
 import { Replies } from './replies.js';
 import { deliverWhole } from './shared-channel.js';
 import {
+  header,
   MAX_REDIRECTS,
   retryAfterMs,
   sameServer,
@@ -189,7 +191,10 @@ export class HttpSse implements Transport, UpstreamHandler {
 
   onResponseEnd(): void {
     if (this.#closed) return;
-    if (this.#isStream()) return this.#lost('closed its event stream');
+    if (this.#isStream()) {
+      const page = header(this.#headers, 'content-type').startsWith('text/html');
+      return this.#lost(page ? `answered ${A_WEB_PAGE}` : 'closed its event stream');
+    }
     const location = usableHeader(this.#headers, 'location', this.#owner.log);
     if (
       (this.#status === 307 || this.#status === 308) &&
@@ -202,10 +207,11 @@ export class HttpSse implements Transport, UpstreamHandler {
         return this.#open();
       }
     }
-    const text = excerpt(Buffer.concat(this.#refusal));
     const retry = this.#status === 429 || this.#status === 503 ? retryAfterMs(this.#headers) : undefined;
+    const nowhere = this.#status === 404 || this.#status === 405;
+    const why = nowhere ? otherPath(this.#streamUrl) : saying(Buffer.concat(this.#refusal), this.#status);
     this.#lost(
-      `answered HTTP ${this.#status} to the request for an event stream${text && `: ${text}`}`,
+      `answered HTTP ${this.#status} to GET ${this.#streamUrl.pathname}, the request for an event stream${why}`,
       retry,
     );
   }
@@ -315,8 +321,7 @@ class Posted implements UpstreamHandler {
 
   onResponseEnd(): void {
     if (this.#status < 300) return;
-    const text = excerpt(Buffer.concat(this.#body));
-    this.#fail(`answered HTTP ${this.#status}${text && `: ${text}`}`);
+    this.#fail(`answered HTTP ${this.#status}${saying(Buffer.concat(this.#body), this.#status)}`);
   }
 
   onResponseError(_controller: Controller | undefined, error: Error): void {

@@ -2,7 +2,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { ConfigError, loadConfig, resolveConfig } from '../../../src/config/index.js';
-import { tempDir } from '../../helpers/cli.js';
+import { tempDir, tempFile } from '../../helpers/cli.js';
 import { load, problems, resolve } from './helpers.js';
 
 describe('defaults', () => {
@@ -29,7 +29,8 @@ describe('defaults', () => {
         drain_delay_seconds: 0,
         idle_connection_ms: 75_000,
       },
-      startup: { wait_ms: 2000, parallel: 4 },
+      startup: { wait_ms: 8000, parallel: 4 },
+      cache: { dir: undefined },
       limits: {
         body_bytes: 10_485_760,
         message_bytes: 67_108_864,
@@ -123,6 +124,76 @@ logging: {level: info}
       '{\n\t"port": 9000,\n\t"servers": [{"name": "x", "url": "http://h/mcp"}]\n}\n',
     );
     expect(config).toMatchObject({ port: 9000, servers: [{ name: 'x' }] });
+  });
+
+  it('may be JSON with comments and trailing commas, whatever its name', async () => {
+    const text = `// mine
+{
+  "servers": [
+    // { "name": "off", "command": "rm" },
+    { "name": "on", "url": "http://h//mcp", /* "port": 1, */ "headers": { "V": 1.10 }, },
+  ],
+  "nonsense": 1
+}
+`;
+    for (const name of ['config.json', 'mcp.jsonc', 'config.yaml', 'config']) {
+      const { config, warnings } = loadConfig(await tempFile(name, text), {});
+      expect(config.servers).toMatchObject([
+        {
+          name: 'on',
+          url: 'http://h//mcp',
+          headers: { V: '1.10' },
+          where: expect.stringMatching(/:5$/) as string,
+        },
+      ]);
+      expect(warnings).toEqual([expect.stringContaining(`${name}:7:3: nonsense: unknown key`)]);
+    }
+  });
+
+  it('that begins with a brace is YAML where it is no JSON, and has no comment of JSON', async () => {
+    const { config } = await load('{servers: [{name: x, url: http://h/mcp}]} # yes\n');
+    expect(config.servers).toMatchObject([{ url: 'http://h/mcp' }]);
+    expect(await problems('{servers: [ // {name: x, url: http://h/mcp}\n]}')).toEqual([
+      'config.yaml:1:2: not valid JSON: unexpected servers (text and keys need double quotes)',
+    ]);
+  });
+
+  it.each([
+    ['servers: []\n', '1:1: not valid JSON: this is YAML (name the file .yaml)'],
+    ['', '1:1: not valid JSON: the file is empty (write { "servers": [] })'],
+    ['{servers: []}', '1:2: not valid JSON: unexpected servers (text and keys need double quotes)'],
+    ["{'servers': []}", "1:2: not valid JSON: unexpected ' (text and keys need double quotes)"],
+    ['{"servers": [],\n# off\n}', '2:1: not valid JSON: unexpected # (comments begin with //)'],
+    ['{"servers": []', '1:15: not valid JSON: a } is missing'],
+    ['{"servers": []\n"port": 1}', '2:1: not valid JSON: a comma is missing before this'],
+    ['{"servers": }', '1:2: not valid JSON: no value for servers'],
+    ['{"servers": [],,}', '1:16: not valid JSON: unexpected ,'],
+    ['{"servers": []} {}', '1:17: not valid JSON: unexpected {'],
+    ['{"servers": ["a": 1]}', '1:14: not valid JSON: a key in a list: a'],
+    ['{"servers": "a\nb"}', `1:13: not valid JSON: a text without its closing '"'`],
+    ['{"port": 1, // a\n"port": 2}', '2:1: duplicate key port (keep one of them)'],
+    [
+      String.raw`{"servers": [{"name": "x",${'\n'}"command": "C:\Users\me\x.exe"}]}`,
+      String.raw`2:15: not valid JSON: '\U' has no meaning in JSON (write each backslash of a Windows path as \\)`,
+    ],
+    [
+      String.raw`{"servers": [{"name": "x",${'\n'}"command": "C:\temp\new.exe"}]}`,
+      String.raw`2:12: a Windows path whose backslashes mean something else in double quotes (write each backslash of a Windows path as \\)`,
+    ],
+  ])('that is called .json and holds %j is one error', async (text, expected) => {
+    const path = await tempFile('config.json', text);
+    expect(() => loadConfig(path, {})).toThrow(`${path}:${expected}`);
+    expect(() => loadConfig(path, {})).not.toThrow('\n');
+  });
+
+  it('in YAML is told of the same backslashes', async () => {
+    expect(await problems(String.raw`servers: [{name: x, command: "C:\Program Files\x"}]`)).toEqual([
+      expect.stringMatching(/^config\.yaml:1:\d+: .* \(write each backslash of a Windows path as \\\\\)$/),
+    ]);
+    expect(await problems(String.raw`servers: [{name: x, command: "C:\temp"}]`)).toHaveLength(1);
+    expect(
+      await problems(String.raw`servers: [{name: x, command: 'C:\temp', args: ["C:\\temp", "a:\u0062"]}]`),
+    ).toEqual([]);
   });
 
   it('may be without servers', async () => {
@@ -260,7 +331,8 @@ servers:
       'mcp.auth.bearer_token is not allowed; use MCPSTEAD_BEARER_TOKEN',
     ],
     ['mcp: {auth: {mode: basic}}', 'mcp.auth.mode must be none or bearer'],
-    ['servers: {a: {url: http://h}}', 'servers must be a list'],
+    ['servers: 5', 'servers must be a list (start each server with "- name: ...")'],
+    ['servers: {a: 5}', 'servers.a must be a mapping of keys to values'],
     ['servers: [x]', 'servers[0] must be a mapping of keys to values'],
     ['mcpServers: [x]', 'mcpServers must be a mapping of names to servers'],
     ['limits: {sessions: 0}', 'limits.sessions must be at least 1'],

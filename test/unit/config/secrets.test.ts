@@ -31,7 +31,7 @@ describe('a variable', () => {
     ['${UNSET}', 'environment variable UNSET is not set'],
     ['${EMPTY}', 'environment variable EMPTY is empty'],
     ['${a b}', "'${a b}' is not understood; write $$ for a literal dollar"],
-    ['${input:token}', "'${input:token}' is not understood"],
+    ['${nope:token}', "'${nope:token}' is not understood"],
     ['${x%.*}', "'${x%.*}' is not understood"],
     ['${NAME', "'${' without '}'"],
     ['${file:/nowhere/x}', 'secret file /nowhere/x: no such file'],

@@ -1,11 +1,14 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { resolveConfig } from '../../../src/config/index.js';
-import { http, load, resolve, stdio, wrong } from './helpers.js';
+import { ConfigError, resolveConfig } from '../../../src/config/index.js';
+import { tempDir } from '../../helpers/cli.js';
+import { http, load, problems, resolve, stdio, wrong } from './helpers.js';
 
 const URL_ = 'http://127.0.0.1:3000/mcp';
 
 describe('the name of a server', () => {
-  it.each(['a', 'A.b-c_9', 'x'.repeat(64)])('may be %s', (name) => {
+  it.each(['a', 'A-b-c_9', 'x'.repeat(64)])('may be %s', (name) => {
     expect(resolveConfig({ servers: [{ name, url: URL_ }] }, {}).warnings).toEqual([]);
   });
 
@@ -13,6 +16,21 @@ describe('the name of a server', () => {
     const { config, warnings } = resolveConfig({ servers: [{ name, url: URL_ }] }, {});
     expect(config.servers[0]?.name).toBe(name);
     expect(warnings).toEqual([expect.stringContaining('has no route /servers/<name>/')]);
+  });
+
+  it.each([
+    [
+      'my server',
+      'it has no route /servers/<name>/ and APIs of models refuse the names of its tools (name: my-server)',
+    ],
+    ['files.v2', 'APIs of models refuse the names of its tools (name: files-v2)'],
+    ['Büro', 'APIs of models refuse the names of its tools (name: Buro)'],
+    ['文件', 'APIs of models refuse the names of its tools (use 1 to 64 of A-Z a-z 0-9 _ -)'],
+    ['notes_', 'it has no route /servers/<name>/ (name: notes)'],
+  ])('%s is told, with one to use', (name, expected) => {
+    const [warning] = resolveConfig({ servers: [{ name, url: URL_ }] }, {}).warnings;
+    expect(warning).toMatch(`server name '${name}' works on /mcp, but `);
+    expect(warning).toMatch(new RegExp(`${expected.replace(/[()/.]/g, '\\$&')}$`));
   });
 
   it('cannot be missing, empty, used twice, or hold "__"', () => {
@@ -160,6 +178,87 @@ describe('the form of clients (mcpServers)', () => {
     ]);
   });
 
+  it('may be called servers, as in VS Code', () => {
+    const { config, warnings } = resolveConfig(
+      {
+        inputs: [{ type: 'promptString', id: 'api-key' }],
+        servers: { a: { type: 'http', url: URL_, dev: {} }, b: { command: 'node', disabled: true } },
+      },
+      {},
+    );
+    expect(warnings).toEqual([]);
+    expect(config.servers).toMatchObject([{ name: 'a', kind: 'http', where: 'servers.a' }]);
+  });
+
+  it.each([
+    [
+      '${workspaceFolder}/x.js',
+      "args.0: only an editor knows '${workspaceFolder}': write the path of the folder",
+    ],
+    ['${userHome}', "only an editor knows '${userHome}': write ${HOME}"],
+    [
+      '${input:api-key}',
+      "only an editor knows '${input:api-key}': write ${API_KEY} and set that variable for the gateway, or ${file:/path}",
+    ],
+    ['${input:}', 'write ${NAME} and set'],
+    ['${config:a.b}', "only an editor knows '${config:a.b}': write the value"],
+    ['${constructor:a}', "'${constructor:a}' is not understood; write $$ for a literal dollar"],
+  ])('has variables of editors: %s', (given, expected) => {
+    const { config } = resolveConfig({ mcpServers: { a: { command: 'node', args: [given] } } }, {});
+    expect(config.servers[0]?.problem).toContain(expected);
+  });
+
+  it('may use a variable that is called like one of an editor, if it is set', () => {
+    const env = { workspaceFolder: '/w' };
+    expect(stdio({ args: ['${workspaceFolder}'] }, env).args).toEqual(['/w']);
+    expect(stdio({ args: ['${workspaceFolder:-/x}'] }).args).toEqual(['/x']);
+  });
+
+  it('names what would hide tools, and a file of variables', () => {
+    const { warnings } = resolveConfig(
+      {
+        mcpServers: {
+          a: { command: 'node', disabledTools: ['x'], envFile: '.env' },
+          b: { command: 'node', disabledTools: [], tools: ['x'] },
+        },
+      },
+      {},
+    );
+    expect(warnings).toEqual([
+      'mcpServers.a.disabledTools is ignored: a gateway shows all tools of a server',
+      'mcpServers.a.envFile is not read (write its variables under env, or set them for the gateway and name them in inherit_env)',
+      'mcpServers.b.tools is ignored: a gateway shows all tools of a server',
+    ]);
+  });
+
+  it.each([
+    [
+      { context_servers: { a: { command: 'x' } }, theme: 'dark' },
+      "context_servers: no servers in this file: it looks like Zed's",
+    ],
+    [
+      { mcp: { a: { type: 'local', command: ['npx', 'x'] } } },
+      "mcp.a: no servers in this file: it looks like OpenCode's",
+    ],
+    [{ mcp: { a: { type: 'remote', url: URL_ } } }, "it looks like OpenCode's"],
+    [{ mcp: { servers: { a: { url: URL_ } } } }, 'it looks like the settings of VS Code'],
+    [{ mcp_servers: { a: { command: 'x' } } }, "it looks like Codex's"],
+    [{ a: { command: 'x' } }, 'a: no servers in this file: it looks like servers by name'],
+  ])('is told from other forms, in one line: %j', (input, expected) => {
+    const error = caught(() => resolve(input));
+    expect(error.message).toContain(expected);
+    expect(error.message).not.toContain('\n');
+    expect(error.warnings).toEqual([]);
+  });
+
+  it('is told from the TOML of Codex', async () => {
+    expect(await problems('model = "x"\n\n[mcp_servers.docs]\ncommand = "npx"\n')).toEqual([
+      expect.stringMatching(
+        /^config\.yaml:3:1: no servers in this file: it looks like Codex's, which is TOML \(write /,
+      ),
+    ]);
+  });
+
   it('leaves out what is disabled', () => {
     expect(
       resolve({ mcpServers: { a: { command: 'x', disabled: true }, b: { command: 'y', disabled: false } } })
@@ -212,6 +311,30 @@ describe('the form of clients (mcpServers)', () => {
   });
 });
 
+describe('a command with its arguments in one text', () => {
+  it.each([
+    ['npx -y pkg', undefined, 'write command: npx and put the arguments into args: [-y, pkg]'],
+    ['npx -y @a/b "c d"', ['e'], 'put the arguments into args: [-y, "@a/b", "c d", ...]'],
+    [`${process.execPath} x.js`, undefined, 'put the arguments into args: [x.js]'],
+  ])('%s', (command, args, expected) => {
+    expect(stdio({ command, ...(args && { args }) }, { PATH: '/none' }).problem).toBe(
+      `command: '${command}' is no program: ${expected.startsWith('write') ? '' : `write command: ${command.split(' ')[0]} and `}${expected}`,
+    );
+  });
+
+  it('is told from a program with a space in its name, there or missing', async () => {
+    const folder = await tempDir();
+    await writeFile(join(folder, 'my program'), '#!/bin/sh\n', { mode: 0o755 });
+    for (const command of [join(folder, 'my program'), join(folder, 'other program'), './my program'])
+      expect(stdio({ command, cwd: folder }).problem).toBeUndefined();
+    expect(stdio({ command: 'my program' }, { PATH: folder }).problem).toBeUndefined();
+  });
+
+  it('shows no value of a variable', () => {
+    expect(stdio({ command: 'npx x ${KEY}' }, { KEY: 's3cret-1' }).problem).toContain("'npx x ${KEY}'");
+  });
+});
+
 it('cwd and the files of tls are relative to the folder of the config', async () => {
   const { config, folder } = await load(
     `servers:
@@ -233,3 +356,13 @@ it('the environment of a child is given whole', () => {
   expect(server.environment).toEqual({ PATH: '/own', HOME: '/root', EXTRA: 'yes', LC_ALL: 'C', A: 'own' });
   expect(server.env).toEqual({ A: 'own', PATH: '/own' });
 });
+
+function caught(run: () => unknown): ConfigError {
+  try {
+    run();
+  } catch (error) {
+    if (error instanceof ConfigError) return error;
+    throw error;
+  }
+  throw new Error('nothing was thrown');
+}

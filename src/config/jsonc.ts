@@ -1,0 +1,77 @@
+/** JSON with comments and trailing commas, as clients keep it: what is in the way of a strict reader, and where. */
+
+const STRING = String.raw`"[^"\\\r\n]*(?:\\.[^"\\\r\n]*)*"?`;
+const COMMENTS = new RegExp(String.raw`${STRING}|\/\/[^\r\n]*|\/\*[^]*?(?:\*\/|$)`, 'g');
+const TRAILING = new RegExp(String.raw`${STRING}|,(?=\s*[}\]])`, 'g');
+const TOKEN =
+  /[ \t\r\n]+|"[^"\\\r\n]*(?:\\.[^"\\\r\n]*)*"|-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?(?![\w.])|(?:true|false|null)(?!\w)|[{}[\],:]/y;
+const ESCAPE = /\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}|(?<bad>.))/g;
+
+/** One thing that no JSON has. */
+export interface Flaw {
+  readonly offset: number;
+  readonly message: string;
+  readonly fix?: string;
+}
+
+/** The same text with spaces in the place of comments, so that every place stays where it is. */
+export function withoutComments(text: string): { readonly text: string; readonly commented: boolean } {
+  let commented = false;
+  const plain = text.replace(COMMENTS, (part, offset: number) => {
+    if (part.startsWith('"')) return part;
+    // The slashes of a URL that is not quoted are no comment: that is YAML.
+    if (/[\s{}[\],"]/.test(text[offset - 1] ?? ' ')) commented = true;
+    return part.replace(/[^\r\n]/g, ' ');
+  });
+  return { text: plain, commented };
+}
+
+export function isJson(text: string): boolean {
+  try {
+    JSON.parse(text.replace(TRAILING, (part) => (part === ',' ? ' ' : part)));
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** The first word or sign that JSON does not have. What is wrong in their order is for the parser to say. */
+export function strayWord(text: string): Flaw | undefined {
+  TOKEN.lastIndex = 0;
+  let offset = 0;
+  while (TOKEN.test(text)) offset = TOKEN.lastIndex;
+  if (offset >= text.length) return undefined;
+  const word = /^(?:[\w$./@-]{1,64}|.)/su.exec(text.slice(offset, offset + 80))?.[0] ?? '';
+  if (word === '"') return { offset, message: "a text without its closing '\"'" };
+  const fix =
+    word === '#'
+      ? 'comments begin with //'
+      : /^[\w'.@/]/.test(word)
+        ? 'text and keys need double quotes'
+        : undefined;
+  return { offset, message: `unexpected ${word}`, ...(fix === undefined ? {} : { fix }) };
+}
+
+/** Backslashes that JSON knows no meaning of: mostly those of a Windows path. */
+export function badEscapes(text: string): Flaw[] {
+  const flaws: Flaw[] = [];
+  for (const { 0: string, index } of text.matchAll(COMMENTS)) {
+    for (const escape of string.startsWith('"') ? string.matchAll(ESCAPE) : []) {
+      if (escape.groups?.['bad'] === undefined) continue;
+      flaws.push({
+        offset: index + escape.index,
+        message: `'${escape[0]}' has no meaning in JSON`,
+        fix: WRITE_TWO,
+      });
+      break;
+    }
+  }
+  return flaws;
+}
+
+export const WRITE_TWO = String.raw`write each backslash of a Windows path as \\`;
+
+/** Whether what is written in double quotes is a Windows path whose backslashes mean something else: "C:\temp" has a tab in it. */
+export function isGarbledPath(written: string): boolean {
+  return /^"(?:[^"\\]*=)?[A-Za-z]:\\[A-Za-tv-z_0]/.test(written);
+}
