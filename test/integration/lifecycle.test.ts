@@ -359,6 +359,7 @@ describe('reconnecting', () => {
     // While it is down an attempt or two find nobody there.
     await upstream.stop();
     await callTool(running.url, 's__echo');
+    await until(async () => (await running.health()).servers[0]?.connected === false);
     await upstream.start();
     await until(() => left === 0, 'four more failures');
     await running.up('s');
