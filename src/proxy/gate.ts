@@ -231,7 +231,7 @@ export function createGate(deps: GateDeps): Gate {
       case 'resources/unsubscribe':
         return subscribe(deps, deps.interests, source, message, session, sink);
       case 'logging/setLevel':
-        return setLevel(deps.interests, message, session);
+        return setLevel(deps.interests, source, message, session);
       case 'ping':
         return answer(message, '{}');
       default: {

@@ -167,7 +167,18 @@ function once(go: () => void): () => void {
   };
 }
 
-export function setLevel(interests: Interests, message: Message, session: Session | undefined): Handled {
+export function setLevel(
+  interests: Interests,
+  source: Source,
+  message: Message,
+  session: Session | undefined,
+): Handled {
+  const [only] = source.route.server === undefined ? [] : (session?.view ?? source.route.view).links();
+  if (only?.state === 'up' && only.peer && only.peer.capabilities['logging'] === undefined)
+    return refused(
+      message,
+      new GatewayError('method_not_found', `upstream '${only.server}' sends no log messages`),
+    );
   const level = find(message.params, 'level') && param(message, 'level');
   if (!LOG_LEVELS.includes(level as LogLevel))
     return refused(
