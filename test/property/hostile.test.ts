@@ -28,15 +28,22 @@ const GROUPS = 6;
 /** The answers in a body: the id of each as it is written, and what makes it doubtful. What a result holds need not be JSON. */
 function answersIn(answer: Answer): { id: string; problem?: string }[] {
   const isStream = String(answer.headers['content-type']).startsWith('text/event-stream');
-  // Line by line: U+2028 ends no line of an event stream.
-  const texts = isStream
-    ? answer.text.split('\n').flatMap((line) => (line.startsWith('data: ') ? [line.slice(6)] : []))
-    : [answer.text];
+  const texts = isStream ? answer.text.split('\n\n').map(dataOf) : [answer.text];
   return texts
     .filter((text) => text !== '')
     .map((text) => MessageScan.of([Buffer.from(text)]))
     .filter(({ kind }) => kind !== 'method')
     .map(({ idText, problem }) => ({ id: idText, ...(problem !== undefined && { problem }) }));
+}
+
+/** Of one event, line by line: U+2028 ends no line. An answer that broke off is no message: the last type counts. */
+function dataOf(event: string): string {
+  const of = (field: string): string | undefined =>
+    event
+      .split('\n')
+      .findLast((line) => line.startsWith(field))
+      ?.slice(field.length);
+  return of('event: ') === 'cut' ? '' : (of('data: ') ?? '');
 }
 
 /** A connection that is cut before the head of an answer. */
