@@ -289,7 +289,7 @@ describe('a stdio child', () => {
   it('keeps what it shows of stderr short, also without a line break', async () => {
     const { child, exited } = js(`process.stderr.write('last ' + 'x'.repeat(1000))`);
     await exited;
-    expect(child.lastStderr).toBe(`first | last ${'x'.repeat(187)}`);
+    expect(child.lastStderr).toBe(`last ${'x'.repeat(195)}`);
   });
 
   it('shows the first line of stderr that tells of an error, not what comes after it', async () => {
