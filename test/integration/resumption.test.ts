@@ -433,7 +433,7 @@ test.each(['end', 'destroy'] as const)(
 test('a client is told how long to wait where the upstream of its call told so, before its stream began or after', async () => {
   const upstream = await createUpstream({
     tools: [tool('hold')],
-    async onCall(call) {
+    onCall(call) {
       if (call.args['when'] === 'before') call.write('id: e1\nretry: 1234\ndata: \n\n');
       call.progress(1);
       if (call.args['when'] === 'after') call.write('retry: 4321\n\n');

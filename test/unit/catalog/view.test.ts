@@ -125,7 +125,8 @@ describe('the lists of a view', () => {
 });
 
 describe('how fresh a view is', () => {
-  const fresh = (links: Record<string, LinkLike>): Freshness => new Views(catalogOf(links)).merged.freshness();
+  const fresh = (links: Record<string, LinkLike>): Freshness =>
+    new Views(catalogOf(links)).merged.freshness();
 
   it('says the stalest of its parts', () => {
     expect(
