@@ -98,8 +98,13 @@ function listOf(node, suite, args) {
 
 /** Stands for a scenario that checks nothing: the suite has yet to write it. */
 const UNWRITTEN = Symbol('unwritten');
+/**
+ * A warning that says nothing of a gateway in front of a server over stdio: `retry` is for a stream that its server closes. There is none
+ * to close, and the gateway makes no `retry` up (older Java SDKs refuse whole streams for one).
+ */
+const NOT_OVER_STDIO = 'server-sse-retry-field';
 /** What a suite found: scenario -> what is wrong; an empty list is clean. */
-function readChecks(output, scenarios) {
+function readChecks(output, scenarios, excused) {
   const folders = readdirSync(output, { withFileTypes: true }).filter((entry) => entry.isDirectory());
   return new Map(
     scenarios.map((scenario) => {
@@ -111,7 +116,7 @@ function readChecks(output, scenarios) {
       if (!existsSync(file)) return [scenario, ['it did not run to its end']];
       const checks = JSON.parse(readFileSync(file, 'utf8'));
       const wrong = checks
-        .filter(({ status }) => status === 'FAILURE' || status === 'WARNING')
+        .filter(({ id, status }) => status === 'FAILURE' || (status === 'WARNING' && id !== excused))
         .map(({ id, status, errorMessage }) => `${status} ${id}: ${errorMessage ?? ''}`);
       if (checks.length > 0 && checks.every(({ status }) => status === 'SKIPPED'))
         return [scenario, UNWRITTEN];
@@ -166,14 +171,15 @@ const MODERN_UPSTREAMS = {
 async function runServerSuite(node, suite, port, upstream, args, scenarios, alone = []) {
   const through = (name) => ['server', '--url', `http://127.0.0.1:${port}/servers/${name}/mcp`];
   const output = join(folder, `${suite}-${upstream}`);
+  const excused = upstream.endsWith('http') ? undefined : NOT_OVER_STDIO;
   const apart = alone.map(async (scenario) => {
     const own = `${output}-${scenario}`;
     const name = `${suite}-${scenario}`;
     await runSuite(node, suite, [...through(name), '--scenario', scenario, ...args.one], own);
-    return [...readChecks(own, [scenario])];
+    return [...readChecks(own, [scenario], excused)];
   });
   await runSuite(node, suite, [...through(upstream), ...args.all], output);
-  return new Map([...readChecks(output, scenarios), ...(await Promise.all(apart)).flat()]);
+  return new Map([...readChecks(output, scenarios, excused), ...(await Promise.all(apart)).flat()]);
 }
 
 /** The scenarios of a revision through one upstream of it: {title, required, more}. */
@@ -338,7 +344,8 @@ The server is \`test/fixtures/servers/modern.mjs\`, over HTTP and over stdio. ${
 
 The server is \`test/fixtures/servers/conformance.mjs\`, over HTTP, over stdio (one child for all clients) and over stdio with
 \`session: per-client\`. What one child asks goes to a client only if no other called it in the last ten seconds: over plain
-stdio each scenario with questions has a server of its own. ${serverTables(legacy)}
+stdio each scenario with questions has a server of its own. Over stdio the suite's warning that an event stream had no \`retry\` does not
+count: that is for a stream which its server closes, and over stdio there is none. ${serverTables(legacy)}
 
 ## Servers of 2025-06-18
 
