@@ -23,6 +23,7 @@ import { envelope } from '../helpers/modern.js';
 import { firstDifference } from '../helpers/pattern.js';
 import { everythingStdio, scriptedStdio } from '../helpers/upstreams.js';
 import { settled, until, within } from '../helpers/wait.js';
+import { alive } from '../helpers/process.js';
 
 const MAIN = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
 const MB = 1_000_000;
@@ -135,15 +136,6 @@ const configFile = (config: object): Promise<string> =>
 async function startConfig(config: object, env: NodeJS.ProcessEnv = {}): Promise<Started> {
   return start(['--config', await configFile(config)], env);
 }
-
-const alive = (pid: number): boolean => {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
-};
 
 /** The process ids of what a gateway has started. */
 function childrenOf(pid: number): number[] {

@@ -14,17 +14,9 @@ import { filesystemStdio, scriptedStdio } from '../helpers/upstreams.js';
 import { atEnd } from '../helpers/cleanup.js';
 import { until } from '../helpers/wait.js';
 import { createLists } from '../fixtures/servers/lists.js';
+import { alive } from '../helpers/process.js';
 
 const own = { session: 'per-client' as const };
-
-function alive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
-}
 
 test('every client session has an upstream session of its own, opened with exactly its capabilities and closed with it', async () => {
   const { upstream } = await createLists('up', { sessions: true });

@@ -9,6 +9,7 @@ import { connect, type LegacyClient } from '../../helpers/legacy.js';
 import { call, type Modern } from '../../helpers/modern.js';
 import { scriptedStdio } from '../../helpers/upstreams.js';
 import { until } from '../../helpers/wait.js';
+import { alive } from '../../helpers/process.js';
 
 const OTHER = '127.0.0.2';
 /** Where there is one loopback address alone, all clients are one. */
@@ -22,15 +23,6 @@ const hasOther = await new Promise<boolean>((resolve) => {
 const other = (): Agent => new Agent({ localAddress: OTHER });
 
 const BUSY = { message: expect.stringMatching(/busy.*limits\.per_client/) as string };
-
-function alive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
-}
 
 const own = (more: object = {}) => ({ ...scriptedStdio('up'), session: 'per-client' as const, ...more });
 const pidOf = async (client: LegacyClient): Promise<number> => Number(await client.tool('up__pid'));

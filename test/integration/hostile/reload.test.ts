@@ -8,21 +8,13 @@ import { call, createModernUpstream, stream, type Modern } from '../../helpers/m
 import { scriptedStdio } from '../../helpers/upstreams.js';
 import { until } from '../../helpers/wait.js';
 import { openLink } from '../upstream/link.js';
+import { alive } from '../../helpers/process.js';
 
 afterEach(() => {
   vi.restoreAllMocks();
 });
 
 const own = { session: 'per-client' as const };
-
-function alive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
-}
 
 const inFlight = (gateway: RunningGateway): Promise<number> =>
   gateway.metric('mcpstead_requests_in_flight{server="s"}');
