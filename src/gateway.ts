@@ -257,6 +257,10 @@ export class GatewayCore implements Admin {
       remove: (server) => {
         legacy.remove(server);
         this.#stats.server(server).legacyRevision = '';
+        const { key } = this.#seconds.get(server) as Connection;
+        const first = this.#catalog.get(server);
+        if (first) this.#interests.move(key, first);
+        else this.#interests.forget(key);
       },
       changed: (server, kinds) => {
         this.#announce(server, kinds);
@@ -567,10 +571,10 @@ export class GatewayCore implements Admin {
     this.#awaited.delete(name);
     this.#checkReady();
     this.#catalog.remove(name);
+    this.#seconds.drop(name);
     this.#stats.servers.delete(name);
     this.#interests.forget(name);
     this.#ownLinks.restart(name);
-    this.#seconds.drop(name);
     this.#upstreams.remove(name);
     this.#endSessions(({ server }) => server === name, 'server_removed');
     this.#listeners.endWhere(({ server }) => server === name);

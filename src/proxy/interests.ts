@@ -24,8 +24,8 @@ export interface Interests {
    * nobody subscribed to after all is taken back.
    */
   hold(link: Link, uri: string): () => void;
-  /** true: the session was the last subscriber. */
-  remove(session: Session, link: Link, uri: string): boolean;
+  /** The link to which the session was the last subscriber, if it was: `link`, or the one of the other era to the same server. */
+  remove(session: Session, link: Link, uri: string): Link | undefined;
   setLevel(session: Session, level: LogLevel): void;
   /** The link's upstream is to send at least this for a while. Returns what to call when it is over. */
   raise(link: Link, level: LogLevel): () => void;
@@ -33,8 +33,10 @@ export interface Interests {
   drop(hearer: Hearer): void;
   /** A new link of a server is to hear what its predecessor had been told. `session`: whose own link it is. */
   adopt(link: Link, session?: Session): void;
-  /** A server is gone. */
-  forget(server: string): void;
+  /** Who heard of the link `key` hears of this one from now on. */
+  move(key: string, to: Link): void;
+  /** A link of this key is gone for good. */
+  forget(key: string): void;
 }
 
 interface Raised {
@@ -160,7 +162,16 @@ export function createInterests(
         }
       };
     },
-    remove: (session, link, uri) => leave(link.key, uri, session) !== undefined,
+    remove(session, link, uri) {
+      const left = leave(link.key, uri, session);
+      if (left) return left;
+      for (const [key, uris] of byLink) {
+        if (key === link.key || uris.get(uri)?.link.server !== link.server) continue;
+        const other = leave(key, uri, session);
+        if (other) return other;
+      }
+      return undefined;
+    },
     setLevel(session, level) {
       count(levels.get(session), -1);
       count(level, 1);
@@ -200,15 +211,36 @@ export function createInterests(
         link.keepSubscribed(uri);
       }
     },
-    forget(server) {
-      const uris = byLink.get(server);
+    move(key, to) {
+      const uris = byLink.get(key);
+      if (!uris) return;
+      byLink.delete(key);
+      let own = byLink.get(to.key);
+      if (!own) byLink.set(to.key, (own = new Map<string, Subscription>()));
+      for (const [uri, { hearers }] of uris) {
+        const subscription = own.get(uri) ?? { link: to, hearers: new Map() };
+        own.set(uri, subscription);
+        for (const [hearer, shown] of hearers) {
+          if (subscription.hearers.has(hearer)) {
+            subscribed(hearer, -1);
+            giveBack(hearer, uri);
+          } else subscription.hearers.set(hearer, shown);
+        }
+        // Not now: then once it is up.
+        to.subscribe(uri).catch(() => {
+          to.keepSubscribed(uri);
+        });
+      }
+    },
+    forget(key) {
+      const uris = byLink.get(key);
       if (!uris) return;
       for (const [uri, { hearers }] of uris)
         for (const hearer of hearers.keys()) {
           subscribed(hearer, -1);
           giveBack(hearer, uri);
         }
-      byLink.delete(server);
+      byLink.delete(key);
     },
   };
 }

@@ -4,7 +4,7 @@ import { Client as ClientV2 } from '@modelcontextprotocol/client';
 import { StdioClientTransport as StdioV2 } from '@modelcontextprotocol/client/stdio';
 import { describe, expect, test } from 'vitest';
 import type { Logger } from '../../src/observe/log.js';
-import { createUpstream, tool, type UpstreamOptions } from '../fixtures/servers/http-upstream.js';
+import { createUpstream, tool, type Call, type UpstreamOptions } from '../fixtures/servers/http-upstream.js';
 import { bothEras, type BothEras } from '../helpers/both-eras.js';
 import { atEnd } from '../helpers/cleanup.js';
 import { tempFile } from '../helpers/cli.js';
@@ -161,6 +161,68 @@ describe('over HTTP', () => {
   });
 });
 
+describe('a subscription', () => {
+  const uri = 'x:one';
+  const resources = (call: Call): boolean => {
+    const { method } = call.message;
+    if (method === 'resources/list') call.result({ resources: [{ uri, name: 'one' }] });
+    else if (method === 'resources/subscribe' || method === 'resources/unsubscribe') call.result({});
+    else return false;
+    return true;
+  };
+  const watched = (): Promise<Stage> =>
+    stage({
+      legacy: {
+        capabilities: { tools: {}, resources: { subscribe: true } },
+        getStream: true,
+        onRequest: resources,
+      },
+      modern: {
+        capabilities: { tools: { listChanged: true }, resources: { subscribe: true } },
+        hints: { ttlMs: 60_000, cacheScope: 'public' },
+        onRequest: (call) => call.message.method === 'resources/list' && resources(call),
+      },
+    });
+  const update = { method: 'notifications/resources/updated', params: { uri } };
+
+  test('goes to the link of its client, also as its first request, and ends there', async () => {
+    const on = await watched();
+    const client = await connect(on.gateway.url);
+    expect((await client.request('resources/subscribe', { uri })).result).toEqual({});
+    expect(on.legacy.received('resources/subscribe')).toHaveLength(1);
+    const stream = await client.listen();
+    await until(() => on.legacy.streams.size > 0);
+    on.legacy.announce(update);
+    expect((await heard(stream, update.method))[0]?.params).toEqual({ uri });
+    expect((await client.request('resources/unsubscribe', { uri })).result).toEqual({});
+    expect(on.legacy.received('resources/unsubscribe')).toHaveLength(1);
+    stream.close();
+  });
+
+  test('goes on over the other link where a server stops speaking the legacy era', async () => {
+    const on = await watched();
+    const client = await connect(on.gateway.url);
+    await client.request('resources/subscribe', { uri });
+    const stream = await client.listen();
+    on.both.speaks.legacy = false;
+    on.legacy.dropSessions();
+    await until(async () => {
+      await client.request('tools/call', { name: 's__same' });
+      return !(await hasSecond(on));
+    });
+    const listens = () =>
+      on.modern.listening.filter(({ filter }) => filter.resourceSubscriptions?.includes(uri));
+    await until(() => listens().length > 0);
+    await until(() => {
+      listens().at(-1)?.tell(update.method, update.params);
+      return messagesOf(stream).some(({ method }) => method === update.method);
+    });
+    expect((await client.request('resources/unsubscribe', { uri })).result).toEqual({});
+    await until(() => on.modern.listening.at(-1)?.filter.resourceSubscriptions === undefined);
+    stream.close();
+  });
+});
+
 describe('where one era cannot be had', () => {
   test('a server that refuses initialize serves legacy clients over the bridge, and is not asked again', async () => {
     const on = await stage();
@@ -284,6 +346,7 @@ test('a reload that changes the server ends both links, and makes both anew', as
   expect(await client.tool('s__old', { a: 2 })).toBe('{"a":2}');
   await until(() => on.legacy.requests.some(({ method }) => method === 'DELETE'));
   await on.gateway.gateway.reload({ servers: [] });
+  expect(await on.gateway.metrics()).not.toContain('server="s"');
   expect((await post(on.gateway.server('s'), { jsonrpc: '2.0', id: 1, method: 'ping' })).status).toBe(404);
   expect(
     message(

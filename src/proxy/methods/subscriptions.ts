@@ -1,20 +1,23 @@
 /** resources/subscribe and unsubscribe: the first one in and the last one out go upstream. */
 import { GatewayError } from '../../errors.js';
+import { within } from '../../lib/within.js';
 import { find, idKey, param, type Message } from '../../protocol/message.js';
 import {
   LOG_LEVELS,
   type AnswerHead,
   type Exchange,
+  type Link,
   type LogLevel,
   type Sink,
   type Target,
+  type View,
 } from '../../protocol/ports.js';
 import type { Session } from '../../session/store.js';
 import { answer, counter, refused, type Done, type Handled, type Source } from '../handled.js';
 import { tooLong } from '../../session/kept.js';
 import type { Interests } from '../interests.js';
 import { namedBy } from './named.js';
-import { forget, inUse, relay, remember, type RelayDeps } from './relay.js';
+import { deferred, forget, inUse, relay, remember, type Named, type RelayDeps } from './relay.js';
 
 const NEEDS_SESSION = 'needs a session: initialize first, and send its Mcp-Session-Id';
 
@@ -32,16 +35,73 @@ export function subscribe(
     return refused(message, new GatewayError('invalid_request', `${message.method} ${NEEDS_SESSION}`));
   const long = tooLong('params.uri', Buffer.byteLength(named.name));
   if (long) return refused(message, long);
+  const view = session.view ?? source.route.view;
+  const target = view.find('resource', named.name);
+  const controller = new AbortController();
+  const wait = target && waitFor(deps, view, named, target.link, controller.signal);
+  if (!wait) return subscribeNow(deps, interests, source, message, session, sink, named);
+  const key = idKey(message.id as string);
+  if (session.inFlight?.has(key)) return inUse(message, key);
+  const counted = counter(deps.stats.method(message.method));
+  const over = (result: 'success' | 'error'): void => {
+    counted(result);
+    forget(session, key);
+  };
+  const waiting = deferred(deps.boundary, controller, wait, sink, over, () => {
+    forget(session, key);
+    const handled = subscribeNow(deps, interests, source, message, session, sink, named);
+    if (handled.kind === 'exchange') {
+      waiting.next = handled.exchange;
+      return;
+    }
+    if (handled.kind === 'answer') deliver(handled.bytes, sink);
+    else sink.fail(handled.kind === 'refused' ? handled.error : GONE);
+    counted(handled.kind === 'answer' ? 'success' : 'error');
+  });
+  remember(session, key, waiting);
+  return { kind: 'exchange', exchange: waiting };
+}
+
+/** What is waited for: the first connect of a server, and that of the link of its client's era. */
+function waitFor(
+  deps: RelayDeps,
+  view: View,
+  named: Named,
+  link: Link,
+  signal: AbortSignal,
+): Promise<void> | undefined {
+  if (link.state !== 'up') return view.ready(named, signal);
+  const own = link.era === 'modern' ? deps.dialling(link.server) : undefined;
+  return own && within(own, deps.runtime().config.startup.wait_ms, signal);
+}
+
+function deliver(bytes: Buffer, sink: Sink): void {
+  sink.start({ kind: 'result', bytes: bytes.length, value: bytes.length - 3, code: undefined });
+  sink.write(bytes);
+  sink.end({ isError: false });
+}
+
+function subscribeNow(
+  deps: RelayDeps,
+  interests: Interests,
+  source: Source,
+  message: Message,
+  session: Session,
+  sink: Sink,
+  named: Named,
+): Handled {
   const target = (session.view ?? source.route.view).find('resource', named.name);
   const leaving = message.method === 'resources/unsubscribe';
   if (leaving) {
-    if (!target) return answer(message, '{}');
-    const wasLast = interests.remove(session, target.link, target.name);
-    if (!wasLast || target.link.state !== 'up' || target.link.era === 'modern') {
-      if (wasLast) target.link.unsubscribe(target.name, target.link.era === 'modern');
+    const left = target && interests.remove(session, target.link, target.name);
+    if (!left) return answer(message, '{}');
+    const { link, name } = target;
+    const isOther = left.key !== link.key;
+    if (isOther || link.state !== 'up' || link.era === 'modern') {
+      (isOther ? left : link).unsubscribe(name, isOther || link.era === 'modern');
       return answer(message, '{}');
     }
-    target.link.unsubscribe(target.name, false);
+    link.unsubscribe(name, false);
   } else if (target?.link.isSubscribed(target.name)) {
     const full = interests.add(session, target.link, target.name);
     return full ? refused(message, full) : answer(message, '{}');
@@ -86,10 +146,7 @@ function listened(
       settled();
       done(full ? 'error' : 'success', () => {
         if (full) return sink.fail(full);
-        const { bytes } = answer(message, '{}') as { bytes: Buffer };
-        sink.start({ kind: 'result', bytes: bytes.length, value: bytes.length - 3, code: undefined });
-        sink.write(bytes);
-        sink.end({ isError: false });
+        deliver((answer(message, '{}') as { bytes: Buffer }).bytes, sink);
       });
     },
     (error: unknown) => {
