@@ -151,8 +151,9 @@ describe('over HTTP', () => {
     await until(async () => (await told.list('tools/list', 'tools')).some(({ name }) => name === 's__old'));
     const equal = await stage({ legacy: { tools: [tool('same')] }, modern: { tools: [tool('same')] } });
     const quiet = await connect(equal.gateway.url);
-    const silent = await quiet.listen();
+    // A session that never listed may be told that its server came up.
     await quiet.list('tools/list', 'tools');
+    const silent = await quiet.listen();
     await until(() => hasSecond(equal));
     await quiet.tool('s__same');
     expect(await settled(() => messagesOf(silent).length)).toBe(0);
