@@ -87,9 +87,10 @@ function hints(view: View): string {
   return `"ttlMs":${Math.max(0, Math.floor(until - performance.now()))},"cacheScope":"${scope}"`;
 }
 
-function deliver(message: Message, result: Buffer, sink: Sink): void {
+/** The answer to a request that was waited for. */
+export function deliver(message: Message, result: Buffer | string, sink: Sink): void {
   const { bytes } = answer(message, result) as { bytes: Buffer };
-  const value = bytes.length - 1 - result.length;
+  const value = bytes.length - 1 - Buffer.byteLength(result);
   sink.start({ kind: 'result', bytes: bytes.length, value, code: undefined });
   sink.write(bytes);
   sink.end({ isError: false });

@@ -16,6 +16,7 @@ import type { Session } from '../../session/store.js';
 import { answer, counter, refused, type Done, type Handled, type Source } from '../handled.js';
 import { tooLong } from '../../session/kept.js';
 import type { Interests } from '../interests.js';
+import { deliver } from './lists.js';
 import { namedBy } from './named.js';
 import { deferred, forget, inUse, relay, remember, type Named, type RelayDeps } from './relay.js';
 
@@ -54,7 +55,7 @@ export function subscribe(
       waiting.next = handled.exchange;
       return;
     }
-    if (handled.kind === 'answer') deliver(handled.bytes, sink);
+    if (handled.kind === 'answer') deliver(message, '{}', sink);
     else sink.fail(handled.kind === 'refused' ? handled.error : GONE);
     counted(handled.kind === 'answer' ? 'success' : 'error');
   });
@@ -73,12 +74,6 @@ function waitFor(
   if (link.state !== 'up') return view.ready(named, signal);
   const own = link.era === 'modern' ? deps.dialling(link.server) : undefined;
   return own && within(own, deps.runtime().config.startup.wait_ms, signal);
-}
-
-function deliver(bytes: Buffer, sink: Sink): void {
-  sink.start({ kind: 'result', bytes: bytes.length, value: bytes.length - 3, code: undefined });
-  sink.write(bytes);
-  sink.end({ isError: false });
 }
 
 function subscribeNow(
@@ -146,7 +141,7 @@ function listened(
       settled();
       done(full ? 'error' : 'success', () => {
         if (full) return sink.fail(full);
-        deliver((answer(message, '{}') as { bytes: Buffer }).bytes, sink);
+        deliver(message, '{}', sink);
       });
     },
     (error: unknown) => {
