@@ -85,6 +85,9 @@ const LAST_KILL_MS = 1000;
 /** The part of the grace that is kept for closing upstreams. */
 const CLOSING_SHARE = 0.25;
 
+/** Whose a link is, in which era it is dialled, and what it begins with. */
+type LinkOptions = Pick<ConnectionDeps, 'client' | 'prefers' | 'second' | 'cache' | 'remembered'>;
+
 /** The registry's own link to a per-client server: it can be asked for nothing. */
 const NOBODY = { id: '', capabilities: {} };
 
@@ -627,30 +630,17 @@ export class GatewayCore implements Admin {
 
   /** The link of legacy clients to a server that speaks both eras. */
   #connectSecond(config: ServerConfig): Connection {
-    const first = this.#eventsOfShared();
-    return this.#shared(
-      config,
-      {
-        ...first,
-        state: (link, kinds) => {
-          this.#seconds.turned(link as Connection, kinds);
-        },
-        changed: (link, kinds) => {
-          this.#seconds.turned(link as Connection, kinds);
-        },
-        gaveUp: (link, error) => {
-          this.#seconds.gaveUp(link as Connection, error);
-        },
-      },
-      { second: true },
-    );
+    const turned: LinkEvents['state'] = (link, kinds) => {
+      this.#seconds.turned(link as Connection, kinds);
+    };
+    const gaveUp: LinkEvents['gaveUp'] = (link, error) => {
+      this.#seconds.gaveUp(link as Connection, error);
+    };
+    const events = { ...this.#eventsOfShared(), state: turned, changed: turned, gaveUp };
+    return this.#shared(config, events, { second: true });
   }
 
-  #shared(
-    config: ServerConfig,
-    events: LinkEvents,
-    more: Pick<ConnectionDeps, 'prefers' | 'second' | 'cache' | 'remembered'>,
-  ): Connection {
+  #shared(config: ServerConfig, events: LinkEvents, more: Omit<LinkOptions, 'client'>): Connection {
     const link = this.#connection(config, events, more);
     this.#interests.adopt(link);
     return link;
@@ -670,11 +660,7 @@ export class GatewayCore implements Admin {
   }
 
   /** `client`: whose own link it is to be; undefined: a shared one, or the registry's of a per-client server. */
-  #connection(
-    config: ServerConfig,
-    events: LinkEvents,
-    { client, ...more }: Pick<ConnectionDeps, 'client' | 'prefers' | 'second' | 'cache' | 'remembered'>,
-  ): Connection {
+  #connection(config: ServerConfig, events: LinkEvents, { client, ...more }: LinkOptions): Connection {
     const alone = config.session === 'per-client' ? NOBODY : undefined;
     const owner = client ?? alone;
     const stats = this.#stats.server(config.name);
