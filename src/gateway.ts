@@ -164,11 +164,15 @@ export class GatewayCore implements Admin {
       this.#listeners.endWhere((listener) => listener === owner);
       this.#endSessions((session) => session === owner, 'evicted');
     });
-    this.#interests = createInterests(
-      () => [...this.#upstreams.links(), ...this.#seconds.links()],
-      (session) => this.#ownLinks.of(session),
-      this.#kept,
-    );
+    this.#interests = createInterests({
+      links: () => [...this.#upstreams.links(), ...this.#seconds.links()],
+      own: (session) => this.#ownLinks.of(session),
+      kept: this.#kept,
+      tell: (subscribers, server, uri, notice) => {
+        const viewOf = (session: Session): View | undefined => session.view ?? this.#viewOf(session);
+        fanOutUpdated(this.#streams, subscribers, server, uri, notice, viewOf);
+      },
+    });
     this.#questions = createQuestions({
       wheel: this.#wheel,
       log: this.#log,
@@ -602,19 +606,13 @@ export class GatewayCore implements Admin {
         this.#announce(link.server, kinds);
       },
       updated: this.#boundary.guard('fan_out', (link: Link, uri: string, notice: Notice) => {
-        const { server } = link;
-        fanOutUpdated(
-          this.#streams,
-          this.#interests.subscribers(link.key, uri),
-          server,
-          uri,
-          notice,
-          (session) => this.#viewOf(session),
-        );
+        this.#interests.updated(link, uri, notice);
       }),
-      elicited: (link, elicitationId, notice) => {
+      elicited: (link, elicitationId, notice, call) => {
         const session = this.#questions.elicited(link.server, elicitationId);
-        if (session) this.#streams.notify(session, notice);
+        if (!session) return;
+        if (call?.client === session.id) call.notify(notice);
+        else this.#streams.notifyOnceOpen(session, notice);
       },
       taskStatus: (link, taskId, notice) => {
         this.#tasks.status(link, taskId, notice);

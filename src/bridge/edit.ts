@@ -40,43 +40,38 @@ function begunWith(members: string): AnswerEdit {
 
 /** Members of a modern result that tell a legacy client nothing. They go where they stand at one of its ends. */
 const HINT = /^"(?:resultType|ttlMs|cacheScope)"$/;
-const ANY_HINT = /"(?:resultType|ttlMs|cacheScope)"/;
+const ANY_HINT = /"(?:resultType|ttlMs|cacheScope|io\.modelcontextprotocol\/serverInfo)"/;
 const LAST_HINT = /,\s*"(?:resultType|ttlMs|cacheScope)"\s*:\s*(?:"[A-Za-z_]*"|\d+)\s*$/;
 const LAST_SCALAR = /,\s*"(?:[^"\\]|\\.)*"\s*:\s*(?:"(?:[^"\\]|\\.)*"|-?[\d.eE+-]+|true|false|null)\s*$/;
 /** How far from the end of a result its hints are looked for. */
 const REACH = 1024;
 
-/** A result of a modern upstream for a legacy client. */
-export function legacyResult(method: string): AnswerEdit {
-  return CACHED.has(method) ? CACHED_RESULT : LEGACY_RESULT;
-}
-
-/** Their results have hints beside their type, and may have them at both ends. */
-const CACHED: ReadonlySet<string> = new Set(['resources/read']);
-
-/** Looks at both ends. */
-export const CACHED_RESULT: AnswerEdit = {
+/**
+ * A result of a modern upstream for a legacy client: without its hints, and without who answered, which such a client knows from the
+ * handshake. Looks at both ends.
+ */
+export const LEGACY_RESULT: AnswerEdit = {
   head(bytes, value) {
     if (bytes[value] !== 0x7b) return NONE;
     const start = value + 1;
+    const patches: Patch[] = [];
     let end = start;
     for (;;) {
-      const key = skipSpace(bytes, end);
-      if (bytes[key] !== 0x22) break;
-      const keyEnd = endOfValue(bytes, key);
-      if (keyEnd === -1 || !HINT.test(bytes.toString('latin1', key, keyEnd))) break;
-      const colon = skipSpace(bytes, keyEnd);
-      const valueEnd = endOfValue(bytes, skipSpace(bytes, colon + 1));
-      if (bytes[colon] !== 0x3a || valueEnd === -1) break;
-      const after = skipSpace(bytes, valueEnd);
+      const member = memberAt(bytes, end);
+      if (!member) break;
+      const stamp = member.key === META ? stampIn(bytes, member.value) : undefined;
+      if (stamp && stamp !== ALL) patches.push(stamp);
+      if (!HINT.test(member.key) && stamp !== ALL) break;
+      const after = skipSpace(bytes, member.end);
       if (bytes[after] === 0x2c) end = after + 1;
       else {
         // The last member: nothing of it is left, or it may go on in bytes that have not come yet.
-        if (bytes[after] === BRACE) end = valueEnd;
+        if (bytes[after] === BRACE) end = member.end;
         break;
       }
     }
-    return end > start ? [{ start, end, bytes: EMPTY }] : NONE;
+    if (end > start) patches.unshift({ start, end, bytes: EMPTY });
+    return patches;
   },
   tail(bytes, brace, from) {
     const low = Math.max(from, brace - REACH);
@@ -96,7 +91,11 @@ export const CACHED_RESULT: AnswerEdit = {
         end = low + hint.index;
         continue;
       }
-      const before = beforeMeta(bytes, text, low, end) ?? beforeScalar(text, low);
+      const meta = metaBefore(bytes, text, low, end);
+      const stamp = meta && stampIn(bytes, meta.value);
+      if (meta && stamp === ALL) patches.push({ start: meta.comma, end: meta.end, bytes: EMPTY });
+      else if (stamp && stamp !== ALL) patches.push(stamp);
+      const before = meta?.comma ?? beforeScalar(text, low);
       if (before === undefined) return patches;
       end = before;
     }
@@ -112,18 +111,65 @@ export function edited(whole: Buffer, value: number, edit: AnswerEdit): Buffer {
   return patches.length === 0 ? whole : splice(whole, patches);
 }
 
-const LEGACY_RESULT: AnswerEdit = { ...CACHED_RESULT, once: true };
+/** The same of a tool: one whose schema says that its output is no object is converted as a whole, where it is listed so. */
+export const LEGACY_TOOL_RESULT: AnswerEdit = { ...LEGACY_RESULT, wraps: true };
 
-/** Where the comma before a `_meta` stands that ends at `end`. */
-function beforeMeta(bytes: Buffer, text: string, low: number, end: number): number | undefined {
-  const at = text.lastIndexOf('"_meta"');
-  if (at === -1) return undefined;
-  const colon = skipSpace(bytes, low + at + 7);
-  if (bytes[colon] !== 0x3a) return undefined;
-  const valueEnd = endOfValue(bytes, skipSpace(bytes, colon + 1));
-  if (valueEnd === -1 || skipSpace(bytes, valueEnd) < end) return undefined;
+const META = '"_meta"';
+const STAMP = '"io.modelcontextprotocol/serverInfo"';
+/** Nothing else stands there. */
+const ALL = 'all';
+
+interface MemberAt {
+  /** As it is written. */
+  readonly key: string;
+  readonly value: number;
+  readonly end: number;
+}
+
+/** The member at `at`, white space before it; undefined: there is none, or not all of it is here. */
+function memberAt(bytes: Buffer, at: number): (MemberAt & { readonly start: number }) | undefined {
+  const start = skipSpace(bytes, at);
+  if (bytes[start] !== 0x22) return undefined;
+  const keyEnd = endOfValue(bytes, start);
+  if (keyEnd === -1) return undefined;
+  const colon = skipSpace(bytes, keyEnd);
+  const value = skipSpace(bytes, colon + 1);
+  const end = endOfValue(bytes, value);
+  if (bytes[colon] !== 0x3a || end === -1) return undefined;
+  return { key: bytes.toString('latin1', start, keyEnd), start, value, end };
+}
+
+/** What takes the name of the server out of the `_meta` at `at`; undefined: it is not in there. */
+function stampIn(bytes: Buffer, at: number): Patch | typeof ALL | undefined {
+  if (bytes[at] !== 0x7b) return undefined;
+  let comma: number | undefined;
+  for (let from = at + 1; ;) {
+    const member = memberAt(bytes, from);
+    if (!member) return undefined;
+    const after = skipSpace(bytes, member.end);
+    const isLast = bytes[after] !== 0x2c;
+    if (member.key === STAMP) {
+      if (!isLast) return { start: member.start, end: after + 1, bytes: EMPTY };
+      return comma === undefined ? ALL : { start: comma, end: member.end, bytes: EMPTY };
+    }
+    if (isLast) return undefined;
+    comma = after;
+    from = after + 1;
+  }
+}
+
+/** The `_meta` that ends at `end`, and the comma before it. */
+function metaBefore(
+  bytes: Buffer,
+  text: string,
+  low: number,
+  end: number,
+): { readonly comma: number; readonly value: number; readonly end: number } | undefined {
+  const at = text.lastIndexOf(META);
+  const member = at === -1 ? undefined : memberAt(bytes, low + at);
+  if (!member || skipSpace(bytes, member.end) < end) return undefined;
   const comma = /,\s*$/.exec(text.slice(0, at));
-  return comma ? low + comma.index : undefined;
+  return comma ? { comma: low + comma.index, value: member.value, end: member.end } : undefined;
 }
 
 function beforeScalar(text: string, low: number): number | undefined {

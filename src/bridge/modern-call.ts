@@ -21,7 +21,7 @@ import type {
 import { NOBODY_TO_ASK } from '../protocol/ports.js';
 import type { Span } from '../wire/scan.js';
 import { membersOf } from '../wire/walk.js';
-import { legacyResult } from './edit.js';
+import { LEGACY_RESULT, LEGACY_TOOL_RESULT } from './edit.js';
 import { toModern } from './envelope.js';
 import { errorAt, judge, readError, withError } from './errors.js';
 import { ACCEPT_ANSWER, Asking, inputRefused, type Refused } from './asking.js';
@@ -119,7 +119,7 @@ class ModernCall implements Sink, Exchange {
       alone,
       task,
       headers: headersOf(this.#crossing, listed),
-      edit: this.#told && legacyResult(message.method),
+      edit: this.#told && (listed?.tool?.wrapsOutput === true ? LEGACY_RESULT : LEGACY_TOOL_RESULT),
     };
     this.#exchange = link.send(changed, this);
   }

@@ -8,7 +8,7 @@ import type { Caller, Exchange, Question, Sink } from '../protocol/ports.js';
 import { inputRefused, type Asking } from './asking.js';
 import type { Crossing } from './crossing.js';
 import type { BridgeDeps } from './deps.js';
-import { CACHED_RESULT, edited } from './edit.js';
+import { LEGACY_RESULT, edited } from './edit.js';
 import { readInputRequired, type InputRequest } from './input.js';
 import { readError } from './errors.js';
 import { readJson } from '../wire/json.js';
@@ -183,7 +183,7 @@ class FollowedTask implements Exchange {
     this.#end();
     asking.tellOpened();
     const head = Buffer.from(`{"jsonrpc":"2.0","id":${crossing.out.message.id ?? 'null'},"result":`);
-    const whole = edited(Buffer.concat([head, result, CLOSE]), head.length, CACHED_RESULT);
+    const whole = edited(Buffer.concat([head, result, CLOSE]), head.length, LEGACY_RESULT);
     sink.start({ kind: 'result', bytes: whole.length, value: head.length, code: undefined });
     sink.write(whole);
     sink.end({ isError: memberOf(result, 'isError')?.[0] === 0x74 });

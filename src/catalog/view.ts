@@ -63,6 +63,7 @@ abstract class IndexedView implements View {
   ): Promise<void> | undefined;
   abstract greeting(): string;
   abstract discovery(): string;
+  abstract serverInfo(): string;
   abstract links(): readonly Link[];
   abstract uriOf(server: string, uri: string): string;
   /** Calls `visit` for each definition under the name it has here; the bytes are made only when asked for. */
@@ -186,12 +187,9 @@ function emptyIndex(): Record<NameKind, Map<string, Target>> {
   return { tool: new Map(), prompt: new Map(), resource: new Map(), task: new Map() };
 }
 
-/** 2026-07-28, server/discover: who answers stands in `_meta`. */
-function discovered(capabilities: object, serverInfo: string, instructions: string): string {
-  return `"capabilities":${wellFormed(JSON.stringify(capabilities))}${instructions},"_meta":{"${SERVER_INFO}":${serverInfo}}`;
+function discovered(capabilities: object, instructions: string): string {
+  return `"capabilities":${wellFormed(JSON.stringify(capabilities))}${instructions}`;
 }
-
-const SERVER_INFO = 'io.modelcontextprotocol/serverInfo';
 
 export class MergedView extends IndexedView {
   ready(
@@ -214,19 +212,17 @@ export class MergedView extends IndexedView {
   }
 
   greeting(): string {
-    const { serverInfo } = this.catalog.options;
     const links = this.links();
-    return `"capabilities":${wellFormed(JSON.stringify(mergedCapabilities(links, 'legacy')))},"serverInfo":${JSON.stringify(serverInfo)}${mergedInstructions(links)}`;
+    return `"capabilities":${wellFormed(JSON.stringify(mergedCapabilities(links, 'legacy')))},"serverInfo":${this.serverInfo()}${mergedInstructions(links)}`;
   }
 
   discovery(): string {
-    const { serverInfo } = this.catalog.options;
     const links = this.links();
-    return discovered(
-      mergedCapabilities(links, 'modern'),
-      JSON.stringify(serverInfo),
-      mergedInstructions(links),
-    );
+    return discovered(mergedCapabilities(links, 'modern'), mergedInstructions(links));
+  }
+
+  serverInfo(): string {
+    return JSON.stringify(this.catalog.options.serverInfo);
   }
 
   protected each(kind: ListKind, visit: (link: Link, definition: Definition, name: string) => void): void {
@@ -289,23 +285,25 @@ export class SingleView extends IndexedView {
   }
 
   greeting(): string {
-    const { capabilities, info, instructions } = this.#told('legacy');
-    return `"capabilities":${JSON.stringify(capabilities)},"serverInfo":${info}${instructions}`;
+    const { capabilities, instructions } = this.#told('legacy');
+    return `"capabilities":${JSON.stringify(capabilities)},"serverInfo":${this.serverInfo()}${instructions}`;
   }
 
   discovery(): string {
-    const { capabilities, info, instructions } = this.#told('modern');
-    return discovered(capabilities, info, instructions);
+    const { capabilities, instructions } = this.#told('modern');
+    return discovered(capabilities, instructions);
   }
 
-  #told(era: Era): { capabilities: object; info: string; instructions: string } {
+  serverInfo(): string {
     const peer = this.#link()?.peer;
-    const info = peer
-      ? peer.serverInfo.toString('utf8')
-      : JSON.stringify({ name: this.#server, version: '0' });
+    return peer ? peer.serverInfo.toString('utf8') : JSON.stringify({ name: this.#server, version: '0' });
+  }
+
+  #told(era: Era): { capabilities: object; instructions: string } {
+    const peer = this.#link()?.peer;
     const text = peer?.instructions;
     const instructions = text === undefined ? '' : `,"instructions":${JSON.stringify(text)}`;
-    return { capabilities: singleCapabilities(peer, era), info, instructions };
+    return { capabilities: singleCapabilities(peer, era), instructions };
   }
 
   protected each(kind: ListKind, visit: (link: Link, definition: Definition, name: string) => void): void {

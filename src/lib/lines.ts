@@ -42,6 +42,8 @@ export function splitLines(options: {
   /** A large line in the pieces it came in, more than one, none of them empty. */
   onPieces?(pieces: Buffer[]): void;
   onDropping?(reason: 'line' | 'budget'): void;
+  /** Bytes of such a line as they come. */
+  onSkipped?(bytes: number, head: Buffer): void;
   onDropped(line: DroppedLine): void;
 }): LineSplitter {
   const { maxBytes, budget } = options;
@@ -113,6 +115,7 @@ export function splitLines(options: {
       piece.length >= SHOWN_BYTES
         ? Buffer.from(piece.subarray(-SHOWN_BYTES))
         : Buffer.concat([dropping.tail, piece]).subarray(-SHOWN_BYTES);
+    options.onSkipped?.(piece.length, dropping.head);
   }
 
   /** `last`: the last piece of a line. */

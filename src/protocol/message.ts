@@ -3,7 +3,7 @@
  * reads or replaces. Everything else stays unread.
  */
 import { GatewayError } from '../errors.js';
-import { endOfValue } from '../wire/edges.js';
+import { endOfValue, withoutBom } from '../wire/edges.js';
 import { KnownNames } from '../wire/fold.js';
 import { nameAt } from '../wire/names.js';
 import {
@@ -125,7 +125,8 @@ export type Messages = Message | (Message | MessageError)[];
  * Reads one message, or the messages of a batch. Throws MessageError when the whole is unreadable; an element of a batch
  * that is not a message becomes a MessageError in its place.
  */
-export function readMessages(body: Buffer): Messages {
+export function readMessages(came: Buffer): Messages {
+  const body = withoutBom(came);
   // Most are no batch, and short.
   if (body[skipSpace(body, 0)] !== OPEN_ARRAY) return messageOf(body, scanned(body));
   const steps = messagesInSteps(body);
@@ -136,7 +137,8 @@ export function readMessages(body: Buffer): Messages {
 }
 
 /** The same in steps, for what is large: yields after each. */
-export function* messagesInSteps(body: Buffer): Generator<void, Messages> {
+export function* messagesInSteps(came: Buffer): Generator<void, Messages> {
+  const body = withoutBom(came);
   const at = skipSpace(body, 0);
   if (body[at] === OPEN_ARRAY) return yield* readBatch(body, at);
   let whole: Scan;

@@ -143,16 +143,16 @@ export interface UpstreamExchange extends Exchange {
 }
 
 /**
- * What is changed in a complete result, at its two ends alone: what stands between them is never looked at. Both get the bytes as the
+ * What is changed in a complete result, mostly at its two ends alone: what stands between them is not looked at. Both get the bytes as the
  * upstream sent them and the place of something in them; both give back what is to be replaced.
  */
 export interface AnswerEdit {
-  /** `value`: offset of the first byte of `result`, which is an object; its leading scalar members are there. */
+  /** `value`: offset of the first byte of `result`, which is an object; its leading scalar members, and a `_meta` among them, are there. */
   head(bytes: Buffer, value: number): readonly Patch[];
   /** `brace`: offset of the brace that closes `result`; `from`: nothing before this offset may be touched. */
   tail?(bytes: Buffer, brace: number, from: number): readonly Patch[];
-  /** Where the head had something to replace the tail has nothing: the length of the whole stays known. */
-  readonly once?: boolean;
+  /** A `structuredContent` that is no object is put into one, under `result`. What follows it is held then. */
+  readonly wraps?: boolean;
 }
 
 /** The client of one request: what it speaks, and what it can be asked. */
@@ -297,6 +297,13 @@ export const LOG_LEVELS = [
 ] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
+/** A call under way, for what a server says on its stream. */
+export interface NotifiedCall {
+  /** Who calls: see Outgoing. */
+  readonly client: string;
+  notify(notice: Notice): void;
+}
+
 /** What a link tells the gateway. */
 export interface LinkEvents {
   /** It went up or down; `kinds`: the lists that came or went with it. */
@@ -305,8 +312,8 @@ export interface LinkEvents {
   changed(link: Link, kinds: readonly ListKind[]): void;
   /** `notifications/resources/updated` for `uri`. */
   updated(link: Link, uri: string, notice: Notice): void;
-  /** `notifications/elicitation/complete`: the client has done what it was asked to do at a URL. */
-  elicited(link: Link, elicitationId: string, notice: Notice): void;
+  /** `notifications/elicitation/complete`: the client has done what it was asked to do at a URL. `call`: on whose stream it came. */
+  elicited(link: Link, elicitationId: string, notice: Notice, call: NotifiedCall | undefined): void;
   /** `notifications/tasks/status`, or `notifications/tasks` of a modern upstream. */
   taskStatus(link: Link, taskId: string, notice: Notice): void;
   /** What belongs to no call, on a link that is one client's own. */
@@ -357,6 +364,8 @@ export interface View {
   links(): readonly Link[];
   /** `capabilities`, `serverInfo` and `instructions` of the answer to initialize, as JSON members. */
   greeting(): string;
-  /** `capabilities`, `instructions` and `_meta` (serverInfo) of the answer to server/discover, as JSON members. */
+  /** `capabilities` and `instructions` of the answer to server/discover, as JSON members. */
   discovery(): string;
+  /** JSON of who answers here: the server of the route, or the gateway. */
+  serverInfo(): string;
 }

@@ -15,11 +15,12 @@ function listChanged(what: 'tools' | 'prompts' | 'resources'): Notice {
   return { method, bytes: Buffer.from(`{"jsonrpc":"2.0","method":"${method}"}`) };
 }
 
+const RESOURCES = listChanged('resources');
 const LIST_CHANGED: Readonly<Record<ListKind, Notice>> = {
   tools: listChanged('tools'),
   prompts: listChanged('prompts'),
-  resources: listChanged('resources'),
-  templates: listChanged('resources'),
+  resources: RESOURCES,
+  templates: RESOURCES,
 };
 
 /** One notification a kind of list; resources and their templates are one. */

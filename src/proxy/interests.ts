@@ -1,6 +1,6 @@
 /** Who wants to hear what: resource subscriptions, counted per upstream and URI, and log levels. */
 import { GatewayError } from '../errors.js';
-import { LOG_LEVELS, type Link, type LogLevel } from '../protocol/ports.js';
+import { LOG_LEVELS, type Link, type LogLevel, type Notice } from '../protocol/ports.js';
 import { MAX_KEPT_IN_ALL, type Kept } from '../session/kept.js';
 import type { Session } from '../session/store.js';
 import type { Listener } from './listeners.js';
@@ -15,15 +15,15 @@ export type Subscribers = ReadonlyMap<Hearer, string | undefined>;
 export const MAX_SUBSCRIPTIONS = 1000;
 
 export interface Interests {
-  /** Who is to be told of an update of `uri` on the link `key`: its subscribers, else those of a URI that is a path prefix of it. */
-  subscribers(key: string, uri: string): Subscribers;
+  /** A resource was updated: its subscribers are told, else those of a URI that is a path prefix of it. */
+  updated(link: Link, uri: string, notice: Notice): void;
   /** `shown`: the URI under which it was asked for. An error: the hearer has too many. */
   add(hearer: Hearer, link: Link, uri: string, shown?: string): GatewayError | undefined;
   /**
    * Somebody asks the upstream for `uri`, and may be gone when that is granted. Returns what to call once, when it is known: what
-   * nobody subscribed to after all is taken back.
+   * nobody subscribed to after all is taken back. A hearer that has subscribed, and knows it, is told of the updates that came meanwhile.
    */
-  hold(link: Link, uri: string): () => void;
+  hold(link: Link, uri: string): (hearer?: Hearer) => void;
   /** The link to which the session was the last subscriber, if it was: `link`, or the one of the other era to the same server. */
   remove(session: Session, link: Link, uri: string): Link | undefined;
   setLevel(session: Session, level: LogLevel): void;
@@ -50,14 +50,31 @@ interface Subscription {
   readonly hearers: Map<Hearer, string | undefined>;
 }
 
-const NOBODY: Subscribers = new Map();
+/** What is on its way at an upstream. */
+interface Held {
+  /** Who waits for its answer. */
+  waiting: number;
+  /** Updates that came before it, the last of each URI. */
+  readonly told: Map<string, Notice>;
+}
 
-/** `links`: those that sessions share, whose level of log messages is the lowest that any wants. `own`: a session's own. */
-export function createInterests(
-  links: () => Iterable<Link>,
-  own: (session: Session) => Iterable<Link>,
-  kept: Kept,
-): Interests {
+const NOBODY: Subscribers = new Map();
+/** Updates that are kept of one subscription that is on its way, at the most; the oldest goes. */
+const MAX_TOLD = 16;
+/** Bytes of such an update, at the most. */
+const MAX_TOLD_BYTES = 16_384;
+
+export interface InterestsDeps {
+  /** Those that sessions share, whose level of log messages is the lowest that any wants. */
+  readonly links: () => Iterable<Link>;
+  /** A session's own. */
+  readonly own: (session: Session) => Iterable<Link>;
+  readonly kept: Kept;
+  /** Tells hearers of an update. */
+  readonly tell: (subscribers: Subscribers, server: string, uri: string, notice: Notice) => void;
+}
+
+export function createInterests({ links, own, kept, tell }: InterestsDeps): Interests {
   const byLink = new Map<string, Map<string, Subscription>>();
   const levels = new Map<Session, LogLevel>();
   /** How many sessions want each level, the most verbose first. */
@@ -67,8 +84,8 @@ export function createInterests(
   const counts = new Map<Hearer, number>();
   /** Levels that single requests want, by link. */
   const raised = new Map<string, Raised>();
-  /** How many wait for an upstream's answer about a URI, by link and URI. */
-  const held = new Map<string, number>();
+  /** Subscriptions that are on their way, by link and URI. */
+  const held = new Map<string, Map<string, Held>>();
 
   function subscribed(hearer: Hearer, by: number): void {
     const next = (counts.get(hearer) ?? 0) + by;
@@ -91,11 +108,18 @@ export function createInterests(
     uris.delete(uri);
     if (uris.size === 0) byLink.delete(server);
     // Who waits for it needs it, or takes it back.
-    return held.has(heldKey(server, uri)) ? undefined : subscription.link;
+    return held.get(server)?.has(uri) ? undefined : subscription.link;
   }
 
-  function heldKey(link: string, uri: string): string {
-    return `${link}\0\0${uri}`;
+  function subscribers(key: string, uri: string): Subscribers {
+    const uris = byLink.get(key);
+    if (!uris) return NOBODY;
+    const exact = uris.get(uri);
+    if (exact) return exact.hearers;
+    const found = new Map<Hearer, string | undefined>();
+    for (const [prefix, { hearers }] of uris)
+      if (isBelow(uri, prefix)) for (const hearer of hearers.keys()) found.set(hearer, undefined);
+    return found;
   }
 
   /** Upstreams send what the most verbose of their listeners wants; the others' share is filtered. */
@@ -122,16 +146,16 @@ export function createInterests(
   }
 
   return {
-    subscribers(key, uri) {
-      const uris = byLink.get(key);
-      if (!uris) return NOBODY;
-      const exact = uris.get(uri);
-      if (exact) return exact.hearers;
-      const found = new Map<Hearer, string | undefined>();
-      for (const [prefix, { hearers }] of uris)
-        if (uri.startsWith(prefix.endsWith('/') ? prefix : `${prefix}/`))
-          for (const hearer of hearers.keys()) found.set(hearer, undefined);
-      return found;
+    updated(link, uri, notice) {
+      const { key, server } = link;
+      if (notice.bytes.length <= MAX_TOLD_BYTES)
+        for (const [asked, { told }] of held.get(key) ?? []) {
+          if (asked !== uri && !isBelow(uri, asked)) continue;
+          told.delete(uri);
+          told.set(uri, notice);
+          if (told.size > MAX_TOLD) told.delete(told.keys().next().value as string);
+        }
+      tell(subscribers(key, uri), server, uri, notice);
     },
     add(hearer, link, uri, shown) {
       if ((counts.get(hearer) ?? 0) >= MAX_SUBSCRIPTIONS)
@@ -151,15 +175,23 @@ export function createInterests(
       return undefined;
     },
     hold(link, uri) {
-      const key = heldKey(link.key, uri);
-      held.set(key, (held.get(key) ?? 0) + 1);
-      return () => {
-        const left = (held.get(key) ?? 1) - 1;
-        if (left > 0) held.set(key, left);
-        else {
-          held.delete(key);
-          if (!byLink.get(link.key)?.has(uri)) link.unsubscribe(uri, true);
+      const { key, server } = link;
+      let uris = held.get(key);
+      if (!uris) held.set(key, (uris = new Map<string, Held>()));
+      const entry = uris.get(uri) ?? { waiting: 0, told: new Map<string, Notice>() };
+      uris.set(uri, entry);
+      entry.waiting++;
+      return (hearer) => {
+        entry.waiting--;
+        if (entry.waiting === 0) {
+          uris.delete(uri);
+          if (uris.size === 0 && held.get(key) === uris) held.delete(key);
         }
+        const hearers = byLink.get(key)?.get(uri)?.hearers;
+        if (hearer && hearers?.has(hearer))
+          for (const [of, notice] of entry.told)
+            tell(new Map([[hearer, of === uri ? hearers.get(hearer) : undefined]]), server, of, notice);
+        if (entry.waiting === 0 && !hearers) link.unsubscribe(uri, true);
       };
     },
     remove(session, link, uri) {
@@ -243,6 +275,11 @@ export function createInterests(
       byLink.delete(key);
     },
   };
+}
+
+/** Whether a URI is that of something within what `prefix` names. */
+function isBelow(uri: string, prefix: string): boolean {
+  return uri.startsWith(prefix.endsWith('/') ? prefix : `${prefix}/`);
 }
 
 function isSession(hearer: Hearer): hearer is Session {

@@ -311,11 +311,11 @@ export function createOwnLinks(deps: OwnLinksDeps): OwnLinks {
         changed(kinds);
       },
       updated: (link, uri, notice) => {
-        const subscribers = deps.interests().subscribers(link.key, uri);
-        fanOutUpdated(deps.streams, subscribers, link.server, uri, notice, (each) => each.view);
+        deps.interests().updated(link, uri, notice);
       },
-      elicited: (_link, _id, notice) => {
-        if (session) deps.streams.notify(session, notice);
+      elicited: (_link, _id, notice, call) => {
+        if (call) call.notify(notice);
+        else if (session) deps.streams.notifyOnceOpen(session, notice);
       },
       taskStatus: (link, taskId, notice) => {
         deps.taskStatus(link, taskId, notice);

@@ -5,6 +5,8 @@
 import type { Budget, Holder, Whose } from '../lib/budget.js';
 import { Pieces } from '../lib/pieces.js';
 import type { AnswerEdit, Sink } from '../protocol/ports.js';
+import { batchOf } from '../wire/batch.js';
+import { withoutBom } from '../wire/edges.js';
 import { readJson } from '../wire/json.js';
 import { MessageScan } from '../wire/message-scan.js';
 import { isSpace, type Span } from '../wire/scan.js';
@@ -12,10 +14,12 @@ import { replace, splice, type Patch } from '../wire/splice.js';
 import { COMPLETE, typeOf } from './result-type.js';
 import { readRpcError, type RpcError } from './rpc-error.js';
 
-/** Where an upstream puts the id: learnt from its answers, one memory a connection. */
+/** How an upstream writes the id: learnt from its answers, one memory a connection. */
 export interface IdOrder {
   /** `unknown`: an answer without its id at the start is held until the id comes. */
   seen: 'unknown' | 'first' | 'last';
+  /** It sends the id back as a string: said once. */
+  quoted?: boolean;
 }
 
 /** What a reader asks of the call it reads for. */
@@ -45,6 +49,8 @@ export interface AnswerHost {
   masked(error: Buffer): Buffer;
   /** The answer was handed to the sink whole. */
   answered(kind: 'result' | 'error', isError: boolean): void;
+  /** The id came back as a string. */
+  quotedId(): void;
   /** What came is no answer. */
   broken(why: string): void;
 }
@@ -104,11 +110,14 @@ export class AnswerReader {
   readonly #limits: AnswerLimits;
   readonly #order: IdOrder;
   /** Length of the whole message, if the upstream told. */
-  readonly #length: number | undefined;
+  #length: number | undefined;
   readonly #scan: MessageScan;
   /** The scan has gone over the whole message already. */
   readonly #scanned: boolean;
-  #state: 'head' | 'flow' | 'hold' | 'skip' | 'done' = 'head';
+  #state: 'head' | 'flow' | 'hold' | 'batch' | 'skip' | 'done' = 'head';
+  /** The first byte that is not of a byte order mark has come. */
+  #begun: boolean;
+  #bom: Buffer | undefined;
   readonly #chunks = new Pieces();
   #held = 0;
   /** Offset of the first byte that is held. */
@@ -118,8 +127,8 @@ export class AnswerReader {
   /** JSON of the caller's id at the moment the answer began: its two ends must not differ. */
   #rawId: Buffer | undefined;
   #idInTail = false;
-  /** All that is to be edited stood in the head. */
-  #tailDone = false;
+  /** Bytes of the id at the end that the length of the answer was told with. */
+  #tailId: number | undefined;
   #timer: NodeJS.Timeout | undefined;
   #grown = false;
   #started = false;
@@ -137,6 +146,7 @@ export class AnswerReader {
     this.#order = order;
     this.#length = length;
     this.#scanned = scan !== undefined;
+    this.#begun = this.#scanned;
     this.#scan = scan ?? new MessageScan();
   }
 
@@ -151,17 +161,35 @@ export class AnswerReader {
   }
 
   /** false: the sink asks to stop reading. */
-  push(chunk: Buffer): boolean {
+  push(came: Buffer): boolean {
     if (this.#state === 'done' || this.#state === 'skip') return true;
+    const chunk = this.#begun ? came : this.#first(came);
+    if (!chunk) return true;
     this.#chunks.push(chunk);
     this.#held += chunk.length;
     this.#grown = true;
     const scan = this.#scan;
     if (!this.#scanned) scan.push(chunk);
-    if (scan.problem !== undefined) this.#misread(scan.problem);
+    if (scan.problem !== undefined && this.#state !== 'batch') this.#misread(scan.problem);
     else if (this.#state === 'head') this.#decide();
     // Both may have moved on.
-    return (this.#state as string) === 'flow' ? this.#flow() : this.#bound();
+    if ((this.#state as string) !== 'flow') return this.#bound();
+    const more = this.#flow();
+    return scan.structured && this.#host.edit?.wraps ? this.#bound() && more : more;
+  }
+
+  /** The first bytes without a byte order mark; undefined: they may be a part of one. */
+  #first(came: Buffer): Buffer | undefined {
+    const bytes = this.#bom ? Buffer.concat([this.#bom, came]) : came;
+    this.#bom = undefined;
+    if (bytes.length < 3 && (bytes.length === 0 || bytes[0] === 0xef)) {
+      this.#bom = bytes;
+      return undefined;
+    }
+    this.#begun = true;
+    const own = withoutBom(bytes);
+    if (this.#length !== undefined) this.#length -= bytes.length - own.length;
+    return own;
   }
 
   /** More is to come, but not now: what is held goes out soon, all but its end. */
@@ -187,6 +215,10 @@ export class AnswerReader {
     if (this.#state === 'head' && isNothing(whole)) {
       this.destroy();
       return false;
+    }
+    if (scan.isArray && !this.#host.modern) {
+      this.#finishBatch(whole);
+      return true;
     }
     if (!this.#scanned) scan.end();
     if (scan.problem !== undefined) {
@@ -232,6 +264,10 @@ export class AnswerReader {
   #misread(problem: string): void {
     // Text of its own kind may be a keep-alive: judged at its end, if it is short.
     if (this.#scan.kind === undefined && this.#held <= MAX_NOTHING) return;
+    if (this.#scan.isArray && !this.#host.modern) {
+      this.#state = 'batch';
+      return;
+    }
     if (this.#started || this.#scan.kind !== undefined) this.#refuse(`sent a message that ${problem}`);
     else this.#refuse(noMessage(problem, this.#joined()));
   }
@@ -245,6 +281,7 @@ export class AnswerReader {
     if (this.#state === 'done' || this.#state === 'skip') return true;
     const { kind, method, idText } = this.#scan;
     const limit =
+      this.#state === 'batch' ||
       kind === 'error' || (kind === 'method' && method.startsWith('notifications/'))
         ? MAX_SMALL
         : kind === 'method'
@@ -259,6 +296,7 @@ export class AnswerReader {
       this.#state = 'skip';
       this.#host.oversize(method, idText, bytes);
     } else if (full) this.#refuse(NO_ROOM);
+    else if (this.#state === 'batch') this.#refuse(`sent a batch of more than ${limit} bytes`);
     else if (kind === undefined) this.#refuse('sent a message without result, error or method');
     else this.#refuse(`sent a message of more than ${limit} bytes that had to be held`);
     return true;
@@ -305,6 +343,10 @@ export class AnswerReader {
   #isOurs(): boolean {
     const { idText, id } = this.#scan;
     if (idText === this.#host.idText) return true;
+    if (this.#scan.answersId === this.#host.idText) {
+      this.#host.quotedId();
+      return true;
+    }
     if (!id) this.#refuse('answered without an id');
     else this.#refuse(`answered with the id ${idText.slice(0, 64)} instead of ${this.#host.idText}`);
     return false;
@@ -312,10 +354,11 @@ export class AnswerReader {
 
   /** What must stay here of an answer that flows: the offset from which on it is held. */
   #kept(): number {
-    const { valueEnd } = this.#scan;
+    const { valueEnd, structured } = this.#scan;
     const { edit } = this.#host;
-    const reach = edit?.tail && !this.#tailDone ? EDIT_REACH : 1;
-    return (valueEnd === -1 ? this.#base + this.#held : valueEnd) - reach;
+    const reach = edit?.tail ? EDIT_REACH : 1;
+    const kept = (valueEnd === -1 ? this.#base + this.#held : valueEnd) - reach;
+    return structured && edit?.wraps ? Math.min(kept, structured.start) : kept;
   }
 
   /** Lets everything go but the end. */
@@ -379,19 +422,17 @@ export class AnswerReader {
     this.#blank(patches, 0, value);
     const own = this.#idInTail ? undefined : id;
     const shift = own ? rawId.length - (own.end - own.start) : 0;
-    let edits = 0;
-    if (edit && chunk[value] === 0x7b) {
-      const head = edit.head(chunk, value);
-      edits = head.length;
-      for (const patch of head) patches.push(patch);
-    }
-    this.#tailDone = edit?.once === true && edits > 0;
+    if (edit && chunk[value] === 0x7b) for (const patch of edit.head(chunk, value)) patches.push(patch);
     const before = chunk.length;
     const begun = put(chunk, patches, own, rawId);
-    let length = edit?.tail && !this.#tailDone ? undefined : this.#length;
+    let length = edit?.tail ? undefined : this.#length;
     if (length !== undefined) {
       length += begun.length - before;
-      if (this.#idInTail) length += rawId.length - this.#host.idText.length;
+      if (this.#idInTail) {
+        // What sends ids as strings may send them as numbers as well.
+        if (this.#order.quoted && !id) length = undefined;
+        else length += rawId.length - (this.#tailId = id ? id.end - id.start : this.#host.idText.length);
+      }
     }
     this.#start(length, value + shift);
     return begun;
@@ -412,6 +453,9 @@ export class AnswerReader {
   #finishFlow(rest: Buffer): void {
     if (this.#isViolated()) return;
     if (this.#idInTail && !this.#isOurs()) return;
+    const { id } = this.#scan;
+    if (id && this.#tailId !== undefined && id.end - id.start !== this.#tailId)
+      return this.#refuse('answered with an id that is written in another way than before');
     this.#deliver(rest, COMPLETE);
   }
 
@@ -442,22 +486,24 @@ export class AnswerReader {
     }
     const patches: Patch[] = [];
     this.#blank(patches, base, base + last.length);
+    const { structured } = this.#scan;
+    if (structured && edit?.wraps && type === COMPLETE) {
+      const [start, end] = [structured.start - base, structured.end - base];
+      patches.push({ start, end: start, bytes: WRAP_OPEN }, { start: end, end, bytes: CLOSE });
+    }
     // What is not complete is for the bridge to read, as it came.
     if (edit && type === COMPLETE) {
       const brace = valueEnd - 1 - base;
       let from = 0;
-      let edits = 0;
       if (whole) {
         from = value + 1;
         const head = last[value] === 0x7b ? edit.head(last, value) : [];
-        edits = head.length;
         for (const patch of head) {
           from = Math.max(from, patch.end);
           patches.push(patch);
         }
       }
-      const done = whole ? edit.once === true && edits > 0 : this.#tailDone;
-      if (edit.tail && !done && brace >= from && last[brace] === 0x7d)
+      if (edit.tail && brace >= from && last[brace] === 0x7d)
         for (const patch of edit.tail(last, brace, from)) patches.push(patch);
     }
     // Nothing of the id is out yet where it stands last: the call may belong to another request by now.
@@ -472,6 +518,29 @@ export class AnswerReader {
     sink.write(bytes);
     sink.end({ isError });
     this.#host.answered('result', isError);
+  }
+
+  /** An array of messages: what is no answer goes its way, and the answer to this request is taken. */
+  #finishBatch(whole: Buffer): void {
+    const found = batchOf(whole);
+    if (!found) return this.#refuse(noMessage('is not an object', whole));
+    this.#finish();
+    let isAnswered = false;
+    let hasMessages = false;
+    for (const each of found) {
+      const scan = MessageScan.of([each]);
+      if (scan.kind === 'method' && scan.problem === undefined) {
+        hasMessages = true;
+        this.#host.message(each);
+      }
+      if (isAnswered || scan.kind === 'method' || scan.answersId !== this.#host.idText) continue;
+      isAnswered = true;
+      const answer = new AnswerReader(this.#host, this.#limits, this.#order, each.length, scan);
+      if (!answer.push(each)) this.#host.hold();
+      answer.end();
+    }
+    // On an event stream the answer may be yet to come.
+    if (!isAnswered && !hasMessages) this.#host.broken('answered with a batch that has no answer to the request');
   }
 
   #finishError(whole: Buffer): void {
@@ -518,3 +587,4 @@ export function deliverError(
 const ERROR_OPEN = Buffer.from('{"jsonrpc":"2.0","id":');
 const ERROR_VALUE = Buffer.from(',"error":');
 const CLOSE = Buffer.from('}');
+const WRAP_OPEN = Buffer.from('{"result":');

@@ -30,7 +30,7 @@ export interface AttributionDeps {
   readonly listChanged: () => void;
   /** A resource that somebody may have subscribed to was updated. */
   readonly updated: (uri: string, notice: Notice) => void;
-  readonly elicited: (elicitationId: string, notice: Notice) => void;
+  readonly elicited: (elicitationId: string, notice: Notice, call: UpstreamCall | undefined) => void;
   readonly taskStatus: (taskId: string, notice: Notice) => void;
   /** File URIs that the gateway itself answers roots/list with; empty: there are none. */
   readonly roots: () => readonly string[];
@@ -86,7 +86,7 @@ export function createAttribution(deps: AttributionDeps): Attribute {
     }
     switch (method) {
       case 'notifications/progress': {
-        const token = message.number('progressToken');
+        const token = message.number('progressToken') ?? quotedNumber(message.text('progressToken'));
         // The token says whose it is, whatever stream it came on.
         if (token !== undefined) calls.get(token)?.progress(message);
         return;
@@ -108,7 +108,7 @@ export function createAttribution(deps: AttributionDeps): Attribute {
       }
       case 'notifications/elicitation/complete': {
         const elicitationId = message.text('elicitationId');
-        if (elicitationId !== undefined) deps.elicited(elicitationId, { method, bytes });
+        if (elicitationId !== undefined) deps.elicited(elicitationId, { method, bytes }, call);
         return;
       }
       case 'notifications/cancelled': {
@@ -244,6 +244,11 @@ const notHere = (id: string): Buffer =>
   Buffer.from(
     `{"jsonrpc":"2.0","id":${id},"error":{"code":-32601,"message":"a server of this revision asks nothing: it answers with input_required"}}`,
   );
+
+/** A number of ours that came back as a string. */
+function quotedNumber(text: string | undefined): number | undefined {
+  return text !== undefined && /^\d{1,15}$/.test(text) ? Number(text) : undefined;
+}
 
 const SHARED = 'other clients used this server in the last 10 s: set session: per-client';
 const SUBSCRIPTION_ID = 'io.modelcontextprotocol/subscriptionId';

@@ -396,6 +396,13 @@ export class UpstreamCall implements UpstreamExchange, AnswerHost {
     this.#finish();
   }
 
+  quotedId(): void {
+    const { order, log } = this.#owner;
+    if (order.quoted) return;
+    order.quoted = true;
+    log.warn('the server sends the ids of requests back as strings: taken as numbers');
+  }
+
   broken(why: string, data?: unknown): void {
     this.failWith('upstream_protocol_error', `upstream '${this.#owner.server}' ${why}`, data);
   }

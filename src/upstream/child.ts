@@ -34,6 +34,8 @@ export interface ChildDeps {
   onPieces(pieces: Buffer[]): void;
   /** The first bytes came on either of its outputs. */
   onOutput(): void;
+  /** Bytes of a line that is too large to be held, as they come, and the first bytes of the line. */
+  onSkipped(bytes: number, head: Buffer): void;
   /** A line that was too large came to its end. */
   onOversize(line: DroppedLine): void;
   /** Once, after the last line; never before spawnChild() has returned. */
@@ -197,6 +199,7 @@ class StdioChild implements Child {
             : 'limits.buffered_bytes has no room for a line of the stdio server: dropped',
           { server: this.#server.name },
         ),
+      onSkipped: (bytes, head) => this.#deps.onSkipped(bytes, head),
       onDropped: (line) => this.#deps.onOversize(line),
     });
     stdin?.on(

@@ -298,8 +298,8 @@ export class Connection implements Link, CallOwner {
       heard: (id, method, params, bytes) => {
         this.#listen.heard(id, method, params, bytes);
       },
-      elicited: (elicitationId, notice) => {
-        deps.events.elicited(this, elicitationId, notice);
+      elicited: (elicitationId, notice, call) => {
+        deps.events.elicited(this, elicitationId, notice, call);
       },
       roots: () => this.#config.roots,
       own: deps.client && {

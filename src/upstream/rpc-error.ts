@@ -45,7 +45,7 @@ function isAmbiguous(value: Buffer): boolean {
   return false;
 }
 
-/** A whole message that is an error answer. `value`: the bytes of its `error`; `id`: as it is written, '' for none. */
+/** A whole message that is an error answer. `value`: the bytes of its `error`; `id`: as it was sent, '' for none. */
 export interface ErrorAnswer {
   readonly id: string;
   readonly error: RpcError;
@@ -57,6 +57,6 @@ export function readErrorAnswer(body: Buffer): ErrorAnswer | undefined {
   const scan = MessageScan.of([body]);
   if (scan.problem !== undefined || scan.kind !== 'error') return undefined;
   const error = readRpcError(body, { start: scan.value, end: scan.valueEnd });
-  const id = scan.idText === 'null' ? '' : scan.idText;
+  const id = scan.idText === 'null' ? '' : scan.answersId;
   return error && { id, error, value: body.subarray(scan.value, scan.valueEnd) };
 }

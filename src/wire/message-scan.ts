@@ -15,6 +15,7 @@ const ENVELOPE = namesOf(ENVELOPE_NAMES);
 /** Members of a result that the gateway reads or replaces: they come once. */
 const RESULT_NAMES = ['isError', 'resultType', '_meta', 'ttlMs', 'cacheScope'] as const;
 const RESULT = namesOf(RESULT_NAMES);
+const STRUCTURED = namesOf(['structuredContent']);
 
 /** Members that only a complete result of some method has: what begins with one of them needs no more reading. */
 const FIRST = namesOf([
@@ -59,6 +60,7 @@ const END = 10;
 const MAX_TEXT = 256;
 /** Scalar members at the start of a result that are looked at. */
 const MAX_LEAD = 16;
+const QUOTED_DIGITS = /^"\d{1,15}"$/;
 
 export class MessageScan {
   /** What decides the kind of the message: a result or an error that is not null, or a method. */
@@ -77,14 +79,18 @@ export class MessageScan {
   isError = false;
   /** The value of `resultType`; undefined: there is none so far, or it is not a string. */
   resultType: string | undefined;
+  /** `structuredContent` of a result where it is no object: only clients of the modern era take that. The end is -1 until it is read. */
+  structured: { start: number; end: number } | undefined;
   /** Whether the first member of the result is one that only a complete result has; undefined: it is not read yet. */
   beginsComplete: boolean | undefined;
-  /** The scalar members at the start of the result are read, up to `leadEnd`. */
+  /** The members at the start of the result that are scalars or its `_meta` are read, up to `leadEnd`. */
   leadOver = false;
   leadEnd = -1;
   /** The brace that closes the message was read. */
   done = false;
   problem: string | undefined;
+  /** It is an array, of messages maybe: see batch.ts. */
+  isArray = false;
   /** A member of the result that the gateway reads or replaces comes twice, or in another spelling. */
   doubled: string | undefined;
 
@@ -115,6 +121,12 @@ export class MessageScan {
 
   get bytes(): number {
     return this.#at;
+  }
+
+  /** The id of an answer to a request whose id is digits: some servers send it back as a string. */
+  get answersId(): string {
+    const { idText } = this;
+    return QUOTED_DIGITS.test(idText) ? idText.slice(1, -1) : idText;
   }
 
   /** The whole of a message. */
@@ -173,7 +185,10 @@ export class MessageScan {
   #token(c: number, i: number, base: number): number {
     switch (this.#state) {
       case START:
-        if (c !== OPEN) return this.#fail('is not an object', i);
+        if (c !== OPEN) {
+          this.isArray = c === 0x5b;
+          return this.#fail('is not an object', i);
+        }
         this.#state = FIRST_KEY;
         return i + 1;
       case FIRST_KEY:
@@ -235,6 +250,10 @@ export class MessageScan {
     if (this.#level === 2 && this.#members === 0)
       this.beginsComplete = nameIn(FIRST, buf, from, to) !== undefined;
     if (exact === undefined) {
+      if (this.#level === 2 && nameIn(STRUCTURED, buf, from, to) !== undefined) {
+        this.#key = 'structuredContent';
+        return;
+      }
       const like = variantIn(names, buf, from, to);
       if (like === undefined) return;
       if (this.#level === 1) this.problem = `has a member that can be read as '${like}'`;
@@ -273,8 +292,10 @@ export class MessageScan {
         this.leadEnd = start;
       }
     }
+    if (key === 'structuredContent' && c !== OPEN && c !== 0x6e) this.structured = { start, end: -1 };
     if (c === OPEN || c === 0x5b) {
-      if (!outer && !this.leadOver) this.#endLead(start + 1);
+      // Who answers may stand there, and is taken out for some.
+      if (!outer && !this.leadOver && key !== '_meta') this.#endLead(start + 1);
       const end = (this.#end ??= valueEndState());
       end.depth = 0;
       end.string = false;
@@ -345,7 +366,9 @@ export class MessageScan {
         this.leadEnd = end;
         if (this.#members >= MAX_LEAD) this.leadOver = true;
       }
-      if (key === 'isError') this.isError = text === 'true';
+      if (key === 'structuredContent') {
+        if (this.structured?.end === -1) this.structured.end = end;
+      } else if (key === 'isError') this.isError = text === 'true';
       else if (key === 'resultType' && text !== undefined && text.startsWith('"'))
         this.resultType = unquoted(text);
       return;

@@ -1,3 +1,4 @@
+import { silent } from '../../src/observe/log.js';
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
 import { beforeAll, describe, expect, test } from 'vitest';
@@ -562,7 +563,16 @@ describe('stdio children that misbehave', () => {
     expect(textOf(await callTool(gateway.url, 's__echo', { a: 1 }))).toBe('{"a":1}');
   });
 
-  test.each(['wrong_id', 'float_id', 'string_id', 'array'])(
+  test('ids that come back as strings, batches and byte order marks are taken; the first is said once', async () => {
+    const warned: string[] = [];
+    const logger = { ...silent, warn: (text: string) => void warned.push(text) };
+    const gateway = await startGateway({ servers: [scriptedStdio('s')] }, { logger });
+    for (const name of ['string_id', 'array', 'bom', 'string_id', 'array'])
+      expect(textOf(await callTool(gateway.url, `s__${name}`))).toBe('taken');
+    expect(warned.filter((text) => text.includes('back as strings'))).toHaveLength(1);
+  });
+
+  test.each(['wrong_id', 'float_id'])(
     "an answer of the kind %s is nobody's",
     async (name) => {
       const gateway = await startGateway({

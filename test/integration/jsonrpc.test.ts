@@ -202,7 +202,7 @@ describe('what is refused, by JSON-RPC code', () => {
     ['half an object', '{"jsonrpc":"2.0","id":1', 400, -32700, null],
     ['text after the message', `${PING} x`, 400, -32700, null],
     ['two messages', `${PING}\n${PING}`, 400, -32700, null],
-    ['a BOM', `\ufeff${PING}`, 400, -32700, null],
+    ['two BOMs', `\ufeff\ufeff${PING}`, 400, -32700, null],
     ['single quotes', "{'jsonrpc':'2.0'}", 400, -32700, null],
     ['what is no UTF-8', Buffer.from(PING.replace('ping', 'p\xff'), 'latin1'), 400, -32700, null],
     ['a number', '42', 400, -32600, null],
@@ -276,6 +276,11 @@ describe('what is refused, by JSON-RPC code', () => {
     expect(error?.code).toBe(code);
     expect(error?.message).toContain(text);
     expect(error?.message).not.toBe('');
+  });
+
+  it('a BOM before the message is not', async () => {
+    expect((await post(running.url, `\ufeff${PING}`)).json().result).toEqual({});
+    expect((await post(running.url, `\ufeff[${PING}]`)).status).toBe(200);
   });
 
   it('nesting deeper than 128, in arguments too; 128 is taken', async () => {

@@ -8,7 +8,7 @@ import {
 } from '../fixtures/servers/http-upstream.js';
 import { startGateway, type RunningGateway } from '../helpers/gateway.js';
 import { callTool, textOf } from '../helpers/http.js';
-import { connect } from '../helpers/legacy.js';
+import { connect, heard, messagesOf } from '../helpers/legacy.js';
 import { answerTo } from '../helpers/modern.js';
 import { until } from '../helpers/wait.js';
 
@@ -116,3 +116,125 @@ describe('server/discover that is answered with', () => {
 
 const NOT_FOUND = (id: unknown): string =>
   JSON.stringify({ jsonrpc: '2.0', id, error: { code: -32601, message: 'Method not found' } });
+
+describe('the cookie of a balancer', () => {
+  test.each(['streamable', 'sse'] as const)('is sent back on its link alone (%s)', async (transport) => {
+    let given = 0;
+    const { upstream, gateway } = await behind(
+      {
+        transport,
+        getStream: true,
+        onHttp: (received, res) => {
+          if (received.headers.cookie === undefined || !received.headers.cookie.includes('lb='))
+            res.setHeader('set-cookie', [`lb=replica-${++given}; Path=/; HttpOnly`, 'odd name=x']);
+          return false;
+        },
+      },
+      { session: 'per-client', headers: { cookie: 'own=1' } },
+    );
+    const clients = [await connect(gateway.url), await connect(gateway.url)];
+    const seen = [];
+    for (const client of clients) {
+      const before = upstream.requests.length;
+      expect(textOf((await client.request('tools/call', { name: 's__t', arguments: {} })) as never)).toBe('{}');
+      seen.push(upstream.requests.slice(before).find(({ message }) => message.method === 'tools/call'));
+    }
+    const cookies = seen.map((received) => received?.headers.cookie);
+    expect(cookies[0]).toMatch(/^own=1; lb=replica-\d+$/);
+    expect(cookies[1]).toMatch(/^own=1; lb=replica-\d+$/);
+    expect(cookies[0]).not.toBe(cookies[1]);
+  });
+});
+
+describe('a child that writes what is no message', () => {
+  test.each(['lines', 'line'])('without end (%s) is stopped, and its neighbour goes on', async (kind) => {
+    const piece = JSON.stringify(kind === 'lines' ? `${'x'.repeat(1000)}\n` : 'x'.repeat(1000));
+    const script = `const all = Buffer.from(${piece}.repeat(1000)); const go = () => process.stdout.write(all, go); go();`;
+    const good = await createUpstream({ tools: [tool('t')] });
+    const noisy = { name: 'noisy', command: process.execPath, args: ['-e', script], ...quick };
+    const gateway = await startGateway(
+      { servers: [noisy, good.entry('good')], limits: { message_bytes: 1_048_576 } },
+      { wait: ['good'] },
+    );
+    const why = await until(async () => {
+      const { servers } = await gateway.health();
+      const error = servers.find(({ name }) => name === 'noisy')?.last_error;
+      return error?.includes('no MCP message') ? error : undefined;
+    }, 'the reason');
+    expect(why).toContain("upstream 'noisy' wrote more than 8 MB a second to its standard output");
+    expect(textOf(await callTool(gateway.url, 'good__t', { a: 1 }))).toBe('{"a":1}');
+  });
+});
+
+describe('changes of resources and of their templates', () => {
+  test('in one go are told once', async () => {
+    let extra = 0;
+    const { upstream, gateway } = await behind({
+      getStream: true,
+      capabilities: { tools: {}, resources: { listChanged: true } },
+      onRequest: (call) => {
+        const name = `r${extra}`;
+        if (call.message.method === 'resources/list') call.result({ resources: [{ uri: `x:${name}`, name }] });
+        else if (call.message.method === 'resources/templates/list')
+          call.result({ resourceTemplates: [{ uriTemplate: `x:${name}/{a}`, name }] });
+        else return false;
+        return true;
+      },
+    });
+    const client = await connect(gateway.url);
+    await client.list('resources/list', 'resources');
+    await client.list('resources/templates/list', 'resourceTemplates');
+    const ears = await client.listen();
+    extra++;
+    upstream.announce({ method: 'notifications/resources/list_changed' });
+    const method = 'notifications/resources/list_changed';
+    await heard(ears, method);
+    expect(await client.list('resources/list', 'resources')).toMatchObject([{ name: 'r1' }]);
+    expect(await client.list('resources/templates/list', 'resourceTemplates')).toMatchObject([{ name: 'r1' }]);
+    extra++;
+    upstream.announce({ method });
+    await until(() => messagesOf(ears).filter((each) => each.method === method).length > 1, 'the second');
+    await client.list('resources/list', 'resources');
+    expect(messagesOf(ears).filter((each) => each.method === method)).toHaveLength(2);
+  });
+});
+
+describe('a URL that was to be opened', () => {
+  const elicitations = [{ mode: 'url', message: 'Go', url: 'https://x.test', elicitationId: 'e-1' }];
+  const complete = { method: 'notifications/elicitation/complete', params: { elicitationId: 'e-1' } };
+
+  test('is said to be done on the stream of a later call', async () => {
+    let visits = 0;
+    const { gateway } = await behind({
+      onCall: (call) => {
+        if (visits++ === 0) return call.error(-32042, 'URL elicitation required', { elicitations });
+        call.notify(complete.method, complete.params);
+        call.text('done');
+      },
+    });
+    const [client, other] = [await connect(gateway.url), await connect(gateway.url)];
+    expect((await client.request('tools/call', { name: 's__t' })).error?.code).toBe(-32042);
+    const theirs = await other.stream('s__t');
+    await theirs.done();
+    const mine = await client.stream('s__t');
+    await mine.done();
+    expect(messagesOf(mine).map(({ method }) => method)).toEqual([complete.method, undefined]);
+    expect(theirs.text).not.toContain(complete.method);
+  });
+
+  test('is said to be done on a stream that the client opens afterwards', async () => {
+    const { upstream, gateway } = await behind({
+      getStream: true,
+      onCall: (call) => {
+        call.error(-32042, 'URL elicitation required', { elicitations });
+      },
+    });
+    const client = await connect(gateway.url);
+    expect((await client.request('tools/call', { name: 's__t' })).error?.code).toBe(-32042);
+    upstream.announce(complete);
+    // The gateway has read it before what it answers to later.
+    upstream.announce({ id: 'later', method: 'ping' });
+    await until(() => upstream.requests.some(({ message }) => message.id === 'later'), 'the answer to the ping');
+    expect(await heard(await client.listen(), complete.method)).toMatchObject([complete]);
+  });
+});

@@ -104,8 +104,9 @@ export function listen(
       const settled = interests.hold(target.link, target.name);
       // What the acknowledgement did not name is not told.
       const wanted = (await subscribed(target)) && !listener.over && !isLate;
-      if (wanted && !interests.add(listener, target.link, target.name, uri)) granted.push(uri);
-      settled();
+      const added = wanted && !interests.add(listener, target.link, target.name, uri);
+      if (added) granted.push(uri);
+      settled(added ? listener : undefined);
     });
     const about = [...new Set(wantedTasks)].map(async (id) => {
       if (await tasks.watch(listener, id, source)) watched.push(id);

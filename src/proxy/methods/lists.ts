@@ -5,6 +5,7 @@ import type { GatewayStats } from '../../observe/stats.js';
 import type { ListKind } from '../../protocol/lists.js';
 import { param, type Message } from '../../protocol/message.js';
 import type { Sink, View } from '../../protocol/ports.js';
+import { META } from '../../protocol/modern/meta.js';
 import { MODERN_REVISIONS } from '../../protocol/revisions.js';
 import type { Session } from '../../session/store.js';
 import { answer, counter, refused, type Done, type Handled, type Source } from '../handled.js';
@@ -71,14 +72,22 @@ export function discover(source: Source, message: Message): Handled {
   const versions = JSON.stringify(MODERN_REVISIONS);
   return answer(
     message,
-    `{"resultType":"complete","supportedVersions":${versions},${hints(view)},${view.discovery()}}`,
+    `{"resultType":"complete","supportedVersions":${versions},${hints(view)},${view.discovery()},${stamp(view)}}`,
   );
 }
 
 /** The list was built before; what changes with each answer stands in front of it. */
 function listOf(view: View, list: Buffer, { era }: Source): Buffer {
   if (era === 'legacy') return list;
-  return Buffer.concat([Buffer.from(`{"resultType":"complete",${hints(view)},`), list.subarray(1)]);
+  return Buffer.concat([
+    Buffer.from(`{"resultType":"complete",${hints(view)},${stamp(view)},`),
+    list.subarray(1),
+  ]);
+}
+
+/** Who answers (2026-07-28, schema, ResultMetaObject). */
+function stamp(view: View): string {
+  return `"_meta":{"${META.serverInfo}":${view.serverInfo()}}`;
 }
 
 /** How long, and for whom, the answer is fresh (2026-07-28, server/utilities/caching). */

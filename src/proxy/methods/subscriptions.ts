@@ -138,11 +138,11 @@ function listened(
   const subscribed = link.subscribe(name).then(
     () => {
       const full = !over && session.open ? interests.add(session, link, name) : GONE;
-      settled();
       done(full ? 'error' : 'success', () => {
         if (full) return sink.fail(full);
         deliver(message, '{}', sink);
       });
+      settled(session);
     },
     (error: unknown) => {
       settled();
@@ -196,8 +196,8 @@ function granted(sink: Sink, session: Session, interests: Interests, { link, nam
     end(seen) {
       if (refused) return;
       if (added && session.open) link.keepSubscribed(name);
-      settled();
       sink.end(seen);
+      settled(session);
     },
     cancelled: (why) => {
       lost();
@@ -211,10 +211,10 @@ function granted(sink: Sink, session: Session, interests: Interests, { link, nam
   };
 }
 
-function once(go: () => void): () => void {
+function once<T>(go: (value?: T) => void): (value?: T) => void {
   let isDone = false;
-  return () => {
-    if (!isDone) go();
+  return (value) => {
+    if (!isDone) go(value);
     isDone = true;
   };
 }

@@ -197,6 +197,7 @@ function sharedHost(message: (bytes: Buffer) => void): EventHost {
     rpcError: () => true,
     masked: (error) => error,
     answered() {},
+    quotedId() {},
     broken() {},
   };
   return host;

@@ -162,6 +162,8 @@ export class HttpExchange implements UpstreamHandler, Channel, Braked {
     this.#call.httpStatus = status;
     this.#headers = headers;
     this.#http.events.seen();
+    const set = headers['set-cookie'];
+    if (set !== undefined) this.#http.cookies(set);
     if (status >= 300) {
       this.#mode = 'refused';
     } else if (this.#call.method === 'initialize') {

@@ -36,6 +36,8 @@ export interface HttpSession extends HttpDeps {
   streamHeaders(): string[];
   /** The session id of the answer to `initialize`. */
   opened(sessionId: string): void;
+  /** The `Set-Cookie` lines of an answer. */
+  cookies(lines: string | string[]): void;
   /** Goes to where it was redirected from now on; or says why not. */
   redirect(location: string): string | undefined;
 }
@@ -101,8 +103,8 @@ const OWN = new Set([
   'transfer-encoding',
 ]);
 
-/** `list` with the credential and the headers of the configuration; a configured one replaces a default. */
-export function withConfigured(list: string[], config: HttpServerConfig): string[] {
+/** `list` with the credential and the headers of the configuration; a configured one replaces a default. `cookie`: that of the link, or ''. */
+export function withConfigured(list: string[], config: HttpServerConfig, cookie = ''): string[] {
   if (config.auth.type === 'bearer') list.push('authorization', `Bearer ${config.auth.token}`);
   for (const [name, value] of Object.entries(config.headers)) {
     const lower = name.toLowerCase();
@@ -111,6 +113,10 @@ export function withConfigured(list: string[], config: HttpServerConfig): string
     if (at === -1) list.push(lower, value);
     else list[at + 1] = value;
   }
+  if (cookie === '') return list;
+  const at = list.findIndex((entry, i) => i % 2 === 0 && entry === 'cookie');
+  if (at === -1) list.push('cookie', cookie);
+  else list[at + 1] = `${list[at + 1] as string}; ${cookie}`;
   return list;
 }
 

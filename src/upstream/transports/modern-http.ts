@@ -6,6 +6,7 @@ import type { HttpServerConfig, ServerConfig } from '../../config/types.js';
 import type { CallOwner, Transport, TransportEvents, UpstreamCall } from '../calls.js';
 import type { Dispatcher } from '../dispatcher.js';
 import { Brake } from './brake.js';
+import { Cookies } from './cookies.js';
 import { HttpExchange } from './http-exchange.js';
 import { moveTo, withConfigured, type HttpDeps, type HttpSession } from './http.js';
 import { Replies } from './replies.js';
@@ -27,6 +28,7 @@ export class ModernHttp implements Transport, HttpSession {
   path: string;
   readonly #revision: string;
   readonly #replies: Replies;
+  readonly #cookies = new Cookies();
   #headers: string[] | undefined;
   #closed = false;
 
@@ -89,6 +91,10 @@ export class ModernHttp implements Transport, HttpSession {
     return [];
   }
 
+  cookies(lines: string | string[]): void {
+    if (this.#cookies.take(lines, this.origin)) this.#headers = undefined;
+  }
+
   redirect(location: string): string | undefined {
     return moveTo(location, this);
   }
@@ -118,6 +124,7 @@ export class ModernHttp implements Transport, HttpSession {
         this.#revision,
       ],
       this.config,
+      this.#cookies.header(this.origin),
     );
   }
 }

@@ -61,6 +61,8 @@ export class ServerStream implements UpstreamHandler, Braked {
 
   onResponseStart(_controller: Controller, status: number, headers: Headers): void {
     if (status < 200) return;
+    const set = headers['set-cookie'];
+    if (set !== undefined) this.#http.cookies(set);
     if (status === 200 && header(headers, 'content-type').startsWith('text/event-stream')) {
       const { owner, events, config } = this.#http;
       if (this.#opens++ > 0) events.reopened();

@@ -12,6 +12,7 @@ import { explain, type Controller, type UpstreamHandler } from '../dispatcher.js
 import { A_WEB_PAGE, excerpt, saying } from '../answer.js';
 import { otherPath } from '../failures.js';
 import { isHeaderText } from '../../protocol/header-text.js';
+import { Cookies } from './cookies.js';
 import { Replies } from './replies.js';
 import { deliverWhole } from './shared-channel.js';
 import {
@@ -41,6 +42,7 @@ export class HttpSse implements Transport, UpstreamHandler {
   #streamUrl: URL;
   #endpoint: URL | undefined;
   readonly #replies: Replies;
+  readonly #cookies = new Cookies();
   #controller: Controller | undefined;
   #closed = false;
   readonly #pace = new Pace();
@@ -93,7 +95,7 @@ export class HttpSse implements Transport, UpstreamHandler {
         this.#owner.stats.bytesSent += body.length;
         const handler = new Unread(done);
         this.#deps.dispatcher.dispatch(
-          { method: 'POST', ...place(endpoint), headers: this.#postHeaders(), body },
+          { method: 'POST', ...place(endpoint), headers: this.#postHeaders(endpoint), body },
           handler,
         );
         return () => {
@@ -120,7 +122,7 @@ export class HttpSse implements Transport, UpstreamHandler {
     }
     this.#owner.stats.bytesSent += call.body.length;
     this.#deps.dispatcher.dispatch(
-      { method: 'POST', ...place(endpoint), headers: this.#postHeaders(), body: call.body },
+      { method: 'POST', ...place(endpoint), headers: this.#postHeaders(endpoint), body: call.body },
       new Posted(call, this.#owner),
     );
   }
@@ -161,6 +163,8 @@ export class HttpSse implements Transport, UpstreamHandler {
     if (status < 200) return;
     this.#status = status;
     this.#headers = headers;
+    const set = headers['set-cookie'];
+    if (set !== undefined) this.#cookies.take(set, this.#streamUrl.origin);
     this.#events.seen();
   }
 
@@ -252,7 +256,11 @@ export class HttpSse implements Transport, UpstreamHandler {
       {
         method: 'GET',
         ...place(this.#streamUrl),
-        headers: withConfigured(['accept', 'text/event-stream', 'accept-encoding', 'identity'], this.#config),
+        headers: withConfigured(
+          ['accept', 'text/event-stream', 'accept-encoding', 'identity'],
+          this.#config,
+          this.#cookies.header(this.#streamUrl.origin),
+        ),
         body: null,
         long: true,
       },
@@ -286,9 +294,10 @@ export class HttpSse implements Transport, UpstreamHandler {
     );
   }
 
-  #postHeaders(): string[] {
+  #postHeaders({ origin }: URL): string[] {
     const accept = this.#config.quirks.inject_accept_header ?? 'application/json, text/event-stream';
-    return withConfigured(['content-type', 'application/json', 'accept', accept], this.#config);
+    const list = ['content-type', 'application/json', 'accept', accept];
+    return withConfigured(list, this.#config, this.#cookies.header(origin));
   }
 }
 

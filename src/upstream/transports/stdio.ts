@@ -21,13 +21,17 @@ export interface StdioDeps {
 const NO_CHANNEL: Channel = { pause() {}, resume() {}, abort() {} };
 
 /** The id that some servers put last. What it names is a call to this very server: at worst that one fails. */
-const ID_AT_END = /[,}]\s*"id"\s*:\s*(\d{1,15})\s*(?:,\s*"jsonrpc"\s*:\s*"2\.0"\s*)?\}\s*$/;
+const ID_AT_END = /[,}]\s*"id"\s*:\s*"?(\d{1,15})"?\s*(?:,\s*"jsonrpc"\s*:\s*"2\.0"\s*)?\}\s*$/;
 /** Most bytes that wait for a child that does not read its stdin. */
 const MAX_STDIN_BYTES = 64 * 1024 * 1024;
 /** Of that, what are no requests; with more of them waiting its stdout is not read. */
 const MAX_REPLY_BYTES = 1_048_576;
 /** A reply that the child has not read by then is dropped. */
 const REPLY_MS = 10_000;
+
+/** Bytes on stdout that are no message, at the most, in so many ms. */
+const MAX_GARBAGE = 8 * 1_048_576;
+const GARBAGE_MS = 1000;
 
 /** A line that waits for room in the pipe. */
 interface Waiting {
@@ -52,6 +56,8 @@ export class Stdio implements Transport {
   #paused = false;
   #sweep: WheelTimer | undefined;
   #garbage = 0;
+  #wastedBytes = 0;
+  #wastedSince = 0;
 
   constructor({ config, owner, events, watcher }: StdioDeps) {
     this.#owner = owner;
@@ -77,6 +83,10 @@ export class Stdio implements Transport {
       onOutput: () => {
         spoke();
       },
+      onSkipped: boundary.guard('server_line', (bytes: number, head: Buffer) => {
+        // What begins as a message may be an answer that is too large: its call fails, and no other.
+        if (!/^\s*[[{]/.test(head.toString('latin1', 0, 16))) this.#wasted(bytes);
+      }),
       onOversize: boundary.guard('server_line', (line: DroppedLine) => {
         this.#oversize(line);
       }),
@@ -204,12 +214,28 @@ export class Stdio implements Transport {
     this.#events.seen();
     if (!deliverWhole(pieces, bytes, this.#owner, this.#events)) {
       // The first ones are worth a line each; a server that prints its banner for ever is not.
+      this.#wasted(bytes);
       this.#garbage++;
       const { log } = this.#owner;
       if (this.#garbage > 3 && !log.debugEnabled) return;
       const excerpt = JSON.stringify(pieces[0]?.toString('utf8', 0, 200));
       log[this.#garbage <= 3 ? 'warn' : 'debug'](`skipped a line on stdout that is no message: ${excerpt}`);
     }
+  }
+
+  /** A child that writes what is no message without end is stopped: it would cost the others their turn. */
+  #wasted(bytes: number): void {
+    const now = performance.now();
+    if (now - this.#wastedSince > GARBAGE_MS) {
+      this.#wastedSince = now;
+      this.#wastedBytes = 0;
+    }
+    this.#wastedBytes += bytes;
+    if (this.#wastedBytes <= MAX_GARBAGE) return;
+    this.#wastedBytes = 0;
+    this.#child.destroy(
+      `wrote more than ${MAX_GARBAGE / 1_048_576} MB a second to its standard output that is no MCP message, and was stopped: logs belong on standard error`,
+    );
   }
 
   /** A line too long to be held: if its ends tell whose answer it is, that call fails and no other. */
@@ -220,7 +246,7 @@ export class Stdio implements Transport {
     });
     const start = new MessageScan();
     start.push(head);
-    const id = start.id ? start.idText : ID_AT_END.exec(tail.toString('latin1'))?.[1];
+    const id = start.id ? start.answersId : ID_AT_END.exec(tail.toString('latin1'))?.[1];
     if (id !== undefined && /^\d{1,15}$/.test(id))
       this.#events.callFor(Number(id))?.broken(`answered with a line of ${bytes} bytes, over ${limit}`);
   }

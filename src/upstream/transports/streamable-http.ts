@@ -6,6 +6,7 @@ import type { HttpServerConfig, ServerConfig } from '../../config/types.js';
 import type { CallOwner, Transport, TransportEvents, UpstreamCall } from '../calls.js';
 import type { Dispatcher } from '../dispatcher.js';
 import { Brake } from './brake.js';
+import { Cookies } from './cookies.js';
 import { HttpExchange } from './http-exchange.js';
 import { moveTo, Unread, withConfigured, type HttpDeps, type HttpSession } from './http.js';
 import { Replies } from './replies.js';
@@ -23,6 +24,7 @@ export class StreamableHttp implements Transport, HttpSession {
   generation = 1;
   readonly brake = new Brake();
   readonly #replies: Replies;
+  readonly #cookies = new Cookies();
   #sessionId: string | undefined;
   #revision: string | undefined;
   #headers: string[] | undefined;
@@ -99,6 +101,10 @@ export class StreamableHttp implements Transport, HttpSession {
     return this.#build('text/event-stream', false);
   }
 
+  cookies(lines: string | string[]): void {
+    if (this.#cookies.take(lines, this.origin)) this.#headers = undefined;
+  }
+
   redirect(location: string): string | undefined {
     return moveTo(location, this);
   }
@@ -143,6 +149,6 @@ export class StreamableHttp implements Transport, HttpSession {
     if (this.#sessionId !== undefined) list.push('mcp-session-id', this.#sessionId);
     if (this.#revision !== undefined && this.#revision >= '2025-06-18')
       list.push('mcp-protocol-version', this.#revision);
-    return withConfigured(list, this.config);
+    return withConfigured(list, this.config, this.#cookies.header(this.origin));
   }
 }

@@ -148,7 +148,7 @@ describe('10: what a revision cannot say', () => {
     expect(head.text).toContain(`"result":{${own}}`);
     const tail = await client.stream('tail');
     await tail.done();
-    expect(tail.text).toContain(`{${own},"_meta":`);
+    expect(tail.text).toContain(`"result":{${own}}`);
   });
 });
 

@@ -97,6 +97,7 @@ function run(server: StdioServerConfig, more: Partial<ChildDeps> = {}): Running 
     onLine: (line) => lines.push(line.toString()),
     onPieces: (pieces) => lines.push(Buffer.concat(pieces).toString()),
     onOutput: () => undefined,
+    onSkipped: () => undefined,
     onOversize: (line) => dropped.push(line),
     onExit: (info) => {
       exits.push(info);

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { CACHED_RESULT, legacyResult, modernResult } from '../../../src/bridge/edit.js';
+import { LEGACY_RESULT, modernResult } from '../../../src/bridge/edit.js';
 import type { AnswerEdit } from '../../../src/protocol/ports.js';
 import { splice } from '../../../src/wire/splice.js';
 
@@ -44,7 +44,7 @@ describe('a result of a legacy upstream for a modern client', () => {
 });
 
 describe('a result of a modern upstream for a legacy client', () => {
-  const legacy = (result: string): string => edited(CACHED_RESULT, result);
+  const legacy = (result: string): string => edited(LEGACY_RESULT, result);
   it('loses what only means something to a modern one, at its head and at its tail', () => {
     expect(legacy('{"resultType":"complete","content":[]}')).toBe('{"content":[]}');
     expect(legacy('{"content":[],"resultType":"complete"}')).toBe('{"content":[]}');
@@ -58,15 +58,27 @@ describe('a result of a modern upstream for a legacy client', () => {
 
   it('keeps everything else, also where that stands behind', () => {
     expect(
-      legacy(
-        '{"content":[{"type":"text","text":"a"}],"isError":false,"resultType":"complete","_meta":{"io.modelcontextprotocol/serverInfo":{"name":"s","version":"1"}}}',
-      ),
-    ).toBe(
-      '{"content":[{"type":"text","text":"a"}],"isError":false,"_meta":{"io.modelcontextprotocol/serverInfo":{"name":"s","version":"1"}}}',
-    );
+      legacy('{"content":[{"type":"text","text":"a"}],"isError":false,"resultType":"complete","_meta":{"a":1}}'),
+    ).toBe('{"content":[{"type":"text","text":"a"}],"isError":false,"_meta":{"a":1}}');
     expect(legacy('{"content":[],"resultType":"complete","isError":true,"n":1.50}')).toBe(
       '{"content":[],"isError":true,"n":1.50}',
     );
+  });
+
+  it('loses the name of the server that answered, wherever _meta stands, and nothing else of _meta', () => {
+    const stamp = '"io.modelcontextprotocol/serverInfo":{"name":"s","version":"1"}';
+    const content = '"content":[{"type":"text","text":"a"}]';
+    for (const [came, goes] of [
+      [`{${content},"resultType":"complete","_meta":{${stamp}}}`, `{${content}}`],
+      [`{${content},"_meta":{${stamp}},"resultType":"complete"}`, `{${content}}`],
+      [`{"_meta":{${stamp}},${content},"resultType":"complete"}`, `{${content}}`],
+      [`{"resultType":"complete","_meta":{${stamp}},${content}}`, `{${content}}`],
+      [`{"_meta" : { ${stamp} } , "resultType":"complete"}`, `{}`],
+      [`{${content},"_meta":{"a":1,${stamp}},"isError":false}`, `{${content},"_meta":{"a":1},"isError":false}`],
+      [`{${content},"_meta":{${stamp},"a":1}}`, `{${content},"_meta":{"a":1}}`],
+      [`{"_meta":{"b":{},${stamp},"a":1},${content}}`, `{"_meta":{"b":{},"a":1},${content}}`],
+    ] as const)
+      expect(legacy(came)).toBe(goes);
   });
 
   it('takes nothing out of a text that only looks like it', () => {
@@ -78,10 +90,5 @@ describe('a result of a modern upstream for a legacy client', () => {
       '{"content":[],"text":", \\"_meta\\":{}"}',
     ])
       expect(legacy(text)).toBe(text);
-  });
-
-  it('is looked at on one end alone where one end tells all', () => {
-    expect(legacyResult('tools/call').once).toBe(true);
-    expect(legacyResult('resources/read').once).toBeUndefined();
   });
 });

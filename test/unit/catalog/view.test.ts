@@ -160,7 +160,9 @@ describe('how fresh a view is', () => {
 
 describe('what a view says of itself', () => {
   const discovered = (view: View): Record<string, unknown> =>
-    JSON.parse(`{${view.discovery()}}`) as Record<string, unknown>;
+    JSON.parse(
+      `{${view.discovery()},"_meta":{"io.modelcontextprotocol/serverInfo":${view.serverInfo()}}}`,
+    ) as Record<string, unknown>;
   const greeted = (view: View): Record<string, unknown> =>
     JSON.parse(`{${view.greeting()}}`) as Record<string, unknown>;
   const TASKS = 'io.modelcontextprotocol/tasks';
@@ -183,7 +185,7 @@ describe('what a view says of itself', () => {
       instructions: 'Be kind.',
       _meta: { 'io.modelcontextprotocol/serverInfo': { name: 'S', version: '1.10', n: 1 } },
     });
-    expect(view.discovery()).toContain('{"name":"S","version":"1.10", "n":1.0}');
+    expect(view.serverInfo()).toContain('{"name":"S","version":"1.10", "n":1.0}');
     expect(greeted(view)).toEqual({
       capabilities,
       instructions: 'Be kind.',

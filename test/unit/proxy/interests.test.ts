@@ -17,11 +17,12 @@ describe('log levels', () => {
   const sessionOf = (id: number): Session => ({ id: String(id), inFlight: undefined }) as unknown as Session;
 
   it('of 3,000 sessions cost 200 servers one word for each change of the lowest', () => {
-    const interests = createInterests(
-      () => links,
-      () => [],
-      createKept(createBudget(1e9), () => undefined),
-    );
+    const interests = createInterests({
+      links: () => links,
+      own: () => [],
+      kept: createKept(createBudget(1e9), () => undefined),
+      tell: () => undefined,
+    });
     const sessions = Array.from({ length: 3000 }, (_, i) => sessionOf(i));
     for (const session of sessions) interests.setLevel(session, 'warning');
     expect(told.splice(0)).toEqual(each('warning'));
