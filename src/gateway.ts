@@ -24,7 +24,7 @@ import {
   type Principal,
   type View,
 } from './protocol/ports.js';
-import { fanOutListChanged, fanOutUpdated } from './proxy/fan-out.js';
+import { fanOutListChanged, fanOutUpdated, tellAside } from './proxy/fan-out.js';
 import { createInterests } from './proxy/interests.js';
 import { GivenLists } from './proxy/given.js';
 import { createListeners } from './proxy/listeners.js';
@@ -120,6 +120,8 @@ export class GatewayCore implements Admin {
   readonly #legacyViews: CapabilityViews;
   readonly #changed = new Map<string, Set<ListKind>>();
   readonly #kept: Kept;
+  /** Whom a message without a call was for last. */
+  #aside: { readonly id: string; readonly session: Session | undefined } | undefined;
   readonly #interests;
   readonly #awaited: Set<string>;
   readonly #sweeper: NodeJS.Timeout;
@@ -617,6 +619,10 @@ export class GatewayCore implements Admin {
       taskStatus: (link, taskId, notice) => {
         this.#tasks.status(link, taskId, notice);
       },
+      logged: this.#boundary.guard('fan_out', (client: string, notice: Notice) => {
+        const session = this.#sessionOf(client);
+        if (session) tellAside(this.#streams, session, notice);
+      }),
       other() {},
       asked: () => NOBODY_TO_ASK,
       gaveUp: (link, error) => {
@@ -724,6 +730,14 @@ export class GatewayCore implements Admin {
       this.#boundary.detach('fan_out', told);
     });
     this.#fanOut ??= setTimeout(fanOut, FAN_OUT_MS).unref();
+  }
+
+  /** The session of this id: as a rule the one that was asked for before. */
+  #sessionOf(id: string): Session | undefined {
+    if (this.#aside?.id !== id)
+      this.#aside = { id, session: [...this.#sessions.all()].find((session) => session.id === id) };
+    const { session } = this.#aside;
+    return session?.open ? session : undefined;
   }
 
   #viewOf({ server }: Session): View | undefined {

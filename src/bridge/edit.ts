@@ -53,24 +53,31 @@ const REACH = 1024;
 export const LEGACY_RESULT: AnswerEdit = {
   head(bytes, value) {
     if (bytes[value] !== 0x7b) return NONE;
-    const start = value + 1;
     const patches: Patch[] = [];
-    let end = start;
-    for (;;) {
-      const member = memberAt(bytes, end);
+    /** After the comma behind the last member that stays, or the brace. */
+    let from = value + 1;
+    let comma: number | undefined;
+    for (let read = 0; read < MAX_MEMBERS; read++) {
+      const member = memberAt(bytes, from);
       if (!member) break;
-      const stamp = member.key === META ? stampIn(bytes, member.value) : undefined;
-      if (stamp && stamp !== ALL) patches.push(stamp);
-      if (!HINT.test(member.key) && stamp !== ALL) break;
       const after = skipSpace(bytes, member.end);
-      if (bytes[after] === 0x2c) end = after + 1;
-      else {
-        // The last member: nothing of it is left, or it may go on in bytes that have not come yet.
-        if (bytes[after] === BRACE) end = member.end;
-        break;
+      const isLast = bytes[after] === BRACE;
+      // What goes on in bytes that have not come yet may be no end.
+      if (!isLast && bytes[after] !== 0x2c) break;
+      const stamp = member.key === META ? stampIn(bytes, member.value) : undefined;
+      if (HINT.test(member.key) || stamp === ALL) {
+        // The last one goes with the comma before it, and with what was taken out behind that.
+        const start = isLast ? (comma ?? value + 1) : from;
+        while ((patches.at(-1)?.start ?? -1) >= start) patches.pop();
+        patches.push({ start, end: isLast ? member.end : after + 1, bytes: EMPTY });
+      } else {
+        if (stamp) patches.push(stamp);
+        else if (bytes[member.value] === 0x7b || bytes[member.value] === 0x5b) break;
+        comma = after;
       }
+      if (isLast) break;
+      from = after + 1;
     }
-    if (end > start) patches.unshift({ start, end, bytes: EMPTY });
     return patches;
   },
   tail(bytes, brace, from) {
@@ -115,6 +122,8 @@ export function edited(whole: Buffer, value: number, edit: AnswerEdit): Buffer {
 export const LEGACY_TOOL_RESULT: AnswerEdit = { ...LEGACY_RESULT, wraps: true };
 
 const META = '"_meta"';
+/** Members at the start of a result that are looked at. */
+const MAX_MEMBERS = 16;
 const STAMP = '"io.modelcontextprotocol/serverInfo"';
 /** Nothing else stands there. */
 const ALL = 'all';

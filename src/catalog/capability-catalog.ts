@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { within } from '../lib/within.js';
 import type { Lists } from '../protocol/lists.js';
-import type { Link, View } from '../protocol/ports.js';
+import type { Link, Peer, View } from '../protocol/ports.js';
 import type { CatalogOptions, Entry, Source } from './source.js';
 import { Views } from './views.js';
 
@@ -34,6 +34,10 @@ class CapabilityCatalog implements Source {
 
   entries(): readonly Entry[] {
     return this.#shared.entries();
+  }
+
+  peerOf(server: string): Peer | undefined {
+    return this.#shared.peerOf(server);
   }
 
   lists(link: Link): Lists {

@@ -2,7 +2,7 @@
  * The registry of all upstreams, and what some callers see in its place.
  */
 import type { Lists } from '../protocol/lists.js';
-import type { Link } from '../protocol/ports.js';
+import type { Link, Peer } from '../protocol/ports.js';
 import type { CatalogOptions, Entry, Source } from './source.js';
 
 export class Catalog implements Source {
@@ -43,6 +43,10 @@ export class Catalog implements Source {
 
   get(server: string): Link | undefined {
     return this.#entries.get(server)?.link;
+  }
+
+  peerOf(server: string): Peer | undefined {
+    return this.get(server)?.peer;
   }
 
   lists(link: Link): Lists {
@@ -105,6 +109,10 @@ export class OverlaidCatalog implements Source {
   get(server: string): Link | undefined {
     const shared = this.#shared.get(server);
     return shared && (this.#own.get(server)?.link ?? shared);
+  }
+
+  peerOf(server: string): Peer | undefined {
+    return this.get(server)?.peer ?? this.#shared.peerOf(server);
   }
 
   lists(link: Link): Lists {

@@ -1,7 +1,7 @@
 /** What views are made from. */
 import type { Lists } from '../protocol/lists.js';
 import { within } from '../lib/within.js';
-import type { Link } from '../protocol/ports.js';
+import type { Link, Peer } from '../protocol/ports.js';
 
 export interface CatalogOptions {
   /** limits.name_length: may change at a reload. */
@@ -23,6 +23,8 @@ export interface Source {
   /** Goes up with every change that a list could show. */
   readonly version: number;
   get(server: string): Link | undefined;
+  /** How a server greeted: a link of a client's own that has yet to start is a link to the same server. */
+  peerOf(server: string): Peer | undefined;
   /** All links, in the order of their names. */
   entries(): readonly Entry[];
   /** What is shown of a link. */

@@ -295,12 +295,12 @@ export class SingleView extends IndexedView {
   }
 
   serverInfo(): string {
-    const peer = this.#link()?.peer;
+    const peer = this.catalog.peerOf(this.#server);
     return peer ? peer.serverInfo.toString('utf8') : JSON.stringify({ name: this.#server, version: '0' });
   }
 
   #told(era: Era): { capabilities: object; instructions: string } {
-    const peer = this.#link()?.peer;
+    const peer = this.catalog.peerOf(this.#server);
     const text = peer?.instructions;
     const instructions = text === undefined ? '' : `,"instructions":${JSON.stringify(text)}`;
     return { capabilities: singleCapabilities(peer, era), instructions };

@@ -316,6 +316,8 @@ export interface LinkEvents {
   elicited(link: Link, elicitationId: string, notice: Notice, call: NotifiedCall | undefined): void;
   /** `notifications/tasks/status`, or `notifications/tasks` of a modern upstream. */
   taskStatus(link: Link, taskId: string, notice: Notice): void;
+  /** A log message that belongs to no call, on a link that only `client` used lately. */
+  logged(client: string, notice: Notice): void;
   /** What belongs to no call, on a link that is one client's own. */
   other(link: Link, notice: Notice): void;
   /** A question that belongs to no call, on a link that is one client's own. undefined: asked. */

@@ -1,5 +1,6 @@
 /** What upstreams tell of themselves, on its way to every client concerned. */
 import type { ListKind } from '../protocol/lists.js';
+import { isBelow } from './call.js';
 import type { GivenLists } from './given.js';
 import type { Subscribers } from './interests.js';
 import { CHANGE_OF, Listener, type Listeners } from './listeners.js';
@@ -101,6 +102,13 @@ export function fanOutUpdated(
     if (isStream) hearer.tell(`${notice.method} ${shown}`, named);
     else streams.notify(hearer, named);
   }
+}
+
+/** What belongs to no call, for the client that it is meant for all the same. */
+export function tellAside(streams: Streams, session: Session, notice: Notice): void {
+  const { level } = session;
+  if (level !== undefined && notice.method === 'notifications/message' && isBelow(notice, level)) return;
+  streams.notify(session, notice);
 }
 
 function withUri(bytes: Buffer, uri: string): Buffer {

@@ -26,11 +26,10 @@ import { LIST_KINDS, NO_LISTS } from '../protocol/lists.js';
 import type { Era } from '../protocol/revisions.js';
 import type { Session } from '../session/store.js';
 import type { Streams } from '../session/streams.js';
-import { isBelow } from './call.js';
 import type { GivenLists } from './given.js';
 import type { Listeners } from './listeners.js';
 import type { Interests } from './interests.js';
-import { fanOutUpdated, tellChanged, tellSession } from './fan-out.js';
+import { tellAside, tellChanged, tellSession } from './fan-out.js';
 import type { Questions } from './questions.js';
 
 /** A link that can be begun and ended, as the upstream room makes it. */
@@ -322,12 +321,9 @@ export function createOwnLinks(deps: OwnLinksDeps): OwnLinks {
       },
       other: (_link, notice) => {
         // Without a session there is no stream for what belongs to no call.
-        if (!session) return;
-        const { level } = session;
-        if (level !== undefined && notice.method === 'notifications/message' && isBelow(notice, level))
-          return;
-        deps.streams.notify(session, notice);
+        if (session) tellAside(deps.streams, session, notice);
       },
+      logged() {},
       asked: (link, question) => (session ? ask(session, link, question) : NOBODY_TO_ASK),
       gaveUp() {},
     };

@@ -282,7 +282,8 @@ export class AnswerReader {
     const { kind, method, idText } = this.#scan;
     const limit =
       this.#state === 'batch' ||
-      kind === 'error' || (kind === 'method' && method.startsWith('notifications/'))
+      kind === 'error' ||
+      (kind === 'method' && method.startsWith('notifications/'))
         ? MAX_SMALL
         : kind === 'method'
           ? this.#limits.questionBytes
@@ -540,7 +541,8 @@ export class AnswerReader {
       answer.end();
     }
     // On an event stream the answer may be yet to come.
-    if (!isAnswered && !hasMessages) this.#host.broken('answered with a batch that has no answer to the request');
+    if (!isAnswered && !hasMessages)
+      this.#host.broken('answered with a batch that has no answer to the request');
   }
 
   #finishError(whole: Buffer): void {

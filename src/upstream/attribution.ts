@@ -40,6 +40,8 @@ export interface AttributionDeps {
     | undefined;
   /** Whether another client than this one had a call here a moment ago. */
   readonly othersLately: (client: string) => boolean;
+  /** A log message that came when no call was in flight: for the one client that used the upstream lately. */
+  readonly logged: (notice: Notice) => void;
 }
 
 /**
@@ -125,6 +127,8 @@ export function createAttribution(deps: AttributionDeps): Attribute {
         const owner = call ?? soleCaller();
         if (owner) owner.notify({ method, bytes });
         else if (deps.own && !modern) deps.own.tell({ method, bytes });
+        else if (method === 'notifications/message' && !modern && calls.size === 0)
+          deps.logged({ method, bytes });
         else
           log.debug('dropped a notification that belongs to no call', {
             server,

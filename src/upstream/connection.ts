@@ -309,6 +309,10 @@ export class Connection implements Link, CallOwner {
         ask: (question) => deps.events.asked(this, question),
       },
       othersLately: (client) => this.#callers.othersLately(client),
+      logged: (notice) => {
+        const client = this.#callers.soleLately();
+        if (client !== undefined) deps.events.logged(client, notice);
+      },
     });
     this.settled = new Promise((resolve) => {
       this.#settle = () => {

@@ -19,6 +19,11 @@ export class RecentCallers {
     this.#at = now;
   }
 
+  /** The one client that called lately; undefined: none, or several. */
+  soleLately(now = performance.now()): string | undefined {
+    return now - this.#at < LATELY_MS && !this.othersLately(this.#client, now) ? this.#client : undefined;
+  }
+
   othersLately(client: string, now = performance.now()): boolean {
     const at = client === this.#client ? this.#otherAt : this.#at;
     const who = client === this.#client ? this.#other : this.#client;

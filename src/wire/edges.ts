@@ -92,5 +92,7 @@ const BOM = Buffer.from([0xef, 0xbb, 0xbf]);
 
 /** Without the byte order mark that some write at the start of a text. */
 export function withoutBom(bytes: Buffer): Buffer {
-  return bytes[0] === BOM[0] && bytes.subarray(0, BOM.length).equals(BOM) ? bytes.subarray(BOM.length) : bytes;
+  return bytes[0] === BOM[0] && bytes.subarray(0, BOM.length).equals(BOM)
+    ? bytes.subarray(BOM.length)
+    : bytes;
 }

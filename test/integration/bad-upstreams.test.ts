@@ -572,18 +572,15 @@ describe('stdio children that misbehave', () => {
     expect(warned.filter((text) => text.includes('back as strings'))).toHaveLength(1);
   });
 
-  test.each(['wrong_id', 'float_id'])(
-    "an answer of the kind %s is nobody's",
-    async (name) => {
-      const gateway = await startGateway({
-        servers: [{ ...scriptedStdio('s'), timeouts: { request_ms: 500 } }],
-      });
-      const { error, result } = await callTool(gateway.url, `s__${name}`);
-      expect(result).toBeUndefined();
-      expect(error?.code).toBe(-32000);
-      expect(textOf(await callTool(gateway.url, 's__echo', { a: 1 }))).toBe('{"a":1}');
-    },
-  );
+  test.each(['wrong_id', 'float_id'])("an answer of the kind %s is nobody's", async (name) => {
+    const gateway = await startGateway({
+      servers: [{ ...scriptedStdio('s'), timeouts: { request_ms: 500 } }],
+    });
+    const { error, result } = await callTool(gateway.url, `s__${name}`);
+    expect(result).toBeUndefined();
+    expect(error?.code).toBe(-32000);
+    expect(textOf(await callTool(gateway.url, 's__echo', { a: 1 }))).toBe('{"a":1}');
+  });
 
   test.each(['exit', 'half_line_exit'])(
     'with %s the calls in flight fail at once and the child is started again',

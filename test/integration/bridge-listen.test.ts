@@ -98,6 +98,69 @@ describe('a subscription', () => {
     expect(messagesOf(told).filter(({ method }) => method === UPDATED)).toEqual([]);
   });
 
+  it('is told of an update that came before it was granted, right after the acknowledgement', async () => {
+    const grant = gate();
+    const upstream = await slow(grant.pass);
+    const running = await startGateway({ servers: [upstream.entry('s')] });
+    const [told, deaf] = [await listen(running.server('s')), await listen(running.server('s'), 'x:two')];
+    await until(() => upstream.received('resources/subscribe').length > 0, 'the request');
+    upstream.announce({ method: UPDATED, params: { uri: 'x:one' } });
+    upstream.announce({ id: 'later', method: 'ping' });
+    await until(() => upstream.requests.some(({ message }) => message.id === 'later'), 'its being read');
+    grant.open();
+    expect(await acknowledged(told)).toEqual({ resourceSubscriptions: ['x:one'] });
+    await heard(told, UPDATED);
+    expect(messagesOf(told).map(({ method }) => method)).toEqual([ACKNOWLEDGED, UPDATED]);
+    await acknowledged(deaf);
+    expect(deaf.text).not.toContain(UPDATED);
+  });
+
+  it.each(['legacy', 'modern'])(
+    'of a legacy client (%s server) is told of such an update as well',
+    async (era) => {
+      const grant = gate();
+      let early: Call | undefined;
+      const modern = (): Promise<Upstream> =>
+        createModernUpstream({
+          capabilities: { resources: { subscribe: true } },
+          onRequest(asked) {
+            const fresh = { resultType: 'complete', ttlMs: 60_000, cacheScope: 'public' };
+            const { method, params } = asked.message;
+            if (method === 'resources/list')
+              asked.result({ ...fresh, resources: [{ uri: 'x:one', name: 'one' }] });
+            else if (method === 'resources/templates/list') asked.result({ ...fresh, resourceTemplates: [] });
+            else if (method === 'subscriptions/listen' && JSON.stringify(params).includes('x:one'))
+              early = asked.open();
+            else return false;
+            return true;
+          },
+        });
+      const upstream = era === 'modern' ? await modern() : await slow(grant.pass);
+      const running = await startGateway({ servers: [upstream.entry('s')] });
+      const client = await connect(running.url);
+      const ears = await client.listen();
+      const granted = client.request('resources/subscribe', { uri: 'x:one' });
+      const tell = { method: UPDATED, params: { uri: 'x:one' } };
+      if (era === 'modern') {
+        const call = await until(() => early, 'the stream');
+        const _meta = { 'io.modelcontextprotocol/subscriptionId': call.message.id };
+        call.notify(UPDATED, { uri: 'x:one', _meta });
+        call.notify('notifications/subscriptions/acknowledged', {
+          _meta,
+          notifications: call.params['notifications'],
+        });
+      } else {
+        await until(() => upstream.received('resources/subscribe').length > 0, 'the request');
+        upstream.announce(tell);
+        upstream.announce({ id: 'later', method: 'ping' });
+        await until(() => upstream.requests.some(({ message }) => message.id === 'later'), 'its being read');
+        grant.open();
+      }
+      expect((await granted).result).toEqual({});
+      expect(await heard(ears, UPDATED)).toMatchObject([tell]);
+    },
+  );
+
   it('of a legacy session that ends while a modern upstream grants it is taken back', async () => {
     const filters = (): unknown[] =>
       upstream

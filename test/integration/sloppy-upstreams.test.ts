@@ -9,7 +9,7 @@ import {
 import { startGateway, type RunningGateway } from '../helpers/gateway.js';
 import { callTool, textOf } from '../helpers/http.js';
 import { connect, heard, messagesOf } from '../helpers/legacy.js';
-import { answerTo } from '../helpers/modern.js';
+import { answerTo, createModernUpstream } from '../helpers/modern.js';
 import { until } from '../helpers/wait.js';
 
 const quick = { reconnect: { backoff_base_ms: 10, backoff_max_ms: 20 } };
@@ -136,7 +136,9 @@ describe('the cookie of a balancer', () => {
     const seen = [];
     for (const client of clients) {
       const before = upstream.requests.length;
-      expect(textOf((await client.request('tools/call', { name: 's__t', arguments: {} })) as never)).toBe('{}');
+      expect(textOf((await client.request('tools/call', { name: 's__t', arguments: {} })) as never)).toBe(
+        '{}',
+      );
       seen.push(upstream.requests.slice(before).find(({ message }) => message.method === 'tools/call'));
     }
     const cookies = seen.map((received) => received?.headers.cookie);
@@ -174,7 +176,8 @@ describe('changes of resources and of their templates', () => {
       capabilities: { tools: {}, resources: { listChanged: true } },
       onRequest: (call) => {
         const name = `r${extra}`;
-        if (call.message.method === 'resources/list') call.result({ resources: [{ uri: `x:${name}`, name }] });
+        if (call.message.method === 'resources/list')
+          call.result({ resources: [{ uri: `x:${name}`, name }] });
         else if (call.message.method === 'resources/templates/list')
           call.result({ resourceTemplates: [{ uriTemplate: `x:${name}/{a}`, name }] });
         else return false;
@@ -190,7 +193,9 @@ describe('changes of resources and of their templates', () => {
     const method = 'notifications/resources/list_changed';
     await heard(ears, method);
     expect(await client.list('resources/list', 'resources')).toMatchObject([{ name: 'r1' }]);
-    expect(await client.list('resources/templates/list', 'resourceTemplates')).toMatchObject([{ name: 'r1' }]);
+    expect(await client.list('resources/templates/list', 'resourceTemplates')).toMatchObject([
+      { name: 'r1' },
+    ]);
     extra++;
     upstream.announce({ method });
     await until(() => messagesOf(ears).filter((each) => each.method === method).length > 1, 'the second');
@@ -234,7 +239,107 @@ describe('a URL that was to be opened', () => {
     upstream.announce(complete);
     // The gateway has read it before what it answers to later.
     upstream.announce({ id: 'later', method: 'ping' });
-    await until(() => upstream.requests.some(({ message }) => message.id === 'later'), 'the answer to the ping');
+    await until(
+      () => upstream.requests.some(({ message }) => message.id === 'later'),
+      'the answer to the ping',
+    );
     expect(await heard(await client.listen(), complete.method)).toMatchObject([complete]);
   });
+});
+
+describe('a log message that comes when no call is in flight', () => {
+  const told = (data: string, level = 'info') => ({
+    method: 'notifications/message',
+    params: { level, logger: 'l', data },
+  });
+
+  test('is told to the one client that used its server lately, at its level, and to nobody where there are two', async () => {
+    const { upstream, gateway } = await behind({ getStream: true });
+    const [client, other] = [await connect(gateway.url), await connect(gateway.url)];
+    const [mine, theirs] = [await client.listen(), await other.listen()];
+    await client.tool('s__t', {});
+    await client.request('logging/setLevel', { level: 'info' });
+    upstream.announce(told('quiet', 'debug'));
+    upstream.announce(told('one'));
+    expect(await heard(mine, 'notifications/message')).toMatchObject([told('one')]);
+    await other.tool('s__t', {});
+    upstream.announce(told('whose'));
+    upstream.announce({ id: 'later', method: 'ping' });
+    await until(() => upstream.requests.some(({ message }) => message.id === 'later'), 'its being read');
+    await client.end();
+    await other.end();
+    await Promise.all([mine.done(), theirs.done()]);
+    expect(mine.text).not.toContain('whose');
+    expect(theirs.text).not.toContain('notifications/message');
+  });
+});
+
+describe('a modern client', () => {
+  test('is told with each list who answers: the gateway, or the server of the route', async () => {
+    const { gateway } = await behind({});
+    for (const [url, name] of [
+      [gateway.url, 'mcpstead'],
+      [gateway.server('s'), 'scripted'],
+    ] as const)
+      for (const method of ['tools/list', 'prompts/list', 'resources/list', 'server/discover'])
+        expect((await answerTo(url, method)).result?.['_meta']).toMatchObject({
+          'io.modelcontextprotocol/serverInfo': { name },
+        });
+  });
+
+  test('that only asks what a server with a link a client has is told what the server said, and starts none', async () => {
+    const { upstream, gateway } = await behind({ capabilities: { tools: {} } }, { session: 'per-client' });
+    const before = upstream.received('initialize').length;
+    const { result } = await answerTo(gateway.server('s'), 'server/discover');
+    expect(result?.['capabilities']).toEqual({ tools: { listChanged: true } });
+    expect(result?.['_meta']).toMatchObject({ 'io.modelcontextprotocol/serverInfo': { name: 'scripted' } });
+    expect(upstream.received('initialize')).toHaveLength(before);
+  });
+});
+
+describe('a tool of a modern server without an outputSchema whose structured result is no object', () => {
+  const text = { type: 'text', text: 'as text' };
+  const large = Array.from({ length: 20_000 }, (_, i) => ({ i, text: `item ${i}` }));
+
+  test.each([
+    ['an array', [1, 2]],
+    ['a text', 'x'],
+    ['a number', 1.5],
+    ['false', false],
+    ['a large array', large],
+  ])('gives a legacy client an object with it under result (%s)', async (_what, structuredContent) => {
+    const upstream = await createModernUpstream({
+      tools: [tool('t')],
+      onCall: (call) => {
+        call.result({ content: [text], structuredContent, isError: false, resultType: 'complete' });
+      },
+    });
+    const gateway = await startGateway({ servers: [upstream.entry('s')] });
+    const client = await connect(gateway.url);
+    const { result } = await client.request('tools/call', { name: 's__t', arguments: {} });
+    expect(result).toEqual({
+      content: [text],
+      structuredContent: { result: structuredContent },
+      isError: false,
+    });
+    const modern = await answerTo(gateway.url, 'tools/call', { name: 's__t', arguments: {} });
+    expect(modern.result?.['structuredContent']).toEqual(structuredContent);
+  });
+
+  test.each([null, { a: [1] }])(
+    'is left as it is where it is an object, or null (%j)',
+    async (structuredContent) => {
+      const upstream = await createModernUpstream({
+        tools: [tool('t')],
+        onCall: (call) => {
+          call.result({ content: [text], structuredContent, resultType: 'complete' });
+        },
+      });
+      const gateway = await startGateway({ servers: [upstream.entry('s')] });
+      const { result } = await (
+        await connect(gateway.url)
+      ).request('tools/call', { name: 's__t', arguments: {} });
+      expect(result).toEqual({ content: [text], structuredContent });
+    },
+  );
 });

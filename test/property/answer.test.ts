@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { NOBODY_TO_ASK, type AnswerEdit, type Sink } from '../../src/protocol/ports.js';
+import { LEGACY_TOOL_RESULT } from '../../src/bridge/edit.js';
 import { createBudget } from '../../src/lib/budget.js';
 import { AnswerReader, type AnswerHost, type IdOrder } from '../../src/upstream/answer.js';
 import { readHead } from '../../src/wire/edges.js';
@@ -478,4 +479,52 @@ describe('the edges of a message', () => {
       expect(readHead(Buffer.from(text))).toBe('bad');
     },
   );
+});
+
+describe('a result of a modern upstream for a legacy client', () => {
+  const SERVER = 'io.modelcontextprotocol/serverInfo';
+  const metas = fc.record(
+    { [SERVER]: fc.constant({ name: 's', version: '1' }), other: trees },
+    { requiredKeys: [] },
+  );
+  const member = fc.oneof(
+    fc.constantFrom<[string, unknown]>(['resultType', 'complete'], ['ttlMs', 5], ['cacheScope', 'private']),
+    metas.map((meta): [string, unknown] => ['_meta', meta]),
+    fc.tuple(fc.constantFrom('content', 'isError', 'structuredContent', 'a', 'b', 'c'), trees),
+  );
+  const members = fc.uniqueArray(member, { selector: ([key]) => key, maxLength: 9 });
+
+  it('loses nothing but its hints and who answered; a structuredContent that is no object is wrapped, however it is cut', () => {
+    fc.assert(
+      fc.property(places, members, space, cuts, orders, (place, list, s, at, seen) => {
+        const json = `{${list.map(([key, value]) => `${JSON.stringify(key)}:${JSON.stringify(value)}`).join(`${s},${s}`)}}`;
+        const sent = Buffer.from(envelope(place, 'result', json, '7', s));
+        const order: IdOrder = { seen };
+        for (let i = 0; i < 2; i++) {
+          const outcome = read(split(sent, at), '7', '1', order, undefined, {
+            modern: true,
+            edit: LEGACY_TOOL_RESULT,
+          });
+          expect(outcome.broken).toBeUndefined();
+          const { result: got } = JSON.parse(outcome.bytes.toString()) as { result: Record<string, unknown> };
+          const wanted = JSON.parse(json) as Record<string, unknown>;
+          const { structuredContent: structured } = wanted;
+          const isObject = typeof structured === 'object' && !Array.isArray(structured);
+          if ('structuredContent' in wanted && !isObject)
+            wanted['structuredContent'] = { result: structured };
+          // What stands between other members may stay.
+          for (const hint of ['resultType', 'ttlMs', 'cacheScope'])
+            if (!(hint in got)) Reflect.deleteProperty(wanted, hint);
+          const meta = wanted['_meta'] as Record<string, unknown> | undefined;
+          const gotMeta = got['_meta'] as Record<string, unknown> | undefined;
+          if (meta && SERVER in meta && !(gotMeta && SERVER in gotMeta)) {
+            Reflect.deleteProperty(meta, SERVER);
+            if (!gotMeta && Object.keys(meta).length === 0) Reflect.deleteProperty(wanted, '_meta');
+          }
+          expect(got).toEqual(wanted);
+        }
+      }),
+      { numRuns: 3000 },
+    );
+  });
 });

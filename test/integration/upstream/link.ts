@@ -46,6 +46,7 @@ export function openLink(
     taskStatus: (_link, taskId, notice) => told.tasks.push({ taskId, notice }),
     other: () => undefined,
     asked: () => NOBODY_TO_ASK,
+    logged: () => undefined,
     gaveUp: () => undefined,
   };
   const log: Logger = silent;

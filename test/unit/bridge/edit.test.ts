@@ -58,7 +58,9 @@ describe('a result of a modern upstream for a legacy client', () => {
 
   it('keeps everything else, also where that stands behind', () => {
     expect(
-      legacy('{"content":[{"type":"text","text":"a"}],"isError":false,"resultType":"complete","_meta":{"a":1}}'),
+      legacy(
+        '{"content":[{"type":"text","text":"a"}],"isError":false,"resultType":"complete","_meta":{"a":1}}',
+      ),
     ).toBe('{"content":[{"type":"text","text":"a"}],"isError":false,"_meta":{"a":1}}');
     expect(legacy('{"content":[],"resultType":"complete","isError":true,"n":1.50}')).toBe(
       '{"content":[],"isError":true,"n":1.50}',
@@ -74,8 +76,17 @@ describe('a result of a modern upstream for a legacy client', () => {
       [`{"_meta":{${stamp}},${content},"resultType":"complete"}`, `{${content}}`],
       [`{"resultType":"complete","_meta":{${stamp}},${content}}`, `{${content}}`],
       [`{"_meta" : { ${stamp} } , "resultType":"complete"}`, `{}`],
-      [`{${content},"_meta":{"a":1,${stamp}},"isError":false}`, `{${content},"_meta":{"a":1},"isError":false}`],
+      [
+        `{${content},"_meta":{"a":1,${stamp}},"isError":false}`,
+        `{${content},"_meta":{"a":1},"isError":false}`,
+      ],
       [`{${content},"_meta":{${stamp},"a":1}}`, `{${content},"_meta":{"a":1}}`],
+      [
+        `{"_meta":{${stamp}},"resultType":"complete","ttlMs":0,"cacheScope":"private",${content}}`,
+        `{${content}}`,
+      ],
+      [`{"_meta":{${stamp},"a":1},"resultType":"complete",${content}}`, `{"_meta":{"a":1},${content}}`],
+      [`{"isError":false,"resultType":"complete","_meta":{${stamp}}}`, `{"isError":false}`],
       [`{"_meta":{"b":{},${stamp},"a":1},${content}}`, `{"_meta":{"b":{},"a":1},${content}}`],
     ] as const)
       expect(legacy(came)).toBe(goes);
