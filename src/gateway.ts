@@ -261,12 +261,12 @@ export class GatewayCore implements Admin {
       upstreams: () => this.#upstreams.all(),
       put: (link) => {
         legacy.put(link);
+        this.#interests.adopt(link);
         this.#stats.server(link.server).legacyRevision = link.peer?.revision ?? '';
       },
-      remove: (server) => {
+      remove: ({ key, server }) => {
         legacy.remove(server);
         this.#stats.server(server).legacyRevision = '';
-        const { key } = this.#seconds.get(server) as Connection;
         const first = this.#catalog.get(server);
         if (first) this.#interests.move(key, first);
         else this.#interests.forget(key);
@@ -561,7 +561,7 @@ export class GatewayCore implements Admin {
   #restart(config: ServerConfig): void {
     this.#awaitNoMore(config);
     this.#ownLinks.restart(config.name);
-    this.#seconds.drop(config.name);
+    this.#seconds.outdate(config.name);
     this.#upstreams.restart(config);
   }
 

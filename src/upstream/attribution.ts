@@ -228,7 +228,8 @@ export function createAttribution(deps: AttributionDeps): Attribute {
     let newest: UpstreamCall | undefined;
     for (const call of calls.all()) {
       if (call.own) continue;
-      if (newest && !(call.alone && call.client === newest.client)) return undefined;
+      // All calls of a link of its own are those of its one client.
+      if (newest && !deps.own && !(call.alone && call.client === newest.client)) return undefined;
       if (!newest || call.id > newest.id) newest = call;
     }
     return newest;

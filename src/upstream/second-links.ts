@@ -18,8 +18,8 @@ export interface SecondLinksDeps {
   readonly upstreams: () => Iterable<Upstream>;
   /** Legacy clients see this link in the place of the first one of its server. */
   readonly put: (link: Connection) => void;
-  /** Legacy clients see the first link of this server again. */
-  readonly remove: (server: string) => void;
+  /** Legacy clients see the first link of its server again. */
+  readonly remove: (link: Connection) => void;
   /** What legacy clients see of a server may be other lists now. */
   readonly changed: (server: string, kinds: readonly ListKind[]) => void;
 }
@@ -29,6 +29,8 @@ export class SecondLinks {
   readonly #links = new Map<string, Connection>();
   /** Servers whose link here is what legacy clients see. */
   readonly #shown = new Set<string>();
+  /** Links of an older configuration that serve until the new one is up. */
+  readonly #outgoing = new Map<string, Connection>();
   /** Links that nobody uses any more, until they have ended. */
   readonly #retired = new Set<Connection>();
   /** Servers that refused `initialize`: not asked again before their first link has come up anew. */
@@ -42,17 +44,17 @@ export class SecondLinks {
 
   /** The link of a server, whether it is up or not. */
   get(server: string): Connection | undefined {
-    return this.#links.get(server);
+    return this.#links.get(server) ?? this.#outgoing.get(server);
   }
 
-  links(): Iterable<Connection> {
-    return this.#links.values();
+  links(): Connection[] {
+    return [...this.#links.values(), ...this.#outgoing.values()];
   }
 
   /** Resolves when the first attempt to reach a server in its legacy era has ended; undefined: it has, or there is none. */
   dialling(server: string): Promise<void> | undefined {
     const link = this.#links.get(server);
-    return link?.firstConnect ? link.settled : undefined;
+    return link?.firstConnect && !this.#outgoing.has(server) ? link.settled : undefined;
   }
 
   /** A legacy client has come for a server, or for all. */
@@ -74,7 +76,16 @@ export class SecondLinks {
   /** The link of a server went up or down; `kinds`: the lists that came or went with it. */
   turned(link: Connection, kinds: readonly ListKind[]): void {
     const { server } = link;
+    const older = this.#outgoing.get(server);
+    if (older === link && link.state !== 'up' && !link.reconnecting) this.#leave(server);
     if (this.#links.get(server) !== link) return;
+    if (older && link.state === 'up') {
+      this.#outgoing.delete(server);
+      this.#retire(older);
+      this.#deps.put(link);
+      this.#deps.changed(server, LIST_KINDS);
+    }
+    if (older) return;
     const isShown = this.#shown.has(server);
     // Away for too long: the bridge serves until it is back.
     if (link.state !== 'up' && !link.reconnecting) {
@@ -111,12 +122,34 @@ export class SecondLinks {
     this.#links.get(config.name)?.update(inLegacy(config));
   }
 
-  /** The server is gone, is another one, or speaks one era alone. */
+  /** The configuration of a server is another one: once that is up it is dialled anew, and the link here serves until then. */
+  outdate(server: string): void {
+    const link = this.#links.get(server);
+    if (!link || !this.#shown.has(server) || this.#outgoing.has(server)) return this.drop(server);
+    this.#links.delete(server);
+    this.#outgoing.set(server, link);
+  }
+
+  /** The server is gone, or speaks one era alone. */
   drop(server: string): void {
+    this.#leave(server);
     const link = this.#links.get(server);
     if (!link) return;
     if (this.#shown.has(server)) this.#hide(link);
     this.#links.delete(server);
+    this.#retire(link);
+  }
+
+  /** Ends the link of an older configuration. */
+  #leave(server: string): void {
+    const link = this.#outgoing.get(server);
+    if (!link) return;
+    this.#outgoing.delete(server);
+    this.#hide(link);
+    this.#retire(link);
+  }
+
+  #retire(link: Connection): void {
     this.#retired.add(link);
     const drained = link.drain(link.config.drain_seconds * 1000).finally(() => this.#retired.delete(link));
     this.#deps.boundary.detach('link', drained);
@@ -124,25 +157,26 @@ export class SecondLinks {
 
   /** Calls under way to a server. */
   inFlight(server: string): number {
-    let sum = this.#links.get(server)?.inFlight ?? 0;
-    for (const link of this.#retired) if (link.server === server) sum += link.inFlight;
+    let sum = 0;
+    for (const link of [...this.links(), ...this.#retired]) if (link.server === server) sum += link.inFlight;
     return sum;
   }
 
   /** Ends every link politely, within `graceMs`. */
   async close(graceMs: number): Promise<void> {
-    await Promise.allSettled([...this.#links.values(), ...this.#retired].map((link) => link.close(graceMs)));
+    await Promise.allSettled([...this.links(), ...this.#retired].map((link) => link.close(graceMs)));
   }
 
   destroy(): void {
-    for (const link of [...this.#links.values(), ...this.#retired]) link.destroy();
+    for (const link of [...this.links(), ...this.#retired]) link.destroy();
     this.#links.clear();
+    this.#outgoing.clear();
   }
 
   #hide(link: Connection): void {
     const { server } = link;
     this.#shown.delete(server);
-    this.#deps.remove(server);
+    this.#deps.remove(link);
     this.#deps.changed(server, this.#otherKinds(link));
   }
 
@@ -166,7 +200,9 @@ export class SecondLinks {
 }
 
 /** Whether a second link may be worth while: only `initialize` tells. */
-function speaksBoth({ config, link }: Upstream): boolean {
+function speaksBoth({ config, link, next }: Upstream): boolean {
+  // What is about to be another server tells nothing of that.
+  if (next) return false;
   if (config.kind !== 'http' || config.session !== 'shared' || config.revision !== 'auto') return false;
   return link.state === 'up' && link.era === 'modern';
 }

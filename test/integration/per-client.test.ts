@@ -10,7 +10,8 @@ import { tempDir } from '../helpers/cli.js';
 import { startGateway } from '../helpers/gateway.js';
 import { callTool, post } from '../helpers/http.js';
 import { connect, heard, messagesOf } from '../helpers/legacy.js';
-import { filesystemStdio, scriptedStdio } from '../helpers/upstreams.js';
+import { call, EVERYTHING, needs, only } from '../helpers/modern.js';
+import { everythingStdio, filesystemStdio, scriptedStdio } from '../helpers/upstreams.js';
 import { atEnd } from '../helpers/cleanup.js';
 import { until } from '../helpers/wait.js';
 import { createLists } from '../fixtures/servers/lists.js';
@@ -228,4 +229,20 @@ test('probing alone, an initialize that is never used, leaves nothing behind onc
       404,
     );
   }
+});
+
+test('a modern client is asked by its own child although an earlier call of it waits for an answer that does not come', async () => {
+  const gateway = await startGateway(
+    { servers: [{ ...everythingStdio(), ...own }], mcp: { auth: { mode: 'bearer' } } },
+    { env: { ...process.env, MCPSTEAD_BEARER_TOKEN: 'a-token-of-the-test' } },
+  );
+  const options = {
+    capabilities: EVERYTHING,
+    clientInfo: { name: 'c', version: '1' },
+    headers: { authorization: 'Bearer a-token-of-the-test' },
+  };
+  const asked = async (name: string, args: object = {}): Promise<string> =>
+    only(needs(await call(gateway.server('everything'), name, args, options))).method;
+  expect(await asked('trigger-sampling-request', { prompt: 'x' })).toBe('sampling/createMessage');
+  expect(await asked('trigger-elicitation-request')).toBe('elicitation/create');
 });
