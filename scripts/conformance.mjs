@@ -37,9 +37,11 @@ try {
   for (const [title, count] of counts) console.log(`${title}: ${count}`);
   process.exitCode = problems.length > 0 ? 1 : 0;
 } catch (error) {
-  console.error(error.message);
+  console.error(error.stderr || error.message);
   process.exitCode = 1;
 } finally {
   if (kept === undefined) rmSync(folder, { recursive: true, force: true });
   else console.log(`what the suites wrote is in ${folder}`);
 }
+// What failed may have left suites and servers at work.
+process.exit();

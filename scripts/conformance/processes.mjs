@@ -9,6 +9,20 @@ const START_LIMIT_MS = 30_000;
 const CONNECT_LIMIT_MS = 30_000;
 const pause = (ms) => new Promise((next) => setTimeout(next, ms));
 
+const children = new Set();
+process.on('exit', () => {
+  for (const child of children) child.kill();
+});
+for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.exit(1));
+
+/** A child that does not outlive this process, whatever ends it. */
+export function start(command, args, options) {
+  const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], ...options });
+  children.add(child);
+  child.once('exit', () => children.delete(child));
+  return child;
+}
+
 export async function freePort() {
   const server = createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -33,20 +47,16 @@ async function accepts(url) {
 
 /** A server over HTTP: {url, stop}. Without a URL it prints its own first. */
 export async function startServer({ command, args, url }, log) {
-  const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = start(command, args);
   const lines = createWriteStream(log);
   child.stderr.pipe(lines);
-  // Whatever ends this, a server does not outlive it.
-  process.on('exit', () => child.kill());
+  let said = '';
+  child.stderr.on('data', (chunk) => (said = `${said}${chunk}`.slice(-2000)));
   const gone = new Promise((_, fail) => {
+    const failed = (how) => fail(new Error(`${command} ${args.join(' ')} ${how}\n${said}`));
     child.on('error', fail);
-    child.on('exit', (code) =>
-      fail(new Error(`${command} ${args.join(' ')} ended with ${code}: see ${log}`)),
-    );
-    setTimeout(
-      () => fail(new Error(`${command} ${args.join(' ')} did not start: see ${log}`)),
-      START_LIMIT_MS,
-    ).unref();
+    child.on('exit', (code) => failed(`ended with ${code}`));
+    setTimeout(() => failed('did not start in time'), START_LIMIT_MS).unref();
   });
   gone.catch(() => {});
   const listening = async () => {

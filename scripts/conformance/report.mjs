@@ -2,7 +2,7 @@
 import { isAsStraight } from './sdks.mjs';
 import { LEGACY, MODERN, NEW, NOTHING, OLD, requirements, versionOf } from './suites.mjs';
 
-const WAYS = { straight: 'straight', http: 'HTTP', stdio: 'stdio' };
+const WAYS = { straight: 'straight', http: 'over HTTP', stdio: 'over stdio' };
 const isClean = (wrong) => wrong === NOTHING || wrong.length === 0;
 
 function tableOf(columns, rows) {
@@ -79,7 +79,7 @@ function sdkProblems(rows) {
         isAsStraight(wrong, straight.get(scenario))
           ? []
           : wrong.map((each) =>
-              problem(`${title}, ${revision} through the gateway over ${WAYS[way]}`, scenario, each),
+              problem(`${title}, ${revision} through the gateway ${WAYS[way]}`, scenario, each),
             ),
       ),
     ),

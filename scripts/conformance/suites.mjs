@@ -1,9 +1,10 @@
 // Runs the official suite, in the two versions that are dev dependencies, and reads what it found.
-import { execFileSync, spawn } from 'node:child_process';
+import { execFileSync } from 'node:child_process';
 import { createWriteStream, existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parse } from 'yaml';
+import { start } from './processes.mjs';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 export const at = (path) => join(root, path);
@@ -62,9 +63,8 @@ export const runSuite = (suite, args, output) =>
     rmSync(output, { recursive: true, force: true });
     mkdirSync(output, { recursive: true });
     const log = createWriteStream(`${output}.log`);
-    const child = spawn(node(), [suiteFile(suite, 'dist/index.js'), ...args, '-o', output], {
+    const child = start(node(), [suiteFile(suite, 'dist/index.js'), ...args, '-o', output], {
       cwd: root,
-      stdio: ['ignore', 'pipe', 'pipe'],
       timeout: SUITE_LIMIT_MS,
     });
     child.stdout.pipe(log, { end: false });

@@ -38,7 +38,8 @@ function findPython() {
 
 function findGo() {
   const [, minor] = /^go1\.(\d+)/.exec(ask('go', ['env', 'GOVERSION']) ?? '') ?? [];
-  if (minor === undefined) return { missing: 'go (Debian: apt-get install golang-go, or https://go.dev/dl)' };
+  if (minor === undefined)
+    return { missing: 'go 1.21 or later (https://go.dev/dl; Debian 13: apt-get install golang-go)' };
   // From 1.21 on it gets the release that a module asks for by itself.
   if (Number(minor) < 21) return { missing: `go 1.21 or later (https://go.dev/dl): this is 1.${minor}` };
   return {};
