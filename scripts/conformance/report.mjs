@@ -136,11 +136,15 @@ export function reportOf({ sdks, fixtures, clients }) {
       problemsOf(`client of ${revision}`, [{ found: clients[revision] }]),
     ),
   ];
-  const sdkCount = (revision, names) =>
-    countOf(
-      names,
-      sdksOf(revision).flatMap(({ http, stdio }) => [{ found: http }, { found: stdio }]),
+  const sdkCount = (revision, names) => {
+    const ways = sdksOf(revision).flatMap(({ http, stdio, straight }) =>
+      [http, stdio].map((found) => ({ found, straight })),
     );
+    const same = ways.flatMap(({ found, straight }) =>
+      names.filter((name) => !isClean(found.get(name)) && isAsStraight(found.get(name), straight.get(name))),
+    );
+    return countOf(names, ways) + (same.length > 0 ? `, ${same.length} as straight` : '');
+  };
   const counts = [
     ...[MODERN, LEGACY].map((revision) => [
       `servers on SDKs, ${revision}, required`,
