@@ -167,7 +167,7 @@ clean if every check in it succeeded, without a failure and without a warning.
 
 ## Servers of both eras on the SDKs
 
-Servers on the SDKs of three languages, each with what its SDK has: \`both.mjs\` and \`conformance.py\` in \`test/fixtures/servers\`, and
+Servers on the SDKs of three languages, each with what its SDK has: \`test/fixtures/servers/both.mjs\`, \`test/fixtures/servers/conformance.py\` and
 the server in the Go SDK's module. Both lists of suite ${versionOf(NEW)} run against each one straight, and through
 \`/servers/<name>/mcp\` of a gateway of the default configuration, over HTTP and over stdio with \`session: per-client\`. The run
 fails unless the gateway is clean or gives exactly what the same server gives straight. Straight is over HTTP, as the suite speaks

@@ -40,7 +40,7 @@ let foundNode;
 const node = () => (foundNode ??= findNode());
 
 /** Two cores carry a few suites at a time; what waits here is not late, as each suite counts from its own start. */
-const AT_ONCE = 6;
+const AT_ONCE = 4;
 /** A suite takes seconds, and gives up a scenario after 30. */
 const SUITE_LIMIT_MS = 300_000;
 let running = 0;
