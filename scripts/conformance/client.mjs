@@ -8,7 +8,7 @@ import {
 import { Client as LegacyClient } from '@modelcontextprotocol/sdk/client/index.js';
 import { StreamableHTTPClientTransport as LegacyHttp } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
 import { ElicitRequestSchema } from '@modelcontextprotocol/sdk/types.js';
-import { createGateway } from '../dist/index.js';
+import { createGateway } from '../../dist/index.js';
 
 const REVISION = '2026-07-28';
 const modern = process.env.MCP_CONFORMANCE_PROTOCOL_VERSION === REVISION;

@@ -1,0 +1,215 @@
+// Tables and counts of what the suites found, and the list of what is wrong.
+import { isAsStraight } from './sdks.mjs';
+import { LEGACY, MODERN, NEW, NOTHING, OLD, requirements, versionOf } from './suites.mjs';
+
+const WAYS = { straight: 'straight', http: 'over HTTP', stdio: 'over stdio' };
+const isClean = (wrong) => wrong === NOTHING || wrong.length === 0;
+
+function tableOf(columns, rows) {
+  const line = (cells) => `| ${cells.join(' | ')} |`;
+  return [line(columns), line(columns.map(() => '---')), ...rows.map(line)].join('\n');
+}
+
+/** Scenarios down, servers across. */
+function scenarioTable(scenarios, columns) {
+  const cell = (wrong) =>
+    wrong === NOTHING ? 'checks nothing yet' : isClean(wrong) ? 'clean' : '**not clean**';
+  return tableOf(
+    ['scenario', ...columns.map(({ title }) => title)],
+    scenarios.map((scenario) => [scenario, ...columns.map(({ found }) => cell(found.get(scenario)))]),
+  );
+}
+
+function countOf(scenarios, columns) {
+  const all = columns
+    .flatMap(({ found }) => scenarios.map((name) => found.get(name)))
+    .filter((wrong) => wrong !== NOTHING);
+  return `${all.filter(isClean).length} of ${all.length} clean`;
+}
+
+/** What a server gives straight beside what it gives through the gateway, in numbers. */
+function sdkCounts(revision, rows) {
+  const { required, more } = requirements[revision].server;
+  const count = (found, names) =>
+    `${names.filter((name) => isClean(found.get(name))).length} of ${names.length}`;
+  const cells = (names, row) => Object.keys(WAYS).map((way) => count(row[way], names));
+  return tableOf(
+    ['server', ...Object.values(WAYS), ...Object.values(WAYS).map((way) => `besides, ${way}`)],
+    rows.map((row) => [row.title, ...cells(required, row), ...cells(more, row)]),
+  );
+}
+
+const checksOf = (wrong) => {
+  if (wrong === NOTHING) return 'checks nothing';
+  return wrong.length === 0 ? 'clean' : [...new Set(wrong.map(({ check }) => check))].join(', ');
+};
+
+/** The scenarios in which a server alone is not clean, or the gateway is not. */
+function sdkScenarios(rows) {
+  const lines = rows.flatMap(({ title, straight, http, stdio }) =>
+    [...straight].flatMap(([scenario, wrong]) => {
+      const cell = (through) => {
+        if (!isAsStraight(through, wrong)) return `**${checksOf(through)}**`;
+        return isClean(through) ? checksOf(through) : 'as straight';
+      };
+      if ([wrong, http.get(scenario), stdio.get(scenario)].every(isClean)) return [];
+      return [[title, scenario, checksOf(wrong), cell(http.get(scenario)), cell(stdio.get(scenario))]];
+    }),
+  );
+  // All SDKs leave the tasks to their users: the same ten lines for each say nothing.
+  const others = lines.filter(([, scenario]) => !scenario.startsWith('tasks-'));
+  return { lines: others, tasks: lines.length - others.length };
+}
+
+const problem = (title, scenario, { check, message }) =>
+  `- ${title}, ${scenario}: ${check}: ${message.replaceAll('\n', ' ')}`;
+function problemsOf(title, columns) {
+  return columns.flatMap(({ title: way, found }) =>
+    [...found].flatMap(([scenario, wrong]) =>
+      isClean(wrong)
+        ? []
+        : wrong.map((each) => problem(way ? `${title} over ${way}` : title, scenario, each)),
+    ),
+  );
+}
+function sdkProblems(rows) {
+  return rows.flatMap(({ title, revision, straight, http, stdio }) =>
+    Object.entries({ http, stdio }).flatMap(([way, found]) =>
+      [...found].flatMap(([scenario, wrong]) =>
+        isAsStraight(wrong, straight.get(scenario))
+          ? []
+          : wrong.map((each) =>
+              problem(`${title}, ${revision} through the gateway ${WAYS[way]}`, scenario, each),
+            ),
+      ),
+    ),
+  );
+}
+
+function sdkSection(revision, rows) {
+  const { lines, tasks } = sdkScenarios(rows);
+  const columns = [
+    'server',
+    'scenario',
+    'straight',
+    'through the gateway, HTTP',
+    'through the gateway, stdio',
+  ];
+  const rest =
+    tasks > 0 ? `, and besides them ${tasks} with tasks, which these SDKs leave to their users` : '';
+  return `### ${revision}
+
+${sdkCounts(revision, rows)}
+
+Not clean straight or through the gateway${rest}:
+
+${lines.length > 0 ? tableOf(columns, lines) : 'none.'}`;
+}
+
+const fixtureTables = (revision, columns) => {
+  const { required, more } = requirements[revision].server;
+  return `The scenarios that suite ${versionOf(NEW)} requires, through \`/servers/<name>/mcp\`: ${countOf(required, columns)}.
+
+${scenarioTable(required, columns)}
+
+Run besides, not required: ${countOf(more, columns)}.
+
+${scenarioTable(more, columns)}`;
+};
+
+/** {text, counts, problems} of {sdks, fixtures, clients}. */
+export function reportOf({ sdks, fixtures, clients }) {
+  const { modern, legacy, oldest } = fixtures;
+  const old = [...oldest[0].found.keys()];
+  const sdksOf = (revision) => sdks.filter((row) => row.revision === revision);
+  const client = (revision) => {
+    const columns = [{ title: 'through the gateway', found: clients[revision] }];
+    const scenarios = [...clients[revision].keys()];
+    return { table: scenarioTable(scenarios, columns), count: countOf(scenarios, columns) };
+  };
+  const problems = [
+    ...sdkProblems(sdks),
+    ...problemsOf(MODERN, modern),
+    ...problemsOf(LEGACY, legacy),
+    ...problemsOf('2025-06-18', oldest),
+    ...[MODERN, LEGACY].flatMap((revision) =>
+      problemsOf(`client of ${revision}`, [{ found: clients[revision] }]),
+    ),
+  ];
+  const sdkCount = (revision, names) => {
+    const ways = sdksOf(revision).flatMap(({ http, stdio, straight }) =>
+      [http, stdio].map((found) => ({ found, straight })),
+    );
+    const same = ways.flatMap(({ found, straight }) =>
+      names.filter((name) => !isClean(found.get(name)) && isAsStraight(found.get(name), straight.get(name))),
+    );
+    return countOf(names, ways) + (same.length > 0 ? `, ${same.length} as straight` : '');
+  };
+  const counts = [
+    ...[MODERN, LEGACY].map((revision) => [
+      `servers on SDKs, ${revision}, required`,
+      sdkCount(revision, requirements[revision].server.required),
+    ]),
+    ...[
+      [MODERN, modern],
+      [LEGACY, legacy],
+    ].flatMap(([revision, columns]) => [
+      [`servers of ${revision}`, countOf(requirements[revision].server.required, columns)],
+      [`servers of ${revision}, not required`, countOf(requirements[revision].server.more, columns)],
+    ]),
+    ['servers of 2025-06-18', countOf(old, oldest)],
+    ...[MODERN, LEGACY].map((revision) => [`clients of ${revision}`, client(revision).count]),
+  ];
+  const text = `# Conformance
+
+Written by \`npm run conformance\`: the official suite, \`@modelcontextprotocol/conformance\`, against a gateway. A scenario is
+clean if every check in it succeeded, without a failure and without a warning.
+
+## Servers of both eras on the SDKs
+
+Servers on the SDKs of three languages, each with what its SDK has: \`test/fixtures/servers/both.mjs\`, \`test/fixtures/servers/conformance.py\` and
+the server in the Go SDK's module. Both lists of suite ${versionOf(NEW)} run against each one straight, and through
+\`/servers/<name>/mcp\` of a gateway of the default configuration, over HTTP and over stdio with \`session: per-client\`. The run
+fails unless the gateway is clean or gives exactly what the same server gives straight. Straight is over HTTP, as the suite speaks
+nothing else. "Besides" are the scenarios that the list runs and does not require.
+
+Two warnings do not count through the gateway. \`server-sse-retry-field\` over stdio: \`retry\` is for a stream that its server closes, and there is
+none. \`sep-2575-server-sends-tools-list-changed-on-subscription\` for the Go server: its tool adds the same tool again and
+says that the list changed, and the gateway tells its clients only of lists that did. \`server-sse-polling\` checks nothing where the
+answer is JSON, as the gateway's is when it comes within \`http.stream_after_ms\`. A server of the Go SDK has over HTTP either
+sessions or the era of ${MODERN}; one without sessions cannot ask clients of ${LEGACY}.
+
+${[MODERN, LEGACY].map((revision) => sdkSection(revision, sdksOf(revision))).join('\n\n')}
+
+## Servers of ${MODERN}
+
+Servers that speak one era each, the same as the client, are in this and the next two sections: how the eras meet is not in the
+suite, but in [eras.md](eras.md). The server is \`test/fixtures/servers/modern.mjs\`, over HTTP and over stdio. ${fixtureTables(MODERN, modern)}
+
+## Servers of ${LEGACY}
+
+The server is \`test/fixtures/servers/conformance.mjs\`, over HTTP and over stdio (one child for all clients). What one child asks
+goes to a client only if no other called it in the last ten seconds: over stdio each scenario with questions has a server of its own.
+\`http.stream_after_ms\` is 50, for \`server-sse-polling\`. ${fixtureTables(LEGACY, legacy)}
+
+## Servers of 2025-06-18
+
+All scenarios that suite ${versionOf(OLD)} has for it, the servers as before: ${countOf(old, oldest)}.
+
+${scenarioTable(old, oldest)}
+
+## Clients of ${MODERN}
+
+The scenario's server is the upstream of a gateway, an SDK v2 client pinned to the revision uses it through
+\`/servers/<name>/mcp\`. Scenarios without authorisation: ${client(MODERN).count}.
+
+${client(MODERN).table}
+
+## Clients of ${LEGACY}
+
+The same with an SDK v1 client: ${client(LEGACY).count}.
+
+${client(LEGACY).table}
+${problems.length > 0 ? `\n## Not clean\n\n${problems.join('\n')}\n` : ''}`;
+  return { text, counts, problems };
+}

@@ -1,0 +1,140 @@
+// Runs the official suite, in the two versions that are dev dependencies, and reads what it found.
+import { execFileSync } from 'node:child_process';
+import { createWriteStream, existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parse } from 'yaml';
+import { start } from './processes.mjs';
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+export const at = (path) => join(root, path);
+export const NEW = 'conformance-0.2';
+export const OLD = 'conformance-0.1';
+export const LEGACY = '2025-11-25';
+export const MODERN = '2026-07-28';
+
+const suiteFile = (suite, path) => at(`node_modules/${suite}/${path}`);
+export const versionOf = (suite) =>
+  JSON.parse(readFileSync(suiteFile(suite, 'package.json'), 'utf8')).version;
+
+/** The gateway leaves authorisation between it and its upstreams to later. */
+const withoutAuth = (names) => names.filter((name) => !name.startsWith('auth/'));
+/** What the suite asks of a revision: {server, client}, each with what is required and what it runs besides. */
+function requirementsOf(revision) {
+  const file = parse(readFileSync(suiteFile(NEW, `requirements/${revision}.yaml`), 'utf8'));
+  const of = (leg) => ({
+    required: withoutAuth(file[leg]),
+    more: withoutAuth(file.not_scored.filter((entry) => entry.leg === leg).map(({ scenario }) => scenario)),
+  });
+  return { server: of('server'), client: of('client') };
+}
+export const requirements = { [LEGACY]: requirementsOf(LEGACY), [MODERN]: requirementsOf(MODERN) };
+
+/** The suites' command lines need Node 22 or later. */
+function findNode() {
+  if (Number(process.versions.node.split('.')[0]) >= 22) return process.execPath;
+  const ask = ['-y', '--loglevel=error', '-p', 'node@22', 'node', '-p', 'process.execPath'];
+  return execFileSync('npx', ask, { encoding: 'utf8', shell: process.platform === 'win32' }).trim();
+}
+let foundNode;
+const node = () => (foundNode ??= findNode());
+
+/** Two cores carry a few suites at a time; what waits here is not late, as each suite counts from its own start. */
+const AT_ONCE = 4;
+/** A suite takes seconds, and gives up a scenario after 30. */
+const SUITE_LIMIT_MS = 300_000;
+let running = 0;
+const waiting = [];
+async function inTurn(work) {
+  if (running >= AT_ONCE) await new Promise((next) => waiting.push(next));
+  else running++;
+  try {
+    return await work();
+  } finally {
+    const next = waiting.shift();
+    if (next) next();
+    else running--;
+  }
+}
+
+/** Runs a suite to its end; its checks are read afterwards. Gives its exit status. */
+export const runSuite = (suite, args, output) =>
+  inTurn(() => {
+    rmSync(output, { recursive: true, force: true });
+    mkdirSync(output, { recursive: true });
+    const log = createWriteStream(`${output}.log`);
+    const child = start(node(), [suiteFile(suite, 'dist/index.js'), ...args, '-o', output], {
+      cwd: root,
+      timeout: SUITE_LIMIT_MS,
+    });
+    child.stdout.pipe(log, { end: false });
+    child.stderr.pipe(log, { end: false });
+    return new Promise((done, fail) => {
+      child.on('error', fail);
+      child.on('close', (status) => log.end(() => done(status)));
+    });
+  });
+
+export function listOf(suite, args) {
+  const text = execFileSync(node(), [suiteFile(suite, 'dist/index.js'), 'list', ...args], {
+    encoding: 'utf8',
+  });
+  return [...text.matchAll(/^ +- (\S+)/gm)].map(([, name]) => name);
+}
+
+/** Stands for a scenario that checks nothing: the suite has yet to write it, or says that it does not apply. */
+export const NOTHING = Symbol('nothing');
+/**
+ * A warning that says nothing of a gateway in front of a server over stdio: `retry` is for a stream that its server closes. There is none
+ * to close, and the gateway makes no `retry` up (older Java SDKs refuse whole streams for one).
+ */
+export const NOT_OVER_STDIO = 'server-sse-retry-field';
+/** A warning about a server that says its list changed where it did not: the gateway tells its clients of changes alone. */
+export const NOT_CHANGED = 'sep-2575-server-sends-tools-list-changed-on-subscription';
+const fault = (check, message = '') => ({ check, message });
+/** What a suite found: scenario -> what is wrong, as {check, message}; an empty list is clean. */
+export function readChecks(output, scenarios, excused = []) {
+  const folders = readdirSync(output, { withFileTypes: true }).filter((entry) => entry.isDirectory());
+  return new Map(
+    scenarios.map((scenario) => {
+      const own = folders.find(({ name }) =>
+        name.replace(/^server-/, '').startsWith(`${scenario.replace('/', '-')}-2`),
+      );
+      if (!own) return [scenario, [fault('it did not run')]];
+      const file = join(output, own.name, 'checks.json');
+      if (!existsSync(file)) return [scenario, [fault('it did not run to its end')]];
+      const checks = JSON.parse(readFileSync(file, 'utf8'));
+      const wrong = checks
+        .filter(({ id, status }) => status === 'FAILURE' || (status === 'WARNING' && !excused.includes(id)))
+        .map(({ id, status, errorMessage }) => fault(`${status} ${id}`, errorMessage));
+      if (checks.length > 0 && checks.every(({ status }) => status === 'SKIPPED' || status === 'INFO'))
+        return [scenario, NOTHING];
+      if (!checks.some(({ status }) => status === 'SUCCESS')) wrong.push(fault('no check succeeded'));
+      return [scenario, wrong];
+    }),
+  );
+}
+
+/** The lists of a revision against a URL: scenario -> what is wrong. */
+export async function runLists(revision, url, output, excused) {
+  const { required, more } = requirements[revision].server;
+  await runSuite(NEW, ['server', '--url', url, '--requirements', revision], output);
+  return readChecks(output, [...required, ...more], excused);
+}
+
+export async function runClientScenarios(revision, folder) {
+  const { required, more } = requirements[revision].client;
+  const command = `${process.execPath} ${at('scripts/conformance/client.mjs')}`;
+  const found = await Promise.all(
+    [...required, ...more].map(async (scenario) => {
+      const output = join(folder, `client-${revision}-${scenario}`);
+      const client = ['client', '--command', command, '--scenario', scenario];
+      const status = await runSuite(NEW, [...client, '--spec-version', revision], output);
+      const wrong = readChecks(output, [scenario]).get(scenario);
+      const failed = status === 0 ? [] : [fault(`the client or the suite ended with ${status}`)];
+      if (wrong === NOTHING) return [scenario, failed.length > 0 ? failed : NOTHING];
+      return [scenario, [...wrong, ...failed]];
+    }),
+  );
+  return new Map(found);
+}

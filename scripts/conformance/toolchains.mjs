@@ -1,0 +1,89 @@
+// What the servers on the SDKs of other languages need: Python with its SDK in a virtual environment, and the server that
+// the Go SDK's module has. Both are kept in a cache folder, by version: a second run installs nothing.
+import { execFile, execFileSync } from 'node:child_process';
+import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+
+export const PYTHON_SDK = '2.3.0';
+export const GO_SDK = '1.8.0';
+const GO_SERVER = 'github.com/modelcontextprotocol/go-sdk/conformance/everything-server';
+const INSTALL_LIMIT_MS = 600_000;
+const cache = join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'mcpstead-conformance');
+
+const run = promisify(execFile);
+/** What a command prints, or undefined if it cannot be run. */
+function ask(command, args) {
+  try {
+    return execFileSync(command, args, {
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'ignore'],
+      timeout: 30_000,
+    }).trim();
+  } catch {
+    return undefined;
+  }
+}
+
+/** The version of python3 as 3.x, or what is missing. */
+function findPython() {
+  const version = ask('python3', ['-c', 'import sys; print("%d.%d" % sys.version_info[:2])']);
+  if (version === undefined) return { missing: 'python3 (Debian: apt-get install python3 python3-venv)' };
+  if (Number(version.split('.')[1]) < 10) return { missing: `python3 3.10 or later: this is ${version}` };
+  if (ask('python3', ['-c', 'import venv, ensurepip']) === undefined)
+    return { missing: 'venv of python3 (Debian: apt-get install python3-venv)' };
+  return { version };
+}
+
+function findGo() {
+  const [, minor] = /^go1\.(\d+)/.exec(ask('go', ['env', 'GOVERSION']) ?? '') ?? [];
+  if (minor === undefined)
+    return { missing: 'go 1.21 or later (https://go.dev/dl; Debian 13: apt-get install golang-go)' };
+  // From 1.21 on it gets the release that a module asks for by itself.
+  if (Number(minor) < 21) return { missing: `go 1.21 or later (https://go.dev/dl): this is 1.${minor}` };
+  return {};
+}
+
+/** Makes a folder of the cache in one step: what an interrupted run left is no part of it. */
+async function once(name, make) {
+  const folder = join(cache, name);
+  if (existsSync(folder)) return folder;
+  console.error(`Installing ${name} into ${cache} ...`);
+  mkdirSync(cache, { recursive: true });
+  const made = mkdtempSync(join(cache, 'new-'));
+  try {
+    await make(made);
+    renameSync(made, folder);
+  } catch (error) {
+    rmSync(made, { recursive: true, force: true });
+    // Another run was faster.
+    if (!existsSync(folder)) throw error;
+  }
+  return folder;
+}
+
+/** {python, goServer}: the commands, installed if need be. Throws with all that is missing. */
+export async function prepareToolchains() {
+  const python = findPython();
+  const missing = [python.missing, findGo().missing].filter((each) => each !== undefined);
+  if (missing.length > 0)
+    throw new Error(
+      `npm run conformance runs servers on the SDKs of Python and Go. Missing: ${missing.join('; ')}`,
+    );
+  const limit = { timeout: INSTALL_LIMIT_MS };
+  const [venv, bin] = await Promise.all([
+    once(`python-${python.version}-mcp-${PYTHON_SDK}`, async (folder) => {
+      await run('python3', ['-m', 'venv', folder], limit);
+      const pip = ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check'];
+      await run(join(folder, 'bin/python'), [...pip, `mcp==${PYTHON_SDK}`], limit);
+    }),
+    once(`go-sdk-${GO_SDK}`, (folder) =>
+      run('go', ['install', `${GO_SERVER}@v${GO_SDK}`], {
+        ...limit,
+        env: { ...process.env, GOBIN: folder, GOFLAGS: '' },
+      }),
+    ),
+  ]);
+  return { python: join(venv, 'bin/python'), goServer: join(bin, 'everything-server') };
+}
