@@ -2,7 +2,6 @@
 
 import json
 import sys
-from typing import Literal
 
 import anyio
 import mcp.types as types
@@ -33,7 +32,7 @@ class Form(BaseModel):
     name: str
     count: int = Field(ge=3)
     sure: bool
-    colour: Literal["red", "green"]
+    colour: str = Field(json_schema_extra={"enum": ["red", "green"]})
 
 
 class Answer(BaseModel):
