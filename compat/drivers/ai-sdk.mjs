@@ -7,8 +7,7 @@ let client;
 let tools;
 
 drive({
-  async connect({ target, era }) {
-    if (era === 'modern') throw new Unsupported('no 2026-07-28');
+  async connect({ target }) {
     const transport =
       target.url === undefined
         ? new StdioTransport({ ...target, env: { ...process.env, ...target.env }, stderr: 'inherit' })

@@ -24,8 +24,6 @@ async def logged(params, context):
 
 async def connect(request):
     global stack, session, tools
-    if request.get("era") == "modern":
-        raise Unsupported("no 2026-07-28")
     target = request["target"]
     if "url" not in target:
         env = {**os.environ, **target.get("env", {})}

@@ -6,8 +6,7 @@ const NAME = 'compat';
 let runtime;
 
 drive({
-  async connect({ target, era }) {
-    if (era === 'modern') throw new Unsupported('no 2026-07-28');
+  async connect({ target }) {
     const command =
       target.url === undefined
         ? { kind: 'stdio', command: target.command, args: target.args, cwd: process.cwd() }

@@ -3,15 +3,13 @@
 import os
 
 from agents.mcp import MCPServerSse, MCPServerStdio, MCPServerStreamableHttp
-from protocol import Unsupported, drive
+from protocol import Unsupported, drive, dump
 
 server = None
 
 
 async def connect(request):
     global server
-    if request.get("era") == "modern":
-        raise Unsupported("no 2026-07-28")
     target = request["target"]
     options = {"name": "compat", "client_session_timeout_seconds": 15}
     if "url" not in target:
@@ -23,12 +21,11 @@ async def connect(request):
         server = kind({"url": target["url"]}, **options)
     await server.connect()
     result = server.server_initialize_result
-    return {
-        "protocolVersion": str(result.protocolVersion),
-        "serverInfo": result.serverInfo.model_dump(mode="json", exclude_none=True),
-        "capabilities": result.capabilities.model_dump(mode="json", by_alias=True, exclude_none=True),
-        "instructions": result.instructions,
-    }
+    # In the modern era there is no such result, and the class shows nothing else.
+    if result is None:
+        return {"protocolVersion": None, "serverInfo": None, "capabilities": None, "instructions": None}
+    shown = dump(result)
+    return {name: shown.get(name) for name in ("protocolVersion", "serverInfo", "capabilities", "instructions")}
 
 
 async def call(request):

@@ -46,15 +46,8 @@ server.tool('wait', {
 server.tool('ask', {
   description: 'Asks with a form.',
   async handler(_, context) {
-    const schema = z.object({ name: z.string(), count: z.number(), sure: z.boolean() });
+    const schema = z.toJSONSchema(z.object({ name: z.string(), count: z.number(), sure: z.boolean() }));
     return said(JSON.stringify(await context.elicit({ message: 'Who?', schema })));
-  },
-});
-server.tool('sample', {
-  description: 'Asks for a sampling.',
-  async handler(_, context) {
-    const messages = [{ role: 'user', content: { type: 'text', text: 'hello' } }];
-    return said(JSON.stringify(await context.sample({ messages, maxTokens: 10 })));
   },
 });
 server.resource('compat://text', { name: 'text', mimeType: 'text/plain' }, (uri) => ({
