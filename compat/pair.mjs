@@ -50,6 +50,7 @@ export async function runPair(at, newDriver, era, { stdio = false } = {}) {
     }
     await fresh();
 
+    await gateway.settled();
     const own = await runScript(driver, gateway.own, era, { plan, steps: first.steps });
     if (step) {
       for (const [name, change] of [
@@ -67,6 +68,7 @@ export async function runPair(at, newDriver, era, { stdio = false } = {}) {
       found.push(...compare(straight.outcomes, outcomes, masks, { ignore }).map((one) => ({ way: through, ...one })));
     judge('own', own.outcomes);
 
+    await gateway.settled();
     const merged = await runScript(driver, gateway.merged, era, { plan, steps: first.steps, merged: true });
     await fresh();
     const later = (name) => name.startsWith('call after re') || name === 'call after changed reload';

@@ -111,6 +111,16 @@ export class Gateway {
     await untilAccepts(this.port, this.#child);
   }
 
+  /** Waits until it has its server (again); a server that cannot be had is waited for no longer. */
+  async settled() {
+    for (let tries = 0; tries < 100; tries++) {
+      const answer = await fetch(`http://127.0.0.1:${this.port}/health`).catch(() => undefined);
+      const health = await answer?.json().catch(() => undefined);
+      if (health?.servers?.[0]?.state === 'up') return;
+      await sleep(100);
+    }
+  }
+
   get pid() {
     return this.#child.pid;
   }

@@ -39,9 +39,15 @@ async function connect({ target, era }) {
     client.setNotificationHandler(schema, () => event('changed', kind));
   client.onerror = (error) => console.error('client error', error.message);
   const transport = transportOf(target);
+  let protocolVersion = null;
+  const set = transport.setProtocolVersion?.bind(transport);
+  transport.setProtocolVersion = (version) => {
+    protocolVersion = version;
+    set?.(version);
+  };
   await client.connect(transport);
   return {
-    protocolVersion: transport.protocolVersion ?? client._negotiatedProtocolVersion ?? null,
+    protocolVersion,
     serverInfo: client.getServerVersion(),
     capabilities: client.getServerCapabilities(),
     instructions: client.getInstructions() ?? null,
