@@ -1,21 +1,90 @@
 // Why a client may see something else through the gateway. A difference that fits none of these is a fault.
 //
 // {id, verdict: 'better' | 'differs', source, text, fits(difference, pair)}; a difference is {way, step, path, straight,
-// through}; a pair {server, transport, client, era}.
+// through}; a pair {server, transport, client, era}. `source` is a section of the specification, or of docs/limits.md.
 
 const said = (value) => JSON.stringify(value ?? null);
-/** A connection that is gone, as each client says it. */
-const LOST = /closed|not connected|terminated|no answer|driver ended|404|session|broken|EOF|refused|timed out/i;
+const MODERN_ONLY = /\/(resultType|ttlMs|cacheScope|_meta)(\/|$)/;
+const GONE = ['ping', 'level', 'subscribe', 'unsubscribe'];
+const isMessage = (path) => /^\/error\/(message|data)(\/|$)/.test(path);
+/** How clients and servers say that there is no such method. */
+const NO_METHOD = /not found|not supported|unsupported|not available|METHOD_NOT|not_supported|does not support|no log/i;
+const isModernVersion = (value) => typeof value === 'string' && value >= '2026';
 
 export const reasons = [
   {
     id: 'restart',
     verdict: 'better',
-    source: '2025-11-25, basic/transports, "Session Management"',
+    source: '2025-11-25, basic/transports, Session Management',
     text: 'A client that is connected straight loses its session, or its child, when the server is restarted. The gateway connects anew, and the session of the client goes on.',
-    fits: ({ step, path, straight, through }) =>
-      step === 'call after restart' && ['', '/ok', '/error', '/silent'].includes(path) && (path === '/ok' ? straight === undefined : through === undefined || through.ok),
+    fits: ({ step, through, path }) =>
+      step === 'call after restart' && (path === '/ok' ? through !== undefined : through === undefined),
+  },
+  {
+    id: 'list-changed',
+    verdict: 'differs',
+    source: '2025-11-25, server/tools, Capabilities',
+    text: 'The gateway declares `listChanged` for each list: it tells the client when a list is another one after a restart or a reload, which the server cannot.',
+    fits: ({ step, path, through }) => step === 'connect' && path.endsWith('/listChanged') && through === true,
+  },
+  {
+    id: 'capabilities-before',
+    verdict: 'differs',
+    source: 'docs/limits.md, What is known of a server before its child runs',
+    text: 'A `server/discover` starts no child of a `session: per-client` server: before the first other request of that kind of client it is answered with what the configuration says.',
+    fits: ({ way, step, path }, { transport, era }) =>
+      way === 'own' &&
+      step === 'connect' &&
+      transport === 'stdio' &&
+      era !== 'legacy' &&
+      /^\/ok\/(serverInfo|capabilities|instructions)/.test(path),
+  },
+  {
+    id: 'era',
+    verdict: 'differs',
+    source: '2026-07-28, basic/versioning',
+    text: 'A modern client of a legacy server gets through the gateway what its own revision has: `server/discover`, `resultType`, cache hints, subscriptions with an id; and it does not get what its revision has no longer (`ping`, `logging/setLevel`). Straight, it falls back to the revision of the server.',
+    fits: ({ step, path, straight, through }, { era }) =>
+      era !== 'legacy' &&
+      ((step === 'connect' && path === '/ok/protocolVersion' && isModernVersion(through)) ||
+        MODERN_ONLY.test(path) ||
+        (GONE.includes(step) && (path.startsWith('/error') || (path === '/ok' && through === undefined))) ||
+        (step === 'level' && straight !== undefined && NO_METHOD.test(said(straight)))),
+  },
+  {
+    id: 'no-method',
+    verdict: 'differs',
+    source: '2025-11-25, basic, Responses',
+    text: 'A method that the server does not have is answered by the gateway, with the same code and a text of its own.',
+    fits: ({ step, path, through }) =>
+      isMessage(path) && [...GONE, 'complete'].some((one) => step.startsWith(one)) && (path.startsWith('/error/data') || NO_METHOD.test(said(through))),
+  },
+  {
+    id: 'level',
+    verdict: 'differs',
+    source: '2025-11-25, server/utilities/logging',
+    text: 'On `/mcp` there may be servers that log: `logging/setLevel` is taken for those, also where the one server has no log messages.',
+    fits: ({ way, step, path }) => way !== 'own' && step === 'level' && ['/ok', '/error'].includes(path),
+  },
+  {
+    id: 'no-resource',
+    verdict: 'differs',
+    source: '2025-11-25, server/resources, Error Handling; 2026-07-28, the same',
+    text: 'On `/mcp` a URI or a tool that no server lists is answered by the gateway, with the code of the specification: -32002 (2026-07-28: -32602) and the URI as data.',
+    fits: ({ way, step, path }) => way !== 'own' && step === 'read of nothing' && /^\/(error|ok)/.test(path),
+  },
+  {
+    id: 'no-tool',
+    verdict: 'differs',
+    source: '2025-11-25, server/tools, Error Handling',
+    text: 'On `/mcp` a tool that no server lists is answered by the gateway, with -32602, as the specification has it for unknown tools. Some servers answer with a result that is an error, or with another code.',
+    fits: ({ way, step, path }) => way !== 'own' && step === 'call of no tool' && /^\/(error|ok)/.test(path),
+  },
+  {
+    id: 'cannot-be-asked',
+    verdict: 'differs',
+    source: '2025-11-25, basic/lifecycle, Capability Negotiation',
+    text: 'A question that the client did not declare is refused by the gateway, and does not reach the client, which would refuse it as well: the text of the refusal is another one.',
+    fits: ({ through }) => /the client of this call cannot be asked/.test(said(through)),
   },
 ];
-
-export const isLost = (value) => LOST.test(said(value));

@@ -43,7 +43,9 @@ const names = (list, title) => list.some((part) => title.toLowerCase().includes(
 /** Every server with the reference clients, every client with the reference servers; of those what --only names. */
 function isWanted(setup, column) {
   const title = titleOf(setup);
-  if (!REFERENCE_CLIENTS.includes(columnOf(column)) && !REFERENCE_SERVERS.includes(title)) return false;
+  const usual = ['stdio', 'http'].includes(setup.transport.name);
+  const own = REFERENCE_CLIENTS.slice(0, usual ? undefined : 2).includes(columnOf(column));
+  if (!own && !REFERENCE_SERVERS.includes(title)) return false;
   return !options.only || names(options.only, title) || names(options.only, columnOf(column));
 }
 

@@ -94,6 +94,10 @@ export async function connect(driver, target, era) {
   return runStep(driver, { name: 'connect', do: 'connect', target, era });
 }
 
+/** What an HTTP server asks outside of a call's stream is refused while another client used it in the last 10 s. */
+const REFUSED = 'set session: per-client';
+const QUIET_MS = 10_500;
+
 /** Connects, lists, runs the steps. Gives {outcomes: Map, lists}; leaves the connection open. */
 export async function runScript(driver, target, era, { plan = {}, steps, merged = false }) {
   const outcomes = new Map();
@@ -107,6 +111,13 @@ export async function runScript(driver, target, era, { plan = {}, steps, merged 
     lists[list] = Array.isArray(outcome.ok) ? outcome.ok : [];
   }
   const wanted = steps ?? stepsFor(plan, lists).steps;
-  for (const step of wanted) outcomes.set(step.name, await runStep(driver, step, merged));
+  for (const step of wanted) {
+    let outcome = await runStep(driver, step, merged);
+    if (JSON.stringify(outcome.ok ?? outcome.error ?? '').includes(REFUSED)) {
+      await sleep(QUIET_MS);
+      outcome = await runStep(driver, step, merged);
+    }
+    outcomes.set(step.name, outcome);
+  }
   return { outcomes, lists, steps: wanted };
 }

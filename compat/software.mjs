@@ -40,6 +40,7 @@
 import { cpSync } from 'node:fs';
 import { join } from 'node:path';
 import { here, npmInto, pythonOf, venvWith } from './install.mjs';
+import * as compiled from './software-compiled.mjs';
 
 const python = (folder, packages) => ({
   folder,
@@ -73,9 +74,14 @@ const PYTHON = {
 
 /** The transports of a server in Python: each is a mode of its program. */
 const MODES = { stdio: 'stdio', http: 'http', 'http json': 'json', 'http stateless': 'stateless', sse: 'sse' };
-const pythonTransports = (file, names, path = '/mcp') =>
+/** A server of the older SDK waits for ever for the answer to a question that it cannot send. */
+const NO_QUESTIONS = Object.fromEntries(
+  ['ask', 'sample', 'roots'].map((tool) => [`call ${tool}`, 'no stream to ask on']),
+);
+const pythonTransports = (file, names, { path = '/mcp', mute = false } = {}) =>
   names.map((name) => ({
     name,
+    ...(mute && (name === 'http json' || name === 'http stateless') ? { plan: { skip: NO_QUESTIONS } } : {}),
     start: (folder, port) => ({
       command: pythonOf(folder),
       args: [join(here, 'servers', file), MODES[name], ...(name === 'stdio' ? [] : [String(port)])],
@@ -118,12 +124,12 @@ const everythingOverHttp = (name, mode, path) => ({
 });
 
 export const servers = [
-  { name: 'Python mcp 1.30', ...PYTHON.mcp1, transports: pythonTransports('mcp1.py', ALL) },
+  { name: 'Python mcp 1.30', ...PYTHON.mcp1, transports: pythonTransports('mcp1.py', ALL, { mute: true }) },
   { name: 'Python mcp 2.3', ...PYTHON.mcp2, transports: pythonTransports('mcp2.py', ALL) },
   {
     name: 'FastMCP 3.4',
     ...PYTHON.fastmcp3,
-    transports: pythonTransports('fastmcp_server.py', ['stdio', 'http', 'http stateless']),
+    transports: pythonTransports('fastmcp_server.py', ['stdio', 'http', 'http stateless'], { mute: true }),
   },
   {
     name: 'FastMCP 4.2',
@@ -135,7 +141,7 @@ export const servers = [
   {
     name: 'gradio 6',
     ...PYTHON.gradio,
-    transports: pythonTransports('gradio_server.py', ['http'], '/gradio_api/mcp/'),
+    transports: pythonTransports('gradio_server.py', ['http'], { path: '/gradio_api/mcp/' }),
     plan: {
       calls: [
         { name: 'echo', arguments: { text: 'hello' } },
@@ -203,6 +209,7 @@ export const servers = [
     ...node('mcp-lite', { 'mcp-lite': '0.10.0', zod: '4.6.7' }),
     transports: nodeTransports('mcp-lite.mjs', ['http']),
   },
+  ...compiled.servers,
 ];
 
 const pythonDriver = (file) => (folder) => ({
@@ -252,13 +259,16 @@ export const clients = [
     driver: nodeDriver('mcporter.mjs'),
     eras: ['own'],
   },
+  ...compiled.clients,
 ];
 
-/** Every server is run with these clients, every client with these servers. */
-export const REFERENCE_CLIENTS = ['TypeScript SDK 1.32', 'TypeScript SDK 2.4, modern', 'Python mcp 2.3, legacy'];
+/** Every server is run with these clients; its transports beside stdio and plain HTTP with the first two. */
+export const REFERENCE_CLIENTS = ['Python mcp 2.3, legacy', 'TypeScript SDK 2.4, modern', 'TypeScript SDK 1.32'];
+/** Every client is run with these servers. */
 export const REFERENCE_SERVERS = [
   'server-everything, stdio',
   'server-everything, http',
   'Python mcp 2.3, http',
   'FastMCP 4.2, http',
+  'Go SDK 1.8 everything, http',
 ];

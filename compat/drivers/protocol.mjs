@@ -5,6 +5,9 @@ const write = (value) => process.stdout.write(JSON.stringify(value) + '\n');
 // What a client prints must not stand between the answers.
 console.log = console.info = console.debug = (...said) => console.error(...said);
 
+/** A client's own limit is a minute or more. */
+const LIMIT_MS = 6000;
+
 /** The call that runs: events that belong to no other call are its own. */
 let current = null;
 export const event = (name, value, of = current) => write({ event: name, of, value });
@@ -55,13 +58,22 @@ function errorOf(error) {
   return { code: error?.code ?? null, message: String(error?.message ?? error), data: error?.data };
 }
 
+/** So that the script goes on behind a request that gets no answer. */
+async function limited(result) {
+  let timer;
+  const late = new Promise((_, reject) => {
+    timer = setTimeout(() => reject(new Error('no answer')), LIMIT_MS);
+  });
+  return Promise.race([result, late]).finally(() => clearTimeout(timer));
+}
+
 async function answer(operations, request) {
   const { id } = request;
   const operation = operations[request.do];
   if (!operation) return write({ id, unsupported: `no ${request.do}` });
   current = id;
   try {
-    write({ id, ok: (await operation(request)) ?? {} });
+    write({ id, ok: (await limited(operation(request))) ?? {} });
   } catch (error) {
     if (error instanceof Unsupported) write({ id, unsupported: error.message });
     else write({ id, error: errorOf(error) });

@@ -11,7 +11,7 @@ OUT = os.fdopen(os.dup(1), "w", buffering=1, encoding="utf-8")
 os.dup2(2, 1)
 sys.stdout = sys.stderr
 
-LIMIT_S = 15
+LIMIT_S = 6
 ANSWER = "sampled"
 MODEL = "compat"
 ROOT = {"uri": "file:///compat", "name": "compat"}
@@ -146,6 +146,8 @@ async def answer(operations, request):
         write({"id": request["id"], "ok": dump(value) if value is not None else {}})
     except Unsupported as error:
         write({"id": request["id"], "unsupported": str(error)})
+    except TimeoutError:
+        write({"id": request["id"], "error": {"code": None, "message": "no answer"}})
     except Exception as error:
         print(f"{request['do']}: {error!r}", file=sys.stderr)
         write({"id": request["id"], "error": error_of(error)})

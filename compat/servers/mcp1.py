@@ -24,7 +24,6 @@ server = FastMCP(
     stateless_http=MODE == "stateless",
 )
 low = server._mcp_server
-counter = {"value": 0}
 subscribers = []
 
 
@@ -113,7 +112,6 @@ async def roots(ctx: Context) -> str:
 @server.tool()
 async def touch() -> str:
     """Changes the counter."""
-    counter["value"] += 1
     for session in subscribers:
         await session.send_resource_updated(AnyUrl("compat://counter"))
     return "touched"
@@ -131,7 +129,7 @@ def binary() -> bytes:
 
 @server.resource("compat://counter", mime_type="text/plain")
 def count() -> str:
-    return "changed" if counter["value"] else "new"
+    return "hello"
 
 
 @server.resource("compat://item/{id}")

@@ -18,7 +18,6 @@ PIXEL = bytes.fromhex(
 )
 
 server = MCPServer("compat-mcp2", version="1.0.0", instructions="A server to compare with.")
-counter = {"value": 0}
 subscribers = []
 
 
@@ -116,7 +115,6 @@ async def roots(answer: Annotated[types.ListRootsResult, Resolve(list_roots)]) -
 @server.tool()
 async def touch(ctx: Context) -> str:
     """Changes the counter."""
-    counter["value"] += 1
     await ctx.notify_resource_updated("compat://counter")
     for session in subscribers:
         await session.send_resource_updated("compat://counter")
@@ -135,7 +133,7 @@ def binary() -> bytes:
 
 @server.resource("compat://counter", mime_type="text/plain")
 def count() -> str:
-    return "changed" if counter["value"] else "new"
+    return "hello"
 
 
 @server.resource("compat://item/{id}")
