@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 
-const LIMIT_MS = 15_000;
+const LIMIT_MS = 30_000;
 const running = new Set();
 
 /** Ends what this run started, whatever happens to it. */

@@ -2,11 +2,13 @@
 // gateway with the same script; what the client saw is compared. Writes docs/compatibility.md and fails if something
 // differs without a reason of reasons.mjs, or could not be run.
 //
-//   npm run compat -- [--only NAME]... [--cache DIR] [--keep DIR]
+//   npm run compat -- [--only NAME]... [--cache DIR] [--keep DIR] [--jobs N] | --from DIR
 //     --only   one server or client, by a part of its name; prints, writes no document
 //     --cache  where the software is installed; default $XDG_CACHE_HOME/mcpstead-compat or ~/.cache/mcpstead-compat
 //     --keep   gets the logs and all differences
-import { createWriteStream, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+//     --jobs   servers at a time, by default as many as there are cores
+//     --from   runs nothing: finds the reasons anew for what a whole run kept, and writes the document
+import { createWriteStream, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism, homedir, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -25,6 +27,7 @@ const { values: options } = parseArgs({
     cache: { type: 'string' },
     keep: { type: 'string' },
     jobs: { type: 'string' },
+    from: { type: 'string' },
   },
 });
 const cacheHome = process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache');
@@ -44,7 +47,7 @@ const names = (list, title) => list.some((part) => title.toLowerCase().includes(
 function isWanted(setup, column) {
   const title = titleOf(setup);
   const usual = ['stdio', 'http'].includes(setup.transport.name);
-  const own = REFERENCE_CLIENTS.slice(0, usual ? undefined : 2).includes(columnOf(column));
+  const own = REFERENCE_CLIENTS.slice(0, usual ? undefined : 1).includes(columnOf(column));
   if (!own && !REFERENCE_SERVERS.includes(title)) return false;
   return !options.only || names(options.only, title) || names(options.only, columnOf(column));
 }
@@ -78,7 +81,7 @@ async function runSetup(setup, wanted) {
   const { server: entry, transport } = setup;
   const title = titleOf(setup);
   const path = await installed('server', entry);
-  if (path === undefined) return [];
+  if (path === undefined) return;
   const plan = { ...entry.plan, ...transport.plan };
   const logName = title.toLowerCase().replaceAll(/[^a-z0-9.]+/g, '-');
   const own = join(folder, logName);
@@ -89,7 +92,6 @@ async function runSetup(setup, wanted) {
   const server = new Server(transport.start(path, port), { kind, port, log: logTo('server') });
   const session = plan.session ?? 'per-client';
   const gateway = new Gateway(server, { folder: own, port: gatewayPort, session, log: logTo('gateway') });
-  const results = [];
   let witness;
   try {
     await server.start();
@@ -108,8 +110,9 @@ async function runSetup(setup, wanted) {
       const pair = { server: entry.name, transport: transport.name, client: column.client.name, era: column.era };
       for (const event of foreign)
         result.differences?.push({ way: 'own', step: 'another client', path: '', straight: undefined, through: event });
-      results.push({ title, column: columnOf(column), pair, ...judged(result, pair) });
-      tell(results.at(-1), Date.now() - began);
+      const judgedResult = { title, column: columnOf(column), pair, ...judged(result, pair) };
+      results.push(judgedResult);
+      tell(judgedResult, Date.now() - began);
     }
   } catch (error) {
     notRun.set(title, error.message);
@@ -118,8 +121,8 @@ async function runSetup(setup, wanted) {
     await witness?.stop();
     await gateway.stop();
     await server.stop();
+    keep();
   }
-  return results;
 }
 
 /** Finds the reason of every difference; one without is open. */
@@ -150,14 +153,30 @@ if (work.length === 0) {
   console.error(`no server and no client is called ${options.only?.join(' or ')}`);
   process.exit(2);
 }
+// The longest first, so that none runs alone in the end.
+work.sort((a, b) => b.wanted.length - a.wanted.length);
 const results = [];
-const jobs = Number(options.jobs ?? availableParallelism());
-const queue = [...work];
-await Promise.all(
-  Array.from({ length: jobs }, async () => {
-    for (let next = queue.shift(); next; next = queue.shift()) results.push(...(await runSetup(next.setup, next.wanted)));
-  }),
-);
+const keptFile = (path) => join(path, 'results.json');
+/** What does not depend on the reasons; they may be found anew with --from. */
+const keep = () =>
+  writeFileSync(
+    keptFile(folder),
+    JSON.stringify({ notRun: [...notRun], results: results.map(({ reasons: _, open: _open, ...rest }) => rest) }),
+  );
+if (options.from) {
+  const kept = JSON.parse(readFileSync(keptFile(resolve(options.from)), 'utf8'));
+  for (const [name, why] of kept.notRun) notRun.set(name, why);
+  results.push(...kept.results.map((result) => ({ ...result, ...judged(result, result.pair) })));
+  for (const result of results) tell(result, 0);
+} else {
+  const jobs = Number(options.jobs ?? availableParallelism());
+  const queue = [...work];
+  const runNext = async () => {
+    for (let next = queue.shift(); next; next = queue.shift()) await runSetup(next.setup, next.wanted);
+  };
+  await Promise.all(Array.from({ length: jobs }, runNext));
+  keep();
+}
 
 const ran = results.filter(({ unsupported }) => unsupported === undefined);
 const open = ran.filter((one) => one.open.length > 0);
@@ -166,7 +185,6 @@ function verdictOf({ reasons: used }) {
   if (used.length === 0) return 'same';
   return used.every(({ verdict }) => verdict === 'better') ? 'better' : 'differs';
 }
-writeFileSync(join(folder, 'results.json'), JSON.stringify(results, null, 1));
 console.log(
   `${ran.length} pairs: ${count('same')} same, ${count('better')} better, ${count('differs')} differ with a reason, ` +
     `${open.length} without`,

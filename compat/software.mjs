@@ -262,8 +262,8 @@ export const clients = [
   ...compiled.clients,
 ];
 
-/** Every server is run with these clients; its transports beside stdio and plain HTTP with the first two. */
-export const REFERENCE_CLIENTS = ['Python mcp 2.3, legacy', 'TypeScript SDK 2.4, modern', 'TypeScript SDK 1.32'];
+/** Every server is run with these clients; its transports beside stdio and plain HTTP with the first one. */
+export const REFERENCE_CLIENTS = ['Python mcp 2.3, legacy', 'TypeScript SDK 2.4, modern'];
 /** Every client is run with these servers. */
 export const REFERENCE_SERVERS = [
   'server-everything, stdio',

@@ -99,7 +99,7 @@ export class Gateway {
       url === undefined
         ? { command, args, env: { ...env, COMPAT_CHANGE: changed }, session: this.session }
         : { url, headers: { 'X-Compat-Change': changed }, ...(kind === 'sse' ? { protocol: 'sse' } : {}) };
-    const servers = [{ name: SERVER_NAME, ...entry, reconnect: { backoff_base_ms: 100 } }];
+    const servers = [{ name: SERVER_NAME, ...entry, reconnect: { backoff_base_ms: 100, backoff_max_ms: 500 } }];
     // The lists of another run would hide what a server lists now.
     const cache = { dir: 'none' };
     writeFileSync(this.config, stringify({ host: '127.0.0.1', port: this.port, cache, servers }));
@@ -116,7 +116,9 @@ export class Gateway {
     for (let tries = 0; tries < 100; tries++) {
       const answer = await fetch(`http://127.0.0.1:${this.port}/health`).catch(() => undefined);
       const health = await answer?.json().catch(() => undefined);
-      if (health?.servers?.[0]?.state === 'up') return;
+      const [entry] = health?.servers ?? [];
+      // A server of both eras has a second connection for legacy clients.
+      if (entry?.state === 'up' && (entry.legacy?.state ?? 'up') === 'up') return;
       await sleep(100);
     }
   }

@@ -73,7 +73,7 @@ async function answer(operations, request) {
   if (!operation) return write({ id, unsupported: `no ${request.do}` });
   current = id;
   try {
-    write({ id, ok: (await limited(operation(request))) ?? {} });
+    write({ id, ok: (await (request.do === 'connect' ? operation(request) : limited(operation(request)))) ?? {} });
   } catch (error) {
     if (error instanceof Unsupported) write({ id, unsupported: error.message });
     else write({ id, error: errorOf(error) });
