@@ -89,7 +89,11 @@ function digestOf(path, hash) {
   }
 }
 
-const slug = (name) => name.toLowerCase().replaceAll(/[^a-z0-9.]+/g, '-').replaceAll(/^-|-$/g, '');
+const slug = (name) =>
+  name
+    .toLowerCase()
+    .replaceAll(/[^a-z0-9.]+/g, '-')
+    .replaceAll(/^-|-$/g, '');
 export const folderOf = (cache, kind, entry) => join(cache, entry.folder ?? `${kind}-${slug(entry.name)}`);
 
 const underWay = new Map();

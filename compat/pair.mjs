@@ -60,12 +60,15 @@ export async function runPair(at, newDriver, era, { stdio = false } = {}) {
       ]) {
         await change();
         own.outcomes.set(name, await callAgain(driver, name, step));
-        if (name !== 'call after restart') straight.outcomes.set(name, straight.outcomes.get(`call ${step.tool}`));
+        if (name !== 'call after restart')
+          straight.outcomes.set(name, straight.outcomes.get(`call ${step.tool}`));
       }
     }
     await fresh();
     const judge = (through, outcomes, ignore) =>
-      found.push(...compare(straight.outcomes, outcomes, masks, { ignore }).map((one) => ({ way: through, ...one })));
+      found.push(
+        ...compare(straight.outcomes, outcomes, masks, { ignore }).map((one) => ({ way: through, ...one })),
+      );
     judge('own', own.outcomes);
 
     await gateway.settled();
@@ -95,4 +98,5 @@ export async function runPair(at, newDriver, era, { stdio = false } = {}) {
   }
 }
 
-const countOf = (outcomes, event) => [...outcomes.values()].reduce((sum, one) => sum + (one[event]?.length ?? 0), 0);
+const countOf = (outcomes, event) =>
+  [...outcomes.values()].reduce((sum, one) => sum + (one[event]?.length ?? 0), 0);

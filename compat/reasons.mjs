@@ -1,17 +1,42 @@
 // Why a client may see something else through the gateway. A difference that fits none of these is a fault.
 //
-// {id, verdict: 'better' | 'differs', source, text, fits(difference, pair)}; a difference is {way, step, path, straight,
-// through}; a pair {server, transport, client, era}. `source` is a section of the specification, or of docs/limits.md.
+// {id, verdict: 'better' | 'differs' | 'same', source, text, fits(difference, pair)}; a difference is {way, step, path,
+// straight, through}; a pair {server, transport, client, era}. `source` is a section of the specification, or of
+// docs/limits.md. What is 'same' comes of the script, not of the gateway, and is not counted.
 
 const said = (value) => JSON.stringify(value ?? null);
 const MODERN_ONLY = /\/(resultType|ttlMs|cacheScope|_meta)(\/|$)/;
 const GONE = ['ping', 'level', 'subscribe', 'unsubscribe'];
 const isMessage = (path) => /^\/error\/(message|data)(\/|$)/.test(path);
 /** How clients and servers say that there is no such method. */
-const NO_METHOD = /not found|not supported|unsupported|not available|METHOD_NOT|not_supported|does not support|no log/i;
+const NO_METHOD =
+  /not found|not supported|unsupported|not available|METHOD_NOT|not_supported|does not support|no log/i;
 const isModernVersion = (value) => typeof value === 'string' && value >= '2026';
 
+/** server-everything asks a client for its roots at its start, and whenever it is started anew. */
+const isAtStart = (value) => /"roots\/list"|Roots updated/.test(said(value)) || value === undefined;
+
 export const reasons = [
+  {
+    id: 'at-start',
+    verdict: 'same',
+    text: 'What server-everything asks and tells each client at its start comes in the midst of whatever step runs.',
+    fits: ({ step, path, straight, through }, { server }) =>
+      server === 'server-everything' &&
+      (step === 'another client' || /^\/(question|log)/.test(path)) &&
+      isAtStart(straight) &&
+      isAtStart(through),
+  },
+  {
+    id: 'last-progress',
+    verdict: 'better',
+    source: 'docs/limits.md, Time and pace: an answer right behind progress',
+    text: 'A client that reads the last progress together with the answer does not show it any more. The gateway lets a moment pass between the two.',
+    fits: ({ path, straight, through }) =>
+      path === '/progress' &&
+      (through?.length ?? 0) > (straight?.length ?? 0) &&
+      said(through).includes(said(straight ?? []).slice(1, -1)),
+  },
   {
     id: 'restart',
     verdict: 'better',
@@ -25,7 +50,8 @@ export const reasons = [
     verdict: 'differs',
     source: '2025-11-25, server/tools, Capabilities',
     text: 'The gateway declares `listChanged` for each list: it tells the client when a list is another one after a restart or a reload, which the server cannot.',
-    fits: ({ step, path, through }) => step === 'connect' && path.endsWith('/listChanged') && through === true,
+    fits: ({ step, path, through }) =>
+      step === 'connect' && path.endsWith('/listChanged') && through === true,
   },
   {
     id: 'capabilities-before',
@@ -43,10 +69,12 @@ export const reasons = [
     id: 'era',
     verdict: 'differs',
     source: '2026-07-28, basic/versioning',
-    text: 'A modern client of a legacy server gets through the gateway what its own revision has: `server/discover`, `resultType`, cache hints, subscriptions with an id; and it does not get what its revision has no longer (`ping`, `logging/setLevel`). Straight, it falls back to the revision of the server.',
+    text: 'A modern client of a legacy server gets through the gateway what its own revision has: `server/discover`, `resultType`, cache hints, subscriptions with an id, tasks as an extension; and it does not get what its revision has no longer (`ping`, `logging/setLevel`). Straight, it falls back to the revision of the server.',
     fits: ({ step, path, straight, through }, { era }) =>
       era !== 'legacy' &&
-      ((step === 'connect' && path === '/ok/protocolVersion' && isModernVersion(through)) ||
+      ((step === 'connect' && /^\/ok\/capabilities\/(tasks|extensions)/.test(path)) ||
+        /^\/ok\/\d+\/execution/.test(path) ||
+        (step === 'connect' && path === '/ok/protocolVersion' && isModernVersion(through)) ||
         MODERN_ONLY.test(path) ||
         (GONE.includes(step) && (path.startsWith('/error') || (path === '/ok' && through === undefined))) ||
         (step === 'level' && straight !== undefined && NO_METHOD.test(said(straight)))),
@@ -57,7 +85,9 @@ export const reasons = [
     source: '2025-11-25, basic, Responses',
     text: 'A method that the server does not have is answered by the gateway, with the same code and a text of its own.',
     fits: ({ step, path, through }) =>
-      isMessage(path) && [...GONE, 'complete'].some((one) => step.startsWith(one)) && (path.startsWith('/error/data') || NO_METHOD.test(said(through))),
+      isMessage(path) &&
+      [...GONE, 'complete'].some((one) => step.startsWith(one)) &&
+      (path.startsWith('/error/data') || NO_METHOD.test(said(through))),
   },
   {
     id: 'level',
@@ -71,7 +101,8 @@ export const reasons = [
     verdict: 'differs',
     source: '2025-11-25, server/resources, Error Handling; 2026-07-28, the same',
     text: 'On `/mcp` a URI or a tool that no server lists is answered by the gateway, with the code of the specification: -32002 (2026-07-28: -32602) and the URI as data.',
-    fits: ({ way, step, path }) => way !== 'own' && step === 'read of nothing' && /^\/(error|ok)/.test(path),
+    fits: ({ way, step, path }) =>
+      way !== 'own' && step.startsWith('read ') && /^\/(error|ok)$|^\/error\//.test(path),
   },
   {
     id: 'no-tool',
@@ -86,5 +117,69 @@ export const reasons = [
     source: '2025-11-25, basic/lifecycle, Capability Negotiation',
     text: 'A question that the client did not declare is refused by the gateway, and does not reach the client, which would refuse it as well: the text of the refusal is another one.',
     fits: ({ through }) => /the client of this call cannot be asked/.test(said(through)),
+  },
+  {
+    id: 'revision',
+    verdict: 'differs',
+    source: '2025-11-25, basic/lifecycle, Version Negotiation',
+    text: 'A client and the gateway agree on their newest common revision, the gateway and the server on theirs: it may be an older one.',
+    fits: ({ step, path, straight, through }) =>
+      step === 'connect' && path === '/ok/protocolVersion' && said(straight) < said(through),
+  },
+  {
+    id: 'undeclared-logging',
+    verdict: 'differs',
+    source: '2025-11-25, server/utilities/logging, Capabilities',
+    text: 'A server that sends log messages has to declare it. To one that does not, `logging/setLevel` is not passed on, also where it would take it.',
+    fits: ({ way, step, path, through }) =>
+      way === 'own' && step === 'level' && (path === '/ok' || /sends no log messages/.test(said(through))),
+  },
+  {
+    id: 'extra-members',
+    verdict: 'differs',
+    source: '2025-11-25, schema, Result',
+    text: 'A legacy client whose call goes to the modern connection of a server gets the members of that revision as well (`resultType`, `_meta`); results may have members that a client does not know.',
+    fits: ({ path, straight }, { era }) =>
+      era === 'legacy' && straight === undefined && MODERN_ONLY.test(path),
+  },
+  {
+    id: 'http-404',
+    verdict: 'differs',
+    source: '2026-07-28, basic/transports, Streamable HTTP',
+    text: 'The error -32601 goes to a modern client with HTTP 404; its SDK shows that as an HTTP error.',
+    fits: ({ path, through }) =>
+      path.startsWith('/error') &&
+      (/-32601|404|Not Found/.test(said(through)) || path.startsWith('/error/data')),
+  },
+  {
+    id: 'shared-roots',
+    verdict: 'differs',
+    source: 'docs/limits.md, What a shared server is told of its clients',
+    text: 'A shared server is not told that its clients have roots: a server that looks at this does not ask for them. `session: per-client` tells it.',
+    fits: ({ step, path, straight, through }, { transport }) =>
+      transport !== 'stdio' &&
+      ((/roots/.test(step) &&
+        (['/ok', '/question'].includes(path) ||
+          /roots capability|get-roots-list not found/i.test(said(through)) ||
+          path === '/ok/isError')) ||
+        (step === 'tools' &&
+          path === '/ok' &&
+          /roots/.test(said(straight)) &&
+          !/roots-list/.test(said(through)))),
+  },
+  {
+    id: 'log-level',
+    verdict: 'differs',
+    source: '2025-11-25, server/utilities/logging, Setting Log Level',
+    text: 'Before a client names a level the server decides which log messages it sends. The gateway asks for all of them, as a server has one level for the whole session.',
+    fits: ({ path, straight, step }) => path === '/log' && straight === undefined && step.startsWith('call'),
+  },
+  {
+    id: 'description',
+    verdict: 'differs',
+    source: '2025-11-25, server/tools, Data Types',
+    text: 'A tool without a description gets one on `/mcp` that names its server.',
+    fits: ({ way, path, straight, through }) =>
+      way !== 'own' && /^\/ok\/\d+\/description$/.test(path) && !straight && through === 'Tool from s',
   },
 ];

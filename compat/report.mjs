@@ -17,7 +17,12 @@ const packagesOf = ({ packages }) =>
     .join(', ');
 
 function softwareTable(kind, entries, last) {
-  const rows = entries.map((entry) => [entry.name, entry.language, `${packagesOf(entry)} (${entry.registry})`, last(entry)]);
+  const rows = entries.map((entry) => [
+    entry.name,
+    entry.language,
+    `${packagesOf(entry)} (${entry.registry})`,
+    last(entry),
+  ]);
   return table([kind, 'language', 'packages', kind === 'server' ? 'transports' : 'eras'], rows);
 }
 
@@ -47,7 +52,8 @@ export async function writeReport({ setups, columns, results, notRun, servers, c
   const open = ran.filter((one) => one.open.length > 0);
   const same = ran.filter((one) => one.open.length === 0 && one.reasons.length === 0).length;
   const better = ran.filter(
-    (one) => one.open.length === 0 && one.reasons.length > 0 && one.reasons.every((r) => r.verdict === 'better'),
+    (one) =>
+      one.open.length === 0 && one.reasons.length > 0 && one.reasons.every((r) => r.verdict === 'better'),
   ).length;
   const differ = ran.length - open.length - same - better;
   const questions = ran.reduce((sum, one) => sum + one.questions, 0);

@@ -5,10 +5,18 @@
 //   npm run compat -- [--only NAME]... [--cache DIR] [--keep DIR] [--jobs N] | --from DIR
 //     --only   one server or client, by a part of its name; prints, writes no document
 //     --cache  where the software is installed; default $XDG_CACHE_HOME/mcpstead-compat or ~/.cache/mcpstead-compat
-//     --keep   gets the logs and all differences
+//     --keep   gets the logs and all differences; with --only, what is there of other pairs stays
 //     --jobs   servers at a time, by default as many as there are cores
 //     --from   runs nothing: finds the reasons anew for what a whole run kept, and writes the document
-import { createWriteStream, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  createWriteStream,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { availableParallelism, homedir, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -100,16 +108,31 @@ async function runSetup(setup, wanted) {
     for (const column of wanted) {
       const clientPath = await installed('client', column.client);
       if (clientPath === undefined) continue;
-      const log = logTo(columnOf(column).toLowerCase().replaceAll(/[^a-z0-9.]+/g, '-'));
+      const log = logTo(
+        columnOf(column)
+          .toLowerCase()
+          .replaceAll(/[^a-z0-9.]+/g, '-'),
+      );
       const began = Date.now();
       const newDriver = () => new Driver(column.client.driver(clientPath), log);
       const throughStdio = transport.name === 'stdio' && column.client.name === 'Python mcp 2.3';
       const before = witness.events.length;
       const result = await runPair({ server, gateway, plan }, newDriver, column.era, { stdio: throughStdio });
       const foreign = witness.events.slice(before).filter(({ event }) => FOREIGN.has(event));
-      const pair = { server: entry.name, transport: transport.name, client: column.client.name, era: column.era };
+      const pair = {
+        server: entry.name,
+        transport: transport.name,
+        client: column.client.name,
+        era: column.era,
+      };
       for (const event of foreign)
-        result.differences?.push({ way: 'own', step: 'another client', path: '', straight: undefined, through: event });
+        result.differences?.push({
+          way: 'own',
+          step: 'another client',
+          path: '',
+          straight: undefined,
+          through: event,
+        });
       const judgedResult = { title, column: columnOf(column), pair, ...judged(result, pair) };
       results.push(judgedResult);
       tell(judgedResult, Date.now() - began);
@@ -131,8 +154,8 @@ function judged(result, pair) {
   const open = [];
   for (const difference of result.differences ?? []) {
     const reason = reasons.find(({ fits }) => fits(difference, pair));
-    if (reason) used.add(reason);
-    else open.push(difference);
+    if (reason === undefined) open.push(difference);
+    else if (reason.verdict !== 'same') used.add(reason);
   }
   return { ...result, reasons: [...used], open };
 }
@@ -143,7 +166,9 @@ function tell({ title, column, open, reasons: used, unsupported, failed }, ms) {
   console.log(`${title} <- ${column}: ${failed ? `straight fails (${failed}); ` : ''}${how} (${ms} ms)`);
   const cut = (value) => (JSON.stringify(value) ?? 'nothing').slice(0, options.only ? 600 : 200);
   for (const { way, step, path, straight, through } of open)
-    console.log(`    ${way}: ${step} ${path}\n      straight: ${cut(straight)}\n      through:  ${cut(through)}`);
+    console.log(
+      `    ${way}: ${step} ${path}\n      straight: ${cut(straight)}\n      through:  ${cut(through)}`,
+    );
 }
 
 const work = setups
@@ -157,14 +182,22 @@ if (work.length === 0) {
 work.sort((a, b) => b.wanted.length - a.wanted.length);
 const results = [];
 const keptFile = (path) => join(path, 'results.json');
+const pairOf = ({ title, column }) => `${title}\n${column}`;
+const older =
+  options.keep && options.only && existsSync(keptFile(folder))
+    ? readKept(folder)
+    : { results: [], notRun: [] };
+function readKept(path) {
+  return JSON.parse(readFileSync(keptFile(path), 'utf8'));
+}
 /** What does not depend on the reasons; they may be found anew with --from. */
-const keep = () =>
-  writeFileSync(
-    keptFile(folder),
-    JSON.stringify({ notRun: [...notRun], results: results.map(({ reasons: _, open: _open, ...rest }) => rest) }),
-  );
+function keep() {
+  const now = new Map([...older.results, ...results].map((result) => [pairOf(result), result]));
+  const kept = [...now.values()].map(({ reasons: _, open: _open, ...rest }) => rest);
+  writeFileSync(keptFile(folder), JSON.stringify({ notRun: [...older.notRun, ...notRun], results: kept }));
+}
 if (options.from) {
-  const kept = JSON.parse(readFileSync(keptFile(resolve(options.from)), 'utf8'));
+  const kept = readKept(resolve(options.from));
   for (const [name, why] of kept.notRun) notRun.set(name, why);
   results.push(...kept.results.map((result) => ({ ...result, ...judged(result, result.pair) })));
   for (const result of results) tell(result, 0);
@@ -190,7 +223,15 @@ console.log(
     `${open.length} without`,
 );
 for (const [name, why] of notRun) console.log(`not run: ${name}: ${why}`);
-if (!options.only) await writeReport({ setups: setups.map(titleOf), columns: columns.map(columnOf), results, notRun, servers, clients });
+if (!options.only)
+  await writeReport({
+    setups: setups.map(titleOf),
+    columns: columns.map(columnOf),
+    results,
+    notRun,
+    servers,
+    clients,
+  });
 if (options.keep) console.log(`logs and all differences are in ${folder}`);
 else rmSync(folder, { recursive: true, force: true });
 process.exit(open.length > 0 || notRun.size > 0 ? 1 : 0);

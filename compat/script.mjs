@@ -29,13 +29,17 @@ export function stepsFor(plan, { tools = [], resources = [], templates = [], pro
   const calls = (plan.calls ?? CALLS).filter(has);
   const cancel = plan.cancel ?? CANCEL;
   const first = calls[0];
-  const steps = calls.map((call) => calling(`call ${call.name}`, call));
+  const isAgain = (call, index) => calls.findIndex(({ name }) => name === call.name) < index;
+  const steps = calls.map((call, index) =>
+    calling(`call ${call.name}${isAgain(call, index) ? ` (${index})` : ''}`, call),
+  );
   if (first) {
     steps.push(calling('call of no tool', { name: 'no-such-tool', arguments: {} }));
     steps.push(calling('call without arguments', { name: first.name, arguments: {} }));
   }
   for (const { uri } of resources.slice(0, 3)) steps.push({ name: `read ${uri}`, do: 'read', uri });
-  if (resources.length > 0) steps.push({ name: 'read of nothing', do: 'read', uri: 'compat://no-such-thing' });
+  if (resources.length > 0)
+    steps.push({ name: 'read of nothing', do: 'read', uri: 'compat://no-such-thing' });
   for (const uri of plan.items ?? ['compat://item/7'])
     if (templates.length > 0) steps.push({ name: `read ${uri}`, do: 'read', uri });
   for (const { name, arguments: wanted = [] } of prompts.slice(0, 3)) {
@@ -46,7 +50,8 @@ export function stepsFor(plan, { tools = [], resources = [], templates = [], pro
     if (argument) steps.push({ name: `complete ${name}`, ...complete });
   }
   steps.push({ name: 'level', do: 'level', level: 'debug' });
-  const touch = plan.touch ?? (names.has('touch') && { name: 'touch', arguments: {}, uri: 'compat://counter' });
+  const touch =
+    plan.touch ?? (names.has('touch') && { name: 'touch', arguments: {}, uri: 'compat://counter' });
   if (touch) {
     steps.push({ name: 'subscribe', do: 'subscribe', uri: touch.uri });
     steps.push({ ...calling('update', touch), settleMs: UPDATE_MS });
@@ -64,7 +69,8 @@ function requestOf(step, merged) {
   const prefix = merged ? PREFIX : '';
   const { name: _, tool, prompt, settleMs: _ms, ...request } = step;
   if (tool !== undefined) request.name = prefix + tool;
-  if (prompt !== undefined && step.do === 'complete') request.ref = { type: 'ref/prompt', name: prefix + prompt };
+  if (prompt !== undefined && step.do === 'complete')
+    request.ref = { type: 'ref/prompt', name: prefix + prompt };
   else if (prompt !== undefined) request.name = prefix + prompt;
   return request;
 }

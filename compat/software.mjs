@@ -73,7 +73,13 @@ const PYTHON = {
 };
 
 /** The transports of a server in Python: each is a mode of its program. */
-const MODES = { stdio: 'stdio', http: 'http', 'http json': 'json', 'http stateless': 'stateless', sse: 'sse' };
+const MODES = {
+  stdio: 'stdio',
+  http: 'http',
+  'http json': 'json',
+  'http stateless': 'stateless',
+  sse: 'sse',
+};
 /** A server of the older SDK waits for ever for the answer to a question that it cannot send. */
 const NO_QUESTIONS = Object.fromEntries(
   ['ask', 'sample', 'roots'].map((tool) => [`call ${tool}`, 'no stream to ask on']),
@@ -136,8 +142,16 @@ export const servers = [
     ...PYTHON.fastmcp4,
     transports: pythonTransports('fastmcp_server.py', ['stdio', 'http', 'http stateless']),
   },
-  { name: 'chuk-mcp-server 0.26', ...PYTHON.chuk, transports: pythonTransports('chuk.py', ['stdio', 'http']) },
-  { name: 'dedalus-mcp 0.7', ...PYTHON.dedalus, transports: pythonTransports('dedalus.py', ['stdio', 'http']) },
+  {
+    name: 'chuk-mcp-server 0.26',
+    ...PYTHON.chuk,
+    transports: pythonTransports('chuk.py', ['stdio', 'http']),
+  },
+  {
+    name: 'dedalus-mcp 0.7',
+    ...PYTHON.dedalus,
+    transports: pythonTransports('dedalus.py', ['stdio', 'http']),
+  },
   {
     name: 'gradio 6',
     ...PYTHON.gradio,

@@ -99,7 +99,9 @@ export class Gateway {
       url === undefined
         ? { command, args, env: { ...env, COMPAT_CHANGE: changed }, session: this.session }
         : { url, headers: { 'X-Compat-Change': changed }, ...(kind === 'sse' ? { protocol: 'sse' } : {}) };
-    const servers = [{ name: SERVER_NAME, ...entry, reconnect: { backoff_base_ms: 100, backoff_max_ms: 500 } }];
+    const servers = [
+      { name: SERVER_NAME, ...entry, reconnect: { backoff_base_ms: 100, backoff_max_ms: 500 } },
+    ];
     // The lists of another run would hide what a server lists now.
     const cache = { dir: 'none' };
     writeFileSync(this.config, stringify({ host: '127.0.0.1', port: this.port, cache, servers }));

@@ -73,7 +73,10 @@ async function answer(operations, request) {
   if (!operation) return write({ id, unsupported: `no ${request.do}` });
   current = id;
   try {
-    write({ id, ok: (await (request.do === 'connect' ? operation(request) : limited(operation(request)))) ?? {} });
+    write({
+      id,
+      ok: (await (request.do === 'connect' ? operation(request) : limited(operation(request)))) ?? {},
+    });
   } catch (error) {
     if (error instanceof Unsupported) write({ id, unsupported: error.message });
     else write({ id, error: errorOf(error) });
@@ -86,7 +89,9 @@ export function drive(operations) {
   lines.on('line', (line) => void answer(operations, JSON.parse(line)));
   lines.on('close', () => {
     setTimeout(() => process.exit(0), 1000).unref();
-    void Promise.resolve(operations.close?.()).catch(() => {}).then(() => process.exit(0));
+    void Promise.resolve(operations.close?.())
+      .catch(() => {})
+      .then(() => process.exit(0));
   });
   process.on('unhandledRejection', (error) => console.error('unhandled', error));
 }

@@ -11,7 +11,9 @@ let client;
 function transportOf(target) {
   if (target.url === undefined)
     return new StdioClientTransport({ ...target, env: { ...process.env, ...target.env }, stderr: 'inherit' });
-  return new (target.kind === 'sse' ? SSEClientTransport : StreamableHTTPClientTransport)(new URL(target.url));
+  return new (target.kind === 'sse' ? SSEClientTransport : StreamableHTTPClientTransport)(
+    new URL(target.url),
+  );
 }
 
 const CHANGED = {

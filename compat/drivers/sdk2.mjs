@@ -11,7 +11,9 @@ const listening = new Map();
 function transportOf(target) {
   if (target.url === undefined)
     return new StdioClientTransport({ ...target, env: { ...process.env, ...target.env }, stderr: 'inherit' });
-  return new (target.kind === 'sse' ? SSEClientTransport : StreamableHTTPClientTransport)(new URL(target.url));
+  return new (target.kind === 'sse' ? SSEClientTransport : StreamableHTTPClientTransport)(
+    new URL(target.url),
+  );
 }
 
 async function connect({ target, era }) {

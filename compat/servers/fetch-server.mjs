@@ -17,7 +17,10 @@ export function serve(port, handle) {
       const response = (await handle(request)) ?? new Response(null, { status: 404 });
       outgoing.writeHead(response.status, Object.fromEntries(response.headers));
       outgoing.flushHeaders();
-      if (response.body) Readable.fromWeb(response.body).on('error', () => outgoing.destroy()).pipe(outgoing);
+      if (response.body)
+        Readable.fromWeb(response.body)
+          .on('error', () => outgoing.destroy())
+          .pipe(outgoing);
       else outgoing.end();
     } catch (error) {
       console.error(error);

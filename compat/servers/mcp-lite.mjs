@@ -1,6 +1,11 @@
 // Server on mcp-lite: node mcp-lite.mjs http PORT
 import { setTimeout as sleep } from 'node:timers/promises';
-import { InMemoryClientRequestAdapter, InMemorySessionAdapter, McpServer, StreamableHttpTransport } from 'mcp-lite';
+import {
+  InMemoryClientRequestAdapter,
+  InMemorySessionAdapter,
+  McpServer,
+  StreamableHttpTransport,
+} from 'mcp-lite';
 import { z } from 'zod';
 import { serve } from './fetch-server.mjs';
 

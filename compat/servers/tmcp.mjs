@@ -23,7 +23,8 @@ const server = new McpServer(
   },
 );
 const said = (text) => ({ content: [{ type: 'text', text }] });
-const tool = (name, description, schema, run) => server.tool({ name, description, ...(schema ? { schema } : {}) }, run);
+const tool = (name, description, schema, run) =>
+  server.tool({ name, description, ...(schema ? { schema } : {}) }, run);
 
 tool('echo', 'Gives the text back.', z.object({ text: z.string() }), ({ text }) => said(text));
 server.tool(
