@@ -1,9 +1,9 @@
 // Installs the software of the table into the cache folder, each by the client of its own registry, and keeps what is there.
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { accessSync, constants, cpSync, existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
+import { accessSync, constants, existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { rmSync, writeFileSync } from 'node:fs';
-import { basename, delimiter, join } from 'node:path';
+import { delimiter, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 export const here = fileURLToPath(new URL('.', import.meta.url));
@@ -57,28 +57,6 @@ export async function venvWith(folder, packages) {
   await run('python3', ['-m', 'venv', join(folder, 'venv')]);
   const wanted = Object.entries(packages).map(([name, version]) => `${name}==${version}`);
   await run(pythonOf(folder), ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', ...wanted]);
-}
-
-/** The source is copied, so that nothing is built inside of the clone. */
-function copied(folder, source) {
-  cpSync(join(here, source), folder, { recursive: true });
-  return basename(source);
-}
-
-export async function goBuild(folder, source) {
-  const name = copied(folder, source);
-  const env = { ...process.env, GOFLAGS: '-mod=mod', CGO_ENABLED: '0' };
-  await run('go', ['build', '-o', join(folder, 'bin', name), '.'], { cwd: folder, env });
-}
-
-export async function cargoBuild(folder, source) {
-  copied(folder, source);
-  await run('cargo', ['build', '--release', '--quiet'], { cwd: folder });
-}
-
-export async function maven(folder, source) {
-  copied(folder, source);
-  await run('mvn', ['-q', '-B', 'package', '-DskipTests'], { cwd: folder });
 }
 
 function digestOf(path, hash) {

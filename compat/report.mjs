@@ -42,7 +42,7 @@ function verdictOf(result, numberOf) {
   return result.failed === undefined ? verdict : `${verdict} (fails straight)`;
 }
 
-export async function writeReport({ setups, columns, results, notRun, servers, clients }) {
+export async function writeReport({ columns, results, notRun, servers, clients }) {
   const used = new Set(results.flatMap((result) => result.reasons ?? []));
   const listed = reasons.filter((reason) => used.has(reason));
   const numberOf = (reason) => listed.indexOf(reason) + 1;

@@ -225,7 +225,6 @@ console.log(
 for (const [name, why] of notRun) console.log(`not run: ${name}: ${why}`);
 if (!options.only)
   await writeReport({
-    setups: setups.map(titleOf),
     columns: columns.map(columnOf),
     results,
     notRun,

@@ -16,12 +16,7 @@
 //     eras: ['legacy', 'modern'] }         what `connect` is asked for; a client that cannot choose has one
 //
 // `folder` is <cache>/server-<name in lower case, with dashes>, or client-<..>; entries that name the same `folder` share
-// it. An entry that is built has `source`, for example 'drivers/go-sdk': it is built anew when a file there changes.
-// The helpers of install.mjs: npmInto(folder, packages),
-// venvWith(folder, packages), goBuild(folder, source), cargoBuild(folder, source), maven(folder, source); `source` is a
-// folder of compat/, which is copied into `folder` and built there. goBuild gives <folder>/bin/<name of source>,
-// cargoBuild <folder>/target/release/<name of source>, maven <folder>/target/<name of source>.jar with all its classes
-// in it.
+// it. An entry that is built has `source`, for example 'drivers/java': it is built anew when a file there changes.
 //
 // Tools that a server of compat/servers/ has, as far as its SDK can: `echo` {text} -> the text; `structured` {} ->
 // {"answer":42,"list":["a","b"]} with an output schema; `image` {} -> a PNG of one pixel; `fail` {} -> an error result;
