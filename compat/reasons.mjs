@@ -73,6 +73,7 @@ export const reasons = [
     fits: ({ step, path, straight, through }, { era }) =>
       era !== 'legacy' &&
       ((step === 'connect' && /^\/ok\/capabilities\/(tasks|extensions)/.test(path)) ||
+        (step === 'connect' && /^\/ok\/(serverInfo|capabilities|instructions)$/.test(path) && through === null) ||
         /^\/ok\/\d+\/execution/.test(path) ||
         (step === 'connect' && path === '/ok/protocolVersion' && isModernVersion(through)) ||
         MODERN_ONLY.test(path) ||
@@ -116,7 +117,9 @@ export const reasons = [
     verdict: 'differs',
     source: '2025-11-25, basic/lifecycle, Capability Negotiation',
     text: 'A question that the client did not declare is refused by the gateway, and does not reach the client, which would refuse it as well: the text of the refusal is another one.',
-    fits: ({ through }) => /the client of this call cannot be asked/.test(said(through)),
+    fits: ({ step, path, through }) =>
+      /the client of this call cannot be asked|the client takes no elicitation/.test(said(through)) ||
+      (/^call (ask|sample|roots)$/.test(step) && /^\/error\/(code|data)/.test(path)),
   },
   {
     id: 'revision',
@@ -155,7 +158,7 @@ export const reasons = [
     id: 'shared-roots',
     verdict: 'differs',
     source: 'docs/limits.md, What a shared server is told of its clients',
-    text: 'A shared server is not told that its clients have roots: a server that looks at this does not ask for them. `session: per-client` tells it.',
+    text: 'A shared server is told that its clients can be asked for samplings and with forms, but not that they have roots: a server that looks at this lists and asks accordingly. `session: per-client` tells it what the client declares.',
     fits: ({ step, path, straight, through }, { transport }) =>
       transport !== 'stdio' &&
       ((/roots/.test(step) &&
@@ -181,5 +184,19 @@ export const reasons = [
     text: 'A tool without a description gets one on `/mcp` that names its server.',
     fits: ({ way, path, straight, through }) =>
       way !== 'own' && /^\/ok\/\d+\/description$/.test(path) && !straight && through === 'Tool from s',
+  },
+  {
+    id: 'ping',
+    verdict: 'differs',
+    source: '2025-11-25, basic/utilities/ping',
+    text: 'A `ping` of the server is for its peer, which is the gateway: it answers at once, and the client is not asked.',
+    fits: ({ path, straight, through }) => path === '/question' && /^\[\{"method":"ping"/.test(said(straight)) && through === undefined,
+  },
+  {
+    id: 'version',
+    verdict: 'better',
+    source: '2026-07-28, basic/versioning',
+    text: 'The client offers a modern server a revision that the server does not take, and fails. The gateway takes it.',
+    fits: ({ straight, through }) => /unsupported protocol version/.test(said(straight)) || (straight === undefined && through !== undefined && false),
   },
 ];
