@@ -5,6 +5,9 @@
 // docs/limits.md. What is 'same' comes of the script, not of the gateway, and is not counted.
 
 const said = (value) => JSON.stringify(value ?? null);
+/** A connection that is gone, as each client says it. */
+const LOST =
+  /closed|not connected|terminated|no answer|driver ended|404|-32000|session|broken|EOF|refused|timed out/i;
 const MODERN_ONLY = /\/(resultType|ttlMs|cacheScope|_meta)(\/|$)/;
 const GONE = ['ping', 'level', 'subscribe', 'unsubscribe'];
 const isMessage = (path) => /^\/error\/(message|data)(\/|$)/.test(path);
@@ -12,6 +15,8 @@ const isMessage = (path) => /^\/error\/(message|data)(\/|$)/.test(path);
 const NO_METHOD =
   /not found|not supported|unsupported|not available|METHOD_NOT|not_supported|does not support|no log/i;
 const isModernVersion = (value) => typeof value === 'string' && value >= '2026';
+
+const isLost = (value) => value === null || LOST.test(said(value));
 
 /** server-everything asks a client for its roots at its start, and whenever it is started anew. */
 const isAtStart = (value) => /"roots\/list"|Roots updated/.test(said(value)) || value === undefined;
@@ -42,8 +47,11 @@ export const reasons = [
     verdict: 'better',
     source: '2025-11-25, basic/transports, Session Management',
     text: 'A client that is connected straight loses its session, or its child, when the server is restarted. The gateway connects anew, and the session of the client goes on.',
-    fits: ({ step, through, path }) =>
-      step === 'call after restart' && (path === '/ok' ? through !== undefined : through === undefined),
+    fits: ({ step, straight, through, path }) =>
+      step === 'call after restart' &&
+      (path === '/ok'
+        ? through !== undefined
+        : through === undefined || path === '/question' || isLost(straight)),
   },
   {
     id: 'list-changed',
@@ -73,10 +81,14 @@ export const reasons = [
     fits: ({ step, path, straight, through }, { era }) =>
       era !== 'legacy' &&
       ((step === 'connect' && /^\/ok\/capabilities\/(tasks|extensions)/.test(path)) ||
-        (step === 'connect' && /^\/ok\/(serverInfo|capabilities|instructions)$/.test(path) && through === null) ||
+        (step === 'connect' &&
+          /^\/ok\/(serverInfo|capabilities|instructions)$/.test(path) &&
+          through === null) ||
         /^\/ok\/\d+\/execution/.test(path) ||
         (step === 'connect' && path === '/ok/protocolVersion' && isModernVersion(through)) ||
         MODERN_ONLY.test(path) ||
+        path === '/unsupported' ||
+        (step === 'read of nothing' && path === '/error/code') ||
         (GONE.includes(step) && (path.startsWith('/error') || (path === '/ok' && through === undefined))) ||
         (step === 'level' && straight !== undefined && NO_METHOD.test(said(straight)))),
   },
@@ -152,23 +164,19 @@ export const reasons = [
     text: 'The error -32601 goes to a modern client with HTTP 404; its SDK shows that as an HTTP error.',
     fits: ({ path, through }) =>
       path.startsWith('/error') &&
-      (/-32601|404|Not Found/.test(said(through)) || path.startsWith('/error/data')),
+      (/-32601|404|Not Found|HTTP_NOT_IMPLEMENTED/.test(said(through)) || path.startsWith('/error/data')),
   },
   {
     id: 'shared-roots',
     verdict: 'differs',
     source: 'docs/limits.md, What a shared server is told of its clients',
     text: 'A shared server is told that its clients can be asked for samplings and with forms, but not that they have roots: a server that looks at this lists and asks accordingly. `session: per-client` tells it what the client declares.',
-    fits: ({ step, path, straight, through }, { transport }) =>
+    fits: ({ step, path, through }, { server, transport }) =>
       transport !== 'stdio' &&
       ((/roots/.test(step) &&
-        (['/ok', '/question'].includes(path) ||
-          /roots capability|get-roots-list not found/i.test(said(through)) ||
-          path === '/ok/isError')) ||
-        (step === 'tools' &&
-          path === '/ok' &&
-          /roots/.test(said(straight)) &&
-          !/roots-list/.test(said(through)))),
+        (['/ok', '/question', '/ok/isError'].includes(path) ||
+          /roots capability|get-roots-list not found|missing required client/i.test(said(through)))) ||
+        (step === 'tools' && server === 'server-everything' && path.startsWith('/ok'))),
   },
   {
     id: 'log-level',
@@ -190,13 +198,64 @@ export const reasons = [
     verdict: 'differs',
     source: '2025-11-25, basic/utilities/ping',
     text: 'A `ping` of the server is for its peer, which is the gateway: it answers at once, and the client is not asked.',
-    fits: ({ path, straight, through }) => path === '/question' && /^\[\{"method":"ping"/.test(said(straight)) && through === undefined,
+    fits: ({ path, straight, through }) =>
+      path === '/question' && /^\[\{"method":"ping"/.test(said(straight)) && through === undefined,
   },
   {
     id: 'version',
     verdict: 'better',
     source: '2026-07-28, basic/versioning',
     text: 'The client offers a modern server a revision that the server does not take, and fails. The gateway takes it.',
-    fits: ({ straight, through }) => /unsupported protocol version/.test(said(straight)) || (straight === undefined && through !== undefined && false),
+    fits: ({ way, step, straight }, pair, all) =>
+      all.some(
+        (one) =>
+          one.way === way && one.step === step && /unsupported protocol version/.test(said(one.straight)),
+      ) && !/^\{"code":-32603/.test(said(straight)),
+  },
+  {
+    id: 'silent',
+    verdict: 'better',
+    source: '2025-11-25, basic/lifecycle, Timeouts',
+    text: 'Straight the client waits without end for the answer to a question that it cannot give, and is ended by the script. Through the gateway the call is answered.',
+    fits: ({ way, step, straight, through }, pair, all) =>
+      all.some(
+        (one) =>
+          one.way === way &&
+          one.through === undefined &&
+          ((one.path === '/silent' &&
+            one.straight !== undefined &&
+            (one.step === step || straight === undefined)) ||
+            (one.path === '/error' && one.straight?.message === 'no answer' && one.step === step)),
+      ) && !said(through).includes('"no answer"'),
+  },
+  {
+    id: 'own-log',
+    verdict: 'same',
+    text: 'dedalus-mcp logs each message that it reads, also those between it and the gateway, whenever it comes to that.',
+    fits: ({ path }, { server }) => server.startsWith('dedalus') && path.startsWith('/log'),
+  },
+  {
+    id: 'list-fails',
+    verdict: 'better',
+    source: '2025-11-25, basic/lifecycle, Operation',
+    text: 'A list that the server cannot give is empty; straight it is an error, at which clients may give up.',
+    fits: ({ step, way }, pair, all) =>
+      /^(tools|resources|templates|prompts)$/.test(step) &&
+      all.some(
+        (one) =>
+          one.way === way &&
+          one.step === step &&
+          one.path === '/error' &&
+          one.straight &&
+          one.through === undefined,
+      ),
+  },
+  {
+    id: 'undeclared-list',
+    verdict: 'differs',
+    source: 'docs/limits.md, What is asked beyond what was negotiated',
+    text: 'The server has prompts and does not declare them. On `/servers/<name>/mcp` they are listed, also to clients that would not ask; on `/mcp` they are not.',
+    fits: ({ step, path }, { server }) =>
+      server.startsWith('chuk') && /^(prompts|prompt |complete )/.test(step) && /^\/(ok|error)/.test(path),
   },
 ];

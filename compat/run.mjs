@@ -3,7 +3,7 @@
 // differs without a reason of reasons.mjs, or could not be run.
 //
 //   npm run compat -- [--only NAME]... [--cache DIR] [--keep DIR] [--jobs N] | --from DIR
-//     --only   one server or client, by a part of its name; prints, writes no document
+//     --only   one server or client, by a part of its name, or one pair, 'SERVER, TRANSPORT <- CLIENT'; writes no document
 //     --cache  where the software is installed; default $XDG_CACHE_HOME/mcpstead-compat or ~/.cache/mcpstead-compat
 //     --keep   gets the logs and all differences; with --only, what is there of other pairs stays
 //     --jobs   servers at a time, by default as many as there are cores
@@ -57,7 +57,7 @@ function isWanted(setup, column) {
   const usual = ['stdio', 'http'].includes(setup.transport.name);
   const own = REFERENCE_CLIENTS.slice(0, usual ? undefined : 1).includes(columnOf(column));
   if (!own && !REFERENCE_SERVERS.includes(title)) return false;
-  return !options.only || names(options.only, title) || names(options.only, columnOf(column));
+  return !options.only || names(options.only, `${title} <- ${columnOf(column)}`);
 }
 
 /** What could not be had: name -> why. */
@@ -153,7 +153,7 @@ function judged(result, pair) {
   const used = new Set();
   const open = [];
   for (const difference of result.differences ?? []) {
-    const reason = reasons.find(({ fits }) => fits(difference, pair));
+    const reason = reasons.find(({ fits }) => fits(difference, pair, result.differences));
     if (reason === undefined) open.push(difference);
     else if (reason.verdict !== 'same') used.add(reason);
   }

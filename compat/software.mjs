@@ -86,6 +86,7 @@ const pythonTransports = (file, names, { path = '/mcp', mute = false } = {}) =>
     start: (folder, port) => ({
       command: pythonOf(folder),
       args: [join(here, 'servers', file), MODES[name], ...(name === 'stdio' ? [] : [String(port)])],
+      env: { GRADIO_ANALYTICS_ENABLED: 'False' },
       ...(name === 'stdio' ? {} : { url: `http://127.0.0.1:${port}${name === 'sse' ? '/sse' : path}` }),
     }),
   }));

@@ -8,7 +8,7 @@ import { stringify } from 'yaml';
 import { start, stop } from './driver.mjs';
 
 const MAIN = fileURLToPath(new URL('../dist/cli/main.js', import.meta.url));
-const START_MS = 60_000;
+const START_MS = 120_000;
 
 export function freePort() {
   return new Promise((resolve, reject) => {

@@ -75,7 +75,7 @@ async function answer(operations, request) {
   try {
     write({
       id,
-      ok: (await (request.do === 'connect' ? operation(request) : limited(operation(request)))) ?? {},
+      ok: (await (request.do === 'call' ? limited(operation(request)) : operation(request))) ?? {},
     });
   } catch (error) {
     if (error instanceof Unsupported) write({ id, unsupported: error.message });

@@ -136,8 +136,8 @@ async def answer(operations, request):
     if operation is None:
         return write({"id": request["id"], "unsupported": f"no {request['do']}"})
     try:
-        # What opens or closes a scope of its own cannot stand in another one; the runner limits it.
-        limit = None if request["do"] in ("connect", "close", "subscribe", "unsubscribe") else LIMIT_S
+        # The runner limits the rest; what opens or closes a scope of its own cannot stand in another one.
+        limit = LIMIT_S if request["do"] == "call" else None
         if limit is None:
             value = await operation(request)
         else:
