@@ -258,4 +258,30 @@ export const reasons = [
     fits: ({ step, path }, { server }) =>
       server.startsWith('chuk') && /^(prompts|prompt |complete )/.test(step) && /^\/(ok|error)/.test(path),
   },
+  {
+    id: 'own-count',
+    verdict: 'same',
+    text: 'A server counts its own questions; the gateway may have been asked before.',
+    fits: ({ path }) => path.startsWith('/question') && path.endsWith('/progressToken'),
+  },
+  {
+    id: 'unsubscribed',
+    verdict: 'better',
+    source: '2025-11-25, server/resources, Subscriptions',
+    text: 'The server tells of updates also after `resources/unsubscribe`. The gateway passes on those that a client is subscribed to.',
+    fits: ({ step, path, through }) =>
+      step === 'update after unsubscribe' && path === '/updated' && through === undefined,
+  },
+  {
+    id: 'late-log',
+    verdict: 'differs',
+    source: '2026-07-28, server/utilities/logging',
+    text: 'A log message belongs to the call in which it is sent. One that the server writes behind the answer of its call (mcp-go and rmcp do, now and then) belongs to none, and is left out.',
+    fits: ({ step, path, straight, through }, { server }) =>
+      /^(mcp-go|rmcp)/.test(server) &&
+      step === 'call log' &&
+      path === '/log' &&
+      straight &&
+      through === undefined,
+  },
 ];

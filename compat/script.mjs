@@ -53,7 +53,8 @@ export function stepsFor(plan, { tools = [], resources = [], templates = [], pro
   const touch =
     plan.touch ?? (names.has('touch') && { name: 'touch', arguments: {}, uri: 'compat://counter' });
   if (touch) {
-    steps.push({ name: 'subscribe', do: 'subscribe', uri: touch.uri });
+    // Not every client waits until its subscription is acknowledged.
+    steps.push({ name: 'subscribe', do: 'subscribe', uri: touch.uri, settleMs: UPDATE_MS });
     steps.push({ ...calling('update', touch), settleMs: UPDATE_MS });
     steps.push({ name: 'unsubscribe', do: 'unsubscribe', uri: touch.uri });
     steps.push({ ...calling('update after unsubscribe', touch), settleMs: UPDATE_MS });

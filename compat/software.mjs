@@ -155,7 +155,6 @@ export const servers = [
     plan: {
       calls: [
         { name: 'echo', arguments: { text: 'hello' } },
-        { name: 'progress', arguments: { steps: 3 }, progress: true },
         { name: 'fail', arguments: {} },
       ],
     },
