@@ -284,4 +284,15 @@ export const reasons = [
       straight &&
       through === undefined,
   },
+  {
+    id: 'stateless',
+    verdict: 'better',
+    source: '2025-11-25, basic/transports, Listening for Messages from the Server',
+    text: 'A stateless server tells of updates, and asks, on a stream that its clients do not open; the gateway has it open.',
+    fits: ({ path, straight, through }, { transport }) =>
+      transport === 'http stateless' &&
+      /^\/(question|updated)$/.test(path) &&
+      straight === undefined &&
+      through,
+  },
 ];

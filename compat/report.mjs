@@ -33,12 +33,17 @@ function verdictOf(result, numberOf) {
   if (result === undefined) return '';
   if (result.unsupported !== undefined) return '-';
   if (result.open.length > 0) return '**differs**';
-  const by = (verdict) => result.reasons.filter((reason) => reason.verdict === verdict).map(numberOf);
-  const [differs, better] = [by('differs'), by('better')].map((numbers) => numbers.sort((a, b) => a - b));
-  const parts = [];
-  if (differs.length > 0) parts.push(`differs ${differs.join(', ')}`);
-  if (better.length > 0) parts.push(`better ${better.join(', ')}`);
-  const verdict = parts.join('; ') || 'same';
+  const numbers = (list) =>
+    list
+      .map(numberOf)
+      .sort((a, b) => a - b)
+      .join(', ');
+  const own = (wanted) => numbers(result.onItsOwn.filter(({ verdict }) => verdict === wanted));
+  const parts = ['differs', 'better'].flatMap((wanted) => (own(wanted) ? [`${wanted} ${own(wanted)}`] : []));
+  if (parts.length === 0) parts.push('same');
+  const elsewhere = numbers(result.reasons.filter((reason) => !result.onItsOwn.includes(reason)));
+  if (elsewhere) parts.push(`/mcp: ${elsewhere}`);
+  const verdict = parts.join('; ');
   return result.failed === undefined ? verdict : `${verdict} (fails straight)`;
 }
 
@@ -56,6 +61,11 @@ export async function writeReport({ columns, results, notRun, servers, clients }
       one.open.length === 0 && one.reasons.length > 0 && one.reasons.every((r) => r.verdict === 'better'),
   ).length;
   const differ = ran.length - open.length - same - better;
+  const ownSame = ran.filter((one) => one.open.length === 0 && one.onItsOwn.length === 0).length;
+  const ownBetter = ran.filter(
+    (one) =>
+      one.open.length === 0 && one.onItsOwn.length > 0 && one.onItsOwn.every((r) => r.verdict === 'better'),
+  ).length;
   const questions = ran.reduce((sum, one) => sum + one.questions, 0);
   const { version } = JSON.parse(readFileSync(PACKAGE, 'utf8'));
   const matrix = (list) => {
@@ -87,7 +97,8 @@ capabilities of \`initialize\` are the gateway's and are not compared, and the p
 \`session: per-client\`. Beside each pair a second client is connected to the gateway, which must be told and asked nothing. That lists
 may have changed is not compared.
 
-${ran.length} pairs: ${same} same, ${better} better, ${differ} differ for the reasons below, ${open.length} without a reason. ${questions} questions reached the
+${ran.length} pairs: ${same} same, ${better} better, ${differ} differ for the reasons below, ${open.length} without a reason. On
+\`/servers/<name>/mcp\` alone: ${ownSame} same, ${ownBetter} better. ${questions} questions reached the
 client that had to answer them, none another one.
 
 ## What was run
@@ -100,8 +111,9 @@ legacy: the revisions up to 2025-11-25; modern: 2026-07-28.
 ${notRunList.length > 0 ? `\nNot run:\n\n${notRunList.join('\n')}\n` : ''}
 ## Pairs
 
-same: no difference at all. better, differs: with the number of the reason, below. An empty cell was not run; -: the client has no
-such era or transport. Each server is run with three clients, each client with five servers.
+same: no difference at all on \`/servers/<name>/mcp\`. better, differs: with the number of the reason, below; after /mcp stand the reasons of
+what differs only there, or under \`mcpstead stdio\`. An empty cell was not run; -: the client has no such era or transport. Each server is run with two
+clients, its transports beside stdio and plain HTTP with one; each client with five servers.
 
 ${byServer.map((list) => matrix(list)).join('\n\n')}
 

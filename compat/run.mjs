@@ -151,13 +151,14 @@ async function runSetup(setup, wanted) {
 /** Finds the reason of every difference; one without is open. */
 function judged(result, pair) {
   const used = new Set();
+  const onItsOwn = new Set();
   const open = [];
   for (const difference of result.differences ?? []) {
     const reason = reasons.find(({ fits }) => fits(difference, pair, result.differences));
     if (reason === undefined) open.push(difference);
-    else if (reason.verdict !== 'same') used.add(reason);
+    else if (reason.verdict !== 'same') used.add(reason) && difference.way === 'own' && onItsOwn.add(reason);
   }
-  return { ...result, reasons: [...used], open };
+  return { ...result, reasons: [...used], onItsOwn: [...onItsOwn], open };
 }
 
 function tell({ title, column, open, reasons: used, unsupported, failed }, ms) {
@@ -193,8 +194,10 @@ function readKept(path) {
 /** What does not depend on the reasons; they may be found anew with --from. */
 function keep() {
   const now = new Map([...older.results, ...results].map((result) => [pairOf(result), result]));
-  const kept = [...now.values()].map(({ reasons: _, open: _open, ...rest }) => rest);
-  writeFileSync(keptFile(folder), JSON.stringify({ notRun: [...older.notRun, ...notRun], results: kept }));
+  const kept = [...now.values()].map(({ reasons: _, onItsOwn: _own, open: _open, ...rest }) => rest);
+  const had = new Set(kept.map(({ title }) => title));
+  const without = [...older.notRun, ...notRun].filter(([name]) => !had.has(name));
+  writeFileSync(keptFile(folder), JSON.stringify({ notRun: without, results: kept }));
 }
 if (options.from) {
   const kept = readKept(resolve(options.from));
