@@ -10,10 +10,10 @@ const isOwn = (step, path) =>
 const META = '/_meta/io.modelcontextprotocol~serverInfo'.replace('~', '/');
 const isServerInfo = (path) => path.includes(META);
 
-/** A call that may come in the moment in which something is down: three tries, as a user makes them. */
+/** A call that may come in the moment in which something is down: some tries, as a user makes them. */
 async function callAgain(driver, name, step, merged) {
   let outcome;
-  for (let tries = 0; tries < 3; tries++) {
+  for (let tries = 0; tries < 10; tries++) {
     if (tries > 0) await sleep(500);
     outcome = await runStep(driver, { ...step, name }, merged);
     if (outcome.ok !== undefined) break;

@@ -156,7 +156,10 @@ function judged(result, pair) {
   for (const difference of result.differences ?? []) {
     const reason = reasons.find(({ fits }) => fits(difference, pair, result.differences));
     if (reason === undefined) open.push(difference);
-    else if (reason.verdict !== 'same') used.add(reason) && difference.way === 'own' && onItsOwn.add(reason);
+    else if (reason.verdict !== 'same') {
+      used.add(reason);
+      if (difference.way === 'own') onItsOwn.add(reason);
+    }
   }
   return { ...result, reasons: [...used], onItsOwn: [...onItsOwn], open };
 }
