@@ -71,7 +71,10 @@ impl ClientHandler for Client {
         _: RequestContext<RoleClient>,
     ) -> Result<CreateMessageResult, ErrorData> {
         question("sampling/createMessage", plain(&params));
-        Ok(CreateMessageResult::new(SamplingMessage::assistant_text("sampled"), "compat".into()).with_stop_reason("endTurn"))
+        Ok(
+            CreateMessageResult::new(SamplingMessage::assistant_text("sampled"), "compat".into())
+                .with_stop_reason("endTurn"),
+        )
     }
 
     async fn list_roots(&self, _: RequestContext<RoleClient>) -> Result<ListRootsResult, ErrorData> {
@@ -87,7 +90,9 @@ impl ClientHandler for Client {
     ) -> Result<ElicitResult, ErrorData> {
         let params = plain(&request);
         let result = ElicitResult::new(ElicitationAction::Accept);
-        let form = params["requestedSchema"].is_object().then(|| fill(&params["requestedSchema"]));
+        let form = params["requestedSchema"]
+            .is_object()
+            .then(|| fill(&params["requestedSchema"]));
         question("elicitation/create", params);
         Ok(match form {
             Some(content) => result.with_content(content),
@@ -103,7 +108,11 @@ impl ClientHandler for Client {
         // The SDK chooses the tokens itself and does not say them: progress belongs to the one call that is under way.
         let call = {
             let calls = self.calls.lock().unwrap();
-            calls.iter().next().filter(|_| calls.len() == 1).map(|(id, cancel)| (*id, cancel.clone()))
+            calls
+                .iter()
+                .next()
+                .filter(|_| calls.len() == 1)
+                .map(|(id, cancel)| (*id, cancel.clone()))
         };
         event("progress", call.as_ref().map(|(id, _)| *id), value);
         if let Some((_, Some(cancel))) = call {
@@ -136,7 +145,11 @@ impl ClientHandler for Client {
 fn fill(schema: &Value) -> Value {
     let none = Map::new();
     let properties = schema["properties"].as_object().unwrap_or(&none);
-    properties.iter().map(|(name, property)| (name.clone(), first(property))).collect::<Map<_, _>>().into()
+    properties
+        .iter()
+        .map(|(name, property)| (name.clone(), first(property)))
+        .collect::<Map<_, _>>()
+        .into()
 }
 
 fn first(property: &Value) -> Value {
@@ -200,19 +213,34 @@ async fn connect(request: &Value, calls: Calls) -> Result<(Session, Value), Fail
             process.env(name, value.as_str().unwrap_or_default());
         }
         let transport = TokioChildProcess::new(process).map_err(|error| Failure::Other(error.to_string()))?;
-        client.serve_with_lifecycle(transport, lifecycle).await.map_err(failed)?
+        client
+            .serve_with_lifecycle(transport, lifecycle)
+            .await
+            .map_err(failed)?
     } else if target["kind"] == "sse" {
         return Err(Failure::Unsupported("the SDK has no client for HTTP+SSE"));
     } else {
         let transport = StreamableHttpClientTransport::from_uri(target["url"].as_str().unwrap_or_default());
-        client.serve_with_lifecycle(transport, lifecycle).await.map_err(failed)?
+        client
+            .serve_with_lifecycle(transport, lifecycle)
+            .await
+            .map_err(failed)?
     };
     let info = running.peer_info();
-    let seen = info.as_ref().map(|info| serde_json::to_value(info.as_ref()).unwrap_or_default()).unwrap_or_default();
-    let modern = seen["protocolVersion"].as_str().is_some_and(|version| version >= "2026-07-28");
+    let seen = info
+        .as_ref()
+        .map(|info| serde_json::to_value(info.as_ref()).unwrap_or_default())
+        .unwrap_or_default();
+    let modern = seen["protocolVersion"]
+        .as_str()
+        .is_some_and(|version| version >= "2026-07-28");
     let value = json!({ "protocolVersion": seen["protocolVersion"], "serverInfo": seen["serverInfo"],
         "capabilities": seen["capabilities"], "instructions": seen["instructions"] });
-    let session = Session { running, modern, subscriptions: Mutex::default() };
+    let session = Session {
+        running,
+        modern,
+        subscriptions: Mutex::default(),
+    };
     if modern {
         let all = from(json!({ "toolsListChanged": true, "promptsListChanged": true, "resourcesListChanged": true }))?;
         let _ = listen(&session, "", all).await;
@@ -227,7 +255,9 @@ async fn listen(session: &Session, name: &str, filter: SubscriptionFilter) -> Re
         while let Ok(Some(note)) = subscription.next().await {
             let note = serde_json::to_value(&note).unwrap_or_default();
             let method = note["method"].as_str().unwrap_or_default();
-            let of = method.trim_start_matches("notifications/").trim_end_matches("/list_changed");
+            let of = method
+                .trim_start_matches("notifications/")
+                .trim_end_matches("/list_changed");
             match of {
                 "resources/updated" => event("updated", None, plain(&note["params"])),
                 _ => event("changed", None, json!(of)),
@@ -250,7 +280,10 @@ async fn call(session: &Session, request: &Value, calls: &Calls) -> Result<Value
     let cancel = Arc::new(Notify::new());
     let at_progress = request["cancelOnProgress"] == true;
     calls.lock().unwrap().insert(id, at_progress.then(|| cancel.clone()));
-    let timer = request["cancelAfterMs"].as_u64().map(Duration::from_millis).unwrap_or(Duration::from_secs(3600));
+    let timer = request["cancelAfterMs"]
+        .as_u64()
+        .map(Duration::from_millis)
+        .unwrap_or(Duration::from_secs(3600));
     // A call whose future is dropped is cancelled by the SDK.
     let result = tokio::select! {
         result = session.running.call_tool(params) => Some(result),
@@ -333,14 +366,19 @@ async fn main() {
     let mut current: Option<Arc<Session>> = None;
     let mut lines = BufReader::new(tokio::io::stdin()).lines();
     while let Ok(Some(line)) = lines.next_line().await {
-        let Ok(request) = serde_json::from_str::<Value>(&line) else { continue };
+        let Ok(request) = serde_json::from_str::<Value>(&line) else {
+            continue;
+        };
         let id = request["id"].clone();
         if request["do"] == "connect" {
             let result = connect(&request, calls.clone()).await;
-            answer(&id, result.map(|(session, value)| {
-                current = Some(Arc::new(session));
-                value
-            }));
+            answer(
+                &id,
+                result.map(|(session, value)| {
+                    current = Some(Arc::new(session));
+                    value
+                }),
+            );
             continue;
         }
         let Some(session) = current.clone() else {
