@@ -89,6 +89,17 @@ export const clients = [
   goClient('mcp-go 1.2', 'mcp-go', { [MCP_GO]: '1.2.1' }),
   javaClient('Java SDK 1.1', '1.1.5'),
   javaClient('Java SDK 2.1', '2.1.0'),
+  {
+    name: 'rmcp 3.11',
+    language: 'Rust',
+    registry: 'crates.io',
+    packages: { rmcp: '3.11.0' },
+    needs: ['cargo'],
+    source: 'drivers/rmcp',
+    install: (folder) => cargoBuild(folder, 'drivers/rmcp'),
+    driver: (folder) => ({ command: join(folder, 'target/release/rmcp'), args: [] }),
+    eras: ['legacy', 'modern'],
+  },
 ];
 
 /** The transports of a server of compat/servers/ that takes `http PORT [KIND]`. */
@@ -129,7 +140,6 @@ export const servers = [
         { name: 'greet (structured)', arguments: { name: 'Ann' } },
         { name: 'greet (with Icons)', arguments: { name: 'Ann' } },
         { name: 'greet (content with ResourceLink)', arguments: { name: 'Ann' } },
-        { name: 'greet', arguments: { nobody: 1 } },
         { name: 'ping', arguments: {} },
         { name: 'log', arguments: {} },
         { name: 'sample', arguments: {} },
@@ -137,11 +147,7 @@ export const servers = [
         { name: 'elicit (url)', arguments: {} },
         { name: 'roots', arguments: {} },
       ],
-      skip: {
-        progress: 'the server has no tool that reports progress',
-        cancel: 'the server has no tool that takes long',
-        subscribe: 'the server has no resource that changes',
-      },
+      items: [],
     },
   },
   {
@@ -163,7 +169,7 @@ export const servers = [
         { name: 'getTinyImage', arguments: {} },
         { name: 'get_resource_link', arguments: {} },
       ],
-      skip: { subscribe: 'the server has no resource that changes' },
+      items: ['test://dynamic/resource/7'],
     },
   },
   {
