@@ -56,6 +56,8 @@ if (task === 'start') {
   run(process.execPath, ['node_modules/vitest/vitest.mjs', 'run', ...args]);
 } else if (task === 'conformance') {
   run(process.execPath, ['scripts/conformance.mjs', ...args]);
+} else if (task === 'compat') {
+  run(process.execPath, ['compat/run.mjs', ...args]);
 } else if (task === 'soak') {
   run(process.execPath, ['test/soak/soak.mjs', ...args]);
 } else if (task === 'fuzz') {
@@ -75,6 +77,6 @@ if (task === 'start') {
   }
   run(process.execPath, [args[0] === 'hostile' ? 'bench/hostile.mjs' : 'bench/run.mjs', ...args]);
 } else {
-  console.error('usage: node scripts/run.mjs start|test|conformance|soak|bench|fuzz [arguments]');
+  console.error('usage: node scripts/run.mjs start|test|conformance|compat|soak|bench|fuzz [arguments]');
   process.exit(2);
 }

@@ -111,7 +111,7 @@ const META_GONE: ReadonlySet<string> = new Set(['progressToken', RELATED_TASK]);
 export function asInputRequest({ method, bytes }: Question, server: string | undefined): Buffer {
   const params = membersOf(bytes).find(({ key }) => key === 'params');
   const head = `{"method":${JSON.stringify(method)}`;
-  // Some clients take no request without.
+  // Without params it is valid, but there are clients that cannot read it.
   if (!params || bytes[params.start] !== 0x7b) return Buffer.from(`${head},"params":{}}`);
   const members = membersOf(bytes, params.start);
   const patches = without(bytes, params.start, members, PARAMS_GONE);

@@ -1,19 +1,17 @@
 /**
- * The real servers behind the gateway, the real clients in front of it. Makes docs/compatibility.md with UPDATE_DOCS=1,
- * else compares it with what was seen.
+ * The real servers behind the gateway, the real clients in front of it: those that the tests have installed. Many more are
+ * run by `npm run compat`, which writes docs/compatibility.md.
  */
 import { execFile } from 'node:child_process';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { Client as ClientV2, StreamableHTTPClientTransport as HttpV2 } from '@modelcontextprotocol/client';
 import { Client as ClientV1 } from '@modelcontextprotocol/sdk/client/index.js';
 import { StdioClientTransport } from '@modelcontextprotocol/sdk/client/stdio.js';
 import { StreamableHTTPClientTransport as HttpV1 } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
 import type { Transport } from '@modelcontextprotocol/sdk/shared/transport.js';
-import { format } from 'prettier';
 import { beforeAll, expect, test } from 'vitest';
 import { tempDir } from '../helpers/cli.js';
 import { startGateway, type RunningGateway } from '../helpers/gateway.js';
@@ -26,7 +24,6 @@ import {
 } from '../helpers/upstreams.js';
 
 const exec = promisify(execFile);
-const DOC = fileURLToPath(new URL('../../docs/compatibility.md', import.meta.url));
 const INSPECTOR = '2.12.0';
 
 interface Connected {
@@ -136,34 +133,29 @@ const clients: { name: string; connect: (url: string) => Promise<Connected> }[] 
 
 interface ServerUnderTest {
   readonly name: string;
-  readonly title: string;
   /** A tool, its arguments, and what its text must have. */
   readonly call: [string, Record<string, unknown>, string];
 }
 
-const everything = `server-everything ${version('@modelcontextprotocol/server-everything')}`;
 const echo: ServerUnderTest['call'] = [
   'echo',
   { message: 'through the gateway' },
   'Echo: through the gateway',
 ];
 const servers: ServerUnderTest[] = [
-  { name: 'everything', title: `${everything}, stdio`, call: echo },
-  { name: 'everything-sse', title: `${everything}, HTTP+SSE`, call: echo },
-  { name: 'everything-http', title: `${everything}, Streamable HTTP`, call: echo },
+  { name: 'everything', call: echo },
+  { name: 'everything-sse', call: echo },
+  { name: 'everything-http', call: echo },
   {
     name: 'files',
-    title: `server-filesystem ${version('@modelcontextprotocol/server-filesystem')}, stdio`,
     call: ['list_allowed_directories', {}, 'Allowed directories'],
   },
   {
     name: 'memory',
-    title: `server-memory ${version('@modelcontextprotocol/server-memory')}, stdio`,
     call: ['read_graph', {}, '"entities"'],
   },
   {
     name: 'thinking',
-    title: `server-sequential-thinking ${version('@modelcontextprotocol/server-sequential-thinking')}, stdio`,
     call: [
       'sequentialthinking',
       { thought: 'pass it on', nextThoughtNeeded: false, thoughtNumber: 1, totalThoughts: 1 },
@@ -173,9 +165,9 @@ const servers: ServerUnderTest[] = [
 ];
 
 let gateway: RunningGateway;
-/** What was seen: by server, by client. */
-const seen = new Map<string, Map<string, string>>(
-  servers.map(({ name }) => [name, new Map<string, string>()]),
+/** How many tools were seen: by server, by client. */
+const seen = new Map<string, Map<string, number>>(
+  servers.map(({ name }) => [name, new Map<string, number>()]),
 );
 
 beforeAll(async () => {
@@ -215,7 +207,7 @@ test.each(clients)(
       );
       for (const answer of answers) expect(answer).toContain(expected);
       await own.close();
-      seen.get(server.name)?.set(name, ownNames.length === 1 ? '1 tool' : `${ownNames.length} tools`);
+      seen.get(server.name)?.set(name, ownNames.length);
     }
     expect(names.length).toBe(
       names.filter((one) => servers.some((s) => one.startsWith(`${s.name}__`))).length,
@@ -225,23 +217,10 @@ test.each(clients)(
   300_000,
 );
 
-test('docs/compatibility.md says what was seen', async () => {
-  const head = ['server, transport', ...clients.map((client) => client.name)];
-  const rows = servers.map(({ name, title }) => [
-    title,
-    ...clients.map((client) => seen.get(name)?.get(client.name) ?? 'not seen'),
-  ]);
-  const line = (cells: string[]): string => `| ${cells.join(' | ')} |\n`;
-  const plain =
-    '# Compatibility\n\n' +
-    'Real servers behind the gateway, real clients in front of it. A cell says how many tools the client listed of that\n' +
-    'server; it called one of them both on `/mcp` under its qualified name and on `/servers/<name>/mcp` under its own.\n' +
-    'Made by `UPDATE_DOCS=1 npx vitest run test/integration/compatibility.test.ts`; every test run compares it.\n\n' +
-    line(head) +
-    line(head.map(() => '---')) +
-    rows.map(line).join('');
-  expect(plain).not.toContain('not seen');
-  const made = await format(plain, { parser: 'markdown' });
-  if (process.env['UPDATE_DOCS'] === '1') writeFileSync(DOC, made);
-  expect(readFileSync(DOC, 'utf8')).toBe(made);
+test('every client has seen as many tools of every server as every other one', () => {
+  for (const { name } of servers) {
+    const counts = [...(seen.get(name) ?? [])];
+    expect(counts).toHaveLength(clients.length);
+    expect(new Set(counts.map(([, count]) => count)).size).toBe(1);
+  }
 });
