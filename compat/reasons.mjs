@@ -62,18 +62,6 @@ export const reasons = [
       step === 'connect' && path.endsWith('/listChanged') && through === true,
   },
   {
-    id: 'capabilities-before',
-    verdict: 'differs',
-    source: 'docs/limits.md, What is known of a server before its child runs',
-    text: 'A `server/discover` starts no child of a `session: per-client` server: before the first other request of that kind of client it is answered with what the configuration says.',
-    fits: ({ way, step, path }, { transport, era }) =>
-      way === 'own' &&
-      step === 'connect' &&
-      transport === 'stdio' &&
-      era !== 'legacy' &&
-      /^\/ok\/(serverInfo|capabilities|instructions)/.test(path),
-  },
-  {
     id: 'era',
     verdict: 'differs',
     source: '2026-07-28, basic/versioning',
@@ -148,14 +136,6 @@ export const reasons = [
     text: 'A server that sends log messages has to declare it. To one that does not, `logging/setLevel` is not passed on, also where it would take it.',
     fits: ({ way, step, path, through }) =>
       way === 'own' && step === 'level' && (path === '/ok' || /sends no log messages/.test(said(through))),
-  },
-  {
-    id: 'extra-members',
-    verdict: 'differs',
-    source: '2025-11-25, schema, Result',
-    text: 'A legacy client whose call goes to the modern connection of a server gets the members of that revision as well (`resultType`, `_meta`); results may have members that a client does not know.',
-    fits: ({ path, straight }, { era }) =>
-      era === 'legacy' && straight === undefined && MODERN_ONLY.test(path),
   },
   {
     id: 'http-404',
