@@ -50,12 +50,19 @@ interface Subscription {
   readonly hearers: Map<Hearer, string | undefined>;
 }
 
+/** An update that came while subscriptions were on their way. */
+interface Early {
+  readonly notice: Notice;
+  /** Who has been told of it: each hearer is once, however many of its subscriptions were on their way. */
+  readonly heard: Set<Hearer>;
+}
+
 /** What is on its way at an upstream. */
 interface Held {
   /** Who waits for its answer. */
   waiting: number;
   /** Updates that came before it, the last of each URI. */
-  readonly told: Map<string, Notice>;
+  readonly told: Map<string, Early>;
 }
 
 const NOBODY: Subscribers = new Map();
@@ -148,14 +155,18 @@ export function createInterests({ links, own, kept, tell }: InterestsDeps): Inte
   return {
     updated(link, uri, notice) {
       const { key, server } = link;
-      if (notice.bytes.length <= MAX_TOLD_BYTES)
-        for (const [asked, { told }] of held.get(key) ?? []) {
+      const hearers = subscribers(key, uri);
+      const onTheirWay = held.get(key);
+      if (onTheirWay && notice.bytes.length <= MAX_TOLD_BYTES) {
+        const early: Early = { notice, heard: new Set(hearers.keys()) };
+        for (const [asked, { told }] of onTheirWay) {
           if (asked !== uri && !isBelow(uri, asked)) continue;
           told.delete(uri);
-          told.set(uri, notice);
+          told.set(uri, early);
           if (told.size > MAX_TOLD) told.delete(told.keys().next().value as string);
         }
-      tell(subscribers(key, uri), server, uri, notice);
+      }
+      tell(hearers, server, uri, notice);
     },
     add(hearer, link, uri, shown) {
       if ((counts.get(hearer) ?? 0) >= MAX_SUBSCRIPTIONS)
@@ -178,7 +189,7 @@ export function createInterests({ links, own, kept, tell }: InterestsDeps): Inte
       const { key, server } = link;
       let uris = held.get(key);
       if (!uris) held.set(key, (uris = new Map<string, Held>()));
-      const entry = uris.get(uri) ?? { waiting: 0, told: new Map<string, Notice>() };
+      const entry = uris.get(uri) ?? { waiting: 0, told: new Map<string, Early>() };
       uris.set(uri, entry);
       entry.waiting++;
       return (hearer) => {
@@ -189,8 +200,11 @@ export function createInterests({ links, own, kept, tell }: InterestsDeps): Inte
         }
         const hearers = byLink.get(key)?.get(uri)?.hearers;
         if (hearer && hearers?.has(hearer))
-          for (const [of, notice] of entry.told)
+          for (const [of, { notice, heard }] of entry.told) {
+            if (heard.has(hearer)) continue;
+            heard.add(hearer);
             tell(new Map([[hearer, of === uri ? hearers.get(hearer) : undefined]]), server, of, notice);
+          }
         if (entry.waiting === 0 && !hearers) link.unsubscribe(uri, true);
       };
     },

@@ -35,3 +35,41 @@ describe('log levels', () => {
     expect(told.splice(0)).toEqual([...each('error'), ...each(undefined)]);
   });
 });
+
+describe('an update that comes while subscriptions are on their way', () => {
+  const link = {
+    key: 's',
+    server: 's',
+    shared: true,
+    setLevel: () => undefined,
+    unsubscribe: () => undefined,
+  } as unknown as Link;
+  const notice = { method: 'notifications/resources/updated', bytes: Buffer.from('{}') };
+  const hearers = ['one', 'other'].map((id) => ({ id, inFlight: undefined }) as unknown as Session);
+  const [one, other] = hearers as [Session, Session];
+
+  it('is told once to each hearer, when the first of its subscriptions is granted', () => {
+    const told: string[] = [];
+    const interests = createInterests({
+      links: () => [link],
+      own: () => [],
+      kept: createKept(createBudget(1e9), () => undefined),
+      tell: (subscribers, _server, uri) => {
+        for (const hearer of subscribers.keys()) told.push(`${(hearer as Session).id} ${uri}`);
+      },
+    });
+    // The same one twice, one that covers it, and one of a client that leaves.
+    const settled = ['a://1', 'a://1', 'a:/', 'a://1'].map((uri) => interests.hold(link, uri));
+    interests.add(other, link, 'a://1');
+    interests.updated(link, 'a://1', notice);
+    expect(told.splice(0)).toEqual(['other a://1']);
+    interests.add(one, link, 'a://1');
+    interests.add(one, link, 'a:/');
+    for (const settle of settled.slice(0, 3)) settle(one);
+    settled[3]?.();
+    expect(told.splice(0)).toEqual(['one a://1']);
+    // Nothing is kept of it.
+    interests.hold(link, 'a://1')(one);
+    expect(told).toEqual([]);
+  });
+});
