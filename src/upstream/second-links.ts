@@ -125,9 +125,13 @@ export class SecondLinks {
   /** The configuration of a server is another one: once that is up it is dialled anew, and the link here serves until then. */
   outdate(server: string): void {
     const link = this.#links.get(server);
-    if (!link || !this.#shown.has(server) || this.#outgoing.has(server)) return this.drop(server);
+    const older = this.#outgoing.get(server);
+    if (!older && !(link && this.#shown.has(server))) return this.drop(server);
+    if (!link) return;
     this.#links.delete(server);
-    this.#outgoing.set(server, link);
+    // Changed once more while the new link was on its way: the one that serves goes on serving.
+    if (older) this.#retire(link);
+    else this.#outgoing.set(server, link);
   }
 
   /** The server is gone, or speaks one era alone. */

@@ -337,38 +337,48 @@ describe('over stdio', () => {
   );
 });
 
-test('while a changed server is dialled anew, legacy clients go on over their own link to it', async () => {
-  let handshakes = 0;
-  let held: Call | undefined;
-  const initialized = {
-    protocolVersion: '2025-11-25',
-    capabilities: { tools: {} },
-    serverInfo: { name: 'x', version: '1' },
-  };
-  const on = await stage({
-    legacy: {
-      onRequest(asked) {
-        if (asked.message.method !== 'initialize' || handshakes++ === 0) return false;
-        held = asked;
-        return true;
+test.each([1, 3])(
+  'while a changed server is dialled anew (%i times), legacy clients go on over their own link to it',
+  async (times) => {
+    let handshakes = 0;
+    let held: Call | undefined;
+    const initialized = {
+      protocolVersion: '2025-11-25',
+      capabilities: { tools: {} },
+      serverInfo: { name: 'x', version: '1' },
+    };
+    const on = await stage({
+      legacy: {
+        onRequest(asked) {
+          if (asked.message.method !== 'initialize' || handshakes++ === 0) return false;
+          held = asked;
+          return true;
+        },
+        sessions: false,
       },
-      sessions: false,
-    },
-  });
-  const client = await connect(on.gateway.url);
-  await until(() => hasSecond(on));
-  expect(await client.tool('s__old', { a: 1 })).toBe('{"a":1}');
-  await on.gateway.gateway.reload({ servers: [{ ...on.entry, headers: { 'x-more': '1' } }] });
-  const handshake = await until(() => held, 'the handshake');
-  expect(await client.tool('s__old', { a: 2 })).toBe('{"a":2}');
-  expect(on.legacy.calls('old').at(-1)?.headers).not.toHaveProperty('x-more');
-  handshake.result(initialized);
-  await until(async () => {
-    await client.tool('s__old', { a: 3 });
-    return on.legacy.calls('old').at(-1)?.headers['x-more'] === '1';
-  }, 'a call over the new link');
-  expect(on.modern.calls('old')).toEqual([]);
-});
+    });
+    const client = await connect(on.gateway.url);
+    await until(() => hasSecond(on));
+    expect(await client.tool('s__old', { a: 1 })).toBe('{"a":1}');
+    for (let time = 1; time <= times; time++) {
+      await on.gateway.gateway.reload({ servers: [{ ...on.entry, headers: { 'x-more': String(time) } }] });
+      expect(await client.tool('s__old', { a: 2 })).toBe('{"a":2}');
+      await until(
+        () => on.legacy.received('initialize').at(-1)?.headers['x-more'] === String(time),
+        'the handshake',
+      );
+      expect(await client.tool('s__old', { a: 2 })).toBe('{"a":2}');
+      expect(on.legacy.calls('old').at(-1)?.headers).not.toHaveProperty('x-more');
+    }
+    const handshake = held as unknown as Call;
+    handshake.result(initialized);
+    await until(async () => {
+      await client.tool('s__old', { a: 3 });
+      return on.legacy.calls('old').at(-1)?.headers['x-more'] === String(times);
+    }, 'a call over the new link');
+    expect(on.modern.calls('old')).toEqual([]);
+  },
+);
 
 test('a reload that changes the server ends both links, and makes both anew', async () => {
   const on = await stage();
