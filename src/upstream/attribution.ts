@@ -223,13 +223,20 @@ export function createAttribution(deps: AttributionDeps): Attribute {
     asked.refuse(refusal);
   }
 
-  /** The newest call of the one client that has any in flight; undefined if there is none, or another may be meant. */
+  /**
+   * The newest call of the one client that has any in flight; undefined if there is none, or another may be meant. Two clients without a
+   * session that share a token and a program look alike, and share a link of their own: there a call that waits for its client counts
+   * only where no other does.
+   */
   function soleCaller(): UpstreamCall | undefined {
+    return newestOf(false) ?? (deps.own && newestOf(true));
+  }
+
+  function newestOf(isFree: boolean): UpstreamCall | undefined {
     let newest: UpstreamCall | undefined;
     for (const call of calls.all()) {
-      if (call.own) continue;
-      // All calls of a link of its own are those of its one client.
-      if (newest && !deps.own && !(call.alone && call.client === newest.client)) return undefined;
+      if (call.own || (isFree && call.asking)) continue;
+      if (newest && !(call.alone && call.client === newest.client)) return undefined;
       if (!newest || call.id > newest.id) newest = call;
     }
     return newest;

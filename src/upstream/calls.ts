@@ -242,6 +242,11 @@ export class UpstreamCall implements UpstreamExchange, AnswerHost {
     if (this.#silenceMs > 0) this.#silence.move(this.#silenceMs);
   }
 
+  /** It waits for its client to answer. */
+  get asking(): boolean {
+    return this.#questions > 0;
+  }
+
   /** A question to the client is open: the clock stands still, the upstream waits for us. */
   openedQuestion(): void {
     this.sawMessage = true;

@@ -8,7 +8,7 @@ import { ListRootsRequestSchema } from '@modelcontextprotocol/sdk/types.js';
 import { expect, test } from 'vitest';
 import { tempDir } from '../helpers/cli.js';
 import { startGateway } from '../helpers/gateway.js';
-import { callTool, post } from '../helpers/http.js';
+import { callTool, post, textOf } from '../helpers/http.js';
 import { connect, heard, messagesOf } from '../helpers/legacy.js';
 import { call, EVERYTHING, needs, only } from '../helpers/modern.js';
 import { everythingStdio, filesystemStdio, scriptedStdio } from '../helpers/upstreams.js';
@@ -231,18 +231,30 @@ test('probing alone, an initialize that is never used, leaves nothing behind onc
   }
 });
 
+const bearer = { mcp: { auth: { mode: 'bearer' as const } } };
+const environment = { env: { ...process.env, MCPSTEAD_BEARER_TOKEN: 'a-token-of-the-test' } };
+const withToken = {
+  capabilities: EVERYTHING,
+  clientInfo: { name: 'c', version: '1' },
+  headers: { authorization: 'Bearer a-token-of-the-test' },
+};
+
 test('a modern client is asked by its own child although an earlier call of it waits for an answer that does not come', async () => {
-  const gateway = await startGateway(
-    { servers: [{ ...everythingStdio(), ...own }], mcp: { auth: { mode: 'bearer' } } },
-    { env: { ...process.env, MCPSTEAD_BEARER_TOKEN: 'a-token-of-the-test' } },
-  );
-  const options = {
-    capabilities: EVERYTHING,
-    clientInfo: { name: 'c', version: '1' },
-    headers: { authorization: 'Bearer a-token-of-the-test' },
-  };
+  const gateway = await startGateway({ servers: [{ ...everythingStdio(), ...own }], ...bearer }, environment);
   const asked = async (name: string, args: object = {}): Promise<string> =>
-    only(needs(await call(gateway.server('everything'), name, args, options))).method;
+    only(needs(await call(gateway.server('everything'), name, args, withToken))).method;
   expect(await asked('trigger-sampling-request', { prompt: 'x' })).toBe('sampling/createMessage');
   expect(await asked('trigger-elicitation-request')).toBe('elicitation/create');
+});
+
+test('a question of one of two clients with the same token and program, who share a child, does not reach the other', async () => {
+  const gateway = await startGateway(
+    { servers: [{ ...scriptedStdio('up'), ...own }], ...bearer },
+    environment,
+  );
+  const tool = (name: string): ReturnType<typeof call> => call(gateway.server('up'), name, {}, withToken);
+  const first = tool('ask_late');
+  await until(async () => textOf(await tool('received')).includes('ask_late'), 'the call of the first');
+  expect(textOf(await tool('nudge'))).toBe('nudged');
+  expect(textOf(await first)).toContain('"code":-32');
 });
