@@ -244,11 +244,11 @@ interface SessionStreams {
   /** The server-to-client stream: its log lives on while a client may come back. */
   log: EventLog | undefined;
   target: Ears | undefined;
-  /** For a stream that its client has not opened yet. */
+  /** For a stream that its client has not opened. */
   waiting: Notice[];
 }
 
-/** Messages that wait for a stream that was never opened, at the most. */
+/** Messages that wait for a stream, at the most; together they have no more bytes than may wait on it. */
 const MAX_WAITING = 64;
 
 export function createStreams(deps: StreamsDeps): Streams {
@@ -340,6 +340,8 @@ export function createStreams(deps: StreamsDeps): Streams {
         const target = open();
         const left = hear(session, streams, target);
         for (const { id, bytes } of events) target.event(bytes, id);
+        // What waits came after the stream had ended: it was kept among these.
+        streams.waiting = [];
         return left;
       }
       const stream = streams.calls.get(number);
@@ -359,7 +361,10 @@ export function createStreams(deps: StreamsDeps): Streams {
     notifyOnceOpen(session, notice) {
       if (!session.open || this.notify(session, notice)) return;
       const { waiting } = of(session);
-      if (waiting.length < MAX_WAITING) waiting.push(notice);
+      const bytes = waiting.reduce((sum, each) => sum + each.bytes.length, 0);
+      // The first one may be a question with images.
+      const fits = waiting.length === 0 || bytes + notice.bytes.length <= MAX_BACKLOG;
+      if (fits && waiting.length < MAX_WAITING) waiting.push(notice);
       else deps.dropped('no_stream');
     },
     notify(session, notice) {

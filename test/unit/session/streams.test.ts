@@ -154,3 +154,25 @@ test('a revision without event ids has streams that nobody can come back to', ()
   expect(target.primed).toBeUndefined();
   expect(streams.resume(session, '0-0', () => new Target())).toBeTypeOf('string');
 });
+
+test('what waits for a stream is bounded, and told once, whether its client comes back or opens another one', () => {
+  const dropped: string[] = [];
+  const streams = streamsWith(1e7, (reason) => void dropped.push(reason));
+  const session = sessionOf();
+  const large = notice('x'.repeat(400_000));
+  for (let i = 0; i < 64; i++) streams.notifyOnceOpen(session, large);
+  expect(dropped).toHaveLength(62);
+  const first = new Target();
+  const leave = streams.listen(session, first);
+  expect(first.events.map(([, { length }]) => length)).toEqual([400_000, 400_000]);
+  leave();
+  streams.notifyOnceOpen(session, notice('late'));
+  const back = new Target();
+  const left = streams.resume(session, first.events.at(-1)?.[0] as string, () => back);
+  expect(back.events.map(([, text]) => text)).toEqual(['late']);
+  (left as () => void)();
+  streams.notifyOnceOpen(session, notice('later'));
+  const other = new Target();
+  streams.listen(session, other);
+  expect(other.events.map(([, text]) => text)).toEqual(['later']);
+});
