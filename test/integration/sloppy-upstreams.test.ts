@@ -1,4 +1,7 @@
 /** Servers that a direct client gets on with, through the gateway: what they leave out, or say otherwise. */
+import { once } from 'node:events';
+import { createServer } from 'node:https';
+import type { AddressInfo } from 'node:net';
 import { describe, expect, test } from 'vitest';
 import {
   createUpstream,
@@ -6,6 +9,9 @@ import {
   type Upstream,
   type UpstreamOptions,
 } from '../fixtures/servers/http-upstream.js';
+import { createAuthority } from '../helpers/certificates.js';
+import { atEnd } from '../helpers/cleanup.js';
+import { tempFile } from '../helpers/cli.js';
 import { startGateway, type RunningGateway } from '../helpers/gateway.js';
 import { callTool, textOf } from '../helpers/http.js';
 import { connect, heard, messagesOf } from '../helpers/legacy.js';
@@ -147,6 +153,65 @@ describe('the cookie of a balancer', () => {
     expect(cookies[0]).not.toBe(cookies[1]);
   });
 });
+
+test.each(['legacy', 'modern'] as const)(
+  'a cookie does not follow a redirect from http to https, nor one that is set by a late answer (%s)',
+  async (revision) => {
+    const authority = createAuthority();
+    const seen: (string | undefined)[] = [];
+    const answer = (id: unknown): string =>
+      JSON.stringify({
+        jsonrpc: '2.0',
+        id,
+        result: { resultType: 'complete', content: [{ type: 'text', text: 'secure' }] },
+      });
+    const secure = createServer(authority.issue({ ip: ['127.0.0.1'] }), (req, res) => {
+      seen.push(req.headers.cookie);
+      const chunks: Buffer[] = [];
+      req.on('data', (chunk: Buffer) => void chunks.push(chunk));
+      req.on('end', () => {
+        const { id } = JSON.parse(Buffer.concat(chunks).toString() || '{}') as { id?: unknown };
+        res.writeHead(200, { 'content-type': 'application/json' }).end(answer(id));
+      });
+    });
+    secure.listen(0, '127.0.0.1');
+    await once(secure, 'listening');
+    atEnd(() => {
+      secure.closeAllConnections();
+      secure.close();
+    });
+    const location = `https://127.0.0.1:${(secure.address() as AddressInfo).port}/mcp`;
+    let late: (() => void) | undefined;
+    const onHttp: UpstreamOptions['onHttp'] = ({ message }, res) => {
+      const { name } = (message.params ?? {}) as { name?: string };
+      res.setHeader('set-cookie', `lb=${name ?? 'first'}`);
+      if (name === 'moves') {
+        res.removeHeader('set-cookie');
+        res.writeHead(307, { location }).end();
+      } else if (name === 'waits')
+        late = () => res.writeHead(200, { 'content-type': 'application/json' }).end(answer(message.id));
+      else return false;
+      return true;
+    };
+    const options = { tools: [tool('moves'), tool('waits'), tool('t')], onHttp };
+    const upstream =
+      revision === 'modern' ? await createModernUpstream(options) : await createUpstream(options);
+    const entry = {
+      ...upstream.entry('s', quick),
+      tls: { ca_file: await tempFile('ca.pem', authority.cert) },
+    };
+    const gateway = await startGateway({ servers: [entry] });
+    const waiting = callTool(gateway.url, 's__waits');
+    await until(() => late, 'the call that waits');
+    expect(textOf(await callTool(gateway.url, 's__moves'))).toBe('secure');
+    late?.();
+    await waiting;
+    expect(textOf(await callTool(gateway.url, 's__t'))).toBe('secure');
+    expect(upstream.requests.some(({ headers }) => headers.cookie === 'lb=first')).toBe(true);
+    expect(seen.filter((cookie) => cookie !== undefined)).toEqual([]);
+    expect(seen.length).toBeGreaterThan(1);
+  },
+);
 
 describe('a child that writes what is no message', () => {
   test.each(['lines', 'line'])('without end (%s) is stopped, and its neighbour goes on', async (kind) => {

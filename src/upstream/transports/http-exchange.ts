@@ -52,6 +52,8 @@ export class HttpExchange implements UpstreamHandler, Channel, Braked {
   readonly #call: UpstreamCall;
   #controller: Controller | undefined;
   #aborted = false;
+  /** Where it was sent. */
+  #origin = '';
   #status = 0;
   #headers: Headers = {};
   #mode: 'sniff' | 'json' | 'events' | 'refused' | 'ignore' = 'sniff';
@@ -85,6 +87,7 @@ export class HttpExchange implements UpstreamHandler, Channel, Braked {
 
   dispatch(): void {
     const { origin, path, dispatcher } = this.#http;
+    this.#origin = origin;
     this.#call.channel = this;
     this.#hadSession = this.#http.hasSession;
     if (this.#resume) {
@@ -163,7 +166,7 @@ export class HttpExchange implements UpstreamHandler, Channel, Braked {
     this.#headers = headers;
     this.#http.events.seen();
     const set = headers['set-cookie'];
-    if (set !== undefined) this.#http.cookies(set);
+    if (set !== undefined) this.#http.cookies(set, this.#origin);
     if (status >= 300) {
       this.#mode = 'refused';
     } else if (this.#call.method === 'initialize') {

@@ -36,8 +36,8 @@ export interface HttpSession extends HttpDeps {
   streamHeaders(): string[];
   /** The session id of the answer to `initialize`. */
   opened(sessionId: string): void;
-  /** The `Set-Cookie` lines of an answer. */
-  cookies(lines: string | string[]): void;
+  /** The `Set-Cookie` lines of an answer from `origin`. */
+  cookies(lines: string | string[], origin: string): void;
   /** Goes to where it was redirected from now on; or says why not. */
   redirect(location: string): string | undefined;
 }

@@ -91,11 +91,14 @@ export class ModernHttp implements Transport, HttpSession {
     return [];
   }
 
-  cookies(lines: string | string[]): void {
-    if (this.#cookies.take(lines, this.origin)) this.#headers = undefined;
+  cookies(lines: string | string[], origin: string): void {
+    // What was asked before a redirect may be answered behind it.
+    if (origin === this.origin && this.#cookies.take(lines, origin)) this.#headers = undefined;
   }
 
   redirect(location: string): string | undefined {
+    // With them goes the cookie of the origin before.
+    this.#headers = undefined;
     return moveTo(location, this);
   }
 

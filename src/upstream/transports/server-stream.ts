@@ -13,6 +13,8 @@ const BACKOFF_MAX_MS = 30_000;
 export class ServerStream implements UpstreamHandler, Braked {
   readonly #http: HttpSession;
   readonly #generation: number;
+  /** Where it was asked for. */
+  #origin = '';
   #controller: Controller | undefined;
   #reader: EventReader | undefined;
   /** The last event that was heard: the server goes on after it, if it keeps events. */
@@ -31,6 +33,7 @@ export class ServerStream implements UpstreamHandler, Braked {
   open(): void {
     if (this.#closed || this.#generation !== this.#http.generation) return;
     const { origin, path, dispatcher } = this.#http;
+    this.#origin = origin;
     this.#controller = undefined;
     const headers = this.#http.streamHeaders();
     this.#braked = false;
@@ -62,7 +65,7 @@ export class ServerStream implements UpstreamHandler, Braked {
   onResponseStart(_controller: Controller, status: number, headers: Headers): void {
     if (status < 200) return;
     const set = headers['set-cookie'];
-    if (set !== undefined) this.#http.cookies(set);
+    if (set !== undefined) this.#http.cookies(set, this.#origin);
     if (status === 200 && header(headers, 'content-type').startsWith('text/event-stream')) {
       const { owner, events, config } = this.#http;
       if (this.#opens++ > 0) events.reopened();
