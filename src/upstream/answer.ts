@@ -24,6 +24,8 @@ export interface IdOrder {
 
 /** What a reader asks of the call it reads for. */
 export interface AnswerHost {
+  /** It was answered, or has failed: nothing more goes to the sink. */
+  readonly over: boolean;
   /** The id sent upstream: decimal digits. */
   readonly idText: string;
   /** JSON of the caller's id; another one once the call belongs to another request. */
@@ -534,7 +536,9 @@ export class AnswerReader {
         hasMessages = true;
         this.#host.message(each);
       }
-      if (isAnswered || scan.kind === 'method' || scan.answersId !== this.#host.idText) continue;
+      // One more than its client can take fails the call.
+      if (isAnswered || this.#host.over) continue;
+      if (scan.kind === 'method' || scan.answersId !== this.#host.idText) continue;
       isAnswered = true;
       const answer = new AnswerReader(this.#host, this.#limits, this.#order, each.length, scan);
       if (!answer.push(each)) this.#host.hold();

@@ -28,7 +28,11 @@ function read(
   rawId: string,
   order: IdOrder,
   length: number | undefined,
-  { modern = false, edit }: { modern?: boolean; edit?: AnswerEdit | undefined } = {},
+  {
+    modern = false,
+    edit,
+    fails = false,
+  }: { modern?: boolean; edit?: AnswerEdit | undefined; fails?: boolean } = {},
 ): Outcome {
   const outcome: Outcome = {
     bytes: Buffer.alloc(0),
@@ -63,7 +67,11 @@ function read(
     cancelled: () => undefined,
     fail: () => undefined,
   };
+  let over = false;
   const host: AnswerHost = {
+    get over() {
+      return over;
+    },
     idText,
     rawId: Buffer.from(rawId),
     modern,
@@ -72,11 +80,16 @@ function read(
     sink,
     starting: () => undefined,
     hold: () => undefined,
-    message: (bytes) => outcome.messages.push(bytes),
+    message: (bytes) => {
+      outcome.messages.push(bytes);
+      over ||= fails;
+    },
     oversize: () => undefined,
     rpcError: () => false,
     masked: (error) => error,
-    answered: () => undefined,
+    answered: () => {
+      over = true;
+    },
     quotedId: () => undefined,
     broken(why) {
       outcome.broken ??= why;
@@ -259,6 +272,16 @@ describe('an answer', () => {
       ),
       { numRuns: 800 },
     );
+  });
+
+  it('in an array does not follow the failure of its call', () => {
+    const log = '{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info","data":1}}';
+    const array = `[${log},${envelope('first', 'result', '{"content":[]}', '7', '')},${log}]`;
+    const of = (fails: boolean): Outcome =>
+      read([Buffer.from(array)], '7', '1', { seen: 'unknown' }, undefined, { fails });
+    expect(of(false)).toMatchObject({ ended: 1, writes: 1 });
+    expect(of(true)).toMatchObject({ ended: 0, writes: 0, kind: undefined, broken: undefined });
+    for (const fails of [false, true]) expect(of(fails).messages).toHaveLength(2);
   });
 
   it('shows isError among the last or as the first member of its result, and never one of its content', () => {

@@ -14,8 +14,6 @@ const KEEP_ALIVE = new Set(['ping', 'keepalive', 'keep-alive', 'heartbeat']);
 
 /** What reads the messages of one stream: a call's own, or one that nobody's answer comes on. */
 export interface EventHost extends AnswerHost {
-  /** The answer came, or nobody waits for it any more: what still comes is left out. */
-  readonly over: boolean;
   alive(): void;
   /** How long the upstream wants a client to wait before it comes back, in ms. */
   retryIn?(ms: number): void;
