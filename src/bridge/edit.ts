@@ -40,7 +40,7 @@ function begunWith(members: string): AnswerEdit {
 
 /** Members of a modern result that tell a legacy client nothing. They go where they stand at one of its ends. */
 const HINT = /^"(?:resultType|ttlMs|cacheScope)"$/;
-const ANY_HINT = /"(?:resultType|ttlMs|cacheScope|io\.modelcontextprotocol\/serverInfo)"/;
+const ANY_HINT = /"(?:resultType|ttlMs|cacheScope|io\.modelcontextprotocol\\?\/serverInfo)"/;
 const LAST_HINT = /,\s*"(?:resultType|ttlMs|cacheScope)"\s*:\s*(?:"[A-Za-z_]*"|\d+)\s*$/;
 const LAST_SCALAR = /,\s*"(?:[^"\\]|\\.)*"\s*:\s*(?:"(?:[^"\\]|\\.)*"|-?[\d.eE+-]+|true|false|null)\s*$/;
 /** How far from the end of a result its hints are looked for. */
@@ -72,7 +72,7 @@ export const LEGACY_RESULT: AnswerEdit = {
         patches.push({ start, end: isLast ? member.end : after + 1, bytes: EMPTY });
       } else {
         if (stamp) patches.push(stamp);
-        else if (bytes[member.value] === 0x7b || bytes[member.value] === 0x5b) break;
+        else if (member.key !== META && (bytes[member.value] === 0x7b || bytes[member.value] === 0x5b)) break;
         comma = after;
       }
       if (isLast) break;
@@ -124,7 +124,8 @@ export const LEGACY_TOOL_RESULT: AnswerEdit = { ...LEGACY_RESULT, wraps: true };
 const META = '"_meta"';
 /** Members at the start of a result that are looked at. */
 const MAX_MEMBERS = 16;
-const STAMP = '"io.modelcontextprotocol/serverInfo"';
+/** There are JSON writers that put a backslash before each slash. */
+const STAMP = /^"io\.modelcontextprotocol\\?\/serverInfo"$/;
 /** Nothing else stands there. */
 const ALL = 'all';
 
@@ -157,7 +158,7 @@ function stampIn(bytes: Buffer, at: number): Patch | typeof ALL | undefined {
     if (!member) return undefined;
     const after = skipSpace(bytes, member.end);
     const isLast = bytes[after] !== 0x2c;
-    if (member.key === STAMP) {
+    if (STAMP.test(member.key)) {
       if (!isLast) return { start: member.start, end: after + 1, bytes: EMPTY };
       return comma === undefined ? ALL : { start: comma, end: member.end, bytes: EMPTY };
     }

@@ -69,6 +69,7 @@ describe('a result of a modern upstream for a legacy client', () => {
 
   it('loses the name of the server that answered, wherever _meta stands, and nothing else of _meta', () => {
     const stamp = '"io.modelcontextprotocol/serverInfo":{"name":"s","version":"1"}';
+    const escaped = stamp.replace('/', '\\/');
     const content = '"content":[{"type":"text","text":"a"}]';
     for (const [came, goes] of [
       [`{${content},"resultType":"complete","_meta":{${stamp}}}`, `{${content}}`],
@@ -88,6 +89,10 @@ describe('a result of a modern upstream for a legacy client', () => {
       [`{"_meta":{${stamp},"a":1},"resultType":"complete",${content}}`, `{"_meta":{"a":1},${content}}`],
       [`{"isError":false,"resultType":"complete","_meta":{${stamp}}}`, `{"isError":false}`],
       [`{"_meta":{"b":{},${stamp},"a":1},${content}}`, `{"_meta":{"b":{},"a":1},${content}}`],
+      [`{"_meta":{"a":1},"resultType":"complete","ttlMs":0,${content}}`, `{"_meta":{"a":1},${content}}`],
+      [`{"_meta":{},"resultType":"complete"}`, `{"_meta":{}}`],
+      [`{"_meta":{${escaped}},${content}}`, `{${content}}`],
+      [`{${content},"_meta":{${escaped},"a":1}}`, `{${content},"_meta":{"a":1}}`],
     ] as const)
       expect(legacy(came)).toBe(goes);
   });
