@@ -8,13 +8,13 @@ import type { Budget } from '../../lib/budget.js';
 import type { Wheel } from '../../lib/wheel.js';
 import type { Boundary, Place } from '../../observe/boundary.js';
 import type { Logger } from '../../observe/log.js';
+import type { Principal } from '../../protocol/ports.js';
 import type { Gate } from '../../proxy/gate.js';
-import { serveHealth, serveMetrics, serveReady, serveReload, type Admin } from './admin.js';
+import type { Admin } from './admin.js';
 import { createGuard } from './guard.js';
-import { createMcp } from './mcp.js';
 import { hasWaiting, oneByOne } from './pipeline.js';
 import { sendError, sendFailure } from './respond.js';
-import { createSse2024 } from './sse-2024.js';
+import { createRoutes } from './routes.js';
 
 export interface HttpDeps {
   readonly gate: Gate;
@@ -42,27 +42,24 @@ const REQUEST_MS = 120_000;
 const FEW_FILES = 4096;
 /** What may wait for a client before its upstream is not read on: an answer of a few chunks is not stopped after each of them. */
 const SOCKET_BYTES = 131_072;
-const MCP_ROUTE = /^(?:\/servers\/([A-Za-z0-9._-]{1,64}))?\/(mcp|sse|messages)$/;
-
-const MERGED = ['/mcp', undefined, 'mcp'] as const;
 
 export function createHttpPort(deps: HttpDeps): HttpPort {
-  const { gate, admin, log, boundary } = deps;
+  const { gate, log, boundary } = deps;
   const started = deps.config();
   const guard = createGuard(started.host, deps.config);
-  const mcp = createMcp(deps);
-  const sse = createSse2024(deps);
+  const routes = createRoutes(deps);
   let active = 0;
   let idle: (() => void) | undefined;
   let draining = false;
 
-  function detached(where: Place, res: ServerResponse, work: Promise<void>): void {
+  function goOn(where: Place, res: ServerResponse, work: void | Promise<void>): void {
+    if (!work) return;
     boundary.detach(where, work, (error) => {
       sendFailure(res, error);
     });
   }
 
-  function route(req: IncomingMessage, res: ServerResponse): void {
+  function serve(req: IncomingMessage, res: ServerResponse): void {
     const refusal = guard.check(req, res);
     if (refusal) {
       gate.countInvalid('unknown');
@@ -72,41 +69,36 @@ export function createHttpPort(deps: HttpDeps): HttpPort {
     const query = url.indexOf('?');
     // Exactly as spelt: another spelling of a path is another path, and there is none.
     const path = query === -1 ? url : url.slice(0, query);
-    const mcpRoute = path === '/mcp' || path === '/mcp/' ? MERGED : MCP_ROUTE.exec(path);
-    const isOpen = path === '/health' || path === '/ready' || path === '/metrics';
-    if (!mcpRoute && !isOpen && path !== '/-/reload')
+    const found = routes.find(path);
+    if (!found)
       return sendError(
         res,
         new GatewayError('not_found', `nothing is served at ${path.slice(0, 128)}: MCP is at /mcp`),
       );
     if (req.method === 'OPTIONS') return guard.preflight(req, res);
-    if (path === '/health') return serveHealth(admin, req, res);
-    if (path === '/ready') return serveReady(admin, req, res);
-    if (path === '/metrics') return detached('metrics', res, serveMetrics(admin, req, res));
-
-    const principal = gate.authorize(req.headers.authorization);
-    if ('status' in principal) {
-      gate.countInvalid('unknown');
-      const text = `unauthorized: ${principal.reason.replace('_', ' ')}`;
-      return sendError(res, new GatewayError('unauthorized', text), 'null', [
-        'WWW-Authenticate',
-        principal.challenge,
-      ]);
-    }
-    if (!mcpRoute) return detached('client_request', res, serveReload(admin, req, res));
-    if (gate.state === 'starting')
+    const { route, server } = found;
+    const request = { req, res, server, query: query === -1 ? '' : url.slice(query + 1) };
+    if (route.admits === 'open') return goOn(route.place, res, route.serve(request));
+    const principal = admitted(req, res);
+    if (!principal) return;
+    if (route.admits === 'mcp' && gate.state === 'starting')
       return sendError(
         res,
         new GatewayError('unavailable', 'not ready: a required upstream is not up yet'),
         'null',
         ['Retry-After', '1'],
       );
-    const [, server, kind] = mcpRoute;
-    const target = gate.route(server, kind === 'mcp' ? 'mcp' : 'sse');
-    if (!target) return sendError(res, new GatewayError('not_found', `no server '${server ?? ''}' here`));
-    if (kind === 'mcp') mcp(req, res, principal, target);
-    else if (kind === 'sse') sse.stream(req, res, principal, target);
-    else sse.messages(req, res, principal, target, query === -1 ? '' : url.slice(query + 1));
+    goOn(route.place, res, route.serve(request, principal));
+  }
+
+  /** Who asks; undefined: the token admits nobody, and the client was told. */
+  function admitted(req: IncomingMessage, res: ServerResponse): Principal | undefined {
+    const principal = gate.authorize(req.headers.authorization);
+    if (!('status' in principal)) return principal;
+    gate.countInvalid('unknown');
+    const text = `unauthorized: ${principal.reason.replace('_', ' ')}`;
+    sendError(res, new GatewayError('unauthorized', text), 'null', ['WWW-Authenticate', principal.challenge]);
+    return undefined;
   }
 
   /** What is written after the end of a response is a fault of the gateway; nobody is told of a client that has gone. */
@@ -127,7 +119,7 @@ export function createHttpPort(deps: HttpDeps): HttpPort {
         if (draining) res.setHeader('Connection', 'close');
         res.on('error', lateWrite);
         try {
-          route(req, res);
+          serve(req, res);
         } catch (error) {
           sendFailure(res, boundary.caught('client_request', error));
         }
@@ -175,7 +167,7 @@ export function createHttpPort(deps: HttpDeps): HttpPort {
     },
     async close(graceMs) {
       draining = true;
-      sse.drain();
+      routes.drain();
       if (active > 0) {
         await new Promise<void>((resolve) => {
           const timer = setTimeout(resolve, graceMs);

@@ -1,0 +1,133 @@
+/** Every route of the port: its path, who is admitted, and what serves it. A new route is a row here. */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { GatewayError } from '../../errors.js';
+import type { Place } from '../../observe/boundary.js';
+import type { Principal } from '../../protocol/ports.js';
+import type { Gate, Route as McpRoute } from '../../proxy/gate.js';
+import { serveHealth, serveMetrics, serveReady, serveReload, type Admin } from './admin.js';
+import { createMcp, type McpDeps } from './mcp.js';
+import { sendError } from './respond.js';
+import { createSse2024 } from './sse-2024.js';
+
+/** `open`: everybody, without authentication; `mcp`: clients, once the gateway is ready; `operator`: whoever a token admits. */
+export type Admits = 'open' | 'mcp' | 'operator';
+
+/** A request that was admitted. */
+export interface Routed {
+  readonly req: IncomingMessage;
+  readonly res: ServerResponse;
+  /** Without the `?`. */
+  readonly query: string;
+  /** The server that the path names. */
+  readonly server: string | undefined;
+}
+
+interface OpenRoute {
+  readonly path: string | RegExp;
+  readonly admits: 'open';
+  /** Where an exception of work that goes on is caught. */
+  readonly place: Place;
+  serve(request: Routed): void | Promise<void>;
+}
+
+interface GuardedRoute {
+  readonly path: string | RegExp;
+  readonly admits: 'mcp' | 'operator';
+  readonly place: Place;
+  serve(request: Routed, principal: Principal): void | Promise<void>;
+}
+
+export type HttpRoute = OpenRoute | GuardedRoute;
+
+export interface RoutesDeps extends McpDeps {
+  readonly admin: Admin;
+}
+
+export interface Routes {
+  /** The route of a path as it is spelt, and the server that the path names. */
+  find(path: string): { readonly route: HttpRoute; readonly server: string | undefined } | undefined;
+  /** Ends the streams of HTTP+SSE once nothing of their clients is under way. */
+  drain(): void;
+}
+
+/** The same path below the route of a server. */
+const below = (kind: string): RegExp => new RegExp(`^(?:/servers/([A-Za-z0-9._-]{1,64}))?/${kind}$`);
+
+export function createRoutes(deps: RoutesDeps): Routes {
+  const { admin, gate } = deps;
+  const mcp = createMcp(deps);
+  const sse = createSse2024(deps);
+  const place = 'client_request';
+  const all: readonly HttpRoute[] = [
+    {
+      path: below('mcp'),
+      admits: 'mcp',
+      place,
+      serve({ req, res, server }, principal) {
+        const target = endpoint(gate, res, server, 'mcp');
+        if (target) mcp(req, res, principal, target);
+      },
+    },
+    {
+      path: below('sse'),
+      admits: 'mcp',
+      place,
+      serve({ req, res, server }, principal) {
+        const target = endpoint(gate, res, server, 'sse');
+        if (target) sse.stream(req, res, principal, target);
+      },
+    },
+    {
+      path: below('messages'),
+      admits: 'mcp',
+      place,
+      serve({ req, res, server, query }, principal) {
+        const target = endpoint(gate, res, server, 'sse');
+        if (target) sse.messages(req, res, principal, target, query);
+      },
+    },
+    { path: '/health', admits: 'open', place, serve: ({ req, res }) => serveHealth(admin, req, res) },
+    { path: '/ready', admits: 'open', place, serve: ({ req, res }) => serveReady(admin, req, res) },
+    {
+      path: '/metrics',
+      admits: 'open',
+      place: 'metrics',
+      serve: ({ req, res }) => serveMetrics(admin, req, res),
+    },
+    { path: '/-/reload', admits: 'operator', place, serve: ({ req, res }) => serveReload(admin, req, res) },
+  ];
+  const plain = new Map(
+    all.flatMap((route) => (typeof route.path === 'string' ? [[route.path, route]] : [])),
+  );
+  const patterns = all.filter((route) => typeof route.path !== 'string') as (HttpRoute & { path: RegExp })[];
+  /** Nearly all requests are for this one. `/mcp/` is its one other spelling. */
+  const merged = { route: all[0] as HttpRoute, server: undefined };
+
+  return {
+    find(path) {
+      if (path === '/mcp' || path === '/mcp/') return merged;
+      const route = plain.get(path);
+      if (route) return { route, server: undefined };
+      for (const each of patterns) {
+        const found = each.path.exec(path);
+        if (found) return { route: each, server: found[1] };
+      }
+      return undefined;
+    },
+    drain() {
+      sse.drain();
+    },
+  };
+}
+
+/** The endpoint of all servers, or of one; undefined: there is no such server, and the client was told. */
+function endpoint(
+  gate: Gate,
+  res: ServerResponse,
+  server: string | undefined,
+  kind: 'mcp' | 'sse',
+): McpRoute | undefined {
+  const target = gate.route(server, kind);
+  if (!target) sendError(res, new GatewayError('not_found', `no server '${server ?? ''}' here`));
+  return target;
+}

@@ -1,0 +1,437 @@
+/**
+ * Every metric of `GET /metrics`, declared once: name, kind, help, labels, and where its values come from. A new metric is a row here and a
+ * field in stats.ts; docs/metrics.md is generated from these rows. Durations are seconds, timestamps Unix seconds.
+ */
+import type { ProcessSample } from './process-sample.js';
+import type { GatewayStats, Histogram, ServerStats, ToolStats } from './stats.js';
+
+export interface BuildInfo {
+  readonly version: string;
+  readonly git_sha: string;
+  readonly node_version: string;
+}
+
+/** What one scrape reads. */
+export interface Scrape {
+  readonly stats: GatewayStats;
+  /** Sorted by name. */
+  readonly servers: readonly ServerStats[];
+  readonly build: BuildInfo;
+  /** undefined: the system has no /proc. */
+  readonly process: ProcessSample | undefined;
+  /** Unix seconds. */
+  readonly now: number;
+}
+
+/** The values of the labels, in the order of the declaration, and the value of the series. */
+export type Series = readonly [labels: readonly string[], value: number | Histogram];
+
+export interface Family {
+  readonly name: string;
+  readonly kind: 'gauge' | 'counter' | 'histogram';
+  readonly help: string;
+  /** Label -> its values, where they are a closed set. */
+  readonly labels: Readonly<Record<string, readonly string[] | undefined>>;
+  /** Only where the system has /proc: the family is absent elsewhere. */
+  readonly linux?: true;
+  readonly read: (scrape: Scrape) => Iterable<Series>;
+}
+
+const SERVER = { server: undefined };
+const OUTCOME = ['success', 'error'] as const;
+const NONE: readonly string[] = [];
+
+/** One series without labels. */
+const one = (value: number | Histogram): readonly Series[] => [[NONE, value]];
+
+/** At most one series a server. */
+function* perServer(
+  { servers }: Scrape,
+  value: (server: ServerStats) => number | Histogram | undefined,
+): Generator<Series, void, void> {
+  for (const server of servers) {
+    const found = value(server);
+    if (found !== undefined) yield [[server.server], found];
+  }
+}
+
+/** A series for each value of a label that was counted. */
+function* perServerAnd(
+  { servers }: Scrape,
+  values: (server: ServerStats) => Iterable<readonly [string, number]>,
+): Generator<Series, void, void> {
+  for (const server of servers) for (const [key, n] of values(server)) yield [[server.server, key], n];
+}
+
+function* perTool(
+  { servers }: Scrape,
+  value: (tool: ToolStats) => number | Histogram,
+): Generator<Series, void, void> {
+  for (const { server, tools } of servers)
+    for (const tool of tools.values()) yield [[server, tool.tool], value(tool)];
+}
+
+function* tallied(values: Iterable<readonly [string, number]>): Generator<Series, void, void> {
+  for (const [key, n] of values) yield [[key], n];
+}
+
+/** A histogram that has counted nothing has no series. */
+const used = (histogram: Histogram): Histogram | undefined => (histogram.count > 0 ? histogram : undefined);
+
+const ofProcess = (key: keyof ProcessSample, kind: 'gauge' | 'counter', help: string): Family => ({
+  name: `mcpstead_process_${key}`,
+  kind,
+  help,
+  labels: {},
+  linux: true,
+  *read({ process }) {
+    const value = process?.[key];
+    if (value !== undefined) yield [NONE, value];
+  },
+});
+
+/** In the order of the exposition. */
+export const FAMILIES: readonly Family[] = [
+  {
+    name: 'mcpstead_build_info',
+    kind: 'gauge',
+    help: 'Version and build of the gateway.',
+    labels: { version: undefined, git_sha: undefined, node_version: undefined },
+    read: ({ build }) => [[[build.version, build.git_sha, build.node_version], 1]],
+  },
+  {
+    name: 'mcpstead_start_time_seconds',
+    kind: 'gauge',
+    help: 'Unix time of the start.',
+    labels: {},
+    read: ({ stats }) => one(stats.startedAt),
+  },
+  {
+    name: 'mcpstead_uptime_seconds',
+    kind: 'gauge',
+    help: 'Seconds since the start.',
+    labels: {},
+    read: ({ stats, now }) => one(Math.max(0, now - stats.startedAt)),
+  },
+  ofProcess('resident_memory_bytes', 'gauge', 'Resident memory.'),
+  ofProcess('virtual_memory_bytes', 'gauge', 'Virtual memory.'),
+  ofProcess('cpu_seconds_total', 'counter', 'CPU time, user and system.'),
+  ofProcess('open_fds', 'gauge', 'Open file descriptors.'),
+  ofProcess('max_fds', 'gauge', 'Most file descriptors that may be open.'),
+  ofProcess('threads', 'gauge', 'Threads.'),
+  {
+    name: 'mcpstead_upstream_connected',
+    kind: 'gauge',
+    help: 'Whether the upstream is connected.',
+    labels: SERVER,
+    read: (scrape) => perServer(scrape, (s) => (s.connected ? 1 : 0)),
+  },
+  {
+    name: 'mcpstead_upstream_tools_count',
+    kind: 'gauge',
+    help: 'Tools of the upstream.',
+    labels: SERVER,
+    read: (scrape) => perServer(scrape, (s) => s.toolsCount),
+  },
+  {
+    name: 'mcpstead_upstream_reconnects_total',
+    kind: 'counter',
+    help: 'Failures after which the upstream was connected anew.',
+    labels: SERVER,
+    read: (scrape) => perServer(scrape, (s) => s.reconnects),
+  },
+  {
+    name: 'mcpstead_upstream_last_seen_seconds',
+    kind: 'gauge',
+    help: 'Seconds since the last contact with the upstream; -1 before the first.',
+    labels: SERVER,
+    read: (scrape) => perServer(scrape, (s) => (s.lastSeen < 0 ? -1 : Math.max(0, scrape.now - s.lastSeen))),
+  },
+  {
+    name: 'mcpstead_upstream_initialize_total',
+    kind: 'counter',
+    help: 'Initializations of the upstream.',
+    labels: { ...SERVER, result: OUTCOME },
+    read: (scrape) => perServerAnd(scrape, (s) => s.initialize.values),
+  },
+  {
+    name: 'mcpstead_upstream_initialize_duration_seconds',
+    kind: 'histogram',
+    help: 'Duration of the initialization of the upstream.',
+    labels: SERVER,
+    read: (scrape) => perServer(scrape, (s) => used(s.initializeDuration)),
+  },
+  {
+    name: 'mcpstead_upstream_health_checks_total',
+    kind: 'counter',
+    help: 'Health checks of the upstream.',
+    labels: { ...SERVER, result: ['success', 'failure'] },
+    read: (scrape) => perServerAnd(scrape, (s) => s.healthChecks.values),
+  },
+  {
+    name: 'mcpstead_upstream_reconnect_attempts_total',
+    kind: 'counter',
+    help: 'Attempts to connect the upstream anew.',
+    labels: { ...SERVER, result: OUTCOME },
+    read: (scrape) => perServerAnd(scrape, (s) => s.reconnectAttempts.values),
+  },
+  {
+    name: 'mcpstead_upstream_backoff_seconds_total',
+    kind: 'counter',
+    help: 'Seconds waited between attempts to connect the upstream.',
+    labels: SERVER,
+    read: (scrape) => perServer(scrape, (s) => s.backoffSeconds),
+  },
+  {
+    name: 'mcpstead_upstream_in_backoff',
+    kind: 'gauge',
+    help: 'Whether the next attempt to connect the upstream is being waited for.',
+    labels: SERVER,
+    read: (scrape) => perServer(scrape, (s) => (s.inBackoff ? 1 : 0)),
+  },
+  {
+    name: 'mcpstead_upstream_current_backoff_seconds',
+    kind: 'gauge',
+    help: 'Length of the wait that goes on.',
+    labels: SERVER,
+    read: (scrape) => perServer(scrape, (s) => s.currentBackoffSeconds),
+  },
+  {
+    name: 'mcpstead_upstream_session_resets_total',
+    kind: 'counter',
+    help: 'Sessions that the upstream no longer knew.',
+    labels: { ...SERVER, reason: ['unknown_session', 'expired', 'terminated'] },
+    read: (scrape) => perServerAnd(scrape, (s) => s.sessionResets.values),
+  },
+  {
+    name: 'mcpstead_upstream_tools_refresh_total',
+    kind: 'counter',
+    help: 'Refreshes of the lists of the upstream.',
+    labels: { ...SERVER, result: OUTCOME },
+    read: (scrape) => perServerAnd(scrape, (s) => s.toolsRefresh.values),
+  },
+  {
+    name: 'mcpstead_upstream_tools_refresh_duration_seconds',
+    kind: 'histogram',
+    help: 'Duration of the refreshes of the lists of the upstream.',
+    labels: SERVER,
+    read: (scrape) => perServer(scrape, (s) => used(s.toolsRefreshDuration)),
+  },
+  {
+    name: 'mcpstead_upstream_tools_last_refresh_timestamp_seconds',
+    kind: 'gauge',
+    help: 'Unix time of the last successful refresh of the lists.',
+    labels: SERVER,
+    read: (scrape) => perServer(scrape, (s) => s.toolsLastRefresh || undefined),
+  },
+  {
+    name: 'mcpstead_upstream_bytes_total',
+    kind: 'counter',
+    help: 'Bytes exchanged with the upstream.',
+    labels: { ...SERVER, direction: ['sent', 'received'] },
+    read: (scrape) =>
+      perServerAnd(scrape, (s) => [
+        ['sent', s.bytesSent],
+        ['received', s.bytesReceived],
+      ]),
+  },
+  {
+    name: 'mcpstead_requests_in_flight',
+    kind: 'gauge',
+    help: 'Requests the upstream has not answered.',
+    labels: SERVER,
+    read: (scrape) => perServer(scrape, (s) => s.inFlight),
+  },
+  {
+    name: 'mcpstead_upstream_unreadable_messages_total',
+    kind: 'counter',
+    help: 'Messages of the upstream that were left out: unreadable, or too large to be held.',
+    labels: SERVER,
+    read: (scrape) => perServer(scrape, (s) => s.unreadable),
+  },
+  {
+    name: 'mcpstead_input_requests_total',
+    kind: 'counter',
+    help: 'What upstreams asked of clients during calls.',
+    labels: { ...SERVER, method: undefined, result: undefined },
+    *read({ servers }) {
+      for (const { server, inputRequests } of servers)
+        for (const [key, n] of inputRequests.values) {
+          const [method = '', result = ''] = key.split('\0');
+          yield [[server, method, result], n];
+        }
+    },
+  },
+  {
+    name: 'mcpstead_upstream_era',
+    kind: 'gauge',
+    help: 'Always 1; the label is a protocol revision spoken with the upstream: one an era.',
+    labels: { ...SERVER, revision: undefined },
+    *read({ servers }) {
+      for (const { server, era, revision, legacyRevision } of servers) {
+        if (era !== '') yield [[server, revision], 1];
+        if (legacyRevision !== '') yield [[server, legacyRevision], 1];
+      }
+    },
+  },
+  {
+    name: 'mcpstead_downstream_sessions_active',
+    kind: 'gauge',
+    help: 'Open sessions of clients.',
+    labels: {},
+    read: ({ stats }) => one(stats.sessionsActive),
+  },
+  {
+    name: 'mcpstead_downstream_sessions_total',
+    kind: 'counter',
+    help: 'Sessions that clients opened.',
+    labels: {},
+    read: ({ stats }) => one(stats.sessionsTotal),
+  },
+  {
+    name: 'mcpstead_downstream_session_duration_seconds',
+    kind: 'histogram',
+    help: 'Duration of ended sessions.',
+    labels: {},
+    read: ({ stats }) => one(stats.sessionDuration),
+  },
+  {
+    name: 'mcpstead_downstream_session_terminations_total',
+    kind: 'counter',
+    help: 'Ended sessions.',
+    labels: {
+      reason: [
+        'client_delete',
+        'idle_timeout',
+        'gateway_shutdown',
+        'init_failed',
+        'evicted',
+        'auth_changed',
+        'server_removed',
+      ],
+    },
+    read: ({ stats }) => tallied(stats.terminations.values),
+  },
+  {
+    name: 'mcpstead_mcp_requests_total',
+    kind: 'counter',
+    help: 'Requests of clients.',
+    labels: { method: undefined, result: OUTCOME },
+    *read({ stats }) {
+      for (const [method, { success, error }] of stats.methods) {
+        if (success > 0) yield [[method, 'success'], success];
+        if (error > 0) yield [[method, 'error'], error];
+      }
+    },
+  },
+  {
+    name: 'mcpstead_mcp_request_duration_seconds',
+    kind: 'histogram',
+    help: 'Duration of requests of clients.',
+    labels: { method: undefined },
+    *read({ stats }) {
+      for (const [method, { duration }] of stats.methods) if (duration.count > 0) yield [[method], duration];
+    },
+  },
+  {
+    name: 'mcpstead_mcp_auth_attempts_total',
+    kind: 'counter',
+    help: 'Requests whose token was checked.',
+    labels: { result: ['success', 'failure'] },
+    read: ({ stats }) => tallied(stats.authAttempts.values),
+  },
+  {
+    name: 'mcpstead_mcp_auth_failures_total',
+    kind: 'counter',
+    help: 'Refused tokens.',
+    labels: { reason: ['missing_header', 'bad_format', 'wrong_token'] },
+    read: ({ stats }) => tallied(stats.authFailures.values),
+  },
+  {
+    name: 'mcpstead_config_reloads_total',
+    kind: 'counter',
+    help: 'Reloads of the configuration.',
+    labels: { result: OUTCOME },
+    read: ({ stats }) => tallied(stats.reloads.values),
+  },
+  {
+    name: 'mcpstead_config_last_reload_timestamp_seconds',
+    kind: 'gauge',
+    help: 'Unix time of the last successful reload.',
+    labels: {},
+    read: ({ stats }) => (stats.lastReload > 0 ? one(stats.lastReload) : []),
+  },
+  {
+    name: 'mcpstead_events_dropped_total',
+    kind: 'counter',
+    help: 'Events that reached no client.',
+    labels: { reason: undefined },
+    read: ({ stats }) => tallied(stats.eventsDropped.values),
+  },
+  {
+    name: 'mcpstead_buffered_bytes',
+    kind: 'gauge',
+    help: 'Bytes of limits.buffered_bytes in use.',
+    labels: {},
+    read: ({ stats }) => one(stats.bufferedBytes),
+  },
+  {
+    name: 'mcpstead_internal_errors_total',
+    kind: 'counter',
+    help: 'Exceptions caught within the gateway: each ended one call, message or connection.',
+    labels: { where: undefined },
+    read: ({ stats }) => tallied(stats.internalErrors.values),
+  },
+  {
+    name: 'mcpstead_parked_calls',
+    kind: 'gauge',
+    help: 'Calls that wait for input of their clients.',
+    labels: {},
+    read: ({ stats }) => one(stats.parked),
+  },
+  {
+    name: 'mcpstead_parked_calls_total',
+    kind: 'counter',
+    help: 'Calls that waited for input of their clients.',
+    labels: { result: ['answered', 'expired', 'refused', 'cancelled'] },
+    read: ({ stats }) => tallied(stats.parkedTotal.values),
+  },
+  {
+    name: 'mcpstead_tool_calls_total',
+    kind: 'counter',
+    help: 'Calls of the tool.',
+    labels: { ...SERVER, tool: undefined },
+    read: (scrape) => perTool(scrape, (tool) => tool.calls),
+  },
+  {
+    name: 'mcpstead_tool_call_duration_seconds',
+    kind: 'histogram',
+    help: 'Duration of the calls of the tool.',
+    labels: { ...SERVER, tool: undefined },
+    read: (scrape) => perTool(scrape, (tool) => tool.duration),
+  },
+  {
+    name: 'mcpstead_tool_call_errors_total',
+    kind: 'counter',
+    help: 'Calls of the tool that failed.',
+    labels: {
+      ...SERVER,
+      tool: undefined,
+      reason: [
+        'upstream_disconnected',
+        'upstream_timeout',
+        'upstream_auth_failed',
+        'upstream_protocol_error',
+        'upstream_returned_error',
+        'internal',
+        'busy',
+        'cancelled',
+      ],
+    },
+    *read({ servers }) {
+      for (const { server, tools } of servers)
+        for (const { tool, errors } of tools.values())
+          for (const [reason, n] of errors.values) yield [[server, tool, reason], n];
+    },
+  },
+];
