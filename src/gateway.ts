@@ -613,7 +613,7 @@ export class GatewayCore implements Admin {
       elicited: (link, elicitationId, notice, call) => {
         const session = this.#questions.elicited(link.server, elicitationId);
         if (!session) return;
-        if (call?.client === session.id) call.notify(notice);
+        if (call?.client === session.id && !call.over) call.notify(notice);
         else this.#streams.notifyOnceOpen(session, notice);
       },
       taskStatus: (link, taskId, notice) => {

@@ -8,7 +8,9 @@ import type { WheelTimer } from '../lib/wheel.js';
 import { find } from '../protocol/message.js';
 import { encodeHeaderValue, paramHeaders } from '../protocol/modern/param-headers.js';
 import { NAME_KEYS } from '../protocol/modern/meta.js';
+import type { Definition } from '../protocol/lists.js';
 import type {
+  AnswerEdit,
   AnswerHead,
   Cause,
   Exchange,
@@ -119,7 +121,7 @@ class ModernCall implements Sink, Exchange {
       alone,
       task,
       headers: headersOf(this.#crossing, listed),
-      edit: this.#told && (listed?.tool?.wrapsOutput === true ? LEGACY_RESULT : LEGACY_TOOL_RESULT),
+      edit: this.#told && editOf(message.method, listed),
     };
     this.#exchange = link.send(changed, this);
   }
@@ -380,4 +382,9 @@ class ModernCall implements Sink, Exchange {
 
 function tooMuch(): GatewayError {
   return new GatewayError('unavailable', 'too much is being buffered (limits.buffered_bytes): call again');
+}
+
+/** A tool whose listed output is no object is converted as a whole instead: see proxy/conversions.ts. */
+function editOf(method: string, listed: Definition | undefined): AnswerEdit {
+  return method === 'tools/call' && listed?.tool?.wrapsOutput !== true ? LEGACY_TOOL_RESULT : LEGACY_RESULT;
 }

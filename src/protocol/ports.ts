@@ -301,6 +301,8 @@ export type LogLevel = (typeof LOG_LEVELS)[number];
 export interface NotifiedCall {
   /** Who calls: see Outgoing. */
   readonly client: string;
+  /** Nobody reads its stream any more. */
+  readonly over: boolean;
   notify(notice: Notice): void;
 }
 

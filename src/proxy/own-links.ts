@@ -313,7 +313,7 @@ export function createOwnLinks(deps: OwnLinksDeps): OwnLinks {
         deps.interests().updated(link, uri, notice);
       },
       elicited: (_link, _id, notice, call) => {
-        if (call) call.notify(notice);
+        if (call && !call.over) call.notify(notice);
         else if (session) deps.streams.notifyOnceOpen(session, notice);
       },
       taskStatus: (link, taskId, notice) => {

@@ -214,23 +214,27 @@ test.each(['legacy', 'modern'] as const)(
 );
 
 describe('a child that writes what is no message', () => {
-  test.each(['lines', 'line'])('without end (%s) is stopped, and its neighbour goes on', async (kind) => {
-    const piece = JSON.stringify(kind === 'lines' ? `${'x'.repeat(1000)}\n` : 'x'.repeat(1000));
-    const script = `const all = Buffer.from(${piece}.repeat(1000)); const go = () => process.stdout.write(all, go); go();`;
-    const good = await createUpstream({ tools: [tool('t')] });
-    const noisy = { name: 'noisy', command: process.execPath, args: ['-e', script], ...quick };
-    const gateway = await startGateway(
-      { servers: [noisy, good.entry('good')], limits: { message_bytes: 1_048_576 } },
-      { wait: ['good'] },
-    );
-    const why = await until(async () => {
-      const { servers } = await gateway.health();
-      const error = servers.find(({ name }) => name === 'noisy')?.last_error;
-      return error?.includes('no MCP message') ? error : undefined;
-    }, 'the reason');
-    expect(why).toContain("upstream 'noisy' wrote more than 8 MB a second to its standard output");
-    expect(textOf(await callTool(gateway.url, 'good__t', { a: 1 }))).toBe('{"a":1}');
-  });
+  test.each(['lines', 'short lines', 'line'] as const)(
+    'without end (%s) is stopped, and its neighbour goes on',
+    async (kind) => {
+      const pieces = { lines: `${'x'.repeat(1000)}\n`, 'short lines': 'x\n', line: 'x'.repeat(1000) };
+      const piece = JSON.stringify(pieces[kind]);
+      const script = `const all = Buffer.from(${piece}.repeat(1000)); const go = () => process.stdout.write(all, go); go();`;
+      const good = await createUpstream({ tools: [tool('t')] });
+      const noisy = { name: 'noisy', command: process.execPath, args: ['-e', script], ...quick };
+      const gateway = await startGateway(
+        { servers: [noisy, good.entry('good')], limits: { message_bytes: 1_048_576 } },
+        { wait: ['good'] },
+      );
+      const why = await until(async () => {
+        const { servers } = await gateway.health();
+        const error = servers.find(({ name }) => name === 'noisy')?.last_error;
+        return error?.includes('no MCP message') ? error : undefined;
+      }, 'the reason');
+      expect(why).toContain("upstream 'noisy' wrote more than 8 MB a second to its standard output");
+      expect(textOf(await callTool(gateway.url, 'good__t', { a: 1 }))).toBe('{"a":1}');
+    },
+  );
 });
 
 describe('changes of resources and of their templates', () => {

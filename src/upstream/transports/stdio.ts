@@ -32,6 +32,8 @@ const REPLY_MS = 10_000;
 /** Bytes on stdout that are no message, at the most, in so many ms. */
 const MAX_GARBAGE = 8 * 1_048_576;
 const GARBAGE_MS = 1000;
+/** A line counts as so many bytes at least: short ones cost as much to look at. */
+const LINE_COST = 1024;
 
 /** A line that waits for room in the pipe. */
 interface Waiting {
@@ -214,7 +216,7 @@ export class Stdio implements Transport {
     this.#events.seen();
     if (!deliverWhole(pieces, bytes, this.#owner, this.#events)) {
       // The first ones are worth a line each; a server that prints its banner for ever is not.
-      this.#wasted(bytes);
+      this.#wasted(Math.max(bytes, LINE_COST));
       this.#garbage++;
       const { log } = this.#owner;
       if (this.#garbage > 3 && !log.debugEnabled) return;
