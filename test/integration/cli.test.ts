@@ -221,6 +221,19 @@ describe('what only one server lacks', () => {
     expect(textOf(await callTool(`${base}/mcp`, 'notes__add', { text: 'a' }))).toContain('note 1');
   });
 
+  it('a command with its arguments in one text is told of once', async () => {
+    const cli = await runConfig({
+      port: 0,
+      logging: { level: 'info' },
+      servers: [{ name: 'bad', command: 'npx -y pkg' }],
+    });
+    const [bad] = (await health(await cli.listening())).servers;
+    expect(bad?.last_error).toContain('put the arguments into args: [-y, pkg]');
+    await until(() => cli.stdout.includes('upstream given up until a reload'));
+    expect(cli.stdout.split('put the arguments into args')).toHaveLength(2);
+    expect(cli.stdout).toContain("servers[0].command: server 'bad' cannot start: 'npx -y pkg' is no program");
+  });
+
   it('a missing command stops that server alone, in one line', async () => {
     const cli = await runConfig({
       port: 0,
