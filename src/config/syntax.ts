@@ -45,7 +45,7 @@ export function parseText(text: string, file: string): Parsed {
     return parse(text, file, 'YAML');
   }
   try {
-    return parse(plain.text, file, 'JSON');
+    return parse(plain.text, file, 'JSON', plain.unclosed);
   } catch (error) {
     if (onlyJson || plain.commented) throw error;
     try {
@@ -56,7 +56,7 @@ export function parseText(text: string, file: string): Parsed {
   }
 }
 
-function parse(text: string, file: string, language: 'JSON' | 'YAML'): Parsed {
+function parse(text: string, file: string, language: 'JSON' | 'YAML', unclosed?: Flaw): Parsed {
   const lines = new LineCounter();
   const refuse = (problems: readonly Omit<ConfigProblem, 'file'>[]): never => {
     throw new ConfigError(problems.slice(0, SYNTAX_ERRORS).map((problem) => ({ file, ...problem })));
@@ -92,6 +92,8 @@ function parse(text: string, file: string, language: 'JSON' | 'YAML'): Parsed {
   }
   const strict = language === 'YAML' || isJson(text);
   if (!strict) {
+    // What is missing at the end of the text stands in the comment.
+    if (unclosed) refuse([flaw(unclosed)]);
     const escapes = badEscapes(text);
     if (escapes.length > 0) refuse(escapes.map(flaw));
     refuse([flaw(notJson(document, text))]);

@@ -171,6 +171,9 @@ logging: {level: info}
     ['{"servers": []} {}', '1:17: not valid JSON: unexpected {'],
     ['{"servers": ["a": 1]}', '1:14: not valid JSON: a key in a list: a'],
     ['{"servers": "a\nb"}', `1:13: not valid JSON: a text without its closing '"'`],
+    ['{"servers": [] /* mine\n}', "1:16: not valid JSON: a comment without its closing '*/'"],
+    ['/*/ {"servers": []}', "1:1: not valid JSON: a comment without its closing '*/'"],
+    ['{"servers": [/* a */ /* #\n]}', "1:22: not valid JSON: a comment without its closing '*/'"],
     ['{"port": 1, // a\n"port": 2}', '2:1: duplicate key port (keep one of them)'],
     [
       String.raw`{"servers": [{"name": "x",${'\n'}"command": "C:\Users\me\x.exe"}]}`,
