@@ -145,8 +145,8 @@ function parse(text: string, file: string, language: 'JSON' | 'YAML', unclosed?:
     if (language === 'JSON') return flaw({ offset: pos[0], message: inWords(error, text) });
     if (message.includes('call stack')) return { ...at, message: 'nested too deeply' };
     if (code === 'MULTIPLE_DOCS') return { ...at, message: 'a second document begins here', fix: 'keep one' };
-    const fix = code === 'BAD_DQ_ESCAPE' ? { fix: WRITE_TWO } : {};
-    return { ...at, message: `not valid YAML or JSON: ${message}`, ...fix };
+    const fix = yamlFix(code, message);
+    return { ...at, message: `not valid YAML or JSON: ${message}`, ...(fix === undefined ? {} : { fix }) };
   }
   const source: Source = {
     file,
@@ -160,6 +160,22 @@ function parse(text: string, file: string, language: 'JSON' | 'YAML', unclosed?:
     return `${file}:${line}:${column}: ${message}`;
   });
   return { value, source, warnings };
+}
+
+/** The way out of an error whose words are those of the parser. */
+function yamlFix(code: string, message: string): string | undefined {
+  switch (code) {
+    case 'BAD_DQ_ESCAPE':
+      return WRITE_TWO;
+    case 'TAB_AS_INDENT':
+      return 'indent with spaces';
+    case 'BAD_SCALAR_START':
+      return 'put the text in quotes';
+    default:
+      return message.startsWith('Nested mappings')
+        ? "is the next line indented too far? else put what has ': ' in it in quotes"
+        : undefined;
+  }
 }
 
 /** The TOML of Codex, of which YAML makes one long text. */

@@ -189,6 +189,21 @@ logging: {level: info}
     expect(() => loadConfig(path, {})).not.toThrow('\n');
   });
 
+  it('in YAML may have what looks like the begin of a comment', async () => {
+    const { config } = await load('{servers: [{name: x, command: ls, args: [a/*, "/*"]}]}');
+    expect(config.servers).toMatchObject([{ args: ['a/*', '/*'] }]);
+  });
+
+  it.each([
+    ['args: [-y, @a/b]', /cannot start with reserved character @ \(put the text in quotes\)$/],
+    ['command: npx\n   args: []', /Nested mappings .* \(is the next line indented too far\? .*\)$/],
+    ['command: npx -c a: b', /Nested mappings .* else put what has ': ' in it in quotes\)$/],
+    ['command: npx\n\targs: []', /Tabs are not allowed .* \(indent with spaces\)$/],
+    ['{name: a, command: npx, args: x}', /servers\[0\]\.args must be a list \(write \[a, b\]\)$/],
+  ])('in YAML with %j names the way out', async (server, expected) => {
+    expect((await problems(`servers:\n- ${server}\n`))[0]).toMatch(expected);
+  });
+
   it('in YAML is told of the same backslashes', async () => {
     expect(await problems(String.raw`servers: [{name: x, command: "C:\Program Files\x"}]`)).toEqual([
       expect.stringMatching(/^config\.yaml:1:\d+: .* \(write each backslash of a Windows path as \\\\\)$/),
