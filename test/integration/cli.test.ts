@@ -85,12 +85,18 @@ describe('mcpstead', () => {
 
   it.each([
     [['--frobnicate'], "Unknown option '--frobnicate'; see mcpstead --help"],
+    [['serve'], "unknown command 'serve'; mcpstead --config PATH runs the gateway"],
+    [['help'], "unknown command 'help'; did you mean --help?"],
     [['frobnicate'], "unknown command 'frobnicate'; see mcpstead --help"],
     [['config.yaml'], "unknown command 'config.yaml'; did you mean --config config.yaml?"],
     [['etc/mcpstead'], "unknown command 'etc/mcpstead'; did you mean --config etc/mcpstead?"],
     [['check', 'mcp.json'], "unexpected argument 'mcp.json'; did you mean --config mcp.json?"],
     [['demo', 'mcp.json'], "unexpected argument 'mcp.json'; see mcpstead --help"],
     [['check', 'a', '-c', 'b'], "unexpected argument 'a'; see mcpstead --help"],
+    [
+      ['stdio', '--url', 'http://h', '-c', 'x'],
+      '--url and --config name two gateways: give one of them; see mcpstead --help',
+    ],
     [['--url', 'http://h'], 'mcpstead takes no --url; see mcpstead --help'],
     [['demo', '--config', 'x'], 'mcpstead demo takes no --config; see mcpstead --help'],
     [['demo', '--port', 'x'], "--port must be a number from 0 to 65535, not 'x'"],
