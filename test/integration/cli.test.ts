@@ -380,6 +380,15 @@ describe('mcpstead health', () => {
     const commented = await tempFile('mcp.json', `{\n  // "port": 1,\n  "port": ${port},\n}`);
     expect(await runCli(['health', '-c', commented]).exit()).toBe(0);
     expect(await runCli(['health'], { env: { MCPSTEAD_PORT: String(port) } }).exit()).toBe(0);
+    const other = runCli(['health', '--url', `http://127.0.0.1:${port}`], {
+      env: { MCPSTEAD_CONFIG: running.path },
+    });
+    expect(await other.exit()).toBe(0);
+    const gone = runCli(['health', '-c', '/nowhere.yaml'], { env: { MCPSTEAD_PORT: String(port) } });
+    expect(await gone.exit()).toBe(0);
+    expect(gone.stderr).toBe(
+      `warning: cannot read config '/nowhere.yaml': no such file; asks http://127.0.0.1:${port}/ready\n`,
+    );
     await writeFile(running.path, `port: ${port}\nservers: 5\n`);
     expect(await runCli(['health', '-c', running.path]).exit()).toBe(0);
   });
