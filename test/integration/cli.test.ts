@@ -311,6 +311,9 @@ describe('mcpstead check', () => {
 - {name: d, command: ./there, cwd: .}
 - {name: e, command: ./gone, cwd: .}
 - {name: f, command: sh}
+- {name: g, command: ./no-program, cwd: .}
+- {name: h, command: ${folder}}
+- {name: i, command: sh, cwd: ./gone}
 `,
     );
     const cli = runCli(['check', '--config', path]);
@@ -323,6 +326,9 @@ describe('mcpstead check', () => {
       expect.stringMatching(/^'a': command 'there' is not in PATH/),
       expect.stringMatching(/^'c': command 'no-program' is not in PATH/),
       "'e': command './gone' does not exist",
+      "'g': command './no-program' may not be executed: check its permissions (chmod +x)",
+      `'h': command '${folder}' is a directory: name the program in it`,
+      `'i': cwd '${join(folder, 'gone')}' does not exist`,
     ]);
   });
 
