@@ -98,6 +98,8 @@ function understand(argv: readonly string[], env: NodeJS.ProcessEnv): Call {
   if (values.version === true) return { ...call, command: 'version' };
   const takes = command === 'serve' && positionals.length > 0 ? undefined : OPTIONS[command];
   if (takes === undefined) throw new Refusal(`unknown command '${command}'; ${meant(command)}`, 2);
+  if (values.url !== undefined && values.config !== undefined && takes.includes('url'))
+    throw new Refusal('--url and --config name two gateways: give one of them; see mcpstead --help', 2);
   const [extra] = more;
   if (extra !== undefined) {
     const way = takes.includes('config') ? meant(extra) : meant('');
@@ -114,6 +116,8 @@ function understand(argv: readonly string[], env: NodeJS.ProcessEnv): Call {
 /** What may have been meant by a word that is no command. */
 function meant(word: string): string {
   if (/\.(ya?ml|jsonc?|toml)$/i.test(word) || /[\\/]/.test(word)) return `did you mean --config ${word}?`;
+  if (/^(serve|start|run|up)$/.test(word)) return 'mcpstead --config PATH runs the gateway';
+  if (/^(version|help)$/.test(word)) return `did you mean --${word}?`;
   return 'see mcpstead --help';
 }
 

@@ -1,7 +1,7 @@
 import { get as httpGet, type IncomingMessage } from 'node:http';
 import { listenAddress } from '../config/listen.js';
 import type { Terminal } from './terminal.js';
-import { Refusal } from './explain.js';
+import { printable, Refusal } from './explain.js';
 
 const TIMEOUT_MS = 5000;
 const BODY_BYTES = 65_536;
@@ -12,7 +12,7 @@ export async function health(
   config: string | undefined,
   terminal: Terminal,
 ): Promise<number> {
-  const target = url === undefined ? ofConfig(config, terminal.env) : given(url);
+  const target = url === undefined ? ofConfig(config, terminal) : given(url);
   const { status, body } = await ask(target);
   if (status === 200) {
     terminal.out('ready\n');
@@ -30,10 +30,14 @@ function given(text: string): URL {
   return new URL('/ready', text);
 }
 
-function ofConfig(path: string | undefined, env: NodeJS.ProcessEnv): URL {
-  const { host, port } = listenAddress(path, env);
+function ofConfig(path: string | undefined, terminal: Terminal): URL {
+  let unread: string | undefined;
+  const { host, port } = listenAddress(path, terminal.env, (why) => (unread = why));
   const reachable = host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host;
-  return new URL(`http://${reachable.includes(':') ? `[${reachable}]` : reachable}:${port}/ready`);
+  const url = new URL(`http://${reachable.includes(':') ? `[${reachable}]` : reachable}:${port}/ready`);
+  // Else another gateway than the one meant might seem to be the one that is ready.
+  if (unread !== undefined) terminal.err(printable(`warning: ${unread}; asks ${url.href}\n`));
+  return url;
 }
 
 async function ask(url: URL): Promise<{ status: number; body: string }> {

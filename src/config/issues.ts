@@ -8,7 +8,8 @@ type Issue = z.core.$ZodIssue;
 function reportIssues(findings: Findings, base: Path, issues: readonly Issue[]): void {
   for (const issue of issues) {
     const path = [...base, ...(issue.path as (string | number)[])];
-    findings.problem(path, sentence(issue), undefined);
+    const list = issue.code === 'invalid_type' && issue.expected === 'array';
+    findings.problem(path, sentence(issue), list ? 'write [a, b]' : undefined);
   }
 }
 

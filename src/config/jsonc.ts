@@ -14,16 +14,26 @@ export interface Flaw {
   readonly fix?: string;
 }
 
+interface Plain {
+  readonly text: string;
+  readonly commented: boolean;
+  /** A comment that does not end: nothing behind it is left. */
+  readonly unclosed?: Flaw;
+}
+
 /** The same text with spaces in the place of comments, so that every place stays where it is. */
-export function withoutComments(text: string): { readonly text: string; readonly commented: boolean } {
+export function withoutComments(text: string): Plain {
   let commented = false;
+  let unclosed: Flaw | undefined;
   const plain = text.replace(COMMENTS, (part, offset: number) => {
     if (part.startsWith('"')) return part;
     // The slashes of a URL that is not quoted are no comment: that is YAML.
     if (/[\s{}[\],"]/.test(text[offset - 1] ?? ' ')) commented = true;
+    if (part.startsWith('/*') && !/^\/\*[^]*\*\/$/.test(part))
+      unclosed = { offset, message: "a comment without its closing '*/'" };
     return part.replace(/[^\r\n]/g, ' ');
   });
-  return { text: plain, commented };
+  return { text: plain, commented, ...(unclosed && { unclosed }) };
 }
 
 export function isJson(text: string): boolean {

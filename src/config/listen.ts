@@ -3,17 +3,20 @@ import { bindHost } from './address.js';
 import { isMapping } from './client-files.js';
 import { expand } from './expand.js';
 import { FILE_BYTES, readBounded } from './read.js';
+import { ConfigError } from './problems.js';
 import { parseText } from './syntax.js';
 
 /**
  * Where a gateway with this config listens, as far as that can be told without checking it: a health check must
- * not fail because somebody is editing the file of a running gateway. Never throws.
+ * not fail because somebody is editing the file of a running gateway. Never throws: a file that cannot be read is told to
+ * `unread`.
  */
 export function listenAddress(
   path: string | undefined,
   env: NodeJS.ProcessEnv,
+  unread: (why: string) => void = () => undefined,
 ): { host: string; port: number } {
-  const written = path ? read(path) : {};
+  const written = path ? read(path, unread) : {};
   const { host, port } = written;
   const values = { env, folder: dirname(resolve(path ?? '.')) };
   const named = env['MCPSTEAD_HOST'] || (typeof host === 'string' ? expand(host, values, () => {}) : '');
@@ -23,11 +26,13 @@ export function listenAddress(
   };
 }
 
-function read(path: string): Readonly<Record<string, unknown>> {
+function read(path: string, unread: (why: string) => void): Readonly<Record<string, unknown>> {
   try {
     const { value } = parseText(readBounded(path, FILE_BYTES), path);
     return isMapping(value) ? value : {};
-  } catch {
+  } catch (error) {
+    const { message } = error as Error;
+    unread(error instanceof ConfigError ? message : `cannot read config '${path}': ${message}`);
     return {};
   }
 }

@@ -75,9 +75,9 @@ function resolveServer(
   const server = scope.filled.length > 0 ? { ...resolved, filled: scope.filled } : resolved;
   if (findings.problems.length > before) return undefined;
   if (scope.lacks.length === 0) return server;
-  const problem = scope.lacks.join('; ');
-  findings.warn(entry.path, `server '${written.name}' cannot start: ${problem}`);
-  return { ...server, problem };
+  for (const { key, why } of scope.lacks)
+    findings.warn([...entry.path, ...key], `server '${written.name}' cannot start: ${why}`);
+  return { ...server, problem: scope.lacks.map(({ text }) => text).join('; ') };
 }
 
 function checkName(entry: Entry, findings: Findings, seen: Set<string>): void {
@@ -209,7 +209,7 @@ function commonOf(written: ServerValues, entry: Entry, findings: Findings): Serv
 
 /** The keys of one server: expands them and gathers what only this server lacks. */
 class Scope {
-  readonly lacks: string[] = [];
+  readonly lacks: { readonly key: Path; readonly why: string; readonly text: string }[] = [];
   readonly values: Values;
   readonly findings: Findings;
   readonly #path: Path;
@@ -238,7 +238,7 @@ class Scope {
   lack(key: Path, why: string): void {
     const where = this.findings.where([...this.#path, ...key]);
     const place = /:\d+$/.test(where) ? ` (${where})` : '';
-    this.lacks.push(`${key.join('.')}: ${why}${place}`);
+    this.lacks.push({ key, why, text: `${key.join('.')}: ${why}${place}` });
   }
 
   /** A wrong value: of this server alone where it came from a variable, else of the file. */

@@ -45,7 +45,7 @@ export function parseText(text: string, file: string): Parsed {
     return parse(text, file, 'YAML');
   }
   try {
-    return parse(plain.text, file, 'JSON');
+    return parse(plain.text, file, 'JSON', plain.unclosed);
   } catch (error) {
     if (onlyJson || plain.commented) throw error;
     try {
@@ -56,7 +56,7 @@ export function parseText(text: string, file: string): Parsed {
   }
 }
 
-function parse(text: string, file: string, language: 'JSON' | 'YAML'): Parsed {
+function parse(text: string, file: string, language: 'JSON' | 'YAML', unclosed?: Flaw): Parsed {
   const lines = new LineCounter();
   const refuse = (problems: readonly Omit<ConfigProblem, 'file'>[]): never => {
     throw new ConfigError(problems.slice(0, SYNTAX_ERRORS).map((problem) => ({ file, ...problem })));
@@ -92,6 +92,8 @@ function parse(text: string, file: string, language: 'JSON' | 'YAML'): Parsed {
   }
   const strict = language === 'YAML' || isJson(text);
   if (!strict) {
+    // What is missing at the end of the text stands in the comment.
+    if (unclosed) refuse([flaw(unclosed)]);
     const escapes = badEscapes(text);
     if (escapes.length > 0) refuse(escapes.map(flaw));
     refuse([flaw(notJson(document, text))]);
@@ -143,8 +145,8 @@ function parse(text: string, file: string, language: 'JSON' | 'YAML'): Parsed {
     if (language === 'JSON') return flaw({ offset: pos[0], message: inWords(error, text) });
     if (message.includes('call stack')) return { ...at, message: 'nested too deeply' };
     if (code === 'MULTIPLE_DOCS') return { ...at, message: 'a second document begins here', fix: 'keep one' };
-    const fix = code === 'BAD_DQ_ESCAPE' ? { fix: WRITE_TWO } : {};
-    return { ...at, message: `not valid YAML or JSON: ${message}`, ...fix };
+    const fix = yamlFix(code, message);
+    return { ...at, message: `not valid YAML or JSON: ${message}`, ...(fix === undefined ? {} : { fix }) };
   }
   const source: Source = {
     file,
@@ -158,6 +160,22 @@ function parse(text: string, file: string, language: 'JSON' | 'YAML'): Parsed {
     return `${file}:${line}:${column}: ${message}`;
   });
   return { value, source, warnings };
+}
+
+/** The way out of an error whose words are those of the parser. */
+function yamlFix(code: string, message: string): string | undefined {
+  switch (code) {
+    case 'BAD_DQ_ESCAPE':
+      return WRITE_TWO;
+    case 'TAB_AS_INDENT':
+      return 'indent with spaces';
+    case 'BAD_SCALAR_START':
+      return 'put the text in quotes';
+    default:
+      return message.startsWith('Nested mappings')
+        ? "is the next line indented too far? else put what has ': ' in it in quotes"
+        : undefined;
+  }
 }
 
 /** The TOML of Codex, of which YAML makes one long text. */

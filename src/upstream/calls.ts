@@ -402,10 +402,10 @@ export class UpstreamCall implements UpstreamExchange, AnswerHost {
   }
 
   quotedId(): void {
-    const { order, log } = this.#owner;
+    const { order, log, server } = this.#owner;
     if (order.quoted) return;
     order.quoted = true;
-    log.warn('the server sends the ids of requests back as strings: taken as numbers');
+    log.warn('the server sends the ids of requests back as strings: taken as numbers', { server });
   }
 
   broken(why: string, data?: unknown): void {

@@ -1,6 +1,6 @@
 import type { ChildProcess } from 'node:child_process';
-import { accessSync, constants, existsSync, statSync } from 'node:fs';
 import spawn from 'cross-spawn';
+import { commandProblem } from '../config/command.js';
 import { maskSecrets, secretsOf } from '../config/redact.js';
 import type { StdioServerConfig } from '../config/types.js';
 import type { Budget } from '../lib/budget.js';
@@ -329,6 +329,8 @@ const LAST_STDERR_CHARS = 200;
 const LATEST_LINES = 3;
 /** What a line that tells why has in it. */
 const TELLING = /error|exception|cannot|missing|required/i;
+/** The first lines of npm name the kind of an error; what happened stands in the next one. */
+const PREAMBLE = /^npm (?:error|ERR!) (?:code|errno|syscall|path) /;
 
 /** A child's standard error in the log, at debug: so many lines a second, the rest counted. */
 class StderrLog {
@@ -389,8 +391,10 @@ class StderrLog {
   }
 
   #note(line: Buffer): void {
-    if (this.#telling === undefined && TELLING.test(line.toString('latin1')))
-      this.#telling = this.#show(line);
+    if (this.#telling === undefined && TELLING.test(line.toString('latin1'))) {
+      const text = this.#show(line);
+      if (!PREAMBLE.test(text)) this.#telling = text;
+    }
     // Copied: a view would keep its whole chunk.
     this.#latest.push(Buffer.from(line));
     if (this.#latest.length > LATEST_LINES) this.#latest.shift();
@@ -429,33 +433,17 @@ function describeExit(code: number | null, signal: NodeJS.Signals | null): strin
 
 /** A failed start in one line with the way out; the system's own error does not even tell command from cwd. */
 function whyNotStarted(server: StdioServerConfig, error: NodeJS.ErrnoException): string {
-  const { command, cwd, where } = server;
-  return `cannot start server '${server.name}': ${cause()} (${where})`;
+  const { command, where } = server;
+  return `cannot start: ${cause()} (${where})`;
 
   function cause(): string {
-    const folder = cwd === undefined ? undefined : problemOfFolder(cwd);
-    if (folder !== undefined) return `cwd '${cwd}' ${folder}`;
-    if (error.code === 'ENOENT') {
-      if (!/[\\/]/.test(command)) {
-        return `command '${command}' is not in PATH: install it, or write its full path`;
-      }
-      return existsSync(command)
-        ? `the interpreter that the first line of '${command}' names does not exist`
-        : `command '${command}' does not exist`;
-    }
+    const problem = commandProblem(server);
+    if (problem !== undefined) return problem;
+    if (error.code === 'ENOENT')
+      return `the interpreter that the first line of '${command}' names does not exist`;
     if (error.code === 'EACCES')
       return `command '${command}' may not be executed: check its permissions (chmod +x)`;
     if (error.code === 'E2BIG') return 'its args and environment are too long for the system';
     return `command '${command}': ${error.message}`;
-  }
-}
-
-function problemOfFolder(path: string): string | undefined {
-  try {
-    if (!statSync(path).isDirectory()) return 'is not a directory';
-    accessSync(path, constants.X_OK);
-    return undefined;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'ENOENT' ? 'does not exist' : 'cannot be entered';
   }
 }

@@ -760,7 +760,8 @@ export class Connection implements Link, CallOwner {
           if (!this.#deps.second)
             this.log.error('upstream given up until a reload', {
               server: this.server,
-              error: this.lastError,
+              // What is wrong with its entry was told when the config was read.
+              error: this.#config.problem === undefined ? this.lastError : undefined,
             });
           this.#deps.events.gaveUp(this, error as GatewayError);
           break;

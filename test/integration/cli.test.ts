@@ -85,12 +85,18 @@ describe('mcpstead', () => {
 
   it.each([
     [['--frobnicate'], "Unknown option '--frobnicate'; see mcpstead --help"],
+    [['serve'], "unknown command 'serve'; mcpstead --config PATH runs the gateway"],
+    [['help'], "unknown command 'help'; did you mean --help?"],
     [['frobnicate'], "unknown command 'frobnicate'; see mcpstead --help"],
     [['config.yaml'], "unknown command 'config.yaml'; did you mean --config config.yaml?"],
     [['etc/mcpstead'], "unknown command 'etc/mcpstead'; did you mean --config etc/mcpstead?"],
     [['check', 'mcp.json'], "unexpected argument 'mcp.json'; did you mean --config mcp.json?"],
     [['demo', 'mcp.json'], "unexpected argument 'mcp.json'; see mcpstead --help"],
     [['check', 'a', '-c', 'b'], "unexpected argument 'a'; see mcpstead --help"],
+    [
+      ['stdio', '--url', 'http://h', '-c', 'x'],
+      '--url and --config name two gateways: give one of them; see mcpstead --help',
+    ],
     [['--url', 'http://h'], 'mcpstead takes no --url; see mcpstead --help'],
     [['demo', '--config', 'x'], 'mcpstead demo takes no --config; see mcpstead --help'],
     [['demo', '--port', 'x'], "--port must be a number from 0 to 65535, not 'x'"],
@@ -221,6 +227,19 @@ describe('what only one server lacks', () => {
     expect(textOf(await callTool(`${base}/mcp`, 'notes__add', { text: 'a' }))).toContain('note 1');
   });
 
+  it('a command with its arguments in one text is told of once', async () => {
+    const cli = await runConfig({
+      port: 0,
+      logging: { level: 'info' },
+      servers: [{ name: 'bad', command: 'npx -y pkg' }],
+    });
+    const [bad] = (await health(await cli.listening())).servers;
+    expect(bad?.last_error).toContain('put the arguments into args: [-y, pkg]');
+    await until(() => cli.stdout.includes('upstream given up until a reload'));
+    expect(cli.stdout.split('put the arguments into args')).toHaveLength(2);
+    expect(cli.stdout).toContain("servers[0].command: server 'bad' cannot start: 'npx -y pkg' is no program");
+  });
+
   it('a missing command stops that server alone, in one line', async () => {
     const cli = await runConfig({
       port: 0,
@@ -292,6 +311,9 @@ describe('mcpstead check', () => {
 - {name: d, command: ./there, cwd: .}
 - {name: e, command: ./gone, cwd: .}
 - {name: f, command: sh}
+- {name: g, command: ./no-program, cwd: .}
+- {name: h, command: ${folder}}
+- {name: i, command: sh, cwd: ./gone}
 `,
     );
     const cli = runCli(['check', '--config', path]);
@@ -304,6 +326,9 @@ describe('mcpstead check', () => {
       expect.stringMatching(/^'a': command 'there' is not in PATH/),
       expect.stringMatching(/^'c': command 'no-program' is not in PATH/),
       "'e': command './gone' does not exist",
+      "'g': command './no-program' may not be executed: check its permissions (chmod +x)",
+      `'h': command '${folder}' is a directory: name the program in it`,
+      `'i': cwd '${join(folder, 'gone')}' does not exist`,
     ]);
   });
 
@@ -361,6 +386,15 @@ describe('mcpstead health', () => {
     const commented = await tempFile('mcp.json', `{\n  // "port": 1,\n  "port": ${port},\n}`);
     expect(await runCli(['health', '-c', commented]).exit()).toBe(0);
     expect(await runCli(['health'], { env: { MCPSTEAD_PORT: String(port) } }).exit()).toBe(0);
+    const other = runCli(['health', '--url', `http://127.0.0.1:${port}`], {
+      env: { MCPSTEAD_CONFIG: running.path },
+    });
+    expect(await other.exit()).toBe(0);
+    const gone = runCli(['health', '-c', '/nowhere.yaml'], { env: { MCPSTEAD_PORT: String(port) } });
+    expect(await gone.exit()).toBe(0);
+    expect(gone.stderr).toBe(
+      `warning: cannot read config '/nowhere.yaml': no such file; asks http://127.0.0.1:${port}/ready\n`,
+    );
     await writeFile(running.path, `port: ${port}\nservers: 5\n`);
     expect(await runCli(['health', '-c', running.path]).exit()).toBe(0);
   });

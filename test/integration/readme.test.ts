@@ -118,7 +118,7 @@ describe.each(runnable)('%s from its top to its end', (path) => {
     const { status, stdout, stderr } = await shell.run(local(text));
     expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
     expect(stdout).not.toContain('"error"');
-    if (answer) expect(JSON.parse(stdout)).toEqual(JSON.parse(answer.text));
+    if (answer) expect(`${stdout}\n`).toBe(answer.text);
     else if (text.includes('"jsonrpc"')) expect(stdout).toContain('"result"');
     if (text.includes('text/event-stream')) expect(stdout).toMatch(/^event: message\ndata: .*progress/);
     if (text.includes('/-/reload')) expect(JSON.parse(stdout)).toMatchObject({ added: 0, removed: 0 });

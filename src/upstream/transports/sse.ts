@@ -247,7 +247,9 @@ export class HttpSse implements Transport, UpstreamHandler {
     if (type === 'endpoint') return this.#opened(whole.toString('utf8').trim());
     this.#events.seen();
     if (!deliverWhole([whole], whole.length, this.#owner, this.#events))
-      this.#owner.log.warn(`skipped an event that is no message: ${JSON.stringify(excerpt(whole))}`);
+      this.#owner.log.warn(`skipped an event that is no message: ${JSON.stringify(excerpt(whole))}`, {
+        server: this.#owner.server,
+      });
   }
 
   #open(): void {

@@ -218,10 +218,12 @@ export class Stdio implements Transport {
       // The first ones are worth a line each; a server that prints its banner for ever is not.
       this.#wasted(Math.max(bytes, LINE_COST));
       this.#garbage++;
-      const { log } = this.#owner;
+      const { log, server } = this.#owner;
       if (this.#garbage > 3 && !log.debugEnabled) return;
       const excerpt = JSON.stringify(pieces[0]?.toString('utf8', 0, 200));
-      log[this.#garbage <= 3 ? 'warn' : 'debug'](`skipped a line on stdout that is no message: ${excerpt}`);
+      log[this.#garbage <= 3 ? 'warn' : 'debug'](`skipped a line on stdout that is no message: ${excerpt}`, {
+        server,
+      });
     }
   }
 

@@ -253,7 +253,7 @@ describe('a stdio child', () => {
     chmodSync(script, 0o755);
     const start = (command: string, cwd?: string) =>
       run(config(command, [], cwd === undefined ? {} : { cwd })).exited.then((info) => info.reason);
-    const said = (cause: string) => `cannot start server 'files': ${cause} (config.yaml:12)`;
+    const said = (cause: string) => `cannot start: ${cause} (config.yaml:12)`;
     expect(await start('no-such-command')).toBe(
       said("command 'no-such-command' is not in PATH: install it, or write its full path"),
     );
@@ -263,6 +263,10 @@ describe('a stdio child', () => {
     );
     expect(await start(file)).toBe(
       said(`command '${file}' may not be executed: check its permissions (chmod +x)`),
+    );
+    expect(await start(folder)).toBe(said(`command '${folder}' is a directory: name the program in it`));
+    expect(await start('./script', folder)).toBe(
+      said("the interpreter that the first line of './script' names does not exist"),
     );
     expect(await start('node', '/no/such/folder')).toBe(said("cwd '/no/such/folder' does not exist"));
     expect(await start('node', file)).toBe(said(`cwd '${file}' is not a directory`));
@@ -297,6 +301,14 @@ describe('a stdio child', () => {
     const { child, exited } = run(config(process.execPath, ['/no/such/server.js']));
     await exited;
     expect(child.lastStderr).toBe("Error: Cannot find module '/no/such/server.js'");
+  });
+
+  it('shows what npm says behind the code of its error', async () => {
+    const { child, exited } = js(
+      `console.error('npm error code E404\\nnpm error 404 Not Found - GET https://r/pkg\\nnpm error 404')`,
+    );
+    await exited;
+    expect(child.lastStderr).toBe('npm error 404 Not Found - GET https://r/pkg');
   });
 
   it('leaves no timer and no handle behind', async () => {

@@ -154,6 +154,16 @@ describe('the address for a health check', () => {
     });
   });
 
+  it('says why a file could not be read', async () => {
+    const said: string[] = [];
+    const broken = await tempFile('c.json', '{');
+    for (const path of ['/nowhere', broken]) listenAddress(path, {}, (why) => said.push(why));
+    expect(said).toEqual([
+      "cannot read config '/nowhere': no such file",
+      expect.stringContaining(`${broken}:1:2: not valid JSON`),
+    ]);
+  });
+
   it('is the default where there is none to be had', async () => {
     const fallback = { host: '127.0.0.1', port: 8766 };
     expect(listenAddress(undefined, {})).toEqual(fallback);

@@ -171,6 +171,9 @@ logging: {level: info}
     ['{"servers": []} {}', '1:17: not valid JSON: unexpected {'],
     ['{"servers": ["a": 1]}', '1:14: not valid JSON: a key in a list: a'],
     ['{"servers": "a\nb"}', `1:13: not valid JSON: a text without its closing '"'`],
+    ['{"servers": [] /* mine\n}', "1:16: not valid JSON: a comment without its closing '*/'"],
+    ['/*/ {"servers": []}', "1:1: not valid JSON: a comment without its closing '*/'"],
+    ['{"servers": [/* a */ /* #\n]}', "1:22: not valid JSON: a comment without its closing '*/'"],
     ['{"port": 1, // a\n"port": 2}', '2:1: duplicate key port (keep one of them)'],
     [
       String.raw`{"servers": [{"name": "x",${'\n'}"command": "C:\Users\me\x.exe"}]}`,
@@ -184,6 +187,21 @@ logging: {level: info}
     const path = await tempFile('config.json', text);
     expect(() => loadConfig(path, {})).toThrow(`${path}:${expected}`);
     expect(() => loadConfig(path, {})).not.toThrow('\n');
+  });
+
+  it('in YAML may have what looks like the begin of a comment', async () => {
+    const { config } = await load('{servers: [{name: x, command: ls, args: [a/*, "/*"]}]}');
+    expect(config.servers).toMatchObject([{ args: ['a/*', '/*'] }]);
+  });
+
+  it.each([
+    ['args: [-y, @a/b]', /cannot start with reserved character @ \(put the text in quotes\)$/],
+    ['command: npx\n   args: []', /Nested mappings .* \(is the next line indented too far\? .*\)$/],
+    ['command: npx -c a: b', /Nested mappings .* else put what has ': ' in it in quotes\)$/],
+    ['command: npx\n\targs: []', /Tabs are not allowed .* \(indent with spaces\)$/],
+    ['{name: a, command: npx, args: x}', /servers\[0\]\.args must be a list \(write \[a, b\]\)$/],
+  ])('in YAML with %j names the way out', async (server, expected) => {
+    expect((await problems(`servers:\n- ${server}\n`))[0]).toMatch(expected);
   });
 
   it('in YAML is told of the same backslashes', async () => {

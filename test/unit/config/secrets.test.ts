@@ -82,7 +82,12 @@ describe('a variable', () => {
     );
     expect(good).not.toHaveProperty('problem');
     expect(warnings).toEqual([
-      expect.stringContaining("server 'bad' cannot start: headers.X-A: environment variable"),
+      expect.stringMatching(
+        /config\.yaml:5:7: servers\[0\]\.headers\.X-A: server 'bad' cannot start: .* UNSET_A is not set$/,
+      ),
+      expect.stringMatching(
+        /config\.yaml:6:7: servers\[0\]\.headers\.X-B: server 'bad' cannot start: .* UNSET_B is not set$/,
+      ),
     ]);
   });
 
