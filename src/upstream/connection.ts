@@ -121,6 +121,8 @@ export class Connection implements Link, CallOwner {
   #config: ServerConfig;
   readonly #deps: ConnectionDeps;
   readonly #secrets: readonly string[];
+  /** The failure that was logged last. */
+  #failure: string | undefined;
   #phase: LinkPhase = { at: 'dialing', failures: 0, attempts: 0 };
   #carrier: Carrier | undefined;
   readonly #calls = new InFlight(
@@ -920,9 +922,11 @@ export class Connection implements Link, CallOwner {
     const carrier = this.#carrier;
     this.#carrier = undefined;
     if (carrier) this.#calls.retire(carrier);
-    // What is wrong with its entry was told when the config was read.
+    const again = !wasUp && this.lastError === this.#failure;
+    this.#failure = this.lastError;
+    // What is wrong with its entry was told when the config was read, and each further attempt fails alike.
     if (this.#config.problem === undefined)
-      this.log[wasUp ? 'warn' : 'info']('upstream down', {
+      this.log[wasUp ? 'warn' : again ? 'debug' : 'info']('upstream down', {
         server: this.server,
         error: this.shown(error).message,
         stderr: stderr === '' ? undefined : stderr,

@@ -243,7 +243,15 @@ describe('what only one server lacks', () => {
   it('a missing command stops that server alone, in one line', async () => {
     const cli = await runConfig({
       port: 0,
-      servers: [{ name: 'bad', command: 'no-such-command-here' }, notes()],
+      logging: { level: 'info' },
+      servers: [
+        {
+          name: 'bad',
+          command: 'no-such-command-here',
+          reconnect: { backoff_base_ms: 10, backoff_max_ms: 10 },
+        },
+        notes(),
+      ],
     });
     const base = await cli.listening();
     const seen = await until(async () => {
@@ -252,6 +260,11 @@ describe('what only one server lacks', () => {
       return bad?.last_error ? bad : undefined;
     });
     expect(seen.last_error).toContain('no-such-command-here');
+    await until(async () => {
+      const bad = (await health(base)).servers.find(({ name }) => name === 'bad');
+      return (bad?.reconnects ?? 0) > 3;
+    });
+    expect(cli.stdout.split('no-such-command-here')).toHaveLength(2);
     expect(cli.stdout + cli.stderr).not.toMatch(/\n\s+at /);
     await until(async () =>
       (await health(base)).servers.some(({ name, connected }) => name === 'notes' && connected),
