@@ -189,7 +189,9 @@ export const reasons = [
     fits: ({ way, step, straight }, pair, all) =>
       all.some(
         (one) =>
-          one.way === way && one.step === step && /unsupported protocol version/.test(said(one.straight)),
+          one.way === way &&
+          one.step === step &&
+          /unsupported protocol version|no compatible protocol version/.test(said(one.straight)),
       ) && !/^\{"code":-32603/.test(said(straight)),
   },
   {
@@ -263,6 +265,22 @@ export const reasons = [
       path === '/log' &&
       straight &&
       through === undefined,
+  },
+  {
+    id: 'unknown-session',
+    verdict: 'differs',
+    source: '2025-11-25, basic/transports, Session Management',
+    text: 'After its restart the server takes requests of a session that it no longer knows, in place of the 404 that has the gateway initialize anew. It does not know either what may be asked in that session.',
+    fits: ({ way, step }, { server, transport, era }, all) =>
+      /^(tmcp|mcp-lite)/.test(server) &&
+      transport !== 'stdio' &&
+      era === 'legacy' &&
+      all.some(
+        (one) =>
+          one.way === way &&
+          one.step === step &&
+          /Client doesn't support|not supported by client/.test(said(one.through)),
+      ),
   },
   {
     id: 'stateless',
