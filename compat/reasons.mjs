@@ -241,6 +241,13 @@ export const reasons = [
       server.startsWith('chuk') && /^(prompts|prompt |complete )/.test(step) && /^\/(ok|error)/.test(path),
   },
   {
+    id: 'own-order',
+    verdict: 'same',
+    text: 'The client of rmcp hands on notifications side by side: the order in which it shows them is its own.',
+    fits: ({ step, path }, { client }) =>
+      client.startsWith('rmcp') && step === 'call progress' && path.startsWith('/progress/'),
+  },
+  {
     id: 'own-count',
     verdict: 'same',
     text: 'A server counts its own questions; the gateway may have been asked before.',
