@@ -42,7 +42,7 @@ export default tseslint.config(
     files: [
       'src/index.ts',
       'src/observe/logger.ts',
-      'src/upstream/dispatcher.ts',
+      'src/upstream/http/dispatcher.ts',
       'src/cli/main.ts',
       'src/demo/notes.ts',
     ],

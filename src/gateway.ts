@@ -52,12 +52,12 @@ import {
   type SessionStore,
   type SessionStoreOptions,
 } from './session/store.js';
-import { Connection, type ConnectionDeps } from './upstream/connection.js';
-import { EVERY_CAPABILITY } from './upstream/envelope.js';
-import { ListCache } from './upstream/list-cache.js';
-import { UpstreamPool, type Upstream } from './upstream/pool.js';
-import { SecondLinks } from './upstream/second-links.js';
-import { createWatcher, type Watcher } from './upstream/watcher.js';
+import { Connection, type ConnectionDeps } from './upstream/link/connection.js';
+import { EVERY_CAPABILITY } from './upstream/link/envelope.js';
+import { ListCache } from './upstream/link/list-cache.js';
+import { UpstreamPool, type Upstream } from './upstream/link/pool.js';
+import { SecondLinks } from './upstream/link/second-links.js';
+import { createWatcher, type Watcher } from './upstream/stdio/watcher.js';
 
 export type { Health, ReloadResult, ServerHealth };
 export type { Session, SessionRecord, SessionStore, SessionStoreOptions } from './session/store.js';

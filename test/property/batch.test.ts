@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { Cookies } from '../../src/upstream/transports/cookies.js';
+import { Cookies } from '../../src/upstream/http/cookies.js';
 import { batchOf, MAX_BATCH_BYTES } from '../../src/wire/batch.js';
 
 describe('a batch', () => {

@@ -295,7 +295,7 @@ export function remember(session: Session | undefined, key: string | undefined, 
   if (session && key !== undefined) (session.inFlight ??= new Map()).set(key, exchange);
 }
 
-/** An emptied map is let go: see upstream/call-table.ts. */
+/** An emptied map is let go: see upstream/calls/call-table.ts. */
 export function forget(session: Session | undefined, key: string | undefined): void {
   if (key === undefined || !session?.inFlight?.delete(key)) return;
   if (session.inFlight.size === 0) session.inFlight = undefined;

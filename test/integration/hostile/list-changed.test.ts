@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { Boundary } from '../../../src/observe/boundary.js';
 import { silent } from '../../../src/observe/log.js';
 import { Tally } from '../../../src/observe/stats.js';
-import { createRefresh, type Reading } from '../../../src/upstream/refresh.js';
+import { createRefresh, type Reading } from '../../../src/upstream/link/refresh.js';
 import { createUpstream, tool, type Call } from '../../fixtures/servers/http-upstream.js';
 import { atEnd } from '../../helpers/cleanup.js';
 import { startGateway } from '../../helpers/gateway.js';

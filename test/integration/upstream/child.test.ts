@@ -6,12 +6,12 @@ import { afterAll, describe, expect, it } from 'vitest';
 import type { StdioServerConfig } from '../../../src/config/types.js';
 import { createBudget } from '../../../src/lib/budget.js';
 import type { LogFields, Logger } from '../../../src/observe/log.js';
-import { spawnChild } from '../../../src/upstream/child.js';
-import type { Child, ChildDeps, ExitInfo } from '../../../src/upstream/child.js';
+import { spawnChild } from '../../../src/upstream/stdio/child.js';
+import type { Child, ChildDeps, ExitInfo } from '../../../src/upstream/stdio/child.js';
 import type { DroppedLine } from '../../../src/lib/lines.js';
 import { Boundary } from '../../../src/observe/boundary.js';
 import { Tally } from '../../../src/observe/stats.js';
-import { createWatcher } from '../../../src/upstream/watcher.js';
+import { createWatcher } from '../../../src/upstream/stdio/watcher.js';
 import { atEnd } from '../../helpers/cleanup.js';
 import { compileSources } from '../../helpers/compile.js';
 import { settled, until } from '../../helpers/wait.js';
@@ -374,20 +374,24 @@ describe('the process group of a stdio child', () => {
   });
 
   it('is killed when the gateway is, by a shell that watches', async () => {
-    const compiled = compileSources('src/upstream/child.ts', 'src/upstream/watcher.ts', 'src/observe/log.ts');
+    const compiled = compileSources(
+      'src/upstream/stdio/child.ts',
+      'src/upstream/stdio/watcher.ts',
+      'src/observe/log.ts',
+    );
     const parent = join(folder, 'parent.mjs');
     writeFileSync(
       parent,
       `
-      import { spawnChild } from '${compiled('src/upstream/child.ts')}';
-      import { createWatcher } from '${compiled('src/upstream/watcher.ts')}';
+      import { spawnChild } from '${compiled('src/upstream/stdio/child.ts')}';
+      import { createWatcher } from '${compiled('src/upstream/stdio/watcher.ts')}';
       import { createBudget } from '${compiled('src/lib/budget.ts')}';
       import { silent } from '${compiled('src/observe/log.ts')}';
       const watcher = createWatcher({ logger: silent });
       const server = ${JSON.stringify(config(process.execPath, ['-e', `${GRANDCHILD} process.on('SIGTERM', () => {}); setInterval(() => {}, 1000)`]))};
       const make = (server) => spawnChild(server, {
         logger: silent, boundary: { guard: (_where, work) => work, run: (_where, work) => work() }, watcher, budget: createBudget(1e6), maxLineBytes: 1e6,
-        onLine: (line) => console.log(line.toString()), onPieces() {}, onOutput() {}, onOversize() {}, onExit() {},
+        onLine: (line) => console.log(line.toString()), onPieces() {}, onOutput() {}, onSkipped() {}, onOversize() {}, onExit() {},
       });
       console.log('child ' + make(server).pid);
       const gone = make({ ...server, args: ['-e', 'process.stdin.resume()'] });

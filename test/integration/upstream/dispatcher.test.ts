@@ -10,9 +10,9 @@ import { brotliCompressSync, deflateSync, gzipSync } from 'node:zlib';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { HttpServerConfig } from '../../../src/config/types.js';
 import { silent } from '../../../src/observe/log.js';
-import { decoder } from '../../../src/upstream/decoder.js';
-import { createDispatcher, explain, staleSocket } from '../../../src/upstream/dispatcher.js';
-import type { Controller, Dispatcher, UpstreamHandler } from '../../../src/upstream/dispatcher.js';
+import { decoder } from '../../../src/upstream/http/decoder.js';
+import { createDispatcher, explain, staleSocket } from '../../../src/upstream/http/dispatcher.js';
+import type { Controller, Dispatcher, UpstreamHandler } from '../../../src/upstream/http/dispatcher.js';
 import { createAuthority } from '../../helpers/certificates.js';
 import { settled } from '../../helpers/wait.js';
 

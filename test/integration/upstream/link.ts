@@ -19,8 +19,8 @@ import {
   type Sink,
   type UpstreamExchange,
 } from '../../../src/protocol/ports.js';
-import { Connection, type ConnectionDeps } from '../../../src/upstream/connection.js';
-import { createWatcher } from '../../../src/upstream/watcher.js';
+import { Connection, type ConnectionDeps } from '../../../src/upstream/link/connection.js';
+import { createWatcher } from '../../../src/upstream/stdio/watcher.js';
 import { atEnd } from '../../helpers/cleanup.js';
 import { until } from '../../helpers/wait.js';
 

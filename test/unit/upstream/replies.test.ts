@@ -2,7 +2,7 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import type { Wheel, WheelTimer } from '../../../src/lib/wheel.js';
 import { silent } from '../../../src/observe/log.js';
-import { Replies } from '../../../src/upstream/transports/replies.js';
+import { Replies } from '../../../src/upstream/http/replies.js';
 
 interface Sent {
   readonly body: Buffer;

@@ -1,0 +1,202 @@
+/** The events of an upstream's stream as JSON-RPC messages, in every dialect that servers speak. */
+import type { Holder } from '../../lib/budget.js';
+import { Pieces } from '../../lib/pieces.js';
+import { AnswerReader, excerpt, type AnswerHost, type AnswerLimits, type IdOrder } from './answer.js';
+import { NOBODY_TO_ASK } from '../../protocol/ports.js';
+import { MessageScan } from '../../wire/message-scan.js';
+import { SseReader, type EventFields, type SseSink } from '../../wire/sse-read.js';
+
+/** Data of an event that comes in less is put together first, as far as it came at once: each piece is looked at, by many. */
+const GATHERED = 4096;
+
+/** Events that only keep a stream alive. */
+const KEEP_ALIVE = new Set(['ping', 'keepalive', 'keep-alive', 'heartbeat']);
+
+/** What reads the messages of one stream: a call's own, or one that nobody's answer comes on. */
+export interface EventHost extends AnswerHost {
+  alive(): void;
+  /** How long the upstream wants a client to wait before it comes back, in ms. */
+  retryIn?(ms: number): void;
+}
+
+export class EventReader implements SseSink {
+  readonly #host: EventHost;
+  readonly #limits: AnswerLimits;
+  readonly #order: IdOrder;
+  readonly #sse: SseReader;
+  #answer: AnswerReader | undefined;
+  #skip = false;
+  /** Data of an event that is neither a message nor without a type: read as a whole. */
+  #other: Pieces | undefined;
+  #otherBytes = 0;
+  /** What of it is held; more than there is room for is left out. */
+  #otherHeld: Holder | undefined;
+  #otherOver = false;
+  /** Data that was read in this turn and not handed on yet. */
+  readonly #gathered = new Pieces();
+  #gatheredBytes = 0;
+  #more = true;
+  /** Where the stream can be gone on with after a break; undefined: its events have no ids. */
+  lastId: string | undefined;
+  /** How long the upstream wants a client to wait before it comes back, in ms. */
+  retryMs: number | undefined;
+  /** Why there was no answer, if an event told: for the error of a stream that ends without one. */
+  problem: string | undefined;
+
+  constructor(host: EventHost, limits: AnswerLimits, order: IdOrder, ignoreTypes: boolean) {
+    this.#host = host;
+    this.#limits = limits;
+    this.#order = order;
+    this.#sse = new SseReader(this, ignoreTypes);
+  }
+
+  /** A stream that carries no answers: `message` gets each whole notification or request. */
+  static shared(message: (bytes: Buffer) => void, limits: AnswerLimits, ignoreTypes: boolean): EventReader {
+    return new EventReader(sharedHost(message), limits, { seen: 'unknown' }, ignoreTypes);
+  }
+
+  /** Part of an answer has gone to the sink. */
+  get inAnswer(): boolean {
+    return this.#answer?.started ?? false;
+  }
+
+  /** false: the sink asks to stop reading. */
+  push(chunk: Buffer): boolean {
+    this.#more = true;
+    this.#sse.push(chunk);
+    this.#handOn();
+    this.#answer?.pending();
+    return this.#more;
+  }
+
+  /** The stream ended. An event without its blank line is still read where it is whole: some servers omit it. */
+  finish(): void {
+    if (this.#answer && !this.#skip) this.#answer.end();
+    this.destroy();
+  }
+
+  destroy(): void {
+    this.#gathered.clear();
+    this.#gatheredBytes = 0;
+    this.#answer?.destroy();
+    this.#answer = undefined;
+    this.#dropOther();
+  }
+
+  #dropOther(): void {
+    this.#other?.clear();
+    this.#otherHeld?.release();
+  }
+
+  open(type: string): void {
+    this.#skip = this.#host.over || KEEP_ALIVE.has(type);
+    this.#other = type === '' || type === 'message' ? undefined : new Pieces();
+    this.#otherBytes = 0;
+    this.#otherOver = false;
+  }
+
+  data(chunk: Buffer): void {
+    if (this.#skip) return;
+    this.#gathered.push(chunk);
+    this.#gatheredBytes += chunk.length;
+    if (this.#gatheredBytes >= GATHERED) this.#handOn();
+  }
+
+  #handOn(): void {
+    if (this.#gatheredBytes === 0) return;
+    this.#gatheredBytes = 0;
+    const chunk = this.#gathered.taken();
+    if (this.#skip) return;
+    if (this.#other) {
+      this.#holdOther(this.#other, chunk);
+      return;
+    }
+    this.#host.alive();
+    this.#answer ??= new AnswerReader(this.#host, this.#limits, this.#order, undefined);
+    if (!this.#answer.push(chunk)) this.#more = false;
+  }
+
+  #holdOther(other: Pieces, chunk: Buffer): void {
+    if (this.#otherOver) return;
+    this.#otherBytes += chunk.length;
+    const { budget, messageBytes } = this.#limits;
+    const holder = (this.#otherHeld ??= budget.holder(this.#host.whose, () => {
+      this.#otherOver = true;
+      this.#other?.clear();
+    }));
+    if (this.#otherBytes <= messageBytes && holder.take(chunk.length)) other.push(chunk);
+    else {
+      this.#otherOver = true;
+      this.#dropOther();
+    }
+  }
+
+  close(fields: EventFields): void {
+    this.#noted(fields);
+    this.#handOn();
+    const answer = this.#answer;
+    this.#answer = undefined;
+    if (this.#skip) return;
+    if (this.#other) this.#closeOther(fields.type, this.#other);
+    else answer?.end();
+  }
+
+  /** Servers without `message` events send their messages under other names; what is no message is only remembered. */
+  #closeOther(type: string, pieces: Pieces): void {
+    const whole = pieces.taken();
+    this.#dropOther();
+    this.#other = undefined;
+    if (type === 'error') return this.#host.broken(`sent an SSE error event: ${excerpt(whole)}`);
+    if (this.#otherOver || MessageScan.of([whole]).problem !== undefined) {
+      this.problem = `sent no message, only an event '${type.slice(0, 64)}'`;
+      return;
+    }
+    const answer = new AnswerReader(this.#host, this.#limits, this.#order, undefined);
+    answer.push(whole);
+    answer.end();
+  }
+
+  empty(fields: EventFields): void {
+    this.#noted(fields);
+  }
+
+  #noted({ id, retry }: EventFields): void {
+    if (id !== undefined && id !== '') this.lastId = id;
+    if (retry === undefined || retry === this.retryMs) return;
+    this.retryMs = retry;
+    this.#host.retryIn?.(retry);
+  }
+}
+
+const NOTHING = Buffer.alloc(0);
+
+function sharedHost(message: (bytes: Buffer) => void): EventHost {
+  const host: EventHost = {
+    over: false,
+    idText: '',
+    rawId: NOTHING,
+    modern: false,
+    whose: {},
+    edit: undefined,
+    sink: {
+      notify: () => true,
+      ask: () => NOBODY_TO_ASK,
+      start() {},
+      write: () => true,
+      end() {},
+      cancelled() {},
+      fail() {},
+    },
+    alive() {},
+    starting() {},
+    hold() {},
+    message,
+    oversize() {},
+    rpcError: () => true,
+    masked: (error) => error,
+    answered() {},
+    quotedId() {},
+    broken() {},
+  };
+  return host;
+}

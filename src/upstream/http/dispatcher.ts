@@ -1,0 +1,360 @@
+import { createRequire } from 'node:module';
+import type { Socket } from 'node:net';
+import type { buildConnector as BuildConnector, Client as ClientType, Dispatcher as Undici } from 'undici';
+import type { HttpServerConfig } from '../../config/types.js';
+import type { Logger } from '../../observe/log.js';
+import { ClientPool } from './client-pool.js';
+import { type SecureOptions, tlsOptions, type TrustEnvironment } from './trust.js';
+
+/**
+ * One exchange. It is handed to undici as it is, so nothing is copied for a call.
+ * `headers` is flat: name, value, name, value; without Host and Content-Length, which undici writes.
+ */
+interface UpstreamRequest {
+  readonly method: 'POST' | 'GET' | 'DELETE';
+  /** Path and query. */
+  readonly path: string;
+  /** Scheme, host and port, as `new URL().origin` has it. */
+  readonly origin: string;
+  readonly headers: string[];
+  readonly body: Buffer | null;
+  /** A stream that stays open (GET, listen): such have a pool of their own. */
+  readonly long?: boolean;
+}
+
+export interface Controller {
+  /** `onResponseError` is called with this reason before abort() returns; the socket is closed. */
+  abort(reason: Error): void;
+  /** At most the chunk at hand still comes after it. */
+  pause(): void;
+  resume(): void;
+}
+
+/**
+ * Called by undici itself. Exactly one of `onResponseEnd` and `onResponseError` comes, and nothing after it.
+ * An error before `onRequestStart` (no connection, a closed dispatcher) has no controller; it may come
+ * before dispatch() returns. Until `onRequestStart` an exchange cannot be aborted: remember it and abort there.
+ */
+export interface UpstreamHandler {
+  onRequestStart(controller: Controller): void;
+  /** Also called for 1xx: return at once when `status` is below 200. Names are lower case. */
+  onResponseStart(
+    controller: Controller,
+    status: number,
+    headers: Record<string, string | string[] | undefined>,
+  ): void;
+  /** The chunk is the handler's to keep. */
+  onResponseData(controller: Controller, chunk: Buffer): void;
+  onResponseEnd(controller: Controller): void;
+  onResponseError(controller: Controller | undefined, error: Error): void;
+}
+
+export interface Dispatcher {
+  dispatch(request: UpstreamRequest, handler: UpstreamHandler): void;
+  /** For an upstream that closed a socket just as it was used again: idle sockets are kept for less time, in the end not at all. */
+  lowerKeepAlive(): void;
+  /** Takes no new exchange; resolves when those in flight have ended. */
+  close(): Promise<void>;
+  /** Ends the exchanges in flight with `reason`. */
+  destroy(reason?: Error): void;
+}
+
+/** What is known of the socket that a failed exchange used. */
+export interface StaleSocket {
+  /** It had served an exchange before. */
+  readonly reused: boolean;
+  /** No byte came back on it for this exchange. */
+  readonly silent: boolean;
+}
+
+const UNKNOWN: StaleSocket = { reused: false, silent: false };
+const NOT_CONNECTED: StaleSocket = { reused: false, silent: true };
+
+/** Idle seconds of a socket whose server names none, at first and after each lowering; 0: one exchange a socket. */
+const KEEP_ALIVE_MS = [4000, 1000, 0] as const;
+const SOCKET_TTL_MS = 300_000;
+/** What one read brings, some times over: less stops the socket after each. */
+const SOCKET_BYTES = 131_072;
+/** How long one address may take before the other family is tried as well. */
+const FAMILY_ATTEMPT_MS = 500;
+
+const require = createRequire(import.meta.url);
+const { Client, buildConnector } = loadUndici();
+
+interface Parts {
+  Client: typeof ClientType;
+  buildConnector: typeof BuildConnector;
+}
+
+/** The whole of undici takes 50 ms longer to load than the parts used here. */
+function loadUndici(): Parts {
+  try {
+    return {
+      Client: require('undici/lib/dispatcher/client.js') as typeof ClientType,
+      buildConnector: require('undici/lib/core/connect.js') as typeof BuildConnector,
+    };
+  } catch {
+    return require('undici') as Parts;
+  }
+}
+
+/** The socket of a client and where it stood when the exchange now on it began. */
+interface Line {
+  socket: Socket;
+  reused: boolean;
+  read: number;
+}
+
+/** Written when a socket fails, asked by those whose exchange failed with it. */
+const failures = new WeakMap<Error, StaleSocket>();
+
+/** Remembers for each error what had happened on the socket; undici alone tells it only of some. */
+class WatchedClient extends Client {
+  readonly #own: { line: Line | undefined };
+
+  constructor(origin: string, options: ClientType.Options & { connect: BuildConnector.connector }) {
+    const own: { line: Line | undefined } = { line: undefined };
+    super(origin, {
+      ...options,
+      connect: (target, callback) => {
+        options.connect(target, (error, socket) => {
+          if (error) {
+            failures.set(error, NOT_CONNECTED);
+            return callback(error, null);
+          }
+          const line: Line = { socket, reused: false, read: socket.bytesRead };
+          own.line = line;
+          line.socket.on('error', (reason) => failures.set(reason, standing(line)));
+          callback(null, socket);
+        });
+      },
+    });
+    this.#own = own;
+  }
+
+  override dispatch(options: Undici.DispatchOptions, handler: Undici.DispatchHandler): boolean {
+    const line = this.#own.line;
+    if (line !== undefined) {
+      line.reused = true;
+      line.read = line.socket.bytesRead;
+    }
+    return super.dispatch(options, handler);
+  }
+}
+
+function standing(line: Line): StaleSocket {
+  return { reused: line.reused, silent: line.socket.bytesRead === line.read };
+}
+
+/** What to know before an exchange that failed with `error` is sent again. */
+export function staleSocket(error: Error): StaleSocket {
+  return failures.get(error) ?? UNKNOWN;
+}
+
+type Pool = ClientPool<Undici.DispatchOptions, Undici.DispatchHandler>;
+
+interface Pools {
+  short: Pool;
+  long: Pool;
+}
+
+/**
+ * The connections to one HTTP upstream, straight or through its proxy. Sockets are not bounded here:
+ * who calls bounds the exchanges in flight. No time-out but that of the connection runs here either.
+ * Throws when a file of `tls` cannot be used.
+ */
+export function createDispatcher(
+  server: HttpServerConfig,
+  deps: { logger: Logger; environment?: TrustEnvironment },
+): Dispatcher {
+  const environment = deps.environment ?? process.env;
+  const socketOptions = {
+    timeout: server.timeouts.connect_ms,
+    autoSelectFamily: true,
+    highWaterMark: SOCKET_BYTES,
+    autoSelectFamilyAttemptTimeout: FAMILY_ATTEMPT_MS,
+  };
+  /** Towards the proxy, for CONNECT alone. */
+  const tunnels = new Set<Pool>();
+  const proxy = server.proxy === undefined ? undefined : parseProxy(server.proxy);
+  const pools = new Map<string, Pools>();
+  /** Replaced by a lowering, but not yet idle. */
+  const retired = new Set<Pool>();
+  let level = 0;
+  let closed = false;
+  let trust: SecureOptions | undefined;
+  // Wrong files are an error of the start, not of the first call.
+  if (server.url.startsWith('https:')) trust = tlsOptions(server, environment);
+
+  function connectorFor(origin: string): BuildConnector.connector {
+    if (!origin.startsWith('https:')) return buildConnector(socketOptions);
+    trust ??= tlsOptions(server, environment);
+    const secure = buildConnector({ ...socketOptions, ...trust });
+    return proxy ? throughTunnel(proxy, secure) : secure;
+  }
+
+  function openPool(origin: string, connect: BuildConnector.connector): Pool {
+    const idle = KEEP_ALIVE_MS[level] as number;
+    const options = {
+      pipelining: idle === 0 ? 0 : 1,
+      headersTimeout: 0,
+      bodyTimeout: 0,
+      keepAliveTimeoutThreshold: 1000,
+      ...(idle > 0 ? { keepAliveTimeout: idle } : {}),
+      // A server's own hint is trusted only until it has failed once.
+      ...(level > 0 ? { keepAliveMaxTimeout: Math.max(idle, 1) } : {}),
+      connect,
+    };
+    return new ClientPool(() => new WatchedClient(origin, options), SOCKET_TTL_MS);
+  }
+
+  function poolsFor(origin: string): Pools {
+    let entry = pools.get(origin);
+    if (entry === undefined) {
+      // A plain exchange goes to the proxy itself, with the whole URL as its path.
+      const target = proxy && !origin.startsWith('https:') ? proxy.origin : origin;
+      const connect = target === proxy?.origin ? proxy.connect : connectorFor(origin);
+      entry = { short: openPool(target, connect), long: openPool(target, connect) };
+      pools.set(origin, entry);
+    }
+    return entry;
+  }
+
+  function parseProxy(text: string): Proxy {
+    const url = new URL(text);
+    if (url.protocol !== 'http:' && url.protocol !== 'https:') {
+      throw new Error(`proxy: ${url.protocol}// is not supported; use http:// or https://`);
+    }
+    const connect = buildConnector(
+      url.protocol === 'https:'
+        ? { ...socketOptions, ...tlsOptions({ ...server, tls: {}, tls_skip_verify: false }, environment) }
+        : socketOptions,
+    );
+    return { origin: url.origin, host: url.host, authorization: basic(url), connect };
+  }
+
+  function throughTunnel(via: Proxy, secure: BuildConnector.connector): BuildConnector.connector {
+    const options = { headersTimeout: server.timeouts.connect_ms, bodyTimeout: 0, connect: via.connect };
+    const toProxy: Pool = new ClientPool(() => new WatchedClient(via.origin, options), SOCKET_TTL_MS);
+    tunnels.add(toProxy);
+    return (target, callback) => {
+      const host = target.hostname.includes(':') ? `[${target.hostname}]` : target.hostname;
+      const authority = `${host}:${target.port || '443'}`;
+      const headers = ['host', authority];
+      if (via.authorization) headers.push('proxy-authorization', via.authorization);
+      toProxy.dispatch(
+        { method: 'CONNECT', path: authority, headers },
+        {
+          onRequestStart() {},
+          onRequestUpgrade(_controller, status, _headers, stream) {
+            const socket = stream as Socket;
+            if (status === 200) return secure({ ...target, httpSocket: socket }, callback);
+            socket.on('error', () => {}).destroy();
+            callback(new Error(`proxy ${via.host} answered ${status} to CONNECT ${authority}`), null);
+          },
+          onResponseError(_controller, error) {
+            callback(new Error(`proxy ${via.host}: ${explain(error)}`, { cause: error }), null);
+          },
+        },
+      );
+    };
+  }
+  function viaProxy(request: UpstreamRequest, via: Proxy): UpstreamRequest {
+    const headers = [...request.headers];
+    if (!headers.some((name, i) => i % 2 === 0 && name.toLowerCase() === 'host')) {
+      headers.push('host', new URL(request.origin).host);
+    }
+    if (via.authorization) headers.push('proxy-authorization', via.authorization);
+    return { ...request, path: request.origin + request.path, headers };
+  }
+
+  function everyPool(): Pool[] {
+    return [...[...pools.values()].flatMap((entry) => [entry.short, entry.long]), ...retired];
+  }
+
+  return {
+    dispatch(request, handler) {
+      if (closed) return handler.onResponseError(undefined, new Error('the upstream is closed'));
+      let entry: Pools;
+      try {
+        entry = poolsFor(request.origin);
+      } catch (error) {
+        failures.set(error as Error, NOT_CONNECTED);
+        return handler.onResponseError(undefined, error as Error);
+      }
+      const pool = request.long === true ? entry.long : entry.short;
+      const sent = proxy && !request.origin.startsWith('https:') ? viaProxy(request, proxy) : request;
+      pool.dispatch(sent, handler);
+    },
+    lowerKeepAlive() {
+      if (closed || level === KEEP_ALIVE_MS.length - 1) return;
+      level++;
+      deps.logger.debug('upstream closes idle connections early: keeping them for less time', {
+        server: server.name,
+        idle_ms: KEEP_ALIVE_MS[level],
+      });
+      for (const { short, long } of pools.values()) {
+        for (const pool of [short, long]) {
+          retired.add(pool);
+          void pool.close().finally(() => retired.delete(pool));
+        }
+      }
+      pools.clear();
+    },
+    async close() {
+      closed = true;
+      await Promise.allSettled(
+        [...pools.values()].flatMap(({ short, long }) => [short.close(), long.close()]),
+      );
+      // Not before: an exchange that waits for its connection still needs the way.
+      await Promise.allSettled([...tunnels].map((pool) => pool.close()));
+    },
+    destroy(reason) {
+      closed = true;
+      for (const pool of [...everyPool(), ...tunnels]) pool.destroy(reason ?? null);
+    },
+  };
+}
+
+interface Proxy {
+  readonly origin: string;
+  readonly host: string;
+  readonly authorization: string | undefined;
+  readonly connect: BuildConnector.connector;
+}
+
+function basic(url: URL): string | undefined {
+  if (url.username === '') return undefined;
+  const user = `${decodeURIComponent(url.username)}:${decodeURIComponent(url.password)}`;
+  return `Basic ${Buffer.from(user).toString('base64')}`;
+}
+
+const UNTRUSTED = new Set([
+  'DEPTH_ZERO_SELF_SIGNED_CERT',
+  'SELF_SIGNED_CERT_IN_CHAIN',
+  'UNABLE_TO_GET_ISSUER_CERT',
+  'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
+  'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
+]);
+
+/** Why an exchange failed, in words for a log or an answer: one line, no addresses but the upstream's own. */
+export function explain(error: Error): string {
+  const { code, hostname } = error as NodeJS.ErrnoException & { hostname?: string };
+  // Several addresses were tried: the error itself has no text then.
+  if (error instanceof AggregateError && error.errors.length > 0) {
+    return [...new Set(error.errors.map((each) => explain(each as Error)))].join('; ');
+  }
+  if (code === 'ENOTFOUND' || code === 'EAI_AGAIN') return `cannot resolve host ${hostname ?? ''}`.trim();
+  if (code === 'UND_ERR_CONNECT_TIMEOUT') return 'no connection in time (timeouts.connect_ms)';
+  if (code === 'UND_ERR_SOCKET' || code === 'ECONNRESET' || code === 'EPIPE') {
+    return 'the upstream closed the connection';
+  }
+  if (code === 'UND_ERR_RES_CONTENT_LENGTH_MISMATCH')
+    return 'the upstream closed the connection in mid-answer';
+  if (/wrong version number|packet length too long/.test(error.message))
+    return 'the upstream speaks http, not https: write http:// in its url';
+  if (code !== undefined && UNTRUSTED.has(code)) {
+    return `certificate is not trusted (${error.message}): name its CA in tls.ca_file`;
+  }
+  return (error.message || code || error.name).replace(/\s+/g, ' ').trim();
+}

@@ -1,0 +1,133 @@
+/**
+ * Streamable HTTP of the modern era towards an upstream (2026-07-28, basic/transports/streamable-http): a POST for every
+ * request and nothing else, no session, no stream of the server's own.
+ */
+import type { HttpServerConfig, ServerConfig } from '../../config/types.js';
+import type { CallOwner, Transport, TransportEvents, UpstreamCall } from '../calls/calls.js';
+import type { Dispatcher } from './dispatcher.js';
+import { Brake } from './brake.js';
+import { Cookies } from './cookies.js';
+import { HttpExchange } from './http-exchange.js';
+import { moveTo, withConfigured, type HttpDeps, type HttpSession } from './http.js';
+import { Replies } from './replies.js';
+
+/** What a method has to be made of to stand in a header: it cannot be encoded there. */
+const METHOD = /^[\x21-\x7e]+$/;
+
+export class ModernHttp implements Transport, HttpSession {
+  readonly kind = 'streamable';
+  readonly modern = true;
+  readonly generation = 1;
+  readonly hasSession = false;
+  readonly brake = new Brake();
+  config: HttpServerConfig;
+  readonly owner: CallOwner;
+  readonly events: TransportEvents;
+  readonly dispatcher: Dispatcher;
+  origin: string;
+  path: string;
+  readonly #revision: string;
+  readonly #replies: Replies;
+  readonly #cookies = new Cookies();
+  #headers: string[] | undefined;
+  #closed = false;
+
+  constructor(deps: HttpDeps, revision: string) {
+    this.config = deps.config;
+    this.owner = deps.owner;
+    this.events = deps.events;
+    this.dispatcher = deps.dispatcher;
+    this.#revision = revision;
+    const url = new URL(deps.config.url);
+    this.origin = url.origin;
+    this.path = url.pathname + url.search;
+    this.#replies = Replies.overHttp(this, () => (this.#headers ??= this.#build()));
+  }
+
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  send(call: UpstreamCall): void {
+    if (!METHOD.test(call.method)) {
+      const fail = (): void => {
+        call.failWith('invalid_params', 'the method cannot be named in a header');
+      };
+      setImmediate(this.owner.boundary.guard('answer', fail));
+      return;
+    }
+    this.owner.stats.bytesSent += call.body.length;
+    new HttpExchange(this, call).dispatch();
+  }
+
+  /** The answer to a question that a server of this era should not have asked: it would wait for ever. */
+  post(body: Buffer): void {
+    if (this.#closed) return;
+    this.brake.count();
+    this.#replies.post(body);
+  }
+
+  ready(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  update(config: ServerConfig): void {
+    if (config.kind !== 'http') return;
+    this.config = config;
+    this.#headers = undefined;
+  }
+
+  reset(): void {}
+
+  opened(): void {}
+
+  headers(call: UpstreamCall): string[] {
+    const headers = [...(this.#headers ??= this.#build()), 'mcp-method', call.method];
+    if (call.headers) headers.push(...call.headers);
+    return headers;
+  }
+
+  streamHeaders(): string[] {
+    return [];
+  }
+
+  cookies(lines: string | string[], origin: string): void {
+    // What was asked before a redirect may be answered behind it.
+    if (origin === this.origin && this.#cookies.take(lines, origin)) this.#headers = undefined;
+  }
+
+  redirect(location: string): string | undefined {
+    // With them goes the cookie of the origin before.
+    this.#headers = undefined;
+    return moveTo(location, this);
+  }
+
+  close(): Promise<void> {
+    this.destroy();
+    return Promise.resolve();
+  }
+
+  destroy(): void {
+    this.#closed = true;
+    this.#replies.destroy();
+    this.dispatcher.destroy();
+  }
+
+  #build(): string[] {
+    const accept = this.config.quirks.inject_accept_header ?? 'application/json, text/event-stream';
+    return withConfigured(
+      [
+        'content-type',
+        'application/json',
+        'accept',
+        accept,
+        'accept-encoding',
+        'identity',
+        'mcp-protocol-version',
+        this.#revision,
+      ],
+      this.config,
+      this.#cookies.header(this.origin),
+    );
+  }
+}

@@ -1,0 +1,143 @@
+/** What a server says by itself: the GET stream of a session. */
+import { backoffMs } from '../../lib/backoff.js';
+import { SseError } from '../../wire/sse-read.js';
+import { explain, type Controller, type UpstreamHandler } from './dispatcher.js';
+import type { Braked } from './brake.js';
+import { EventReader } from '../calls/event-reader.js';
+import { header, usable, type Headers, type HttpSession } from './http.js';
+
+const BACKOFF_BASE_MS = 1000;
+const BACKOFF_MAX_MS = 30_000;
+
+/** The GET stream of a session: opened after the handshake, opened again when it ends, given up where there is none. */
+export class ServerStream implements UpstreamHandler, Braked {
+  readonly #http: HttpSession;
+  readonly #generation: number;
+  /** Where it was asked for. */
+  #origin = '';
+  #controller: Controller | undefined;
+  #reader: EventReader | undefined;
+  /** The last event that was heard: the server goes on after it, if it keeps events. */
+  #lastId: string | undefined;
+  #failures = 0;
+  #opens = 0;
+  #timer: NodeJS.Timeout | undefined;
+  #closed = false;
+  #braked = false;
+
+  constructor(http: HttpSession) {
+    this.#http = http;
+    this.#generation = http.generation;
+  }
+
+  open(): void {
+    if (this.#closed || this.#generation !== this.#http.generation) return;
+    const { origin, path, dispatcher } = this.#http;
+    this.#origin = origin;
+    this.#controller = undefined;
+    const headers = this.#http.streamHeaders();
+    this.#braked = false;
+    if (this.#lastId !== undefined) headers.push('last-event-id', this.#lastId);
+    dispatcher.dispatch({ method: 'GET', origin, path, headers, body: null, long: true }, this);
+  }
+
+  destroy(): void {
+    this.#closed = true;
+    this.#http.brake.release(this);
+    clearTimeout(this.#timer);
+    this.#reader?.destroy();
+    const controller = this.#controller;
+    const abort = (): void => {
+      // One that is paused would not hear of it.
+      controller?.resume();
+      controller?.abort(new Error('closed by the gateway'));
+    };
+    // Not from within another exchange: undici reads one socket at a time.
+    if (this.#braked) setImmediate(this.#http.owner.boundary.guard('server_stream', abort));
+    else abort();
+  }
+
+  onRequestStart(controller: Controller): void {
+    this.#controller = controller;
+    if (this.#closed) controller.abort(new Error('closed by the gateway'));
+  }
+
+  onResponseStart(_controller: Controller, status: number, headers: Headers): void {
+    if (status < 200) return;
+    const set = headers['set-cookie'];
+    if (set !== undefined) this.#http.cookies(set, this.#origin);
+    if (status === 200 && header(headers, 'content-type').startsWith('text/event-stream')) {
+      const { owner, events, config } = this.#http;
+      if (this.#opens++ > 0) events.reopened();
+      this.#failures = 0;
+      this.#reader = EventReader.shared(
+        (bytes) => {
+          events.message(bytes);
+        },
+        owner.answerLimits,
+        config.quirks.normalize_sse_events,
+      );
+      return;
+    }
+    // It keeps no events, or not that one: then from now on.
+    if (this.#lastId !== undefined) {
+      this.#lastId = undefined;
+      return;
+    }
+    // 405: no such stream (2025-11-25). Anything else that will not change by asking again ends it too.
+    if (status < 500 && status !== 408 && status !== 429) this.#closed = true;
+  }
+
+  onResponseData(_controller: Controller, chunk: Buffer): void {
+    this.#http.owner.stats.bytesReceived += chunk.length;
+    const reader = this.#reader;
+    if (!reader) return;
+    this.#http.events.seen();
+    try {
+      const { brake } = this.#http;
+      const before = brake.caused;
+      reader.push(chunk);
+      brake.read(this, chunk.length, before);
+    } catch (error) {
+      const { owner } = this.#http;
+      if (!(error instanceof SseError)) owner.boundary.caught('server_stream', error);
+      owner.log.debug('the server-to-client stream is unreadable', { error: String(error) });
+      this.#controller?.abort(new Error('unreadable event stream'));
+    }
+  }
+
+  brake(on: boolean): void {
+    if (on === this.#braked) return;
+    this.#braked = on;
+    if (on) this.#controller?.pause();
+    else this.#controller?.resume();
+  }
+
+  onResponseEnd(): void {
+    this.#again();
+  }
+
+  onResponseError(_controller: Controller | undefined, error: Error): void {
+    if (!this.#closed) {
+      this.#http.owner.log.debug('the server-to-client stream ended', { error: explain(error) });
+      // Nobody answers at all: better known now than at the next refresh.
+      if (!this.#controller) this.#http.events.doubt();
+    }
+    this.#again();
+  }
+
+  #again(): void {
+    const { brake, owner } = this.#http;
+    brake.release(this);
+    this.#lastId = usable(this.#reader?.lastId, 'event id', owner.log) ?? this.#lastId;
+    this.#reader?.destroy();
+    this.#reader = undefined;
+    if (this.#closed || this.#http.closed) return;
+    this.#failures++;
+    const wait = Math.max(BACKOFF_BASE_MS / 2, backoffMs(this.#failures, BACKOFF_BASE_MS, BACKOFF_MAX_MS));
+    const open = owner.boundary.guard('server_stream', () => {
+      this.open();
+    });
+    this.#timer = setTimeout(open, wait).unref();
+  }
+}

@@ -1,0 +1,157 @@
+/**
+ * Streamable HTTP towards an upstream (2025-11-25, basic/transports): one POST a message, answered by a JSON body or by an
+ * event stream; a GET stream for what the server says by itself.
+ */
+import type { HttpServerConfig, ServerConfig } from '../../config/types.js';
+import type { CallOwner, Transport, TransportEvents, UpstreamCall } from '../calls/calls.js';
+import type { Dispatcher } from './dispatcher.js';
+import { Brake } from './brake.js';
+import { Cookies } from './cookies.js';
+import { HttpExchange } from './http-exchange.js';
+import { moveTo, Unread, withConfigured, type HttpDeps, type HttpSession } from './http.js';
+import { Replies } from './replies.js';
+import { ServerStream } from './server-stream.js';
+
+export class StreamableHttp implements Transport, HttpSession {
+  readonly kind = 'streamable';
+  readonly modern = false;
+  config: HttpServerConfig;
+  readonly owner: CallOwner;
+  readonly events: TransportEvents;
+  readonly dispatcher: Dispatcher;
+  origin: string;
+  path: string;
+  generation = 1;
+  readonly brake = new Brake();
+  readonly #replies: Replies;
+  readonly #cookies = new Cookies();
+  #sessionId: string | undefined;
+  #revision: string | undefined;
+  #headers: string[] | undefined;
+  #stream: ServerStream | undefined;
+  #closed = false;
+  #ending: Promise<void> = Promise.resolve();
+
+  constructor(deps: HttpDeps) {
+    this.config = deps.config;
+    this.owner = deps.owner;
+    this.events = deps.events;
+    this.dispatcher = deps.dispatcher;
+    const url = new URL(deps.config.url);
+    this.origin = url.origin;
+    this.path = url.pathname + url.search;
+    this.#replies = Replies.overHttp(this, () => this.headers());
+  }
+
+  get hasSession(): boolean {
+    return this.#sessionId !== undefined;
+  }
+
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  send(call: UpstreamCall): void {
+    this.owner.stats.bytesSent += call.body.length;
+    new HttpExchange(this, call).dispatch();
+  }
+
+  post(body: Buffer): void {
+    if (this.#closed) return;
+    this.brake.count();
+    this.#replies.post(body);
+  }
+
+  async ready(revision: string, initialized: Buffer): Promise<void> {
+    const { generation } = this;
+    this.#revision = revision;
+    this.#headers = undefined;
+    await this.#replies.taken(initialized);
+    if (this.#closed || this.generation !== generation) return;
+    this.#stream?.destroy();
+    this.#stream = new ServerStream(this);
+    this.#stream.open();
+  }
+
+  update(config: ServerConfig): void {
+    if (config.kind !== 'http') return;
+    this.config = config;
+    this.#headers = undefined;
+  }
+
+  reset(): void {
+    this.generation++;
+    this.#sessionId = undefined;
+    this.#revision = undefined;
+    this.#headers = undefined;
+    this.#stream?.destroy();
+    this.#stream = undefined;
+  }
+
+  opened(sessionId: string): void {
+    this.#sessionId = sessionId === '' ? undefined : sessionId;
+    this.#headers = undefined;
+  }
+
+  headers(): string[] {
+    return (this.#headers ??= this.#build('application/json, text/event-stream', true));
+  }
+
+  streamHeaders(): string[] {
+    return this.#build('text/event-stream', false);
+  }
+
+  cookies(lines: string | string[], origin: string): void {
+    // What was asked before a redirect may be answered behind it.
+    if (origin === this.origin && this.#cookies.take(lines, origin)) this.#headers = undefined;
+  }
+
+  redirect(location: string): string | undefined {
+    // With them goes the cookie of the origin before.
+    this.#headers = undefined;
+    return moveTo(location, this);
+  }
+
+  close(graceMs: number): Promise<void> {
+    this.#closed = true;
+    this.#stream?.destroy();
+    if (this.#sessionId === undefined) return this.#ending;
+    const headers = this.headers();
+    // It is told once.
+    this.#sessionId = undefined;
+    this.#ending = new Promise((resolve) => {
+      const handler = new Unread(() => {
+        clearTimeout(timer);
+        resolve();
+      });
+      const tooLate = (): void => {
+        handler.abort();
+        resolve();
+      };
+      const timer = setTimeout(this.owner.boundary.guard('link', tooLate), graceMs);
+      this.dispatcher.dispatch(
+        { method: 'DELETE', origin: this.origin, path: this.path, headers, body: null },
+        handler,
+      );
+    });
+    return this.#ending;
+  }
+
+  destroy(): void {
+    this.#closed = true;
+    this.#replies.destroy();
+    this.#stream?.destroy();
+    this.dispatcher.destroy();
+  }
+
+  #build(accept: string, post: boolean): string[] {
+    const list = post
+      ? ['content-type', 'application/json', 'accept', this.config.quirks.inject_accept_header ?? accept]
+      : ['accept', accept];
+    list.push('accept-encoding', 'identity');
+    if (this.#sessionId !== undefined) list.push('mcp-session-id', this.#sessionId);
+    if (this.#revision !== undefined && this.#revision >= '2025-06-18')
+      list.push('mcp-protocol-version', this.#revision);
+    return withConfigured(list, this.config, this.#cookies.header(this.origin));
+  }
+}

@@ -1,0 +1,53 @@
+/** The gateway's own requests in the words of the modern era (2026-07-28, basic, "_meta"). */
+import { encodeHeaderValue } from '../../protocol/modern/param-headers.js';
+import { META, NAME_KEYS } from '../../protocol/modern/meta.js';
+import { membersOf } from '../../wire/walk.js';
+
+/**
+ * All that some client may be able to answer: what an upstream lists by what its client can do is listed for all. Of extensions,
+ * those that the gateway can speak for a client that does not.
+ */
+export const EVERY_CAPABILITY: Readonly<Record<string, unknown>> = {
+  elicitation: { form: {}, url: {} },
+  sampling: { tools: {}, context: {} },
+  roots: {},
+  extensions: { 'io.modelcontextprotocol/tasks': {} },
+};
+
+export interface EnvelopeFacts {
+  readonly revision: string;
+  readonly capabilities: Readonly<Record<string, unknown>>;
+  readonly clientInfo: { readonly name: string; readonly version: string };
+}
+
+/** `params` (JSON of an object) with the envelope in its `_meta`. What stands there already is kept. */
+export function withEnvelope(params: string | undefined, facts: EnvelopeFacts): string {
+  const envelope: [string, unknown][] = [
+    [META.protocolVersion, facts.revision],
+    [META.clientInfo, facts.clientInfo],
+    [META.clientCapabilities, facts.capabilities],
+  ];
+  const bytes = Buffer.from(params ?? '{}');
+  const members = membersOf(bytes);
+  const meta = members.find(({ key }) => key === '_meta');
+  const there = new Set(meta ? membersOf(bytes, meta.start).map(({ key }) => key) : []);
+  const added = envelope
+    .filter(([key]) => !there.has(key))
+    .map(([key, value]) => `${JSON.stringify(key)}:${JSON.stringify(value)}`);
+  if (!meta) return inserted(bytes, bytes.indexOf('{'), `"_meta":{${added.join(',')}}`, members.length > 0);
+  return inserted(bytes, meta.start, added.join(','), there.size > 0);
+}
+
+/** The header lines of an own request, beside its method. */
+export function ownHeaders(method: string, params: string | undefined): string[] | undefined {
+  const key = NAME_KEYS[method];
+  if (key === undefined || params === undefined) return undefined;
+  const name = (JSON.parse(params) as Record<string, unknown>)[key];
+  return typeof name === 'string' ? ['mcp-name', encodeHeaderValue(name)] : undefined;
+}
+
+function inserted(bytes: Buffer, brace: number, members: string, more: boolean): string {
+  const text = bytes.toString('utf8', brace + 1);
+  const comma = members !== '' && more ? ',' : '';
+  return `${bytes.toString('utf8', 0, brace + 1)}${members}${comma}${text}`;
+}

@@ -1,0 +1,82 @@
+/** What goes wrong with an upstream, as the errors that clients and operators see. */
+import { GatewayError } from '../../errors.js';
+import { MAX_NESTING, SMALL_MESSAGE } from '../../wire/json.js';
+
+export function asGatewayError(error: unknown, server: string): GatewayError {
+  if (error instanceof GatewayError) return error;
+  return new GatewayError(
+    'internal',
+    `upstream '${server}': ${error instanceof Error ? error.message : String(error)}`,
+  );
+}
+
+/** The error with more in its data, for who decides by it. */
+export function withData(error: GatewayError, more: Readonly<Record<string, unknown>>): GatewayError {
+  const data = typeof error.data === 'object' && error.data !== null ? error.data : {};
+  return new GatewayError(error.code, error.message, { ...data, ...more });
+}
+
+/**
+ * What the failure of a request of the gateway's own says of its server. `answer`: it is there, and said something else than was
+ * hoped for. `silence`: nothing came in time; a ping tells more. `way`: there is no way to it, or no admittance.
+ */
+export type Trouble = 'answer' | 'silence' | 'way';
+
+export function troubleOf(error: unknown): Trouble {
+  if (!(error instanceof GatewayError)) return 'answer';
+  const { status, unreached } = (error.data ?? {}) as { status?: unknown; unreached?: unknown };
+  if (unreached === true || status === 401 || status === 403) return 'way';
+  switch (error.code) {
+    case 'upstream_disconnected':
+    case 'upstream_auth_failed':
+      return 'way';
+    case 'upstream_timeout':
+      return 'silence';
+    default:
+      return 'answer';
+  }
+}
+
+/** Milliseconds the upstream asked to wait. */
+export function retryAfterOf(error: GatewayError): number | undefined {
+  const data = error.data as { retryAfter?: unknown } | null | undefined;
+  return typeof data?.retryAfter === 'number' ? data.retryAfter * 1000 : undefined;
+}
+
+/** The code of the JSON-RPC error that a request of the gateway's own was answered with. */
+export function rpcCodeOf(error: unknown): number | undefined {
+  const data =
+    error instanceof GatewayError ? (error.data as { rpc?: unknown } | null | undefined) : undefined;
+  return typeof data?.rpc === 'number' ? data.rpc : undefined;
+}
+
+/** The answer of a handshake that is no object, too large, or nested too deep. */
+export function unreadable(server: string, method: string, value: Buffer): GatewayError {
+  const why =
+    value.length > SMALL_MESSAGE
+      ? `${value.length} bytes, more than ${SMALL_MESSAGE}`
+      : `no object, or one that is nested deeper than ${MAX_NESTING}`;
+  return new GatewayError('upstream_protocol_error', `upstream '${server}' answered ${method} with ${why}`);
+}
+
+/** Where servers have their endpoint mostly, as a question behind what was said of this one. */
+export function otherPath({ pathname }: URL): string {
+  const guesses = ['/mcp', '/sse'].filter((path) => path !== pathname.replace(/\/$/, ''));
+  return `: is the path ${guesses.join(' or ')}?`;
+}
+
+/** Of a url that neither transport works with: what both said. Streamable HTTP, the first, is what a newer server wants to be told. */
+export function neitherWorks(
+  url: string,
+  first: GatewayError,
+  second: GatewayError,
+  server: string,
+): GatewayError {
+  const statuses = [first, second].map(({ data }) => (data as { status?: number } | undefined)?.status ?? 0);
+  const [post, get] = statuses;
+  const place = new URL(url);
+  const message = statuses.every((status) => status === 404 || status === 405)
+    ? `upstream '${server}' answered HTTP ${post} to POST ${place.pathname} and HTTP ${get} to GET ${place.pathname}${otherPath(place)}`
+    : `${first.message} (and over HTTP+SSE: ${second.message})`;
+  return new GatewayError(first.code, message, first.data);
+}

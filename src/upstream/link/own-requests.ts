@@ -1,0 +1,120 @@
+/** The gateway's own requests to an upstream: the handshake, the lists, what keeps a link alive. */
+import type { ServerConfig } from '../../config/types.js';
+import { GatewayError } from '../../errors.js';
+import { LISTS } from '../../protocol/lists.js';
+import { UpstreamCall, type CallOwner, type Carrier } from '../calls/calls.js';
+import { collect, type Collected } from '../calls/collect.js';
+import { ownHeaders, withEnvelope, type EnvelopeFacts } from './envelope.js';
+import { withData } from './failures.js';
+
+/** How long they wait for an answer, unless request_ms is shorter. */
+const OWN_REQUEST_MS = 60_000;
+
+export interface OwnRequestsDeps {
+  readonly owner: CallOwner;
+  readonly config: () => ServerConfig;
+  readonly nextId: () => number;
+  /** Puts it among the calls of the link and on its way. */
+  readonly send: (call: UpstreamCall, carrier: Carrier) => void;
+  readonly envelope: () => Omit<EnvelopeFacts, 'revision'>;
+}
+
+export interface OwnRequest {
+  readonly call: UpstreamCall;
+  /** Rejects with the upstream's error as a GatewayError. */
+  readonly answer: Promise<Collected>;
+}
+
+export interface OpenOptions {
+  /** Its answer is a stream that stays open. */
+  readonly long?: boolean;
+  /** A shorter limit than the usual one, in ms. */
+  readonly totalMs?: number;
+}
+
+export interface OwnRequests {
+  request(carrier: Carrier, method: string, params: string | undefined): Promise<Collected>;
+  open(carrier: Carrier, method: string, params: string | undefined, options?: OpenOptions): OwnRequest;
+  /** The link is closed: nobody waits for any of them any more. */
+  close(): void;
+}
+
+export function createOwnRequests(deps: OwnRequestsDeps): OwnRequests {
+  const { owner } = deps;
+  const waiting = new Set<() => void>();
+  let closed = false;
+
+  function open(
+    carrier: Carrier,
+    method: string,
+    params: string | undefined,
+    { long = false, totalMs = Infinity }: OpenOptions = {},
+  ): OwnRequest {
+    const { kind, timeouts } = deps.config();
+    const id = deps.nextId();
+    const requestMs = timeouts.request_ms > 0 ? timeouts.request_ms : OWN_REQUEST_MS;
+    const limitMs = Math.min(requestMs, OWN_REQUEST_MS, totalMs);
+    const { modern } = carrier;
+    const sent =
+      modern === undefined ? params : withEnvelope(params, { ...deps.envelope(), revision: modern });
+    const body = `{"jsonrpc":"2.0","id":${id},"method":"${method}"${sent === undefined ? '' : `,"params":${sent}`}}`;
+    const { sink, answer } = collect(owner.server, method, owner.messageBytes(), owner.budget, {
+      unproven: LIST_METHODS.has(method),
+    });
+    const call = new UpstreamCall(owner, id, method, Buffer.from(String(id)), Buffer.from(body), sink, {
+      repeatable: !long,
+      own: true,
+      long,
+      modern: modern !== undefined,
+      headers: modern === undefined ? undefined : ownHeaders(method, params),
+      silenceMs: 0,
+      totalMs: kind === 'stdio' && STARTING.has(method) ? Math.min(timeouts.start_ms, totalMs) : limitMs,
+    });
+    deps.send(call, carrier);
+    return { call, answer: watched(call, answer, sink.fail.bind(sink)) };
+  }
+
+  async function watched(
+    call: UpstreamCall,
+    answer: Promise<Collected>,
+    fail: (error: GatewayError) => void,
+  ): Promise<Collected> {
+    const cancel = (): void => {
+      call.cancel('closed');
+      fail(new GatewayError('upstream_disconnected', 'closed'));
+    };
+    waiting.add(cancel);
+    if (closed) cancel();
+    try {
+      return await answer;
+    } catch (error) {
+      throw error instanceof GatewayError ? withFacts(error, call) : error;
+    } finally {
+      waiting.delete(cancel);
+    }
+  }
+
+  return {
+    open,
+    request: (carrier, method, params) => open(carrier, method, params).answer,
+    close() {
+      closed = true;
+      for (const cancel of [...waiting]) cancel();
+    },
+  };
+}
+
+/** Their results are proven as they are read. */
+const LIST_METHODS: ReadonlySet<string> = new Set(Object.values(LISTS).map(({ method }) => method));
+/** The error with what only its call knows of the way. */
+function withFacts(error: GatewayError, { httpStatus, unreached, retryAfterMs }: UpstreamCall): GatewayError {
+  const more = {
+    ...(httpStatus >= 300 && { status: httpStatus }),
+    ...(unreached && { unreached }),
+    ...(retryAfterMs !== undefined && { retryAfter: Math.ceil(retryAfterMs / 1000) }),
+  };
+  return Object.keys(more).length > 0 ? withData(error, more) : error;
+}
+
+/** A child that is only just starting takes its time to answer these. */
+const STARTING = new Set(['initialize', 'server/discover']);

@@ -1,0 +1,197 @@
+/** The shared links, one a server: put in, replaced without a gap, taken out. */
+import { credentialsChanged } from '../../config/index.js';
+import type { ServerConfig } from '../../config/types.js';
+import type { Boundary } from '../../observe/boundary.js';
+import type { Connection } from './connection.js';
+
+export interface PoolDeps {
+  readonly boundary: Boundary;
+  /** Makes a link, not yet begun. */
+  readonly connect: (config: ServerConfig) => Connection;
+  /** This link is the one of its server from now on. */
+  readonly put: (link: Connection) => void;
+  /** Another link has taken the place of the one before. */
+  readonly replaced: (link: Connection) => void;
+}
+
+export interface Upstream {
+  /** What counts: of `next` where there is one. */
+  readonly config: ServerConfig;
+  /** Where calls go. */
+  readonly link: Connection;
+  /** On its way to take the place of `link`. */
+  readonly next: Connection | undefined;
+}
+
+interface Entry {
+  config: ServerConfig;
+  link: Connection;
+  next: Connection | undefined;
+  /** When the old one is retired although the new one is not up. */
+  timer: NodeJS.Timeout | undefined;
+}
+
+export class UpstreamPool {
+  readonly #deps: PoolDeps;
+  readonly #upstreams = new Map<string, Entry>();
+  /** Links whose place another one took, or whose server is gone, until they have ended. */
+  readonly #retired = new Set<Connection>();
+  /** Links are begun as they come; before, they only stand there. */
+  #begun = false;
+
+  constructor(deps: PoolDeps) {
+    this.#deps = deps;
+  }
+
+  get size(): number {
+    return this.#upstreams.size;
+  }
+
+  get begun(): boolean {
+    return this.#begun;
+  }
+
+  get(server: string): Upstream | undefined {
+    return this.#upstreams.get(server);
+  }
+
+  /** All, in the order of their names. */
+  all(): Upstream[] {
+    return [...this.#upstreams.values()].sort((a, b) => (a.config.name < b.config.name ? -1 : 1));
+  }
+
+  /** The links that calls go to. */
+  links(): Connection[] {
+    return [...this.#upstreams.values()].map(({ link }) => link);
+  }
+
+  /** Calls under way to a server, on links that are retired too. */
+  inFlight(server: string): number {
+    let sum = this.#upstreams.get(server)?.link.inFlight ?? 0;
+    for (const link of this.#retired) if (link.server === server) sum += link.inFlight;
+    return sum;
+  }
+
+  begin(): void {
+    this.#begun = true;
+    for (const link of this.links()) link.start();
+  }
+
+  add(config: ServerConfig): void {
+    const link = this.#deps.connect(config);
+    this.#upstreams.set(config.name, { config, link, next: undefined, timer: undefined });
+    this.#deps.put(link);
+    if (this.#begun) link.start();
+  }
+
+  /** Takes over what needs no new connection. */
+  update(config: ServerConfig): void {
+    const upstream = this.#upstreams.get(config.name);
+    if (!upstream) return;
+    upstream.config = config;
+    // One that is to be replaced keeps what it was made with.
+    (upstream.next ?? upstream.link).update(config);
+  }
+
+  remove(server: string): void {
+    const upstream = this.#upstreams.get(server);
+    if (!upstream) return;
+    this.#upstreams.delete(server);
+    this.#dropNext(upstream);
+    void this.#retire(upstream.link, upstream.config.drain_seconds * 1000);
+  }
+
+  /** `link` is not up any more: should another one be on its way to its place, that is where calls wait from now on. */
+  fell(link: Connection): void {
+    const upstream = this.#upstreams.get(link.server);
+    if (upstream?.link === link) this.#swap(upstream);
+  }
+
+  /**
+   * The new link takes the place of the old one once it is up; until then the old one serves. Only where it shows what may have been
+   * withdrawn it goes when the new one has had its time.
+   */
+  restart(config: ServerConfig): void {
+    const upstream = this.#upstreams.get(config.name);
+    if (!upstream) return this.add(config);
+    const { link: old } = upstream;
+    const drainMs = upstream.config.drain_seconds * 1000;
+    this.#dropNext(upstream);
+    upstream.config = config;
+    const link = this.#deps.connect(config);
+    if (config.restart === 'serial' || old.state !== 'up') {
+      upstream.link = link;
+      link.inherit(old);
+      this.#deps.put(link);
+      const drained = this.#retire(old, config.restart === 'serial' ? drainMs : 0);
+      const start = (): void => {
+        if (this.#begun && this.#upstreams.get(config.name)?.link === link) link.start();
+      };
+      this.#deps.boundary.detach('link', drained.then(start));
+      return;
+    }
+    upstream.next = link;
+    if (credentialsChanged(old.config, config)) {
+      const allowance = config.kind === 'stdio' ? config.timeouts.start_ms : config.timeouts.connect_ms;
+      const retire = this.#deps.boundary.guard('link', () => {
+        if (upstream.next === link) this.#swap(upstream);
+      });
+      upstream.timer = setTimeout(retire, allowance).unref();
+    }
+    link.start();
+  }
+
+  /** `link` has come up. */
+  rose(link: Connection): void {
+    const upstream = this.#upstreams.get(link.server);
+    if (upstream?.next === link) this.#swap(upstream);
+  }
+
+  #swap(upstream: Entry): void {
+    const { next, link: old } = upstream;
+    if (!next) return;
+    clearTimeout(upstream.timer);
+    upstream.next = undefined;
+    upstream.link = next;
+    next.inherit(old);
+    this.#deps.put(next);
+    this.#deps.replaced(next);
+    void this.#retire(old, old.config.drain_seconds * 1000);
+  }
+
+  /** Nothing is on it yet, but the session that it may have opened is to end. */
+  #dropNext(upstream: Entry): void {
+    const { next } = upstream;
+    forgetNext(upstream);
+    if (next) void this.#retire(next, 0);
+  }
+
+  #retire(link: Connection, drainMs: number): Promise<void> {
+    this.#retired.add(link);
+    const drained = link.drain(drainMs).finally(() => this.#retired.delete(link));
+    this.#deps.boundary.detach('link', drained);
+    return drained;
+  }
+
+  /** Ends every link politely, within `graceMs`. */
+  async close(graceMs: number): Promise<void> {
+    const links = [...this.#upstreams.values()].flatMap(({ link, next }) => (next ? [link, next] : [link]));
+    links.push(...this.#retired);
+    await Promise.allSettled(links.map((link) => link.close(graceMs)));
+  }
+
+  destroy(): void {
+    for (const upstream of this.#upstreams.values()) {
+      upstream.next?.destroy();
+      forgetNext(upstream);
+      upstream.link.destroy();
+    }
+    for (const link of this.#retired) link.destroy();
+    this.#upstreams.clear();
+  }
+}
+
+function forgetNext(upstream: Entry): void {
+  clearTimeout(upstream.timer);
+  upstream.next = undefined;
+}

@@ -1,0 +1,110 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import {
+  step,
+  type LinkEffect,
+  type LinkEvent,
+  type LinkPhase,
+} from '../../../../src/upstream/link/link-state.js';
+
+const FIRST: LinkPhase = { at: 'dialing', failures: 0, attempts: 0 };
+
+/** Runs the events one after the other, from the first dial on. */
+function run(types: readonly LinkEvent['type'][], maxAttempts = 0, from: LinkPhase = FIRST) {
+  let phase = from;
+  const effects: LinkEffect['do'][][] = [];
+  for (const type of types) {
+    const result = step(phase, { type }, maxAttempts);
+    phase = result.next;
+    effects.push(result.effects.map((effect) => effect.do));
+  }
+  return { phase, effects };
+}
+
+const events = fc.array(
+  fc.constantFrom<LinkEvent['type']>('connected', 'failed', 'hopeless', 'due', 'drain', 'close'),
+  { maxLength: 40 },
+);
+
+describe('the life of a link', () => {
+  it('connects, breaks, waits, dials again', () => {
+    expect(run(['connected', 'failed', 'due', 'connected'])).toEqual({
+      phase: { at: 'up' },
+      effects: [[], ['disconnect', 'wait'], ['dial'], []],
+    });
+  });
+
+  it('counts failures in a row for the backoff, and begins anew once it was up', () => {
+    const waits = (types: LinkEvent['type'][]): number[] => {
+      let phase: LinkPhase = FIRST;
+      const found: number[] = [];
+      for (const type of types) {
+        const { next, effects } = step(phase, { type }, 0);
+        for (const effect of effects) if (effect.do === 'wait') found.push(effect.failures);
+        phase = next;
+      }
+      return found;
+    };
+    expect(waits(['failed', 'due', 'failed', 'due', 'failed', 'due', 'connected', 'failed'])).toEqual([
+      1, 2, 3, 1,
+    ]);
+  });
+
+  it('gives up after so many failed attempts in a row, for good', () => {
+    const { phase, effects } = run(['failed', 'due', 'failed'], 2);
+    expect(phase).toEqual({ at: 'given_up' });
+    expect(effects.at(-1)).toEqual(['disconnect', 'give_up']);
+    for (const type of ['connected', 'failed', 'due'] as const)
+      expect(run([type], 2, phase)).toEqual({ phase, effects: [[]] });
+  });
+
+  it('a break of what was up is no failed attempt yet', () => {
+    expect(run(['connected', 'failed', 'due', 'connected', 'failed'], 1).phase.at).toBe('waiting');
+    expect(run(['connected', 'failed', 'due', 'failed'], 1).phase.at).toBe('given_up');
+  });
+
+  it('takes no event but close once it drains, and none once it is closed', () => {
+    for (const type of ['connected', 'failed', 'due', 'drain'] as const) {
+      expect(run(['connected', 'drain', type]).phase).toEqual({ at: 'draining' });
+      expect(run(['connected', 'close', type])).toMatchObject({ phase: { at: 'closed' } });
+    }
+  });
+
+  it('never gets stuck: whoever enters a state was told to do what leads out of it', () => {
+    fc.assert(
+      fc.property(events, fc.constantFrom(0, 1, 2, 5), (types, maxAttempts) => {
+        let phase: LinkPhase = FIRST;
+        for (const type of types) {
+          const before: LinkPhase = phase;
+          const { next, effects } = step(before, { type }, maxAttempts);
+          const does = effects.map((effect) => effect.do);
+          const entered = next.at !== before.at;
+          expect(does.includes('dial')).toBe(entered && next.at === 'dialing');
+          expect(does.includes('wait')).toBe(entered && next.at === 'waiting');
+          expect(does.includes('give_up')).toBe(entered && next.at === 'given_up');
+          // Out of `up` by itself never without emptying the lists.
+          if (before.at === 'up' && entered && type !== 'drain' && type !== 'close')
+            expect(does).toContain('disconnect');
+          phase = next;
+        }
+        // From anywhere that is not an end, it can be up again.
+        if (['dialing', 'waiting', 'up'].includes(phase.at)) {
+          const way: LinkEvent['type'][] = phase.at === 'waiting' ? ['due', 'connected'] : ['connected'];
+          expect(run(way, maxAttempts, phase).phase.at).toBe('up');
+        }
+        // From anywhere it can be closed, and stays so.
+        expect(run(['close', ...types], maxAttempts, phase).phase).toEqual({ at: 'closed' });
+      }),
+      { numRuns: 3000 },
+    );
+  });
+
+  it('without a limit never gives up but for what is hopeless', () => {
+    fc.assert(
+      fc.property(events, (types) => {
+        const tried = types.filter((type) => type !== 'hopeless');
+        expect(run(tried, 0).phase.at).not.toBe('given_up');
+      }),
+    );
+  });
+});
