@@ -9,9 +9,6 @@ import { createMcp, type McpDeps } from './mcp.js';
 import { sendError } from './respond.js';
 import { createSse2024 } from './sse-2024.js';
 
-/** `open`: everybody, without authentication; `mcp`: clients, once the gateway is ready; `operator`: whoever a token admits. */
-export type Admits = 'open' | 'mcp' | 'operator';
-
 /** A request that was admitted. */
 export interface Routed {
   readonly req: IncomingMessage;
@@ -24,6 +21,7 @@ export interface Routed {
 
 interface OpenRoute {
   readonly path: string | RegExp;
+  /** Everybody, without authentication. */
   readonly admits: 'open';
   /** Where an exception of work that goes on is caught. */
   readonly place: Place;
@@ -32,6 +30,7 @@ interface OpenRoute {
 
 interface GuardedRoute {
   readonly path: string | RegExp;
+  /** `mcp`: clients, once the gateway is ready; `operator`: whoever a token admits. */
   readonly admits: 'mcp' | 'operator';
   readonly place: Place;
   serve(request: Routed, principal: Principal): void | Promise<void>;
