@@ -1,5 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { createBudget } from '../../src/lib/budget.js';
+import { EventReader } from '../../src/upstream/calls/event-reader.js';
 import { Cookies } from '../../src/upstream/http/cookies.js';
 import { batchOf, MAX_BATCH_BYTES } from '../../src/wire/batch.js';
 
@@ -29,6 +31,21 @@ describe('a batch', () => {
     );
     expect(batchOf(Buffer.from(`[${new Array(101).fill('0').join(',')}]`))).toBeUndefined();
     expect(batchOf(Buffer.from(`["${'x'.repeat(MAX_BATCH_BYTES)}"]`))).toBeUndefined();
+  });
+});
+
+describe('arrays within arrays', () => {
+  it('of any depth are no messages, on a stream of a call and on one that all share', () => {
+    const deep = Buffer.from(`${'['.repeat(100_000)}${']'.repeat(100_000)}`);
+    const message = '{"jsonrpc":"2.0","method":"notifications/x"}';
+    const heard: string[] = [];
+    const budget = createBudget(1 << 30);
+    const limits = { messageBytes: 1 << 26, questionBytes: 1 << 26, budget };
+    const reader = EventReader.shared((bytes) => heard.push(bytes.toString()), limits, false);
+    for (const data of [deep.toString(), `[[${message}],${message}]`, message])
+      reader.push(Buffer.from(`data: ${data}\n\n`));
+    expect(heard).toEqual([message, message]);
+    expect(budget.used).toBe(0);
   });
 });
 

@@ -532,6 +532,8 @@ export class AnswerReader {
     let hasMessages = false;
     for (const each of found) {
       const scan = MessageScan.of([each]);
+      // An array within is none: there is no end to how deep they may nest.
+      if (scan.isArray) continue;
       if (scan.kind === 'method' && scan.problem === undefined) {
         hasMessages = true;
         this.#host.message(each);
