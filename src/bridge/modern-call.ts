@@ -7,7 +7,7 @@ import type { Holder } from '../lib/budget.js';
 import type { WheelTimer } from '../lib/wheel.js';
 import { find } from '../protocol/message.js';
 import { encodeHeaderValue, paramHeaders } from '../protocol/modern/param-headers.js';
-import { NAME_KEYS } from '../protocol/modern/meta.js';
+import { methodOf } from '../protocol/methods.js';
 import type { Definition } from '../protocol/lists.js';
 import type {
   AnswerEdit,
@@ -60,7 +60,7 @@ export function headersOf({ out, target, foreign }: Crossing, definition = targe
     const [name, value] = [foreign[i] as string, foreign[i + 1] as string];
     if (!mirrored.some(({ header }) => header === name)) lines.push(name, value);
   }
-  if (NAME_KEYS[message.method] !== undefined) lines.push('mcp-name', encodeHeaderValue(target.name));
+  if (methodOf(message.method)?.name !== undefined) lines.push('mcp-name', encodeHeaderValue(target.name));
   if (mirrored.length > 0)
     lines.push(...paramHeaders(mirrored, message.body, find(message.params, 'arguments')));
   return lines;

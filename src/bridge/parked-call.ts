@@ -6,6 +6,7 @@
 import { GatewayError } from '../errors.js';
 import type { Holder } from '../lib/budget.js';
 import type { WheelTimer } from '../lib/wheel.js';
+import { methodOf } from '../protocol/methods.js';
 import { find, type Message } from '../protocol/message.js';
 import type {
   AnswerHead,
@@ -51,9 +52,6 @@ const MAX_LOG_BYTES = 65_536;
 /** How long an upstream is given to learn that a URL was opened. */
 const FIRST_WAIT_MS = 1000;
 const LONGEST_WAIT_MS = 10_000;
-
-/** Requests whose answer may be that input is required (2026-07-28, basic/patterns/mrtr, "Supported Requests"). */
-const ASKING: ReadonlySet<string> = new Set(['tools/call', 'prompts/get', 'resources/read']);
 
 /** Most calls ask nothing: this one is never written to. */
 const NO_QUESTIONS = new Map<string, Question>();
@@ -415,7 +413,7 @@ class ParkedCall implements Sink, Parked {
   }
 
   #refusal(question: Question): Refusal | undefined {
-    if (!ASKING.has(this.crossing.out.message.method)) return notHere(question.method);
+    if (!methodOf(this.crossing.out.message.method)?.asks) return notHere(question.method);
     const refusal = inputRefusal(question, this.#caller.capabilities, this.#deps.limits().body_bytes);
     if (refusal) return refusal;
     if (this.#questions.size >= MAX_OPEN) return { code: -32603, message: 'too many questions are open' };

@@ -22,7 +22,8 @@ import { Pace } from '../lib/pace.js';
 import { classify } from '../protocol/classify.js';
 import { readListPage, type ParamHeader } from '../protocol/lists.js';
 import { find, idKey, MessageError, readMessages, type Message } from '../protocol/message.js';
-import { NAME_KEYS, nameOf, readEnvelope } from '../protocol/modern/meta.js';
+import { methodOf } from '../protocol/methods.js';
+import { nameOf, readEnvelope } from '../protocol/modern/meta.js';
 import { encodeHeaderValue, paramHeaders } from '../protocol/modern/param-headers.js';
 import type { Era } from '../protocol/revisions.js';
 import { membersOf } from '../wire/walk.js';
@@ -191,7 +192,7 @@ export function joinGateway(options: JoinOptions, input: Readable, output: Writa
       throw new GatewayError('invalid_params', 'the method, or the revision, cannot be named in a header');
     if (typeof envelope !== 'string') headers['MCP-Protocol-Version'] = envelope.version;
     headers['Mcp-Method'] = message.method;
-    const name = NAME_KEYS[message.method] === undefined ? undefined : nameOf(message);
+    const name = methodOf(message.method)?.name === undefined ? undefined : nameOf(message);
     if (name === undefined) return headers;
     headers['Mcp-Name'] = encodeHeaderValue(name);
     const lines = paramHeaders(mirrored.get(name) ?? [], message.body, find(message.params, 'arguments'));

@@ -1,4 +1,5 @@
 import type { Message } from './message.js';
+import { methodOf } from './methods.js';
 import { isModernRevision, type Era } from './revisions.js';
 
 const MODERN_META = new Set([
@@ -6,7 +7,6 @@ const MODERN_META = new Set([
   'io.modelcontextprotocol/clientCapabilities',
   'io.modelcontextprotocol/clientInfo',
 ]);
-const MODERN_METHODS = new Set(['server/discover', 'subscriptions/listen']);
 
 /**
  * The era of a request, by the request alone (2026-07-28, basic/versioning): a modern envelope in `_meta`, a
@@ -15,5 +15,5 @@ const MODERN_METHODS = new Set(['server/discover', 'subscriptions/listen']);
 export function classify(versionHeader: string | undefined, message: Message): Era {
   if (versionHeader !== undefined && isModernRevision(versionHeader)) return 'modern';
   for (const member of message.meta) if (MODERN_META.has(member.key)) return 'modern';
-  return MODERN_METHODS.has(message.method) ? 'modern' : 'legacy';
+  return methodOf(message.method)?.eras === 'modern' ? 'modern' : 'legacy';
 }

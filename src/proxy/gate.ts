@@ -9,6 +9,7 @@ import type { Budget } from '../lib/budget.js';
 import type { Boundary } from '../observe/boundary.js';
 import type { Logger } from '../observe/log.js';
 import type { GatewayStats } from '../observe/stats.js';
+import { methodOf } from '../protocol/methods.js';
 import { find, idKey, param, type Message, type MessageError } from '../protocol/message.js';
 import type { Link, Principal, Sink, StreamTarget } from '../protocol/ports.js';
 import { isModernRevision } from '../protocol/revisions.js';
@@ -118,34 +119,6 @@ export interface GateDeps {
 
 const ACCEPTED: Handled = { kind: 'accepted' };
 
-/** Methods that have a series of their own; all others are `unknown`. */
-const KNOWN_METHODS = new Set([
-  'initialize',
-  'ping',
-  'tools/list',
-  'tools/call',
-  'prompts/list',
-  'prompts/get',
-  'resources/list',
-  'resources/templates/list',
-  'resources/read',
-  'resources/subscribe',
-  'resources/unsubscribe',
-  'completion/complete',
-  'server/discover',
-  'subscriptions/listen',
-  'logging/setLevel',
-  'tasks/get',
-  'tasks/list',
-  'tasks/result',
-  'tasks/cancel',
-  'tasks/update',
-  'notifications/initialized',
-  'notifications/cancelled',
-  'notifications/progress',
-  'notifications/roots/list_changed',
-]);
-
 export function createGate(deps: GateDeps): Gate {
   const { views, sessions, stats } = deps;
   const merged: Route = { key: '/mcp', server: undefined, view: views.merged };
@@ -163,7 +136,6 @@ export function createGate(deps: GateDeps): Gate {
   const modern = createModern({
     ...deps,
     extended: (source) => extended(source, undefined),
-    isKnown: (method) => KNOWN_METHODS.has(method),
   });
 
   /** The one upstream of a view that declares extensions: methods that nobody knows here are its. */
@@ -196,7 +168,7 @@ export function createGate(deps: GateDeps): Gate {
       if (method === 'notifications/cancelled') cancel(session, message);
       else if (method === 'notifications/progress' && session) deps.questions.progress(session, message);
       else if (session) deps.notified(session, message);
-      if (!KNOWN_METHODS.has(method)) extended(source, session)?.tell(message.body);
+      if (!methodOf(method)) extended(source, session)?.tell(message.body);
       return ACCEPTED;
     }
     switch (method) {
@@ -356,5 +328,5 @@ export function createGate(deps: GateDeps): Gate {
 /** The `method` label of a message: from a closed set. */
 function labelOf(message: Message): string {
   if (message.kind === 'response') return 'invalid';
-  return KNOWN_METHODS.has(message.method) ? message.method : 'unknown';
+  return methodOf(message.method) ? message.method : 'unknown';
 }

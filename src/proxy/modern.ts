@@ -6,7 +6,8 @@ import { GatewayError } from '../errors.js';
 import type { GatewayStats } from '../observe/stats.js';
 import { LISTS, LIST_KINDS, type ListKind } from '../protocol/lists.js';
 import type { Message } from '../protocol/message.js';
-import { NAME_KEYS, nameOf, readEnvelope, type Envelope } from '../protocol/modern/meta.js';
+import { methodOf } from '../protocol/methods.js';
+import { nameOf, readEnvelope, type Envelope } from '../protocol/modern/meta.js';
 import { decodeHeaderValue } from '../protocol/modern/param-headers.js';
 import type { Caller, Link, Sink, View } from '../protocol/ports.js';
 import { MODERN_REVISIONS } from '../protocol/revisions.js';
@@ -24,20 +25,7 @@ export interface ModernDeps extends TasksMethodDeps, ListenDeps {
   readonly viewOf: (caller: Caller, server: string | undefined) => View | undefined;
   /** The one upstream of a view that declares extensions: methods that nobody knows here are its. */
   readonly extended: (source: Source) => Link | undefined;
-  /** Whether a method is one of the protocol itself: no extension's. */
-  readonly isKnown: (method: string) => boolean;
 }
-
-/** Requests of the other era, and of none: they are not here, whatever an upstream may say. */
-const REMOVED: ReadonlySet<string> = new Set([
-  'initialize',
-  'ping',
-  'logging/setLevel',
-  'resources/subscribe',
-  'resources/unsubscribe',
-  'tasks/list',
-  'tasks/result',
-]);
 
 const KIND_OF: ReadonlyMap<string, ListKind> = new Map(LIST_KINDS.map((kind) => [LISTS[kind].method, kind]));
 
@@ -54,7 +42,7 @@ export function createModern(deps: ModernDeps): (source: Source, message: Messag
       );
     if (message.kind === 'notification') {
       if (!method.startsWith('notifications/')) return { kind: 'accepted' };
-      if (!deps.isKnown(method)) deps.extended(source)?.tell(message.body);
+      if (!methodOf(method)) deps.extended(source)?.tell(message.body);
       return { kind: 'accepted' };
     }
     if (deps.state() === 'draining')
@@ -98,7 +86,8 @@ export function createModern(deps: ModernDeps): (source: Source, message: Messag
       case 'completion/complete':
         return to(namedByRef(message));
       default: {
-        const link = REMOVED.has(method) ? undefined : deps.extended(source);
+        // What is of the other era is not here, whatever an upstream may say.
+        const link = methodOf(method) ? undefined : deps.extended(source);
         if (link) return passOn(deps, source, message, undefined, sink, link, caller);
         return refused(
           message,
@@ -146,7 +135,7 @@ function differs(name: string, value: string | string[] | undefined, body: strin
 }
 
 function nameDiffers(value: string | string[] | undefined, message: Message): string | undefined {
-  if (NAME_KEYS[message.method] === undefined) return undefined;
+  if (methodOf(message.method)?.name === undefined) return undefined;
   const name = nameOf(message);
   // What is wrong with the body is said of the body.
   if (name === undefined) return undefined;

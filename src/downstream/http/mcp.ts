@@ -8,6 +8,7 @@ import type { Boundary } from '../../observe/boundary.js';
 import type { Logger } from '../../observe/log.js';
 import { classify } from '../../protocol/classify.js';
 import type { Message, MessageError } from '../../protocol/message.js';
+import { methodOf } from '../../protocol/methods.js';
 import type { Principal } from '../../protocol/ports.js';
 import { isModernRevision } from '../../protocol/revisions.js';
 import type { Found, Gate, Route, Settled, Source } from '../../proxy/gate.js';
@@ -118,7 +119,7 @@ export function createMcp(deps: McpDeps) {
         found,
         message,
         // Most messages need no stream: the sink is made for those that do.
-        message.kind === 'request' && !ANSWERED_AT_ONCE.has(message.method)
+        message.kind === 'request' && !methodOf(message.method)?.atOnce
           ? (sink = new PostSink(
               res,
               accepts,
@@ -295,8 +296,6 @@ function retryAfter(error: GatewayError): string[] {
 const STREAM: Accepts = { json: false, sse: true };
 
 const ALLOW = ['Allow', 'GET, POST, DELETE, OPTIONS'];
-/** Requests whose answer never comes later. */
-const ANSWERED_AT_ONCE = new Set(['initialize', 'ping', 'logging/setLevel']);
 const NO_SINK = new BatchSink(
   'null',
   { room: () => false, tooMuch: () => new GatewayError('internal', 'an answer that was not asked for') },

@@ -1,5 +1,6 @@
 /** The envelope of a modern request: what every one carries in `_meta` (2026-07-28, basic, "_meta"). */
 import type { Message } from '../message.js';
+import { methodOf } from '../methods.js';
 import { find, param } from '../message.js';
 import { LOG_LEVELS, type LogLevel } from '../ports.js';
 import { objectOf, present, readJson, type JsonObject } from '../../wire/json.js';
@@ -93,18 +94,8 @@ function tooLarge(key: string, bytes: number, max: number): string {
 
 /** Where a request names what it is about, for the header `Mcp-Name`; undefined: its method has none. */
 export function nameOf(message: Message): string | undefined {
-  const key = NAME_KEYS[message.method];
+  const key = methodOf(message.method)?.name;
   if (key === undefined || !find(message.params, key)) return undefined;
   const value = param(message, key);
   return typeof value === 'string' ? value : undefined;
 }
-
-/** Methods whose requests carry `Mcp-Name`, and the member of `params` that it repeats. */
-export const NAME_KEYS: Readonly<Record<string, 'name' | 'uri' | 'taskId'>> = {
-  'tools/call': 'name',
-  'prompts/get': 'name',
-  'resources/read': 'uri',
-  'tasks/get': 'taskId',
-  'tasks/update': 'taskId',
-  'tasks/cancel': 'taskId',
-};

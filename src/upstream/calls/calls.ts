@@ -13,6 +13,7 @@ import type { ServerStats } from '../../observe/stats.js';
 import type { AnswerEdit, Cause, Notice, Outgoing, Sink, UpstreamExchange } from '../../protocol/ports.js';
 import { splice, type Patch } from '../../wire/splice.js';
 import { find } from '../../protocol/message.js';
+import { methodOf } from '../../protocol/methods.js';
 import type { PeerMessage } from '../../protocol/peer-message.js';
 import type { AnswerHost, AnswerLimits, IdOrder } from './answer.js';
 import type { RpcError } from './rpc-error.js';
@@ -113,9 +114,6 @@ export interface CallOwner {
   /** Tells the upstream that nobody waits for `id` any more. */
   sendCancel(call: UpstreamCall, why: Cause): void;
 }
-
-/** A legacy server must not hear that the handshake is off, nor one whose era is not known yet that nobody waits for its answer. */
-const NEVER_CANCELLED = new Set(['initialize', 'server/discover']);
 
 /** What something that waits costs beside its bytes. */
 const WAITING_COST = 256;
@@ -300,7 +298,8 @@ export class UpstreamCall implements UpstreamExchange, AnswerHost {
   cancel(why: Cause): void {
     if (this.#over) return;
     // Before finish(): the link needs the call's place to tell the upstream.
-    if (!NEVER_CANCELLED.has(this.method)) this.#owner.sendCancel(this, why);
+    // A legacy server must not be told that the handshake is off, and one whose era is not known may not understand it.
+    if (!methodOf(this.method)?.first) this.#owner.sendCancel(this, why);
     this.#finish();
     this.channel?.abort();
   }
@@ -440,7 +439,7 @@ export class UpstreamCall implements UpstreamExchange, AnswerHost {
 
   #timeOut(message: string): void {
     if (this.#over) return;
-    if (!NEVER_CANCELLED.has(this.method)) this.#owner.sendCancel(this, 'timed out');
+    if (!methodOf(this.method)?.first) this.#owner.sendCancel(this, 'timed out');
     this.failWith('upstream_timeout', message);
   }
 }

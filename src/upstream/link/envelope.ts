@@ -1,6 +1,7 @@
 /** The gateway's own requests in the words of the modern era (2026-07-28, basic, "_meta"). */
 import { encodeHeaderValue } from '../../protocol/modern/param-headers.js';
-import { META, NAME_KEYS } from '../../protocol/modern/meta.js';
+import { methodOf } from '../../protocol/methods.js';
+import { META } from '../../protocol/modern/meta.js';
 import { membersOf } from '../../wire/walk.js';
 
 /**
@@ -40,7 +41,7 @@ export function withEnvelope(params: string | undefined, facts: EnvelopeFacts): 
 
 /** The header lines of an own request, beside its method. */
 export function ownHeaders(method: string, params: string | undefined): string[] | undefined {
-  const key = NAME_KEYS[method];
+  const key = methodOf(method)?.name;
   if (key === undefined || params === undefined) return undefined;
   const name = (JSON.parse(params) as Record<string, unknown>)[key];
   return typeof name === 'string' ? ['mcp-name', encodeHeaderValue(name)] : undefined;

@@ -1,6 +1,7 @@
 /** The gateway's own requests to an upstream: the handshake, the lists, what keeps a link alive. */
 import type { ServerConfig } from '../../config/types.js';
 import { GatewayError } from '../../errors.js';
+import { methodOf } from '../../protocol/methods.js';
 import { LISTS } from '../../protocol/lists.js';
 import { UpstreamCall, type CallOwner, type Carrier } from '../calls/calls.js';
 import { collect, type Collected } from '../calls/collect.js';
@@ -68,7 +69,7 @@ export function createOwnRequests(deps: OwnRequestsDeps): OwnRequests {
       modern: modern !== undefined,
       headers: modern === undefined ? undefined : ownHeaders(method, params),
       silenceMs: 0,
-      totalMs: kind === 'stdio' && STARTING.has(method) ? Math.min(timeouts.start_ms, totalMs) : limitMs,
+      totalMs: kind === 'stdio' && methodOf(method)?.first ? Math.min(timeouts.start_ms, totalMs) : limitMs,
     });
     deps.send(call, carrier);
     return { call, answer: watched(call, answer, sink.fail.bind(sink)) };
@@ -115,6 +116,3 @@ function withFacts(error: GatewayError, { httpStatus, unreached, retryAfterMs }:
   };
   return Object.keys(more).length > 0 ? withData(error, more) : error;
 }
-
-/** A child that is only just starting takes its time to answer these. */
-const STARTING = new Set(['initialize', 'server/discover']);

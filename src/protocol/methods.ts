@@ -1,0 +1,52 @@
+/**
+ * The methods of the protocol that clients send, a row each: in which era a method exists, and what the gateway has to know of it. A new
+ * method is a row here, and a file that serves it. Whatever is not here may be a method of an extension.
+ */
+import type { Era } from './revisions.js';
+
+export interface Method {
+  /** A request of a method that only one era has is one of that era, whatever else it says (2026-07-28, basic/versioning). */
+  readonly eras: 'both' | Era;
+  /** The member of `params` that the header `Mcp-Name` repeats (2026-07-28, basic/transports/streamable-http). */
+  readonly name?: 'name' | 'uri' | 'taskId';
+  /** A server may ask its client for input before it answers (2026-07-28, basic/patterns/mrtr, "Supported Requests"). */
+  readonly asks?: true;
+  /** The first request to a server: never cancelled, and a child that is starting takes its time to answer it. */
+  readonly first?: true;
+  /** The gateway answers without waiting for anything. */
+  readonly atOnce?: true;
+}
+
+const ROWS: Readonly<Record<string, Method>> = {
+  initialize: { eras: 'legacy', first: true, atOnce: true },
+  ping: { eras: 'legacy', atOnce: true },
+  'server/discover': { eras: 'modern', first: true },
+  'subscriptions/listen': { eras: 'modern' },
+  'tools/list': { eras: 'both' },
+  'tools/call': { eras: 'both', name: 'name', asks: true },
+  'prompts/list': { eras: 'both' },
+  'prompts/get': { eras: 'both', name: 'name', asks: true },
+  'resources/list': { eras: 'both' },
+  'resources/templates/list': { eras: 'both' },
+  'resources/read': { eras: 'both', name: 'uri', asks: true },
+  'resources/subscribe': { eras: 'legacy' },
+  'resources/unsubscribe': { eras: 'legacy' },
+  'completion/complete': { eras: 'both' },
+  'logging/setLevel': { eras: 'legacy', atOnce: true },
+  'tasks/get': { eras: 'both', name: 'taskId' },
+  'tasks/update': { eras: 'modern', name: 'taskId' },
+  'tasks/cancel': { eras: 'both', name: 'taskId' },
+  'tasks/list': { eras: 'legacy' },
+  'tasks/result': { eras: 'legacy' },
+  'notifications/initialized': { eras: 'legacy' },
+  'notifications/cancelled': { eras: 'both' },
+  'notifications/progress': { eras: 'legacy' },
+  'notifications/roots/list_changed': { eras: 'legacy' },
+};
+
+const METHODS: ReadonlyMap<string, Method> = new Map(Object.entries(ROWS));
+
+/** The row of a method; undefined: it is not one of the protocol. */
+export function methodOf(method: string): Method | undefined {
+  return METHODS.get(method);
+}
