@@ -142,6 +142,7 @@ describe('hostile servers', () => {
   async function neighbourIsWell(): Promise<void> {
     const mark = Math.random().toString(36);
     const answer = message(await post(gateway.url, callBody('honest__echo', { mark }), session));
+    expect(answer.error).toBeUndefined();
     expect(answer.result).toEqual({ content: [{ type: 'text', text: JSON.stringify({ mark }) }] });
   }
 
