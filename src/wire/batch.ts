@@ -28,3 +28,11 @@ export function batchOf(whole: Buffer): Buffer[] | undefined {
   const close = skipSpace(whole, last);
   return whole[close] === 0x5d && skipSpace(whole, close + 1) === whole.length ? found : undefined;
 }
+
+/**
+ * Those of its elements that may be messages: the objects. An array within is not a batch of its own, as there is no end to how deep they
+ * nest.
+ */
+export function messagesOf(whole: Buffer): Buffer[] | undefined {
+  return batchOf(whole)?.filter((each) => each[0] === 0x7b);
+}

@@ -5,7 +5,7 @@
 import type { Budget, Holder, Whose } from '../../lib/budget.js';
 import { Pieces } from '../../lib/pieces.js';
 import type { AnswerEdit, Sink } from '../../protocol/ports.js';
-import { batchOf } from '../../wire/batch.js';
+import { messagesOf } from '../../wire/batch.js';
 import { withoutBom } from '../../wire/edges.js';
 import { readJson } from '../../wire/json.js';
 import { MessageScan } from '../../wire/message-scan.js';
@@ -525,15 +525,13 @@ export class AnswerReader {
 
   /** An array of messages: what is no answer goes its way, and the answer to this request is taken. */
   #finishBatch(whole: Buffer): void {
-    const found = batchOf(whole);
+    const found = messagesOf(whole);
     if (!found) return this.#refuse(noMessage('is not an object', whole));
     this.#finish();
     let isAnswered = false;
     let hasMessages = false;
     for (const each of found) {
       const scan = MessageScan.of([each]);
-      // An array within is none: there is no end to how deep they may nest.
-      if (scan.isArray) continue;
       if (scan.kind === 'method' && scan.problem === undefined) {
         hasMessages = true;
         this.#host.message(each);

@@ -1,6 +1,6 @@
 /** Whole messages of a channel that many calls share: the id tells whose answer it is. */
 import type { GatewayError } from '../../errors.js';
-import { batchOf, MAX_BATCH_BYTES } from '../../wire/batch.js';
+import { MAX_BATCH_BYTES, messagesOf } from '../../wire/batch.js';
 import { withoutBom } from '../../wire/edges.js';
 import { MessageScan } from '../../wire/message-scan.js';
 import { AnswerReader } from './answer.js';
@@ -20,10 +20,8 @@ export function deliverWhole(
   const scan = MessageScan.of(pieces);
   const { kind, id, answersId } = scan;
   if (scan.isArray) {
-    const batch = bytes <= MAX_BATCH_BYTES ? batchOf(Buffer.concat(pieces, bytes)) : undefined;
-    // One within another is none.
-    const messages = batch?.filter((each) => each[0] === 0x7b) ?? [];
-    return messages.filter((each) => deliverWhole([each], each.length, owner, events)).length > 0;
+    const messages = bytes <= MAX_BATCH_BYTES ? messagesOf(Buffer.concat(pieces, bytes)) : undefined;
+    return (messages ?? []).filter((each) => deliverWhole([each], each.length, owner, events)).length > 0;
   }
   // An answer whose id is known fails its call, and no other, where it cannot be read.
   if (kind === undefined || (scan.problem !== undefined && (kind === 'method' || !id))) return false;
