@@ -130,6 +130,7 @@ const STAMP = /^"io\.modelcontextprotocol\\?\/serverInfo"$/;
 const ALL = 'all';
 
 interface MemberAt {
+  readonly start: number;
   /** As it is written. */
   readonly key: string;
   readonly value: number;
@@ -137,7 +138,7 @@ interface MemberAt {
 }
 
 /** The member at `at`, white space before it; undefined: there is none, or not all of it is here. */
-function memberAt(bytes: Buffer, at: number): (MemberAt & { readonly start: number }) | undefined {
+function memberAt(bytes: Buffer, at: number): MemberAt | undefined {
   const start = skipSpace(bytes, at);
   if (bytes[start] !== 0x22) return undefined;
   const keyEnd = endOfValue(bytes, start);

@@ -125,7 +125,7 @@ export function createInterests({ links, own, kept, tell }: InterestsDeps): Inte
     if (exact) return exact.hearers;
     const found = new Map<Hearer, string | undefined>();
     for (const [prefix, { hearers }] of uris)
-      if (isBelow(uri, prefix)) for (const hearer of hearers.keys()) found.set(hearer, undefined);
+      if (isWithin(uri, prefix)) for (const hearer of hearers.keys()) found.set(hearer, undefined);
     return found;
   }
 
@@ -160,7 +160,7 @@ export function createInterests({ links, own, kept, tell }: InterestsDeps): Inte
       if (onTheirWay && notice.bytes.length <= MAX_TOLD_BYTES) {
         const early: Early = { notice, heard: new Set(hearers.keys()) };
         for (const [asked, { told }] of onTheirWay) {
-          if (asked !== uri && !isBelow(uri, asked)) continue;
+          if (asked !== uri && !isWithin(uri, asked)) continue;
           told.delete(uri);
           told.set(uri, early);
           if (told.size > MAX_TOLD) told.delete(told.keys().next().value as string);
@@ -292,7 +292,7 @@ export function createInterests({ links, own, kept, tell }: InterestsDeps): Inte
 }
 
 /** Whether a URI is that of something within what `prefix` names. */
-function isBelow(uri: string, prefix: string): boolean {
+function isWithin(uri: string, prefix: string): boolean {
   return uri.startsWith(prefix.endsWith('/') ? prefix : `${prefix}/`);
 }
 
