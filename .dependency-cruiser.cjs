@@ -98,7 +98,7 @@ module.exports = {
     only(
       'proxy',
       '^src/proxy/',
-      [GROUND, '^src/(protocol|config|auth|catalog|session|bridge)/'],
+      [GROUND, '^src/observe/calls\\.ts$', '^src/(protocol|config|auth|catalog|session|bridge)/'],
       'The proxy sees upstreams as the Link of protocol/ports.ts.',
     ),
     only(

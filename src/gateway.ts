@@ -2,7 +2,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Readable, Writable } from 'node:stream';
 import { createAuthenticator } from './auth/authenticate.js';
-import { createCapabilityViews, type CapabilityViews } from './catalog/capability-catalog.js';
 import { Catalog, OverlaidCatalog } from './catalog/catalog.js';
 import { within } from './lib/within.js';
 import { diffConfig, isLoopback, redactUrl, type LoadedConfig } from './config/index.js';
@@ -15,6 +14,9 @@ import { createSlots } from './lib/slots.js';
 import { createWheel, type Wheel } from './lib/wheel.js';
 import type { Logger } from './observe/log.js';
 import { Boundary } from './observe/boundary.js';
+import { callLog } from './observe/call-log.js';
+import { callMetrics } from './observe/call-metrics.js';
+import { Calls } from './observe/calls.js';
 import { GatewayStats, statsOfOwnLink, type TerminationReason } from './observe/stats.js';
 import {
   NOBODY_TO_ASK,
@@ -22,13 +24,11 @@ import {
   type LinkEvents,
   type Notice,
   type Principal,
-  type View,
 } from './protocol/ports.js';
 import { fanOutListChanged, fanOutUpdated, tellAside } from './proxy/fan-out.js';
 import { createInterests } from './proxy/interests.js';
 import { GivenLists } from './proxy/given.js';
 import { createListeners } from './proxy/listeners.js';
-import { modernCapabilities } from './bridge/capabilities.js';
 import { createBridge } from './bridge/index.js';
 import { createParkedCalls } from './bridge/parked-calls.js';
 import { createSeal } from './bridge/seal.js';
@@ -42,6 +42,8 @@ import { createOwnLinks } from './proxy/own-links.js';
 import { createQuestions } from './proxy/questions.js';
 import { createGate, type Gate } from './proxy/gate.js';
 import type { Runtime } from './proxy/runtime.js';
+import { sessionCaller } from './proxy/callers.js';
+import { createViews } from './proxy/views.js';
 import { createStreams } from './session/streams.js';
 import { endSession } from './session/ask.js';
 import { createKept, type Kept } from './session/kept.js';
@@ -117,7 +119,8 @@ export class GatewayCore implements Admin {
   readonly #attached = new Set<StdioClient>();
   readonly #upstreams: UpstreamPool;
   readonly #seconds: SecondLinks;
-  readonly #legacyViews: CapabilityViews;
+  readonly #calls = new Calls();
+  readonly #views;
   readonly #changed = new Map<string, Set<ListKind>>();
   readonly #kept: Kept;
   /** Whom a message without a call was for last. */
@@ -171,8 +174,7 @@ export class GatewayCore implements Admin {
       own: (session) => this.#ownLinks.of(session),
       kept: this.#kept,
       tell: (subscribers, server, uri, notice) => {
-        const viewOf = (session: Session): View | undefined => session.view ?? this.#viewOf(session);
-        fanOutUpdated(this.#streams, subscribers, server, uri, notice, viewOf);
+        fanOutUpdated(this.#streams, subscribers, server, uri, notice);
       },
     });
     this.#questions = createQuestions({
@@ -200,12 +202,9 @@ export class GatewayCore implements Admin {
         boundary: this.#boundary,
         stats: this.#stats,
         now,
+        callerOf: (record) => sessionCaller(record, this.#views.plain(record.server)),
         opened: (session) => {
-          this.#ownLinks.open(session);
-          session.view ??= this.#legacyViews.viewOf(
-            modernCapabilities(session, 'tools/call'),
-            session.server,
-          );
+          this.#giveView(session);
         },
         ended: (session) => {
           this.#interests.drop(session);
@@ -275,12 +274,15 @@ export class GatewayCore implements Admin {
         this.#announce(server, kinds);
       },
     });
-    const views = createCapabilityViews(this.#catalog, EVERY_CAPABILITY);
-    this.#legacyViews = createCapabilityViews(legacy, EVERY_CAPABILITY);
+    this.#views = createViews({
+      catalogs: { legacy, modern: this.#catalog },
+      full: EVERY_CAPABILITY,
+      own: (viewer, server) => this.#ownLinks.registryOf(viewer, server),
+    });
     this.#ownLinks = createOwnLinks({
       boundary: this.#boundary,
       catalog: this.#catalog,
-      sourceOf: (era, capabilities) => (era === 'legacy' ? this.#legacyViews : views).sourceOf(capabilities),
+      views: () => this.#views,
       streams: this.#streams,
       given: this.#given,
       questions: this.#questions,
@@ -313,10 +315,13 @@ export class GatewayCore implements Admin {
       limits: () => this.#config.limits,
       parkedMs: () => this.#config.limits.parked_seconds * 1000,
     });
+    this.#calls.add(callMetrics(this.#stats));
+    this.#calls.add(callLog(this.#log, () => this.#config.logging.calls));
     this.#gate = createGate({
       runtime: () => this.#runtime,
       state: () => this.#state,
-      views: this.#legacyViews.all,
+      calls: this.#calls,
+      views: this.#views,
       came: (server) => {
         this.#seconds.want(server);
       },
@@ -331,10 +336,6 @@ export class GatewayCore implements Admin {
       listeners: this.#listeners,
       given: this.#given,
       bridge: this.#bridge,
-      viewOf: (caller, server) =>
-        this.#ownLinks.viewOf(caller, server) ??
-        views.viewOf(caller.capabilities, server) ??
-        views.all.of(server),
       notified: (session, message) => {
         this.#ownLinks.tell(session, message);
       },
@@ -522,12 +523,11 @@ export class GatewayCore implements Admin {
     for (const name of diff.restarted) this.#restart(at(name));
     for (const name of [...diff.updated, ...diff.unchanged]) this.#update(at(name));
     const { auth } = this.#runtime;
-    const withdrawn = ({ principal }: { readonly principal: Principal }): boolean =>
-      principal.id !== 'local' && !auth.accepts(principal.credential);
+    const withdrawn = ({ principal }: { readonly principal: Principal }): boolean => !auth.accepts(principal);
     this.#endSessions(withdrawn, 'auth_changed');
     // A server may want a link a client now that did not before.
-    for (const session of [...this.#sessions.all()]) if (session.open) this.#ownLinks.open(session);
-    this.#listeners.endWhere(withdrawn);
+    for (const session of [...this.#sessions.all()]) if (session.open) this.#giveView(session);
+    this.#listeners.endWhere(({ caller }) => withdrawn(caller));
     this.#bridge.endWhere(({ caller }) => withdrawn(caller));
     if (old.limits.name_length !== kept.limits.name_length) this.#catalog.touch();
     return {
@@ -723,7 +723,6 @@ export class GatewayCore implements Admin {
           streams: this.#streams,
           listeners: this.#listeners,
           given: this.#given,
-          viewOf: (session) => session.view ?? this.#viewOf(session),
         },
         changed,
       );
@@ -740,8 +739,10 @@ export class GatewayCore implements Admin {
     return session?.open ? session : undefined;
   }
 
-  #viewOf({ server }: Session): View | undefined {
-    return this.#legacyViews.all.of(server);
+  /** The session gets the links of its own that it lacks, and a view with them. */
+  #giveView(session: Session): void {
+    this.#ownLinks.open(session);
+    session.caller.view = this.#views.of(session.caller, session.server);
   }
 
   #syncGauges(): void {

@@ -1,30 +1,34 @@
-/** From the Authorization header to a principal. */
+/** From what a request shows to a principal. */
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { AuthFailureReason } from '../observe/stats.js';
-import type { Denied, Principal } from '../protocol/ports.js';
-
-export interface Refused extends Denied {
-  readonly reason: AuthFailureReason;
-}
+import type { Denied, Principal, PrincipalKind, Shown } from '../protocol/ports.js';
 
 export interface Authenticator {
   readonly mode: 'none' | 'bearer';
-  authenticate(authorization: string | undefined): Principal | Refused;
-  /** Whether what this fingerprint stands for is still accepted. */
-  accepts(credential: string): boolean;
+  /** `resource`: the path of the route. A promise, which never rejects, where the credential is verified elsewhere. */
+  authenticate(shown: Shown, resource: string): Principal | Denied | Promise<Principal | Denied>;
+  /** Whether a principal's credential is still accepted. */
+  accepts(principal: Principal): boolean;
 }
 
-const ANONYMOUS: Principal = { id: 'anonymous', scopes: [], credential: '' };
+/** A principal of which nothing is known but its kind. */
+function bare(id: string, kind: PrincipalKind, credential: string): Principal {
+  return { id, kind, name: id, groups: [], scopes: [], claims: {}, credential, expires: undefined };
+}
+
+/** The client of a pair of streams: the user who started the gateway. */
+export const LOCAL = bare('local', 'local', '');
+const ANONYMOUS = bare('anonymous', 'anonymous', '');
 const PREFIX = 'Bearer ';
 
 export function createAuthenticator(mode: 'none' | 'bearer', tokens: readonly string[]): Authenticator {
   if (mode === 'none') {
-    return { mode, authenticate: () => ANONYMOUS, accepts: (credential) => credential === '' };
+    return { mode, authenticate: () => ANONYMOUS, accepts: ({ credential }) => credential === '' };
   }
   const known = tokens.map((token) => ({ compare: comparer(token), principal: principalOf(token) }));
   return {
     mode,
-    authenticate(authorization) {
+    authenticate({ headers: { authorization } }) {
       if (authorization === undefined || authorization === '') return refuse('missing_header');
       const isBearer = authorization.startsWith(PREFIX) || /^bearer /i.test(authorization);
       if (authorization.length <= PREFIX.length || !isBearer) return refuse('bad_format');
@@ -38,17 +42,18 @@ export function createAuthenticator(mode: 'none' | 'bearer', tokens: readonly st
       for (const { compare, principal } of known) if (compare(candidate)) found = principal;
       return found ?? refuse('wrong_token');
     },
-    accepts: (credential) => known.some(({ principal }) => principal.credential === credential),
+    accepts: ({ kind, credential }) =>
+      kind === 'local' || known.some(({ principal }) => principal.credential === credential),
   };
 }
 
-function refuse(reason: AuthFailureReason): Refused {
+function refuse(reason: AuthFailureReason): Denied {
   return { status: 401, challenge: 'Bearer', reason };
 }
 
 function principalOf(token: string): Principal {
   const credential = createHash('sha256').update(token).digest('base64url').slice(0, 22);
-  return { id: 'bearer', scopes: [], credential };
+  return bare('bearer', 'bearer', credential);
 }
 
 /** Constant time for candidates of any length: both sides are padded to the length of the token. */

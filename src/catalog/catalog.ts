@@ -1,22 +1,22 @@
-/**
- * The registry of all upstreams, and what some callers see in its place.
- */
-import type { Lists } from '../protocol/lists.js';
+/** The catalog of all servers, and the filter that puts other links in the place of some. */
+import type { Definition, ListKind } from '../protocol/lists.js';
 import type { Link, Peer } from '../protocol/ports.js';
-import type { CatalogOptions, Entry, Source } from './source.js';
+import { Filter, type CatalogOptions, type Entry, type Registry } from './registry.js';
+import { Segments } from './segment.js';
 
-export class Catalog implements Source {
+export class Catalog implements Registry {
   readonly options: CatalogOptions;
+  readonly segments: Segments;
+  version = 0;
   readonly #entries = new Map<string, Entry>();
   #sorted: readonly Entry[] | undefined;
-  /** Goes up with every change that a list could show. */
-  version = 0;
 
   constructor(options: CatalogOptions) {
     this.options = options;
+    this.segments = new Segments(() => options.nameLength());
   }
 
-  /** Puts a link in, or in the place of the one of the same server. */
+  /** Adds a link, or replaces the one of the same server. */
   put(link: Link): void {
     const addedAt = this.#entries.get(link.server)?.addedAt ?? this.options.now();
     this.#entries.set(link.server, { link, addedAt });
@@ -35,7 +35,7 @@ export class Catalog implements Source {
     this.touch();
   }
 
-  /** A link's list or state changed, or names are made another way. */
+  /** A link's lists or state changed, or limits.name_length. */
   touch(): void {
     this.version++;
     this.#sorted = undefined;
@@ -49,44 +49,41 @@ export class Catalog implements Source {
     return this.get(server)?.peer;
   }
 
-  lists(link: Link): Lists {
-    return link.lists;
-  }
-
-  fill(): undefined {
-    return undefined;
-  }
-
-  /** All links, in the order of their names. */
   entries(): readonly Entry[] {
     return (this.#sorted ??= [...this.#entries.values()].sort((a, b) =>
       a.link.server < b.link.server ? -1 : 1,
     ));
   }
+
+  list(link: Link, kind: ListKind): readonly Definition[] {
+    return link.lists[kind];
+  }
+
+  hides(): boolean {
+    return false;
+  }
+
+  admits(): boolean {
+    return true;
+  }
+
+  showsAll(): boolean {
+    return true;
+  }
+
+  fill(): undefined {
+    return undefined;
+  }
 }
 
 /**
- * The registry with other links in the place of some: those of one client to servers with `session: per-client`, or those of the legacy
- * era to servers that speak both.
+ * Other links in the place of some: one client's own to servers with `session: per-client`, or those that speak the legacy era to servers
+ * that speak both.
  */
-export class OverlaidCatalog implements Source {
-  readonly #shared: Source;
+export class OverlaidCatalog extends Filter {
   readonly #own = new Map<string, Entry>();
-  #changes = 0;
   #entries: readonly Entry[] | undefined;
   #built = -1;
-
-  constructor(shared: Source) {
-    this.#shared = shared;
-  }
-
-  get options(): CatalogOptions {
-    return this.#shared.options;
-  }
-
-  get version(): number {
-    return this.#shared.version + this.#changes;
-  }
 
   put(link: Link): void {
     this.#own.set(link.server, { link, addedAt: this.options.now() });
@@ -103,30 +100,22 @@ export class OverlaidCatalog implements Source {
   }
 
   touch(): void {
-    this.#changes++;
+    this.changes++;
   }
 
-  get(server: string): Link | undefined {
-    const shared = this.#shared.get(server);
+  override get(server: string): Link | undefined {
+    const shared = this.base.get(server);
     return shared && (this.#own.get(server)?.link ?? shared);
   }
 
-  peerOf(server: string): Peer | undefined {
-    return this.get(server)?.peer ?? this.#shared.peerOf(server);
+  override peerOf(server: string): Peer | undefined {
+    return this.get(server)?.peer ?? this.base.peerOf(server);
   }
 
-  lists(link: Link): Lists {
-    return this.#shared.lists(link);
-  }
-
-  fill(server: string | undefined, signal: AbortSignal): Promise<void> | undefined {
-    return this.#shared.fill(server, signal);
-  }
-
-  entries(): readonly Entry[] {
+  override entries(): readonly Entry[] {
     if (!this.#entries || this.#built !== this.version) {
       this.#built = this.version;
-      this.#entries = this.#shared.entries().map((entry) => this.#own.get(entry.link.server) ?? entry);
+      this.#entries = this.base.entries().map((entry) => this.#own.get(entry.link.server) ?? entry);
     }
     return this.#entries;
   }

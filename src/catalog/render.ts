@@ -1,10 +1,15 @@
 /** Lists as bytes: each definition as its server wrote it, with name and description spliced. */
-import { LISTS, type Definition, type ListKind } from '../protocol/lists.js';
+import { createHash } from 'node:crypto';
+import { LISTS, LIST_KINDS, type Definition, type ListKind } from '../protocol/lists.js';
+import type { ListBytes } from '../protocol/ports.js';
 import type { Patch } from '../wire/splice.js';
 import { describe } from './naming.js';
 
 const COMMA = Buffer.from(',');
 const CLOSE = Buffer.from(']}');
+const OPEN = Object.fromEntries(
+  LIST_KINDS.map((kind) => [kind, Buffer.from(`{"${LISTS[kind].member}":[`)]),
+) as Readonly<Record<ListKind, Buffer>>;
 
 /** What gives a definition another name or URI. A tool's description is marked with its server as well. */
 export function renaming(kind: ListKind, definition: Definition, server: string, name: string): Patch[] {
@@ -25,13 +30,29 @@ function description(definition: Definition, server: string): Patch {
   return { start: at, end: at, bytes: Buffer.from(`,"description":${JSON.stringify(missing)}`) };
 }
 
+/** Definitions of one server, separated by commas. */
+export interface Rendered {
+  readonly parts: readonly Buffer[];
+  readonly bytes: number;
+  /** SHA-256 of the bytes. */
+  readonly digest: string;
+}
+
 /** The `result` of a list. */
-export function listResult(kind: ListKind, definitions: readonly Buffer[]): Buffer {
-  const parts: Buffer[] = [Buffer.from(`{"${LISTS[kind].member}":[`)];
-  definitions.forEach((definition, i) => {
-    if (i > 0) parts.push(COMMA);
-    parts.push(definition);
-  });
+export function listOf(kind: ListKind, segments: readonly Rendered[]): ListBytes {
+  const parts: Buffer[] = [OPEN[kind]];
+  let bytes = OPEN[kind].length + CLOSE.length;
+  const hash = createHash('sha256');
+  for (const segment of segments) {
+    if (segment.bytes === 0) continue;
+    if (parts.length > 1) {
+      parts.push(COMMA);
+      bytes++;
+    }
+    parts.push(...segment.parts);
+    bytes += segment.bytes;
+    hash.update(segment.digest);
+  }
   parts.push(CLOSE);
-  return Buffer.concat(parts);
+  return { parts, bytes, digest: hash.digest('base64url') };
 }

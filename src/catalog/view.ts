@@ -1,138 +1,146 @@
-/** What one route shows: everything under qualified names, or one server as it is. */
-import { LIST_KINDS, type Definition, type ListKind } from '../protocol/lists.js';
-import type { Freshness, Link, NameKind, Target, View } from '../protocol/ports.js';
+/** What a route shows: all servers under qualified names, or one server as it is. */
+import { GatewayError } from '../errors.js';
+import type { ListKind } from '../protocol/lists.js';
+import type { Freshness, Link, ListBytes, NameKind, Target, View } from '../protocol/ports.js';
 import type { Era } from '../protocol/revisions.js';
 import { wellFormed } from '../protocol/shapes.js';
-import { splice, type Patch } from '../wire/splice.js';
-import { eraPatches } from './era-patches.js';
-import { waitFor, waitForFirst, waitForLists, type Source } from './source.js';
+import { objectOf } from '../wire/json.js';
 import { mergedCapabilities, mergedInstructions, singleCapabilities } from './greeting.js';
-import { parse, parseUri, qualify, qualifyUri } from './naming.js';
-import { listResult, renaming } from './render.js';
-import { GatewayError } from '../errors.js';
+import { parse, parseUri, qualifyUri } from './naming.js';
+import { waitFor, waitForFirst, waitForLists, type Registry } from './registry.js';
+import { listOf } from './render.js';
+import type { Segment } from './segment.js';
 import { UriTemplates } from './uri-template.js';
 
-function target(
-  link: Link,
-  name: string,
-  patch: boolean,
-  options: { repeatable?: boolean; label?: string; definition?: Definition } = {},
-): Target {
+/** How long a list stays fresh that lacks a server which may connect at any moment. */
+const INCOMPLETE_MS = 5000;
+/** How long a large list is rendered before other work gets a turn. */
+const TURN_MS = 8;
+/** Definitions that are rendered without a pause. */
+const FEW = 256;
+
+const KIND_OF: Readonly<Record<Exclude<NameKind, 'task'>, ListKind>> = {
+  tool: 'tools',
+  prompt: 'prompts',
+  resource: 'resources',
+};
+
+/** A name that is not listed. */
+function unlisted(link: Link, name: string, options: Partial<Target> = {}): Target {
   return {
     link,
     name,
-    patch: patch ? Buffer.from(JSON.stringify(name)) : undefined,
-    label: options.label ?? name,
-    repeatable: options.repeatable ?? false,
-    definition: options.definition,
+    patch: undefined,
+    label: name,
+    repeatable: false,
+    definition: undefined,
     stats: undefined,
+    ...options,
   };
 }
 
-/** A tool that the server does not list, or not while it is down: its series are those it already has. */
-function unlistedTool(link: Link, name: string, patch: boolean): Target {
-  return target(link, name, patch, { label: link.stats.tools.has(name) ? name : 'unknown' });
+/** A tool that its server does not list, or not while it is down. It is counted under its name only where it was listed before. */
+const labelOf = (link: Link, name: string): string => (link.stats.tools.has(name) ? name : 'unknown');
+
+const json = (name: string): Buffer => Buffer.from(JSON.stringify(name));
+
+/** The segments of one list. */
+interface Assembly {
+  readonly version: number;
+  readonly segments: readonly Segment[];
+  readonly byServer: ReadonlyMap<string, Segment>;
+  readonly lists: Partial<Record<Era, ListBytes>>;
 }
 
-/** How long a list may be taken for fresh that lacks what a server shows: it may be up at any moment. */
-const INCOMPLETE_MS = 5000;
+/** A view that is assembled from segments, again after each change of the registry. */
+abstract class SegmentedView implements View {
+  protected readonly registry: Registry;
+  readonly #assemblies = new Map<ListKind, Assembly>();
+  #templates: { readonly segments: readonly Segment[]; readonly found: UriTemplates<Link> } | undefined;
 
-/** The lists of one kind. One buffer where clients of both eras read the same. */
-interface Rendered {
-  /** Nothing had to be changed for an era. */
-  plain: Buffer | undefined;
-  legacy: Buffer | undefined;
-  modern: Buffer | undefined;
-}
-
-/** An index and the lists, built again when the catalog has changed. */
-abstract class IndexedView implements View {
-  protected readonly catalog: Source;
-  #version = -1;
-  #index: Record<NameKind, Map<string, Target>> = emptyIndex();
-  #templates = new UriTemplates<Link>();
-  #lists = new Map<ListKind, Rendered>();
-
-  constructor(catalog: Source) {
-    this.catalog = catalog;
+  constructor(registry: Registry) {
+    this.registry = registry;
   }
 
   abstract ready(
     name: { readonly kind: NameKind; readonly name: string } | undefined,
     signal: AbortSignal,
   ): Promise<void> | undefined;
+  abstract find(kind: NameKind, name: string): Target | undefined;
+  abstract conflict(kind: NameKind, name: string): GatewayError | undefined;
   abstract greeting(): string;
   abstract discovery(): string;
   abstract serverInfo(): string;
   abstract links(): readonly Link[];
   abstract uriOf(server: string, uri: string): string;
-  /** Calls `visit` for each definition under the name it has here; the bytes are made only when asked for. */
-  protected abstract each(
-    kind: ListKind,
-    visit: (link: Link, definition: Definition, name: string) => void,
-  ): void;
-  protected abstract unlisted(kind: NameKind, name: string): Target | undefined;
-  /** A URI with the name of a server in it: see naming.ts. */
-  protected abstract qualified(uri: string): Target | undefined;
+  protected abstract compose(kind: ListKind): readonly Segment[];
 
-  find(kind: NameKind, name: string): Target | undefined {
-    if (this.#version !== this.catalog.version) this.#rebuild();
-    const listed = this.#index[kind].get(name);
-    if (listed) return listed;
-    if (kind === 'resource') {
-      // No template takes what names its server.
-      const qualified = this.qualified(name);
-      if (qualified) return qualified;
-      const [covering, another] = this.#templates.find(name);
-      if (covering && another) return undefined;
-      if (covering) return target(covering.value, name, false, { repeatable: true });
-    }
-    return this.unlisted(kind, name);
+  protected assembly(kind: ListKind): Assembly {
+    const { version } = this.registry;
+    const known = this.#assemblies.get(kind);
+    if (known?.version === version) return known;
+    const segments = this.compose(kind);
+    const isSame =
+      known?.segments.length === segments.length &&
+      segments.every((segment, i) => segment === known.segments[i]);
+    const assembly = isSame
+      ? { ...known, version }
+      : {
+          version,
+          segments,
+          byServer: new Map(segments.map((segment) => [segment.link.server, segment])),
+          lists: {},
+        };
+    this.#assemblies.set(kind, assembly);
+    return assembly;
   }
 
-  conflict(kind: NameKind, name: string): GatewayError | undefined {
-    if (kind !== 'resource' || this.#index[kind].has(name) || this.qualified(name)) return undefined;
-    const [first, second] = this.#templates.find(name);
-    if (!first || !second) return undefined;
-    const [one, other] = [first, second].map(({ server }) => qualifyUri(server, name.slice(0, 256)));
-    return new GatewayError(
-      'invalid_params',
-      `templates of several servers cover this URI equally well: read ${one} or ${other}`,
+  list(kind: ListKind, era: Era): ListBytes {
+    const { segments, lists } = this.assembly(kind);
+    const known = lists[era];
+    if (known) return known;
+    const list = listOf(
+      kind,
+      segments.map((segment) => segment.render(era)),
     );
-  }
-
-  list(kind: ListKind, era: Era): Buffer {
-    if (this.#version !== this.catalog.version) this.#rebuild();
-    let lists = this.#lists.get(kind);
-    if (!lists) this.#lists.set(kind, (lists = { plain: undefined, legacy: undefined, modern: undefined }));
-    return (lists[era] ??= this.#build(kind, era, lists));
-  }
-
-  #build(kind: ListKind, era: Era, lists: Rendered): Buffer {
-    let changed = false;
-    const edits: Patch[][] = [];
-    this.each(kind, (_link, definition) => {
-      const patches = eraPatches(definition, era);
-      changed ||= patches.length > 0;
-      edits.push(patches);
-    });
-    if (!changed && lists.plain) return lists.plain;
-    const definitions: Buffer[] = [];
-    this.each(kind, (link, definition, name) => {
-      // The name comes first: the era may cut right behind it.
-      const patches = [
-        ...this.renaming(kind, link, definition, name),
-        ...(edits[definitions.length] as Patch[]),
-      ];
-      definitions.push(patches.length === 0 ? definition.bytes : splice(definition.bytes, patches));
-    });
-    const list = listResult(kind, definitions);
-    if (!changed) lists.plain = list;
+    // What is kept here could not be freed.
+    if (!segments.some(({ isFiltered }) => isFiltered)) lists[era] = list;
     return list;
   }
 
+  prepare(kind: ListKind, era: Era): Promise<void> | undefined {
+    let count = 0;
+    for (const segment of this.assembly(kind).segments)
+      if (!segment.isRendered(era)) count += segment.names.size;
+    return count > FEW ? this.#prepare(kind, era) : undefined;
+  }
+
+  async #prepare(kind: ListKind, era: Era): Promise<void> {
+    let until = performance.now() + TURN_MS;
+    for (const segment of this.assembly(kind).segments)
+      while (!segment.isRendered(era)) {
+        segment.step(era);
+        if (performance.now() < until) continue;
+        await new Promise(setImmediate);
+        until = performance.now() + TURN_MS;
+      }
+  }
+
+  /** The templates that cover a URI: see UriTemplates.find. */
+  protected covering(uri: string): ReturnType<UriTemplates<Link>['find']> {
+    const { segments } = this.assembly('templates');
+    if (this.#templates?.segments !== segments) {
+      const found = new UriTemplates<Link>();
+      for (const { link, names } of segments)
+        // A template under another name is also listed by a server that comes first.
+        for (const [name, { key }] of names) if (name === key) found.add(key, link.server, link);
+      this.#templates = { segments, found };
+    }
+    return this.#templates.found.find(uri);
+  }
+
   freshness(): Freshness {
-    const now = this.catalog.options.now();
+    const now = this.registry.options.now();
     let until = Infinity;
     let scope: Freshness['scope'] = 'public';
     for (const { state, freshness } of this.links()) {
@@ -142,73 +150,158 @@ abstract class IndexedView implements View {
     return { until: until === Infinity ? now : until, scope };
   }
 
-  /** Whether somebody who reads a URI gets it from this server, or from no other. */
-  protected leadsTo(server: string, uri: string): boolean {
-    if (this.#version !== this.catalog.version) this.#rebuild();
-    const listed = this.#index.resource.get(uri);
-    if (listed) return listed.link.server === server;
-    return this.#templates.find(uri).every((covering) => covering.server === server);
+  hides(server: string): boolean {
+    return this.registry.hides(server);
   }
 
-  protected abstract renaming(kind: ListKind, link: Link, definition: Definition, name: string): Patch[];
-
-  #rebuild(): void {
-    this.#version = this.catalog.version;
-    this.#lists = new Map();
-    this.#index = emptyIndex();
-    this.#templates = new UriTemplates();
-    for (const kind of LIST_KINDS) {
-      this.each(kind, (link, definition, name) => {
-        this.#add(kind, link, definition, name);
-      });
-    }
+  extended(): Link | undefined {
+    const found = this.links().filter(
+      ({ server, peer, state }) =>
+        state === 'up' && objectOf(peer?.capabilities['extensions']) && this.registry.showsAll(server),
+    );
+    return found.length === 1 ? found[0] : undefined;
   }
-
-  #add(kind: ListKind, link: Link, definition: Definition, name: string): void {
-    const { key, repeatable } = definition;
-    switch (kind) {
-      case 'tools':
-        this.#index.tool.set(name, target(link, key, name !== key, { repeatable, definition }));
-        break;
-      case 'prompts':
-        this.#index.prompt.set(name, target(link, key, name !== key, { repeatable: true, definition }));
-        break;
-      case 'resources':
-        this.#index.resource.set(name, target(link, key, name !== key, { repeatable: true, definition }));
-        break;
-      case 'templates':
-        // Under another name it was listed a second time: as that of another server.
-        if (name === key) this.#templates.add(key, link.server, link);
-    }
-  }
-}
-
-function emptyIndex(): Record<NameKind, Map<string, Target>> {
-  return { tool: new Map(), prompt: new Map(), resource: new Map(), task: new Map() };
 }
 
 function discovered(capabilities: object, instructions: string): string {
   return `"capabilities":${wellFormed(JSON.stringify(capabilities))}${instructions}`;
 }
 
-export class MergedView extends IndexedView {
+/** A segment beside servers that have some of its names. */
+interface Displaced {
+  readonly base: Segment;
+  readonly taken: ReadonlySet<string>;
+  readonly segment: Segment;
+}
+
+export class MergedView extends SegmentedView {
+  readonly #displaced = new Map<ListKind, Map<string, Displaced>>();
+
   ready(
     wanted: { readonly kind: NameKind; readonly name: string } | undefined,
     signal: AbortSignal,
   ): Promise<void> | undefined {
-    // Whose a URI is shows only once all have listed theirs.
-    if (wanted === undefined) return waitForLists(this.catalog, undefined, signal);
-    if (wanted.kind === 'resource') return waitForFirst(this.catalog, signal);
+    // It is not known which server has a URI before all have listed theirs.
+    if (wanted === undefined) return waitForLists(this.registry, undefined, signal);
+    if (wanted.kind === 'resource') return waitForFirst(this.registry, signal);
     const server = parse(wanted.name)?.server;
-    return server === undefined ? undefined : waitFor(this.catalog, this.catalog.get(server), signal);
+    return server === undefined ? undefined : waitFor(this.registry, this.registry.get(server), signal);
   }
 
   links(): readonly Link[] {
-    return this.catalog.entries().map(({ link }) => link);
+    return this.registry.entries().map(({ link }) => link);
+  }
+
+  protected compose(kind: ListKind): readonly Segment[] {
+    const { segments: store } = this.registry;
+    const segments = this.registry
+      .entries()
+      .map(({ link }) => store.of(link, kind, this.registry.list(link, kind), 'qualified'));
+    return segments.some(({ contested }) => contested) ? this.#settle(kind, segments) : segments;
+  }
+
+  /** Servers come in the order of their names: the first one keeps a name that others have as well. */
+  #settle(kind: ListKind, segments: readonly Segment[]): readonly Segment[] {
+    const before = this.#displaced.get(kind);
+    const displaced = new Map<string, Displaced>();
+    this.#displaced.set(kind, displaced);
+    const isUri = kind === 'resources' || kind === 'templates';
+    const seen = new Set<string>();
+    return segments.map((base) => {
+      const { server } = base.link;
+      let segment = base;
+      if (base.contested) {
+        const taken = new Set<string>();
+        for (const name of base.names.keys())
+          // Nor does a server list a URI in the form that names another server.
+          if (seen.has(name) || (isUri && this.#qualified(name))) taken.add(name);
+        if (taken.size > 0) {
+          const known = before?.get(server);
+          const isKnown = known?.base === base && isSameSet(known.taken, taken);
+          const entry = isKnown
+            ? known
+            : { base, taken, segment: this.registry.segments.without(base, taken) };
+          displaced.set(server, entry);
+          segment = entry.segment;
+        }
+      }
+      for (const name of segment.names.keys()) seen.add(name);
+      return segment;
+    });
+  }
+
+  find(kind: NameKind, name: string): Target | undefined {
+    if (kind === 'resource') return this.#resource(name);
+    const parts = parse(name);
+    if (kind !== 'task') {
+      const listed = this.#listed(KIND_OF[kind], name, parts?.server);
+      if (listed) return listed;
+    }
+    const link = parts && this.registry.get(parts.server);
+    if (!link || !this.registry.admits(parts.server, kind, parts.name)) return undefined;
+    return unlisted(link, parts.name, {
+      patch: json(parts.name),
+      ...(kind === 'tool' && { label: labelOf(link, parts.name) }),
+    });
+  }
+
+  /** `server`: what the name begins with. */
+  #listed(kind: ListKind, name: string, server: string | undefined): Target | undefined {
+    const { byServer, segments } = this.assembly(kind);
+    const found = server === undefined ? undefined : byServer.get(server)?.find(name);
+    if (found) return found;
+    // An alias may be cut within the name of its server.
+    for (const segment of segments) {
+      const cut = segment.contested && segment.find(name);
+      if (cut) return cut;
+    }
+    return undefined;
+  }
+
+  #resource(uri: string): Target | undefined {
+    for (const segment of this.assembly('resources').segments) {
+      const found = segment.find(uri);
+      if (found) return found;
+    }
+    // No template covers a URI that names its server.
+    const qualified = this.#qualified(uri);
+    if (qualified) {
+      const { link, name } = qualified;
+      if (!this.registry.admits(link.server, 'resource', name)) return undefined;
+      return unlisted(link, name, { patch: json(name), repeatable: true });
+    }
+    const [covering, another] = this.covering(uri);
+    if (!covering || another || !this.registry.admits(covering.server, 'resource', uri)) return undefined;
+    return unlisted(covering.value, uri, { repeatable: true });
+  }
+
+  conflict(kind: NameKind, name: string): GatewayError | undefined {
+    if (kind !== 'resource' || this.#resource(name) || this.#qualified(name)) return undefined;
+    const [first, second] = this.covering(name);
+    if (!first || !second) return undefined;
+    const [one, other] = [first, second].map(({ server }) => qualifyUri(server, name.slice(0, 256)));
+    return new GatewayError(
+      'invalid_params',
+      `templates of several servers cover this URI equally well: read ${one} or ${other}`,
+    );
+  }
+
+  /** The parts of a URI that names its server. */
+  #qualified(uri: string): { readonly link: Link; readonly name: string } | undefined {
+    const parts = parseUri(uri);
+    const link = parts && this.registry.get(parts.server);
+    return link && { link, name: parts.uri };
   }
 
   uriOf(server: string, uri: string): string {
-    return this.leadsTo(server, uri) ? uri : qualifyUri(server, uri);
+    return this.#leadsTo(server, uri) ? uri : qualifyUri(server, uri);
+  }
+
+  /** Whether a client that reads the URI reaches this server, or no other one. */
+  #leadsTo(server: string, uri: string): boolean {
+    for (const { link, names } of this.assembly('resources').segments)
+      if (names.has(uri)) return link.server === server;
+    return this.covering(uri).every((covering) => covering.server === server);
   }
 
   greeting(): string {
@@ -222,62 +315,55 @@ export class MergedView extends IndexedView {
   }
 
   serverInfo(): string {
-    return JSON.stringify(this.catalog.options.serverInfo);
-  }
-
-  protected each(kind: ListKind, visit: (link: Link, definition: Definition, name: string) => void): void {
-    const limit = this.catalog.options.nameLength();
-    const isUri = kind === 'resources' || kind === 'templates';
-    const seen = new Set<string>();
-    for (const { link } of this.catalog.entries()) {
-      for (const definition of this.catalog.lists(link)[kind]) {
-        const { key } = definition;
-        let name = isUri ? key : qualify(link.server, key, limit);
-        // Nor does a server list what is another one's in the form that names that.
-        if (isUri && (seen.has(name) || this.qualified(key))) name = qualifyUri(link.server, key);
-        // Two names alike would make one of two unreachable without a word: the first keeps the name.
-        if (seen.has(name)) continue;
-        seen.add(name);
-        visit(link, definition, name);
-      }
-    }
-  }
-
-  protected renaming(kind: ListKind, link: Link, definition: Definition, name: string): Patch[] {
-    return name === definition.key ? [] : renaming(kind, definition, link.server, name);
-  }
-
-  protected qualified(uri: string): Target | undefined {
-    const parts = parseUri(uri);
-    const link = parts && this.catalog.get(parts.server);
-    return link && target(link, parts.uri, true, { repeatable: true });
-  }
-
-  protected unlisted(kind: NameKind, name: string): Target | undefined {
-    if (kind === 'resource') return undefined;
-    const parts = parse(name);
-    const link = parts && this.catalog.get(parts.server);
-    if (!link) return undefined;
-    return kind === 'tool' ? unlistedTool(link, parts.name, true) : target(link, parts.name, true);
+    return JSON.stringify(this.registry.options.serverInfo);
   }
 }
 
-export class SingleView extends IndexedView {
+function isSameSet(a: ReadonlySet<string>, b: ReadonlySet<string>): boolean {
+  if (a.size !== b.size) return false;
+  for (const each of a) if (!b.has(each)) return false;
+  return true;
+}
+
+export class SingleView extends SegmentedView {
   readonly #server: string;
 
-  constructor(catalog: Source, server: string) {
-    super(catalog);
+  constructor(registry: Registry, server: string) {
+    super(registry);
     this.#server = server;
   }
 
   ready(wanted: unknown, signal: AbortSignal): Promise<void> | undefined {
-    if (wanted === undefined) return waitForLists(this.catalog, this.#server, signal);
-    return waitFor(this.catalog, this.#link(), signal);
+    if (wanted === undefined) return waitForLists(this.registry, this.#server, signal);
+    return waitFor(this.registry, this.#link(), signal);
   }
 
   links(): readonly Link[] {
     const link = this.#link();
     return link ? [link] : [];
+  }
+
+  protected compose(kind: ListKind): readonly Segment[] {
+    const link = this.#link();
+    return link ? [this.registry.segments.of(link, kind, this.registry.list(link, kind), 'own')] : [];
+  }
+
+  find(kind: NameKind, name: string): Target | undefined {
+    const link = this.#link();
+    if (!link) return undefined;
+    if (kind !== 'task') {
+      const listed = this.assembly(KIND_OF[kind]).segments[0]?.find(name);
+      if (listed) return listed;
+    }
+    if (!this.registry.admits(this.#server, kind, name)) return undefined;
+    return unlisted(link, name, {
+      ...(kind === 'tool' && { label: labelOf(link, name) }),
+      ...(kind === 'resource' && { repeatable: this.covering(name).length > 0 }),
+    });
+  }
+
+  conflict(): undefined {
+    return undefined;
   }
 
   uriOf(_server: string, uri: string): string {
@@ -295,38 +381,18 @@ export class SingleView extends IndexedView {
   }
 
   serverInfo(): string {
-    const peer = this.catalog.peerOf(this.#server);
+    const peer = this.registry.peerOf(this.#server);
     return peer ? peer.serverInfo.toString('utf8') : JSON.stringify({ name: this.#server, version: '0' });
   }
 
   #told(era: Era): { capabilities: object; instructions: string } {
-    const peer = this.catalog.peerOf(this.#server);
+    const peer = this.registry.peerOf(this.#server);
     const text = peer?.instructions;
     const instructions = text === undefined ? '' : `,"instructions":${JSON.stringify(text)}`;
     return { capabilities: singleCapabilities(peer, era), instructions };
   }
 
-  protected each(kind: ListKind, visit: (link: Link, definition: Definition, name: string) => void): void {
-    const link = this.#link();
-    if (link)
-      for (const definition of this.catalog.lists(link)[kind]) visit(link, definition, definition.key);
-  }
-
-  protected renaming(): Patch[] {
-    return [];
-  }
-
-  protected qualified(): undefined {
-    return undefined;
-  }
-
-  protected unlisted(kind: NameKind, name: string): Target | undefined {
-    const link = this.#link();
-    if (!link) return undefined;
-    return kind === 'tool' ? unlistedTool(link, name, false) : target(link, name, false);
-  }
-
   #link(): Link | undefined {
-    return this.catalog.get(this.#server);
+    return this.registry.get(this.#server);
   }
 }

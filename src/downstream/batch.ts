@@ -4,7 +4,7 @@ import type { Budget } from '../lib/budget.js';
 import type { Boundary } from '../observe/boundary.js';
 import { MessageError, type Message } from '../protocol/message.js';
 import type { Cause, Exchange } from '../protocol/ports.js';
-import type { Found, Gate, Source } from '../proxy/gate.js';
+import type { Found, Gate, Origin } from '../proxy/gate.js';
 import { BatchSink } from './http/respond.js';
 
 export interface BatchDeps {
@@ -20,7 +20,7 @@ export interface BatchDeps {
  */
 export function runBatch(
   { gate, boundary, budget }: BatchDeps,
-  source: Source,
+  origin: Origin,
   found: Found,
   messages: readonly (Message | MessageError)[],
   maxBytes: number,
@@ -32,7 +32,7 @@ export function runBatch(
   let bytes = 0;
   let isFull = false;
   let finished = false;
-  const held = budget.holder({ client: source.sessionId ?? messages }, () => {
+  const held = budget.holder({ client: origin.sessionId ?? messages }, () => {
     // From here on every answer is too large: those that were there go too.
     isFull = true;
     answers.fill(undefined);
@@ -82,7 +82,7 @@ export function runBatch(
     });
     let handled: ReturnType<Gate['handle']>;
     try {
-      handled = gate.handle(source, found, message, sink);
+      handled = gate.handle(origin, found, message, sink);
     } catch (thrown) {
       return sink.fail(boundary.caught('batch', thrown));
     }

@@ -19,7 +19,7 @@ import {
   type Sink,
 } from '../protocol/ports.js';
 import type { Era } from '../protocol/revisions.js';
-import type { Gate, Session, Settled, Source } from '../proxy/gate.js';
+import type { Gate, Session, Settled, Origin } from '../proxy/gate.js';
 import { runBatch } from './batch.js';
 import { Lane, type LaneMessage, type Outlet } from './lane.js';
 
@@ -34,7 +34,7 @@ type Taken = GatewayError | undefined;
 export interface OneStreamDeps {
   readonly gate: Gate;
   readonly outlet: Outlet;
-  readonly source: Omit<Source, 'sessionId' | 'version' | 'era' | 'headers'>;
+  readonly origin: Omit<Origin, 'sessionId' | 'version' | 'era' | 'headers'>;
   readonly budget: Budget;
   readonly log: Logger;
   readonly boundary: Boundary;
@@ -132,8 +132,8 @@ export class OneStream {
   #take(messages: Messages, version: string | undefined): Taken {
     if (this.#over) return new GatewayError('unknown_session', 'the stream has ended');
     const { gate } = this.#deps;
-    const source = this.#sourceOf(version);
-    if (!('kind' in messages)) return this.#batch(source, messages);
+    const origin = this.#originOf(version);
+    if (!('kind' in messages)) return this.#batch(origin, messages);
     const isRequest = messages.kind === 'request';
     const era = classify(version, messages);
     // Without a session nobody else knows what this client has under way.
@@ -154,7 +154,7 @@ export class OneStream {
     }
     try {
       const handled = gate.handle(
-        modern ? { ...source, era, sessionId: undefined } : source,
+        modern ? { ...origin, era, sessionId: undefined } : origin,
         modern ? undefined : this.#session,
         messages,
         call ?? NO_SINK,
@@ -243,9 +243,9 @@ export class OneStream {
       );
   }
 
-  #sourceOf(version: string | undefined): Source {
-    const { source } = this.#deps;
-    return { ...source, sessionId: this.#session?.id, version, era: 'legacy', headers: undefined };
+  #originOf(version: string | undefined): Origin {
+    const { origin } = this.#deps;
+    return { ...origin, sessionId: this.#session?.id, version, era: 'legacy', headers: undefined };
   }
 
   /** Of sessions the session itself knows. */
@@ -267,9 +267,9 @@ export class OneStream {
     return false;
   }
 
-  #batch(source: Source, messages: readonly (Message | MessageError)[]): Taken {
+  #batch(origin: Origin, messages: readonly (Message | MessageError)[]): Taken {
     const { gate } = this.#deps;
-    const refusal = gate.admitBatch(source, this.#session, messages);
+    const refusal = gate.admitBatch(origin, this.#session, messages);
     if (refusal) {
       gate.countInvalid('invalid');
       return refusal;
@@ -277,7 +277,7 @@ export class OneStream {
     const batch: { cancel?: (why: Cause) => void; done: boolean } = { done: false };
     batch.cancel = runBatch(
       this.#deps,
-      source,
+      origin,
       this.#session,
       messages,
       this.#deps.messageBytes(),

@@ -9,7 +9,7 @@ import type { Boundary } from '../observe/boundary.js';
 import type { Logger } from '../observe/log.js';
 import { classify } from '../protocol/classify.js';
 import { MessageError, readMessages } from '../protocol/message.js';
-import type { Principal } from '../protocol/ports.js';
+
 import type { Era } from '../protocol/revisions.js';
 import type { Gate, Route } from '../proxy/gate.js';
 import { LineOutlet } from './line-outlet.js';
@@ -36,7 +36,6 @@ export interface StdioClient {
 }
 
 /** Who starts a process speaks to it: there is nothing to prove. */
-const LOCAL: Principal = { id: 'local', scopes: [], credential: '' };
 
 /** Requests of which clients make use to find out what they have started: no upstream is needed for them. */
 const PROBES = new Set(['initialize', 'ping', 'server/discover']);
@@ -60,7 +59,7 @@ export function attachStdio(deps: StdioDeps, input: Readable, output: Writable):
   const stream = new OneStream({
     gate,
     outlet: new LineOutlet(output),
-    source: { principal: LOCAL, route: gate.route(undefined, 'stdio') as Route },
+    origin: { principal: gate.local, route: gate.route(undefined, 'stdio', gate.local) as Route },
     budget: deps.budget,
     log,
     boundary,

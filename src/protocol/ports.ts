@@ -2,24 +2,46 @@
  * The arrows between the rooms: every interface that crosses from one to another. Times are milliseconds, sizes bytes.
  */
 import type { GatewayError } from '../errors.js';
-import type { ServerStats, ToolStats } from '../observe/stats.js';
+import type { AuthFailureReason, ServerStats, ToolStats } from '../observe/stats.js';
 import type { Patch } from '../wire/splice.js';
 import type { Message } from './message.js';
 import type { Era } from './revisions.js';
 import type { Definition, ListKind, Lists } from './lists.js';
 
-/** Who is calling. Every piece of state remembers it, and answers another one as if it did not exist. */
+/** Who asks. State belongs to a principal's `id`; for every other principal it does not exist. */
 export interface Principal {
-  readonly id: 'anonymous' | 'bearer' | 'local';
+  /** Unique among all kinds of principals. */
+  readonly id: string;
+  readonly kind: PrincipalKind;
+  /** For people. */
+  readonly name: string;
+  readonly groups: readonly string[];
   readonly scopes: readonly string[];
-  /** Fingerprint of the credential shown; empty for none. Only for ending what it opened once it is withdrawn. */
+  /** Further facts that its issuer vouches for. */
+  readonly claims: Readonly<Record<string, unknown>>;
+  /** Fingerprint of the credential shown; empty: none. What it opened ends when it is withdrawn. */
   readonly credential: string;
+  /** Unix time in milliseconds; undefined: never. */
+  readonly expires: number | undefined;
 }
 
-/** A challenge in place of a principal: the HTTP status and the value of WWW-Authenticate. */
+export type PrincipalKind = 'anonymous' | 'local' | 'bearer';
+
+/** What a request shows of its sender. An IncomingMessage is one. */
+export interface Shown {
+  /** In lower case. */
+  readonly headers: Readonly<Record<string, string | string[] | undefined>> & {
+    readonly authorization?: string | undefined;
+  };
+  readonly socket: { readonly remoteAddress?: string | undefined };
+}
+
+/** A refusal in place of a principal. */
 export interface Denied {
-  readonly status: 401 | 403;
+  readonly status: 401;
+  /** Value of WWW-Authenticate for the route that was asked for. */
   readonly challenge: string;
+  readonly reason: AuthFailureReason;
 }
 
 /** Why something ended, as a short text for people and logs: `client gone`, `cancelled by the client`. */
@@ -155,19 +177,23 @@ export interface AnswerEdit {
   readonly wraps?: boolean;
 }
 
-/** The client of one request: what it speaks, and what it can be asked. */
+/** The client of a request. Made for each request of a modern client, and once for each session of a legacy one. */
 export interface Caller {
   readonly principal: Principal;
-  /** Equal for calls of one client. Decides whose is what an upstream says on a channel that many share. */
+  /** Equal for calls of one client; messages of an upstream on a shared stream are attributed by it. */
   readonly client: string;
+  /** No other client can have the same `client`. */
+  readonly alone: boolean;
   readonly era: Era;
   readonly revision: string;
-  /** JSON of the capabilities it declared: with this request, or at `initialize`. */
+  /** JSON of the capabilities that it declared with this request or at `initialize`. */
   readonly capabilities: Readonly<Record<string, unknown>>;
-  /** JSON of its `clientInfo`; undefined: it did not say. */
+  /** JSON of its `clientInfo`; undefined: not given. */
   readonly clientInfo: string | undefined;
-  /** Of this request, or of its session; undefined: a modern client wants no log messages, a legacy one what there is. */
+  /** Least severe log messages it wants. undefined: none in the modern era, all in the legacy era. */
   readonly level: LogLevel | undefined;
+  /** What it may see and use. */
+  readonly view: View;
 }
 
 /** One request for an upstream, in the bytes of its caller. */
@@ -347,29 +373,44 @@ export interface Target {
   stats: ToolStats | undefined;
 }
 
-/** What the holder of a route may see and use. */
+/** The `result` of a list, in parts. */
+export interface ListBytes {
+  readonly parts: readonly Buffer[];
+  /** Of all parts together. */
+  readonly bytes: number;
+  /** Equal digests: equal lists. */
+  readonly digest: string;
+}
+
+/** What a caller may see and use of a route. Nothing else leads to a server. */
 export interface View {
-  /** undefined: there is nothing to wait for. Else resolves when `name`'s server, or all, had their first chance. */
+  /** undefined: nothing to wait for. Else resolves when the server of `name`, or all servers, had a first chance to connect. */
   ready(
     name: { readonly kind: NameKind; readonly name: string } | undefined,
     signal: AbortSignal,
   ): Promise<void> | undefined;
-  /** undefined: nobody here has it, or nobody can tell whose it is. */
+  /** undefined: unknown, hidden, or not clear which server has it. */
   find(kind: NameKind, name: string): Target | undefined;
-  /** Why nobody can tell whose this is; undefined: it is not so. */
+  /** Why it is not clear which server has a name; undefined: it is. */
   conflict(kind: NameKind, name: string): GatewayError | undefined;
-  /** The `result` of a list as clients of an era can read it, built once per change of the catalog. */
-  list(kind: ListKind, era: Era): Buffer;
-  /** How fresh the lists of this view are: as the stalest of its parts. */
+  /** The `result` of a list as clients of an era read it. */
+  list(kind: ListKind, era: Era): ListBytes;
+  /** Renders large lists with pauses for other work, so that `list` has little left to do. undefined: nothing to wait for. */
+  prepare(kind: ListKind, era: Era): Promise<void> | undefined;
+  /** How fresh the lists of this view are: as fresh as the stalest server. */
   freshness(): Freshness;
-  /** How a URI of `server` reads in this view. */
+  /** The name of a URI of `server` in this view. */
   uriOf(server: string, uri: string): string;
-  /** The links whose upstreams this view shows. */
+  /** Links to the servers that this view shows, hidden ones left out. */
   links(): readonly Link[];
+  /** Whether a server of this name is hidden, whether or not it exists. */
+  hides(server: string): boolean;
+  /** The one connected server that declares extensions and is shown whole: unknown methods go to it. */
+  extended(): Link | undefined;
   /** `capabilities`, `serverInfo` and `instructions` of the answer to initialize, as JSON members. */
   greeting(): string;
   /** `capabilities` and `instructions` of the answer to server/discover, as JSON members. */
   discovery(): string;
-  /** JSON of who answers here: the server of the route, or the gateway. */
+  /** JSON of `serverInfo`: the server of the route, or the gateway. */
   serverInfo(): string;
 }

@@ -10,15 +10,15 @@ import {
 } from '../protocol/revisions.js';
 import type { Found } from '../session/ask.js';
 import type { Session } from '../session/store.js';
-import type { Source } from './handled.js';
+import type { Origin } from './incoming.js';
 
 /** The session that a legacy message belongs to, undefined where it names none, or why it is refused. `found`: what its id led to. */
 export function sessionOf(
-  source: Source,
+  origin: Origin,
   found: Found,
   isInitialize: boolean,
 ): Session | undefined | GatewayError {
-  const { sessionId, version } = source;
+  const { sessionId, version } = origin;
   if (version !== undefined && !isLegacyRevision(version))
     return new GatewayError(
       'bad_version_header',
@@ -39,22 +39,22 @@ export function sessionOf(
 
 /** Whether this array may be handled as a batch (docs/architecture.md, "Batches"). */
 export function admitBatch(
-  source: Source,
+  origin: Origin,
   found: Found,
   messages: readonly (Message | MessageError)[],
 ): GatewayError | undefined {
   const refuse = (why: string): GatewayError => new GatewayError('invalid_request', why);
   if (messages.length === 0) return refuse('an empty batch');
-  if (source.version !== undefined && isModernRevision(source.version))
+  if (origin.version !== undefined && isModernRevision(origin.version))
     return refuse('the revision of MCP-Protocol-Version has no batches');
-  const session = sessionOf(source, found, false);
+  const session = sessionOf(origin, found, false);
   if (session instanceof GatewayError) return session;
-  const revision = session?.revision ?? source.version ?? DEFAULT_LEGACY;
+  const revision = session?.revision ?? origin.version ?? DEFAULT_LEGACY;
   if (revision > DEFAULT_LEGACY) return refuse(`revision ${revision} has no batches`);
   for (const message of messages) {
     if (message instanceof MessageError) continue;
     if (message.method === 'initialize') return refuse('initialize must not be part of a batch');
-    if (classify(source.version, message) === 'modern')
+    if (classify(origin.version, message) === 'modern')
       return refuse('a message of a revision without batches');
   }
   return undefined;

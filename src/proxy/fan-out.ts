@@ -37,45 +37,54 @@ export interface FanOutDeps {
   readonly streams: Streams;
   readonly listeners: Listeners;
   readonly given: GivenLists;
-  /** What a session sees; undefined: its server is gone. */
-  readonly viewOf: (session: Session) => View | undefined;
 }
 
 /**
- * Tells every client that can see a server which of its lists are other ones than it holds. In turns, each of which begins where the one
- * before it ended.
+ * Tells every client which lists of servers that it sees have changed, unless it holds the current ones. In turns, each of which begins
+ * where the one before it ended.
  */
 export async function fanOutListChanged(
   deps: FanOutDeps,
   changed: ReadonlyMap<string, ReadonlySet<ListKind>>,
 ): Promise<void> {
   const { sessions, listeners } = deps;
-  const all = new Set<ListKind>();
-  for (const kinds of changed.values()) for (const kind of kinds) all.add(kind);
-  if (all.size === 0) return;
-  const kindsFor = (server: string | undefined): Iterable<ListKind> =>
-    server === undefined ? all : (changed.get(server) ?? []);
   let until = performance.now() + TURN_MS;
   for (const hearer of [...sessions.all(), ...listeners.all()]) {
-    if (hearer instanceof Listener) tellChanged(hearer, kindsFor(hearer.server));
-    else tellSession(deps, hearer, kindsFor(hearer.server));
+    const { server, caller } = hearer;
+    const kinds = kindsFor(changed, server, caller.view);
+    for (const kind of kinds)
+      if (hearer instanceof Listener ? hearer.kinds.includes(kind) : deps.given.has(hearer, kind))
+        await caller.view.prepare(kind, caller.era);
+    if (hearer instanceof Listener) tellChanged(hearer, kinds);
+    else tellSession(deps, hearer, kinds);
     if (performance.now() < until) continue;
     await new Promise(setImmediate);
     until = performance.now() + TURN_MS;
   }
 }
 
-/** Tells a session, unless it holds what is listed now. */
+/** The lists that changed of the servers that a view shows. */
+function kindsFor(
+  changed: ReadonlyMap<string, ReadonlySet<ListKind>>,
+  route: string | undefined,
+  view: View,
+): ReadonlySet<ListKind> {
+  const found = new Set<ListKind>();
+  for (const [server, kinds] of changed)
+    if ((route === undefined || route === server) && !view.hides(server))
+      for (const kind of kinds) found.add(kind);
+  return found;
+}
+
+/** Tells a session of lists that it does not hold. */
 export function tellSession(
-  { streams, given, viewOf }: Pick<FanOutDeps, 'streams' | 'given' | 'viewOf'>,
+  { streams, given }: Pick<FanOutDeps, 'streams' | 'given'>,
   session: Session,
   kinds: Iterable<ListKind>,
 ): void {
   if (!session.open) return;
-  const view = viewOf(session);
-  const news = view
-    ? [...kinds].filter((kind) => !given.holds(session, kind, () => view.list(kind, 'legacy')))
-    : kinds;
+  const { view } = session.caller;
+  const news = [...kinds].filter((kind) => !given.holds(session, kind, () => view.list(kind, 'legacy')));
   for (const notice of listChangedNotices(news)) streams.notify(session, notice);
 }
 
@@ -92,14 +101,13 @@ export function fanOutUpdated(
   server: string,
   uri: string,
   notice: Notice,
-  viewOf: (session: Session) => View | undefined,
 ): void {
   for (const [hearer, asked] of subscribers) {
-    const isStream = hearer instanceof Listener;
-    const view = isStream ? hearer.view : viewOf(hearer);
-    const shown = asked ?? view?.uriOf(server, uri) ?? uri;
+    const { view } = hearer.caller;
+    if (view.hides(server)) continue;
+    const shown = asked ?? view.uriOf(server, uri);
     const named = shown === uri ? notice : { ...notice, bytes: withUri(notice.bytes, shown) };
-    if (isStream) hearer.tell(`${notice.method} ${shown}`, named);
+    if (hearer instanceof Listener) hearer.tell(`${notice.method} ${shown}`, named);
     else streams.notify(hearer, named);
   }
 }

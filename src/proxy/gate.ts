@@ -1,25 +1,33 @@
 /**
- * The one door: all that a downstream transport may ask. Here a message meets its era, its session and its method;
- * what is not a call is answered at once.
+ * The entrance for all transports. A message meets its era, its session and its method here; requests that need no server are answered at
+ * once.
  */
-import type { Refused } from '../auth/authenticate.js';
-import type { Views } from '../catalog/views.js';
+import { LOCAL } from '../auth/authenticate.js';
 import { GatewayError } from '../errors.js';
 import type { Budget } from '../lib/budget.js';
 import type { Boundary } from '../observe/boundary.js';
+import type { Calls } from '../observe/calls.js';
 import type { Logger } from '../observe/log.js';
 import type { GatewayStats } from '../observe/stats.js';
 import { methodOf } from '../protocol/methods.js';
 import { find, idKey, param, type Message, type MessageError } from '../protocol/message.js';
-import type { Link, Principal, Sink, StreamTarget } from '../protocol/ports.js';
+import type { Denied, Principal, Shown, Sink, StreamTarget } from '../protocol/ports.js';
 import { isModernRevision } from '../protocol/revisions.js';
 import { endSession, useSession, type Found } from '../session/ask.js';
 import { tooLong, type Kept } from '../session/kept.js';
 import type { Session, SessionStore } from '../session/store.js';
 import type { CallStream, Ears, StreamControl, Streams } from '../session/streams.js';
-import { objectOf } from '../wire/json.js';
 import { admitBatch, sessionOf } from './admission.js';
-import { answer, counter, refused, type Handled, type Route, type Settled, type Source } from './handled.js';
+import { sessionlessCaller } from './callers.js';
+import {
+  answer,
+  Incoming,
+  refused,
+  type Handled,
+  type Origin,
+  type Route,
+  type Settled,
+} from './incoming.js';
 import type { Bridge } from '../bridge/index.js';
 import type { Interests } from './interests.js';
 import type { GivenLists } from './given.js';
@@ -29,31 +37,35 @@ import { list } from './methods/lists.js';
 import { namedBy, namedByRef } from './methods/named.js';
 import { passOn, relay, type Named, type RelayDeps, type Wrap } from './methods/relay.js';
 import { setLevel, subscribe } from './methods/subscriptions.js';
-import { createModern, type ModernDeps } from './modern.js';
+import { createModern } from './modern.js';
 import type { Questions } from './questions.js';
 import type { Runtime } from './runtime.js';
 import type { Tasks } from './tasks.js';
+import type { Views } from './views.js';
 
 export type { Found } from '../session/ask.js';
 export type { Session } from '../session/store.js';
 export type { CallStream } from '../session/streams.js';
-export type { Route, Settled, Source } from './handled.js';
+export type { Origin, Route, Settled } from './incoming.js';
 
 export interface Gate {
   readonly state: 'starting' | 'serving' | 'draining';
-  authorize(authorization: string | undefined): Principal | Refused;
-  /** Sessions of one door are unknown at another. undefined: no such server. */
-  route(server: string | undefined, door?: Door): Route | undefined;
+  /** The client of a pair of streams. */
+  readonly local: Principal;
+  /** Who sends a request to `resource`, the path of its route. A promise, which never rejects, where a credential is verified elsewhere. */
+  authorize(shown: Shown, resource: string): Principal | Denied | Promise<Principal | Denied>;
+  /** Sessions of one door are unknown at another. undefined: the server does not exist, or is hidden from the principal. */
+  route(server: string | undefined, door: Door, principal: Principal): Route | undefined;
   /**
-   * What the session id of a source leads to: to be asked first, and handed on with what came. A promise, which never rejects, where the
-   * store is elsewhere. Nothing else waits for a store on the way of a message: what follows is as if the session had been at hand.
+   * The session of an origin: look it up first, and pass it on with the message. A promise, which never rejects, where the store is
+   * remote. Nothing else waits for a store while a message is handled.
    */
-  find(source: Source): Found | Promise<Found>;
+  find(origin: Origin): Found | Promise<Found>;
   /** One message. `sink` is used for an exchange alone, and never before this has returned. */
-  handle(source: Source, found: Found, message: Message, sink: Sink): Handled;
+  handle(origin: Origin, found: Found, message: Message, sink: Sink): Handled;
   /** Whether this array may be handled as a batch; each element is then handled by itself. */
   admitBatch(
-    source: Source,
+    origin: Origin,
     found: Found,
     messages: readonly (Message | MessageError)[],
   ): GatewayError | undefined;
@@ -64,7 +76,7 @@ export interface Gate {
    * the stream once it is known that there is one. Returns what to call when the client has left.
    */
   listen(
-    source: Source,
+    origin: Origin,
     found: Found,
     lastEventId: string | undefined,
     open: () => StreamTarget,
@@ -77,7 +89,7 @@ export interface Gate {
   /** Ends a session, just opened, whose client has left without hearing of it. */
   abandon(session: Session): void;
   /** Ends the session. undefined: it has ended. */
-  end(source: Source, found: Found): GatewayError | undefined | Promise<GatewayError | undefined>;
+  end(origin: Origin, found: Found): GatewayError | undefined | Promise<GatewayError | undefined>;
   /** Counts a stream that was opened before there is a session. */
   countListen(): void;
   /** Counts a request that was refused before it was a message. */
@@ -92,7 +104,7 @@ export type OpenCallStream = (target: StreamTarget, control: StreamControl) => C
 export interface GateDeps {
   readonly runtime: () => Runtime;
   readonly state: () => Gate['state'];
-  /** What legacy clients see. */
+  readonly calls: Calls;
   readonly views: Views;
   /** A legacy client has come to a route: servers of both eras are spoken to in its own. */
   readonly came: (server: string | undefined) => void;
@@ -107,8 +119,6 @@ export interface GateDeps {
   readonly listeners: Listeners;
   readonly given: GivenLists;
   readonly bridge: Bridge;
-  /** What a modern client sees of a route. */
-  readonly viewOf: ModernDeps['viewOf'];
   /** Another notification of a client: who has links of its own hears it. */
   readonly notified: (session: Session, message: Message) => void;
   readonly stats: GatewayStats;
@@ -119,9 +129,14 @@ export interface GateDeps {
 
 const ACCEPTED: Handled = { kind: 'accepted' };
 
+const MERGED: Readonly<Record<Door, Route>> = {
+  mcp: { key: '/mcp', server: undefined },
+  sse: { key: '/sse', server: undefined },
+  stdio: { key: '/stdio', server: undefined },
+};
+
 export function createGate(deps: GateDeps): Gate {
-  const { views, sessions, stats } = deps;
-  const merged: Route = { key: '/mcp', server: undefined, view: views.merged };
+  const { views, sessions, stats, calls } = deps;
 
   function cancel(session: Session | undefined, message: Message): void {
     const id = find(message.params, 'requestId');
@@ -133,26 +148,16 @@ export function createGate(deps: GateDeps): Gate {
     session.inFlight?.get(key)?.cancel(why);
   }
 
-  const modern = createModern({
-    ...deps,
-    extended: (source) => extended(source, undefined),
-  });
+  const modern = createModern(deps);
 
-  /** The one upstream of a view that declares extensions: methods that nobody knows here are its. */
-  function extended(source: Source, session: Session | undefined): Link | undefined {
-    const links = (session?.view ?? source.route.view)
-      .links()
-      .filter(({ peer, state }) => state === 'up' && objectOf(peer?.capabilities['extensions']));
-    return links.length === 1 ? links[0] : undefined;
-  }
-
-  function dispatch(source: Source, found: Found, message: Message, sink: Sink): Handled {
+  function dispatch(incoming: Incoming, found: Found): Handled {
+    const { origin, message } = incoming;
     const token = message.meta.length > 0 ? find(message.meta, 'progressToken') : undefined;
     const long = token && tooLong('a progressToken', token.end - token.start);
     if (long && message.kind === 'request') return refused(message, long);
-    if (source.era === 'modern') return modern(source, message, sink);
+    if (origin.era === 'modern') return modern(incoming);
     const { method } = message;
-    const session = sessionOf(source, found, method === 'initialize');
+    const session = sessionOf(origin, found, method === 'initialize');
     if (session instanceof GatewayError) return refused(message, session);
     if (message.kind === 'response') {
       // Never 404: that would end the session in the client's eyes.
@@ -162,29 +167,32 @@ export function createGate(deps: GateDeps): Gate {
         new GatewayError('invalid_request', 'this answers no question that was asked in this session'),
       );
     }
-    if (!session) deps.came(source.route.server);
-    if (method === 'initialize') return initialize(deps, source, message);
+    const { server } = origin.route;
+    if (!session) deps.came(server);
+    if (method === 'initialize') return initialize(deps, origin, message);
+    incoming.admit(session?.caller ?? sessionlessCaller(origin, views.plain(server)), session);
+    const { view } = incoming.caller;
     if (message.kind === 'notification') {
       if (method === 'notifications/cancelled') cancel(session, message);
       else if (method === 'notifications/progress' && session) deps.questions.progress(session, message);
       else if (session) deps.notified(session, message);
-      if (!methodOf(method)) extended(source, session)?.tell(message.body);
+      if (!methodOf(method)) view.extended()?.tell(message.body);
       return ACCEPTED;
     }
     switch (method) {
       case 'tools/call': {
         const named = namedBy(message, 'name', 'tool');
-        return find(message.params, 'task') ? to(named, deps.tasks.created(source, session)) : to(named);
+        return find(message.params, 'task') ? to(named, deps.tasks.created(incoming)) : to(named);
       }
       case 'tasks/get':
       case 'tasks/cancel':
       case 'tasks/result':
         return to(
-          deps.tasks.owned(namedBy(message, 'taskId', 'task'), source, session?.view ?? source.route.view),
-          deps.tasks.answered(source),
+          deps.tasks.owned(namedBy(message, 'taskId', 'task'), incoming.caller),
+          deps.tasks.answered(incoming),
         );
       case 'tasks/list':
-        return deps.tasks.list(stats.method(method), source, message, session, sink);
+        return deps.tasks.list(incoming);
       case 'prompts/get':
         return to(namedBy(message, 'name', 'prompt'));
       case 'resources/read':
@@ -192,23 +200,23 @@ export function createGate(deps: GateDeps): Gate {
       case 'completion/complete':
         return to(namedByRef(message));
       case 'tools/list':
-        return list(deps, 'tools', source, message, session, sink);
+        return list(deps, 'tools', incoming);
       case 'prompts/list':
-        return list(deps, 'prompts', source, message, session, sink);
+        return list(deps, 'prompts', incoming);
       case 'resources/list':
-        return list(deps, 'resources', source, message, session, sink);
+        return list(deps, 'resources', incoming);
       case 'resources/templates/list':
-        return list(deps, 'templates', source, message, session, sink);
+        return list(deps, 'templates', incoming);
       case 'resources/subscribe':
       case 'resources/unsubscribe':
-        return subscribe(deps, deps.interests, source, message, session, sink);
+        return subscribe(deps, incoming);
       case 'logging/setLevel':
-        return setLevel(deps.interests, source, message, session);
+        return setLevel(deps.interests, incoming);
       case 'ping':
         return answer(message, '{}');
       default: {
-        const link = extended(source, session);
-        if (link) return passOn(deps, source, message, session, sink, link);
+        const link = view.extended();
+        if (link) return passOn(deps, incoming, link);
         return refused(
           message,
           new GatewayError('method_not_found', `method '${method.slice(0, 128)}' not found`),
@@ -217,67 +225,64 @@ export function createGate(deps: GateDeps): Gate {
     }
 
     function to(named: Named | GatewayError, wrap?: Wrap): Handled {
-      if (named instanceof GatewayError) return refused(message, named);
-      return relay(deps, source, message, session as Session | undefined, sink, named, wrap);
+      return named instanceof GatewayError ? refused(message, named) : relay(deps, incoming, named, wrap);
     }
   }
 
-  function count<T extends Settled>(message: Message, started: number, handled: T): T {
-    // What goes on is counted where it ends.
-    if (handled.kind === 'exchange') return handled;
-    const method = stats.method(labelOf(message));
-    method[handled.kind === 'refused' ? 'error' : 'success']++;
-    method.duration.observe((performance.now() - started) / 1000);
+  /** What becomes an exchange is counted where it ends. */
+  function counted<T extends Settled>(incoming: Incoming, handled: T): T {
+    if (handled.kind !== 'exchange') incoming.over(handled.kind === 'refused' ? 'error' : 'success');
     return handled;
   }
 
-  function countLater(message: Message, started: number, opened: Promise<Settled>): Handled {
-    return { kind: 'opening', opened: opened.then((handled) => count(message, started, handled)) };
+  function admitted(result: Principal | Denied): Principal | Denied {
+    if (deps.runtime().auth.mode === 'none') return result;
+    if ('status' in result) {
+      stats.authAttempts.add('failure');
+      stats.authFailures.add(result.reason);
+    } else stats.authAttempts.add('success');
+    return result;
   }
 
   return {
     get state() {
       return deps.state();
     },
-    authorize(authorization) {
-      const { auth } = deps.runtime();
-      const result = auth.authenticate(authorization);
-      if (auth.mode === 'bearer') {
-        if ('status' in result) {
-          stats.authAttempts.add('failure');
-          stats.authFailures.add(result.reason);
-        } else stats.authAttempts.add('success');
-      }
-      return result;
+    local: LOCAL,
+    authorize(shown, resource) {
+      const result = deps.runtime().auth.authenticate(shown, resource);
+      return result instanceof Promise ? result.then(admitted) : admitted(result);
     },
-    route(server, door = 'mcp') {
-      if (server === undefined) return door === 'mcp' ? merged : { ...merged, key: `/${door}` };
-      const view = views.of(server);
-      return view && { key: `/servers/${server}/${door}`, server, view };
+    route(server, door, principal) {
+      if (server === undefined) return MERGED[door];
+      return views.exists(principal, server) ? { key: `/servers/${server}/${door}`, server } : undefined;
     },
     find({ sessionId, principal, route }) {
       return sessionId === undefined
         ? undefined
         : useSession(sessions, deps.log, sessionId, principal, route.key);
     },
-    handle(source, found, message, sink) {
-      const started = performance.now();
-      const handled = dispatch(source, found, message, sink);
+    handle(origin, found, message, sink) {
+      const incoming = new Incoming(calls, origin, message, sink);
+      const handled = dispatch(incoming, found);
       return handled.kind === 'opening'
-        ? countLater(message, started, handled.opened)
-        : count(message, started, handled);
+        ? { kind: 'opening', opened: handled.opened.then((settled) => counted(incoming, settled)) }
+        : counted(incoming, handled);
     },
     admitBatch,
     resumable(found) {
       if (!found || found instanceof GatewayError) return undefined;
       return (target, control) => (found.open ? deps.streams.open(found, target, control) : undefined);
     },
-    listen(source, found, lastEventId, open) {
-      const done = counter(stats.method('listen'));
+    listen(origin, found, lastEventId, open) {
+      const started = performance.now();
+      const done = (result: 'success' | 'error'): void => {
+        calls.without('listen', result, performance.now() - started);
+      };
       const session =
-        source.version !== undefined && isModernRevision(source.version)
+        origin.version !== undefined && isModernRevision(origin.version)
           ? undefined
-          : sessionOf(source, found, false);
+          : sessionOf(origin, found, false);
       if (!session || session instanceof GatewayError) {
         done('error');
         return (
@@ -305,9 +310,9 @@ export function createGate(deps: GateDeps): Gate {
       void endSession(sessions, deps.log, session, 'init_failed');
     },
     end({ sessionId }, found) {
-      const done = counter(stats.method('terminate'));
+      const started = performance.now();
       const over = (error: GatewayError | undefined): GatewayError | undefined => {
-        done(error ? 'error' : 'success');
+        calls.without('terminate', error ? 'error' : 'success', performance.now() - started);
         return error;
       };
       if (sessionId === undefined) return over(undefined);
@@ -317,16 +322,10 @@ export function createGate(deps: GateDeps): Gate {
       return ended instanceof Promise ? ended.then(over) : over(ended);
     },
     countListen() {
-      counter(stats.method('listen'))('success');
+      calls.without('listen', 'success');
     },
     countInvalid(label) {
-      counter(stats.method(label))('error');
+      calls.without(label, 'error');
     },
   };
-}
-
-/** The `method` label of a message: from a closed set. */
-function labelOf(message: Message): string {
-  if (message.kind === 'response') return 'invalid';
-  return methodOf(message.method) ? message.method : 'unknown';
 }

@@ -1,32 +1,26 @@
-/** Which lists clients hold: who holds the one that is shown now need not hear that it changed. */
-import { createHash } from 'node:crypto';
+/** Which lists clients hold: a client that holds the current one is not told that it changed. */
 import type { ListKind } from '../protocol/lists.js';
+import type { ListBytes } from '../protocol/ports.js';
 import type { Session } from '../session/store.js';
-
-/** Views build a list once: its digest is made once. */
-const digests = new WeakMap<Buffer, string>();
-
-/** Stands for the bytes of a list, which are not kept for its sake. */
-export function digestOf(list: Buffer): string {
-  let digest = digests.get(list);
-  if (digest === undefined)
-    digests.set(list, (digest = createHash('sha256').update(list).digest('base64url')));
-  return digest;
-}
 
 export class GivenLists {
   readonly #sessions = new WeakMap<Session, Map<ListKind, string>>();
   /** How many requests for a list wait to be answered. */
   readonly #awaited = new WeakMap<Session, Map<ListKind, number>>();
 
-  /** `list` is on its way to the client of a session. */
-  note(session: Session, kind: ListKind, list: Buffer): void {
+  /** `list` is being sent to the client of a session. */
+  note(session: Session, kind: ListKind, list: ListBytes): void {
     let given = this.#sessions.get(session);
     if (!given) this.#sessions.set(session, (given = new Map<ListKind, string>()));
-    given.set(kind, digestOf(list));
+    given.set(kind, list.digest);
   }
 
-  /** The client waits for a list, and will get the newest. Returns what to call when it waits no more. */
+  /** Whether the client was given a list of this kind. */
+  has(session: Session, kind: ListKind): boolean {
+    return this.#sessions.get(session)?.has(kind) === true;
+  }
+
+  /** The client waits for a list and will get the newest. Returns a function to call when it no longer waits. */
   awaits(session: Session, kind: ListKind): () => void {
     let waits = this.#awaited.get(session);
     if (!waits) this.#awaited.set(session, (waits = new Map<ListKind, number>()));
@@ -39,10 +33,10 @@ export class GivenLists {
     };
   }
 
-  /** Whether the client holds this very list, or is about to. `now`: built only where it once was given one. */
-  holds(session: Session, kind: ListKind, now: () => Buffer): boolean {
+  /** Whether the client holds the current list, or is about to. `now` is called only if it was given one before. */
+  holds(session: Session, kind: ListKind, now: () => ListBytes): boolean {
     if ((this.#awaited.get(session)?.get(kind) ?? 0) > 0) return true;
     const given = this.#sessions.get(session)?.get(kind);
-    return given !== undefined && given === digestOf(now());
+    return given !== undefined && given === now().digest;
   }
 }

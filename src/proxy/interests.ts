@@ -222,7 +222,7 @@ export function createInterests({ links, own, kept, tell }: InterestsDeps): Inte
       count(levels.get(session), -1);
       count(level, 1);
       levels.set(session, level);
-      session.level = level;
+      session.level = session.caller.level = level;
       applyLevels();
       for (const link of own(session)) link.setLevel(level);
     },

@@ -4,11 +4,10 @@
  */
 import { LIST_KINDS, type ListKind } from '../protocol/lists.js';
 import { META } from '../protocol/modern/meta.js';
-import type { Cause, Exchange, Notice, Principal, Sink, View } from '../protocol/ports.js';
+import type { Caller, Cause, Exchange, Notice, Sink } from '../protocol/ports.js';
 import { scanObject } from '../wire/json.js';
 import { splice } from '../wire/splice.js';
 import { find } from '../protocol/message.js';
-import { digestOf } from './given.js';
 
 /** What a client of a stream wants to hear of lists. */
 export type Change = 'tools' | 'prompts' | 'resources';
@@ -24,8 +23,7 @@ export const CHANGE_OF: Readonly<Record<ListKind, Change>> = {
 const MAX_WAITING = 2000;
 
 export interface ListenerOptions {
-  readonly principal: Principal;
-  readonly view: View;
+  readonly caller: Caller;
   /** The one server of its route; undefined: all. */
   readonly server: string | undefined;
   /** JSON of the id of its request: what it knows the stream by. */
@@ -37,8 +35,7 @@ export interface ListenerOptions {
 }
 
 export class Listener implements Exchange {
-  readonly principal: Principal;
-  readonly view: View;
+  readonly caller: Caller;
   readonly server: string | undefined;
   readonly changes: ReadonlySet<Change>;
   readonly #rawId: string;
@@ -54,13 +51,17 @@ export class Listener implements Exchange {
   #over = false;
 
   constructor(options: ListenerOptions) {
-    this.principal = options.principal;
-    this.view = options.view;
+    this.caller = options.caller;
     this.server = options.server;
     this.changes = options.changes;
     this.#rawId = options.rawId;
     this.#sink = options.sink;
     this.#left = options.left;
+  }
+
+  /** The lists whose changes it tells of. */
+  get kinds(): readonly ListKind[] {
+    return LIST_KINDS.filter((kind) => this.changes.has(CHANGE_OF[kind]));
   }
 
   get over(): boolean {
@@ -70,13 +71,13 @@ export class Listener implements Exchange {
   /** What is listed now is what the client is taken to hold. */
   begin(): void {
     this.#begun = true;
-    for (const kind of LIST_KINDS) if (this.changes.has(CHANGE_OF[kind])) this.isNews(kind);
+    for (const kind of this.kinds) this.isNews(kind);
   }
 
   /** Whether a list is another one than the last time that this was asked; before it has begun nothing is. */
   isNews(kind: ListKind): boolean {
     if (this.#over || !this.#begun) return false;
-    const digest = digestOf(this.view.list(kind, 'modern'));
+    const digest = this.caller.view.list(kind, 'modern').digest;
     if (this.#shown.get(kind) === digest) return false;
     this.#shown.set(kind, digest);
     return true;

@@ -3,34 +3,34 @@
  * basic/transports/streamable-http "Server Validation").
  */
 import { GatewayError } from '../errors.js';
-import type { GatewayStats } from '../observe/stats.js';
 import { LISTS, LIST_KINDS, type ListKind } from '../protocol/lists.js';
 import type { Message } from '../protocol/message.js';
 import { methodOf } from '../protocol/methods.js';
 import { nameOf, readEnvelope, type Envelope } from '../protocol/modern/meta.js';
 import { decodeHeaderValue } from '../protocol/modern/param-headers.js';
-import type { Caller, Link, Sink, View } from '../protocol/ports.js';
 import { MODERN_REVISIONS } from '../protocol/revisions.js';
-import { refused, type Handled, type Headers, type Source } from './handled.js';
-import { discover, list } from './methods/lists.js';
+import { modernCaller } from './callers.js';
+import { refused, type Handled, type Headers, type Incoming } from './incoming.js';
+import { discover, list, type ListDeps } from './methods/lists.js';
 import { listen, type ListenDeps } from './methods/listen.js';
 import { namedBy, namedByRef } from './methods/named.js';
 import { passOn, relay, type Named, type Wrap } from './methods/relay.js';
 import { aboutTask, type TasksMethodDeps } from './methods/tasks.js';
+import type { Views } from './views.js';
 
-export interface ModernDeps extends TasksMethodDeps, ListenDeps {
-  readonly stats: GatewayStats;
+export interface ModernDeps extends TasksMethodDeps, ListenDeps, ListDeps {
   readonly state: () => 'starting' | 'serving' | 'draining';
-  /** What this client sees of a route; undefined: its server is gone. */
-  readonly viewOf: (caller: Caller, server: string | undefined) => View | undefined;
-  /** The one upstream of a view that declares extensions: methods that nobody knows here are its. */
-  readonly extended: (source: Source) => Link | undefined;
+  readonly views: Views;
 }
 
 const KIND_OF: ReadonlyMap<string, ListKind> = new Map(LIST_KINDS.map((kind) => [LISTS[kind].method, kind]));
 
-export function createModern(deps: ModernDeps): (source: Source, message: Message, sink: Sink) => Handled {
-  return (source, message, sink) => {
+export function createModern(deps: ModernDeps): (incoming: Incoming) => Handled {
+  const { views } = deps;
+
+  return (incoming) => {
+    const { origin, message } = incoming;
+    const { server } = origin.route;
     const { method } = message;
     if (message.kind === 'response')
       return refused(
@@ -41,15 +41,15 @@ export function createModern(deps: ModernDeps): (source: Source, message: Messag
         ),
       );
     if (message.kind === 'notification') {
-      if (!method.startsWith('notifications/')) return { kind: 'accepted' };
-      if (!methodOf(method)) deps.extended(source)?.tell(message.body);
+      if (method.startsWith('notifications/') && !methodOf(method))
+        views.plain(server).extended()?.tell(message.body);
       return { kind: 'accepted' };
     }
     if (deps.state() === 'draining')
       return refused(message, new GatewayError('unavailable', 'gateway shutting down'));
     const envelope = readEnvelope(message);
     if (typeof envelope === 'string') return refused(message, new GatewayError('invalid_meta', envelope));
-    const mismatch = source.headers && mismatchIn(source.headers, message, envelope);
+    const mismatch = origin.headers && mismatchIn(origin.headers, message, envelope);
     if (mismatch !== undefined) return refused(message, new GatewayError('header_mismatch', mismatch));
     if (!(MODERN_REVISIONS as readonly string[]).includes(envelope.version)) {
       const requested = envelope.version.slice(0, 32);
@@ -59,26 +59,27 @@ export function createModern(deps: ModernDeps): (source: Source, message: Messag
         new GatewayError('unsupported_version', why, { supported: MODERN_REVISIONS, requested }),
       );
     }
-    const caller = callerOf(source, envelope);
-    const view = deps.viewOf(caller, source.route.server);
-    return dispatch(view ? { ...source, route: { ...source.route, view } } : source, message, sink, caller);
+    const caller = modernCaller(origin, envelope, (viewer) => views.of(viewer, server));
+    incoming.admit(caller, undefined);
+    return dispatch(incoming);
   };
 
-  function dispatch(source: Source, message: Message, sink: Sink, caller: Caller): Handled {
+  function dispatch(incoming: Incoming): Handled {
+    const { message } = incoming;
     const { method } = message;
     const kind = KIND_OF.get(method);
-    if (kind) return list(deps, kind, source, message, undefined, sink);
+    if (kind) return list(deps, kind, incoming);
     switch (method) {
       case 'server/discover':
-        return discover(source, message);
+        return discover(incoming);
       case 'subscriptions/listen':
-        return listen(deps, source, message, sink, caller);
+        return listen(deps, incoming);
       case 'tools/call':
-        return to(namedBy(message, 'name', 'tool'), deps.tasks.made(source));
+        return to(namedBy(message, 'name', 'tool'), deps.tasks.made(incoming));
       case 'tasks/get':
       case 'tasks/update':
       case 'tasks/cancel':
-        return aboutTask(deps, source, message, sink, caller);
+        return aboutTask(deps, incoming);
       case 'prompts/get':
         return to(namedBy(message, 'name', 'prompt'));
       case 'resources/read':
@@ -86,9 +87,9 @@ export function createModern(deps: ModernDeps): (source: Source, message: Messag
       case 'completion/complete':
         return to(namedByRef(message));
       default: {
-        // What is of the other era is not here, whatever an upstream may say.
-        const link = methodOf(method) ? undefined : deps.extended(source);
-        if (link) return passOn(deps, source, message, undefined, sink, link, caller);
+        // A method of the other era does not exist here, even if a server has it.
+        const link = methodOf(method) ? undefined : incoming.caller.view.extended();
+        if (link) return passOn(deps, incoming, link);
         return refused(
           message,
           new GatewayError('method_not_found', `method '${method.slice(0, 128)}' not found`),
@@ -97,24 +98,9 @@ export function createModern(deps: ModernDeps): (source: Source, message: Messag
     }
 
     function to(named: Named | GatewayError, wrap?: Wrap): Handled {
-      if (named instanceof GatewayError) return refused(message, named);
-      return relay(deps, source, message, undefined, sink, named, wrap, caller);
+      return named instanceof GatewayError ? refused(message, named) : relay(deps, incoming, named, wrap);
     }
   }
-}
-
-function callerOf(source: Source, { version, capabilities, clientInfo, level }: Envelope): Caller {
-  const { id } = source.principal;
-  return {
-    principal: source.principal,
-    // Nothing but what a client says of itself tells one from another.
-    client: `${id}\0${clientInfo ?? ''}`,
-    era: 'modern',
-    revision: version,
-    capabilities,
-    clientInfo,
-    level,
-  };
 }
 
 /** What the headers say differently from the body, or do not say. */

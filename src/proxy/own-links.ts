@@ -5,32 +5,30 @@
  */
 import { createHash } from 'node:crypto';
 import { OverlaidCatalog, type Catalog } from '../catalog/catalog.js';
-import { modernCapabilities } from '../bridge/capabilities.js';
-import type { Source } from '../catalog/source.js';
-import { MergedView, SingleView } from '../catalog/view.js';
+import type { Registry } from '../catalog/registry.js';
 import { credentialsChanged } from '../config/index.js';
 import type { ServerConfig } from '../config/types.js';
 import type { Boundary } from '../observe/boundary.js';
 import type { Message } from '../protocol/message.js';
 import {
   NOBODY_TO_ASK,
-  type Caller,
   type Link,
   type LinkEvents,
   type Question,
   type Refusal,
   type Sink,
-  type View,
 } from '../protocol/ports.js';
-import { LIST_KINDS, NO_LISTS } from '../protocol/lists.js';
+import { LIST_KINDS } from '../protocol/lists.js';
 import type { Era } from '../protocol/revisions.js';
 import type { Session } from '../session/store.js';
 import type { Streams } from '../session/streams.js';
 import type { GivenLists } from './given.js';
-import type { Listeners } from './listeners.js';
+import type { Listener, Listeners } from './listeners.js';
 import type { Interests } from './interests.js';
 import { tellAside, tellChanged, tellSession } from './fan-out.js';
+import { fullLink } from './full-link.js';
 import type { Questions } from './questions.js';
+import type { Viewer, Views } from './views.js';
 
 /** A link that can be begun and ended, as the upstream room makes it. */
 export interface OwnLink extends Link {
@@ -56,8 +54,7 @@ export interface OwnClient {
 export interface OwnLinksDeps {
   readonly boundary: Boundary;
   readonly catalog: Catalog;
-  /** The registry as clients of an era and of these capabilities see it. */
-  readonly sourceOf: (era: Era, capabilities: Readonly<Record<string, unknown>>) => Source;
+  readonly views: () => Views;
   readonly streams: Streams;
   readonly given: GivenLists;
   readonly questions: Questions;
@@ -76,10 +73,10 @@ export interface OwnLinksDeps {
 }
 
 export interface OwnLinks {
-  /** Gives the session links of its own to the servers that want that, and a view with them; after a reload those that it lacks. */
+  /** Gives the session links of its own to the servers that want that; after a reload those that it lacks. */
   open(session: Session): void;
-  /** What a modern client sees of a route, where some of its servers want a link a client; undefined: the view of all. */
-  viewOf(caller: Caller, server: string | undefined): View | undefined;
+  /** The registry with a client's own links. Those of a modern client are made here, at its first request; undefined: it has none. */
+  registryOf(viewer: Viewer, server: string | undefined): Registry | undefined;
   /** Closes the links of modern clients that called nothing for `idleMs`. */
   sweep(idleMs: number): void;
   /** Links may connect from now on. */
@@ -104,7 +101,7 @@ interface Owner {
   readonly id: string;
   /** What is summed up as one when links are short: the address that opened a session, or a modern client by its name. */
   readonly whose: string;
-  readonly capabilities: Readonly<Record<string, unknown>>;
+  readonly viewer: Viewer;
   /** The one server of its route; undefined: all. */
   readonly server: string | undefined;
   /** undefined: a modern client. */
@@ -119,10 +116,9 @@ interface Owned {
   readonly links: Map<string, OwnLink>;
   /** After a reload: on their way to take the place of those of the same server. */
   readonly nexts: Map<string, Next>;
-  readonly view: View;
 }
 
-/** Views that are kept of clients without links, at the most. */
+/** Registries of clients without links that are kept, at the most. */
 const MAX_CROWDED = 256;
 interface Next {
   readonly link: OwnLink;
@@ -131,7 +127,8 @@ interface Next {
 }
 
 export function createOwnLinks(deps: OwnLinksDeps): OwnLinks {
-  const ofSessions = new Map<Session, Owned>();
+  /** By session id. */
+  const ofSessions = new Map<string, Owned>();
   const ofModern = new Map<string, Owned>();
   const counts = new Map<string, number>();
   /** Modern clients that found no room, the latest last. */
@@ -150,10 +147,8 @@ export function createOwnLinks(deps: OwnLinksDeps): OwnLinks {
   }
 
   function own(owner: Owner, servers: readonly ServerConfig[]): Owned {
-    const told = owner.session ? modernCapabilities(owner.session, 'tools/call') : owner.capabilities;
-    const catalog = new OverlaidCatalog(deps.sourceOf(owner.session ? 'legacy' : 'modern', told));
-    const view = owner.server === undefined ? new MergedView(catalog) : new SingleView(catalog, owner.server);
-    const owned: Owned = { owner, catalog, links: new Map(), nexts: new Map(), view };
+    const catalog = new OverlaidCatalog(deps.views().shared(owner.viewer));
+    const owned: Owned = { owner, catalog, links: new Map(), nexts: new Map() };
     for (const config of servers) add(owned, config);
     return owned;
   }
@@ -181,9 +176,14 @@ export function createOwnLinks(deps: OwnLinksDeps): OwnLinks {
     return hasRoom(server);
   }
 
-  /** A modern client hears changes by its view. */
-  function listens({ view }: Owned): boolean {
-    return [...deps.listeners.all()].some((listener) => listener.view === view);
+  /** The streams of changes of a modern client. */
+  function listenersOf({ owner, catalog }: Owned): Listener[] {
+    const view = deps.views().on(catalog, owner.server);
+    return [...deps.listeners.all()].filter(({ caller }) => caller.view === view);
+  }
+
+  function listens(owned: Owned): boolean {
+    return listenersOf(owned).length > 0;
   }
 
   function forget(owned: Owned): void {
@@ -196,7 +196,8 @@ export function createOwnLinks(deps: OwnLinksDeps): OwnLinks {
     const { owner, catalog, links } = owned;
     const { name } = config;
     if (!hasRoom(name) && !makeRoom(name, owner)) {
-      catalog.put(full(deps.catalog.get(name), name, deps.limit()));
+      const shared = deps.catalog.get(name);
+      if (shared) catalog.put(fullLink(shared, deps.limit()));
       return;
     }
     counts.set(name, (counts.get(name) ?? 0) + 1);
@@ -226,7 +227,7 @@ export function createOwnLinks(deps: OwnLinksDeps): OwnLinks {
       if (links.has(name)) continue;
       if (hasRoom(name)) add(owned, config);
       // The one of the registry is nobody's.
-      else if (catalog.get(name) === shared) catalog.put(full(shared, name, deps.limit()));
+      else if (shared && catalog.get(name) === shared) catalog.put(fullLink(shared, deps.limit()));
     }
   }
 
@@ -289,13 +290,12 @@ export function createOwnLinks(deps: OwnLinksDeps): OwnLinks {
   }
 
   function eventsOf(owned: Owned): LinkEvents {
-    const { owner, catalog, links, nexts, view } = owned;
+    const { owner, catalog, links, nexts } = owned;
     const { session } = owner;
     const changed = (kinds: Parameters<LinkEvents['changed']>[1]): void => {
       catalog.touch();
-      if (session) tellSession({ ...deps, viewOf: () => view }, session, kinds);
-      else
-        for (const listener of deps.listeners.all()) if (listener.view === view) tellChanged(listener, kinds);
+      if (session) tellSession(deps, session, kinds);
+      else for (const listener of listenersOf(owned)) tellChanged(listener, kinds);
     };
     return {
       state: (link, kinds) => {
@@ -357,25 +357,26 @@ export function createOwnLinks(deps: OwnLinksDeps): OwnLinks {
     open(session) {
       const servers = wanted(session.server);
       if (servers.length === 0) return;
-      const had = ofSessions.get(session);
+      const { id, server, opener, caller } = session;
+      const had = ofSessions.get(id);
       if (had) return addMissing(had, servers);
-      const { id, capabilities, server, opener } = session;
-      const owned = own({ id, whose: opener ?? id, capabilities, server, session, lastUsed: 0 }, servers);
-      ofSessions.set(session, owned);
-      session.view = owned.view;
+      const owner = { id, whose: opener ?? id, viewer: caller, server, session, lastUsed: 0 };
+      ofSessions.set(id, own(owner, servers));
     },
-    viewOf({ client, capabilities }, server) {
-      // A modern upstream is told with each request whose it is: it needs no link a client.
+    registryOf(viewer, server) {
+      const { client, capabilities } = viewer;
+      if (viewer.era === 'legacy') return ofSessions.get(client)?.catalog;
+      // A modern server is told with each request which client it is from: it needs no link a client.
       const servers = wanted(server).filter(({ name }) => deps.catalog.get(name)?.era === 'legacy');
       if (servers.length === 0) return undefined;
       const key = `${server ?? ''}\0${client}\0${JSON.stringify(capabilities)}`;
       let owned = ofModern.get(key);
       if (!owned) {
         const id = createHash('sha256').update(key).digest('base64url');
-        const owner = { id, whose: client, capabilities, server, session: undefined, lastUsed: 0 };
+        const owner = { id, whose: client, viewer, server, session: undefined, lastUsed: 0 };
         owned = own(owner, servers);
         ofModern.set(key, owned);
-        // With no room for any link of its own the view alone is kept: it is not built anew with each request.
+        // Without room for any link only the registry is kept, so that it is not made anew with each request.
         if (owned.links.size === 0) crowded.add(key);
         for (const oldest of crowded) {
           if (crowded.size <= MAX_CROWDED) break;
@@ -386,7 +387,7 @@ export function createOwnLinks(deps: OwnLinksDeps): OwnLinks {
       // Where there was no room for a link there may be by now.
       else addMissing(owned, servers);
       owned.owner.lastUsed = performance.now();
-      return owned.view;
+      return owned.catalog;
     },
     sweep(idleMs) {
       const before = performance.now() - idleMs;
@@ -406,7 +407,7 @@ export function createOwnLinks(deps: OwnLinksDeps): OwnLinks {
         for (const link of links.values()) link.start();
       }
     },
-    of: (session) => [...(ofSessions.get(session)?.links.values() ?? [])],
+    of: (session) => [...(ofSessions.get(session.id)?.links.values() ?? [])],
     inFlight(server) {
       let sum = 0;
       for (const { links } of all()) sum += links.get(server)?.inFlight ?? 0;
@@ -415,12 +416,12 @@ export function createOwnLinks(deps: OwnLinksDeps): OwnLinks {
     },
     tell(session, message) {
       if (message.method !== 'notifications/roots/list_changed') return;
-      for (const link of ofSessions.get(session)?.links.values() ?? []) link.tell(message.body);
+      for (const link of ofSessions.get(session.id)?.links.values() ?? []) link.tell(message.body);
     },
     close(session) {
-      const owned = ofSessions.get(session);
+      const owned = ofSessions.get(session.id);
       if (!owned) return;
-      ofSessions.delete(session);
+      ofSessions.delete(session.id);
       close(owned);
     },
     update(config) {
@@ -462,48 +463,10 @@ export function createOwnLinks(deps: OwnLinksDeps): OwnLinks {
   };
 }
 
-function clientOf({ id, capabilities, session }: Owner): OwnClient {
-  return { id, capabilities, era: session ? 'legacy' : 'modern' };
+function clientOf({ id, viewer }: Owner): OwnClient {
+  return { id, capabilities: viewer.capabilities, era: viewer.era };
 }
 
 function lastUsed(owner: Owner): number {
   return owner.session?.lastSeen ?? owner.lastUsed;
-}
-
-/** Stands where a link would be one too many. */
-function full(shared: Link | undefined, server: string, limit: number): Link {
-  const stats = shared?.stats;
-  if (!stats) throw new Error('a server that is not in the catalog');
-  return {
-    server,
-    key: server,
-    shared: false,
-    era: 'legacy',
-    state: 'down',
-    firstConnect: false,
-    listsFor: undefined,
-    freshness: { until: 0, scope: 'private' },
-    timeouts: { request_ms: 0, total_ms: 0 },
-    stats,
-    lastError: `busy: ${limit} clients have a session of their own there (limits.per_client)`,
-    inputMs: 0,
-    retryAfter: undefined,
-    peer: shared.peer,
-    lists: NO_LISTS,
-    settled: Promise.resolve(),
-    send() {
-      throw new Error('not up');
-    },
-    refresh: () => Promise.reject(new Error('not up')),
-    doubt() {},
-    subscribe: () => Promise.reject(new Error('not up')),
-    keepSubscribed() {},
-    isSubscribed: () => false,
-    unsubscribe() {},
-    watchTask: () => Promise.reject(new Error('not up')),
-    unwatchTask() {},
-    tell() {},
-    request: () => Promise.reject(new Error('not up')),
-    setLevel() {},
-  };
 }

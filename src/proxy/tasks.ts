@@ -5,17 +5,16 @@
 import type { Budget } from '../lib/budget.js';
 import { GatewayError } from '../errors.js';
 import type { Boundary } from '../observe/boundary.js';
-import type { MethodStats } from '../observe/stats.js';
-import type { Message } from '../protocol/message.js';
-import type { AnswerHead, Link, Notice, Sink, View } from '../protocol/ports.js';
+import type { AnswerHead, Caller, Link, Notice, Sink } from '../protocol/ports.js';
 import { qualifyId } from '../catalog/naming.js';
 import { MAX_KEPT } from '../session/kept.js';
 import type { Session } from '../session/store.js';
 import { objectOf } from '../wire/json.js';
 import { held, proven, type Holding } from './held.js';
-import { answer, counter, refused, type Handled, type Source } from './handled.js';
+import { answer, deliver, refused, type Handled, type Incoming } from './incoming.js';
 import type { Listener } from './listeners.js';
-import { deferred, type Named, type Wrap } from './methods/relay.js';
+import { deferred } from './methods/deferred.js';
+import type { Named, Wrap } from './methods/relay.js';
 import { flatTaskIn, listedTasks, relatedIn, shownAs, taskIn, withId, type Found } from './tasks-bytes.js';
 
 /** Tasks that are remembered, at the most; the one that was named longest ago goes. */
@@ -56,34 +55,28 @@ export interface TasksDeps {
 }
 
 export interface Tasks {
-  /** For a call of a legacy client that asks for a task: its id is noted, and made routable. */
-  created(source: Source, session: Session | undefined): Wrap;
+  /** For a call of a legacy client that asks for a task: its id is noted and made routable. */
+  created(incoming: Incoming): Wrap;
   /** For a call of a modern client, which becomes a task or does not. */
-  made(source: Source): Wrap;
-  /** For what is asked about a task. */
-  answered(source: Source): Wrap;
-  /** The name, if the task is this principal's. */
-  owned(named: Named | GatewayError, source: Source, view: View): Named | GatewayError;
-  list(
-    stats: MethodStats,
-    source: Source,
-    message: Message,
-    session: Session | undefined,
-    sink: Sink,
-  ): Handled;
-  /** An upstream tells how a task stands: the session that made it hears it, and the streams that asked for it. */
+  made(incoming: Incoming): Wrap;
+  /** For requests about a task. */
+  answered(incoming: Incoming): Wrap;
+  /** The name, if the task is the caller's. */
+  owned(named: Named | GatewayError, caller: Caller): Named | GatewayError;
+  list(incoming: Incoming): Handled;
+  /** A server tells the state of a task: the session that made it and the streams that asked for it are told. */
   status(link: Link, taskId: string, notice: Notice): void;
   /** A stream is to tell of a task. false: it will not. */
-  watch(listener: Listener, id: string, source: Source): Promise<boolean>;
+  watch(listener: Listener, id: string): Promise<boolean>;
   /** A stream has ended. */
   left(listener: Listener): void;
 }
 
 export function createTasks({ boundary, tell, describe, now, maxBytes, budget }: TasksDeps): Tasks {
-  const holding = (source: Source, server: string): Holding => ({
+  const holding = ({ origin }: Incoming, server: string): Holding => ({
     maxBytes: maxBytes(),
     budget,
-    whose: { client: source.sessionId, server },
+    whose: { client: origin.sessionId, server },
     boundary,
   });
   const tasks = new Map<string, Task>();
@@ -92,7 +85,6 @@ export function createTasks({ boundary, tell, describe, now, maxBytes, budget }:
   const keyOf = (link: Link, taskId: string): string => `${link.key}\0${taskId}`;
   const shown = (server: string, taskId: string, merged: boolean): string =>
     merged ? qualifyId(server, taskId) : taskId;
-  const isMerged = (source: Source): boolean => source.route.server === undefined;
 
   function known(link: Link, taskId: string): Task | undefined {
     const key = keyOf(link, taskId);
@@ -110,29 +102,29 @@ export function createTasks({ boundary, tell, describe, now, maxBytes, budget }:
     if (tasks.size > MAX_TASKS) tasks.delete(tasks.keys().next().value as string);
   }
 
-  function note(link: Link, { taskId, ttl }: Found, source: Source, session: Session | undefined): void {
+  function note(link: Link, { taskId, ttl }: Found, { caller, session, merged }: Incoming): void {
     if (Buffer.byteLength(taskId) > MAX_KEPT)
       throw new GatewayError(
         'upstream_protocol_error',
         `upstream '${link.server}' named a task with more than ${MAX_KEPT} bytes`,
       );
     put(keyOf(link, taskId), {
-      principal: source.principal.id,
+      principal: caller.principal.id,
       session,
-      merged: isMerged(source),
+      merged,
       ttlMs: typeof ttl === 'number' && ttl > 0 ? Math.min(ttl, DEFAULT_TTL_MS) : DEFAULT_TTL_MS,
     });
   }
 
-  /** The task that this principal knows by `id`. */
-  function ownedBy(source: Source, view: View, id: string): { link: Link; taskId: string } | undefined {
+  /** The task that a caller knows by `id`. */
+  function ownedBy({ principal, era, view }: Caller, id: string): { link: Link; taskId: string } | undefined {
     const target = view.find('task', id);
     if (!target) return undefined;
     const { link, name } = target;
     const task = known(link, name);
     // Another principal's task does not exist, nor one that this client has no protocol for.
-    if (task?.principal !== source.principal.id) return undefined;
-    if (source.era === 'legacy' && link.era === 'modern') return undefined;
+    if (task?.principal !== principal.id) return undefined;
+    if (era === 'legacy' && link.era === 'modern') return undefined;
     put(keyOf(link, name), task);
     return { link, taskId: name };
   }
@@ -174,34 +166,34 @@ export function createTasks({ boundary, tell, describe, now, maxBytes, budget }:
   }
 
   return {
-    created: (source, session) => (target, sink) =>
-      // A modern upstream hears of no task: the gateway waits for it.
+    created: (incoming) => (target, sink) =>
+      // A modern server hears of no task: the gateway waits for it.
       target.link.era === 'modern'
         ? sink
         : held(
             sink,
-            holding(source, target.link.server),
+            holding(incoming, target.link.server),
             proven((whole) => {
               const at = taskIn(whole);
               if (!at) return whole;
               const { link } = target;
-              note(link, at, source, session);
-              return withId(whole, at, shown(link.server, at.taskId, isMerged(source)));
+              note(link, at, incoming);
+              return withId(whole, at, shown(link.server, at.taskId, incoming.merged));
             }),
           ),
-    made: (source) => (target, sink) =>
+    made: (incoming) => (target, sink) =>
       noting(sink, (whole) => {
         const at = flatTaskIn(whole, 'result');
         if (!at) return whole;
         const { link } = target;
-        note(link, at, source, undefined);
-        return isMerged(source) ? withId(whole, at, qualifyId(link.server, at.taskId)) : whole;
+        note(link, at, incoming);
+        return incoming.merged ? withId(whole, at, qualifyId(link.server, at.taskId)) : whole;
       }),
-    answered: (source) => (target, sink) => {
-      if (!isMerged(source)) return sink;
+    answered: (incoming) => (target, sink) => {
+      if (!incoming.merged) return sink;
       const { server } = target.link;
       const change = (whole: Buffer): Buffer => {
-        if (source.era === 'modern') {
+        if (incoming.caller.era === 'modern') {
           const shown = shownAs(whole, 'result', qualifyId(server, target.name), server);
           if (typeof shown !== 'string') return shown;
           throw new GatewayError(
@@ -212,41 +204,30 @@ export function createTasks({ boundary, tell, describe, now, maxBytes, budget }:
         const at = taskIn(whole) ?? relatedIn(whole);
         return at ? withId(whole, at, qualifyId(server, at.taskId)) : whole;
       };
-      return held(sink, holding(source, server), proven(change));
+      return held(sink, holding(incoming, server), proven(change));
     },
-    owned(named, source, view) {
-      if (named instanceof GatewayError || ownedBy(source, view, named.name)) return named;
+    owned(named, caller) {
+      if (named instanceof GatewayError || ownedBy(caller, named.name)) return named;
       return new GatewayError('invalid_params', `unknown task '${named.name.slice(0, 256)}'`);
     },
-    list(stats, source, message, session, sink) {
-      const view = session?.view ?? source.route.view;
-      const merged = isMerged(source);
-      const links = view.links().filter((link) => listsTasks(link));
+    list(incoming) {
+      const { message, caller, sink, merged } = incoming;
+      const links = caller.view.links().filter((link) => listsTasks(link));
       if (links.length === 0)
         return merged
           ? answer(message, '{"tasks":[]}')
           : refused(message, new GatewayError('method_not_found', "method 'tasks/list' not found"));
       const controller = new AbortController();
-      const done = counter(stats);
       const found: Buffer[] = [];
       const collect = async (link: Link): Promise<void> => {
         for (const { bytes, at } of await tasksOf(link, maxBytes()))
-          if (known(link, at.taskId)?.principal === source.principal.id)
+          if (known(link, at.taskId)?.principal === caller.principal.id)
             found.push(withId(bytes, at, shown(link.server, at.taskId, merged)));
       };
       const all = Promise.allSettled(links.map(collect)).then(() => undefined);
-      const exchange = deferred(boundary, controller, all, sink, done, () => {
-        const list = Buffer.from(`{"tasks":[${found.map((task) => task.toString('utf8')).join(',')}]}`);
-        const { bytes } = answer(message, list) as { bytes: Buffer };
-        sink.start({
-          kind: 'result',
-          bytes: bytes.length,
-          value: bytes.length - 1 - list.length,
-          code: undefined,
-        });
-        sink.write(bytes);
-        sink.end({ isError: false });
-        done('success');
+      const exchange = deferred(boundary, incoming, { until: all, controller }, () => {
+        deliver(message, `{"tasks":[${found.map((task) => task.toString('utf8')).join(',')}]}`, sink);
+        exchange.over('success');
       });
       return { kind: 'exchange', exchange };
     },
@@ -259,8 +240,8 @@ export function createTasks({ boundary, tell, describe, now, maxBytes, budget }:
       const id = shown(link.server, taskId, task.merged);
       tell(task.session, at ? { ...notice, bytes: withId(notice.bytes, at, id) } : notice);
     },
-    async watch(listener, id, source) {
-      const found = ownedBy(source, source.route.view, id);
+    async watch(listener, id) {
+      const found = ownedBy(listener.caller, id);
       if (!found) return false;
       const { link, taskId } = found;
       try {

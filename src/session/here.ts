@@ -2,12 +2,14 @@
 import type { Boundary } from '../observe/boundary.js';
 import type { GatewayStats, TerminationReason } from '../observe/stats.js';
 import type { Cause } from '../protocol/ports.js';
-import type { Session, SessionRecord, SessionStoreOptions } from './store.js';
+import type { Session, SessionCaller, SessionRecord, SessionStoreOptions } from './store.js';
 
 export interface HereDeps {
   readonly boundary: Boundary;
   readonly stats: GatewayStats;
   readonly now: () => number;
+  /** The client of a session, as the servers of its calls know it. */
+  readonly callerOf: (record: SessionRecord) => SessionCaller;
   /** A session has come to this process; links of its own may be due. */
   readonly opened: (session: Session) => void;
   /** A session has ended: what else hangs on it goes too. */
@@ -28,7 +30,7 @@ export function sessionsHere(deps: HereDeps): Pick<SessionStoreOptions, 'opened'
   const { stats, now } = deps;
   return {
     opened(record) {
-      const session = sessionOf(record, now());
+      const session = sessionOf(record, deps.callerOf(record), now());
       stats.sessionsActive++;
       stats.sessionsTotal++;
       deps.opened(session);
@@ -51,7 +53,7 @@ export function sessionsHere(deps: HereDeps): Pick<SessionStoreOptions, 'opened'
   };
 }
 
-function sessionOf(record: SessionRecord, at: number): Session {
+function sessionOf(record: SessionRecord, caller: SessionCaller, at: number): Session {
   const { id, principal, route, server, revision, capabilities, clientInfo, opener } = record;
   return {
     id,
@@ -65,7 +67,7 @@ function sessionOf(record: SessionRecord, at: number): Session {
     openedAt: at,
     lastSeen: at,
     open: true,
-    view: undefined,
+    caller,
     questions: undefined,
     nextQuestion: 1,
     level: undefined,

@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import type { TerminationReason } from '../observe/stats.js';
 import type { WheelTimer } from '../lib/wheel.js';
-import type { Exchange, LogLevel, Principal, Question, Sink, View } from '../protocol/ports.js';
+import type { Caller, Exchange, LogLevel, Principal, Question, Sink, View } from '../protocol/ports.js';
 import type { LegacyRevision } from '../protocol/revisions.js';
 
 /** A question that waits for the answer of a session's client. */
@@ -34,6 +34,12 @@ export interface SessionRecord {
   readonly opener?: string | undefined;
 }
 
+/** The caller of all requests of a session. */
+export interface SessionCaller extends Caller {
+  level: LogLevel;
+  view: View;
+}
+
 /** A record and what always belongs to this process: calls in flight, open questions, streams, and what was asked for on them. */
 export interface Session extends SessionRecord {
   /** When it came to this process, and when it was last used here: on the monotonic clock. */
@@ -41,8 +47,8 @@ export interface Session extends SessionRecord {
   lastSeen: number;
   /** false once it has ended. */
   open: boolean;
-  /** What its client shows of the servers, where some of them have links of its own; undefined: its route's view. */
-  view: View | undefined;
+  /** Its client, as the servers of its calls know it. */
+  readonly caller: SessionCaller;
   /** Questions of upstreams that wait for its answer, by the id they went out under. */
   questions: Map<string, OpenQuestion> | undefined;
   nextQuestion: number;

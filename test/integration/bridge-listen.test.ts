@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { createUpstream, tool, type Call, type Upstream } from '../fixtures/servers/http-upstream.js';
 import { Listener } from '../../src/proxy/listeners.js';
-import type { Principal, Sink, View } from '../../src/protocol/ports.js';
+import type { Caller, Sink } from '../../src/protocol/ports.js';
 import { startGateway } from '../helpers/gateway.js';
 import { beat } from '../helpers/http.js';
 import { connect, heard, messagesOf } from '../helpers/legacy.js';
@@ -263,8 +263,7 @@ describe('a stream of changes whose client does not read', () => {
       fail: () => undefined,
     };
     const listener = new Listener({
-      principal: { id: 'anonymous', scopes: [], credential: '' } satisfies Principal,
-      view: {} as View,
+      caller: {} as Caller,
       server: undefined,
       rawId: '1',
       sink,

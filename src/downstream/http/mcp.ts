@@ -11,7 +11,7 @@ import type { Message, MessageError } from '../../protocol/message.js';
 import { methodOf } from '../../protocol/methods.js';
 import type { Principal } from '../../protocol/ports.js';
 import { isModernRevision } from '../../protocol/revisions.js';
-import type { Found, Gate, Route, Settled, Source } from '../../proxy/gate.js';
+import type { Found, Gate, Route, Settled, Origin } from '../../proxy/gate.js';
 import { runBatch } from '../batch.js';
 import { CLOSE, one, readPost, refuseListen, RETRY_AFTER } from './incoming.js';
 import { EventStream } from './event-stream.js';
@@ -47,7 +47,7 @@ export function createMcp(deps: McpDeps) {
     else go(value);
   }
 
-  function sourceOf(req: IncomingMessage, principal: Principal, route: Route): Source {
+  function originOf(req: IncomingMessage, principal: Principal, route: Route): Origin {
     return {
       principal,
       route,
@@ -59,53 +59,53 @@ export function createMcp(deps: McpDeps) {
     };
   }
 
-  function post(req: IncomingMessage, res: ServerResponse, source: Source): void {
-    readPost(deps, req, res, source.sessionId ?? req.socket, (messages) => {
-      if (!Array.isArray(messages) && classify(source.version, messages) === 'modern')
+  function post(req: IncomingMessage, res: ServerResponse, origin: Origin): void {
+    readPost(deps, req, res, origin.sessionId ?? req.socket, (messages) => {
+      if (!Array.isArray(messages) && classify(origin.version, messages) === 'modern')
         // Sessions belong to the other era: whatever id comes with it is not looked at.
         return single(
           res,
-          { ...source, era: 'modern', sessionId: undefined },
+          { ...origin, era: 'modern', sessionId: undefined },
           undefined,
           messages,
           // A stream of notifications is never JSON.
           messages.method === 'subscriptions/listen' ? STREAM : acceptsOf(req.headers.accept),
         );
-      const found = gate.find(source);
-      if (found instanceof Promise) takeLater(req, res, source, found, messages);
-      else take(req, res, source, found, messages);
+      const found = gate.find(origin);
+      if (found instanceof Promise) takeLater(req, res, origin, found, messages);
+      else take(req, res, origin, found, messages);
     });
   }
 
   function take(
     req: IncomingMessage,
     res: ServerResponse,
-    source: Source,
+    origin: Origin,
     found: Found,
     messages: Messages,
   ): void {
     const accepts = acceptsOf(req.headers.accept);
-    if (Array.isArray(messages)) batch(res, source, found, messages, accepts);
-    else single(res, source, found, messages, accepts);
+    if (Array.isArray(messages)) batch(res, origin, found, messages, accepts);
+    else single(res, origin, found, messages, accepts);
   }
 
   function takeLater(
     req: IncomingMessage,
     res: ServerResponse,
-    source: Source,
+    origin: Origin,
     looked: Promise<Found>,
     messages: Messages,
   ): void {
     whenKnown(res, looked, (found) => {
       // Who asked has left. What a client only tells counts, whether it waits for the 202 or not.
       if (res.destroyed && (Array.isArray(messages) || messages.kind === 'request')) return;
-      take(req, res, source, found, messages);
+      take(req, res, origin, found, messages);
     });
   }
 
   function single(
     res: ServerResponse,
-    source: Source,
+    origin: Origin,
     found: Found,
     message: Message,
     accepts: Accepts,
@@ -115,7 +115,7 @@ export function createMcp(deps: McpDeps) {
     let sink: PostSink | undefined;
     try {
       const handled = gate.handle(
-        source,
+        origin,
         found,
         message,
         // Most messages need no stream: the sink is made for those that do.
@@ -124,7 +124,7 @@ export function createMcp(deps: McpDeps) {
               res,
               accepts,
               message.id as string,
-              source.era,
+              origin.era,
               deps.wheel,
               boundary,
               times,
@@ -132,30 +132,30 @@ export function createMcp(deps: McpDeps) {
             ))
           : NO_SINK,
       );
-      if (handled.kind === 'opening') answerOpened(res, source, handled.opened, accepts);
-      else reply(res, source, handled, accepts, sink);
+      if (handled.kind === 'opening') answerOpened(res, origin, handled.opened, accepts);
+      else reply(res, origin, handled, accepts, sink);
     } catch (thrown) {
       const error = boundary.caught('client_request', thrown);
       if (sink) sink.fail(error);
-      else sendFailure(res, error, message.kind === 'request' ? message.id : 'null', source.era);
+      else sendFailure(res, error, message.kind === 'request' ? message.id : 'null', origin.era);
     }
   }
 
   function answerOpened(
     res: ServerResponse,
-    source: Source,
+    origin: Origin,
     opened: Promise<Settled>,
     accepts: Accepts,
   ): void {
     whenKnown(res, opened, (handled) => {
-      if (!res.destroyed) reply(res, source, handled, accepts, undefined);
+      if (!res.destroyed) reply(res, origin, handled, accepts, undefined);
       else if (handled.kind === 'answer' && handled.session) gate.abandon(handled.session);
     });
   }
 
   function reply(
     res: ServerResponse,
-    source: Source,
+    origin: Origin,
     handled: Settled,
     accepts: Accepts,
     sink: PostSink | undefined,
@@ -185,7 +185,7 @@ export function createMcp(deps: McpDeps) {
           error,
           handled.id,
           gate.state === 'draining' ? [...headers, ...CLOSE] : headers,
-          source.era,
+          origin.era,
         );
       }
     }
@@ -193,19 +193,19 @@ export function createMcp(deps: McpDeps) {
 
   function batch(
     res: ServerResponse,
-    source: Source,
+    origin: Origin,
     found: Found,
     messages: readonly (Message | MessageError)[],
     accepts: Accepts,
   ): void {
-    const refusal = gate.admitBatch(source, found, messages);
+    const refusal = gate.admitBatch(origin, found, messages);
     if (refusal) {
       gate.countInvalid('invalid');
       return sendError(res, refusal, 'null', retryAfter(refusal));
     }
     const cancel = runBatch(
       { gate, boundary, budget: deps.budget },
-      source,
+      origin,
       found,
       messages,
       deps.config().limits.message_bytes,
@@ -219,19 +219,19 @@ export function createMcp(deps: McpDeps) {
     });
   }
 
-  function listen(req: IncomingMessage, res: ServerResponse, source: Source): void {
+  function listen(req: IncomingMessage, res: ServerResponse, origin: Origin): void {
     if (refuseListen(gate, req, res, ALLOW)) return;
-    whenKnown(res, gate.find(source), (found) => {
-      if (!res.destroyed) openListen(req, res, source, found);
+    whenKnown(res, gate.find(origin), (found) => {
+      if (!res.destroyed) openListen(req, res, origin, found);
     });
   }
 
-  function openListen(req: IncomingMessage, res: ServerResponse, source: Source, found: Found): void {
+  function openListen(req: IncomingMessage, res: ServerResponse, origin: Origin, found: Found): void {
     const lastEventId = one(req.headers['last-event-id']);
     const { keep_alive_ms } = deps.config().http;
     // The stream is opened only once it is known that there is one.
     const listening = gate.listen(
-      source,
+      origin,
       found,
       lastEventId,
       () => new EventStream(res, deps.wheel, boundary, keep_alive_ms),
@@ -247,9 +247,9 @@ export function createMcp(deps: McpDeps) {
   }
 
   /** Answered once the session has ended wherever it is kept; that goes on when the client does not wait for it. */
-  function end(res: ServerResponse, source: Source): void {
-    whenKnown(res, gate.find(source), (found) => {
-      whenKnown(res, gate.end(source, found), (error) => {
+  function end(res: ServerResponse, origin: Origin): void {
+    whenKnown(res, gate.find(origin), (found) => {
+      whenKnown(res, gate.end(origin, found), (error) => {
         if (error) sendError(res, error, 'null', retryAfter(error));
         else res.writeHead(200, ['Content-Length', '0']).end();
       });
@@ -262,20 +262,20 @@ export function createMcp(deps: McpDeps) {
     principal: Principal,
     route: Route,
   ): void {
-    const source = sourceOf(req, principal, route);
-    if (req.method === 'POST') return post(req, res, source);
-    if (source.version !== undefined && isModernRevision(source.version))
+    const origin = originOf(req, principal, route);
+    if (req.method === 'POST') return post(req, res, origin);
+    if (origin.version !== undefined && isModernRevision(origin.version))
       return sendError(
         res,
-        new GatewayError('method_not_allowed', `revision ${source.version.slice(0, 32)} has POST alone`),
+        new GatewayError('method_not_allowed', `revision ${origin.version.slice(0, 32)} has POST alone`),
         'null',
         ['Allow', 'POST, OPTIONS'],
       );
     switch (req.method) {
       case 'GET':
-        return listen(req, res, source);
+        return listen(req, res, origin);
       case 'DELETE':
-        return end(res, source);
+        return end(res, origin);
       default:
         sendError(
           res,

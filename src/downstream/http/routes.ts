@@ -28,7 +28,7 @@ interface OpenRoute {
   serve(request: Routed): void | Promise<void>;
 }
 
-interface GuardedRoute {
+export interface GuardedRoute {
   readonly path: string | RegExp;
   /** `mcp`: clients, once the gateway is ready; `operator`: whoever a token admits. */
   readonly admits: 'mcp' | 'operator';
@@ -63,7 +63,7 @@ export function createRoutes(deps: RoutesDeps): Routes {
       admits: 'mcp',
       place,
       serve({ req, res, server }, principal) {
-        const target = endpoint(gate, res, server, 'mcp');
+        const target = endpoint(gate, res, server, 'mcp', principal);
         if (target) mcp(req, res, principal, target);
       },
     },
@@ -72,7 +72,7 @@ export function createRoutes(deps: RoutesDeps): Routes {
       admits: 'mcp',
       place,
       serve({ req, res, server }, principal) {
-        const target = endpoint(gate, res, server, 'sse');
+        const target = endpoint(gate, res, server, 'sse', principal);
         if (target) sse.stream(req, res, principal, target);
       },
     },
@@ -81,7 +81,7 @@ export function createRoutes(deps: RoutesDeps): Routes {
       admits: 'mcp',
       place,
       serve({ req, res, server, query }, principal) {
-        const target = endpoint(gate, res, server, 'sse');
+        const target = endpoint(gate, res, server, 'sse', principal);
         if (target) sse.messages(req, res, principal, target, query);
       },
     },
@@ -125,8 +125,9 @@ function endpoint(
   res: ServerResponse,
   server: string | undefined,
   kind: 'mcp' | 'sse',
+  principal: Principal,
 ): McpRoute | undefined {
-  const target = gate.route(server, kind);
+  const target = gate.route(server, kind, principal);
   if (!target) sendError(res, new GatewayError('not_found', `no server '${server ?? ''}' here`));
   return target;
 }

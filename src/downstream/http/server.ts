@@ -8,13 +8,13 @@ import type { Budget } from '../../lib/budget.js';
 import type { Wheel } from '../../lib/wheel.js';
 import type { Boundary, Place } from '../../observe/boundary.js';
 import type { Logger } from '../../observe/log.js';
-import type { Principal } from '../../protocol/ports.js';
+import type { Denied, Principal } from '../../protocol/ports.js';
 import type { Gate } from '../../proxy/gate.js';
 import type { Admin } from './admin.js';
 import { createGuard } from './guard.js';
 import { hasWaiting, oneByOne } from './pipeline.js';
 import { sendError, sendFailure } from './respond.js';
-import { createRoutes } from './routes.js';
+import { createRoutes, type GuardedRoute, type Routed } from './routes.js';
 
 export interface HttpDeps {
   readonly gate: Gate;
@@ -79,8 +79,25 @@ export function createHttpPort(deps: HttpDeps): HttpPort {
     const { route, server } = found;
     const request = { req, res, server, query: query === -1 ? '' : url.slice(query + 1) };
     if (route.admits === 'open') return goOn(route.place, res, route.serve(request));
-    const principal = admitted(req, res);
-    if (!principal) return;
+    const who = gate.authorize(req, path);
+    if (!(who instanceof Promise)) return enter(route, request, who);
+    // Nobody reads the body meanwhile.
+    const entered = who.then((result) => {
+      if (!res.destroyed) enter(route, request, result);
+    });
+    goOn(route.place, res, entered);
+  }
+
+  function enter(route: GuardedRoute, request: Routed, who: Principal | Denied): void {
+    const { res } = request;
+    if ('status' in who) {
+      gate.countInvalid('unknown');
+      const text = `unauthorized: ${who.reason.replace('_', ' ')}`;
+      return sendError(res, new GatewayError('unauthorized', text), 'null', [
+        'WWW-Authenticate',
+        who.challenge,
+      ]);
+    }
     if (route.admits === 'mcp' && gate.state === 'starting')
       return sendError(
         res,
@@ -88,17 +105,7 @@ export function createHttpPort(deps: HttpDeps): HttpPort {
         'null',
         ['Retry-After', '1'],
       );
-    goOn(route.place, res, route.serve(request, principal));
-  }
-
-  /** Who asks; undefined: the token admits nobody, and the client was told. */
-  function admitted(req: IncomingMessage, res: ServerResponse): Principal | undefined {
-    const principal = gate.authorize(req.headers.authorization);
-    if (!('status' in principal)) return principal;
-    gate.countInvalid('unknown');
-    const text = `unauthorized: ${principal.reason.replace('_', ' ')}`;
-    sendError(res, new GatewayError('unauthorized', text), 'null', ['WWW-Authenticate', principal.challenge]);
-    return undefined;
+    goOn(route.place, res, route.serve(request, who));
   }
 
   /** What is written after the end of a response is a fault of the gateway; nobody is told of a client that has gone. */

@@ -54,7 +54,7 @@ export function createSse2024(deps: McpDeps): Sse2024 {
     const stream = new OneStream({
       gate,
       outlet,
-      source: { principal, route, remote: res.socket ?? undefined },
+      origin: { principal, route, remote: res.socket ?? undefined },
       budget: deps.budget,
       log: deps.log,
       boundary,

@@ -10,7 +10,7 @@ import type { Kept } from '../../session/kept.js';
 import type { Session, SessionStore } from '../../session/store.js';
 import { objectOf, present } from '../../wire/json.js';
 import { nothingBehind } from './relay.js';
-import { answer, refused, type Handled, type Settled, type Source } from '../handled.js';
+import { answer, refused, type Handled, type Origin, type Settled } from '../incoming.js';
 
 export interface InitializeDeps {
   readonly sessions: SessionStore;
@@ -22,7 +22,7 @@ export interface InitializeDeps {
   readonly greets: (session: Session) => Promise<void> | undefined;
 }
 
-export function initialize(deps: InitializeDeps, source: Source, message: Message): Handled {
+export function initialize(deps: InitializeDeps, origin: Origin, message: Message): Handled {
   const { sessions, stats, log } = deps;
   // As 0.1 counts: a session that ended before it began.
   const failed = (): void => {
@@ -41,7 +41,7 @@ export function initialize(deps: InitializeDeps, source: Source, message: Messag
     return refused(message, new GatewayError('invalid_params', 'params.protocolVersion must be a string'));
   }
   const revision: LegacyRevision = asked !== undefined && isLegacyRevision(asked) ? asked : LATEST_LEGACY;
-  const { route, principal } = source;
+  const { route, principal } = origin;
   for (const [key, max] of KEPT) {
     const { start = 0, end = 0 } = find(message.params, key) ?? {};
     if (end - start <= max) continue;
@@ -56,14 +56,14 @@ export function initialize(deps: InitializeDeps, source: Source, message: Messag
     principal,
     route: route.key,
     server: route.server,
-    opener: source.remote?.remoteAddress,
+    opener: origin.remote?.remoteAddress,
     revision,
     capabilities,
     clientInfo: isInfo ? message.body.toString('utf8', info.start, info.end) : undefined,
   });
   if (!(session instanceof Promise)) {
     const wait = session && !(session instanceof GatewayError) ? deps.greets(session) : undefined;
-    return wait ? later(wait.then(() => session)) : opened(deps, source, message, session);
+    return wait ? later(wait.then(() => session)) : opened(deps, origin, message, session);
   }
   return later(
     session.then(async (found) => {
@@ -78,7 +78,7 @@ export function initialize(deps: InitializeDeps, source: Source, message: Messag
 
   function ended(found: Found): Settled {
     if (deps.state() !== 'draining' || !found || found instanceof GatewayError)
-      return opened(deps, source, message, found);
+      return opened(deps, origin, message, found);
     void endSession(sessions, log, found, 'init_failed');
     return refused(message, new GatewayError('unavailable', 'gateway shutting down'));
   }
@@ -92,7 +92,7 @@ const KEPT = [
 
 function opened(
   { sessions, kept, log }: InitializeDeps,
-  { route }: Source,
+  { route }: Origin,
   message: Message,
   session: Found,
 ): Settled {
@@ -102,8 +102,8 @@ function opened(
       message,
       new GatewayError('unavailable', 'too many sessions, all of them in use (limits.sessions)'),
     );
-  const { id, revision, view } = session;
-  const nothing = nothingBehind(view ?? route.view, route.server);
+  const { id, revision, caller } = session;
+  const nothing = nothingBehind(caller.view, route.server);
   if (nothing) {
     void endSession(sessions, log, session, 'init_failed');
     return refused(message, nothing);
@@ -118,5 +118,5 @@ function opened(
     return refused(message, full);
   }
   log.debug('session opened', { session: id.slice(0, 8), revision, route: route.key });
-  return answer(message, `{"protocolVersion":"${revision}",${(view ?? route.view).greeting()}}`, session);
+  return answer(message, `{"protocolVersion":"${revision}",${caller.view.greeting()}}`, session);
 }

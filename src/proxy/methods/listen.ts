@@ -1,13 +1,12 @@
 /** `subscriptions/listen` (2026-07-28, basic/patterns/subscriptions): one stream for all that a client wants to hear. */
 import { GatewayError } from '../../errors.js';
-import { param, type Message } from '../../protocol/message.js';
-import type { Caller, Sink, Target } from '../../protocol/ports.js';
+import { param } from '../../protocol/message.js';
+import type { Target } from '../../protocol/ports.js';
 import { declaresTasks } from '../../protocol/tasks.js';
-import { counter, refused, type Handled, type Source } from '../handled.js';
+import { refused, type Handled, type Incoming } from '../incoming.js';
 import { MAX_SUBSCRIPTIONS, type Interests } from '../interests.js';
 import { Listener, type Change, type Listeners } from '../listeners.js';
 import type { Boundary } from '../../observe/boundary.js';
-import type { GatewayStats } from '../../observe/stats.js';
 import { MAX_KEPT_IN_ALL, tooLong, type Kept } from '../../session/kept.js';
 import { objectOf } from '../../wire/json.js';
 import type { Tasks } from '../tasks.js';
@@ -24,7 +23,6 @@ export interface ListenDeps {
   readonly listeners: Listeners;
   readonly interests: Interests;
   readonly tasks: Tasks;
-  readonly stats: GatewayStats;
 }
 
 const FLAGS: Readonly<Record<Change, string>> = {
@@ -33,14 +31,9 @@ const FLAGS: Readonly<Record<Change, string>> = {
   resources: 'resourcesListChanged',
 };
 
-export function listen(
-  deps: ListenDeps,
-  source: Source,
-  message: Message,
-  sink: Sink,
-  caller: Caller,
-): Handled {
+export function listen(deps: ListenDeps, incoming: Incoming): Handled {
   const { listeners, interests, tasks } = deps;
+  const { message, sink, caller, origin } = incoming;
   const wanted = objectOf(param(message, 'notifications'));
   if (!wanted)
     return refused(message, new GatewayError('invalid_params', 'params.notifications must be an object'));
@@ -56,14 +49,12 @@ export function listen(
     return refused(message, new GatewayError('busy', 'too many streams are open'));
 
   const bytes = [...uris, ...taskIds].reduce((sum, name) => sum + Buffer.byteLength(name), 0);
-  const { view } = source.route;
-  const done = counter(deps.stats.method(message.method));
+  const { view } = caller;
   const controller = new AbortController();
   const flags = (Object.keys(FLAGS) as Change[]).filter((change) => wanted[FLAGS[change]] === true);
   const listener = new Listener({
-    principal: source.principal,
-    view,
-    server: source.route.server,
+    caller,
+    server: origin.route.server,
     rawId: message.id as string,
     sink,
     changes: new Set(flags),
@@ -73,14 +64,11 @@ export function listen(
       interests.drop(listener);
       tasks.left(listener);
       controller.abort();
-      done('success');
+      incoming.over('success');
     },
   });
   const full = bytes > 0 ? deps.kept.hold(listener, bytes, MAX_KEPT_IN_ALL) : undefined;
-  if (full) {
-    done('error');
-    return refused(message, full);
-  }
+  if (full) return refused(message, full);
   listeners.add(listener);
   deps.boundary.detach('listen', grant(uris, taskIds), (error) => {
     if (listener.over) return;
@@ -91,6 +79,7 @@ export function listen(
 
   async function grant(wantedUris: readonly string[], wantedTasks: readonly string[]): Promise<void> {
     await (view.ready(undefined, controller.signal) ?? new Promise(setImmediate));
+    for (const kind of listener.kinds) await view.prepare(kind, 'modern');
     if (listener.over) return;
     listener.begin();
     const granted: string[] = [];
@@ -109,7 +98,7 @@ export function listen(
       settled(added ? listener : undefined);
     });
     const about = [...new Set(wantedTasks)].map(async (id) => {
-      if (await tasks.watch(listener, id, source)) watched.push(id);
+      if (await tasks.watch(listener, id)) watched.push(id);
     });
     await Promise.race([Promise.all([...asked, ...about]), late]);
     clearTimeout(timer);

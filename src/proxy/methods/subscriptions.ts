@@ -1,7 +1,7 @@
 /** resources/subscribe and unsubscribe: the first one in and the last one out go upstream. */
 import { GatewayError } from '../../errors.js';
 import { within } from '../../lib/within.js';
-import { find, idKey, param, type Message } from '../../protocol/message.js';
+import { find, param } from '../../protocol/message.js';
 import {
   LOG_LEVELS,
   type AnswerHead,
@@ -10,82 +10,64 @@ import {
   type LogLevel,
   type Sink,
   type Target,
-  type View,
 } from '../../protocol/ports.js';
 import type { Session } from '../../session/store.js';
-import { answer, counter, refused, type Done, type Handled, type Source } from '../handled.js';
+import { answer, deliver, refused, type Handled, type Incoming } from '../incoming.js';
 import { tooLong } from '../../session/kept.js';
 import type { Interests } from '../interests.js';
-import { deliver } from './lists.js';
+import { forget, inUse, remember } from '../under-way.js';
+import { deferred } from './deferred.js';
 import { namedBy } from './named.js';
-import { deferred, forget, inUse, relay, remember, type Named, type RelayDeps } from './relay.js';
+import { relay, type Named, type RelayDeps } from './relay.js';
 
 const NEEDS_SESSION = 'needs a session: initialize first, and send its Mcp-Session-Id';
 
-export function subscribe(
-  deps: RelayDeps,
-  interests: Interests,
-  source: Source,
-  message: Message,
-  session: Session | undefined,
-  sink: Sink,
-): Handled {
+export function subscribe(deps: RelayDeps, incoming: Incoming): Handled {
+  const { message, session, sink, caller } = incoming;
   const named = namedBy(message, 'uri', 'resource');
   if (named instanceof GatewayError) return refused(message, named);
   if (!session)
     return refused(message, new GatewayError('invalid_request', `${message.method} ${NEEDS_SESSION}`));
   const long = tooLong('params.uri', Buffer.byteLength(named.name));
   if (long) return refused(message, long);
-  const view = session.view ?? source.route.view;
-  const target = view.find('resource', named.name);
+  const target = caller.view.find('resource', named.name);
   const controller = new AbortController();
-  const wait = target && waitFor(deps, view, named, target.link, controller.signal);
-  if (!wait) return subscribeNow(deps, interests, source, message, session, sink, named);
-  const key = idKey(message.id as string);
-  if (session.inFlight?.has(key)) return inUse(message, key);
-  const counted = counter(deps.stats.method(message.method));
-  const over = (result: 'success' | 'error'): void => {
-    counted(result);
-    forget(session, key);
-  };
-  const waiting = deferred(deps.boundary, controller, wait, sink, over, () => {
-    forget(session, key);
-    const handled = subscribeNow(deps, interests, source, message, session, sink, named);
+  const until = target && waitFor(deps, incoming, named, target.link, controller.signal);
+  if (!until) return subscribeNow(deps, incoming, session, named);
+  const used = inUse(incoming);
+  if (used) return used;
+  const waiting = deferred(deps.boundary, incoming, { until, controller }, () => {
+    forget(incoming, waiting);
+    const handled = subscribeNow(deps, incoming, session, named);
     if (handled.kind === 'exchange') {
       waiting.next = handled.exchange;
       return;
     }
     if (handled.kind === 'answer') deliver(message, '{}', sink);
     else sink.fail(handled.kind === 'refused' ? handled.error : GONE);
-    counted(handled.kind === 'answer' ? 'success' : 'error');
+    waiting.over(handled.kind === 'answer' ? 'success' : 'error');
   });
-  remember(session, key, waiting);
+  remember(incoming, waiting);
   return { kind: 'exchange', exchange: waiting };
 }
 
 /** What is waited for: the first connect of a server, and that of the link of its client's era. */
 function waitFor(
   deps: RelayDeps,
-  view: View,
+  { caller }: Incoming,
   named: Named,
   link: Link,
   signal: AbortSignal,
 ): Promise<void> | undefined {
-  if (link.state !== 'up') return view.ready(named, signal);
+  if (link.state !== 'up') return caller.view.ready(named, signal);
   const own = link.era === 'modern' ? deps.dialling(link.server) : undefined;
   return own && within(own, deps.runtime().config.startup.wait_ms, signal);
 }
 
-function subscribeNow(
-  deps: RelayDeps,
-  interests: Interests,
-  source: Source,
-  message: Message,
-  session: Session,
-  sink: Sink,
-  named: Named,
-): Handled {
-  const target = (session.view ?? source.route.view).find('resource', named.name);
+function subscribeNow(deps: RelayDeps, incoming: Incoming, session: Session, named: Named): Handled {
+  const { message, caller } = incoming;
+  const { interests } = deps;
+  const target = caller.view.find('resource', named.name);
   const leaving = message.method === 'resources/unsubscribe';
   if (leaving) {
     const left = target && interests.remove(session, target.link, target.name);
@@ -102,38 +84,41 @@ function subscribeNow(
     return full ? refused(message, full) : answer(message, '{}');
   }
   if (target?.link.era === 'modern' && target.link.state === 'up') {
-    const key = idKey(message.id as string);
-    if (session.inFlight?.has(key)) return inUse(message, key);
-    const count = counter(deps.stats.method(message.method));
-    const exchange = listened(deps, message, session, sink, interests, target, (result) => {
-      count(result);
-      forget(session, key);
-    });
-    remember(session, key, exchange);
+    const used = inUse(incoming);
+    if (used) return used;
+    const exchange = listened(deps, incoming, session, target);
+    remember(incoming, exchange);
     return { kind: 'exchange', exchange };
   }
-  return relay(deps, source, message, session, sink, named, (found, inner) =>
+  return relay(deps, incoming, named, (found, inner) =>
     leaving ? inner : granted(inner, session, interests, found),
   );
 }
 
 /** A modern upstream has no such request: the gateway's own stream to it asks for the URI as well. */
 function listened(
-  { boundary }: RelayDeps,
-  message: Message,
+  { boundary, interests }: RelayDeps,
+  incoming: Incoming,
   session: Session,
-  sink: Sink,
-  interests: Interests,
   { link, name }: Target,
-  ended: Done,
 ): Exchange {
+  const { message, sink } = incoming;
   let over = false;
   const settled = interests.hold(link, name);
   const done = (result: 'success' | 'error', go: () => void): void => {
     if (over) return;
     over = true;
-    ended(result);
+    forget(incoming, exchange);
+    incoming.over(result);
     go();
+  };
+  const exchange: Exchange = {
+    resume() {},
+    cancel(why) {
+      done('error', () => {
+        sink.cancelled(why);
+      });
+    },
   };
   const subscribed = link.subscribe(name).then(
     () => {
@@ -154,14 +139,7 @@ function listened(
   boundary.detach('detached', subscribed, (error) => {
     sink.fail(error);
   });
-  return {
-    resume() {},
-    cancel(why) {
-      done('error', () => {
-        sink.cancelled(why);
-      });
-    },
-  };
+  return exchange;
 }
 
 const GONE = new GatewayError('unknown_session', 'the session has ended');
@@ -219,13 +197,8 @@ function once<T>(go: (value?: T) => void): (value?: T) => void {
   };
 }
 
-export function setLevel(
-  interests: Interests,
-  source: Source,
-  message: Message,
-  session: Session | undefined,
-): Handled {
-  const [only] = source.route.server === undefined ? [] : (session?.view ?? source.route.view).links();
+export function setLevel(interests: Interests, { message, session, caller, merged }: Incoming): Handled {
+  const [only] = merged ? [] : caller.view.links();
   if (only?.state === 'up' && only.peer && only.peer.capabilities['logging'] === undefined)
     return refused(
       message,

@@ -1,9 +1,9 @@
 /** What modern clients ask about tasks (the extension io.modelcontextprotocol/tasks): get, update, cancel. */
 import { GatewayError } from '../../errors.js';
 import type { Message } from '../../protocol/message.js';
-import type { Caller, Sink, View } from '../../protocol/ports.js';
+import type { View } from '../../protocol/ports.js';
 import { declaresTasks, makesTasks, NEEDS_TASKS } from '../../protocol/tasks.js';
-import { refused, type Handled, type Source } from '../handled.js';
+import { refused, type Handled, type Incoming } from '../incoming.js';
 import type { Tasks } from '../tasks.js';
 import { namedBy } from './named.js';
 import { relay, type RelayDeps } from './relay.js';
@@ -12,19 +12,14 @@ export interface TasksMethodDeps extends RelayDeps {
   readonly tasks: Tasks;
 }
 
-export function aboutTask(
-  deps: TasksMethodDeps,
-  source: Source,
-  message: Message,
-  sink: Sink,
-  caller: Caller,
-): Handled {
-  const { view } = source.route;
+export function aboutTask(deps: TasksMethodDeps, incoming: Incoming): Handled {
+  const { message, caller } = incoming;
+  const { view } = caller;
   if (!declaresTasks(caller.capabilities))
     return refused(message, offersTasks(view) ? needsTasks(message.method) : notFound(message));
-  const named = deps.tasks.owned(namedBy(message, 'taskId', 'task'), source, view);
+  const named = deps.tasks.owned(namedBy(message, 'taskId', 'task'), caller);
   if (named instanceof GatewayError) return refused(message, offersTasks(view) ? named : notFound(message));
-  return relay(deps, source, message, undefined, sink, named, deps.tasks.answered(source), caller);
+  return relay(deps, incoming, named, deps.tasks.answered(incoming));
 }
 
 /** The request needs a client of the extension. */

@@ -1,17 +1,20 @@
 import { describe, expect, it } from 'vitest';
+import { LOCAL } from '../../../src/auth/authenticate.js';
 import { prepare, toLegacy, toModern } from '../../../src/bridge/envelope.js';
 import { readMessages, type Message } from '../../../src/protocol/message.js';
-import type { Caller } from '../../../src/protocol/ports.js';
+import type { Caller, View } from '../../../src/protocol/ports.js';
 import { splice } from '../../../src/wire/splice.js';
 
 const caller: Caller = {
-  principal: { id: 'anonymous', scopes: [], credential: '' },
+  principal: LOCAL,
   client: 'c',
+  alone: true,
   era: 'legacy',
   revision: '2025-11-25',
   capabilities: {},
   clientInfo: '{"name":"me","version":"1"}',
   level: undefined,
+  view: {} as View,
 };
 const ENVELOPE =
   '"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{"roots":{}},"io.modelcontextprotocol/clientInfo":{"name":"me","version":"1"}';

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { Catalog } from '../../../src/catalog/catalog.js';
-import { Views } from '../../../src/catalog/views.js';
+import { MergedView, SingleView } from '../../../src/catalog/view.js';
 import { ServerStats } from '../../../src/observe/stats.js';
-import { NO_LISTS, readListPage, type Lists } from '../../../src/protocol/lists.js';
+import { NO_LISTS, readListPage, type ListKind, type Lists } from '../../../src/protocol/lists.js';
 import type { Freshness, Link, LinkState, Peer, View } from '../../../src/protocol/ports.js';
 import type { Era } from '../../../src/protocol/revisions.js';
 
@@ -56,7 +56,9 @@ function catalogOf(links: Record<string, LinkLike>): Catalog {
   for (const [server, of] of Object.entries(links)) catalog.put(linkOf(server, of));
   return catalog;
 }
-const single = (of: LinkLike): View => new Views(catalogOf({ s: of })).of('s') as View;
+const single = (of: LinkLike): View => new SingleView(catalogOf({ s: of }), 's');
+const listed = (view: View, kind: ListKind, era: Era): string =>
+  Buffer.concat(view.list(kind, era).parts).toString();
 
 const INPUT = '"inputSchema":{"type":"object"}';
 const PLAIN = `{"name":"plain","n":1.0,${INPUT}}`;
@@ -67,15 +69,15 @@ const WRAPPED = `{"type":"object","properties":{"result":{"type":"array"}},"requ
 describe('the lists of a view', () => {
   it('are one buffer for both eras where both read the same', () => {
     const catalog = catalogOf({ a: { tools: PLAIN, prompts: '{"name":"p"}' }, b: { tools: PLAIN } });
-    const views = new Views(catalog);
-    for (const view of [views.merged, views.of('a') as View])
-      for (const kind of ['tools', 'prompts', 'resources', 'templates'] as const) {
-        expect(view.list(kind, 'modern')).toBe(view.list(kind, 'legacy'));
+    const merged = new MergedView(catalog);
+    for (const view of [merged, new SingleView(catalog, 'a')])
+      for (const kind of ['tools', 'prompts'] as const) {
+        expect(view.list(kind, 'modern').parts[1]).toBe(view.list(kind, 'legacy').parts[1]);
         expect(view.list(kind, 'modern')).toBe(view.list(kind, 'modern'));
       }
     catalog.touch();
-    const modern = views.merged.list('tools', 'modern');
-    expect(views.merged.list('tools', 'legacy')).toBe(modern);
+    const modern = merged.list('tools', 'modern');
+    expect(merged.list('tools', 'legacy').parts[1]).toBe(modern.parts[1]);
   });
 
   it('are what each era can read where they differ, in either order of asking', () => {
@@ -86,19 +88,18 @@ describe('the lists of a view', () => {
       ['legacy', 'modern'],
     ] as const) {
       const view = single({ tools: `${PLAIN},${TASK},${ARRAY}` });
-      for (const era of order)
-        expect(view.list('tools', era).toString()).toBe(era === 'modern' ? modern : legacy);
+      for (const era of order) expect(listed(view, 'tools', era)).toBe(era === 'modern' ? modern : legacy);
       expect(view.list('tools', 'modern')).toBe(view.list('tools', 'modern'));
       expect(view.list('tools', 'legacy')).toBe(view.list('tools', 'legacy'));
     }
   });
 
   it('have the qualified name and the origin on the merged endpoint, in either era', () => {
-    const { merged } = new Views(catalogOf({ s: { tools: `${TASK},${ARRAY}` } }));
-    expect(merged.list('tools', 'modern').toString()).toBe(
+    const merged = new MergedView(catalogOf({ s: { tools: `${TASK},${ARRAY}` } }));
+    expect(listed(merged, 'tools', 'modern')).toBe(
       `{"tools":[{"name":"s__task","description":"Tool from s",${INPUT}},${ARRAY.replace('"array"', '"s__array","description":"Tool from s"')}]}`,
     );
-    expect(JSON.parse(merged.list('tools', 'legacy').toString())).toEqual({
+    expect(JSON.parse(listed(merged, 'tools', 'legacy'))).toEqual({
       tools: [
         {
           name: 's__task',
@@ -117,7 +118,7 @@ describe('the lists of a view', () => {
   });
 
   it('name what stands behind a tool, and nothing behind one that is not listed', () => {
-    const { merged } = new Views(catalogOf({ s: { tools: TASK } }));
+    const merged = new MergedView(catalogOf({ s: { tools: TASK } }));
     expect(merged.find('tool', 's__task')?.definition?.tool?.taskSupport).toBe('required');
     expect(merged.find('tool', 's__other')).toMatchObject({ name: 'other', definition: undefined });
     expect(single({ tools: TASK }).find('tool', 'task')?.definition?.key).toBe('task');
@@ -125,8 +126,7 @@ describe('the lists of a view', () => {
 });
 
 describe('how fresh a view is', () => {
-  const fresh = (links: Record<string, LinkLike>): Freshness =>
-    new Views(catalogOf(links)).merged.freshness();
+  const fresh = (links: Record<string, LinkLike>): Freshness => new MergedView(catalogOf(links)).freshness();
 
   it('says the stalest of its parts', () => {
     expect(
@@ -242,7 +242,7 @@ describe('what a view says of itself', () => {
         capabilities: { resources: { subscribe: false }, logging: {}, extensions: { 'com.example/x': {} } },
       },
     });
-    const { merged } = new Views(catalog);
+    const merged = new MergedView(catalog);
     expect(discovered(merged)).toEqual({
       capabilities: {
         tools: { listChanged: true },

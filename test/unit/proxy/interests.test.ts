@@ -14,7 +14,8 @@ describe('log levels', () => {
     setLevel: (level: LogLevel | undefined) => told.push(level),
   })) as unknown as Link[];
   const each = (level: LogLevel | undefined): (LogLevel | undefined)[] => links.map(() => level);
-  const sessionOf = (id: number): Session => ({ id: String(id), inFlight: undefined }) as unknown as Session;
+  const sessionOf = (id: number): Session =>
+    ({ id: String(id), caller: {}, inFlight: undefined }) as unknown as Session;
 
   it('of 3,000 sessions cost 200 servers one word for each change of the lowest', () => {
     const interests = createInterests({

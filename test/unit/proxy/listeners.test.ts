@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import type { Notice, Sink, View } from '../../../src/protocol/ports.js';
+import type { Caller, Notice, Sink, View } from '../../../src/protocol/ports.js';
 import { tellChanged } from '../../../src/proxy/fan-out.js';
 import { Listener } from '../../../src/proxy/listeners.js';
 
@@ -7,12 +7,11 @@ const CHANGED = 'notifications/tools/list_changed';
 
 test('a stream is told of no change from before it knows what its lists are', () => {
   const told: string[] = [];
-  let tools = Buffer.from('{"tools":[]}');
+  let digest = 'before';
   const sink = { notify: ({ method }: Notice) => told.push(method) > 0 } as unknown as Sink;
-  const view = { list: () => tools } as unknown as View;
+  const view = { list: () => ({ digest }) } as unknown as View;
   const listener = new Listener({
-    principal: { id: 'local', credential: '', scopes: [] },
-    view,
+    caller: { view } as Caller,
     server: undefined,
     rawId: '1',
     sink,
@@ -24,7 +23,7 @@ test('a stream is told of no change from before it knows what its lists are', ()
   listener.acknowledge('{}');
   tellChanged(listener, ['tools']);
   expect(told).not.toContain(CHANGED);
-  tools = Buffer.from('{"tools":[1]}');
+  digest = 'after';
   tellChanged(listener, ['tools']);
   expect(told.at(-1)).toBe(CHANGED);
 });

@@ -1,13 +1,15 @@
 import { describe, expect, it } from 'vitest';
+import { LOCAL } from '../../../src/auth/authenticate.js';
 import { Boundary } from '../../../src/observe/boundary.js';
 import type { Logger } from '../../../src/observe/log.js';
 import { GatewayStats } from '../../../src/observe/stats.js';
-import type { Principal } from '../../../src/protocol/ports.js';
+import type { Principal, View } from '../../../src/protocol/ports.js';
+import { sessionCaller } from '../../../src/proxy/callers.js';
 import { sessionsHere } from '../../../src/session/here.js';
 import { createSessionStore, type NewSession, type Session } from '../../../src/session/store.js';
 
-const ANYONE: Principal = { id: 'anonymous', scopes: [], credential: '' };
-const BEARER: Principal = { id: 'bearer', scopes: [], credential: 'fingerprint' };
+const ANYONE: Principal = LOCAL;
+const BEARER: Principal = { ...LOCAL, id: 'bearer', kind: 'bearer', credential: 'fingerprint' };
 const wanted = (principal: Principal): NewSession => ({
   principal,
   route: '/mcp',
@@ -32,6 +34,7 @@ function setup(limit = 100) {
       boundary: new Boundary({ error: () => undefined } as unknown as Logger, { add: () => undefined }),
       stats,
       now,
+      callerOf: (record) => sessionCaller(record, {} as View),
       opened: (session) => void opened.push(session),
       ended: (session) => void ended.push(session),
     }),

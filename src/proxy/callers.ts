@@ -1,0 +1,66 @@
+/** Who sent a message: the Caller of a modern request, of a session, and of a legacy request without a session. */
+import type { Envelope } from '../protocol/modern/meta.js';
+import type { Caller, View } from '../protocol/ports.js';
+import { DEFAULT_LEGACY, isLegacyRevision } from '../protocol/revisions.js';
+import type { SessionCaller, SessionRecord } from '../session/store.js';
+import type { Origin } from './incoming.js';
+
+/** The same object for all: results that depend on capabilities are kept by it. */
+const NO_CAPABILITIES = {};
+
+/** `view`: from Views.of. */
+export function modernCaller(
+  { principal }: Origin,
+  envelope: Envelope,
+  view: (caller: Caller) => View,
+): Caller {
+  const { version, capabilities, clientInfo, level } = envelope;
+  const caller = {
+    principal,
+    // Clients differ in nothing but what they say of themselves.
+    client: `${principal.id}\0${clientInfo ?? ''}`,
+    alone: principal.kind === 'local',
+    era: 'modern' as const,
+    revision: version,
+    capabilities,
+    clientInfo,
+    level,
+    view: undefined as unknown as View,
+  };
+  caller.view = view(caller);
+  return caller;
+}
+
+/** The caller of all requests of a session. */
+export function sessionCaller(
+  { id, principal, revision, capabilities, clientInfo }: SessionRecord,
+  view: View,
+): SessionCaller {
+  return {
+    principal,
+    client: id,
+    alone: true,
+    era: 'legacy',
+    revision,
+    capabilities,
+    clientInfo,
+    // A client that sets no level gets what its servers send.
+    level: 'debug',
+    view,
+  };
+}
+
+/** A legacy client without a session: it cannot be asked, and gets no log messages. */
+export function sessionlessCaller({ principal, version }: Origin, view: View): Caller {
+  return {
+    principal,
+    client: principal.id,
+    alone: principal.kind === 'local',
+    era: 'legacy',
+    revision: version !== undefined && isLegacyRevision(version) ? version : DEFAULT_LEGACY,
+    capabilities: NO_CAPABILITIES,
+    clientInfo: undefined,
+    level: undefined,
+    view,
+  };
+}

@@ -1,0 +1,64 @@
+import type { Boundary } from '../../observe/boundary.js';
+import type { Outcome } from '../../observe/stats.js';
+import type { Cause, Exchange } from '../../protocol/ports.js';
+import type { Incoming } from '../incoming.js';
+import { forget } from '../under-way.js';
+
+/** A request that waits for something before it goes on. */
+export interface Deferred extends Exchange {
+  /** The exchange that takes over. */
+  next: Exchange | undefined;
+  /** It has been answered here. */
+  over(result: Outcome): void;
+}
+
+export interface Wait {
+  /** What is waited for. */
+  readonly until: Promise<void>;
+  /** Aborted when the client does not wait any more. */
+  readonly controller: AbortController;
+  /** Called when the request is over without an exchange that took over. */
+  readonly ended?: (() => void) | undefined;
+}
+
+/** Calls `go` once the wait is over, unless the client cancels before. */
+export function deferred(
+  boundary: Boundary,
+  incoming: Incoming,
+  { until, controller, ended }: Wait,
+  go: () => void,
+): Deferred {
+  let isOver = false;
+  const exchange: Deferred = {
+    next: undefined,
+    over(result) {
+      forget(incoming, exchange);
+      ended?.();
+      incoming.over(result);
+    },
+    resume() {
+      exchange.next?.resume();
+    },
+    cancel(why: Cause) {
+      if (exchange.next) {
+        exchange.next.cancel(why);
+        return;
+      }
+      if (isOver) return;
+      isOver = true;
+      controller.abort();
+      exchange.over('error');
+      incoming.sink.cancelled(why);
+    },
+  };
+  const gone = until.then(() => {
+    if (isOver) return;
+    isOver = true;
+    go();
+  });
+  boundary.detach('detached', gone, (error) => {
+    exchange.over('error');
+    incoming.sink.fail(error);
+  });
+  return exchange;
+}
