@@ -112,8 +112,8 @@ module.exports = {
       name: 'gateway-is-the-only-root',
       comment: 'Only the composition root knows all rooms, and only index.ts knows the root.',
       severity: 'error',
-      from: { path: '^src/', pathNot: '^src/(index|gateway)\\.ts$' },
-      to: { path: '^src/gateway\\.ts$' },
+      from: { path: '^src/', pathNot: '^src/(index|gateway)\\.ts$|^src/gateway/' },
+      to: { path: '^src/gateway(\\.ts$|/)' },
     },
     only(
       'index',
@@ -143,7 +143,7 @@ module.exports = {
       name: 'gateway',
       comment: 'The root imports rooms; commands and the demo import it.',
       severity: 'error',
-      from: { path: '^src/gateway\\.ts$' },
+      from: { path: '^src/gateway(\\.ts$|/)' },
       to: { path: '^src/(cli|demo)/|^src/index\\.ts$' },
     },
 

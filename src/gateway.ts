@@ -1,65 +1,54 @@
-/** The composition root: builds the rooms, wires them, reloads and drains. It decides nothing about a message. */
+/** The composition root: builds the parts of a gateway and wires them. It decides nothing about a message. */
 import { randomUUID } from 'node:crypto';
 import type { Readable, Writable } from 'node:stream';
 import { createAuthenticator } from './auth/authenticate.js';
-import { Catalog, OverlaidCatalog } from './catalog/catalog.js';
-import { within } from './lib/within.js';
-import { diffConfig, isLoopback, redactUrl, type LoadedConfig } from './config/index.js';
-import type { Config, ServerConfig } from './config/types.js';
-import { createHttpPort, type HttpPort } from './downstream/http/server.js';
-import type { Admin, Health, Ready, ReloadResult, ServerHealth } from './downstream/http/admin.js';
-import { attachStdio, type StdioClient } from './downstream/stdio.js';
-import { createBudget } from './lib/budget.js';
-import { createSlots } from './lib/slots.js';
-import { createWheel, type Wheel } from './lib/wheel.js';
-import type { Logger } from './observe/log.js';
-import { Boundary } from './observe/boundary.js';
-import { callLog } from './observe/call-log.js';
-import { callMetrics } from './observe/call-metrics.js';
-import { Calls } from './observe/calls.js';
-import { GatewayStats, statsOfOwnLink, type TerminationReason } from './observe/stats.js';
-import {
-  NOBODY_TO_ASK,
-  type Link,
-  type LinkEvents,
-  type Notice,
-  type Principal,
-} from './protocol/ports.js';
-import { fanOutListChanged, fanOutUpdated, tellAside } from './proxy/fan-out.js';
-import { createInterests } from './proxy/interests.js';
-import { GivenLists } from './proxy/given.js';
-import { createListeners } from './proxy/listeners.js';
 import { createBridge } from './bridge/index.js';
 import { createParkedCalls } from './bridge/parked-calls.js';
 import { createSeal } from './bridge/seal.js';
 import { createStates } from './bridge/states.js';
 import { createTaskCancels } from './bridge/tasks-cancel.js';
 import { createLegacyTasks } from './bridge/tasks-legacy.js';
-import { LIST_KINDS, type ListKind } from './protocol/lists.js';
-import type { Era } from './protocol/revisions.js';
-import { createTasks } from './proxy/tasks.js';
-import { createOwnLinks } from './proxy/own-links.js';
-import { createQuestions } from './proxy/questions.js';
-import { createGate, type Gate } from './proxy/gate.js';
-import type { Runtime } from './proxy/runtime.js';
+import { Catalog } from './catalog/catalog.js';
+import type { LoadedConfig } from './config/index.js';
+import type { Config } from './config/types.js';
+import type { Admin, Health, Ready, ReloadResult, ServerHealth } from './downstream/http/admin.js';
+import { createHttpPort, type HttpPort } from './downstream/http/server.js';
+import { attachStdio, type StdioClient } from './downstream/stdio.js';
+import { Announcer } from './gateway/announcer.js';
+import { drain } from './gateway/drain.js';
+import { healthOf } from './gateway/health.js';
+import { Links } from './gateway/links.js';
+import { Readiness } from './gateway/readiness.js';
+import { applyConfig } from './gateway/reload.js';
+import { Sessions } from './gateway/sessions.js';
+import { createBudget } from './lib/budget.js';
+import { createSlots } from './lib/slots.js';
+import { createWheel, type Wheel } from './lib/wheel.js';
+import { Boundary } from './observe/boundary.js';
+import { callLog } from './observe/call-log.js';
+import { callMetrics } from './observe/call-metrics.js';
+import { Calls } from './observe/calls.js';
+import type { Logger } from './observe/log.js';
+import { GatewayStats } from './observe/stats.js';
+import type { Principal } from './protocol/ports.js';
 import { sessionCaller } from './proxy/callers.js';
-import { createViews } from './proxy/views.js';
-import { createStreams } from './session/streams.js';
-import { endSession } from './session/ask.js';
-import { createKept, type Kept } from './session/kept.js';
+import { fanOutUpdated } from './proxy/fan-out.js';
+import { createGate, type Gate } from './proxy/gate.js';
+import { GivenLists } from './proxy/given.js';
+import { createInterests, type Interests } from './proxy/interests.js';
+import { createListeners } from './proxy/listeners.js';
+import { createQuestions } from './proxy/questions.js';
+import type { Runtime } from './proxy/runtime.js';
+import { createTasks } from './proxy/tasks.js';
 import { sessionsHere } from './session/here.js';
+import { createKept } from './session/kept.js';
 import {
   createSessionStore,
-  type Session,
   type SessionStore,
   type SessionStoreOptions,
 } from './session/store.js';
-import { Connection, type ConnectionDeps } from './upstream/link/connection.js';
-import { EVERY_CAPABILITY } from './upstream/link/envelope.js';
+import { createStreams } from './session/streams.js';
 import { ListCache } from './upstream/link/list-cache.js';
-import { UpstreamPool, type Upstream } from './upstream/link/pool.js';
-import { SecondLinks } from './upstream/link/second-links.js';
-import { createWatcher, type Watcher } from './upstream/stdio/watcher.js';
 
 export type { Health, ReloadResult, ServerHealth };
 export type { Session, SessionRecord, SessionStore, SessionStoreOptions } from './session/store.js';
@@ -78,21 +67,6 @@ export interface GatewayDeps {
   readonly sessions: ((options: SessionStoreOptions) => SessionStore) | undefined;
 }
 
-/** How long list changes are gathered before sessions are told. */
-const FAN_OUT_MS = 20;
-/** How long upstreams are given to hear that nobody waits for their tasks any more. */
-const LAST_WORDS_MS = 500;
-/** How long a killed child is waited for: one in an uninterruptible wait must not hold the process. */
-const LAST_KILL_MS = 1000;
-/** The part of the grace that is kept for closing upstreams. */
-const CLOSING_SHARE = 0.25;
-
-/** Whose a link is, in which era it is dialled, and what it begins with. */
-type LinkOptions = Pick<ConnectionDeps, 'client' | 'prefers' | 'second' | 'cache' | 'remembered'>;
-
-/** The registry's own link to a per-client server: it can be asked for nothing. */
-const NOBODY = { id: '', capabilities: {} };
-
 export class GatewayCore implements Admin {
   readonly #log: Logger;
   readonly #build: BuildInfo;
@@ -102,283 +76,230 @@ export class GatewayCore implements Admin {
   readonly #wheel: Wheel;
   readonly #budget;
   readonly #starts;
-  readonly #sessions: SessionStore;
-  readonly #questions;
+  readonly #sessions: Sessions;
   readonly #streams;
-  readonly #ownLinks;
-  readonly #tasks;
+  readonly #listeners = createListeners();
+  readonly #interests: Interests;
   readonly #legacyTasks;
   readonly #taskCancels = createTaskCancels();
-  readonly #listeners = createListeners();
-  readonly #given = new GivenLists();
   readonly #bridge;
   readonly #catalog: Catalog;
+  readonly #links: Links;
+  readonly #readiness: Readiness;
+  readonly #announcer: Announcer;
   readonly #gate: Gate;
   readonly #port: HttpPort;
   /** Clients on a pair of streams. */
   readonly #attached = new Set<StdioClient>();
-  readonly #upstreams: UpstreamPool;
-  readonly #seconds: SecondLinks;
-  readonly #calls = new Calls();
-  readonly #views;
-  readonly #changed = new Map<string, Set<ListKind>>();
-  readonly #kept: Kept;
-  /** Whom a message without a call was for last. */
-  #aside: { readonly id: string; readonly session: Session | undefined } | undefined;
-  readonly #interests;
-  readonly #awaited: Set<string>;
   readonly #sweeper: NodeJS.Timeout;
-  #watcher: Watcher | undefined;
   #runtime: Runtime;
-  #state: 'starting' | 'serving' | 'draining';
-  /** The era that shared children are spoken to in where they speak both: that of the one client, if there is one alone. */
-  #childEra: Era = 'modern';
-  /** Servers that are added now are those of the start: what they listed in the last run is shown. */
-  #starting = false;
-  readonly #listCache: ListCache | undefined;
-  #stopping = false;
-  /** Whether the port is open. */
+  /** The port is open. */
   #listening = false;
-  #serve: () => void = () => undefined;
-  readonly #serving: Promise<void>;
-  #fanOut: NodeJS.Timeout | undefined;
   #closing: Promise<void> | undefined;
-  #fail: (error: Error) => void = () => undefined;
-  readonly failed: Promise<Error>;
 
   constructor(loaded: LoadedConfig, deps: GatewayDeps) {
     const { config } = loaded;
-    this.#log = deps.logger;
-    this.#boundary = new Boundary(this.#log, this.#stats.internalErrors);
-    this.#wheel = createWheel({ failed: (thrown) => this.#boundary.caught('timer', thrown) });
+    const log = (this.#log = deps.logger);
+    const stats = this.#stats;
+    const boundary = (this.#boundary = new Boundary(log, stats.internalErrors));
+    const wheel = (this.#wheel = createWheel({ failed: (thrown) => boundary.caught('timer', thrown) }));
     this.#build = deps.build;
     this.#load = deps.reload;
     this.#runtime = runtimeOf(config);
-    this.failed = new Promise((resolve) => {
-      this.#fail = resolve;
-    });
-    this.#serving = new Promise((resolve) => {
-      this.#serve = resolve;
-    });
-    this.#budget = createBudget(config.limits.buffered_bytes, (thrown) =>
-      this.#boundary.caught('detached', thrown),
-    );
-    this.#starts = createSlots(config.startup.parallel);
-    this.#kept = createKept(this.#budget, (owner) => {
-      this.#log.warn('ended the session of a client that keeps most: limits.buffered_bytes is used up');
-      this.#listeners.endWhere((listener) => listener === owner);
-      this.#endSessions((session) => session === owner, 'evicted');
-    });
-    this.#interests = createInterests({
-      links: () => [...this.#upstreams.links(), ...this.#seconds.links()],
-      own: (session) => this.#ownLinks.of(session),
-      kept: this.#kept,
-      tell: (subscribers, server, uri, notice) => {
-        fanOutUpdated(this.#streams, subscribers, server, uri, notice);
-      },
-    });
-    this.#questions = createQuestions({
-      wheel: this.#wheel,
-      log: this.#log,
-      budget: this.#budget,
-      bodyBytes: () => this.#config.limits.body_bytes,
-    });
-    this.#streams = createStreams({
-      wheel: this.#wheel,
-      resumeMs: config.http.resume_seconds * 1000,
-      replayBytes: () => this.#config.limits.replay_bytes,
-      dropped: (reason) => {
-        this.#stats.eventsDropped.add(reason);
-        if (reason === 'slow_client')
-          this.#log.warn('closed the server-to-client stream of a client that does not read');
-      },
-    });
     const now = (): number => performance.now();
-    this.#sessions = (deps.sessions ?? createSessionStore)({
+    const limits = (): Config['limits'] => this.#config.limits;
+    const budget = (this.#budget = createBudget(config.limits.buffered_bytes, (thrown) =>
+      boundary.caught('detached', thrown),
+    ));
+    this.#starts = createSlots(config.startup.parallel);
+    const required = config.servers.filter((server) => server.required).map(({ name }) => name);
+    const readiness = (this.#readiness = new Readiness(required, log));
+    const listeners = this.#listeners;
+    const given = new GivenLists();
+
+    const kept = createKept(budget, (owner) => {
+      log.warn('ended the session of a client that keeps most: limits.buffered_bytes is used up');
+      listeners.endWhere((listener) => listener === owner);
+      this.#sessions.endWhere((session) => session === owner, 'evicted');
+    });
+    const streams = (this.#streams = createStreams({
+      wheel,
+      resumeMs: config.http.resume_seconds * 1000,
+      replayBytes: () => limits().replay_bytes,
+      dropped: (reason) => {
+        stats.eventsDropped.add(reason);
+        if (reason === 'slow_client')
+          log.warn('closed the server-to-client stream of a client that does not read');
+      },
+    }));
+    const interests = (this.#interests = createInterests({
+      links: () => [...this.#links.shared.links(), ...this.#links.seconds.links()],
+      own: (session) => this.#links.own.of(session),
+      kept,
+      tell: (subscribers, server, uri, notice) => {
+        fanOutUpdated(streams, subscribers, server, uri, notice);
+      },
+    }));
+    const questions = createQuestions({ wheel, log, budget, bodyBytes: () => limits().body_bytes });
+    const store = (deps.sessions ?? createSessionStore)({
       now,
-      limit: () => this.#config.limits.sessions,
+      limit: () => limits().sessions,
       idleTtlMs: config.mcp.session.idle_ttl_seconds * 1000,
       ...sessionsHere({
-        boundary: this.#boundary,
-        stats: this.#stats,
+        boundary,
+        stats,
         now,
-        callerOf: (record) => sessionCaller(record, this.#views.plain(record.server)),
+        callerOf: (record) => sessionCaller(record, this.#links.views.plain(record.server)),
         opened: (session) => {
-          this.#giveView(session);
+          this.#links.give(session);
         },
         ended: (session) => {
-          this.#interests.drop(session);
-          this.#kept.drop(session);
-          this.#ownLinks.close(session);
-          this.#questions.drop(session);
-          this.#streams.drop(session);
+          interests.drop(session);
+          kept.drop(session);
+          this.#links.own.close(session);
+          questions.drop(session);
+          streams.drop(session);
         },
       }),
     });
-    this.#listCache = config.cache.dir === undefined ? undefined : new ListCache(config.cache.dir, this.#log);
+    this.#sessions = new Sessions(store, log);
     this.#catalog = new Catalog({
-      nameLength: () => this.#config.limits.name_length,
+      nameLength: () => limits().name_length,
       waitMs: () => this.#config.startup.wait_ms,
       serverInfo: { name: 'mcpstead', version: deps.build.version },
-      now: () => performance.now(),
+      now,
     });
-    this.#awaited = new Set(config.servers.filter(({ required }) => required).map(({ name }) => name));
-    this.#state = this.#awaited.size > 0 ? 'starting' : 'serving';
-    this.#legacyTasks = createLegacyTasks({
-      wheel: this.#wheel,
-      boundary: this.#boundary,
-      budget: this.#budget,
-      parkedMs: () => this.#config.limits.parked_seconds * 1000,
-      limits: () => this.#config.limits,
+    this.#announcer = new Announcer(boundary, this.#catalog, {
+      sessions: store,
+      streams,
+      listeners,
+      given,
     });
-    this.#tasks = createTasks({
-      boundary: this.#boundary,
+    const parkedMs = (): number => limits().parked_seconds * 1000;
+    const legacyTasks = (this.#legacyTasks = createLegacyTasks({
+      wheel,
+      boundary,
+      budget,
+      parkedMs,
+      limits,
+    }));
+    const tasks = createTasks({
+      boundary,
       tell: (session, notice) => {
-        this.#streams.notify(session, notice);
+        streams.notify(session, notice);
       },
-      describe: (link, taskId) => this.#legacyTasks.describe(link, taskId),
-      now: () => performance.now(),
-      maxBytes: () => this.#config.limits.message_bytes,
-      budget: this.#budget,
+      describe: (link, taskId) => legacyTasks.describe(link, taskId),
+      now,
+      maxBytes: () => limits().message_bytes,
+      budget,
     });
-    this.#upstreams = new UpstreamPool({
-      boundary: this.#boundary,
-      connect: (server) => this.#connect(server),
-      put: (link) => {
-        this.#catalog.put(link);
-      },
-      replaced: (link) => {
-        this.#interests.adopt(link);
-        this.#announce(link.server);
-      },
-    });
-    const legacy = new OverlaidCatalog(this.#catalog);
-    this.#seconds = new SecondLinks({
-      boundary: this.#boundary,
-      log: this.#log,
-      connect: (server) => this.#connectSecond(server),
-      upstreams: () => this.#upstreams.all(),
-      put: (link) => {
-        legacy.put(link);
-        this.#interests.adopt(link);
-        this.#stats.server(link.server).legacyRevision = link.peer?.revision ?? '';
-      },
-      remove: ({ key, server }) => {
-        legacy.remove(server);
-        this.#stats.server(server).legacyRevision = '';
-        const first = this.#catalog.get(server);
-        if (first) this.#interests.move(key, first);
-        else this.#interests.forget(key);
-      },
-      changed: (server, kinds) => {
-        this.#announce(server, kinds);
-      },
-    });
-    this.#views = createViews({
-      catalogs: { legacy, modern: this.#catalog },
-      full: EVERY_CAPABILITY,
-      own: (viewer, server) => this.#ownLinks.registryOf(viewer, server),
-    });
-    this.#ownLinks = createOwnLinks({
-      boundary: this.#boundary,
+    this.#links = new Links({
+      config: () => this.#config,
+      version: deps.build.version,
+      log,
+      stats,
+      boundary,
+      wheel,
+      budget,
+      starts: this.#starts,
       catalog: this.#catalog,
-      views: () => this.#views,
-      streams: this.#streams,
-      given: this.#given,
-      questions: this.#questions,
+      cache: config.cache.dir === undefined ? undefined : new ListCache(config.cache.dir, log),
+      readiness,
+      announcer: this.#announcer,
+      questions,
+      streams,
+      tasks,
+      given,
+      listeners,
       interests: () => this.#interests,
-      listeners: this.#listeners,
-      taskStatus: (link, taskId, notice) => {
-        this.#tasks.status(link, taskId, notice);
-      },
-      limit: () => this.#config.limits.per_client,
-      begun: () => this.#upstreams.begun,
-      servers: () => this.#config.servers.filter(({ session }) => session === 'per-client'),
+      sessionOf: (id) => this.#sessions.find(id),
       evict: (session) => {
-        this.#endSessions((each) => each === session, 'evicted');
+        this.#sessions.endWhere((each) => each === session, 'evicted');
       },
-      connect: (server, client, events) =>
-        this.#connection(server, events, { client, prefers: () => client.era }),
     });
     this.#bridge = createBridge({
-      wheel: this.#wheel,
-      log: this.#log,
-      boundary: this.#boundary,
-      stats: this.#stats,
+      wheel,
+      log,
+      boundary,
+      stats,
       states: createStates(
         createSeal({ key: config.mcp.state_key, replica: randomUUID(), now: () => Date.now() }),
       ),
-      parked: createParkedCalls(this.#stats, this.#boundary, () => this.#config.limits.parked),
-      tasks: this.#legacyTasks,
+      parked: createParkedCalls(stats, boundary, () => limits().parked),
+      tasks: legacyTasks,
       cancels: this.#taskCancels,
-      budget: this.#budget,
-      limits: () => this.#config.limits,
-      parkedMs: () => this.#config.limits.parked_seconds * 1000,
+      budget,
+      limits,
+      parkedMs,
     });
-    this.#calls.add(callMetrics(this.#stats));
-    this.#calls.add(callLog(this.#log, () => this.#config.logging.calls));
+    const calls = new Calls();
+    calls.add(callMetrics(stats));
+    calls.add(callLog(log, () => this.#config.logging.calls));
     this.#gate = createGate({
       runtime: () => this.#runtime,
-      state: () => this.#state,
-      calls: this.#calls,
-      views: this.#views,
+      state: () => readiness.state,
+      calls,
+      views: this.#links.views,
       came: (server) => {
-        this.#seconds.want(server);
+        this.#links.seconds.want(server);
       },
-      greets: (session) => this.#greets(session),
-      dialling: (server) => this.#seconds.dialling(server),
-      sessions: this.#sessions,
-      interests: this.#interests,
-      questions: this.#questions,
-      kept: this.#kept,
-      streams: this.#streams,
-      tasks: this.#tasks,
-      listeners: this.#listeners,
-      given: this.#given,
+      greets: (session) => this.#links.greets(session),
+      dialling: (server) => this.#links.seconds.dialling(server),
+      sessions: store,
+      interests,
+      questions,
+      kept,
+      streams,
+      tasks,
+      listeners,
+      given,
       bridge: this.#bridge,
       notified: (session, message) => {
-        this.#ownLinks.tell(session, message);
+        this.#links.own.tell(session, message);
       },
-      stats: this.#stats,
-      log: this.#log,
-      budget: this.#budget,
-      boundary: this.#boundary,
+      stats,
+      log,
+      budget,
+      boundary,
     });
     this.#port = createHttpPort({
       gate: this.#gate,
       admin: this,
       config: () => this.#config,
-      wheel: this.#wheel,
-      budget: this.#budget,
-      log: this.#log,
-      boundary: this.#boundary,
+      wheel,
+      budget,
+      log,
+      boundary,
     });
-    const sweep = this.#boundary.guard('timer', () => {
-      this.#sessions.sweep();
-      this.#ownLinks.sweep(config.mcp.session.idle_ttl_seconds * 1000);
+    const sweep = boundary.guard('timer', () => {
+      store.sweep();
+      this.#links.own.sweep(config.mcp.session.idle_ttl_seconds * 1000);
     });
     this.#sweeper = setInterval(sweep, config.mcp.session.gc_interval_seconds * 1000).unref();
-    for (const warning of loaded.warnings) this.#log.warn(warning);
-    this.#starting = true;
-    for (const server of config.servers) this.#upstreams.add(server);
-    this.#starting = false;
+    for (const warning of loaded.warnings) log.warn(warning);
+    this.#links.addAll(config.servers);
   }
 
   get #config(): Config {
     return this.#runtime.config;
   }
 
+  /** Resolves if a required server used up its attempts before the gateway was ready. */
+  get failed(): Promise<Error> {
+    return this.#readiness.failed;
+  }
+
   async listen(): Promise<{ host: string; port: number; url: string }> {
     const address = await this.#port.listen();
     this.#listening = true;
-    this.#begin();
-    this.#log.info('listening', { url: address.url, servers: this.#upstreams.size });
+    if (!this.#readiness.stopping) this.#links.begin();
+    this.#log.info('listening', { url: address.url, servers: this.#links.shared.size });
     return address;
   }
 
   /**
-   * Serves one client on a pair of streams. Without a port, upstreams are not begun before it is in earnest. Resolves when the client has
-   * left; what it still has under way goes on for the grace, then the output ends.
+   * Serves one client on a pair of streams. Without a port, links begin to connect at the client's first request that needs a server.
+   * Resolves when the client has left; its calls go on for the grace period, then the output ends.
    */
   attach(input: Readable, output: Writable): Promise<void> {
     const client = attachStdio(
@@ -389,9 +310,8 @@ export class GatewayCore implements Admin {
         log: this.#log,
         boundary: this.#boundary,
         wanted: (era) => {
-          if (!this.#upstreams.begun) this.#childEra = era;
-          this.#begin();
-          return this.#awaited.size > 0 ? this.#serving : undefined;
+          if (!this.#readiness.stopping) this.#links.begin(era);
+          return this.#readiness.state === 'starting' ? this.#readiness.serving : undefined;
         },
       },
       input,
@@ -403,7 +323,9 @@ export class GatewayCore implements Admin {
   }
 
   health(): Health {
-    const servers = this.#upstreams.all().map((each) => healthOf(each, this.#seconds.get(each.config.name)));
+    const servers = this.#links.shared
+      .all()
+      .map((each) => healthOf(each, this.#links.seconds.get(each.config.name)));
     return {
       status: servers.every(({ connected }) => connected) ? 'ok' : 'degraded',
       uptime_seconds: Date.now() / 1000 - this.#stats.startedAt,
@@ -412,30 +334,33 @@ export class GatewayCore implements Admin {
   }
 
   ready(): Ready {
-    if (this.#stopping) return { ready: false, waiting_for: ['shutting down'] };
-    return { ready: this.#awaited.size === 0, waiting_for: [...this.#awaited] };
+    const { stopping, waitingFor } = this.#readiness;
+    if (stopping) return { ready: false, waiting_for: ['shutting down'] };
+    return { ready: waitingFor.length === 0, waiting_for: waitingFor };
   }
 
   metrics(): ReturnType<Admin['metrics']> {
     if (!this.#config.metrics.enabled) return undefined;
-    this.#syncGauges();
+    this.#stats.bufferedBytes = this.#budget.used;
+    this.#links.measure();
     return { contentType: 'text/plain; version=0.0.4; charset=utf-8', chunks: this.#renderMetrics() };
   }
 
-  /** Reads the configuration, from another source if one is given, and makes it count. What did not change is not touched. */
+  async *#renderMetrics(): AsyncGenerator<string> {
+    const { renderMetrics } = await import('./observe/metrics.js');
+    yield* renderMetrics(this.#stats, { ...this.#build, node_version: process.version });
+  }
+
+  /** Reads the configuration again, or another one if it is given, and applies it. */
   reload(load: () => LoadedConfig = this.#load): Promise<ReloadResult> {
-    if (this.#stopping) return Promise.reject(new Error('shutting down: nothing is reloaded any more'));
+    if (this.#readiness.stopping)
+      return Promise.reject(new Error('shutting down: nothing is reloaded any more'));
     try {
       const result = this.#apply(load());
       this.#stats.reloads.add('success');
       this.#stats.lastReload = Date.now() / 1000;
-      this.#log.info('configuration reloaded', {
-        added: result.added,
-        removed: result.removed,
-        restarted: result.restarted,
-        updated: result.updated,
-        unchanged: result.unchanged,
-      });
+      const { added, removed, restarted, updated, unchanged } = result;
+      this.#log.info('configuration reloaded', { added, removed, restarted, updated, unchanged });
       return Promise.resolve(result);
     } catch (error) {
       const failure = error instanceof Error ? error : new Error(String(error));
@@ -445,373 +370,77 @@ export class GatewayCore implements Admin {
     }
   }
 
-  /** Drains: ready no more, then no new sessions, then the end of what is in flight, within the grace. */
+  #apply(loaded: LoadedConfig): ReloadResult {
+    const old = this.#config;
+    const use = (config: Config): void => {
+      this.#runtime = runtimeOf(config);
+      this.#budget.setLimit(config.limits.buffered_bytes);
+      this.#starts.setLimit(config.startup.parallel);
+    };
+    const result = applyConfig({ log: this.#log, links: this.#links, use }, old, loaded);
+    for (const server of result.servers.removed) {
+      this.#sessions.endWhere((session) => session.server === server, 'server_removed');
+      this.#listeners.endWhere((listener) => listener.server === server);
+    }
+    const { auth } = this.#runtime;
+    const isWithdrawn = ({ principal }: { readonly principal: Principal }): boolean =>
+      !auth.accepts(principal);
+    this.#sessions.endWhere(isWithdrawn, 'auth_changed');
+    this.#listeners.endWhere(({ caller }) => isWithdrawn(caller));
+    this.#bridge.endWhere(({ caller }) => isWithdrawn(caller));
+    // A server may want a link for each client that did not before.
+    for (const session of [...this.#sessions.store.all()]) if (session.open) this.#links.give(session);
+    if (old.limits.name_length !== this.#config.limits.name_length) this.#catalog.touch();
+    return result;
+  }
+
+  /** Shuts down: first not ready, then no new sessions, then calls in flight end within the grace period. */
   close(): Promise<void> {
     return (this.#closing ??= this.#drain());
   }
 
-  destroy(): void {
-    this.#stopping = true;
-    this.#state = 'draining';
-    clearInterval(this.#sweeper);
-    clearTimeout(this.#fanOut);
-    this.#endSessions(() => true, 'gateway_shutdown');
-    for (const client of this.#attached) client.destroy();
-    this.#port.destroy();
-    this.#upstreams.destroy();
-    this.#seconds.destroy();
-    this.#ownLinks.destroy();
-    this.#watcher?.close();
-    this.#wheel.close();
-  }
-
   async #drain(): Promise<void> {
     const { mcp, http } = this.#config;
-    this.#stopping = true;
+    this.#readiness.stop();
     this.#log.info('shutting down');
     if (http.drain_delay_seconds > 0 && this.#listening)
       await new Promise((resolve) => setTimeout(resolve, http.drain_delay_seconds * 1000));
-    this.#state = 'draining';
-    const graceMs = mcp.session.shutdown_grace_seconds * 1000;
-    const deadline = performance.now() + graceMs;
-    for (const session of this.#sessions.all()) this.#streams.hush(session);
-    this.#listeners.endWhere(() => true);
-    this.#bridge.close();
-    this.#legacyTasks.close();
-    const serveMs = graceMs * (1 - CLOSING_SHARE);
-    await Promise.all([
-      this.#port.close(serveMs),
-      ...[...this.#attached].map((client) => client.close(serveMs)),
-    ]);
-    this.#endSessions(() => true, 'gateway_shutdown');
-    await this.#taskCancels.settled(Math.min(LAST_WORDS_MS, deadline - performance.now()));
-    const left = Math.max(100, deadline - performance.now());
-    let timer: NodeJS.Timeout | undefined;
-    await Promise.race([
-      Promise.all([this.#upstreams.close(left), this.#seconds.close(left), this.#ownLinks.ended()]),
-      new Promise((resolve) => (timer = setTimeout(resolve, left))),
-    ]);
-    clearTimeout(timer);
-    // What has not ended by now is killed, and waited for: no child outlives the process.
-    this.#upstreams.destroy();
-    this.#seconds.destroy();
-    this.#ownLinks.destroy();
-    await this.#watcher?.gone(LAST_KILL_MS);
+    this.#readiness.drain();
+    await drain(
+      {
+        links: this.#links,
+        cancels: this.#taskCancels,
+        quiet: () => {
+          for (const session of this.#sessions.store.all()) this.#streams.hush(session);
+          this.#listeners.endWhere(() => true);
+          this.#bridge.close();
+          this.#legacyTasks.close();
+        },
+        closeTransports: (ms) =>
+          Promise.all([this.#port.close(ms), ...[...this.#attached].map((client) => client.close(ms))]),
+        endSessions: () => {
+          this.#sessions.endWhere(() => true, 'gateway_shutdown');
+        },
+      },
+      mcp.session.shutdown_grace_seconds * 1000,
+    );
     this.destroy();
     this.#log.info('stopped');
   }
 
-  #apply({ config: next, warnings, namesServers }: LoadedConfig): ReloadResult {
-    const old = this.#config;
-    if (!namesServers && old.servers.length > 0)
-      throw new Error(
-        'the configuration names no servers, as an empty or truncated file does: write servers: [] to remove them all',
-      );
-    const diff = diffConfig(old, next);
-    const kept = keepWhatNeedsRestart(old, next);
-    // Everything that can fail is behind: from here on the new configuration counts.
-    this.#runtime = runtimeOf(kept);
-    this.#budget.setLimit(kept.limits.buffered_bytes);
-    this.#starts.setLimit(kept.startup.parallel);
-    for (const warning of warnings) this.#log.warn(warning);
-    for (const key of diff.restartRequired)
-      this.#log.warn(`${key} changed: restart required, the old value stays`);
-    const byName = new Map(kept.servers.map((server) => [server.name, server]));
-    const at = (name: string): ServerConfig => byName.get(name) as ServerConfig;
-    for (const name of diff.removed) this.#remove(name);
-    for (const name of diff.added) this.#upstreams.add(at(name));
-    for (const name of diff.restarted) this.#restart(at(name));
-    for (const name of [...diff.updated, ...diff.unchanged]) this.#update(at(name));
-    const { auth } = this.#runtime;
-    const withdrawn = ({ principal }: { readonly principal: Principal }): boolean => !auth.accepts(principal);
-    this.#endSessions(withdrawn, 'auth_changed');
-    // A server may want a link a client now that did not before.
-    for (const session of [...this.#sessions.all()]) if (session.open) this.#giveView(session);
-    this.#listeners.endWhere(({ caller }) => withdrawn(caller));
-    this.#bridge.endWhere(({ caller }) => withdrawn(caller));
-    if (old.limits.name_length !== kept.limits.name_length) this.#catalog.touch();
-    return {
-      added: diff.added.length,
-      removed: diff.removed.length,
-      restarted: diff.restarted.length,
-      updated: diff.updated.length,
-      unchanged: diff.unchanged.length,
-      servers: { added: diff.added, removed: diff.removed, restarted: diff.restarted, updated: diff.updated },
-      restart_required: diff.restartRequired,
-    };
+  destroy(): void {
+    this.#readiness.drain();
+    clearInterval(this.#sweeper);
+    this.#announcer.close();
+    this.#sessions.endWhere(() => true, 'gateway_shutdown');
+    for (const client of this.#attached) client.destroy();
+    this.#port.destroy();
+    this.#links.destroy();
+    this.#links.closeWatcher();
+    this.#wheel.close();
   }
-
-  #begin(): void {
-    if (this.#upstreams.begun || this.#stopping) return;
-    this.#catalog.begin();
-    this.#upstreams.begin();
-    this.#ownLinks.begin();
-  }
-
-  #update(config: ServerConfig): void {
-    // Given up: a reload is what such an upstream waits for.
-    const upstream = this.#upstreams.get(config.name);
-    if ((upstream?.next ?? upstream?.link)?.state === 'down') return this.#restart(config);
-    this.#awaitNoMore(config);
-    this.#upstreams.update(config);
-    this.#seconds.update(config);
-    this.#ownLinks.update(config);
-  }
-
-  #restart(config: ServerConfig): void {
-    this.#awaitNoMore(config);
-    this.#ownLinks.restart(config.name);
-    this.#seconds.outdate(config.name);
-    this.#upstreams.restart(config);
-  }
-
-  /** Ends those for which `which` holds. */
-  #endSessions(which: (session: Session) => boolean, reason: TerminationReason): void {
-    for (const session of [...this.#sessions.all()])
-      if (which(session)) void endSession(this.#sessions, this.#log, session, reason);
-  }
-
-  /** A server that is required no longer keeps nobody waiting. */
-  #awaitNoMore({ name, required }: ServerConfig): void {
-    if (!required && this.#awaited.delete(name)) this.#checkReady();
-  }
-
-  #remove(name: string): void {
-    this.#awaited.delete(name);
-    this.#checkReady();
-    this.#catalog.remove(name);
-    this.#seconds.drop(name);
-    this.#stats.servers.delete(name);
-    this.#interests.forget(name);
-    this.#ownLinks.restart(name);
-    this.#upstreams.remove(name);
-    this.#endSessions(({ server }) => server === name, 'server_removed');
-    this.#listeners.endWhere(({ server }) => server === name);
-    this.#announce(name);
-  }
-
-  #connect(config: ServerConfig): Connection {
-    const events = this.#eventsOfShared();
-    const cache = config.session === 'shared' ? this.#listCache : undefined;
-    return this.#shared(config, events, {
-      prefers: () => (config.kind === 'stdio' ? this.#childEra : 'modern'),
-      ...(cache && { cache, remembered: this.#starting ? cache.read(config) : undefined }),
-    });
-  }
-
-  #eventsOfShared(): LinkEvents {
-    return {
-      state: (link, kinds) => {
-        this.#linkChanged(link as Connection, kinds);
-      },
-      changed: (link, kinds) => {
-        this.#announce(link.server, kinds);
-      },
-      updated: this.#boundary.guard('fan_out', (link: Link, uri: string, notice: Notice) => {
-        this.#interests.updated(link, uri, notice);
-      }),
-      elicited: (link, elicitationId, notice, call) => {
-        const session = this.#questions.elicited(link.server, elicitationId);
-        if (!session) return;
-        if (call?.client === session.id && !call.over) call.notify(notice);
-        else this.#streams.notifyOnceOpen(session, notice);
-      },
-      taskStatus: (link, taskId, notice) => {
-        this.#tasks.status(link, taskId, notice);
-      },
-      logged: this.#boundary.guard('fan_out', (client: string, notice: Notice) => {
-        const session = this.#sessionOf(client);
-        if (session) tellAside(this.#streams, session, notice);
-      }),
-      other() {},
-      asked: () => NOBODY_TO_ASK,
-      gaveUp: (link, error) => {
-        if (this.#state === 'starting' && this.#awaited.has(link.server))
-          this.#fail(new Error(`required upstream '${link.server}' cannot be reached: ${error.message}`));
-      },
-    };
-  }
-
-  /** The link of legacy clients to a server that speaks both eras. */
-  #connectSecond(config: ServerConfig): Connection {
-    const turned: LinkEvents['state'] = (link, kinds) => {
-      this.#seconds.turned(link as Connection, kinds);
-    };
-    const gaveUp: LinkEvents['gaveUp'] = (link, error) => {
-      this.#seconds.gaveUp(link as Connection, error);
-    };
-    const events = { ...this.#eventsOfShared(), state: turned, changed: turned, gaveUp };
-    return this.#shared(config, events, { second: true });
-  }
-
-  #shared(config: ServerConfig, events: LinkEvents, more: Omit<LinkOptions, 'client'>): Connection {
-    const link = this.#connection(config, events, more);
-    this.#interests.adopt(link);
-    return link;
-  }
-
-  /** What the client of a new session waits for, on the route of one server. */
-  #greets(session: Session): Promise<void> | undefined {
-    const { server } = session;
-    if (server === undefined) return undefined;
-    const { wait_ms } = this.#config.startup;
-    const [own] = this.#ownLinks.of(session);
-    if (own?.firstConnect) return within(own.settled, own.config.timeouts.start_ms);
-    const first = this.#catalog.get(server);
-    if (first?.firstConnect && first.keptSince === undefined) return within(first.settled, wait_ms);
-    const second = this.#seconds.dialling(server);
-    return second && within(second, wait_ms);
-  }
-
-  /** `client`: whose own link it is to be; undefined: a shared one, or the registry's of a per-client server. */
-  #connection(config: ServerConfig, events: LinkEvents, { client, ...more }: LinkOptions): Connection {
-    const alone = config.session === 'per-client' ? NOBODY : undefined;
-    const owner = client ?? alone;
-    const stats = this.#stats.server(config.name);
-    return new Connection({
-      ...more,
-      config,
-      stats: client || more.second ? statsOfOwnLink(stats) : stats,
-      log: this.#log,
-      boundary: this.#boundary,
-      wheel: this.#wheel,
-      budget: this.#budget,
-      starts: this.#starts,
-      watcher: (this.#watcher ??= createWatcher({ logger: this.#log })),
-      limits: () => this.#config.limits,
-      events,
-      ...(owner && { client: owner }),
-      clientInfo: { name: 'mcpstead', version: this.#build.version },
-      showStderr: this.#config.mcp.auth.mode === 'none' && isLoopback(this.#config.host),
-    });
-  }
-
-  #linkChanged(link: Connection, kinds: readonly ListKind[]): void {
-    const name = link.server;
-    if (link.state === 'up') this.#upstreams.rose(link);
-    else this.#upstreams.fell(link);
-    const upstream = this.#upstreams.get(name);
-    if (upstream?.link.state === 'up') {
-      if (this.#awaited.delete(name)) this.#checkReady();
-      this.#seconds.rose(upstream);
-    }
-    // Of one that is to take another's place nobody sees anything yet.
-    if (upstream?.link === link) this.#announce(name, kinds);
-  }
-
-  #checkReady(): void {
-    if (this.#awaited.size > 0) return;
-    this.#serve();
-    if (this.#state !== 'starting') return;
-    this.#state = 'serving';
-    this.#log.info('ready: every required upstream has been up');
-  }
-
-  /** The catalog is fresh at once; clients hear of it a little later, once for many changes. */
-  #announce(name: string, kinds: readonly ListKind[] = LIST_KINDS): void {
-    this.#catalog.touch();
-    const noted = this.#changed.get(name) ?? new Set();
-    for (const kind of kinds) noted.add(kind);
-    this.#changed.set(name, noted);
-    const fanOut = this.#boundary.guard('fan_out', () => {
-      this.#fanOut = undefined;
-      const changed = new Map(this.#changed);
-      this.#changed.clear();
-      const told = fanOutListChanged(
-        {
-          sessions: this.#sessions,
-          streams: this.#streams,
-          listeners: this.#listeners,
-          given: this.#given,
-        },
-        changed,
-      );
-      this.#boundary.detach('fan_out', told);
-    });
-    this.#fanOut ??= setTimeout(fanOut, FAN_OUT_MS).unref();
-  }
-
-  /** The session of this id: as a rule the one that was asked for before. */
-  #sessionOf(id: string): Session | undefined {
-    if (this.#aside?.id !== id)
-      this.#aside = { id, session: [...this.#sessions.all()].find((session) => session.id === id) };
-    const { session } = this.#aside;
-    return session?.open ? session : undefined;
-  }
-
-  /** The session gets the links of its own that it lacks, and a view with them. */
-  #giveView(session: Session): void {
-    this.#ownLinks.open(session);
-    session.caller.view = this.#views.of(session.caller, session.server);
-  }
-
-  #syncGauges(): void {
-    this.#stats.bufferedBytes = this.#budget.used;
-    for (const link of this.#upstreams.links()) {
-      link.stats.connected = link.state === 'up';
-      link.stats.toolsCount = link.lists.tools.length;
-      const { server } = link;
-      link.stats.inFlight =
-        this.#upstreams.inFlight(server) + this.#seconds.inFlight(server) + this.#ownLinks.inFlight(server);
-    }
-  }
-
-  async *#renderMetrics(): AsyncGenerator<string> {
-    const { renderMetrics } = await import('./observe/metrics.js');
-    yield* renderMetrics(this.#stats, { ...this.#build, node_version: process.version });
-  }
-}
-
-function healthOf({ config: { required }, link, next }: Upstream, second: Link | undefined): ServerHealth {
-  const { config, stats, peer, staleLists, keptSince } = link;
-  return {
-    name: config.name,
-    url: config.kind === 'stdio' ? `stdio:${config.command}` : redactUrl(config.url),
-    protocol: config.kind === 'stdio' ? 'stdio' : config.protocol,
-    required,
-    connected: link.state === 'up',
-    tools_count: link.lists.tools.length,
-    last_seen_seconds_ago: stats.lastSeen < 0 ? null : Math.max(0, Date.now() / 1000 - stats.lastSeen),
-    reconnects: stats.reconnects,
-    last_error: link.lastError ?? null,
-    state: link.state,
-    era: peer && keptSince === undefined ? link.era : null,
-    revision: keptSince === undefined ? (peer?.revision ?? null) : null,
-    ...(keptSince !== undefined && {
-      lists: 'kept',
-      lists_age_seconds: Math.max(0, Math.round((Date.now() - keptSince) / 1000)),
-    }),
-    ...(staleLists.size > 0 && {
-      lists: Object.fromEntries([...staleLists].map(([kind, error]) => [kind, { stale: true, error }])),
-    }),
-    ...(second && {
-      legacy: {
-        state: second.state,
-        revision: second.peer?.revision ?? null,
-        error: second.lastError ?? null,
-      },
-    }),
-    ...(next && { next: { state: next.state, error: next.lastError ?? null } }),
-  };
 }
 
 function runtimeOf(config: Config): Runtime {
   return { config, auth: createAuthenticator(config.mcp.auth.mode, config.mcp.auth.tokens) };
-}
-
-/** Keys that are read once at the start keep their old values. */
-function keepWhatNeedsRestart(old: Config, next: Config): Config {
-  return {
-    ...next,
-    host: old.host,
-    port: old.port,
-    logging: old.logging,
-    cache: old.cache,
-    mcp: { ...next.mcp, session: old.mcp.session, state_key: old.mcp.state_key },
-    http: {
-      ...old.http,
-      allowed_hosts: next.http.allowed_hosts,
-      allowed_origins: next.http.allowed_origins,
-    },
-  };
 }

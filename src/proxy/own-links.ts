@@ -10,24 +10,15 @@ import { credentialsChanged } from '../config/index.js';
 import type { ServerConfig } from '../config/types.js';
 import type { Boundary } from '../observe/boundary.js';
 import type { Message } from '../protocol/message.js';
-import {
-  NOBODY_TO_ASK,
-  type Link,
-  type LinkEvents,
-  type Question,
-  type Refusal,
-  type Sink,
-} from '../protocol/ports.js';
-import { LIST_KINDS } from '../protocol/lists.js';
+import type { Link, LinkEvents } from '../protocol/ports.js';
+import { LIST_KINDS, type ListKind } from '../protocol/lists.js';
 import type { Era } from '../protocol/revisions.js';
 import type { Session } from '../session/store.js';
-import type { Streams } from '../session/streams.js';
 import type { GivenLists } from './given.js';
 import type { Listener, Listeners } from './listeners.js';
-import type { Interests } from './interests.js';
-import { tellAside, tellChanged, tellSession } from './fan-out.js';
+import { tellChanged, tellSession } from './fan-out.js';
 import { fullLink } from './full-link.js';
-import type { Questions } from './questions.js';
+import { ownEvents, type OwnEventsDeps } from './own-events.js';
 import type { Viewer, Views } from './views.js';
 
 /** A link that can be begun and ended, as the upstream room makes it. */
@@ -51,16 +42,12 @@ export interface OwnClient {
   readonly era: Era;
 }
 
-export interface OwnLinksDeps {
+export interface OwnLinksDeps extends OwnEventsDeps {
   readonly boundary: Boundary;
   readonly catalog: Catalog;
   readonly views: () => Views;
-  readonly streams: Streams;
   readonly given: GivenLists;
-  readonly questions: Questions;
-  readonly interests: () => Interests;
   readonly listeners: Listeners;
-  readonly taskStatus: LinkEvents['taskStatus'];
   /** limits.per_client: links an upstream, at the most. */
   readonly limit: () => number;
   /** Links may connect. */
@@ -292,61 +279,20 @@ export function createOwnLinks(deps: OwnLinksDeps): OwnLinks {
   function eventsOf(owned: Owned): LinkEvents {
     const { owner, catalog, links, nexts } = owned;
     const { session } = owner;
-    const changed = (kinds: Parameters<LinkEvents['changed']>[1]): void => {
+    const changed = (kinds: readonly ListKind[]): void => {
       catalog.touch();
       if (session) tellSession(deps, session, kinds);
       else for (const listener of listenersOf(owned)) tellChanged(listener, kinds);
     };
-    return {
-      state: (link, kinds) => {
-        const { server } = link;
-        const isUp = link.state === 'up';
-        const isNext = nexts.get(server)?.link === link;
-        if (isUp ? isNext : links.get(server) === link) swap(owned, server);
-        if (isNext && isUp) changed(LIST_KINDS);
-        else if (!isNext) changed(kinds);
-      },
-      changed: (_link, kinds) => {
-        changed(kinds);
-      },
-      updated: (link, uri, notice) => {
-        deps.interests().updated(link, uri, notice);
-      },
-      elicited: (_link, _id, notice, call) => {
-        if (call && !call.over) call.notify(notice);
-        else if (session) deps.streams.notifyOnceOpen(session, notice);
-      },
-      taskStatus: (link, taskId, notice) => {
-        deps.taskStatus(link, taskId, notice);
-      },
-      other: (_link, notice) => {
-        // Without a session there is no stream for what belongs to no call.
-        if (session) tellAside(deps.streams, session, notice);
-      },
-      logged() {},
-      asked: (link, question) => (session ? ask(session, link, question) : NOBODY_TO_ASK),
-      gaveUp() {},
+    const turned = (link: Link, kinds: readonly ListKind[]): void => {
+      const { server } = link;
+      const isUp = link.state === 'up';
+      const isNext = nexts.get(server)?.link === link;
+      if (isUp ? isNext : links.get(server) === link) swap(owned, server);
+      if (isNext && isUp) changed(LIST_KINDS);
+      else if (!isNext) changed(kinds);
     };
-  }
-
-  /** A question without a call goes on the server-to-client stream, once there is one. */
-  function ask(session: Session, link: Link, question: Question): Refusal | undefined {
-    const sink: Sink = {
-      notify: (notice) => deps.streams.notify(session, notice),
-      ask({ method, bytes }) {
-        deps.streams.notifyOnceOpen(session, { method, bytes });
-        return undefined;
-      },
-      start() {},
-      write: () => true,
-      end() {},
-      cancelled() {},
-      fail() {},
-    };
-    const merged = session.server === undefined;
-    const context = { session, server: link.server, merged, inputMs: link.inputMs };
-    const asked = deps.questions.ask(question, sink, context, () => undefined);
-    return typeof asked === 'string' ? undefined : asked;
+    return ownEvents(deps, session, turned, changed);
   }
 
   function close(owned: Owned): void {

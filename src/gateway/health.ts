@@ -1,0 +1,42 @@
+/** What /health tells of the servers. */
+import { redactUrl } from '../config/index.js';
+import type { ServerHealth } from '../downstream/http/admin.js';
+import type { Connection } from '../upstream/link/connection.js';
+import type { Upstream } from '../upstream/link/pool.js';
+
+/** `second`: the link of legacy clients, where a server speaks both eras. */
+export function healthOf(
+  { config: { required }, link, next }: Upstream,
+  second: Connection | undefined,
+): ServerHealth {
+  const { config, stats, peer, staleLists, keptSince } = link;
+  return {
+    name: config.name,
+    url: config.kind === 'stdio' ? `stdio:${config.command}` : redactUrl(config.url),
+    protocol: config.kind === 'stdio' ? 'stdio' : config.protocol,
+    required,
+    connected: link.state === 'up',
+    tools_count: link.lists.tools.length,
+    last_seen_seconds_ago: stats.lastSeen < 0 ? null : Math.max(0, Date.now() / 1000 - stats.lastSeen),
+    reconnects: stats.reconnects,
+    last_error: link.lastError ?? null,
+    state: link.state,
+    era: peer && keptSince === undefined ? link.era : null,
+    revision: keptSince === undefined ? (peer?.revision ?? null) : null,
+    ...(keptSince !== undefined && {
+      lists: 'kept',
+      lists_age_seconds: Math.max(0, Math.round((Date.now() - keptSince) / 1000)),
+    }),
+    ...(staleLists.size > 0 && {
+      lists: Object.fromEntries([...staleLists].map(([kind, error]) => [kind, { stale: true, error }])),
+    }),
+    ...(second && {
+      legacy: {
+        state: second.state,
+        revision: second.peer?.revision ?? null,
+        error: second.lastError ?? null,
+      },
+    }),
+    ...(next && { next: { state: next.state, error: next.lastError ?? null } }),
+  };
+}

@@ -1,0 +1,336 @@
+/**
+ * All links to servers: the shared ones, those in the legacy era to servers that speak both, and those of one client alone. Wires what
+ * links tell to those who need to know.
+ */
+import { OverlaidCatalog, type Catalog } from '../catalog/catalog.js';
+import { isLoopback } from '../config/index.js';
+import type { Config, ServerConfig } from '../config/types.js';
+import type { Budget } from '../lib/budget.js';
+import type { Slots } from '../lib/slots.js';
+import type { Wheel } from '../lib/wheel.js';
+import { within } from '../lib/within.js';
+import type { Boundary } from '../observe/boundary.js';
+import type { Logger } from '../observe/log.js';
+import { statsOfOwnLink, type GatewayStats } from '../observe/stats.js';
+import type { ListKind } from '../protocol/lists.js';
+import { NOBODY_TO_ASK, type Link, type LinkEvents, type Notice } from '../protocol/ports.js';
+import type { Era } from '../protocol/revisions.js';
+import { tellAside } from '../proxy/fan-out.js';
+import type { GivenLists } from '../proxy/given.js';
+import type { Interests } from '../proxy/interests.js';
+import type { Listeners } from '../proxy/listeners.js';
+import { createOwnLinks, type OwnLinks } from '../proxy/own-links.js';
+import type { Questions } from '../proxy/questions.js';
+import type { Tasks } from '../proxy/tasks.js';
+import { createViews, type Views } from '../proxy/views.js';
+import type { Session } from '../session/store.js';
+import type { Streams } from '../session/streams.js';
+import { Connection, type ConnectionDeps } from '../upstream/link/connection.js';
+import { EVERY_CAPABILITY } from '../upstream/link/envelope.js';
+import type { ListCache } from '../upstream/link/list-cache.js';
+import { UpstreamPool } from '../upstream/link/pool.js';
+import { SecondLinks } from '../upstream/link/second-links.js';
+import { createWatcher, type Watcher } from '../upstream/stdio/watcher.js';
+import type { Announcer } from './announcer.js';
+import type { Readiness } from './readiness.js';
+
+/** Which client a link belongs to, in which era it is dialled, and what it starts with. */
+type LinkOptions = Pick<ConnectionDeps, 'client' | 'prefers' | 'second' | 'cache' | 'remembered'>;
+
+/** The client of the shared link to a per-client server: it can be asked for nothing. */
+const NOBODY = { id: '', capabilities: {} };
+
+export interface LinksDeps {
+  readonly config: () => Config;
+  readonly version: string;
+  readonly log: Logger;
+  readonly stats: GatewayStats;
+  readonly boundary: Boundary;
+  readonly wheel: Wheel;
+  readonly budget: Budget;
+  readonly starts: Slots;
+  readonly catalog: Catalog;
+  readonly cache: ListCache | undefined;
+  readonly readiness: Readiness;
+  readonly announcer: Announcer;
+  readonly questions: Questions;
+  readonly streams: Streams;
+  readonly tasks: Tasks;
+  readonly given: GivenLists;
+  readonly listeners: Listeners;
+  readonly interests: () => Interests;
+  /** The session of this id in this process. */
+  readonly sessionOf: (id: string) => Session | undefined;
+  /** Ends a session whose link has to give way. */
+  readonly evict: (session: Session) => void;
+}
+
+export class Links {
+  readonly shared: UpstreamPool;
+  readonly seconds: SecondLinks;
+  readonly own: OwnLinks;
+  readonly views: Views;
+  readonly #deps: LinksDeps;
+  #watcher: Watcher | undefined;
+  /** The era in which shared children are spoken to that speak both: that of the one client, if there is only one. */
+  #childEra: Era = 'modern';
+  /** Servers that are added now are those of the start: their lists of the last run are shown. */
+  #starting = true;
+
+  constructor(deps: LinksDeps) {
+    this.#deps = deps;
+    const { boundary, catalog, log, stats, announcer } = deps;
+    this.shared = new UpstreamPool({
+      boundary,
+      connect: (server) => this.#connectShared(server),
+      put: (link) => {
+        catalog.put(link);
+      },
+      replaced: (link) => {
+        deps.interests().adopt(link);
+        announcer.announce(link.server);
+      },
+    });
+    const legacy = new OverlaidCatalog(catalog);
+    this.seconds = new SecondLinks({
+      boundary,
+      log,
+      connect: (server) => this.#connectSecond(server),
+      upstreams: () => this.shared.all(),
+      put: (link) => {
+        legacy.put(link);
+        deps.interests().adopt(link);
+        stats.server(link.server).legacyRevision = link.peer?.revision ?? '';
+      },
+      remove: ({ key, server }) => {
+        legacy.remove(server);
+        stats.server(server).legacyRevision = '';
+        const first = catalog.get(server);
+        if (first) deps.interests().move(key, first);
+        else deps.interests().forget(key);
+      },
+      changed: (server, kinds) => {
+        announcer.announce(server, kinds);
+      },
+    });
+    this.views = createViews({
+      catalogs: { legacy, modern: catalog },
+      full: EVERY_CAPABILITY,
+      own: (viewer, server) => this.own.registryOf(viewer, server),
+    });
+    this.own = createOwnLinks({
+      boundary,
+      catalog,
+      views: () => this.views,
+      streams: deps.streams,
+      given: deps.given,
+      questions: deps.questions,
+      interests: deps.interests,
+      listeners: deps.listeners,
+      taskStatus: (link, taskId, notice) => {
+        deps.tasks.status(link, taskId, notice);
+      },
+      limit: () => deps.config().limits.per_client,
+      begun: () => this.shared.begun,
+      servers: () => deps.config().servers.filter(({ session }) => session === 'per-client'),
+      evict: deps.evict,
+      connect: (server, client, events) =>
+        this.#connect(server, events, { client, prefers: () => client.era }),
+    });
+  }
+
+  /** Adds the servers of the start. */
+  addAll(servers: readonly ServerConfig[]): void {
+    for (const server of servers) this.shared.add(server);
+    this.#starting = false;
+  }
+
+  /** Begins to connect. `era`: of the one client, if there is only one. */
+  begin(era?: Era): void {
+    if (this.shared.begun) return;
+    if (era) this.#childEra = era;
+    this.#deps.catalog.begin();
+    this.shared.begin();
+    this.own.begin();
+  }
+
+  /** Gives a session the links of its own that it lacks, and a view with them. */
+  give(session: Session): void {
+    this.own.open(session);
+    session.caller.view = this.views.of(session.caller, session.server);
+  }
+
+  /** Waits, on the route of one server, for the link that tells what the server is; undefined: nothing to wait for. */
+  greets(session: Session): Promise<void> | undefined {
+    const { server } = session;
+    if (server === undefined) return undefined;
+    const { wait_ms } = this.#deps.config().startup;
+    const [own] = this.own.of(session);
+    if (own?.firstConnect) return within(own.settled, own.config.timeouts.start_ms);
+    const first = this.#deps.catalog.get(server);
+    if (first?.firstConnect && first.keptSince === undefined) return within(first.settled, wait_ms);
+    const second = this.seconds.dialling(server);
+    return second && within(second, wait_ms);
+  }
+
+  /** A reload left the link of a server as it is. */
+  update(config: ServerConfig): void {
+    const upstream = this.shared.get(config.name);
+    // A link that has given up waits for a reload.
+    if ((upstream?.next ?? upstream?.link)?.state === 'down') return this.restart(config);
+    this.#unrequire(config);
+    this.shared.update(config);
+    this.seconds.update(config);
+    this.own.update(config);
+  }
+
+  restart(config: ServerConfig): void {
+    this.#unrequire(config);
+    this.own.restart(config.name);
+    this.seconds.outdate(config.name);
+    this.shared.restart(config);
+  }
+
+  remove(server: string): void {
+    const { readiness, catalog, stats, interests, announcer } = this.#deps;
+    readiness.settle(server);
+    catalog.remove(server);
+    this.seconds.drop(server);
+    stats.servers.delete(server);
+    interests().forget(server);
+    this.own.restart(server);
+    this.shared.remove(server);
+    announcer.announce(server);
+  }
+
+  /** Gauges that are not kept up to date all the time. */
+  measure(): void {
+    for (const link of this.shared.links()) {
+      const { server, stats } = link;
+      stats.connected = link.state === 'up';
+      stats.toolsCount = link.lists.tools.length;
+      stats.inFlight =
+        this.shared.inFlight(server) + this.seconds.inFlight(server) + this.own.inFlight(server);
+    }
+  }
+
+  /** Drains all links for `graceMs`, at the most. */
+  async close(graceMs: number): Promise<void> {
+    await Promise.all([this.shared.close(graceMs), this.seconds.close(graceMs), this.own.ended()]);
+  }
+
+  /** Waits for killed children to end, so that none outlives the process. */
+  async gone(limitMs: number): Promise<void> {
+    await this.#watcher?.gone(limitMs);
+  }
+
+  destroy(): void {
+    this.shared.destroy();
+    this.seconds.destroy();
+    this.own.destroy();
+  }
+
+  closeWatcher(): void {
+    this.#watcher?.close();
+  }
+
+  /** Stops waiting for a server that is no longer `required`. */
+  #unrequire({ name, required }: ServerConfig): void {
+    if (!required) this.#deps.readiness.settle(name);
+  }
+
+  #connectShared(config: ServerConfig): Connection {
+    const cache = config.session === 'shared' ? this.#deps.cache : undefined;
+    const link = this.#connect(config, this.#events(), {
+      prefers: () => (config.kind === 'stdio' ? this.#childEra : 'modern'),
+      ...(cache && { cache, remembered: this.#starting ? cache.read(config) : undefined }),
+    });
+    this.#deps.interests().adopt(link);
+    return link;
+  }
+
+  #connectSecond(config: ServerConfig): Connection {
+    const turned: LinkEvents['state'] = (link, kinds) => {
+      this.seconds.turned(link as Connection, kinds);
+    };
+    const gaveUp: LinkEvents['gaveUp'] = (link, error) => {
+      this.seconds.gaveUp(link as Connection, error);
+    };
+    const events = { ...this.#events(), state: turned, changed: turned, gaveUp };
+    const link = this.#connect(config, events, { second: true });
+    this.#deps.interests().adopt(link);
+    return link;
+  }
+
+  /** `client`: the link belongs to it alone; undefined: a shared link. */
+  #connect(config: ServerConfig, events: LinkEvents, { client, ...more }: LinkOptions): Connection {
+    const { log, boundary, wheel, budget, starts, version } = this.#deps;
+    const owner = client ?? (config.session === 'per-client' ? NOBODY : undefined);
+    const stats = this.#deps.stats.server(config.name);
+    const { mcp, host } = this.#deps.config();
+    return new Connection({
+      ...more,
+      config,
+      stats: client || more.second ? statsOfOwnLink(stats) : stats,
+      log,
+      boundary,
+      wheel,
+      budget,
+      starts,
+      watcher: (this.#watcher ??= createWatcher({ logger: log })),
+      limits: () => this.#deps.config().limits,
+      events,
+      ...(owner && { client: owner }),
+      clientInfo: { name: 'mcpstead', version },
+      showStderr: mcp.auth.mode === 'none' && isLoopback(host),
+    });
+  }
+
+  /** What shared links tell. */
+  #events(): LinkEvents {
+    const { boundary, announcer, questions, streams, tasks, readiness, interests, sessionOf } = this.#deps;
+    return {
+      state: (link, kinds) => {
+        this.#turned(link as Connection, kinds);
+      },
+      changed: (link, kinds) => {
+        announcer.announce(link.server, kinds);
+      },
+      updated: boundary.guard('fan_out', (link: Link, uri: string, notice: Notice) => {
+        interests().updated(link, uri, notice);
+      }),
+      elicited: (link, elicitationId, notice, call) => {
+        const session = questions.elicited(link.server, elicitationId);
+        if (!session) return;
+        if (call?.client === session.id && !call.over) call.notify(notice);
+        else streams.notifyOnceOpen(session, notice);
+      },
+      taskStatus: (link, taskId, notice) => {
+        tasks.status(link, taskId, notice);
+      },
+      logged: boundary.guard('fan_out', (client: string, notice: Notice) => {
+        const session = sessionOf(client);
+        if (session) tellAside(streams, session, notice);
+      }),
+      other() {},
+      asked: () => NOBODY_TO_ASK,
+      gaveUp: (link, error) => {
+        readiness.gaveUp(link.server, error);
+      },
+    };
+  }
+
+  /** A shared link went up or down. */
+  #turned(link: Connection, kinds: readonly ListKind[]): void {
+    const { server } = link;
+    if (link.state === 'up') this.shared.rose(link);
+    else this.shared.fell(link);
+    const upstream = this.shared.get(server);
+    if (upstream?.link.state === 'up') {
+      this.#deps.readiness.settle(server);
+      this.seconds.rose(upstream);
+    }
+    // Clients see nothing yet of a link that is to replace another one.
+    if (upstream?.link === link) this.#deps.announcer.announce(server, kinds);
+  }
+}

@@ -1,0 +1,61 @@
+/** Applies another configuration. What did not change is not touched. */
+import { diffConfig, type LoadedConfig } from '../config/index.js';
+import type { Config, ServerConfig } from '../config/types.js';
+import type { ReloadResult } from '../downstream/http/admin.js';
+import type { Logger } from '../observe/log.js';
+import type { Links } from './links.js';
+
+export interface ReloadDeps {
+  readonly log: Logger;
+  readonly links: Links;
+  /** Makes a configuration the current one: from here on nothing can fail. */
+  readonly use: (config: Config) => void;
+}
+
+/** Throws an Error, and changes nothing, if the new configuration cannot be used. */
+export function applyConfig(deps: ReloadDeps, old: Config, loaded: LoadedConfig): ReloadResult {
+  const { config: next, warnings, namesServers } = loaded;
+  if (!namesServers && old.servers.length > 0)
+    throw new Error(
+      'the configuration names no servers, as an empty or truncated file does: write servers: [] to remove them all',
+    );
+  const diff = diffConfig(old, next);
+  const kept = keepWhatNeedsRestart(old, next);
+  deps.use(kept);
+  for (const warning of warnings) deps.log.warn(warning);
+  for (const key of diff.restartRequired)
+    deps.log.warn(`${key} changed: restart required, the old value stays`);
+  const byName = new Map(kept.servers.map((server) => [server.name, server]));
+  const at = (name: string): ServerConfig => byName.get(name) as ServerConfig;
+  const { links } = deps;
+  for (const name of diff.removed) links.remove(name);
+  for (const name of diff.added) links.shared.add(at(name));
+  for (const name of diff.restarted) links.restart(at(name));
+  for (const name of [...diff.updated, ...diff.unchanged]) links.update(at(name));
+  return {
+    added: diff.added.length,
+    removed: diff.removed.length,
+    restarted: diff.restarted.length,
+    updated: diff.updated.length,
+    unchanged: diff.unchanged.length,
+    servers: { added: diff.added, removed: diff.removed, restarted: diff.restarted, updated: diff.updated },
+    restart_required: diff.restartRequired,
+  };
+}
+
+/** Keys that are read once at the start keep their old values. */
+function keepWhatNeedsRestart(old: Config, next: Config): Config {
+  return {
+    ...next,
+    host: old.host,
+    port: old.port,
+    logging: old.logging,
+    cache: old.cache,
+    mcp: { ...next.mcp, session: old.mcp.session, state_key: old.mcp.state_key },
+    http: {
+      ...old.http,
+      allowed_hosts: next.http.allowed_hosts,
+      allowed_origins: next.http.allowed_origins,
+    },
+  };
+}
