@@ -1,12 +1,12 @@
 /**
- * Every error the gateway itself answers with. One closed table: a code is a stable string, its numbers per
- * era stand beside it.
+ * Every error that the gateway itself returns, in one closed table: a stable string code and its JSON-RPC and HTTP numbers for each
+ * era.
  */
 
 interface Numbers {
   /** JSON-RPC error code. */
   readonly rpc: number;
-  /** HTTP status when this error alone is the answer to a POST. */
+  /** HTTP status if this error is the only answer to a POST. */
   readonly http: number;
 }
 
@@ -32,11 +32,11 @@ export const ERRORS = {
   unavailable: { legacy: { rpc: -32000, http: 503 }, modern: { rpc: -32603, http: 503 } },
   upstream_disconnected: { legacy: { rpc: -32000, http: 200 }, modern: { rpc: -32603, http: 200 } },
   upstream_timeout: { legacy: { rpc: -32000, http: 200 }, modern: { rpc: -32603, http: 200 } },
-  /** An answer broke off, and nobody knows what became of the request: a modern client sees its own break. */
+  /** An answer was cut off, and the fate of the request is unknown. A modern client sees its own stream end. */
   stream_broken: { legacy: { rpc: -32603, http: 200 }, modern: { rpc: -32603, http: 200 } },
   upstream_auth_failed: { legacy: { rpc: -32000, http: 200 }, modern: { rpc: -32603, http: 200 } },
   upstream_protocol_error: { legacy: { rpc: -32000, http: 200 }, modern: { rpc: -32603, http: 200 } },
-  /** The client of a call refused what its server needs of it. */
+  /** The client declined a request that its server needs for the call. */
   input_refused: { legacy: { rpc: -32603, http: 200 }, modern: { rpc: -32603, http: 200 } },
   busy: { legacy: { rpc: -32000, http: 200 }, modern: { rpc: -32603, http: 200 } },
   internal: { legacy: { rpc: -32000, http: 200 }, modern: { rpc: -32603, http: 200 } },
@@ -44,13 +44,13 @@ export const ERRORS = {
 
 export type ErrorCode = keyof typeof ERRORS;
 
-/** The HTTP status under which a modern client gets an error of this JSON-RPC code, wherever it came from. */
+/** The HTTP status of a modern answer with this JSON-RPC error code, whoever made the error. */
 export function modernStatus(rpc: number): number {
   if (rpc === -32601) return 404;
   return rpc === -32020 || rpc === -32021 || rpc === -32022 ? 400 : 200;
 }
 
-/** A failure that becomes an answer. `message` is shown to the client; it never holds a secret. */
+/** A failure that becomes an answer. The client sees `message`, which never contains a secret. */
 export class GatewayError extends Error {
   readonly code: ErrorCode;
   readonly data: unknown;
@@ -62,7 +62,7 @@ export class GatewayError extends Error {
   }
 }
 
-/** The JSON-RPC error message for `error`, as text. `rawId` is JSON: the request's own bytes, or `null`. */
+/** The JSON-RPC message for `error`. `rawId` is JSON: the bytes of the request's id, or `null`. */
 export function errorMessage(
   error: GatewayError,
   rawId: string,

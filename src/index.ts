@@ -1,6 +1,6 @@
 /**
- * mcpstead as a library: a gateway within another Node program. Several run side by side; none touches signals, the
- * process or anything global.
+ * mcpstead as a library: a gateway inside another Node program. Several can run side by side; none touches signals, the process or
+ * global state.
  */
 import { readFileSync } from 'node:fs';
 import type { Readable, Writable } from 'node:stream';
@@ -28,58 +28,57 @@ export type {
 export type { LogFields, Logger } from './observe/log.js';
 
 export interface GatewayOptions {
-  /** Where the gateway's lines go; none by default. */
+  /** Receives the gateway's log; by default nothing is logged. */
   readonly logger?: Logger;
   /** Variables for `${NAME}` and the MCPSTEAD_* overrides; `process.env` by default. */
   readonly env?: NodeJS.ProcessEnv;
   /** Reads the configuration again, for `POST /-/reload` and `reload()` without an argument. */
   readonly reload?: () => LoadedConfig;
-  /** Makes the store of the sessions, where replicas share them (docs/architecture.md, "A fleet of replicas"); this process by default. */
+  /** Creates the session store, for replicas that share sessions (docs/architecture.md, "A fleet of replicas"); in memory by default. */
   readonly sessions?: (options: SessionStoreOptions) => SessionStore;
 }
 
 export interface Gateway {
   /**
-   * Opens the port and begins to connect upstreams; resolves when the port is open. `url` ends in `/mcp`.
+   * Opens the port and starts to connect to servers; resolves when the port is open. `url` ends in `/mcp`.
    * Rejects with Node's own error (EADDRINUSE, EACCES, ...) when it cannot listen.
    */
   listen(): Promise<{ host: string; port: number; url: string }>;
   /**
-   * Serves one client over a pair of streams, one JSON-RPC message a line, as `mcpstead stdio` does over stdin and stdout. The client is
-   * the principal `local`: whoever holds the streams needs no token. Without `listen()` no port is opened, and upstreams are connected
-   * to once the client sends more than `initialize`, `ping` or `server/discover`. Any number of pairs may be attached, beside a port or
-   * without one.
+   * Serves one client over a pair of streams, one JSON-RPC message per line, as `mcpstead stdio` does over stdin and stdout. The client is
+   * the principal `local` and needs no token. Without `listen()` no port is opened, and the gateway connects to servers once the client
+   * sends more than `initialize`, `ping` or `server/discover`. Any number of pairs can be attached, with or without a port.
    *
-   * Resolves when the client has left: `input` has ended, or nobody reads `output` any more. What is then under way goes on within
-   * `mcp.session.shutdown_grace_seconds`; after that `output` is ended. `close()` waits for it. Never rejects. An answer that the
-   * client does not read stops its upstream; a client that reads nothing is not read either.
+   * Resolves when the client has left: `input` has ended, or `output` is closed. Calls in flight continue for
+   * `mcp.session.shutdown_grace_seconds`; then `output` is ended. `close()` waits for that. Never rejects. Backpressure applies both ways:
+   * an answer that the client does not read stops its server, and the gateway stops reading a client that does not read.
    */
   attach(input: Readable, output: Writable): Promise<void>;
   /**
-   * Makes another configuration count without a lost call. Without an argument it is read by `options.reload`.
-   * Rejects with a ConfigError, and keeps the running configuration, when the new one is wrong.
+   * Applies another configuration without losing a call. Without an argument, `options.reload` reads it.
+   * Rejects with a ConfigError, and keeps the running configuration, if the new one is invalid.
    */
   reload(input?: ConfigInput): Promise<ReloadResult>;
-  /** Drains: no new sessions, the calls in flight end, within `mcp.session.shutdown_grace_seconds`. */
+  /** Shuts down gracefully: refuses new sessions and lets calls in flight end, within `mcp.session.shutdown_grace_seconds`. */
   close(): Promise<void>;
-  /** Lets go of everything now. */
+  /** Closes everything at once. */
   destroy(): void;
-  /** What `GET /health` answers. */
+  /** The body of `GET /health`. */
   health(): Health;
-  /** Resolves if a required upstream used up its attempts before the gateway was ready; else never. */
+  /** Resolves if a required server could not be reached before the gateway was ready; otherwise never. */
   readonly failed: Promise<Error>;
 }
 
 /**
- * Makes a gateway from a configuration of the shape of the file (docs/configuration.md), or from one that was loaded.
- * Throws a ConfigError that names every problem.
+ * Creates a gateway from a configuration object with the keys of the file (docs/configuration.md), or from a loaded configuration.
+ * Throws a ConfigError that lists every problem.
  */
 export function createGateway(input: ConfigInput | LoadedConfig, options: GatewayOptions = {}): Gateway {
   const env = options.env ?? process.env;
   const isLoaded = (value: ConfigInput | LoadedConfig): value is LoadedConfig =>
     'config' in value && 'warnings' in value;
   const loaded = isLoaded(input) ? input : resolveConfig(input, env);
-  /** What is read again without a source: the same input with the variables and secret files of that moment. */
+  /** Reloads the same input with the current environment variables and secret files. */
   let current: () => LoadedConfig = () => (isLoaded(input) ? input : resolveConfig(input, env));
   const core = new GatewayCore(loaded, {
     logger: options.logger ?? silent,
@@ -108,7 +107,7 @@ export function createGateway(input: ConfigInput | LoadedConfig, options: Gatewa
 
 let build: BuildInfo | undefined;
 
-/** Written when the package was built; a source tree run as it is has none. */
+/** Written by the build; a source tree has none. */
 function buildInfo(): BuildInfo {
   if (build) return build;
   try {

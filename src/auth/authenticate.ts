@@ -1,4 +1,4 @@
-/** From what a request shows to a principal. */
+/** Authentication: turns what a request shows into a principal. */
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { AuthFailureReason } from '../observe/stats.js';
 import type { Denied, Principal, PrincipalKind, Shown } from '../protocol/ports.js';
@@ -11,7 +11,7 @@ export interface Authenticator {
   accepts(principal: Principal): boolean;
 }
 
-/** A principal of which nothing is known but its kind. */
+/** A principal without a name, groups or scopes. */
 function bare(id: string, kind: PrincipalKind, credential: string): Principal {
   return { id, kind, name: id, groups: [], scopes: [], claims: {}, credential, expires: undefined };
 }
@@ -33,12 +33,12 @@ export function createAuthenticator(mode: 'none' | 'bearer', tokens: readonly st
       const isBearer = authorization.startsWith(PREFIX) || /^bearer /i.test(authorization);
       if (authorization.length <= PREFIX.length || !isBearer) return refuse('bad_format');
       let start = PREFIX.length;
-      // Spaces alone: what else trim() takes away could be part of a token.
+      // Skip spaces only: other characters that trim() removes can be part of a token.
       while (authorization.charCodeAt(start) === 0x20) start++;
       const candidate = Buffer.from(authorization.slice(start), 'utf8');
       if (candidate.length === 0) return refuse('bad_format');
       let found: Principal | undefined;
-      // Every token is compared, so that the time tells nothing of which one came near.
+      // Compare every token, so that timing does not reveal which one is close.
       for (const { compare, principal } of known) if (compare(candidate)) found = principal;
       return found ?? refuse('wrong_token');
     },
@@ -56,7 +56,7 @@ function principalOf(token: string): Principal {
   return bare('bearer', 'bearer', credential);
 }
 
-/** Constant time for candidates of any length: both sides are padded to the length of the token. */
+/** Takes constant time for candidates of any length: both sides are padded to the length of the token. */
 function comparer(token: string): (candidate: Buffer) => boolean {
   const expected = Buffer.from(token, 'utf8');
   const padded = Buffer.alloc(expected.length);

@@ -1,5 +1,5 @@
 /**
- * What a client's era cannot read in the definition of a tool, and what it gets in its place. Everything else keeps its bytes.
+ * Patches for parts of a tool definition that clients of an era cannot read. Everything else keeps its bytes.
  */
 import { isPlain, type Definition } from '../protocol/lists.js';
 import type { Era } from '../protocol/revisions.js';
@@ -16,19 +16,19 @@ const FALSE = 0x66;
 
 const REFERENCES: ReadonlySet<string> = new Set(['$ref', '$dynamicRef']);
 
-/** In the schema of the structured result of older revisions; the value stands in it where the client finds it again. */
+/** Where the original schema is in the wrapped one that older revisions get. */
 const INSIDE = '#/properties/result';
 
 const EMPTY = Buffer.alloc(0);
 const ANYTHING = Buffer.from('{}');
 const NOTHING = Buffer.from('{"not":{}}');
 
-/** None: clients of this era read the definition as it came. */
+/** No patches: clients of this era read the definition as the server wrote it. */
 export function eraPatches({ bytes, tool }: Definition, era: Era): Patch[] {
   if (!tool || (era === 'legacy' && isPlain(tool))) return [];
   const members = membersOf(bytes);
   if (era === 'modern') {
-    // 2026-07-28 has another protocol for tasks; there no tool says whether it takes part.
+    // 2026-07-28 has another task protocol, without a member in tool definitions.
     return cut(bytes, members, 'execution');
   }
   const patches: Patch[] = [];
@@ -42,7 +42,7 @@ export function eraPatches({ bytes, tool }: Definition, era: Era): Patch[] {
   return patches;
 }
 
-/** Takes a member out, with one of the commas around it. */
+/** Removes a member and one adjacent comma. */
 function cut(bytes: Buffer, members: readonly Member[], key: string): Patch[] {
   const index = members.findIndex((member) => member.key === key);
   if (index === -1) return [];
@@ -50,11 +50,11 @@ function cut(bytes: Buffer, members: readonly Member[], key: string): Patch[] {
   const before = members[index - 1];
   if (before) return [{ start: before.end, end, bytes: EMPTY }];
   const next = members[index + 1];
-  // From its key to that of the next one; a definition has more members than this one.
+  // From its key to the next one: a definition always has other members.
   return next ? [{ start: bytes.indexOf(QUOTE), end: bytes.indexOf(QUOTE, end), bytes: EMPTY }] : [];
 }
 
-/** 2025-11-25 has structured results that are objects alone: any other becomes the one member of an object. */
+/** Wraps a schema: in 2025-11-25 structured results are objects, so any other value becomes the member of an object. */
 function wrap(bytes: Buffer, schema: Span, patches: Patch[]): void {
   const members = bytes[schema.start] === OPEN_OBJECT ? membersOf(bytes, schema.start) : [];
   const dialect = members.find(({ key }) => key === '$schema');
@@ -72,8 +72,7 @@ function wrap(bytes: Buffer, schema: Span, patches: Patch[]): void {
 }
 
 /**
- * Puts schemas in the place of booleans among properties. `moved`: where the root of the schema stands now; its references to itself
- * are led there.
+ * Replaces boolean schemas of properties by objects. `moved`: the new place of the schema's root, to which references are redirected.
  */
 function walk(bytes: Buffer, at: number, moved: string | undefined, patches: Patch[], depth = 0): void {
   if (depth > MAX_SCHEMA_DEPTH) return;
@@ -83,7 +82,7 @@ function walk(bytes: Buffer, at: number, moved: string | undefined, patches: Pat
   }
   if (bytes[at] !== OPEN_OBJECT) return;
   const members = membersOf(bytes, at);
-  // What a schema with an `$id` of its own refers to stands within itself, wherever it is moved.
+  // References in a schema with its own `$id` stay within it.
   const base = depth > 0 && hasOwnBase(bytes, members) ? undefined : moved;
   for (const member of members) {
     const { key, start } = member;
@@ -99,7 +98,7 @@ function walk(bytes: Buffer, at: number, moved: string | undefined, patches: Pat
   }
 }
 
-/** References to `#` and `#/...` stay within the schema; anchors and other documents are found from anywhere. */
+/** Redirects references to `#` and `#/...`. Anchors and other documents resolve from anywhere. */
 function lead(bytes: Buffer, { start, end }: Span, moved: string, patches: Patch[]): void {
   if (bytes[start] !== QUOTE) return;
   const target = JSON.parse(bytes.toString('utf8', start, end)) as string;
@@ -110,7 +109,7 @@ function lead(bytes: Buffer, { start, end }: Span, moved: string, patches: Patch
 function hasOwnBase(bytes: Buffer, members: readonly Member[]): boolean {
   const id = members.find(({ key }) => key === '$id');
   if (!id || bytes[id.start] !== QUOTE) return false;
-  // Before 2019-09 a fragment alone was the name of a place.
+  // Before 2019-09 a bare fragment was an anchor.
   return !(JSON.parse(bytes.toString('utf8', id.start, id.end)) as string).startsWith('#');
 }
 

@@ -1,4 +1,4 @@
-/** What a client is told at `initialize`, or by server/discover: the union of what the upstreams of its view have. */
+/** Capabilities and instructions for `initialize` and server/discover: the union of the servers in a view. */
 import type { Link, Peer } from '../protocol/ports.js';
 import type { Era } from '../protocol/revisions.js';
 import { isObject, objectOf, present } from '../wire/json.js';
@@ -7,7 +7,7 @@ import { coversCalls, TASKS } from '../protocol/tasks.js';
 
 type Capabilities = Record<string, unknown>;
 
-/** What an upstream that has not connected yet may turn out to have: a client asks for nothing it was not told of. */
+/** Assumed of a server that has not connected yet: clients never use a capability that was not announced. */
 const EVERYTHING: Capabilities = {
   tools: { listChanged: true },
   prompts: { listChanged: true },
@@ -16,14 +16,14 @@ const EVERYTHING: Capabilities = {
   logging: {},
 };
 
-/** Longest text of all instructions together, in characters. */
+/** Longest instructions in all, in characters. */
 const MAX_INSTRUCTIONS = 16_384;
 
 const LISTED = ['tools', 'prompts', 'resources'];
 
 /**
- * What a client of an era is offered of one upstream. `peer`: undefined while the upstream has not connected. List changes are always
- * told: the gateway finds them out by itself.
+ * The capabilities of one server for clients of an era. `peer`: undefined while it has not connected. `listChanged` is always announced:
+ * the gateway detects changes by itself.
  */
 export function singleCapabilities(peer: Peer | undefined, era: Era): Capabilities {
   if (!peer) return EVERYTHING;
@@ -35,17 +35,17 @@ export function singleCapabilities(peer: Peer | undefined, era: Era): Capabiliti
   return era === 'modern' ? forModern(capabilities, peer) : forLegacy(capabilities, peer);
 }
 
-/** Without what only the modern era can use. */
+/** Without capabilities of the modern era. */
 function forLegacy(capabilities: Capabilities, peer: Peer): Capabilities {
   if (peer.era === 'legacy') return capabilities;
-  // An old name that a modern upstream might declare would promise another protocol.
+  // `tasks` of a modern server would announce the legacy protocol.
   const { tasks: _, extensions, ...rest } = capabilities;
   const others = objects(extensions);
   delete others[TASKS];
   return Object.keys(others).length === 0 ? rest : { ...rest, extensions: others };
 }
 
-/** As ServerCapabilities of 2026-07-28 has it. */
+/** In the form of ServerCapabilities of 2026-07-28. */
 function forModern(capabilities: Capabilities, peer: Peer): Capabilities {
   const { tasks, extensions, experimental, ...rest } = capabilities;
   const modern: Capabilities = rest;
@@ -61,7 +61,7 @@ function forModern(capabilities: Capabilities, peer: Peer): Capabilities {
 export function mergedCapabilities(links: readonly Link[], era: Era): Capabilities {
   const merged: Capabilities = { tools: { listChanged: true } };
   for (const link of links) {
-    // One that was up and is down now has no peer either: it will be back.
+    // A server that is down has no peer either, but it may be back soon.
     const own = singleCapabilities(link.peer, era);
     for (const kind of ['prompts', 'resources', 'completions', 'logging', 'tasks']) {
       const value = own[kind];
@@ -76,14 +76,14 @@ export function mergedCapabilities(links: readonly Link[], era: Era): Capabiliti
   return merged;
 }
 
-/** What one of them has, the union has: "subscribe": false takes nothing away. */
+/** Merges two values: true wins over false. */
 function union(a: unknown, b: unknown): object {
   const both: Record<string, unknown> = { ...objectOf(a) };
   for (const [key, value] of Object.entries(objectOf(b) ?? {})) if (both[key] !== true) both[key] = value;
   return both;
 }
 
-/** Each upstream's instructions under its name, in all at most MAX_INSTRUCTIONS characters; as a JSON member with its comma. */
+/** The instructions of each server under its name, MAX_INSTRUCTIONS characters at the most; a JSON member with a leading comma. */
 export function mergedInstructions(links: readonly Link[]): string {
   const parts: string[] = [];
   let left = MAX_INSTRUCTIONS;

@@ -1,14 +1,14 @@
-/** The only place that joins and parses qualified names. */
+/** Joins and parses qualified names. No other file does. */
 import { createHash } from 'node:crypto';
 
 const SEPARATOR = '__';
-/** Longest name by the specification (2025-11-25, server/tools, "Tool Names"). */
+/** Longest name that the specification allows (2025-11-25, server/tools, "Tool Names"). */
 const MAX_NAME = 128;
 const HASH = 8;
 
 /**
- * `<server>__<name>`; beyond `limit` characters (0: only those of the specification) a stable alias of that length, made
- * unlike any other by a digest of the whole.
+ * Returns `<server>__<name>`. If that is longer than `limit` characters (0: the limit of the specification), a stable alias of that length
+ * which ends in a digest of the whole name.
  */
 export function qualify(server: string, name: string, limit: number): string {
   const full = `${server}${SEPARATOR}${name}`;
@@ -18,26 +18,26 @@ export function qualify(server: string, name: string, limit: number): string {
   return `${full.slice(0, Math.max(0, longest - HASH - 1))}_${digest}`;
 }
 
-/** An id of an upstream, such as a task's: ids have no limit of length. */
+/** Qualifies an id of a server, such as a task id. Ids have no length limit. */
 export function qualifyId(server: string, id: string): string {
   return `${server}${SEPARATOR}${id}`;
 }
 
-/** The parts of a qualified name, split at the first separator. */
+/** Splits a qualified name at the first separator. */
 export function parse(qualified: string): { server: string; name: string } | undefined {
   const at = qualified.indexOf(SEPARATOR);
   if (at <= 0) return undefined;
   return { server: qualified.slice(0, at), name: qualified.slice(at + SEPARATOR.length) };
 }
 
-/** How the merged list names the origin of a description. */
+/** How descriptions in merged lists show their server. */
 export function describe(server: string): { prefix: string; missing: string } {
   return { prefix: `[${server}] `, missing: `Tool from ${server}` };
 }
 
 const QUALIFIED_URI = 'mcpstead:';
 
-/** A URI that another server lists under the same text: reachable, and listed, in this form. Template expressions keep working in it. */
+/** The form of a URI that another server lists too. Template expressions work in it. */
 export function qualifyUri(server: string, uri: string): string {
   return `${QUALIFIED_URI}${server}:${uri}`;
 }

@@ -1,4 +1,4 @@
-/** What views read: the catalog of all servers, or what a filter leaves of it. */
+/** The input of views: the catalog of all servers, or a filter on it. */
 import type { Definition, ListKind } from '../protocol/lists.js';
 import { within } from '../lib/within.js';
 import type { Link, NameKind, Peer } from '../protocol/ports.js';
@@ -23,7 +23,7 @@ export interface Registry {
   readonly options: CatalogOptions;
   /** Rendered lists, shared by all views. */
   readonly segments: Segments;
-  /** Grows with every change that a list could show. */
+  /** Increases with every change that a list could show. */
   readonly version: number;
   /** undefined: the server does not exist, or is hidden. */
   get(server: string): Link | undefined;
@@ -31,7 +31,7 @@ export interface Registry {
   peerOf(server: string): Peer | undefined;
   /** All links, sorted by server name. */
   entries(): readonly Entry[];
-  /** What is shown of a link's list: the same array until the list changes. */
+  /** The visible part of a link's list: the same array until the list changes. */
   list(link: Link, kind: ListKind): readonly Definition[];
   /** Whether a server of this name is hidden, whether or not it exists. */
   hides(server: string): boolean;
@@ -44,12 +44,12 @@ export interface Registry {
 }
 
 /**
- * A registry that shows less of another one, or other links. A filter overrides what it changes. `list` must return the same array for as
- * long as the underlying array is the same: views keep what they rendered of it.
+ * A registry that hides parts of another one or replaces links. A filter overrides what it changes. `list` must return the same array as
+ * long as the underlying array is the same, because rendered bytes are cached by array.
  */
 export abstract class Filter implements Registry {
   protected readonly base: Registry;
-  /** Goes up with each change of the filter itself. */
+  /** Increases with each change of the filter itself. */
   protected changes = 0;
 
   constructor(base: Registry) {

@@ -1,4 +1,4 @@
-/** Lists as bytes: each definition as its server wrote it, with name and description spliced. */
+/** Renders lists: each definition as its server wrote it, with name and description replaced. */
 import { createHash } from 'node:crypto';
 import { LISTS, LIST_KINDS, type Definition, type ListKind } from '../protocol/lists.js';
 import type { ListBytes } from '../protocol/ports.js';
@@ -11,7 +11,7 @@ const OPEN = Object.fromEntries(
   LIST_KINDS.map((kind) => [kind, Buffer.from(`{"${LISTS[kind].member}":[`)]),
 ) as Readonly<Record<ListKind, Buffer>>;
 
-/** What gives a definition another name or URI. A tool's description is marked with its server as well. */
+/** Patches that rename a definition. A tool's description gets its server's name in front. */
 export function renaming(kind: ListKind, definition: Definition, server: string, name: string): Patch[] {
   const patches: Patch[] = [{ ...definition.keySpan, bytes: Buffer.from(JSON.stringify(name)) }];
   if (kind === 'tools') patches.push(description(definition, server));
@@ -22,7 +22,7 @@ function description(definition: Definition, server: string): Patch {
   const { prefix, missing } = describe(server);
   const text = definition.descriptionSpan;
   if (text) {
-    // After the opening quote: what follows keeps its bytes.
+    // After the opening quote, so that the rest keeps its bytes.
     const at = text.start + 1;
     return { start: at, end: at, bytes: Buffer.from(JSON.stringify(prefix).slice(1, -1)) };
   }

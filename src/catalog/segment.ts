@@ -1,6 +1,6 @@
 /**
- * What one server contributes to a list: names and rendered bytes. Views of many servers are sequences of segments, which they share. A
- * segment is made once for each array of definitions, so that a change re-renders the servers that changed and no others.
+ * The part of a list that comes from one server: names and rendered bytes. A list of many servers is a sequence of segments, shared by all
+ * views. There is one segment per array of definitions, so a change re-renders only the servers that changed.
  */
 import { createHash } from 'node:crypto';
 import type { Definition, ListKind } from '../protocol/lists.js';
@@ -16,9 +16,9 @@ export type Form = 'own' | 'qualified';
 
 /** Definitions are rendered into buffers of about this size. */
 const PART_BYTES = 65_536;
-/** Definitions between two chances for other work. */
+/** Definitions between two yields. */
 const STEP = 16;
-/** Rendered bytes that are kept of filtered lists; the least recently used go first and are rendered again when needed. */
+/** Rendered bytes of filtered lists that are cached; the least recently used are dropped, and rendered again when needed. */
 const FILTERED_BYTES = 67_108_864;
 
 const COMMA = Buffer.from(',');
@@ -41,12 +41,12 @@ export class Segment {
   readonly kind: ListKind;
   /** Definitions by the name they have in the list, in list order. */
   readonly names: ReadonlyMap<string, Definition>;
-  /** Names that another server could have as well. */
+  /** Whether another server could have the same names. */
   readonly contested: boolean;
   readonly definitions: readonly Definition[];
   readonly #used: ((segment: Segment) => void) | undefined;
   readonly #targets = new Map<string, Target>();
-  /** Clients of both eras read the same bytes; undefined: not known, or they do not. */
+  /** Set if clients of both eras read the same bytes. */
   #plain: Rendered | undefined;
   readonly #rendered: Record<Era, Rendered | undefined> = { legacy: undefined, modern: undefined };
   readonly #rendering: Record<Era, Generator<undefined, Rendered> | undefined> = {
@@ -67,7 +67,7 @@ export class Segment {
       const { key } = definition;
       let name = isUri || form === 'own' ? key : qualify(server, key, nameLength);
       if (form === 'qualified') {
-        // An alias that cuts into the server's name does not show whose it is.
+        // An alias that cuts off part of the server's name does not identify the server.
         if (!isUri && !name.startsWith(`${server}__`)) contested = true;
         if (taken?.has(name) || names.has(name)) {
           if (!isUri) continue;
@@ -105,7 +105,7 @@ export class Segment {
     };
   }
 
-  /** Bytes that rendering keeps in memory. */
+  /** Size of the cached bytes. */
   get bytes(): number {
     const { legacy, modern } = this.#rendered;
     return (legacy?.bytes ?? 0) + (modern === legacy ? 0 : (modern?.bytes ?? 0));
@@ -185,7 +185,7 @@ export class Segment {
 
   #shown(name: string, definition: Definition, forEra: Patch[]): Buffer {
     const { key, bytes } = definition;
-    // The name comes first: the era may cut right behind it.
+    // The name comes first: patches for the era may start right behind it.
     const patches =
       name === key ? forEra : [...renaming(this.kind, definition, this.link.server, name), ...forEra];
     return patches.length === 0 ? bytes : splice(bytes, patches);

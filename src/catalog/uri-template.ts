@@ -1,19 +1,19 @@
-/** Which URI template (RFC 6570) a URI could have been made from: the most specific one. */
+/** Finds the most specific URI template (RFC 6570) that a URI matches. */
 
 const EXPRESSION = /\{([+#./;?&]?)[^{}]*\}/g;
-/** More expressions than any real template has. */
+/** Expressions per template, at the most. */
 const MAX_EXPRESSIONS = 16;
 const MAX_LENGTH = 2048;
-/** Templates of one server that are tried, at the most. */
+/** Templates per server that are matched, at the most. */
 export const MAX_TEMPLATES = 1000;
-/** Looks at characters that the templates of one server may cost with one URI. */
+/** Character comparisons per server and URI, at the most. */
 export const MAX_LOOKS = 500_000;
 
-/** What one expression may expand to. Reserved expansion and paths may hold anything, others no slash. */
+/** What an expression can expand to. Only reserved expansion and paths can contain a slash. */
 interface Expansion {
-  /** Its first character where there is one: then it may also be empty. */
+  /** The first character, if the operator has one; then the expansion may be empty. */
   readonly opens: string | undefined;
-  /** Characters that it never holds. */
+  /** Characters that it never contains. */
   readonly without: string;
 }
 
@@ -30,12 +30,12 @@ const EXPANSIONS: Readonly<Record<string, Expansion>> = {
 
 type Part = string | Expansion;
 
-/** A template in its parts. */
+/** A parsed template. */
 interface Pattern {
-  /** What every URI of it begins with. */
+  /** The literal text before the first expression. */
   readonly head: string;
   readonly tail: string;
-  /** Characters that are no expression's. */
+  /** Number of literal characters. */
   readonly literals: number;
   readonly parts: readonly Part[];
 }
@@ -63,12 +63,12 @@ interface Entry<T> extends Pattern {
   readonly value: T;
 }
 
-/** Entries whose URIs begin with the same text. */
+/** Templates with the same head. */
 interface Branch<T> {
   readonly head: string;
-  /** The most literals first. */
+  /** Most literal characters first. */
   readonly entries: Entry<T>[];
-  /** The longest other text that this one begins with. */
+  /** The branch with the longest head that is a prefix of this one. */
   readonly shorter: Branch<T> | undefined;
 }
 
@@ -79,13 +79,12 @@ export interface Covering<T> {
 }
 
 /**
- * The templates of many servers. The most specific one covers a URI: that with the longest text before its first expression, then
- * that with the most text in all.
+ * The templates of many servers. The most specific match wins: the longest head, then the most literal characters.
  */
 export class UriTemplates<T> {
   readonly #entries: Entry<T>[] = [];
   readonly #ofServer = new Map<string, number>();
-  /** By their texts. Built at the first search. */
+  /** Sorted by head. Built at the first search. */
   #branches: Branch<T>[] | undefined;
 
   add(template: string, server: string, value: T): void {
@@ -98,8 +97,8 @@ export class UriTemplates<T> {
   }
 
   /**
-   * The templates that cover `uri`, all of them equally specific: more than one only where they differ and are of several servers.
-   * `looked` hears how many characters were looked at.
+   * The most specific templates that match `uri`: more than one only if templates of several servers are equally specific. `looked` gets
+   * the number of character comparisons.
    */
   find(uri: string, looked?: (looks: number) => void): readonly Covering<T>[] {
     if (uri.length > MAX_LENGTH || this.#entries.length === 0) return NONE;
@@ -109,7 +108,7 @@ export class UriTemplates<T> {
       for (const entry of branch.entries) {
         if (found.length > 0 && entry.literals < (found[0] as Entry<T>).literals) break;
         const spent = looks.get(entry.server) ?? 0;
-        // Of the same server any of them leads to the same place.
+        // Any template of the same server leads to the same server.
         if (spent > MAX_LOOKS || found.some(({ server }) => server === entry.server)) continue;
         if (!uri.endsWith(entry.tail)) {
           looks.set(entry.server, spent + entry.tail.length);
@@ -122,7 +121,7 @@ export class UriTemplates<T> {
     return found;
   }
 
-  /** The branch with the longest text that `uri` begins with. */
+  /** The branch with the longest head that is a prefix of `uri`. */
   #longest(uri: string): Branch<T> | undefined {
     const branches = (this.#branches ??= this.#build());
     let low = 0;
@@ -132,7 +131,7 @@ export class UriTemplates<T> {
       if ((branches[middle] as Branch<T>).head <= uri) low = middle + 1;
       else high = middle;
     }
-    // Whatever it begins with is the text before it in the order, or what that begins with.
+    // The preceding head in sort order, or one of its prefixes, is a prefix of the URI.
     let branch = branches[low - 1];
     const head = branch?.head ?? '';
     let common = 0;
@@ -164,8 +163,8 @@ export class UriTemplates<T> {
 const NONE: readonly never[] = [];
 
 /**
- * Part by part, all places at once where it may end. Not a regular expression: templates come from servers and URIs from clients,
- * and together they would find the one that takes for ever.
+ * Matches part by part and tracks all possible ends at once. Not a regular expression: servers choose templates and clients choose URIs, and
+ * together they could cause catastrophic backtracking.
  */
 function matches(parts: readonly Part[], uri: string): boolean {
   let ends = new Uint8Array(uri.length + 1);
@@ -191,7 +190,7 @@ function matches(parts: readonly Part[], uri: string): boolean {
   return ends[uri.length] === 1;
 }
 
-/** Where a text ends in a URI, found by Knuth, Morris and Pratt: of texts that nearly match everywhere each place is looked at once. */
+/** Finds the ends of a literal in a URI by the Knuth-Morris-Pratt algorithm, which is linear even for near matches. */
 function literal(text: string, uri: string, ends: Uint8Array, next: Uint8Array): void {
   if (text === '') {
     next.set(ends);

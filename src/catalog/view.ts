@@ -103,7 +103,7 @@ abstract class SegmentedView implements View {
       kind,
       segments.map((segment) => segment.render(era)),
     );
-    // What is kept here could not be freed.
+    // A cached list would keep the bytes of filtered segments alive.
     if (!segments.some(({ isFiltered }) => isFiltered)) lists[era] = list;
     return list;
   }
@@ -132,7 +132,7 @@ abstract class SegmentedView implements View {
     if (this.#templates?.segments !== segments) {
       const found = new UriTemplates<Link>();
       for (const { link, names } of segments)
-        // A template under another name is also listed by a server that comes first.
+        // A renamed template is also listed by a server that comes before this one.
         for (const [name, { key }] of names) if (name === key) found.add(key, link.server, link);
       this.#templates = { segments, found };
     }
@@ -167,7 +167,7 @@ function discovered(capabilities: object, instructions: string): string {
   return `"capabilities":${wellFormed(JSON.stringify(capabilities))}${instructions}`;
 }
 
-/** A segment beside servers that have some of its names. */
+/** A segment whose names are partly taken by other servers. */
 interface Displaced {
   readonly base: Segment;
   readonly taken: ReadonlySet<string>;
@@ -181,7 +181,7 @@ export class MergedView extends SegmentedView {
     wanted: { readonly kind: NameKind; readonly name: string } | undefined,
     signal: AbortSignal,
   ): Promise<void> | undefined {
-    // It is not known which server has a URI before all have listed theirs.
+    // All servers must have listed their URIs before it is known which one has a URI.
     if (wanted === undefined) return waitForLists(this.registry, undefined, signal);
     if (wanted.kind === 'resource') return waitForFirst(this.registry, signal);
     const server = parse(wanted.name)?.server;
@@ -200,7 +200,7 @@ export class MergedView extends SegmentedView {
     return segments.some(({ contested }) => contested) ? this.#settle(kind, segments) : segments;
   }
 
-  /** Servers come in the order of their names: the first one keeps a name that others have as well. */
+  /** Resolves name conflicts: the first server, in order of names, keeps the name. */
   #settle(kind: ListKind, segments: readonly Segment[]): readonly Segment[] {
     const before = this.#displaced.get(kind);
     const displaced = new Map<string, Displaced>();
@@ -213,7 +213,7 @@ export class MergedView extends SegmentedView {
       if (base.contested) {
         const taken = new Set<string>();
         for (const name of base.names.keys())
-          // Nor does a server list a URI in the form that names another server.
+          // A server cannot list a URI in the qualified form of another server.
           if (seen.has(name) || (isUri && this.#qualified(name))) taken.add(name);
         if (taken.size > 0) {
           const known = before?.get(server);
@@ -250,7 +250,7 @@ export class MergedView extends SegmentedView {
     const { byServer, segments } = this.assembly(kind);
     const found = server === undefined ? undefined : byServer.get(server)?.find(name);
     if (found) return found;
-    // An alias may be cut within the name of its server.
+    // An alias may not contain the whole name of its server.
     for (const segment of segments) {
       const cut = segment.contested && segment.find(name);
       if (cut) return cut;
@@ -263,7 +263,7 @@ export class MergedView extends SegmentedView {
       const found = segment.find(uri);
       if (found) return found;
     }
-    // No template covers a URI that names its server.
+    // Templates do not apply to qualified URIs.
     const qualified = this.#qualified(uri);
     if (qualified) {
       const { link, name } = qualified;
@@ -297,7 +297,7 @@ export class MergedView extends SegmentedView {
     return this.#leadsTo(server, uri) ? uri : qualifyUri(server, uri);
   }
 
-  /** Whether a client that reads the URI reaches this server, or no other one. */
+  /** Whether the URI leads to this server, or to no other one. */
   #leadsTo(server: string, uri: string): boolean {
     for (const { link, names } of this.assembly('resources').segments)
       if (names.has(uri)) return link.server === server;

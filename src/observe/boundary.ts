@@ -1,39 +1,39 @@
 /**
- * The boundary around code that handles bytes of a peer, or that a timer calls: an exception there is a fault of the
- * gateway. It ends that call, that message or that connection, never the process.
+ * The boundary around code that handles a peer's bytes or runs from a timer. An exception there is a bug in the gateway: it ends that
+ * call, message or connection, never the process.
  */
 import { GatewayError } from '../errors.js';
 import type { Logger } from './log.js';
 
 /** Where an exception was caught: the label `where` of `mcpstead_internal_errors_total`. */
 export const PLACES = [
-  /** A request of an HTTP client: head, body, and everything until its answer has begun. */
+  /** An HTTP request from a client, until its answer has started. */
   'client_request',
   /** A line of a client over stdio. */
   'client_line',
   /** An element of a batch. */
   'batch',
-  /** The answer of a server to a request, over HTTP. */
+  /** A server's answer over HTTP. */
   'answer',
-  /** The decoder of a coded body. */
+  /** The decoder of a compressed body. */
   'decoder',
-  /** An event stream of a server: the GET stream, or HTTP+SSE. */
+  /** A server's event stream: the GET stream or HTTP+SSE. */
   'server_stream',
-  /** A line on stdout of a child. */
+  /** A line on a child's stdout. */
   'server_line',
-  /** A line on stderr of a child. */
+  /** A line on a child's stderr. */
   'stderr',
-  /** A frame of a subscription stream. */
+  /** A message on a subscription stream. */
   'listen',
   /** The state of a task. */
   'task',
-  /** The life of a link: dial, handshake, lists, reconnect. */
+  /** A link's connection: dialling, handshake, lists, reconnecting. */
   'link',
-  /** What the gateway tells its sessions and streams. */
+  /** Notifications to sessions and streams. */
   'fan_out',
   /** A timer. */
   'timer',
-  /** Work that nobody waits for. */
+  /** Background work. */
   'detached',
   /** `GET /metrics`. */
   'metrics',
@@ -51,7 +51,7 @@ export class Boundary {
     this.#counts = counts;
   }
 
-  /** Counts and logs what was thrown; gives the error that ends the call. For a `catch` on the path of a call. */
+  /** Counts and logs what was thrown, and returns the error that ends the call. For `catch` blocks on the call path. */
   caught(where: Place, thrown: unknown): GatewayError {
     this.#counts.add(where);
     const error = thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown);
@@ -59,7 +59,7 @@ export class Boundary {
     return new GatewayError('internal', 'internal error');
   }
 
-  /** Runs `work`. If it throws, `failed` ends what it was about; what `failed` throws is counted too. */
+  /** Runs `work`. If it throws, `failed` cleans up; an exception in `failed` is counted too. */
   run(where: Place, work: () => void, failed?: (error: GatewayError) => void): void {
     try {
       work();
@@ -74,7 +74,7 @@ export class Boundary {
     }
   }
 
-  /** `work` as a callback that never throws. */
+  /** Wraps `work` in a callback that never throws. */
   guard<A extends unknown[]>(
     where: Place,
     work: (...args: A) => void,
@@ -91,7 +91,7 @@ export class Boundary {
     };
   }
 
-  /** A promise that nobody waits for: a rejection is counted and logged, then `failed` ends what it was about. */
+  /** Handles a promise that nobody awaits: a rejection is counted and logged, then `failed` cleans up. */
   detach(where: Place, promise: Promise<unknown>, failed?: (error: GatewayError) => void): void {
     promise.catch((thrown: unknown) => {
       this.run(

@@ -1,7 +1,7 @@
 import type { CallObserver } from './calls.js';
 import type { Logger } from './log.js';
 
-/** A call that takes longer is logged even where only failures are. */
+/** A call that takes longer is logged even if only failures are logged. */
 const SLOW_MS = 10_000;
 
 /** Logs calls that were sent to a server. `which`: logging.calls. */

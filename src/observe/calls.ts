@@ -1,8 +1,8 @@
-/** What happens to requests of clients, for all who observe it: metrics and the log subscribe here. */
+/** The stream of requests from clients. Metrics and the log subscribe to it. */
 import type { Principal, Target } from '../protocol/ports.js';
 import type { Outcome, ToolErrorReason } from './stats.js';
 
-/** A request of a client. */
+/** A client's request. */
 export interface ObservedCall {
   /** A method that the gateway knows, or `unknown`, `invalid`, `listen`, `terminate`. */
   readonly method: string;
@@ -12,30 +12,30 @@ export interface ObservedCall {
   /** `/mcp`, `/servers/<name>/mcp`; undefined: the request was refused before it had one. */
   readonly route: string | undefined;
   readonly sessionId: string | undefined;
-  /** Where it goes; undefined: to no server, or not known. */
+  /** The tool, prompt or resource that it names; undefined: none, or unknown. */
   readonly target: Target | undefined;
-  /** It was sent to its server. */
+  /** Whether it was sent to its server. */
   readonly sent: boolean;
 }
 
 export interface EndedCall extends ObservedCall {
   /** `success` also where a tool reports a failure of its own. */
   readonly result: Outcome;
-  /** Why it failed; undefined: it did not, or it was refused. */
+  /** Why it failed; undefined: it succeeded, or was refused. */
   readonly reason: ToolErrorReason | undefined;
   /** For people: `ok`, `cancelled by the client`. */
   readonly outcome: string;
-  /** From the moment it was sent, or else came, to its end. */
+  /** Time since it was sent, or since it arrived if it was not sent. */
   readonly ms: number;
 }
 
-/** Hears of calls. It must not throw, and must not keep what it gets. */
+/** Gets told about calls. It must not throw, and must not keep the objects it gets. */
 export interface CallObserver {
-  /** It is sent to its server. */
+  /** The request is sent to its server. */
   opened?(call: ObservedCall): void;
-  /** Its server asks its client: `method` is `elicitation/create`, `sampling/createMessage` or `roots/list`. */
+  /** The server sends a request to the client: `method` is `elicitation/create`, `sampling/createMessage` or `roots/list`. */
   asked?(call: ObservedCall, method: string): void;
-  /** It has ended, or was answered or refused without a server. Once for each request. */
+  /** The request has ended, or was answered or refused without a server. Called once per request. */
   over?(call: EndedCall): void;
 }
 
@@ -63,7 +63,7 @@ export class Calls {
     for (const observer of this.#over) observer.over?.(call);
   }
 
-  /** A request that ended before it was a message. */
+  /** Reports a request that ended before its message was read. */
   without(method: 'invalid' | 'unknown' | 'listen' | 'terminate', result: Outcome, ms = 0): void {
     this.over({
       method,

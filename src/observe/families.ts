@@ -1,6 +1,6 @@
 /**
- * Every metric of `GET /metrics`, declared once: name, kind, help, labels, and where its values come from. A new metric is a row here and a
- * field in stats.ts; docs/metrics.md is generated from these rows. Durations are seconds, timestamps Unix seconds.
+ * Every metric of `GET /metrics`, declared once: name, kind, help, labels and source. A new metric is a row here and a field in stats.ts.
+ * docs/metrics.md is generated from these rows. Durations are in seconds, timestamps in Unix seconds.
  */
 import type { ProcessSample } from './process-sample.js';
 import type { GatewayStats, Histogram, ServerStats, ToolStats } from './stats.js';
@@ -11,7 +11,7 @@ export interface BuildInfo {
   readonly node_version: string;
 }
 
-/** What one scrape reads. */
+/** The input of one scrape. */
 export interface Scrape {
   readonly stats: GatewayStats;
   /** Sorted by name. */
@@ -23,16 +23,16 @@ export interface Scrape {
   readonly now: number;
 }
 
-/** The values of the labels, in the order of the declaration, and the value of the series. */
+/** Label values, in the order of declaration, and the value of the series. */
 export type Series = readonly [labels: readonly string[], value: number | Histogram];
 
 export interface Family {
   readonly name: string;
   readonly kind: 'gauge' | 'counter' | 'histogram';
   readonly help: string;
-  /** Label -> its values, where they are a closed set. */
+  /** The values of a label, if they are a closed set. */
   readonly labels: Readonly<Record<string, readonly string[] | undefined>>;
-  /** Only where the system has /proc: the family is absent elsewhere. */
+  /** Absent on systems without /proc. */
   readonly linux?: true;
   readonly read: (scrape: Scrape) => Iterable<Series>;
 }
@@ -44,7 +44,7 @@ const NONE: readonly string[] = [];
 /** One series without labels. */
 const one = (value: number | Histogram): readonly Series[] => [[NONE, value]];
 
-/** At most one series a server. */
+/** At most one series per server. */
 function* perServer(
   { servers }: Scrape,
   value: (server: ServerStats) => number | Histogram | undefined,
@@ -55,7 +55,7 @@ function* perServer(
   }
 }
 
-/** A series for each value of a label that was counted. */
+/** A series for each label value that was counted. */
 function* perServerAnd(
   { servers }: Scrape,
   values: (server: ServerStats) => Iterable<readonly [string, number]>,
@@ -75,7 +75,7 @@ function* tallied(values: Iterable<readonly [string, number]>): Generator<Series
   for (const [key, n] of values) yield [[key], n];
 }
 
-/** A histogram that has counted nothing has no series. */
+/** A histogram without observations has no series. */
 const used = (histogram: Histogram): Histogram | undefined => (histogram.count > 0 ? histogram : undefined);
 
 const ofProcess = (key: keyof ProcessSample, kind: 'gauge' | 'counter', help: string): Family => ({

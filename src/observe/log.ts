@@ -1,6 +1,6 @@
-/** The logger every room is given. Fields are flat; secrets never are among them. */
+/** The logger interface. Fields are flat and never contain secrets. */
 export interface Logger {
-  /** Whether `debug` lines are written: ask before building an expensive one. */
+  /** Whether `debug` lines are written; check before building an expensive one. */
   readonly debugEnabled: boolean;
   debug(message: string, fields?: LogFields): void;
   info(message: string, fields?: LogFields): void;

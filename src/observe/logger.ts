@@ -16,7 +16,7 @@ export interface LoggerSettings {
   readonly destination: 'stdout' | 'stderr';
 }
 
-/** For tests, and whoever embeds a gateway: what is otherwise found out. */
+/** Overrides detected settings, for tests and embedding programs. */
 export interface LoggerSurroundings {
   readonly terminal?: boolean;
   readonly env?: Readonly<Record<string, string | undefined>>;
@@ -26,8 +26,8 @@ export interface LoggerSurroundings {
 const RANK: Record<LogLevelName, number> = { trace: 0, debug: 1, info: 2, warn: 3, error: 4, off: 5 };
 
 /**
- * The gateway's log: JSON lines for machines, one short line an event for people. It never blocks and holds
- * at most 1 MB: what comes beyond that is dropped and counted. `flush()` before the process ends.
+ * The gateway's log: JSON lines for machines, or one short line per event for people. Writing never blocks. At most 1 MB is buffered;
+ * further lines are dropped and counted. Call `flush()` before the process exits.
  */
 export function createLogger(
   settings: LoggerSettings,
@@ -58,7 +58,7 @@ export function createLogger(
   };
 }
 
-/** pino takes longer to load than the rest of the gateway's start: a terminal does without. */
+/** Loading pino takes longer than the rest of the start, so the terminal format does without it. */
 function jsonLines(sink: Sink): WriteLine {
   const require = createRequire(import.meta.url);
   const pino = require('pino') as (options: LoggerOptions, to: Sink) => Pino;
@@ -107,14 +107,14 @@ function clockTime(now: Date): string {
   return `${two(now.getHours())}:${two(now.getMinutes())}:${two(now.getSeconds())}.${String(now.getMilliseconds()).padStart(3, '0')}`;
 }
 
-/** Quoted where a reader, or a tool that splits at spaces, could not tell where it ends. */
+/** Quotes a value that a reader, or a tool that splits at spaces, could misread. */
 function showString(value: string): string {
   return /^[^\s"=\\]+$/.test(value) && !UNPRINTABLE.test(value)
     ? value
     : escapeControls(JSON.stringify(value));
 }
 
-/** Line breaks, terminal commands and what reverses the order of a line: a value must not forge a line of its own. */
+/** Line breaks, terminal escapes and bidirectional controls: a value must not forge a log line. */
 const UNPRINTABLE = /[\p{Cc}\u2028-\u202e\u2066-\u2069]/u;
 const EVERY_UNPRINTABLE = new RegExp(UNPRINTABLE, 'gu');
 

@@ -4,13 +4,13 @@ import { FAMILIES, type BuildInfo, type Family, type Scrape } from './families.j
 import { sampleProcess } from './process-sample.js';
 import type { GatewayStats, Histogram } from './stats.js';
 
-/** The event loop is held no longer than this: other work comes in between. */
+/** Longest time that rendering holds the event loop. */
 const SLICE_MS = 4;
 const CHUNK_CHARS = 64 * 1024;
 
 /**
- * The counters in Prometheus text format 0.0.4, in pieces of some 64 KB. Ten thousand tools make 20 MB of
- * text: it is rendered as fast as it is asked for and never stands in memory as a whole.
+ * Renders the counters in Prometheus text format 0.0.4, in pieces of about 64 KB. Ten thousand tools make 20 MB of text, which is rendered
+ * as the client reads it and is never in memory as a whole.
  */
 export async function* renderMetrics(
   stats: GatewayStats,
@@ -32,7 +32,7 @@ export async function* renderMetrics(
       chunk = '';
       yield full;
     }
-    // Also for one who asks for the next piece at once.
+    // Yield even if the next piece is requested at once.
     if (performance.now() - since > SLICE_MS) {
       await new Promise((resolve) => setImmediate(resolve));
       since = performance.now();
@@ -41,7 +41,7 @@ export async function* renderMetrics(
   if (chunk !== '') yield chunk;
 }
 
-/** One small text after the other: a header, or the lines of one series. */
+/** Yields small strings: a header, or the lines of one series. */
 function* rendered(scrape: Scrape): Generator<string, void, void> {
   for (const family of FAMILIES) {
     const { name, kind, help, linux, read } = family;
@@ -71,7 +71,7 @@ function sample(name: string, own: Labels, value: number): string {
   return own === '' ? `${name} ${format(value)}\n` : `${name}{${own}} ${format(value)}\n`;
 }
 
-/** The `le` labels of a list of bounds, made once. */
+/** The `le` labels of histogram bounds, cached. */
 const edges = new WeakMap<readonly number[], string[]>();
 
 function histogram(name: string, own: Labels, { counts, bounds, sum, count }: Histogram): string {
@@ -87,7 +87,7 @@ function histogram(name: string, own: Labels, { counts, bounds, sum, count }: Hi
   return text + sample(`${name}_sum`, own, sum) + sample(`${name}_count`, own, count);
 }
 
-/** Names come from servers: of control characters none is left. Two names never become one: that would be two equal series. */
+/** Escapes label values, which come from servers, without control characters. Distinct names stay distinct, so that no series is repeated. */
 function escape(value: string): string {
   if (!/[\\"\u0000-\u001f\u007f-\u009f\ufffd]/.test(value)) return value;
   return value
@@ -99,7 +99,7 @@ function escape(value: string): string {
     .replace(/"/g, '\\"');
 }
 
-/** Microseconds are as fine as the clocks are. */
+/** Clocks have a resolution of microseconds. */
 function format(value: number): string {
   return Number.isInteger(value) ? String(value) : value.toFixed(6);
 }

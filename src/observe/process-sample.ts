@@ -1,7 +1,7 @@
-/** What the system knows of this process, read from /proc. */
+/** Process statistics from /proc. */
 import { readdir, readFile } from 'node:fs/promises';
 
-/** Memory in bytes, time in seconds. undefined: the system does not say. */
+/** Memory in bytes, time in seconds. undefined: not available. */
 export interface ProcessSample {
   readonly resident_memory_bytes: number | undefined;
   readonly virtual_memory_bytes: number | undefined;

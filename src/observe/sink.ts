@@ -1,22 +1,22 @@
 import { write } from 'node:fs';
 
-/** Where log lines go. Writing never blocks: a reader that stands still costs lines, not calls. */
+/** The destination of log lines. Writing never blocks: a stalled reader costs lines, not calls. */
 export interface Sink {
   write(line: string): void;
-  /** Resolves when all is written, at the latest after a second: a reader that stands still must not hold an exit. */
+  /** Resolves when everything is written, or after a second: a stalled reader must not delay an exit. */
   flush(): Promise<void>;
 }
 
-/** What waits to be written, in bytes; beyond it lines are dropped. */
+/** Bytes that wait to be written, at the most; further lines are dropped. */
 const LIMIT_BYTES = 1024 * 1024;
 const WRITE_BYTES = 64 * 1024;
-/** A full pipe that does not block is tried again. */
+/** A full non-blocking pipe is retried after this long. */
 const RETRY_MS = 50;
 const FLUSH_MS = 1000;
 
 /**
- * Writes to a file descriptor, in order, one write at a time. `onDropped` is told how many lines were lost
- * once there is room again; what it writes then is part of the log.
+ * Writes to a file descriptor, in order, one write at a time. Once there is room again, `onDropped` gets the number of lost lines and can
+ * write to the log.
  */
 export function openSink(fd: number, onDropped: (lines: number) => void): Sink {
   let waiting: string[] = [];
@@ -55,7 +55,7 @@ export function openSink(fd: number, onDropped: (lines: number) => void): Sink {
         return;
       }
       if (error) {
-        // Nobody reads any more (EPIPE): there is no place left to say so.
+        // The reader is gone (EPIPE): there is nowhere to report it.
         gone = true;
         waiting = [];
         dropped = 0;
@@ -81,7 +81,7 @@ export function openSink(fd: number, onDropped: (lines: number) => void): Sink {
       bytes += size;
       waiting.push(line);
       if (!writing) {
-        // Later in this turn, so that lines that come together go out together.
+        // Later in this turn, to batch lines.
         writing = true;
         setImmediate(next);
       }

@@ -1,6 +1,6 @@
 /**
- * What the gateway counts: plain numeric fields, written on the path, read by the
- * renderer in metrics.ts. Durations are seconds; timestamps are Unix seconds.
+ * The counters: plain numeric fields, written on the call path and read by metrics.ts. Durations are in seconds, timestamps in Unix
+ * seconds.
  */
 
 import type { Place } from './boundary.js';
@@ -11,7 +11,7 @@ export const DURATION_BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.
 export const SESSION_BUCKETS = [1, 5, 10, 30, 60, 300, 900, 1800, 3600, 21600] as const;
 
 export class Histogram {
-  /** One slot a bound and one for +Inf; not cumulative. */
+  /** One slot per bound and one for +Inf; not cumulative. */
   readonly counts: number[];
   readonly bounds: readonly number[];
   sum = 0;
@@ -34,7 +34,7 @@ export class Histogram {
 
 export type Outcome = 'success' | 'error';
 
-/** A counter by a closed or bounded set of label values. */
+/** A counter by label value; the values are a closed or bounded set. */
 export class Tally<K extends string> {
   readonly values = new Map<K, number>();
   add(key: K, by = 1): void {
@@ -55,7 +55,7 @@ export type ToolErrorReason =
   | 'busy'
   | 'cancelled';
 
-/** One `{server, tool}` series; made at the first call of the tool. */
+/** One `{server, tool}` series, created at the first call of the tool. */
 export class ToolStats {
   readonly tool: string;
   readonly duration = new Histogram(DURATION_BUCKETS);
@@ -68,10 +68,10 @@ export class ToolStats {
 
 export type SessionResetReason = 'unknown_session' | 'expired' | 'terminated';
 
-/** What became of a call that was parked for input. */
+/** How a parked call ended. */
 export type ParkedResult = 'answered' | 'expired' | 'refused' | 'cancelled';
 
-/** Everything counted for one upstream. A restart keeps it, a removal drops it. */
+/** All counters of one server. They survive a restart and are dropped with the server. */
 export class ServerStats {
   readonly server: string;
   connected = false;
@@ -83,7 +83,7 @@ export class ServerStats {
   readonly initializeDuration = new Histogram(DURATION_BUCKETS);
   readonly healthChecks = new Tally<'success' | 'failure'>();
   readonly reconnectAttempts = new Tally<Outcome>();
-  /** All seconds spent waiting in backoff. */
+  /** Total seconds in backoff. */
   backoffSeconds = 0;
   inBackoff = false;
   currentBackoffSeconds = 0;
@@ -92,17 +92,17 @@ export class ServerStats {
   readonly toolsRefreshDuration = new Histogram(DURATION_BUCKETS);
   /** Unix seconds; 0 before the first. */
   toolsLastRefresh = 0;
-  /** Messages of the upstream that were left out: unreadable, or too large to be held. */
+  /** Messages from the server that were dropped: unreadable, or too large to be buffered. */
   unreadable = 0;
   bytesSent = 0;
   bytesReceived = 0;
   inFlight = 0;
-  /** What it asked of clients: `${method}\0${result}`, both from closed sets. */
+  /** Requests to clients: `${method}\0${result}`, both from closed sets. */
   readonly inputRequests = new Tally<string>();
   /** Empty until known. */
   era: '' | 'legacy' | 'modern' = '';
   revision = '';
-  /** Of the link that legacy clients use beside it; empty: there is none. */
+  /** The revision of the additional link for legacy clients; empty: there is none. */
   legacyRevision = '';
   readonly tools = new Map<string, ToolStats>();
 
@@ -110,7 +110,7 @@ export class ServerStats {
     this.server = server;
   }
 
-  /** The series of one tool, made at its first call. `tool` must be a name of the catalog, or `unknown`. */
+  /** The series of one tool, created at its first call. `tool` must be a listed name or `unknown`. */
   tool(tool: string): ToolStats {
     let stats = this.tools.get(tool);
     if (!stats) this.tools.set(tool, (stats = new ToolStats(tool)));
@@ -118,7 +118,7 @@ export class ServerStats {
   }
 }
 
-/** What is counted for a link that is one client's own: it has a state of its own, and counts for its server. */
+/** The counters of a link that belongs to one client: it has its own state and adds to its server's counters. */
 export function statsOfOwnLink(server: ServerStats): ServerStats {
   const state = (value: unknown): PropertyDescriptor => ({ value, writable: true, enumerable: true });
   const counter = (
@@ -163,14 +163,14 @@ export class MethodStats {
   readonly duration = new Histogram(DURATION_BUCKETS);
 }
 
-/** Everything counted for one gateway. */
+/** All counters of one gateway. */
 export class GatewayStats {
   readonly startedAt = Date.now() / 1000;
   sessionsActive = 0;
   sessionsTotal = 0;
   readonly sessionDuration = new Histogram(SESSION_BUCKETS);
   readonly terminations = new Tally<TerminationReason>();
-  /** By method label: a method the gateway knows, or unknown, invalid, listen, terminate. */
+  /** By method label: a known method, or `unknown`, `invalid`, `listen`, `terminate`. */
   readonly methods = new Map<string, MethodStats>();
   readonly authAttempts = new Tally<'success' | 'failure'>();
   readonly authFailures = new Tally<AuthFailureReason>();
@@ -178,11 +178,11 @@ export class GatewayStats {
   /** Unix seconds; 0 before the first. */
   lastReload = 0;
   readonly eventsDropped = new Tally<string>();
-  /** Bytes of limits.buffered_bytes that are in use. */
+  /** Bytes of `limits.buffered_bytes` in use. */
   bufferedBytes = 0;
   /** Exceptions caught at a boundary: see boundary.ts. */
   readonly internalErrors = new Tally<Place>();
-  /** Calls that wait for input of their clients. */
+  /** Calls that wait for input from their clients. */
   parked = 0;
   readonly parkedTotal = new Tally<ParkedResult>();
   readonly servers = new Map<string, ServerStats>();

@@ -9,8 +9,8 @@ const MODERN_META = new Set([
 ]);
 
 /**
- * The era of a request, by the request alone (2026-07-28, basic/versioning): a modern envelope in `_meta`, a
- * modern `MCP-Protocol-Version`, or a method that only the modern era has. A session id decides nothing.
+ * Determines the era from the request alone (2026-07-28, basic/versioning): a modern envelope in `_meta`, a modern `MCP-Protocol-Version`,
+ * or a method that only the modern era has. A session id has no influence.
  */
 export function classify(versionHeader: string | undefined, message: Message): Era {
   if (versionHeader !== undefined && isModernRevision(versionHeader)) return 'modern';

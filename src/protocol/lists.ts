@@ -1,4 +1,4 @@
-/** The lists of a server: definitions as the bytes they came in, with the few spans that get spliced. */
+/** The lists of a server: definitions as bytes, with the spans of the members that get replaced. */
 import { isObject } from '../wire/json.js';
 import { isUtf8 } from 'node:buffer';
 import type { JsonObject } from '../wire/json.js';
@@ -16,11 +16,11 @@ export type { ListKind } from './shapes.js';
 
 interface KindFacts {
   readonly method: string;
-  /** The member of the result that holds the list. */
+  /** The member of the result that contains the list. */
   readonly member: string;
   /** The member of a definition that names it. */
   readonly key: 'name' | 'uri' | 'uriTemplate';
-  /** The capability that offers it. */
+  /** The capability that declares it. */
   readonly capability: 'tools' | 'prompts' | 'resources';
   readonly singular: string;
 }
@@ -57,21 +57,21 @@ export interface Definition {
   readonly key: string;
   /** The whole definition. */
   readonly bytes: Buffer;
-  /** Of the key, within `bytes`. */
+  /** The span of the key, within `bytes`. */
   readonly keySpan: Span;
   /** Within `bytes`; undefined: there is none. */
   readonly descriptionSpan: Span | undefined;
-  /** Calling it twice does no more than once (2025-11-25, ToolAnnotations). */
+  /** Read-only or idempotent (2025-11-25, ToolAnnotations). */
   readonly repeatable: boolean;
-  /** Of a tool: what is particular about it; undefined: nothing, and clients of every era read the same bytes. */
+  /** Facts about a tool that the bridge needs; undefined: none, and clients of both eras read the same bytes. */
   readonly tool: ToolFacts | undefined;
 }
 
-/** What a gateway has to know of a tool to call it for a client of another era. */
+/** What the bridge needs to know to call a tool for a client of another era. */
 export interface ToolFacts {
   /** Parameters that are mirrored into headers (2026-07-28, server/tools, "x-mcp-header"). */
   readonly headers: readonly ParamHeader[];
-  /** Its `outputSchema` is no object's (possible from 2026-07-28 on): older clients get it wrapped. */
+  /** Its `outputSchema` is not an object schema (possible since 2026-07-28): older clients get it wrapped. */
   readonly wrapsOutput: boolean;
   /** `execution.taskSupport` (2025-11-25, basic/utilities/tasks). */
   readonly taskSupport: 'required' | 'optional' | 'forbidden' | undefined;
@@ -84,7 +84,7 @@ export const NO_LISTS: Lists = { tools: [], prompts: [], resources: [], template
 export interface ListPage {
   readonly definitions: Definition[];
   readonly nextCursor: string | undefined;
-  /** What was left out, a sentence each. */
+  /** What was left out, one sentence each. */
   readonly problems: string[];
 }
 
@@ -98,7 +98,7 @@ interface RawDefinition {
   annotations?: { readOnlyHint?: unknown; idempotentHint?: unknown } | null;
 }
 
-/** Members of a definition that are read here: two of one name could be read two ways. */
+/** Members that are read here. A definition that repeats one is ambiguous, and is left out. */
 const READ_ONCE: Readonly<Record<ListKind, ReadonlyMap<string, string>>> = {
   tools: folded('name', 'title', 'description', 'inputSchema', 'outputSchema', 'execution', 'annotations'),
   prompts: folded('name', 'title', 'description', 'arguments'),
@@ -106,27 +106,27 @@ const READ_ONCE: Readonly<Record<ListKind, ReadonlyMap<string, string>>> = {
   templates: folded('uriTemplate', 'name', 'title', 'description'),
 };
 
-/** By what readers that do not mind the case of a name take for it. */
+/** Keyed by folded name: some readers ignore case. */
 function folded(...names: string[]): ReadonlyMap<string, string> {
   return new Map(names.map((name) => [foldName(name), name]));
 }
 
 const TASK_SUPPORT = ['required', 'optional', 'forbidden'] as const;
-/** One for all: SDK servers write `execution` into every tool. */
+/** Shared objects, since SDK servers write `execution` into every tool. */
 const TASKS_ALONE: readonly ToolFacts[] = [...TASK_SUPPORT, undefined].map((taskSupport) => ({
   headers: [],
   wrapsOutput: false,
   taskSupport,
 }));
 
-/** Largest definition, and largest other member of a page: each is parsed in one go. */
+/** Largest definition, and largest other member of a page, since each is parsed at once. */
 const MAX_DEFINITION_BYTES = 4_194_304;
-/** Deepest nesting of a definition: with what stands around it in a list, no more than the 64 levels that some readers take. */
+/** Deepest definition: within a list it stays below the 64 levels that some readers accept. */
 const MAX_DEFINITION_DEPTH = 60;
-/** How long a large page is read before others have their turn. */
+/** Longest time that reading a page holds the event loop. */
 const TURN_MS = 8;
 
-/** Reads the bytes of a `result`. Throws an Error that says what is wrong with the page as a whole. */
+/** Reads the bytes of a `result`. Throws an Error if the page as a whole is invalid. */
 export function readListPage(kind: ListKind, result: Buffer): ListPage {
   const reading = pageIn(kind, result);
   for (;;) {
@@ -135,7 +135,7 @@ export function readListPage(kind: ListKind, result: Buffer): ListPage {
   }
 }
 
-/** The same in turns: between them the loop goes round. */
+/** The same with pauses for other work. */
 export async function readListPageInTurns(kind: ListKind, result: Buffer): Promise<ListPage> {
   const reading = pageIn(kind, result);
   for (let until = performance.now() + TURN_MS; ;) {
@@ -147,12 +147,12 @@ export async function readListPageInTurns(kind: ListKind, result: Buffer): Promi
   }
 }
 
-/** Yields between definitions, and within what is large. */
+/** Yields between definitions, and within large values. */
 function* pageIn(kind: ListKind, result: Buffer): Generator<number, ListPage> {
   const { method, member, singular } = LISTS[kind];
   if (!isUtf8(result)) throw new Error(`answered ${method} with what is no UTF-8`);
   try {
-    // As JSON.parse has it, the last of equal members counts.
+    // Of equal members the last counts, as in JSON.parse.
     let list: Span | undefined;
     let cursor: unknown;
     const start = skipSpace(result, 0);
@@ -174,7 +174,7 @@ function* pageIn(kind: ListKind, result: Buffer): Generator<number, ListPage> {
       const problem = isTooLarge(value) ?? addFrom(kind, definitions, result, value, problems);
       if (problem !== undefined) problems.push(`${singular} ${index} left out: ${problem}`);
     });
-    // Servers send an empty one on the last page.
+    // Some servers send an empty cursor on the last page.
     const nextCursor = typeof cursor === 'string' && cursor !== '' ? cursor : undefined;
     return { definitions, nextCursor, problems };
   } catch (error) {
@@ -188,7 +188,7 @@ function isTooLarge({ start, end, depth }: WalkedValue): string | undefined {
   return depth > MAX_DEFINITION_DEPTH ? `it is nested deeper than ${MAX_DEFINITION_DEPTH}` : undefined;
 }
 
-/** Throws UnprovenError where it is no JSON, or too much of it. */
+/** Throws UnprovenError if the value is not JSON, or too large. */
 function parsed(buf: Buffer, value: WalkedValue): unknown {
   if (isTooLarge(value) !== undefined) throw new UnprovenError('a member that is too large');
   try {
@@ -267,8 +267,8 @@ function add(
 }
 
 /**
- * A tool whose inputSchema is missing, null or does not say what it is for, with what clients need (2025-11-25, Tool.inputSchema): SDK
- * clients refuse a whole list for one without it. undefined: it has it, or something else.
+ * Completes the inputSchema of a tool if it is missing, null or without a type (2025-11-25, Tool.inputSchema): SDK clients reject a whole
+ * list for one such tool. undefined: nothing to complete.
  */
 function withObjectSchema(
   { inputSchema }: RawDefinition,
@@ -288,11 +288,11 @@ function withObjectSchema(
 
 const ANY_OBJECT = '{"type":"object"}';
 
-/** What is particular about a tool, or why it is left out. */
+/** The facts about a tool, or why it is left out. */
 function factsOf(raw: RawDefinition, shown: string): ToolFacts | string | undefined {
   const { inputSchema, outputSchema, execution } = raw;
   if (!isObject(inputSchema)) return `the inputSchema of '${shown}' is no object`;
-  // SDK clients refuse a whole list for one such schema (2025-11-25, Tool.inputSchema).
+  // SDK clients reject a whole list for one such schema (2025-11-25, Tool.inputSchema).
   if (inputSchema['type'] !== 'object') return `the inputSchema of '${shown}' has no "type": "object"`;
   if (!isObjectSchema(inputSchema)) return `the inputSchema of '${shown}' has properties that are no schemas`;
   const input = readSchema(inputSchema);
@@ -310,7 +310,7 @@ function factsOf(raw: RawDefinition, shown: string): ToolFacts | string | undefi
   return { headers: input.headers, wrapsOutput, taskSupport };
 }
 
-/** Whether all that is particular about a tool is that it may, or may not, be a task: its schemas say nothing unusual. */
+/** Whether the facts are only about tasks, with ordinary schemas. */
 export function isPlain(facts: ToolFacts): boolean {
   return TASKS_ALONE.includes(facts);
 }

@@ -1,6 +1,6 @@
 /**
- * The envelope of one JSON-RPC message: what it is, and where in the bytes the few members stand that a gateway
- * reads or replaces. Everything else stays unread.
+ * The envelope of one JSON-RPC message: its kind, and the position of the members that the gateway reads or replaces. Everything else is
+ * not parsed.
  */
 import { GatewayError } from '../errors.js';
 import { endOfValue, withoutBom } from '../wire/edges.js';
@@ -20,9 +20,9 @@ import {
 
 export interface Message {
   readonly kind: 'request' | 'notification' | 'response';
-  /** The whole message as it came. */
+  /** The whole message as received. */
   readonly body: Buffer;
-  /** JSON of the id exactly as sent; undefined for a notification. */
+  /** JSON of the id as sent; undefined: a notification. */
   readonly id: string | undefined;
   readonly idSpan: Span | undefined;
   /** Empty for a response. */
@@ -34,7 +34,7 @@ export interface Message {
   readonly meta: readonly Member[];
 }
 
-/** Not a message. `id`: the request's own, as JSON, where it could be read. */
+/** An invalid message. `id`: JSON of the request's id if it could be read. */
 export class MessageError extends GatewayError {
   readonly id: string;
   constructor(code: 'parse_error' | 'invalid_request', message: string, id = 'null') {
@@ -45,7 +45,7 @@ export class MessageError extends GatewayError {
 
 /** Elements of a batch, at the most. */
 export const MAX_BATCH = 100;
-/** Bytes of the id of a message, at the most: it is kept, and said again. */
+/** Longest id in bytes, since it is stored and repeated. */
 export const MAX_ID = 1024;
 
 export const TOP = new KnownNames('jsonrpc', 'id', 'method', 'params', 'result', 'error');
@@ -80,7 +80,7 @@ export function find(members: readonly Member[], key: string): Member | undefine
   return undefined;
 }
 
-/** Whether the name of a member is written with escapes. Its value begins at `start`, and it holds no quote. */
+/** Whether a member name is written with escapes. The value begins at `start`; the name contains no quote. */
 export function isEscaped(body: Buffer, { key, start }: Member): boolean {
   let i = start - 1;
   while (isSpace(body[i])) i--;
@@ -113,7 +113,7 @@ export function isNull(body: Buffer, { start }: Span): boolean {
   return body[start] === 0x6e;
 }
 
-/** Text or number: what an id may be. */
+/** A string or number, as an id must be. */
 function isId(raw: string): boolean {
   const c = raw.charCodeAt(0);
   return c === 0x22 || c === 0x2d || (c >= 0x30 && c <= 0x39);
@@ -122,12 +122,12 @@ function isId(raw: string): boolean {
 export type Messages = Message | (Message | MessageError)[];
 
 /**
- * Reads one message, or the messages of a batch. Throws MessageError when the whole is unreadable; an element of a batch
- * that is not a message becomes a MessageError in its place.
+ * Reads one message, or the messages of a batch. Throws MessageError if the whole is unreadable. An invalid element of a batch becomes a
+ * MessageError in the array.
  */
 export function readMessages(came: Buffer): Messages {
   const body = withoutBom(came);
-  // Most are no batch, and short.
+  // Most messages are short and not a batch.
   if (body[skipSpace(body, 0)] !== OPEN_ARRAY) return messageOf(body, scanned(body));
   const steps = messagesInSteps(body);
   for (;;) {
@@ -136,7 +136,7 @@ export function readMessages(came: Buffer): Messages {
   }
 }
 
-/** The same in steps, for what is large: yields after each. */
+/** The same in steps for large messages: yields after each step. */
 export function* messagesInSteps(came: Buffer): Generator<void, Messages> {
   const body = withoutBom(came);
   const at = skipSpace(body, 0);
@@ -150,7 +150,7 @@ export function* messagesInSteps(came: Buffer): Generator<void, Messages> {
   return messageOf(body, whole);
 }
 
-/** Each element is looked at twice: for its end, then as a message. What follows the first one too many is not looked at. */
+/** Reads each element twice: to find its end, then as a message. Stops at the first element beyond the limit. */
 function* readBatch(body: Buffer, at: number): Generator<void, (Message | MessageError)[]> {
   const messages: (Message | MessageError)[] = [];
   const broken = (why: string, where: number): MessageError =>
@@ -265,13 +265,13 @@ function messageOf(body: Buffer, whole: Scan): Message {
   };
 }
 
-/** The value of a member of `params`, parsed; undefined where it is absent. Only for small members: names, tokens. */
+/** The parsed value of a member of `params`; undefined: absent. For small members only: names, tokens. */
 export function param(message: Message, key: string): unknown {
   const member = find(message.params, key);
   return member && JSON.parse(message.body.toString('utf8', member.start, member.end));
 }
 
-/** Equal for ids that are the same value: `"a"` and `"\u0061"` are one key. */
+/** A key for an id: `"a"` and `"\u0061"` give the same key. */
 export function idKey(raw: string): string {
   return raw.includes('\\') ? JSON.stringify(JSON.parse(raw)) : raw;
 }

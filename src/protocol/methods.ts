@@ -1,17 +1,17 @@
 /**
- * The methods of the protocol that clients send, a row each: in which era a method exists, and what the gateway has to know of it. A new
- * method is a row here, and a file that serves it. Whatever is not here may be a method of an extension.
+ * The methods that clients send, one row each: the era of a method, and what the gateway needs to know about it. A new method is a row here
+ * and a file that handles it. A method that is not in the table may belong to an extension.
  */
 import type { Era } from './revisions.js';
 
 export interface Method {
-  /** A request of a method that only one era has is one of that era, whatever else it says (2026-07-28, basic/versioning). */
+  /** The era of the method, if only one has it. It decides the era of the request (2026-07-28, basic/versioning). */
   readonly eras: 'both' | Era;
-  /** The member of `params` that the header `Mcp-Name` repeats (2026-07-28, basic/transports/streamable-http). */
+  /** The member of `params` that is repeated in the header `Mcp-Name` (2026-07-28, basic/transports/streamable-http). */
   readonly name?: 'name' | 'uri' | 'taskId';
-  /** A server may ask its client for input before it answers (2026-07-28, basic/patterns/mrtr, "Supported Requests"). */
+  /** A server may request input before it answers (2026-07-28, basic/patterns/mrtr, "Supported Requests"). */
   readonly asks?: true;
-  /** The first request to a server: never cancelled, and a child that is starting takes its time to answer it. */
+  /** The first request to a server: never cancelled, and slow to be answered by a starting child. */
   readonly first?: true;
   /** The gateway answers without waiting for anything. */
   readonly atOnce?: true;
@@ -46,7 +46,7 @@ const ROWS: Readonly<Record<string, Method>> = {
 
 const METHODS: ReadonlyMap<string, Method> = new Map(Object.entries(ROWS));
 
-/** The row of a method; undefined: it is not one of the protocol. */
+/** The row of a method; undefined: not a method of the protocol. */
 export function methodOf(method: string): Method | undefined {
   return METHODS.get(method);
 }

@@ -1,6 +1,6 @@
 /**
- * A notification or a request of a server: read once, here, and proven to be JSON that two readers read alike. What it is
- * about is asked for by member; the value of a member is undefined where it is absent, null, or of another type.
+ * A notification or a request from a server: read once, here, and checked to be unambiguous JSON. Members are read by name; a value is
+ * undefined if it is absent, null or of another type.
  */
 import { isUtf8 } from 'node:buffer';
 import { KnownNames } from '../wire/fold.js';
@@ -9,7 +9,7 @@ import { readText, scan, ScanError, type Member } from '../wire/scan.js';
 import { find, isEscaped, MAX_ID, TOP } from './message.js';
 import { RELATED_TASK } from './ports.js';
 
-/** Members that the gateway reads, replaces or decides by: they come once. */
+/** Members that the gateway reads, replaces or decides by: they must not be repeated. */
 const PARAMS = new KnownNames(
   '_meta',
   'progressToken',
@@ -26,13 +26,13 @@ const PARAMS = new KnownNames(
   'notifications',
 );
 const META = new KnownNames('progressToken', RELATED_TASK, 'io.modelcontextprotocol/subscriptionId');
-/** Values in one message: what a server asks or tells has few. */
+/** Values per message, at the most. */
 const MAX_VALUES = 20_000;
 
 export class PeerMessage {
   readonly body: Buffer;
   readonly method: string;
-  /** JSON of the id as it is written; undefined: a notification. */
+  /** JSON of the id as sent; undefined: a notification. */
   readonly id: string | undefined;
   readonly params: readonly Member[];
   readonly meta: readonly Member[];
@@ -66,7 +66,7 @@ export class PeerMessage {
     return typeof value === 'number' ? value : undefined;
   }
 
-  /** JSON of a member of `params`, as it is written. */
+  /** JSON of a member of `params`, as sent. */
   raw(key: string): string | undefined {
     const member = find(this.params, key);
     return member && this.body.toString('utf8', member.start, member.end);
@@ -87,7 +87,7 @@ export class PeerMessage {
   }
 }
 
-/** Reads a message that is not an answer, or says why it is unreadable. `maxBytes`: of a request; a notification has 1 MB. */
+/** Reads a message that is not an answer, or returns why it is invalid. `maxBytes` bounds a request; a notification is bounded by 1 MB. */
 export function readPeerMessage(body: Buffer, maxBytes: number): PeerMessage | string {
   if (!isUtf8(body)) return 'it is not UTF-8';
   let whole: ReturnType<typeof scan>;

@@ -1,5 +1,5 @@
 /**
- * The arrows between the rooms: every interface that crosses from one to another. Times are milliseconds, sizes bytes.
+ * The interfaces between the modules. Times are in milliseconds, sizes in bytes.
  */
 import type { GatewayError } from '../errors.js';
 import type { AuthFailureReason, ServerStats, ToolStats } from '../observe/stats.js';
@@ -19,7 +19,7 @@ export interface Principal {
   readonly scopes: readonly string[];
   /** Further facts that its issuer vouches for. */
   readonly claims: Readonly<Record<string, unknown>>;
-  /** Fingerprint of the credential shown; empty: none. What it opened ends when it is withdrawn. */
+  /** Fingerprint of its credential; empty: none. Sessions and calls end when the credential is withdrawn. */
   readonly credential: string;
   /** Unix time in milliseconds; undefined: never. */
   readonly expires: number | undefined;
@@ -27,7 +27,7 @@ export interface Principal {
 
 export type PrincipalKind = 'anonymous' | 'local' | 'bearer';
 
-/** What a request shows of its sender. An IncomingMessage is one. */
+/** What a request shows about its sender. An IncomingMessage is one. */
 export interface Shown {
   /** In lower case. */
   readonly headers: Readonly<Record<string, string | string[] | undefined>> & {
@@ -44,136 +44,135 @@ export interface Denied {
   readonly reason: AuthFailureReason;
 }
 
-/** Why something ended, as a short text for people and logs: `client gone`, `cancelled by the client`. */
+/** Why something ended, as a short phrase for people and logs: `client gone`, `cancelled by the client`. */
 export type Cause = string;
 
-/** A notification on its way to a client; `bytes` is the whole message. */
+/** A notification to a client; `bytes` is the whole message. */
 export interface Notice {
   readonly method: string;
   readonly bytes: Buffer;
 }
 
-/** The member of `_meta` that names the task a message belongs to (2025-11-25, basic/utilities/tasks). */
+/** The member of `_meta` that names the task of a message (2025-11-25, basic/utilities/tasks). */
 export const RELATED_TASK = 'io.modelcontextprotocol/related-task';
 
-/** A JSON-RPC error in place of an answer. */
+/** A JSON-RPC error for a server's request. */
 export interface Refusal {
   readonly code: number;
   readonly message: string;
 }
 
-/** The answer of a sink that cannot ask. */
+/** The refusal of a sink that cannot send requests to its client. */
 export const NOBODY_TO_ASK: Refusal = { code: -32603, message: 'the client of this call cannot be asked' };
-/** The answer of a sink with too much before a question that its client has not read. */
+/** The refusal of a sink whose client does not read. */
 export const READS_NOTHING: Refusal = {
   code: -32603,
   message: 'the client of this call does not read its stream',
 };
 
-/** A request of an upstream to the client of a call. Answered, refused or withdrawn once; what comes later is dropped. */
+/** A server's request to the client of a call. It is answered, refused or withdrawn once; later calls have no effect. */
 export interface Question {
   readonly method: string;
   /** The whole message. */
   readonly bytes: Buffer;
-  /** JSON of its progress token; undefined: it wants no progress. */
+  /** JSON of its progress token; undefined: no progress wanted. */
   readonly token: Buffer | undefined;
   /** `value`: the bytes of `result` or `error`. */
   answer(kind: 'result' | 'error', value: Buffer): void;
   refuse(refusal: Refusal): void;
-  /** A progress notification about it, under its own token. */
+  /** Sends a progress notification with its own token. */
   progress(bytes: Buffer): void;
 }
 
 export interface AnswerHead {
   readonly kind: 'result' | 'error';
-  /** Of a result of a modern upstream that is held whole and is not `complete`: `input_required`, `task`, an extension's. */
+  /** The type of a modern server's result that is not `complete`, and is buffered whole: `input_required`, `task`, or an extension's. */
   readonly resultType?: string | undefined;
-  /** Length of the whole message if it is known in advance (Content-Length). */
+  /** Length of the whole message, if known in advance (Content-Length). */
   readonly bytes: number | undefined;
   /** Offset of the first byte of `result` or `error` in the first chunk. */
   readonly value: number;
-  /** Always set for an error: those are held whole and parsed before `start`. */
+  /** Set for an error, which is buffered whole and parsed before `start`. */
   readonly code: number | undefined;
 }
 
-/** What the end of an answer showed. */
+/** What is known at the end of an answer. */
 export interface Seen {
-  /** The tool reported a failure of its own in its result. */
+  /** The result says `isError`: the tool itself failed. */
   readonly isError: boolean;
 }
 
 /**
- * Where an answer goes. Order: (notify | ask)*, then start write* end, or fail; nothing after cancel. Chunks are the whole
- * JSON-RPC message with the caller's raw id already in it; they belong to the sink once given.
+ * Receives an answer. Order: (notify | ask)*, then start write* end, or fail; nothing after cancel. The chunks form the whole JSON-RPC
+ * message with the caller's id; the sink owns them.
  */
 export interface Sink {
-  /** A notification of this call. false: stop reading until `exchange.resume()`. */
+  /** Sends a notification. false: stop reading until `exchange.resume()`. */
   notify(notice: Notice): boolean;
-  /** A question of this call. undefined: it was asked; else the upstream gets this error at once. */
+  /** Sends a request of the server. undefined: sent; otherwise the server gets this error at once. */
   ask(question: Question): Refusal | undefined;
-  /** How long the upstream wants its client to wait before it comes back to the stream of this call, in ms. */
+  /** How long a client should wait before it reconnects to the stream of this call, in ms. */
   retryIn?(ms: number): void;
-  /** The upstream took a question back. */
+  /** The server withdrew its request. */
   withdraw?(question: Question): void;
   start(head: AnswerHead): void;
   /** false: stop reading until `exchange.resume()`. */
   write(chunk: Buffer): boolean;
   end(seen: Seen): void;
-  /** The call was cancelled by somebody else than this sink's owner: no answer will come. */
+  /** The call was cancelled, but not by this sink's owner: no answer follows. */
   cancelled(why: Cause): void;
-  /** Before `start`: an error answer. After it: the answer is cut, so that nobody takes it for a whole one. */
+  /** Before `start`: answers with an error. After it: aborts the answer, so that it is not taken for a whole one. */
   fail(error: GatewayError): void;
 }
 
-/** One event stream on its way to a client. false: it reads slowly; `drained` is called when it can take more. */
+/** An event stream to a client. Methods return false when the client reads slowly; `drained` is called when it can take more. */
 export interface StreamTarget {
   drained: () => void;
   /** Bytes that wait for the client to read. */
   readonly backlog: number;
-  /** The first event of a stream that can be come back to: it carries an id and no message. */
+  /** Sends the first event of a resumable stream: an id without a message. */
   prime(id: string): void;
-  /** How long its client is to wait before it comes back, in ms. */
+  /** Tells the client how long to wait before it reconnects, in ms. */
   retryIn(ms: number): void;
   event(message: Buffer, id: string | undefined): boolean;
-  /** A message too large to be held: begin, chunk*, finish. */
+  /** A message too large to be buffered: begin, chunk*, finish. */
   begin(id: string | undefined): void;
   chunk(bytes: Buffer): boolean;
   finish(): void;
-  /** The end of the stream; a message that was begun is not taken for a whole one. `last`: one more event before it. */
+  /** Ends the stream. An unfinished message is not taken for a whole one. `last`: a final event. */
   end(last?: Buffer, id?: string): void;
   /** Closes the connection. */
   destroy(): void;
 }
 
-/** The handle of one call under way. */
+/** The handle of a call in flight. */
 export interface Exchange {
-  /** The sink can take more after a `write` or `notify` that returned false. */
+  /** Continues after a `write` or `notify` that returned false. */
   resume(): void;
-  /** Ends the call; the upstream hears of it. The sink hears nothing more. */
+  /** Cancels the call at its server. The sink gets nothing more. */
   cancel(why: Cause): void;
 }
 
-/** A call of an upstream under way, as its link hands it out. */
+/** The handle of a call in flight on a link. */
 export interface UpstreamExchange extends Exchange {
   /**
-   * What still comes of the call goes to another request: its raw id and the JSON of its progress token. An answer that has begun keeps the
-   * id it began with.
+   * Redirects what follows to another request: its raw id and the JSON of its progress token. An answer that has started keeps its id.
    */
   readdress(rawId: Buffer, token: Buffer | undefined): void;
-  /** Nobody waits for the answer at the moment: the silence clock stands still. */
+  /** Nobody waits for the answer at the moment: pauses the inactivity time-out. */
   parked(on: boolean): void;
 }
 
 /**
- * What is changed in a complete result, mostly at its two ends alone: what stands between them is not looked at. Both get the bytes as the
- * upstream sent them and the place of something in them; both give back what is to be replaced.
+ * Changes a complete result, mostly at its two ends: the part between is not read. Both functions get the bytes as the server sent them and
+ * an offset, and return patches.
  */
 export interface AnswerEdit {
-  /** `value`: offset of the first byte of `result`, which is an object; its leading scalar members, and a `_meta` among them, are there. */
+  /** `value`: offset of `result`, which is an object; its leading scalar members and `_meta` are available. */
   head(bytes: Buffer, value: number): readonly Patch[];
-  /** `brace`: offset of the brace that closes `result`; `from`: nothing before this offset may be touched. */
+  /** `brace`: offset of the closing brace of `result`. `from`: nothing before this offset may be changed. */
   tail?(bytes: Buffer, brace: number, from: number): readonly Patch[];
-  /** A `structuredContent` that is no object is put into one, under `result`. What follows it is held then. */
+  /** Wraps a `structuredContent` that is not an object in one, under `result`. What follows it is buffered. */
   readonly wraps?: boolean;
 }
 
@@ -196,48 +195,48 @@ export interface Caller {
   readonly view: View;
 }
 
-/** One request for an upstream, in the bytes of its caller. */
+/** One request for a server, in the bytes of its caller. */
 export interface Outgoing {
   readonly message: Message;
-  /** What is replaced in the message beside the id and the progress token, which the link replaces. */
+  /** Changes to the message. The link itself replaces the id and the progress token. */
   readonly patches: readonly Patch[];
-  /** Running it twice does no harm: it may be sent again when a stale socket lost it. */
+  /** Idempotent: it may be sent again if a stale socket lost it. */
   readonly repeatable: boolean;
-  /** Who calls: equal for calls of one client. Decides whose is what an upstream says on a channel that many share. */
+  /** See Caller.client. */
   readonly client: string;
-  /** That client has a session, or a stream, of its own: nobody else is taken for it. */
+  /** See Caller.alone. */
   readonly alone: boolean;
-  /** The task whose result is asked for: what the upstream asks about it belongs to this call. */
+  /** The task whose result is requested: the server's requests about it belong to this call. */
   readonly task: string | undefined;
-  /** Header lines of this request alone, for a modern upstream over HTTP: names in lower case and values, a flat list. */
+  /** Headers of this request for a modern server over HTTP: names in lower case and values, a flat list. */
   readonly headers?: readonly string[] | undefined;
   readonly edit?: AnswerEdit | undefined;
 }
 
 export type LinkState = 'starting' | 'connecting' | 'up' | 'backoff' | 'draining' | 'down';
 
-/** What an upstream told of itself at its handshake, or in its answer to server/discover. */
+/** What a server said at its handshake, or in its answer to server/discover. */
 export interface Peer {
   readonly era: Era;
   readonly revision: string;
   /** JSON of `capabilities`. */
   readonly capabilities: Readonly<Record<string, unknown>>;
-  /** JSON of `serverInfo` as it came. */
+  /** JSON of `serverInfo` as received. */
   readonly serverInfo: Buffer;
   readonly instructions: string | undefined;
 }
 
-/** By a key of the set of capabilities. */
+/** Lists by set of capabilities. */
 export interface ListsByCapability {
-  /** As far as they were read: else the list of all. */
+  /** The lists for a set, or the full lists if they were not read. */
   get(key: string): Lists;
-  /** undefined: there is nothing to read. Else resolves when they are read, or cannot be; never rejects. */
+  /** Reads them. undefined: nothing to read. Resolves when they were read, or reading failed; never rejects. */
   fill(key: string, capabilities: Readonly<Record<string, unknown>>): Promise<void> | undefined;
 }
 
-/** How long something may be taken for fresh, and whether everybody gets the same (2026-07-28, server/utilities/caching). */
+/** How long a result is fresh, and for whom (2026-07-28, server/utilities/caching). */
 export interface Freshness {
-  /** On the monotonic clock: performance.now(). */
+  /** Monotonic time: performance.now(). */
   readonly until: number;
   readonly scope: 'public' | 'private';
 }
@@ -323,53 +322,53 @@ export const LOG_LEVELS = [
 ] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
-/** A call under way, for what a server says on its stream. */
+/** A call in flight that can get notifications. */
 export interface NotifiedCall {
-  /** Who calls: see Outgoing. */
+  /** See Caller.client. */
   readonly client: string;
-  /** Nobody reads its stream any more. */
+  /** It has ended. */
   readonly over: boolean;
   notify(notice: Notice): void;
 }
 
-/** What a link tells the gateway. */
+/** Events of a link. */
 export interface LinkEvents {
-  /** It went up or down; `kinds`: the lists that came or went with it. */
+  /** The link went up or down. `kinds`: the lists that changed with it. */
   state(link: Link, kinds: readonly ListKind[]): void;
-  /** These lists of it are other ones. */
+  /** Lists of the server changed. */
   changed(link: Link, kinds: readonly ListKind[]): void;
   /** `notifications/resources/updated` for `uri`. */
   updated(link: Link, uri: string, notice: Notice): void;
-  /** `notifications/elicitation/complete`: the client has done what it was asked to do at a URL. `call`: on whose stream it came. */
+  /** `notifications/elicitation/complete`. `call`: the call on whose stream it arrived. */
   elicited(link: Link, elicitationId: string, notice: Notice, call: NotifiedCall | undefined): void;
-  /** `notifications/tasks/status`, or `notifications/tasks` of a modern upstream. */
+  /** `notifications/tasks/status`, or `notifications/tasks` of a modern server. */
   taskStatus(link: Link, taskId: string, notice: Notice): void;
-  /** A log message that belongs to no call, on a link that only `client` used lately. */
+  /** A log message without a call, on a link that only `client` used recently. */
   logged(client: string, notice: Notice): void;
-  /** What belongs to no call, on a link that is one client's own. */
+  /** A notification without a call, on a link of one client. */
   other(link: Link, notice: Notice): void;
-  /** A question that belongs to no call, on a link that is one client's own. undefined: asked. */
+  /** A request without a call, on a link of one client. undefined: sent to the client. */
   asked(link: Link, question: Question): Refusal | undefined;
-  /** It stays down for good. */
+  /** The link gives up. */
   gaveUp(link: Link, error: GatewayError): void;
 }
 
-/** What a name of a view stands for. */
+/** The kinds of names in a view. */
 export type NameKind = 'tool' | 'prompt' | 'resource' | 'task';
 
-/** A tool, prompt or resource as one caller may use it. */
+/** What a name leads to: a tool, prompt, resource or task of a server. */
 export interface Target {
   readonly link: Link;
-  /** The upstream's own name or URI. */
+  /** The server's own name or URI. */
   readonly name: string;
-  /** JSON of `name`; undefined: the same bytes as the caller's. */
+  /** JSON of `name`, to replace the caller's name; undefined: they are equal. */
   readonly patch: Buffer | undefined;
-  /** The tool label of its metrics: its own name if the catalog has it, else `unknown`. */
+  /** The metrics label `tool`: the name if it is listed, otherwise `unknown`. */
   readonly label: string;
   readonly repeatable: boolean;
-  /** As its server lists it; undefined: it does not, or not now. */
+  /** Its definition; undefined: not listed. */
   readonly definition: Definition | undefined;
-  /** Filled at the first call, then kept. */
+  /** Set at the first call. */
   stats: ToolStats | undefined;
 }
 

@@ -1,15 +1,15 @@
-/** The revisions of MCP this gateway knows, oldest first. */
+/** The revisions of MCP that the gateway supports, oldest first. */
 export const LEGACY_REVISIONS = ['2024-11-05', '2025-03-26', '2025-06-18', '2025-11-25'] as const;
 export type LegacyRevision = (typeof LEGACY_REVISIONS)[number];
 
-/** Offered to upstreams, and the answer to a client that asks for a revision nobody knows. */
+/** Offered to servers, and the answer to a client that asks for an unknown revision. */
 export const LATEST_LEGACY: LegacyRevision = '2025-11-25';
-/** What a request without version header and session speaks (2025-11-25, basic/transports, "Protocol Version Header"). */
+/** The revision of a request without version header and session (2025-11-25, basic/transports, "Protocol Version Header"). */
 export const DEFAULT_LEGACY: LegacyRevision = '2025-03-26';
 /** The first revision without a handshake. */
 export const FIRST_MODERN = '2026-07-28';
 
-/** The modern revisions spoken here: what server/discover and -32022 name. */
+/** The supported modern revisions, as listed by server/discover and error -32022. */
 export const MODERN_REVISIONS = [FIRST_MODERN] as const;
 
 export type Era = 'legacy' | 'modern';
@@ -18,7 +18,7 @@ export function isLegacyRevision(version: string): version is LegacyRevision {
   return (LEGACY_REVISIONS as readonly string[]).includes(version);
 }
 
-/** A revision's date from the first modern one on. Dates compare as text. */
+/** Whether a revision is at least the first modern one. Dates compare as strings. */
 export function isModernRevision(version: string): boolean {
   return /^\d{4}-\d{2}-\d{2}$/.test(version) && version >= FIRST_MODERN;
 }

@@ -1,4 +1,4 @@
-/** The few things a gateway reads in the JSON Schemas of tools. */
+/** Reads the parts of tool schemas that the gateway needs. */
 
 /** Keywords whose value maps names to schemas. */
 export const SCHEMA_MAPS: ReadonlySet<string> = new Set([
@@ -28,7 +28,7 @@ export const SUBSCHEMAS: ReadonlySet<string> = new Set([
   'then',
   'else',
 ]);
-/** Deeper than any real schema; each level is read again by those who splice. */
+/** Deepest schema; patching reads each level again. */
 export const MAX_SCHEMA_DEPTH = 128;
 
 const ANNOTATION = 'x-mcp-header';
@@ -46,18 +46,18 @@ export interface ParamHeader {
 
 export interface SchemaFacts {
   readonly headers: readonly ParamHeader[];
-  /** `true` or `false` stands for the schema of a property. */
+  /** A property has a boolean schema. */
   readonly booleans: boolean;
 }
 
-/** The path that leads to a schema; undefined: not by `properties` alone. */
+/** The path to a schema through `properties`; undefined: other keywords are on the way. */
 type Reached = readonly string[] | undefined;
 
 const NOTHING: SchemaFacts = { headers: [], booleans: false };
 
 /**
- * Reads a schema, or says what is wrong with it. `annotated`: whether its properties may be mirrored into headers (2026-07-28,
- * server/tools, "x-mcp-header").
+ * Reads a schema, or returns why it is invalid. `annotated`: its properties may be mirrored into headers (2026-07-28, server/tools,
+ * "x-mcp-header").
  */
 export function readSchema(schema: unknown, annotated = true): SchemaFacts | string {
   const headers: ParamHeader[] = [];

@@ -1,6 +1,6 @@
 /**
- * The shapes that the specification gives to what servers say of themselves. Clients read a list, or an `initialize`, as a whole: one
- * member of another shape, from one server, and they refuse what all the others say as well.
+ * The shapes that the specification requires of lists and capabilities. Clients validate a list, or an answer to `initialize`, as a whole: one
+ * invalid member from one server would make them reject the data of all servers.
  */
 import { isObject, objectOf, type JsonObject } from '../wire/json.js';
 
@@ -38,7 +38,7 @@ const having =
     );
   };
 
-/** RFC 3339, as its readers have it. */
+/** RFC 3339, as clients validate it. */
 const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:\d\d)$/;
 
 const ICON = having(
@@ -60,7 +60,7 @@ const HINTS = having({
   openWorldHint: isFlag,
 });
 
-/** What a definition may have, beside what it must. */
+/** Optional members of definitions. */
 const OPTIONAL: Readonly<Record<ListKind, Readonly<Record<string, Shape>>>> = {
   tools: {
     ...SHOWN,
@@ -73,7 +73,7 @@ const OPTIONAL: Readonly<Record<ListKind, Readonly<Record<string, Shape>>>> = {
   templates: { ...SHOWN, annotations: ANNOTATIONS, mimeType: isText },
 };
 
-/** The members of a definition that no client could read: it is better off without them. */
+/** The optional members of a definition that are invalid, and are removed. */
 export function misshapen(kind: ListKind, definition: JsonObject): Set<string> {
   const bad = new Set<string>();
   for (const [key, shape] of Object.entries(OPTIONAL[kind]))
@@ -82,10 +82,10 @@ export function misshapen(kind: ListKind, definition: JsonObject): Set<string> {
 }
 
 const isSubschema: Shape = (value) => isFlag(value) || isObject(value);
-/** What clients read of the schema of an object. */
+/** The parts of an object schema that clients validate. */
 export const isObjectSchema = having({ properties: mapOf(isSubschema), required: listOf(isText) });
 
-/** What servers say they can do, as far as it has the shape of it; a part that has not counts as empty, a flag as absent. */
+/** The valid part of a server's capabilities: an invalid object counts as empty, an invalid flag as absent. */
 export function capabilitiesOf(said: JsonObject): JsonObject {
   const capabilities: Record<string, unknown> = {};
   for (const [key, value] of Object.entries(said)) {
@@ -116,7 +116,7 @@ export function objects(value: unknown): Record<string, object> {
   );
 }
 
-/** Every part of it is an object, and so is every part of `requests`. */
+/** Every member is an object, and so is every member of `requests`. */
 function tasks(value: unknown): JsonObject {
   const parts = objects(value);
   const requests = parts['requests'];
@@ -125,14 +125,14 @@ function tasks(value: unknown): JsonObject {
   return { ...parts, requests: Object.fromEntries(kinds) };
 }
 
-/** JSON without halves of characters (lone surrogates): some readers refuse all of a text that has one. */
+/** Replaces lone surrogates in JSON: some readers reject a whole document for one. */
 export function wellFormed(json: string): string {
   return json.replace(/\\(?:u(d[89ab-f][0-9a-f]{2})|.)/g, (whole, half: string | undefined) =>
     half === undefined ? whole : '\\ufffd',
   );
 }
 
-/** What some readers refuse in JSON that is right: half a character, a number that no double holds. `parsed`: its value. */
+/** What some readers reject in valid JSON: lone surrogates, and numbers beyond a double. `parsed`: its value. */
 export function unreadableIn(bytes: Buffer): string | undefined {
   const escapes = bytes.includes('\\ud') || bytes.includes('\\uD');
   const text = bytes.toString('latin1');

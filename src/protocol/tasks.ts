@@ -1,16 +1,16 @@
 /**
- * Tasks are two protocols: an experimental part of 2025-11-25 (basic/utilities/tasks), and the extension
- * io.modelcontextprotocol/tasks of the modern era. Here stands who has which.
+ * There are two task protocols: an experimental part of 2025-11-25 (basic/utilities/tasks), and the extension
+ * io.modelcontextprotocol/tasks of the modern era. These functions tell who supports which.
  */
 import { objectOf } from '../wire/json.js';
 import type { Peer } from './ports.js';
 
 export const TASKS = 'io.modelcontextprotocol/tasks';
 
-/** What a request without the extension is told that needs it. */
+/** Error data for a request that needs the extension. */
 export const NEEDS_TASKS = { requiredCapabilities: { extensions: { [TASKS]: {} } } } as const;
 
-/** Of a modern client, with one request, or of a modern server. */
+/** For a modern client's request, or a modern server. */
 export function declaresTasks(capabilities: Readonly<Record<string, unknown>>): boolean {
   const { extensions } = capabilities;
   return (objectOf(extensions)?.[TASKS] ?? undefined) !== undefined;
@@ -22,7 +22,7 @@ export function coversCalls(tasks: unknown): boolean {
   return (tools?.['call'] ?? undefined) !== undefined;
 }
 
-/** Whether calls of an upstream can become tasks, in the words of its era. */
+/** Whether calls of a server can become tasks. */
 export function makesTasks({ era, capabilities }: Pick<Peer, 'era' | 'capabilities'>): boolean {
   return era === 'modern' ? declaresTasks(capabilities) : coversCalls(capabilities['tasks']);
 }

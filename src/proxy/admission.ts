@@ -1,4 +1,4 @@
-/** Which messages may go on: the session they name, the revision they speak, the batches they come in. */
+/** Admission of messages: their session, their revision, and batches. */
 import { GatewayError } from '../errors.js';
 import { classify } from '../protocol/classify.js';
 import { MessageError, type Message } from '../protocol/message.js';
@@ -12,7 +12,7 @@ import type { Found } from '../session/ask.js';
 import type { Session } from '../session/store.js';
 import type { Origin } from './incoming.js';
 
-/** The session that a legacy message belongs to, undefined where it names none, or why it is refused. `found`: what its id led to. */
+/** The session of a legacy message; undefined if it names none; or why the message is refused. `found`: the result of the lookup. */
 export function sessionOf(
   origin: Origin,
   found: Found,
@@ -26,18 +26,18 @@ export function sessionOf(
     );
   if (sessionId === undefined) return undefined;
   if (found instanceof GatewayError) return found;
-  // It may have ended since it was found.
+  // It may have ended since the lookup.
   if (!found?.open)
     return new GatewayError(
       'unknown_session',
       'unknown or ended session: initialize again without Mcp-Session-Id',
     );
   if (isInitialize) return new GatewayError('invalid_request', 'this session is initialized already');
-  // Another known version than the session's is taken, as SDK servers do: the session's counts.
+  // A known version other than the session's is accepted, as SDK servers do; the session's version applies.
   return found;
 }
 
-/** Whether this array may be handled as a batch (docs/architecture.md, "Batches"). */
+/** Why an array cannot be handled as a batch (2025-03-26, basic, "Batching"); undefined: it can. */
 export function admitBatch(
   origin: Origin,
   found: Found,

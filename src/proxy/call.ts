@@ -29,7 +29,7 @@ import { forget } from './under-way.js';
 
 /** Pause between progress and an answer right behind it, so that the client reads the one before the other comes. */
 const APART_MS = 5;
-/** Bytes of an answer that wait meanwhile, at the most; then its server is not read from. */
+/** Bytes of the answer that wait meanwhile, at the most; beyond that its server is paused. */
 const MAX_LATER = 262_144;
 /** 2025-11-25, client/elicitation, "URL Elicitation Required Error". */
 const URL_ELICITATION_REQUIRED = -32042;
@@ -109,13 +109,13 @@ class RelayedCall implements Sink, Exchange {
   readonly #incoming: Incoming;
   readonly #opening: Opening;
   readonly #sink: Sink;
-  /** Open questions of this call, by the id its client knows. */
+  /** Open server requests of this call, by the id that the client got. */
   #asked: Map<string, Question> | undefined;
   #isError = false;
   /** Where an error begins that asks its client to open a URL. */
   #elicitsAt: number | undefined;
   #over = false;
-  /** Progress went out a moment ago: what of the answer waits. */
+  /** The answer, while it waits because progress was sent a moment ago. */
   #later: (() => boolean | undefined)[] | undefined;
   #laterBytes = 0;
 
@@ -159,7 +159,7 @@ class RelayedCall implements Sink, Exchange {
       if (open === question && session) this.#deps.questions.withdraw(session, id, undefined);
   }
 
-  /** Legacy SDK clients that read progress and the answer in one go drop the progress. */
+  /** Legacy SDK clients drop progress that they read together with the answer. */
   #holdAnswer(): void {
     if (this.#later || this.#incoming.caller.era === 'modern') return;
     this.#later = [];
@@ -203,7 +203,7 @@ class RelayedCall implements Sink, Exchange {
   }
 
   #write(chunk: Buffer): boolean {
-    // An error is one chunk, closed by the brace of the message.
+    // An error is one chunk that ends with the brace of the message.
     const { session } = this.#incoming;
     if (this.#elicitsAt !== undefined && session) {
       const error = chunk.subarray(this.#elicitsAt, chunk.length - 1);
@@ -240,7 +240,7 @@ class RelayedCall implements Sink, Exchange {
 
   cancel(why: Cause): void {
     if (this.#over) return;
-    // An upstream that is asked again with each answer must not take what is withdrawn for one.
+    // Cancel first: a modern server must not take the withdrawal for an answer.
     if (this.#opening.crossing) this.exchange?.cancel(why);
     this.#withdrawAll(why);
     this.exchange?.cancel(why);
@@ -248,7 +248,7 @@ class RelayedCall implements Sink, Exchange {
     this.#sink.cancelled(why);
   }
 
-  /** A modern client hears what it asked for with this request, a legacy one all that its session did not turn down. */
+  /** A modern client gets the level it asked for with this request, a legacy client everything unless its session set a level. */
   #isUnwanted(notice: Notice): boolean {
     const { caller, session } = this.#incoming;
     const isModern = caller.era === 'modern';
@@ -271,7 +271,7 @@ class RelayedCall implements Sink, Exchange {
   }
 }
 
-/** Whether a log message is less severe than its client wants, or unreadable; one that names no known level is not. */
+/** Whether a log message is unreadable or less severe than its client wants. A message with an unknown level is passed on. */
 export function isBelow(notice: Notice, level: LogLevel): boolean {
   const message = readObject(notice.bytes);
   if (!message) return true;
@@ -279,7 +279,7 @@ export function isBelow(notice: Notice, level: LogLevel): boolean {
   return own !== -1 && own < LOG_LEVELS.indexOf(level);
 }
 
-/** On the merged endpoint a task goes by its routable id, wherever a message names it. undefined: the message is unreadable. */
+/** Replaces a task id by its routable id, for the merged endpoint. undefined: the message is unreadable. */
 function withRoutableTask(notice: Notice, server: string): Notice | undefined {
   if (!notice.bytes.includes(RELATED_TASK)) return notice;
   const read = scanObject(notice.bytes);

@@ -5,7 +5,7 @@ import { DEFAULT_LEGACY, isLegacyRevision } from '../protocol/revisions.js';
 import type { SessionCaller, SessionRecord } from '../session/store.js';
 import type { Origin } from './incoming.js';
 
-/** The same object for all: results that depend on capabilities are kept by it. */
+/** One object for all, since results are cached by the capabilities object. */
 const NO_CAPABILITIES = {};
 
 /** `view`: from Views.of. */
@@ -17,7 +17,7 @@ export function modernCaller(
   const { version, capabilities, clientInfo, level } = envelope;
   const caller = {
     principal,
-    // Clients differ in nothing but what they say of themselves.
+    // Only what clients say about themselves tells them apart.
     client: `${principal.id}\0${clientInfo ?? ''}`,
     alone: principal.kind === 'local',
     era: 'modern' as const,

@@ -1,5 +1,5 @@
 /**
- * What a revision cannot say, one row each: content blocks that came after it become text, and never vanish; questions that it cannot
+ * Conversions for older revisions, one row each: newer content blocks become text and are never dropped; requests that a revision cannot
  * express count as a missing capability.
  */
 import type { Refusal } from '../protocol/ports.js';
@@ -10,7 +10,7 @@ import { elementsAt, membersAt } from '../wire/walk-unproven.js';
 import { membersOf } from '../wire/walk.js';
 import { skipSpace, type Member, type Span } from '../wire/scan.js';
 
-/** Content blocks and the revision they came with; 2026-07-28 has no others. */
+/** Content blocks and the revision that introduced them. 2026-07-28 has no others. */
 const BLOCKS: Readonly<Record<string, LegacyRevision>> = {
   text: '2024-11-05',
   image: '2024-11-05',
@@ -21,15 +21,15 @@ const BLOCKS: Readonly<Record<string, LegacyRevision>> = {
 
 /** The first revision that knows every block above. */
 const KNOWS_ALL: LegacyRevision = '2025-06-18';
-/** The first with multi-select and titled choices in forms, and with several blocks in one sampling message. */
+/** The first revision with multi-select and titled choices in forms, and several blocks in one sampling message. */
 const RICH_QUESTIONS: LegacyRevision = '2025-11-25';
 
-/** Whether answers to a client of this revision have to be looked at. */
+/** Whether answers to a client of this revision may need conversion. */
 export function mayNeedConversion(revision: LegacyRevision, method: string): boolean {
   return revision < KNOWS_ALL && (method === 'tools/call' || method === 'prompts/get');
 }
 
-/** A whole answer as a client of `revision` can read it. Yields the bytes of each step. Throws UnprovenError where it is no JSON. */
+/** Converts a whole answer for a client of `revision`. Yields the bytes of each step. Throws UnprovenError if it is not JSON. */
 export function* convertContent(whole: Buffer, revision: LegacyRevision): Generator<number, Buffer> {
   const result = yield* resultOf(whole);
   const blocks: Span[] = [];
@@ -58,7 +58,7 @@ export function* convertContent(whole: Buffer, revision: LegacyRevision): Genera
   return patches.length === 0 ? whole : splice(whole, patches);
 }
 
-/** The text in place of a block that the revision does not know; undefined: it knows it. */
+/** The text that replaces a block which the revision does not have; undefined: it has it. */
 function* textFor(
   whole: Buffer,
   block: Span,
@@ -79,13 +79,13 @@ function* textFor(
   return `[${type.slice(0, 64)}${mime}: not known to revision ${revision}]`;
 }
 
-/** Most of a structured result that is said as text as well. */
+/** Longest structured result that is repeated as text. */
 const MAX_TEXT = 1_048_576;
 
 /**
- * The whole answer of a tool whose `outputSchema` is no object's, as clients before 2026-07-28 can read it: what it is stands in an
- * object under `result`, as its listed schema says there, and as text where the tool gave none. Yields the bytes of each step.
- * Throws UnprovenError where it is no JSON.
+ * Converts the answer of a tool whose `outputSchema` is not an object schema, for clients before 2026-07-28: the value is wrapped in an
+ * object under `result`, like the listed schema, and repeated as text if the tool gave none. Yields the bytes of each step. Throws
+ * UnprovenError if the answer is not JSON.
  */
 export function* convertStructured(whole: Buffer): Generator<number, Buffer> {
   const result = yield* resultOf(whole);
@@ -126,7 +126,7 @@ function isText(whole: Buffer, { start, end }: Span): boolean {
   return end - start === 6 && whole.toString('latin1', start, end) === '"text"';
 }
 
-/** What is changed of the result of an answer; nothing where it has none. */
+/** The patches for the result of an answer; none if it has no result. */
 function* resultOf(whole: Buffer): Generator<number, ReadonlyMap<string, Span>> {
   const message = { start: skipSpace(whole, 0), end: whole.length };
   const result = (yield* membersIn(whole, message, ['result'])).get('result');
@@ -135,7 +135,7 @@ function* resultOf(whole: Buffer): Generator<number, ReadonlyMap<string, Span>> 
 
 const NONE: ReadonlyMap<string, Span> = new Map();
 
-/** Where the members of these names stand in a value; none where it is no object. As JSON.parse has it, the last of equal ones counts. */
+/** Finds members of an object by name; nothing if the value is not an object. Of equal names the last counts, as in JSON.parse. */
 function* membersIn(
   whole: Buffer,
   { start }: Span,
@@ -150,11 +150,11 @@ function* membersIn(
 }
 
 function member(whole: Buffer, at: number, key: string): Member | undefined {
-  // As JSON.parse has it, the last of equal members counts.
+  // Of equal members the last counts, as in JSON.parse.
   return membersOf(whole, at).findLast((each) => each.key === key);
 }
 
-/** Why a client of `revision` cannot be asked this; undefined: it can. */
+/** Why a request cannot be sent to a client of `revision`; undefined: it can. */
 export function inexpressible(
   method: string,
   params: Readonly<Record<string, unknown>>,
@@ -171,7 +171,7 @@ export function inexpressible(
   return undefined;
 }
 
-/** Where titled choices of a form stand and what an older revision has for them (`enum` with `enumNames`). */
+/** Patches that replace titled choices of a form by `enum` with `enumNames`, for older revisions. */
 export function titledChoices(bytes: Buffer, params: Span, revision: LegacyRevision): Patch[] {
   if (revision >= RICH_QUESTIONS) return [];
   const schema = member(bytes, params.start, 'requestedSchema');

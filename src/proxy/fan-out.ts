@@ -1,4 +1,4 @@
-/** What upstreams tell of themselves, on its way to every client concerned. */
+/** Sends changes of servers to the clients that they concern. */
 import type { ListKind } from '../protocol/lists.js';
 import { isBelow } from './call.js';
 import type { GivenLists } from './given.js';
@@ -24,12 +24,12 @@ const LIST_CHANGED: Readonly<Record<ListKind, Notice>> = {
   templates: RESOURCES,
 };
 
-/** One notification a kind of list; resources and their templates are one. */
+/** One notification per kind of list; resources and templates share one. */
 function listChangedNotices(kinds: Iterable<ListKind>): Set<Notice> {
   return new Set([...kinds].map((kind) => LIST_CHANGED[kind]));
 }
 
-/** How long the telling goes on before others have their turn: for each view a list may have to be built. */
+/** Longest time without a pause: a list may have to be rendered for each view. */
 const TURN_MS = 8;
 
 export interface FanOutDeps {
@@ -40,8 +40,7 @@ export interface FanOutDeps {
 }
 
 /**
- * Tells every client which lists of servers that it sees have changed, unless it holds the current ones. In turns, each of which begins
- * where the one before it ended.
+ * Tells every client which lists have changed, of servers that it sees, unless it has the current lists. Pauses regularly for other work.
  */
 export async function fanOutListChanged(
   deps: FanOutDeps,
@@ -63,7 +62,7 @@ export async function fanOutListChanged(
   }
 }
 
-/** The lists that changed of the servers that a view shows. */
+/** The kinds of lists that changed for a view. */
 function kindsFor(
   changed: ReadonlyMap<string, ReadonlySet<ListKind>>,
   route: string | undefined,
@@ -76,7 +75,7 @@ function kindsFor(
   return found;
 }
 
-/** Tells a session of lists that it does not hold. */
+/** Tells a session which lists have changed, unless it has the current ones. */
 export function tellSession(
   { streams, given }: Pick<FanOutDeps, 'streams' | 'given'>,
   session: Session,
@@ -88,13 +87,13 @@ export function tellSession(
   for (const notice of listChangedNotices(news)) streams.notify(session, notice);
 }
 
-/** Tells a stream of changes of what it was opened for, unless it shows what it did then, or when it was last told. */
+/** Tells a subscription stream which of its lists have changed since it was last told. */
 export function tellChanged(listener: Listener, kinds: Iterable<ListKind>): void {
   const wanted = [...kinds].filter((kind) => listener.changes.has(CHANGE_OF[kind]) && listener.isNews(kind));
   for (const notice of listChangedNotices(wanted)) listener.tell(notice.method, notice);
 }
 
-/** Tells the subscribers that a resource was updated, under the URI by which each one knows it. */
+/** Tells subscribers that a resource was updated, each by the URI that it used. */
 export function fanOutUpdated(
   streams: Streams,
   subscribers: Subscribers,
@@ -112,7 +111,7 @@ export function fanOutUpdated(
   }
 }
 
-/** What belongs to no call, for the client that it is meant for all the same. */
+/** Sends a session a message that belongs to no call. */
 export function tellAside(streams: Streams, session: Session, notice: Notice): void {
   const { level } = session;
   if (level !== undefined && notice.method === 'notifications/message' && isBelow(notice, level)) return;

@@ -54,26 +54,26 @@ export interface Gate {
   readonly local: Principal;
   /** Who sends a request to `resource`, the path of its route. A promise, which never rejects, where a credential is verified elsewhere. */
   authorize(shown: Shown, resource: string): Principal | Denied | Promise<Principal | Denied>;
-  /** Sessions of one door are unknown at another. undefined: the server does not exist, or is hidden from the principal. */
+  /** A session belongs to the door where it was opened. undefined: the server does not exist, or is hidden from the principal. */
   route(server: string | undefined, door: Door, principal: Principal): Route | undefined;
   /**
    * The session of an origin: look it up first, and pass it on with the message. A promise, which never rejects, where the store is
    * remote. Nothing else waits for a store while a message is handled.
    */
   find(origin: Origin): Found | Promise<Found>;
-  /** One message. `sink` is used for an exchange alone, and never before this has returned. */
+  /** Handles one message. `sink` is used only for an exchange, and not before this has returned. */
   handle(origin: Origin, found: Found, message: Message, sink: Sink): Handled;
-  /** Whether this array may be handled as a batch; each element is then handled by itself. */
+  /** Why an array cannot be handled as a batch; undefined: it can, and each element is handled separately. */
   admitBatch(
     origin: Origin,
     found: Found,
     messages: readonly (Message | MessageError)[],
   ): GatewayError | undefined;
-  /** How the stream of a call becomes one its client can come back to; undefined: it has no session. */
+  /** Opens the resumable stream of a call; undefined: no session, no resumption. */
   resumable(found: Found): OpenCallStream | undefined;
   /**
-   * Opens the server-to-client stream of a session (an older one ends), or goes on with the stream that `lastEventId` names. `open` makes
-   * the stream once it is known that there is one. Returns what to call when the client has left.
+   * Opens the server-to-client stream of a session (an older one ends), or resumes the stream of `lastEventId`. Calls `open` only if the
+   * request is accepted. Returns a function to call when the client has left.
    */
   listen(
     origin: Origin,
@@ -82,21 +82,20 @@ export interface Gate {
     open: () => StreamTarget,
   ): (() => void) | GatewayError;
   /**
-   * Makes the one stream of a client the ears of its session, just opened. Returns what to call when the client has left: the session
-   * ends with the stream.
+   * Attaches the only stream of a client to its new session. Returns a function to call when the client has left, which ends the session.
    */
   attach(session: Session, ears: Ears): () => void;
-  /** Ends a session, just opened, whose client has left without hearing of it. */
+  /** Ends a new session whose client left before it got the answer. */
   abandon(session: Session): void;
-  /** Ends the session. undefined: it has ended. */
+  /** Ends the session. undefined: done. */
   end(origin: Origin, found: Found): GatewayError | undefined | Promise<GatewayError | undefined>;
-  /** Counts a stream that was opened before there is a session. */
+  /** Counts a stream that was opened before its session. */
   countListen(): void;
-  /** Counts a request that was refused before it was a message. */
+  /** Counts a request that was refused before its message was read. */
   countInvalid(label: 'invalid' | 'unknown' | 'listen' | 'terminate'): void;
 }
 
-/** The ways in: Streamable HTTP, HTTP+SSE, stdio. */
+/** The transports: Streamable HTTP, HTTP+SSE, stdio. */
 export type Door = 'mcp' | 'sse' | 'stdio';
 
 export type OpenCallStream = (target: StreamTarget, control: StreamControl) => CallStream | undefined;
@@ -106,7 +105,7 @@ export interface GateDeps {
   readonly state: () => Gate['state'];
   readonly calls: Calls;
   readonly views: Views;
-  /** A legacy client has come to a route: servers of both eras are spoken to in its own. */
+  /** A legacy client uses a route: servers that speak both eras get a link in the legacy era. */
   readonly came: (server: string | undefined) => void;
   readonly greets: InitializeDeps['greets'];
   readonly dialling: RelayDeps['dialling'];
@@ -119,7 +118,7 @@ export interface GateDeps {
   readonly listeners: Listeners;
   readonly given: GivenLists;
   readonly bridge: Bridge;
-  /** Another notification of a client: who has links of its own hears it. */
+  /** Passes other notifications of a client to its own links. */
   readonly notified: (session: Session, message: Message) => void;
   readonly stats: GatewayStats;
   readonly log: Logger;
@@ -160,7 +159,7 @@ export function createGate(deps: GateDeps): Gate {
     const session = sessionOf(origin, found, method === 'initialize');
     if (session instanceof GatewayError) return refused(message, session);
     if (message.kind === 'response') {
-      // Never 404: that would end the session in the client's eyes.
+      // Never 404: the client would discard its session.
       if (session && deps.questions.answer(session, message) !== 'unknown') return ACCEPTED;
       return refused(
         message,
@@ -229,7 +228,7 @@ export function createGate(deps: GateDeps): Gate {
     }
   }
 
-  /** What becomes an exchange is counted where it ends. */
+  /** Counts a request that was answered at once; an exchange is counted when it ends. */
   function counted<T extends Settled>(incoming: Incoming, handled: T): T {
     if (handled.kind !== 'exchange') incoming.over(handled.kind === 'refused' ? 'error' : 'success');
     return handled;

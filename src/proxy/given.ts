@@ -5,7 +5,7 @@ import type { Session } from '../session/store.js';
 
 export class GivenLists {
   readonly #sessions = new WeakMap<Session, Map<ListKind, string>>();
-  /** How many requests for a list wait to be answered. */
+  /** Requests for a list that wait for their answer. */
   readonly #awaited = new WeakMap<Session, Map<ListKind, number>>();
 
   /** `list` is being sent to the client of a session. */

@@ -1,4 +1,4 @@
-/** The few answers that are changed as a whole: held until they are complete, then spliced, a large one in turns. */
+/** Answers that have to be changed as a whole: buffered until complete, then patched, large ones with pauses for other work. */
 import { GatewayError } from '../errors.js';
 import type { Budget, Whose } from '../lib/budget.js';
 import { Pieces } from '../lib/pieces.js';
@@ -9,19 +9,19 @@ export interface Holding {
   /** limits.message_bytes */
   readonly maxBytes: number;
   readonly budget: Budget;
-  /** Whose bytes they are. */
+  /** The client and server that the bytes are charged to. */
   readonly whose: Whose;
   readonly boundary: Boundary;
 }
 
-/** Gives the answer as it goes on. Yields after each step, and says how many bytes it was. */
+/** Returns the changed answer. Yields the bytes of each step. */
 export type Change = (whole: Buffer) => Generator<number, Buffer>;
 
-/** What is gone over of one answer before others have their turn, and the least that a step counts as: 20,000 of them are as much. */
+/** Bytes of one answer that are processed without a pause, and the minimum that a step counts: 20,000 steps are as much. */
 const TURN_BYTES = 1_048_576;
 const STEP_BYTES = TURN_BYTES / 20_000;
 
-/** For what goes over JSON that is proven, which is done in one step. */
+/** A change in one step that needs valid JSON. */
 export function proven(change: (whole: Buffer) => Buffer): Change {
   return function* (whole) {
     JSON.parse(whole.toString('utf8'));
@@ -29,7 +29,7 @@ export function proven(change: (whole: Buffer) => Buffer): Change {
   };
 }
 
-/** A sink that holds the answer until it is whole, and hands on what `change` makes of it. */
+/** A sink that buffers the answer and passes on the changed one. */
 export function held(sink: Sink, { maxBytes, budget, whose, boundary }: Holding, change: Change): Sink {
   const chunks = new Pieces();
   let head: AnswerHead | undefined;
@@ -43,7 +43,7 @@ export function held(sink: Sink, { maxBytes, budget, whose, boundary }: Holding,
     holder.release();
   };
   function go(whole: Buffer, work: Generator<number, Buffer>, seen: Seen): void {
-    // It had to give way between two turns.
+    // The buffer was revoked during a pause.
     if (failed) {
       sink.fail(failed);
       return;
@@ -67,7 +67,7 @@ export function held(sink: Sink, { maxBytes, budget, whose, boundary }: Holding,
         sink.fail(error);
         return;
       }
-      // Not JSON: it goes on as it came, as any answer does.
+      // Not JSON: passed on unchanged, like any answer.
     }
     letGo();
     sink.start({ ...(head as AnswerHead), bytes: changed.length });

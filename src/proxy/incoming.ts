@@ -1,4 +1,4 @@
-/** A message on its way through the gateway: where it comes from, who sent it, and what becomes of it. */
+/** One message while the gateway handles it: its origin, its caller and its outcome. */
 import type { GatewayError } from '../errors.js';
 import type { Calls, EndedCall } from '../observe/calls.js';
 import type { Outcome, ToolErrorReason } from '../observe/stats.js';
@@ -8,7 +8,7 @@ import type { Caller, Exchange, Principal, Sink, Target } from '../protocol/port
 import type { Era } from '../protocol/revisions.js';
 import type { Session } from '../session/store.js';
 
-/** A route class with sessions of its own: the merged endpoint, or one server. */
+/** A route with sessions of its own: the merged endpoint, or one server. */
 export interface Route {
   /** `/mcp`, `/servers/<name>/mcp`: identifies the route in sessions. */
   readonly key: string;
@@ -16,18 +16,18 @@ export interface Route {
   readonly server: string | undefined;
 }
 
-/** Where a message comes from: what the transport knows. */
+/** What the transport knows about a message. */
 export interface Origin {
   readonly principal: Principal;
   readonly route: Route;
   readonly sessionId: string | undefined;
   /** The MCP-Protocol-Version header. */
   readonly version: string | undefined;
-  /** The peer, on a network. */
+  /** The peer's socket, on a network. */
   readonly remote?: { readonly remoteAddress?: string | undefined } | undefined;
-  /** Of this message: see protocol/classify.ts. */
+  /** The era of this message: see protocol/classify.ts. */
   readonly era: Era;
-  /** The headers of its request, in lower case; undefined: there is no header layer. */
+  /** HTTP headers in lower case; undefined: the transport has none. */
   readonly headers: Headers | undefined;
 }
 
@@ -39,23 +39,23 @@ export type Handled =
   | { readonly kind: 'opening'; readonly opened: Promise<Settled> };
 
 export type Settled =
-  /** Nothing is answered: HTTP 202. */
+  /** No answer: HTTP 202. */
   | { readonly kind: 'accepted' }
   /** `session`: the one that it opened. */
   | { readonly kind: 'answer'; readonly bytes: Buffer; readonly session?: Session }
   /** `id`: JSON of the request's id, or `null`. */
   | { readonly kind: 'refused'; readonly error: GatewayError; readonly id: string }
-  /** The sink gets the answer. */
+  /** The answer goes to the sink. */
   | { readonly kind: 'exchange'; readonly exchange: Exchange };
 
 /** One message while the gateway handles it. */
 export class Incoming implements EndedCall {
   readonly origin: Origin;
   readonly message: Message;
-  /** Gets the answer of a request that becomes an exchange. */
+  /** Gets the answer, if the request becomes an exchange. */
   readonly sink: Sink;
   session: Session | undefined;
-  /** Set once it is known where the request goes. */
+  /** Set once the target is known. */
   target: Target | undefined;
   /** It was sent to its server. */
   sent = false;
@@ -109,17 +109,17 @@ export class Incoming implements EndedCall {
     return this.session?.id;
   }
 
-  /** Of the merged endpoint. */
+  /** Whether it came to the merged endpoint. */
   get merged(): boolean {
     return this.origin.route.server === undefined;
   }
 
-  /** What identifies the request in its session; undefined: it has none. */
+  /** Identifies the request in its session; undefined: no session. */
   get key(): string | undefined {
     return this.session && idKey(this.message.id as string);
   }
 
-  /** The request goes to its server now; time is measured from here. */
+  /** The request is sent now. Time is measured from here. */
   send(target: Target): void {
     this.target = target;
     this.sent = true;
@@ -127,12 +127,12 @@ export class Incoming implements EndedCall {
     this.#calls.opened(this);
   }
 
-  /** Its server asks its client. */
+  /** The server sends a request to the client. */
   asked(method: string): void {
     this.#calls.asked(this, method);
   }
 
-  /** Tells the observers how it ended; the first call counts. */
+  /** Reports the end to the observers; only the first call counts. */
   over(result: Outcome, reason = this.reason, outcome = ''): void {
     if (this.#over) return;
     this.#over = true;
@@ -160,7 +160,7 @@ export function refused(message: Message, error: GatewayError): Settled {
   return { kind: 'refused', error, id: message.kind === 'response' ? 'null' : (message.id ?? 'null') };
 }
 
-/** Says a whole answer to a request that was waited for. */
+/** Sends a whole answer to a sink. */
 export function deliver(message: Message, result: string | readonly Buffer[], sink: Sink): void {
   const { bytes } = answer(message, result) as { bytes: Buffer };
   const length =

@@ -1,46 +1,46 @@
-/** Who wants to hear what: resource subscriptions, counted per upstream and URI, and log levels. */
+/** Resource subscriptions, counted per server and URI, and log levels. */
 import { GatewayError } from '../errors.js';
 import { LOG_LEVELS, type Link, type LogLevel, type Notice } from '../protocol/ports.js';
 import { MAX_KEPT_IN_ALL, type Kept } from '../session/kept.js';
 import type { Session } from '../session/store.js';
 import type { Listener } from './listeners.js';
 
-/** Who hears: a session on its stream, or a stream of its own. */
+/** A session, or a subscription stream. */
 export type Hearer = Session | Listener;
 
-/** A hearer and the URI it knows the resource by; undefined: as its view has it. */
+/** Subscribers with the URI that each one used; undefined: as its view shows it. */
 export type Subscribers = ReadonlyMap<Hearer, string | undefined>;
 
-/** Subscriptions of one session, at the most. */
+/** Subscriptions per session, at the most. */
 export const MAX_SUBSCRIPTIONS = 1000;
 
 export interface Interests {
-  /** A resource was updated: its subscribers are told, else those of a URI that is a path prefix of it. */
+  /** A resource was updated: tells its subscribers, or else those of a URI that is a path prefix. */
   updated(link: Link, uri: string, notice: Notice): void;
-  /** `shown`: the URI under which it was asked for. An error: the hearer has too many. */
+  /** `shown`: the URI that the client used. Returns an error if the subscriber has too many. */
   add(hearer: Hearer, link: Link, uri: string, shown?: string): GatewayError | undefined;
   /**
-   * Somebody asks the upstream for `uri`, and may be gone when that is granted. Returns what to call once, when it is known: what
-   * nobody subscribed to after all is taken back. A hearer that has subscribed, and knows it, is told of the updates that came meanwhile.
+   * A subscription request is sent to the server. Returns a function to call once with the outcome: a subscription that nobody wants by
+   * then is cancelled; a subscriber that was added gets the updates that arrived in the meantime.
    */
   hold(link: Link, uri: string): (hearer?: Hearer) => void;
-  /** The link to which the session was the last subscriber, if it was: `link`, or the one of the other era to the same server. */
+  /** Returns the link if the session was its last subscriber: `link`, or the server's link of the other era. */
   remove(session: Session, link: Link, uri: string): Link | undefined;
   setLevel(session: Session, level: LogLevel): void;
-  /** The link's upstream is to send at least this for a while. Returns what to call when it is over. */
+  /** Asks a link's server for at least this level for a while. Returns a function that ends it. */
   raise(link: Link, level: LogLevel): () => void;
   /** A session or a stream ended. */
   drop(hearer: Hearer): void;
-  /** A new link of a server is to hear what its predecessor had been told. `session`: whose own link it is. */
+  /** Repeats subscriptions and the level on a new link. `session`: owner of the link, if it belongs to one client. */
   adopt(link: Link, session?: Session): void;
-  /** Who heard of the link `key` hears of this one from now on. */
+  /** Moves the subscriptions of the link `key` to another link. */
   move(key: string, to: Link): void;
-  /** A link of this key is gone for good. */
+  /** The link `key` is gone for good. */
   forget(key: string): void;
 }
 
 interface Raised {
-  /** The one that is in use: a reload may have put it in the place of the one that was raised. */
+  /** The current link: a reload may have replaced it. */
   link: Link;
   readonly levels: LogLevel[];
 }
@@ -50,48 +50,48 @@ interface Subscription {
   readonly hearers: Map<Hearer, string | undefined>;
 }
 
-/** An update that came while subscriptions were on their way. */
+/** An update that arrived while subscriptions were pending. */
 interface Early {
   readonly notice: Notice;
-  /** Who has been told of it: each hearer is once, however many of its subscriptions were on their way. */
+  /** Subscribers that got it: each gets it once, even with several pending subscriptions. */
   readonly heard: Set<Hearer>;
 }
 
-/** What is on its way at an upstream. */
+/** A pending subscription. */
 interface Held {
-  /** Who waits for its answer. */
+  /** Requests that wait for its answer. */
   waiting: number;
-  /** Updates that came before it, the last of each URI. */
+  /** Updates that arrived before the answer, the last of each URI. */
   readonly told: Map<string, Early>;
 }
 
 const NOBODY: Subscribers = new Map();
-/** Updates that are kept of one subscription that is on its way, at the most; the oldest goes. */
+/** Updates that are kept per pending subscription, at the most; the oldest is dropped. */
 const MAX_TOLD = 16;
-/** Bytes of such an update, at the most. */
+/** Largest update that is kept, in bytes. */
 const MAX_TOLD_BYTES = 16_384;
 
 export interface InterestsDeps {
-  /** Those that sessions share, whose level of log messages is the lowest that any wants. */
+  /** Shared links. Their log level is the lowest that any session wants. */
   readonly links: () => Iterable<Link>;
-  /** A session's own. */
+  /** Links of one session. */
   readonly own: (session: Session) => Iterable<Link>;
   readonly kept: Kept;
-  /** Tells hearers of an update. */
+  /** Sends an update to subscribers. */
   readonly tell: (subscribers: Subscribers, server: string, uri: string, notice: Notice) => void;
 }
 
 export function createInterests({ links, own, kept, tell }: InterestsDeps): Interests {
   const byLink = new Map<string, Map<string, Subscription>>();
   const levels = new Map<Session, LogLevel>();
-  /** How many sessions want each level, the most verbose first. */
+  /** Sessions per level, most verbose level first. */
   const wanted = LOG_LEVELS.map(() => 0);
-  /** The place of the most verbose level that any session wants; -1: none wants one. */
+  /** Index of the most verbose level that any session wants; -1: none. */
   let least = -1;
   const counts = new Map<Hearer, number>();
-  /** Levels that single requests want, by link. */
+  /** Levels of single requests, by link. */
   const raised = new Map<string, Raised>();
-  /** Subscriptions that are on their way, by link and URI. */
+  /** Pending subscriptions, by link and URI. */
   const held = new Map<string, Map<string, Held>>();
 
   function subscribed(hearer: Hearer, by: number): void {
@@ -100,7 +100,7 @@ export function createInterests({ links, own, kept, tell }: InterestsDeps): Inte
     else counts.delete(hearer);
   }
 
-  /** A stream has what it keeps for as long as it lives. */
+  /** Only sessions give bytes back: a stream releases all at its end. */
   function giveBack(hearer: Hearer, uri: string): void {
     if (isSession(hearer)) kept.give(hearer, Buffer.byteLength(uri));
   }
@@ -114,7 +114,7 @@ export function createInterests({ links, own, kept, tell }: InterestsDeps): Inte
     if (subscription.hearers.size > 0) return undefined;
     uris.delete(uri);
     if (uris.size === 0) byLink.delete(server);
-    // Who waits for it needs it, or takes it back.
+    // A pending request needs it, or cancels it.
     return held.get(server)?.has(uri) ? undefined : subscription.link;
   }
 
@@ -129,9 +129,9 @@ export function createInterests({ links, own, kept, tell }: InterestsDeps): Inte
     return found;
   }
 
-  /** Upstreams send what the most verbose of their listeners wants; the others' share is filtered. */
+  /** The level to ask a server for: the most verbose that any client wants. For other clients messages are filtered. */
   function lowest(link: Link): LogLevel | undefined {
-    // One client's own link is no other's.
+    // A link of one client follows that client only.
     let found = link.shared ? least : -1;
     for (const level of raised.get(link.key)?.levels ?? []) {
       const place = LOG_LEVELS.indexOf(level);
@@ -140,7 +140,7 @@ export function createInterests({ links, own, kept, tell }: InterestsDeps): Inte
     return LOG_LEVELS[found];
   }
 
-  /** One session more, or fewer, wants a level. Links hear of it where that changes what they are to send. */
+  /** Counts one session more or less for a level. */
   function count(level: LogLevel | undefined, by: number): void {
     if (level !== undefined) (wanted[LOG_LEVELS.indexOf(level)] as number) += by;
   }
@@ -179,7 +179,7 @@ export function createInterests({ links, own, kept, tell }: InterestsDeps): Inte
       if (!uris) byLink.set(link.key, (uris = new Map<string, Subscription>()));
       let subscription = uris.get(uri);
       if (!subscription) uris.set(uri, (subscription = { link, hearers: new Map() }));
-      // A restart of the upstream put another link in its place.
+      // A restart may have replaced the link.
       subscription.link = link;
       if (!subscription.hearers.has(hearer)) subscribed(hearer, 1);
       subscription.hearers.set(hearer, shown);
@@ -272,7 +272,7 @@ export function createInterests({ links, own, kept, tell }: InterestsDeps): Inte
             giveBack(hearer, uri);
           } else subscription.hearers.set(hearer, shown);
         }
-        // Not now: then once it is up.
+        // Not possible now: subscribe once it is up.
         to.subscribe(uri).catch(() => {
           to.keepSubscribed(uri);
         });
@@ -291,7 +291,7 @@ export function createInterests({ links, own, kept, tell }: InterestsDeps): Inte
   };
 }
 
-/** Whether a URI is that of something within what `prefix` names. */
+/** Whether `prefix` is a path prefix of a URI. */
 function isWithin(uri: string, prefix: string): boolean {
   return uri.startsWith(prefix.endsWith('/') ? prefix : `${prefix}/`);
 }

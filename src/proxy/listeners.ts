@@ -1,6 +1,5 @@
 /**
- * Clients that hear changes on a stream of their own (2026-07-28, basic/patterns/subscriptions): what each wants to hear, and the end of
- * its stream.
+ * Subscription streams of modern clients (2026-07-28, basic/patterns/subscriptions): the filter of each, its messages and its end.
  */
 import { LIST_KINDS, type ListKind } from '../protocol/lists.js';
 import { META } from '../protocol/modern/meta.js';
@@ -9,7 +8,7 @@ import { scanObject } from '../wire/json.js';
 import { splice } from '../wire/splice.js';
 import { find } from '../protocol/message.js';
 
-/** What a client of a stream wants to hear of lists. */
+/** The list changes that a stream can subscribe to. */
 export type Change = 'tools' | 'prompts' | 'resources';
 
 export const CHANGE_OF: Readonly<Record<ListKind, Change>> = {
@@ -19,18 +18,18 @@ export const CHANGE_OF: Readonly<Record<ListKind, Change>> = {
   templates: 'resources',
 };
 
-/** Things that changed of which a client that does not read is yet to hear, at the most. */
+/** Changes that wait for a client that does not read, at the most. */
 const MAX_WAITING = 2000;
 
 export interface ListenerOptions {
   readonly caller: Caller;
-  /** The one server of its route; undefined: all. */
+  /** The server of its route; undefined: the merged endpoint. */
   readonly server: string | undefined;
-  /** JSON of the id of its request: what it knows the stream by. */
+  /** JSON of the request id, which is the subscription id. */
   readonly rawId: string;
   readonly sink: Sink;
   readonly changes: ReadonlySet<Change>;
-  /** It is over: nothing of it is kept. */
+  /** Called when the stream has ended. */
   readonly left: (listener: Listener) => void;
 }
 
@@ -41,9 +40,9 @@ export class Listener implements Exchange {
   readonly #rawId: string;
   readonly #sink: Sink;
   readonly #left: (listener: Listener) => void;
-  /** What was said before the acknowledgement, or while the client did not read: one message a thing that changed. */
+  /** Messages before the acknowledgement, or while the client does not read: one per changed thing. */
   readonly #waiting = new Map<string, Notice>();
-  /** Digests of the lists of its view, as they were when it was last told of them. */
+  /** Digests of the lists at the time of the last message about each. */
   readonly #shown = new Map<ListKind, string>();
   #begun = false;
   #acknowledged = false;
@@ -68,13 +67,13 @@ export class Listener implements Exchange {
     return this.#over;
   }
 
-  /** What is listed now is what the client is taken to hold. */
+  /** From now on changes are relative to the current lists. */
   begin(): void {
     this.#begun = true;
     for (const kind of this.kinds) this.isNews(kind);
   }
 
-  /** Whether a list is another one than the last time that this was asked; before it has begun nothing is. */
+  /** Whether a list has changed since the last call; false before `begin`. */
   isNews(kind: ListKind): boolean {
     if (this.#over || !this.#begun) return false;
     const digest = this.caller.view.list(kind, 'modern').digest;
@@ -83,7 +82,7 @@ export class Listener implements Exchange {
     return true;
   }
 
-  /** The first message of the stream: what it will tell. `granted`: JSON of the filter. */
+  /** Sends the first message of the stream. `granted`: JSON of the accepted filter. */
   acknowledge(granted: string): void {
     if (this.#over || this.#acknowledged) return;
     this.#acknowledged = true;
@@ -93,12 +92,12 @@ export class Listener implements Exchange {
     if (!this.#full) this.resume();
   }
 
-  /** `key`: of the thing that changed; one message about it is enough for a client that does not read. */
+  /** `key` identifies what changed: one message per key is enough for a client that does not read. */
   tell(key: string, notice: Notice): void {
     if (this.#over) return;
     if (!this.#acknowledged || this.#full) {
       this.#waiting.set(key, notice);
-      // Parts of a resource have no number: a client that listens anew, and reads anew, has missed nothing.
+      // Sub-resources are unbounded. A client that subscribes and reads again misses nothing.
       if (this.#waiting.size > MAX_WAITING) this.end();
     } else {
       const bytes = this.#named(notice.bytes);
@@ -106,7 +105,7 @@ export class Listener implements Exchange {
     }
   }
 
-  /** Ends the stream in good order. */
+  /** Ends the stream with a result. */
   end(): void {
     if (this.#over) return;
     this.#finish();
@@ -143,7 +142,7 @@ export class Listener implements Exchange {
     return `{${JSON.stringify(META.subscriptionId)}:${this.#rawId}}`;
   }
 
-  /** The notification under the id of this stream; undefined: it cannot be read. */
+  /** Adds the subscription id to a notification; undefined: it is unreadable. */
   #named(bytes: Buffer): Buffer | undefined {
     const read = scanObject(bytes);
     if (!read) return undefined;
@@ -165,7 +164,7 @@ export interface Listeners {
   add(listener: Listener): void;
   delete(listener: Listener): void;
   all(): Iterable<Listener>;
-  /** Ends those for which `which` holds. */
+  /** Ends the streams for which `which` is true. */
   endWhere(which: (listener: Listener) => boolean): void;
 }
 

@@ -1,6 +1,6 @@
 /**
- * The modern side of the door: each request stands alone, and is checked before anything is done with it (2026-07-28, basic,
- * basic/transports/streamable-http "Server Validation").
+ * Requests of modern clients: each is independent, and is validated first (2026-07-28, basic, basic/transports/streamable-http "Server
+ * Validation").
  */
 import { GatewayError } from '../errors.js';
 import { LISTS, LIST_KINDS, type ListKind } from '../protocol/lists.js';
@@ -103,7 +103,7 @@ export function createModern(deps: ModernDeps): (incoming: Incoming) => Handled 
   }
 }
 
-/** What the headers say differently from the body, or do not say. */
+/** The first header that is missing or differs from the body. */
 function mismatchIn(headers: Headers, message: Message, envelope: Envelope): string | undefined {
   return (
     differs('MCP-Protocol-Version', headers['mcp-protocol-version'], envelope.version) ??
@@ -123,7 +123,7 @@ function differs(name: string, value: string | string[] | undefined, body: strin
 function nameDiffers(value: string | string[] | undefined, message: Message): string | undefined {
   if (methodOf(message.method)?.name === undefined) return undefined;
   const name = nameOf(message);
-  // What is wrong with the body is said of the body.
+  // An invalid body gets an error of its own.
   if (name === undefined) return undefined;
   if (typeof value !== 'string') return differs('Mcp-Name', value, name);
   const decoded = decodeHeaderValue(value);

@@ -1,7 +1,7 @@
 /**
- * Links that belong to one client: for servers with `session: per-client`. Those of a legacy client are made with its session and closed
- * with it. A modern client has none: requests of one principal with equal capabilities and an equal `clientInfo` are one client, and its
- * links are closed when nothing was called for a while. Both are bounded.
+ * Links that belong to one client, for servers with `session: per-client`. A legacy client's links are opened and closed with its session.
+ * Modern clients have no session: requests of one principal with equal capabilities and `clientInfo` count as one client, whose links are
+ * closed after an idle time. The number of links is bounded.
  */
 import { createHash } from 'node:crypto';
 import { OverlaidCatalog, type Catalog } from '../catalog/catalog.js';
@@ -21,21 +21,21 @@ import { fullLink } from './full-link.js';
 import { ownEvents, type OwnEventsDeps } from './own-events.js';
 import type { Viewer, Views } from './views.js';
 
-/** A link that can be begun and ended, as the upstream room makes it. */
+/** A link that can be started and closed. */
 export interface OwnLink extends Link {
-  /** Calls under way, parked ones among them. */
+  /** Calls in flight, including parked ones. */
   readonly inFlight: number;
-  /** What it was made with. */
+  /** Its configuration. */
   readonly config: ServerConfig;
   start(): void;
-  /** Takes over what its client waits to hear of on the link whose place this one takes. */
+  /** Takes over subscriptions from the link that it replaces. */
   inherit(old: OwnLink): void;
   update(config: ServerConfig): void;
   drain(graceMs: number): Promise<void>;
   destroy(): void;
 }
 
-/** Whose link it is, and the era in which its server is spoken to where it can be. */
+/** The owner of a link. `era`: preferred for servers that speak both. */
 export interface OwnClient {
   readonly id: string;
   readonly capabilities: Readonly<Record<string, unknown>>;
@@ -48,52 +48,52 @@ export interface OwnLinksDeps extends OwnEventsDeps {
   readonly views: () => Views;
   readonly given: GivenLists;
   readonly listeners: Listeners;
-  /** limits.per_client: links an upstream, at the most. */
+  /** limits.per_client: links per server, at the most. */
   readonly limit: () => number;
   /** Links may connect. */
   readonly begun: () => boolean;
-  /** The servers that want a link a client, now. */
+  /** The servers with `session: per-client`. */
   readonly servers: () => readonly ServerConfig[];
-  /** Ends a session: its link has to give way. */
+  /** Ends a session to free its link. */
   readonly evict: (session: Session) => void;
   readonly connect: (config: ServerConfig, client: OwnClient, events: LinkEvents) => OwnLink;
 }
 
 export interface OwnLinks {
-  /** Gives the session links of its own to the servers that want that; after a reload those that it lacks. */
+  /** Opens the links of a session; after a reload those that are missing. */
   open(session: Session): void;
-  /** The registry with a client's own links. Those of a modern client are made here, at its first request; undefined: it has none. */
+  /** The registry with a client's own links; undefined: it has none. The links of a modern client are opened here, at its first request. */
   registryOf(viewer: Viewer, server: string | undefined): Registry | undefined;
-  /** Closes the links of modern clients that called nothing for `idleMs`. */
+  /** Closes the links of modern clients that were idle for `idleMs`. */
   sweep(idleMs: number): void;
   /** Links may connect from now on. */
   begin(): void;
   of(session: Session): readonly OwnLink[];
   /** Calls under way on links to a server. */
   inFlight(server: string): number;
-  /** A notification of the client that its own links are to hear. */
+  /** Passes a client's notification to its own links. */
   tell(session: Session, message: Message): void;
   close(session: Session): void;
-  /** What needs no new connection changed. */
+  /** Applies changes that need no new connection. */
   update(config: ServerConfig): void;
-  /** The configuration of a server is another one, or it is gone: links to it end, and begin anew where they are still wanted. */
+  /** The configuration of a server changed, or it is gone: closes its links, and opens new ones where they are needed. */
   restart(server: string): void;
-  /** Resolves when the links that nobody uses any more have ended. */
+  /** Resolves when all retired links have ended. */
   ended(): Promise<void>;
   destroy(): void;
 }
 
-/** Whose links they are. */
+/** The client that owns links. */
 interface Owner {
   readonly id: string;
-  /** What is summed up as one when links are short: the address that opened a session, or a modern client by its name. */
+  /** Counts as one user when links are scarce: the address that opened a session, or a modern client. */
   readonly whose: string;
   readonly viewer: Viewer;
-  /** The one server of its route; undefined: all. */
+  /** The server of its route; undefined: the merged endpoint. */
   readonly server: string | undefined;
   /** undefined: a modern client. */
   readonly session: Session | undefined;
-  /** Of a modern client, on the monotonic clock. */
+  /** Of a modern client; monotonic time. */
   lastUsed: number;
 }
 
@@ -101,7 +101,7 @@ interface Owned {
   readonly owner: Owner;
   readonly catalog: OverlaidCatalog;
   readonly links: Map<string, OwnLink>;
-  /** After a reload: on their way to take the place of those of the same server. */
+  /** After a reload: links that replace those of the same server once they are up. */
   readonly nexts: Map<string, Next>;
 }
 
@@ -109,7 +109,7 @@ interface Owned {
 const MAX_CROWDED = 256;
 interface Next {
   readonly link: OwnLink;
-  /** When the old one is retired although the new one is not up. */
+  /** Retires the old link even if the new one is not up. */
   timer: NodeJS.Timeout | undefined;
 }
 
@@ -118,9 +118,9 @@ export function createOwnLinks(deps: OwnLinksDeps): OwnLinks {
   const ofSessions = new Map<string, Owned>();
   const ofModern = new Map<string, Owned>();
   const counts = new Map<string, number>();
-  /** Modern clients that found no room, the latest last. */
+  /** Modern clients without links, the latest last. */
   const crowded = new Set<string>();
-  /** Links that nobody uses any more, until they have ended. */
+  /** Retired links that have not ended yet. */
   const leaving = new Map<OwnLink, Promise<void>>();
 
   function* all(): Generator<Owned> {
@@ -128,7 +128,7 @@ export function createOwnLinks(deps: OwnLinksDeps): OwnLinks {
     yield* ofModern.values();
   }
 
-  /** The servers of a route that want a link a client. */
+  /** The per-client servers of a route. */
   function wanted(server: string | undefined): ServerConfig[] {
     return deps.servers().filter(({ name }) => server === undefined || server === name);
   }
@@ -144,7 +144,7 @@ export function createOwnLinks(deps: OwnLinksDeps): OwnLinks {
     return (counts.get(server) ?? 0) < deps.limit();
   }
 
-  /** When a server has all the links it may have, whoever has most of them gives up the one that was idle longest. */
+  /** When a server has its maximum of links, the user with most of them loses the one that was idle longest. */
   function makeRoom(server: string, owner: Owner): boolean {
     const holders = [...all()].filter(({ links }) => links.has(server));
     const sums = new Map<string, number>();
@@ -163,7 +163,7 @@ export function createOwnLinks(deps: OwnLinksDeps): OwnLinks {
     return hasRoom(server);
   }
 
-  /** The streams of changes of a modern client. */
+  /** The subscription streams of a modern client. */
   function listenersOf({ owner, catalog }: Owned): Listener[] {
     const view = deps.views().on(catalog, owner.server);
     return [...deps.listeners.all()].filter(({ caller }) => caller.view === view);
@@ -178,7 +178,7 @@ export function createOwnLinks(deps: OwnLinksDeps): OwnLinks {
     close(owned);
   }
 
-  /** `after`: what has to end before it may connect. */
+  /** `after`: connect only when this has resolved. */
   function add(owned: Owned, config: ServerConfig, after?: Promise<void>): void {
     const { owner, catalog, links } = owned;
     const { name } = config;
@@ -192,7 +192,7 @@ export function createOwnLinks(deps: OwnLinksDeps): OwnLinks {
     const link = deps.connect(config, clientOf(owner), eventsOf(owned));
     links.set(name, link);
     catalog.put(link);
-    // After a reload: what its client wanted of the link before.
+    // After a reload: repeat the client's subscriptions.
     deps.interests().adopt(link, session);
     if (after)
       deps.boundary.detach(
@@ -204,7 +204,7 @@ export function createOwnLinks(deps: OwnLinksDeps): OwnLinks {
     else if (deps.begun()) link.start();
   }
 
-  /** Links that it could not have when it came, or that a reload made due. */
+  /** Opens links that found no room before, or that a reload made necessary. */
   function addMissing(owned: Owned, servers: readonly ServerConfig[]): void {
     const { catalog, links } = owned;
     if (links.size >= servers.length) return;
@@ -213,7 +213,7 @@ export function createOwnLinks(deps: OwnLinksDeps): OwnLinks {
       const shared = deps.catalog.get(name);
       if (links.has(name)) continue;
       if (hasRoom(name)) add(owned, config);
-      // The one of the registry is nobody's.
+      // The shared link must not be used for this client.
       else if (shared && catalog.get(name) === shared) catalog.put(fullLink(shared, deps.limit()));
     }
   }
@@ -233,11 +233,11 @@ export function createOwnLinks(deps: OwnLinksDeps): OwnLinks {
     if (!next) return;
     nexts.delete(server);
     clearTimeout(next.timer);
-    // Nothing is on it yet, but the session that it may have opened is to end.
+    // It has no calls yet, but may have opened a session at the server.
     void retire(next.link, 0);
   }
 
-  /** The configuration of a server is another one: the old link serves until the new one is up. */
+  /** Replaces a link after its configuration changed: the old one serves until the new one is up. */
   function replace(owned: Owned, old: OwnLink, config: ServerConfig): void {
     const { owner, nexts } = owned;
     dropNext(owned, config.name);
@@ -330,7 +330,7 @@ export function createOwnLinks(deps: OwnLinksDeps): OwnLinks {
           if (ofModern.get(oldest)?.links.size === 0) ofModern.delete(oldest);
         }
       }
-      // Where there was no room for a link there may be by now.
+      // There may be room for more links by now.
       else addMissing(owned, servers);
       owned.owner.lastUsed = performance.now();
       return owned.catalog;

@@ -1,6 +1,6 @@
 /**
- * Requests of upstreams to clients (elicitation, sampling, roots): each goes out on the stream of the call it belongs to, under
- * an id of its session, and its answer finds the way back once.
+ * Requests of servers to clients (elicitation, sampling, roots). Each is sent on the stream of its call with an id of its session, and its
+ * answer is returned once.
  */
 import type { Budget } from '../lib/budget.js';
 import type { Wheel } from '../lib/wheel.js';
@@ -15,40 +15,40 @@ import type { OpenQuestion, Session } from '../session/store.js';
 import { arrayOf, objectOf, readObject, scanObject, textOf } from '../wire/json.js';
 import { splice, type Patch } from '../wire/splice.js';
 
-/** Questions of one session that are open at once, at the most. */
+/** Open requests per session, at the most. */
 const MAX_OPEN = 1000;
-/** URL elicitations that wait for their completion, at the most; the oldest goes. */
+/** URL elicitations that wait for completion, at the most; the oldest is dropped. */
 const MAX_ELICITATIONS = 10_000;
 
 export interface QuestionsDeps {
   readonly wheel: Wheel;
   readonly log: Logger;
   readonly budget: Budget;
-  /** limits.body_bytes: may change at a reload. */
+  /** limits.body_bytes; a reload may change it. */
   readonly bodyBytes: () => number;
 }
 
 export interface AskContext {
   readonly session: Session | undefined;
   readonly server: string;
-  /** The merged endpoint: there an upstream must not ask in another's name. */
+  /** Whether the merged endpoint is used, where a request shows which server it is from. */
   readonly merged: boolean;
-  /** timeouts.input_ms of the server; 0: none. */
+  /** timeouts.input_ms of the server; 0: no limit. */
   readonly inputMs: number;
 }
 
 export interface Questions {
-  /** Asks the client of a call; undefined: asked. Gives a handle to withdraw it. */
+  /** Sends a request to the client of a call. Returns its id, for `withdraw`, or why it cannot be sent. */
   ask(question: Question, sink: Sink, context: AskContext, closed: (id: string) => void): string | Refusal;
-  /** A response that a client posted. `unknown`: it answers nothing that was asked in its session. */
+  /** A response from a client. `unknown`: it answers no request of its session. */
   answer(session: Session, message: Message): 'taken' | 'late' | 'unknown';
-  /** A progress notification of a client about a question. */
+  /** A client's progress notification about a request. */
   progress(session: Session, message: Message): void;
-  /** The call has ended, or the upstream took it back: the client is told, the upstream (`why`) gets an error. */
+  /** Withdraws a request: tells the client and, if `why` is given, answers the server with an error. */
   withdraw(session: Session, id: string, why: string | undefined): void;
-  /** An error asked the session to open a URL (2025-11-25, client/elicitation, "URL Elicitation Required Error"). */
+  /** An error asked the client to open URLs (2025-11-25, client/elicitation, "URL Elicitation Required Error"). */
   elicit(session: Session, server: string, error: Buffer): void;
-  /** The session that was asked to open a URL; undefined: nobody here. */
+  /** The session that was asked to open a URL; undefined: unknown. */
   elicited(server: string, elicitationId: string): Session | undefined;
   /** A session has ended. */
   drop(session: Session): void;
@@ -56,7 +56,7 @@ export interface Questions {
 
 export function createQuestions({ wheel, log, budget, bodyBytes }: QuestionsDeps): Questions {
   const elicitations = new Map<string, Session>();
-  /** Bytes of the ids that are remembered of a session. */
+  /** Bytes of remembered elicitation ids, by session. */
   const remembered = new WeakMap<Session, number>();
 
   function close(session: Session, id: string): OpenQuestion | undefined {
@@ -143,7 +143,7 @@ export function createQuestions({ wheel, log, budget, bodyBytes }: QuestionsDeps
       const top = scanObject(message.body, message.body.length)?.top ?? [];
       const result = find(top, 'result');
       const error = find(top, 'error');
-      // A null beside the other is none.
+      // A null member beside the other one counts as absent.
       const isError = !result || (error !== undefined && isNull(message.body, result));
       const value = (isError ? error : result) as { start: number; end: number };
       open.question.answer(isError ? 'error' : 'result', message.body.subarray(value.start, value.end));
@@ -174,7 +174,7 @@ export function createQuestions({ wheel, log, budget, bodyBytes }: QuestionsDeps
   };
 }
 
-/** Its answer is one to the question as the upstream asked it, not as the client of the merged endpoint read it. */
+/** Removes the marks of the merged endpoint from the answer. */
 function answeredPlainly(question: Question, server: string): Question {
   return {
     ...question,
@@ -184,7 +184,7 @@ function answeredPlainly(question: Question, server: string): Question {
   };
 }
 
-/** The question as the client gets it: its own id and progress token, on the merged endpoint marked with who asks. */
+/** The request for the client: with its own id and progress token, on the merged endpoint marked with the server's name. */
 function outgoing(
   { bytes, method }: Question,
   { at, params: values }: ReadQuestion,

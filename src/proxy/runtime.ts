@@ -1,7 +1,7 @@
 import type { Authenticator } from '../auth/authenticate.js';
 import type { Config } from '../config/types.js';
 
-/** What a reload replaces, whole. A request reads it once; what lives longer keeps none of it. */
+/** Replaced as a whole by a reload. Read it once per request, and do not keep it longer. */
 export interface Runtime {
   readonly config: Config;
   readonly auth: Authenticator;

@@ -1,4 +1,4 @@
-/** Where a message names a task, of which protocol whatever: found in whole messages, and written anew. */
+/** Finds and replaces task ids in whole messages of both task protocols. */
 import { relatedTask } from '../bridge/asked.js';
 import { readMarked } from '../bridge/input.js';
 import { RELATED_TASK } from '../protocol/ports.js';
@@ -11,23 +11,23 @@ export interface Found {
   readonly start: number;
   readonly end: number;
   readonly taskId: string;
-  /** How long it lives, in ms, as it was said: any JSON. */
+  /** Its ttl in ms as sent: any JSON value. */
   readonly ttl?: unknown;
 }
 
-/** The task of a whole answer: `result.task` of the legacy protocol, or the result itself. */
+/** The task in an answer: `result.task` of the legacy protocol, or the result itself. */
 export function taskIn(whole: Buffer): Found | undefined {
   const result = objectAt(whole, 0, 'result');
   return result === undefined ? undefined : taskAt(whole, objectAt(whole, result, 'task') ?? result);
 }
 
-/** The task that a modern result, or a notification, is all about. */
+/** The task that is a modern result, or the parameters of a notification. */
 export function flatTaskIn(whole: Buffer, member: 'result' | 'params'): Found | undefined {
   const at = objectAt(whole, 0, member);
   return at === undefined ? undefined : taskAt(whole, at);
 }
 
-/** The task that a result belongs to, in its `_meta`. */
+/** The task that a result refers to in its `_meta`. */
 export function relatedIn(whole: Buffer): Found | undefined {
   const result = objectAt(whole, 0, 'result');
   const meta = result === undefined ? undefined : objectAt(whole, result, '_meta');
@@ -43,7 +43,7 @@ export function withId(whole: Buffer, { start, end }: Span, id: string): Buffer 
   return splice(whole, [patch]);
 }
 
-/** A modern message about a task under another id, its questions marked with the server that asks; or what is wrong with them. */
+/** Replaces the id in a modern message about a task and marks its input requests with the server's name; or says what is invalid. */
 export function shownAs(
   whole: Buffer,
   member: 'result' | 'params',
@@ -58,7 +58,7 @@ export function shownAs(
   return own ? withId(marked, own, id) : marked;
 }
 
-/** The tasks of one page of tasks/list, and the cursor of the next. `result`: its bytes. */
+/** The tasks of one page of tasks/list, and the cursor of the next page. `result`: bytes of the result. */
 export function listedTasks(
   result: Buffer,
   maxBytes: number,
@@ -88,7 +88,7 @@ function taskAt(whole: Buffer, at: number): Found | undefined {
   return taskId === undefined ? undefined : { start: id.start, end: id.end, taskId, ttl: ttl && read(ttl) };
 }
 
-/** Where the object under `key` of the object at `at` begins. */
+/** Start of the object in member `key` of the object at `at`. */
 function objectAt(whole: Buffer, at: number, key: string): number | undefined {
   const member = membersOf(whole, at).find((each) => each.key === key);
   return member && whole[member.start] === 0x7b ? member.start : undefined;

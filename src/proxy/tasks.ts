@@ -1,6 +1,6 @@
 /**
- * Tasks of both protocols: their ids are made routable on the merged endpoint, and belong to the principal that made them. Who wants
- * to hear of one is told how it stands.
+ * Tasks of both protocols. Their ids are made routable on the merged endpoint, and belong to the principal that created them. Subscribers
+ * are told their state.
  */
 import type { Budget } from '../lib/budget.js';
 import { GatewayError } from '../errors.js';
@@ -17,28 +17,28 @@ import { deferred } from './methods/deferred.js';
 import type { Named, Wrap } from './methods/relay.js';
 import { flatTaskIn, listedTasks, relatedIn, shownAs, taskIn, withId, type Found } from './tasks-bytes.js';
 
-/** Tasks that are remembered, at the most; the one that was named longest ago goes. */
+/** Tasks that are remembered, at the most; the least recently used is dropped. */
 const MAX_TASKS = 10_000;
-/** A task without a ttl of its own is remembered for so long after it was named last. */
+/** How long a task without a ttl is remembered after its last use. */
 const DEFAULT_TTL_MS = 24 * 3600 * 1000;
 const MAX_PAGES = 100;
 
 interface Task {
   readonly principal: string;
-  /** Of a legacy client: what it hears of the task comes here. */
+  /** The session of a legacy client, which gets status notifications. */
   readonly session: Session | undefined;
   readonly merged: boolean;
   readonly ttlMs: number;
   readonly expires: number;
 }
 
-/** A task that streams of modern clients tell of. */
+/** A task that subscription streams follow. */
 interface Watch {
   readonly link: Link;
   readonly taskId: string;
-  /** With the id each of them knows it by. */
+  /** Streams, with the id that each one used. */
   readonly hearers: Map<Listener, string>;
-  /** How it stands is being found out; and it has changed since. */
+  /** Its state is being requested; it changed again since. */
   asking: boolean;
   again: boolean;
 }
@@ -46,27 +46,27 @@ interface Watch {
 export interface TasksDeps {
   readonly boundary: Boundary;
   readonly tell: (session: Session, notice: Notice) => void;
-  /** How a task of a legacy upstream stands, in the words of the extension: JSON of an object. */
+  /** The state of a legacy server's task in the form of the extension: JSON of an object. */
   readonly describe: (link: Link, taskId: string) => Promise<Buffer>;
   readonly now: () => number;
-  /** limits.message_bytes: what may be held of one answer. */
+  /** limits.message_bytes: largest answer that is buffered. */
   readonly maxBytes: () => number;
   readonly budget: Budget;
 }
 
 export interface Tasks {
-  /** For a call of a legacy client that asks for a task: its id is noted and made routable. */
+  /** For a legacy client's call that asks for a task: remembers its id and makes it routable. */
   created(incoming: Incoming): Wrap;
-  /** For a call of a modern client, which becomes a task or does not. */
+  /** For a modern client's call, which may become a task. */
   made(incoming: Incoming): Wrap;
   /** For requests about a task. */
   answered(incoming: Incoming): Wrap;
-  /** The name, if the task is the caller's. */
+  /** The name, if the task belongs to the caller. */
   owned(named: Named | GatewayError, caller: Caller): Named | GatewayError;
   list(incoming: Incoming): Handled;
-  /** A server tells the state of a task: the session that made it and the streams that asked for it are told. */
+  /** A status notification of a server: passes it to the session that created the task and to streams that follow it. */
   status(link: Link, taskId: string, notice: Notice): void;
-  /** A stream is to tell of a task. false: it will not. */
+  /** Lets a stream follow a task. false: refused. */
   watch(listener: Listener, id: string): Promise<boolean>;
   /** A stream has ended. */
   left(listener: Listener): void;
@@ -116,31 +116,31 @@ export function createTasks({ boundary, tell, describe, now, maxBytes, budget }:
     });
   }
 
-  /** The task that a caller knows by `id`. */
+  /** The caller's task with this id. */
   function ownedBy({ principal, era, view }: Caller, id: string): { link: Link; taskId: string } | undefined {
     const target = view.find('task', id);
     if (!target) return undefined;
     const { link, name } = target;
     const task = known(link, name);
-    // Another principal's task does not exist, nor one that this client has no protocol for.
+    // Tasks of other principals, and of a protocol that the client does not have, do not exist for it.
     if (task?.principal !== principal.id) return undefined;
     if (era === 'legacy' && link.era === 'modern') return undefined;
     put(keyOf(link, name), task);
     return { link, taskId: name };
   }
 
-  /** Tells those that watch a task. `notice`: undefined where it has to be found out how it stands. */
+  /** Tells the streams that follow a task. `notice` undefined: request the state first. */
   function tellWatchers(watch: Watch, notice: Notice | undefined): void {
     if (notice) {
       for (const [listener, id] of watch.hearers) {
         const merged = listener.server === undefined;
         const bytes = merged ? shownAs(notice.bytes, 'params', id, watch.link.server) : notice.bytes;
-        // One that two readers could read differently asks in nobody's name.
+        // An ambiguous message is dropped.
         if (typeof bytes !== 'string') listener.tell(`${notice.method} ${id}`, { ...notice, bytes });
       }
       return;
     }
-    // One at a time: an older state must not be told after a newer one.
+    // One request at a time, so that an older state is not sent after a newer one.
     if (watch.asking) {
       watch.again = true;
       return;
@@ -167,7 +167,7 @@ export function createTasks({ boundary, tell, describe, now, maxBytes, budget }:
 
   return {
     created: (incoming) => (target, sink) =>
-      // A modern server hears of no task: the gateway waits for it.
+      // A modern server gets no task: the gateway waits for its result.
       target.link.era === 'modern'
         ? sink
         : held(
@@ -247,7 +247,7 @@ export function createTasks({ boundary, tell, describe, now, maxBytes, budget }:
       try {
         await link.watchTask(taskId);
       } catch {
-        // Not granted: the acknowledgement says so by leaving it out.
+        // Not granted: it is missing in the acknowledgement.
         return false;
       }
       const key = keyOf(link, taskId);
@@ -271,7 +271,7 @@ export function createTasks({ boundary, tell, describe, now, maxBytes, budget }:
   };
 }
 
-/** Hands everything on; an answer that says that a task was made goes through `change`. */
+/** Passes everything on; an answer that creates a task is changed by `change`. */
 function noting(sink: Sink, change: (whole: Buffer) => Buffer): Sink {
   let made: AnswerHead | undefined;
   let failed = false;
@@ -314,7 +314,7 @@ function listsTasks({ peer, state, era }: Link): boolean {
   return state === 'up' && era === 'legacy' && has !== undefined;
 }
 
-/** All pages of an upstream's tasks/list. */
+/** All pages of a server's tasks/list. */
 async function tasksOf(link: Link, maxBytes: number): Promise<ReturnType<typeof listedTasks>['tasks']> {
   const found = [];
   let cursor: string | undefined;

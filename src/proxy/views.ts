@@ -1,6 +1,6 @@
 /**
- * The one place that decides what a caller sees. A view is made from the catalog and the filters that apply to the caller's class: the links
- * of his era, the lists for his capabilities, the links of his own. Callers of one class share a view, and all views share their segments.
+ * Decides what a caller sees; nothing else does. A view combines the catalog with the filters for the caller's class: links of its era,
+ * lists for its capabilities, links of its own. Callers of one class share a view, and all views share their segments.
  */
 import { CapabilityFilter, capabilityKey } from '../catalog/capabilities.js';
 import type { Registry } from '../catalog/registry.js';
@@ -27,13 +27,13 @@ export interface ViewsDeps {
 export interface Views {
   /** Whether the route of one server exists for a principal. */
   exists(principal: Principal, server: string): boolean;
-  /** What a caller sees. `server`: of his route; undefined: the merged endpoint. */
+  /** The view of a caller. `server`: of the route; undefined: the merged endpoint. */
   of(viewer: Viewer, server: string | undefined): View;
-  /** What legacy clients see that declare nothing: those without a session. */
+  /** The view of legacy clients without a session. */
   plain(server: string | undefined): View;
-  /** The view on a registry: always the same one. */
+  /** The view on a registry; always the same object. */
   on(registry: Registry, server: string | undefined): View;
-  /** The registry for a caller's era and capabilities, without links of his own. */
+  /** The registry for a caller's era and capabilities, without links of its own. */
   shared(viewer: Viewer): Registry;
 }
 
@@ -60,7 +60,7 @@ export function createViews({ catalogs, full, own }: ViewsDeps): Views {
     if (!views) made.set(registry, (views = new Map<string | undefined, View>()));
     let view = views.get(server);
     if (view) return view;
-    // Removed servers leave their views behind.
+    // Drop the views of removed servers.
     for (const name of views.keys()) if (name !== undefined && !registry.get(name)) views.delete(name);
     view = server === undefined ? new MergedView(registry) : new SingleView(registry, server);
     views.set(server, view);

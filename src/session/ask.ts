@@ -1,17 +1,17 @@
-/** Asks a session store, which may answer later or fail: what comes back are values, and promises that never reject. */
+/** Access to a session store, which may be remote and may fail: returns values, or promises that never reject. */
 import { GatewayError } from '../errors.js';
 import type { Logger } from '../observe/log.js';
 import type { TerminationReason } from '../observe/stats.js';
 import type { Principal } from '../protocol/ports.js';
 import type { NewSession, Session, SessionStore } from './store.js';
 
-/** The longest that a client waits for a store. */
+/** Longest wait for a store. */
 const STORE_MS = 5000;
 
-/** A session, none, or why nobody knows. */
+/** A session, none, or why the store did not answer. */
 export type Found = Session | undefined | GatewayError;
 
-/** On the way of every call: where the store answers at once, nothing is made here. */
+/** On the path of every call: allocates nothing if the store answers synchronously. */
 export function useSession(
   store: SessionStore,
   log: Logger,
@@ -32,7 +32,7 @@ export function openSession(store: SessionStore, log: Logger, wanted: NewSession
     const opened = store.open(wanted);
     if (!(opened instanceof Promise)) return opened;
     return inTime(opened, log, (session) => {
-      // Its client was told that it could not be opened.
+      // The client has been told that it could not be opened.
       if (session) void endSession(store, log, session, 'init_failed');
     });
   } catch (error) {
@@ -55,7 +55,7 @@ export function endSession(
   }
 }
 
-/** `late`: gets what comes when nobody waits for it any more. */
+/** `late` gets a result that arrives after the time-out. */
 function inTime<T>(asked: Promise<T>, log: Logger, late?: (value: T) => void): Promise<T | GatewayError> {
   return new Promise((resolve) => {
     let waiting = true;
@@ -79,13 +79,13 @@ function inTime<T>(asked: Promise<T>, log: Logger, late?: (value: T) => void): P
   });
 }
 
-/** What a store says of its failure may hold addresses and session ids: here it has a name alone. */
+/** Logs only the name of a store's error: its message may contain addresses and session ids. */
 function failed(log: Logger, error: unknown): GatewayError {
   const { name, code } = (error ?? {}) as { name?: unknown; code?: unknown };
   log.error('the session store failed', {
     error: typeof name === 'string' ? name : typeof error,
     code: typeof code === 'string' ? code : undefined,
   });
-  // Not `unknown_session`: that would end the session in the client's eyes.
+  // Not `unknown_session`: the client would discard its session.
   return new GatewayError('unavailable', 'sessions cannot be looked up at the moment: try again');
 }

@@ -1,6 +1,6 @@
-/** The events of one stream that are kept for a client that comes back. */
+/** Events of one stream that are kept for a client that resumes it. */
 
-/** Kept of one stream, at the most. */
+/** Events that are kept per stream, at the most. */
 export const MAX_EVENTS = 256;
 export const MAX_BYTES = 1_048_576;
 
@@ -10,20 +10,20 @@ export interface KeptEvent {
 }
 
 /**
- * Synchronous, and local to this process: an event is kept and goes out in one step, so that a client that comes back misses none and
- * hears none twice; and the call that makes the events holds a connection of this process.
+ * Synchronous and local to this process: an event is stored and sent in one step, so that a resuming client misses none and gets none
+ * twice. The call that produces the events holds a connection of this process anyway.
  */
 export interface EventLog {
   readonly bytes: number;
   /** The id of the latest event. */
   readonly lastId: string;
-  /** Keeps an event; gives its id. */
+  /** Stores an event and returns its id. */
   push(bytes: Buffer): string;
-  /** The id of the next event, which is not kept; nor is any before it. */
+  /** Reserves an id for an event that is not stored, and drops all events before it. */
   nextId(): string;
-  /** The events after the one numbered `seq`; undefined: some of them are gone, or there never was such a one. */
+  /** The events after `seq`; undefined: some of them are gone, or `seq` is unknown. */
   after(seq: number): readonly KeptEvent[] | undefined;
-  /** Lets go of all; the numbers go on. */
+  /** Drops all events; numbering continues. */
   clear(): void;
 }
 
@@ -39,7 +39,7 @@ export class RecentEvents implements EventLog {
   #bytes = 0;
   #seq = 0;
 
-  /** `stream`: its number, the first part of its ids. `account` hears how many bytes more, or fewer, are kept. */
+  /** `stream`: the stream number, the first part of event ids. `account` gets the change in stored bytes. */
   constructor(stream: number, account: (log: EventLog, bytes: number) => void) {
     this.#stream = stream;
     this.#account = account;
@@ -62,7 +62,7 @@ export class RecentEvents implements EventLog {
   push(bytes: Buffer): string {
     const seq = ++this.#seq;
     const id = this.lastId;
-    // Of a small piece of a large read the read is not kept; what is made here shares a pool, and is no more of one for being copied.
+    // A small slice must not keep a large read buffer alive. Buffers from the pool are not copied.
     const own = bytes.buffer.byteLength - bytes.length > Buffer.poolSize ? Buffer.from(bytes) : bytes;
     this.#events.push({ seq, id, bytes: own });
     this.#bytes += bytes.length;

@@ -1,4 +1,4 @@
-/** What every session store leaves to the gateway: sessions are counted in this process, and what hangs on them ends here. */
+/** The part of a session that every store leaves to this process: counters, and the end of calls and streams. */
 import type { Boundary } from '../observe/boundary.js';
 import type { GatewayStats, TerminationReason } from '../observe/stats.js';
 import type { Cause } from '../protocol/ports.js';
@@ -8,11 +8,11 @@ export interface HereDeps {
   readonly boundary: Boundary;
   readonly stats: GatewayStats;
   readonly now: () => number;
-  /** The client of a session, as the servers of its calls know it. */
+  /** The caller of a session. */
   readonly callerOf: (record: SessionRecord) => SessionCaller;
-  /** A session has come to this process; links of its own may be due. */
+  /** A session has started in this process. */
   readonly opened: (session: Session) => void;
-  /** A session has ended: what else hangs on it goes too. */
+  /** A session has ended: releases everything else that belongs to it. */
   readonly ended: (session: Session) => void;
 }
 

@@ -1,24 +1,24 @@
-/** What is kept in the words of a client for as long as its session or its stream lives: bounded for each, and from the budget. */
+/** Bounds the bytes that a client makes the gateway keep for a session or stream: per owner, and from the shared budget. */
 import { GatewayError } from '../errors.js';
 import type { Budget, Holder } from '../lib/budget.js';
 
-/** Bytes of one URI, task id or token that is kept for a client, at the most. */
+/** Longest URI, task id or token that is kept for a client, in bytes. */
 export const MAX_KEPT = 2048;
-/** Of all that is kept for one session or stream. */
+/** Bytes that are kept for one session or stream, at the most. */
 export const MAX_KEPT_IN_ALL = 262_144;
 
-/** A session, which has an id, or a stream of its own. */
+/** A session, which has an id, or a stream. */
 type Keeper = object;
 
 export interface Kept {
-  /** undefined: it is kept. `inAll`: bound of what its owner may have together; undefined: it has been bounded elsewhere. */
+  /** Reserves bytes; undefined: reserved. `inAll`: the owner's bound; undefined: bounded elsewhere. */
   hold(owner: Keeper, bytes: number, inAll: number | undefined): GatewayError | undefined;
   give(owner: Keeper, bytes: number): void;
   /** Its session or stream has ended. */
   drop(owner: Keeper): void;
 }
 
-/** `evicted`: the owner has to give way, and ends. */
+/** `evicted`: the owner is ended to free memory. */
 export function createKept(budget: Budget, evicted: (owner: Keeper) => void): Kept {
   const holders = new Map<Keeper, Holder>();
 
@@ -54,7 +54,7 @@ export function createKept(budget: Budget, evicted: (owner: Keeper) => void): Ke
   };
 }
 
-/** Why a name is too long to be kept; undefined: it is not. */
+/** The error for a name that is too long to be kept; undefined: it is not. */
 export function tooLong(what: string, bytes: number): GatewayError | undefined {
   if (bytes <= MAX_KEPT) return undefined;
   return new GatewayError('invalid_params', `${what} of ${bytes} bytes: at most ${MAX_KEPT} are kept`);

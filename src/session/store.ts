@@ -1,36 +1,36 @@
-/** The sessions of legacy clients: data and their bounds. What hangs on a session ends with it. */
+/** The sessions of legacy clients: their data and bounds. */
 import { randomBytes } from 'node:crypto';
 import type { TerminationReason } from '../observe/stats.js';
 import type { WheelTimer } from '../lib/wheel.js';
 import type { Caller, Exchange, LogLevel, Principal, Question, Sink, View } from '../protocol/ports.js';
 import type { LegacyRevision } from '../protocol/revisions.js';
 
-/** A question that waits for the answer of a session's client. */
+/** A server's request that waits for the answer of a session's client. */
 export interface OpenQuestion {
   readonly question: Question;
-  /** The sink of the call it was asked on. */
+  /** The sink of the call that it belongs to. */
   readonly sink: Sink;
   readonly timer: WheelTimer;
-  /** Takes it away from its call. */
+  /** Removes it from its call. */
   readonly closed: () => void;
 }
 
-/** What a session is, wherever it is kept: a store may keep it outside this process. */
+/** The portable part of a session: a store may keep it outside this process. */
 export interface SessionRecord {
-  /** Who knows it may speak as this client: it is not to be guessed, and not to be logged. */
+  /** A secret: it cannot be guessed, and must not be logged. */
   readonly id: string;
-  /** Elsewhere its `id` is enough: who uses the session has shown who it is. */
+  /** Stores need its `id` only: each request authenticates its principal. */
   readonly principal: Principal;
-  /** Where it was opened; anywhere else it does not exist. */
+  /** The key of the route where it was opened. On other routes it does not exist. */
   readonly route: string;
-  /** The one server that its route shows; undefined: all. */
+  /** The server of its route; undefined: the merged endpoint. */
   readonly server: string | undefined;
   readonly revision: LegacyRevision;
-  /** What its client declared at `initialize`. */
+  /** As declared at `initialize`. */
   readonly capabilities: Readonly<Record<string, unknown>>;
-  /** JSON of the `clientInfo` it named there. */
+  /** JSON of `clientInfo` from `initialize`. */
   readonly clientInfo: string | undefined;
-  /** The address it was opened from, where there is one: only for who gives way when all sessions are taken. */
+  /** The address that opened it, if any: decides which session is evicted when all are in use. */
   readonly opener?: string | undefined;
 }
 
@@ -40,69 +40,68 @@ export interface SessionCaller extends Caller {
   view: View;
 }
 
-/** A record and what always belongs to this process: calls in flight, open questions, streams, and what was asked for on them. */
+/** A record and the state that belongs to this process: calls in flight, open questions, streams and subscriptions. */
 export interface Session extends SessionRecord {
-  /** When it came to this process, and when it was last used here: on the monotonic clock. */
+  /** When it started in this process, and when it was last used here; monotonic time. */
   readonly openedAt: number;
   lastSeen: number;
   /** false once it has ended. */
   open: boolean;
-  /** Its client, as the servers of its calls know it. */
+  /** The caller of all its requests. */
   readonly caller: SessionCaller;
-  /** Questions of upstreams that wait for its answer, by the id they went out under. */
+  /** Servers' requests that wait for its answer, by the id that the client got. */
   questions: Map<string, OpenQuestion> | undefined;
   nextQuestion: number;
-  /** What it set by logging/setLevel. */
+  /** Set by logging/setLevel. */
   level: LogLevel | undefined;
   /** Its server-to-client stream is open. */
   listening: boolean;
-  /** Calls in flight by their id as the client wrote it; made at the first call. */
+  /** Calls in flight by their id as the client wrote it; created at the first call. */
   inFlight: Map<string, Exchange> | undefined;
 }
 
-/** What a store is given: the bounds, and whom to tell of the sessions of this process. */
+/** What a store gets: the bounds, and callbacks for the sessions of this process. */
 export interface SessionStoreOptions {
   readonly now: () => number;
-  /** limits.sessions: may change at a reload. */
+  /** limits.sessions; a reload may change it. */
   readonly limit: () => number;
   readonly idleTtlMs: number;
-  /** Makes the session of a record that comes to this process: a new one, or one that was opened elsewhere. */
+  /** Creates the session for a record, a new one or one that another process opened. */
   readonly opened: (record: SessionRecord) => Session;
-  /** A session has left this process: what hangs on it goes too. A second call does nothing. */
+  /** A session has ended in this process. A second call does nothing. */
   readonly ended: (session: Session, reason: TerminationReason) => void;
 }
 
-/** What a client asks for at `initialize`. */
+/** A session to be opened. */
 export type NewSession = Omit<SessionRecord, 'id'>;
 
 /**
- * Sessions by id. Another implementation may keep their records elsewhere, and then answers with promises; one that rejects, or takes
- * more than 5 s, says that the store failed, and the client is to try again. Within a process the same id is the same
- * `Session` object until it ends. Sessions of clients with one stream (HTTP+SSE, stdio) live and die with it: they are opened and ended,
- * and never looked for.
+ * Sessions by id. An implementation may keep the records outside the process and return promises. If a promise rejects, or takes longer
+ * than 5 s, the store has failed and the client is told to try again. Within a process, one id is one `Session` object until the session
+ * ends. Sessions of clients with a single stream (HTTP+SSE, stdio) are opened and ended, but never looked up.
  */
 export interface SessionStore {
-  /** undefined: full, and none can be evicted. */
+  /** undefined: all sessions are in use, and none can be evicted. */
   open(wanted: NewSession): Session | undefined | Promise<Session | undefined>;
-  /** undefined: unknown, another principal's, another route's, or ended elsewhere: then it ends here too. Counts as activity. */
+  /** undefined: unknown, or it belongs to another principal or route. A session that ended in another process ends here too. Counts as activity. */
   use(id: string, principal: Principal, route: string): Session | undefined | Promise<Session | undefined>;
   /**
-   * Here it has ended when this returns; a promise says when it has elsewhere. With `gateway_shutdown` a record that other replicas share
-   * may stay: the session goes on there.
+   * In this process the session has ended when this returns; a promise resolves when the record is gone. With `gateway_shutdown` a record
+   * that replicas share may stay, so that the session continues there.
    */
   end(session: Session, reason: TerminationReason): void | Promise<void>;
-  /** Ends the idle ones of this process. */
+  /** Ends idle sessions of this process. */
   sweep(): void;
-  /** Those of this process. */
+  /** Sessions of this process. */
   all(): Iterable<Session>;
 }
 
-/** Sessions in the memory of this process alone; it answers at once. */
+/** Sessions in the memory of this process. Synchronous. */
 export function createSessionStore(options: SessionStoreOptions) {
   const { now, idleTtlMs } = options;
   const sessions = new Map<string, Session>();
 
-  /** How many are open, by who opened them. */
+  /** Open sessions by opener. */
   const counts = new Map<string, number>();
 
   function count(opener: string | undefined, by: number): void {
@@ -123,8 +122,8 @@ export function createSessionStore(options: SessionStoreOptions) {
   }
 
   /**
-   * Ends a session for one more of `opener`. The address that would have most of them then gives up the one that has been idle longest,
-   * and another than `opener` also one that is in use; with one each it is the one of all that has been idle longest.
+   * Ends a session to make room for `opener`: the longest idle one of the address with the most sessions. An address other than `opener`
+   * may also lose a session in use. If every address has one session, the longest idle session of all is ended.
    */
   function evict(opener: string | undefined): boolean {
     let most = opener;

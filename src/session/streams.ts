@@ -1,23 +1,23 @@
 /**
- * Streams that survive their connection (2025-11-25, basic/transports, "Resumability and Redelivery"): what a session was sent is kept
- * for a while, and goes out again to a client that comes back and names the last event it saw. Positive stream numbers are those of calls;
- * 0 is what the server says by itself. A large answer is never kept: with nobody there the upstream waits.
+ * Resumable streams (2025-11-25, basic/transports, "Resumability and Redelivery"): events are kept for a while and sent again to a client
+ * that reconnects with the id of the last event it saw. Streams of calls have positive numbers; 0 is the server-to-client stream. Large
+ * answers are never kept: while the client is away, their server waits.
  */
 import type { Wheel, WheelTimer } from '../lib/wheel.js';
 import type { AnswerHead, Cause, Notice, StreamTarget } from '../protocol/ports.js';
 import { MAX_BYTES, MAX_EVENTS, RecentEvents, type EventLog } from './event-log.js';
 import type { Session } from './store.js';
 
-/** An answer up to this size is one event and kept; a larger one flows. */
+/** An answer up to this size is kept as one event; a larger one is streamed. */
 const LARGE = 65_536;
-/** Streams of one session that are kept, at the most; the oldest goes. */
+/** Streams that are kept per session, at the most; the oldest is dropped. */
 const MAX_STREAMS = 256;
-/** Most that may wait on the stream of a session for a client that does not read. */
+/** Bytes that wait for a client that does not read, at the most. */
 const MAX_BACKLOG = 1_048_576;
 const FIRST_RESUMABLE = '2025-03-26';
 const FIRST_PRIMED = '2025-11-25';
 
-/** What a stream asks of the call that it carries. */
+/** How a stream controls the call that it carries. */
 export interface StreamControl {
   resume(): void;
   cancel(why: Cause): void;
@@ -29,47 +29,48 @@ export interface StreamsDeps {
   readonly wheel: Wheel;
   /** http.resume_seconds, in ms. */
   readonly resumeMs: number;
-  /** limits.replay_bytes: may change at a reload. */
+  /** limits.replay_bytes; a reload may change it. */
   readonly replayBytes: () => number;
-  /** Events were let go because a bound was reached, or a client read too slowly. */
+  /** Events were dropped: a bound was reached, or a client read too slowly. */
   readonly dropped: (reason: string) => void;
 }
 
-/** Where a session hears what belongs to no call. */
+/** The server-to-client streams of sessions. */
 export type Ears = Pick<StreamTarget, 'backlog' | 'event' | 'end' | 'destroy'>;
 
 export interface Streams {
-  /** The stream of a call that has begun to send events; undefined: this session's revision cannot come back to one. */
+  /** The stream of a call that sends events; undefined: the session's revision has no resumable streams. */
   open(session: Session, target: StreamTarget, control: StreamControl): CallStream | undefined;
-  /** A new server-to-client stream: an older one ends. Returns what to call when the client has left it. */
+  /** Opens a server-to-client stream; an older one ends. Returns a function to call when the client has left. */
   listen(session: Session, target: StreamTarget): () => void;
-  /** The same for a client that has one stream for all, and cannot come back to it. */
+  /** The same for a client with a single stream, which cannot be resumed. */
   attach(session: Session, ears: Ears): () => void;
   /**
-   * A client came back. Its events go out again, then what follows; or why not. Returns what to call when it has left.
+   * Resumes a stream: sends the missed events, then new ones. Returns a function to call when the client has left, or why it cannot be
+   * resumed.
    */
   resume(session: Session, lastEventId: string, open: () => StreamTarget): (() => void) | string;
-  /** A message on the server-to-client stream. false: there is none, or its client does not read. */
+  /** Sends a message on the server-to-client stream. false: there is none, or its client does not read. */
   notify(session: Session, notice: Notice): boolean;
-  /** The same; where there is no stream yet, the message waits for it. */
+  /** The same; if there is no stream yet, the message waits for it. */
   notifyOnceOpen(session: Session, notice: Notice): void;
-  /** Ends the server-to-client stream of a session; its calls go on. */
+  /** Ends the server-to-client stream of a session; its calls continue. */
   hush(session: Session): void;
-  /** Ends what is open of a session. */
+  /** Ends all streams of a session. */
   drop(session: Session): void;
 }
 
-/** The stream of one call. Its sink writes here; here it is known whether a client listens. */
+/** The stream of one call, with or without a connected client. */
 export class CallStream {
   readonly #log: EventLog;
-  /** Let go of once the call is over: what is kept for a while must not keep the exchange alive. */
+  /** Released when the call is over, so that kept events do not keep the exchange alive. */
   #control: StreamControl;
   readonly #deps: StreamsDeps;
   readonly #gone: () => void;
   #target: StreamTarget | undefined;
   #head: AnswerHead | undefined;
   #whole: Buffer | undefined;
-  /** Chunks of a large answer that came while nobody was there. */
+  /** Chunks of a large answer that arrived while no client was connected. */
   #held: Buffer[] = [];
   #flowing = false;
   #ended = false;
@@ -92,12 +93,12 @@ export class CallStream {
     };
   }
 
-  /** Its call is over, and what it said is out or kept. */
+  /** The call is over, and its events are sent or kept. */
   get ended(): boolean {
     return this.#ended;
   }
 
-  /** Nobody can come back to it any more. */
+  /** It cannot be resumed any more. */
   forget(): void {
     this.destroy();
     this.#gone();
@@ -140,7 +141,7 @@ export class CallStream {
     this.#close();
   }
 
-  /** The call has no answer, or only half of one. `last`: the error in its place. */
+  /** Ends a call without an answer, or with half of one. `last`: the error that takes its place. */
   fail(last: Buffer | undefined): void {
     this.#ended = true;
     this.#held = [];
@@ -156,22 +157,22 @@ export class CallStream {
     if (this.#target !== target) return;
     this.#target = undefined;
     if (this.#flowing) {
-      // Half a large answer is out and none of it was kept: nobody can come back to that.
+      // Half of a large answer was sent and none of it was kept: it cannot be resumed.
       this.#control.cancel('client gone');
       this.#gone();
       return;
     }
     this.#keep();
-    // Held for a client that did not read: what is kept for one that is away needs no waiting.
+    // Stop waiting for a slow client: events for an absent one are kept.
     this.#control.resume();
   }
 
-  /** Whether all that followed the event `seq` is still here. */
+  /** Whether all events after `seq` are still kept. */
   has(seq: number): boolean {
     return this.#log.after(seq) !== undefined;
   }
 
-  /** Nothing will follow the event `seq`, which is still here. */
+  /** `seq` is the last event, and it is still kept. */
   isOverAfter(seq: number): boolean {
     return this.#ended && this.#held.length === 0 && this.#log.after(seq)?.length === 0;
   }
@@ -222,7 +223,7 @@ export class CallStream {
     this.#keep();
   }
 
-  /** For a client that may come back. */
+  /** Resumable. */
   #keep(): void {
     this.#timer?.cancel();
     if (this.#ended) this.#control = OVER;
@@ -237,23 +238,23 @@ export class CallStream {
   }
 }
 
-/** All of one session. */
+/** The streams of one session. */
 interface SessionStreams {
   readonly calls: Map<number, CallStream>;
   nextCall: number;
-  /** The server-to-client stream: its log lives on while a client may come back. */
+  /** The server-to-client stream. Its log is kept while a client may resume it. */
   log: EventLog | undefined;
   target: Ears | undefined;
-  /** For a stream that its client has not opened. */
+  /** Messages for a stream that the client has not opened yet. */
   waiting: Notice[];
 }
 
-/** Messages that wait for a stream, at the most; together they have no more bytes than may wait on it. */
+/** Messages that wait for a stream, at the most; their bytes are bounded like those of a stream. */
 const MAX_WAITING = 64;
 
 export function createStreams(deps: StreamsDeps): Streams {
   const bySession = new Map<Session, SessionStreams>();
-  /** Logs that keep events, the oldest first. */
+  /** Logs that hold events, oldest first. */
   const logs = new Set<EventLog>();
   let kept = 0;
 
@@ -313,7 +314,7 @@ export function createStreams(deps: StreamsDeps): Streams {
     },
     listen(session, target) {
       const streams = of(session);
-      // The numbers go on: an id of the stream before must not name an event of this one.
+      // Numbering continues: ids of the previous stream must not name events of this one.
       streams.log?.clear();
       if (session.revision >= FIRST_RESUMABLE) streams.log ??= new RecentEvents(0, account);
       const left = hear(session, streams, target);
@@ -340,7 +341,7 @@ export function createStreams(deps: StreamsDeps): Streams {
         const target = open();
         const left = hear(session, streams, target);
         for (const { id, bytes } of events) target.event(bytes, id);
-        // What waits came after the stream had ended: it was kept among these.
+        // Waiting messages arrived after the stream had ended and are among the kept ones.
         streams.waiting = [];
         return left;
       }
@@ -350,7 +351,7 @@ export function createStreams(deps: StreamsDeps): Streams {
         stream.cancel('client came back too late');
         return unknown;
       }
-      // An empty stream would only bring the client back once more, and then for another stream.
+      // An empty stream would only make the client reconnect.
       if (stream.isOverAfter(seq)) return `nothing follows the event '${lastEventId}': its call has ended`;
       const target = open();
       stream.attach(target, seq);
@@ -362,7 +363,7 @@ export function createStreams(deps: StreamsDeps): Streams {
       if (!session.open || this.notify(session, notice)) return;
       const { waiting } = of(session);
       const bytes = waiting.reduce((sum, each) => sum + each.bytes.length, 0);
-      // The first one may be a question with images.
+      // The first one may be a request with images.
       const fits = waiting.length === 0 || bytes + notice.bytes.length <= MAX_BACKLOG;
       if (fits && waiting.length < MAX_WAITING) waiting.push(notice);
       else deps.dropped('no_stream');

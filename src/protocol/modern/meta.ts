@@ -1,4 +1,4 @@
-/** The envelope of a modern request: what every one carries in `_meta` (2026-07-28, basic, "_meta"). */
+/** The envelope that every modern request has in `_meta` (2026-07-28, basic, "_meta"). */
 import type { Message } from '../message.js';
 import { methodOf } from '../methods.js';
 import { find, param } from '../message.js';
@@ -15,7 +15,7 @@ export const META = {
   serverInfo: `${PREFIX}serverInfo`,
 } as const;
 
-/** The members that a modern request has and a legacy one must not. */
+/** Members that only a modern request has. */
 export const ENVELOPE: ReadonlySet<string> = new Set([
   META.protocolVersion,
   META.clientInfo,
@@ -31,11 +31,11 @@ export interface Envelope {
   readonly level: LogLevel | undefined;
 }
 
-/** Bytes of what a client may declare, and of what it may say of itself: icons may be data: URIs. */
+/** Largest capabilities and clientInfo, in bytes: icons may be data: URIs. */
 export const MAX_CAPABILITIES = 16_384;
 export const MAX_CLIENT_INFO = 65_536;
 
-/** Clients declare the same with every request: equal texts give the same object, and what follows from it is made once. */
+/** Parsed capabilities by their JSON: clients repeat them with every request, and results are cached by the object. */
 const known = new Map<string, JsonObject | undefined>();
 const MAX_KNOWN = 64;
 const MAX_TEXT = 2048;
@@ -51,7 +51,7 @@ function declared(text: string): JsonObject | undefined {
   return capabilities;
 }
 
-/** Reads the envelope, or says what is missing in it. */
+/** Reads the envelope, or returns what is wrong with it. */
 export function readEnvelope(message: Message): Envelope | string {
   let version: unknown;
   let capabilities: JsonObject | undefined;
@@ -92,7 +92,7 @@ function tooLarge(key: string, bytes: number, max: number): string {
   return `params._meta["${key}"] has ${bytes} bytes: at most ${max} are taken`;
 }
 
-/** Where a request names what it is about, for the header `Mcp-Name`; undefined: its method has none. */
+/** The value of the header `Mcp-Name`; undefined: the method has none. */
 export function nameOf(message: Message): string | undefined {
   const key = methodOf(message.method)?.name;
   if (key === undefined || !find(message.params, key)) return undefined;

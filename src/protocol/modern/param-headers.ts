@@ -1,6 +1,6 @@
 /**
- * Parameters of a call that are mirrored into headers, and text in headers (2026-07-28, basic/transports/streamable-http, "Custom
- * Headers from Tool Parameters").
+ * Tool parameters in headers, and the encoding of header values (2026-07-28, basic/transports/streamable-http, "Custom Headers from Tool
+ * Parameters").
  */
 import { isUtf8 } from 'node:buffer';
 import type { Member, Span } from '../../wire/scan.js';
@@ -9,7 +9,7 @@ import type { ParamHeader } from '../schema.js';
 
 const PREFIX = '=?base64?';
 const SUFFIX = '?=';
-/** What every reader takes as it is: a tab in it would reach some of them as a space. */
+/** Values that are sent as they are. A tab could arrive as a space. */
 const PLAIN = /^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$/;
 const LEGAL = /^[\t\x20-\x7e]*$/;
 const OUTER_SPACE = /^[\t ]+|[\t ]+$/g;
@@ -21,13 +21,13 @@ const OPEN_OBJECT = 0x7b;
 const OPEN_ARRAY = 0x5b;
 const QUOTE = 0x22;
 
-/** A text as the value of a header. */
+/** Encodes a string as a header value. */
 export function encodeHeaderValue(text: string): string {
   if (PLAIN.test(text) && !(text.startsWith(PREFIX) && text.endsWith(SUFFIX))) return text;
   return `${PREFIX}${Buffer.from(text).toString('base64')}${SUFFIX}`;
 }
 
-/** The text that a header carries; undefined: characters that no header has, or Base64 that is none. */
+/** Decodes a header value; undefined: invalid characters or Base64. */
 export function decodeHeaderValue(value: string): string | undefined {
   const text = value.replace(OUTER_SPACE, '');
   if (!LEGAL.test(text)) return undefined;
@@ -35,15 +35,14 @@ export function decodeHeaderValue(value: string): string | undefined {
   if (text.length < PREFIX.length + SUFFIX.length) return undefined;
   const coded = text.slice(PREFIX.length, -SUFFIX.length);
   const bytes = Buffer.from(coded, 'base64');
-  // Node reads over what is no Base64: only what it would write itself is taken.
+  // Node ignores invalid Base64, so compare with what it would write.
   if (bytes.toString('base64') !== coded || !isUtf8(bytes)) return undefined;
   return bytes.toString('utf8');
 }
 
 /**
- * The headers of a call by the schema of its tool: names in lower case and values, a flat list. `argumentsSpan`: where `params.arguments`
- * stand in `body`, which is proven JSON; undefined: there are none. A value is written by its own type: whether it is the one that the
- * schema wants is for the server to say, which may take "5" for 5.
+ * The headers for the parameters of a call: names in lower case and values, a flat list. `argumentsSpan`: position of `params.arguments` in
+ * `body`, which is valid JSON; undefined: none. A value is encoded by its own type; the server checks it against the schema.
  */
 export function paramHeaders(
   headers: readonly ParamHeader[],
@@ -60,7 +59,7 @@ export function paramHeaders(
   return lines;
 }
 
-/** What is wrong with the headers of a call that mirror its parameters; undefined: nothing. `header`: by its name in lower case. */
+/** Why parameter headers do not match the body; undefined: they match. `header` looks a header up by its name in lower case. */
 export function checkParamHeaders(
   headers: readonly ParamHeader[],
   body: Buffer,
@@ -90,7 +89,7 @@ export function checkParamHeaders(
 type Value =
   { readonly text: string } | { readonly number: number; readonly digits: string } | boolean | 'no scalar';
 
-/** Finds values by their paths; each object on the way is read once. `null` counts as no value. */
+/** Finds values by path and reads each object once. `null` counts as absent. */
 function reader(body: Buffer, at: Span | undefined): (path: readonly string[]) => Value | undefined {
   const objects = new Map<number, Member[]>();
   return (path) => {
@@ -99,7 +98,7 @@ function reader(body: Buffer, at: Span | undefined): (path: readonly string[]) =
       if (!value || body[value.start] !== OPEN_OBJECT) return undefined;
       let members = objects.get(value.start);
       if (!members) objects.set(value.start, (members = membersOf(body, value.start)));
-      // As JSON.parse has it, the last of equal members counts.
+      // Of equal members the last counts, as in JSON.parse.
       value = members.findLast(({ key }) => key === step);
     }
     return value && valueAt(body, value);
@@ -116,7 +115,7 @@ function valueAt(body: Buffer, { start, end }: Span): Value | undefined {
   return { number: Number(json), digits: json };
 }
 
-/** undefined: there is nothing that a header could carry. */
+/** undefined: not a value that a header can have. */
 function textOf(value: Value | undefined): string | undefined {
   if (value === undefined || value === 'no scalar') return undefined;
   if (typeof value === 'boolean') return String(value);
@@ -131,7 +130,7 @@ function textOf(value: Value | undefined): string | undefined {
 function equal(value: Value, text: string): boolean {
   if (value === 'no scalar') return false;
   if (typeof value === 'boolean') return text === String(value);
-  // As UTF-8, which is all that a header can hold of half a surrogate pair.
+  // As UTF-8, where a lone surrogate becomes a replacement character.
   if ('text' in value) return Buffer.from(value.text).equals(Buffer.from(text));
   const { number, digits } = value;
   if (text === digits) return true;

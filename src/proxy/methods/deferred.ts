@@ -8,12 +8,12 @@ import { forget } from '../under-way.js';
 export interface Deferred extends Exchange {
   /** The exchange that takes over. */
   next: Exchange | undefined;
-  /** It has been answered here. */
+  /** The request has been answered. */
   over(result: Outcome): void;
 }
 
 export interface Wait {
-  /** What is waited for. */
+  /** Resolves when the request can go on. */
   readonly until: Promise<void>;
   /** Aborted when the client does not wait any more. */
   readonly controller: AbortController;

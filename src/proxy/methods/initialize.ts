@@ -18,13 +18,13 @@ export interface InitializeDeps {
   readonly stats: GatewayStats;
   readonly log: Logger;
   readonly state: () => 'starting' | 'serving' | 'draining';
-  /** What the greeting of a session on the route of one server waits for: its link, which tells what the server is. */
+  /** Waits for the link of a server's own route, so that the answer can describe the server; undefined: nothing to wait for. */
   readonly greets: (session: Session) => Promise<void> | undefined;
 }
 
 export function initialize(deps: InitializeDeps, origin: Origin, message: Message): Handled {
   const { sessions, stats, log } = deps;
-  // As 0.1 counts: a session that ended before it began.
+  // Counted as a session that failed to open, as in 0.1.
   const failed = (): void => {
     stats.sessionsTotal++;
     stats.terminations.add('init_failed');
@@ -84,7 +84,7 @@ export function initialize(deps: InitializeDeps, origin: Origin, message: Messag
   }
 }
 
-/** What is kept of what a client says of itself, as long as its session, in bytes. */
+/** Members of `initialize` that are kept with the session, and their longest size in bytes. */
 const KEPT = [
   ['capabilities', MAX_CAPABILITIES],
   ['clientInfo', MAX_CLIENT_INFO],

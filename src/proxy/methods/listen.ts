@@ -1,4 +1,4 @@
-/** `subscriptions/listen` (2026-07-28, basic/patterns/subscriptions): one stream for all that a client wants to hear. */
+/** `subscriptions/listen` (2026-07-28, basic/patterns/subscriptions): opens a subscription stream. */
 import { GatewayError } from '../../errors.js';
 import { param } from '../../protocol/message.js';
 import type { Target } from '../../protocol/ports.js';
@@ -12,9 +12,9 @@ import { objectOf } from '../../wire/json.js';
 import type { Tasks } from '../tasks.js';
 import { needsTasks } from './tasks.js';
 
-/** How long the acknowledgement waits for upstreams. */
+/** How long the acknowledgement waits for servers. */
 const ACKNOWLEDGE_MS = 2000;
-/** Streams that are open at once, at the most. */
+/** Open streams, at the most. */
 const MAX_LISTENERS = 100_000;
 
 export interface ListenDeps {
@@ -91,7 +91,7 @@ export function listen(deps: ListenDeps, incoming: Incoming): Handled {
       const target = view.find('resource', uri);
       if (!target) return;
       const settled = interests.hold(target.link, target.name);
-      // What the acknowledgement did not name is not told.
+      // Nothing is sent for what the acknowledgement does not name.
       const wanted = (await subscribed(target)) && !listener.over && !isLate;
       const added = wanted && !interests.add(listener, target.link, target.name, uri);
       if (added) granted.push(uri);
@@ -113,12 +113,12 @@ export function listen(deps: ListenDeps, incoming: Incoming): Handled {
       await link.subscribe(name);
       return true;
     } catch {
-      // Not granted: the acknowledgement says so by leaving it out.
+      // Not granted: it is missing in the acknowledgement.
       return false;
     }
   }
 
-  /** What of the filter will be told: what no server here has is left out. */
+  /** The accepted part of the filter: without lists that no server has. */
   function granting(granted: readonly string[], watched: readonly string[]): string {
     const { capabilities } = JSON.parse(`{${view.discovery()}}`) as {
       capabilities: Readonly<Record<string, unknown>>;

@@ -1,4 +1,4 @@
-/** Where a request names what it wants: `params.name`, `params.uri`, or the `ref` of a completion. */
+/** Reads the name in a request: `params.name`, `params.uri`, or the `ref` of a completion. */
 import { GatewayError } from '../../errors.js';
 import { find, type Message } from '../../protocol/message.js';
 import type { NameKind } from '../../protocol/ports.js';

@@ -1,4 +1,4 @@
-/** Requests that go to one server: found by a name or a URI, held until the server had a chance to connect, then sent. */
+/** Requests for one server: finds it by name or URI, waits until it had a chance to connect, and sends the request. */
 import { GatewayError } from '../../errors.js';
 import { within } from '../../lib/within.js';
 import type { Budget } from '../../lib/budget.js';
@@ -20,7 +20,7 @@ export interface RelayDeps extends CallDeps {
   readonly runtime: () => Runtime;
   readonly budget: Budget;
   readonly interests: Interests;
-  /** Resolves once it is known whether a server is reached in the era of its legacy clients; undefined: it is known. */
+  /** Resolves once it is known whether a server has a link in the legacy era; undefined: it is known. */
   readonly dialling: (server: string) => Promise<void> | undefined;
 }
 
@@ -88,7 +88,7 @@ function send(
   return exchange;
 }
 
-/** A request of an extension that the gateway does not know, for the server that declares it: nothing in it is a name. */
+/** Sends a request of an unknown extension to the server that declares extensions. Nothing in it is a name. */
 export function passOn(deps: CallDeps, incoming: Incoming, link: Link): Handled {
   const used = inUse(incoming);
   if (used) return used;
@@ -116,7 +116,7 @@ export function passOn(deps: CallDeps, incoming: Incoming, link: Link): Handled 
   return { kind: 'exchange', exchange };
 }
 
-/** The sink of a legacy client, which gets the answer as its revision can express it. */
+/** The sink for a legacy client, with conversion for its revision if needed. */
 function readable({ runtime, budget, boundary }: RelayDeps, incoming: Incoming, target: Target): Sink {
   const { sink, session, message } = incoming;
   const wraps = target.definition?.tool?.wrapsOutput === true;
@@ -161,7 +161,7 @@ function oneOf(value: string | string[] | undefined): string | undefined {
   return Array.isArray(value) ? value.join(', ') : value;
 }
 
-/** Parameters in headers that no tool here declares: a server behind this one may. */
+/** Parameter headers that this tool does not declare: a server behind this one may. */
 function foreignHeaders(headers: Headers, known: readonly ParamHeader[]): string[] {
   const found: string[] = [];
   for (const name in headers) {
@@ -194,7 +194,7 @@ function unknownName({ kind, name }: Named, { merged }: Incoming): GatewayError 
   return new GatewayError('invalid_params', `unknown ${kind} '${shown}' (${form} ${kind}s/list)`);
 }
 
-/** Why the one server of a route has nothing to show; undefined: it has, or it may have in a moment. */
+/** The error for a server's own route while it cannot be reached; undefined: it can, or it may be back soon. */
 export function nothingBehind(view: View, server: string | undefined): GatewayError | undefined {
   const [link] = server === undefined ? [] : view.links();
   if (!link || link.state === 'up' || link.reconnecting || link.keptSince !== undefined) return undefined;

@@ -1,4 +1,4 @@
-/** resources/subscribe and unsubscribe: the first one in and the last one out go upstream. */
+/** resources/subscribe and unsubscribe: only the first subscription and the last cancellation go to the server. */
 import { GatewayError } from '../../errors.js';
 import { within } from '../../lib/within.js';
 import { find, param } from '../../protocol/message.js';
@@ -51,7 +51,7 @@ export function subscribe(deps: RelayDeps, incoming: Incoming): Handled {
   return { kind: 'exchange', exchange: waiting };
 }
 
-/** What is waited for: the first connect of a server, and that of the link of its client's era. */
+/** Waits for the server's first connect, and for its link in the client's era; undefined: nothing to wait for. */
 function waitFor(
   deps: RelayDeps,
   { caller }: Incoming,
@@ -95,7 +95,7 @@ function subscribeNow(deps: RelayDeps, incoming: Incoming, session: Session, nam
   );
 }
 
-/** A modern upstream has no such request: the gateway's own stream to it asks for the URI as well. */
+/** Modern servers have no such request: adds the URI to the gateway's subscription stream. */
 function listened(
   { boundary, interests }: RelayDeps,
   incoming: Incoming,
@@ -144,7 +144,7 @@ function listened(
 
 const GONE = new GatewayError('unknown_session', 'the session has ended');
 
-/** Keeps the subscription once the upstream has answered with a result; one that nobody has after all is taken back. */
+/** Records the subscription once the server has accepted it, and cancels it if the client has gone. */
 function granted(sink: Sink, session: Session, interests: Interests, { link, name }: Target): Sink {
   let added = false;
   let refused = false;

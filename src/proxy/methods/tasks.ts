@@ -1,4 +1,4 @@
-/** What modern clients ask about tasks (the extension io.modelcontextprotocol/tasks): get, update, cancel. */
+/** Task requests of modern clients (extension io.modelcontextprotocol/tasks): get, update, cancel. */
 import { GatewayError } from '../../errors.js';
 import type { Message } from '../../protocol/message.js';
 import type { View } from '../../protocol/ports.js';
@@ -22,7 +22,7 @@ export function aboutTask(deps: TasksMethodDeps, incoming: Incoming): Handled {
   return relay(deps, incoming, named, deps.tasks.answered(incoming));
 }
 
-/** The request needs a client of the extension. */
+/** The error for a client that does not declare the extension. */
 export function needsTasks(what: string): GatewayError {
   return new GatewayError(
     'missing_capability',
@@ -31,7 +31,7 @@ export function needsTasks(what: string): GatewayError {
   );
 }
 
-/** What a server that is not connected has is not known: it may have them. */
+/** Whether any server may have tasks. One that is not connected may. */
 function offersTasks(view: View): boolean {
   return view.links().some(({ peer }) => !peer || makesTasks(peer));
 }
