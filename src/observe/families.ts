@@ -102,14 +102,14 @@ export const FAMILIES: readonly Family[] = [
   {
     name: 'mcpstead_start_time_seconds',
     kind: 'gauge',
-    help: 'Unix time of the start.',
+    help: 'Unix time when the gateway started.',
     labels: {},
     read: ({ stats }) => one(stats.startedAt),
   },
   {
     name: 'mcpstead_uptime_seconds',
     kind: 'gauge',
-    help: 'Seconds since the start.',
+    help: 'Seconds since the gateway started.',
     labels: {},
     read: ({ stats, now }) => one(Math.max(0, now - stats.startedAt)),
   },
@@ -122,21 +122,21 @@ export const FAMILIES: readonly Family[] = [
   {
     name: 'mcpstead_upstream_connected',
     kind: 'gauge',
-    help: 'Whether the upstream is connected.',
+    help: 'Whether the upstream is connected (1) or not (0).',
     labels: SERVER,
     read: (scrape) => perServer(scrape, (s) => (s.connected ? 1 : 0)),
   },
   {
     name: 'mcpstead_upstream_tools_count',
     kind: 'gauge',
-    help: 'Tools of the upstream.',
+    help: 'Number of tools that the upstream lists.',
     labels: SERVER,
     read: (scrape) => perServer(scrape, (s) => s.toolsCount),
   },
   {
     name: 'mcpstead_upstream_reconnects_total',
     kind: 'counter',
-    help: 'Failures after which the upstream was connected anew.',
+    help: 'Connection failures after which the gateway reconnected to the upstream.',
     labels: SERVER,
     read: (scrape) => perServer(scrape, (s) => s.reconnects),
   },
@@ -150,7 +150,7 @@ export const FAMILIES: readonly Family[] = [
   {
     name: 'mcpstead_upstream_initialize_total',
     kind: 'counter',
-    help: 'Initializations of the upstream.',
+    help: 'Initializations of the upstream, by result.',
     labels: { ...SERVER, result: OUTCOME },
     read: (scrape) => perServerAnd(scrape, (s) => s.initialize.values),
   },
@@ -171,35 +171,35 @@ export const FAMILIES: readonly Family[] = [
   {
     name: 'mcpstead_upstream_reconnect_attempts_total',
     kind: 'counter',
-    help: 'Attempts to connect the upstream anew.',
+    help: 'Attempts to reconnect to the upstream, by result.',
     labels: { ...SERVER, result: OUTCOME },
     read: (scrape) => perServerAnd(scrape, (s) => s.reconnectAttempts.values),
   },
   {
     name: 'mcpstead_upstream_backoff_seconds_total',
     kind: 'counter',
-    help: 'Seconds waited between attempts to connect the upstream.',
+    help: 'Total seconds in backoff between connection attempts.',
     labels: SERVER,
     read: (scrape) => perServer(scrape, (s) => s.backoffSeconds),
   },
   {
     name: 'mcpstead_upstream_in_backoff',
     kind: 'gauge',
-    help: 'Whether the next attempt to connect the upstream is being waited for.',
+    help: 'Whether the upstream is in backoff (1) or not (0).',
     labels: SERVER,
     read: (scrape) => perServer(scrape, (s) => (s.inBackoff ? 1 : 0)),
   },
   {
     name: 'mcpstead_upstream_current_backoff_seconds',
     kind: 'gauge',
-    help: 'Length of the wait that goes on.',
+    help: 'Length of the current backoff in seconds; 0 if there is none.',
     labels: SERVER,
     read: (scrape) => perServer(scrape, (s) => s.currentBackoffSeconds),
   },
   {
     name: 'mcpstead_upstream_session_resets_total',
     kind: 'counter',
-    help: 'Sessions that the upstream no longer knew.',
+    help: 'Sessions that the upstream had lost or ended.',
     labels: { ...SERVER, reason: ['unknown_session', 'expired', 'terminated'] },
     read: (scrape) => perServerAnd(scrape, (s) => s.sessionResets.values),
   },
@@ -238,21 +238,21 @@ export const FAMILIES: readonly Family[] = [
   {
     name: 'mcpstead_requests_in_flight',
     kind: 'gauge',
-    help: 'Requests the upstream has not answered.',
+    help: 'Requests in flight to the upstream.',
     labels: SERVER,
     read: (scrape) => perServer(scrape, (s) => s.inFlight),
   },
   {
     name: 'mcpstead_upstream_unreadable_messages_total',
     kind: 'counter',
-    help: 'Messages of the upstream that were left out: unreadable, or too large to be held.',
+    help: 'Messages from the upstream that were dropped: unreadable, or too large to be buffered.',
     labels: SERVER,
     read: (scrape) => perServer(scrape, (s) => s.unreadable),
   },
   {
     name: 'mcpstead_input_requests_total',
     kind: 'counter',
-    help: 'What upstreams asked of clients during calls.',
+    help: 'Requests of upstreams to clients during calls, by method and result.',
     labels: { ...SERVER, method: undefined, result: undefined },
     *read({ servers }) {
       for (const { server, inputRequests } of servers)
@@ -265,7 +265,7 @@ export const FAMILIES: readonly Family[] = [
   {
     name: 'mcpstead_upstream_era',
     kind: 'gauge',
-    help: 'Always 1; the label is a protocol revision spoken with the upstream: one an era.',
+    help: 'Always 1; the label is the protocol revision in use with the upstream, one series per era.',
     labels: { ...SERVER, revision: undefined },
     *read({ servers }) {
       for (const { server, era, revision, legacyRevision } of servers) {
@@ -277,28 +277,28 @@ export const FAMILIES: readonly Family[] = [
   {
     name: 'mcpstead_downstream_sessions_active',
     kind: 'gauge',
-    help: 'Open sessions of clients.',
+    help: 'Open client sessions.',
     labels: {},
     read: ({ stats }) => one(stats.sessionsActive),
   },
   {
     name: 'mcpstead_downstream_sessions_total',
     kind: 'counter',
-    help: 'Sessions that clients opened.',
+    help: 'Client sessions opened.',
     labels: {},
     read: ({ stats }) => one(stats.sessionsTotal),
   },
   {
     name: 'mcpstead_downstream_session_duration_seconds',
     kind: 'histogram',
-    help: 'Duration of ended sessions.',
+    help: 'Duration of ended client sessions.',
     labels: {},
     read: ({ stats }) => one(stats.sessionDuration),
   },
   {
     name: 'mcpstead_downstream_session_terminations_total',
     kind: 'counter',
-    help: 'Ended sessions.',
+    help: 'Client sessions ended, by reason.',
     labels: {
       reason: [
         'client_delete',
@@ -315,7 +315,7 @@ export const FAMILIES: readonly Family[] = [
   {
     name: 'mcpstead_mcp_requests_total',
     kind: 'counter',
-    help: 'Requests of clients.',
+    help: 'Client requests, by method and result.',
     labels: { method: undefined, result: OUTCOME },
     *read({ stats }) {
       for (const [method, { success, error }] of stats.methods) {
@@ -327,7 +327,7 @@ export const FAMILIES: readonly Family[] = [
   {
     name: 'mcpstead_mcp_request_duration_seconds',
     kind: 'histogram',
-    help: 'Duration of requests of clients.',
+    help: 'Duration of client requests.',
     labels: { method: undefined },
     *read({ stats }) {
       for (const [method, { duration }] of stats.methods) if (duration.count > 0) yield [[method], duration];
@@ -336,14 +336,14 @@ export const FAMILIES: readonly Family[] = [
   {
     name: 'mcpstead_mcp_auth_attempts_total',
     kind: 'counter',
-    help: 'Requests whose token was checked.',
+    help: 'Authentication attempts, by result.',
     labels: { result: ['success', 'failure'] },
     read: ({ stats }) => tallied(stats.authAttempts.values),
   },
   {
     name: 'mcpstead_mcp_auth_failures_total',
     kind: 'counter',
-    help: 'Refused tokens.',
+    help: 'Failed authentications, by reason.',
     labels: { reason: ['missing_header', 'bad_format', 'wrong_token'] },
     read: ({ stats }) => tallied(stats.authFailures.values),
   },
@@ -364,7 +364,7 @@ export const FAMILIES: readonly Family[] = [
   {
     name: 'mcpstead_events_dropped_total',
     kind: 'counter',
-    help: 'Events that reached no client.',
+    help: 'Events that were dropped before they reached a client.',
     labels: { reason: undefined },
     read: ({ stats }) => tallied(stats.eventsDropped.values),
   },
@@ -378,42 +378,42 @@ export const FAMILIES: readonly Family[] = [
   {
     name: 'mcpstead_internal_errors_total',
     kind: 'counter',
-    help: 'Exceptions caught within the gateway: each ended one call, message or connection.',
+    help: 'Internal exceptions; each ended one call, message or connection.',
     labels: { where: undefined },
     read: ({ stats }) => tallied(stats.internalErrors.values),
   },
   {
     name: 'mcpstead_parked_calls',
     kind: 'gauge',
-    help: 'Calls that wait for input of their clients.',
+    help: 'Parked calls that wait for client input.',
     labels: {},
     read: ({ stats }) => one(stats.parked),
   },
   {
     name: 'mcpstead_parked_calls_total',
     kind: 'counter',
-    help: 'Calls that waited for input of their clients.',
+    help: 'Parked calls, by how they ended.',
     labels: { result: ['answered', 'expired', 'refused', 'cancelled'] },
     read: ({ stats }) => tallied(stats.parkedTotal.values),
   },
   {
     name: 'mcpstead_tool_calls_total',
     kind: 'counter',
-    help: 'Calls of the tool.',
+    help: 'Tool calls.',
     labels: { ...SERVER, tool: undefined },
     read: (scrape) => perTool(scrape, (tool) => tool.calls),
   },
   {
     name: 'mcpstead_tool_call_duration_seconds',
     kind: 'histogram',
-    help: 'Duration of the calls of the tool.',
+    help: 'Duration of tool calls.',
     labels: { ...SERVER, tool: undefined },
     read: (scrape) => perTool(scrape, (tool) => tool.duration),
   },
   {
     name: 'mcpstead_tool_call_errors_total',
     kind: 'counter',
-    help: 'Calls of the tool that failed.',
+    help: 'Failed tool calls, by reason.',
     labels: {
       ...SERVER,
       tool: undefined,

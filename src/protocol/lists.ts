@@ -150,7 +150,7 @@ export async function readListPageInTurns(kind: ListKind, result: Buffer): Promi
 /** Yields between definitions, and within large values. */
 function* pageIn(kind: ListKind, result: Buffer): Generator<number, ListPage> {
   const { method, member, singular } = LISTS[kind];
-  if (!isUtf8(result)) throw new Error(`answered ${method} with what is no UTF-8`);
+  if (!isUtf8(result)) throw new Error(`answered ${method} with invalid UTF-8`);
   try {
     // Of equal members the last counts, as in JSON.parse.
     let list: Span | undefined;
@@ -178,7 +178,7 @@ function* pageIn(kind: ListKind, result: Buffer): Generator<number, ListPage> {
     const nextCursor = typeof cursor === 'string' && cursor !== '' ? cursor : undefined;
     return { definitions, nextCursor, problems };
   } catch (error) {
-    if (error instanceof UnprovenError) throw new Error(`answered ${method} with what is no JSON`);
+    if (error instanceof UnprovenError) throw new Error(`answered ${method} with invalid JSON`);
     throw error;
   }
 }
@@ -194,7 +194,7 @@ function parsed(buf: Buffer, value: WalkedValue): unknown {
   try {
     return JSON.parse(buf.toString('utf8', value.start, value.end));
   } catch {
-    throw new UnprovenError('a value that is no JSON');
+    throw new UnprovenError('a value that is not JSON');
   }
 }
 
@@ -216,7 +216,7 @@ function add(
   bytes: Buffer,
   notes: string[],
 ): string | undefined {
-  if (typeof raw !== 'object' || raw === null || Array.isArray(raw)) return 'it is no object';
+  if (typeof raw !== 'object' || raw === null || Array.isArray(raw)) return 'it is not an object';
   const keyName = LISTS[kind].key;
   const key = raw[keyName];
   if (typeof key !== 'string' || key === '') return `it has no ${keyName}`;
@@ -291,15 +291,15 @@ const ANY_OBJECT = '{"type":"object"}';
 /** The facts about a tool, or why it is left out. */
 function factsOf(raw: RawDefinition, shown: string): ToolFacts | string | undefined {
   const { inputSchema, outputSchema, execution } = raw;
-  if (!isObject(inputSchema)) return `the inputSchema of '${shown}' is no object`;
+  if (!isObject(inputSchema)) return `the inputSchema of '${shown}' is not an object`;
   // SDK clients reject a whole list for one such schema (2025-11-25, Tool.inputSchema).
   if (inputSchema['type'] !== 'object') return `the inputSchema of '${shown}' has no "type": "object"`;
-  if (!isObjectSchema(inputSchema)) return `the inputSchema of '${shown}' has properties that are no schemas`;
+  if (!isObjectSchema(inputSchema)) return `the inputSchema of '${shown}' has properties that are not schemas`;
   const input = readSchema(inputSchema);
   if (typeof input === 'string') return `the inputSchema of '${shown}' ${input}`;
   const hasOutput = typeof outputSchema === 'boolean' || isObject(outputSchema);
   if (isObject(outputSchema) && outputSchema['type'] === 'object' && !isObjectSchema(outputSchema))
-    return `the outputSchema of '${shown}' has properties that are no schemas`;
+    return `the outputSchema of '${shown}' has properties that are not schemas`;
   const output = hasOutput ? readSchema(outputSchema, false) : undefined;
   if (typeof output === 'string') return `the outputSchema of '${shown}' ${output}`;
   const wrapsOutput = hasOutput && (outputSchema as { type?: unknown }).type !== 'object';

@@ -100,7 +100,7 @@ export function readSchema(schema: unknown, annotated = true): SchemaFacts | str
       return `has an ${ANNOTATION} where no chain of properties leads to it`;
     const where = `'${path.join('.').slice(0, 128)}'`;
     if (typeof value !== 'string' || value === '')
-      return `has an ${ANNOTATION} at ${where} that is no text, or empty`;
+      return `has an ${ANNOTATION} at ${where} that is not a string, or empty`;
     if (!TOKEN.test(value))
       return `has an ${ANNOTATION} at ${where} that cannot stand in the name of a header`;
     const known = TYPES.find((each) => each === type);

@@ -76,7 +76,7 @@ export function readEnvelope(message: Message): Envelope | string {
       default:
     }
   }
-  if (typeof version !== 'string') return `params._meta["${META.protocolVersion}"] must be a text`;
+  if (typeof version !== 'string') return `params._meta["${META.protocolVersion}"] must be a string`;
   if (!capabilities) return `params._meta["${META.clientCapabilities}"] must be an object`;
   if (level !== undefined && !LOG_LEVELS.includes(level as LogLevel))
     return `params._meta["${META.logLevel}"] must be one of ${LOG_LEVELS.join(', ')}`;

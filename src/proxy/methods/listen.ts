@@ -140,7 +140,7 @@ function textsIn(
   const value = filter[key] ?? [];
   if (Array.isArray(value) && value.every((each): each is string => typeof each === 'string')) {
     const long = value.map((each) => Buffer.byteLength(each)).find((bytes) => tooLong(key, bytes));
-    return (long === undefined ? undefined : tooLong(`params.notifications.${key}: a text`, long)) ?? value;
+    return (long === undefined ? undefined : tooLong(`params.notifications.${key}: a string`, long)) ?? value;
   }
   return new GatewayError('invalid_params', `params.notifications.${key} must be a list of ${what}`);
 }

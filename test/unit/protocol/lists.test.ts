@@ -22,14 +22,14 @@ describe('a page of tools', () => {
   });
 
   it.each([
-    ['5', 'it is no object'],
-    ['null', 'it is no object'],
-    ['[]', 'it is no object'],
+    ['5', 'it is not an object'],
+    ['null', 'it is not an object'],
+    ['[]', 'it is not an object'],
     ['{}', 'it has no name'],
     [`{"name":"",${SCHEMA}}`, 'it has no name'],
     [`{"name":7,${SCHEMA}}`, 'it has no name'],
-    ['{"name":"a","inputSchema":true}', "the inputSchema of 'a' is no object"],
-    ['{"name":"a","inputSchema":[]}', "the inputSchema of 'a' is no object"],
+    ['{"name":"a","inputSchema":true}', "the inputSchema of 'a' is not an object"],
+    ['{"name":"a","inputSchema":[]}', "the inputSchema of 'a' is not an object"],
     [`{"name":"x","name":"a",${SCHEMA}}`, "'a' has a member twice"],
     [`{"name":"a","description":"1","description":"2",${SCHEMA}}`, "'a' has a member twice"],
     [`{"name":"a",${SCHEMA},${SCHEMA}}`, "'a' has a member twice"],
@@ -83,9 +83,9 @@ describe('a page of tools', () => {
   });
 
   it.each([
-    ['"properties":5', 'properties that are no schemas'],
-    ['"properties":{"a":5}', 'properties that are no schemas'],
-    ['"required":"a"', 'properties that are no schemas'],
+    ['"properties":5', 'properties that are not schemas'],
+    ['"properties":{"a":5}', 'properties that are not schemas'],
+    ['"required":"a"', 'properties that are not schemas'],
     ['"x":"\\ud800"', 'has half a character in it'],
     ['"x":"\\udc00\\ud800"', 'has half a character in it'],
     ['"x":1e400', 'has a number in it that is too large'],
@@ -197,8 +197,8 @@ describe('what is particular about a tool', () => {
 describe('a tool whose parameters cannot be mirrored into headers', () => {
   const NO_CHAIN = 'has an x-mcp-header where no chain of properties leads to it';
   it.each([
-    ['an empty name', { r: annotated('') }, {}, "has an x-mcp-header at 'r' that is no text, or empty"],
-    ['a name that is no text', { r: annotated(7) }, {}, "at 'r' that is no text"],
+    ['an empty name', { r: annotated('') }, {}, "has an x-mcp-header at 'r' that is not a string, or empty"],
+    ['a name that is not a string', { r: annotated(7) }, {}, "at 'r' that is not a string"],
     ['a space', { r: annotated('my region') }, {}, "at 'r' that cannot stand in the name of a header"],
     ['a colon', { r: annotated('a:b') }, {}, 'cannot stand in the name'],
     ['a line break', { r: annotated('a\r\nb') }, {}, 'cannot stand in the name'],
@@ -333,7 +333,7 @@ describe('a page of 10,000 tools', () => {
     '{"tools":[{},]}',
     '{"tools":[],"a":{"b":}}',
   ])('that is %s is none', async (text) => {
-    await expect(readListPageInTurns('tools', Buffer.from(text))).rejects.toThrow(/no JSON|without a list/);
+    await expect(readListPageInTurns('tools', Buffer.from(text))).rejects.toThrow(/invalid JSON|without a list/);
     expect(() => JSON.parse(text) as unknown).toThrow();
   });
 });
