@@ -8,13 +8,19 @@ const base = Buffer.alloc(BLOCK);
 for (let word = 0; word < BLOCK / 16; word++)
   base.write(`${word.toString(36).padStart(15, '.')} `, word * 16);
 
+/** Most tests read the first blocks only, some of them thousands of times. */
+const first: Buffer[] = [];
+
 function block(n: number): Buffer {
+  const made = first[n];
+  if (made) return made;
   const bytes = Buffer.from(base);
   bytes.write(`#${n.toString(36).padStart(14, '.')} `, 0);
+  if (n < 4) first[n] = bytes;
   return bytes;
 }
 
-/** The bytes of the pattern from `from` to `to`. */
+/** The bytes of the pattern from `from` to `to`; not to be written to. */
 export function pattern(from: number, to: number): Buffer {
   const parts: Buffer[] = [];
   for (let at = from; at < to;) {

@@ -17,9 +17,11 @@ export interface StdioEntry {
 
 const stdio = (name: string, ...args: string[]): StdioEntry => ({ name, command: process.execPath, args });
 
+const preload = (name: string): string => new URL(`../fixtures/servers/${name}.mjs`, import.meta.url).href;
+
 /** Entries for `servers:`, named as a user would name them. */
 export const everythingStdio = (name = 'everything'): StdioEntry =>
-  stdio(name, packageFile('server-everything'), 'stdio');
+  stdio(name, '--import', preload('hurry'), packageFile('server-everything'), 'stdio');
 export const filesystemStdio = (folder: string, name = 'files'): StdioEntry =>
   stdio(name, packageFile('server-filesystem'), folder);
 export const memoryStdio = (memoryFile: string, name = 'memory'): StdioEntry => ({
@@ -48,8 +50,8 @@ export interface ServerProcess {
 
 /** Runs server-everything over HTTP on a free loopback port; ended with the test. */
 export async function startEverything(transport: 'sse' | 'streamableHttp'): Promise<ServerProcess> {
-  const preload = new URL('../fixtures/servers/loopback.mjs', import.meta.url).href;
-  const child = spawn(process.execPath, ['--import', preload, packageFile('server-everything'), transport], {
+  const preloads = ['loopback', 'hurry'].flatMap((name) => ['--import', preload(name)]);
+  const child = spawn(process.execPath, [...preloads, packageFile('server-everything'), transport], {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { PATH: process.env['PATH'], PORT: '0' },
   });

@@ -146,14 +146,17 @@ const events = (visit) =>
     if (data !== '') visit(data, fields('event').at(-1) ?? 'message');
   });
 
-/** Calls `visit` with each chunk that is written to `stream`, and `end` once with nothing. */
+/** The bytes of a chunk as a Buffer, without a copy: a visitor copies what it keeps. */
+const view = (chunk) => Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
+
+/** Calls `visit` with each chunk that is written to `stream`, and `ended` at its end. */
 function tapWrites(stream, visit, ended = () => {}) {
   for (const name of ['write', 'end']) {
     const original = stream[name];
     stream[name] = function (chunk, ...rest) {
       if (typeof chunk === 'string')
         visit(Buffer.from(chunk, typeof rest[0] === 'string' ? rest[0] : 'utf8'));
-      else if (chunk instanceof Uint8Array) visit(Buffer.from(chunk));
+      else if (chunk instanceof Uint8Array) visit(view(chunk));
       if (name === 'end') ended();
       return original.call(this, chunk, ...rest);
     };
@@ -165,7 +168,7 @@ function tapReads(stream, visit, ended = () => {}) {
   const original = stream.push;
   stream.push = function (chunk, ...rest) {
     if (chunk === null) ended();
-    else visit(Buffer.from(chunk));
+    else visit(typeof chunk === 'string' ? Buffer.from(chunk) : view(chunk));
     return original.call(this, chunk, ...rest);
   };
 }
@@ -296,7 +299,7 @@ function recordHttpServers() {
 
 function recordChildren() {
   subscribe('child_process', ({ process: child }) => {
-    const isServer = within('upstream/child');
+    const isServer = within('upstream/stdio/child');
     const { spawn } = child;
     // What is written to it follows at once.
     child.spawn = function (options) {

@@ -312,12 +312,33 @@ const command = (config: string): { command: string; args: string[]; stderr: 'ig
   stderr: 'ignore',
 });
 
-/** Connects a client of this kind. */
-export function connect(kind: Kind, url: Place, capabilities: Json = ABLE): Promise<Actor> {
-  return kind.sdk === 1 ? connectV1(kind, url, capabilities) : connectV2(kind, url, capabilities);
+export interface ConnectOptions {
+  readonly capabilities?: Json;
+  /** The delay before each attempt to resume a stream, instead of what the SDK has by default. */
+  readonly resumeAfterMs?: number;
 }
 
-async function connectV1({ title }: Kind, url: Place, capabilities: Json): Promise<Actor> {
+/** Connects a client of this kind. */
+export function connect(kind: Kind, url: Place, options: ConnectOptions = {}): Promise<Actor> {
+  return kind.sdk === 1 ? connectV1(kind, url, options) : connectV2(kind, url, options);
+}
+
+/** Options of the transports of both SDKs, which try twice. */
+function httpOptions(wire: Exchange[], ms: number | undefined) {
+  const reconnectionOptions = {
+    initialReconnectionDelay: ms ?? 0,
+    maxReconnectionDelay: ms ?? 0,
+    reconnectionDelayGrowFactor: 1,
+    maxRetries: 2,
+  };
+  return { fetch: tapped(wire), ...(ms === undefined ? {} : { reconnectionOptions }) };
+}
+
+async function connectV1(
+  { title }: Kind,
+  url: Place,
+  { capabilities = ABLE, resumeAfterMs }: ConnectOptions,
+): Promise<Actor> {
   const wire: Exchange[] = [];
   const client = new ClientV1(info(title), { capabilities });
   const face = {
@@ -340,13 +361,17 @@ async function connectV1({ title }: Kind, url: Place, capabilities: Json): Promi
   };
   await client.connect(
     typeof url === 'string'
-      ? new HttpV1(new URL(url), { fetch: tapped(wire) })
+      ? new HttpV1(new URL(url), httpOptions(wire, resumeAfterMs))
       : new StdioV1(command(url.config)),
   );
   return actor;
 }
 
-async function connectV2({ title, era, revision }: Kind, url: Place, capabilities: Json): Promise<Actor> {
+async function connectV2(
+  { title, era, revision }: Kind,
+  url: Place,
+  { capabilities = ABLE, resumeAfterMs }: ConnectOptions,
+): Promise<Actor> {
   const wire: Exchange[] = [];
   const client = new ClientV2(info(title), {
     capabilities,
@@ -373,7 +398,7 @@ async function connectV2({ title, era, revision }: Kind, url: Place, capabilitie
   };
   await client.connect(
     typeof url === 'string'
-      ? new HttpV2(new URL(url), { fetch: tapped(wire) })
+      ? new HttpV2(new URL(url), httpOptions(wire, resumeAfterMs))
       : new StdioV2(command(url.config)),
   );
   return actor;

@@ -5,7 +5,15 @@ import { beforeAll, test } from 'vitest';
 import { atEnd } from '../../helpers/cleanup.js';
 import { startGateway, type RunningGateway } from '../../helpers/gateway.js';
 import { until } from '../../helpers/wait.js';
-import { connect, KINDS, RawModern, type Actor, type Json, type Kind } from './actors.js';
+import {
+  connect,
+  KINDS,
+  RawModern,
+  type Actor,
+  type ConnectOptions,
+  type Json,
+  type Kind,
+} from './actors.js';
 
 const fixture = (name: string): string =>
   fileURLToPath(new URL(`../../fixtures/servers/${name}.mjs`, import.meta.url));
@@ -113,15 +121,15 @@ export class Meeting {
   }
 
   /** A client of its own for a test that leaves traces in it. */
-  async fresh(): Promise<Actor> {
-    const actor = await connect(this.kind, this.url);
+  async fresh(options: ConnectOptions = {}): Promise<Actor> {
+    const actor = await connect(this.kind, this.url, options);
     atEnd(() => actor.close());
     return actor;
   }
 
   /** A client that cannot answer questions. */
   async unable(capabilities: Json = {}): Promise<Actor> {
-    const actor = await connect(this.kind, gateway.server(this.upstream(true)), capabilities);
+    const actor = await connect(this.kind, gateway.server(this.upstream(true)), { capabilities });
     atEnd(() => actor.close());
     return actor;
   }
