@@ -33,6 +33,8 @@ export default defineConfig({
     hookTimeout: 120_000,
     // What an SDK says of a tool that is wrong on purpose.
     onConsoleLog: (log) => !log.includes("excluding tool 'bad_header'"),
+    // With --coverage; scripts/coverage.mjs adds the gateways that tests spawn, and has the floor.
+    coverage: { provider: 'v8', include: ['src/**/*.ts'], reporter: ['json'] },
     pool: 'forks',
     // More than there may be cores: tests wait for processes and timers most of the time.
     maxWorkers: 4,

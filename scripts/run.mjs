@@ -1,7 +1,7 @@
 // `npm start`, `npm test` and the like in a bare clone: installs what is missing, builds what is stale, then runs.
 // Plain Node without dependencies, because it runs before there are any.
 import { spawnSync } from 'node:child_process';
-import { existsSync, readdirSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -53,7 +53,13 @@ if (task === 'start') {
   process.argv.splice(2, Infinity, 'demo', ...args);
   await import('../dist/cli/main.js');
 } else if (task === 'test') {
+  const coverage = args.includes('--coverage');
+  if (coverage) {
+    process.env.SPAWNED_COVERAGE = join(root, 'coverage/spawned');
+    rmSync(process.env.SPAWNED_COVERAGE, { recursive: true, force: true });
+  }
   run(process.execPath, ['node_modules/vitest/vitest.mjs', 'run', ...args]);
+  if (coverage) run(process.execPath, ['scripts/coverage.mjs']);
 } else if (task === 'conformance') {
   run(process.execPath, ['scripts/conformance.mjs', ...args]);
 } else if (task === 'compat') {

@@ -9,11 +9,12 @@ import { until, within } from './wait.js';
 const MAIN = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
 
 /** What makes a child write down its traffic as the tests do. */
-const { WIRE_RECORD } = process.env;
+const { WIRE_RECORD, SPAWNED_COVERAGE } = process.env;
 const recorder = new URL('wire-recorder.mjs', import.meta.url).href;
 export const recorded: Record<string, string> = {
   // Nothing is kept from one test for another: no folder is there.
   XDG_CACHE_HOME: '/dev/null',
+  ...(SPAWNED_COVERAGE !== undefined && { NODE_V8_COVERAGE: SPAWNED_COVERAGE }),
   ...(WIRE_RECORD !== undefined && { WIRE_RECORD, NODE_OPTIONS: `--import=${recorder}` }),
 };
 
