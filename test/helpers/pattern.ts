@@ -1,7 +1,6 @@
 /**
- * A text of any length in which every byte follows from its offset: blocks of 64 KB that begin
- * with their own number and hold a different word in every 16 bytes. A byte that is lost, doubled
- * or moved shows itself. Plain ASCII, so it stands in a JSON string unescaped.
+ * A string of any length in which the offset determines every byte: blocks of 64 KB that start with their number and contain
+ * a different word every 16 bytes. This reveals lost, duplicated and moved bytes. Plain ASCII, so it needs no escapes in JSON.
  */
 const BLOCK = 65_536;
 const base = Buffer.alloc(BLOCK);
@@ -20,7 +19,7 @@ function block(n: number): Buffer {
   return bytes;
 }
 
-/** The bytes of the pattern from `from` to `to`; not to be written to. */
+/** The bytes of the pattern from `from` to `to`. Read-only: blocks are shared. */
 export function pattern(from: number, to: number): Buffer {
   const parts: Buffer[] = [];
   for (let at = from; at < to;) {
