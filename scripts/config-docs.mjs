@@ -1,5 +1,5 @@
-// Writes docs/configuration.md from the schema: `node scripts/build.mjs && node scripts/config-docs.mjs`.
-// A test compares the file with what this would write.
+// Generates docs/configuration.md from the schema: `node scripts/build.mjs && node scripts/config-docs.mjs`.
+// A test compares the file with the output.
 import { writeFileSync } from 'node:fs';
 import { pathToFileURL } from 'node:url';
 import { format } from 'prettier';

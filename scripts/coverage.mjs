@@ -13,7 +13,7 @@ const FLOOR = 90;
 const root = fileURLToPath(new URL('..', import.meta.url));
 const read = (path) => JSON.parse(readFileSync(path, 'utf8'));
 
-/** The bytes of each script of dist that ran in any process, as 0 and 1 by offset. */
+/** For each script in dist: which bytes ran in any process, as 0 or 1 by offset. */
 function spawned(folder) {
   const scripts = new Map();
   if (!existsSync(folder)) return scripts;
@@ -52,7 +52,7 @@ function numbers(segment) {
   return found;
 }
 
-/** The positions in the source, `line:column`, of what ran of a script. */
+/** The source positions, as `line:column`, of the code in a script that ran. */
 function positions(path, ran) {
   const found = new Set();
   const starts = [0];

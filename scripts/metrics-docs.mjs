@@ -1,5 +1,5 @@
-// Writes docs/metrics.md from the declarations: `node scripts/build.mjs && node scripts/metrics-docs.mjs`.
-// A test compares the file with what this would write.
+// Generates docs/metrics.md from the declarations: `node scripts/build.mjs && node scripts/metrics-docs.mjs`.
+// A test compares the file with the output.
 import { writeFileSync } from 'node:fs';
 import { pathToFileURL } from 'node:url';
 import { format } from 'prettier';
