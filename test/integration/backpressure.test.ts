@@ -171,7 +171,8 @@ describe('readers that pause', () => {
     // One request of each connection is under way at a time; those of clients that left may have gone beside the next ones.
     await until(() => upstream.sockets.size <= 2 * CLIENTS, `${2 * CLIENTS} sockets or fewer`);
     expect(textOf(await callTool(gateway.url, 's__echo'))).toBe('echo');
-  });
+    // 700 MB, through both sides of the gateway, in this one process.
+  }, 300_000);
 });
 
 describe('one slow client of a stdio server', () => {

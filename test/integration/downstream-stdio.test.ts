@@ -336,14 +336,25 @@ describe('mcpstead stdio --config', () => {
     expect(JSON.parse(textOf(answer))).toMatchObject([{ reason: 'enough' }]);
   });
 
-  test('answers what is under way when the input ends, within the grace', async () => {
-    const config = { mcp: { session: { shutdown_grace_seconds: 3 } }, servers: [scriptedStdio('s')] };
+  test('answers the calls in progress when the input ends', async () => {
+    const config = { mcp: { session: { shutdown_grace_seconds: 600 } }, servers: [scriptedStdio('s')] };
     const client = await startConfig(config);
     await client.initialize();
-    client.say(callBody('s__slow', { ms: 700 }, 'slow'));
-    client.say(callBody('s__hang', {}, 'never'));
+    await client.request(callBody('s__echo'));
+    client.say(callBody('s__slow', { ms: 300 }, 'slow'));
     client.input.end();
     expect(textOf(await client.next())).toBe('slow');
+    expect(await client.exit()).toBe(0);
+    expect(client.lines).toEqual([]);
+  });
+
+  test('ends after the grace although a call is never answered', async () => {
+    const config = { mcp: { session: { shutdown_grace_seconds: 0.3 } }, servers: [scriptedStdio('s')] };
+    const client = await startConfig(config);
+    await client.initialize();
+    await client.request(callBody('s__echo'));
+    client.say(callBody('s__hang', {}, 'never'));
+    client.input.end();
     expect(await client.exit()).toBe(0);
     expect(client.lines).toEqual([]);
   });
