@@ -10,7 +10,7 @@ const KINDS = ['tools', 'prompts', 'resources'] as const;
 const appeared = async (client: Actor, kind: (typeof KINDS)[number]): Promise<unknown> =>
   (await client.list(kind)).find(({ name }) => name === 'appeared')?.['description'];
 
-check(ALL, 'A client hears of every list that changed, and finds what is new in it', async (meeting) => {
+check(ALL, 'A client is notified of every changed list, and the list has the change', async (meeting) => {
   const client = await meeting.client();
   const { stop } = await client.follow({ lists: KINDS });
   // The gateway reads the lists of a server that reports many changes only once a second: all three change together.
@@ -29,7 +29,7 @@ check(ALL, 'A client hears of every list that changed, and finds what is new in 
   await stop();
 });
 
-check(CLIENT.modern, 'A stream tells what it was opened for and nothing else', async (meeting) => {
+check(CLIENT.modern, 'A stream delivers only what it was opened for', async (meeting) => {
   const client = await meeting.client();
   const { granted, stop } = await client.follow({ lists: ['prompts'] });
   expect(granted).toEqual({ promptsListChanged: true });
