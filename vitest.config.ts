@@ -1,7 +1,7 @@
 import { defineConfig } from 'vitest/config';
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
-/** What takes longest, in this order: begun last, one of them would run on alone. */
+/** The slowest files, in this order. They start first: one that started last would run alone at the end. */
 const LONG = [
   'conformance/eras/eras',
   'integration/downstream-stdio',
@@ -28,13 +28,15 @@ export default defineConfig({
     include: ['test/**/*.test.ts'],
     globalSetup: ['test/helpers/wire-global.ts'],
     setupFiles: ['test/helpers/wire-setup.ts'],
-    // A net for what never comes. No test measures time, so a busy machine only makes them slower.
+    // A safety net. No test measures time, so a busy machine only makes them slower.
     testTimeout: 120_000,
     hookTimeout: 120_000,
-    // What an SDK says of a tool that is wrong on purpose.
+    // An SDK prints this about a tool that is invalid on purpose.
     onConsoleLog: (log) => !log.includes("excluding tool 'bad_header'"),
+    // With --coverage; scripts/coverage.mjs adds the gateways that tests spawn, and has the floor.
+    coverage: { provider: 'v8', include: ['src/**/*.ts'], reporter: ['json'] },
     pool: 'forks',
-    // More than there may be cores: tests wait for processes and timers most of the time.
+    // This may exceed the number of cores: tests mostly wait for processes and timers.
     maxWorkers: 4,
     sequence: { sequencer: LongestFirst },
   },

@@ -1,5 +1,5 @@
-// What costs a gateway most that a hostile server or client can say. Each attack is given the gateway and a hostile server, and ends when
-// all of it was said and, where it gets one, answered.
+// The most expensive input that a hostile server or client can send to a gateway. Each attack gets the gateway and a hostile server, and
+// ends when everything was sent and, if there is an answer, answered.
 import { request } from 'node:http';
 import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -49,7 +49,7 @@ const modernHeaders = (name) => ({
   'mcp-name': name,
 });
 
-/** Until the client has read what was written, or left. */
+/** Waits until the client has read everything, or disconnected. */
 const roomIn = (res) =>
   new Promise((resolve) => {
     const done = () => {

@@ -1,4 +1,4 @@
-// What one call costs beside other gateways, in front of an HTTP server and of one over stdio.
+// The cost of a call in comparison with other gateways, in front of an HTTP server and a stdio server.
 import { session } from './client.mjs';
 import { httpCases, stdioCases } from './cases.mjs';
 import { interleave } from './measure.mjs';

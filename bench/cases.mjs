@@ -1,6 +1,6 @@
-// What is sent. A result is one text, a document full of escapes, as most tools give; *structured* has its
-// records as text and as data, which costs a gateway that parses several times as much.
-// `limits`: the greatest allowed ratios of CPU per call, and of p99, to another gateway, and the peak in MB.
+// The cases. A result is a single string, a document with many escapes, as most tools return. *structured* has its records as text
+// and as data, which costs a gateway that parses several times as much.
+// `limits`: the maximum ratios of CPU per call, and of p99, to another gateway, and the maximum memory in MB.
 import { BOTH } from './client.mjs';
 
 export const SIZES = {

@@ -1,4 +1,4 @@
-// Plain requests to a gateway, where wrk cannot say what is asked.
+// Plain requests to a gateway that wrk cannot express.
 import { request } from 'node:http';
 import { TOKEN } from './targets.mjs';
 
@@ -13,7 +13,7 @@ export const headersOf = ({ accept = BOTH, headers } = {}) => ({
 
 const LONGEST_MS = 30_000;
 
-/** Sends a request; gives the answer when its headers are there. */
+/** Sends a request; resolves to the response when its headers have arrived. */
 export function open(url, body, { agent, headers, method = 'POST', accept } = {}) {
   return new Promise((resolve, reject) => {
     const req = request(url, { method, headers: headersOf({ accept, headers }), agent }, resolve);
@@ -48,7 +48,7 @@ const initialize = {
   },
 };
 
-/** Opens a session; gives the headers that name it. */
+/** Opens a session; returns the headers for its requests. */
 export async function session(url, agent) {
   const answer = await open(url, initialize, { agent });
   await bytesOf(answer);

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 
 const folder = mkdtempSync(join(tmpdir(), 'mcpstead-bench-'));
 
-/** One file for both generations of mcpstead: the successor reads that of the first. JSON is YAML. */
+/** One file for both generations of mcpstead, which share the format. JSON is YAML. */
 export function mcpsteadConfig(port, { servers, settings }) {
   const path = join(folder, `${port}.yaml`);
   const auth = { mode: 'bearer' };

@@ -1,4 +1,4 @@
-// What it costs when client and server are of different eras.
+// The cost of calls between clients and servers of different eras.
 import { crossings } from './cases.mjs';
 import { interleave } from './measure.mjs';
 import { progress, ratio, say, show, showRatio, table, verdict } from './report.mjs';

@@ -1,4 +1,4 @@
-// Many upstreams and many tools: what stays flat, what a refresh and a reload do to the calls beside them.
+// Many upstreams and many tools: whether the cost of a call stays constant, also during refreshes and reloads.
 import { performance } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { httpCases } from './cases.mjs';
@@ -52,7 +52,7 @@ async function flat(options) {
     const { cpu, p99 } = figures[name];
     const [cost, late] = ['cpu', 'p99'].map((kind) => ratio(figures[name][kind], figures[beside][kind]));
     const limits = name === first ? ['', ''] : [verdict(cost, FLAT), verdict(late, FLAT)];
-    // A refresh costs CPU of its own; what it must not do is to delay calls.
+    // A refresh costs CPU itself, but must not delay calls.
     const refreshes = beside !== first;
     const cells = [show(cpu), showRatio(cost), refreshes ? '' : limits[0]];
     const row = [name, ...cells, show(p99), showRatio(late), refreshes ? limits[1] : ''];
@@ -71,7 +71,7 @@ export const staysFlat = { title: 'flat', run: flat };
 /** Calls through a reload that changes every server: how long it takes, and p99 of the calls meanwhile. */
 async function reloadOnce(gateway, next, seconds) {
   const taking = samples(gateway.url, { ...one, connections: 4 }, 2 * seconds);
-  // Awaited later; until then a failure is nobody's.
+  // Awaited later; until then a rejection must not be unhandled.
   taking.catch(() => {});
   await sleep(seconds * 1000);
   gateway.configure(next);

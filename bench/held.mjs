@@ -1,4 +1,4 @@
-// What is left in memory, once garbage is collected, of many sessions and of many calls that wait.
+// The memory that many sessions, and many waiting calls, occupy after garbage collection.
 import { Agent, request } from 'node:http';
 import { modernCall } from './cases.mjs';
 import { BOTH, bytesOf, headersOf, open, session, textOf, times } from './client.mjs';
@@ -98,7 +98,7 @@ async function hanging(gateway, count) {
   return held;
 }
 
-/** Clients that do nothing but keep their socket after an answer, to which no upstream was asked. */
+/** Idle clients that keep their socket after an answer that needed no upstream. */
 async function connected(gateway, count) {
   const agent = new Agent({ keepAlive: true, maxFreeSockets: count });
   const health = `${gateway.base}/health`;

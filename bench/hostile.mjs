@@ -1,6 +1,6 @@
 // npm run bench -- hostile [--only TEXT] [--main FILE] [--save FILE]
-// What each attack of attacks.mjs costs: CPU and memory of the gateway, the longest turn of its loop, and what the calls of a neighbour took
-// meanwhile. `--main` measures another build; `--save` keeps its figures, which hostile-0.2.0.json holds for 0.2.0.
+// The cost of each attack in attacks.mjs: CPU and memory of the gateway, the longest turn of its event loop, and the duration of another
+// client's calls meanwhile. `--main` measures another build; `--save` saves its results, as hostile-0.2.0.json has those of 0.2.0.
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
@@ -151,7 +151,7 @@ async function measure(main, attack) {
     neighbour.start(url);
     await sleep(1000);
     const before = await neighbour.stop();
-    /** What the calls of the neighbour cost by themselves is no cost of the attack. */
+    /** The neighbour's own calls do not count as cost of the attack. */
     const perCall = (cpuSeconds(pid) - idle) / before.calls;
     if (attack.config) writeFileSync(config, attack.config(text));
     await longestTurn(pid, loop);

@@ -1,4 +1,4 @@
-// The load generators: wrk if it is installed, else autocannon; and one of our own for few large answers.
+// The load generators: wrk if it is installed, otherwise autocannon; and our own one for few large answers.
 import { execFile, spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { Agent } from 'node:http';
@@ -71,8 +71,8 @@ async function autocannon(url, one, seconds) {
 }
 
 /**
- * Calls for some seconds and waits for those in flight: where few calls fit into a round, the others
- * would cost time without being counted. Gives of each call when it began, how long it took and whether it was answered.
+ * Makes calls for some seconds and waits for those in flight: if few calls fit into a round, these would cost time without being
+ * counted. Returns the start, the duration and the success of each call.
  */
 export async function samples(url, one, seconds) {
   const agent = new Agent({ keepAlive: true, maxSockets: one.connections });
@@ -108,7 +108,7 @@ export function load(url, one, seconds) {
   return (own ? drained : hasWrk ? wrk : autocannon)(url, one, seconds);
 }
 
-/** One call, looked at: a gateway that answers quickly but wrongly is no gateway. */
+/** Makes one call and checks the answer: fast but wrong answers do not count. */
 export async function verify(url, one) {
   const answer = await open(url, one.body, one);
   const text = await textOf(answer);

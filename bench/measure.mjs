@@ -1,9 +1,9 @@
-// The method: after a warm-up every round measures each subject once, one after the other, and ratios are taken
-// within a round, because the machine itself changes between rounds.
+// The method: after a warm-up, every round measures each subject once, in turn. Ratios are computed within a round, because the speed
+// of the machine changes between rounds.
 import { load, verify } from './load.mjs';
 import { progress } from './report.mjs';
 
-/** What some seconds of one case cost a gateway: CPU in microseconds per call, times in ms, memory in MB. */
+/** The cost of some seconds of a case for a gateway: CPU in microseconds per call, times in ms, memory in MB. */
 async function measure(gateway, one, seconds) {
   gateway.resetPeak();
   const before = gateway.cpu();
@@ -12,8 +12,8 @@ async function measure(gateway, one, seconds) {
 }
 
 /**
- * `subjects`: `{ name, gateway, one }`. Gives by name and figure (cpu, rate, p50, p99, peak) its values of all
- * rounds, or nothing for a subject that `optional` lets fail.
+ * `subjects`: `{ name, gateway, one }`. Returns, by name and figure (cpu, rate, p50, p99, peak), the values of all rounds; nothing
+ * for a failed subject that is `optional`.
  */
 export async function interleave(subjects, { rounds, seconds, warm }) {
   const figures = {};

@@ -1,4 +1,4 @@
-// How far a gateway's memory grows under what would fill it. Each check has a gateway of its own.
+// The growth of a gateway's memory under loads that would fill it. Each check has its own gateway.
 import { Agent } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { SIZES, toolCall } from './cases.mjs';
@@ -68,7 +68,7 @@ async function growth(target, check, options) {
 }
 
 const ten = { name: 'idle, with ten upstreams', quick: true };
-/** All of its memory, not the growth. */
+/** Its total memory, not the growth. */
 async function idle(target) {
   const upstreams = await startUpstreams(10);
   const servers = upstreams.bases.map((base, n) => ({ name: `server${n}`, url: `${base}/mcp/20` }));

@@ -1,5 +1,5 @@
-// The honest part of hostile.mjs, in a thread of its own so that nothing the attack does there slows it: a server, and a client that calls it
-// through the gateway, one call after the other. `{url}` begins to measure, `{stop}` ends it and gives the times.
+// The well-behaved part of hostile.mjs, in its own thread so that the attack does not slow it down: a server, and a client that calls it
+// through the gateway, one call after the other. `{url}` starts the measurement, `{stop}` ends it and returns the times.
 import { createServer } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parentPort } from 'node:worker_threads';

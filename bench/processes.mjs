@@ -17,7 +17,7 @@ export function start(core, command, args, options = {}) {
   running.add(child.once('exit', () => running.delete(child)));
   return child;
 }
-// A bench that fails or is stopped leaves nothing behind.
+// Leave no processes behind, even after a failure.
 process.once('exit', () => running.forEach((child) => child.kill('SIGKILL')));
 for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.exit(1));
 
@@ -38,11 +38,11 @@ const statOf = (pid) => {
   return { parent: Number(fields[1]), ticks: Number(fields[11]) + Number(fields[12]) };
 };
 
-/** In the command line of a stdio upstream: what it uses is no cost of the gateway that started it. */
+/** Marks the command line of a stdio upstream, whose CPU time does not count as the gateway's. */
 export const UPSTREAM_MARK = 'upstream-stdio.mjs';
 const isUpstream = (pid) => readFileSync(`/proc/${pid}/cmdline`, 'latin1').includes(UPSTREAM_MARK);
 
-/** The process and all below it, without upstreams. */
+/** The process and its descendants, without upstreams. */
 function tree(pid) {
   const parents = new Map();
   for (const name of readdirSync('/proc')) {

@@ -17,7 +17,7 @@ export function table(head, rows) {
   say();
 }
 
-/** Long runs show where they are. */
+/** Shows the progress of long runs. */
 export const progress = (...words) => console.error(words.join('  '));
 
 const short = (value) => value.toFixed(Math.abs(value) < 10 ? 1 : 0);

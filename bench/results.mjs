@@ -1,9 +1,9 @@
-// What the upstreams of the bench answer. Tools: json-SIZE (id first), last-SIZE (id last), sse-SIZE,
+// The answers of the benchmark's upstreams. Tools: json-SIZE (id first), last-SIZE (id last), sse-SIZE,
 // data-SIZE (structured); further ones fill the list.
 import { SIZES } from './cases.mjs';
 
 const RECORD = { id: 48213, path: 'src/server/index.ts', line: 118, text: 'const a = "b";', score: 0.8125 };
-// What tools return mostly: a document as text, so that the JSON string is full of escapes.
+// Like most tools: a document as text, so that the JSON string has many escapes.
 const ESCAPED = JSON.stringify(`${JSON.stringify(RECORD, null, 2)},\n`).slice(1, -1);
 export const BLOCK = Buffer.from(ESCAPED.repeat(512));
 export const HEAD = '{"content":[{"type":"text","text":"';
@@ -26,7 +26,7 @@ function data(size) {
 }
 
 const KINDS = ['json', 'sse', 'last', 'data'];
-/** Every result up to 1 MB, made beforehand; greater ones are poured. */
+/** Every result up to 1 MB, prepared in advance; larger ones are streamed. */
 export const results = new Map();
 for (const [name, size] of Object.entries(SIZES).filter(([, bytes]) => bytes <= 1_000_000)) {
   const result = textResult(size);
@@ -38,7 +38,7 @@ const schema = {
   properties: { path: { type: 'string', description: 'Where' }, limit: { type: 'integer', minimum: 1 } },
   required: ['path'],
 };
-/** Tools that behave in their own way: upstream.mjs says how. */
+/** Tools with special behaviour, implemented in upstream.mjs. */
 const special = ['first-event', 'first-part', 'hang', 'ask'];
 const measured = [
   ...special,

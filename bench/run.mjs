@@ -1,5 +1,5 @@
 // npm run bench -- [--rounds 5] [--seconds 2] [--warm 3] [--only TEXT] [--quick] [--all] [--eras] [--no-load] [--no-memory]
-// Prints tables; a run of everything writes REPORT.md as well. docs/performance.md says how to read them.
+// Prints tables; a complete run also writes REPORT.md. docs/performance.md explains how to read them.
 import { spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { cpus, totalmem } from 'node:os';

@@ -1,4 +1,4 @@
-// Preloaded into a gateway (targets.mjs): SIGUSR2 collects its garbage, and a file says so.
+// Preloaded into a gateway (targets.mjs): SIGUSR2 collects garbage, and a file confirms it.
 import { writeFileSync } from 'node:fs';
 
 process.on('SIGUSR2', () => {

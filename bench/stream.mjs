@@ -1,4 +1,4 @@
-// How long after the upstream wrote something the client has it, in milliseconds.
+// The delay between the upstream's write and the client's read, in milliseconds.
 import { performance } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { open, session } from './client.mjs';

@@ -1,4 +1,4 @@
-// The gateways that are compared: each knows how to start itself in front of its upstreams.
+// The compared gateways, and how to start each in front of its upstreams.
 import { spawnSync } from 'node:child_process';
 import { existsSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
@@ -79,12 +79,12 @@ export const targets = all.filter((target) => !target.missing);
 export const leftOut = all.filter((target) => target.missing);
 export const overHttp = targets.filter((target) => !target.npm);
 export const overStdio = targets.filter((target) => target.stdio !== false);
-/** Gateways that know sessions, lists and questions over HTTP: both generations of mcpstead. */
+/** Gateways with sessions, lists and questions over HTTP: both generations of mcpstead. */
 export const ours = overHttp.filter((target) => !target.plain);
 export const mcpstead = targets.find((target) => target.name === 'mcpstead');
 
 const settleFile = here('settle.mjs');
-/** mcpstead that collects its garbage when asked, for what is left in memory to be counted. */
+/** mcpstead with garbage collection on request, to measure the memory in use. */
 export const settling = mcpstead && {
   ...mcpstead,
   settles: true,
@@ -111,7 +111,7 @@ export function freePort() {
   });
 }
 
-/** The memory a gateway has when everything is over: after its garbage is collected, where it can be asked to. */
+/** The memory of a gateway at the end: after garbage collection, if it supports that on request. */
 async function settled(target, pid, file) {
   await sleep(1000);
   if (target.settles) {

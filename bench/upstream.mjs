@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { SIZES } from './cases.mjs';
 import { BLOCK, HEAD, initialized, results, TAIL, text, toolList } from './results.mjs';
 
-/** For nginx, which otherwise holds back what is small. */
+/** For nginx, which otherwise delays small chunks. */
 const AT_ONCE = { 'x-accel-buffering': 'no' };
 const SSE = { 'content-type': 'text/event-stream', ...AT_ONCE };
 const lists = new Map();
@@ -25,7 +25,7 @@ const answer = (res, id, result) => json(res, `{"jsonrpc":"2.0","id":${id},"resu
 const unknown = (res, id, status) =>
   json(res, `{"jsonrpc":"2.0","id":${id},"error":{"code":-32601,"message":"Method not found"}}`, status);
 
-/** Writes `size` bytes no faster than they are read. */
+/** Writes `size` bytes with backpressure. */
 function pour(res, size, done) {
   let left = size;
   const more = () => {
@@ -39,7 +39,7 @@ function pour(res, size, done) {
   more();
 }
 
-/** What a modern result has first. */
+/** The first members of a modern result. */
 const MODERN = '{"resultType":"complete",';
 const modernResults = new Map(
   [...results].map(([tool, result]) => [tool, Buffer.concat([Buffer.from(MODERN), result.subarray(1)])]),
@@ -68,7 +68,7 @@ function call(res, id, tool, prepared = results) {
   }
 }
 
-/** When something was written, on the clock that all processes of the machine share. */
+/** The time of a write, from the clock that all processes share. */
 const stamp = () => `at:${process.hrtime.bigint()} `;
 
 const special = {
@@ -106,7 +106,7 @@ const special = {
 
 const toolOf = (body) => /"name":\s*"(?:bench__|modern__)?([^"]+)"/.exec(body)[1];
 
-/** What a server of the modern era answers; it knows nothing of the other. */
+/** The answers of a modern-only server. */
 function modern(req, res, id, method, body) {
   const hints = '"ttlMs":3600000,"cacheScope":"public"';
   const result = (members) => answer(res, id, `{"resultType":"complete",${members}}`);

@@ -1,4 +1,4 @@
-// What differs between what a client saw straight and what it saw through the gateway.
+// The differences between a client's results with a direct connection and through the gateway.
 
 const isObject = (value) => value !== null && typeof value === 'object';
 const keysOf = (...values) => [...new Set(values.flatMap((value) => Object.keys(value)))];
@@ -11,7 +11,7 @@ export function differences(a, b, path = '') {
   return keysOf(a, b).flatMap((key) => differences(a[key], b[key], `${path}/${key}`));
 }
 
-/** What changes by itself: the places where two straight runs differ. */
+/** Unstable results: the places where two direct runs differ. */
 export function masksOf(first, second) {
   const masks = new Map();
   for (const [name, outcome] of first)
@@ -24,7 +24,7 @@ export function masksOf(first, second) {
 
 const under = (path, masks) => masks.some((mask) => path === mask || path.startsWith(`${mask}/`));
 
-/** All differences of a run through the gateway from the straight one: {step, path, straight, through}. */
+/** All differences between a run through the gateway and the direct one: {step, path, straight, through}. */
 export function compare(straight, through, masks, { ignore = () => false } = {}) {
   const found = [];
   for (const [step, outcome] of straight) {

@@ -1,11 +1,11 @@
-// One driver process: requests to it, and what it tells in between.
+// One driver process: requests to it, and its events.
 import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 
 const LIMIT_MS = 30_000;
 const running = new Set();
 
-/** Ends what this run started, whatever happens to it. */
+/** Ends all processes of this run, even after a failure. */
 export function stopAll() {
   for (const child of running) child.kill('SIGKILL');
 }
@@ -77,7 +77,7 @@ export class Driver {
     this.#waiting.clear();
   }
 
-  /** Gives {ok}, {error}, {unsupported} or {silent}, never throws. */
+  /** Returns {ok}, {error}, {unsupported} or {silent}; never throws. */
   async ask(request) {
     const id = this.#next++;
     if (this.#broken) return { id, silent: this.#broken };

@@ -1,4 +1,4 @@
-// Installs the software of the table into the cache folder, each by the client of its own registry, and keeps what is there.
+// Installs the software in the table into the cache folder, each with its registry's client, and reuses what is installed.
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { accessSync, constants, existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url';
 export const here = fileURLToPath(new URL('.', import.meta.url));
 const INSTALL_MS = 15 * 60_000;
 
-/** Where a program is in PATH; undefined if it is nowhere. */
+/** The path of a program in PATH, or undefined. */
 export function inPath(name) {
   for (const folder of (process.env.PATH ?? '').split(delimiter)) {
     const file = join(folder, name);
@@ -23,7 +23,7 @@ export function inPath(name) {
   return undefined;
 }
 
-/** Runs a command to its end; what it said is in the error if it failed. */
+/** Runs a command; if it fails, the error contains its output. */
 function run(command, args, options = {}) {
   return new Promise((resolve, reject) => {
     const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], ...options });
@@ -75,7 +75,7 @@ const slug = (name) =>
 export const folderOf = (cache, kind, entry) => join(cache, entry.folder ?? `${kind}-${slug(entry.name)}`);
 
 const underWay = new Map();
-/** Installs an entry unless its stamp says that exactly this is there. Throws with the reason if it cannot be had. */
+/** Installs an entry unless its stamp matches. Throws with the reason if it cannot be installed. */
 export function ensure(cache, kind, entry) {
   const folder = folderOf(cache, kind, entry);
   if (!underWay.has(folder)) underWay.set(folder, ensureOnce(folder, entry));

@@ -1,4 +1,4 @@
-// One client with one server: straight twice, then through the gateway in every way, with reload and restart.
+// One client with one server: twice directly, then through the gateway in every way, with reload and restart.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { compare, masksOf } from './compare.mjs';
 import { runScript, runStep, stepsFor } from './script.mjs';
@@ -10,7 +10,7 @@ const isOwn = (step, path) =>
 const META = '/_meta/io.modelcontextprotocol~serverInfo'.replace('~', '/');
 const isServerInfo = (path) => path.includes(META);
 
-/** A call that may come in the moment in which something is down: some tries, as a user makes them. */
+/** A call that may happen while something is down: retries it, as a user would. */
 async function callAgain(driver, name, step, merged) {
   let outcome;
   for (let tries = 0; tries < 10; tries++) {

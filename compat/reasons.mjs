@@ -25,7 +25,7 @@ export const reasons = [
   {
     id: 'at-start',
     verdict: 'same',
-    text: 'What server-everything asks and tells each client at its start comes in the midst of whatever step runs.',
+    text: 'server-everything sends questions and notifications to each client at its start, during whichever step is running.',
     fits: ({ step, path, straight, through }, { server }) =>
       server === 'server-everything' &&
       (step === 'another client' || /^\/(question|log)/.test(path)) &&
@@ -36,7 +36,7 @@ export const reasons = [
     id: 'last-progress',
     verdict: 'better',
     source: 'docs/limits.md, Time and pace: an answer right behind progress',
-    text: 'A client that reads the last progress together with the answer does not show it any more. The gateway lets a moment pass between the two.',
+    text: 'A client that reads the last progress together with the answer does not report the progress. The gateway delays the answer briefly.',
     fits: ({ path, straight, through }) =>
       path === '/progress' &&
       (through?.length ?? 0) > (straight?.length ?? 0) &&
@@ -46,7 +46,7 @@ export const reasons = [
     id: 'restart',
     verdict: 'better',
     source: '2025-11-25, basic/transports, Session Management',
-    text: 'A client that is connected straight loses its session, or its child, when the server is restarted. The gateway connects anew, and the session of the client goes on.',
+    text: "A directly connected client loses its session, or its child process, when the server restarts. The gateway reconnects, and the client's session continues.",
     fits: ({ step, straight, through, path }) =>
       step === 'call after restart' &&
       (path === '/ok'
@@ -57,7 +57,7 @@ export const reasons = [
     id: 'list-changed',
     verdict: 'differs',
     source: '2025-11-25, server/tools, Capabilities',
-    text: 'The gateway declares `listChanged` for each list: it tells the client when a list is another one after a restart or a reload, which the server cannot.',
+    text: 'The gateway declares `listChanged` for each list: it notifies the client if a list differs after a restart or a reload, which the server cannot.',
     fits: ({ step, path, through }) =>
       step === 'connect' && path.endsWith('/listChanged') && through === true,
   },
@@ -65,7 +65,7 @@ export const reasons = [
     id: 'era',
     verdict: 'differs',
     source: '2026-07-28, basic/versioning',
-    text: 'A modern client of a legacy server gets through the gateway what its own revision has: `server/discover`, `resultType`, cache hints, subscriptions with an id, tasks as an extension; and it does not get what its revision has no longer (`ping`, `logging/setLevel`). Straight, it falls back to the revision of the server.',
+    text: "Through the gateway, a modern client of a legacy server gets the features of its own revision: `server/discover`, `resultType`, cache hints, subscriptions with an id, tasks as an extension. It does not get features that its revision removed (`ping`, `logging/setLevel`). With a direct connection it falls back to the server's revision.",
     fits: ({ step, path, straight, through }, { era }) =>
       era !== 'legacy' &&
       ((step === 'connect' && /^\/ok\/capabilities\/(tasks|extensions)/.test(path)) ||
@@ -84,7 +84,7 @@ export const reasons = [
     id: 'no-method',
     verdict: 'differs',
     source: '2025-11-25, basic, Responses',
-    text: 'A method that the server does not have is answered by the gateway, with the same code and a text of its own.',
+    text: 'The gateway answers a method that the server does not support, with the same code and its own message.',
     fits: ({ step, path, through }) =>
       isMessage(path) &&
       [...GONE, 'complete'].some((one) => step.startsWith(one)) &&
@@ -94,14 +94,14 @@ export const reasons = [
     id: 'level',
     verdict: 'differs',
     source: '2025-11-25, server/utilities/logging',
-    text: 'On `/mcp` there may be servers that log: `logging/setLevel` is taken for those, also where the one server has no log messages.',
+    text: 'On `/mcp` some servers may send log messages, so the gateway accepts `logging/setLevel` even if this server sends none.',
     fits: ({ way, step, path }) => way !== 'own' && step === 'level' && ['/ok', '/error'].includes(path),
   },
   {
     id: 'no-resource',
     verdict: 'differs',
     source: '2025-11-25, server/resources, Error Handling; 2026-07-28, the same',
-    text: 'On `/mcp` a URI or a tool that no server lists is answered by the gateway, with the code of the specification: -32002 (2026-07-28: -32602) and the URI as data.',
+    text: 'On `/mcp` the gateway answers for a URI or a tool that no server lists, with the code from the specification: -32002 (2026-07-28: -32602) and the URI as data.',
     fits: ({ way, step, path }) =>
       way !== 'own' && step.startsWith('read ') && /^\/(error|ok)$|^\/error\//.test(path),
   },
@@ -109,14 +109,14 @@ export const reasons = [
     id: 'no-tool',
     verdict: 'differs',
     source: '2025-11-25, server/tools, Error Handling',
-    text: 'On `/mcp` a tool that no server lists is answered by the gateway, with -32602, as the specification has it for unknown tools. Some servers answer with a result that is an error, or with another code.',
+    text: 'On `/mcp` the gateway answers for a tool that no server lists, with -32602, the code that the specification has for unknown tools. Some servers return an error result or another code.',
     fits: ({ way, step, path }) => way !== 'own' && step === 'call of no tool' && /^\/(error|ok)/.test(path),
   },
   {
     id: 'cannot-be-asked',
     verdict: 'differs',
     source: '2025-11-25, basic/lifecycle, Capability Negotiation',
-    text: 'A question that the client did not declare is refused by the gateway, and does not reach the client, which would refuse it as well: the text of the refusal is another one.',
+    text: 'The gateway refuses a question that the client did not declare. The client would refuse it too, with another message.',
     fits: ({ step, path, through }) =>
       /the client of this call cannot be asked|the client takes no elicitation/.test(said(through)) ||
       (/^call (ask|sample|roots)$/.test(step) && /^\/error\/(code|data)/.test(path)),
@@ -125,7 +125,7 @@ export const reasons = [
     id: 'revision',
     verdict: 'differs',
     source: '2025-11-25, basic/lifecycle, Version Negotiation',
-    text: 'A client and the gateway agree on their newest common revision, the gateway and the server on theirs: it may be an older one.',
+    text: 'The client and the gateway negotiate their newest common revision, and so do the gateway and the server; the latter may be older.',
     fits: ({ step, path, straight, through }) =>
       step === 'connect' && path === '/ok/protocolVersion' && said(straight) < said(through),
   },
@@ -133,7 +133,7 @@ export const reasons = [
     id: 'undeclared-logging',
     verdict: 'differs',
     source: '2025-11-25, server/utilities/logging, Capabilities',
-    text: 'A server that sends log messages has to declare it. To one that does not, `logging/setLevel` is not passed on, also where it would take it.',
+    text: 'A server that sends log messages must declare it. The gateway does not forward `logging/setLevel` to a server that does not, even if the server would accept it.',
     fits: ({ way, step, path, through }) =>
       way === 'own' && step === 'level' && (path === '/ok' || /sends no log messages/.test(said(through))),
   },
@@ -141,7 +141,7 @@ export const reasons = [
     id: 'http-404',
     verdict: 'differs',
     source: '2026-07-28, basic/transports, Streamable HTTP',
-    text: 'The error -32601 goes to a modern client with HTTP 404; its SDK shows that as an HTTP error.',
+    text: 'A modern client gets the error -32601 with HTTP 404; its SDK reports that as an HTTP error.',
     fits: ({ path, through }) =>
       path.startsWith('/error') &&
       (/-32601|404|Not Found|HTTP_NOT_IMPLEMENTED/.test(said(through)) || path.startsWith('/error/data')),
@@ -150,7 +150,7 @@ export const reasons = [
     id: 'shared-roots',
     verdict: 'differs',
     source: 'docs/limits.md, What a shared server is told of its clients',
-    text: 'A shared server is told that its clients can be asked for samplings and with forms, but not that they have roots: a server that looks at this lists and asks accordingly. `session: per-client` tells it what the client declares.',
+    text: 'The gateway tells a shared server that its clients support sampling and forms, but not roots. A server that checks this lists and asks accordingly. With `session: per-client` it learns what the client declares.',
     fits: ({ step, path, through }, { server, transport }) =>
       transport !== 'stdio' &&
       ((/roots/.test(step) &&
@@ -162,14 +162,14 @@ export const reasons = [
     id: 'log-level',
     verdict: 'differs',
     source: '2025-11-25, server/utilities/logging, Setting Log Level',
-    text: 'Before a client names a level the server decides which log messages it sends. The gateway asks for all of them, as a server has one level for the whole session.',
+    text: 'Until a client sets a level, the server decides which log messages it sends. The gateway requests all of them, because a server has one level for the whole session.',
     fits: ({ path, straight, step }) => path === '/log' && straight === undefined && step.startsWith('call'),
   },
   {
     id: 'description',
     verdict: 'differs',
     source: '2025-11-25, server/tools, Data Types',
-    text: 'A tool without a description gets one on `/mcp` that names its server.',
+    text: 'On `/mcp` a tool without a description gets one that names its server.',
     fits: ({ way, path, straight, through }) =>
       way !== 'own' && /^\/ok\/\d+\/description$/.test(path) && !straight && through === 'Tool from s',
   },
@@ -177,7 +177,7 @@ export const reasons = [
     id: 'ping',
     verdict: 'differs',
     source: '2025-11-25, basic/utilities/ping',
-    text: 'A `ping` of the server is for its peer, which is the gateway: it answers at once, and the client is not asked.',
+    text: 'A `ping` from the server is for its peer, which is the gateway. The gateway answers it at once and does not forward it.',
     fits: ({ path, straight, through }) =>
       path === '/question' && /^\[\{"method":"ping"/.test(said(straight)) && through === undefined,
   },
@@ -185,7 +185,7 @@ export const reasons = [
     id: 'version',
     verdict: 'better',
     source: '2026-07-28, basic/versioning',
-    text: 'The client offers a modern server a revision that the server does not take, and fails. The gateway takes it.',
+    text: 'The client offers a modern server a revision that the server refuses, and fails. The gateway accepts it.',
     fits: ({ way, step, straight }, pair, all) =>
       all.some(
         (one) =>
@@ -198,7 +198,7 @@ export const reasons = [
     id: 'silent',
     verdict: 'better',
     source: '2025-11-25, basic/lifecycle, Timeouts',
-    text: 'Straight the client waits without end for the answer to a question that it cannot give, and is ended by the script. Through the gateway the call is answered.',
+    text: 'With a direct connection the client cannot answer a question, waits indefinitely, and is ended by the script. Through the gateway the call is answered.',
     fits: ({ way, step, straight, through }, pair, all) =>
       all.some(
         (one) =>
@@ -213,14 +213,14 @@ export const reasons = [
   {
     id: 'own-log',
     verdict: 'same',
-    text: 'dedalus-mcp logs each message that it reads, also those between it and the gateway, whenever it comes to that.',
+    text: 'dedalus-mcp logs each message that it reads, including those between it and the gateway, at unpredictable times.',
     fits: ({ path }, { server }) => server.startsWith('dedalus') && path.startsWith('/log'),
   },
   {
     id: 'list-fails',
     verdict: 'better',
     source: '2025-11-25, basic/lifecycle, Operation',
-    text: 'A list that the server cannot give is empty; straight it is an error, at which clients may give up.',
+    text: 'A list that the server cannot return is empty. With a direct connection it is an error, which makes some clients give up.',
     fits: ({ step, way }, pair, all) =>
       /^(tools|resources|templates|prompts)$/.test(step) &&
       all.some(
@@ -236,28 +236,28 @@ export const reasons = [
     id: 'undeclared-list',
     verdict: 'differs',
     source: 'docs/limits.md, What is asked beyond what was negotiated',
-    text: 'The server has prompts and does not declare them. On `/servers/<name>/mcp` they are listed, also to clients that would not ask; on `/mcp` they are not.',
+    text: 'The server has prompts but does not declare them. The gateway lists them on `/servers/<name>/mcp`, even for clients that would not request them, but not on `/mcp`.',
     fits: ({ step, path }, { server }) =>
       server.startsWith('chuk') && /^(prompts|prompt |complete )/.test(step) && /^\/(ok|error)/.test(path),
   },
   {
     id: 'own-order',
     verdict: 'same',
-    text: 'The client of rmcp hands on notifications side by side: the order in which it shows them is its own.',
+    text: 'The rmcp client processes notifications concurrently, so it reports them in any order.',
     fits: ({ step, path }, { client }) =>
       client.startsWith('rmcp') && step === 'call progress' && path.startsWith('/progress/'),
   },
   {
     id: 'own-count',
     verdict: 'same',
-    text: 'A server counts its own questions; the gateway may have been asked before.',
+    text: 'The server numbers its questions, and may have asked the gateway before.',
     fits: ({ path }) => path.startsWith('/question') && path.endsWith('/progressToken'),
   },
   {
     id: 'unsubscribed',
     verdict: 'better',
     source: '2025-11-25, server/resources, Subscriptions',
-    text: 'The server tells of updates also after `resources/unsubscribe`. The gateway passes on those that a client is subscribed to.',
+    text: 'The server sends updates even after `resources/unsubscribe`. The gateway forwards only those that a client is subscribed to.',
     fits: ({ step, path, through }) =>
       step === 'update after unsubscribe' && path === '/updated' && through === undefined,
   },
@@ -265,7 +265,7 @@ export const reasons = [
     id: 'late-log',
     verdict: 'differs',
     source: '2026-07-28, server/utilities/logging',
-    text: 'A log message belongs to the call in which it is sent. One that the server writes behind the answer of its call (mcp-go and rmcp do, now and then) belongs to none, and is left out.',
+    text: 'A log message belongs to the call during which it is sent. A message that the server writes after the answer of its call (mcp-go and rmcp sometimes do) belongs to no call and is dropped.',
     fits: ({ step, path, straight, through }, { server }) =>
       /^(mcp-go|rmcp)/.test(server) &&
       step === 'call log' &&
@@ -277,7 +277,7 @@ export const reasons = [
     id: 'unknown-session',
     verdict: 'differs',
     source: '2025-11-25, basic/transports, Session Management',
-    text: 'After its restart the server takes requests of a session that it no longer knows, in place of the 404 that has the gateway initialize anew. It does not know either what may be asked in that session.',
+    text: 'After its restart the server accepts requests for a session that it no longer knows, instead of returning the 404 after which the gateway initializes again. So it does not know what it may ask in that session.',
     fits: ({ way, step }, { server, transport, era }, all) =>
       /^(tmcp|mcp-lite)/.test(server) &&
       transport !== 'stdio' &&
@@ -293,7 +293,7 @@ export const reasons = [
     id: 'stateless',
     verdict: 'better',
     source: '2025-11-25, basic/transports, Listening for Messages from the Server',
-    text: 'A stateless server tells of updates, and asks, on a stream that its clients do not open; the gateway has it open.',
+    text: 'A stateless server sends updates and questions on a stream that its clients do not open; the gateway opens it.',
     fits: ({ path, straight, through }, { transport }) =>
       transport === 'http stateless' &&
       /^\/(question|updated)$/.test(path) &&

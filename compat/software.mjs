@@ -29,8 +29,8 @@
 // {name}; completion of `name` of greet: what starts with the value of anna, ben, bert.
 //
 // A driver (compat/drivers/) reads JSON lines on stdin: {"id":1,"do":"connect","target":{..},"era":"legacy"|"modern"},
-// and answers {"id":1,"ok":VALUE}, {"id":1,"error":{code,message,data}} or {"id":1,"unsupported":"why"}; between them
-// stand events: {"event":"progress"|"log"|"question"|"changed"|"updated","of":ID|null,"value":..}.
+// and answers {"id":1,"ok":VALUE}, {"id":1,"error":{code,message,data}} or {"id":1,"unsupported":"why"}; with events in
+// between: {"event":"progress"|"log"|"question"|"changed"|"updated","of":ID|null,"value":..}.
 
 import { cpSync } from 'node:fs';
 import { join } from 'node:path';
@@ -75,7 +75,7 @@ const MODES = {
   'http stateless': 'stateless',
   sse: 'sse',
 };
-/** A server of the older SDK waits for ever for the answer to a question that it cannot send. */
+/** A server on the older SDK waits indefinitely for the answer to a question that it cannot send. */
 const NO_QUESTIONS = Object.fromEntries(
   ['ask', 'sample', 'roots'].map((tool) => [`call ${tool}`, 'no stream to ask on']),
 );

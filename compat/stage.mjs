@@ -37,7 +37,7 @@ async function untilAccepts(port, child) {
   }
 }
 
-/** The server of a set-up: over HTTP it runs here, over stdio whoever needs it starts it. */
+/** The server of a setup: over HTTP it runs here, over stdio its client starts it. */
 export class Server {
   #child;
 
@@ -62,7 +62,7 @@ export class Server {
     if (this.#child) await stop(this.#child, 'SIGTERM', 500);
   }
 
-  /** Kills it, in the middle of whatever it does, and starts it again; over stdio its user notices, and starts it. */
+  /** Kills it at any point and starts it again; over stdio its client notices and restarts it. */
   async restart(users) {
     if (this.program.url !== undefined) {
       if (this.#child) await stop(this.#child, 'SIGKILL');
@@ -102,7 +102,7 @@ export class Gateway {
     const servers = [
       { name: SERVER_NAME, ...entry, reconnect: { backoff_base_ms: 100, backoff_max_ms: 500 } },
     ];
-    // The lists of another run would hide what a server lists now.
+    // The kept lists of another run would hide the server's current lists.
     const cache = { dir: 'none' };
     writeFileSync(this.config, stringify({ host: '127.0.0.1', port: this.port, cache, servers }));
   }
@@ -113,7 +113,7 @@ export class Gateway {
     await untilAccepts(this.port, this.#child);
   }
 
-  /** Waits until it has its server (again); a server that cannot be had is waited for no longer. */
+  /** Waits until it is connected to its server (again), or has given the server up. */
   async settled() {
     for (let tries = 0; tries < 100; tries++) {
       const answer = await fetch(`http://127.0.0.1:${this.port}/health`).catch(() => undefined);
@@ -134,7 +134,7 @@ export class Gateway {
   get merged() {
     return { url: `http://127.0.0.1:${this.port}/mcp`, kind: 'http' };
   }
-  /** What a client starts in place of a server. */
+  /** The command that a client starts instead of a server. */
   get stdio() {
     return { command: process.execPath, args: [MAIN, 'stdio', '--config', this.config], env: {} };
   }

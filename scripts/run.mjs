@@ -1,7 +1,7 @@
-// `npm start`, `npm test` and the like in a bare clone: installs what is missing, builds what is stale, then runs.
-// Plain Node without dependencies, because it runs before there are any.
+// Runs `npm start`, `npm test` and others in a fresh clone: installs missing packages, rebuilds if stale, then runs the task.
+// Plain Node without dependencies, because it runs before they are installed.
 import { spawnSync } from 'node:child_process';
-import { existsSync, readdirSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -29,7 +29,7 @@ const start = (command, args) =>
     shell: process.platform === 'win32' && command === 'npm',
   });
 
-/** Runs a command to its end; a failure ends this script with its status. */
+/** Runs a command; if it fails, this script exits with its status. */
 function run(command, args) {
   const { status, error } = start(command, args);
   if (error) {
@@ -53,7 +53,13 @@ if (task === 'start') {
   process.argv.splice(2, Infinity, 'demo', ...args);
   await import('../dist/cli/main.js');
 } else if (task === 'test') {
+  const coverage = args.includes('--coverage');
+  if (coverage) {
+    process.env.SPAWNED_COVERAGE = join(root, 'coverage/spawned');
+    rmSync(process.env.SPAWNED_COVERAGE, { recursive: true, force: true });
+  }
   run(process.execPath, ['node_modules/vitest/vitest.mjs', 'run', ...args]);
+  if (coverage) run(process.execPath, ['scripts/coverage.mjs']);
 } else if (task === 'conformance') {
   run(process.execPath, ['scripts/conformance.mjs', ...args]);
 } else if (task === 'compat') {
@@ -72,7 +78,7 @@ if (task === 'start') {
 } else if (task === 'bench') {
   if (isStale('bench')) {
     console.error('Installing what the bench compares and measures with (npm ci in bench/) ...');
-    // Without it the bench still measures this gateway where wrk is installed, and says what it left out.
+    // If this fails, the benchmark still measures this gateway if wrk is installed, and reports what is missing.
     start('npm', ['ci', '--prefix', 'bench', '--no-audit', '--no-fund', '--loglevel=error']);
   }
   run(process.execPath, [args[0] === 'hostile' ? 'bench/hostile.mjs' : 'bench/run.mjs', ...args]);

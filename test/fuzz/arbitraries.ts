@@ -1,6 +1,6 @@
 /**
- * What a hostile peer may say, as text: JSON with members that come twice, in other spellings, of other types and depths, and bytes that are
- * not JSON at all. `@ID@` stands for the id of the request that is answered, `@TOKEN@` for its progress token.
+ * Output of hostile peers, as text: JSON with members that are duplicated, misspelled, of wrong types and depths, and bytes that
+ * are not JSON. `@ID@` is replaced with the id of the answered request, `@TOKEN@` with its progress token.
  */
 import fc from 'fast-check';
 
@@ -93,7 +93,7 @@ const keys: Text = fc.oneof(
   strings,
 );
 
-/** Any JSON, and now and then what only looks like it. */
+/** Any JSON, and sometimes almost JSON. */
 export const anyValue: Text = fc.letrec<{ value: string }>((tie) => ({
   value: fc.oneof(
     { depthSize: 'small' },
@@ -112,7 +112,7 @@ export const anyValue: Text = fc.letrec<{ value: string }>((tie) => ({
 
 type Shape = Readonly<Record<string, Text | string>>;
 
-/** An object of this shape, of which members may be missing, twice, of another type, in another order, or beside others. */
+/** An object of this shape whose members may be missing, duplicated, of another type, reordered, or mixed with others. */
 export function shaped(shape: Shape, wildness = 1): Text {
   const members = Object.entries(shape).map(([key, value]) => {
     const right = typeof value === 'string' ? fc.constant(value) : value;
@@ -246,7 +246,7 @@ const finals: Text = fc.oneof(
   envelope({ id: scalars, result: results }),
 );
 
-/** What a server says while it answers one request. */
+/** A server's output while it answers one request. */
 export const sayings: fc.Arbitrary<string[]> = fc
   .tuple(
     fc.array(fc.oneof(notifications, questions, anyValue), { maxLength: 3 }),
@@ -255,7 +255,7 @@ export const sayings: fc.Arbitrary<string[]> = fc
   )
   .map(([before, last, after]) => [...before, ...last, ...after]);
 
-/** What a server says by itself. */
+/** A server's unsolicited output. */
 export const unasked: fc.Arbitrary<string[]> = fc.array(
   fc.oneof(notifications, questions, finals, anyValue),
   {
@@ -316,7 +316,7 @@ const page = (member: string): Text =>
     ttlMs: '1000',
   });
 
-/** The answers to what the gateway itself asks of a server, by method. */
+/** Answers to the gateway's own requests, by method. */
 export const opening = fc.record({
   initialize: answered(initialized),
   'server/discover': answered(discovered),
@@ -339,7 +339,7 @@ const modernMeta = shaped({
   progressToken: scalars,
 });
 
-/** What a client sends: most of it is nearly right. */
+/** Client requests, most of them almost correct. */
 export const requests: Text = fc.oneof(
   envelope({
     id: scalars,
@@ -396,7 +396,7 @@ export const requests: Text = fc.oneof(
   anyValue,
 );
 
-/** Where a stream of bytes is cut. */
+/** Positions at which a byte stream is split. */
 export const cuts = fc.array(fc.nat(), { maxLength: 6 });
 
 export function cut(bytes: Buffer, at: readonly number[]): Buffer[] {

@@ -1,6 +1,6 @@
 /**
- * A server over HTTP that says what it is told to: to the gateway's own requests what `opening` holds, to a `tools/call` what stands in the
- * arguments of the call, on its GET stream what `announce` is given.
+ * An HTTP server with scripted output: it answers the gateway's own requests with `opening`, a `tools/call` with the arguments of
+ * the call, and sends on its GET stream what `announce` is given.
  */
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
@@ -8,7 +8,7 @@ import type { AddressInfo } from 'node:net';
 import { cut, type Opening } from './arbitraries.js';
 
 export interface Told {
-  /** Messages, each whole text. */
+  /** Complete messages. */
   say: string[];
   framing: 'json' | 'sse' | 'crlf' | 'raw';
   cuts: number[];

@@ -1,4 +1,4 @@
-/** A server that speaks both eras on one URL: two scripted ones behind one door, each with an era of its own. */
+/** A server that supports both eras on one URL: a proxy in front of two scripted servers, one per era. */
 import { createServer, request, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Upstream } from '../fixtures/servers/http-upstream.js';
@@ -7,7 +7,7 @@ import { REVISION } from './modern.js';
 
 export interface BothEras {
   readonly url: string;
-  /** Which eras it still speaks. */
+  /** The eras it currently supports. */
   readonly speaks: { legacy: boolean; modern: boolean };
 }
 

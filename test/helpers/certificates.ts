@@ -1,7 +1,7 @@
 import { generateKeyPairSync, sign } from 'node:crypto';
 import type { KeyObject } from 'node:crypto';
 
-/** Certificates made on the spot: no tool is asked for, none can expire in the repository. */
+/** Certificates generated at run time: they need no tool, and no certificate in the repository can expire. */
 export interface Authority {
   readonly cert: string;
   issue(names: { dns?: string[]; ip?: string[] }): { cert: string; key: string };

@@ -7,7 +7,7 @@ afterAll(async () => {
   for (const run of forFile.splice(0).reverse()) await run();
 });
 
-/** Runs `cleanup` when the running test ends; called in a `beforeAll`, when the file ends. */
+/** Runs `cleanup` when the current test ends, or at the end of the file if called in a `beforeAll`. */
 export function atEnd(cleanup: Cleanup): void {
   try {
     onTestFinished(async () => {

@@ -8,12 +8,13 @@ import { until, within } from './wait.js';
 
 const MAIN = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
 
-/** What makes a child write down its traffic as the tests do. */
-const { WIRE_RECORD } = process.env;
+/** Environment variables that make a child process record its traffic and coverage, as the tests do. */
+const { WIRE_RECORD, SPAWNED_COVERAGE } = process.env;
 const recorder = new URL('wire-recorder.mjs', import.meta.url).href;
 export const recorded: Record<string, string> = {
-  // Nothing is kept from one test for another: no folder is there.
+  // No cache: a test must not see the lists that another one left.
   XDG_CACHE_HOME: '/dev/null',
+  ...(SPAWNED_COVERAGE !== undefined && { NODE_V8_COVERAGE: SPAWNED_COVERAGE }),
   ...(WIRE_RECORD !== undefined && { WIRE_RECORD, NODE_OPTIONS: `--import=${recorder}` }),
 };
 
@@ -22,9 +23,9 @@ export interface CliRun {
   readonly pid: number;
   readonly stdout: string;
   readonly stderr: string;
-  /** Waits until the process says where it listens; gives `http://HOST:PORT`. */
+  /** Waits until the process logs its address; resolves to `http://HOST:PORT`. */
   listening(): Promise<string>;
-  /** Waits for the end; the exit status, or the signal's name. */
+  /** Waits for the process to exit; resolves to the exit status, or the signal's name. */
   exit(): Promise<number | NodeJS.Signals>;
   kill(signal?: NodeJS.Signals): void;
 }
@@ -75,7 +76,7 @@ export function runCli(args: readonly string[], { env = {}, cwd }: CliOptions = 
   };
 }
 
-/** A file in a folder of its own that goes away with the test. */
+/** Creates a file in a new folder, which is removed when the test ends. */
 export async function tempFile(name: string, content: string): Promise<string> {
   const folder = await tempDir();
   const path = join(folder, name);
@@ -83,14 +84,14 @@ export async function tempFile(name: string, content: string): Promise<string> {
   return path;
 }
 
-/** A folder that goes away with the test. */
+/** Creates a folder, which is removed when the test ends. */
 export async function tempDir(): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'mcpstead-test-'));
   atEnd(() => rm(folder, { recursive: true, force: true }));
   return folder;
 }
 
-/** Writes a config and runs the command on it; the port should be 0. */
+/** Writes a config and runs the command with it; the port should be 0. */
 export async function runConfig(
   config: string | object,
   options: CliOptions = {},

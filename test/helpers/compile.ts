@@ -6,8 +6,8 @@ import { atEnd } from './cleanup.js';
 const root = resolve(import.meta.dirname, '../..');
 
 /**
- * A folder with `src` files compiled for a process of their own, and what they import.
- * Inside the project, so that they find its packages.
+ * Compiles `src` files and their imports into a folder, to run them in a separate process.
+ * The folder is inside the project, so that they find its packages.
  */
 export function compileSources(...files: string[]): (file: string) => string {
   const cache = join(root, 'node_modules', '.cache');

@@ -1,18 +1,18 @@
-/** A TCP proxy that cuts connections when it is told to, as networks do. */
+/** A TCP proxy that cuts connections on request, as networks do. */
 import { once } from 'node:events';
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import { atEnd } from './cleanup.js';
 
 export interface Cutter {
-  /** `url` as it is reached through here. */
+  /** The URL that reaches `url` through this proxy. */
   through(url: string): string;
-  /** Connections open now. */
+  /** Currently open connections. */
   readonly open: number;
-  /** Cuts all of them; new ones are taken. */
+  /** Cuts all of them; it still accepts new ones. */
   cut(): void;
 }
 
-/** Stands before the server of `url`. */
+/** Starts a proxy in front of the server at `url`. */
 export async function startCutter(url: string): Promise<Cutter> {
   const target = new URL(url);
   const sockets = new Set<Socket>();

@@ -1,4 +1,4 @@
-/** A session store whose records are kept outside the gateway, as text: several gateways share it, and it takes its time or fails. */
+/** An external session store with serialized records: several gateways can share it, and it can be slow or fail. */
 import { randomUUID } from 'node:crypto';
 import type { Session, SessionRecord, SessionStore, SessionStoreOptions } from '../../src/index.js';
 import { sleep } from './wait.js';
@@ -8,18 +8,18 @@ type Step = 'open' | 'use' | 'end';
 export class Elsewhere {
   /** By session id. */
   readonly records = new Map<string, string>();
-  /** What it was asked, in order. */
+  /** The operations called, in order. */
   readonly asked: Step[] = [];
   /** How long each answer takes. */
   ms = 3;
-  /** These fail, with the error that is given. */
+  /** Operations that fail, with their error. */
   failing: readonly Step[] = [];
   error: unknown = new Error('down');
-  /** It fails before it has given a promise. */
+  /** Throws synchronously instead of returning a rejected promise. */
   atOnce = false;
   #held: (() => void)[] | undefined;
 
-  /** From now on nothing is answered; returns how that ends. */
+  /** Stops answering; returns a function that resumes. */
   hold(): () => void {
     const held: (() => void)[] = [];
     this.#held = held;
@@ -29,7 +29,7 @@ export class Elsewhere {
     };
   }
 
-  /** How many wait for an answer. */
+  /** The number of operations waiting for an answer. */
   get waiting(): number {
     return this.#held?.length ?? 0;
   }

@@ -1,4 +1,4 @@
-/** What a real client does with server-everything, over any transport: every kind of message goes its way once. */
+/** What a real client does with server-everything, over any transport: it causes every kind of message once. */
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import type { Transport } from '@modelcontextprotocol/sdk/shared/transport.js';
 import {
@@ -15,7 +15,7 @@ type Result = Awaited<ReturnType<Client['callTool']>>;
 export const shown = (result: Result): string =>
   (result.content as { text?: string }[]).map(({ text }) => text ?? '').join('\n');
 
-/** A client that answers questions, connected. */
+/** A connected client that answers questions. */
 export async function ableClient(transport: Transport): Promise<Client> {
   const client = new Client(
     { name: 'exercise', version: '0' },
@@ -31,7 +31,7 @@ export async function ableClient(transport: Transport): Promise<Client> {
   return client;
 }
 
-/** `name`: of the server, as the gateway prefixes its tools. */
+/** `name`: the server's name, which prefixes its tools. */
 export async function exercise(client: Client, name = 'everything'): Promise<void> {
   const call = async (tool: string, args: Record<string, unknown> = {}, more = {}): Promise<string> =>
     shown(await client.callTool({ name: `${name}__${tool}`, arguments: args }, undefined, more));
@@ -43,7 +43,7 @@ export async function exercise(client: Client, name = 'everything'): Promise<voi
   const steps: number[] = [];
   const onprogress = ({ progress }: { progress: number }): void => void steps.push(progress);
   await call('trigger-long-running-operation', { duration: 0.6, steps: 3 }, { onprogress });
-  // The SDK lets go of the last one when the answer comes right behind it.
+  // The SDK drops the last one if the answer follows immediately.
   expect(steps.slice(0, 2)).toEqual([1, 2]);
 
   expect(await call('trigger-sampling-request', { prompt: 'say it', maxTokens: 10 })).toContain(

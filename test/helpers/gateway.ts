@@ -35,7 +35,7 @@ export interface RunningGateway {
   /** Waits until these upstreams are connected. */
   up(...names: string[]): Promise<void>;
   metrics(): Promise<string>;
-  /** The value of one series, given as in the exposition: `name{label="x"}`; 0 when absent. */
+  /** The value of a series, named as in the exposition format: `name{label="x"}`; 0 if absent. */
   metric(series: string): Promise<number>;
 }
 
@@ -62,7 +62,7 @@ export async function startGateway(
   return running;
 }
 
-/** A logger that keeps what a boundary of the gateway caught: a test in which that happens fails. */
+/** A logger that collects exceptions caught by the gateway's error boundaries: they fail the test. */
 function watched(logger: Logger): { logger: Logger; faults: string[] } {
   const faults: string[] = [];
   return {

@@ -1,4 +1,4 @@
-/** HTTP as bytes: nothing here parses, folds or repairs what a gateway sends unless it is asked to. */
+/** HTTP at byte level: nothing here parses, folds or repairs a gateway's output unless requested. */
 import type { Agent } from 'node:http';
 import { request as httpRequest, type IncomingHttpHeaders, type IncomingMessage } from 'node:http';
 import { connect, type Socket } from 'node:net';
@@ -18,7 +18,7 @@ export interface Answer {
   readonly status: number;
   readonly headers: IncomingHttpHeaders;
   readonly bytes: Buffer;
-  /** False when the connection ended before the body was complete. */
+  /** False if the connection ended before the body was complete. */
   readonly complete: boolean;
   readonly text: string;
   json<T = JsonRpc>(): T;
@@ -63,7 +63,7 @@ function begin(url: string, body: Body | undefined, options: RequestOptions): Pr
   });
 }
 
-/** One request, the answer read whole. A cut answer is no error: look at `complete`. */
+/** Sends a request and reads the whole answer. A cut answer is not an error: see `complete`. */
 export async function send(url: string, body?: Body, options: RequestOptions = {}): Promise<Answer> {
   const res = await begin(url, body, options);
   const chunks: Buffer[] = [];
@@ -84,12 +84,12 @@ export async function send(url: string, body?: Body, options: RequestOptions = {
   };
 }
 
-/** Two requests that a gateway answers: what had reached its sockets before them, it has seen by then. */
+/** Makes two requests. When they are answered, the gateway has processed everything that reached its sockets before. */
 export async function beat(url: string): Promise<void> {
   for (let n = 0; n < 2; n++) await send(new URL('/health', url).href);
 }
 
-/** POST with the headers an MCP client sends; `headers` replaces single ones. */
+/** POSTs with the headers of an MCP client; `headers` overrides some of them. */
 export function post(url: string, body: Body, headers: Headers = {}, agent?: Agent): Promise<Answer> {
   return send(url, body, { headers: { ...MCP_HEADERS, ...headers }, ...(agent ? { agent } : {}) });
 }
@@ -107,7 +107,7 @@ export const callBody = (
   params: { name, arguments: args, ...(meta ? { _meta: meta } : {}) },
 });
 
-/** Calls a tool and gives the JSON-RPC answer, whether it came as JSON or as SSE. */
+/** Calls a tool and returns the JSON-RPC answer, from JSON or from SSE. */
 export async function callTool(
   url: string,
   name: string,
@@ -135,7 +135,7 @@ export function textOf(answer: JsonRpc): string {
   return content[0]?.text ?? '';
 }
 
-/** Opens a session; gives the headers that its later requests carry. */
+/** Opens a session; returns the headers for its later requests. */
 export async function openSession(
   url: string,
   { protocolVersion = '2025-11-25', headers = {} }: { protocolVersion?: string; headers?: Headers } = {},
@@ -164,11 +164,11 @@ export interface SseEvent {
   readonly id: string | undefined;
   readonly retry: string | undefined;
   readonly comments: readonly string[];
-  /** performance.now() when its last byte came. */
+  /** performance.now() at the arrival of its last byte. */
   readonly at: number;
 }
 
-/** Reads complete events out of a text; strict about what this gateway may write: LF, no BOM. */
+/** Parses the complete events in a string; strict about the gateway's format: LF, no BOM. */
 function parseEvents(text: string, at = 0): SseEvent[] {
   return text
     .split('\n\n')
@@ -201,9 +201,9 @@ export interface SseStream {
   /** Every byte so far. */
   readonly text: string;
   readonly ended: boolean;
-  /** True when the stream ended as HTTP wants it, false when it was cut. */
+  /** True if the stream ended properly, false if it was cut. */
   readonly complete: boolean;
-  /** The next event with data that was not given before. */
+  /** Resolves to the next event with data. */
   next(): Promise<SseEvent>;
   /** The next event as a message. */
   message(): Promise<JsonRpc>;
@@ -226,7 +226,7 @@ export async function openSse(
   const events: SseEvent[] = [];
   const sse = String(res.headers['content-type']).startsWith('text/event-stream');
   let text = '';
-  /** What came and is not in `text` yet: joined only when it is looked at. */
+  /** Received data that is not in `text` yet; joined only on access. */
   let pieces: string[] = [];
   const whole = (): string => {
     if (pieces.length > 0) text += pieces.join('');
@@ -241,7 +241,7 @@ export async function openSse(
   let given = 0;
   res.setEncoding('utf8');
   res.on('data', (chunk: string) => {
-    // Looked for in what is new alone: a long text is not to be searched at every chunk.
+    // Search only the new chunk: searching a long text again for each chunk would be slow.
     const inChunk = chunk.lastIndexOf('\n\n');
     const end = inChunk >= 0 ? inChunk + 2 : lastLine && chunk.startsWith('\n') ? 1 : -1;
     const to = length + end;
@@ -303,13 +303,13 @@ export interface RawConnection {
   readonly text: string;
   readonly closed: boolean;
   write(data: string | Uint8Array): void;
-  /** Waits until `what` stands in what was received. */
+  /** Waits until the received data contains `what`. */
   receive(what: string | RegExp): Promise<string>;
   done(): Promise<void>;
   destroy(): void;
 }
 
-/** A bare TCP connection to the host of `url`, for requests no client library would send. */
+/** A raw TCP connection to the host of `url`, for requests that no client library would send. */
 export async function tcp(url: string): Promise<RawConnection> {
   const { hostname, port } = new URL(url);
   const socket = connect(Number(port), hostname);
@@ -353,7 +353,7 @@ export async function tcp(url: string): Promise<RawConnection> {
   };
 }
 
-/** A POST as text, ready for a bare connection. */
+/** The bytes of a POST request, for a raw connection. */
 export function rawPost(url: string, body: Body, headers: Headers = {}): Buffer {
   const { host, pathname } = new URL(url);
   const bytes = toBytes(body);

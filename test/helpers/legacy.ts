@@ -1,4 +1,4 @@
-/** A client of the legacy era whose every message the test sees: a session, its calls as streams, its answers. */
+/** A legacy client that exposes every message to the test: a session, its calls as streams, its answers. */
 import type { Agent } from 'node:http';
 import { until } from './wait.js';
 import {
@@ -17,7 +17,7 @@ export interface LegacyOptions {
   readonly capabilities?: object;
   readonly protocolVersion?: string;
   readonly headers?: Headers;
-  /** What opens the session: it may come from an address of its own. */
+  /** Opens the session; it may use another source address. */
   readonly agent?: Agent;
 }
 
@@ -34,7 +34,7 @@ export class LegacyClient {
     this.greeting = greeting;
   }
 
-  /** A request and its answer. */
+  /** Sends a request and returns its answer. */
   async request(method: string, params: object = {}, id: number = ++this.#ids): Promise<JsonRpc> {
     return message(await post(this.url, { jsonrpc: '2.0', id, method, params }, this.headers));
   }
@@ -48,7 +48,7 @@ export class LegacyClient {
     return textOf(await this.request('tools/call', { name, arguments: args }));
   }
 
-  /** A call whose stream is read event by event. */
+  /** Makes a call and returns its event stream. */
   stream(
     name: string,
     args: object = {},
@@ -106,7 +106,7 @@ export async function connect(
   return client;
 }
 
-/** The answer at the end of the stream of a call, whether it came as JSON or as an event. */
+/** The answer at the end of a call's stream, from JSON or from an event. */
 export async function final(stream: SseStream): Promise<JsonRpc> {
   await stream.done();
   if (!String(stream.headers['content-type']).startsWith('text/event-stream'))
@@ -119,7 +119,7 @@ export async function final(stream: SseStream): Promise<JsonRpc> {
 export const messagesOf = (stream: SseStream): JsonRpc[] =>
   stream.events.map(({ data }) => JSON.parse(data) as JsonRpc);
 
-/** Waits until the stream has told `count` times of `method`; gives all it told of it. */
+/** Waits until the stream has delivered `count` messages with `method`; returns all of them. */
 export function heard(stream: SseStream, method: string, count = 1): Promise<JsonRpc[]> {
   return until(() => {
     const found = messagesOf(stream).filter((each) => each.method === method);

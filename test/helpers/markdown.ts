@@ -8,7 +8,7 @@ export interface Block {
   readonly language: string;
   readonly mark: string;
   readonly text: string;
-  /** `README.md:12 npm start`, for names of tests. */
+  /** For test names: `README.md:12 npm start`. */
   readonly title: string;
 }
 
@@ -45,7 +45,7 @@ export function blocks(path: string): Block[] {
 /** The text without fenced blocks. */
 export const prose = (path: string): string => page(path).replace(/^```[^]*?^```$/gm, '');
 
-/** The anchors that a page offers, as GitHub makes them from its headings. */
+/** The anchors of a page, as GitHub generates them from its headings. */
 export function anchors(path: string): Set<string> {
   const headings = [...prose(path).matchAll(/^#+ (.*)$/gm)].map(([, heading = '']) => heading);
   return new Set(

@@ -1,4 +1,4 @@
-/** A client of the modern era whose every byte the test sees, and a server of that era that does what a test says. */
+/** A modern client that exposes every byte to the test, and a scripted modern server. */
 import {
   createUpstream,
   type Call,
@@ -32,10 +32,10 @@ export interface Modern {
   readonly logLevel?: string;
   /** Further members of `_meta`. */
   readonly meta?: object;
-  /** In place of, or beside, those that the request calls for; an empty one is left out. */
+  /** Override or extend the headers that the request needs; an empty value removes a header. */
   readonly headers?: Headers;
   readonly id?: string | number;
-  /** Leaves before the answer is there. */
+  /** Disconnects before the answer arrives. */
   readonly signal?: AbortSignal;
 }
 
@@ -79,7 +79,7 @@ function requestOf(
   };
 }
 
-/** One request, its answer whole. */
+/** Sends a request and reads the whole answer. */
 export function ask(
   url: string,
   method: string,
@@ -93,7 +93,7 @@ export function ask(
   });
 }
 
-/** The same; the message that answers, whether it came as JSON or at the end of a stream. */
+/** The same, but returns the answering message, from JSON or from the end of a stream. */
 export async function answerTo(
   url: string,
   method: string,
@@ -103,7 +103,7 @@ export async function answerTo(
   return message(await ask(url, method, params, options));
 }
 
-/** A request whose stream is read event by event. */
+/** Sends a request and returns its event stream. */
 export function stream(
   url: string,
   method: string,
@@ -127,7 +127,7 @@ export interface InputRequired {
   readonly requestState: string;
 }
 
-/** The result of an answer that says that input is required. */
+/** The result of an answer with `input_required`. */
 export function needs(answer: JsonRpc): InputRequired {
   const result = answer.result as unknown as InputRequired | undefined;
   if (result?.resultType !== 'input_required')
@@ -135,7 +135,7 @@ export function needs(answer: JsonRpc): InputRequired {
   return result;
 }
 
-/** The one input request of a result. */
+/** The only input request of a result. */
 export function only({ inputRequests }: InputRequired): {
   key: string;
   method: string;
@@ -150,15 +150,15 @@ export function only({ inputRequests }: InputRequired): {
 
 export interface ModernUpstreamOptions extends Omit<UpstreamOptions, 'onRequest' | 'sessions'> {
   readonly discover?: object;
-  /** Sees every request but the discovery and the lists, streams of changes included; true: it was answered. */
+  /** Called for every request except discovery and lists, including streams of changes; returns true if it answered. */
   readonly onRequest?: (call: Call) => boolean | undefined | Promise<boolean | undefined>;
-  /** Members of the results of lists. */
+  /** Additional members for list results. */
   readonly hints?: object;
-  /** What subscriptions/listen grants; undefined: what was asked for. */
+  /** What subscriptions/listen grants; by default everything requested. */
   readonly grant?: (filter: Record<string, unknown>) => object;
 }
 
-/** A scripted server of 2026-07-28 over HTTP: POST alone, and nothing of the older revisions. */
+/** A scripted 2026-07-28 server over HTTP: POST only, without the older revisions. */
 export async function createModernUpstream(options: ModernUpstreamOptions = {}): Promise<Upstream> {
   const { discover, onRequest, hints, grant, ...rest } = options;
   const upstream = await createUpstream({

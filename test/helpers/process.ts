@@ -1,4 +1,4 @@
-/** Whether a process is there. */
+/** Whether a process exists. */
 export function alive(pid: number): boolean {
   try {
     process.kill(pid, 0);

@@ -12,8 +12,8 @@ export interface Family {
 }
 
 /**
- * Reads Prometheus text format 0.0.4 and is strict about it: one HELP and one TYPE before the samples of a family,
- * no series twice, histograms with cumulative buckets whose last is the count.
+ * A strict parser of the Prometheus text format 0.0.4: one HELP and one TYPE before the samples of a family, no duplicate
+ * series, histograms with cumulative buckets whose last one equals the count.
  */
 export function parsePrometheus(text: string): Map<string, Family> {
   if (!text.endsWith('\n')) throw new Error('the last line does not end');
@@ -100,7 +100,7 @@ function checkHistogram(family: Family): void {
   }
 }
 
-/** The value of one series; undefined if there is none. */
+/** The value of a series, or undefined. */
 export function valueOf(
   families: Map<string, Family>,
   name: string,

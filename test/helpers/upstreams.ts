@@ -1,4 +1,4 @@
-/** The real servers from npm: as children that speak HTTP, or as commands for a stdio upstream. */
+/** Real servers from npm: as child processes that speak HTTP, or as commands for stdio upstreams. */
 import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { atEnd } from './cleanup.js';
@@ -17,9 +17,11 @@ export interface StdioEntry {
 
 const stdio = (name: string, ...args: string[]): StdioEntry => ({ name, command: process.execPath, args });
 
+const preload = (name: string): string => new URL(`../fixtures/servers/${name}.mjs`, import.meta.url).href;
+
 /** Entries for `servers:`, named as a user would name them. */
 export const everythingStdio = (name = 'everything'): StdioEntry =>
-  stdio(name, packageFile('server-everything'), 'stdio');
+  stdio(name, '--import', preload('hurry'), packageFile('server-everything'), 'stdio');
 export const filesystemStdio = (folder: string, name = 'files'): StdioEntry =>
   stdio(name, packageFile('server-filesystem'), folder);
 export const memoryStdio = (memoryFile: string, name = 'memory'): StdioEntry => ({
@@ -29,11 +31,11 @@ export const memoryStdio = (memoryFile: string, name = 'memory'): StdioEntry => 
 export const thinkingStdio = (name = 'thinking'): StdioEntry =>
   stdio(name, packageFile('server-sequential-thinking'));
 
-/** The scripted stdio server; what `script` may say stands at the top of stdio-upstream.mjs. */
+/** The scripted stdio server; the header of stdio-upstream.mjs describes `script`. */
 export const scriptedStdio = (name: string, script: object = {}): StdioEntry =>
   stdio(name, file('test/fixtures/servers/stdio-upstream.mjs'), JSON.stringify(script));
 
-/** SDK v2 servers: of both eras, and of the modern one alone. */
+/** SDK v2 servers: one for both eras, one for the modern era only. */
 export const bothStdio = (name: string): StdioEntry =>
   stdio(name, file('test/fixtures/servers/both-stdio.mjs'));
 export const modernStdio = (name: string): StdioEntry =>
@@ -46,10 +48,10 @@ export interface ServerProcess {
   kill(signal?: NodeJS.Signals): Promise<void>;
 }
 
-/** Runs server-everything over HTTP on a free loopback port; ended with the test. */
+/** Runs server-everything over HTTP on a free loopback port; it is killed when the test ends. */
 export async function startEverything(transport: 'sse' | 'streamableHttp'): Promise<ServerProcess> {
-  const preload = new URL('../fixtures/servers/loopback.mjs', import.meta.url).href;
-  const child = spawn(process.execPath, ['--import', preload, packageFile('server-everything'), transport], {
+  const preloads = ['loopback', 'hurry'].flatMap((name) => ['--import', preload(name)]);
+  const child = spawn(process.execPath, [...preloads, packageFile('server-everything'), transport], {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { PATH: process.env['PATH'], PORT: '0' },
   });

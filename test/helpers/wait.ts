@@ -3,12 +3,12 @@ import { setTimeout as sleep } from 'node:timers/promises';
 export { sleep };
 
 /**
- * How long anything is waited for: a net for what never comes, so that a test says what that was. A busy machine may take
- * many times as long as an idle one; nothing is proved by how long it takes.
+ * Time limit of every wait: a safety net, so that a failing test reports what it was waiting for. A busy machine may take
+ * many times as long as an idle one; no test proves anything by a duration.
  */
 export const NET = 45_000;
 
-/** Polls `probe` until it gives something other than undefined or false; throws after `ms`. */
+/** Polls `probe` until it returns something other than undefined, null or false; throws after `NET` ms. */
 export async function until<T>(
   probe: () => T | Promise<T>,
   what = 'the condition',
@@ -25,8 +25,8 @@ export async function until<T>(
 }
 
 /**
- * Waits until `read` gives the same value many times in a row, and gives that. A busy machine may look still: what a test
- * says of the value must hold at any time.
+ * Waits until `read` returns the same value many times in a row, and returns it. A busy machine may only appear idle, so a
+ * test's assertion about the value must hold at any time.
  */
 export async function settled<T>(read: () => T | Promise<T>): Promise<T> {
   let last = await read();
@@ -39,7 +39,7 @@ export async function settled<T>(read: () => T | Promise<T>): Promise<T> {
   return last;
 }
 
-/** A timer to hold another against: of two that begin together the shorter one rings first, however busy the machine is. */
+/** A timer for comparison with another one: of two that start together, the shorter one fires first, however busy the machine. */
 export function timer(ms: number): { readonly rung: boolean } {
   const state = { rung: false };
   setTimeout(() => {
@@ -48,7 +48,7 @@ export function timer(ms: number): { readonly rung: boolean } {
   return state;
 }
 
-/** The value of `promise`, or an error that says what was waited for. */
+/** The value of `promise`, or an error that names `what` after `NET` ms. */
 export async function within<T>(promise: Promise<T>, what: string): Promise<T> {
   let net: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_resolve, reject) => {

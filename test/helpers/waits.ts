@@ -1,7 +1,7 @@
 import { vi } from 'vitest';
 import { atEnd } from './cleanup.js';
 
-/** Waits of these lengths are over at once, until the test ends. Gives them as they come. */
+/** Timers with these durations fire immediately, until the test ends. Returns the recorded durations. */
 export function recordWaits(lengths: readonly number[]): number[] {
   const waits: number[] = [];
   const real = globalThis.setTimeout;

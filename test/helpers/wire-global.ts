@@ -1,4 +1,4 @@
-/** After all tests: what gateways emitted, against the zod schemas that the SDKs publish. These merge the revisions. */
+/** After all tests: validates the output of gateways against the zod schemas of the SDKs, which merge the revisions. */
 import { existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import * as core from '@modelcontextprotocol/core';
@@ -37,7 +37,7 @@ export function zodSchemas(): Schemas {
   };
 }
 
-/** The records of a run are in a folder that is named after its process; those of the last run stay for `npm run check:wire`. */
+/** The records of a run are in a folder named after its process; the last run's records stay for `npm run check:wire`. */
 export function setup(): void {
   if (existsSync(ALL))
     for (const run of readdirSync(ALL))

@@ -1,4 +1,4 @@
-/** Holds recorded messages (wire-recorder.mjs) against schemas; what schemas, the caller says. */
+/** Validates recorded messages (wire-recorder.mjs) against the caller's schemas. */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
@@ -11,7 +11,7 @@ const RESULTS = {
   'resources/subscribe': ['EmptyResult'],
   'resources/unsubscribe': ['EmptyResult'],
 };
-/** What may be answered with a task instead. */
+/** Requests that may be answered with a task instead. */
 const MAY_BE_TASKS = ['tools/call', 'sampling/createMessage', 'elicitation/create'];
 
 function readRecords(folder) {
@@ -22,7 +22,7 @@ function readRecords(folder) {
     .map((line) => JSON.parse(line));
 }
 
-/** The faults of a message by one revision; undefined: none; null: it has no schema for it. */
+/** The errors of a message under one revision; undefined: none; null: the revision has no schema for it. */
 function problemOf({ names, validate }, message, request) {
   if (typeof message?.method === 'string') {
     const kind = message.id === undefined ? 'JSONRPCNotification' : 'JSONRPCRequest';
@@ -31,7 +31,7 @@ function problemOf({ names, validate }, message, request) {
     return problem ?? (name === undefined ? null : validate([name], message));
   }
   if (message?.error !== undefined) {
-    // JSON-RPC 2.0, 5: null where the id of the request could not be read. The schemas of MCP know no null.
+    // JSON-RPC 2.0, 5: null if the id of the request could not be read. The MCP schemas do not allow null.
     const { id, ...without } = message;
     return validate(['JSONRPCErrorResponse', 'JSONRPCError'], id === null ? { ...without, id: 0 } : message);
   }
@@ -54,7 +54,7 @@ const isOfExtension = (revision, requests) =>
 function judgeOne({ message, text, revision, requests = [] }, schemasOf) {
   if (text !== undefined) return [`no JSON: ${text}`];
   if (message?.result !== undefined && isOfExtension(revision, requests)) return null;
-  // Without a revision (no session) it must be right by one of them, whichever.
+  // Without a revision (no session) it must be valid under any one of them.
   const revisions = LEGACY_REVISIONS.includes(revision) ? [revision] : LEGACY_REVISIONS;
   const found = revisions.flatMap((one) =>
     (requests.length > 0 ? requests : [undefined]).map((request) =>
@@ -66,11 +66,11 @@ function judgeOne({ message, text, revision, requests = [] }, schemasOf) {
 }
 
 /**
- * Judges what gateways emitted. `schemasOf(revision)` gives `names`, method -> name of a request or a notification, and
- * `validate(names, value)`: the faults of a value by the schemas of these names that there are; undefined: none.
+ * Validates the output of gateways. `schemasOf(revision)` returns `names`, method -> name of a request or a notification, and
+ * `validate(names, value)`: the errors of a value under the existing schemas with these names; undefined: none.
  *
- * A gateway hands on what it was given, and answers under the id it was asked with. A message is excused if in the same test
- * the messages that the gateway got had all of its faults, by their own revisions.
+ * A gateway forwards what it received, and answers with the request's id. A message is excused if messages that the gateway
+ * received in the same test had all of its errors, under their own revisions.
  */
 export function judge(folder, schemasOf) {
   const records = readRecords(folder);
@@ -98,7 +98,7 @@ export function judge(folder, schemasOf) {
   return result;
 }
 
-/** Problems and numbers for people. */
+/** Problems and counts as text. */
 export function describe({ judged, unknown, excused, problems }) {
   const shown = problems.map(
     ({ test, to, revision, faults, message }) =>

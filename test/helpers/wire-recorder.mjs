@@ -1,29 +1,29 @@
 /**
- * Writes down every message that a gateway in this process emits, and what it needs to be judged: to clients over HTTP and
- * over stdio, to servers over HTTP and over stdio. It listens to what Node and undici tell of their own accord; neither the
- * gateway nor the tests know of it. Plain JavaScript, so that `node --import` can load it into a process of its own.
+ * Records every message that a gateway in this process sends, to clients and servers, over HTTP and stdio, with the context
+ * needed for validation. It subscribes to the diagnostics channels of Node and undici; neither the gateway nor the tests are
+ * aware of it. Plain JavaScript, so that `node --import` can load it into a spawned process.
  *
- * One line a message, and for messages of one test that differ in their ids alone, in WIRE_RECORD/<pid>.jsonl:
+ * One line per message in WIRE_RECORD/<pid>.jsonl; messages of a test that differ only in their ids share a line:
  *   to or from   client or server
- *   revision     the one negotiated; null before, and where nothing tells
- *   requests     of a response: the methods of the requests it may answer
- *   message      as it was on the wire; text instead of it where that was no JSON
+ *   revision     the negotiated one; null before the negotiation, or if unknown
+ *   requests     for a response: the methods of the requests that it may answer
+ *   message      as sent; text instead if it was not JSON
  */
 import { createHash } from 'node:crypto';
 import { subscribe } from 'node:diagnostics_channel';
 import { mkdirSync, openSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 
-/** Longer messages are let pass: they are the same to a schema as short ones. */
+/** Longer messages are not recorded: for a schema they do not differ from short ones. */
 const MAX_BYTES = 65_536;
 const MCP_PATH = /\/(?:mcp|sse|messages)$/;
 
 let file;
 let folder;
-/** What the records are said to belong to. */
+/** The test or command that the records belong to. */
 let label = '';
 
-/** Hashes of what was recorded: a flood of messages that differ in their ids alone is one message. */
+/** Hashes of the recorded messages: messages that differ only in their ids are recorded once. */
 const known = new Set();
 
 function record(line) {
@@ -43,7 +43,7 @@ function record(line) {
 /** One channel between the gateway and a client or a server. */
 class Peer {
   revision = null;
-  /** Methods of requests by the JSON of their ids: of those the gateway sent, and of those it got. */
+  /** Methods of requests sent and received by the gateway, by the JSON of their ids. */
   sent = new Map();
   got = new Map();
   #offered = null;
@@ -52,7 +52,7 @@ class Peer {
     this.kind = kind;
   }
 
-  /** `answers`: the requests that responses in it may answer; `notes`: where its own requests are noted besides. */
+  /** `answers`: the requests that its responses may answer; `notes`: an additional map for its own requests. */
   emitted(text, { answers = this.got, notes = new Map(), ...more } = {}) {
     this.#each(text, { to: this.kind, ...more }, answers, [this.sent, notes]);
   }
@@ -96,7 +96,7 @@ function note(methods, message) {
   else methods.set(key, new Set([message.method]));
 }
 
-/** Cuts what comes in pieces: into lines, into events, or not at all. */
+/** Collects chunks: into lines, into events, or into a whole body. */
 function whole(visit) {
   let chunks = [];
   let bytes = 0;
@@ -146,31 +146,34 @@ const events = (visit) =>
     if (data !== '') visit(data, fields('event').at(-1) ?? 'message');
   });
 
-/** Calls `visit` with each chunk that is written to `stream`, and `end` once with nothing. */
+/** The bytes of a chunk as a Buffer, without a copy: a visitor copies what it keeps. */
+const view = (chunk) => Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
+
+/** Calls `visit` with each chunk that is written to `stream`, and `ended` at its end. */
 function tapWrites(stream, visit, ended = () => {}) {
   for (const name of ['write', 'end']) {
     const original = stream[name];
     stream[name] = function (chunk, ...rest) {
       if (typeof chunk === 'string')
         visit(Buffer.from(chunk, typeof rest[0] === 'string' ? rest[0] : 'utf8'));
-      else if (chunk instanceof Uint8Array) visit(Buffer.from(chunk));
+      else if (chunk instanceof Uint8Array) visit(view(chunk));
       if (name === 'end') ended();
       return original.call(this, chunk, ...rest);
     };
   }
 }
 
-/** Calls `visit` with each chunk that comes in on `stream`. */
+/** Calls `visit` with each chunk that arrives on `stream`. */
 function tapReads(stream, visit, ended = () => {}) {
   const original = stream.push;
   stream.push = function (chunk, ...rest) {
     if (chunk === null) ended();
-    else visit(Buffer.from(chunk));
+    else visit(typeof chunk === 'string' ? Buffer.from(chunk) : view(chunk));
     return original.call(this, chunk, ...rest);
   };
 }
 
-/** Whether `file` of the gateway is at work. */
+/** Whether code in this part of the gateway is on the call stack. */
 function within(part) {
   const { stackTraceLimit } = Error;
   Error.stackTraceLimit = 60;
@@ -203,7 +206,7 @@ function peers(kind) {
 }
 
 function recordHttpClients() {
-  /** Which servers of this process are gateways; the others are fixtures. */
+  /** Which HTTP servers of this process are gateways; the others are fixtures. */
   const gateways = new WeakMap();
   const sessions = peers('client');
   subscribe('http.server.request.start', ({ request, response, server }) => {
@@ -260,7 +263,7 @@ function recordHttpServers() {
       if (Array.isArray(headers)) return headerOf(headers, name);
       return new RegExp(`^${name}: ?(.*)\r$`, 'im').exec(headers)?.[1];
     };
-    // That would be fetch(): only the gateway uses undici itself.
+    // A request from fetch(): only the gateway uses undici directly.
     if (header('sec-fetch-mode') !== undefined) return;
     const { origin } = request;
     const of = (id) => `${origin} ${id ?? ''}`;
@@ -296,9 +299,9 @@ function recordHttpServers() {
 
 function recordChildren() {
   subscribe('child_process', ({ process: child }) => {
-    const isServer = within('upstream/child');
+    const isServer = within('upstream/stdio/child');
     const { spawn } = child;
-    // What is written to it follows at once.
+    // Tap the streams right after the start, before anything is written.
     child.spawn = function (options) {
       const status = spawn.call(this, options);
       const { args = [] } = options;
@@ -314,7 +317,7 @@ function recordChildren() {
   });
 }
 
-/** Begins to record into `into`. */
+/** Starts recording into the folder `into`. */
 export function startRecording(into) {
   folder = into;
   mkdirSync(folder, { recursive: true });

@@ -89,7 +89,7 @@ describe('readers that pause', () => {
     },
   );
 
-  test('that leave while they pause leave no call and no socket behind', async () => {
+  test('that disconnect while paused leave no call and no socket behind', async () => {
     const { upstream, gateway, counts, idle } = await pouring();
     for (let round = 0; round < 6; round++) {
       const streams = await Promise.all(
@@ -123,7 +123,7 @@ describe('readers that pause', () => {
     expect((JSON.parse(stream.text) as JsonRpc).result).toBeDefined();
   });
 
-  test('10,000 answers to slow readers leave the upstream sockets where they were', async () => {
+  test('get 10,000 answers without additional upstream sockets', async () => {
     const { upstream, gateway, counts, idle } = await pouring();
     // More than the recorder of messages looks into.
     const bytes = 70_000;
@@ -171,11 +171,12 @@ describe('readers that pause', () => {
     // One request of each connection is under way at a time; those of clients that left may have gone beside the next ones.
     await until(() => upstream.sockets.size <= 2 * CLIENTS, `${2 * CLIENTS} sockets or fewer`);
     expect(textOf(await callTool(gateway.url, 's__echo'))).toBe('echo');
-  });
+    // 700 MB, through both sides of the gateway, in this one process.
+  }, 300_000);
 });
 
 describe('one slow client of a stdio server', () => {
-  test('does not hold up the others', async () => {
+  test('does not delay the others', async () => {
     const gateway = await startGateway({ servers: [scriptedStdio('p')] });
     const slow = await openSse(gateway.url, callBody('p__big', { bytes: 30_000_000 }), JSON_ONLY);
     slow.pause();
@@ -190,7 +191,7 @@ describe('one slow client of a stdio server', () => {
   });
 });
 
-describe('cut is cut: an upstream that dies in mid-answer never looks like a complete one', () => {
+describe('an upstream that dies during an answer never looks like a complete one', () => {
   const SIZE = 300_000;
   const cuts: Record<string, (call: Call) => Promise<void>> = {
     'with Content-Length': async (call) => {

@@ -86,6 +86,8 @@ async function inspector(url: string, era: 'legacy' | 'modern'): Promise<Connect
       cwd: folder,
       env: {
         ...process.env,
+        // Each command compiles the inspector anew otherwise, which is most of its work.
+        NODE_COMPILE_CACHE: compiled,
         MCP_CATALOG_PATH: join(folder, 'mcp.json'),
         MCP_CLIENT_CONFIG_PATH: join(folder, 'client.json'),
       },
@@ -165,12 +167,14 @@ const servers: ServerUnderTest[] = [
 ];
 
 let gateway: RunningGateway;
+let compiled: string;
 /** How many tools were seen: by server, by client. */
 const seen = new Map<string, Map<string, number>>(
   servers.map(({ name }) => [name, new Map<string, number>()]),
 );
 
 beforeAll(async () => {
+  compiled = await tempDir();
   const [sse, http, folder] = await Promise.all([
     startEverything('sse'),
     startEverything('streamableHttp'),
@@ -217,7 +221,7 @@ test.each(clients)(
   300_000,
 );
 
-test('every client has seen as many tools of every server as every other one', () => {
+test('every client sees the same number of tools of every server', () => {
   for (const { name } of servers) {
     const counts = [...(seen.get(name) ?? [])];
     expect(counts).toHaveLength(clients.length);

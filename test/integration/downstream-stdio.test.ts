@@ -168,7 +168,7 @@ describe('mcpstead stdio --config', () => {
     expect(client.stderr).toContain('upstream up');
   });
 
-  test('starts nothing for those who only look', async () => {
+  test('starts no server for a client that only connects', async () => {
     const record = join(await tempDir(), 'record');
     const client = await startConfig({
       servers: [
@@ -208,7 +208,7 @@ describe('mcpstead stdio --config', () => {
     expect(await client.exit()).toBe(0);
   });
 
-  test('holds what needs a required server until that is up', async () => {
+  test('delays requests that need a required server until it is up', async () => {
     const client = await startConfig({
       startup: { wait_ms: 1 },
       servers: [{ ...scriptedStdio('s', { delay: 700 }), required: true }],
@@ -220,7 +220,7 @@ describe('mcpstead stdio --config', () => {
     expect((result?.['tools'] as object[]).length).toBeGreaterThan(3);
   });
 
-  test('gives up with a required server', async () => {
+  test('exits if a required server cannot be reached', async () => {
     const client = await startConfig({
       servers: [
         {
@@ -236,7 +236,7 @@ describe('mcpstead stdio --config', () => {
     expect(client.stderr).toContain("required upstream 's' cannot be reached");
   });
 
-  test('says at once what is wrong with its config', async () => {
+  test('reports a config error at once', async () => {
     const client = start(['--config', '/no/such/file']);
     expect(await client.exit()).toBe(1);
     expect(client.stderr).toContain('cannot read config');
@@ -246,13 +246,13 @@ describe('mcpstead stdio --config', () => {
     expect(none.stderr).toContain('mcpstead requires --config <path>');
   });
 
-  test('asks for no token, whatever its config asks of others', async () => {
+  test('needs no token, whatever the config requires for HTTP', async () => {
     const client = await startConfig({ mcp: { auth: { mode: 'bearer' } }, servers: [scriptedStdio('s')] });
     await client.initialize();
     expect(textOf(await client.request(callBody('s__echo')))).toBe('{}');
   });
 
-  test('takes lines as they come: in pieces, many at once, with CR, empty', async () => {
+  test('accepts lines in pieces, several at once, with CR, and empty lines', async () => {
     const client = await startConfig({ servers: [scriptedStdio('s')] });
     const ping = (id: number): string => JSON.stringify({ jsonrpc: '2.0', id, method: 'ping' });
     client.input.write(`\n\r\n  \n${ping(1)}\r\n${ping(2)}\n${ping(3).slice(0, 9)}`);
@@ -261,7 +261,7 @@ describe('mcpstead stdio --config', () => {
     expect(await client.next()).toMatchObject({ id: 3, result: {} });
   });
 
-  test('answers lines that are no message, and goes on', async () => {
+  test('answers invalid lines with an error and continues', async () => {
     const client = await startConfig({ limits: { body_bytes: 1000 }, servers: [scriptedStdio('s')] });
     await client.initialize('2025-06-18');
     const refused = async (line: string): Promise<unknown> => {
@@ -283,7 +283,7 @@ describe('mcpstead stdio --config', () => {
     expect(await client.request({ id: 8, method: 'ping' })).toMatchObject({ id: 8 });
   });
 
-  test('takes batches where the revision has them, and answers with one array', async () => {
+  test('accepts batches if the revision has them, and answers with one array', async () => {
     const client = await startConfig({ servers: [scriptedStdio('s')] });
     await client.initialize('2025-03-26');
     const answers = await client.request<JsonRpc[]>([
@@ -309,7 +309,7 @@ describe('mcpstead stdio --config', () => {
     expect(client.lines).toEqual([]);
   });
 
-  test('carries progress, questions, answers and list changes', async () => {
+  test('forwards progress, questions, answers and list changes', async () => {
     const client = await startConfig({ servers: [scriptedStdio('s')] });
     await client.initialize('2025-11-25', { elicitation: {} });
     const progress = await client.request(callBody('s__progress', { steps: 1 }, 'p', { progressToken: 5 }));
@@ -325,7 +325,7 @@ describe('mcpstead stdio --config', () => {
     await until(() => client.changes.length > before, 'the change');
   });
 
-  test('cancels a call, and says no more of it', async () => {
+  test('cancels a call, and sends nothing more for it', async () => {
     const client = await startConfig({ servers: [scriptedStdio('s')] });
     await client.initialize();
     await client.request(callBody('s__echo'));
@@ -336,19 +336,30 @@ describe('mcpstead stdio --config', () => {
     expect(JSON.parse(textOf(answer))).toMatchObject([{ reason: 'enough' }]);
   });
 
-  test('answers what is under way when the input ends, within the grace', async () => {
-    const config = { mcp: { session: { shutdown_grace_seconds: 3 } }, servers: [scriptedStdio('s')] };
+  test('answers the calls in progress when the input ends', async () => {
+    const config = { mcp: { session: { shutdown_grace_seconds: 600 } }, servers: [scriptedStdio('s')] };
     const client = await startConfig(config);
     await client.initialize();
-    client.say(callBody('s__slow', { ms: 700 }, 'slow'));
-    client.say(callBody('s__hang', {}, 'never'));
+    await client.request(callBody('s__echo'));
+    client.say(callBody('s__slow', { ms: 300 }, 'slow'));
     client.input.end();
     expect(textOf(await client.next())).toBe('slow');
     expect(await client.exit()).toBe(0);
     expect(client.lines).toEqual([]);
   });
 
-  test('answers all of a pipe that ends at once', async () => {
+  test('ends after the grace although a call is never answered', async () => {
+    const config = { mcp: { session: { shutdown_grace_seconds: 0.3 } }, servers: [scriptedStdio('s')] };
+    const client = await startConfig(config);
+    await client.initialize();
+    await client.request(callBody('s__echo'));
+    client.say(callBody('s__hang', {}, 'never'));
+    client.input.end();
+    expect(await client.exit()).toBe(0);
+    expect(client.lines).toEqual([]);
+  });
+
+  test('answers everything in a pipe that ends immediately', async () => {
     const client = await startConfig({ servers: [scriptedStdio('s')] });
     const params = {
       protocolVersion: '2025-11-25',
@@ -377,7 +388,7 @@ describe('mcpstead stdio --config', () => {
     },
   );
 
-  test('leaves no child behind when it is killed', async () => {
+  test('leaves no child process behind when it is killed', async () => {
     const client = await startConfig({ servers: [scriptedStdio('s'), everythingStdio()] });
     await client.initialize();
     await client.request(callBody('s__echo'));
@@ -388,7 +399,7 @@ describe('mcpstead stdio --config', () => {
     await until(() => !children.some(alive), 'the end of all children');
   });
 
-  test('ends when nobody reads its output any more', async () => {
+  test('exits when its output is closed', async () => {
     const client = await startConfig({ servers: [scriptedStdio('s')] });
     await client.initialize();
     await client.request(callBody('s__echo'));
@@ -398,7 +409,7 @@ describe('mcpstead stdio --config', () => {
     expect(await client.exit()).toBe(0);
   });
 
-  test('stops its servers while the client does not read, and loses nothing', async () => {
+  test('pauses its servers while the client does not read, and loses nothing', async () => {
     let written = 0;
     const size = 60 * MB;
     const upstream = await createUpstream({
@@ -444,7 +455,7 @@ describe('mcpstead stdio --config', () => {
     args: [MAIN, 'stdio', '--config', await configFile(config)],
   });
 
-  test('lets SDK v1 do with server-everything all that can be done', async () => {
+  test('supports everything that SDK v1 does with server-everything', async () => {
     const transport = new StdioClientTransport({
       ...(await stdioOf({ servers: [everythingStdio()] })),
       stderr: 'ignore',
@@ -457,7 +468,7 @@ describe('mcpstead stdio --config', () => {
     await until(() => ![pid, ...children].some(alive), 'the end of all');
   });
 
-  test.each(['legacy', 'auto'] as const)('lets SDK v2 work, mode %s', async (mode) => {
+  test.each(['legacy', 'auto'] as const)('works with SDK v2, mode %s', async (mode) => {
     const starts = join(await tempDir(), 'starts');
     const servers = [everythingStdio(), scriptedStdio('counted', { failStarts: [starts, 0] })];
     const client = new ClientV2({ name: 'v2', version: '0' }, { versionNegotiation: { mode } });
@@ -498,7 +509,7 @@ describe('mcpstead stdio --url', () => {
     expect(textOf(await one.client.request(callBody('echo')))).toBe('{}');
   });
 
-  test('carries progress, questions, cancels and list changes', async () => {
+  test('forwards progress, questions, cancellation and list changes', async () => {
     const { client } = await joined({ servers: [scriptedStdio('s')] });
     await client.initialize('2025-11-25', { elicitation: {} });
     const progress = await client.request(callBody('s__progress', { steps: 1 }, 'p', { progressToken: 5 }));
@@ -521,7 +532,7 @@ describe('mcpstead stdio --url', () => {
     await until(() => client.changes.length > before, 'the change');
   });
 
-  test('carries requests of 2026-07-28: headers, what is needed, cancels, streams of changes', async () => {
+  test('forwards 2026-07-28 requests: headers, required input, cancellation, streams of changes', async () => {
     const upstream = await createUpstream({
       tools: [
         tool('where', {
@@ -588,7 +599,7 @@ describe('mcpstead stdio --url', () => {
     expect(client.stderr).toBe('');
   });
 
-  test('hands on large answers whole, each on a line of its own', async () => {
+  test('forwards large answers completely, one per line', async () => {
     const size = 20 * MB;
     const upstream = await createUpstream({ tools: [tool('pour')], onCall: (call) => call.big(size) });
     const { client } = await joined({ servers: [upstream.entry('s')] });
@@ -602,7 +613,7 @@ describe('mcpstead stdio --url', () => {
     }
   });
 
-  test('answers for a session that is gone, and begins anew when the client does', async () => {
+  test('reports a lost session, and starts a new one when the client initializes again', async () => {
     const first = createGateway({ host: '127.0.0.1', port: 0, servers: [scriptedStdio('s')] });
     const { port, url } = await first.listen();
     const client = start(['--url', url]);
@@ -635,7 +646,7 @@ describe('mcpstead stdio --url', () => {
     expect(await client.exit()).toBe(0);
   });
 
-  test('shows its token, from the variable or the file', async () => {
+  test('sends its token, from the variable or the file', async () => {
     const config = { mcp: { auth: { mode: 'bearer' as const } }, servers: [scriptedStdio('s')] };
     const gateway = await startGateway(config, { env: { MCPSTEAD_BEARER_TOKEN: 'right' } });
     const file = await tempFile('token', 'right\nolder\n');
@@ -653,7 +664,7 @@ describe('mcpstead stdio --url', () => {
     expect(missing.stderr).toContain('MCPSTEAD_BEARER_TOKEN_FILE');
   });
 
-  test('goes on where a stream broke', async () => {
+  test('resumes a broken stream', async () => {
     const gateway = await startGateway({ servers: [scriptedStdio('s')] });
     const cutter = await startCutter(gateway.url);
     const client = start(['--url', cutter.through(gateway.url)]);
@@ -670,13 +681,13 @@ describe('mcpstead stdio --url', () => {
     expect(seen).toEqual([2, 3]);
   });
 
-  test('refuses an URL that is none, and both at once takes the URL', async () => {
+  test('refuses an invalid URL', async () => {
     const client = start(['--url', 'nowhere']);
     expect(await client.exit()).toBe(2);
     expect(client.stderr).toContain('--url must be an http or https URL');
   });
 
-  test('lets SDK v1 do with server-everything all that can be done', async () => {
+  test('supports everything that SDK v1 does with server-everything', async () => {
     const gateway = await startGateway({ servers: [everythingStdio()] });
     const args = [MAIN, 'stdio', '--url', gateway.url];
     const client = await ableClient(
@@ -692,7 +703,7 @@ describe('mcpstead stdio --url', () => {
     expect(changed).toBe(0);
   });
 
-  test.each(['legacy', 'auto'] as const)('lets SDK v2 work, mode %s', async (mode) => {
+  test.each(['legacy', 'auto'] as const)('works with SDK v2, mode %s', async (mode) => {
     const gateway = await startGateway({ servers: [everythingStdio()] });
     const client = new ClientV2({ name: 'v2', version: '0' }, { versionNegotiation: { mode } });
     const args = [MAIN, 'stdio', '--url', gateway.url];
@@ -718,7 +729,7 @@ describe('attach()', () => {
     return { gateway, pair };
   }
 
-  test('lets a client read progress before the answer that came with it in one piece', async () => {
+  test('sends progress before an answer that arrived in the same chunk', async () => {
     const upstream = await createUpstream({
       tools: [tool('quick')],
       onCall(call) {
@@ -751,7 +762,7 @@ describe('attach()', () => {
     }
   });
 
-  test('serves any number of pairs, each with a session of its own', async () => {
+  test('serves any number of stream pairs, each with its own session', async () => {
     const { gateway, pair } = attached({ servers: [scriptedStdio('s')] });
     const [one, two] = [pair(), pair()];
     await one.client.initialize();
@@ -769,7 +780,7 @@ describe('attach()', () => {
     await closing;
   });
 
-  test('works beside a port, and shares its servers', async () => {
+  test('works together with a port, and shares its servers', async () => {
     const { gateway, pair } = attached({ host: '127.0.0.1', port: 0, servers: [scriptedStdio('s')] });
     const { url } = await gateway.listen();
     const { client } = pair();
@@ -779,7 +790,7 @@ describe('attach()', () => {
     expect(mine).toBe(theirs);
   });
 
-  test('is a session that a reload of the credentials does not end', async () => {
+  test('opens a session that a reload of the credentials does not end', async () => {
     const { gateway, pair } = attached({ servers: [scriptedStdio('s')] });
     const { client } = pair();
     await client.initialize();

@@ -58,7 +58,7 @@ describe.each(['http', 'stdio'] as const)(
   (way) => {
     const serving = async (): Promise<RunningGateway> => startGateway({ servers: [await fixture(way)] });
 
-    test('a tool that works as a task alone gives a task, flat, to a client of the extension', async () => {
+    test('a tool that only runs as a task returns a task to a client with the extension', async () => {
       const gateway = await serving();
       for (const [url, name, prefix] of [
         [gateway.url, 'up__task_required', /^up__/],
@@ -81,12 +81,12 @@ describe.each(['http', 'stdio'] as const)(
       }
     });
 
-    test('a tool that may be a task is called plainly', async () => {
+    test('a tool with optional task support is called without a task', async () => {
       const gateway = await serving();
       expect(textOf(await call(gateway.url, 'up__task_optional', { label: 'It' }, able))).toBe('It is done');
     });
 
-    test('what a task asks is answered by tasks/update', async () => {
+    test('tasks/update answers the questions of a task', async () => {
       const gateway = await serving();
       const { taskId } = resultOf(await call(gateway.url, 'up__task_asking', {}, able));
       const { inputRequests } = await follow(gateway.url, taskId, asking);
@@ -104,7 +104,7 @@ describe.each(['http', 'stdio'] as const)(
       expect(textOf(last as JsonRpc)).toContain('"name":"N"');
     });
 
-    test('without the extension the call waits for the result, and asks as any call does', async () => {
+    test('without the extension the call waits for the result, and asks like any call', async () => {
       const gateway = await serving();
       expect(textOf(await call(gateway.url, 'up__task_required', { label: 'It' }, without))).toBe(
         'It is done',
@@ -121,7 +121,7 @@ describe.each(['http', 'stdio'] as const)(
       expect(textOf(done)).toContain('"name":"N"');
     });
 
-    test('a client of SDK v2 knows nothing of the task', async () => {
+    test('an SDK v2 client does not notice the task', async () => {
       const gateway = await serving();
       const client = new Client(
         { name: 'modern', version: '0' },
@@ -136,7 +136,7 @@ describe.each(['http', 'stdio'] as const)(
       expect(JSON.stringify(content)).toContain('\\"name\\":\\"N\\"');
     });
 
-    test('a task is cancelled; that it has ended is no error, that nobody knows it is', async () => {
+    test('a task is cancelled; cancelling an ended task is not an error, an unknown one is', async () => {
       const gateway = await serving();
       const { taskId } = resultOf(await call(gateway.url, 'up__task_endless', {}, able));
       for (let i = 0; i < 2; i++)
@@ -151,7 +151,7 @@ describe.each(['http', 'stdio'] as const)(
         });
     });
 
-    test('news of a task come with its result on a stream that asks for them', async () => {
+    test('task notifications with the result arrive on a stream that requests them', async () => {
       const gateway = await serving();
       const { taskId } = resultOf(await call(gateway.url, 'up__task_asking', {}, able));
       const opened = await stream(
@@ -275,7 +275,7 @@ describe('14: tasks of legacy servers, for modern clients: a scripted server', (
   const work = (gateway: RunningGateway, options = able): Promise<JsonRpc> =>
     call(gateway.url, 'up__work', {}, options);
 
-  test('is asked for a task with a time to live, and nothing that a modern client says of tasks itself', async () => {
+  test('gets a task request with a TTL, without the task members of the modern client', async () => {
     const server = new Scripted();
     const gateway = await server.start();
     const more = { task: { ttl: 5, own: 1 } };
@@ -289,7 +289,7 @@ describe('14: tasks of legacy servers, for modern clients: a scripted server', (
     });
   });
 
-  test('that answers at once is believed', async () => {
+  test('may answer at once instead', async () => {
     const server = new Scripted();
     const gateway = await server.start();
     const { onRequest } = server.upstream.options;
@@ -307,7 +307,7 @@ describe('14: tasks of legacy servers, for modern clients: a scripted server', (
     }
   });
 
-  test('a tool that fails has completed its task, a request that fails has failed it', async () => {
+  test('a tool error completes its task, a failed request fails it', async () => {
     const server = new Scripted();
     server.onResult = (asked, taskId) => {
       const _meta = { [RELATED]: { taskId }, 'com.example/own': 2 };
@@ -334,7 +334,7 @@ describe('14: tasks of legacy servers, for modern clients: a scripted server', (
     expect(second).not.toHaveProperty('result');
   });
 
-  test('the digits of its result and of its task are kept', async () => {
+  test('the digits of its result and its task are kept', async () => {
     const server = new Scripted();
     const result = `{"content":[],"structuredContent":{"digits":${DIGITS}}}`;
     server.onResult = (asked) => {
@@ -355,7 +355,7 @@ describe('14: tasks of legacy servers, for modern clients: a scripted server', (
     );
   });
 
-  test('its questions have keys that are never used again, and its answers name the task', async () => {
+  test('its questions have unique keys, and the answers name the task', async () => {
     const server = new Scripted();
     const answers: Json[] = [];
     server.onResult = async (asked, taskId) => {
@@ -392,7 +392,7 @@ describe('14: tasks of legacy servers, for modern clients: a scripted server', (
     );
   });
 
-  test('questions that are open together may be answered one by one', async () => {
+  test('concurrent questions may be answered one by one', async () => {
     const server = new Scripted();
     server.onResult = async (asked, taskId) => {
       const both = await Promise.all(['A', 'B'].map((message) => server.question(asked, taskId, message)));
@@ -420,7 +420,7 @@ describe('14: tasks of legacy servers, for modern clients: a scripted server', (
     expect(server.upstream.received('tasks/result')).toHaveLength(2);
   });
 
-  test('a question that its client cannot answer, or does not in time, is an error to the server', async () => {
+  test('a question that the client cannot answer, or not in time, is an error for the server', async () => {
     const server = new Scripted();
     const answers: Json[] = [];
     server.onResult = async (asked, taskId) => {
@@ -441,7 +441,7 @@ describe('14: tasks of legacy servers, for modern clients: a scripted server', (
     expect(answers[1]?.['error']).toMatchObject({ code: -32603 });
   });
 
-  test('a question that it takes back is open no more', async () => {
+  test('a withdrawn question is no longer open', async () => {
     const server = new Scripted();
     let takeBack: () => void = () => {};
     server.onResult = async (asked, taskId) => {
@@ -457,7 +457,7 @@ describe('14: tasks of legacy servers, for modern clients: a scripted server', (
     await follow(gateway.url, 'up__t1', ({ status }) => status === 'working');
   });
 
-  test('that cannot cancel is not asked to', async () => {
+  test('without cancellation support gets no cancel request', async () => {
     const server = new Scripted();
     server.cancel = false;
     const gateway = await server.start();
@@ -467,7 +467,7 @@ describe('14: tasks of legacy servers, for modern clients: a scripted server', (
     expect(server.upstream.received('tasks/cancel')).toEqual([]);
   });
 
-  test('a task that it no longer knows is unknown, in the words of the client', async () => {
+  test('a forgotten task is unknown, with the error of the client era', async () => {
     const server = new Scripted();
     const gateway = await server.start();
     await work(gateway);
@@ -476,7 +476,7 @@ describe('14: tasks of legacy servers, for modern clients: a scripted server', (
     expect(error).toEqual({ code: -32602, message: "unknown task 'up__t1'" });
   });
 
-  test('tasks/update has to bring answers that are objects', async () => {
+  test('tasks/update requires answers that are objects', async () => {
     const server = new Scripted();
     const gateway = await server.start();
     await work(gateway);
@@ -487,7 +487,7 @@ describe('14: tasks of legacy servers, for modern clients: a scripted server', (
   });
 
   describe('for a client without the extension', () => {
-    test('its silence is no failure while the task is there, and the result is the answer of the call', async () => {
+    test('silence is not a failure while the task exists, and its result is the answer to the call', async () => {
       const server = new Scripted();
       const open: Call[] = [];
       server.onResult = (asked) => open.push(asked);
@@ -506,7 +506,7 @@ describe('14: tasks of legacy servers, for modern clients: a scripted server', (
       });
     });
 
-    test('a tasks/result that breaks off is sent again', async () => {
+    test('a broken-off tasks/result is sent again', async () => {
       const server = new Scripted();
       let times = 0;
       server.onResult = (asked) => {
@@ -517,7 +517,7 @@ describe('14: tasks of legacy servers, for modern clients: a scripted server', (
       expect(textOf(await work(gateway, without))).toBe('done');
     });
 
-    test('an error of the result is the error of the call, and so is the loss of the task', async () => {
+    test('an error of the result is the error of the call, and so is a lost task', async () => {
       const server = new Scripted();
       server.onResult = (asked) => {
         asked.error(-32011, 'No', { x: 1 });
@@ -531,7 +531,7 @@ describe('14: tasks of legacy servers, for modern clients: a scripted server', (
       expect((await answer).error?.message).toContain('Task not found');
     });
 
-    test('a client that leaves cancels the task', async () => {
+    test('a client that disconnects cancels the task', async () => {
       const server = new Scripted();
       const gateway = await server.start({ http: { stream_after_ms: 50 } });
       const opened = await stream(gateway.url, 'tools/call', { name: 'up__work', arguments: {} }, without);
@@ -554,7 +554,7 @@ describe('14: tasks of legacy servers, for modern clients: a scripted server', (
       other.close();
     });
 
-    test('one that does not come back from a question cancels the task too', async () => {
+    test('a client that does not answer a question cancels the task too', async () => {
       const server = new Scripted();
       server.onResult = (asked, taskId) => server.question(asked, taskId).catch(() => undefined);
       const gateway = await server.start({ limits: { parked_seconds: 1 } });
@@ -562,7 +562,7 @@ describe('14: tasks of legacy servers, for modern clients: a scripted server', (
       await until(() => server.upstream.received('tasks/cancel').length === 1, 'tasks/cancel');
     });
 
-    test('a call has no longer than timeouts.total_ms', async () => {
+    test('timeouts.total_ms limits the call', async () => {
       const server = new Scripted();
       const gateway = await server.start({}, { timeouts: { request_ms: 200, total_ms: 700 } });
       const { error } = await work(gateway, without);
@@ -571,7 +571,7 @@ describe('14: tasks of legacy servers, for modern clients: a scripted server', (
     });
   });
 
-  test('a gateway that closes leaves nothing open: questions are refused, waits end', async () => {
+  test('a closing gateway refuses open questions and ends all waits', async () => {
     const server = new Scripted();
     const answers: Json[] = [];
     server.onResult = async (asked, taskId) => {

@@ -1,6 +1,6 @@
-// An MCP server for the soak, over stdio (`stdio`) or HTTP (`http`, says its port on stdout), of the legacy era or, as
-// `stdio-modern` and `http-modern`, of the modern one. Whatever it says about a call carries
-// the mark that the call came with. Over HTTP it cuts connections and forgets sessions now and then; over stdio the tool `die` ends it.
+// An MCP server for the soak test, over stdio (`stdio`) or HTTP (`http`, prints its port to stdout), legacy or, as `stdio-modern` and
+// `http-modern`, modern. All its messages for a call contain the call's mark. Over HTTP it sometimes cuts connections and forgets
+// sessions; over stdio the tool `die` ends it.
 import { randomUUID } from 'node:crypto';
 import { createServer } from 'node:http';
 import { Buffer } from 'node:buffer';
@@ -140,7 +140,7 @@ async function handle(m, say, own) {
 
 const text = (value) => JSON.stringify({ jsonrpc: '2.0', ...value });
 let update = 0;
-/** What a session hears outside of its calls. */
+/** Notifications to a session outside its calls. */
 function gossip(say, { subscribed, id }) {
   const meta = id === undefined ? {} : { _meta: { [`${META}/subscriptionId`]: id } };
   for (const uri of subscribed)
@@ -148,7 +148,7 @@ function gossip(say, { subscribed, id }) {
   if (Math.random() < 0.05) say({ method: 'notifications/tools/list_changed', params: meta });
 }
 
-/** A stream of changes of the modern era: who hears what. */
+/** Modern streams of changes, with their filters. */
 function listener(m, say) {
   const { notifications } = m.params;
   const meta = { [`${META}/subscriptionId`]: m.id };

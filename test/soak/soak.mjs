@@ -1,6 +1,7 @@
 // npm run soak -- [--seconds 120] [--clients 50]
-// Many clients of both eras on seven upstreams of both, every kind of message, connections broken at random on either side. Each answer, notification and
-// question must carry the mark of the call it is for; none may be lost, none doubled; the memory of the gateway must stay flat.
+// Many clients of both eras, seven upstreams of both eras, every kind of message, and connections cut at random on both sides. Each
+// answer, notification and question must carry the mark of its call. None may be lost or duplicated, and the gateway's memory must not
+// grow.
 import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { Agent, request } from 'node:http';
@@ -17,7 +18,7 @@ const { values } = parseArgs({
 });
 const SECONDS = Number(values.seconds);
 const CLIENTS = Number(values.clients);
-/** A call that has no answer after so long is lost. */
+/** A call without an answer after this time is lost. */
 const LOST_MS = 30_000;
 const file = (path) => fileURLToPath(new URL(path, import.meta.url));
 const log = (line) => process.stdout.write(`${line}\n`);
@@ -149,7 +150,7 @@ class SoakClient {
     return res.statusCode;
   }
 
-  /** The server-to-client stream, broken now and then and gone on with. */
+  /** The server-to-client stream, sometimes cut and resumed. */
   async listen() {
     let last;
     while (!this.stopped) {
@@ -258,7 +259,7 @@ class SoakClient {
       await events(res, each);
       clearTimeout(timer);
     };
-    // Again and again: a cancel that overtakes its call finds nothing to cancel.
+    // Repeated: a cancellation that arrives before its call has no effect.
     const cancels =
       cancel &&
       setInterval(
@@ -274,7 +275,7 @@ class SoakClient {
       }),
     );
     while (!answer && !cancel && performance.now() - started < LOST_MS) {
-      // Cut before its first event was read: there is nothing to come back with.
+      // Cut before its first event was read, so it cannot be resumed.
       if (!last && cuts < cut) {
         counts.cancelled++;
         break;
@@ -299,7 +300,7 @@ class SoakClient {
       counts.failed++;
       const text = `${answer.error.code} ${answer.error.message.replace(/\d+/g, 'N').slice(0, 90)}`;
       errors.set(text, (errors.get(text) ?? 0) + 1);
-      // For an upstream that was cut, that is gone with its lists, or forgot its session twice; nothing else is to fail here.
+      // For an upstream that was cut, is down without its lists, or forgot its session twice; nothing else may fail here.
       if (![-32000, -32001, -32002, -32603].includes(answer.error.code))
         violation('error', JSON.stringify(answer));
     } else if (answer) counts.answered++;
@@ -413,7 +414,7 @@ const REVISION = '2026-07-28';
 const META = 'io.modelcontextprotocol';
 const NAMED = { 'tools/call': 'name', 'prompts/get': 'name', 'resources/read': 'uri' };
 
-/** Every request stands alone; what is needed in between comes as a result, and goes up with the next request. */
+/** A modern client: independent requests; input that a server needs is requested in a result and sent with the next request. */
 class ModernClient {
   constructor(index) {
     this.index = index;
@@ -503,7 +504,7 @@ class ModernClient {
             : { role: 'assistant', model: 'm', content: { type: 'text', text: `${mark}!` } };
       }
       if (chance(0.1)) await sleep(Math.random() * 500);
-      // Some never come back.
+      // Some never retry.
       if (chance(0.03)) {
         counts.cancelled++;
         return undefined;
@@ -703,7 +704,7 @@ async function main(folder) {
   clearInterval(kills);
   await sleep(500);
   await killer.end();
-  // Those that nobody came back for are given up after limits.parked_seconds.
+  // Parked calls without a retry end after limits.parked_seconds.
   await sleep(6000);
   for (const name of [
     'mcpstead_downstream_sessions_active',

@@ -1,4 +1,4 @@
-/** The clients of the official SDKs behind one face, and what went over their wires. */
+/** The clients of the official SDKs with a common interface, and a record of their HTTP traffic. */
 import { fileURLToPath } from 'node:url';
 import { Client as ClientV2, StreamableHTTPClientTransport as HttpV2 } from '@modelcontextprotocol/client';
 import { StdioClientTransport as StdioV2 } from '@modelcontextprotocol/client/stdio';
@@ -25,7 +25,7 @@ export interface Message extends Json {
   readonly error?: { readonly code: number; readonly message: string; readonly data?: unknown };
 }
 
-/** One HTTP request of a client and what came back, as far as it has come. */
+/** One HTTP request of a client, and the part of the response received so far. */
 export class Exchange {
   readonly method: string;
   readonly body: string;
@@ -59,13 +59,13 @@ export class Exchange {
   }
 }
 
-/** Digits that no number of JavaScript has; a client writes the mark, and its wire the digits. */
+/** Digits that no JavaScript number can represent: a client sends the mark, and `tapped` replaces it with the digits. */
 export const DIGITS = '12345678901234567890.10';
 export const MARK = '@digits@';
 
 type Fetch = (url: string | URL, init?: RequestInit) => Promise<Response>;
 
-/** A fetch that writes down what goes through it. Reading is left to the reader: who lets go of a stream closes it. */
+/** A fetch that records its traffic. It reads only what its caller reads, so a caller that drops a stream closes it. */
 function tapped(wire: Exchange[]): Fetch {
   return async (url, init) => {
     const body = typeof init?.body === 'string' ? init.body.replaceAll(`"${MARK}"`, DIGITS) : undefined;
@@ -110,13 +110,13 @@ export interface CallOptions {
 
 export type ListKind = 'tools' | 'prompts' | 'resources' | 'resourceTemplates';
 
-/** What to hear of. */
+/** The changes to subscribe to. */
 export interface Interest {
   readonly lists?: readonly ('tools' | 'prompts' | 'resources')[];
   readonly uris?: readonly string[];
 }
 
-/** What the two SDKs have in common. */
+/** The common methods of both SDKs. */
 interface Face {
   callTool(params: Json, options: object): Promise<Json>;
   getPrompt(params: Json): Promise<Json>;
@@ -137,7 +137,7 @@ interface Face {
 }
 
 export class Actor {
-  /** Called `v1` where SDK v1 has what v2 has not. */
+  /** The SDK v1 client, for features that v2 lacks. */
   readonly v1: ClientV1 | undefined;
   readonly wire: Exchange[];
   readonly asked: Question[] = [];
@@ -154,7 +154,7 @@ export class Actor {
     this.answers = DEFAULT_ANSWERS;
   }
 
-  /** For the next test. */
+  /** Resets the records for the next test. */
   forget(): void {
     this.wire.splice(0);
     this.asked.splice(0);
@@ -172,7 +172,7 @@ export class Actor {
     return this.#face.callTool({ name, arguments: args, ...(meta ? { _meta: meta } : {}) }, options);
   }
 
-  /** Calls a tool and gives the text of its first block. */
+  /** Calls a tool and returns the text of its first block. */
   async say(name: string, args: Json = {}, options: CallOptions = {}): Promise<string> {
     return textOf(await this.call(name, args, options));
   }
@@ -199,14 +199,14 @@ export class Actor {
     return (await pages[kind]())[kind] as Json[];
   }
 
-  /** What makes a call tell its log messages from this level on. */
+  /** The call options that request log messages from this level on. */
   async atLevel(level: string): Promise<CallOptions> {
     if (this.#modern) return { meta: { [`${META}/logLevel`]: level } };
     await this.#face.setLoggingLevel(level);
     return {};
   }
 
-  /** Wants to hear of changes; gives what was granted, where the era tells, and the way to stop. */
+  /** Subscribes to changes; returns what was granted, if the era reports it, and a function that unsubscribes. */
   async follow({ lists = [], uris = [] }: Interest): Promise<{ granted: Json; stop: () => Promise<void> }> {
     if (this.#modern) {
       const subscription = await this.#face.listen({
@@ -234,7 +234,7 @@ export class Actor {
     return this.#face.getInstructions();
   }
 
-  /** The exchanges of requests with this method, and of this name, in order. */
+  /** The exchanges of requests with this method and name, in order. */
   exchanges(method: string, name?: string): Exchange[] {
     return this.wire.filter(
       ({ request }) => request.method === method && (name === undefined || request.params?.['name'] === name),
@@ -304,7 +304,7 @@ const info = (title: string): { name: string; version: string } => ({
 });
 
 const MAIN = fileURLToPath(new URL('../../../dist/cli/main.js', import.meta.url));
-/** Where a client finds the gateway: a URL, or the config of one that it starts itself and speaks to over stdio. */
+/** The gateway for a client: its URL, or the config of a gateway that the client starts and uses over stdio. */
 export type Place = string | { readonly config: string };
 const command = (config: string): { command: string; args: string[]; stderr: 'ignore' } => ({
   command: process.execPath,
@@ -312,12 +312,33 @@ const command = (config: string): { command: string; args: string[]; stderr: 'ig
   stderr: 'ignore',
 });
 
-/** Connects a client of this kind. */
-export function connect(kind: Kind, url: Place, capabilities: Json = ABLE): Promise<Actor> {
-  return kind.sdk === 1 ? connectV1(kind, url, capabilities) : connectV2(kind, url, capabilities);
+export interface ConnectOptions {
+  readonly capabilities?: Json;
+  /** The delay before each attempt to resume a stream, instead of what the SDK has by default. */
+  readonly resumeAfterMs?: number;
 }
 
-async function connectV1({ title }: Kind, url: Place, capabilities: Json): Promise<Actor> {
+/** Connects a client of this kind. */
+export function connect(kind: Kind, url: Place, options: ConnectOptions = {}): Promise<Actor> {
+  return kind.sdk === 1 ? connectV1(kind, url, options) : connectV2(kind, url, options);
+}
+
+/** Options of the transports of both SDKs, which try twice. */
+function httpOptions(wire: Exchange[], ms: number | undefined) {
+  const reconnectionOptions = {
+    initialReconnectionDelay: ms ?? 0,
+    maxReconnectionDelay: ms ?? 0,
+    reconnectionDelayGrowFactor: 1,
+    maxRetries: 2,
+  };
+  return { fetch: tapped(wire), ...(ms === undefined ? {} : { reconnectionOptions }) };
+}
+
+async function connectV1(
+  { title }: Kind,
+  url: Place,
+  { capabilities = ABLE, resumeAfterMs }: ConnectOptions,
+): Promise<Actor> {
   const wire: Exchange[] = [];
   const client = new ClientV1(info(title), { capabilities });
   const face = {
@@ -340,13 +361,17 @@ async function connectV1({ title }: Kind, url: Place, capabilities: Json): Promi
   };
   await client.connect(
     typeof url === 'string'
-      ? new HttpV1(new URL(url), { fetch: tapped(wire) })
+      ? new HttpV1(new URL(url), httpOptions(wire, resumeAfterMs))
       : new StdioV1(command(url.config)),
   );
   return actor;
 }
 
-async function connectV2({ title, era, revision }: Kind, url: Place, capabilities: Json): Promise<Actor> {
+async function connectV2(
+  { title, era, revision }: Kind,
+  url: Place,
+  { capabilities = ABLE, resumeAfterMs }: ConnectOptions,
+): Promise<Actor> {
   const wire: Exchange[] = [];
   const client = new ClientV2(info(title), {
     capabilities,
@@ -373,13 +398,13 @@ async function connectV2({ title, era, revision }: Kind, url: Place, capabilitie
   };
   await client.connect(
     typeof url === 'string'
-      ? new HttpV2(new URL(url), { fetch: tapped(wire) })
+      ? new HttpV2(new URL(url), httpOptions(wire, resumeAfterMs))
       : new StdioV2(command(url.config)),
   );
   return actor;
 }
 
-/** The methods of a client that both SDKs call alike. */
+/** The methods with the same name in both SDKs. */
 function bound(client: object): Json {
   const names = [
     'getPrompt',
@@ -409,12 +434,12 @@ export interface RawAnswer extends Message {
   readonly exchange: Exchange;
 }
 
-/** Requests of 2026-07-28 as no SDK sends them: every round of its own, tasks, methods that are gone. */
+/** 2026-07-28 requests that no SDK sends: single rounds, tasks, removed methods. */
 export class RawModern {
   readonly url: string;
   readonly capabilities: Json;
   readonly wire: Exchange[] = [];
-  /** As the client of the SDK says it: to the gateway both are one. */
+  /** The same as the SDK client's: for the gateway they are one client. */
   readonly #info: object;
   #ids = 0;
 

@@ -1,11 +1,19 @@
-/** One gateway in front of servers of one era each, the clients that meet them, and what became of each message. */
+/** One gateway in front of single-era servers, the clients that use them, and the results per row. */
 import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { beforeAll, test } from 'vitest';
 import { atEnd } from '../../helpers/cleanup.js';
 import { startGateway, type RunningGateway } from '../../helpers/gateway.js';
 import { until } from '../../helpers/wait.js';
-import { connect, KINDS, RawModern, type Actor, type Json, type Kind } from './actors.js';
+import {
+  connect,
+  KINDS,
+  RawModern,
+  type Actor,
+  type ConnectOptions,
+  type Json,
+  type Kind,
+} from './actors.js';
 
 const fixture = (name: string): string =>
   fileURLToPath(new URL(`../../fixtures/servers/${name}.mjs`, import.meta.url));
@@ -28,7 +36,7 @@ export const SERVER = {
   modern: ['modern-modern', 'legacy-modern'],
 } as const;
 
-/** Fixtures over HTTP by themselves: where they listen. */
+/** The URLs of the HTTP fixtures. */
 export const urls: Record<Era, string> = { legacy: '', modern: '' };
 export let gateway: RunningGateway;
 
@@ -51,8 +59,8 @@ function startFixture(era: Era): Promise<string> {
 }
 
 /**
- * Who asks on a channel that clients share is known only while one of them alone calls there: over stdio every kind of
- * client has a legacy server of its own, and another for its clients without capabilities.
+ * On a shared connection the gateway can attribute a question only while a single client has calls there. So over stdio each
+ * kind of client has its own legacy server, and another one for its clients without capabilities.
  */
 const ownServer = (kind: Kind, unable: boolean): string =>
   `legacy-stdio-${KINDS.indexOf(kind)}${unable ? '-unable' : ''}`;
@@ -77,7 +85,7 @@ beforeAll(async () => {
   });
 });
 
-/** A client and a server that meet. */
+/** A combination of client and server. */
 export class Meeting {
   readonly column: Column;
   readonly kind: Kind;
@@ -104,7 +112,7 @@ export class Meeting {
     return gateway.server(this.upstream());
   }
 
-  /** The client, the same in every test: it has heard and asked nothing yet. */
+  /** The client shared by all tests, with empty records. */
   async client(): Promise<Actor> {
     this.#actor ??= connect(this.kind, this.url);
     const actor = await this.#actor;
@@ -112,21 +120,21 @@ export class Meeting {
     return actor;
   }
 
-  /** A client of its own for a test that leaves traces in it. */
-  async fresh(): Promise<Actor> {
-    const actor = await connect(this.kind, this.url);
+  /** A new client, for a test that changes its state. */
+  async fresh(options: ConnectOptions = {}): Promise<Actor> {
+    const actor = await connect(this.kind, this.url, options);
     atEnd(() => actor.close());
     return actor;
   }
 
   /** A client that cannot answer questions. */
   async unable(capabilities: Json = {}): Promise<Actor> {
-    const actor = await connect(this.kind, gateway.server(this.upstream(true)), capabilities);
+    const actor = await connect(this.kind, gateway.server(this.upstream(true)), { capabilities });
     atEnd(() => actor.close());
     return actor;
   }
 
-  /** Requests of a modern client by hand. */
+  /** A modern client for hand-written requests. */
   raw(capabilities?: Json): RawModern {
     return new RawModern(this.url, this.kind, capabilities);
   }
@@ -145,13 +153,13 @@ beforeAll(() => async () => {
   for (const meeting of meetings) await meeting.end();
 });
 
-/** What each row says of a column: how many tests there are, and how many of them passed. */
+/** For each row and column: the number of tests, and of passed tests. */
 export const table = new Map<string, Map<Column, { tests: number; passed: number }>>();
 
 type Check = (meeting: Meeting) => Promise<void>;
 
 export interface Row {
-  /** A test for every client and transport of these columns, of those that `where` lets in. */
+  /** Creates a test for every client and transport in these columns that `where` admits. */
   (columns: readonly Column[], sentence: string, check: Check, where?: (meeting: Meeting) => boolean): void;
 }
 
@@ -173,15 +181,15 @@ export function row(title: string): Row {
   };
 }
 
-/** Which clients can be asked what: older revisions have no word for some questions. */
+/** Which questions a client can be asked: older revisions lack some of them. */
 export const asksUsers = ({ kind }: Meeting): boolean => kind.revision >= '2025-06-18';
 export const visitsPages = ({ kind }: Meeting): boolean => kind.revision >= '2025-11-25';
 
-/** A key that no other test has. */
+/** A unique key. */
 let keys = 0;
 export const newKey = (): string => `key-${++keys}`;
 
-/** Waits until a fixture says that this became of the work with a key. */
+/** Waits until a fixture reports this state for the call with the key. */
 export async function became(actor: Pick<Actor, 'say'>, key: string, state: string): Promise<void> {
   await until(async () => {
     const states = JSON.parse(await actor.say('waited')) as Record<string, string>;

@@ -5,39 +5,35 @@ import { ALL, CLIENT, gateway, row, SERVER } from '../stage.js';
 
 const check = row('`tools/call`, `prompts/get`, `resources/read`, `completion/complete`');
 
-check(ALL, 'A tool is called and its result comes back', async (meeting) => {
+check(ALL, 'A tool is called and returns its result', async (meeting) => {
   const client = await meeting.client();
   expect(await client.say('test_simple_text')).toBe('This is a simple text response for testing.');
 });
 
-check(
-  ALL,
-  'Contents of every kind arrive, and audio as a text where the revision has none',
-  async (meeting) => {
-    const client = await meeting.client();
-    const types = async (name: string): Promise<unknown[]> =>
-      ((await client.call(name))['content'] as Json[]).map(({ type }) => type);
-    expect(await types('test_multiple_content_types')).toEqual(['text', 'image', 'resource']);
-    expect(await types('test_audio_content')).toEqual([
-      meeting.kind.revision === '2024-11-05' ? 'text' : 'audio',
-    ]);
-  },
-);
+check(ALL, 'Content of every type arrives, and audio as text if the revision lacks it', async (meeting) => {
+  const client = await meeting.client();
+  const types = async (name: string): Promise<unknown[]> =>
+    ((await client.call(name))['content'] as Json[]).map(({ type }) => type);
+  expect(await types('test_multiple_content_types')).toEqual(['text', 'image', 'resource']);
+  expect(await types('test_audio_content')).toEqual([
+    meeting.kind.revision === '2024-11-05' ? 'text' : 'audio',
+  ]);
+});
 
-check(ALL, 'What a tool fails with is a result', async (meeting) => {
+check(ALL, 'An error of a tool is a result', async (meeting) => {
   const client = await meeting.client();
   const result = await client.call('test_error_handling');
   expect(result['isError']).toBe(true);
   expect(textOf(result)).toContain('This tool intentionally returns an error for testing');
 });
 
-check(ALL, 'A tool that nobody knows is invalid parameters', async (meeting) => {
+check(ALL, 'An unknown tool is an invalid-params error', async (meeting) => {
   const client = await meeting.client();
   await expect(client.call('no_such_tool')).rejects.toMatchObject({ code: -32602 });
   expect(client.last('tools/call').answer.error?.code).toBe(-32602);
 });
 
-check(ALL, 'A prompt comes with its arguments', async (meeting) => {
+check(ALL, 'A prompt is returned with its arguments', async (meeting) => {
   const client = await meeting.client();
   const { messages } = await client.prompt('test_prompt_with_arguments', { arg1: 'one', arg2: 'two' });
   expect(messages).toEqual([
@@ -45,7 +41,7 @@ check(ALL, 'A prompt comes with its arguments', async (meeting) => {
   ]);
 });
 
-check(ALL, 'Resources are read: texts, bytes, and what a template stands for', async (meeting) => {
+check(ALL, 'Resources are read: text, binary, and from a template', async (meeting) => {
   const client = await meeting.client();
   const contents = async (uri: string): Promise<unknown> => (await client.read(uri))['contents'];
   expect(await contents('test://static-text')).toEqual([
@@ -65,7 +61,7 @@ check(ALL, 'Resources are read: texts, bytes, and what a template stands for', a
   expect(JSON.stringify(await contents('test://template/7/data'))).toContain('Data for ID: 7');
 });
 
-check(ALL, 'A resource that is not there has the error of the era of the client', async (meeting) => {
+check(ALL, 'A missing resource is the error of the client era', async (meeting) => {
   const client = await meeting.client();
   const uri = 'test://template/is/not/there';
   await expect(client.read(uri)).rejects.toThrow();
@@ -86,25 +82,21 @@ check(ALL, 'An argument is completed', async (meeting) => {
   expect(completion).toMatchObject({ values: ['paris', 'park'] });
 });
 
-check(
-  ALL,
-  'Members that nobody knows and digits that no number holds arrive in a result',
-  async (meeting) => {
-    const client = await meeting.client();
-    await client.call('echo');
-    const { text } = client.last('tools/call');
-    for (const piece of [
-      `"x-first":{"digits":${DIGITS}}`,
-      // SDK v1 lets no such member of a content block out.
-      ...(meeting.server === 'modern' ? [`"x-own":[${DIGITS}`] : []),
-      `"_meta":{"com.example/digits":${DIGITS}}`,
-      `"structuredContent":{"digits":${DIGITS},"x-unknown":{"deep":[{"digits":${DIGITS}}]}}`,
-      `"com.example/trace":{"digits":${DIGITS}}`,
-      '"x-last":null',
-    ])
-      expect(text).toContain(piece);
-  },
-);
+check(ALL, 'A result keeps unknown members and digits beyond number precision', async (meeting) => {
+  const client = await meeting.client();
+  await client.call('echo');
+  const { text } = client.last('tools/call');
+  for (const piece of [
+    `"x-first":{"digits":${DIGITS}}`,
+    // SDK v1 lets no such member of a content block out.
+    ...(meeting.server === 'modern' ? [`"x-own":[${DIGITS}`] : []),
+    `"_meta":{"com.example/digits":${DIGITS}}`,
+    `"structuredContent":{"digits":${DIGITS},"x-unknown":{"deep":[{"digits":${DIGITS}}]}}`,
+    `"com.example/trace":{"digits":${DIGITS}}`,
+    '"x-last":null',
+  ])
+    expect(text).toContain(piece);
+});
 
 /** What `echo` says it was called with. */
 async function heardBy(
@@ -115,13 +107,17 @@ async function heardBy(
   return JSON.parse(textOf(await client.call('echo', args, { meta }))) as Json;
 }
 
-check(SERVER.modern, 'Digits and members that nobody knows arrive in a request', async (meeting) => {
-  const client = await meeting.client();
-  const heard = await heardBy(client, { big: MARK, deep: [{ 'x-own': [null, MARK] }] });
-  expect(heard['body']).toContain(`"arguments":{"big":${DIGITS},"deep":[{"x-own":[null,${DIGITS}]}]}`);
-});
+check(
+  SERVER.modern,
+  'A request keeps unknown members and digits beyond number precision',
+  async (meeting) => {
+    const client = await meeting.client();
+    const heard = await heardBy(client, { big: MARK, deep: [{ 'x-own': [null, MARK] }] });
+    expect(heard['body']).toContain(`"arguments":{"big":${DIGITS},"deep":[{"x-own":[null,${DIGITS}]}]}`);
+  },
+);
 
-check(ALL, 'Trace context and members of others in `_meta` arrive', async (meeting) => {
+check(ALL, 'Trace context and third-party members in `_meta` arrive', async (meeting) => {
   const client = await meeting.client();
   const meta = {
     traceparent: '00-0af7651916cd43dd8448eb211c80319c-00f067aa0ba902b7-01',
@@ -131,7 +127,7 @@ check(ALL, 'Trace context and members of others in `_meta` arrive', async (meeti
   expect((params as Json)['_meta']).toMatchObject(meta);
 });
 
-check(SERVER.modern, 'A modern server is told the revision, and who the client is', async (meeting) => {
+check(SERVER.modern, 'A modern server receives the revision and the client info', async (meeting) => {
   const client = await meeting.client();
   const { params, headers } = await heardBy(client);
   const meta = (params as { _meta: Json })._meta;
@@ -145,7 +141,7 @@ check(SERVER.modern, 'A modern server is told the revision, and who the client i
     });
 });
 
-check(SERVER.legacy, 'A legacy server hears nothing of the modern envelope', async (meeting) => {
+check(SERVER.legacy, 'A legacy server does not receive the modern envelope', async (meeting) => {
   const client = await meeting.client();
   const { params } = await heardBy(client);
   expect(JSON.stringify((params as Json)['_meta'] ?? {})).not.toMatch(
@@ -153,7 +149,7 @@ check(SERVER.legacy, 'A legacy server hears nothing of the modern envelope', asy
   );
 });
 
-check(CLIENT.modern, 'Every result says what it is', async (meeting) => {
+check(CLIENT.modern, 'Every result has its type', async (meeting) => {
   const client = await meeting.client();
   await client.call('test_simple_text');
   await client.prompt('test_simple_prompt');
@@ -172,22 +168,18 @@ check(['modern-legacy'], 'What is read of a legacy server is not to be kept', as
   expect(client.last('resources/read').answer.result).toMatchObject({ ttlMs: 0, cacheScope: 'private' });
 });
 
-check(
-  ['legacy-modern'],
-  'A legacy client sees nothing of the types and hints of results',
-  async (meeting) => {
-    const client = await meeting.client();
-    await client.call('test_simple_text');
-    await client.read('test://static-text');
-    for (const method of ['tools/call', 'resources/read']) {
-      const { result } = client.last(method).answer;
-      expect(result).toBeDefined();
-      for (const member of ['resultType', 'ttlMs', 'cacheScope']) expect(result).not.toHaveProperty(member);
-    }
-  },
-);
+check(['legacy-modern'], 'A legacy client does not receive result types and cache hints', async (meeting) => {
+  const client = await meeting.client();
+  await client.call('test_simple_text');
+  await client.read('test://static-text');
+  for (const method of ['tools/call', 'resources/read']) {
+    const { result } = client.last(method).answer;
+    expect(result).toBeDefined();
+    for (const member of ['resultType', 'ttlMs', 'cacheScope']) expect(result).not.toHaveProperty(member);
+  }
+});
 
-check(SERVER.modern, 'A parameter that is mirrored into a header is, whatever it holds', async (meeting) => {
+check(SERVER.modern, 'A mirrored parameter is sent as a header, whatever its value', async (meeting) => {
   const client = await meeting.client();
   await client.list('tools');
   for (const region of ['us-west1', 'Zürich', ' padded ', '=?base64?literal?='])
@@ -197,7 +189,7 @@ check(SERVER.modern, 'A parameter that is mirrored into a header is, whatever it
 
 check(
   SERVER.modern,
-  'A structured result that is no object arrives as one where the client knows no other',
+  'A structured result that is not an object is wrapped for older clients',
   async (meeting) => {
     const client = await meeting.client();
     await client.list('tools');
@@ -220,14 +212,14 @@ check(
 
 check(
   ['modern-modern'],
-  'A server that breaks off before its result breaks the stream of the client',
+  'A server that breaks off before its result breaks the client stream',
   async (meeting) => {
     await expect(meeting.raw().request('tools/call', { name: 'break_off', arguments: {} })).rejects.toThrow();
   },
   ({ transport }) => transport === 'HTTP',
 );
 
-check(CLIENT.modern, 'A name in the header that is not the one of the body is refused', async (meeting) => {
+check(CLIENT.modern, 'A name in the header that differs from the body is refused', async (meeting) => {
   const { url } = meeting;
   const body = {
     jsonrpc: '2.0',
@@ -254,7 +246,7 @@ check(CLIENT.modern, 'A name in the header that is not the one of the body is re
   expect(await response.json()).toMatchObject({ id: 1, error: { code: -32020 } });
 });
 
-check(ALL, 'On the merged endpoint the same works under qualified names', async (meeting) => {
+check(ALL, 'On the merged endpoint the same works with qualified names', async (meeting) => {
   const client = await connect(meeting.kind, gateway.url);
   atEnd(() => client.close());
   // Over stdio a second client is one too many where others are asked.

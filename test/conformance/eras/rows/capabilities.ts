@@ -13,7 +13,7 @@ const QUESTIONS = [
 
 check(
   ['legacy-legacy', 'modern-legacy'],
-  'The server gets an error at once, and what it makes of that is handed on',
+  'The server gets an error at once, and its result is forwarded',
   async (meeting) => {
     const client = await meeting.unable();
     for (const [name, args] of QUESTIONS) {
@@ -27,7 +27,7 @@ check(
 
 check(
   ['legacy-legacy', 'modern-legacy'],
-  'A client with one capability is asked for that, and the other questions fail',
+  'A client with one capability is asked for that, and other questions fail',
   async (meeting) => {
     const client = await meeting.unable({ sampling: {} });
     const answers = JSON.parse(await client.say('ask_everything')) as Record<string, object>;
@@ -44,7 +44,7 @@ check(
 
 check(
   ['legacy-legacy', 'modern-legacy'],
-  'A client that shows forms alone is sent to no page',
+  'A client that supports only forms is not sent to a page',
   async (meeting) => {
     const client = await meeting.unable({ elicitation: { form: {} } });
     const result = await client.call('ask_url');
@@ -65,7 +65,7 @@ check(['modern-modern'], 'The error of the server is relayed with what it names'
 
 check(
   ['modern-legacy'],
-  'A page that has to be visited first is an error to a client that visits none',
+  'A required page visit is an error for a client that does not support it',
   async (meeting) => {
     const { error } = await meeting
       .raw({ elicitation: { form: {} } })
@@ -79,7 +79,7 @@ check(
 
 check(
   ['legacy-modern', 'modern-modern'],
-  'The server is told what the client can do, and asks for nothing else',
+  'The server learns the client capabilities, and asks for nothing else',
   async (meeting) => {
     const client = await meeting.unable();
     expect(await client.say('test_input_required_result_capabilities')).toBe('There is nothing to ask');
@@ -91,7 +91,7 @@ check(
 
 check(
   ['legacy-modern'],
-  'A server that cannot do without fails the call with a clear error',
+  'A server that needs a missing capability fails the call with a clear error',
   async (meeting) => {
     const client = await meeting.unable();
     await expect(client.call('test_missing_capability')).rejects.toThrow(/capabilit/i);
@@ -102,7 +102,7 @@ check(
 const declared = ({ kind }: Meeting): boolean => kind.revision >= '2025-11-25';
 check(
   CLIENT.legacy.filter((column) => column === 'legacy-modern'),
-  'Capabilities of a legacy client are told in the words of the modern era',
+  'Capabilities of a legacy client are sent in the modern format',
   async (meeting) => {
     const client = await meeting.unable({
       elicitation: { form: {}, url: {} },

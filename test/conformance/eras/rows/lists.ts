@@ -22,7 +22,7 @@ const items = (list: readonly Json[] | undefined): Json[] =>
   (list ?? []).filter(({ name }) => name !== 'appeared');
 const names = (list: readonly Json[] | undefined): unknown[] => items(list).map(({ name }) => name);
 
-check(ALL, 'Every list has what the server lists, in its order', async (meeting) => {
+check(ALL, 'Every list has the entries of the server, in its order', async (meeting) => {
   const client = await meeting.client();
   for (const list of LISTS)
     expect(names(await client.list(list))).toEqual(names(direct[meeting.server][list]));
@@ -30,7 +30,7 @@ check(ALL, 'Every list has what the server lists, in its order', async (meeting)
 
 check(
   ['legacy-legacy', 'modern-modern'],
-  'Definitions are what the server wrote',
+  'Definitions are unchanged',
   async (meeting) => {
     const client = await meeting.client();
     for (const list of LISTS)
@@ -46,7 +46,7 @@ check(['modern-legacy', 'legacy-modern'], 'Input schemas are what the server wro
   expect(schemas(await client.list('tools'))).toEqual(schemas(direct[meeting.server]['tools']));
 });
 
-check(CLIENT.modern, 'Lists say how long they may be kept, and by whom', async (meeting) => {
+check(CLIENT.modern, 'Lists have a TTL and a cache scope', async (meeting) => {
   const client = await meeting.client();
   const raw = meeting.raw();
   for (const method of ['tools/list', 'prompts/list', 'resources/list', 'resources/templates/list']) {
@@ -58,14 +58,14 @@ check(CLIENT.modern, 'Lists say how long they may be kept, and by whom', async (
   expect(client.instructions).toBe('Call what you want to test.');
 });
 
-check(CLIENT.legacy, 'Lists have nothing in them that older revisions do not know', async (meeting) => {
+check(CLIENT.legacy, 'Lists have no members that older revisions lack', async (meeting) => {
   const client = await meeting.client();
   await client.list('tools');
   const { result } = client.last('tools/list').answer;
   for (const member of ['resultType', 'ttlMs', 'cacheScope']) expect(result).not.toHaveProperty(member);
 });
 
-check(ALL, 'Instructions, capabilities and extensions of the server are handed on', async (meeting) => {
+check(ALL, 'Instructions, capabilities and extensions of the server are forwarded', async (meeting) => {
   const client = await meeting.client();
   expect(client.instructions).toBe('Call what you want to test.');
   expect(client.capabilities).toMatchObject({
@@ -78,7 +78,7 @@ check(ALL, 'Instructions, capabilities and extensions of the server are handed o
   });
 });
 
-check(CLIENT.modern, 'Discovery names modern revisions alone', async (meeting) => {
+check(CLIENT.modern, 'Discovery names only modern revisions', async (meeting) => {
   const { status, result } = await meeting.raw().request('server/discover');
   expect(status).toBe(200);
   expect(result).toMatchObject({ resultType: 'complete', supportedVersions: ['2026-07-28'] });
@@ -86,7 +86,7 @@ check(CLIENT.modern, 'Discovery names modern revisions alone', async (meeting) =
 
 check(
   ['modern-legacy'],
-  'A modern client is not shown how a legacy server runs its tasks',
+  'A modern client does not see the task support of a legacy server',
   async (meeting) => {
     const client = await meeting.client();
     const tools = await client.list('tools');
@@ -97,7 +97,7 @@ check(
 
 check(
   ['legacy-modern'],
-  'An output that is no object is described as the one it arrives in',
+  'The schema of an output that is not an object describes the wrapped output',
   async (meeting) => {
     const client = await meeting.client();
     const { outputSchema } = (await client.list('tools')).find(({ name }) => name === 'list_numbers') ?? {};
@@ -109,14 +109,14 @@ check(
   },
 );
 
-check(SERVER.modern, 'A tool whose parameter has no name for its header is left out', async (meeting) => {
+check(SERVER.modern, 'A tool with an invalid parameter header is left out', async (meeting) => {
   const { result } = await meeting.raw().request('tools/list');
   const tools = (result?.['tools'] as Json[]).map(({ name }) => name);
   expect(tools).toContain('test_x_mcp_header');
   expect(tools).not.toContain('bad_header');
 });
 
-check(ALL, 'The merged list has the tools of both eras under qualified names', async (meeting) => {
+check(ALL, 'The merged list has the tools of both eras with qualified names', async (meeting) => {
   const client = await connect(meeting.kind, gateway.url);
   atEnd(() => client.close());
   const merged = (await client.list('tools')).map(({ name }) => name);

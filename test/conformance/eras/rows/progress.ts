@@ -11,7 +11,7 @@ const levels = (exchange: Exchange): unknown[] =>
 
 check(
   ALL,
-  'Progress and logs come on the stream of their call, in order, before its result',
+  'Progress and logs arrive on the stream of their call, in order, before its result',
   async (meeting) => {
     const client = await meeting.client();
     const options = await client.atLevel('debug');
@@ -39,14 +39,14 @@ check(
   },
 );
 
-check(ALL, 'Only logs of the level that is wanted come', async (meeting) => {
+check(ALL, 'Only logs of the requested level arrive', async (meeting) => {
   const client = await meeting.client();
   const options = await client.atLevel('warning');
   await client.call('report', { label: 'warnings' }, options);
   expect(levels(client.last('tools/call'))).toEqual(['warning']);
 });
 
-check(CLIENT.modern, 'Who names no level hears no logs', async (meeting) => {
+check(CLIENT.modern, 'A client without a log level gets no logs', async (meeting) => {
   const client = await meeting.client();
   await client.call('report', { label: 'silent' }, { onprogress: () => {} });
   const exchange = client.last('tools/call');
@@ -54,14 +54,14 @@ check(CLIENT.modern, 'Who names no level hears no logs', async (meeting) => {
   expect(levels(exchange)).toEqual([]);
 });
 
-check(ALL, 'Who names no token hears no progress', async (meeting) => {
+check(ALL, 'A call without a progress token gets no progress', async (meeting) => {
   const client = await meeting.client();
   const options = await client.atLevel('warning');
   await client.call('report', { label: 'without' }, options);
   expect(told(client.last('tools/call'), 'notifications/progress')).toEqual([]);
 });
 
-check(ALL, 'Two calls at once hear each of their own', async (meeting) => {
+check(ALL, 'Two concurrent calls each get their own messages', async (meeting) => {
   const client = await meeting.client();
   const heard: Record<string, (string | undefined)[]> = { left: [], right: [] };
   await Promise.all(

@@ -33,7 +33,7 @@ check(
   asksUsers,
 );
 
-check(ALL, 'The model is asked, and what it says reaches the call', async (meeting) => {
+check(ALL, 'The model is asked, and its answer reaches the call', async (meeting) => {
   const client = await meeting.client();
   const name = tool(meeting, 'test_sampling', 'sampling');
   expect(await client.say(name, { prompt: 'What is the capital of France?' })).toContain('Paris');
@@ -44,7 +44,7 @@ check(ALL, 'The model is asked, and what it says reaches the call', async (meeti
   });
 });
 
-check(ALL, 'Roots are asked for, and reach the call', async (meeting) => {
+check(ALL, 'Roots are requested and reach the call', async (meeting) => {
   const client = await meeting.client();
   expect(await client.say(tool(meeting, 'ask_roots', 'list_roots'))).toBe('Roots: file:///home/test');
   expect(methods(client)).toEqual(['roots/list']);
@@ -110,39 +110,35 @@ check(['modern-legacy'], 'Questions that are open at once come in one round', as
   expect(JSON.parse(textOf(last))).toEqual({ user: accepted('name'), model: SAMPLED, roots: ROOTS });
 });
 
-check(
-  ['modern-legacy'],
-  'An answer that is missing is asked for again, and the rest is kept',
-  async (meeting) => {
-    const raw = meeting.raw();
-    const first = await raw.call('ask_everything');
-    const questions = first['inputRequests'] as Record<string, { method: string }>;
-    const keyOf = (method: string): string =>
-      Object.keys(questions).find((key) => questions[key]?.method === method) ?? '';
-    const second = await raw.call(
-      'ask_everything',
-      {},
-      {
-        inputResponses: {
-          [keyOf('sampling/createMessage')]: SAMPLED,
-          [keyOf('roots/list')]: ROOTS,
-          unheard_of: accepted('name'),
-        },
-        requestState: first['requestState'],
+check(['modern-legacy'], 'A missing answer is requested again, and the others are kept', async (meeting) => {
+  const raw = meeting.raw();
+  const first = await raw.call('ask_everything');
+  const questions = first['inputRequests'] as Record<string, { method: string }>;
+  const keyOf = (method: string): string =>
+    Object.keys(questions).find((key) => questions[key]?.method === method) ?? '';
+  const second = await raw.call(
+    'ask_everything',
+    {},
+    {
+      inputResponses: {
+        [keyOf('sampling/createMessage')]: SAMPLED,
+        [keyOf('roots/list')]: ROOTS,
+        unheard_of: accepted('name'),
       },
-    );
-    const left = second['inputRequests'] as Record<string, { method: string }>;
-    expect(Object.values(left).map(({ method }) => method)).toEqual(['elicitation/create']);
-    expect(second['requestState']).not.toBe(first['requestState']);
-    const [key = ''] = Object.keys(left);
-    const last = await raw.call(
-      'ask_everything',
-      {},
-      { inputResponses: { [key]: accepted('name') }, requestState: second['requestState'] },
-    );
-    expect(JSON.parse(textOf(last))).toEqual({ user: accepted('name'), model: SAMPLED, roots: ROOTS });
-  },
-);
+      requestState: first['requestState'],
+    },
+  );
+  const left = second['inputRequests'] as Record<string, { method: string }>;
+  expect(Object.values(left).map(({ method }) => method)).toEqual(['elicitation/create']);
+  expect(second['requestState']).not.toBe(first['requestState']);
+  const [key = ''] = Object.keys(left);
+  const last = await raw.call(
+    'ask_everything',
+    {},
+    { inputResponses: { [key]: accepted('name') }, requestState: second['requestState'] },
+  );
+  expect(JSON.parse(textOf(last))).toEqual({ user: accepted('name'), model: SAMPLED, roots: ROOTS });
+});
 
 /** What a round wants, answered. */
 function answered(round: Json, field: string): Json {
@@ -166,7 +162,7 @@ async function firstRound(raw: RawModern): Promise<{ state: string; inputRespons
 
 check(
   ['modern-legacy'],
-  'A state that was changed is refused, and the call goes on with the right one',
+  'A changed state is refused, and the call continues with the correct one',
   async (meeting) => {
     const raw = meeting.raw();
     const { state, inputResponses } = await firstRound(raw);
@@ -203,7 +199,7 @@ check(['modern-legacy'], 'A state is good once', async (meeting) => {
 
 check(
   ['modern-modern'],
-  'What a server wants back is handed on to the byte, and what it did not send is not made up',
+  'The state of a server is returned byte for byte, and never invented',
   async (meeting) => {
     const raw = meeting.raw();
     const first = await raw.call('test_input_required_result_request_state');
@@ -225,7 +221,7 @@ check(
 
 check(
   ALL,
-  'A prompt asks before it comes',
+  'A prompt asks before it is returned',
   async (meeting) => {
     const client = await meeting.client();
     const { messages } = await client.prompt(tool(meeting, 'asking_prompt', 'prompt'));
@@ -251,7 +247,7 @@ check(
 
 check(
   ALL,
-  'A user who declines is heard',
+  'A declined question reaches the call',
   async (meeting) => {
     const client = await meeting.client();
     client.answers = { ...client.answers, elicitation: () => ({ action: 'decline' }) };
@@ -265,7 +261,7 @@ check(
 
 check(
   ['legacy-modern'],
-  'A client that fails to ask its user stands for a user who went away',
+  'A failed question to the user counts as cancelled',
   async (meeting) => {
     const client = await meeting.client();
     client.answers = { ...client.answers, elicitation: () => Promise.reject(new Error('no window')) };
@@ -279,7 +275,7 @@ check(
 
 check(
   ['legacy-modern'],
-  'A client that fails to ask its model ends the call with its own error',
+  'A failed question to the model ends the call with the error of the client',
   async (meeting) => {
     const client = await meeting.client();
     client.answers = { ...client.answers, sampling: () => Promise.reject(new Error('no model')) };
@@ -298,7 +294,7 @@ check(['legacy-legacy'], 'An error of the client reaches the server as it is', a
 
 check(
   ['modern-modern', 'legacy-modern'],
-  'A server that asks for nothing but its state gets it, round by round',
+  'A server that requests only its state gets it, round by round',
   async (meeting) => {
     const client = await meeting.client();
     expect(await client.say('ask_nothing')).toBe('answered in round 3');
@@ -310,7 +306,7 @@ check(
 
 check(
   ALL,
-  'Progress and logs come before a question and after its answer',
+  'Progress and logs arrive before a question and after its answer',
   async (meeting) => {
     const client = await meeting.client();
     const options = await client.atLevel('info');
@@ -353,7 +349,7 @@ check(
 
 check(
   CLIENT.legacy,
-  'A page has an id for a legacy client, which hears when the user is through with it',
+  'A page has an id for a legacy client, which is notified at its completion',
   async (meeting) => {
     const client = await meeting.client();
     await client.call('ask_url');
@@ -368,30 +364,30 @@ check(
   visitsPages,
 );
 
-check(CLIENT.modern, 'A page has no id for a modern client, and no end is told', async (meeting) => {
-  const client = await meeting.client();
-  await client.call('ask_url');
-  expect(client.asked[0]?.params).not.toHaveProperty('elicitationId');
-  expect(client.wire.map(({ text }) => text).join('')).not.toContain('elicitation/complete');
-});
-
 check(
-  ['modern-legacy'],
-  'An error that wants a page visited becomes the question to visit it',
+  CLIENT.modern,
+  'A page has no id for a modern client, and no completion notification',
   async (meeting) => {
     const client = await meeting.client();
-    const key = newKey() + meeting.transport;
-    expect(await client.say('need_url', { key })).toBe('signed in');
-    expect(client.asked).toMatchObject([
-      { params: { mode: 'url', message: 'Please sign in', url: `https://login.test/${key}` } },
-    ]);
+    await client.call('ask_url');
     expect(client.asked[0]?.params).not.toHaveProperty('elicitationId');
+    expect(client.wire.map(({ text }) => text).join('')).not.toContain('elicitation/complete');
   },
 );
 
+check(['modern-legacy'], 'An error that requires a page visit becomes a question', async (meeting) => {
+  const client = await meeting.client();
+  const key = newKey() + meeting.transport;
+  expect(await client.say('need_url', { key })).toBe('signed in');
+  expect(client.asked).toMatchObject([
+    { params: { mode: 'url', message: 'Please sign in', url: `https://login.test/${key}` } },
+  ]);
+  expect(client.asked[0]?.params).not.toHaveProperty('elicitationId');
+});
+
 check(
   ['legacy-legacy'],
-  'An error that wants a page visited is handed on',
+  'An error that requires a page visit is forwarded',
   async (meeting) => {
     const client = await meeting.client();
     const key = newKey() + meeting.title;
@@ -405,7 +401,7 @@ check(
 
 check(
   ALL,
-  'On the merged endpoint a question says who asks it',
+  'On the merged endpoint a question names its server',
   async (meeting) => {
     const client = await connect(meeting.kind, gateway.url);
     atEnd(() => client.close());
@@ -421,7 +417,7 @@ check(
 
 check(
   ALL,
-  'A client that speaks to the gateway over stdio is asked as well',
+  'A client that uses the gateway over stdio is asked too',
   async (meeting) => {
     const config = await tempFile(
       'config.json',

@@ -34,7 +34,7 @@ async function started(raw: RawModern, name: string, args: Json = {}): Promise<s
 
 check(
   ['legacy-legacy'],
-  'A legacy client runs a task: made, asked after, listed, and its result fetched',
+  'A legacy client runs a task: creates it, gets it, lists it, and fetches its result',
   async (meeting) => {
     const { v1 } = await meeting.client();
     if (!v1) throw new Error('only SDK v1 has tasks');
@@ -63,7 +63,7 @@ check(
 
 check(
   ['legacy-legacy'],
-  'A task of a legacy server asks on its way',
+  'A task of a legacy server asks a question',
   async (meeting) => {
     const client = await meeting.client();
     const { v1 } = client;
@@ -113,7 +113,7 @@ check(['modern-modern'], 'A call becomes a task, which ends with its result', as
 
 check(
   ['modern-modern'],
-  'What a tool fails with is the result of its task, what the protocol fails with its error',
+  'A tool error is the result of its task, a protocol error is its error',
   async (meeting) => {
     const raw = meeting.raw(ABLE_WITH_TASKS);
     const [failing, broken] = [await started(raw, 'failing_job'), await started(raw, 'protocol_error_job')];
@@ -164,7 +164,7 @@ check(['modern-modern'], 'Tasks are found again on the merged endpoint', async (
 
 check(
   ['modern-legacy'],
-  'A call of a tool that works as a task becomes one, which ends with its result',
+  'A call of a task tool becomes a task, which ends with its result',
   async (meeting) => {
     const raw = meeting.raw(ABLE_WITH_TASKS);
     const taskId = await started(raw, 'task_required', { label: 'The work' });
@@ -182,7 +182,7 @@ check(['modern-legacy'], 'Without the extension the call waits for the plain res
 
 check(
   ['modern-modern', 'modern-legacy'],
-  'A task asks on its way, and goes on with the answer',
+  'A task asks a question and continues with the answer',
   async (meeting) => {
     const raw = meeting.raw(ABLE_WITH_TASKS);
     const taskId =
@@ -204,7 +204,7 @@ check(
 
 check(
   ['modern-modern', 'modern-legacy'],
-  'A task is cancelled, and one that nobody knows is invalid',
+  'A task is cancelled, and an unknown one is invalid',
   async (meeting) => {
     const raw = meeting.raw(ABLE_WITH_TASKS);
     const taskId =
@@ -238,7 +238,7 @@ const oneOfThem = ({ kind, transport }: Meeting): boolean =>
   kind.revision === '2025-11-25' && transport === 'HTTP';
 check(
   ['legacy-modern'],
-  'What a tool fails with as a task is the result of the call',
+  'A tool error of a task is the result of the call',
   async (meeting) => {
     const client = await meeting.client();
     const failed = await client.call('failing_job');
@@ -255,7 +255,7 @@ check(['legacy-modern'], 'A task that the protocol fails is an error', async (me
 
 check(
   ['legacy-modern'],
-  'What a task asks is asked on the stream of the call',
+  'A question of a task is asked on the stream of the call',
   async (meeting) => {
     const client = await meeting.client();
     expect(JSON.parse(await client.say('confirm_delete', { filename: 'a.txt' }))).toMatchObject({
