@@ -15,7 +15,7 @@ import { createSlots } from './lib/slots.js';
 import { createWheel, type Wheel } from './lib/wheel.js';
 import type { Logger } from './observe/log.js';
 import { Boundary } from './observe/boundary.js';
-import { GatewayStats, statsOfOwnLink, type TerminationReason } from './observe/stats.js';
+import { GatewayStats, type TerminationReason } from './observe/stats.js';
 import {
   NOBODY_TO_ASK,
   type Link,
@@ -667,11 +667,11 @@ export class GatewayCore implements Admin {
   #connection(config: ServerConfig, events: LinkEvents, { client, ...more }: LinkOptions): Connection {
     const alone = config.session === 'per-client' ? NOBODY : undefined;
     const owner = client ?? alone;
-    const stats = this.#stats.server(config.name);
     return new Connection({
       ...more,
       config,
-      stats: client || more.second ? statsOfOwnLink(stats) : stats,
+      stats: this.#stats.server(config.name),
+      isShown: !client && !more.second,
       log: this.#log,
       boundary: this.#boundary,
       wheel: this.#wheel,

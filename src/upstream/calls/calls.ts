@@ -9,13 +9,13 @@ import { Queue } from '../../lib/queue.js';
 import type { Wheel, WheelTimer } from '../../lib/wheel.js';
 import type { Boundary } from '../../observe/boundary.js';
 import type { Logger } from '../../observe/log.js';
-import type { ServerStats } from '../../observe/stats.js';
 import type { AnswerEdit, Cause, Notice, Outgoing, Sink, UpstreamExchange } from '../../protocol/ports.js';
 import { splice, type Patch } from '../../wire/splice.js';
 import { find } from '../../protocol/message.js';
 import { methodOf } from '../../protocol/methods.js';
 import type { PeerMessage } from '../../protocol/peer-message.js';
 import type { AnswerHost, AnswerLimits, IdOrder } from './answer.js';
+import type { LinkObserver } from '../link/observer.js';
 import type { RpcError } from './rpc-error.js';
 import { lostByError } from './lost-session.js';
 
@@ -84,7 +84,7 @@ export interface TransportEvents {
 /** What a call needs of the link that made it. */
 export interface CallOwner {
   readonly server: string;
-  readonly stats: ServerStats;
+  readonly observer: LinkObserver;
   readonly wheel: Wheel;
   readonly log: Logger;
   readonly boundary: Boundary;

@@ -179,7 +179,7 @@ export class HttpExchange implements UpstreamHandler, Channel, Braked {
   }
 
   onResponseData(_controller: Controller, chunk: Buffer): void {
-    this.#http.owner.stats.bytesReceived += chunk.length;
+    this.#http.owner.observer.received(chunk.length);
     try {
       if (this.#decoder) this.#decode(this.#decoder, chunk);
       else this.#read(chunk);

@@ -56,7 +56,7 @@ export class ModernHttp implements Transport, HttpSession {
       setImmediate(this.owner.boundary.guard('answer', fail));
       return;
     }
-    this.owner.stats.bytesSent += call.body.length;
+    this.owner.observer.sent(call.body.length);
     new HttpExchange(this, call).dispatch();
   }
 

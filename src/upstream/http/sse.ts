@@ -92,7 +92,7 @@ export class HttpSse implements Transport, UpstreamHandler {
           done();
           return () => undefined;
         }
-        this.#owner.stats.bytesSent += body.length;
+        this.#owner.observer.sent(body.length);
         const handler = new Unread(done);
         this.#deps.dispatcher.dispatch(
           { method: 'POST', ...place(endpoint), headers: this.#postHeaders(endpoint), body },
@@ -120,7 +120,7 @@ export class HttpSse implements Transport, UpstreamHandler {
       this.#queue.push(call);
       return;
     }
-    this.#owner.stats.bytesSent += call.body.length;
+    this.#owner.observer.sent(call.body.length);
     this.#deps.dispatcher.dispatch(
       { method: 'POST', ...place(endpoint), headers: this.#postHeaders(endpoint), body: call.body },
       new Posted(call, this.#owner),
@@ -169,7 +169,7 @@ export class HttpSse implements Transport, UpstreamHandler {
   }
 
   onResponseData(_controller: Controller, chunk: Buffer): void {
-    this.#owner.stats.bytesReceived += chunk.length;
+    this.#owner.observer.received(chunk.length);
     if (!this.#isStream()) {
       if (this.#refusal.length < 4) this.#refusal.push(chunk.subarray(0, MAX_REFUSAL));
       return;

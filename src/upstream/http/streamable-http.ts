@@ -52,7 +52,7 @@ export class StreamableHttp implements Transport, HttpSession {
   }
 
   send(call: UpstreamCall): void {
-    this.owner.stats.bytesSent += call.body.length;
+    this.owner.observer.sent(call.body.length);
     new HttpExchange(this, call).dispatch();
   }
 

@@ -51,6 +51,7 @@ import type { ListCache, Remembered } from './list-cache.js';
 import { ListsFor } from './lists-for.js';
 import { step, type LinkEvent, type LinkPhase } from './link-state.js';
 import { Listen } from '../listen/listen.js';
+import { LinkObserver } from './observer.js';
 import { createOwnRequests, type OwnRequests } from './own-requests.js';
 import { RecentCallers } from './recent-callers.js';
 import { DISCOVER } from './probe.js';
@@ -77,6 +78,8 @@ const WAIT_JITTER = 0.1;
 export interface ConnectionDeps {
   readonly config: ServerConfig;
   readonly stats: ServerStats;
+  /** Whether the gauges of the server show this link: those of its own clients do not. Default: true. */
+  readonly isShown?: boolean;
   readonly log: Logger;
   readonly boundary: Boundary;
   readonly wheel: Wheel;
@@ -107,6 +110,7 @@ export class Connection implements Link, CallOwner {
   readonly key: string;
   readonly shared: boolean;
   readonly stats: ServerStats;
+  readonly observer: LinkObserver;
   readonly wheel: Wheel;
   readonly log: Logger;
   readonly boundary: Boundary;
@@ -145,6 +149,8 @@ export class Connection implements Link, CallOwner {
   #successor: Connection | undefined;
   /** When something came from the upstream, on the monotonic clock. */
   #heard = -Infinity;
+  /** Up at the moment, or until the failure that is being handled. */
+  #wasUp = false;
   /** Since it fell, while its last lists stand. */
   #reconnecting: { readonly over: Promise<void>; done(): void; timer: NodeJS.Timeout } | undefined;
   /** Readings in a row that left a list stale. */
@@ -185,11 +191,12 @@ export class Connection implements Link, CallOwner {
     const suffix = deps.client?.id ?? (deps.second ? 'legacy' : undefined);
     this.key = suffix === undefined ? this.server : `${this.server}\0${suffix}`;
     this.stats = deps.stats;
+    this.observer = new LinkObserver(deps.stats, deps.isShown ?? true);
     this.wheel = deps.wheel;
     this.log = deps.log;
     this.boundary = deps.boundary;
     this.budget = deps.budget;
-    const { server, log, stats, boundary } = this;
+    const { server, log, observer, boundary } = this;
     this.#answerLimits = {
       get messageBytes() {
         return deps.limits().message_bytes;
@@ -208,7 +215,7 @@ export class Connection implements Link, CallOwner {
         this.#refreshed(error);
       },
     });
-    this.#kept = new KeptLists({ server, log, stats });
+    this.#kept = new KeptLists({ server, log, observer });
     if (deps.remembered) {
       this.#kept.lists = deps.remembered.lists;
       this.peer = deps.remembered.peer;
@@ -255,7 +262,7 @@ export class Connection implements Link, CallOwner {
     });
     this.#reset = new SessionReset({
       server,
-      stats,
+      observer,
       log,
       open: (carrier) => this.#openSession(carrier),
       done: () => {
@@ -293,7 +300,7 @@ export class Connection implements Link, CallOwner {
       log,
       calls: this.#calls.table,
       unreadable: () => {
-        stats.unreadable++;
+        observer.dropped();
       },
       questionBytes: () => this.#answerLimits.questionBytes,
       modern: () => this.era === 'modern',
@@ -572,7 +579,7 @@ export class Connection implements Link, CallOwner {
   }
 
   oversize(method: string, id: string, bytes: number, call: UpstreamCall | undefined): void {
-    this.stats.unreadable++;
+    this.observer.dropped();
     this.log.warn('dropped a message that is too large to be held', {
       server: this.server,
       method: method.slice(0, 128),
@@ -622,7 +629,7 @@ export class Connection implements Link, CallOwner {
       callFor: (id) => this.#calls.table.get(id),
       seen: () => {
         this.#heard = performance.now();
-        this.stats.lastSeen = Date.now() / 1000;
+        this.observer.seen();
       },
       reopened: () => {
         if (current() === this.#carrier) this.#listChanged();
@@ -722,8 +729,7 @@ export class Connection implements Link, CallOwner {
     );
     this.#carrier = undefined;
     this.#kept.clear();
-    this.stats.inBackoff = false;
-    this.stats.currentBackoffSeconds = 0;
+    this.observer.waited(0);
   }
 
   #stopTimers(): void {
@@ -779,7 +785,7 @@ export class Connection implements Link, CallOwner {
   }
 
   async #dial(): Promise<void> {
-    const { stats } = this;
+    const { observer } = this;
     const again = this.#phase.at === 'dialing' && this.#phase.failures > 0;
     const started = performance.now();
     const dials = ++this.#dials;
@@ -798,24 +804,20 @@ export class Connection implements Link, CallOwner {
         this.#life.signal,
       );
       isGreeted = true;
-      stats.initialize.add('success');
-      stats.initializeDuration.observe((performance.now() - started) / 1000);
+      observer.initialized('success', started);
       if (this.#life.signal.aborted) throw new Error('closed');
       await this.#settleIn(dialled);
-      if (again) stats.reconnectAttempts.add('success');
-      stats.healthChecks.add('success');
+      if (again) observer.reconnected('success');
+      observer.checked(true);
       this.#connected();
     } catch (error) {
       if (carrier) this.#calls.discard(carrier);
       if (this.#carrier === carrier) this.#carrier = undefined;
       // What was lost while it settled in is being dialled anew.
       if (this.#life.signal.aborted || dials !== this.#dials) return;
-      if (!isGreeted) {
-        stats.initialize.add('error');
-        stats.initializeDuration.observe((performance.now() - started) / 1000);
-      }
-      stats.reconnectAttempts.add('error');
-      stats.healthChecks.add('failure');
+      if (!isGreeted) observer.initialized('error', started);
+      observer.reconnected('error');
+      observer.checked(false);
       const failure = asGatewayError(error, this.server);
       if (this.#deps.second && wasRefused(error)) this.#step({ type: 'hopeless' }, failure);
       else this.#failed(failure, retryAfterOf(failure));
@@ -879,15 +881,11 @@ export class Connection implements Link, CallOwner {
   }
 
   #connected(): void {
-    const { stats } = this;
     const peer = this.peer as Peer;
     this.lastError = undefined;
     this.retryAfter = undefined;
-    stats.connected = true;
-    stats.era = this.era;
-    stats.revision = peer.revision;
-    stats.toolsCount = this.lists.tools.length;
-    stats.lastSeen = Date.now() / 1000;
+    this.#wasUp = true;
+    this.observer.up(peer, this.lists.tools.length);
     this.#step({ type: 'connected' });
     this.log.info('upstream up', {
       server: this.server,
@@ -908,15 +906,14 @@ export class Connection implements Link, CallOwner {
   }
 
   #disconnected(error: GatewayError): void {
-    const { stats } = this;
-    const wasUp = stats.connected;
+    const wasUp = this.#wasUp;
+    this.#wasUp = false;
     this.#stopTimers();
     const stderr = this.#stderr;
     this.#stderr = '';
     this.lastError = this.shown(error).message;
     if (stderr !== '' && this.#deps.showStderr) this.lastError += ` (stderr: ${stderr})`;
-    stats.connected = false;
-    stats.reconnects++;
+    this.observer.down();
     this.#listen.stop();
     if (wasUp || this.#kept.kinds.length > 0) this.#keepLists();
     const carrier = this.#carrier;
@@ -963,33 +960,28 @@ export class Connection implements Link, CallOwner {
     const kinds = this.#kept.clear();
     this.#listsFor.clear();
     this.peer = undefined;
-    this.stats.toolsCount = 0;
+    this.observer.lists(0);
     if (kinds.length > 0) this.#deps.events.changed(this, kinds);
   }
 
   #wait(failures: number, retryAfterMs: number | undefined): void {
-    const { stats } = this;
     const { backoff_base_ms, backoff_max_ms } = this.#config.reconnect;
     if (this.#phase.at !== 'waiting') return;
     const asked = (retryAfterMs ?? 0) * (1 + Math.random() * WAIT_JITTER);
     const ms = Math.min(Math.max(backoffMs(failures, backoff_base_ms, backoff_max_ms), asked), MAX_WAIT_MS);
     this.retryAfter = retryAfterMs ? Math.ceil(retryAfterMs / 1000) : undefined;
-    stats.inBackoff = true;
-    stats.currentBackoffSeconds = ms / 1000;
+    this.observer.waits(ms);
     this.log.debug('waiting before the next attempt', { server: this.server, ms: Math.round(ms), failures });
     const due = (): void => {
-      stats.inBackoff = false;
-      stats.currentBackoffSeconds = 0;
-      stats.backoffSeconds += ms / 1000;
+      this.observer.waited(ms);
       this.#step({ type: 'due' });
     };
     this.#timer = setTimeout(this.boundary.guard('link', due), ms);
   }
 
   #refreshed(error: unknown): void {
-    const { stats } = this;
     if (this.#phase.at !== 'up') return this.#refresh.stop();
-    stats.healthChecks.add(error === undefined ? 'success' : 'failure');
+    this.observer.checked(error === undefined);
     if (error === undefined) {
       // It came up while the lists were being read.
       if (this.#era.suspect) this.#refresh.soon();

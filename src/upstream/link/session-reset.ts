@@ -1,16 +1,17 @@
 /** An upstream of the legacy era forgot the session: it is opened again, once for all calls that found out. */
 import { GatewayError } from '../../errors.js';
 import type { Logger } from '../../observe/log.js';
-import type { ServerStats, SessionResetReason } from '../../observe/stats.js';
+import type { SessionResetReason } from '../../observe/stats.js';
 import type { Carrier, UpstreamCall } from '../calls/calls.js';
 import { asGatewayError } from './failures.js';
+import type { LinkObserver } from './observer.js';
 
 /** What is asked before the calls that wait for a new session go on. */
 const DURING_RESET = new Set(['initialize', 'resources/subscribe', 'logging/setLevel']);
 
 export interface SessionResetDeps {
   readonly server: string;
-  readonly stats: ServerStats;
+  readonly observer: LinkObserver;
   readonly log: Logger;
   /** The handshake, and what the upstream had been told before. */
   readonly open: (carrier: Carrier) => Promise<void>;
@@ -50,8 +51,8 @@ export class SessionReset {
   }
 
   #begin(carrier: Carrier, error: string, reason: SessionResetReason): void {
-    const { server, stats, log } = this.#deps;
-    stats.sessionResets.add(reason);
+    const { server, observer, log } = this.#deps;
+    observer.sessionReset(reason);
     log.info('upstream forgot the session: initializing again', { server, reason, error });
     this.#generation++;
     carrier.transport.reset();
@@ -59,12 +60,10 @@ export class SessionReset {
       const started = performance.now();
       try {
         await this.#deps.open(carrier);
-        stats.initialize.add('success');
+        observer.initialized('success', started);
       } catch (failure) {
-        stats.initialize.add('error');
+        observer.initialized('error', started);
         throw failure;
-      } finally {
-        stats.initializeDuration.observe((performance.now() - started) / 1000);
       }
     };
     const reset = run();
