@@ -17,7 +17,6 @@ import type { PeerMessage } from '../../protocol/peer-message.js';
 import type { AnswerHost, AnswerLimits, IdOrder } from './answer.js';
 import type { LinkObserver } from '../link/observer.js';
 import type { RpcError } from './rpc-error.js';
-import { lostByError } from './lost-session.js';
 
 /** What a transport lets a call do to the stream its answer comes on. */
 export interface Channel {
@@ -41,7 +40,7 @@ export interface Transport {
   ready(revision: string, initialized: Buffer): Promise<void>;
   /** Takes over what needs no new connection: quirks. */
   update(config: ServerConfig): void;
-  /** The upstream forgot the session: the next request is an `initialize` without one. */
+  /** Drops the session, which the server has lost: the next request is an `initialize` without one. */
   reset(): void;
   /** Ends the session politely, within `graceMs`. */
   close(graceMs: number): Promise<void>;
@@ -81,6 +80,19 @@ export interface TransportEvents {
   wrongEra(): void;
 }
 
+/** How a server refused a request: with an HTTP status of 400 or more, or with a JSON-RPC error in its answer. */
+export type ServerRefusal =
+  | {
+      readonly type: 'http';
+      readonly status: number;
+      readonly body: Buffer;
+      /** The JSON-RPC error in the body; undefined: the body is something else. */
+      readonly error: RpcError | undefined;
+      /** Whether the request named a session. */
+      readonly hadSession: boolean;
+    }
+  | { readonly type: 'rpc'; readonly error: RpcError };
+
 /** What a call needs of the link that made it. */
 export interface CallOwner {
   readonly server: string;
@@ -101,12 +113,8 @@ export interface CallOwner {
   message(bytes: Buffer, call: UpstreamCall): void;
   /** Such a message was too large to be held, and is left out. */
   oversize(method: string, id: string, bytes: number, call: UpstreamCall | undefined): void;
-  /** The upstream forgot the session. true: the call is sent again, or failed, by the link. */
-  sessionLost(
-    call: UpstreamCall,
-    error: string,
-    reason: NonNullable<ReturnType<typeof lostByError>>,
-  ): boolean;
+  /** The server refused the call. Returns true if the link sends it again or has failed it; false: the refusal is the answer. */
+  refused(call: UpstreamCall, refusal: ServerRefusal): boolean;
   /** The error without the secrets of this server. */
   shown(error: GatewayError): GatewayError;
   /** The same for the JSON of an error that goes on. */
@@ -387,9 +395,7 @@ export class UpstreamCall implements UpstreamExchange, AnswerHost {
   }
 
   rpcError(error: RpcError): boolean {
-    if (this.sawMessage) return false;
-    const reason = lostByError(error);
-    return reason !== undefined && this.#owner.sessionLost(this, error.message, reason);
+    return !this.sawMessage && this.#owner.refused(this, { type: 'rpc', error });
   }
 
   masked(error: Buffer): Buffer {

@@ -8,7 +8,6 @@ import { AnswerReader, deliverError, saying } from '../calls/answer.js';
 import type { Channel, UpstreamCall } from '../calls/calls.js';
 import { decoder } from './decoder.js';
 import { explain, staleSocket, type Controller, type UpstreamHandler } from './dispatcher.js';
-import { lostByStatus } from '../calls/lost-session.js';
 import { readErrorAnswer, type ErrorAnswer } from '../calls/rpc-error.js';
 import type { Braked } from './brake.js';
 import { SseError } from '../../wire/sse-read.js';
@@ -477,12 +476,10 @@ export class HttpExchange implements UpstreamHandler, Channel, Braked {
     if (status < 400) return this.#followRedirect(status);
     const answer = readErrorAnswer(body);
     const error = answer?.error;
+    if (owner.refused(call, { type: 'http', status, body, error, hadSession: this.#hadSession })) return;
     if (this.#http.modern) {
       if (seemsLegacy(error, status)) this.#http.events.wrongEra();
       if (answer && isOfRequest(answer, call, status)) return deliverError(call, answer.value, answer.error);
-    } else {
-      const reason = lostByStatus(status, body.toString('utf8'), error, this.#hadSession);
-      if (reason && owner.sessionLost(call, `HTTP ${status}`, reason)) return;
     }
     // The upstream's own error to this very request goes on as it is.
     if (answer?.id === call.idText && !OF_CREDENTIALS.has(status))

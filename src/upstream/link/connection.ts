@@ -11,7 +11,7 @@ import type { Slots } from '../../lib/slots.js';
 import type { Wheel } from '../../lib/wheel.js';
 import type { Boundary } from '../../observe/boundary.js';
 import type { Logger } from '../../observe/log.js';
-import type { ServerStats, SessionResetReason } from '../../observe/stats.js';
+import type { ServerStats } from '../../observe/stats.js';
 import type {
   Cause,
   Freshness,
@@ -33,6 +33,7 @@ import {
   relayed,
   type CallOwner,
   type Carrier,
+  type ServerRefusal,
   type Transport,
   type TransportEvents,
   type UpstreamCall,
@@ -56,7 +57,8 @@ import { createOwnRequests, type OwnRequests } from './own-requests.js';
 import { RecentCallers } from './recent-callers.js';
 import { DISCOVER } from './probe.js';
 import { createRefresh, type Reading } from './refresh.js';
-import { SessionReset } from './session-reset.js';
+import { LostSession } from './session-recovery.js';
+import { Recovery } from './recovery.js';
 import type { Watcher } from '../stdio/watcher.js';
 
 const CLOSE_GRACE_MS = 2000;
@@ -177,7 +179,7 @@ export class Connection implements Link, CallOwner {
   readonly #listsFor: ListsFor;
   readonly #own: OwnRequests;
   readonly #era: EraWatch;
-  readonly #reset: SessionReset;
+  readonly #recovery: Recovery;
   readonly #listen: Listen;
   readonly #attribute: Attribute;
   readonly #answerLimits: AnswerLimits;
@@ -238,7 +240,7 @@ export class Connection implements Link, CallOwner {
       nextId: () => this.#calls.table.nextId(),
       send: (call, carrier) => {
         this.#calls.put(call, carrier);
-        this.#reset.send(call, carrier);
+        this.#recovery.send(call, carrier);
       },
       envelope: () => ({
         capabilities: deps.client?.capabilities ?? EVERY_CAPABILITY,
@@ -260,16 +262,17 @@ export class Connection implements Link, CallOwner {
           ),
         ),
     });
-    this.#reset = new SessionReset({
+    const open = (carrier: Carrier, signal: AbortSignal): Promise<void> => this.#openSession(carrier, signal);
+    this.#recovery = new Recovery({
       server,
-      observer,
-      log,
-      open: (carrier) => this.#openSession(carrier),
-      done: () => {
+      causes: [new LostSession({ server, observer, log, open })],
+      signal: this.#life.signal,
+      isCurrent: (carrier) => carrier === this.#carrier && this.#phase.at === 'up',
+      recovered: () => {
         this.#listChanged();
       },
       failed: (error) => {
-        if (!this.#life.signal.aborted) this.#failed(asGatewayError(error, server));
+        this.#failed(error);
       },
     });
     const news = {
@@ -437,7 +440,7 @@ export class Connection implements Link, CallOwner {
     } else {
       this.#calls.put(call, carrier);
       this.#callers.note(out.client);
-      this.#reset.send(call, carrier);
+      this.#recovery.send(call, carrier);
     }
     return call;
   }
@@ -595,15 +598,8 @@ export class Connection implements Link, CallOwner {
     this.#attribute(bytes, call, (body) => call.carrier?.transport.post(body));
   }
 
-  sessionLost(call: UpstreamCall, error: string, reason: SessionResetReason): boolean {
-    const { carrier } = call;
-    if (!carrier || carrier.modern !== undefined) return false;
-    const isUp = carrier === this.#carrier && this.#phase.at === 'up';
-    if (isUp && !call.sawMessage && this.#reset.lost(call, carrier, error, reason)) return true;
-    if (call.own) return false;
-    // The session is the gateway's own: what the upstream says of it is not for the client.
-    call.failWith('upstream_disconnected', `upstream '${this.server}' forgot the session of the call`);
-    return true;
+  refused(call: UpstreamCall, refusal: ServerRefusal): boolean {
+    return this.#recovery.refused(call, refusal);
   }
 
   sendCancel(call: UpstreamCall, why: Cause): void {
@@ -1105,14 +1101,15 @@ export class Connection implements Link, CallOwner {
     }
   }
 
-  /** In place of a session that the upstream forgot. */
-  async #openSession(carrier: Carrier): Promise<void> {
+  /** In place of a session that the upstream lost. */
+  async #openSession(carrier: Carrier, signal: AbortSignal): Promise<void> {
     const peer = await handshake(this.#config, {
       transport: carrier.transport,
       request: (method, params) => this.#own.request(carrier, method, params),
       clientInfo: this.#deps.clientInfo,
       capabilities: this.#declared(),
     });
+    signal.throwIfAborted();
     this.peer = this.#completed(peer);
     await this.#renewInterest(carrier);
   }
