@@ -112,7 +112,7 @@ export interface CallOwner {
   /** A message on the call's own stream that is no answer. */
   message(bytes: Buffer, call: UpstreamCall): void;
   /** Such a message was too large to be held, and is left out. */
-  oversize(method: string, id: string, bytes: number, call: UpstreamCall | undefined): void;
+  oversize(method: string, id: string, bytes: number, call: UpstreamCall): void;
   /** The server refused the call. Returns true if the link sends it again or has failed it; false: the refusal is the answer. */
   refused(call: UpstreamCall, refusal: ServerRefusal): boolean;
   /** The error without the secrets of this server. */

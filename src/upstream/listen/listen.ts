@@ -8,7 +8,7 @@ import type { Boundary } from '../../observe/boundary.js';
 import type { Logger } from '../../observe/log.js';
 import type { Notice } from '../../protocol/ports.js';
 import { asGatewayError, rpcCodeOf } from '../link/failures.js';
-import { nameOf, TASK, topicOf, URI, type Topic } from '../link/interest.js';
+import { nameOf, TASK, topicOf, URI, type Topic } from './topics.js';
 import { LISTEN, withoutSubscriptionId, type ListenParams } from './listen-frames.js';
 import type { OwnRequest } from '../link/own-requests.js';
 
