@@ -4,17 +4,17 @@
  */
 import type { ServerConfig } from '../../config/types.js';
 import { GatewayError, type ErrorCode } from '../../errors.js';
-import type { Budget, Holder, Whose } from '../../lib/budget.js';
-import { Queue } from '../../lib/queue.js';
+import type { Budget, Whose } from '../../lib/budget.js';
 import type { Wheel, WheelTimer } from '../../lib/wheel.js';
 import type { Boundary } from '../../observe/boundary.js';
 import type { Logger } from '../../observe/log.js';
-import type { AnswerEdit, Cause, Notice, Outgoing, Sink, UpstreamExchange } from '../../protocol/ports.js';
-import { splice, type Patch } from '../../wire/splice.js';
+import type { AnswerEdit, Cause, Notice, Sink, UpstreamExchange } from '../../protocol/ports.js';
+import { splice } from '../../wire/splice.js';
 import { find } from '../../protocol/message.js';
 import { methodOf } from '../../protocol/methods.js';
 import type { PeerMessage } from '../../protocol/peer-message.js';
-import type { AnswerHost, AnswerLimits, IdOrder } from './answer.js';
+import type { AnswerHost, AnswerLimits, IdOrder } from './answer-host.js';
+import { Backlog, type Waiting } from './backlog.js';
 import type { LinkObserver } from '../link/observer.js';
 import type { RpcError } from './rpc-error.js';
 
@@ -123,15 +123,6 @@ export interface CallOwner {
   sendCancel(call: UpstreamCall, why: Cause): void;
 }
 
-/** What something that waits costs beside its bytes. */
-const WAITING_COST = 256;
-
-/** Something for a client that reads slowly: a notification, or a whole answer that goes when it is called. */
-interface Waiting {
-  readonly goes: Notice | (() => void);
-  readonly cost: number;
-}
-
 export class UpstreamCall implements UpstreamExchange, AnswerHost {
   readonly id: number;
   readonly idText: string;
@@ -179,12 +170,9 @@ export class UpstreamCall implements UpstreamExchange, AnswerHost {
   #blocked = false;
   #parked = false;
   #questions = 0;
-  /** What waits for a client that reads slowly; last of it the answer, where it came whole on a channel that many calls share. */
-  readonly #queue = new Queue<Waiting>();
-  #queued = 0;
+  /** What waits for a client that reads slowly; undefined: nothing has waited yet. */
+  #backlog: Backlog | undefined;
   #answerWaits = false;
-  /** Takes from the budget what is in the queue. */
-  #waiting: Holder | undefined;
   readonly #silenceMs: number;
   readonly #silence: WheelTimer;
   readonly #total: WheelTimer | undefined;
@@ -286,14 +274,12 @@ export class UpstreamCall implements UpstreamExchange, AnswerHost {
   resume(): void {
     if (this.#over || !this.#blocked) return;
     this.#blocked = false;
-    for (let next = this.#queue.shift(); next; next = this.#queue.shift()) {
-      const { cost, goes } = next;
-      this.#queued -= cost;
-      this.#waiting?.give(cost);
-      if (typeof goes === 'function') {
+    const backlog = this.#backlog;
+    for (let next = backlog?.shift(); next; next = backlog?.shift()) {
+      if (typeof next === 'function') {
         this.#answerWaits = false;
-        goes();
-      } else if (!this.sink.notify(goes)) {
+        next();
+      } else if (!this.sink.notify(next)) {
         this.#blocked = true;
         return;
       }
@@ -335,7 +321,7 @@ export class UpstreamCall implements UpstreamExchange, AnswerHost {
   /** An answer of `bytes` bytes has come whole: `deliver` is called once what came before it is out. */
   answer(bytes: number, deliver: () => void): void {
     if (this.#answerWaits) return;
-    if (!this.#blocked || this.#queue.length === 0) return deliver();
+    if (!this.#blocked || !this.#backlog || this.#backlog.isEmpty) return deliver();
     this.#answerWaits = true;
     this.#wait(deliver, bytes);
   }
@@ -345,18 +331,14 @@ export class UpstreamCall implements UpstreamExchange, AnswerHost {
     return this.#answerWaits;
   }
 
-  #wait(goes: Waiting['goes'], bytes: number): void {
-    const cost = bytes + WAITING_COST;
+  #wait(waiting: Waiting, bytes: number): void {
     const tooSlow = (): void => {
       if (this.#over) return;
       if (!this.#answerWaits) this.#owner.sendCancel(this, 'client too slow');
-      this.failWith('busy', `client read too slowly: ${this.#queued} bytes wait for it`);
+      this.failWith('busy', `client read too slowly: ${this.#backlog?.cost ?? 0} bytes wait for it`);
     };
-    const holder = (this.#waiting ??= this.#owner.budget.holder(this.whose, tooSlow));
-    const fits = this.#queued + cost <= this.#owner.messageBytes();
-    if (!fits || !holder.take(cost)) return tooSlow();
-    this.#queued += cost;
-    this.#queue.push({ goes, cost });
+    const backlog = (this.#backlog ??= new Backlog(this.#owner.budget.holder(this.whose, tooSlow)));
+    if (!backlog.push(waiting, bytes, this.#owner.messageBytes())) tooSlow();
   }
 
   retryIn(ms: number): void {
@@ -375,15 +357,11 @@ export class UpstreamCall implements UpstreamExchange, AnswerHost {
   }
 
   starting(): void {
-    for (let next = this.#queue.shift(); next; next = this.#queue.shift())
-      if (typeof next.goes !== 'function') this.sink.notify(next.goes);
-    this.#dropQueue();
-  }
-
-  #dropQueue(): void {
-    this.#queue.clear();
-    this.#waiting?.release();
-    this.#queued = 0;
+    const backlog = this.#backlog;
+    if (!backlog) return;
+    for (let next = backlog.shift(); next; next = backlog.shift())
+      if (typeof next !== 'function') this.sink.notify(next);
+    backlog.drop();
   }
 
   message(bytes: Buffer): void {
@@ -428,7 +406,7 @@ export class UpstreamCall implements UpstreamExchange, AnswerHost {
     this.#over = true;
     this.#silence.cancel();
     this.#total?.cancel();
-    this.#dropQueue();
+    this.#backlog?.drop();
     this.#owner.finished(this);
   }
 
@@ -448,43 +426,4 @@ export class UpstreamCall implements UpstreamExchange, AnswerHost {
     if (!methodOf(this.method)?.first) this.#owner.sendCancel(this, 'timed out');
     this.failWith('upstream_timeout', message);
   }
-}
-
-const NO_ID = Buffer.from('null');
-
-/** The request of a client as it goes upstream, under `id`. */
-export function relayed(
-  owner: CallOwner,
-  id: number,
-  out: Outgoing,
-  sink: Sink,
-  modern: boolean,
-): UpstreamCall {
-  const { message } = out;
-  const { body, idSpan } = message;
-  const idText = String(id);
-  // The id stands before what else is replaced, mostly: then they are in order.
-  const patches: Patch[] = idSpan ? [{ start: idSpan.start, end: idSpan.end, bytes: idText }] : [];
-  for (const patch of out.patches) patches.push(patch);
-  const token = find(message.meta, 'progressToken');
-  if (token) patches.push({ start: token.start, end: token.end, bytes: idText });
-  return new UpstreamCall(
-    owner,
-    id,
-    message.method,
-    idSpan ? body.subarray(idSpan.start, idSpan.end) : NO_ID,
-    splice(body, patches),
-    sink,
-    {
-      token: token && body.subarray(token.start, token.end),
-      repeatable: out.repeatable,
-      own: false,
-      client: out.client,
-      alone: out.alone,
-      task: out.task,
-      edit: out.edit,
-      modern,
-      headers: out.headers,
-    },
-  );
 }

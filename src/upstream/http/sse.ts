@@ -9,15 +9,16 @@ import { Pieces } from '../../lib/pieces.js';
 import { SseError, SseReader, type EventFields, type SseSink } from '../../wire/sse-read.js';
 import type { CallOwner, Channel, Transport, TransportEvents, UpstreamCall } from '../calls/calls.js';
 import { explain, type Controller, type UpstreamHandler } from './dispatcher.js';
-import { A_WEB_PAGE, excerpt, saying } from '../calls/answer.js';
+import { A_WEB_PAGE, excerpt, saying } from '../calls/excerpt.js';
+import { KEEP_ALIVE_EVENTS } from '../calls/keep-alive.js';
 import { otherPath } from '../link/failures.js';
 import { isHeaderText } from '../../protocol/header-text.js';
 import { Cookies } from './cookies.js';
+import { MAX_REDIRECTS } from './redirect.js';
 import { Replies } from './replies.js';
 import { deliverWhole } from '../calls/shared-channel.js';
 import {
   header,
-  MAX_REDIRECTS,
   retryAfterMs,
   sameServer,
   Unread,
@@ -28,7 +29,6 @@ import {
 } from './http.js';
 
 const NO_CHANNEL: Channel = { pause() {}, resume() {}, abort() {} };
-const SKIPPED = new Set(['ping', 'keepalive', 'keep-alive', 'heartbeat']);
 const MAX_REFUSAL = 4096;
 
 export class HttpSse implements Transport, UpstreamHandler {
@@ -243,7 +243,7 @@ export class HttpSse implements Transport, UpstreamHandler {
     const whole = this.#chunks.taken();
     if (this.#over) return this.#lost('sent an event over limits.message_bytes');
     const type = this.#type || fields.type;
-    if (SKIPPED.has(type) || whole.length === 0) return;
+    if (KEEP_ALIVE_EVENTS.has(type) || whole.length === 0) return;
     if (type === 'endpoint') return this.#opened(whole.toString('utf8').trim());
     this.#events.seen();
     if (!deliverWhole([whole], whole.length, this.#owner, this.#events))

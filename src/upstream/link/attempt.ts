@@ -8,7 +8,9 @@ import type { Slots } from '../../lib/slots.js';
 import type { Carrier, Transport, TransportEvents, UpstreamCall } from '../calls/calls.js';
 import type { Watcher } from '../stdio/watcher.js';
 import type { ClosingTransports } from './closing-transports.js';
-import { dial, probeAgain, type DialDeps, type Dialled } from './dial.js';
+import { dialHttp, probeAgain } from './dial-http.js';
+import { dialStdio } from './dial-stdio.js';
+import type { DialDeps, Dialled } from './dialled.js';
 import type { EraWatch } from './era-watch.js';
 import type { LinkCalls } from './link-calls.js';
 import type { OwnRequests } from './own-requests.js';
@@ -64,13 +66,17 @@ export class Attempt implements TransportEvents {
     return this.#carrier;
   }
 
-  /** Connects, up to and including the handshake. Rejects with a GatewayError, or with the reason of `signal`. */
+  /**
+   * Connects, up to and including the handshake. Rejects with a GatewayError, or with the reason of `signal`; what it opened is closed then.
+   */
   async connect(signal: AbortSignal): Promise<Dialled> {
-    const { calls, closing, config } = this.#deps;
+    const { calls, closing } = this.#deps;
     calls.order = { seen: 'unknown' };
     // The process before may hold what this one needs: a port, a file.
-    if (config().kind === 'stdio') await closing.ended();
-    return dial(config(), this.#dialDeps(), signal);
+    if (this.#deps.config().kind === 'stdio') await closing.ended();
+    const config = this.#deps.config();
+    const deps = this.#dialDeps();
+    return config.kind === 'stdio' ? dialStdio(config, deps, signal) : dialHttp(config, deps, signal);
   }
 
   /** Asks a server for its era once more, beside the connection that is up. */

@@ -20,7 +20,8 @@ import type {
   UpstreamExchange,
 } from '../../protocol/ports.js';
 import type { Era } from '../../protocol/revisions.js';
-import { relayed, type Transport } from '../calls/calls.js';
+import type { Transport } from '../calls/calls.js';
+import { relayed } from '../calls/relay.js';
 import type { EraWatch } from './era-watch.js';
 import { disconnected } from './failures.js';
 import { freshnessOf } from './freshness.js';

@@ -8,7 +8,7 @@ import { backoffMs } from '../../lib/backoff.js';
 import type { Carrier } from '../calls/calls.js';
 import type { Attempt, LostDetails } from './attempt.js';
 import { CLOSE_GRACE_MS, type ClosingTransports } from './closing-transports.js';
-import { wasRefused, type Dialled } from './dial.js';
+import { wasRefused, type Dialled } from './dialled.js';
 import { asGatewayError, retryAfterOf } from './failures.js';
 import type { LinkCalls } from './link-calls.js';
 import { step, type LinkEvent, type LinkPhase } from './link-state.js';

@@ -8,7 +8,7 @@ import type { Boundary } from '../../observe/boundary.js';
 import type { Logger } from '../../observe/log.js';
 import { MAX_ID } from '../../protocol/message.js';
 import type { Cause } from '../../protocol/ports.js';
-import type { AnswerLimits, IdOrder } from '../calls/answer.js';
+import type { AnswerLimits, IdOrder } from '../calls/answer-host.js';
 import type { Attribute } from '../calls/attribution.js';
 import type { CallTable } from '../calls/call-table.js';
 import type { CallOwner, Carrier, ServerRefusal, Transport, UpstreamCall } from '../calls/calls.js';

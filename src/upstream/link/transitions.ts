@@ -6,7 +6,7 @@ import type { ListKind } from '../../protocol/lists.js';
 import type { Link, LinkAdmin, LinkEvents, Peer } from '../../protocol/ports.js';
 import type { Carrier } from '../calls/calls.js';
 import type { Listen } from '../listen/listen.js';
-import type { Dialled } from './dial.js';
+import type { Dialled } from './dialled.js';
 import type { EraWatch } from './era-watch.js';
 import { disconnected } from './failures.js';
 import type { Interest } from './interest.js';
