@@ -1,9 +1,12 @@
 /** Who wants to hear what: resource subscriptions, counted per upstream and URI, and log levels. */
 import { GatewayError } from '../errors.js';
-import { LOG_LEVELS, type Link, type LogLevel, type Notice } from '../protocol/ports.js';
+import { LOG_LEVELS, type Link, type LinkInterest, type LogLevel, type Notice } from '../protocol/ports.js';
 import { MAX_KEPT_IN_ALL, type Kept } from '../session/kept.js';
 import type { Session } from '../session/store.js';
 import type { Listener } from './listeners.js';
+
+/** What is asked of a link here. */
+type InterestLink = Pick<Link, 'key' | 'server' | 'shared'> & LinkInterest;
 
 /** Who hears: a session on its stream, or a stream of its own. */
 export type Hearer = Session | Listener;
@@ -16,37 +19,37 @@ export const MAX_SUBSCRIPTIONS = 1000;
 
 export interface Interests {
   /** A resource was updated: its subscribers are told, else those of a URI that is a path prefix of it. */
-  updated(link: Link, uri: string, notice: Notice): void;
+  updated(link: Pick<Link, 'key' | 'server'>, uri: string, notice: Notice): void;
   /** `shown`: the URI under which it was asked for. An error: the hearer has too many. */
-  add(hearer: Hearer, link: Link, uri: string, shown?: string): GatewayError | undefined;
+  add(hearer: Hearer, link: InterestLink, uri: string, shown?: string): GatewayError | undefined;
   /**
    * Somebody asks the upstream for `uri`, and may be gone when that is granted. Returns what to call once, when it is known: what
    * nobody subscribed to after all is taken back. A hearer that has subscribed, and knows it, is told of the updates that came meanwhile.
    */
-  hold(link: Link, uri: string): (hearer?: Hearer) => void;
+  hold(link: InterestLink, uri: string): (hearer?: Hearer) => void;
   /** The link to which the session was the last subscriber, if it was: `link`, or the one of the other era to the same server. */
-  remove(session: Session, link: Link, uri: string): Link | undefined;
+  remove(session: Session, link: InterestLink, uri: string): InterestLink | undefined;
   setLevel(session: Session, level: LogLevel): void;
   /** The link's upstream is to send at least this for a while. Returns what to call when it is over. */
-  raise(link: Link, level: LogLevel): () => void;
+  raise(link: InterestLink, level: LogLevel): () => void;
   /** A session or a stream ended. */
   drop(hearer: Hearer): void;
   /** A new link of a server is to hear what its predecessor had been told. `session`: whose own link it is. */
-  adopt(link: Link, session?: Session): void;
+  adopt(link: InterestLink, session?: Session): void;
   /** Who heard of the link `key` hears of this one from now on. */
-  move(key: string, to: Link): void;
+  move(key: string, to: InterestLink): void;
   /** A link of this key is gone for good. */
   forget(key: string): void;
 }
 
 interface Raised {
   /** The one that is in use: a reload may have put it in the place of the one that was raised. */
-  link: Link;
+  link: InterestLink;
   readonly levels: LogLevel[];
 }
 
 interface Subscription {
-  link: Link;
+  link: InterestLink;
   readonly hearers: Map<Hearer, string | undefined>;
 }
 
@@ -73,9 +76,9 @@ const MAX_TOLD_BYTES = 16_384;
 
 export interface InterestsDeps {
   /** Those that sessions share, whose level of log messages is the lowest that any wants. */
-  readonly links: () => Iterable<Link>;
+  readonly links: () => Iterable<InterestLink>;
   /** A session's own. */
-  readonly own: (session: Session) => Iterable<Link>;
+  readonly own: (session: Session) => Iterable<InterestLink>;
   readonly kept: Kept;
   /** Tells hearers of an update. */
   readonly tell: (subscribers: Subscribers, server: string, uri: string, notice: Notice) => void;
@@ -105,7 +108,7 @@ export function createInterests({ links, own, kept, tell }: InterestsDeps): Inte
     if (isSession(hearer)) kept.give(hearer, Buffer.byteLength(uri));
   }
 
-  function leave(server: string, uri: string, hearer: Hearer): Link | undefined {
+  function leave(server: string, uri: string, hearer: Hearer): InterestLink | undefined {
     const uris = byLink.get(server);
     const subscription = uris?.get(uri);
     if (!uris || !subscription?.hearers.delete(hearer)) return undefined;
@@ -130,7 +133,7 @@ export function createInterests({ links, own, kept, tell }: InterestsDeps): Inte
   }
 
   /** Upstreams send what the most verbose of their listeners wants; the others' share is filtered. */
-  function lowest(link: Link): LogLevel | undefined {
+  function lowest(link: InterestLink): LogLevel | undefined {
     // One client's own link is no other's.
     let found = link.shared ? least : -1;
     for (const level of raised.get(link.key)?.levels ?? []) {
