@@ -11,7 +11,7 @@ import type { Wheel } from '../lib/wheel.js';
 import { within } from '../lib/within.js';
 import type { Boundary } from '../observe/boundary.js';
 import type { Logger } from '../observe/log.js';
-import { statsOfOwnLink, type GatewayStats } from '../observe/stats.js';
+import type { GatewayStats } from '../observe/stats.js';
 import type { ListKind } from '../protocol/lists.js';
 import { NOBODY_TO_ASK, type Link, type LinkEvents, type Notice } from '../protocol/ports.js';
 import type { Era } from '../protocol/revisions.js';
@@ -266,12 +266,12 @@ export class Links {
   #connect(config: ServerConfig, events: LinkEvents, { client, ...more }: LinkOptions): Connection {
     const { log, boundary, wheel, budget, starts, version } = this.#deps;
     const owner = client ?? (config.session === 'per-client' ? NOBODY : undefined);
-    const stats = this.#deps.stats.server(config.name);
     const { mcp, host } = this.#deps.config();
     return new Connection({
       ...more,
       config,
-      stats: client || more.second ? statsOfOwnLink(stats) : stats,
+      stats: this.#deps.stats.server(config.name),
+      isShown: !client && !more.second,
       log,
       boundary,
       wheel,

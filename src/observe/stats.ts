@@ -118,34 +118,6 @@ export class ServerStats {
   }
 }
 
-/** The counters of a link that belongs to one client: it has its own state and adds to its server's counters. */
-export function statsOfOwnLink(server: ServerStats): ServerStats {
-  const state = (value: unknown): PropertyDescriptor => ({ value, writable: true, enumerable: true });
-  const counter = (
-    key: 'reconnects' | 'backoffSeconds' | 'bytesSent' | 'bytesReceived',
-  ): PropertyDescriptor => ({
-    get: () => server[key],
-    set: (value: number) => {
-      server[key] = value;
-    },
-  });
-  return Object.create(server, {
-    connected: state(false),
-    toolsCount: state(0),
-    lastSeen: state(-1),
-    inBackoff: state(false),
-    currentBackoffSeconds: state(0),
-    toolsLastRefresh: state(0),
-    inFlight: state(0),
-    era: state(''),
-    revision: state(''),
-    reconnects: counter('reconnects'),
-    backoffSeconds: counter('backoffSeconds'),
-    bytesSent: counter('bytesSent'),
-    bytesReceived: counter('bytesReceived'),
-  }) as ServerStats;
-}
-
 export type TerminationReason =
   | 'client_delete'
   | 'idle_timeout'

@@ -241,72 +241,97 @@ export interface Freshness {
   readonly scope: 'public' | 'private';
 }
 
-/** The connection to one upstream, for as long as its configuration stands: it reconnects by itself. */
-export interface Link {
+/** The connection to one server as calls and lists need it. It exists until a reload changes the configuration, and reconnects by itself. */
+export interface Link extends LinkInterest {
   readonly server: string;
-  /** Unlike any other link's: the server, and the client where it is that client's own. */
+  /** Unique among all links: the server, and the client where the link belongs to one. */
   readonly key: string;
-  /** Whether its clients are all that see its server. */
+  /** Whether several clients use it. */
   readonly shared: boolean;
-  /** Of the upstream, as far as it is known: `legacy` before that. */
+  /** `legacy` as long as it is not known. */
   readonly era: Era;
   readonly state: LinkState;
-  /** Whether its first attempt to connect is still running. */
+  /** Whether the first attempt to connect is still running. */
   readonly firstConnect: boolean;
-  /** What it lists is from an earlier run, read then (as Date.now() has it): it has not told yet what it lists now. */
-  readonly keptSince?: number | undefined;
-  /** How long a call waits for its first connect, in ms; undefined: startup.wait_ms. */
+  /** Resolves when the first attempt has ended, either way; never rejects. */
+  readonly settled: Promise<void>;
+  /** How long a call waits for the first connect, in ms; undefined: startup.wait_ms. */
   readonly waitMs?: number | undefined;
-  /** It fell, and its last lists still stand: resolves when it is up again, or stays away. undefined: it did not. */
+  /** The link is down and still has its last lists: resolves when it is up again, or drops them. undefined: that is not so. */
   readonly reconnecting?: Promise<void> | undefined;
-  readonly stats: ServerStats;
-  /** The last failure, for people; undefined while up. Holds no secret. */
+  /** The last failure, without secrets; undefined while up. */
   readonly lastError: string | undefined;
-  /** timeouts.input_ms: how long a client has for an answer; 0: no limit. */
-  readonly inputMs: number;
+  /** Seconds until a new attempt is worthwhile, if the server named them. */
+  readonly retryAfter: number | undefined;
+  /** undefined before the first handshake, and once the lists were dropped after a disconnect. */
+  readonly peer: Peer | undefined;
+  /** While the link reconnects, the last lists, for a limited time. */
+  readonly lists: Lists;
+  /** The lists for clients with fewer capabilities; undefined: all clients get the same. */
+  readonly listsFor: ListsByCapability | undefined;
+  /** The lists are from an earlier run, read then (Unix milliseconds); undefined: they are from this one. */
+  readonly keptSince?: number | undefined;
+  /** How long `lists` and `peer` are fresh, and for whom: by the hints of the server, or by the refresh interval. */
+  readonly freshness: Freshness;
+  readonly stats: ServerStats;
   /** Milliseconds; 0: no limit. */
   readonly timeouts: { readonly request_ms: number; readonly total_ms: number };
-  /** Seconds until it is worth trying again, where the upstream named them. */
-  readonly retryAfter: number | undefined;
-  /** undefined before the first handshake, and once its last lists are gone after a disconnect. */
-  readonly peer: Peer | undefined;
-  /** What it lists; while it reconnects what it listed last, for a while. */
-  readonly lists: Lists;
-  /** What it lists for clients that can do less than all; undefined: the same. */
-  readonly listsFor: ListsByCapability | undefined;
-  /** How long what it lists (and says of itself) is fresh, and for whom: from its own hints, or from the refresh interval. */
-  readonly freshness: Freshness;
-  /** Resolves when the first attempt ended, either way; never rejects. */
-  readonly settled: Promise<void>;
-  /** The sink is never called before `send` has returned. */
+  /** timeouts.input_ms: how long a client has to answer a question; 0: no limit. */
+  readonly inputMs: number;
+  /** Sends a request of a client. Calls no method of the sink before it has returned. */
   send(out: Outgoing, sink: Sink): UpstreamExchange;
+  /** Sends a request of the gateway itself. Resolves with the bytes of `result`; rejects with a GatewayError. */
+  request(method: string, params: string | undefined): Promise<Buffer>;
   /**
-   * Asks for a list that the upstream does not declare, once a connection; what it has then counts as declared. undefined: there is
-   * nothing to ask. Never rejects.
+   * Reads a list whose capability the server does not declare, once per connection; if there is one, the capability counts as declared.
+   * undefined: there is nothing to read. Never rejects.
    */
   undeclared?(kind: ListKind): Promise<void> | undefined;
-  /** Reads the lists now. Rejects when that fails. */
+  /** Reads the lists now. Rejects with a GatewayError. */
   refresh(): Promise<void>;
-  /** What was known of its era and revision proved wrong: finds them out again. */
+  /** Reports that the server does not answer as one of its era does: the link finds out its era and revision again. */
   doubt(): void;
-  /**
-   * Asks the upstream to tell of updates of `uri`, now and after each reconnect. Rejects with a GatewayError where it does not grant that.
-   */
+}
+
+/** What clients want to be notified of by the server of a link. */
+export interface LinkInterest {
+  /** Subscribes to a resource, now and after each reconnect. Rejects with a GatewayError if the server does not grant that. */
   subscribe(uri: string): Promise<void>;
-  /** A subscription that the upstream granted: it is renewed after each reconnect. */
+  /** Renews a subscription after each reconnect that the server has granted already. */
   keepSubscribed(uri: string): void;
   isSubscribed(uri: string): boolean;
-  /** `tell`: the upstream has not heard of it yet. */
+  /** `tell`: the server still has the subscription. */
   unsubscribe(uri: string, tell: boolean): void;
-  /** Asks the upstream to tell how a task stands, until `unwatchTask`. Rejects with a GatewayError where it does not grant that. */
+  /** Subscribes to the status of a task, until `unwatchTask`. Rejects with a GatewayError if the server does not grant that. */
   watchTask(id: string): Promise<void>;
   unwatchTask(id: string): void;
-  /** A request of the gateway's own: the bytes of its `result`. Rejects with the upstream's error. */
-  request(method: string, params: string | undefined): Promise<Buffer>;
-  /** A notification of the client whose own link this is. */
-  tell(notification: Buffer): void;
-  /** The level of log messages it is to send, now and after each reconnect; undefined: its own choice. */
+  /** The lowest level of log messages that the server is to send, now and after each reconnect; undefined: its own choice. */
   setLevel(level: LogLevel | undefined): void;
+  /** Forwards a notification of the one client that the link belongs to. */
+  tell(notification: Buffer): void;
+}
+
+/** The life of a link, for what makes it and shows it to operators. `Config`: the configuration of a server. */
+export interface LinkAdmin<Config> {
+  readonly config: Config;
+  /** What it is connected by; undefined: it is not connected. */
+  readonly transportKind: 'streamable' | 'sse' | 'stdio' | undefined;
+  /** Calls in flight, parked ones among them. */
+  readonly inFlight: number;
+  /** Lists whose last reading failed, and why, without secrets: they are older ones. */
+  readonly staleLists: ReadonlyMap<ListKind, string>;
+  /** Begins the first attempt to connect. */
+  start(): void;
+  /** Applies configuration that needs no new connection. */
+  update(config: Config): void;
+  /** Takes over the subscriptions of the link that this one replaces, and its lists until this one has read them. */
+  inherit(old: LinkAdmin<Config>): void;
+  /** Takes no new calls, waits until those in flight have ended or `graceMs` have passed, then closes. */
+  drain(graceMs: number): Promise<void>;
+  /** Ends the session or the process, within `graceMs`. */
+  close(graceMs?: number): Promise<void>;
+  /** Drops all connections and processes now. */
+  destroy(): void;
 }
 
 /** Least severe first (2025-11-25, server/utilities/logging). */

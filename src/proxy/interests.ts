@@ -1,9 +1,12 @@
 /** Resource subscriptions, counted per server and URI, and log levels. */
 import { GatewayError } from '../errors.js';
-import { LOG_LEVELS, type Link, type LogLevel, type Notice } from '../protocol/ports.js';
+import { LOG_LEVELS, type Link, type LinkInterest, type LogLevel, type Notice } from '../protocol/ports.js';
 import { MAX_KEPT_IN_ALL, type Kept } from '../session/kept.js';
 import type { Session } from '../session/store.js';
 import type { Listener } from './listeners.js';
+
+/** The part of a link that is used here. */
+type InterestLink = Pick<Link, 'key' | 'server' | 'shared'> & LinkInterest;
 
 /** A session, or a subscription stream. */
 export type Hearer = Session | Listener;
@@ -16,37 +19,37 @@ export const MAX_SUBSCRIPTIONS = 1000;
 
 export interface Interests {
   /** A resource was updated: tells its subscribers, or else those of a URI that is a path prefix. */
-  updated(link: Link, uri: string, notice: Notice): void;
+  updated(link: Pick<Link, 'key' | 'server'>, uri: string, notice: Notice): void;
   /** `shown`: the URI that the client used. Returns an error if the subscriber has too many. */
-  add(hearer: Hearer, link: Link, uri: string, shown?: string): GatewayError | undefined;
+  add(hearer: Hearer, link: InterestLink, uri: string, shown?: string): GatewayError | undefined;
   /**
    * A subscription request is sent to the server. Returns a function to call once with the outcome: a subscription that nobody wants by
    * then is cancelled; a subscriber that was added gets the updates that arrived in the meantime.
    */
-  hold(link: Link, uri: string): (hearer?: Hearer) => void;
+  hold(link: InterestLink, uri: string): (hearer?: Hearer) => void;
   /** Returns the link if the session was its last subscriber: `link`, or the server's link of the other era. */
-  remove(session: Session, link: Link, uri: string): Link | undefined;
+  remove(session: Session, link: InterestLink, uri: string): InterestLink | undefined;
   setLevel(session: Session, level: LogLevel): void;
   /** Asks a link's server for at least this level for a while. Returns a function that ends it. */
-  raise(link: Link, level: LogLevel): () => void;
+  raise(link: InterestLink, level: LogLevel): () => void;
   /** A session or a stream ended. */
   drop(hearer: Hearer): void;
   /** Repeats subscriptions and the level on a new link. `session`: owner of the link, if it belongs to one client. */
-  adopt(link: Link, session?: Session): void;
+  adopt(link: InterestLink, session?: Session): void;
   /** Moves the subscriptions of the link `key` to another link. */
-  move(key: string, to: Link): void;
+  move(key: string, to: InterestLink): void;
   /** The link `key` is gone for good. */
   forget(key: string): void;
 }
 
 interface Raised {
   /** The current link: a reload may have replaced it. */
-  link: Link;
+  link: InterestLink;
   readonly levels: LogLevel[];
 }
 
 interface Subscription {
-  link: Link;
+  link: InterestLink;
   readonly hearers: Map<Hearer, string | undefined>;
 }
 
@@ -73,9 +76,9 @@ const MAX_TOLD_BYTES = 16_384;
 
 export interface InterestsDeps {
   /** Shared links. Their log level is the lowest that any session wants. */
-  readonly links: () => Iterable<Link>;
+  readonly links: () => Iterable<InterestLink>;
   /** Links of one session. */
-  readonly own: (session: Session) => Iterable<Link>;
+  readonly own: (session: Session) => Iterable<InterestLink>;
   readonly kept: Kept;
   /** Sends an update to subscribers. */
   readonly tell: (subscribers: Subscribers, server: string, uri: string, notice: Notice) => void;
@@ -105,7 +108,7 @@ export function createInterests({ links, own, kept, tell }: InterestsDeps): Inte
     if (isSession(hearer)) kept.give(hearer, Buffer.byteLength(uri));
   }
 
-  function leave(server: string, uri: string, hearer: Hearer): Link | undefined {
+  function leave(server: string, uri: string, hearer: Hearer): InterestLink | undefined {
     const uris = byLink.get(server);
     const subscription = uris?.get(uri);
     if (!uris || !subscription?.hearers.delete(hearer)) return undefined;
@@ -130,7 +133,7 @@ export function createInterests({ links, own, kept, tell }: InterestsDeps): Inte
   }
 
   /** The level to ask a server for: the most verbose that any client wants. For other clients messages are filtered. */
-  function lowest(link: Link): LogLevel | undefined {
+  function lowest(link: InterestLink): LogLevel | undefined {
     // A link of one client follows that client only.
     let found = link.shared ? least : -1;
     for (const level of raised.get(link.key)?.levels ?? []) {

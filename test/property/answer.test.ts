@@ -3,7 +3,8 @@ import { describe, expect, it } from 'vitest';
 import { NOBODY_TO_ASK, type AnswerEdit, type Sink } from '../../src/protocol/ports.js';
 import { LEGACY_TOOL_RESULT } from '../../src/bridge/edit.js';
 import { createBudget } from '../../src/lib/budget.js';
-import { AnswerReader, type AnswerHost, type IdOrder } from '../../src/upstream/calls/answer.js';
+import { AnswerReader } from '../../src/upstream/calls/answer.js';
+import type { AnswerHost, IdOrder } from '../../src/upstream/calls/answer-host.js';
 import { readHead } from '../../src/wire/edges.js';
 import { skipSpace } from '../../src/wire/scan.js';
 

@@ -2,68 +2,21 @@
  * One JSON-RPC message from an upstream, read as it arrives: an answer flows on to the sink of its call with
  * nothing changed but its id; a notification or a question is held whole and routed.
  */
-import type { Budget, Holder, Whose } from '../../lib/budget.js';
+import type { Holder } from '../../lib/budget.js';
 import { Pieces } from '../../lib/pieces.js';
-import type { AnswerEdit, Sink } from '../../protocol/ports.js';
 import { messagesOf } from '../../wire/batch.js';
 import { withoutBom } from '../../wire/edges.js';
 import { readJson } from '../../wire/json.js';
 import { MessageScan } from '../../wire/message-scan.js';
-import { isSpace, type Span } from '../../wire/scan.js';
-import { replace, splice, type Patch } from '../../wire/splice.js';
+import type { Patch } from '../../wire/splice.js';
+import type { AnswerHost, AnswerLimits, IdOrder } from './answer-host.js';
+import { addBlanks, addHeadEdit, addTailEdit, addWrap, applied } from './answer-patches.js';
+import { readBatch } from './batch-answer.js';
+import { deliverError } from './deliver-error.js';
+import { excerpt, noMessage } from './excerpt.js';
+import { isKeepAlive, MAX_KEEP_ALIVE } from './keep-alive.js';
 import { COMPLETE, typeOf } from './result-type.js';
-import { readRpcError, type RpcError } from './rpc-error.js';
-
-/** How an upstream writes the id: learnt from its answers, one memory a connection. */
-export interface IdOrder {
-  /** `unknown`: an answer without its id at the start is held until the id comes. */
-  seen: 'unknown' | 'first' | 'last';
-  /** It sends the id back as a string: said once. */
-  quoted?: boolean;
-}
-
-/** What a reader asks of the call it reads for. */
-export interface AnswerHost {
-  /** It was answered, or has failed: nothing more goes to the sink. */
-  readonly over: boolean;
-  /** The id sent upstream: decimal digits. */
-  readonly idText: string;
-  /** JSON of the caller's id; another one once the call belongs to another request. */
-  readonly rawId: Buffer;
-  /** The upstream speaks a modern revision: its result may be another one than a complete one. */
-  readonly modern: boolean;
-  /** What is changed at the ends of a complete result. */
-  readonly edit: AnswerEdit | undefined;
-  readonly sink: Sink;
-  /** Whose bytes they are that have to be held. */
-  readonly whose: Whose;
-  /** The answer is about to begin: what waits goes first. */
-  starting(): void;
-  /** Stops reading until the sink has room. */
-  hold(): void;
-  /** A notification or a request came instead of an answer. */
-  message(bytes: Buffer): void;
-  /** A notification or a request that is too large to be held is left out. `id`: as it is written; '': it has none so far. */
-  oversize(method: string, id: string, bytes: number): void;
-  /** An error answer, parsed. true: taken care of, nothing goes to the sink. */
-  rpcError(error: RpcError): boolean;
-  /** An error of the upstream without the secrets of its server. */
-  masked(error: Buffer): Buffer;
-  /** The answer was handed to the sink whole. */
-  answered(kind: 'result' | 'error', isError: boolean): void;
-  /** The id came back as a string. */
-  quotedId(): void;
-  /** What came is no answer. */
-  broken(why: string): void;
-}
-
-export interface AnswerLimits {
-  /** Most that is held of one answer. */
-  readonly messageBytes: number;
-  /** Most that is held of a request of the upstream: a sampling question carries images. */
-  readonly questionBytes: number;
-  readonly budget: Budget;
-}
+import { readRpcError } from './rpc-error.js';
 
 /** How far from the end of a result its edit looks. */
 const EDIT_REACH = 1024;
@@ -71,41 +24,11 @@ const EDIT_REACH = 1024;
 const HOLD_MS = 2;
 /** How much of a result is waited for until its type is known. */
 const MAX_HEAD = 65_536;
-/** A keep-alive such as [DONE] is shorter. */
-const MAX_NOTHING = 64;
 /** Most that is held of an error, of a notification. */
 const MAX_SMALL = 1_048_576;
 const NO_ROOM = 'sent more than limits.buffered_bytes has room for';
-const EXCERPT = 512;
-const SPACE = 0x20;
 /** An answer that comes in small pieces takes so much more than it has from the budget, not a little with each. */
 const AHEAD = 4096;
-
-/** The start of what came, for an error's text. */
-export function excerpt(bytes: Buffer): string {
-  const text = bytes
-    .toString('utf8', 0, EXCERPT * 4)
-    .replace(/\s+/g, ' ')
-    .trim();
-  return text.length > EXCERPT ? `${text.slice(0, EXCERPT)}...` : text;
-}
-
-/** The same behind what was said of its status. The page of a proxy whose server fails may say why. */
-export function saying(bytes: Buffer, status: number): string {
-  const text = excerpt(bytes);
-  if (WEB_PAGE.test(text) && (status < 500 || status === 501)) return ` ${A_WEB_PAGE}`;
-  return text && `: ${text}`;
-}
-
-export const A_WEB_PAGE = 'with a web page: is this URL an MCP endpoint?';
-const WEB_PAGE = /^(?:<\?xml[^>]*> ?)?(?:<!--.*?--> ?)*<(?:!doctype html|html)\b/i;
-
-function noMessage(problem: string, bytes: Buffer): string {
-  const said = saying(bytes, 200);
-  return said.startsWith(' ')
-    ? `answered${said}`
-    : `answered with what is no JSON-RPC message (it ${problem})${said}`;
-}
 
 export class AnswerReader {
   readonly #host: AnswerHost;
@@ -214,7 +137,7 @@ export class AnswerReader {
     }
     const scan = this.#scan;
     const whole = this.#joined();
-    if (this.#state === 'head' && isNothing(whole)) {
+    if (this.#state === 'head' && isKeepAlive(whole)) {
       this.destroy();
       return false;
     }
@@ -265,7 +188,7 @@ export class AnswerReader {
   /** The envelope cannot be read, or could be read in two ways. */
   #misread(problem: string): void {
     // Text of its own kind may be a keep-alive: judged at its end, if it is short.
-    if (this.#scan.kind === undefined && this.#held <= MAX_NOTHING) return;
+    if (this.#scan.kind === undefined && this.#held <= MAX_KEEP_ALIVE) return;
     if (this.#scan.isArray && !this.#host.modern) {
       this.#state = 'batch';
       return;
@@ -282,14 +205,7 @@ export class AnswerReader {
   #bound(): boolean {
     if (this.#state === 'done' || this.#state === 'skip') return true;
     const { kind, method, idText } = this.#scan;
-    const limit =
-      this.#state === 'batch' ||
-      kind === 'error' ||
-      (kind === 'method' && method.startsWith('notifications/'))
-        ? MAX_SMALL
-        : kind === 'method'
-          ? this.#limits.questionBytes
-          : this.#limits.messageBytes;
+    const limit = this.#state === 'batch' ? MAX_SMALL : mostHeld(this.#scan, this.#limits);
     const over = this.#held > limit;
     const full = !over && !this.#takes();
     if (!over && !full) return true;
@@ -422,12 +338,12 @@ export class AnswerReader {
     const { id, value } = this.#scan;
     const rawId = (this.#rawId = this.#host.rawId);
     const patches: Patch[] = [];
-    this.#blank(patches, 0, value);
+    addBlanks(patches, this.#scan, 0, value);
     const own = this.#idInTail ? undefined : id;
     const shift = own ? rawId.length - (own.end - own.start) : 0;
-    if (edit && chunk[value] === 0x7b) for (const patch of edit.head(chunk, value)) patches.push(patch);
+    if (edit) addHeadEdit(patches, edit, chunk, value);
     const before = chunk.length;
-    const begun = put(chunk, patches, own, rawId);
+    const begun = applied(chunk, patches, own, rawId);
     let length = edit?.tail ? undefined : this.#length;
     if (length !== undefined) {
       length += begun.length - before;
@@ -439,13 +355,6 @@ export class AnswerReader {
     }
     this.#start(length, value + shift);
     return begun;
-  }
-
-  /** Members that are null beside the one that counts: white space of the same length takes their place. */
-  #blank(patches: Patch[], from: number, to: number): void {
-    for (const { start, end } of this.#scan.nulls)
-      if (start >= from && end <= to)
-        patches.push({ start: start - from, end: end - from, bytes: Buffer.alloc(end - start, SPACE) });
   }
 
   #start(length: number | undefined, value: number, resultType?: string): void {
@@ -480,7 +389,7 @@ export class AnswerReader {
   /** The last piece, which may be the only one. */
   #deliver(last: Buffer, type: string): void {
     const { sink, edit } = this.#host;
-    const { id, value, valueEnd, isError } = this.#scan;
+    const { id, value, valueEnd, isError, structured } = this.#scan;
     const base = this.#base;
     const whole = !this.#started;
     if (whole) {
@@ -488,31 +397,17 @@ export class AnswerReader {
       this.#rawId = this.#host.rawId;
     }
     const patches: Patch[] = [];
-    this.#blank(patches, base, base + last.length);
-    const { structured } = this.#scan;
-    if (structured && edit?.wraps && type === COMPLETE) {
-      const [start, end] = [structured.start - base, structured.end - base];
-      patches.push({ start, end: start, bytes: WRAP_OPEN }, { start: end, end, bytes: CLOSE });
-    }
-    // What is not complete is for the bridge to read, as it came.
+    addBlanks(patches, this.#scan, base, base + last.length);
+    // A result that is not complete is for the bridge to read, as it was sent.
     if (edit && type === COMPLETE) {
-      const brace = valueEnd - 1 - base;
-      let from = 0;
-      if (whole) {
-        from = value + 1;
-        const head = last[value] === 0x7b ? edit.head(last, value) : [];
-        for (const patch of head) {
-          from = Math.max(from, patch.end);
-          patches.push(patch);
-        }
-      }
-      if (edit.tail && brace >= from && last[brace] === 0x7d)
-        for (const patch of edit.tail(last, brace, from)) patches.push(patch);
+      if (structured && edit.wraps) addWrap(patches, structured, base);
+      const from = whole ? addHeadEdit(patches, edit, last, value) : 0;
+      addTailEdit(patches, edit, last, { base, from, valueEnd });
     }
     // Nothing of the id is out yet where it stands last: the call may belong to another request by now.
     const rawId = this.#idInTail ? this.#host.rawId : (this.#rawId as Buffer);
     const own = id && id.start >= base ? { start: id.start - base, end: id.end - base } : undefined;
-    const bytes = put(last, patches, own, rawId);
+    const bytes = applied(last, patches, own, rawId);
     if (whole) {
       const shift = id && id.start < value ? rawId.length - (id.end - id.start) : 0;
       this.#start(bytes.length, value + shift, type === COMPLETE ? undefined : type);
@@ -523,30 +418,17 @@ export class AnswerReader {
     this.#host.answered('result', isError);
   }
 
-  /** An array of messages: what is no answer goes its way, and the answer to this request is taken. */
   #finishBatch(whole: Buffer): void {
-    const found = messagesOf(whole);
-    if (!found) return this.#refuse(noMessage('is not an object', whole));
+    const messages = messagesOf(whole);
+    if (!messages) return this.#refuse(noMessage('is not an object', whole));
     this.#finish();
-    let isAnswered = false;
-    let hasMessages = false;
-    for (const each of found) {
-      const scan = MessageScan.of([each]);
-      if (scan.kind === 'method' && scan.problem === undefined) {
-        hasMessages = true;
-        this.#host.message(each);
-      }
-      // One more than its client can take fails the call.
-      if (isAnswered || this.#host.over) continue;
-      if (scan.kind === 'method' || scan.answersId !== this.#host.idText) continue;
-      isAnswered = true;
-      const answer = new AnswerReader(this.#host, this.#limits, this.#order, each.length, scan);
-      if (!answer.push(each)) this.#host.hold();
+    const hasAny = readBatch(messages, this.#host, (bytes, scan) => {
+      const answer = new AnswerReader(this.#host, this.#limits, this.#order, bytes.length, scan);
+      if (!answer.push(bytes)) this.#host.hold();
       answer.end();
-    }
+    });
     // On an event stream the answer may be yet to come.
-    if (!isAnswered && !hasMessages)
-      this.#host.broken('answered with a batch that has no answer to the request');
+    if (!hasAny) this.#host.broken('answered with a batch that has no answer to the request');
   }
 
   #finishError(whole: Buffer): void {
@@ -561,36 +443,8 @@ export class AnswerReader {
   }
 }
 
-/** White space, or a keep-alive that is not JSON. */
-function isNothing(whole: Buffer): boolean {
-  if (whole.length > MAX_NOTHING) return whole.every((c) => isSpace(c));
-  const text = whole.toString('latin1').trim();
-  return text === '' || text === '[DONE]';
+/** The most that may be held of a message. */
+function mostHeld({ kind, method }: MessageScan, { messageBytes, questionBytes }: AnswerLimits): number {
+  if (kind === 'error' || (kind === 'method' && method.startsWith('notifications/'))) return MAX_SMALL;
+  return kind === 'method' ? questionBytes : messageBytes;
 }
-
-/** `bytes`, ours to change, with the patches and the caller's id put in. */
-function put(bytes: Buffer, patches: Patch[], id: Span | undefined, rawId: Buffer): Buffer {
-  if (id && patches.length === 0) return replace(bytes, id, rawId);
-  if (id) patches.push({ start: id.start, end: id.end, bytes: rawId });
-  return patches.length > 0 ? splice(bytes, patches) : bytes;
-}
-
-/** Hands an error answer on: the upstream's own bytes of `error`, but for secrets, under the caller's id. */
-export function deliverError(
-  host: Pick<AnswerHost, 'rawId' | 'sink' | 'starting' | 'masked' | 'answered'>,
-  value: Buffer,
-  error: RpcError,
-): void {
-  const open = Buffer.concat([ERROR_OPEN, host.rawId, ERROR_VALUE]);
-  const bytes = Buffer.concat([open, host.masked(value), CLOSE]);
-  host.starting();
-  host.sink.start({ kind: 'error', bytes: bytes.length, value: open.length, code: error.code });
-  host.sink.write(bytes);
-  host.sink.end({ isError: false });
-  host.answered('error', false);
-}
-
-const ERROR_OPEN = Buffer.from('{"jsonrpc":"2.0","id":');
-const ERROR_VALUE = Buffer.from(',"error":');
-const CLOSE = Buffer.from('}');
-const WRAP_OPEN = Buffer.from('{"result":');

@@ -4,20 +4,19 @@
  */
 import type { ServerConfig } from '../../config/types.js';
 import { GatewayError, type ErrorCode } from '../../errors.js';
-import type { Budget, Holder, Whose } from '../../lib/budget.js';
-import { Queue } from '../../lib/queue.js';
+import type { Budget, Whose } from '../../lib/budget.js';
 import type { Wheel, WheelTimer } from '../../lib/wheel.js';
 import type { Boundary } from '../../observe/boundary.js';
 import type { Logger } from '../../observe/log.js';
-import type { ServerStats } from '../../observe/stats.js';
-import type { AnswerEdit, Cause, Notice, Outgoing, Sink, UpstreamExchange } from '../../protocol/ports.js';
-import { splice, type Patch } from '../../wire/splice.js';
+import type { AnswerEdit, Cause, Notice, Sink, UpstreamExchange } from '../../protocol/ports.js';
+import { splice } from '../../wire/splice.js';
 import { find } from '../../protocol/message.js';
 import { methodOf } from '../../protocol/methods.js';
 import type { PeerMessage } from '../../protocol/peer-message.js';
-import type { AnswerHost, AnswerLimits, IdOrder } from './answer.js';
+import type { AnswerHost, AnswerLimits, IdOrder } from './answer-host.js';
+import { Backlog, type Waiting } from './backlog.js';
+import type { LinkObserver } from '../link/observer.js';
 import type { RpcError } from './rpc-error.js';
-import { lostByError } from './lost-session.js';
 
 /** What a transport lets a call do to the stream its answer comes on. */
 export interface Channel {
@@ -41,7 +40,7 @@ export interface Transport {
   ready(revision: string, initialized: Buffer): Promise<void>;
   /** Takes over what needs no new connection: quirks. */
   update(config: ServerConfig): void;
-  /** The upstream forgot the session: the next request is an `initialize` without one. */
+  /** Drops the session, which the server has lost: the next request is an `initialize` without one. */
   reset(): void;
   /** Ends the session politely, within `graceMs`. */
   close(graceMs: number): Promise<void>;
@@ -81,10 +80,23 @@ export interface TransportEvents {
   wrongEra(): void;
 }
 
+/** How a server refused a request: with an HTTP status of 400 or more, or with a JSON-RPC error in its answer. */
+export type ServerRefusal =
+  | {
+      readonly type: 'http';
+      readonly status: number;
+      readonly body: Buffer;
+      /** The JSON-RPC error in the body; undefined: the body is something else. */
+      readonly error: RpcError | undefined;
+      /** Whether the request named a session. */
+      readonly hadSession: boolean;
+    }
+  | { readonly type: 'rpc'; readonly error: RpcError };
+
 /** What a call needs of the link that made it. */
 export interface CallOwner {
   readonly server: string;
-  readonly stats: ServerStats;
+  readonly observer: LinkObserver;
   readonly wheel: Wheel;
   readonly log: Logger;
   readonly boundary: Boundary;
@@ -100,28 +112,15 @@ export interface CallOwner {
   /** A message on the call's own stream that is no answer. */
   message(bytes: Buffer, call: UpstreamCall): void;
   /** Such a message was too large to be held, and is left out. */
-  oversize(method: string, id: string, bytes: number, call: UpstreamCall | undefined): void;
-  /** The upstream forgot the session. true: the call is sent again, or failed, by the link. */
-  sessionLost(
-    call: UpstreamCall,
-    error: string,
-    reason: NonNullable<ReturnType<typeof lostByError>>,
-  ): boolean;
+  oversize(method: string, id: string, bytes: number, call: UpstreamCall): void;
+  /** The server refused the call. Returns true if the link sends it again or has failed it; false: the refusal is the answer. */
+  refused(call: UpstreamCall, refusal: ServerRefusal): boolean;
   /** The error without the secrets of this server. */
   shown(error: GatewayError): GatewayError;
   /** The same for the JSON of an error that goes on. */
   masked(error: Buffer): Buffer;
   /** Tells the upstream that nobody waits for `id` any more. */
   sendCancel(call: UpstreamCall, why: Cause): void;
-}
-
-/** What something that waits costs beside its bytes. */
-const WAITING_COST = 256;
-
-/** Something for a client that reads slowly: a notification, or a whole answer that goes when it is called. */
-interface Waiting {
-  readonly goes: Notice | (() => void);
-  readonly cost: number;
 }
 
 export class UpstreamCall implements UpstreamExchange, AnswerHost {
@@ -171,12 +170,9 @@ export class UpstreamCall implements UpstreamExchange, AnswerHost {
   #blocked = false;
   #parked = false;
   #questions = 0;
-  /** What waits for a client that reads slowly; last of it the answer, where it came whole on a channel that many calls share. */
-  readonly #queue = new Queue<Waiting>();
-  #queued = 0;
+  /** What waits for a client that reads slowly; undefined: nothing has waited yet. */
+  #backlog: Backlog | undefined;
   #answerWaits = false;
-  /** Takes from the budget what is in the queue. */
-  #waiting: Holder | undefined;
   readonly #silenceMs: number;
   readonly #silence: WheelTimer;
   readonly #total: WheelTimer | undefined;
@@ -278,14 +274,12 @@ export class UpstreamCall implements UpstreamExchange, AnswerHost {
   resume(): void {
     if (this.#over || !this.#blocked) return;
     this.#blocked = false;
-    for (let next = this.#queue.shift(); next; next = this.#queue.shift()) {
-      const { cost, goes } = next;
-      this.#queued -= cost;
-      this.#waiting?.give(cost);
-      if (typeof goes === 'function') {
+    const backlog = this.#backlog;
+    for (let next = backlog?.shift(); next; next = backlog?.shift()) {
+      if (typeof next === 'function') {
         this.#answerWaits = false;
-        goes();
-      } else if (!this.sink.notify(goes)) {
+        next();
+      } else if (!this.sink.notify(next)) {
         this.#blocked = true;
         return;
       }
@@ -327,7 +321,7 @@ export class UpstreamCall implements UpstreamExchange, AnswerHost {
   /** An answer of `bytes` bytes has come whole: `deliver` is called once what came before it is out. */
   answer(bytes: number, deliver: () => void): void {
     if (this.#answerWaits) return;
-    if (!this.#blocked || this.#queue.length === 0) return deliver();
+    if (!this.#blocked || !this.#backlog || this.#backlog.isEmpty) return deliver();
     this.#answerWaits = true;
     this.#wait(deliver, bytes);
   }
@@ -337,18 +331,14 @@ export class UpstreamCall implements UpstreamExchange, AnswerHost {
     return this.#answerWaits;
   }
 
-  #wait(goes: Waiting['goes'], bytes: number): void {
-    const cost = bytes + WAITING_COST;
+  #wait(waiting: Waiting, bytes: number): void {
     const tooSlow = (): void => {
       if (this.#over) return;
       if (!this.#answerWaits) this.#owner.sendCancel(this, 'client too slow');
-      this.failWith('busy', `client read too slowly: ${this.#queued} bytes wait for it`);
+      this.failWith('busy', `client read too slowly: ${this.#backlog?.cost ?? 0} bytes wait for it`);
     };
-    const holder = (this.#waiting ??= this.#owner.budget.holder(this.whose, tooSlow));
-    const fits = this.#queued + cost <= this.#owner.messageBytes();
-    if (!fits || !holder.take(cost)) return tooSlow();
-    this.#queued += cost;
-    this.#queue.push({ goes, cost });
+    const backlog = (this.#backlog ??= new Backlog(this.#owner.budget.holder(this.whose, tooSlow)));
+    if (!backlog.push(waiting, bytes, this.#owner.messageBytes())) tooSlow();
   }
 
   retryIn(ms: number): void {
@@ -367,15 +357,11 @@ export class UpstreamCall implements UpstreamExchange, AnswerHost {
   }
 
   starting(): void {
-    for (let next = this.#queue.shift(); next; next = this.#queue.shift())
-      if (typeof next.goes !== 'function') this.sink.notify(next.goes);
-    this.#dropQueue();
-  }
-
-  #dropQueue(): void {
-    this.#queue.clear();
-    this.#waiting?.release();
-    this.#queued = 0;
+    const backlog = this.#backlog;
+    if (!backlog) return;
+    for (let next = backlog.shift(); next; next = backlog.shift())
+      if (typeof next !== 'function') this.sink.notify(next);
+    backlog.drop();
   }
 
   message(bytes: Buffer): void {
@@ -387,9 +373,7 @@ export class UpstreamCall implements UpstreamExchange, AnswerHost {
   }
 
   rpcError(error: RpcError): boolean {
-    if (this.sawMessage) return false;
-    const reason = lostByError(error);
-    return reason !== undefined && this.#owner.sessionLost(this, error.message, reason);
+    return !this.sawMessage && this.#owner.refused(this, { type: 'rpc', error });
   }
 
   masked(error: Buffer): Buffer {
@@ -422,7 +406,7 @@ export class UpstreamCall implements UpstreamExchange, AnswerHost {
     this.#over = true;
     this.#silence.cancel();
     this.#total?.cancel();
-    this.#dropQueue();
+    this.#backlog?.drop();
     this.#owner.finished(this);
   }
 
@@ -442,43 +426,4 @@ export class UpstreamCall implements UpstreamExchange, AnswerHost {
     if (!methodOf(this.method)?.first) this.#owner.sendCancel(this, 'timed out');
     this.failWith('upstream_timeout', message);
   }
-}
-
-const NO_ID = Buffer.from('null');
-
-/** The request of a client as it goes upstream, under `id`. */
-export function relayed(
-  owner: CallOwner,
-  id: number,
-  out: Outgoing,
-  sink: Sink,
-  modern: boolean,
-): UpstreamCall {
-  const { message } = out;
-  const { body, idSpan } = message;
-  const idText = String(id);
-  // The id stands before what else is replaced, mostly: then they are in order.
-  const patches: Patch[] = idSpan ? [{ start: idSpan.start, end: idSpan.end, bytes: idText }] : [];
-  for (const patch of out.patches) patches.push(patch);
-  const token = find(message.meta, 'progressToken');
-  if (token) patches.push({ start: token.start, end: token.end, bytes: idText });
-  return new UpstreamCall(
-    owner,
-    id,
-    message.method,
-    idSpan ? body.subarray(idSpan.start, idSpan.end) : NO_ID,
-    splice(body, patches),
-    sink,
-    {
-      token: token && body.subarray(token.start, token.end),
-      repeatable: out.repeatable,
-      own: false,
-      client: out.client,
-      alone: out.alone,
-      task: out.task,
-      edit: out.edit,
-      modern,
-      headers: out.headers,
-    },
-  );
 }

@@ -1,16 +1,16 @@
 /** The events of an upstream's stream as JSON-RPC messages, in every dialect that servers speak. */
 import type { Holder } from '../../lib/budget.js';
 import { Pieces } from '../../lib/pieces.js';
-import { AnswerReader, excerpt, type AnswerHost, type AnswerLimits, type IdOrder } from './answer.js';
+import { AnswerReader } from './answer.js';
+import type { AnswerHost, AnswerLimits, IdOrder } from './answer-host.js';
+import { excerpt } from './excerpt.js';
+import { KEEP_ALIVE_EVENTS } from './keep-alive.js';
 import { NOBODY_TO_ASK } from '../../protocol/ports.js';
 import { MessageScan } from '../../wire/message-scan.js';
 import { SseReader, type EventFields, type SseSink } from '../../wire/sse-read.js';
 
 /** Data of an event that comes in less is put together first, as far as it came at once: each piece is looked at, by many. */
 const GATHERED = 4096;
-
-/** Events that only keep a stream alive. */
-const KEEP_ALIVE = new Set(['ping', 'keepalive', 'keep-alive', 'heartbeat']);
 
 /** What reads the messages of one stream: a call's own, or one that nobody's answer comes on. */
 export interface EventHost extends AnswerHost {
@@ -89,7 +89,7 @@ export class EventReader implements SseSink {
   }
 
   open(type: string): void {
-    this.#skip = this.#host.over || KEEP_ALIVE.has(type);
+    this.#skip = this.#host.over || KEEP_ALIVE_EVENTS.has(type);
     this.#other = type === '' || type === 'message' ? undefined : new Pieces();
     this.#otherBytes = 0;
     this.#otherOver = false;

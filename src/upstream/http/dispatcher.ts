@@ -358,3 +358,9 @@ export function explain(error: Error): string {
   }
   return (error.message || code || error.name).replace(/\s+/g, ' ').trim();
 }
+
+/** Whether an exchange failed because no connection was made in time. */
+export function isTimeout(error: Error): boolean {
+  const { code } = error as { code?: unknown };
+  return code === 'UND_ERR_CONNECT_TIMEOUT' || code === 'ETIMEDOUT';
+}

@@ -1,49 +1,21 @@
 /** One POST to an upstream and its answer: a JSON body, an event stream, a refusal, a redirect. */
-import type { Transform } from 'node:stream';
-import { redactUrl } from '../../config/redact.js';
 import { GatewayError } from '../../errors.js';
-import { Pieces } from '../../lib/pieces.js';
 import type { WheelTimer } from '../../lib/wheel.js';
-import { AnswerReader, deliverError, saying } from '../calls/answer.js';
+import { AnswerReader } from '../calls/answer.js';
 import type { Channel, UpstreamCall } from '../calls/calls.js';
+import { CodedBody } from './coded-body.js';
 import { decoder } from './decoder.js';
-import { explain, staleSocket, type Controller, type UpstreamHandler } from './dispatcher.js';
-import { lostByStatus } from '../calls/lost-session.js';
-import { readErrorAnswer, type ErrorAnswer } from '../calls/rpc-error.js';
+import { explain, isTimeout, staleSocket, type Controller, type UpstreamHandler } from './dispatcher.js';
 import type { Braked } from './brake.js';
 import { SseError } from '../../wire/sse-read.js';
 import { EventReader } from '../calls/event-reader.js';
-import {
-  header,
-  MAX_REDIRECTS,
-  retryAfterMs,
-  usable,
-  usableHeader,
-  type Headers,
-  type HttpSession,
-} from './http.js';
+import { header, retryAfterMs, usable, usableHeader, type Headers, type HttpSession } from './http.js';
+import { followRedirect } from './redirect.js';
+import { RefusalBody, refuse } from './refusal.js';
+import { MAX_RESUME_MS, MAX_RESUMES, nextAttempt, type Resume, type StreamEnd } from './resume.js';
 
 /** How much less a byte costs that flows on than one that is parsed. */
 const FLOWING = 8;
-/** Longest body of an HTTP error that is read. */
-const MAX_ERROR_BODY = 1_048_576;
-/** Attempts to go on with a broken stream that bring nothing new: no event with data. */
-const MAX_RESUMES = 10;
-/** The wait before the first of them where the server names none; it doubles. */
-const RESUME_MS = 1000;
-const MIN_RESUME_MS = 100;
-const MAX_RESUME_MS = 30_000;
-/** A stream that is closed in good order with a wait of at least this is meant to be polled (2025-11-25, basic/transports). */
-const POLL_MS = 1000;
-const MAX_POLL_MS = 300_000;
-
-/** Where a broken stream is gone on with. */
-interface Resume {
-  readonly lastId: string;
-  /** Attempts since the last event with data. */
-  readonly tries: number;
-}
-
 /** How long an event stream may stay open after its answer before it is cut. */
 const LINGER_MS = 1000;
 
@@ -59,9 +31,8 @@ export class HttpExchange implements UpstreamHandler, Channel, Braked {
   #mode: 'sniff' | 'json' | 'events' | 'refused' | 'ignore' = 'sniff';
   #answer: AnswerReader | undefined;
   #events: EventReader | undefined;
-  #decoder: Transform | undefined;
-  readonly #refused = new Pieces();
-  #refusedBytes = 0;
+  #coded: CodedBody | undefined;
+  #refusal: RefusalBody | undefined;
   readonly #resume: Resume | undefined;
   #redirects = 0;
   #received = 0;
@@ -105,12 +76,12 @@ export class HttpExchange implements UpstreamHandler, Channel, Braked {
   pause(): void {
     this.#paused = true;
     this.#controller?.pause();
-    this.#decoder?.pause();
+    this.#coded?.pause();
   }
 
   resume(): void {
     this.#paused = false;
-    this.#decoder?.resume();
+    this.#coded?.resume();
     this.#goOnReading();
   }
 
@@ -122,7 +93,7 @@ export class HttpExchange implements UpstreamHandler, Channel, Braked {
 
   /** Of a coded body more is read once its decoder has room. */
   #goOnReading(): void {
-    if (!this.#braked && !this.#decoder?.writableNeedDrain) this.#controller?.resume();
+    if (!this.#braked && !this.#coded?.isFull) this.#controller?.resume();
   }
 
   abort(): void {
@@ -132,8 +103,8 @@ export class HttpExchange implements UpstreamHandler, Channel, Braked {
     this.#answer?.destroy();
     this.#events?.destroy();
     this.#linger?.cancel();
-    this.#decoder?.destroy();
-    this.#giveRefusal();
+    this.#coded?.destroy();
+    this.#refusal?.taken();
     const controller = this.#controller;
     if (!controller) return;
     const end = (): void => {
@@ -169,6 +140,7 @@ export class HttpExchange implements UpstreamHandler, Channel, Braked {
     if (set !== undefined) this.#http.cookies(set, this.#origin);
     if (status >= 300) {
       this.#mode = 'refused';
+      this.#refusal = new RefusalBody(this.#http.owner.budget);
     } else if (this.#call.method === 'initialize') {
       this.#http.opened(usableHeader(headers, 'mcp-session-id', this.#http.owner.log));
     }
@@ -179,10 +151,11 @@ export class HttpExchange implements UpstreamHandler, Channel, Braked {
   }
 
   onResponseData(_controller: Controller, chunk: Buffer): void {
-    this.#http.owner.stats.bytesReceived += chunk.length;
+    this.#http.owner.observer.received(chunk.length);
     try {
-      if (this.#decoder) this.#decode(this.#decoder, chunk);
-      else this.#read(chunk);
+      // What arrives waits for the decoder, and the decoder for the reader of the answer.
+      if (!this.#coded) this.#read(chunk);
+      else if (!this.#coded.write(chunk)) this.#controller?.pause();
     } catch (thrown) {
       this.#fell('answer', thrown);
     }
@@ -191,7 +164,7 @@ export class HttpExchange implements UpstreamHandler, Channel, Braked {
   onResponseEnd(): void {
     this.#http.brake.release(this);
     try {
-      if (this.#decoder) this.#decoder.end();
+      if (this.#coded) this.#coded.end();
       else this.#finish();
     } catch (thrown) {
       this.#fell('answer', thrown);
@@ -224,7 +197,7 @@ export class HttpExchange implements UpstreamHandler, Channel, Braked {
   #failed(error: Error): void {
     this.#http.brake.release(this);
     this.#linger?.cancel();
-    this.#giveRefusal();
+    this.#refusal?.taken();
     const call = this.#call;
     this.#answer?.destroy();
     if (this.#aborted || call.over) return;
@@ -286,7 +259,7 @@ export class HttpExchange implements UpstreamHandler, Channel, Braked {
         if (this.#detached) this.#lingering();
         break;
       case 'refused':
-        this.#keepRefusal(chunk.subarray(0, MAX_ERROR_BODY - this.#refusedBytes));
+        this.#refusal?.push(chunk);
         break;
       case 'sniff':
       case 'ignore':
@@ -308,7 +281,7 @@ export class HttpExchange implements UpstreamHandler, Channel, Braked {
         call.broken(this.#events?.problem ?? 'ended its event stream without an answer', this.#broken());
         break;
       case 'refused':
-        this.#judge(this.#giveRefusal());
+        this.#refused(this.#refusal?.taken() ?? NOTHING);
         break;
       case 'sniff':
         call.broken(`answered HTTP ${this.#status} with an empty body`);
@@ -320,7 +293,7 @@ export class HttpExchange implements UpstreamHandler, Channel, Braked {
   #readJson(): void {
     this.#mode = 'json';
     const { owner } = this.#http;
-    const length = this.#decoder ? '' : header(this.#headers, 'content-length');
+    const length = this.#coded ? '' : header(this.#headers, 'content-length');
     this.#length = length === '' ? undefined : Number(length);
     this.#answer = new AnswerReader(this.#call, owner.answerLimits, owner.order, this.#length);
   }
@@ -329,7 +302,7 @@ export class HttpExchange implements UpstreamHandler, Channel, Braked {
    * A stream whose events have ids goes on where it ended (2025-11-25, basic/transports). `refused`: the request to go on was answered with
    * an HTTP error. false: it cannot.
    */
-  #goOn(how: 'closed' | 'broken' | 'refused', leastMs = 0): boolean {
+  #goOn(end: StreamEnd, leastMs = 0): boolean {
     if (this.#http.modern) return false;
     // What the client has seen half of cannot be sent to it again.
     if (this.#events?.inAnswer) return false;
@@ -337,10 +310,8 @@ export class HttpExchange implements UpstreamHandler, Channel, Braked {
     const lastId = usable(this.#events?.lastId, 'event id', owner.log) ?? this.#resume?.lastId;
     if (lastId === undefined) return false;
     const call = this.#call;
-    const retryMs = this.#events?.retryMs;
-    const polls = how === 'closed' && retryMs !== undefined && retryMs >= POLL_MS;
     const before = call.heard === this.#heardBefore ? (this.#resume?.tries ?? 0) : 0;
-    const tries = polls ? before : before + 1;
+    const { tries, waitMs } = nextAttempt(end, this.#events?.retryMs, before, leastMs);
     this.#events?.destroy();
     if (tries > MAX_RESUMES) {
       call.broken(
@@ -348,8 +319,6 @@ export class HttpExchange implements UpstreamHandler, Channel, Braked {
       );
       return true;
     }
-    const doubled = Math.max(retryMs ?? RESUME_MS, MIN_RESUME_MS) * 2 ** (tries - 1);
-    const wait = polls ? Math.min(retryMs, MAX_POLL_MS) : Math.max(Math.min(doubled, MAX_RESUME_MS), leastMs);
     call.sawMessage = true;
     owner.log.debug('an answer broke off: going on where it did', { method: call.method, tries });
     const goOn = (): void => {
@@ -359,7 +328,7 @@ export class HttpExchange implements UpstreamHandler, Channel, Braked {
     const failed = (error: GatewayError): void => {
       call.fail(error);
     };
-    setTimeout(owner.boundary.guard('answer', goOn, failed), wait).unref();
+    setTimeout(owner.boundary.guard('answer', goOn, failed), waitMs).unref();
     return true;
   }
 
@@ -414,126 +383,49 @@ export class HttpExchange implements UpstreamHandler, Channel, Braked {
       return;
     }
     if (!decode) return;
-    this.#decoder = decode;
-    const fell = (thrown: unknown): void => {
-      this.#fell('decoder', thrown);
-    };
-    decode.on('data', (chunk: Buffer) => {
-      try {
+    this.#coded = new CodedBody(decode, {
+      data: (chunk) => {
         this.#read(chunk);
-      } catch (thrown) {
-        fell(thrown);
-      }
-    });
-    decode.on('end', () => {
-      try {
+      },
+      end: () => {
         this.#finish();
-      } catch (thrown) {
-        fell(thrown);
-      }
-    });
-    decode.on('drain', () => {
-      if (!this.#paused) this.#goOnReading();
-    });
-    decode.on('error', (error: Error) => {
-      owner.boundary.run('decoder', () => {
+      },
+      unreadable: (error) => {
         this.#call.broken(`sent an unreadable ${coding} body: ${error.message}`);
-      });
+      },
+      drained: () => {
+        if (!this.#paused) this.#goOnReading();
+      },
+      threw: (thrown) => {
+        this.#fell('decoder', thrown);
+      },
     });
   }
 
-  /** What comes waits for the decoder, and the decoder for whoever reads the answer. */
-  #decode(decode: Transform, chunk: Buffer): void {
-    if (decode.destroyed) return;
-    if (!decode.write(chunk)) this.#controller?.pause();
-  }
-
-  /** The body of a refusal is kept for its text, as far as there is room. */
-  #keepRefusal(chunk: Buffer): void {
-    if (chunk.length === 0 || !this.#http.owner.budget.take(chunk.length)) return;
-    this.#refused.push(chunk);
-    this.#refusedBytes += chunk.length;
-  }
-
-  #giveRefusal(): Buffer {
-    const body = this.#refused.taken();
-    this.#http.owner.budget.give(body.length);
-    this.#refusedBytes = 0;
-    return body;
-  }
-
-  /** An HTTP status that is no success. */
-  #judge(body: Buffer): void {
+  /** The status is not a success. */
+  #refused(body: Buffer): void {
     const call = this.#call;
-    const { owner, config } = this.#http;
     const status = this.#status;
     const retry = status === 429 || status === 503 ? retryAfterMs(this.#headers) : undefined;
     call.retryAfterMs = retry;
     if (this.#resume) {
-      const passes = status === 408 || status === 429 || status >= 500;
-      if (passes && this.#goOn('refused', Math.min(retry ?? 0, MAX_RESUME_MS))) return;
+      const mayPass = status === 408 || status === 429 || status >= 500;
+      if (mayPass && this.#goOn('refused', Math.min(retry ?? 0, MAX_RESUME_MS))) return;
       return call.broken(`broke off its answer and did not go on with it: HTTP ${status}`);
     }
-    if (status < 400) return this.#followRedirect(status);
-    const answer = readErrorAnswer(body);
-    const error = answer?.error;
-    if (this.#http.modern) {
-      if (seemsLegacy(error, status)) this.#http.events.wrongEra();
-      if (answer && isOfRequest(answer, call, status)) return deliverError(call, answer.value, answer.error);
-    } else {
-      const reason = lostByStatus(status, body.toString('utf8'), error, this.#hadSession);
-      if (reason && owner.sessionLost(call, `HTTP ${status}`, reason)) return;
+    if (status < 400) {
+      const problem = followRedirect(this.#http, status, this.#headers, this.#redirects);
+      if (problem !== undefined) return call.broken(problem);
+      return new HttpExchange(this.#http, call, this.#redirects + 1).dispatch();
     }
-    // The upstream's own error to this very request goes on as it is.
-    if (answer?.id === call.idText && !OF_CREDENTIALS.has(status))
-      return deliverError(call, answer.value, answer.error);
-    const failure = new GatewayError(
-      status === 401 || status === 403 ? 'upstream_auth_failed' : 'upstream_protocol_error',
-      `upstream '${config.name}' answered HTTP ${status}${saying(body, status)}`,
-      retry === undefined ? { status } : { status, retryAfter: Math.ceil(retry / 1000) },
-    );
-    call.fail(failure);
-  }
-
-  #followRedirect(status: number): void {
-    const location = usableHeader(this.#headers, 'location', this.#http.owner.log);
-    if (status !== 307 && status !== 308) {
-      const target = location === '' ? '' : ` to ${redactUrl(location)}`;
-      return this.#call.broken(`answered HTTP ${status}${target}: only 307 and 308 are followed`);
-    }
-    if (this.#redirects >= MAX_REDIRECTS)
-      return this.#call.broken(`redirected more than ${MAX_REDIRECTS} times`);
-    const why = location === '' ? 'redirected without saying where' : this.#http.redirect(location);
-    if (why !== undefined) return this.#call.broken(why);
-    new HttpExchange(this.#http, this.#call, this.#redirects + 1).dispatch();
+    refuse(this.#http, call, { status, body, hadSession: this.#hadSession, retryAfterMs: retry });
   }
 }
 
-/** Statuses that speak of the gateway's own credentials: what the body says is for operators. */
-const OF_CREDENTIALS = new Set([401, 403]);
-/** Statuses that speak of the way to a server, not of what it speaks. */
-const OF_THE_WAY = new Set([401, 403, 408, 429]);
-/** Errors of JSON-RPC itself and of the modern era: what any server of that era answers with. */
-const MODERN_CODES = new Set([-32700, -32600, -32601, -32602, -32603, -32020, -32021, -32022]);
-
-/** A modern server may answer without an id where it could not, or did not, read the request. */
-function isOfRequest({ id }: ErrorAnswer, call: UpstreamCall, status: number): boolean {
-  if (OF_CREDENTIALS.has(status)) return false;
-  return id === call.idText || (id === '' && status < 500 && !OF_THE_WAY.has(status));
-}
-
-/** A refusal that a modern server would not have put so (2026-07-28, basic/versioning). */
-function seemsLegacy(error: ErrorAnswer['error'] | undefined, status: number): boolean {
-  return status < 500 && !OF_THE_WAY.has(status) && !(error && MODERN_CODES.has(error.code));
-}
+const NOTHING = Buffer.alloc(0);
 
 function startsAsEvents(chunk: Buffer): boolean {
   if (chunk[0] === 0x7b) return false;
   const start = chunk.toString('latin1', 0, 9).replace(/^\xef\xbb\xbf/, '');
   return start.startsWith('event:') || start.startsWith('data:');
-}
-
-function isTimeout(error: Error): boolean {
-  const { code } = error as { code?: unknown };
-  return code === 'UND_ERR_CONNECT_TIMEOUT' || code === 'ETIMEDOUT';
 }

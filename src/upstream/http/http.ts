@@ -1,5 +1,4 @@
 /** What the two HTTP transports have in common: their headers, their redirects, the session as its exchanges see it. */
-import { redactUrl } from '../../config/redact.js';
 import type { HttpServerConfig } from '../../config/types.js';
 import type { Logger } from '../../observe/log.js';
 import { isHeaderText } from '../../protocol/header-text.js';
@@ -8,9 +7,6 @@ import { explain, type Controller, type Dispatcher, type UpstreamHandler } from 
 import type { Brake } from './brake.js';
 
 export type Headers = Record<string, string | string[] | undefined>;
-
-/** Redirects that are followed in a row. */
-export const MAX_REDIRECTS = 3;
 
 export interface HttpDeps {
   readonly config: HttpServerConfig;
@@ -77,16 +73,6 @@ export function sameServer(location: string, here: URL): URL | undefined {
   const upgrade =
     here.protocol === 'http:' && target.protocol === 'https:' && here.hostname === target.hostname;
   return target.origin === here.origin || upgrade ? target : undefined;
-}
-
-/** Goes to where a redirect leads, or says why not. */
-export function moveTo(location: string, place: { origin: string; path: string }): string | undefined {
-  const target = sameServer(location, new URL(place.path, place.origin));
-  if (!target)
-    return `redirected to ${redactUrl(location)}, another origin, which is not followed: set that url for the server`;
-  place.origin = target.origin;
-  place.path = target.pathname + target.search;
-  return undefined;
 }
 
 /** Written by the transport alone. */

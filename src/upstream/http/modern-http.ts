@@ -8,7 +8,8 @@ import type { Dispatcher } from './dispatcher.js';
 import { Brake } from './brake.js';
 import { Cookies } from './cookies.js';
 import { HttpExchange } from './http-exchange.js';
-import { moveTo, withConfigured, type HttpDeps, type HttpSession } from './http.js';
+import { withConfigured, type HttpDeps, type HttpSession } from './http.js';
+import { moveTo } from './redirect.js';
 import { Replies } from './replies.js';
 
 /** What a method has to be made of to stand in a header: it cannot be encoded there. */
@@ -56,7 +57,7 @@ export class ModernHttp implements Transport, HttpSession {
       setImmediate(this.owner.boundary.guard('answer', fail));
       return;
     }
-    this.owner.stats.bytesSent += call.body.length;
+    this.owner.observer.sent(call.body.length);
     new HttpExchange(this, call).dispatch();
   }
 

@@ -47,7 +47,7 @@ export class Replies {
       wheel,
       log,
       send: (body, done) => {
-        owner.stats.bytesSent += body.length;
+        owner.observer.sent(body.length);
         const handler = new Unread(done);
         const { origin, path, dispatcher } = http;
         dispatcher.dispatch({ method: 'POST', origin, path, headers: headers(), body }, handler);

@@ -89,7 +89,7 @@ export class ServerStream implements UpstreamHandler, Braked {
   }
 
   onResponseData(_controller: Controller, chunk: Buffer): void {
-    this.#http.owner.stats.bytesReceived += chunk.length;
+    this.#http.owner.observer.received(chunk.length);
     const reader = this.#reader;
     if (!reader) return;
     this.#http.events.seen();

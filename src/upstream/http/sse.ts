@@ -9,15 +9,16 @@ import { Pieces } from '../../lib/pieces.js';
 import { SseError, SseReader, type EventFields, type SseSink } from '../../wire/sse-read.js';
 import type { CallOwner, Channel, Transport, TransportEvents, UpstreamCall } from '../calls/calls.js';
 import { explain, type Controller, type UpstreamHandler } from './dispatcher.js';
-import { A_WEB_PAGE, excerpt, saying } from '../calls/answer.js';
+import { A_WEB_PAGE, excerpt, saying } from '../calls/excerpt.js';
+import { KEEP_ALIVE_EVENTS } from '../calls/keep-alive.js';
 import { otherPath } from '../link/failures.js';
 import { isHeaderText } from '../../protocol/header-text.js';
 import { Cookies } from './cookies.js';
+import { MAX_REDIRECTS } from './redirect.js';
 import { Replies } from './replies.js';
 import { deliverWhole } from '../calls/shared-channel.js';
 import {
   header,
-  MAX_REDIRECTS,
   retryAfterMs,
   sameServer,
   Unread,
@@ -28,7 +29,6 @@ import {
 } from './http.js';
 
 const NO_CHANNEL: Channel = { pause() {}, resume() {}, abort() {} };
-const SKIPPED = new Set(['ping', 'keepalive', 'keep-alive', 'heartbeat']);
 const MAX_REFUSAL = 4096;
 
 export class HttpSse implements Transport, UpstreamHandler {
@@ -92,7 +92,7 @@ export class HttpSse implements Transport, UpstreamHandler {
           done();
           return () => undefined;
         }
-        this.#owner.stats.bytesSent += body.length;
+        this.#owner.observer.sent(body.length);
         const handler = new Unread(done);
         this.#deps.dispatcher.dispatch(
           { method: 'POST', ...place(endpoint), headers: this.#postHeaders(endpoint), body },
@@ -120,7 +120,7 @@ export class HttpSse implements Transport, UpstreamHandler {
       this.#queue.push(call);
       return;
     }
-    this.#owner.stats.bytesSent += call.body.length;
+    this.#owner.observer.sent(call.body.length);
     this.#deps.dispatcher.dispatch(
       { method: 'POST', ...place(endpoint), headers: this.#postHeaders(endpoint), body: call.body },
       new Posted(call, this.#owner),
@@ -169,7 +169,7 @@ export class HttpSse implements Transport, UpstreamHandler {
   }
 
   onResponseData(_controller: Controller, chunk: Buffer): void {
-    this.#owner.stats.bytesReceived += chunk.length;
+    this.#owner.observer.received(chunk.length);
     if (!this.#isStream()) {
       if (this.#refusal.length < 4) this.#refusal.push(chunk.subarray(0, MAX_REFUSAL));
       return;
@@ -243,7 +243,7 @@ export class HttpSse implements Transport, UpstreamHandler {
     const whole = this.#chunks.taken();
     if (this.#over) return this.#lost('sent an event over limits.message_bytes');
     const type = this.#type || fields.type;
-    if (SKIPPED.has(type) || whole.length === 0) return;
+    if (KEEP_ALIVE_EVENTS.has(type) || whole.length === 0) return;
     if (type === 'endpoint') return this.#opened(whole.toString('utf8').trim());
     this.#events.seen();
     if (!deliverWhole([whole], whole.length, this.#owner, this.#events))

@@ -8,7 +8,8 @@ import type { Dispatcher } from './dispatcher.js';
 import { Brake } from './brake.js';
 import { Cookies } from './cookies.js';
 import { HttpExchange } from './http-exchange.js';
-import { moveTo, Unread, withConfigured, type HttpDeps, type HttpSession } from './http.js';
+import { Unread, withConfigured, type HttpDeps, type HttpSession } from './http.js';
+import { moveTo } from './redirect.js';
 import { Replies } from './replies.js';
 import { ServerStream } from './server-stream.js';
 
@@ -52,7 +53,7 @@ export class StreamableHttp implements Transport, HttpSession {
   }
 
   send(call: UpstreamCall): void {
-    this.owner.stats.bytesSent += call.body.length;
+    this.owner.observer.sent(call.body.length);
     new HttpExchange(this, call).dispatch();
   }
 

@@ -4,7 +4,7 @@ import type { Logger } from '../../observe/log.js';
 import type { Peer } from '../../protocol/ports.js';
 import type { Era } from '../../protocol/revisions.js';
 import type { Carrier } from '../calls/calls.js';
-import { settled, type Dialled, type Known } from './dial.js';
+import { settled, type Dialled, type Known } from './dialled.js';
 import { Hints } from './freshness.js';
 import type { OwnRequests } from './own-requests.js';
 import { troubleOf } from './failures.js';

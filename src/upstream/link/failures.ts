@@ -10,6 +10,11 @@ export function asGatewayError(error: unknown, server: string): GatewayError {
   );
 }
 
+/** The error of a call to a server whose link is not up. */
+export function disconnected(server: string): GatewayError {
+  return new GatewayError('upstream_disconnected', `upstream '${server}' is disconnected`);
+}
+
 /** The error with more in its data, for who decides by it. */
 export function withData(error: GatewayError, more: Readonly<Record<string, unknown>>): GatewayError {
   const data = typeof error.data === 'object' && error.data !== null ? error.data : {};

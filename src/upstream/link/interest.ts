@@ -1,48 +1,42 @@
 /**
- * What clients want to hear from an upstream. One of the legacy era is told when it changes, and again after each handshake; one
- * of the modern era hears of URIs and tasks in the filter of a stream, and of levels with each request.
+ * What clients want to be notified of by a server: resources, tasks, log messages. A legacy server is asked when that changes, and again
+ * after each handshake. A modern server is asked for resources and tasks by the filter of a stream, and for log levels in each request.
  */
-import type { LogLevel } from '../../protocol/ports.js';
+import type { LinkInterest, LogLevel } from '../../protocol/ports.js';
+import type { Carrier } from '../calls/calls.js';
+import { TASK, topicOf, URI, type Topic } from '../listen/topics.js';
+import { asGatewayError, disconnected } from './failures.js';
+import type { Inventory } from './inventory.js';
+import type { LinkCalls } from './link-calls.js';
+import type { OwnRequests } from './own-requests.js';
 
-/** Kinds of what a stream can be asked to tell of by its name. */
-export const URI = 'uri:';
-export const TASK = 'task:';
-/** One resource, or one task. */
-export type Topic = `${typeof URI | typeof TASK}${string}`;
-
-export function topicOf(kind: typeof URI | typeof TASK, name: string): Topic {
-  return `${kind}${name}`;
-}
-
-export function nameOf(topic: Topic): string {
-  return topic.slice(topic.indexOf(':') + 1);
+/** The stream of notifications of a modern server. */
+export interface TopicStream {
+  /** Resolves once the server has granted `topic`. Rejects with a GatewayError if it does not. */
+  granted(topic: Topic): Promise<void>;
+  /** The topics changed. */
+  update(): void;
 }
 
 export interface InterestDeps {
-  readonly modern: () => boolean;
-  /** Whether the upstream takes a log level. */
-  readonly hasLogging: () => boolean;
-  /** A request whose answer changes nothing here. */
-  readonly tell: (method: string, params: object) => void;
-  /** The URIs or the tasks are other ones. */
-  readonly changed: () => void;
+  readonly calls: LinkCalls;
+  readonly own: OwnRequests;
+  readonly inventory: Inventory;
+  /** What calls are sent on; undefined: the link is not up. */
+  readonly up: () => Carrier | undefined;
+  readonly stream: () => TopicStream;
 }
 
-export class Interest {
+export class Interest implements LinkInterest {
   readonly #deps: InterestDeps;
   readonly #uris = new Set<string>();
   readonly #tasks = new Set<string>();
   #level: LogLevel | undefined;
+  /** The interest in the link that replaced this one at a reload: late requests are handed to it. */
+  #successor: Interest | undefined;
 
   constructor(deps: InterestDeps) {
     this.#deps = deps;
-  }
-
-  /** A subscription that the upstream granted. */
-  keep(uri: string): void {
-    if (this.#uris.has(uri)) return;
-    this.#uris.add(uri);
-    this.#deps.changed();
   }
 
   get topics(): readonly Topic[] {
@@ -52,50 +46,149 @@ export class Interest {
     ];
   }
 
-  get tasks(): Iterable<string> {
-    return this.#tasks;
+  async subscribe(uri: string): Promise<void> {
+    if (this.#successor) return this.#successor.subscribe(uri);
+    const { calls, own, up } = this.#deps;
+    const carrier = up();
+    if (!carrier) throw disconnected(calls.server);
+    if (!this.#isModern) {
+      await own.request(carrier, 'resources/subscribe', JSON.stringify({ uri }));
+      this.#keep(uri);
+      return;
+    }
+    const had = this.#uris.has(uri);
+    this.#keep(uri);
+    try {
+      await this.#deps.stream().granted(topicOf(URI, uri));
+    } catch (error) {
+      if (!had) this.#drop(uri, false);
+      throw error;
+    }
   }
 
-  get uris(): Iterable<string> {
-    return this.#uris;
+  keepSubscribed(uri: string): void {
+    if (this.#successor) this.#successor.#takeOver(uri);
+    else this.#keep(uri);
   }
 
-  has(uri: string): boolean {
-    return this.#uris.has(uri);
+  isSubscribed(uri: string): boolean {
+    return this.#successor ? this.#successor.isSubscribed(uri) : this.#uris.has(uri);
   }
 
-  drop(uri: string, tell: boolean): void {
-    if (!this.#uris.delete(uri)) return;
-    if (tell && !this.#deps.modern()) this.#deps.tell('resources/unsubscribe', { uri });
-    this.#deps.changed();
+  unsubscribe(uri: string, tell: boolean): void {
+    this.#successor?.unsubscribe(uri, tell);
+    this.#drop(uri, tell);
   }
 
-  keepTask(id: string): void {
-    if (this.#tasks.has(id)) return;
-    this.#tasks.add(id);
-    this.#deps.changed();
+  async watchTask(id: string): Promise<void> {
+    if (this.#successor) return this.#successor.watchTask(id);
+    if (!this.#deps.up()) throw disconnected(this.#deps.calls.server);
+    // A legacy server cannot be asked: it notifies the status of its tasks, or does not.
+    if (!this.#isModern) return;
+    this.#keepTask(id);
+    try {
+      await this.#deps.stream().granted(topicOf(TASK, id));
+    } catch (error) {
+      this.#dropTask(id);
+      throw error;
+    }
   }
 
-  dropTask(id: string): void {
-    if (this.#tasks.delete(id)) this.#deps.changed();
+  unwatchTask(id: string): void {
+    this.#successor?.unwatchTask(id);
+    this.#dropTask(id);
   }
 
   setLevel(level: LogLevel | undefined): void {
     if (level === this.#level) return;
     this.#level = level;
-    if (level !== undefined && this.#takesLevel()) this.#deps.tell('logging/setLevel', { level });
+    if (level !== undefined && this.#takesLevel) this.#request('logging/setLevel', { level });
   }
 
-  /** What a new session of the upstream has to be told. */
-  wanted(): readonly (readonly [method: string, params: object])[] {
-    if (this.#deps.modern()) return [];
-    const wanted: [string, object][] = [...this.#uris].map((uri) => ['resources/subscribe', { uri }]);
-    if (this.#level !== undefined && this.#takesLevel())
-      wanted.push(['logging/setLevel', { level: this.#level }]);
-    return wanted;
+  tell(notification: Buffer): void {
+    // Each request to a modern server says what it has to know.
+    if (!this.#isModern) this.#deps.up()?.transport.post(notification);
   }
 
-  #takesLevel(): boolean {
-    return !this.#deps.modern() && this.#deps.hasLogging();
+  /** Takes over the interest in the link that this one replaces. */
+  inherit(old: Interest): void {
+    old.#successor = this;
+    for (const id of old.#tasks) this.#keepTask(id);
+    for (const uri of old.#uris) this.#takeOver(uri);
+  }
+
+  /** Makes the requests again that a new session of a legacy server needs. Never rejects. */
+  async renew(carrier: Carrier): Promise<void> {
+    const { calls, own } = this.#deps;
+    for (const [method, params] of this.#renewals()) {
+      try {
+        await own.request(carrier, method, JSON.stringify(params));
+      } catch (error) {
+        // The session is usable all the same.
+        calls.log.warn(`${method} failed after reconnecting`, {
+          server: calls.server,
+          error: calls.shown(asGatewayError(error, calls.server)).message,
+        });
+      }
+    }
+  }
+
+  #renewals(): (readonly [method: string, params: object])[] {
+    if (this.#isModern) return [];
+    const requests: [string, object][] = [...this.#uris].map((uri) => ['resources/subscribe', { uri }]);
+    if (this.#level !== undefined && this.#takesLevel)
+      requests.push(['logging/setLevel', { level: this.#level }]);
+    return requests;
+  }
+
+  get #isModern(): boolean {
+    return this.#deps.inventory.era === 'modern';
+  }
+
+  get #takesLevel(): boolean {
+    return !this.#isModern && this.#deps.inventory.capabilities['logging'] !== undefined;
+  }
+
+  #keep(uri: string): void {
+    if (this.#uris.has(uri)) return;
+    this.#uris.add(uri);
+    this.#deps.stream().update();
+  }
+
+  #drop(uri: string, tell: boolean): void {
+    if (!this.#uris.delete(uri)) return;
+    if (tell && !this.#isModern) this.#request('resources/unsubscribe', { uri });
+    this.#deps.stream().update();
+  }
+
+  #keepTask(id: string): void {
+    if (this.#tasks.has(id)) return;
+    this.#tasks.add(id);
+    this.#deps.stream().update();
+  }
+
+  #dropTask(id: string): void {
+    if (this.#tasks.delete(id)) this.#deps.stream().update();
+  }
+
+  /** A subscription that the server granted to another link. */
+  #takeOver(uri: string): void {
+    if (this.#successor) return this.#successor.#takeOver(uri);
+    if (this.#uris.has(uri)) return;
+    this.#keep(uri);
+    if (!this.#isModern) this.#request('resources/subscribe', { uri });
+  }
+
+  /** A request whose outcome is only logged. */
+  #request(method: string, params: object): void {
+    const { calls, own, up } = this.#deps;
+    const carrier = up();
+    if (!carrier) return;
+    own.request(carrier, method, JSON.stringify(params)).catch((error: unknown) => {
+      calls.log.debug(`${method} failed`, {
+        server: calls.server,
+        error: calls.shown(asGatewayError(error, calls.server)).message,
+      });
+    });
   }
 }

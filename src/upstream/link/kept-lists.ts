@@ -1,16 +1,16 @@
 /** The lists of one upstream as they were last read. */
 import type { GatewayError } from '../../errors.js';
 import type { Logger } from '../../observe/log.js';
-import type { ServerStats } from '../../observe/stats.js';
 import { LIST_KINDS, LISTS, NO_LISTS, sameList, type ListKind, type Lists } from '../../protocol/lists.js';
 import type { Collected } from '../calls/collect.js';
 import { Hints } from './freshness.js';
+import type { LinkObserver } from './observer.js';
 import { readLists, type ListOutcomes } from './read-lists.js';
 
 export interface KeptListsDeps {
   readonly server: string;
   readonly log: Logger;
-  readonly stats: ServerStats;
+  readonly observer: LinkObserver;
 }
 
 export interface ReadFrom {
@@ -45,7 +45,7 @@ export class KeptLists {
 
   /** Rejects where there is no way to the upstream. */
   async read({ kinds, capabilities, modern, request, ping }: ReadFrom): Promise<ReadResult> {
-    const { server, log, stats } = this.#deps;
+    const { server, log, observer } = this.#deps;
     const started = performance.now();
     // Of a part it says nothing about the whole.
     const hints = modern && kinds === undefined ? new Hints() : undefined;
@@ -63,11 +63,9 @@ export class KeptLists {
         ping,
       });
       failed = [...outcomes.values()].some(({ type }) => type === 'failed');
-      if (!failed) stats.toolsLastRefresh = Date.now() / 1000;
       return { outcomes, hints: hints ?? this.hints };
     } finally {
-      stats.toolsRefresh.add(failed ? 'error' : 'success');
-      stats.toolsRefreshDuration.observe((performance.now() - started) / 1000);
+      observer.listsRead(failed ? 'error' : 'success', started);
     }
   }
 
@@ -94,7 +92,7 @@ export class KeptLists {
     const kinds = LIST_KINDS.filter((kind) => !sameList(next[kind], this.lists[kind]));
     // Definitions that stayed the same keep their buffers: views and clients compare by bytes.
     if (kinds.length > 0) this.lists = next;
-    this.#deps.stats.toolsCount = this.lists.tools.length;
+    this.#deps.observer.lists(this.lists.tools.length);
     return kinds;
   }
 

@@ -3,21 +3,20 @@ import type { ServerConfig } from '../../config/types.js';
 import { GatewayError } from '../../errors.js';
 import { methodOf } from '../../protocol/methods.js';
 import { LISTS } from '../../protocol/lists.js';
-import { UpstreamCall, type CallOwner, type Carrier } from '../calls/calls.js';
+import { UpstreamCall, type Carrier } from '../calls/calls.js';
 import { collect, type Collected } from '../calls/collect.js';
 import { ownHeaders, withEnvelope, type EnvelopeFacts } from './envelope.js';
 import { withData } from './failures.js';
+import type { LinkCalls } from './link-calls.js';
 
 /** How long they wait for an answer, unless request_ms is shorter. */
 const OWN_REQUEST_MS = 60_000;
 
 export interface OwnRequestsDeps {
-  readonly owner: CallOwner;
+  readonly calls: LinkCalls;
   readonly config: () => ServerConfig;
-  readonly nextId: () => number;
-  /** Puts it among the calls of the link and on its way. */
-  readonly send: (call: UpstreamCall, carrier: Carrier) => void;
-  readonly envelope: () => Omit<EnvelopeFacts, 'revision'>;
+  /** What modern requests say about the gateway. */
+  readonly envelope: Omit<EnvelopeFacts, 'revision'>;
 }
 
 export interface OwnRequest {
@@ -41,7 +40,7 @@ export interface OwnRequests {
 }
 
 export function createOwnRequests(deps: OwnRequestsDeps): OwnRequests {
-  const { owner } = deps;
+  const { calls } = deps;
   const waiting = new Set<() => void>();
   let closed = false;
 
@@ -52,17 +51,16 @@ export function createOwnRequests(deps: OwnRequestsDeps): OwnRequests {
     { long = false, totalMs = Infinity }: OpenOptions = {},
   ): OwnRequest {
     const { kind, timeouts } = deps.config();
-    const id = deps.nextId();
+    const id = calls.nextId();
     const requestMs = timeouts.request_ms > 0 ? timeouts.request_ms : OWN_REQUEST_MS;
     const limitMs = Math.min(requestMs, OWN_REQUEST_MS, totalMs);
     const { modern } = carrier;
-    const sent =
-      modern === undefined ? params : withEnvelope(params, { ...deps.envelope(), revision: modern });
+    const sent = modern === undefined ? params : withEnvelope(params, { ...deps.envelope, revision: modern });
     const body = `{"jsonrpc":"2.0","id":${id},"method":"${method}"${sent === undefined ? '' : `,"params":${sent}`}}`;
-    const { sink, answer } = collect(owner.server, method, owner.messageBytes(), owner.budget, {
+    const { sink, answer } = collect(calls.server, method, calls.messageBytes(), calls.budget, {
       unproven: LIST_METHODS.has(method),
     });
-    const call = new UpstreamCall(owner, id, method, Buffer.from(String(id)), Buffer.from(body), sink, {
+    const call = new UpstreamCall(calls, id, method, Buffer.from(String(id)), Buffer.from(body), sink, {
       repeatable: !long,
       own: true,
       long,
@@ -71,7 +69,7 @@ export function createOwnRequests(deps: OwnRequestsDeps): OwnRequests {
       silenceMs: 0,
       totalMs: kind === 'stdio' && methodOf(method)?.first ? Math.min(timeouts.start_ms, totalMs) : limitMs,
     });
-    deps.send(call, carrier);
+    calls.begin(call, carrier);
     return { call, answer: watched(call, answer, sink.fail.bind(sink)) };
   }
 

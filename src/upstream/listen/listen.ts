@@ -8,7 +8,8 @@ import type { Boundary } from '../../observe/boundary.js';
 import type { Logger } from '../../observe/log.js';
 import type { Notice } from '../../protocol/ports.js';
 import { asGatewayError, rpcCodeOf } from '../link/failures.js';
-import { nameOf, TASK, topicOf, URI, type Topic } from '../link/interest.js';
+import { filterOf, grantedTopics } from './filter.js';
+import { nameOf, type Topic } from './topics.js';
 import { LISTEN, withoutSubscriptionId, type ListenParams } from './listen-frames.js';
 import type { OwnRequest } from '../link/own-requests.js';
 
@@ -272,10 +273,7 @@ export class Listen {
   #acknowledge(stream: Stream, granted: NonNullable<ListenParams['notifications']>): void {
     if (stream.granted || stream === this.#old) return;
     clearTimeout(stream.timer);
-    stream.granted = new Set([
-      ...textsOf(granted.resourceSubscriptions).map((uri) => topicOf(URI, uri)),
-      ...textsOf(granted.taskIds).map((id) => topicOf(TASK, id)),
-    ]);
+    stream.granted = grantedTopics(granted);
     if (stream === this.#next) this.#replace(stream);
     this.#settleFirst();
     if (this.#gap || this.#late) this.#deps.missed();
@@ -370,42 +368,9 @@ export class Listen {
   }
 }
 
-interface Filter {
-  toolsListChanged?: true;
-  promptsListChanged?: true;
-  resourcesListChanged?: true;
-  resourceSubscriptions?: string[];
-  taskIds?: string[];
-}
-
-/** What is asked for; undefined: nothing that the upstream could tell. */
-function filterOf(
-  capabilities: Readonly<Record<string, unknown>>,
-  topics: ReadonlySet<Topic>,
-): Filter | undefined {
-  const tells = (kind: string): boolean =>
-    (capabilities[kind] as { listChanged?: unknown } | null | undefined)?.listChanged === true;
-  const filter: Filter = {};
-  if (tells('tools')) filter.toolsListChanged = true;
-  if (tells('prompts')) filter.promptsListChanged = true;
-  if (tells('resources')) filter.resourcesListChanged = true;
-  const named = (kind: typeof URI | typeof TASK): string[] =>
-    [...topics].filter((topic) => topic.startsWith(kind)).map(nameOf);
-  const [uris, taskIds] = [named(URI), named(TASK)];
-  if (uris.length > 0) filter.resourceSubscriptions = uris;
-  if (taskIds.length > 0) filter.taskIds = taskIds;
-  return Object.keys(filter).length > 0 ? filter : undefined;
-}
-
 function isUnknown(error: GatewayError): boolean {
   const { status } = (error.data ?? {}) as { status?: unknown };
   return rpcCodeOf(error) === METHOD_NOT_FOUND || status === 404 || status === 405;
-}
-
-function textsOf(list: unknown): string[] {
-  return Array.isArray(list)
-    ? (list as unknown[]).filter((each): each is string => typeof each === 'string')
-    : [];
 }
 
 function sameSet(a: ReadonlySet<Topic>, b: ReadonlySet<Topic>): boolean {

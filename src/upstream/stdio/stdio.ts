@@ -148,7 +148,7 @@ export class Stdio implements Transport {
 
   #write(body: Buffer, until: number | undefined): void {
     if (this.#closed) return;
-    this.#owner.stats.bytesSent += body.length + 1;
+    this.#owner.observer.sent(body.length + 1);
     const line = withoutLineBreaks(body);
     if (!this.#full) {
       this.#full = !this.#child.write(line);
@@ -211,7 +211,7 @@ export class Stdio implements Transport {
   }
 
   #line(pieces: Buffer[], bytes: number): void {
-    this.#owner.stats.bytesReceived += bytes + 1;
+    this.#owner.observer.received(bytes + 1);
     if (bytes === 0) return;
     this.#events.seen();
     if (!deliverWhole(pieces, bytes, this.#owner, this.#events)) {

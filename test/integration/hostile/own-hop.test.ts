@@ -110,7 +110,7 @@ describe('a session that the server loses', () => {
     const gateway = await startGateway({ servers: [upstream.entry('s')] });
     const { error } = await callTool(gateway.url, 's__t');
     expect(error?.code).toBe(-32000);
-    expect(error?.message).toBe("upstream 's' forgot the session of the call");
+    expect(error?.message).toBe("upstream 's' lost the session of the call");
     expect(error?.data).toBeUndefined();
     expect(upstream.received('initialize')).toHaveLength(2);
     expect(upstream.calls('t')).toHaveLength(2);

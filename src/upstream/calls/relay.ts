@@ -1,0 +1,43 @@
+import { find } from '../../protocol/message.js';
+import type { Outgoing, Sink } from '../../protocol/ports.js';
+import { splice, type Patch } from '../../wire/splice.js';
+import { UpstreamCall, type CallOwner } from './calls.js';
+
+const NO_ID = Buffer.from('null');
+
+/** The request of a client as it goes upstream, under `id`. */
+export function relayed(
+  owner: CallOwner,
+  id: number,
+  out: Outgoing,
+  sink: Sink,
+  modern: boolean,
+): UpstreamCall {
+  const { message } = out;
+  const { body, idSpan } = message;
+  const idText = String(id);
+  // The id stands before what else is replaced, mostly: then they are in order.
+  const patches: Patch[] = idSpan ? [{ start: idSpan.start, end: idSpan.end, bytes: idText }] : [];
+  for (const patch of out.patches) patches.push(patch);
+  const token = find(message.meta, 'progressToken');
+  if (token) patches.push({ start: token.start, end: token.end, bytes: idText });
+  return new UpstreamCall(
+    owner,
+    id,
+    message.method,
+    idSpan ? body.subarray(idSpan.start, idSpan.end) : NO_ID,
+    splice(body, patches),
+    sink,
+    {
+      token: token && body.subarray(token.start, token.end),
+      repeatable: out.repeatable,
+      own: false,
+      client: out.client,
+      alone: out.alone,
+      task: out.task,
+      edit: out.edit,
+      modern,
+      headers: out.headers,
+    },
+  );
+}

@@ -1,0 +1,148 @@
+/**
+ * One attempt to connect to a server, and the events of the transports that it opened. Once an attempt was replaced by another, its
+ * events concern its own calls alone.
+ */
+import type { HttpServerConfig, ServerConfig } from '../../config/types.js';
+import type { GatewayError } from '../../errors.js';
+import type { Slots } from '../../lib/slots.js';
+import type { Carrier, Transport, TransportEvents, UpstreamCall } from '../calls/calls.js';
+import type { Watcher } from '../stdio/watcher.js';
+import type { ClosingTransports } from './closing-transports.js';
+import { dialHttp, probeAgain } from './dial-http.js';
+import { dialStdio } from './dial-stdio.js';
+import type { DialDeps, Dialled } from './dialled.js';
+import type { EraWatch } from './era-watch.js';
+import type { LinkCalls } from './link-calls.js';
+import type { OwnRequests } from './own-requests.js';
+import type { Verdict } from './probe.js';
+
+/** What an attempt reports to its link. */
+export interface AttemptEvents {
+  /** Whether the link is up, on this carrier. */
+  isCurrent(carrier: Carrier | undefined): boolean;
+  /** The server sent something. */
+  seen(): void;
+  /** The lists may have changed. */
+  listChanged(): void;
+  /** The server may be gone: check now. */
+  doubtHealth(): void;
+  /** The server does not answer as one of its era does. */
+  doubtEra(): void;
+  /** The server turned out to be a modern one after it had been dialled as a legacy one. */
+  outgrown(): void;
+  /** The channel of the transport is gone. `stderr`: the last line of a child. */
+  lost(carrier: Carrier | undefined, error: GatewayError, more: LostDetails): void;
+}
+
+export interface LostDetails {
+  readonly retryAfterMs?: number | undefined;
+  readonly stderr?: string;
+}
+
+export interface AttemptDeps {
+  readonly config: () => ServerConfig;
+  readonly calls: LinkCalls;
+  readonly own: OwnRequests;
+  readonly era: EraWatch;
+  readonly closing: ClosingTransports;
+  readonly starts: Slots;
+  readonly watcher: Watcher;
+  readonly clientInfo: { readonly name: string; readonly version: string };
+  /** The client capabilities that a legacy server is told at `initialize`. */
+  readonly capabilities: () => object;
+  readonly link: AttemptEvents;
+}
+
+export class Attempt implements TransportEvents {
+  readonly #deps: AttemptDeps;
+  /** The transport that was opened last. */
+  #carrier: Carrier | undefined;
+
+  constructor(deps: AttemptDeps) {
+    this.#deps = deps;
+  }
+
+  get carrier(): Carrier | undefined {
+    return this.#carrier;
+  }
+
+  /**
+   * Connects, up to and including the handshake. Rejects with a GatewayError, or with the reason of `signal`; what it opened is closed then.
+   */
+  async connect(signal: AbortSignal): Promise<Dialled> {
+    const { calls, closing } = this.#deps;
+    calls.order = { seen: 'unknown' };
+    // The process before may hold what this one needs: a port, a file.
+    if (this.#deps.config().kind === 'stdio') await closing.ended();
+    const config = this.#deps.config();
+    const deps = this.#dialDeps();
+    return config.kind === 'stdio' ? dialStdio(config, deps, signal) : dialHttp(config, deps, signal);
+  }
+
+  /** Asks a server for its era once more, beside the connection that is up. */
+  probe(): Promise<Verdict> {
+    return probeAgain(this.#deps.config() as HttpServerConfig, this.#dialDeps());
+  }
+
+  #dialDeps(): DialDeps {
+    const { calls, own, era, closing, starts, watcher, clientInfo, capabilities, link } = this.#deps;
+    return {
+      owner: calls,
+      events: this,
+      starts,
+      watcher,
+      opened: (transport: Transport, modern?: string) => {
+        this.#carrier = { transport, calls: 0, retired: false, modern, probing: false };
+        return this.#carrier;
+      },
+      own,
+      clientInfo,
+      capabilities: capabilities(),
+      known: era.known,
+      patience: era.patience,
+      late: () => {
+        era.late();
+        if (link.isCurrent(this.#carrier)) link.outgrown();
+      },
+      leave: (transport) => {
+        closing.close(transport);
+      },
+    };
+  }
+
+  // TransportEvents
+
+  message(bytes: Buffer): void {
+    this.#deps.calls.shared(bytes, this.#carrier);
+  }
+
+  callFor(id: number): UpstreamCall | undefined {
+    return this.#deps.calls.table.get(id);
+  }
+
+  seen(): void {
+    this.#deps.link.seen();
+  }
+
+  reopened(): void {
+    const { link } = this.#deps;
+    if (link.isCurrent(this.#carrier)) link.listChanged();
+  }
+
+  doubt(): void {
+    const { link } = this.#deps;
+    if (link.isCurrent(this.#carrier)) link.doubtHealth();
+  }
+
+  wrongEra(): void {
+    const { link } = this.#deps;
+    if (link.isCurrent(this.#carrier)) link.doubtEra();
+  }
+
+  lost(error: GatewayError, more: LostDetails = {}): void {
+    const carrier = this.#carrier;
+    if (carrier) this.#deps.calls.fail(error, carrier);
+    // The dial goes on in another way, with another process or transport.
+    if (!carrier?.probing) this.#deps.link.lost(carrier, error, more);
+  }
+}

@@ -1,0 +1,116 @@
+/** What the ways to connect to a server have in common: what they need, what they result in, the handshake at their end. */
+import type { ServerConfig } from '../../config/types.js';
+import { GatewayError } from '../../errors.js';
+import type { Slots } from '../../lib/slots.js';
+import type { Peer } from '../../protocol/ports.js';
+import type { LegacyRevision } from '../../protocol/revisions.js';
+import type { CallOwner, Carrier, Transport, TransportEvents } from '../calls/calls.js';
+import type { Watcher } from '../stdio/watcher.js';
+import { handshake } from './handshake.js';
+import type { OwnRequests } from './own-requests.js';
+import type { Probed, Verdict } from './probe.js';
+
+/** What a dial found out that the next one may begin with. */
+export type Known = { readonly era: 'modern' } | { readonly era: 'legacy'; readonly sse: boolean };
+
+export interface DialDeps {
+  readonly owner: CallOwner;
+  /** Of the carrier that `opened` gave. */
+  readonly events: TransportEvents;
+  readonly starts: Slots;
+  readonly clientInfo: { readonly name: string; readonly version: string };
+  /** Told to the upstream at `initialize`. */
+  readonly capabilities: object;
+  readonly watcher: Watcher;
+  /** A transport was made: what is requested from now on goes over it. `modern`: the revision that is tried on it. */
+  readonly opened: (transport: Transport, modern?: string) => Carrier;
+  readonly own: OwnRequests;
+  /** From the dial before, or what its client speaks: tried first. */
+  readonly known: Known | undefined;
+  /** How many times as long as timeouts.probe_ms a child may keep silent. */
+  readonly patience: number;
+  /** A child that had been taken for legacy answered the probe after all. */
+  readonly late: () => void;
+  /** Lets go of a transport: its session or its child ends in good order. */
+  readonly leave: (transport: Transport) => void;
+}
+
+export interface Dialled {
+  readonly carrier: Carrier;
+  readonly peer: Peer;
+  /** undefined: it took `initialize`, but what it speaks is not known. */
+  readonly known: Known | undefined;
+  /** The DiscoverResult, for the hints in it. */
+  readonly discovered?: Buffer | undefined;
+}
+
+export async function initialized(
+  config: ServerConfig,
+  deps: DialDeps,
+  transport: Transport,
+  options: {
+    readonly carrier?: Carrier;
+    readonly offer?: LegacyRevision | undefined;
+    readonly probing?: boolean;
+  } = {},
+): Promise<Dialled> {
+  try {
+    const carrier = options.carrier ?? deps.opened(transport);
+    carrier.probing = options.probing ?? false;
+    const peer = await handshake(config, {
+      transport,
+      request: (method, params) => deps.own.request(carrier, method, params),
+      clientInfo: deps.clientInfo,
+      capabilities: deps.capabilities,
+      offer: options.offer,
+    });
+    carrier.probing = false;
+    return { carrier, peer, known: { era: 'legacy', sse: transport.kind === 'sse' } };
+  } catch (error) {
+    // Who opened it closes it.
+    if (!options.carrier) deps.leave(transport);
+    throw error;
+  }
+}
+
+export function modern(carrier: Carrier, verdict: Verdict & { era: 'modern' }, probed: Probed): Dialled {
+  // Named once already: it would go on like this for ever.
+  if (!('peer' in verdict))
+    throw new GatewayError(
+      'upstream_protocol_error',
+      'the upstream refuses the protocol revision that it names itself',
+    );
+  const discovered = probed.type === 'result' ? probed.value : undefined;
+  return { carrier, peer: verdict.peer, known: { era: 'modern' }, discovered };
+}
+
+/** Resolves with how a request of the probe ended; never rejects. */
+export function settled({ call, answer }: ReturnType<OwnRequests['open']>): Promise<Probed> {
+  return answer.then(
+    ({ value }): Probed => ({ type: 'result', value }),
+    (error: unknown): Probed => ({
+      type: 'error',
+      status: call.httpStatus,
+      error: error instanceof GatewayError ? error : new GatewayError('internal', String(error)),
+    }),
+  );
+}
+
+export function notModern(config: ServerConfig, probed: Probed): GatewayError {
+  const why =
+    probed.type === 'error'
+      ? probed.error.message
+      : `upstream '${config.name}' ${probed.type === 'silence' ? 'did not answer' : 'gave no valid answer to'} server/discover`;
+  return new GatewayError(
+    'upstream_protocol_error',
+    `${why} (revision: ${config.revision} allows no older revision)`,
+  );
+}
+
+/** Another answer than that there is no way to the upstream just now. */
+export function wasRefused(error: unknown): boolean {
+  if (!(error instanceof GatewayError)) return false;
+  const { rpc, status } = (error.data ?? {}) as { rpc?: unknown; status?: unknown };
+  if (typeof status !== 'number' || status < 400) return typeof rpc === 'number';
+  return status < 500 && ![401, 403, 408, 429].includes(status);
+}

@@ -1,0 +1,149 @@
+/** What is known of a server: what it said about itself, what it lists, and how fresh that is. */
+import type { Logger } from '../../observe/log.js';
+import type { GatewayError } from '../../errors.js';
+import type { ListKind, Lists } from '../../protocol/lists.js';
+import type { Peer } from '../../protocol/ports.js';
+import type { Era } from '../../protocol/revisions.js';
+import type { Collected } from '../calls/collect.js';
+import { samePeer } from './era-watch.js';
+import type { Hints } from './freshness.js';
+import { KeptLists, type ReadFrom, type ReadResult } from './kept-lists.js';
+import type { Remembered } from './list-cache.js';
+import { ListsFor } from './lists-for.js';
+import type { LinkObserver } from './observer.js';
+
+export interface InventoryDeps {
+  readonly server: string;
+  readonly log: Logger;
+  readonly observer: LinkObserver;
+  /** Sends a request over the present connection; rejects where there is none. */
+  readonly request: (method: string, params: string | undefined) => Promise<Collected>;
+  /** What the server listed in an earlier run: counts until it is read again. */
+  readonly remembered: Remembered | undefined;
+}
+
+export class Inventory {
+  readonly #observer: LinkObserver;
+  readonly #kept: KeptLists;
+  readonly #listsFor: ListsFor;
+  /** undefined before the first handshake, and once the lists were dropped. */
+  peer: Peer | undefined;
+  /** The lists are from an earlier run, read then (Unix milliseconds); undefined: they are from this one. */
+  keptSince: number | undefined;
+  /** Capabilities that the server has without declaring them. */
+  readonly #undeclared = new Set<string>();
+
+  constructor({ server, log, observer, request, remembered }: InventoryDeps) {
+    this.#observer = observer;
+    this.#kept = new KeptLists({ server, log, observer });
+    if (remembered) {
+      this.#kept.lists = remembered.lists;
+      this.peer = remembered.peer;
+      this.keptSince = remembered.at;
+    }
+    this.#listsFor = new ListsFor({
+      server,
+      log,
+      all: () => this.#kept.lists,
+      capabilities: () => this.capabilities,
+      request,
+    });
+  }
+
+  /** `legacy` as long as it is not known. */
+  get era(): Era {
+    return this.peer?.era ?? 'legacy';
+  }
+
+  get capabilities(): Readonly<Record<string, unknown>> {
+    return this.peer?.capabilities ?? {};
+  }
+
+  get lists(): Lists {
+    return this.#kept.lists;
+  }
+
+  /** Kinds whose list has at least one entry. */
+  get kinds(): readonly ListKind[] {
+    return this.#kept.kinds;
+  }
+
+  /** Kinds whose last reading failed, and why: their list is an older one. */
+  get stale(): ReadonlyMap<ListKind, GatewayError> {
+    return this.#kept.stale;
+  }
+
+  /** What a modern server said about the freshness of its lists. */
+  get hints(): Hints | undefined {
+    return this.#kept.hints;
+  }
+
+  /** The lists by client capabilities; undefined: all clients get the same. */
+  get listsFor(): ListsFor | undefined {
+    return this.era === 'modern' ? this.#listsFor : undefined;
+  }
+
+  /** A new connection: nothing is known yet about what the server does not declare. */
+  connected(peer: Peer): void {
+    this.#undeclared.clear();
+    this.peer = peer;
+  }
+
+  /** What the server says about itself now. Returns whether that is new. */
+  describedAs(peer: Peer): boolean {
+    const before = this.peer;
+    const next = this.#withUndeclared(peer);
+    if (before?.revision === next.revision && samePeer(before, next)) return false;
+    this.peer = next;
+    return true;
+  }
+
+  /** The server has a capability that it does not declare. */
+  found(capability: string): void {
+    this.#undeclared.add(capability);
+    if (this.peer) this.peer = this.#withUndeclared(this.peer);
+  }
+
+  /** Rejects where the server cannot be reached. */
+  read(from: Omit<ReadFrom, 'capabilities'>): Promise<ReadResult> {
+    return this.#kept.read({ ...from, capabilities: this.capabilities });
+  }
+
+  /** Replaces the lists; returns the kinds that changed. */
+  take(read: ReadResult): ListKind[] {
+    this.keptSince = undefined;
+    return this.#kept.take(read);
+  }
+
+  /** The lists by client capabilities were read over another connection: they are read again when they are asked for. */
+  outdateListsFor(): void {
+    this.#listsFor.outdate();
+  }
+
+  /** Takes over what another link of the server knows, until this one has read it. */
+  inherit({ lists, peer }: Inventory): void {
+    this.#kept.lists = lists;
+    this.peer = peer;
+  }
+
+  /** Empties the lists; returns the kinds that were not empty. */
+  clear(): ListKind[] {
+    return this.#kept.clear();
+  }
+
+  /** The server stays away: forgets everything about it. Returns the kinds whose list was not empty. */
+  drop(): ListKind[] {
+    this.keptSince = undefined;
+    const kinds = this.#kept.clear();
+    this.#listsFor.clear();
+    this.peer = undefined;
+    this.#observer.lists(0);
+    return kinds;
+  }
+
+  #withUndeclared(peer: Peer): Peer {
+    if (this.#undeclared.size === 0) return peer;
+    const found = Object.fromEntries([...this.#undeclared].map((capability) => [capability, {}]));
+    return { ...peer, capabilities: { ...found, ...peer.capabilities } };
+  }
+}

@@ -1,0 +1,275 @@
+/**
+ * The life of a link: connects, waits after failures, connects again, drains, closes. link-state.ts decides what follows from an event; this
+ * class does it, and reports to the link.
+ */
+import type { ServerConfig } from '../../config/types.js';
+import { GatewayError } from '../../errors.js';
+import { backoffMs } from '../../lib/backoff.js';
+import type { Carrier } from '../calls/calls.js';
+import type { Attempt, LostDetails } from './attempt.js';
+import { CLOSE_GRACE_MS, type ClosingTransports } from './closing-transports.js';
+import { wasRefused, type Dialled } from './dialled.js';
+import { asGatewayError, retryAfterOf } from './failures.js';
+import type { LinkCalls } from './link-calls.js';
+import { step, type LinkEvent, type LinkPhase } from './link-state.js';
+
+/** The longest wait before an attempt, whatever the server asks for. */
+export const MAX_WAIT_MS = 300_000;
+/** Random extension of a wait that the server asked for, as a fraction of it, so that replicas do not reconnect in step. */
+const WAIT_JITTER = 0.1;
+
+/** What a life reports to its link, in the order of a life. */
+export interface LifecycleEvents {
+  /** The handshake is done. The link is up once this resolves. */
+  prepare(dialled: Dialled): Promise<void>;
+  up(): void;
+  /** Called after each failed attempt as well. `carrier`: what was connected. */
+  down(carrier: Carrier | undefined, wasUp: boolean): void;
+  /** It stays down until a reload makes a new link. */
+  gaveUp(error: GatewayError): void;
+  /** No new calls are taken. */
+  draining(): void;
+  closed(): void;
+}
+
+export interface LifecycleDeps {
+  readonly config: () => ServerConfig;
+  readonly calls: LinkCalls;
+  readonly closing: ClosingTransports;
+  readonly attempt: () => Attempt;
+  /** A server that refuses `initialize` is given up. */
+  readonly isOptional: boolean;
+  /** Whether the last line of a child's stderr may be shown in `lastError`. */
+  readonly showStderr: boolean;
+  readonly link: LifecycleEvents;
+}
+
+export class Lifecycle {
+  readonly #deps: LifecycleDeps;
+  /** Resolves when the first attempt has ended, either way; never rejects. */
+  readonly settled: Promise<void>;
+  /** Whether the first attempt is still to end. */
+  firstConnect = true;
+  lastError: string | undefined;
+  retryAfter: number | undefined;
+  #phase: LinkPhase = { at: 'dialing', failures: 0, attempts: 0 };
+  #carrier: Carrier | undefined;
+  readonly #closed = new AbortController();
+  #settle: () => void = () => undefined;
+  #timer: NodeJS.Timeout | undefined;
+  /** Counts attempts: one that was replaced by another has no say any more. */
+  #attempts = 0;
+  #dialing: Promise<void> = Promise.resolve();
+  /** Up at the moment, or until the failure that is being handled. */
+  #wasUp = false;
+  /** The failure that was logged last. */
+  #logged: string | undefined;
+  /** The last line of a child that has just ended. */
+  #stderr = '';
+
+  constructor(deps: LifecycleDeps) {
+    this.#deps = deps;
+    this.settled = new Promise((resolve) => {
+      this.#settle = () => {
+        this.firstConnect = false;
+        resolve();
+      };
+    });
+  }
+
+  get phase(): LinkPhase['at'] {
+    return this.#phase.at;
+  }
+
+  /** Aborts when the link is closed. */
+  get signal(): AbortSignal {
+    return this.#closed.signal;
+  }
+
+  /** What is connected, also while it is being prepared; undefined: nothing is. */
+  get carrier(): Carrier | undefined {
+    return this.#carrier;
+  }
+
+  /** What calls are sent on; undefined: the link is not up. */
+  get up(): Carrier | undefined {
+    return this.#phase.at === 'up' ? this.#carrier : undefined;
+  }
+
+  /** Begins the first attempt. */
+  start(): void {
+    const { problem } = this.#deps.config();
+    if (problem === undefined) return this.#beginDial();
+    this.lastError = problem;
+    this.#step({ type: 'hopeless' }, new GatewayError('upstream_disconnected', problem));
+    this.#settle();
+  }
+
+  /** The connection, or the attempt to make it, failed. */
+  failed(error: GatewayError, retryAfterMs?: number): void {
+    this.#step({ type: 'failed' }, error, retryAfterMs);
+  }
+
+  /** The channel of a transport is gone. */
+  lost(carrier: Carrier | undefined, error: GatewayError, { stderr, retryAfterMs }: LostDetails): void {
+    if (this.#carrier !== undefined && this.#carrier !== carrier) return;
+    this.#stderr = stderr ?? '';
+    this.failed(error, retryAfterMs);
+  }
+
+  /** Takes no new calls, waits for those in flight, at the latest until `graceMs` have passed, then closes. */
+  async drain(graceMs: number): Promise<void> {
+    if (this.#phase.at === 'closed') return;
+    this.#step({ type: 'drain' });
+    clearTimeout(this.#timer);
+    this.#deps.link.draining();
+    await this.#deps.calls.drained(graceMs);
+    await this.close();
+  }
+
+  /** Ends the session and the process in good order, within `graceMs`. */
+  async close(graceMs = CLOSE_GRACE_MS): Promise<void> {
+    const { closing } = this.#deps;
+    const carrier = this.#carrier;
+    this.#end();
+    const ms = Math.min(graceMs, CLOSE_GRACE_MS);
+    closing.hurry(ms);
+    if (carrier) closing.close(carrier.transport, ms);
+    // An attempt that is running fails now, and closes what it opened.
+    await this.#dialing;
+    await closing.ended();
+  }
+
+  /** Drops everything now. */
+  destroy(): void {
+    const carrier = this.#carrier;
+    this.#deps.closing.destroy();
+    this.#end();
+    carrier?.transport.destroy();
+  }
+
+  #end(): void {
+    const { calls, link } = this.#deps;
+    this.#step({ type: 'close' });
+    clearTimeout(this.#timer);
+    this.#closed.abort(new Error('closed'));
+    link.closed();
+    this.#settle();
+    this.#carrier = undefined;
+    calls.observer.waited(0);
+  }
+
+  #step(event: LinkEvent, error?: GatewayError, retryAfterMs?: number): void {
+    const { next, effects } = step(this.#phase, event, this.#deps.config().reconnect.max_attempts);
+    this.#phase = next;
+    for (const effect of effects) {
+      switch (effect.do) {
+        case 'dial':
+          this.#beginDial();
+          break;
+        case 'disconnect':
+          this.#disconnected(error as GatewayError);
+          break;
+        case 'wait':
+          this.#wait(effect.failures, retryAfterMs);
+          break;
+        case 'give_up':
+          this.#deps.link.gaveUp(error as GatewayError);
+          break;
+      }
+    }
+  }
+
+  #beginDial(): void {
+    this.#dialing = this.#dial();
+    this.#deps.calls.boundary.detach('link', this.#dialing, (error) => {
+      this.failed(error);
+    });
+  }
+
+  async #dial(): Promise<void> {
+    const { calls, isOptional, link } = this.#deps;
+    const { observer, server } = calls;
+    const isAgain = this.#phase.at === 'dialing' && this.#phase.failures > 0;
+    const since = performance.now();
+    const number = ++this.#attempts;
+    const attempt = this.#deps.attempt();
+    let isGreeted = false;
+    try {
+      const dialled = await attempt.connect(this.signal);
+      isGreeted = true;
+      observer.initialized('success', since);
+      this.signal.throwIfAborted();
+      this.#carrier = dialled.carrier;
+      await link.prepare(dialled);
+      if (isAgain) observer.reconnected('success');
+      observer.checked(true);
+      this.#connected();
+    } catch (error) {
+      const { carrier } = attempt;
+      if (carrier) calls.discard(carrier);
+      if (this.#carrier === carrier) this.#carrier = undefined;
+      // Lost while it was being prepared: another attempt is running.
+      if (this.signal.aborted || number !== this.#attempts) return;
+      if (!isGreeted) observer.initialized('error', since);
+      observer.reconnected('error');
+      observer.checked(false);
+      const failure = asGatewayError(error, server);
+      if (isOptional && wasRefused(error)) this.#step({ type: 'hopeless' }, failure);
+      else this.failed(failure, retryAfterOf(failure));
+    }
+    this.#settle();
+  }
+
+  #connected(): void {
+    this.lastError = undefined;
+    this.retryAfter = undefined;
+    this.#wasUp = true;
+    this.#step({ type: 'connected' });
+    this.#settle();
+    this.#deps.link.up();
+  }
+
+  #disconnected(error: GatewayError): void {
+    const { calls, config, link, showStderr } = this.#deps;
+    const { log, server } = calls;
+    clearTimeout(this.#timer);
+    const wasUp = this.#wasUp;
+    const stderr = this.#stderr;
+    const carrier = this.#carrier;
+    this.#wasUp = false;
+    this.#stderr = '';
+    this.#carrier = undefined;
+    const { message } = calls.shown(error);
+    this.lastError = stderr !== '' && showStderr ? `${message} (stderr: ${stderr})` : message;
+    calls.observer.down();
+    const isRepeated = !wasUp && this.lastError === this.#logged;
+    this.#logged = this.lastError;
+    // A problem of the configuration was logged when that was read, and each further attempt fails alike.
+    if (config().problem === undefined)
+      log[wasUp ? 'warn' : isRepeated ? 'debug' : 'info']('upstream down', {
+        server,
+        error: message,
+        stderr: stderr === '' ? undefined : stderr,
+      });
+    link.down(carrier, wasUp);
+  }
+
+  #wait(failures: number, retryAfterMs: number | undefined): void {
+    if (this.#phase.at !== 'waiting') return;
+    const { calls, config } = this.#deps;
+    const { boundary, log, observer, server } = calls;
+    const { backoff_base_ms, backoff_max_ms } = config().reconnect;
+    const requested = (retryAfterMs ?? 0) * (1 + Math.random() * WAIT_JITTER);
+    const backoff = backoffMs(failures, backoff_base_ms, backoff_max_ms);
+    const ms = Math.min(Math.max(backoff, requested), MAX_WAIT_MS);
+    this.retryAfter = retryAfterMs ? Math.ceil(retryAfterMs / 1000) : undefined;
+    observer.waits(ms);
+    log.debug('waiting before the next attempt', { server, ms: Math.round(ms), failures });
+    const due = (): void => {
+      observer.waited(ms);
+      this.#step({ type: 'due' });
+    };
+    this.#timer = setTimeout(boundary.guard('link', due), ms);
+  }
+}

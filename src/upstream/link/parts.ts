@@ -1,0 +1,262 @@
+/** Builds the parts of a link and connects them. */
+import type { Limits, ServerConfig } from '../../config/types.js';
+import type { Budget } from '../../lib/budget.js';
+import type { Slots } from '../../lib/slots.js';
+import type { Wheel } from '../../lib/wheel.js';
+import type { Boundary } from '../../observe/boundary.js';
+import type { Logger } from '../../observe/log.js';
+import type { ServerStats } from '../../observe/stats.js';
+import type { Link, LinkAdmin, LinkEvents, Notice } from '../../protocol/ports.js';
+import type { Era } from '../../protocol/revisions.js';
+import { createAttribution } from '../calls/attribution.js';
+import type { Carrier } from '../calls/calls.js';
+import { Listen } from '../listen/listen.js';
+import type { Watcher } from '../stdio/watcher.js';
+import { Attempt, type AttemptDeps } from './attempt.js';
+import { ClosingTransports } from './closing-transports.js';
+import { EVERY_CAPABILITY } from './envelope.js';
+import { EraWatch } from './era-watch.js';
+import { disconnected } from './failures.js';
+import { handshake, sharedCapabilities } from './handshake.js';
+import { Health } from './health.js';
+import { Interest } from './interest.js';
+import { Inventory } from './inventory.js';
+import { Lifecycle } from './lifecycle.js';
+import { LinkCalls } from './link-calls.js';
+import type { ListCache, Remembered } from './list-cache.js';
+import { ListGrace } from './list-grace.js';
+import { ListRefresh } from './list-refresh.js';
+import { LinkObserver } from './observer.js';
+import { createOwnRequests, type OwnRequests } from './own-requests.js';
+import { Recovery } from './recovery.js';
+import { LostSession } from './session-recovery.js';
+import { Transitions } from './transitions.js';
+import { Undeclared } from './undeclared.js';
+
+export interface ConnectionDeps {
+  readonly config: ServerConfig;
+  readonly stats: ServerStats;
+  /** Whether the gauges of the server show this link. Default: true. */
+  readonly isShown?: boolean;
+  readonly log: Logger;
+  readonly boundary: Boundary;
+  readonly wheel: Wheel;
+  readonly budget: Budget;
+  readonly starts: Slots;
+  readonly watcher: Watcher;
+  readonly limits: () => Limits;
+  readonly events: LinkEvents;
+  readonly clientInfo: { readonly name: string; readonly version: string };
+  /** The one client that this link belongs to; undefined: it is shared, and the server never gets the roots of a client. */
+  readonly client?: { readonly id: string; readonly capabilities: Readonly<Record<string, unknown>> };
+  /** The legacy link beside a modern one of the same server. It is given up if the server refuses `initialize`: the bridge serves instead. */
+  readonly second?: boolean;
+  /** The era that is tried first. */
+  readonly prefers?: () => Era;
+  /** Whether the last line of a child's stderr may be shown in `lastError`. */
+  readonly showStderr: boolean;
+  /** Where its lists are kept for the next run. */
+  readonly cache?: ListCache | undefined;
+  /** What it listed in an earlier run: counts until the server has listed it anew. */
+  readonly remembered?: Remembered | undefined;
+  /** How long the last lists stay listed while the link reconnects, in ms. */
+  readonly keepListsMs?: number;
+}
+
+export interface LinkParts {
+  readonly calls: LinkCalls;
+  readonly own: OwnRequests;
+  readonly life: Lifecycle;
+  readonly inventory: Inventory;
+  readonly lists: ListRefresh;
+  readonly undeclared: Undeclared;
+  readonly grace: ListGrace;
+  readonly era: EraWatch;
+  readonly interest: Interest;
+}
+
+/** `link`: the link that the parts belong to; its events name it. */
+export function createParts(deps: ConnectionDeps, link: Link & LinkAdmin<ServerConfig>): LinkParts {
+  const { log, boundary, client, clientInfo, events } = deps;
+  const { server } = link;
+  const config = (): ServerConfig => link.config;
+  /** The client capabilities that a legacy server is told. */
+  const capabilities = (): object => client?.capabilities ?? sharedCapabilities(link.config);
+  const up = (): Carrier | undefined => life.up;
+  const listChanged = (): void => {
+    lists.listChanged();
+  };
+  const news = {
+    server,
+    log,
+    listChanged,
+    updated: (uri: string, notice: Notice) => {
+      events.updated(link, uri, notice);
+    },
+    taskStatus: (taskId: string, notice: Notice) => {
+      events.taskStatus(link, taskId, notice);
+    },
+  };
+
+  const observer = new LinkObserver(deps.stats, deps.isShown ?? true);
+  const closing = new ClosingTransports(boundary);
+  const close: ClosingTransports['close'] = (transport) => {
+    closing.close(transport);
+  };
+  const calls = new LinkCalls({ ...deps, config, observer, close });
+  const envelope = { capabilities: client?.capabilities ?? EVERY_CAPABILITY, clientInfo };
+  const own = createOwnRequests({ calls, config, envelope });
+  const health = new Health(own);
+  const inventory = new Inventory({
+    server,
+    log,
+    observer,
+    remembered: deps.remembered,
+    request: async (method, params) => {
+      const { carrier } = life;
+      if (!carrier) throw disconnected(server);
+      return own.request(carrier, method, params);
+    },
+  });
+  const era = new EraWatch({
+    server,
+    log,
+    own,
+    keeps: deps.config.kind === 'http',
+    prefers: () => deps.prefers?.() ?? 'modern',
+    probe: () => attempt().probe(),
+  });
+  const grace = new ListGrace(boundary, deps.keepListsMs, () => {
+    transitions.dropLists();
+  });
+  const interest: Interest = new Interest({ calls, own, inventory, up, stream: () => listen });
+  const listen = new Listen({
+    ...news,
+    boundary,
+    open: (method, params) => own.open(life.carrier as Carrier, method, params, { long: true }),
+    ordered: () => link.transportKind === 'stdio',
+    capabilities: () => inventory.capabilities,
+    topics: () => interest.topics,
+    missed: listChanged,
+  });
+  const lists: ListRefresh = new ListRefresh({
+    config,
+    calls,
+    own,
+    era,
+    health,
+    inventory,
+    listen,
+    cache: deps.cache,
+    up,
+    changed: (kinds) => {
+      events.changed(link, kinds);
+    },
+    failed: (error, retryAfterMs) => {
+      life.failed(error, retryAfterMs);
+    },
+  });
+  const undeclared = new Undeclared({ calls, own, inventory, up, refresh: () => lists.run() });
+
+  const attemptDeps: AttemptDeps = {
+    config,
+    calls,
+    own,
+    era,
+    closing,
+    starts: deps.starts,
+    watcher: deps.watcher,
+    clientInfo,
+    capabilities,
+    link: {
+      isCurrent: (carrier) => carrier !== undefined && up() === carrier,
+      seen: () => {
+        health.seen();
+        observer.seen();
+      },
+      listChanged,
+      doubtHealth: () => {
+        lists.now();
+      },
+      doubtEra: () => {
+        link.doubt();
+      },
+      outgrown: () => {
+        transitions.outgrow();
+      },
+      lost: (carrier, error, more) => {
+        life.lost(carrier, error, more);
+      },
+    },
+  };
+  const attempt = (): Attempt => new Attempt(attemptDeps);
+  const transitions = new Transitions({
+    link,
+    log,
+    events,
+    isOptional: deps.second ?? false,
+    parts: { calls, own, inventory, lists, undeclared, grace, era, interest, listen },
+    life: () => life,
+  });
+  const life: Lifecycle = new Lifecycle({
+    config,
+    calls,
+    closing,
+    attempt,
+    isOptional: deps.second ?? false,
+    showStderr: deps.showStderr,
+    link: transitions,
+  });
+
+  /** Opens a session in place of one that the server lost. */
+  const openSession = async (carrier: Carrier, signal: AbortSignal): Promise<void> => {
+    const peer = await handshake(link.config, {
+      transport: carrier.transport,
+      request: (method, params) => own.request(carrier, method, params),
+      clientInfo,
+      capabilities: capabilities(),
+    });
+    signal.throwIfAborted();
+    inventory.describedAs(peer);
+    await interest.renew(carrier);
+  };
+  const recovery = new Recovery({
+    server,
+    causes: [new LostSession({ server, observer, log, open: openSession })],
+    signal: life.signal,
+    isCurrent: (carrier) => up() === carrier,
+    recovered: listChanged,
+    failed: (error) => {
+      life.failed(error);
+    },
+  });
+  const attribute = createAttribution({
+    ...news,
+    calls: calls.table,
+    unreadable: () => {
+      observer.dropped();
+    },
+    questionBytes: () => calls.answerLimits.questionBytes,
+    modern: () => inventory.era === 'modern',
+    heard: (id, method, params, bytes) => {
+      listen.heard(id, method, params, bytes);
+    },
+    elicited: (elicitationId, notice, call) => {
+      events.elicited(link, elicitationId, notice, call);
+    },
+    roots: () => link.config.roots,
+    own: client && {
+      tell: (notice) => {
+        events.other(link, notice);
+      },
+      ask: (question) => events.asked(link, question),
+    },
+    othersLately: (id) => calls.callers.othersLately(id),
+    logged: (notice) => {
+      const sole = calls.callers.soleLately();
+      if (sole !== undefined) events.logged(sole, notice);
+    },
+  });
+  calls.handleWith({ attribute, recovery });
+  return { calls, own, life, inventory, lists, undeclared, grace, era, interest };
+}
