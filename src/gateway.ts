@@ -5,7 +5,7 @@ import { createAuthenticator } from './auth/authenticate.js';
 import { createCapabilityViews, type CapabilityViews } from './catalog/capability-catalog.js';
 import { Catalog, OverlaidCatalog } from './catalog/catalog.js';
 import { within } from './lib/within.js';
-import { diffConfig, isLoopback, redactUrl, type LoadedConfig } from './config/index.js';
+import { diffConfig, isLoopback, keepFixed, redactUrl, type LoadedConfig } from './config/index.js';
 import type { Config, ServerConfig } from './config/types.js';
 import { createHttpPort, type HttpPort } from './downstream/http/server.js';
 import type { Admin, Health, Ready, ReloadResult, ServerHealth } from './downstream/http/admin.js';
@@ -507,7 +507,7 @@ export class GatewayCore implements Admin {
         'the configuration names no servers, as an empty or truncated file does: write servers: [] to remove them all',
       );
     const diff = diffConfig(old, next);
-    const kept = keepWhatNeedsRestart(old, next);
+    const kept = keepFixed(old, next);
     // Everything that can fail is behind: from here on the new configuration counts.
     this.#runtime = runtimeOf(kept);
     this.#budget.setLimit(kept.limits.buffered_bytes);
@@ -796,21 +796,4 @@ function healthOf({ config: { required }, link, next }: Upstream, second: Link |
 
 function runtimeOf(config: Config): Runtime {
   return { config, auth: createAuthenticator(config.mcp.auth.mode, config.mcp.auth.tokens) };
-}
-
-/** Keys that are read once at the start keep their old values. */
-function keepWhatNeedsRestart(old: Config, next: Config): Config {
-  return {
-    ...next,
-    host: old.host,
-    port: old.port,
-    logging: old.logging,
-    cache: old.cache,
-    mcp: { ...next.mcp, session: old.mcp.session, state_key: old.mcp.state_key },
-    http: {
-      ...old.http,
-      allowed_hosts: next.http.allowed_hosts,
-      allowed_origins: next.http.allowed_origins,
-    },
-  };
 }

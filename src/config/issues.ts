@@ -98,13 +98,6 @@ export function unknownKeys(
   }
 }
 
-/** Every key path of a schema, as `mcp.session.idle_ttl_seconds`. */
-export function keyPaths(schema: z.core.$ZodType, prefix = ''): string[] {
-  return Object.entries(keysOf(schema) ?? {}).flatMap(([key, member]) =>
-    keysOf(member) ? keyPaths(member, `${prefix}${key}.`) : [prefix + key],
-  );
-}
-
 const MAX_KEY = 128;
 
 /** The way out of an unknown key: the nearest known one here, the place where that key belongs, or what there is. */

@@ -2,9 +2,9 @@ import { isAbsolute, join, resolve } from 'node:path';
 import { bindHost } from './address.js';
 import { isMapping, otherClient } from './client-files.js';
 import { expand, readSecret, type Values } from './expand.js';
-import { keyPaths, parseAll, suggestion, unknownKeys } from './issues.js';
+import { parseAll, suggestion, unknownKeys } from './issues.js';
 import { Findings, type Path, type Source } from './problems.js';
-import { fileSchema, LOG_LEVELS, serverSchema, type FileValues } from './schema.js';
+import { fileSchema, leavesOf, LOG_LEVELS, serverSchema, type FileValues } from './schema.js';
 import { resolveServers } from './server.js';
 import { withinTimers, withoutNulls } from './shape.js';
 import type { Config, LogLevelName } from './types.js';
@@ -35,7 +35,9 @@ export function resolveSource(input: unknown, source: Source, values: Values): L
 
   const unknown = (path: Path, known: readonly string[]): void => {
     const key = String(path.at(-1));
-    const elsewhere = [...keyPaths(fileSchema), ...keyPaths(serverSchema, 'servers[].')];
+    const elsewhere = [...leavesOf(fileSchema), ...leavesOf(serverSchema, 'servers[].')].map(
+      ([path]) => path,
+    );
     findings.warn(path, 'unknown key, ignored', suggestion(key, known, elsewhere));
   };
   unknownKeys(fileSchema, raw, [], (path, known) => {

@@ -7,8 +7,14 @@ import { expand, readSecret, unset, type Values } from './expand.js';
 import { parseAll, unknownKeys } from './issues.js';
 import type { Findings, Path } from './problems.js';
 import { readBounded } from './read.js';
-import { LEGACY_REVISIONS, MODERN_REVISIONS, serverSchema, type ServerValues } from './schema.js';
-import { present, withinTimers } from './shape.js';
+import {
+  LEGACY_REVISIONS,
+  MODERN_REVISIONS,
+  serverSchema,
+  TRANSPORT_KEYS,
+  type ServerValues,
+} from './schema.js';
+import { present, withinTimers, without } from './shape.js';
 import type { HttpServerConfig, ServerCommon, ServerConfig, StdioServerConfig } from './types.js';
 
 const GOOD_NAME = /^[A-Za-z0-9._-]{1,64}$/;
@@ -192,18 +198,9 @@ function commonOf(written: ServerValues, entry: Entry, findings: Findings): Serv
     }
   });
   return {
-    name: written.name,
+    ...without(written, TRANSPORT_KEYS),
     where: findings.where(entry.path),
-    required: written.required,
-    reconnect: written.reconnect,
-    tools: written.tools,
     quirks: present(written.quirks),
-    revision: written.revision,
-    session: written.session,
-    roots: written.roots,
-    drain_seconds: written.drain_seconds,
-    restart: written.restart,
-    timeouts: written.timeouts,
   };
 }
 

@@ -1,10 +1,16 @@
 import { LONGEST_MS } from './schema.js';
 
-type Present<T> = { [K in keyof T]: Exclude<T[K], undefined> };
+export type Present<T> = { [K in keyof T]: Exclude<T[K], undefined> };
 
 /** The same object without the keys that are undefined. */
 export function present<T extends object>(value: T): Present<T> {
   return Object.fromEntries(Object.entries(value).filter(([, member]) => member !== undefined)) as Present<T>;
+}
+
+/** The same object without `keys`. */
+export function without<T extends object, K extends keyof T>(value: T, keys: readonly K[]): Omit<T, K> {
+  const dropped = new Set<PropertyKey>(keys);
+  return Object.fromEntries(Object.entries(value).filter(([key]) => !dropped.has(key))) as Omit<T, K>;
 }
 
 /** Cuts every `_ms` and `_seconds` to what a timer holds; a longer one would fire at once. */
