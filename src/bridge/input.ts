@@ -139,19 +139,17 @@ export function readInputResponses(body: Buffer, member: Span | undefined): Map<
   return found;
 }
 
-/** The answer that tells a client what is needed: the whole message, and where its result begins. `rawId`: JSON. */
+/** The result that tells a client what is needed: JSON. */
 export function inputRequired(
-  rawId: string,
   requests: readonly (readonly [key: string, json: Buffer])[],
   state: string,
-): { bytes: Buffer; value: number } {
-  const open = Buffer.from(`{"jsonrpc":"2.0","id":${rawId},"result":`);
-  const parts: Buffer[] = [open, Buffer.from('{"resultType":"input_required","inputRequests":{')];
+): Buffer {
+  const parts: Buffer[] = [Buffer.from('{"resultType":"input_required","inputRequests":{')];
   requests.forEach(([key, json], i) => {
     parts.push(Buffer.from(`${i === 0 ? '' : ','}${JSON.stringify(key)}:`), json);
   });
-  parts.push(Buffer.from(`},"requestState":${JSON.stringify(state)}}}`));
-  return { bytes: Buffer.concat(parts), value: open.length };
+  parts.push(Buffer.from(`},"requestState":${JSON.stringify(state)}}`));
+  return Buffer.concat(parts);
 }
 
 /** The URLs of an error that asks to open them (2025-11-25, client/elicitation), each as the JSON of an input request. `data`: JSON. */

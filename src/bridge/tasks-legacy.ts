@@ -3,7 +3,7 @@
  * the upstream's tasks/get and tasks/result; what it asks while a tasks/result is open is kept until the client answers by tasks/update.
  */
 import { GatewayError } from '../errors.js';
-import type { Budget, Holder } from '../lib/budget.js';
+import type { Budget } from '../lib/budget.js';
 import type { Wheel, WheelTimer } from '../lib/wheel.js';
 import type { Boundary } from '../observe/boundary.js';
 import { find } from '../protocol/message.js';
@@ -11,7 +11,8 @@ import type { Caller, Exchange, Link, Question, Refusal, Sink } from '../protoco
 import { inputRefusal } from './asked.js';
 import type { Crossing } from './crossing.js';
 import { countInput } from './input-stats.js';
-import { asInputRequest, readInputResponses } from './input.js';
+import { readInputResponses } from './input.js';
+import { OpenQuestions } from './open-questions.js';
 import { canCancel } from './tasks-cancel.js';
 import { readJson } from '../wire/json.js';
 import { flatMembers, memberOf, plainResult, relatedAnswer, resultRequest } from './tasks-flat.js';
@@ -154,12 +155,9 @@ class LegacyTask {
   #link: Link;
   #caller: Caller;
   #ttlMs = LONGEST_TTL_MS;
-  /** What waits for an answer of the client, by the keys it knows. */
-  readonly #questions = new Map<string, Question>();
+  readonly #questions: OpenQuestions;
   #away: WheelTimer | undefined;
   #result: ResultCall | undefined;
-  /** The questions that wait. */
-  readonly #holder: Holder;
   /** It has nothing left to ask. */
   #ended = false;
 
@@ -169,9 +167,10 @@ class LegacyTask {
     this.#taskId = taskId;
     this.#caller = caller;
     this.#hooks = hooks;
-    this.#holder = deps.budget.holder({ client: caller.client, server: link.server }, () => {
-      this.#refuseAll('too much is being buffered (limits.buffered_bytes)');
+    const holder = deps.budget.holder({ client: caller.client, server: link.server }, () => {
+      this.#refuseAll(TOO_MUCH);
     });
+    this.#questions = new OpenQuestions(holder, link.stats);
     this.#expiry = deps.wheel.after(this.#ttlMs, () => {
       this.#hooks.expired();
       this.close('the task has expired');
@@ -214,9 +213,9 @@ class LegacyTask {
     if (state.status === 'input_required' && this.#questions.size === 0 && !this.#result)
       await this.#open().asked();
     if (this.#questions.size === 0) return Buffer.from(`{${flatMembers(task, 'working')}}`);
-    const requests = [...this.#questions].map(
-      ([key, question]) => `${JSON.stringify(key)}:${asInputRequest(question, undefined).toString('utf8')}`,
-    );
+    const requests = this.#questions
+      .asInputRequests(undefined)
+      .map(([key, json]) => `${JSON.stringify(key)}:${json.toString('utf8')}`);
     return Buffer.from(`{${flatMembers(task, 'input_required')},"inputRequests":{${requests.join(',')}}}`);
   }
 
@@ -292,12 +291,11 @@ class LegacyTask {
       (this.#questions.size >= MAX_OPEN
         ? { code: -32603, message: 'too many questions are open' }
         : undefined) ??
-      (this.#holder.take(question.bytes.length)
-        ? undefined
-        : { code: -32603, message: 'too much is being buffered (limits.buffered_bytes)' });
+      (this.#questions.add(question, this.#hooks.nextKey) === undefined
+        ? { code: -32603, message: TOO_MUCH }
+        : undefined);
     countInput(this.#link.stats, question.method, refusal ? 'refused' : 'relayed');
     if (refusal) return refusal;
-    this.#questions.set(this.#hooks.nextKey(), question);
     this.#away ??= this.#deps.wheel.after(this.#deps.parkedMs(), () => {
       this.#refuseAll('the client gave no answer in time');
     });
@@ -305,30 +303,30 @@ class LegacyTask {
   }
 
   #withdraw(question: Question): void {
-    for (const [key, open] of this.#questions)
-      if (open === question)
-        // The upstream has let go of it; the silence clock counts it as answered.
-        this.#take(key, 'withdrawn')?.refuse({ code: -32603, message: 'withdrawn by the server' });
+    const key = this.#questions.keyOf(question);
+    // The upstream expects no answer; refusing the question ends its input timeout.
+    if (key !== undefined)
+      this.#take(key, 'withdrawn')?.refuse({ code: -32603, message: 'withdrawn by the server' });
   }
 
   #refuseAll(message: string): void {
-    for (const key of [...this.#questions.keys()])
-      this.#take(key, 'refused')?.refuse({ code: -32603, message });
+    this.#questions.refuseAll(message);
+    if (this.#questions.size === 0) this.#stopWaiting();
   }
 
-  #take(key: string, result: string): Question | undefined {
-    const question = this.#questions.get(key);
-    if (!question) return undefined;
-    this.#questions.delete(key);
-    this.#holder.give(question.bytes.length);
-    countInput(this.#link.stats, question.method, result);
-    if (this.#questions.size === 0) {
-      this.#away?.cancel();
-      this.#away = undefined;
-    }
+  #take(key: string, result: 'answered' | 'withdrawn'): Question | undefined {
+    const question = this.#questions.take(key, result);
+    if (this.#questions.size === 0) this.#stopWaiting();
     return question;
   }
+
+  #stopWaiting(): void {
+    this.#away?.cancel();
+    this.#away = undefined;
+  }
 }
+
+const TOO_MUCH = 'too much is being buffered (limits.buffered_bytes)';
 
 function failureOf(error: GatewayError, name: string): GatewayError {
   if (rpcOf(error) !== INVALID_PARAMS) return error;

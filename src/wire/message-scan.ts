@@ -6,38 +6,10 @@
  * takes `"ID"` for `"id"`).
  */
 import { isWord } from './edges.js';
-import { nameIn, namesOf, variantIn, type Names } from './names.js';
+import { BITS, ENVELOPE, FIRST, RESULT, RESULT_BITS, STRUCTURED } from './message-names.js';
+import { nameIn, variantIn, type Names } from './names.js';
 import { isSpace, type Span } from './scan.js';
 import { scanValue, valueEndState } from './value-end.js';
-
-const ENVELOPE_NAMES = ['jsonrpc', 'id', 'method', 'params', 'result', 'error'] as const;
-const ENVELOPE = namesOf(ENVELOPE_NAMES);
-/** Members of a result that the gateway reads or replaces: they come once. */
-const RESULT_NAMES = ['isError', 'resultType', '_meta', 'ttlMs', 'cacheScope'] as const;
-const RESULT = namesOf(RESULT_NAMES);
-const STRUCTURED = namesOf(['structuredContent']);
-
-/** Members that only a complete result of some method has: what begins with one of them needs no more reading. */
-const FIRST = namesOf([
-  'content',
-  'structuredContent',
-  'isError',
-  'messages',
-  'description',
-  'contents',
-  'completion',
-  'tools',
-  'prompts',
-  'resources',
-  'resourceTemplates',
-  'nextCursor',
-]);
-const BITS = bitsOf(ENVELOPE_NAMES);
-const RESULT_BITS = bitsOf(RESULT_NAMES);
-
-function bitsOf(names: readonly string[]): Readonly<Record<string, number>> {
-  return Object.fromEntries(names.map((name, i) => [name, 1 << i]));
-}
 
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
