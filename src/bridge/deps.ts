@@ -6,8 +6,8 @@ import type { Logger } from '../observe/log.js';
 import type { GatewayStats } from '../observe/stats.js';
 import type { ParkedCalls } from './parked-calls.js';
 import type { States } from './states.js';
-import type { TaskCancels } from './tasks-cancel.js';
-import type { LegacyTasks } from './tasks-legacy.js';
+import type { TaskCancels } from './tasks/cancel.js';
+import type { LegacyTasks } from './tasks/legacy.js';
 
 export interface BridgeDeps {
   readonly wheel: Wheel;

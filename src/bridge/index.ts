@@ -11,7 +11,7 @@ import { openModernCall } from './modern-call.js';
 import { openParkedCall } from './parked-call.js';
 import type { Parked } from './parked-calls.js';
 import { refusal, type Presented } from './states.js';
-import { isAboutTask } from './tasks-legacy.js';
+import { isAboutTask } from './tasks/legacy.js';
 import type { Crossing } from './crossing.js';
 import type { BridgeDeps } from './deps.js';
 

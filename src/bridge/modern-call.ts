@@ -32,8 +32,8 @@ import { toldOf } from './capabilities.js';
 import type { Crossing } from './crossing.js';
 import type { BridgeDeps } from './deps.js';
 import { countInput } from './input-stats.js';
-import { asError } from './tasks-poll.js';
-import { followTask } from './tasks-followed.js';
+import { asError } from './tasks/poll.js';
+import { followTask } from './tasks/followed.js';
 import { SENT, step, type UnrollEffect, type UnrollEvent, type UnrollState } from './unroll.js';
 
 const ENDED = { type: 'ended' } as const;

@@ -32,8 +32,8 @@ import { withId } from './kept-answer.js';
 import { Kept } from './kept.js';
 import { RUNNING, step, type ParkEffect, type ParkEvent, type ParkState } from './park.js';
 import type { Parked } from './parked-calls.js';
-import { relatedAnswer } from './tasks-flat.js';
-import { AS_TASK, sendAsTask, worksAsTask } from './tasks-sent.js';
+import { relatedAnswer } from './tasks/flat.js';
+import { AS_TASK, sendAsTask, worksAsTask } from './tasks/sent.js';
 
 /** Questions that an upstream asks together come within this time. */
 const GATHER_MS = 20;

@@ -1,10 +1,10 @@
 /** Asking an upstream of either era again and again how a task stands, until it has ended or nobody wants to know. */
-import { GatewayError } from '../errors.js';
-import type { Wheel, WheelTimer } from '../lib/wheel.js';
-import type { Boundary } from '../observe/boundary.js';
-import type { Link } from '../protocol/ports.js';
-import { readJson, scanObject, textOf } from '../wire/json.js';
-import { memberOf } from './tasks-flat.js';
+import { GatewayError } from '../../errors.js';
+import type { Wheel, WheelTimer } from '../../lib/wheel.js';
+import type { Boundary } from '../../observe/boundary.js';
+import type { Link } from '../../protocol/ports.js';
+import { readJson, scanObject, textOf } from '../../wire/json.js';
+import { memberOf } from './flat.js';
 
 /** Whatever the upstream suggests. */
 const SHORTEST_MS = 50;

@@ -1,11 +1,11 @@
 /** Tasks of 2025-11-25 in the words of the extension io.modelcontextprotocol/tasks: bytes alone. */
-import { readMessages, type Message } from '../protocol/message.js';
-import { RELATED_TASK, type Question } from '../protocol/ports.js';
-import { scanObject } from '../wire/json.js';
-import { splice } from '../wire/splice.js';
-import { membersOf } from '../wire/walk.js';
-import { relatedTask } from './asked.js';
-import { without } from '../wire/without.js';
+import { readMessages, type Message } from '../../protocol/message.js';
+import { RELATED_TASK, type Question } from '../../protocol/ports.js';
+import { scanObject } from '../../wire/json.js';
+import { splice } from '../../wire/splice.js';
+import { membersOf } from '../../wire/walk.js';
+import { relatedTask } from '../asked.js';
+import { without } from '../../wire/without.js';
 
 const RENAMED: Readonly<Record<string, string>> = { ttl: 'ttlMs', pollInterval: 'pollIntervalMs' };
 /** What the extension says itself, or has no room for. */

@@ -2,8 +2,8 @@
  * A call that a legacy upstream is to work on as a task (2025-11-25, basic/utilities/tasks). A client of the extension
  * io.modelcontextprotocol/tasks gets the task; any other waits for the plain result.
  */
-import { GatewayError } from '../errors.js';
-import { find } from '../protocol/message.js';
+import { GatewayError } from '../../errors.js';
+import { find } from '../../protocol/message.js';
 import type {
   AnswerHead,
   Cause,
@@ -14,14 +14,14 @@ import type {
   Seen,
   Sink,
   UpstreamExchange,
-} from '../protocol/ports.js';
-import { declaresTasks, makesTasks } from '../protocol/tasks.js';
-import type { Crossing } from './crossing.js';
-import type { BridgeDeps } from './deps.js';
-import { modernResult } from './edit.js';
-import { createdIn, flatMembers, resultRequest } from './tasks-flat.js';
-import { canCancel } from './tasks-cancel.js';
-import { Poll, readTask, type TaskState } from './tasks-poll.js';
+} from '../../protocol/ports.js';
+import { declaresTasks, makesTasks } from '../../protocol/tasks.js';
+import type { Crossing } from '../crossing.js';
+import type { BridgeDeps } from '../deps.js';
+import { modernResult } from '../edit.js';
+import { createdIn, flatMembers, resultRequest } from './flat.js';
+import { canCancel } from './cancel.js';
+import { Poll, readTask, type TaskState } from './poll.js';
 
 /** How long the result is kept from the start of the task: some servers keep it for good where nobody names a time. */
 const TTL_MS = 3_600_000;

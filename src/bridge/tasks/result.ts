@@ -1,10 +1,10 @@
 /** One tasks/result under way to a legacy upstream (2025-11-25, basic/utilities/tasks): what the task asks comes with it, and its end. */
-import { GatewayError } from '../errors.js';
-import type { Budget, Holder } from '../lib/budget.js';
-import { Pieces } from '../lib/pieces.js';
-import type { AnswerHead, Cause, Question, Refusal, Sink, UpstreamExchange } from '../protocol/ports.js';
-import { scanObject } from '../wire/json.js';
-import { memberOf } from './tasks-flat.js';
+import { GatewayError } from '../../errors.js';
+import type { Budget, Holder } from '../../lib/budget.js';
+import { Pieces } from '../../lib/pieces.js';
+import type { AnswerHead, Cause, Question, Refusal, Sink, UpstreamExchange } from '../../protocol/ports.js';
+import { scanObject } from '../../wire/json.js';
+import { memberOf } from './flat.js';
 
 /** Questions that are asked together come within this time. */
 const GATHER_MS = 20;

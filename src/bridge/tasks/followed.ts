@@ -2,18 +2,18 @@
  * A call of a legacy client that a modern upstream made a task of (the extension io.modelcontextprotocol/tasks): the client is told
  * nothing of it and waits for its answer; what the task asks is asked on the stream of the call.
  */
-import { GatewayError } from '../errors.js';
-import { META } from '../protocol/modern/meta.js';
-import type { Caller, Exchange, Question, Sink } from '../protocol/ports.js';
-import { inputRefused, type Asking } from './asking.js';
-import type { Crossing } from './crossing.js';
-import type { BridgeDeps } from './deps.js';
-import { LEGACY_RESULT, edited } from './edit.js';
-import { readInputRequired, type InputRequest } from './input.js';
-import { readError } from './errors.js';
-import { readJson } from '../wire/json.js';
-import { memberOf } from './tasks-flat.js';
-import { asError, Poll, readTask, rpcOf, type TaskState } from './tasks-poll.js';
+import { GatewayError } from '../../errors.js';
+import { META } from '../../protocol/modern/meta.js';
+import type { Caller, Exchange, Question, Sink } from '../../protocol/ports.js';
+import { inputRefused, type Asking } from '../asking.js';
+import type { Crossing } from '../crossing.js';
+import type { BridgeDeps } from '../deps.js';
+import { LEGACY_RESULT, edited } from '../edit.js';
+import { readInputRequired, type InputRequest } from '../input.js';
+import { readError } from '../errors.js';
+import { readJson } from '../../wire/json.js';
+import { memberOf } from './flat.js';
+import { asError, Poll, readTask, rpcOf, type TaskState } from './poll.js';
 
 /** One question of a task. Its key stands for it for as long as the task lives. */
 interface Asked {

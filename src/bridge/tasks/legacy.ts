@@ -2,22 +2,22 @@
  * Tasks of legacy upstreams in the hands of modern clients (the extension io.modelcontextprotocol/tasks): how one stands is told from
  * the upstream's tasks/get and tasks/result; what it asks while a tasks/result is open is kept until the client answers by tasks/update.
  */
-import { GatewayError } from '../errors.js';
-import type { Budget } from '../lib/budget.js';
-import type { Wheel, WheelTimer } from '../lib/wheel.js';
-import type { Boundary } from '../observe/boundary.js';
-import { find } from '../protocol/message.js';
-import type { Caller, Exchange, Link, Question, Refusal, Sink } from '../protocol/ports.js';
-import { inputRefusal } from './asked.js';
-import type { Crossing } from './crossing.js';
-import { countInput } from './input-stats.js';
-import { readInputResponses } from './input.js';
-import { OpenQuestions } from './open-questions.js';
-import { canCancel } from './tasks-cancel.js';
-import { readJson } from '../wire/json.js';
-import { flatMembers, memberOf, plainResult, relatedAnswer, resultRequest } from './tasks-flat.js';
-import { asError, readTask, rpcOf } from './tasks-poll.js';
-import { ResultCall } from './tasks-result.js';
+import { GatewayError } from '../../errors.js';
+import type { Budget } from '../../lib/budget.js';
+import type { Wheel, WheelTimer } from '../../lib/wheel.js';
+import type { Boundary } from '../../observe/boundary.js';
+import { find } from '../../protocol/message.js';
+import type { Caller, Exchange, Link, Question, Refusal, Sink } from '../../protocol/ports.js';
+import { inputRefusal } from '../asked.js';
+import type { Crossing } from '../crossing.js';
+import { countInput } from '../input-stats.js';
+import { readInputResponses } from '../input.js';
+import { OpenQuestions } from '../open-questions.js';
+import { canCancel } from './cancel.js';
+import { readJson } from '../../wire/json.js';
+import { flatMembers, memberOf, plainResult, relatedAnswer, resultRequest } from './flat.js';
+import { asError, readTask, rpcOf } from './poll.js';
+import { ResultCall } from './result.js';
 
 /** Tasks that are held, at the most; the one that was touched longest ago goes. */
 const MAX_TASKS = 10_000;

@@ -1,6 +1,6 @@
 /** Telling upstreams that nobody wants the result of a task any more. */
-import type { Link } from '../protocol/ports.js';
-import { objectOf } from '../wire/json.js';
+import type { Link } from '../../protocol/ports.js';
+import { objectOf } from '../../wire/json.js';
 
 export interface TaskCancels {
   /** `params`: JSON. Whether it is heard changes nothing for who sends it. */
