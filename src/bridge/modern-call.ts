@@ -14,13 +14,13 @@ import type {
   AnswerHead,
   Cause,
   Exchange,
-  Notice,
   Outgoing,
   Refusal,
   Seen,
   Sink,
 } from '../protocol/ports.js';
 import { NOBODY_TO_ASK } from '../protocol/ports.js';
+import { answerWhole, PassThroughSink } from '../protocol/sinks.js';
 import type { Span } from '../wire/scan.js';
 import { membersOf } from '../wire/walk.js';
 import { LEGACY_RESULT, LEGACY_TOOL_RESULT } from './edit.js';
@@ -66,10 +66,9 @@ export function headersOf({ out, target, foreign }: Crossing, definition = targe
   return lines;
 }
 
-class ModernCall implements Sink, Exchange {
+class ModernCall extends PassThroughSink implements Exchange {
   readonly #deps: BridgeDeps;
   readonly #crossing: Crossing;
-  readonly #sink: Sink;
   readonly #isLegacy: boolean;
   /** What the upstream is told of a legacy client; undefined: a modern one says it itself. */
   readonly #told: ReturnType<typeof toldOf> | undefined;
@@ -93,16 +92,16 @@ class ModernCall implements Sink, Exchange {
   #over = false;
 
   constructor(deps: BridgeDeps, crossing: Crossing, sink: Sink) {
+    super(sink);
     this.#deps = deps;
     this.#crossing = crossing;
-    this.#sink = sink;
     this.#isLegacy = crossing.caller.era === 'legacy';
     this.#told = this.#isLegacy ? toldOf(crossing.caller, crossing.out.message.method) : undefined;
   }
 
   /** Most calls ask nothing. */
   get #asking(): Asking {
-    return (this.#asked ??= new Asking(this.#sink, this.#crossing.target.link.stats));
+    return (this.#asked ??= new Asking(this.sink, this.#crossing.target.link.stats));
   }
 
   send(more = ''): void {
@@ -126,24 +125,20 @@ class ModernCall implements Sink, Exchange {
     this.#exchange = link.send(changed, this);
   }
 
-  notify(notice: Notice): boolean {
-    return this.#sink.notify(notice);
-  }
-
   /** A modern upstream asks in its answers alone. */
-  ask(): Refusal {
+  override ask(): Refusal {
     return NOBODY_TO_ASK;
   }
 
-  start(head: AnswerHead): void {
+  override start(head: AnswerHead): void {
     const { resultType } = head;
     const waits = resultType === 'input_required' || (resultType === 'task' && this.#isLegacy);
     if (head.kind === 'error' || waits) this.#held = head;
     else this.#begin(head);
   }
 
-  write(chunk: Buffer): boolean {
-    if (!this.#held) return this.#sink.write(chunk);
+  override write(chunk: Buffer): boolean {
+    if (!this.#held) return this.sink.write(chunk);
     const head = this.#held;
     if (head.kind === 'error') this.#error(head, chunk);
     else if (head.resultType === 'task') this.#task(chunk);
@@ -151,20 +146,20 @@ class ModernCall implements Sink, Exchange {
     return true;
   }
 
-  end(seen: Seen): void {
+  override end(seen: Seen): void {
     if (this.#held) this.#held = undefined;
-    else this.#sink.end(seen);
+    else this.sink.end(seen);
   }
 
-  cancelled(why: Cause): void {
+  override cancelled(why: Cause): void {
     this.#finish();
-    this.#sink.cancelled(why);
+    this.sink.cancelled(why);
   }
 
-  fail(error: GatewayError): void {
+  override fail(error: GatewayError): void {
     this.#finish();
     const broken = (error.data as { broken?: unknown } | null | undefined)?.broken === true;
-    this.#sink.fail(broken ? new GatewayError('stream_broken', error.message) : error);
+    this.sink.fail(broken ? new GatewayError('stream_broken', error.message) : error);
   }
 
   resume(): void {
@@ -183,7 +178,7 @@ class ModernCall implements Sink, Exchange {
   #begin(head: AnswerHead): void {
     this.#step(ENDED);
     this.#asked?.tellOpened();
-    this.#sink.start(head);
+    this.sink.start(head);
   }
 
   /** false: there is no room for it. */
@@ -243,9 +238,7 @@ class ModernCall implements Sink, Exchange {
     const bytes = same ? chunk : withError(chunk, head.value, error, verdict, rawId);
     const value = same ? head.value : errorAt(rawId);
     const { code } = same ? error : verdict;
-    this.#sink.start({ kind: 'error', bytes: bytes.length, value, code });
-    this.#sink.write(bytes);
-    this.#sink.end({ isError: false });
+    answerWhole(this.sink, { kind: 'error', value, code }, bytes);
   }
 
   #input(head: AnswerHead, whole: Buffer): void {
@@ -259,10 +252,7 @@ class ModernCall implements Sink, Exchange {
     if (!this.#isLegacy) {
       for (const { method } of read.requests) countInput(target.link.stats, method, 'relayed');
       const bytes = merged ? withMarks(whole, head.value, server) : whole;
-      this.#sink.start({ ...head, bytes: bytes.length });
-      this.#sink.write(bytes);
-      this.#sink.end({ isError: false });
-      return;
+      return answerWhole(this.sink, head, bytes);
     }
     this.#holder?.release();
     if (read.requests.length > 0 && !this.#hold(whole.length)) return this.fail(tooMuch());
@@ -303,7 +293,7 @@ class ModernCall implements Sink, Exchange {
     const result = membersOf(whole).findLast(({ key }) => key === 'result') as Span;
     const followed = followTask(this.#deps, whole.subarray(result.start, result.end), {
       crossing: this.#crossing,
-      sink: this.#sink,
+      sink: this.sink,
       asking: this.#asking,
       capabilities: this.#told?.capabilities ?? '',
       since: this.#since,

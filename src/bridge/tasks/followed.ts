@@ -5,6 +5,7 @@
 import { GatewayError } from '../../errors.js';
 import { META } from '../../protocol/modern/meta.js';
 import type { Caller, Exchange, Question, Sink } from '../../protocol/ports.js';
+import { answerWhole } from '../../protocol/sinks.js';
 import { inputRefused, type Asking } from '../asking.js';
 import type { Crossing } from '../crossing.js';
 import type { BridgeDeps } from '../deps.js';
@@ -184,9 +185,8 @@ class FollowedTask implements Exchange {
     asking.tellOpened();
     const head = Buffer.from(`{"jsonrpc":"2.0","id":${crossing.out.message.id ?? 'null'},"result":`);
     const whole = edited(Buffer.concat([head, result, CLOSE]), head.length, LEGACY_RESULT);
-    sink.start({ kind: 'result', bytes: whole.length, value: head.length, code: undefined });
-    sink.write(whole);
-    sink.end({ isError: memberOf(result, 'isError')?.[0] === 0x74 });
+    const isError = memberOf(result, 'isError')?.[0] === 0x74;
+    answerWhole(sink, { kind: 'result', value: head.length, code: undefined }, whole, { isError });
   }
 
   #failed(task: Buffer): void {
@@ -197,9 +197,7 @@ class FollowedTask implements Exchange {
     this.#end();
     const head = Buffer.from(`{"jsonrpc":"2.0","id":${crossing.out.message.id ?? 'null'},"error":`);
     const whole = Buffer.concat([head, error, CLOSE]);
-    sink.start({ kind: 'error', bytes: whole.length, value: head.length, code });
-    sink.write(whole);
-    sink.end({ isError: false });
+    answerWhole(sink, { kind: 'error', value: head.length, code }, whole);
   }
 
   #without(member: string): GatewayError {

@@ -8,6 +8,7 @@ import type { Wheel, WheelTimer } from '../../lib/wheel.js';
 import type { Boundary } from '../../observe/boundary.js';
 import { find } from '../../protocol/message.js';
 import type { Caller, Exchange, Link, Question, Refusal, Sink } from '../../protocol/ports.js';
+import { answerWith } from '../../protocol/sinks.js';
 import { inputRefusal } from '../asked.js';
 import type { Crossing } from '../crossing.js';
 import { countInput } from '../input-stats.js';
@@ -113,7 +114,7 @@ export function createLegacyTasks(deps: LegacyTasksDeps): LegacyTasks {
       let over = false;
       const done = run(crossing).then(
         (result) => {
-          if (!over) deliver(sink, out.message.id ?? 'null', result);
+          if (!over) answerWith(sink, out.message.id ?? 'null', result);
         },
         (error: unknown) => {
           if (!over) sink.fail(failureOf(asError(error, target.link.server), name));
@@ -331,12 +332,4 @@ const TOO_MUCH = 'too much is being buffered (limits.buffered_bytes)';
 function failureOf(error: GatewayError, name: string): GatewayError {
   if (rpcOf(error) !== INVALID_PARAMS) return error;
   return new GatewayError('invalid_params', `unknown task '${name.slice(0, 256)}'`);
-}
-
-function deliver(sink: Sink, rawId: string, result: Buffer): void {
-  const head = Buffer.from(`{"jsonrpc":"2.0","id":${rawId},"result":`);
-  const bytes = Buffer.concat([head, result, Buffer.from('}')]);
-  sink.start({ kind: 'result', bytes: bytes.length, value: head.length, code: undefined });
-  sink.write(bytes);
-  sink.end({ isError: false });
 }

@@ -1,7 +1,7 @@
 /** One tasks/result under way to a legacy upstream (2025-11-25, basic/utilities/tasks): what the task asks comes with it, and its end. */
 import { GatewayError } from '../../errors.js';
-import type { Budget, Holder } from '../../lib/budget.js';
-import { Pieces } from '../../lib/pieces.js';
+import type { Budget } from '../../lib/budget.js';
+import { Collector } from '../../lib/collector.js';
 import type { AnswerHead, Cause, Question, Refusal, Sink, UpstreamExchange } from '../../protocol/ports.js';
 import { scanObject } from '../../wire/json.js';
 import { memberOf } from './flat.js';
@@ -36,9 +36,7 @@ export class ResultCall implements Sink {
   readonly answer: Promise<End>;
   readonly #hooks: ResultHooks;
   #head: AnswerHead | undefined;
-  readonly #chunks = new Pieces();
-  #bytes = 0;
-  readonly #holder: Holder;
+  readonly #collected: Collector;
   #over = false;
   #settle: { resolve: (end: End) => void; reject: (error: GatewayError) => void } | undefined;
   /** Somebody waits for the first question. */
@@ -46,8 +44,8 @@ export class ResultCall implements Sink {
 
   constructor(hooks: ResultHooks) {
     this.#hooks = hooks;
-    const { budget, client, server } = hooks;
-    this.#holder = budget.holder({ client, server }, () => {
+    const { budget, client, server, maxBytes } = hooks;
+    this.#collected = new Collector(budget, { client, server }, maxBytes, () => {
       this.#tooMuch();
     });
     this.answer = new Promise((resolve, reject) => {
@@ -97,21 +95,18 @@ export class ResultCall implements Sink {
   }
 
   write(chunk: Buffer): boolean {
-    this.#bytes += chunk.length;
-    if (this.#over || this.#bytes > this.#hooks.maxBytes) return true;
-    if (this.#holder.take(chunk.length)) this.#chunks.push(chunk);
-    else this.#tooMuch();
+    if (!this.#over && !this.#collected.push(chunk) && this.#collected.dropped === 'budget') this.#tooMuch();
     return true;
   }
 
   end(): void {
     if (this.#over) return;
     const { server, maxBytes } = this.#hooks;
-    if (this.#bytes > maxBytes)
+    if (this.#collected.dropped)
       return this.#refuse(
         `upstream '${server}' answered tasks/result with more than ${maxBytes} bytes (limits.message_bytes)`,
       );
-    const whole = this.#chunks.joined();
+    const whole = this.#collected.take();
     const kind = this.#head?.kind ?? 'result';
     // An error may be of any depth: it was read when it came.
     const isWhole = kind === 'error' || scanObject(whole, maxBytes) !== undefined;
@@ -145,8 +140,7 @@ export class ResultCall implements Sink {
 
   #finish(): void {
     this.#over = true;
-    this.#chunks.clear();
-    this.#holder.release();
+    this.#collected.release();
     this.#heard?.();
   }
 }

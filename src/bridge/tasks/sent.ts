@@ -4,17 +4,8 @@
  */
 import { GatewayError } from '../../errors.js';
 import { find } from '../../protocol/message.js';
-import type {
-  AnswerHead,
-  Cause,
-  Notice,
-  Outgoing,
-  Question,
-  Refusal,
-  Seen,
-  Sink,
-  UpstreamExchange,
-} from '../../protocol/ports.js';
+import type { AnswerHead, Cause, Outgoing, Seen, Sink, UpstreamExchange } from '../../protocol/ports.js';
+import { answerWith, PassThroughSink } from '../../protocol/sinks.js';
 import { declaresTasks, makesTasks } from '../../protocol/tasks.js';
 import type { Crossing } from '../crossing.js';
 import type { BridgeDeps } from '../deps.js';
@@ -55,11 +46,10 @@ export function sendAsTask(
   return call;
 }
 
-class TaskedCall implements Sink, UpstreamExchange {
+class TaskedCall extends PassThroughSink implements UpstreamExchange {
   exchange: UpstreamExchange | undefined;
   readonly #deps: BridgeDeps;
   readonly #crossing: Crossing;
-  readonly #sink: Sink;
   readonly #since = performance.now();
   /** Of an answer that may be a task. */
   #head: AnswerHead | undefined;
@@ -71,9 +61,9 @@ class TaskedCall implements Sink, UpstreamExchange {
   #parked = false;
 
   constructor(deps: BridgeDeps, crossing: Crossing, sink: Sink) {
+    super(sink);
     this.#deps = deps;
     this.#crossing = crossing;
-    this.#sink = sink;
     const { message } = crossing.out;
     this.#rawId = Buffer.from(message.id ?? 'null');
     const token = find(message.meta, 'progressToken');
@@ -103,31 +93,19 @@ class TaskedCall implements Sink, UpstreamExchange {
 
   // Sink, towards the upstream
 
-  notify(notice: Notice): boolean {
-    return this.#sink.notify(notice);
-  }
-
-  ask(question: Question): Refusal | undefined {
-    return this.#sink.ask(question);
-  }
-
-  withdraw(question: Question): void {
-    this.#sink.withdraw?.(question);
-  }
-
-  start(head: AnswerHead): void {
-    if (head.kind === 'error') this.#sink.start(head);
+  override start(head: AnswerHead): void {
+    if (head.kind === 'error') this.sink.start(head);
     else this.#head = head;
   }
 
-  write(chunk: Buffer): boolean {
-    if (!this.#head) return this.#sink.write(chunk);
+  override write(chunk: Buffer): boolean {
+    if (!this.#head) return this.sink.write(chunk);
     this.#chunks.push(chunk);
     this.#bytes += chunk.length;
     return this.#bytes <= MAX_CREATED || this.#handOver(this.#head);
   }
 
-  end(seen: Seen): void {
+  override end(seen: Seen): void {
     const head = this.#head;
     if (head) {
       const created = createdIn(Buffer.concat(this.#chunks));
@@ -135,22 +113,14 @@ class TaskedCall implements Sink, UpstreamExchange {
       // It answered at once.
       this.#handOver(head);
     }
-    this.#sink.end(seen);
-  }
-
-  cancelled(why: Cause): void {
-    this.#sink.cancelled(why);
-  }
-
-  fail(error: GatewayError): void {
-    this.#sink.fail(error);
+    this.sink.end(seen);
   }
 
   #handOver(head: AnswerHead): boolean {
     this.#head = undefined;
-    this.#sink.start(head);
+    this.sink.start(head);
     let more = true;
-    for (const chunk of this.#chunks) more = this.#sink.write(chunk);
+    for (const chunk of this.#chunks) more = this.sink.write(chunk);
     this.#chunks = [];
     return more;
   }
@@ -161,12 +131,12 @@ class TaskedCall implements Sink, UpstreamExchange {
     const { link } = target;
     const state = readTask(task, MAX_CREATED);
     if (typeof state === 'string')
-      return this.#sink.fail(
+      return this.sink.fail(
         new GatewayError('upstream_protocol_error', `upstream '${link.server}' answered with ${state}`),
       );
     this.#deps.log.debug('an upstream made a task of a call', { server: link.server });
     if (!declaresTasks(caller.capabilities)) {
-      const awaited = new AwaitedTask(this.#deps, this.#crossing, state, this.#sink, this.#since);
+      const awaited = new AwaitedTask(this.#deps, this.#crossing, state, this.sink, this.#since);
       this.exchange = awaited;
       awaited.open(this.#rawId, this.#token, this.#parked);
       return;
@@ -174,19 +144,9 @@ class TaskedCall implements Sink, UpstreamExchange {
     this.#deps.tasks.made(link, task, caller);
     // What it needs is not known yet, and what it failed with neither: the next look tells.
     const status = state.status === 'completed' || state.status === 'cancelled' ? state.status : 'working';
-    const head = Buffer.from(`{"jsonrpc":"2.0","id":${this.#rawId.toString('utf8')},"result":`);
     const beside = meta === undefined ? '' : `,"_meta":${meta.toString('utf8')}`;
-    const result = `{"resultType":"task",${flatMembers(task, status)}${beside}}}`;
-    const whole = Buffer.concat([head, Buffer.from(result)]);
-    this.#sink.start({
-      kind: 'result',
-      resultType: 'task',
-      bytes: whole.length,
-      value: head.length,
-      code: undefined,
-    });
-    this.#sink.write(whole);
-    this.#sink.end({ isError: false });
+    const result = `{"resultType":"task",${flatMembers(task, status)}${beside}}`;
+    answerWith(this.sink, this.#rawId.toString('utf8'), result, { resultType: 'task' });
   }
 }
 
@@ -194,10 +154,9 @@ class TaskedCall implements Sink, UpstreamExchange {
  * Waits for the result of a task with an open tasks/result, on which the task asks what it needs. That it is silent for long says
  * nothing: whether the upstream is still there is seen by asking after the task.
  */
-class AwaitedTask implements Sink, UpstreamExchange {
+class AwaitedTask extends PassThroughSink implements UpstreamExchange {
   readonly #deps: BridgeDeps;
   readonly #crossing: Crossing;
-  readonly #sink: Sink;
   readonly #taskId: string;
   readonly #poll: Poll;
   #exchange: UpstreamExchange | undefined;
@@ -210,9 +169,9 @@ class AwaitedTask implements Sink, UpstreamExchange {
   #over = false;
 
   constructor(deps: BridgeDeps, crossing: Crossing, first: TaskState, sink: Sink, since: number) {
+    super(sink);
     this.#deps = deps;
     this.#crossing = crossing;
-    this.#sink = sink;
     this.#taskId = first.taskId;
     const { link } = crossing.target;
     this.#poll = new Poll({
@@ -231,7 +190,7 @@ class AwaitedTask implements Sink, UpstreamExchange {
       },
       lost: (error) => {
         this.#abandon('the task is lost');
-        this.#sink.fail(error);
+        this.sink.fail(error);
       },
     });
   }
@@ -280,44 +239,28 @@ class AwaitedTask implements Sink, UpstreamExchange {
     this.#exchange?.parked(on || !this.#ended);
   }
 
-  notify(notice: Notice): boolean {
-    return this.#sink.notify(notice);
-  }
-
-  ask(question: Question): Refusal | undefined {
-    return this.#sink.ask(question);
-  }
-
-  withdraw(question: Question): void {
-    this.#sink.withdraw?.(question);
-  }
-
-  start(head: AnswerHead): void {
+  override start(head: AnswerHead): void {
     this.#answering = true;
     this.#poll.stop();
-    this.#sink.start(head);
+    this.sink.start(head);
   }
 
-  write(chunk: Buffer): boolean {
-    return this.#sink.write(chunk);
-  }
-
-  end(seen: Seen): void {
+  override end(seen: Seen): void {
     this.#over = true;
-    this.#sink.end(seen);
+    this.sink.end(seen);
   }
 
-  cancelled(why: Cause): void {
+  override cancelled(why: Cause): void {
     this.#abandon(why);
-    this.#sink.cancelled(why);
+    this.sink.cancelled(why);
   }
 
-  fail(error: GatewayError): void {
+  override fail(error: GatewayError): void {
     this.#exchange = undefined;
     // The task outlives the stream: asked again once it is seen to be there.
     if (!this.#answering && this.#again++ < MAX_AGAIN) return;
     this.#abandon('the result cannot be read');
-    this.#sink.fail(error);
+    this.sink.fail(error);
   }
 
   #abandon(why: Cause): void {
