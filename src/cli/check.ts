@@ -1,7 +1,7 @@
 import { commandProblem } from '../config/command.js';
 import { loadConfig } from '../config/index.js';
-import { printable } from './explain.js';
-import type { Terminal } from './terminal.js';
+import { printable } from '../terminal/explain.js';
+import type { Terminal } from '../terminal/terminal.js';
 
 /** Says everything that is wrong with a config (by throwing it); 0 if a gateway would start with it. */
 export function check(path: string, terminal: Terminal): number {

@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import type { ConfigError } from '../config/index.js';
-import { explain, printable, Refusal } from './explain.js';
-import type { Terminal } from './terminal.js';
+import { explain, printable, Refusal } from '../terminal/explain.js';
+import type { Terminal } from '../terminal/terminal.js';
 
 const HELP = `mcpstead: one MCP endpoint in front of many MCP servers
 

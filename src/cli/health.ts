@@ -1,7 +1,7 @@
 import { get as httpGet, type IncomingMessage } from 'node:http';
 import { listenAddress } from '../config/listen.js';
-import type { Terminal } from './terminal.js';
-import { printable, Refusal } from './explain.js';
+import type { Terminal } from '../terminal/terminal.js';
+import { printable, Refusal } from '../terminal/explain.js';
 
 const TIMEOUT_MS = 5000;
 const BODY_BYTES = 65_536;

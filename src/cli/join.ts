@@ -1,10 +1,10 @@
 import { ownToken } from '../config/token.js';
 import { joinGateway } from '../downstream/join.js';
 import { silent, type Logger } from '../observe/log.js';
-import { Refusal } from './explain.js';
+import { Refusal } from '../terminal/explain.js';
 import { installLastNet } from './last-net.js';
-import { untilStopped } from './signals.js';
-import type { Terminal } from './terminal.js';
+import { untilStopped } from '../terminal/signals.js';
+import type { Terminal } from '../terminal/terminal.js';
 
 /** How long answers may take that are under way when the client leaves. */
 const GRACE_MS = 5000;

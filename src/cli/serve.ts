@@ -2,8 +2,8 @@ import { isLoopback, loadConfig, type LoadedConfig } from '../config/index.js';
 import { createGateway } from '../index.js';
 import { createLogger } from '../observe/logger.js';
 import { installLastNet } from './last-net.js';
-import type { Terminal } from './terminal.js';
-import { untilStopped } from './signals.js';
+import type { Terminal } from '../terminal/terminal.js';
+import { untilStopped } from '../terminal/signals.js';
 
 /** Runs a gateway on a config file until it is told to stop. */
 export async function serve(path: string, terminal: Terminal): Promise<number> {

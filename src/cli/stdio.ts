@@ -1,9 +1,9 @@
 import { loadConfig } from '../config/index.js';
 import { createGateway } from '../index.js';
 import { createLogger } from '../observe/logger.js';
-import { untilStopped } from './signals.js';
+import { untilStopped } from '../terminal/signals.js';
 import { installLastNet } from './last-net.js';
-import type { Terminal } from './terminal.js';
+import type { Terminal } from '../terminal/terminal.js';
 
 /** Runs a gateway for the one client that started it; it ends with the client. */
 export async function stdio(path: string, terminal: Terminal): Promise<number> {

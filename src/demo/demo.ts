@@ -1,7 +1,7 @@
 import { fileURLToPath } from 'node:url';
-import { Refusal } from '../cli/explain.js';
-import type { Terminal } from '../cli/terminal.js';
-import { untilStopped } from '../cli/signals.js';
+import { Refusal } from '../terminal/explain.js';
+import type { Terminal } from '../terminal/terminal.js';
+import { untilStopped } from '../terminal/signals.js';
 import { createGateway, type ConfigInput, type Gateway } from '../index.js';
 import { createLogger } from '../observe/logger.js';
 import { clock, clockTools } from './clock.js';
