@@ -165,7 +165,7 @@ export async function render({ fileSchema, serverSchema, keysOf, leavesOf, reloa
       case 'record':
         return 'mapping';
       default:
-        return 'text';
+        return 'string';
     }
   }
 

@@ -4,13 +4,13 @@ import { secretsOf } from './redact.js';
 import { fileSchema, keysWith, serverSchema } from './schema.js';
 import type { Config, ServerConfig } from './types.js';
 
-/** What a reload changes. The server lists are names, in the order of the file they are in. */
+/** What a reload changes. Servers are listed by name, in file order. */
 export interface ConfigDiff {
   added: string[];
   removed: string[];
-  /** To be connected anew. */
+  /** Their connection is replaced. */
   restarted: string[];
-  /** Changed in a way that a running connection takes over. */
+  /** Changed, but their connection stays. */
   updated: string[];
   unchanged: string[];
   /** Keys and variables whose change is ignored until a restart of the gateway: `port`, `MCPSTEAD_STATE_KEY`. */
@@ -25,7 +25,7 @@ const FIXED: readonly (readonly [name: string, path: string])[] = [
   ['MCPSTEAD_STATE_KEY', 'mcp.state_key'],
 ];
 
-/** Compares resolved values, so that a changed secret shows even where the file did not change. */
+/** Compares resolved values, so that a changed secret counts as a change even if the file is the same. */
 export function diffConfig(old: Config, next: Config): ConfigDiff {
   const before = new Map(old.servers.map((server) => [server.name, server]));
   const after = new Set(next.servers.map(({ name }) => name));
@@ -56,7 +56,7 @@ function change(was: ServerConfig, is: ServerConfig): 'restarted' | 'updated' | 
 
 type Leaves = (readonly [path: string, value: unknown])[];
 
-/** Everything that makes a connection what it is, by key. The place of the server in the file does not count. */
+/** The values that a connection depends on, by key, without the server's place in the file. */
 function leaves({ where: _, ...server }: ServerConfig): Leaves {
   return leavesIn({ ...server, problem: server.problem?.replace(/ \([^()]*:\d+\)/g, '') });
 }
@@ -68,7 +68,7 @@ function leavesIn(value: object, prefix = ''): Leaves {
   });
 }
 
-/** Whether what the old connection shows of itself may have been withdrawn: a credential, or a value behind `${}`. */
+/** Whether a credential of the old connection may have been revoked, or a value behind `${}` has changed. */
 export function credentialsChanged(was: ServerConfig, is: ServerConfig): boolean {
   const shown = (server: ServerConfig): unknown =>
     server.kind === 'stdio' ? server.env : [server.auth, server.headers, server.tls, server.tls_skip_verify];

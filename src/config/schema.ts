@@ -1,11 +1,11 @@
 import { z } from 'zod';
 
 /**
- * The configuration as it is written: the one place where a key, its default and its bounds stand.
- * docs/configuration.md is generated from here.
+ * The schema of the configuration file: the only place that declares a key, its default and its bounds.
+ * docs/configuration.md is generated from it.
  */
 
-/** Timers of the platform hold no more; longer waits are cut to this, 24.8 days. */
+/** The longest delay of a Node timer, 24.8 days. Longer ones are cut to it. */
 export const LONGEST_MS = 2 ** 31 - 1;
 
 export const LEGACY_REVISIONS = ['2024-11-05', '2025-03-26', '2025-06-18', '2025-11-25'] as const;
@@ -29,13 +29,13 @@ const link = key('link');
 const restart = key('restart');
 
 const flag = (value: boolean) => z.boolean().default(value);
-/** A length of time or an interval that cannot be nothing. */
+/** A duration or an interval above zero. */
 const positive = (value: number) => z.number().gt(0).default(value);
 const atLeast = (least: number, value: number) => z.int().min(least).default(value);
 const orNothing = (value: number) => z.number().min(0).default(value);
-/** Numbers and switches are common among arguments and variables; they are taken as text. */
+/** Arguments and variables are often numbers or booleans in YAML; they become strings. */
 const text = z
-  .union([z.string(), z.number(), z.boolean()], { error: 'must be text' })
+  .union([z.string(), z.number(), z.boolean()], { error: 'must be a string' })
   .transform((value) => String(value));
 const words = () => z.array(z.string()).default([]);
 
@@ -45,18 +45,16 @@ const auth = z.object({
     .default('none')
     .meta(
       now(
-        'Who may call. `bearer` takes its tokens from `MCPSTEAD_BEARER_TOKEN` or the file that `MCPSTEAD_BEARER_TOKEN_FILE` names; there is no key for a token.',
+        'How clients authenticate. `bearer` reads its tokens from `MCPSTEAD_BEARER_TOKEN` or the file that `MCPSTEAD_BEARER_TOKEN_FILE` names; the file has no key for a token.',
       ),
     ),
 });
 
 const session = z.object({
-  idle_ttl_seconds: positive(3600).meta(restart('A session without a request for this long ends.')),
-  gc_interval_seconds: positive(60).meta(restart('How often idle sessions are looked for.')),
+  idle_ttl_seconds: positive(3600).meta(restart('A session ends after this long without a request.')),
+  gc_interval_seconds: positive(60).meta(restart('How often the gateway checks for idle sessions.')),
   shutdown_grace_seconds: positive(5).meta(
-    restart(
-      'How long requests in flight may go on after SIGTERM, once `http.drain_delay_seconds` have passed.',
-    ),
+    restart('How long requests in flight may take to finish after SIGTERM and `http.drain_delay_seconds`.'),
   ),
 });
 
@@ -66,34 +64,36 @@ const http = z.object({
     .nullable()
     .default(null)
     .meta(restart('The URL under which clients reach the gateway, if it is not the bind address.')),
-  allowed_hosts: words().meta(
-    now('Further values of the `Host` header that a gateway on a loopback address accepts.'),
-  ),
+  allowed_hosts: words().meta(now('Additional `Host` headers that a gateway on a loopback address accepts.')),
   allowed_origins: words().meta(
-    now('Web origins (`https://app.example.com`) whose pages may call; they get CORS headers.'),
+    now('Web origins (`https://app.example.com`) whose pages may call the gateway; they get CORS headers.'),
   ),
-  keep_alive_ms: positive(15_000).meta(restart('How often an idle event stream gets a comment.')),
+  keep_alive_ms: positive(15_000).meta(restart('How often an idle event stream gets a keep-alive comment.')),
   stream_after_ms: orNothing(5000).meta(
-    restart('A call without an answer after this long becomes an event stream, if the client takes one.'),
+    restart(
+      'A call that is not answered within this time becomes an event stream, if the client accepts one.',
+    ),
   ),
-  resume_seconds: orNothing(60).meta(restart('How long a call whose client has left may be come back to.')),
+  resume_seconds: orNothing(60).meta(
+    restart('How long a client can resume the stream of a call after it has disconnected.'),
+  ),
   drain_delay_seconds: orNothing(0).meta(
     restart(
-      'How long everything goes on after SIGTERM while `/ready` already answers 503, for load balancers to notice.',
+      'How long the gateway keeps serving after SIGTERM while `/ready` already answers 503, so that load balancers notice.',
     ),
   ),
   idle_connection_ms: positive(75_000).meta(
     restart(
-      'How long an idle connection of a client stays open; longer than the idle time-out of a balancer in front.',
+      'How long an idle client connection stays open; set it longer than the idle timeout of a load balancer in front.',
     ),
   ),
 });
 
 const startup = z.object({
   wait_ms: orNothing(8000).meta(
-    now('How long lists and calls wait for an upstream that connects for the first time.'),
+    now('How long lists and calls wait for the first connection to an upstream.'),
   ),
-  parallel: atLeast(1, 4).meta(now('How many stdio servers start at once.')),
+  parallel: atLeast(1, 4).meta(now('How many stdio servers start at the same time.')),
 });
 
 const cache = z.object({
@@ -103,50 +103,58 @@ const cache = z.object({
     .default(null)
     .meta(
       restart(
-        'Where the lists of servers are kept for the next start, which shows them while its servers start. `null`: `$CACHE_DIRECTORY`, `$XDG_CACHE_HOME/mcpstead` or `~/.cache/mcpstead` (Windows: `%LOCALAPPDATA%\\mcpstead`). `none`: nowhere.',
+        'Where the gateway stores the lists of its servers, to serve them at the next start until the servers have connected. `null`: `$CACHE_DIRECTORY`, `$XDG_CACHE_HOME/mcpstead` or `~/.cache/mcpstead` (Windows: `%LOCALAPPDATA%\\mcpstead`). `none`: they are not stored.',
       ),
     ),
 });
 
 const limits = z.object({
-  body_bytes: atLeast(1, 10_485_760).meta(now('The body of a request.')),
+  body_bytes: atLeast(1, 10_485_760).meta(now('Maximum size of a request body.')),
   message_bytes: atLeast(1, 67_108_864).meta(
     now(
-      'What may be held of one upstream message: a stdio line, an event that is parsed, an answer buffered for its id. What flows through has no limit.',
+      'Maximum size of an upstream message that has to be held in memory: a stdio line, an event that is parsed, an answer buffered to find its id. Answers that are streamed have no limit.',
     ),
   ),
   sessions: atLeast(1, 10_000).meta(
-    now('Open sessions; at the limit the one longest idle without an open stream makes room.'),
+    now(
+      'Maximum number of open sessions; beyond it the session that has been idle longest, without an open stream, ends.',
+    ),
   ),
   parked: atLeast(0, 1000).meta(
     now(
-      'Calls that wait for input of clients which come back with it (2026-07-28); further ones fail. 0: none.',
+      'Maximum number of calls that wait for their client to retry with its input (2026-07-28); more calls fail. 0: none may wait.',
     ),
   ),
   parked_seconds: positive(300).meta(
-    now('How long a client may take to come back with its input; then the call is cancelled.'),
+    now('How long a client may take to retry with its input before the call is cancelled.'),
   ),
-  in_flight: atLeast(1, 1000).meta(now('Calls in flight to one upstream; further ones fail as `busy`.')),
-  replay_bytes: atLeast(0, 67_108_864).meta(now('Events kept for clients that come back to a stream.')),
-  buffered_bytes: atLeast(1, 268_435_456).meta(now('All buffers together.')),
-  per_client: atLeast(1, 100).meta(now('Sessions of one upstream under `session: per-client`.')),
+  in_flight: atLeast(1, 1000).meta(
+    now('Maximum number of calls in flight to one upstream; more calls fail as `busy`.'),
+  ),
+  replay_bytes: atLeast(0, 67_108_864).meta(
+    now('Maximum size of the events stored for clients that resume a stream.'),
+  ),
+  buffered_bytes: atLeast(1, 268_435_456).meta(now('Maximum size of all buffers together.')),
+  per_client: atLeast(1, 100).meta(
+    now('Maximum number of connections to one upstream under `session: per-client`.'),
+  ),
   name_length: atLeast(0, 0).meta(
     now(
-      'The longest `<server>__<tool>` that clients are shown; longer names get a shorter alias. 0: only the 128 of the specification.',
+      'Maximum length of the tool names (`<server>__<tool>`) that clients see; longer names get a shorter alias. 0: the 128 characters of the specification.',
     ),
   ),
 });
 
 const logging = z.object({
-  level: z.enum(LOG_LEVELS).default('info').meta(restart('The least important lines that are written.')),
+  level: z.enum(LOG_LEVELS).default('info').meta(restart('The least severe level that is logged.')),
   format: z
     .enum(['auto', 'pretty', 'json'])
     .default('auto')
-    .meta(restart('`auto`: a human line on a terminal, JSON lines otherwise.')),
+    .meta(restart('`auto`: readable lines on a terminal, JSON lines otherwise.')),
   calls: z
     .enum(['none', 'failed', 'all'])
     .default('failed')
-    .meta(restart('Which calls are a line at `info`. `failed` includes those slower than 10 s.')),
+    .meta(restart('Which calls are logged at `info`. `failed` includes calls slower than 10 s.')),
 });
 
 const serverAuth = z.object({
@@ -167,36 +175,42 @@ const serverAuth = z.object({
 });
 
 const timeouts = z.object({
-  connect_ms: positive(10_000).meta(now('To open a connection to an HTTP upstream.')),
+  connect_ms: positive(10_000).meta(now('The time to open a connection to an HTTP upstream.')),
   probe_ms: positive(5000).meta(
     now(
-      'How long a stdio server that speaks, but does not answer, may take to say which revisions it knows; then it is taken for a legacy one.',
+      'How long a stdio server may take to answer which revisions it supports. One that has written something else by then is treated as legacy.',
     ),
   ),
-  request_ms: orNothing(300_000).meta(now('The longest silence of a call; progress counts. 0: never.')),
-  total_ms: orNothing(0).meta(now('The longest a call may take as a whole. 0: no limit.')),
-  start_ms: positive(120_000).meta(
-    now('From the start of a stdio server to its answer to `initialize`; a first `npx -y` takes a while.'),
+  request_ms: orNothing(300_000).meta(
+    now('How long a call may go without an answer or progress. 0: no limit.'),
   ),
-  input_ms: orNothing(600_000).meta(now('To wait for a client that was asked a question. 0: never.')),
+  total_ms: orNothing(0).meta(now('How long a call may take in total. 0: no limit.')),
+  start_ms: positive(120_000).meta(
+    now(
+      'The time from the start of a stdio server to its answer to `initialize`; a first `npx -y` takes a while.',
+    ),
+  ),
+  input_ms: orNothing(600_000).meta(
+    now('How long a client may take to answer a question of a server. 0: no limit.'),
+  ),
 });
 
 const reconnect = z.object({
   max_attempts: atLeast(0, 0).meta(
     now(
-      'Failures in a row after which an upstream stays down until a reload; a `required` one then ends the gateway. 0: never give up.',
+      'Consecutive failures after which an upstream stays down until a reload; a `required` upstream then stops the gateway. 0: never give up.',
     ),
   ),
   backoff_base_ms: positive(1000).meta(
     now(
-      'The wait after the first failure, doubled after each further one; the actual wait is a random part of it.',
+      'The delay after the first failure, doubled after each further one. The actual delay is a random fraction of it.',
     ),
   ),
-  backoff_max_ms: positive(30_000).meta(now('The longest wait between two attempts.')),
+  backoff_max_ms: positive(30_000).meta(now('The longest delay between two attempts.')),
 });
 
 const quirks = z.object({
-  normalize_sse_events: flag(false).meta(now('Ignore the `event:` lines of the upstream.')),
+  normalize_sse_events: flag(false).meta(now('Ignore the `event:` fields in event streams of the upstream.')),
   inject_accept_header: z
     .string()
     .min(1)
@@ -209,10 +223,14 @@ const tls = z.object({
     .string()
     .min(1)
     .optional()
-    .meta(link('Certificates trusted beside those of Node and the system.')),
-  cert_file: z.string().min(1).optional().meta(link('The client certificate to show.')),
+    .meta(link('CA certificates to trust in addition to those of Node and the system.')),
+  cert_file: z.string().min(1).optional().meta(link('The client certificate to present.')),
   key_file: z.string().min(1).optional().meta(link('The key of the client certificate.')),
-  server_name: z.string().min(1).optional().meta(link("The name to verify, if it is not the URL's host.")),
+  server_name: z
+    .string()
+    .min(1)
+    .optional()
+    .meta(link('The server name to verify, if it is not the host of the URL.')),
 });
 
 export const serverSchema = z.object({
@@ -221,7 +239,7 @@ export const serverSchema = z.object({
     .default('')
     .meta(
       link(
-        'Required and unique; the prefix of its tools (`<name>__<tool>`). 1 to 64 of `A-Z a-z 0-9 _ -`, without `__`. Other names work with a warning: APIs of models refuse the names of their tools, and with more than a dot, or `_` at the end, they have no route of their own.',
+        'Required and unique; the prefix of its tools (`<name>__<tool>`). 1 to 64 of `A-Z a-z 0-9 _ -`, without `__`. Other names work with a warning: model APIs reject the tool names, and a name with characters other than these and dots, or with a trailing `_`, has no route `/servers/<name>/`.',
       ),
     ),
   url: z.string().optional().meta(link('The endpoint of an HTTP upstream.')),
@@ -233,24 +251,28 @@ export const serverSchema = z.object({
   env: z
     .record(z.string(), text)
     .default({})
-    .meta(link('Variables of the command, beside a short allow-list from the gateway.')),
+    .meta(
+      link(
+        'Environment variables of the command, in addition to a short allow-list from the environment of the gateway.',
+      ),
+    ),
   cwd: z
     .string()
     .min(1)
     .optional()
-    .meta(link('Where the command runs; relative to the folder of this file.')),
+    .meta(link('The working directory of the command, relative to the folder of this file.')),
   inherit_env: words().meta(
-    link("Names of further variables of the gateway's environment that the command gets."),
+    link('Names of additional variables that the command inherits from the environment of the gateway.'),
   ),
   protocol: z
     .enum(['auto', 'streamable', 'sse'])
     .default('auto')
     .meta(
       link(
-        'The transport of an HTTP upstream: Streamable HTTP, HTTP+SSE of 2024-11-05, or whichever answers.',
+        'The transport of an HTTP upstream: Streamable HTTP, HTTP+SSE of 2024-11-05, or the one that answers.',
       ),
     ),
-  required: flag(false).meta(now('The gateway serves nothing before this upstream was up once.')),
+  required: flag(false).meta(now('Serve nothing until this upstream has connected once.')),
   auth: z
     .preprocess((value) => (typeof value === 'string' ? { type: value } : value), serverAuth)
     .prefault({})
@@ -263,25 +285,29 @@ export const serverSchema = z.object({
   tools: z
     .object({
       ttl_seconds: positive(300).meta(
-        now('How often the lists are read again, which is also the health check.'),
+        now('How often the gateway refreshes the lists of this server, which is also its health check.'),
       ),
     })
     .prefault({}),
   timeouts: timeouts.prefault({}),
-  tls_skip_verify: flag(false).meta(link('Accept any certificate of this upstream.')),
+  tls_skip_verify: flag(false).meta(link('Accept any certificate from this upstream.')),
   tls: tls.prefault({}),
   proxy: z
     .string()
     .min(1)
     .default('env')
-    .meta(link('`env`: as HTTP_PROXY, HTTPS_PROXY and NO_PROXY say; `none`: direct; or the URL of a proxy.')),
+    .meta(
+      link(
+        '`env`: use HTTP_PROXY, HTTPS_PROXY and NO_PROXY; `none`: connect directly; or the URL of a proxy.',
+      ),
+    ),
   quirks: quirks.prefault({}),
   revision: z
     .string()
     .default('auto')
     .meta(
       link(
-        'The MCP revision spoken with the upstream: `auto`, `legacy`, `modern`, or the date of one. `auto` asks the upstream.',
+        'The MCP revision to use with the upstream: `auto`, `legacy`, `modern`, or the date of a revision. `auto` asks the upstream.',
       ),
     ),
   session: z
@@ -289,18 +315,18 @@ export const serverSchema = z.object({
     .default('shared')
     .meta(
       link(
-        '`shared`: one upstream session for all clients. `per-client`: every client session has one of its own (a child process of its own for a stdio server), with the capabilities and roots of that client.',
+        '`shared`: one upstream session for all clients. `per-client`: each client session has its own upstream session (for a stdio server, its own child process), with the capabilities and roots of that client.',
       ),
     ),
-  roots: words().meta(now('File URIs that the gateway answers with when a shared upstream asks for roots.')),
+  roots: words().meta(now('File URIs that the gateway returns when a shared upstream asks for roots.')),
   drain_seconds: orNothing(30).meta(
-    now('How long calls may finish on the old connection after a restart by reload.'),
+    now('How long calls may take to finish on the old connection after a reload has replaced it.'),
   ),
   restart: z
     .enum(['overlap', 'serial'])
     .default('overlap')
-    .meta(now('`serial` stops the old process before the new one starts; calls wait meanwhile.')),
-  disabled: flag(false).meta(link('Leave this server out, as in the files of clients.')),
+    .meta(now('`serial` stops the old process before it starts the new one; calls wait in the meantime.')),
+  disabled: flag(false).meta(link('Ignore this server, as in client configuration files.')),
 });
 
 /** Keys that only one kind of server has, or that are resolved into another form. */
@@ -321,7 +347,7 @@ export const TRANSPORT_KEYS = [
   'disabled',
 ] as const;
 
-/** What clients write in `type`, and the transport it stands for. */
+/** Values of `type` in client configuration files, and the transports they mean. */
 export const CLIENT_TYPES: Readonly<Record<string, 'auto' | 'streamable' | 'sse' | 'stdio'>> = {
   stdio: 'stdio',
   local: 'stdio',
@@ -338,13 +364,13 @@ export const fileSchema = z.object({
   host: z
     .string()
     .default('127.0.0.1')
-    .meta(restart('The address to listen on. `MCPSTEAD_HOST` overrides it.')),
+    .meta(restart('The address to listen on. Overridden by `MCPSTEAD_HOST`.')),
   port: z
     .int()
     .min(0)
     .max(65_535)
     .default(8766)
-    .meta(restart('The port to listen on; 0 takes any free one. `MCPSTEAD_PORT` overrides it.')),
+    .meta(restart('The port to listen on; 0 picks a free one. Overridden by `MCPSTEAD_PORT`.')),
   mcp: z.object({ auth: auth.prefault({}), session: session.prefault({}) }).prefault({}),
   metrics: z.object({ enabled: flag(true).meta(now('Whether `GET /metrics` answers.')) }).prefault({}),
   logging: logging.prefault({}),
@@ -359,24 +385,24 @@ export type FileValues = z.output<typeof fileSchema>;
 /** The same for one server. */
 export type ServerValues = z.output<typeof serverSchema>;
 
-/** One server as it is written in a file or handed to `createGateway`. */
+/** A server in a configuration file, or in the configuration passed to `createGateway`. */
 export type ServerInput = Omit<z.input<typeof serverSchema>, 'auth'> & {
   auth?: 'none' | z.input<typeof serverAuth>;
 };
 
-/** A configuration as it is written in a file or handed to `createGateway`; every key but a server's is optional. */
+/** The configuration in a file, or passed to `createGateway`. Every key is optional, except a server's name and its `url` or `command`. */
 export type ConfigInput = z.input<typeof fileSchema> & {
   servers?: readonly ServerInput[];
-  /** The form of clients' own files: servers by name. */
+  /** Servers by name, as in client configuration files. */
   mcpServers?: Readonly<Record<string, Omit<ServerInput, 'name'> & { type?: string }>>;
 };
 
 type AnySchema = z.core.$ZodType;
 
-/** The schema that says what a value looks like, without what only supplies or turns it. */
+/** The schema behind defaults, `optional`, `nullable`, and transforms. */
 export function unwrap(schema: AnySchema): AnySchema {
   const { type, innerType, in: front, out: back } = schema._zod.def as Wrapper;
-  // preprocess() has its schema behind, transform() in front.
+  // The schema is the output of preprocess(), and the input of transform().
   if (front && back) return unwrap(back._zod.def.type === 'transform' ? front : back);
   return innerType && WRAPPERS.has(type) ? unwrap(innerType) : schema;
 }
