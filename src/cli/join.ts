@@ -6,10 +6,10 @@ import { installLastNet } from './last-net.js';
 import { untilStopped } from '../terminal/signals.js';
 import type { Terminal } from '../terminal/terminal.js';
 
-/** How long answers may take that are under way when the client leaves. */
+/** How long pending answers may take after the client has left. */
 const GRACE_MS = 5000;
 
-/** Lets the client that started this process use a gateway that runs already; ends with the client. */
+/** Connects the client that started this process to a running gateway, until the client leaves. */
 export async function join(written: string, terminal: Terminal): Promise<number> {
   const joined = joinGateway(
     {

@@ -5,12 +5,12 @@ import { untilStopped } from '../terminal/signals.js';
 import { installLastNet } from './last-net.js';
 import type { Terminal } from '../terminal/terminal.js';
 
-/** Runs a gateway for the one client that started it; it ends with the client. */
+/** Runs a gateway for the client that started this process, until the client leaves. */
 export async function stdio(path: string, terminal: Terminal): Promise<number> {
   const load = () => loadConfig(path, terminal.env, true);
   const loaded = load();
   const { level, format } = loaded.config.logging;
-  // Of stdout every byte is the client's.
+  // stdout carries MCP messages only.
   const logger = createLogger({ level, format, destination: 'stderr' });
   const gateway = createGateway(loaded, { logger, env: terminal.env, reload: load });
   const net = installLastNet({
