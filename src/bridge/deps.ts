@@ -1,4 +1,4 @@
-/** What the parts of the bridge are given. */
+/** The dependencies of the bridge. */
 import type { Budget } from '../lib/budget.js';
 import type { Wheel } from '../lib/wheel.js';
 import type { Boundary } from '../observe/boundary.js';
@@ -18,7 +18,7 @@ export interface BridgeDeps {
   readonly parked: ParkedCalls;
   readonly tasks: LegacyTasks;
   readonly cancels: TaskCancels;
-  /** limits.buffered_bytes, which all share. */
+  /** The shared limits.buffered_bytes. */
   readonly budget: Budget;
   /** limits.body_bytes and limits.message_bytes: may change at a reload. */
   readonly limits: () => { readonly body_bytes: number; readonly message_bytes: number };

@@ -35,9 +35,9 @@ import type { Parked } from './parked-calls.js';
 import { relatedAnswer } from './tasks/flat.js';
 import { AS_TASK, sendAsTask, worksAsTask } from './tasks/sent.js';
 
-/** Questions that an upstream asks together come within this time. */
+/** How long to gather further questions before the client is asked. */
 const GATHER_MS = 20;
-/** Open questions of one call, at the most. */
+/** Maximum number of open questions of one call. */
 const MAX_OPEN = 100;
 const TOO_MUCH = 'too much is being buffered (limits.buffered_bytes)';
 
@@ -54,12 +54,12 @@ export function openParkedCall(deps: BridgeDeps, crossing: Crossing, sink: Sink)
 class ParkedCall implements Sink, Parked {
   readonly crossing: Crossing;
   readonly #deps: BridgeDeps;
-  /** As the latest request has it: what it can be asked may be another thing than before. */
+  /** Of the latest request, whose capabilities may differ from those of earlier ones. */
   #caller: Caller;
   #exchange: UpstreamExchange | undefined;
   #state: ParkState = RUNNING;
   #round: Round | undefined;
-  /** A retry that was taken and is not under way yet: until then all is kept as if nobody had come back. */
+  /** A retry that was accepted but has not started yet: until then the call still counts as parked upstream. */
   #retry: Round | undefined;
   #asked = 0;
   #id: string | undefined;
@@ -88,7 +88,7 @@ class ParkedCall implements Sink, Parked {
     return this.#caller;
   }
 
-  /** The number of the request that its state was given to last; only that state counts. */
+  /** The number of the request that got the latest state; only that state is valid. */
   get round(): number {
     return this.#state.round;
   }
@@ -102,7 +102,7 @@ class ParkedCall implements Sink, Parked {
     return this.#handle(this.#round as Round);
   }
 
-  /** The client is back. The state it showed is this call's last one. */
+  /** The client retries, with the latest state of this call. */
   retry({ out, caller }: Crossing, sink: Sink, answers: ReadonlyMap<string, Buffer>): Exchange {
     const { message } = out;
     const round: Round = { message, sink };
@@ -110,7 +110,7 @@ class ParkedCall implements Sink, Parked {
     this.#expiry?.cancel();
     if (this.#id !== undefined) this.#deps.parked.remove(this.#id, 'answered');
     this.#retry = round;
-    // Nothing may come before the caller of this has its handle.
+    // The caller must have the handle before the sink is called.
     setImmediate(
       this.#guard('detached', () => {
         this.#continue(round, answers);
@@ -134,7 +134,7 @@ class ParkedCall implements Sink, Parked {
     this.#step({ type: 'retry', keys: [...answers.keys()] }, answers);
   }
 
-  /** It cannot go on: whoever waits for it hears that, and the upstream too. */
+  /** Ends the call with an error for the client, and cancels it upstream. */
   #failNow(error: GatewayError): void {
     const sink = (this.#round ?? this.#retry)?.sink;
     this.#round = undefined;
@@ -171,7 +171,7 @@ class ParkedCall implements Sink, Parked {
     });
   }
 
-  /** Ends it: nobody may come back any more. */
+  /** Ends the call: no retry is possible any more. */
   close(): void {
     this.#expire('cancelled');
   }
@@ -319,7 +319,7 @@ class ParkedCall implements Sink, Parked {
           this.#step({ type: 'expired' });
           return;
         }
-        // An exchange that was answered, with what is needed or with all, has nothing to cancel.
+        // An answered request, also one answered with input_required, has nothing to cancel.
         if (this.#round !== round) return;
         this.#round = undefined;
         this.#cause = why;
@@ -345,7 +345,7 @@ class ParkedCall implements Sink, Parked {
     return undefined;
   }
 
-  /** The request under way ends: its client is told what is needed, and how to come back. */
+  /** Answers the current request with what is needed, and parks the call. */
   #requestInput(keys: readonly string[]): void {
     const { message, sink } = this.#round as Round;
     const { merged, target } = this.crossing;
@@ -354,7 +354,7 @@ class ParkedCall implements Sink, Parked {
     const parkedMs = this.#deps.parkedMs();
     this.#deps.parked.add(this.#id, this);
     this.#exchange?.parked(true);
-    // A client that read slowly holds nothing up any more: what still comes is kept here.
+    // The call may be paused for a slow client; from now on its data is kept here.
     this.#exchange?.resume();
     this.#expiry = this.#deps.wheel.after(parkedMs, () => {
       this.#expire('expired');
@@ -368,7 +368,7 @@ class ParkedCall implements Sink, Parked {
   #expire(result: 'expired' | 'cancelled'): void {
     if (!this.isParked) return;
     this.#expiry?.cancel();
-    this.#cause = result === 'expired' ? 'the client did not come back' : 'nobody may come back any more';
+    this.#cause = result === 'expired' ? 'the client did not retry in time' : 'no retry is possible any more';
     if (this.#id !== undefined) this.#deps.parked.remove(this.#id, result);
     this.#step({ type: 'expired' });
     this.#kept?.release();
@@ -399,7 +399,7 @@ class ParkedCall implements Sink, Parked {
     else this.#exchange?.resume();
   }
 
-  /** Starts the answer for the request under way, whose id may be another than the one its bytes were made for. */
+  /** Starts the answer to the current request, whose id may differ from the one in the bytes. */
   #begin(head: AnswerHead, first: Buffer, whole: Seen | undefined): Buffer {
     const { message, sink } = this.#round as Round;
     this.#resultHead = undefined;

@@ -1,6 +1,6 @@
 /**
- * A call that a legacy upstream is to work on as a task (2025-11-25, basic/utilities/tasks). A client of the extension
- * io.modelcontextprotocol/tasks gets the task; any other waits for the plain result.
+ * A call that a legacy upstream is to run as a task (2025-11-25, basic/utilities/tasks). A client that supports the extension
+ * io.modelcontextprotocol/tasks gets the task; any other waits for the result.
  */
 import { GatewayError } from '../../errors.js';
 import { find } from '../../protocol/message.js';
@@ -14,16 +14,16 @@ import { createdIn, flatMembers, resultRequest } from './flat.js';
 import { canCancel } from './cancel.js';
 import { Poll, readTask, type TaskState } from './poll.js';
 
-/** How long the result is kept from the start of the task: some servers keep it for good where nobody names a time. */
+/** How long the upstream is asked to keep the task: without a time, some servers keep it forever. */
 const TTL_MS = 3_600_000;
-/** What a call gets more in its params. */
+/** The member of `params` that makes a call a task. */
 export const AS_TASK = `"task":{"ttl":${TTL_MS}}`;
-/** No answer that says that a task was made is longer. */
+/** Maximum size of a CreateTaskResult. */
 const MAX_CREATED = 65_536;
-/** A tasks/result that broke off is sent again so often. */
+/** How often a broken tasks/result is sent again. */
 const MAX_AGAIN = 5;
 
-/** Whether a call has to be a task upstream. One that may be is called plainly: what it asks and tells comes as it does. */
+/** Whether a call has to be a task. Where that is optional, a normal call delivers questions and notifications more directly. */
 export function worksAsTask({ out, target }: Crossing): boolean {
   const { peer } = target.link;
   return (
@@ -34,7 +34,7 @@ export function worksAsTask({ out, target }: Crossing): boolean {
   );
 }
 
-/** `out`: with AS_TASK in it. The sink is never called before this has returned. */
+/** `out` contains AS_TASK. The sink is never called before this has returned. */
 export function sendAsTask(
   deps: BridgeDeps,
   crossing: Crossing,
@@ -51,7 +51,7 @@ class TaskedCall extends PassThroughSink implements UpstreamExchange {
   readonly #deps: BridgeDeps;
   readonly #crossing: Crossing;
   readonly #since = performance.now();
-  /** Of an answer that may be a task. */
+  /** The head of a result that may be a task. */
   #head: AnswerHead | undefined;
   #chunks: Buffer[] = [];
   #bytes = 0;
@@ -110,7 +110,7 @@ class TaskedCall extends PassThroughSink implements UpstreamExchange {
     if (head) {
       const created = createdIn(Buffer.concat(this.#chunks));
       if (created) return this.#made(created.task, created.meta);
-      // It answered at once.
+      // The upstream answered without a task.
       this.#handOver(head);
     }
     this.sink.end(seen);
@@ -134,7 +134,7 @@ class TaskedCall extends PassThroughSink implements UpstreamExchange {
       return this.sink.fail(
         new GatewayError('upstream_protocol_error', `upstream '${link.server}' answered with ${state}`),
       );
-    this.#deps.log.debug('an upstream made a task of a call', { server: link.server });
+    this.#deps.log.debug('an upstream created a task for a call', { server: link.server });
     if (!declaresTasks(caller.capabilities)) {
       const awaited = new AwaitedTask(this.#deps, this.#crossing, state, this.sink, this.#since);
       this.exchange = awaited;
@@ -142,7 +142,7 @@ class TaskedCall extends PassThroughSink implements UpstreamExchange {
       return;
     }
     this.#deps.tasks.made(link, task, caller);
-    // What it needs is not known yet, and what it failed with neither: the next look tells.
+    // Its questions or its error are not known yet: the next tasks/get shows them.
     const status = state.status === 'completed' || state.status === 'cancelled' ? state.status : 'working';
     const beside = meta === undefined ? '' : `,"_meta":${meta.toString('utf8')}`;
     const result = `{"resultType":"task",${flatMembers(task, status)}${beside}}`;
@@ -151,8 +151,8 @@ class TaskedCall extends PassThroughSink implements UpstreamExchange {
 }
 
 /**
- * Waits for the result of a task with an open tasks/result, on which the task asks what it needs. That it is silent for long says
- * nothing: whether the upstream is still there is seen by asking after the task.
+ * Waits for the result of a task with an open tasks/result, which also carries its questions. Long silence is normal there, so polling
+ * the task shows whether the upstream is still there.
  */
 class AwaitedTask extends PassThroughSink implements UpstreamExchange {
   readonly #deps: BridgeDeps;
@@ -165,7 +165,7 @@ class AwaitedTask extends PassThroughSink implements UpstreamExchange {
   #parked = false;
   #ended = false;
   #answering = false;
-  #again = 0;
+  #retries = 0;
   #over = false;
 
   constructor(deps: BridgeDeps, crossing: Crossing, first: TaskState, sink: Sink, since: number) {
@@ -185,7 +185,7 @@ class AwaitedTask extends PassThroughSink implements UpstreamExchange {
       seen: (_task, { ended }) => {
         this.#ended = ended;
         if (!this.#exchange) this.#open();
-        // The result of a task that has ended is there at once.
+        // The result of an ended task is available at once.
         else this.#exchange.parked(this.#parked || !ended);
       },
       lost: (error) => {
@@ -257,8 +257,8 @@ class AwaitedTask extends PassThroughSink implements UpstreamExchange {
 
   override fail(error: GatewayError): void {
     this.#exchange = undefined;
-    // The task outlives the stream: asked again once it is seen to be there.
-    if (!this.#answering && this.#again++ < MAX_AGAIN) return;
+    // The task outlives the stream: the result is requested again once a poll finds the task.
+    if (!this.#answering && this.#retries++ < MAX_AGAIN) return;
     this.#abandon('the result cannot be read');
     this.sink.fail(error);
   }

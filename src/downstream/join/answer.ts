@@ -11,8 +11,8 @@ const MAX_TRIES = 10;
 /** How the connection before ended. */
 interface Before {
   readonly isClean: boolean;
-  /** What `EventLines.heard` was when it began. */
-  readonly heard: number;
+  /** What `EventLines.pieceCount` was when it began. */
+  readonly pieceCount: number;
   readonly tries: number;
 }
 
@@ -25,7 +25,7 @@ export class Answer {
   readonly #reopened: (abort: () => void) => void;
 
   /**
-   * `done` is called once: with the reason, if the answer failed and the client has not heard of it. `reopened`: the answer now comes
+   * `done` is called once: with the reason, if the answer failed and the client has not pieceCount of it. `reopened`: the answer now comes
    * over another connection, which `abort` gives up.
    */
   constructor(
@@ -66,7 +66,7 @@ export class Answer {
     const events = new EventLines(this.#context.lane);
     follow(this.#context, res, events, () => {
       if (events.answered || this.#rawId === undefined) return this.#done();
-      this.#resume(events, { isClean: res.complete, heard: 0, tries: 0 });
+      this.#resume(events, { isClean: res.complete, pieceCount: 0, tries: 0 });
     });
   }
 
@@ -104,10 +104,10 @@ export class Answer {
   /** Resumes the stream of an answer where it ended (2025-11-25, basic/transports, "Resumability and Redelivery"). */
   #resume(events: EventLines, before: Before): void {
     const { boundary } = this.#context;
-    const { lastId, retryMs, heard } = events;
+    const { lastId, retryMs, pieceCount } = events;
     if (lastId === undefined) return this.#brokeOff();
     const polls = isPolled(before.isClean, retryMs);
-    const tries = (heard > before.heard ? 0 : before.tries) + (polls ? 0 : 1);
+    const tries = (pieceCount > before.pieceCount ? 0 : before.tries) + (polls ? 0 : 1);
     if (tries > MAX_TRIES)
       return this.#brokeOff(`, and ${MAX_TRIES} attempts to go on with it brought nothing new`);
     const failed = (error: GatewayError): void => {
@@ -124,9 +124,9 @@ export class Answer {
 
   #reconnect(events: EventLines, lastId: string, tries: number): void {
     const { boundary, remote } = this.#context;
-    const { heard } = events;
+    const { pieceCount } = events;
     const again = (isClean: boolean): void => {
-      this.#resume(events, { isClean, heard, tries });
+      this.#resume(events, { isClean, pieceCount, tries });
     };
     const failed = (error: GatewayError): void => {
       this.#done(error.message);

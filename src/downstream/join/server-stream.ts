@@ -43,10 +43,10 @@ export class ServerStream {
 
   #follow(res: IncomingMessage): void {
     const events = this.#events;
-    const { heard } = events;
+    const { pieceCount } = events;
     follow(this.#context, res, events, () => {
       const polls = isPolled(res.complete, events.retryMs);
-      this.#failures = polls || events.heard > heard ? 0 : this.#failures + 1;
+      this.#failures = polls || events.pieceCount > pieceCount ? 0 : this.#failures + 1;
       this.#reopenIn(waitBefore(events.retryMs, polls || this.#failures === 0, this.#failures));
     });
   }
