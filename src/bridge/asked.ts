@@ -98,7 +98,9 @@ export function refusalOf(
       const [form, url] = [own['form'] ?? undefined, own['url'] ?? undefined];
       // `elicitation: {}` means forms only, as before there were modes.
       const has = mode === 'url' ? url !== undefined : form !== undefined || url === undefined;
-      return has ? undefined : { code: -32602, message: `the client takes no elicitation of mode ${mode}` };
+      return has
+        ? undefined
+        : { code: -32602, message: `the client does not support elicitation of mode ${mode}` };
     }
     default:
       return undefined;

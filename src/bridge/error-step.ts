@@ -69,13 +69,9 @@ function urlStep(
   if (asked.length === 0) return undefined;
   const url = objectOf(capabilities['elicitation'])?.['url'];
   if (url === undefined || url === null) {
-    const error = new GatewayError(
-      'missing_capability',
-      `the call needs a client that can be sent to a URL`,
-      {
-        requiredCapabilities: { elicitation: { url: {} } },
-      },
-    );
+    const error = new GatewayError('missing_capability', `the call needs a client that can open a URL`, {
+      requiredCapabilities: { elicitation: { url: {} } },
+    });
     return { do: 'fail', error };
   }
   if (mayRepeat && asked.every((each) => opened?.has(each.url))) return { do: 'repeat' };
@@ -99,7 +95,7 @@ export class UrlDelays {
     if (request_ms === 0 || this.#total <= request_ms) return this.#last;
     return new GatewayError(
       'upstream_timeout',
-      `upstream '${server}' still wants a URL opened that was opened ${request_ms} ms ago (timeouts.request_ms)`,
+      `upstream '${server}' still asks to open a URL that was opened ${request_ms} ms ago (timeouts.request_ms)`,
     );
   }
 }

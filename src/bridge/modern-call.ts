@@ -274,7 +274,7 @@ class ModernCall extends PassThroughSink implements Exchange {
       return this.fail(
         new GatewayError(
           'upstream_timeout',
-          `upstream '${server}' asked to be called again for ${request_ms} ms without an answer (timeouts.request_ms)`,
+          `upstream '${server}' kept asking to be called again for ${request_ms} ms without an answer (timeouts.request_ms)`,
         ),
       );
     this.#deps.log.debug('an upstream needs input', { server, keys: keys.length, client: caller.revision });

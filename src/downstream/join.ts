@@ -69,7 +69,7 @@ class Join implements Joined {
     this.#boundary = new Boundary(faultsOnly(log), { add: () => undefined });
     this.#remote = new Remote(url, token, this.#boundary);
     this.#lane = new Lane(new LineOutlet(output), budget, () => {
-      log('the client does not read: too much waits for it');
+      log('the client does not read its messages: too many bytes are queued');
       output.destroy();
     });
     this.#context = {

@@ -68,7 +68,7 @@ export class OneStream {
   constructor(deps: OneStreamDeps) {
     this.#deps = deps;
     const overflow = (): void => {
-      deps.log.warn('closed the stream of a client that does not read: too much is being buffered');
+      deps.log.warn('closed the stream of a client that does not read: too many bytes are buffered');
       // Deferred, because a call may be writing.
       setImmediate(
         deps.boundary.guard('client_request', () => {

@@ -130,7 +130,7 @@ export function attachStdio(deps: StdioDeps, input: Readable, output: Writable):
   function refused(messages: Messages, error: GatewayError | undefined): void {
     if (!error) return;
     if (Array.isArray(messages)) stream.complain(error, 'null');
-    else log.debug('a message of the client came to nothing', { why: error.message });
+    else log.debug('a message of the client failed', { why: error.message });
   }
 
   function dropped({ bytes, reason }: DroppedLine): void {

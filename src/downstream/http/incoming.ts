@@ -78,7 +78,7 @@ function refuseBody(req: IncomingMessage): GatewayError | undefined {
   if (coding !== undefined && coding.toLowerCase() !== 'identity')
     return new GatewayError(
       'unsupported_media_type',
-      `a body coded as '${coding.slice(0, 32)}' is not taken: send it plain`,
+      `the content encoding '${coding.slice(0, 32)}' is not supported: send it uncompressed`,
     );
   return undefined;
 }
@@ -94,7 +94,7 @@ export function refuseListen(
   if (!/text\/event-stream|\*\/\*|text\/\*/i.test(accept))
     sendError(
       res,
-      new GatewayError('method_not_allowed', 'GET answers with text/event-stream alone'),
+      new GatewayError('method_not_allowed', 'GET answers only with text/event-stream'),
       'null',
       allow,
     );

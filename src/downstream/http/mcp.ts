@@ -267,7 +267,7 @@ export function createMcp(deps: McpDeps) {
     if (source.version !== undefined && isModernRevision(source.version))
       return sendError(
         res,
-        new GatewayError('method_not_allowed', `revision ${source.version.slice(0, 32)} has POST alone`),
+        new GatewayError('method_not_allowed', `revision ${source.version.slice(0, 32)} supports only POST`),
         'null',
         ['Allow', 'POST, OPTIONS'],
       );

@@ -366,7 +366,10 @@ export class BatchSink implements Sink {
     const whole = this.#chunks.taken();
     // An invalid answer would make the whole array invalid.
     if (scanObject(whole, whole.length)) this.#finish(whole);
-    else this.fail(new GatewayError('upstream_protocol_error', 'the answer is no JSON, or nested too deep'));
+    else
+      this.fail(
+        new GatewayError('upstream_protocol_error', 'the answer is not valid JSON, or nested too deeply'),
+      );
   }
 
   cancelled(): void {

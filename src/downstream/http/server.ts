@@ -84,7 +84,7 @@ export function createHttpPort(deps: HttpDeps): HttpPort {
     if (route.admits === 'mcp' && gate.state === 'starting')
       return sendError(
         res,
-        new GatewayError('unavailable', 'not ready: a required upstream is not up yet'),
+        new GatewayError('unavailable', 'not ready: a required upstream has not connected yet'),
         'null',
         ['Retry-After', '1'],
       );

@@ -113,7 +113,10 @@ export function createSse2024(deps: McpDeps): Sse2024 {
       readPost(deps, req, res, stream, (messages) => {
         if (stream.full && [messages].flat().some(isRequest)) {
           gate.countInvalid('invalid');
-          const slow = new GatewayError('unavailable', 'too much waits on the stream: read it first');
+          const slow = new GatewayError(
+            'unavailable',
+            'too many bytes are queued on the stream: read it first',
+          );
           return sendError(res, slow, 'null', RETRY_AFTER);
         }
         const taken = stream.take(messages, one(req.headers['mcp-protocol-version']));

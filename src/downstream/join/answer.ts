@@ -25,7 +25,7 @@ export class Answer {
   readonly #reopened: (abort: () => void) => void;
 
   /**
-   * `done` is called once: with the reason, if the answer failed and the client has not pieceCount of it. `reopened`: the answer now comes
+   * `done` is called once: with the reason, if the answer failed and the client has not been told. `reopened`: the answer now comes
    * over another connection, which `abort` gives up.
    */
   constructor(
@@ -109,7 +109,7 @@ export class Answer {
     const polls = isPolled(before.isClean, retryMs);
     const tries = (pieceCount > before.pieceCount ? 0 : before.tries) + (polls ? 0 : 1);
     if (tries > MAX_TRIES)
-      return this.#brokeOff(`, and ${MAX_TRIES} attempts to go on with it brought nothing new`);
+      return this.#brokeOff(`, and ${MAX_TRIES} attempts to resume it brought nothing new`);
     const failed = (error: GatewayError): void => {
       this.#done(error.message);
     };
@@ -140,7 +140,7 @@ export class Answer {
       if (res.statusCode !== 200) {
         res.resume();
         if ((res.statusCode ?? 0) >= 500) return again(false);
-        return this.#brokeOff(`, and answered ${res.statusCode} to who came back`);
+        return this.#brokeOff(`, and answered the attempt to resume it with ${res.statusCode}`);
       }
       follow(this.#context, res, events, () => {
         if (events.answered) this.#done();

@@ -30,7 +30,10 @@ export class RequestHeaders {
     const envelope = readEnvelope(message);
     const headers: Headers = {};
     if (!isHeaderText(message.method) || (typeof envelope !== 'string' && !isHeaderText(envelope.version)))
-      throw new GatewayError('invalid_params', 'the method, or the revision, cannot be named in a header');
+      throw new GatewayError(
+        'invalid_params',
+        'the method or the revision has characters that a header cannot carry',
+      );
     if (typeof envelope !== 'string') headers['MCP-Protocol-Version'] = envelope.version;
     headers['Mcp-Method'] = message.method;
     const name = methodOf(message.method)?.name === undefined ? undefined : nameOf(message);
