@@ -98,21 +98,22 @@ servers:
 | \`MCPSTEAD_STATE_KEY_FILE\` | a file with that key; takes precedence over \`MCPSTEAD_STATE_KEY\` |
 `;
 
+const RELOADS = { now: 'now', link: 'reconnects', restart: 'restart' };
+
 const RELOAD = `## Reload
 
 \`SIGHUP\` and \`POST /-/reload\` read the file again. If the file has an error, the running configuration stays active.
+A new server is connected, a removed server is disconnected. For every other change, the column "reload" of the tables above tells the effect:
 
-| change | effect |
+| reload | a changed key |
 | --- | --- |
-| a server added or removed | connected, disconnected |
-| \`url\`, \`protocol\`, \`auth\`, \`headers\`, \`tls_skip_verify\`, \`tls\`, \`proxy\`, \`command\`, \`args\`, \`env\`, \`inherit_env\`, \`cwd\`, \`revision\`, \`session\`; a changed value behind \`\${}\` or in a secret file | the gateway opens a new connection to that server; calls in flight finish on the old one |
-| \`quirks\`, \`reconnect\`, \`tools\`, \`required\`, \`timeouts\`, \`roots\`, \`drain_seconds\`, \`restart\` | applied to the running connection |
-| \`mcp.auth\`, the tokens, \`metrics.enabled\`, \`limits\`, \`startup\`, \`http.allowed_hosts\`, \`http.allowed_origins\` | applied at once |
-| \`host\`, \`port\`, \`logging\`, \`mcp.session\`, other keys of \`http\`, \`MCPSTEAD_STATE_KEY\` | not applied until a restart; the reload warns |
+| now | takes effect at once; running connections are kept. The tokens of \`MCPSTEAD_BEARER_TOKEN\` and \`MCPSTEAD_BEARER_TOKEN_FILE\` are read again, too |
+| reconnects | the server gets a new connection; calls in flight finish on the old one. A changed value behind \`\${}\`, or in a secret file, does the same |
+| restart | keeps its old value, with a warning: restart required. So does \`MCPSTEAD_STATE_KEY\` |
 `;
 
-/** The text of docs/configuration.md for `{ fileSchema, serverSchema, keysOf, unwrap }` of src/config/schema */
-export async function render({ fileSchema, serverSchema, keysOf, unwrap }) {
+/** The text of docs/configuration.md, given the exports of src/config/schema */
+export async function render({ fileSchema, serverSchema, keysOf, leavesOf, reloadOf, unwrap }) {
   const file = keysOf(fileSchema);
   const plain = Object.keys(file).filter((key) => !keysOf(file[key]));
   const parts = [
@@ -121,27 +122,23 @@ export async function render({ fileSchema, serverSchema, keysOf, unwrap }) {
     table(plain.map((key) => [key, file[key]])),
     ...Object.keys(file)
       .filter((key) => keysOf(file[key]))
-      .flatMap((key) => [`### \`${key}\`\n`, table(leaves(file[key], `${key}.`))]),
+      .flatMap((key) => [`### \`${key}\`\n`, table(leavesOf(file[key], `${key}.`))]),
     '## Keys of a server\n',
     'Under `servers:` as a list with `name`, or under `mcpServers:` by name.\n',
-    table(leaves(serverSchema, '')),
+    table(leavesOf(serverSchema)),
     'Times are limited to 24.8 days, the longest time a timer supports.\n',
     RELOAD,
   ];
   return await format(parts.join('\n'), { parser: 'markdown', singleQuote: true, printWidth: 110 });
 
-  function leaves(schema, prefix) {
-    return Object.entries(keysOf(schema)).flatMap(([key, member]) =>
-      keysOf(member) ? leaves(member, `${prefix}${key}.`) : [[prefix + key, member]],
-    );
-  }
-
   function table(rows) {
     const lines = rows.map(([key, schema]) => {
-      const cells = [`\`${key}\``, kind(schema), preset(schema), describe(schema)];
+      const cells = [`\`${key}\``, kind(schema), preset(schema), RELOADS[reloadOf(schema)], describe(schema)];
       return `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
     });
-    return ['| key | value | default | meaning |', '| --- | --- | --- | --- |', ...lines, ''].join('\n');
+    return ['| key | value | default | reload | meaning |', '| --- | --- | --- | --- | --- |', ...lines, ''].join(
+      '\n',
+    );
   }
 
   function kind(schema) {

@@ -6,8 +6,8 @@ import { createBridge } from './bridge/index.js';
 import { createParkedCalls } from './bridge/parked-calls.js';
 import { createSeal } from './bridge/seal.js';
 import { createStates } from './bridge/states.js';
-import { createTaskCancels } from './bridge/tasks-cancel.js';
-import { createLegacyTasks } from './bridge/tasks-legacy.js';
+import { createTaskCancels } from './bridge/tasks/cancel.js';
+import { createLegacyTasks } from './bridge/tasks/legacy.js';
 import { Catalog } from './catalog/catalog.js';
 import type { LoadedConfig } from './config/index.js';
 import type { Config } from './config/types.js';
@@ -42,11 +42,7 @@ import type { Runtime } from './proxy/runtime.js';
 import { createTasks } from './proxy/tasks.js';
 import { sessionsHere } from './session/here.js';
 import { createKept } from './session/kept.js';
-import {
-  createSessionStore,
-  type SessionStore,
-  type SessionStoreOptions,
-} from './session/store.js';
+import { createSessionStore, type SessionStore, type SessionStoreOptions } from './session/store.js';
 import { createStreams } from './session/streams.js';
 import { ListCache } from './upstream/link/list-cache.js';
 

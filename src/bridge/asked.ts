@@ -1,6 +1,6 @@
 /**
- * What an upstream asks the client of a call, whichever era carries it: who can be asked what, and how the question reads to
- * somebody who does not know where it comes from.
+ * Questions of upstreams to the client of a call, in either era: which clients can be asked what, and how a question is marked
+ * with the server that asks.
  */
 import { qualifyId } from '../catalog/naming.js';
 import { RELATED_TASK, type Question, type Refusal } from '../protocol/ports.js';
@@ -33,15 +33,15 @@ const PARAMS = new KnownNames(
 const META = new KnownNames('progressToken', RELATED_TASK);
 const RELATED = new KnownNames('taskId');
 
-/** A question that was read: its params, and where its members stand. */
+/** A parsed question: its params, and the offsets of its members. */
 export interface ReadQuestion {
   readonly params: JsonObject;
   readonly at: ObjectScan;
 }
 
 /**
- * Reads a question, or says why nobody is asked it. What the gateway marks or decides by must be there once: a client must not read
- * another member than the one that was looked at. `bodyBytes`: limits.body_bytes, for sampling, which carries images.
+ * Reads a question, or says why it cannot be asked. Members that the gateway marks or checks must be unique, so that the client reads the
+ * same member. `bodyBytes`: limits.body_bytes, the bound for sampling, which carries images.
  */
 export function readQuestion(
   { method, bytes }: Pick<Question, 'method' | 'bytes'>,
@@ -50,7 +50,7 @@ export function readQuestion(
   const max = maxOf(method, bodyBytes);
   const at = scanObject(bytes, max);
   const whole = at && readObject(bytes, max);
-  if (!whole) return { code: -32602, message: `${method} of over ${max} bytes, or that cannot be read` };
+  if (!whole) return { code: -32602, message: `${method} of over ${max} bytes, or that is not valid JSON` };
   const doubt =
     TOP.doubt(at.top) ??
     doubtIn(
@@ -65,7 +65,7 @@ function maxOf(method: string, bodyBytes: number): number {
   return method === 'sampling/createMessage' ? Math.max(bodyBytes, SMALL_MESSAGE) : SMALL_MESSAGE;
 }
 
-/** Why the params of a question could be read in two ways; undefined: they cannot. `params`: where they stand in proven bytes. */
+/** Why the params of a question are ambiguous; undefined: they are not. `params`: their offset in validated bytes. */
 export function doubtIn(bytes: Buffer, params: { readonly start: number } | undefined): string | undefined {
   if (!params || bytes[params.start] !== 0x7b) return undefined;
   const members = membersOf(bytes, params.start);
@@ -80,7 +80,7 @@ export function doubtIn(bytes: Buffer, params: { readonly start: number } | unde
   );
 }
 
-/** Why a client with these capabilities cannot be asked (2025-11-25, basic/lifecycle, "Capability Negotiation"); undefined: it can. */
+/** Why a client with these capabilities cannot be asked this (2025-11-25, basic/lifecycle, "Capability Negotiation"); undefined: it can. */
 export function refusalOf(
   method: string,
   params: Readonly<Record<string, unknown>>,
@@ -96,16 +96,18 @@ export function refusalOf(
       if (!own) return notHere(method);
       const mode = params['mode'] === 'url' ? 'url' : 'form';
       const [form, url] = [own['form'] ?? undefined, own['url'] ?? undefined];
-      // `elicitation: {}` stands for forms alone, as it did before there were modes.
+      // `elicitation: {}` means forms only, as before there were modes.
       const has = mode === 'url' ? url !== undefined : form !== undefined || url === undefined;
-      return has ? undefined : { code: -32602, message: `the client takes no elicitation of mode ${mode}` };
+      return has
+        ? undefined
+        : { code: -32602, message: `the client does not support elicitation of mode ${mode}` };
     }
     default:
       return undefined;
   }
 }
 
-/** What may be asked of a modern client: in an answer that says what is required (2026-07-28, basic/patterns/mrtr), or of a task. */
+/** Input requests that a modern client accepts, in an `input_required` answer (2026-07-28, basic/patterns/mrtr) or in a task. */
 export const ASKABLE: ReadonlySet<string> = new Set([
   'elicitation/create',
   'sampling/createMessage',
@@ -131,7 +133,7 @@ export function notHere(method: string): Refusal {
   };
 }
 
-/** On the merged endpoint an upstream must not ask in another's name. `params`: where they stand in `bytes`, free of doubt. */
+/** Patches that mark a question with the server that asks, for the merged endpoint. `params`: unambiguous. */
 export function marked(bytes: Buffer, method: string, params: Span | undefined, server: string): Patch[] {
   if (!params || bytes[params.start] !== 0x7b) return [];
   const patches: Patch[] = [];
@@ -156,7 +158,7 @@ export function marked(bytes: Buffer, method: string, params: Span | undefined, 
   return patches;
 }
 
-/** The result that answers a question of `server`, with the task under the id that the server knows. */
+/** The answer to a question of `server`, with the server's own task id. */
 export function unmarked(result: Buffer, server: string): Buffer {
   if (result[0] !== 0x7b || !result.includes(RELATED_TASK)) return result;
   const meta = memberOf(result, { start: 0, end: 0 }, '_meta');
@@ -172,7 +174,7 @@ function memberOf(bytes: Buffer, { start }: Span, key: string): Span | undefined
   return membersOf(bytes, start).find((member) => member.key === key);
 }
 
-/** The id in a related-task member of `_meta`, and where it stands. */
+/** The task id in the related-task member of `_meta`, and its offsets. */
 export function relatedTask(
   bytes: Buffer,
   member: { readonly start: number } | undefined,

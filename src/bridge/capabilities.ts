@@ -1,4 +1,4 @@
-/** What a client can be asked, in the words of the other era. */
+/** The capabilities of a legacy client, for a modern upstream. */
 import { isObject } from '../wire/json.js';
 import type { Caller } from '../protocol/ports.js';
 import { TASKS } from '../protocol/tasks.js';
@@ -9,35 +9,35 @@ type Json = Readonly<Record<string, unknown>>;
 /** The first legacy revision with URLs in elicitation and tools in sampling. */
 const RICH = '2025-11-25';
 
-interface Told {
+interface Declared {
   readonly method: string;
   readonly clientInfo: string | undefined;
   readonly level: string | undefined;
-  readonly told: { readonly capabilities: string; readonly envelope: Prepared };
+  readonly declared: { readonly capabilities: string; readonly envelope: Prepared };
 }
 
-/** By what the session declared: it is the same object for all its requests. */
-const known = new WeakMap<object, Told>();
+/** By the declared capabilities, which are the same object for all requests of a session. */
+const known = new WeakMap<object, Declared>();
 
-/** What a modern upstream is told with each request of a legacy client: JSON, and the envelope it stands in. */
-export function toldOf(caller: Caller, method: string): Told['told'] {
+/** The capabilities of a legacy client as JSON, and the envelope of its requests, for a modern upstream. Cached per session. */
+export function declaredOf(caller: Caller, method: string): Declared['declared'] {
   const { capabilities, clientInfo, level } = caller;
   const last = known.get(capabilities);
-  if (last?.method === method && last.clientInfo === clientInfo && last.level === level) return last.told;
+  if (last?.method === method && last.clientInfo === clientInfo && last.level === level) return last.declared;
   const json = JSON.stringify(modernCapabilities(caller, method));
-  const told = { capabilities: json, envelope: prepare(json, caller) };
-  known.set(capabilities, { method, clientInfo, level, told });
-  return told;
+  const declared = { capabilities: json, envelope: prepare(json, caller) };
+  known.set(capabilities, { method, clientInfo, level, declared });
+  return declared;
 }
 
-/** The capabilities of a legacy client as a modern upstream is told them with a request of this method. */
+/** The capabilities of a legacy client that a request of this method declares to a modern upstream. */
 export function modernCapabilities(
   { capabilities, revision }: Pick<Caller, 'capabilities' | 'revision'>,
   method: string,
 ): Json {
   const { tasks: _tasks, ...rest } = capabilities;
   const found: Record<string, unknown> = { ...rest };
-  // The gateway waits for a task in the client's place.
+  // The gateway supports tasks on behalf of the client.
   if (method === 'tools/call')
     found['extensions'] = { ...(isObject(rest['extensions']) ? rest['extensions'] : {}), [TASKS]: {} };
   if (isObject(found['roots'])) found['roots'] = {};

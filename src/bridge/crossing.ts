@@ -1,17 +1,17 @@
 import type { Caller, Outgoing, Target } from '../protocol/ports.js';
 
-/** One request on its way over the bridge. */
+/** A request between a client and an upstream of which at least one is modern. */
 export interface Crossing {
   readonly out: Outgoing;
   readonly target: Target;
   readonly caller: Caller;
-  /** The merged endpoint: there an upstream must not ask in another's name. */
+  /** It came in on the merged endpoint, where questions are marked with the server that asks. */
   readonly merged: boolean;
-  /** Header lines of the client's request that only the upstream may understand, a flat list. */
+  /** `Mcp-Param-*` and other headers to pass on: names and values, a flat list. */
   readonly foreign: readonly string[];
-  /** Where the request came in: `/mcp`, `/servers/<name>/mcp`. */
+  /** The route that the request came in on: `/mcp`, `/servers/<name>/mcp`. */
   readonly route: string;
-  /** The name or URI as the client wrote it. */
+  /** The name or URI that the client sent. */
   readonly name: string;
   /** URLs that the client has opened for this call. */
   readonly opened?: ReadonlySet<string> | undefined;

@@ -1,4 +1,4 @@
-/** What the parts of the bridge are given. */
+/** The dependencies of the bridge. */
 import type { Budget } from '../lib/budget.js';
 import type { Wheel } from '../lib/wheel.js';
 import type { Boundary } from '../observe/boundary.js';
@@ -6,8 +6,8 @@ import type { Logger } from '../observe/log.js';
 import type { GatewayStats } from '../observe/stats.js';
 import type { ParkedCalls } from './parked-calls.js';
 import type { States } from './states.js';
-import type { TaskCancels } from './tasks-cancel.js';
-import type { LegacyTasks } from './tasks-legacy.js';
+import type { TaskCancels } from './tasks/cancel.js';
+import type { LegacyTasks } from './tasks/legacy.js';
 
 export interface BridgeDeps {
   readonly wheel: Wheel;
@@ -18,7 +18,7 @@ export interface BridgeDeps {
   readonly parked: ParkedCalls;
   readonly tasks: LegacyTasks;
   readonly cancels: TaskCancels;
-  /** limits.buffered_bytes, which all share. */
+  /** The shared limits.buffered_bytes. */
   readonly budget: Budget;
   /** limits.body_bytes and limits.message_bytes: may change at a reload. */
   readonly limits: () => { readonly body_bytes: number; readonly message_bytes: number };

@@ -1,4 +1,4 @@
-/** What a result has more of in the modern era, put in and taken out at its two ends while it flows. */
+/** Adds the members that a modern result has, and removes them, at both ends of a result while it is streamed. */
 import type { AnswerEdit } from '../protocol/ports.js';
 import { endOfValue } from '../wire/edges.js';
 import { skipSpace } from '../wire/scan.js';
@@ -9,7 +9,7 @@ const BRACE = 0x7d;
 const NONE: readonly Patch[] = [];
 
 const COMPLETE = '"resultType":"complete"';
-/** What a legacy server read may be another thing the next moment: nothing promises more. */
+/** A legacy server makes no promise of freshness. */
 const STALE = '"ttlMs":0,"cacheScope":"private"';
 
 /** A result of a legacy upstream for a modern client (2026-07-28, basic, "Result Responses"). */
@@ -28,7 +28,7 @@ function begunWith(members: string): AnswerEdit {
       if (bytes[value] !== 0x7b) return NONE;
       const first = skipSpace(bytes, value + 1);
       if (bytes.toString('latin1', first, first + 12) === '"resultType"') {
-        // A server of both eras that was spoken to in the older one. Whatever it says, what it needs it asks.
+        // A server that supports both eras, called in the legacy one, asks for input by requests only.
         const start = skipSpace(bytes, skipSpace(bytes, first + 12) + 1);
         const end = endOfValue(bytes, start);
         return end === -1 ? NONE : [{ start, end, bytes: Buffer.from('"complete"') }];
@@ -38,23 +38,23 @@ function begunWith(members: string): AnswerEdit {
   };
 }
 
-/** Members of a modern result that tell a legacy client nothing. They go where they stand at one of its ends. */
+/** Members of a modern result that mean nothing to a legacy client. They are removed if they are at one of its ends. */
 const HINT = /^"(?:resultType|ttlMs|cacheScope)"$/;
 const ANY_HINT = /"(?:resultType|ttlMs|cacheScope|io\.modelcontextprotocol\\?\/serverInfo)"/;
 const LAST_HINT = /,\s*"(?:resultType|ttlMs|cacheScope)"\s*:\s*(?:"[A-Za-z_]*"|\d+)\s*$/;
 const LAST_SCALAR = /,\s*"(?:[^"\\]|\\.)*"\s*:\s*(?:"(?:[^"\\]|\\.)*"|-?[\d.eE+-]+|true|false|null)\s*$/;
-/** How far from the end of a result its hints are looked for. */
+/** How far from the end of a result its hints are searched. */
 const REACH = 1024;
 
 /**
- * A result of a modern upstream for a legacy client: without its hints, and without who answered, which such a client knows from the
- * handshake. Looks at both ends.
+ * A result of a modern upstream for a legacy client, without its hints and without `serverInfo`, which a legacy client knows from the
+ * handshake. Checks both ends only.
  */
 export const LEGACY_RESULT: AnswerEdit = {
   head(bytes, value) {
     if (bytes[value] !== 0x7b) return NONE;
     const patches: Patch[] = [];
-    /** After the comma behind the last member that stays, or the brace. */
+    /** The offset after the comma that follows the last kept member, or after the brace. */
     let from = value + 1;
     let comma: number | undefined;
     for (let read = 0; read < MAX_MEMBERS; read++) {
@@ -62,11 +62,11 @@ export const LEGACY_RESULT: AnswerEdit = {
       if (!member) break;
       const after = skipSpace(bytes, member.end);
       const isLast = bytes[after] === BRACE;
-      // What goes on in bytes that have not come yet may be no end.
+      // The value may continue in bytes that have not arrived yet.
       if (!isLast && bytes[after] !== 0x2c) break;
       const stamp = member.key === META ? stampIn(bytes, member.value) : undefined;
       if (HINT.test(member.key) || stamp === ALL) {
-        // The last one goes with the comma before it, and with what was taken out behind that.
+        // The last member is removed with the comma before it, and with the members already removed after that.
         const start = isLast ? (comma ?? value + 1) : from;
         while ((patches.at(-1)?.start ?? -1) >= start) patches.pop();
         patches.push({ start, end: isLast ? member.end : after + 1, bytes: EMPTY });
@@ -82,7 +82,7 @@ export const LEGACY_RESULT: AnswerEdit = {
   },
   tail(bytes, brace, from) {
     const low = Math.max(from, brace - REACH);
-    // Nothing to find, nothing to read backwards.
+    // Skips the backward search if there is nothing to find.
     if (!ANY_HINT.test(bytes.toString('latin1', low, brace))) return NONE;
     const patches: Patch[] = [];
     let end = brace;
@@ -109,7 +109,7 @@ export const LEGACY_RESULT: AnswerEdit = {
   },
 };
 
-/** A whole answer with a result, edited at both of its ends. `value`: where the result begins; the message ends behind it. */
+/** Applies an edit to a whole answer. `value`: the offset of the result, which ends right before the message does. */
 export function edited(whole: Buffer, value: number, edit: AnswerEdit): Buffer {
   const patches: Patch[] = [...edit.head(whole, value)];
   const from = Math.max(value + 1, ...patches.map(({ end }) => end));
@@ -118,26 +118,26 @@ export function edited(whole: Buffer, value: number, edit: AnswerEdit): Buffer {
   return patches.length === 0 ? whole : splice(whole, patches);
 }
 
-/** The same of a tool: one whose schema says that its output is no object is converted as a whole, where it is listed so. */
+/** The same for a tool whose listed output schema is an object; others are converted as a whole (proxy/conversions.ts). */
 export const LEGACY_TOOL_RESULT: AnswerEdit = { ...LEGACY_RESULT, wraps: true };
 
 const META = '"_meta"';
-/** Members at the start of a result that are looked at. */
+/** How many members at the start of a result are checked. */
 const MAX_MEMBERS = 16;
-/** There are JSON writers that put a backslash before each slash. */
+/** Some JSON writers escape slashes. */
 const STAMP = /^"io\.modelcontextprotocol\\?\/serverInfo"$/;
 /** Nothing else stands there. */
 const ALL = 'all';
 
 interface MemberAt {
   readonly start: number;
-  /** As it is written. */
+  /** As written in the message. */
   readonly key: string;
   readonly value: number;
   readonly end: number;
 }
 
-/** The member at `at`, white space before it; undefined: there is none, or not all of it is here. */
+/** The member at `at`, after optional white space; undefined: there is none, or it is incomplete. */
 function memberAt(bytes: Buffer, at: number): MemberAt | undefined {
   const start = skipSpace(bytes, at);
   if (bytes[start] !== 0x22) return undefined;
@@ -150,7 +150,7 @@ function memberAt(bytes: Buffer, at: number): MemberAt | undefined {
   return { key: bytes.toString('latin1', start, keyEnd), start, value, end };
 }
 
-/** What takes the name of the server out of the `_meta` at `at`; undefined: it is not in there. */
+/** The patch that removes the server's name from the `_meta` at `at`; undefined: it is not there. */
 function stampIn(bytes: Buffer, at: number): Patch | typeof ALL | undefined {
   if (bytes[at] !== 0x7b) return undefined;
   let comma: number | undefined;
@@ -169,7 +169,7 @@ function stampIn(bytes: Buffer, at: number): Patch | typeof ALL | undefined {
   }
 }
 
-/** The `_meta` that ends at `end`, and the comma before it. */
+/** The offsets of the `_meta` that ends at `end`, and of the comma before it. */
 function metaBefore(
   bytes: Buffer,
   text: string,

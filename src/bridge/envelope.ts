@@ -1,4 +1,4 @@
-/** A request in the bytes of its caller, made one of the other era: a few members go, a few come, the rest stays. */
+/** Patches that turn a request into one of the other era: they add and remove a few members, and keep all other bytes. */
 import { find, type Message } from '../protocol/message.js';
 import { ENVELOPE, META } from '../protocol/modern/meta.js';
 import type { Caller } from '../protocol/ports.js';
@@ -8,14 +8,14 @@ import type { Patch } from '../wire/splice.js';
 import { without } from '../wire/without.js';
 
 /**
- * Members of `params` that belong to the rounds of a modern request: they say nothing to a legacy server, and from a legacy client they
- * would stand beside those of the gateway.
+ * Members of `params` that carry the input of a modern request. A legacy server does not know them, and from a legacy client they would
+ * conflict with those of the gateway.
  */
 const ROUNDS: ReadonlySet<string> = new Set(['inputResponses', 'requestState']);
-/** A task is asked for in another way by the other era. */
+/** The eras request tasks in different ways. */
 const OF_CALLS: ReadonlySet<string> = new Set([...ROUNDS, 'task']);
 
-/** A modern request without its envelope. `more`: members for the start of `params`, with their commas. */
+/** Makes a modern request legacy, without its envelope. `more`: members for the start of `params`, with commas between them. */
 export function toLegacy(message: Message, more = ''): Patch[] {
   const params = message.paramsSpan;
   if (!params) return [];
@@ -27,15 +27,15 @@ export function toLegacy(message: Message, more = ''): Patch[] {
   return patches;
 }
 
-/** What makes a request a modern one, ready to be put into many. */
+/** The envelope of a modern request, prepared for many requests. */
 export interface Prepared {
   /** The members for its `_meta`. */
   readonly members: string;
-  /** The whole `_meta` with a comma behind it, for params that have others and no `_meta`: as most have. */
+  /** The whole `_meta` with a trailing comma, for params that have other members and no `_meta`, as most do. */
   readonly meta: Buffer;
 }
 
-/** `capabilities`: JSON. */
+/** Prepares the envelope of a client. `capabilities`: JSON. */
 export function prepare(capabilities: string, caller: Pick<Caller, 'clientInfo' | 'level'>): Prepared {
   const members = envelopeOf(capabilities, caller);
   return { members, meta: Buffer.from(`"_meta":{${members}},`) };
@@ -51,7 +51,7 @@ function envelopeOf(
 }
 
 /**
- * A legacy request in a modern envelope. `more`: members for the start of `params`, each with a comma after it.
+ * Makes a legacy request modern. `more`: members for the start of `params`, each with a trailing comma.
  */
 export function toModern(message: Message, { members, meta: ready }: Prepared, more = ''): Patch[] {
   const { body, paramsSpan } = message;
@@ -83,7 +83,7 @@ function kept(members: readonly Member[], gone: ReadonlySet<string>): number {
   return members.filter(({ key }) => !gone.has(key)).length;
 }
 
-/** Puts members in at the start of the object at `at`; `others`: how many follow them. */
+/** Inserts members at the start of the object at `at`; `others`: how many members follow them. */
 function insertion(body: Buffer, at: number, members: string, others: number): Patch {
   const start = body.indexOf(0x7b, at) + 1;
   return { start, end: start, bytes: Buffer.from(others > 0 ? `${members},` : members) };

@@ -1,4 +1,4 @@
-/** Errors that mean something else, or nothing, in the other era (2026-07-28, basic, "Error Codes"). */
+/** Converts errors that have another meaning, or none, in the other era (2026-07-28, basic, "Error Codes"). */
 import { find, param, type Message } from '../protocol/message.js';
 import type { Caller } from '../protocol/ports.js';
 import type { Era } from '../protocol/revisions.js';
@@ -10,7 +10,7 @@ import { membersOf } from '../wire/walk.js';
 export interface RpcError {
   readonly code: number;
   readonly message: string;
-  /** JSON, of whatever size and depth. */
+  /** JSON of any size and depth. */
   readonly data?: Buffer | undefined;
 }
 
@@ -23,11 +23,11 @@ const MISSING_CAPABILITY = -32021;
 const UNSUPPORTED_VERSION = -32022;
 
 export type Verdict =
-  /** It goes on as it came. */
+  /** It is passed on unchanged. */
   | 'pass'
-  /** The upstream lists something else than what is known of it. */
+  /** The upstream's tool list has changed: refresh it and send the request again. */
   | 'refresh'
-  /** It speaks another revision than what is known of it. */
+  /** The upstream supports another revision than the one in use. */
   | 'doubt'
   | RpcError;
 
@@ -38,7 +38,7 @@ export interface ErrorContext {
   readonly message: Message;
 }
 
-/** What a client gets for an error of an upstream. */
+/** Decides what a client gets for an upstream's error. */
 export function judge(error: RpcError, { upstream, caller, server, message }: ErrorContext): Verdict {
   if (upstream === 'modern') {
     if (error.code === HEADER_MISMATCH) return 'refresh';
@@ -46,7 +46,7 @@ export function judge(error: RpcError, { upstream, caller, server, message }: Er
     if (error.code === MISSING_CAPABILITY && declaresAll(error.data, caller.capabilities))
       return {
         code: INTERNAL,
-        message: `upstream '${server}' missed a capability that it was told of: ${error.message}`,
+        message: `upstream '${server}' did not see a declared capability: ${error.message}`,
         data: error.data,
       };
     if (caller.era === 'legacy' && error.code === INVALID_PARAMS && message.method === 'resources/read') {
@@ -64,18 +64,18 @@ export function judge(error: RpcError, { upstream, caller, server, message }: Er
       data: uri === undefined ? error.data : withUri(error.data, uri),
     };
   }
-  // Codes that the modern revision keeps for itself mean something else from a server that does not know it.
+  // The modern revision reserves these codes; a legacy server means something else by them.
   if (error.code <= -32020 && error.code >= -32099)
     return { code: INTERNAL, message: error.message, data: errorJson(error) };
   return 'pass';
 }
 
-/** The name or URI in question is the client's own: the error reads as its request did. */
+/** The URI as the client sent it, for the error that it gets. */
 function uriOf(message: Message): string | undefined {
   return find(message.params, 'uri') && textOf(param(message, 'uri'));
 }
 
-/** The data of an error with the URI in question, unless it names one. */
+/** Adds the URI to the data of an error, unless the data has one. */
 function withUri(data: Buffer | undefined, uri: string): Buffer {
   const own = `"uri":${JSON.stringify(uri)}`;
   if (data?.[0] !== 0x7b) return Buffer.from(`{${own}}`);
@@ -85,7 +85,7 @@ function withUri(data: Buffer | undefined, uri: string): Buffer {
   return splice(data, [{ start: end, end, bytes: Buffer.from(members.length > 0 ? `,${own}` : own) }]);
 }
 
-/** Whether the client declared all that the error says it lacks. */
+/** Whether the client declared all capabilities that the error asks for. */
 function declaresAll(data: Buffer | undefined, capabilities: Readonly<Record<string, unknown>>): boolean {
   const required = data && objectOf(readObject(data)?.['requiredCapabilities']);
   return required !== undefined && Object.keys(required).length > 0 && covers(capabilities, required);
@@ -99,10 +99,10 @@ function covers(has: Readonly<Record<string, unknown>>, wants: Readonly<Record<s
   });
 }
 
-/** The error of a whole answer, whose value begins at `value`: what is not read of it keeps its bytes. */
+/** Reads the error of a whole answer, which begins at `value`; `data` stays bytes. */
 export function readError(whole: Buffer, value: number): RpcError {
   const members = whole[value] === 0x7b ? membersOf(whole, value) : [];
-  // As JSON.parse has it, the last of equal members counts.
+  // Of duplicate members the last one counts, as in JSON.parse.
   const at = (name: string): Buffer | undefined => {
     const member = members.findLast(({ key }) => key === name);
     return member && whole.subarray(member.start, member.end);
@@ -127,7 +127,7 @@ function errorJson({ code, message, data }: RpcError): Buffer {
 const DATA = Buffer.from(',"data":');
 const CLOSE = Buffer.from('}');
 
-/** The whole answer with another error in it; the bytes of its data stay where it is the same. `rawId`: JSON. */
+/** The whole answer with another error; unchanged data keeps its bytes. `rawId`: JSON. */
 export function withError(
   whole: Buffer,
   value: number,
@@ -145,7 +145,7 @@ export function withError(
   return Buffer.concat([head, splice(whole, [patch], value, end), CLOSE]);
 }
 
-/** Where the error begins in what withError() made. */
+/** The offset of the error in the result of withError(). */
 export function errorAt(rawId: string): number {
   return Buffer.byteLength(rawId) + 31;
 }

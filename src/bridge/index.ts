@@ -1,6 +1,6 @@
 /**
- * The way of a call whose client or whose upstream is modern: the one room that knows both eras. Calls between a legacy client and a
- * legacy upstream do not come here.
+ * Opens calls whose client or upstream is modern. This folder is the only one that knows both eras. Calls between a legacy client and a
+ * legacy upstream bypass it.
  */
 import { GatewayError } from '../errors.js';
 import { find, param } from '../protocol/message.js';
@@ -11,24 +11,25 @@ import { openModernCall } from './modern-call.js';
 import { openParkedCall } from './parked-call.js';
 import type { Parked } from './parked-calls.js';
 import { refusal, type Presented } from './states.js';
-import { isAboutTask } from './tasks-legacy.js';
+import { isAboutTask } from './tasks/legacy.js';
 import type { Crossing } from './crossing.js';
 import type { BridgeDeps } from './deps.js';
 
-/** Goes on with what its state stands for. The sink is never called before this has returned. */
+/** Opens or resumes a call. The sink is never called before this has returned. */
 export type Resume = (crossing: Crossing, sink: Sink) => Exchange;
 
 export interface Bridge {
   /** The sink is never called before this has returned. */
   open: Resume;
   /**
-   * A request of a modern client: undefined: it brings no state of this gateway, and is a call of its own; else how it goes on, or why
-   * it does not. Nothing has changed yet. `upstream`: a modern one has states of its own, and may stand where a legacy one stood.
+   * Reads the `requestState` of a modern client's request. undefined: it has none of this gateway, and is a new call. Otherwise returns
+   * how to resume the call, or why that is not possible, without changing anything. `upstream`: a modern upstream has states of its own,
+   * and may have replaced a legacy one.
    */
   claim(request: Presented, upstream: Era): Resume | GatewayError | undefined;
-  /** Ends the parked calls for which `which` holds. */
+  /** Ends the parked calls that match `which`. */
   endWhere(which: (call: Parked) => boolean): void;
-  /** Ends all parked calls; none is parked any more. */
+  /** Ends all parked calls, and refuses new ones. */
   close(): void;
 }
 
@@ -47,19 +48,19 @@ export function createBridge(deps: BridgeDeps): Bridge {
       if (upstream === 'modern' && !(typeof state === 'string' && deps.states.isOurs(state)))
         return undefined;
       if (typeof state !== 'string')
-        return new GatewayError('invalid_params', 'params.requestState must be a text');
+        return new GatewayError('invalid_params', 'params.requestState must be a string');
       const read = deps.states.read(state, request);
       if (read instanceof GatewayError) return read;
       const answers = readInputResponses(message.body, find(message.params, 'inputResponses'));
       if (typeof answers === 'string') return new GatewayError('invalid_params', answers);
       if (read.kind === 'urls' && upstream === 'modern')
-        return refusal('the server is another one than before: make the call anew', 'gone');
+        return refusal('the server has been replaced: make a new call', 'gone');
       if (read.kind === 'urls') return reopened(deps, read.urls, answers);
       const call = deps.parked.get(read.id);
-      if (!call) return refusal('the call of this requestState has ended: make it anew', 'gone');
-      // Its round is under way, or over: the call itself goes on undisturbed.
+      if (!call) return refusal('the call of this requestState has ended: make a new call', 'gone');
+      // An outdated state must not disturb the call.
       if (call.round !== read.round || !call.isParked)
-        return refusal('this requestState was used already: only the latest one counts', 'used');
+        return refusal('this requestState was already used: only the latest one is valid', 'used');
       return (crossing, sink) => call.retry(crossing, sink, answers);
     },
     endWhere(which) {
@@ -71,7 +72,7 @@ export function createBridge(deps: BridgeDeps): Bridge {
   };
 }
 
-/** The call is made anew, once its client has opened all that it was asked to. */
+/** Repeats a call once its client has opened all URLs. */
 function reopened(
   deps: BridgeDeps,
   urls: readonly string[],

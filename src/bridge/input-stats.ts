@@ -1,4 +1,4 @@
-/** What became of the questions of upstreams, in numbers. */
+/** Counts questions of upstreams by their outcome. */
 import type { ServerStats } from '../observe/stats.js';
 import { ASKABLE } from './asked.js';
 

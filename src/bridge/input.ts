@@ -1,4 +1,4 @@
-/** Input requests as bytes: read from an upstream's answer, written into one for a client (2026-07-28, basic/patterns/mrtr). */
+/** Reads input requests from an upstream's answer, and writes them into an answer for a client (2026-07-28, basic/patterns/mrtr). */
 import { RELATED_TASK, type Question } from '../protocol/ports.js';
 import { KnownNames } from '../wire/fold.js';
 import { arrayOf, objectOf, readObject, scanObject, textOf } from '../wire/json.js';
@@ -11,13 +11,13 @@ import { without } from '../wire/without.js';
 export interface InputRequest {
   readonly key: string;
   readonly method: string;
-  /** JSON of `params`; undefined: it has none. */
+  /** JSON of `params`; undefined if absent. */
   readonly params: Buffer | undefined;
 }
 
 export interface InputRequired {
   readonly requests: readonly InputRequest[];
-  /** JSON of `requestState`, as it came. */
+  /** JSON of `requestState`, unchanged. */
   readonly state: string | undefined;
 }
 
@@ -25,32 +25,32 @@ const RESULT = new KnownNames('resultType', 'inputRequests', 'requestState', 'st
 const REQUEST = new KnownNames('method', 'params');
 
 /**
- * Reads the `result` at `value` of a whole answer, of at most `maxBytes`; or says what is wrong with it. What the gateway marks or
- * decides by must be there once: a client must not read another member than the one that was looked at.
+ * Reads the `result` at offset `value` of a whole answer of at most `maxBytes`, or says what is wrong with it. Members that the gateway
+ * marks or checks must be unique, so that the client reads the same member.
  */
 export function readInputRequired(whole: Buffer, value: number, maxBytes: number): InputRequired | string {
-  if (!scanObject(whole, maxBytes)) return `an answer of over ${maxBytes} bytes, or that cannot be read`;
-  if (whole[value] !== 0x7b) return 'a result that is no object';
+  if (!scanObject(whole, maxBytes)) return `an answer of over ${maxBytes} bytes, or that is not valid JSON`;
+  if (whole[value] !== 0x7b) return 'a result that is not an object';
   const members = membersOf(whole, value).filter((member) => !isNull(whole, member));
   const doubt = RESULT.doubt(members);
   if (doubt !== undefined) return doubt;
   const at = (key: string): Member | undefined => members.find((member) => member.key === key);
   const state = at('requestState');
   const list = at('inputRequests');
-  if (state && whole[state.start] !== 0x22) return 'a requestState that is no text';
-  if (list && whole[list.start] !== 0x7b) return 'inputRequests that are no object';
+  if (state && whole[state.start] !== 0x22) return 'a requestState that is not a string';
+  if (list && whole[list.start] !== 0x7b) return 'inputRequests that is not an object';
   if (!state && !list) return 'neither inputRequests nor requestState';
   const requests: InputRequest[] = [];
   const keys = new Set<string>();
   for (const member of list ? membersOf(whole, list.start) : []) {
     if (whole[member.start] !== 0x7b)
-      return `an input request '${member.key.slice(0, 64)}' that is no object`;
+      return `an input request '${member.key.slice(0, 64)}' that is not an object`;
     const parts = membersOf(whole, member.start).filter((part) => !isNull(whole, part));
     const method = parts.find(({ key }) => key === 'method');
     const params = parts.find(({ key }) => key === 'params');
     const which = `an input request '${member.key.slice(0, 64)}'`;
     if (!method || whole[method.start] !== 0x22) return `${which} without a method`;
-    if (params && whole[params.start] !== 0x7b) return `${which} with params that are no object`;
+    if (params && whole[params.start] !== 0x7b) return `${which} with params that is not an object`;
     const twice = REQUEST.doubt(parts) ?? doubtIn(whole, params);
     if (twice !== undefined) return `${which} with ${twice}`;
     if (keys.has(member.key)) return `two input requests '${member.key.slice(0, 64)}'`;
@@ -65,8 +65,8 @@ export function readInputRequired(whole: Buffer, value: number, maxBytes: number
 }
 
 /**
- * The questions of an answer that goes on to a modern client, marked with who asks: the merged endpoint shows many servers. The answer
- * was read by readInputRequired().
+ * Marks the questions of an answer to a modern client with the server that asks, for the merged endpoint. The answer has been
+ * checked by readInputRequired().
  */
 export function withMarks(whole: Buffer, value: number, server: string): Buffer {
   const list = membersOf(whole, value).find(({ key }) => key === 'inputRequests');
@@ -83,7 +83,7 @@ export function withMarks(whole: Buffer, value: number, server: string): Buffer 
   return patches.length === 0 ? whole : splice(whole, patches);
 }
 
-/** The same for a task that may ask something, in a message that is proven; or what is wrong with its questions. */
+/** The same for the questions of a task, in a validated message. Returns a string if something is wrong with them. */
 export function readMarked(whole: Buffer, value: number, server: string): Buffer | string {
   const list = membersOf(whole, value).find(({ key }) => key === 'inputRequests');
   if (list && whole[list.start] === 0x7b) {
@@ -93,7 +93,7 @@ export function readMarked(whole: Buffer, value: number, server: string): Buffer
   return withMarks(whole, value, server);
 }
 
-/** A request as a legacy server would have sent it. Its id is replaced by who sends it on. */
+/** The request that a legacy server would send. The sender replaces its id. */
 export function asRequest({ method, params }: InputRequest, elicitationId: string | undefined): Buffer {
   const head = `{"jsonrpc":"2.0","id":0,"method":${JSON.stringify(method)}`;
   if (!params) return Buffer.from(`${head}}`);
@@ -103,15 +103,15 @@ export function asRequest({ method, params }: InputRequest, elicitationId: strin
   return Buffer.concat([Buffer.from(`${head},"params":{${more}`), params.subarray(1), Buffer.from('}')]);
 }
 
-/** What only means something in the legacy era, taken out of the params of a question. */
+/** Members that mean something only in the legacy era; they are removed from the params of a question. */
 const PARAMS_GONE: ReadonlySet<string> = new Set(['task', 'elicitationId']);
 const META_GONE: ReadonlySet<string> = new Set(['progressToken', RELATED_TASK]);
 
-/** A question of a legacy upstream as an input request: JSON. `server`: marked with it; undefined: as it came. */
+/** Converts a question of a legacy upstream to an input request (JSON). `server`: it is marked with it, unless undefined. */
 export function asInputRequest({ method, bytes }: Question, server: string | undefined): Buffer {
   const params = membersOf(bytes).find(({ key }) => key === 'params');
   const head = `{"method":${JSON.stringify(method)}`;
-  // Without params it is valid, but there are clients that cannot read it.
+  // The params are optional, but some clients require them.
   if (!params || bytes[params.start] !== 0x7b) return Buffer.from(`${head},"params":{}}`);
   const members = membersOf(bytes, params.start);
   const patches = without(bytes, params.start, members, PARAMS_GONE);
@@ -121,13 +121,13 @@ export function asInputRequest({ method, bytes }: Question, server: string | und
     own = without(bytes, meta.start, membersOf(bytes, meta.start), META_GONE);
   const marks = server === undefined ? [] : marked(bytes, method, params, server);
   const inside = (patch: Patch, outer: Span): boolean => outer.start <= patch.start && patch.end <= outer.end;
-  // What is taken out needs no mark.
+  // Removed parts need no mark.
   const kept = marks.filter((mark) => ![...patches, ...own].some((gone) => inside(mark, gone)));
   const text = splice(bytes, [...patches, ...own, ...kept], params.start, params.end);
   return Buffer.concat([Buffer.from(`${head},"params":`), text, Buffer.from('}')]);
 }
 
-/** The members of `params.inputResponses`: the bytes of each; or what is wrong with them. */
+/** The bytes of each member of `params.inputResponses`, by key; a string if something is wrong with them. */
 export function readInputResponses(body: Buffer, member: Span | undefined): Map<string, Buffer> | string {
   const found = new Map<string, Buffer>();
   if (!member) return found;
@@ -139,22 +139,20 @@ export function readInputResponses(body: Buffer, member: Span | undefined): Map<
   return found;
 }
 
-/** The answer that tells a client what is needed: the whole message, and where its result begins. `rawId`: JSON. */
+/** An `input_required` result: JSON. */
 export function inputRequired(
-  rawId: string,
   requests: readonly (readonly [key: string, json: Buffer])[],
   state: string,
-): { bytes: Buffer; value: number } {
-  const open = Buffer.from(`{"jsonrpc":"2.0","id":${rawId},"result":`);
-  const parts: Buffer[] = [open, Buffer.from('{"resultType":"input_required","inputRequests":{')];
+): Buffer {
+  const parts: Buffer[] = [Buffer.from('{"resultType":"input_required","inputRequests":{')];
   requests.forEach(([key, json], i) => {
     parts.push(Buffer.from(`${i === 0 ? '' : ','}${JSON.stringify(key)}:`), json);
   });
-  parts.push(Buffer.from(`},"requestState":${JSON.stringify(state)}}}`));
-  return { bytes: Buffer.concat(parts), value: open.length };
+  parts.push(Buffer.from(`},"requestState":${JSON.stringify(state)}}`));
+  return Buffer.concat(parts);
 }
 
-/** The URLs of an error that asks to open them (2025-11-25, client/elicitation), each as the JSON of an input request. `data`: JSON. */
+/** The URLs that an error asks to open (2025-11-25, client/elicitation), each as the JSON of an input request. `data`: JSON. */
 export function urlRequests(
   data: Buffer | undefined,
   server: string | undefined,
@@ -177,5 +175,5 @@ function isNull(whole: Buffer, { start }: Span): boolean {
   return whole[start] === 0x6e;
 }
 
-/** URLs that one error may ask to open. */
+/** How many URLs one error may ask to open. */
 const MAX_URLS = 20;

@@ -1,6 +1,6 @@
 /**
- * A call of a modern upstream: what it answers goes on to a modern client as it came; for a legacy client what it needs becomes
- * questions on the stream of the call, and their answers one more request.
+ * A call to a modern upstream. A modern client gets the answers unchanged. For a legacy client, an `input_required` answer becomes
+ * questions on the stream of the call, and their answers become another request. unroll.ts decides; this file runs the effects.
  */
 import { GatewayError } from '../errors.js';
 import type { Holder } from '../lib/budget.js';
@@ -14,34 +14,34 @@ import type {
   AnswerHead,
   Cause,
   Exchange,
-  Notice,
   Outgoing,
   Refusal,
   Seen,
   Sink,
 } from '../protocol/ports.js';
 import { NOBODY_TO_ASK } from '../protocol/ports.js';
+import { answerWhole, PassThroughSink } from '../protocol/sinks.js';
 import type { Span } from '../wire/scan.js';
 import { membersOf } from '../wire/walk.js';
 import { LEGACY_RESULT, LEGACY_TOOL_RESULT } from './edit.js';
 import { toModern } from './envelope.js';
 import { errorAt, judge, readError, withError } from './errors.js';
-import { ACCEPT_ANSWER, Asking, inputRefused, type Refused } from './asking.js';
+import { ACCEPT_ANSWER, ClientQuestions, inputRefused, type Refused } from './client-questions.js';
 import { readInputRequired, withMarks, type InputRequest } from './input.js';
-import { toldOf } from './capabilities.js';
+import { declaredOf } from './capabilities.js';
 import type { Crossing } from './crossing.js';
 import type { BridgeDeps } from './deps.js';
 import { countInput } from './input-stats.js';
-import { asError } from './tasks-poll.js';
-import { followTask } from './tasks-followed.js';
+import { asError } from './tasks/poll.js';
+import { followTask } from './tasks/followed.js';
 import { SENT, step, type UnrollEffect, type UnrollEvent, type UnrollState } from './unroll.js';
 
 const ENDED = { type: 'ended' } as const;
 const NO_REQUESTS: ReadonlyMap<string, InputRequest> = new Map();
 
-/** Rounds that ask nothing. */
+/** Delays between rounds without questions. */
 const IDLE_PACE = { first: 250, longest: 5000 };
-/** A URL that was opened is waited for. */
+/** Delays while the upstream does not know yet that a URL was opened. */
 const URL_PACE = { first: 1000, longest: 10_000 };
 
 export function openModernCall(deps: BridgeDeps, crossing: Crossing, sink: Sink): Exchange {
@@ -55,7 +55,7 @@ export function headersOf({ out, target, foreign }: Crossing, definition = targe
   const { message } = out;
   const mirrored = definition?.tool?.headers ?? [];
   const lines: string[] = [];
-  // What the client's own list did not know may be known by now: then it is made from the body.
+  // Headers of parameters that the tool list mirrors now are made from the body.
   for (let i = 0; i + 1 < foreign.length; i += 2) {
     const [name, value] = [foreign[i] as string, foreign[i + 1] as string];
     if (!mirrored.some(({ header }) => header === name)) lines.push(name, value);
@@ -66,43 +66,42 @@ export function headersOf({ out, target, foreign }: Crossing, definition = targe
   return lines;
 }
 
-class ModernCall implements Sink, Exchange {
+class ModernCall extends PassThroughSink implements Exchange {
   readonly #deps: BridgeDeps;
   readonly #crossing: Crossing;
-  readonly #sink: Sink;
   readonly #isLegacy: boolean;
-  /** What the upstream is told of a legacy client; undefined: a modern one says it itself. */
-  readonly #told: ReturnType<typeof toldOf> | undefined;
+  /** The declared capabilities of a legacy client; undefined: a modern client declares its own. */
+  readonly #declared: ReturnType<typeof declaredOf> | undefined;
   #exchange: Exchange | undefined;
   #state: UnrollState = SENT;
-  /** What waits for its one chunk: an error, or input that is required. */
-  #held: AnswerHead | undefined;
+  /** Set between the head and the one chunk of an error, an `input_required` result or a task. */
+  #pendingHead: AnswerHead | undefined;
   #refreshed = false;
   readonly #since = performance.now();
   #timer: WheelTimer | undefined;
   #requests: ReadonlyMap<string, InputRequest> = NO_REQUESTS;
-  /** Of the round being gathered: JSON by key. */
+  /** Answers of the current round: JSON by key. */
   #answers: Map<string, Buffer> | undefined;
   #requestState: string | undefined;
-  #asked: Asking | undefined;
+  #openQuestions: ClientQuestions | undefined;
   #refusal: Refused | undefined;
-  /** When rounds that ask nothing began. */
+  /** When the current series of rounds without questions began; 0: there is none. */
   #idleSince = 0;
-  /** Input that is required, and what the client has answered of it. */
+  /** For the required input and the answers to it. */
   #holder: Holder | undefined;
   #over = false;
 
   constructor(deps: BridgeDeps, crossing: Crossing, sink: Sink) {
+    super(sink);
     this.#deps = deps;
     this.#crossing = crossing;
-    this.#sink = sink;
     this.#isLegacy = crossing.caller.era === 'legacy';
-    this.#told = this.#isLegacy ? toldOf(crossing.caller, crossing.out.message.method) : undefined;
+    this.#declared = this.#isLegacy ? declaredOf(crossing.caller, crossing.out.message.method) : undefined;
   }
 
-  /** Most calls ask nothing. */
-  get #asking(): Asking {
-    return (this.#asked ??= new Asking(this.#sink, this.#crossing.target.link.stats));
+  /** Created on first use, because most calls ask nothing. */
+  get #questions(): ClientQuestions {
+    return (this.#openQuestions ??= new ClientQuestions(this.sink, this.#crossing.target.link.stats));
   }
 
   send(more = ''): void {
@@ -110,8 +109,8 @@ class ModernCall implements Sink, Exchange {
     const { message, repeatable, client, alone, task } = out;
     const { link, name, definition } = target;
     const listed = this.#refreshed ? link.lists.tools.find(({ key }) => key === name) : definition;
-    const patches = this.#told
-      ? [...out.patches, ...toModern(message, this.#told.envelope, more)]
+    const patches = this.#declared
+      ? [...out.patches, ...toModern(message, this.#declared.envelope, more)]
       : out.patches;
     const changed: Outgoing = {
       message,
@@ -121,50 +120,46 @@ class ModernCall implements Sink, Exchange {
       alone,
       task,
       headers: headersOf(this.#crossing, listed),
-      edit: this.#told && editOf(message.method, listed),
+      edit: this.#declared && editOf(message.method, listed),
     };
     this.#exchange = link.send(changed, this);
   }
 
-  notify(notice: Notice): boolean {
-    return this.#sink.notify(notice);
-  }
-
-  /** A modern upstream asks in its answers alone. */
-  ask(): Refusal {
+  /** Modern upstreams ask only by their answers. */
+  override ask(): Refusal {
     return NOBODY_TO_ASK;
   }
 
-  start(head: AnswerHead): void {
+  override start(head: AnswerHead): void {
     const { resultType } = head;
     const waits = resultType === 'input_required' || (resultType === 'task' && this.#isLegacy);
-    if (head.kind === 'error' || waits) this.#held = head;
+    if (head.kind === 'error' || waits) this.#pendingHead = head;
     else this.#begin(head);
   }
 
-  write(chunk: Buffer): boolean {
-    if (!this.#held) return this.#sink.write(chunk);
-    const head = this.#held;
+  override write(chunk: Buffer): boolean {
+    if (!this.#pendingHead) return this.sink.write(chunk);
+    const head = this.#pendingHead;
     if (head.kind === 'error') this.#error(head, chunk);
     else if (head.resultType === 'task') this.#task(chunk);
     else this.#input(head, chunk);
     return true;
   }
 
-  end(seen: Seen): void {
-    if (this.#held) this.#held = undefined;
-    else this.#sink.end(seen);
+  override end(seen: Seen): void {
+    if (this.#pendingHead) this.#pendingHead = undefined;
+    else this.sink.end(seen);
   }
 
-  cancelled(why: Cause): void {
+  override cancelled(why: Cause): void {
     this.#finish();
-    this.#sink.cancelled(why);
+    this.sink.cancelled(why);
   }
 
-  fail(error: GatewayError): void {
+  override fail(error: GatewayError): void {
     this.#finish();
     const broken = (error.data as { broken?: unknown } | null | undefined)?.broken === true;
-    this.#sink.fail(broken ? new GatewayError('stream_broken', error.message) : error);
+    this.sink.fail(broken ? new GatewayError('stream_broken', error.message) : error);
   }
 
   resume(): void {
@@ -182,11 +177,11 @@ class ModernCall implements Sink, Exchange {
 
   #begin(head: AnswerHead): void {
     this.#step(ENDED);
-    this.#asked?.tellOpened();
-    this.#sink.start(head);
+    this.#openQuestions?.tellOpened();
+    this.sink.start(head);
   }
 
-  /** false: there is no room for it. */
+  /** false: the budget has no room. */
   #hold(bytes: number): boolean {
     const { out, target } = this.#crossing;
     this.#holder ??= this.#deps.budget.holder({ client: out.client, server: target.link.server }, () => {
@@ -200,7 +195,7 @@ class ModernCall implements Sink, Exchange {
     this.#holder?.release();
     this.#answers = undefined;
     this.#requests = NO_REQUESTS;
-    this.#asked?.stop();
+    this.#openQuestions?.stop();
     this.#timer?.cancel();
   }
 
@@ -243,9 +238,7 @@ class ModernCall implements Sink, Exchange {
     const bytes = same ? chunk : withError(chunk, head.value, error, verdict, rawId);
     const value = same ? head.value : errorAt(rawId);
     const { code } = same ? error : verdict;
-    this.#sink.start({ kind: 'error', bytes: bytes.length, value, code });
-    this.#sink.write(bytes);
-    this.#sink.end({ isError: false });
+    answerWhole(this.sink, { kind: 'error', value, code }, bytes);
   }
 
   #input(head: AnswerHead, whole: Buffer): void {
@@ -259,10 +252,7 @@ class ModernCall implements Sink, Exchange {
     if (!this.#isLegacy) {
       for (const { method } of read.requests) countInput(target.link.stats, method, 'relayed');
       const bytes = merged ? withMarks(whole, head.value, server) : whole;
-      this.#sink.start({ ...head, bytes: bytes.length });
-      this.#sink.write(bytes);
-      this.#sink.end({ isError: false });
-      return;
+      return answerWhole(this.sink, head, bytes);
     }
     this.#holder?.release();
     if (read.requests.length > 0 && !this.#hold(whole.length)) return this.fail(tooMuch());
@@ -272,7 +262,7 @@ class ModernCall implements Sink, Exchange {
     this.#requests = new Map(read.requests.map((request) => [request.key, request]));
     let again = false;
     for (const request of read.requests) {
-      if (!this.#asking.hasOpened(request)) continue;
+      if (!this.#questions.hasOpened(request)) continue;
       answers.set(request.key, ACCEPT_ANSWER);
       again = true;
     }
@@ -284,14 +274,14 @@ class ModernCall implements Sink, Exchange {
       return this.fail(
         new GatewayError(
           'upstream_timeout',
-          `upstream '${server}' asked to be called again for ${request_ms} ms without an answer (timeouts.request_ms)`,
+          `upstream '${server}' kept asking to be called again for ${request_ms} ms without an answer (timeouts.request_ms)`,
         ),
       );
     this.#deps.log.debug('an upstream needs input', { server, keys: keys.length, client: caller.revision });
     this.#step({ type: 'input', keys, pace: again ? URL_PACE : IDLE_PACE });
   }
 
-  /** The client gets what comes of the task, in the end. */
+  /** The client gets the result of the task once it has ended. */
   #task(whole: Buffer): void {
     const { method } = this.#crossing.out.message;
     const { server } = this.#crossing.target.link;
@@ -303,9 +293,9 @@ class ModernCall implements Sink, Exchange {
     const result = membersOf(whole).findLast(({ key }) => key === 'result') as Span;
     const followed = followTask(this.#deps, whole.subarray(result.start, result.end), {
       crossing: this.#crossing,
-      sink: this.#sink,
-      asking: this.#asking,
-      capabilities: this.#told?.capabilities ?? '',
+      sink: this.sink,
+      questions: this.#questions,
+      capabilities: this.#declared?.capabilities ?? '',
       since: this.#since,
     });
     if (followed instanceof GatewayError) this.fail(followed);
@@ -355,7 +345,7 @@ class ModernCall implements Sink, Exchange {
 
   #ask(request: InputRequest): void {
     const { key } = request;
-    this.#asking.ask(request, (outcome) => {
+    this.#questions.ask(request, (outcome) => {
       if (outcome.kind === 'answered' && !this.#hold(outcome.answer.length)) return this.fail(tooMuch());
       if (outcome.kind === 'answered') this.#answers?.set(key, outcome.answer);
       else this.#refusal = outcome;
@@ -363,7 +353,7 @@ class ModernCall implements Sink, Exchange {
     });
   }
 
-  /** The members that make the original request a retry. */
+  /** The members that turn the original request into a retry. */
   #retry(): string {
     const responses = [...(this.#answers ?? [])].map(
       ([key, json]) => `${JSON.stringify(key)}:${json.toString('utf8')}`,
@@ -375,7 +365,7 @@ class ModernCall implements Sink, Exchange {
   #failure(why: 'refused' | 'rounds'): GatewayError {
     const { server } = this.#crossing.target.link;
     if (why === 'rounds')
-      return new GatewayError('upstream_protocol_error', `upstream '${server}' never stops asking for input`);
+      return new GatewayError('upstream_protocol_error', `upstream '${server}' keeps asking for input`);
     return inputRefused(this.#refusal as Refused);
   }
 }
@@ -384,7 +374,7 @@ function tooMuch(): GatewayError {
   return new GatewayError('unavailable', 'too much is being buffered (limits.buffered_bytes): call again');
 }
 
-/** A tool whose listed output is no object is converted as a whole instead: see proxy/conversions.ts. */
+/** Tools whose listed output is not an object are converted as a whole instead: see proxy/conversions.ts. */
 function editOf(method: string, listed: Definition | undefined): AnswerEdit {
   return method === 'tools/call' && listed?.tool?.wrapsOutput !== true ? LEGACY_TOOL_RESULT : LEGACY_RESULT;
 }

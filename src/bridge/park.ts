@@ -1,6 +1,6 @@
 /**
- * A legacy call whose client is modern, as a pure step: what the upstream asks while it runs becomes `input_required`, the call stays
- * open, and the client's retry brings the answers (2026-07-28, basic/patterns/mrtr). No timers, no bytes: parked-call.ts runs the effects.
+ * A legacy call whose client is modern, as a pure state machine. What the upstream asks becomes `input_required`, the call stays open, and
+ * the client's retry carries the answers (2026-07-28, basic/patterns/mrtr). parked-call.ts runs the effects, with timers and bytes.
  */
 
 export interface ParkState {
@@ -18,28 +18,28 @@ export interface ParkState {
 
 export type ParkEvent =
   | { readonly type: 'asked'; readonly key: string }
-  /** The time for companions is over. */
+  /** The time to gather further questions is over. */
   | { readonly type: 'gathered' }
-  /** The upstream took the question back. */
+  /** The upstream withdrew the question. */
   | { readonly type: 'void'; readonly key: string }
   /** The upstream's answer begins, or it failed. */
   | { readonly type: 'answered' }
-  /** The client is back, with answers to these. */
+  /** The client retries, with answers to these questions. */
   | { readonly type: 'retry'; readonly keys: readonly string[] }
-  /** The client of the request under way has gone, or cancelled it. */
+  /** The client disconnected, or cancelled the current request. */
   | { readonly type: 'left' }
-  /** Nobody came back in time, or nobody may any more. */
+  /** The client did not retry in time, or may not retry any more. */
   | { readonly type: 'expired' };
 
 export type ParkEffect =
   | { readonly do: 'gather' }
-  /** The request under way ends by telling its client what is needed. */
+  /** Answer the current request with `input_required`. */
   | { readonly do: 'tell'; readonly keys: readonly string[] }
   | { readonly do: 'deliver'; readonly key: string }
   | { readonly do: 'refuse'; readonly key: string }
-  /** The upstream's answer goes to the request under way. */
+  /** Pass the upstream's answer to the current request. */
   | { readonly do: 'hand_over' }
-  /** The upstream's call ends without an answer. */
+  /** Cancel the upstream call. */
   | { readonly do: 'cancel' };
 
 export interface ParkStep {
@@ -67,7 +67,7 @@ export function step(state: ParkState, event: ParkEvent): ParkStep {
     return event.type === 'asked' ? { next: state, effects: [{ do: 'refuse', key: event.key }] } : stay;
   switch (event.type) {
     case 'asked': {
-      // Whoever has begun to answer has nothing left to ask.
+      // An upstream that has begun to answer may not ask any more.
       if (state.answered) return { next: state, effects: [{ do: 'refuse', key: event.key }] };
       const open = new Map(state.open).set(event.key, false);
       const gather = state.at === 'running' && !state.gathering;
@@ -87,7 +87,7 @@ export function step(state: ParkState, event: ParkEvent): ParkStep {
       return { next: { ...state, open }, effects: NONE };
     }
     case 'answered': {
-      // As nearly every call ends: nothing was asked.
+      // The common case: nothing was asked.
       if (state === RUNNING) return ANSWERED;
       const next = { ...state, open: new Map<string, boolean>(), answered: true };
       const refused = refusing(state);
@@ -107,7 +107,7 @@ export function step(state: ParkState, event: ParkEvent): ParkStep {
           effects.push({ do: 'deliver', key });
         }
       const next: ParkState = { ...state, at: 'running', round, open };
-      // What it was told of and did not answer: it is told again, and of what came since.
+      // Ask again for what the client did not answer, and for what came since.
       if ([...open.values()].includes(true)) {
         const told = tell(next);
         return { next: told.next, effects: [...effects, ...told.effects] };

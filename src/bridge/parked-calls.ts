@@ -1,4 +1,4 @@
-/** The calls that are parked: bounded in number, found again by the state that their client brings back. */
+/** The parked calls, limited in number, by the id in the `requestState` of their client. */
 import { randomUUID } from 'node:crypto';
 import { createBudget, type Holder } from '../lib/budget.js';
 import type { Boundary } from '../observe/boundary.js';
@@ -9,42 +9,42 @@ import type { Crossing } from './crossing.js';
 /** A call that waits for its client. */
 export interface Parked {
   readonly caller: Caller;
-  /** Where it is open. */
+  /** The server that the call is open to. */
   readonly server: string;
-  /** The number of the request that its state was given to last: only that state counts. */
+  /** The number of the request that got the latest state: only that state is valid. */
   readonly round: number;
   readonly isParked: boolean;
-  /** The client is back with answers. The sink is never called before this has returned. */
+  /** The client retries with answers. The sink is never called before this has returned. */
   retry(crossing: Crossing, sink: Sink, answers: ReadonlyMap<string, Buffer>): Exchange;
-  /** Nobody may come back any more. */
+  /** Ends the call: no retry is possible any more. */
   close(): void;
 }
 
 /**
- * Synchronous, and local to this process: a parked call holds the upstream's connection and what has come on it, and none of that can
- * be kept elsewhere. A retry finds its way back by the replica that its state names.
+ * Synchronous and local to this process: a parked call holds a connection to the upstream and the data received on it, which cannot be
+ * stored elsewhere. The state of a retry names the replica.
  */
 export interface ParkedCalls {
   /**
-   * Whether a call may be parked. `again`: it was before. When all places are taken, the client or the server with most of them gives up
-   * its oldest one, unless this one would have as many.
+   * Whether a call may be parked. `again`: it was parked before. At the limit, the oldest call of the client or server with the most
+   * parked calls ends, unless the owner of this one would have as many.
    */
   hasRoom(call: Pick<Parked, 'caller' | 'server'>, again: boolean): boolean;
   nextId(): string;
-  /** The call waits for its client from now on. */
+  /** Parks a call. */
   add(id: string, call: Parked): void;
   get(id: string): Parked | undefined;
-  /** It waits no more. `kept`: it goes on, and may be parked again. */
+  /** Removes a call that waits no longer, and counts it under `result`. */
   remove(id: string, result: 'answered' | 'expired' | 'refused' | 'cancelled'): void;
-  /** Ends those for which `which` holds. */
+  /** Ends the calls that match `which`. */
   endWhere(which: (call: Parked) => boolean): void;
-  /** Ends all, and takes no more: nobody could come back. */
+  /** Ends all calls, and refuses new ones. */
   close(): void;
 }
 
 export function createParkedCalls(stats: GatewayStats, boundary: Boundary, limit: () => number): ParkedCalls {
   const calls = new Map<string, Parked>();
-  /** One place each. */
+  /** Each call takes one. */
   const places = createBudget(0, (thrown) => boundary.caught('detached', thrown));
   const taken = new Map<string, Holder>();
   let closed = false;
@@ -76,7 +76,7 @@ export function createParkedCalls(stats: GatewayStats, boundary: Boundary, limit
       places.setLimit(Math.max(limit(), calls.size));
       place.take(1);
       taken.set(id, place);
-      // What was asked just before is told still.
+      // Lets the client get the input_required answer first.
       if (closed)
         setImmediate(
           boundary.guard('detached', () => {

@@ -1,10 +1,10 @@
 /**
- * State of the gateway in the hands of clients: what a `requestState` of its own holds nobody else can read, make or change
+ * Encrypts the `requestState` of the gateway, so that clients can neither read nor forge nor change it
  * (2026-07-28, basic/patterns/mrtr, "Security Considerations").
  */
 import { createCipheriv, createDecipheriv, createHash, randomBytes } from 'node:crypto';
 
-/** The first part of every state: what it is, and the version of its form. */
+/** The prefix of every state, with the version of the format. */
 const PREFIX = 'mcpstead.1.';
 const KEY_BYTES = 32;
 const NONCE_BYTES = 12;
@@ -12,27 +12,27 @@ const TAG_BYTES = 16;
 const MAX_LENGTH = 64 * 1024;
 
 export interface SealOptions {
-  /** 32 bytes that all replicas share; undefined: random, states of other processes are then forged ones. */
+  /** 32 bytes that all replicas share; undefined: a random key, so that states of other processes count as forged. */
   readonly key: Buffer | undefined;
-  /** Unlike that of any other process. */
+  /** A unique id of this process. */
   readonly replica: string;
   /** Milliseconds of a clock that all replicas share: Date.now(). */
   readonly now: () => number;
 }
 
 export interface Seal {
-  /** `payload`: whatever JSON can say. It can be opened for `ttlMs`. */
+  /** `payload`: a JSON value. The state is valid for `ttlMs`. */
   seal(payload: object, ttlMs: number): string;
   open(state: string): Opened;
 }
 
 export type Opened =
   | { readonly ok: true; readonly payload: Readonly<Record<string, unknown>> }
-  /** `other_replica`: it is whole, but what it stands for is held elsewhere. */
+  /** `other_replica`: it is valid, but its call is held by another replica. */
   | { readonly ok: false; readonly reason: 'forged' | 'expired' | 'other_replica' };
 
 interface Content {
-  /** Whose it is, and until when. */
+  /** The replica, and the expiry time. */
   readonly r: string;
   readonly e: number;
   readonly p: Readonly<Record<string, unknown>>;
@@ -41,7 +41,7 @@ interface Content {
 const FORGED: Opened = { ok: false, reason: 'forged' };
 
 export function createSeal({ key, replica, now }: SealOptions): Seal {
-  if (key && key.length !== KEY_BYTES) throw new RangeError(`a key has ${KEY_BYTES} bytes`);
+  if (key && key.length !== KEY_BYTES) throw new RangeError(`a key must have ${KEY_BYTES} bytes`);
   const secret = key ?? randomBytes(KEY_BYTES);
   const aad = Buffer.from(PREFIX);
 
@@ -67,7 +67,7 @@ function decrypt(state: string, secret: Buffer, aad: Buffer): Content | undefine
   if (!isOurs(state) || state.length > MAX_LENGTH) return undefined;
   const text = state.slice(PREFIX.length);
   const bytes = Buffer.from(text, 'base64url');
-  // Another spelling of the same bytes is another state.
+  // Only the canonical encoding is valid.
   if (bytes.toString('base64url') !== text || bytes.length < NONCE_BYTES + TAG_BYTES) return undefined;
   const nonce = bytes.subarray(0, NONCE_BYTES);
   const end = bytes.length - TAG_BYTES;
@@ -82,12 +82,12 @@ function decrypt(state: string, secret: Buffer, aad: Buffer): Content | undefine
   }
 }
 
-/** Whether a gateway of this kind made it: this one, or one further upstream. */
+/** Whether it has the format of this gateway; a gateway further upstream uses the same. */
 export function isOurs(state: string): boolean {
   return state.startsWith(PREFIX);
 }
 
-/** What stands for bytes where only equality counts. */
+/** A SHA-256 digest, to compare bytes for equality. */
 export function digest(bytes: Uint8Array): string {
   return createHash('sha256').update(bytes).digest('base64url');
 }

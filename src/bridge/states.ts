@@ -1,5 +1,5 @@
 /**
- * The `requestState` of this gateway's own making: sealed, and bound to who was given it and what for (2026-07-28, basic/patterns/mrtr,
+ * The `requestState` of this gateway: encrypted, and bound to the client and the request that it was given to (2026-07-28, basic/patterns/mrtr,
  * "Server Requirements (Basic Workflow)").
  */
 import { GatewayError } from '../errors.js';
@@ -10,7 +10,7 @@ import { endOfValue } from '../wire/edges.js';
 import { skipSpace } from '../wire/scan.js';
 import { digest, type Seal } from './seal.js';
 
-/** Whom a state was given to, and for which request. */
+/** The client and the request that a state was given to. */
 interface Binding {
   readonly principal: string;
   readonly route: string;
@@ -31,13 +31,13 @@ interface UrlState extends Binding {
 }
 
 export interface States {
-  /** For a call that is parked under `id`. */
+  /** The state of a call that is parked under `id`. */
   ofCall(crossing: Crossing, id: string, round: number, ttlMs: number): string;
-  /** For a call that is made anew once the client has opened these. */
+  /** The state of a call that is repeated once the client has opened `urls`. */
   ofUrls(crossing: Crossing, urls: readonly string[], ttlMs: number): string;
-  /** Whether this gateway made it: one further upstream has states of the same form. */
+  /** Whether this gateway made it; a gateway further upstream has states of the same format. */
   isOurs(state: string): boolean;
-  /** Reads the state of a retry; an error where it is not this client's, or not for this request. */
+  /** Reads the state of a retry; an error if it belongs to another client or another request. */
   read(state: string, request: Presented): CallState | UrlState | GatewayError;
 }
 
@@ -79,7 +79,7 @@ export function createStates(seal: Seal): States {
       if (!opened.ok) return refusal(REASONS[opened.reason], opened.reason);
       const sealed = opened.payload as unknown as CallState | UrlState;
       const binding = bindingOf(request);
-      // Another one's state does not exist.
+      // The state of another client is treated as forged.
       if (sealed.principal !== binding.principal) return refusal(REASONS.forged, 'forged');
       for (const key of ['route', 'method', 'name', 'arguments'] as const)
         if (sealed[key] !== binding[key])
@@ -93,32 +93,32 @@ export function createStates(seal: Seal): States {
 }
 
 const REASONS = {
-  forged: 'this requestState is not one of this gateway, or was altered: make the call anew',
-  expired: 'this requestState has expired: make the call anew',
+  forged: 'this requestState was not issued by this gateway, or was altered: make a new call',
+  expired: 'this requestState has expired: make a new call',
   other_replica:
-    'this requestState belongs to another replica of the gateway: send the retry there, or make the call anew',
+    'this requestState belongs to another replica of the gateway: send the retry there, or make a new call',
 } as const;
 
 export function refusal(message: string, reason: string): GatewayError {
   return new GatewayError('invalid_params', message, { reason });
 }
 
-/** Arguments of more bytes are compared as they are written. */
+/** Larger arguments are compared byte by byte. */
 const MAX_COMPARED = 65_536;
 
-/** Equal for arguments of the same value, in whatever order and spelling; numbers count with every digit. */
+/** Equal for equal arguments in any member order and escaping; numbers are compared as written. */
 function digestOf({ body, params }: Message): string {
   const at = find(params, 'arguments');
   if (at && at.end - at.start > MAX_COMPARED) return digest(body.subarray(at.start, at.end));
   return digest(Buffer.from(at ? canonical(body, at.start).text : ''));
 }
 
-/** A text beyond this is stood for by its digest: however deep a value stands, no byte is copied at each level. */
+/** Longer strings are replaced by their digest, so that nested values are not copied at each level. */
 const LONG = 256;
 
 /**
- * The value at `at` in a form of its own, and where it ends. One way over the bytes, which are proven JSON of bounded depth. A text
- * begins with what it is, and no digest is taken for one.
+ * The canonical form of the value at `at`, and its end offset. The bytes are valid JSON of bounded depth. A digest begins with `#`, which
+ * no JSON value does.
  */
 function canonical(body: Buffer, at: number): { text: string; end: number } {
   const first = body[at];

@@ -1,6 +1,6 @@
 /**
- * A modern call whose client is legacy, as a pure step: each `input_required` becomes questions to the client, and their answers one
- * more request to the upstream (2026-07-28, basic/patterns/mrtr). No timers, no bytes: modern-call.ts runs the effects.
+ * A modern call whose client is legacy, as a pure state machine: each `input_required` becomes questions to the client, and their
+ * answers become another request to the upstream (2026-07-28, basic/patterns/mrtr). modern-call.ts runs the effects.
  */
 
 export type UnrollState =
@@ -11,10 +11,10 @@ export type UnrollState =
   | { readonly at: 'over' };
 
 export type UnrollEvent =
-  /** The upstream needs input. `keys`: what the client has to be asked. `pace`: how long to wait where there is nothing to ask. */
+  /** The upstream needs input. `keys`: the questions to ask. `pace`: the delay if there are none. */
   | { readonly type: 'input'; readonly keys: readonly string[]; readonly pace: Pace }
   | { readonly type: 'answered'; readonly key: string }
-  /** The client cannot or will not answer, and the upstream cannot be told so. */
+  /** The client cannot or will not answer, and the answer to the upstream cannot express that. */
   | { readonly type: 'refused'; readonly key: string }
   /** The pause is over. */
   | { readonly type: 'due' }
@@ -24,11 +24,11 @@ export type UnrollEvent =
 
 export type UnrollEffect =
   | { readonly do: 'ask'; readonly keys: readonly string[] }
-  /** The request goes out again, with what is known by now. */
+  /** Send the request again, with the answers so far. */
   | { readonly do: 'send' }
   | { readonly do: 'pause'; readonly ms: number }
   | { readonly do: 'fail'; readonly why: 'refused' | 'rounds' }
-  /** The request under way upstream is cancelled. */
+  /** Cancel the current upstream request. */
   | { readonly do: 'cancel' };
 
 export interface UnrollStep {
@@ -43,7 +43,7 @@ export interface Pace {
 }
 
 export const SENT: UnrollState = { at: 'sent', rounds: 0, idle: 0 };
-/** Rounds with questions of one call, at the most. */
+/** Maximum number of rounds with questions of one call. */
 export const MAX_ROUNDS = 100;
 
 const NONE: readonly UnrollEffect[] = [];

@@ -1,9 +1,9 @@
 import { commandProblem } from '../config/command.js';
 import { loadConfig } from '../config/index.js';
-import { printable } from './explain.js';
-import type { Terminal } from './terminal.js';
+import { printable } from '../terminal/explain.js';
+import type { Terminal } from '../terminal/terminal.js';
 
-/** Says everything that is wrong with a config (by throwing it); 0 if a gateway would start with it. */
+/** Returns 0 if a gateway would start with the config. Throws ConfigError with all of its problems. */
 export function check(path: string, terminal: Terminal): number {
   const { config, warnings } = loadConfig(path, terminal.env);
   for (const warning of warnings) terminal.err(printable(`warning: ${warning}\n`));

@@ -1,34 +1,34 @@
 import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import type { ConfigError } from '../config/index.js';
-import { explain, printable, Refusal } from './explain.js';
-import type { Terminal } from './terminal.js';
+import { explain, printable, Refusal } from '../terminal/explain.js';
+import type { Terminal } from '../terminal/terminal.js';
 
 const HELP = `mcpstead: one MCP endpoint in front of many MCP servers
 
 Usage:
   mcpstead --config PATH              run the gateway
-  mcpstead stdio --config PATH        the same for one client that starts it: MCP over stdin and stdout, no port
-  mcpstead stdio --url URL            let a client that speaks stdio join a gateway that runs already
-  mcpstead check --config PATH        check a config and say all that is wrong with it
-  mcpstead health [--url URL]         exit status 0 if the gateway is ready, else 1
+  mcpstead stdio --config PATH        run the gateway for the one client that starts it: MCP over stdin and stdout, no port
+  mcpstead stdio --url URL            connect a stdio client to a running gateway
+  mcpstead check --config PATH        check a config and list all of its problems
+  mcpstead health [--url URL]         exit with status 0 if the gateway is ready, otherwise 1
   mcpstead demo [--port N]            run a gateway with two example servers
 
 Options:
   -c, --config PATH   the config file, YAML or JSON (comments allowed) [env: MCPSTEAD_CONFIG]
-      --url URL       the gateway to ask; by default the one of the config, else http://127.0.0.1:8766.
-                      For stdio its endpoint, as in http://127.0.0.1:8766/mcp
-      --port N        the port of the demo; by default 8766 or the next free one
+      --url URL       the gateway to ask; defaults to that of the config, or http://127.0.0.1:8766.
+                      For stdio, its endpoint, such as http://127.0.0.1:8766/mcp
+      --port N        the port of the demo; defaults to 8766 or the next free one
   -V, --version       print the version
   -h, --help          print this
 
 Environment: MCPSTEAD_HOST, MCPSTEAD_PORT and MCPSTEAD_LOG_LEVEL override the config;
 MCPSTEAD_BEARER_TOKEN, or MCPSTEAD_BEARER_TOKEN_FILE with one token a line, for mcp.auth.mode: bearer
 and for stdio --url.
-SIGHUP reloads the config, SIGTERM and SIGINT stop once calls in flight are done; a second one stops at once.
+SIGHUP reloads the config. SIGTERM and SIGINT stop after calls in flight have finished; a second signal stops at once.
 `;
 
-/** Which commands take an option; `serve` is the one without a name. */
+/** The options of each command; `serve` is the default command. */
 const OPTIONS: Readonly<Record<string, readonly string[]>> = {
   serve: ['config'],
   check: ['config'],
@@ -44,7 +44,7 @@ interface Call {
   readonly port: string | undefined;
 }
 
-/** Runs one command line to its end; gives the exit status. */
+/** Runs a command line. Resolves with the exit status. */
 export async function run(argv: readonly string[], terminal: Terminal): Promise<number> {
   try {
     const call = understand(argv, terminal.env);
@@ -99,7 +99,7 @@ function understand(argv: readonly string[], env: NodeJS.ProcessEnv): Call {
   const takes = command === 'serve' && positionals.length > 0 ? undefined : OPTIONS[command];
   if (takes === undefined) throw new Refusal(`unknown command '${command}'; ${meant(command)}`, 2);
   if (values.url !== undefined && values.config !== undefined && takes.includes('url'))
-    throw new Refusal('--url and --config name two gateways: give one of them; see mcpstead --help', 2);
+    throw new Refusal('--url and --config name different gateways: use one of them; see mcpstead --help', 2);
   const [extra] = more;
   if (extra !== undefined) {
     const way = takes.includes('config') ? meant(extra) : meant('');
@@ -113,7 +113,7 @@ function understand(argv: readonly string[], env: NodeJS.ProcessEnv): Call {
   return call;
 }
 
-/** What may have been meant by a word that is no command. */
+/** Suggests a correction for an unknown command. */
 function meant(word: string): string {
   if (/\.(ya?ml|jsonc?|toml)$/i.test(word) || /[\\/]/.test(word)) return `did you mean --config ${word}?`;
   if (/^(serve|start|run|up)$/.test(word)) return 'mcpstead --config PATH runs the gateway';

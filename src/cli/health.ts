@@ -1,12 +1,12 @@
 import { get as httpGet, type IncomingMessage } from 'node:http';
 import { listenAddress } from '../config/listen.js';
-import type { Terminal } from './terminal.js';
-import { printable, Refusal } from './explain.js';
+import type { Terminal } from '../terminal/terminal.js';
+import { printable, Refusal } from '../terminal/explain.js';
 
 const TIMEOUT_MS = 5000;
 const BODY_BYTES = 65_536;
 
-/** Asks `GET /ready`; 0 if the gateway answers 200. */
+/** Requests `GET /ready`. Returns 0 if the gateway answers 200, otherwise throws. */
 export async function health(
   url: string | undefined,
   config: string | undefined,
@@ -35,8 +35,8 @@ function ofConfig(path: string | undefined, terminal: Terminal): URL {
   const { host, port } = listenAddress(path, terminal.env, (why) => (unread = why));
   const reachable = host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host;
   const url = new URL(`http://${reachable.includes(':') ? `[${reachable}]` : reachable}:${port}/ready`);
-  // Else another gateway than the one meant might seem to be the one that is ready.
-  if (unread !== undefined) terminal.err(printable(`warning: ${unread}; asks ${url.href}\n`));
+  // Another gateway may answer at the default address.
+  if (unread !== undefined) terminal.err(printable(`warning: ${unread}; asking ${url.href}\n`));
   return url;
 }
 

@@ -1,15 +1,15 @@
 import { ownToken } from '../config/token.js';
 import { joinGateway } from '../downstream/join.js';
 import { silent, type Logger } from '../observe/log.js';
-import { Refusal } from './explain.js';
+import { Refusal } from '../terminal/explain.js';
 import { installLastNet } from './last-net.js';
-import { untilStopped } from './signals.js';
-import type { Terminal } from './terminal.js';
+import { untilStopped } from '../terminal/signals.js';
+import type { Terminal } from '../terminal/terminal.js';
 
-/** How long answers may take that are under way when the client leaves. */
+/** How long pending answers may take after the client has left. */
 const GRACE_MS = 5000;
 
-/** Lets the client that started this process use a gateway that runs already; ends with the client. */
+/** Connects the client that started this process to a running gateway, until the client leaves. */
 export async function join(written: string, terminal: Terminal): Promise<number> {
   const joined = joinGateway(
     {

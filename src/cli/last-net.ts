@@ -1,19 +1,19 @@
-/** The last net of the command line: an exception that no boundary caught is a fault of the gateway and ends the process. */
+/** Handles exceptions that no boundary has caught: they are bugs, and end the process. */
 import type { Logger } from '../observe/log.js';
 
-/** A drain that takes longer is cut short. */
+/** How long the drain may take. */
 const LAST_GRACE_MS = 5000;
-/** Exit status after a fault (sysexits.h, EX_SOFTWARE). */
+/** Exit status after a bug (sysexits.h, EX_SOFTWARE). */
 const SOFTWARE_FAULT = 70;
 
 export interface LastNet {
-  /** The process is about to end by itself: the net is taken down. */
+  /** Removes the handlers, before the process ends normally. */
   release(): void;
 }
 
 /**
- * Logs what nobody caught, lets `drain` end what is under way, and exits non-zero, at the latest after 5 s. What is thrown
- * meanwhile is logged as well and changes nothing. The library installs no such handler.
+ * Logs an uncaught exception, runs `drain`, and exits with a non-zero status after 5 s at most. Further exceptions are only
+ * logged. The library installs no such handlers.
  */
 export function installLastNet(options: {
   logger: Logger;

@@ -3,7 +3,7 @@ import { run } from './commands.js';
 import { tuneRuntime } from './runtime.js';
 
 tuneRuntime();
-// A reader that closes the pipe early (`mcpstead --help | head -1`) is no reason for a stack trace.
+// No stack trace if the reader closes the pipe early (`mcpstead --help | head -1`).
 for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
 
 process.exit(
@@ -11,7 +11,7 @@ process.exit(
     env: process.env,
     out: (text) => void process.stdout.write(text),
     err: (text) => void process.stderr.write(text),
-    // Not before they are wanted: to touch stdin is to read it.
+    // Getters, because accessing process.stdin starts to read it.
     get stdin() {
       return process.stdin;
     },

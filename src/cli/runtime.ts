@@ -1,14 +1,15 @@
-/** Settings of the process that a gateway runs in: what a flag or an environment variable would say, without asking for either. */
+/** Process settings that would otherwise need a command-line flag or an environment variable. */
 import { setFlagsFromString } from 'node:v8';
 
-/** Half of what glibc may keep of freed memory then; docs/performance.md has the figures. */
+/** Half of the freed memory that glibc may then keep; docs/performance.md has the figures. */
 const MALLOC_BYTES = 16 * 1024 * 1024;
 
 export function tuneRuntime(): void {
-  // What is made while lists are read survives, and V8 would take what is made in the same places for calls as long-lived too: old
-  // garbage then keeps whole calls alive past the collections of young ones, and a call costs half as much again.
+  // Objects from reading lists survive, so V8 would allocate objects of calls from the same sites in the old space, too. Garbage there
+  // keeps whole calls alive past minor collections, and a call costs half as much again.
   setFlagsFromString('--no-allocation-site-pretenuring');
-  // Freed, this tells glibc to keep what it gets back: by default each answer of 64 KB and more is given to the system and its pages
-  // are faulted in anew for the next one. It is never written to, so it takes no memory; elsewhere it does nothing.
+  // Freeing this block raises glibc's threshold for returning memory to the system. By default, each answer of 64 KB and more is
+  // returned, and its pages are faulted in again for the next one. The block is never written to, so it takes no memory; with other
+  // allocators it has no effect.
   Buffer.allocUnsafeSlow(MALLOC_BYTES);
 }

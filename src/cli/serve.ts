@@ -2,10 +2,10 @@ import { isLoopback, loadConfig, type LoadedConfig } from '../config/index.js';
 import { createGateway } from '../index.js';
 import { createLogger } from '../observe/logger.js';
 import { installLastNet } from './last-net.js';
-import type { Terminal } from './terminal.js';
-import { untilStopped } from './signals.js';
+import type { Terminal } from '../terminal/terminal.js';
+import { untilStopped } from '../terminal/signals.js';
 
-/** Runs a gateway on a config file until it is told to stop. */
+/** Runs a gateway with a config file until a signal stops it. */
 export async function serve(path: string, terminal: Terminal): Promise<number> {
   const load = (): LoadedConfig => {
     const loaded = loadConfig(path, terminal.env);
@@ -32,7 +32,7 @@ export async function serve(path: string, terminal: Terminal): Promise<number> {
   }
 }
 
-/** On stderr and whatever the log level: who reads no logs must see it. */
+/** Written to stderr at any log level, so that it is seen without reading logs. */
 function warnIfOpen({ config: { host, port, mcp } }: LoadedConfig, terminal: Terminal): void {
   if (mcp.auth.mode !== 'none' || isLoopback(host)) return;
   terminal.err(`

@@ -1,16 +1,16 @@
 import { loadConfig } from '../config/index.js';
 import { createGateway } from '../index.js';
 import { createLogger } from '../observe/logger.js';
-import { untilStopped } from './signals.js';
+import { untilStopped } from '../terminal/signals.js';
 import { installLastNet } from './last-net.js';
-import type { Terminal } from './terminal.js';
+import type { Terminal } from '../terminal/terminal.js';
 
-/** Runs a gateway for the one client that started it; it ends with the client. */
+/** Runs a gateway for the client that started this process, until the client leaves. */
 export async function stdio(path: string, terminal: Terminal): Promise<number> {
   const load = () => loadConfig(path, terminal.env, true);
   const loaded = load();
   const { level, format } = loaded.config.logging;
-  // Of stdout every byte is the client's.
+  // stdout carries MCP messages only.
   const logger = createLogger({ level, format, destination: 'stderr' });
   const gateway = createGateway(loaded, { logger, env: terminal.env, reload: load });
   const net = installLastNet({

@@ -2,14 +2,14 @@ import { BlockList, isIP, isIPv6 } from 'node:net';
 
 const LABEL = /^[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?$/i;
 
-/** A host as it is bound: without the brackets of an IPv6 literal. Undefined if it can be none. */
+/** A host to bind to, without the brackets of an IPv6 literal. undefined: it is not a host. */
 export function bindHost(host: string): string | undefined {
   const text = host.startsWith('[') && host.endsWith(']') ? host.slice(1, -1) : host;
   if (text !== host && !isIPv6(text)) return undefined;
   if (isIP(text) !== 0) return text;
   const labels = text.replace(/\.$/, '').split('.');
   const last = labels.at(-1) as string;
-  // A name that ends in a number would be read as an address by some resolvers and not by others.
+  // Some resolvers read a name that ends in a number as an address.
   if (/^(\d+|0x[0-9a-f]*)$/i.test(last) || text.length > 253) return undefined;
   return labels.every((label) => LABEL.test(label)) ? text : undefined;
 }

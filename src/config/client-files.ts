@@ -1,11 +1,11 @@
 import type { Findings, Path } from './problems.js';
 import { CLIENT_TYPES } from './schema.js';
 
-/** One server as written, wherever it stands. */
+/** A server as the file declares it, under `servers` or `mcpServers`. */
 export interface Entry {
   readonly path: Path;
   readonly raw: Readonly<Record<string, unknown>>;
-  /** From a client's file: keys that are not ours are the client's own business. */
+  /** It uses the client format, whose other keys are ignored without a warning. */
   readonly foreign: boolean;
 }
 
@@ -15,7 +15,7 @@ export function isMapping(value: unknown): value is Mapping {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** The servers of `servers` and of `mcpServers`, in the order written, without the disabled ones. */
+/** The servers of `servers` and of `mcpServers`, in file order, without disabled ones. */
 export function entriesOf(raw: Mapping, findings: Findings): Entry[] {
   const entries: Entry[] = [];
   const { servers, mcpServers } = raw;
@@ -47,19 +47,23 @@ export function entriesOf(raw: Mapping, findings: Findings): Entry[] {
   }
 }
 
-/** Turns the keys of clients into ours. */
+/** Translates the keys of clients. */
 function understand(entry: Entry, findings: Findings): Entry {
   const { type, ...raw }: Record<string, unknown> = entry.raw;
   if (type !== undefined) {
     const transport = typeof type === 'string' ? CLIENT_TYPES[type] : undefined;
     if (transport === undefined) {
-      findings.warn([...entry.path, 'type'], 'is not understood', 'known: stdio, http, streamable-http, sse');
+      findings.warn(
+        [...entry.path, 'type'],
+        'is not supported',
+        'supported: stdio, http, streamable-http, sse',
+      );
     } else if (transport !== 'stdio') raw['protocol'] ??= transport;
   }
   if (entry.foreign) {
     for (const key of SOME_TOOLS) {
       if (isNarrow(key, raw[key]))
-        findings.warn([...entry.path, key], 'is ignored: a gateway shows all tools of a server');
+        findings.warn([...entry.path, key], 'is ignored: the gateway shows all tools of a server');
     }
     if (raw['envFile'] !== undefined || raw['env_file'] !== undefined) {
       const key = raw['envFile'] === undefined ? 'env_file' : 'envFile';
@@ -69,13 +73,13 @@ function understand(entry: Entry, findings: Findings): Entry {
         'write its variables under env, or set them for the gateway and name them in inherit_env',
       );
     }
-    // A list of allowed tools in some clients; our own key is a mapping.
+    // In some clients this lists the allowed tools; here it is a mapping.
     if (Array.isArray(raw['tools'])) delete raw['tools'];
   }
   return { ...entry, raw };
 }
 
-/** How clients say that some tools of a server are not to be seen. */
+/** Keys with which clients hide some tools of a server. */
 const SOME_TOOLS = [
   'disabledTools',
   'disabled_tools',
@@ -94,7 +98,7 @@ function isNarrow(key: string, value: unknown): boolean {
 const MOVE =
   'write its servers under mcpServers: as "name": { "command": ..., "args": [...], "env": {...} } or { "url": ... }';
 
-/** A file of a client that keeps its servers in another form: the key that shows it, and what to do. */
+/** Recognises the unsupported file formats of some clients: the key that shows it, and what to do. */
 export function otherClient(raw: Mapping): { key: Path; why: string; fix: string } | undefined {
   const found = (key: Path, whose: string, fix = MOVE) => ({
     key,

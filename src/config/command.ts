@@ -1,7 +1,7 @@
 import { accessSync, constants, existsSync, statSync } from 'node:fs';
 import { delimiter, join, resolve } from 'node:path';
 
-/** What a child is started with. */
+/** How a child process is started. */
 interface Start {
   readonly command: string;
   readonly environment: Readonly<Record<string, string>>;
@@ -9,10 +9,10 @@ interface Start {
 }
 
 const WINDOWS = process.platform === 'win32';
-/** Where a system without PATH looks. */
+/** The search path of a system without PATH. */
 const DEFAULT_PATH = '/usr/bin:/bin';
 
-/** Why the program of a stdio server would not start; undefined: it would, as far as can be told. */
+/** Why the program of a stdio server cannot start; undefined: no problem is known. */
 export function commandProblem(start: Start): string | undefined {
   const folder = start.cwd === undefined ? undefined : problemOfFolder(start.cwd);
   return folder === undefined ? programProblem(start) : `cwd '${start.cwd}' ${folder}`;
@@ -55,7 +55,7 @@ function isProgram(path: string): boolean {
   }
 }
 
-/** `npx -y pkg` as a command: what is to be done about it; undefined: it is a program, or no more than a missing one. */
+/** Detects arguments in `command` (`npx -y pkg`) and says how to fix them; undefined: there are none. */
 export function argumentsInCommand(
   start: Start,
   written: string,

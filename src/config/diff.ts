@@ -1,35 +1,31 @@
 import { isDeepStrictEqual } from 'node:util';
+import { isMapping } from './client-files.js';
 import { secretsOf } from './redact.js';
+import { fileSchema, keysWith, serverSchema } from './schema.js';
 import type { Config, ServerConfig } from './types.js';
 
-/** What a reload changes. The server lists are names, in the order of the file they are in. */
+/** What a reload changes. Servers are listed by name, in file order. */
 export interface ConfigDiff {
   added: string[];
   removed: string[];
-  /** To be connected anew. */
+  /** Their connection is replaced. */
   restarted: string[];
-  /** Changed in a way that a running connection takes over. */
+  /** Changed, but their connection stays. */
   updated: string[];
   unchanged: string[];
   /** Keys and variables whose change is ignored until a restart of the gateway: `port`, `MCPSTEAD_STATE_KEY`. */
   restartRequired: string[];
 }
 
-/** Taken over by a running connection; a change of anything else restarts it. */
-const IN_PLACE = [
-  'quirks',
-  'reconnect',
-  'tools',
-  'required',
-  'timeouts',
-  'roots',
-  'drain_seconds',
-  'restart',
+/** Keys that a running connection takes over; a change of anything else restarts it. */
+const TAKEN_OVER = new Set(keysWith('now', serverSchema));
+/** Settings that only a restart changes: what messages call them, and the path of their value. */
+const FIXED: readonly (readonly [name: string, path: string])[] = [
+  ...keysWith('restart', fileSchema).map((path) => [path, path] as const),
+  ['MCPSTEAD_STATE_KEY', 'mcp.state_key'],
 ];
-/** Part of `http` that applies at once. */
-const HTTP_AT_ONCE = ['allowed_hosts', 'allowed_origins'];
 
-/** Compares resolved values, so that a changed secret shows even where the file did not change. */
+/** Compares resolved values, so that a changed secret counts as a change even if the file is the same. */
 export function diffConfig(old: Config, next: Config): ConfigDiff {
   const before = new Map(old.servers.map((server) => [server.name, server]));
   const after = new Set(next.servers.map(({ name }) => name));
@@ -49,11 +45,30 @@ export function diffConfig(old: Config, next: Config): ConfigDiff {
 }
 
 function change(was: ServerConfig, is: ServerConfig): 'restarted' | 'updated' | 'unchanged' {
-  if (!isDeepStrictEqual(identity(was), identity(is))) return 'restarted';
-  return isDeepStrictEqual(only(was, IN_PLACE), only(is, IN_PLACE)) ? 'unchanged' : 'updated';
+  const [before, after] = [leaves(was), leaves(is)];
+  const same = (takenOver: boolean): boolean => {
+    const side = (all: Leaves): Leaves => all.filter(([path]) => TAKEN_OVER.has(path) === takenOver);
+    return isDeepStrictEqual(new Map(side(before)), new Map(side(after)));
+  };
+  if (!same(false)) return 'restarted';
+  return same(true) ? 'unchanged' : 'updated';
 }
 
-/** Whether what the old connection shows of itself may have been withdrawn: a credential, or a value behind `${}`. */
+type Leaves = (readonly [path: string, value: unknown])[];
+
+/** The values that a connection depends on, by key, without the server's place in the file. */
+function leaves({ where: _, ...server }: ServerConfig): Leaves {
+  return leavesIn({ ...server, problem: server.problem?.replace(/ \([^()]*:\d+\)/g, '') });
+}
+
+function leavesIn(value: object, prefix = ''): Leaves {
+  return Object.entries(value).flatMap(([key, member]: [string, unknown]) => {
+    const path = prefix + key;
+    return isMapping(member) ? [[path, null], ...leavesIn(member, `${path}.`)] : [[path, member]];
+  });
+}
+
+/** Whether a credential of the old connection may have been revoked, or a value behind `${}` has changed. */
 export function credentialsChanged(was: ServerConfig, is: ServerConfig): boolean {
   const shown = (server: ServerConfig): unknown =>
     server.kind === 'stdio' ? server.env : [server.auth, server.headers, server.tls, server.tls_skip_verify];
@@ -62,38 +77,26 @@ export function credentialsChanged(was: ServerConfig, is: ServerConfig): boolean
   return [...(was.filled ?? []), ...secretsOf(was)].some((value) => !kept.has(value));
 }
 
-/** All that makes a connection what it is. Where the server stands in the file is no part of it. */
-function identity(server: ServerConfig): object {
-  const { where: _, problem, ...rest } = server;
-  return {
-    ...Object.fromEntries(Object.entries(rest).filter(([key]) => !IN_PLACE.includes(key))),
-    problem: problem?.replace(/ \([^()]*:\d+\)/g, ''),
-  };
-}
-
-function only(value: object, keys: readonly string[]): object {
-  return Object.fromEntries(Object.entries(value).filter(([key]) => keys.includes(key)));
-}
-
 function restartRequired(old: Config, next: Config): string[] {
-  const fixed = (config: Config): Record<string, unknown> => {
-    const http = Object.entries(config.http).filter(([key]) => !HTTP_AT_ONCE.includes(key));
-    return {
-      host: config.host,
-      port: config.port,
-      MCPSTEAD_STATE_KEY: config.mcp.state_key,
-      'cache.dir': config.cache.dir,
-      ...prefixed('logging', Object.entries(config.logging)),
-      ...prefixed('mcp.session', Object.entries(config.mcp.session)),
-      ...prefixed('http', http),
-    };
-  };
-  const before = fixed(old);
-  return Object.entries(fixed(next))
-    .filter(([key, value]) => !isDeepStrictEqual(value, before[key]))
-    .map(([key]) => key);
+  return FIXED.filter(([, path]) => !isDeepStrictEqual(valueAt(old, path), valueAt(next, path))).map(
+    ([name]) => name,
+  );
 }
 
-function prefixed(prefix: string, entries: [string, unknown][]): Record<string, unknown> {
-  return Object.fromEntries(entries.map(([key, value]) => [`${prefix}.${key}`, value]));
+/** `next`, with the values of `old` for everything that only a restart changes. */
+export function keepFixed(old: Config, next: Config): Config {
+  const kept: object = next;
+  return FIXED.reduce(
+    (config, [, path]) => withValue(config, path.split('.'), valueAt(old, path)),
+    kept,
+  ) as Config;
+}
+
+function valueAt(config: object, path: string): unknown {
+  return path.split('.').reduce<unknown>((value, key) => (value as Record<string, unknown>)[key], config);
+}
+
+function withValue(holder: object, [key = '', ...rest]: readonly string[], value: unknown): object {
+  const member = (holder as Record<string, unknown>)[key];
+  return { ...holder, [key]: rest.length === 0 ? value : withValue(member as object, rest, value) };
 }

@@ -1,6 +1,6 @@
 import { BlockList, isIP, isIPv6 } from 'node:net';
 
-/** What a child process is given of the gateway's environment; nothing else, unless `inherit_env` names it. */
+/** The variables that every child process inherits; any others have to be named in `inherit_env`. */
 export const INHERITED = [
   'HOME',
   'LOGNAME',
@@ -40,7 +40,7 @@ export const INHERITED_WINDOWS = [
   'USERPROFILE',
 ] as const;
 
-/** A variable of the system, such as HOME: no secret. A proxy's may hold a password. */
+/** Whether a variable is a system variable, such as HOME, and not a secret. A proxy URL may hold a password. */
 export function isPlain(name: string): boolean {
   return ([...INHERITED, ...INHERITED_WINDOWS] as string[]).includes(name) && !/proxy/i.test(name);
 }
@@ -64,8 +64,8 @@ export function childEnvironment(
 
 /**
  * The proxy that the environment names for `url`, or undefined for a direct connection: `http_proxy` for http,
- * `https_proxy` for https, the lower case first, both subject to `no_proxy`. Nothing is exempt by itself,
- * loopback neither, as with curl.
+ * `https_proxy` for https, the lower case first, both subject to `no_proxy`. As with curl, nothing is exempt
+ * by default, not even loopback.
  */
 export function proxyFromEnvironment(url: URL, env: NodeJS.ProcessEnv): string | undefined {
   const proxy =

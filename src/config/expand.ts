@@ -1,26 +1,26 @@
 import { resolve } from 'node:path';
 import { readBounded, SECRET_BYTES } from './read.js';
 
-/** Where `${}` takes its values from. */
+/** The sources of the values behind `${}`. */
 export interface Values {
   readonly env: NodeJS.ProcessEnv;
   /** Relative paths are relative to this folder. */
   readonly folder: string;
-  /** No port will be opened: nobody has to show a token. */
+  /** The gateway opens no port, so that no client needs a token. */
   readonly local?: boolean;
-  /** Hears each value that was put in, and of which variable; a file has none. */
+  /** Called with each value that replaced a `${}`, and its variable; a file has none. */
   readonly filled?: (value: string, variable?: string) => void;
 }
 
-/** How deep defaults may stand in defaults, how many values one text may refer to, and what it may become. */
+/** Limits of nested defaults, of references in one string, and of the resulting length. */
 const MAX_DEPTH = 16;
 const MAX_REFERENCES = 1000;
 const MAX_TEXT = 1 << 20;
 const NAME = /^[A-Za-z_][A-Za-z0-9_]*$/;
 
 /**
- * Puts values in the place of `${NAME}`, `${env:NAME}`, `${NAME:-default}` and `${file:/path}`; `$$` is a dollar.
- * What cannot be had is reported to `missing`, as a sentence without the value, and stays as written.
+ * Replaces `${NAME}`, `${env:NAME}`, `${NAME:-default}` and `${file:/path}` by their values; `$$` is a dollar.
+ * Reports each missing value to `missing`, and leaves the reference as it is.
  * A variable that is set but empty counts as missing, as an empty file does; `${NAME:-}` allows it.
  */
 export function expand(text: string, values: Values, missing: (why: string) => void): string {
@@ -60,7 +60,7 @@ export function expand(text: string, values: Values, missing: (why: string) => v
   return out + text.slice(at);
 }
 
-/** The brace that closes the one opened before `from`, or why there is none; a default may hold `${}` of its own. */
+/** The brace that closes the one opened before `from`, or why there is none; a default may contain `${}`. */
 function closing(text: string, from: number): number | string {
   let depth = 1;
   for (let at = from; at < text.length; at++) {
@@ -100,7 +100,7 @@ function one(expression: string, values: Values, missing: (why: string) => void)
   return undefined;
 }
 
-/** What Cursor and VS Code put in the place of `${}`, and a gateway cannot: what to write instead. */
+/** References that only Cursor or VS Code resolve: what to write instead. */
 function ofEditor(name: string): string | undefined {
   const [, kind = '', what = ''] = /^(input|command|config):(.*)$/.exec(name) ?? [];
   const variable = what
@@ -121,7 +121,7 @@ function ofEditor(name: string): string | undefined {
   return way === undefined ? undefined : `only an editor knows '\${${name}}': ${way}`;
 }
 
-/** A sentence that names the variable. */
+/** Says whether the variable is missing or empty. */
 export function unset(name: string, env: NodeJS.ProcessEnv): string {
   return `environment variable ${name} is ${env[name] === undefined ? 'not set' : 'empty'}`;
 }

@@ -1,5 +1,5 @@
 export { isLoopback } from './address.js';
-export { credentialsChanged, diffConfig } from './diff.js';
+export { credentialsChanged, diffConfig, keepFixed } from './diff.js';
 export { loadConfig, resolveConfig } from './load.js';
 export { ConfigError, type ConfigProblem } from './problems.js';
 export { redactUrl } from './redact.js';

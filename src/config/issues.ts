@@ -4,7 +4,7 @@ import { keysOf, unwrap } from './schema.js';
 
 type Issue = z.core.$ZodIssue;
 
-/** Everything that the schema found wrong below `base`, in words that say what is allowed. */
+/** Reports the schema errors below `base`, each with what is allowed. */
 function reportIssues(findings: Findings, base: Path, issues: readonly Issue[]): void {
   for (const issue of issues) {
     const path = [...base, ...(issue.path as (string | number)[])];
@@ -14,8 +14,8 @@ function reportIssues(findings: Findings, base: Path, issues: readonly Issue[]):
 }
 
 /**
- * Checks `raw`, reports what is wrong, and returns what can be had without the wrong values, so that the checks
- * beyond the schema see the rest as well. Undefined only if nothing could be made of it.
+ * Parses `raw` and reports what is wrong. Returns the result without the invalid values, so that later checks still see the
+ * rest; undefined if nothing is left.
  */
 export function parseAll<S extends z.ZodType>(
   schema: S,
@@ -31,7 +31,7 @@ export function parseAll<S extends z.ZodType>(
   return schema.safeParse(rest).data;
 }
 
-/** Removes the value at `path`, or the list it stands in. */
+/** Removes the value at `path`, or the list that contains it. */
 function drop(root: unknown, path: Path): void {
   const list = path.findIndex((part) => typeof part === 'number');
   const way = list === -1 ? path : path.slice(0, list);
@@ -68,7 +68,7 @@ function sentence(issue: Issue): string {
 }
 
 const KINDS: Readonly<Record<string, string>> = {
-  string: 'text',
+  string: 'a string',
   number: 'a number',
   int: 'a whole number',
   boolean: 'true or false',
@@ -77,7 +77,7 @@ const KINDS: Readonly<Record<string, string>> = {
   record: 'a mapping of keys to values',
 };
 
-/** Calls `found` for each key below `value` that the schema does not have, with the keys it has there. */
+/** Calls `found` for each unknown key below `value`, with the keys that are known in its place. */
 export function unknownKeys(
   schema: z.core.$ZodType,
   value: unknown,
@@ -98,18 +98,11 @@ export function unknownKeys(
   }
 }
 
-/** Every key path of a schema, as `mcp.session.idle_ttl_seconds`. */
-export function keyPaths(schema: z.core.$ZodType, prefix = ''): string[] {
-  return Object.entries(keysOf(schema) ?? {}).flatMap(([key, member]) =>
-    keysOf(member) ? keyPaths(member, `${prefix}${key}.`) : [prefix + key],
-  );
-}
-
 const MAX_KEY = 128;
 
-/** The way out of an unknown key: the nearest known one here, the place where that key belongs, or what there is. */
+/** A fix for an unknown key: the most similar key here, the place where that key belongs, or the known keys. */
 export function suggestion(key: string, known: readonly string[], elsewhere: readonly string[]): string {
-  // What is longer than any key is near to none.
+  // Longer strings are not similar to any key.
   const plain = key.slice(0, MAX_KEY).toLowerCase().replaceAll('-', '_');
   let best = '';
   let least = Infinity;
@@ -125,7 +118,7 @@ export function suggestion(key: string, known: readonly string[], elsewhere: rea
   return part === undefined || plain === '' ? `known here: ${known.join(', ')}` : `did you mean ${part}?`;
 }
 
-/** Insertions, deletions, replacements and swaps of neighbours from one word to the other. */
+/** The Damerau-Levenshtein distance: insertions, deletions, replacements and swaps of neighbours. */
 function editDistance(a: string, b: string): number {
   let before: number[] = [];
   let last = Array.from({ length: b.length + 1 }, (_, j) => j);

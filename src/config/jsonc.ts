@@ -1,4 +1,4 @@
-/** JSON with comments and trailing commas, as clients keep it: what is in the way of a strict reader, and where. */
+/** JSON with comments and trailing commas, as clients write it: what a strict parser would reject, and where. */
 
 const STRING = String.raw`"[^"\\\r\n]*(?:\\.[^"\\\r\n]*)*"?`;
 const COMMENTS = new RegExp(String.raw`${STRING}|\/\/[^\r\n]*|\/\*[^]*?(?:\*\/|$)`, 'g');
@@ -7,7 +7,7 @@ const TOKEN =
   /[ \t\r\n]+|"[^"\\\r\n]*(?:\\.[^"\\\r\n]*)*"|-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?(?![\w.])|(?:true|false|null)(?!\w)|[{}[\],:]/y;
 const ESCAPE = /\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}|(?<bad>.))/g;
 
-/** One thing that no JSON has. */
+/** A part of the text that is not JSON. */
 export interface Flaw {
   readonly offset: number;
   readonly message: string;
@@ -17,17 +17,17 @@ export interface Flaw {
 interface Plain {
   readonly text: string;
   readonly commented: boolean;
-  /** A comment that does not end: nothing behind it is left. */
+  /** An unclosed comment, which hides the rest of the text. */
   readonly unclosed?: Flaw;
 }
 
-/** The same text with spaces in the place of comments, so that every place stays where it is. */
+/** The text with comments replaced by spaces, so that all offsets stay valid. */
 export function withoutComments(text: string): Plain {
   let commented = false;
   let unclosed: Flaw | undefined;
   const plain = text.replace(COMMENTS, (part, offset: number) => {
     if (part.startsWith('"')) return part;
-    // The slashes of a URL that is not quoted are no comment: that is YAML.
+    // Slashes in an unquoted URL are not a comment: the text is YAML.
     if (/[\s{}[\],"]/.test(text[offset - 1] ?? ' ')) commented = true;
     if (part.startsWith('/*') && !/^\/\*[^]*\*\/$/.test(part))
       unclosed = { offset, message: "a comment without its closing '*/'" };
@@ -45,7 +45,7 @@ export function isJson(text: string): boolean {
   }
 }
 
-/** The first word or sign that JSON does not have. What is wrong in their order is for the parser to say. */
+/** The first token that is not JSON. Tokens in a wrong order are left to the parser. */
 export function strayWord(text: string): Flaw | undefined {
   TOKEN.lastIndex = 0;
   let offset = 0;
@@ -62,7 +62,7 @@ export function strayWord(text: string): Flaw | undefined {
   return { offset, message: `unexpected ${word}`, ...(fix === undefined ? {} : { fix }) };
 }
 
-/** Backslashes that JSON knows no meaning of: mostly those of a Windows path. */
+/** Backslashes that are not JSON escapes, mostly in Windows paths. */
 export function badEscapes(text: string): Flaw[] {
   const flaws: Flaw[] = [];
   for (const { 0: string, index } of text.matchAll(COMMENTS)) {
@@ -81,7 +81,7 @@ export function badEscapes(text: string): Flaw[] {
 
 export const WRITE_TWO = String.raw`write each backslash of a Windows path as \\`;
 
-/** Whether what is written in double quotes is a Windows path whose backslashes mean something else: "C:\temp" has a tab in it. */
+/** Whether a double-quoted string is a Windows path whose backslashes are escapes: "C:\temp" contains a tab. */
 export function isGarbledPath(written: string): boolean {
   return /^"(?:[^"\\]*=)?[A-Za-z]:\\[A-Za-tv-z_0]/.test(written);
 }

@@ -7,9 +7,8 @@ import { ConfigError } from './problems.js';
 import { parseText } from './syntax.js';
 
 /**
- * Where a gateway with this config listens, as far as that can be told without checking it: a health check must
- * not fail because somebody is editing the file of a running gateway. Never throws: a file that cannot be read is told to
- * `unread`.
+ * The address that a gateway with this config listens on, read without validation: a health check must not fail
+ * while somebody edits the file of a running gateway. Never throws; reports an unreadable file to `unread`.
  */
 export function listenAddress(
   path: string | undefined,

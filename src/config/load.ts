@@ -5,9 +5,9 @@ import { resolveSource, type LoadedConfig } from './resolve.js';
 import { parseText } from './syntax.js';
 
 /**
- * Reads a file in YAML or JSON. `env` supplies what the file refers to; relative paths in the file are relative to its folder.
- * Throws ConfigError with every problem of the file, each with line and column. `local`: for a gateway without a port, which asks
- * for no token.
+ * Reads a file in YAML or JSON. `env` has the variables that it refers to; relative paths are relative to its folder.
+ * Throws ConfigError with every problem of the file, each with line and column. `local`: the gateway opens no port, and needs
+ * no token.
  */
 export function loadConfig(path: string, env: NodeJS.ProcessEnv, local = false): LoadedConfig {
   let text: string;
@@ -27,7 +27,7 @@ export function loadConfig(path: string, env: NodeJS.ProcessEnv, local = false):
   return { ...loaded, warnings: [...warnings, ...loaded.warnings] };
 }
 
-/** The same for an object of the file's shape, in a program of one's own. */
+/** Resolves a configuration object of the same shape as the file. Throws ConfigError. */
 export function resolveConfig(input: unknown, env: NodeJS.ProcessEnv): LoadedConfig {
   return resolveSource(input, noSource, { env, folder: process.cwd() });
 }

@@ -1,8 +1,8 @@
-/** One thing wrong with a configuration, and the way out of it. */
+/** A problem in a configuration, and its fix. */
 export interface ConfigProblem {
-  /** As the caller named it; absent for a configuration that is no file. */
+  /** The path as the caller gave it; absent for a configuration object. */
   readonly file?: string;
-  /** From 1; absent where the cause is no place in the file (an environment variable). */
+  /** From 1; absent if the cause is not in the file (an environment variable). */
   readonly line?: number;
   readonly column?: number;
   /** `servers[0].timeouts.connect_ms`, the name of a variable, or empty for the file as a whole. */
@@ -11,10 +11,10 @@ export interface ConfigProblem {
   readonly fix?: string;
 }
 
-/** A configuration that cannot be used. `message` has one line a problem and never a secret. */
+/** A configuration that cannot be used. `message` has one line per problem, and no secrets. */
 export class ConfigError extends Error {
   readonly problems: readonly ConfigProblem[];
-  /** What else its author should know; one line each. */
+  /** One line each. */
   readonly warnings: readonly string[];
 
   constructor(problems: readonly ConfigProblem[], warnings: readonly string[] = []) {
@@ -25,7 +25,7 @@ export class ConfigError extends Error {
   }
 }
 
-/** `config.yaml:12:5: servers[0].name: what is wrong (way out)`, on one line. */
+/** `config.yaml:12:5: servers[0].name: problem (fix)`, on one line. */
 function formatProblem(problem: ConfigProblem): string {
   const place = [problem.file, problem.line, problem.column].filter((part) => part !== undefined).join(':');
   const text = subject(problem.key, problem.message) + (problem.fix === undefined ? '' : ` (${problem.fix})`);
@@ -50,17 +50,17 @@ function pathText(path: Path): string {
   return text;
 }
 
-/** Where values stand in the text they came from. */
+/** Locates values in the text of the file. */
 export interface Source {
   readonly file: string | undefined;
-  /** The place of a value, or of what encloses it where the value is absent; `onKey`: of its key. */
+  /** The position of a value, or of the enclosing value if it is absent; `onKey`: the position of its key. */
   at(path: Path, onKey?: boolean): { line: number; column: number } | undefined;
 }
 
-/** A configuration given as an object: nothing has a line. */
+/** For a configuration object, which has no lines. */
 export const noSource: Source = { file: undefined, at: () => undefined };
 
-/** Gathers everything wrong with one configuration before anything is thrown. */
+/** Collects all problems of a configuration, to be thrown together. */
 export class Findings {
   readonly problems: ConfigProblem[] = [];
   readonly warnings: string[] = [];
@@ -74,7 +74,7 @@ export class Findings {
     this.problems.push(this.#place(path, message, fix, onKey));
   }
 
-  /** A problem whose cause is a variable of the environment, not a place in the file. */
+  /** A problem caused by an environment variable. */
   environment(variable: string, message: string, fix?: string): void {
     this.problems.push({ key: variable, message, ...(fix === undefined ? {} : { fix }) });
   }
@@ -83,7 +83,7 @@ export class Findings {
     this.warnings.push(formatProblem(this.#place(path, message, fix, true)));
   }
 
-  /** All problems, in the order of the file. */
+  /** All problems, in file order. */
   error(): ConfigError {
     const order = ({ line = 0, column = 0 }: ConfigProblem): number => line * 1e6 + column;
     return new ConfigError(
@@ -92,7 +92,7 @@ export class Findings {
     );
   }
 
-  /** `config.yaml:12`, or the key where there is no file. */
+  /** `config.yaml:12`, or the key if there is no file. */
   where(path: Path): string {
     const line = this.#source.at(path, true)?.line;
     return this.#source.file !== undefined && line !== undefined

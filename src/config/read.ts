@@ -1,20 +1,20 @@
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 
-/** The most a config may have: it is written by people; more is a mistake or an attack. */
+/** Maximum size of a config file. People write them; a larger one is a mistake or an attack. */
 export const FILE_BYTES = 1 << 20;
-/** The most that a secret file may have. */
+/** Maximum size of a secret file. */
 export const SECRET_BYTES = 64 << 10;
 
 /**
- * The text of a regular file of at most `limit` bytes of UTF-8: what else has a path may keep whoever opens or reads it waiting for
- * ever. Reads instead of asking for the size, so that files under /proc work. The error says why in a few words, without the path.
+ * The text of a regular file of at most `limit` bytes of UTF-8. Opening or reading anything else may block. Reads instead of trusting
+ * the file size, so that files under /proc work. Throws an Error with a short reason, without the path.
  */
 export function readBounded(path: string, limit: number): string {
   const chunks: Buffer[] = [];
   let bytes = 0;
   let file: number;
   try {
-    // Without it, to open a pipe is to wait for whoever writes to it.
+    // Opening a pipe would block until something writes to it.
     file = openSync(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
   } catch (error) {
     throw plain(error);

@@ -1,16 +1,16 @@
 import type { ServerConfig } from './types.js';
 
-/** Below this length a value would be masked inside ordinary words. */
+/** Shorter values would be masked inside ordinary words. */
 const SHORTEST_SECRET = 4;
-/** The same for a value that only may be a secret. */
+/** The same, for a value that may not be a secret. */
 const SHORTEST_VALUE = 8;
 const MASK = '***';
 
-/** A URL as it may be shown: without userinfo and fragment, every query value masked. Never throws. */
+/** A URL that is safe to show: without userinfo and fragment, with all query values masked. Never throws. */
 export function redactUrl(url: string): string {
   const noFragment = url.split('#', 1)[0] as string;
   const [head = '', ...rest] = noFragment.split('?');
-  // The last "@" before the path ends the userinfo, whatever stands in it.
+  // The last "@" before the path ends the userinfo, whatever it contains.
   const shown = head.replace(/^([a-z][a-z0-9+.-]*:)?([/\\]{2,})[^/\\]*@/i, '$1$2');
   if (rest.length === 0) return shown;
   const query = rest
@@ -23,7 +23,7 @@ export function redactUrl(url: string): string {
   return `${shown}?${query}`;
 }
 
-/** `text` with every one of `secrets` masked, the longest first. */
+/** Masks all `secrets` in `text`, the longest first. */
 export function maskSecrets(text: string, secrets: readonly string[]): string {
   let masked = text;
   for (const secret of [...secrets].sort((a, b) => b.length - a.length)) {
@@ -32,7 +32,7 @@ export function maskSecrets(text: string, secrets: readonly string[]): string {
   return masked;
 }
 
-/** The text of a JSON value with every one of `secrets` masked in its strings; names of members stay. */
+/** Masks all `secrets` in the strings of a JSON value; member names stay. */
 export function maskJson(json: Buffer, secrets: readonly string[]): Buffer {
   if (!secrets.some((secret) => json.includes(JSON.stringify(secret).slice(1, -1)))) return json;
   const text = json.toString().replace(STRING, (string, colon: string | undefined) => {
@@ -47,8 +47,8 @@ export function maskJson(json: Buffer, secrets: readonly string[]): Buffer {
 const STRING = /"[^"\\]*(?:\\.[^"\\]*)*"(\s*:)?/g;
 
 /**
- * What must never be shown of a server: its token and other credentials, what is called like a secret, and of 8 characters and more what
- * came from variables and files, the values of its headers and of the query of its URL. Where the server is, is none.
+ * The values of a server that must never be shown: its token and other credentials, values whose name suggests a secret, and, from 8
+ * characters on, values from variables and files, header values and query values. The server's address is not a secret.
  */
 export function secretsOf(server: ServerConfig): string[] {
   const found = new Set<string>();
@@ -83,21 +83,21 @@ export function secretsOf(server: ServerConfig): string[] {
   return [...found];
 }
 
-/** Host, port and path, as they may stand in any message. */
+/** Host, port and path, which any message may contain. */
 function addressOf(text: string): string {
   if (!URL.canParse(text)) return '';
   const { origin, pathname } = new URL(text);
   return (origin + pathname).toLowerCase();
 }
 
-/** As written and as meant. */
+/** Both percent-encoded and decoded. */
 function passwordsOf(text: string): string[] {
   if (!text.includes('@') || !URL.canParse(text)) return [];
   const { password } = new URL(text);
   return [password, decode(password)];
 }
 
-/** API_KEY, githubToken, X-Auth; not MONKEY, nor AUTHOR. */
+/** Matches API_KEY, githubToken and X-Auth, but not MONKEY or AUTHOR. */
 function isCalledSecret(name: string): boolean {
   const words = name
     .replace(/([a-z0-9])([A-Z])/g, '$1_$2')

@@ -2,19 +2,19 @@ import { isAbsolute, join, resolve } from 'node:path';
 import { bindHost } from './address.js';
 import { isMapping, otherClient } from './client-files.js';
 import { expand, readSecret, type Values } from './expand.js';
-import { keyPaths, parseAll, suggestion, unknownKeys } from './issues.js';
+import { parseAll, suggestion, unknownKeys } from './issues.js';
 import { Findings, type Path, type Source } from './problems.js';
-import { fileSchema, LOG_LEVELS, serverSchema, type FileValues } from './schema.js';
+import { fileSchema, leavesOf, LOG_LEVELS, serverSchema, type FileValues } from './schema.js';
 import { resolveServers } from './server.js';
 import { withinTimers, withoutNulls } from './shape.js';
 import type { Config, LogLevelName } from './types.js';
 
-/** A configuration ready to run, and what its author should know. */
+/** A resolved configuration, and its warnings. */
 export interface LoadedConfig {
   readonly config: Config;
-  /** One line each, with its place in the file. */
+  /** One line each, with the position in the file. */
   readonly warnings: readonly string[];
-  /** It says which servers there are, if only that there are none. */
+  /** Whether it has `servers` or `mcpServers`, even if empty. */
   readonly namesServers: boolean;
 }
 
@@ -35,13 +35,15 @@ export function resolveSource(input: unknown, source: Source, values: Values): L
 
   const unknown = (path: Path, known: readonly string[]): void => {
     const key = String(path.at(-1));
-    const elsewhere = [...keyPaths(fileSchema), ...keyPaths(serverSchema, 'servers[].')];
+    const elsewhere = [...leavesOf(fileSchema), ...leavesOf(serverSchema, 'servers[].')].map(
+      ([path]) => path,
+    );
     findings.warn(path, 'unknown key, ignored', suggestion(key, known, elsewhere));
   };
   unknownKeys(fileSchema, raw, [], (path, known) => {
     const [first] = path;
     if (path.length > 1) unknown(path, known);
-    // What VS Code asks for; where it stands in a value it is told.
+    // VS Code prompts for these; a value that refers to them is reported.
     else if (first === 'inputs' && isMapping(raw['servers'])) return;
     else if (first !== 'servers' && first !== 'mcpServers')
       unknown(path, [...known, 'servers', 'mcpServers']);
@@ -94,7 +96,7 @@ function mappingOf(input: unknown, findings: Findings): Mapping {
   throw findings.error();
 }
 
-/** 0.1 took any filter of the tracing crate (`mcpstead=debug,info`) as a level. */
+/** 0.1 accepted filters of the tracing crate (`mcpstead=debug,info`) as a level. */
 function readLevel(raw: Mapping, findings: Findings): void {
   const { logging } = raw;
   if (!isMapping(logging) || typeof logging['level'] !== 'string') return;
@@ -104,7 +106,7 @@ function readLevel(raw: Mapping, findings: Findings): void {
     const directives = written.split(',').map((part) => part.trim());
     const own = directives.find((part) => part.startsWith('mcpstead='))?.slice('mcpstead='.length);
     level = own ?? directives.find((part) => !part.includes('=')) ?? 'info';
-    findings.warn(['logging', 'level'], `is one level for everything; ${level} is taken`);
+    findings.warn(['logging', 'level'], `is one level for all components; using ${level}`);
   }
   raw['logging'] = { ...logging, level };
 }
@@ -122,7 +124,7 @@ function refuseToken(raw: Mapping, findings: Findings): void {
   raw['mcp'] = { ...mcp, auth };
 }
 
-/** A value outside the servers: what it lacks is a problem of the whole file. */
+/** Expands a value outside the servers: a missing variable is a problem of the whole file. */
 function expanded(text: string, path: Path, values: Values, findings: Findings): string | undefined {
   let whole = true;
   const value = expand(text, values, (why) => {
@@ -193,7 +195,7 @@ function tokensOf(file: FileValues, values: Values, findings: Findings): Config[
   return { mode, tokens: token ? [token] : [] };
 }
 
-/** MCPSTEAD_STATE_KEY, or what stands in the file that MCPSTEAD_STATE_KEY_FILE names. */
+/** MCPSTEAD_STATE_KEY, or the content of the file that MCPSTEAD_STATE_KEY_FILE names. */
 function stateKey({ env }: Values, findings: Findings): Buffer | undefined {
   const { MCPSTEAD_STATE_KEY: given, MCPSTEAD_STATE_KEY_FILE: path } = env;
   let text = given ?? '';
@@ -240,11 +242,11 @@ function cacheFolder(file: FileValues, values: Values, findings: Findings): stri
   if (dir === 'none') return undefined;
   if (dir !== null) return resolve(values.folder, expanded(dir, ['cache', 'dir'], values, findings) ?? '');
   const { CACHE_DIRECTORY, XDG_CACHE_HOME, LOCALAPPDATA, HOME } = values.env;
-  // systemd names several with a colon between.
+  // systemd separates several directories by colons.
   const own = CACHE_DIRECTORY?.split(':')[0];
   if (own) return isAbsolute(own) ? own : undefined;
   const home = process.platform === 'win32' ? LOCALAPPDATA : XDG_CACHE_HOME || (HOME && join(HOME, '.cache'));
-  // A relative path there counts as none (XDG Base Directory Specification).
+  // A relative path is ignored (XDG Base Directory Specification).
   return home && isAbsolute(home) ? join(home, 'mcpstead') : undefined;
 }
 

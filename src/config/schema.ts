@@ -1,25 +1,41 @@
 import { z } from 'zod';
 
 /**
- * The configuration as it is written: the one place where a key, its default and its bounds stand.
- * docs/configuration.md is generated from here.
+ * The schema of the configuration file: the only place that declares a key, its default and its bounds.
+ * docs/configuration.md is generated from it.
  */
 
-/** Timers of the platform hold no more; longer waits are cut to this, 24.8 days. */
+/** The longest delay of a Node timer, 24.8 days. Longer ones are cut to it. */
 export const LONGEST_MS = 2 ** 31 - 1;
 
 export const LEGACY_REVISIONS = ['2024-11-05', '2025-03-26', '2025-06-18', '2025-11-25'] as const;
 export const MODERN_REVISIONS = ['2026-07-28'] as const;
 export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'off'] as const;
 
+/**
+ * What a reload does with a changed key. `now`: takes effect at once, without a new connection. `link`: the server gets a new connection.
+ * `restart`: the old value stays in force, with a warning, until the gateway restarts.
+ */
+export type Reload = 'now' | 'link' | 'restart';
+
+/** What `.meta()` says about a key; docs/configuration.md shows both. */
+type KeyMeta = Readonly<{ description: string; reload: Reload }>;
+
+const key =
+  (reload: Reload) =>
+  (description: string): KeyMeta => ({ description, reload });
+const now = key('now');
+const link = key('link');
+const restart = key('restart');
+
 const flag = (value: boolean) => z.boolean().default(value);
-/** A length of time or an interval that cannot be nothing. */
+/** A duration or an interval above zero. */
 const positive = (value: number) => z.number().gt(0).default(value);
 const atLeast = (least: number, value: number) => z.int().min(least).default(value);
 const orNothing = (value: number) => z.number().min(0).default(value);
-/** Numbers and switches are common among arguments and variables; they are taken as text. */
+/** Arguments and variables are often numbers or booleans in YAML; they become strings. */
 const text = z
-  .union([z.string(), z.number(), z.boolean()], { error: 'must be text' })
+  .union([z.string(), z.number(), z.boolean()], { error: 'must be a string' })
   .transform((value) => String(value));
 const words = () => z.array(z.string()).default([]);
 
@@ -27,16 +43,18 @@ const auth = z.object({
   mode: z
     .enum(['none', 'bearer'])
     .default('none')
-    .describe(
-      'Who may call. `bearer` takes its tokens from `MCPSTEAD_BEARER_TOKEN` or the file that `MCPSTEAD_BEARER_TOKEN_FILE` names; there is no key for a token.',
+    .meta(
+      now(
+        'How clients authenticate. `bearer` reads its tokens from `MCPSTEAD_BEARER_TOKEN` or the file that `MCPSTEAD_BEARER_TOKEN_FILE` names; the file has no key for a token.',
+      ),
     ),
 });
 
 const session = z.object({
-  idle_ttl_seconds: positive(3600).describe('A session without a request for this long ends.'),
-  gc_interval_seconds: positive(60).describe('How often idle sessions are looked for.'),
-  shutdown_grace_seconds: positive(5).describe(
-    'How long requests in flight may go on after SIGTERM, once `http.drain_delay_seconds` have passed.',
+  idle_ttl_seconds: positive(3600).meta(restart('A session ends after this long without a request.')),
+  gc_interval_seconds: positive(60).meta(restart('How often the gateway checks for idle sessions.')),
+  shutdown_grace_seconds: positive(5).meta(
+    restart('How long requests in flight may take to finish after SIGTERM and `http.drain_delay_seconds`.'),
   ),
 });
 
@@ -45,31 +63,37 @@ const http = z.object({
     .string()
     .nullable()
     .default(null)
-    .describe('The URL under which clients reach the gateway, if it is not the bind address.'),
-  allowed_hosts: words().describe(
-    'Further values of the `Host` header that a gateway on a loopback address accepts.',
+    .meta(restart('The URL under which clients reach the gateway, if it is not the bind address.')),
+  allowed_hosts: words().meta(now('Additional `Host` headers that a gateway on a loopback address accepts.')),
+  allowed_origins: words().meta(
+    now('Web origins (`https://app.example.com`) whose pages may call the gateway; they get CORS headers.'),
   ),
-  allowed_origins: words().describe(
-    'Web origins (`https://app.example.com`) whose pages may call; they get CORS headers.',
+  keep_alive_ms: positive(15_000).meta(restart('How often an idle event stream gets a keep-alive comment.')),
+  stream_after_ms: orNothing(5000).meta(
+    restart(
+      'A call that is not answered within this time becomes an event stream, if the client accepts one.',
+    ),
   ),
-  keep_alive_ms: positive(15_000).describe('How often an idle event stream gets a comment.'),
-  stream_after_ms: orNothing(5000).describe(
-    'A call without an answer after this long becomes an event stream, if the client takes one.',
+  resume_seconds: orNothing(60).meta(
+    restart('How long a client can resume the stream of a call after it has disconnected.'),
   ),
-  resume_seconds: orNothing(60).describe('How long a call whose client has left may be come back to.'),
-  drain_delay_seconds: orNothing(0).describe(
-    'How long everything goes on after SIGTERM while `/ready` already answers 503, for load balancers to notice.',
+  drain_delay_seconds: orNothing(0).meta(
+    restart(
+      'How long the gateway keeps serving after SIGTERM while `/ready` already answers 503, so that load balancers notice.',
+    ),
   ),
-  idle_connection_ms: positive(75_000).describe(
-    'How long an idle connection of a client stays open; longer than the idle time-out of a balancer in front.',
+  idle_connection_ms: positive(75_000).meta(
+    restart(
+      'How long an idle client connection stays open; set it longer than the idle timeout of a load balancer in front.',
+    ),
   ),
 });
 
 const startup = z.object({
-  wait_ms: orNothing(8000).describe(
-    'How long lists and calls wait for an upstream that connects for the first time.',
+  wait_ms: orNothing(8000).meta(
+    now('How long lists and calls wait for the first connection to an upstream.'),
   ),
-  parallel: atLeast(1, 4).describe('How many stdio servers start at once.'),
+  parallel: atLeast(1, 4).meta(now('How many stdio servers start at the same time.')),
 });
 
 const cache = z.object({
@@ -77,179 +101,253 @@ const cache = z.object({
     .string()
     .nullable()
     .default(null)
-    .describe(
-      'Where the lists of servers are kept for the next start, which shows them while its servers start. `null`: `$CACHE_DIRECTORY`, `$XDG_CACHE_HOME/mcpstead` or `~/.cache/mcpstead` (Windows: `%LOCALAPPDATA%\\mcpstead`). `none`: nowhere.',
+    .meta(
+      restart(
+        'Where the gateway stores the lists of its servers, to serve them at the next start until the servers have connected. `null`: `$CACHE_DIRECTORY`, `$XDG_CACHE_HOME/mcpstead` or `~/.cache/mcpstead` (Windows: `%LOCALAPPDATA%\\mcpstead`). `none`: they are not stored.',
+      ),
     ),
 });
 
 const limits = z.object({
-  body_bytes: atLeast(1, 10_485_760).describe('The body of a request.'),
-  message_bytes: atLeast(1, 67_108_864).describe(
-    'What may be held of one upstream message: a stdio line, an event that is parsed, an answer buffered for its id. What flows through has no limit.',
+  body_bytes: atLeast(1, 10_485_760).meta(now('Maximum size of a request body.')),
+  message_bytes: atLeast(1, 67_108_864).meta(
+    now(
+      'Maximum size of an upstream message that has to be held in memory: a stdio line, an event that is parsed, an answer buffered to find its id. Answers that are streamed have no limit.',
+    ),
   ),
-  sessions: atLeast(1, 10_000).describe(
-    'Open sessions; at the limit the one longest idle without an open stream makes room.',
+  sessions: atLeast(1, 10_000).meta(
+    now(
+      'Maximum number of open sessions; beyond it the session that has been idle longest, without an open stream, ends.',
+    ),
   ),
-  parked: atLeast(0, 1000).describe(
-    'Calls that wait for input of clients which come back with it (2026-07-28); further ones fail. 0: none.',
+  parked: atLeast(0, 1000).meta(
+    now(
+      'Maximum number of calls that wait for their client to retry with its input (2026-07-28); more calls fail. 0: none may wait.',
+    ),
   ),
-  parked_seconds: positive(300).describe(
-    'How long a client may take to come back with its input; then the call is cancelled.',
+  parked_seconds: positive(300).meta(
+    now('How long a client may take to retry with its input before the call is cancelled.'),
   ),
-  in_flight: atLeast(1, 1000).describe('Calls in flight to one upstream; further ones fail as `busy`.'),
-  replay_bytes: atLeast(0, 67_108_864).describe('Events kept for clients that come back to a stream.'),
-  buffered_bytes: atLeast(1, 268_435_456).describe('All buffers together.'),
-  per_client: atLeast(1, 100).describe('Sessions of one upstream under `session: per-client`.'),
-  name_length: atLeast(0, 0).describe(
-    'The longest `<server>__<tool>` that clients are shown; longer names get a shorter alias. 0: only the 128 of the specification.',
+  in_flight: atLeast(1, 1000).meta(
+    now('Maximum number of calls in flight to one upstream; more calls fail as `busy`.'),
+  ),
+  replay_bytes: atLeast(0, 67_108_864).meta(
+    now('Maximum size of the events stored for clients that resume a stream.'),
+  ),
+  buffered_bytes: atLeast(1, 268_435_456).meta(now('Maximum size of all buffers together.')),
+  per_client: atLeast(1, 100).meta(
+    now('Maximum number of connections to one upstream under `session: per-client`.'),
+  ),
+  name_length: atLeast(0, 0).meta(
+    now(
+      'Maximum length of the tool names (`<server>__<tool>`) that clients see; longer names get a shorter alias. 0: the 128 characters of the specification.',
+    ),
   ),
 });
 
 const logging = z.object({
-  level: z.enum(LOG_LEVELS).default('info').describe('The least important lines that are written.'),
+  level: z.enum(LOG_LEVELS).default('info').meta(restart('The least severe level that is logged.')),
   format: z
     .enum(['auto', 'pretty', 'json'])
     .default('auto')
-    .describe('`auto`: a human line on a terminal, JSON lines otherwise.'),
+    .meta(restart('`auto`: readable lines on a terminal, JSON lines otherwise.')),
   calls: z
     .enum(['none', 'failed', 'all'])
     .default('failed')
-    .describe('Which calls are a line at `info`. `failed` includes those slower than 10 s.'),
+    .meta(restart('Which calls are logged at `info`. `failed` includes calls slower than 10 s.')),
 });
 
 const serverAuth = z.object({
   type: z
     .enum(['none', 'bearer'])
     .default('none')
-    .describe('`auth: none` is short for `auth: {type: none}`.'),
+    .meta(link('`auth: none` is short for `auth: {type: none}`.')),
   token_env: z
     .string()
     .min(1)
     .optional()
-    .describe('The environment variable that holds the token; read at start-up and on every reload.'),
+    .meta(link('The environment variable that holds the token; read at start-up and on every reload.')),
   token_file: z
     .string()
     .min(1)
     .optional()
-    .describe('The file that holds the token; read at start-up and on every reload.'),
+    .meta(link('The file that holds the token; read at start-up and on every reload.')),
 });
 
 const timeouts = z.object({
-  connect_ms: positive(10_000).describe('To open a connection to an HTTP upstream.'),
-  probe_ms: positive(5000).describe(
-    'How long a stdio server that speaks, but does not answer, may take to say which revisions it knows; then it is taken for a legacy one.',
+  connect_ms: positive(10_000).meta(now('The time to open a connection to an HTTP upstream.')),
+  probe_ms: positive(5000).meta(
+    now(
+      'How long a stdio server may take to answer which revisions it supports. One that has written something else by then is treated as legacy.',
+    ),
   ),
-  request_ms: orNothing(300_000).describe('The longest silence of a call; progress counts. 0: never.'),
-  total_ms: orNothing(0).describe('The longest a call may take as a whole. 0: no limit.'),
-  start_ms: positive(120_000).describe(
-    'From the start of a stdio server to its answer to `initialize`; a first `npx -y` takes a while.',
+  request_ms: orNothing(300_000).meta(
+    now('How long a call may go without an answer or progress. 0: no limit.'),
   ),
-  input_ms: orNothing(600_000).describe('To wait for a client that was asked a question. 0: never.'),
+  total_ms: orNothing(0).meta(now('How long a call may take in total. 0: no limit.')),
+  start_ms: positive(120_000).meta(
+    now(
+      'The time from the start of a stdio server to its answer to `initialize`; a first `npx -y` takes a while.',
+    ),
+  ),
+  input_ms: orNothing(600_000).meta(
+    now('How long a client may take to answer a question of a server. 0: no limit.'),
+  ),
 });
 
 const reconnect = z.object({
-  max_attempts: atLeast(0, 0).describe(
-    'Failures in a row after which an upstream stays down until a reload; a `required` one then ends the gateway. 0: never give up.',
+  max_attempts: atLeast(0, 0).meta(
+    now(
+      'Consecutive failures after which an upstream stays down until a reload; a `required` upstream then stops the gateway. 0: never give up.',
+    ),
   ),
-  backoff_base_ms: positive(1000).describe(
-    'The wait after the first failure, doubled after each further one; the actual wait is a random part of it.',
+  backoff_base_ms: positive(1000).meta(
+    now(
+      'The delay after the first failure, doubled after each further one. The actual delay is a random fraction of it.',
+    ),
   ),
-  backoff_max_ms: positive(30_000).describe('The longest wait between two attempts.'),
+  backoff_max_ms: positive(30_000).meta(now('The longest delay between two attempts.')),
 });
 
 const quirks = z.object({
-  normalize_sse_events: flag(false).describe('Ignore the `event:` lines of the upstream.'),
+  normalize_sse_events: flag(false).meta(now('Ignore the `event:` fields in event streams of the upstream.')),
   inject_accept_header: z
     .string()
     .min(1)
     .optional()
-    .describe('Replaces the `Accept` header sent upstream (`application/json, text/event-stream`).'),
+    .meta(now('Replaces the `Accept` header sent upstream (`application/json, text/event-stream`).')),
 });
 
 const tls = z.object({
-  ca_file: z.string().min(1).optional().describe('Certificates trusted beside those of Node and the system.'),
-  cert_file: z.string().min(1).optional().describe('The client certificate to show.'),
-  key_file: z.string().min(1).optional().describe('The key of the client certificate.'),
-  server_name: z.string().min(1).optional().describe("The name to verify, if it is not the URL's host."),
+  ca_file: z
+    .string()
+    .min(1)
+    .optional()
+    .meta(link('CA certificates to trust in addition to those of Node and the system.')),
+  cert_file: z.string().min(1).optional().meta(link('The client certificate to present.')),
+  key_file: z.string().min(1).optional().meta(link('The key of the client certificate.')),
+  server_name: z
+    .string()
+    .min(1)
+    .optional()
+    .meta(link('The server name to verify, if it is not the host of the URL.')),
 });
 
 export const serverSchema = z.object({
   name: z
     .string()
     .default('')
-    .describe(
-      'Required and unique; the prefix of its tools (`<name>__<tool>`). 1 to 64 of `A-Z a-z 0-9 _ -`, without `__`. Other names work with a warning: APIs of models refuse the names of their tools, and with more than a dot, or `_` at the end, they have no route of their own.',
+    .meta(
+      link(
+        'Required and unique; the prefix of its tools (`<name>__<tool>`). 1 to 64 of `A-Z a-z 0-9 _ -`, without `__`. Other names work with a warning: model APIs reject the tool names, and a name with characters other than these and dots, or with a trailing `_`, has no route `/servers/<name>/`.',
+      ),
     ),
-  url: z.string().optional().describe('The endpoint of an HTTP upstream.'),
+  url: z.string().optional().meta(link('The endpoint of an HTTP upstream.')),
   command: z
     .string()
     .optional()
-    .describe('The program of a stdio upstream. A server has a `url` or a `command`.'),
-  args: z.array(text).default([]).describe('Arguments of the command.'),
+    .meta(link('The program of a stdio upstream. A server has a `url` or a `command`.')),
+  args: z.array(text).default([]).meta(link('Arguments of the command.')),
   env: z
     .record(z.string(), text)
     .default({})
-    .describe('Variables of the command, beside a short allow-list from the gateway.'),
-  cwd: z.string().min(1).optional().describe('Where the command runs; relative to the folder of this file.'),
-  inherit_env: words().describe(
-    "Names of further variables of the gateway's environment that the command gets.",
+    .meta(
+      link(
+        'Environment variables of the command, in addition to a short allow-list from the environment of the gateway.',
+      ),
+    ),
+  cwd: z
+    .string()
+    .min(1)
+    .optional()
+    .meta(link('The working directory of the command, relative to the folder of this file.')),
+  inherit_env: words().meta(
+    link('Names of additional variables that the command inherits from the environment of the gateway.'),
   ),
   protocol: z
     .enum(['auto', 'streamable', 'sse'])
     .default('auto')
-    .describe(
-      'The transport of an HTTP upstream: Streamable HTTP, HTTP+SSE of 2024-11-05, or whichever answers.',
+    .meta(
+      link(
+        'The transport of an HTTP upstream: Streamable HTTP, HTTP+SSE of 2024-11-05, or the one that answers.',
+      ),
     ),
-  required: flag(false).describe('The gateway serves nothing before this upstream was up once.'),
+  required: flag(false).meta(now('Serve nothing until this upstream has connected once.')),
   auth: z
     .preprocess((value) => (typeof value === 'string' ? { type: value } : value), serverAuth)
     .prefault({})
-    .describe('How the gateway authenticates to the upstream.'),
+    .meta(link('How the gateway authenticates to the upstream.')),
   headers: z
     .record(z.string(), text)
     .default({})
-    .describe('Headers sent with every request to the upstream.'),
+    .meta(link('Headers sent with every request to the upstream.')),
   reconnect: reconnect.prefault({}),
   tools: z
     .object({
-      ttl_seconds: positive(300).describe(
-        'How often the lists are read again, which is also the health check.',
+      ttl_seconds: positive(300).meta(
+        now('How often the gateway refreshes the lists of this server, which is also its health check.'),
       ),
     })
     .prefault({}),
   timeouts: timeouts.prefault({}),
-  tls_skip_verify: flag(false).describe('Accept any certificate of this upstream.'),
+  tls_skip_verify: flag(false).meta(link('Accept any certificate from this upstream.')),
   tls: tls.prefault({}),
   proxy: z
     .string()
     .min(1)
     .default('env')
-    .describe('`env`: as HTTP_PROXY, HTTPS_PROXY and NO_PROXY say; `none`: direct; or the URL of a proxy.'),
+    .meta(
+      link(
+        '`env`: use HTTP_PROXY, HTTPS_PROXY and NO_PROXY; `none`: connect directly; or the URL of a proxy.',
+      ),
+    ),
   quirks: quirks.prefault({}),
   revision: z
     .string()
     .default('auto')
-    .describe(
-      'The MCP revision spoken with the upstream: `auto`, `legacy`, `modern`, or the date of one. `auto` asks the upstream.',
+    .meta(
+      link(
+        'The MCP revision to use with the upstream: `auto`, `legacy`, `modern`, or the date of a revision. `auto` asks the upstream.',
+      ),
     ),
   session: z
     .enum(['shared', 'per-client'])
     .default('shared')
-    .describe(
-      '`shared`: one upstream session for all clients. `per-client`: every client session has one of its own (a child process of its own for a stdio server), with the capabilities and roots of that client.',
+    .meta(
+      link(
+        '`shared`: one upstream session for all clients. `per-client`: each client session has its own upstream session (for a stdio server, its own child process), with the capabilities and roots of that client.',
+      ),
     ),
-  roots: words().describe('File URIs that the gateway answers with when a shared upstream asks for roots.'),
-  drain_seconds: orNothing(30).describe(
-    'How long calls may finish on the old connection after a restart by reload.',
+  roots: words().meta(now('File URIs that the gateway returns when a shared upstream asks for roots.')),
+  drain_seconds: orNothing(30).meta(
+    now('How long calls may take to finish on the old connection after a reload has replaced it.'),
   ),
   restart: z
     .enum(['overlap', 'serial'])
     .default('overlap')
-    .describe('`serial` stops the old process before the new one starts; calls wait meanwhile.'),
-  disabled: flag(false).describe('Leave this server out, as in the files of clients.'),
+    .meta(now('`serial` stops the old process before it starts the new one; calls wait in the meantime.')),
+  disabled: flag(false).meta(link('Ignore this server, as in client configuration files.')),
 });
 
-/** What clients write in `type`, and the transport it stands for. */
+/** Keys that only one kind of server has, or that are resolved into another form. */
+export const TRANSPORT_KEYS = [
+  'url',
+  'command',
+  'args',
+  'env',
+  'cwd',
+  'inherit_env',
+  'protocol',
+  'auth',
+  'headers',
+  'tls_skip_verify',
+  'tls',
+  'proxy',
+  'quirks',
+  'disabled',
+] as const;
+
+/** Values of `type` in client configuration files, and the transports they mean. */
 export const CLIENT_TYPES: Readonly<Record<string, 'auto' | 'streamable' | 'sse' | 'stdio'>> = {
   stdio: 'stdio',
   local: 'stdio',
@@ -263,15 +361,18 @@ export const CLIENT_TYPES: Readonly<Record<string, 'auto' | 'streamable' | 'sse'
 };
 
 export const fileSchema = z.object({
-  host: z.string().default('127.0.0.1').describe('The address to listen on. `MCPSTEAD_HOST` overrides it.'),
+  host: z
+    .string()
+    .default('127.0.0.1')
+    .meta(restart('The address to listen on. Overridden by `MCPSTEAD_HOST`.')),
   port: z
     .int()
     .min(0)
     .max(65_535)
     .default(8766)
-    .describe('The port to listen on; 0 takes any free one. `MCPSTEAD_PORT` overrides it.'),
+    .meta(restart('The port to listen on; 0 picks a free one. Overridden by `MCPSTEAD_PORT`.')),
   mcp: z.object({ auth: auth.prefault({}), session: session.prefault({}) }).prefault({}),
-  metrics: z.object({ enabled: flag(true).describe('Whether `GET /metrics` answers.') }).prefault({}),
+  metrics: z.object({ enabled: flag(true).meta(now('Whether `GET /metrics` answers.')) }).prefault({}),
   logging: logging.prefault({}),
   http: http.prefault({}),
   startup: startup.prefault({}),
@@ -279,27 +380,29 @@ export const fileSchema = z.object({
   limits: limits.prefault({}),
 });
 
+/** What the file says, with defaults, before variables are expanded. Times fit a timer (at most 24.8 days); sizes are bytes. */
 export type FileValues = z.output<typeof fileSchema>;
+/** The same for one server. */
 export type ServerValues = z.output<typeof serverSchema>;
 
-/** One server as it is written in a file or handed to `createGateway`. */
+/** A server in a configuration file, or in the configuration passed to `createGateway`. */
 export type ServerInput = Omit<z.input<typeof serverSchema>, 'auth'> & {
   auth?: 'none' | z.input<typeof serverAuth>;
 };
 
-/** A configuration as it is written in a file or handed to `createGateway`; every key but a server's is optional. */
+/** The configuration in a file, or passed to `createGateway`. Every key is optional, except a server's name and its `url` or `command`. */
 export type ConfigInput = z.input<typeof fileSchema> & {
   servers?: readonly ServerInput[];
-  /** The form of clients' own files: servers by name. */
+  /** Servers by name, as in client configuration files. */
   mcpServers?: Readonly<Record<string, Omit<ServerInput, 'name'> & { type?: string }>>;
 };
 
 type AnySchema = z.core.$ZodType;
 
-/** The schema that says what a value looks like, without what only supplies or turns it. */
+/** The schema behind defaults, `optional`, `nullable`, and transforms. */
 export function unwrap(schema: AnySchema): AnySchema {
   const { type, innerType, in: front, out: back } = schema._zod.def as Wrapper;
-  // preprocess() has its schema behind, transform() in front.
+  // The schema is the output of preprocess(), and the input of transform().
   if (front && back) return unwrap(back._zod.def.type === 'transform' ? front : back);
   return innerType && WRAPPERS.has(type) ? unwrap(innerType) : schema;
 }
@@ -317,4 +420,21 @@ const WRAPPERS = new Set(['default', 'prefault', 'optional', 'nullable']);
 export function keysOf(schema: AnySchema): Readonly<Record<string, AnySchema>> | undefined {
   const bare = unwrap(schema);
   return bare instanceof z.ZodObject ? bare.shape : undefined;
+}
+
+/** Every key of a schema, as `mcp.session.idle_ttl_seconds`, with its schema. */
+export function leavesOf(schema: AnySchema, prefix = ''): (readonly [path: string, schema: AnySchema])[] {
+  return Object.entries(keysOf(schema) ?? {}).flatMap(([key, member]) =>
+    keysOf(member) ? leavesOf(member, `${prefix}${key}.`) : [[prefix + key, member] as const],
+  );
+}
+
+/** What a reload does with the key that `schema` describes; undefined if it does not say. */
+export function reloadOf(schema: AnySchema): Reload | undefined {
+  return z.globalRegistry.get(schema)?.['reload'] as Reload | undefined;
+}
+
+/** The keys of `schema` that a reload treats as `reload`, as paths of their resolved values. */
+export function keysWith(reload: Reload, schema: AnySchema): string[] {
+  return leavesOf(schema).flatMap(([path, member]) => (reloadOf(member) === reload ? [path] : []));
 }

@@ -7,15 +7,21 @@ import { expand, readSecret, unset, type Values } from './expand.js';
 import { parseAll, unknownKeys } from './issues.js';
 import type { Findings, Path } from './problems.js';
 import { readBounded } from './read.js';
-import { LEGACY_REVISIONS, MODERN_REVISIONS, serverSchema, type ServerValues } from './schema.js';
-import { present, withinTimers } from './shape.js';
+import {
+  LEGACY_REVISIONS,
+  MODERN_REVISIONS,
+  serverSchema,
+  TRANSPORT_KEYS,
+  type ServerValues,
+} from './schema.js';
+import { present, withinTimers, without } from './shape.js';
 import type { HttpServerConfig, ServerCommon, ServerConfig, StdioServerConfig } from './types.js';
 
 const GOOD_NAME = /^[A-Za-z0-9._-]{1,64}$/;
 const HEADER_NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 const HEADER_VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
 const CERTIFICATE_BYTES = 1 << 20;
-/** These belong to the connection or to the protocol; a value of one's own would break either. */
+/** Headers of the connection or of the protocol, which must not be overridden. */
 const OWN_HEADERS = new Set([
   'connection',
   'content-length',
@@ -31,7 +37,7 @@ const OWN_HEADERS = new Set([
 const HTTP_ONLY = ['protocol', 'auth', 'headers', 'tls_skip_verify', 'tls', 'proxy', 'quirks'];
 const STDIO_ONLY = ['args', 'env', 'cwd', 'inherit_env', 'restart'];
 
-/** The servers of a file. What is wrong goes to `findings`; what only one server lacks becomes its `problem`. */
+/** The servers of a file. Reports problems to `findings`; what is missing for one server only becomes its `problem`. */
 export function resolveServers(
   raw: Readonly<Record<string, unknown>>,
   values: Values,
@@ -84,7 +90,7 @@ function checkName(entry: Entry, findings: Findings, seen: Set<string>): void {
   const { name } = entry.raw;
   const path = entry.foreign ? entry.path : [...entry.path, 'name'];
   if (name === undefined || name === '') {
-    findings.problem(path, 'server name cannot be empty', 'give each server a name of its own');
+    findings.problem(path, 'server name cannot be empty', 'give each server a unique name');
   } else if (typeof name === 'string') {
     if (name.includes('__')) {
       findings.problem(
@@ -93,7 +99,7 @@ function checkName(entry: Entry, findings: Findings, seen: Set<string>): void {
         "it separates server and tool; use '-' or one '_'",
       );
     } else {
-      const refused = /[^A-Za-z0-9_-]/.test(name) ? 'APIs of models refuse the names of its tools' : '';
+      const refused = /[^A-Za-z0-9_-]/.test(name) ? 'model APIs reject the names of its tools' : '';
       const lost = GOOD_NAME.test(name) && !name.endsWith('_') ? '' : 'it has no route /servers/<name>/';
       const why = [lost, refused].filter((part) => part !== '').join(' and ');
       if (why !== '') findings.warn(path, `server name '${name}' works on /mcp, but ${why}`, nameFor(name));
@@ -103,7 +109,7 @@ function checkName(entry: Entry, findings: Findings, seen: Set<string>): void {
   }
 }
 
-/** A name that every client and model takes, as a way out. */
+/** Suggests a name that every client and model accepts. */
 function nameFor(name: string): string {
   const plain = name
     .normalize('NFKD')
@@ -192,22 +198,13 @@ function commonOf(written: ServerValues, entry: Entry, findings: Findings): Serv
     }
   });
   return {
-    name: written.name,
+    ...without(written, TRANSPORT_KEYS),
     where: findings.where(entry.path),
-    required: written.required,
-    reconnect: written.reconnect,
-    tools: written.tools,
     quirks: present(written.quirks),
-    revision: written.revision,
-    session: written.session,
-    roots: written.roots,
-    drain_seconds: written.drain_seconds,
-    restart: written.restart,
-    timeouts: written.timeouts,
   };
 }
 
-/** The keys of one server: expands them and gathers what only this server lacks. */
+/** Expands the values of one server, and collects what is missing for it. */
 class Scope {
   readonly lacks: { readonly key: Path; readonly why: string; readonly text: string }[] = [];
   readonly values: Values;
@@ -226,7 +223,7 @@ class Scope {
     this.#path = entry.path;
   }
 
-  /** The values that stand in the place of `${}`. */
+  /** The values that replaced `${}`. */
   get filled(): string[] {
     return [...this.#filled].sort();
   }
@@ -241,7 +238,7 @@ class Scope {
     this.lacks.push({ key, why, text: `${key.join('.')}: ${why}${place}` });
   }
 
-  /** A wrong value: of this server alone where it came from a variable, else of the file. */
+  /** Reports an invalid value: for this server alone if it contains a variable, otherwise for the file. */
   wrong(written: string, key: Path, why: string, fix?: string): void {
     if (written.includes('${')) this.lack(key, why);
     else this.findings.problem([...this.#path, ...key], why, fix);
@@ -251,7 +248,7 @@ class Scope {
     this.findings.warn([...this.#path, ...key], why);
   }
 
-  /** The path of a readable file and what it holds, for noticing a change. */
+  /** The path of a readable file, and its content, to detect changes. */
   file(written: string, key: Path): { path: string; content: string } {
     const path = resolve(this.values.folder, this.text(written, ...key));
     try {
@@ -301,7 +298,7 @@ function checkedUrl(given: string, expanded: string, scope: Scope): URL | undefi
   return undefined;
 }
 
-/** Userinfo becomes an Authorization header, as every HTTP client does with it. */
+/** Userinfo becomes an Authorization header, as in other HTTP clients. */
 function withoutUserinfo(
   url: URL,
   written: string,
@@ -349,7 +346,7 @@ function authOf(written: ServerValues, scope: Scope): HttpServerConfig['auth'] {
       else scope.lack(key, secret.missing);
     }
   }
-  if (!HEADER_VALUE.test(token)) scope.lack(['auth'], 'the token cannot stand in a header');
+  if (!HEADER_VALUE.test(token)) scope.lack(['auth'], 'the token has characters that a header cannot carry');
   return { type, token };
 }
 
@@ -364,7 +361,7 @@ function proxyOf(given: string, url: URL, scope: Scope): string | undefined {
   const key = ['proxy'];
   if (fromEnvironment) {
     const variable = url.protocol === 'https:' ? 'HTTPS_PROXY' : 'HTTP_PROXY';
-    scope.lack(key, `${variable} is not the URL of an http proxy; correct it or set proxy: none`);
+    scope.lack(key, `${variable} is not the URL of an http proxy; fix it or set proxy: none`);
   } else
     scope.wrong(given, key, 'is neither env, none nor the URL of an http proxy', 'proxy: http://host:port');
   return undefined;
@@ -399,7 +396,7 @@ function stdioServer(
   const env: Record<string, string> = {};
   for (const [name, given] of Object.entries(written.env)) {
     const key = ['env', name];
-    if (name === '' || /[=\0]/.test(name)) scope.wrong('', key, 'is not a name of a variable');
+    if (name === '' || /[=\0]/.test(name)) scope.wrong('', key, 'is not a variable name');
     env[name] = nul(scope.text(given, ...key), given, key);
   }
   const args = written.args.map((given, index) => {

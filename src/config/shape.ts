@@ -1,13 +1,19 @@
 import { LONGEST_MS } from './schema.js';
 
-type Present<T> = { [K in keyof T]: Exclude<T[K], undefined> };
+export type Present<T> = { [K in keyof T]: Exclude<T[K], undefined> };
 
 /** The same object without the keys that are undefined. */
 export function present<T extends object>(value: T): Present<T> {
   return Object.fromEntries(Object.entries(value).filter(([, member]) => member !== undefined)) as Present<T>;
 }
 
-/** Cuts every `_ms` and `_seconds` to what a timer holds; a longer one would fire at once. */
+/** The same object without `keys`. */
+export function without<T extends object, K extends keyof T>(value: T, keys: readonly K[]): Omit<T, K> {
+  const dropped = new Set<PropertyKey>(keys);
+  return Object.fromEntries(Object.entries(value).filter(([key]) => !dropped.has(key))) as Omit<T, K>;
+}
+
+/** Limits every `_ms` and `_seconds` to the longest timer; a longer delay would fire at once. */
 export function withinTimers<T extends object>(value: T): T {
   const entries = Object.entries(value).map(([key, member]: [string, unknown]) => {
     if (typeof member === 'number') {
@@ -22,7 +28,7 @@ export function withinTimers<T extends object>(value: T): T {
 
 const DEEPEST = 32;
 
-/** A copy in which a key without a value (`headers:` and nothing behind it) is an absent key. */
+/** A copy without the keys that have no value (`headers:` with nothing after it). */
 export function withoutNulls(value: unknown, depth = 0): unknown {
   if (depth > DEEPEST) throw new RangeError('nested too deeply');
   if (Array.isArray(value)) return value.map((item) => withoutNulls(item, depth + 1));

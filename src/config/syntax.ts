@@ -23,7 +23,7 @@ import {
 } from './jsonc.js';
 import { ConfigError, type ConfigProblem, type Path, type Source } from './problems.js';
 
-/** How often anchors may be repeated, in sum; "billion laughs" needs millions. */
+/** How often anchors may be repeated in total; "billion laughs" needs millions. */
 const ALIASES = 100;
 
 export interface Parsed {
@@ -33,9 +33,9 @@ export interface Parsed {
 }
 
 /**
- * What a text in YAML or JSON says, and where. `*.json` and `*.jsonc` are JSON with comments and trailing commas, and nothing else. In
- * another file what begins with `{` is read as that first, and then as YAML, unless it has a comment of JSON: YAML would take the
- * comment for text. Throws ConfigError.
+ * Parses YAML or JSON, with the position of every value. `*.json` and `*.jsonc` files are JSON with comments and trailing commas. In
+ * any other file, text that begins with `{` is parsed as JSON first, and then as YAML, unless it has a JSON comment, which YAML would
+ * read as a string. Throws ConfigError.
  */
 export function parseText(text: string, file: string): Parsed {
   const plain = withoutComments(text);
@@ -84,7 +84,7 @@ function parse(text: string, file: string, language: 'JSON' | 'YAML', unclosed?:
       merge: language === 'YAML',
       prettyErrors: false,
       stringKeys: true,
-      // Looked for below, once for each key.
+      // Checked below, once per key.
       uniqueKeys: false,
     });
   } catch {
@@ -92,7 +92,7 @@ function parse(text: string, file: string, language: 'JSON' | 'YAML', unclosed?:
   }
   const strict = language === 'YAML' || isJson(text);
   if (!strict) {
-    // What is missing at the end of the text stands in the comment.
+    // The unclosed comment hides what is missing at the end.
     if (unclosed) refuse([flaw(unclosed)]);
     const escapes = badEscapes(text);
     if (escapes.length > 0) refuse(escapes.map(flaw));
@@ -162,7 +162,7 @@ function parse(text: string, file: string, language: 'JSON' | 'YAML', unclosed?:
   return { value, source, warnings };
 }
 
-/** The way out of an error whose words are those of the parser. */
+/** A fix for an error of the parser. */
 function yamlFix(code: string, message: string): string | undefined {
   switch (code) {
     case 'BAD_DQ_ESCAPE':
@@ -170,7 +170,7 @@ function yamlFix(code: string, message: string): string | undefined {
     case 'TAB_AS_INDENT':
       return 'indent with spaces';
     case 'BAD_SCALAR_START':
-      return 'put the text in quotes';
+      return 'quote the string';
     default:
       return message.startsWith('Nested mappings')
         ? "is the next line indented too far? else put what has ': ' in it in quotes"
@@ -178,7 +178,7 @@ function yamlFix(code: string, message: string): string | undefined {
   }
 }
 
-/** The TOML of Codex, of which YAML makes one long text. */
+/** Codex files are TOML, which YAML reads as one long string. */
 function refuseCodex(text: string, file: string): void {
   const table = /^\[mcp_servers[.\]]/m.exec(text);
   if (!table) return;
@@ -188,7 +188,7 @@ function refuseCodex(text: string, file: string): void {
   throw new ConfigError([{ file, line, column: 1, key: '', message, fix }]);
 }
 
-/** The first thing that makes a text no JSON, as far as YAML can tell. */
+/** The first part of the text that is not JSON, as the YAML parser sees it. */
 function notJson(document: Document.Parsed, text: string): Flaw {
   if (text.trim() === '') return { offset: 0, message: 'the file is empty', fix: 'write { "servers": [] }' };
   const { contents } = document;
@@ -205,17 +205,17 @@ function notJson(document: Document.Parsed, text: string): Flaw {
       const holder = path.at(-1);
       const inList = isMap(holder) && text[holder.range?.[0] ?? 0] !== '{';
       if (!isScalar(key) || key.type !== 'QUOTE_DOUBLE')
-        flaw = { offset, message: 'a key is text in double quotes' };
+        flaw = { offset, message: 'a key must be a string in double quotes' };
       else if (inList) flaw = { offset, message: `a key in a list: ${word(text, offset)}` };
       else if (value === null || (isScalar(value) && value.source === ''))
         flaw = { offset, message: `no value for ${word(text, offset)}` };
       return flaw ? visit.BREAK : undefined;
     },
   });
-  return flaw ?? { offset: 0, message: 'something is missing or too much' };
+  return flaw ?? { offset: 0, message: 'something is missing or left over' };
 }
 
-/** An error of the YAML parser in the words of JSON. */
+/** An error of the YAML parser, in JSON terms. */
 function inWords({ message, pos }: YAMLParseError, text: string): string {
   const closing = /end with a ([\]}])/.exec(message)?.[1];
   if (closing !== undefined) return `a ${closing} is missing`;
@@ -224,7 +224,7 @@ function inWords({ message, pos }: YAMLParseError, text: string): string {
   return `unexpected ${sign || 'end'}`;
 }
 
-/** Where Windows paths stand in double quotes that have lost their backslashes. */
+/** The offsets of double-quoted Windows paths that have lost their backslashes. */
 function garbledPaths(document: Document, text: string): number[] {
   const found: number[] = [];
   visit(document, {
@@ -236,14 +236,13 @@ function garbledPaths(document: Document, text: string): number[] {
   return found;
 }
 
-/** What a config may have of words and signs, of anchors, aliases and tags, and of brackets in brackets: far more than anybody writes. */
+/** Limits of tokens, of anchors, aliases and tags, and of nesting, far above any real config. */
 const MAX_TOKENS = 200_000;
 const MAX_REPEATED = 1000;
 const MAX_DEPTH = 100;
 
 /**
- * Whether it would take the parser long. Where, and why; undefined: it would not. The lexer goes over the text once; the parser that
- * comes after it does not.
+ * Why parsing would take too long, and where; undefined: it would not. The lexer is linear, the parser is not.
  */
 function tooMuch(text: string): { at: number; why: string } | undefined {
   let at = 0;
@@ -253,7 +252,7 @@ function tooMuch(text: string): { at: number; why: string } | undefined {
   let inLine = 0;
   for (const token of new Lexer().lex(text)) {
     const first = token[0] ?? '';
-    if (++tokens > MAX_TOKENS) return { at, why: `more than ${MAX_TOKENS} words and signs` };
+    if (++tokens > MAX_TOKENS) return { at, why: `more than ${MAX_TOKENS} tokens` };
     if ((first === '&' || first === '*' || first === '!') && ++repeated > MAX_REPEATED)
       return { at, why: `more than ${MAX_REPEATED} anchors, aliases and tags` };
     if (token === '[' || token === '{') flow++;
@@ -261,13 +260,13 @@ function tooMuch(text: string): { at: number; why: string } | undefined {
     else if (token === '-' || token === '?') inLine++;
     else if (first === '\n' || first === '\r') inLine = 0;
     if (flow > MAX_DEPTH || inLine > MAX_DEPTH) return { at, why: 'nested too deeply' };
-    // Signs of the lexer's own that are no text: the begin of a document, a value, an end.
+    // Control tokens of the lexer: start of a document, scalar, end.
     if (!/^[\u0002\u0018\u001f]/.test(token)) at += token.length;
   }
   return undefined;
 }
 
-/** Where keys stand that their mapping has already: the first few. */
+/** The offsets of the first few duplicate keys. */
 function duplicates(document: Document): number[] {
   const found: number[] = [];
   visit(document, {
@@ -292,7 +291,7 @@ function word(text: string, offset: number): string {
   return /^["']?([^\s:"',{}[\]]{1,64})/.exec(text.slice(offset, offset + 80))?.[1] ?? '';
 }
 
-/** Unquoted numbers among arguments, variables and headers are meant as they are written: 0123, 1.10. */
+/** Keeps unquoted numbers in arguments, variables and headers as written: 0123, 1.10. */
 function keepText(document: Document): void {
   visit(document, {
     Pair(_, pair) {
@@ -309,7 +308,7 @@ function keepText(document: Document): void {
   });
 }
 
-/** Where the value (or its key) at `path` stands, or the last one on the way that is there. */
+/** The offset of the value (or its key) at `path`, or of the deepest enclosing value. */
 function offsetOf(document: Document.Parsed, path: Path, onKey: boolean): number | undefined {
   let node: Node | null | undefined = document.contents;
   let offset = node?.range?.[0];

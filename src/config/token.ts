@@ -1,8 +1,8 @@
 import { readSecret } from './expand.js';
 
 /**
- * The token that this process shows to a gateway it calls: MCPSTEAD_BEARER_TOKEN, or the first line of the file that
- * MCPSTEAD_BEARER_TOKEN_FILE names. Throws what is wrong with that file.
+ * The token that this process sends to a gateway: MCPSTEAD_BEARER_TOKEN, or the first line of the file that
+ * MCPSTEAD_BEARER_TOKEN_FILE names. Throws if that file cannot be read.
  */
 export function ownToken(env: NodeJS.ProcessEnv): string | undefined {
   const { MCPSTEAD_BEARER_TOKEN: token, MCPSTEAD_BEARER_TOKEN_FILE: path } = env;

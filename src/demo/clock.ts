@@ -1,4 +1,4 @@
-// The tools of the example server over HTTP: time in any zone, and a slow one to watch a stream with.
+// The tools of the example server over HTTP: time in any zone, and a slow tool that shows streaming.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ToolError, type ServerInfo, type Tool } from './tools.js';
 
@@ -99,7 +99,7 @@ function known(zone: string): string {
   }
 }
 
-/** The instant at which clocks in `zone` show `time`; in the hour that a zone skips, the one after it. */
+/** The instant at which clocks in `zone` show `time`; a time that the zone skips counts as one hour later. */
 function instant(time: string, zone: string): number {
   const parts = /^(\d{4})-(\d\d)-(\d\d)[T ](\d\d):(\d\d)(?::(\d\d))?$/
     .exec(time.trim())

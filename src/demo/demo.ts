@@ -1,7 +1,7 @@
 import { fileURLToPath } from 'node:url';
-import { Refusal } from '../cli/explain.js';
-import type { Terminal } from '../cli/terminal.js';
-import { untilStopped } from '../cli/signals.js';
+import { Refusal } from '../terminal/explain.js';
+import type { Terminal } from '../terminal/terminal.js';
+import { untilStopped } from '../terminal/signals.js';
 import { createGateway, type ConfigInput, type Gateway } from '../index.js';
 import { createLogger } from '../observe/logger.js';
 import { clock, clockTools } from './clock.js';
@@ -11,7 +11,7 @@ const FIRST_PORT = 8766;
 const PORTS_TRIED = 50;
 const START_MS = 15_000;
 
-/** Runs a gateway with two example servers and says how to use it, until it is told to stop. */
+/** Runs a gateway with two example servers until a signal stops it, and prints how to use it. */
 export async function demo(port: string | undefined, version: string, terminal: Terminal): Promise<number> {
   const asked = port === undefined ? undefined : portOf(port);
   const logger = createLogger({ level: 'warn', format: 'auto', destination: 'stderr' });
@@ -30,7 +30,7 @@ export async function demo(port: string | undefined, version: string, terminal: 
         { name: 'clock', url: example.url, proxy: 'none' },
       ],
     });
-    // The demo is the same wherever it runs: variables meant for a real gateway do not reach it.
+    // The demo ignores variables that configure a real gateway.
     const env = Object.fromEntries(
       Object.entries(terminal.env).filter(([name]) => !name.startsWith('MCPSTEAD_')),
     );
@@ -54,7 +54,7 @@ function portOf(text: string): number {
   throw new Refusal(`--port must be a number from 0 to 65535, not '${text}'`, 2);
 }
 
-/** On the port asked for, else on 8766 or the next free one. */
+/** Listens on `asked`, or on 8766 or the next free port. */
 async function listen(
   create: (port: number) => Gateway,
   asked: number | undefined,

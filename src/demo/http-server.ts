@@ -75,7 +75,7 @@ export async function startHttpServer(info: ServerInfo, tools: readonly Tool[]):
   };
 }
 
-/** JSON, or a stream from the first notification on, if the client takes one. */
+/** Answers with JSON, or with a stream from the first notification on, if the client accepts one. */
 async function answer(
   session: Conversation,
   message: Message,

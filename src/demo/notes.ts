@@ -1,4 +1,4 @@
-// The example server over stdio: notes, kept in memory as long as the process lives.
+// The example server over stdio: notes, kept in memory until the process ends.
 import { createInterface } from 'node:readline';
 import { Conversation, failure, ToolError, type Tool } from './tools.js';
 
@@ -28,7 +28,7 @@ const tools: Tool[] = [
     },
     readOnly: false,
     call({ text, tags = [] }) {
-      if ((text as string).trim() === '') throw new ToolError('An empty note is no use: give it a text.');
+      if ((text as string).trim() === '') throw new ToolError('A note must not be empty.');
       if (notes.size >= MOST_NOTES) throw new ToolError(`There are ${MOST_NOTES} notes; delete some first.`);
       const note: Note = { id: ++lastId, text: text as string, tags: tags as string[] };
       notes.set(note.id, note);

@@ -1,4 +1,4 @@
-/** What the example servers share: tools, their arguments, and the legacy revisions of MCP, without a transport. */
+/** The parts that the example servers share: tools, argument checks, and the legacy revisions of MCP, without a transport. */
 
 export interface Tool {
   readonly name: string;
@@ -6,12 +6,12 @@ export interface Tool {
   readonly description: string;
   readonly inputSchema: ObjectSchema;
   readonly readOnly: boolean;
-  /** The text of the result. Throws ToolError for what the caller can correct. */
+  /** The text of the result. Throws ToolError for errors that the caller can fix. */
   call(args: Record<string, unknown>, context: CallContext): string | Promise<string>;
 }
 
 export interface CallContext {
-  /** Tells how far the call is; goes nowhere if the caller did not ask. */
+  /** Sends progress, if the caller asked for it. */
   readonly progress: (done: number, total: number, message: string) => void;
   readonly signal: AbortSignal;
 }
@@ -65,11 +65,11 @@ export class Conversation {
     this.#tools = new Map(tools.map((tool) => [tool.name, tool]));
   }
 
-  /** The answer to a message, or undefined where there is none; notifications of a call go to `notify`. */
+  /** The answer to a message; undefined if it gets none; notifications of a call go to `notify`. */
   async handle(message: Message, notify: Notify): Promise<object | undefined> {
     const { id, method } = message;
     if (message.jsonrpc !== '2.0' || typeof method !== 'string') {
-      // An answer of the client's to nothing we asked, or no message at all.
+      // A response to a request that was never sent, or not a message.
       return 'result' in message || 'error' in message ? undefined : failure(null, -32600, 'Invalid Request');
     }
     const params = (message.params ?? {}) as Record<string, unknown>;
@@ -91,7 +91,7 @@ export class Conversation {
     }
   }
 
-  /** Cancels every call that runs. */
+  /** Cancels all running calls. */
   close(): void {
     for (const controller of this.#running.values()) controller.abort();
   }
@@ -160,7 +160,7 @@ function definition({ name, title, description, inputSchema, readOnly }: Tool): 
   };
 }
 
-/** What is wrong with the arguments, one sentence each. */
+/** Checks the arguments; returns one phrase per problem. */
 function check(schema: ObjectSchema, args: unknown): string[] {
   if (typeof args !== 'object' || args === null || Array.isArray(args))
     return ['arguments must be an object'];

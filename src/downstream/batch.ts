@@ -1,4 +1,4 @@
-/** Batches: each element is handled by itself, the answers go out together. */
+/** Batches: each element is handled separately, and the answers are sent together. */
 import { errorMessage, GatewayError } from '../errors.js';
 import type { Budget } from '../lib/budget.js';
 import type { Boundary } from '../observe/boundary.js';
@@ -14,9 +14,9 @@ export interface BatchDeps {
 }
 
 /**
- * Handles a batch that was admitted, one element a turn of the loop. `done` is called once, never before this returns: with the array
- * of the answers, or undefined where there are none. `maxBytes`: what all answers together may hold. Returns how to cancel what is
- * under way and what has not begun; `done` is not called then.
+ * Handles an admitted batch, one element per turn of the event loop. `done` is called once, never before this returns, with the array
+ * of answers, or undefined if there are none. `maxBytes`: the maximum size of all answers together. Returns a function that cancels the
+ * elements that run or have not begun; `done` is not called then.
  */
 export function runBatch(
   { gate, boundary, budget }: BatchDeps,
@@ -33,7 +33,7 @@ export function runBatch(
   let isFull = false;
   let finished = false;
   const held = budget.holder({ client: origin.sessionId ?? messages }, () => {
-    // From here on every answer is too large: those that were there go too.
+    // From here on every answer is too large, including those already collected.
     isFull = true;
     answers.fill(undefined);
     messages.forEach((message, index) => {
@@ -41,7 +41,7 @@ export function runBatch(
     });
   });
 
-  /** Whether one answer may hold so much more. */
+  /** Whether there is room for this many more bytes. */
   function room(more: number): boolean {
     if (isFull || bytes + more > maxBytes || !held.take(more)) return false;
     bytes += more;
@@ -49,7 +49,7 @@ export function runBatch(
   }
 
   function settle(index: number, answer: Buffer | undefined): void {
-    // What gave way has its answer already.
+    // An evicted element already has its answer.
     if (!isFull || answers[index] === undefined) answers[index] = answer;
     if (--open > 0 || finished) return;
     finished = true;
@@ -89,7 +89,7 @@ export function runBatch(
     if (handled.kind === 'exchange') exchanges.push(handled.exchange);
     else if (handled.kind === 'answer') answered(index, id, handled.bytes);
     else if (handled.kind === 'refused') settle(index, Buffer.from(errorMessage(handled.error, handled.id)));
-    // Nothing is said; `initialize`, which may take its time, is no part of a batch.
+    // Notifications get no answer; `initialize`, which may take longer, is not allowed in a batch.
     else settle(index, undefined);
   }
 

@@ -3,21 +3,21 @@ import { readHead } from '../wire/edges.js';
 import { SseReader, type EventFields } from '../wire/sse-read.js';
 import type { Lane, LaneMessage } from './lane.js';
 
-/** The head of a message: enough to see whether it is an answer. */
+/** How many bytes of a message are kept to see whether it is an answer. */
 export const MAX_HEAD = 4096;
 
-/** What an event stream says, as lines to the client. */
+/** Passes the messages of an event stream on to the client as lines. */
 export class EventLines {
-  /** An answer was among them. */
+  /** The stream has delivered an answer. */
   answered = false;
   lastId: string | undefined;
   retryMs: number | undefined;
-  /** Pieces of messages so far: whether it moves on. */
-  heard = 0;
+  /** How many pieces of messages have arrived, to see progress. */
+  pieceCount = 0;
   readonly #lane: Lane;
   #resume: () => void = () => undefined;
-  /** The same for all its messages: those that wait for room are told once. */
-  readonly #goOn = (): void => {
+  /** One function for all messages, so that it is registered once. */
+  readonly #resumeReading = (): void => {
     this.#resume();
   };
   #reader: SseReader;
@@ -30,24 +30,24 @@ export class EventLines {
     this.#reader = this.#newReader();
   }
 
-  /** Over which connection its events come from now on: `resume` goes on with that after a false. */
+  /** Sets the connection that events come from: `resume` is called after a push that returned false. */
   onto(resume: () => void): void {
     this.#resume = resume;
   }
 
-  /** false: stop, until resumed. */
+  /** false: stop reading until `resume` is called. */
   push(chunk: Buffer): boolean {
     this.#more = true;
     try {
       this.#reader.push(chunk);
     } catch {
-      // No event stream: what it has begun is not finished.
+      // Not an event stream: the message stays incomplete.
       this.broken();
     }
     return this.#more;
   }
 
-  /** The connection has ended: half a message is none. */
+  /** The connection has ended: drops an incomplete message. */
   broken(): void {
     this.#message?.cut();
     this.#message = undefined;
@@ -58,10 +58,10 @@ export class EventLines {
     return new SseReader({
       open: (type) => {
         this.#head = Buffer.alloc(0);
-        if (type === '' || type === 'message') this.#message = this.#lane.message(this.#goOn);
+        if (type === '' || type === 'message') this.#message = this.#lane.message(this.#resumeReading);
       },
       data: (chunk) => {
-        this.heard++;
+        this.pieceCount++;
         if (this.#head.length < MAX_HEAD)
           this.#head = Buffer.concat([this.#head, chunk.subarray(0, MAX_HEAD)]);
         if (this.#message?.write(chunk) === false) this.#more = false;
@@ -69,7 +69,7 @@ export class EventLines {
       close: (fields) => {
         if (fields.type === '' || fields.type === 'message') {
           // An event without data primes the stream.
-          if (this.#head.length > 0 && this.#message?.end(this.#goOn) === false) this.#more = false;
+          if (this.#head.length > 0 && this.#message?.end(this.#resumeReading) === false) this.#more = false;
           const head = readHead(this.#head);
           if (this.#head[0] === 0x5b || (typeof head !== 'string' && head.kind !== 'method'))
             this.answered = true;
@@ -84,7 +84,7 @@ export class EventLines {
   }
 
   #note({ id, retry }: EventFields): void {
-    // It becomes a header: what cannot be one counts as absent.
+    // It becomes a header; an id that cannot be one is ignored.
     if (id !== undefined && isHeaderText(id)) this.lastId = id;
     if (retry !== undefined) this.retryMs = retry;
   }

@@ -1,12 +1,12 @@
 /**
- * One way to a client that many messages share: whole ones go out in their order, a large one flows in pieces while the others wait
- * behind it. What waits is bounded by who asks `waiting` before taking more, and by limits.buffered_bytes.
+ * A stream to a client that carries many messages. Whole messages are sent in order; a large one is streamed in pieces while the others
+ * wait. The queue is bounded by callers that check `waiting`, and by limits.buffered_bytes.
  */
 import type { Budget, Holder } from '../lib/budget.js';
 import { Queue } from '../lib/queue.js';
 import type { Boundary } from '../observe/boundary.js';
 
-/** What writes to the client. false: it reads slowly; `drained` is called when it can take more. */
+/** Writes to the client. A method that returns false reports a slow client; `drained` is called when it can take more. */
 export interface Outlet {
   drained: () => void;
   /** A whole message. */
@@ -15,7 +15,7 @@ export interface Outlet {
   begin(id: undefined): void;
   chunk(bytes: Buffer): boolean;
   finish(): void;
-  /** Half a message is out and no more will come: nobody must take it for a whole one. */
+  /** Ends an incomplete message so that the client does not take it for a complete one. */
   cut(): void;
   end(): void;
   destroy(): void;
@@ -24,10 +24,10 @@ export interface Outlet {
 type Waiting = Buffer | LaneMessage;
 
 export class Lane {
-  /** Called when less is waiting than before. */
+  /** Called when `waiting` has decreased. */
   room: () => void = () => undefined;
   readonly #outlet: Outlet;
-  readonly #held: Holder;
+  readonly #holder: Holder;
   readonly #overflow: () => void;
   readonly #boundary: Boundary | undefined;
   readonly #queue = new Queue<Waiting>();
@@ -38,11 +38,11 @@ export class Lane {
   #over = false;
   readonly #stopped = new Set<() => void>();
 
-  /** `overflow`: too much is buffered in all; what waits here was let go, and the client must go too. */
+  /** `overflow`: the budget is used up; the queue was dropped, and the client must be disconnected. */
   constructor(outlet: Outlet, budget: Budget, overflow: () => void, boundary?: Boundary) {
     this.#outlet = outlet;
     this.#overflow = overflow;
-    this.#held = budget.holder({ client: this }, () => {
+    this.#holder = budget.holder({ client: this }, () => {
       this.#giveUp();
     });
     this.#boundary = boundary;
@@ -52,12 +52,12 @@ export class Lane {
     };
   }
 
-  /** Bytes that wait here for the client to read. */
+  /** Bytes queued for the client. */
   get waiting(): number {
     return this.#waiting;
   }
 
-  /** A whole message. false: stop, until `resume` is called. */
+  /** Sends a whole message. false: stop until `resume` is called. */
   send(message: Buffer, resume?: () => void): boolean {
     if (this.#over) return true;
     if (this.#isFree()) this.#full = !this.#outlet.event(message, undefined);
@@ -67,24 +67,24 @@ export class Lane {
     return false;
   }
 
-  /** A message in pieces. `resume`: more can be written after a false. */
+  /** Begins a message in pieces. `resume` is called after a write that returned false. */
   message(resume: () => void): LaneMessage {
     return new LaneMessage(this, resume);
   }
 
-  /** Closes the way once all that waits is out. */
+  /** Ends the stream once the queue is empty. */
   end(): void {
     this.#ending = true;
     this.#pump();
   }
 
-  /** Lets go of all that waits: nobody is there any more. */
+  /** Drops the queue: the client has gone. */
   drop(): void {
     this.#over = true;
     this.#queue.clear();
     this.#owner = undefined;
     this.#stopped.clear();
-    this.#held.release();
+    this.#holder.release();
     this.#waiting = 0;
   }
 
@@ -92,7 +92,7 @@ export class Lane {
 
   hold(bytes: number): boolean {
     if (this.#over) return false;
-    if (!this.#held.take(bytes)) {
+    if (!this.#holder.take(bytes)) {
       this.#giveUp();
       return false;
     }
@@ -103,7 +103,7 @@ export class Lane {
   release(bytes: number): void {
     if (this.#over) return;
     this.#waiting -= bytes;
-    this.#held.give(bytes);
+    this.#holder.give(bytes);
   }
 
   #giveUp(): void {
@@ -112,7 +112,7 @@ export class Lane {
     this.#overflow();
   }
 
-  /** true: it is this message's turn now. */
+  /** true: the message may be written now. */
   claim(message: LaneMessage): boolean {
     if (this.#over) return false;
     if (!this.#isFree()) {
@@ -155,11 +155,11 @@ export class Lane {
       }
     }
     if (this.#over) return;
-    if (!this.#full && this.#owner) this.#later(this.#owner.resume);
+    if (!this.#full && this.#owner) this.#defer(this.#owner.resume);
     if (this.#isFree()) {
       const stopped = [...this.#stopped];
       this.#stopped.clear();
-      for (const resume of stopped) this.#later(resume);
+      for (const resume of stopped) this.#defer(resume);
     }
     this.room();
     if (this.#ending && !this.#owner && this.#queue.length === 0) {
@@ -168,19 +168,19 @@ export class Lane {
     }
   }
 
-  /** Never within the write of another message: its reader may not be entered a second time. */
-  #later(resume: () => void): void {
+  /** Deferred, because the source of a message must not be re-entered during its own write. */
+  #defer(resume: () => void): void {
     queueMicrotask(this.#boundary?.guard('client_request', resume) ?? resume);
   }
 }
 
-/** Held until it is known to be large, or its end has come. */
+/** Smaller messages are collected and sent whole. */
 const LARGE = 65_536;
 
 export class LaneMessage {
   readonly resume: () => void;
   readonly #lane: Lane;
-  #held: Buffer[] = [];
+  #pieces: Buffer[] = [];
   #bytes = 0;
   #state: 'small' | 'waiting' | 'flowing' | 'over' = 'small';
   #ended = false;
@@ -194,24 +194,24 @@ export class LaneMessage {
   write(chunk: Buffer): boolean {
     if (this.#state === 'over') return true;
     if (this.#state === 'flowing') return this.#lane.flow(chunk);
-    this.#held.push(chunk);
+    this.#pieces.push(chunk);
     this.#bytes += chunk.length;
     if (this.#state === 'waiting') {
       this.#lane.hold(chunk.length);
       return false;
     }
     if (this.#bytes <= LARGE) return true;
-    if (this.#lane.claim(this)) return this.#flowHeld();
+    if (this.#lane.claim(this)) return this.#flowPieces();
     this.#state = 'waiting';
     this.#lane.hold(this.#bytes);
     return false;
   }
 
-  /** false: many small ones wait by now; `resume` is called when they are out. */
+  /** false: too many small messages are queued; `resume` is called when they are sent. */
   end(resume?: () => void): boolean {
     if (this.#state === 'small') {
       this.#state = 'over';
-      const whole = this.#held.length === 1 ? (this.#held[0] as Buffer) : Buffer.concat(this.#held);
+      const whole = this.#pieces.length === 1 ? (this.#pieces[0] as Buffer) : Buffer.concat(this.#pieces);
       return this.#lane.send(whole, resume);
     }
     if (this.#state === 'waiting') this.#ended = true;
@@ -222,28 +222,28 @@ export class LaneMessage {
     return true;
   }
 
-  /** It will not be whole. */
+  /** Drops the message, which will not be complete. */
   cut(): void {
     const state = this.#state;
     this.#state = 'over';
     if (state === 'waiting') this.#lane.release(this.#bytes);
-    this.#held = [];
+    this.#pieces = [];
     if (state === 'waiting' || state === 'flowing') this.#lane.leave(this, 'cut');
   }
 
-  /** It is its turn. For Lane. */
+  /** The message may be written now. Called by Lane. */
   granted(): void {
     this.#lane.release(this.#bytes);
-    this.#flowHeld();
+    this.#flowPieces();
     if (this.#ended) this.end();
   }
 
-  #flowHeld(): boolean {
+  #flowPieces(): boolean {
     this.#state = 'flowing';
-    const held = this.#held;
-    this.#held = [];
+    const pieces = this.#pieces;
+    this.#pieces = [];
     let more = true;
-    for (const chunk of held) more = this.#lane.flow(chunk);
+    for (const chunk of pieces) more = this.#lane.flow(chunk);
     return more;
   }
 }

@@ -1,4 +1,4 @@
-/** Messages to a client, one a line. */
+/** Writes messages to a client, one per line. */
 import type { Writable } from 'node:stream';
 import { withoutLineBreaks } from '../wire/splice.js';
 import type { Outlet } from './lane.js';
@@ -36,7 +36,7 @@ export class LineOutlet implements Outlet {
     this.#output.write(LF);
   }
 
-  /** Half a message is no JSON: whoever reads the line sees that it is none. */
+  /** An incomplete message is invalid JSON, which the reader of the line notices. */
   cut(): void {
     if (this.#inLine) this.finish();
   }

@@ -1,6 +1,6 @@
 /**
- * A client that has one stream for all that it is told (HTTP+SSE of 2024-11-05, stdio): answers, notifications and questions go out on
- * it in their order. The stream is the client: when it ends, all that the client began ends too.
+ * A client with one stream for everything (HTTP+SSE of 2024-11-05, stdio): answers, notifications and questions are sent on it in order.
+ * When the stream ends, everything that the client has started ends too.
  */
 import { errorMessage, GatewayError } from '../errors.js';
 import type { Budget } from '../lib/budget.js';
@@ -23,9 +23,9 @@ import type { Gate, Session, Settled, Origin } from '../proxy/gate.js';
 import { runBatch } from './batch.js';
 import { Lane, type LaneMessage, type Outlet } from './lane.js';
 
-/** With so much waiting for a client that does not read, nothing more is taken from it. */
+/** With more bytes queued for a slow client, its messages are no longer read. */
 const MAX_WAITING = 4_194_304;
-/** With so much waiting it is asked nothing more. */
+/** With more bytes queued, the client is asked no more questions. */
 const MAX_UNREAD = 1_048_576;
 
 type Messages = Message | readonly (Message | MessageError)[];
@@ -38,11 +38,11 @@ export interface OneStreamDeps {
   readonly budget: Budget;
   readonly log: Logger;
   readonly boundary: Boundary;
-  /** Whether modern requests may come on it: HTTP+SSE is a transport of the other era alone. */
+  /** Whether modern requests are allowed: HTTP+SSE exists in the legacy era only. */
   readonly modern: boolean;
   /** limits.message_bytes */
   readonly messageBytes: () => number;
-  /** The stream has room again for the answers to more messages. */
+  /** Called when the stream has room for more answers. */
   readonly room?: () => void;
 }
 
@@ -51,16 +51,16 @@ export class OneStream {
   readonly #lane: Lane;
   readonly #calls = new Set<Call>();
   readonly #batches = new Set<(why: Cause) => void>();
-  /** It lives as long as this stream, in this process: it is never looked for. */
+  /** It ends with this stream, and is never looked up in the store. */
   #session: Session | undefined;
-  /** Its session is being opened elsewhere. Never rejects. */
+  /** Set while the session store opens its session. Never rejects. */
   #opening: Promise<void> | undefined;
-  /** How many messages came meanwhile and wait their turn. */
+  /** How many messages wait for that. */
   #behind = 0;
   #leaveSession: (() => void) | undefined;
-  /** Bytes of notifications that belong to no call and wait. */
+  /** Queued bytes of notifications that belong to no call. */
   #notices = 0;
-  /** When the client last said something, on the monotonic clock. */
+  /** When the client last sent something, by performance.now(). */
   #lastSeen = performance.now();
   #finishing = false;
   #over = false;
@@ -68,8 +68,8 @@ export class OneStream {
   constructor(deps: OneStreamDeps) {
     this.#deps = deps;
     const overflow = (): void => {
-      deps.log.warn('closed the stream of a client that does not read: too much is being buffered');
-      // Not within a call that writes.
+      deps.log.warn('closed the stream of a client that does not read: too many bytes are buffered');
+      // Deferred, because a call may be writing.
       setImmediate(
         deps.boundary.guard('client_request', () => {
           deps.outlet.destroy();
@@ -84,7 +84,7 @@ export class OneStream {
     };
   }
 
-  /** The client reads too slowly to be given more. */
+  /** Whether the client reads too slowly for more notifications. */
   get full(): boolean {
     return this.#lane.waiting > MAX_WAITING;
   }
@@ -97,31 +97,31 @@ export class OneStream {
     return this.#lastSeen;
   }
 
-  /** Nothing of its client is under way. */
+  /** Whether the client has no running requests. */
   get idle(): boolean {
     return this.#calls.size === 0 && this.#batches.size === 0;
   }
 
-  /** What the client sends now waits until its session is open. `room` is called then. */
+  /** Whether messages wait until the session is open. `room` is called then. */
   get opening(): boolean {
     return this.#opening !== undefined;
   }
 
   /**
-   * Takes what the client sent. Answers to requests go on the stream; an error that belongs to no request is returned. `version`: the
-   * MCP-Protocol-Version header, where there are headers. A promise, which never rejects, behind an `initialize` that waits for its session:
-   * nothing overtakes it.
+   * Handles what the client sent. Answers are sent on the stream; an error that belongs to no request is returned. `version`: the
+   * MCP-Protocol-Version header, if there are headers. Returns a promise, which never rejects, while an `initialize` waits for its
+   * session, so that no message overtakes it.
    */
   take(messages: Messages, version: string | undefined): Taken | Promise<Taken> {
     this.#lastSeen = performance.now();
-    // No store is asked for it, which would note that it is in use.
+    // The store is not asked, so the use of the session is recorded here.
     if (this.#session) this.#session.lastSeen = this.#lastSeen;
     return this.#opening ? this.#takeLater(this.#opening, messages, version) : this.#take(messages, version);
   }
 
   async #takeLater(opening: Promise<void>, messages: Messages, version: string | undefined): Promise<Taken> {
     this.#behind++;
-    // What came before may have been another `initialize`.
+    // An earlier message may have been another `initialize`.
     for (let next: Promise<void> | undefined = opening; next; next = this.#opening) await next;
     this.#behind--;
     const error = this.#take(messages, version);
@@ -136,7 +136,7 @@ export class OneStream {
     if (!('kind' in messages)) return this.#batch(origin, messages);
     const isRequest = messages.kind === 'request';
     const era = classify(version, messages);
-    // Without a session nobody else knows what this client has under way.
+    // Without a session, only this stream knows the requests of the client.
     if (messages.method === 'notifications/cancelled' && this.#cancel(messages)) return undefined;
     const modern = era === 'modern';
     if (modern && !this.#deps.modern) {
@@ -191,25 +191,25 @@ export class OneStream {
     }
   }
 
-  /** Tells the client of an error that belongs to no request. */
+  /** Sends an error that belongs to no request. */
   complain(error: GatewayError, rawId: string, era: Era = 'legacy'): void {
     this.#lane.send(Buffer.from(errorMessage(error, rawId, era)));
   }
 
-  /** Ends the stream once nothing is under way. */
+  /** Ends the stream once no request is running. */
   finish(): void {
     this.#finishing = true;
     this.#settle();
   }
 
-  /** Ends the stream; what is under way is cancelled. */
+  /** Ends the stream, and cancels running requests. */
   close(why: Cause): void {
     this.#finishing = true;
     this.#cancelAll(why);
     this.#settle();
   }
 
-  /** The client has gone, and its session with it. */
+  /** The client has gone: ends its session. */
   left(): void {
     if (this.#over) return;
     this.#over = true;
@@ -234,7 +234,7 @@ export class OneStream {
 
   done(call: Call): void {
     this.#calls.delete(call);
-    // Not before the call itself has seen its end.
+    // Deferred, so that the call ends first.
     if (this.#finishing)
       queueMicrotask(
         this.#deps.boundary.guard('client_request', () => {
@@ -248,13 +248,13 @@ export class OneStream {
     return { ...origin, sessionId: this.#session?.id, version, era: 'legacy', headers: undefined };
   }
 
-  /** Of sessions the session itself knows. */
+  /** Requests of a session are known to the session. */
   #isInUse(key: string): boolean {
     for (const call of this.#calls) if (call.era === 'modern' && call.key === key) return true;
     return false;
   }
 
-  /** Cancels a modern request of this stream; false: it names none. */
+  /** Cancels a modern request of this stream; false: there is none with this id. */
   #cancel(message: Message): boolean {
     const id = find(message.params, 'requestId');
     if (!id) return false;
@@ -292,7 +292,7 @@ export class OneStream {
     return undefined;
   }
 
-  /** The client is answered, and may have gone, once its session is open. */
+  /** Answers the client, which may have gone, once its session is open. */
   #open(opened: Promise<Settled>, call: Call | undefined): void {
     const { gate, boundary, room } = this.#deps;
     const failed = (error: GatewayError): void => call?.fail(error);
@@ -306,7 +306,7 @@ export class OneStream {
     this.#opening = opened.then(boundary.guard('client_request', answered, failed));
   }
 
-  /** From its first answer on the client has a session; what is told to that comes here. */
+  /** Attaches the session, whose notifications are sent here, from the answer to `initialize` on. */
   #join(session: Session): void {
     this.#session = session;
     const { gate } = this.#deps;
@@ -321,7 +321,7 @@ export class OneStream {
         return more;
       },
       end: () => {
-        // At the end of the gateway the calls may go on; else the session has ended, and with it the stream.
+        // On shutdown running calls may finish; otherwise the stream ends with its session.
         if (gate.state === 'draining') this.finish();
         else this.close('session ended');
       },
@@ -347,7 +347,7 @@ export class OneStream {
   }
 }
 
-/** The sink of one request. After its end it ignores whatever still comes. */
+/** The sink of one request. Ignores everything after its end. */
 class Call implements Sink {
   exchange: Exchange | undefined;
   readonly era: Era;
@@ -393,7 +393,7 @@ class Call implements Sink {
     if (this.#over) return;
     this.#over = true;
     this.#answer?.end();
-    // On a shared stream this is how a subscription ends (2026-07-28, basic/patterns/cancellation).
+    // How a subscription ends on a shared stream (2026-07-28, basic/patterns/cancellation).
     if (this.#listens) {
       const method = 'notifications/cancelled';
       const params = `{"requestId":${this.#rawId},"reason":"the subscription has ended"}`;
@@ -406,7 +406,7 @@ class Call implements Sink {
   cancelled(): void {
     if (this.#over) return;
     this.#over = true;
-    // Nothing is said about a cancelled request.
+    // A cancelled request gets no answer.
     this.#answer?.cut();
     this.#stream.done(this);
   }
@@ -420,7 +420,7 @@ class Call implements Sink {
   }
 }
 
-/** For messages that are never answered. */
+/** A sink for messages that get no answer. */
 const NO_SINK: Sink = {
   notify: () => true,
   ask: () => undefined,

@@ -1,4 +1,4 @@
-/** stdio towards a client (2025-11-25, basic/transports, "stdio"): one message a line, over any pair of streams. */
+/** stdio for clients (2025-11-25, basic/transports, "stdio"): one message per line, over any pair of streams. */
 import { isUtf8 } from 'node:buffer';
 import type { Readable, Writable } from 'node:stream';
 import type { Config } from '../config/types.js';
@@ -21,26 +21,24 @@ export interface StdioDeps {
   readonly budget: Budget;
   readonly log: Logger;
   readonly boundary: Boundary;
-  /** The client, of this era, is in earnest: upstreams are wanted. undefined: its message may go on at once. */
+  /** Called when the client, of this era, needs upstreams. The message waits for the promise; undefined: it does not wait. */
   readonly wanted: (era: Era) => Promise<void> | undefined;
 }
 
 export interface StdioClient {
-  /** Resolves when the client has left: its input has ended, or nobody reads the output. */
+  /** Resolves when the client has left: its input has ended, or the output is closed. */
   readonly left: Promise<void>;
-  /** Resolves when the output has ended too. */
+  /** Resolves when the output has ended. */
   readonly closed: Promise<void>;
-  /** Ends the output once what is under way is answered; what takes longer than `graceMs` is cancelled. */
+  /** Ends the output once running requests are answered; after `graceMs` they are cancelled. */
   close(graceMs: number): Promise<void>;
   destroy(): void;
 }
 
-/** Who starts a process speaks to it: there is nothing to prove. */
-
-/** Requests of which clients make use to find out what they have started: no upstream is needed for them. */
+/** Requests with which clients probe what they have started; they need no upstream. */
 const PROBES = new Set(['initialize', 'ping', 'server/discover']);
 
-/** Messages that are held until calls may be made; with more, the input waits. */
+/** How many messages wait until upstreams are ready; beyond that the input pauses. */
 const MAX_HELD = 256;
 
 type Messages = ReturnType<typeof readMessages>;
@@ -129,7 +127,7 @@ export function attachStdio(deps: StdioDeps, input: Readable, output: Writable):
   function refused(messages: Messages, error: GatewayError | undefined): void {
     if (!error) return;
     if (Array.isArray(messages)) stream.complain(error, 'null');
-    else log.debug('a message of the client came to nothing', { why: error.message });
+    else log.debug('a message of the client failed', { why: error.message });
   }
 
   function dropped({ bytes, reason }: DroppedLine): void {
@@ -144,7 +142,7 @@ export function attachStdio(deps: StdioDeps, input: Readable, output: Writable):
     stream.complain(error, 'null');
   }
 
-  /** A client that does not read its answers is not read either, nor one whose session is being opened. */
+  /** Pauses the input of a client that does not read its answers, or whose session is being opened. */
   function regulate(): void {
     const wait = stream.full || stream.opening || (hold?.length ?? 0) > MAX_HELD;
     if (wait === input.isPaused()) return;
@@ -175,7 +173,7 @@ export function attachStdio(deps: StdioDeps, input: Readable, output: Writable):
     timer = setTimeout(
       boundary.guard('timer', () => {
         stream.close('the client has ended its input');
-        // What it has not read by now it will not read.
+        // The client has had the whole grace period to read this.
         output.destroy();
       }),
       graceMs,

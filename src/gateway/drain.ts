@@ -1,5 +1,5 @@
 /** The orderly end of a gateway, within the grace period. */
-import type { TaskCancels } from '../bridge/tasks-cancel.js';
+import type { TaskCancels } from '../bridge/tasks/cancel.js';
 import type { Links } from './links.js';
 
 /** How long servers have to hear that tasks are cancelled. */

@@ -1,5 +1,5 @@
 /** Applies another configuration. What did not change is not touched. */
-import { diffConfig, type LoadedConfig } from '../config/index.js';
+import { diffConfig, keepFixed, type LoadedConfig } from '../config/index.js';
 import type { Config, ServerConfig } from '../config/types.js';
 import type { ReloadResult } from '../downstream/http/admin.js';
 import type { Logger } from '../observe/log.js';
@@ -20,7 +20,7 @@ export function applyConfig(deps: ReloadDeps, old: Config, loaded: LoadedConfig)
       'the configuration names no servers, as an empty or truncated file does: write servers: [] to remove them all',
     );
   const diff = diffConfig(old, next);
-  const kept = keepWhatNeedsRestart(old, next);
+  const kept = keepFixed(old, next);
   deps.use(kept);
   for (const warning of warnings) deps.log.warn(warning);
   for (const key of diff.restartRequired)
@@ -40,22 +40,5 @@ export function applyConfig(deps: ReloadDeps, old: Config, loaded: LoadedConfig)
     unchanged: diff.unchanged.length,
     servers: { added: diff.added, removed: diff.removed, restarted: diff.restarted, updated: diff.updated },
     restart_required: diff.restartRequired,
-  };
-}
-
-/** Keys that are read once at the start keep their old values. */
-function keepWhatNeedsRestart(old: Config, next: Config): Config {
-  return {
-    ...next,
-    host: old.host,
-    port: old.port,
-    logging: old.logging,
-    cache: old.cache,
-    mcp: { ...next.mcp, session: old.mcp.session, state_key: old.mcp.state_key },
-    http: {
-      ...old.http,
-      allowed_hosts: next.http.allowed_hosts,
-      allowed_origins: next.http.allowed_origins,
-    },
   };
 }

@@ -1,9 +1,9 @@
-/** The longest wait, in ms, after so many failures in a row (1 or more). */
+/** The longest delay in ms after this many consecutive failures (at least 1). */
 export function upperBoundMs(failures: number, base: number, max: number): number {
   return Math.min(base * 2 ** Math.max(0, failures - 1), max);
 }
 
-/** The wait after so many failures in a row: anything up to the bound, so that many who failed together do not return together. */
+/** A random delay up to the bound, so that clients that failed together do not retry together. */
 export function backoffMs(
   failures: number,
   base: number,

@@ -1,9 +1,9 @@
 /**
- * Bytes that many buffers share. When they are all out, whoever holds most gives way: the client or the server whose
- * holders have most in sum, not the one that asks next.
+ * A number of bytes that all buffers share. When it is used up, the client or server whose buffers hold most in total is evicted,
+ * not the one that asks next.
  */
 
-/** A client or a server: a key, or the object that stands for it. */
+/** A client or a server, identified by a string or an object. */
 export type Owner = string | object;
 
 export interface Whose {
@@ -11,39 +11,39 @@ export interface Whose {
   readonly server?: Owner | undefined;
 }
 
-/** Who takes, gives back, once. */
+/** Whatever is taken has to be given back exactly once. */
 export interface Budget {
-  /** For what has no owner and is soon given back. False, and nothing taken: there is no room. */
+  /** For short-lived buffers without an owner. false: there is no room, and nothing was taken. */
   take(bytes: number): boolean;
   give(bytes: number): void;
   /**
-   * One thing that holds bytes. `evict` is called when it has to give way: all it held is given back by then, and it must let go of
-   * the bytes themselves.
+   * A buffer. `evict` is called when it is evicted: its bytes are already given back to the budget, and the callback has to free the
+   * buffer itself.
    */
   holder(whose: Whose, evict: () => void): Holder;
   readonly used: number;
-  /** Takes effect for what is taken from now on. */
+  /** Applies to later `take` calls. */
   setLimit(bytes: number): void;
 }
 
 export interface Holder {
-  /** False, and nothing taken: there is no room, and nobody holds more than the owner of this one. */
+  /** false: there is no room, no owner holds more than this one, and nothing was taken. */
   take(bytes: number): boolean;
   /** Gives back at most what is held. */
   give(bytes: number): void;
-  /** Gives all of it back. */
+  /** Gives everything back. */
   release(): void;
   readonly held: number;
 }
 
-/** `failed` hears what an `evict` throws. */
+/** `failed` is called with exceptions of `evict` callbacks. */
 export function createBudget(limitBytes: number, failed?: (thrown: unknown) => void): Budget {
   return new SharedBudget(limitBytes, failed);
 }
 
 interface Sized {
   size: number;
-  /** Since when it holds something, by a counter: of equal ones the older comes first. */
+  /** A counter value from when it first held something: of two equal sizes, the older is evicted first. */
   since: number;
 }
 
@@ -51,7 +51,7 @@ function above(a: Sized, b: Sized): boolean {
   return a.size > b.size || (a.size === b.size && a.since < b.since);
 }
 
-/** The largest first. Finds, changes and removes in logarithmic time. */
+/** A max-heap with logarithmic updates. */
 class Heap<T extends Sized> {
   readonly #items: T[] = [];
   readonly #places = new Map<T, number>();
@@ -60,14 +60,14 @@ class Heap<T extends Sized> {
     return this.#items[0];
   }
 
-  /** The largest, or the largest but `other`. */
+  /** The largest item except `other`. */
   topBut(other: T): T | undefined {
     const [first, second, third] = this.#items;
     if (first !== other) return first;
     return third && second && above(third, second) ? third : second;
   }
 
-  /** Its size has changed: it finds its place, comes in, or goes at 0. */
+  /** Moves, adds, or (at size 0) removes an item whose size has changed. */
   update(item: T): void {
     let at = this.#places.get(item);
     if (item.size === 0) {
@@ -115,13 +115,13 @@ class Heap<T extends Sized> {
   }
 }
 
-/** A client or a server: what it holds in sum, and with whom. */
+/** A client or a server, with its total and its pairs. */
 interface Side extends Sized {
   readonly key: Owner | undefined;
   readonly pairs: Heap<Pair>;
 }
 
-/** A client at a server. */
+/** A client together with a server. */
 interface Pair extends Sized {
   readonly client: Client;
   readonly server: Side;
@@ -174,7 +174,7 @@ class SharedBudget implements Budget {
     return ++this.#clock;
   }
 
-  /** Lets those that hold most give way, until there is room for `bytes` more of `pair`. */
+  /** Evicts the largest holders until `pair` has room for `bytes` more. */
   makeRoom(bytes: number, pair: Pair | undefined): boolean {
     while (this.#used + bytes > this.#limit) {
       const victim = this.#victim(bytes, pair);
@@ -188,14 +188,14 @@ class SharedBudget implements Budget {
     return true;
   }
 
-  /** undefined: whoever asks would hold the most. */
+  /** undefined: the requester would hold the most itself. */
   #victim(bytes: number, pair: Pair | undefined): Held | undefined {
     const { top } = this.#sides;
     if (!top) return undefined;
     const own = pair && largest(pair);
     if (top.size > (own?.size ?? 0) + bytes) return top.pairs.top?.holders.top;
     if (!own || !pair) return undefined;
-    // Its own side gives way: of that, whoever has the most.
+    // The requester's own side holds most: evict from its largest other pair.
     const other = own.pairs.topBut(pair);
     return other && other.size > pair.size + bytes ? other.holders.top : undefined;
   }
@@ -219,7 +219,7 @@ class SharedBudget implements Budget {
     return pair;
   }
 
-  /** `holder` of `pair` has that much more, or less. */
+  /** Records that `holder` of `pair` holds `bytes` more, or less. */
   account(holder: Held, pair: Pair, bytes: number): void {
     this.#used += bytes;
     pair.holders.update(holder);
@@ -230,27 +230,27 @@ class SharedBudget implements Budget {
       side.pairs.update(pair);
       if (side.key !== undefined) this.#sides.update(side);
     }
-    // Nothing is kept of who holds nothing.
+    // Owners that hold nothing are forgotten.
     if (pair.size === 0) client.byServer.delete(server);
     if (client.size === 0) this.#clients.delete(client.key);
     if (server.size === 0) this.#servers.delete(server.key);
   }
 }
 
-/** Of the two sides of a pair the one that holds more; undefined: neither is known. */
+/** The side of a pair that holds more; undefined: neither has an owner. */
 function largest({ client, server }: Pair): Side | undefined {
   if (client.key === undefined) return server.key === undefined ? undefined : server;
   return server.key === undefined || client.size >= server.size ? client : server;
 }
 
 class Held implements Holder {
-  /** What is held. */
+  /** Bytes held. */
   size = 0;
   since = 0;
   readonly #budget: SharedBudget;
   readonly #whose: Whose;
   readonly #evict: () => void;
-  /** While something is held. */
+  /** Set while something is held. */
   #pair: Pair | undefined;
 
   constructor(budget: SharedBudget, whose: Whose, evict: () => void) {
@@ -270,7 +270,7 @@ class Held implements Holder {
       this.#forgetPair();
       return false;
     }
-    // What gave way may have ended what this belongs to, and this with it.
+    // The eviction may have ended the owner of this holder, and released it.
     if (this.size < had) return false;
     this.#pair = this.#budget.pairOf(this.#whose);
     if (had === 0) this.since = this.#budget.now();
@@ -297,7 +297,7 @@ class Held implements Holder {
     this.#evict();
   }
 
-  /** A pair that was made to ask for room, and got none. */
+  /** Removes a pair that was created for a request that failed. */
   #forgetPair(): void {
     if (this.#pair) return;
     this.#budget.account(this, this.#budget.pairOf(this.#whose), 0);

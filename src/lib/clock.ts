@@ -1,6 +1,6 @@
 import { performance } from 'node:perf_hooks';
 
-/** Monotonic milliseconds: waits and TTLs never follow the wall clock. */
+/** Monotonic milliseconds, for delays and TTLs. */
 export interface Clock {
   now(): number;
 }

@@ -2,12 +2,12 @@ import type { Budget } from './budget.js';
 
 const LF = 10;
 const CR = 13;
-/** What is shown of a line that was not kept: enough to find its id, which stands in the head or in the tail. */
+/** How many bytes of a dropped line are reported from each end: enough to find the id of the message. */
 const SHOWN_BYTES = 256;
-/** Smaller pieces are copied together, so that a line written byte by byte costs no buffer a byte. */
+/** Smaller pieces are copied together, so that a line written byte by byte does not cost a buffer per byte. */
 const SMALL_PIECE = 4096;
 const SCRATCH_BYTES = 16 * 1024;
-/** A line beyond this is handed over in its pieces where that is asked for: to join them is to hold it twice. */
+/** Larger lines are passed on in pieces, if the caller supports it: joining them would take twice the memory. */
 const LARGE_LINE = 128 * 1024;
 
 export interface DroppedLine {
@@ -16,33 +16,33 @@ export interface DroppedLine {
   readonly head: Buffer;
   /** The last bytes; for a short line they overlap with the head. */
   readonly tail: Buffer;
-  /** `line`: longer than one may be. `budget`: all buffers together hold too much. */
+  /** `line`: longer than `maxBytes`. `budget`: the budget has no room. */
   readonly reason: 'line' | 'budget';
 }
 
 export interface LineSplitter {
   /**
-   * `more`: asked after each line, and told how many bytes were looked at. Where it says no, the rest of the chunk is given back: it is to
-   * be pushed before anything else.
+   * `more` is called after each line with the number of bytes processed. If it returns false, the rest of the chunk is returned, and has
+   * to be pushed before anything else.
    */
   push(chunk: Buffer, more?: (bytes: number) => boolean): Buffer | undefined;
-  /** The stream is over: gives back to the budget, and returns, what is held of a line that will not end. */
+  /** Ends the stream. Returns the unfinished line, and gives its bytes back to the budget. */
   end(): Buffer | undefined;
 }
 
 /**
- * Cuts a stream into lines at LF. A line is handed over without its line break, empty ones not at all; it is a
- * view of the chunk it came in, or one buffer joined of several. A line larger than `maxBytes`, or for whose
- * beginning the budget has no room, is skipped to its end; `onDropping` is called as soon as that is known.
+ * Cuts a stream into lines at LF. Lines are passed on without their line break, and empty lines are skipped. A line is
+ * a view of its chunk, or one buffer joined from several. A line that is larger than `maxBytes`, or that the budget has
+ * no room for, is skipped to its end; `onDropping` is called as soon as that is known.
  */
 export function splitLines(options: {
   maxBytes: number;
   budget: Budget;
   onLine(line: Buffer): void;
-  /** A large line in the pieces it came in, more than one, none of them empty. */
+  /** A large line, in two or more non-empty pieces. */
   onPieces?(pieces: Buffer[]): void;
   onDropping?(reason: 'line' | 'budget'): void;
-  /** Bytes of such a line as they come. */
+  /** Bytes of a dropped line, as they arrive. */
   onSkipped?(bytes: number, head: Buffer): void;
   onDropped(line: DroppedLine): void;
 }): LineSplitter {
@@ -118,7 +118,7 @@ export function splitLines(options: {
     options.onSkipped?.(piece.length, dropping.head);
   }
 
-  /** `last`: the last piece of a line. */
+  /** `last`: it is the last piece of the line. */
   function line(last: Buffer): void {
     if (!dropping) {
       if (held === 0 && last.length <= maxBytes) return emit(last);

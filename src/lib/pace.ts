@@ -1,14 +1,14 @@
 import { monotonic, type Clock } from './clock.js';
 
-/** What is read of one stream before others have their turn: bytes, and time. */
+/** How much is read from one stream before others get their turn, in bytes and in time. */
 const TURN_BYTES = 1_048_576;
 const TURN_MS = 8;
-/** Less than this is not worth a look at the clock. */
+/** Below this the clock is not read. */
 const FEW_BYTES = 32_768;
-/** What it costs to look at a piece, however small, as bytes. */
+/** The minimum cost of a piece, in bytes. */
 const PIECE_BYTES = 256;
 
-/** How much of one peer was read in this turn of the event loop. */
+/** Tracks how much was read from one peer in this turn of the event loop. */
 export class Pace {
   readonly #clock: Clock;
   #bytes = 0;
@@ -18,7 +18,7 @@ export class Pace {
     this.#clock = clock;
   }
 
-  /** Counts what was just read. true: enough for this turn, the rest can wait for the next one. */
+  /** Records bytes that were read. true: enough for this turn. */
   spend(bytes: number): boolean {
     this.#bytes += Math.max(bytes, PIECE_BYTES);
     if (this.#bytes < FEW_BYTES) return false;

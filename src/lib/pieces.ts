@@ -1,15 +1,15 @@
-/** Pieces of one message that wait for the rest: what they cost stays near what they hold. */
+/** The pieces of an incomplete message, stored with little overhead. */
 
-/** A piece of less costs about as much for itself as for its bytes. */
+/** For smaller pieces the Buffer object costs about as much as the bytes. */
 const SMALL = 4096;
-/** So many small ones in a row become one. */
+/** This many small pieces in a row are joined. */
 const RUN = 128;
-/** A piece that keeps a block of more than so many times its size alive, and of more than SMALL, gets bytes of its own. */
+/** A small piece is copied if the memory block that it keeps alive is more than this many times its size. */
 const SHARE = 16;
 
 export class Pieces {
   #pieces: Buffer[] = [];
-  /** How many at the end are small and were not joined yet. */
+  /** The number of small pieces at the end that are not joined yet. */
   #small = 0;
 
   get length(): number {
@@ -33,12 +33,12 @@ export class Pieces {
     this.#pieces.push(Buffer.concat(this.#pieces.splice(-RUN)));
   }
 
-  /** Takes the first one out. */
+  /** Removes and returns the first piece. */
   shift(): Buffer | undefined {
     return this.#pieces.shift();
   }
 
-  /** All of it as one buffer, which stays. */
+  /** The pieces as one buffer, which is kept. */
   joined(): Buffer {
     const [first] = this.#pieces;
     if (first && this.#pieces.length === 1) return first;
@@ -48,7 +48,7 @@ export class Pieces {
     return whole;
   }
 
-  /** All of it as one buffer; nothing stays. */
+  /** The pieces as one buffer, which is removed. */
   taken(): Buffer {
     const whole = this.joined();
     this.clear();

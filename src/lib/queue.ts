@@ -1,4 +1,4 @@
-/** First in, first out: however long it is, taking the first costs the same. */
+/** A FIFO queue with constant-time removal. */
 export class Queue<T> {
   #items: (T | undefined)[] = [];
   #first = 0;
@@ -15,7 +15,7 @@ export class Queue<T> {
     if (this.length === 0) return undefined;
     const item = this.#items[this.#first];
     this.#items[this.#first++] = undefined;
-    // What was taken is let go of once it is more than half.
+    // Frees the removed part once it is more than half.
     if (this.#first * 2 > this.#items.length) {
       this.#items = this.#items.slice(this.#first);
       this.#first = 0;
@@ -23,7 +23,7 @@ export class Queue<T> {
     return item;
   }
 
-  /** The first of it that is this very item goes. */
+  /** Removes the first occurrence of `item`. */
   delete(item: T): void {
     const at = this.#items.indexOf(item, this.#first);
     if (at !== -1) this.#items.splice(at, 1);

@@ -1,12 +1,12 @@
 export interface SingleFlight<T> {
-  /** Joins the run in flight, or starts one. */
+  /** Joins the current run, or starts one. */
   call(): Promise<T>;
-  /** Rejects all who wait with `reason` and aborts the run; the next call starts anew, whether or not the run has ended. */
+  /** Rejects all waiting callers with `reason` and aborts the run. The next call starts a new run, even if this one has not ended. */
   cancel(reason?: Error): void;
   readonly running: boolean;
 }
 
-/** However many callers want it at once, one run of `fn` serves them all. */
+/** Shares one run of `fn` between concurrent callers. */
 export function singleFlight<T>(fn: (signal: AbortSignal) => Promise<T>): SingleFlight<T> {
   let current: { promise: Promise<T>; controller: AbortController } | undefined;
 

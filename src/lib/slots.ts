@@ -1,4 +1,4 @@
-/** A bound on how many things run at once; who waits is served in order. */
+/** Limits how many tasks run at the same time; waiting tasks start in order. */
 export interface Slots {
   /** Resolves with the release, which may be called more than once. Rejects when the signal aborts first. */
   take(signal: AbortSignal): Promise<() => void>;

@@ -1,20 +1,20 @@
 import type { Clock } from './clock.js';
 import { monotonic } from './clock.js';
 
-/** One armed wait. Nothing it offers allocates; a timer that has fired or was cancelled ignores every call. */
+/** A running timer. Its methods do not allocate, and do nothing once it has fired or was cancelled. */
 export interface WheelTimer {
-  /** Fires `ms` from now instead. 0: never. While paused it sets what is left. */
+  /** Reschedules it to fire in `ms`. 0: never. While paused, sets the remaining time. */
   move(ms: number): void;
   cancel(): void;
-  /** Time stands still until `resume()`. */
+  /** Stops the time until `resume()`. */
   pause(): void;
   resume(): void;
 }
 
 export interface Wheel {
-  /** Runs `fn` at the earliest `ms` from now, at the latest one resolution and the loop's delay later. 0: never. */
+  /** Calls `fn` in `ms` or at most one tick plus the event loop delay later. 0: never. */
   after(ms: number, fn: () => void): WheelTimer;
-  /** Forgets all timers; none fires any more. */
+  /** Cancels all timers. */
   close(): void;
 }
 
@@ -22,7 +22,7 @@ const SLOTS = 512;
 
 const NEVER: WheelTimer = { move() {}, cancel() {}, pause() {}, resume() {} };
 
-/** A link of a circular list; alone it is a list's head. */
+/** A node of a circular list; a single node is an empty list. */
 class Link {
   next: Link = this;
   prev: Link = this;
@@ -32,11 +32,11 @@ class Timer extends Link implements WheelTimer {
   readonly #wheel: TimerWheel;
   /** Undefined once fired or cancelled. */
   fn: (() => void) | undefined;
-  /** On the wheel's clock. */
+  /** In ms of the wheel's clock. */
   due: number;
-  /** The tick whose slot holds the timer; `due` may have moved beyond it. */
+  /** The tick of the slot that holds the timer; `due` may be later. */
   tick = 0;
-  /** What was left when it was paused; -1 while it runs. */
+  /** The remaining ms while paused; -1 while running. */
   #left = -1;
 
   constructor(wheel: TimerWheel, due: number, fn: () => void) {
@@ -54,7 +54,7 @@ class Timer extends Link implements WheelTimer {
       return;
     }
     const due = this.#wheel.now() + ms;
-    // Later: the visit of the old slot moves it on. Sooner: that visit would be late.
+    // A later time is handled when the old slot is visited; an earlier time needs another slot now.
     if (due >= this.due) this.due = due;
     else {
       this.#wheel.unlink(this);
@@ -87,7 +87,7 @@ class TimerWheel implements Wheel {
   readonly #clock: Clock;
   readonly #resolution: number;
   readonly #slots: Link[] = [];
-  /** Timers taken from a slot and not yet looked at: a list, so that one may cancel another. */
+  /** Timers removed from a slot and not yet handled: a list, so that one timer may cancel another. */
   readonly #visited = new Link();
   #armed = 0;
   #last = 0;
@@ -127,7 +127,7 @@ class TimerWheel implements Wheel {
       this.#last = Math.floor(this.now() / this.#resolution);
       this.#interval = setInterval(() => this.#turn(), this.#resolution).unref();
     }
-    // Rounded up, so that the slot is visited when the timer is due, never before.
+    // Rounded up, so that the slot is never visited before the timer is due.
     timer.tick = Math.max(Math.ceil(timer.due / this.#resolution), this.#last + 1);
     insert(this.#slots[timer.tick % SLOTS] as Link, timer);
     this.#armed++;
@@ -142,7 +142,7 @@ class TimerWheel implements Wheel {
   #turn(): void {
     const now = this.now();
     const current = Math.floor(now / this.#resolution);
-    // After a long block of the loop one round visits every slot.
+    // After a long event loop delay, one round visits every slot.
     let tick = Math.max(this.#last, current - SLOTS);
     while (tick < current) {
       const head = this.#slots[++tick % SLOTS] as Link;
@@ -158,7 +158,7 @@ class TimerWheel implements Wheel {
       }
       const fn = timer.fn;
       timer.fn = undefined;
-      // One that throws must not keep the others of this turn from firing.
+      // An exception must not keep the other timers from firing.
       try {
         fn?.();
       } catch (thrown) {
@@ -166,7 +166,7 @@ class TimerWheel implements Wheel {
         this.#failed(thrown);
       }
     }
-    // Stopped here, not in cancel(): a call that arms and cancels starts no timer of the runtime each time.
+    // Stopped here and not in cancel(), so that arming and cancelling does not start a Node timer each time.
     if (this.#armed === 0) this.#stop();
   }
 
@@ -190,7 +190,7 @@ function remove(link: Link): void {
   link.prev = link;
 }
 
-/** Moves every link of the list `from` to the end of the list `to`. */
+/** Moves all nodes of `from` to the end of `to`. */
 function splice(from: Link, to: Link): void {
   const first = from.next;
   const last = from.prev;
@@ -203,8 +203,8 @@ function splice(from: Link, to: Link): void {
 }
 
 /**
- * Many timers on one timer of the runtime, which runs only while one is armed and never keeps
- * the process alive. Arming, cancelling and moving cost the same however many there are. `failed` gets what a timer throws.
+ * Runs many timers on one Node timer, which is active only while a timer is armed, and never keeps the process alive. All
+ * operations take constant time. `failed` is called with exceptions of timers.
  */
 export function createWheel(
   options: { clock?: Clock; resolution?: number; failed?: (thrown: unknown) => void } = {},

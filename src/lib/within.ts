@@ -1,4 +1,4 @@
-/** Resolves with `promise`, after `ms` or at an abort, whatever comes first. */
+/** Resolves with `promise`, after `ms`, or on abort, whichever comes first. */
 export function within(promise: Promise<unknown>, ms: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     const timer = setTimeout(done, ms);

@@ -294,7 +294,8 @@ function factsOf(raw: RawDefinition, shown: string): ToolFacts | string | undefi
   if (!isObject(inputSchema)) return `the inputSchema of '${shown}' is not an object`;
   // SDK clients reject a whole list for one such schema (2025-11-25, Tool.inputSchema).
   if (inputSchema['type'] !== 'object') return `the inputSchema of '${shown}' has no "type": "object"`;
-  if (!isObjectSchema(inputSchema)) return `the inputSchema of '${shown}' has properties that are not schemas`;
+  if (!isObjectSchema(inputSchema))
+    return `the inputSchema of '${shown}' has properties that are not schemas`;
   const input = readSchema(inputSchema);
   if (typeof input === 'string') return `the inputSchema of '${shown}' ${input}`;
   const hasOutput = typeof outputSchema === 'boolean' || isObject(outputSchema);

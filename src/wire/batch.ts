@@ -1,14 +1,14 @@
-/** Several messages of a server in one array (JSON-RPC 2.0, "Batch"): revisions before 2025-06-18 have it, and some servers still send it. */
+/** Several messages of a server in one array (JSON-RPC 2.0, "Batch"): allowed before revision 2025-06-18, and still sent by some servers. */
 import { SMALL_MESSAGE } from './json.js';
 import { skipSpace } from './scan.js';
 import { elementsAt, UnprovenError } from './walk-unproven.js';
 
-/** Bytes of a batch, at the most. */
+/** Maximum size of a batch in bytes. */
 export const MAX_BATCH_BYTES = SMALL_MESSAGE;
-/** Elements of a batch, at the most. */
+/** Maximum number of elements of a batch. */
 const MAX_ELEMENTS = 100;
 
-/** The elements of the array that `whole` is; undefined: it is none, or too large. They are not proven to be JSON. */
+/** The elements of a JSON array; undefined: `whole` is not an array, or too large. The elements are not validated. */
 export function batchOf(whole: Buffer): Buffer[] | undefined {
   const at = skipSpace(whole, 0);
   if (whole[at] !== 0x5b || whole.length > MAX_BATCH_BYTES) return undefined;
@@ -30,8 +30,7 @@ export function batchOf(whole: Buffer): Buffer[] | undefined {
 }
 
 /**
- * Those of its elements that may be messages: the objects. An array within is not a batch of its own, as there is no end to how deep they
- * nest.
+ * The elements that may be messages, which are the objects. Nested arrays are not batches, because their depth would be unlimited.
  */
 export function messagesOf(whole: Buffer): Buffer[] | undefined {
   return batchOf(whole)?.filter((each) => each[0] === 0x7b);

@@ -1,17 +1,17 @@
-/** The start of a JSON-RPC message of the gateway's own: which kind it is, and where its id stands. */
+/** Reads the start of a JSON-RPC message that the gateway has written: its kind, and the offset of its id. */
 import { skipSpace, type Span } from './scan.js';
 
 export interface Head {
   readonly kind: 'result' | 'error' | 'method';
-  /** The raw id, if it stood before the deciding member. */
+  /** The offsets of the id, if it comes before the deciding member. */
   readonly id: Span | undefined;
-  /** Offset of the first byte of the value of `result`, `error` or `method`. */
+  /** The offset of the value of `result`, `error` or `method`. */
   readonly value: number;
 }
 
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
-/** Digits, letters, sign and point: what numbers and literals are made of. */
+/** Whether it is a character of a number or a literal: digits, letters, sign and point. */
 export const isWord = (c: number | undefined): boolean =>
   c !== undefined &&
   ((c >= 0x30 && c <= 0x39) ||
@@ -21,7 +21,7 @@ export const isWord = (c: number | undefined): boolean =>
     c === 0x2b ||
     c === 0x2e);
 
-/** Offset after the string that opens at `at`, or goes on after it; -1: it does not end here. */
+/** The offset after the string that begins or continues at `at`; -1: it does not end in these bytes. */
 export function endOfString(buf: Buffer, at: number): number {
   let quote = at;
   for (;;) {
@@ -33,7 +33,7 @@ export function endOfString(buf: Buffer, at: number): number {
   }
 }
 
-/** Offset after the value at `at`; -1: it does not end here. */
+/** The offset after the value at `at`; -1: it does not end in these bytes. */
 export function endOfValue(buf: Buffer, at: number): number {
   const c = buf[at];
   if (c === QUOTE) return endOfString(buf, at);
@@ -56,8 +56,8 @@ export function endOfValue(buf: Buffer, at: number): number {
 }
 
 /**
- * Reads the members of a message until the one that decides what it is. `more`: the bytes end before that;
- * `bad`: not an object, or an object with none of result, error, method.
+ * Reads the members of a message up to the one that decides its kind. `more`: the bytes end before that;
+ * `bad`: it is not an object, or has none of result, error and method.
  */
 export function readHead(buf: Buffer): Head | 'more' | 'bad' {
   let i = skipSpace(buf, 0);
@@ -90,7 +90,7 @@ export function readHead(buf: Buffer): Head | 'more' | 'bad' {
 
 const BOM = Buffer.from([0xef, 0xbb, 0xbf]);
 
-/** Without the byte order mark that some write at the start of a text. */
+/** Removes a byte order mark. */
 export function withoutBom(bytes: Buffer): Buffer {
   return bytes[0] === BOM[0] && bytes.subarray(0, BOM.length).equals(BOM)
     ? bytes.subarray(BOM.length)

@@ -1,19 +1,19 @@
 /**
- * Names that some reader takes for one another: Go's encoding/json matches members under Unicode case folding, where the Kelvin sign
+ * Names that some JSON readers confuse: Go's encoding/json matches members under Unicode case folding, where the Kelvin sign
  * is a k and the long s an s; Java's equalsIgnoreCase takes both Turkish i for an i; readers in C end a name at its first NUL.
  */
 
-/** No longer text folds to a name that anybody looks for. */
+/** Longer names are not compared. */
 const MAX_NAME = 128;
 
-/** Equal for names that differ in case alone, by the widest rules there are. */
+/** Folds case by the union of these rules, so that names that any reader confuses become equal. */
 export function foldName(name: string): string {
-  // İ in lower case is an i with a dot above.
+  // The lower case of İ is an i with a combining dot.
   const nul = name.indexOf('\0');
   return (nul === -1 ? name : name.slice(0, nul)).toUpperCase().toLowerCase().replaceAll('i\u0307', 'i');
 }
 
-/** Names that the gateway reads, replaces or decides by. Each may be there once, and spelt as it is. */
+/** Member names that the gateway reads or replaces. Each may appear once, spelt exactly. */
 export class KnownNames {
   readonly #names: readonly string[];
   readonly #folded: ReadonlyMap<string, string>;
@@ -27,7 +27,7 @@ export class KnownNames {
     return this.#names.includes(key);
   }
 
-  /** What makes two readers of these members take different ones; undefined: nothing. */
+  /** Why two JSON readers could read these members differently; undefined: they cannot. */
   doubt(members: readonly { readonly key: string }[]): string | undefined {
     for (let i = 0; i < members.length; i++) {
       const { key } = members[i] as { key: string };

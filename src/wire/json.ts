@@ -1,7 +1,6 @@
 /**
- * The one reader for JSON that a peer wrote and that has to be parsed whole. It gives a value, or undefined for what is
- * unreadable: not UTF-8, not JSON, too large, nested too deep. Values are read with the accessors below; `null` counts
- * as absent.
+ * The only reader for JSON of peers that has to be parsed completely. Returns undefined for unreadable input: not UTF-8, not
+ * JSON, too large, or nested too deeply. Values are read with the accessors below, which treat `null` as absent.
  */
 import { isUtf8 } from 'node:buffer';
 import { endOfString } from './edges.js';
@@ -12,17 +11,17 @@ export type JsonObject = Readonly<Record<string, unknown>>;
 
 export type ObjectScan = Extract<Scan, { readonly kind: 'object' }>;
 
-/** Most bytes of a message that is parsed whole and has no larger bound of its own. */
+/** Maximum size of a message that is parsed completely, unless it has a larger bound. */
 export const SMALL_MESSAGE = 1_048_576;
-/** Deepest nesting of a value that is parsed: what is deeper exhausts the stack of whatever walks it. */
+/** Maximum nesting of a parsed value: recursive code would exhaust the stack on deeper ones. */
 export const MAX_NESTING = MAX_DEPTH;
 
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
-/** Beyond this many bytes a string is searched by native code. */
+/** Longer strings are searched by native code. */
 const LONG_STRING = 64;
 
-/** Whether brackets and braces nest no deeper than `limit`. Linear; says nothing about the rest of the syntax. */
+/** Whether brackets and braces nest at most `limit` deep. Linear; does not check the rest of the syntax. */
 export function nestsWithin(bytes: Buffer, limit: number): boolean {
   let depth = 0;
   for (let i = 0; i < bytes.length; i++) {
@@ -32,7 +31,7 @@ export function nestsWithin(bytes: Buffer, limit: number): boolean {
       const near = Math.min(bytes.length, i + LONG_STRING);
       while (i < near && bytes[i] !== QUOTE) i += bytes[i] === BACKSLASH ? 2 : 1;
       if (i < near) continue;
-      // A long one is searched by native code.
+      // Searches a long string by native code.
       i = endOfString(bytes, i - 1) - 1;
       if (i < 0) break;
     } else if (c === 0x7b || c === 0x5b) {
@@ -42,7 +41,7 @@ export function nestsWithin(bytes: Buffer, limit: number): boolean {
   return true;
 }
 
-/** The value; undefined: unreadable. */
+/** Parses a value; undefined: unreadable. */
 export function readJson(bytes: Buffer, maxBytes = SMALL_MESSAGE): unknown {
   if (bytes.length > maxBytes || !isUtf8(bytes) || !nestsWithin(bytes, MAX_NESTING)) return undefined;
   try {
@@ -53,8 +52,8 @@ export function readJson(bytes: Buffer, maxBytes = SMALL_MESSAGE): unknown {
 }
 
 /**
- * Where the members of a message stand, for what only its bytes are wanted of: nothing is built. undefined: unreadable, or no object.
- * With an answer other than undefined the bytes are proven: wire/walk.ts may go over them.
+ * The offsets of a message's members, without building values. undefined: unreadable, or not an object. Otherwise the bytes are valid
+ * JSON, so that wire/walk.ts may read them.
  */
 export function scanObject(bytes: Buffer, maxBytes = SMALL_MESSAGE): ObjectScan | undefined {
   if (bytes.length > maxBytes || !isUtf8(bytes)) return undefined;
@@ -90,7 +89,7 @@ export function textOf(value: unknown): string | undefined {
   return typeof value === 'string' ? value : undefined;
 }
 
-/** Members whose value is null, without them: `null` where something belongs is absent. */
+/** The members without those whose value is null, which count as absent. */
 export function present(object: JsonObject): JsonObject {
   return Object.fromEntries(Object.entries(object).filter(([, value]) => value !== null));
 }

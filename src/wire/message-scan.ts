@@ -1,43 +1,14 @@
 /**
- * The envelope of one JSON-RPC message of a server, read as its bytes arrive, each byte once: what kind of message it is,
- * where its id stands, where its result begins and ends, what the result says about itself. Nothing is built, and nothing
- * behind the end of `result` is taken on trust. A message that two JSON parsers could read differently has a `problem`:
- * an envelope member that comes twice, is written with escapes, or equals another one but for case (Go's encoding/json
- * takes `"ID"` for `"id"`).
+ * Reads the envelope of a server's JSON-RPC message while its bytes arrive, each byte once: its kind, the offsets of its id and its
+ * result, and a few members of the result. Builds no values, and checks the envelope to its end. A message that two JSON parsers could
+ * read differently has a `problem`: an envelope member that is duplicated, written with escapes, or differs from another one only in
+ * case (Go's encoding/json takes `"ID"` for `"id"`).
  */
 import { isWord } from './edges.js';
-import { nameIn, namesOf, variantIn, type Names } from './names.js';
+import { BITS, ENVELOPE, FIRST, RESULT, RESULT_BITS, STRUCTURED } from './message-names.js';
+import { nameIn, variantIn, type Names } from './names.js';
 import { isSpace, type Span } from './scan.js';
 import { scanValue, valueEndState } from './value-end.js';
-
-const ENVELOPE_NAMES = ['jsonrpc', 'id', 'method', 'params', 'result', 'error'] as const;
-const ENVELOPE = namesOf(ENVELOPE_NAMES);
-/** Members of a result that the gateway reads or replaces: they come once. */
-const RESULT_NAMES = ['isError', 'resultType', '_meta', 'ttlMs', 'cacheScope'] as const;
-const RESULT = namesOf(RESULT_NAMES);
-const STRUCTURED = namesOf(['structuredContent']);
-
-/** Members that only a complete result of some method has: what begins with one of them needs no more reading. */
-const FIRST = namesOf([
-  'content',
-  'structuredContent',
-  'isError',
-  'messages',
-  'description',
-  'contents',
-  'completion',
-  'tools',
-  'prompts',
-  'resources',
-  'resourceTemplates',
-  'nextCursor',
-]);
-const BITS = bitsOf(ENVELOPE_NAMES);
-const RESULT_BITS = bitsOf(RESULT_NAMES);
-
-function bitsOf(names: readonly string[]): Readonly<Record<string, number>> {
-  return Object.fromEntries(names.map((name, i) => [name, 1 << i]));
-}
 
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
@@ -56,80 +27,80 @@ const IN_WORD = 8;
 const AFTER = 9;
 const END = 10;
 
-/** What is kept of a key or a scalar: more than any that means something has. */
+/** How many characters of a key or a scalar are kept; no relevant one is longer. */
 const MAX_TEXT = 256;
-/** Scalar members at the start of a result that are looked at. */
+/** How many scalar members at the start of a result are read. */
 const MAX_LEAD = 16;
 const QUOTED_DIGITS = /^"\d{1,15}"$/;
 
 export class MessageScan {
-  /** What decides the kind of the message: a result or an error that is not null, or a method. */
+  /** The member that decides the kind of the message: a `result` or `error` that is not null, or a `method`. */
   kind: 'result' | 'error' | 'method' | undefined;
-  /** Offsets count from the first byte of the message. Of the value of `kind`; the end is -1 until it is read. */
+  /** The offsets of the value of `kind`, from the first byte of the message; the end is -1 until it is read. */
   value = -1;
   valueEnd = -1;
   id: Span | undefined;
-  /** The id as it is written. */
+  /** The id as written. */
   idText = '';
-  /** The method as it is written, without quotes; '' where it is longer than any that is known. */
+  /** The method, without quotes; '' if it is longer than any known method. */
   method = '';
-  /** A `result` or `error` that is null: whole members, with one comma. */
+  /** The offsets of members `result` or `error` that are null, each with one comma. */
   readonly nulls: Span[] = [];
-  /** `isError: true` is a member of the result. */
+  /** Whether the result has `isError: true`. */
   isError = false;
-  /** The value of `resultType`; undefined: there is none so far, or it is not a string. */
+  /** The value of `resultType`; undefined if it was not read yet, or is not a string. */
   resultType: string | undefined;
-  /** `structuredContent` of a result where it is no object: only clients of the modern era take that. The end is -1 until it is read. */
+  /** The offsets of a `structuredContent` that is not an object, which only modern clients accept. The end is -1 until it is read. */
   structured: { start: number; end: number } | undefined;
-  /** Whether the first member of the result is one that only a complete result has; undefined: it is not read yet. */
+  /** Whether only a complete result has the first member of this one; undefined until it is read. */
   beginsComplete: boolean | undefined;
-  /** The members at the start of the result that are scalars or its `_meta` are read, up to `leadEnd`. */
+  /** Whether the scalar members and the `_meta` at the start of the result have been read, up to `leadEnd`. */
   leadOver = false;
   leadEnd = -1;
-  /** The brace that closes the message was read. */
+  /** Whether the closing brace of the message has been read. */
   done = false;
   problem: string | undefined;
-  /** It is an array, of messages maybe: see batch.ts. */
+  /** It is an array, possibly a batch: see batch.ts. */
   isArray = false;
-  /** A member of the result that the gateway reads or replaces comes twice, or in another spelling. */
+  /** A member of the result that the gateway reads or replaces and that is duplicated or misspelt. */
   doubled: string | undefined;
 
   /** Offset of the next byte. */
   #at = 0;
   #state = START;
-  /** 1: in the message, 2: in its result. */
+  /** 1: in the message; 2: in its result. */
   #level: 1 | 2 = 1;
-  /** The member that is being read; undefined: one that means nothing here. */
+  /** The current member; undefined if it is not relevant. */
   #key: string | undefined;
   #keyStart = -1;
-  /** The comma before the member; -1: it is the first one. */
+  /** The offset of the comma before the member; -1: it is the first member. */
   #comma = -1;
-  /** A key or a scalar that began in an earlier piece. */
+  /** The beginning of a key or a scalar, from earlier pieces. */
   #text: string | undefined;
   #escape = false;
   #valueStart = -1;
   #members = 0;
-  /** What goes over the bytes of an object or an array; made for the first one. */
+  /** Finds the end of objects and arrays; created for the first one. */
   #end: ReturnType<typeof valueEndState> | undefined;
   #seen = 0;
   #seenInResult = 0;
-  /** A null member that is not followed by a comma yet. */
+  /** A null member after which no comma has been read yet. */
   #lastNull: { start: number; end: number; comma: number } | undefined;
   #commaBeforeNull = -1;
-  /** The value of `result: null`. */
+  /** The offsets of the value of `result: null`. */
   #nullResult: Span | undefined;
 
   get bytes(): number {
     return this.#at;
   }
 
-  /** The id of an answer to a request whose id is digits: some servers send it back as a string. */
+  /** The id of an answer, without quotes if it is a number in a string, as some servers send numeric ids back. */
   get answersId(): string {
     const { idText } = this;
     return QUOTED_DIGITS.test(idText) ? idText.slice(1, -1) : idText;
   }
 
-  /** The whole of a message. */
+  /** Scans a whole message. */
   static of(pieces: readonly Buffer[]): MessageScan {
     const scan = new MessageScan();
     for (const piece of pieces) scan.push(piece);
@@ -137,7 +108,7 @@ export class MessageScan {
     return scan;
   }
 
-  /** The next bytes. After a `problem` nothing more is read. */
+  /** Reads the next bytes, unless there is a `problem`. */
   push(buf: Buffer): void {
     const base = this.#at;
     const length = buf.length;
@@ -166,12 +137,12 @@ export class MessageScan {
     }
   }
 
-  /** No bytes come any more. */
+  /** Ends the message. */
   end(): void {
     if (this.problem !== undefined) return;
     if (!this.done) this.problem = 'ends before its closing brace';
     else if (this.kind === undefined && this.#nullResult) {
-      // Nothing stands beside it: null is the result.
+      // There is no other member: null is the result.
       const { start, end } = this.#nullResult;
       this.kind = 'result';
       this.value = start;
@@ -181,7 +152,7 @@ export class MessageScan {
     } else if (this.kind === undefined) this.problem = 'has no result, error or method';
   }
 
-  /** At a byte that is not white space, between tokens. Gives the offset to go on at. */
+  /** Reads a byte between tokens that is not white space. Returns the offset to continue at. */
   #token(c: number, i: number, base: number): number {
     switch (this.#state) {
       case START:
@@ -243,7 +214,7 @@ export class MessageScan {
     return to + 1;
   }
 
-  /** Finds out which member of interest the key is, and whether it was there before. */
+  /** Identifies the key, and checks for duplicates. */
   #named(names: Names, buf: Buffer, from: number, to: number): void {
     const exact = nameIn(names, buf, from, to);
     this.#key = exact;
@@ -294,7 +265,7 @@ export class MessageScan {
     }
     if (key === 'structuredContent' && c !== OPEN && c !== 0x6e) this.structured = { start, end: -1 };
     if (c === OPEN || c === 0x5b) {
-      // Who answers may stand there, and is taken out for some.
+      // `_meta` may have the server's name, which is removed for legacy clients.
       if (!outer && !this.leadOver && key !== '_meta') this.#endLead(start + 1);
       const end = (this.#end ??= valueEndState());
       end.depth = 0;
@@ -321,7 +292,7 @@ export class MessageScan {
 
   #readString(buf: Buffer, from: number, base: number): number {
     const to = this.#endOfString(buf, from);
-    // Nobody asks which version it is.
+    // The value of `jsonrpc` is not needed.
     const wanted = this.#key !== undefined && this.#key !== 'jsonrpc';
     if (to === -1) {
       if (wanted) this.#keep(buf, from, buf.length);
@@ -356,7 +327,7 @@ export class MessageScan {
     return to;
   }
 
-  /** A member has ended. `text`: of a scalar that means something, as it is written. */
+  /** Handles the end of a member. `text`: a relevant scalar, as written. */
   #finish(end: number, text: string | undefined): void {
     this.#state = AFTER;
     const key = this.#key;
@@ -381,14 +352,14 @@ export class MessageScan {
       this.valueEnd = end;
       if (key === 'method') this.method = text === undefined ? '' : unquoted(text);
     } else if (key === 'result' || key === 'error') {
-      // Not an object, not another scalar: it began with the letter of `null`.
+      // The value begins with `n`: it has to be `null`.
       if (text !== 'null') this.problem = `has a value of '${key}' that is not JSON`;
       else this.#lastNull = { start: this.#keyStart, end, comma: this.#comma };
       if (key === 'result') this.#nullResult = { start, end };
     }
   }
 
-  /** A brace that closes the message or its result. */
+  /** Handles the closing brace of the message or its result. */
   #close(i: number, base: number): number {
     if (this.#level === 2) {
       this.#endLead(base + i);
@@ -410,13 +381,13 @@ export class MessageScan {
     this.leadEnd = at;
   }
 
-  /** `after`: the offset after the comma that follows; undefined: it is the last member. */
+  /** `after`: the offset after the next comma; undefined: it is the last member. */
   #closeNull(after: number | undefined): void {
     const { start, end, comma } = this.#lastNull as { start: number; end: number; comma: number };
     this.#lastNull = undefined;
     if (after !== undefined) this.nulls.push({ start, end: after });
     else {
-      // The last member goes with the comma before it: where a null member took that one, with the comma before both.
+      // The last member is removed with the comma before it. If that belongs to a removed null member, the comma before that one is used.
       const before = this.nulls.at(-1);
       const own = before?.end === comma + 1 ? this.#commaBeforeNull : comma;
       this.nulls.push({ start: own === -1 ? start : own, end });
@@ -424,7 +395,7 @@ export class MessageScan {
     this.#commaBeforeNull = comma;
   }
 
-  /** Offset of the quote that closes the string; -1: it goes on. */
+  /** The offset of the closing quote; -1: the string continues. */
   #endOfString(buf: Buffer, from: number): number {
     let i = from;
     let escape = this.#escape;
@@ -444,7 +415,7 @@ export class MessageScan {
         return -1;
       }
       if (escape) continue;
-      // A long string: on to its next quote, and back over the backslashes before that.
+      // In a long string, searches the next quote and then checks the backslashes before it.
       const quote = buf.indexOf(QUOTE, i);
       let end = quote === -1 ? buf.length : quote;
       while (end > i && buf[end - 1] === BACKSLASH) end--;
@@ -460,7 +431,7 @@ export class MessageScan {
   }
 }
 
-/** The string of a JSON string in Latin-1 characters; '' where it is not one. */
+/** Decodes a JSON string given as Latin-1 characters; '' if it is invalid. */
 function unquoted(text: string): string {
   if (!/[\\\x80-\xff]/.test(text)) return text.slice(1, -1);
   try {

@@ -1,4 +1,4 @@
-/** Names that most messages are made of: recognised by their bytes, so that no text is made of each anew. */
+/** Recognises common names by their bytes, without creating a string for each. */
 import { foldName } from './fold.js';
 
 const COMMON = namesOf([
@@ -25,12 +25,12 @@ interface Name {
   readonly bytes: Uint8Array;
 }
 
-/** A few names, to be recognised by their bytes. */
+/** A set of names that is matched by bytes. */
 export interface Names {
   readonly byLength: readonly (readonly Name[] | undefined)[];
-  /** By their folded form. */
+  /** By their case-folded form. */
   readonly folded: ReadonlyMap<string, string>;
-  /** No spelling of any of them is longer, in bytes. */
+  /** The longest spelling of any of them, in bytes. */
   readonly longest: number;
 }
 
@@ -45,7 +45,7 @@ export function namesOf(names: readonly string[]): Names {
   };
 }
 
-/** The name that is spelt in just these bytes. */
+/** The name with exactly these bytes. */
 export function nameIn({ byLength }: Names, buf: Buffer, start: number, end: number): string | undefined {
   const length = end - start;
   const names = length < byLength.length ? byLength[length] : undefined;
@@ -58,7 +58,7 @@ export function nameIn({ byLength }: Names, buf: Buffer, start: number, end: num
   return undefined;
 }
 
-/** The name that some reader could take these bytes of a JSON string for: in another case, or written with escapes. */
+/** The name that some JSON reader could read in these bytes of a string: in another case, or with escapes. */
 export function variantIn(names: Names, buf: Buffer, start: number, end: number): string | undefined {
   const length = end - start;
   if (length > names.longest) return undefined;
@@ -86,7 +86,7 @@ function decodedIn({ folded }: Names, buf: Buffer, start: number, end: number): 
 
 const lower = (c: number): number => (c >= 0x41 && c <= 0x5a ? c + 0x20 : c);
 
-/** The text of the bytes from `start` to `end` if it is one of the names that most messages are made of. */
+/** The string from `start` to `end`, if it is a common name. */
 export function nameAt(buf: Buffer, start: number, end: number): string | undefined {
   return nameIn(COMMON, buf, start, end);
 }

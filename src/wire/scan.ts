@@ -1,6 +1,6 @@
 /**
- * One reader for untrusted JSON: validates the text (RFC 8259), keeps the byte spans of the members that a
- * gateway looks at, builds nothing else. Iterative, so that nesting cannot exhaust the stack.
+ * Validates untrusted JSON (RFC 8259) and returns the byte offsets of the members that the gateway reads. Builds no other
+ * values. Iterative, so that nesting cannot exhaust the stack.
  */
 import { nameAt } from './names.js';
 
@@ -27,7 +27,7 @@ export type Scan =
   | { readonly kind: 'array'; readonly elements: Span[] }
   | { readonly kind: 'scalar' };
 
-/** The text is not JSON, or exceeds a limit. `at` is a byte offset. */
+/** The input is not JSON, or exceeds a limit. `at` is a byte offset. */
 export class ScanError extends Error {
   readonly at: number;
   constructor(message: string, at: number) {
@@ -41,7 +41,7 @@ export const MAX_VALUES = 1_000_000;
 
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
-/** Beyond this many bytes a string is searched and proven by native code. */
+/** Longer strings are searched and validated by native code. */
 const LONG_STRING = 48;
 
 export const isSpace = (c: number | undefined): boolean =>
@@ -80,7 +80,7 @@ function endOfString(buf: Buffer, at: number, end: number): number {
       }
     }
   }
-  // i stands at a character boundary of the string, not inside an escape.
+  // i is at a character boundary, not inside an escape.
   let quote = i - 1;
   for (;;) {
     quote = buf.indexOf(QUOTE, quote + 1);
@@ -90,7 +90,7 @@ function endOfString(buf: Buffer, at: number, end: number): number {
     if (slashes % 2 === 0) break;
   }
   try {
-    // Bytes as Latin-1 characters: what is above ASCII is legal in a string whatever it decodes to.
+    // Latin-1 keeps bytes above ASCII, which are always legal in a string.
     JSON.parse(`"${buf.toString('latin1', i, quote)}"`);
   } catch {
     throw new ScanError('bad string', at);
@@ -132,10 +132,10 @@ export function skipSpace(buf: Buffer, at: number): number {
   return i;
 }
 
-/** Which object the reader is in: 0 none of interest, 1 the message, 2 its params, 3 params._meta. */
+/** The current object: 0 any other, 1 the message, 2 its params, 3 params._meta. */
 type Place = 0 | 1 | 2 | 3;
 
-/** The value of the JSON string from `start` to `end`, which is valid. */
+/** Decodes the valid JSON string from `start` to `end`. */
 export function readText(buf: Buffer, start: number, end: number): string {
   const known = nameAt(buf, start + 1, end - 1);
   if (known !== undefined) return known;
@@ -146,12 +146,12 @@ export function readText(buf: Buffer, start: number, end: number): string {
   return buf.toString('latin1', start + 1, end - 1);
 }
 
-// What is open at each depth, from 1 on: whether it is an object, and its place. One reader at a time: a scan calls nobody.
+// The open containers by depth, from 1: whether each is an object, and its place. Shared, because scans never overlap.
 const isObject = new Uint8Array(MAX_DEPTH + 1);
 const places = new Uint8Array(MAX_DEPTH + 1);
 const NO_MEMBERS: readonly Member[] = [];
 
-/** Where a scan that stopped goes on: before a value whose name is read. */
+/** Where a paused scan continues: before a value whose name has been read. */
 interface Stop {
   readonly at: number;
   readonly depth: number;
@@ -160,7 +160,7 @@ interface Stop {
   readonly places: Uint8Array;
 }
 
-/** Values of one text that are gone over in one step. */
+/** How many values are read in one step. */
 const STEP_VALUES = 20_000;
 
 /** Throws ScanError. The caller has checked that the bytes are UTF-8. */
@@ -168,7 +168,7 @@ export function scan(buf: Buffer, maxValues = MAX_VALUES): Scan {
   return new Scanner(buf, maxValues).read(maxValues) as Scan;
 }
 
-/** The same in steps, so that a text of many values never holds the loop: yields after each. */
+/** The same in steps, so that many values do not block the event loop. Yields after each step. */
 export function* scanInSteps(buf: Buffer): Generator<void, Scan> {
   const scanner = new Scanner(buf, MAX_VALUES);
   for (;;) {
@@ -185,7 +185,7 @@ class Scanner {
   #params: Member[] | undefined;
   #meta: Member[] | undefined;
   #elements: Span[] | undefined;
-  // Of the containers in a place of interest, by depth: the key and the start of the value being read.
+  // For containers of interest, by depth: the key and the start of the current value.
   readonly #keys: [string, string, string, string] = ['', '', '', ''];
   readonly #starts: [number, number, number, number] = [0, 0, 0, 0];
   #stop: Stop | undefined;
@@ -195,7 +195,7 @@ class Scanner {
     this.#maxValues = maxValues;
   }
 
-  /** Goes over so many values more. undefined: there are others. */
+  /** Reads this many more values. undefined: there are more. */
   read(more: number): Scan | undefined {
     const buf = this.#buf;
     const maxValues = this.#maxValues;
@@ -268,7 +268,7 @@ class Scanner {
         else i = endOfLiteral(buf, i, end);
         if (i > end) throw new ScanError('unexpected end', end);
       }
-      // After a value: note it where it stands, close containers, or go on to the next one.
+      // After a value: record it, close containers, or continue with the next value.
       for (;;) {
         if (depth > 0 && places[depth] !== 0) {
           const start = starts[depth] as number;

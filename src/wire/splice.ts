@@ -1,20 +1,20 @@
-/** Replacing a few spans of a buffer and keeping every other byte. */
+/** Replaces a few spans of a buffer, and keeps all other bytes. */
 import type { Span } from './scan.js';
 
 export interface Patch {
-  /** Byte offsets of what is replaced; equal ones insert. */
+  /** Byte offsets of the replaced span; equal offsets insert. */
   readonly start: number;
   readonly end: number;
   /** A string is ASCII. */
   readonly bytes: Buffer | string;
 }
 
-/** Fewer bytes than these are copied one by one: a call of native code costs more. */
+/** Fewer bytes are copied one by one, because a native call costs more. */
 const FEW = 48;
-/** What is moved within a buffer, at the most; beyond that a new one is made. */
+/** How many bytes are moved within a buffer at most; beyond that a new buffer is made. */
 const NEAR = 1024;
 
-/** A new buffer: `buf` from `from` to `to` with the patches put in. Patches must not overlap; any order. */
+/** Returns a new buffer: `buf` from `from` to `to` with the patches applied. Patches may be in any order but must not overlap. */
 export function splice(buf: Buffer, patches: Patch[], from = 0, to = buf.length): Buffer {
   if (!isSorted(patches)) patches.sort(inOrder);
   let length = to - from;
@@ -34,7 +34,7 @@ export function splice(buf: Buffer, patches: Patch[], from = 0, to = buf.length)
   return out;
 }
 
-/** What is put in at a place stands before what is replaced from there on. */
+/** Sorts insertions at an offset before replacements that begin there. */
 const inOrder = (a: Patch, b: Patch): number => a.start - b.start || a.end - b.end;
 
 function isSorted(patches: Patch[]): boolean {
@@ -43,7 +43,7 @@ function isSorted(patches: Patch[]): boolean {
   return true;
 }
 
-/** Gives where to write on. */
+/** Returns the next write offset. */
 function copy(out: Buffer, at: number, buf: Buffer, from: number, to: number): number {
   if (to - from > FEW) return at + buf.copy(out, at, from, to);
   let write = at;
@@ -52,8 +52,8 @@ function copy(out: Buffer, at: number, buf: Buffer, from: number, to: number): n
 }
 
 /**
- * `buf` with one span replaced. It is the caller's to change: what is no longer than what it replaces, and stands near an end, is put in
- * without a copy of the rest.
+ * Replaces one span of `buf`, which may be modified: a replacement that is not longer, and near an end, is written without copying
+ * the rest.
  */
 export function replace(buf: Buffer, { start, end }: Span, bytes: Buffer): Buffer {
   const spare = end - start - bytes.length;
@@ -73,9 +73,8 @@ const LF = 0x0a;
 const CR = 0x0d;
 
 /**
- * Raw line breaks may stand between JSON tokens, never inside one. Before a message goes to a line or into an SSE
- * `data:` field each becomes a space, or it would end the line and smuggle in a second message. Returns the
- * same buffer where there are none.
+ * Replaces raw line breaks, which JSON allows between tokens, by spaces: in a line or an SSE `data:` field they would end the
+ * message and could smuggle in another one. Returns the same buffer if there are none.
  */
 export function withoutLineBreaks(buf: Buffer): Buffer {
   if (buf.indexOf(LF) === -1 && buf.indexOf(CR) === -1) return buf;

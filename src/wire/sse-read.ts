@@ -1,13 +1,13 @@
 /**
- * Server-sent events as bytes: framed, not parsed (WHATWG HTML, "Parsing an event stream"). Data flows on while its line is
- * still arriving, so that an event of any size needs no more memory than a chunk.
+ * Reads server-sent events as bytes, without parsing the data (WHATWG HTML, "Parsing an event stream"). Data is passed on while its
+ * line still arrives, so that an event of any size needs no more memory than a chunk.
  */
 
 export interface SseSink {
-  /** Data of a new event begins. Fields that follow the data come too late for `type`. */
+  /** The data of a new event begins. An `event` field after the data is ignored for `type`. */
   open(type: string): void;
   data(chunk: Buffer): void;
-  /** The event is complete: the blank line was read. */
+  /** The event is complete. */
   close(fields: EventFields): void;
   /** An event without data: a priming event, a bare id or retry. */
   empty(fields: EventFields): void;
@@ -15,7 +15,7 @@ export interface SseSink {
 
 export interface EventFields {
   readonly type: string;
-  /** undefined: the event named none. */
+  /** undefined: the event has none. */
   readonly id: string | undefined;
   /** Milliseconds. */
   readonly retry: number | undefined;
@@ -26,34 +26,34 @@ const CR = 0x0d;
 const COLON = 0x3a;
 const BOM = Buffer.from([0xef, 0xbb, 0xbf]);
 const NEWLINE = Buffer.from('\n');
-/** The longest field name that means anything, with its colon: `event:`. */
+/** The length of the longest known field name with its colon: `event:`. */
 const PREFIX = 6;
-/** Bound of a line that is not data. */
+/** Maximum size of a line other than data. */
 const MAX_FIELD = 65_536;
 
-/** What came cannot be an event stream. */
+/** The input is not an event stream. */
 export class SseError extends Error {}
 
 export class SseReader {
   readonly #sink: SseSink;
   readonly #ignoreTypes: boolean;
-  /** A line whose field is not decided yet, or a field that is not data: the first bytes of a buffer that grows. */
+  /** An incomplete line that is not data, or whose field is not known yet: the first bytes of a growing buffer. */
   #line: Buffer | undefined;
   #lineBytes = 0;
-  /** Inside a `data:` line whose end has not come. */
+  /** Inside an incomplete `data:` line. */
   #inData = false;
-  /** The previous chunk ended in CR: a LF at the start of the next belongs to it. */
+  /** The previous chunk ended in CR: an LF at the start of the next chunk belongs to it. */
   #afterCr = false;
   #first = true;
   #mark: Buffer | undefined;
   #opened = false;
-  /** The space after `data:` may still have to be dropped. */
+  /** The space after `data:` has not been checked yet. */
   #atDataStart = false;
   #type = '';
   #id: string | undefined;
   #retry: number | undefined;
 
-  /** `ignoreTypes`: read every event as a message, whatever its `event:` line says. */
+  /** `ignoreTypes`: treat every event as a message, whatever its `event:` field is. */
   constructor(sink: SseSink, ignoreTypes = false) {
     this.#sink = sink;
     this.#ignoreTypes = ignoreTypes;
@@ -63,7 +63,7 @@ export class SseReader {
     let i = 0;
     if (this.#first) {
       const start = this.#mark ? Buffer.concat([this.#mark, chunk]) : chunk;
-      // A byte order mark may come in pieces.
+      // A byte order mark may arrive in pieces.
       if (start.length < BOM.length && BOM.subarray(0, start.length).equals(start)) {
         this.#mark = start;
         return;
@@ -77,7 +77,7 @@ export class SseReader {
       this.#afterCr = false;
       if (chunk[i] === LF) i++;
     }
-    // Each is looked for once it has been passed: no byte is looked at twice.
+    // Each search starts after the last match, so that no byte is read twice.
     let lf = chunk.indexOf(LF, i);
     let cr = chunk.indexOf(CR, i);
     while (i < chunk.length) {
@@ -100,14 +100,14 @@ export class SseReader {
     }
   }
 
-  /** The stream ended: what was not closed by a blank line is no event. Returns whether one was under way. */
+  /** Ends the stream, and drops an event without its blank line. Returns whether there was one. */
   finish(): boolean {
     return this.#opened || this.#inData || this.#line !== undefined;
   }
 
   #partial(rest: Buffer): void {
     if (this.#inData) return this.#emit(rest);
-    // Nothing is copied of data whose line begins here.
+    // Data in a line that begins in this chunk is not copied.
     if (!this.#line && rest.length >= PREFIX && startsWithData(rest, 0, rest.length)) {
       this.#beginData();
       return this.#emit(rest.subarray(5));
@@ -121,7 +121,7 @@ export class SseReader {
     if (line.length > MAX_FIELD) throw new SseError('event stream: a field line is over 64 KB');
   }
 
-  /** The line so far with `rest` behind it, in bytes of its own: the chunk they came in is the socket's. */
+  /** Appends `rest` to the line so far, as a copy, because the chunk belongs to the socket. */
   #hold(rest: Buffer): Buffer {
     const before = this.#line ? this.#lineBytes : 0;
     const bytes = before + rest.length;
@@ -169,7 +169,7 @@ export class SseReader {
     } else if (name === 'retry') {
       if (/^\d{1,9}$/.test(value)) this.#retry = Number(value);
     } else if (name === 'data') {
-      // `data` without a colon is an empty data line.
+      // `data` without a colon is an empty line of data.
       this.#beginData();
       this.#inData = false;
     }

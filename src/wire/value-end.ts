@@ -1,16 +1,16 @@
 /**
- * Where does a JSON object or array end? Found by going over all of its bytes, so that nothing inside it can look like
- * its end. WebAssembly SIMD does 64 bytes a step; where the runtime lacks it, a byte loop does the same.
+ * Finds the end of a JSON object or array by reading all of its bytes. WebAssembly SIMD reads 64 bytes per step; without it, a
+ * byte loop does the same.
  */
 import { valueEnd } from './wasm/value-end.js';
 
-/** Goes on over the pieces of one value. The brackets are counted, not matched: `{]` is for the reader of the value to refuse. */
+/** State between the pieces of a value. Brackets are counted, not matched: the reader of the value has to reject `{]`. */
 export interface ValueEnd {
-  /** Brackets open so far; begin with 0, at the value's first bracket. */
+  /** Number of open brackets; 0 at the start of the value. */
   depth: number;
-  /** The bytes so far end inside a string. */
+  /** The last piece ended inside a string. */
   string: boolean;
-  /** The bytes so far end in a backslash that escapes what comes next. */
+  /** The last piece ended in a backslash that escapes the next byte. */
   escape: boolean;
 }
 
@@ -21,12 +21,12 @@ export function valueEndState(): ValueEnd {
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
 
-/** The offset in `bytes` just past the end of the value; -1: it goes on after `to`. */
+/** The offset after the end of the value; -1: it continues after `to`. */
 export type ScanValue = (state: ValueEnd, bytes: Uint8Array, from: number, to: number) => number;
 
 /**
- * A byte at a time: small values, and the other half of the property test. A backslash escapes a quote outside a string
- * as well: such bytes are not JSON, but both ways read them alike.
+ * Reads byte by byte: for small values, and as the reference of the property test. A backslash also escapes a quote outside a
+ * string: such bytes are not JSON, but both versions treat them alike.
  */
 export const scanValueByByte: ScanValue = (state, bytes, from, to) => {
   let { depth, string, escape } = state;
@@ -51,11 +51,11 @@ export const scanValueByByte: ScanValue = (state, bytes, from, to) => {
   return -1;
 };
 
-/** A call of the module costs about as much as so many bytes in the loop. */
+/** A call of the module costs about as much as this many bytes in the loop. */
 const FEW = 48;
-/** Where the bytes to scan begin in the module's memory; the words before it hold the state. */
+/** The offset of the input in the module's memory; the words before it hold the state. */
 const BASE = 64;
-/** Bytes that are copied in at once: a multiple of 64. */
+/** How many bytes are copied at once: a multiple of 64. */
 const WINDOW = 65_536;
 const SPACE = 0x20;
 
@@ -95,7 +95,7 @@ function bySimd({ memory, scan }: Module): ScanValue {
     for (let at = from; at < to; at += WINDOW) {
       const length = Math.min(WINDOW, to - at);
       const rest = length & 63;
-      // The last block is filled up with spaces: they change nothing but an escape that goes on.
+      // The last block is padded with spaces, which only affect a pending escape.
       const goesOn: boolean = rest > 0 && escapeGoesOn(bytes, at, at + length, words[2] === 1);
       window.set(at === 0 && length === bytes.length ? bytes : bytes.subarray(at, at + length));
       const padded = rest === 0 ? length : length + 64 - rest;
@@ -111,7 +111,7 @@ function bySimd({ memory, scan }: Module): ScanValue {
   };
 }
 
-/** Whether the backslashes that the bytes end with leave one that escapes what comes next. */
+/** Whether the bytes end in a backslash that escapes the next byte. */
 function escapeGoesOn(bytes: Uint8Array, from: number, to: number, before: boolean): boolean {
   let i = to;
   while (i > from && bytes[i - 1] === BACKSLASH) i--;

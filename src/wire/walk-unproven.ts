@@ -1,24 +1,24 @@
 /**
- * The ends of values in JSON that nobody has proven yet, found in steps, so that a large text never holds the loop. What stands between
- * brackets is not looked at: whoever uses a value parses it, and finds out.
+ * Finds the ends of values in JSON that is not validated yet, in steps, so that a large input does not block the event loop. The
+ * contents of brackets are not checked: the user of a value has to parse it.
  */
 import { skipSpace, type Span } from './scan.js';
 
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
 const COMMA = 0x2c;
-/** Bytes that are gone over in one step. */
+/** How many bytes are read in one step. */
 const STEP_BYTES = 65_536;
 
-/** The text is no JSON. */
+/** The input is not JSON. */
 export class UnprovenError extends Error {}
 
 export interface WalkedValue extends Span {
-  /** How deep its brackets nest; 0: it has none. */
+  /** The nesting of its brackets; 0: it has none. */
   readonly depth: number;
 }
 
-/** Yields after each step, and says how many bytes it was; returns where the value at `at` ends. */
+/** Yields the number of bytes after each step; returns the offset after the value at `at`. */
 export function* valueAt(buf: Buffer, at: number): Generator<number, WalkedValue> {
   let depth = 0;
   let deepest = 0;
@@ -38,7 +38,7 @@ export function* valueAt(buf: Buffer, at: number): Generator<number, WalkedValue
     if (c === 0x7b || c === 0x5b) {
       if (++depth > deepest) deepest = depth;
     } else if (c === 0x7d || c === 0x5d) {
-      // Of whatever the value stands in: it is a number or a literal.
+      // The closing bracket of the container ends a number or a literal.
       if (depth === 0) break;
       if (--depth === 0) return { start: at, end: i + 1, depth: deepest };
     } else if (depth === 0 && (c === COMMA || c <= 0x20)) break;
@@ -102,7 +102,7 @@ function keyOf(buf: Buffer, start: number, end: number): string {
   }
 }
 
-/** Offset after the string that opens at `at`. */
+/** The offset after the string that begins at `at`. */
 function endOfString(buf: Buffer, at: number): number {
   let quote = at;
   for (;;) {

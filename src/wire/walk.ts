@@ -1,4 +1,4 @@
-/** The members and elements of JSON that has already been proven, by their bytes. */
+/** The members and elements of validated JSON, as byte offsets. */
 import { endOfValue } from './edges.js';
 import { skipSpace, type Member, type Span } from './scan.js';
 

@@ -4,7 +4,7 @@ import type { Patch } from './splice.js';
 const EMPTY = Buffer.alloc(0);
 const COMMA = 0x2c;
 
-/** Takes members out of the object at `at`, with one comma each. `members`: all of it, in order. */
+/** Removes members from the object at `at`, with one comma each. `members`: all members, in order. */
 export function without(
   body: Buffer,
   at: number,

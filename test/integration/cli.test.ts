@@ -95,7 +95,7 @@ describe('mcpstead', () => {
     [['check', 'a', '-c', 'b'], "unexpected argument 'a'; see mcpstead --help"],
     [
       ['stdio', '--url', 'http://h', '-c', 'x'],
-      '--url and --config name two gateways: give one of them; see mcpstead --help',
+      '--url and --config name different gateways: use one of them; see mcpstead --help',
     ],
     [['--url', 'http://h'], 'mcpstead takes no --url; see mcpstead --help'],
     [['demo', '--config', 'x'], 'mcpstead demo takes no --config; see mcpstead --help'],
@@ -157,7 +157,7 @@ servers:
     const cli = await runConfig({ port, servers: [] });
     expect(await cli.exit()).toBe(1);
     expect(cli.stderr).toBe(
-      `port ${port} on 127.0.0.1 is already in use: stop what listens there, or set another with port: in the config or MCPSTEAD_PORT\n`,
+      `port ${port} on 127.0.0.1 is already in use: stop the other program, or set another with port: in the config or MCPSTEAD_PORT\n`,
     );
   });
 
@@ -170,7 +170,7 @@ servers:
     );
     expect(await cli.exit()).toBe(1);
     expect(cli.stderr).toBe(
-      '192.0.2.1 is no address of this machine: correct host: in the config or MCPSTEAD_HOST\n',
+      '192.0.2.1 is not an address of this machine: fix host: in the config or MCPSTEAD_HOST\n',
     );
   });
 
@@ -406,7 +406,7 @@ describe('mcpstead health', () => {
     const gone = runCli(['health', '-c', '/nowhere.yaml'], { env: { MCPSTEAD_PORT: String(port) } });
     expect(await gone.exit()).toBe(0);
     expect(gone.stderr).toBe(
-      `warning: cannot read config '/nowhere.yaml': no such file; asks http://127.0.0.1:${port}/ready\n`,
+      `warning: cannot read config '/nowhere.yaml': no such file; asking http://127.0.0.1:${port}/ready\n`,
     );
     await writeFile(running.path, `port: ${port}\nservers: 5\n`);
     expect(await runCli(['health', '-c', running.path]).exit()).toBe(0);

@@ -3,7 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { GatewayError } from '../../errors.js';
 import { sendError, sendJson } from './respond.js';
 
-/** The state of one upstream as `/health` shows it. Nothing here is secret. */
+/** The state of an upstream in `/health`. Contains no secrets. */
 export interface ServerHealth {
   readonly name: string;
   /** Without userinfo and query values; `stdio:<command>` for a child. */
@@ -20,17 +20,17 @@ export interface ServerHealth {
   /** null while unknown. */
   readonly era: 'legacy' | 'modern' | null;
   readonly revision: string | null;
-  /** Kinds whose list is an older one than it should be, because the last reading failed; absent: none. */
+  /** Lists that are out of date because the last refresh failed; absent: none. */
   readonly lists?: Readonly<Record<string, { readonly stale: true; readonly error: string }>> | 'kept';
-  /** With `lists: kept`: how old they are; they are those of an earlier run. */
+  /** With `lists: kept`: the age of the lists, which are from an earlier run. */
   readonly lists_age_seconds?: number;
-  /** The link that legacy clients use, to a server that speaks both eras; absent: none. */
+  /** The link for legacy clients, if the server supports both eras. */
   readonly legacy?: {
     readonly state: ServerHealth['state'];
     readonly revision: string | null;
     readonly error: string | null;
   };
-  /** After a reload: the link that is to take the place of this one; absent: none. */
+  /** After a reload: the link that will replace this one. */
   readonly next?: { readonly state: ServerHealth['state']; readonly error: string | null };
 }
 
@@ -43,11 +43,11 @@ export interface Health {
 
 export interface Ready {
   readonly ready: boolean;
-  /** What is waited for: names of required upstreams, or `shutting down`. */
+  /** The required upstreams that have not connected, or `shutting down`. */
   readonly waiting_for: readonly string[];
 }
 
-/** What a reload did: counts, and the names behind them. */
+/** The result of a reload: names of servers and keys. */
 export interface ReloadResult {
   readonly added: number;
   readonly removed: number;
@@ -60,7 +60,7 @@ export interface ReloadResult {
     readonly restarted: readonly string[];
     readonly updated: readonly string[];
   };
-  /** Keys that changed in the file and count from the next start only. */
+  /** Changed keys that take effect after a restart only. */
   readonly restart_required: readonly string[];
 }
 

@@ -1,17 +1,16 @@
-/** The body of a request: whole, bounded, UTF-8. */
+/** Reads the body of a request: complete, bounded, UTF-8. */
 import { isUtf8 } from 'node:buffer';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { GatewayError } from '../../errors.js';
 import type { Budget, Holder, Owner } from '../../lib/budget.js';
 import { Pieces } from '../../lib/pieces.js';
 
-/** A body beyond this counts for as long as its request is under way: who works on it holds it. */
+/** A larger body is charged to the budget until its request is over. */
 const LARGE = 16_384;
 
 /**
- * `done` is called once; `body` is undefined with an error, and both are when the client went away. `client`: whose bytes they are.
- * `held`: what a large body holds of the budget; whoever gets it gives it back when the request is over. If it has to give way before
- * that, the connection is closed.
+ * `done` is called once, with a body or an error, or with neither if the client has gone. `client`: the owner of the bytes. `held`: the
+ * budget of a large body, which the caller releases when the request is over. If it is evicted before that, the connection is closed.
  */
 export function readBody(
   req: IncomingMessage,
@@ -50,7 +49,7 @@ export function readBody(
     if (over) return;
     bytes += chunk.length;
     if (bytes > maxBytes) return finish(undefined, tooLarge(maxBytes));
-    // What comes in one piece is over at once.
+    // A body in one piece is complete at once.
     if (!(pieces.length === 0 && bytes === declared) && !hold(chunk.length)) return finish(undefined, full());
     pieces.push(chunk);
   });

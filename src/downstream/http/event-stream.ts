@@ -1,11 +1,11 @@
-/** One event stream to an HTTP client: framing, keep-alive comments, and an end for clients that read nothing. */
+/** An event stream to an HTTP client: framing, keep-alive comments, and a timeout for clients that do not read. */
 import type { ServerResponse } from 'node:http';
 import type { Wheel, WheelTimer } from '../../lib/wheel.js';
 import type { Boundary } from '../../observe/boundary.js';
 import type { StreamTarget } from '../../protocol/ports.js';
 import { withoutLineBreaks } from '../../wire/splice.js';
 
-/** A client that reads nothing for so long is given up. */
+/** A client that does not read for this long is disconnected. */
 const STALLED_MS = 300_000;
 
 const DATA = 'event: message\ndata: ';
@@ -22,7 +22,7 @@ export const EVENT_STREAM: readonly string[] = [
 
 const DATA_BYTES = Buffer.from(DATA);
 
-/** `id`: undefined where the client cannot come back to the stream. */
+/** `id`: undefined if the stream cannot be resumed. */
 function open(id: string | undefined): Buffer {
   return id === undefined ? DATA_BYTES : Buffer.from(`id: ${id}\n${DATA}`);
 }
@@ -32,7 +32,7 @@ export function eventOf(message: Buffer, id?: string): Buffer {
   return Buffer.concat([open(id), withoutLineBreaks(message), END_OF_EVENT]);
 }
 
-/** Watches a client that does not read what was written: until it reads again, or has been given up. */
+/** Watches a client that does not read, until it reads again or is disconnected. */
 export class Backpressure {
   readonly #res: ServerResponse;
   readonly #wheel: Wheel;
@@ -48,7 +48,7 @@ export class Backpressure {
     this.#drained = drained;
   }
 
-  /** `more`: what write() gave. Gives it back; after false `drained` is called once. */
+  /** `more`: the result of write(), which is returned. After false, `drained` is called once. */
   wrote(more: boolean): boolean {
     if (more || this.#full) return more;
     this.#full = true;
@@ -63,7 +63,7 @@ export class Backpressure {
     return false;
   }
 
-  /** The last was written; no drain comes after it. */
+  /** Stops watching after the last write. */
   ended(): void {
     if (!this.#full && this.#res.writableNeedDrain) this.#watch();
   }
@@ -77,9 +77,9 @@ export class Backpressure {
   }
 }
 
-/** What is written to it after its end goes nowhere. */
+/** Ignores writes after its end. */
 export class EventStream implements StreamTarget {
-  /** It can take more after a call that gave false. */
+  /** Called when it can take more, after a method returned false. */
   drained: () => void = () => undefined;
   readonly #res: ServerResponse;
   readonly #wheel: Wheel;
@@ -104,7 +104,7 @@ export class EventStream implements StreamTarget {
     this.#keepAlive();
   }
 
-  /** Bytes that wait for the client to read. */
+  /** Bytes queued for the client. */
   get backlog(): number {
     return this.#res.destroyed ? 0 : this.#res.writableLength;
   }
@@ -139,7 +139,7 @@ export class EventStream implements StreamTarget {
     this.#res.write(END_OF_EVENT);
   }
 
-  /** Half an event is out and no more of it will come: it gets a type that clients pass over (the last `event:` counts). */
+  /** Ends an incomplete event with a type that clients ignore (the last `event:` field counts). */
   cut(): void {
     if (!this.#inEvent) return;
     this.#inEvent = false;
@@ -162,7 +162,7 @@ export class EventStream implements StreamTarget {
 
   #keepAlive(): void {
     this.#timer = this.#wheel.after(this.#keepAliveMs, () => {
-      // Within an event a comment would be part of it.
+      // A comment must not interrupt an event.
       if (!this.#inEvent && this.#res.writableLength === 0) this.#res.write(COMMENT);
       this.#keepAlive();
     });

@@ -1,4 +1,4 @@
-/** Who may talk to this port at all: Host against DNS rebinding, Origin against other sites' pages, CORS for those admitted. */
+/** Checks Host (against DNS rebinding) and Origin (against pages of other sites), and sets CORS headers for admitted origins. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { isIP } from 'node:net';
 import { isLoopback } from '../../config/index.js';
@@ -6,9 +6,9 @@ import type { Config } from '../../config/types.js';
 import { GatewayError } from '../../errors.js';
 
 export interface Guard {
-  /** undefined: admitted. The headers that a browser needs are set on `res` then. */
+  /** undefined: admitted; CORS headers are set on `res`. */
   check(req: IncomingMessage, res: ServerResponse): GatewayError | undefined;
-  /** Answers a preflight of an admitted origin. */
+  /** Answers a preflight request of an admitted origin. */
   preflight(req: IncomingMessage, res: ServerResponse): void;
 }
 
@@ -18,12 +18,12 @@ const ALLOWED_HEADERS =
 
 /** The name in a Host header or an authority: without port, brackets and trailing dot, lower case. */
 function nameOf(authority: string): string {
-  // Nothing but a port may follow an address in brackets: `[::1].evil.com` is a name, and not ours.
+  // Only a port may follow an address in brackets: `[::1].evil.com` is a foreign name.
   const name = /^\[([^[\]]*)\](?::\d*)?$/.exec(authority)?.[1] ?? authority.replace(/:\d*$/, '');
   return name.replace(/\.$/, '').toLowerCase();
 }
 
-/** An allowed host may name a port; without one every port counts. */
+/** An allowed host without a port matches any port. */
 function matchesHost(allowed: readonly string[], host: string): boolean {
   const lower = host.toLowerCase();
   return allowed.some((entry) => {
@@ -32,10 +32,10 @@ function matchesHost(allowed: readonly string[], host: string): boolean {
   });
 }
 
-/** `boundHost`: the address the gateway listens on. `config`: read at each request, so that a reload counts. */
+/** `boundHost`: the address the gateway listens on. `config`: read at each request, so that reloads take effect. */
 export function createGuard(boundHost: string, config: () => Config): Guard {
   const onLoopback = isLoopback(boundHost);
-  /** The Host admitted last, and under which configuration: nearly all requests name the same. */
+  /** The last admitted Host and its configuration: nearly all requests have the same. */
   let admitted: { host: string; config: Config } | undefined;
 
   function checkHost(req: IncomingMessage): GatewayError | undefined {
@@ -72,7 +72,7 @@ export function createGuard(boundHost: string, config: () => Config): Guard {
     if (isLoopback(name)) return true;
     if (public_url !== null && new URL(public_url).origin === url.origin) return true;
     if (name === boundHost.toLowerCase()) return true;
-    // An address cannot be rebound as a name can: a page of this very address is this host's.
+    // DNS rebinding needs a name: a page from this very address belongs to this host.
     return isIP(name) !== 0 && name === (req.socket.localAddress ?? '').replace(/^::ffff:/, '');
   }
 

@@ -1,4 +1,4 @@
-/** What POSTs and GETs of MCP routes have in common: their bodies and headers. */
+/** Common parts of POST and GET on MCP routes: bodies and headers. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Config } from '../../config/types.js';
 import { GatewayError } from '../../errors.js';
@@ -12,15 +12,15 @@ import { sendError, sendFailure } from './respond.js';
 export const RETRY_AFTER = ['Retry-After', '1'];
 export const CLOSE = ['Connection', 'close'];
 
-/** The first of a header that came more than once. */
+/** The first value of a repeated header. */
 export function one(value: string | string[] | undefined): string | undefined {
   return Array.isArray(value) ? value[0] : value;
 }
 
-/** A body of less has few values, and is read at once. */
+/** Smaller bodies have few values, and are read in one step. */
 const LARGE = 65_536;
 
-/** Reads the messages of a POST. What is none is answered here. `client`: whose they are. */
+/** Reads the messages of a POST, and answers invalid bodies. `client`: the owner of the bytes. */
 export function readPost(
   deps: {
     readonly gate: Gate;
@@ -41,9 +41,9 @@ export function readPost(
     if (failure instanceof MessageError) refuse(failure, failure.id, []);
     else sendFailure(res, deps.boundary.caught('client_request', failure));
   };
-  /** One step a turn. */
+  /** One step per turn of the event loop. */
   const goOn = (steps: Generator<void, Messages>): void => {
-    // Its client has gone meanwhile.
+    // The client has gone in the meantime.
     if (res.destroyed) return;
     try {
       const { done, value } = steps.next();
@@ -78,12 +78,12 @@ function refuseBody(req: IncomingMessage): GatewayError | undefined {
   if (coding !== undefined && coding.toLowerCase() !== 'identity')
     return new GatewayError(
       'unsupported_media_type',
-      `a body coded as '${coding.slice(0, 32)}' is not taken: send it plain`,
+      `the content encoding '${coding.slice(0, 32)}' is not supported: send it uncompressed`,
     );
   return undefined;
 }
 
-/** Answers a GET that cannot have a stream; true: it was answered. */
+/** Answers a GET that cannot have a stream. true: it was answered. */
 export function refuseListen(
   gate: Gate,
   req: IncomingMessage,
@@ -94,7 +94,7 @@ export function refuseListen(
   if (!/text\/event-stream|\*\/\*|text\/\*/i.test(accept))
     sendError(
       res,
-      new GatewayError('method_not_allowed', 'GET answers with text/event-stream alone'),
+      new GatewayError('method_not_allowed', 'GET answers only with text/event-stream'),
       'null',
       allow,
     );

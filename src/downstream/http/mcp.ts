@@ -38,7 +38,7 @@ export interface McpDeps {
 export function createMcp(deps: McpDeps) {
   const { gate, boundary } = deps;
 
-  /** Goes on at once where nothing is to be waited for. Calls do without it: they are to make no function of their own. */
+  /** Continues at once if there is nothing to wait for. Calls do not use it, to avoid a closure each. */
   function whenKnown<T>(res: ServerResponse, value: T | Promise<T>, go: (value: T) => void): void {
     if (value instanceof Promise)
       boundary.detach('client_request', value.then(go), (error) => {
@@ -62,13 +62,13 @@ export function createMcp(deps: McpDeps) {
   function post(req: IncomingMessage, res: ServerResponse, origin: Origin): void {
     readPost(deps, req, res, origin.sessionId ?? req.socket, (messages) => {
       if (!Array.isArray(messages) && classify(origin.version, messages) === 'modern')
-        // Sessions belong to the other era: whatever id comes with it is not looked at.
+        // Modern requests have no session; a session id is ignored.
         return single(
           res,
           { ...origin, era: 'modern', sessionId: undefined },
           undefined,
           messages,
-          // A stream of notifications is never JSON.
+          // A stream of notifications cannot be JSON.
           messages.method === 'subscriptions/listen' ? STREAM : acceptsOf(req.headers.accept),
         );
       const found = gate.find(origin);
@@ -97,7 +97,7 @@ export function createMcp(deps: McpDeps) {
     messages: Messages,
   ): void {
     whenKnown(res, looked, (found) => {
-      // Who asked has left. What a client only tells counts, whether it waits for the 202 or not.
+      // The client has gone. Notifications and responses count even if it does not wait for the 202.
       if (res.destroyed && (Array.isArray(messages) || messages.kind === 'request')) return;
       take(req, res, origin, found, messages);
     });
@@ -118,7 +118,7 @@ export function createMcp(deps: McpDeps) {
         origin,
         found,
         message,
-        // Most messages need no stream: the sink is made for those that do.
+        // The sink is created only for messages that need one.
         message.kind === 'request' && !methodOf(message.method)?.atOnce
           ? (sink = new PostSink(
               res,
@@ -229,7 +229,7 @@ export function createMcp(deps: McpDeps) {
   function openListen(req: IncomingMessage, res: ServerResponse, origin: Origin, found: Found): void {
     const lastEventId = one(req.headers['last-event-id']);
     const { keep_alive_ms } = deps.config().http;
-    // The stream is opened only once it is known that there is one.
+    // The stream opens only after the subscription was accepted.
     const listening = gate.listen(
       origin,
       found,
@@ -246,7 +246,7 @@ export function createMcp(deps: McpDeps) {
     res.on('close', boundary.guard('client_request', listening));
   }
 
-  /** Answered once the session has ended wherever it is kept; that goes on when the client does not wait for it. */
+  /** Answered once the session has been deleted from its store, which continues if the client disconnects. */
   function end(res: ServerResponse, origin: Origin): void {
     whenKnown(res, gate.find(origin), (found) => {
       whenKnown(res, gate.end(origin, found), (error) => {
@@ -267,7 +267,7 @@ export function createMcp(deps: McpDeps) {
     if (origin.version !== undefined && isModernRevision(origin.version))
       return sendError(
         res,
-        new GatewayError('method_not_allowed', `revision ${origin.version.slice(0, 32)} has POST alone`),
+        new GatewayError('method_not_allowed', `revision ${origin.version.slice(0, 32)} supports only POST`),
         'null',
         ['Allow', 'POST, OPTIONS'],
       );

@@ -1,17 +1,17 @@
 /**
- * Requests that a client sends before its last one is answered (RFC 9112, 9.3.2). One at a time is handled. With a second one the
- * socket is not read on; what came in the same piece waits.
+ * Pipelined requests (RFC 9112, 9.3.2). One request is handled at a time. When a second one arrives, the socket is paused; requests
+ * from the same chunk wait.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 
 type Handle = (req: IncomingMessage, res: ServerResponse) => void;
 
-/** Requests that may wait on one connection. */
+/** How many requests may wait on a connection. */
 const MAX_WAITING = 64;
 
 class Line {
-  /** A request is under way. */
+  /** A request is being handled. */
   busy = false;
   readonly #socket: Socket;
   #waiting: [IncomingMessage, ServerResponse][] = [];
@@ -34,13 +34,13 @@ class Line {
     this.#waiting.push([req, res]);
     if (this.#paused) return;
     this.#paused = true;
-    // The parser reads on by itself after each request: this comes after that.
+    // The parser resumes reading after each request: pause after that.
     setImmediate(() => {
       if (this.#paused) this.#socket.pause();
     });
   }
 
-  /** The request under way is over. The one to go on with; undefined: there is none. */
+  /** Ends the current request. Returns the next one; undefined: there is none. */
   next(): [IncomingMessage, ServerResponse] | undefined {
     this.busy = false;
     if (this.#socket.destroyed) this.#waiting = [];
@@ -59,7 +59,7 @@ function lineOf(socket: Socket & { [LINE]?: Line }): Line {
   return (socket[LINE] ??= new Line(socket));
 }
 
-/** Whether requests wait on a connection: that they do not come further is not its client's doing. */
+/** Whether requests wait on a connection, so that its client is not to blame for the delay. */
 export function hasWaiting(socket: object): boolean {
   return ((socket as { [LINE]?: Line })[LINE]?.waiting ?? 0) > 0;
 }

@@ -1,6 +1,6 @@
 /**
- * Answers on their way to an HTTP client: as JSON, or as one event stream when something comes before the answer, when the
- * answer is long in coming, or when the client takes nothing else.
+ * Answers to an HTTP client: as JSON, or as an event stream if something precedes the answer, if the answer takes long, or if the
+ * client accepts nothing else.
  */
 import type { ServerResponse } from 'node:http';
 import { errorMessage, ERRORS, GatewayError, modernStatus } from '../../errors.js';
@@ -25,10 +25,10 @@ import type { CallStream } from '../../proxy/gate.js';
 import { scanObject } from '../../wire/json.js';
 import { EVENT_STREAM, eventOf, EventStream, Backpressure } from './event-stream.js';
 
-/** With so much waiting for a client that does not read, it is asked nothing more. */
+/** With more bytes queued for a slow client, it is asked no more questions. */
 const MAX_UNREAD = 1_048_576;
 
-/** What a client takes as the answer to a POST. */
+/** The media types that a client accepts for a POST. */
 export interface Accepts {
   readonly json: boolean;
   readonly sse: boolean;
@@ -41,7 +41,7 @@ export interface StreamTimes {
   readonly keepAliveMs: number;
 }
 
-/** Reads an Accept header: JSON unless it names event streams alone. */
+/** Reads an Accept header: JSON, unless it lists only event streams. */
 export function acceptsOf(accept: string | undefined): Accepts {
   if (accept === undefined) return { json: true, sse: false };
   const sse = /\btext\/event-stream\b/i.test(accept);
@@ -70,7 +70,7 @@ export function sendError(
   sendJson(res, ERRORS[error.code][era].http, errorMessage(error, rawId, era), headers);
 }
 
-/** Ends a request that failed within the gateway: with an error where nothing was sent yet, else by closing its connection. */
+/** Ends a request that failed in the gateway: with an error if nothing was sent yet, otherwise by closing the connection. */
 export function sendFailure(
   res: ServerResponse,
   error: GatewayError,
@@ -82,7 +82,7 @@ export function sendFailure(
   else sendError(res, error, rawId, [], era);
 }
 
-/** A whole answer that was ready at once. */
+/** Sends a whole answer. */
 export function sendAnswer(
   res: ServerResponse,
   bytes: Buffer,
@@ -94,15 +94,15 @@ export function sendAnswer(
   res.end(eventOf(bytes));
 }
 
-/** Makes the stream of a call one that its client can come back to; undefined: it cannot. */
+/** Makes the stream of a call resumable; undefined: it is not. */
 export type OpenStream = (
   target: StreamTarget,
   control: { resume(): void; cancel(why: Cause): void },
 ) => CallStream | undefined;
 
-/** The sink of one POST. After its end it ignores whatever still comes. */
+/** The sink of one POST. Ignores everything after its end. */
 export class PostSink implements Sink {
-  /** Set by who opened it: what ends when the client goes, what goes on when it reads again. */
+  /** Set by the opener: cancelled when the client goes, resumed when it reads again. */
   exchange: Exchange | undefined;
   readonly #res: ServerResponse;
   readonly #accepts: Accepts;
@@ -113,7 +113,7 @@ export class PostSink implements Sink {
   readonly #times: StreamTimes;
   readonly #resumable: OpenStream | undefined;
   #mode: 'undecided' | 'json' | 'sse' | 'over' = 'undecided';
-  /** Where events go once there are any; with a log behind it where the client can come back. */
+  /** The event stream, once there is one; with an event log if it is resumable. */
   #target: EventStream | undefined;
   #stream: CallStream | undefined;
   #head: AnswerHead | undefined;
@@ -145,7 +145,7 @@ export class PostSink implements Sink {
       this.#openStream();
     });
     if (!accepts.json)
-      // Not before the exchange is known: an upstream may yet be refused.
+      // The exchange must be known first: the call may still be refused.
       setImmediate(() => {
         boundary.run(
           'client_request',
@@ -167,7 +167,7 @@ export class PostSink implements Sink {
   }
 
   notify(notice: Notice): boolean {
-    // Who takes only JSON hears no notifications.
+    // A client that accepts only JSON gets no notifications.
     if (this.#mode === 'undecided' && this.#accepts.sse) this.#openStream();
     return this.#mode === 'sse' ? this.#event(notice.bytes) : true;
   }
@@ -233,7 +233,7 @@ export class PostSink implements Sink {
     } else this.#target?.end(this.#whole);
   }
 
-  /** It was not needed: the answer goes another way. */
+  /** Discards a sink that is not needed. */
   release(): void {
     this.#over();
   }
@@ -242,7 +242,7 @@ export class PostSink implements Sink {
     const mode = this.#mode;
     if (mode === 'over') return;
     this.#over();
-    // Nothing is said about a cancelled request: the exchange just ends.
+    // A cancelled request gets no answer.
     if (mode === 'undecided') this.#res.writeHead(202).end();
     else if (this.#stream) this.#stream.fail(undefined);
     else if (this.#target) this.#target.end();
@@ -256,20 +256,20 @@ export class PostSink implements Sink {
     if (this.#stream) this.#stream.fail(message());
     else if (this.#target && this.#era === 'modern' && error.code === 'stream_broken') this.#target.destroy();
     else if (this.#target) this.#target.end(message());
-    // An answer that has begun must not look like a whole one.
+    // A partial answer must not look complete.
     else if (this.#inAnswer || (this.#era === 'modern' && error.code === 'stream_broken'))
       this.#res.destroy();
     else sendError(this.#res, error, this.#rawId, retryHeader(error), this.#era);
   }
 
-  /** Of a JSON answer: to a modern client an error has the status of its code. */
+  /** The status of a JSON answer: for a modern client it depends on the error code. */
   #status(): number {
     const code = this.#era === 'modern' ? this.#head?.code : undefined;
     return code === undefined ? 200 : modernStatus(code);
   }
 
   #begun = false;
-  /** Of a JSON answer in more than one piece. */
+  /** Sends the head of a JSON answer in several pieces. */
   #json: Backpressure | undefined;
 
   #event(message: Buffer): boolean {
@@ -302,14 +302,14 @@ export class PostSink implements Sink {
   }
 
   #closed(): void {
-    // It may be finished for us and not for the client: the log of the stream keeps what it can come back for.
+    // The client may not have received the end: the event log keeps it for a resumption.
     if (this.#stream && this.#target) {
       this.#stream.left(this.#target);
       return;
     }
     if (this.#mode === 'over') return;
     this.#over();
-    // Without event ids nobody can come back to this stream: that is a cancel.
+    // A stream without event ids cannot be resumed: its call is cancelled.
     if (!this.#res.writableFinished) this.exchange?.cancel('client gone');
   }
 }
@@ -319,9 +319,9 @@ export function retryHeader(error: GatewayError): string[] {
   return typeof data?.retryAfter === 'number' ? ['Retry-After', String(data.retryAfter)] : [];
 }
 
-/** What the answers of a batch share. */
+/** Shared by the answers of a batch. */
 interface BatchRoom {
-  /** Whether one answer may hold so much more. */
+  /** Whether there is room for this many more bytes. */
   room(bytes: number): boolean;
   tooMuch(): GatewayError;
 }
@@ -364,9 +364,12 @@ export class BatchSink implements Sink {
   end(): void {
     if (this.#isFull) return this.fail(this.#share.tooMuch());
     const whole = this.#chunks.taken();
-    // One that cannot be read would make the whole array unreadable, and with it the answers of others.
+    // An invalid answer would make the whole array invalid.
     if (scanObject(whole, whole.length)) this.#finish(whole);
-    else this.fail(new GatewayError('upstream_protocol_error', 'the answer is no JSON, or nested too deep'));
+    else
+      this.fail(
+        new GatewayError('upstream_protocol_error', 'the answer is not valid JSON, or nested too deeply'),
+      );
   }
 
   cancelled(): void {

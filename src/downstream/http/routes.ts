@@ -9,7 +9,7 @@ import { createMcp, type McpDeps } from './mcp.js';
 import { sendError } from './respond.js';
 import { createSse2024 } from './sse-2024.js';
 
-/** A request that was admitted. */
+/** An admitted request. */
 export interface Routed {
   readonly req: IncomingMessage;
   readonly res: ServerResponse;
@@ -21,16 +21,16 @@ export interface Routed {
 
 interface OpenRoute {
   readonly path: string | RegExp;
-  /** Everybody, without authentication. */
+  /** Anybody, without authentication. */
   readonly admits: 'open';
-  /** Where an exception of work that goes on is caught. */
+  /** The boundary label for exceptions after the handler has returned. */
   readonly place: Place;
   serve(request: Routed): void | Promise<void>;
 }
 
 export interface GuardedRoute {
   readonly path: string | RegExp;
-  /** `mcp`: clients, once the gateway is ready; `operator`: whoever a token admits. */
+  /** `mcp`: clients, once the gateway is ready; `operator`: any holder of a valid token. */
   readonly admits: 'mcp' | 'operator';
   readonly place: Place;
   serve(request: Routed, principal: Principal): void | Promise<void>;
@@ -43,9 +43,9 @@ export interface RoutesDeps extends McpDeps {
 }
 
 export interface Routes {
-  /** The route of a path as it is spelt, and the server that the path names. */
+  /** The route of a path, spelt exactly, and the server that the path names. */
   find(path: string): { readonly route: HttpRoute; readonly server: string | undefined } | undefined;
-  /** Ends the streams of HTTP+SSE once nothing of their clients is under way. */
+  /** Ends the HTTP+SSE streams once their clients have no running requests. */
   drain(): void;
 }
 
@@ -99,7 +99,7 @@ export function createRoutes(deps: RoutesDeps): Routes {
     all.flatMap((route) => (typeof route.path === 'string' ? [[route.path, route]] : [])),
   );
   const patterns = all.filter((route) => typeof route.path !== 'string') as (HttpRoute & { path: RegExp })[];
-  /** Nearly all requests are for this one. `/mcp/` is its one other spelling. */
+  /** The most common route. `/mcp/` is its only other spelling. */
   const merged = { route: all[0] as HttpRoute, server: undefined };
 
   return {
@@ -119,7 +119,7 @@ export function createRoutes(deps: RoutesDeps): Routes {
   };
 }
 
-/** The endpoint of all servers, or of one; undefined: there is no such server, and the client was told. */
+/** The endpoint of all servers, or of one; undefined: there is no such server, and the request was answered. */
 function endpoint(
   gate: Gate,
   res: ServerResponse,

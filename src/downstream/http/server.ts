@@ -29,18 +29,18 @@ export interface HttpDeps {
 export interface HttpPort {
   listen(): Promise<{ host: string; port: number; url: string }>;
   /**
-   * Serves on until no request is under way, at the latest for `graceMs`, then closes the port and all connections. Who
-   * comes meanwhile is answered, and told that the connection ends with the answer.
+   * Serves until no request is running, for at most `graceMs`, then closes the port and all connections. Requests in the meantime
+   * are answered with `Connection: close`.
    */
   close(graceMs: number): Promise<void>;
   destroy(): void;
 }
 
-/** How long the head and the body of a request may take to come. */
+/** Timeouts for the head and the body of a request. */
 const HEADERS_MS = 30_000;
 const REQUEST_MS = 120_000;
 const FEW_FILES = 4096;
-/** What may wait for a client before its upstream is not read on: an answer of a few chunks is not stopped after each of them. */
+/** How many bytes may be queued for a client before its upstream is paused. */
 const SOCKET_BYTES = 131_072;
 
 export function createHttpPort(deps: HttpDeps): HttpPort {
@@ -67,7 +67,7 @@ export function createHttpPort(deps: HttpDeps): HttpPort {
     }
     const url = req.url ?? '';
     const query = url.indexOf('?');
-    // Exactly as spelt: another spelling of a path is another path, and there is none.
+    // Paths are matched exactly.
     const path = query === -1 ? url : url.slice(0, query);
     const found = routes.find(path);
     if (!found)
@@ -101,14 +101,14 @@ export function createHttpPort(deps: HttpDeps): HttpPort {
     if (route.admits === 'mcp' && gate.state === 'starting')
       return sendError(
         res,
-        new GatewayError('unavailable', 'not ready: a required upstream is not up yet'),
+        new GatewayError('unavailable', 'not ready: a required upstream has not connected yet'),
         'null',
         ['Retry-After', '1'],
       );
     goOn(route.place, res, route.serve(request, who));
   }
 
-  /** What is written after the end of a response is a fault of the gateway; nobody is told of a client that has gone. */
+  /** Logs a write after the end of a response, which is a bug of the gateway, but not that a client has gone. */
   function lateWrite(error: NodeJS.ErrnoException): void {
     if (error.code === 'ERR_STREAM_WRITE_AFTER_END') boundary.caught('client_request', error);
   }
@@ -142,7 +142,7 @@ export function createHttpPort(deps: HttpDeps): HttpPort {
       socket.destroy();
       return;
     }
-    // The rest of a request that waits its turn is not read before that comes.
+    // The body of a waiting request is not read until its turn.
     if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT' && hasWaiting(socket)) return;
     const status =
       error.code === 'HPE_HEADER_OVERFLOW'
@@ -150,7 +150,7 @@ export function createHttpPort(deps: HttpDeps): HttpPort {
         : error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
           ? '408 Request Timeout'
           : '400 Bad Request';
-    // Its client may never close it, and with requests that wait nobody reads that it does.
+    // The client may never close it, and a close is not noticed while the socket is paused.
     socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`, () => {
       socket.destroy();
     });
@@ -189,7 +189,7 @@ export function createHttpPort(deps: HttpDeps): HttpPort {
           resolve();
         });
       });
-      // One turn for the last answers to leave.
+      // Gives the last answers one turn to be sent.
       await new Promise((resolve) => setImmediate(resolve));
       server.closeAllConnections();
       await closed;

@@ -1,6 +1,6 @@
 /**
- * HTTP+SSE of 2024-11-05 (basic/transports, "HTTP with SSE"): GET opens the stream and names where to POST; all that is said to the
- * client goes on the stream. When it closes, what the client began is cancelled.
+ * HTTP+SSE of 2024-11-05 (basic/transports, "HTTP with SSE"): GET opens the stream and names the URL to POST to; everything for
+ * the client is sent on the stream. When it closes, the client's requests are cancelled.
  */
 import { randomBytes } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
@@ -17,7 +17,7 @@ import { sendError, sendFailure } from './respond.js';
 export interface Sse2024 {
   /** `/sse` */
   stream(req: IncomingMessage, res: ServerResponse, principal: Principal, route: Route): void;
-  /** `/messages?sessionId=`; `route` is that of the stream. */
+  /** `/messages?sessionId=`; `route` is the route of the stream. */
   messages(
     req: IncomingMessage,
     res: ServerResponse,
@@ -25,7 +25,7 @@ export interface Sse2024 {
     route: Route,
     query: string,
   ): void;
-  /** Ends each stream once nothing of its client is under way. */
+  /** Ends each stream once its client has no running requests. */
   drain(): void;
 }
 
@@ -36,7 +36,7 @@ interface Open {
   readonly stream: OneStream;
 }
 
-/** 192 bits: who knows the id may speak as this client. */
+/** 192 bits, because the id authenticates the client. */
 const ID_BYTES = 24;
 
 export function createSse2024(deps: McpDeps): Sse2024 {
@@ -46,7 +46,7 @@ export function createSse2024(deps: McpDeps): Sse2024 {
   function open(res: ServerResponse, principal: Principal, route: Route): void {
     const id = randomBytes(ID_BYTES).toString('base64url');
     const outlet = new EventStream(res, deps.wheel, boundary, deps.config().http.keep_alive_ms);
-    // Absolute: clients resolve what is relative against this, or that. What a proxy puts in front is known from http.public_url.
+    // An absolute URL, because clients resolve relative ones differently. http.public_url has the prefix that a proxy adds.
     const { public_url } = deps.config().http;
     const front = public_url === null ? '' : new URL(public_url).pathname.replace(/\/$/, '');
     const place = route.server === undefined ? '' : `/servers/${route.server}`;
@@ -72,7 +72,7 @@ export function createSse2024(deps: McpDeps): Sse2024 {
     );
   }
 
-  /** Of the address that has more streams than this one would have, the one that is idle longest ends; if none is, the one used longest ago. */
+  /** If another address would have more streams than this one, ends its stream that is idle longest, or, if none is idle, the least recently used one. */
   function makeRoom(address: string): boolean {
     const counts = new Map<string, number>();
     for (const open of streams.values()) counts.set(open.address, (counts.get(open.address) ?? 0) + 1);
@@ -113,7 +113,10 @@ export function createSse2024(deps: McpDeps): Sse2024 {
       readPost(deps, req, res, stream, (messages) => {
         if (stream.full && [messages].flat().some(isRequest)) {
           gate.countInvalid('invalid');
-          const slow = new GatewayError('unavailable', 'too much waits on the stream: read it first');
+          const slow = new GatewayError(
+            'unavailable',
+            'too many bytes are queued on the stream: read it first',
+          );
           return sendError(res, slow, 'null', RETRY_AFTER);
         }
         const taken = stream.take(messages, one(req.headers['mcp-protocol-version']));
@@ -137,7 +140,7 @@ function reply(res: ServerResponse, error: GatewayError | undefined): void {
   else res.writeHead(202).end();
 }
 
-/** Answers to questions and cancels are taken from slow readers too: they end what waits. */
+/** Responses and cancels are accepted from slow clients, too, because they end waiting requests. */
 function isRequest(message: Message | MessageError): boolean {
   return 'kind' in message && message.kind === 'request';
 }

@@ -226,7 +226,7 @@ describe('6: a call that is unrolled', () => {
   it('is bounded, and fails clearly where what is needed makes no sense', async () => {
     const client = await connect(running.server('s'));
     const odd = await final(await client.stream('odd'));
-    expect(odd.error?.message).toMatch(/upstream 's' needs input with inputRequests that are no object/);
+    expect(odd.error?.message).toMatch(/upstream 's' needs input with inputRequests that is not an object/);
     const stream = await client.stream('endless');
     for (let round = 1; ; round++) {
       const question = await until(
@@ -238,6 +238,6 @@ describe('6: a call that is unrolled', () => {
       if (typeof question !== 'object') break;
       await client.say({ id: question.id, ...accepted('a') });
     }
-    expect((await final(stream)).error?.message).toContain('never stops asking');
+    expect((await final(stream)).error?.message).toContain('keeps asking for input');
   });
 });

@@ -79,7 +79,7 @@ describe('a sealed state', () => {
 });
 
 it('a key that is not 32 bytes long makes no seal', () => {
-  expect(() => sealOf('a', Buffer.alloc(16))).toThrow('a key has 32 bytes');
+  expect(() => sealOf('a', Buffer.alloc(16))).toThrow('a key must have 32 bytes');
 });
 
 it('a digest stands for bytes, and is short', () => {

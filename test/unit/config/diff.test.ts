@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { diffConfig, type ConfigDiff } from '../../../src/config/diff.js';
+import { diffConfig, keepFixed, type ConfigDiff } from '../../../src/config/diff.js';
 import type { Config } from '../../../src/config/index.js';
+import { fileSchema, keysWith, leavesOf, reloadOf, serverSchema } from '../../../src/config/schema.js';
 import { load, resolve } from './helpers.js';
 
 const HTTP = { name: 'h', url: 'http://127.0.0.1:3000/mcp' };
@@ -181,6 +182,47 @@ describe('a reload', () => {
     expect(diffConfig(config([]), config([], change, { MCPSTEAD_BEARER_TOKEN: 'x' }))).toEqual(nothing);
   });
 });
+
+describe('what a reload does with a key', () => {
+  it.each([
+    ...leavesOf(fileSchema).map(([path, schema]) => [path, reloadOf(schema), ['now', 'restart']] as const),
+    ...leavesOf(serverSchema).map(([path, schema]) => [path, reloadOf(schema), ['now', 'link']] as const),
+  ])('is declared for %s: %s', (_, reload, possible) => {
+    expect(possible).toContain(reload);
+  });
+
+  const old = config([]);
+  const next = { ...changed(old), servers: old.servers };
+  const valueAt = (of: unknown, path: string): unknown =>
+    path.split('.').reduce((value, key) => (value as Record<string, unknown>)[key], of);
+
+  it.each(keysWith('restart', fileSchema))('keeps the old %s, and says so', (path) => {
+    const kept = keepFixed(old, next);
+    expect(valueAt(next, path)).not.toEqual(valueAt(old, path));
+    expect(valueAt(kept, path)).toEqual(valueAt(old, path));
+    expect(diffConfig(old, next).restartRequired).toContain(path);
+    expect(diffConfig(old, kept).restartRequired).toEqual([]);
+  });
+
+  it.each(keysWith('now', fileSchema))('takes the new %s', (path) => {
+    expect(valueAt(keepFixed(old, next), path)).toEqual(valueAt(next, path));
+    expect(diffConfig(old, next).restartRequired).not.toContain(path);
+  });
+
+  it('keeps the old state key and takes the new tokens', () => {
+    const kept = keepFixed(old, next);
+    expect(kept.mcp).toEqual({ ...next.mcp, session: old.mcp.session, state_key: old.mcp.state_key });
+    expect(kept.servers).toBe(next.servers);
+  });
+});
+
+/** Another value for every key. */
+function changed<T>(value: T): T {
+  if (Array.isArray(value)) return [...(value as unknown[]), 'changed'] as T;
+  if (typeof value === 'object' && value !== null)
+    return Object.fromEntries(Object.entries(value).map(([key, member]) => [key, changed(member)])) as T;
+  return (typeof value === 'number' ? value + 1 : typeof value === 'boolean' ? !value : 'changed') as T;
+}
 
 /** Two loads stand in two folders; only what the files hold is to differ. */
 function strip(tls: unknown): object {

@@ -112,7 +112,7 @@ describe('the proxy', () => {
     expect(http({ proxy: 'https://own:1' }, { ...env, NO_PROXY: '*' }).proxy).toBe('https://own:1');
     expect(http({}, { HTTP_PROXY: 'proxy:3128' }).proxy).toBe('http://proxy:3128');
     expect(http({}, { HTTP_PROXY: 'socks5://u:secret@p:1' }).problem).toBe(
-      'proxy: HTTP_PROXY is not the URL of an http proxy; correct it or set proxy: none',
+      'proxy: HTTP_PROXY is not the URL of an http proxy; fix it or set proxy: none',
     );
   });
 });

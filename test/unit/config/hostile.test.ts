@@ -36,7 +36,7 @@ describe('a configuration that would keep the gateway busy', () => {
     [
       'words',
       `servers: []\nx: {${Array.from({ length: 120_000 }, (_, i) => `k${i}`).join(',')}}`,
-      /^FILE:2:\d+: more than 200000 words and signs$/,
+      /^FILE:2:\d+: more than 200000 tokens$/,
     ],
   ])('%s: one error with its place', (_, text, expected) => {
     const [first, ...more] = problems(text);

@@ -195,7 +195,7 @@ logging: {level: info}
   });
 
   it.each([
-    ['args: [-y, @a/b]', /cannot start with reserved character @ \(put the text in quotes\)$/],
+    ['args: [-y, @a/b]', /cannot start with reserved character @ \(quote the string\)$/],
     ['command: npx\n   args: []', /Nested mappings .* \(is the next line indented too far\? .*\)$/],
     ['command: npx -c a: b', /Nested mappings .* else put what has ': ' in it in quotes\)$/],
     ['command: npx\n\targs: []', /Tabs are not allowed .* \(indent with spaces\)$/],
@@ -291,7 +291,7 @@ servers:
       'config.yaml:10:15: servers[1].protocol must be auto or streamable or sse',
       "config.yaml:11:11: servers[2].name: duplicate server name 'x' (rename one of them)",
       'config.yaml:13:15: servers[2].revision must be auto, legacy, modern or one of 2024-11-05, 2025-03-26, 2025-06-18, 2025-11-25, 2026-07-28',
-      'config.yaml:14:5: servers[3].name: server name cannot be empty (give each server a name of its own)',
+      'config.yaml:14:5: servers[3].name: server name cannot be empty (give each server a unique name)',
     ]);
   });
 
@@ -414,7 +414,7 @@ describe('warnings', () => {
   it('tell that a filter of 0.1 is read as one level', async () => {
     const { config, warnings } = await load('servers: []\nlogging: {level: "mcpstead=debug,info"}');
     expect(config.logging.level).toBe('debug');
-    expect(warnings[0]).toContain('debug is taken');
+    expect(warnings[0]).toContain('using debug');
   });
 });
 

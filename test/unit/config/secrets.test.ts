@@ -105,7 +105,7 @@ describe('a variable', () => {
     const header = http({ headers: { A: '${LINES}' } }, env);
     expect(header.problem).toBe('headers.A: is not a header value');
     expect(http({ auth: { type: 'bearer', token_env: 'LINES' } }, env).problem).toBe(
-      'auth: the token cannot stand in a header',
+      'auth: the token has characters that a header cannot carry',
     );
   });
 });

@@ -21,11 +21,11 @@ describe('the name of a server', () => {
   it.each([
     [
       'my server',
-      'it has no route /servers/<name>/ and APIs of models refuse the names of its tools (name: my-server)',
+      'it has no route /servers/<name>/ and model APIs reject the names of its tools (name: my-server)',
     ],
-    ['files.v2', 'APIs of models refuse the names of its tools (name: files-v2)'],
-    ['Büro', 'APIs of models refuse the names of its tools (name: Buro)'],
-    ['文件', 'APIs of models refuse the names of its tools (use 1 to 64 of A-Z a-z 0-9 _ -)'],
+    ['files.v2', 'model APIs reject the names of its tools (name: files-v2)'],
+    ['Büro', 'model APIs reject the names of its tools (name: Buro)'],
+    ['文件', 'model APIs reject the names of its tools (use 1 to 64 of A-Z a-z 0-9 _ -)'],
     ['notes_', 'it has no route /servers/<name>/ (name: notes)'],
   ])('%s is told, with one to use', (name, expected) => {
     const [warning] = resolveConfig({ servers: [{ name, url: URL_ }] }, {}).warnings;
@@ -64,7 +64,7 @@ describe('a server', () => {
     [{ url: URL_, required: 1 }, 'servers[0].required must be true or false'],
     [{ url: URL_, headers: { 'a b': '1' } }, 'servers[0].headers["a b"] is not a header name'],
     [{ url: URL_, headers: { a: 'x\r\ny: z' } }, 'servers[0].headers.a is not a header value'],
-    [{ url: URL_, headers: { a: [] } }, 'servers[0].headers.a must be text'],
+    [{ url: URL_, headers: { a: [] } }, 'servers[0].headers.a must be a string'],
     [{ url: URL_, quirks: { inject_accept_header: 'a\nb' } }, 'inject_accept_header is not a header value'],
     [{ url: URL_, reconnect: { max_attempts: -1 } }, 'servers[0].reconnect.max_attempts must be at least 0'],
     [{ url: URL_, reconnect: { backoff_base_ms: 0 } }, 'backoff_base_ms must be greater than 0'],
@@ -93,7 +93,7 @@ describe('a server', () => {
       'HTTP+SSE is a transport of 2024-11-05: no server speaks 2026-07-28 over it',
     ],
     [{ command: 'a', args: 'b' }, 'servers[0].args must be a list'],
-    [{ command: 'a', env: { 'A=B': '1' } }, 'servers[0].env["A=B"] is not a name of a variable'],
+    [{ command: 'a', env: { 'A=B': '1' } }, 'servers[0].env["A=B"] is not a variable name'],
     [{ command: 'a', args: ['a\0b'] }, 'servers[0].args[0] has a NUL character'],
     [{ command: 'a', inherit_env: 'PATH' }, 'servers[0].inherit_env must be a list'],
   ])('is refused: %j', (server, expected) => {
@@ -225,9 +225,9 @@ describe('the form of clients (mcpServers)', () => {
       {},
     );
     expect(warnings).toEqual([
-      'mcpServers.a.disabledTools is ignored: a gateway shows all tools of a server',
+      'mcpServers.a.disabledTools is ignored: the gateway shows all tools of a server',
       'mcpServers.a.envFile is not read (write its variables under env, or set them for the gateway and name them in inherit_env)',
-      'mcpServers.b.tools is ignored: a gateway shows all tools of a server',
+      'mcpServers.b.tools is ignored: the gateway shows all tools of a server',
     ]);
   });
 
@@ -307,7 +307,7 @@ describe('the form of clients (mcpServers)', () => {
 
   it('warns of a transport that it does not know', () => {
     const { warnings } = resolveConfig({ mcpServers: { a: { type: 'ws', url: URL_ } } }, {});
-    expect(warnings).toEqual([expect.stringContaining('mcpServers.a.type is not understood')]);
+    expect(warnings).toEqual([expect.stringContaining('mcpServers.a.type is not supported')]);
   });
 });
 

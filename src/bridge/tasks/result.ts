@@ -1,17 +1,17 @@
-/** One tasks/result under way to a legacy upstream (2025-11-25, basic/utilities/tasks): what the task asks comes with it, and its end. */
-import { GatewayError } from '../errors.js';
-import type { Budget, Holder } from '../lib/budget.js';
-import { Pieces } from '../lib/pieces.js';
-import type { AnswerHead, Cause, Question, Refusal, Sink, UpstreamExchange } from '../protocol/ports.js';
-import { scanObject } from '../wire/json.js';
-import { memberOf } from './tasks-flat.js';
+/** A tasks/result request to a legacy upstream (2025-11-25, basic/utilities/tasks), on which the questions and the result of a task arrive. */
+import { GatewayError } from '../../errors.js';
+import type { Budget } from '../../lib/budget.js';
+import { Collector } from '../../lib/collector.js';
+import type { AnswerHead, Cause, Question, Refusal, Sink, UpstreamExchange } from '../../protocol/ports.js';
+import { scanObject } from '../../wire/json.js';
+import { memberOf } from './flat.js';
 
-/** Questions that are asked together come within this time. */
+/** How long to gather further questions. */
 const GATHER_MS = 20;
-/** How long somebody waits for what the task is about to ask. */
+/** How long to wait for the first question. */
 const FIRST_QUESTION_MS = 500;
 
-/** The upstream's own bytes of `result` or `error`. */
+/** The bytes of `result` or `error`, as the upstream sent them. */
 export interface End {
   readonly kind: 'result' | 'error';
   readonly value: Buffer;
@@ -19,50 +19,48 @@ export interface End {
 
 export interface ResultHooks {
   readonly server: string;
-  /** Who asks for it. */
+  /** The client, see Caller. */
   readonly client: string;
   readonly budget: Budget;
-  /** What may be held of it. */
+  /** Maximum size of the answer. */
   readonly maxBytes: number;
   readonly ask: (question: Question) => Refusal | undefined;
   readonly withdraw: (question: Question) => void;
-  /** It was answered, or failed. Not called after cancel(). */
+  /** Called when it was answered or failed, but not after cancel(). */
   readonly over: () => void;
 }
 
 export class ResultCall implements Sink {
   exchange: UpstreamExchange | undefined;
-  /** Rejects with a GatewayError where no answer comes. */
+  /** Rejects with a GatewayError if there is no answer. */
   readonly answer: Promise<End>;
   readonly #hooks: ResultHooks;
   #head: AnswerHead | undefined;
-  readonly #chunks = new Pieces();
-  #bytes = 0;
-  readonly #holder: Holder;
+  readonly #collected: Collector;
   #over = false;
   #settle: { resolve: (end: End) => void; reject: (error: GatewayError) => void } | undefined;
-  /** Somebody waits for the first question. */
-  #heard: (() => void) | undefined;
+  /** Set while `asked` waits for the first question. */
+  #wake: (() => void) | undefined;
 
   constructor(hooks: ResultHooks) {
     this.#hooks = hooks;
-    const { budget, client, server } = hooks;
-    this.#holder = budget.holder({ client, server }, () => {
+    const { budget, client, server, maxBytes } = hooks;
+    this.#collected = new Collector(budget, { client, server }, maxBytes, () => {
       this.#tooMuch();
     });
     this.answer = new Promise((resolve, reject) => {
       this.#settle = { resolve, reject };
     });
-    // Maybe nobody waits for it: then only its questions are of interest.
+    // Not always awaited: sometimes only the questions matter.
     this.answer.catch(() => undefined);
   }
 
-  /** Resolves when something was asked, when it is over, or when neither has happened for a moment. */
+  /** Resolves when there are questions, when the request is over, or after a short timeout. */
   asked(): Promise<void> {
     if (this.#over) return Promise.resolve();
     return new Promise((resolve) => {
       const timer = setTimeout(resolve, FIRST_QUESTION_MS);
-      this.#heard = () => {
+      this.#wake = () => {
         clearTimeout(timer);
         setTimeout(resolve, GATHER_MS);
       };
@@ -74,7 +72,7 @@ export class ResultCall implements Sink {
     this.#finish();
     this.exchange?.cancel(why);
     this.#settle?.reject(
-      new GatewayError('upstream_disconnected', `the result of the task is not waited for: ${why}`),
+      new GatewayError('upstream_disconnected', `the result of the task is no longer wanted: ${why}`),
     );
   }
 
@@ -84,7 +82,7 @@ export class ResultCall implements Sink {
 
   ask(question: Question): Refusal | undefined {
     const refusal = this.#hooks.ask(question);
-    if (!refusal) this.#heard?.();
+    if (!refusal) this.#wake?.();
     return refusal;
   }
 
@@ -97,26 +95,24 @@ export class ResultCall implements Sink {
   }
 
   write(chunk: Buffer): boolean {
-    this.#bytes += chunk.length;
-    if (this.#over || this.#bytes > this.#hooks.maxBytes) return true;
-    if (this.#holder.take(chunk.length)) this.#chunks.push(chunk);
-    else this.#tooMuch();
+    if (!this.#over && !this.#collected.push(chunk) && this.#collected.dropped === 'budget') this.#tooMuch();
     return true;
   }
 
   end(): void {
     if (this.#over) return;
     const { server, maxBytes } = this.#hooks;
-    if (this.#bytes > maxBytes)
+    if (this.#collected.dropped)
       return this.#refuse(
         `upstream '${server}' answered tasks/result with more than ${maxBytes} bytes (limits.message_bytes)`,
       );
-    const whole = this.#chunks.joined();
+    const whole = this.#collected.take();
     const kind = this.#head?.kind ?? 'result';
-    // An error may be of any depth: it was read when it came.
+    // An error may nest to any depth: it was validated when it arrived.
     const isWhole = kind === 'error' || scanObject(whole, maxBytes) !== undefined;
     const value = isWhole ? memberOf(whole, kind) : undefined;
-    if (value?.[0] !== 0x7b) return this.#refuse(`upstream '${server}' answered tasks/result with no result`);
+    if (value?.[0] !== 0x7b)
+      return this.#refuse(`upstream '${server}' answered tasks/result without a result`);
     this.#finish();
     this.#hooks.over();
     this.#settle?.resolve({ kind, value });
@@ -145,8 +141,7 @@ export class ResultCall implements Sink {
 
   #finish(): void {
     this.#over = true;
-    this.#chunks.clear();
-    this.#holder.release();
-    this.#heard?.();
+    this.#collected.release();
+    this.#wake?.();
   }
 }

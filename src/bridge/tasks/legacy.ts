@@ -1,27 +1,29 @@
 /**
- * Tasks of legacy upstreams in the hands of modern clients (the extension io.modelcontextprotocol/tasks): how one stands is told from
- * the upstream's tasks/get and tasks/result; what it asks while a tasks/result is open is kept until the client answers by tasks/update.
+ * Tasks of legacy upstreams for modern clients (the extension io.modelcontextprotocol/tasks). Their state comes from the upstream's
+ * tasks/get and tasks/result; questions that arrive during a tasks/result are kept until the client answers by tasks/update.
  */
-import { GatewayError } from '../errors.js';
-import type { Budget, Holder } from '../lib/budget.js';
-import type { Wheel, WheelTimer } from '../lib/wheel.js';
-import type { Boundary } from '../observe/boundary.js';
-import { find } from '../protocol/message.js';
-import type { Caller, Exchange, Link, Question, Refusal, Sink } from '../protocol/ports.js';
-import { inputRefusal } from './asked.js';
-import type { Crossing } from './crossing.js';
-import { countInput } from './input-stats.js';
-import { asInputRequest, readInputResponses } from './input.js';
-import { canCancel } from './tasks-cancel.js';
-import { readJson } from '../wire/json.js';
-import { flatMembers, memberOf, plainResult, relatedAnswer, resultRequest } from './tasks-flat.js';
-import { asError, readTask, rpcOf } from './tasks-poll.js';
-import { ResultCall } from './tasks-result.js';
+import { GatewayError } from '../../errors.js';
+import type { Budget } from '../../lib/budget.js';
+import type { Wheel, WheelTimer } from '../../lib/wheel.js';
+import type { Boundary } from '../../observe/boundary.js';
+import { find } from '../../protocol/message.js';
+import type { Caller, Exchange, Link, Question, Refusal, Sink } from '../../protocol/ports.js';
+import { answerWith } from '../../protocol/sinks.js';
+import { inputRefusal } from '../asked.js';
+import type { Crossing } from '../crossing.js';
+import { countInput } from '../input-stats.js';
+import { readInputResponses } from '../input.js';
+import { OpenQuestions } from '../open-questions.js';
+import { canCancel } from './cancel.js';
+import { readJson } from '../../wire/json.js';
+import { flatMembers, memberOf, plainResult, relatedAnswer, resultRequest } from './flat.js';
+import { asError, readTask, rpcOf } from './poll.js';
+import { ResultCall } from './result.js';
 
-/** Tasks that are held, at the most; the one that was touched longest ago goes. */
+/** Maximum number of tasks; beyond it, the least recently used one is dropped. */
 const MAX_TASKS = 10_000;
 const LONGEST_TTL_MS = 24 * 3600 * 1000;
-/** Open questions of one task, at the most. */
+/** Maximum number of open questions of one task. */
 const MAX_OPEN = 100;
 
 const INVALID_PARAMS = -32602;
@@ -30,33 +32,33 @@ export interface LegacyTasksDeps {
   readonly wheel: Wheel;
   readonly boundary: Boundary;
   readonly budget: Budget;
-  /** limits.parked_seconds, in ms: how long a question waits for a client that does not come back. */
+  /** limits.parked_seconds, in ms: how long a question waits for its client. */
   readonly parkedMs: () => number;
-  /** limits.body_bytes and limits.message_bytes: what may be held of one question, and of one result. */
+  /** limits.body_bytes and limits.message_bytes: the maximum sizes of a question and of a result. */
   readonly limits: () => { readonly body_bytes: number; readonly message_bytes: number };
 }
 
 export interface LegacyTasks {
-  /** A call of this client became a task. `task`: JSON, as the upstream told of it. */
+  /** Registers a task that a call of this client has created. `task`: JSON from the upstream. */
   made(link: Link, task: Buffer, caller: Caller): void;
   /** tasks/get, tasks/update or tasks/cancel. The sink is never called before this has returned. */
   open(crossing: Crossing, sink: Sink): Exchange;
-  /** How a task stands: JSON of an object, as notifications/tasks has it. Rejects where it was made by nobody here. */
+  /** The state of a task: a JSON object, as in notifications/tasks. Rejects for a task that was not created here. */
   describe(link: Link, taskId: string): Promise<Buffer>;
-  /** Nobody may come back any more. */
+  /** Ends all tasks. */
   close(): void;
 }
 
 const ABOUT: ReadonlySet<string> = new Set(['tasks/get', 'tasks/update', 'tasks/cancel']);
 
-/** Whether a modern client asks this about a task: no legacy upstream has such a method, or it means another thing there. */
+/** Whether it is a method of the extension. Legacy upstreams do not have it, or mean something else by it. */
 export function isAboutTask(method: string): boolean {
   return ABOUT.has(method);
 }
 
 export function createLegacyTasks(deps: LegacyTasksDeps): LegacyTasks {
   const tasks = new Map<string, LegacyTask>();
-  /** One counter for all: no key of a question is ever used again. */
+  /** Shared by all tasks, so that no key is ever reused. */
   let asked = 0;
 
   function put(link: Link, taskId: string, caller: Caller, ttl: unknown): LegacyTask {
@@ -112,7 +114,7 @@ export function createLegacyTasks(deps: LegacyTasksDeps): LegacyTasks {
       let over = false;
       const done = run(crossing).then(
         (result) => {
-          if (!over) deliver(sink, out.message.id ?? 'null', result);
+          if (!over) answerWith(sink, out.message.id ?? 'null', result);
         },
         (error: unknown) => {
           if (!over) sink.fail(failureOf(asError(error, target.link.server), name));
@@ -130,10 +132,10 @@ export function createLegacyTasks(deps: LegacyTasksDeps): LegacyTasks {
     },
     describe(link, taskId) {
       const task = tasks.get(`${link.key}\0${taskId}`);
-      return task ? task.describe() : Promise.reject(new Error('a task that nobody here made'));
+      return task ? task.describe() : Promise.reject(new Error('the task was not created here'));
     },
     close() {
-      for (const task of tasks.values()) task.close('nobody may come back any more');
+      for (const task of tasks.values()) task.close('the gateway is shutting down');
       tasks.clear();
     },
   };
@@ -154,13 +156,10 @@ class LegacyTask {
   #link: Link;
   #caller: Caller;
   #ttlMs = LONGEST_TTL_MS;
-  /** What waits for an answer of the client, by the keys it knows. */
-  readonly #questions = new Map<string, Question>();
+  readonly #questions: OpenQuestions;
   #away: WheelTimer | undefined;
   #result: ResultCall | undefined;
-  /** The questions that wait. */
-  readonly #holder: Holder;
-  /** It has nothing left to ask. */
+  /** It has ended, and asks nothing more. */
   #ended = false;
 
   constructor(deps: LegacyTasksDeps, link: Link, taskId: string, caller: Caller, hooks: TaskHooks) {
@@ -169,16 +168,17 @@ class LegacyTask {
     this.#taskId = taskId;
     this.#caller = caller;
     this.#hooks = hooks;
-    this.#holder = deps.budget.holder({ client: caller.client, server: link.server }, () => {
-      this.#refuseAll('too much is being buffered (limits.buffered_bytes)');
+    const holder = deps.budget.holder({ client: caller.client, server: link.server }, () => {
+      this.#refuseAll(TOO_MUCH);
     });
+    this.#questions = new OpenQuestions(holder, link.stats);
     this.#expiry = deps.wheel.after(this.#ttlMs, () => {
       this.#hooks.expired();
       this.close('the task has expired');
     });
   }
 
-  /** Its client is here. `ttl`: how long the upstream keeps it; undefined: as was said before. */
+  /** Its client has sent a request. `ttl`: how long the upstream keeps it, in ms; undefined: unchanged. */
   touch(link: Link, caller: Caller, ttl: unknown): void {
     this.#link = link;
     this.#caller = caller;
@@ -192,7 +192,7 @@ class LegacyTask {
     this.#drop(why);
   }
 
-  /** JSON of an object: what tasks/get answers, without its result type. */
+  /** A JSON object: the result of tasks/get, without `resultType`. */
   async describe(): Promise<Buffer> {
     const { server } = this.#link;
     const task = await this.#link.request('tasks/get', this.#params());
@@ -206,7 +206,7 @@ class LegacyTask {
     if (state.ended) {
       this.#ended = true;
       const { kind, value } = await this.#open().answer;
-      // Failed is what ended with an error of the protocol, completed all else: tools that failed, too.
+      // A JSON-RPC error means `failed`, any result `completed`, also that of a failed tool.
       const status = kind === 'result' ? 'completed' : 'failed';
       const own = kind === 'result' ? plainResult(value) : value;
       return Buffer.concat([Buffer.from(`{${flatMembers(task, status)},"${kind}":`), own, Buffer.from('}')]);
@@ -214,29 +214,29 @@ class LegacyTask {
     if (state.status === 'input_required' && this.#questions.size === 0 && !this.#result)
       await this.#open().asked();
     if (this.#questions.size === 0) return Buffer.from(`{${flatMembers(task, 'working')}}`);
-    const requests = [...this.#questions].map(
-      ([key, question]) => `${JSON.stringify(key)}:${asInputRequest(question, undefined).toString('utf8')}`,
-    );
+    const requests = this.#questions
+      .asInputRequests(undefined)
+      .map(([key, json]) => `${JSON.stringify(key)}:${json.toString('utf8')}`);
     return Buffer.from(`{${flatMembers(task, 'input_required')},"inputRequests":{${requests.join(',')}}}`);
   }
 
-  /** Keys that stand for nothing that is open are passed over. */
+  /** Ignores keys that are not open. */
   answer(answers: ReadonlyMap<string, Buffer>): void {
     for (const [key, value] of answers) {
-      // The bytes belong to the request that brought them.
+      // Copied, because the bytes belong to the request that carried them.
       const question = this.#take(key, 'answered');
       question?.answer('result', relatedAnswer(question, Buffer.from(value)));
     }
   }
 
   async cancel(): Promise<void> {
-    // It is for the upstream to decide whether it stops: one that cannot is not asked.
+    // An upstream that does not support cancelling is not asked.
     if (canCancel(this.#link)) {
       try {
         await this.#link.request('tasks/cancel', this.#params());
       } catch (error) {
         if (rpcOf(asError(error, this.#link.server)) !== INVALID_PARAMS) throw error;
-        // One that has ended cannot be cancelled there; here that is no error, but one that nobody knows is.
+        // Cancelling an ended task is an error there but not in the extension; an unknown task is an error in both.
         await this.#link.request('tasks/get', this.#params());
       }
     }
@@ -253,7 +253,7 @@ class LegacyTask {
     this.#result = undefined;
   }
 
-  /** A tasks/result stands open: what the task asks comes with it, and its end. */
+  /** Opens a tasks/result, on which the questions and the result of the task arrive. */
   #open(): ResultCall {
     if (this.#result) return this.#result;
     const result = new ResultCall({
@@ -292,12 +292,11 @@ class LegacyTask {
       (this.#questions.size >= MAX_OPEN
         ? { code: -32603, message: 'too many questions are open' }
         : undefined) ??
-      (this.#holder.take(question.bytes.length)
-        ? undefined
-        : { code: -32603, message: 'too much is being buffered (limits.buffered_bytes)' });
+      (this.#questions.add(question, this.#hooks.nextKey) === undefined
+        ? { code: -32603, message: TOO_MUCH }
+        : undefined);
     countInput(this.#link.stats, question.method, refusal ? 'refused' : 'relayed');
     if (refusal) return refusal;
-    this.#questions.set(this.#hooks.nextKey(), question);
     this.#away ??= this.#deps.wheel.after(this.#deps.parkedMs(), () => {
       this.#refuseAll('the client gave no answer in time');
     });
@@ -305,40 +304,32 @@ class LegacyTask {
   }
 
   #withdraw(question: Question): void {
-    for (const [key, open] of this.#questions)
-      if (open === question)
-        // The upstream has let go of it; the silence clock counts it as answered.
-        this.#take(key, 'withdrawn')?.refuse({ code: -32603, message: 'withdrawn by the server' });
+    const key = this.#questions.keyOf(question);
+    // The upstream expects no answer; refusing the question ends its input timeout.
+    if (key !== undefined)
+      this.#take(key, 'withdrawn')?.refuse({ code: -32603, message: 'withdrawn by the server' });
   }
 
   #refuseAll(message: string): void {
-    for (const key of [...this.#questions.keys()])
-      this.#take(key, 'refused')?.refuse({ code: -32603, message });
+    this.#questions.refuseAll(message);
+    if (this.#questions.size === 0) this.#stopWaiting();
   }
 
-  #take(key: string, result: string): Question | undefined {
-    const question = this.#questions.get(key);
-    if (!question) return undefined;
-    this.#questions.delete(key);
-    this.#holder.give(question.bytes.length);
-    countInput(this.#link.stats, question.method, result);
-    if (this.#questions.size === 0) {
-      this.#away?.cancel();
-      this.#away = undefined;
-    }
+  #take(key: string, result: 'answered' | 'withdrawn'): Question | undefined {
+    const question = this.#questions.take(key, result);
+    if (this.#questions.size === 0) this.#stopWaiting();
     return question;
   }
+
+  #stopWaiting(): void {
+    this.#away?.cancel();
+    this.#away = undefined;
+  }
 }
+
+const TOO_MUCH = 'too much is being buffered (limits.buffered_bytes)';
 
 function failureOf(error: GatewayError, name: string): GatewayError {
   if (rpcOf(error) !== INVALID_PARAMS) return error;
   return new GatewayError('invalid_params', `unknown task '${name.slice(0, 256)}'`);
-}
-
-function deliver(sink: Sink, rawId: string, result: Buffer): void {
-  const head = Buffer.from(`{"jsonrpc":"2.0","id":${rawId},"result":`);
-  const bytes = Buffer.concat([head, result, Buffer.from('}')]);
-  sink.start({ kind: 'result', bytes: bytes.length, value: head.length, code: undefined });
-  sink.write(bytes);
-  sink.end({ isError: false });
 }

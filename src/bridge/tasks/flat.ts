@@ -1,14 +1,14 @@
-/** Tasks of 2025-11-25 in the words of the extension io.modelcontextprotocol/tasks: bytes alone. */
-import { readMessages, type Message } from '../protocol/message.js';
-import { RELATED_TASK, type Question } from '../protocol/ports.js';
-import { scanObject } from '../wire/json.js';
-import { splice } from '../wire/splice.js';
-import { membersOf } from '../wire/walk.js';
-import { relatedTask } from './asked.js';
-import { without } from '../wire/without.js';
+/** Converts tasks of 2025-11-25 to the extension io.modelcontextprotocol/tasks, as bytes. */
+import { readMessages, type Message } from '../../protocol/message.js';
+import { RELATED_TASK, type Question } from '../../protocol/ports.js';
+import { scanObject } from '../../wire/json.js';
+import { splice } from '../../wire/splice.js';
+import { membersOf } from '../../wire/walk.js';
+import { relatedTask } from '../asked.js';
+import { without } from '../../wire/without.js';
 
 const RENAMED: Readonly<Record<string, string>> = { ttl: 'ttlMs', pollInterval: 'pollIntervalMs' };
-/** What the extension says itself, or has no room for. */
+/** Members that the extension sets itself, or does not have. */
 const DROPPED: ReadonlySet<string> = new Set([
   'status',
   'resultType',
@@ -19,7 +19,7 @@ const DROPPED: ReadonlySet<string> = new Set([
 ]);
 const RELATED: ReadonlySet<string> = new Set([RELATED_TASK]);
 
-/** The members of a task, with another status: JSON. `task`: JSON of an object. */
+/** The JSON members of a task, with another status. `task`: a JSON object. */
 export function flatMembers(task: Buffer, status: string): string {
   const members = membersOf(task).filter(({ key }) => !DROPPED.has(key));
   const flat = members.map(({ key, start, end }) => {
@@ -32,7 +32,7 @@ export function flatMembers(task: Buffer, status: string): string {
   return flat.join(',');
 }
 
-/** The task that a result says was made, and the `_meta` beside it; undefined: it says no such thing. `whole`: maybe no JSON. */
+/** The task in a CreateTaskResult, and its `_meta`; undefined: it is another result. `whole`: an answer, possibly invalid. */
 export function createdIn(whole: Buffer): { task: Buffer; meta: Buffer | undefined } | undefined {
   if (!scanObject(whole)) return undefined;
   const result = memberOf(whole, 'result');
@@ -41,20 +41,20 @@ export function createdIn(whole: Buffer): { task: Buffer; meta: Buffer | undefin
   return { task, meta: memberOf(result, '_meta') };
 }
 
-/** The JSON of an object without what relates it to a task. */
+/** `_meta` without its related-task member. */
 function withoutRelated(meta: Buffer): Buffer {
   if (meta[0] !== 0x7b) return meta;
   return splice(meta, without(meta, 0, membersOf(meta), RELATED));
 }
 
-/** A result as the extension has it: nothing in it says which task it comes from. */
+/** A result without its related-task member, as in the extension. */
 export function plainResult(result: Buffer): Buffer {
   const meta = membersOf(result).find(({ key }) => key === '_meta');
   if (!meta || result[meta.start] !== 0x7b) return result;
   return splice(result, without(result, meta.start, membersOf(result, meta.start), RELATED));
 }
 
-/** The answer to a question as 2025-11-25 wants it: where the question names its task, the answer does too. */
+/** The answer to a question. If the question names its task, the answer does too, as 2025-11-25 requires. */
 export function relatedAnswer({ bytes }: Question, answer: Buffer): Buffer {
   const taskId = taskOf(bytes);
   if (taskId === undefined || answer[0] !== 0x7b) return answer;
@@ -69,7 +69,7 @@ export function relatedAnswer({ bytes }: Question, answer: Buffer): Buffer {
   return put(meta.start + 1, related, own.length);
 }
 
-/** The task that a question is about. */
+/** The id of the task that a question belongs to. */
 function taskOf(question: Buffer): string | undefined {
   const params = memberOf(question, 'params');
   const meta = params?.[0] === 0x7b ? memberOf(params, '_meta') : undefined;
@@ -80,7 +80,7 @@ function taskOf(question: Buffer): string | undefined {
   )?.taskId;
 }
 
-/** tasks/result in the name of a client. `rawId`, `token`: JSON. */
+/** A tasks/result request on behalf of a client. `rawId`, `token`: JSON. */
 export function resultRequest(rawId: string, taskId: string, token?: string): Message {
   const meta = token === undefined ? '' : `,"_meta":{"progressToken":${token}}`;
   const params = `{"taskId":${JSON.stringify(taskId)}${meta}}`;
@@ -89,7 +89,7 @@ export function resultRequest(rawId: string, taskId: string, token?: string): Me
   ) as Message;
 }
 
-/** The last member of this name of a JSON object, as JSON.parse has it. */
+/** The value of the last member with this name, as in JSON.parse. */
 export function memberOf(object: Buffer, key: string): Buffer | undefined {
   const member = membersOf(object).findLast((each) => each.key === key);
   return member && object.subarray(member.start, member.end);

@@ -5,9 +5,9 @@ import {
   plainResult,
   relatedAnswer,
   resultRequest,
-} from '../../../src/bridge/tasks-flat.js';
-import { unmarked } from '../../../src/bridge/asked.js';
-import type { Question } from '../../../src/protocol/ports.js';
+} from '../../../../src/bridge/tasks/flat.js';
+import { unmarked } from '../../../../src/bridge/asked.js';
+import type { Question } from '../../../../src/protocol/ports.js';
 
 const RELATED = 'io.modelcontextprotocol/related-task';
 const flat = (task: string, status = 'working'): string => `{${flatMembers(Buffer.from(task), status)}}`;

@@ -1,4 +1,4 @@
-/** A command line that cannot be carried out; the message is all its author needs. */
+/** A command that cannot run. Its message is shown without a stack trace. */
 export class Refusal extends Error {
   readonly status: number;
 
@@ -9,15 +9,15 @@ export class Refusal extends Error {
   }
 }
 
-/** Without control characters: a terminal would obey them. Lines stay lines. */
+/** Replaces control characters, which a terminal would interpret; keeps line breaks. */
 export function printable(text: string): string {
   return text.replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g, '\ufffd');
 }
 
-/** What went wrong, in one line (a config: one line a problem), with the way out where there is one. */
+/** Describes an error in one line (a ConfigError: one line per problem), with a fix if there is one. */
 export function explain(error: unknown, env: NodeJS.ProcessEnv): string {
   if (!(error instanceof Error)) return String(error);
-  // By name: the class would load the whole of config for a mistyped flag.
+  // Compared by name, because importing the class would load all of src/config.
   if (error.name === 'ConfigError') return error.message;
   if (env['MCPSTEAD_LOG_LEVEL'] === 'trace' && error.stack !== undefined) return error.stack;
   return (listening(error) ?? error.message).replace(/\s*\n\s*/g, ' ');
@@ -29,14 +29,14 @@ function listening(error: NodeJS.ErrnoException & { address?: string; port?: num
   const other = 'set another with port: in the config or MCPSTEAD_PORT';
   switch (code ?? '') {
     case 'EADDRINUSE':
-      return `port ${port} on ${address} is already in use: stop what listens there, or ${other}`;
+      return `port ${port} on ${address} is already in use: stop the other program, or ${other}`;
     case 'EACCES':
       return `not allowed to listen on port ${port}: ${other}`;
     case 'EADDRNOTAVAIL':
-      return `${address} is no address of this machine: correct host: in the config or MCPSTEAD_HOST`;
+      return `${address} is not an address of this machine: fix host: in the config or MCPSTEAD_HOST`;
     case 'ENOTFOUND':
     case 'EAI_AGAIN':
-      return `host ${(error as { hostname?: string }).hostname ?? ''} has no address: correct host: in the config or MCPSTEAD_HOST`;
+      return `host ${(error as { hostname?: string }).hostname ?? ''} has no address: fix host: in the config or MCPSTEAD_HOST`;
     default:
       return undefined;
   }

@@ -1,5 +1,5 @@
 /**
- * Input requests of a modern upstream as questions to a legacy client, on the stream of its call (2026-07-28, basic/patterns/mrtr;
+ * Asks a legacy client the input requests of a modern upstream, on the stream of the call (2026-07-28, basic/patterns/mrtr;
  * 2025-11-25, client/elicitation).
  */
 import { randomUUID } from 'node:crypto';
@@ -10,7 +10,7 @@ import { readObject, textOf } from '../wire/json.js';
 import { asRequest, type InputRequest } from './input.js';
 import { countInput } from './input-stats.js';
 
-/** The client refused, or cannot be asked, and the upstream cannot be told so. `error`: JSON. */
+/** The client refused, or cannot be asked, and the answer to the upstream cannot express that. `error`: a JSON value. */
 export interface Refused {
   readonly kind: 'refused';
   readonly method: string;
@@ -22,25 +22,26 @@ export type Outcome = { readonly kind: 'answered'; readonly answer: Buffer } | R
 const CANCEL_ANSWER = Buffer.from('{"action":"cancel"}');
 export const ACCEPT_ANSWER = Buffer.from('{"action":"accept"}');
 
-export class Asking {
+/** Asks the client of one call, and remembers which URLs it has opened. */
+export class ClientQuestions {
   readonly #sink: Sink;
   readonly #stats: ServerStats;
-  /** URLs that the client has opened, and the ids under which it was asked to. */
+  /** URLs that the client has opened, with their elicitation ids. */
   #opened: Map<string, string> | undefined;
-  #over = false;
+  #isStopped = false;
 
   constructor(sink: Sink, stats: ServerStats) {
     this.#sink = sink;
     this.#stats = stats;
   }
 
-  /** Whether it asks for a URL that the client has opened: asking once more would only annoy. */
+  /** Whether it asks for a URL that the client has already opened. */
   hasOpened(request: InputRequest): boolean {
     const url = urlOf(request);
     return url !== undefined && this.#opened?.has(url) === true;
   }
 
-  /** `done` is called at most once, maybe before this returns. Gives what can be withdrawn. */
+  /** `done` is called at most once, possibly before this returns. Returns the question, which can be withdrawn. */
   ask(request: InputRequest, done: (outcome: Outcome) => void): Question {
     const { method } = request;
     const url = urlOf(request);
@@ -50,9 +51,9 @@ export class Asking {
       if (over) return;
       over = true;
       countInput(this.#stats, method, result);
-      if (!this.#over) done(outcome());
+      if (!this.#isStopped) done(outcome());
     };
-    // An answer upstream cannot say "error": who is asked for a form may cancel it, all else ends the call.
+    // An input response cannot be an error: a form counts as cancelled, and anything else ends the call.
     const refused = (error: unknown): Outcome =>
       method === 'elicitation/create'
         ? { kind: 'answered', answer: CANCEL_ANSWER }
@@ -65,7 +66,7 @@ export class Asking {
         settle(kind === 'result' ? 'answered' : 'error', () => {
           if (kind === 'error') return refused(readObject(value) ?? {});
           if (url !== undefined && accepts(value)) (this.#opened ??= new Map()).set(url, elicitationId);
-          // The bytes belong to the request that brought them.
+          // Copied, because the bytes belong to the request that carried them.
           return { kind: 'answered', answer: Buffer.from(value) };
         });
       },
@@ -75,7 +76,7 @@ export class Asking {
       progress() {},
     };
     const refusal = this.#sink.ask(question);
-    // The upstream was told what this client can be asked, and asked all the same.
+    // The upstream knows the capabilities of the client, and asked anyway.
     if (refusal) settle('refused', () => ({ kind: 'refused', method, error: refusal }));
     return question;
   }
@@ -84,7 +85,7 @@ export class Asking {
     this.#sink.withdraw?.(question);
   }
 
-  /** The client may close what it opened at a URL (2025-11-25, client/elicitation). */
+  /** Tells the client that it may close the URLs it has opened (2025-11-25, client/elicitation). */
   tellOpened(): void {
     for (const elicitationId of this.#opened?.values() ?? []) {
       const method = 'notifications/elicitation/complete';
@@ -97,13 +98,13 @@ export class Asking {
     this.#opened = undefined;
   }
 
-  /** Nobody waits for an answer any more. */
+  /** Ignores all further answers. */
   stop(): void {
-    this.#over = true;
+    this.#isStopped = true;
   }
 }
 
-/** The call cannot go on without what its client refused. */
+/** The error of a call whose client refused its input. */
 export function inputRefused({ method, error }: Refused): GatewayError {
   return new GatewayError('input_refused', `the call needs ${method}, and its client refused that`, error);
 }

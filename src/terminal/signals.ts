@@ -1,6 +1,6 @@
 import { constants } from 'node:os';
 
-/** What signals do to a running gateway. */
+/** The parts of a gateway that signals act on. */
 interface Running {
   close(): Promise<void>;
   reload(): Promise<unknown>;
@@ -8,8 +8,8 @@ interface Running {
 }
 
 /**
- * Waits for the end of a gateway: SIGTERM or SIGINT drains it (status 0), a second one calls `exit` at once,
- * SIGHUP reloads unless it drains. Rejects with the error that ended it.
+ * Waits until a gateway ends. SIGTERM or SIGINT drains it (status 0), a second signal calls `exit` at once, and SIGHUP reloads
+ * it unless it drains. Rejects with the error that ended it.
  */
 export function untilStopped(gateway: Running, exit: (status: number) => void): Promise<number> {
   return new Promise((resolve, reject) => {
@@ -26,7 +26,7 @@ export function untilStopped(gateway: Running, exit: (status: number) => void): 
     process.on('SIGINT', stop);
     if (process.platform !== 'win32') {
       process.on('SIGHUP', () => {
-        // A refused reload is logged and counted where it is refused.
+        // gateway.reload() logs and counts its own failures.
         if (!draining) gateway.reload().catch(() => {});
       });
     }

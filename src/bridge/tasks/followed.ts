@@ -1,39 +1,40 @@
 /**
- * A call of a legacy client that a modern upstream made a task of (the extension io.modelcontextprotocol/tasks): the client is told
- * nothing of it and waits for its answer; what the task asks is asked on the stream of the call.
+ * A call of a legacy client for which a modern upstream has created a task (the extension io.modelcontextprotocol/tasks). The client does
+ * not know of the task and waits for its answer; questions of the task are asked on the stream of the call.
  */
-import { GatewayError } from '../errors.js';
-import { META } from '../protocol/modern/meta.js';
-import type { Caller, Exchange, Question, Sink } from '../protocol/ports.js';
-import { inputRefused, type Asking } from './asking.js';
-import type { Crossing } from './crossing.js';
-import type { BridgeDeps } from './deps.js';
-import { LEGACY_RESULT, edited } from './edit.js';
-import { readInputRequired, type InputRequest } from './input.js';
-import { readError } from './errors.js';
-import { readJson } from '../wire/json.js';
-import { memberOf } from './tasks-flat.js';
-import { asError, Poll, readTask, rpcOf, type TaskState } from './tasks-poll.js';
+import { GatewayError } from '../../errors.js';
+import { META } from '../../protocol/modern/meta.js';
+import type { Caller, Exchange, Question, Sink } from '../../protocol/ports.js';
+import { answerWhole } from '../../protocol/sinks.js';
+import { inputRefused, type ClientQuestions } from '../client-questions.js';
+import type { Crossing } from '../crossing.js';
+import type { BridgeDeps } from '../deps.js';
+import { LEGACY_RESULT, edited } from '../edit.js';
+import { readInputRequired, type InputRequest } from '../input.js';
+import { readError } from '../errors.js';
+import { readJson } from '../../wire/json.js';
+import { memberOf } from './flat.js';
+import { asError, Poll, readTask, rpcOf, type TaskState } from './poll.js';
 
-/** One question of a task. Its key stands for it for as long as the task lives. */
-interface Asked {
-  /** Open at the client. */
+/** A question of a task. Its key is unique within the task. */
+interface TaskQuestion {
+  /** The question that is open at the client. */
   question: Question | undefined;
-  /** JSON; undefined: there is none, or the upstream has it. */
+  /** JSON; undefined: there is none, or it was sent upstream. */
   answer: Buffer | undefined;
 }
 
 export interface FollowOptions {
   readonly crossing: Crossing;
   readonly sink: Sink;
-  readonly asking: Asking;
-  /** JSON of the capabilities that the upstream was told of with the call. */
+  readonly questions: ClientQuestions;
+  /** JSON of the capabilities that the call declared to the upstream. */
   readonly capabilities: string;
   /** When the call began. */
   readonly since: number;
 }
 
-/** `created`: the result that says that there is a task. The sink is not called before this has returned. */
+/** `created`: the result that names the task. The sink is not called before this has returned. */
 export function followTask(
   deps: BridgeDeps,
   created: Buffer,
@@ -43,7 +44,7 @@ export function followTask(
   const first = readTask(created, deps.limits().message_bytes);
   if (typeof first === 'string')
     return new GatewayError('upstream_protocol_error', `upstream '${server}' answered with ${first}`);
-  deps.log.debug('an upstream made a task of a call', { server });
+  deps.log.debug('an upstream created a task for a call', { server });
   return new FollowedTask(deps, first, options);
 }
 
@@ -51,7 +52,7 @@ class FollowedTask implements Exchange {
   readonly #deps: BridgeDeps;
   readonly #options: FollowOptions;
   readonly #poll: Poll;
-  readonly #asked = new Map<string, Asked>();
+  readonly #asked = new Map<string, TaskQuestion>();
   /** JSON: the id of the task, with the envelope of its client. */
   readonly #params: string;
   #over = false;
@@ -109,7 +110,7 @@ class FollowedTask implements Exchange {
 
   #input(task: Buffer): void {
     const { server } = this.#options.crossing.target.link;
-    // What it needs is not there yet: the next look shows it.
+    // The requests are not there yet: the next poll will show them.
     if (!memberOf(task, 'inputRequests')) return this.#settle(new Set());
     const read = readInputRequired(task, 0, this.#deps.limits().message_bytes);
     if (typeof read === 'string')
@@ -125,7 +126,7 @@ class FollowedTask implements Exchange {
     }
   }
 
-  /** What it no longer asks nobody has to answer. */
+  /** Withdraws the questions that the task no longer asks. */
   #settle(open: ReadonlySet<string>): void {
     for (const [key, asked] of this.#asked) {
       if (open.has(key)) continue;
@@ -133,15 +134,15 @@ class FollowedTask implements Exchange {
       if (!asked.question) continue;
       const { question } = asked;
       asked.question = undefined;
-      this.#options.asking.withdraw(question);
+      this.#options.questions.withdraw(question);
     }
   }
 
   #ask(request: InputRequest): void {
-    const asked: Asked = { question: undefined, answer: undefined };
+    const asked: TaskQuestion = { question: undefined, answer: undefined };
     this.#asked.set(request.key, asked);
     let over = false;
-    const question = this.#options.asking.ask(request, (outcome) => {
+    const question = this.#options.questions.ask(request, (outcome) => {
       over = true;
       asked.question = undefined;
       if (this.#over) return;
@@ -152,14 +153,14 @@ class FollowedTask implements Exchange {
     if (!over) asked.question = question;
   }
 
-  #send(key: string, asked: Asked): void {
+  #send(key: string, asked: TaskQuestion): void {
     this.#deps.boundary.detach('task', this.#update(key, asked), (error) => {
       this.#fail(error);
     });
   }
 
-  /** An answer that did not get through is sent again once the task is seen to wait for it still. */
-  async #update(key: string, asked: Asked): Promise<void> {
+  /** Sends an answer. If that fails, it is sent again when a poll shows that the task still waits for it. */
+  async #update(key: string, asked: TaskQuestion): Promise<void> {
     const { answer } = asked;
     asked.answer = undefined;
     if (!answer) return;
@@ -177,16 +178,15 @@ class FollowedTask implements Exchange {
   }
 
   #complete(task: Buffer): void {
-    const { crossing, sink, asking } = this.#options;
+    const { crossing, sink, questions } = this.#options;
     const result = memberOf(task, 'result');
     if (result?.[0] !== 0x7b) return this.#fail(this.#without('result'));
     this.#end();
-    asking.tellOpened();
+    questions.tellOpened();
     const head = Buffer.from(`{"jsonrpc":"2.0","id":${crossing.out.message.id ?? 'null'},"result":`);
     const whole = edited(Buffer.concat([head, result, CLOSE]), head.length, LEGACY_RESULT);
-    sink.start({ kind: 'result', bytes: whole.length, value: head.length, code: undefined });
-    sink.write(whole);
-    sink.end({ isError: memberOf(result, 'isError')?.[0] === 0x74 });
+    const isError = memberOf(result, 'isError')?.[0] === 0x74;
+    answerWhole(sink, { kind: 'result', value: head.length, code: undefined }, whole, { isError });
   }
 
   #failed(task: Buffer): void {
@@ -197,20 +197,18 @@ class FollowedTask implements Exchange {
     this.#end();
     const head = Buffer.from(`{"jsonrpc":"2.0","id":${crossing.out.message.id ?? 'null'},"error":`);
     const whole = Buffer.concat([head, error, CLOSE]);
-    sink.start({ kind: 'error', bytes: whole.length, value: head.length, code });
-    sink.write(whole);
-    sink.end({ isError: false });
+    answerWhole(sink, { kind: 'error', value: head.length, code }, whole);
   }
 
   #without(member: string): GatewayError {
     const { server } = this.#options.crossing.target.link;
     return new GatewayError(
       'upstream_protocol_error',
-      `upstream '${server}' ended the task of the call without its ${member}`,
+      `upstream '${server}' ended the task of the call without ${member}`,
     );
   }
 
-  /** The client hears why, and the task is of no use any more. */
+  /** Fails the call, and cancels the task. */
   #fail(error: GatewayError): void {
     if (this.#over) return;
     this.#end();
@@ -225,7 +223,7 @@ class FollowedTask implements Exchange {
   #end(): void {
     this.#over = true;
     this.#poll.stop();
-    this.#options.asking.stop();
+    this.#options.questions.stop();
   }
 }
 
@@ -236,7 +234,7 @@ function readCode(error: Buffer): unknown {
   return code && readJson(code);
 }
 
-/** What the upstream was told of the client with the call, it is told with all that follows. */
+/** The envelope of all requests about the task, the same as that of the call. */
 function envelopeOf({ clientInfo }: Caller, capabilities: string): Record<string, unknown> {
   const envelope: Record<string, unknown> = {
     [META.clientCapabilities]: JSON.parse(capabilities) as unknown,

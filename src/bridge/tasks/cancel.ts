@@ -1,11 +1,11 @@
-/** Telling upstreams that nobody wants the result of a task any more. */
-import type { Link } from '../protocol/ports.js';
-import { objectOf } from '../wire/json.js';
+/** Cancels tasks of upstreams whose result is no longer wanted. */
+import type { Link } from '../../protocol/ports.js';
+import { objectOf } from '../../wire/json.js';
 
 export interface TaskCancels {
-  /** `params`: JSON. Whether it is heard changes nothing for who sends it. */
+  /** Sends tasks/cancel and ignores its outcome. `params`: JSON. */
   send(link: Link, params: string): void;
-  /** Resolves when all that was sent is answered, after `ms` at the latest. */
+  /** Resolves when every cancel is answered, or after `ms`. */
   settled(ms: number): Promise<void>;
 }
 
@@ -18,7 +18,7 @@ export function createTaskCancels(): TaskCancels {
       void cancel.then(() => under.delete(cancel));
     },
     async settled(ms) {
-      // What ends a call may have happened just now.
+      // Calls that ended in this turn may send their cancels first.
       await new Promise(setImmediate);
       if (under.size === 0) return;
       let timer: NodeJS.Timeout | undefined;
@@ -29,7 +29,7 @@ export function createTaskCancels(): TaskCancels {
   };
 }
 
-/** Whether a legacy upstream takes tasks/cancel (2025-11-25, basic/utilities/tasks, "Capabilities"). */
+/** Whether a legacy upstream supports tasks/cancel (2025-11-25, basic/utilities/tasks, "Capabilities"). */
 export function canCancel({ peer }: Link): boolean {
   return (objectOf(peer?.capabilities['tasks'])?.['cancel'] ?? undefined) !== undefined;
 }

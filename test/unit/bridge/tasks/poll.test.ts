@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { readTask } from '../../../src/bridge/tasks-poll.js';
+import { readTask } from '../../../../src/bridge/tasks/poll.js';
 
 test.each([
   ['pollIntervalMs', 0, 50],

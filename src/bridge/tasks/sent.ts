@@ -1,38 +1,29 @@
 /**
- * A call that a legacy upstream is to work on as a task (2025-11-25, basic/utilities/tasks). A client of the extension
- * io.modelcontextprotocol/tasks gets the task; any other waits for the plain result.
+ * A call that a legacy upstream is to run as a task (2025-11-25, basic/utilities/tasks). A client that supports the extension
+ * io.modelcontextprotocol/tasks gets the task; any other waits for the result.
  */
-import { GatewayError } from '../errors.js';
-import { find } from '../protocol/message.js';
-import type {
-  AnswerHead,
-  Cause,
-  Notice,
-  Outgoing,
-  Question,
-  Refusal,
-  Seen,
-  Sink,
-  UpstreamExchange,
-} from '../protocol/ports.js';
-import { declaresTasks, makesTasks } from '../protocol/tasks.js';
-import type { Crossing } from './crossing.js';
-import type { BridgeDeps } from './deps.js';
-import { modernResult } from './edit.js';
-import { createdIn, flatMembers, resultRequest } from './tasks-flat.js';
-import { canCancel } from './tasks-cancel.js';
-import { Poll, readTask, type TaskState } from './tasks-poll.js';
+import { GatewayError } from '../../errors.js';
+import { find } from '../../protocol/message.js';
+import type { AnswerHead, Cause, Outgoing, Seen, Sink, UpstreamExchange } from '../../protocol/ports.js';
+import { answerWith, PassThroughSink } from '../../protocol/sinks.js';
+import { declaresTasks, makesTasks } from '../../protocol/tasks.js';
+import type { Crossing } from '../crossing.js';
+import type { BridgeDeps } from '../deps.js';
+import { modernResult } from '../edit.js';
+import { createdIn, flatMembers, resultRequest } from './flat.js';
+import { canCancel } from './cancel.js';
+import { Poll, readTask, type TaskState } from './poll.js';
 
-/** How long the result is kept from the start of the task: some servers keep it for good where nobody names a time. */
+/** How long the upstream is asked to keep the task: without a time, some servers keep it forever. */
 const TTL_MS = 3_600_000;
-/** What a call gets more in its params. */
+/** The member of `params` that makes a call a task. */
 export const AS_TASK = `"task":{"ttl":${TTL_MS}}`;
-/** No answer that says that a task was made is longer. */
+/** Maximum size of a CreateTaskResult. */
 const MAX_CREATED = 65_536;
-/** A tasks/result that broke off is sent again so often. */
+/** How often a broken tasks/result is sent again. */
 const MAX_AGAIN = 5;
 
-/** Whether a call has to be a task upstream. One that may be is called plainly: what it asks and tells comes as it does. */
+/** Whether a call has to be a task. Where that is optional, a normal call delivers questions and notifications more directly. */
 export function worksAsTask({ out, target }: Crossing): boolean {
   const { peer } = target.link;
   return (
@@ -43,7 +34,7 @@ export function worksAsTask({ out, target }: Crossing): boolean {
   );
 }
 
-/** `out`: with AS_TASK in it. The sink is never called before this has returned. */
+/** `out` contains AS_TASK. The sink is never called before this has returned. */
 export function sendAsTask(
   deps: BridgeDeps,
   crossing: Crossing,
@@ -55,13 +46,12 @@ export function sendAsTask(
   return call;
 }
 
-class TaskedCall implements Sink, UpstreamExchange {
+class TaskedCall extends PassThroughSink implements UpstreamExchange {
   exchange: UpstreamExchange | undefined;
   readonly #deps: BridgeDeps;
   readonly #crossing: Crossing;
-  readonly #sink: Sink;
   readonly #since = performance.now();
-  /** Of an answer that may be a task. */
+  /** The head of a result that may be a task. */
   #head: AnswerHead | undefined;
   #chunks: Buffer[] = [];
   #bytes = 0;
@@ -71,9 +61,9 @@ class TaskedCall implements Sink, UpstreamExchange {
   #parked = false;
 
   constructor(deps: BridgeDeps, crossing: Crossing, sink: Sink) {
+    super(sink);
     this.#deps = deps;
     this.#crossing = crossing;
-    this.#sink = sink;
     const { message } = crossing.out;
     this.#rawId = Buffer.from(message.id ?? 'null');
     const token = find(message.meta, 'progressToken');
@@ -103,54 +93,34 @@ class TaskedCall implements Sink, UpstreamExchange {
 
   // Sink, towards the upstream
 
-  notify(notice: Notice): boolean {
-    return this.#sink.notify(notice);
-  }
-
-  ask(question: Question): Refusal | undefined {
-    return this.#sink.ask(question);
-  }
-
-  withdraw(question: Question): void {
-    this.#sink.withdraw?.(question);
-  }
-
-  start(head: AnswerHead): void {
-    if (head.kind === 'error') this.#sink.start(head);
+  override start(head: AnswerHead): void {
+    if (head.kind === 'error') this.sink.start(head);
     else this.#head = head;
   }
 
-  write(chunk: Buffer): boolean {
-    if (!this.#head) return this.#sink.write(chunk);
+  override write(chunk: Buffer): boolean {
+    if (!this.#head) return this.sink.write(chunk);
     this.#chunks.push(chunk);
     this.#bytes += chunk.length;
     return this.#bytes <= MAX_CREATED || this.#handOver(this.#head);
   }
 
-  end(seen: Seen): void {
+  override end(seen: Seen): void {
     const head = this.#head;
     if (head) {
       const created = createdIn(Buffer.concat(this.#chunks));
       if (created) return this.#made(created.task, created.meta);
-      // It answered at once.
+      // The upstream answered without a task.
       this.#handOver(head);
     }
-    this.#sink.end(seen);
-  }
-
-  cancelled(why: Cause): void {
-    this.#sink.cancelled(why);
-  }
-
-  fail(error: GatewayError): void {
-    this.#sink.fail(error);
+    this.sink.end(seen);
   }
 
   #handOver(head: AnswerHead): boolean {
     this.#head = undefined;
-    this.#sink.start(head);
+    this.sink.start(head);
     let more = true;
-    for (const chunk of this.#chunks) more = this.#sink.write(chunk);
+    for (const chunk of this.#chunks) more = this.sink.write(chunk);
     this.#chunks = [];
     return more;
   }
@@ -161,43 +131,32 @@ class TaskedCall implements Sink, UpstreamExchange {
     const { link } = target;
     const state = readTask(task, MAX_CREATED);
     if (typeof state === 'string')
-      return this.#sink.fail(
+      return this.sink.fail(
         new GatewayError('upstream_protocol_error', `upstream '${link.server}' answered with ${state}`),
       );
-    this.#deps.log.debug('an upstream made a task of a call', { server: link.server });
+    this.#deps.log.debug('an upstream created a task for a call', { server: link.server });
     if (!declaresTasks(caller.capabilities)) {
-      const awaited = new AwaitedTask(this.#deps, this.#crossing, state, this.#sink, this.#since);
+      const awaited = new AwaitedTask(this.#deps, this.#crossing, state, this.sink, this.#since);
       this.exchange = awaited;
       awaited.open(this.#rawId, this.#token, this.#parked);
       return;
     }
     this.#deps.tasks.made(link, task, caller);
-    // What it needs is not known yet, and what it failed with neither: the next look tells.
+    // Its questions or its error are not known yet: the next tasks/get shows them.
     const status = state.status === 'completed' || state.status === 'cancelled' ? state.status : 'working';
-    const head = Buffer.from(`{"jsonrpc":"2.0","id":${this.#rawId.toString('utf8')},"result":`);
     const beside = meta === undefined ? '' : `,"_meta":${meta.toString('utf8')}`;
-    const result = `{"resultType":"task",${flatMembers(task, status)}${beside}}}`;
-    const whole = Buffer.concat([head, Buffer.from(result)]);
-    this.#sink.start({
-      kind: 'result',
-      resultType: 'task',
-      bytes: whole.length,
-      value: head.length,
-      code: undefined,
-    });
-    this.#sink.write(whole);
-    this.#sink.end({ isError: false });
+    const result = `{"resultType":"task",${flatMembers(task, status)}${beside}}`;
+    answerWith(this.sink, this.#rawId.toString('utf8'), result, { resultType: 'task' });
   }
 }
 
 /**
- * Waits for the result of a task with an open tasks/result, on which the task asks what it needs. That it is silent for long says
- * nothing: whether the upstream is still there is seen by asking after the task.
+ * Waits for the result of a task with an open tasks/result, which also carries its questions. Long silence is normal there, so polling
+ * the task shows whether the upstream is still there.
  */
-class AwaitedTask implements Sink, UpstreamExchange {
+class AwaitedTask extends PassThroughSink implements UpstreamExchange {
   readonly #deps: BridgeDeps;
   readonly #crossing: Crossing;
-  readonly #sink: Sink;
   readonly #taskId: string;
   readonly #poll: Poll;
   #exchange: UpstreamExchange | undefined;
@@ -206,13 +165,13 @@ class AwaitedTask implements Sink, UpstreamExchange {
   #parked = false;
   #ended = false;
   #answering = false;
-  #again = 0;
+  #retries = 0;
   #over = false;
 
   constructor(deps: BridgeDeps, crossing: Crossing, first: TaskState, sink: Sink, since: number) {
+    super(sink);
     this.#deps = deps;
     this.#crossing = crossing;
-    this.#sink = sink;
     this.#taskId = first.taskId;
     const { link } = crossing.target;
     this.#poll = new Poll({
@@ -226,12 +185,12 @@ class AwaitedTask implements Sink, UpstreamExchange {
       seen: (_task, { ended }) => {
         this.#ended = ended;
         if (!this.#exchange) this.#open();
-        // The result of a task that has ended is there at once.
+        // The result of an ended task is available at once.
         else this.#exchange.parked(this.#parked || !ended);
       },
       lost: (error) => {
         this.#abandon('the task is lost');
-        this.#sink.fail(error);
+        this.sink.fail(error);
       },
     });
   }
@@ -280,44 +239,28 @@ class AwaitedTask implements Sink, UpstreamExchange {
     this.#exchange?.parked(on || !this.#ended);
   }
 
-  notify(notice: Notice): boolean {
-    return this.#sink.notify(notice);
-  }
-
-  ask(question: Question): Refusal | undefined {
-    return this.#sink.ask(question);
-  }
-
-  withdraw(question: Question): void {
-    this.#sink.withdraw?.(question);
-  }
-
-  start(head: AnswerHead): void {
+  override start(head: AnswerHead): void {
     this.#answering = true;
     this.#poll.stop();
-    this.#sink.start(head);
+    this.sink.start(head);
   }
 
-  write(chunk: Buffer): boolean {
-    return this.#sink.write(chunk);
-  }
-
-  end(seen: Seen): void {
+  override end(seen: Seen): void {
     this.#over = true;
-    this.#sink.end(seen);
+    this.sink.end(seen);
   }
 
-  cancelled(why: Cause): void {
+  override cancelled(why: Cause): void {
     this.#abandon(why);
-    this.#sink.cancelled(why);
+    this.sink.cancelled(why);
   }
 
-  fail(error: GatewayError): void {
+  override fail(error: GatewayError): void {
     this.#exchange = undefined;
-    // The task outlives the stream: asked again once it is seen to be there.
-    if (!this.#answering && this.#again++ < MAX_AGAIN) return;
+    // The task outlives the stream: the result is requested again once a poll finds the task.
+    if (!this.#answering && this.#retries++ < MAX_AGAIN) return;
     this.#abandon('the result cannot be read');
-    this.#sink.fail(error);
+    this.sink.fail(error);
   }
 
   #abandon(why: Cause): void {

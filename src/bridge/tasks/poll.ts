@@ -1,22 +1,22 @@
-/** Asking an upstream of either era again and again how a task stands, until it has ended or nobody wants to know. */
-import { GatewayError } from '../errors.js';
-import type { Wheel, WheelTimer } from '../lib/wheel.js';
-import type { Boundary } from '../observe/boundary.js';
-import type { Link } from '../protocol/ports.js';
-import { readJson, scanObject, textOf } from '../wire/json.js';
-import { memberOf } from './tasks-flat.js';
+/** Polls the state of a task until it has ended or the poll is stopped, in either era. */
+import { GatewayError } from '../../errors.js';
+import type { Wheel, WheelTimer } from '../../lib/wheel.js';
+import type { Boundary } from '../../observe/boundary.js';
+import type { Link } from '../../protocol/ports.js';
+import { readJson, scanObject, textOf } from '../../wire/json.js';
+import { memberOf } from './flat.js';
 
-/** Whatever the upstream suggests. */
+/** Limits of the interval that the upstream suggests. */
 const SHORTEST_MS = 50;
 const LONGEST_MS = 60_000;
-/** Where it suggests nothing. */
+/** The default interval. */
 const USUAL_MS = 1000;
-/** How long it may be out of reach: a task outlives a connection. */
+/** How long the upstream may be unreachable: a task outlives its connection. */
 const TROUBLE_MS = 30_000;
 
 const ENDED: ReadonlySet<string> = new Set(['completed', 'failed', 'cancelled']);
 
-/** What is read of a task, of whichever protocol. */
+/** The parts of a task that the gateway reads, in either era. */
 export interface TaskState {
   readonly taskId: string;
   readonly status: string;
@@ -24,9 +24,9 @@ export interface TaskState {
   readonly pollMs: number;
 }
 
-/** `task`: JSON, which is proven here. Or says what is wrong with it. */
+/** Reads a task, or says what is wrong with it. `task`: bytes that are validated here. */
 export function readTask(task: Buffer, maxBytes: number): TaskState | string {
-  if (!scanObject(task, maxBytes)) return `a task of over ${maxBytes} bytes, or that cannot be read`;
+  if (!scanObject(task, maxBytes)) return `a task of over ${maxBytes} bytes, or that is not valid JSON`;
   const at = (key: string): unknown => {
     const value = memberOf(task, key);
     return value && readJson(value);
@@ -49,20 +49,20 @@ export interface PollOptions {
   /** JSON of the params of tasks/get. */
   readonly params: string;
   readonly first: TaskState;
-  /** When the call began that waits for the task, on the clock of performance.now(): timeouts.total_ms counts from there. */
+  /** When the waiting call began, by performance.now(): timeouts.total_ms counts from there. */
   readonly since: number;
   readonly seen: (task: Buffer, state: TaskState) => void;
-  /** It is of no use to ask again. Called once. */
+  /** Called once when polling makes no more sense. */
   readonly lost: (error: GatewayError) => void;
 }
 
-/** Nothing is called any more once it was stopped, or has lost the task. */
+/** Makes no more calls once it was stopped or has lost the task. */
 export class Poll {
   readonly #options: PollOptions;
   readonly #total: WheelTimer | undefined;
   #timer: NodeJS.Timeout | undefined;
   #pollMs: number;
-  /** When the upstream first could not be asked. */
+  /** When the upstream became unreachable. */
   #trouble: number | undefined;
   #over = false;
 
@@ -79,7 +79,7 @@ export class Poll {
     this.#wait(this.#pollMs);
   }
 
-  /** Something has changed that a look will show. */
+  /** Polls soon, because the state has changed. */
   hurry(): void {
     if (this.#timer) this.#wait(SHORTEST_MS);
   }
@@ -92,7 +92,7 @@ export class Poll {
 
   #wait(ms: number): void {
     clearTimeout(this.#timer);
-    // A task may be over in less than the wheel can tell apart.
+    // A task may end within less than a tick of the wheel.
     this.#timer = setTimeout(() => {
       this.#timer = undefined;
       this.#options.boundary.detach('task', this.#look(), (error) => {
@@ -140,7 +140,7 @@ export class Poll {
   }
 }
 
-/** The code of the JSON-RPC error that an upstream answered with; undefined: it gave no answer. */
+/** The code of the JSON-RPC error that an upstream answered with; undefined: there was no answer. */
 export function rpcOf(error: GatewayError): number | undefined {
   const { rpc } = (error.data ?? {}) as { rpc?: unknown };
   return typeof rpc === 'number' ? rpc : undefined;

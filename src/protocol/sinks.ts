@@ -1,0 +1,73 @@
+/** What many sinks have in common: standing in front of another one, and giving it a whole answer. */
+import type { GatewayError } from '../errors.js';
+import type { AnswerHead, Cause, Notice, Question, Refusal, Seen, Sink } from './ports.js';
+
+/** A sink in front of another one. Passes on whatever a subclass does not override. */
+export abstract class PassThroughSink implements Sink {
+  protected readonly sink: Sink;
+
+  constructor(sink: Sink) {
+    this.sink = sink;
+  }
+
+  notify(notice: Notice): boolean {
+    return this.sink.notify(notice);
+  }
+
+  ask(question: Question): Refusal | undefined {
+    return this.sink.ask(question);
+  }
+
+  withdraw(question: Question): void {
+    this.sink.withdraw?.(question);
+  }
+
+  start(head: AnswerHead): void {
+    this.sink.start(head);
+  }
+
+  write(chunk: Buffer): boolean {
+    return this.sink.write(chunk);
+  }
+
+  end(seen: Seen): void {
+    this.sink.end(seen);
+  }
+
+  cancelled(why: Cause): void {
+    this.sink.cancelled(why);
+  }
+
+  fail(error: GatewayError): void {
+    this.sink.fail(error);
+  }
+}
+
+const CLOSE = Buffer.from('}');
+
+/** Answers with `result`. `rawId`, `result`: JSON. `more`: what else the head and the end of the answer say. */
+export function answerWith(
+  sink: Sink,
+  rawId: string,
+  result: Buffer | string,
+  more: { readonly resultType?: string } = {},
+): void {
+  const head = Buffer.from(`{"jsonrpc":"2.0","id":${rawId},"result":`);
+  const value = typeof result === 'string' ? Buffer.from(result) : result;
+  const bytes = Buffer.concat([head, value, CLOSE]);
+  answerWhole(sink, { kind: 'result', value: head.length, code: undefined, ...more }, bytes);
+}
+
+/** Answers with `bytes`, the whole message. */
+export function answerWhole(
+  sink: Sink,
+  head: Omit<AnswerHead, 'bytes'>,
+  bytes: Buffer,
+  seen: Seen = NO_TOOL_ERROR,
+): void {
+  sink.start({ ...head, bytes: bytes.length });
+  sink.write(bytes);
+  sink.end(seen);
+}
+
+const NO_TOOL_ERROR: Seen = { isError: false };
