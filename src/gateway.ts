@@ -40,7 +40,7 @@ import { createListeners } from './proxy/listeners.js';
 import { createQuestions } from './proxy/questions.js';
 import type { Runtime } from './proxy/runtime.js';
 import { createTasks } from './proxy/tasks.js';
-import { sessionsHere } from './session/here.js';
+import { localSessions } from './session/local.js';
 import { createKept } from './session/kept.js';
 import { createSessionStore, type SessionStore, type SessionStoreOptions } from './session/store.js';
 import { createStreams } from './session/streams.js';
@@ -141,7 +141,7 @@ export class GatewayCore implements Admin {
       now,
       limit: () => limits().sessions,
       idleTtlMs: config.mcp.session.idle_ttl_seconds * 1000,
-      ...sessionsHere({
+      ...localSessions({
         boundary,
         stats,
         now,
@@ -236,10 +236,10 @@ export class GatewayCore implements Admin {
       state: () => readiness.state,
       calls,
       views: this.#links.views,
-      came: (server) => {
+      usedByLegacy: (server) => {
         this.#links.seconds.want(server);
       },
-      greets: (session) => this.#links.greets(session),
+      describes: (session) => this.#links.describes(session),
       dialling: (server) => this.#links.seconds.dialling(server),
       sessions: store,
       interests,
@@ -407,7 +407,7 @@ export class GatewayCore implements Admin {
         links: this.#links,
         cancels: this.#taskCancels,
         quiet: () => {
-          for (const session of this.#sessions.store.all()) this.#streams.hush(session);
+          for (const session of this.#sessions.store.all()) this.#streams.endServerStream(session);
           this.#listeners.endWhere(() => true);
           this.#bridge.close();
           this.#legacyTasks.close();

@@ -4,7 +4,7 @@ import type { Budget } from '../lib/budget.js';
 import type { Boundary } from '../observe/boundary.js';
 import { MessageError, type Message } from '../protocol/message.js';
 import type { Cause, Exchange } from '../protocol/ports.js';
-import type { Found, Gate, Origin } from '../proxy/gate.js';
+import type { FoundSession, Gate, Origin } from '../proxy/gate.js';
 import { BatchSink } from './http/respond.js';
 
 export interface BatchDeps {
@@ -21,7 +21,7 @@ export interface BatchDeps {
 export function runBatch(
   { gate, boundary, budget }: BatchDeps,
   origin: Origin,
-  found: Found,
+  found: FoundSession,
   messages: readonly (Message | MessageError)[],
   maxBytes: number,
   done: (answer: Buffer | undefined) => void,

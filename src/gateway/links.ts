@@ -161,7 +161,7 @@ export class Links {
   }
 
   /** Waits, on the route of one server, for the link that tells what the server is; undefined: nothing to wait for. */
-  greets(session: Session): Promise<void> | undefined {
+  describes(session: Session): Promise<void> | undefined {
     const { server } = session;
     if (server === undefined) return undefined;
     const { wait_ms } = this.#deps.config().startup;

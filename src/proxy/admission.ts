@@ -8,14 +8,14 @@ import {
   isModernRevision,
   LEGACY_REVISIONS,
 } from '../protocol/revisions.js';
-import type { Found } from '../session/ask.js';
+import type { FoundSession } from '../session/ask.js';
 import type { Session } from '../session/store.js';
 import type { Origin } from './incoming.js';
 
 /** The session of a legacy message; undefined if it names none; or why the message is refused. `found`: the result of the lookup. */
 export function sessionOf(
   origin: Origin,
-  found: Found,
+  found: FoundSession,
   isInitialize: boolean,
 ): Session | undefined | GatewayError {
   const { sessionId, version } = origin;
@@ -40,7 +40,7 @@ export function sessionOf(
 /** Why an array cannot be handled as a batch (2025-03-26, basic, "Batching"); undefined: it can. */
 export function admitBatch(
   origin: Origin,
-  found: Found,
+  found: FoundSession,
   messages: readonly (Message | MessageError)[],
 ): GatewayError | undefined {
   const refuse = (why: string): GatewayError => new GatewayError('invalid_request', why);

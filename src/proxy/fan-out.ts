@@ -48,14 +48,14 @@ export async function fanOutListChanged(
 ): Promise<void> {
   const { sessions, listeners } = deps;
   let until = performance.now() + TURN_MS;
-  for (const hearer of [...sessions.all(), ...listeners.all()]) {
-    const { server, caller } = hearer;
+  for (const subscriber of [...sessions.all(), ...listeners.all()]) {
+    const { server, caller } = subscriber;
     const kinds = kindsFor(changed, server, caller.view);
     for (const kind of kinds)
-      if (hearer instanceof Listener ? hearer.kinds.includes(kind) : deps.given.has(hearer, kind))
+      if (subscriber instanceof Listener ? subscriber.kinds.includes(kind) : deps.given.has(subscriber, kind))
         await caller.view.prepare(kind, caller.era);
-    if (hearer instanceof Listener) tellChanged(hearer, kinds);
-    else tellSession(deps, hearer, kinds);
+    if (subscriber instanceof Listener) tellChanged(subscriber, kinds);
+    else tellSession(deps, subscriber, kinds);
     if (performance.now() < until) continue;
     await new Promise(setImmediate);
     until = performance.now() + TURN_MS;
@@ -101,13 +101,13 @@ export function fanOutUpdated(
   uri: string,
   notice: Notice,
 ): void {
-  for (const [hearer, asked] of subscribers) {
-    const { view } = hearer.caller;
+  for (const [subscriber, asked] of subscribers) {
+    const { view } = subscriber.caller;
     if (view.hides(server)) continue;
     const shown = asked ?? view.uriOf(server, uri);
     const named = shown === uri ? notice : { ...notice, bytes: withUri(notice.bytes, shown) };
-    if (hearer instanceof Listener) hearer.tell(`${notice.method} ${shown}`, named);
-    else streams.notify(hearer, named);
+    if (subscriber instanceof Listener) subscriber.tell(`${notice.method} ${shown}`, named);
+    else streams.notify(subscriber, named);
   }
 }
 

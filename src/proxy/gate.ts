@@ -13,10 +13,10 @@ import { methodOf } from '../protocol/methods.js';
 import { find, idKey, param, type Message, type MessageError } from '../protocol/message.js';
 import type { Denied, Principal, Shown, Sink, StreamTarget } from '../protocol/ports.js';
 import { isModernRevision } from '../protocol/revisions.js';
-import { endSession, useSession, type Found } from '../session/ask.js';
+import { endSession, useSession, type FoundSession } from '../session/ask.js';
 import { tooLong, type Kept } from '../session/kept.js';
 import type { Session, SessionStore } from '../session/store.js';
-import type { CallStream, Ears, StreamControl, Streams } from '../session/streams.js';
+import type { CallStream, SingleStream, StreamControl, Streams } from '../session/streams.js';
 import { admitBatch, sessionOf } from './admission.js';
 import { sessionlessCaller } from './callers.js';
 import {
@@ -43,7 +43,7 @@ import type { Runtime } from './runtime.js';
 import type { Tasks } from './tasks.js';
 import type { Views } from './views.js';
 
-export type { Found } from '../session/ask.js';
+export type { FoundSession } from '../session/ask.js';
 export type { Session } from '../session/store.js';
 export type { CallStream } from '../session/streams.js';
 export type { Origin, Route, Settled } from './incoming.js';
@@ -60,35 +60,35 @@ export interface Gate {
    * The session of an origin: look it up first, and pass it on with the message. A promise, which never rejects, where the store is
    * remote. Nothing else waits for a store while a message is handled.
    */
-  find(origin: Origin): Found | Promise<Found>;
+  find(origin: Origin): FoundSession | Promise<FoundSession>;
   /** Handles one message. `sink` is used only for an exchange, and not before this has returned. */
-  handle(origin: Origin, found: Found, message: Message, sink: Sink): Handled;
+  handle(origin: Origin, found: FoundSession, message: Message, sink: Sink): Handled;
   /** Why an array cannot be handled as a batch; undefined: it can, and each element is handled separately. */
   admitBatch(
     origin: Origin,
-    found: Found,
+    found: FoundSession,
     messages: readonly (Message | MessageError)[],
   ): GatewayError | undefined;
   /** Opens the resumable stream of a call; undefined: no session, no resumption. */
-  resumable(found: Found): OpenCallStream | undefined;
+  resumable(found: FoundSession): OpenCallStream | undefined;
   /**
    * Opens the server-to-client stream of a session (an older one ends), or resumes the stream of `lastEventId`. Calls `open` only if the
    * request is accepted. Returns a function to call when the client has left.
    */
   listen(
     origin: Origin,
-    found: Found,
+    found: FoundSession,
     lastEventId: string | undefined,
     open: () => StreamTarget,
   ): (() => void) | GatewayError;
   /**
    * Attaches the only stream of a client to its new session. Returns a function to call when the client has left, which ends the session.
    */
-  attach(session: Session, ears: Ears): () => void;
+  attach(session: Session, stream: SingleStream): () => void;
   /** Ends a new session whose client left before it got the answer. */
   abandon(session: Session): void;
   /** Ends the session. undefined: done. */
-  end(origin: Origin, found: Found): GatewayError | undefined | Promise<GatewayError | undefined>;
+  end(origin: Origin, found: FoundSession): GatewayError | undefined | Promise<GatewayError | undefined>;
   /** Counts a stream that was opened before its session. */
   countListen(): void;
   /** Counts a request that was refused before its message was read. */
@@ -106,8 +106,8 @@ export interface GateDeps {
   readonly calls: Calls;
   readonly views: Views;
   /** A legacy client uses a route: servers that speak both eras get a link in the legacy era. */
-  readonly came: (server: string | undefined) => void;
-  readonly greets: InitializeDeps['greets'];
+  readonly usedByLegacy: (server: string | undefined) => void;
+  readonly describes: InitializeDeps['describes'];
   readonly dialling: RelayDeps['dialling'];
   readonly sessions: SessionStore;
   readonly interests: Interests;
@@ -149,7 +149,7 @@ export function createGate(deps: GateDeps): Gate {
 
   const modern = createModern(deps);
 
-  function dispatch(incoming: Incoming, found: Found): Handled {
+  function dispatch(incoming: Incoming, found: FoundSession): Handled {
     const { origin, message } = incoming;
     const token = message.meta.length > 0 ? find(message.meta, 'progressToken') : undefined;
     const long = token && tooLong('a progressToken', token.end - token.start);
@@ -167,7 +167,7 @@ export function createGate(deps: GateDeps): Gate {
       );
     }
     const { server } = origin.route;
-    if (!session) deps.came(server);
+    if (!session) deps.usedByLegacy(server);
     if (method === 'initialize') return initialize(deps, origin, message);
     incoming.admit(session?.caller ?? sessionlessCaller(origin, views.plain(server)), session);
     const { view } = incoming.caller;
@@ -296,9 +296,9 @@ export function createGate(deps: GateDeps): Gate {
       done(typeof resumed === 'string' ? 'error' : 'success');
       return typeof resumed === 'string' ? new GatewayError('invalid_request', resumed) : resumed;
     },
-    attach(session, ears) {
+    attach(session, stream) {
       if (!session.open) return () => undefined;
-      const left = deps.streams.attach(session, ears);
+      const left = deps.streams.attach(session, stream);
       return () => {
         left();
         const why = deps.state() === 'draining' ? 'gateway_shutdown' : 'client_delete';

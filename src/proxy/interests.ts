@@ -9,10 +9,10 @@ import type { Listener } from './listeners.js';
 type InterestLink = Pick<Link, 'key' | 'server' | 'shared'> & LinkInterest;
 
 /** A session, or a subscription stream. */
-export type Hearer = Session | Listener;
+export type Subscriber = Session | Listener;
 
 /** Subscribers with the URI that each one used; undefined: as its view shows it. */
-export type Subscribers = ReadonlyMap<Hearer, string | undefined>;
+export type Subscribers = ReadonlyMap<Subscriber, string | undefined>;
 
 /** Subscriptions per session, at the most. */
 export const MAX_SUBSCRIPTIONS = 1000;
@@ -21,19 +21,19 @@ export interface Interests {
   /** A resource was updated: tells its subscribers, or else those of a URI that is a path prefix. */
   updated(link: Pick<Link, 'key' | 'server'>, uri: string, notice: Notice): void;
   /** `shown`: the URI that the client used. Returns an error if the subscriber has too many. */
-  add(hearer: Hearer, link: InterestLink, uri: string, shown?: string): GatewayError | undefined;
+  add(subscriber: Subscriber, link: InterestLink, uri: string, shown?: string): GatewayError | undefined;
   /**
    * A subscription request is sent to the server. Returns a function to call once with the outcome: a subscription that nobody wants by
    * then is cancelled; a subscriber that was added gets the updates that arrived in the meantime.
    */
-  hold(link: InterestLink, uri: string): (hearer?: Hearer) => void;
+  hold(link: InterestLink, uri: string): (subscriber?: Subscriber) => void;
   /** Returns the link if the session was its last subscriber: `link`, or the server's link of the other era. */
   remove(session: Session, link: InterestLink, uri: string): InterestLink | undefined;
   setLevel(session: Session, level: LogLevel): void;
   /** Asks a link's server for at least this level for a while. Returns a function that ends it. */
   raise(link: InterestLink, level: LogLevel): () => void;
   /** A session or a stream ended. */
-  drop(hearer: Hearer): void;
+  drop(subscriber: Subscriber): void;
   /** Repeats subscriptions and the level on a new link. `session`: owner of the link, if it belongs to one client. */
   adopt(link: InterestLink, session?: Session): void;
   /** Moves the subscriptions of the link `key` to another link. */
@@ -50,29 +50,29 @@ interface Raised {
 
 interface Subscription {
   link: InterestLink;
-  readonly hearers: Map<Hearer, string | undefined>;
+  readonly subscribers: Map<Subscriber, string | undefined>;
 }
 
 /** An update that arrived while subscriptions were pending. */
-interface Early {
+interface Update {
   readonly notice: Notice;
   /** Subscribers that got it: each gets it once, even with several pending subscriptions. */
-  readonly heard: Set<Hearer>;
+  readonly reached: Set<Subscriber>;
 }
 
 /** A pending subscription. */
-interface Held {
+interface Pending {
   /** Requests that wait for its answer. */
   waiting: number;
   /** Updates that arrived before the answer, the last of each URI. */
-  readonly told: Map<string, Early>;
+  readonly updates: Map<string, Update>;
 }
 
 const NOBODY: Subscribers = new Map();
 /** Updates that are kept per pending subscription, at the most; the oldest is dropped. */
-const MAX_TOLD = 16;
+const MAX_UPDATES = 16;
 /** Largest update that is kept, in bytes. */
-const MAX_TOLD_BYTES = 16_384;
+const MAX_UPDATE_BYTES = 16_384;
 
 export interface InterestsDeps {
   /** Shared links. Their log level is the lowest that any session wants. */
@@ -91,44 +91,45 @@ export function createInterests({ links, own, kept, tell }: InterestsDeps): Inte
   const wanted = LOG_LEVELS.map(() => 0);
   /** Index of the most verbose level that any session wants; -1: none. */
   let least = -1;
-  const counts = new Map<Hearer, number>();
+  const counts = new Map<Subscriber, number>();
   /** Levels of single requests, by link. */
   const raised = new Map<string, Raised>();
   /** Pending subscriptions, by link and URI. */
-  const held = new Map<string, Map<string, Held>>();
+  const pending = new Map<string, Map<string, Pending>>();
 
-  function subscribed(hearer: Hearer, by: number): void {
-    const next = (counts.get(hearer) ?? 0) + by;
-    if (next > 0) counts.set(hearer, next);
-    else counts.delete(hearer);
+  function subscribed(subscriber: Subscriber, by: number): void {
+    const next = (counts.get(subscriber) ?? 0) + by;
+    if (next > 0) counts.set(subscriber, next);
+    else counts.delete(subscriber);
   }
 
   /** Only sessions give bytes back: a stream releases all at its end. */
-  function giveBack(hearer: Hearer, uri: string): void {
-    if (isSession(hearer)) kept.give(hearer, Buffer.byteLength(uri));
+  function giveBack(subscriber: Subscriber, uri: string): void {
+    if (isSession(subscriber)) kept.give(subscriber, Buffer.byteLength(uri));
   }
 
-  function leave(server: string, uri: string, hearer: Hearer): InterestLink | undefined {
+  function leave(server: string, uri: string, subscriber: Subscriber): InterestLink | undefined {
     const uris = byLink.get(server);
     const subscription = uris?.get(uri);
-    if (!uris || !subscription?.hearers.delete(hearer)) return undefined;
-    subscribed(hearer, -1);
-    giveBack(hearer, uri);
-    if (subscription.hearers.size > 0) return undefined;
+    if (!uris || !subscription?.subscribers.delete(subscriber)) return undefined;
+    subscribed(subscriber, -1);
+    giveBack(subscriber, uri);
+    if (subscription.subscribers.size > 0) return undefined;
     uris.delete(uri);
     if (uris.size === 0) byLink.delete(server);
     // A pending request needs it, or cancels it.
-    return held.get(server)?.has(uri) ? undefined : subscription.link;
+    return pending.get(server)?.has(uri) ? undefined : subscription.link;
   }
 
-  function subscribers(key: string, uri: string): Subscribers {
+  function subscribersOf(key: string, uri: string): Subscribers {
     const uris = byLink.get(key);
     if (!uris) return NOBODY;
     const exact = uris.get(uri);
-    if (exact) return exact.hearers;
-    const found = new Map<Hearer, string | undefined>();
-    for (const [prefix, { hearers }] of uris)
-      if (isWithin(uri, prefix)) for (const hearer of hearers.keys()) found.set(hearer, undefined);
+    if (exact) return exact.subscribers;
+    const found = new Map<Subscriber, string | undefined>();
+    for (const [prefix, { subscribers }] of uris)
+      if (isWithin(uri, prefix))
+        for (const subscriber of subscribers.keys()) found.set(subscriber, undefined);
     return found;
   }
 
@@ -158,57 +159,62 @@ export function createInterests({ links, own, kept, tell }: InterestsDeps): Inte
   return {
     updated(link, uri, notice) {
       const { key, server } = link;
-      const hearers = subscribers(key, uri);
-      const onTheirWay = held.get(key);
-      if (onTheirWay && notice.bytes.length <= MAX_TOLD_BYTES) {
-        const early: Early = { notice, heard: new Set(hearers.keys()) };
-        for (const [asked, { told }] of onTheirWay) {
+      const subscribers = subscribersOf(key, uri);
+      const ofLink = pending.get(key);
+      if (ofLink && notice.bytes.length <= MAX_UPDATE_BYTES) {
+        const update: Update = { notice, reached: new Set(subscribers.keys()) };
+        for (const [asked, { updates }] of ofLink) {
           if (asked !== uri && !isWithin(uri, asked)) continue;
-          told.delete(uri);
-          told.set(uri, early);
-          if (told.size > MAX_TOLD) told.delete(told.keys().next().value as string);
+          updates.delete(uri);
+          updates.set(uri, update);
+          if (updates.size > MAX_UPDATES) updates.delete(updates.keys().next().value as string);
         }
       }
-      tell(hearers, server, uri, notice);
+      tell(subscribers, server, uri, notice);
     },
-    add(hearer, link, uri, shown) {
-      if ((counts.get(hearer) ?? 0) >= MAX_SUBSCRIPTIONS)
+    add(subscriber, link, uri, shown) {
+      if ((counts.get(subscriber) ?? 0) >= MAX_SUBSCRIPTIONS)
         return new GatewayError('busy', `a client may have ${MAX_SUBSCRIPTIONS} subscriptions`);
       let uris = byLink.get(link.key);
-      if (isSession(hearer) && !uris?.get(uri)?.hearers.has(hearer)) {
-        const full = kept.hold(hearer, Buffer.byteLength(uri), MAX_KEPT_IN_ALL);
+      if (isSession(subscriber) && !uris?.get(uri)?.subscribers.has(subscriber)) {
+        const full = kept.hold(subscriber, Buffer.byteLength(uri), MAX_KEPT_IN_ALL);
         if (full) return full;
       }
       if (!uris) byLink.set(link.key, (uris = new Map<string, Subscription>()));
       let subscription = uris.get(uri);
-      if (!subscription) uris.set(uri, (subscription = { link, hearers: new Map() }));
+      if (!subscription) uris.set(uri, (subscription = { link, subscribers: new Map() }));
       // A restart may have replaced the link.
       subscription.link = link;
-      if (!subscription.hearers.has(hearer)) subscribed(hearer, 1);
-      subscription.hearers.set(hearer, shown);
+      if (!subscription.subscribers.has(subscriber)) subscribed(subscriber, 1);
+      subscription.subscribers.set(subscriber, shown);
       return undefined;
     },
     hold(link, uri) {
       const { key, server } = link;
-      let uris = held.get(key);
-      if (!uris) held.set(key, (uris = new Map<string, Held>()));
-      const entry = uris.get(uri) ?? { waiting: 0, told: new Map<string, Early>() };
+      let uris = pending.get(key);
+      if (!uris) pending.set(key, (uris = new Map<string, Pending>()));
+      const entry = uris.get(uri) ?? { waiting: 0, updates: new Map<string, Update>() };
       uris.set(uri, entry);
       entry.waiting++;
-      return (hearer) => {
+      return (subscriber) => {
         entry.waiting--;
         if (entry.waiting === 0) {
           uris.delete(uri);
-          if (uris.size === 0 && held.get(key) === uris) held.delete(key);
+          if (uris.size === 0 && pending.get(key) === uris) pending.delete(key);
         }
-        const hearers = byLink.get(key)?.get(uri)?.hearers;
-        if (hearer && hearers?.has(hearer))
-          for (const [of, { notice, heard }] of entry.told) {
-            if (heard.has(hearer)) continue;
-            heard.add(hearer);
-            tell(new Map([[hearer, of === uri ? hearers.get(hearer) : undefined]]), server, of, notice);
+        const subscribers = byLink.get(key)?.get(uri)?.subscribers;
+        if (subscriber && subscribers?.has(subscriber))
+          for (const [of, { notice, reached }] of entry.updates) {
+            if (reached.has(subscriber)) continue;
+            reached.add(subscriber);
+            tell(
+              new Map([[subscriber, of === uri ? subscribers.get(subscriber) : undefined]]),
+              server,
+              of,
+              notice,
+            );
           }
-        if (entry.waiting === 0 && !hearers) link.unsubscribe(uri, true);
+        if (entry.waiting === 0 && !subscribers) link.unsubscribe(uri, true);
       };
     },
     remove(session, link, uri) {
@@ -241,15 +247,15 @@ export function createInterests({ links, own, kept, tell }: InterestsDeps): Inte
         own.link.setLevel(lowest(own.link));
       };
     },
-    drop(hearer) {
-      if (isSession(hearer)) {
-        count(levels.get(hearer), -1);
-        levels.delete(hearer);
+    drop(subscriber) {
+      if (isSession(subscriber)) {
+        count(levels.get(subscriber), -1);
+        levels.delete(subscriber);
         applyLevels();
       }
-      if (!counts.has(hearer)) return;
+      if (!counts.has(subscriber)) return;
       for (const [server, uris] of [...byLink])
-        for (const uri of [...uris.keys()]) leave(server, uri, hearer)?.unsubscribe(uri, true);
+        for (const uri of [...uris.keys()]) leave(server, uri, subscriber)?.unsubscribe(uri, true);
     },
     adopt(link, session) {
       const own = raised.get(link.key);
@@ -266,14 +272,14 @@ export function createInterests({ links, own, kept, tell }: InterestsDeps): Inte
       byLink.delete(key);
       let own = byLink.get(to.key);
       if (!own) byLink.set(to.key, (own = new Map<string, Subscription>()));
-      for (const [uri, { hearers }] of uris) {
-        const subscription = own.get(uri) ?? { link: to, hearers: new Map() };
+      for (const [uri, { subscribers }] of uris) {
+        const subscription = own.get(uri) ?? { link: to, subscribers: new Map() };
         own.set(uri, subscription);
-        for (const [hearer, shown] of hearers) {
-          if (subscription.hearers.has(hearer)) {
-            subscribed(hearer, -1);
-            giveBack(hearer, uri);
-          } else subscription.hearers.set(hearer, shown);
+        for (const [subscriber, shown] of subscribers) {
+          if (subscription.subscribers.has(subscriber)) {
+            subscribed(subscriber, -1);
+            giveBack(subscriber, uri);
+          } else subscription.subscribers.set(subscriber, shown);
         }
         // Not possible now: subscribe once it is up.
         to.subscribe(uri).catch(() => {
@@ -284,10 +290,10 @@ export function createInterests({ links, own, kept, tell }: InterestsDeps): Inte
     forget(key) {
       const uris = byLink.get(key);
       if (!uris) return;
-      for (const [uri, { hearers }] of uris)
-        for (const hearer of hearers.keys()) {
-          subscribed(hearer, -1);
-          giveBack(hearer, uri);
+      for (const [uri, { subscribers }] of uris)
+        for (const subscriber of subscribers.keys()) {
+          subscribed(subscriber, -1);
+          giveBack(subscriber, uri);
         }
       byLink.delete(key);
     },
@@ -299,6 +305,6 @@ function isWithin(uri: string, prefix: string): boolean {
   return uri.startsWith(prefix.endsWith('/') ? prefix : `${prefix}/`);
 }
 
-function isSession(hearer: Hearer): hearer is Session {
-  return 'inFlight' in hearer;
+function isSession(subscriber: Subscriber): subscriber is Session {
+  return 'inFlight' in subscriber;
 }

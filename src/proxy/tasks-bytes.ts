@@ -7,7 +7,7 @@ import type { Span } from '../wire/scan.js';
 import { splice, type Patch } from '../wire/splice.js';
 import { elementsOf, membersOf } from '../wire/walk.js';
 
-export interface Found {
+export interface FoundTask {
   readonly start: number;
   readonly end: number;
   readonly taskId: string;
@@ -16,19 +16,19 @@ export interface Found {
 }
 
 /** The task in an answer: `result.task` of the legacy protocol, or the result itself. */
-export function taskIn(whole: Buffer): Found | undefined {
+export function taskIn(whole: Buffer): FoundTask | undefined {
   const result = objectAt(whole, 0, 'result');
   return result === undefined ? undefined : taskAt(whole, objectAt(whole, result, 'task') ?? result);
 }
 
 /** The task that is a modern result, or the parameters of a notification. */
-export function flatTaskIn(whole: Buffer, member: 'result' | 'params'): Found | undefined {
+export function flatTaskIn(whole: Buffer, member: 'result' | 'params'): FoundTask | undefined {
   const at = objectAt(whole, 0, member);
   return at === undefined ? undefined : taskAt(whole, at);
 }
 
 /** The task that a result refers to in its `_meta`. */
-export function relatedIn(whole: Buffer): Found | undefined {
+export function relatedIn(whole: Buffer): FoundTask | undefined {
   const result = objectAt(whole, 0, 'result');
   const meta = result === undefined ? undefined : objectAt(whole, result, '_meta');
   if (meta === undefined) return undefined;
@@ -63,7 +63,7 @@ export function listedTasks(
   result: Buffer,
   maxBytes: number,
 ): {
-  tasks: { readonly bytes: Buffer; readonly at: Found }[];
+  tasks: { readonly bytes: Buffer; readonly at: FoundTask }[];
   next: string | undefined;
 } {
   const members = scanObject(result, maxBytes) ? membersOf(result) : [];
@@ -78,7 +78,7 @@ export function listedTasks(
   return { tasks, next: cursor && textOf(readJson(result.subarray(cursor.start, cursor.end))) };
 }
 
-function taskAt(whole: Buffer, at: number): Found | undefined {
+function taskAt(whole: Buffer, at: number): FoundTask | undefined {
   const members = membersOf(whole, at);
   const id = members.find(({ key }) => key === 'taskId');
   if (!id || whole[id.start] !== 0x22) return undefined;

@@ -15,7 +15,15 @@ import { answer, deliver, refused, type Handled, type Incoming } from './incomin
 import type { Listener } from './listeners.js';
 import { deferred } from './methods/deferred.js';
 import type { Named, Wrap } from './methods/relay.js';
-import { flatTaskIn, listedTasks, relatedIn, shownAs, taskIn, withId, type Found } from './tasks-bytes.js';
+import {
+  flatTaskIn,
+  listedTasks,
+  relatedIn,
+  shownAs,
+  taskIn,
+  withId,
+  type FoundTask,
+} from './tasks-bytes.js';
 
 /** Tasks that are remembered, at the most; the least recently used is dropped. */
 const MAX_TASKS = 10_000;
@@ -37,7 +45,7 @@ interface Watch {
   readonly link: Link;
   readonly taskId: string;
   /** Streams, with the id that each one used. */
-  readonly hearers: Map<Listener, string>;
+  readonly subscribers: Map<Listener, string>;
   /** Its state is being requested; it changed again since. */
   asking: boolean;
   again: boolean;
@@ -102,7 +110,7 @@ export function createTasks({ boundary, tell, describe, now, maxBytes, budget }:
     if (tasks.size > MAX_TASKS) tasks.delete(tasks.keys().next().value as string);
   }
 
-  function note(link: Link, { taskId, ttl }: Found, { caller, session, merged }: Incoming): void {
+  function note(link: Link, { taskId, ttl }: FoundTask, { caller, session, merged }: Incoming): void {
     if (Buffer.byteLength(taskId) > MAX_KEPT)
       throw new GatewayError(
         'upstream_protocol_error',
@@ -132,7 +140,7 @@ export function createTasks({ boundary, tell, describe, now, maxBytes, budget }:
   /** Tells the streams that follow a task. `notice` undefined: request the state first. */
   function tellWatchers(watch: Watch, notice: Notice | undefined): void {
     if (notice) {
-      for (const [listener, id] of watch.hearers) {
+      for (const [listener, id] of watch.subscribers) {
         const merged = listener.server === undefined;
         const bytes = merged ? shownAs(notice.bytes, 'params', id, watch.link.server) : notice.bytes;
         // An ambiguous message is dropped.
@@ -257,13 +265,13 @@ export function createTasks({ boundary, tell, describe, now, maxBytes, budget }:
       }
       let watch = watches.get(key);
       if (!watch)
-        watches.set(key, (watch = { link, taskId, hearers: new Map(), asking: false, again: false }));
-      watch.hearers.set(listener, id);
+        watches.set(key, (watch = { link, taskId, subscribers: new Map(), asking: false, again: false }));
+      watch.subscribers.set(listener, id);
       return true;
     },
     left(listener) {
-      for (const [key, { link, taskId, hearers }] of watches) {
-        if (!hearers.delete(listener) || hearers.size > 0) continue;
+      for (const [key, { link, taskId, subscribers }] of watches) {
+        if (!subscribers.delete(listener) || subscribers.size > 0) continue;
         watches.delete(key);
         link.unwatchTask(taskId);
       }

@@ -9,7 +9,7 @@ import type { NewSession, Session, SessionStore } from './store.js';
 const STORE_MS = 5000;
 
 /** A session, none, or why the store did not answer. */
-export type Found = Session | undefined | GatewayError;
+export type FoundSession = Session | undefined | GatewayError;
 
 /** On the path of every call: allocates nothing if the store answers synchronously. */
 export function useSession(
@@ -18,7 +18,7 @@ export function useSession(
   id: string,
   principal: Principal,
   route: string,
-): Found | Promise<Found> {
+): FoundSession | Promise<FoundSession> {
   try {
     const found = store.use(id, principal, route);
     return found instanceof Promise ? inTime(found, log) : found;
@@ -27,7 +27,11 @@ export function useSession(
   }
 }
 
-export function openSession(store: SessionStore, log: Logger, wanted: NewSession): Found | Promise<Found> {
+export function openSession(
+  store: SessionStore,
+  log: Logger,
+  wanted: NewSession,
+): FoundSession | Promise<FoundSession> {
   try {
     const opened = store.open(wanted);
     if (!(opened instanceof Promise)) return opened;

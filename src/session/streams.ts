@@ -36,7 +36,7 @@ export interface StreamsDeps {
 }
 
 /** The server-to-client streams of sessions. */
-export type Ears = Pick<StreamTarget, 'backlog' | 'event' | 'end' | 'destroy'>;
+export type SingleStream = Pick<StreamTarget, 'backlog' | 'event' | 'end' | 'destroy'>;
 
 export interface Streams {
   /** The stream of a call that sends events; undefined: the session's revision has no resumable streams. */
@@ -44,7 +44,7 @@ export interface Streams {
   /** Opens a server-to-client stream; an older one ends. Returns a function to call when the client has left. */
   listen(session: Session, target: StreamTarget): () => void;
   /** The same for a client with a single stream, which cannot be resumed. */
-  attach(session: Session, ears: Ears): () => void;
+  attach(session: Session, stream: SingleStream): () => void;
   /**
    * Resumes a stream: sends the missed events, then new ones. Returns a function to call when the client has left, or why it cannot be
    * resumed.
@@ -55,7 +55,7 @@ export interface Streams {
   /** The same; if there is no stream yet, the message waits for it. */
   notifyOnceOpen(session: Session, notice: Notice): void;
   /** Ends the server-to-client stream of a session; its calls continue. */
-  hush(session: Session): void;
+  endServerStream(session: Session): void;
   /** Ends all streams of a session. */
   drop(session: Session): void;
 }
@@ -244,7 +244,7 @@ interface SessionStreams {
   nextCall: number;
   /** The server-to-client stream. Its log is kept while a client may resume it. */
   log: EventLog | undefined;
-  target: Ears | undefined;
+  target: SingleStream | undefined;
   /** Messages for a stream that the client has not opened yet. */
   waiting: Notice[];
 }
@@ -280,7 +280,7 @@ export function createStreams(deps: StreamsDeps): Streams {
     return streams;
   }
 
-  function hear(session: Session, streams: SessionStreams, target: Ears): () => void {
+  function hear(session: Session, streams: SessionStreams, target: SingleStream): () => void {
     const older = streams.target;
     streams.target = target;
     older?.end();
@@ -323,10 +323,10 @@ export function createStreams(deps: StreamsDeps): Streams {
         target.event(notice.bytes, streams.log?.push(notice.bytes));
       return left;
     },
-    attach(session, ears) {
+    attach(session, stream) {
       const streams = of(session);
-      const left = hear(session, streams, ears);
-      for (const { bytes } of streams.waiting.splice(0)) ears.event(bytes, undefined);
+      const left = hear(session, streams, stream);
+      for (const { bytes } of streams.waiting.splice(0)) stream.event(bytes, undefined);
       return left;
     },
     resume(session, lastEventId, open) {
@@ -382,7 +382,7 @@ export function createStreams(deps: StreamsDeps): Streams {
       target.event(notice.bytes, id);
       return true;
     },
-    hush(session) {
+    endServerStream(session) {
       bySession.get(session)?.target?.end();
     },
     drop(session) {

@@ -138,7 +138,7 @@ describe('a subscription', () => {
       const upstream = era === 'modern' ? await modern() : await slow(grant.pass);
       const running = await startGateway({ servers: [upstream.entry('s')] });
       const client = await connect(running.url);
-      const ears = await client.listen();
+      const stream = await client.listen();
       const granted = client.request('resources/subscribe', { uri: 'x:one' });
       const tell = { method: UPDATED, params: { uri: 'x:one' } };
       if (era === 'modern') {
@@ -157,7 +157,7 @@ describe('a subscription', () => {
         grant.open();
       }
       expect((await granted).result).toEqual({});
-      expect(await heard(ears, UPDATED)).toMatchObject([tell]);
+      expect(await heard(stream, UPDATED)).toMatchObject([tell]);
     },
   );
 

@@ -11,7 +11,7 @@ import type { Message, MessageError } from '../../protocol/message.js';
 import { methodOf } from '../../protocol/methods.js';
 import type { Principal } from '../../protocol/ports.js';
 import { isModernRevision } from '../../protocol/revisions.js';
-import type { Found, Gate, Route, Settled, Origin } from '../../proxy/gate.js';
+import type { FoundSession, Gate, Route, Settled, Origin } from '../../proxy/gate.js';
 import { runBatch } from '../batch.js';
 import { CLOSE, one, readPost, refuseListen, RETRY_AFTER } from './incoming.js';
 import { EventStream } from './event-stream.js';
@@ -81,7 +81,7 @@ export function createMcp(deps: McpDeps) {
     req: IncomingMessage,
     res: ServerResponse,
     origin: Origin,
-    found: Found,
+    found: FoundSession,
     messages: Messages,
   ): void {
     const accepts = acceptsOf(req.headers.accept);
@@ -93,7 +93,7 @@ export function createMcp(deps: McpDeps) {
     req: IncomingMessage,
     res: ServerResponse,
     origin: Origin,
-    looked: Promise<Found>,
+    looked: Promise<FoundSession>,
     messages: Messages,
   ): void {
     whenKnown(res, looked, (found) => {
@@ -106,7 +106,7 @@ export function createMcp(deps: McpDeps) {
   function single(
     res: ServerResponse,
     origin: Origin,
-    found: Found,
+    found: FoundSession,
     message: Message,
     accepts: Accepts,
   ): void {
@@ -194,7 +194,7 @@ export function createMcp(deps: McpDeps) {
   function batch(
     res: ServerResponse,
     origin: Origin,
-    found: Found,
+    found: FoundSession,
     messages: readonly (Message | MessageError)[],
     accepts: Accepts,
   ): void {
@@ -226,7 +226,7 @@ export function createMcp(deps: McpDeps) {
     });
   }
 
-  function openListen(req: IncomingMessage, res: ServerResponse, origin: Origin, found: Found): void {
+  function openListen(req: IncomingMessage, res: ServerResponse, origin: Origin, found: FoundSession): void {
     const lastEventId = one(req.headers['last-event-id']);
     const { keep_alive_ms } = deps.config().http;
     // The stream opens only after the subscription was accepted.

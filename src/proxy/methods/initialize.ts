@@ -5,7 +5,7 @@ import type { GatewayStats } from '../../observe/stats.js';
 import { find, param, type Message } from '../../protocol/message.js';
 import { MAX_CAPABILITIES, MAX_CLIENT_INFO } from '../../protocol/modern/meta.js';
 import { isLegacyRevision, LATEST_LEGACY, type LegacyRevision } from '../../protocol/revisions.js';
-import { endSession, openSession, type Found } from '../../session/ask.js';
+import { endSession, openSession, type FoundSession } from '../../session/ask.js';
 import type { Kept } from '../../session/kept.js';
 import type { Session, SessionStore } from '../../session/store.js';
 import { objectOf, present } from '../../wire/json.js';
@@ -19,7 +19,7 @@ export interface InitializeDeps {
   readonly log: Logger;
   readonly state: () => 'starting' | 'serving' | 'draining';
   /** Waits for the link of a server's own route, so that the answer can describe the server; undefined: nothing to wait for. */
-  readonly greets: (session: Session) => Promise<void> | undefined;
+  readonly describes: (session: Session) => Promise<void> | undefined;
 }
 
 export function initialize(deps: InitializeDeps, origin: Origin, message: Message): Handled {
@@ -62,21 +62,21 @@ export function initialize(deps: InitializeDeps, origin: Origin, message: Messag
     clientInfo: isInfo ? message.body.toString('utf8', info.start, info.end) : undefined,
   });
   if (!(session instanceof Promise)) {
-    const wait = session && !(session instanceof GatewayError) ? deps.greets(session) : undefined;
+    const wait = session && !(session instanceof GatewayError) ? deps.describes(session) : undefined;
     return wait ? later(wait.then(() => session)) : opened(deps, origin, message, session);
   }
   return later(
     session.then(async (found) => {
-      if (found && !(found instanceof GatewayError)) await deps.greets(found);
+      if (found && !(found instanceof GatewayError)) await deps.describes(found);
       return found;
     }),
   );
 
-  function later(found: Promise<Found>): Handled {
+  function later(found: Promise<FoundSession>): Handled {
     return { kind: 'opening', opened: found.then(ended) };
   }
 
-  function ended(found: Found): Settled {
+  function ended(found: FoundSession): Settled {
     if (deps.state() !== 'draining' || !found || found instanceof GatewayError)
       return opened(deps, origin, message, found);
     void endSession(sessions, log, found, 'init_failed');
@@ -94,7 +94,7 @@ function opened(
   { sessions, kept, log }: InitializeDeps,
   { route }: Origin,
   message: Message,
-  session: Found,
+  session: FoundSession,
 ): Settled {
   if (session instanceof GatewayError) return refused(message, session);
   if (!session)

@@ -317,7 +317,7 @@ describe.each(['legacy', 'modern'] as const)('13: a stream of changes, with a %s
     const upstream = await subscribable(era);
     const running = await startGateway({ servers: [upstream.entry('s')] });
     const client = await connect(running.url);
-    const ears = await client.listen();
+    const stream = await client.listen();
     expect((await client.request('resources/subscribe', { uri: 'x:one' })).result).toEqual({});
     const refused = await client.request('resources/subscribe', { uri: 'x:refused' });
     expect(refused.error).toBeDefined();
@@ -325,7 +325,7 @@ describe.each(['legacy', 'modern'] as const)('13: a stream of changes, with a %s
     await modern.message();
     await until(() => upstream.streams.size === 1);
     update(upstream, era, 'x:one');
-    const [told] = await heard(ears, UPDATED);
+    const [told] = await heard(stream, UPDATED);
     expect(told?.params?.['uri']).toBe('x:one');
     expect(JSON.stringify(told)).not.toContain(SUBSCRIPTION);
     expect((await modern.message()).params).toMatchObject({ uri: 'x:one' });
@@ -335,7 +335,7 @@ describe.each(['legacy', 'modern'] as const)('13: a stream of changes, with a %s
     update(upstream, era, 'x:one');
     update(upstream, era, 'x:folder');
     expect((await modern.message()).params).toMatchObject({ uri: 'x:one' });
-    const all = await heard(ears, UPDATED, 2);
+    const all = await heard(stream, UPDATED, 2);
     expect(all.map(({ params }) => params?.['uri'])).toEqual(['x:one', 'x:folder']);
     modern.close();
   });

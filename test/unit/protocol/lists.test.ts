@@ -333,7 +333,9 @@ describe('a page of 10,000 tools', () => {
     '{"tools":[{},]}',
     '{"tools":[],"a":{"b":}}',
   ])('that is %s is none', async (text) => {
-    await expect(readListPageInTurns('tools', Buffer.from(text))).rejects.toThrow(/invalid JSON|without a list/);
+    await expect(readListPageInTurns('tools', Buffer.from(text))).rejects.toThrow(
+      /invalid JSON|without a list/,
+    );
     expect(() => JSON.parse(text) as unknown).toThrow();
   });
 });

@@ -5,7 +5,7 @@ import type { Logger } from '../../../src/observe/log.js';
 import { GatewayStats } from '../../../src/observe/stats.js';
 import type { Principal, View } from '../../../src/protocol/ports.js';
 import { sessionCaller } from '../../../src/proxy/callers.js';
-import { sessionsHere } from '../../../src/session/here.js';
+import { localSessions } from '../../../src/session/local.js';
 import { createSessionStore, type NewSession, type Session } from '../../../src/session/store.js';
 
 const ANYONE: Principal = LOCAL;
@@ -30,7 +30,7 @@ function setup(limit = 100) {
     now,
     limit: () => limit,
     idleTtlMs: TTL,
-    ...sessionsHere({
+    ...localSessions({
       boundary: new Boundary({ error: () => undefined } as unknown as Logger, { add: () => undefined }),
       stats,
       now,

@@ -4,7 +4,7 @@ import type { GatewayStats, TerminationReason } from '../observe/stats.js';
 import type { Cause } from '../protocol/ports.js';
 import type { Session, SessionCaller, SessionRecord, SessionStoreOptions } from './store.js';
 
-export interface HereDeps {
+export interface LocalDeps {
   readonly boundary: Boundary;
   readonly stats: GatewayStats;
   readonly now: () => number;
@@ -26,7 +26,7 @@ const CAUSES: Record<TerminationReason, Cause> = {
   server_removed: 'server removed',
 };
 
-export function sessionsHere(deps: HereDeps): Pick<SessionStoreOptions, 'opened' | 'ended'> {
+export function localSessions(deps: LocalDeps): Pick<SessionStoreOptions, 'opened' | 'ended'> {
   const { stats, now } = deps;
   return {
     opened(record) {
