@@ -159,15 +159,3 @@ export function answer(message: Message, result: string | readonly Buffer[], ses
 export function refused(message: Message, error: GatewayError): Settled {
   return { kind: 'refused', error, id: message.kind === 'response' ? 'null' : (message.id ?? 'null') };
 }
-
-/** Sends a whole answer to a sink. */
-export function deliver(message: Message, result: string | readonly Buffer[], sink: Sink): void {
-  const { bytes } = answer(message, result) as { bytes: Buffer };
-  const length =
-    typeof result === 'string'
-      ? Buffer.byteLength(result)
-      : result.reduce((sum, part) => sum + part.length, 0);
-  sink.start({ kind: 'result', bytes: bytes.length, value: bytes.length - 1 - length, code: undefined });
-  sink.write(bytes);
-  sink.end({ isError: false });
-}

@@ -4,6 +4,7 @@
 import { LIST_KINDS, type ListKind } from '../protocol/lists.js';
 import { META } from '../protocol/modern/meta.js';
 import type { Caller, Cause, Exchange, Notice, Sink } from '../protocol/ports.js';
+import { answerWith } from '../protocol/sinks.js';
 import { scanObject } from '../wire/json.js';
 import { splice } from '../wire/splice.js';
 import { find } from '../protocol/message.js';
@@ -109,12 +110,7 @@ export class Listener implements Exchange {
   end(): void {
     if (this.#over) return;
     this.#finish();
-    const head = `{"jsonrpc":"2.0","id":${this.#rawId},"result":`;
-    const bytes = Buffer.from(`${head}{"resultType":"complete","_meta":${this.#meta()}}}`);
-    const value = Buffer.byteLength(head);
-    this.#sink.start({ kind: 'result', bytes: bytes.length, value, code: undefined });
-    this.#sink.write(bytes);
-    this.#sink.end({ isError: false });
+    answerWith(this.#sink, this.#rawId, `{"resultType":"complete","_meta":${this.#meta()}}`);
   }
 
   resume(): void {

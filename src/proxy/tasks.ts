@@ -5,13 +5,14 @@
 import type { Budget } from '../lib/budget.js';
 import { GatewayError } from '../errors.js';
 import type { Boundary } from '../observe/boundary.js';
-import type { AnswerHead, Caller, Link, Notice, Sink } from '../protocol/ports.js';
+import type { AnswerHead, Caller, Link, Notice, Seen, Sink } from '../protocol/ports.js';
+import { answerWith, PassThroughSink } from '../protocol/sinks.js';
 import { qualifyId } from '../catalog/naming.js';
 import { MAX_KEPT } from '../session/kept.js';
 import type { Session } from '../session/store.js';
 import { objectOf } from '../wire/json.js';
-import { held, proven, type Holding } from './held.js';
-import { answer, deliver, refused, type Handled, type Incoming } from './incoming.js';
+import { ChangedAnswer, proven, type Buffering } from './changed-answer.js';
+import { answer, refused, type Handled, type Incoming } from './incoming.js';
 import type { Listener } from './listeners.js';
 import { deferred } from './methods/deferred.js';
 import type { Named, Wrap } from './methods/relay.js';
@@ -81,7 +82,7 @@ export interface Tasks {
 }
 
 export function createTasks({ boundary, tell, describe, now, maxBytes, budget }: TasksDeps): Tasks {
-  const holding = ({ origin }: Incoming, server: string): Holding => ({
+  const buffering = ({ origin }: Incoming, server: string): Buffering => ({
     maxBytes: maxBytes(),
     budget,
     whose: { client: origin.sessionId, server },
@@ -178,9 +179,9 @@ export function createTasks({ boundary, tell, describe, now, maxBytes, budget }:
       // A modern server gets no task: the gateway waits for its result.
       target.link.era === 'modern'
         ? sink
-        : held(
+        : new ChangedAnswer(
             sink,
-            holding(incoming, target.link.server),
+            buffering(incoming, target.link.server),
             proven((whole) => {
               const at = taskIn(whole);
               if (!at) return whole;
@@ -190,7 +191,7 @@ export function createTasks({ boundary, tell, describe, now, maxBytes, budget }:
             }),
           ),
     made: (incoming) => (target, sink) =>
-      noting(sink, (whole) => {
+      new CreatedTask(sink, (whole) => {
         const at = flatTaskIn(whole, 'result');
         if (!at) return whole;
         const { link } = target;
@@ -212,7 +213,7 @@ export function createTasks({ boundary, tell, describe, now, maxBytes, budget }:
         const at = taskIn(whole) ?? relatedIn(whole);
         return at ? withId(whole, at, qualifyId(server, at.taskId)) : whole;
       };
-      return held(sink, holding(incoming, server), proven(change));
+      return new ChangedAnswer(sink, buffering(incoming, server), proven(change));
     },
     owned(named, caller) {
       if (named instanceof GatewayError || ownedBy(caller, named.name)) return named;
@@ -234,7 +235,8 @@ export function createTasks({ boundary, tell, describe, now, maxBytes, budget }:
       };
       const all = Promise.allSettled(links.map(collect)).then(() => undefined);
       const exchange = deferred(boundary, incoming, { until: all, controller }, () => {
-        deliver(message, `{"tasks":[${found.map((task) => task.toString('utf8')).join(',')}]}`, sink);
+        const tasks = found.map((task) => task.toString('utf8')).join(',');
+        answerWith(sink, message.id as string, `{"tasks":[${tasks}]}`);
         exchange.over('success');
       });
       return { kind: 'exchange', exchange };
@@ -279,42 +281,40 @@ export function createTasks({ boundary, tell, describe, now, maxBytes, budget }:
   };
 }
 
-/** Passes everything on; an answer that creates a task is changed by `change`. */
-function noting(sink: Sink, change: (whole: Buffer) => Buffer): Sink {
-  let made: AnswerHead | undefined;
-  let failed = false;
-  return {
-    notify: (notice) => sink.notify(notice),
-    ask: (question) => sink.ask(question),
-    withdraw: (question) => sink.withdraw?.(question),
-    start(head) {
-      if (head.resultType === 'task') made = head;
-      else sink.start(head);
-    },
-    write(chunk) {
-      if (!made) return sink.write(chunk);
-      let whole: Buffer;
-      try {
-        whole = change(chunk);
-      } catch (error) {
-        if (!(error instanceof GatewayError)) throw error;
-        failed = true;
-        sink.fail(error);
-        return true;
-      }
-      sink.start({ ...made, bytes: whole.length });
-      return sink.write(whole);
-    },
-    end: (seen) => {
-      if (!failed) sink.end(seen);
-    },
-    cancelled: (why) => {
-      sink.cancelled(why);
-    },
-    fail: (error) => {
-      sink.fail(error);
-    },
-  };
+/** Passes everything on; an answer that creates a task is changed. */
+class CreatedTask extends PassThroughSink {
+  readonly #change: (whole: Buffer) => Buffer;
+  #created: AnswerHead | undefined;
+  #failed = false;
+
+  constructor(sink: Sink, change: (whole: Buffer) => Buffer) {
+    super(sink);
+    this.#change = change;
+  }
+
+  override start(head: AnswerHead): void {
+    if (head.resultType === 'task') this.#created = head;
+    else super.start(head);
+  }
+
+  override write(chunk: Buffer): boolean {
+    if (!this.#created) return super.write(chunk);
+    let whole: Buffer;
+    try {
+      whole = this.#change(chunk);
+    } catch (error) {
+      if (!(error instanceof GatewayError)) throw error;
+      this.#failed = true;
+      this.fail(error);
+      return true;
+    }
+    super.start({ ...this.#created, bytes: whole.length });
+    return super.write(whole);
+  }
+
+  override end(seen: Seen): void {
+    if (!this.#failed) super.end(seen);
+  }
 }
 
 function listsTasks({ peer, state, era }: Link): boolean {

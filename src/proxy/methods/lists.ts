@@ -5,8 +5,9 @@ import type { ListKind } from '../../protocol/lists.js';
 import { param } from '../../protocol/message.js';
 import type { View } from '../../protocol/ports.js';
 import { META } from '../../protocol/modern/meta.js';
+import { answerWith } from '../../protocol/sinks.js';
 import { MODERN_REVISIONS } from '../../protocol/revisions.js';
-import { answer, deliver, refused, type Handled, type Incoming } from '../incoming.js';
+import { answer, refused, type Handled, type Incoming } from '../incoming.js';
 import type { GivenLists } from '../given.js';
 import { deferred } from './deferred.js';
 import { nothingBehind } from './relay.js';
@@ -41,7 +42,7 @@ export function list({ boundary, given }: ListDeps, kind: ListKind, incoming: In
   const exchange = deferred(boundary, incoming, { until: wait, controller, ended }, () => {
     const nothing = nothingBehind(view, server);
     if (nothing) sink.fail(nothing);
-    else deliver(message, shown(), sink);
+    else answerWith(sink, message.id as string, Buffer.concat(shown()));
     exchange.over(nothing ? 'error' : 'success');
   });
   return { kind: 'exchange', exchange };

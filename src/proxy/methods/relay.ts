@@ -10,7 +10,7 @@ import type { Span } from '../../wire/scan.js';
 import { openCall, reasonOf, type CallCrossing, type CallDeps } from '../call.js';
 import { refused, type Handled, type Headers, type Incoming } from '../incoming.js';
 import { convertContent, convertStructured, mayNeedConversion } from '../conversions.js';
-import { held } from '../held.js';
+import { ChangedAnswer } from '../changed-answer.js';
 import type { Interests } from '../interests.js';
 import type { Runtime } from '../runtime.js';
 import { inUse, remember } from '../under-way.js';
@@ -123,13 +123,13 @@ function readable({ runtime, budget, boundary }: RelayDeps, incoming: Incoming, 
   const revision = session?.revision;
   const converts = revision !== undefined && mayNeedConversion(revision, message.method);
   if (!wraps && !converts) return sink;
-  const holding = {
+  const buffering = {
     maxBytes: runtime().config.limits.message_bytes,
     budget,
     whose: { client: session?.id, server: target.link.server },
     boundary,
   };
-  return held(sink, holding, function* (whole) {
+  return new ChangedAnswer(sink, buffering, function* (whole) {
     const wrapped = wraps ? yield* convertStructured(whole) : whole;
     return converts ? yield* convertContent(wrapped, revision) : wrapped;
   });

@@ -5,14 +5,17 @@ import { find, param } from '../../protocol/message.js';
 import {
   LOG_LEVELS,
   type AnswerHead,
+  type Cause,
   type Exchange,
   type Link,
   type LogLevel,
+  type Seen,
   type Sink,
   type Target,
 } from '../../protocol/ports.js';
+import { answerWith, PassThroughSink } from '../../protocol/sinks.js';
 import type { Session } from '../../session/store.js';
-import { answer, deliver, refused, type Handled, type Incoming } from '../incoming.js';
+import { answer, refused, type Handled, type Incoming } from '../incoming.js';
 import { tooLong } from '../../session/kept.js';
 import type { Interests } from '../interests.js';
 import { forget, inUse, remember } from '../under-way.js';
@@ -43,7 +46,7 @@ export function subscribe(deps: RelayDeps, incoming: Incoming): Handled {
       waiting.next = handled.exchange;
       return;
     }
-    if (handled.kind === 'answer') deliver(message, '{}', sink);
+    if (handled.kind === 'answer') answerWith(sink, message.id as string, '{}');
     else sink.fail(handled.kind === 'refused' ? handled.error : GONE);
     waiting.over(handled.kind === 'answer' ? 'success' : 'error');
   });
@@ -91,7 +94,7 @@ function subscribeNow(deps: RelayDeps, incoming: Incoming, session: Session, nam
     return { kind: 'exchange', exchange };
   }
   return relay(deps, incoming, named, (found, inner) =>
-    leaving ? inner : granted(inner, session, interests, found),
+    leaving ? inner : new Subscription(inner, session, interests, found),
   );
 }
 
@@ -125,7 +128,7 @@ function listened(
       const full = !over && session.open ? interests.add(session, link, name) : GONE;
       done(full ? 'error' : 'success', () => {
         if (full) return sink.fail(full);
-        deliver(message, '{}', sink);
+        answerWith(sink, message.id as string, '{}');
       });
       settled(session);
     },
@@ -145,48 +148,65 @@ function listened(
 const GONE = new GatewayError('unknown_session', 'the session has ended');
 
 /** Records the subscription once the server has accepted it, and cancels it if the client has gone. */
-function granted(sink: Sink, session: Session, interests: Interests, { link, name }: Target): Sink {
-  let added = false;
-  let refused = false;
-  const settled = once(interests.hold(link, name));
-  const lost = (): void => {
-    if (added) interests.remove(session, link, name);
-    added = false;
-    settled();
-  };
-  return {
-    notify: (notice) => sink.notify(notice),
-    ask: (question) => sink.ask(question),
-    start(head: AnswerHead) {
-      if (head.kind === 'result') {
-        const full = session.open ? interests.add(session, link, name) : GONE;
-        if (full) {
-          refused = true;
-          link.keepSubscribed(name);
-          settled();
-          return sink.fail(full);
-        }
-        added = true;
+class Subscription extends PassThroughSink {
+  readonly #session: Session;
+  readonly #interests: Interests;
+  readonly #target: Target;
+  readonly #settled: (subscriber?: Session) => void;
+  #added = false;
+  #refused = false;
+
+  constructor(sink: Sink, session: Session, interests: Interests, target: Target) {
+    super(sink);
+    this.#session = session;
+    this.#interests = interests;
+    this.#target = target;
+    this.#settled = once(interests.hold(target.link, target.name));
+  }
+
+  override start(head: AnswerHead): void {
+    if (head.kind === 'result') {
+      const { link, name } = this.#target;
+      const full = this.#session.open ? this.#interests.add(this.#session, link, name) : GONE;
+      if (full) {
+        this.#refused = true;
+        link.keepSubscribed(name);
+        this.#settled();
+        return super.fail(full);
       }
-      sink.start(head);
-    },
-    write: (chunk) => refused || sink.write(chunk),
-    end(seen) {
-      if (refused) return;
-      if (added && session.open) link.keepSubscribed(name);
-      sink.end(seen);
-      settled(session);
-    },
-    cancelled: (why) => {
-      lost();
-      sink.cancelled(why);
-    },
-    fail: (error) => {
-      if (refused) return;
-      lost();
-      sink.fail(error);
-    },
-  };
+      this.#added = true;
+    }
+    super.start(head);
+  }
+
+  override write(chunk: Buffer): boolean {
+    return this.#refused || super.write(chunk);
+  }
+
+  override end(seen: Seen): void {
+    if (this.#refused) return;
+    const { link, name } = this.#target;
+    if (this.#added && this.#session.open) link.keepSubscribed(name);
+    super.end(seen);
+    this.#settled(this.#session);
+  }
+
+  override cancelled(why: Cause): void {
+    this.#lost();
+    super.cancelled(why);
+  }
+
+  override fail(error: GatewayError): void {
+    if (this.#refused) return;
+    this.#lost();
+    super.fail(error);
+  }
+
+  #lost(): void {
+    if (this.#added) this.#interests.remove(this.#session, this.#target.link, this.#target.name);
+    this.#added = false;
+    this.#settled();
+  }
 }
 
 function once<T>(go: (value?: T) => void): (value?: T) => void {

@@ -5,7 +5,7 @@ import { silent } from '../../../src/observe/log.js';
 import { Tally } from '../../../src/observe/stats.js';
 import { NOBODY_TO_ASK, type Sink } from '../../../src/protocol/ports.js';
 import { convertContent } from '../../../src/proxy/conversions.js';
-import { held } from '../../../src/proxy/held.js';
+import { ChangedAnswer } from '../../../src/proxy/changed-answer.js';
 
 const MB = 1_048_576;
 
@@ -42,7 +42,7 @@ async function convert(
     whose: { server: 's' },
     boundary: new Boundary(silent, new Tally()),
   };
-  const holds = held(sink, holding, (whole) => convertContent(whole, '2025-03-26'));
+  const holds = new ChangedAnswer(sink, holding, (whole) => convertContent(whole, '2025-03-26'));
   const whole = Buffer.from(text);
   holds.start({ kind: 'result', bytes: whole.length, value: 0, code: undefined });
   holds.write(whole);
