@@ -1,7 +1,7 @@
-// The walls of the house (docs/architecture.md): imports go downward only, and rooms of one storey meet in
+// The layers of docs/architecture.md: a module imports only from lower layers, and modules of one layer share types in
 // protocol/ports.ts. Run by `npm run check:layers`.
 
-/** Files of the lowest storey: each room there knows nothing but itself. */
+/** The lowest layer: each module imports only itself. */
 const LEAVES = {
   lib: '^src/lib/',
   wire: '^src/wire/',
@@ -55,36 +55,36 @@ module.exports = {
       to: { dependencyTypes: ['npm-dev', 'npm-no-pkg', 'npm-unknown', 'npm-optional', 'npm-peer'] },
     },
 
-    ...Object.entries(LEAVES).map(([room, path]) =>
+    ...Object.entries(LEAVES).map(([module, path]) =>
       only(
-        `ground-${room.split(/\W/)[0]}`,
+        `ground-${module.split(/\W/)[0]}`,
         path,
-        room.startsWith('observe') ? ['^src/errors\\.ts$'] : [],
-        `${room} imports nothing of the gateway.`,
+        module.startsWith('observe') ? ['^src/errors\\.ts$'] : [],
+        `${module} imports no other module of the gateway.`,
       ),
     ),
 
-    only('protocol', '^src/protocol/', [GROUND], 'MCP without I/O stands on the ground floor alone.'),
-    only('config', '^src/config/', [GROUND], 'Configuration knows no room that is configured.'),
+    only('protocol', '^src/protocol/', [GROUND], 'MCP without I/O imports only the lowest layer.'),
+    only('config', '^src/config/', [GROUND], 'Configuration does not import the modules that it configures.'),
     only(
       'observe',
       '^src/observe/',
       [GROUND, '^src/protocol/', '^src/config/'],
-      'Logger and metrics read what is counted; they reach into no room.',
+      'Logger and metrics read counters and calls; they import no other module.',
     ),
 
-    ...['auth', 'catalog', 'session', 'upstream'].map((room) =>
+    ...['auth', 'catalog', 'session', 'upstream'].map((module) =>
       only(
-        room,
-        `^src/${room}/`,
+        module,
+        `^src/${module}/`,
         [GROUND, '^src/protocol/', '^src/config/'],
-        `auth, catalog, session and upstream never import each other: they meet in protocol/ports.ts.`,
+        'auth, catalog, session and upstream never import each other: shared types are in protocol/ports.ts.',
       ),
     ),
 
     {
       name: 'eras',
-      comment: 'What is modern and what is legacy meets in the bridge alone.',
+      comment: 'Only the bridge imports both eras.',
       severity: 'error',
       from: { path: '^src/protocol/(legacy|modern)/' },
       to: { path: '^src/protocol/(legacy|modern)/', pathNot: '^src/protocol/$1/' },
@@ -93,24 +93,24 @@ module.exports = {
       'bridge',
       '^src/bridge/',
       [GROUND, '^src/(protocol|config|auth|catalog|session|upstream)/'],
-      'The room that knows both eras stands above all that know one.',
+      'The bridge translates between the eras.',
     ),
     only(
       'proxy',
       '^src/proxy/',
       [GROUND, '^src/observe/calls\\.ts$', '^src/(protocol|config|auth|catalog|session|bridge)/'],
-      'The proxy sees upstreams as the Link of protocol/ports.ts.',
+      'The proxy uses servers through the Link of protocol/ports.ts.',
     ),
     only(
       'downstream',
       '^src/downstream/',
       [GROUND, '^src/(protocol|config)/', '^src/proxy/gate\\.ts$'],
-      'A downstream transport asks the gate, and nobody behind it.',
+      'Transports call the gate and nothing behind it.',
     ),
 
     {
       name: 'gateway-is-the-only-root',
-      comment: 'Only the composition root knows all rooms, and only index.ts knows the root.',
+      comment: 'Only the composition root imports all modules, and only index.ts imports the root.',
       severity: 'error',
       from: { path: '^src/', pathNot: '^src/(index|gateway)\\.ts$|^src/gateway/' },
       to: { path: '^src/gateway(\\.ts$|/)' },
@@ -133,7 +133,7 @@ module.exports = {
         '^src/demo/demo\\.ts$',
         '^src/downstream/join\\.ts$',
       ],
-      'A command uses the library as any other program would; to join a gateway takes none.',
+      'Commands use the library like any other program; connecting to a running gateway needs no library.',
     ),
     only(
       'demo',
@@ -143,7 +143,7 @@ module.exports = {
     ),
     {
       name: 'gateway',
-      comment: 'The root imports rooms; commands and the demo import it.',
+      comment: 'The root does not import commands.',
       severity: 'error',
       from: { path: '^src/gateway(\\.ts$|/)' },
       to: { path: '^src/(cli|demo|terminal)/|^src/index\\.ts$' },

@@ -102,7 +102,7 @@ export function readSchema(schema: unknown, annotated = true): SchemaFacts | str
     if (typeof value !== 'string' || value === '')
       return `has an ${ANNOTATION} at ${where} that is not a string, or empty`;
     if (!TOKEN.test(value))
-      return `has an ${ANNOTATION} at ${where} that cannot stand in the name of a header`;
+      return `has an ${ANNOTATION} at ${where} that a header name cannot contain`;
     const known = TYPES.find((each) => each === type);
     if (known === undefined) return `has an ${ANNOTATION} at ${where}, whose type is not ${TYPES.join(', ')}`;
     const header = `mcp-param-${value.toLowerCase()}`;
