@@ -3,6 +3,7 @@
  * answer is returned once.
  */
 import type { Budget } from '../lib/budget.js';
+import { FairMap } from '../lib/fair-map.js';
 import type { Wheel } from '../lib/wheel.js';
 import type { Logger } from '../observe/log.js';
 import { find, idKey, isNull, type Message } from '../protocol/message.js';
@@ -17,7 +18,7 @@ import { splice, type Patch } from '../wire/splice.js';
 
 /** Open requests per session, at the most. */
 const MAX_OPEN = 1000;
-/** URL elicitations that wait for completion, at the most; the oldest is dropped. */
+/** URL elicitations that wait for completion, at the most; the session with the most loses its oldest one. */
 const MAX_ELICITATIONS = 10_000;
 
 export interface QuestionsDeps {
@@ -55,7 +56,7 @@ export interface Questions {
 }
 
 export function createQuestions({ wheel, log, budget, bodyBytes }: QuestionsDeps): Questions {
-  const elicitations = new Map<string, Session>();
+  const elicitations = new FairMap<string, Session>(MAX_ELICITATIONS);
   /** Bytes of remembered elicitation ids, by session. */
   const remembered = new WeakMap<Session, number>();
 
@@ -90,8 +91,7 @@ export function createQuestions({ wheel, log, budget, bodyBytes }: QuestionsDeps
       return;
     }
     remembered.set(session, inAll);
-    elicitations.set(`${server}\0${elicitationId}`, session);
-    if (elicitations.size > MAX_ELICITATIONS) elicitations.delete(elicitations.keys().next().value as string);
+    elicitations.set(`${server}\0${elicitationId}`, session, session);
   }
 
   return {
@@ -168,8 +168,8 @@ export function createQuestions({ wheel, log, budget, bodyBytes }: QuestionsDeps
     elicited: (server, elicitationId) => elicitations.get(`${server}\0${elicitationId}`),
     drop(session) {
       for (const id of [...(session.questions?.keys() ?? [])]) withdraw(session, id, 'the client has gone');
-      if (remembered.delete(session))
-        for (const [key, asked] of elicitations) if (asked === session) elicitations.delete(key);
+      remembered.delete(session);
+      elicitations.drop(session);
     },
   };
 }

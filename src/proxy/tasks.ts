@@ -3,6 +3,7 @@
  * are told their state.
  */
 import type { Budget } from '../lib/budget.js';
+import { FairMap } from '../lib/fair-map.js';
 import { GatewayError } from '../errors.js';
 import type { Boundary } from '../observe/boundary.js';
 import type { AnswerHead, Caller, Link, Notice, Seen, Sink } from '../protocol/ports.js';
@@ -26,7 +27,7 @@ import {
   type FoundTask,
 } from './tasks-bytes.js';
 
-/** Tasks that are remembered, at the most; the least recently used is dropped. */
+/** Tasks that are remembered, at the most; the client with the most loses its least recently used one. */
 const MAX_TASKS = 10_000;
 /** How long a task without a ttl is remembered after its last use. */
 const DEFAULT_TTL_MS = 24 * 3600 * 1000;
@@ -34,6 +35,8 @@ const MAX_PAGES = 100;
 
 interface Task {
   readonly principal: string;
+  /** See Caller.client. */
+  readonly client: string;
   /** The session of a legacy client, which gets status notifications. */
   readonly session: Session | undefined;
   readonly merged: boolean;
@@ -88,7 +91,7 @@ export function createTasks({ boundary, tell, describe, now, maxBytes, budget }:
     whose: { client: origin.sessionId, server },
     boundary,
   });
-  const tasks = new Map<string, Task>();
+  const tasks = new FairMap<string, Task>(MAX_TASKS);
   const watches = new Map<string, Watch>();
 
   const keyOf = (link: Link, taskId: string): string => `${link.key}\0${taskId}`;
@@ -106,9 +109,7 @@ export function createTasks({ boundary, tell, describe, now, maxBytes, budget }:
   }
 
   function put(key: string, task: Omit<Task, 'expires'>): void {
-    tasks.delete(key);
-    tasks.set(key, { ...task, expires: now() + task.ttlMs });
-    if (tasks.size > MAX_TASKS) tasks.delete(tasks.keys().next().value as string);
+    tasks.set(key, task.client, { ...task, expires: now() + task.ttlMs });
   }
 
   function note(link: Link, { taskId, ttl }: FoundTask, { caller, session, merged }: Incoming): void {
@@ -119,6 +120,7 @@ export function createTasks({ boundary, tell, describe, now, maxBytes, budget }:
       );
     put(keyOf(link, taskId), {
       principal: caller.principal.id,
+      client: caller.client,
       session,
       merged,
       ttlMs: typeof ttl === 'number' && ttl > 0 ? Math.min(ttl, DEFAULT_TTL_MS) : DEFAULT_TTL_MS,

@@ -4,6 +4,7 @@
  */
 import { GatewayError } from '../../errors.js';
 import type { Budget } from '../../lib/budget.js';
+import { FairMap } from '../../lib/fair-map.js';
 import type { Wheel, WheelTimer } from '../../lib/wheel.js';
 import type { Boundary } from '../../observe/boundary.js';
 import { find } from '../../protocol/message.js';
@@ -20,7 +21,7 @@ import { flatMembers, memberOf, plainResult, relatedAnswer, resultRequest } from
 import { asError, readTask, rpcOf } from './poll.js';
 import { ResultCall } from './result.js';
 
-/** Maximum number of tasks; beyond it, the least recently used one is dropped. */
+/** Maximum number of tasks; beyond it, the client with the most loses its least recently used one. */
 const MAX_TASKS = 10_000;
 const LONGEST_TTL_MS = 24 * 3600 * 1000;
 /** Maximum number of open questions of one task. */
@@ -57,7 +58,7 @@ export function isAboutTask(method: string): boolean {
 }
 
 export function createLegacyTasks(deps: LegacyTasksDeps): LegacyTasks {
-  const tasks = new Map<string, LegacyTask>();
+  const tasks = new FairMap<string, LegacyTask>(MAX_TASKS);
   /** Shared by all tasks, so that no key is ever reused. */
   let asked = 0;
 
@@ -69,16 +70,9 @@ export function createLegacyTasks(deps: LegacyTasksDeps): LegacyTasks {
         nextKey: () => `q${++asked}`,
         expired: () => tasks.delete(key),
       });
-    tasks.delete(key);
-    tasks.set(key, task);
+    const evicted = tasks.set(key, caller.client, task);
     task.touch(link, caller, ttl);
-    if (tasks.size > MAX_TASKS) {
-      const [oldest] = tasks;
-      if (oldest) {
-        tasks.delete(oldest[0]);
-        oldest[1].close('too many tasks are under way');
-      }
-    }
+    evicted?.close('too many tasks are in progress');
     return task;
   }
 
