@@ -471,7 +471,7 @@ test('an upstream that does not take the id of its own event: the call fails wit
   const gateway = await startGateway({ servers: [upstream.entry('up')] });
   const client = await connect(gateway.url);
   const { error } = await client.request('tools/call', { name: 'up__hold', arguments: {} });
-  expect(error?.message).toMatch(/did not go on with it: HTTP 400/);
+  expect(error?.message).toMatch(/did not resume it: HTTP 400/);
 });
 
 test("the upstream's own stream is opened again after its last event", async () => {

@@ -229,7 +229,7 @@ describe('a child that writes what is no message', () => {
       const why = await until(async () => {
         const { servers } = await gateway.health();
         const error = servers.find(({ name }) => name === 'noisy')?.last_error;
-        return error?.includes('no MCP message') ? error : undefined;
+        return error?.includes('not MCP messages') ? error : undefined;
       }, 'the reason');
       expect(why).toContain("upstream 'noisy' wrote more than 8 MB a second to its standard output");
       expect(textOf(await callTool(gateway.url, 'good__t', { a: 1 }))).toBe('{"a":1}');

@@ -3,53 +3,53 @@ import type { Budget, Whose } from '../../lib/budget.js';
 import type { AnswerEdit, Sink } from '../../protocol/ports.js';
 import type { RpcError } from './rpc-error.js';
 
-/** How an upstream writes the id: learnt from its answers, one memory a connection. */
+/** Where a server puts the id in its answers, learnt from them; one per connection. */
 export interface IdOrder {
-  /** `unknown`: an answer without its id at the start is held until the id comes. */
+  /** `unknown`: an answer without the id at the start is buffered until the id arrives. */
   seen: 'unknown' | 'first' | 'last';
-  /** It sends the id back as a string: said once. */
+  /** The server sends ids back as strings: logged once. */
   quoted?: boolean;
 }
 
-/** What a reader asks of the call it reads for. */
+/** The call that an answer is read for. */
 export interface AnswerHost {
-  /** It was answered, or has failed: nothing more goes to the sink. */
+  /** It was answered or has failed: the sink gets nothing more. */
   readonly over: boolean;
-  /** The id sent upstream: decimal digits. */
+  /** The id that was sent to the server: decimal digits. */
   readonly idText: string;
-  /** JSON of the caller's id; another one once the call belongs to another request. */
+  /** JSON of the caller's id; it changes when the call is handed to another request. */
   readonly rawId: Buffer;
-  /** The upstream speaks a modern revision: its result may be another one than a complete one. */
+  /** The server speaks a modern revision: its result may be of another type than `complete`. */
   readonly modern: boolean;
-  /** What is changed at the ends of a complete result. */
+  /** The changes at the ends of a complete result. */
   readonly edit: AnswerEdit | undefined;
   readonly sink: Sink;
-  /** Whose bytes they are that have to be held. */
+  /** Whom buffered bytes are attributed to. */
   readonly whose: Whose;
-  /** The answer is about to begin: what waits goes first. */
+  /** The answer is about to begin: notifications that wait are sent first. */
   starting(): void;
   /** Stops reading until the sink has room. */
   hold(): void;
-  /** A notification or a request came instead of an answer. */
+  /** A notification or a request arrived in place of an answer. */
   message(bytes: Buffer): void;
-  /** A notification or a request that is too large to be held is left out. `id`: as it is written; '': it has none so far. */
+  /** A notification or a request is too large and was dropped. `id`: its JSON; '': none so far. */
   oversize(method: string, id: string, bytes: number): void;
-  /** An error answer, parsed. true: taken care of, nothing goes to the sink. */
+  /** The answer is this error. Returns true if it has been handled: the sink gets nothing. */
   rpcError(error: RpcError): boolean;
-  /** An error of the upstream without the secrets of its server. */
+  /** The JSON of an error without the secrets of the server. */
   masked(error: Buffer): Buffer;
-  /** The answer was handed to the sink whole. */
+  /** The sink has the whole answer. */
   answered(kind: 'result' | 'error', isError: boolean): void;
-  /** The id came back as a string. */
+  /** The server sent the id back as a string. */
   quotedId(): void;
-  /** What came is no answer. */
+  /** The answer cannot be used. `why`: the part of the error text behind the name of the server. */
   broken(why: string): void;
 }
 
 export interface AnswerLimits {
-  /** Most that is held of one answer. */
+  /** The most that is buffered of one answer. */
   readonly messageBytes: number;
-  /** Most that is held of a request of the upstream: a sampling question carries images. */
+  /** The most that is buffered of a request of the server: sampling requests carry images. */
   readonly questionBytes: number;
   readonly budget: Budget;
 }

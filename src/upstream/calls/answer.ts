@@ -1,6 +1,6 @@
 /**
- * One JSON-RPC message from an upstream, read as it arrives: an answer flows on to the sink of its call with
- * nothing changed but its id; a notification or a question is held whole and routed.
+ * Reads one JSON-RPC message of a server as it arrives. An answer streams to the sink of its call, unchanged but for its id; a notification
+ * or a request is buffered whole and routed.
  */
 import type { Holder } from '../../lib/budget.js';
 import { Pieces } from '../../lib/pieces.js';
@@ -18,47 +18,48 @@ import { isKeepAlive, MAX_KEEP_ALIVE } from './keep-alive.js';
 import { COMPLETE, typeOf } from './result-type.js';
 import { readRpcError } from './rpc-error.js';
 
-/** How far from the end of a result its edit looks. */
+/** How many bytes at the end of a result its edit sees. */
 const EDIT_REACH = 1024;
-/** How long a whole chunk is kept in the hope of the next one: two writes cost more than one. */
+/** How long a whole chunk waits for the next one, in ms: two writes cost more than one. */
 const HOLD_MS = 2;
-/** How much of a result is waited for until its type is known. */
+/** The most that is buffered until the type of a result is known, in bytes. */
 const MAX_HEAD = 65_536;
-/** Most that is held of an error, of a notification. */
+/** The largest error, notification or batch, in bytes. */
 const MAX_SMALL = 1_048_576;
-const NO_ROOM = 'sent more than limits.buffered_bytes has room for';
-/** An answer that comes in small pieces takes so much more than it has from the budget, not a little with each. */
+const NO_ROOM = 'sent more than limits.buffered_bytes allows';
+/** Bytes that are taken from the budget in advance, so that an answer in small pieces does not take a little with each. */
 const AHEAD = 4096;
 
 export class AnswerReader {
   readonly #host: AnswerHost;
   readonly #limits: AnswerLimits;
   readonly #order: IdOrder;
-  /** Length of the whole message, if the upstream told. */
+  /** Length of the whole message, if the server named it. */
   #length: number | undefined;
   readonly #scan: MessageScan;
-  /** The scan has gone over the whole message already. */
+  /** The scan has read the whole message already. */
   readonly #scanned: boolean;
-  #state: 'head' | 'flow' | 'hold' | 'batch' | 'skip' | 'done' = 'head';
-  /** The first byte that is not of a byte order mark has come. */
+  /** `head`: not known yet what it is. `stream`: an answer that streams. `buffer`: read whole. `skip`: too large, dropped. */
+  #state: 'head' | 'stream' | 'buffer' | 'batch' | 'skip' | 'done' = 'head';
+  /** The first byte behind a byte order mark was read. */
   #begun: boolean;
   #bom: Buffer | undefined;
   readonly #chunks = new Pieces();
-  #held = 0;
-  /** Offset of the first byte that is held. */
+  #buffered = 0;
+  /** Offset of the first buffered byte in the message. */
   #base = 0;
-  /** Takes from the budget what is held across turns. */
+  /** Takes buffered bytes from the budget. */
   #holder: Holder | undefined;
-  /** JSON of the caller's id at the moment the answer began: its two ends must not differ. */
+  /** JSON of the caller's id when the answer began: both ends of it must have the same. */
   #rawId: Buffer | undefined;
   #idInTail = false;
-  /** Bytes of the id at the end that the length of the answer was told with. */
+  /** Bytes of the id at the end, as assumed in the announced length of the answer. */
   #tailId: number | undefined;
   #timer: NodeJS.Timeout | undefined;
   #grown = false;
   #started = false;
 
-  /** `scan`: of the whole message, where its bytes were read before. */
+  /** `length`: of the whole message, if it is known. `scan`: of the whole message, if it was scanned before. */
   constructor(
     host: AnswerHost,
     limits: AnswerLimits,
@@ -75,37 +76,37 @@ export class AnswerReader {
     this.#scan = scan ?? new MessageScan();
   }
 
-  /** true: the answer was handed on or refused; what still comes is ignored. */
+  /** The answer was delivered or refused; further bytes are ignored. */
   get done(): boolean {
     return this.#state === 'done';
   }
 
-  /** Whether bytes of the answer have gone to the sink. */
+  /** Whether the sink has got bytes of the answer. */
   get started(): boolean {
     return this.#started;
   }
 
-  /** false: the sink asks to stop reading. */
-  push(came: Buffer): boolean {
+  /** Returns false if reading should stop until the sink has room. */
+  push(received: Buffer): boolean {
     if (this.#state === 'done' || this.#state === 'skip') return true;
-    const chunk = this.#begun ? came : this.#first(came);
+    const chunk = this.#begun ? received : this.#first(received);
     if (!chunk) return true;
     this.#chunks.push(chunk);
-    this.#held += chunk.length;
+    this.#buffered += chunk.length;
     this.#grown = true;
     const scan = this.#scan;
     if (!this.#scanned) scan.push(chunk);
     if (scan.problem !== undefined && this.#state !== 'batch') this.#misread(scan.problem);
     else if (this.#state === 'head') this.#decide();
-    // Both may have moved on.
-    if ((this.#state as string) !== 'flow') return this.#bound();
-    const more = this.#flow();
+    // Both may have changed the state.
+    if ((this.#state as string) !== 'stream') return this.#bound();
+    const more = this.#stream();
     return scan.structured && this.#host.edit?.wraps ? this.#bound() && more : more;
   }
 
   /** The first bytes without a byte order mark; undefined: they may be a part of one. */
-  #first(came: Buffer): Buffer | undefined {
-    const bytes = this.#bom ? Buffer.concat([this.#bom, came]) : came;
+  #first(received: Buffer): Buffer | undefined {
+    const bytes = this.#bom ? Buffer.concat([this.#bom, received]) : received;
     this.#bom = undefined;
     if (bytes.length < 3 && (bytes.length === 0 || bytes[0] === 0xef)) {
       this.#bom = bytes;
@@ -117,9 +118,9 @@ export class AnswerReader {
     return own;
   }
 
-  /** More is to come, but not now: what is held goes out soon, all but its end. */
+  /** No more bytes at the moment: what is buffered is sent soon, without the end that may be edited. */
   pending(): void {
-    if (this.#state !== 'flow' || this.#timer || this.#kept() <= this.#base) return;
+    if (this.#state !== 'stream' || this.#timer || this.#keptFrom() <= this.#base) return;
     this.#grown = false;
     this.#timer = setTimeout(() => {
       this.#timer = undefined;
@@ -128,7 +129,7 @@ export class AnswerReader {
     }, HOLD_MS);
   }
 
-  /** The message is complete. `[DONE]` and white space alone are nothing; they say false. */
+  /** The message is complete. Returns false if it was only a keep-alive. */
   end(): boolean {
     if (this.#state === 'done') return true;
     if (this.#state === 'skip') {
@@ -152,18 +153,18 @@ export class AnswerReader {
       );
       return true;
     }
-    // A result that is null is known as one only now.
-    if (this.#state === 'head') this.#state = 'hold';
-    if (this.#state === 'flow') this.#finishFlow(whole);
+    // A result that is null is recognized only now.
+    if (this.#state === 'head') this.#state = 'buffer';
+    if (this.#state === 'stream') this.#finishStream(whole);
     else if (scan.kind === 'method') {
       this.#finish();
       this.#host.message(whole);
     } else if (scan.kind === 'error') this.#finishError(whole);
-    else this.#finishHeld(whole);
+    else this.#finishBuffered(whole);
     return true;
   }
 
-  /** Gives back what is held. The sink hears nothing. */
+  /** Drops what is buffered, without a word to the sink. */
   destroy(): void {
     this.#finish();
   }
@@ -171,12 +172,12 @@ export class AnswerReader {
   #finish(): void {
     this.#state = 'done';
     clearTimeout(this.#timer);
-    this.#letGo();
+    this.#dropBuffer();
   }
 
-  #letGo(): void {
+  #dropBuffer(): void {
     this.#chunks.clear();
-    this.#held = 0;
+    this.#buffered = 0;
     this.#holder?.release();
   }
 
@@ -185,10 +186,10 @@ export class AnswerReader {
     this.#host.broken(why);
   }
 
-  /** The envelope cannot be read, or could be read in two ways. */
+  /** The envelope is invalid or ambiguous. */
   #misread(problem: string): void {
-    // Text of its own kind may be a keep-alive: judged at its end, if it is short.
-    if (this.#scan.kind === undefined && this.#held <= MAX_KEEP_ALIVE) return;
+    // A short text that is not JSON may be a keep-alive: that is decided at its end.
+    if (this.#scan.kind === undefined && this.#buffered <= MAX_KEEP_ALIVE) return;
     if (this.#scan.isArray && !this.#host.modern) {
       this.#state = 'batch';
       return;
@@ -201,34 +202,34 @@ export class AnswerReader {
     return this.#chunks.joined();
   }
 
-  /** Bounds what is held, by message and by process. */
+  /** Enforces the limits of a message and of the budget. Returns true: reading goes on. */
   #bound(): boolean {
     if (this.#state === 'done' || this.#state === 'skip') return true;
     const { kind, method, idText } = this.#scan;
-    const limit = this.#state === 'batch' ? MAX_SMALL : mostHeld(this.#scan, this.#limits);
-    const over = this.#held > limit;
+    const limit = this.#state === 'batch' ? MAX_SMALL : maxBuffered(this.#scan, this.#limits);
+    const over = this.#buffered > limit;
     const full = !over && !this.#takes();
     if (!over && !full) return true;
     if (kind === 'method') {
-      const bytes = this.#held;
-      this.#letGo();
+      const bytes = this.#buffered;
+      this.#dropBuffer();
       this.#state = 'skip';
       this.#host.oversize(method, idText, bytes);
     } else if (full) this.#refuse(NO_ROOM);
     else if (this.#state === 'batch') this.#refuse(`sent a batch of more than ${limit} bytes`);
     else if (kind === undefined) this.#refuse('sent a message without result, error or method');
-    else this.#refuse(`sent a message of more than ${limit} bytes that had to be held`);
+    else this.#refuse(`sent a message of more than ${limit} bytes that had to be buffered`);
     return true;
   }
 
   #takes(): boolean {
     const holder = (this.#holder ??= this.#limits.budget.holder(this.#host.whose, () => {
-      // Whoever holds most gives way.
+      // The budget evicts the owner that holds most.
       if (this.#state !== 'done') this.#refuse(NO_ROOM);
     }));
-    const missing = this.#held - holder.held;
+    const missing = this.#buffered - holder.held;
     if (missing <= 0) return true;
-    if (this.#held > AHEAD && missing < AHEAD && holder.take(missing + AHEAD)) return true;
+    if (this.#buffered > AHEAD && missing < AHEAD && holder.take(missing + AHEAD)) return true;
     return this.#state !== 'done' && holder.take(missing);
   }
 
@@ -237,26 +238,26 @@ export class AnswerReader {
     const { kind, id } = scan;
     if (kind === undefined) return;
     if (kind !== 'result') {
-      this.#state = 'hold';
+      this.#state = 'buffer';
       return;
     }
     const { modern, edit } = this.#host;
-    if ((edit || modern) && !scan.leadOver && this.#held - scan.value <= MAX_HEAD) {
-      // What the result is, and what is replaced at its start, is not known yet.
+    if ((edit || modern) && !scan.leadOver && this.#buffered - scan.value <= MAX_HEAD) {
+      // The type of the result, and what is replaced at its start, is not known yet.
       if (edit || typeOf(scan) === undefined) return;
     }
-    const flows = !modern || typeOf(scan) === COMPLETE;
-    // An id that was read already stands before the result, or the message is here as a whole.
+    const streams = !modern || typeOf(scan) === COMPLETE;
+    // The id was read: it is before the result, or the whole message has arrived.
     if (id && id.start < scan.value) {
       if (!this.#isOurs()) return;
       if (this.#order.seen === 'unknown') this.#order.seen = 'first';
-      this.#state = flows ? 'flow' : 'hold';
-    } else if (flows && (this.#order.seen === 'last' || this.#scanned)) {
+      this.#state = streams ? 'stream' : 'buffer';
+    } else if (streams && (this.#order.seen === 'last' || this.#scanned)) {
       if (this.#order.seen === 'unknown') this.#order.seen = 'last';
       this.#idInTail = true;
-      this.#state = 'flow';
-    } else this.#state = 'hold';
-    if (this.#state === 'flow') this.#joined();
+      this.#state = 'stream';
+    } else this.#state = 'buffer';
+    if (this.#state === 'stream') this.#joined();
   }
 
   #isOurs(): boolean {
@@ -271,53 +272,53 @@ export class AnswerReader {
     return false;
   }
 
-  /** What must stay here of an answer that flows: the offset from which on it is held. */
-  #kept(): number {
+  /** Offset in the message from which on a streaming answer stays buffered, because its end may be edited. */
+  #keptFrom(): number {
     const { valueEnd, structured } = this.#scan;
     const { edit } = this.#host;
     const reach = edit?.tail ? EDIT_REACH : 1;
-    const kept = (valueEnd === -1 ? this.#base + this.#held : valueEnd) - reach;
+    const kept = (valueEnd === -1 ? this.#base + this.#buffered : valueEnd) - reach;
     return structured && edit?.wraps ? Math.min(kept, structured.start) : kept;
   }
 
-  /** Lets everything go but the end. */
-  #flow(): boolean {
+  /** Sends everything but the end. */
+  #stream(): boolean {
     if (this.#isViolated()) return true;
     const chunks = this.#chunks;
-    const kept = this.#kept();
+    const kept = this.#keptFrom();
     let more = true;
     while (chunks.length > 1 && this.#base + (chunks.first as Buffer).length <= kept) {
       const chunk = chunks.shift() as Buffer;
-      this.#held -= chunk.length;
+      this.#buffered -= chunk.length;
       this.#base += chunk.length;
       more = this.#host.sink.write(this.#started ? chunk : this.#begin(chunk));
-      // A sink that gave up within write() has destroyed this reader.
-      if (this.#state !== 'flow') return true;
+      // The sink may have given up within write() and destroyed this reader.
+      if (this.#state !== 'stream') return true;
     }
     return more;
   }
 
-  /** Nothing came for a moment: the client gets what there is. */
+  /** Nothing arrived for a moment: the client gets what there is. */
   #release(): void {
-    if (this.#state !== 'flow') return;
-    const cut = this.#kept() - this.#base;
+    if (this.#state !== 'stream') return;
+    const cut = this.#keptFrom() - this.#base;
     if (cut <= 0) return;
     if (!this.#started && cut < this.#headEnd) return;
     const whole = this.#joined();
     this.#chunks.clear();
     this.#chunks.push(whole.subarray(cut));
-    this.#held -= cut;
+    this.#buffered -= cut;
     this.#base += cut;
     const chunk = whole.subarray(0, cut);
     if (!this.#host.sink.write(this.#started ? chunk : this.#begin(chunk))) this.#host.hold();
   }
 
-  /** End of what has to go out in one piece: the head, and what is edited there. */
+  /** End of what has to be sent in one piece: the head, and what is edited in it. */
   get #headEnd(): number {
     return this.#host.edit ? this.#scan.leadEnd : this.#scan.value + 1;
   }
 
-  /** Something came behind the start of the answer that changes what it is. The client must not take it for whole. */
+  /** Refuses an answer that turned out to be something else after it had begun: the client must not take it for complete. */
   #isViolated(): boolean {
     const { doubled, resultType } = this.#scan;
     const { modern, edit } = this.#host;
@@ -331,7 +332,7 @@ export class AnswerReader {
     return true;
   }
 
-  /** Starts an answer that flows: its first chunk with what is replaced in it. */
+  /** Starts a streaming answer; returns its first chunk with all replacements. */
   #begin(chunk: Buffer): Buffer {
     const { edit } = this.#host;
     this.#host.starting();
@@ -348,7 +349,7 @@ export class AnswerReader {
     if (length !== undefined) {
       length += begun.length - before;
       if (this.#idInTail) {
-        // What sends ids as strings may send them as numbers as well.
+        // A server that sends ids as strings may send them as numbers as well.
         if (this.#order.quoted && !id) length = undefined;
         else length += rawId.length - (this.#tailId = id ? id.end - id.start : this.#host.idText.length);
       }
@@ -362,7 +363,7 @@ export class AnswerReader {
     this.#host.sink.start({ kind: 'result', resultType, bytes: length, value, code: undefined });
   }
 
-  #finishFlow(rest: Buffer): void {
+  #finishStream(rest: Buffer): void {
     if (this.#isViolated()) return;
     if (this.#idInTail && !this.#isOurs()) return;
     const { id } = this.#scan;
@@ -371,8 +372,8 @@ export class AnswerReader {
     this.#deliver(rest, COMPLETE);
   }
 
-  /** A result that had to be held: its id, or what it is, was not told by its head. */
-  #finishHeld(whole: Buffer): void {
+  /** A result that was buffered: its head did not have the id, or the type of the result. */
+  #finishBuffered(whole: Buffer): void {
     const { id, value, doubled } = this.#scan;
     const { modern, edit } = this.#host;
     if (!this.#isOurs()) return;
@@ -380,9 +381,9 @@ export class AnswerReader {
       return this.#refuse(`answered with a result that has '${doubled}' twice`);
     if (this.#order.seen === 'unknown' && id) this.#order.seen = id.start < value ? 'first' : 'last';
     const type = modern ? (this.#scan.resultType ?? COMPLETE) : COMPLETE;
-    // Whoever reads what is not complete reads proven JSON.
+    // A result that is not complete is read as a value later.
     if (type !== COMPLETE && readJson(whole, this.#limits.messageBytes) === undefined)
-      return this.#refuse(`answered with what is no JSON: ${excerpt(whole)}`);
+      return this.#refuse(`answered with invalid JSON: ${excerpt(whole)}`);
     this.#deliver(whole, type);
   }
 
@@ -404,7 +405,7 @@ export class AnswerReader {
       const from = whole ? addHeadEdit(patches, edit, last, value) : 0;
       addTailEdit(patches, edit, last, { base, from, valueEnd });
     }
-    // Nothing of the id is out yet where it stands last: the call may belong to another request by now.
+    // An id at the end was not sent yet: the call may belong to another request by now.
     const rawId = this.#idInTail ? this.#host.rawId : (this.#rawId as Buffer);
     const own = id && id.start >= base ? { start: id.start - base, end: id.end - base } : undefined;
     const bytes = applied(last, patches, own, rawId);
@@ -427,14 +428,14 @@ export class AnswerReader {
       if (!answer.push(bytes)) this.#host.hold();
       answer.end();
     });
-    // On an event stream the answer may be yet to come.
+    // On an event stream the answer may still follow.
     if (!hasAny) this.#host.broken('answered with a batch that has no answer to the request');
   }
 
   #finishError(whole: Buffer): void {
     const { id, idText, value, valueEnd } = this.#scan;
     const error = readRpcError(whole, { start: value, end: valueEnd });
-    if (!error) return this.#refuse(`answered with an error that is none: ${excerpt(whole)}`);
+    if (!error) return this.#refuse(`answered with an invalid error: ${excerpt(whole)}`);
     // An error without an id is about the one request of this exchange.
     if (id && idText !== 'null' && !this.#isOurs()) return;
     this.#finish();
@@ -443,8 +444,8 @@ export class AnswerReader {
   }
 }
 
-/** The most that may be held of a message. */
-function mostHeld({ kind, method }: MessageScan, { messageBytes, questionBytes }: AnswerLimits): number {
+/** The most that may be buffered of a message, in bytes. */
+function maxBuffered({ kind, method }: MessageScan, { messageBytes, questionBytes }: AnswerLimits): number {
   if (kind === 'error' || (kind === 'method' && method.startsWith('notifications/'))) return MAX_SMALL;
   return kind === 'method' ? questionBytes : messageBytes;
 }

@@ -1,4 +1,4 @@
-/** Whose is a message that is no answer? It belongs to one call, to the link, or to nobody. */
+/** Attributes notifications and requests of a server: to a call, to the link, or to nothing. */
 import type { Logger } from '../../observe/log.js';
 import type { CallTable } from './call-table.js';
 import { idKey } from '../../protocol/message.js';
@@ -10,7 +10,7 @@ import type { UpstreamCall } from './calls.js';
 import { LISTEN, type ListenParams } from '../listen/listen-frames.js';
 
 interface OpenQuestion {
-  /** The upstream took it back. */
+  /** The server cancelled it. */
   withdraw(): void;
 }
 
@@ -18,35 +18,35 @@ export interface AttributionDeps {
   readonly server: string;
   readonly log: Logger;
   readonly calls: CallTable<UpstreamCall>;
-  /** A message was left out. */
+  /** A message was dropped. */
   readonly unreadable: () => void;
-  /** Most bytes of a request of the upstream. */
+  /** The largest request of a server, in bytes. */
   readonly questionBytes: () => number;
-  /** The upstream speaks a modern revision: it asks nothing, and what it tells has the id of a stream or belongs to a call. */
+  /** The server speaks a modern revision: it sends no requests, and its notifications name a listen request or belong to a call. */
   readonly modern: () => boolean;
-  /** A message of the listen request of this id. */
-  readonly heard: (id: unknown, method: string, params: ListenParams, bytes: Buffer) => void;
-  /** A list of the upstream is another one. */
+  /** A notification on the stream of the listen request `id`. */
+  readonly notifiedOnListen: (id: unknown, method: string, params: ListenParams, bytes: Buffer) => void;
+  /** A list of the server changed. */
   readonly listChanged: () => void;
-  /** A resource that somebody may have subscribed to was updated. */
+  /** A resource was updated that clients may have subscribed to. */
   readonly updated: (uri: string, notice: Notice) => void;
   readonly elicited: (elicitationId: string, notice: Notice, call: UpstreamCall | undefined) => void;
   readonly taskStatus: (taskId: string, notice: Notice) => void;
-  /** File URIs that the gateway itself answers roots/list with; empty: there are none. */
+  /** URIs that the gateway itself answers roots/list with; empty: it does not. */
   readonly roots: () => readonly string[];
-  /** The link is one client's own: what belongs to no call is that client's all the same. */
+  /** The link belongs to one client, which gets messages that belong to no call; undefined: the link is shared. */
   readonly own:
     | { readonly tell: (notice: Notice) => void; readonly ask: (question: Question) => Refusal | undefined }
     | undefined;
-  /** Whether another client than this one had a call here a moment ago. */
+  /** Whether another client had a call on this link a moment ago. */
   readonly othersLately: (client: string) => boolean;
-  /** A log message that came when no call was in flight: for the one client that used the upstream lately. */
+  /** A log message while no call is in flight: for the client that used the server last. */
   readonly logged: (notice: Notice) => void;
 }
 
 /**
- * `call`: the one on whose own stream the message came; undefined on a channel that many share. `reply` answers a question
- * of the upstream on the way it came.
+ * `call`: the message arrived on its stream; undefined: on a channel that many calls share. `reply` sends the answer to a request of the server
+ * to where that came from.
  */
 export type Attribute = (
   bytes: Buffer,
@@ -56,14 +56,14 @@ export type Attribute = (
 
 export function createAttribution(deps: AttributionDeps): Attribute {
   const { server, log, calls } = deps;
-  /** Questions that no answer has gone to yet, by the upstream's raw id; one channel or call each. */
+  /** Requests of the server that are not answered yet, by their id. */
   const open = new Map<string, OpenQuestion>();
 
   return (bytes, call, reply) => {
     const message = readPeerMessage(bytes, deps.questionBytes());
     if (typeof message === 'string') {
       deps.unreadable();
-      log.warn(`dropped a message that cannot be read: ${message}`, { server });
+      log.warn(`dropped an unreadable message: ${message}`, { server });
       if (!deps.modern()) refuseUnread(bytes, message, reply);
       return;
     }
@@ -71,25 +71,25 @@ export function createAttribution(deps: AttributionDeps): Attribute {
     const modern = deps.modern();
     if (modern) {
       if (id !== undefined) {
-        // A server of this era must not ask (2026-07-28, basic/transports): one that does waits for an answer, and its call with it.
-        log.debug('refused a request of a modern upstream', { server, method: method.slice(0, 128) });
-        reply(method === 'ping' ? pong(id) : notHere(id));
+        // Modern servers must not send requests (2026-07-28, basic/transports). One that does waits for the answer, and so does its call.
+        log.debug('refused a request of a modern server', { server, method: method.slice(0, 128) });
+        reply(method === 'ping' ? pong(id) : notAllowed(id));
         return;
       }
       const listening = call?.method === LISTEN ? call.id : message.metaOf(SUBSCRIPTION_ID);
       if (listening !== undefined) {
-        deps.heard(listening, method, message.parsed(), bytes);
+        deps.notifiedOnListen(listening, method, message.parsed(), bytes);
         return;
       }
     }
     if (id !== undefined) {
-      question(message, id, call, reply);
+      handleRequest(message, id, call, reply);
       return;
     }
     switch (method) {
       case 'notifications/progress': {
         const token = message.number('progressToken') ?? quotedNumber(message.text('progressToken'));
-        // The token says whose it is, whatever stream it came on.
+        // The token names the call, on any stream.
         if (token !== undefined) calls.get(token)?.progress(message);
         return;
       }
@@ -116,11 +116,11 @@ export function createAttribution(deps: AttributionDeps): Attribute {
       case 'notifications/cancelled': {
         if (modern) {
           const params = message.parsed();
-          deps.heard(params['requestId'], method, params, bytes);
+          deps.notifiedOnListen(params['requestId'], method, params, bytes);
           return;
         }
-        const asked = message.raw('requestId');
-        if (asked !== undefined) open.get(idKey(asked))?.withdraw();
+        const requestId = message.raw('requestId');
+        if (requestId !== undefined) open.get(idKey(requestId))?.withdraw();
         return;
       }
       default: {
@@ -138,7 +138,7 @@ export function createAttribution(deps: AttributionDeps): Attribute {
     }
   };
 
-  function question(
+  function handleRequest(
     message: PeerMessage,
     id: string,
     own: UpstreamCall | undefined,
@@ -158,7 +158,7 @@ export function createAttribution(deps: AttributionDeps): Attribute {
     const related = objectOf(message.metaOf(RELATED_TASK))?.['taskId'] ?? undefined;
     const linked =
       own ?? (related === undefined ? undefined : calls.all().find(({ task }) => task === related));
-    // What names a task belongs to who waits for it, never to somebody who happens to call.
+    // A request about a task goes to the call that waits for that task, and never to another one.
     const call = linked ?? (related === undefined ? soleCaller() : undefined);
     const token = message.metaOf('progressToken');
     const key = idKey(id);
@@ -167,7 +167,7 @@ export function createAttribution(deps: AttributionDeps): Attribute {
     const close = (): boolean => {
       if (over) return false;
       over = true;
-      // Another session of the upstream may have counted to the same id again.
+      // A new session of the server may use the same id again.
       if (open.get(key) === entry) open.delete(key);
       if (opened) call?.answeredQuestion();
       return true;
@@ -177,11 +177,11 @@ export function createAttribution(deps: AttributionDeps): Attribute {
     };
     const entry: OpenQuestion = {
       withdraw() {
-        // Nothing answers it any more, and nobody waits for it: the clock of the call runs again.
-        if (close()) call?.sink.withdraw?.(asked);
+        // The timeout of the call runs again.
+        if (close()) call?.sink.withdraw?.(question);
       },
     };
-    const asked: Question = {
+    const question: Question = {
       method,
       bytes,
       token: token === undefined ? undefined : Buffer.from(JSON.stringify(token)),
@@ -196,46 +196,49 @@ export function createAttribution(deps: AttributionDeps): Attribute {
       },
     };
     if (!call && deps.own) {
-      const refusal = deps.own.ask(asked);
-      if (refusal) asked.refuse(refusal);
+      const refusal = deps.own.ask(question);
+      if (refusal) question.refuse(refusal);
       return;
     }
-    // The sole call in flight, unless the question may be meant for the client before it.
+    // The only call in flight gets it, unless it may be meant for a client that called before.
     const isForeign = call !== undefined && !linked && !deps.own && deps.othersLately(call.client);
     if (!call || call.over || isForeign) {
-      log.debug('refused a question that belongs to no call', { server, method: method.slice(0, 128) });
+      log.debug('refused a request of a server that belongs to no call', {
+        server,
+        method: method.slice(0, 128),
+      });
       const code = method === 'roots/list' ? -32601 : -32603;
       const why =
         isForeign || calls.all().some(({ own }) => !own) ? SHARED : 'it belongs to no call in flight';
-      asked.refuse({ code, message: `${method.slice(0, 128)} is not available: ${why}` });
+      question.refuse({ code, message: `${method.slice(0, 128)} is not available: ${why}` });
       return;
     }
     call.openedQuestion();
     opened = true;
     open.set(key, entry);
-    const refusal = call.sink.ask(asked);
+    const refusal = call.sink.ask(question);
     if (!refusal) return;
-    log.debug('refused a question of an upstream', {
+    log.debug('refused a request of a server', {
       server,
       method: method.slice(0, 128),
       code: refusal.code,
     });
-    asked.refuse(refusal);
+    question.refuse(refusal);
   }
 
   /**
-   * The newest call of the one client that has any in flight; undefined if there is none, or another may be meant. Two clients without a
-   * session that share a token and a program look alike, and share a link of their own: there a call that waits for its client counts
-   * only where no other does.
+   * The newest call if only one client has calls in flight; undefined: there is none, or another client may be meant. Two clients without a
+   * session, with the same token and program, look alike and share a link: there, calls that wait for their client count only if no others
+   * are in flight.
    */
   function soleCaller(): UpstreamCall | undefined {
-    return newestOf(false) ?? (deps.own && newestOf(true));
+    return newestOf(true) ?? (deps.own && newestOf(false));
   }
 
-  function newestOf(isFree: boolean): UpstreamCall | undefined {
+  function newestOf(mayBeWaiting: boolean): UpstreamCall | undefined {
     let newest: UpstreamCall | undefined;
     for (const call of calls.all()) {
-      if (call.own || (isFree && call.asking)) continue;
+      if (call.own || (!mayBeWaiting && call.isWaitingForClient)) continue;
       if (newest && !(call.alone && call.client === newest.client)) return undefined;
       if (!newest || call.id > newest.id) newest = call;
     }
@@ -243,21 +246,21 @@ export function createAttribution(deps: AttributionDeps): Attribute {
   }
 }
 
-/** A request that cannot be read is refused where its id is beyond doubt: its server would wait for ever. */
+/** Refuses an unreadable request whose id is unambiguous: the server would wait for the answer without end. */
 function refuseUnread(bytes: Buffer, why: string, reply: (body: Buffer) => void): void {
   const { kind, idText, problem } = MessageScan.of([bytes]);
   if (kind !== 'method' || problem !== undefined || !/^["\-0-9]/.test(idText)) return;
-  const error = JSON.stringify({ code: -32602, message: `the request cannot be read: ${why}` });
+  const error = JSON.stringify({ code: -32602, message: `unreadable request: ${why}` });
   reply(Buffer.from(`{"jsonrpc":"2.0","id":${idText},"error":${error}}`, 'latin1'));
 }
 
 const pong = (id: string): Buffer => Buffer.from(`{"jsonrpc":"2.0","id":${id},"result":{}}`);
-const notHere = (id: string): Buffer =>
+const notAllowed = (id: string): Buffer =>
   Buffer.from(
-    `{"jsonrpc":"2.0","id":${id},"error":{"code":-32601,"message":"a server of this revision asks nothing: it answers with input_required"}}`,
+    `{"jsonrpc":"2.0","id":${id},"error":{"code":-32601,"message":"servers of this revision send no requests: they answer with input_required"}}`,
   );
 
-/** A number of ours that came back as a string. */
+/** A token of the gateway that the server sent back as a string. */
 function quotedNumber(text: string | undefined): number | undefined {
   return text !== undefined && /^\d{1,15}$/.test(text) ? Number(text) : undefined;
 }

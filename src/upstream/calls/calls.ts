@@ -1,6 +1,6 @@
 /**
- * A request under way to an upstream: its id there, its clocks, its place in the stream it came on. One class serves the
- * calls of clients and the gateway's own requests; they differ in their sink.
+ * A request in flight to a server: its id there, its timeouts, the stream that its answer arrives on. One class serves the calls of clients and
+ * the gateway's own requests; they differ in their sink.
  */
 import type { ServerConfig } from '../../config/types.js';
 import { GatewayError, type ErrorCode } from '../../errors.js';
@@ -18,65 +18,65 @@ import { Backlog, type Waiting } from './backlog.js';
 import type { LinkObserver } from '../link/observer.js';
 import type { RpcError } from './rpc-error.js';
 
-/** What a transport lets a call do to the stream its answer comes on. */
+/** The stream that the answer to a call arrives on. */
 export interface Channel {
   pause(): void;
   resume(): void;
-  /** Stops reading for good: the answer came, or nobody wants it any more. */
+  /** Stops reading for good: the call was answered or has ended. */
   abort(): void;
 }
 
-/** The way to an upstream: Streamable HTTP, HTTP+SSE or stdio. */
+/** A connection to a server: Streamable HTTP, HTTP+SSE or stdio. */
 export interface Transport {
   readonly kind: 'streamable' | 'sse' | 'stdio';
-  /** Sends `call.body`; what comes back goes to the call. Never calls back before it has returned. */
+  /** Sends `call.body` and reads the answer for the call. Calls no method of the call before it has returned. */
   send(call: UpstreamCall): void;
-  /** A notification, or the answer to a request of the upstream. Nobody waits for it. */
+  /** Sends a notification, or the answer to a request of the server. */
   post(body: Buffer): void;
   /**
-   * The handshake is over: from now on the revision is named. Sends `initialized`, and resolves once the server has taken it, or has had
-   * its time for that; then the server-to-client stream is open.
+   * Ends the handshake: requests name the revision from now on. Sends `initialized` and opens the server-to-client stream. Resolves once the
+   * server has accepted `initialized`, or after a limited time.
    */
   ready(revision: string, initialized: Buffer): Promise<void>;
-  /** Takes over what needs no new connection: quirks. */
+  /** Applies configuration that needs no new connection: quirks. */
   update(config: ServerConfig): void;
   /** Drops the session, which the server has lost: the next request is an `initialize` without one. */
   reset(): void;
-  /** Ends the session politely, within `graceMs`. */
+  /** Ends the session or the process in good order, within `graceMs`. */
   close(graceMs: number): Promise<void>;
-  /** Lets go of every socket and process now. */
+  /** Closes all sockets and kills the process now. */
   destroy(): void;
 }
 
-/** A transport and how many calls are still on it: a broken one lives until they have ended. */
+/** A transport and how many calls are in flight on it: one that was replaced is closed when they have ended. */
 export interface Carrier {
   readonly transport: Transport;
-  /** The modern revision that is spoken on it, or tried; undefined: a legacy one. */
+  /** The modern revision that is used, or tried; undefined: a legacy one. */
   modern: string | undefined;
-  /** Finding out the era: an end of the channel is an answer too. */
+  /** The era is being found out: that the channel ends is an answer, too. */
   probing: boolean;
   calls: number;
   retired: boolean;
 }
 
-/** What belongs to no call, and the end of the channel. */
+/** What a transport reports that is not the answer to a call. */
 export interface TransportEvents {
-  /** A message on a shared channel that is no answer. */
+  /** A notification or request on a shared channel. */
   message(bytes: Buffer): void;
-  /** The call an answer on a shared channel is for. */
+  /** The call in flight with this id. */
   callFor(id: number): UpstreamCall | undefined;
-  /** A connection could not be made or broke: the health of the upstream is worth a look now. */
+  /** A connection failed or broke: the server may be gone. */
   doubt(): void;
   /**
-   * The channel is gone and every call on it with it. `retryAfterMs`: what the upstream asked for. `stderr`: the last line of
-   * a child, masked; it is for operators alone.
+   * The channel is gone, and every call on it fails. `retryAfterMs`: what the server asked to wait. `stderr`: the last line of a child, without
+   * secrets, for operators alone.
    */
   lost(error: GatewayError, more?: { retryAfterMs?: number | undefined; stderr?: string }): void;
-  /** The server-to-client stream was opened again: what it would have told may have been missed. */
+  /** The server-to-client stream was opened again: notifications may have been missed. */
   reopened(): void;
-  /** A sign of life. */
+  /** The server sent something. */
   seen(): void;
-  /** It does not answer as a server of the modern era does. */
+  /** The server does not answer as a modern one does. */
   wrongEra(): void;
 }
 
@@ -93,7 +93,7 @@ export type ServerRefusal =
     }
   | { readonly type: 'rpc'; readonly error: RpcError };
 
-/** What a call needs of the link that made it. */
+/** The link of a call. */
 export interface CallOwner {
   readonly server: string;
   readonly observer: LinkObserver;
@@ -102,24 +102,24 @@ export interface CallOwner {
   readonly boundary: Boundary;
   readonly order: IdOrder;
   readonly budget: Budget;
-  /** Most bytes held of one message. */
+  /** The largest message that is buffered, in bytes. */
   messageBytes(): number;
-  /** Bounds of what is held, as they are now. */
+  /** The present limits of what is buffered. */
   readonly answerLimits: AnswerLimits;
   readonly timeouts: { readonly request_ms: number; readonly total_ms: number };
-  /** The call is over, however it ended. */
+  /** The call has ended, for whatever reason. */
   finished(call: UpstreamCall): void;
-  /** A message on the call's own stream that is no answer. */
+  /** A notification or request on the stream of the call. */
   message(bytes: Buffer, call: UpstreamCall): void;
-  /** Such a message was too large to be held, and is left out. */
+  /** Such a message was too large and is dropped. */
   oversize(method: string, id: string, bytes: number, call: UpstreamCall): void;
   /** The server refused the call. Returns true if the link sends it again or has failed it; false: the refusal is the answer. */
   refused(call: UpstreamCall, refusal: ServerRefusal): boolean;
-  /** The error without the secrets of this server. */
+  /** The error without the secrets of the server. */
   shown(error: GatewayError): GatewayError;
-  /** The same for the JSON of an error that goes on. */
+  /** The same for the JSON of an error. */
   masked(error: Buffer): Buffer;
-  /** Tells the upstream that nobody waits for `id` any more. */
+  /** Cancels the request at the server. */
   sendCancel(call: UpstreamCall, why: Cause): void;
 }
 
@@ -132,39 +132,39 @@ export class UpstreamCall implements UpstreamExchange, AnswerHost {
   readonly body: Buffer;
   readonly sink: Sink;
   readonly repeatable: boolean;
-  /** A request of the gateway's own: no client waits for it. */
+  /** A request of the gateway itself. */
   readonly own: boolean;
-  /** Who calls: see Outgoing. */
+  /** The client: see Outgoing. */
   readonly client: string;
   readonly alone: boolean;
   readonly task: string | undefined;
   readonly edit: AnswerEdit | undefined;
-  /** The upstream speaks a modern revision. */
+  /** The server speaks a modern revision. */
   readonly modern: boolean;
-  /** Header lines of this request alone: see Outgoing. */
+  /** HTTP headers of this request: see Outgoing. */
   readonly headers: readonly string[] | undefined;
-  /** Its answer is a stream that stays open: no clock runs, and it takes no place among the calls. */
+  /** The answer is a stream that stays open: it has no timeouts and does not count as a call in flight. */
   readonly long: boolean;
-  /** JSON of the caller's progress token; undefined: it asked for no progress. */
+  /** JSON of the caller's progress token; undefined: the caller wants no progress. */
   token: Buffer | undefined;
   readonly #owner: CallOwner;
-  /** Set by the transport while the answer is on its way. */
+  /** Set by the transport that sends the call. */
   channel: Channel | undefined;
-  /** Set by the link while it is under way. */
+  /** Set by the link that sends the call. */
   carrier: Carrier | undefined;
-  /** Status of the HTTP response; 0 before it, and where there is none. */
+  /** The HTTP status of the answer; 0: none yet, or not over HTTP. */
   httpStatus = 0;
-  /** No connection could be made, or it was gone before an answer began. */
+  /** The connection failed before the answer began. */
   unreached = false;
-  /** Goes up with each sign that the answer moves on: an event with data, a chunk of a body. */
-  heard = 0;
-  /** What a refusal over HTTP asked to wait, in ms. */
+  /** Counts events with data and chunks of a body: signs of progress. */
+  received = 0;
+  /** The wait that a refusal over HTTP asked for, in ms. */
   retryAfterMs: number | undefined;
-  /** Which session of the upstream it was sent in. */
+  /** How many recoveries of the link preceded it: see recovery.ts. */
   generation = 0;
-  /** Sent again after a lost session or a stale socket: at most once. */
+  /** It was sent again, after a recovery or over another socket: that is done at most once. */
   resent = false;
-  /** Some message of the answer has been seen: it cannot be run again. */
+  /** A message of the answer was received: the request cannot be sent again. */
   sawMessage = false;
   #over = false;
   #blocked = false;
@@ -230,32 +230,32 @@ export class UpstreamCall implements UpstreamExchange, AnswerHost {
     return { client: this.client === '' ? undefined : this.client, server: this.#owner.server };
   }
 
-  /** A message, or part of one, came: the silence clock starts again. */
+  /** A part of the answer was received: timeouts.request_ms starts again. */
   alive(): void {
-    this.heard++;
+    this.received++;
     if (this.#silenceMs > 0) this.#silence.move(this.#silenceMs);
   }
 
-  /** It waits for its client to answer. */
-  get asking(): boolean {
+  /** The server waits for an answer of the client. */
+  get isWaitingForClient(): boolean {
     return this.#questions > 0;
   }
 
-  /** A question to the client is open: the clock stands still, the upstream waits for us. */
+  /** The server asked the client something: the timeout is paused until that is answered. */
   openedQuestion(): void {
     this.sawMessage = true;
     this.#questions++;
-    this.#standStill();
+    this.#updateTimeout();
   }
 
   answeredQuestion(): void {
     this.#questions--;
-    this.#standStill();
+    this.#updateTimeout();
   }
 
   parked(on: boolean): void {
     this.#parked = on;
-    this.#standStill();
+    this.#updateTimeout();
   }
 
   readdress(rawId: Buffer, token: Buffer | undefined): void {
@@ -263,11 +263,11 @@ export class UpstreamCall implements UpstreamExchange, AnswerHost {
     this.token = token;
   }
 
-  /** Stops the upstream's stream until the sink has room; the clock stands still meanwhile. */
+  /** Stops reading until the sink has room; the timeout is paused meanwhile. */
   hold(): void {
     if (this.#over || this.#blocked) return;
     this.#blocked = true;
-    this.#standStill();
+    this.#updateTimeout();
     this.channel?.pause();
   }
 
@@ -285,14 +285,14 @@ export class UpstreamCall implements UpstreamExchange, AnswerHost {
       }
       if (this.over) return;
     }
-    this.#standStill();
+    this.#updateTimeout();
     this.channel?.resume();
   }
 
   cancel(why: Cause): void {
     if (this.#over) return;
-    // Before finish(): the link needs the call's place to tell the upstream.
-    // A legacy server must not be told that the handshake is off, and one whose era is not known may not understand it.
+    // `initialize` must not be cancelled, and a server whose era is unknown may not understand that its probe is. Before #finish(): the
+    // link needs the carrier of the call.
     if (!methodOf(this.method)?.first) this.#owner.sendCancel(this, why);
     this.#finish();
     this.channel?.abort();
@@ -309,7 +309,7 @@ export class UpstreamCall implements UpstreamExchange, AnswerHost {
     this.fail(new GatewayError(code, message, data));
   }
 
-  /** A notification for this call's client, in order, bounded while the client does not read. */
+  /** Sends a notification to the client, in order; a limited amount waits while the client does not read. */
   notify(notice: Notice): void {
     if (this.#over || this.#answerWaits) return;
     this.sawMessage = true;
@@ -318,7 +318,7 @@ export class UpstreamCall implements UpstreamExchange, AnswerHost {
     else if (!this.sink.notify(notice)) this.hold();
   }
 
-  /** An answer of `bytes` bytes has come whole: `deliver` is called once what came before it is out. */
+  /** An answer of `bytes` bytes was received whole: calls `deliver` once everything before it has been sent. */
   answer(bytes: number, deliver: () => void): void {
     if (this.#answerWaits) return;
     if (!this.#blocked || !this.#backlog || this.#backlog.isEmpty) return deliver();
@@ -326,7 +326,7 @@ export class UpstreamCall implements UpstreamExchange, AnswerHost {
     this.#wait(deliver, bytes);
   }
 
-  /** Its answer is here, whatever becomes of its server. */
+  /** The answer was received and waits for the client: the call does not need the server any more. */
   get isAnswered(): boolean {
     return this.#answerWaits;
   }
@@ -345,7 +345,7 @@ export class UpstreamCall implements UpstreamExchange, AnswerHost {
     if (!this.#over) this.sink.retryIn?.(ms);
   }
 
-  /** A progress notification under the upstream's token goes out under the caller's. */
+  /** Sends a progress notification on, under the caller's token. */
   progress({ body, params }: PeerMessage): void {
     if (!this.token) return this.alive();
     const span = find(params, 'progressToken');
@@ -388,15 +388,15 @@ export class UpstreamCall implements UpstreamExchange, AnswerHost {
     const { order, log, server } = this.#owner;
     if (order.quoted) return;
     order.quoted = true;
-    log.warn('the server sends the ids of requests back as strings: taken as numbers', { server });
+    log.warn('the server sends the ids of requests back as strings: read as numbers', { server });
   }
 
   broken(why: string, data?: unknown): void {
     this.failWith('upstream_protocol_error', `upstream '${this.#owner.server}' ${why}`, data);
   }
 
-  /** The silence clock runs only while the upstream keeps us waiting. */
-  #standStill(): void {
+  /** timeouts.request_ms runs only while the gateway waits for the server. */
+  #updateTimeout(): void {
     if (this.#blocked || this.#parked || this.#questions > 0) this.#silence.pause();
     else this.#silence.resume();
   }
@@ -413,7 +413,7 @@ export class UpstreamCall implements UpstreamExchange, AnswerHost {
   #silent(): void {
     const ms = this.#owner.timeouts.request_ms;
     this.#timeOut(
-      `upstream '${this.#owner.server}' timed out: nothing came for ${ms} ms (timeouts.request_ms)`,
+      `upstream '${this.#owner.server}' timed out: nothing received for ${ms} ms (timeouts.request_ms)`,
     );
   }
 

@@ -1,4 +1,4 @@
-/** The sink of the gateway's own requests: the whole answer, held within a bound. */
+/** The sink of the gateway's own requests: buffers the whole answer, within a limit. */
 import { GatewayError } from '../../errors.js';
 import type { Budget } from '../../lib/budget.js';
 import { Pieces } from '../../lib/pieces.js';
@@ -7,16 +7,16 @@ import { MessageScan } from '../../wire/message-scan.js';
 import { readRpcError, type RpcError } from './rpc-error.js';
 
 export interface Collected {
-  /** The bytes of `result`: JSON, unless it was asked for unproven. */
+  /** The bytes of `result`: valid JSON, unless `unchecked` was set. */
   readonly value: Buffer;
 }
 
 export interface CollectOptions {
-  /** Whoever reads the result proves it, as a list that is read in turns. */
-  readonly unproven?: boolean;
+  /** The reader of the result checks that it is valid JSON. */
+  readonly unchecked?: boolean;
 }
 
-/** `answer` rejects with a GatewayError: the upstream's own error, or the failure of the call. */
+/** `answer` rejects with a GatewayError: the error that the server answered with, or the failure of the call. */
 export function collect(
   server: string,
   method: string,
@@ -36,9 +36,9 @@ export function collect(
   let failed: GatewayError | undefined;
   const holder = budget.holder({ server }, () => {
     failed ??= noRoom(server, method);
-    letGo();
+    release();
   });
-  const letGo = (): void => {
+  const release = (): void => {
     chunks.clear();
     holder.release();
   };
@@ -52,13 +52,13 @@ export function collect(
       bytes += chunk.length;
       if (bytes > maxBytes) failed ??= tooLarge(server, method, maxBytes);
       else if (!holder.take(chunk.length)) failed ??= noRoom(server, method);
-      if (failed) letGo();
+      if (failed) release();
       else chunks.push(chunk);
       return true;
     },
     end() {
       const whole = chunks.joined();
-      letGo();
+      release();
       if (failed) return reject(failed);
       const scan = MessageScan.of([whole]);
       const value = whole.subarray(scan.value, scan.valueEnd);
@@ -73,15 +73,15 @@ export function collect(
             `upstream '${server}' answered ${method} with a result of the type '${head.resultType.slice(0, 64)}'`,
           ),
         );
-      const isReadable = scan.kind === 'result' && (options.unproven === true || isJson(value));
+      const isReadable = scan.kind === 'result' && (options.unchecked === true || isJson(value));
       if (isReadable) resolve({ value });
       else reject(unreadable(server, method));
     },
     cancelled() {
-      letGo();
+      release();
     },
     fail(error) {
-      letGo();
+      release();
       reject(error);
     },
   };
@@ -99,7 +99,7 @@ function answeredWith(server: string, method: string, { code, message, data }: R
 function unreadable(server: string, method: string): GatewayError {
   return new GatewayError(
     'upstream_protocol_error',
-    `upstream '${server}' answered ${method} with what is no JSON`,
+    `upstream '${server}' answered ${method} with invalid JSON`,
   );
 }
 
@@ -115,7 +115,7 @@ function isJson(value: Buffer): boolean {
 function noRoom(server: string, method: string): GatewayError {
   return new GatewayError(
     'busy',
-    `the answer of upstream '${server}' to ${method} finds no room (limits.buffered_bytes)`,
+    `no room for the answer of upstream '${server}' to ${method} (limits.buffered_bytes)`,
   );
 }
 

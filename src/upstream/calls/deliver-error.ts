@@ -1,7 +1,7 @@
 import type { AnswerHost } from './answer-host.js';
 import type { RpcError } from './rpc-error.js';
 
-/** Hands an error answer on: the upstream's own bytes of `error`, but for secrets, under the caller's id. */
+/** Delivers an error answer: the bytes of `error` as the server sent them, without secrets, under the caller's id. */
 export function deliverError(
   host: Pick<AnswerHost, 'rawId' | 'sink' | 'starting' | 'masked' | 'answered'>,
   value: Buffer,

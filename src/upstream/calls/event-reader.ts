@@ -1,4 +1,4 @@
-/** The events of an upstream's stream as JSON-RPC messages, in every dialect that servers speak. */
+/** Reads the events of a server's stream as JSON-RPC messages, in all dialects that servers use. */
 import type { Holder } from '../../lib/budget.js';
 import { Pieces } from '../../lib/pieces.js';
 import { AnswerReader } from './answer.js';
@@ -9,13 +9,13 @@ import { NOBODY_TO_ASK } from '../../protocol/ports.js';
 import { MessageScan } from '../../wire/message-scan.js';
 import { SseReader, type EventFields, type SseSink } from '../../wire/sse-read.js';
 
-/** Data of an event that comes in less is put together first, as far as it came at once: each piece is looked at, by many. */
+/** Smaller pieces of data that arrive together are joined before they are read, since each piece costs. In bytes. */
 const GATHERED = 4096;
 
-/** What reads the messages of one stream: a call's own, or one that nobody's answer comes on. */
+/** What the messages of a stream are read for: one call, or a stream without answers. */
 export interface EventHost extends AnswerHost {
   alive(): void;
-  /** How long the upstream wants a client to wait before it comes back, in ms. */
+  /** The retry time that the server named, in ms. */
   retryIn?(ms: number): void;
 }
 
@@ -26,21 +26,21 @@ export class EventReader implements SseSink {
   readonly #sse: SseReader;
   #answer: AnswerReader | undefined;
   #skip = false;
-  /** Data of an event that is neither a message nor without a type: read as a whole. */
+  /** Data of an event with another type than `message`: read as a whole. */
   #other: Pieces | undefined;
   #otherBytes = 0;
-  /** What of it is held; more than there is room for is left out. */
+  /** Takes that data from the budget. */
   #otherHeld: Holder | undefined;
   #otherOver = false;
-  /** Data that was read in this turn and not handed on yet. */
+  /** Data that was received in this turn and not read yet. */
   readonly #gathered = new Pieces();
   #gatheredBytes = 0;
   #more = true;
-  /** Where the stream can be gone on with after a break; undefined: its events have no ids. */
+  /** Where the stream can be resumed; undefined: its events have no ids. */
   lastId: string | undefined;
-  /** How long the upstream wants a client to wait before it comes back, in ms. */
+  /** The retry time that the server named, in ms. */
   retryMs: number | undefined;
-  /** Why there was no answer, if an event told: for the error of a stream that ends without one. */
+  /** An event that may explain why there was no answer, for the error of a stream that ends without one. */
   problem: string | undefined;
 
   constructor(host: EventHost, limits: AnswerLimits, order: IdOrder, ignoreTypes: boolean) {
@@ -50,26 +50,26 @@ export class EventReader implements SseSink {
     this.#sse = new SseReader(this, ignoreTypes);
   }
 
-  /** A stream that carries no answers: `message` gets each whole notification or request. */
+  /** A stream without answers: `message` gets each whole notification or request. */
   static shared(message: (bytes: Buffer) => void, limits: AnswerLimits, ignoreTypes: boolean): EventReader {
     return new EventReader(sharedHost(message), limits, { seen: 'unknown' }, ignoreTypes);
   }
 
-  /** Part of an answer has gone to the sink. */
+  /** The sink has got a part of an answer. */
   get inAnswer(): boolean {
     return this.#answer?.started ?? false;
   }
 
-  /** false: the sink asks to stop reading. */
+  /** Returns false if reading should stop until the sink has room. */
   push(chunk: Buffer): boolean {
     this.#more = true;
     this.#sse.push(chunk);
-    this.#handOn();
+    this.#readGathered();
     this.#answer?.pending();
     return this.#more;
   }
 
-  /** The stream ended. An event without its blank line is still read where it is whole: some servers omit it. */
+  /** The stream ended. A last event without the blank line behind it is read as well: some servers omit that. */
   finish(): void {
     if (this.#answer && !this.#skip) this.#answer.end();
     this.destroy();
@@ -99,10 +99,10 @@ export class EventReader implements SseSink {
     if (this.#skip) return;
     this.#gathered.push(chunk);
     this.#gatheredBytes += chunk.length;
-    if (this.#gatheredBytes >= GATHERED) this.#handOn();
+    if (this.#gatheredBytes >= GATHERED) this.#readGathered();
   }
 
-  #handOn(): void {
+  #readGathered(): void {
     if (this.#gatheredBytes === 0) return;
     this.#gatheredBytes = 0;
     const chunk = this.#gathered.taken();
@@ -133,7 +133,7 @@ export class EventReader implements SseSink {
 
   close(fields: EventFields): void {
     this.#noted(fields);
-    this.#handOn();
+    this.#readGathered();
     const answer = this.#answer;
     this.#answer = undefined;
     if (this.#skip) return;
@@ -141,7 +141,7 @@ export class EventReader implements SseSink {
     else answer?.end();
   }
 
-  /** Servers without `message` events send their messages under other names; what is no message is only remembered. */
+  /** Some servers send messages in events with other types. What is not a message is kept as `problem`. */
   #closeOther(type: string, pieces: Pieces): void {
     const whole = pieces.taken();
     this.#dropOther();

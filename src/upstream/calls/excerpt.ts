@@ -3,7 +3,7 @@
 /** Longest excerpt, in characters. */
 const EXCERPT = 512;
 
-/** The start of what came, for an error's text. */
+/** The start of `bytes` on one line. */
 export function excerpt(bytes: Buffer): string {
   const text = bytes
     .toString('utf8', 0, EXCERPT * 4)
@@ -12,7 +12,7 @@ export function excerpt(bytes: Buffer): string {
   return text.length > EXCERPT ? `${text.slice(0, EXCERPT)}...` : text;
 }
 
-/** The same behind what was said of its status. The page of a proxy whose server fails may say why. */
+/** The same, as a clause behind the HTTP status. The error page of a proxy is quoted, since it may name the cause; other web pages are not. */
 export function saying(bytes: Buffer, status: number): string {
   const text = excerpt(bytes);
   if (WEB_PAGE.test(text) && (status < 500 || status === 501)) return ` ${A_WEB_PAGE}`;
@@ -23,8 +23,8 @@ export const A_WEB_PAGE = 'with a web page: is this URL an MCP endpoint?';
 const WEB_PAGE = /^(?:<\?xml[^>]*> ?)?(?:<!--.*?--> ?)*<(?:!doctype html|html)\b/i;
 
 export function noMessage(problem: string, bytes: Buffer): string {
-  const said = saying(bytes, 200);
-  return said.startsWith(' ')
-    ? `answered${said}`
-    : `answered with what is no JSON-RPC message (it ${problem})${said}`;
+  const clause = saying(bytes, 200);
+  return clause.startsWith(' ')
+    ? `answered${clause}`
+    : `answered with an invalid JSON-RPC message (it ${problem})${clause}`;
 }

@@ -1,4 +1,4 @@
-/** The requests under way on one link, and the transports that live for as long as some are on them. */
+/** The requests in flight on one link, and the transports that are closed once none is left on them. */
 import type { GatewayError } from '../../errors.js';
 import { CallTable } from './call-table.js';
 import type { Carrier, UpstreamCall } from './calls.js';
@@ -6,40 +6,40 @@ import { DISCOVER } from '../link/probe.js';
 
 export class InFlight {
   readonly #calls = new CallTable<UpstreamCall>();
-  /** Of those, how many only stand there: they end with the link. */
-  #standing = 0;
+  /** How many of them are background requests, which end with the link. */
+  #background = 0;
   #drained: (() => void) | undefined;
-  /** For what stands on a transport that is let go of. */
-  readonly #gone: () => GatewayError;
-  /** No call is on it any more: its session, or its process, ends. */
-  readonly #leave: (carrier: Carrier) => void;
+  /** The error of background requests on a transport that is closed. */
+  readonly #disconnected: () => GatewayError;
+  readonly #close: (carrier: Carrier) => void;
 
-  constructor(gone: () => GatewayError, leave: (carrier: Carrier) => void) {
-    this.#gone = gone;
-    this.#leave = leave;
+  /** `close`: called when a transport has no calls any more and takes no new ones. */
+  constructor(disconnected: () => GatewayError, close: (carrier: Carrier) => void) {
+    this.#disconnected = disconnected;
+    this.#close = close;
   }
 
   get table(): CallTable<UpstreamCall> {
     return this.#calls;
   }
 
-  /** Without those that only stand there. */
+  /** Without background requests. */
   get size(): number {
-    return this.#calls.size - this.#standing;
+    return this.#calls.size - this.#background;
   }
 
   put(call: UpstreamCall, carrier: Carrier): void {
     call.carrier = carrier;
     this.#calls.put(call);
-    if (isStanding(call)) this.#standing++;
+    if (isBackground(call)) this.#background++;
     else carrier.calls++;
   }
 
-  /** false: it is not, or no more, here. */
+  /** Returns false if the call is not in flight here. */
   remove(call: UpstreamCall): boolean {
     if (!this.#calls.delete(call)) return false;
-    if (isStanding(call)) {
-      this.#standing--;
+    if (isBackground(call)) {
+      this.#background--;
       return true;
     }
     const carrier = call.carrier as Carrier;
@@ -48,21 +48,21 @@ export class InFlight {
     return true;
   }
 
-  /** `carrier`: those on it alone that wait for something from it. */
+  /** `carrier`: fails only the calls on it whose answer has not arrived. */
   fail(error: GatewayError, carrier?: Carrier): void {
     for (const call of this.#calls.all())
       if (!carrier || (call.carrier === carrier && !call.isAnswered)) call.fail(error);
   }
 
-  /** Takes no new calls; let go of once those on it have ended. */
+  /** No new calls are sent on the carrier; it is closed once those on it have ended. */
   retire(carrier: Carrier): void {
     carrier.retired = true;
     if (carrier.calls === 0) this.discard(carrier);
   }
 
   discard(carrier: Carrier): void {
-    if (this.#standing > 0) this.fail(this.#gone(), carrier);
-    this.#leave(carrier);
+    if (this.#background > 0) this.fail(this.#disconnected(), carrier);
+    this.#close(carrier);
   }
 
   /** Resolves when all have ended, at the latest after `graceMs`. */
@@ -78,7 +78,7 @@ export class InFlight {
   }
 }
 
-/** Stands open for as long as the link does, or until nobody listens to what comes of it. */
-function isStanding(call: UpstreamCall): boolean {
+/** A stream that stays open, or a probe: it does not keep a draining link alive. */
+function isBackground(call: UpstreamCall): boolean {
   return call.long || call.method === DISCOVER;
 }

@@ -5,7 +5,7 @@ import { UpstreamCall, type CallOwner } from './calls.js';
 
 const NO_ID = Buffer.from('null');
 
-/** The request of a client as it goes upstream, under `id`. */
+/** The request of a client as it is sent to the server, with the id `id`. */
 export function relayed(
   owner: CallOwner,
   id: number,
@@ -16,7 +16,7 @@ export function relayed(
   const { message } = out;
   const { body, idSpan } = message;
   const idText = String(id);
-  // The id stands before what else is replaced, mostly: then they are in order.
+  // In most requests the id comes first: then the patches are in order.
   const patches: Patch[] = idSpan ? [{ start: idSpan.start, end: idSpan.end, bytes: idText }] : [];
   for (const patch of out.patches) patches.push(patch);
   const token = find(message.meta, 'progressToken');

@@ -1,4 +1,4 @@
-/** The error of an answer: code and message are read, `data` goes on as its bytes. */
+/** The `error` of an answer. Its bytes are passed on as they are; what the gateway decides by is read here. */
 import { MAX_NESTING, nestsWithin, SMALL_MESSAGE } from '../../wire/json.js';
 import { MessageScan } from '../../wire/message-scan.js';
 import { foldName } from '../../wire/fold.js';
@@ -8,11 +8,11 @@ import { membersOf } from '../../wire/walk.js';
 export interface RpcError {
   readonly code: number;
   readonly message: string;
-  /** undefined: there is none, or it is nested too deep to be handled as a value. */
+  /** undefined: missing, or nested too deeply. */
   readonly data?: unknown;
 }
 
-/** The error in `bytes` at `span`; undefined: it is not one. Nesting of any depth is an error all the same. */
+/** The error in `bytes` at `span`; undefined: invalid, ambiguous or too large. */
 export function readRpcError(bytes: Buffer, span: Span): RpcError | undefined {
   const value = bytes.subarray(span.start, span.end);
   if (value.length > SMALL_MESSAGE || value[0] !== 0x7b) return undefined;
@@ -33,7 +33,7 @@ export function readRpcError(bytes: Buffer, span: Span): RpcError | undefined {
 
 const NAMES = new Set(['code', 'message', 'data']);
 
-/** Whether a member that the gateway decides by comes twice, as some reader would have it. */
+/** Whether a member that the gateway decides by is there twice for some JSON reader, because of case or escapes. */
 function isAmbiguous(value: Buffer): boolean {
   const seen = new Set<string>();
   for (const { key } of membersOf(value)) {
@@ -45,14 +45,14 @@ function isAmbiguous(value: Buffer): boolean {
   return false;
 }
 
-/** A whole message that is an error answer. `value`: the bytes of its `error`; `id`: as it was sent, '' for none. */
+/** A whole error answer. `value`: the bytes of `error`; `id`: as sent, '' if there is none. */
 export interface ErrorAnswer {
   readonly id: string;
   readonly error: RpcError;
   readonly value: Buffer;
 }
 
-/** The error answer that a whole body is, with JSON of any HTTP status; undefined: it is something else. */
+/** The error answer in the body of an HTTP response; undefined: the body is something else. */
 export function readErrorAnswer(body: Buffer): ErrorAnswer | undefined {
   const scan = MessageScan.of([body]);
   if (scan.problem !== undefined || scan.kind !== 'error') return undefined;

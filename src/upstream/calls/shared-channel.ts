@@ -1,4 +1,4 @@
-/** Whole messages of a channel that many calls share: the id tells whose answer it is. */
+/** Whole messages of a channel that many calls share. The id of an answer names its call. */
 import type { GatewayError } from '../../errors.js';
 import { MAX_BATCH_BYTES, messagesOf } from '../../wire/batch.js';
 import { withoutBom } from '../../wire/edges.js';
@@ -6,16 +6,16 @@ import { MessageScan } from '../../wire/message-scan.js';
 import { AnswerReader } from './answer.js';
 import type { CallOwner, TransportEvents } from './calls.js';
 
-/** `came`: a whole message of `length` bytes, or a batch of them. false: it is none. */
+/** `received`: a whole message of `length` bytes in pieces, or a batch of them. Returns false if it is not a valid message. */
 export function deliverWhole(
-  came: Buffer[],
+  received: Buffer[],
   length: number,
   owner: CallOwner,
   events: TransportEvents,
 ): boolean {
-  const [first, ...rest] = came as [Buffer, ...Buffer[]];
+  const [first, ...rest] = received as [Buffer, ...Buffer[]];
   const start = withoutBom(first);
-  const pieces = start === first ? came : [start, ...rest];
+  const pieces = start === first ? received : [start, ...rest];
   const bytes = length - (first.length - start.length);
   const scan = MessageScan.of(pieces);
   const { kind, id, answersId } = scan;
@@ -23,16 +23,16 @@ export function deliverWhole(
     const messages = bytes <= MAX_BATCH_BYTES ? messagesOf(Buffer.concat(pieces, bytes)) : undefined;
     return (messages ?? []).filter((each) => deliverWhole([each], each.length, owner, events)).length > 0;
   }
-  // An answer whose id is known fails its call, and no other, where it cannot be read.
+  // An unreadable answer whose id is known fails its call alone.
   if (kind === undefined || (scan.problem !== undefined && (kind === 'method' || !id))) return false;
   if (kind === 'method') {
     events.message(pieces.length === 1 ? (pieces[0] as Buffer) : Buffer.concat(pieces, bytes));
     return true;
   }
-  // Ours are written as plain digits: `7.0` is somebody else's.
+  // The gateway writes its ids as plain digits: `7.0` is not one of them.
   const call = /^\d{1,15}$/.test(answersId) ? events.callFor(Number(answersId)) : undefined;
   if (!call) {
-    owner.log.debug(`dropped an answer to no call in flight: id ${scan.idText.slice(0, 64)}`);
+    owner.log.debug(`dropped an answer without a call in flight: id ${scan.idText.slice(0, 64)}`);
     return true;
   }
   if (scan.problem !== undefined) {

@@ -1,6 +1,6 @@
 /**
- * Stops the streams of one server from being read: until there is room for what they cause, and for the rest of a turn of the
- * event loop that was theirs long enough.
+ * Pauses the streams of one server: while there is no room for the replies that they cause, and for the rest of a turn of the event loop once they
+ * have had their share of it.
  */
 import { Pace } from '../../lib/pace.js';
 
@@ -11,54 +11,55 @@ export interface Braked {
 export class Brake {
   #on = false;
   #caused = 0;
-  readonly #held = new Set<Braked>();
-  /** Waiting for the next turn alone. */
+  /** Paused until there is room. */
+  readonly #stopped = new Set<Braked>();
+  /** Paused until the next turn. */
   readonly #paced = new Set<Braked>();
   readonly #pace = new Pace();
 
   set(on: boolean): void {
     this.#on = on;
     if (on) return;
-    const held = [...this.#held];
-    this.#held.clear();
-    for (const stream of held) stream.brake(false);
+    const stopped = [...this.#stopped];
+    this.#stopped.clear();
+    for (const stream of stopped) stream.brake(false);
   }
 
-  /** Something was caused. */
+  /** A reply was caused. */
   count(): void {
     this.#caused++;
   }
 
-  /** How much was caused so far. */
+  /** Replies that were caused so far. */
   get caused(): number {
     return this.#caused;
   }
 
   /**
-   * `bytes` of a stream were read, from when so much was caused. It stops if it caused something for which there is no room, or has read
-   * enough for now.
+   * `bytes` of a stream were read; `before`: the replies that were caused until then. Pauses it if it caused replies for which there is no room,
+   * or if it has had its share of this turn.
    */
   read(stream: Braked, bytes: number, before: number): void {
-    if (this.#held.has(stream)) return;
+    if (this.#stopped.has(stream)) return;
     if (this.#on && this.#caused !== before) {
-      this.#held.add(stream);
+      this.#stopped.add(stream);
       stream.brake(true);
     } else this.spend(stream, bytes);
   }
 
-  /** So many bytes of a stream were read. It stops until the next turn if that was enough for this one. */
+  /** `bytes` of a stream were read. Pauses it until the next turn if it has had its share of this one. */
   spend(stream: Braked, bytes: number): void {
-    if (!this.#pace.spend(bytes) || this.#held.has(stream) || this.#paced.has(stream)) return;
+    if (!this.#pace.spend(bytes) || this.#stopped.has(stream) || this.#paced.has(stream)) return;
     this.#paced.add(stream);
     stream.brake(true);
     setImmediate(() => {
-      if (this.#paced.delete(stream) && !this.#held.has(stream)) stream.brake(false);
+      if (this.#paced.delete(stream) && !this.#stopped.has(stream)) stream.brake(false);
     });
   }
 
-  /** It is over. */
+  /** The stream has ended. */
   release(stream: Braked): void {
-    this.#held.delete(stream);
+    this.#stopped.delete(stream);
     this.#paced.delete(stream);
   }
 }

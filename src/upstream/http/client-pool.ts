@@ -1,10 +1,10 @@
 import type { Clock } from '../../lib/clock.js';
 import { monotonic } from '../../lib/clock.js';
 
-/** One connection, and how it tells what becomes of it: the part of undici's Client that a pool needs. */
+/** One connection: the part of undici's Client that a pool needs. */
 export interface PooledClient<Request, Handler> {
   dispatch(request: Request, handler: Handler): boolean;
-  /** `size`: exchanges waiting or running on it. */
+  /** `size`: exchanges that wait or run on it. */
   readonly stats: { readonly size: number };
   on(event: 'connect' | 'drain' | 'disconnect' | 'connectionError', fn: () => void): unknown;
   close(): Promise<void>;
@@ -19,9 +19,9 @@ interface Slot<Request, Handler> {
 }
 
 /**
- * One exchange a connection, as many connections as there are exchanges. Taking one costs the same however many
- * there are, where undici's own pool looks through all that are busy: at 256 that is two thirds of a call.
- * The connection used last is used first, so that those of a burst fall idle and close.
+ * One exchange per connection, and as many connections as there are exchanges. Taking one costs the same however many there are; undici's own
+ * pool searches all that are busy, which at 256 is two thirds of the cost of a call. The connection that was used last is used next, so that the
+ * connections of a burst become idle and close.
  */
 export class ClientPool<Request, Handler> {
   readonly #open: () => PooledClient<Request, Handler>;
@@ -30,7 +30,7 @@ export class ClientPool<Request, Handler> {
   readonly #slots = new Set<Slot<Request, Handler>>();
   #idle: Slot<Request, Handler>[] = [];
 
-  /** A socket older than `ttlMs` takes no new exchange: addresses change behind a name. */
+  /** A socket older than `ttlMs` takes no new exchange: the addresses of a host name change. */
   constructor(open: () => PooledClient<Request, Handler>, ttlMs: number, clock: Clock = monotonic) {
     this.#open = open;
     this.#ttlMs = ttlMs;
@@ -40,7 +40,7 @@ export class ClientPool<Request, Handler> {
   dispatch(request: Request, handler: Handler): void {
     const slot = this.#take();
     slot.client.dispatch(request, handler);
-    // It may have failed already; then nothing may come that tells so.
+    // It may have failed already, without an event.
     this.#release(slot);
   }
 
@@ -71,13 +71,13 @@ export class ClientPool<Request, Handler> {
   }
 
   #release(slot: Slot<Request, Handler>): void {
-    // Asked of the client itself: it may say that it is free of one exchange when it already has the next.
+    // `size` decides: the drain event may come when the client already has the next exchange.
     if (slot.idle || slot.client.stats.size > 0 || !this.#slots.has(slot)) return;
     slot.idle = true;
     this.#idle.push(slot);
   }
 
-  /** Without a socket and with nothing to do. */
+  /** Removes a client without a socket and without exchanges. */
   #forget(slot: Slot<Request, Handler>): void {
     if (slot.client.stats.size > 0) return;
     this.#slots.delete(slot);

@@ -1,9 +1,9 @@
 /**
- * Cookies that a server, or the load balancer before it, sets on one link (RFC 6265): name and value, for the origin that set them, in
- * memory alone. Balancers tell by them which replica holds a session.
+ * Cookies that a server, or the load balancer before it, sets on one link (RFC 6265): name and value, for the origin that set them, in memory. Load
+ * balancers find the replica with the session by them.
  */
 const MAX_COOKIES = 16;
-/** Bytes of one, name and value. */
+/** The largest cookie, name and value, in bytes. */
 const MAX_BYTES = 4096;
 const NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 const VALUE = /^[\x21-\x3a\x3c-\x7e]*$/;
@@ -12,7 +12,7 @@ export class Cookies {
   readonly #byName = new Map<string, string>();
   #origin = '';
 
-  /** Takes the `Set-Cookie` lines of an answer from `origin`. true: what is sent is another thing now. */
+  /** Takes the `Set-Cookie` headers of an answer from `origin`. Returns whether the `Cookie` header changed. */
   take(lines: string | readonly string[], origin: string): boolean {
     const before = this.header(this.#origin);
     if (origin !== this.#origin) this.#byName.clear();
@@ -21,7 +21,7 @@ export class Cookies {
     return this.header(origin) !== before;
   }
 
-  /** The value of `Cookie` for a request to `origin`; '': there is none. */
+  /** The value of `Cookie` for a request to `origin`; '' if there is none. */
   header(origin: string): string {
     if (origin !== this.#origin) return '';
     return [...this.#byName].map(([name, value]) => `${name}=${value}`).join('; ');
@@ -49,7 +49,7 @@ export class Cookies {
         default:
       }
     }
-    // The one of the two that counts (RFC 6265, 5.3).
+    // Max-Age takes precedence over Expires (RFC 6265, 5.3).
     if (maxAge !== undefined) isOver = maxAge <= 0;
     this.#byName.delete(name);
     if (isOver) return;

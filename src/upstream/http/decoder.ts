@@ -2,9 +2,8 @@ import type { Transform } from 'node:stream';
 import { createBrotliDecompress, createGunzip, createInflate } from 'node:zlib';
 
 /**
- * Decodes a body that came coded although identity was asked for: write what comes, read what it says.
- * Undefined for identity. Fails with an error once more than `maxBytes` came out: a small body can
- * hold gigabytes. Throws for a coding that is not understood.
+ * A decoder for a body with a content coding, which servers send although only identity is accepted; undefined for identity. It fails once more
+ * than `maxBytes` were decoded: a small body can contain gigabytes. Throws if the coding is unknown.
  */
 export function decoder(encoding: string | undefined, maxBytes: number): Transform | undefined {
   const stream = open(encoding?.trim().toLowerCase() ?? '');
@@ -33,6 +32,6 @@ function open(encoding: string): Transform | undefined {
     case 'br':
       return createBrotliDecompress();
     default:
-      throw new Error(`content encoding '${encoding.slice(0, 40)}' is not understood`);
+      throw new Error(`content encoding '${encoding.slice(0, 40)}' is not supported`);
   }
 }

@@ -7,7 +7,7 @@ import { ClientPool } from './client-pool.js';
 import { type SecureOptions, tlsOptions, type TrustEnvironment } from './trust.js';
 
 /**
- * One exchange. It is handed to undici as it is, so nothing is copied for a call.
+ * One exchange. It is passed to undici as it is, so that a call copies nothing.
  * `headers` is flat: name, value, name, value; without Host and Content-Length, which undici writes.
  */
 interface UpstreamRequest {
@@ -18,22 +18,22 @@ interface UpstreamRequest {
   readonly origin: string;
   readonly headers: string[];
   readonly body: Buffer | null;
-  /** A stream that stays open (GET, listen): such have a pool of their own. */
+  /** A stream that stays open (GET, listen): these have a pool of their own. */
   readonly long?: boolean;
 }
 
 export interface Controller {
   /** `onResponseError` is called with this reason before abort() returns; the socket is closed. */
   abort(reason: Error): void;
-  /** At most the chunk at hand still comes after it. */
+  /** At most one more chunk is delivered after it. */
   pause(): void;
   resume(): void;
 }
 
 /**
- * Called by undici itself. Exactly one of `onResponseEnd` and `onResponseError` comes, and nothing after it.
- * An error before `onRequestStart` (no connection, a closed dispatcher) has no controller; it may come
- * before dispatch() returns. Until `onRequestStart` an exchange cannot be aborted: remember it and abort there.
+ * Called by undici itself. Exactly one of `onResponseEnd` and `onResponseError` is called, and nothing after it. An error before `onRequestStart`
+ * (no connection, a closed dispatcher) has no controller, and may be reported before dispatch() returns. Before `onRequestStart` an exchange
+ * cannot be aborted: abort it there.
  */
 export interface UpstreamHandler {
   onRequestStart(controller: Controller): void;
@@ -43,7 +43,7 @@ export interface UpstreamHandler {
     status: number,
     headers: Record<string, string | string[] | undefined>,
   ): void;
-  /** The chunk is the handler's to keep. */
+  /** The chunk belongs to the handler. */
   onResponseData(controller: Controller, chunk: Buffer): void;
   onResponseEnd(controller: Controller): void;
   onResponseError(controller: Controller | undefined, error: Error): void;
@@ -51,31 +51,31 @@ export interface UpstreamHandler {
 
 export interface Dispatcher {
   dispatch(request: UpstreamRequest, handler: UpstreamHandler): void;
-  /** For an upstream that closed a socket just as it was used again: idle sockets are kept for less time, in the end not at all. */
+  /** Keeps idle sockets for less time, in the end not at all: the server closed one just when it was used again. */
   lowerKeepAlive(): void;
-  /** Takes no new exchange; resolves when those in flight have ended. */
+  /** Takes no new exchanges; resolves when those in flight have ended. */
   close(): Promise<void>;
-  /** Ends the exchanges in flight with `reason`. */
+  /** Fails the exchanges in flight with `reason`. */
   destroy(reason?: Error): void;
 }
 
-/** What is known of the socket that a failed exchange used. */
+/** The socket of a failed exchange. */
 export interface StaleSocket {
   /** It had served an exchange before. */
   readonly reused: boolean;
-  /** No byte came back on it for this exchange. */
+  /** No byte was received on it for this exchange. */
   readonly silent: boolean;
 }
 
 const UNKNOWN: StaleSocket = { reused: false, silent: false };
 const NOT_CONNECTED: StaleSocket = { reused: false, silent: true };
 
-/** Idle seconds of a socket whose server names none, at first and after each lowering; 0: one exchange a socket. */
+/** How long an idle socket is kept if the server names no time, in ms: at first, and after each lowering; 0: one exchange per socket. */
 const KEEP_ALIVE_MS = [4000, 1000, 0] as const;
 const SOCKET_TTL_MS = 300_000;
-/** What one read brings, some times over: less stops the socket after each. */
+/** The buffer of a socket in bytes: several times one read; with less the socket is paused after each. */
 const SOCKET_BYTES = 131_072;
-/** How long one address may take before the other family is tried as well. */
+/** How long one address may take before the other address family is tried as well, in ms. */
 const FAMILY_ATTEMPT_MS = 500;
 
 const require = createRequire(import.meta.url);
@@ -86,7 +86,7 @@ interface Parts {
   buildConnector: typeof BuildConnector;
 }
 
-/** The whole of undici takes 50 ms longer to load than the parts used here. */
+/** Loading all of undici takes 50 ms longer than the two parts that are used. */
 function loadUndici(): Parts {
   try {
     return {
@@ -98,17 +98,17 @@ function loadUndici(): Parts {
   }
 }
 
-/** The socket of a client and where it stood when the exchange now on it began. */
+/** The socket of a client, and its state when the present exchange began. */
 interface Line {
   socket: Socket;
   reused: boolean;
   read: number;
 }
 
-/** Written when a socket fails, asked by those whose exchange failed with it. */
+/** The socket of each error. */
 const failures = new WeakMap<Error, StaleSocket>();
 
-/** Remembers for each error what had happened on the socket; undici alone tells it only of some. */
+/** Records the state of the socket for each error; undici itself does so only for some. */
 class WatchedClient extends Client {
   readonly #own: { line: Line | undefined };
 
@@ -124,7 +124,7 @@ class WatchedClient extends Client {
           }
           const line: Line = { socket, reused: false, read: socket.bytesRead };
           own.line = line;
-          line.socket.on('error', (reason) => failures.set(reason, standing(line)));
+          line.socket.on('error', (reason) => failures.set(reason, stateOf(line)));
           callback(null, socket);
         });
       },
@@ -142,11 +142,11 @@ class WatchedClient extends Client {
   }
 }
 
-function standing(line: Line): StaleSocket {
+function stateOf(line: Line): StaleSocket {
   return { reused: line.reused, silent: line.socket.bytesRead === line.read };
 }
 
-/** What to know before an exchange that failed with `error` is sent again. */
+/** The socket of the exchange that failed with `error`: decides whether it may be sent again. */
 export function staleSocket(error: Error): StaleSocket {
   return failures.get(error) ?? UNKNOWN;
 }
@@ -159,9 +159,8 @@ interface Pools {
 }
 
 /**
- * The connections to one HTTP upstream, straight or through its proxy. Sockets are not bounded here:
- * who calls bounds the exchanges in flight. No time-out but that of the connection runs here either.
- * Throws when a file of `tls` cannot be used.
+ * The connections to one HTTP server, direct or through its proxy. The caller limits the exchanges in flight, and with them the sockets; the only
+ * timeout here is that of the connection. Throws if a file of `tls` cannot be used.
  */
 export function createDispatcher(
   server: HttpServerConfig,
@@ -174,7 +173,7 @@ export function createDispatcher(
     highWaterMark: SOCKET_BYTES,
     autoSelectFamilyAttemptTimeout: FAMILY_ATTEMPT_MS,
   };
-  /** Towards the proxy, for CONNECT alone. */
+  /** Pools of connections to the proxy, for CONNECT. */
   const tunnels = new Set<Pool>();
   const proxy = server.proxy === undefined ? undefined : parseProxy(server.proxy);
   const pools = new Map<string, Pools>();
@@ -183,7 +182,7 @@ export function createDispatcher(
   let level = 0;
   let closed = false;
   let trust: SecureOptions | undefined;
-  // Wrong files are an error of the start, not of the first call.
+  // An unusable file fails the start, not the first call.
   if (server.url.startsWith('https:')) trust = tlsOptions(server, environment);
 
   function connectorFor(origin: string): BuildConnector.connector {
@@ -201,7 +200,7 @@ export function createDispatcher(
       bodyTimeout: 0,
       keepAliveTimeoutThreshold: 1000,
       ...(idle > 0 ? { keepAliveTimeout: idle } : {}),
-      // A server's own hint is trusted only until it has failed once.
+      // The hint of a server is trusted until it has failed once.
       ...(level > 0 ? { keepAliveMaxTimeout: Math.max(idle, 1) } : {}),
       connect,
     };
@@ -211,7 +210,7 @@ export function createDispatcher(
   function poolsFor(origin: string): Pools {
     let entry = pools.get(origin);
     if (entry === undefined) {
-      // A plain exchange goes to the proxy itself, with the whole URL as its path.
+      // An exchange without TLS is sent to the proxy, with the whole URL as its path.
       const target = proxy && !origin.startsWith('https:') ? proxy.origin : origin;
       const connect = target === proxy?.origin ? proxy.connect : connectorFor(origin);
       entry = { short: openPool(target, connect), long: openPool(target, connect) };
@@ -306,7 +305,7 @@ export function createDispatcher(
       await Promise.allSettled(
         [...pools.values()].flatMap(({ short, long }) => [short.close(), long.close()]),
       );
-      // Not before: an exchange that waits for its connection still needs the way.
+      // Only now: an exchange that waits for its connection needs the tunnel.
       await Promise.allSettled([...tunnels].map((pool) => pool.close()));
     },
     destroy(reason) {
@@ -337,10 +336,10 @@ const UNTRUSTED = new Set([
   'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
 ]);
 
-/** Why an exchange failed, in words for a log or an answer: one line, no addresses but the upstream's own. */
+/** Why an exchange failed, in one line for a log or an error text. Names no addresses but those of the server. */
 export function explain(error: Error): string {
   const { code, hostname } = error as NodeJS.ErrnoException & { hostname?: string };
-  // Several addresses were tried: the error itself has no text then.
+  // Several addresses were tried: the error itself has no message.
   if (error instanceof AggregateError && error.errors.length > 0) {
     return [...new Set(error.errors.map((each) => explain(each as Error)))].join('; ');
   }
@@ -350,7 +349,7 @@ export function explain(error: Error): string {
     return 'the upstream closed the connection';
   }
   if (code === 'UND_ERR_RES_CONTENT_LENGTH_MISMATCH')
-    return 'the upstream closed the connection in mid-answer';
+    return 'the upstream closed the connection in the middle of its answer';
   if (/wrong version number|packet length too long/.test(error.message))
     return 'the upstream speaks http, not https: write http:// in its url';
   if (code !== undefined && UNTRUSTED.has(code)) {

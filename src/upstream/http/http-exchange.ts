@@ -14,9 +14,9 @@ import { followRedirect } from './redirect.js';
 import { RefusalBody, refuse } from './refusal.js';
 import { MAX_RESUME_MS, MAX_RESUMES, nextAttempt, type Resume, type StreamEnd } from './resume.js';
 
-/** How much less a byte costs that flows on than one that is parsed. */
-const FLOWING = 8;
-/** How long an event stream may stay open after its answer before it is cut. */
+/** How many bytes that are streamed cost as much as one that is parsed. */
+const STREAMED_PER_PARSED = 8;
+/** How long an event stream may stay open after the answer, in ms. */
 const LINGER_MS = 1000;
 
 export class HttpExchange implements UpstreamHandler, Channel, Braked {
@@ -24,7 +24,7 @@ export class HttpExchange implements UpstreamHandler, Channel, Braked {
   readonly #call: UpstreamCall;
   #controller: Controller | undefined;
   #aborted = false;
-  /** Where it was sent. */
+  /** The origin that it was sent to. */
   #origin = '';
   #status = 0;
   #headers: Headers = {};
@@ -37,15 +37,15 @@ export class HttpExchange implements UpstreamHandler, Channel, Braked {
   #redirects = 0;
   #received = 0;
   #length: number | undefined;
-  /** Whether the request carried a session id: what it does now tells nothing of then. */
+  /** Whether the request had a session id. */
   #hadSession = false;
   #gotBytes = false;
-  /** By the call, whose client reads slowly. */
+  /** Paused by the call: its client reads slowly. */
   #paused = false;
-  /** By the server's own doing: see brake.ts. */
+  /** Paused because of what the server does: see brake.ts. */
   #braked = false;
-  /** What had been heard of the answer before this request. */
-  readonly #heardBefore: number;
+  /** `call.received` before this request. */
+  readonly #receivedBefore: number;
   #linger: WheelTimer | undefined;
 
   constructor(http: HttpSession, call: UpstreamCall, redirects = 0, resume?: Resume) {
@@ -53,7 +53,7 @@ export class HttpExchange implements UpstreamHandler, Channel, Braked {
     this.#call = call;
     this.#redirects = redirects;
     this.#resume = resume;
-    this.#heardBefore = call.heard;
+    this.#receivedBefore = call.received;
   }
 
   dispatch(): void {
@@ -82,17 +82,17 @@ export class HttpExchange implements UpstreamHandler, Channel, Braked {
   resume(): void {
     this.#paused = false;
     this.#coded?.resume();
-    this.#goOnReading();
+    this.#readOn();
   }
 
   brake(on: boolean): void {
     this.#braked = on;
     if (on) this.#controller?.pause();
-    else if (!this.#paused) this.#goOnReading();
+    else if (!this.#paused) this.#readOn();
   }
 
-  /** Of a coded body more is read once its decoder has room. */
-  #goOnReading(): void {
+  /** Reads on, unless the brake is on or a decoder is full. */
+  #readOn(): void {
     if (!this.#braked && !this.#coded?.isFull) this.#controller?.resume();
   }
 
@@ -111,7 +111,7 @@ export class HttpExchange implements UpstreamHandler, Channel, Braked {
       controller.resume();
       controller.abort(new Error('aborted by the gateway'));
     };
-    // A stream that is paused is not resumed from within the callback of another one: undici reads one at a time.
+    // Not from within the callback of another exchange: undici reads one socket at a time.
     if (this.#paused || this.#braked) setImmediate(this.#http.owner.boundary.guard('answer', end));
     else end();
   }
@@ -126,7 +126,7 @@ export class HttpExchange implements UpstreamHandler, Channel, Braked {
     try {
       this.#begin(status, headers);
     } catch (thrown) {
-      this.#fell('answer', thrown);
+      this.#threw('answer', thrown);
     }
   }
 
@@ -157,7 +157,7 @@ export class HttpExchange implements UpstreamHandler, Channel, Braked {
       if (!this.#coded) this.#read(chunk);
       else if (!this.#coded.write(chunk)) this.#controller?.pause();
     } catch (thrown) {
-      this.#fell('answer', thrown);
+      this.#threw('answer', thrown);
     }
   }
 
@@ -167,7 +167,7 @@ export class HttpExchange implements UpstreamHandler, Channel, Braked {
       if (this.#coded) this.#coded.end();
       else this.#finish();
     } catch (thrown) {
-      this.#fell('answer', thrown);
+      this.#threw('answer', thrown);
     }
   }
 
@@ -176,16 +176,16 @@ export class HttpExchange implements UpstreamHandler, Channel, Braked {
       try {
         this.#failed(error);
       } catch (thrown) {
-        this.#fell('answer', thrown);
+        this.#threw('answer', thrown);
       }
     };
-    // Without a connection it may come before send() has returned.
+    // Without a connection it may be called before send() has returned.
     if (this.#controller) failed();
     else setImmediate(failed);
   }
 
-  /** A fault of the gateway ends this call alone. */
-  #fell(where: 'answer' | 'decoder', thrown: unknown): void {
+  /** An exception of the gateway ends this call alone. */
+  #threw(where: 'answer' | 'decoder', thrown: unknown): void {
     const { boundary } = this.#http.owner;
     const error = boundary.caught(where, thrown);
     boundary.run(where, () => {
@@ -205,26 +205,26 @@ export class HttpExchange implements UpstreamHandler, Channel, Braked {
     const stale = this.#gotBytes ? undefined : staleSocket(error);
     if (stale?.reused && stale.silent) {
       dispatcher.lowerKeepAlive();
-      // Not begun: no byte of the request was written, and the upstream cannot have acted on it.
+      // Not started: no byte of the request was written, so the server cannot have acted on it.
       if (!call.resent && (call.repeatable || this.#controller === undefined)) {
         call.resent = true;
         owner.log.debug('a stale socket lost the request: sent again', { method: call.method });
         return new HttpExchange(this.#http, call).dispatch();
       }
     }
-    if ((this.#gotBytes || this.#resume) && (this.#goOn('broken') || this.#again())) return;
+    if ((this.#gotBytes || this.#resume) && (this.#resumeStream('broken') || this.#sendAgain())) return;
     if (!this.#gotBytes) call.unreached = true;
     const what = this.#gotBytes ? 'broke off its answer' : 'request failed';
     const gateway = new GatewayError(
       isTimeout(error) ? 'upstream_timeout' : 'upstream_protocol_error',
       `upstream '${owner.server}' ${what}: ${explain(error)}`,
-      this.#broken(),
+      this.#brokenData(),
     );
     call.fail(gateway);
     if (!this.#gotBytes) events.doubt();
   }
 
-  /** The call is over, or is being sent again elsewhere: what comes here is nobody's. */
+  /** The call has ended, or was sent again: what arrives here is ignored. */
   get #detached(): boolean {
     return this.#call.over || this.#call.channel !== this;
   }
@@ -242,8 +242,8 @@ export class HttpExchange implements UpstreamHandler, Channel, Braked {
         this.#received += chunk.length;
         if (this.#received !== this.#length) {
           this.#answer?.pending();
-          // What flows is cheap; what comes in many pieces is not.
-          if (!this.#aborted) this.#http.brake.spend(this, chunk.length / FLOWING);
+          // Streaming is cheap; many small pieces are not.
+          if (!this.#aborted) this.#http.brake.spend(this, chunk.length / STREAMED_PER_PARSED);
         }
         break;
       case 'events':
@@ -256,7 +256,7 @@ export class HttpExchange implements UpstreamHandler, Channel, Braked {
           if (!(error instanceof SseError)) throw error;
           call.broken(`sent an unreadable event stream: ${error.message}`);
         }
-        if (this.#detached) this.#lingering();
+        if (this.#detached) this.#awaitEnd();
         break;
       case 'refused':
         this.#refusal?.push(chunk);
@@ -277,8 +277,8 @@ export class HttpExchange implements UpstreamHandler, Channel, Braked {
         break;
       case 'events':
         this.#events?.finish();
-        if (this.#detached || this.#goOn('closed') || this.#again()) return;
-        call.broken(this.#events?.problem ?? 'ended its event stream without an answer', this.#broken());
+        if (this.#detached || this.#resumeStream('closed') || this.#sendAgain()) return;
+        call.broken(this.#events?.problem ?? 'ended its event stream without an answer', this.#brokenData());
         break;
       case 'refused':
         this.#refused(this.#refusal?.taken() ?? NOTHING);
@@ -299,49 +299,46 @@ export class HttpExchange implements UpstreamHandler, Channel, Braked {
   }
 
   /**
-   * A stream whose events have ids goes on where it ended (2025-11-25, basic/transports). `refused`: the request to go on was answered with
-   * an HTTP error. false: it cannot.
+   * Resumes a stream whose events have ids, in a legacy session. Returns false if it cannot be resumed.
    */
-  #goOn(end: StreamEnd, leastMs = 0): boolean {
+  #resumeStream(end: StreamEnd, leastMs = 0): boolean {
     if (this.#http.modern) return false;
-    // What the client has seen half of cannot be sent to it again.
+    // The client has got a part of the answer already.
     if (this.#events?.inAnswer) return false;
     const { owner } = this.#http;
     const lastId = usable(this.#events?.lastId, 'event id', owner.log) ?? this.#resume?.lastId;
     if (lastId === undefined) return false;
     const call = this.#call;
-    const before = call.heard === this.#heardBefore ? (this.#resume?.tries ?? 0) : 0;
+    const before = call.received === this.#receivedBefore ? (this.#resume?.tries ?? 0) : 0;
     const { tries, waitMs } = nextAttempt(end, this.#events?.retryMs, before, leastMs);
     this.#events?.destroy();
     if (tries > MAX_RESUMES) {
-      call.broken(
-        `broke off its answer and did not go on with it: ${MAX_RESUMES} attempts brought nothing new`,
-      );
+      call.broken(`broke off its answer and did not resume it: ${MAX_RESUMES} attempts brought nothing new`);
       return true;
     }
     call.sawMessage = true;
-    owner.log.debug('an answer broke off: going on where it did', { method: call.method, tries });
-    const goOn = (): void => {
+    owner.log.debug('an answer broke off: resuming it', { method: call.method, tries });
+    const resume = (): void => {
       if (this.#detached || this.#aborted || this.#http.closed) return;
       new HttpExchange(this.#http, call, 0, { lastId, tries }).dispatch();
     };
     const failed = (error: GatewayError): void => {
       call.fail(error);
     };
-    setTimeout(owner.boundary.guard('answer', goOn, failed), waitMs).unref();
+    setTimeout(owner.boundary.guard('answer', resume, failed), waitMs).unref();
     return true;
   }
 
   /**
-   * In the modern era a broken stream is not gone on with (2026-07-28, basic/transports/streamable-http): what does no harm twice is
-   * sent once more. false: it is not.
+   * Sends a request once more whose modern stream broke, which cannot be resumed (2026-07-28, basic/transports/streamable-http). Returns false
+   * if it must not be repeated.
    */
-  #again(): boolean {
+  #sendAgain(): boolean {
     const call = this.#call;
     if (!this.#http.modern || !call.repeatable || call.resent) return false;
-    // The server has begun to work on it: what a tool says of itself is a hint, not a promise.
+    // The server has begun to run the tool: `idempotentHint` is a hint, not a promise.
     if (call.method === 'tools/call') return false;
-    // What the client has seen half of cannot be sent to it again.
+    // The client has got a part of the answer already.
     if (this.#events?.inAnswer || this.#answer?.started) return false;
     call.resent = true;
     this.#events?.destroy();
@@ -350,8 +347,8 @@ export class HttpExchange implements UpstreamHandler, Channel, Braked {
     return true;
   }
 
-  /** Tells a stream that broke from other failures: to a modern client its own stream breaks. */
-  #broken(): { broken: true } | undefined {
+  /** Error data that marks a broken modern stream: the stream of a modern client breaks as well. */
+  #brokenData(): { broken: true } | undefined {
     return this.#http.modern && this.#gotBytes ? { broken: true } : undefined;
   }
 
@@ -366,8 +363,8 @@ export class HttpExchange implements UpstreamHandler, Channel, Braked {
     );
   }
 
-  /** The answer is out: the stream should end by itself, so that its socket can be used again. */
-  #lingering(): void {
+  /** The answer was delivered: the stream has a moment to end, so that its socket can be used again. */
+  #awaitEnd(): void {
     if (this.#linger || this.#aborted) return;
     this.#mode = 'ignore';
     this.#linger = this.#http.owner.wheel.after(LINGER_MS, () => this.abort());
@@ -394,10 +391,10 @@ export class HttpExchange implements UpstreamHandler, Channel, Braked {
         this.#call.broken(`sent an unreadable ${coding} body: ${error.message}`);
       },
       drained: () => {
-        if (!this.#paused) this.#goOnReading();
+        if (!this.#paused) this.#readOn();
       },
       threw: (thrown) => {
-        this.#fell('decoder', thrown);
+        this.#threw('decoder', thrown);
       },
     });
   }
@@ -410,8 +407,8 @@ export class HttpExchange implements UpstreamHandler, Channel, Braked {
     call.retryAfterMs = retry;
     if (this.#resume) {
       const mayPass = status === 408 || status === 429 || status >= 500;
-      if (mayPass && this.#goOn('refused', Math.min(retry ?? 0, MAX_RESUME_MS))) return;
-      return call.broken(`broke off its answer and did not go on with it: HTTP ${status}`);
+      if (mayPass && this.#resumeStream('refused', Math.min(retry ?? 0, MAX_RESUME_MS))) return;
+      return call.broken(`broke off its answer and did not resume it: HTTP ${status}`);
     }
     if (status < 400) {
       const problem = followRedirect(this.#http, status, this.#headers, this.#redirects);

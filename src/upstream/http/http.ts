@@ -1,4 +1,4 @@
-/** What the two HTTP transports have in common: their headers, their redirects, the session as its exchanges see it. */
+/** What the HTTP transports have in common: headers, addresses, and the session as its exchanges see it. */
 import type { HttpServerConfig } from '../../config/types.js';
 import type { Logger } from '../../observe/log.js';
 import { isHeaderText } from '../../protocol/header-text.js';
@@ -15,26 +15,26 @@ export interface HttpDeps {
   readonly dispatcher: Dispatcher;
 }
 
-/** Streamable HTTP, as its POSTs and its GET stream need it: a session, or in the modern era none. */
+/** A connection over Streamable HTTP, as its POSTs and its GET stream see it; in the modern era it has no session. */
 export interface HttpSession extends HttpDeps {
-  /** Requests stand alone: there is no session to lose, and no broken stream is gone on with. */
+  /** Requests are independent: there are no sessions, and broken streams are not resumed. */
   readonly modern: boolean;
   readonly origin: string;
   readonly path: string;
-  /** Goes up when the session is lost. */
+  /** Counts sessions: incremented when one is lost. */
   readonly generation: number;
   readonly hasSession: boolean;
   readonly closed: boolean;
-  /** Stops its streams while the server does not take what it makes of replies. */
+  /** Pauses its streams while the server does not accept the replies that it causes. */
   readonly brake: Brake;
-  /** The headers of a POST, a flat list; in a session the same array for every call. */
+  /** The headers of a POST, as a flat list; in a session the same array for all calls. */
   headers(call: UpstreamCall): string[];
   streamHeaders(): string[];
-  /** The session id of the answer to `initialize`. */
+  /** Sets the session id that the answer to `initialize` named. */
   opened(sessionId: string): void;
-  /** The `Set-Cookie` lines of an answer from `origin`. */
+  /** Takes the `Set-Cookie` headers of an answer from `origin`. */
   cookies(lines: string | string[], origin: string): void;
-  /** Goes to where it was redirected from now on; or says why not. */
+  /** Sends further requests to where it was redirected. Returns why not; undefined: done. */
   redirect(location: string): string | undefined;
 }
 
@@ -43,22 +43,22 @@ export function header(headers: Headers, name: string): string {
   return typeof value === 'string' ? value : Array.isArray(value) ? (value[0] ?? '') : '';
 }
 
-/** A header of a server that becomes one of a request, or an address: '' where it cannot be one. */
+/** A header of a response that is used as a header of requests or as an address; '' if it is missing or cannot be used. */
 export function usableHeader(headers: Headers, name: string, log: Logger): string {
   return usable(header(headers, name), name, log) ?? '';
 }
 
-/** Text of a server that is to become a header; undefined: there is none, or it cannot be one. */
+/** A string of a server that is used as a header; undefined: it is missing or cannot be used. */
 export function usable(text: string | undefined, what: string, log: Logger): string | undefined {
   if (text === undefined || text === '') return undefined;
   if (isHeaderText(text)) return text;
-  log.debug(`ignored a ${what} of the server that cannot be a header`, {
+  log.debug(`ignored a ${what} of the server that cannot be sent in a header`, {
     value: JSON.stringify(text.slice(0, 64)),
   });
   return undefined;
 }
 
-/** What an upstream asked a client to wait, in ms; undefined: it named nothing usable. */
+/** The value of `Retry-After` in ms, at most an hour; undefined: missing or invalid. */
 export function retryAfterMs(headers: Headers): number | undefined {
   const value = header(headers, 'retry-after');
   if (!isHeaderText(value)) return undefined;
@@ -66,7 +66,7 @@ export function retryAfterMs(headers: Headers): number | undefined {
   return Number.isFinite(seconds) ? Math.min(Math.max(seconds, 0), 3600) * 1000 : undefined;
 }
 
-/** Where a redirect or an endpoint leads, if it stays with this server: same origin, or http to https on the same host. */
+/** Where a redirect or an endpoint leads, if that is the same origin, or https on the same host in place of http; else undefined. */
 export function sameServer(location: string, here: URL): URL | undefined {
   if (!URL.canParse(location, here.href)) return undefined;
   const target = new URL(location, here);
@@ -75,7 +75,7 @@ export function sameServer(location: string, here: URL): URL | undefined {
   return target.origin === here.origin || upgrade ? target : undefined;
 }
 
-/** Written by the transport alone. */
+/** Headers that the configuration cannot set: the transport writes them. */
 const OWN = new Set([
   'content-type',
   'accept-encoding',
@@ -89,7 +89,7 @@ const OWN = new Set([
   'transfer-encoding',
 ]);
 
-/** `list` with the credential and the headers of the configuration; a configured one replaces a default. `cookie`: that of the link, or ''. */
+/** Adds the credential, the headers of the configuration, which replace defaults, and the cookie of the link ('' for none) to `list`. */
 export function withConfigured(list: string[], config: HttpServerConfig, cookie = ''): string[] {
   if (config.auth.type === 'bearer') list.push('authorization', `Bearer ${config.auth.token}`);
   for (const [name, value] of Object.entries(config.headers)) {
@@ -106,13 +106,13 @@ export function withConfigured(list: string[], config: HttpServerConfig, cookie 
   return list;
 }
 
-/** An exchange whose answer nobody reads. It can be given up at any time. */
+/** An exchange whose response body is not read. It can be aborted at any time. */
 export class Unread implements UpstreamHandler {
   readonly #done: (error?: string) => void;
   #controller: Controller | undefined;
   #aborted = false;
 
-  /** `done`: called once it is over. */
+  /** `done`: called once it has ended, with the reason if it failed. */
   constructor(done: (error?: string) => void) {
     this.#done = done;
   }

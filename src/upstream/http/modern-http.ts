@@ -1,6 +1,6 @@
 /**
- * Streamable HTTP of the modern era towards an upstream (2026-07-28, basic/transports/streamable-http): a POST for every
- * request and nothing else, no session, no stream of the server's own.
+ * Connection to a modern server over Streamable HTTP (2026-07-28, basic/transports/streamable-http): one POST per request, without a session and
+ * without a server-to-client stream.
  */
 import type { HttpServerConfig, ServerConfig } from '../../config/types.js';
 import type { CallOwner, Transport, TransportEvents, UpstreamCall } from '../calls/calls.js';
@@ -12,7 +12,7 @@ import { withConfigured, type HttpDeps, type HttpSession } from './http.js';
 import { moveTo } from './redirect.js';
 import { Replies } from './replies.js';
 
-/** What a method has to be made of to stand in a header: it cannot be encoded there. */
+/** The methods that can be sent in a header, where they cannot be encoded. */
 const METHOD = /^[\x21-\x7e]+$/;
 
 export class ModernHttp implements Transport, HttpSession {
@@ -52,7 +52,7 @@ export class ModernHttp implements Transport, HttpSession {
   send(call: UpstreamCall): void {
     if (!METHOD.test(call.method)) {
       const fail = (): void => {
-        call.failWith('invalid_params', 'the method cannot be named in a header');
+        call.failWith('invalid_params', 'the method cannot be sent in a header');
       };
       setImmediate(this.owner.boundary.guard('answer', fail));
       return;
@@ -61,7 +61,7 @@ export class ModernHttp implements Transport, HttpSession {
     new HttpExchange(this, call).dispatch();
   }
 
-  /** The answer to a question that a server of this era should not have asked: it would wait for ever. */
+  /** The refusal of a request, which modern servers must not send: it would wait for the answer without end. */
   post(body: Buffer): void {
     if (this.#closed) return;
     this.brake.count();
@@ -93,12 +93,12 @@ export class ModernHttp implements Transport, HttpSession {
   }
 
   cookies(lines: string | string[], origin: string): void {
-    // What was asked before a redirect may be answered behind it.
+    // A request that was sent before a redirect may be answered after it.
     if (origin === this.origin && this.#cookies.take(lines, origin)) this.#headers = undefined;
   }
 
   redirect(location: string): string | undefined {
-    // With them goes the cookie of the origin before.
+    // They have the cookie of the old origin.
     this.#headers = undefined;
     return moveTo(location, this);
   }

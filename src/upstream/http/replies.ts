@@ -1,35 +1,35 @@
 /**
- * What the gateway sends to a server beside requests: answers to its questions and pings, refusals, notifications. So many are under way at
- * once, the rest waits; a server that makes more of them than it takes is not read from until it has.
+ * What the gateway sends to a server beside requests: answers to its requests, refusals, notifications. A limited number is in flight at once, the
+ * rest waits; a server that causes more of them than it accepts is not read until it has accepted them.
  */
 import type { Logger } from '../../observe/log.js';
 import { Unread, type HttpSession } from './http.js';
 import type { Wheel } from '../../lib/wheel.js';
 import { within } from '../../lib/within.js';
 
-/** Under way at once. */
-const UNDER_WAY = 16;
-/** With more than this waiting the server is not read from. */
+/** The most that are in flight at once. */
+const MAX_IN_FLIGHT = 16;
+/** While more than this waits, the server is not read; in bytes. */
 const WAITING_BYTES = 1_048_576;
-/** One that the server has not taken by then is given up. */
+/** How long the server has to accept one, in ms. */
 const REPLY_MS = 10_000;
-/** What is to be taken before anything else is sent is waited for no longer. */
-const TAKEN_MS = 2000;
+/** How long a message is waited for that the server should accept before anything else is sent, in ms. */
+const ACCEPT_MS = 2000;
 
 export interface RepliesDeps {
   readonly server: string;
   readonly wheel: Wheel;
   readonly log: Logger;
-  /** Sends one, and calls `done` when it is over. Returns what gives it up. */
+  /** Sends one, and calls `done` when that has ended. Returns a function that aborts it. */
   readonly send: (body: Buffer, done: (error?: string) => void) => () => void;
-  /** Too much waits: what makes more of it is to pause; or there is room again. */
+  /** `on`: too much waits, stop reading what causes more of it; else there is room again. */
   readonly full: (on: boolean) => void;
 }
 
 export class Replies {
   readonly #deps: RepliesDeps;
-  readonly #underWay = new Set<() => void>();
-  readonly #waiting: { readonly body: Buffer; readonly over: () => void }[] = [];
+  readonly #inFlight = new Set<() => void>();
+  readonly #waiting: { readonly body: Buffer; readonly ended: () => void }[] = [];
   #bytes = 0;
   #full = false;
   #closed = false;
@@ -38,7 +38,7 @@ export class Replies {
     this.#deps = deps;
   }
 
-  /** Over POSTs of their own. `headers`: those of each. */
+  /** Replies that are sent by POST. `headers`: the headers of each. */
   static overHttp(http: HttpSession, headers: () => string[]): Replies {
     const { owner, brake } = http;
     const { server, wheel, log } = owner;
@@ -57,7 +57,7 @@ export class Replies {
       },
       full: (on) => {
         if (on) return brake.set(true);
-        // Not from within the end of another exchange: undici reads one socket at a time.
+        // Not from within the callback of another exchange: undici reads one socket at a time.
         const resume = (): void => {
           brake.set(replies.full);
         };
@@ -67,34 +67,34 @@ export class Replies {
     return replies;
   }
 
-  /** What makes more of them is to pause. */
+  /** Too much waits. */
   get full(): boolean {
     return this.#full;
   }
 
-  /** `over`: called once the server has taken it, or did not. */
-  post(body: Buffer, over: () => void = () => undefined): void {
-    if (this.#closed) return over();
-    if (this.#underWay.size < UNDER_WAY) return this.#send(body, over);
-    this.#waiting.push({ body, over });
+  /** `ended`: called once the server has accepted it, or it was given up. */
+  post(body: Buffer, ended: () => void = () => undefined): void {
+    if (this.#closed) return ended();
+    if (this.#inFlight.size < MAX_IN_FLIGHT) return this.#send(body, ended);
+    this.#waiting.push({ body, ended });
     this.#bytes += body.length;
     this.#regulate();
   }
 
-  /** Resolves once the server has taken it, or has had its time. */
-  taken(body: Buffer): Promise<void> {
-    return within(new Promise<void>((resolve) => this.post(body, resolve)), TAKEN_MS);
+  /** Resolves once the server has accepted it, or after a limited time. */
+  accepted(body: Buffer): Promise<void> {
+    return within(new Promise<void>((resolve) => this.post(body, resolve)), ACCEPT_MS);
   }
 
   /** Nothing more is sent. */
   destroy(): void {
     this.#closed = true;
-    for (const { over } of this.#waiting.splice(0)) over();
+    for (const { ended } of this.#waiting.splice(0)) ended();
     this.#bytes = 0;
-    for (const giveUp of [...this.#underWay]) giveUp();
+    for (const giveUp of [...this.#inFlight]) giveUp();
   }
 
-  #send(body: Buffer, over: () => void): void {
+  #send(body: Buffer, ended: () => void): void {
     const { server, wheel, log, send } = this.#deps;
     let abort = (): void => undefined;
     let isOver = false;
@@ -102,27 +102,27 @@ export class Replies {
       if (isOver) return;
       isOver = true;
       timer.cancel();
-      this.#underWay.delete(giveUp);
+      this.#inFlight.delete(giveUp);
       if (error !== undefined && !this.#closed)
         log.debug('a message did not reach the upstream', { server, error });
-      over();
+      ended();
       this.#next();
     };
     const giveUp = (): void => {
-      done(`not taken in ${REPLY_MS} ms`);
+      done(`not accepted in ${REPLY_MS} ms`);
       abort();
     };
-    this.#underWay.add(giveUp);
+    this.#inFlight.add(giveUp);
     const timer = wheel.after(REPLY_MS, giveUp);
     abort = send(body, done);
   }
 
   #next(): void {
-    while (!this.#closed && this.#underWay.size < UNDER_WAY) {
+    while (!this.#closed && this.#inFlight.size < MAX_IN_FLIGHT) {
       const next = this.#waiting.shift();
       if (!next) break;
       this.#bytes -= next.body.length;
-      this.#send(next.body, next.over);
+      this.#send(next.body, next.ended);
     }
     this.#regulate();
   }
@@ -132,7 +132,7 @@ export class Replies {
     if (full === this.#full || this.#closed) return;
     this.#full = full;
     const { server, log } = this.#deps;
-    if (full) log.debug('the upstream makes more replies than it takes: it is not read from', { server });
+    if (full) log.debug('the upstream causes more replies than it accepts: reading is paused', { server });
     this.#deps.full(full);
   }
 }

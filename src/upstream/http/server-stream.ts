@@ -1,4 +1,4 @@
-/** What a server says by itself: the GET stream of a session. */
+/** The server-to-client stream of a session (2025-11-25, basic/transports, "Listening for Messages from the Server"). */
 import { backoffMs } from '../../lib/backoff.js';
 import { SseError } from '../../wire/sse-read.js';
 import { explain, type Controller, type UpstreamHandler } from './dispatcher.js';
@@ -9,15 +9,15 @@ import { header, usable, type Headers, type HttpSession } from './http.js';
 const BACKOFF_BASE_MS = 1000;
 const BACKOFF_MAX_MS = 30_000;
 
-/** The GET stream of a session: opened after the handshake, opened again when it ends, given up where there is none. */
+/** Opened after the handshake by GET, and again when it ends; given up if the server has no such stream. */
 export class ServerStream implements UpstreamHandler, Braked {
   readonly #http: HttpSession;
   readonly #generation: number;
-  /** Where it was asked for. */
+  /** The origin of the request. */
   #origin = '';
   #controller: Controller | undefined;
   #reader: EventReader | undefined;
-  /** The last event that was heard: the server goes on after it, if it keeps events. */
+  /** The id of the last event: a server that keeps events resumes after it. */
   #lastId: string | undefined;
   #failures = 0;
   #opens = 0;
@@ -48,11 +48,11 @@ export class ServerStream implements UpstreamHandler, Braked {
     this.#reader?.destroy();
     const controller = this.#controller;
     const abort = (): void => {
-      // One that is paused would not hear of it.
+      // A paused stream would not notice the abort.
       controller?.resume();
       controller?.abort(new Error('closed by the gateway'));
     };
-    // Not from within another exchange: undici reads one socket at a time.
+    // Not from within the callback of another exchange: undici reads one socket at a time.
     if (this.#braked) setImmediate(this.#http.owner.boundary.guard('server_stream', abort));
     else abort();
   }
@@ -79,12 +79,12 @@ export class ServerStream implements UpstreamHandler, Braked {
       );
       return;
     }
-    // It keeps no events, or not that one: then from now on.
+    // The server does not have that event: the next request begins with new ones.
     if (this.#lastId !== undefined) {
       this.#lastId = undefined;
       return;
     }
-    // 405: no such stream (2025-11-25). Anything else that will not change by asking again ends it too.
+    // 405: the server has no such stream (2025-11-25). Other statuses that a new request would not change end it as well.
     if (status < 500 && status !== 408 && status !== 429) this.#closed = true;
   }
 
@@ -120,7 +120,7 @@ export class ServerStream implements UpstreamHandler, Braked {
   onResponseError(_controller: Controller | undefined, error: Error): void {
     if (!this.#closed) {
       this.#http.owner.log.debug('the server-to-client stream ended', { error: explain(error) });
-      // Nobody answers at all: better known now than at the next refresh.
+      // No connection: the server may be gone.
       if (!this.#controller) this.#http.events.doubt();
     }
     this.#again();

@@ -1,5 +1,6 @@
 /**
- * HTTP+SSE of 2024-11-05 towards an upstream: one GET stream carries everything back, an `endpoint` event tells where to POST.
+ * Connection to a server over HTTP+SSE (2024-11-05): all messages of the server arrive on one GET stream, whose `endpoint` event names the address
+ * for POST.
  */
 import type { HttpServerConfig, ServerConfig } from '../../config/types.js';
 import { redactUrl } from '../../config/redact.js';
@@ -61,7 +62,7 @@ export class HttpSse implements Transport, UpstreamHandler {
     this.#owner = deps.owner;
     this.#events = deps.events;
     this.#streamUrl = new URL(deps.config.url);
-    // Event names carry meaning here (`endpoint`): normalize_sse_events does not apply.
+    // Event types matter here (`endpoint`): normalize_sse_events does not apply.
     const sink: SseSink = {
       open: (type) => {
         this.#begin(type);
@@ -75,7 +76,7 @@ export class HttpSse implements Transport, UpstreamHandler {
       empty() {},
     };
     this.#sse = new SseReader(sink);
-    // Not from within the constructor: a refused connection may answer before dispatch() returns.
+    // Not in the constructor: a refused connection may be reported before dispatch() returns.
     setImmediate(
       this.#owner.boundary.guard('server_stream', () => {
         this.#open();
@@ -104,7 +105,7 @@ export class HttpSse implements Transport, UpstreamHandler {
       },
       full: (on) => {
         if (on) this.#controller?.pause();
-        // Not from within the end of another exchange: undici reads one socket at a time.
+        // Not from within the callback of another exchange: undici reads one socket at a time.
         const resume = (): void => {
           if (!this.#replies.full) this.#controller?.resume();
         };
@@ -132,7 +133,7 @@ export class HttpSse implements Transport, UpstreamHandler {
   }
 
   ready(_revision: string, initialized: Buffer): Promise<void> {
-    return this.#replies.taken(initialized);
+    return this.#replies.accepted(initialized);
   }
 
   update(config: ServerConfig): void {
@@ -247,7 +248,7 @@ export class HttpSse implements Transport, UpstreamHandler {
     if (type === 'endpoint') return this.#opened(whole.toString('utf8').trim());
     this.#events.seen();
     if (!deliverWhole([whole], whole.length, this.#owner, this.#events))
-      this.#owner.log.warn(`skipped an event that is no message: ${JSON.stringify(excerpt(whole))}`, {
+      this.#owner.log.warn(`skipped an event that is not a message: ${JSON.stringify(excerpt(whole))}`, {
         server: this.#owner.server,
       });
   }
@@ -271,7 +272,7 @@ export class HttpSse implements Transport, UpstreamHandler {
   }
 
   #opened(endpoint: string): void {
-    if (!isHeaderText(endpoint)) return this.#lost('named an endpoint that is no address');
+    if (!isHeaderText(endpoint)) return this.#lost('named an endpoint that is not a valid address');
     const target = sameServer(endpoint, this.#streamUrl);
     if (!target) {
       this.#lost(`named an endpoint of another origin, which is not followed: ${redactUrl(endpoint)}`);
@@ -307,7 +308,7 @@ function place(url: URL): { origin: string; path: string } {
   return { origin: url.origin, path: url.pathname + url.search };
 }
 
-/** The POST of a message: its answer comes on the stream; only a refusal comes here. */
+/** The POST of a message: the answer arrives on the stream, the response is read only if it is a refusal. */
 class Posted implements UpstreamHandler {
   readonly #call: UpstreamCall;
   readonly #owner: CallOwner;

@@ -1,6 +1,6 @@
 /**
- * Streamable HTTP towards an upstream (2025-11-25, basic/transports): one POST a message, answered by a JSON body or by an
- * event stream; a GET stream for what the server says by itself.
+ * Connection to a legacy server over Streamable HTTP (2025-11-25, basic/transports): one POST per message, answered by a JSON body or an event
+ * stream, and a GET stream for other messages of the server.
  */
 import type { HttpServerConfig, ServerConfig } from '../../config/types.js';
 import type { CallOwner, Transport, TransportEvents, UpstreamCall } from '../calls/calls.js';
@@ -67,7 +67,7 @@ export class StreamableHttp implements Transport, HttpSession {
     const { generation } = this;
     this.#revision = revision;
     this.#headers = undefined;
-    await this.#replies.taken(initialized);
+    await this.#replies.accepted(initialized);
     if (this.#closed || this.generation !== generation) return;
     this.#stream?.destroy();
     this.#stream = new ServerStream(this);
@@ -103,12 +103,12 @@ export class StreamableHttp implements Transport, HttpSession {
   }
 
   cookies(lines: string | string[], origin: string): void {
-    // What was asked before a redirect may be answered behind it.
+    // A request that was sent before a redirect may be answered after it.
     if (origin === this.origin && this.#cookies.take(lines, origin)) this.#headers = undefined;
   }
 
   redirect(location: string): string | undefined {
-    // With them goes the cookie of the origin before.
+    // They have the cookie of the old origin.
     this.#headers = undefined;
     return moveTo(location, this);
   }
@@ -118,7 +118,7 @@ export class StreamableHttp implements Transport, HttpSession {
     this.#stream?.destroy();
     if (this.#sessionId === undefined) return this.#ending;
     const headers = this.headers();
-    // It is told once.
+    // The session is ended once.
     this.#sessionId = undefined;
     this.#ending = new Promise((resolve) => {
       const handler = new Unread(() => {

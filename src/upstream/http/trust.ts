@@ -4,14 +4,14 @@ import { delimiter, join } from 'node:path';
 import tls from 'node:tls';
 import type { HttpServerConfig } from '../../config/types.js';
 
-/** The variables that say where a system keeps the certificates it trusts. */
+/** The environment variables that name trusted certificates. */
 export interface TrustEnvironment {
   readonly SSL_CERT_FILE?: string | undefined;
   readonly SSL_CERT_DIR?: string | undefined;
   readonly NODE_EXTRA_CA_CERTS?: string | undefined;
 }
 
-/** Where distributions keep the bundle; the first that exists is the system's. */
+/** The bundles of trusted certificates of different systems; the first that exists is used. */
 const BUNDLES = [
   '/etc/ssl/certs/ca-certificates.crt', // Debian, Alpine
   '/etc/pki/tls/certs/ca-bundle.crt', // Fedora, RHEL 6
@@ -29,13 +29,13 @@ export interface SecureOptions {
 
 const CERTIFICATE = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g;
 
-/** Roots by the variables that name their sources: read once. */
+/** Root certificates by the variables that name their sources: read once. */
 const rootsBySource = new Map<string, string[]>();
-/** Parsing some 150 certificates takes 20 ms: once for what went in, not each time an upstream is dialled. */
+/** Contexts by their options: parsing some 150 certificates takes 20 ms. */
 const contexts = new Map<string, tls.SecureContext>();
 const MOST_CONTEXTS = 64;
 
-/** What TLS towards this upstream is made with. Throws an error that names the key and the file. */
+/** The TLS options for a server. Throws an Error that names the key and the file. */
 export function tlsOptions(server: HttpServerConfig, env: TrustEnvironment): SecureOptions {
   const { ca_file, cert_file, key_file, server_name } = server.tls;
   const options: SecureOptions = {};
@@ -46,7 +46,7 @@ export function tlsOptions(server: HttpServerConfig, env: TrustEnvironment): Sec
   if (cert_file !== undefined) own.cert = readKey('cert_file', cert_file);
   if (key_file !== undefined) own.key = readKey('key_file', key_file);
   const authority = ca_file === undefined ? undefined : certificates(readKey('ca_file', ca_file));
-  if (authority?.length === 0) throw new Error(`tls.ca_file: ${ca_file} holds no certificate in PEM form`);
+  if (authority?.length === 0) throw new Error(`tls.ca_file: ${ca_file} has no certificate in PEM format`);
 
   if (!server.tls_skip_verify) own.ca = [...systemRoots(env), ...(authority ?? [])];
   options.secureContext = contextOf(own);
@@ -63,7 +63,7 @@ function contextOf(options: tls.SecureContextOptions): tls.SecureContext {
       const what = options.cert || options.key ? 'cert_file and key_file do not make a key pair' : 'ca_file';
       throw new Error(`tls: ${what}: ${(error as Error).message}`, { cause: error });
     }
-    // Certificates are renewed: those of long ago are not needed again.
+    // Certificates are renewed: the oldest context is not needed again.
     if (contexts.size >= MOST_CONTEXTS) contexts.delete(contexts.keys().next().value as string);
     contexts.set(key, context);
   }
@@ -79,7 +79,7 @@ function readKey(key: string, file: string): string {
   }
 }
 
-/** Node's own roots, the system's and the extra ones. What cannot be read is left out, as OpenSSL does. */
+/** The root certificates of Node, of the system and of NODE_EXTRA_CA_CERTS. Unreadable files are skipped, as OpenSSL does. */
 function systemRoots(env: TrustEnvironment): string[] {
   const key = JSON.stringify([env.SSL_CERT_FILE, env.SSL_CERT_DIR, env.NODE_EXTRA_CA_CERTS]);
   let roots = rootsBySource.get(key);
@@ -112,7 +112,7 @@ function systemSources(env: TrustEnvironment): string[] {
     try {
       for (const name of readdirSync(folder)) add(join(folder, name));
     } catch {
-      // a folder that is not there adds nothing
+      // A missing folder is skipped.
     }
   }
   if (env.NODE_EXTRA_CA_CERTS) add(env.NODE_EXTRA_CA_CERTS);
@@ -123,7 +123,7 @@ function certificates(text: string): string[] {
   return text.match(CERTIFICATE) ?? [];
 }
 
-/** The same certificate may be wrapped differently in two files. */
+/** A certificate without white space: line breaks may differ between files. */
 function bare(pem: string): string {
   return pem.replace(/\s+/g, '');
 }

@@ -104,7 +104,7 @@ export class Attempt implements TransportEvents {
         era.late();
         if (link.isCurrent(this.#carrier)) link.outgrown();
       },
-      leave: (transport) => {
+      close: (transport) => {
         closing.close(transport);
       },
     };

@@ -16,7 +16,7 @@ import {
 import { neitherWorks } from './failures.js';
 import { DISCOVER, judgeProbe, MODERN_CODES, pinnedEra, type Probed, type Verdict } from './probe.js';
 
-/** Where `auto` goes on to HTTP+SSE (2026-07-28, basic/transports/streamable-http, "Backward Compatibility"). */
+/** Statuses after which `auto` tries HTTP+SSE (2026-07-28, basic/transports/streamable-http, "Backward Compatibility"). */
 const NOT_STREAMABLE = new Set([400, 404, 405]);
 
 export async function dialHttp(
@@ -34,7 +34,9 @@ export async function dialHttp(
       return await overLegacy(config, deps, signal, { mayGet: false });
     } catch (error) {
       if (!wasRefused(error)) throw error;
-      deps.owner.log.info('refused what it took before: finding out its era again', { server: config.name });
+      deps.owner.log.info('the upstream refuses what it accepted before: finding out its era again', {
+        server: config.name,
+      });
       signal.throwIfAborted();
     }
   }
@@ -61,17 +63,17 @@ export async function dialHttp(
     if (verdict.era === 'modern') return modern(carrier, verdict, probed);
     if (pinned === 'modern') throw notModern(config, probed);
     const { offer, status } = verdict;
-    deps.owner.log.debug('taken for a server of the legacy era', { server: config.name, status });
+    deps.owner.log.debug('the upstream is taken for a legacy server', { server: config.name, status });
     isHandedOn = true;
     return await overLegacy(config, deps, signal, { mayGet: NOT_STREAMABLE.has(status), offer, http });
   } catch (error) {
-    // Who has it ends its session with it.
+    // Once handed on, it is closed with the transport.
     if (!isHandedOn) http.dispatcher.destroy();
     throw error;
   }
 }
 
-/** Whether a server that gave no verdict may be of the legacy era: it was there, but refused or did not answer what it may not know. */
+/** Whether a server whose era is unknown may accept `initialize`: it was reached, but refused the probe or did not answer it. */
 function mayTakeInitialize(probed: Probed): boolean {
   if (probed.type !== 'error') return false;
   const { unreached, retryAfter } = (probed.error.data ?? {}) as {
@@ -83,7 +85,7 @@ function mayTakeInitialize(probed: Probed): boolean {
   return status === 401 || status === 403 || status >= 500 || probed.error.code === 'upstream_timeout';
 }
 
-/** Both errors are told where both fail. */
+/** As `dialled`; if that fails too, the error names both failures. */
 async function withoutVerdict(first: GatewayError, dialled: Promise<Dialled>): Promise<Dialled> {
   try {
     return { ...(await dialled), known: undefined };
@@ -94,7 +96,7 @@ async function withoutVerdict(first: GatewayError, dialled: Promise<Dialled>): P
   }
 }
 
-/** Asks a server once more that took `initialize` and gave no verdict before. */
+/** Probes a server again that accepted `initialize` without saying which revisions it speaks. */
 export async function probeAgain(config: HttpServerConfig, deps: DialDeps): Promise<Verdict> {
   const http = await httpDeps(config, deps);
   try {
@@ -108,7 +110,7 @@ export async function probeAgain(config: HttpServerConfig, deps: DialDeps): Prom
   }
 }
 
-/** Streamable HTTP, or HTTP+SSE where that is refused. `http`: what the probe used. */
+/** Connects over Streamable HTTP, or over HTTP+SSE if that is refused. `http`: the dispatcher that the probe used. */
 async function overLegacy(
   config: HttpServerConfig,
   deps: DialDeps,
@@ -129,7 +131,7 @@ async function overLegacy(
     if (config.protocol === 'streamable' || !options.mayGet || !speaksOnlySse(error)) throw error;
     signal.throwIfAborted();
     try {
-      // Probing: what is told is what both ways came to.
+      // `probing`: the error names the failures of both transports.
       return await overSse(config, deps, { probing: true });
     } catch (second) {
       if (error instanceof GatewayError && second instanceof GatewayError)
@@ -139,7 +141,7 @@ async function overLegacy(
   }
 }
 
-/** `probing`: should it fail, the dial goes on in another way. */
+/** `probing`: if it fails, another way is tried. */
 async function overSse(
   config: HttpServerConfig,
   deps: DialDeps,

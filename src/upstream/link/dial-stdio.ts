@@ -14,9 +14,9 @@ import {
 } from './dialled.js';
 import { DISCOVER, judgeProbe, pinnedEra, type Probed } from './probe.js';
 
-/** How long a child has to end that refused `initialize`. */
-const LEAVE_MS = 2000;
-/** From the spawn: a child may first have to be downloaded. */
+/** How long a child has to end that refused `initialize`, in ms. */
+const REFUSED_GRACE_MS = 2000;
+/** Factor for the time until the first output: the program may have to be downloaded. */
 const STARTING_FACTOR = 3;
 
 export async function dialStdio(
@@ -40,12 +40,12 @@ export async function dialStdio(
       } catch (error) {
         signal.throwIfAborted();
         if (!wasRefused(error) && !(transport.started && isLost(error))) {
-          deps.leave(transport);
+          deps.close(transport);
           throw error;
         }
-        owner.log.debug('refused initialize: asked for a modern revision', { server: config.name });
-        // A process of its own for the other era: nobody knows what this one makes of a second greeting.
-        await transport.close(LEAVE_MS);
+        owner.log.debug('the upstream refused initialize: trying a modern revision', { server: config.name });
+        // A new process: this one may not expect another first request.
+        await transport.close(REFUSED_GRACE_MS);
         transport.destroy();
         transport = spawn();
       }
@@ -54,15 +54,14 @@ export async function dialStdio(
     const carrier = deps.opened(transport, FIRST_MODERN);
     try {
       carrier.probing = true;
-      const asked = deps.own.open(carrier, DISCOVER, undefined);
-      const answer = settled(asked);
+      const answer = settled(deps.own.open(carrier, DISCOVER, undefined));
       const waitMs = config.timeouts.probe_ms * deps.patience;
       const silence = silent(transport, waitMs);
       let probed = await Promise.race([answer, silence.over]);
       silence.stop();
       signal.throwIfAborted();
-      if (probed.type === 'error' && lostOnTheWay(probed)) {
-        // Never started: a second time would end like the first.
+      if (probed.type === 'error' && isLost(probed.error)) {
+        // The process was not started: a second attempt would fail alike.
         if (!transport.started || pinned === 'modern') throw probed.error;
         probed = { type: 'exit' };
       }
@@ -77,7 +76,7 @@ export async function dialStdio(
       if (verdict.era === 'none') throw verdict.error;
       if (verdict.era === 'modern') return modern(carrier, verdict, probed);
       if (pinned === 'modern') throw notModern(config, probed);
-      owner.log.debug('taken for a server of the legacy era', { server: config.name, why: probed.type });
+      owner.log.debug('the upstream is taken for a legacy server', { server: config.name, why: probed.type });
       if (probed.type === 'exit') {
         transport.destroy();
         return await initialized(config, deps, spawn());
@@ -88,7 +87,7 @@ export async function dialStdio(
         return await initialized(config, deps, transport, { carrier, offer });
       return await unlessLate(config, deps, carrier, answer);
     } catch (error) {
-      deps.leave(transport);
+      deps.close(transport);
       throw error;
     }
   } finally {
@@ -96,7 +95,7 @@ export async function dialStdio(
   }
 }
 
-/** A child that kept silent gets `initialize`; should it answer the probe first, that counts. */
+/** Sends `initialize` to a child that did not answer the probe in time. If it answers the probe before that, the probe counts. */
 async function unlessLate(
   config: ServerConfig,
   deps: DialDeps,
@@ -120,7 +119,7 @@ async function unlessLate(
   try {
     return await Promise.race([initialized(config, deps, transport, { carrier }), first]);
   } catch (error) {
-    // It may refuse `initialize` in the same breath as it answers the probe.
+    // The child may answer the probe and refuse `initialize` at the same time.
     const found = await Promise.race([late, new Promise(setImmediate).then(() => undefined)]);
     if (found) return found;
     throw error;
@@ -129,17 +128,14 @@ async function unlessLate(
   }
 }
 
-/** Over stdio: the process is gone, and every call with it. */
-function lostOnTheWay({ error }: Probed & { type: 'error' }): boolean {
-  return isLost(error);
-}
-
+/** Whether the process has ended. */
 function isLost(error: unknown): boolean {
   return error instanceof GatewayError && error.code === 'upstream_disconnected';
 }
 
+/** Resolves when a child has not answered the probe in time; `ms` begin with its first output. */
 function silent(
-  transport: { readonly spoke: Promise<void> },
+  transport: { readonly hasOutput: Promise<void> },
   ms: number,
 ): { readonly over: Promise<Probed>; stop(): void } {
   let timer: NodeJS.Timeout | undefined;
@@ -152,7 +148,7 @@ function silent(
       }, limit);
     };
     wait(ms * STARTING_FACTOR);
-    void transport.spoke.then(() => {
+    void transport.hasOutput.then(() => {
       if (!stopped) wait(ms);
     });
   });

@@ -10,37 +10,37 @@ import { handshake } from './handshake.js';
 import type { OwnRequests } from './own-requests.js';
 import type { Probed, Verdict } from './probe.js';
 
-/** What a dial found out that the next one may begin with. */
+/** What an attempt found out; the next one begins with that. */
 export type Known = { readonly era: 'modern' } | { readonly era: 'legacy'; readonly sse: boolean };
 
 export interface DialDeps {
   readonly owner: CallOwner;
-  /** Of the carrier that `opened` gave. */
+  /** The events of the carrier that `opened` returned. */
   readonly events: TransportEvents;
   readonly starts: Slots;
   readonly clientInfo: { readonly name: string; readonly version: string };
-  /** Told to the upstream at `initialize`. */
+  /** The client capabilities for `initialize`. */
   readonly capabilities: object;
   readonly watcher: Watcher;
-  /** A transport was made: what is requested from now on goes over it. `modern`: the revision that is tried on it. */
+  /** A transport was made: further requests are sent on it. `modern`: the revision that is tried on it. */
   readonly opened: (transport: Transport, modern?: string) => Carrier;
   readonly own: OwnRequests;
-  /** From the dial before, or what its client speaks: tried first. */
+  /** What is tried first: from an earlier attempt, or the era of the client. */
   readonly known: Known | undefined;
-  /** How many times as long as timeouts.probe_ms a child may keep silent. */
+  /** A factor for timeouts.probe_ms, which limits how long a child may take to answer the probe. */
   readonly patience: number;
-  /** A child that had been taken for legacy answered the probe after all. */
+  /** A child answered the probe after `initialize` had been sent. */
   readonly late: () => void;
-  /** Lets go of a transport: its session or its child ends in good order. */
-  readonly leave: (transport: Transport) => void;
+  /** Closes a transport: its session or its process ends in good order. */
+  readonly close: (transport: Transport) => void;
 }
 
 export interface Dialled {
   readonly carrier: Carrier;
   readonly peer: Peer;
-  /** undefined: it took `initialize`, but what it speaks is not known. */
+  /** undefined: the server accepted `initialize`, but did not say which revisions it speaks. */
   readonly known: Known | undefined;
-  /** The DiscoverResult, for the hints in it. */
+  /** The DiscoverResult, for its caching hints. */
   readonly discovered?: Buffer | undefined;
 }
 
@@ -67,14 +67,14 @@ export async function initialized(
     carrier.probing = false;
     return { carrier, peer, known: { era: 'legacy', sse: transport.kind === 'sse' } };
   } catch (error) {
-    // Who opened it closes it.
-    if (!options.carrier) deps.leave(transport);
+    // A carrier that was passed in is closed by the caller.
+    if (!options.carrier) deps.close(transport);
     throw error;
   }
 }
 
 export function modern(carrier: Carrier, verdict: Verdict & { era: 'modern' }, probed: Probed): Dialled {
-  // Named once already: it would go on like this for ever.
+  // The server names a revision that it has refused already: asking again would not end.
   if (!('peer' in verdict))
     throw new GatewayError(
       'upstream_protocol_error',
@@ -84,7 +84,7 @@ export function modern(carrier: Carrier, verdict: Verdict & { era: 'modern' }, p
   return { carrier, peer: verdict.peer, known: { era: 'modern' }, discovered };
 }
 
-/** Resolves with how a request of the probe ended; never rejects. */
+/** Resolves with the outcome of a request of the probe; never rejects. */
 export function settled({ call, answer }: ReturnType<OwnRequests['open']>): Promise<Probed> {
   return answer.then(
     ({ value }): Probed => ({ type: 'result', value }),
@@ -107,7 +107,7 @@ export function notModern(config: ServerConfig, probed: Probed): GatewayError {
   );
 }
 
-/** Another answer than that there is no way to the upstream just now. */
+/** Whether the server refused a request, other than for its load or the credentials. */
 export function wasRefused(error: unknown): boolean {
   if (!(error instanceof GatewayError)) return false;
   const { rpc, status } = (error.data ?? {}) as { rpc?: unknown; status?: unknown };

@@ -1,12 +1,12 @@
-/** The gateway's own requests in the words of the modern era (2026-07-28, basic, "_meta"). */
+/** The envelope of the gateway's own requests to modern servers (2026-07-28, basic, "_meta"). */
 import { encodeHeaderValue } from '../../protocol/modern/param-headers.js';
 import { methodOf } from '../../protocol/methods.js';
 import { META } from '../../protocol/modern/meta.js';
 import { membersOf } from '../../wire/walk.js';
 
 /**
- * All that some client may be able to answer: what an upstream lists by what its client can do is listed for all. Of extensions,
- * those that the gateway can speak for a client that does not.
+ * All capabilities that a client may have: lists that depend on them are read in full. Of extensions, those that the gateway can serve for clients
+ * that do not have them.
  */
 export const EVERY_CAPABILITY: Readonly<Record<string, unknown>> = {
   elicitation: { form: {}, url: {} },
@@ -21,7 +21,7 @@ export interface EnvelopeFacts {
   readonly clientInfo: { readonly name: string; readonly version: string };
 }
 
-/** `params` (JSON of an object) with the envelope in its `_meta`. What stands there already is kept. */
+/** `params` (JSON of an object) with the envelope in its `_meta`. Members that are there already are kept. */
 export function withEnvelope(params: string | undefined, facts: EnvelopeFacts): string {
   const envelope: [string, unknown][] = [
     [META.protocolVersion, facts.revision],
@@ -39,7 +39,7 @@ export function withEnvelope(params: string | undefined, facts: EnvelopeFacts): 
   return inserted(bytes, meta.start, added.join(','), there.size > 0);
 }
 
-/** The header lines of an own request, beside its method. */
+/** The headers of an own request, beside the method; undefined: none. */
 export function ownHeaders(method: string, params: string | undefined): string[] | undefined {
   const key = methodOf(method)?.name;
   if (key === undefined || params === undefined) return undefined;

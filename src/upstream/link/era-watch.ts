@@ -1,4 +1,4 @@
-/** What is known of the era of one upstream, and when that is found out again (2026-07-28, basic/versioning). */
+/** What is known about the era of a server, and when that is checked (2026-07-28, basic/versioning). */
 import { GatewayError } from '../../errors.js';
 import type { Logger } from '../../observe/log.js';
 import type { Peer } from '../../protocol/ports.js';
@@ -10,20 +10,20 @@ import type { OwnRequests } from './own-requests.js';
 import { troubleOf } from './failures.js';
 import { DISCOVER, judgeProbe, type Probed, type Verdict } from './probe.js';
 
-/** An upstream is not asked for its era again before, however often it proves wrong. */
+/** The shortest time between two doubts, in ms. */
 const DOUBT_MS = 30_000;
-/** How much longer a child may keep silent that answered late once. */
+/** Factor for the time that a child has which answered the probe late once. */
 const PATIENCE = 4;
 
 export interface EraWatchDeps {
   readonly server: string;
   readonly log: Logger;
   readonly own: OwnRequests;
-  /** What a dial found out holds for the next one: over HTTP it does, another child may be another server. */
+  /** Whether the era is kept for the next attempt: over HTTP it is, a new child may be another program. */
   readonly keeps: boolean;
-  /** The era to try first where nothing is known. */
+  /** The era that is tried first if nothing is known. */
   readonly prefers: () => Era;
-  /** Asks it apart from what is going on. */
+  /** Probes the server beside the connection that is up. */
   readonly probe: () => Promise<Verdict>;
 }
 
@@ -33,7 +33,7 @@ export class EraWatch {
   #patience = 1;
   #outgrown = false;
   #suspect = false;
-  /** It took `initialize`, but did not say what it speaks. */
+  /** The server accepted `initialize`, but did not say which revisions it speaks. */
   #unsure = false;
   #doubted = -Infinity;
   #hints: Hints | undefined;
@@ -42,23 +42,23 @@ export class EraWatch {
     this.#deps = deps;
   }
 
-  /** What the next dial begins with. */
+  /** What the next attempt begins with. */
   get known(): Known | undefined {
     if (this.#known) return this.#known;
     return this.#deps.prefers() === 'legacy' ? { era: 'legacy', sse: false } : undefined;
   }
 
-  /** How many times as long as configured a child may keep silent. */
+  /** Factor for the configured time that a child has to answer the probe. */
   get patience(): number {
     return this.#patience;
   }
 
-  /** It is to be asked at the next refresh. */
+  /** The era is in doubt: checked at the next refresh. */
   get suspect(): boolean {
     return this.#suspect;
   }
 
-  /** The hints of its answer to server/discover; undefined: there was none. */
+  /** The caching hints of the answer to server/discover; undefined: there was none. */
   get hints(): Hints | undefined {
     return this.#hints;
   }
@@ -67,30 +67,30 @@ export class EraWatch {
     this.#known = this.#deps.keeps ? known : undefined;
     this.#unsure = known === undefined;
     this.#suspect = false;
-    this.#noted(discovered);
+    this.#noteHints(discovered);
   }
 
-  /** It does not answer as one of its era. true: it is worth asking now. */
+  /** The server does not answer as one of its era does. Returns whether it should be checked now. */
   doubt(): boolean {
     const now = performance.now();
     if (now - this.#doubted < DOUBT_MS) return false;
     this.#doubted = now;
     this.#known = undefined;
     this.#suspect = true;
-    this.#deps.log.info('the upstream does not answer as one of its era: finding that out again', {
+    this.#deps.log.info('the upstream does not answer as one of its era: finding out its era again', {
       server: this.#deps.server,
     });
     return true;
   }
 
-  /** A child that is spoken to in the legacy era answered the probe after all. */
+  /** A child that is used as a legacy server answered the probe late. */
   late(): void {
     if (this.#patience > 1) return;
     this.#patience = PATIENCE;
     this.#outgrown = true;
   }
 
-  /** true, once: the child is to be left for another one, which has more time to say that it is of the modern era. */
+  /** Returns true, once, if the child should be started again: then it has more time to answer the probe. */
   outgrown(): boolean {
     const was = this.#outgrown;
     this.#outgrown = false;
@@ -98,12 +98,12 @@ export class EraWatch {
   }
 
   /**
-   * What a modern upstream says of itself, asked for where that is stale or in doubt. undefined: there was nothing to ask, or it answered
-   * with something else: what it said before stands. Rejects where there is no way to it, or where it is no longer what it was.
+   * Asks a modern server what it says about itself, if that is stale or in doubt. undefined: not asked, or not a usable answer; what is known still
+   * counts. Rejects if the server cannot be reached, or if its era or revision has changed.
    */
-  async again(carrier: Carrier): Promise<Peer | undefined> {
+  async check(carrier: Carrier): Promise<Peer | undefined> {
     const { modern } = carrier;
-    if (this.#unsure) await this.#askAgain();
+    if (this.#unsure) await this.#probeAgain();
     const isSuspect = this.#suspect;
     this.#suspect = false;
     if (modern === undefined || !(isSuspect || (this.#hints?.stale() ?? true))) return undefined;
@@ -113,8 +113,8 @@ export class EraWatch {
     const trouble = probed.type === 'error' ? troubleOf(probed.error) : 'answer';
     if (trouble !== 'answer') throw (probed as Probed & { type: 'error' }).error;
     if (verdict.era === 'none' || (verdict.era === 'legacy' && verdict.offer === undefined && !isSuspect)) {
-      log.debug('server/discover brought nothing new', { server });
-      // Still in doubt: it is asked again at the next refresh.
+      log.debug('server/discover: nothing new', { server });
+      // Still in doubt: checked again at the next refresh.
       this.#suspect = isSuspect;
       return undefined;
     }
@@ -122,15 +122,15 @@ export class EraWatch {
       this.#known = undefined;
       throw new GatewayError(
         'upstream_disconnected',
-        `upstream '${server}' speaks the revision ${modern} no more: connecting again`,
+        `upstream '${server}' does not speak the revision ${modern} any more: connecting again`,
       );
     }
     this.#known = keeps ? { era: 'modern' } : undefined;
-    this.#noted(probed.type === 'result' ? probed.value : undefined);
+    this.#noteHints(probed.type === 'result' ? probed.value : undefined);
     return verdict.peer;
   }
 
-  async #askAgain(): Promise<void> {
+  async #probeAgain(): Promise<void> {
     const { server, probe } = this.#deps;
     const verdict = await probe();
     if (verdict.era === 'none') return;
@@ -138,12 +138,12 @@ export class EraWatch {
     if (verdict.era === 'modern')
       throw new GatewayError(
         'upstream_disconnected',
-        `upstream '${server}' says now that it speaks a modern revision: connecting again`,
+        `upstream '${server}' now speaks a modern revision: connecting again`,
       );
     this.#known = { era: 'legacy', sse: false };
   }
 
-  #noted(discovered: Buffer | undefined): void {
+  #noteHints(discovered: Buffer | undefined): void {
     this.#hints = undefined;
     if (!discovered) return;
     this.#hints = new Hints();

@@ -1,4 +1,4 @@
-/** What goes wrong with an upstream, as the errors that clients and operators see. */
+/** Failures of servers, as the errors that clients and operators see. */
 import { GatewayError } from '../../errors.js';
 import { MAX_NESTING, SMALL_MESSAGE } from '../../wire/json.js';
 
@@ -15,15 +15,15 @@ export function disconnected(server: string): GatewayError {
   return new GatewayError('upstream_disconnected', `upstream '${server}' is disconnected`);
 }
 
-/** The error with more in its data, for who decides by it. */
+/** The error with more members in its data. */
 export function withData(error: GatewayError, more: Readonly<Record<string, unknown>>): GatewayError {
   const data = typeof error.data === 'object' && error.data !== null ? error.data : {};
   return new GatewayError(error.code, error.message, { ...data, ...more });
 }
 
 /**
- * What the failure of a request of the gateway's own says of its server. `answer`: it is there, and said something else than was
- * hoped for. `silence`: nothing came in time; a ping tells more. `way`: there is no way to it, or no admittance.
+ * What the failure of an own request says about the server. `answer`: it answered, with an error or with something unusable. `silence`: no answer in
+ * time; a ping tells more. `way`: it cannot be reached, or refuses the credentials.
  */
 export type Trouble = 'answer' | 'silence' | 'way';
 
@@ -42,35 +42,35 @@ export function troubleOf(error: unknown): Trouble {
   }
 }
 
-/** Milliseconds the upstream asked to wait. */
+/** The wait that the server asked for, in ms. */
 export function retryAfterOf(error: GatewayError): number | undefined {
   const data = error.data as { retryAfter?: unknown } | null | undefined;
   return typeof data?.retryAfter === 'number' ? data.retryAfter * 1000 : undefined;
 }
 
-/** The code of the JSON-RPC error that a request of the gateway's own was answered with. */
+/** The code of the JSON-RPC error that the server answered an own request with. */
 export function rpcCodeOf(error: unknown): number | undefined {
   const data =
     error instanceof GatewayError ? (error.data as { rpc?: unknown } | null | undefined) : undefined;
   return typeof data?.rpc === 'number' ? data.rpc : undefined;
 }
 
-/** The answer of a handshake that is no object, too large, or nested too deep. */
+/** The error of a handshake whose answer is not an object, too large, or nested too deeply. */
 export function unreadable(server: string, method: string, value: Buffer): GatewayError {
   const why =
     value.length > SMALL_MESSAGE
       ? `${value.length} bytes, more than ${SMALL_MESSAGE}`
-      : `no object, or one that is nested deeper than ${MAX_NESTING}`;
+      : `something other than an object, or one that is nested deeper than ${MAX_NESTING}`;
   return new GatewayError('upstream_protocol_error', `upstream '${server}' answered ${method} with ${why}`);
 }
 
-/** Where servers have their endpoint mostly, as a question behind what was said of this one. */
+/** The usual paths of endpoints, as a question at the end of an error text. */
 export function otherPath({ pathname }: URL): string {
   const guesses = ['/mcp', '/sse'].filter((path) => path !== pathname.replace(/\/$/, ''));
   return `: is the path ${guesses.join(' or ')}?`;
 }
 
-/** Of a url that neither transport works with: what both said. Streamable HTTP, the first, is what a newer server wants to be told. */
+/** The error of a URL that works with neither transport: names both failures, Streamable HTTP first. */
 export function neitherWorks(
   url: string,
   first: GatewayError,

@@ -1,18 +1,18 @@
-/** How long what a modern upstream told is fresh, and for whom: by its own hints (2026-07-28, server/utilities/caching). */
+/** How long results of a modern server are fresh, and for whom, by its caching hints (2026-07-28, server/utilities/caching). */
 import type { Freshness } from '../../protocol/ports.js';
 import { membersOf } from '../../wire/walk.js';
 
-/** The hints of several results taken together. */
+/** The combined hints of several results. */
 export class Hints {
-  /** When the first of them is stale, on the monotonic clock; undefined: none said. */
+  /** When the first of them becomes stale, on the monotonic clock; undefined: none has a hint. */
   until: number | undefined;
-  /** One of them said nothing. */
+  /** At least one of them has no hint. */
   partial = false;
   isPrivate = false;
-  /** As `until`, of those that were fresh at all when they came. */
+  /** As `until`, of those whose hint was above 0. */
   lapses: number | undefined;
 
-  /** `result`: proven JSON of an object. */
+  /** `result`: valid JSON of an object. */
   note(result: Buffer, now = performance.now()): void {
     let ttl: number | undefined;
     for (const { key, start, end } of membersOf(result)) {
@@ -24,19 +24,19 @@ export class Hints {
       this.partial = true;
       return;
     }
-    // A negative one is to be read as 0.
+    // Negative values count as 0.
     const ms = Math.max(0, ttl);
     this.until = Math.min(this.until ?? Infinity, now + ms);
     if (ms > 0) this.lapses = Math.min(this.lapses ?? Infinity, now + ms);
   }
 
-  /** Whether something of it is stale, or may be. */
+  /** Whether at least one of them is stale, or may be. */
   stale(now = performance.now()): boolean {
     return this.partial || (this.until ?? now) <= now;
   }
 }
 
-/** `due`: when all of it is read again, whatever it says. */
+/** `due`: when everything is read again anyway. */
 export function freshnessOf(parts: readonly (Hints | undefined)[], due: number, isOwn: boolean): Freshness {
   let until = Infinity;
   let isPrivate = isOwn;
@@ -48,7 +48,7 @@ export function freshnessOf(parts: readonly (Hints | undefined)[], due: number, 
   return { until, scope: isPrivate ? 'private' : 'public' };
 }
 
-/** Milliseconds until the first part lapses that says when; undefined: none does. */
+/** Milliseconds until the first part with a hint becomes stale; undefined: none has one. */
 export function lapseMs(parts: readonly (Hints | undefined)[], now = performance.now()): number | undefined {
   const first = Math.min(...parts.map((part) => part?.lapses ?? Infinity));
   return first === Infinity ? undefined : Math.max(0, first - now);

@@ -1,4 +1,4 @@
-/** The handshake of the legacy era (2025-11-25, basic/lifecycle). */
+/** The handshake with a legacy server (2025-11-25, basic/lifecycle). */
 import type { ServerConfig } from '../../config/types.js';
 import { GatewayError } from '../../errors.js';
 import type { Peer } from '../../protocol/ports.js';
@@ -17,13 +17,13 @@ export interface HandshakeDeps {
   readonly request: (method: string, params: string | undefined) => Promise<Collected>;
   readonly clientInfo: { readonly name: string; readonly version: string };
   readonly capabilities: object;
-  /** The revision that the upstream wants to be asked for; undefined: the configured one, or the latest. */
+  /** The revision that the server asks for; undefined: the configured one, or the latest. */
   readonly offer?: LegacyRevision | undefined;
 }
 
 const INITIALIZED = Buffer.from('{"jsonrpc":"2.0","method":"notifications/initialized"}');
 
-/** `initialize`, then `notifications/initialized`. */
+/** `initialize`, then `notifications/initialized`. Rejects with a GatewayError. */
 export async function handshake(config: ServerConfig, deps: HandshakeDeps): Promise<Peer> {
   const { transport, clientInfo, capabilities } = deps;
   const configured = isLegacyRevision(config.revision) ? config.revision : undefined;
@@ -35,7 +35,7 @@ export async function handshake(config: ServerConfig, deps: HandshakeDeps): Prom
   if (!isLegacyRevision(protocolVersion))
     throw new GatewayError(
       'upstream_protocol_error',
-      `upstream '${config.name}' wants the protocol revision '${protocolVersion.slice(0, 32)}', which is not known here`,
+      `upstream '${config.name}' wants the protocol revision '${protocolVersion.slice(0, 32)}', which is not supported`,
     );
   await transport.ready(protocolVersion, INITIALIZED);
   return {
@@ -48,8 +48,8 @@ export async function handshake(config: ServerConfig, deps: HandshakeDeps): Prom
 }
 
 /**
- * What a shared session can be asked for: all that some client may be able to answer. A call whose client cannot is refused then.
- * Roots are never the clients': those of one would become everyone's.
+ * The client capabilities of a shared session: all that clients may have. A request to a client that does not have one is refused. Roots of clients
+ * are not among them: those of one client would be used for all.
  */
 export function sharedCapabilities(config: ServerConfig): object {
   return {
@@ -84,7 +84,7 @@ function readInitialize(value: Buffer, server: string): InitializeResult {
   };
 }
 
-/** A view would keep the whole answer. */
+/** A copy: a view would keep the whole answer in memory. */
 function copied(value: Buffer, { start, end }: Span): Buffer {
   return Buffer.from(value.subarray(start, end));
 }

@@ -1,4 +1,4 @@
-/** The lists of one upstream as they were last read. */
+/** The lists of a server as they were read last. */
 import type { GatewayError } from '../../errors.js';
 import type { Logger } from '../../observe/log.js';
 import { LIST_KINDS, LISTS, NO_LISTS, sameList, type ListKind, type Lists } from '../../protocol/lists.js';
@@ -14,19 +14,19 @@ export interface KeptListsDeps {
 }
 
 export interface ReadFrom {
-  /** undefined: all. */
+  /** undefined: all kinds. */
   readonly kinds: readonly ListKind[] | undefined;
   readonly capabilities: Readonly<Record<string, unknown>>;
   readonly modern: boolean;
   readonly request: (method: string, params: string | undefined) => Promise<Collected>;
-  /** Asks for a sign of life. Rejects where there is none. */
+  /** Resolves if the server is alive, else rejects. */
   readonly ping: () => Promise<unknown>;
 }
 
-/** What was read, not yet taken over. */
+/** What was read, before it replaces what is kept. */
 export interface ReadResult {
   readonly outcomes: ListOutcomes;
-  /** What a modern upstream says of how long they are fresh. */
+  /** The caching hints of a modern server. */
   readonly hints: Hints | undefined;
 }
 
@@ -34,20 +34,20 @@ export class KeptLists {
   readonly #deps: KeptListsDeps;
   lists: Lists = NO_LISTS;
   hints: Hints | undefined;
-  /** Kinds of which the last reading gave no list, and why. */
+  /** Kinds whose last reading failed, and why. */
   readonly #stale = new Map<ListKind, GatewayError>();
-  /** Kinds of which it was said that there are none. */
-  readonly #none = new Set<ListKind>();
+  /** Kinds that the server does not have, which was logged. */
+  readonly #missing = new Set<ListKind>();
 
   constructor(deps: KeptListsDeps) {
     this.#deps = deps;
   }
 
-  /** Rejects where there is no way to the upstream. */
+  /** Rejects with a GatewayError if the server cannot be reached. */
   async read({ kinds, capabilities, modern, request, ping }: ReadFrom): Promise<ReadResult> {
     const { server, log, observer } = this.#deps;
     const started = performance.now();
-    // Of a part it says nothing about the whole.
+    // Hints of some kinds do not count for all.
     const hints = modern && kinds === undefined ? new Hints() : undefined;
     let failed = true;
     try {
@@ -69,18 +69,18 @@ export class KeptLists {
     }
   }
 
-  /** Takes them over; gives the kinds that are other ones than before. */
+  /** Replaces the lists; returns the kinds that changed. */
   take({ outcomes, hints }: ReadResult): ListKind[] {
     this.hints = hints;
     const next: Record<ListKind, Lists[ListKind]> = { ...this.lists };
     for (const [kind, outcome] of outcomes) {
       switch (outcome.type) {
         case 'list':
-          this.#none.delete(kind);
+          this.#missing.delete(kind);
           next[kind] = outcome.definitions;
           break;
         case 'none':
-          this.#sayNone(kind);
+          this.#logMissing(kind);
           next[kind] = [];
           break;
         case 'failed':
@@ -90,13 +90,12 @@ export class KeptLists {
       this.#recover(kind);
     }
     const kinds = LIST_KINDS.filter((kind) => !sameList(next[kind], this.lists[kind]));
-    // Definitions that stayed the same keep their buffers: views and clients compare by bytes.
     if (kinds.length > 0) this.lists = next;
     this.#deps.observer.lists(this.lists.tools.length);
     return kinds;
   }
 
-  /** Empty from now on; gives the kinds that were not. */
+  /** Empties the lists; returns the kinds that were not empty. */
   clear(): ListKind[] {
     const kinds = this.kinds;
     this.lists = NO_LISTS;
@@ -109,14 +108,14 @@ export class KeptLists {
     return LIST_KINDS.filter((kind) => this.lists[kind].length > 0);
   }
 
-  /** Kinds whose list is an older one than it should be, and why. */
+  /** Kinds whose last reading failed, and why: their list is an older one. */
   get stale(): ReadonlyMap<ListKind, GatewayError> {
     return this.#stale;
   }
 
-  #sayNone(kind: ListKind): void {
-    if (this.#none.has(kind)) return;
-    this.#none.add(kind);
+  #logMissing(kind: ListKind): void {
+    if (this.#missing.has(kind)) return;
+    this.#missing.add(kind);
     const { server, log } = this.#deps;
     log.info(`the upstream has no ${LISTS[kind].method}`, { server });
   }
@@ -125,7 +124,10 @@ export class KeptLists {
     const { server, log } = this.#deps;
     const level = this.#stale.has(kind) ? 'debug' : 'warn';
     this.#stale.set(kind, error);
-    log[level](`${LISTS[kind].method} failed: the list before it stands`, { server, error: error.message });
+    log[level](`${LISTS[kind].method} failed: the previous list is still used`, {
+      server,
+      error: error.message,
+    });
   }
 
   #recover(kind: ListKind): void {

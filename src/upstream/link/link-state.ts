@@ -1,4 +1,4 @@
-/** The life of a link as a pure step: no timers, no sockets. connection.ts runs the effects. */
+/** The life of a link as a pure function, without timers and sockets. lifecycle.ts runs the effects. */
 
 export type LinkPhase =
   | { readonly at: 'dialing'; readonly failures: number; readonly attempts: number }
@@ -6,14 +6,14 @@ export type LinkPhase =
   | { readonly at: 'waiting'; readonly failures: number; readonly attempts: number }
   | { readonly at: 'draining' }
   | { readonly at: 'closed' }
-  /** Out of attempts, or never able to start: a reload makes a new link. */
+  /** Out of attempts, or the configuration can never work: a reload makes a new link. */
   | { readonly at: 'given_up' };
 
 export type LinkEvent =
   | { readonly type: 'connected' }
-  /** The dial failed, or what was up broke. */
+  /** The attempt failed, or the connection broke. */
   | { readonly type: 'failed' }
-  /** The attempt failed, and no other can ever succeed. */
+  /** The attempt failed, and no other one can succeed. */
   | { readonly type: 'hopeless' }
   /** The backoff is over. */
   | { readonly type: 'due' }
@@ -23,7 +23,7 @@ export type LinkEvent =
 export type LinkEffect =
   | { readonly do: 'dial' }
   | { readonly do: 'wait'; readonly failures: number }
-  /** Calls go no more. */
+  /** No calls are sent any more. */
   | { readonly do: 'disconnect' }
   | { readonly do: 'give_up' };
 
@@ -34,7 +34,7 @@ export interface LinkStep {
 
 const NONE: readonly LinkEffect[] = [];
 
-/** `maxAttempts`: failed attempts in a row after which it stays down; 0: none. */
+/** `maxAttempts`: failed attempts in a row after which the link is given up; 0: never. */
 export function step(phase: LinkPhase, event: LinkEvent, maxAttempts: number): LinkStep {
   if (phase.at === 'closed') return { next: phase, effects: NONE };
   switch (event.type) {

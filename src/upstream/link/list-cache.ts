@@ -1,6 +1,6 @@
 /**
- * What servers listed in the last run, on disk: clients that ask for their lists once get them at once, while servers start. One file a
- * server; what cannot be read, or is another server's, counts as nothing.
+ * What servers listed in the last run, on disk, so that clients get lists while servers start. One file per server; a file that is unreadable or
+ * belongs to another server is ignored.
  */
 import { createHash, randomBytes } from 'node:crypto';
 import { chmodSync, mkdirSync, readdirSync, readFileSync, statSync } from 'node:fs';
@@ -23,16 +23,16 @@ import { arrayOf, objectOf, readObject, textOf } from '../../wire/json.js';
 
 const VERSION = 1;
 const MAX_AGE_MS = 30 * 24 * 3_600_000;
-/** Of one server. */
+/** The largest file, in bytes. */
 const MAX_BYTES = 8_388_608;
 const MAX_BYTES_IN_ALL = 67_108_864;
 const FILE = /^[0-9a-f]{64}\.lists$/;
 
-/** What a server listed, and said of itself. */
+/** What a server listed, and said about itself. */
 export interface Remembered {
   readonly peer: Peer;
   readonly lists: Lists;
-  /** When that was, as Date.now() has it. */
+  /** When that was, in Unix milliseconds. */
   readonly at: number;
 }
 
@@ -40,7 +40,7 @@ export class ListCache {
   readonly #folder: string;
   readonly #log: Logger;
   #usable: boolean;
-  /** Files that are being written, by name: one at a time each, the newest wins. */
+  /** Files that are being written, by name: one write at a time, the newest content wins. */
   readonly #writing = new Map<string, { next: string | undefined }>();
 
   constructor(folder: string, log: Logger) {
@@ -49,7 +49,7 @@ export class ListCache {
     this.#usable = this.#prepare();
   }
 
-  /** undefined: nothing that counts. */
+  /** undefined: nothing usable. */
   read(config: ServerConfig): Remembered | undefined {
     if (!this.#usable) return undefined;
     const key = keyOf(config);
@@ -63,7 +63,7 @@ export class ListCache {
     }
   }
 
-  /** Writes them in the background. */
+  /** Writes the lists. Never rejects for errors of the file system: they end the use of the cache. */
   async write(config: ServerConfig, peer: Peer, lists: Lists): Promise<void> {
     if (!this.#usable) return;
     const key = keyOf(config);
@@ -105,7 +105,7 @@ export class ListCache {
     }
   }
 
-  /** What is too old, and the oldest of what is too much. */
+  /** Removes files that are too old, and the oldest ones if all together are too large. */
   async #sweep(): Promise<void> {
     const files: { path: string; size: number; mtimeMs: number }[] = [];
     for (const name of await readdir(this.#folder)) {
@@ -135,7 +135,7 @@ export class ListCache {
     }
   }
 
-  /** Said once: the gateway does without. */
+  /** Logs once, and ends the use of the cache. */
   #giveUp(error: unknown): void {
     this.#usable = false;
     const why = error instanceof Error ? error.message : String(error);
@@ -143,7 +143,7 @@ export class ListCache {
   }
 }
 
-/** Which server it is: what it is started or reached with, but for the values of secrets. */
+/** Identifies a server by how it is started or reached, without the values of secrets. */
 function keyOf(config: ServerConfig): string {
   const { name, revision, session } = config;
   const where =
@@ -182,7 +182,7 @@ function parse(file: Buffer, key: string): Remembered | undefined {
   const given = objectOf(read['lists']) ?? {};
   for (const kind of LIST_KINDS) {
     const texts = (arrayOf(given[kind]) ?? []).filter((each) => typeof each === 'string');
-    // Read as what the server said: nothing else is taken for a definition.
+    // Parsed like an answer of the server: anything else is not taken for a definition.
     const { definitions } = readListPage(kind, Buffer.from(`{"${LISTS[kind].member}":[${texts.join()}]}`));
     lists[kind] = definitions;
   }

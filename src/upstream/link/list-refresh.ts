@@ -143,18 +143,18 @@ export class ListRefresh {
     this.#refresh.again(Math.min(Math.max(backoff, requested, SHORTEST_RETRY_MS), MAX_WAIT_MS));
   }
 
-  async #readAll({ told, again }: Reading): Promise<void> {
+  async #readAll({ notified, isRetry }: Reading): Promise<void> {
     const { inventory, up } = this.#deps;
     const carrier = up();
     if (!carrier) return;
-    const isDescribedAnew = !again && (await this.#discover(carrier));
-    const read = await this.#read(carrier, again ? [...inventory.stale.keys()] : undefined);
+    const isDescribedAnew = !isRetry && (await this.#discover(carrier));
+    const read = await this.#read(carrier, isRetry ? [...inventory.stale.keys()] : undefined);
     if (up() !== carrier) return;
     const kinds = this.#take(read, false);
     if (kinds.length > 0 || isDescribedAnew) this.#changed(kinds);
     const { listsFor } = inventory;
-    if (again || !listsFor) return;
-    const others = await listsFor.renew(told || kinds.length > 0);
+    if (isRetry || !listsFor) return;
+    const others = await listsFor.renew(notified || kinds.length > 0);
     if (up() === carrier && others.length > 0) this.#changed(others);
   }
 
@@ -187,7 +187,7 @@ export class ListRefresh {
   async #discover(carrier: Carrier): Promise<boolean> {
     const { era, health, inventory, listen, up } = this.#deps;
     try {
-      const peer = await era.again(carrier);
+      const peer = await era.check(carrier);
       if (!peer || up() !== carrier || !inventory.describedAs(peer)) return false;
     } catch (error) {
       if (troubleOf(error) !== 'silence') throw error;

@@ -1,6 +1,6 @@
 /**
- * What a modern upstream lists for clients that can do less than all: one reading for each set of capabilities, at its first use, and again
- * whenever the list of all was read again.
+ * The lists of a modern server for clients with fewer capabilities than all: read once per set of capabilities when it is first used, and again
+ * whenever the full lists were read again.
  */
 import type { Logger } from '../../observe/log.js';
 import { LIST_KINDS, sameList, type ListKind, type Lists } from '../../protocol/lists.js';
@@ -8,13 +8,13 @@ import { META } from '../../protocol/modern/meta.js';
 import type { Collected } from '../calls/collect.js';
 import { readLists } from './read-lists.js';
 
-/** Sets that are kept of one upstream; the one that was asked for longest ago gives way to another. */
+/** The most sets that are kept; the one that was used longest ago is dropped. */
 const MAX_SETS = 16;
 
 export interface ListsForDeps {
   readonly server: string;
   readonly log: Logger;
-  /** The list of all. */
+  /** The full lists. */
   readonly all: () => Lists;
   readonly capabilities: () => Readonly<Record<string, unknown>>;
   readonly request: (method: string, params: string | undefined) => Promise<Collected>;
@@ -23,23 +23,23 @@ export interface ListsForDeps {
 interface Kept {
   readonly capabilities: Readonly<Record<string, unknown>>;
   lists: Lists;
-  /** As the upstream has them, as far as anybody knows. */
+  /** Read since the last known change. */
   fresh: boolean;
-  /** Asked for since it was read. */
+  /** Used since it was read. */
   used: boolean;
   reading: Promise<void> | undefined;
 }
 
 export class ListsFor {
   readonly #deps: ListsForDeps;
-  /** The one that was asked for last stands last. */
+  /** In the order of use, the latest last. */
   readonly #sets = new Map<string, Kept>();
 
   constructor(deps: ListsForDeps) {
     this.#deps = deps;
   }
 
-  /** `key`: of the set. The last reading; the list of all where there is none. */
+  /** `key`: of the set. The lists of the last reading; without one, the full lists. */
   get(key: string): Lists {
     const kept = this.#sets.get(key);
     if (!kept) return this.#deps.all();
@@ -47,7 +47,7 @@ export class ListsFor {
     return kept.lists;
   }
 
-  /** undefined: there is nothing to read. Else resolves when it is read, or cannot be; never rejects. */
+  /** Reads the lists of a set. undefined: they are fresh. Resolves when they were read, or could not be; never rejects. */
   fill(key: string, capabilities: Readonly<Record<string, unknown>>): Promise<void> | undefined {
     let kept = this.#sets.get(key);
     if (kept) {
@@ -68,18 +68,17 @@ export class ListsFor {
   }
 
   /**
-   * The list of all was read again: those for fewer capabilities may be other ones than before, whether or not that is. `told`: the
-   * upstream told of a change, so that all are read; else those that somebody asked for since. Gives the kinds that changed in any of them;
-   * never rejects.
+   * Reads again after the full lists were read: those for fewer capabilities may have changed even if the full ones did not. `notified`: the server
+   * notified a change, so all sets are read; else those that were used since. Resolves with the kinds that changed in any set; never rejects.
    */
-  async renew(told: boolean): Promise<ListKind[]> {
+  async renew(notified: boolean): Promise<ListKind[]> {
     const before = [...this.#sets.values()].map((kept) => ({ kept, lists: kept.lists }));
     for (const { kept } of before) kept.fresh = false;
     for (const { kept } of before) {
-      if (!(told || kept.used)) continue;
-      // One under way may be older than the change.
+      if (!(notified || kept.used)) continue;
+      // A reading that is running may be older than the change.
       if (kept.reading) await kept.reading;
-      // A client may have asked for it meanwhile.
+      // A client may have caused a reading meanwhile.
       if (!kept.fresh) await this.#refill(kept);
       kept.used = false;
     }
@@ -93,13 +92,13 @@ export class ListsFor {
     this.#sets.clear();
   }
 
-  /** The connection is another one: what is shown stands until it is read again. */
+  /** A new connection: all sets are read again when they are used. */
   outdate(): void {
     for (const kept of this.#sets.values()) kept.fresh = false;
   }
 
   #refill(kept: Kept): Promise<void> {
-    // What changes from now on makes it stale again.
+    // A change from now on makes it stale again.
     kept.fresh = true;
     const reading = this.#read(kept).then(
       (lists) => {
@@ -107,7 +106,7 @@ export class ListsFor {
       },
       (error: unknown) => {
         const { server, log } = this.#deps;
-        // The list before, or that of all, is no lie: what is too much in it says so when it is called.
+        // The previous or full lists are used: a tool that the client cannot use refuses the call.
         log.debug('lists for fewer capabilities could not be read', { server, error: String(error) });
       },
     );

@@ -1,4 +1,4 @@
-/** The gateway's own requests to an upstream: the handshake, the lists, what keeps a link alive. */
+/** Requests of the gateway itself to a server: handshake, lists, health, subscriptions. */
 import type { ServerConfig } from '../../config/types.js';
 import { GatewayError } from '../../errors.js';
 import { methodOf } from '../../protocol/methods.js';
@@ -9,7 +9,7 @@ import { ownHeaders, withEnvelope, type EnvelopeFacts } from './envelope.js';
 import { withData } from './failures.js';
 import type { LinkCalls } from './link-calls.js';
 
-/** How long they wait for an answer, unless request_ms is shorter. */
+/** How long they wait for an answer, unless timeouts.request_ms is shorter; in ms. */
 const OWN_REQUEST_MS = 60_000;
 
 export interface OwnRequestsDeps {
@@ -21,21 +21,21 @@ export interface OwnRequestsDeps {
 
 export interface OwnRequest {
   readonly call: UpstreamCall;
-  /** Rejects with the upstream's error as a GatewayError. */
+  /** Rejects with a GatewayError. */
   readonly answer: Promise<Collected>;
 }
 
 export interface OpenOptions {
-  /** Its answer is a stream that stays open. */
+  /** The answer is a stream that stays open. */
   readonly long?: boolean;
-  /** A shorter limit than the usual one, in ms. */
+  /** A shorter timeout than the usual one, in ms. */
   readonly totalMs?: number;
 }
 
 export interface OwnRequests {
   request(carrier: Carrier, method: string, params: string | undefined): Promise<Collected>;
   open(carrier: Carrier, method: string, params: string | undefined, options?: OpenOptions): OwnRequest;
-  /** The link is closed: nobody waits for any of them any more. */
+  /** The link is closed: cancels all of them. */
   close(): void;
 }
 
@@ -58,7 +58,7 @@ export function createOwnRequests(deps: OwnRequestsDeps): OwnRequests {
     const sent = modern === undefined ? params : withEnvelope(params, { ...deps.envelope, revision: modern });
     const body = `{"jsonrpc":"2.0","id":${id},"method":"${method}"${sent === undefined ? '' : `,"params":${sent}`}}`;
     const { sink, answer } = collect(calls.server, method, calls.messageBytes(), calls.budget, {
-      unproven: LIST_METHODS.has(method),
+      unchecked: LIST_METHODS.has(method),
     });
     const call = new UpstreamCall(calls, id, method, Buffer.from(String(id)), Buffer.from(body), sink, {
       repeatable: !long,
@@ -103,9 +103,10 @@ export function createOwnRequests(deps: OwnRequestsDeps): OwnRequests {
   };
 }
 
-/** Their results are proven as they are read. */
+/** The reader of their results checks the JSON. */
 const LIST_METHODS: ReadonlySet<string> = new Set(Object.values(LISTS).map(({ method }) => method));
-/** The error with what only its call knows of the way. */
+
+/** The error with what only the call knows about the connection. */
 function withFacts(error: GatewayError, { httpStatus, unreached, retryAfterMs }: UpstreamCall): GatewayError {
   const more = {
     ...(httpStatus >= 300 && { status: httpStatus }),

@@ -238,8 +238,8 @@ export function createParts(deps: ConnectionDeps, link: Link & LinkAdmin<ServerC
     },
     questionBytes: () => calls.answerLimits.questionBytes,
     modern: () => inventory.era === 'modern',
-    heard: (id, method, params, bytes) => {
-      listen.heard(id, method, params, bytes);
+    notifiedOnListen: (id, method, params, bytes) => {
+      listen.notified(id, method, params, bytes);
     },
     elicited: (elicitationId, notice, call) => {
       events.elicited(link, elicitationId, notice, call);

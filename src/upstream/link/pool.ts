@@ -1,4 +1,4 @@
-/** The shared links, one a server: put in, replaced without a gap, taken out. */
+/** The shared links, one per server: added, replaced without interruption, removed. */
 import { credentialsChanged } from '../../config/index.js';
 import type { ServerConfig } from '../../config/types.js';
 import type { Boundary } from '../../observe/boundary.js';
@@ -6,20 +6,20 @@ import type { Connection } from './connection.js';
 
 export interface PoolDeps {
   readonly boundary: Boundary;
-  /** Makes a link, not yet begun. */
+  /** Makes a link that is not started. */
   readonly connect: (config: ServerConfig) => Connection;
-  /** This link is the one of its server from now on. */
+  /** This link serves its server from now on. */
   readonly put: (link: Connection) => void;
-  /** Another link has taken the place of the one before. */
+  /** This link has replaced the one before. */
   readonly replaced: (link: Connection) => void;
 }
 
 export interface Upstream {
-  /** What counts: of `next` where there is one. */
+  /** The present configuration: that of `next`, if there is one. */
   readonly config: ServerConfig;
-  /** Where calls go. */
+  /** The link that calls are sent on. */
   readonly link: Connection;
-  /** On its way to take the place of `link`. */
+  /** Replaces `link` once it is up. */
   readonly next: Connection | undefined;
 }
 
@@ -27,16 +27,16 @@ interface Entry {
   config: ServerConfig;
   link: Connection;
   next: Connection | undefined;
-  /** When the old one is retired although the new one is not up. */
+  /** Replaces the old link although the new one is not up. */
   timer: NodeJS.Timeout | undefined;
 }
 
 export class UpstreamPool {
   readonly #deps: PoolDeps;
   readonly #upstreams = new Map<string, Entry>();
-  /** Links whose place another one took, or whose server is gone, until they have ended. */
+  /** Links that were replaced or whose server was removed, while they drain. */
   readonly #retired = new Set<Connection>();
-  /** Links are begun as they come; before, they only stand there. */
+  /** Links are started when they are added. */
   #begun = false;
 
   constructor(deps: PoolDeps) {
@@ -55,17 +55,17 @@ export class UpstreamPool {
     return this.#upstreams.get(server);
   }
 
-  /** All, in the order of their names. */
+  /** All servers, by name. */
   all(): Upstream[] {
     return [...this.#upstreams.values()].sort((a, b) => (a.config.name < b.config.name ? -1 : 1));
   }
 
-  /** The links that calls go to. */
+  /** The links that calls are sent on. */
   links(): Connection[] {
     return [...this.#upstreams.values()].map(({ link }) => link);
   }
 
-  /** Calls under way to a server, on links that are retired too. */
+  /** Calls in flight to a server, also on links that drain. */
   inFlight(server: string): number {
     let sum = this.#upstreams.get(server)?.link.inFlight ?? 0;
     for (const link of this.#retired) if (link.server === server) sum += link.inFlight;
@@ -84,12 +84,12 @@ export class UpstreamPool {
     if (this.#begun) link.start();
   }
 
-  /** Takes over what needs no new connection. */
+  /** Applies configuration that needs no new connection. */
   update(config: ServerConfig): void {
     const upstream = this.#upstreams.get(config.name);
     if (!upstream) return;
     upstream.config = config;
-    // One that is to be replaced keeps what it was made with.
+    // A link that is being replaced keeps its configuration.
     (upstream.next ?? upstream.link).update(config);
   }
 
@@ -101,15 +101,15 @@ export class UpstreamPool {
     void this.#retire(upstream.link, upstream.config.drain_seconds * 1000);
   }
 
-  /** `link` is not up any more: should another one be on its way to its place, that is where calls wait from now on. */
+  /** `link` is not up any more: if another one is to replace it, calls wait for that one from now on. */
   fell(link: Connection): void {
     const upstream = this.#upstreams.get(link.server);
     if (upstream?.link === link) this.#swap(upstream);
   }
 
   /**
-   * The new link takes the place of the old one once it is up; until then the old one serves. Only where it shows what may have been
-   * withdrawn it goes when the new one has had its time.
+   * Makes a new link that replaces the old one once it is up; until then the old one serves. If the credentials changed, the old ones may have been
+   * withdrawn: then the old link is replaced after a limited time in any case.
    */
   restart(config: ServerConfig): void {
     const upstream = this.#upstreams.get(config.name);
@@ -141,7 +141,7 @@ export class UpstreamPool {
     link.start();
   }
 
-  /** `link` has come up. */
+  /** `link` is up. */
   rose(link: Connection): void {
     const upstream = this.#upstreams.get(link.server);
     if (upstream?.next === link) this.#swap(upstream);
@@ -159,7 +159,7 @@ export class UpstreamPool {
     void this.#retire(old, old.config.drain_seconds * 1000);
   }
 
-  /** Nothing is on it yet, but the session that it may have opened is to end. */
+  /** It has no calls yet, but may have opened a session, which has to end. */
   #dropNext(upstream: Entry): void {
     const { next } = upstream;
     forgetNext(upstream);
@@ -173,7 +173,7 @@ export class UpstreamPool {
     return drained;
   }
 
-  /** Ends every link politely, within `graceMs`. */
+  /** Closes all links within `graceMs`. */
   async close(graceMs: number): Promise<void> {
     const links = [...this.#upstreams.values()].flatMap(({ link, next }) => (next ? [link, next] : [link]));
     links.push(...this.#retired);

@@ -1,4 +1,4 @@
-/** The lists of an upstream, every page of each. What it answers, whatever it is, is no failure of the way to it. */
+/** Reads the lists of a server, with all pages. An answer, even an unusable one, does not count as a failure of the connection. */
 import { GatewayError } from '../../errors.js';
 import type { Logger } from '../../observe/log.js';
 import {
@@ -12,31 +12,31 @@ import {
 import type { Collected } from '../calls/collect.js';
 import { asGatewayError, rpcCodeOf, troubleOf } from './failures.js';
 
-/** Pages of one list, at the most: a list that does not end is no list. */
+/** The most pages of one list: a list that does not end is refused. */
 const MAX_PAGES = 1000;
 const MAX_DEFINITIONS = 100_000;
-/** What is wrong with the definitions of one list is logged so many times, the rest counted. */
-const MAX_COMPLAINTS = 20;
-/** Names by the specification (2025-11-25, server/tools, "Tool Names"). */
+/** The most warnings about the definitions of one list; further ones are counted. */
+const MAX_PROBLEMS = 20;
+/** Valid tool names (2025-11-25, server/tools, "Tool Names"). */
 const TOOL_NAME = /^[A-Za-z0-9_.-]{1,128}$/;
-/** Answers to a list by which a server says that it has none, whatever it declared. */
-const NONE: ReadonlySet<number | undefined> = new Set([-32601, -32602]);
+/** Error codes by which a server says that it does not have a list, whatever it declares. */
+const NO_LIST_CODES: ReadonlySet<number | undefined> = new Set([-32601, -32602]);
 
 export interface ReadListsDeps {
   readonly server: string;
   readonly log: Logger;
   readonly capabilities: Readonly<Record<string, unknown>>;
   readonly request: (method: string, params: string | undefined) => Promise<Collected>;
-  /** Asks for a sign of life. Rejects where there is none. */
+  /** Resolves if the server is alive, else rejects. */
   readonly ping: () => Promise<unknown>;
 }
 
-/** How the reading of one list ended. */
+/** The outcome of reading one list. */
 export type ListOutcome =
   | { readonly type: 'list'; readonly definitions: readonly Definition[] }
-  /** Declared, but there is none. */
+  /** Declared, but the server does not have it. */
   | { readonly type: 'none' }
-  /** The upstream answered, but with no list: the one it gave before stands. */
+  /** The answer was not usable: the previous list is still used. */
   | { readonly type: 'failed'; readonly error: GatewayError };
 
 export type ListOutcomes = ReadonlyMap<ListKind, ListOutcome>;
@@ -44,8 +44,8 @@ export type ListOutcomes = ReadonlyMap<ListKind, ListOutcome>;
 const EMPTY: ListOutcome = { type: 'list', definitions: [] };
 
 /**
- * The kinds of `wanted`, read to their ends; those that the upstream does not declare are empty. One that declares none at all is asked for
- * a sign of life. Rejects where there is no way to the upstream.
+ * Reads the lists of `wanted`; those that the server does not declare are empty. A server that declares none at all is pinged instead. Rejects with
+ * a GatewayError if the server cannot be reached.
  */
 export async function readLists(wanted: readonly ListKind[], deps: ReadListsDeps): Promise<ListOutcomes> {
   const outcomes = new Map<ListKind, ListOutcome>();
@@ -65,7 +65,7 @@ async function outcomeOf(kind: ListKind, deps: ReadListsDeps): Promise<ListOutco
   } catch (error) {
     const trouble = troubleOf(error);
     if (trouble === 'way') throw error;
-    // It may be busy with something else, or gone.
+    // The server may be busy or gone.
     if (trouble === 'silence') await deps.ping();
     return { type: 'failed', error: asGatewayError(error, deps.server) };
   }
@@ -75,9 +75,9 @@ async function readList(kind: ListKind, deps: ReadListsDeps): Promise<ListOutcom
   const { server, log, request } = deps;
   const { method, singular } = LISTS[kind];
   const found = new Map<string, Definition>();
-  let complaints = 0;
-  const complain = (what: string): void => {
-    if (++complaints <= MAX_COMPLAINTS) log.warn(`${method}: ${what}`, { server });
+  let problems = 0;
+  const report = (what: string): void => {
+    if (++problems <= MAX_PROBLEMS) log.warn(`${method}: ${what}`, { server });
   };
   const seen = new Set<string>();
   let cursor: string | undefined;
@@ -87,28 +87,29 @@ async function readList(kind: ListKind, deps: ReadListsDeps): Promise<ListOutcom
     try {
       answer = await request(method, params);
     } catch (error) {
-      if (page === 1 && NONE.has(rpcCodeOf(error)) && troubleOf(error) === 'answer') return { type: 'none' };
+      if (page === 1 && NO_LIST_CODES.has(rpcCodeOf(error)) && troubleOf(error) === 'answer')
+        return { type: 'none' };
       throw error;
     }
     const read = await readPage(kind, answer.value, server);
-    for (const problem of read.problems) complain(problem);
+    for (const problem of read.problems) report(problem);
     for (const definition of read.definitions) {
       const { key } = definition;
       const shown = key.slice(0, 128);
       if (found.has(key)) {
-        complain(`${singular} '${shown}' is there twice, the first one counts`);
+        report(`${singular} '${shown}' is listed twice, the first one counts`);
         continue;
       }
       if (kind === 'tools' && !TOOL_NAME.test(key))
-        complain(`'${shown}' is no name by the specification, listed as it is`);
+        report(`'${shown}' is not a valid name by the specification, listed as it is`);
       found.set(key, definition);
     }
     const { nextCursor } = read;
     const isRepeated = nextCursor !== undefined && seen.has(nextCursor);
-    if (isRepeated) complain(`the cursor of page ${page} was there before: the list ends with it`);
+    if (isRepeated) report(`the cursor of page ${page} was used before: the list ends there`);
     if (nextCursor === undefined || isRepeated) {
-      if (complaints > MAX_COMPLAINTS)
-        log.warn(`${method}: ${complaints - MAX_COMPLAINTS} more complaints of this kind`, { server });
+      if (problems > MAX_PROBLEMS)
+        log.warn(`${method}: ${problems - MAX_PROBLEMS} more problems of this kind`, { server });
       return { type: 'list', definitions: [...found.values()] };
     }
     if (page >= MAX_PAGES || found.size > MAX_DEFINITIONS)

@@ -1,8 +1,8 @@
-/** Which clients used a shared upstream lately: what it asks without a link may be meant for the one before. */
+/** Which clients called a shared server lately: a request of it that names no call may be meant for an earlier client. */
 
 const LATELY_MS = 10_000;
 
-/** Only the latest two clients matter: is there another one than this, and since when? */
+/** Keeps the latest two clients: whether there is another one, and when that called last. */
 export class RecentCallers {
   #client = '';
   #at = -Infinity;
@@ -19,7 +19,7 @@ export class RecentCallers {
     this.#at = now;
   }
 
-  /** The one client that called lately; undefined: none, or several. */
+  /** The only client that called lately; undefined: none, or several. */
   soleLately(now = performance.now()): string | undefined {
     return now - this.#at < LATELY_MS && !this.othersLately(this.#client, now) ? this.#client : undefined;
   }

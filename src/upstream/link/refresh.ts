@@ -1,49 +1,49 @@
-/** When the lists of an upstream are read again: on a timer, when it says so, when something looks wrong. One read at a time. */
+/** Schedules readings of the lists of a server: at intervals, after notifications, and when asked to. One reading at a time. */
 import { singleFlight } from '../../lib/single-flight.js';
 import type { Boundary } from '../../observe/boundary.js';
 
-/** How long list_changed notifications are gathered, from the first on, before the lists are asked for. */
+/** How long list_changed notifications are gathered, from the first on, before the lists are read, in ms. */
 const GATHER_MS = 50;
-/** An upstream that told of changes so many times in a row... */
+/** After so many readings in a row that notifications caused ... */
 const FLOOD = 5;
-/** ... has its lists read once in this time. */
+/** ... there is one reading within this time, in ms. */
 const FLOOD_MS = 1000;
 const SHORTEST_MS = 500;
-/** However soon an upstream says that its lists are stale, they are not read again before. */
+/** The shortest time to live that a server can name, in ms. */
 const SHORTEST_TTL_MS = 5000;
-/** Share of a time to live by which reading again is put off at random, so that many gateways do not meet. */
+/** Random jitter, as a fraction of the TTL, so that replicas do not refresh in step. */
 const JITTER = 0.1;
 
 /** What a read is for. */
 export interface Reading {
-  /** The upstream told of a change. */
-  readonly told: boolean;
-  /** Only what could not be read the last time. */
-  readonly again: boolean;
+  /** The server notified a change. */
+  readonly notified: boolean;
+  /** Only the lists that could not be read the last time. */
+  readonly isRetry: boolean;
 }
 
 export interface RefreshDeps {
   readonly boundary: Boundary;
   readonly ttlMs: () => number;
-  /** How soon the upstream itself says that what it told is stale; undefined: it does not. */
+  /** When the lists become stale by the hints of the server, in ms from now; undefined: it names none. */
   readonly hintMs: () => number | undefined;
-  /** Reads the lists and takes them over. It is the health check as well. */
+  /** Reads the lists. */
   readonly read: (reading: Reading) => Promise<void>;
-  /** undefined: it was read. */
+  /** A reading has ended; undefined: without an error. */
   readonly done: (error: unknown) => void;
 }
 
 export interface Refresh {
-  /** Starts the timer. `spread`: the first time at a random moment of the interval, so that many upstreams do not meet. */
+  /** Starts the timer. `spread`: at a random moment of the interval, so that servers are not refreshed in step. */
   schedule(spread: boolean): void;
-  /** The list changed: read it soon, once for many notifications. */
+  /** A list changed: reads soon, once for several notifications. */
   soon(): void;
-  /** What could not be read is tried again after `ms`. */
+  /** Reads the lists that could not be read again, after `ms`. */
   again(ms: number): void;
   now(): void;
-  /** Reads now, or joins a read under way. */
+  /** Reads now, or joins a reading that is running. Rejects if the reading fails. */
   run(): Promise<void>;
-  /** When the next read is due, on the monotonic clock. */
+  /** When the next reading is due, on the monotonic clock. */
   readonly due: number;
   stop(): void;
 }
@@ -51,15 +51,15 @@ export interface Refresh {
 export function createRefresh({ boundary, ttlMs, hintMs, read, done }: RefreshDeps): Refresh {
   let timer: NodeJS.Timeout | undefined;
   let due = 0;
-  /** Of the read that a notification asked for. */
+  /** The timer of a reading that a notification caused. */
   let soonTimer: NodeJS.Timeout | undefined;
   let againTimer: NodeJS.Timeout | undefined;
-  /** Told of a change that no read has begun to look for yet. */
+  /** A change was notified since the last reading began. */
   let dirty = false;
-  /** Reads in a row that a notification asked for, each within FLOOD_MS of the one before. */
+  /** Readings in a row that notifications caused, each soon after the one before. */
   let inRow = 0;
   let lastSoon = -Infinity;
-  let next: Reading = { told: false, again: false };
+  let next: Reading = { notified: false, isRetry: false };
   const flight = singleFlight(() => read(next));
 
   function schedule(spread: boolean): void {
@@ -75,28 +75,27 @@ export function createRefresh({ boundary, ttlMs, hintMs, read, done }: RefreshDe
     return start(false);
   }
 
-  function start(again: boolean): Promise<void> {
-    // Who joins a read under way is not told twice.
+  function start(isRetry: boolean): Promise<void> {
     if (flight.running) return flight.call();
     clearTimeout(soonTimer);
     clearTimeout(againTimer);
     soonTimer = againTimer = undefined;
-    next = { told: dirty, again: again && !dirty };
+    next = { notified: dirty, isRetry: isRetry && !dirty };
     if (dirty) {
       const at = performance.now();
       inRow = at - lastSoon < 2 * FLOOD_MS ? inRow + 1 : 0;
       lastSoon = at;
       dirty = false;
     }
-    const { again: isPart } = next;
+    const { isRetry: isPart } = next;
     const reading = flight.call();
     reading.then(
       boundary.guard('link', () => {
         if (!isPart) schedule(false);
         done(undefined);
-        // The timer of the whole found this one under way.
+        // The interval ended while this reading of a part was running.
         if (isPart && due <= performance.now()) now();
-        // It was told while the lists were being read: they may be older than that.
+        // A change was notified during the reading: the lists may be older than that.
         if (dirty) gather();
       }),
       boundary.guard('link', (error: unknown) => {
@@ -111,13 +110,13 @@ export function createRefresh({ boundary, ttlMs, hintMs, read, done }: RefreshDe
     run().catch(() => undefined);
   }
 
-  /** The first notification sets the time: those that follow cannot put it off. */
+  /** The first notification sets the time: further ones do not postpone it. */
   function gather(): void {
     if (soonTimer || flight.running) return;
     const rest = inRow >= FLOOD ? lastSoon + FLOOD_MS - performance.now() : 0;
     const due = (): void => {
       soonTimer = undefined;
-      // One under way, when it ends, sees that there is more to read.
+      // A reading that is running checks `dirty` when it ends.
       now();
     };
     soonTimer = setTimeout(boundary.guard('link', due), Math.max(GATHER_MS, rest)).unref();

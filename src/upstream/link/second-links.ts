@@ -1,6 +1,6 @@
 /**
- * The legacy links to servers that speak both eras. A shared HTTP server is dialled in its modern era; once a client of the legacy era has
- * come, it is dialled in that era too, for the tools that ask their client in the old way. What cannot be had so goes over the bridge.
+ * Legacy links to servers that speak both eras. A shared HTTP server is connected as a modern one; once a legacy client has connected, a legacy link
+ * is made as well, for tools that ask their client the legacy way. Without such a link the bridge serves legacy clients.
  */
 import type { ServerConfig } from '../../config/types.js';
 import type { GatewayError } from '../../errors.js';
@@ -13,29 +13,29 @@ import type { Upstream } from './pool.js';
 export interface SecondLinksDeps {
   readonly boundary: Boundary;
   readonly log: Logger;
-  /** Makes a link, not yet begun. */
+  /** Makes a link that is not started. */
   readonly connect: (config: ServerConfig) => Connection;
   readonly upstreams: () => Iterable<Upstream>;
-  /** Legacy clients see this link in the place of the first one of its server. */
+  /** Legacy clients get this link instead of the first one of its server. */
   readonly put: (link: Connection) => void;
-  /** Legacy clients see the first link of its server again. */
+  /** Legacy clients get the first link of its server again. */
   readonly remove: (link: Connection) => void;
-  /** What legacy clients see of a server may be other lists now. */
+  /** The lists of a server that legacy clients see may have changed. */
   readonly changed: (server: string, kinds: readonly ListKind[]) => void;
 }
 
 export class SecondLinks {
   readonly #deps: SecondLinksDeps;
   readonly #links = new Map<string, Connection>();
-  /** Servers whose link here is what legacy clients see. */
+  /** Servers whose legacy link is used by legacy clients. */
   readonly #shown = new Set<string>();
   /** Links of an older configuration that serve until the new one is up. */
-  readonly #outgoing = new Map<string, Connection>();
-  /** Links that nobody uses any more, until they have ended. */
+  readonly #replaced = new Map<string, Connection>();
+  /** Links that are draining. */
   readonly #retired = new Set<Connection>();
-  /** Servers that refused `initialize`: not asked again before their first link has come up anew. */
+  /** Servers that refused `initialize`: not tried again before their first link has reconnected. */
   readonly #refused = new Set<string>();
-  /** Servers that legacy clients have come for; undefined in it: all. */
+  /** Servers that legacy clients use; undefined in it: all. */
   readonly #wanted = new Set<string | undefined>();
 
   constructor(deps: SecondLinksDeps) {
@@ -44,20 +44,20 @@ export class SecondLinks {
 
   /** The link of a server, whether it is up or not. */
   get(server: string): Connection | undefined {
-    return this.#links.get(server) ?? this.#outgoing.get(server);
+    return this.#links.get(server) ?? this.#replaced.get(server);
   }
 
   links(): Connection[] {
-    return [...this.#links.values(), ...this.#outgoing.values()];
+    return [...this.#links.values(), ...this.#replaced.values()];
   }
 
-  /** Resolves when the first attempt to reach a server in its legacy era has ended; undefined: it has, or there is none. */
+  /** Resolves when the first attempt to make the legacy link to a server has ended; undefined: it has, or there is none. */
   dialling(server: string): Promise<void> | undefined {
     const link = this.#links.get(server);
-    return link?.firstConnect && !this.#outgoing.has(server) ? link.settled : undefined;
+    return link?.firstConnect && !this.#replaced.has(server) ? link.settled : undefined;
   }
 
-  /** A legacy client has come for a server, or for all. */
+  /** A legacy client uses a server; undefined: all servers. */
   want(server: string | undefined): void {
     if (this.#wanted.has(server) || this.#wanted.has(undefined)) return;
     this.#wanted.add(server);
@@ -65,29 +65,29 @@ export class SecondLinks {
       if (server === undefined || upstream.config.name === server) this.#consider(upstream);
   }
 
-  /** The first link of a server has come up. */
+  /** The first link of a server is up. */
   rose(upstream: Upstream): void {
     const { name } = upstream.config;
     this.#refused.delete(name);
-    if (speaksBoth(upstream)) this.#consider(upstream);
+    if (mayNeedSecond(upstream)) this.#consider(upstream);
     else this.drop(name);
   }
 
-  /** The link of a server went up or down; `kinds`: the lists that came or went with it. */
+  /** A legacy link went up or down; `kinds`: the lists that changed with that. */
   turned(link: Connection, kinds: readonly ListKind[]): void {
     const { server } = link;
-    const older = this.#outgoing.get(server);
-    if (older === link && link.state !== 'up' && !link.reconnecting) this.#leave(server);
+    const older = this.#replaced.get(server);
+    if (older === link && link.state !== 'up' && !link.reconnecting) this.#dropReplaced(server);
     if (this.#links.get(server) !== link) return;
     if (older && link.state === 'up') {
-      this.#outgoing.delete(server);
+      this.#replaced.delete(server);
       this.#retire(older);
       this.#deps.put(link);
       this.#deps.changed(server, LIST_KINDS);
     }
     if (older) return;
     const isShown = this.#shown.has(server);
-    // Away for too long: the bridge serves until it is back.
+    // Down for too long: the bridge serves until it is up again.
     if (link.state !== 'up' && !link.reconnecting) {
       if (isShown) this.#hide(link);
       return;
@@ -101,7 +101,7 @@ export class SecondLinks {
     this.#deps.changed(server, this.#otherKinds(link));
   }
 
-  /** It refuses the handshake of its era. */
+  /** The server refuses `initialize`. */
   gaveUp(link: Connection, error: GatewayError): void {
     const { server } = link;
     if (this.#links.get(server) !== link) return;
@@ -109,7 +109,7 @@ export class SecondLinks {
     this.#refused.add(server);
     this.drop(server);
     this.#deps.log[wasUp ? 'warn' : 'debug'](
-      'speaks no legacy revision: the bridge serves its legacy clients',
+      'the upstream speaks no legacy revision: the bridge serves its legacy clients',
       {
         server,
         error: error.message,
@@ -117,26 +117,26 @@ export class SecondLinks {
     );
   }
 
-  /** Takes over what needs no new connection. */
+  /** Applies configuration that needs no new connection. */
   update(config: ServerConfig): void {
     this.#links.get(config.name)?.update(inLegacy(config));
   }
 
-  /** The configuration of a server is another one: once that is up it is dialled anew, and the link here serves until then. */
+  /** The configuration of a server changed: a new legacy link is made once its first link is up, and the present one serves until then. */
   outdate(server: string): void {
     const link = this.#links.get(server);
-    const older = this.#outgoing.get(server);
+    const older = this.#replaced.get(server);
     if (!older && !(link && this.#shown.has(server))) return this.drop(server);
     if (!link) return;
     this.#links.delete(server);
-    // Changed once more while the new link was on its way: the one that serves goes on serving.
+    // Changed again before the new link was up: the link that serves still does.
     if (older) this.#retire(link);
-    else this.#outgoing.set(server, link);
+    else this.#replaced.set(server, link);
   }
 
-  /** The server is gone, or speaks one era alone. */
+  /** The server was removed, or speaks only one era. */
   drop(server: string): void {
-    this.#leave(server);
+    this.#dropReplaced(server);
     const link = this.#links.get(server);
     if (!link) return;
     if (this.#shown.has(server)) this.#hide(link);
@@ -145,10 +145,10 @@ export class SecondLinks {
   }
 
   /** Ends the link of an older configuration. */
-  #leave(server: string): void {
-    const link = this.#outgoing.get(server);
+  #dropReplaced(server: string): void {
+    const link = this.#replaced.get(server);
     if (!link) return;
-    this.#outgoing.delete(server);
+    this.#replaced.delete(server);
     this.#hide(link);
     this.#retire(link);
   }
@@ -159,14 +159,14 @@ export class SecondLinks {
     this.#deps.boundary.detach('link', drained);
   }
 
-  /** Calls under way to a server. */
+  /** Calls in flight to a server. */
   inFlight(server: string): number {
     let sum = 0;
     for (const link of [...this.links(), ...this.#retired]) if (link.server === server) sum += link.inFlight;
     return sum;
   }
 
-  /** Ends every link politely, within `graceMs`. */
+  /** Closes all links within `graceMs`. */
   async close(graceMs: number): Promise<void> {
     await Promise.allSettled([...this.links(), ...this.#retired].map((link) => link.close(graceMs)));
   }
@@ -174,7 +174,7 @@ export class SecondLinks {
   destroy(): void {
     for (const link of [...this.links(), ...this.#retired]) link.destroy();
     this.#links.clear();
-    this.#outgoing.clear();
+    this.#replaced.clear();
   }
 
   #hide(link: Connection): void {
@@ -184,7 +184,7 @@ export class SecondLinks {
     this.#deps.changed(server, this.#otherKinds(link));
   }
 
-  /** What a server lists otherwise in its legacy era than in its modern one. */
+  /** The kinds whose list differs between the two links of a server. */
   #otherKinds({ server, lists }: { readonly server: string; readonly lists: Lists }): ListKind[] {
     for (const { config, link } of this.#deps.upstreams())
       if (config.name === server)
@@ -196,16 +196,16 @@ export class SecondLinks {
     const { config } = upstream;
     const { name } = config;
     const isWanted = this.#wanted.has(name) || this.#wanted.has(undefined);
-    if (!isWanted || this.#links.has(name) || this.#refused.has(name) || !speaksBoth(upstream)) return;
+    if (!isWanted || this.#links.has(name) || this.#refused.has(name) || !mayNeedSecond(upstream)) return;
     const link = this.#deps.connect(inLegacy(config));
     this.#links.set(name, link);
     link.start();
   }
 }
 
-/** Whether a second link may be worth while: only `initialize` tells. */
-function speaksBoth({ config, link, next }: Upstream): boolean {
-  // What is about to be another server tells nothing of that.
+/** Whether a legacy link may be useful: only `initialize` tells for certain. */
+function mayNeedSecond({ config, link, next }: Upstream): boolean {
+  // The server is about to be replaced: what it speaks now does not matter.
   if (next) return false;
   if (config.kind !== 'http' || config.session !== 'shared' || config.revision !== 'auto') return false;
   return link.state === 'up' && link.era === 'modern';

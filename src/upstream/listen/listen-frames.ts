@@ -6,7 +6,7 @@ import { splice, type Patch } from '../../wire/splice.js';
 
 export const LISTEN = 'subscriptions/listen';
 
-/** What is read of the params of a message on a listen stream. */
+/** The params of a notification on a listen stream, as far as they are read. */
 export interface ListenParams {
   readonly uri?: unknown;
   readonly taskId?: unknown;
@@ -19,8 +19,8 @@ const QUOTE = 0x22;
 const COMMA = 0x2c;
 
 /**
- * Takes the subscription id out of `_meta`, and a `_meta` that held nothing else; every other byte stays. undefined: it nests too deep, or
- * has too many values.
+ * Removes the subscription id from `_meta`, and a `_meta` that has nothing else; every other byte stays. undefined: nested too deeply, or too
+ * many values.
  */
 export function withoutSubscriptionId(bytes: Buffer): Buffer | undefined {
   let read: ReturnType<typeof scan>;
@@ -43,11 +43,11 @@ export function withoutSubscriptionId(bytes: Buffer): Buffer | undefined {
   return splice(bytes, [patch]);
 }
 
-/** The removal of one member with the comma that goes with it. */
+/** The removal of one member with its comma. */
 function removal(bytes: Buffer, members: readonly Member[], index: number): Patch {
   const member = members[index] as Member;
   const before = members[index - 1];
-  // The last of several: the comma before it goes too.
+  // The last of several: the comma before it is removed as well.
   if (before && index === members.length - 1) return { start: before.end, end: member.end, bytes: NOTHING };
   const start = before ? keyAfter(bytes, before.end) : keyFrom(bytes, member);
   const next = skipSpace(bytes, member.end);
@@ -58,7 +58,7 @@ function keyAfter(bytes: Buffer, end: number): number {
   return skipSpace(bytes, skipSpace(bytes, end) + 1);
 }
 
-/** Where the key of the first member of an object stands: nothing but white space is between it and the brace. */
+/** Offset of the key of the first member of an object: only white space is between it and the brace. */
 function keyFrom(bytes: Buffer, member: Member): number {
   for (let quote = member.start - 1; ;) {
     quote = bytes.lastIndexOf(QUOTE, quote - 1);

@@ -1,6 +1,6 @@
 /**
- * What a modern upstream tells by itself (2026-07-28, basic/patterns/subscriptions): one listen request stands open. Other resources
- * or tasks mean another request, which takes the place of the first once it is acknowledged.
+ * The notifications of a modern server (2026-07-28, basic/patterns/subscriptions), on the stream of one listen request that stays open. When
+ * the topics change, a new request replaces it as soon as that is acknowledged.
  */
 import { GatewayError } from '../../errors.js';
 import { backoffMs } from '../../lib/backoff.js';
@@ -13,15 +13,15 @@ import { nameOf, type Topic } from './topics.js';
 import { LISTEN, withoutSubscriptionId, type ListenParams } from './listen-frames.js';
 import type { OwnRequest } from '../link/own-requests.js';
 
-/** Changes of what is to be heard within this time make one request. */
+/** Changes of the topics within this time make one request, in ms. */
 const DEBOUNCE_MS = 5;
-/** How long who subscribes waits for the acknowledgement. */
+/** How long a subscription waits for the acknowledgement, in ms. */
 const GRANT_MS = 2000;
-/** A stream that is not acknowledged in this time is no stream. */
+/** A stream that is not acknowledged in this time is given up, in ms. */
 const ACKNOWLEDGE_MS = 10_000;
 const BACKOFF_BASE_MS = 1000;
 const BACKOFF_MAX_MS = 30_000;
-/** A stream that lived for so long is no sign that the next one will not. */
+/** The end of a stream that was open for so long, in ms, is not counted as a failure. */
 const STEADY_MS = 5000;
 
 const METHOD_NOT_FOUND = -32601;
@@ -31,13 +31,13 @@ export interface ListenDeps {
   readonly log: Logger;
   readonly boundary: Boundary;
   readonly open: (method: string, params: string) => OwnRequest;
-  /** Everything comes over one channel, in order. */
+  /** All messages of the server arrive on one channel, in order. */
   readonly ordered: () => boolean;
-  /** What the upstream declared. */
+  /** The capabilities of the server. */
   readonly capabilities: () => Readonly<Record<string, unknown>>;
-  /** What somebody wants to hear of. */
+  /** The topics that clients are subscribed to. */
   readonly topics: () => readonly Topic[];
-  /** Something may have changed that nobody told. */
+  /** Notifications may have been missed. */
   readonly missed: () => void;
   readonly listChanged: () => void;
   readonly updated: (uri: string, notice: Notice) => void;
@@ -46,12 +46,12 @@ export interface ListenDeps {
 
 interface Stream {
   readonly request: OwnRequest;
-  /** What was asked for. */
+  /** The topics of the request. */
   readonly topics: ReadonlySet<Topic>;
   readonly opened: number;
-  /** What of it was granted; undefined: not acknowledged yet. */
+  /** The topics that the server granted; undefined: not acknowledged yet. */
   granted: ReadonlySet<Topic> | undefined;
-  /** Closed by us: how it ends is of no interest. */
+  /** Closed by the gateway: how it ends does not matter. */
   closed: boolean;
   timer: NodeJS.Timeout | undefined;
 }
@@ -64,21 +64,21 @@ interface Waiting {
 export class Listen {
   readonly #deps: ListenDeps;
   #running = false;
-  /** The upstream has no such method: it is not asked again before the next connection. */
-  #none = false;
+  /** The server does not have the method: it is not asked again before the next connection. */
+  #isUnsupported = false;
   #current: Stream | undefined;
-  /** On its way to take the place of `#current`. */
+  /** Replaces `#current` once it is acknowledged. */
   #next: Stream | undefined;
-  /** Replaced, but for a moment still heard. */
+  /** Replaced, but still read for a moment. */
   #old: Stream | undefined;
-  /** What the new stream has told since the old one was replaced. */
-  readonly #told = new Set<string>();
+  /** What the new stream notified since the old one was replaced. */
+  readonly #forwarded = new Set<string>();
   /** A stream broke, and none has been acknowledged since. */
   #gap = false;
   #failures = 0;
   #timer: NodeJS.Timeout | undefined;
   #acknowledged: (() => void) | undefined;
-  /** The first acknowledgement came when nobody waited for it any more. */
+  /** The first acknowledgement did not arrive in time. */
   #late = false;
   readonly #waiting = new Set<Waiting>();
 
@@ -92,10 +92,10 @@ export class Listen {
     });
   }
 
-  /** Begins to listen. Resolves when that is acknowledged, refused, or has taken `patienceMs`. */
+  /** Opens the stream. Resolves when it is acknowledged, refused, or `patienceMs` have passed. */
   start(patienceMs: number): Promise<void> {
     this.#running = true;
-    this.#none = false;
+    this.#isUnsupported = false;
     this.#gap = false;
     this.#late = false;
     this.#failures = 0;
@@ -128,22 +128,22 @@ export class Listen {
       );
   }
 
-  /** What is to be heard is another thing. */
+  /** The topics changed. */
   update(): void {
-    if (!this.#running || this.#none) return;
-    // One that waits after a failure asks for what is wanted then.
+    if (!this.#running || this.#isUnsupported) return;
+    // A stream that waits after a failure takes the topics of then.
     this.#timer ??= setTimeout(this.#openLater, DEBOUNCE_MS);
   }
 
-  /** Resolves once the upstream has granted `topic`, which is among those asked for already. */
+  /** Resolves once the server has granted `topic`, which is among the topics already. Rejects with a GatewayError. */
   granted(topic: Topic): Promise<void> {
     const { server } = this.#deps;
     if (!this.#running)
       return Promise.reject(
         new GatewayError('upstream_disconnected', `upstream '${server}' is disconnected`),
       );
-    if (this.#none) return Promise.reject(this.#refused(topic));
-    // One that is on its way without it takes the place of one that has it.
+    if (this.#isUnsupported) return Promise.reject(this.#refused(topic));
+    // Check the pending stream first: it will replace the current one.
     const newest = this.#next ?? this.#current;
     if (newest?.granted?.has(topic)) return Promise.resolve();
     if (newest?.granted && newest.topics.has(topic)) return Promise.reject(this.#refused(topic));
@@ -170,8 +170,8 @@ export class Listen {
     });
   }
 
-  /** A message with the subscription id `id`. */
-  heard(id: unknown, method: string, params: ListenParams, bytes: Buffer): void {
+  /** A notification on the stream of the listen request `id`. */
+  notified(id: unknown, method: string, params: ListenParams, bytes: Buffer): void {
     const stream = [this.#current, this.#next, this.#old].find((each) => each?.request.call.id === id);
     if (!stream) return;
     switch (method) {
@@ -179,7 +179,7 @@ export class Listen {
         this.#acknowledge(stream, params.notifications ?? {});
         return;
       case 'notifications/cancelled':
-        // Over stdio a server ends a stream so, with or without an answer to the request before.
+        // This is how a server ends a stream over stdio, with or without an answer to the request before it.
         stream.request.call.failWith('upstream_disconnected', 'the server ended the stream');
         return;
       case 'notifications/tools/list_changed':
@@ -190,7 +190,7 @@ export class Listen {
       case 'notifications/resources/updated': {
         const { uri } = params;
         if (typeof uri !== 'string') return;
-        this.#tell(stream, bytes, (own) => {
+        this.#forward(stream, bytes, (own) => {
           this.#deps.updated(uri, { method, bytes: own });
         });
         return;
@@ -198,7 +198,7 @@ export class Listen {
       case 'notifications/tasks': {
         const { taskId } = params;
         if (typeof taskId !== 'string') return;
-        this.#tell(stream, bytes, (own) => {
+        this.#forward(stream, bytes, (own) => {
           this.#deps.taskStatus(taskId, { method, bytes: own });
         });
         return;
@@ -212,10 +212,10 @@ export class Listen {
   }
 
   /**
-   * Hands a message on, unless the stream that took the place of this one has told the same: whoever looks then sees both. The
-   * other way round it may be news again, and is never dropped.
+   * Forwards a notification, unless the stream that replaced this one has sent the same: a client that reads the resource then sees both
+   * changes. In the other direction it may be another change, and is never dropped.
    */
-  #tell(stream: Stream, bytes: Buffer, tell: (bytes: Buffer) => void): void {
+  #forward(stream: Stream, bytes: Buffer, forward: (bytes: Buffer) => void): void {
     const own = withoutSubscriptionId(bytes);
     if (!own) {
       const { server, log } = this.#deps;
@@ -224,14 +224,14 @@ export class Listen {
     }
     if (this.#old) {
       const key = own.toString('latin1');
-      if (stream !== this.#old) this.#told.add(key);
-      else if (this.#told.has(key)) return;
+      if (stream !== this.#old) this.#forwarded.add(key);
+      else if (this.#forwarded.has(key)) return;
     }
-    tell(own);
+    forward(own);
   }
 
   #open(): void {
-    if (!this.#running || this.#none) return;
+    if (!this.#running || this.#isUnsupported) return;
     const topics = new Set(this.#deps.topics());
     const newest = this.#next ?? this.#current;
     if (newest && sameSet(newest.topics, topics)) return;
@@ -284,30 +284,30 @@ export class Listen {
     }
     const refused = [...stream.topics].filter((topic) => !stream.granted?.has(topic)).length;
     if (refused > 0)
-      this.#deps.log.info('an upstream does not tell of all it was asked to', {
+      this.#deps.log.info('the upstream does not notify all that it was asked to', {
         server: this.#deps.server,
         refused,
       });
   }
 
-  /** The new stream stands. On a connection of its own the old one may have told something that is yet to be read. */
+  /** The new stream is acknowledged. The old one, on a connection of its own, may have sent something that is not read yet. */
   #replace(stream: Stream): void {
     this.#close(this.#old);
     const old = (this.#old = this.#current);
     this.#current = stream;
     this.#next = undefined;
-    this.#told.clear();
+    this.#forwarded.clear();
     const end = (): void => {
       if (this.#old !== old) return;
       this.#close(old);
       this.#old = undefined;
     };
-    // On one channel for both all of it has been read.
+    // On a common channel all of it has been read.
     if (this.#deps.ordered()) end();
     else setImmediate(() => setImmediate(this.#guard(end)));
   }
 
-  /** The upstream ended it, or it broke. */
+  /** The server ended it, or it broke. */
   #ended(stream: Stream, error: GatewayError | undefined): void {
     clearTimeout(stream.timer);
     if (stream === this.#old) {
@@ -318,7 +318,7 @@ export class Listen {
     else if (stream === this.#current) {
       this.#current = undefined;
       this.#gap = true;
-      // What is on its way takes its place.
+      // The pending stream replaces it.
       if (this.#next) {
         this.#current = this.#next;
         this.#next = undefined;
@@ -328,8 +328,8 @@ export class Listen {
     if (!this.#running) return;
     const { log, server } = this.#deps;
     if (error && isUnknown(error)) {
-      this.#none = true;
-      log.info('the upstream does not tell of changes: its lists are read by the clock alone', { server });
+      this.#isUnsupported = true;
+      log.info('the upstream does not notify changes: its lists are read at intervals alone', { server });
       this.#settleFirst();
       for (const waiting of [...this.#waiting]) waiting.settle(this.#refused(waiting.topic));
       return;
@@ -363,7 +363,7 @@ export class Listen {
   #refused(topic: Topic): GatewayError {
     return new GatewayError(
       'invalid_params',
-      `upstream '${this.#deps.server}' does not tell of updates of ${nameOf(topic).slice(0, 256)}`,
+      `upstream '${this.#deps.server}' does not notify updates of ${nameOf(topic).slice(0, 256)}`,
     );
   }
 }

@@ -16,7 +16,7 @@ import type { Watcher } from './watcher.js';
 export interface ExitInfo {
   readonly code: number | null;
   readonly signal: NodeJS.Signals | null;
-  /** One line: why it ended, or why it never started and what to do about it. */
+  /** One line: why it ended; or why it was not started, and what to do. */
   readonly reason: string;
 }
 
@@ -25,37 +25,36 @@ export interface ChildDeps {
   readonly boundary: Boundary;
   readonly watcher: Watcher;
   readonly budget: Budget;
-  /** The longest line that is taken, in bytes. */
+  /** The longest line, in bytes. */
   readonly maxLineBytes: number;
   /** One line of standard output, without its line break. Not called for empty lines, nor after onExit. */
   onLine(line: Buffer): void;
   /** A large line of stdout, in more than one piece. */
   onPieces(pieces: Buffer[]): void;
-  /** The first bytes came on either of its outputs. */
+  /** The first bytes arrived on stdout or stderr. */
   onOutput(): void;
-  /** Bytes of a line that is too large to be held, as they come, and the first bytes of the line. */
+  /** Bytes of a line that is too large, as they arrive, and the first bytes of the line. */
   onSkipped(bytes: number, head: Buffer): void;
-  /** A line that was too large came to its end. */
+  /** A line that was too large has ended. */
   onOversize(line: DroppedLine): void;
   /** Once, after the last line; never before spawnChild() has returned. */
   onExit(info: ExitInfo): void;
 }
 
 export interface Child {
-  /** Undefined if it could not be started. It is the id of the process group as well. */
+  /** The id of the process and of its group; undefined: it could not be started. */
   readonly pid: number | undefined;
   /** The last line of standard error, at most 200 characters, secrets of the server masked; '' before the first. */
   readonly lastStderr: string;
-  /** Writes one line; it must hold no line break. False: wait for onDrain before more is written. */
+  /** Writes one line; it must not contain a line break. Returns false if the pipe is full: wait for onDrain. */
   write(line: Buffer): boolean;
   onDrain(fn: () => void): void;
-  /** Stops reading; lines that were already read still come. */
+  /** Stops reading stdout; lines that were read already are still delivered. */
   pause(): void;
   resume(): void;
   closeStdin(): void;
   /**
-   * Ends its input, then asks the group to end (SIGTERM), then makes it (SIGKILL), all within `graceMs`.
-   * Resolves when the group is gone.
+   * Ends stdin, then sends SIGTERM to the group, then SIGKILL, all within `graceMs`. Resolves when the group is gone.
    */
   close(graceMs: number): Promise<void>;
   /** SIGKILL to the group, at once. */
@@ -65,14 +64,14 @@ export interface Child {
 const WINDOWS = process.platform === 'win32';
 /** Up to this size a line is copied to add its line break; beyond it two writes are cheaper. */
 const COPY_BYTES = 64 * 1024;
-/** After the exit, for what stands in the pipes: only something outside the group can hold them open longer. */
+/** How long the pipes are read after the exit, in ms: only a process outside the group can hold them open longer. */
 const LAST_WORDS_MS = 500;
-/** For a child that closed a pipe: the exit that follows as a rule tells more. */
-const DEAF_MS = 500;
-/** What a child's own processes get to end after it has. */
+/** How long a child that closed a pipe may live on, in ms: the exit that usually follows says more. */
+const CLOSED_PIPE_MS = 500;
+/** How long the processes of a child have to end after it has, in ms. */
 const SWEEP_MS = 1000;
 const POLL_MS = 25;
-/** At most so much of a grace goes to the child that ends by itself when its input does. */
+/** The most of a grace period that is left to the child to end because its stdin did, in ms. */
 const BY_ITSELF_MS = 2000;
 
 export function spawnChild(server: StdioServerConfig, deps: ChildDeps): Child {
@@ -88,22 +87,22 @@ class StdioChild implements Child {
   readonly #done: Promise<void>;
   #resolveDone: () => void = () => {};
   #drain: () => void = () => {};
-  /** First cause wins; the exit status is only told when nobody named one. */
+  /** The first cause wins; the exit status counts only without one. */
   #reason: string | undefined;
-  /** What follows the exit of the leader, or the failure to start it. */
+  /** Set when the child has exited or could not be started. */
   #exit: ExitInfo | undefined;
   #reported = false;
   #groupGone = false;
-  /** When the group is asked and when it is made to end, on the monotonic clock. */
+  /** When the group gets SIGTERM, and when SIGKILL, on the monotonic clock. */
   #terminateAt = Infinity;
   #killAt = Infinity;
-  #asked = false;
+  #isTerminated = false;
   #kills = 0;
-  #looking: NodeJS.Timeout | undefined;
-  /** Its standard output, and its standard error. */
+  #poll: NodeJS.Timeout | undefined;
+  /** stdout and stderr. */
   #output: PacedLines | undefined;
   #errors: PacedLines | undefined;
-  #deafTimer: NodeJS.Timeout | undefined;
+  #closedPipeTimer: NodeJS.Timeout | undefined;
   #lastWordsTimer: NodeJS.Timeout | undefined;
 
   constructor(server: StdioServerConfig, deps: ChildDeps) {
@@ -113,7 +112,7 @@ class StdioChild implements Child {
     this.#done = new Promise((resolve) => (this.#resolveDone = resolve));
     try {
       this.#process = spawn(server.command, [...server.args], {
-        // Exactly this: nothing else of the gateway's own environment reaches a child.
+        // Nothing else of the gateway's environment reaches a child.
         env: { ...server.environment },
         ...(server.cwd === undefined ? {} : { cwd: server.cwd }),
         detached: !WINDOWS,
@@ -172,7 +171,7 @@ class StdioChild implements Child {
       const now = monotonic.now();
       this.#terminateAt = Math.min(this.#terminateAt, now + Math.min(graceMs / 2, BY_ITSELF_MS));
       this.#killAt = Math.min(this.#killAt, now + graceMs);
-      this.#look();
+      this.#check();
     }
     return this.#done;
   }
@@ -180,7 +179,7 @@ class StdioChild implements Child {
   destroy(reason = 'stopped'): void {
     this.#reason ??= reason;
     this.#killAt = 0;
-    if (this.pid !== undefined && !this.#groupGone) this.#look();
+    if (this.pid !== undefined && !this.#groupGone) this.#check();
   }
 
   #listen(child: ChildProcess): void {
@@ -205,18 +204,18 @@ class StdioChild implements Child {
       'drain',
       boundary.guard('server_line', () => this.#drain()),
     );
-    stdin?.on('error', () => this.#deaf('closed its standard input'));
-    let spoke = false;
-    const heard = (): void => {
-      if (spoke) return;
-      spoke = true;
+    stdin?.on('error', () => this.#closedPipe('closed its standard input'));
+    let hasOutput = false;
+    const output = (): void => {
+      if (hasOutput) return;
+      hasOutput = true;
       this.#deps.onOutput();
     };
-    stdout?.once('data', heard);
-    stderr?.once('data', heard);
+    stdout?.once('data', output);
+    stderr?.once('data', output);
     const pace = new Pace();
     if (stdout) this.#output = new PacedLines(stdout, { lines, pace, boundary, place: 'server_line' });
-    stdout?.once('end', () => this.#deaf('closed its standard output'));
+    stdout?.once('end', () => this.#closedPipe('closed its standard output'));
     if (stderr)
       this.#errors = new PacedLines(stderr, { lines: this.#stderr.lines, pace, boundary, place: 'stderr' });
     const failed = (error: Error): void => {
@@ -250,7 +249,7 @@ class StdioChild implements Child {
 
   #exited(code: number | null, signal: NodeJS.Signals | null): void {
     this.#exit = { code, signal, reason: this.#reason ?? describeExit(code, signal) };
-    clearTimeout(this.#deafTimer);
+    clearTimeout(this.#closedPipeTimer);
     const { stdin, stdout, stderr } = this.#process as ChildProcess;
     stdin?.destroy();
     this.#output?.readLast();
@@ -260,36 +259,36 @@ class StdioChild implements Child {
       stderr?.destroy();
     };
     this.#lastWordsTimer = setTimeout(this.#deps.boundary.guard('link', hangUp), LAST_WORDS_MS);
-    // The leader is gone; what it started must not stay.
+    // What the child started must not outlive it.
     this.#terminateAt = 0;
     if (this.#killAt === Infinity) this.#killAt = monotonic.now() + SWEEP_MS;
-    this.#look();
+    this.#check();
   }
 
-  /** Lives, but can serve nothing any more. */
-  #deaf(what: string): void {
-    if (this.#exit || this.#deafTimer) return;
-    this.#deafTimer = setTimeout(
+  /** The child lives on, but cannot serve any more. */
+  #closedPipe(what: string): void {
+    if (this.#exit || this.#closedPipeTimer) return;
+    this.#closedPipeTimer = setTimeout(
       this.#deps.boundary.guard('link', () => this.destroy(what)),
-      DEAF_MS,
+      CLOSED_PIPE_MS,
     );
   }
 
-  /** Ends the group by and by, and sees when it is gone. */
-  #look(): void {
-    clearTimeout(this.#looking);
+  /** Sends the signals that are due, and finds out whether the group is gone. */
+  #check(): void {
+    clearTimeout(this.#poll);
     if (this.#exit && !this.#signal(0)) return this.#settle();
     const now = monotonic.now();
     if (now >= this.#killAt) {
       this.#signal('SIGKILL');
-      // Without an init nobody reaps orphans: dead as they are, their group does not go away.
+      // Without an init process, dead orphans are not reaped and their group stays.
       if (this.#exit && ++this.#kills > 4) return this.#settle();
-    } else if (now >= this.#terminateAt && !this.#asked) {
-      this.#asked = true;
+    } else if (now >= this.#terminateAt && !this.#isTerminated) {
+      this.#isTerminated = true;
       this.#signal('SIGTERM');
     }
-    this.#looking = setTimeout(
-      this.#deps.boundary.guard('link', () => this.#look()),
+    this.#poll = setTimeout(
+      this.#deps.boundary.guard('link', () => this.#check()),
       POLL_MS,
     );
   }
@@ -312,7 +311,7 @@ class StdioChild implements Child {
   #signal(signal: NodeJS.Signals | 0): boolean {
     if (this.pid === undefined) return false;
     try {
-      // There are no groups on Windows: the leader has to do.
+      // Windows has no process groups: only the child itself is signalled.
       if (WINDOWS) return !this.#exit && (this.#process as ChildProcess).kill(signal);
       return process.kill(-this.pid, signal);
     } catch {

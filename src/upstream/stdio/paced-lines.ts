@@ -1,4 +1,4 @@
-/** The lines of a stream of a child, read for a share of each turn of the event loop: what is over waits for the next one. */
+/** Reads the lines of a child's stream, for a share of each turn of the event loop: the rest waits for the next turn. */
 import type { Readable } from 'node:stream';
 import type { LineSplitter } from '../../lib/lines.js';
 import type { Pace } from '../../lib/pace.js';
@@ -6,7 +6,7 @@ import type { Boundary, Place } from '../../observe/boundary.js';
 
 export interface PacedLinesOptions {
   readonly lines: LineSplitter;
-  /** Of all that is read of this child. */
+  /** Shared by all streams of the child. */
   readonly pace: Pace;
   readonly boundary: Boundary;
   readonly place: Place;
@@ -15,13 +15,13 @@ export interface PacedLinesOptions {
 export class PacedLines {
   readonly #stream: Readable;
   readonly #options: PacedLinesOptions;
-  readonly #goOn: () => void;
-  /** What came and is yet to be looked at. */
+  readonly #readOn: () => void;
+  /** Received, not read yet. */
   readonly #unread: Buffer[] = [];
-  /** The rest is left for the next turn. */
+  /** Waits for the next turn. */
   #resting = false;
   #paused = false;
-  /** There is no more of it than a pipe holds: it is read although nobody wants more just now. */
+  /** The child has ended: what is left in the pipe is read even while paused. */
   #last = false;
   #then: (() => void) | undefined;
 
@@ -29,7 +29,7 @@ export class PacedLines {
     const { boundary, place } = options;
     this.#stream = stream;
     this.#options = options;
-    this.#goOn = boundary.guard(place, () => {
+    this.#readOn = boundary.guard(place, () => {
       this.#resting = false;
       this.#read();
     });
@@ -43,7 +43,7 @@ export class PacedLines {
     stream.on('error', () => {});
   }
 
-  /** Stops after the line that it is at. */
+  /** Stops after the present line. */
   pause(): void {
     this.#paused = true;
     if (!this.#last) this.#stream.pause();
@@ -54,13 +54,13 @@ export class PacedLines {
     this.#rest();
   }
 
-  /** The child has ended: what stands in the pipe is read, paused or not. */
+  /** The child has ended: reads what is left in the pipe, paused or not. */
   readLast(): void {
     this.#last = true;
     this.#rest();
   }
 
-  /** The stream is over. `then` is called once all of it was looked at. */
+  /** The stream has ended. Calls `then` once all of it was read. */
   finish(then: () => void): void {
     this.#last = true;
     this.#then = then;
@@ -96,6 +96,6 @@ export class PacedLines {
     this.#stream.pause();
     if (this.#resting) return;
     this.#resting = true;
-    setImmediate(this.#goOn);
+    setImmediate(this.#readOn);
   }
 }

@@ -2,7 +2,7 @@
 import { commandProblem } from '../../config/command.js';
 import type { StdioServerConfig } from '../../config/types.js';
 
-/** A failed start in one line with the way out; the system's own error does not even tell command from cwd. */
+/** One line that says why, and what to do: the error of the system does not tell a missing command from a missing cwd. */
 export function whyNotStarted(server: StdioServerConfig, error: NodeJS.ErrnoException): string {
   const { command, where } = server;
   return `cannot start: ${cause()} (${where})`;
@@ -10,8 +10,7 @@ export function whyNotStarted(server: StdioServerConfig, error: NodeJS.ErrnoExce
   function cause(): string {
     const problem = commandProblem(server);
     if (problem !== undefined) return problem;
-    if (error.code === 'ENOENT')
-      return `the interpreter that the first line of '${command}' names does not exist`;
+    if (error.code === 'ENOENT') return `the interpreter in the first line of '${command}' does not exist`;
     if (error.code === 'EACCES')
       return `command '${command}' may not be executed: check its permissions (chmod +x)`;
     if (error.code === 'E2BIG') return 'its args and environment are too long for the system';

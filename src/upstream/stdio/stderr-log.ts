@@ -12,29 +12,28 @@ const STDERR_WINDOW_MS = 1000;
 const STDERR_LINE_BYTES = 8192;
 const LAST_STDERR_CHARS = 200;
 const LATEST_LINES = 3;
-/** What a line that tells why has in it. */
-const TELLING = /error|exception|cannot|missing|required/i;
-/** The first lines of npm name the kind of an error; what happened stands in the next one. */
+/** Matches lines that are likely to name the cause of an end. */
+const ERROR_LIKE = /error|exception|cannot|missing|required/i;
+/** The first error lines of npm are codes; a later one says what happened. */
 const PREAMBLE = /^npm (?:error|ERR!) (?:code|errno|syscall|path) /;
 
-/** A child's standard error in the log, at debug: so many lines a second, the rest counted. */
 export class StderrLog {
   readonly #logger: Logger;
   readonly #server: string;
   readonly #secrets: string[];
   readonly lines: LineSplitter;
-  /** The first line that tells of an error, and the last ones. */
-  #telling: string | undefined;
+  /** The first line that looks like an error, and the last lines. */
+  #errorLine: string | undefined;
   readonly #latest: Buffer[] = [];
   #windowStart = -Infinity;
   #inWindow = 0;
   #skipped = 0;
-  readonly #tellLater: () => void;
+  readonly #logSkippedLater: () => void;
   #timer: NodeJS.Timeout | undefined;
 
   constructor(server: StdioServerConfig, logger: Logger, boundary: Boundary) {
     this.#logger = logger;
-    this.#tellLater = boundary.guard('stderr', () => this.#tellSkipped());
+    this.#logSkippedLater = boundary.guard('stderr', () => this.#logSkipped());
     this.#server = server.name;
     this.#secrets = secretsOf(server);
     this.lines = splitLines({
@@ -45,16 +44,16 @@ export class StderrLog {
     });
   }
 
-  /** What it said of its end: the first line that tells of an error, else the last three. */
+  /** Why it ended, by its own words: the first line that looks like an error, else the last three lines. Secrets are masked. */
   get last(): string {
-    const text = this.#telling ?? this.#latest.map((line) => this.#show(line)).join(' | ');
+    const text = this.#errorLine ?? this.#latest.map((line) => this.#show(line)).join(' | ');
     return text.slice(0, LAST_STDERR_CHARS);
   }
 
   end(): void {
     const rest = this.lines.end();
     if (rest) this.#line(rest);
-    this.#tellSkipped();
+    this.#logSkipped();
   }
 
   #line(line: Buffer): void {
@@ -63,7 +62,7 @@ export class StderrLog {
     if (!this.#logger.debugEnabled) return;
     const now = monotonic.now();
     if (now - this.#windowStart >= STDERR_WINDOW_MS) {
-      this.#tellSkipped();
+      this.#logSkipped();
       this.#windowStart = now;
       this.#inWindow = 0;
     }
@@ -72,24 +71,24 @@ export class StderrLog {
       return;
     }
     this.#skipped++;
-    this.#timer ??= setTimeout(this.#tellLater, STDERR_WINDOW_MS).unref();
+    this.#timer ??= setTimeout(this.#logSkippedLater, STDERR_WINDOW_MS).unref();
   }
 
   #note(line: Buffer): void {
-    if (this.#telling === undefined && TELLING.test(line.toString('latin1'))) {
+    if (this.#errorLine === undefined && ERROR_LIKE.test(line.toString('latin1'))) {
       const text = this.#show(line);
-      if (!PREAMBLE.test(text)) this.#telling = text;
+      if (!PREAMBLE.test(text)) this.#errorLine = text;
     }
-    // Copied: a view would keep its whole chunk.
+    // A copy: a view would keep the whole chunk in memory.
     this.#latest.push(Buffer.from(line));
     if (this.#latest.length > LATEST_LINES) this.#latest.shift();
   }
 
-  #tellSkipped(): void {
+  #logSkipped(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
     if (this.#skipped === 0) return;
-    this.#logger.debug('more lines on stderr of the stdio server than are logged', {
+    this.#logger.debug('lines on stderr of the stdio server were not logged: too many', {
       server: this.#server,
       skipped: this.#skipped,
     });

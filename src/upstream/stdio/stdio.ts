@@ -1,4 +1,4 @@
-/** stdio towards an upstream: one message a line (2025-11-25, basic/transports, "stdio"). */
+/** Connection to a server over stdio: one message per line (2025-11-25, basic/transports, "stdio"). */
 import type { StdioServerConfig } from '../../config/types.js';
 import { GatewayError } from '../../errors.js';
 import type { WheelTimer } from '../../lib/wheel.js';
@@ -17,35 +17,35 @@ export interface StdioDeps {
   readonly watcher: Watcher;
 }
 
-/** A shared pipe is not paused for one call: its queue is bounded instead, see UpstreamCall.notify(). */
+/** A shared pipe is not paused for one call: what waits for its client is limited instead, see UpstreamCall.notify(). */
 const NO_CHANNEL: Channel = { pause() {}, resume() {}, abort() {} };
 
-/** The id that some servers put last. What it names is a call to this very server: at worst that one fails. */
+/** The id, which some servers put last. It names a call to this server: at worst, that call fails. */
 const ID_AT_END = /[,}]\s*"id"\s*:\s*"?(\d{1,15})"?\s*(?:,\s*"jsonrpc"\s*:\s*"2\.0"\s*)?\}\s*$/;
-/** Most bytes that wait for a child that does not read its stdin. */
+/** The most that waits for a child that does not read its stdin, in bytes. */
 const MAX_STDIN_BYTES = 64 * 1024 * 1024;
-/** Of that, what are no requests; with more of them waiting its stdout is not read. */
+/** The most of that which is not requests; while more of it waits, stdout is not read. */
 const MAX_REPLY_BYTES = 1_048_576;
-/** A reply that the child has not read by then is dropped. */
+/** A reply that the child has not read in this time is dropped, in ms. */
 const REPLY_MS = 10_000;
 
-/** Bytes on stdout that are no message, at the most, in so many ms. */
+/** The most on stdout that is not messages, in bytes, within GARBAGE_MS. */
 const MAX_GARBAGE = 8 * 1_048_576;
 const GARBAGE_MS = 1000;
-/** A line counts as so many bytes at least: short ones cost as much to look at. */
+/** The least that a line counts, in bytes: short lines cost as much to read. */
 const LINE_COST = 1024;
 
 /** A line that waits for room in the pipe. */
 interface Waiting {
   readonly line: Buffer;
-  /** No request: on the monotonic clock, when it is dropped. */
+  /** When it is dropped, on the monotonic clock; undefined: a request, which has timeouts of its own. */
   readonly until: number | undefined;
 }
 
 export class Stdio implements Transport {
   readonly kind = 'stdio';
-  /** Resolves when the child has written something, to whichever output. */
-  readonly spoke: Promise<void>;
+  /** Resolves when the child has written something to stdout or stderr. */
+  readonly hasOutput: Promise<void>;
   readonly #owner: CallOwner;
   readonly #events: TransportEvents;
   readonly #server: string;
@@ -65,9 +65,9 @@ export class Stdio implements Transport {
     this.#owner = owner;
     this.#events = events;
     this.#server = config.name;
-    let spoke = (): void => undefined;
-    this.spoke = new Promise((resolve) => {
-      spoke = resolve;
+    let output = (): void => undefined;
+    this.hasOutput = new Promise((resolve) => {
+      output = resolve;
     });
     const { boundary } = owner;
     this.#child = spawnChild(config, {
@@ -83,10 +83,10 @@ export class Stdio implements Transport {
         this.#line(pieces, bytesOf(pieces));
       }),
       onOutput: () => {
-        spoke();
+        output();
       },
       onSkipped: boundary.guard('server_line', (bytes: number, head: Buffer) => {
-        // What begins as a message may be an answer that is too large: its call fails, and no other.
+        // A line that begins as a message may be an answer that is too large: it is not counted as garbage.
         if (!/^\s*[[{]/.test(head.toString('latin1', 0, 16))) this.#wasted(bytes);
       }),
       onOversize: boundary.guard('server_line', (line: DroppedLine) => {
@@ -104,7 +104,7 @@ export class Stdio implements Transport {
     });
   }
 
-  /** Whether there is, or was, a process. */
+  /** Whether a process was started. */
   get started(): boolean {
     return this.#child.pid !== undefined;
   }
@@ -179,7 +179,7 @@ export class Stdio implements Transport {
     if (until !== undefined) this.#replyBytes -= line.length;
   }
 
-  /** Replies that wait for too long go; requests have clocks of their own. */
+  /** Drops replies that wait for too long. */
   #dropLate(): void {
     this.#sweep = undefined;
     const now = performance.now();
@@ -201,7 +201,7 @@ export class Stdio implements Transport {
     this.#regulate();
   }
 
-  /** A child that makes more of replies than it reads is not read from. */
+  /** stdout is not read while the child does not read the replies that its requests cause. */
   #regulate(): void {
     const full = this.#replyBytes > (this.#paused ? MAX_REPLY_BYTES / 2 : MAX_REPLY_BYTES);
     if (full === this.#paused) return;
@@ -215,19 +215,22 @@ export class Stdio implements Transport {
     if (bytes === 0) return;
     this.#events.seen();
     if (!deliverWhole(pieces, bytes, this.#owner, this.#events)) {
-      // The first ones are worth a line each; a server that prints its banner for ever is not.
+      // Only the first ones are logged as warnings: a server may print its banner again and again.
       this.#wasted(Math.max(bytes, LINE_COST));
       this.#garbage++;
       const { log, server } = this.#owner;
       if (this.#garbage > 3 && !log.debugEnabled) return;
       const excerpt = JSON.stringify(pieces[0]?.toString('utf8', 0, 200));
-      log[this.#garbage <= 3 ? 'warn' : 'debug'](`skipped a line on stdout that is no message: ${excerpt}`, {
-        server,
-      });
+      log[this.#garbage <= 3 ? 'warn' : 'debug'](
+        `skipped a line on stdout that is not a message: ${excerpt}`,
+        {
+          server,
+        },
+      );
     }
   }
 
-  /** A child that writes what is no message without end is stopped: it would cost the others their turn. */
+  /** Stops a child that writes too much that is not messages: reading it would delay all others. */
   #wasted(bytes: number): void {
     const now = performance.now();
     if (now - this.#wastedSince > GARBAGE_MS) {
@@ -238,11 +241,11 @@ export class Stdio implements Transport {
     if (this.#wastedBytes <= MAX_GARBAGE) return;
     this.#wastedBytes = 0;
     this.#child.destroy(
-      `wrote more than ${MAX_GARBAGE / 1_048_576} MB a second to its standard output that is no MCP message, and was stopped: logs belong on standard error`,
+      `wrote more than ${MAX_GARBAGE / 1_048_576} MB a second to its standard output that were not MCP messages, and was stopped: logs belong on standard error`,
     );
   }
 
-  /** A line too long to be held: if its ends tell whose answer it is, that call fails and no other. */
+  /** A line that is too long: if its ends tell which call it answers, that call fails. */
   #oversize({ bytes, head, tail, reason }: DroppedLine): void {
     const limit = reason === 'line' ? 'limits.message_bytes' : 'limits.buffered_bytes';
     this.#owner.log.warn(`dropped a line of ${bytes} bytes from stdout: over ${limit}`, {

@@ -3,19 +3,19 @@ import type { ChildProcess } from 'node:child_process';
 import type { Logger } from '../../observe/log.js';
 import { monotonic } from '../../lib/clock.js';
 
-/** Sees to it that no process group outlives the gateway, however the gateway ends. One for a whole gateway. */
+/** Ends the process groups of children when the gateway ends, even when it is killed. One per gateway. */
 export interface Watcher {
   add(group: number): void;
   remove(group: number): void;
-  /** Resolves when every group was removed, at the latest after `ms`. */
+  /** Resolves when all groups were removed, at the latest after `ms`. */
   gone(ms: number): Promise<void>;
-  /** Groups that were not removed are killed. */
+  /** Kills the groups that were not removed. */
   close(): void;
 }
 
 /**
- * Reads "+ group" and "- group". The end of its input is the end of the gateway, also when that was
- * killed: then the groups still there are asked to go and, a second later, made to.
+ * Reads "+ group" and "- group". Its input ends when the gateway does, even when that was killed: then it sends SIGTERM to the groups that are
+ * left and, a second later, SIGKILL.
  */
 const SCRIPT = `trap '' INT TERM HUP
 groups=
@@ -32,7 +32,7 @@ for each in $groups; do kill -s TERM -- "-$each"; done
 sleep 1
 for each in $groups; do kill -s KILL -- "-$each"; done`;
 
-/** A shell that ends sooner than this does not work here at all. */
+/** A shell that ends sooner than this does not work at all, in ms. */
 const TOO_SOON_MS = 1000;
 
 export function createWatcher(deps: { logger: Logger; shell?: string }): Watcher {
@@ -45,7 +45,7 @@ export function createWatcher(deps: { logger: Logger; shell?: string }): Watcher
     if (given) return;
     given = true;
     deps.logger.warn(
-      'no shell watches the stdio servers: if the gateway is killed, only the end of their input tells them',
+      'no shell watches the stdio servers: if the gateway is killed, they notice only the end of their input',
       { reason: why },
     );
   }
@@ -57,7 +57,7 @@ export function createWatcher(deps: { logger: Logger; shell?: string }): Watcher
       child = spawn(deps.shell ?? '/bin/sh', ['-c', SCRIPT], {
         cwd: '/',
         env: { PATH: '/usr/local/bin:/usr/bin:/bin' },
-        // A group of its own: what ends the gateway's group must not end the watcher.
+        // A group of its own: a signal to the gateway's group must not end the watcher.
         detached: true,
         stdio: ['pipe', 'ignore', 'ignore'],
       });
@@ -65,7 +65,7 @@ export function createWatcher(deps: { logger: Logger; shell?: string }): Watcher
       return giveUp((error as Error).message);
     }
     shell = child;
-    // Neither it nor the pipe keeps the gateway's process alive.
+    // Neither it nor the pipe keeps the gateway alive.
     child.unref();
     (child.stdin as unknown as { unref(): void }).unref();
     child.stdin?.on('error', () => {});

@@ -44,7 +44,7 @@ describe('a notification', () => {
     expect(readings).toHaveLength(1);
     readings[0]?.end();
     await until(() => readings.length === 2);
-    expect(readings[1]?.reading.told).toBe(true);
+    expect(readings[1]?.reading.notified).toBe(true);
   });
 
   test('does not put off the reading that one before it asked for', async () => {

@@ -258,15 +258,13 @@ describe('a stdio child', () => {
       said("command 'no-such-command' is not in PATH: install it, or write its full path"),
     );
     expect(await start('/no/such/command')).toBe(said("command '/no/such/command' does not exist"));
-    expect(await start(script)).toBe(
-      said(`the interpreter that the first line of '${script}' names does not exist`),
-    );
+    expect(await start(script)).toBe(said(`the interpreter in the first line of '${script}' does not exist`));
     expect(await start(file)).toBe(
       said(`command '${file}' may not be executed: check its permissions (chmod +x)`),
     );
     expect(await start(folder)).toBe(said(`command '${folder}' is a directory: name the program in it`));
     expect(await start('./script', folder)).toBe(
-      said("the interpreter that the first line of './script' names does not exist"),
+      said("the interpreter in the first line of './script' does not exist"),
     );
     expect(await start('node', '/no/such/folder')).toBe(said("cwd '/no/such/folder' does not exist"));
     expect(await start('node', file)).toBe(said(`cwd '${file}' is not a directory`));

@@ -512,7 +512,7 @@ describe('TLS towards an upstream', () => {
       /^tls\.ca_file: cannot read .*none\.pem \(ENOENT\)$/,
     );
     writeFileSync(join(folder, 'junk.pem'), 'junk');
-    expect(() => open(url, { tls: { ca_file: join(folder, 'junk.pem') } })).toThrow(/holds no certificate/);
+    expect(() => open(url, { tls: { ca_file: join(folder, 'junk.pem') } })).toThrow(/has no certificate/);
     const tls = { cert_file: ca, key_file: join(folder, 'junk.pem') };
     expect(() => open(url, { tls })).toThrow(/do not make a key pair/);
   });
@@ -660,6 +660,6 @@ describe('the decoder', () => {
   it('fails on what is cut or no such coding', async () => {
     await expect(decode('gzip', gzipSync(text).subarray(0, 50))).rejects.toThrow();
     await expect(decode('gzip', Buffer.from('{"plain":1}'))).rejects.toThrow();
-    expect(() => decoder('zstd', 10)).toThrow("content encoding 'zstd' is not understood");
+    expect(() => decoder('zstd', 10)).toThrow("content encoding 'zstd' is not supported");
   });
 });
