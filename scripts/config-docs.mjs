@@ -136,9 +136,12 @@ export async function render({ fileSchema, serverSchema, keysOf, leavesOf, reloa
       const cells = [`\`${key}\``, kind(schema), preset(schema), RELOADS[reloadOf(schema)], describe(schema)];
       return `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
     });
-    return ['| key | value | default | reload | meaning |', '| --- | --- | --- | --- | --- |', ...lines, ''].join(
-      '\n',
-    );
+    return [
+      '| key | value | default | reload | meaning |',
+      '| --- | --- | --- | --- | --- |',
+      ...lines,
+      '',
+    ].join('\n');
   }
 
   function kind(schema) {

@@ -101,8 +101,7 @@ export function readSchema(schema: unknown, annotated = true): SchemaFacts | str
     const where = `'${path.join('.').slice(0, 128)}'`;
     if (typeof value !== 'string' || value === '')
       return `has an ${ANNOTATION} at ${where} that is not a string, or empty`;
-    if (!TOKEN.test(value))
-      return `has an ${ANNOTATION} at ${where} that a header name cannot contain`;
+    if (!TOKEN.test(value)) return `has an ${ANNOTATION} at ${where} that a header name cannot contain`;
     const known = TYPES.find((each) => each === type);
     if (known === undefined) return `has an ${ANNOTATION} at ${where}, whose type is not ${TYPES.join(', ')}`;
     const header = `mcp-param-${value.toLowerCase()}`;
