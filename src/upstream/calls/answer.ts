@@ -1,7 +1,4 @@
-/**
- * Reads one JSON-RPC message of a server as it arrives. An answer streams to the sink of its call, unchanged but for its id; a notification
- * or a request is buffered whole and routed.
- */
+/** Reads one JSON-RPC message as it arrives. Answers stream to their call with its id; other messages are buffered and routed. */
 import type { Holder } from '../../lib/budget.js';
 import { Pieces } from '../../lib/pieces.js';
 import { messagesOf } from '../../wire/batch.js';
