@@ -35,6 +35,7 @@ export default tseslint.config(
         { object: 'process', property: 'exit', message: 'Only cli/main.ts ends the process.' },
       ],
       'no-console': 'error',
+      'max-lines': ['error', 450],
     },
   },
   {
