@@ -1,6 +1,6 @@
 /** The catalog of all servers, and the filter that puts other links in the place of some. */
 import type { Definition, ListKind } from '../protocol/lists.js';
-import type { Link, Peer } from '../protocol/ports.js';
+import type { Link, Peer, ServerLink } from '../protocol/ports.js';
 import { Filter, type CatalogOptions, type Entry, type Registry } from './registry.js';
 import { Segments } from './segment.js';
 
@@ -17,7 +17,7 @@ export class Catalog implements Registry {
   }
 
   /** Adds a link, or replaces the one of the same server. */
-  put(link: Link): void {
+  put(link: ServerLink): void {
     const addedAt = this.#entries.get(link.server)?.addedAt ?? this.options.now();
     this.#entries.set(link.server, { link, addedAt });
     this.touch();
@@ -41,7 +41,7 @@ export class Catalog implements Registry {
     this.#sorted = undefined;
   }
 
-  get(server: string): Link | undefined {
+  get(server: string): ServerLink | undefined {
     return this.#entries.get(server)?.link;
   }
 
@@ -85,7 +85,7 @@ export class OverlaidCatalog extends Filter {
   #entries: readonly Entry[] | undefined;
   #built = -1;
 
-  put(link: Link): void {
+  put(link: ServerLink): void {
     this.#own.set(link.server, { link, addedAt: this.options.now() });
     this.touch();
   }
@@ -103,7 +103,7 @@ export class OverlaidCatalog extends Filter {
     this.changes++;
   }
 
-  override get(server: string): Link | undefined {
+  override get(server: string): ServerLink | undefined {
     const shared = this.base.get(server);
     return shared && (this.#own.get(server)?.link ?? shared);
   }

@@ -1,7 +1,7 @@
 /** The input of views: the catalog of all servers, or a filter on it. */
 import type { Definition, ListKind } from '../protocol/lists.js';
 import { within } from '../lib/within.js';
-import type { Link, NameKind, Peer } from '../protocol/ports.js';
+import type { Link, NameKind, Peer, ServerLink } from '../protocol/ports.js';
 import type { Segments } from './segment.js';
 
 export interface CatalogOptions {
@@ -15,7 +15,7 @@ export interface CatalogOptions {
 }
 
 export interface Entry {
-  readonly link: Link;
+  readonly link: ServerLink;
   readonly addedAt: number;
 }
 
@@ -26,7 +26,7 @@ export interface Registry {
   /** Increases with every change that a list could show. */
   readonly version: number;
   /** undefined: the server does not exist, or is hidden. */
-  get(server: string): Link | undefined;
+  get(server: string): ServerLink | undefined;
   /** What a server said at its handshake. A client's own link that has not connected yet uses that of the shared link. */
   peerOf(server: string): Peer | undefined;
   /** All links, sorted by server name. */
@@ -68,7 +68,7 @@ export abstract class Filter implements Registry {
     return this.base.version + this.changes;
   }
 
-  get(server: string): Link | undefined {
+  get(server: string): ServerLink | undefined {
     return this.base.get(server);
   }
 

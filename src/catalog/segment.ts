@@ -4,7 +4,7 @@
  */
 import { createHash } from 'node:crypto';
 import type { Definition, ListKind } from '../protocol/lists.js';
-import type { Link, Target } from '../protocol/ports.js';
+import type { Link, ServerLink, Target } from '../protocol/ports.js';
 import type { Era } from '../protocol/revisions.js';
 import { splice, type Patch } from '../wire/splice.js';
 import { eraPatches } from './era-patches.js';
@@ -24,7 +24,7 @@ const FILTERED_BYTES = 67_108_864;
 const COMMA = Buffer.from(',');
 
 interface SegmentOptions {
-  readonly link: Link;
+  readonly link: ServerLink;
   readonly kind: ListKind;
   readonly definitions: readonly Definition[];
   readonly form: Form;
@@ -37,7 +37,7 @@ interface SegmentOptions {
 }
 
 export class Segment {
-  readonly link: Link;
+  readonly link: ServerLink;
   readonly kind: ListKind;
   /** Definitions by the name they have in the list, in list order. */
   readonly names: ReadonlyMap<string, Definition>;
@@ -220,7 +220,7 @@ export class Segments {
   }
 
   /** `definitions`: the link's list of this kind, or what a filter leaves of it. */
-  of(link: Link, kind: ListKind, definitions: readonly Definition[], form: Form): Segment {
+  of(link: ServerLink, kind: ListKind, definitions: readonly Definition[], form: Form): Segment {
     let forms = this.#made.get(link);
     if (!forms) this.#made.set(link, (forms = { own: new Map(), qualified: new Map() }));
     let made = forms[form].get(kind);

@@ -1,7 +1,7 @@
 /** What a route shows: all servers under qualified names, or one server as it is. */
 import { GatewayError } from '../errors.js';
 import type { ListKind } from '../protocol/lists.js';
-import type { Freshness, Link, ListBytes, NameKind, Target, View } from '../protocol/ports.js';
+import type { Freshness, ServerLink, ListBytes, NameKind, Target, View } from '../protocol/ports.js';
 import type { Era } from '../protocol/revisions.js';
 import { wellFormed } from '../protocol/shapes.js';
 import { objectOf } from '../wire/json.js';
@@ -26,7 +26,7 @@ const KIND_OF: Readonly<Record<Exclude<NameKind, 'task'>, ListKind>> = {
 };
 
 /** A name that is not listed. */
-function unlisted(link: Link, name: string, options: Partial<Target> = {}): Target {
+function unlisted(link: ServerLink, name: string, options: Partial<Target> = {}): Target {
   return {
     link,
     name,
@@ -40,7 +40,7 @@ function unlisted(link: Link, name: string, options: Partial<Target> = {}): Targ
 }
 
 /** A tool that its server does not list, or not while it is down. It is counted under its name only where it was listed before. */
-const labelOf = (link: Link, name: string): string => (link.stats.tools.has(name) ? name : 'unknown');
+const labelOf = (link: ServerLink, name: string): string => (link.stats.tools.has(name) ? name : 'unknown');
 
 const json = (name: string): Buffer => Buffer.from(JSON.stringify(name));
 
@@ -56,7 +56,7 @@ interface Assembly {
 abstract class SegmentedView implements View {
   protected readonly registry: Registry;
   readonly #assemblies = new Map<ListKind, Assembly>();
-  #templates: { readonly segments: readonly Segment[]; readonly found: UriTemplates<Link> } | undefined;
+  #templates: { readonly segments: readonly Segment[]; readonly found: UriTemplates<ServerLink> } | undefined;
 
   constructor(registry: Registry) {
     this.registry = registry;
@@ -71,7 +71,7 @@ abstract class SegmentedView implements View {
   abstract greeting(): string;
   abstract discovery(): string;
   abstract serverInfo(): string;
-  abstract links(): readonly Link[];
+  abstract links(): readonly ServerLink[];
   abstract uriOf(server: string, uri: string): string;
   protected abstract compose(kind: ListKind): readonly Segment[];
 
@@ -127,10 +127,10 @@ abstract class SegmentedView implements View {
   }
 
   /** The templates that cover a URI: see UriTemplates.find. */
-  protected covering(uri: string): ReturnType<UriTemplates<Link>['find']> {
+  protected covering(uri: string): ReturnType<UriTemplates<ServerLink>['find']> {
     const { segments } = this.assembly('templates');
     if (this.#templates?.segments !== segments) {
-      const found = new UriTemplates<Link>();
+      const found = new UriTemplates<ServerLink>();
       for (const { link, names } of segments)
         // A renamed template is also listed by a server that comes before this one.
         for (const [name, { key }] of names) if (name === key) found.add(key, link.server, link);
@@ -154,7 +154,7 @@ abstract class SegmentedView implements View {
     return this.registry.hides(server);
   }
 
-  extended(): Link | undefined {
+  extended(): ServerLink | undefined {
     const found = this.links().filter(
       ({ server, peer, state }) =>
         state === 'up' && objectOf(peer?.capabilities['extensions']) && this.registry.showsAll(server),
@@ -188,7 +188,7 @@ export class MergedView extends SegmentedView {
     return server === undefined ? undefined : waitFor(this.registry, this.registry.get(server), signal);
   }
 
-  links(): readonly Link[] {
+  links(): readonly ServerLink[] {
     return this.registry.entries().map(({ link }) => link);
   }
 
@@ -287,7 +287,7 @@ export class MergedView extends SegmentedView {
   }
 
   /** The parts of a URI that names its server. */
-  #qualified(uri: string): { readonly link: Link; readonly name: string } | undefined {
+  #qualified(uri: string): { readonly link: ServerLink; readonly name: string } | undefined {
     const parts = parseUri(uri);
     const link = parts && this.registry.get(parts.server);
     return link && { link, name: parts.uri };
@@ -338,7 +338,7 @@ export class SingleView extends SegmentedView {
     return waitFor(this.registry, this.#link(), signal);
   }
 
-  links(): readonly Link[] {
+  links(): readonly ServerLink[] {
     const link = this.#link();
     return link ? [link] : [];
   }
@@ -392,7 +392,7 @@ export class SingleView extends SegmentedView {
     return { capabilities: singleCapabilities(peer, era), instructions };
   }
 
-  #link(): Link | undefined {
+  #link(): ServerLink | undefined {
     return this.registry.get(this.#server);
   }
 }

@@ -242,7 +242,7 @@ export interface Freshness {
 }
 
 /** The connection to one server as calls and lists need it. It exists until a reload changes the configuration, and reconnects by itself. */
-export interface Link extends LinkInterest {
+export interface Link {
   readonly server: string;
   /** Unique among all links: the server, and the client where the link belongs to one. */
   readonly key: string;
@@ -334,6 +334,9 @@ export interface LinkAdmin<Config> {
   destroy(): void;
 }
 
+/** A link to a server, as catalogs and views hand it out. */
+export interface ServerLink extends Link, LinkInterest {}
+
 /** Least severe first (2025-11-25, server/utilities/logging). */
 export const LOG_LEVELS = [
   'debug',
@@ -383,7 +386,7 @@ export type NameKind = 'tool' | 'prompt' | 'resource' | 'task';
 
 /** What a name leads to: a tool, prompt, resource or task of a server. */
 export interface Target {
-  readonly link: Link;
+  readonly link: ServerLink;
   /** The server's own name or URI. */
   readonly name: string;
   /** JSON of `name`, to replace the caller's name; undefined: they are equal. */
@@ -426,11 +429,11 @@ export interface View {
   /** The name of a URI of `server` in this view. */
   uriOf(server: string, uri: string): string;
   /** Links to the servers that this view shows, hidden ones left out. */
-  links(): readonly Link[];
+  links(): readonly ServerLink[];
   /** Whether a server of this name is hidden, whether or not it exists. */
   hides(server: string): boolean;
   /** The one connected server that declares extensions and is shown whole: unknown methods go to it. */
-  extended(): Link | undefined;
+  extended(): ServerLink | undefined;
   /** `capabilities`, `serverInfo` and `instructions` of the answer to initialize, as JSON members. */
   greeting(): string;
   /** `capabilities` and `instructions` of the answer to server/discover, as JSON members. */

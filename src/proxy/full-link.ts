@@ -1,8 +1,8 @@
 import { NO_LISTS } from '../protocol/lists.js';
-import type { Link } from '../protocol/ports.js';
+import type { ServerLink } from '../protocol/ports.js';
 
 /** Takes the place of a client's own link where `limits.per_client` allows no further one: calls are refused with the reason. */
-export function fullLink({ server, stats, peer }: Link, limit: number): Link {
+export function fullLink({ server, stats, peer }: ServerLink, limit: number): ServerLink {
   return {
     server,
     key: server,

@@ -10,7 +10,7 @@ import { credentialsChanged } from '../config/index.js';
 import type { ServerConfig } from '../config/types.js';
 import type { Boundary } from '../observe/boundary.js';
 import type { Message } from '../protocol/message.js';
-import type { Link, LinkEvents } from '../protocol/ports.js';
+import type { Link, LinkAdmin, LinkEvents, ServerLink } from '../protocol/ports.js';
 import { LIST_KINDS, type ListKind } from '../protocol/lists.js';
 import type { Era } from '../protocol/revisions.js';
 import type { Session } from '../session/store.js';
@@ -21,19 +21,8 @@ import { fullLink } from './full-link.js';
 import { ownEvents, type OwnEventsDeps } from './own-events.js';
 import type { Viewer, Views } from './views.js';
 
-/** A link that can be started and closed. */
-export interface OwnLink extends Link {
-  /** Calls in flight, including parked ones. */
-  readonly inFlight: number;
-  /** Its configuration. */
-  readonly config: ServerConfig;
-  start(): void;
-  /** Takes over subscriptions from the link that it replaces. */
-  inherit(old: OwnLink): void;
-  update(config: ServerConfig): void;
-  drain(graceMs: number): Promise<void>;
-  destroy(): void;
-}
+/** A link of one client, as the upstream modules make it. */
+export interface OwnLink extends ServerLink, LinkAdmin<ServerConfig> {}
 
 /** The owner of a link. `era`: preferred for servers that speak both. */
 export interface OwnClient {

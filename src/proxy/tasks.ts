@@ -6,7 +6,7 @@ import type { Budget } from '../lib/budget.js';
 import { FairMap } from '../lib/fair-map.js';
 import { GatewayError } from '../errors.js';
 import type { Boundary } from '../observe/boundary.js';
-import type { AnswerHead, Caller, Link, Notice, Seen, Sink } from '../protocol/ports.js';
+import type { AnswerHead, Caller, Link, Notice, Seen, Sink, ServerLink } from '../protocol/ports.js';
 import { answerWith, PassThroughSink } from '../protocol/sinks.js';
 import { qualifyId } from '../catalog/naming.js';
 import { MAX_KEPT } from '../session/kept.js';
@@ -46,7 +46,7 @@ interface Task {
 
 /** A task that subscription streams follow. */
 interface Watch {
-  readonly link: Link;
+  readonly link: ServerLink;
   readonly taskId: string;
   /** Streams, with the id that each one used. */
   readonly subscribers: Map<Listener, string>;
@@ -128,7 +128,10 @@ export function createTasks({ boundary, tell, describe, now, maxBytes, budget }:
   }
 
   /** The caller's task with this id. */
-  function ownedBy({ principal, era, view }: Caller, id: string): { link: Link; taskId: string } | undefined {
+  function ownedBy(
+    { principal, era, view }: Caller,
+    id: string,
+  ): { link: ServerLink; taskId: string } | undefined {
     const target = view.find('task', id);
     if (!target) return undefined;
     const { link, name } = target;

@@ -5,7 +5,7 @@ import type { Budget } from '../../lib/budget.js';
 import type { ParamHeader } from '../../protocol/lists.js';
 import { find } from '../../protocol/message.js';
 import { checkParamHeaders } from '../../protocol/modern/param-headers.js';
-import type { Exchange, Link, NameKind, Sink, Target, View } from '../../protocol/ports.js';
+import type { Exchange, NameKind, ServerLink, Sink, Target, View } from '../../protocol/ports.js';
 import type { Span } from '../../wire/scan.js';
 import { openCall, reasonOf, type CallCrossing, type CallDeps } from '../call.js';
 import { refused, type Handled, type Headers, type Incoming } from '../incoming.js';
@@ -89,7 +89,7 @@ function send(
 }
 
 /** Sends a request of an unknown extension to the server that declares extensions. Nothing in it is a name. */
-export function passOn(deps: CallDeps, incoming: Incoming, link: Link): Handled {
+export function passOn(deps: CallDeps, incoming: Incoming, link: ServerLink): Handled {
   const used = inUse(incoming);
   if (used) return used;
   const { message, caller, origin } = incoming;

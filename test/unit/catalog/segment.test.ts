@@ -11,7 +11,7 @@ import {
   type Definition,
   type ListKind,
 } from '../../../src/protocol/lists.js';
-import type { Link, View } from '../../../src/protocol/ports.js';
+import type { ServerLink, View } from '../../../src/protocol/ports.js';
 
 function catalogOf(nameLength = 0): Catalog {
   return new Catalog({
@@ -38,8 +38,8 @@ const resourcesOf = (uris: readonly string[]): Definition[] =>
     Buffer.from(JSON.stringify({ resources: uris.map((uri) => ({ uri, name: 'r' })) })),
   ).definitions;
 
-function linkOf(server: string, lists: Partial<Record<ListKind, Definition[]>>): Link {
-  const link: Partial<Link> = {
+function linkOf(server: string, lists: Partial<Record<ListKind, Definition[]>>): ServerLink {
+  const link: Partial<ServerLink> = {
     server,
     era: 'legacy',
     state: 'up',
@@ -47,7 +47,7 @@ function linkOf(server: string, lists: Partial<Record<ListKind, Definition[]>>):
     lists: { ...NO_LISTS, ...lists },
     freshness: { until: 0, scope: 'public' },
   };
-  return link as Link;
+  return link as ServerLink;
 }
 
 const listed = (view: View, kind: ListKind): string =>
@@ -91,7 +91,7 @@ describe('segments', () => {
     catalog.put(linkOf('c', { tools: toolsOf(['gone']) }));
     class Restricted extends Filter {
       readonly #cut = new WeakMap<readonly Definition[], readonly Definition[]>();
-      override get(server: string): Link | undefined {
+      override get(server: string): ServerLink | undefined {
         return server === 'c' ? undefined : this.base.get(server);
       }
       override entries() {
@@ -106,7 +106,7 @@ describe('segments', () => {
       override admits(_server: string, _kind: string, name: string): boolean {
         return name !== 'secret';
       }
-      override list(link: Link, kind: ListKind): readonly Definition[] {
+      override list(link: ServerLink, kind: ListKind): readonly Definition[] {
         const all = this.base.list(link, kind);
         if (link.server !== 'a') return all;
         const cut = this.#cut.get(all) ?? all.filter(({ key }) => key !== 'secret');
@@ -250,7 +250,7 @@ describe('a server of 10,000 tools', () => {
         super(catalog);
         this.#cut = tools.filter((_, i) => i !== index);
       }
-      override list(of: Link, kind: ListKind): readonly Definition[] {
+      override list(of: ServerLink, kind: ListKind): readonly Definition[] {
         return kind === 'tools' ? this.#cut : this.base.list(of, kind);
       }
     }

@@ -3,7 +3,7 @@ import { Catalog } from '../../../src/catalog/catalog.js';
 import { MergedView, SingleView } from '../../../src/catalog/view.js';
 import { ServerStats } from '../../../src/observe/stats.js';
 import { NO_LISTS, readListPage, type ListKind, type Lists } from '../../../src/protocol/lists.js';
-import type { Freshness, Link, LinkState, Peer, View } from '../../../src/protocol/ports.js';
+import type { Freshness, ServerLink, LinkState, Peer, View } from '../../../src/protocol/ports.js';
 import type { Era } from '../../../src/protocol/revisions.js';
 
 const NOW = 1000;
@@ -22,7 +22,7 @@ interface LinkLike {
 }
 
 /** What a view reads of a link. */
-function linkOf(server: string, of: LinkLike): Link {
+function linkOf(server: string, of: LinkLike): ServerLink {
   const era = of.era ?? 'legacy';
   const peer: Peer = {
     era,
@@ -34,7 +34,7 @@ function linkOf(server: string, of: LinkLike): Link {
   const read = (kind: 'tools' | 'prompts', text: string | undefined) =>
     text === undefined ? [] : readListPage(kind, Buffer.from(`{"${kind}":[${text}]}`)).definitions;
   const lists: Lists = { ...NO_LISTS, tools: read('tools', of.tools), prompts: read('prompts', of.prompts) };
-  const link: Partial<Link> = {
+  const link: Partial<ServerLink> = {
     server,
     era,
     stats: new ServerStats(server),
@@ -43,7 +43,7 @@ function linkOf(server: string, of: LinkLike): Link {
     lists,
     peer: of.unknown ? undefined : peer,
   };
-  return link as Link;
+  return link as ServerLink;
 }
 
 function catalogOf(links: Record<string, LinkLike>): Catalog {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { createBudget } from '../../../src/lib/budget.js';
-import type { Link, LogLevel } from '../../../src/protocol/ports.js';
+import type { ServerLink, LogLevel } from '../../../src/protocol/ports.js';
 import { createInterests } from '../../../src/proxy/interests.js';
 import { createKept } from '../../../src/session/kept.js';
 import type { Session } from '../../../src/session/store.js';
@@ -12,7 +12,7 @@ describe('log levels', () => {
     server: `s${i}`,
     shared: true,
     setLevel: (level: LogLevel | undefined) => told.push(level),
-  })) as unknown as Link[];
+  })) as unknown as ServerLink[];
   const each = (level: LogLevel | undefined): (LogLevel | undefined)[] => links.map(() => level);
   const sessionOf = (id: number): Session =>
     ({ id: String(id), caller: {}, inFlight: undefined }) as unknown as Session;
@@ -44,7 +44,7 @@ describe('an update that comes while subscriptions are on their way', () => {
     shared: true,
     setLevel: () => undefined,
     unsubscribe: () => undefined,
-  } as unknown as Link;
+  } as unknown as ServerLink;
   const notice = { method: 'notifications/resources/updated', bytes: Buffer.from('{}') };
   const hearers = ['one', 'other'].map((id) => ({ id, inFlight: undefined }) as unknown as Session);
   const [one, other] = hearers as [Session, Session];
