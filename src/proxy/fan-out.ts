@@ -105,6 +105,7 @@ export function fanOutUpdated(
     const { view } = subscriber.caller;
     if (view.hides(server)) continue;
     const shown = asked ?? view.uriOf(server, uri);
+    if (shown === undefined) continue;
     const named = shown === uri ? notice : { ...notice, bytes: withUri(notice.bytes, shown) };
     if (subscriber instanceof Listener) subscriber.tell(`${notice.method} ${shown}`, named);
     else streams.notify(subscriber, named);
