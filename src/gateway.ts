@@ -147,6 +147,7 @@ export class GatewayCore implements Admin {
         now,
         callerOf: (record) => sessionCaller(record, this.#links.views.plain(record.server)),
         opened: (session) => {
+          this.#sessions.opened(session);
           this.#links.give(session);
         },
         ended: (session) => {

@@ -7,7 +7,10 @@ import { Filter, type Registry } from './registry.js';
 
 type Json = Readonly<Record<string, unknown>>;
 
-/** Shows the lists that modern servers give to clients with one set of capabilities. */
+/**
+ * Shows the lists that modern servers give to clients with one set of capabilities. These are other arrays than those of the links: filters
+ * that cut lists go on top of this one.
+ */
 export class CapabilityFilter extends Filter {
   readonly #key: string;
   readonly #capabilities: Json;
@@ -24,11 +27,10 @@ export class CapabilityFilter extends Filter {
     return listsFor ? listsFor.get(this.#key)[kind] : this.base.list(link, kind);
   }
 
-  override fill(server: string | undefined, signal: AbortSignal): Promise<void> | undefined {
+  override fill(links: readonly Link[], signal: AbortSignal): Promise<void> | undefined {
     const readings: Promise<void>[] = [];
-    for (const { link } of this.base.entries()) {
-      if (link.state !== 'up' || (server !== undefined && link.server !== server)) continue;
-      const reading = link.listsFor?.fill(this.#key, this.#capabilities);
+    for (const link of links) {
+      const reading = link.state === 'up' ? link.listsFor?.fill(this.#key, this.#capabilities) : undefined;
       if (reading) readings.push(reading);
     }
     if (readings.length === 0) return undefined;

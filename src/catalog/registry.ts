@@ -39,8 +39,8 @@ export interface Registry {
   admits(server: string, kind: NameKind, name: string): boolean;
   /** Whether all of a server is shown, so that requests without a name may go to it. */
   showsAll(server: string): boolean;
-  /** Reads lists that have not been read yet, for one server or for all; undefined: nothing to wait for. */
-  fill(server: string | undefined, signal: AbortSignal): Promise<void> | undefined;
+  /** Reads the lists of some links that have not been read yet; undefined: nothing to wait for. */
+  fill(links: readonly Link[], signal: AbortSignal): Promise<void> | undefined;
 }
 
 /**
@@ -96,8 +96,8 @@ export abstract class Filter implements Registry {
     return this.base.showsAll(server);
   }
 
-  fill(server: string | undefined, signal: AbortSignal): Promise<void> | undefined {
-    return this.base.fill(server, signal);
+  fill(links: readonly Link[], signal: AbortSignal): Promise<void> | undefined {
+    return this.base.fill(links, signal);
   }
 }
 
@@ -114,7 +114,15 @@ export function waitForLists(
       : link?.keptSince === undefined
         ? waitFor(registry, link, signal)
         : undefined;
-  return first ? first.then(() => registry.fill(server, signal)) : registry.fill(server, signal);
+  // Only of servers that this registry shows. A reload may replace links meanwhile.
+  const fill = (): Promise<void> | undefined => {
+    const links = registry.entries().map(({ link }) => link);
+    return registry.fill(
+      server === undefined ? links : links.filter((link) => link.server === server),
+      signal,
+    );
+  };
+  return first ? first.then(fill) : fill();
 }
 
 /** Waits for links that connect for the first time, each until startup.wait_ms after it was added. */

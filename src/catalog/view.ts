@@ -1,7 +1,7 @@
 /** What a route shows: all servers under qualified names, or one server as it is. */
 import { GatewayError } from '../errors.js';
 import type { ListKind } from '../protocol/lists.js';
-import type { Freshness, ServerLink, ListBytes, NameKind, Target, View } from '../protocol/ports.js';
+import type { Freshness, ServerLink, ListBytes, NameKind, Peer, Target, View } from '../protocol/ports.js';
 import type { Era } from '../protocol/revisions.js';
 import { wellFormed } from '../protocol/shapes.js';
 import { objectOf } from '../wire/json.js';
@@ -72,7 +72,7 @@ abstract class SegmentedView implements View {
   abstract discovery(): string;
   abstract serverInfo(): string;
   abstract links(): readonly ServerLink[];
-  abstract uriOf(server: string, uri: string): string;
+  abstract uriOf(server: string, uri: string): string | undefined;
   protected abstract compose(kind: ListKind): readonly Segment[];
 
   protected assembly(kind: ListKind): Assembly {
@@ -126,7 +126,7 @@ abstract class SegmentedView implements View {
       }
   }
 
-  /** The templates that cover a URI: see UriTemplates.find. */
+  /** The templates that cover a URI, of servers where it may be used: see UriTemplates.find. */
   protected covering(uri: string): ReturnType<UriTemplates<ServerLink>['find']> {
     const { segments } = this.assembly('templates');
     if (this.#templates?.segments !== segments) {
@@ -136,7 +136,15 @@ abstract class SegmentedView implements View {
         for (const [name, { key }] of names) if (name === key) found.add(key, link.server, link);
       this.#templates = { segments, found };
     }
-    return this.#templates.found.find(uri);
+    return this.#templates.found
+      .find(uri)
+      .filter(({ server }) => this.registry.admits(server, 'resource', uri));
+  }
+
+  /** Whether a URI of a server may be used. `shown`: its name in this view. */
+  protected isUsable(server: string, uri: string, shown: string): boolean {
+    if (this.registry.admits(server, 'resource', uri)) return true;
+    return this.assembly('resources').byServer.get(server)?.names.has(shown) === true;
   }
 
   freshness(): Freshness {
@@ -271,7 +279,7 @@ export class MergedView extends SegmentedView {
       return unlisted(link, name, { patch: json(name), repeatable: true });
     }
     const [covering, another] = this.covering(uri);
-    if (!covering || another || !this.registry.admits(covering.server, 'resource', uri)) return undefined;
+    if (!covering || another) return undefined;
     return unlisted(covering.value, uri, { repeatable: true });
   }
 
@@ -293,8 +301,9 @@ export class MergedView extends SegmentedView {
     return link && { link, name: parts.uri };
   }
 
-  uriOf(server: string, uri: string): string {
-    return this.#leadsTo(server, uri) ? uri : qualifyUri(server, uri);
+  uriOf(server: string, uri: string): string | undefined {
+    const shown = this.#leadsTo(server, uri) ? uri : qualifyUri(server, uri);
+    return this.isUsable(server, uri, shown) ? shown : undefined;
   }
 
   /** Whether the URI leads to this server, or to no other one. */
@@ -366,8 +375,8 @@ export class SingleView extends SegmentedView {
     return undefined;
   }
 
-  uriOf(_server: string, uri: string): string {
-    return uri;
+  uriOf(server: string, uri: string): string | undefined {
+    return this.isUsable(server, uri, uri) ? uri : undefined;
   }
 
   greeting(): string {
@@ -381,12 +390,12 @@ export class SingleView extends SegmentedView {
   }
 
   serverInfo(): string {
-    const peer = this.registry.peerOf(this.#server);
+    const peer = this.#peer();
     return peer ? peer.serverInfo.toString('utf8') : JSON.stringify({ name: this.#server, version: '0' });
   }
 
   #told(era: Era): { capabilities: object; instructions: string } {
-    const peer = this.registry.peerOf(this.#server);
+    const peer = this.#peer();
     const text = peer?.instructions;
     const instructions = text === undefined ? '' : `,"instructions":${JSON.stringify(text)}`;
     return { capabilities: singleCapabilities(peer, era), instructions };
@@ -394,5 +403,10 @@ export class SingleView extends SegmentedView {
 
   #link(): ServerLink | undefined {
     return this.registry.get(this.#server);
+  }
+
+  /** undefined: not connected yet, or hidden. */
+  #peer(): Peer | undefined {
+    return this.#link() && this.registry.peerOf(this.#server);
   }
 }

@@ -13,6 +13,7 @@ export class Announcer {
   readonly #clients: FanOutDeps;
   readonly #changed = new Map<string, Set<ListKind>>();
   #timer: NodeJS.Timeout | undefined;
+  #closed = false;
 
   constructor(boundary: Boundary, catalog: Catalog, clients: FanOutDeps) {
     this.#boundary = boundary;
@@ -22,6 +23,7 @@ export class Announcer {
 
   announce(server: string, kinds: readonly ListKind[] = LIST_KINDS): void {
     this.#catalog.touch();
+    if (this.#closed) return;
     const noted = this.#changed.get(server) ?? new Set();
     for (const kind of kinds) noted.add(kind);
     this.#changed.set(server, noted);
@@ -33,7 +35,9 @@ export class Announcer {
     ).unref();
   }
 
+  /** Links that end now change nothing that a client should hear of. */
   close(): void {
+    this.#closed = true;
     clearTimeout(this.#timer);
   }
 

@@ -216,7 +216,7 @@ export class Links {
 
   /** Drains all links for `graceMs`, at the most. */
   async close(graceMs: number): Promise<void> {
-    await Promise.all([this.shared.close(graceMs), this.seconds.close(graceMs), this.own.ended()]);
+    await Promise.all([this.shared.close(graceMs), this.seconds.close(graceMs), this.own.end()]);
   }
 
   /** Waits for killed children to end, so that none outlives the process. */

@@ -43,7 +43,7 @@ export class Readiness {
   }
 
   gaveUp(server: string, error: Error): void {
-    if (this.#state === 'starting' && this.#awaited.has(server))
+    if (this.#state === 'starting' && !this.#stopping && this.#awaited.has(server))
       this.#fail(new Error(`required upstream '${server}' cannot be reached: ${error.message}`));
   }
 

@@ -20,6 +20,11 @@ export class Sessions {
       if (which(session)) void endSession(this.store, this.#log, session, reason);
   }
 
+  /** A session has started in this process. With an external store its id may have been one of a session that ended here. */
+  opened({ id }: Session): void {
+    if (this.#last?.id === id) this.#last = undefined;
+  }
+
   find(id: string): Session | undefined {
     if (this.#last?.id !== id)
       this.#last = { id, session: [...this.store.all()].find((session) => session.id === id) };

@@ -426,8 +426,8 @@ export interface View {
   prepare(kind: ListKind, era: Era): Promise<void> | undefined;
   /** How fresh the lists of this view are: as fresh as the stalest server. */
   freshness(): Freshness;
-  /** The name of a URI of `server` in this view. */
-  uriOf(server: string, uri: string): string;
+  /** The name of a URI of `server` in this view; undefined: it is hidden. */
+  uriOf(server: string, uri: string): string | undefined;
   /** Links to the servers that this view shows, hidden ones left out. */
   links(): readonly ServerLink[];
   /** Whether a server of this name is hidden, whether or not it exists. */

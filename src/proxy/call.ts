@@ -220,6 +220,9 @@ class RelayedCall implements Sink, Exchange {
   }
 
   cancelled(why: Cause): void {
+    if (this.#over) return;
+    this.#withdrawAll(why);
+    this.#finish('error', 'cancelled', why);
     this.#sink.cancelled(why);
   }
 
@@ -230,8 +233,11 @@ class RelayedCall implements Sink, Exchange {
 
   #fail(error: GatewayError): undefined {
     this.#withdrawAll('the call has failed');
-    this.#sink.fail(error);
-    this.#finish('error', reasonOf(error), error.message);
+    try {
+      this.#sink.fail(error);
+    } finally {
+      this.#finish('error', reasonOf(error), error.message);
+    }
   }
 
   resume(): void {

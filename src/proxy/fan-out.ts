@@ -48,18 +48,27 @@ export async function fanOutListChanged(
 ): Promise<void> {
   const { sessions, listeners } = deps;
   let until = performance.now() + TURN_MS;
+  let failure: { readonly thrown: unknown } | undefined;
   for (const subscriber of [...sessions.all(), ...listeners.all()]) {
-    const { server, caller } = subscriber;
-    const kinds = kindsFor(changed, server, caller.view);
-    for (const kind of kinds)
-      if (subscriber instanceof Listener ? subscriber.kinds.includes(kind) : deps.given.has(subscriber, kind))
-        await caller.view.prepare(kind, caller.era);
-    if (subscriber instanceof Listener) tellChanged(subscriber, kinds);
-    else tellSession(deps, subscriber, kinds);
+    try {
+      const { server, caller } = subscriber;
+      const kinds = kindsFor(changed, server, caller.view);
+      for (const kind of kinds)
+        if (
+          subscriber instanceof Listener ? subscriber.kinds.includes(kind) : deps.given.has(subscriber, kind)
+        )
+          await caller.view.prepare(kind, caller.era);
+      if (subscriber instanceof Listener) tellChanged(subscriber, kinds);
+      else tellSession(deps, subscriber, kinds);
+    } catch (thrown) {
+      // The others are told all the same.
+      failure ??= { thrown };
+    }
     if (performance.now() < until) continue;
     await new Promise(setImmediate);
     until = performance.now() + TURN_MS;
   }
+  if (failure) throw failure.thrown;
 }
 
 /** The kinds of lists that changed for a view. */
@@ -105,6 +114,7 @@ export function fanOutUpdated(
     const { view } = subscriber.caller;
     if (view.hides(server)) continue;
     const shown = asked ?? view.uriOf(server, uri);
+    if (shown === undefined) continue;
     const named = shown === uri ? notice : { ...notice, bytes: withUri(notice.bytes, shown) };
     if (subscriber instanceof Listener) subscriber.tell(`${notice.method} ${shown}`, named);
     else streams.notify(subscriber, named);

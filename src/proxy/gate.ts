@@ -263,7 +263,14 @@ export function createGate(deps: GateDeps): Gate {
     },
     handle(origin, found, message, sink) {
       const incoming = new Incoming(calls, origin, message, sink);
-      const handled = dispatch(incoming, found);
+      let handled: Handled;
+      try {
+        handled = dispatch(incoming, found);
+      } catch (thrown) {
+        // The transport answers it.
+        incoming.over('error', 'internal', 'internal error');
+        throw thrown;
+      }
       return handled.kind === 'opening'
         ? { kind: 'opening', opened: handled.opened.then((settled) => counted(incoming, settled)) }
         : counted(incoming, handled);

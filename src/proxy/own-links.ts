@@ -67,8 +67,8 @@ export interface OwnLinks {
   update(config: ServerConfig): void;
   /** The configuration of a server changed, or it is gone: closes its links, and opens new ones where they are needed. */
   restart(server: string): void;
-  /** Resolves when all retired links have ended. */
-  ended(): Promise<void>;
+  /** Closes the links of modern clients; those of sessions end with them. Resolves when all have ended. */
+  end(): Promise<void>;
   destroy(): void;
 }
 
@@ -117,9 +117,19 @@ export function createOwnLinks(deps: OwnLinksDeps): OwnLinks {
     yield* ofModern.values();
   }
 
-  /** The per-client servers of a route. */
-  function wanted(server: string | undefined): ServerConfig[] {
-    return deps.servers().filter(({ name }) => server === undefined || server === name);
+  /** The per-client servers of a route to which a client needs a link of its own. */
+  function wanted(viewer: Viewer, server: string | undefined): readonly ServerConfig[] {
+    const ofRoute = deps
+      .servers()
+      .filter(({ name }) => (server === undefined || server === name) && needsLink(viewer, name));
+    if (ofRoute.length === 0) return ofRoute;
+    const shared = deps.views().shared(viewer);
+    return ofRoute.filter(({ name }) => !shared.hides(name));
+  }
+
+  /** A modern server is told with each request which client it is from: a modern client needs no link of its own. */
+  function needsLink({ era }: Viewer, server: string): boolean {
+    return era === 'legacy' || deps.catalog.get(server)?.era === 'legacy';
   }
 
   function own(owner: Owner, servers: readonly ServerConfig[]): Owned {
@@ -133,7 +143,10 @@ export function createOwnLinks(deps: OwnLinksDeps): OwnLinks {
     return (counts.get(server) ?? 0) < deps.limit();
   }
 
-  /** When a server has its maximum of links, the user with most of them loses the one that was idle longest. */
+  /**
+   * When a server has its maximum of links, the user with most of them loses the one that was idle longest. A client with calls elsewhere,
+   * which would end too, loses it only if all of that user's have some.
+   */
   function makeRoom(server: string, owner: Owner): boolean {
     const holders = [...all()].filter(({ links }) => links.has(server));
     const sums = new Map<string, number>();
@@ -144,7 +157,7 @@ export function createOwnLinks(deps: OwnLinksDeps): OwnLinks {
     const idle = holders
       .filter((held) => sums.get(held.owner.whose) === most && held.links.get(server)?.inFlight === 0)
       .filter((held) => !listens(held))
-      .sort((a, b) => lastUsed(a.owner) - lastUsed(b.owner));
+      .sort((a, b) => Number(isBusy(a)) - Number(isBusy(b)) || lastUsed(a.owner) - lastUsed(b.owner));
     const [victim] = idle;
     if (!victim) return false;
     if (victim.owner.session) deps.evict(victim.owner.session);
@@ -163,7 +176,11 @@ export function createOwnLinks(deps: OwnLinksDeps): OwnLinks {
   }
 
   function forget(owned: Owned): void {
-    for (const [key, each] of ofModern) if (each === owned) ofModern.delete(key);
+    for (const [key, each] of ofModern)
+      if (each === owned) {
+        ofModern.delete(key);
+        crowded.delete(key);
+      }
     close(owned);
   }
 
@@ -196,11 +213,10 @@ export function createOwnLinks(deps: OwnLinksDeps): OwnLinks {
   /** Opens links that found no room before, or that a reload made necessary. */
   function addMissing(owned: Owned, servers: readonly ServerConfig[]): void {
     const { catalog, links } = owned;
-    if (links.size >= servers.length) return;
     for (const config of servers) {
       const { name } = config;
-      const shared = deps.catalog.get(name);
       if (links.has(name)) continue;
+      const shared = deps.catalog.get(name);
       if (hasRoom(name)) add(owned, config);
       // The shared link must not be used for this client.
       else if (shared && catalog.get(name) === shared) catalog.put(fullLink(shared, deps.limit()));
@@ -242,6 +258,18 @@ export function createOwnLinks(deps: OwnLinksDeps): OwnLinks {
       next.timer = setTimeout(swapNow, allowance).unref();
     }
     link.start();
+  }
+
+  function restart(owned: Owned, server: string): void {
+    const { owner, catalog, links } = owned;
+    const config = wanted(owner.viewer, owner.server).find(({ name }) => name === server);
+    const old = links.get(server);
+    if (config && config.restart !== 'serial' && old?.state === 'up') return replace(owned, old, config);
+    // A server that is gone is not waited for.
+    const { drain_seconds = 0 } = deps.servers().find(({ name }) => name === server) ?? {};
+    const ended = drop(owned, server, drain_seconds * 1000);
+    catalog.remove(server);
+    if (config) add(owned, config, config.restart === 'serial' ? ended : undefined);
   }
 
   function swap(owned: Owned, server: string): void {
@@ -290,9 +318,9 @@ export function createOwnLinks(deps: OwnLinksDeps): OwnLinks {
 
   return {
     open(session) {
-      const servers = wanted(session.server);
-      if (servers.length === 0) return;
       const { id, server, opener, caller } = session;
+      const servers = wanted(caller, server);
+      if (servers.length === 0) return;
       const had = ofSessions.get(id);
       if (had) return addMissing(had, servers);
       const owner = { id, whose: opener ?? id, viewer: caller, server, session, lastUsed: 0 };
@@ -301,8 +329,7 @@ export function createOwnLinks(deps: OwnLinksDeps): OwnLinks {
     registryOf(viewer, server) {
       const { client, capabilities } = viewer;
       if (viewer.era === 'legacy') return ofSessions.get(client)?.catalog;
-      // A modern server is told with each request which client it is from: it needs no link a client.
-      const servers = wanted(server).filter(({ name }) => deps.catalog.get(name)?.era === 'legacy');
+      const servers = wanted(viewer, server);
       if (servers.length === 0) return undefined;
       const key = `${server ?? ''}\0${client}\0${JSON.stringify(capabilities)}`;
       let owned = ofModern.get(key);
@@ -326,15 +353,8 @@ export function createOwnLinks(deps: OwnLinksDeps): OwnLinks {
     },
     sweep(idleMs) {
       const before = performance.now() - idleMs;
-      for (const [key, owned] of ofModern) {
-        const isBusy =
-          owned.owner.lastUsed > before ||
-          [...owned.links.values()].some(({ inFlight }) => inFlight > 0) ||
-          listens(owned);
-        if (isBusy) continue;
-        ofModern.delete(key);
-        close(owned);
-      }
+      for (const owned of [...ofModern.values()])
+        if (owned.owner.lastUsed <= before && !isBusy(owned) && !listens(owned)) forget(owned);
     },
     begin() {
       for (const { catalog, links } of all()) {
@@ -360,25 +380,18 @@ export function createOwnLinks(deps: OwnLinksDeps): OwnLinks {
       close(owned);
     },
     update(config) {
-      for (const { links, nexts } of all())
-        (nexts.get(config.name)?.link ?? links.get(config.name))?.update(config);
-    },
-    restart(server) {
-      const config = deps.servers().find(({ name }) => name === server);
       for (const owned of all()) {
-        const old = owned.links.get(server);
-        const isWanted = owned.owner.server === undefined || owned.owner.server === server;
-        if (config && isWanted && config.restart !== 'serial' && old?.state === 'up') {
-          replace(owned, old, config);
-          continue;
-        }
-        const graceMs = (config?.drain_seconds ?? 0) * 1000;
-        const ended = drop(owned, server, graceMs);
-        owned.catalog.remove(server);
-        if (config && isWanted) add(owned, config, config.restart === 'serial' ? ended : undefined);
+        const link = owned.nexts.get(config.name)?.link ?? owned.links.get(config.name);
+        // A link that has given up waits for a reload.
+        if (link?.state === 'down') restart(owned, config.name);
+        else link?.update(config);
       }
     },
-    async ended() {
+    restart(server) {
+      for (const owned of all()) restart(owned, server);
+    },
+    async end() {
+      for (const owned of [...ofModern.values()]) forget(owned);
       await Promise.allSettled(leaving.values());
     },
     destroy() {
@@ -400,6 +413,11 @@ export function createOwnLinks(deps: OwnLinksDeps): OwnLinks {
 
 function clientOf({ id, viewer }: Owner): OwnClient {
   return { id, capabilities: viewer.capabilities, era: viewer.era };
+}
+
+/** Whether calls are under way that would end with its session, or its links. */
+function isBusy({ owner, links }: Owned): boolean {
+  return (owner.session?.inFlight?.size ?? 0) > 0 || [...links.values()].some(({ inFlight }) => inFlight > 0);
 }
 
 function lastUsed(owner: Owner): number {

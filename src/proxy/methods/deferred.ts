@@ -57,6 +57,7 @@ export function deferred(
     go();
   });
   boundary.detach('detached', gone, (error) => {
+    incoming.reason = 'internal';
     exchange.over('error');
     incoming.sink.fail(error);
   });
