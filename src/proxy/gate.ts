@@ -35,7 +35,7 @@ import type { Listeners } from './listeners.js';
 import { initialize, type InitializeDeps } from './methods/initialize.js';
 import { list } from './methods/lists.js';
 import { namedBy, namedByRef } from './methods/named.js';
-import { passOn, relay, type Named, type RelayDeps, type Wrap } from './methods/relay.js';
+import { passOn, relay, type RelayDeps } from './methods/relay.js';
 import { setLevel, subscribe } from './methods/subscriptions.js';
 import { createModern } from './modern.js';
 import type { Questions } from './questions.js';
@@ -180,24 +180,26 @@ export function createGate(deps: GateDeps): Gate {
     }
     switch (method) {
       case 'tools/call': {
-        const named = namedBy(message, 'name', 'tool');
-        return find(message.params, 'task') ? to(named, deps.tasks.created(incoming)) : to(named);
+        const wrap = find(message.params, 'task') && deps.tasks.created(incoming);
+        return relay(deps, incoming, namedBy(message, 'name', 'tool'), wrap);
       }
       case 'tasks/get':
       case 'tasks/cancel':
       case 'tasks/result':
-        return to(
+        return relay(
+          deps,
+          incoming,
           deps.tasks.owned(namedBy(message, 'taskId', 'task'), incoming.caller),
           deps.tasks.answered(incoming),
         );
       case 'tasks/list':
         return deps.tasks.list(incoming);
       case 'prompts/get':
-        return to(namedBy(message, 'name', 'prompt'));
+        return relay(deps, incoming, namedBy(message, 'name', 'prompt'));
       case 'resources/read':
-        return to(namedBy(message, 'uri', 'resource'));
+        return relay(deps, incoming, namedBy(message, 'uri', 'resource'));
       case 'completion/complete':
-        return to(namedByRef(message));
+        return relay(deps, incoming, namedByRef(message));
       case 'tools/list':
         return list(deps, 'tools', incoming);
       case 'prompts/list':
@@ -221,10 +223,6 @@ export function createGate(deps: GateDeps): Gate {
           new GatewayError('method_not_found', `method '${method.slice(0, 128)}' not found`),
         );
       }
-    }
-
-    function to(named: Named | GatewayError, wrap?: Wrap): Handled {
-      return named instanceof GatewayError ? refused(message, named) : relay(deps, incoming, named, wrap);
     }
   }
 
