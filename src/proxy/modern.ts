@@ -16,10 +16,11 @@ import { listen, type ListenDeps } from './methods/listen.js';
 import { namedBy, namedByRef } from './methods/named.js';
 import { passOn, relay } from './methods/relay.js';
 import { aboutTask, type TasksMethodDeps } from './methods/tasks.js';
+import type { GatewayState } from './runtime.js';
 import type { Views } from './views.js';
 
 export interface ModernDeps extends TasksMethodDeps, ListenDeps, ListDeps {
-  readonly state: () => 'starting' | 'serving' | 'draining';
+  readonly state: () => GatewayState;
   readonly views: Views;
 }
 

@@ -11,13 +11,14 @@ import type { Session, SessionStore } from '../../session/store.js';
 import { objectOf, present } from '../../wire/json.js';
 import { unreachableRoute } from './relay.js';
 import { answer, refused, type Handled, type Origin, type Settled } from '../incoming.js';
+import type { GatewayState } from '../runtime.js';
 
 export interface InitializeDeps {
   readonly sessions: SessionStore;
   readonly kept: Kept;
   readonly stats: GatewayStats;
   readonly log: Logger;
-  readonly state: () => 'starting' | 'serving' | 'draining';
+  readonly state: () => GatewayState;
   /** Waits for the link of a server's own route, so that the answer can describe the server; undefined: nothing to wait for. */
   readonly describes: (session: Session) => Promise<void> | undefined;
 }
