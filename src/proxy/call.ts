@@ -3,7 +3,7 @@ import type { ErrorCode, GatewayError } from '../errors.js';
 import type { Boundary } from '../observe/boundary.js';
 import type { Logger } from '../observe/log.js';
 import type { ToolErrorReason } from '../observe/stats.js';
-import type { Bridge, Resume } from '../bridge/index.js';
+import type { Bridge, OpenCrossing } from '../bridge/index.js';
 import { find } from '../protocol/message.js';
 import type {
   AnswerHead,
@@ -62,7 +62,7 @@ export interface CallCrossing {
   /** Header lines that only the server may understand, a flat list. */
   readonly foreign: readonly string[];
   /** Resumes a parked call; undefined: it is a new call. */
-  readonly resume: Resume | undefined;
+  readonly resume: OpenCrossing | undefined;
 }
 
 /** One call to be sent. */

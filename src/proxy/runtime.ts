@@ -3,7 +3,7 @@ import type { Config } from '../config/types.js';
 
 export type GatewayState = 'starting' | 'serving' | 'draining';
 
-/** Replaced as a whole by a reload. Read it once per request, and do not keep it longer. */
+/** What a reload replaces, as a whole. Read it when a value is needed, and do not keep it. */
 export interface Runtime {
   readonly config: Config;
   readonly auth: Authenticator;
