@@ -16,17 +16,17 @@ import type { Crossing } from './crossing.js';
 import type { BridgeDeps } from './deps.js';
 
 /** Opens or resumes a call. The sink is never called before this has returned. */
-export type Resume = (crossing: Crossing, sink: Sink) => Exchange;
+export type OpenCrossing = (crossing: Crossing, sink: Sink) => Exchange;
 
 export interface Bridge {
   /** The sink is never called before this has returned. */
-  open: Resume;
+  open: OpenCrossing;
   /**
    * Reads the `requestState` of a modern client's request. undefined: it has none of this gateway, and is a new call. Otherwise returns
    * how to resume the call, or why that is not possible, without changing anything. `upstream`: a modern upstream has states of its own,
    * and may have replaced a legacy one.
    */
-  claim(request: Presented, upstream: Era): Resume | GatewayError | undefined;
+  claim(request: Presented, upstream: Era): OpenCrossing | GatewayError | undefined;
   /** Ends the parked calls that match `which`. */
   endWhere(which: (call: Parked) => boolean): void;
   /** Ends all parked calls, and refuses new ones. */
@@ -77,7 +77,7 @@ function reopened(
   deps: BridgeDeps,
   urls: readonly string[],
   answers: ReadonlyMap<string, Buffer>,
-): Resume | GatewayError {
+): OpenCrossing | GatewayError {
   const accepted = [...answers.values()].every(
     (answer) => (JSON.parse(answer.toString('utf8')) as { action?: unknown }).action === 'accept',
   );

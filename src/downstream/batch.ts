@@ -1,11 +1,12 @@
 /** Batches: each element is handled separately, and the answers are sent together. */
 import { errorMessage, GatewayError } from '../errors.js';
 import type { Budget } from '../lib/budget.js';
+import { Pieces } from '../lib/pieces.js';
 import type { Boundary } from '../observe/boundary.js';
 import { MessageError, type Message } from '../protocol/message.js';
-import type { Cause, Exchange } from '../protocol/ports.js';
+import { NOBODY_TO_ASK, type Cause, type Exchange, type Refusal, type Sink } from '../protocol/ports.js';
 import type { FoundSession, Gate, Origin } from '../proxy/gate.js';
-import { BatchSink } from './http/respond.js';
+import { scanObject } from '../wire/json.js';
 
 export interface BatchDeps {
   readonly gate: Gate;
@@ -121,4 +122,76 @@ function joined(answers: readonly Buffer[]): Buffer {
   answers.forEach((answer, i) => parts.push(Buffer.from(i === 0 ? '[' : ','), answer));
   parts.push(Buffer.from(']'));
   return Buffer.concat(parts);
+}
+
+/** Shared by the answers of a batch. */
+interface BatchRoom {
+  /** Whether there is room for this many more bytes. */
+  room(bytes: number): boolean;
+  tooMuch(): GatewayError;
+}
+
+/**
+ * The sink of one element of a batch. Buffers the answer, drops notifications, refuses questions. `done` is called once; undefined: the
+ * element has no answer.
+ */
+class BatchSink implements Sink {
+  readonly #rawId: string;
+  readonly #share: BatchRoom;
+  readonly #done: (answer: Buffer | undefined) => void;
+  readonly #chunks = new Pieces();
+  #isFull = false;
+  #over = false;
+
+  constructor(rawId: string, share: BatchRoom, done: (answer: Buffer | undefined) => void) {
+    this.#rawId = rawId;
+    this.#share = share;
+    this.#done = done;
+  }
+
+  notify(): boolean {
+    return true;
+  }
+
+  ask(): Refusal {
+    return NOBODY_TO_ASK;
+  }
+
+  start(): void {}
+
+  write(chunk: Buffer): boolean {
+    if (this.#over || this.#isFull) return true;
+    if (this.#share.room(chunk.length)) this.#chunks.push(chunk);
+    else {
+      this.#isFull = true;
+      this.#chunks.clear();
+    }
+    return true;
+  }
+
+  end(): void {
+    if (this.#isFull) return this.fail(this.#share.tooMuch());
+    const whole = this.#chunks.taken();
+    // An invalid answer would make the whole array invalid.
+    if (scanObject(whole, whole.length)) this.#finish(whole);
+    else
+      this.fail(
+        new GatewayError('upstream_protocol_error', 'the answer is not valid JSON, or nested too deeply'),
+      );
+  }
+
+  cancelled(): void {
+    this.#finish(undefined);
+  }
+
+  fail(error: GatewayError): void {
+    this.#finish(Buffer.from(errorMessage(error, this.#rawId)));
+  }
+
+  #finish(answer: Buffer | undefined): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#chunks.clear();
+    this.#done(answer);
+  }
 }

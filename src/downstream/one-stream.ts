@@ -19,6 +19,7 @@ import {
   type Sink,
 } from '../protocol/ports.js';
 import type { Era } from '../protocol/revisions.js';
+import { NO_SINK } from '../protocol/sinks.js';
 import type { Gate, Session, Settled, Origin } from '../proxy/gate.js';
 import { runBatch } from './batch.js';
 import { Lane, type LaneMessage, type Outlet } from './lane.js';
@@ -132,8 +133,7 @@ export class OneStream {
   #take(messages: Messages, version: string | undefined): Taken {
     if (this.#over) return new GatewayError('unknown_session', 'the stream has ended');
     const { gate } = this.#deps;
-    const origin = this.#originOf(version);
-    if (!('kind' in messages)) return this.#batch(origin, messages);
+    if (!('kind' in messages)) return this.#batch(this.#originOf(version, 'legacy'), messages);
     const isRequest = messages.kind === 'request';
     const era = classify(version, messages);
     // Without a session, only this stream knows the requests of the client.
@@ -154,7 +154,7 @@ export class OneStream {
     }
     try {
       const handled = gate.handle(
-        modern ? { ...origin, era, sessionId: undefined } : origin,
+        this.#originOf(version, era),
         modern ? undefined : this.#session,
         messages,
         call ?? NO_SINK,
@@ -243,9 +243,10 @@ export class OneStream {
       );
   }
 
-  #originOf(version: string | undefined): Origin {
+  #originOf(version: string | undefined, era: Era): Origin {
     const { origin } = this.#deps;
-    return { ...origin, sessionId: this.#session?.id, version, era: 'legacy', headers: undefined };
+    const sessionId = era === 'legacy' ? this.#session?.id : undefined;
+    return { ...origin, sessionId, version, era, headers: undefined };
   }
 
   /** Requests of a session are known to the session. */
@@ -419,14 +420,3 @@ class Call implements Sink {
     this.#stream.done(this);
   }
 }
-
-/** A sink for messages that get no answer. */
-const NO_SINK: Sink = {
-  notify: () => true,
-  ask: () => undefined,
-  start() {},
-  write: () => true,
-  end() {},
-  cancelled() {},
-  fail() {},
-};

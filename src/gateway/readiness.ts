@@ -1,10 +1,11 @@
 import type { Logger } from '../observe/log.js';
+import type { GatewayState } from '../proxy/runtime.js';
 
 /** Whether the gateway is starting, serving or draining, and which required servers it waits for. */
 export class Readiness {
   readonly #log: Logger;
   readonly #awaited: Set<string>;
-  #state: 'starting' | 'serving' | 'draining';
+  #state: GatewayState;
   #stopping = false;
   #serve: () => void = () => undefined;
   #fail: (error: Error) => void = () => undefined;
@@ -19,7 +20,7 @@ export class Readiness {
     this.#state = required.length > 0 ? 'starting' : 'serving';
   }
 
-  get state(): 'starting' | 'serving' | 'draining' {
+  get state(): GatewayState {
     return this.#state;
   }
 

@@ -1,6 +1,15 @@
-/** What many sinks have in common: standing in front of another one, and giving it a whole answer. */
+/** Common parts of sinks: one that forwards to another sink, one that ignores everything, and functions that give a sink a whole answer. */
 import type { GatewayError } from '../errors.js';
-import type { AnswerHead, Cause, Notice, Question, Refusal, Seen, Sink } from './ports.js';
+import {
+  NOBODY_TO_ASK,
+  type AnswerHead,
+  type Cause,
+  type Notice,
+  type Question,
+  type Refusal,
+  type Seen,
+  type Sink,
+} from './ports.js';
 
 /** A sink in front of another one. Passes on whatever a subclass does not override. */
 export abstract class PassThroughSink implements Sink {
@@ -42,6 +51,17 @@ export abstract class PassThroughSink implements Sink {
     this.sink.fail(error);
   }
 }
+
+/** The sink of a message whose answer does not go to a sink. It ignores everything. */
+export const NO_SINK: Sink = {
+  notify: () => true,
+  ask: () => NOBODY_TO_ASK,
+  start() {},
+  write: () => true,
+  end() {},
+  cancelled() {},
+  fail() {},
+};
 
 const CLOSE = Buffer.from('}');
 

@@ -3,7 +3,7 @@ import type { ErrorCode, GatewayError } from '../errors.js';
 import type { Boundary } from '../observe/boundary.js';
 import type { Logger } from '../observe/log.js';
 import type { ToolErrorReason } from '../observe/stats.js';
-import type { Bridge, Resume } from '../bridge/index.js';
+import type { Bridge, OpenCrossing } from '../bridge/index.js';
 import { find } from '../protocol/message.js';
 import type {
   AnswerHead,
@@ -27,9 +27,9 @@ import type { Incoming } from './incoming.js';
 import type { Questions } from './questions.js';
 import { forget } from './under-way.js';
 
-/** Pause between progress and an answer right behind it, so that the client reads the one before the other comes. */
+/** Pause between progress and an answer that follows immediately, so that the client reads the progress separately. */
 const APART_MS = 5;
-/** Bytes of the answer that wait meanwhile, at the most; beyond that its server is paused. */
+/** Maximum bytes of the answer that wait during the pause; beyond it, the server is paused. */
 const MAX_LATER = 262_144;
 /** 2025-11-25, client/elicitation, "URL Elicitation Required Error". */
 const URL_ELICITATION_REQUIRED = -32042;
@@ -55,14 +55,14 @@ export interface CallDeps {
   readonly bridge: Bridge;
 }
 
-/** What a call needs whose client or whose server is modern. */
+/** What a call needs in addition if its client or its server is modern. */
 export interface CallCrossing {
   /** The name or URI as the client wrote it. */
   readonly name: string;
   /** Header lines that only the server may understand, a flat list. */
   readonly foreign: readonly string[];
   /** Resumes a parked call; undefined: it is a new call. */
-  readonly resume: Resume | undefined;
+  readonly resume: OpenCrossing | undefined;
 }
 
 /** One call to be sent. */
@@ -91,18 +91,18 @@ export function openCall(deps: CallDeps, incoming: Incoming, opening: Opening): 
     alone: caller.alone,
     task: message.method === 'tasks/result' ? target.name : undefined,
   };
-  incoming.send(target);
+  incoming.markSent(target);
   const call = new RelayedCall(deps, incoming, opening);
   if (!crossing) call.exchange = target.link.send(out, call);
   else {
+    const { route } = incoming;
     const { resume, name, foreign } = crossing;
-    const route = incoming.origin.route.key;
     call.exchange = (resume ?? deps.bridge.open)({ out, target, caller, merged, foreign, route, name }, call);
   }
   return call;
 }
 
-/** Between the link and the client's sink: hands everything on, and tells how the call ended. */
+/** Stands between the link and the client's sink: forwards in both directions, and reports how the call ended. */
 class RelayedCall implements Sink, Exchange {
   exchange: Exchange | undefined;
   readonly #deps: CallDeps;
@@ -112,10 +112,10 @@ class RelayedCall implements Sink, Exchange {
   /** Open server requests of this call, by the id that the client got. */
   #asked: Map<string, Question> | undefined;
   #isError = false;
-  /** Where an error begins that asks its client to open a URL. */
+  /** The offset of `error` in an answer that asks the client to open a URL. */
   #elicitsAt: number | undefined;
   #over = false;
-  /** The answer, while it waits because progress was sent a moment ago. */
+  /** The parts of the answer that wait for the end of the pause after progress; undefined: there is no pause. */
   #later: (() => boolean | undefined)[] | undefined;
   #laterBytes = 0;
 
@@ -246,15 +246,19 @@ class RelayedCall implements Sink, Exchange {
 
   cancel(why: Cause): void {
     if (this.#over) return;
+    const { crossing } = this.#opening;
     // Cancel first: a modern server must not take the withdrawal for an answer.
-    if (this.#opening.crossing) this.exchange?.cancel(why);
+    if (crossing) this.exchange?.cancel(why);
     this.#withdrawAll(why);
-    this.exchange?.cancel(why);
+    if (!crossing) this.exchange?.cancel(why);
     this.#finish('error', 'cancelled', why);
     this.#sink.cancelled(why);
   }
 
-  /** A modern client gets the level it asked for with this request, a legacy client everything unless its session set a level. */
+  /**
+   * Whether the client does not want a log message. A modern client names a level in each request, and gets none without it. A legacy client
+   * gets all messages until its session sets a level.
+   */
   #isUnwanted(notice: Notice): boolean {
     const { caller, session } = this.#incoming;
     const isModern = caller.era === 'modern';

@@ -4,15 +4,15 @@ import type { Caller, View } from '../protocol/ports.js';
 import { DEFAULT_LEGACY, isLegacyRevision } from '../protocol/revisions.js';
 import type { SessionCaller, SessionRecord } from '../session/store.js';
 import type { Origin } from './incoming.js';
+import type { Views } from './views.js';
 
 /** One object for all, since results are cached by the capabilities object. */
 const NO_CAPABILITIES = {};
 
-/** `view`: from Views.of. */
 export function modernCaller(
-  { principal }: Origin,
+  { principal, route }: Origin,
   envelope: Envelope,
-  view: (caller: Caller) => View,
+  views: Pick<Views, 'of'>,
 ): Caller {
   const { version, capabilities, clientInfo, level } = envelope;
   const caller = {
@@ -27,7 +27,7 @@ export function modernCaller(
     level,
     view: undefined as unknown as View,
   };
-  caller.view = view(caller);
+  caller.view = views.of(caller, route.server);
   return caller;
 }
 

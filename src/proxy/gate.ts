@@ -1,6 +1,6 @@
 /**
- * The entrance for all transports. A message meets its era, its session and its method here; requests that need no server are answered at
- * once.
+ * The entry point for all transports. Handles each message by its era, session and method. Requests that need no server are answered
+ * immediately.
  */
 import { LOCAL } from '../auth/authenticate.js';
 import { GatewayError } from '../errors.js';
@@ -12,7 +12,6 @@ import type { GatewayStats } from '../observe/stats.js';
 import { methodOf } from '../protocol/methods.js';
 import { find, idKey, param, type Message, type MessageError } from '../protocol/message.js';
 import type { Denied, Principal, Shown, Sink, StreamTarget } from '../protocol/ports.js';
-import { isModernRevision } from '../protocol/revisions.js';
 import { endSession, useSession, type FoundSession } from '../session/ask.js';
 import { tooLong, type Kept } from '../session/kept.js';
 import type { Session, SessionStore } from '../session/store.js';
@@ -35,11 +34,11 @@ import type { Listeners } from './listeners.js';
 import { initialize, type InitializeDeps } from './methods/initialize.js';
 import { list } from './methods/lists.js';
 import { namedBy, namedByRef } from './methods/named.js';
-import { passOn, relay, type Named, type RelayDeps, type Wrap } from './methods/relay.js';
+import { passOn, relay, type RelayDeps } from './methods/relay.js';
 import { setLevel, subscribe } from './methods/subscriptions.js';
 import { createModern } from './modern.js';
 import type { Questions } from './questions.js';
-import type { Runtime } from './runtime.js';
+import type { GatewayState, Runtime } from './runtime.js';
 import type { Tasks } from './tasks.js';
 import type { Views } from './views.js';
 
@@ -49,19 +48,25 @@ export type { CallStream } from '../session/streams.js';
 export type { Origin, Route, Settled } from './incoming.js';
 
 export interface Gate {
-  readonly state: 'starting' | 'serving' | 'draining';
-  /** The client of a pair of streams. */
+  readonly state: GatewayState;
+  /** The principal of a client over stdio. */
   readonly local: Principal;
-  /** Who sends a request to `resource`, the path of its route. A promise, which never rejects, where a credential is verified elsewhere. */
-  authorize(shown: Shown, resource: string): Principal | Denied | Promise<Principal | Denied>;
-  /** A session belongs to the door where it was opened. undefined: the server does not exist, or is hidden from the principal. */
-  route(server: string | undefined, door: Door, principal: Principal): Route | undefined;
   /**
-   * The session of an origin: look it up first, and pass it on with the message. A promise, which never rejects, where the store is
-   * remote. Nothing else waits for a store while a message is handled.
+   * Identifies the sender of a request to `resource`, the path of its route. Returns a promise, which never rejects, if the credential is
+   * verified elsewhere.
+   */
+  authorize(shown: Shown, resource: string): Principal | Denied | Promise<Principal | Denied>;
+  /**
+   * The route for all servers, or for `server`; undefined: the server does not exist, or is hidden from the principal. A session exists
+   * only on the route where it was opened.
+   */
+  route(server: string | undefined, kind: EndpointKind, principal: Principal): Route | undefined;
+  /**
+   * Finds the session of an origin, which `handle` gets with the message. Returns a promise, which never rejects, if the store is remote.
+   * The other methods that get a session do not look it up again.
    */
   find(origin: Origin): FoundSession | Promise<FoundSession>;
-  /** Handles one message. `sink` is used only for an exchange, and not before this has returned. */
+  /** Handles one message. `sink` is used only for an exchange, and only after this has returned. */
   handle(origin: Origin, found: FoundSession, message: Message, sink: Sink): Handled;
   /** Why an array cannot be handled as a batch; undefined: it can, and each element is handled separately. */
   admitBatch(
@@ -69,7 +74,7 @@ export interface Gate {
     found: FoundSession,
     messages: readonly (Message | MessageError)[],
   ): GatewayError | undefined;
-  /** Opens the resumable stream of a call; undefined: no session, no resumption. */
+  /** Returns the function that opens the resumable stream of a call; undefined: without a session there is none. */
   resumable(found: FoundSession): OpenCallStream | undefined;
   /**
    * Opens the server-to-client stream of a session (an older one ends), or resumes the stream of `lastEventId`. Calls `open` only if the
@@ -95,17 +100,17 @@ export interface Gate {
   countInvalid(label: 'invalid' | 'unknown' | 'listen' | 'terminate'): void;
 }
 
-/** The transports: Streamable HTTP, HTTP+SSE, stdio. */
-export type Door = 'mcp' | 'sse' | 'stdio';
+/** The kinds of endpoints, by transport: Streamable HTTP, HTTP+SSE, stdio. */
+export type EndpointKind = 'mcp' | 'sse' | 'stdio';
 
 export type OpenCallStream = (target: StreamTarget, control: StreamControl) => CallStream | undefined;
 
 export interface GateDeps {
   readonly runtime: () => Runtime;
-  readonly state: () => Gate['state'];
+  readonly state: () => GatewayState;
   readonly calls: Calls;
   readonly views: Views;
-  /** A legacy client uses a route: servers that speak both eras get a link in the legacy era. */
+  /** A legacy client uses a route: servers that support both eras get a link in the legacy era. */
   readonly usedByLegacy: (server: string | undefined) => void;
   readonly describes: InitializeDeps['describes'];
   readonly dialling: RelayDeps['dialling'];
@@ -128,7 +133,7 @@ export interface GateDeps {
 
 const ACCEPTED: Handled = { kind: 'accepted' };
 
-const MERGED: Readonly<Record<Door, Route>> = {
+const MERGED: Readonly<Record<EndpointKind, Route>> = {
   mcp: { key: '/mcp', server: undefined },
   sse: { key: '/sse', server: undefined },
   stdio: { key: '/stdio', server: undefined },
@@ -180,24 +185,26 @@ export function createGate(deps: GateDeps): Gate {
     }
     switch (method) {
       case 'tools/call': {
-        const named = namedBy(message, 'name', 'tool');
-        return find(message.params, 'task') ? to(named, deps.tasks.created(incoming)) : to(named);
+        const wrap = find(message.params, 'task') && deps.tasks.created(incoming);
+        return relay(deps, incoming, namedBy(message, 'name', 'tool'), wrap);
       }
       case 'tasks/get':
       case 'tasks/cancel':
       case 'tasks/result':
-        return to(
+        return relay(
+          deps,
+          incoming,
           deps.tasks.owned(namedBy(message, 'taskId', 'task'), incoming.caller),
           deps.tasks.answered(incoming),
         );
       case 'tasks/list':
         return deps.tasks.list(incoming);
       case 'prompts/get':
-        return to(namedBy(message, 'name', 'prompt'));
+        return relay(deps, incoming, namedBy(message, 'name', 'prompt'));
       case 'resources/read':
-        return to(namedBy(message, 'uri', 'resource'));
+        return relay(deps, incoming, namedBy(message, 'uri', 'resource'));
       case 'completion/complete':
-        return to(namedByRef(message));
+        return relay(deps, incoming, namedByRef(message));
       case 'tools/list':
         return list(deps, 'tools', incoming);
       case 'prompts/list':
@@ -221,10 +228,6 @@ export function createGate(deps: GateDeps): Gate {
           new GatewayError('method_not_found', `method '${method.slice(0, 128)}' not found`),
         );
       }
-    }
-
-    function to(named: Named | GatewayError, wrap?: Wrap): Handled {
-      return named instanceof GatewayError ? refused(message, named) : relay(deps, incoming, named, wrap);
     }
   }
 
@@ -252,9 +255,9 @@ export function createGate(deps: GateDeps): Gate {
       const result = deps.runtime().auth.authenticate(shown, resource);
       return result instanceof Promise ? result.then(admitted) : admitted(result);
     },
-    route(server, door, principal) {
-      if (server === undefined) return MERGED[door];
-      return views.exists(principal, server) ? { key: `/servers/${server}/${door}`, server } : undefined;
+    route(server, kind, principal) {
+      if (server === undefined) return MERGED[kind];
+      return views.exists(principal, server) ? { key: `/servers/${server}/${kind}`, server } : undefined;
     },
     find({ sessionId, principal, route }) {
       return sessionId === undefined
@@ -285,10 +288,7 @@ export function createGate(deps: GateDeps): Gate {
       const done = (result: 'success' | 'error'): void => {
         calls.without('listen', result, performance.now() - started);
       };
-      const session =
-        origin.version !== undefined && isModernRevision(origin.version)
-          ? undefined
-          : sessionOf(origin, found, false);
+      const session = sessionOf(origin, found, false);
       if (!session || session instanceof GatewayError) {
         done('error');
         return (

@@ -1,4 +1,4 @@
-/** One message while the gateway handles it: its origin, its caller and its outcome. */
+/** One message from its arrival to its end: its origin, its caller and its outcome. */
 import type { GatewayError } from '../errors.js';
 import type { Calls, EndedCall } from '../observe/calls.js';
 import type { Outcome, ToolErrorReason } from '../observe/stats.js';
@@ -48,7 +48,6 @@ export type Settled =
   /** The answer goes to the sink. */
   | { readonly kind: 'exchange'; readonly exchange: Exchange };
 
-/** One message while the gateway handles it. */
 export class Incoming implements EndedCall {
   readonly origin: Origin;
   readonly message: Message;
@@ -57,7 +56,7 @@ export class Incoming implements EndedCall {
   session: Session | undefined;
   /** Set once the target is known. */
   target: Target | undefined;
-  /** It was sent to its server. */
+  /** Whether it was sent to its server. */
   sent = false;
   result: Outcome = 'error';
   reason: ToolErrorReason | undefined;
@@ -75,7 +74,7 @@ export class Incoming implements EndedCall {
     this.sink = sink;
   }
 
-  /** The sender is known: `session` in the legacy era, if it has one. */
+  /** Sets the sender. `session`: that of a legacy client, if it has one. */
   admit(caller: Caller, session: Session | undefined): void {
     this.#caller = caller;
     this.session = session;
@@ -119,15 +118,15 @@ export class Incoming implements EndedCall {
     return this.session && idKey(this.message.id as string);
   }
 
-  /** The request is sent now. Time is measured from here. */
-  send(target: Target): void {
+  /** Records that the request is being sent. Its duration is measured from now on. */
+  markSent(target: Target): void {
     this.target = target;
     this.sent = true;
     this.#started = performance.now();
     this.#calls.opened(this);
   }
 
-  /** The server sends a request to the client. */
+  /** Reports that the server sent a request to the client. */
   asked(method: string): void {
     this.#calls.asked(this, method);
   }

@@ -14,12 +14,13 @@ import { refused, type Handled, type Headers, type Incoming } from './incoming.j
 import { discover, list, type ListDeps } from './methods/lists.js';
 import { listen, type ListenDeps } from './methods/listen.js';
 import { namedBy, namedByRef } from './methods/named.js';
-import { passOn, relay, type Named, type Wrap } from './methods/relay.js';
+import { passOn, relay } from './methods/relay.js';
 import { aboutTask, type TasksMethodDeps } from './methods/tasks.js';
+import type { GatewayState } from './runtime.js';
 import type { Views } from './views.js';
 
 export interface ModernDeps extends TasksMethodDeps, ListenDeps, ListDeps {
-  readonly state: () => 'starting' | 'serving' | 'draining';
+  readonly state: () => GatewayState;
   readonly views: Views;
 }
 
@@ -59,8 +60,7 @@ export function createModern(deps: ModernDeps): (incoming: Incoming) => Handled 
         new GatewayError('unsupported_version', why, { supported: MODERN_REVISIONS, requested }),
       );
     }
-    const caller = modernCaller(origin, envelope, (viewer) => views.of(viewer, server));
-    incoming.admit(caller, undefined);
+    incoming.admit(modernCaller(origin, envelope, views), undefined);
     return dispatch(incoming);
   };
 
@@ -75,17 +75,17 @@ export function createModern(deps: ModernDeps): (incoming: Incoming) => Handled 
       case 'subscriptions/listen':
         return listen(deps, incoming);
       case 'tools/call':
-        return to(namedBy(message, 'name', 'tool'), deps.tasks.made(incoming));
+        return relay(deps, incoming, namedBy(message, 'name', 'tool'), deps.tasks.made(incoming));
       case 'tasks/get':
       case 'tasks/update':
       case 'tasks/cancel':
         return aboutTask(deps, incoming);
       case 'prompts/get':
-        return to(namedBy(message, 'name', 'prompt'));
+        return relay(deps, incoming, namedBy(message, 'name', 'prompt'));
       case 'resources/read':
-        return to(namedBy(message, 'uri', 'resource'));
+        return relay(deps, incoming, namedBy(message, 'uri', 'resource'));
       case 'completion/complete':
-        return to(namedByRef(message));
+        return relay(deps, incoming, namedByRef(message));
       default: {
         // A method of the other era does not exist here, even if a server has it.
         const link = methodOf(method) ? undefined : incoming.caller.view.extended();
@@ -95,10 +95,6 @@ export function createModern(deps: ModernDeps): (incoming: Incoming) => Handled 
           new GatewayError('method_not_found', `method '${method.slice(0, 128)}' not found`),
         );
       }
-    }
-
-    function to(named: Named | GatewayError, wrap?: Wrap): Handled {
-      return named instanceof GatewayError ? refused(message, named) : relay(deps, incoming, named, wrap);
     }
   }
 }
@@ -121,9 +117,8 @@ function differs(name: string, value: string | string[] | undefined, body: strin
 }
 
 function nameDiffers(value: string | string[] | undefined, message: Message): string | undefined {
-  if (methodOf(message.method)?.name === undefined) return undefined;
   const name = nameOf(message);
-  // An invalid body gets an error of its own.
+  // The method has no name; or the body is invalid and gets an error of its own.
   if (name === undefined) return undefined;
   if (typeof value !== 'string') return differs('Mcp-Name', value, name);
   const decoded = decodeHeaderValue(value);

@@ -1,7 +1,9 @@
 import type { Authenticator } from '../auth/authenticate.js';
 import type { Config } from '../config/types.js';
 
-/** Replaced as a whole by a reload. Read it once per request, and do not keep it longer. */
+export type GatewayState = 'starting' | 'serving' | 'draining';
+
+/** What a reload replaces, as a whole. Read it when a value is needed, and do not keep it. */
 export interface Runtime {
   readonly config: Config;
   readonly auth: Authenticator;

@@ -78,8 +78,8 @@ export function createGuard(boundHost: string, config: () => Config): Guard {
 
   return {
     check(req, res) {
-      const host = checkHost(req);
-      if (host) return host;
+      const refusal = checkHost(req);
+      if (refusal) return refusal;
       const { origin } = req.headers;
       if (origin === undefined) return undefined;
       if (!isAllowedOrigin(origin, req))

@@ -5,21 +5,20 @@ import { GatewayError } from '../../errors.js';
 import type { Budget } from '../../lib/budget.js';
 import type { Wheel } from '../../lib/wheel.js';
 import type { Boundary } from '../../observe/boundary.js';
-import type { Logger } from '../../observe/log.js';
 import { classify } from '../../protocol/classify.js';
-import type { Message, MessageError } from '../../protocol/message.js';
+import type { Message, MessageError, Messages } from '../../protocol/message.js';
 import { methodOf } from '../../protocol/methods.js';
 import type { Principal } from '../../protocol/ports.js';
 import { isModernRevision } from '../../protocol/revisions.js';
+import { NO_SINK } from '../../protocol/sinks.js';
 import type { FoundSession, Gate, Route, Settled, Origin } from '../../proxy/gate.js';
 import { runBatch } from '../batch.js';
-import { CLOSE, one, readPost, refuseListen, RETRY_AFTER } from './incoming.js';
 import { EventStream } from './event-stream.js';
+import { CLOSE, firstValue, readPost, refuseListen, RETRY_AFTER } from './requests.js';
 import {
   acceptsOf,
-  BatchSink,
   PostSink,
-  retryHeader,
+  requestedRetry,
   sendAnswer,
   sendError,
   sendFailure,
@@ -31,14 +30,13 @@ export interface McpDeps {
   readonly config: () => Config;
   readonly wheel: Wheel;
   readonly budget: Budget;
-  readonly log: Logger;
   readonly boundary: Boundary;
 }
 
 export function createMcp(deps: McpDeps) {
   const { gate, boundary } = deps;
 
-  /** Continues at once if there is nothing to wait for. Calls do not use it, to avoid a closure each. */
+  /** Calls `go` with the value, immediately if it is not a promise. Calls do not use it, because each would need a closure. */
   function whenKnown<T>(res: ServerResponse, value: T | Promise<T>, go: (value: T) => void): void {
     if (value instanceof Promise)
       boundary.detach('client_request', value.then(go), (error) => {
@@ -47,12 +45,13 @@ export function createMcp(deps: McpDeps) {
     else go(value);
   }
 
+  /** The era is legacy until the body of a POST says otherwise: see `post`. */
   function originOf(req: IncomingMessage, principal: Principal, route: Route): Origin {
     return {
       principal,
       route,
-      sessionId: one(req.headers['mcp-session-id']),
-      version: one(req.headers['mcp-protocol-version']),
+      sessionId: firstValue(req.headers['mcp-session-id']),
+      version: firstValue(req.headers['mcp-protocol-version']),
       remote: req.socket,
       era: 'legacy',
       headers: req.headers,
@@ -97,7 +96,7 @@ export function createMcp(deps: McpDeps) {
     messages: Messages,
   ): void {
     whenKnown(res, looked, (found) => {
-      // The client has gone. Notifications and responses count even if it does not wait for the 202.
+      // The client has disconnected. Its notifications and responses are handled nevertheless.
       if (res.destroyed && (Array.isArray(messages) || messages.kind === 'request')) return;
       take(req, res, origin, found, messages);
     });
@@ -227,9 +226,8 @@ export function createMcp(deps: McpDeps) {
   }
 
   function openListen(req: IncomingMessage, res: ServerResponse, origin: Origin, found: FoundSession): void {
-    const lastEventId = one(req.headers['last-event-id']);
+    const lastEventId = firstValue(req.headers['last-event-id']);
     const { keep_alive_ms } = deps.config().http;
-    // The stream opens only after the subscription was accepted.
     const listening = gate.listen(
       origin,
       found,
@@ -246,7 +244,7 @@ export function createMcp(deps: McpDeps) {
     res.on('close', boundary.guard('client_request', listening));
   }
 
-  /** Answered once the session has been deleted from its store, which continues if the client disconnects. */
+  /** Answers once the session has been deleted from its store. The deletion continues if the client disconnects. */
   function end(res: ServerResponse, origin: Origin): void {
     whenKnown(res, gate.find(origin), (found) => {
       whenKnown(res, gate.end(origin, found), (error) => {
@@ -287,17 +285,11 @@ export function createMcp(deps: McpDeps) {
   };
 }
 
-type Messages = Message | (Message | MessageError)[];
-
+/** The Retry-After header of an error: one second if the gateway is unavailable, otherwise what the server of the call asked for. */
 function retryAfter(error: GatewayError): string[] {
-  return error.code === 'unavailable' ? RETRY_AFTER : retryHeader(error);
+  return error.code === 'unavailable' ? RETRY_AFTER : requestedRetry(error);
 }
 
 const STREAM: Accepts = { json: false, sse: true };
 
 const ALLOW = ['Allow', 'GET, POST, DELETE, OPTIONS'];
-const NO_SINK = new BatchSink(
-  'null',
-  { room: () => false, tooMuch: () => new GatewayError('internal', 'an answer that was not asked for') },
-  () => undefined,
-);

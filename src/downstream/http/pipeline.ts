@@ -10,8 +10,9 @@ type Handle = (req: IncomingMessage, res: ServerResponse) => void;
 /** How many requests may wait on a connection. */
 const MAX_WAITING = 64;
 
-class Line {
-  /** A request is being handled. */
+/** The requests of one connection. */
+class Pipeline {
+  /** Whether a request is being handled. */
   busy = false;
   readonly #socket: Socket;
   #waiting: [IncomingMessage, ServerResponse][] = [];
@@ -53,32 +54,32 @@ class Line {
   }
 }
 
-const LINE = Symbol('line');
+const PIPELINE = Symbol('pipeline');
 
-function lineOf(socket: Socket & { [LINE]?: Line }): Line {
-  return (socket[LINE] ??= new Line(socket));
+function pipelineOf(socket: Socket & { [PIPELINE]?: Pipeline }): Pipeline {
+  return (socket[PIPELINE] ??= new Pipeline(socket));
 }
 
 /** Whether requests wait on a connection, so that its client is not to blame for the delay. */
 export function hasWaiting(socket: object): boolean {
-  return ((socket as { [LINE]?: Line })[LINE]?.waiting ?? 0) > 0;
+  return ((socket as { [PIPELINE]?: Pipeline })[PIPELINE]?.waiting ?? 0) > 0;
 }
 
-/** Handles the requests of each connection one after the other. `over` is called after each that was handled. */
+/** Handles the requests of each connection one after the other. `over` is called when a response has ended. */
 export function oneByOne(handle: Handle, over: () => void): Handle {
-  function begin(line: Line, req: IncomingMessage, res: ServerResponse): void {
-    line.busy = true;
+  function begin(pipeline: Pipeline, req: IncomingMessage, res: ServerResponse): void {
+    pipeline.busy = true;
     res.on('close', () => {
-      const next = line.next();
-      if (next) begin(line, ...next);
+      const next = pipeline.next();
+      if (next) begin(pipeline, ...next);
       over();
     });
     handle(req, res);
   }
 
   return (req, res) => {
-    const line = lineOf(req.socket);
-    if (line.busy) line.wait(req, res);
-    else begin(line, req, res);
+    const pipeline = pipelineOf(req.socket);
+    if (pipeline.busy) pipeline.wait(req, res);
+    else begin(pipeline, req, res);
   };
 }

@@ -1,10 +1,9 @@
 /**
- * Answers to an HTTP client: as JSON, or as an event stream if something precedes the answer, if the answer takes long, or if the
- * client accepts nothing else.
+ * Sends answers to an HTTP client: as JSON, or as an event stream if other messages precede the answer, if the answer takes long, or if
+ * the client accepts only event streams.
  */
 import type { ServerResponse } from 'node:http';
-import { errorMessage, ERRORS, GatewayError, modernStatus } from '../../errors.js';
-import { Pieces } from '../../lib/pieces.js';
+import { errorMessage, ERRORS, modernStatus, type GatewayError } from '../../errors.js';
 import type { Wheel, WheelTimer } from '../../lib/wheel.js';
 import type { Boundary } from '../../observe/boundary.js';
 import {
@@ -13,19 +12,15 @@ import {
   type AnswerHead,
   type Exchange,
   type Notice,
-  type Seen,
-  type StreamTarget,
-  type Cause,
   type Sink,
   type Question,
   type Refusal,
 } from '../../protocol/ports.js';
 import type { Era } from '../../protocol/revisions.js';
-import type { CallStream } from '../../proxy/gate.js';
-import { scanObject } from '../../wire/json.js';
+import type { CallStream, OpenCallStream } from '../../proxy/gate.js';
 import { EVENT_STREAM, eventOf, EventStream, Backpressure } from './event-stream.js';
 
-/** With more bytes queued for a slow client, it is asked no more questions. */
+/** With more bytes queued, the client is asked no more questions. */
 const MAX_UNREAD = 1_048_576;
 
 /** The media types that a client accepts for a POST. */
@@ -94,15 +89,9 @@ export function sendAnswer(
   res.end(eventOf(bytes));
 }
 
-/** Makes the stream of a call resumable; undefined: it is not. */
-export type OpenStream = (
-  target: StreamTarget,
-  control: { resume(): void; cancel(why: Cause): void },
-) => CallStream | undefined;
-
 /** The sink of one POST. Ignores everything after its end. */
 export class PostSink implements Sink {
-  /** Set by the opener: cancelled when the client goes, resumed when it reads again. */
+  /** Set once the call is open. Cancelled when the client disconnects, resumed when it reads again. */
   exchange: Exchange | undefined;
   readonly #res: ServerResponse;
   readonly #accepts: Accepts;
@@ -111,15 +100,20 @@ export class PostSink implements Sink {
   readonly #wheel: Wheel;
   readonly #boundary: Boundary;
   readonly #times: StreamTimes;
-  readonly #resumable: OpenStream | undefined;
+  readonly #resumable: OpenCallStream | undefined;
   #mode: 'undecided' | 'json' | 'sse' | 'over' = 'undecided';
-  /** The event stream, once there is one; with an event log if it is resumable. */
+  /** The event stream, if the answer needs one. */
   #target: EventStream | undefined;
+  /** Writes to `#target` and keeps the events, if the stream is resumable. */
   #stream: CallStream | undefined;
   #head: AnswerHead | undefined;
-  /** The whole answer in one chunk, waiting for end(): headers and body then leave together. */
+  /** An answer that arrived in one chunk. It is sent by end(), together with the headers. */
   #whole: Buffer | undefined;
   #inAnswer = false;
+  /** Whether a large answer has begun on an event stream that is not resumable. */
+  #begun = false;
+  /** Watches the response while a JSON answer is sent in several pieces. */
+  #writer: Backpressure | undefined;
   #retryMs: number | undefined;
   #timer: WheelTimer;
 
@@ -131,7 +125,7 @@ export class PostSink implements Sink {
     wheel: Wheel,
     boundary: Boundary,
     times: StreamTimes,
-    resumable?: OpenStream,
+    resumable?: OpenCallStream,
   ) {
     this.#res = res;
     this.#accepts = accepts;
@@ -145,7 +139,7 @@ export class PostSink implements Sink {
       this.#openStream();
     });
     if (!accepts.json)
-      // The exchange must be known first: the call may still be refused.
+      // Deferred, because the call may still be refused.
       setImmediate(() => {
         boundary.run(
           'client_request',
@@ -215,17 +209,17 @@ export class PostSink implements Sink {
       if (bytes !== undefined) headers.push('Content-Length', String(bytes));
       this.#res.writeHead(this.#status(), headers);
     }
-    return (this.#json ??= this.#backpressure()).wrote(this.#res.write(chunk));
+    return (this.#writer ??= this.#backpressure()).wrote(this.#res.write(chunk));
   }
 
-  end(_seen: Seen): void {
+  end(): void {
     const mode = this.#mode;
     if (mode === 'over') return;
     this.#over();
     if (mode === 'json') {
       if (this.#whole) sendJson(this.#res, this.#status(), this.#whole);
       else this.#res.end();
-      if (this.#json || this.#res.writableNeedDrain) (this.#json ?? this.#backpressure()).ended();
+      if (this.#writer || this.#res.writableNeedDrain) (this.#writer ?? this.#backpressure()).ended();
     } else if (this.#stream) this.#stream.end();
     else if (this.#begun) {
       this.#target?.finish();
@@ -253,13 +247,13 @@ export class PostSink implements Sink {
     if (this.#mode === 'over') return;
     this.#over();
     const message = (): Buffer => Buffer.from(errorMessage(error, this.#rawId, this.#era));
+    const isBroken = this.#era === 'modern' && error.code === 'stream_broken';
     if (this.#stream) this.#stream.fail(message());
-    else if (this.#target && this.#era === 'modern' && error.code === 'stream_broken') this.#target.destroy();
+    else if (this.#target && isBroken) this.#target.destroy();
     else if (this.#target) this.#target.end(message());
     // A partial answer must not look complete.
-    else if (this.#inAnswer || (this.#era === 'modern' && error.code === 'stream_broken'))
-      this.#res.destroy();
-    else sendError(this.#res, error, this.#rawId, retryHeader(error), this.#era);
+    else if (this.#inAnswer || isBroken) this.#res.destroy();
+    else sendError(this.#res, error, this.#rawId, requestedRetry(error), this.#era);
   }
 
   /** The status of a JSON answer: for a modern client it depends on the error code. */
@@ -267,10 +261,6 @@ export class PostSink implements Sink {
     const code = this.#era === 'modern' ? this.#head?.code : undefined;
     return code === undefined ? 200 : modernStatus(code);
   }
-
-  #begun = false;
-  /** Sends the head of a JSON answer in several pieces. */
-  #json: Backpressure | undefined;
 
   #event(message: Buffer): boolean {
     return this.#stream
@@ -302,7 +292,7 @@ export class PostSink implements Sink {
   }
 
   #closed(): void {
-    // The client may not have received the end: the event log keeps it for a resumption.
+    // The client may not have received the end of the answer, which the event log keeps for a resumption.
     if (this.#stream && this.#target) {
       this.#stream.left(this.#target);
       return;
@@ -314,76 +304,8 @@ export class PostSink implements Sink {
   }
 }
 
-export function retryHeader(error: GatewayError): string[] {
+/** The Retry-After header that the server of the call asked for; empty: none. */
+export function requestedRetry(error: GatewayError): string[] {
   const data = error.data as { retryAfter?: unknown } | undefined;
   return typeof data?.retryAfter === 'number' ? ['Retry-After', String(data.retryAfter)] : [];
-}
-
-/** Shared by the answers of a batch. */
-interface BatchRoom {
-  /** Whether there is room for this many more bytes. */
-  room(bytes: number): boolean;
-  tooMuch(): GatewayError;
-}
-
-/** The sink of one element of a batch: the whole answer, held; no notifications, no questions. It is done once. */
-export class BatchSink implements Sink {
-  readonly #rawId: string;
-  readonly #share: BatchRoom;
-  readonly #done: (answer: Buffer | undefined) => void;
-  readonly #chunks = new Pieces();
-  #isFull = false;
-  #over = false;
-
-  constructor(rawId: string, share: BatchRoom, done: (answer: Buffer | undefined) => void) {
-    this.#rawId = rawId;
-    this.#share = share;
-    this.#done = done;
-  }
-
-  notify(): boolean {
-    return true;
-  }
-
-  ask(): Refusal {
-    return NOBODY_TO_ASK;
-  }
-
-  start(): void {}
-
-  write(chunk: Buffer): boolean {
-    if (this.#over || this.#isFull) return true;
-    if (this.#share.room(chunk.length)) this.#chunks.push(chunk);
-    else {
-      this.#isFull = true;
-      this.#chunks.clear();
-    }
-    return true;
-  }
-
-  end(): void {
-    if (this.#isFull) return this.fail(this.#share.tooMuch());
-    const whole = this.#chunks.taken();
-    // An invalid answer would make the whole array invalid.
-    if (scanObject(whole, whole.length)) this.#finish(whole);
-    else
-      this.fail(
-        new GatewayError('upstream_protocol_error', 'the answer is not valid JSON, or nested too deeply'),
-      );
-  }
-
-  cancelled(): void {
-    this.#finish(undefined);
-  }
-
-  fail(error: GatewayError): void {
-    this.#finish(Buffer.from(errorMessage(error, this.#rawId)));
-  }
-
-  #finish(answer: Buffer | undefined): void {
-    if (this.#over) return;
-    this.#over = true;
-    this.#chunks.clear();
-    this.#done(answer);
-  }
 }

@@ -5,9 +5,9 @@ import type { Place } from '../../observe/boundary.js';
 import type { Principal } from '../../protocol/ports.js';
 import type { Gate, Route as McpRoute } from '../../proxy/gate.js';
 import { serveHealth, serveMetrics, serveReady, serveReload, type Admin } from './admin.js';
-import { createMcp, type McpDeps } from './mcp.js';
+import { createMcp } from './mcp.js';
 import { sendError } from './respond.js';
-import { createSse2024 } from './sse-2024.js';
+import { createSse2024, type Sse2024Deps } from './sse-2024.js';
 
 /** An admitted request. */
 export interface Routed {
@@ -38,18 +38,18 @@ export interface GuardedRoute {
 
 export type HttpRoute = OpenRoute | GuardedRoute;
 
-export interface RoutesDeps extends McpDeps {
+export interface RoutesDeps extends Sse2024Deps {
   readonly admin: Admin;
 }
 
 export interface Routes {
-  /** The route of a path, spelt exactly, and the server that the path names. */
+  /** The route for a path, which must match exactly, and the server that the path names. */
   find(path: string): { readonly route: HttpRoute; readonly server: string | undefined } | undefined;
   /** Ends the HTTP+SSE streams once their clients have no running requests. */
   drain(): void;
 }
 
-/** The same path below the route of a server. */
+/** Matches `/<kind>` and `/servers/<name>/<kind>`. */
 const below = (kind: string): RegExp => new RegExp(`^(?:/servers/([A-Za-z0-9._-]{1,64}))?/${kind}$`);
 
 export function createRoutes(deps: RoutesDeps): Routes {
@@ -99,7 +99,7 @@ export function createRoutes(deps: RoutesDeps): Routes {
     all.flatMap((route) => (typeof route.path === 'string' ? [[route.path, route]] : [])),
   );
   const patterns = all.filter((route) => typeof route.path !== 'string') as (HttpRoute & { path: RegExp })[];
-  /** The most common route. `/mcp/` is its only other spelling. */
+  /** The most common route, found without a pattern. Only this route may end with a slash. */
   const merged = { route: all[0] as HttpRoute, server: undefined };
 
   return {
@@ -119,7 +119,7 @@ export function createRoutes(deps: RoutesDeps): Routes {
   };
 }
 
-/** The endpoint of all servers, or of one; undefined: there is no such server, and the request was answered. */
+/** The endpoint for all servers, or for `server`; undefined: the server does not exist, and the request was answered. */
 function endpoint(
   gate: Gate,
   res: ServerResponse,

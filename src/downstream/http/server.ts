@@ -1,30 +1,16 @@
-/** The HTTP port: routes, the guard before them, and the life of its connections. */
+/** The HTTP port: checks each request, finds its route and its sender, and closes connections. */
 import { readFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import type { Config } from '../../config/types.js';
 import { GatewayError } from '../../errors.js';
-import type { Budget } from '../../lib/budget.js';
-import type { Wheel } from '../../lib/wheel.js';
-import type { Boundary, Place } from '../../observe/boundary.js';
+import type { Place } from '../../observe/boundary.js';
 import type { Logger } from '../../observe/log.js';
 import type { Denied, Principal } from '../../protocol/ports.js';
-import type { Gate } from '../../proxy/gate.js';
-import type { Admin } from './admin.js';
 import { createGuard } from './guard.js';
 import { hasWaiting, oneByOne } from './pipeline.js';
+import { RETRY_AFTER } from './requests.js';
 import { sendError, sendFailure } from './respond.js';
-import { createRoutes, type GuardedRoute, type Routed } from './routes.js';
-
-export interface HttpDeps {
-  readonly gate: Gate;
-  readonly admin: Admin;
-  readonly config: () => Config;
-  readonly wheel: Wheel;
-  readonly budget: Budget;
-  readonly log: Logger;
-  readonly boundary: Boundary;
-}
+import { createRoutes, type GuardedRoute, type Routed, type RoutesDeps } from './routes.js';
 
 export interface HttpPort {
   listen(): Promise<{ host: string; port: number; url: string }>;
@@ -39,11 +25,12 @@ export interface HttpPort {
 /** Timeouts for the head and the body of a request. */
 const HEADERS_MS = 30_000;
 const REQUEST_MS = 120_000;
+/** With fewer file descriptors, a warning is logged at the start. */
 const FEW_FILES = 4096;
 /** How many bytes may be queued for a client before its upstream is paused. */
 const SOCKET_BYTES = 131_072;
 
-export function createHttpPort(deps: HttpDeps): HttpPort {
+export function createHttpPort(deps: RoutesDeps): HttpPort {
   const { gate, log, boundary } = deps;
   const started = deps.config();
   const guard = createGuard(started.host, deps.config);
@@ -52,7 +39,8 @@ export function createHttpPort(deps: HttpDeps): HttpPort {
   let idle: (() => void) | undefined;
   let draining = false;
 
-  function goOn(where: Place, res: ServerResponse, work: void | Promise<void>): void {
+  /** Answers with an error if `work` is a promise that rejects. */
+  function handleRejection(where: Place, res: ServerResponse, work: void | Promise<void>): void {
     if (!work) return;
     boundary.detach(where, work, (error) => {
       sendFailure(res, error);
@@ -78,14 +66,14 @@ export function createHttpPort(deps: HttpDeps): HttpPort {
     if (req.method === 'OPTIONS') return guard.preflight(req, res);
     const { route, server } = found;
     const request = { req, res, server, query: query === -1 ? '' : url.slice(query + 1) };
-    if (route.admits === 'open') return goOn(route.place, res, route.serve(request));
+    if (route.admits === 'open') return handleRejection(route.place, res, route.serve(request));
     const who = gate.authorize(req, path);
     if (!(who instanceof Promise)) return enter(route, request, who);
-    // Nobody reads the body meanwhile.
+    // The body is not read until the sender is known.
     const entered = who.then((result) => {
       if (!res.destroyed) enter(route, request, result);
     });
-    goOn(route.place, res, entered);
+    handleRejection(route.place, res, entered);
   }
 
   function enter(route: GuardedRoute, request: Routed, who: Principal | Denied): void {
@@ -103,12 +91,12 @@ export function createHttpPort(deps: HttpDeps): HttpPort {
         res,
         new GatewayError('unavailable', 'not ready: a required upstream has not connected yet'),
         'null',
-        ['Retry-After', '1'],
+        RETRY_AFTER,
       );
-    goOn(route.place, res, route.serve(request, who));
+    handleRejection(route.place, res, route.serve(request, who));
   }
 
-  /** Logs a write after the end of a response, which is a bug of the gateway, but not that a client has gone. */
+  /** Logs a write after the end of a response, which is a bug in the gateway. Other errors mean that the client has disconnected. */
   function lateWrite(error: NodeJS.ErrnoException): void {
     if (error.code === 'ERR_STREAM_WRITE_AFTER_END') boundary.caught('client_request', error);
   }
@@ -150,7 +138,7 @@ export function createHttpPort(deps: HttpDeps): HttpPort {
         : error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
           ? '408 Request Timeout'
           : '400 Bad Request';
-    // The client may never close it, and a close is not noticed while the socket is paused.
+    // The client may never close the connection, and a close is not noticed while the socket is paused.
     socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`, () => {
       socket.destroy();
     });

@@ -5,12 +5,13 @@
 import { randomBytes } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { GatewayError } from '../../errors.js';
+import type { Logger } from '../../observe/log.js';
 import type { Message, MessageError } from '../../protocol/message.js';
 import type { Principal } from '../../protocol/ports.js';
 import type { Route } from '../../proxy/gate.js';
 import { OneStream } from '../one-stream.js';
 import { EventStream } from './event-stream.js';
-import { one, readPost, refuseListen, RETRY_AFTER } from './incoming.js';
+import { firstValue, readPost, refuseListen, RETRY_AFTER } from './requests.js';
 import type { McpDeps } from './mcp.js';
 import { sendError, sendFailure } from './respond.js';
 
@@ -39,7 +40,11 @@ interface Open {
 /** 192 bits, because the id authenticates the client. */
 const ID_BYTES = 24;
 
-export function createSse2024(deps: McpDeps): Sse2024 {
+export interface Sse2024Deps extends McpDeps {
+  readonly log: Logger;
+}
+
+export function createSse2024(deps: Sse2024Deps): Sse2024 {
   const { gate, boundary } = deps;
   const streams = new Map<string, Open>();
 
@@ -72,7 +77,10 @@ export function createSse2024(deps: McpDeps): Sse2024 {
     );
   }
 
-  /** If another address would have more streams than this one, ends its stream that is idle longest, or, if none is idle, the least recently used one. */
+  /**
+   * Makes room for a stream of `address`. If another address would still have more streams, ends the stream of that address which has been
+   * idle longest; if none is idle, the least recently used one.
+   */
   function makeRoom(address: string): boolean {
     const counts = new Map<string, number>();
     for (const open of streams.values()) counts.set(open.address, (counts.get(open.address) ?? 0) + 1);
@@ -119,7 +127,7 @@ export function createSse2024(deps: McpDeps): Sse2024 {
           );
           return sendError(res, slow, 'null', RETRY_AFTER);
         }
-        const taken = stream.take(messages, one(req.headers['mcp-protocol-version']));
+        const taken = stream.take(messages, firstValue(req.headers['mcp-protocol-version']));
         if (!(taken instanceof Promise)) return reply(res, taken);
         const replied = taken.then((error) => {
           reply(res, error);

@@ -1,7 +1,7 @@
 /** The envelope that every modern request has in `_meta` (2026-07-28, basic, "_meta"). */
 import type { Message } from '../message.js';
 import { methodOf } from '../methods.js';
-import { find, param } from '../message.js';
+import { param } from '../message.js';
 import { LOG_LEVELS, type LogLevel } from '../ports.js';
 import { objectOf, present, readJson, type JsonObject } from '../../wire/json.js';
 
@@ -92,10 +92,9 @@ function tooLarge(key: string, bytes: number, max: number): string {
   return `params._meta["${key}"] has ${bytes} bytes: at most ${max} are taken`;
 }
 
-/** The value of the header `Mcp-Name`; undefined: the method has none. */
+/** The value of the header `Mcp-Name`; undefined: the method has none, or the member is missing or not a string. */
 export function nameOf(message: Message): string | undefined {
   const key = methodOf(message.method)?.name;
-  if (key === undefined || !find(message.params, key)) return undefined;
-  const value = param(message, key);
+  const value = key === undefined ? undefined : param(message, key);
   return typeof value === 'string' ? value : undefined;
 }

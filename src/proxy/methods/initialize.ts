@@ -9,15 +9,16 @@ import { endSession, openSession, type FoundSession } from '../../session/ask.js
 import type { Kept } from '../../session/kept.js';
 import type { Session, SessionStore } from '../../session/store.js';
 import { objectOf, present } from '../../wire/json.js';
-import { nothingBehind } from './relay.js';
+import { unreachableRoute } from './relay.js';
 import { answer, refused, type Handled, type Origin, type Settled } from '../incoming.js';
+import type { GatewayState } from '../runtime.js';
 
 export interface InitializeDeps {
   readonly sessions: SessionStore;
   readonly kept: Kept;
   readonly stats: GatewayStats;
   readonly log: Logger;
-  readonly state: () => 'starting' | 'serving' | 'draining';
+  readonly state: () => GatewayState;
   /** Waits for the link of a server's own route, so that the answer can describe the server; undefined: nothing to wait for. */
   readonly describes: (session: Session) => Promise<void> | undefined;
 }
@@ -103,10 +104,10 @@ function opened(
       new GatewayError('unavailable', 'too many sessions, all of them in use (limits.sessions)'),
     );
   const { id, revision, caller } = session;
-  const nothing = nothingBehind(caller.view, route.server);
-  if (nothing) {
+  const unreachable = unreachableRoute(caller.view, route.server);
+  if (unreachable) {
     void endSession(sessions, log, session, 'init_failed');
-    return refused(message, nothing);
+    return refused(message, unreachable);
   }
   const bytes = KEPT.reduce((sum, [key]) => {
     const at = find(message.params, key);

@@ -10,7 +10,7 @@ import { MODERN_REVISIONS } from '../../protocol/revisions.js';
 import { answer, refused, type Handled, type Incoming } from '../incoming.js';
 import type { GivenLists } from '../given.js';
 import { deferred } from './deferred.js';
-import { nothingBehind } from './relay.js';
+import { unreachableRoute } from './relay.js';
 
 export interface ListDeps {
   readonly boundary: Boundary;
@@ -35,15 +35,15 @@ export function list({ boundary, given }: ListDeps, kind: ListKind, incoming: In
   const controller = new AbortController();
   const wait = waitFor(view, kind, incoming, controller.signal);
   if (!wait) {
-    const nothing = nothingBehind(view, server);
-    return nothing ? refused(message, nothing) : answer(message, shown());
+    const unreachable = unreachableRoute(view, server);
+    return unreachable ? refused(message, unreachable) : answer(message, shown());
   }
   const ended = session && given.awaits(session, kind);
   const exchange = deferred(boundary, incoming, { until: wait, controller, ended }, () => {
-    const nothing = nothingBehind(view, server);
-    if (nothing) sink.fail(nothing);
+    const unreachable = unreachableRoute(view, server);
+    if (unreachable) sink.fail(unreachable);
     else answerWith(sink, message.id as string, Buffer.concat(shown()));
-    exchange.over(nothing ? 'error' : 'success');
+    exchange.over(unreachable ? 'error' : 'success');
   });
   return { kind: 'exchange', exchange };
 }

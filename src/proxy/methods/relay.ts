@@ -34,7 +34,14 @@ export interface Named {
 /** Gets the target before the request is sent; returns the sink to use. */
 export type Wrap = (target: Target, sink: Sink) => Sink;
 
-export function relay(deps: RelayDeps, incoming: Incoming, named: Named, wrap?: Wrap): Handled {
+/** `named`: what the request names, or why that cannot be read. */
+export function relay(
+  deps: RelayDeps,
+  incoming: Incoming,
+  named: Named | GatewayError,
+  wrap?: Wrap,
+): Handled {
+  if (named instanceof GatewayError) return refused(incoming.message, named);
   const used = inUse(incoming);
   if (used) return used;
   const { message, caller, sink } = incoming;
@@ -42,14 +49,16 @@ export function relay(deps: RelayDeps, incoming: Incoming, named: Named, wrap?: 
   const target = view.find(named.kind, named.name);
   const crossing = target && crossingOf(deps, incoming, named, target);
   if (crossing instanceof GatewayError) return refused(message, crossing);
-  const own = crossing && caller.era === 'legacy' ? deps.dialling(target.link.server) : undefined;
+  const dialling = crossing && caller.era === 'legacy' ? deps.dialling(target.link.server) : undefined;
   // A parked call resumes on its original link, even if that link is draining.
-  if (target && !own && (target.link.state === 'up' || crossing?.resume))
+  if (target && !dialling && (target.link.state === 'up' || crossing?.resume))
     return { kind: 'exchange', exchange: send(deps, incoming, named, target, crossing, wrap) };
 
   const controller = new AbortController();
   const { signal } = controller;
-  const wait = own ? within(own, deps.runtime().config.startup.wait_ms, signal) : view.ready(named, signal);
+  const wait = dialling
+    ? within(dialling, deps.runtime().config.startup.wait_ms, signal)
+    : view.ready(named, signal);
   if (!wait) return refused(message, refusal(incoming, named, target));
   const waiting = deferred(deps.boundary, incoming, { until: wait, controller }, () => {
     const found = view.find(named.kind, named.name);
@@ -76,7 +85,7 @@ function send(
   const { caller } = incoming;
   const { link } = target;
   const level = caller.era === 'modern' && link.era === 'legacy' ? caller.level : undefined;
-  const inner = caller.era === 'modern' ? incoming.sink : readable(deps, incoming, target);
+  const inner = caller.era === 'modern' ? incoming.sink : convertingSink(deps, incoming, target);
   const exchange = openCall(deps, incoming, {
     target,
     at,
@@ -116,8 +125,8 @@ export function passOn(deps: CallDeps, incoming: Incoming, link: ServerLink): Ha
   return { kind: 'exchange', exchange };
 }
 
-/** The sink for a legacy client, with conversion for its revision if needed. */
-function readable({ runtime, budget, boundary }: RelayDeps, incoming: Incoming, target: Target): Sink {
+/** The sink for a legacy client; it converts the answer if the client's revision needs that. */
+function convertingSink({ runtime, budget, boundary }: RelayDeps, incoming: Incoming, target: Target): Sink {
   const { sink, session, message } = incoming;
   const wraps = target.definition?.tool?.wrapsOutput === true;
   const revision = session?.revision;
@@ -149,7 +158,7 @@ function crossingOf(
   const wrong =
     headers &&
     checkParamHeaders(mirrored, message.body, find(message.params, 'arguments'), (header) =>
-      oneOf(headers[header]),
+      headerText(headers[header]),
     );
   if (wrong !== undefined) return new GatewayError('header_mismatch', wrong);
   const resume = bridge.claim({ message, caller, route: origin.route.key, name }, link.era);
@@ -157,7 +166,8 @@ function crossingOf(
   return { name, foreign: headers ? foreignHeaders(headers, mirrored) : [], resume };
 }
 
-function oneOf(value: string | string[] | undefined): string | undefined {
+/** The value of a header; repeated lines are joined. */
+function headerText(value: string | string[] | undefined): string | undefined {
   return Array.isArray(value) ? value.join(', ') : value;
 }
 
@@ -166,7 +176,7 @@ function foreignHeaders(headers: Headers, known: readonly ParamHeader[]): string
   const found: string[] = [];
   for (const name in headers) {
     if (!name.startsWith('mcp-param-') || known.some(({ header }) => header === name)) continue;
-    const line = oneOf(headers[name]);
+    const line = headerText(headers[name]);
     if (line !== undefined) found.push(name, line);
   }
   return found;
@@ -194,8 +204,8 @@ function unknownName({ kind, name }: Named, { merged }: Incoming): GatewayError 
   return new GatewayError('invalid_params', `unknown ${kind} '${shown}' (${form} ${kind}s/list)`);
 }
 
-/** The error for a server's own route while it cannot be reached; undefined: it can, or it may be back soon. */
-export function nothingBehind(view: View, server: string | undefined): GatewayError | undefined {
+/** The error for the route of one server that cannot be reached; undefined: it can be reached, or may be back soon. */
+export function unreachableRoute(view: View, server: string | undefined): GatewayError | undefined {
   const [link] = server === undefined ? [] : view.links();
   if (!link || link.state === 'up' || link.reconnecting || link.keptSince !== undefined) return undefined;
   return unreachable({ link });

@@ -34,7 +34,7 @@ function begin(message: object = { id: 1, method: 'tools/call', params: { name: 
 describe('a message', () => {
   it('is over once: the first end counts', () => {
     const { incoming, told } = begin();
-    incoming.send({ link: linkOf('s'), label: 't' } as Target);
+    incoming.markSent({ link: linkOf('s'), label: 't' } as Target);
     incoming.asked('roots/list');
     incoming.over('error', 'cancelled', 'client gone');
     incoming.over('success');

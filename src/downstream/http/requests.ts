@@ -1,4 +1,4 @@
-/** Common parts of POST and GET on MCP routes: bodies and headers. */
+/** Common parts of POST and GET on MCP routes: reads the body of a POST, refuses a GET that cannot have a stream. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Config } from '../../config/types.js';
 import { GatewayError } from '../../errors.js';
@@ -13,14 +13,14 @@ export const RETRY_AFTER = ['Retry-After', '1'];
 export const CLOSE = ['Connection', 'close'];
 
 /** The first value of a repeated header. */
-export function one(value: string | string[] | undefined): string | undefined {
+export function firstValue(value: string | string[] | undefined): string | undefined {
   return Array.isArray(value) ? value[0] : value;
 }
 
-/** Smaller bodies have few values, and are read in one step. */
+/** Smaller bodies have few values and are read in one step. */
 const LARGE = 65_536;
 
-/** Reads the messages of a POST, and answers invalid bodies. `client`: the owner of the bytes. */
+/** Reads the messages of a POST and passes them to `take`. Answers invalid bodies itself. `client`: the owner of the bytes. */
 export function readPost(
   deps: {
     readonly gate: Gate;
@@ -41,14 +41,14 @@ export function readPost(
     if (failure instanceof MessageError) refuse(failure, failure.id, []);
     else sendFailure(res, deps.boundary.caught('client_request', failure));
   };
-  /** One step per turn of the event loop. */
-  const goOn = (steps: Generator<void, Messages>): void => {
-    // The client has gone in the meantime.
+  /** Runs one step per turn of the event loop. */
+  const readStep = (steps: Generator<void, Messages>): void => {
+    // The client has disconnected.
     if (res.destroyed) return;
     try {
       const { done, value } = steps.next();
       if (done) take(value);
-      else setImmediate(goOn, steps);
+      else setImmediate(readStep, steps);
     } catch (failure) {
       failed(failure);
     }
@@ -59,7 +59,7 @@ export function readPost(
     if (held) res.once('close', () => held.release());
     try {
       if (error) return refuse(error, 'null', error.code === 'body_too_large' ? CLOSE : []);
-      if (body && body.length > LARGE) goOn(messagesInSteps(body));
+      if (body && body.length > LARGE) readStep(messagesInSteps(body));
       else if (body) take(readMessages(body));
     } catch (failure) {
       failed(failure);
@@ -83,7 +83,7 @@ function refuseBody(req: IncomingMessage): GatewayError | undefined {
   return undefined;
 }
 
-/** Answers a GET that cannot have a stream. true: it was answered. */
+/** Answers a GET that cannot have a stream. Returns whether it did. */
 export function refuseListen(
   gate: Gate,
   req: IncomingMessage,

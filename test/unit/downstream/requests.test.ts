@@ -3,7 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Readable } from 'node:stream';
 import { describe, expect, it } from 'vitest';
 import type { Config } from '../../../src/config/types.js';
-import { readPost } from '../../../src/downstream/http/incoming.js';
+import { readPost } from '../../../src/downstream/http/requests.js';
 import { createBudget } from '../../../src/lib/budget.js';
 import { Boundary } from '../../../src/observe/boundary.js';
 import { silent } from '../../../src/observe/log.js';
