@@ -145,7 +145,7 @@ export class GatewayCore implements Admin {
         boundary,
         stats,
         now,
-        callerOf: (record) => sessionCaller(record, this.#links.views.plain(record.server)),
+        callerOf: (record) => sessionCaller(record, this.#links.views.plain(record.principal, record.server)),
         opened: (session) => {
           this.#sessions.opened(session);
           this.#links.give(session);

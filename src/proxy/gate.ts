@@ -174,7 +174,7 @@ export function createGate(deps: GateDeps): Gate {
     const { server } = origin.route;
     if (!session) deps.usedByLegacy(server);
     if (method === 'initialize') return initialize(deps, origin, message);
-    incoming.admit(session?.caller ?? sessionlessCaller(origin, views.plain(server)), session);
+    incoming.admit(session?.caller ?? sessionlessCaller(origin, views.plain(origin.principal, server)), session);
     const { view } = incoming.caller;
     if (message.kind === 'notification') {
       if (method === 'notifications/cancelled') cancel(session, message);

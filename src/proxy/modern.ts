@@ -43,7 +43,7 @@ export function createModern(deps: ModernDeps): (incoming: Incoming) => Handled 
       );
     if (message.kind === 'notification') {
       if (method.startsWith('notifications/') && !methodOf(method))
-        views.plain(server).extended()?.tell(message.body);
+        views.plain(origin.principal, server).extended()?.tell(message.body);
       return { kind: 'accepted' };
     }
     if (deps.state() === 'draining')

@@ -30,7 +30,7 @@ export interface Views {
   /** The view of a caller. `server`: of the route; undefined: the merged endpoint. */
   of(viewer: Viewer, server: string | undefined): View;
   /** The view of legacy clients without a session. */
-  plain(server: string | undefined): View;
+  plain(principal: Principal, server: string | undefined): View;
   /** The view on a registry; always the same object. */
   on(registry: Registry, server: string | undefined): View;
   /** The registry for a caller's era and capabilities, without links of its own. */
@@ -70,7 +70,7 @@ export function createViews({ catalogs, full, own }: ViewsDeps): Views {
   return {
     exists: (_principal, server) => catalogs.legacy.get(server) !== undefined,
     of: (viewer, server) => on(own(viewer, server) ?? shared(viewer), server),
-    plain: (server) => on(catalogs.legacy, server),
+    plain: (_principal, server) => on(catalogs.legacy, server),
     on,
     shared,
   };

@@ -1,5 +1,5 @@
 import type { Boundary } from '../../observe/boundary.js';
-import type { Outcome } from '../../observe/stats.js';
+import type { Outcome, ToolErrorReason } from '../../observe/stats.js';
 import type { Cause, Exchange } from '../../protocol/ports.js';
 import type { Incoming } from '../incoming.js';
 import { forget } from '../under-way.js';
@@ -9,7 +9,7 @@ export interface Deferred extends Exchange {
   /** The exchange that takes over. */
   next: Exchange | undefined;
   /** The request has been answered. */
-  over(result: Outcome): void;
+  over(result: Outcome, reason?: ToolErrorReason, outcome?: string): void;
 }
 
 export interface Wait {
@@ -31,10 +31,10 @@ export function deferred(
   let isOver = false;
   const exchange: Deferred = {
     next: undefined,
-    over(result) {
+    over(result, reason, outcome) {
       forget(incoming, exchange);
       ended?.();
-      incoming.over(result);
+      incoming.over(result, reason, outcome);
     },
     resume() {
       exchange.next?.resume();
@@ -47,7 +47,7 @@ export function deferred(
       if (isOver) return;
       isOver = true;
       controller.abort();
-      exchange.over('error');
+      exchange.over('error', 'cancelled', why);
       incoming.sink.cancelled(why);
     },
   };
@@ -57,8 +57,7 @@ export function deferred(
     go();
   });
   boundary.detach('detached', gone, (error) => {
-    incoming.reason = 'internal';
-    exchange.over('error');
+    exchange.over('error', 'internal', error.message);
     incoming.sink.fail(error);
   });
   return exchange;

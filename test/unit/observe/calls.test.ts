@@ -278,7 +278,7 @@ describe('a call is reported over exactly once', () => {
     };
     on.catalog.put(dialling);
     exchangeOf(on.call()).cancel('client gone');
-    expect(on.news()).toEqual(['tools/call | not sent | - | error | - | ']);
+    expect(on.news()).toEqual(['tools/call | not sent | - | error | cancelled | client gone']);
     on.call();
     on.catalog.put({ ...on.link, state: 'down', lastError: 'refused' });
     pending[0]?.();
@@ -308,7 +308,7 @@ describe('a call is reported over exactly once', () => {
     up();
     await settled();
     await settled();
-    expect(on.news()).toEqual(['opened t', 'tools/call | sent | t | error | internal | ']);
+    expect(on.news()).toEqual(['opened t', 'tools/call | sent | t | error | internal | internal error']);
     expect(on.told).toEqual(['failed: internal error']);
     expect(on.caught.get('detached')).toBe(1);
   });

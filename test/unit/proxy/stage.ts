@@ -302,7 +302,7 @@ export function stage(
       boundary,
       stats,
       now: () => performance.now(),
-      callerOf: (record) => sessionCaller(record, views.plain(record.server)),
+      callerOf: (record) => sessionCaller(record, views.plain(record.principal, record.server)),
       opened: (session) => {
         own.open(session);
         session.caller.view = views.of(session.caller, session.server);

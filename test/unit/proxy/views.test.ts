@@ -63,7 +63,7 @@ describe('views', () => {
     expect(namesIn(views.of(viewerOf('m'), undefined), 'tools')).toEqual(['a__new']);
     const old = viewerOf('l', { era: 'legacy', revision: '2025-11-25', capabilities: NOTHING });
     expect(namesIn(views.of(old, undefined), 'tools')).toEqual(['a__old']);
-    expect(namesIn(views.plain('a'), 'tools')).toEqual(['old']);
+    expect(namesIn(views.plain(LOCAL, 'a'), 'tools')).toEqual(['old']);
     legacy.remove('a');
     expect(namesIn(views.of(old, undefined), 'tools')).toEqual(['a__new']);
   });
