@@ -58,6 +58,8 @@ class Peer {
   }
 
   received(text, { answers = this.sent, notes = new Map() } = {}) {
+    // Noise on a child's stdout, possibly a flood of it, is not a message.
+    if (!/^\s*[[{]/.test(text)) return;
     this.#each(text, { from: this.kind }, answers, [this.got, notes]);
   }
 
