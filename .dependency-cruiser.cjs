@@ -157,7 +157,12 @@ module.exports = {
     ),
     keptIn('zod', package_('zod'), '^src/config/', 'Only the configuration is validated by schema.'),
     keptIn('yaml', package_('yaml'), '^src/config/', 'Only the configuration is YAML.'),
-    keptIn('pino', package_('pino'), '^src/observe/logger\\.ts$', 'Rooms get the Logger of observe/log.ts.'),
+    keptIn(
+      'pino',
+      package_('pino'),
+      '^src/observe/logger\\.ts$',
+      'Modules get the Logger of observe/log.ts.',
+    ),
     keptIn(
       'cross-spawn',
       package_('cross-spawn'),

@@ -1,7 +1,7 @@
 /**
- * A call of a modern client to a legacy upstream. As long as the upstream asks nothing, it is an ordinary call. What the upstream asks
- * becomes an `input_required` answer, and the call stays open until the client retries with its answers (2026-07-28,
- * basic/patterns/mrtr). park.ts decides; this file runs the effects.
+ * A call of a modern client to a legacy upstream. If the upstream asks questions, the client gets them as an `input_required` answer, and
+ * the call stays open until the client retries with its answers (2026-07-28, basic/patterns/mrtr). Without questions it is an ordinary
+ * call. park.ts decides what follows from an event; this file runs the effects.
  */
 import { GatewayError } from '../errors.js';
 import type { WheelTimer } from '../lib/wheel.js';
@@ -54,22 +54,27 @@ export function openParkedCall(deps: BridgeDeps, crossing: Crossing, sink: Sink)
 class ParkedCall implements Sink, Parked {
   readonly crossing: Crossing;
   readonly #deps: BridgeDeps;
-  /** Of the latest request, whose capabilities may differ from those of earlier ones. */
+  /** The caller of the latest request; its capabilities may differ from those of earlier requests. */
   #caller: Caller;
   #exchange: UpstreamExchange | undefined;
   #state: ParkState = RUNNING;
+  /** The request that waits for an answer; undefined: there is none. */
   #round: Round | undefined;
-  /** A retry that was accepted but has not started yet: until then the call still counts as parked upstream. */
+  /** A retry that was accepted and has not started yet. */
   #retry: Round | undefined;
-  #asked = 0;
+  /** How many questions were asked: their keys are q1, q2 and so on. */
+  #questionCount = 0;
+  /** The id of the parked call; undefined: it was never parked. */
   #id: string | undefined;
   #gather: NodeJS.Timeout | undefined;
   #expiry: WheelTimer | undefined;
+  /** What is kept for the client; created on first use. */
   #kept: Kept | undefined;
   /** Set between the head and the one chunk of an upstream error. */
   #errorHead: AnswerHead | undefined;
   /** Set between the head and the first chunk of a result. */
   #resultHead: AnswerHead | undefined;
+  /** Why the call is cancelled at the upstream. */
   #cause: Cause = 'client gone';
   #delays: UrlDelays | undefined;
 
@@ -102,7 +107,7 @@ class ParkedCall implements Sink, Parked {
     return this.#handle(this.#round as Round);
   }
 
-  /** The client retries, with the latest state of this call. */
+  /** The client retries with answers. */
   retry({ out, caller }: Crossing, sink: Sink, answers: ReadonlyMap<string, Buffer>): Exchange {
     const { message } = out;
     const round: Round = { message, sink };
@@ -110,7 +115,7 @@ class ParkedCall implements Sink, Parked {
     this.#expiry?.cancel();
     if (this.#id !== undefined) this.#deps.parked.remove(this.#id, 'answered');
     this.#retry = round;
-    // The caller must have the handle before the sink is called.
+    // The opener must get the handle before the sink is called.
     setImmediate(
       this.#guard('detached', () => {
         this.#continue(round, answers);
@@ -171,7 +176,7 @@ class ParkedCall implements Sink, Parked {
     });
   }
 
-  /** Ends the call: no retry is possible any more. */
+  /** Ends a parked call. */
   close(): void {
     this.#expire('cancelled');
   }
@@ -190,7 +195,7 @@ class ParkedCall implements Sink, Parked {
       countInput(this.crossing.target.link.stats, question.method, 'refused');
       return refusal;
     }
-    const key = this.#keep().questions.add(question, () => `q${++this.#asked}`);
+    const key = this.#keep().questions.add(question, () => `q${++this.#questionCount}`);
     if (key === undefined) return { code: -32603, message: TOO_MUCH };
     this.#step({ type: 'asked', key });
     return undefined;
@@ -307,6 +312,7 @@ class ParkedCall implements Sink, Parked {
       : target.link.send(sent, this);
   }
 
+  /** The handle of one request of the client. */
   #handle(round: Round): Exchange {
     return {
       resume: () => {
@@ -319,7 +325,7 @@ class ParkedCall implements Sink, Parked {
           this.#step({ type: 'expired' });
           return;
         }
-        // An answered request, also one answered with input_required, has nothing to cancel.
+        // A request that was answered, with a result or with input_required, is not cancelled.
         if (this.#round !== round) return;
         this.#round = undefined;
         this.#cause = why;
@@ -332,6 +338,7 @@ class ParkedCall implements Sink, Parked {
     };
   }
 
+  /** Why a question is refused; undefined: it is not. */
   #refusal(question: Question): Refusal | undefined {
     if (!methodOf(this.crossing.out.message.method)?.asks) return notHere(question.method);
     const refusal = inputRefusal(question, this.#caller.capabilities, this.#deps.limits().body_bytes);
@@ -354,7 +361,7 @@ class ParkedCall implements Sink, Parked {
     const parkedMs = this.#deps.parkedMs();
     this.#deps.parked.add(this.#id, this);
     this.#exchange?.parked(true);
-    // The call may be paused for a slow client; from now on its data is kept here.
+    // The call may be paused for a slow client. From now on the data of the upstream is kept here.
     this.#exchange?.resume();
     this.#expiry = this.#deps.wheel.after(parkedMs, () => {
       this.#expire('expired');
@@ -379,7 +386,7 @@ class ParkedCall implements Sink, Parked {
     this.#step({ type: 'answered' });
   }
 
-  /** Gives what was kept of the answer to the retry. */
+  /** Passes the part of the answer that was kept to the current request. */
   #handOver(): void {
     const round = this.#round;
     const answer = round && this.#kept?.takeAnswer();
@@ -399,7 +406,7 @@ class ParkedCall implements Sink, Parked {
     else this.#exchange?.resume();
   }
 
-  /** Starts the answer to the current request, whose id may differ from the one in the bytes. */
+  /** Starts the answer to the current request, and returns its first chunk. The chunk may have the id of an earlier request. */
   #begin(head: AnswerHead, first: Buffer, whole: Seen | undefined): Buffer {
     const { message, sink } = this.#round as Round;
     this.#resultHead = undefined;
@@ -412,6 +419,7 @@ class ParkedCall implements Sink, Parked {
     return answer.chunk;
   }
 
+  /** Handles an error of the upstream: passes it on, translates it, or sends the request again. */
   #error(head: AnswerHead, whole: Buffer): void {
     const round = this.#round;
     if (!round) {
@@ -434,6 +442,7 @@ class ParkedCall implements Sink, Parked {
     answerWith(round.sink, rawId, inputRequired(next.requests, state), INPUT_REQUIRED);
   }
 
+  /** Sends the request again after a delay, because the upstream does not know yet that a URL was opened. */
   #sendLater(): void {
     const delay = (this.#delays ??= new UrlDelays()).next(this.crossing.target.link);
     if (typeof delay !== 'number') return this.fail(delay);

@@ -1,6 +1,6 @@
 /**
- * The `requestState` of this gateway: encrypted, and bound to the client and the request that it was given to (2026-07-28, basic/patterns/mrtr,
- * "Server Requirements (Basic Workflow)").
+ * The `requestState` of this gateway: encrypted, and bound to the client and the request that it was given to (2026-07-28,
+ * basic/patterns/mrtr, "Server Requirements (Basic Workflow)").
  */
 import { GatewayError } from '../errors.js';
 import { find, type Message } from '../protocol/message.js';

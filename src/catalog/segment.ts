@@ -1,6 +1,6 @@
 /**
- * The part of a list that comes from one server: names and rendered bytes. A list of many servers is a sequence of segments, shared by all
- * views. There is one segment per array of definitions, so a change re-renders only the servers that changed.
+ * A segment is the part of a list that comes from one server: names and rendered bytes. The merged endpoint's list is a sequence of
+ * segments. All views share them: there is one segment per array of definitions, so a change re-renders only the servers that changed.
  */
 import { createHash } from 'node:crypto';
 import type { Definition, ListKind } from '../protocol/lists.js';
@@ -11,14 +11,14 @@ import { eraPatches } from './era-patches.js';
 import { qualify, qualifyUri } from './naming.js';
 import { renaming, type Rendered } from './render.js';
 
-/** `own`: the server's names, on its own route. `qualified`: the names of the merged endpoint. */
+/** `own`: names as the server wrote them, for the route of one server. `qualified`: names of the merged endpoint. */
 export type Form = 'own' | 'qualified';
 
 /** Definitions are rendered into buffers of about this size. */
 const PART_BYTES = 65_536;
-/** Definitions between two yields. */
+/** How many definitions are rendered without a pause. */
 const STEP = 16;
-/** Rendered bytes of filtered lists that are cached; the least recently used are dropped, and rendered again when needed. */
+/** Maximum rendered bytes of filtered lists that are cached. The least recently used ones are dropped, and rendered again when needed. */
 const FILTERED_BYTES = 67_108_864;
 
 const COMMA = Buffer.from(',');
@@ -30,23 +30,23 @@ interface SegmentOptions {
   readonly form: Form;
   /** limits.name_length */
   readonly nameLength: number;
-  /** Names that other servers have already: see Segments.without. */
+  /** Names that other servers have already; see Segments.without. */
   readonly taken?: ReadonlySet<string>;
-  /** Called when rendered bytes are used; undefined: they are kept. */
+  /** Called when the rendered bytes are used, to find the least recently used ones; undefined: they are never dropped. */
   readonly used?: (segment: Segment) => void;
 }
 
 export class Segment {
   readonly link: ServerLink;
   readonly kind: ListKind;
-  /** Definitions by the name they have in the list, in list order. */
+  /** Definitions by their name in this list, in list order. */
   readonly names: ReadonlyMap<string, Definition>;
-  /** Whether another server could have the same names. */
+  /** Whether another server may list some of the same names. */
   readonly contested: boolean;
   readonly definitions: readonly Definition[];
   readonly #used: ((segment: Segment) => void) | undefined;
   readonly #targets = new Map<string, Target>();
-  /** Set if clients of both eras read the same bytes. */
+  /** The bytes without any change for an era, once they were rendered; an era that needs no change shares them. */
   #plain: Rendered | undefined;
   readonly #rendered: Record<Era, Rendered | undefined> = { legacy: undefined, modern: undefined };
   readonly #rendering: Record<Era, Generator<undefined, Rendered> | undefined> = {
@@ -81,7 +81,7 @@ export class Segment {
     this.contested = contested;
   }
 
-  /** The target of a listed name. */
+  /** The target of a name; undefined: this segment does not list it. */
   find(name: string): Target | undefined {
     const known = this.#targets.get(name);
     if (known) return known;
@@ -105,7 +105,7 @@ export class Segment {
     };
   }
 
-  /** Size of the cached bytes. */
+  /** The number of cached bytes. */
   get bytes(): number {
     const { legacy, modern } = this.#rendered;
     return (legacy?.bytes ?? 0) + (modern === legacy ? 0 : (modern?.bytes ?? 0));
@@ -115,12 +115,12 @@ export class Segment {
     return this.#rendered[era] !== undefined;
   }
 
-  /** Rendered bytes may be freed: they belong to a filtered list. */
+  /** Whether its rendered bytes may be dropped, because it leaves out a part of the server's list. */
   get isFiltered(): boolean {
     return this.#used !== undefined;
   }
 
-  /** Renders what is not rendered yet, all at once. */
+  /** Renders what is not rendered yet, without a pause. */
   render(era: Era): Rendered {
     let rendered = this.#rendered[era];
     while (!rendered) rendered = this.step(era);
@@ -128,7 +128,7 @@ export class Segment {
     return rendered;
   }
 
-  /** Renders a little; undefined: more is to be done. */
+  /** Renders the next part; undefined: more parts follow. */
   step(era: Era): Rendered | undefined {
     const rendering = (this.#rendering[era] ??= this.#render(era));
     const { done, value } = rendering.next();
@@ -139,7 +139,7 @@ export class Segment {
     return value;
   }
 
-  /** Frees the rendered bytes. */
+  /** Drops the rendered bytes. */
   clear(): void {
     this.#plain = this.#rendered.legacy = this.#rendered.modern = undefined;
   }
@@ -170,7 +170,7 @@ export class Segment {
       count++;
       const forEra = eraPatches(definition, era);
       if (forEra.length > 0) changed = true;
-      const shown = this.#shown(name, definition, forEra);
+      const shown = this.#bytesOf(name, definition, forEra);
       pending.push(shown);
       pendingBytes += shown.length;
       if (pendingBytes < PART_BYTES) continue;
@@ -183,15 +183,15 @@ export class Segment {
     return rendered;
   }
 
-  #shown(name: string, definition: Definition, forEra: Patch[]): Buffer {
+  #bytesOf(name: string, definition: Definition, forEra: Patch[]): Buffer {
     const { key, bytes } = definition;
-    // The name comes first: patches for the era may start right behind it.
+    // The patch of the name comes first, because patches for the era may start immediately after it.
     const patches =
       name === key ? forEra : [...renaming(this.kind, definition, this.link.server, name), ...forEra];
     return patches.length === 0 ? bytes : splice(bytes, patches);
   }
 
-  /** Whether an era reads any definition differently from how its server wrote it. */
+  /** Whether any definition is changed for an era. */
   *#differs(era: Era): Generator<undefined, boolean> {
     let count = 0;
     for (const definition of this.definitions) {
@@ -202,16 +202,16 @@ export class Segment {
   }
 }
 
-interface Made {
+interface Cached {
   readonly nameLength: number;
   readonly segment: Segment;
 }
 
-/** All segments. They live as long as the definitions they are made of. */
+/** All segments, cached as long as their definitions exist. */
 export class Segments {
   readonly #nameLength: () => number;
-  readonly #made = new WeakMap<Link, Record<Form, Map<ListKind, WeakMap<readonly Definition[], Made>>>>();
-  /** Segments of filtered lists that hold rendered bytes, the least recently used first. */
+  readonly #cache = new WeakMap<Link, Record<Form, Map<ListKind, WeakMap<readonly Definition[], Cached>>>>();
+  /** The rendered bytes of each segment of a filtered list, the least recently used first. */
   readonly #filtered = new Map<Segment, number>();
   #filteredBytes = 0;
 
@@ -219,28 +219,29 @@ export class Segments {
     this.#nameLength = nameLength;
   }
 
-  /** `definitions`: the link's list of this kind, or what a filter leaves of it. */
+  /** `definitions`: the link's list of this kind, or the part that a filter leaves. */
   of(link: ServerLink, kind: ListKind, definitions: readonly Definition[], form: Form): Segment {
-    let forms = this.#made.get(link);
-    if (!forms) this.#made.set(link, (forms = { own: new Map(), qualified: new Map() }));
-    let made = forms[form].get(kind);
-    if (!made) forms[form].set(kind, (made = new WeakMap<readonly Definition[], Made>()));
+    let forms = this.#cache.get(link);
+    if (!forms) this.#cache.set(link, (forms = { own: new Map(), qualified: new Map() }));
+    let cached = forms[form].get(kind);
+    if (!cached) forms[form].set(kind, (cached = new WeakMap<readonly Definition[], Cached>()));
     const nameLength = this.#nameLength();
-    const known = made.get(definitions);
+    const known = cached.get(definitions);
     if (known?.nameLength === nameLength) return known.segment;
     const used = definitions === link.lists[kind] ? undefined : this.#use;
     const segment = new Segment({ link, kind, definitions, form, nameLength, ...(used && { used }) });
-    made.set(definitions, { nameLength, segment });
+    cached.set(definitions, { nameLength, segment });
     return segment;
   }
 
-  /** The same segment beside servers that have some of its names already. */
+  /** The same segment without the names in `taken`, which other servers have already. A URI gets its qualified form instead. */
   without(segment: Segment, taken: ReadonlySet<string>): Segment {
     const { link, kind, definitions } = segment;
     const nameLength = this.#nameLength();
     return new Segment({ link, kind, definitions, form: 'qualified', nameLength, taken, used: this.#use });
   }
 
+  /** Marks a segment of a filtered list as just used, and drops rendered bytes of others beyond the maximum. */
   readonly #use = (segment: Segment): void => {
     const { bytes } = segment;
     if (bytes === 0) return;

@@ -163,8 +163,8 @@ export class UriTemplates<T> {
 const NONE: readonly never[] = [];
 
 /**
- * Matches part by part and tracks all possible ends at once. Not a regular expression: servers choose templates and clients choose URIs, and
- * together they could cause catastrophic backtracking.
+ * Matches part by part and tracks all possible ends at once. A regular expression could backtrack catastrophically, because servers choose
+ * the templates and clients choose the URIs.
  */
 function matches(parts: readonly Part[], uri: string): boolean {
   let ends = new Uint8Array(uri.length + 1);

@@ -315,7 +315,8 @@ export class MergedView extends SegmentedView {
 
   greeting(): string {
     const links = this.links();
-    return `"capabilities":${wellFormed(JSON.stringify(mergedCapabilities(links, 'legacy')))},"serverInfo":${this.serverInfo()}${mergedInstructions(links)}`;
+    const capabilities = wellFormed(JSON.stringify(mergedCapabilities(links, 'legacy')));
+    return `"capabilities":${capabilities},"serverInfo":${this.serverInfo()}${mergedInstructions(links)}`;
   }
 
   discovery(): string {

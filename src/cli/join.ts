@@ -2,7 +2,7 @@ import { ownToken } from '../config/token.js';
 import { joinGateway } from '../downstream/join.js';
 import { silent, type Logger } from '../observe/log.js';
 import { Refusal } from '../terminal/explain.js';
-import { installLastNet } from './last-net.js';
+import { handleUncaught } from './uncaught.js';
 import { untilStopped } from '../terminal/signals.js';
 import type { Terminal } from '../terminal/terminal.js';
 
@@ -28,7 +28,7 @@ export async function join(written: string, terminal: Terminal): Promise<number>
       terminal.err(`${text}: ${String(fields?.['error'])}\n`);
     },
   };
-  const net = installLastNet({ logger, drain: () => joined.close(GRACE_MS), exit: terminal.exit });
+  const uncaught = handleUncaught({ logger, drain: () => joined.close(GRACE_MS), exit: terminal.exit });
   const running = {
     close: () => joined.close(GRACE_MS),
     reload: () => Promise.resolve(),
@@ -39,7 +39,7 @@ export async function join(written: string, terminal: Terminal): Promise<number>
     await running.close();
     return 0;
   } finally {
-    net.release();
+    uncaught.release();
   }
 }
 

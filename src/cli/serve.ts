@@ -1,7 +1,7 @@
 import { isLoopback, loadConfig, type LoadedConfig } from '../config/index.js';
 import { createGateway } from '../index.js';
 import { createLogger } from '../observe/logger.js';
-import { installLastNet } from './last-net.js';
+import { handleUncaught } from './uncaught.js';
 import type { Terminal } from '../terminal/terminal.js';
 import { untilStopped } from '../terminal/signals.js';
 
@@ -16,7 +16,7 @@ export async function serve(path: string, terminal: Terminal): Promise<number> {
   const { level, format } = loaded.config.logging;
   const logger = createLogger({ level, format, destination: 'stdout' });
   const gateway = createGateway(loaded, { logger, env: terminal.env, reload: load });
-  const net = installLastNet({
+  const uncaught = handleUncaught({
     logger,
     drain: () => gateway.close().then(() => logger.flush()),
     exit: terminal.exit,
@@ -26,13 +26,13 @@ export async function serve(path: string, terminal: Terminal): Promise<number> {
     await Promise.race([gateway.listen(), stopped]);
     return await stopped;
   } finally {
-    net.release();
+    uncaught.release();
     gateway.destroy();
     await logger.flush();
   }
 }
 
-/** Written to stderr at any log level, so that it is seen without reading logs. */
+/** Warns about a gateway that is open to the network. The warning goes to stderr at any log level, not to the log. */
 function warnIfOpen({ config: { host, port, mcp } }: LoadedConfig, terminal: Terminal): void {
   if (mcp.auth.mode !== 'none' || isLoopback(host)) return;
   terminal.err(`

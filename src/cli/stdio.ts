@@ -2,7 +2,7 @@ import { loadConfig } from '../config/index.js';
 import { createGateway } from '../index.js';
 import { createLogger } from '../observe/logger.js';
 import { untilStopped } from '../terminal/signals.js';
-import { installLastNet } from './last-net.js';
+import { handleUncaught } from './uncaught.js';
 import type { Terminal } from '../terminal/terminal.js';
 
 /** Runs a gateway for the client that started this process, until the client leaves. */
@@ -13,7 +13,7 @@ export async function stdio(path: string, terminal: Terminal): Promise<number> {
   // stdout carries MCP messages only.
   const logger = createLogger({ level, format, destination: 'stderr' });
   const gateway = createGateway(loaded, { logger, env: terminal.env, reload: load });
-  const net = installLastNet({
+  const uncaught = handleUncaught({
     logger,
     drain: () => gateway.close().then(() => logger.flush()),
     exit: terminal.exit,
@@ -24,7 +24,7 @@ export async function stdio(path: string, terminal: Terminal): Promise<number> {
     await gateway.close();
     return 0;
   } finally {
-    net.release();
+    uncaught.release();
     gateway.destroy();
     await logger.flush();
   }

@@ -1,3 +1,4 @@
+/** Compares two configurations: what a reload has to change, and what only a restart of the gateway changes. */
 import { isDeepStrictEqual } from 'node:util';
 import { isMapping } from './client-files.js';
 import { secretsOf } from './redact.js';
@@ -17,15 +18,15 @@ export interface ConfigDiff {
   restartRequired: string[];
 }
 
-/** Keys that a running connection takes over; a change of anything else restarts it. */
-const TAKEN_OVER = new Set(keysWith('now', serverSchema));
-/** Settings that only a restart changes: what messages call them, and the path of their value. */
+/** Keys of a server whose change applies to the running connection. A change of another key restarts the connection. */
+const APPLIED = new Set(keysWith('now', serverSchema));
+/** Settings that only a restart of the gateway changes: the name for messages, and the path of the value. */
 const FIXED: readonly (readonly [name: string, path: string])[] = [
   ...keysWith('restart', fileSchema).map((path) => [path, path] as const),
   ['MCPSTEAD_STATE_KEY', 'mcp.state_key'],
 ];
 
-/** Compares resolved values, so that a changed secret counts as a change even if the file is the same. */
+/** Compares resolved values, so that a changed secret counts as a change even if the file has not changed. */
 export function diffConfig(old: Config, next: Config): ConfigDiff {
   const before = new Map(old.servers.map((server) => [server.name, server]));
   const after = new Set(next.servers.map(({ name }) => name));
@@ -39,16 +40,16 @@ export function diffConfig(old: Config, next: Config): ConfigDiff {
   };
   for (const server of next.servers) {
     const was = before.get(server.name);
-    diff[was === undefined ? 'added' : change(was, server)].push(server.name);
+    diff[was === undefined ? 'added' : changeOf(was, server)].push(server.name);
   }
   return diff;
 }
 
-function change(was: ServerConfig, is: ServerConfig): 'restarted' | 'updated' | 'unchanged' {
+function changeOf(was: ServerConfig, is: ServerConfig): 'restarted' | 'updated' | 'unchanged' {
   const [before, after] = [leaves(was), leaves(is)];
-  const same = (takenOver: boolean): boolean => {
-    const side = (all: Leaves): Leaves => all.filter(([path]) => TAKEN_OVER.has(path) === takenOver);
-    return isDeepStrictEqual(new Map(side(before)), new Map(side(after)));
+  const same = (applied: boolean): boolean => {
+    const part = (all: Leaves): Leaves => all.filter(([path]) => APPLIED.has(path) === applied);
+    return isDeepStrictEqual(new Map(part(before)), new Map(part(after)));
   };
   if (!same(false)) return 'restarted';
   return same(true) ? 'unchanged' : 'updated';
@@ -56,11 +57,12 @@ function change(was: ServerConfig, is: ServerConfig): 'restarted' | 'updated' | 
 
 type Leaves = (readonly [path: string, value: unknown])[];
 
-/** The values that a connection depends on, by key, without the server's place in the file. */
+/** The values that a connection depends on, by path. A line number in the file is not one of them. */
 function leaves({ where: _, ...server }: ServerConfig): Leaves {
   return leavesIn({ ...server, problem: server.problem?.replace(/ \([^()]*:\d+\)/g, '') });
 }
 
+/** The values in an object by path. A nested object also has an entry of its own, so that an empty one differs from none. */
 function leavesIn(value: object, prefix = ''): Leaves {
   return Object.entries(value).flatMap(([key, member]: [string, unknown]) => {
     const path = prefix + key;
@@ -68,11 +70,11 @@ function leavesIn(value: object, prefix = ''): Leaves {
   });
 }
 
-/** Whether a credential of the old connection may have been revoked, or a value behind `${}` has changed. */
+/** Whether a credential of the old connection may have been revoked, or a value that replaced a `${}` has changed. */
 export function credentialsChanged(was: ServerConfig, is: ServerConfig): boolean {
-  const shown = (server: ServerConfig): unknown =>
+  const credentials = (server: ServerConfig): unknown =>
     server.kind === 'stdio' ? server.env : [server.auth, server.headers, server.tls, server.tls_skip_verify];
-  if (was.kind !== is.kind || !isDeepStrictEqual(shown(was), shown(is))) return true;
+  if (was.kind !== is.kind || !isDeepStrictEqual(credentials(was), credentials(is))) return true;
   const kept = new Set([...(is.filled ?? []), ...secretsOf(is)]);
   return [...(was.filled ?? []), ...secretsOf(was)].some((value) => !kept.has(value));
 }
@@ -83,7 +85,7 @@ function restartRequired(old: Config, next: Config): string[] {
   );
 }
 
-/** `next`, with the values of `old` for everything that only a restart changes. */
+/** Returns `next` with the values of `old` for all settings that only a restart changes. */
 export function keepFixed(old: Config, next: Config): Config {
   const kept: object = next;
   return FIXED.reduce(

@@ -1,12 +1,12 @@
 /**
- * A stream to a client that carries many messages. Whole messages are sent in order; a large one is streamed in pieces while the others
- * wait. The queue is bounded by callers that check `waiting`, and by limits.buffered_bytes.
+ * Writes many messages to one stream. Messages are sent in order. A large message is streamed in pieces, and other messages wait for its
+ * end. The queue is limited by callers that check `waiting`, and by limits.buffered_bytes.
  */
 import type { Budget, Holder } from '../lib/budget.js';
 import { Queue } from '../lib/queue.js';
 import type { Boundary } from '../observe/boundary.js';
 
-/** Writes to the client. A method that returns false reports a slow client; `drained` is called when it can take more. */
+/** Writes to the client. A method returns false if the client reads slowly; `drained` is called when it can take more. */
 export interface Outlet {
   drained: () => void;
   /** A whole message. */
@@ -32,10 +32,13 @@ export class Lane {
   readonly #boundary: Boundary | undefined;
   readonly #queue = new Queue<Waiting>();
   #waiting = 0;
-  #owner: LaneMessage | undefined;
+  /** The large message that is being streamed. */
+  #current: LaneMessage | undefined;
+  /** Whether the client reads slowly: messages wait. */
   #full = false;
   #ending = false;
   #over = false;
+  /** Senders that stopped after a `send` that returned false. */
   readonly #stopped = new Set<() => void>();
 
   /** `overflow`: the budget is used up; the queue was dropped, and the client must be disconnected. */
@@ -57,7 +60,7 @@ export class Lane {
     return this.#waiting;
   }
 
-  /** Sends a whole message. false: stop until `resume` is called. */
+  /** Sends or queues a whole message. false: stop sending until `resume` is called. */
   send(message: Buffer, resume?: () => void): boolean {
     if (this.#over) return true;
     if (this.#isFree()) this.#full = !this.#outlet.event(message, undefined);
@@ -67,7 +70,7 @@ export class Lane {
     return false;
   }
 
-  /** Begins a message in pieces. `resume` is called after a write that returned false. */
+  /** Begins a message in pieces. `resume` is called when more can be written, after a write that returned false. */
   message(resume: () => void): LaneMessage {
     return new LaneMessage(this, resume);
   }
@@ -82,7 +85,7 @@ export class Lane {
   drop(): void {
     this.#over = true;
     this.#queue.clear();
-    this.#owner = undefined;
+    this.#current = undefined;
     this.#stopped.clear();
     this.#holder.release();
     this.#waiting = 0;
@@ -90,6 +93,7 @@ export class Lane {
 
   // For LaneMessage.
 
+  /** Counts bytes that wait. false: there is no room, and the lane has been dropped. */
   hold(bytes: number): boolean {
     if (this.#over) return false;
     if (!this.#holder.take(bytes)) {
@@ -106,47 +110,50 @@ export class Lane {
     this.#holder.give(bytes);
   }
 
-  #giveUp(): void {
-    if (this.#over) return;
-    this.drop();
-    this.#overflow();
-  }
-
-  /** true: the message may be written now. */
+  /** Starts to stream a large message, or queues it. true: it may be written now. */
   claim(message: LaneMessage): boolean {
     if (this.#over) return false;
     if (!this.#isFree()) {
       this.#queue.push(message);
       return false;
     }
-    this.#owner = message;
+    this.#current = message;
     this.#outlet.begin(undefined);
     return true;
   }
 
+  /** Writes a piece of the current message. */
   flow(bytes: Buffer): boolean {
     if (this.#over) return true;
     if (!this.#outlet.chunk(bytes)) this.#full = true;
     return !this.#full;
   }
 
+  /** Ends a message, or removes it from the queue. */
   leave(message: LaneMessage, how: 'finish' | 'cut'): void {
-    if (this.#owner === message) {
-      this.#owner = undefined;
+    if (this.#current === message) {
+      this.#current = undefined;
       this.#outlet[how]();
       this.#pump();
     } else this.#queue.delete(message);
   }
 
+  #giveUp(): void {
+    if (this.#over) return;
+    this.drop();
+    this.#overflow();
+  }
+
+  /** Whether a message may be written now. */
   #isFree(): boolean {
-    return !this.#full && !this.#owner && this.#queue.length === 0;
+    return !this.#full && !this.#current && this.#queue.length === 0;
   }
 
   #pump(): void {
-    while (!this.#full && !this.#owner && this.#queue.length > 0) {
+    while (!this.#full && !this.#current && this.#queue.length > 0) {
       const item = this.#queue.shift() as Waiting;
       if (item instanceof LaneMessage) {
-        this.#owner = item;
+        this.#current = item;
         this.#outlet.begin(undefined);
         item.granted();
       } else {
@@ -155,20 +162,20 @@ export class Lane {
       }
     }
     if (this.#over) return;
-    if (!this.#full && this.#owner) this.#defer(this.#owner.resume);
+    if (!this.#full && this.#current) this.#defer(this.#current.resume);
     if (this.#isFree()) {
       const stopped = [...this.#stopped];
       this.#stopped.clear();
       for (const resume of stopped) this.#defer(resume);
     }
     this.room();
-    if (this.#ending && !this.#owner && this.#queue.length === 0) {
+    if (this.#ending && !this.#current && this.#queue.length === 0) {
       this.drop();
       this.#outlet.end();
     }
   }
 
-  /** Deferred, because the source of a message must not be re-entered during its own write. */
+  /** Calls `resume` later, because the sender of a message may be in the middle of its own write. */
   #defer(resume: () => void): void {
     queueMicrotask(this.#boundary?.guard('client_request', resume) ?? resume);
   }
@@ -177,6 +184,7 @@ export class Lane {
 /** Smaller messages are collected and sent whole. */
 const LARGE = 65_536;
 
+/** One message that its sender writes in pieces. */
 export class LaneMessage {
   readonly resume: () => void;
   readonly #lane: Lane;
@@ -190,7 +198,7 @@ export class LaneMessage {
     this.resume = resume;
   }
 
-  /** false: stop, until `resume` is called. */
+  /** false: stop writing until `resume` is called. */
   write(chunk: Buffer): boolean {
     if (this.#state === 'over') return true;
     if (this.#state === 'flowing') return this.#lane.flow(chunk);
@@ -207,7 +215,7 @@ export class LaneMessage {
     return false;
   }
 
-  /** false: too many small messages are queued; `resume` is called when they are sent. */
+  /** Ends the message. false: the client reads slowly; `resume` is called when it can take more. */
   end(resume?: () => void): boolean {
     if (this.#state === 'small') {
       this.#state = 'over';
@@ -222,7 +230,7 @@ export class LaneMessage {
     return true;
   }
 
-  /** Drops the message, which will not be complete. */
+  /** Drops an incomplete message. */
   cut(): void {
     const state = this.#state;
     this.#state = 'over';
@@ -231,7 +239,7 @@ export class LaneMessage {
     if (state === 'waiting' || state === 'flowing') this.#lane.leave(this, 'cut');
   }
 
-  /** The message may be written now. Called by Lane. */
+  /** Called by Lane when the queued message may be written. */
   granted(): void {
     this.#lane.release(this.#bytes);
     this.#flowPieces();

@@ -1,6 +1,6 @@
 /**
- * A number of bytes that all buffers share. When it is used up, the client or server whose buffers hold most in total is evicted,
- * not the one that asks next.
+ * Limits the bytes of all buffers together. At the limit, the largest buffer of the client or server that holds most in total is evicted,
+ * not the buffer that asks next.
  */
 
 /** A client or a server, identified by a string or an object. */
@@ -11,14 +11,14 @@ export interface Whose {
   readonly server?: Owner | undefined;
 }
 
-/** Whatever is taken has to be given back exactly once. */
+/** Everything that is taken must be given back exactly once. */
 export interface Budget {
   /** For short-lived buffers without an owner. false: there is no room, and nothing was taken. */
   take(bytes: number): boolean;
   give(bytes: number): void;
   /**
-   * A buffer. `evict` is called when it is evicted: its bytes are already given back to the budget, and the callback has to free the
-   * buffer itself.
+   * Registers a buffer. `evict` is called when the buffer is evicted: its bytes have been given back to the budget, and the callback must
+   * drop the buffer itself.
    */
   holder(whose: Whose, evict: () => void): Holder;
   readonly used: number;
@@ -27,7 +27,7 @@ export interface Budget {
 }
 
 export interface Holder {
-  /** false: there is no room, no owner holds more than this one, and nothing was taken. */
+  /** false: there is no room, and no owner holds more than this one. Nothing was taken. */
   take(bytes: number): boolean;
   /** Gives back at most what is held. */
   give(bytes: number): void;
@@ -41,12 +41,14 @@ export function createBudget(limitBytes: number, failed?: (thrown: unknown) => v
   return new SharedBudget(limitBytes, failed);
 }
 
+/** An item of a heap. */
 interface Sized {
   size: number;
-  /** A counter value from when it first held something: of two equal sizes, the older is evicted first. */
+  /** When it began to hold something, as a counter value. Of two equal sizes, the older one is evicted first. */
   since: number;
 }
 
+/** Whether `a` is above `b` in a heap. */
 function above(a: Sized, b: Sized): boolean {
   return a.size > b.size || (a.size === b.size && a.since < b.since);
 }
@@ -54,6 +56,7 @@ function above(a: Sized, b: Sized): boolean {
 /** A max-heap with logarithmic updates. */
 class Heap<T extends Sized> {
   readonly #items: T[] = [];
+  /** The index of each item. */
   readonly #places = new Map<T, number>();
 
   get top(): T | undefined {
@@ -115,13 +118,13 @@ class Heap<T extends Sized> {
   }
 }
 
-/** A client or a server, with its total and its pairs. */
+/** A client or a server, with the total that it holds. */
 interface Side extends Sized {
   readonly key: Owner | undefined;
   readonly pairs: Heap<Pair>;
 }
 
-/** A client together with a server. */
+/** The buffers for one client and one server. */
 interface Pair extends Sized {
   readonly client: Client;
   readonly server: Side;
@@ -188,14 +191,14 @@ class SharedBudget implements Budget {
     return true;
   }
 
-  /** undefined: the requester would hold the most itself. */
+  /** The buffer to evict for `bytes` more in `pair`; undefined: the requester would hold most itself. */
   #victim(bytes: number, pair: Pair | undefined): Held | undefined {
     const { top } = this.#sides;
     if (!top) return undefined;
     const own = pair && largest(pair);
     if (top.size > (own?.size ?? 0) + bytes) return top.pairs.top?.holders.top;
     if (!own || !pair) return undefined;
-    // The requester's own side holds most: evict from its largest other pair.
+    // The client or server of the requester holds most: evict from its largest other pair.
     const other = own.pairs.topBut(pair);
     return other && other.size > pair.size + bytes ? other.holders.top : undefined;
   }
@@ -219,7 +222,7 @@ class SharedBudget implements Budget {
     return pair;
   }
 
-  /** Records that `holder` of `pair` holds `bytes` more, or less. */
+  /** Records that `holder` of `pair` holds `bytes` more; less, if negative. */
   account(holder: Held, pair: Pair, bytes: number): void {
     this.#used += bytes;
     pair.holders.update(holder);
@@ -230,14 +233,14 @@ class SharedBudget implements Budget {
       side.pairs.update(pair);
       if (side.key !== undefined) this.#sides.update(side);
     }
-    // Owners that hold nothing are forgotten.
+    // Entries that hold nothing are removed.
     if (pair.size === 0) client.byServer.delete(server);
     if (client.size === 0) this.#clients.delete(client.key);
     if (server.size === 0) this.#servers.delete(server.key);
   }
 }
 
-/** The side of a pair that holds more; undefined: neither has an owner. */
+/** The client or the server of a pair, whichever holds more; undefined: neither is known. */
 function largest({ client, server }: Pair): Side | undefined {
   if (client.key === undefined) return server.key === undefined ? undefined : server;
   return server.key === undefined || client.size >= server.size ? client : server;
@@ -270,7 +273,7 @@ class Held implements Holder {
       this.#forgetPair();
       return false;
     }
-    // The eviction may have ended the owner of this holder, and released it.
+    // An eviction may have released this holder, too.
     if (this.size < had) return false;
     this.#pair = this.#budget.pairOf(this.#whose);
     if (had === 0) this.since = this.#budget.now();
@@ -297,7 +300,7 @@ class Held implements Holder {
     this.#evict();
   }
 
-  /** Removes a pair that was created for a request that failed. */
+  /** Removes a pair that was created only for a `take` that failed. */
   #forgetPair(): void {
     if (this.#pair) return;
     this.#budget.account(this, this.#budget.pairOf(this.#whose), 0);

@@ -1,4 +1,4 @@
-/** A FIFO queue with constant-time removal. */
+/** A FIFO queue whose `shift` takes constant time. */
 export class Queue<T> {
   #items: (T | undefined)[] = [];
   #first = 0;

@@ -87,7 +87,10 @@ function histogram(name: string, own: Labels, { counts, bounds, sum, count }: Hi
   return text + sample(`${name}_sum`, own, sum) + sample(`${name}_count`, own, count);
 }
 
-/** Escapes label values, which come from servers, without control characters. Distinct names stay distinct, so that no series is repeated. */
+/**
+ * Escapes a label value, which may come from a server, without control characters. Distinct values stay distinct, so that no series is
+ * repeated.
+ */
 function escape(value: string): string {
   if (!/[\\"\u0000-\u001f\u007f-\u009f\ufffd]/.test(value)) return value;
   return value

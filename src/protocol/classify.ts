@@ -1,16 +1,18 @@
 import type { Message } from './message.js';
 import { methodOf } from './methods.js';
+import { META } from './modern/meta.js';
 import { isModernRevision, type Era } from './revisions.js';
 
-const MODERN_META = new Set([
-  'io.modelcontextprotocol/protocolVersion',
-  'io.modelcontextprotocol/clientCapabilities',
-  'io.modelcontextprotocol/clientInfo',
+/** Members of `_meta` that make a message modern. A log level alone does not. */
+const MODERN_META: ReadonlySet<string> = new Set([
+  META.protocolVersion,
+  META.clientCapabilities,
+  META.clientInfo,
 ]);
 
 /**
- * Determines the era from the request alone (2026-07-28, basic/versioning): a modern envelope in `_meta`, a modern `MCP-Protocol-Version`,
- * or a method that only the modern era has. A session id has no influence.
+ * Determines the era of a message (2026-07-28, basic/versioning). A message is modern if its `MCP-Protocol-Version` header names a modern
+ * revision, if its `_meta` has a member of the modern envelope, or if only the modern era has its method. A session id has no influence.
  */
 export function classify(versionHeader: string | undefined, message: Message): Era {
   if (versionHeader !== undefined && isModernRevision(versionHeader)) return 'modern';

@@ -241,7 +241,7 @@ export interface Freshness {
   readonly scope: 'public' | 'private';
 }
 
-/** The connection to one server as calls and lists need it. It exists until a reload changes the configuration, and reconnects by itself. */
+/** The connection to one server, for calls and lists. It exists until a reload changes its configuration, and reconnects by itself. */
 export interface Link {
   readonly server: string;
   /** Unique among all links: the server, and the client where the link belongs to one. */

@@ -1,6 +1,6 @@
 /**
- * The shapes that the specification requires of lists and capabilities. Clients validate a list, or an answer to `initialize`, as a whole: one
- * invalid member from one server would make them reject the data of all servers.
+ * The shapes that the specification requires of lists and capabilities. Clients validate a list, or an answer to `initialize`, as a whole:
+ * one invalid member from one server would make them reject the data of all servers.
  */
 import { isObject, objectOf, type JsonObject } from '../wire/json.js';
 

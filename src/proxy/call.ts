@@ -256,8 +256,8 @@ class RelayedCall implements Sink, Exchange {
   }
 
   /**
-   * Whether the client does not want a log message. A modern client names a level in each request, and gets none without it. A legacy client
-   * gets all messages until its session sets a level.
+   * Whether the client does not want a log message. A modern client names a level in each request, and gets no messages without it. A
+   * legacy client gets all messages until its session sets a level.
    */
   #isUnwanted(notice: Notice): boolean {
     const { caller, session } = this.#incoming;

@@ -98,7 +98,9 @@ export function tellSession(
 
 /** Tells a subscription stream which of its lists have changed since it was last told. */
 export function tellChanged(listener: Listener, kinds: Iterable<ListKind>): void {
-  const wanted = [...kinds].filter((kind) => listener.changes.has(CHANGE_OF[kind]) && listener.isNews(kind));
+  const wanted = [...kinds].filter(
+    (kind) => listener.changes.has(CHANGE_OF[kind]) && listener.recordList(kind),
+  );
   for (const notice of listChangedNotices(wanted)) listener.tell(notice.method, notice);
 }
 

@@ -77,8 +77,8 @@ export interface Gate {
   /** Returns the function that opens the resumable stream of a call; undefined: without a session there is none. */
   resumable(found: FoundSession): OpenCallStream | undefined;
   /**
-   * Opens the server-to-client stream of a session (an older one ends), or resumes the stream of `lastEventId`. Calls `open` only if the
-   * request is accepted. Returns a function to call when the client has left.
+   * Opens the server-to-client stream of a session, which ends an older one, or resumes the stream of `lastEventId`. Calls `open` only if
+   * the request is accepted. Returns a function to call when the client has disconnected.
    */
   listen(
     origin: Origin,
@@ -87,16 +87,17 @@ export interface Gate {
     open: () => StreamTarget,
   ): (() => void) | GatewayError;
   /**
-   * Attaches the only stream of a client to its new session. Returns a function to call when the client has left, which ends the session.
+   * Attaches the only stream of a client to its new session. Returns a function that ends the session, to be called when the
+   * client has disconnected.
    */
   attach(session: Session, stream: SingleStream): () => void;
-  /** Ends a new session whose client left before it got the answer. */
+  /** Ends a new session whose client has disconnected before it got the answer. */
   abandon(session: Session): void;
-  /** Ends the session. undefined: done. */
+  /** Ends the session; undefined: it has ended. */
   end(origin: Origin, found: FoundSession): GatewayError | undefined | Promise<GatewayError | undefined>;
-  /** Counts a stream that was opened before its session. */
+  /** Counts an HTTP+SSE stream, which is opened before its session. */
   countListen(): void;
-  /** Counts a request that was refused before its message was read. */
+  /** Counts a request that was refused before its message was handled. */
   countInvalid(label: 'invalid' | 'unknown' | 'listen' | 'terminate'): void;
 }
 
@@ -123,7 +124,7 @@ export interface GateDeps {
   readonly listeners: Listeners;
   readonly given: GivenLists;
   readonly bridge: Bridge;
-  /** Passes other notifications of a client to its own links. */
+  /** Passes a notification that the gate does not handle to the links that belong to the client. */
   readonly notified: (session: Session, message: Message) => void;
   readonly stats: GatewayStats;
   readonly log: Logger;
@@ -142,6 +143,7 @@ const MERGED: Readonly<Record<EndpointKind, Route>> = {
 export function createGate(deps: GateDeps): Gate {
   const { views, sessions, stats, calls } = deps;
 
+  /** Handles `notifications/cancelled`. */
   function cancel(session: Session | undefined, message: Message): void {
     const id = find(message.params, 'requestId');
     if (!session || !id) return;
@@ -157,8 +159,8 @@ export function createGate(deps: GateDeps): Gate {
   function dispatch(incoming: Incoming, found: FoundSession): Handled {
     const { origin, message } = incoming;
     const token = message.meta.length > 0 ? find(message.meta, 'progressToken') : undefined;
-    const long = token && tooLong('a progressToken', token.end - token.start);
-    if (long && message.kind === 'request') return refused(message, long);
+    const error = token && tooLong('a progressToken', token.end - token.start);
+    if (error && message.kind === 'request') return refused(message, error);
     if (origin.era === 'modern') return modern(incoming);
     const { method } = message;
     const session = sessionOf(origin, found, method === 'initialize');
@@ -174,7 +176,10 @@ export function createGate(deps: GateDeps): Gate {
     const { server } = origin.route;
     if (!session) deps.usedByLegacy(server);
     if (method === 'initialize') return initialize(deps, origin, message);
-    incoming.admit(session?.caller ?? sessionlessCaller(origin, views.plain(origin.principal, server)), session);
+    incoming.admit(
+      session?.caller ?? sessionlessCaller(origin, views.plain(origin.principal, server)),
+      session,
+    );
     const { view } = incoming.caller;
     if (message.kind === 'notification') {
       if (method === 'notifications/cancelled') cancel(session, message);
@@ -231,13 +236,14 @@ export function createGate(deps: GateDeps): Gate {
     }
   }
 
-  /** Counts a request that was answered at once; an exchange is counted when it ends. */
-  function counted<T extends Settled>(incoming: Incoming, handled: T): T {
+  /** Reports the end of a request that was answered immediately. An exchange reports its end itself. */
+  function reported<T extends Settled>(incoming: Incoming, handled: T): T {
     if (handled.kind !== 'exchange') incoming.over(handled.kind === 'refused' ? 'error' : 'success');
     return handled;
   }
 
-  function admitted(result: Principal | Denied): Principal | Denied {
+  /** Counts the result of an authentication, and returns it. */
+  function countAuth(result: Principal | Denied): Principal | Denied {
     if (deps.runtime().auth.mode === 'none') return result;
     if ('status' in result) {
       stats.authAttempts.add('failure');
@@ -253,7 +259,7 @@ export function createGate(deps: GateDeps): Gate {
     local: LOCAL,
     authorize(shown, resource) {
       const result = deps.runtime().auth.authenticate(shown, resource);
-      return result instanceof Promise ? result.then(admitted) : admitted(result);
+      return result instanceof Promise ? result.then(countAuth) : countAuth(result);
     },
     route(server, kind, principal) {
       if (server === undefined) return MERGED[kind];
@@ -275,8 +281,8 @@ export function createGate(deps: GateDeps): Gate {
         throw thrown;
       }
       return handled.kind === 'opening'
-        ? { kind: 'opening', opened: handled.opened.then((settled) => counted(incoming, settled)) }
-        : counted(incoming, handled);
+        ? { kind: 'opening', opened: handled.opened.then((settled) => reported(incoming, settled)) }
+        : reported(incoming, handled);
     },
     admitBatch,
     resumable(found) {

@@ -1,5 +1,5 @@
 /**
- * Subscription streams of modern clients (2026-07-28, basic/patterns/subscriptions): the filter of each, its messages and its end.
+ * Subscription streams of modern clients (2026-07-28, basic/patterns/subscriptions): what each stream subscribes to, and its messages.
  */
 import { LIST_KINDS, type ListKind } from '../protocol/lists.js';
 import { META } from '../protocol/modern/meta.js';
@@ -9,9 +9,10 @@ import { scanObject } from '../wire/json.js';
 import { splice } from '../wire/splice.js';
 import { find } from '../protocol/message.js';
 
-/** The list changes that a stream can subscribe to. */
+/** The kinds of list changes that a stream can subscribe to. */
 export type Change = 'tools' | 'prompts' | 'resources';
 
+/** The change to subscribe to for each kind of list. */
 export const CHANGE_OF: Readonly<Record<ListKind, Change>> = {
   tools: 'tools',
   prompts: 'prompts',
@@ -19,12 +20,12 @@ export const CHANGE_OF: Readonly<Record<ListKind, Change>> = {
   templates: 'resources',
 };
 
-/** Changes that wait for a client that does not read, at the most. */
+/** Maximum number of messages that wait for a client that does not read. */
 const MAX_WAITING = 2000;
 
 export interface ListenerOptions {
   readonly caller: Caller;
-  /** The server of its route; undefined: the merged endpoint. */
+  /** The server that the route names; undefined: the merged endpoint. */
   readonly server: string | undefined;
   /** JSON of the request id, which is the subscription id. */
   readonly rawId: string;
@@ -41,12 +42,14 @@ export class Listener implements Exchange {
   readonly #rawId: string;
   readonly #sink: Sink;
   readonly #left: (listener: Listener) => void;
-  /** Messages before the acknowledgement, or while the client does not read: one per changed thing. */
+  /** Messages that wait for the acknowledgement, or for a client that does not read, by the key of `tell`. */
   readonly #waiting = new Map<string, Notice>();
-  /** Digests of the lists at the time of the last message about each. */
+  /** Digests of the lists as they were when the client was last notified. */
   readonly #shown = new Map<ListKind, string>();
+  /** Whether `begin` was called: list changes are reported from then on. */
   #begun = false;
   #acknowledged = false;
+  /** Whether the client reads too slowly: messages wait. */
   #full = false;
   #over = false;
 
@@ -59,7 +62,7 @@ export class Listener implements Exchange {
     this.#left = options.left;
   }
 
-  /** The lists whose changes it tells of. */
+  /** The kinds of lists whose changes the stream reports. */
   get kinds(): readonly ListKind[] {
     return LIST_KINDS.filter((kind) => this.changes.has(CHANGE_OF[kind]));
   }
@@ -68,14 +71,14 @@ export class Listener implements Exchange {
     return this.#over;
   }
 
-  /** From now on changes are relative to the current lists. */
+  /** Records the current lists. Later changes are reported relative to them. */
   begin(): void {
     this.#begun = true;
-    for (const kind of this.kinds) this.isNews(kind);
+    for (const kind of this.kinds) this.recordList(kind);
   }
 
-  /** Whether a list has changed since the last call; false before `begin`. */
-  isNews(kind: ListKind): boolean {
+  /** Records the current list. Returns whether it differs from the recorded one; false before `begin`. */
+  recordList(kind: ListKind): boolean {
     if (this.#over || !this.#begun) return false;
     const digest = this.caller.view.list(kind, 'modern').digest;
     if (this.#shown.get(kind) === digest) return false;
@@ -93,20 +96,20 @@ export class Listener implements Exchange {
     if (!this.#full) this.resume();
   }
 
-  /** `key` identifies what changed: one message per key is enough for a client that does not read. */
+  /** Sends a message, or lets it wait. `key` identifies what changed: of the messages with one key, only the last one waits. */
   tell(key: string, notice: Notice): void {
     if (this.#over) return;
     if (!this.#acknowledged || this.#full) {
       this.#waiting.set(key, notice);
-      // Sub-resources are unbounded. A client that subscribes and reads again misses nothing.
+      // The number of sub-resources is unbounded. The client can subscribe again and read everything again, so it misses nothing.
       if (this.#waiting.size > MAX_WAITING) this.end();
     } else {
-      const bytes = this.#named(notice.bytes);
+      const bytes = this.#withSubscriptionId(notice.bytes);
       if (bytes) this.#full = !this.#sink.notify({ ...notice, bytes });
     }
   }
 
-  /** Ends the stream with a result. */
+  /** Answers the subscription request, which ends the stream. */
   end(): void {
     if (this.#over) return;
     this.#finish();
@@ -139,7 +142,7 @@ export class Listener implements Exchange {
   }
 
   /** Adds the subscription id to a notification; undefined: it is unreadable. */
-  #named(bytes: Buffer): Buffer | undefined {
+  #withSubscriptionId(bytes: Buffer): Buffer | undefined {
     const read = scanObject(bytes);
     if (!read) return undefined;
     const own = `${JSON.stringify(META.subscriptionId)}:${this.#rawId}`;

@@ -1,7 +1,7 @@
 /**
- * Links that belong to one client, for servers with `session: per-client`. A legacy client's links are opened and closed with its session.
- * Modern clients have no session: requests of one principal with equal capabilities and `clientInfo` count as one client, whose links are
- * closed after an idle time. The number of links is bounded.
+ * Links that belong to one client, for servers with `session: per-client`. The links of a legacy client are opened and closed with its
+ * session. A modern client has no session: requests of one principal with equal capabilities and `clientInfo` count as one client, whose
+ * links are closed when they have been idle for a while. The number of links is limited.
  */
 import { createHash } from 'node:crypto';
 import { OverlaidCatalog, type Catalog } from '../catalog/catalog.js';
@@ -37,9 +37,9 @@ export interface OwnLinksDeps extends OwnEventsDeps {
   readonly views: () => Views;
   readonly given: GivenLists;
   readonly listeners: Listeners;
-  /** limits.per_client: links per server, at the most. */
+  /** limits.per_client: the maximum number of links to a server. */
   readonly limit: () => number;
-  /** Links may connect. */
+  /** Whether links may connect. */
   readonly begun: () => boolean;
   /** The servers with `session: per-client`. */
   readonly servers: () => readonly ServerConfig[];
@@ -49,9 +49,12 @@ export interface OwnLinksDeps extends OwnEventsDeps {
 }
 
 export interface OwnLinks {
-  /** Opens the links of a session; after a reload those that are missing. */
+  /** Opens the links of a session. After a reload, opens those that are missing. */
   open(session: Session): void;
-  /** The registry with a client's own links; undefined: it has none. The links of a modern client are opened here, at its first request. */
+  /**
+   * The registry with the links that belong to a client; undefined: there are none. Opens the links of a modern client at its first
+   * request.
+   */
   registryOf(viewer: Viewer, server: string | undefined): Registry | undefined;
   /** Closes the links of modern clients that were idle for `idleMs`. */
   sweep(idleMs: number): void;
@@ -75,17 +78,18 @@ export interface OwnLinks {
 /** The client that owns links. */
 interface Owner {
   readonly id: string;
-  /** Counts as one user when links are scarce: the address that opened a session, or a modern client. */
+  /** The user whose links are counted together at the limit: the address that opened a session, or a modern client. */
   readonly whose: string;
   readonly viewer: Viewer;
-  /** The server of its route; undefined: the merged endpoint. */
+  /** The server that the route names; undefined: the merged endpoint. */
   readonly server: string | undefined;
   /** undefined: a modern client. */
   readonly session: Session | undefined;
-  /** Of a modern client; monotonic time. */
+  /** When a modern client last sent a request; monotonic time. Unused for a session. */
   lastUsed: number;
 }
 
+/** The links of one owner, and the registry that shows them. */
 interface Owned {
   readonly owner: Owner;
   readonly catalog: OverlaidCatalog;
@@ -94,8 +98,10 @@ interface Owned {
   readonly nexts: Map<string, Next>;
 }
 
-/** Registries of clients without links that are kept, at the most. */
+/** Maximum number of registries that are kept for modern clients without links. */
 const MAX_CROWDED = 256;
+
+/** The link of a changed configuration, until it replaces the old link. */
 interface Next {
   readonly link: OwnLink;
   /** Retires the old link even if the new one is not up. */
@@ -107,9 +113,9 @@ export function createOwnLinks(deps: OwnLinksDeps): OwnLinks {
   const ofSessions = new Map<string, Owned>();
   const ofModern = new Map<string, Owned>();
   const counts = new Map<string, number>();
-  /** Modern clients without links, the latest last. */
+  /** Keys of modern clients that got no link because of the limit, the latest last. */
   const crowded = new Set<string>();
-  /** Retired links that have not ended yet. */
+  /** Links that drain, until they have ended. */
   const leaving = new Map<OwnLink, Promise<void>>();
 
   function* all(): Generator<Owned> {
@@ -184,7 +190,7 @@ export function createOwnLinks(deps: OwnLinksDeps): OwnLinks {
     close(owned);
   }
 
-  /** `after`: connect only when this has resolved. */
+  /** Opens a link. `after`: it connects when this has resolved. */
   function add(owned: Owned, config: ServerConfig, after?: Promise<void>): void {
     const { owner, catalog, links } = owned;
     const { name } = config;
@@ -210,7 +216,7 @@ export function createOwnLinks(deps: OwnLinksDeps): OwnLinks {
     else if (deps.begun()) link.start();
   }
 
-  /** Opens links that found no room before, or that a reload made necessary. */
+  /** Opens links for which there was no room before, or which a reload made necessary. */
   function addMissing(owned: Owned, servers: readonly ServerConfig[]): void {
     const { catalog, links } = owned;
     for (const config of servers) {
@@ -218,12 +224,12 @@ export function createOwnLinks(deps: OwnLinksDeps): OwnLinks {
       if (links.has(name)) continue;
       const shared = deps.catalog.get(name);
       if (hasRoom(name)) add(owned, config);
-      // The shared link must not be used for this client.
+      // This client must not use the shared link.
       else if (shared && catalog.get(name) === shared) catalog.put(fullLink(shared, deps.limit()));
     }
   }
 
-  /** Resolves when its link has ended. */
+  /** Closes a link. Resolves when it has ended. */
   function drop(owned: Owned, server: string, graceMs: number): Promise<void> {
     dropNext(owned, server);
     const link = owned.links.get(server);
@@ -238,11 +244,11 @@ export function createOwnLinks(deps: OwnLinksDeps): OwnLinks {
     if (!next) return;
     nexts.delete(server);
     clearTimeout(next.timer);
-    // It has no calls yet, but may have opened a session at the server.
+    // The link has no calls yet, but may have opened a session at the server.
     void retire(next.link, 0);
   }
 
-  /** Replaces a link after its configuration changed: the old one serves until the new one is up. */
+  /** Opens a link with a changed configuration. The old link is used until the new one is up. */
   function replace(owned: Owned, old: OwnLink, config: ServerConfig): void {
     const { owner, nexts } = owned;
     dropNext(owned, config.name);
@@ -272,6 +278,7 @@ export function createOwnLinks(deps: OwnLinksDeps): OwnLinks {
     if (config) add(owned, config, config.restart === 'serial' ? ended : undefined);
   }
 
+  /** Puts the new link in place of the old one, which drains. */
   function swap(owned: Owned, server: string): void {
     const { owner, catalog, links, nexts } = owned;
     const next = nexts.get(server);

@@ -83,7 +83,10 @@ export type NewSession = Omit<SessionRecord, 'id'>;
 export interface SessionStore {
   /** undefined: all sessions are in use, and none can be evicted. */
   open(wanted: NewSession): Session | undefined | Promise<Session | undefined>;
-  /** undefined: unknown, or it belongs to another principal or route. A session that ended in another process ends here too. Counts as activity. */
+  /**
+   * Looks up a session, which counts as activity. undefined: the id is unknown, or belongs to another principal or route. A session that
+   * ended in another process ends here, too.
+   */
   use(id: string, principal: Principal, route: string): Session | undefined | Promise<Session | undefined>;
   /**
    * In this process the session has ended when this returns; a promise resolves when the record is gone. With `gateway_shutdown` a record

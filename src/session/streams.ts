@@ -1,7 +1,7 @@
 /**
  * Resumable streams (2025-11-25, basic/transports, "Resumability and Redelivery"): events are kept for a while and sent again to a client
- * that reconnects with the id of the last event it saw. Streams of calls have positive numbers; 0 is the server-to-client stream. Large
- * answers are never kept: while the client is away, their server waits.
+ * that reconnects with the id of the last event it saw. An event id has the form `<stream>-<event>`: streams of calls have positive
+ * numbers, and 0 is the server-to-client stream. Large answers are not kept: while the client is disconnected, the server waits.
  */
 import type { Wheel, WheelTimer } from '../lib/wheel.js';
 import type { AnswerHead, Cause, Notice, StreamTarget } from '../protocol/ports.js';
@@ -10,11 +10,13 @@ import type { Session } from './store.js';
 
 /** An answer up to this size is kept as one event; a larger one is streamed. */
 const LARGE = 65_536;
-/** Streams that are kept per session, at the most; the oldest is dropped. */
+/** Maximum number of call streams that are kept for a session. Beyond it, the oldest one whose call has ended is dropped. */
 const MAX_STREAMS = 256;
-/** Bytes that wait for a client that does not read, at the most. */
+/** Maximum bytes that wait for a client that does not read. */
 const MAX_BACKLOG = 1_048_576;
+/** The first revision with event ids. */
 const FIRST_RESUMABLE = '2025-03-26';
+/** The first revision whose streams begin with an event that has an id and no message. */
 const FIRST_PRIMED = '2025-11-25';
 
 /** How a stream controls the call that it carries. */
@@ -23,6 +25,7 @@ export interface StreamControl {
   cancel(why: Cause): void;
 }
 
+/** The control of a call that has ended. */
 const OVER: StreamControl = { resume() {}, cancel() {} };
 
 export interface StreamsDeps {
@@ -31,28 +34,28 @@ export interface StreamsDeps {
   readonly resumeMs: number;
   /** limits.replay_bytes; a reload may change it. */
   readonly replayBytes: () => number;
-  /** Events were dropped: a bound was reached, or a client read too slowly. */
+  /** Called when events are dropped, because a limit was reached or a client reads too slowly. */
   readonly dropped: (reason: string) => void;
 }
 
-/** The server-to-client streams of sessions. */
+/** The server-to-client stream of a session. */
 export type SingleStream = Pick<StreamTarget, 'backlog' | 'event' | 'end' | 'destroy'>;
 
 export interface Streams {
-  /** The stream of a call that sends events; undefined: the session's revision has no resumable streams. */
+  /** Opens the stream of a call; undefined: the session's revision has no resumable streams. */
   open(session: Session, target: StreamTarget, control: StreamControl): CallStream | undefined;
-  /** Opens a server-to-client stream; an older one ends. Returns a function to call when the client has left. */
+  /** Opens the server-to-client stream; an older one ends. Returns a function to call when the client has disconnected. */
   listen(session: Session, target: StreamTarget): () => void;
-  /** The same for a client with a single stream, which cannot be resumed. */
+  /** Attaches the only stream of a client, which cannot be resumed. Returns a function to call when the client has disconnected. */
   attach(session: Session, stream: SingleStream): () => void;
   /**
-   * Resumes a stream: sends the missed events, then new ones. Returns a function to call when the client has left, or why it cannot be
-   * resumed.
+   * Resumes a stream: sends the missed events, then new ones. Returns a function to call when the client has disconnected, or why the
+   * stream cannot be resumed.
    */
   resume(session: Session, lastEventId: string, open: () => StreamTarget): (() => void) | string;
   /** Sends a message on the server-to-client stream. false: there is none, or its client does not read. */
   notify(session: Session, notice: Notice): boolean;
-  /** The same; if there is no stream yet, the message waits for it. */
+  /** Sends a message on the server-to-client stream; if there is none yet, the message waits for it. */
   notifyOnceOpen(session: Session, notice: Notice): void;
   /** Ends the server-to-client stream of a session; its calls continue. */
   endServerStream(session: Session): void;
@@ -63,15 +66,17 @@ export interface Streams {
 /** The stream of one call, with or without a connected client. */
 export class CallStream {
   readonly #log: EventLog;
-  /** Released when the call is over, so that kept events do not keep the exchange alive. */
+  /** Replaced by OVER when the call has ended, so that kept events do not keep its exchange in memory. */
   #control: StreamControl;
   readonly #deps: StreamsDeps;
+  /** Called when the stream can no longer be resumed. */
   readonly #gone: () => void;
   #target: StreamTarget | undefined;
   #head: AnswerHead | undefined;
   #whole: Buffer | undefined;
   /** Chunks of a large answer that arrived while no client was connected. */
   #held: Buffer[] = [];
+  /** Whether a large answer has begun: its chunks are sent as they arrive. */
   #flowing = false;
   #ended = false;
   #timer: WheelTimer | undefined;
@@ -93,12 +98,12 @@ export class CallStream {
     };
   }
 
-  /** The call is over, and its events are sent or kept. */
+  /** Whether the call has ended. Its events were sent, or are kept. */
   get ended(): boolean {
     return this.#ended;
   }
 
-  /** It cannot be resumed any more. */
+  /** Ends the stream, which can no longer be resumed. */
   forget(): void {
     this.destroy();
     this.#gone();
@@ -141,7 +146,7 @@ export class CallStream {
     this.#close();
   }
 
-  /** Ends a call without an answer, or with half of one. `last`: the error that takes its place. */
+  /** Ends a call without a complete answer. `last`: the error that is sent instead. */
   fail(last: Buffer | undefined): void {
     this.#ended = true;
     this.#held = [];
@@ -152,18 +157,18 @@ export class CallStream {
     this.#keep();
   }
 
-  /** The connection under `target` has ended. */
+  /** The connection of `target` has ended. */
   left(target: StreamTarget): void {
     if (this.#target !== target) return;
     this.#target = undefined;
     if (this.#flowing) {
-      // Half of a large answer was sent and none of it was kept: it cannot be resumed.
+      // A large answer was sent in part and was not kept, so the stream cannot be resumed.
       this.#control.cancel('client gone');
       this.#gone();
       return;
     }
     this.#keep();
-    // Stop waiting for a slow client: events for an absent one are kept.
+    // Events for a disconnected client are kept, so the server need not wait for it.
     this.#control.resume();
   }
 
@@ -172,7 +177,7 @@ export class CallStream {
     return this.#log.after(seq) !== undefined;
   }
 
-  /** `seq` is the last event, and it is still kept. */
+  /** Whether the call has ended and no event follows `seq`. */
   isOverAfter(seq: number): boolean {
     return this.#ended && this.#held.length === 0 && this.#log.after(seq)?.length === 0;
   }
@@ -223,18 +228,18 @@ export class CallStream {
     this.#keep();
   }
 
-  /** Resumable. */
+  /** Keeps the events for http.resume_seconds. */
   #keep(): void {
+    const { wheel, resumeMs } = this.#deps;
     this.#timer?.cancel();
     if (this.#ended) this.#control = OVER;
-    this.#timer = this.#deps.wheel.after(this.#deps.resumeMs, () => {
+    const drop = (): void => {
       if (!this.#ended) this.#control.cancel('client gone');
       this.#gone();
-    });
-    if (this.#deps.resumeMs === 0) {
-      if (!this.#ended) this.#control.cancel('client gone');
-      this.#gone();
-    }
+    };
+    this.#timer = wheel.after(resumeMs, drop);
+    // A timer of 0 ms never fires.
+    if (resumeMs === 0) drop();
   }
 }
 
@@ -242,22 +247,25 @@ export class CallStream {
 interface SessionStreams {
   readonly calls: Map<number, CallStream>;
   nextCall: number;
-  /** The server-to-client stream. Its log is kept while a client may resume it. */
+  /** The events of the server-to-client stream, kept while a client may resume it. */
   log: EventLog | undefined;
+  /** The server-to-client stream; undefined: the client has not opened it, or has disconnected. */
   target: SingleStream | undefined;
   /** Messages for a stream that the client has not opened yet. */
   waiting: Notice[];
 }
 
-/** Messages that wait for a stream, at the most; their bytes are bounded like those of a stream. */
+/** Maximum number of messages that wait for a stream. Their bytes are limited by MAX_BACKLOG. */
 const MAX_WAITING = 64;
 
 export function createStreams(deps: StreamsDeps): Streams {
   const bySession = new Map<Session, SessionStreams>();
   /** Logs that hold events, oldest first. */
   const logs = new Set<EventLog>();
+  /** Bytes in all logs. */
   let kept = 0;
 
+  /** Counts `bytes` more or less in a log, and clears the oldest logs beyond limits.replay_bytes. */
   function account(log: EventLog, bytes: number): void {
     kept += bytes;
     if (log.bytes > 0) logs.add(log);
@@ -270,7 +278,7 @@ export function createStreams(deps: StreamsDeps): Streams {
     }
   }
 
-  function of(session: Session): SessionStreams {
+  function streamsOf(session: Session): SessionStreams {
     let streams = bySession.get(session);
     if (!streams)
       bySession.set(
@@ -280,7 +288,8 @@ export function createStreams(deps: StreamsDeps): Streams {
     return streams;
   }
 
-  function hear(session: Session, streams: SessionStreams, target: SingleStream): () => void {
+  /** Makes `target` the server-to-client stream. Returns a function to call when the client has disconnected. */
+  function connect(session: Session, streams: SessionStreams, target: SingleStream): () => void {
     const older = streams.target;
     streams.target = target;
     older?.end();
@@ -295,7 +304,7 @@ export function createStreams(deps: StreamsDeps): Streams {
   return {
     open(session, target, control) {
       if (session.revision < FIRST_RESUMABLE) return undefined;
-      const streams = of(session);
+      const streams = streamsOf(session);
       const number = streams.nextCall++;
       const log = new RecentEvents(number, account);
       const stream = new CallStream(log, target, control, deps, () => {
@@ -313,35 +322,36 @@ export function createStreams(deps: StreamsDeps): Streams {
       return stream;
     },
     listen(session, target) {
-      const streams = of(session);
-      // Numbering continues: ids of the previous stream must not name events of this one.
+      const streams = streamsOf(session);
+      // The numbers of events continue, so that an id of the previous stream does not name an event of this one.
       streams.log?.clear();
       if (session.revision >= FIRST_RESUMABLE) streams.log ??= new RecentEvents(0, account);
-      const left = hear(session, streams, target);
+      const left = connect(session, streams, target);
       if (streams.log && session.revision >= FIRST_PRIMED) target.prime(streams.log.lastId);
       for (const notice of streams.waiting.splice(0))
         target.event(notice.bytes, streams.log?.push(notice.bytes));
       return left;
     },
     attach(session, stream) {
-      const streams = of(session);
-      const left = hear(session, streams, stream);
+      const streams = streamsOf(session);
+      const left = connect(session, streams, stream);
       for (const { bytes } of streams.waiting.splice(0)) stream.event(bytes, undefined);
       return left;
     },
     resume(session, lastEventId, open) {
       const parts = /^(\d{1,9})-(\d{1,9})$/.exec(lastEventId);
       const streams = bySession.get(session);
-      const unknown = `the event '${lastEventId.slice(0, 64)}' is not one of this session's, or too old: events are kept for ${deps.resumeMs / 1000} s, ${MAX_EVENTS} or ${MAX_BYTES} bytes a stream`;
+      const kept = `events are kept for ${deps.resumeMs / 1000} s, ${MAX_EVENTS} or ${MAX_BYTES} bytes a stream`;
+      const unknown = `the event '${lastEventId.slice(0, 64)}' is not one of this session's, or too old: ${kept}`;
       if (!parts || !streams) return unknown;
       const [number, seq] = [Number(parts[1]), Number(parts[2])];
       if (number === 0) {
         const events = streams.log?.after(seq);
         if (!events) return unknown;
         const target = open();
-        const left = hear(session, streams, target);
+        const left = connect(session, streams, target);
         for (const { id, bytes } of events) target.event(bytes, id);
-        // Waiting messages arrived after the stream had ended and are among the kept ones.
+        // Messages that wait arrived after the stream had ended, so they are among the events that were just sent.
         streams.waiting = [];
         return left;
       }
@@ -351,7 +361,7 @@ export function createStreams(deps: StreamsDeps): Streams {
         stream.cancel('client came back too late');
         return unknown;
       }
-      // An empty stream would only make the client reconnect.
+      // A client reconnects after an empty stream.
       if (stream.isOverAfter(seq)) return `nothing follows the event '${lastEventId}': its call has ended`;
       const target = open();
       stream.attach(target, seq);
@@ -361,9 +371,9 @@ export function createStreams(deps: StreamsDeps): Streams {
     },
     notifyOnceOpen(session, notice) {
       if (!session.open || this.notify(session, notice)) return;
-      const { waiting } = of(session);
+      const { waiting } = streamsOf(session);
       const bytes = waiting.reduce((sum, each) => sum + each.bytes.length, 0);
-      // The first one may be a request with images.
+      // A single message may be larger than the limit: a request can have images.
       const fits = waiting.length === 0 || bytes + notice.bytes.length <= MAX_BACKLOG;
       if (fits && waiting.length < MAX_WAITING) waiting.push(notice);
       else deps.dropped('no_stream');

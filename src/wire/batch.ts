@@ -1,4 +1,4 @@
-/** Several messages of a server in one array (JSON-RPC 2.0, "Batch"): allowed before revision 2025-06-18, and still sent by some servers. */
+/** Several messages in one array (JSON-RPC 2.0, "Batch"): allowed before revision 2025-06-18, and still sent by some servers. */
 import { SMALL_MESSAGE } from './json.js';
 import { skipSpace } from './scan.js';
 import { elementsAt, UnprovenError } from './walk-unproven.js';

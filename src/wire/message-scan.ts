@@ -1,8 +1,8 @@
 /**
- * Reads the envelope of a server's JSON-RPC message while its bytes arrive, each byte once: its kind, the offsets of its id and its
- * result, and a few members of the result. Builds no values, and checks the envelope to its end. A message that two JSON parsers could
- * read differently has a `problem`: an envelope member that is duplicated, written with escapes, or differs from another one only in
- * case (Go's encoding/json takes `"ID"` for `"id"`).
+ * Reads the envelope of a server's JSON-RPC message while its bytes arrive, each byte once: the kind of the message, the offsets of its id
+ * and its result, and a few members of the result. It builds no values, and checks the envelope to its end. A message that two JSON parsers
+ * could read differently has a `problem`: an envelope member that is duplicated, written with escapes, or differs from a known name only
+ * in case (Go's encoding/json takes `"ID"` for `"id"`).
  */
 import { isWord } from './edges.js';
 import { BITS, ENVELOPE, FIRST, RESULT, RESULT_BITS, STRUCTURED } from './message-names.js';
@@ -15,6 +15,7 @@ const BACKSLASH = 0x5c;
 const OPEN = 0x7b;
 const CLOSE = 0x7d;
 
+/** States: what the next byte belongs to. */
 const START = 0;
 const FIRST_KEY = 1;
 const KEY = 2;
@@ -29,7 +30,7 @@ const END = 10;
 
 /** How many characters of a key or a scalar are kept; no relevant one is longer. */
 const MAX_TEXT = 256;
-/** How many scalar members at the start of a result are read. */
+/** Maximum number of members in the lead of a result. */
 const MAX_LEAD = 16;
 const QUOTED_DIGITS = /^"\d{1,15}"$/;
 
@@ -44,7 +45,7 @@ export class MessageScan {
   idText = '';
   /** The method, without quotes; '' if it is longer than any known method. */
   method = '';
-  /** The offsets of members `result` or `error` that are null, each with one comma. */
+  /** The offsets of members `result` or `error` that are null and can be removed, each with one comma. */
   readonly nulls: Span[] = [];
   /** Whether the result has `isError: true`. */
   isError = false;
@@ -52,15 +53,15 @@ export class MessageScan {
   resultType: string | undefined;
   /** The offsets of a `structuredContent` that is not an object, which only modern clients accept. The end is -1 until it is read. */
   structured: { start: number; end: number } | undefined;
-  /** Whether only a complete result has the first member of this one; undefined until it is read. */
+  /** Whether the first member of the result is one that only complete results have; undefined until it is read. */
   beginsComplete: boolean | undefined;
-  /** Whether the scalar members and the `_meta` at the start of the result have been read, up to `leadEnd`. */
+  /** Whether the lead of the result has been read: its scalar members and `_meta` before the first other member, up to `leadEnd`. */
   leadOver = false;
   leadEnd = -1;
   /** Whether the closing brace of the message has been read. */
   done = false;
   problem: string | undefined;
-  /** It is an array, possibly a batch: see batch.ts. */
+  /** Whether the message is an array, possibly a batch: see batch.ts. */
   isArray = false;
   /** A member of the result that the gateway reads or replaces and that is duplicated or misspelt. */
   doubled: string | undefined;
@@ -79,13 +80,16 @@ export class MessageScan {
   #text: string | undefined;
   #escape = false;
   #valueStart = -1;
+  /** How many members of the result have been read. */
   #members = 0;
   /** Finds the end of objects and arrays; created for the first one. */
   #end: ReturnType<typeof valueEndState> | undefined;
+  /** The members that have been read, one bit for each name. */
   #seen = 0;
   #seenInResult = 0;
   /** A null member after which no comma has been read yet. */
   #lastNull: { start: number; end: number; comma: number } | undefined;
+  /** The offset of the comma before the null member in `nulls` that was added last; -1: it is the first member. */
   #commaBeforeNull = -1;
   /** The offsets of the value of `result: null`. */
   #nullResult: Span | undefined;
@@ -94,7 +98,7 @@ export class MessageScan {
     return this.#at;
   }
 
-  /** The id of an answer, without quotes if it is a number in a string, as some servers send numeric ids back. */
+  /** The id of an answer. Some servers send a numeric id back as a string, which is returned without quotes. */
   get answersId(): string {
     const { idText } = this;
     return QUOTED_DIGITS.test(idText) ? idText.slice(1, -1) : idText;
@@ -137,7 +141,7 @@ export class MessageScan {
     }
   }
 
-  /** Ends the message. */
+  /** Checks that the message is complete. */
   end(): void {
     if (this.problem !== undefined) return;
     if (!this.done) this.problem = 'ends before its closing brace';
@@ -214,7 +218,7 @@ export class MessageScan {
     return to + 1;
   }
 
-  /** Identifies the key, and checks for duplicates. */
+  /** Sets `#key` to the member name in the bytes, and checks for duplicates and variants of known names. */
   #named(names: Names, buf: Buffer, from: number, to: number): void {
     const exact = nameIn(names, buf, from, to);
     this.#key = exact;
@@ -242,7 +246,7 @@ export class MessageScan {
     }
   }
 
-  /** At the first byte of a value. */
+  /** Reads the first byte of a value. Returns the offset to continue at. */
   #begin(c: number, i: number, base: number): number {
     const start = base + i;
     this.#valueStart = start;
@@ -387,7 +391,8 @@ export class MessageScan {
     this.#lastNull = undefined;
     if (after !== undefined) this.nulls.push({ start, end: after });
     else {
-      // The last member is removed with the comma before it. If that belongs to a removed null member, the comma before that one is used.
+      // The last member is removed with the comma before it. If that comma is already removed with another null member, the comma before
+      // that member is removed instead.
       const before = this.nulls.at(-1);
       const own = before?.end === comma + 1 ? this.#commaBeforeNull : comma;
       this.nulls.push({ start: own === -1 ? start : own, end });
@@ -423,6 +428,7 @@ export class MessageScan {
     }
   }
 
+  /** Appends to the beginning of a key or a scalar, up to one character more than MAX_TEXT. */
   #keep(buf: Buffer, from: number, to: number): void {
     const kept = this.#text ?? '';
     this.#text =

@@ -1,4 +1,7 @@
-/** A tasks/result request to a legacy upstream (2025-11-25, basic/utilities/tasks), on which the questions and the result of a task arrive. */
+/**
+ * A tasks/result request to a legacy upstream (2025-11-25, basic/utilities/tasks). The questions and the result of a task arrive on its
+ * stream.
+ */
 import { GatewayError } from '../../errors.js';
 import type { Budget } from '../../lib/budget.js';
 import { Collector } from '../../lib/collector.js';

@@ -18,7 +18,7 @@ export function namedBy(
 
 const REF = new KnownNames('type', 'name', 'uri');
 
-/** completion/complete: a prompt by its name, a resource by its template (2025-11-25, server/utilities/completion). */
+/** For completion/complete, which names a prompt, or a resource by its URI template (2025-11-25, server/utilities/completion). */
 export function namedByRef(message: Message): Named | GatewayError {
   const ref = find(message.params, 'ref');
   if (!ref || message.body[ref.start] !== 0x7b)
@@ -34,6 +34,7 @@ export function namedByRef(message: Message): Named | GatewayError {
   return new GatewayError('invalid_params', 'params.ref.type must be ref/prompt or ref/resource');
 }
 
+/** The name at a span, which must be a string. `what`: how an error calls it. */
 function textAt(message: Message, at: Span | undefined, what: string, kind: NameKind): Named | GatewayError {
   if (!at || message.body[at.start] !== 0x22)
     return new GatewayError('invalid_params', `${what} is required`);

@@ -63,8 +63,8 @@ function waitFor(
   signal: AbortSignal,
 ): Promise<void> | undefined {
   if (link.state !== 'up') return caller.view.ready(named, signal);
-  const own = link.era === 'modern' ? deps.dialling(link.server) : undefined;
-  return own && within(own, deps.runtime().config.startup.wait_ms, signal);
+  const dialling = link.era === 'modern' ? deps.dialling(link.server) : undefined;
+  return dialling && within(dialling, deps.runtime().config.startup.wait_ms, signal);
 }
 
 function subscribeNow(deps: RelayDeps, incoming: Incoming, session: Session, named: Named): Handled {

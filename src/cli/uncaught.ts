@@ -1,44 +1,44 @@
 /** Handles exceptions that no boundary has caught: they are bugs, and end the process. */
 import type { Logger } from '../observe/log.js';
 
-/** How long the drain may take. */
-const LAST_GRACE_MS = 5000;
+/** How long `drain` may take. */
+const GRACE_MS = 5000;
 /** Exit status after a bug (sysexits.h, EX_SOFTWARE). */
 const SOFTWARE_FAULT = 70;
 
-export interface LastNet {
+export interface UncaughtHandlers {
   /** Removes the handlers, before the process ends normally. */
   release(): void;
 }
 
 /**
- * Logs an uncaught exception, runs `drain`, and exits with a non-zero status after 5 s at most. Further exceptions are only
- * logged. The library installs no such handlers.
+ * Installs handlers that log uncaught exceptions and rejections. After the first one, `drain` runs and the process exits with a non-zero
+ * status, at the latest after 5 s. The library does not install these handlers.
  */
-export function installLastNet(options: {
+export function handleUncaught(options: {
   logger: Logger;
   drain: () => Promise<void>;
   exit: (status: number) => void;
-}): LastNet {
+}): UncaughtHandlers {
   const { logger, drain, exit } = options;
-  let falling = false;
-  const fall = (thrown: unknown): void => {
+  let isEnding = false;
+  const onUncaught = (thrown: unknown): void => {
     const error = thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown);
     logger.error('uncaught exception: shutting down', { error });
-    if (falling) return;
-    falling = true;
+    if (isEnding) return;
+    isEnding = true;
     const leave = (): void => {
       exit(SOFTWARE_FAULT);
     };
-    setTimeout(leave, LAST_GRACE_MS);
+    setTimeout(leave, GRACE_MS);
     drain().then(leave, leave);
   };
-  process.on('uncaughtException', fall);
-  process.on('unhandledRejection', fall);
+  process.on('uncaughtException', onUncaught);
+  process.on('unhandledRejection', onUncaught);
   return {
     release() {
-      process.off('uncaughtException', fall);
-      process.off('unhandledRejection', fall);
+      process.off('uncaughtException', onUncaught);
+      process.off('unhandledRejection', onUncaught);
     },
   };
 }
