@@ -82,13 +82,6 @@ module.exports = {
       ),
     ),
 
-    {
-      name: 'eras',
-      comment: 'Only the bridge imports both eras.',
-      severity: 'error',
-      from: { path: '^src/protocol/(legacy|modern)/' },
-      to: { path: '^src/protocol/(legacy|modern)/', pathNot: '^src/protocol/$1/' },
-    },
     only(
       'bridge',
       '^src/bridge/',

@@ -1,7 +1,6 @@
 /**
- * A call of a modern client to a legacy upstream. If the upstream asks questions, the client gets them as an `input_required` answer, and
- * the call stays open until the client retries with its answers (2026-07-28, basic/patterns/mrtr). Without questions it is an ordinary
- * call. park.ts decides what follows from an event; this file runs the effects.
+ * A call of a modern client to a legacy server. While the server asks questions, the client gets `input_required` answers, and the call
+ * stays open for its retries (2026-07-28, basic/patterns/mrtr). park.ts decides what follows from an event; this file runs the effects.
  */
 import { GatewayError } from '../errors.js';
 import type { WheelTimer } from '../lib/wheel.js';
@@ -35,9 +34,8 @@ import type { Parked } from './parked-calls.js';
 import { relatedAnswer } from './tasks/flat.js';
 import { AS_TASK, sendAsTask, worksAsTask } from './tasks/sent.js';
 
-/** How long to gather further questions before the client is asked. */
+/** How long to gather further questions before the client is asked, and the maximum number of open ones. */
 const GATHER_MS = 20;
-/** Maximum number of open questions of one call. */
 const MAX_OPEN = 100;
 const TOO_MUCH = 'too much is being buffered (limits.buffered_bytes)';
 
@@ -70,9 +68,8 @@ class ParkedCall implements Sink, Parked {
   #expiry: WheelTimer | undefined;
   /** What is kept for the client; created on first use. */
   #kept: Kept | undefined;
-  /** Set between the head and the one chunk of an upstream error. */
+  /** The heads of an error and of a result, set until their first chunk. */
   #errorHead: AnswerHead | undefined;
-  /** Set between the head and the first chunk of a result. */
   #resultHead: AnswerHead | undefined;
   /** Why the call is cancelled at the upstream. */
   #cause: Cause = 'client gone';
@@ -109,8 +106,7 @@ class ParkedCall implements Sink, Parked {
 
   /** The client retries with answers. */
   retry({ out, caller }: Crossing, sink: Sink, answers: ReadonlyMap<string, Buffer>): Exchange {
-    const { message } = out;
-    const round: Round = { message, sink };
+    const round: Round = { message: out.message, sink };
     this.#caller = caller;
     this.#expiry?.cancel();
     if (this.#id !== undefined) this.#deps.parked.remove(this.#id, 'answered');
@@ -129,11 +125,9 @@ class ParkedCall implements Sink, Parked {
     const { message } = round;
     this.#retry = undefined;
     this.#round = round;
-    const token = find(message.meta, 'progressToken');
-    this.#exchange?.readdress(
-      Buffer.from(message.id ?? 'null'),
-      token && message.body.subarray(token.start, token.end),
-    );
+    const { start, end } = find(message.meta, 'progressToken') ?? {};
+    const token = end === undefined ? undefined : message.body.subarray(start, end);
+    this.#exchange?.readdress(Buffer.from(message.id ?? 'null'), token);
     this.#exchange?.parked(false);
     this.#kept?.takeNotices()?.flush(message, round.sink);
     this.#step({ type: 'retry', keys: [...answers.keys()] }, answers);
@@ -436,8 +430,8 @@ class ParkedCall implements Sink, Parked {
     this.#answerBegins();
     this.#round = undefined;
     if (next.do === 'answer') return answerWhole(round.sink, next.head, next.bytes);
-    for (const _ of next.requests)
-      countInput(this.crossing.target.link.stats, 'elicitation/create', 'relayed');
+    const { stats } = this.crossing.target.link;
+    for (const _ of next.requests) countInput(stats, 'elicitation/create', 'relayed');
     const state = this.#deps.states.ofUrls(this.crossing, next.urls, this.#deps.parkedMs());
     answerWith(round.sink, rawId, inputRequired(next.requests, state), INPUT_REQUIRED);
   }
