@@ -15,7 +15,7 @@ import { UriTemplates } from './uri-template.js';
 /** How long a list stays fresh that lacks a server which may connect at any moment. */
 const INCOMPLETE_MS = 5000;
 /** How long a large list is rendered before other work gets a turn. */
-const TURN_MS = 8;
+const TURN_MS = 5;
 /** Definitions that are rendered without a pause. */
 const FEW = 256;
 
@@ -116,6 +116,8 @@ abstract class SegmentedView implements View {
   }
 
   async #prepare(kind: ListKind, era: Era): Promise<void> {
+    // Names were resolved in this turn already.
+    await new Promise(setImmediate);
     let until = performance.now() + TURN_MS;
     for (const segment of this.assembly(kind).segments)
       while (!segment.isRendered(era)) {
