@@ -1,4 +1,6 @@
-/** What is replaced in the bytes of an answer: the id, members that are null, and what the caller's edit changes at the ends of the result. */
+/**
+ * What is replaced in the bytes of an answer: the id, members that are null, and what the caller's edit changes at the ends of the result.
+ */
 import type { AnswerEdit } from '../../protocol/ports.js';
 import type { MessageScan } from '../../wire/message-scan.js';
 import type { Span } from '../../wire/scan.js';

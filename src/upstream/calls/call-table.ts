@@ -1,6 +1,6 @@
 /**
- * The requests in flight on one link, by the id that was sent to the server. An array, not a Map: a Map that is filled and emptied all the time
- * leaves old tables in the old generation of the heap, and what those refer to survives every young collection.
+ * The requests in flight on one link, by the id that was sent to the server. An array, not a Map: a Map that is filled and emptied all the
+ * time leaves old tables in the old generation of the heap, and what those refer to survives every young collection.
  */
 export class CallTable<T extends { readonly id: number }> {
   #slots: (T | undefined)[] = new Array<T | undefined>(64).fill(undefined);

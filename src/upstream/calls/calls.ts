@@ -1,6 +1,6 @@
 /**
- * A request in flight to a server: its id there, its timeouts, the stream that its answer arrives on. One class serves the calls of clients and
- * the gateway's own requests; they differ in their sink.
+ * A request in flight to a server: its id there, its timeouts, the stream that its answer arrives on. One class serves the calls of clients
+ * and the gateway's own requests; they differ in their sink.
  */
 import type { ServerConfig } from '../../config/types.js';
 import { GatewayError, type ErrorCode } from '../../errors.js';
@@ -34,8 +34,8 @@ export interface Transport {
   /** Sends a notification, or the answer to a request of the server. */
   post(body: Buffer): void;
   /**
-   * Ends the handshake: requests name the revision from now on. Sends `initialized` and opens the server-to-client stream. Resolves once the
-   * server has accepted `initialized`, or after a limited time.
+   * Ends the handshake: requests name the revision from now on. Sends `initialized` and opens the server-to-client stream. Resolves once
+   * the server has accepted `initialized`, or after a limited time.
    */
   ready(revision: string, initialized: Buffer): Promise<void>;
   /** Applies configuration that needs no new connection: quirks. */
@@ -68,8 +68,8 @@ export interface TransportEvents {
   /** A connection failed or broke: the server may be gone. */
   doubt(): void;
   /**
-   * The channel is gone, and every call on it fails. `retryAfterMs`: what the server asked to wait. `stderr`: the last line of a child, without
-   * secrets, for operators alone.
+   * The channel is gone, and every call on it fails. `retryAfterMs`: what the server asked to wait. `stderr`: the last line of a child,
+   * without secrets, for operators alone.
    */
   lost(error: GatewayError, more?: { retryAfterMs?: number | undefined; stderr?: string }): void;
   /** The server-to-client stream was opened again: notifications may have been missed. */

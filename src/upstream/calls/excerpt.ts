@@ -12,7 +12,9 @@ export function excerpt(bytes: Buffer): string {
   return text.length > EXCERPT ? `${text.slice(0, EXCERPT)}...` : text;
 }
 
-/** The same, as a clause behind the HTTP status. The error page of a proxy is quoted, since it may name the cause; other web pages are not. */
+/**
+ * The same, as a clause behind the HTTP status. The error page of a proxy is quoted, since it may name the cause; other web pages are not.
+ */
 export function saying(bytes: Buffer, status: number): string {
   const text = excerpt(bytes);
   if (WEB_PAGE.test(text) && (status < 500 || status === 501)) return ` ${A_WEB_PAGE}`;

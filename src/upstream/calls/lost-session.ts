@@ -42,8 +42,8 @@ export function lostByStatus(
 }
 
 /**
- * Why the session is lost, by a JSON-RPC error under HTTP 200 or over stdio; undefined: it is not. -32001 alone does not mean that: SDK servers
- * use it for time-outs as well. The error has to be the first message of the answer.
+ * Why the session is lost, by a JSON-RPC error under HTTP 200 or over stdio; undefined: it is not. -32001 alone does not mean that: SDK
+ * servers use it for time-outs as well. The error has to be the first message of the answer.
  */
 export function lostByError(error: RpcError): SessionResetReason | undefined {
   if (error.code !== -32000 && error.code !== -32001 && error.code !== -32600) return undefined;

@@ -1,6 +1,6 @@
 /**
- * Pauses the streams of one server: while there is no room for the replies that they cause, and for the rest of a turn of the event loop once they
- * have had their share of it.
+ * Pauses the streams of one server: while there is no room for the replies that they cause, and for the rest of a turn of the event loop
+ * once they have had their share of it.
  */
 import { Pace } from '../../lib/pace.js';
 

@@ -19,9 +19,9 @@ interface Slot<Request, Handler> {
 }
 
 /**
- * One exchange per connection, and as many connections as there are exchanges. Taking one costs the same however many there are; undici's own
- * pool searches all that are busy, which at 256 is two thirds of the cost of a call. The connection that was used last is used next, so that the
- * connections of a burst become idle and close.
+ * One exchange per connection, and as many connections as there are exchanges. Taking one costs the same however many there are; undici's
+ * own pool searches all that are busy, which at 256 is two thirds of the cost of a call. The connection that was used last is used next, so
+ * that the connections of a burst become idle and close.
  */
 export class ClientPool<Request, Handler> {
   readonly #open: () => PooledClient<Request, Handler>;

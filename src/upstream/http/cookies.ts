@@ -1,6 +1,6 @@
 /**
- * Cookies that a server, or the load balancer before it, sets on one link (RFC 6265): name and value, for the origin that set them, in memory. Load
- * balancers find the replica with the session by them.
+ * Cookies that a server, or the load balancer before it, sets on one link (RFC 6265): name and value, for the origin that set them, in
+ * memory. Load balancers find the replica with the session by them.
  */
 const MAX_COOKIES = 16;
 /** The largest cookie, name and value, in bytes. */

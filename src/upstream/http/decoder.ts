@@ -2,8 +2,8 @@ import type { Transform } from 'node:stream';
 import { createBrotliDecompress, createGunzip, createInflate } from 'node:zlib';
 
 /**
- * A decoder for a body with a content coding, which servers send although only identity is accepted; undefined for identity. It fails once more
- * than `maxBytes` were decoded: a small body can contain gigabytes. Throws if the coding is unknown.
+ * A decoder for a body with a content coding, which servers send although only identity is accepted; undefined for identity. It fails once
+ * more than `maxBytes` were decoded: a small body can contain gigabytes. Throws if the coding is unknown.
  */
 export function decoder(encoding: string | undefined, maxBytes: number): Transform | undefined {
   const stream = open(encoding?.trim().toLowerCase() ?? '');

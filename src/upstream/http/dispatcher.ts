@@ -31,9 +31,9 @@ export interface Controller {
 }
 
 /**
- * Called by undici itself. Exactly one of `onResponseEnd` and `onResponseError` is called, and nothing after it. An error before `onRequestStart`
- * (no connection, a closed dispatcher) has no controller, and may be reported before dispatch() returns. Before `onRequestStart` an exchange
- * cannot be aborted: abort it there.
+ * Called by undici itself. Exactly one of `onResponseEnd` and `onResponseError` is called, and nothing after it. An error before
+ * `onRequestStart` (no connection, a closed dispatcher) has no controller, and may be reported before dispatch() returns. Before
+ * `onRequestStart` an exchange cannot be aborted: abort it there.
  */
 export interface UpstreamHandler {
   onRequestStart(controller: Controller): void;
@@ -159,8 +159,8 @@ interface Pools {
 }
 
 /**
- * The connections to one HTTP server, direct or through its proxy. The caller limits the exchanges in flight, and with them the sockets; the only
- * timeout here is that of the connection. Throws if a file of `tls` cannot be used.
+ * The connections to one HTTP server, direct or through its proxy. The caller limits the exchanges in flight, and with them the sockets;
+ * the only timeout here is that of the connection. Throws if a file of `tls` cannot be used.
  */
 export function createDispatcher(
   server: HttpServerConfig,

@@ -330,8 +330,8 @@ export class HttpExchange implements UpstreamHandler, Channel, Braked {
   }
 
   /**
-   * Sends a request once more whose modern stream broke, which cannot be resumed (2026-07-28, basic/transports/streamable-http). Returns false
-   * if it must not be repeated.
+   * Sends a request once more whose modern stream broke, which cannot be resumed (2026-07-28, basic/transports/streamable-http). Returns
+   * false if it must not be repeated.
    */
   #sendAgain(): boolean {
     const call = this.#call;

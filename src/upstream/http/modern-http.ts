@@ -1,6 +1,6 @@
 /**
- * Connection to a modern server over Streamable HTTP (2026-07-28, basic/transports/streamable-http): one POST per request, without a session and
- * without a server-to-client stream.
+ * Connection to a modern server over Streamable HTTP (2026-07-28, basic/transports/streamable-http): one POST per request, without a
+ * session and without a server-to-client stream.
  */
 import type { HttpServerConfig, ServerConfig } from '../../config/types.js';
 import type { CallOwner, Transport, TransportEvents, UpstreamCall } from '../calls/calls.js';

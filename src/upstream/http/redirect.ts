@@ -6,8 +6,8 @@ import { sameServer, usableHeader, type Headers, type HttpSession } from './http
 export const MAX_REDIRECTS = 3;
 
 /**
- * Moves the session to where a redirect leads; `followed`: redirects before this one. Returns why it is not followed, as the part of an error
- * text behind the name of the server; undefined: it is.
+ * Moves the session to where a redirect leads; `followed`: redirects before this one. Returns why it is not followed, as the part of an
+ * error text behind the name of the server; undefined: it is.
  */
 export function followRedirect(
   http: HttpSession,

@@ -1,6 +1,6 @@
 /**
- * What the gateway sends to a server beside requests: answers to its requests, refusals, notifications. A limited number is in flight at once, the
- * rest waits; a server that causes more of them than it accepts is not read until it has accepted them.
+ * What the gateway sends to a server beside requests: answers to its requests, refusals, notifications. A limited number is in flight at
+ * once, the rest waits; a server that causes more of them than it accepts is not read until it has accepted them.
  */
 import type { Logger } from '../../observe/log.js';
 import { Unread, type HttpSession } from './http.js';

@@ -1,6 +1,6 @@
 /**
- * Connection to a server over HTTP+SSE (2024-11-05): all messages of the server arrive on one GET stream, whose `endpoint` event names the address
- * for POST.
+ * Connection to a server over HTTP+SSE (2024-11-05): all messages of the server arrive on one GET stream, whose `endpoint` event names the
+ * address for POST.
  */
 import type { HttpServerConfig, ServerConfig } from '../../config/types.js';
 import { redactUrl } from '../../config/redact.js';

@@ -1,6 +1,6 @@
 /**
- * Connection to a legacy server over Streamable HTTP (2025-11-25, basic/transports): one POST per message, answered by a JSON body or an event
- * stream, and a GET stream for other messages of the server.
+ * Connection to a legacy server over Streamable HTTP (2025-11-25, basic/transports): one POST per message, answered by a JSON body or an
+ * event stream, and a GET stream for other messages of the server.
  */
 import type { HttpServerConfig, ServerConfig } from '../../config/types.js';
 import type { CallOwner, Transport, TransportEvents, UpstreamCall } from '../calls/calls.js';

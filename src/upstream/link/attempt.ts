@@ -67,7 +67,8 @@ export class Attempt implements TransportEvents {
   }
 
   /**
-   * Connects, up to and including the handshake. Rejects with a GatewayError, or with the reason of `signal`; what it opened is closed then.
+   * Connects, up to and including the handshake. Rejects with a GatewayError, or with the reason of `signal`; what it opened is closed
+   * then.
    */
   async connect(signal: AbortSignal): Promise<Dialled> {
     const { calls, closing } = this.#deps;

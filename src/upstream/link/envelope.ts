@@ -5,8 +5,8 @@ import { META } from '../../protocol/modern/meta.js';
 import { membersOf } from '../../wire/walk.js';
 
 /**
- * All capabilities that a client may have: lists that depend on them are read in full. Of extensions, those that the gateway can serve for clients
- * that do not have them.
+ * All capabilities that a client may have: lists that depend on them are read in full. Of extensions, those that the gateway can serve for
+ * clients that do not have them.
  */
 export const EVERY_CAPABILITY: Readonly<Record<string, unknown>> = {
   elicitation: { form: {}, url: {} },

@@ -98,8 +98,8 @@ export class EraWatch {
   }
 
   /**
-   * Asks a modern server what it says about itself, if that is stale or in doubt. undefined: not asked, or not a usable answer; what is known still
-   * counts. Rejects if the server cannot be reached, or if its era or revision has changed.
+   * Asks a modern server what it says about itself, if that is stale or in doubt. undefined: not asked, or not a usable answer; what is
+   * known still counts. Rejects if the server cannot be reached, or if its era or revision has changed.
    */
   async check(carrier: Carrier): Promise<Peer | undefined> {
     const { modern } = carrier;

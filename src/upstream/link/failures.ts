@@ -22,8 +22,8 @@ export function withData(error: GatewayError, more: Readonly<Record<string, unkn
 }
 
 /**
- * What the failure of an own request says about the server. `answer`: it answered, with an error or with something unusable. `silence`: no answer in
- * time; a ping tells more. `way`: it cannot be reached, or refuses the credentials.
+ * What the failure of an own request says about the server. `answer`: it answered, with an error or with something unusable. `silence`: no
+ * answer in time; a ping tells more. `way`: it cannot be reached, or refuses the credentials.
  */
 export type Trouble = 'answer' | 'silence' | 'way';
 

@@ -48,8 +48,8 @@ export async function handshake(config: ServerConfig, deps: HandshakeDeps): Prom
 }
 
 /**
- * The client capabilities of a shared session: all that clients may have. A request to a client that does not have one is refused. Roots of clients
- * are not among them: those of one client would be used for all.
+ * The client capabilities of a shared session: all that clients may have. A request to a client that does not have one is refused. Roots of
+ * clients are not among them: those of one client would be used for all.
  */
 export function sharedCapabilities(config: ServerConfig): object {
   return {

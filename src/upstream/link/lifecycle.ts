@@ -1,6 +1,6 @@
 /**
- * The life of a link: connects, waits after failures, connects again, drains, closes. link-state.ts decides what follows from an event; this
- * class does it, and reports to the link.
+ * The life of a link: connects, waits after failures, connects again, drains, closes. link-state.ts decides what follows from an event;
+ * this class does it, and reports to the link.
  */
 import type { ServerConfig } from '../../config/types.js';
 import { GatewayError } from '../../errors.js';

@@ -1,6 +1,6 @@
 /**
- * What servers listed in the last run, on disk, so that clients get lists while servers start. One file per server; a file that is unreadable or
- * belongs to another server is ignored.
+ * What servers listed in the last run, on disk, so that clients get lists while servers start. One file per server; a file that is
+ * unreadable or belongs to another server is ignored.
  */
 import { createHash, randomBytes } from 'node:crypto';
 import { chmodSync, mkdirSync, readdirSync, readFileSync, statSync } from 'node:fs';

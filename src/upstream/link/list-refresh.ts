@@ -66,8 +66,8 @@ export class ListRefresh {
   }
 
   /**
-   * Reads the lists over a new connection; resolves with the kinds that changed. Rejects where the server cannot be reached, or where `check`
-   * throws: the connection was lost.
+   * Reads the lists over a new connection; resolves with the kinds that changed. Rejects where the server cannot be reached, or where
+   * `check` throws: the connection was lost.
    */
   async first(carrier: Carrier, check: () => void): Promise<readonly ListKind[]> {
     const { inventory } = this.#deps;

@@ -1,6 +1,6 @@
 /**
- * The lists of a modern server for clients with fewer capabilities than all: read once per set of capabilities when it is first used, and again
- * whenever the full lists were read again.
+ * The lists of a modern server for clients with fewer capabilities than all: read once per set of capabilities when it is first used, and
+ * again whenever the full lists were read again.
  */
 import type { Logger } from '../../observe/log.js';
 import { LIST_KINDS, sameList, type ListKind, type Lists } from '../../protocol/lists.js';
@@ -68,8 +68,9 @@ export class ListsFor {
   }
 
   /**
-   * Reads again after the full lists were read: those for fewer capabilities may have changed even if the full ones did not. `notified`: the server
-   * notified a change, so all sets are read; else those that were used since. Resolves with the kinds that changed in any set; never rejects.
+   * Reads again after the full lists were read: those for fewer capabilities may have changed even if the full ones did not. `notified`:
+   * the server notified a change, so all sets are read; else those that were used since. Resolves with the kinds that changed in any set;
+   * never rejects.
    */
   async renew(notified: boolean): Promise<ListKind[]> {
     const before = [...this.#sets.values()].map((kept) => ({ kept, lists: kept.lists }));

@@ -1,6 +1,6 @@
 /**
- * Everything that one link writes to the metrics of its server. Several links may serve one server: the shared one, those of single clients,
- * the legacy one beside a modern one. Their counters add up; the gauges show the shared link alone.
+ * Everything that one link writes to the metrics of its server. Several links may serve one server: the shared one, those of single
+ * clients, the legacy one beside a modern one. Their counters add up; the gauges show the shared link alone.
  */
 import type { Outcome, ServerStats, SessionResetReason } from '../../observe/stats.js';
 import type { Peer } from '../../protocol/ports.js';

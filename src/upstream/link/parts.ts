@@ -49,7 +49,9 @@ export interface ConnectionDeps {
   readonly clientInfo: { readonly name: string; readonly version: string };
   /** The one client that this link belongs to; undefined: it is shared, and the server never gets the roots of a client. */
   readonly client?: { readonly id: string; readonly capabilities: Readonly<Record<string, unknown>> };
-  /** The legacy link beside a modern one of the same server. It is given up if the server refuses `initialize`: the bridge serves instead. */
+  /**
+   * The legacy link beside a modern one of the same server. It is given up if the server refuses `initialize`: the bridge serves instead.
+   */
   readonly second?: boolean;
   /** The era that is tried first. */
   readonly prefers?: () => Era;

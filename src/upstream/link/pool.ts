@@ -108,8 +108,8 @@ export class UpstreamPool {
   }
 
   /**
-   * Makes a new link that replaces the old one once it is up; until then the old one serves. If the credentials changed, the old ones may have been
-   * withdrawn: then the old link is replaced after a limited time in any case.
+   * Makes a new link that replaces the old one once it is up; until then the old one serves. If the credentials changed, the old ones may
+   * have been withdrawn: then the old link is replaced after a limited time in any case.
    */
   restart(config: ServerConfig): void {
     const upstream = this.#upstreams.get(config.name);

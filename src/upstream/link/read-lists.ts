@@ -44,8 +44,8 @@ export type ListOutcomes = ReadonlyMap<ListKind, ListOutcome>;
 const EMPTY: ListOutcome = { type: 'list', definitions: [] };
 
 /**
- * Reads the lists of `wanted`; those that the server does not declare are empty. A server that declares none at all is pinged instead. Rejects with
- * a GatewayError if the server cannot be reached.
+ * Reads the lists of `wanted`; those that the server does not declare are empty. A server that declares none at all is pinged instead.
+ * Rejects with a GatewayError if the server cannot be reached.
  */
 export async function readLists(wanted: readonly ListKind[], deps: ReadListsDeps): Promise<ListOutcomes> {
   const outcomes = new Map<ListKind, ListOutcome>();

@@ -1,6 +1,6 @@
 /**
- * Legacy links to servers that speak both eras. A shared HTTP server is connected as a modern one; once a legacy client has connected, a legacy link
- * is made as well, for tools that ask their client the legacy way. Without such a link the bridge serves legacy clients.
+ * Legacy links to servers that speak both eras. A shared HTTP server is connected as a modern one; once a legacy client has connected, a
+ * legacy link is made as well, for tools that ask their client the legacy way. Without such a link the bridge serves legacy clients.
  */
 import type { ServerConfig } from '../../config/types.js';
 import type { GatewayError } from '../../errors.js';

@@ -1,4 +1,6 @@
-/** Recovery of a legacy server that lost the session of the gateway: opens a new one (2025-11-25, basic/transports, "Session Management"). */
+/**
+ * Recovery of a legacy server that lost the session of the gateway: opens a new one (2025-11-25, basic/transports, "Session Management").
+ */
 import { GatewayError } from '../../errors.js';
 import type { Logger } from '../../observe/log.js';
 import type { SessionResetReason } from '../../observe/stats.js';

@@ -19,8 +19,8 @@ const QUOTE = 0x22;
 const COMMA = 0x2c;
 
 /**
- * Removes the subscription id from `_meta`, and a `_meta` that has nothing else; every other byte stays. undefined: nested too deeply, or too
- * many values.
+ * Removes the subscription id from `_meta`, and a `_meta` that has nothing else; every other byte stays. undefined: nested too deeply, or
+ * too many values.
  */
 export function withoutSubscriptionId(bytes: Buffer): Buffer | undefined {
   let read: ReturnType<typeof scan>;

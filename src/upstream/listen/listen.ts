@@ -1,6 +1,6 @@
 /**
- * The notifications of a modern server (2026-07-28, basic/patterns/subscriptions), on the stream of one listen request that stays open. When
- * the topics change, a new request replaces it as soon as that is acknowledged.
+ * The notifications of a modern server (2026-07-28, basic/patterns/subscriptions), on the stream of one listen request that stays open.
+ * When the topics change, a new request replaces it as soon as that is acknowledged.
  */
 import { GatewayError } from '../../errors.js';
 import { backoffMs } from '../../lib/backoff.js';

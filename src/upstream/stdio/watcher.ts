@@ -14,8 +14,8 @@ export interface Watcher {
 }
 
 /**
- * Reads "+ group" and "- group". Its input ends when the gateway does, even when that was killed: then it sends SIGTERM to the groups that are
- * left and, a second later, SIGKILL.
+ * Reads "+ group" and "- group". Its input ends when the gateway does, even when that was killed: then it sends SIGTERM to the groups that
+ * are left and, a second later, SIGKILL.
  */
 const SCRIPT = `trap '' INT TERM HUP
 groups=
