@@ -5,7 +5,7 @@ import { AnswerReader } from './answer.js';
 import type { AnswerHost, AnswerLimits, IdOrder } from './answer-host.js';
 import { excerpt } from './excerpt.js';
 import { KEEP_ALIVE_EVENTS } from './keep-alive.js';
-import { NOBODY_TO_ASK } from '../../protocol/ports.js';
+import { NO_SINK } from '../../protocol/sinks.js';
 import { MessageScan } from '../../wire/message-scan.js';
 import { SseReader, type EventFields, type SseSink } from '../../wire/sse-read.js';
 
@@ -178,15 +178,7 @@ function sharedHost(message: (bytes: Buffer) => void): EventHost {
     modern: false,
     whose: {},
     edit: undefined,
-    sink: {
-      notify: () => true,
-      ask: () => NOBODY_TO_ASK,
-      start() {},
-      write: () => true,
-      end() {},
-      cancelled() {},
-      fail() {},
-    },
+    sink: NO_SINK,
     alive() {},
     starting() {},
     hold() {},
