@@ -33,7 +33,25 @@ interface SegmentOptions {
   /** Names that other servers have already; see Segments.without. */
   readonly taken?: ReadonlySet<string>;
   /** Called when the rendered bytes are used, to find the least recently used ones; undefined: they are never dropped. */
-  readonly used?: (segment: Segment) => void;
+  readonly used?: (bytes: RenderedBytes) => void;
+}
+
+/** The rendered bytes of a segment, apart from it: what is cached keeps neither the segment nor its link alive. */
+class RenderedBytes {
+  /** The bytes without any change for an era, once they were rendered; an era that needs no change shares them. */
+  plain: Rendered | undefined;
+  legacy: Rendered | undefined;
+  modern: Rendered | undefined;
+
+  /** The number of cached bytes. */
+  get size(): number {
+    const { legacy, modern } = this;
+    return (legacy?.bytes ?? 0) + (modern === legacy ? 0 : (modern?.bytes ?? 0));
+  }
+
+  clear(): void {
+    this.plain = this.legacy = this.modern = undefined;
+  }
 }
 
 export class Segment {
@@ -44,11 +62,9 @@ export class Segment {
   /** Whether another server may list some of the same names. */
   readonly contested: boolean;
   readonly definitions: readonly Definition[];
-  readonly #used: ((segment: Segment) => void) | undefined;
+  readonly #used: ((bytes: RenderedBytes) => void) | undefined;
   readonly #targets = new Map<string, Target>();
-  /** The bytes without any change for an era, once they were rendered; an era that needs no change shares them. */
-  #plain: Rendered | undefined;
-  readonly #rendered: Record<Era, Rendered | undefined> = { legacy: undefined, modern: undefined };
+  readonly #rendered = new RenderedBytes();
   readonly #rendering: Record<Era, Generator<undefined, Rendered> | undefined> = {
     legacy: undefined,
     modern: undefined,
@@ -107,8 +123,7 @@ export class Segment {
 
   /** The number of cached bytes. */
   get bytes(): number {
-    const { legacy, modern } = this.#rendered;
-    return (legacy?.bytes ?? 0) + (modern === legacy ? 0 : (modern?.bytes ?? 0));
+    return this.#rendered.size;
   }
 
   isRendered(era: Era): boolean {
@@ -124,7 +139,7 @@ export class Segment {
   render(era: Era): Rendered {
     let rendered = this.#rendered[era];
     while (!rendered) rendered = this.step(era);
-    this.#used?.(this);
+    this.#used?.(this.#rendered);
     return rendered;
   }
 
@@ -135,17 +150,13 @@ export class Segment {
     if (!done) return undefined;
     this.#rendering[era] = undefined;
     this.#rendered[era] = value;
-    this.#used?.(this);
+    this.#used?.(this.#rendered);
     return value;
   }
 
-  /** Drops the rendered bytes. */
-  clear(): void {
-    this.#plain = this.#rendered.legacy = this.#rendered.modern = undefined;
-  }
-
   *#render(era: Era): Generator<undefined, Rendered> {
-    if (this.#plain && !(yield* this.#differs(era))) return this.#plain;
+    const { plain } = this.#rendered;
+    if (plain && !(yield* this.#differs(era))) return plain;
     const parts: Buffer[] = [];
     const hash = createHash('sha256');
     let pending: Buffer[] = [];
@@ -179,7 +190,7 @@ export class Segment {
     }
     if (pendingBytes > 0) flush();
     const rendered = { parts, bytes, digest: hash.digest('base64url') };
-    if (!changed) this.#plain = rendered;
+    if (!changed) this.#rendered.plain = rendered;
     return rendered;
   }
 
@@ -211,8 +222,8 @@ interface Cached {
 export class Segments {
   readonly #nameLength: () => number;
   readonly #cache = new WeakMap<Link, Record<Form, Map<ListKind, WeakMap<readonly Definition[], Cached>>>>();
-  /** The rendered bytes of each segment of a filtered list, the least recently used first. */
-  readonly #filtered = new Map<Segment, number>();
+  /** The rendered bytes of filtered lists and their sizes, the least recently used first. */
+  readonly #filtered = new Map<RenderedBytes, number>();
   #filteredBytes = 0;
 
   constructor(nameLength: () => number) {
@@ -241,17 +252,17 @@ export class Segments {
     return new Segment({ link, kind, definitions, form: 'qualified', nameLength, taken, used: this.#use });
   }
 
-  /** Marks a segment of a filtered list as just used, and drops rendered bytes of others beyond the maximum. */
-  readonly #use = (segment: Segment): void => {
-    const { bytes } = segment;
-    if (bytes === 0) return;
-    this.#filteredBytes += bytes - (this.#filtered.get(segment) ?? 0);
-    this.#filtered.delete(segment);
-    this.#filtered.set(segment, bytes);
-    for (const [oldest, size] of this.#filtered) {
-      if (this.#filteredBytes <= FILTERED_BYTES || oldest === segment) break;
+  /** Marks the bytes of a filtered list as just used, and drops others beyond the maximum. */
+  readonly #use = (bytes: RenderedBytes): void => {
+    const { size } = bytes;
+    if (size === 0) return;
+    this.#filteredBytes += size - (this.#filtered.get(bytes) ?? 0);
+    this.#filtered.delete(bytes);
+    this.#filtered.set(bytes, size);
+    for (const [oldest, oldSize] of this.#filtered) {
+      if (this.#filteredBytes <= FILTERED_BYTES || oldest === bytes) break;
       this.#filtered.delete(oldest);
-      this.#filteredBytes -= size;
+      this.#filteredBytes -= oldSize;
       oldest.clear();
     }
   };

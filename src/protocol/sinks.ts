@@ -65,17 +65,30 @@ export const NO_SINK: Sink = {
 
 const CLOSE = Buffer.from('}');
 
-/** Answers with `result`. `rawId`, `result`: JSON. `more`: what else the head and the end of the answer say. */
+/** JSON of a result, whole or in parts. */
+type Result = string | Buffer | readonly Buffer[];
+
+/** The message that answers a request with `result`. `rawId`: JSON of the id. `value`: the offset of the result in the message. */
+export function resultMessage(
+  rawId: string,
+  result: Result,
+): { readonly bytes: Buffer; readonly value: number } {
+  const head = `{"jsonrpc":"2.0","id":${rawId},"result":`;
+  const value = Buffer.byteLength(head);
+  if (typeof result === 'string') return { bytes: Buffer.from(`${head}${result}}`), value };
+  const parts = Buffer.isBuffer(result) ? [result] : result;
+  return { bytes: Buffer.concat([Buffer.from(head), ...parts, CLOSE]), value };
+}
+
+/** Answers with `result`. `rawId`: JSON of the id. `more`: what else the head of the answer says. */
 export function answerWith(
   sink: Sink,
   rawId: string,
-  result: Buffer | string,
+  result: Result,
   more: { readonly resultType?: string } = {},
 ): void {
-  const head = Buffer.from(`{"jsonrpc":"2.0","id":${rawId},"result":`);
-  const value = typeof result === 'string' ? Buffer.from(result) : result;
-  const bytes = Buffer.concat([head, value, CLOSE]);
-  answerWhole(sink, { kind: 'result', value: head.length, code: undefined, ...more }, bytes);
+  const { bytes, value } = resultMessage(rawId, result);
+  answerWhole(sink, { kind: 'result', value, code: undefined, ...more }, bytes);
 }
 
 /** Answers with `bytes`, the whole message. */

@@ -15,7 +15,7 @@ export function modernCaller(
   views: Pick<Views, 'of'>,
 ): Caller {
   const { version, capabilities, clientInfo, level } = envelope;
-  const caller = {
+  const viewer = {
     principal,
     // Only what clients say about themselves tells them apart.
     client: `${principal.id}\0${clientInfo ?? ''}`,
@@ -25,10 +25,8 @@ export function modernCaller(
     capabilities,
     clientInfo,
     level,
-    view: undefined as unknown as View,
   };
-  caller.view = views.of(caller, route.server);
-  return caller;
+  return { ...viewer, view: views.of(viewer, route.server) };
 }
 
 /** The caller of all requests of a session. */

@@ -225,14 +225,8 @@ export function createGate(deps: GateDeps): Gate {
         return setLevel(deps.interests, incoming);
       case 'ping':
         return answer(message, '{}');
-      default: {
-        const link = view.extended();
-        if (link) return passOn(deps, incoming, link);
-        return refused(
-          message,
-          new GatewayError('method_not_found', `method '${method.slice(0, 128)}' not found`),
-        );
-      }
+      default:
+        return passOn(deps, incoming, view.extended());
     }
   }
 

@@ -6,6 +6,7 @@ import { idKey, type Message } from '../protocol/message.js';
 import { methodOf } from '../protocol/methods.js';
 import type { Caller, Exchange, Principal, Sink, Target } from '../protocol/ports.js';
 import type { Era } from '../protocol/revisions.js';
+import { resultMessage } from '../protocol/sinks.js';
 import type { Session } from '../session/store.js';
 
 /** A route with sessions of its own: the merged endpoint, or one server. */
@@ -143,15 +144,9 @@ export class Incoming implements EndedCall {
   }
 }
 
-const CLOSE = Buffer.from('}');
-
 /** `result`: JSON, as a string or in parts. */
 export function answer(message: Message, result: string | readonly Buffer[], session?: Session): Settled {
-  const head = `{"jsonrpc":"2.0","id":${message.id ?? 'null'},"result":`;
-  const bytes =
-    typeof result === 'string'
-      ? Buffer.from(`${head}${result}}`)
-      : Buffer.concat([Buffer.from(head), ...result, CLOSE]);
+  const { bytes } = resultMessage(message.id ?? 'null', result);
   return session ? { kind: 'answer', bytes, session } : { kind: 'answer', bytes };
 }
 

@@ -86,15 +86,9 @@ export function createModern(deps: ModernDeps): (incoming: Incoming) => Handled 
         return relay(deps, incoming, namedBy(message, 'uri', 'resource'));
       case 'completion/complete':
         return relay(deps, incoming, namedByRef(message));
-      default: {
+      default:
         // A method of the other era does not exist here, even if a server has it.
-        const link = methodOf(method) ? undefined : incoming.caller.view.extended();
-        if (link) return passOn(deps, incoming, link);
-        return refused(
-          message,
-          new GatewayError('method_not_found', `method '${method.slice(0, 128)}' not found`),
-        );
-      }
+        return passOn(deps, incoming, methodOf(method) ? undefined : incoming.caller.view.extended());
     }
   }
 }

@@ -42,7 +42,7 @@ export function list({ boundary, given }: ListDeps, kind: ListKind, incoming: In
   const exchange = deferred(boundary, incoming, { until: wait, controller, ended }, () => {
     const unreachable = unreachableRoute(view, server);
     if (unreachable) sink.fail(unreachable);
-    else answerWith(sink, message.id as string, Buffer.concat(shown()));
+    else answerWith(sink, message.id as string, shown());
     exchange.over(unreachable ? 'error' : 'success');
   });
   return { kind: 'exchange', exchange };

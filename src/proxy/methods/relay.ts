@@ -3,7 +3,7 @@ import { GatewayError } from '../../errors.js';
 import { within } from '../../lib/within.js';
 import type { Budget } from '../../lib/budget.js';
 import type { ParamHeader } from '../../protocol/lists.js';
-import { find } from '../../protocol/message.js';
+import { find, type Message } from '../../protocol/message.js';
 import { checkParamHeaders } from '../../protocol/modern/param-headers.js';
 import type { Exchange, NameKind, ServerLink, Sink, Target, View } from '../../protocol/ports.js';
 import type { Span } from '../../wire/scan.js';
@@ -97,8 +97,12 @@ function send(
   return exchange;
 }
 
-/** Sends a request of an unknown extension to the server that declares extensions. Nothing in it is a name. */
-export function passOn(deps: CallDeps, incoming: Incoming, link: ServerLink): Handled {
+/**
+ * Sends a request of an unknown extension to `link`, the server that declares extensions; undefined: the method is unknown. Nothing in the
+ * request is a name.
+ */
+export function passOn(deps: CallDeps, incoming: Incoming, link: ServerLink | undefined): Handled {
+  if (!link) return refused(incoming.message, methodNotFound(incoming.message));
   const used = inUse(incoming);
   if (used) return used;
   const { message, caller, origin } = incoming;
@@ -190,6 +194,10 @@ function refusal(incoming: Incoming, named: Named, target: Target | undefined): 
     incoming.reason = reasonOf(error);
   }
   return error;
+}
+
+export function methodNotFound({ method }: Pick<Message, 'method'>): GatewayError {
+  return new GatewayError('method_not_found', `method '${method.slice(0, 128)}' not found`);
 }
 
 /** Unknown and hidden names get the same text. */

@@ -1,12 +1,11 @@
 /** Task requests of modern clients (extension io.modelcontextprotocol/tasks): get, update, cancel. */
 import { GatewayError } from '../../errors.js';
-import type { Message } from '../../protocol/message.js';
 import type { View } from '../../protocol/ports.js';
 import { declaresTasks, makesTasks, NEEDS_TASKS } from '../../protocol/tasks.js';
 import { refused, type Handled, type Incoming } from '../incoming.js';
 import type { Tasks } from '../tasks.js';
 import { namedBy } from './named.js';
-import { relay, type RelayDeps } from './relay.js';
+import { methodNotFound, relay, type RelayDeps } from './relay.js';
 
 export interface TasksMethodDeps extends RelayDeps {
   readonly tasks: Tasks;
@@ -16,9 +15,10 @@ export function aboutTask(deps: TasksMethodDeps, incoming: Incoming): Handled {
   const { message, caller } = incoming;
   const { view } = caller;
   if (!declaresTasks(caller.capabilities))
-    return refused(message, offersTasks(view) ? needsTasks(message.method) : notFound(message));
+    return refused(message, offersTasks(view) ? needsTasks(message.method) : methodNotFound(message));
   const named = deps.tasks.owned(namedBy(message, 'taskId', 'task'), caller);
-  if (named instanceof GatewayError) return refused(message, offersTasks(view) ? named : notFound(message));
+  if (named instanceof GatewayError)
+    return refused(message, offersTasks(view) ? named : methodNotFound(message));
   return relay(deps, incoming, named, deps.tasks.answered(incoming));
 }
 
@@ -34,8 +34,4 @@ export function needsTasks(what: string): GatewayError {
 /** Whether any server may have tasks. One that is not connected may. */
 function offersTasks(view: View): boolean {
   return view.links().some(({ peer }) => !peer || makesTasks(peer));
-}
-
-function notFound({ method }: Message): GatewayError {
-  return new GatewayError('method_not_found', `method '${method.slice(0, 128)}' not found`);
 }
