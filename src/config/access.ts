@@ -328,7 +328,7 @@ export function tracingOf(file: FileValues, findings: Findings): Config['tracing
 export function tlsOf(file: FileValues, values: Values, findings: Findings): TlsConfig | undefined {
   const { tls } = file.http;
   if (!tls) return undefined;
-  const { client_ca_file, ...rest } = tls;
+  const { client_ca_file } = tls;
   const read = (key: 'cert_file' | 'key_file' | 'client_ca_file', path: string): string => {
     const text = readSecret(path, values.folder);
     if (typeof text === 'string') return text;
@@ -351,7 +351,7 @@ export function tlsOf(file: FileValues, values: Values, findings: Findings): Tls
   const fingerprint = createHash('sha256')
     .update(`${cert}\0${key}\0${ca ?? ''}`)
     .digest('base64url');
-  return { ...rest, cert, key, client_ca: ca, fingerprint };
+  return { ...tls, cert, key, client_ca: ca, fingerprint };
 }
 
 /** Where the state of the gateway is kept: see docs/configuration.md, `state.dir`. */

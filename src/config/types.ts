@@ -89,7 +89,7 @@ export interface ProxyConfig {
   readonly groups: string | undefined;
 }
 
-export interface TlsConfig extends Omit<NonNullable<File['http']['tls']>, 'client_ca_file'> {
+export interface TlsConfig extends NonNullable<File['http']['tls']> {
   /** PEM. */
   readonly cert: string;
   readonly key: string;
