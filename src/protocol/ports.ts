@@ -21,11 +21,13 @@ export interface Principal {
   readonly claims: Readonly<Record<string, unknown>>;
   /** Fingerprint of its credential; empty: none. Sessions and calls end when the credential is withdrawn. */
   readonly credential: string;
-  /** Unix time in milliseconds; undefined: never. */
+  /** Unix time in milliseconds, allowing for clocks that differ; undefined: never. */
   readonly expires: number | undefined;
+  /** The profile that it is confined to; undefined: it may use all routes. */
+  readonly profile?: string | undefined;
 }
 
-export type PrincipalKind = 'anonymous' | 'local' | 'bearer';
+export type PrincipalKind = 'anonymous' | 'local' | 'bearer' | 'key' | 'token' | 'proxy' | 'cert';
 
 /** What a request shows about its sender. An IncomingMessage is one. */
 export interface Shown {
@@ -33,15 +35,19 @@ export interface Shown {
   readonly headers: Readonly<Record<string, string | string[] | undefined>> & {
     readonly authorization?: string | undefined;
   };
+  /** Names and values in turn, as they were sent: shows a header that was sent twice. */
+  readonly rawHeaders?: readonly string[];
   readonly socket: { readonly remoteAddress?: string | undefined };
 }
 
 /** A refusal in place of a principal. */
 export interface Denied {
-  readonly status: 401;
+  readonly status: 401 | 403 | 429 | 503;
   /** Value of WWW-Authenticate for the route that was asked for. */
-  readonly challenge: string;
+  readonly challenge?: string;
   readonly reason: AuthFailureReason;
+  /** Seconds until another attempt is worthwhile. */
+  readonly retryAfter?: number;
 }
 
 /** Why something ended, as a short phrase for people and logs: `client gone`, `cancelled by the client`. */
