@@ -1,15 +1,7 @@
 /** Whether a rule is for a principal on a route. */
-import { compileGlob, compileGlobs, type Glob } from '../lib/glob.js';
+import type { Who } from '../config/types.js';
+import { compileGlob, compileGlobs } from '../lib/glob.js';
 import type { Principal } from '../protocol/ports.js';
-
-/** Whom a rule is for. */
-export interface Who {
-  readonly ids?: readonly string[];
-  readonly groups?: readonly string[];
-  readonly scopes?: readonly string[];
-  readonly routes?: readonly string[];
-  readonly claims?: Readonly<Record<string, unknown>>;
-}
 
 type Test = (principal: Principal, route: string) => boolean;
 
@@ -46,24 +38,21 @@ function compile({ ids, groups, scopes, routes, claims }: Who): Test[] {
     tests.push((_, route) => glob(asMcp(route)));
   }
   for (const [name, wanted] of Object.entries(claims ?? {})) {
-    const fits = (Array.isArray(wanted) ? wanted : [wanted]).map(claimTest);
+    const fits = claimTest(wanted);
     tests.push((principal) => {
       const claim = Object.hasOwn(principal.claims, name) ? principal.claims[name] : undefined;
       const values: readonly unknown[] = Array.isArray(claim) ? claim : [claim];
-      return values.some((value) => fits.some((fit) => fit(value)));
+      return values.some(fits);
     });
   }
   return tests;
 }
 
-/** Whether a value of a claim is the wanted text (a glob), number or boolean. Nothing equals an object, null or a missing claim. */
-function claimTest(wanted: unknown): (value: unknown) => boolean {
-  if (typeof wanted === 'string') {
-    const glob: Glob = compileGlob(wanted);
-    return (value) => typeof value === 'string' && glob(value);
-  }
-  if (typeof wanted === 'number' || typeof wanted === 'boolean') return (value) => value === wanted;
-  return () => false;
+/** Whether a value of a claim is the wanted text (a glob), number or boolean; types are not converted. */
+function claimTest(wanted: string | number | boolean): (value: unknown) => boolean {
+  if (typeof wanted !== 'string') return (value) => value === wanted;
+  const glob = compileGlob(wanted);
+  return (value) => typeof value === 'string' && glob(value);
 }
 
 function asMcp(route: string): string {

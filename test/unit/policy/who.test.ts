@@ -1,10 +1,11 @@
 import { describe, expect, it } from 'vitest';
-import { matches, type Who } from '../../../src/policy/who.js';
+import type { Who } from '../../../src/config/types.js';
+import { matches } from '../../../src/policy/who.js';
 import type { Principal } from '../../../src/protocol/ports.js';
 
 const PRINCIPAL: Principal = {
   id: 'corp:ann',
-  kind: 'bearer',
+  kind: 'token',
   name: 'Ann',
   groups: ['dev', 'ops'],
   scopes: ['files:read'],
@@ -58,14 +59,13 @@ describe('who', () => {
     expect(fits({ claims: { teams: 'bl?e' } })).toBe(true);
     expect(fits({ claims: { teams: 7 } })).toBe(true);
     expect(fits({ claims: { teams: '7' } })).toBe(false);
-    expect(fits({ claims: { tenant: ['other', 'acme'] } })).toBe(true);
-    expect(fits({ claims: { tenant: [] } })).toBe(false);
   });
 
   it('finds no claim in the prototype, and none that is missing, null or an object', () => {
+    const named = (name: string, wanted: string): Who => ({
+      claims: JSON.parse(`{"${name}":"${wanted}"}`) as Record<string, string>,
+    });
     for (const name of ['absent', 'toString', '__proto__', 'constructor', 'nested', 'none'])
-      expect(fits({ claims: JSON.parse(`{"${name}":"*"}`) as Record<string, unknown> })).toBe(false);
-    expect(fits({ claims: { none: null } })).toBe(false);
-    expect(fits({ claims: { nested: { a: 1 } } })).toBe(false);
+      expect(fits(named(name, '*'))).toBe(false);
   });
 });
