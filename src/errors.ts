@@ -38,6 +38,7 @@ export const ERRORS = {
   upstream_protocol_error: { legacy: { rpc: -32000, http: 200 }, modern: { rpc: -32603, http: 200 } },
   /** The client declined a request that its server needs for the call. */
   input_refused: { legacy: { rpc: -32603, http: 200 }, modern: { rpc: -32603, http: 200 } },
+  rate_limited: { legacy: { rpc: -32000, http: 200 }, modern: { rpc: -32603, http: 200 } },
   busy: { legacy: { rpc: -32000, http: 200 }, modern: { rpc: -32603, http: 200 } },
   internal: { legacy: { rpc: -32000, http: 200 }, modern: { rpc: -32603, http: 200 } },
 } as const satisfies Record<string, { legacy: Numbers; modern: Numbers }>;
@@ -54,11 +55,14 @@ export function modernStatus(rpc: number): number {
 export class GatewayError extends Error {
   readonly code: ErrorCode;
   readonly data: unknown;
-  constructor(code: ErrorCode, message: string, data?: unknown) {
+  /** The rule of the configuration that it comes from, for the audit log. */
+  readonly rule: string | undefined;
+  constructor(code: ErrorCode, message: string, data?: unknown, rule?: string) {
     super(message);
     this.name = 'GatewayError';
     this.code = code;
     this.data = data;
+    this.rule = rule;
   }
 }
 

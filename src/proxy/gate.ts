@@ -110,6 +110,8 @@ export interface GateDeps {
   readonly runtime: () => Runtime;
   readonly state: () => GatewayState;
   readonly calls: Calls;
+  /** Why no request is handled at the moment; undefined: requests are handled. */
+  readonly stopped?: () => GatewayError | undefined;
   readonly views: Views;
   /** A legacy client uses a route: servers that support both eras get a link in the legacy era. */
   readonly usedByLegacy: (server: string | undefined) => void;
@@ -161,6 +163,8 @@ export function createGate(deps: GateDeps): Gate {
     const token = message.meta.length > 0 ? find(message.meta, 'progressToken') : undefined;
     const error = token && tooLong('a progressToken', token.end - token.start);
     if (error && message.kind === 'request') return refused(message, error);
+    const stopped = deps.stopped?.();
+    if (stopped && message.kind === 'request' && message.method !== 'ping') return refused(message, stopped);
     if (origin.era === 'modern') return modern(incoming);
     const { method } = message;
     const session = sessionOf(origin, found, method === 'initialize');
@@ -232,16 +236,17 @@ export function createGate(deps: GateDeps): Gate {
 
   /** Reports the end of a request that was answered immediately. An exchange reports its end itself. */
   function reported<T extends Settled>(incoming: Incoming, handled: T): T {
-    if (handled.kind !== 'exchange') incoming.over(handled.kind === 'refused' ? 'error' : 'success');
+    if (handled.kind !== 'exchange') incoming.settled(handled);
     return handled;
   }
 
   /** Counts the result of an authentication, and returns it. */
-  function countAuth(result: Principal | Denied): Principal | Denied {
+  function countAuth(result: Principal | Denied, { socket }: Shown, route: string): Principal | Denied {
     if (deps.runtime().auth.mode === 'none') return result;
     if ('status' in result) {
       stats.authAttempts.add('failure');
       stats.authFailures.add(result.reason);
+      calls.refused({ reason: result.reason, address: socket.remoteAddress, route });
     } else stats.authAttempts.add('success');
     return result;
   }
@@ -253,7 +258,9 @@ export function createGate(deps: GateDeps): Gate {
     local: LOCAL,
     authorize(shown, resource) {
       const result = deps.runtime().auth.authenticate(shown, resource);
-      return result instanceof Promise ? result.then(countAuth) : countAuth(result);
+      return result instanceof Promise
+        ? result.then((known) => countAuth(known, shown, resource))
+        : countAuth(result, shown, resource);
     },
     route(server, kind, principal) {
       if (server === undefined) return MERGED[kind];

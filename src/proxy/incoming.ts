@@ -8,6 +8,7 @@ import type { Caller, Exchange, Principal, Sink, Target } from '../protocol/port
 import type { Era } from '../protocol/revisions.js';
 import { resultMessage } from '../protocol/sinks.js';
 import type { Session } from '../session/store.js';
+import { Details } from './details.js';
 
 /** A route with sessions of its own: the merged endpoint, or one server. */
 export interface Route {
@@ -54,6 +55,8 @@ export class Incoming implements EndedCall {
   readonly message: Message;
   /** Gets the answer, if the request becomes an exchange. */
   readonly sink: Sink;
+  /** undefined: nobody asks for them. */
+  readonly details: Details | undefined;
   session: Session | undefined;
   /** Set once the target is known. */
   target: Target | undefined;
@@ -72,13 +75,16 @@ export class Incoming implements EndedCall {
     this.#calls = calls;
     this.origin = origin;
     this.message = message;
-    this.sink = sink;
+    this.details =
+      calls.detailed && message.kind === 'request' ? new Details(origin, message, sink) : undefined;
+    this.sink = this.details ?? sink;
   }
 
   /** Sets the sender. `session`: that of a legacy client, if it has one. */
   admit(caller: Caller, session: Session | undefined): void {
     this.#caller = caller;
     this.session = session;
+    if (this.details) this.details.revision = caller.revision;
   }
 
   get caller(): Caller {
@@ -130,6 +136,16 @@ export class Incoming implements EndedCall {
   /** Reports that the server sent a request to the client. */
   asked(method: string): void {
     this.#calls.asked(this, method);
+  }
+
+  /** Reports the end of a request that was answered immediately. */
+  settled(handled: Settled): void {
+    if (handled.kind === 'refused') this.details?.refused(handled.error);
+    else if (handled.kind === 'answer') {
+      this.session ??= handled.session;
+      this.details?.answered(handled.bytes.length);
+    }
+    this.over(handled.kind === 'refused' ? 'error' : 'success');
   }
 
   /** Reports the end to the observers; only the first call counts. */

@@ -46,6 +46,7 @@ export function relay(
   if (used) return used;
   const { message, caller, sink } = incoming;
   const { view } = caller;
+  if (incoming.details) incoming.details.named = named;
   const target = view.find(named.kind, named.name);
   const crossing = target && crossingOf(deps, incoming, named, target);
   if (crossing instanceof GatewayError) return refused(message, crossing);
