@@ -60,6 +60,7 @@ export class Audit implements CallObserver {
   #since = -Infinity;
   #refused = 0;
   #more: { readonly timer: NodeJS.Timeout; count: number } | undefined;
+  #over = false;
   #redact: { readonly of: readonly string[]; readonly names: ReadonlySet<string> } | undefined;
 
   /** Throws an Error if the file cannot be used. */
@@ -162,15 +163,18 @@ export class Audit implements CallObserver {
   }
 
   #stop(): void {
+    if (this.#over) return;
     clearInterval(this.#timer);
     this.#reportMore();
     this.#reportGap();
     this.#write(new Members('stop'));
+    this.#over = true;
   }
 
   #write(members: Members | string): void {
     const { config, stats } = this.#deps;
-    if (this.#lost > 0) this.#reportGap();
+    if (this.#over) return;
+    if (this.#lost > 0 || (this.#stopped > 0 && this.#file.trouble === undefined)) this.#reportGap();
     if (this.#file.append(String(members), config().on_full === 'block' ? 'hard' : 'soft')) return;
     stats.auditDropped++;
     this.#lost++;

@@ -157,6 +157,8 @@ export class GatewayStats {
   /** Calls that wait for input from their clients. */
   parked = 0;
   readonly parkedTotal = new Tally<ParkedResult>();
+  /** Lines of the audit log that were lost. */
+  auditDropped = 0;
   readonly servers = new Map<string, ServerStats>();
 
   /** The counters of one method. `label` must come from a closed set. */
