@@ -69,6 +69,7 @@ export class AuditFile {
   #batch: Buffer | undefined;
   #done = 0;
   #running: Promise<void> | undefined;
+  #writing = false;
   #trouble: Error | undefined;
   #retry: NodeJS.Timeout | undefined;
   #looked = performance.now();
@@ -141,7 +142,7 @@ export class AuditFile {
     if (this.#fd === -1) return;
     const fd = this.#fd;
     // The end of a write under way is not known: nothing may be written after it.
-    if (!this.#running && !this.#trouble)
+    if (!this.#writing && !this.#trouble)
       try {
         for (let batch = this.#next(); batch; batch = this.#next())
           this.#wrote(writeSync(fd, batch, this.#done, batch.length - this.#done));
@@ -149,8 +150,11 @@ export class AuditFile {
         this.#fail(error);
       }
     this.#fd = -1;
-    if (!this.#running) closeSync(fd);
-    else void this.#running.finally(() => closeSync(fd));
+    if (!this.#writing) closeSync(fd);
+    else
+      void this.#running?.finally(() => {
+        closeSync(fd);
+      });
   }
 
   #start(): void {
@@ -186,8 +190,13 @@ export class AuditFile {
       if (this.#isFull()) await this.#rotate();
       const batch = this.#next();
       if (!batch || this.#fd === -1) return;
-      const { bytesWritten } = await writeTo(this.#fd, batch, this.#done, batch.length - this.#done, null);
-      this.#wrote(bytesWritten);
+      this.#writing = true;
+      try {
+        const { bytesWritten } = await writeTo(this.#fd, batch, this.#done, batch.length - this.#done, null);
+        this.#wrote(bytesWritten);
+      } finally {
+        this.#writing = false;
+      }
     }
   }
 
@@ -247,6 +256,7 @@ export class AuditFile {
       return;
     }
     this.#rotateAt = 0;
+    if (this.#fd === -1) return;
     this.#use(open(path));
     for (const old of fullFiles(path).slice(0, -keep))
       await remove(old).catch((error: unknown) => {
