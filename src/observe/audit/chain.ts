@@ -1,6 +1,6 @@
 /**
  * The lines of an audit log and their chain: each line ends with `prev`, the SHA-256 of the line before it, without its line break, in
- * base64url.
+ * hexadecimal digits.
  */
 import { hash } from 'node:crypto';
 
@@ -15,7 +15,7 @@ export interface Link {
 export const START: Link = { seq: 0, hash: undefined };
 
 export function hashOf(line: string | Buffer): string {
-  return hash('sha256', line, 'base64url');
+  return hash('sha256', line, 'hex');
 }
 
 /** A line without its line break. `members`: JSON members, without braces. `time`: Unix milliseconds. */
