@@ -222,7 +222,10 @@ describe('mcpstead audit verify', () => {
       const cli = runCli(['audit', 'verify', ...args]);
       return [await cli.exit(), cli.stdout + cli.stderr];
     };
-    expect(await run(file)).toEqual([0, expect.stringMatching(/^ok: 5 lines, seq 1 to 5, head [0-9a-f]{64}\n$/)]);
+    expect(await run(file)).toEqual([
+      0,
+      expect.stringMatching(/^ok: 5 lines, seq 1 to 5, head [0-9a-f]{64}\n$/),
+    ]);
     expect(await run('--head', String(head), file)).toEqual([0, expect.stringContaining('ok')]);
     expect(await run('--head', 'x', file)).toEqual([1, expect.stringContaining('no line has the hash x')]);
     writeFileSync(file, readFileSync(file, 'utf8').replace('"reload"', '"remote"'));
