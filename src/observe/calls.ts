@@ -1,6 +1,6 @@
 /** The stream of requests from clients. Metrics and the log subscribe to it. */
 import type { Principal, Target } from '../protocol/ports.js';
-import type { Outcome, ToolErrorReason } from './stats.js';
+import type { Decision, Outcome, ToolErrorReason } from './stats.js';
 
 /** A client's request. */
 export interface ObservedCall {
@@ -14,6 +14,9 @@ export interface ObservedCall {
   readonly sessionId: string | undefined;
   /** The tool, prompt or resource that it names; undefined: none, or unknown. */
   readonly target: Target | undefined;
+  readonly decision: Decision;
+  /** The rule that decided; undefined: there is no policy, or it was not asked. */
+  readonly rule: string | undefined;
   /** Whether it was sent to its server. */
   readonly sent: boolean;
 }
@@ -72,6 +75,8 @@ export class Calls {
       route: undefined,
       sessionId: undefined,
       target: undefined,
+      decision: 'allow',
+      rule: undefined,
       sent: false,
       result,
       reason: undefined,

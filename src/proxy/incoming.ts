@@ -1,21 +1,14 @@
 /** One message from its arrival to its end: its origin, its caller and its outcome. */
 import type { GatewayError } from '../errors.js';
 import type { Calls, EndedCall } from '../observe/calls.js';
-import type { Outcome, ToolErrorReason } from '../observe/stats.js';
+import type { Decision, Outcome, ToolErrorReason } from '../observe/stats.js';
 import { idKey, type Message } from '../protocol/message.js';
 import { methodOf } from '../protocol/methods.js';
 import type { Caller, Exchange, Principal, Sink, Target } from '../protocol/ports.js';
 import type { Era } from '../protocol/revisions.js';
 import { resultMessage } from '../protocol/sinks.js';
 import type { Session } from '../session/store.js';
-
-/** A route with sessions of its own: the merged endpoint, or one server. */
-export interface Route {
-  /** `/mcp`, `/servers/<name>/mcp`: identifies the route in sessions. */
-  readonly key: string;
-  /** undefined: the merged endpoint. */
-  readonly server: string | undefined;
-}
+import type { Route } from './route.js';
 
 /** What the transport knows about a message. */
 export interface Origin {
@@ -49,6 +42,12 @@ export type Settled =
   /** The answer goes to the sink. */
   | { readonly kind: 'exchange'; readonly exchange: Exchange };
 
+export interface IncomingDeps {
+  readonly calls: Calls;
+  /** Requests under way without a session; undefined: nobody ends them. */
+  readonly sessionless?: Map<Incoming, Exchange> | undefined;
+}
+
 export class Incoming implements EndedCall {
   readonly origin: Origin;
   readonly message: Message;
@@ -59,6 +58,9 @@ export class Incoming implements EndedCall {
   target: Target | undefined;
   /** Whether it was sent to its server. */
   sent = false;
+  decision: Decision = 'allow';
+  /** The rule that decided; undefined: none was asked. */
+  rule: string | undefined;
   result: Outcome = 'error';
   reason: ToolErrorReason | undefined;
   outcome = '';
@@ -68,8 +70,11 @@ export class Incoming implements EndedCall {
   #started = performance.now();
   #over = false;
 
-  constructor(calls: Calls, origin: Origin, message: Message, sink: Sink) {
+  readonly #sessionless: Map<Incoming, Exchange> | undefined;
+
+  constructor({ calls, sessionless }: IncomingDeps, origin: Origin, message: Message, sink: Sink) {
     this.#calls = calls;
+    this.#sessionless = sessionless;
     this.origin = origin;
     this.message = message;
     this.sink = sink;
@@ -107,6 +112,11 @@ export class Incoming implements EndedCall {
 
   get sessionId(): string | undefined {
     return this.session?.id;
+  }
+
+  /** Where it is noted while it is under way; undefined: it has a session, or no credential that can be withdrawn. */
+  get sessionless(): Map<Incoming, Exchange> | undefined {
+    return this.session || this.principal.credential === '' ? undefined : this.#sessionless;
   }
 
   /** Whether it came to the merged endpoint. */
