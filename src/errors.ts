@@ -42,6 +42,7 @@ export const ERRORS = {
   denied: { legacy: { rpc: -32000, http: 200 }, modern: { rpc: -32603, http: 200 } },
   /** The call needs scopes that the token does not have (RFC 6750, 3.1). */
   insufficient_scope: { legacy: { rpc: -32000, http: 403 }, modern: { rpc: -32603, http: 403 } },
+  rate_limited: { legacy: { rpc: -32000, http: 200 }, modern: { rpc: -32603, http: 200 } },
   busy: { legacy: { rpc: -32000, http: 200 }, modern: { rpc: -32603, http: 200 } },
   internal: { legacy: { rpc: -32000, http: 200 }, modern: { rpc: -32603, http: 200 } },
 } as const satisfies Record<string, { legacy: Numbers; modern: Numbers }>;
@@ -58,11 +59,14 @@ export function modernStatus(rpc: number): number {
 export class GatewayError extends Error {
   readonly code: ErrorCode;
   readonly data: unknown;
-  constructor(code: ErrorCode, message: string, data?: unknown) {
+  /** The rule of the configuration that it comes from, for the audit log. */
+  readonly rule: string | undefined;
+  constructor(code: ErrorCode, message: string, data?: unknown, rule?: string) {
     super(message);
     this.name = 'GatewayError';
     this.code = code;
     this.data = data;
+    this.rule = rule;
   }
 }
 

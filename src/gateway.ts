@@ -15,12 +15,13 @@ import type { Admin, Health, Ready, ReloadResult, ServerHealth } from './downstr
 import { createHttpPort, type HttpPort } from './downstream/http/server.js';
 import { attachStdio, type StdioClient } from './downstream/stdio.js';
 import { Announcer } from './gateway/announcer.js';
+import { openAudit } from './gateway/audit.js';
 import { drain } from './gateway/drain.js';
 import { healthOf } from './gateway/health.js';
 import { Lives } from './gateway/lives.js';
 import { Links } from './gateway/links.js';
 import { Readiness } from './gateway/readiness.js';
-import { applyConfig } from './gateway/reload.js';
+import { applyConfig, recordReload } from './gateway/reload.js';
 import { Sessions } from './gateway/sessions.js';
 import { createAccess } from './policy/access.js';
 import { createBudget } from './lib/budget.js';
@@ -87,6 +88,7 @@ export class GatewayCore implements Admin {
   readonly #readiness: Readiness;
   readonly #announcer: Announcer;
   readonly #lives: Lives;
+  readonly #audit;
   readonly #gate: Gate;
   readonly #port: HttpPort;
   /** Clients on a pair of streams. */
@@ -252,6 +254,9 @@ export class GatewayCore implements Admin {
     const calls = new Calls();
     calls.add(callMetrics(stats));
     calls.add(callLog(log, () => this.#config.logging.calls));
+    const { build } = deps;
+    const audit = openAudit({ config: () => this.#config, calls, log, boundary, stats, build });
+    this.#audit = audit;
     this.#gate = createGate({
       runtime: () => this.#runtime,
       state: () => readiness.state,
@@ -260,6 +265,7 @@ export class GatewayCore implements Admin {
       renewed: (session, principal) => {
         this.#lives.renewed(session, principal);
       },
+      stopped: () => audit.refusal,
       views: this.#links.views,
       usedByLegacy: (server) => {
         this.#links.seconds.want(server);
@@ -357,7 +363,8 @@ export class GatewayCore implements Admin {
   ready(): Ready {
     const { stopping, waitingFor } = this.#readiness;
     if (stopping) return { ready: false, waiting_for: ['shutting down'] };
-    return { ready: waitingFor.length === 0, waiting_for: waitingFor };
+    const waiting = [...waitingFor, ...this.#audit.troubles];
+    return { ready: waiting.length === 0, waiting_for: waiting };
   }
 
   metrics(): ReturnType<Admin['metrics']> {
@@ -376,19 +383,8 @@ export class GatewayCore implements Admin {
   reload(load: () => LoadedConfig = this.#load): Promise<ReloadResult> {
     if (this.#readiness.stopping)
       return Promise.reject(new Error('shutting down: nothing is reloaded any more'));
-    try {
-      const result = this.#apply(load());
-      this.#stats.reloads.add('success');
-      this.#stats.lastReload = Date.now() / 1000;
-      const { added, removed, restarted, updated, unchanged } = result;
-      this.#log.info('configuration reloaded', { added, removed, restarted, updated, unchanged });
-      return Promise.resolve(result);
-    } catch (error) {
-      const failure = error instanceof Error ? error : new Error(String(error));
-      this.#stats.reloads.add('error');
-      this.#log.error('reload refused, the running configuration is kept', { error: failure.message });
-      return Promise.reject(failure);
-    }
+    const deps = { log: this.#log, stats: this.#stats, audit: this.#audit };
+    return recordReload(deps, () => this.#apply(load()));
   }
 
   #apply(loaded: LoadedConfig): ReloadResult {
@@ -438,11 +434,17 @@ export class GatewayCore implements Admin {
       },
       mcp.session.shutdown_grace_seconds * 1000,
     );
-    this.destroy();
+    this.#end();
+    await this.#audit.close();
     this.#log.info('stopped');
   }
 
   destroy(): void {
+    this.#end();
+    this.#audit.destroy();
+  }
+
+  #end(): void {
     this.#readiness.drain();
     clearInterval(this.#sweeper);
     this.#lives.close();

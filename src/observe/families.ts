@@ -404,6 +404,13 @@ export const FAMILIES: readonly Family[] = [
     read: ({ stats }) => tallied(stats.parkedTotal.values),
   },
   {
+    name: 'mcpstead_audit_dropped_total',
+    kind: 'counter',
+    help: 'Lines of the audit log that were lost because it could not be written.',
+    labels: {},
+    read: ({ stats }) => one(stats.auditDropped),
+  },
+  {
     name: 'mcpstead_tool_calls_total',
     kind: 'counter',
     help: 'Tool calls.',

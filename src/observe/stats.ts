@@ -130,7 +130,7 @@ export type TerminationReason =
 export type AuthFailureReason = 'missing_header' | 'bad_format' | 'wrong_token';
 
 /** What was decided about a request. `hide`: for its caller, what it names does not exist. */
-export type Decision = 'allow' | 'hide' | 'deny' | 'step_up' | 'limit';
+export type Decision = 'allow' | 'hide' | 'deny' | 'step_up' | 'limit' | 'hold';
 
 export class MethodStats {
   success = 0;
@@ -162,6 +162,8 @@ export class GatewayStats {
   /** Calls that wait for input from their clients. */
   parked = 0;
   readonly parkedTotal = new Tally<ParkedResult>();
+  /** Lines of the audit log that were lost. */
+  auditDropped = 0;
   readonly servers = new Map<string, ServerStats>();
 
   /** The counters of one method. `label` must come from a closed set. */

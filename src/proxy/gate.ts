@@ -105,6 +105,8 @@ export interface GateDeps {
   readonly sessionless: Sessionless;
   /** A session was shown another credential of its principal. */
   readonly renewed: (session: Session, principal: Principal) => void;
+  /** Why no request is handled at the moment; undefined: requests are handled. */
+  readonly stopped?: () => GatewayError | undefined;
   readonly views: Views;
   /** A legacy client uses a route: servers that support both eras get a link in the legacy era. */
   readonly usedByLegacy: (server: string | undefined) => void;
@@ -150,6 +152,8 @@ export function createGate(deps: GateDeps): Gate {
     const token = message.meta.length > 0 ? find(message.meta, 'progressToken') : undefined;
     const error = token && tooLong('a progressToken', token.end - token.start);
     if (error && message.kind === 'request') return refused(message, error);
+    const stopped = deps.stopped?.();
+    if (stopped && message.kind === 'request' && message.method !== 'ping') return refused(message, stopped);
     if (origin.era === 'modern') return modern(incoming);
     const { method } = message;
     const session = sessionOf(origin, found, method === 'initialize');
@@ -221,16 +225,17 @@ export function createGate(deps: GateDeps): Gate {
 
   /** Reports the end of a request that was answered immediately. An exchange reports its end itself. */
   function reported<T extends Settled>(incoming: Incoming, handled: T): T {
-    if (handled.kind !== 'exchange') incoming.over(handled.kind === 'refused' ? 'error' : 'success');
+    if (handled.kind !== 'exchange') incoming.settled(handled);
     return handled;
   }
 
   /** Counts the result of an authentication, and returns it. */
-  function countAuth(result: Principal | Denied): Principal | Denied {
+  function countAuth(result: Principal | Denied, { socket }: Shown, route: string): Principal | Denied {
     if (deps.runtime().auth.mode === 'none') return result;
     if ('status' in result) {
       stats.authAttempts.add('failure');
       stats.authFailures.add(result.reason);
+      calls.refused({ reason: result.reason, address: socket.remoteAddress, route });
     } else stats.authAttempts.add('success');
     return result;
   }
@@ -249,7 +254,9 @@ export function createGate(deps: GateDeps): Gate {
     local: LOCAL,
     authorize(shown, resource) {
       const result = deps.runtime().auth.authenticate(shown, resource);
-      return result instanceof Promise ? result.then(countAuth) : countAuth(result);
+      return result instanceof Promise
+        ? result.then((known) => countAuth(known, shown, resource))
+        : countAuth(result, shown, resource);
     },
     route(to, kind, principal) {
       const route = routeTo(to, kind);

@@ -4,7 +4,7 @@
  */
 import type { GatewayError } from '../errors.js';
 import type { GatewayStats } from '../observe/stats.js';
-import type { NameKind, Target } from '../protocol/ports.js';
+import type { Checked, NameKind, Target, Verdict } from '../protocol/ports.js';
 import type { Incoming } from './incoming.js';
 import type { Views } from './views.js';
 
@@ -21,20 +21,13 @@ export function guarded(
   target: Target,
 ): GatewayError | undefined {
   const { caller, origin, message } = incoming;
-  const verdict = caller.view.verdict(kind, target);
+  const verdict: (Verdict & Partial<Checked>) | undefined = caller.view.verdict(kind, target);
   if (!verdict) return undefined;
-  if (!verdict.guard) {
-    incoming.rule = verdict.rule;
-    stats.policyDecisions.add('allow');
-    return undefined;
-  }
-  const { rule, error } = verdict.guard.check(caller.principal, message, origin.route.path);
-  incoming.rule = rule;
-  if (error) {
-    incoming.target ??= target;
-    incoming.decision = error.code === 'insufficient_scope' ? 'step_up' : 'deny';
-  }
-  stats.policyDecisions.add(incoming.decision);
+  const { rule, error } = verdict.guard?.check(caller.principal, message, origin.route.path) ?? verdict;
+  const decision = !error ? 'allow' : error.code === 'insufficient_scope' ? 'step_up' : 'deny';
+  if (error) incoming.target ??= target;
+  incoming.decided(decision, rule);
+  stats.policyDecisions.add(decision);
   return error;
 }
 
@@ -48,7 +41,6 @@ export function noteHidden(
   const { view } = incoming.caller;
   const target = views.unrestricted(view, kind, name);
   if (!target) return;
-  incoming.decision = 'hide';
-  incoming.rule = view.verdict(kind, target)?.rule;
+  incoming.decided('hide', view.verdict(kind, target)?.rule);
   stats.policyDecisions.add('hide');
 }

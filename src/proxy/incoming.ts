@@ -1,7 +1,7 @@
 /** One message from its arrival to its end: its origin, its caller and its outcome. */
 import type { GatewayError } from '../errors.js';
-import type { Calls, EndedCall } from '../observe/calls.js';
-import type { Decision, Outcome, ToolErrorReason } from '../observe/stats.js';
+import type { Calls, Decision, EndedCall } from '../observe/calls.js';
+import type { Outcome, ToolErrorReason } from '../observe/stats.js';
 import { idKey, type Message } from '../protocol/message.js';
 import { methodOf } from '../protocol/methods.js';
 import type { Caller, Exchange, Principal, Sink, Target } from '../protocol/ports.js';
@@ -9,6 +9,7 @@ import type { Era } from '../protocol/revisions.js';
 import { resultMessage } from '../protocol/sinks.js';
 import type { Session } from '../session/store.js';
 import type { Route } from './route.js';
+import { Details } from './details.js';
 
 /** What the transport knows about a message. */
 export interface Origin {
@@ -53,14 +54,13 @@ export class Incoming implements EndedCall {
   readonly message: Message;
   /** Gets the answer, if the request becomes an exchange. */
   readonly sink: Sink;
+  /** undefined: nobody asks for them. */
+  readonly details: Details | undefined;
   session: Session | undefined;
   /** Set once the target is known. */
   target: Target | undefined;
   /** Whether it was sent to its server. */
   sent = false;
-  decision: Decision = 'allow';
-  /** The rule that decided; undefined: none was asked. */
-  rule: string | undefined;
   result: Outcome = 'error';
   reason: ToolErrorReason | undefined;
   outcome = '';
@@ -77,13 +77,16 @@ export class Incoming implements EndedCall {
     this.#sessionless = sessionless;
     this.origin = origin;
     this.message = message;
-    this.sink = sink;
+    this.details =
+      calls.detailed && message.kind === 'request' ? new Details(origin, message, sink) : undefined;
+    this.sink = this.details ?? sink;
   }
 
   /** Sets the sender. `session`: that of a legacy client, if it has one. */
   admit(caller: Caller, session: Session | undefined): void {
     this.#caller = caller;
     this.session = session;
+    if (this.details) this.details.revision = caller.revision;
   }
 
   get caller(): Caller {
@@ -129,6 +132,13 @@ export class Incoming implements EndedCall {
     return this.session && idKey(this.message.id as string);
   }
 
+  /** Records for the observers what a policy decided. `rule`: the one that decided. */
+  decided(decision: Decision, rule: string | undefined): void {
+    if (!this.details) return;
+    this.details.decision = decision;
+    this.details.rule = rule;
+  }
+
   /** Records that the request is being sent. Its duration is measured from now on. */
   markSent(target: Target): void {
     this.target = target;
@@ -140,6 +150,16 @@ export class Incoming implements EndedCall {
   /** Reports that the server sent a request to the client. */
   asked(method: string): void {
     this.#calls.asked(this, method);
+  }
+
+  /** Reports the end of a request that was answered immediately. */
+  settled(handled: Settled): void {
+    if (handled.kind === 'refused') this.details?.refused(handled.error);
+    else if (handled.kind === 'answer') {
+      this.session ??= handled.session;
+      this.details?.answered(handled.bytes.length);
+    }
+    this.over(handled.kind === 'refused' ? 'error' : 'success');
   }
 
   /** Reports the end to the observers; only the first call counts. */

@@ -47,6 +47,7 @@ export function relay(
   if (used) return used;
   const { message, caller, sink } = incoming;
   const { view } = caller;
+  if (incoming.details) incoming.details.named = named;
   const target = view.find(named.kind, named.name);
   // Before anything waits: who may not call learns nothing about the server.
   const denied = target && guarded(deps, incoming, named.kind, target);

@@ -377,8 +377,6 @@ const ended = (more: Partial<EndedCall>): EndedCall => ({
   route: '/mcp',
   sessionId: 'a-secret-session-id',
   target: undefined,
-  decision: 'allow',
-  rule: undefined,
   sent: true,
   result: 'success',
   reason: undefined,
