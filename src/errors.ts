@@ -38,6 +38,10 @@ export const ERRORS = {
   upstream_protocol_error: { legacy: { rpc: -32000, http: 200 }, modern: { rpc: -32603, http: 200 } },
   /** The client declined a request that its server needs for the call. */
   input_refused: { legacy: { rpc: -32603, http: 200 }, modern: { rpc: -32603, http: 200 } },
+  /** A rule of the policy allows the item, but not this call of it. */
+  denied: { legacy: { rpc: -32000, http: 200 }, modern: { rpc: -32603, http: 200 } },
+  /** The call needs scopes that the token does not have (RFC 6750, 3.1). */
+  insufficient_scope: { legacy: { rpc: -32000, http: 403 }, modern: { rpc: -32603, http: 403 } },
   rate_limited: { legacy: { rpc: -32000, http: 200 }, modern: { rpc: -32603, http: 200 } },
   busy: { legacy: { rpc: -32000, http: 200 }, modern: { rpc: -32603, http: 200 } },
   internal: { legacy: { rpc: -32000, http: 200 }, modern: { rpc: -32603, http: 200 } },

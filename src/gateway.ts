@@ -18,10 +18,12 @@ import { Announcer } from './gateway/announcer.js';
 import { openAudit } from './gateway/audit.js';
 import { drain } from './gateway/drain.js';
 import { healthOf } from './gateway/health.js';
+import { Lives } from './gateway/lives.js';
 import { Links } from './gateway/links.js';
 import { Readiness } from './gateway/readiness.js';
 import { applyConfig, recordReload } from './gateway/reload.js';
 import { Sessions } from './gateway/sessions.js';
+import { createAccess } from './policy/access.js';
 import { createBudget } from './lib/budget.js';
 import { createSlots } from './lib/slots.js';
 import { createWheel, type Wheel } from './lib/wheel.js';
@@ -31,7 +33,6 @@ import { callMetrics } from './observe/call-metrics.js';
 import { Calls } from './observe/calls.js';
 import type { Logger } from './observe/log.js';
 import { GatewayStats } from './observe/stats.js';
-import type { Principal } from './protocol/ports.js';
 import { sessionCaller } from './proxy/callers.js';
 import { fanOutUpdated } from './proxy/fan-out.js';
 import { createGate, type Gate } from './proxy/gate.js';
@@ -39,8 +40,10 @@ import { GivenLists } from './proxy/given.js';
 import { createInterests, type Interests } from './proxy/interests.js';
 import { createListeners } from './proxy/listeners.js';
 import { createQuestions } from './proxy/questions.js';
+import { routeOf } from './proxy/route.js';
 import type { Runtime } from './proxy/runtime.js';
 import { createTasks } from './proxy/tasks.js';
+import type { Sessionless } from './proxy/under-way.js';
 import { localSessions } from './session/local.js';
 import { createKept } from './session/kept.js';
 import { createSessionStore, type SessionStore, type SessionStoreOptions } from './session/store.js';
@@ -84,6 +87,7 @@ export class GatewayCore implements Admin {
   readonly #links: Links;
   readonly #readiness: Readiness;
   readonly #announcer: Announcer;
+  readonly #lives: Lives;
   readonly #audit;
   readonly #gate: Gate;
   readonly #port: HttpPort;
@@ -147,7 +151,8 @@ export class GatewayCore implements Admin {
         boundary,
         stats,
         now,
-        callerOf: (record) => sessionCaller(record, this.#links.views.plain(record.principal, record.server)),
+        callerOf: (record) =>
+          sessionCaller(record, this.#links.views.plain(record.principal, routeOf(record))),
         opened: (session) => {
           this.#sessions.opened(session);
           this.#links.give(session);
@@ -194,6 +199,7 @@ export class GatewayCore implements Admin {
     });
     this.#links = new Links({
       config: () => this.#config,
+      access: () => this.#runtime.access,
       version: deps.build.version,
       log,
       stats,
@@ -231,6 +237,20 @@ export class GatewayCore implements Admin {
       limits,
       parkedMs,
     });
+    const sessionless: Sessionless = new Map();
+    this.#lives = new Lives({
+      boundary,
+      sessions: () => this.#sessions,
+      listeners,
+      links: () => this.#links,
+      interests: () => interests,
+      bridge: () => this.#bridge,
+      sessionless,
+      streams,
+      given,
+      auth: () => this.#runtime.auth,
+      clock: () => Date.now(),
+    });
     const calls = new Calls();
     calls.add(callMetrics(stats));
     calls.add(callLog(log, () => this.#config.logging.calls));
@@ -241,6 +261,10 @@ export class GatewayCore implements Admin {
       runtime: () => this.#runtime,
       state: () => readiness.state,
       calls,
+      sessionless,
+      renewed: (session, principal) => {
+        this.#lives.renewed(session, principal);
+      },
       stopped: () => audit.refusal,
       views: this.#links.views,
       usedByLegacy: (server) => {
@@ -366,7 +390,7 @@ export class GatewayCore implements Admin {
   #apply(loaded: LoadedConfig): ReloadResult {
     const old = this.#config;
     const use = (config: Config): void => {
-      this.#runtime = runtimeOf(config);
+      this.#runtime = runtimeOf(config, this.#runtime);
       this.#budget.setLimit(config.limits.buffered_bytes);
       this.#starts.setLimit(config.startup.parallel);
     };
@@ -375,14 +399,7 @@ export class GatewayCore implements Admin {
       this.#sessions.endWhere((session) => session.server === server, 'server_removed');
       this.#listeners.endWhere((listener) => listener.server === server);
     }
-    const { auth } = this.#runtime;
-    const isWithdrawn = ({ principal }: { readonly principal: Principal }): boolean =>
-      !auth.accepts(principal);
-    this.#sessions.endWhere(isWithdrawn, 'auth_changed');
-    this.#listeners.endWhere(({ caller }) => isWithdrawn(caller));
-    this.#bridge.endWhere(({ caller }) => isWithdrawn(caller));
-    // A server may want a link for each client that did not before.
-    for (const session of [...this.#sessions.store.all()]) if (session.open) this.#links.give(session);
+    this.#lives.reload();
     if (old.limits.name_length !== this.#config.limits.name_length) this.#catalog.touch();
     return result;
   }
@@ -430,6 +447,7 @@ export class GatewayCore implements Admin {
   #end(): void {
     this.#readiness.drain();
     clearInterval(this.#sweeper);
+    this.#lives.close();
     this.#announcer.close();
     this.#sessions.endWhere(() => true, 'gateway_shutdown');
     for (const client of this.#attached) client.destroy();
@@ -440,6 +458,10 @@ export class GatewayCore implements Admin {
   }
 }
 
-function runtimeOf(config: Config): Runtime {
-  return { config, auth: createAuthenticator(config.mcp.auth.mode, config.mcp.auth.tokens) };
+function runtimeOf(config: Config, old?: Runtime): Runtime {
+  return {
+    config,
+    auth: createAuthenticator(config.mcp.auth.mode, config.mcp.auth.tokens),
+    access: createAccess(config, old?.access),
+  };
 }

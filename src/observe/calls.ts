@@ -1,7 +1,9 @@
 /** The stream of requests from clients. Metrics, the log and the audit log subscribe to it. */
 import type { GatewayError } from '../errors.js';
 import type { NameKind, Principal, Target } from '../protocol/ports.js';
-import type { AuthFailureReason, Outcome, ToolErrorReason } from './stats.js';
+import type { AuthFailureReason, Decision, Outcome, ToolErrorReason } from './stats.js';
+
+export type { Decision } from './stats.js';
 
 /** A client's request. */
 export interface ObservedCall {
@@ -31,8 +33,6 @@ export interface EndedCall extends ObservedCall {
   /** undefined: no observer has `detailed`, or it is not a request. */
   readonly details?: CallDetails | undefined;
 }
-
-export type Decision = 'allow' | 'hide' | 'deny' | 'step_up' | 'limit' | 'hold';
 
 /** What is collected about a request only if an observer asks for it. */
 export interface CallDetails {

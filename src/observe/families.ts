@@ -348,6 +348,13 @@ export const FAMILIES: readonly Family[] = [
     read: ({ stats }) => tallied(stats.authFailures.values),
   },
   {
+    name: 'mcpstead_policy_decisions_total',
+    kind: 'counter',
+    help: 'Requests that a policy decided about, by decision; `hide`: what they name does not exist for their caller.',
+    labels: { decision: ['allow', 'hide', 'deny', 'step_up', 'limit'] },
+    read: ({ stats }) => tallied(stats.policyDecisions.values),
+  },
+  {
     name: 'mcpstead_config_reloads_total',
     kind: 'counter',
     help: 'Reloads of the configuration.',

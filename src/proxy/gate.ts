@@ -18,15 +18,8 @@ import type { Session, SessionStore } from '../session/store.js';
 import type { CallStream, SingleStream, StreamControl, Streams } from '../session/streams.js';
 import { admitBatch, sessionOf } from './admission.js';
 import { sessionlessCaller } from './callers.js';
-import {
-  answer,
-  Incoming,
-  refused,
-  type Handled,
-  type Origin,
-  type Route,
-  type Settled,
-} from './incoming.js';
+import { answer, Incoming, refused, type Handled, type Origin, type Settled } from './incoming.js';
+import { routeTo, type Endpoint, type EndpointKind, type Route } from './route.js';
 import type { Bridge } from '../bridge/index.js';
 import type { Interests } from './interests.js';
 import type { GivenLists } from './given.js';
@@ -40,12 +33,14 @@ import { createModern } from './modern.js';
 import type { Questions } from './questions.js';
 import type { GatewayState, Runtime } from './runtime.js';
 import type { Tasks } from './tasks.js';
+import type { Sessionless } from './under-way.js';
 import type { Views } from './views.js';
 
 export type { FoundSession } from '../session/ask.js';
 export type { Session } from '../session/store.js';
 export type { CallStream } from '../session/streams.js';
-export type { Origin, Route, Settled } from './incoming.js';
+export type { Origin, Settled } from './incoming.js';
+export type { Endpoint, EndpointKind, Route } from './route.js';
 
 export interface Gate {
   readonly state: GatewayState;
@@ -57,10 +52,10 @@ export interface Gate {
    */
   authorize(shown: Shown, resource: string): Principal | Denied | Promise<Principal | Denied>;
   /**
-   * The route for all servers, or for `server`; undefined: the server does not exist, or is hidden from the principal. A session exists
-   * only on the route where it was opened.
+   * The route to an endpoint; undefined: it does not exist, or not for this principal. A session exists only on the route where it was
+   * opened.
    */
-  route(server: string | undefined, kind: EndpointKind, principal: Principal): Route | undefined;
+  route(to: Endpoint, kind: EndpointKind, principal: Principal): Route | undefined;
   /**
    * Finds the session of an origin, which `handle` gets with the message. Returns a promise, which never rejects, if the store is remote.
    * The other methods that get a session do not look it up again.
@@ -101,15 +96,15 @@ export interface Gate {
   countInvalid(label: 'invalid' | 'unknown' | 'listen' | 'terminate'): void;
 }
 
-/** The kinds of endpoints, by transport: Streamable HTTP, HTTP+SSE, stdio. */
-export type EndpointKind = 'mcp' | 'sse' | 'stdio';
-
 export type OpenCallStream = (target: StreamTarget, control: StreamControl) => CallStream | undefined;
 
 export interface GateDeps {
   readonly runtime: () => Runtime;
   readonly state: () => GatewayState;
   readonly calls: Calls;
+  readonly sessionless: Sessionless;
+  /** A session was shown another credential of its principal. */
+  readonly renewed: (session: Session, principal: Principal) => void;
   /** Why no request is handled at the moment; undefined: requests are handled. */
   readonly stopped?: () => GatewayError | undefined;
   readonly views: Views;
@@ -135,12 +130,6 @@ export interface GateDeps {
 }
 
 const ACCEPTED: Handled = { kind: 'accepted' };
-
-const MERGED: Readonly<Record<EndpointKind, Route>> = {
-  mcp: { key: '/mcp', server: undefined },
-  sse: { key: '/sse', server: undefined },
-  stdio: { key: '/stdio', server: undefined },
-};
 
 export function createGate(deps: GateDeps): Gate {
   const { views, sessions, stats, calls } = deps;
@@ -181,7 +170,7 @@ export function createGate(deps: GateDeps): Gate {
     if (!session) deps.usedByLegacy(server);
     if (method === 'initialize') return initialize(deps, origin, message);
     incoming.admit(
-      session?.caller ?? sessionlessCaller(origin, views.plain(origin.principal, server)),
+      session?.caller ?? sessionlessCaller(origin, views.plain(origin.principal, origin.route)),
       session,
     );
     const { view } = incoming.caller;
@@ -251,6 +240,13 @@ export function createGate(deps: GateDeps): Gate {
     return result;
   }
 
+  /** The session, which goes by the newest credential that it was shown. */
+  function renewed(session: FoundSession, principal: Principal): FoundSession {
+    if (session && !(session instanceof GatewayError) && session.principal !== principal)
+      deps.renewed(session, principal);
+    return session;
+  }
+
   return {
     get state() {
       return deps.state();
@@ -262,17 +258,19 @@ export function createGate(deps: GateDeps): Gate {
         ? result.then((known) => countAuth(known, shown, resource))
         : countAuth(result, shown, resource);
     },
-    route(server, kind, principal) {
-      if (server === undefined) return MERGED[kind];
-      return views.exists(principal, server) ? { key: `/servers/${server}/${kind}`, server } : undefined;
+    route(to, kind, principal) {
+      const route = routeTo(to, kind);
+      return views.exists(principal, route) ? route : undefined;
     },
     find({ sessionId, principal, route }) {
-      return sessionId === undefined
-        ? undefined
-        : useSession(sessions, deps.log, sessionId, principal, route.key);
+      if (sessionId === undefined) return undefined;
+      const found = useSession(sessions, deps.log, sessionId, principal, route.key);
+      return found instanceof Promise
+        ? found.then((session) => renewed(session, principal))
+        : renewed(found, principal);
     },
     handle(origin, found, message, sink) {
-      const incoming = new Incoming(calls, origin, message, sink);
+      const incoming = new Incoming(deps, origin, message, sink);
       let handled: Handled;
       try {
         handled = dispatch(incoming, found);

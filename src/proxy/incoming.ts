@@ -1,6 +1,6 @@
 /** One message from its arrival to its end: its origin, its caller and its outcome. */
 import type { GatewayError } from '../errors.js';
-import type { Calls, EndedCall } from '../observe/calls.js';
+import type { Calls, Decision, EndedCall } from '../observe/calls.js';
 import type { Outcome, ToolErrorReason } from '../observe/stats.js';
 import { idKey, type Message } from '../protocol/message.js';
 import { methodOf } from '../protocol/methods.js';
@@ -8,15 +8,8 @@ import type { Caller, Exchange, Principal, Sink, Target } from '../protocol/port
 import type { Era } from '../protocol/revisions.js';
 import { resultMessage } from '../protocol/sinks.js';
 import type { Session } from '../session/store.js';
+import type { Route } from './route.js';
 import { Details } from './details.js';
-
-/** A route with sessions of its own: the merged endpoint, or one server. */
-export interface Route {
-  /** `/mcp`, `/servers/<name>/mcp`: identifies the route in sessions. */
-  readonly key: string;
-  /** undefined: the merged endpoint. */
-  readonly server: string | undefined;
-}
 
 /** What the transport knows about a message. */
 export interface Origin {
@@ -50,6 +43,12 @@ export type Settled =
   /** The answer goes to the sink. */
   | { readonly kind: 'exchange'; readonly exchange: Exchange };
 
+export interface IncomingDeps {
+  readonly calls: Calls;
+  /** Requests under way without a session; undefined: nobody ends them. */
+  readonly sessionless?: Map<Incoming, Exchange> | undefined;
+}
+
 export class Incoming implements EndedCall {
   readonly origin: Origin;
   readonly message: Message;
@@ -71,8 +70,11 @@ export class Incoming implements EndedCall {
   #started = performance.now();
   #over = false;
 
-  constructor(calls: Calls, origin: Origin, message: Message, sink: Sink) {
+  readonly #sessionless: Map<Incoming, Exchange> | undefined;
+
+  constructor({ calls, sessionless }: IncomingDeps, origin: Origin, message: Message, sink: Sink) {
     this.#calls = calls;
+    this.#sessionless = sessionless;
     this.origin = origin;
     this.message = message;
     this.details =
@@ -115,6 +117,11 @@ export class Incoming implements EndedCall {
     return this.session?.id;
   }
 
+  /** Where it is noted while it is under way; undefined: it has a session, or no credential that can be withdrawn. */
+  get sessionless(): Map<Incoming, Exchange> | undefined {
+    return this.session || this.principal.credential === '' ? undefined : this.#sessionless;
+  }
+
   /** Whether it came to the merged endpoint. */
   get merged(): boolean {
     return this.origin.route.server === undefined;
@@ -123,6 +130,13 @@ export class Incoming implements EndedCall {
   /** Identifies the request in its session; undefined: no session. */
   get key(): string | undefined {
     return this.session && idKey(this.message.id as string);
+  }
+
+  /** Records for the observers what a policy decided. `rule`: the one that decided. */
+  decided(decision: Decision, rule: string | undefined): void {
+    if (!this.details) return;
+    this.details.decision = decision;
+    this.details.rule = rule;
   }
 
   /** Records that the request is being sent. Its duration is measured from now on. */

@@ -3,7 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { GatewayError } from '../../errors.js';
 import type { Place } from '../../observe/boundary.js';
 import type { Principal } from '../../protocol/ports.js';
-import type { Gate, Route as McpRoute } from '../../proxy/gate.js';
+import type { Endpoint, Gate, Route as McpRoute } from '../../proxy/gate.js';
 import { serveHealth, serveMetrics, serveReady, serveReload, type Admin } from './admin.js';
 import { createMcp } from './mcp.js';
 import { sendError } from './respond.js';
@@ -15,8 +15,8 @@ export interface Routed {
   readonly res: ServerResponse;
   /** Without the `?`. */
   readonly query: string;
-  /** The server that the path names. */
-  readonly server: string | undefined;
+  /** The server or the profile that the path names. */
+  readonly to: Endpoint;
 }
 
 interface OpenRoute {
@@ -43,14 +43,15 @@ export interface RoutesDeps extends Sse2024Deps {
 }
 
 export interface Routes {
-  /** The route for a path, which must match exactly, and the server that the path names. */
-  find(path: string): { readonly route: HttpRoute; readonly server: string | undefined } | undefined;
+  /** The route for a path, which must match exactly, and what the path names. */
+  find(path: string): { readonly route: HttpRoute; readonly to: Endpoint } | undefined;
   /** Ends the HTTP+SSE streams once their clients have no running requests. */
   drain(): void;
 }
 
-/** Matches `/<kind>` and `/servers/<name>/<kind>`. */
-const below = (kind: string): RegExp => new RegExp(`^(?:/servers/([A-Za-z0-9._-]{1,64}))?/${kind}$`);
+/** Matches `/<kind>`, `/servers/<name>/<kind>` and `/profiles/<name>/<kind>`. */
+const below = (kind: string): RegExp =>
+  new RegExp(`^(?:/(?:servers/([A-Za-z0-9._-]{1,64})|profiles/([A-Za-z0-9._-]{1,64})))?/${kind}$`);
 
 export function createRoutes(deps: RoutesDeps): Routes {
   const { admin, gate } = deps;
@@ -62,8 +63,8 @@ export function createRoutes(deps: RoutesDeps): Routes {
       path: below('mcp'),
       admits: 'mcp',
       place,
-      serve({ req, res, server }, principal) {
-        const target = endpoint(gate, res, server, 'mcp', principal);
+      serve({ req, res, to }, principal) {
+        const target = endpoint(gate, res, to, 'mcp', principal);
         if (target) mcp(req, res, principal, target);
       },
     },
@@ -71,8 +72,8 @@ export function createRoutes(deps: RoutesDeps): Routes {
       path: below('sse'),
       admits: 'mcp',
       place,
-      serve({ req, res, server }, principal) {
-        const target = endpoint(gate, res, server, 'sse', principal);
+      serve({ req, res, to }, principal) {
+        const target = endpoint(gate, res, to, 'sse', principal);
         if (target) sse.stream(req, res, principal, target);
       },
     },
@@ -80,8 +81,8 @@ export function createRoutes(deps: RoutesDeps): Routes {
       path: below('messages'),
       admits: 'mcp',
       place,
-      serve({ req, res, server, query }, principal) {
-        const target = endpoint(gate, res, server, 'sse', principal);
+      serve({ req, res, to, query }, principal) {
+        const target = endpoint(gate, res, to, 'sse', principal);
         if (target) sse.messages(req, res, principal, target, query);
       },
     },
@@ -100,16 +101,16 @@ export function createRoutes(deps: RoutesDeps): Routes {
   );
   const patterns = all.filter((route) => typeof route.path !== 'string') as (HttpRoute & { path: RegExp })[];
   /** The most common route, found without a pattern. Only this route may end with a slash. */
-  const merged = { route: all[0] as HttpRoute, server: undefined };
+  const merged = { route: all[0] as HttpRoute, to: {} };
 
   return {
     find(path) {
       if (path === '/mcp' || path === '/mcp/') return merged;
       const route = plain.get(path);
-      if (route) return { route, server: undefined };
+      if (route) return { route, to: {} };
       for (const each of patterns) {
         const found = each.path.exec(path);
-        if (found) return { route: each, server: found[1] };
+        if (found) return { route: each, to: { server: found[1], profile: found[2] } };
       }
       return undefined;
     },
@@ -119,15 +120,22 @@ export function createRoutes(deps: RoutesDeps): Routes {
   };
 }
 
-/** The endpoint for all servers, or for `server`; undefined: the server does not exist, and the request was answered. */
+/** The endpoint; undefined: it does not exist, and the request was answered. */
 function endpoint(
   gate: Gate,
   res: ServerResponse,
-  server: string | undefined,
+  to: Endpoint,
   kind: 'mcp' | 'sse',
   principal: Principal,
 ): McpRoute | undefined {
-  const target = gate.route(server, kind, principal);
-  if (!target) sendError(res, new GatewayError('not_found', `no server '${server ?? ''}' here`));
+  const target = gate.route(to, kind, principal);
+  if (!target) sendError(res, new GatewayError('not_found', missing(to)));
   return target;
+}
+
+function missing({ server, profile }: Endpoint): string {
+  if (server !== undefined) return `no server '${server}' here`;
+  return profile === undefined
+    ? 'this key is for the endpoint of its profile'
+    : `no profile '${profile}' here`;
 }

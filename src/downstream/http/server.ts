@@ -64,8 +64,8 @@ export function createHttpPort(deps: RoutesDeps): HttpPort {
         new GatewayError('not_found', `nothing is served at ${path.slice(0, 128)}: MCP is at /mcp`),
       );
     if (req.method === 'OPTIONS') return guard.preflight(req, res);
-    const { route, server } = found;
-    const request = { req, res, server, query: query === -1 ? '' : url.slice(query + 1) };
+    const { route, to } = found;
+    const request = { req, res, to, query: query === -1 ? '' : url.slice(query + 1) };
     if (route.admits === 'open') return handleRejection(route.place, res, route.serve(request));
     const who = gate.authorize(req, path);
     if (!(who instanceof Promise)) return enter(route, request, who);
