@@ -72,6 +72,7 @@ function begin() {
     sessionless: new Map(),
     renewed: () => undefined,
     views: on.views,
+    limits: { enter: () => undefined },
     usedByLegacy: () => undefined,
     describes: () => undefined,
     dialling: () => undefined,
