@@ -17,6 +17,7 @@ import { attachStdio, type StdioClient } from './downstream/stdio.js';
 import { Announcer } from './gateway/announcer.js';
 import { openAudit } from './gateway/audit.js';
 import { drain } from './gateway/drain.js';
+import { explain } from './gateway/explain.js';
 import { healthOf } from './gateway/health.js';
 import { Lives } from './gateway/lives.js';
 import { Links } from './gateway/links.js';
@@ -170,6 +171,7 @@ export class GatewayCore implements Admin {
     this.#catalog = new Catalog({
       nameLength: () => limits().name_length,
       waitMs: () => this.#config.startup.wait_ms,
+      isPrivate: () => this.#config.policy !== undefined,
       serverInfo: { name: 'mcpstead', version: deps.build.version },
       now,
     });
@@ -377,6 +379,11 @@ export class GatewayCore implements Admin {
   async *#renderMetrics(): AsyncGenerator<string> {
     const { renderMetrics } = await import('./observe/metrics.js');
     yield* renderMetrics(this.#stats, { ...this.#build, node_version: process.version });
+  }
+
+  explain(question: unknown): object {
+    const { views } = this.#links;
+    return explain({ views, access: () => this.#runtime.access, config: () => this.#config }, question);
   }
 
   /** Reads the configuration again, or another one if it is given, and applies it. */

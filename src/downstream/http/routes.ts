@@ -4,7 +4,7 @@ import { GatewayError } from '../../errors.js';
 import type { Place } from '../../observe/boundary.js';
 import type { Principal } from '../../protocol/ports.js';
 import type { Endpoint, Gate, Route as McpRoute } from '../../proxy/gate.js';
-import { serveHealth, serveMetrics, serveReady, serveReload, type Admin } from './admin.js';
+import { serveExplain, serveHealth, serveMetrics, serveReady, serveReload, type Admin } from './admin.js';
 import { createMcp } from './mcp.js';
 import { sendError } from './respond.js';
 import { createSse2024, type Sse2024Deps } from './sse-2024.js';
@@ -95,6 +95,14 @@ export function createRoutes(deps: RoutesDeps): Routes {
       serve: ({ req, res }) => serveMetrics(admin, req, res),
     },
     { path: '/-/reload', admits: 'operator', place, serve: ({ req, res }) => serveReload(admin, req, res) },
+    {
+      path: '/-/explain',
+      admits: 'operator',
+      place,
+      serve({ req, res }) {
+        serveExplain(admin, deps.budget, req, res);
+      },
+    },
   ];
   const plain = new Map(
     all.flatMap((route) => (typeof route.path === 'string' ? [[route.path, route]] : [])),
