@@ -38,6 +38,7 @@ import { passOn, relay, type RelayDeps } from './methods/relay.js';
 import { setLevel, subscribe } from './methods/subscriptions.js';
 import { createModern } from './modern.js';
 import type { Questions } from './questions.js';
+import { hasRole, type Role } from './roles.js';
 import type { GatewayState, Runtime } from './runtime.js';
 import type { Tasks } from './tasks.js';
 import type { Views } from './views.js';
@@ -56,6 +57,8 @@ export interface Gate {
    * verified elsewhere.
    */
   authorize(shown: Shown, resource: string): Principal | Denied | Promise<Principal | Denied>;
+  /** Whether a principal may act as an operator, or as a viewer, which every operator is. `path`: what it asks for. */
+  permits(principal: Principal, role: Role, path: string): boolean;
   /**
    * The route for all servers, or for `server`; undefined: the server does not exist, or is hidden from the principal. A session exists
    * only on the route where it was opened.
@@ -255,6 +258,7 @@ export function createGate(deps: GateDeps): Gate {
       const result = deps.runtime().auth.authenticate(shown, resource);
       return result instanceof Promise ? result.then(countAuth) : countAuth(result);
     },
+    permits: (principal, role, path) => hasRole(deps.runtime().config.mcp.auth, principal, role, path),
     route(server, kind, principal) {
       if (server === undefined) return MERGED[kind];
       return views.exists(principal, server) ? { key: `/servers/${server}/${kind}`, server } : undefined;
