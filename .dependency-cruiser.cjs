@@ -137,6 +137,7 @@ module.exports = {
         '^src/terminal/',
         '^src/demo/demo\\.ts$',
         '^src/downstream/join\\.ts$',
+        '^src/observe/audit/verify\\.ts$',
       ],
       'Commands use the library like any other program; connecting to a running gateway needs no library.',
     ),

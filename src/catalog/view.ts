@@ -1,7 +1,16 @@
 /** What a route shows: all servers under qualified names, or one server as it is. */
 import { GatewayError } from '../errors.js';
 import type { ListKind } from '../protocol/lists.js';
-import type { Freshness, ServerLink, ListBytes, NameKind, Peer, Target, View } from '../protocol/ports.js';
+import type {
+  Freshness,
+  ServerLink,
+  ListBytes,
+  NameKind,
+  Peer,
+  Target,
+  Verdict,
+  View,
+} from '../protocol/ports.js';
 import type { Era } from '../protocol/revisions.js';
 import { wellFormed } from '../protocol/shapes.js';
 import { objectOf } from '../wire/json.js';
@@ -147,6 +156,14 @@ abstract class SegmentedView implements View {
   protected isUsable(server: string, uri: string, shown: string): boolean {
     if (this.registry.admits(server, 'resource', uri)) return true;
     return this.assembly('resources').byServer.get(server)?.names.has(shown) === true;
+  }
+
+  verdict(kind: NameKind, { link, name, definition }: Target): Verdict | undefined {
+    return this.registry.verdict(link.server, kind, name, definition);
+  }
+
+  allows(server: string, kind: NameKind, name: string): boolean {
+    return this.registry.get(server) !== undefined && this.registry.admits(server, kind, name);
   }
 
   freshness(): Freshness {

@@ -129,6 +129,9 @@ export type TerminationReason =
 
 export type AuthFailureReason = 'missing_header' | 'bad_format' | 'wrong_token';
 
+/** What was decided about a request. `hide`: for its caller, what it names does not exist. */
+export type Decision = 'allow' | 'hide' | 'deny' | 'step_up' | 'limit' | 'hold';
+
 export class MethodStats {
   success = 0;
   error = 0;
@@ -146,6 +149,8 @@ export class GatewayStats {
   readonly methods = new Map<string, MethodStats>();
   readonly authAttempts = new Tally<'success' | 'failure'>();
   readonly authFailures = new Tally<AuthFailureReason>();
+  /** Requests that a policy decided about. */
+  readonly policyDecisions = new Tally<Decision>();
   readonly reloads = new Tally<Outcome>();
   /** Unix seconds; 0 before the first. */
   lastReload = 0;
@@ -159,6 +164,8 @@ export class GatewayStats {
   /** Calls that wait for input from their clients. */
   parked = 0;
   readonly parkedTotal = new Tally<ParkedResult>();
+  /** Lines of the audit log that were lost. */
+  auditDropped = 0;
   readonly servers = new Map<string, ServerStats>();
 
   /** The counters of one method. `label` must come from a closed set. */

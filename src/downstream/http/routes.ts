@@ -5,7 +5,7 @@ import type { Config } from '../../config/types.js';
 import { GatewayError } from '../../errors.js';
 import type { Place } from '../../observe/boundary.js';
 import type { Principal } from '../../protocol/ports.js';
-import type { Gate, Route as McpRoute } from '../../proxy/gate.js';
+import type { Endpoint, Gate, Route as McpRoute } from '../../proxy/gate.js';
 import { serveHealth, serveMetrics, serveReady, serveReload, type Admin } from './admin.js';
 import { createMcp } from './mcp.js';
 import { sendError } from './respond.js';
@@ -23,8 +23,8 @@ export interface Routed {
   readonly path: string;
   /** Without the `?`. */
   readonly query: string;
-  /** The server that the path names. */
-  readonly server: string | undefined;
+  /** The server or the profile that the path names. */
+  readonly to: Endpoint;
 }
 
 /** Who is admitted. `mcp`: clients, once the gateway is ready; `self`: every principal, for itself; `viewer` includes operators. */
@@ -64,17 +64,15 @@ export interface RoutesDeps extends Sse2024Deps {
 }
 
 export interface Routes {
-  /** The route for a path on a port, which must match exactly, and the server that the path names. */
-  find(
-    door: Door,
-    path: string,
-  ): { readonly route: HttpRoute; readonly server: string | undefined } | undefined;
+  /** The route for a path on a port, which must match exactly, and what the path names. */
+  find(door: Door, path: string): { readonly route: HttpRoute; readonly to: Endpoint } | undefined;
   /** Ends the HTTP+SSE streams once their clients have no running requests. */
   drain(): void;
 }
 
-/** Matches `/<kind>` and `/servers/<name>/<kind>`. */
-const below = (kind: string): RegExp => new RegExp(`^(?:/servers/([A-Za-z0-9._-]{1,64}))?/${kind}$`);
+/** Matches `/<kind>`, `/servers/<name>/<kind>` and `/profiles/<name>/<kind>`. */
+const below = (kind: string): RegExp =>
+  new RegExp(`^(?:/(?:servers/([A-Za-z0-9._-]{1,64})|profiles/([A-Za-z0-9._-]{1,64})))?/${kind}$`);
 
 export function createRoutes(deps: RoutesDeps): Routes {
   const { admin, gate } = deps;
@@ -89,8 +87,8 @@ export function createRoutes(deps: RoutesDeps): Routes {
       on: 'main',
       admits: 'mcp',
       place,
-      serve({ req, res, server }, principal) {
-        const target = endpoint(gate, res, server, 'mcp', principal);
+      serve({ req, res, to }, principal) {
+        const target = endpoint(gate, res, to, 'mcp', principal);
         if (target) mcp(req, res, principal, target);
       },
     },
@@ -99,8 +97,8 @@ export function createRoutes(deps: RoutesDeps): Routes {
       on: 'main',
       admits: 'mcp',
       place,
-      serve({ req, res, server }, principal) {
-        const target = endpoint(gate, res, server, 'sse', principal);
+      serve({ req, res, to }, principal) {
+        const target = endpoint(gate, res, to, 'sse', principal);
         if (target) sse.stream(req, res, principal, target);
       },
     },
@@ -109,8 +107,8 @@ export function createRoutes(deps: RoutesDeps): Routes {
       on: 'main',
       admits: 'mcp',
       place,
-      serve({ req, res, server, query }, principal) {
-        const target = endpoint(gate, res, server, 'sse', principal);
+      serve({ req, res, to, query }, principal) {
+        const target = endpoint(gate, res, to, 'sse', principal);
         if (target) sse.messages(req, res, principal, target, query);
       },
     },
@@ -167,10 +165,10 @@ export function createRoutes(deps: RoutesDeps): Routes {
   function match(path: string): ReturnType<Routes['find']> {
     if (path === '/mcp' || path === '/mcp/') return merged;
     const route = plain.get(path);
-    if (route) return { route, server: undefined };
+    if (route) return { route, to: {} };
     for (const each of patterns) {
       const found = each.path.exec(path);
-      if (found) return { route: each, server: found[1] };
+      if (found) return { route: each, to: { server: found[1], profile: found[2] } };
     }
     return undefined;
   }
@@ -184,7 +182,7 @@ export function createRoutes(deps: RoutesDeps): Routes {
   );
   const patterns = all.filter((route) => typeof route.path !== 'string') as (HttpRoute & { path: RegExp })[];
   /** The most common route, found without a pattern. Only this route may end with a slash. */
-  const merged = { route: all[0] as HttpRoute, server: undefined };
+  const merged = { route: all[0] as HttpRoute, to: {} };
 
   return {
     find(door, path) {
@@ -197,17 +195,24 @@ export function createRoutes(deps: RoutesDeps): Routes {
   };
 }
 
-/** The endpoint for all servers, or for `server`; undefined: the server does not exist, and the request was answered. */
+/** The endpoint; undefined: it does not exist, and the request was answered. */
 function endpoint(
   gate: Gate,
   res: ServerResponse,
-  server: string | undefined,
+  to: Endpoint,
   kind: 'mcp' | 'sse',
   principal: Principal,
 ): McpRoute | undefined {
-  const target = gate.route(server, kind, principal);
-  if (!target) sendError(res, new GatewayError('not_found', `no server '${server ?? ''}' here`));
+  const target = gate.route(to, kind, principal);
+  if (!target) sendError(res, new GatewayError('not_found', missing(to)));
   return target;
+}
+
+function missing({ server, profile }: Endpoint): string {
+  if (server !== undefined) return `no server '${server}' here`;
+  return profile === undefined
+    ? 'this key is for the endpoint of its profile'
+    : `no profile '${profile}' here`;
 }
 
 /** Whether a request says who sends it, rightly or not. */

@@ -78,8 +78,8 @@ export function createHttpPort(deps: RoutesDeps): HttpPort {
         new GatewayError('not_found', `nothing is served at ${path.slice(0, 128)}: ${ELSEWHERE[door]}`),
       );
     if (req.method === 'OPTIONS') return guard.preflight(req, res);
-    const { route, server } = found;
-    const request = { req, res, door, path, server, query: query === -1 ? '' : url.slice(query + 1) };
+    const { route, to } = found;
+    const request = { req, res, door, path, to, query: query === -1 ? '' : url.slice(query + 1) };
     if (route.admits === 'open') return handleRejection(route.place, res, route.serve(request));
     if (route.admits !== 'depends') return identify(route, route.admits, request);
     const admits = route.admitsFor(request);

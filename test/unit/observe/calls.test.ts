@@ -19,6 +19,8 @@ import { createTasks } from '../../../src/proxy/tasks.js';
 import { createKept } from '../../../src/session/kept.js';
 import type { Session } from '../../../src/session/store.js';
 import { linkOf, sinkOf, stage, toolsOf } from '../proxy/stage.js';
+import { createAccess } from '../../../src/policy/access.js';
+import { routeTo } from '../../../src/proxy/route.js';
 
 /** What an observer is told of a call, as one line. */
 function line(call: EndedCall): string {
@@ -64,9 +66,11 @@ function begin() {
   );
   on.catalog.put(link);
   const gate = createGate({
-    runtime: () => ({ config, auth: createAuthenticator('none', []) }),
+    runtime: () => ({ config, auth: createAuthenticator('none', []), access: createAccess(config) }),
     state: () => 'serving',
     calls,
+    sessionless: new Map(),
+    renewed: () => undefined,
     views: on.views,
     usedByLegacy: () => undefined,
     describes: () => undefined,
@@ -105,7 +109,7 @@ function begin() {
     return gate.handle(
       {
         principal: LOCAL,
-        route: { key: '/mcp', server: undefined },
+        route: routeTo({}),
         sessionId: of?.id,
         version: undefined,
         era: 'legacy',
