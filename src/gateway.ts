@@ -318,11 +318,12 @@ export class GatewayCore implements Admin {
     return this.#readiness.failed;
   }
 
-  async listen(): Promise<{ host: string; port: number; url: string }> {
+  async listen(): ReturnType<HttpPort['listen']> {
     const address = await this.#port.listen();
     this.#listening = true;
     if (!this.#readiness.stopping) this.#links.begin();
-    this.#log.info('listening', { url: address.url, servers: this.#links.shared.size });
+    const { url, admin } = address;
+    this.#log.info('listening', { url, admin, servers: this.#links.shared.size });
     return address;
   }
 
@@ -372,6 +373,7 @@ export class GatewayCore implements Admin {
   metrics(): ReturnType<Admin['metrics']> {
     if (!this.#config.metrics.enabled) return undefined;
     this.#stats.bufferedBytes = this.#budget.used;
+    this.#stats.tlsExpires = this.#port.certificateExpires();
     this.#links.measure();
     return { contentType: 'text/plain; version=0.0.4; charset=utf-8', chunks: this.#renderMetrics() };
   }
@@ -400,6 +402,7 @@ export class GatewayCore implements Admin {
       this.#runtime = runtimeOf(config, this.#runtime);
       this.#budget.setLimit(config.limits.buffered_bytes);
       this.#starts.setLimit(config.startup.parallel);
+      this.#port.renew();
     };
     const result = applyConfig({ log: this.#log, links: this.#links, use }, old, loaded);
     for (const server of result.servers.removed) {

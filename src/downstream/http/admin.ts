@@ -86,8 +86,11 @@ function isGet(req: IncomingMessage, res: ServerResponse): boolean {
   return false;
 }
 
-export function serveHealth(admin: Admin, req: IncomingMessage, res: ServerResponse): void {
-  if (isGet(req, res)) sendJson(res, 200, JSON.stringify(admin.health()));
+/** `servers`: whether the answer names them. */
+export function serveHealth(admin: Admin, req: IncomingMessage, res: ServerResponse, servers: boolean): void {
+  if (!isGet(req, res)) return;
+  const { servers: all, ...rest } = admin.health();
+  sendJson(res, 200, JSON.stringify(servers ? { ...rest, servers: all } : rest));
 }
 
 export function serveReady(admin: Admin, req: IncomingMessage, res: ServerResponse): void {
