@@ -17,6 +17,7 @@ import { attachStdio, type StdioClient } from './downstream/stdio.js';
 import { Announcer } from './gateway/announcer.js';
 import { openAudit } from './gateway/audit.js';
 import { drain } from './gateway/drain.js';
+import { explain } from './gateway/explain.js';
 import { healthOf } from './gateway/health.js';
 import { Lives } from './gateway/lives.js';
 import { Links } from './gateway/links.js';
@@ -171,6 +172,7 @@ export class GatewayCore implements Admin {
     this.#catalog = new Catalog({
       nameLength: () => limits().name_length,
       waitMs: () => this.#config.startup.wait_ms,
+      isPrivate: () => this.#config.policy !== undefined,
       serverInfo: { name: 'mcpstead', version: deps.build.version },
       now,
     });
@@ -318,11 +320,12 @@ export class GatewayCore implements Admin {
     return this.#readiness.failed;
   }
 
-  async listen(): Promise<{ host: string; port: number; url: string }> {
+  async listen(): ReturnType<HttpPort['listen']> {
     const address = await this.#port.listen();
     this.#listening = true;
     if (!this.#readiness.stopping) this.#links.begin();
-    this.#log.info('listening', { url: address.url, servers: this.#links.shared.size });
+    const { url, admin } = address;
+    this.#log.info('listening', { url, admin, servers: this.#links.shared.size });
     return address;
   }
 
@@ -372,6 +375,7 @@ export class GatewayCore implements Admin {
   metrics(): ReturnType<Admin['metrics']> {
     if (!this.#config.metrics.enabled) return undefined;
     this.#stats.bufferedBytes = this.#budget.used;
+    this.#stats.tlsExpires = this.#port.certificateExpires();
     this.#links.measure();
     return { contentType: 'text/plain; version=0.0.4; charset=utf-8', chunks: this.#renderMetrics() };
   }
@@ -379,6 +383,11 @@ export class GatewayCore implements Admin {
   async *#renderMetrics(): AsyncGenerator<string> {
     const { renderMetrics } = await import('./observe/metrics.js');
     yield* renderMetrics(this.#stats, { ...this.#build, node_version: process.version });
+  }
+
+  explain(question: unknown): object {
+    const { views } = this.#links;
+    return explain({ views, access: () => this.#runtime.access, config: () => this.#config }, question);
   }
 
   /** Reads the configuration again, or another one if it is given, and applies it. */
@@ -395,6 +404,7 @@ export class GatewayCore implements Admin {
       this.#runtime = runtimeOf(config, this.#runtime);
       this.#budget.setLimit(config.limits.buffered_bytes);
       this.#starts.setLimit(config.startup.parallel);
+      this.#port.renew();
     };
     const result = applyConfig({ log: this.#log, links: this.#links, use }, old, loaded);
     for (const server of result.servers.removed) {

@@ -369,6 +369,13 @@ export const FAMILIES: readonly Family[] = [
     read: ({ stats }) => (stats.lastReload > 0 ? one(stats.lastReload) : []),
   },
   {
+    name: 'mcpstead_tls_expiry_timestamp_seconds',
+    kind: 'gauge',
+    help: 'Unix time when the certificate of the port expires (http.tls).',
+    labels: {},
+    read: ({ stats }) => (stats.tlsExpires === undefined ? [] : one(stats.tlsExpires)),
+  },
+  {
     name: 'mcpstead_events_dropped_total',
     kind: 'counter',
     help: 'Events that were dropped before they reached a client.',

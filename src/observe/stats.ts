@@ -154,6 +154,8 @@ export class GatewayStats {
   readonly reloads = new Tally<Outcome>();
   /** Unix seconds; 0 before the first. */
   lastReload = 0;
+  /** When the certificate of the port expires, in Unix seconds; undefined: there is no TLS. */
+  tlsExpires: number | undefined;
   readonly eventsDropped = new Tally<string>();
   /** Bytes of `limits.buffered_bytes` in use. */
   bufferedBytes = 0;

@@ -31,6 +31,7 @@ import { passOn, relay, type RelayDeps } from './methods/relay.js';
 import { setLevel, subscribe } from './methods/subscriptions.js';
 import { createModern } from './modern.js';
 import type { Questions } from './questions.js';
+import { hasRole, type Role } from './roles.js';
 import type { GatewayState, Runtime } from './runtime.js';
 import type { Tasks } from './tasks.js';
 import type { Sessionless } from './under-way.js';
@@ -51,6 +52,8 @@ export interface Gate {
    * verified elsewhere.
    */
   authorize(shown: Shown, resource: string): Principal | Denied | Promise<Principal | Denied>;
+  /** Whether a principal may act as an operator, or as a viewer, which every operator is. `path`: what it asks for. */
+  permits(principal: Principal, role: Role, path: string): boolean;
   /**
    * The route to an endpoint; undefined: it does not exist, or not for this principal. A session exists only on the route where it was
    * opened.
@@ -259,6 +262,7 @@ export function createGate(deps: GateDeps): Gate {
         ? result.then((known) => countAuth(known, shown, resource))
         : countAuth(result, shown, resource);
     },
+    permits: (principal, role, path) => hasRole(deps.runtime().config.mcp.auth, principal, role, path),
     route(to, kind, principal) {
       const route = routeTo(to, kind);
       return views.exists(principal, route) ? route : undefined;

@@ -55,6 +55,7 @@ mcpstead_mcp_auth_attempts_total counter result
 mcpstead_mcp_auth_failures_total counter reason
 mcpstead_config_reloads_total counter result
 mcpstead_config_last_reload_timestamp_seconds gauge
+mcpstead_tls_expiry_timestamp_seconds gauge
 mcpstead_events_dropped_total counter reason
 mcpstead_buffered_bytes gauge
 mcpstead_internal_errors_total counter where
