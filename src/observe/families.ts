@@ -3,7 +3,7 @@
  * docs/metrics.md is generated from these rows. Durations are in seconds, timestamps in Unix seconds.
  */
 import type { ProcessSample } from './process-sample.js';
-import type { GatewayStats, Histogram, ServerStats, ToolStats } from './stats.js';
+import { AUTH_FAILURES, type GatewayStats, type Histogram, type ServerStats, type ToolStats } from './stats.js';
 
 export interface BuildInfo {
   readonly version: string;
@@ -344,8 +344,27 @@ export const FAMILIES: readonly Family[] = [
     name: 'mcpstead_mcp_auth_failures_total',
     kind: 'counter',
     help: 'Failed authentications, by reason.',
-    labels: { reason: ['missing_header', 'bad_format', 'wrong_token'] },
+    labels: { reason: AUTH_FAILURES },
     read: ({ stats }) => tallied(stats.authFailures.values),
+  },
+  {
+    name: 'mcpstead_auth_issuer_up',
+    kind: 'gauge',
+    help: 'Whether the last answer of an issuer of access tokens was usable.',
+    labels: { issuer: undefined },
+    *read({ stats }) {
+      for (const [issuer, { up }] of stats.issuers) yield [[issuer], up ? 1 : 0];
+    },
+  },
+  {
+    name: 'mcpstead_auth_keys_age_seconds',
+    kind: 'gauge',
+    help: 'Seconds since the signing keys of an issuer were read.',
+    labels: { issuer: undefined },
+    *read({ stats, now }) {
+      for (const [issuer, { keysRead }] of stats.issuers)
+        if (keysRead > 0) yield [[issuer], Math.max(0, now - keysRead)];
+    },
   },
   {
     name: 'mcpstead_config_reloads_total',

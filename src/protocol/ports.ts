@@ -21,11 +21,13 @@ export interface Principal {
   readonly claims: Readonly<Record<string, unknown>>;
   /** Fingerprint of its credential; empty: none. Sessions and calls end when the credential is withdrawn. */
   readonly credential: string;
-  /** Unix time in milliseconds; undefined: never. */
+  /** Unix time in milliseconds, with the skew of its issuer; undefined: never. */
   readonly expires: number | undefined;
+  /** The only profile that it may use. */
+  readonly profile?: string;
 }
 
-export type PrincipalKind = 'anonymous' | 'local' | 'bearer';
+export type PrincipalKind = 'anonymous' | 'local' | 'bearer' | 'key' | 'token' | 'proxy' | 'cert';
 
 /** What a request shows about its sender. An IncomingMessage is one. */
 export interface Shown {
@@ -33,15 +35,37 @@ export interface Shown {
   readonly headers: Readonly<Record<string, string | string[] | undefined>> & {
     readonly authorization?: string | undefined;
   };
-  readonly socket: { readonly remoteAddress?: string | undefined };
+  /** Names and values as they were sent, in turn. */
+  readonly rawHeaders?: readonly string[];
+  readonly socket: {
+    readonly remoteAddress?: string | undefined;
+    readonly localPort?: number | undefined;
+    /** Over TLS. */
+    readonly encrypted?: boolean;
+    /** Over TLS: the certificate of the client was verified. */
+    readonly authorized?: boolean;
+    readonly getPeerCertificate?: () => ClientCertificate;
+  };
+}
+
+/** The members of Node's PeerCertificate that are read; without a certificate it is an empty object. */
+export interface ClientCertificate {
+  readonly subject?: { readonly CN?: string | readonly string[] | undefined };
+  /** `URI:spiffe://a/b, DNS:c`; a value that contains a delimiter is a JSON string. */
+  readonly subjectaltname?: string | undefined;
+  readonly fingerprint256?: string;
+  readonly valid_to?: string;
 }
 
 /** A refusal in place of a principal. */
 export interface Denied {
-  readonly status: 401;
+  /** 429: too many wrong credentials from this address; 503: the credential cannot be verified now. */
+  readonly status: 401 | 403 | 429 | 503;
   /** Value of WWW-Authenticate for the route that was asked for. */
-  readonly challenge: string;
+  readonly challenge?: string;
   readonly reason: AuthFailureReason;
+  /** In seconds. */
+  readonly retryAfter?: number;
 }
 
 /** Why something ended, as a short phrase for people and logs: `client gone`, `cancelled by the client`. */
