@@ -83,6 +83,12 @@ module.exports = {
     ),
 
     only(
+      'policy',
+      '^src/policy/',
+      [GROUND, '^src/(protocol|config)/'],
+      'What rules say about a principal, a name and a route; nothing here reaches a server.',
+    ),
+    only(
       'bridge',
       '^src/bridge/',
       [GROUND, '^src/(protocol|config|auth|catalog|session|upstream)/'],
@@ -91,7 +97,7 @@ module.exports = {
     only(
       'proxy',
       '^src/proxy/',
-      [GROUND, '^src/observe/calls\\.ts$', '^src/(protocol|config|auth|catalog|session|bridge)/'],
+      [GROUND, '^src/observe/calls\\.ts$', '^src/(protocol|config|auth|catalog|policy|session|bridge)/'],
       'The proxy uses servers through the Link of protocol/ports.ts.',
     ),
     only(

@@ -164,6 +164,7 @@ export async function render({ fileSchema, serverSchema, keysOf, leavesOf, reloa
       }
       case 'array':
         return 'list';
+      case 'object':
       case 'record':
         return 'mapping';
       default:

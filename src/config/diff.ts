@@ -80,14 +80,24 @@ export function credentialsChanged(was: ServerConfig, is: ServerConfig): boolean
 }
 
 function restartRequired(old: Config, next: Config): string[] {
+  if (turned(old, next)) return ['http.tls', ...restartRequired(old, keepTls(old, next))];
   return FIXED.filter(([, path]) => !isDeepStrictEqual(valueAt(old, path), valueAt(next, path))).map(
     ([name]) => name,
   );
 }
 
+/** Whether TLS was turned on or off: the port cannot change between them. */
+function turned(old: Config, next: Config): boolean {
+  return (old.http.tls === undefined) !== (next.http.tls === undefined);
+}
+
+function keepTls(old: Config, next: Config): Config {
+  return { ...next, http: { ...next.http, tls: old.http.tls } };
+}
+
 /** Returns `next` with the values of `old` for all settings that only a restart changes. */
 export function keepFixed(old: Config, next: Config): Config {
-  const kept: object = next;
+  const kept: object = turned(old, next) ? keepTls(old, next) : next;
   return FIXED.reduce(
     (config, [, path]) => withValue(config, path.split('.'), valueAt(old, path)),
     kept,
@@ -95,10 +105,13 @@ export function keepFixed(old: Config, next: Config): Config {
 }
 
 function valueAt(config: object, path: string): unknown {
-  return path.split('.').reduce<unknown>((value, key) => (value as Record<string, unknown>)[key], config);
+  return path
+    .split('.')
+    .reduce<unknown>((value, key) => (value as Record<string, unknown> | undefined)?.[key], config);
 }
 
 function withValue(holder: object, [key = '', ...rest]: readonly string[], value: unknown): object {
   const member = (holder as Record<string, unknown>)[key];
-  return { ...holder, [key]: rest.length === 0 ? value : withValue(member as object, rest, value) };
+  if (rest.length === 0) return { ...holder, [key]: value };
+  return member === undefined ? holder : { ...holder, [key]: withValue(member as object, rest, value) };
 }

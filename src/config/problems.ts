@@ -100,6 +100,12 @@ export class Findings {
       : pathText(path);
   }
 
+  /** The place of a value, for a problem that is found later. */
+  placeOf(path: Path): Omit<ConfigProblem, 'message' | 'fix'> {
+    const { message: _, ...place } = this.#place(path, '', undefined, false);
+    return place;
+  }
+
   #place(path: Path, message: string, fix: string | undefined, onKey: boolean): ConfigProblem {
     const { file } = this.#source;
     return {

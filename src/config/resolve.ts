@@ -1,4 +1,18 @@
 import { isAbsolute, join, resolve } from 'node:path';
+import {
+  accessOf,
+  auditOf,
+  checkProfiles,
+  limitsOf,
+  namesPeople,
+  policyOf,
+  profilesOf,
+  refuseEmpty,
+  refuseLookalikes,
+  stateDir,
+  tlsOf,
+  tracingOf,
+} from './access.js';
 import { bindHost } from './address.js';
 import { isMapping, otherClient } from './client-files.js';
 import { expand, readSecret, type Values } from './expand.js';
@@ -56,12 +70,13 @@ export function resolveSource(input: unknown, source: Source, values: Values): L
       'is greater than idle_ttl_seconds; idle sessions may live past it',
     );
   }
+  const [stateKey, ...olderKeys] = stateKeys(values, findings);
   const config: Config = {
     ...listenOf(file, values, findings),
     mcp: {
       session: file.mcp.session,
-      auth: tokensOf(file, values, findings),
-      state_key: stateKey(values, findings),
+      auth: accessOf(file, tokensOf(file, values, findings), values, findings),
+      state_key: stateKey,
     },
     servers: resolveServers(raw, values, findings, unknown),
     metrics: file.metrics,
@@ -69,8 +84,20 @@ export function resolveSource(input: unknown, source: Source, values: Values): L
     http: httpOf(file, values, findings),
     startup: file.startup,
     cache: { dir: cacheFolder(file, values, findings) },
-    limits: file.limits,
+    limits: limitsOf(file, findings),
+    policy: policyOf(file, findings),
+    profiles: profilesOf(file, findings),
+    audit: auditOf(file, values),
+    tracing: tracingOf(file, findings),
+    admin: file.admin,
+    state: {
+      dir: stateDir(file, values),
+      chosen: file.state.dir !== undefined,
+      key_command: file.state.key_command,
+      older_keys: olderKeys,
+    },
   };
+  checkProfiles(config, findings);
   if (levelOf(values) === null) {
     findings.environment('MCPSTEAD_LOG_LEVEL', `must be ${LOG_LEVELS.join(' or ')}`);
   }
@@ -84,6 +111,7 @@ export function resolveSource(input: unknown, source: Source, values: Values): L
 function mappingOf(input: unknown, findings: Findings): Mapping {
   try {
     const value = withoutNulls(input ?? {});
+    if (isMapping(input)) refuseEmpty(input, findings);
     if (isMapping(value)) return value;
     findings.problem(
       [],
@@ -152,9 +180,25 @@ function listenOf(file: FileValues, values: Values, findings: Findings): { host:
   return { host: '', port };
 }
 
-function tokensOf(file: FileValues, values: Values, findings: Findings): Config['mcp']['auth'] {
+type Tokens = Pick<Config['mcp']['auth'], 'mode' | 'tokens'>;
+
+function tokensOf(file: FileValues, values: Values, findings: Findings): Tokens {
   if (values.local === true) return { mode: 'none', tokens: [] };
-  const { mode } = file.mcp.auth;
+  const people = namesPeople(file);
+  const mode = file.mcp.auth.mode ?? (people ? 'bearer' : 'none');
+  if (mode === 'none' && people)
+    findings.problem(
+      ['mcp', 'auth', 'mode'],
+      'is none although keys, issuers, client_cert or proxy are configured: they would not be checked',
+      'mode: bearer',
+    );
+  const found = bearerTokens(mode, people, values, findings);
+  if (people) refuseLookalikes(found.tokens, findings);
+  return found;
+}
+
+/** `people`: others than holders of these tokens can authenticate. */
+function bearerTokens(mode: Tokens['mode'], people: boolean, values: Values, findings: Findings): Tokens {
   const { MCPSTEAD_BEARER_TOKEN: token, MCPSTEAD_BEARER_TOKEN_FILE: path } = values.env;
   if (mode === 'none') {
     if (token || path) {
@@ -185,7 +229,7 @@ function tokensOf(file: FileValues, values: Values, findings: Findings): Config[
     }
     return { mode, tokens };
   }
-  if (!token) {
+  if (!token && !people) {
     findings.problem(
       ['mcp', 'auth', 'mode'],
       'MCPSTEAD_BEARER_TOKEN is required when mcp.auth.mode=bearer',
@@ -195,8 +239,8 @@ function tokensOf(file: FileValues, values: Values, findings: Findings): Config[
   return { mode, tokens: token ? [token] : [] };
 }
 
-/** MCPSTEAD_STATE_KEY, or the content of the file that MCPSTEAD_STATE_KEY_FILE names. */
-function stateKey({ env }: Values, findings: Findings): Buffer | undefined {
+/** MCPSTEAD_STATE_KEY, or the lines of the file that MCPSTEAD_STATE_KEY_FILE names: the first key seals, all of them open. */
+function stateKeys({ env }: Values, findings: Findings): Buffer[] {
   const { MCPSTEAD_STATE_KEY: given, MCPSTEAD_STATE_KEY_FILE: path } = env;
   let text = given ?? '';
   let variable = 'MCPSTEAD_STATE_KEY';
@@ -209,20 +253,22 @@ function stateKey({ env }: Values, findings: Findings): Buffer | undefined {
     const secret = readSecret(path, process.cwd());
     if (typeof secret !== 'string') {
       findings.environment(variable, secret.missing);
-      return undefined;
+      return [];
     }
     text = secret;
   }
-  const written = text.trim().replace(/=$/, '');
-  if (written === '') return undefined;
-  const key = Buffer.from(written, 'base64url');
-  if (key.length === STATE_KEY_BYTES && key.toString('base64url') === written) return key;
+  const keys = lines(text).map((line) => {
+    const written = line.replace(/=$/, '');
+    const key = Buffer.from(written, 'base64url');
+    return key.length === STATE_KEY_BYTES && key.toString('base64url') === written ? key : undefined;
+  });
+  if (!keys.includes(undefined)) return keys.filter((key) => key !== undefined);
   findings.environment(
     variable,
     `must be ${STATE_KEY_BYTES} bytes in base64url`,
     `as from: node -p "crypto.randomBytes(${STATE_KEY_BYTES}).toString('base64url')"`,
   );
-  return undefined;
+  return [];
 }
 
 const STATE_KEY_BYTES = 32;
@@ -254,6 +300,7 @@ function httpOf(file: FileValues, values: Values, findings: Findings): Config['h
   const { http } = file;
   return {
     ...http,
+    tls: tlsOf(file, values, findings),
     public_url: http.public_url === null ? null : publicUrl(http.public_url),
     allowed_hosts: listed(
       'allowed_hosts',

@@ -1,4 +1,17 @@
 import { z } from 'zod';
+import {
+  admin,
+  audit,
+  auth,
+  httpTls,
+  limitRules,
+  override,
+  policy,
+  profiles,
+  state,
+  tracing,
+} from './access-schema.js';
+import { atLeast, flag, link, now, orNothing, positive, restart, text, words, type Reload } from './keys.js';
 
 /**
  * The schema of the configuration file: the only place that declares a key, its default and its bounds.
@@ -11,44 +24,6 @@ export const LONGEST_MS = 2 ** 31 - 1;
 export const LEGACY_REVISIONS = ['2024-11-05', '2025-03-26', '2025-06-18', '2025-11-25'] as const;
 export const MODERN_REVISIONS = ['2026-07-28'] as const;
 export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'off'] as const;
-
-/**
- * What a reload does with a changed key. `now`: takes effect at once, without a new connection. `link`: the server gets a new connection.
- * `restart`: the old value stays in force, with a warning, until the gateway restarts.
- */
-export type Reload = 'now' | 'link' | 'restart';
-
-/** What `.meta()` says about a key; docs/configuration.md shows both. */
-type KeyMeta = Readonly<{ description: string; reload: Reload }>;
-
-const key =
-  (reload: Reload) =>
-  (description: string): KeyMeta => ({ description, reload });
-const now = key('now');
-const link = key('link');
-const restart = key('restart');
-
-const flag = (value: boolean) => z.boolean().default(value);
-/** A duration or an interval above zero. */
-const positive = (value: number) => z.number().gt(0).default(value);
-const atLeast = (least: number, value: number) => z.int().min(least).default(value);
-const orNothing = (value: number) => z.number().min(0).default(value);
-/** Arguments and variables are often numbers or booleans in YAML; they become strings. */
-const text = z
-  .union([z.string(), z.number(), z.boolean()], { error: 'must be a string' })
-  .transform((value) => String(value));
-const words = () => z.array(z.string()).default([]);
-
-const auth = z.object({
-  mode: z
-    .enum(['none', 'bearer'])
-    .default('none')
-    .meta(
-      now(
-        'How clients authenticate. `bearer` reads its tokens from `MCPSTEAD_BEARER_TOKEN` or the file that `MCPSTEAD_BEARER_TOKEN_FILE` names; the file has no key for a token.',
-      ),
-    ),
-});
 
 const session = z.object({
   idle_ttl_seconds: positive(3600).meta(restart('A session ends after this long without a request.')),
@@ -87,6 +62,7 @@ const http = z.object({
       'How long an idle client connection stays open; set it longer than the idle timeout of a load balancer in front.',
     ),
   ),
+  tls: httpTls,
 });
 
 const startup = z.object({
@@ -143,6 +119,17 @@ const limits = z.object({
       'Maximum length of the tool names (`<server>__<tool>`) that clients see; longer names get a shorter alias. 0: the 128 characters of the specification.',
     ),
   ),
+  rules: limitRules,
+  share: z
+    .number()
+    .gt(0)
+    .max(1)
+    .default(0.5)
+    .meta(
+      now(
+        'The part of `limits.in_flight` of an upstream that one principal may use while others call it; more of its calls fail as `busy`.',
+      ),
+    ),
 });
 
 const logging = z.object({
@@ -327,6 +314,22 @@ export const serverSchema = z.object({
     .default('overlap')
     .meta(now('`serial` stops the old process before it starts the new one; calls wait in the meantime.')),
   disabled: flag(false).meta(link('Ignore this server, as in client configuration files.')),
+  overrides: z
+    .record(z.string(), override)
+    .default({})
+    .meta(
+      now(
+        'Other names, titles and descriptions for its tools, by tool, on merged routes and in profiles: `{create: {name: open_ticket, title: ..., description: ...}}`. A replaced name is unknown there.',
+      ),
+    ),
+  pin: z
+    .enum(['off', 'warn', 'enforce'])
+    .default('off')
+    .meta(
+      now(
+        'What happens when a definition of this server changes after it was first seen: `warn` logs it, `enforce` also hides the definition until `mcpstead pins approve`.',
+      ),
+    ),
 });
 
 /** Keys that only one kind of server has, or that are resolved into another form. */
@@ -372,7 +375,25 @@ export const fileSchema = z.object({
     .default(8766)
     .meta(restart('The port to listen on; 0 picks a free one. Overridden by `MCPSTEAD_PORT`.')),
   mcp: z.object({ auth: auth.prefault({}), session: session.prefault({}) }).prefault({}),
-  metrics: z.object({ enabled: flag(true).meta(now('Whether `GET /metrics` answers.')) }).prefault({}),
+  metrics: z
+    .object({
+      enabled: flag(true).meta(now('Whether `GET /metrics` answers.')),
+      auth: z
+        .enum(['none', 'bearer'])
+        .optional()
+        .meta(
+          now(
+            'Who may read `GET /metrics`: everybody, or viewers and operators. Not set: everybody, unless there is a `policy` and no `admin.port`.',
+          ),
+        ),
+    })
+    .prefault({}),
+  policy,
+  profiles,
+  audit: audit.prefault({}),
+  tracing: tracing.prefault({}),
+  admin: admin.prefault({}),
+  state: state.prefault({}),
   logging: logging.prefault({}),
   http: http.prefault({}),
   startup: startup.prefault({}),
@@ -422,10 +443,12 @@ export function keysOf(schema: AnySchema): Readonly<Record<string, AnySchema>> |
   return bare instanceof z.ZodObject ? bare.shape : undefined;
 }
 
-/** Every key of a schema, as `mcp.session.idle_ttl_seconds`, with its schema. */
+/** Every key of a schema, as `mcp.session.idle_ttl_seconds`, with its schema. A mapping that is described as a whole is one key. */
 export function leavesOf(schema: AnySchema, prefix = ''): (readonly [path: string, schema: AnySchema])[] {
+  const isSection = (member: AnySchema): boolean =>
+    Object.values(keysOf(member) ?? {}).some((each) => reloadOf(each) !== undefined || isSection(each));
   return Object.entries(keysOf(schema) ?? {}).flatMap(([key, member]) =>
-    keysOf(member) ? leavesOf(member, `${prefix}${key}.`) : [[prefix + key, member] as const],
+    isSection(member) ? leavesOf(member, `${prefix}${key}.`) : [[prefix + key, member] as const],
   );
 }
 

@@ -1,3 +1,6 @@
+import type { z } from 'zod';
+import type { keyEntry, override, who } from './access-schema.js';
+import type { ConfigProblem } from './problems.js';
 import type { FileValues, ServerValues, TRANSPORT_KEYS } from './schema.js';
 import type { Present } from './shape.js';
 
@@ -14,12 +17,12 @@ type Server = ReadonlyDeep<ServerValues>;
  * The resolved configuration: defaults applied, variables and secret files expanded. Key names, and what the keys mean, are those of
  * schema.ts; only what differs from the file is declared here.
  */
-export interface Config extends Omit<File, 'mcp' | 'cache'> {
+export interface Config extends Omit<
+  File,
+  'mcp' | 'cache' | 'http' | 'policy' | 'profiles' | 'limits' | 'audit' | 'tracing' | 'state'
+> {
   readonly mcp: {
-    readonly auth: File['mcp']['auth'] & {
-      /** Every accepted bearer token; empty under mode none. */
-      readonly tokens: readonly string[];
-    };
+    readonly auth: AuthConfig;
     readonly session: File['mcp']['session'];
     /** MCPSTEAD_STATE_KEY: 32 bytes that replicas share to read each other's states; undefined: each replica has its own. */
     readonly state_key: Buffer | undefined;
@@ -27,6 +30,120 @@ export interface Config extends Omit<File, 'mcp' | 'cache'> {
   readonly servers: readonly ServerConfig[];
   /** `dir`: undefined if lists are not kept between runs. */
   readonly cache: { readonly dir: string | undefined };
+  readonly http: Omit<File['http'], 'tls'> & { readonly tls: TlsConfig | undefined };
+  /** undefined: everything is allowed. */
+  readonly policy: PolicyConfig | undefined;
+  readonly profiles: readonly ProfileConfig[];
+  readonly limits: Omit<File['limits'], 'rules'> & { readonly rules: readonly LimitRule[] };
+  /** `file`: an absolute path; undefined: there is no audit log. */
+  readonly audit: Omit<File['audit'], 'file'> & { readonly file: string | undefined };
+  /** `endpoint`: a URL; undefined: nothing is traced. */
+  readonly tracing: Omit<File['tracing'], 'endpoint'> & { readonly endpoint: string | undefined };
+  readonly state: {
+    /** An absolute path; undefined: there is no folder, and state is kept in memory. */
+    readonly dir: string | undefined;
+    /** Whether the file names it. */
+    readonly chosen: boolean;
+    readonly key_command: readonly string[];
+    /** Further keys of MCPSTEAD_STATE_KEY_FILE, which only open what they sealed. */
+    readonly older_keys: readonly Buffer[];
+  };
+}
+
+/** Whom a rule is about: all members must match, any entry of each; no members: everybody. */
+export type Who = ReadonlyDeep<z.output<typeof who>>;
+
+export interface AuthConfig extends Omit<
+  File['mcp']['auth'],
+  'mode' | 'keys' | 'issuers' | 'admins' | 'viewers' | 'client_cert' | 'proxy' | 'keys_file'
+> {
+  readonly mode: 'none' | 'bearer';
+  /** Every accepted contract token; empty under mode none. */
+  readonly tokens: readonly string[];
+  /** Those of the config, then those of `keys_file`. */
+  readonly keys: readonly KeyConfig[];
+  /** An absolute path. */
+  readonly keys_file: string | undefined;
+  readonly issuers: readonly IssuerConfig[];
+  readonly client_cert: File['mcp']['auth']['client_cert'];
+  readonly proxy: ProxyConfig | undefined;
+  readonly admins: readonly Who[];
+  readonly viewers: readonly Who[];
+}
+
+export interface KeyConfig extends Omit<ReadonlyDeep<z.output<typeof keyEntry>>, 'expires'> {
+  /** Unix time in milliseconds. */
+  readonly expires: number | undefined;
+}
+
+export interface IssuerConfig extends Omit<File['mcp']['auth']['issuers'][number], 'introspection'> {
+  readonly introspection:
+    { readonly client_id: string; readonly secret: string; readonly cache_seconds: number } | undefined;
+}
+
+export interface ProxyConfig {
+  /** IP addresses and networks in CIDR notation. */
+  readonly addresses: readonly string[];
+  /** Names of headers in lower case. */
+  readonly user: string | undefined;
+  readonly groups: string | undefined;
+}
+
+export interface TlsConfig extends NonNullable<File['http']['tls']> {
+  /** PEM. */
+  readonly cert: string;
+  readonly key: string;
+  readonly client_ca: string | undefined;
+  /** A hash of the contents of the files: a renewed certificate is a change. */
+  readonly fingerprint: string;
+}
+
+/** Where the file has a value, for errors that are found later. */
+export type Place = Omit<ConfigProblem, 'message' | 'fix'>;
+
+export interface TargetConfig {
+  readonly servers: readonly string[];
+  /** undefined in all three: every kind of item. */
+  readonly tools: readonly string[] | undefined;
+  readonly prompts: readonly string[] | undefined;
+  readonly resources: readonly string[] | undefined;
+  readonly annotations: Readonly<Record<string, boolean>> | undefined;
+  /** A condition in CEL. */
+  readonly when: string | undefined;
+  readonly place: Place;
+}
+
+export interface RuleConfig {
+  readonly name: string;
+  readonly who: Who;
+  /** Scopes that a caller needs for what the rule allows. */
+  readonly needs: readonly string[];
+  readonly allow: readonly TargetConfig[];
+  readonly deny: readonly TargetConfig[];
+}
+
+export interface PolicyConfig {
+  readonly default: 'deny' | 'allow';
+  readonly rules: readonly RuleConfig[];
+  readonly sets: number;
+  readonly cache_bytes: number;
+}
+
+export type OverrideConfig = ReadonlyDeep<z.output<typeof override>>;
+
+export interface ProfileConfig {
+  readonly name: string;
+  /** undefined: everything. */
+  readonly allow: readonly TargetConfig[] | undefined;
+  /** By `<server>__<tool>`. */
+  readonly overrides: Readonly<Record<string, OverrideConfig>>;
+}
+
+export interface LimitRule extends Omit<File['limits']['rules'][number], 'who' | 'burst' | 'concurrent'> {
+  readonly who: Who;
+  readonly burst: number;
+  /** undefined: any number of calls at a time. */
+  readonly concurrent: number | undefined;
 }
 
 export type LogLevelName = Config['logging']['level'];

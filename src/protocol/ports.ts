@@ -21,10 +21,10 @@ export interface Principal {
   readonly claims: Readonly<Record<string, unknown>>;
   /** Fingerprint of its credential; empty: none. Sessions and calls end when the credential is withdrawn. */
   readonly credential: string;
-  /** Unix time in milliseconds, with the skew of its issuer; undefined: never. */
+  /** Unix time in milliseconds, allowing for clocks that differ; undefined: never. */
   readonly expires: number | undefined;
-  /** The only profile that it may use. */
-  readonly profile?: string;
+  /** The profile that it is confined to; undefined: it may use all routes. */
+  readonly profile?: string | undefined;
 }
 
 export type PrincipalKind = 'anonymous' | 'local' | 'bearer' | 'key' | 'token' | 'proxy' | 'cert';
@@ -35,7 +35,7 @@ export interface Shown {
   readonly headers: Readonly<Record<string, string | string[] | undefined>> & {
     readonly authorization?: string | undefined;
   };
-  /** Names and values as they were sent, in turn. */
+  /** Names and values in turn, as they were sent: shows a header that was sent twice. */
   readonly rawHeaders?: readonly string[];
   readonly socket: {
     readonly remoteAddress?: string | undefined;
@@ -64,7 +64,7 @@ export interface Denied {
   /** Value of WWW-Authenticate for the route that was asked for. */
   readonly challenge?: string;
   readonly reason: AuthFailureReason;
-  /** In seconds. */
+  /** Seconds until another attempt is worthwhile. */
   readonly retryAfter?: number;
 }
 

@@ -81,10 +81,12 @@ export function createHttpPort(deps: RoutesDeps): HttpPort {
     if ('status' in who) {
       gate.countInvalid('unknown');
       const text = `unauthorized: ${who.reason.replace('_', ' ')}`;
-      return sendError(res, new GatewayError('unauthorized', text), 'null', [
-        'WWW-Authenticate',
-        who.challenge,
-      ]);
+      return sendError(
+        res,
+        new GatewayError('unauthorized', text),
+        'null',
+        who.challenge === undefined ? [] : ['WWW-Authenticate', who.challenge],
+      );
     }
     if (route.admits === 'mcp' && gate.state === 'starting')
       return sendError(

@@ -57,6 +57,8 @@ function config(command: string, args: string[], more: Partial<StdioServerConfig
     revision: 'auto',
     session: 'shared',
     roots: [],
+    overrides: {},
+    pin: 'off',
     drain_seconds: 30,
     restart: 'overlap',
     timeouts: {

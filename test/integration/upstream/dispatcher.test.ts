@@ -54,6 +54,8 @@ function config(url: string, more: Partial<HttpServerConfig> = {}): HttpServerCo
     revision: 'auto',
     session: 'shared',
     roots: [],
+    overrides: {},
+    pin: 'off',
     drain_seconds: 30,
     restart: 'overlap',
     timeouts: {

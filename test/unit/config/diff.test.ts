@@ -191,7 +191,27 @@ describe('what a reload does with a key', () => {
     expect(possible).toContain(reload);
   });
 
-  const old = config([]);
+  const plain = config([]);
+  // Every key has a value, so that another one can be told from it.
+  const old: Config = {
+    ...plain,
+    admin: { ...plain.admin, port: 9000 },
+    tracing: { ...plain.tracing, headers: { authorization: 'one' } },
+    http: {
+      ...plain.http,
+      tls: {
+        cert_file: 'cert.pem',
+        key_file: 'key.pem',
+        client_ca_file: 'ca.pem',
+        client_cert: 'none',
+        min_version: 'TLSv1.2',
+        cert: 'c',
+        key: 'k',
+        client_ca: 'ca',
+        fingerprint: 'f',
+      },
+    },
+  };
   const next = { ...changed(old), servers: old.servers };
   const valueAt = (of: unknown, path: string): unknown =>
     path.split('.').reduce((value, key) => (value as Record<string, unknown>)[key], of);

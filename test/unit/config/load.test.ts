@@ -14,7 +14,17 @@ describe('defaults', () => {
       host: '127.0.0.1',
       port: 8766,
       mcp: {
-        auth: { mode: 'none', tokens: [] },
+        auth: {
+          mode: 'none',
+          tokens: [],
+          keys: [],
+          issuers: [],
+          resource: 'route',
+          scopes: [],
+          implies: {},
+          admins: [],
+          viewers: [],
+        },
         session: { idle_ttl_seconds: 3600, gc_interval_seconds: 60, shutdown_grace_seconds: 5 },
       },
       metrics: { enabled: true },
@@ -42,7 +52,22 @@ describe('defaults', () => {
         buffered_bytes: 268_435_456,
         per_client: 100,
         name_length: 0,
+        rules: [],
+        share: 0.5,
       },
+      policy: undefined,
+      profiles: [],
+      audit: {
+        file: undefined,
+        arguments: 'none',
+        redact: ['password', 'secret', 'token', 'authorization', 'cookie', 'api_key'],
+        rotate_bytes: 104_857_600,
+        keep: 10,
+        on_full: 'block',
+      },
+      tracing: { endpoint: undefined, headers: {}, ratio: 0.1, per_second: 100 },
+      admin: { host: '127.0.0.1' },
+      state: { dir: undefined, chosen: false, key_command: [], older_keys: [] },
     });
     expect(servers).toEqual([
       {
@@ -64,6 +89,8 @@ describe('defaults', () => {
         roots: [],
         drain_seconds: 30,
         restart: 'overlap',
+        overrides: {},
+        pin: 'off',
         timeouts: {
           connect_ms: 10_000,
           probe_ms: 5000,
@@ -114,7 +141,7 @@ logging: {level: info}
       { MCPSTEAD_BEARER_TOKEN: 'secret', EXAMPLE_KEY: 'abc' },
     );
     expect(warnings).toEqual([]);
-    expect(config.mcp.auth).toEqual({ mode: 'bearer', tokens: ['secret'] });
+    expect(config.mcp.auth).toMatchObject({ mode: 'bearer', tokens: ['secret'], keys: [], issuers: [] });
     expect(config.servers[0]).toMatchObject({ where: expect.stringMatching(/config\.yaml:12$/) as string });
     expect(config.servers[0]).toMatchObject({ headers: { 'X-API-Key': 'abc' } });
   });

@@ -1,0 +1,332 @@
+/** The schema of the keys that decide who may do what: identities, policy, limits, the audit log, and how the port is protected. */
+import { z } from 'zod';
+import { atLeast, flag, now, positive, restart, words } from './keys.js';
+
+const name = z.string().min(1).max(128);
+const list = () => z.array(z.string());
+/** A mistyped key here could mean more rights: it is an error, not a warning. */
+const strict = z.strictObject;
+
+/** Whom a rule is about: all members must match, any entry of each; no members: everybody. */
+export const who = strict({
+  ids: list().optional(),
+  groups: list().optional(),
+  scopes: list().optional(),
+  claims: z.record(z.string(), z.union([z.string(), z.number(), z.boolean()])).optional(),
+  routes: list().optional(),
+});
+
+export const keyEntry = strict({
+  name: name.regex(/^[A-Za-z0-9._@-]+$/, 'must be 1 to 128 of A-Z a-z 0-9 . _ @ -'),
+  sha256: z
+    .array(
+      z
+        .string()
+        .regex(/^[A-Za-z0-9_-]{43}$/, 'must be 43 characters of base64url, as from mcpstead keys hash'),
+    )
+    .min(1, 'must have at least one hash, as from mcpstead keys hash'),
+  groups: words(),
+  scopes: words(),
+  profile: name.optional(),
+  /** A YAML date is a string here. The key is valid until the end of that day, UTC. */
+  expires: z
+    .string()
+    .regex(/^\d{4}-\d{2}-\d{2}$/, 'must be a date such as 2027-06-30')
+    .optional(),
+  disabled: flag(false),
+  owner: name.optional(),
+  approver: flag(false),
+});
+
+export const ALGORITHMS = [
+  'RS256',
+  'RS384',
+  'RS512',
+  'PS256',
+  'PS384',
+  'PS512',
+  'ES256',
+  'ES384',
+  'ES512',
+  'EdDSA',
+] as const;
+
+const issuer = strict({
+  name: name.regex(/^[A-Za-z0-9._-]+$/, 'must be 1 to 128 of A-Z a-z 0-9 . _ -'),
+  issuer: z.string().min(1),
+  audiences: words(),
+  clients: words(),
+  algorithms: z
+    .array(z.enum(ALGORITHMS))
+    .min(1, 'must name at least one algorithm')
+    .default(['RS256', 'PS256', 'ES256', 'EdDSA']),
+  typ: z.enum(['at+jwt']).optional(),
+  skew_seconds: z.number().min(0).max(600).default(60),
+  claims: strict({
+    id: name.default('sub'),
+    name: name.default('preferred_username'),
+    groups: name.default('groups'),
+  }).prefault({}),
+  keep: words(),
+  introspection: strict({
+    client_id: z.string().min(1),
+    secret_file: z.string().min(1),
+    cache_seconds: z.number().min(0).max(3600).default(30),
+  }).optional(),
+});
+
+export const auth = z.object({
+  mode: z
+    .enum(['none', 'bearer'])
+    .optional()
+    .meta(
+      now(
+        'How clients authenticate. Not set: `bearer` if keys, issuers, `client_cert` or `proxy` are configured, otherwise `none`. `bearer` also reads tokens from `MCPSTEAD_BEARER_TOKEN` or the file that `MCPSTEAD_BEARER_TOKEN_FILE` names; the file has no key for a token.',
+      ),
+    ),
+  keys: z
+    .array(keyEntry)
+    .default([])
+    .meta(
+      now(
+        'Keys for people and machines, as from `mcpstead keys create`: `{name, sha256: [...], groups, scopes, profile, expires: 2027-06-30, disabled, owner, approver}`. Two hashes: the key is being rotated.',
+      ),
+    ),
+  keys_file: z
+    .string()
+    .min(1)
+    .optional()
+    .meta(
+      now('A YAML file with a list like `keys`, which `mcpstead keys` writes; read again on every reload.'),
+    ),
+  issuers: z
+    .array(issuer)
+    .default([])
+    .meta(
+      now(
+        'Issuers whose access tokens are accepted (docs/identity-providers.md): `{name, issuer, audiences, clients, algorithms, typ, skew_seconds: 60, claims: {id, name, groups}, keep, introspection: {client_id, secret_file, cache_seconds: 30}}`.',
+      ),
+    ),
+  resource: z
+    .enum(['route', 'gateway'])
+    .default('route')
+    .meta(
+      now(
+        'The resource that a token must be for (RFC 8707): `http.public_url` with the path of the route, or without it.',
+      ),
+    ),
+  scopes: words().meta(now('The scopes that a client without a token is told to ask for.')),
+  implies: z
+    .record(z.string(), list())
+    .default({})
+    .meta(now('Scopes that another scope includes: `{admin: [files:read]}`.')),
+  client_cert: strict({
+    id: z.enum(['san_uri', 'san_email', 'san_dns', 'cn']),
+    groups: words(),
+  })
+    .optional()
+    .meta(
+      now(
+        'Accept verified client certificates (`http.tls.client_ca_file`): `{id: san_uri | san_email | san_dns | cn, groups: [...]}`.',
+      ),
+    ),
+  proxy: strict({
+    addresses: list().min(1, 'must name at least one address'),
+    user: z.string().optional(),
+    groups: z.string().optional(),
+  })
+    .optional()
+    .meta(
+      now(
+        'A proxy that authenticates users: `{addresses: [10.1.0.0/16], user: X-Forwarded-User, groups: X-Forwarded-Groups}`. Without `user`, only its X-Forwarded-For is believed.',
+      ),
+    ),
+  admins: z
+    .array(who)
+    .default([])
+    .meta(
+      now(
+        'Operators: principals that may use all of `/-/`, as a list of `who` (docs/access.md). None: holders of `MCPSTEAD_BEARER_TOKEN`.',
+      ),
+    ),
+  viewers: z
+    .array(who)
+    .default([])
+    .meta(now('Principals that may read metrics and health, but change nothing.')),
+});
+
+const target = {
+  servers: list().default(['*']),
+  tools: list().optional(),
+  prompts: list().optional(),
+  resources: list().optional(),
+  annotations: z.record(z.string(), z.boolean()).optional(),
+};
+const condition = { when: z.string().min(1).optional() };
+
+const rule = strict({
+  name,
+  who: who.prefault({}),
+  needs: words(),
+  allow: z.array(strict({ ...target, ...condition })).default([]),
+  deny: z.array(strict({ ...target, ...condition })).default([]),
+});
+
+export const policy = strict({
+  default: z
+    .enum(['deny', 'allow'])
+    .default('deny')
+    .meta(
+      now('What happens to an item that no rule is about. Without the key `policy`, everything is allowed.'),
+    ),
+  rules: z
+    .array(rule)
+    .default([])
+    .meta(
+      now(
+        'Rules (docs/access.md): `{name, who, needs: [scopes], allow: [targets], deny: [targets]}`. A target: `{servers, tools, prompts, resources, annotations, when}`.',
+      ),
+    ),
+  sets: atLeast(1, 256).meta(now('Maximum number of different sets of rules whose lists are cached.')),
+  cache_bytes: atLeast(0, 67_108_864).meta(now('Maximum size of the cached lists that rules cut.')),
+}).optional();
+
+export const override = strict({
+  name: z
+    .string()
+    .regex(/^[A-Za-z0-9_.-]{1,128}$/, 'must be 1 to 128 of A-Z a-z 0-9 _ . -')
+    .optional(),
+  title: z.string().min(1).optional(),
+  description: z.string().min(1).optional(),
+});
+
+export const profiles = z
+  .array(
+    strict({
+      name: z.string().regex(/^[A-Za-z0-9._-]{1,64}$/, 'must be 1 to 64 of A-Z a-z 0-9 . _ -'),
+      allow: z.array(strict(target)).optional(),
+      overrides: z.record(z.string(), override).default({}),
+    }),
+  )
+  .default([])
+  .meta(
+    now(
+      'Selections of servers and tools with an endpoint of their own, `/profiles/<name>/mcp`: `{name, allow: [targets], overrides: {<server>__<tool>: {name, title, description}}}`.',
+    ),
+  );
+
+export const limitRules = z
+  .array(
+    strict({
+      name,
+      who: who.prefault({}),
+      servers: list().default(['*']),
+      tools: list().default(['*']),
+      per: z.enum(['principal', 'server', 'tool']).default('principal'),
+      per_second: z.number().gt(0).max(1_000_000),
+      burst: z.int().min(1).max(1_000_000).optional(),
+      concurrent: z.int().min(1).optional(),
+    }),
+  )
+  .default([])
+  .meta(
+    now(
+      'Rate limits: `{name, who, servers, tools, per: principal | server | tool, per_second, burst, concurrent}`. All that fit apply.',
+    ),
+  );
+
+export const audit = z.object({
+  file: z
+    .string()
+    .min(1)
+    .optional()
+    .meta(restart('The audit log: a JSON line per call, refusal and act of an operator (docs/audit.md).')),
+  arguments: z
+    .enum(['none', 'hash', 'keep'])
+    .default('none')
+    .meta(
+      now('Whether arguments of calls are recorded: not at all, as an HMAC, or as they are, up to 8 KB.'),
+    ),
+  redact: list()
+    .default(['password', 'secret', 'token', 'authorization', 'cookie', 'api_key'])
+    .meta(now('Members whose values are recorded as `***`, at any depth.')),
+  rotate_bytes: atLeast(4096, 104_857_600).meta(now('The size at which a new file is begun.')),
+  keep: atLeast(1, 10).meta(now('How many full files are kept.')),
+  on_full: z
+    .enum(['block', 'count'])
+    .default('block')
+    .meta(
+      now(
+        'What happens when the log cannot be written: calls are refused, or the lost lines are only counted.',
+      ),
+    ),
+});
+
+export const tracing = z.object({
+  endpoint: z
+    .string()
+    .min(1)
+    .optional()
+    .meta(restart('Where spans are sent: the URL of an OTLP/HTTP collector (docs/tracing.md).')),
+  headers: z.record(z.string(), z.string()).default({}).meta(restart('Headers for the collector.')),
+  ratio: z
+    .number()
+    .min(0)
+    .max(1)
+    .default(0.1)
+    .meta(restart('The part of the calls without a sampled parent that is sampled.')),
+  per_second: positive(100).meta(
+    restart('Maximum number of calls per second that the gateway itself samples.'),
+  ),
+});
+
+export const httpTls = z
+  .object({
+    cert_file: z
+      .string()
+      .min(1)
+      .meta(now('The certificate chain of the port, PEM; read again on every reload.')),
+    key_file: z.string().min(1).meta(now('The key of the certificate, PEM.')),
+    client_ca_file: z
+      .string()
+      .min(1)
+      .optional()
+      .meta(now('CA certificates that client certificates must be from, PEM.')),
+    client_cert: z
+      .enum(['none', 'optional', 'required'])
+      .default('none')
+      .meta(restart('Whether clients are asked for a certificate.')),
+    min_version: z
+      .enum(['TLSv1.2', 'TLSv1.3'])
+      .default('TLSv1.2')
+      .meta(restart('The oldest version of TLS that is spoken.')),
+  })
+  .optional();
+
+export const admin = z.object({
+  port: z
+    .int()
+    .min(0)
+    .max(65_535)
+    .optional()
+    .meta(restart('A port of its own for `/metrics` and `/-/*`, which the main port then does not serve.')),
+  host: z.string().default('127.0.0.1').meta(restart('The address of that port.')),
+});
+
+export const state = z.object({
+  dir: z
+    .string()
+    .optional()
+    .meta(
+      restart(
+        'Where the gateway keeps what must outlive it, encrypted. Not set: `$STATE_DIRECTORY`, `$XDG_STATE_HOME/mcpstead` or `~/.local/state/mcpstead` (Windows: `%LOCALAPPDATA%\\mcpstead`); without any of them, memory.',
+      ),
+    ),
+  key_command: list()
+    .default([])
+    .meta(
+      restart(
+        'A command that prints the key of that folder, as a list of program and arguments. Not set: `MCPSTEAD_STATE_KEY`, or the file `key` in the folder.',
+      ),
+    ),
+});

@@ -1,0 +1,368 @@
+/** Resolves the keys that decide who may do what. Everything wrong here is an error, never a reason to allow more. */
+import { createHash } from 'node:crypto';
+import { isIP } from 'node:net';
+import { isAbsolute, join, resolve } from 'node:path';
+import { z } from 'zod';
+import { keyEntry } from './access-schema.js';
+import { isLoopback } from './address.js';
+import { isMapping } from './client-files.js';
+import { readSecret, type Values } from './expand.js';
+import { parseAll } from './issues.js';
+import { ConfigError, Findings, type Path } from './problems.js';
+import { FILE_BYTES, readBounded } from './read.js';
+import type { FileValues } from './schema.js';
+import { withoutNulls } from './shape.js';
+import { parseText } from './syntax.js';
+import type { Config, IssuerConfig, KeyConfig, PolicyConfig, TargetConfig, TlsConfig } from './types.js';
+
+/** The beginnings of the ids of principals, which no issuer may be named like. */
+const PREFIXES: readonly string[] = ['anonymous', 'bearer', 'cert', 'key', 'local', 'login', 'proxy'];
+
+/** A key without a value is a key that is not written; here that would mean more rights, so it is an error. */
+export function refuseEmpty(raw: Readonly<Record<string, unknown>>, findings: Findings): void {
+  const look = (value: unknown, path: Path): void => {
+    if (value === null || value === undefined) {
+      findings.problem(path, 'has no value', 'write one, or remove the key', true);
+    } else if (Array.isArray(value)) value.forEach((each, index) => look(each, [...path, index]));
+    else if (isMapping(value)) for (const key of Object.keys(value)) look(value[key], [...path, key]);
+  };
+  for (const key of ['policy', 'profiles']) if (key in raw) look(raw[key], [key]);
+  const { limits } = raw;
+  if (isMapping(limits) && 'rules' in limits) look(limits['rules'], ['limits', 'rules']);
+  const { mcp } = raw;
+  const auth = isMapping(mcp) ? mcp['auth'] : undefined;
+  if (!isMapping(auth)) return;
+  for (const key of ['admins', 'viewers']) if (key in auth) look(auth[key], ['mcp', 'auth', key]);
+}
+
+export function accessOf(
+  file: FileValues,
+  tokens: Pick<Config['mcp']['auth'], 'mode' | 'tokens'>,
+  values: Values,
+  findings: Findings,
+): Config['mcp']['auth'] {
+  const { mode: _, keys_file, ...auth } = file.mcp.auth;
+  const keysFile = keys_file === undefined ? undefined : resolve(values.folder, keys_file);
+  const resolved = {
+    ...auth,
+    ...tokens,
+    keys: keysOf(file, keysFile, findings),
+    keys_file: keysFile,
+    issuers: auth.issuers.map((issuer, index) => issuerOf(issuer, index, values, findings)),
+    client_cert: auth.client_cert,
+    proxy: proxyOf(auth.proxy, findings),
+  };
+  if (values.local === true)
+    return { ...resolved, keys: [], issuers: [], client_cert: undefined, proxy: undefined };
+  uniqueNames(auth.issuers, ['mcp', 'auth', 'issuers'], findings);
+  const path = ['mcp', 'auth', 'issuers'];
+  if (auth.issuers.length > 0 && file.http.public_url === null && !isLoopback(file.host))
+    findings.problem(
+      path,
+      'needs http.public_url: tokens are for a URL',
+      'http: {public_url: https://...}',
+      true,
+    );
+  if (auth.client_cert && (!file.http.tls?.client_ca_file || file.http.tls.client_cert === 'none'))
+    findings.problem(
+      ['mcp', 'auth', 'client_cert'],
+      'needs verified certificates',
+      'http: {tls: {client_ca_file: ..., client_cert: optional}}',
+      true,
+    );
+  return resolved;
+}
+
+/** Whether identities other than contract tokens are configured. */
+export function namesPeople({ mcp: { auth } }: FileValues): boolean {
+  const { keys, keys_file, issuers, client_cert, proxy } = auth;
+  return (
+    keys.length > 0 ||
+    keys_file !== undefined ||
+    issuers.length > 0 ||
+    client_cert !== undefined ||
+    proxy?.user !== undefined
+  );
+}
+
+/** A token that looks like a key, or like a JWT, would be taken for one. */
+export function refuseLookalikes(tokens: readonly string[], findings: Findings): void {
+  for (const token of tokens) {
+    const looks = token.startsWith('mcps_')
+      ? 'a key'
+      : /^eyJ[^.]*\.[^.]*\./.test(token)
+        ? 'a JWT'
+        : undefined;
+    if (looks !== undefined)
+      findings.environment(
+        'MCPSTEAD_BEARER_TOKEN',
+        `looks like ${looks}, and would be checked as one`,
+        'choose another token',
+      );
+  }
+}
+
+function keysOf(file: FileValues, path: string | undefined, findings: Findings): KeyConfig[] {
+  const found = new Map<string, KeyConfig>();
+  const add = (entries: readonly z.output<typeof keyEntry>[], base: Path, into: Findings): void => {
+    entries.forEach((entry, index) => {
+      const { name, expires } = entry;
+      if (found.has(name))
+        into.problem(
+          [...base, index, 'name'],
+          `is '${name}' like that of another key`,
+          'give each key a name of its own',
+        );
+      const end = expires === undefined ? undefined : endOf(expires);
+      if (end !== undefined && Number.isNaN(end))
+        into.problem([...base, index, 'expires'], 'is not a date of the calendar');
+      found.set(name, { ...entry, expires: end });
+    });
+  };
+  add(file.mcp.auth.keys, ['mcp', 'auth', 'keys'], findings);
+  if (path !== undefined) {
+    const read = readKeys(path, findings);
+    if (read) add(read.entries, [], read.findings);
+    if (read) findings.problems.push(...read.findings.problems);
+  }
+  return [...found.values()];
+}
+
+/** The end of a day in UTC, Unix milliseconds; NaN: there is no such day. */
+function endOf(date: string): number {
+  const start = Date.parse(`${date}T00:00:00Z`);
+  return Number.isNaN(start) || !new Date(start).toISOString().startsWith(date) ? NaN : start + 86_400_000;
+}
+
+function readKeys(
+  path: string,
+  findings: Findings,
+): { readonly entries: readonly z.output<typeof keyEntry>[]; readonly findings: Findings } | undefined {
+  const at = ['mcp', 'auth', 'keys_file'];
+  let text: string;
+  try {
+    text = readBounded(path, FILE_BYTES);
+  } catch (error) {
+    const fix = 'mcpstead keys create NAME --config PATH makes it';
+    findings.problem(at, `cannot read ${path}: ${(error as Error).message}`, fix);
+    return undefined;
+  }
+  try {
+    const { value, source } = parseText(text, path);
+    const own = new Findings(source);
+    const entries = parseAll(z.array(keyEntry), withoutNulls(value ?? []), [], own) ?? [];
+    return { entries, findings: own };
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    findings.problems.push(...error.problems);
+    return undefined;
+  }
+}
+
+type IssuerValues = FileValues['mcp']['auth']['issuers'][number];
+
+function issuerOf(
+  { introspection, ...issuer }: IssuerValues,
+  index: number,
+  values: Values,
+  findings: Findings,
+): IssuerConfig {
+  const path: Path = ['mcp', 'auth', 'issuers', index];
+  if (PREFIXES.includes(issuer.name))
+    findings.problem(
+      [...path, 'name'],
+      `is '${issuer.name}', which ids of other principals begin with`,
+      'choose another name',
+    );
+  const url = URL.canParse(issuer.issuer) ? new URL(issuer.issuer) : undefined;
+  const isSafe =
+    url?.protocol === 'https:' ||
+    (url?.protocol === 'http:' && isLoopback(url.hostname.replace(/^\[|\]$/g, '')));
+  if (!isSafe || url.username !== '' || url.search !== '' || url.hash !== '')
+    findings.problem(
+      [...path, 'issuer'],
+      'must be an https URL without query',
+      'the value of `issuer` in its metadata',
+    );
+  if (!introspection) return { ...issuer, introspection: undefined };
+  const secret = readSecret(introspection.secret_file, values.folder);
+  if (typeof secret !== 'string') findings.problem([...path, 'introspection', 'secret_file'], secret.missing);
+  return {
+    ...issuer,
+    introspection: {
+      client_id: introspection.client_id,
+      secret: typeof secret === 'string' ? secret : '',
+      cache_seconds: introspection.cache_seconds,
+    },
+  };
+}
+
+function proxyOf(
+  proxy: FileValues['mcp']['auth']['proxy'],
+  findings: Findings,
+): Config['mcp']['auth']['proxy'] {
+  if (!proxy) return undefined;
+  const path: Path = ['mcp', 'auth', 'proxy'];
+  proxy.addresses.forEach((address, index) => {
+    if (!isNetwork(address))
+      findings.problem([...path, 'addresses', index], 'must be an IP address or a network', '10.1.0.0/16');
+  });
+  for (const key of ['user', 'groups'] as const) {
+    const header = proxy[key];
+    if (header !== undefined && !/^[A-Za-z0-9-]{1,64}$/.test(header))
+      findings.problem([...path, key], 'must be the name of a header', 'X-Forwarded-User');
+    if (header !== undefined && /^(authorization|cookie|host|x-forwarded-for)$/i.test(header))
+      findings.problem([...path, key], `cannot be ${header}`, 'X-Forwarded-User');
+  }
+  if (proxy.groups !== undefined && proxy.user === undefined)
+    findings.problem([...path, 'groups'], 'needs mcp.auth.proxy.user');
+  return { addresses: proxy.addresses, user: proxy.user?.toLowerCase(), groups: proxy.groups?.toLowerCase() };
+}
+
+function isNetwork(text: string): boolean {
+  const [address = '', bits, ...more] = text.split('/');
+  const family = isIP(address);
+  if (family === 0 || more.length > 0) return false;
+  return bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= (family === 4 ? 32 : 128));
+}
+
+function uniqueNames(entries: readonly { readonly name: string }[], path: Path, findings: Findings): void {
+  const seen = new Set<string>();
+  entries.forEach(({ name }, index) => {
+    if (seen.has(name))
+      findings.problem([...path, index, 'name'], `is '${name}' twice`, 'give each a name of its own');
+    seen.add(name);
+  });
+}
+
+type TargetValues = NonNullable<FileValues['policy']>['rules'][number]['allow'][number];
+
+function targetOf(
+  { servers, tools, prompts, resources, annotations, ...more }: Omit<TargetValues, 'when'>,
+  path: Path,
+  findings: Findings,
+): TargetConfig {
+  const { when } = more as { when?: string };
+  if (annotations && (prompts !== undefined || resources !== undefined) && tools === undefined)
+    findings.problem([...path, 'annotations'], 'are those of tools', 'name tools, or remove it');
+  return {
+    servers,
+    tools,
+    prompts,
+    resources,
+    annotations,
+    when,
+    place: findings.placeOf(when === undefined ? path : [...path, 'when']),
+  };
+}
+
+export function policyOf({ policy }: FileValues, findings: Findings): PolicyConfig | undefined {
+  if (!policy) return undefined;
+  uniqueNames(policy.rules, ['policy', 'rules'], findings);
+  const rules = policy.rules.map(({ allow, deny, ...rule }, index) => {
+    const path: Path = ['policy', 'rules', index];
+    if (allow.length === 0 && deny.length === 0)
+      findings.problem(path, 'neither allows nor denies anything', 'write allow: [...] or deny: [...]');
+    if (rule.needs.length > 0 && allow.length === 0)
+      findings.problem([...path, 'needs'], 'is about what the rule allows, and it allows nothing');
+    return {
+      ...rule,
+      allow: allow.map((each, i) => targetOf(each, [...path, 'allow', i], findings)),
+      deny: deny.map((each, i) => targetOf(each, [...path, 'deny', i], findings)),
+    };
+  });
+  return { ...policy, rules };
+}
+
+export function profilesOf(file: FileValues, findings: Findings): Config['profiles'] {
+  uniqueNames(file.profiles, ['profiles'], findings);
+  return file.profiles.map(({ allow, ...profile }, index) => ({
+    ...profile,
+    allow: allow?.map((each, i) => targetOf(each, ['profiles', index, 'allow', i], findings)),
+  }));
+}
+
+/** Reports keys that are confined to a profile which does not exist: they could use nothing. */
+export function checkProfiles({ mcp, profiles }: Pick<Config, 'mcp' | 'profiles'>, findings: Findings): void {
+  const known = new Set(profiles.map(({ name }) => name));
+  for (const { name, profile } of mcp.auth.keys)
+    if (profile !== undefined && !known.has(profile))
+      findings.problem(
+        ['mcp', 'auth', 'keys'],
+        `the key '${name}' is confined to the profile '${profile}', which does not exist`,
+        `profiles: [{name: ${profile}}]`,
+      );
+}
+
+export function limitsOf(file: FileValues, findings: Findings): Config['limits'] {
+  const path: Path = ['limits', 'rules'];
+  uniqueNames(file.limits.rules, path, findings);
+  return {
+    ...file.limits,
+    rules: file.limits.rules.map(({ burst, concurrent, ...rule }) => ({
+      ...rule,
+      burst: burst ?? Math.max(1, Math.ceil(rule.per_second)),
+      concurrent,
+    })),
+  };
+}
+
+export function auditOf(file: FileValues, values: Values): Config['audit'] {
+  const { file: path } = file.audit;
+  return { ...file.audit, file: path === undefined ? undefined : resolve(values.folder, path) };
+}
+
+export function tracingOf(file: FileValues, findings: Findings): Config['tracing'] {
+  const { endpoint } = file.tracing;
+  const isUrl =
+    endpoint === undefined || (URL.canParse(endpoint) && /^https?:$/.test(new URL(endpoint).protocol));
+  if (!isUrl)
+    findings.problem(
+      ['tracing', 'endpoint'],
+      'must be an http or https URL',
+      'http://127.0.0.1:4318/v1/traces',
+    );
+  return { ...file.tracing, endpoint };
+}
+
+export function tlsOf(file: FileValues, values: Values, findings: Findings): TlsConfig | undefined {
+  const { tls } = file.http;
+  if (!tls) return undefined;
+  const { client_ca_file } = tls;
+  const read = (key: 'cert_file' | 'key_file' | 'client_ca_file', path: string): string => {
+    const text = readSecret(path, values.folder);
+    if (typeof text === 'string') return text;
+    findings.problem(
+      ['http', 'tls', key],
+      text.missing.replace(/^secret file/, 'cannot read'),
+      'the path of a PEM file',
+    );
+    return '';
+  };
+  if (tls.client_cert !== 'none' && client_ca_file === undefined)
+    findings.problem(
+      ['http', 'tls', 'client_cert'],
+      'needs http.tls.client_ca_file',
+      'the CA of the certificates',
+    );
+  const cert = read('cert_file', tls.cert_file);
+  const key = read('key_file', tls.key_file);
+  const ca = client_ca_file === undefined ? undefined : read('client_ca_file', client_ca_file);
+  const fingerprint = createHash('sha256')
+    .update(`${cert}\0${key}\0${ca ?? ''}`)
+    .digest('base64url');
+  return { ...tls, cert, key, client_ca: ca, fingerprint };
+}
+
+/** Where the state of the gateway is kept: see docs/configuration.md, `state.dir`. */
+export function stateDir({ state }: FileValues, { env, folder }: Values): string | undefined {
+  if (state.dir !== undefined) return resolve(folder, state.dir);
+  const { STATE_DIRECTORY, XDG_STATE_HOME, LOCALAPPDATA, HOME } = env;
+  // systemd separates several directories by colons.
+  const own = STATE_DIRECTORY?.split(':')[0];
+  if (own) return isAbsolute(own) ? own : undefined;
+  const home =
+    process.platform === 'win32' ? LOCALAPPDATA : XDG_STATE_HOME || (HOME && join(HOME, '.local', 'state'));
+  // A relative path is ignored (XDG Base Directory Specification).
+  return home && isAbsolute(home) ? join(home, 'mcpstead') : undefined;
+}
