@@ -1,7 +1,6 @@
 /** The composition root: builds the parts of a gateway and wires them. It decides nothing about a message. */
 import { randomUUID } from 'node:crypto';
 import type { Readable, Writable } from 'node:stream';
-import { createAuthenticator } from './auth/authenticate.js';
 import { createBridge } from './bridge/index.js';
 import { createParkedCalls } from './bridge/parked-calls.js';
 import { createSeal } from './bridge/seal.js';
@@ -17,6 +16,7 @@ import { attachStdio, type StdioClient } from './downstream/stdio.js';
 import { Announcer } from './gateway/announcer.js';
 import { drain } from './gateway/drain.js';
 import { healthOf } from './gateway/health.js';
+import { Identities } from './gateway/identities.js';
 import { Links } from './gateway/links.js';
 import { Readiness } from './gateway/readiness.js';
 import { applyConfig } from './gateway/reload.js';
@@ -57,6 +57,8 @@ export interface BuildInfo {
 export interface GatewayDeps {
   readonly logger: Logger;
   readonly build: BuildInfo;
+  /** Names the proxies and certificates for requests to issuers. */
+  readonly env: NodeJS.ProcessEnv;
   /** Reads the configuration again. */
   readonly reload: () => LoadedConfig;
   /** undefined: sessions are kept in this process. */
@@ -73,6 +75,7 @@ export class GatewayCore implements Admin {
   readonly #budget;
   readonly #starts;
   readonly #sessions: Sessions;
+  readonly #identities: Identities;
   readonly #streams;
   readonly #listeners = createListeners();
   readonly #interests: Interests;
@@ -101,7 +104,8 @@ export class GatewayCore implements Admin {
     const wheel = (this.#wheel = createWheel({ failed: (thrown) => boundary.caught('timer', thrown) }));
     this.#build = deps.build;
     this.#load = deps.reload;
-    this.#runtime = runtimeOf(config);
+    const identities = (this.#identities = new Identities({ env: deps.env, wheel, log, stats, boundary }));
+    this.#runtime = { config, auth: identities.authenticator(config) };
     const now = (): number => performance.now();
     const limits = (): Config['limits'] => this.#config.limits;
     const budget = (this.#budget = createBudget(config.limits.buffered_bytes, (thrown) =>
@@ -370,7 +374,7 @@ export class GatewayCore implements Admin {
   #apply(loaded: LoadedConfig): ReloadResult {
     const old = this.#config;
     const use = (config: Config): void => {
-      this.#runtime = runtimeOf(config);
+      this.#runtime = { config, auth: this.#identities.authenticator(config, this.#runtime.auth) };
       this.#budget.setLimit(config.limits.buffered_bytes);
       this.#starts.setLimit(config.startup.parallel);
     };
@@ -432,12 +436,10 @@ export class GatewayCore implements Admin {
     this.#sessions.endWhere(() => true, 'gateway_shutdown');
     for (const client of this.#attached) client.destroy();
     this.#port.destroy();
+    this.#runtime.auth.close();
+    this.#identities.close();
     this.#links.destroy();
     this.#links.closeWatcher();
     this.#wheel.close();
   }
-}
-
-function runtimeOf(config: Config): Runtime {
-  return { config, auth: createAuthenticator(config.mcp.auth.mode, config.mcp.auth.tokens) };
 }

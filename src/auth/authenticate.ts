@@ -1,9 +1,9 @@
 /** Authentication: turns what a request shows into a principal. The form of the credential chooses the one verifier that judges it. */
-import type { Config } from '../config/index.js';
+import type { AuthConfig } from '../config/index.js';
 import type { Boundary } from '../observe/boundary.js';
 import type { AuthFailureReason } from '../observe/stats.js';
 import type { Denied, Principal, Shown } from '../protocol/ports.js';
-import { BARE, Challenges, type Resource, type ResourceMetadata } from './challenge.js';
+import { BARE, Challenges, type ResourceMetadata } from './challenge.js';
 import { Failures, RefusalLog } from './failures.js';
 import type { IssuerDeps } from './issuer.js';
 import { createIssuerTokens, type IssuerTokens, type TokenRefusal } from './issuer-tokens.js';
@@ -11,8 +11,6 @@ import { hasJwtForm } from './jwt.js';
 import { createKeys, hasKeyForm } from './keys.js';
 import { createPeer } from './peer.js';
 import { bare, createTokens, type Tokens } from './tokens.js';
-
-type AuthConfig = Config['mcp']['auth'];
 
 export interface Authenticator {
   readonly mode: 'none' | 'bearer';

@@ -2,11 +2,9 @@
  * The gateway as an OAuth resource server (RFC 9728): the resource of each route, the values of WWW-Authenticate that lead a client to an
  * authorization server, and the metadata that they name.
  */
-import { isLoopback, type Config } from '../config/index.js';
+import { isLoopback, type AuthConfig } from '../config/index.js';
 import type { AuthFailureReason } from '../observe/stats.js';
 import type { Shown } from '../protocol/ports.js';
-
-type AuthConfig = Config['mcp']['auth'];
 
 /** What a token must be for, on one route. */
 export interface Resource {
@@ -84,7 +82,8 @@ export class Challenges {
     let route = path.slice(WELL_KNOWN.length);
     const prefix = this.#prefix;
     // A proxy in front may have removed the path of public_url.
-    if (prefix !== '' && (route === prefix || route.startsWith(`${prefix}/`))) route = route.slice(prefix.length);
+    if (prefix !== '' && (route === prefix || route.startsWith(`${prefix}/`)))
+      route = route.slice(prefix.length);
     if (route === '' || route === '/') route = '/mcp';
     if (!ROUTE.test(route)) return undefined;
     const { scopes, issuers } = this.#auth;
@@ -137,7 +136,8 @@ export class Challenges {
 function loopbackOrigin(shown: Shown): string {
   const { host } = shown.headers;
   const name = typeof host === 'string' ? host.replace(/:\d*$/, '').toLowerCase() : '';
-  const own = LOOPBACK.some((each) => each === name) || (/^127(?:\.\d{1,3}){3}$/.test(name) && isLoopback(name));
+  const own =
+    LOOPBACK.some((each) => each === name) || (/^127(?:\.\d{1,3}){3}$/.test(name) && isLoopback(name));
   return originOf(shown, own ? name : LOOPBACK[0]);
 }
 

@@ -1,11 +1,9 @@
 /** Judges what an issuer says in a token or about it, and makes a principal of it. */
-import type { Config } from '../config/index.js';
+import type { IssuerConfig } from '../config/index.js';
 import type { AuthFailureReason } from '../observe/stats.js';
 import type { Principal } from '../protocol/ports.js';
 import { arrayOf, isObject, textOf, type JsonObject } from '../wire/json.js';
 import { bounded } from './peer.js';
-
-export type IssuerConfig = Config['mcp']['auth']['issuers'][number];
 
 /** Why a token is refused. `why` is for the log, where the reason alone does not say it. */
 export interface Refusal {
@@ -22,7 +20,7 @@ export interface Judge {
   readonly config: IssuerConfig;
   /** What `Principal.credential` of its tokens begins with. */
   readonly tag: string;
-  scopesOf(scopes: readonly string[]): readonly string[];
+  readonly scopesOf: (scopes: readonly string[]) => readonly string[];
 }
 
 /** The audiences of a token; undefined: not as RFC 7519 has them. */
@@ -58,7 +56,8 @@ export function judge(
   if (!isOfClient(config.clients, claims)) return { reason: 'wrong_client' };
 
   const id = nameOf(claim(claims, config.claims.id));
-  if (id === undefined) return { reason: 'bad_format', why: `no claim ${config.claims.id} that can be an id` };
+  if (id === undefined)
+    return { reason: 'bad_format', why: `no claim ${config.claims.id} that can be an id` };
   const groups = groupsOf(claims, config.claims.groups);
   if (!groups) return { reason: 'bad_format', why: `more than ${MOST} groups, or groups that are not names` };
   const scopes = scopesIn(claims);

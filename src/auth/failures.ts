@@ -1,7 +1,6 @@
 /** Counts wrong credentials by address, so that nobody can guess at speed or make the gateway verify without end. */
 import type { Logger } from '../observe/log.js';
 
-
 /** How many wrong credentials an address may show at once. */
 const BURST = 20;
 /** After this long it may show one more, in ms. */

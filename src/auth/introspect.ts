@@ -1,6 +1,7 @@
 /** Opaque access tokens: their issuer says what they are (RFC 7662). */
 import { readObject, type JsonObject } from '../wire/json.js';
-import type { IssuerConfig, Refusal } from './claims.js';
+import type { IssuerConfig } from '../config/index.js';
+import type { Refusal } from './claims.js';
 import type { Issuer } from './issuer.js';
 
 /** A longer token is refused. */
@@ -35,7 +36,8 @@ export function createIntrospection(issuer: Issuer, config: IssuerConfig): Intro
     });
     if (status !== 200) return unavailable(`introspection answered HTTP ${status}`);
     const claims = readObject(body, body.length);
-    if (!claims || typeof claims['active'] !== 'boolean') return unavailable('introspection did not say active');
+    if (!claims || typeof claims['active'] !== 'boolean')
+      return unavailable('introspection did not say active');
     if (!claims['active']) return { reason: 'inactive' };
     if (claims['iss'] !== undefined && claims['iss'] !== config.issuer) return { reason: 'unknown_issuer' };
     return { claims };

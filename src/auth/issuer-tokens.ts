@@ -1,5 +1,5 @@
 /** Access tokens of the configured issuers: verifies each once, and recognises it afterwards. */
-import type { Config } from '../config/index.js';
+import type { AuthConfig } from '../config/index.js';
 import { hashApiKey as sha256 } from '../lib/api-key.js';
 import type { Principal } from '../protocol/ports.js';
 import type { Resource } from './challenge.js';
@@ -9,8 +9,6 @@ import { Issuer, type IssuerDeps } from './issuer.js';
 import { judgeHeader, readEnvelope, verifySignature } from './jwt.js';
 import { tag } from './peer.js';
 import { Seen, type SeenEntry, type Verified } from './seen.js';
-
-type AuthConfig = Config['mcp']['auth'];
 
 /** A refusal of a token, and the issuer that it names. */
 export interface TokenRefusal extends Refusal {

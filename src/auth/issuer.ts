@@ -2,7 +2,7 @@
  * An issuer of access tokens as seen over HTTP: its metadata (RFC 8414, OpenID Connect Discovery) and its signing keys. The keys are
  * renewed in the background and outlive an outage.
  */
-import type { CompactVerifyGetKey, JSONWebKeySet } from 'jose';
+import type { CompactVerifyGetKey } from 'jose';
 import { isLoopback } from '../config/index.js';
 import type { Wheel, WheelTimer } from '../lib/wheel.js';
 import type { Logger } from '../observe/log.js';
@@ -119,10 +119,7 @@ export class Issuer {
 
   /** Sends a request to the issuer with its limits. Rejects as IssuerFetch does. */
   fetch(request: Pick<IssuerRequest, 'url' | 'method' | 'headers' | 'body'>): ReturnType<IssuerFetch> {
-    return this.#deps.fetch(
-      { ...request, timeoutMs: TIMEOUT_MS, maxBytes: MAX_BYTES },
-      this.#closing.signal,
-    );
+    return this.#deps.fetch({ ...request, timeoutMs: TIMEOUT_MS, maxBytes: MAX_BYTES }, this.#closing.signal);
   }
 
   close(): void {
@@ -196,7 +193,7 @@ export class Issuer {
     if (this.#keys && !isWithdrawn && written.size === this.#written.size) return;
     const kids = new Set(keys.map(({ kid }) => kid));
     // Throws for what is not a key set; keys of unknown types are never selected.
-    const set = createLocalJWKSet({ keys } as unknown as JSONWebKeySet);
+    const set = createLocalJWKSet({ keys });
     this.#keys = { has: (kid) => kid === undefined || kids.has(kid), select: set };
     this.#written = written;
     if (!isWithdrawn) return;
@@ -205,7 +202,11 @@ export class Issuer {
   }
 
   async #json(url: string): Promise<JsonObject> {
-    const { status, body } = await this.fetch({ url, method: 'GET', headers: { accept: 'application/json' } });
+    const { status, body } = await this.fetch({
+      url,
+      method: 'GET',
+      headers: { accept: 'application/json' },
+    });
     if (status >= 300 && status < 400) throw new Error(`answered HTTP ${status}: redirects are not followed`);
     if (status !== 200) throw new Error(`answered HTTP ${status}`);
     const object = readObject(body, MAX_BYTES);

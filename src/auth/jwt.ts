@@ -1,8 +1,9 @@
 /** Access tokens in the form of a JWT (RFC 9068, and what issuers made before it): read without trust, then verified. */
 import { isUtf8 } from 'node:buffer';
-import type { CompactVerifyGetKey, CryptoKey, CompactVerifyResult } from 'jose';
+import type { compactVerify, CompactVerifyGetKey, CryptoKey, CompactVerifyResult } from 'jose';
 import { readObject, textOf, type JsonObject } from '../wire/json.js';
-import type { IssuerConfig, Refusal } from './claims.js';
+import type { IssuerConfig } from '../config/index.js';
+import type { Refusal } from './claims.js';
 import type { Issuer } from './issuer.js';
 
 /** A token whose signature is not verified yet. */
@@ -31,7 +32,8 @@ export function hasJwtForm(token: string): boolean {
 
 /** Reads header and claims of a token. */
 export function readEnvelope(token: string): Envelope | Refusal {
-  if (token.length > MAX_CHARACTERS) return { reason: 'bad_format', why: `over ${MAX_CHARACTERS} characters` };
+  if (token.length > MAX_CHARACTERS)
+    return { reason: 'bad_format', why: `over ${MAX_CHARACTERS} characters` };
   const parts = token.split('.', 4);
   // An empty signature is that of `none`, whose header is judged first.
   if (parts.length !== 3 || !parts.every((part, i) => PART.test(part) || (i === 2 && part === '')))
@@ -75,11 +77,11 @@ export async function verifySignature(
     keys = await issuer.renewed();
     if (!keys?.has(kid)) return { reason: 'bad_signature', why: 'unknown kid' };
   }
-  const { compactVerify } = await loadJose();
+  const jws = await loadJose();
   const verify = (key: CompactVerifyGetKey | CryptoKey): Promise<CompactVerifyResult> =>
     typeof key === 'function'
-      ? compactVerify(token, key, { algorithms: [...config.algorithms] })
-      : compactVerify(token, key, { algorithms: [...config.algorithms] });
+      ? jws.compactVerify(token, key, { algorithms: [...config.algorithms] })
+      : jws.compactVerify(token, key, { algorithms: [...config.algorithms] });
   try {
     await verify(keys.select);
     return undefined;
@@ -108,8 +110,9 @@ async function candidates(error: unknown): Promise<CryptoKey[]> {
   return keys;
 }
 
-let jose: Promise<typeof import('jose/jws/compact/verify')> | undefined;
+let jose: Promise<{ compactVerify: typeof compactVerify }> | undefined;
 
-function loadJose(): Promise<typeof import('jose/jws/compact/verify')> {
+/** Loaded with the first token. */
+function loadJose(): Promise<{ compactVerify: typeof compactVerify }> {
   return (jose ??= import('jose/jws/compact/verify'));
 }

@@ -1,10 +1,8 @@
 /** API keys of the configuration. */
-import type { Config } from '../config/index.js';
+import type { AuthConfig } from '../config/index.js';
 import { API_KEY_PREFIX, hashApiKey, isApiKey } from '../lib/api-key.js';
 import type { AuthFailureReason } from '../observe/stats.js';
 import type { Principal } from '../protocol/ports.js';
-
-type AuthConfig = Config['mcp']['auth'];
 
 export interface Keys {
   /** The principal of a key, or why it is refused. */

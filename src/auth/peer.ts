@@ -1,11 +1,9 @@
 /** What the connection says about a client: its address, the user that a proxy in front names, its certificate. */
 import { createHash } from 'node:crypto';
 import { BlockList, isIP, isIPv4 } from 'node:net';
-import type { Config } from '../config/index.js';
+import type { AuthConfig } from '../config/index.js';
 import type { AuthFailureReason } from '../observe/stats.js';
 import type { Principal, Shown } from '../protocol/ports.js';
-
-type AuthConfig = Config['mcp']['auth'];
 
 /** Of a user or group that a proxy names, and of the name in a certificate, in characters. */
 const MOST_CHARACTERS = 256;
@@ -72,7 +70,14 @@ export function createPeer({ proxy, client_cert }: AuthConfig, authorities: stri
     const expires = Date.parse(certificate.valid_to ?? '');
     if (Number.isNaN(expires)) return 'bad_format';
     return {
-      ...{ id: `cert:${usable}`, kind: 'cert', name: usable, groups: client_cert.groups, scopes: [], claims: {} },
+      ...{
+        id: `cert:${usable}`,
+        kind: 'cert',
+        name: usable,
+        groups: client_cert.groups,
+        scopes: [],
+        claims: {},
+      },
       credential: `${authority}.${tag(certificate.fingerprint256)}`,
       expires,
     };
@@ -95,7 +100,8 @@ export function createPeer({ proxy, client_cert }: AuthConfig, authorities: stri
     },
     holder(shown, now) {
       const { socket } = shown;
-      if (client_cert === undefined || authorities === undefined || socket.authorized !== true) return undefined;
+      if (client_cert === undefined || authorities === undefined || socket.authorized !== true)
+        return undefined;
       let holder = holders.get(socket);
       if (holder === undefined) {
         holder = holderOf(shown);
@@ -195,7 +201,6 @@ function readable(value: string): string | undefined {
 
 /** `text` if it can be a name. */
 export function bounded(text: string): string | undefined {
-  // eslint-disable-next-line no-control-regex -- a name with line breaks would forge log lines
   return text === '' || text.length > MOST_CHARACTERS || /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/.test(text)
     ? undefined
     : text;

@@ -2,7 +2,7 @@
  * The entry point for all transports. Handles each message by its era, session and method. Requests that need no server are answered
  * immediately.
  */
-import { LOCAL } from '../auth/authenticate.js';
+import { LOCAL, type Discovery } from '../auth/authenticate.js';
 import { GatewayError } from '../errors.js';
 import type { Budget } from '../lib/budget.js';
 import type { Boundary } from '../observe/boundary.js';
@@ -56,6 +56,8 @@ export interface Gate {
    * verified elsewhere.
    */
   authorize(shown: Shown, resource: string): Principal | Denied | Promise<Principal | Denied>;
+  /** What clients find out about authorization servers. */
+  readonly discovery: Discovery;
   /**
    * The route for all servers, or for `server`; undefined: the server does not exist, or is hidden from the principal. A session exists
    * only on the route where it was opened.
@@ -251,6 +253,9 @@ export function createGate(deps: GateDeps): Gate {
       return deps.state();
     },
     local: LOCAL,
+    get discovery() {
+      return deps.runtime().auth.discovery;
+    },
     authorize(shown, resource) {
       const result = deps.runtime().auth.authenticate(shown, resource);
       return result instanceof Promise ? result.then(countAuth) : countAuth(result);

@@ -6,11 +6,13 @@ import { GatewayError } from '../../errors.js';
 import type { Place } from '../../observe/boundary.js';
 import type { Logger } from '../../observe/log.js';
 import type { Denied, Principal } from '../../protocol/ports.js';
+import { sendDenied } from './denied.js';
 import { createGuard } from './guard.js';
 import { hasWaiting, oneByOne } from './pipeline.js';
 import { RETRY_AFTER } from './requests.js';
 import { sendError, sendFailure } from './respond.js';
 import { createRoutes, type GuardedRoute, type Routed, type RoutesDeps } from './routes.js';
+import { serveDiscovery } from './well-known.js';
 
 export interface HttpPort {
   listen(): Promise<{ host: string; port: number; url: string }>;
@@ -48,15 +50,16 @@ export function createHttpPort(deps: RoutesDeps): HttpPort {
   }
 
   function serve(req: IncomingMessage, res: ServerResponse): void {
+    const url = req.url ?? '';
+    const query = url.indexOf('?');
+    // Paths are matched exactly.
+    const path = query === -1 ? url : url.slice(0, query);
+    if (serveDiscovery(gate, req, res, path)) return;
     const refusal = guard.check(req, res);
     if (refusal) {
       gate.countInvalid('unknown');
       return sendError(res, refusal);
     }
-    const url = req.url ?? '';
-    const query = url.indexOf('?');
-    // Paths are matched exactly.
-    const path = query === -1 ? url : url.slice(0, query);
     const found = routes.find(path);
     if (!found)
       return sendError(
@@ -80,13 +83,7 @@ export function createHttpPort(deps: RoutesDeps): HttpPort {
     const { res } = request;
     if ('status' in who) {
       gate.countInvalid('unknown');
-      const text = `unauthorized: ${who.reason.replace('_', ' ')}`;
-      return sendError(
-        res,
-        new GatewayError('unauthorized', text),
-        'null',
-        who.challenge === undefined ? [] : ['WWW-Authenticate', who.challenge],
-      );
+      return sendDenied(res, who);
     }
     if (route.admits === 'mcp' && gate.state === 'starting')
       return sendError(
