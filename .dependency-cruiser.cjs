@@ -89,6 +89,12 @@ module.exports = {
       'What rules say about a principal, a name and a route; nothing here reaches a server.',
     ),
     only(
+      'state',
+      '^src/state/',
+      [GROUND, '^src/(protocol|config)/'],
+      'What outlives the process knows nothing of those who keep it there.',
+    ),
+    only(
       'bridge',
       '^src/bridge/',
       [GROUND, '^src/(protocol|config|auth|catalog|session|upstream)/'],
@@ -131,6 +137,7 @@ module.exports = {
         '^src/terminal/',
         '^src/demo/demo\\.ts$',
         '^src/downstream/join\\.ts$',
+        '^src/observe/audit/verify\\.ts$',
       ],
       'Commands use the library like any other program; connecting to a running gateway needs no library.',
     ),
@@ -177,7 +184,7 @@ module.exports = {
     keptIn(
       'children',
       '^(node:)?child_process$',
-      '^src/upstream/stdio/(child|watcher)\\.ts$',
+      '^src/(upstream/stdio/(child|watcher)|state/key-command)\\.ts$',
       'What starts a process must also end it.',
     ),
   ],

@@ -39,6 +39,11 @@ export const ERRORS = {
   upstream_protocol_error: { legacy: { rpc: -32000, http: 200 }, modern: { rpc: -32603, http: 200 } },
   /** The client declined a request that its server needs for the call. */
   input_refused: { legacy: { rpc: -32603, http: 200 }, modern: { rpc: -32603, http: 200 } },
+  /** A rule of the policy allows the item, but not this call of it. */
+  denied: { legacy: { rpc: -32000, http: 200 }, modern: { rpc: -32603, http: 200 } },
+  /** The call needs scopes that the token does not have (RFC 6750, 3.1). */
+  insufficient_scope: { legacy: { rpc: -32000, http: 403 }, modern: { rpc: -32603, http: 403 } },
+  rate_limited: { legacy: { rpc: -32000, http: 200 }, modern: { rpc: -32603, http: 200 } },
   busy: { legacy: { rpc: -32000, http: 200 }, modern: { rpc: -32603, http: 200 } },
   internal: { legacy: { rpc: -32000, http: 200 }, modern: { rpc: -32603, http: 200 } },
 } as const satisfies Record<string, { legacy: Numbers; modern: Numbers }>;
@@ -55,11 +60,14 @@ export function modernStatus(rpc: number): number {
 export class GatewayError extends Error {
   readonly code: ErrorCode;
   readonly data: unknown;
-  constructor(code: ErrorCode, message: string, data?: unknown) {
+  /** The rule of the configuration that it comes from, for the audit log. */
+  readonly rule: string | undefined;
+  constructor(code: ErrorCode, message: string, data?: unknown, rule?: string) {
     super(message);
     this.name = 'GatewayError';
     this.code = code;
     this.data = data;
+    this.rule = rule;
   }
 }
 

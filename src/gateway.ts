@@ -14,12 +14,15 @@ import type { Admin, Health, Ready, ReloadResult, ServerHealth } from './downstr
 import { createHttpPort, type HttpPort } from './downstream/http/server.js';
 import { attachStdio, type StdioClient } from './downstream/stdio.js';
 import { Announcer } from './gateway/announcer.js';
+import { openAudit } from './gateway/audit.js';
 import { drain } from './gateway/drain.js';
+import { explain } from './gateway/explain.js';
 import { healthOf } from './gateway/health.js';
 import { Identities } from './gateway/identities.js';
+import { Lives } from './gateway/lives.js';
 import { Links } from './gateway/links.js';
 import { Readiness } from './gateway/readiness.js';
-import { applyConfig } from './gateway/reload.js';
+import { applyConfig, recordReload } from './gateway/reload.js';
 import { Sessions } from './gateway/sessions.js';
 import { createBudget } from './lib/budget.js';
 import { createSlots } from './lib/slots.js';
@@ -30,7 +33,6 @@ import { callMetrics } from './observe/call-metrics.js';
 import { Calls } from './observe/calls.js';
 import type { Logger } from './observe/log.js';
 import { GatewayStats } from './observe/stats.js';
-import type { Principal } from './protocol/ports.js';
 import { sessionCaller } from './proxy/callers.js';
 import { fanOutUpdated } from './proxy/fan-out.js';
 import { createGate, type Gate } from './proxy/gate.js';
@@ -38,8 +40,10 @@ import { GivenLists } from './proxy/given.js';
 import { createInterests, type Interests } from './proxy/interests.js';
 import { createListeners } from './proxy/listeners.js';
 import { createQuestions } from './proxy/questions.js';
+import { routeOf } from './proxy/route.js';
 import type { Runtime } from './proxy/runtime.js';
 import { createTasks } from './proxy/tasks.js';
+import type { Sessionless } from './proxy/under-way.js';
 import { localSessions } from './session/local.js';
 import { createKept } from './session/kept.js';
 import { createSessionStore, type SessionStore, type SessionStoreOptions } from './session/store.js';
@@ -86,6 +90,8 @@ export class GatewayCore implements Admin {
   readonly #links: Links;
   readonly #readiness: Readiness;
   readonly #announcer: Announcer;
+  readonly #lives: Lives;
+  readonly #audit;
   readonly #gate: Gate;
   readonly #port: HttpPort;
   /** Clients on a pair of streams. */
@@ -104,8 +110,8 @@ export class GatewayCore implements Admin {
     const wheel = (this.#wheel = createWheel({ failed: (thrown) => boundary.caught('timer', thrown) }));
     this.#build = deps.build;
     this.#load = deps.reload;
-    const identities = (this.#identities = new Identities({ env: deps.env, wheel, log, stats, boundary }));
-    this.#runtime = { config, auth: identities.authenticator(config) };
+    this.#identities = new Identities({ env: deps.env, wheel, log, stats, boundary });
+    this.#runtime = this.#identities.runtime(config);
     const now = (): number => performance.now();
     const limits = (): Config['limits'] => this.#config.limits;
     const budget = (this.#budget = createBudget(config.limits.buffered_bytes, (thrown) =>
@@ -149,7 +155,8 @@ export class GatewayCore implements Admin {
         boundary,
         stats,
         now,
-        callerOf: (record) => sessionCaller(record, this.#links.views.plain(record.principal, record.server)),
+        callerOf: (record) =>
+          sessionCaller(record, this.#links.views.plain(record.principal, routeOf(record))),
         opened: (session) => {
           this.#sessions.opened(session);
           this.#links.give(session);
@@ -167,6 +174,7 @@ export class GatewayCore implements Admin {
     this.#catalog = new Catalog({
       nameLength: () => limits().name_length,
       waitMs: () => this.#config.startup.wait_ms,
+      isPrivate: () => this.#config.policy !== undefined,
       serverInfo: { name: 'mcpstead', version: deps.build.version },
       now,
     });
@@ -196,6 +204,7 @@ export class GatewayCore implements Admin {
     });
     this.#links = new Links({
       config: () => this.#config,
+      access: () => this.#runtime.access,
       version: deps.build.version,
       log,
       stats,
@@ -233,13 +242,35 @@ export class GatewayCore implements Admin {
       limits,
       parkedMs,
     });
+    const sessionless: Sessionless = new Map();
+    this.#lives = new Lives({
+      boundary,
+      sessions: () => this.#sessions,
+      listeners,
+      links: () => this.#links,
+      interests: () => interests,
+      bridge: () => this.#bridge,
+      sessionless,
+      streams,
+      given,
+      auth: () => this.#runtime.auth,
+      clock: () => Date.now(),
+    });
     const calls = new Calls();
     calls.add(callMetrics(stats));
     calls.add(callLog(log, () => this.#config.logging.calls));
+    const { build } = deps;
+    const audit = openAudit({ config: () => this.#config, calls, log, boundary, stats, build });
+    this.#audit = audit;
     this.#gate = createGate({
       runtime: () => this.#runtime,
       state: () => readiness.state,
       calls,
+      sessionless,
+      renewed: (session, principal) => {
+        this.#lives.renewed(session, principal);
+      },
+      stopped: () => audit.refusal,
       views: this.#links.views,
       usedByLegacy: (server) => {
         this.#links.seconds.want(server);
@@ -290,11 +321,12 @@ export class GatewayCore implements Admin {
     return this.#readiness.failed;
   }
 
-  async listen(): Promise<{ host: string; port: number; url: string }> {
+  async listen(): ReturnType<HttpPort['listen']> {
     const address = await this.#port.listen();
     this.#listening = true;
     if (!this.#readiness.stopping) this.#links.begin();
-    this.#log.info('listening', { url: address.url, servers: this.#links.shared.size });
+    const { url, admin } = address;
+    this.#log.info('listening', { url, admin, servers: this.#links.shared.size });
     return address;
   }
 
@@ -337,12 +369,14 @@ export class GatewayCore implements Admin {
   ready(): Ready {
     const { stopping, waitingFor } = this.#readiness;
     if (stopping) return { ready: false, waiting_for: ['shutting down'] };
-    return { ready: waitingFor.length === 0, waiting_for: waitingFor };
+    const waiting = [...waitingFor, ...this.#audit.troubles];
+    return { ready: waiting.length === 0, waiting_for: waiting };
   }
 
   metrics(): ReturnType<Admin['metrics']> {
     if (!this.#config.metrics.enabled) return undefined;
     this.#stats.bufferedBytes = this.#budget.used;
+    this.#stats.tlsExpires = this.#port.certificateExpires();
     this.#links.measure();
     return { contentType: 'text/plain; version=0.0.4; charset=utf-8', chunks: this.#renderMetrics() };
   }
@@ -352,45 +386,33 @@ export class GatewayCore implements Admin {
     yield* renderMetrics(this.#stats, { ...this.#build, node_version: process.version });
   }
 
+  explain(question: unknown): object {
+    const { views } = this.#links;
+    return explain({ views, access: () => this.#runtime.access, config: () => this.#config }, question);
+  }
+
   /** Reads the configuration again, or another one if it is given, and applies it. */
   reload(load: () => LoadedConfig = this.#load): Promise<ReloadResult> {
     if (this.#readiness.stopping)
       return Promise.reject(new Error('shutting down: nothing is reloaded any more'));
-    try {
-      const result = this.#apply(load());
-      this.#stats.reloads.add('success');
-      this.#stats.lastReload = Date.now() / 1000;
-      const { added, removed, restarted, updated, unchanged } = result;
-      this.#log.info('configuration reloaded', { added, removed, restarted, updated, unchanged });
-      return Promise.resolve(result);
-    } catch (error) {
-      const failure = error instanceof Error ? error : new Error(String(error));
-      this.#stats.reloads.add('error');
-      this.#log.error('reload refused, the running configuration is kept', { error: failure.message });
-      return Promise.reject(failure);
-    }
+    const deps = { log: this.#log, stats: this.#stats, audit: this.#audit };
+    return recordReload(deps, () => this.#apply(load()));
   }
 
   #apply(loaded: LoadedConfig): ReloadResult {
     const old = this.#config;
     const use = (config: Config): void => {
-      this.#runtime = { config, auth: this.#identities.authenticator(config, this.#runtime.auth) };
+      this.#runtime = this.#identities.runtime(config, this.#runtime);
       this.#budget.setLimit(config.limits.buffered_bytes);
       this.#starts.setLimit(config.startup.parallel);
+      this.#port.renew();
     };
     const result = applyConfig({ log: this.#log, links: this.#links, use }, old, loaded);
     for (const server of result.servers.removed) {
       this.#sessions.endWhere((session) => session.server === server, 'server_removed');
       this.#listeners.endWhere((listener) => listener.server === server);
     }
-    const { auth } = this.#runtime;
-    const isWithdrawn = ({ principal }: { readonly principal: Principal }): boolean =>
-      !auth.accepts(principal);
-    this.#sessions.endWhere(isWithdrawn, 'auth_changed');
-    this.#listeners.endWhere(({ caller }) => isWithdrawn(caller));
-    this.#bridge.endWhere(({ caller }) => isWithdrawn(caller));
-    // A server may want a link for each client that did not before.
-    for (const session of [...this.#sessions.store.all()]) if (session.open) this.#links.give(session);
+    this.#lives.reload();
     if (old.limits.name_length !== this.#config.limits.name_length) this.#catalog.touch();
     return result;
   }
@@ -425,13 +447,20 @@ export class GatewayCore implements Admin {
       },
       mcp.session.shutdown_grace_seconds * 1000,
     );
-    this.destroy();
+    this.#end();
+    await this.#audit.close();
     this.#log.info('stopped');
   }
 
   destroy(): void {
+    this.#end();
+    this.#audit.destroy();
+  }
+
+  #end(): void {
     this.#readiness.drain();
     clearInterval(this.#sweeper);
+    this.#lives.close();
     this.#announcer.close();
     this.#sessions.endWhere(() => true, 'gateway_shutdown');
     for (const client of this.#attached) client.destroy();

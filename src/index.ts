@@ -40,10 +40,11 @@ export interface GatewayOptions {
 
 export interface Gateway {
   /**
-   * Opens the port and starts to connect to servers; resolves when the port is open. `url` ends in `/mcp`.
+   * Opens the port and starts to connect to servers; resolves when the port is open. `url` ends in `/mcp`; `admin` is the origin of the port
+   * for operators (`admin.port`).
    * Rejects with Node's own error (EADDRINUSE, EACCES, ...) when it cannot listen.
    */
-  listen(): Promise<{ host: string; port: number; url: string }>;
+  listen(): Promise<{ host: string; port: number; url: string; admin?: string }>;
   /**
    * Serves one client over a pair of streams, one JSON-RPC message per line, as `mcpstead stdio` does over stdin and stdout. The client is
    * the principal `local` and needs no token. Without `listen()` no port is opened, and the gateway connects to servers once the client

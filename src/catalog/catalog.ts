@@ -67,6 +67,10 @@ export class Catalog implements Registry {
     return true;
   }
 
+  verdict(): undefined {
+    return undefined;
+  }
+
   showsAll(): boolean {
     return true;
   }

@@ -1,7 +1,7 @@
 /** The input of views: the catalog of all servers, or a filter on it. */
 import type { Definition, ListKind } from '../protocol/lists.js';
 import { within } from '../lib/within.js';
-import type { Link, NameKind, Peer, ServerLink } from '../protocol/ports.js';
+import type { Link, NameKind, Peer, ServerLink, Verdict } from '../protocol/ports.js';
 import type { Segments } from './segment.js';
 
 export interface CatalogOptions {
@@ -9,6 +9,8 @@ export interface CatalogOptions {
   nameLength(): number;
   /** startup.wait_ms; a reload may change it. */
   waitMs(): number;
+  /** Whether a list may differ between callers, so that no cache may share it. */
+  isPrivate?(): boolean;
   readonly serverInfo: { readonly name: string; readonly version: string };
   /** Monotonic time in milliseconds. */
   readonly now: () => number;
@@ -37,6 +39,13 @@ export interface Registry {
   hides(server: string): boolean;
   /** Whether a name that the server does not list may be used. */
   admits(server: string, kind: NameKind, name: string): boolean;
+  /** What the rules say about an item; undefined: there are no rules. `definition`: undefined: not listed. */
+  verdict(
+    server: string,
+    kind: NameKind,
+    name: string,
+    definition: Definition | undefined,
+  ): Verdict | undefined;
   /** Whether all of a server is shown, so that requests without a name may go to it. */
   showsAll(server: string): boolean;
   /** Reads the lists of some links that have not been read yet; undefined: nothing to wait for. */
@@ -90,6 +99,15 @@ export abstract class Filter implements Registry {
 
   admits(server: string, kind: NameKind, name: string): boolean {
     return this.base.admits(server, kind, name);
+  }
+
+  verdict(
+    server: string,
+    kind: NameKind,
+    name: string,
+    definition: Definition | undefined,
+  ): Verdict | undefined {
+    return this.base.verdict(server, kind, name, definition);
   }
 
   showsAll(server: string): boolean {

@@ -81,7 +81,8 @@ export class Segment {
     let contested = form === 'qualified' && isUri && definitions.length > 0;
     for (const definition of definitions) {
       const { key } = definition;
-      let name = isUri || form === 'own' ? key : qualify(server, key, nameLength);
+      const called = definition.shown ?? key;
+      let name = isUri || form === 'own' ? called : qualify(server, called, nameLength);
       if (form === 'qualified') {
         // An alias that cuts off part of the server's name does not identify the server.
         if (!isUri && !name.startsWith(`${server}__`)) contested = true;

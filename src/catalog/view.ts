@@ -1,7 +1,16 @@
 /** What a route shows: all servers under qualified names, or one server as it is. */
 import { GatewayError } from '../errors.js';
 import type { ListKind } from '../protocol/lists.js';
-import type { Freshness, ServerLink, ListBytes, NameKind, Peer, Target, View } from '../protocol/ports.js';
+import type {
+  Freshness,
+  ServerLink,
+  ListBytes,
+  NameKind,
+  Peer,
+  Target,
+  Verdict,
+  View,
+} from '../protocol/ports.js';
 import type { Era } from '../protocol/revisions.js';
 import { wellFormed } from '../protocol/shapes.js';
 import { objectOf } from '../wire/json.js';
@@ -149,10 +158,18 @@ abstract class SegmentedView implements View {
     return this.assembly('resources').byServer.get(server)?.names.has(shown) === true;
   }
 
+  verdict(kind: NameKind, { link, name, definition }: Target): Verdict | undefined {
+    return this.registry.verdict(link.server, kind, name, definition);
+  }
+
+  allows(server: string, kind: NameKind, name: string): boolean {
+    return this.registry.get(server) !== undefined && this.registry.admits(server, kind, name);
+  }
+
   freshness(): Freshness {
     const now = this.registry.options.now();
     let until = Infinity;
-    let scope: Freshness['scope'] = 'public';
+    let scope: Freshness['scope'] = this.registry.options.isPrivate?.() === true ? 'private' : 'public';
     for (const { state, freshness } of this.links()) {
       until = Math.min(until, state === 'up' ? freshness.until : now + INCOMPLETE_MS);
       if (freshness.scope === 'private') scope = 'private';

@@ -3,8 +3,9 @@ import { parseArgs } from 'node:util';
 import type { ConfigError } from '../config/index.js';
 import { explain, printable, Refusal } from '../terminal/explain.js';
 import type { Terminal } from '../terminal/terminal.js';
+import { isVerb, runVerb, verbLines } from './verbs.js';
 
-const HELP = `mcpstead: one MCP endpoint in front of many MCP servers
+const help = (): string => `mcpstead: one MCP endpoint in front of many MCP servers
 
 Usage:
   mcpstead --config PATH              run the gateway
@@ -13,7 +14,7 @@ Usage:
   mcpstead check --config PATH        check a config and list all of its problems
   mcpstead health [--url URL]         exit with status 0 if the gateway is ready, otherwise 1
   mcpstead demo [--port N]            run a gateway with two example servers
-
+${verbs()}
 Options:
   -c, --config PATH   the config file, YAML or JSON (comments allowed) [env: MCPSTEAD_CONFIG]
       --url URL       the gateway to ask; defaults to that of the config, or http://127.0.0.1:8766.
@@ -27,6 +28,19 @@ MCPSTEAD_BEARER_TOKEN, or MCPSTEAD_BEARER_TOKEN_FILE with one token a line, for 
 and for stdio --url.
 SIGHUP reloads the config. SIGTERM and SIGINT stop after calls in flight have finished; a second signal stops at once.
 `;
+
+/** The lines of commands of two words; a long usage has a line of its own. */
+function verbs(): string {
+  const column = 36;
+  return verbLines()
+    .map(([usage, help]) => {
+      const start = `  ${usage}`;
+      return start.length + 2 > column
+        ? `${start}\n${' '.repeat(column + 2)}${help}\n`
+        : `${start.padEnd(column + 2)}${help}\n`;
+    })
+    .join('');
+}
 
 /** The options of each command; `serve` is the default command. */
 const OPTIONS: Readonly<Record<string, readonly string[]>> = {
@@ -47,10 +61,11 @@ interface Call {
 /** Runs a command line. Resolves with the exit status. */
 export async function run(argv: readonly string[], terminal: Terminal): Promise<number> {
   try {
+    if (isVerb(argv)) return await runVerb(argv, terminal);
     const call = understand(argv, terminal.env);
     switch (call.command) {
       case 'help':
-        terminal.out(HELP);
+        terminal.out(help());
         return 0;
       case 'version':
         terminal.out(`mcpstead ${version()}\n`);

@@ -5,6 +5,7 @@ import { isAbsolute, join, resolve } from 'node:path';
 import { z } from 'zod';
 import { keyEntry } from './access-schema.js';
 import { isLoopback } from './address.js';
+import { areCertificates, certificateProblem } from './certificates.js';
 import { isMapping } from './client-files.js';
 import { readSecret, type Values } from './expand.js';
 import { parseAll } from './issues.js';
@@ -104,6 +105,7 @@ export function refuseLookalikes(tokens: readonly string[], findings: Findings):
 
 function keysOf(file: FileValues, path: string | undefined, findings: Findings): KeyConfig[] {
   const found = new Map<string, KeyConfig>();
+  const hashes = new Map<string, string>();
   const add = (entries: readonly z.output<typeof keyEntry>[], base: Path, into: Findings): void => {
     entries.forEach((entry, index) => {
       const { name, expires } = entry;
@@ -113,6 +115,12 @@ function keysOf(file: FileValues, path: string | undefined, findings: Findings):
           `is '${name}' like that of another key`,
           'give each key a name of its own',
         );
+      entry.sha256.forEach((hash, at) => {
+        const other = hashes.get(hash);
+        if (other !== undefined)
+          into.problem([...base, index, 'sha256', at], `is also a hash of '${other}': one key would be two`);
+        hashes.set(hash, name);
+      });
       const end = expires === undefined ? undefined : endOf(expires);
       if (end !== undefined && Number.isNaN(end))
         into.problem([...base, index, 'expires'], 'is not a date of the calendar');
@@ -348,6 +356,15 @@ export function tlsOf(file: FileValues, values: Values, findings: Findings): Tls
   const cert = read('cert_file', tls.cert_file);
   const key = read('key_file', tls.key_file);
   const ca = client_ca_file === undefined ? undefined : read('client_ca_file', client_ca_file);
+  const problem = cert && key && certificateProblem(cert, key);
+  if (problem)
+    findings.problem(
+      ['http', 'tls', 'cert_file'],
+      `cannot be used with key_file: ${problem}`,
+      'PEM files, the key that of the first certificate and without a passphrase',
+    );
+  if (ca && !areCertificates(ca))
+    findings.problem(['http', 'tls', 'client_ca_file'], 'holds no certificate', 'CA certificates in PEM');
   const fingerprint = createHash('sha256')
     .update(`${cert}\0${key}\0${ca ?? ''}`)
     .digest('base64url');

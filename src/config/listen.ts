@@ -1,28 +1,56 @@
 import { dirname, resolve } from 'node:path';
-import { bindHost } from './address.js';
+import { bindHost, isLoopback } from './address.js';
 import { isMapping } from './client-files.js';
 import { expand } from './expand.js';
 import { FILE_BYTES, readBounded } from './read.js';
 import { ConfigError } from './problems.js';
 import { parseText } from './syntax.js';
 
+export interface ListenAddress {
+  readonly host: string;
+  readonly port: number;
+  readonly tls: boolean;
+  /** Whether clients need a certificate. */
+  readonly clientCert: boolean;
+}
+
 /**
- * The address that a gateway with this config listens on, read without validation: a health check must not fail
+ * The address that a gateway with this config listens on, that for operators if there is one, read without validation: a health check must not fail
  * while somebody edits the file of a running gateway. Never throws; reports an unreadable file to `unread`.
  */
 export function listenAddress(
   path: string | undefined,
   env: NodeJS.ProcessEnv,
   unread: (why: string) => void = () => undefined,
-): { host: string; port: number } {
+): ListenAddress {
   const written = path ? read(path, unread) : {};
   const { host, port } = written;
   const values = { env, folder: dirname(resolve(path ?? '.')) };
   const named = env['MCPSTEAD_HOST'] || (typeof host === 'string' ? expand(host, values, () => {}) : '');
+  const tls = mappingAt(mappingAt(written, 'http'), 'tls');
+  const secured = {
+    tls: typeof tls['cert_file'] === 'string',
+    clientCert: tls['client_cert'] === 'required',
+  };
+  const admin = mappingAt(written, 'admin');
+  if (typeof admin['port'] === 'number' && admin['port'] > 0) {
+    const { host } = admin;
+    const address = {
+      host: (typeof host === 'string' && bindHost(host)) || '127.0.0.1',
+      port: admin['port'],
+    };
+    return { ...address, ...(isLoopback(address.host) ? { tls: false, clientCert: false } : secured) };
+  }
   return {
     host: bindHost(named) ?? '127.0.0.1',
     port: Number(env['MCPSTEAD_PORT']) || (typeof port === 'number' ? port : 8766),
+    ...secured,
   };
+}
+
+function mappingAt(from: Readonly<Record<string, unknown>>, key: string): Readonly<Record<string, unknown>> {
+  const value = from[key];
+  return isMapping(value) ? value : {};
 }
 
 function read(path: string, unread: (why: string) => void): Readonly<Record<string, unknown>> {

@@ -57,7 +57,7 @@ export function attachStdio(deps: StdioDeps, input: Readable, output: Writable):
   const stream = new OneStream({
     gate,
     outlet: new LineOutlet(output),
-    origin: { principal: gate.local, route: gate.route(undefined, 'stdio', gate.local) as Route },
+    origin: { principal: gate.local, route: gate.route({}, 'stdio', gate.local) as Route },
     budget: deps.budget,
     log,
     boundary,

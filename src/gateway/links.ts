@@ -15,6 +15,7 @@ import type { GatewayStats } from '../observe/stats.js';
 import type { ListKind } from '../protocol/lists.js';
 import { NOBODY_TO_ASK, type Link, type LinkEvents, type Notice } from '../protocol/ports.js';
 import type { Era } from '../protocol/revisions.js';
+import type { Access } from '../policy/access.js';
 import { tellAside } from '../proxy/fan-out.js';
 import type { GivenLists } from '../proxy/given.js';
 import type { Interests } from '../proxy/interests.js';
@@ -22,6 +23,7 @@ import type { Listeners } from '../proxy/listeners.js';
 import { createOwnLinks, type OwnLinks } from '../proxy/own-links.js';
 import type { Questions } from '../proxy/questions.js';
 import type { Tasks } from '../proxy/tasks.js';
+import { routeOf } from '../proxy/route.js';
 import { createViews, type Views } from '../proxy/views.js';
 import type { Session } from '../session/store.js';
 import type { Streams } from '../session/streams.js';
@@ -42,6 +44,7 @@ const NOBODY = { id: '', capabilities: {} };
 
 export interface LinksDeps {
   readonly config: () => Config;
+  readonly access: () => Access;
   readonly version: string;
   readonly log: Logger;
   readonly stats: GatewayStats;
@@ -116,7 +119,8 @@ export class Links {
     this.views = createViews({
       catalogs: { legacy, modern: catalog },
       full: EVERY_CAPABILITY,
-      own: (viewer, server) => this.own.registryOf(viewer, server),
+      own: (viewer, route) => this.own.registryOf(viewer, route),
+      access: deps.access,
     });
     this.own = createOwnLinks({
       boundary,
@@ -157,7 +161,7 @@ export class Links {
   /** Gives a session the links of its own that it lacks, and a view with them. */
   give(session: Session): void {
     this.own.open(session);
-    session.caller.view = this.views.of(session.caller, session.server);
+    session.caller.view = this.views.of(session.caller, routeOf(session));
   }
 
   /** Waits, on the route of one server, for the link that tells what the server is; undefined: nothing to wait for. */

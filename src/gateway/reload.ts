@@ -3,6 +3,8 @@ import { diffConfig, keepFixed, type LoadedConfig } from '../config/index.js';
 import type { Config, ServerConfig } from '../config/types.js';
 import type { ReloadResult } from '../downstream/http/admin.js';
 import type { Logger } from '../observe/log.js';
+import type { GatewayStats } from '../observe/stats.js';
+import type { GatewayAudit } from './audit.js';
 import type { Links } from './links.js';
 
 export interface ReloadDeps {
@@ -41,4 +43,32 @@ export function applyConfig(deps: ReloadDeps, old: Config, loaded: LoadedConfig)
     servers: { added: diff.added, removed: diff.removed, restarted: diff.restarted, updated: diff.updated },
     restart_required: diff.restartRequired,
   };
+}
+
+export interface RecordDeps {
+  readonly log: Logger;
+  readonly stats: GatewayStats;
+  readonly audit: GatewayAudit;
+}
+
+/** Runs a reload, and records how it went. Rejects with the Error that `reload` threw. */
+export function recordReload(
+  { log, stats, audit }: RecordDeps,
+  reload: () => ReloadResult,
+): Promise<ReloadResult> {
+  try {
+    const result = reload();
+    stats.reloads.add('success');
+    stats.lastReload = Date.now() / 1000;
+    audit.reloaded();
+    const { added, removed, restarted, updated, unchanged } = result;
+    log.info('configuration reloaded', { added, removed, restarted, updated, unchanged });
+    return Promise.resolve(result);
+  } catch (error) {
+    const failure = error instanceof Error ? error : new Error(String(error));
+    stats.reloads.add('error');
+    audit.reloaded(failure);
+    log.error('reload refused, the running configuration is kept', { error: failure.message });
+    return Promise.reject(failure);
+  }
 }

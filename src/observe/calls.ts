@@ -1,6 +1,9 @@
-/** The stream of requests from clients. Metrics and the log subscribe to it. */
-import type { Principal, Target } from '../protocol/ports.js';
-import type { Outcome, ToolErrorReason } from './stats.js';
+/** The stream of requests from clients. Metrics, the log and the audit log subscribe to it. */
+import type { GatewayError } from '../errors.js';
+import type { NameKind, Principal, Target } from '../protocol/ports.js';
+import type { AuthFailureReason, Decision, Outcome, ToolErrorReason } from './stats.js';
+
+export type { Decision } from './stats.js';
 
 /** A client's request. */
 export interface ObservedCall {
@@ -27,16 +30,54 @@ export interface EndedCall extends ObservedCall {
   readonly outcome: string;
   /** Time since it was sent, or since it arrived if it was not sent. */
   readonly ms: number;
+  /** undefined: no observer has `detailed`, or it is not a request. */
+  readonly details?: CallDetails | undefined;
+}
+
+/** What is collected about a request only if an observer asks for it. */
+export interface CallDetails {
+  /** What the policy decided; undefined: the error says it, or the call was allowed. */
+  readonly decision: Decision | undefined;
+  /** The rule that decided; undefined: the error says it, or no rule did. */
+  readonly rule: string | undefined;
+  /** The error that the gateway answered with. */
+  readonly error: GatewayError | undefined;
+  /** The code of the error that the server answered with. */
+  readonly rpcCode: number | undefined;
+  /** What the request names, as the client wrote it. */
+  readonly named: { readonly kind: NameKind; readonly name: string } | undefined;
+  /** The client's address; undefined: it is not on a network. */
+  readonly address: string | undefined;
+  readonly revision: string | undefined;
+  readonly bytesIn: number;
+  /** Of the answer, and of the messages before it. */
+  readonly bytesOut: number;
+  /** 32 hexadecimal digits; undefined: the request belongs to no trace. */
+  readonly traceId: string | undefined;
+  /** JSON of `params.arguments` as received. */
+  argumentBytes(): Buffer | undefined;
+}
+
+/** A refused credential. */
+export interface RefusedCredential {
+  readonly reason: AuthFailureReason;
+  readonly address: string | undefined;
+  /** The path that was asked for. */
+  readonly route: string;
 }
 
 /** Gets told about calls. It must not throw, and must not keep the objects it gets. */
 export interface CallObserver {
+  /** It needs `details`, which cost every call a little. */
+  readonly detailed?: true;
   /** The request is sent to its server. */
   opened?(call: ObservedCall): void;
   /** The server sends a request to the client: `method` is `elicitation/create`, `sampling/createMessage` or `roots/list`. */
   asked?(call: ObservedCall, method: string): void;
   /** The request has ended, or was answered or refused without a server. Called once per request. */
   over?(call: EndedCall): void;
+  /** A credential was refused, or there was none. */
+  refused?(refused: RefusedCredential): void;
 }
 
 /** The observers of a gateway. */
@@ -44,11 +85,16 @@ export class Calls {
   readonly #opened: CallObserver[] = [];
   readonly #asked: CallObserver[] = [];
   readonly #over: CallObserver[] = [];
+  readonly #refused: CallObserver[] = [];
+  /** Whether requests collect `details`. */
+  detailed = false;
 
   add(observer: CallObserver): void {
     if (observer.opened) this.#opened.push(observer);
     if (observer.asked) this.#asked.push(observer);
     if (observer.over) this.#over.push(observer);
+    if (observer.refused) this.#refused.push(observer);
+    if (observer.detailed) this.detailed = true;
   }
 
   opened(call: ObservedCall): void {
@@ -61,6 +107,10 @@ export class Calls {
 
   over(call: EndedCall): void {
     for (const observer of this.#over) observer.over?.(call);
+  }
+
+  refused(refused: RefusedCredential): void {
+    for (const observer of this.#refused) observer.refused?.(refused);
   }
 
   /** Reports a request that ended before its message was read. */

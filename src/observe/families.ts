@@ -328,6 +328,13 @@ export const FAMILIES: readonly Family[] = [
     },
   },
   {
+    name: 'mcpstead_policy_decisions_total',
+    kind: 'counter',
+    help: 'Requests that a policy decided about, by decision; `hide`: what they name does not exist for their caller.',
+    labels: { decision: ['allow', 'hide', 'deny', 'step_up', 'limit'] },
+    read: ({ stats }) => tallied(stats.policyDecisions.values),
+  },
+  {
     name: 'mcpstead_config_reloads_total',
     kind: 'counter',
     help: 'Reloads of the configuration.',
@@ -340,6 +347,13 @@ export const FAMILIES: readonly Family[] = [
     help: 'Unix time of the last successful reload.',
     labels: {},
     read: ({ stats }) => (stats.lastReload > 0 ? one(stats.lastReload) : []),
+  },
+  {
+    name: 'mcpstead_tls_expiry_timestamp_seconds',
+    kind: 'gauge',
+    help: 'Unix time when the certificate of the port expires (http.tls).',
+    labels: {},
+    read: ({ stats }) => (stats.tlsExpires === undefined ? [] : one(stats.tlsExpires)),
   },
   {
     name: 'mcpstead_events_dropped_total',
@@ -375,6 +389,13 @@ export const FAMILIES: readonly Family[] = [
     help: 'Parked calls, by how they ended.',
     labels: { result: ['answered', 'expired', 'refused', 'cancelled'] },
     read: ({ stats }) => tallied(stats.parkedTotal.values),
+  },
+  {
+    name: 'mcpstead_audit_dropped_total',
+    kind: 'counter',
+    help: 'Lines of the audit log that were lost because it could not be written.',
+    labels: {},
+    read: ({ stats }) => one(stats.auditDropped),
   },
   {
     name: 'mcpstead_tool_calls_total',

@@ -157,6 +157,9 @@ export class IssuerStats {
   keysRead = 0;
 }
 
+/** What was decided about a request. `hide`: for its caller, what it names does not exist. */
+export type Decision = 'allow' | 'hide' | 'deny' | 'step_up' | 'limit' | 'hold';
+
 export class MethodStats {
   success = 0;
   error = 0;
@@ -174,9 +177,13 @@ export class GatewayStats {
   readonly methods = new Map<string, MethodStats>();
   readonly authAttempts = new Tally<'success' | 'failure'>();
   readonly authFailures = new Tally<AuthFailureReason>();
+  /** Requests that a policy decided about. */
+  readonly policyDecisions = new Tally<Decision>();
   readonly reloads = new Tally<Outcome>();
   /** Unix seconds; 0 before the first. */
   lastReload = 0;
+  /** When the certificate of the port expires, in Unix seconds; undefined: there is no TLS. */
+  tlsExpires: number | undefined;
   readonly eventsDropped = new Tally<string>();
   /** Bytes of `limits.buffered_bytes` in use. */
   bufferedBytes = 0;
@@ -185,6 +192,8 @@ export class GatewayStats {
   /** Calls that wait for input from their clients. */
   parked = 0;
   readonly parkedTotal = new Tally<ParkedResult>();
+  /** Lines of the audit log that were lost. */
+  auditDropped = 0;
   readonly servers = new Map<string, ServerStats>();
   /** By name in the configuration. */
   readonly issuers = new Map<string, IssuerStats>();

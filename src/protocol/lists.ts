@@ -53,8 +53,10 @@ export const LISTS: Readonly<Record<ListKind, KindFacts>> = {
 export const LIST_KINDS = Object.keys(LISTS) as readonly ListKind[];
 
 export interface Definition {
-  /** Its name, URI or URI template. */
+  /** Its name, URI or URI template, as its server calls it. */
   readonly key: string;
+  /** The name that replaces it in lists; undefined: its own. */
+  readonly shown?: string | undefined;
   /** The whole definition. */
   readonly bytes: Buffer;
   /** The span of the key, within `bytes`. */

@@ -367,6 +367,42 @@ export interface Target {
   stats: ToolStats | undefined;
 }
 
+/** What the rules for a caller say about an item. */
+export interface Verdict {
+  readonly shown: boolean;
+  /** The rule that decides, or `default`. */
+  readonly rule: string;
+  /** Checks each call; undefined: every call is allowed. */
+  readonly guard?: Guard | undefined;
+}
+
+/** Checks calls of one item. */
+export interface Guard {
+  /** `route`: the path of the endpoint that the call came to. */
+  check(principal: Principal, message: Pick<Message, 'body' | 'params'>, route: string): Checked;
+}
+
+export interface Checked {
+  /** The rule that decides, or `default`. */
+  readonly rule: string;
+  /** Why the call is refused; undefined: it is allowed. */
+  readonly error?: GatewayError | undefined;
+}
+
+/** The rules that apply to some callers. */
+export interface Rules {
+  /** Equal keys: equal decisions, as long as the policy is in force. */
+  readonly key: string;
+  /** Whether everything is allowed, of all servers. */
+  readonly isAll: boolean;
+  /** Whether nothing of a server may be seen. `server`: one that exists. */
+  hides(server: string): boolean;
+  /** Whether everything of a server is allowed, also what it does not list. */
+  whole(server: string): boolean;
+  /** Decides about an item. `name`: the server's own. `definition`: undefined: the server does not list it. */
+  decide(kind: NameKind, server: string, name: string, definition?: Definition): Verdict;
+}
+
 /** The `result` of a list, in parts. */
 export interface ListBytes {
   readonly parts: readonly Buffer[];
@@ -393,6 +429,10 @@ export interface View {
   prepare(kind: ListKind, era: Era): Promise<void> | undefined;
   /** How fresh the lists of this view are: as fresh as the stalest server. */
   freshness(): Freshness;
+  /** What the rules say about a target of this view; undefined: there are no rules. */
+  verdict(kind: NameKind, target: Target): Verdict | undefined;
+  /** Whether a name of a server may be used, whatever it is called in this view. */
+  allows(server: string, kind: NameKind, name: string): boolean;
   /** The name of a URI of `server` in this view; undefined: it is hidden. */
   uriOf(server: string, uri: string): string | undefined;
   /** Links to the servers that this view shows, hidden ones left out. */

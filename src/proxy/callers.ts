@@ -26,7 +26,7 @@ export function modernCaller(
     clientInfo,
     level,
   };
-  return { ...viewer, view: views.of(viewer, route.server) };
+  return { ...viewer, view: views.of(viewer, route) };
 }
 
 /** The caller of all requests of a session. */

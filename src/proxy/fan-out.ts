@@ -115,8 +115,9 @@ export function fanOutUpdated(
   for (const [subscriber, asked] of subscribers) {
     const { view } = subscriber.caller;
     if (view.hides(server)) continue;
-    const shown = asked ?? view.uriOf(server, uri);
-    if (shown === undefined) continue;
+    const own = view.uriOf(server, uri);
+    if (own === undefined) continue;
+    const shown = asked ?? own;
     const named = shown === uri ? notice : { ...notice, bytes: withUri(notice.bytes, shown) };
     if (subscriber instanceof Listener) subscriber.tell(`${notice.method} ${shown}`, named);
     else streams.notify(subscriber, named);

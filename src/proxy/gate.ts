@@ -18,15 +18,8 @@ import type { Session, SessionStore } from '../session/store.js';
 import type { CallStream, SingleStream, StreamControl, Streams } from '../session/streams.js';
 import { admitBatch, sessionOf } from './admission.js';
 import { sessionlessCaller } from './callers.js';
-import {
-  answer,
-  Incoming,
-  refused,
-  type Handled,
-  type Origin,
-  type Route,
-  type Settled,
-} from './incoming.js';
+import { answer, Incoming, refused, type Handled, type Origin, type Settled } from './incoming.js';
+import { routeTo, type Endpoint, type EndpointKind, type Route } from './route.js';
 import type { Bridge } from '../bridge/index.js';
 import type { Interests } from './interests.js';
 import type { GivenLists } from './given.js';
@@ -38,14 +31,17 @@ import { passOn, relay, type RelayDeps } from './methods/relay.js';
 import { setLevel, subscribe } from './methods/subscriptions.js';
 import { createModern } from './modern.js';
 import type { Questions } from './questions.js';
+import { hasRole, type Role } from './roles.js';
 import type { GatewayState, Runtime } from './runtime.js';
 import type { Tasks } from './tasks.js';
+import type { Sessionless } from './under-way.js';
 import type { Views } from './views.js';
 
 export type { FoundSession } from '../session/ask.js';
 export type { Session } from '../session/store.js';
 export type { CallStream } from '../session/streams.js';
-export type { Origin, Route, Settled } from './incoming.js';
+export type { Origin, Settled } from './incoming.js';
+export type { Endpoint, EndpointKind, Route } from './route.js';
 
 export interface Gate {
   readonly state: GatewayState;
@@ -58,11 +54,13 @@ export interface Gate {
   authorize(shown: Shown, resource: string): Principal | Denied | Promise<Principal | Denied>;
   /** What clients find out about authorization servers. */
   readonly discovery: Discovery;
+  /** Whether a principal may act as an operator, or as a viewer, which every operator is. `path`: what it asks for. */
+  permits(principal: Principal, role: Role, path: string): boolean;
   /**
-   * The route for all servers, or for `server`; undefined: the server does not exist, or is hidden from the principal. A session exists
-   * only on the route where it was opened.
+   * The route to an endpoint; undefined: it does not exist, or not for this principal. A session exists only on the route where it was
+   * opened.
    */
-  route(server: string | undefined, kind: EndpointKind, principal: Principal): Route | undefined;
+  route(to: Endpoint, kind: EndpointKind, principal: Principal): Route | undefined;
   /**
    * Finds the session of an origin, which `handle` gets with the message. Returns a promise, which never rejects, if the store is remote.
    * The other methods that get a session do not look it up again.
@@ -103,15 +101,17 @@ export interface Gate {
   countInvalid(label: 'invalid' | 'unknown' | 'listen' | 'terminate'): void;
 }
 
-/** The kinds of endpoints, by transport: Streamable HTTP, HTTP+SSE, stdio. */
-export type EndpointKind = 'mcp' | 'sse' | 'stdio';
-
 export type OpenCallStream = (target: StreamTarget, control: StreamControl) => CallStream | undefined;
 
 export interface GateDeps {
   readonly runtime: () => Runtime;
   readonly state: () => GatewayState;
   readonly calls: Calls;
+  readonly sessionless: Sessionless;
+  /** A session was shown another credential of its principal. */
+  readonly renewed: (session: Session, principal: Principal) => void;
+  /** Why no request is handled at the moment; undefined: requests are handled. */
+  readonly stopped?: () => GatewayError | undefined;
   readonly views: Views;
   /** A legacy client uses a route: servers that support both eras get a link in the legacy era. */
   readonly usedByLegacy: (server: string | undefined) => void;
@@ -136,12 +136,6 @@ export interface GateDeps {
 
 const ACCEPTED: Handled = { kind: 'accepted' };
 
-const MERGED: Readonly<Record<EndpointKind, Route>> = {
-  mcp: { key: '/mcp', server: undefined },
-  sse: { key: '/sse', server: undefined },
-  stdio: { key: '/stdio', server: undefined },
-};
-
 export function createGate(deps: GateDeps): Gate {
   const { views, sessions, stats, calls } = deps;
 
@@ -163,6 +157,8 @@ export function createGate(deps: GateDeps): Gate {
     const token = message.meta.length > 0 ? find(message.meta, 'progressToken') : undefined;
     const error = token && tooLong('a progressToken', token.end - token.start);
     if (error && message.kind === 'request') return refused(message, error);
+    const stopped = deps.stopped?.();
+    if (stopped && message.kind === 'request' && message.method !== 'ping') return refused(message, stopped);
     if (origin.era === 'modern') return modern(incoming);
     const { method } = message;
     const session = sessionOf(origin, found, method === 'initialize');
@@ -179,7 +175,7 @@ export function createGate(deps: GateDeps): Gate {
     if (!session) deps.usedByLegacy(server);
     if (method === 'initialize') return initialize(deps, origin, message);
     incoming.admit(
-      session?.caller ?? sessionlessCaller(origin, views.plain(origin.principal, server)),
+      session?.caller ?? sessionlessCaller(origin, views.plain(origin.principal, origin.route)),
       session,
     );
     const { view } = incoming.caller;
@@ -234,18 +230,26 @@ export function createGate(deps: GateDeps): Gate {
 
   /** Reports the end of a request that was answered immediately. An exchange reports its end itself. */
   function reported<T extends Settled>(incoming: Incoming, handled: T): T {
-    if (handled.kind !== 'exchange') incoming.over(handled.kind === 'refused' ? 'error' : 'success');
+    if (handled.kind !== 'exchange') incoming.settled(handled);
     return handled;
   }
 
   /** Counts the result of an authentication, and returns it. */
-  function countAuth(result: Principal | Denied): Principal | Denied {
+  function countAuth(result: Principal | Denied, { socket }: Shown, route: string): Principal | Denied {
     if (deps.runtime().auth.mode === 'none') return result;
     if ('status' in result) {
       stats.authAttempts.add('failure');
       stats.authFailures.add(result.reason);
+      calls.refused({ reason: result.reason, address: socket.remoteAddress, route });
     } else stats.authAttempts.add('success');
     return result;
+  }
+
+  /** The session, which goes by the newest credential that it was shown. */
+  function renewed(session: FoundSession, principal: Principal): FoundSession {
+    if (session && !(session instanceof GatewayError) && session.principal !== principal)
+      deps.renewed(session, principal);
+    return session;
   }
 
   return {
@@ -258,19 +262,24 @@ export function createGate(deps: GateDeps): Gate {
     },
     authorize(shown, resource) {
       const result = deps.runtime().auth.authenticate(shown, resource);
-      return result instanceof Promise ? result.then(countAuth) : countAuth(result);
+      return result instanceof Promise
+        ? result.then((known) => countAuth(known, shown, resource))
+        : countAuth(result, shown, resource);
     },
-    route(server, kind, principal) {
-      if (server === undefined) return MERGED[kind];
-      return views.exists(principal, server) ? { key: `/servers/${server}/${kind}`, server } : undefined;
+    permits: (principal, role, path) => hasRole(deps.runtime().config.mcp.auth, principal, role, path),
+    route(to, kind, principal) {
+      const route = routeTo(to, kind);
+      return views.exists(principal, route) ? route : undefined;
     },
     find({ sessionId, principal, route }) {
-      return sessionId === undefined
-        ? undefined
-        : useSession(sessions, deps.log, sessionId, principal, route.key);
+      if (sessionId === undefined) return undefined;
+      const found = useSession(sessions, deps.log, sessionId, principal, route.key);
+      return found instanceof Promise
+        ? found.then((session) => renewed(session, principal))
+        : renewed(found, principal);
     },
     handle(origin, found, message, sink) {
-      const incoming = new Incoming(calls, origin, message, sink);
+      const incoming = new Incoming(deps, origin, message, sink);
       let handled: Handled;
       try {
         handled = dispatch(incoming, found);

@@ -1,6 +1,6 @@
 /** One message from its arrival to its end: its origin, its caller and its outcome. */
 import type { GatewayError } from '../errors.js';
-import type { Calls, EndedCall } from '../observe/calls.js';
+import type { Calls, Decision, EndedCall } from '../observe/calls.js';
 import type { Outcome, ToolErrorReason } from '../observe/stats.js';
 import { idKey, type Message } from '../protocol/message.js';
 import { methodOf } from '../protocol/methods.js';
@@ -8,14 +8,8 @@ import type { Caller, Exchange, Principal, Sink, Target } from '../protocol/port
 import type { Era } from '../protocol/revisions.js';
 import { resultMessage } from '../protocol/sinks.js';
 import type { Session } from '../session/store.js';
-
-/** A route with sessions of its own: the merged endpoint, or one server. */
-export interface Route {
-  /** `/mcp`, `/servers/<name>/mcp`: identifies the route in sessions. */
-  readonly key: string;
-  /** undefined: the merged endpoint. */
-  readonly server: string | undefined;
-}
+import type { Route } from './route.js';
+import { Details } from './details.js';
 
 /** What the transport knows about a message. */
 export interface Origin {
@@ -49,11 +43,19 @@ export type Settled =
   /** The answer goes to the sink. */
   | { readonly kind: 'exchange'; readonly exchange: Exchange };
 
+export interface IncomingDeps {
+  readonly calls: Calls;
+  /** Requests under way without a session; undefined: nobody ends them. */
+  readonly sessionless?: Map<Incoming, Exchange> | undefined;
+}
+
 export class Incoming implements EndedCall {
   readonly origin: Origin;
   readonly message: Message;
   /** Gets the answer, if the request becomes an exchange. */
   readonly sink: Sink;
+  /** undefined: nobody asks for them. */
+  readonly details: Details | undefined;
   session: Session | undefined;
   /** Set once the target is known. */
   target: Target | undefined;
@@ -68,17 +70,23 @@ export class Incoming implements EndedCall {
   #started = performance.now();
   #over = false;
 
-  constructor(calls: Calls, origin: Origin, message: Message, sink: Sink) {
+  readonly #sessionless: Map<Incoming, Exchange> | undefined;
+
+  constructor({ calls, sessionless }: IncomingDeps, origin: Origin, message: Message, sink: Sink) {
     this.#calls = calls;
+    this.#sessionless = sessionless;
     this.origin = origin;
     this.message = message;
-    this.sink = sink;
+    this.details =
+      calls.detailed && message.kind === 'request' ? new Details(origin, message, sink) : undefined;
+    this.sink = this.details ?? sink;
   }
 
   /** Sets the sender. `session`: that of a legacy client, if it has one. */
   admit(caller: Caller, session: Session | undefined): void {
     this.#caller = caller;
     this.session = session;
+    if (this.details) this.details.revision = caller.revision;
   }
 
   get caller(): Caller {
@@ -109,6 +117,11 @@ export class Incoming implements EndedCall {
     return this.session?.id;
   }
 
+  /** Where it is noted while it is under way; undefined: it has a session, or no credential that can be withdrawn. */
+  get sessionless(): Map<Incoming, Exchange> | undefined {
+    return this.session || this.principal.credential === '' ? undefined : this.#sessionless;
+  }
+
   /** Whether it came to the merged endpoint. */
   get merged(): boolean {
     return this.origin.route.server === undefined;
@@ -117,6 +130,13 @@ export class Incoming implements EndedCall {
   /** Identifies the request in its session; undefined: no session. */
   get key(): string | undefined {
     return this.session && idKey(this.message.id as string);
+  }
+
+  /** Records for the observers what a policy decided. `rule`: the one that decided. */
+  decided(decision: Decision, rule: string | undefined): void {
+    if (!this.details) return;
+    this.details.decision = decision;
+    this.details.rule = rule;
   }
 
   /** Records that the request is being sent. Its duration is measured from now on. */
@@ -130,6 +150,16 @@ export class Incoming implements EndedCall {
   /** Reports that the server sent a request to the client. */
   asked(method: string): void {
     this.#calls.asked(this, method);
+  }
+
+  /** Reports the end of a request that was answered immediately. */
+  settled(handled: Settled): void {
+    if (handled.kind === 'refused') this.details?.refused(handled.error);
+    else if (handled.kind === 'answer') {
+      this.session ??= handled.session;
+      this.details?.answered(handled.bytes.length);
+    }
+    this.over(handled.kind === 'refused' ? 'error' : 'success');
   }
 
   /** Reports the end to the observers; only the first call counts. */

@@ -32,6 +32,8 @@ export interface Interests {
   setLevel(session: Session, level: LogLevel): void;
   /** Asks a link's server for at least this level for a while. Returns a function that ends it. */
   raise(link: InterestLink, level: LogLevel): () => void;
+  /** What a subscriber may see has changed: ends its subscriptions to what is hidden now. */
+  review(subscriber: Subscriber): void;
   /** A session or a stream ended. */
   drop(subscriber: Subscriber): void;
   /** Repeats subscriptions and the level on a new link. `session`: owner of the link, if it belongs to one client. */
@@ -246,6 +248,14 @@ export function createInterests({ links, own, kept, tell }: InterestsDeps): Inte
         if (ofRequests.length === 0) raised.delete(link.key);
         own.link.setLevel(lowest(own.link));
       };
+    },
+    review(subscriber) {
+      if (!counts.has(subscriber)) return;
+      const { view } = subscriber.caller;
+      for (const [key, uris] of [...byLink])
+        for (const [uri, { link, subscribers }] of [...uris])
+          if (subscribers.has(subscriber) && view.uriOf(link.server, uri) === undefined)
+            leave(key, uri, subscriber)?.unsubscribe(uri, true);
     },
     drop(subscriber) {
       if (isSession(subscriber)) {

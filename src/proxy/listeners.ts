@@ -8,6 +8,7 @@ import { answerWith } from '../protocol/sinks.js';
 import { scanObject } from '../wire/json.js';
 import { splice } from '../wire/splice.js';
 import { find } from '../protocol/message.js';
+import type { Route } from './route.js';
 
 /** The kinds of list changes that a stream can subscribe to. */
 export type Change = 'tools' | 'prompts' | 'resources';
@@ -25,8 +26,7 @@ const MAX_WAITING = 2000;
 
 export interface ListenerOptions {
   readonly caller: Caller;
-  /** The server that the route names; undefined: the merged endpoint. */
-  readonly server: string | undefined;
+  readonly route: Route;
   /** JSON of the request id, which is the subscription id. */
   readonly rawId: string;
   readonly sink: Sink;
@@ -36,8 +36,9 @@ export interface ListenerOptions {
 }
 
 export class Listener implements Exchange {
-  readonly caller: Caller;
-  readonly server: string | undefined;
+  /** A reload can replace its view. */
+  caller: Caller;
+  readonly route: Route;
   readonly changes: ReadonlySet<Change>;
   readonly #rawId: string;
   readonly #sink: Sink;
@@ -55,11 +56,16 @@ export class Listener implements Exchange {
 
   constructor(options: ListenerOptions) {
     this.caller = options.caller;
-    this.server = options.server;
+    this.route = options.route;
     this.changes = options.changes;
     this.#rawId = options.rawId;
     this.#sink = options.sink;
     this.#left = options.left;
+  }
+
+  /** The server that the route names; undefined: a merged endpoint. */
+  get server(): string | undefined {
+    return this.route.server;
   }
 
   /** The kinds of lists whose changes the stream reports. */

@@ -31,7 +31,6 @@ export function createModern(deps: ModernDeps): (incoming: Incoming) => Handled 
 
   return (incoming) => {
     const { origin, message } = incoming;
-    const { server } = origin.route;
     const { method } = message;
     if (message.kind === 'response')
       return refused(
@@ -43,7 +42,7 @@ export function createModern(deps: ModernDeps): (incoming: Incoming) => Handled 
       );
     if (message.kind === 'notification') {
       if (method.startsWith('notifications/') && !methodOf(method))
-        views.plain(origin.principal, server).extended()?.tell(message.body);
+        views.plain(origin.principal, origin.route).extended()?.tell(message.body);
       return { kind: 'accepted' };
     }
     if (deps.state() === 'draining')

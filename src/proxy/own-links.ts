@@ -19,6 +19,7 @@ import type { Listener, Listeners } from './listeners.js';
 import { tellChanged, tellSession } from './fan-out.js';
 import { fullLink } from './full-link.js';
 import { ownEvents, type OwnEventsDeps } from './own-events.js';
+import { routeOf, type Route } from './route.js';
 import type { Viewer, Views } from './views.js';
 
 /** A link of one client, as the upstream modules make it. */
@@ -55,7 +56,7 @@ export interface OwnLinks {
    * The registry with the links that belong to a client; undefined: there are none. Opens the links of a modern client at its first
    * request.
    */
-  registryOf(viewer: Viewer, server: string | undefined): Registry | undefined;
+  registryOf(viewer: Viewer, route: Route): Registry | undefined;
   /** Closes the links of modern clients that were idle for `idleMs`. */
   sweep(idleMs: number): void;
   /** Links may connect from now on. */
@@ -81,8 +82,7 @@ interface Owner {
   /** The user whose links are counted together at the limit: the address that opened a session, or a modern client. */
   readonly whose: string;
   readonly viewer: Viewer;
-  /** The server that the route names; undefined: the merged endpoint. */
-  readonly server: string | undefined;
+  readonly route: Route;
   /** undefined: a modern client. */
   readonly session: Session | undefined;
   /** When a modern client last sent a request; monotonic time. Unused for a session. */
@@ -124,13 +124,13 @@ export function createOwnLinks(deps: OwnLinksDeps): OwnLinks {
   }
 
   /** The per-client servers of a route to which a client needs a link of its own. */
-  function wanted(viewer: Viewer, server: string | undefined): readonly ServerConfig[] {
+  function wanted(viewer: Viewer, route: Route): readonly ServerConfig[] {
+    const { server } = route;
     const ofRoute = deps
       .servers()
       .filter(({ name }) => (server === undefined || server === name) && needsLink(viewer, name));
     if (ofRoute.length === 0) return ofRoute;
-    const shared = deps.views().shared(viewer);
-    return ofRoute.filter(({ name }) => !shared.hides(name));
+    return ofRoute.filter(({ name }) => !deps.views().hides(viewer, route, name));
   }
 
   /** A modern server is told with each request which client it is from: a modern client needs no link of its own. */
@@ -173,8 +173,9 @@ export function createOwnLinks(deps: OwnLinksDeps): OwnLinks {
 
   /** The subscription streams of a modern client. */
   function listenersOf({ owner, catalog }: Owned): Listener[] {
-    const view = deps.views().on(catalog, owner.server);
-    return [...deps.listeners.all()].filter(({ caller }) => caller.view === view);
+    return [...deps.listeners.all()].filter(
+      ({ caller, route }) => route.key === owner.route.key && deps.views().isOn(caller.view, catalog),
+    );
   }
 
   function listens(owned: Owned): boolean {
@@ -218,7 +219,13 @@ export function createOwnLinks(deps: OwnLinksDeps): OwnLinks {
 
   /** Opens links for which there was no room before, or which a reload made necessary. */
   function addMissing(owned: Owned, servers: readonly ServerConfig[]): void {
-    const { catalog, links } = owned;
+    const { catalog, links, owner } = owned;
+    for (const server of [...links.keys()])
+      // A rule hides it now.
+      if (deps.views().hides(owner.viewer, owner.route, server)) {
+        void drop(owned, server, 0);
+        catalog.remove(server);
+      }
     for (const config of servers) {
       const { name } = config;
       if (links.has(name)) continue;
@@ -268,7 +275,7 @@ export function createOwnLinks(deps: OwnLinksDeps): OwnLinks {
 
   function restart(owned: Owned, server: string): void {
     const { owner, catalog, links } = owned;
-    const config = wanted(owner.viewer, owner.server).find(({ name }) => name === server);
+    const config = wanted(owner.viewer, owner.route).find(({ name }) => name === server);
     const old = links.get(server);
     if (config && config.restart !== 'serial' && old?.state === 'up') return replace(owned, old, config);
     // A server that is gone is not waited for.
@@ -325,24 +332,25 @@ export function createOwnLinks(deps: OwnLinksDeps): OwnLinks {
 
   return {
     open(session) {
-      const { id, server, opener, caller } = session;
-      const servers = wanted(caller, server);
-      if (servers.length === 0) return;
+      const { id, opener, caller } = session;
+      const route = routeOf(session);
+      const servers = wanted(caller, route);
       const had = ofSessions.get(id);
       if (had) return addMissing(had, servers);
-      const owner = { id, whose: opener ?? id, viewer: caller, server, session, lastUsed: 0 };
+      if (servers.length === 0) return;
+      const owner = { id, whose: opener ?? id, viewer: caller, route, session, lastUsed: 0 };
       ofSessions.set(id, own(owner, servers));
     },
-    registryOf(viewer, server) {
+    registryOf(viewer, route) {
       const { client, capabilities } = viewer;
       if (viewer.era === 'legacy') return ofSessions.get(client)?.catalog;
-      const servers = wanted(viewer, server);
+      const servers = wanted(viewer, route);
       if (servers.length === 0) return undefined;
-      const key = `${server ?? ''}\0${client}\0${JSON.stringify(capabilities)}`;
+      const key = `${route.path}\0${client}\0${JSON.stringify(capabilities)}`;
       let owned = ofModern.get(key);
       if (!owned) {
         const id = createHash('sha256').update(key).digest('base64url');
-        const owner = { id, whose: client, viewer, server, session: undefined, lastUsed: 0 };
+        const owner = { id, whose: client, viewer, route, session: undefined, lastUsed: 0 };
         owned = own(owner, servers);
         ofModern.set(key, owned);
         // Without room for any link only the registry is kept, so that it is not made anew with each request.

@@ -1,4 +1,5 @@
 import type { Authenticator } from '../auth/authenticate.js';
+import type { Access } from '../policy/access.js';
 import type { Config } from '../config/types.js';
 
 export type GatewayState = 'starting' | 'serving' | 'draining';
@@ -7,4 +8,5 @@ export type GatewayState = 'starting' | 'serving' | 'draining';
 export interface Runtime {
   readonly config: Config;
   readonly auth: Authenticator;
+  readonly access: Access;
 }

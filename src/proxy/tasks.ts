@@ -6,7 +6,7 @@ import type { Budget } from '../lib/budget.js';
 import { FairMap } from '../lib/fair-map.js';
 import { GatewayError } from '../errors.js';
 import type { Boundary } from '../observe/boundary.js';
-import type { AnswerHead, Caller, Link, Notice, Seen, Sink, ServerLink } from '../protocol/ports.js';
+import type { AnswerHead, Caller, Link, Notice, Seen, Sink, ServerLink, View } from '../protocol/ports.js';
 import { answerWith, PassThroughSink } from '../protocol/sinks.js';
 import { qualifyId } from '../catalog/naming.js';
 import { MAX_KEPT } from '../session/kept.js';
@@ -40,6 +40,8 @@ interface Task {
   /** The session of a legacy client, which gets status notifications. */
   readonly session: Session | undefined;
   readonly merged: boolean;
+  /** The tool that created it, as its server calls it; undefined: not known. */
+  readonly tool: string | undefined;
   readonly ttlMs: number;
   readonly expires: number;
 }
@@ -112,7 +114,7 @@ export function createTasks({ boundary, tell, describe, now, maxBytes, budget }:
     tasks.set(key, task.client, { ...task, expires: now() + task.ttlMs });
   }
 
-  function note(link: Link, { taskId, ttl }: FoundTask, { caller, session, merged }: Incoming): void {
+  function note(link: Link, { taskId, ttl }: FoundTask, { caller, session, merged, target }: Incoming): void {
     if (Buffer.byteLength(taskId) > MAX_KEPT)
       throw new GatewayError(
         'upstream_protocol_error',
@@ -123,8 +125,14 @@ export function createTasks({ boundary, tell, describe, now, maxBytes, budget }:
       client: caller.client,
       session,
       merged,
+      tool: target?.name,
       ttlMs: typeof ttl === 'number' && ttl > 0 ? Math.min(ttl, DEFAULT_TTL_MS) : DEFAULT_TTL_MS,
     });
+  }
+
+  /** Whether a view still allows the tool of a task. */
+  function isAllowed(view: View, { server }: Link, { tool }: Task): boolean {
+    return tool === undefined || view.allows(server, 'tool', tool);
   }
 
   /** The caller's task with this id. */
@@ -139,6 +147,7 @@ export function createTasks({ boundary, tell, describe, now, maxBytes, budget }:
     // Tasks of other principals, and of a protocol that the client does not have, do not exist for it.
     if (task?.principal !== principal.id) return undefined;
     if (era === 'legacy' && link.era === 'modern') return undefined;
+    if (!isAllowed(view, link, task)) return undefined;
     put(keyOf(link, name), task);
     return { link, taskId: name };
   }
@@ -147,6 +156,8 @@ export function createTasks({ boundary, tell, describe, now, maxBytes, budget }:
   function tellWatchers(watch: Watch, notice: Notice | undefined): void {
     if (notice) {
       for (const [listener, id] of watch.subscribers) {
+        const task = tasks.get(keyOf(watch.link, watch.taskId));
+        if (!task || !isAllowed(listener.caller.view, watch.link, task)) continue;
         const merged = listener.server === undefined;
         const bytes = merged ? shownAs(notice.bytes, 'params', id, watch.link.server) : notice.bytes;
         // An ambiguous message is dropped.
@@ -234,9 +245,11 @@ export function createTasks({ boundary, tell, describe, now, maxBytes, budget }:
       const controller = new AbortController();
       const found: Buffer[] = [];
       const collect = async (link: Link): Promise<void> => {
-        for (const { bytes, at } of await tasksOf(link, maxBytes()))
-          if (known(link, at.taskId)?.principal === caller.principal.id)
+        for (const { bytes, at } of await tasksOf(link, maxBytes())) {
+          const task = known(link, at.taskId);
+          if (task?.principal === caller.principal.id && isAllowed(caller.view, link, task))
             found.push(withId(bytes, at, shown(link.server, at.taskId, merged)));
+        }
       };
       const all = Promise.allSettled(links.map(collect)).then(() => undefined);
       const exchange = deferred(boundary, incoming, { until: all, controller }, () => {
@@ -251,6 +264,7 @@ export function createTasks({ boundary, tell, describe, now, maxBytes, budget }:
       if (watch) tellWatchers(watch, link.era === 'modern' ? notice : undefined);
       const task = known(link, taskId);
       if (!task?.session?.open || link.era === 'modern') return;
+      if (!isAllowed(task.session.caller.view, link, task)) return;
       const at = flatTaskIn(notice.bytes, 'params');
       const id = shown(link.server, taskId, task.merged);
       tell(task.session, at ? { ...notice, bytes: withId(notice.bytes, at, id) } : notice);

@@ -1,4 +1,4 @@
-/** Requests of a session that are under way, by their id: for cancellation, and so that an id is not used twice. */
+/** Requests under way: those of a session by their id, so that they can be cancelled and no id is used twice; the others by their principal. */
 import { GatewayError } from '../errors.js';
 import type { Exchange } from '../protocol/ports.js';
 import { refused, type Handled, type Incoming } from './incoming.js';
@@ -11,13 +11,20 @@ export function inUse(incoming: Incoming): Handled | undefined {
   return refused(incoming.message, new GatewayError('invalid_request', why));
 }
 
-export function remember({ session, key }: Incoming, exchange: Exchange): void {
+export function remember(incoming: Incoming, exchange: Exchange): void {
+  const { session, key } = incoming;
   if (session && key !== undefined) (session.inFlight ??= new Map()).set(key, exchange);
+  else incoming.sessionless?.set(incoming, exchange);
 }
 
 /** `exchange`: the one that was remembered. An emptied map is freed: see upstream/calls/call-table.ts. */
-export function forget({ session, key }: Incoming, exchange: Exchange): void {
+export function forget(incoming: Incoming, exchange: Exchange): void {
+  const { session, key, sessionless } = incoming;
+  if (sessionless?.get(incoming) === exchange) sessionless.delete(incoming);
   if (key === undefined || session?.inFlight?.get(key) !== exchange) return;
   session.inFlight.delete(key);
   if (session.inFlight.size === 0) session.inFlight = undefined;
 }
+
+/** Requests without a session, whose credential may be withdrawn while they are under way. */
+export type Sessionless = Map<Incoming, Exchange>;

@@ -3,11 +3,16 @@
  * lists for its capabilities, links of its own. Callers of one class share a view, and all views share their segments.
  */
 import { CapabilityFilter, capabilityKey } from '../catalog/capabilities.js';
+import { Overridden } from '../catalog/overrides.js';
 import type { Registry } from '../catalog/registry.js';
+import { Restricted } from '../catalog/restrict.js';
 import { MergedView, SingleView } from '../catalog/view.js';
 import { modernCapabilities } from '../bridge/capabilities.js';
-import type { Caller, Principal, View } from '../protocol/ports.js';
+import type { Caller, NameKind, Principal, Target, View } from '../protocol/ports.js';
+import { rulesOfProfile } from '../policy/rules.js';
+import type { Access, Profile } from '../policy/access.js';
 import type { Era } from '../protocol/revisions.js';
+import type { Route } from './route.js';
 
 /** Classes that are kept, at the most; the least recently used goes first. */
 const MAX_CLASSES = 64;
@@ -21,26 +26,38 @@ export interface ViewsDeps {
   /** Capabilities under which the catalog reads its lists. */
   readonly full: Readonly<Record<string, unknown>>;
   /** The registry with the links that belong to this client alone; undefined: it has none. */
-  readonly own: (viewer: Viewer, server: string | undefined) => Registry | undefined;
+  readonly own: (viewer: Viewer, route: Route) => Registry | undefined;
+  /** Who may see what; a reload replaces it. */
+  readonly access: () => Access;
 }
 
 export interface Views {
-  /** Whether the route of one server exists for a principal. */
-  exists(principal: Principal, server: string): boolean;
-  /** The view of a caller. `server`: of the route; undefined: the merged endpoint. */
-  of(viewer: Viewer, server: string | undefined): View;
+  /** Whether a route exists for a principal. */
+  exists(principal: Principal, route: Route): boolean;
+  /** The view of a caller. */
+  of(viewer: Viewer, route: Route): View;
   /** The view of legacy clients without a session. */
-  plain(principal: Principal, server: string | undefined): View;
-  /** The view on a registry; always the same object. */
-  on(registry: Registry, server: string | undefined): View;
+  plain(principal: Principal, route: Route): View;
   /** The registry for a caller's era and capabilities, without links of its own. */
   shared(viewer: Viewer): Registry;
+  /** Whether a server is hidden from a caller, whether or not it exists. */
+  hides(viewer: Viewer, route: Route, server: string): boolean;
+  /** Whether a view shows the links of a registry. */
+  isOn(view: View, registry: Registry): boolean;
+  /** What a route shows without the rules of a policy. */
+  whole(route: Route): { readonly registry: Registry; readonly view: View };
+  /** What a name leads to without the rules of a policy; undefined: it is unknown, or there is no policy. */
+  unrestricted(view: View, kind: NameKind, name: string): Target | undefined;
 }
 
-export function createViews({ catalogs, full, own }: ViewsDeps): Views {
+export function createViews({ catalogs, full, own, access }: ViewsDeps): Views {
   const fullKey = capabilityKey(full);
   const classes = new Map<string, Registry>();
   const made = new WeakMap<Registry, Map<string | undefined, View>>();
+  /** The registry that a view is made from, before any rule; and the view without the rules of the policy. */
+  const origins = new WeakMap<View, { readonly root: Registry; readonly bare: View | undefined }>();
+  /** Filters by the registry below and what they are for, as long as the same access is in force. */
+  let filters = { access: access(), byBase: new WeakMap<Registry, Map<object, Registry>>() };
 
   function shared(viewer: Viewer): Registry {
     const { era } = viewer;
@@ -53,6 +70,52 @@ export function createViews({ catalogs, full, own }: ViewsDeps): Views {
     classes.set(name, registry);
     if (classes.size > MAX_CLASSES) classes.delete(classes.keys().next().value as string);
     return registry;
+  }
+
+  /** The same filter for the same base and purpose; the oldest one goes first. `purpose`: compared by identity. */
+  function filtered(base: Registry, purpose: object, make: () => Registry): Registry {
+    let ofBase = filters.byBase.get(base);
+    if (!ofBase) filters.byBase.set(base, (ofBase = new Map<object, Registry>()));
+    let registry = ofBase.get(purpose);
+    if (registry) return registry;
+    ofBase.set(purpose, (registry = make()));
+    if (ofBase.size > Math.max(MAX_CLASSES, filters.access.sets))
+      ofBase.delete(ofBase.keys().next().value as object);
+    return registry;
+  }
+
+  /** What a route shows of a registry to everybody: the part of its profile, under the names that the configuration gives. */
+  function onRoute(registry: Registry, { server, profile }: Route): Registry {
+    const current = access();
+    if (filters.access !== current) filters = { access: current, byBase: new WeakMap() };
+    const { profiles, overrides } = filters.access;
+    const selected = profile === undefined ? undefined : profiles.get(profile);
+    const rules = profile === undefined ? undefined : (selected ?? NOTHING).rules;
+    const selection = rules ? filtered(registry, rules, () => new Restricted(registry, rules)) : registry;
+    const changes = server === undefined ? (selected?.overrides ?? overrides) : undefined;
+    if (!changes || changes.size === 0) return selection;
+    return filtered(selection, changes, () => new Overridden(selection, changes));
+  }
+
+  /** What is left of a route's registry for a principal. */
+  function forPrincipal(registry: Registry, principal: Principal, { path }: Route): Registry {
+    const rules = filters.access.policy?.of(principal, path);
+    if (!rules || rules.isAll) return registry;
+    return filtered(registry, rules, () => new Restricted(registry, rules));
+  }
+
+  /** The filters for a route and a principal on a registry: what the route shows, and what is left of that. */
+  function cut(root: Registry, principal: Principal, route: Route): { whole: Registry; registry: Registry } {
+    const whole = onRoute(root, route);
+    return { whole, registry: forPrincipal(whole, principal, route) };
+  }
+
+  function viewFor(root: Registry, principal: Principal, route: Route): View {
+    const { whole, registry } = cut(root, principal, route);
+    const view = on(registry, route.server);
+    if (!origins.has(view))
+      origins.set(view, { root, bare: registry === whole ? undefined : on(whole, route.server) });
+    return view;
   }
 
   function on(registry: Registry, server: string | undefined): View {
@@ -68,10 +131,26 @@ export function createViews({ catalogs, full, own }: ViewsDeps): Views {
   }
 
   return {
-    exists: (_principal, server) => catalogs.legacy.get(server) !== undefined,
-    of: (viewer, server) => on(own(viewer, server) ?? shared(viewer), server),
-    plain: (_principal, server) => on(catalogs.legacy, server),
-    on,
+    exists(principal, route) {
+      const { server, profile } = route;
+      if (principal.profile !== undefined && principal.profile !== profile) return false;
+      if (profile !== undefined) return access().profiles.has(profile);
+      return (
+        server === undefined || cut(catalogs.legacy, principal, route).registry.get(server) !== undefined
+      );
+    },
+    of: (viewer, route) => viewFor(own(viewer, route) ?? shared(viewer), viewer.principal, route),
+    plain: (principal, route) => viewFor(catalogs.legacy, principal, route),
     shared,
+    hides: (viewer, route, server) => cut(shared(viewer), viewer.principal, route).registry.hides(server),
+    isOn: (view, registry) => origins.get(view)?.root === registry,
+    whole(route) {
+      const registry = onRoute(catalogs.modern, route);
+      return { registry, view: on(registry, route.server) };
+    },
+    unrestricted: (view, kind, name) => origins.get(view)?.bare?.find(kind, name),
   };
 }
+
+/** A profile that a reload has removed. */
+const NOTHING: Profile = { rules: rulesOfProfile('', []), overrides: new Map() };

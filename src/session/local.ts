@@ -54,12 +54,13 @@ export function localSessions(deps: LocalDeps): Pick<SessionStoreOptions, 'opene
 }
 
 function sessionOf(record: SessionRecord, caller: SessionCaller, at: number): Session {
-  const { id, principal, route, server, revision, capabilities, clientInfo, opener } = record;
+  const { id, principal, route, server, profile, revision, capabilities, clientInfo, opener } = record;
   return {
     id,
     principal,
     route,
     server,
+    profile,
     revision,
     capabilities,
     clientInfo,

@@ -25,6 +25,8 @@ export interface SessionRecord {
   readonly route: string;
   /** The server of its route; undefined: the merged endpoint. */
   readonly server: string | undefined;
+  /** The profile of its route; undefined: none. */
+  readonly profile?: string | undefined;
   readonly revision: LegacyRevision;
   /** As declared at `initialize`. */
   readonly capabilities: Readonly<Record<string, unknown>>;
@@ -36,12 +38,15 @@ export interface SessionRecord {
 
 /** The caller of all requests of a session. */
 export interface SessionCaller extends Caller {
+  principal: Principal;
   level: LogLevel;
   view: View;
 }
 
 /** A record and the state that belongs to this process: calls in flight, open questions, streams and subscriptions. */
 export interface Session extends SessionRecord {
+  /** As its last request authenticated it. */
+  principal: Principal;
   /** When it started in this process, and when it was last used here; monotonic time. */
   readonly openedAt: number;
   lastSeen: number;

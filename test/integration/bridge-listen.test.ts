@@ -7,6 +7,7 @@ import { beat } from '../helpers/http.js';
 import { connect, heard, messagesOf } from '../helpers/legacy.js';
 import { call, createModernUpstream, stream } from '../helpers/modern.js';
 import { until } from '../helpers/wait.js';
+import { routeTo } from '../../src/proxy/route.js';
 
 const UPDATED = 'notifications/resources/updated';
 const ACKNOWLEDGED = 'notifications/subscriptions/acknowledged';
@@ -264,7 +265,7 @@ describe('a stream of changes whose client does not read', () => {
     };
     const listener = new Listener({
       caller: {} as Caller,
-      server: undefined,
+      route: routeTo({}),
       rawId: '1',
       sink,
       changes: new Set(),

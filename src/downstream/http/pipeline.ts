@@ -14,6 +14,8 @@ const MAX_WAITING = 64;
 class Pipeline {
   /** Whether a request is being handled. */
   busy = false;
+  /** The connection closes once its current request is answered. */
+  closing = false;
   readonly #socket: Socket;
   #waiting: [IncomingMessage, ServerResponse][] = [];
   #paused = false;
@@ -41,9 +43,16 @@ class Pipeline {
     });
   }
 
+  /** Sends what is still queued, and closes the connection; requests that wait are not handled. */
+  close(): void {
+    this.#waiting = [];
+    this.#socket.end(() => this.#socket.destroy());
+  }
+
   /** Ends the current request. Returns the next one; undefined: there is none. */
   next(): [IncomingMessage, ServerResponse] | undefined {
     this.busy = false;
+    if (this.closing) this.close();
     if (this.#socket.destroyed) this.#waiting = [];
     const next = this.#waiting.shift();
     if (this.#paused && this.#waiting.length === 0) {
@@ -65,6 +74,13 @@ export function hasWaiting(socket: object): boolean {
   return ((socket as { [PIPELINE]?: Pipeline })[PIPELINE]?.waiting ?? 0) > 0;
 }
 
+/** Closes a connection: at once, or when the request that is being handled has been answered. */
+export function closeAfterAnswer(socket: Socket): void {
+  const pipeline = pipelineOf(socket);
+  pipeline.closing = true;
+  if (!pipeline.busy) pipeline.close();
+}
+
 /** Handles the requests of each connection one after the other. `over` is called when a response has ended. */
 export function oneByOne(handle: Handle, over: () => void): Handle {
   function begin(pipeline: Pipeline, req: IncomingMessage, res: ServerResponse): void {
@@ -79,6 +95,7 @@ export function oneByOne(handle: Handle, over: () => void): Handle {
 
   return (req, res) => {
     const pipeline = pipelineOf(req.socket);
+    if (pipeline.closing) return;
     if (pipeline.busy) pipeline.wait(req, res);
     else begin(pipeline, req, res);
   };

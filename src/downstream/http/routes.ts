@@ -1,117 +1,202 @@
 /** Every route of the port: its path, who is admitted, and what serves it. A new route is a row here. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { TLSSocket } from 'node:tls';
+import type { Config } from '../../config/types.js';
 import { GatewayError } from '../../errors.js';
 import type { Place } from '../../observe/boundary.js';
 import type { Principal } from '../../protocol/ports.js';
-import type { Gate, Route as McpRoute } from '../../proxy/gate.js';
-import { serveHealth, serveMetrics, serveReady, serveReload, type Admin } from './admin.js';
+import type { Endpoint, Gate, Route as McpRoute } from '../../proxy/gate.js';
+import { serveExplain, serveHealth, serveMetrics, serveReady, serveReload, type Admin } from './admin.js';
 import { createMcp } from './mcp.js';
 import { sendError } from './respond.js';
 import { createSse2024, type Sse2024Deps } from './sse-2024.js';
+
+/** The ports: that for clients, and that for operators (`admin.port`), if there is one. */
+export type Door = 'main' | 'admin';
 
 /** An admitted request. */
 export interface Routed {
   readonly req: IncomingMessage;
   readonly res: ServerResponse;
+  readonly door: Door;
+  /** Without the query. */
+  readonly path: string;
   /** Without the `?`. */
   readonly query: string;
-  /** The server that the path names. */
-  readonly server: string | undefined;
+  /** The server or the profile that the path names. */
+  readonly to: Endpoint;
 }
 
-interface OpenRoute {
+/** Who is admitted. `mcp`: clients, once the gateway is ready; `self`: every principal, for itself; `viewer` includes operators. */
+export type Admitted = 'mcp' | 'self' | 'viewer' | 'operator';
+
+interface Row {
   readonly path: string | RegExp;
-  /** Anybody, without authentication. */
-  readonly admits: 'open';
+  /** `main`: only for clients; `operators`: on the port for operators, if there is one; `both`: on every port. */
+  readonly on: 'main' | 'operators' | 'both';
   /** The boundary label for exceptions after the handler has returned. */
   readonly place: Place;
+}
+
+interface PlainRoute extends Row {
+  /** Anybody, without authentication. */
+  readonly admits: 'open';
   serve(request: Routed): void | Promise<void>;
 }
 
-export interface GuardedRoute {
-  readonly path: string | RegExp;
-  /** `mcp`: clients, once the gateway is ready; `operator`: any holder of a valid token. */
-  readonly admits: 'mcp' | 'operator';
-  readonly place: Place;
+interface GuardedRoute extends Row {
+  readonly admits: Admitted;
   serve(request: Routed, principal: Principal): void | Promise<void>;
 }
 
-export type HttpRoute = OpenRoute | GuardedRoute;
+/** A route whose access depends on the configuration and the request. */
+interface DependingRoute extends Row {
+  readonly admits: 'depends';
+  admitsFor(request: Routed): 'open' | Admitted;
+  /** Without a principal, the request was admitted as `open`. */
+  serve(request: Routed, principal?: Principal): void | Promise<void>;
+}
+
+export type HttpRoute = PlainRoute | GuardedRoute | DependingRoute;
 
 export interface RoutesDeps extends Sse2024Deps {
   readonly admin: Admin;
 }
 
 export interface Routes {
-  /** The route for a path, which must match exactly, and the server that the path names. */
-  find(path: string): { readonly route: HttpRoute; readonly server: string | undefined } | undefined;
+  /** The route for a path on a port, which must match exactly, and what the path names. */
+  find(door: Door, path: string): { readonly route: HttpRoute; readonly to: Endpoint } | undefined;
   /** Ends the HTTP+SSE streams once their clients have no running requests. */
   drain(): void;
 }
 
-/** Matches `/<kind>` and `/servers/<name>/<kind>`. */
-const below = (kind: string): RegExp => new RegExp(`^(?:/servers/([A-Za-z0-9._-]{1,64}))?/${kind}$`);
+/** Matches `/<kind>`, `/servers/<name>/<kind>` and `/profiles/<name>/<kind>`. */
+const below = (kind: string): RegExp =>
+  new RegExp(`^(?:/(?:servers/([A-Za-z0-9._-]{1,64})|profiles/([A-Za-z0-9._-]{1,64})))?/${kind}$`);
 
 export function createRoutes(deps: RoutesDeps): Routes {
   const { admin, gate } = deps;
   const mcp = createMcp(deps);
   const sse = createSse2024(deps);
   const place = 'client_request';
+  /** Fixed at the start, like the port itself. */
+  const hasAdminPort = deps.config().admin.port !== undefined;
   const all: readonly HttpRoute[] = [
     {
       path: below('mcp'),
+      on: 'main',
       admits: 'mcp',
       place,
-      serve({ req, res, server }, principal) {
-        const target = endpoint(gate, res, server, 'mcp', principal);
+      serve({ req, res, to }, principal) {
+        const target = endpoint(gate, res, to, 'mcp', principal);
         if (target) mcp(req, res, principal, target);
       },
     },
     {
       path: below('sse'),
+      on: 'main',
       admits: 'mcp',
       place,
-      serve({ req, res, server }, principal) {
-        const target = endpoint(gate, res, server, 'sse', principal);
+      serve({ req, res, to }, principal) {
+        const target = endpoint(gate, res, to, 'sse', principal);
         if (target) sse.stream(req, res, principal, target);
       },
     },
     {
       path: below('messages'),
+      on: 'main',
       admits: 'mcp',
       place,
-      serve({ req, res, server, query }, principal) {
-        const target = endpoint(gate, res, server, 'sse', principal);
+      serve({ req, res, to, query }, principal) {
+        const target = endpoint(gate, res, to, 'sse', principal);
         if (target) sse.messages(req, res, principal, target, query);
       },
     },
-    { path: '/health', admits: 'open', place, serve: ({ req, res }) => serveHealth(admin, req, res) },
-    { path: '/ready', admits: 'open', place, serve: ({ req, res }) => serveReady(admin, req, res) },
+    {
+      path: '/health',
+      on: 'both',
+      admits: 'depends',
+      place,
+      admitsFor: ({ req, door }) =>
+        door === 'main' && !hasAdminPort && deps.config().policy && showsWho(req, deps.config())
+          ? 'self'
+          : 'open',
+      serve({ req, res, door, path }, principal) {
+        serveHealth(admin, req, res, showsServers(door, path, principal));
+      },
+    },
+    {
+      path: '/ready',
+      on: 'both',
+      admits: 'open',
+      place,
+      serve: ({ req, res }) => serveReady(admin, req, res),
+    },
     {
       path: '/metrics',
-      admits: 'open',
+      on: 'operators',
+      admits: 'depends',
       place: 'metrics',
+      admitsFor() {
+        const { metrics, policy } = deps.config();
+        // With a policy, the names of servers and tools are not for everybody.
+        const auth = metrics.auth ?? (policy && !hasAdminPort ? 'bearer' : 'none');
+        return auth === 'bearer' ? 'viewer' : 'open';
+      },
       serve: ({ req, res }) => serveMetrics(admin, req, res),
     },
-    { path: '/-/reload', admits: 'operator', place, serve: ({ req, res }) => serveReload(admin, req, res) },
+    {
+      path: '/-/reload',
+      on: 'operators',
+      admits: 'operator',
+      place,
+      serve: ({ req, res }) => serveReload(admin, req, res),
+    },
+    {
+      path: '/-/explain',
+      on: 'operators',
+      admits: 'operator',
+      place,
+      serve({ req, res }) {
+        serveExplain(admin, deps.budget, req, res);
+      },
+    },
   ];
+
+  /** Whether `/health` names the servers: not on the port of clients, if there is another one or a policy that hides them. */
+  function showsServers(door: Door, path: string, principal: Principal | undefined): boolean {
+    if (door === 'admin') return true;
+    if (hasAdminPort) return false;
+    if (!deps.config().policy) return true;
+    return principal !== undefined && gate.permits(principal, 'viewer', path);
+  }
+
+  function match(path: string): ReturnType<Routes['find']> {
+    if (path === '/mcp' || path === '/mcp/') return merged;
+    const route = plain.get(path);
+    if (route) return { route, to: {} };
+    for (const each of patterns) {
+      const found = each.path.exec(path);
+      if (found) return { route: each, to: { server: found[1], profile: found[2] } };
+    }
+    return undefined;
+  }
+
+  const served: Record<Door, (on: HttpRoute['on']) => boolean> = {
+    main: (on) => on !== 'operators' || !hasAdminPort,
+    admin: (on) => on !== 'main',
+  };
   const plain = new Map(
     all.flatMap((route) => (typeof route.path === 'string' ? [[route.path, route]] : [])),
   );
   const patterns = all.filter((route) => typeof route.path !== 'string') as (HttpRoute & { path: RegExp })[];
   /** The most common route, found without a pattern. Only this route may end with a slash. */
-  const merged = { route: all[0] as HttpRoute, server: undefined };
+  const merged = { route: all[0] as HttpRoute, to: {} };
 
   return {
-    find(path) {
-      if (path === '/mcp' || path === '/mcp/') return merged;
-      const route = plain.get(path);
-      if (route) return { route, server: undefined };
-      for (const each of patterns) {
-        const found = each.path.exec(path);
-        if (found) return { route: each, server: found[1] };
-      }
-      return undefined;
+    find(door, path) {
+      const found = match(path);
+      return found && served[door](found.route.on) ? found : undefined;
     },
     drain() {
       sse.drain();
@@ -119,15 +204,29 @@ export function createRoutes(deps: RoutesDeps): Routes {
   };
 }
 
-/** The endpoint for all servers, or for `server`; undefined: the server does not exist, and the request was answered. */
+/** The endpoint; undefined: it does not exist, and the request was answered. */
 function endpoint(
   gate: Gate,
   res: ServerResponse,
-  server: string | undefined,
+  to: Endpoint,
   kind: 'mcp' | 'sse',
   principal: Principal,
 ): McpRoute | undefined {
-  const target = gate.route(server, kind, principal);
-  if (!target) sendError(res, new GatewayError('not_found', `no server '${server ?? ''}' here`));
+  const target = gate.route(to, kind, principal);
+  if (!target) sendError(res, new GatewayError('not_found', missing(to)));
   return target;
+}
+
+function missing({ server, profile }: Endpoint): string {
+  if (server !== undefined) return `no server '${server}' here`;
+  return profile === undefined
+    ? 'this key is for the endpoint of its profile'
+    : `no profile '${profile}' here`;
+}
+
+/** Whether a request says who sends it, rightly or not. */
+function showsWho({ headers, socket }: IncomingMessage, { mcp }: Config): boolean {
+  if (mcp.auth.mode === 'none' || headers.authorization !== undefined) return true;
+  const { user } = mcp.auth.proxy ?? {};
+  return (user !== undefined && user in headers) || (socket as Partial<TLSSocket>).authorized === true;
 }

@@ -1,21 +1,34 @@
 /** The HTTP port: checks each request, finds its route and its sender, and closes connections. */
 import { readFileSync } from 'node:fs';
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { isLoopback } from '../../config/index.js';
 import { GatewayError } from '../../errors.js';
 import type { Place } from '../../observe/boundary.js';
 import type { Logger } from '../../observe/log.js';
 import type { Denied, Principal } from '../../protocol/ports.js';
 import { sendDenied } from './denied.js';
 import { createGuard } from './guard.js';
-import { hasWaiting, oneByOne } from './pipeline.js';
+import { createListener } from './listener.js';
 import { RETRY_AFTER } from './requests.js';
 import { sendError, sendFailure } from './respond.js';
-import { createRoutes, type GuardedRoute, type Routed, type RoutesDeps } from './routes.js';
+import {
+  createRoutes,
+  type Admitted,
+  type Door,
+  type HttpRoute,
+  type Routed,
+  type RoutesDeps,
+} from './routes.js';
+import { expiryOf } from './tls.js';
 import { serveDiscovery } from './well-known.js';
 
 export interface HttpPort {
-  listen(): Promise<{ host: string; port: number; url: string }>;
+  /** Opens the port, and that for operators if there is one. `url`: the merged endpoint; `admin`: the origin of the port for operators. */
+  listen(): Promise<{ host: string; port: number; url: string; admin?: string }>;
+  /** Uses the certificate of a new configuration. */
+  renew(): void;
+  /** Unix seconds; undefined: there is no TLS. */
+  certificateExpires(): number | undefined;
   /**
    * Serves until no request is running, for at most `graceMs`, then closes the port and all connections. Requests in the meantime
    * are answered with `Connection: close`.
@@ -24,22 +37,22 @@ export interface HttpPort {
   destroy(): void;
 }
 
-/** Timeouts for the head and the body of a request. */
-const HEADERS_MS = 30_000;
-const REQUEST_MS = 120_000;
+type Guarded = Exclude<HttpRoute, { readonly admits: 'open' }>;
+
 /** With fewer file descriptors, a warning is logged at the start. */
 const FEW_FILES = 4096;
-/** How many bytes may be queued for a client before its upstream is paused. */
-const SOCKET_BYTES = 131_072;
+/** How long requests of operators may take once the last client has left. */
+const ADMIN_GRACE_MS = 1000;
 
 export function createHttpPort(deps: RoutesDeps): HttpPort {
   const { gate, log, boundary } = deps;
   const started = deps.config();
-  const guard = createGuard(started.host, deps.config);
+  const { tls, idle_connection_ms } = started.http;
   const routes = createRoutes(deps);
-  let active = 0;
-  let idle: (() => void) | undefined;
-  let draining = false;
+  const guards = {
+    main: createGuard(started.host, deps.config),
+    admin: createGuard(started.admin.host, deps.config),
+  };
 
   /** Answers with an error if `work` is a promise that rejects. */
   function handleRejection(where: Place, res: ServerResponse, work: void | Promise<void>): void {
@@ -49,156 +62,145 @@ export function createHttpPort(deps: RoutesDeps): HttpPort {
     });
   }
 
-  function serve(req: IncomingMessage, res: ServerResponse): void {
+  function serve(door: Door, req: IncomingMessage, res: ServerResponse): void {
     const url = req.url ?? '';
     const query = url.indexOf('?');
     // Paths are matched exactly.
     const path = query === -1 ? url : url.slice(0, query);
-    if (serveDiscovery(gate, req, res, path)) return;
+    if (door === 'main' && serveDiscovery(gate, req, res, path)) return;
+    const guard = guards[door];
     const refusal = guard.check(req, res);
     if (refusal) {
       gate.countInvalid('unknown');
       return sendError(res, refusal);
     }
-    const found = routes.find(path);
+    const found = routes.find(door, path);
     if (!found)
       return sendError(
         res,
-        new GatewayError('not_found', `nothing is served at ${path.slice(0, 128)}: MCP is at /mcp`),
+        new GatewayError('not_found', `nothing is served at ${path.slice(0, 128)}: ${ELSEWHERE[door]}`),
       );
     if (req.method === 'OPTIONS') return guard.preflight(req, res);
-    const { route, server } = found;
-    const request = { req, res, server, query: query === -1 ? '' : url.slice(query + 1) };
+    const { route, to } = found;
+    const request = { req, res, door, path, to, query: query === -1 ? '' : url.slice(query + 1) };
     if (route.admits === 'open') return handleRejection(route.place, res, route.serve(request));
+    if (route.admits !== 'depends') return identify(route, route.admits, request);
+    const admits = route.admitsFor(request);
+    if (admits === 'open') handleRejection(route.place, res, route.serve(request));
+    else identify(route, admits, request);
+  }
+
+  /** A route for `admits`, which are not everybody. */
+  function identify(route: Guarded, admits: Admitted, request: Routed): void {
+    const { req, res, path } = request;
     const who = gate.authorize(req, path);
-    if (!(who instanceof Promise)) return enter(route, request, who);
+    if (!(who instanceof Promise)) return enter(route, admits, request, who);
     // The body is not read until the sender is known.
     const entered = who.then((result) => {
-      if (!res.destroyed) enter(route, request, result);
+      if (!res.destroyed) enter(route, admits, request, result);
     });
     handleRejection(route.place, res, entered);
   }
 
-  function enter(route: GuardedRoute, request: Routed, who: Principal | Denied): void {
+  function enter(route: Guarded, admits: Admitted, request: Routed, who: Principal | Denied): void {
     const { res } = request;
     if ('status' in who) {
       gate.countInvalid('unknown');
       return sendDenied(res, who);
     }
-    if (route.admits === 'mcp' && gate.state === 'starting')
+    if (admits === 'mcp' && gate.state === 'starting')
       return sendError(
         res,
         new GatewayError('unavailable', 'not ready: a required upstream has not connected yet'),
         'null',
         RETRY_AFTER,
       );
+    if ((admits === 'viewer' || admits === 'operator') && !gate.permits(who, admits, request.path)) {
+      gate.countInvalid('unknown');
+      return sendError(res, new GatewayError('forbidden', REFUSALS[admits]));
+    }
     handleRejection(route.place, res, route.serve(request, who));
   }
 
-  /** Logs a write after the end of a response, which is a bug in the gateway. Other errors mean that the client has disconnected. */
-  function lateWrite(error: NodeJS.ErrnoException): void {
-    if (error.code === 'ERR_STREAM_WRITE_AFTER_END') boundary.caught('client_request', error);
-  }
-
-  const server: Server = createServer(
+  const files = openFiles(log);
+  const common = { idleMs: idle_connection_ms, log, boundary };
+  const main = createListener(
     {
-      highWaterMark: SOCKET_BYTES,
-      headersTimeout: HEADERS_MS,
-      requestTimeout: REQUEST_MS,
-      keepAliveTimeout: started.http.idle_connection_ms,
+      ...common,
+      host: started.host,
+      port: started.port,
+      tls,
+      // Leaves a fifth of the file descriptors to upstreams, children and files.
+      maxConnections: files && Math.floor(files * 0.8),
     },
-    oneByOne(
-      (req, res) => {
-        active++;
-        if (draining) res.setHeader('Connection', 'close');
-        res.on('error', lateWrite);
-        try {
-          serve(req, res);
-        } catch (error) {
-          sendFailure(res, boundary.caught('client_request', error));
-        }
-      },
-      () => {
-        active--;
-        if (active === 0) idle?.();
-      },
-    ),
+    (req, res) => serve('main', req, res),
   );
-  server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
-    if (error.code === 'ECONNRESET' || !socket.writable) {
-      socket.destroy();
-      return;
-    }
-    // The body of a waiting request is not read until its turn.
-    if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT' && hasWaiting(socket)) return;
-    const status =
-      error.code === 'HPE_HEADER_OVERFLOW'
-        ? '431 Request Header Fields Too Large'
-        : error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
-          ? '408 Request Timeout'
-          : '400 Bad Request';
-    // The client may never close the connection, and a close is not noticed while the socket is paused.
-    socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`, () => {
-      socket.destroy();
-    });
-  });
-  boundConnections(server, log);
+  const { host, port } = started.admin;
+  const admin =
+    port === undefined
+      ? undefined
+      : createListener(
+          {
+            ...common,
+            host,
+            port,
+            tls: isLoopback(host) ? undefined : tls,
+            maxConnections: files && Math.max(16, Math.floor(files * 0.05)),
+          },
+          (req, res) => serve('admin', req, res),
+        );
 
   return {
-    listen() {
-      return new Promise((resolve, reject) => {
-        server.once('error', reject);
-        server.listen({ host: started.host, port: started.port }, () => {
-          server.off('error', reject);
-          server.on('error', (error) => {
-            log.error('the HTTP port failed', { error: error.message });
-          });
-          const { address, port, family } = server.address() as AddressInfo;
-          const shown = family === 'IPv6' ? `[${address}]` : address;
-          resolve({ host: address, port, url: `http://${shown}:${port}/mcp` });
-        });
-      });
+    async listen() {
+      const opened = await admin?.listen();
+      const { origin, ...address } = await main.listen();
+      return { ...address, url: `${origin}/mcp`, ...(opened && { admin: opened.origin }) };
+    },
+    renew() {
+      const { tls: next } = deps.config().http;
+      const renewed = main.renew(next);
+      admin?.renew(next);
+      if (renewed && next)
+        log.info('TLS certificates renewed', { expires: new Date(expiryOf(next) * 1000).toISOString() });
+    },
+    certificateExpires() {
+      const { tls: current } = deps.config().http;
+      return current && expiryOf(current);
     },
     async close(graceMs) {
-      draining = true;
       routes.drain();
-      if (active > 0) {
-        await new Promise<void>((resolve) => {
-          const timer = setTimeout(resolve, graceMs);
-          idle = () => {
-            clearTimeout(timer);
-            resolve();
-          };
-        });
-      }
-      const closed = new Promise<void>((resolve) => {
-        server.close(() => {
-          resolve();
-        });
-      });
-      // Gives the last answers one turn to be sent.
-      await new Promise((resolve) => setImmediate(resolve));
-      server.closeAllConnections();
-      await closed;
+      await main.close(graceMs);
+      await admin?.close(Math.min(graceMs, ADMIN_GRACE_MS));
     },
     destroy() {
-      server.close();
-      server.closeAllConnections();
+      main.destroy();
+      admin?.destroy();
     },
   };
 }
 
-/** Leaves a fifth of the file descriptors to upstreams, children and files. */
-function boundConnections(server: Server, log: Logger): void {
+/** What a path leads to that is not served on a port. */
+const ELSEWHERE: Readonly<Record<Door, string>> = {
+  main: 'MCP is at /mcp',
+  admin: 'this port is for operators, MCP is on another one',
+};
+
+const REFUSALS = {
+  operator: 'this is for operators: mcp.auth.admins names them',
+  viewer: 'this is for operators and viewers: mcp.auth.admins and mcp.auth.viewers name them',
+} as const;
+
+/** How many files may be open; undefined: unknown. Warns if there are few. */
+function openFiles(log: Logger): number | undefined {
   let files: number;
   try {
     const limits = readFileSync('/proc/self/limits', 'utf8');
     files = Number(/^Max open files\s+(\d+)/m.exec(limits)?.[1]);
   } catch {
-    return;
+    return undefined;
   }
-  if (!Number.isFinite(files)) return;
-  server.maxConnections = Math.floor(files * 0.8);
+  if (!Number.isFinite(files)) return undefined;
   if (files < FEW_FILES)
-    log.warn(`only ${files} files may be open (ulimit -n): at most ${server.maxConnections} connections`);
+    log.warn(`only ${files} files may be open (ulimit -n): at most ${Math.floor(files * 0.8)} connections`);
+  return files;
 }

@@ -54,7 +54,7 @@ export function createSse2024(deps: Sse2024Deps): Sse2024 {
     // An absolute URL, because clients resolve relative ones differently. http.public_url has the prefix that a proxy adds.
     const { public_url } = deps.config().http;
     const front = public_url === null ? '' : new URL(public_url).pathname.replace(/\/$/, '');
-    const place = route.server === undefined ? '' : `/servers/${route.server}`;
+    const place = route.path.slice(0, -'/mcp'.length);
     res.write(`event: endpoint\ndata: ${front}${place}/messages?sessionId=${id}\n\n`);
     const stream = new OneStream({
       gate,

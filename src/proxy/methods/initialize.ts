@@ -57,6 +57,7 @@ export function initialize(deps: InitializeDeps, origin: Origin, message: Messag
     principal,
     route: route.key,
     server: route.server,
+    profile: route.profile,
     opener: origin.remote?.remoteAddress,
     revision,
     capabilities,

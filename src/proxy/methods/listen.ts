@@ -4,6 +4,7 @@ import { param } from '../../protocol/message.js';
 import type { Target } from '../../protocol/ports.js';
 import { declaresTasks } from '../../protocol/tasks.js';
 import { refused, type Handled, type Incoming } from '../incoming.js';
+import { guarded, type GuardedDeps } from '../guarded.js';
 import { MAX_SUBSCRIPTIONS, type Interests } from '../interests.js';
 import { Listener, type Change, type Listeners } from '../listeners.js';
 import type { Boundary } from '../../observe/boundary.js';
@@ -17,7 +18,7 @@ const ACKNOWLEDGE_MS = 2000;
 /** Open streams, at the most. */
 const MAX_LISTENERS = 100_000;
 
-export interface ListenDeps {
+export interface ListenDeps extends GuardedDeps {
   readonly boundary: Boundary;
   readonly kept: Kept;
   readonly listeners: Listeners;
@@ -54,7 +55,7 @@ export function listen(deps: ListenDeps, incoming: Incoming): Handled {
   const flags = (Object.keys(FLAGS) as Change[]).filter((change) => wanted[FLAGS[change]] === true);
   const listener = new Listener({
     caller,
-    server: origin.route.server,
+    route: origin.route,
     rawId: message.id as string,
     sink,
     changes: new Set(flags),
@@ -89,7 +90,7 @@ export function listen(deps: ListenDeps, incoming: Incoming): Handled {
     const late = new Promise<void>((resolve) => (timer = setTimeout(resolve, ACKNOWLEDGE_MS)));
     const asked = [...new Set(wantedUris)].map(async (uri) => {
       const target = view.find('resource', uri);
-      if (!target) return;
+      if (!target || guarded(deps, incoming, 'resource', target)) return;
       const settled = interests.hold(target.link, target.name);
       // Nothing is sent for what the acknowledgement does not name.
       const wanted = (await subscribed(target)) && !listener.over && !isLate;

@@ -11,12 +11,13 @@ import { openCall, reasonOf, type CallCrossing, type CallDeps } from '../call.js
 import { refused, type Handled, type Headers, type Incoming } from '../incoming.js';
 import { convertContent, convertStructured, mayNeedConversion } from '../conversions.js';
 import { ChangedAnswer } from '../changed-answer.js';
+import { guarded, noteHidden, type GuardedDeps } from '../guarded.js';
 import type { Interests } from '../interests.js';
 import type { Runtime } from '../runtime.js';
 import { inUse, remember } from '../under-way.js';
 import { deferred } from './deferred.js';
 
-export interface RelayDeps extends CallDeps {
+export interface RelayDeps extends CallDeps, GuardedDeps {
   readonly runtime: () => Runtime;
   readonly budget: Budget;
   readonly interests: Interests;
@@ -46,7 +47,11 @@ export function relay(
   if (used) return used;
   const { message, caller, sink } = incoming;
   const { view } = caller;
+  if (incoming.details) incoming.details.named = named;
   const target = view.find(named.kind, named.name);
+  // Before anything waits: who may not call learns nothing about the server.
+  const denied = target && guarded(deps, incoming, named.kind, target);
+  if (denied) return refused(message, denied);
   const crossing = target && crossingOf(deps, incoming, named, target);
   if (crossing instanceof GatewayError) return refused(message, crossing);
   const dialling = crossing && caller.era === 'legacy' ? deps.dialling(target.link.server) : undefined;
@@ -59,15 +64,20 @@ export function relay(
   const wait = dialling
     ? within(dialling, deps.runtime().config.startup.wait_ms, signal)
     : view.ready(named, signal);
-  if (!wait) return refused(message, refusal(incoming, named, target));
+  if (!wait) return refused(message, refusal(deps, incoming, named, target));
   const waiting = deferred(deps.boundary, incoming, { until: wait, controller }, () => {
     const found = view.find(named.kind, named.name);
-    const late = found && crossingOf(deps, incoming, named, found);
+    // What it names may have appeared only now.
+    const refusedNow = found && (!target || found.definition !== target.definition);
+    const late =
+      found &&
+      ((refusedNow ? guarded(deps, incoming, named.kind, found) : undefined) ??
+        crossingOf(deps, incoming, named, found));
     if (found?.link.state === 'up' && !(late instanceof GatewayError)) {
       waiting.next = send(deps, incoming, named, found, late, wrap);
       return;
     }
-    sink.fail(late instanceof GatewayError ? late : refusal(incoming, named, found));
+    sink.fail(late instanceof GatewayError ? late : refusal(deps, incoming, named, found));
     waiting.over('error');
   });
   remember(incoming, waiting);
@@ -186,8 +196,16 @@ function foreignHeaders(headers: Headers, known: readonly ParamHeader[]): string
   return found;
 }
 
-function refusal(incoming: Incoming, named: Named, target: Target | undefined): GatewayError {
-  if (!target) return incoming.caller.view.conflict(named.kind, named.name) ?? unknownName(named, incoming);
+function refusal(
+  deps: GuardedDeps,
+  incoming: Incoming,
+  named: Named,
+  target: Target | undefined,
+): GatewayError {
+  if (!target) {
+    noteHidden(deps, incoming, named.kind, named.name);
+    return incoming.caller.view.conflict(named.kind, named.name) ?? unknownName(named, incoming);
+  }
   const error = unreachable(target);
   if (named.kind === 'tool') {
     incoming.target = target;

@@ -17,6 +17,7 @@ import { answerWith, PassThroughSink } from '../../protocol/sinks.js';
 import type { Session } from '../../session/store.js';
 import { answer, refused, type Handled, type Incoming } from '../incoming.js';
 import { tooLong } from '../../session/kept.js';
+import { guarded } from '../guarded.js';
 import type { Interests } from '../interests.js';
 import { forget, inUse, remember } from '../under-way.js';
 import { deferred } from './deferred.js';
@@ -34,6 +35,8 @@ export function subscribe(deps: RelayDeps, incoming: Incoming): Handled {
   const long = tooLong('params.uri', Buffer.byteLength(named.name));
   if (long) return refused(message, long);
   const target = caller.view.find('resource', named.name);
+  const denied = target && guarded(deps, incoming, 'resource', target);
+  if (denied) return refused(message, denied);
   const controller = new AbortController();
   const until = target && waitFor(deps, incoming, named, target.link, controller.signal);
   if (!until) return subscribeNow(deps, incoming, session, named);

@@ -145,13 +145,30 @@ describe('loopback', () => {
 });
 
 describe('the address for a health check', () => {
+  const plain = { tls: false, clientCert: false };
+
   it('is that of the config, whatever else is wrong with it', async () => {
     const path = await tempFile('c.yaml', 'host: "${H:-::1}"\nport: 9000\nservers: 5\n');
-    expect(listenAddress(path, {})).toEqual({ host: '::1', port: 9000 });
+    expect(listenAddress(path, {})).toEqual({ host: '::1', port: 9000, ...plain });
     expect(listenAddress(path, { MCPSTEAD_HOST: '0.0.0.0', MCPSTEAD_PORT: '1' })).toEqual({
       host: '0.0.0.0',
       port: 1,
+      ...plain,
     });
+  });
+
+  it('speaks TLS if the port does, and is that for operators if there is one', async () => {
+    const tls = 'http: {tls: {cert_file: a, key_file: b, client_cert: required}}\n';
+    const secured = { tls: true, clientCert: true };
+    const main = await tempFile('c.yaml', `port: 9000\n${tls}`);
+    expect(listenAddress(main, {})).toEqual({ host: '127.0.0.1', port: 9000, ...secured });
+    const admin = await tempFile('c.yaml', `port: 9000\nadmin: {port: 9001}\n${tls}`);
+    expect(listenAddress(admin, {})).toEqual({ host: '127.0.0.1', port: 9001, ...plain });
+    const open = await tempFile('c.yaml', `admin: {port: 9001, host: "::"}\n${tls}`);
+    expect(listenAddress(open, {})).toEqual({ host: '::', port: 9001, ...secured });
+    // Its number is not known.
+    const any = await tempFile('c.yaml', 'port: 9000\nadmin: {port: 0}\n');
+    expect(listenAddress(any, {})).toEqual({ host: '127.0.0.1', port: 9000, ...plain });
   });
 
   it('says why a file could not be read', async () => {
@@ -165,7 +182,7 @@ describe('the address for a health check', () => {
   });
 
   it('is the default where there is none to be had', async () => {
-    const fallback = { host: '127.0.0.1', port: 8766 };
+    const fallback = { host: '127.0.0.1', port: 8766, ...plain };
     expect(listenAddress(undefined, {})).toEqual(fallback);
     expect(listenAddress('/nowhere', {})).toEqual(fallback);
     expect(listenAddress(await tempFile('c.yaml', ': ['), {})).toEqual(fallback);

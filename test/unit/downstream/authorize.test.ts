@@ -10,6 +10,7 @@ import { Boundary } from '../../../src/observe/boundary.js';
 import { silent } from '../../../src/observe/log.js';
 import type { Denied, Principal, Shown } from '../../../src/protocol/ports.js';
 import type { Gate, Origin } from '../../../src/proxy/gate.js';
+import { routeTo } from '../../../src/proxy/route.js';
 
 type Verdict = Principal | Denied;
 
@@ -35,7 +36,7 @@ async function start() {
         asked.push({ shown, resource, decide });
         more();
       }),
-    route: (server) => ({ key: server === undefined ? '/mcp' : `/servers/${server}/mcp`, server }),
+    route: (to, kind) => routeTo(to, kind),
     find: () => undefined,
     handle: (origin) => {
       handled.push(origin);

@@ -20,6 +20,8 @@ import { createKept } from '../../../src/session/kept.js';
 import type { Session } from '../../../src/session/store.js';
 import { authenticator } from '../../helpers/authenticator.js';
 import { linkOf, sinkOf, stage, toolsOf } from '../proxy/stage.js';
+import { createAccess } from '../../../src/policy/access.js';
+import { routeTo } from '../../../src/proxy/route.js';
 
 /** What an observer is told of a call, as one line. */
 function line(call: EndedCall): string {
@@ -66,9 +68,11 @@ function begin() {
   on.catalog.put(link);
   const { auth } = authenticator({ mode: 'none' });
   const gate = createGate({
-    runtime: () => ({ config, auth }),
+    runtime: () => ({ config, auth, access: createAccess(config) }),
     state: () => 'serving',
     calls,
+    sessionless: new Map(),
+    renewed: () => undefined,
     views: on.views,
     usedByLegacy: () => undefined,
     describes: () => undefined,
@@ -107,7 +111,7 @@ function begin() {
     return gate.handle(
       {
         principal: LOCAL,
-        route: { key: '/mcp', server: undefined },
+        route: routeTo({}),
         sessionId: of?.id,
         version: undefined,
         era: 'legacy',

@@ -57,6 +57,7 @@ mcpstead_auth_issuer_up gauge issuer
 mcpstead_auth_keys_age_seconds gauge issuer
 mcpstead_config_reloads_total counter result
 mcpstead_config_last_reload_timestamp_seconds gauge
+mcpstead_tls_expiry_timestamp_seconds gauge
 mcpstead_events_dropped_total counter reason
 mcpstead_buffered_bytes gauge
 mcpstead_internal_errors_total counter where

@@ -7,10 +7,11 @@ import type { Caller, Target } from '../../../src/protocol/ports.js';
 import { answer, Incoming, refused, type Origin } from '../../../src/proxy/incoming.js';
 import type { Session } from '../../../src/session/store.js';
 import { linkOf, sinkOf } from './stage.js';
+import { routeTo } from '../../../src/proxy/route.js';
 
 const origin: Origin = {
   principal: LOCAL,
-  route: { key: '/mcp', server: undefined },
+  route: routeTo({}),
   sessionId: undefined,
   version: undefined,
   era: 'legacy',
@@ -28,7 +29,7 @@ function begin(message: object = { id: 1, method: 'tools/call', params: { name: 
     over: ({ result, reason, outcome, sent }) =>
       told.push(`${result} ${reason ?? '-'} ${outcome}${sent ? ' sent' : ''}`),
   });
-  return { told, incoming: new Incoming(calls, origin, messageOf(message), sinkOf([])) };
+  return { told, incoming: new Incoming({ calls }, origin, messageOf(message), sinkOf([])) };
 }
 
 describe('a message', () => {

@@ -2,6 +2,7 @@ import { expect, test } from 'vitest';
 import type { Caller, Notice, Sink, View } from '../../../src/protocol/ports.js';
 import { tellChanged } from '../../../src/proxy/fan-out.js';
 import { Listener } from '../../../src/proxy/listeners.js';
+import { routeTo } from '../../../src/proxy/route.js';
 
 const CHANGED = 'notifications/tools/list_changed';
 
@@ -12,7 +13,7 @@ test('a stream is told of no change from before it knows what its lists are', ()
   const view = { list: () => ({ digest }) } as unknown as View;
   const listener = new Listener({
     caller: { view } as Caller,
-    server: undefined,
+    route: routeTo({}),
     rawId: '1',
     sink,
     changes: new Set(['tools']),

@@ -14,6 +14,7 @@ import {
   type FakeLink,
   type Stage,
 } from './stage.js';
+import { routeTo } from '../../../src/proxy/route.js';
 
 const TOOLS = 'tools/list_changed';
 const open: Stage[] = [];
@@ -78,7 +79,7 @@ describe('a client of a per-client server', () => {
     const on = begin([]);
     const session = on.session();
     expect(on.own.of(session)).toEqual([]);
-    expect(on.own.registryOf(session.caller, undefined)).toBeUndefined();
+    expect(on.own.registryOf(session.caller, routeTo({}))).toBeUndefined();
     expect(on.asks(viewerOf('c'))).toBeUndefined();
     expect(session.caller.view.links()).toEqual([]);
   });
@@ -268,10 +269,10 @@ describe('limits.per_client', () => {
     on.limit = 1;
     const session = on.session();
     expect(isFull(on, 'c')).toBe(true);
-    const view = on.views.of(viewerOf('c'), undefined);
+    const view = on.views.of(viewerOf('c'), routeTo({}));
     on.store.end(session, 'client_delete');
     expect(isFull(on, 'c')).toBe(false);
-    expect(on.views.of(viewerOf('c'), undefined)).toBe(view);
+    expect(on.views.of(viewerOf('c'), routeTo({}))).toBe(view);
     expect(view.links()).toEqual([on.made[1]]);
   });
 

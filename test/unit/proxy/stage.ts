@@ -41,6 +41,12 @@ import { createSessionStore, type NewSession, type Session } from '../../../src/
 import { createStreams } from '../../../src/session/streams.js';
 import { EVERY_CAPABILITY } from '../../../src/upstream/link/envelope.js';
 import { http } from '../config/helpers.js';
+import { createAccess, type Access } from '../../../src/policy/access.js';
+import { resolveConfig } from '../../../src/config/index.js';
+import { routeOf, routeTo } from '../../../src/proxy/route.js';
+
+/** Everybody may do everything. */
+export const NO_ACCESS: Access = createAccess(resolveConfig({ servers: [] }, {}).config);
 
 export function catalogOf(...links: readonly ServerLink[]): Catalog {
   const catalog = new Catalog({
@@ -261,7 +267,8 @@ export function stage(
   const views: Views = createViews({
     catalogs: { legacy: filtered(legacy), modern: filtered(catalog) },
     full: EVERY_CAPABILITY,
-    own: (viewer, server) => own.registryOf(viewer, server),
+    own: (viewer, route) => own.registryOf(viewer, route),
+    access: () => NO_ACCESS,
   });
   const interests = createInterests({
     links: () => catalog.entries().map(({ link }) => link),
@@ -302,10 +309,10 @@ export function stage(
       boundary,
       stats,
       now: () => performance.now(),
-      callerOf: (record) => sessionCaller(record, views.plain(record.principal, record.server)),
+      callerOf: (record) => sessionCaller(record, views.plain(record.principal, routeOf(record))),
       opened: (session) => {
         own.open(session);
-        session.caller.view = views.of(session.caller, session.server);
+        session.caller.view = views.of(session.caller, routeOf(session));
       },
       ended: (session) => {
         interests.drop(session);
@@ -346,13 +353,13 @@ export function stage(
       streams.listen(session, targetOf(told));
       return told;
     },
-    asks: (viewer, server) => own.registryOf(viewer, server),
+    asks: (viewer, server) => own.registryOf(viewer, routeTo({ server })),
     listens(viewer, changes = ['tools']) {
       const told: string[] = [];
-      const caller = { ...viewer, view: views.of(viewer, undefined) };
+      const caller = { ...viewer, view: views.of(viewer, routeTo({})) };
       const listener = new Listener({
         caller: { ...caller, alone: false, clientInfo: undefined, level: undefined },
-        server: undefined,
+        route: routeTo({}),
         rawId: '1',
         sink: sinkOf(told),
         changes: new Set(changes),

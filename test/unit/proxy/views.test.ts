@@ -15,6 +15,7 @@ import { createViews, type Viewer, type Views } from '../../../src/proxy/views.j
 import { EVERY_CAPABILITY } from '../../../src/upstream/link/envelope.js';
 import {
   catalogOf,
+  NO_ACCESS,
   linkOf,
   namesIn,
   peerOf,
@@ -24,6 +25,7 @@ import {
   toolsOf,
   viewerOf,
 } from './stage.js';
+import { routeTo, type Route } from '../../../src/proxy/route.js';
 
 const NOTHING = {};
 const never = new AbortController().signal;
@@ -31,9 +33,9 @@ const never = new AbortController().signal;
 function viewsOf(
   modern: Registry,
   legacy: Registry = modern,
-  own: (viewer: Viewer, server: string | undefined) => Registry | undefined = () => undefined,
+  own: (viewer: Viewer, route: Route) => Registry | undefined = () => undefined,
 ): Views {
-  return createViews({ catalogs: { legacy, modern }, full: EVERY_CAPABILITY, own });
+  return createViews({ catalogs: { legacy, modern }, full: EVERY_CAPABILITY, own, access: () => NO_ACCESS });
 }
 
 /** A modern server that lists less for clients with fewer capabilities. */
@@ -44,15 +46,19 @@ function listsFor(less: Partial<Lists>): NonNullable<ServerLink['listsFor']> {
 describe('views', () => {
   it('are one object for all callers of one class, on each route', () => {
     const views = viewsOf(catalogOf(linkOf('a'), linkOf('b')));
-    const one = views.of(viewerOf('one'), undefined);
-    expect(views.of(viewerOf('other'), undefined)).toBe(one);
+    const one = views.of(viewerOf('one'), routeTo({}));
+    expect(views.of(viewerOf('other'), routeTo({}))).toBe(one);
     const some = { sampling: {} };
     // The class depends on what is declared, not on the object that says it, or its settings.
-    const less = views.of(viewerOf('one', { capabilities: some }), undefined);
-    expect(views.of(viewerOf('other', { capabilities: { sampling: {} } }), undefined)).toBe(less);
+    const less = views.of(viewerOf('one', { capabilities: some }), routeTo({}));
+    expect(views.of(viewerOf('other', { capabilities: { sampling: {} } }), routeTo({}))).toBe(less);
     expect(less).not.toBe(one);
-    expect(views.of(viewerOf('one'), 'a')).toBe(views.of(viewerOf('other'), 'a'));
-    expect(views.of(viewerOf('one'), 'a')).not.toBe(views.of(viewerOf('one'), 'b'));
+    expect(views.of(viewerOf('one'), routeTo({ server: 'a' }))).toBe(
+      views.of(viewerOf('other'), routeTo({ server: 'a' })),
+    );
+    expect(views.of(viewerOf('one'), routeTo({ server: 'a' }))).not.toBe(
+      views.of(viewerOf('one'), routeTo({ server: 'b' })),
+    );
   });
 
   it('show each era its own links', () => {
@@ -60,12 +66,12 @@ describe('views', () => {
     const legacy = new OverlaidCatalog(modern);
     legacy.put(linkOf('a', { tools: toolsOf('old') }));
     const views = viewsOf(modern, legacy);
-    expect(namesIn(views.of(viewerOf('m'), undefined), 'tools')).toEqual(['a__new']);
+    expect(namesIn(views.of(viewerOf('m'), routeTo({})), 'tools')).toEqual(['a__new']);
     const old = viewerOf('l', { era: 'legacy', revision: '2025-11-25', capabilities: NOTHING });
-    expect(namesIn(views.of(old, undefined), 'tools')).toEqual(['a__old']);
-    expect(namesIn(views.plain(LOCAL, 'a'), 'tools')).toEqual(['old']);
+    expect(namesIn(views.of(old, routeTo({})), 'tools')).toEqual(['a__old']);
+    expect(namesIn(views.plain(LOCAL, routeTo({ server: 'a' })), 'tools')).toEqual(['old']);
     legacy.remove('a');
-    expect(namesIn(views.of(old, undefined), 'tools')).toEqual(['a__new']);
+    expect(namesIn(views.of(old, routeTo({})), 'tools')).toEqual(['a__new']);
   });
 
   it('show the lists for the capabilities of a caller', () => {
@@ -74,8 +80,8 @@ describe('views', () => {
         linkOf('a', { tools: toolsOf('all', 'asks') }, { listsFor: listsFor({ tools: toolsOf('all') }) }),
       ),
     );
-    const full = views.of(viewerOf('full'), undefined);
-    const less = views.of(viewerOf('less', { capabilities: NOTHING }), undefined);
+    const full = views.of(viewerOf('full'), routeTo({}));
+    const less = views.of(viewerOf('less', { capabilities: NOTHING }), routeTo({}));
     expect(namesIn(full, 'tools')).toEqual(['a__all', 'a__asks']);
     expect(namesIn(less, 'tools')).toEqual(['a__all']);
   });
@@ -85,16 +91,17 @@ describe('views', () => {
     const mine = new OverlaidCatalog(catalog);
     mine.put(linkOf('a', { tools: toolsOf('mine') }));
     const views = viewsOf(catalog, catalog, ({ client }) => (client === 'me' ? mine : undefined));
-    expect(namesIn(views.of(viewerOf('me'), undefined), 'tools')).toEqual(['a__mine']);
-    expect(namesIn(views.of(viewerOf('other'), undefined), 'tools')).toEqual(['a__shared']);
-    expect(views.of(viewerOf('me'), undefined)).toBe(views.on(mine, undefined));
+    expect(namesIn(views.of(viewerOf('me'), routeTo({})), 'tools')).toEqual(['a__mine']);
+    expect(namesIn(views.of(viewerOf('other'), routeTo({})), 'tools')).toEqual(['a__shared']);
+    expect(views.isOn(views.of(viewerOf('me'), routeTo({})), mine)).toBe(true);
+    expect(views.isOn(views.of(viewerOf('other'), routeTo({})), mine)).toBe(false);
     expect(views.shared(viewerOf('me'))).toBe(catalog);
   });
 
   it('keep the 64 classes used last, and one that was dropped shows the same when it comes back', () => {
     const views = viewsOf(catalogOf(linkOf('a', { tools: toolsOf('one') })));
     const of = (n: number): View =>
-      views.of(viewerOf('c', { capabilities: { [`capability-${n}`]: {} } }), undefined);
+      views.of(viewerOf('c', { capabilities: { [`capability-${n}`]: {} } }), routeTo({}));
     const first = of(0);
     for (let n = 1; n < 64; n++) of(n);
     // Used again, it is not the oldest any more.
@@ -116,17 +123,17 @@ describe('views', () => {
   it('of a server that was removed show nothing, and the server if it comes back', () => {
     const catalog = catalogOf(linkOf('a', { tools: toolsOf('one') }), linkOf('b'));
     const views = viewsOf(catalog);
-    const a = views.of(viewerOf('c'), 'a');
+    const a = views.of(viewerOf('c'), routeTo({ server: 'a' }));
     expect(namesIn(a, 'tools')).toEqual(['one']);
     catalog.remove('a');
     expect(a.links()).toEqual([]);
     expect(namesIn(a, 'tools')).toEqual([]);
     expect(a.find('tool', 'one')).toBeUndefined();
     // Another route's first view is made: that of the removed server is forgotten.
-    views.of(viewerOf('c'), 'b');
+    views.of(viewerOf('c'), routeTo({ server: 'b' }));
     catalog.put(linkOf('a', { tools: toolsOf('two') }));
-    expect(views.of(viewerOf('c'), 'a')).not.toBe(a);
-    expect(namesIn(views.of(viewerOf('c'), 'a'), 'tools')).toEqual(['two']);
+    expect(views.of(viewerOf('c'), routeTo({ server: 'a' }))).not.toBe(a);
+    expect(namesIn(views.of(viewerOf('c'), routeTo({ server: 'a' })), 'tools')).toEqual(['two']);
     // A client that kept it sees the same.
     expect(namesIn(a, 'tools')).toEqual(['two']);
   });
@@ -134,11 +141,11 @@ describe('views', () => {
   it('say which routes exist: those of servers, under their whole name', () => {
     const catalog = catalogOf(linkOf('a'));
     const views = viewsOf(catalog);
-    expect(views.exists(LOCAL, 'a')).toBe(true);
+    expect(views.exists(LOCAL, routeTo({ server: 'a' }))).toBe(true);
     for (const name of ['b', '', 'A', 'a ', '__proto__', 'constructor'])
-      expect(views.exists(LOCAL, name)).toBe(false);
+      expect(views.exists(LOCAL, routeTo({ server: name }))).toBe(false);
     catalog.remove('a');
-    expect(views.exists(LOCAL, 'a')).toBe(false);
+    expect(views.exists(LOCAL, routeTo({ server: 'a' }))).toBe(false);
   });
 });
 
@@ -240,8 +247,8 @@ describe.each(Object.entries(STACKS))('a filter %s', (_where, stack) => {
   const { a, b, h } = servers();
   const registry = stack(a, b, h);
   const views = viewsOf(registry);
-  const merged = views.of(viewerOf('c'), undefined);
-  const one = (server: string): View => views.of(viewerOf('c'), server);
+  const merged = views.of(viewerOf('c'), routeTo({}));
+  const one = (server: string): View => views.of(viewerOf('c'), routeTo({ server }));
   const KINDS: readonly NameKind[] = ['tool', 'prompt', 'resource', 'task'];
 
   it('is obeyed by lists, of either era', () => {
@@ -317,7 +324,7 @@ describe.each(Object.entries(STACKS))('a filter %s', (_where, stack) => {
     // Without the hidden one there is none, not the hidden one.
     const { a: part, h: hidden } = servers();
     const peer = peerOf('a', EXTENSIONS);
-    const left = viewsOf(stack({ ...part, peer }, hidden)).of(viewerOf('c'), undefined);
+    const left = viewsOf(stack({ ...part, peer }, hidden)).of(viewerOf('c'), routeTo({}));
     expect(left.extended()).toBeUndefined();
   });
 
@@ -347,14 +354,16 @@ describe.each(Object.entries(STACKS))('a filter %s', (_where, stack) => {
     const waits = { firstConnect: true, state: 'connecting', settled: new Promise<void>(() => undefined) };
     const { a: up, b: other, h: slow } = servers(waits as Partial<ServerLink>);
     const views = viewsOf(stack(up, other, slow));
-    const view = views.of(viewerOf('c'), undefined);
+    const view = views.of(viewerOf('c'), routeTo({}));
     expect(view.ready(undefined, never)).toBeUndefined();
     for (const kind of KINDS) {
       expect(view.ready({ kind, name: 'h__gone' }, never)).toBeUndefined();
       expect(view.ready({ kind, name: 'mcpstead:h:x://gone' }, never)).toBeUndefined();
-      expect(views.of(viewerOf('c'), 'h').ready({ kind, name: 'gone' }, never)).toBeUndefined();
+      expect(
+        views.of(viewerOf('c'), routeTo({ server: 'h' })).ready({ kind, name: 'gone' }, never),
+      ).toBeUndefined();
     }
-    expect(views.of(viewerOf('c'), 'h').ready(undefined, never)).toBeUndefined();
+    expect(views.of(viewerOf('c'), routeTo({ server: 'h' })).ready(undefined, never)).toBeUndefined();
   });
 
   it('asks hidden servers for no lists', () => {
@@ -372,8 +381,8 @@ describe.each(Object.entries(STACKS))('a filter %s', (_where, stack) => {
     const views = viewsOf(
       stack({ ...part, ...reads('a') }, { ...whole, ...reads('b') }, { ...hidden, ...reads('h') }),
     );
-    void views.of(viewerOf('c'), 'h').ready(undefined, never);
-    void views.of(viewerOf('c'), undefined).ready(undefined, never);
+    void views.of(viewerOf('c'), routeTo({ server: 'h' })).ready(undefined, never);
+    void views.of(viewerOf('c'), routeTo({})).ready(undefined, never);
     expect(asked).not.toContain('h');
   });
 });
@@ -389,10 +398,10 @@ describe('a conflict between templates', () => {
       linkOf('a', { templates: templatesOf('y://{id}') }),
       linkOf('b', { templates: templatesOf('y://{other}') }),
     );
-    const full = viewsOf(catalog).of(viewerOf('c'), undefined);
+    const full = viewsOf(catalog).of(viewerOf('c'), routeTo({}));
     expect(full.find('resource', 'y://1')).toBeUndefined();
     expect(full.conflict('resource', 'y://1')?.message).toContain('mcpstead:a:y://1');
-    const view = viewsOf(new Admits(catalog)).of(viewerOf('c'), undefined);
+    const view = viewsOf(new Admits(catalog)).of(viewerOf('c'), routeTo({}));
     expect(view.conflict('resource', 'y://1')).toBeUndefined();
     expect(view.find('resource', 'y://1')?.link.server).toBe('b');
   });

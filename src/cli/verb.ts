@@ -1,0 +1,28 @@
+/** What a command of two words, such as `audit verify`, is made of. */
+import type { Terminal } from '../terminal/terminal.js';
+
+/** What was written after the command. */
+export interface Written {
+  /** The words that are not options. */
+  readonly words: readonly string[];
+  /** Options with their values, by name. */
+  readonly values: Readonly<Record<string, string | undefined>>;
+  /** Options without a value that were given. */
+  readonly flags: ReadonlySet<string>;
+}
+
+/** Resolves with the exit status; throws Refusal. */
+export type Verb = (written: Written, terminal: Terminal) => Promise<number>;
+
+export interface VerbRow {
+  /** What follows the command in its usage line: `FILE...`. */
+  readonly usage: string;
+  readonly help: string;
+  /** How many words follow. */
+  readonly words: readonly [least: number, most: number];
+  /** Options with a value: how the help calls the value, and what it means. */
+  readonly values: Readonly<Record<string, readonly [value: string, meaning: string]>>;
+  /** Options without a value, and what they mean. */
+  readonly flags: Readonly<Record<string, string>>;
+  readonly load: () => Promise<Verb>;
+}

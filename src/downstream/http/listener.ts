@@ -1,0 +1,178 @@
+/** One listening port, with or without TLS: bounds its connections, and closes them. */
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer as createTlsServer, type Server as TlsServer } from 'node:https';
+import type { AddressInfo } from 'node:net';
+import type { Duplex } from 'node:stream';
+import type { TLSSocket } from 'node:tls';
+import type { TlsConfig } from '../../config/types.js';
+import type { Boundary } from '../../observe/boundary.js';
+import type { Logger } from '../../observe/log.js';
+import { closeAfterAnswer, hasWaiting, oneByOne } from './pipeline.js';
+import { sendFailure } from './respond.js';
+import { contextOptions } from './tls.js';
+
+export interface Listener {
+  listen(): Promise<{ host: string; port: number; origin: string }>;
+  /** Uses another certificate, or other CA certificates, for new connections. Returns whether they are others; without TLS, never. */
+  renew(tls: TlsConfig | undefined): boolean;
+  /**
+   * Serves until no request is running, for at most `graceMs`, then closes the port and all connections. Requests in the meantime
+   * are answered with `Connection: close`.
+   */
+  close(graceMs: number): Promise<void>;
+  destroy(): void;
+}
+
+export interface ListenerOptions {
+  readonly host: string;
+  readonly port: number;
+  /** undefined: without TLS. */
+  readonly tls: TlsConfig | undefined;
+  /** http.idle_connection_ms */
+  readonly idleMs: number;
+  /** undefined: not bounded. */
+  readonly maxConnections: number | undefined;
+  readonly log: Logger;
+  readonly boundary: Boundary;
+}
+
+/** Timeouts for the head and the body of a request. The head includes the TLS handshake. */
+const HEADERS_MS = 30_000;
+const REQUEST_MS = 120_000;
+/** How many bytes may be queued for a client before its upstream is paused. */
+const SOCKET_BYTES = 131_072;
+
+export function createListener(
+  options: ListenerOptions,
+  serve: (req: IncomingMessage, res: ServerResponse) => void,
+): Listener {
+  const { log, boundary } = options;
+  let { tls } = options;
+  let active = 0;
+  let idle: (() => void) | undefined;
+  let draining = false;
+  /** Connections that have finished the handshake. */
+  const secured = new WeakSet<Duplex>();
+  /** Those among the open ones that showed a certificate. */
+  const identified = new Set<TLSSocket>();
+
+  /** Logs a write after the end of a response, which is a bug in the gateway. Other errors mean that the client has disconnected. */
+  function lateWrite(error: NodeJS.ErrnoException): void {
+    if (error.code === 'ERR_STREAM_WRITE_AFTER_END') boundary.caught('client_request', error);
+  }
+
+  const handle = oneByOne(
+    (req, res) => {
+      active++;
+      if (draining) res.setHeader('Connection', 'close');
+      res.on('error', lateWrite);
+      try {
+        serve(req, res);
+      } catch (error) {
+        sendFailure(res, boundary.caught('client_request', error));
+      }
+    },
+    () => {
+      active--;
+      if (active === 0) idle?.();
+    },
+  );
+  const common = {
+    highWaterMark: SOCKET_BYTES,
+    headersTimeout: HEADERS_MS,
+    requestTimeout: REQUEST_MS,
+    keepAliveTimeout: options.idleMs,
+  };
+  let server: Server;
+  let secure: TlsServer | undefined;
+  if (tls) {
+    server = secure = createTlsServer(
+      {
+        ...common,
+        ...contextOptions(tls),
+        handshakeTimeout: HEADERS_MS,
+        requestCert: tls.client_cert !== 'none',
+        rejectUnauthorized: tls.client_cert === 'required',
+      },
+      handle,
+    );
+    secure.on('secureConnection', (socket: TLSSocket) => {
+      secured.add(socket);
+      if (!socket.getPeerX509Certificate()) return;
+      identified.add(socket);
+      socket.once('close', () => identified.delete(socket));
+    });
+  } else server = createServer(common, handle);
+  if (options.maxConnections !== undefined) server.maxConnections = options.maxConnections;
+
+  server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
+    // Before the end of the handshake there is nothing to answer with.
+    if (error.code === 'ECONNRESET' || !socket.writable || (secure && !secured.has(socket))) {
+      socket.destroy();
+      return;
+    }
+    // The body of a waiting request is not read until its turn.
+    if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT' && hasWaiting(socket)) return;
+    const status =
+      error.code === 'HPE_HEADER_OVERFLOW'
+        ? '431 Request Header Fields Too Large'
+        : error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
+          ? '408 Request Timeout'
+          : '400 Bad Request';
+    // The client may never close the connection, and a close is not noticed while the socket is paused.
+    socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`, () => {
+      socket.destroy();
+    });
+  });
+
+  return {
+    listen() {
+      return new Promise((resolve, reject) => {
+        server.once('error', reject);
+        server.listen({ host: options.host, port: options.port }, () => {
+          server.off('error', reject);
+          server.on('error', (error) => {
+            log.error('the HTTP port failed', { error: error.message });
+          });
+          const { address, port, family } = server.address() as AddressInfo;
+          const shown = family === 'IPv6' ? `[${address}]` : address;
+          resolve({ host: address, port, origin: `${secure ? 'https' : 'http'}://${shown}:${port}` });
+        });
+      });
+    },
+    renew(next) {
+      if (!secure || !tls || !next || next.fingerprint === tls.fingerprint) return false;
+      secure.setSecureContext(contextOptions(next));
+      const otherCa = next.client_ca !== tls.client_ca;
+      tls = next;
+      // What a connection showed was verified against the old CA certificates.
+      if (otherCa) for (const socket of identified) closeAfterAnswer(socket);
+      return true;
+    },
+    async close(graceMs) {
+      draining = true;
+      if (active > 0) {
+        await new Promise<void>((resolve) => {
+          const timer = setTimeout(resolve, graceMs);
+          idle = () => {
+            clearTimeout(timer);
+            resolve();
+          };
+        });
+      }
+      const closed = new Promise<void>((resolve) => {
+        server.close(() => {
+          resolve();
+        });
+      });
+      // Gives the last answers one turn to be sent.
+      await new Promise((resolve) => setImmediate(resolve));
+      server.closeAllConnections();
+      await closed;
+    },
+    destroy() {
+      server.close();
+      server.closeAllConnections();
+    },
+  };
+}

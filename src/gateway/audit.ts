@@ -1,0 +1,76 @@
+/** The audit log of a gateway, if one is configured. */
+import { createHmac, hkdfSync, randomBytes } from 'node:crypto';
+import type { Config } from '../config/types.js';
+import type { GatewayError } from '../errors.js';
+import { Audit } from '../observe/audit.js';
+import type { Boundary } from '../observe/boundary.js';
+import type { Calls } from '../observe/calls.js';
+import type { Logger } from '../observe/log.js';
+import type { GatewayStats } from '../observe/stats.js';
+
+export interface OpenAuditDeps {
+  readonly config: () => Config;
+  readonly calls: Calls;
+  readonly log: Logger;
+  readonly boundary: Boundary;
+  readonly stats: GatewayStats;
+  readonly build: { readonly version: string };
+}
+
+/** What the gateway itself needs of its audit log. Without one, all of this does nothing. */
+export interface GatewayAudit {
+  /** Why requests are refused at the moment; undefined: they are not. */
+  readonly refusal: GatewayError | undefined;
+  /** Why the gateway is not ready; empty: not because of the log. */
+  readonly troubles: readonly string[];
+  /** The configuration was read again. `error`: it cannot be used. */
+  reloaded(error?: Error): void;
+  /** Writes the last lines. */
+  close(): Promise<void>;
+  destroy(): void;
+}
+
+/** Opens the file, and subscribes to the calls. Throws an Error if the file cannot be used. */
+export function openAudit({ config, calls, build, ...deps }: OpenAuditDeps): GatewayAudit {
+  const { audit, mcp } = config();
+  if (audit.file === undefined) return NONE;
+  const log = new Audit({
+    ...deps,
+    version: build.version,
+    file: audit.file,
+    config: () => config().audit,
+    hmac: hmacBy(mcp.state_key ?? randomBytes(32)),
+  });
+  calls.add(log);
+  return {
+    get refusal() {
+      return log.refusal;
+    },
+    get troubles() {
+      const { trouble } = log;
+      return trouble === undefined ? [] : [`audit log: ${trouble}`];
+    },
+    reloaded(error) {
+      if (!error) log.reopen();
+      log.acted('reload', error ? { outcome: 'error', error: error.message } : {});
+    },
+    close: () => log.close(),
+    destroy() {
+      log.destroy();
+    },
+  };
+}
+
+const NONE: GatewayAudit = {
+  refusal: undefined,
+  troubles: [],
+  reloaded: () => undefined,
+  close: () => Promise.resolve(),
+  destroy: () => undefined,
+};
+
+/** An HMAC by a key that serves for nothing else. */
+function hmacBy(stateKey: Buffer): (bytes: Buffer) => string {
+  const key = Buffer.from(hkdfSync('sha256', stateKey, '', 'mcpstead audit arguments', 32));
+  return (bytes) => createHmac('sha256', key).update(bytes).digest('hex');
+}

@@ -1,0 +1,102 @@
+/** Keeps what clients have open in step with their credentials, and with what they may see. */
+import type { Authenticator } from '../auth/authenticate.js';
+import type { Bridge } from '../bridge/index.js';
+import type { Boundary } from '../observe/boundary.js';
+import { LIST_KINDS } from '../protocol/lists.js';
+import type { Principal } from '../protocol/ports.js';
+import { tellChanged, tellSession } from '../proxy/fan-out.js';
+import type { GivenLists } from '../proxy/given.js';
+import type { Interests } from '../proxy/interests.js';
+import type { Listener, Listeners } from '../proxy/listeners.js';
+import type { Sessionless } from '../proxy/under-way.js';
+import type { Session } from '../session/store.js';
+import type { Streams } from '../session/streams.js';
+import type { Links } from './links.js';
+import type { Sessions } from './sessions.js';
+
+/** How often credentials are checked for their end. */
+const CHECK_MS = 1000;
+
+export interface LivesDeps {
+  readonly boundary: Boundary;
+  readonly sessions: () => Sessions;
+  readonly listeners: Listeners;
+  readonly links: () => Links;
+  readonly interests: () => Interests;
+  readonly bridge: () => Bridge;
+  readonly sessionless: Sessionless;
+  readonly streams: Streams;
+  readonly given: GivenLists;
+  readonly auth: () => Authenticator;
+  /** Unix milliseconds. */
+  readonly clock: () => number;
+}
+
+export class Lives {
+  readonly #deps: LivesDeps;
+  readonly #timer: NodeJS.Timeout;
+
+  constructor(deps: LivesDeps) {
+    this.#deps = deps;
+    const check = deps.boundary.guard('timer', () => {
+      this.#expire();
+    });
+    this.#timer = setInterval(check, CHECK_MS).unref();
+  }
+
+  /** A session showed another credential of the same principal: its newest one counts. */
+  renewed(session: Session, principal: Principal): void {
+    session.principal = session.caller.principal = principal;
+    this.#review(session);
+  }
+
+  /** After a reload: ends what belongs to withdrawn credentials, and shows all others what they may see now. */
+  reload(): void {
+    const { bridge, listeners, sessionless, sessions, auth } = this.#deps;
+    const current = auth();
+    const isWithdrawn = ({ principal }: { readonly principal: Principal }): boolean =>
+      !current.accepts(principal);
+    sessions().endWhere(isWithdrawn, 'auth_changed');
+    listeners.endWhere(({ caller }) => isWithdrawn(caller));
+    bridge().endWhere(({ caller }) => isWithdrawn(caller));
+    for (const [incoming, exchange] of [...sessionless])
+      if (isWithdrawn(incoming)) exchange.cancel('credential withdrawn');
+    for (const session of [...sessions().store.all()]) if (session.open) this.#review(session);
+    for (const listener of [...listeners.all()]) this.#reviewListener(listener);
+  }
+
+  close(): void {
+    clearInterval(this.#timer);
+  }
+
+  /** A server may want a link for a client that did not before, and a rule may show or hide something. */
+  #review(session: Session): void {
+    const { links, interests, streams, given } = this.#deps;
+    const before = session.caller.view;
+    links().give(session);
+    if (session.caller.view === before) return;
+    interests().review(session);
+    const listed = LIST_KINDS.filter((kind) => given.has(session, kind));
+    tellSession({ streams, given }, session, listed);
+  }
+
+  #reviewListener(listener: Listener): void {
+    const { links, interests } = this.#deps;
+    const { caller, route } = listener;
+    const view = links().views.of(caller, route);
+    if (view === caller.view) return;
+    listener.caller = { ...caller, view };
+    interests().review(listener);
+    tellChanged(listener, LIST_KINDS);
+  }
+
+  /** Ends the streams of expired credentials. Their sessions wait for a new one, and their calls finish. */
+  #expire(): void {
+    const { sessions, listeners, streams, clock } = this.#deps;
+    const now = clock();
+    const isOver = ({ expires }: Principal): boolean => expires !== undefined && expires <= now;
+    for (const session of sessions().store.all())
+      if (session.listening && isOver(session.principal)) streams.endServerStream(session);
+    listeners.endWhere(({ caller }) => isOver(caller.principal));
+  }
+}

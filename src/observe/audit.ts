@@ -1,0 +1,225 @@
+/**
+ * The audit log: a line of JSON for each call that has ended, refused credential, act of an operator, reload and pin. docs/audit.md
+ * describes the lines.
+ */
+import type { Config } from '../config/types.js';
+import { GatewayError } from '../errors.js';
+import type { Principal } from '../protocol/ports.js';
+import { AuditFile } from './audit/file.js';
+import { callMembers, keptArguments, Members, type Arguments } from './audit/record.js';
+import type { Boundary } from './boundary.js';
+import type { CallObserver, EndedCall, RefusedCredential } from './calls.js';
+import type { Logger } from './log.js';
+
+/** How often the head of the chain goes to the log. */
+const HEAD_MS = 600_000;
+/** Refused credentials that get a line of their own in a second; the others are counted. */
+const REFUSED_A_SECOND = 10;
+const SECOND_MS = 1000;
+
+export interface AuditDeps {
+  /** An absolute path. */
+  readonly file: string;
+  /** The current configuration; `file` is not read again. */
+  readonly config: () => Omit<Config['audit'], 'file'>;
+  /** An HMAC in hexadecimal digits, by a key that outlives the process. */
+  readonly hmac: (bytes: Buffer) => string;
+  readonly log: Logger;
+  readonly boundary: Boundary;
+  /** Lost lines are counted here. */
+  readonly stats: { auditDropped: number };
+  readonly version: string;
+}
+
+/** Something other than a call. */
+export interface Act {
+  /** What was done: `keys.create`. */
+  readonly act?: string | undefined;
+  /** What it was done to: the name of a key, a tool. */
+  readonly subject?: string | undefined;
+  readonly server?: string | undefined;
+  readonly principal?: Principal | undefined;
+  readonly address?: string | undefined;
+  readonly outcome?: 'ok' | 'error' | undefined;
+  /** What went wrong. It must not contain a secret. */
+  readonly error?: string | undefined;
+}
+
+export class Audit implements CallObserver {
+  readonly detailed = true;
+  readonly #deps: AuditDeps;
+  readonly #file: AuditFile;
+  readonly #timer: NodeJS.Timeout;
+  readonly #refusal = new GatewayError('unavailable', 'the audit log of the gateway cannot be written');
+  /** Lines that were lost and are not reported in the log yet. */
+  #lost = 0;
+  /** Calls that were refused because of `block`, and are not reported in the log yet. */
+  #stopped = 0;
+  /** The last head in the log. */
+  #shown = 0;
+  #since = -Infinity;
+  #refused = 0;
+  #more: { readonly timer: NodeJS.Timeout; count: number } | undefined;
+  #over = false;
+  #redact: { readonly of: readonly string[]; readonly names: ReadonlySet<string> } | undefined;
+
+  /** Throws an Error if the file cannot be used. */
+  constructor(deps: AuditDeps) {
+    this.#deps = deps;
+    const { file, log, boundary } = deps;
+    this.#file = new AuditFile({
+      path: file,
+      limits: deps.config,
+      boundary,
+      failed: ({ message }) => {
+        const { on_full } = deps.config();
+        const effect = on_full === 'block' ? 'calls are refused until it can' : 'lines may get lost';
+        log.error(`the audit log cannot be written: ${effect}`, { file, error: message });
+      },
+      recovered: () => {
+        log.info('the audit log can be written again', { file });
+        this.#reportGap();
+      },
+      warn: (text, { message }) => {
+        log.warn(text, { file, error: message });
+      },
+    });
+    const { clean, torn } = this.#file.found;
+    if (!clean) {
+      log.warn('the gateway did not stop cleanly: the audit log may lack its last lines', { file });
+      this.#write(new Members('unclean_end').text('torn', torn));
+    }
+    this.#write(new Members('start').text('version', deps.version));
+    const showHead = boundary.guard('timer', () => {
+      this.#showHead();
+    });
+    this.#timer = setInterval(showHead, HEAD_MS).unref();
+  }
+
+  /** Why calls are refused at the moment; undefined: they are not. */
+  get refusal(): GatewayError | undefined {
+    return this.#deps.config().on_full === 'block' && this.#file.trouble !== undefined
+      ? this.#refusal
+      : undefined;
+  }
+
+  /** Why the gateway is not ready; undefined: that is not because of this. */
+  get trouble(): string | undefined {
+    return this.#deps.config().on_full === 'block' ? this.#file.trouble : undefined;
+  }
+
+  over(call: EndedCall): void {
+    const { details, method } = call;
+    if (!details || method === 'ping') return;
+    if (details.error === this.#refusal) this.#stopped++;
+    else this.#write(callMembers(call, details, this.#arguments()));
+  }
+
+  refused({ reason, address, route }: RefusedCredential): void {
+    if (reason === 'missing_header') return;
+    const now = performance.now();
+    if (now - this.#since >= SECOND_MS) {
+      this.#since = now;
+      this.#refused = 0;
+    }
+    if (++this.#refused > REFUSED_A_SECOND) {
+      this.#count(SECOND_MS - (now - this.#since));
+      return;
+    }
+    this.#write(
+      new Members('refused').text('route', route).text('client.address', address).text('error.type', reason),
+    );
+  }
+
+  /** An act of an operator, a reload, or a change of a pin. */
+  acted(event: 'admin' | 'reload' | 'pin', what: Act): void {
+    this.#write(
+      new Members(event)
+        .text('act', what.act)
+        .text('subject', what.subject)
+        .text('mcpstead.server', what.server)
+        .principal(what.principal)
+        .text('client.address', what.address)
+        .text('outcome', what.outcome ?? 'ok')
+        .text('error', what.error),
+    );
+  }
+
+  /** Opens the file anew: it may have been moved away. */
+  reopen(): void {
+    this.#file.reopen();
+  }
+
+  /** Writes all lines, for at most five seconds. */
+  async close(): Promise<void> {
+    this.#stop();
+    await this.#file.close();
+    this.#showHead();
+  }
+
+  destroy(): void {
+    this.#stop();
+    this.#file.destroy();
+  }
+
+  #stop(): void {
+    if (this.#over) return;
+    clearInterval(this.#timer);
+    this.#reportMore();
+    this.#reportGap();
+    this.#write(new Members('stop'));
+    this.#over = true;
+  }
+
+  #write(members: Members | string): void {
+    const { config, stats } = this.#deps;
+    if (this.#over) return;
+    if (this.#lost > 0 || (this.#stopped > 0 && this.#file.trouble === undefined)) this.#reportGap();
+    if (this.#file.append(String(members), config().on_full === 'block' ? 'hard' : 'soft')) return;
+    stats.auditDropped++;
+    this.#lost++;
+  }
+
+  /** A line about calls that have none. */
+  #reportGap(): void {
+    if (this.#lost === 0 && this.#stopped === 0) return;
+    const members = new Members('gap').number('lost', this.#lost).number('refused', this.#stopped);
+    if (!this.#file.append(String(members), 'soft')) return;
+    this.#lost = 0;
+    this.#stopped = 0;
+  }
+
+  /** Counts a refused credential; its line comes when the second is over. */
+  #count(ms: number): void {
+    const report = this.#deps.boundary.guard('timer', () => {
+      this.#reportMore();
+    });
+    this.#more ??= { timer: setTimeout(report, ms).unref(), count: 0 };
+    this.#more.count++;
+  }
+
+  #reportMore(): void {
+    if (!this.#more) return;
+    const { timer, count } = this.#more;
+    clearTimeout(timer);
+    this.#more = undefined;
+    this.#write(new Members('refused').number('count', count));
+  }
+
+  #showHead(): void {
+    const { seq, hash } = this.#file.head;
+    if (seq === this.#shown) return;
+    this.#shown = seq;
+    this.#deps.log.info('head of the audit log', { file: this.#deps.file, seq, head: hash });
+  }
+
+  #arguments(): Arguments | undefined {
+    const { arguments: kept, redact } = this.#deps.config();
+    if (kept === 'none') return undefined;
+    if (kept === 'hash') return (bytes) => `"${this.#deps.hmac(bytes)}"`;
+    if (this.#redact?.of !== redact)
+      this.#redact = { of: redact, names: new Set(redact.map((name) => name.toLowerCase())) };
+    const { names } = this.#redact;
+    return (bytes) => keptArguments(bytes, names);
+  }
+}

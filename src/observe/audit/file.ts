@@ -1,0 +1,299 @@
+/** The file of an audit log: appends lines in the background, begins a new file when one is full, and tries again where it cannot write. */
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  fsync,
+  openSync,
+  rename,
+  rm,
+  stat,
+  write,
+  writeSync,
+} from 'node:fs';
+import { promisify } from 'node:util';
+import type { Boundary } from '../boundary.js';
+import { hashOf, lineAfter, type Link } from './chain.js';
+import { endOf, fullFiles, fullName, type End } from './end.js';
+
+/** Bytes that wait to be written; with more, the log counts as full. */
+const BUFFER_BYTES = 8 * 1024 * 1024;
+/** Room for calls that were under way when the log was full: their lines are still taken. */
+const HARD_BYTES = 2 * BUFFER_BYTES;
+/** Bytes of one write. */
+const BATCH_BYTES = 256 * 1024;
+const RETRY_MS = 1000;
+/** How often the file is looked for under its name: it may have been moved or deleted. */
+const LOOK_MS = 1000;
+/** How long lines may take to be written at the end. */
+const CLOSE_MS = 5000;
+const LF = 0x0a;
+
+const writeTo = promisify(write);
+const sync = promisify(fsync);
+const move = promisify(rename);
+const remove = promisify(rm);
+const statOf = promisify(stat);
+
+export interface AuditFileDeps {
+  /** An absolute path. */
+  readonly path: string;
+  readonly limits: () => { readonly rotate_bytes: number; readonly keep: number };
+  readonly boundary: Boundary;
+  /** It cannot write; told once until `recovered`. */
+  readonly failed: (error: Error) => void;
+  readonly recovered: () => void;
+  readonly warn: (text: string, error: Error) => void;
+}
+
+interface Line {
+  readonly text: string;
+  readonly bytes: number;
+  readonly seq: number;
+}
+
+export class AuditFile {
+  readonly #deps: AuditFileDeps;
+  /** How the log ended before this start. */
+  readonly found: End;
+  #fd: number;
+  #inode: number;
+  #size: number;
+  /** The size at which the next file is begun, if that failed before. */
+  #rotateAt = 0;
+  #link: Link;
+  /** Lines that are not written yet, oldest first. */
+  #queue: Line[] = [];
+  #queued = 0;
+  /** What is being written, and how much of it is. */
+  #batch: Buffer | undefined;
+  #done = 0;
+  #running: Promise<void> | undefined;
+  #writing = false;
+  #trouble: Error | undefined;
+  #retry: NodeJS.Timeout | undefined;
+  #looked = performance.now();
+  #closed = false;
+
+  /** Throws an Error with what is wrong with the file. */
+  constructor(deps: AuditFileDeps) {
+    this.#deps = deps;
+    this.#fd = open(deps.path);
+    try {
+      const { size, ino } = fstatSync(this.#fd);
+      this.#size = size;
+      this.#inode = ino;
+      this.found = endOf(deps.path, this.#fd);
+    } catch (error) {
+      closeSync(this.#fd);
+      throw error;
+    }
+    this.#link = this.found.link;
+    // Ends the line that an earlier process did not finish.
+    if (this.found.open) this.#batch = Buffer.from('\n');
+  }
+
+  /** The last line. */
+  get head(): Link {
+    return this.#link;
+  }
+
+  /** Why lines are not written; undefined: they are. */
+  get trouble(): string | undefined {
+    if (this.#trouble) return `cannot write ${this.#deps.path}: ${this.#trouble.message}`;
+    return this.#queued > BUFFER_BYTES ? `${this.#deps.path} is written too slowly` : undefined;
+  }
+
+  /** Adds a line. false: there is no room for it, and it is lost. `members`: JSON members, without braces. */
+  append(members: string, most: 'soft' | 'hard'): boolean {
+    if (this.#closed || this.#queued > (most === 'soft' ? BUFFER_BYTES : HARD_BYTES)) return false;
+    const text = lineAfter(this.#link, members, Date.now());
+    const seq = this.#link.seq + 1;
+    this.#link = { seq, hash: hashOf(text) };
+    const bytes = Buffer.byteLength(text) + 1;
+    this.#queue.push({ text, bytes, seq });
+    this.#queued += bytes;
+    if (!this.#retry) this.#start();
+    return true;
+  }
+
+  /** Opens the file anew if another one has its name. */
+  reopen(): void {
+    this.#looked = -Infinity;
+    this.#start();
+  }
+
+  /** Writes what waits, for a limited time, and closes the file. */
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#start();
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<void>((resolve) => (timer = setTimeout(resolve, CLOSE_MS)));
+    await Promise.race([this.#running, late]);
+    clearTimeout(timer);
+    this.destroy();
+  }
+
+  /** Writes what waits at once, as far as that is possible, and closes the file. */
+  destroy(): void {
+    clearTimeout(this.#retry);
+    this.#closed = true;
+    if (this.#fd === -1) return;
+    const fd = this.#fd;
+    // The end of a write under way is not known: nothing may be written after it.
+    if (!this.#writing && !this.#trouble)
+      try {
+        for (let batch = this.#next(); batch; batch = this.#next())
+          this.#wrote(writeSync(fd, batch, this.#done, batch.length - this.#done));
+      } catch (error) {
+        this.#fail(error);
+      }
+    this.#fd = -1;
+    if (!this.#writing) closeSync(fd);
+    else
+      void this.#running?.finally(() => {
+        closeSync(fd);
+      });
+  }
+
+  #start(): void {
+    clearTimeout(this.#retry);
+    this.#retry = undefined;
+    if (this.#running) return;
+    this.#running = this.#run();
+    this.#deps.boundary.detach('detached', this.#running);
+  }
+
+  async #run(): Promise<void> {
+    // Lines of the same turn of the event loop are written together.
+    await new Promise((resolve) => setImmediate(resolve));
+    let failure: unknown;
+    try {
+      do await this.#writeAll();
+      while (this.#queue.length > 0 && this.#fd !== -1);
+      if (this.#closed && this.#fd !== -1) await sync(this.#fd);
+    } catch (error) {
+      failure = error;
+    }
+    this.#running = undefined;
+    if (failure !== undefined) this.#fail(failure);
+    else if (this.#trouble) {
+      this.#trouble = undefined;
+      this.#deps.recovered();
+    }
+  }
+
+  async #writeAll(): Promise<void> {
+    while (this.#fd !== -1) {
+      if (performance.now() - this.#looked > LOOK_MS) await this.#look();
+      if (this.#isFull()) await this.#rotate();
+      const batch = this.#next();
+      if (!batch || this.#fd === -1) return;
+      this.#writing = true;
+      try {
+        const { bytesWritten } = await writeTo(this.#fd, batch, this.#done, batch.length - this.#done, null);
+        this.#wrote(bytesWritten);
+      } finally {
+        this.#writing = false;
+      }
+    }
+  }
+
+  #fail(thrown: unknown): void {
+    const error = thrown instanceof Error ? thrown : new Error(String(thrown));
+    const isNew = !this.#trouble;
+    this.#trouble = error;
+    const again = this.#deps.boundary.guard('timer', () => {
+      this.#start();
+    });
+    if (!this.#closed) this.#retry = setTimeout(again, RETRY_MS).unref();
+    if (isNew) this.#deps.failed(error);
+  }
+
+  #wrote(bytes: number): void {
+    this.#size += bytes;
+    this.#done += bytes;
+    if (this.#batch && this.#done < this.#batch.length) return;
+    this.#batch = undefined;
+    this.#done = 0;
+  }
+
+  /** The bytes to write next: as many lines as the file has room for, and one at least. */
+  #next(): Buffer | undefined {
+    if (this.#batch) return this.#batch;
+    const room = Math.min(BATCH_BYTES, this.#deps.limits().rotate_bytes - this.#size);
+    let bytes = 0;
+    let count = 0;
+    for (const line of this.#queue) {
+      if (count > 0 && bytes + line.bytes > room) break;
+      bytes += line.bytes;
+      count++;
+    }
+    if (count === 0) return undefined;
+    this.#queued -= bytes;
+    const text = this.#queue.splice(0, count).map((line) => line.text);
+    return (this.#batch = Buffer.from(`${text.join('\n')}\n`));
+  }
+
+  #isFull(): boolean {
+    const [line] = this.#queue;
+    if (!line || this.#batch || this.#size === 0) return false;
+    return this.#size + line.bytes > Math.max(this.#deps.limits().rotate_bytes, this.#rotateAt);
+  }
+
+  async #rotate(): Promise<void> {
+    const { path, limits, warn } = this.#deps;
+    const { rotate_bytes, keep } = limits();
+    const [line] = this.#queue;
+    if (!line) return;
+    try {
+      await move(path, fullName(path, line.seq - 1));
+    } catch (error) {
+      // Lines are worth more than the size of a file.
+      this.#rotateAt = this.#size + rotate_bytes;
+      warn('the audit log cannot be renamed, and grows further', error as Error);
+      return;
+    }
+    this.#rotateAt = 0;
+    if (this.#fd === -1) return;
+    this.#use(open(path));
+    for (const old of fullFiles(path).slice(0, -keep))
+      await remove(old).catch((error: unknown) => {
+        warn('an old file of the audit log cannot be deleted', error as Error);
+      });
+  }
+
+  /** Opens the file anew where its name leads elsewhere. */
+  async #look(): Promise<void> {
+    const { path } = this.#deps;
+    const inode = await statOf(path).then(
+      ({ ino }) => ino,
+      () => undefined,
+    );
+    if (this.#fd !== -1 && inode !== this.#inode) this.#use(open(path));
+    this.#looked = performance.now();
+  }
+
+  /** Goes on in another file, with a whole line. */
+  #use(fd: number): void {
+    const { ino, size } = fstatSync(fd);
+    closeSync(this.#fd);
+    this.#fd = fd;
+    this.#inode = ino;
+    this.#size = size;
+    if (!this.#batch || this.#done === 0) return;
+    this.#batch = this.#batch.subarray(this.#batch.lastIndexOf(LF, this.#done - 1) + 1);
+    this.#done = 0;
+    if (this.#batch.length === 0) this.#batch = undefined;
+  }
+}
+
+function open(path: string): number {
+  const { O_APPEND, O_CREAT, O_RDWR, O_NONBLOCK } = constants;
+  // A pipe without a reader would block.
+  const fd = openSync(path, O_RDWR | O_APPEND | O_CREAT | O_NONBLOCK, 0o600);
+  if (fstatSync(fd).isFile()) return fd;
+  closeSync(fd);
+  throw new Error(`audit.file: ${path} is not a regular file`);
+}

@@ -1,0 +1,78 @@
+/** What the configuration says about who may see and use what, compiled. A reload makes a new one, unless nothing changed. */
+import { isDeepStrictEqual } from 'node:util';
+import type { Config, OverrideConfig } from '../config/types.js';
+import type { Rules } from '../protocol/ports.js';
+import { createPolicy, rulesOfProfile, type Policy } from './rules.js';
+
+/** Changes to the definitions of tools, by server and the server's own name of the tool. */
+export type Overrides = ReadonlyMap<string, ReadonlyMap<string, OverrideConfig>>;
+
+export interface Profile {
+  /** undefined: everything. */
+  readonly rules: Rules | undefined;
+  /** Those of the servers, with those of the profile over them. */
+  readonly overrides: Overrides;
+}
+
+type Source = Pick<Config, 'policy' | 'profiles'> & {
+  readonly servers: readonly Pick<Config['servers'][number], 'name' | 'overrides'>[];
+};
+
+export interface Access {
+  /** What it was made from. */
+  readonly source: Source;
+  /** undefined: everything is allowed. */
+  readonly policy: Policy | undefined;
+  /** Cached sets of rules, at the most. */
+  readonly sets: number;
+  readonly profiles: ReadonlyMap<string, Profile>;
+  /** Those of the servers; empty: there are none. */
+  readonly overrides: Overrides;
+}
+
+/** Throws ConfigError. `old`: the one in force, which is returned if nothing changed. */
+export function createAccess(config: Config, old?: Access): Access {
+  const { policy, profiles } = config;
+  const servers = config.servers.map(({ name, overrides }) => ({ name, overrides }));
+  const source = { policy, profiles, servers };
+  if (old && isDeepStrictEqual(old.source, source)) return old;
+  const ofServers = new Map(
+    servers.flatMap(({ name, overrides }) => {
+      const own = new Map(Object.entries(overrides));
+      return own.size === 0 ? [] : [[name, own] as const];
+    }),
+  );
+  return {
+    source,
+    policy: policy && createPolicy(policy),
+    sets: policy?.sets ?? 1,
+    profiles: new Map(
+      profiles.map(({ name, allow, overrides }) => [
+        name,
+        {
+          rules: allow && rulesOfProfile(name, allow),
+          overrides: withOwn(ofServers, overrides),
+        },
+      ]),
+    ),
+    overrides: ofServers,
+  };
+}
+
+/** `own`: by `<server>__<tool>`. */
+function withOwn(
+  ofServers: ReadonlyMap<string, ReadonlyMap<string, OverrideConfig>>,
+  own: Readonly<Record<string, OverrideConfig>>,
+): Overrides {
+  const all = new Map<string, Map<string, OverrideConfig>>();
+  for (const [server, tools] of ofServers) all.set(server, new Map(tools));
+  for (const [qualified, override] of Object.entries(own)) {
+    const at = qualified.indexOf('__');
+    const server = qualified.slice(0, at);
+    const tool = qualified.slice(at + 2);
+    let tools = all.get(server);
+    if (!tools) all.set(server, (tools = new Map<string, OverrideConfig>()));
+    tools.set(tool, { ...tools.get(tool), ...override });
+  }
+  return all;
+}

@@ -1,0 +1,117 @@
+/** What an audit log or a trace needs to know about a request, collected on its way. */
+import { errorMessage, type GatewayError } from '../errors.js';
+import type { CallDetails, Decision } from '../observe/calls.js';
+import { find, type Message } from '../protocol/message.js';
+import type {
+  AnswerHead,
+  Cause,
+  NameKind,
+  Notice,
+  Question,
+  Refusal,
+  Seen,
+  Sink,
+} from '../protocol/ports.js';
+import { readTraceParent } from '../protocol/traceparent.js';
+import { readText } from '../wire/scan.js';
+import type { Era } from '../protocol/revisions.js';
+
+/** What is known of the request without its message. */
+interface From {
+  readonly era: Era;
+  readonly version: string | undefined;
+  readonly remote?: { readonly remoteAddress?: string | undefined } | undefined;
+  readonly headers: Readonly<Record<string, string | string[] | undefined>> | undefined;
+}
+
+/** Counts what passes to the client, and sees how the answer ends. */
+export class Details implements CallDetails, Sink {
+  decision: Decision | undefined;
+  rule: string | undefined;
+  error: GatewayError | undefined;
+  rpcCode: number | undefined;
+  named: { readonly kind: NameKind; readonly name: string } | undefined;
+  revision: string | undefined;
+  bytesOut = 0;
+  readonly #origin: From;
+  readonly #message: Message;
+  readonly #sink: Sink;
+
+  constructor(origin: From, message: Message, sink: Sink) {
+    this.#origin = origin;
+    this.#message = message;
+    this.#sink = sink;
+    this.revision = origin.version;
+  }
+
+  get address(): string | undefined {
+    return this.#origin.remote?.remoteAddress;
+  }
+
+  get bytesIn(): number {
+    return this.#message.body.length;
+  }
+
+  get traceId(): string | undefined {
+    const { body, meta } = this.#message;
+    const at = find(meta, 'traceparent');
+    const own = at && body[at.start] === 0x22 ? readText(body, at.start, at.end) : undefined;
+    return (readTraceParent(own) ?? readTraceParent(this.#origin.headers?.['traceparent']))?.traceId;
+  }
+
+  argumentBytes(): Buffer | undefined {
+    const at = find(this.#message.params, 'arguments');
+    return at && this.#message.body.subarray(at.start, at.end);
+  }
+
+  /** It was answered without an exchange. */
+  answered(bytes: number): void {
+    this.bytesOut += bytes;
+  }
+
+  refused(error: GatewayError): void {
+    this.error = error;
+    this.bytesOut += Buffer.byteLength(errorMessage(error, this.#message.id ?? 'null', this.#origin.era));
+  }
+
+  notify(notice: Notice): boolean {
+    this.bytesOut += notice.bytes.length;
+    return this.#sink.notify(notice);
+  }
+
+  ask(question: Question): Refusal | undefined {
+    this.bytesOut += question.bytes.length;
+    return this.#sink.ask(question);
+  }
+
+  retryIn(ms: number): void {
+    this.#sink.retryIn?.(ms);
+  }
+
+  withdraw(question: Question): void {
+    this.#sink.withdraw?.(question);
+  }
+
+  start(head: AnswerHead): void {
+    this.rpcCode = head.code;
+    this.#sink.start(head);
+  }
+
+  write(chunk: Buffer): boolean {
+    this.bytesOut += chunk.length;
+    return this.#sink.write(chunk);
+  }
+
+  end(seen: Seen): void {
+    this.#sink.end(seen);
+  }
+
+  cancelled(why: Cause): void {
+    this.#sink.cancelled(why);
+  }
+
+  fail(error: GatewayError): void {
+    this.refused(error);
+    this.#sink.fail(error);
+  }
+}

@@ -1,0 +1,46 @@
+/**
+ * Decides about a call of something that its caller may see: scopes and conditions of the policy. What the caller may not see does not
+ * exist, which the view has decided before.
+ */
+import type { GatewayError } from '../errors.js';
+import type { GatewayStats } from '../observe/stats.js';
+import type { Checked, NameKind, Target, Verdict } from '../protocol/ports.js';
+import type { Incoming } from './incoming.js';
+import type { Views } from './views.js';
+
+export interface GuardedDeps {
+  readonly views: Pick<Views, 'unrestricted'>;
+  readonly stats: GatewayStats;
+}
+
+/** Why a call is refused; undefined: it may go on. Notes the decision for the observers. */
+export function guarded(
+  { stats }: GuardedDeps,
+  incoming: Incoming,
+  kind: NameKind,
+  target: Target,
+): GatewayError | undefined {
+  const { caller, origin, message } = incoming;
+  const verdict: (Verdict & Partial<Checked>) | undefined = caller.view.verdict(kind, target);
+  if (!verdict) return undefined;
+  const { rule, error } = verdict.guard?.check(caller.principal, message, origin.route.path) ?? verdict;
+  const decision = !error ? 'allow' : error.code === 'insufficient_scope' ? 'step_up' : 'deny';
+  if (error) incoming.target ??= target;
+  incoming.decided(decision, rule);
+  stats.policyDecisions.add(decision);
+  return error;
+}
+
+/** Notes for the observers, not for the caller, that a rule hides what an unknown name would lead to. */
+export function noteHidden(
+  { views, stats }: GuardedDeps,
+  incoming: Incoming,
+  kind: NameKind,
+  name: string,
+): void {
+  const { view } = incoming.caller;
+  const target = views.unrestricted(view, kind, name);
+  if (!target) return;
+  incoming.decided('hide', view.verdict(kind, target)?.rule);
+  stats.policyDecisions.add('hide');
+}

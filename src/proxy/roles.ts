@@ -1,0 +1,17 @@
+/** Who may look at the gateway, and who may change it. */
+import type { AuthConfig } from '../config/types.js';
+import { matches } from '../policy/who.js';
+import type { Principal } from '../protocol/ports.js';
+
+export type Role = 'viewer' | 'operator';
+
+/** `path`: what the principal asks for, for entries with `routes`. */
+export function hasRole(auth: AuthConfig, principal: Principal, role: Role, path: string): boolean {
+  if (isOperator(auth, principal, path)) return true;
+  return role === 'viewer' && auth.viewers.some((who) => matches(who, principal, path));
+}
+
+function isOperator({ mode, admins }: AuthConfig, principal: Principal, path: string): boolean {
+  if (admins.length > 0) return admins.some((who) => matches(who, principal, path));
+  return mode === 'none' || principal.kind === 'bearer';
+}

@@ -1,0 +1,43 @@
+/** The endpoints that clients use: all servers, one server, or a profile; each on three transports. */
+
+/** The kinds of endpoints, by transport: Streamable HTTP, HTTP+SSE, stdio. */
+export type EndpointKind = 'mcp' | 'sse' | 'stdio';
+
+/** Which endpoint: at most one of the two is set. */
+export interface Endpoint {
+  readonly server?: string | undefined;
+  readonly profile?: string | undefined;
+}
+
+/** A route with sessions of its own: the merged endpoint, one server, or a profile. */
+export interface Route {
+  /** `/mcp`, `/servers/<name>/sse`: identifies the route in sessions. */
+  readonly key: string;
+  /** The same whatever the transport, for rules and as the resource of tokens: `/servers/<name>/mcp`. */
+  readonly path: string;
+  /** undefined: a merged endpoint. */
+  readonly server: string | undefined;
+  readonly profile: string | undefined;
+}
+
+function make(prefix: string, kind: EndpointKind, { server, profile }: Endpoint): Route {
+  return { key: `${prefix}/${kind}`, path: `${prefix}/mcp`, server, profile };
+}
+
+const MERGED: Readonly<Record<EndpointKind, Route>> = {
+  mcp: make('', 'mcp', {}),
+  sse: make('', 'sse', {}),
+  stdio: make('', 'stdio', {}),
+};
+
+export function routeTo(to: Endpoint, kind: EndpointKind = 'mcp'): Route {
+  if (to.server !== undefined) return make(`/servers/${to.server}`, kind, { server: to.server });
+  return to.profile === undefined
+    ? MERGED[kind]
+    : make(`/profiles/${to.profile}`, kind, { profile: to.profile });
+}
+
+/** The route of a session. */
+export function routeOf({ route, ...endpoint }: Endpoint & { readonly route: string }): Route {
+  return routeTo(endpoint, route.endsWith('/sse') ? 'sse' : route.endsWith('/stdio') ? 'stdio' : 'mcp');
+}

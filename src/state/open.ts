@@ -1,0 +1,52 @@
+/** Opens the state of a gateway: its folder, or memory if it has none. */
+import { randomBytes } from 'node:crypto';
+import { childEnvironment } from '../config/environment.js';
+import type { Config } from '../config/types.js';
+import type { Logger } from '../observe/log.js';
+import { openFolder } from './folder.js';
+import { runKeyCommand } from './key-command.js';
+import { memoryState } from './memory.js';
+import { labelledKey, type Sealed } from './sealed.js';
+import { fixedKeys, KeyFile, parseKeys, type KeySource } from './state-key.js';
+
+export interface State {
+  readonly store: Sealed;
+  /** Whether the store outlives the process. */
+  readonly lasts: boolean;
+  /** A key of 32 bytes for one purpose, the same after a restart if the state lasts, and in all replicas with the same state key. */
+  keyFor(label: string): Promise<Buffer>;
+}
+
+/** `env`: the environment of the gateway, from which the key command gets what a stdio server gets. Rejects with a StateError. */
+export async function openState(
+  { state, mcp }: Pick<Config, 'state' | 'mcp'>,
+  env: NodeJS.ProcessEnv,
+  log: Logger,
+): Promise<State> {
+  const { dir } = state;
+  let keys: KeySource | undefined;
+  if (mcp.state_key) keys = fixedKeys({ current: mcp.state_key, older: state.older_keys });
+  else if (state.key_command.length > 0) {
+    const printed = await runKeyCommand(state.key_command, childEnvironment(env, [], {}));
+    keys = fixedKeys(parseKeys(printed, 'what state.key_command prints'));
+  } else if (dir !== undefined) keys = new KeyFile(dir, log);
+  const source = keys ?? fixedKeys({ current: randomBytes(32), older: [] });
+  const store = dir === undefined ? memoryState() : await openFolder({ dir, keys: source, log });
+  /** For a folder that cannot be written. */
+  let unsaved: Buffer | undefined;
+  return {
+    store,
+    lasts: dir !== undefined,
+    async keyFor(label) {
+      if (unsaved) return labelledKey(unsaved, label);
+      try {
+        return labelledKey((await source.make()).current, label);
+      } catch (error) {
+        log.warn('the state key cannot be written: another one is used until the restart', {
+          error: String(error),
+        });
+        return labelledKey((unsaved = randomBytes(32)), label);
+      }
+    },
+  };
+}

@@ -1,0 +1,38 @@
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { LogFields, Logger } from '../../src/observe/log.js';
+import { atEnd } from './cleanup.js';
+
+export function scratchFolder(): string {
+  const folder = mkdtempSync(join(tmpdir(), 'mcpstead-state-'));
+  atEnd(() => rmSync(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+/** A logger that keeps its lines, as `level message {fields}`. */
+export function keptLog(): Logger & { readonly lines: string[] } {
+  const lines: string[] = [];
+  const line = (level: string) => (message: string, fields?: LogFields) => {
+    lines.push(`${level} ${message}${fields ? ` ${JSON.stringify(fields)}` : ''}`);
+  };
+  return {
+    debugEnabled: true,
+    debug: line('debug'),
+    info: line('info'),
+    warn: line('warn'),
+    error: line('error'),
+    lines,
+  };
+}
+
+/** The names of the files in a folder that end with `end`. */
+export function filesIn(folder: string, end: string): string[] {
+  return readdirSync(folder).filter((name) => name.endsWith(end));
+}
+
+export async function all<T>(from: AsyncIterable<T>): Promise<T[]> {
+  const list: T[] = [];
+  for await (const each of from) list.push(each);
+  return list;
+}
