@@ -335,6 +335,18 @@ export const FAMILIES: readonly Family[] = [
     read: ({ stats }) => tallied(stats.policyDecisions.values),
   },
   {
+    name: 'mcpstead_pins',
+    kind: 'gauge',
+    help: 'Names whose definitions are pinned, by server; `pending`: a new or changed definition waits for an approval.',
+    labels: { server: undefined, state: ['approved', 'pending'] },
+    *read({ stats }) {
+      for (const [server, { approved, pending }] of stats.pins) {
+        yield [[server, 'approved'], approved];
+        yield [[server, 'pending'], pending];
+      }
+    },
+  },
+  {
     name: 'mcpstead_config_reloads_total',
     kind: 'counter',
     help: 'Reloads of the configuration.',
