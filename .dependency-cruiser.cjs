@@ -162,6 +162,12 @@ module.exports = {
       'Its next major version must be a change of one place.',
     ),
     keptIn('zod', package_('zod'), '^src/config/', 'Only the configuration is validated by schema.'),
+    keptIn(
+      'jose',
+      package_('jose'),
+      '^src/auth/(issuer|jwt)\\.ts$',
+      'Only tokens of issuers are verified, and only with issuers is it loaded.',
+    ),
     keptIn('yaml', package_('yaml'), '^src/config/', 'Only the configuration is YAML.'),
     keptIn(
       'pino',

@@ -24,6 +24,7 @@ export const ERRORS = {
   missing_capability: { legacy: { rpc: -32021, http: 200 }, modern: { rpc: -32021, http: 400 } },
   unknown_session: { legacy: { rpc: -32001, http: 404 }, modern: { rpc: -32001, http: 404 } },
   unauthorized: { legacy: { rpc: -32000, http: 401 }, modern: { rpc: -32000, http: 401 } },
+  too_many_attempts: { legacy: { rpc: -32000, http: 429 }, modern: { rpc: -32000, http: 429 } },
   forbidden: { legacy: { rpc: -32000, http: 403 }, modern: { rpc: -32000, http: 403 } },
   not_found: { legacy: { rpc: -32000, http: 404 }, modern: { rpc: -32000, http: 404 } },
   method_not_allowed: { legacy: { rpc: -32000, http: 405 }, modern: { rpc: -32000, http: 405 } },

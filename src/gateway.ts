@@ -1,7 +1,6 @@
 /** The composition root: builds the parts of a gateway and wires them. It decides nothing about a message. */
 import { randomUUID } from 'node:crypto';
 import type { Readable, Writable } from 'node:stream';
-import { createAuthenticator } from './auth/authenticate.js';
 import { createBridge } from './bridge/index.js';
 import { createParkedCalls } from './bridge/parked-calls.js';
 import { createSeal } from './bridge/seal.js';
@@ -17,7 +16,9 @@ import { attachStdio, type StdioClient } from './downstream/stdio.js';
 import { Announcer } from './gateway/announcer.js';
 import { openAudit } from './gateway/audit.js';
 import { drain } from './gateway/drain.js';
+import { explain } from './gateway/explain.js';
 import { healthOf } from './gateway/health.js';
+import { Identities } from './gateway/identities.js';
 import { Lives } from './gateway/lives.js';
 import { Links } from './gateway/links.js';
 import { Readiness } from './gateway/readiness.js';
@@ -61,6 +62,8 @@ export interface BuildInfo {
 export interface GatewayDeps {
   readonly logger: Logger;
   readonly build: BuildInfo;
+  /** Names the proxies and certificates for requests to issuers. */
+  readonly env: NodeJS.ProcessEnv;
   /** Reads the configuration again. */
   readonly reload: () => LoadedConfig;
   /** undefined: sessions are kept in this process. */
@@ -77,6 +80,7 @@ export class GatewayCore implements Admin {
   readonly #budget;
   readonly #starts;
   readonly #sessions: Sessions;
+  readonly #identities: Identities;
   readonly #streams;
   readonly #listeners = createListeners();
   readonly #interests: Interests;
@@ -107,7 +111,8 @@ export class GatewayCore implements Admin {
     const wheel = (this.#wheel = createWheel({ failed: (thrown) => boundary.caught('timer', thrown) }));
     this.#build = deps.build;
     this.#load = deps.reload;
-    this.#runtime = runtimeOf(config);
+    this.#identities = new Identities({ env: deps.env, wheel, log, stats, boundary });
+    this.#runtime = this.#runtimeOf(config);
     const now = (): number => performance.now();
     const limits = (): Config['limits'] => this.#config.limits;
     const budget = (this.#budget = createBudget(config.limits.buffered_bytes, (thrown) =>
@@ -170,6 +175,7 @@ export class GatewayCore implements Admin {
     this.#catalog = new Catalog({
       nameLength: () => limits().name_length,
       waitMs: () => this.#config.startup.wait_ms,
+      isPrivate: () => this.#config.policy !== undefined,
       serverInfo: { name: 'mcpstead', version: deps.build.version },
       now,
     });
@@ -381,6 +387,11 @@ export class GatewayCore implements Admin {
     yield* renderMetrics(this.#stats, { ...this.#build, node_version: process.version });
   }
 
+  explain(question: unknown): object {
+    const { views } = this.#links;
+    return explain({ views, access: () => this.#runtime.access, config: () => this.#config }, question);
+  }
+
   /** Reads the configuration again, or another one if it is given, and applies it. */
   reload(load: () => LoadedConfig = this.#load): Promise<ReloadResult> {
     if (this.#readiness.stopping)
@@ -392,7 +403,7 @@ export class GatewayCore implements Admin {
   #apply(loaded: LoadedConfig): ReloadResult {
     const old = this.#config;
     const use = (config: Config): void => {
-      this.#runtime = runtimeOf(config, this.#runtime);
+      this.#runtime = this.#runtimeOf(config, this.#runtime);
       this.#budget.setLimit(config.limits.buffered_bytes);
       this.#starts.setLimit(config.startup.parallel);
       this.#port.renew();
@@ -405,6 +416,12 @@ export class GatewayCore implements Admin {
     this.#lives.reload();
     if (old.limits.name_length !== this.#config.limits.name_length) this.#catalog.touch();
     return result;
+  }
+
+  /** Throws, and changes nothing, if the configuration cannot be used. */
+  #runtimeOf(config: Config, old?: Runtime): Runtime {
+    const access = createAccess(config, old?.access);
+    return { config, access, auth: this.#identities.authenticator(config, old?.auth) };
   }
 
   /** Shuts down: first not ready, then no new sessions, then calls in flight end within the grace period. */
@@ -455,16 +472,10 @@ export class GatewayCore implements Admin {
     this.#sessions.endWhere(() => true, 'gateway_shutdown');
     for (const client of this.#attached) client.destroy();
     this.#port.destroy();
+    this.#runtime.auth.close();
+    this.#identities.close();
     this.#links.destroy();
     this.#links.closeWatcher();
     this.#wheel.close();
   }
-}
-
-function runtimeOf(config: Config, old?: Runtime): Runtime {
-  return {
-    config,
-    auth: createAuthenticator(config.mcp.auth.mode, config.mcp.auth.tokens),
-    access: createAccess(config, old?.access),
-  };
 }

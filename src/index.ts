@@ -84,6 +84,7 @@ export function createGateway(input: ConfigInput | LoadedConfig, options: Gatewa
   const core = new GatewayCore(loaded, {
     logger: options.logger ?? silent,
     build: buildInfo(),
+    env,
     reload: options.reload ?? (() => current()),
     sessions: options.sessions,
   });

@@ -1,68 +1,266 @@
-/** Authentication: turns what a request shows into a principal. */
-import { createHash, timingSafeEqual } from 'node:crypto';
+/** Authentication: turns what a request shows into a principal. The form of the credential chooses the one verifier that judges it. */
+import type { AuthConfig } from '../config/index.js';
+import type { Boundary } from '../observe/boundary.js';
 import type { AuthFailureReason } from '../observe/stats.js';
-import type { Denied, Principal, PrincipalKind, Shown } from '../protocol/ports.js';
+import type { Denied, Principal, Shown } from '../protocol/ports.js';
+import { BARE, Challenges, type ResourceMetadata } from './challenge.js';
+import { Failures, RefusalLog } from './failures.js';
+import type { IssuerDeps } from './issuer.js';
+import { createIssuerTokens, type IssuerTokens, type TokenRefusal } from './issuer-tokens.js';
+import { hasJwtForm } from './jwt.js';
+import { createKeys, hasKeyForm } from './keys.js';
+import { createPeer } from './peer.js';
+import { bare, createTokens, type Tokens } from './tokens.js';
 
 export interface Authenticator {
   readonly mode: 'none' | 'bearer';
   /** `resource`: the path of the route. A promise, which never rejects, where the credential is verified elsewhere. */
   authenticate(shown: Shown, resource: string): Principal | Denied | Promise<Principal | Denied>;
-  /** Whether a principal's credential is still accepted. */
+  /** Whether a principal's credential is still accepted; an expired one may be. */
   accepts(principal: Principal): boolean;
+  /** Whether a principal's credential has not expired. */
+  isFresh(principal: Principal): boolean;
+  readonly discovery: Discovery;
+  /** The value of WWW-Authenticate for a principal whose token lacks scopes; `scopes`: all that the request needs. */
+  stepUp(shown: Shown, resource: string, scopes: readonly string[]): string;
+  /** Ends what runs in the background. */
+  close(): void;
 }
 
-/** A principal without a name, groups or scopes. */
-function bare(id: string, kind: PrincipalKind, credential: string): Principal {
-  return { id, kind, name: id, groups: [], scopes: [], claims: {}, credential, expires: undefined };
+/** What clients find out about authorization servers. */
+export interface Discovery {
+  /** `unused`: everybody is admitted; `off`: tokens of issuers are not accepted. */
+  readonly oauth: 'unused' | 'off' | 'on';
+  /** The metadata at a path below `/.well-known/oauth-protected-resource`; undefined: nothing is there. */
+  metadata(shown: Shown, path: string): ResourceMetadata | undefined;
+}
+
+export interface AuthenticatorDeps extends IssuerDeps {
+  readonly boundary: Boundary;
+  /** http.public_url */
+  readonly publicUrl: string | null;
+  /** What identifies the CAs of client certificates, such as a hash of their file; undefined: certificates are not verified. */
+  readonly clientAuthorities: string | undefined;
+  /** The authenticator that this one replaces: the keys of unchanged issuers are taken from it. Close it afterwards. */
+  readonly previous: Authenticator | undefined;
 }
 
 /** The client of a pair of streams: the user who started the gateway. */
 export const LOCAL = bare('local', 'local', '');
 const ANONYMOUS = bare('anonymous', 'anonymous', '');
 const PREFIX = 'Bearer ';
+/** What clients wait for an issuer, in seconds. */
+const ISSUER_RETRY = 5;
 
-export function createAuthenticator(mode: 'none' | 'bearer', tokens: readonly string[]): Authenticator {
-  if (mode === 'none') {
-    return { mode, authenticate: () => ANONYMOUS, accepts: ({ credential }) => credential === '' };
-  }
-  const known = tokens.map((token) => ({ compare: comparer(token), principal: principalOf(token) }));
+const NO_OAUTH = {
+  stepUp: () => BARE,
+  close: () => undefined,
+  isFresh: () => true,
+};
+
+/** Throws an Error that names a key whose value cannot be used. */
+export function createAuthenticator(auth: AuthConfig, deps: AuthenticatorDeps): Authenticator {
+  const { mode, tokens } = auth;
+  if (mode === 'none')
+    return {
+      ...NO_OAUTH,
+      mode,
+      authenticate: () => ANONYMOUS,
+      accepts: ({ credential }) => credential === '',
+      discovery: { oauth: 'unused', metadata: () => undefined },
+    };
+  const known = createTokens(tokens);
+  const more = auth.keys.length + auth.issuers.length > 0 || auth.keys_file !== undefined;
+  if (more || auth.client_cert || auth.proxy) return new Verifiers(auth, known, deps);
   return {
+    ...NO_OAUTH,
     mode,
     authenticate({ headers: { authorization } }) {
-      if (authorization === undefined || authorization === '') return refuse('missing_header');
-      const isBearer = authorization.startsWith(PREFIX) || /^bearer /i.test(authorization);
-      if (authorization.length <= PREFIX.length || !isBearer) return refuse('bad_format');
-      let start = PREFIX.length;
-      // Skip spaces only: other characters that trim() removes can be part of a token.
-      while (authorization.charCodeAt(start) === 0x20) start++;
-      const candidate = Buffer.from(authorization.slice(start), 'utf8');
-      if (candidate.length === 0) return refuse('bad_format');
-      let found: Principal | undefined;
-      // Compare every token, so that timing does not reveal which one is close.
-      for (const { compare, principal } of known) if (compare(candidate)) found = principal;
-      return found ?? refuse('wrong_token');
+      if (authorization === undefined || authorization === '') return unauthorized('missing_header');
+      const token = bearerToken(authorization);
+      if (token === '') return unauthorized('bad_format');
+      return known.verify(Buffer.from(token, 'utf8')) ?? unauthorized('wrong_token');
     },
-    accepts: ({ kind, credential }) =>
-      kind === 'local' || known.some(({ principal }) => principal.credential === credential),
+    accepts: (principal) => principal.kind === 'local' || known.accepts(principal),
+    discovery: { oauth: 'off', metadata: () => undefined },
   };
 }
 
-function refuse(reason: AuthFailureReason): Denied {
-  return { status: 401, challenge: 'Bearer', reason };
+function unauthorized(reason: AuthFailureReason): Denied {
+  return { status: 401, challenge: BARE, reason };
 }
 
-function principalOf(token: string): Principal {
-  const credential = createHash('sha256').update(token).digest('base64url').slice(0, 22);
-  return bare('bearer', 'bearer', credential);
+/** The token of an Authorization header; empty: it has none. */
+function bearerToken(authorization: string): string {
+  const isBearer = authorization.startsWith(PREFIX) || /^bearer /i.test(authorization);
+  if (authorization.length <= PREFIX.length || !isBearer) return '';
+  let start = PREFIX.length;
+  // Skip spaces only: other characters that trim() removes can be part of a token.
+  while (authorization.charCodeAt(start) === 0x20) start++;
+  return authorization.slice(start);
 }
 
-/** Takes constant time for candidates of any length: both sides are padded to the length of the token. */
-function comparer(token: string): (candidate: Buffer) => boolean {
-  const expected = Buffer.from(token, 'utf8');
-  const padded = Buffer.alloc(expected.length);
-  return (candidate) => {
-    padded.fill(0);
-    candidate.copy(padded, 0, 0, expected.length);
-    return timingSafeEqual(padded, expected) && candidate.length === expected.length;
+/** Scopes, and those that they include. */
+function impliedBy({ implies }: AuthConfig): (scopes: readonly string[]) => readonly string[] {
+  return (scopes) => {
+    const all = new Set(scopes);
+    for (const scope of all)
+      if (Object.hasOwn(implies, scope)) for (const included of implies[scope] ?? []) all.add(included);
+    return all.size === scopes.length ? scopes : [...all];
   };
+}
+
+/** Admits holders of tokens, keys, access tokens and certificates, and users that a proxy names. */
+class Verifiers implements Authenticator {
+  readonly mode = 'bearer';
+  readonly discovery: Discovery;
+  readonly #deps: AuthenticatorDeps;
+  readonly #tokens: Tokens;
+  readonly #keys;
+  readonly #peer;
+  readonly #challenges: Challenges;
+  readonly #failures: Failures;
+  readonly #log: RefusalLog;
+  readonly #issuers: IssuerTokens | undefined;
+
+  constructor(auth: AuthConfig, tokens: Tokens, deps: AuthenticatorDeps) {
+    this.#deps = deps;
+    this.#tokens = tokens;
+    const scopesOf = impliedBy(auth);
+    this.#keys = createKeys(auth, scopesOf);
+    this.#peer = createPeer(auth, deps.clientAuthorities);
+    const challenges = (this.#challenges = new Challenges(auth, deps.publicUrl));
+    this.#failures = new Failures(deps.now);
+    this.#log = new RefusalLog(deps.log, deps.now);
+    const { previous } = deps;
+    // Last, because it begins to read keys.
+    this.#issuers =
+      auth.issuers.length === 0
+        ? undefined
+        : createIssuerTokens(auth, {
+            ...deps,
+            scopesOf,
+            previous: previous instanceof Verifiers ? previous.#issuers : undefined,
+          });
+    this.discovery = {
+      oauth: this.#issuers ? 'on' : 'off',
+      metadata: (shown, path) => (this.#issuers ? challenges.metadata(path, shown) : undefined),
+    };
+  }
+
+  authenticate(shown: Shown, path: string): Principal | Denied | Promise<Principal | Denied> {
+    const { authorization } = shown.headers;
+    if (authorization === undefined || authorization === '') return this.#byConnection(shown, path);
+    const issuers = this.#issuers;
+    if (issuers) {
+      const seen = issuers.recognise(authorization, this.#challenges.resource(path, shown));
+      if (seen) return this.#settle(seen, shown, path);
+    }
+    const token = bearerToken(authorization);
+    if (token === '') return this.#refuse({ reason: 'bad_format' }, shown, path);
+    if (this.#keys && hasKeyForm(token))
+      return this.#settle(asRefusal(this.#keys.verify(token, this.#deps.now())), shown, path);
+    if (issuers && hasJwtForm(token)) return this.#verify(issuers, token, 'jwt', { shown, path });
+    const principal = this.#tokens.verify(Buffer.from(token, 'utf8'));
+    if (principal) return principal;
+    if (issuers?.introspects) return this.#verify(issuers, token, 'opaque', { shown, path });
+    return this.#refuse({ reason: 'wrong_token' }, shown, path);
+  }
+
+  accepts(principal: Principal): boolean {
+    switch (principal.kind) {
+      case 'local':
+        return true;
+      case 'anonymous':
+        return false;
+      case 'bearer':
+        return this.#tokens.accepts(principal);
+      case 'key':
+        return this.#keys?.accepts(principal) === true;
+      case 'token':
+        return this.#issuers?.accepts(principal) === true;
+      case 'proxy':
+      case 'cert':
+        return this.#peer.accepts(principal);
+    }
+  }
+
+  isFresh({ expires }: Principal): boolean {
+    return expires === undefined || this.#deps.now() < expires;
+  }
+
+  stepUp(shown: Shown, path: string, scopes: readonly string[]): string {
+    if (!this.#issuers) return BARE;
+    return this.#challenges.insufficient(this.#challenges.resource(path, shown), scopes);
+  }
+
+  close(): void {
+    this.#issuers?.close();
+  }
+
+  /** The request has no Authorization header: what its connection says counts. */
+  #byConnection(shown: Shown, path: string): Principal | Denied {
+    const found = this.#peer.user(shown) ?? this.#peer.holder(shown, this.#deps.now());
+    if (found !== undefined) return this.#settle(asRefusal(found), shown, path);
+    const issuers = this.#issuers;
+    return {
+      status: 401,
+      challenge: issuers ? this.#challenges.missing(this.#challenges.resource(path, shown)) : BARE,
+      reason: 'missing_header',
+    };
+  }
+
+  #verify(
+    issuers: IssuerTokens,
+    token: string,
+    form: 'jwt' | 'opaque',
+    { shown, path }: { shown: Shown; path: string },
+  ): Denied | Promise<Principal | Denied> {
+    // A verification costs much more than the request.
+    const address = this.#peer.address(shown);
+    const wait = this.#failures.wait(address);
+    if (wait > 0) return this.#tooMany(address, wait);
+    const resource = this.#challenges.resource(path, shown);
+    return issuers.verify(shown.headers.authorization ?? '', token, form, resource).then(
+      (result) => this.#settle(result, shown, path),
+      (thrown: unknown) => {
+        this.#deps.boundary.caught('client_request', thrown);
+        return unavailable();
+      },
+    );
+  }
+
+  #settle(result: Principal | TokenRefusal, shown: Shown, path: string): Principal | Denied {
+    return 'reason' in result ? this.#refuse(result, shown, path) : result;
+  }
+
+  #refuse(refusal: TokenRefusal, shown: Shown, path: string): Denied {
+    const address = this.#peer.address(shown);
+    const { reason } = refusal;
+    if (reason === 'issuer_unavailable') {
+      this.#log.write({ ...refusal, address });
+      return unavailable();
+    }
+    const wait = this.#failures.wait(address);
+    if (wait > 0) return this.#tooMany(address, wait);
+    this.#failures.add(address);
+    this.#log.write({ ...refusal, address });
+    const challenge = this.#issuers
+      ? this.#challenges.refused(this.#challenges.resource(path, shown), reason)
+      : BARE;
+    return { status: 401, challenge, reason };
+  }
+
+  #tooMany(address: string, retryAfter: number): Denied {
+    this.#log.write({ reason: 'too_many', address });
+    return { status: 429, reason: 'too_many', retryAfter };
+  }
+}
+
+function unavailable(): Denied {
+  return { status: 503, reason: 'issuer_unavailable', retryAfter: ISSUER_RETRY };
+}
+
+function asRefusal(result: Principal | AuthFailureReason): Principal | TokenRefusal {
+  return typeof result === 'string' ? { reason: result } : result;
 }

@@ -9,6 +9,8 @@ export interface CatalogOptions {
   nameLength(): number;
   /** startup.wait_ms; a reload may change it. */
   waitMs(): number;
+  /** Whether a list may differ between callers, so that no cache may share it. */
+  isPrivate?(): boolean;
   readonly serverInfo: { readonly name: string; readonly version: string };
   /** Monotonic time in milliseconds. */
   readonly now: () => number;

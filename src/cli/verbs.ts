@@ -6,7 +6,73 @@ import type { VerbRow, Written } from './verb.js';
 
 type Rows = Readonly<Record<string, VerbRow>>;
 
+const CONFIG = ['PATH', 'the config file [env: MCPSTEAD_CONFIG]'] as const;
+const URL_OPTION = [
+  'URL',
+  'the gateway to ask; defaults to that of the config, or http://127.0.0.1:8766',
+] as const;
+
 const VERBS: Readonly<Record<string, Rows>> = {
+  keys: {
+    create: {
+      usage: 'NAME',
+      help: 'make a key for a person or a machine: the key on stdout, its entry in mcp.auth.keys_file',
+      words: [1, 1],
+      values: {
+        groups: ['A,B', 'its groups'],
+        scopes: ['A,B', 'its scopes'],
+        expires: ['90d', 'the days that it is valid, or its last date (2027-06-30)'],
+        config: CONFIG,
+        url: URL_OPTION,
+      },
+      flags: {},
+      load: async () => (await import('./verbs/keys.js')).createKey,
+    },
+    list: {
+      usage: '',
+      help: 'list the keys of a config, without secrets',
+      words: [0, 0],
+      values: { config: CONFIG },
+      flags: { json: 'one JSON document' },
+      load: async () => (await import('./verbs/keys.js')).listKeys,
+    },
+    revoke: {
+      usage: 'NAME',
+      help: 'remove a key from mcp.auth.keys_file, and end what it has open',
+      words: [1, 1],
+      values: { config: CONFIG, url: URL_OPTION },
+      flags: {},
+      load: async () => (await import('./verbs/keys.js')).revokeKey,
+    },
+    hash: {
+      usage: '',
+      help: 'print the hash of a key that stdin holds, for mcp.auth.keys',
+      words: [0, 0],
+      values: {},
+      flags: {},
+      load: async () => (await import('./verbs/keys.js')).hashKey,
+    },
+  },
+  policy: {
+    explain: {
+      usage: '',
+      help: 'say what the policy of a running gateway decides for somebody, and which rule decides',
+      words: [0, 0],
+      values: {
+        as: ['ID', 'the principal: key:ci, corp:alice, anonymous'],
+        groups: ['A,B', 'its groups; a key has its own'],
+        scopes: ['A,B', 'its scopes; a key has its own'],
+        claims: ['JSON', 'its claims'],
+        route: ['PATH', 'the endpoint: /mcp, /servers/<name>/mcp, /profiles/<name>/mcp'],
+        tool: ['NAME', 'one tool, as clients of the endpoint call it'],
+        args: ['JSON', 'arguments of a call, to check the conditions'],
+        config: CONFIG,
+        url: URL_OPTION,
+      },
+      flags: { json: 'one JSON document' },
+      load: async () => (await import('./verbs/policy.js')).explainPolicy,
+    },
+  },
   audit: {
     verify: {
       usage: 'FILE...',

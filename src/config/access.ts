@@ -105,6 +105,7 @@ export function refuseLookalikes(tokens: readonly string[], findings: Findings):
 
 function keysOf(file: FileValues, path: string | undefined, findings: Findings): KeyConfig[] {
   const found = new Map<string, KeyConfig>();
+  const hashes = new Map<string, string>();
   const add = (entries: readonly z.output<typeof keyEntry>[], base: Path, into: Findings): void => {
     entries.forEach((entry, index) => {
       const { name, expires } = entry;
@@ -114,6 +115,12 @@ function keysOf(file: FileValues, path: string | undefined, findings: Findings):
           `is '${name}' like that of another key`,
           'give each key a name of its own',
         );
+      entry.sha256.forEach((hash, at) => {
+        const other = hashes.get(hash);
+        if (other !== undefined)
+          into.problem([...base, index, 'sha256', at], `is also a hash of '${other}': one key would be two`);
+        hashes.set(hash, name);
+      });
       const end = expires === undefined ? undefined : endOf(expires);
       if (end !== undefined && Number.isNaN(end))
         into.problem([...base, index, 'expires'], 'is not a date of the calendar');

@@ -1,4 +1,5 @@
 export { isLoopback } from './address.js';
+export { proxyFromEnvironment } from './environment.js';
 export { credentialsChanged, diffConfig, keepFixed } from './diff.js';
 export { loadConfig, resolveConfig } from './load.js';
 export { ConfigError, type ConfigProblem } from './problems.js';

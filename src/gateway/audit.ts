@@ -72,5 +72,5 @@ const NONE: GatewayAudit = {
 /** An HMAC by a key that serves for nothing else. */
 function hmacBy(stateKey: Buffer): (bytes: Buffer) => string {
   const key = Buffer.from(hkdfSync('sha256', stateKey, '', 'mcpstead audit arguments', 32));
-  return (bytes) => createHmac('sha256', key).update(bytes).digest('base64url');
+  return (bytes) => createHmac('sha256', key).update(bytes).digest('hex');
 }

@@ -22,7 +22,7 @@ export interface AuditDeps {
   readonly file: string;
   /** The current configuration; `file` is not read again. */
   readonly config: () => Omit<Config['audit'], 'file'>;
-  /** An HMAC in base64url, by a key that outlives the process. */
+  /** An HMAC in hexadecimal digits, by a key that outlives the process. */
   readonly hmac: (bytes: Buffer) => string;
   readonly log: Logger;
   readonly boundary: Boundary;

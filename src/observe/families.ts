@@ -2,47 +2,12 @@
  * Every metric of `GET /metrics`, declared once: name, kind, help, labels and source. A new metric is a row here and a field in stats.ts.
  * docs/metrics.md is generated from these rows. Durations are in seconds, timestamps in Unix seconds.
  */
+import { NONE, one, tallied, type Family, type Scrape, type Series } from './family.js';
 import type { ProcessSample } from './process-sample.js';
-import type { GatewayStats, Histogram, ServerStats, ToolStats } from './stats.js';
-
-export interface BuildInfo {
-  readonly version: string;
-  readonly git_sha: string;
-  readonly node_version: string;
-}
-
-/** The input of one scrape. */
-export interface Scrape {
-  readonly stats: GatewayStats;
-  /** Sorted by name. */
-  readonly servers: readonly ServerStats[];
-  readonly build: BuildInfo;
-  /** undefined: the system has no /proc. */
-  readonly process: ProcessSample | undefined;
-  /** Unix seconds. */
-  readonly now: number;
-}
-
-/** Label values, in the order of declaration, and the value of the series. */
-export type Series = readonly [labels: readonly string[], value: number | Histogram];
-
-export interface Family {
-  readonly name: string;
-  readonly kind: 'gauge' | 'counter' | 'histogram';
-  readonly help: string;
-  /** The values of a label, if they are a closed set. */
-  readonly labels: Readonly<Record<string, readonly string[] | undefined>>;
-  /** Absent on systems without /proc. */
-  readonly linux?: true;
-  readonly read: (scrape: Scrape) => Iterable<Series>;
-}
+import { AUTH_FAILURES, type Histogram, type ServerStats, type ToolStats } from './stats.js';
 
 const SERVER = { server: undefined };
 const OUTCOME = ['success', 'error'] as const;
-const NONE: readonly string[] = [];
-
-/** One series without labels. */
-const one = (value: number | Histogram): readonly Series[] => [[NONE, value]];
 
 /** At most one series per server. */
 function* perServer(
@@ -69,10 +34,6 @@ function* perTool(
 ): Generator<Series, void, void> {
   for (const { server, tools } of servers)
     for (const tool of tools.values()) yield [[server, tool.tool], value(tool)];
-}
-
-function* tallied(values: Iterable<readonly [string, number]>): Generator<Series, void, void> {
-  for (const [key, n] of values) yield [[key], n];
 }
 
 /** A histogram without observations has no series. */
@@ -344,7 +305,7 @@ export const FAMILIES: readonly Family[] = [
     name: 'mcpstead_mcp_auth_failures_total',
     kind: 'counter',
     help: 'Failed authentications, by reason.',
-    labels: { reason: ['missing_header', 'bad_format', 'wrong_token'] },
+    labels: { reason: AUTH_FAILURES },
     read: ({ stats }) => tallied(stats.authFailures.values),
   },
   {
@@ -353,6 +314,25 @@ export const FAMILIES: readonly Family[] = [
     help: 'Requests that a policy decided about, by decision; `hide`: what they name does not exist for their caller.',
     labels: { decision: ['allow', 'hide', 'deny', 'step_up', 'limit'] },
     read: ({ stats }) => tallied(stats.policyDecisions.values),
+  },
+  {
+    name: 'mcpstead_auth_issuer_up',
+    kind: 'gauge',
+    help: 'Whether the last answer of an issuer of access tokens was usable.',
+    labels: { issuer: undefined },
+    *read({ stats }) {
+      for (const [issuer, { up }] of stats.issuers) yield [[issuer], up ? 1 : 0];
+    },
+  },
+  {
+    name: 'mcpstead_auth_keys_age_seconds',
+    kind: 'gauge',
+    help: 'Seconds since the signing keys of an issuer were read.',
+    labels: { issuer: undefined },
+    *read({ stats, now }) {
+      for (const [issuer, { keysRead }] of stats.issuers)
+        if (keysRead > 0) yield [[issuer], Math.max(0, now - keysRead)];
+    },
   },
   {
     name: 'mcpstead_config_reloads_total',

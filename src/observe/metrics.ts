@@ -1,6 +1,7 @@
 /** The metrics of families.ts in the Prometheus text format. */
 import { performance } from 'node:perf_hooks';
-import { FAMILIES, type BuildInfo, type Family, type Scrape } from './families.js';
+import { FAMILIES } from './families.js';
+import type { BuildInfo, Family, Scrape } from './family.js';
 import { sampleProcess } from './process-sample.js';
 import type { GatewayStats, Histogram } from './stats.js';
 

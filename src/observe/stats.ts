@@ -127,7 +127,35 @@ export type TerminationReason =
   | 'auth_changed'
   | 'server_removed';
 
-export type AuthFailureReason = 'missing_header' | 'bad_format' | 'wrong_token';
+/** Why a credential is refused: the label `reason` of `mcpstead_mcp_auth_failures_total`. */
+export const AUTH_FAILURES = [
+  'missing_header',
+  'bad_format',
+  'wrong_token',
+  'unknown_key',
+  'expired',
+  'not_yet_valid',
+  'unknown_issuer',
+  'wrong_audience',
+  'wrong_client',
+  'bad_signature',
+  'bad_algorithm',
+  'bound_token',
+  'inactive',
+  'bad_proxy',
+  'too_many',
+  /** The keys or the answer of an issuer cannot be had now. */
+  'issuer_unavailable',
+] as const;
+export type AuthFailureReason = (typeof AUTH_FAILURES)[number];
+
+/** The state of an issuer of access tokens. */
+export class IssuerStats {
+  /** Its last answer was usable. */
+  up = false;
+  /** Unix seconds when its keys were read; 0: never. */
+  keysRead = 0;
+}
 
 /** What was decided about a request. `hide`: for its caller, what it names does not exist. */
 export type Decision = 'allow' | 'hide' | 'deny' | 'step_up' | 'limit' | 'hold';
@@ -167,6 +195,8 @@ export class GatewayStats {
   /** Lines of the audit log that were lost. */
   auditDropped = 0;
   readonly servers = new Map<string, ServerStats>();
+  /** By name in the configuration. */
+  readonly issuers = new Map<string, IssuerStats>();
 
   /** The counters of one method. `label` must come from a closed set. */
   method(label: string): MethodStats {

@@ -2,53 +2,14 @@
  * The interfaces between the modules. Times are in milliseconds, sizes in bytes.
  */
 import type { GatewayError } from '../errors.js';
-import type { AuthFailureReason, ServerStats, ToolStats } from '../observe/stats.js';
+import type { ServerStats, ToolStats } from '../observe/stats.js';
 import type { Patch } from '../wire/splice.js';
 import type { Message } from './message.js';
+import type { Principal } from './principal.js';
 import type { Era } from './revisions.js';
 import type { Definition, ListKind, Lists } from './lists.js';
 
-/** Who asks. State belongs to a principal's `id`; for every other principal it does not exist. */
-export interface Principal {
-  /** Unique among all kinds of principals. */
-  readonly id: string;
-  readonly kind: PrincipalKind;
-  /** For people. */
-  readonly name: string;
-  readonly groups: readonly string[];
-  readonly scopes: readonly string[];
-  /** Further facts that its issuer vouches for. */
-  readonly claims: Readonly<Record<string, unknown>>;
-  /** Fingerprint of its credential; empty: none. Sessions and calls end when the credential is withdrawn. */
-  readonly credential: string;
-  /** Unix time in milliseconds, allowing for clocks that differ; undefined: never. */
-  readonly expires: number | undefined;
-  /** The profile that it is confined to; undefined: it may use all routes. */
-  readonly profile?: string | undefined;
-}
-
-export type PrincipalKind = 'anonymous' | 'local' | 'bearer' | 'key' | 'token' | 'proxy' | 'cert';
-
-/** What a request shows about its sender. An IncomingMessage is one. */
-export interface Shown {
-  /** In lower case. */
-  readonly headers: Readonly<Record<string, string | string[] | undefined>> & {
-    readonly authorization?: string | undefined;
-  };
-  /** Names and values in turn, as they were sent: shows a header that was sent twice. */
-  readonly rawHeaders?: readonly string[];
-  readonly socket: { readonly remoteAddress?: string | undefined };
-}
-
-/** A refusal in place of a principal. */
-export interface Denied {
-  readonly status: 401 | 403 | 429 | 503;
-  /** Value of WWW-Authenticate for the route that was asked for. */
-  readonly challenge?: string;
-  readonly reason: AuthFailureReason;
-  /** Seconds until another attempt is worthwhile. */
-  readonly retryAfter?: number;
-}
+export type { ClientCertificate, Denied, Principal, PrincipalKind, Shown } from './principal.js';
 
 /** Why something ended, as a short phrase for people and logs: `client gone`, `cancelled by the client`. */
 export type Cause = string;

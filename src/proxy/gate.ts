@@ -2,7 +2,7 @@
  * The entry point for all transports. Handles each message by its era, session and method. Requests that need no server are answered
  * immediately.
  */
-import { LOCAL } from '../auth/authenticate.js';
+import { LOCAL, type Discovery } from '../auth/authenticate.js';
 import { GatewayError } from '../errors.js';
 import type { Budget } from '../lib/budget.js';
 import type { Boundary } from '../observe/boundary.js';
@@ -54,6 +54,8 @@ export interface Gate {
   authorize(shown: Shown, resource: string): Principal | Denied | Promise<Principal | Denied>;
   /** Whether a principal may act as an operator, or as a viewer, which every operator is. `path`: what it asks for. */
   permits(principal: Principal, role: Role, path: string): boolean;
+  /** What clients find out about authorization servers. */
+  readonly discovery: Discovery;
   /**
    * The route to an endpoint; undefined: it does not exist, or not for this principal. A session exists only on the route where it was
    * opened.
@@ -255,6 +257,9 @@ export function createGate(deps: GateDeps): Gate {
       return deps.state();
     },
     local: LOCAL,
+    get discovery() {
+      return deps.runtime().auth.discovery;
+    },
     authorize(shown, resource) {
       const result = deps.runtime().auth.authenticate(shown, resource);
       return result instanceof Promise

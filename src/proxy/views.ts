@@ -44,6 +44,8 @@ export interface Views {
   hides(viewer: Viewer, route: Route, server: string): boolean;
   /** Whether a view shows the links of a registry. */
   isOn(view: View, registry: Registry): boolean;
+  /** What a route shows without the rules of a policy. */
+  whole(route: Route): { readonly registry: Registry; readonly view: View };
   /** What a name leads to without the rules of a policy; undefined: it is unknown, or there is no policy. */
   unrestricted(view: View, kind: NameKind, name: string): Target | undefined;
 }
@@ -84,6 +86,8 @@ export function createViews({ catalogs, full, own, access }: ViewsDeps): Views {
 
   /** What a route shows of a registry to everybody: the part of its profile, under the names that the configuration gives. */
   function onRoute(registry: Registry, { server, profile }: Route): Registry {
+    const current = access();
+    if (filters.access !== current) filters = { access: current, byBase: new WeakMap() };
     const { profiles, overrides } = filters.access;
     const selected = profile === undefined ? undefined : profiles.get(profile);
     const rules = profile === undefined ? undefined : (selected ?? NOTHING).rules;
@@ -102,8 +106,6 @@ export function createViews({ catalogs, full, own, access }: ViewsDeps): Views {
 
   /** The filters for a route and a principal on a registry: what the route shows, and what is left of that. */
   function cut(root: Registry, principal: Principal, route: Route): { whole: Registry; registry: Registry } {
-    const current = access();
-    if (filters.access !== current) filters = { access: current, byBase: new WeakMap() };
     const whole = onRoute(root, route);
     return { whole, registry: forPrincipal(whole, principal, route) };
   }
@@ -142,6 +144,10 @@ export function createViews({ catalogs, full, own, access }: ViewsDeps): Views {
     shared,
     hides: (viewer, route, server) => cut(shared(viewer), viewer.principal, route).registry.hides(server),
     isOn: (view, registry) => origins.get(view)?.root === registry,
+    whole(route) {
+      const registry = onRoute(catalogs.modern, route);
+      return { registry, view: on(registry, route.server) };
+    },
     unrestricted: (view, kind, name) => origins.get(view)?.bare?.find(kind, name),
   };
 }

@@ -18,6 +18,7 @@ const TABLE: Record<
   missing_capability: [-32021, 200, -32021, 400],
   unknown_session: [-32001, 404, -32001, 404],
   unauthorized: [-32000, 401, -32000, 401],
+  too_many_attempts: [-32000, 429, -32000, 429],
   forbidden: [-32000, 403, -32000, 403],
   not_found: [-32000, 404, -32000, 404],
   method_not_allowed: [-32000, 405, -32000, 405],

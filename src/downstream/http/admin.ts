@@ -1,6 +1,9 @@
 /** The routes for operators: health, readiness, metrics, reload. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { GatewayError } from '../../errors.js';
+import type { Budget } from '../../lib/budget.js';
+import { readJson } from '../../wire/json.js';
+import { readBody } from './body.js';
 import { sendError, sendJson } from './respond.js';
 
 /** The state of an upstream in `/health`. Contains no secrets. */
@@ -67,6 +70,8 @@ export interface ReloadResult {
 export interface Admin {
   health(): Health;
   ready(): Ready;
+  /** What the policy decides, for an operator's question. Throws a GatewayError. */
+  explain(question: unknown): object;
   /** undefined: metrics are off. */
   metrics(): { readonly contentType: string; readonly chunks: AsyncIterable<string> } | undefined;
   /** Rejects with an Error whose message says what is wrong with the new config; the running one is kept. */
@@ -121,4 +126,25 @@ export async function serveReload(admin: Admin, req: IncomingMessage, res: Serve
     const text = error instanceof Error ? error.message : String(error);
     res.writeHead(400, ['Content-Type', 'text/plain; charset=utf-8']).end(`${text}\n`);
   }
+}
+
+/** Questions are small. */
+const QUESTION_BYTES = 65_536;
+
+export function serveExplain(admin: Admin, budget: Budget, req: IncomingMessage, res: ServerResponse): void {
+  if (req.method !== 'POST') {
+    sendError(res, new GatewayError('method_not_allowed', 'ask with POST'), 'null', ['Allow', 'POST']);
+    return;
+  }
+  readBody(req, res, QUESTION_BYTES, budget, req.socket, (body, error, held) => {
+    held?.release();
+    if (error) return sendError(res, error);
+    if (!body) return;
+    try {
+      sendJson(res, 200, JSON.stringify(admin.explain(readJson(body))));
+    } catch (thrown) {
+      if (!(thrown instanceof GatewayError)) throw thrown;
+      res.writeHead(400, ['Content-Type', 'text/plain; charset=utf-8']).end(`${thrown.message}\n`);
+    }
+  });
 }

@@ -6,7 +6,7 @@ import { GatewayError } from '../../errors.js';
 import type { Place } from '../../observe/boundary.js';
 import type { Principal } from '../../protocol/ports.js';
 import type { Endpoint, Gate, Route as McpRoute } from '../../proxy/gate.js';
-import { serveHealth, serveMetrics, serveReady, serveReload, type Admin } from './admin.js';
+import { serveExplain, serveHealth, serveMetrics, serveReady, serveReload, type Admin } from './admin.js';
 import { createMcp } from './mcp.js';
 import { sendError } from './respond.js';
 import { createSse2024, type Sse2024Deps } from './sse-2024.js';
@@ -151,6 +151,15 @@ export function createRoutes(deps: RoutesDeps): Routes {
       admits: 'operator',
       place,
       serve: ({ req, res }) => serveReload(admin, req, res),
+    },
+    {
+      path: '/-/explain',
+      on: 'operators',
+      admits: 'operator',
+      place,
+      serve({ req, res }) {
+        serveExplain(admin, deps.budget, req, res);
+      },
     },
   ];
 

@@ -6,6 +6,7 @@ import { GatewayError } from '../../errors.js';
 import type { Place } from '../../observe/boundary.js';
 import type { Logger } from '../../observe/log.js';
 import type { Denied, Principal } from '../../protocol/ports.js';
+import { sendDenied } from './denied.js';
 import { createGuard } from './guard.js';
 import { createListener } from './listener.js';
 import { RETRY_AFTER } from './requests.js';
@@ -19,6 +20,7 @@ import {
   type RoutesDeps,
 } from './routes.js';
 import { expiryOf } from './tls.js';
+import { serveDiscovery } from './well-known.js';
 
 export interface HttpPort {
   /** Opens the port, and that for operators if there is one. `url`: the merged endpoint; `admin`: the origin of the port for operators. */
@@ -61,16 +63,17 @@ export function createHttpPort(deps: RoutesDeps): HttpPort {
   }
 
   function serve(door: Door, req: IncomingMessage, res: ServerResponse): void {
+    const url = req.url ?? '';
+    const query = url.indexOf('?');
+    // Paths are matched exactly.
+    const path = query === -1 ? url : url.slice(0, query);
+    if (door === 'main' && serveDiscovery(gate, req, res, path)) return;
     const guard = guards[door];
     const refusal = guard.check(req, res);
     if (refusal) {
       gate.countInvalid('unknown');
       return sendError(res, refusal);
     }
-    const url = req.url ?? '';
-    const query = url.indexOf('?');
-    // Paths are matched exactly.
-    const path = query === -1 ? url : url.slice(0, query);
     const found = routes.find(door, path);
     if (!found)
       return sendError(
@@ -103,13 +106,7 @@ export function createHttpPort(deps: RoutesDeps): HttpPort {
     const { res } = request;
     if ('status' in who) {
       gate.countInvalid('unknown');
-      const text = `unauthorized: ${who.reason.replace('_', ' ')}`;
-      return sendError(
-        res,
-        new GatewayError('unauthorized', text),
-        'null',
-        who.challenge === undefined ? [] : ['WWW-Authenticate', who.challenge],
-      );
+      return sendDenied(res, who);
     }
     if (admits === 'mcp' && gate.state === 'starting')
       return sendError(

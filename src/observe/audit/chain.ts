@@ -1,6 +1,6 @@
 /**
  * The lines of an audit log and their chain: each line ends with `prev`, the SHA-256 of the line before it, without its line break, in
- * base64url.
+ * hexadecimal digits.
  */
 import { hash } from 'node:crypto';
 
@@ -15,13 +15,26 @@ export interface Link {
 export const START: Link = { seq: 0, hash: undefined };
 
 export function hashOf(line: string | Buffer): string {
-  return hash('sha256', line, 'base64url');
+  return hash('sha256', line, 'hex');
+}
+
+let second = NaN;
+let secondText = '';
+
+/** RFC 3339 in milliseconds; most calls find their second formatted already. */
+function timeText(ms: number): string {
+  const own = Math.floor(ms / 1000);
+  if (own !== second) {
+    second = own;
+    secondText = new Date(own * 1000).toISOString().slice(0, 20);
+  }
+  return `${secondText}${String(ms - own * 1000).padStart(3, '0')}Z`;
 }
 
 /** A line without its line break. `members`: JSON members, without braces. `time`: Unix milliseconds. */
 export function lineAfter({ seq, hash: prev }: Link, members: string, time: number): string {
   const link = prev === undefined ? 'null' : `"${prev}"`;
-  return `{"time":"${new Date(time).toISOString()}","seq":${seq + 1},${members},"prev":${link}}`;
+  return `{"time":"${timeText(time)}","seq":${seq + 1},${members},"prev":${link}}`;
 }
 
 /** What the chain needs to know about a line. */

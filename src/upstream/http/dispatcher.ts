@@ -49,6 +49,14 @@ export interface UpstreamHandler {
   onResponseError(controller: Controller | undefined, error: Error): void;
 }
 
+/** What the connections to a server depend on. */
+export interface Endpoint extends Pick<
+  HttpServerConfig,
+  'name' | 'url' | 'proxy' | 'tls' | 'tls_skip_verify'
+> {
+  readonly timeouts: Pick<HttpServerConfig['timeouts'], 'connect_ms'>;
+}
+
 export interface Dispatcher {
   dispatch(request: UpstreamRequest, handler: UpstreamHandler): void;
   /** Keeps idle sockets for less time, in the end not at all: the server closed one just when it was used again. */
@@ -163,7 +171,7 @@ interface Pools {
  * the only timeout here is that of the connection. Throws if a file of `tls` cannot be used.
  */
 export function createDispatcher(
-  server: HttpServerConfig,
+  server: Endpoint,
   deps: { logger: Logger; environment?: TrustEnvironment },
 ): Dispatcher {
   const environment = deps.environment ?? process.env;

@@ -36,7 +36,10 @@ const contexts = new Map<string, tls.SecureContext>();
 const MOST_CONTEXTS = 64;
 
 /** The TLS options for a server. Throws an Error that names the key and the file. */
-export function tlsOptions(server: HttpServerConfig, env: TrustEnvironment): SecureOptions {
+export function tlsOptions(
+  server: Pick<HttpServerConfig, 'tls' | 'tls_skip_verify'>,
+  env: TrustEnvironment,
+): SecureOptions {
   const { ca_file, cert_file, key_file, server_name } = server.tls;
   const options: SecureOptions = {};
   if (server_name !== undefined) options.servername = server_name;

@@ -30,6 +30,7 @@ async function start() {
   const gate: Partial<Gate> = {
     state: 'serving',
     local: LOCAL,
+    discovery: { oauth: 'unused', metadata: () => undefined },
     authorize: (shown, resource) =>
       new Promise((decide) => {
         asked.push({ shown, resource, decide });

@@ -91,6 +91,7 @@ describe('a reload', () => {
       {
         logger,
         build: { version: '9', git_sha: 'none' },
+        env: {},
         reload: () => {
           throw new Error('line 3 is wrong');
         },
@@ -123,6 +124,7 @@ describe('a reload', () => {
     const gateway = new GatewayCore(load({ servers: [server('a', { required: true }), server('b')] }), {
       logger: silent,
       build: { version: '9', git_sha: 'none' },
+        env: {},
       reload: () => load({ servers: [server('b')] }),
       sessions: undefined,
     });

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { createAuthenticator, LOCAL } from '../../../src/auth/authenticate.js';
+import { LOCAL } from '../../../src/auth/authenticate.js';
 import type { Bridge } from '../../../src/bridge/index.js';
 import { resolveConfig } from '../../../src/config/index.js';
 import { GatewayError } from '../../../src/errors.js';
@@ -18,6 +18,7 @@ import { createQuestions } from '../../../src/proxy/questions.js';
 import { createTasks } from '../../../src/proxy/tasks.js';
 import { createKept } from '../../../src/session/kept.js';
 import type { Session } from '../../../src/session/store.js';
+import { authenticator } from '../../helpers/authenticator.js';
 import { linkOf, sinkOf, stage, toolsOf } from '../proxy/stage.js';
 import { createAccess } from '../../../src/policy/access.js';
 import { routeTo } from '../../../src/proxy/route.js';
@@ -65,8 +66,9 @@ function begin() {
     },
   );
   on.catalog.put(link);
+  const { auth } = authenticator({ mode: 'none' });
   const gate = createGate({
-    runtime: () => ({ config, auth: createAuthenticator('none', []), access: createAccess(config) }),
+    runtime: () => ({ config, auth, access: createAccess(config) }),
     state: () => 'serving',
     calls,
     sessionless: new Map(),

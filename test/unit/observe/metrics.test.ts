@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import fc from 'fast-check';
 import { renderMetrics } from '../../../src/observe/metrics.js';
-import { GatewayStats } from '../../../src/observe/stats.js';
+import { GatewayStats, IssuerStats } from '../../../src/observe/stats.js';
 import { parsePrometheus, valueOf } from '../../helpers/prometheus.js';
 
 const info = { version: '0.2.0', git_sha: 'abc', node_version: 'v20.20.2' };
@@ -53,6 +53,8 @@ mcpstead_mcp_requests_total counter method,result
 mcpstead_mcp_request_duration_seconds histogram method
 mcpstead_mcp_auth_attempts_total counter result
 mcpstead_mcp_auth_failures_total counter reason
+mcpstead_auth_issuer_up gauge issuer
+mcpstead_auth_keys_age_seconds gauge issuer
 mcpstead_config_reloads_total counter result
 mcpstead_config_last_reload_timestamp_seconds gauge
 mcpstead_tls_expiry_timestamp_seconds gauge
@@ -80,6 +82,10 @@ function busy(): GatewayStats {
   stats.method('tools/call').duration.observe(0.02);
   stats.authAttempts.add('failure');
   stats.authFailures.add('wrong_token');
+  const issuer = new IssuerStats();
+  issuer.up = true;
+  issuer.keysRead = Date.now() / 1000 - 5;
+  stats.issuers.set('corp', issuer);
   stats.reloads.add('success');
   stats.lastReload = 1_700_000_000.25;
   stats.eventsDropped.add('slow_client', 4);

@@ -1,0 +1,57 @@
+/** API keys of the configuration. */
+import type { AuthConfig } from '../config/index.js';
+import { API_KEY_PREFIX, hashApiKey, isApiKey } from '../lib/api-key.js';
+import type { AuthFailureReason } from '../observe/stats.js';
+import type { Principal } from '../protocol/ports.js';
+
+export interface Keys {
+  /** The principal of a key, or why it is refused. */
+  verify(key: string, now: number): Principal | AuthFailureReason;
+  accepts(principal: Principal): boolean;
+}
+
+/** Longer than any prefix that two hashes have in common by chance. */
+const FINGERPRINT = 22;
+
+/** Whether the token of an Authorization header is a key. */
+export function hasKeyForm(token: string): boolean {
+  return token.startsWith(API_KEY_PREFIX);
+}
+
+/** undefined: no keys are configured, and tokens of this form have no special meaning. */
+export function createKeys(
+  { keys, keys_file }: AuthConfig,
+  scopesOf: (scopes: readonly string[]) => readonly string[],
+): Keys | undefined {
+  if (keys.length === 0 && keys_file === undefined) return undefined;
+  // Found by its hash: no secret is compared, and the time says nothing about other keys.
+  const byHash = new Map<string, Principal>();
+  const byCredential = new Map<string, Principal>();
+  for (const { name, sha256, groups, scopes, profile, expires, disabled } of keys) {
+    if (disabled) continue;
+    for (const hash of sha256) {
+      const principal: Principal = {
+        id: `key:${name}`,
+        kind: 'key',
+        name,
+        groups,
+        scopes: scopesOf(scopes),
+        claims: {},
+        credential: hash.slice(0, FINGERPRINT),
+        expires,
+        ...(profile === undefined ? {} : { profile }),
+      };
+      byHash.set(hash, principal);
+      byCredential.set(principal.credential, principal);
+    }
+  }
+  return {
+    verify(key, now) {
+      if (!isApiKey(key)) return 'bad_format';
+      const principal = byHash.get(hashApiKey(key));
+      if (principal === undefined) return 'unknown_key';
+      return principal.expires !== undefined && now >= principal.expires ? 'expired' : principal;
+    },
+    accepts: ({ id, credential }) => byCredential.get(credential)?.id === id,
+  };
+}

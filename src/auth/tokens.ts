@@ -1,0 +1,43 @@
+/** The bearer tokens of the environment. */
+import { createHash, timingSafeEqual } from 'node:crypto';
+import type { Principal, PrincipalKind } from '../protocol/ports.js';
+
+/** A principal without a name, groups or scopes. */
+export function bare(id: string, kind: PrincipalKind, credential: string): Principal {
+  return { id, kind, name: id, groups: [], scopes: [], claims: {}, credential, expires: undefined };
+}
+
+export interface Tokens {
+  /** undefined: not one of them. */
+  verify(candidate: Buffer): Principal | undefined;
+  accepts(principal: Principal): boolean;
+}
+
+export function createTokens(tokens: readonly string[]): Tokens {
+  const known = tokens.map((token) => ({ compare: comparer(token), principal: principalOf(token) }));
+  return {
+    verify(candidate) {
+      let found: Principal | undefined;
+      // Compare every token, so that timing does not reveal which one is close.
+      for (const { compare, principal } of known) if (compare(candidate)) found = principal;
+      return found;
+    },
+    accepts: ({ credential }) => known.some(({ principal }) => principal.credential === credential),
+  };
+}
+
+function principalOf(token: string): Principal {
+  const credential = createHash('sha256').update(token).digest('base64url').slice(0, 22);
+  return bare('bearer', 'bearer', credential);
+}
+
+/** Takes constant time for candidates of any length: both sides are padded to the length of the token. */
+function comparer(token: string): (candidate: Buffer) => boolean {
+  const expected = Buffer.from(token, 'utf8');
+  const padded = Buffer.alloc(expected.length);
+  return (candidate) => {
+    padded.fill(0);
+    candidate.copy(padded, 0, 0, expected.length);
+    return timingSafeEqual(padded, expected) && candidate.length === expected.length;
+  };
+}

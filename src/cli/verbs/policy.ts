@@ -1,0 +1,68 @@
+/** `mcpstead policy explain`: asks the running gateway what its policy decides for somebody, and why. */
+import { printable, Refusal } from '../../terminal/explain.js';
+import { postToGateway, refusalText } from '../gateway-request.js';
+import type { Verb } from '../verb.js';
+
+interface Answer {
+  readonly principal: string;
+  readonly route: string;
+  readonly unknown?: string;
+  readonly items: readonly {
+    readonly kind: string;
+    readonly server: string;
+    readonly name: string;
+    readonly verdict: string;
+    readonly rule: string;
+    readonly call?: string;
+    readonly error?: string;
+  }[];
+}
+
+export const explainPolicy: Verb = async ({ values, flags }, terminal) => {
+  const as = values['as'];
+  if (as === undefined) throw new Refusal('mcpstead policy explain needs --as, such as --as key:ci', 2);
+  const list = (text: string | undefined): readonly string[] | undefined =>
+    text?.split(',').filter((word) => word !== '');
+  const question = {
+    as,
+    groups: list(values['groups']),
+    scopes: list(values['scopes']),
+    claims: json('claims', values['claims']),
+    route: values['route'],
+    tool: values['tool'],
+    args: json('args', values['args']),
+  };
+  const target = {
+    url: values['url'],
+    config: values['config'] ?? (terminal.env['MCPSTEAD_CONFIG'] || undefined),
+  };
+  const answer = await postToGateway(target, '/-/explain', JSON.stringify(question), terminal);
+  if (answer.status !== 200) throw new Refusal(`${answer.url.origin} refused: ${refusalText(answer)}`);
+  if (flags.has('json')) {
+    terminal.out(`${answer.body}\n`);
+    return 0;
+  }
+  const { items, unknown } = JSON.parse(answer.body) as Answer;
+  if (unknown !== undefined) {
+    terminal.out(printable(`${unknown}\tunknown: no server has it\n`));
+    return 0;
+  }
+  for (const { kind, server, name, verdict, rule, call, error } of items) {
+    const shown = call === undefined ? verdict : `${verdict}, ${call}`;
+    terminal.out(
+      printable(
+        `${shown}\t${kind}\t${server}\t${name}\trule: ${rule}${error === undefined ? '' : `\t${error}`}\n`,
+      ),
+    );
+  }
+  return 0;
+};
+
+function json(option: string, text: string | undefined): unknown {
+  if (text === undefined) return undefined;
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw new Refusal(`--${option} must be JSON, as in '{"path": "/data"}'`, 2);
+  }
+}

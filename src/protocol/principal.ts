@@ -1,0 +1,62 @@
+/** Who asks: what a request shows, and what authentication makes of it. */
+import type { AuthFailureReason } from '../observe/stats.js';
+
+/** Who asks. State belongs to a principal's `id`; for every other principal it does not exist. */
+export interface Principal {
+  /** Unique among all kinds of principals. */
+  readonly id: string;
+  readonly kind: PrincipalKind;
+  /** For people. */
+  readonly name: string;
+  readonly groups: readonly string[];
+  readonly scopes: readonly string[];
+  /** Further facts that its issuer vouches for. */
+  readonly claims: Readonly<Record<string, unknown>>;
+  /** Fingerprint of its credential; empty: none. Sessions and calls end when the credential is withdrawn. */
+  readonly credential: string;
+  /** Unix time in milliseconds, allowing for clocks that differ; undefined: never. */
+  readonly expires: number | undefined;
+  /** The profile that it is confined to; undefined: it may use all routes. */
+  readonly profile?: string | undefined;
+}
+
+export type PrincipalKind = 'anonymous' | 'local' | 'bearer' | 'key' | 'token' | 'proxy' | 'cert';
+
+/** What a request shows about its sender. An IncomingMessage is one. */
+export interface Shown {
+  /** In lower case. */
+  readonly headers: Readonly<Record<string, string | string[] | undefined>> & {
+    readonly authorization?: string | undefined;
+  };
+  /** Names and values in turn, as they were sent: shows a header that was sent twice. */
+  readonly rawHeaders?: readonly string[];
+  readonly socket: {
+    readonly remoteAddress?: string | undefined;
+    readonly localPort?: number | undefined;
+    /** Over TLS. */
+    readonly encrypted?: boolean;
+    /** Over TLS: the certificate of the client was verified. */
+    readonly authorized?: boolean;
+    readonly getPeerCertificate?: () => ClientCertificate;
+  };
+}
+
+/** The members of Node's PeerCertificate that are read; without a certificate it is an empty object. */
+export interface ClientCertificate {
+  readonly subject?: { readonly CN?: string | readonly string[] | undefined };
+  /** `URI:spiffe://a/b, DNS:c`; a value that contains a delimiter is a JSON string. */
+  readonly subjectaltname?: string | undefined;
+  readonly fingerprint256?: string;
+  readonly valid_to?: string;
+}
+
+/** A refusal in place of a principal. */
+export interface Denied {
+  /** 429: too many wrong credentials from this address; 503: the credential cannot be verified now. */
+  readonly status: 401 | 403 | 429 | 503;
+  /** Value of WWW-Authenticate for the route that was asked for. */
+  readonly challenge?: string;
+  readonly reason: AuthFailureReason;
+  /** Seconds until another attempt is worthwhile. */
+  readonly retryAfter?: number;
+}
