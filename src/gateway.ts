@@ -25,6 +25,7 @@ import { Readiness } from './gateway/readiness.js';
 import { applyConfig, recordReload } from './gateway/reload.js';
 import { Sessions } from './gateway/sessions.js';
 import { createAccess } from './policy/access.js';
+import { Limits } from './policy/limits.js';
 import { createBudget } from './lib/budget.js';
 import { createSlots } from './lib/slots.js';
 import { createWheel, type Wheel } from './lib/wheel.js';
@@ -273,6 +274,7 @@ export class GatewayCore implements Admin {
       },
       stopped: () => audit.refusal,
       views: this.#links.views,
+      limits: new Limits({ config: () => this.#config, now, refused: stats.rateLimited }),
       usedByLegacy: (server) => {
         this.#links.seconds.want(server);
       },

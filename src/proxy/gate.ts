@@ -113,6 +113,7 @@ export interface GateDeps {
   /** Why no request is handled at the moment; undefined: requests are handled. */
   readonly stopped?: () => GatewayError | undefined;
   readonly views: Views;
+  readonly limits: RelayDeps['limits'];
   /** A legacy client uses a route: servers that support both eras get a link in the legacy era. */
   readonly usedByLegacy: (server: string | undefined) => void;
   readonly describes: InitializeDeps['describes'];
