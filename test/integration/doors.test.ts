@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { createApiKey, hashApiKey } from '../../src/lib/api-key.js';
 import { createGateway, type ConfigInput, type LogFields } from '../../src/index.js';
 import { silent } from '../../src/observe/log.js';
 import { createAuthority } from '../helpers/certificates.js';
@@ -165,6 +166,39 @@ describe('a policy without an admin.port', () => {
     expect(await names(base, TOKEN)).toBe(true);
     expect(await status(`${base}/metrics`, TOKEN)).toBe(200);
     expect(await reload(base, TOKEN)).toBe(403);
+  });
+
+  it('knows operators and viewers by their keys', async () => {
+    const [ops, viewer, dev] = [createApiKey(), createApiKey(), createApiKey()];
+    const entry = (name: string, key: string, groups: string[]) => ({
+      name,
+      sha256: [hashApiKey(key)],
+      groups,
+    });
+    const { base } = await start({
+      policy,
+      mcp: {
+        auth: {
+          keys: [entry('ops', ops, ['sre']), entry('eye', viewer, ['support']), entry('dev', dev, ['dev'])],
+          admins: [{ groups: ['sre'] }],
+          viewers: [{ ids: ['key:eye'] }],
+        },
+      },
+    });
+    const results: unknown[] = [];
+    for (const key of [ops, viewer, dev]) {
+      const shown = { authorization: `Bearer ${key}` };
+      results.push([
+        await names(base, shown),
+        await status(`${base}/metrics`, shown),
+        await reload(base, shown),
+      ]);
+    }
+    expect(results).toEqual([
+      [true, 200, 200],
+      [true, 200, 403],
+      [false, 403, 403],
+    ]);
   });
 
   it('is open to everybody under mode none, as the gateway is', async () => {

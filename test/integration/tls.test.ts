@@ -110,6 +110,23 @@ describe('http.tls', () => {
     expect((await secureSend(`${origin}/health`, { ca, minVersion: 'TLSv1.3' })).status).toBe(200);
   });
 
+  it('answers pipelined requests one after the other, and an unreadable one with 400', async () => {
+    const { paths, ca } = await files();
+    const { port } = await start({ http: { tls: paths } });
+    const socket = tlsConnect({ port, host: '127.0.0.1', ca });
+    let text = '';
+    socket.setEncoding('utf8').on('data', (part: string) => (text += part));
+    const closed = new Promise((resolve) => socket.on('close', resolve));
+    const get = (path: string): string => `GET ${path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n`;
+    socket.write(`${get('/ready')}${get('/nowhere')}${get('/health')}`);
+    await until(() => (text.match(/^HTTP/gm) ?? []).length === 3, 'three answers');
+    socket.write('NONSENSE\r\n\r\n');
+    await within(closed, 'the end of the connection');
+    expect([...text.matchAll(/^HTTP\/1\.1 (\d+)/gm)].map(([, status]) => Number(status))).toEqual([
+      200, 404, 200, 400,
+    ]);
+  });
+
   it('drains like a port without TLS', async () => {
     const { paths, ca } = await files();
     const { gateway, origin } = await start({ http: { tls: paths } });
@@ -216,12 +233,12 @@ describe('a reload of the certificate', () => {
 });
 
 describe('client certificates', () => {
-  async function withClients(client_cert: 'optional' | 'required') {
+  async function withClients(client_cert: 'optional' | 'required', more: ConfigInput = {}) {
     const clients = createAuthority('Client CA');
     const { paths, folder, ca } = await files();
     const client_ca_file = join(folder, 'clients.pem');
     await writeFile(client_ca_file, clients.cert);
-    const running = await start({ http: { tls: { ...paths, client_ca_file, client_cert } } });
+    const running = await start({ http: { tls: { ...paths, client_ca_file, client_cert } }, ...more });
     const issue = (by: Authority) => ({ ca, ...by.issue({ dns: ['laptop.test'] }) });
     return { ...running, clients, client_ca_file, ca, issue };
   }
@@ -238,6 +255,46 @@ describe('client certificates', () => {
     const { origin, clients, ca, issue } = await withClients('optional');
     expect((await secureSend(`${origin}/mcp`, { ca }, PING)).status).toBe(200);
     expect((await secureSend(`${origin}/mcp`, issue(clients), PING)).status).toBe(200);
+  });
+
+  it('identify their holders', async () => {
+    const auth = {
+      client_cert: { id: 'san_dns' as const, groups: ['laptops'] },
+      admins: [{ ids: ['cert:laptop.test'], groups: ['laptops'] }],
+    };
+    const { gateway, origin, clients, client_ca_file, ca, issue } = await withClients('optional', {
+      mcp: { auth },
+    });
+    const own = issue(clients);
+    const reload = (options: object): Promise<number> =>
+      secureSend(`${origin}/-/reload`, { method: 'POST', ...options }).then(({ status }) => status);
+    expect((await secureSend(`${origin}/mcp`, own, PING)).status).toBe(200);
+    expect((await secureSend(`${origin}/mcp`, { ca }, PING)).status).toBe(401);
+    // Shown, and of another CA of the same name.
+    expect((await secureSend(`${origin}/mcp`, issue(createAuthority('Client CA')), PING)).status).toBe(401);
+    const wrong = { ...own, headers: { authorization: 'Bearer wrong' } };
+    expect((await secureSend(`${origin}/mcp`, wrong, PING)).status).toBe(401);
+    expect(await reload(own)).toBe(200);
+    const guest = { ca, ...clients.issue({ dns: ['guest.test'] }) };
+    expect(await reload(guest)).toBe(403);
+    expect((await secureSend(`${origin}/mcp`, guest, PING)).status).toBe(200);
+
+    const params = {
+      protocolVersion: '2025-06-18',
+      capabilities: {},
+      clientInfo: { name: 'x', version: '1' },
+    };
+    const opened = await secureSend(`${origin}/mcp`, own, { ...PING, method: 'initialize', params });
+    const session = { headers: { 'mcp-session-id': String(opened.headers['mcp-session-id']) } };
+    expect((await secureSend(`${origin}/mcp`, { ...own, ...session }, PING)).status).toBe(200);
+    // Another holder has no such session.
+    expect((await secureSend(`${origin}/mcp`, { ...guest, ...session }, PING)).status).toBe(404);
+    await writeFile(client_ca_file, createAuthority('Client CA').cert);
+    await gateway.reload();
+    expect((await secureSend(`${origin}/mcp`, { ...own, ...session }, PING)).status).toBe(401);
+    await writeFile(client_ca_file, clients.cert);
+    await gateway.reload();
+    expect((await secureSend(`${origin}/mcp`, { ...own, ...session }, PING)).status).toBe(404);
   });
 
   it('of a CA that was replaced end with their connection, once its answer is there', async () => {
