@@ -119,10 +119,10 @@ describe('http.tls', () => {
     const closed = new Promise((resolve) => socket.on('close', resolve));
     const get = (path: string): string => `GET ${path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n`;
     socket.write(`${get('/ready')}${get('/nowhere')}${get('/health')}`);
-    await until(() => (text.match(/^HTTP/gm) ?? []).length === 3, 'three answers');
+    await until(() => (text.match(/HTTP\/1/g) ?? []).length === 3, 'three answers');
     socket.write('NONSENSE\r\n\r\n');
     await within(closed, 'the end of the connection');
-    expect([...text.matchAll(/^HTTP\/1\.1 (\d+)/gm)].map(([, status]) => Number(status))).toEqual([
+    expect([...text.matchAll(/HTTP\/1\.1 (\d+)/g)].map(([, status]) => Number(status))).toEqual([
       200, 404, 200, 400,
     ]);
   });
