@@ -358,7 +358,7 @@ function bookOf(value: unknown, generation: number): Book {
   if (!isObject(value)) return book;
   const { eras, items } = value;
   if (Array.isArray(eras))
-    for (const era of eras) if (era === 'legacy' || era === 'modern') book.eras.add(era);
+    for (const era of eras as unknown[]) if (era === 'legacy' || era === 'modern') book.eras.add(era);
   if (!isObject(items)) return book;
   for (const [key, entries] of Object.entries(items))
     for (const entry of Array.isArray(entries) ? (entries as unknown[]) : []) {
