@@ -391,6 +391,13 @@ export const FAMILIES: readonly Family[] = [
     read: ({ stats }) => tallied(stats.parkedTotal.values),
   },
   {
+    name: 'mcpstead_rate_limited_total',
+    kind: 'counter',
+    help: 'Calls that a rule of `limits.rules` refused.',
+    labels: { rule: undefined },
+    read: ({ stats }) => tallied(stats.rateLimited.values),
+  },
+  {
     name: 'mcpstead_audit_dropped_total',
     kind: 'counter',
     help: 'Lines of the audit log that were lost because it could not be written.',

@@ -192,6 +192,8 @@ export class GatewayStats {
   /** Calls that wait for input from their clients. */
   parked = 0;
   readonly parkedTotal = new Tally<ParkedResult>();
+  /** Calls that a rule of limits.rules refused, by its name. */
+  readonly rateLimited = new Tally<string>();
   /** Lines of the audit log that were lost. */
   auditDropped = 0;
   readonly servers = new Map<string, ServerStats>();

@@ -52,10 +52,10 @@ export interface Gate {
    * verified elsewhere.
    */
   authorize(shown: Shown, resource: string): Principal | Denied | Promise<Principal | Denied>;
-  /** What clients find out about authorization servers. */
-  readonly discovery: Discovery;
   /** Whether a principal may act as an operator, or as a viewer, which every operator is. `path`: what it asks for. */
   permits(principal: Principal, role: Role, path: string): boolean;
+  /** What clients find out about authorization servers. */
+  readonly discovery: Discovery;
   /**
    * The route to an endpoint; undefined: it does not exist, or not for this principal. A session exists only on the route where it was
    * opened.
@@ -113,6 +113,7 @@ export interface GateDeps {
   /** Why no request is handled at the moment; undefined: requests are handled. */
   readonly stopped?: () => GatewayError | undefined;
   readonly views: Views;
+  readonly limits: RelayDeps['limits'];
   /** A legacy client uses a route: servers that support both eras get a link in the legacy era. */
   readonly usedByLegacy: (server: string | undefined) => void;
   readonly describes: InitializeDeps['describes'];

@@ -2,20 +2,24 @@
  * Decides about a call of something that its caller may see: scopes and conditions of the policy. What the caller may not see does not
  * exist, which the view has decided before.
  */
-import type { GatewayError } from '../errors.js';
+import { GatewayError } from '../errors.js';
 import type { GatewayStats } from '../observe/stats.js';
+import type { Limits } from '../policy/limits.js';
 import type { Checked, NameKind, Target, Verdict } from '../protocol/ports.js';
 import type { Incoming } from './incoming.js';
+import type { Runtime } from './runtime.js';
 import type { Views } from './views.js';
 
 export interface GuardedDeps {
   readonly views: Pick<Views, 'unrestricted'>;
   readonly stats: GatewayStats;
+  readonly limits: Pick<Limits, 'enter'>;
+  readonly runtime: () => Runtime;
 }
 
 /** Why a call is refused; undefined: it may go on. Notes the decision for the observers. */
 export function guarded(
-  { stats }: GuardedDeps,
+  { stats, runtime }: GuardedDeps,
   incoming: Incoming,
   kind: NameKind,
   target: Target,
@@ -26,9 +30,33 @@ export function guarded(
   const { rule, error } = verdict.guard?.check(caller.principal, message, origin.route.path) ?? verdict;
   const decision = !error ? 'allow' : error.code === 'insufficient_scope' ? 'step_up' : 'deny';
   if (error) incoming.target ??= target;
+  if (decision === 'step_up' && origin.headers) {
+    const { scopes } = error?.data as { scopes: readonly string[] };
+    const shown = { headers: origin.headers, socket: origin.remote ?? {} };
+    if (error) error.challenge = runtime().auth.stepUp(shown, origin.route.path, scopes);
+  }
   incoming.decided(decision, rule);
   stats.policyDecisions.add(decision);
   return error;
+}
+
+/** Why a call is too much at the moment; undefined: it is not, and counts until it is over. */
+export function limit(
+  { limits }: GuardedDeps,
+  incoming: Incoming,
+  kind: NameKind,
+  target: Target,
+): GatewayError | undefined {
+  const entered = limits.enter(incoming.caller, target, kind, incoming.origin.route.path);
+  if (!entered) return undefined;
+  if (!(entered instanceof GatewayError)) {
+    incoming.holds(entered);
+    return undefined;
+  }
+  incoming.target ??= target;
+  if (entered.code === 'busy' && kind === 'tool') incoming.reason = 'busy';
+  incoming.decided('limit', entered.rule);
+  return entered;
 }
 
 /** Notes for the observers, not for the caller, that a rule hides what an unknown name would lead to. */

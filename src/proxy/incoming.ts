@@ -69,6 +69,7 @@ export class Incoming implements EndedCall {
   #caller: Caller | undefined;
   #started = performance.now();
   #over = false;
+  #release: (() => void) | undefined;
 
   readonly #sessionless: Map<Incoming, Exchange> | undefined;
 
@@ -139,6 +140,11 @@ export class Incoming implements EndedCall {
     this.details.rule = rule;
   }
 
+  /** Calls `release` when the request is over. */
+  holds(release: () => void): void {
+    this.#release = release;
+  }
+
   /** Records that the request is being sent. Its duration is measured from now on. */
   markSent(target: Target): void {
     this.target = target;
@@ -166,6 +172,7 @@ export class Incoming implements EndedCall {
   over(result: Outcome, reason = this.reason, outcome = ''): void {
     if (this.#over) return;
     this.#over = true;
+    this.#release?.();
     this.result = result;
     this.reason = reason;
     this.outcome = outcome;

@@ -213,6 +213,7 @@ describe('after traffic of every kind', () => {
       'mcpstead_internal_errors_total',
       'mcpstead_parked_calls',
       'mcpstead_parked_calls_total',
+      'mcpstead_audit_dropped_total',
     ]);
     expect([...families.keys()].filter((name) => !known.has(name))).toEqual([]);
   });

@@ -11,7 +11,7 @@ import { openCall, reasonOf, type CallCrossing, type CallDeps } from '../call.js
 import { refused, type Handled, type Headers, type Incoming } from '../incoming.js';
 import { convertContent, convertStructured, mayNeedConversion } from '../conversions.js';
 import { ChangedAnswer } from '../changed-answer.js';
-import { guarded, noteHidden, type GuardedDeps } from '../guarded.js';
+import { guarded, limit, noteHidden, type GuardedDeps } from '../guarded.js';
 import type { Interests } from '../interests.js';
 import type { Runtime } from '../runtime.js';
 import { inUse, remember } from '../under-way.js';
@@ -54,6 +54,9 @@ export function relay(
   if (denied) return refused(message, denied);
   const crossing = target && crossingOf(deps, incoming, named, target);
   if (crossing instanceof GatewayError) return refused(message, crossing);
+  // What resumes is a call that was let in already.
+  const limited = target && !crossing?.resume ? limit(deps, incoming, named.kind, target) : undefined;
+  if (limited) return refused(message, limited);
   const dialling = crossing && caller.era === 'legacy' ? deps.dialling(target.link.server) : undefined;
   // A parked call resumes on its original link, even if that link is draining.
   if (target && !dialling && (target.link.state === 'up' || crossing?.resume))
@@ -72,6 +75,7 @@ export function relay(
     const late =
       found &&
       ((refusedNow ? guarded(deps, incoming, named.kind, found) : undefined) ??
+        (target ? undefined : limit(deps, incoming, named.kind, found)) ??
         crossingOf(deps, incoming, named, found));
     if (found?.link.state === 'up' && !(late instanceof GatewayError)) {
       waiting.next = send(deps, incoming, named, found, late, wrap);

@@ -74,6 +74,7 @@ function begin() {
     sessionless: new Map(),
     renewed: () => undefined,
     views: on.views,
+    limits: { enter: () => undefined },
     usedByLegacy: () => undefined,
     describes: () => undefined,
     dialling: () => undefined,

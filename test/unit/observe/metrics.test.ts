@@ -55,6 +55,7 @@ mcpstead_mcp_auth_attempts_total counter result
 mcpstead_mcp_auth_failures_total counter reason
 mcpstead_auth_issuer_up gauge issuer
 mcpstead_auth_keys_age_seconds gauge issuer
+mcpstead_policy_decisions_total counter decision
 mcpstead_config_reloads_total counter result
 mcpstead_config_last_reload_timestamp_seconds gauge
 mcpstead_tls_expiry_timestamp_seconds gauge
@@ -63,6 +64,8 @@ mcpstead_buffered_bytes gauge
 mcpstead_internal_errors_total counter where
 mcpstead_parked_calls gauge
 mcpstead_parked_calls_total counter result
+mcpstead_rate_limited_total counter rule
+mcpstead_audit_dropped_total counter
 mcpstead_tool_calls_total counter server,tool
 mcpstead_tool_call_duration_seconds histogram server,tool
 mcpstead_tool_call_errors_total counter server,tool,reason
@@ -82,6 +85,8 @@ function busy(): GatewayStats {
   stats.method('tools/call').duration.observe(0.02);
   stats.authAttempts.add('failure');
   stats.authFailures.add('wrong_token');
+  stats.rateLimited.add('slow', 4);
+  stats.auditDropped = 6;
   const issuer = new IssuerStats();
   issuer.up = true;
   issuer.keysRead = Date.now() / 1000 - 5;
@@ -148,6 +153,8 @@ describe('the metrics', () => {
       at('mcpstead_input_requests_total', { server: 'local', method: 'other', result: 'answered' }),
     ).toBe(1);
     expect(at('mcpstead_parked_calls')).toBe(2);
+    expect(at('mcpstead_rate_limited_total', { rule: 'slow' })).toBe(4);
+    expect(at('mcpstead_audit_dropped_total')).toBe(6);
     expect(at('mcpstead_parked_calls_total', { result: 'expired' })).toBe(3);
     expect(at('mcpstead_mcp_requests_total', { method: 'tools/call', result: 'error' })).toBe(2);
     expect(at('mcpstead_config_last_reload_timestamp_seconds')).toBe(1_700_000_000.25);

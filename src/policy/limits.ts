@@ -1,0 +1,163 @@
+/** Limits for calls: rates and numbers by rule, and a fair share of each server. */
+import type { Config, LimitRule } from '../config/types.js';
+import { GatewayError } from '../errors.js';
+import { compileGlobs, type Glob } from '../lib/glob.js';
+import type { Caller, NameKind, Principal, Target } from '../protocol/ports.js';
+import { Buckets, type Rate, type Want } from './buckets.js';
+import { Shares } from './shares.js';
+import { matches } from './who.js';
+
+/** Routes per principal whose rules are remembered. */
+const MAX_ROUTES = 256;
+
+export interface LimitsDeps {
+  readonly config: () => Config;
+  /** Monotonic milliseconds. */
+  readonly now: () => number;
+  /** Refused calls are counted here, by rule. */
+  readonly refused: { add(rule: string): void };
+}
+
+interface Compiled {
+  readonly rule: LimitRule;
+  readonly rate: Rate;
+  readonly servers: Glob;
+  readonly tools: Glob;
+  /** It is about prompts and resources too. */
+  readonly isAboutAll: boolean;
+  /** The begin of its keys. Another rate is another rule. */
+  readonly prefix: string;
+}
+
+export class Limits {
+  readonly #deps: LimitsDeps;
+  readonly #buckets: Buckets;
+  readonly #shares: Shares;
+  /** Calls in progress, by bucket. */
+  readonly #running = new Map<string, number>();
+  #of: readonly LimitRule[] = [];
+  #rules: readonly Compiled[] = [];
+  #known = new WeakMap<Principal, Map<string, readonly Compiled[]>>();
+
+  constructor(deps: LimitsDeps) {
+    this.#deps = deps;
+    this.#buckets = new Buckets(deps.now);
+    this.#shares = new Shares(deps.now);
+  }
+
+  /**
+   * Lets a call in, or says why not. Returns what to call when it is over; undefined: nothing limits it. `route`: its path, as in
+   * `/servers/files/mcp`.
+   */
+  enter(
+    { principal }: Pick<Caller, 'principal'>,
+    target: Target,
+    kind: NameKind,
+    route: string,
+  ): GatewayError | (() => void) | undefined {
+    if (kind === 'task') return undefined;
+    const config = this.#deps.config();
+    if (config.limits.rules !== this.#of) this.#compile(config.limits.rules);
+    const rules = this.#rules.length === 0 ? NONE : this.#fitting(principal, target, kind, route);
+    const sharing = hasPrincipals(config);
+    if (rules.length === 0 && !sharing) return undefined;
+    const { server } = target.link;
+    const { in_flight, share } = config.limits;
+    // Asked first, and taken last: a refused call takes nothing.
+    if (sharing && !this.#shares.hasRoom(server, principal.id, Math.max(1, Math.floor(in_flight * share))))
+      return new GatewayError(
+        'busy',
+        `upstream '${server}' is busy: others call it too, and you have your share of calls in flight (limits.share)`,
+        undefined,
+        'limits.share',
+      );
+    const wants = rules.map(({ prefix, rule, rate }): Want => {
+      const { per } = rule;
+      const of = per === 'principal' ? '' : per === 'server' ? server : `${server}\0${kind}\0${target.label}`;
+      return { rule: prefix, rate, key: `${prefix}\0${principal.id}\0${of}` };
+    });
+    const refusal = this.#take(principal, rules, wants);
+    if (refusal) return refusal;
+    const counted = wants.filter((_, index) => rules[index]?.rule.concurrent !== undefined);
+    if (counted.length === 0 && !sharing) return undefined;
+    for (const { key } of counted) this.#running.set(key, (this.#running.get(key) ?? 0) + 1);
+    const leave = sharing ? this.#shares.enter(server, principal.id) : undefined;
+    return () => {
+      leave?.();
+      for (const { key } of counted) this.#over(key);
+    };
+  }
+
+  #take(principal: Principal, rules: readonly Compiled[], wants: readonly Want[]): GatewayError | undefined {
+    const full = rules.find(
+      ({ rule }, index) =>
+        (this.#running.get((wants[index] as Want).key) ?? 0) >= (rule.concurrent ?? Infinity),
+    );
+    if (full) {
+      const { name, concurrent } = full.rule;
+      return this.#refuse(name, `rule '${name}' allows ${concurrent ?? 0} at a time`, 1000);
+    }
+    const wait = this.#buckets.take(principal.id, wants);
+    if (!wait) return undefined;
+    const { name, per_second } = (rules[wait.index] as Compiled).rule;
+    return this.#refuse(name, `rule '${name}' allows ${per_second} a second`, wait.ms);
+  }
+
+  #refuse(rule: string, why: string, ms: number): GatewayError {
+    this.#deps.refused.add(rule);
+    const retryAfter = Math.max(1, Math.ceil(ms / 1000));
+    return new GatewayError(
+      'rate_limited',
+      `too many calls: ${why}; try again in ${retryAfter} s`,
+      { retryAfter },
+      rule,
+    );
+  }
+
+  #over(key: string): void {
+    const count = (this.#running.get(key) ?? 1) - 1;
+    if (count > 0) this.#running.set(key, count);
+    else this.#running.delete(key);
+  }
+
+  #fitting(principal: Principal, target: Target, kind: NameKind, route: string): readonly Compiled[] {
+    const { server } = target.link;
+    return this.#rulesFor(principal, route).filter(
+      ({ servers, tools, isAboutAll }) =>
+        servers(server) && (isAboutAll || (kind === 'tool' && tools(target.name))),
+    );
+  }
+
+  /** The rules for a principal on a route. */
+  #rulesFor(principal: Principal, route: string): readonly Compiled[] {
+    let routes = this.#known.get(principal);
+    if (!routes) this.#known.set(principal, (routes = new Map<string, readonly Compiled[]>()));
+    let rules = routes.get(route);
+    if (!rules) {
+      if (routes.size >= MAX_ROUTES) routes.clear();
+      rules = this.#rules.filter(({ rule }) => matches(rule.who, principal, route));
+      routes.set(route, rules);
+    }
+    return rules;
+  }
+
+  #compile(rules: readonly LimitRule[]): void {
+    this.#of = rules;
+    this.#known = new WeakMap();
+    this.#rules = rules.map((rule) => ({
+      rule,
+      rate: { interval: 1000 / rule.per_second, burst: rule.burst },
+      servers: compileGlobs(rule.servers),
+      tools: compileGlobs(rule.tools),
+      isAboutAll: rule.tools.includes('*'),
+      prefix: `${rule.name}\0${rule.per_second}\0${rule.burst}`,
+    }));
+  }
+}
+
+const NONE: readonly Compiled[] = [];
+
+/** Whether clients can have different identities; without keys and the like all have the same one. */
+function hasPrincipals({ mcp: { auth } }: Config): boolean {
+  return auth.keys.length > 0 || auth.issuers.length > 0 || !!auth.client_cert || !!auth.proxy;
+}
