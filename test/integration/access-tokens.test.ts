@@ -11,7 +11,7 @@ import { atEnd } from '../helpers/cleanup.js';
 import { tempFile } from '../helpers/cli.js';
 import { startGateway, type RunningGateway } from '../helpers/gateway.js';
 import { callTool, openSession, post, send, textOf, type Headers } from '../helpers/http.js';
-import { startOidc, type Oidc } from '../helpers/oidc.mjs';
+import { startOidc, type Oidc } from '../fixtures/servers/oidc.mjs';
 import { until } from '../helpers/wait.js';
 
 const ping = { jsonrpc: '2.0', id: 1, method: 'ping' };
