@@ -24,6 +24,8 @@ interface From {
   readonly headers: Readonly<Record<string, string | string[] | undefined>> | undefined;
 }
 
+const QUOTE = 0x22;
+
 /** Counts what passes to the client, and sees how the answer ends. */
 export class Details implements CallDetails, Sink {
   decision: Decision | undefined;
@@ -33,6 +35,8 @@ export class Details implements CallDetails, Sink {
   named: { readonly kind: NameKind; readonly name: string } | undefined;
   revision: string | undefined;
   bytesOut = 0;
+  readonly arrived = performance.now();
+  #traceId: string | undefined;
   readonly #origin: From;
   readonly #message: Message;
   readonly #sink: Sink;
@@ -53,10 +57,20 @@ export class Details implements CallDetails, Sink {
   }
 
   get traceId(): string | undefined {
+    if (this.#traceId !== undefined) return this.#traceId;
+    const [meta, header] = this.parents;
+    return (meta ?? header)?.traceId;
+  }
+
+  set traceId(id: string | undefined) {
+    this.#traceId = id;
+  }
+
+  get parents(): CallDetails['parents'] {
     const { body, meta } = this.#message;
-    const at = find(meta, 'traceparent');
-    const own = at && body[at.start] === 0x22 ? readText(body, at.start, at.end) : undefined;
-    return (readTraceParent(own) ?? readTraceParent(this.#origin.headers?.['traceparent']))?.traceId;
+    const at = meta.length > 0 ? find(meta, 'traceparent') : undefined;
+    const text = at && body[at.start] === QUOTE ? readText(body, at.start, at.end) : undefined;
+    return [readTraceParent(text), readTraceParent(this.#origin.headers?.['traceparent'])];
   }
 
   argumentBytes(): Buffer | undefined {
