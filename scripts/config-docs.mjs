@@ -190,6 +190,9 @@ export async function render({ fileSchema, serverSchema, keysOf, leavesOf, reloa
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
-  const schema = await import('../dist/config/schema.js');
+  const schema = {
+    ...(await import('../dist/config/schema.js')),
+    ...(await import('../dist/config/schema-tree.js')),
+  };
   writeFileSync(new URL('../docs/configuration.md', import.meta.url), await render(schema));
 }

@@ -62,6 +62,8 @@ export class GatewayError extends Error {
   readonly data: unknown;
   /** The rule of the configuration that it comes from, for the audit log. */
   readonly rule: string | undefined;
+  /** The value of WWW-Authenticate, where the error is the answer to an HTTP request. */
+  challenge: string | undefined;
   constructor(code: ErrorCode, message: string, data?: unknown, rule?: string) {
     super(message);
     this.name = 'GatewayError';

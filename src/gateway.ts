@@ -1,10 +1,5 @@
 /** The composition root: builds the parts of a gateway and wires them. It decides nothing about a message. */
-import { randomUUID } from 'node:crypto';
 import type { Readable, Writable } from 'node:stream';
-import { createBridge } from './bridge/index.js';
-import { createParkedCalls } from './bridge/parked-calls.js';
-import { createSeal } from './bridge/seal.js';
-import { createStates } from './bridge/states.js';
 import { createTaskCancels } from './bridge/tasks/cancel.js';
 import { createLegacyTasks } from './bridge/tasks/legacy.js';
 import { Catalog } from './catalog/catalog.js';
@@ -15,6 +10,7 @@ import { createHttpPort, type HttpPort } from './downstream/http/server.js';
 import { attachStdio, type StdioClient } from './downstream/stdio.js';
 import { Announcer } from './gateway/announcer.js';
 import { openAudit } from './gateway/audit.js';
+import { bridgeFor } from './gateway/bridge.js';
 import { drain } from './gateway/drain.js';
 import { explain } from './gateway/explain.js';
 import { healthOf } from './gateway/health.js';
@@ -23,8 +19,7 @@ import { Lives } from './gateway/lives.js';
 import { Links } from './gateway/links.js';
 import { Readiness } from './gateway/readiness.js';
 import { applyConfig, recordReload } from './gateway/reload.js';
-import { Sessions } from './gateway/sessions.js';
-import { createAccess } from './policy/access.js';
+import { sessionOptions, Sessions } from './gateway/sessions.js';
 import { Limits } from './policy/limits.js';
 import { createBudget } from './lib/budget.js';
 import { createSlots } from './lib/slots.js';
@@ -35,18 +30,15 @@ import { callMetrics } from './observe/call-metrics.js';
 import { Calls } from './observe/calls.js';
 import type { Logger } from './observe/log.js';
 import { GatewayStats } from './observe/stats.js';
-import { sessionCaller } from './proxy/callers.js';
 import { fanOutUpdated } from './proxy/fan-out.js';
 import { createGate, type Gate } from './proxy/gate.js';
 import { GivenLists } from './proxy/given.js';
 import { createInterests, type Interests } from './proxy/interests.js';
 import { createListeners } from './proxy/listeners.js';
 import { createQuestions } from './proxy/questions.js';
-import { routeOf } from './proxy/route.js';
 import type { Runtime } from './proxy/runtime.js';
 import { createTasks } from './proxy/tasks.js';
 import type { Sessionless } from './proxy/under-way.js';
-import { localSessions } from './session/local.js';
 import { createKept } from './session/kept.js';
 import { createSessionStore, type SessionStore, type SessionStoreOptions } from './session/store.js';
 import { createStreams } from './session/streams.js';
@@ -96,7 +88,6 @@ export class GatewayCore implements Admin {
   readonly #audit;
   readonly #gate: Gate;
   readonly #port: HttpPort;
-  /** Clients on a pair of streams. */
   readonly #attached = new Set<StdioClient>();
   readonly #sweeper: NodeJS.Timeout;
   #runtime: Runtime;
@@ -113,7 +104,7 @@ export class GatewayCore implements Admin {
     this.#build = deps.build;
     this.#load = deps.reload;
     this.#identities = new Identities({ env: deps.env, wheel, log, stats, boundary });
-    this.#runtime = this.#runtimeOf(config);
+    this.#runtime = this.#identities.runtime(config);
     const now = (): number => performance.now();
     const limits = (): Config['limits'] => this.#config.limits;
     const budget = (this.#budget = createBudget(config.limits.buffered_bytes, (thrown) =>
@@ -149,29 +140,19 @@ export class GatewayCore implements Admin {
       },
     }));
     const questions = createQuestions({ wheel, log, budget, bodyBytes: () => limits().body_bytes });
-    const store = (deps.sessions ?? createSessionStore)({
-      now,
-      limit: () => limits().sessions,
-      idleTtlMs: config.mcp.session.idle_ttl_seconds * 1000,
-      ...localSessions({
+    const store = (deps.sessions ?? createSessionStore)(
+      sessionOptions({
         boundary,
         stats,
-        now,
-        callerOf: (record) =>
-          sessionCaller(record, this.#links.views.plain(record.principal, routeOf(record))),
-        opened: (session) => {
-          this.#sessions.opened(session);
-          this.#links.give(session);
-        },
-        ended: (session) => {
-          interests.drop(session);
-          kept.drop(session);
-          this.#links.own.close(session);
-          questions.drop(session);
-          streams.drop(session);
-        },
+        config: () => this.#config,
+        sessions: () => this.#sessions,
+        links: () => this.#links,
+        interests,
+        kept,
+        questions,
+        streams,
       }),
-    });
+    );
     this.#sessions = new Sessions(store, log);
     this.#catalog = new Catalog({
       nameLength: () => limits().name_length,
@@ -229,15 +210,11 @@ export class GatewayCore implements Admin {
         this.#sessions.endWhere((each) => each === session, 'evicted');
       },
     });
-    this.#bridge = createBridge({
+    this.#bridge = bridgeFor(config.mcp.state_key, {
       wheel,
       log,
       boundary,
       stats,
-      states: createStates(
-        createSeal({ key: config.mcp.state_key, replica: randomUUID(), now: () => Date.now() }),
-      ),
-      parked: createParkedCalls(stats, boundary, () => limits().parked),
       tasks: legacyTasks,
       cancels: this.#taskCancels,
       budget,
@@ -405,25 +382,15 @@ export class GatewayCore implements Admin {
   #apply(loaded: LoadedConfig): ReloadResult {
     const old = this.#config;
     const use = (config: Config): void => {
-      this.#runtime = this.#runtimeOf(config, this.#runtime);
+      this.#runtime = this.#identities.runtime(config, this.#runtime);
       this.#budget.setLimit(config.limits.buffered_bytes);
       this.#starts.setLimit(config.startup.parallel);
       this.#port.renew();
     };
     const result = applyConfig({ log: this.#log, links: this.#links, use }, old, loaded);
-    for (const server of result.servers.removed) {
-      this.#sessions.endWhere((session) => session.server === server, 'server_removed');
-      this.#listeners.endWhere((listener) => listener.server === server);
-    }
     this.#lives.reload();
     if (old.limits.name_length !== this.#config.limits.name_length) this.#catalog.touch();
     return result;
-  }
-
-  /** Throws, and changes nothing, if the configuration cannot be used. */
-  #runtimeOf(config: Config, old?: Runtime): Runtime {
-    const access = createAccess(config, old?.access);
-    return { config, access, auth: this.#identities.authenticator(config, old?.auth) };
   }
 
   /** Shuts down: first not ready, then no new sessions, then calls in flight end within the grace period. */

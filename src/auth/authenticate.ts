@@ -10,6 +10,7 @@ import { createIssuerTokens, type IssuerTokens, type TokenRefusal } from './issu
 import { hasJwtForm } from './jwt.js';
 import { createKeys, hasKeyForm } from './keys.js';
 import { createPeer } from './peer.js';
+import { withImplied } from './scopes.js';
 import { bare, createTokens, type Tokens } from './tokens.js';
 
 export interface Authenticator {
@@ -100,16 +101,6 @@ function bearerToken(authorization: string): string {
   return authorization.slice(start);
 }
 
-/** Scopes, and those that they include. */
-function impliedBy({ implies }: AuthConfig): (scopes: readonly string[]) => readonly string[] {
-  return (scopes) => {
-    const all = new Set(scopes);
-    for (const scope of all)
-      if (Object.hasOwn(implies, scope)) for (const included of implies[scope] ?? []) all.add(included);
-    return all.size === scopes.length ? scopes : [...all];
-  };
-}
-
 /** Admits holders of tokens, keys, access tokens and certificates, and users that a proxy names. */
 class Verifiers implements Authenticator {
   readonly mode = 'bearer';
@@ -126,7 +117,7 @@ class Verifiers implements Authenticator {
   constructor(auth: AuthConfig, tokens: Tokens, deps: AuthenticatorDeps) {
     this.#deps = deps;
     this.#tokens = tokens;
-    const scopesOf = impliedBy(auth);
+    const scopesOf = (scopes: readonly string[]): readonly string[] => withImplied(scopes, auth.implies);
     this.#keys = createKeys(auth, scopesOf);
     this.#peer = createPeer(auth, deps.clientAuthorities);
     const challenges = (this.#challenges = new Challenges(auth, deps.publicUrl));

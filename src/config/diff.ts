@@ -2,7 +2,8 @@
 import { isDeepStrictEqual } from 'node:util';
 import { isMapping } from './client-files.js';
 import { secretsOf } from './redact.js';
-import { fileSchema, keysWith, serverSchema } from './schema.js';
+import { fileSchema, serverSchema } from './schema.js';
+import { keysWith } from './schema-tree.js';
 import type { Config, ServerConfig } from './types.js';
 
 /** What a reload changes. Servers are listed by name, in file order. */

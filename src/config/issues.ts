@@ -1,6 +1,6 @@
 import type { z } from 'zod';
 import type { Findings, Path } from './problems.js';
-import { keysOf, unwrap } from './schema.js';
+import { keysOf, unwrap } from './schema-tree.js';
 
 type Issue = z.core.$ZodIssue;
 

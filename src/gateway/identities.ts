@@ -1,6 +1,8 @@
-/** Who may use the gateway: makes its authenticator, and sends the requests to issuers. */
-import { createAuthenticator, type Authenticator, type AuthenticatorDeps } from '../auth/authenticate.js';
+/** Who may use the gateway, and what: makes its authenticator and its rules, and sends the requests to issuers. */
+import { createAuthenticator, type AuthenticatorDeps } from '../auth/authenticate.js';
 import type { Config } from '../config/types.js';
+import { createAccess } from '../policy/access.js';
+import type { Runtime } from '../proxy/runtime.js';
 import type { Fetcher } from '../upstream/http/fetch-json.js';
 
 export interface IdentitiesDeps extends Pick<AuthenticatorDeps, 'wheel' | 'log' | 'stats' | 'boundary'> {
@@ -18,21 +20,22 @@ export class Identities {
   }
 
   /**
-   * The authenticator of a configuration. `previous`: the one that it replaces, which is closed. Throws an Error, and closes nothing, if the
-   * configuration cannot be used.
+   * What a configuration says about access. `old`: the one that it replaces, whose authenticator is closed. Throws an Error, and closes
+   * nothing, if the configuration cannot be used.
    */
-  authenticator({ mcp, http }: Config, previous?: Authenticator): Authenticator {
+  runtime(config: Config, old?: Runtime): Runtime {
+    const access = createAccess(config, old?.access);
     const { env: _, ...deps } = this.#deps;
-    const next = createAuthenticator(mcp.auth, {
+    const auth = createAuthenticator(config.mcp.auth, {
       ...deps,
       now: () => Date.now(),
       fetch: async (request, signal) => (await this.#fetching()).fetch(request, signal),
-      publicUrl: http.public_url,
-      clientAuthorities: http.tls?.client_ca,
-      previous,
+      publicUrl: config.http.public_url,
+      clientAuthorities: config.http.tls?.client_ca,
+      previous: old?.auth,
     });
-    previous?.close();
-    return next;
+    old?.auth.close();
+    return { config, auth, access };
   }
 
   close(): void {

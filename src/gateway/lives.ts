@@ -9,6 +9,7 @@ import type { GivenLists } from '../proxy/given.js';
 import type { Interests } from '../proxy/interests.js';
 import type { Listener, Listeners } from '../proxy/listeners.js';
 import type { Sessionless } from '../proxy/under-way.js';
+import { routeOf } from '../proxy/route.js';
 import type { Session } from '../session/store.js';
 import type { Streams } from '../session/streams.js';
 import type { Links } from './links.js';
@@ -56,8 +57,10 @@ export class Lives {
     const current = auth();
     const isWithdrawn = ({ principal }: { readonly principal: Principal }): boolean =>
       !current.accepts(principal);
+    const { views } = this.#deps.links();
     sessions().endWhere(isWithdrawn, 'auth_changed');
-    listeners.endWhere(({ caller }) => isWithdrawn(caller));
+    sessions().endWhere((session) => !views.exists(session.principal, routeOf(session)), 'server_removed');
+    listeners.endWhere(({ caller, route }) => isWithdrawn(caller) || !views.exists(caller.principal, route));
     bridge().endWhere(({ caller }) => isWithdrawn(caller));
     for (const [incoming, exchange] of [...sessionless])
       if (isWithdrawn(incoming)) exchange.cancel('credential withdrawn');

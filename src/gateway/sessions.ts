@@ -1,7 +1,57 @@
+import type { Config } from '../config/types.js';
+import type { Boundary } from '../observe/boundary.js';
 import type { Logger } from '../observe/log.js';
-import type { TerminationReason } from '../observe/stats.js';
+import type { GatewayStats, TerminationReason } from '../observe/stats.js';
+import { sessionCaller } from '../proxy/callers.js';
+import type { Interests } from '../proxy/interests.js';
+import type { Questions } from '../proxy/questions.js';
+import { routeOf } from '../proxy/route.js';
 import { endSession } from '../session/ask.js';
-import type { Session, SessionStore } from '../session/store.js';
+import type { Kept } from '../session/kept.js';
+import { localSessions } from '../session/local.js';
+import type { Session, SessionStore, SessionStoreOptions } from '../session/store.js';
+import type { Streams } from '../session/streams.js';
+import type { Links } from './links.js';
+
+export interface SessionOptionsDeps {
+  readonly boundary: Boundary;
+  readonly stats: GatewayStats;
+  readonly config: () => Config;
+  readonly sessions: () => Sessions;
+  readonly links: () => Links;
+  readonly interests: Interests;
+  readonly kept: Kept;
+  readonly questions: Questions;
+  readonly streams: Streams;
+}
+
+/** What a session store needs: the limits, and what to do when a session starts and ends in this process. */
+export function sessionOptions(deps: SessionOptionsDeps): SessionStoreOptions {
+  const { boundary, stats, config, sessions, links, interests, kept, questions, streams } = deps;
+  const now = (): number => performance.now();
+  return {
+    now,
+    limit: () => config().limits.sessions,
+    idleTtlMs: config().mcp.session.idle_ttl_seconds * 1000,
+    ...localSessions({
+      boundary,
+      stats,
+      now,
+      callerOf: (record) => sessionCaller(record, links().views.plain(record.principal, routeOf(record))),
+      opened: (session) => {
+        sessions().opened(session);
+        links().give(session);
+      },
+      ended: (session) => {
+        interests.drop(session);
+        kept.drop(session);
+        links().own.close(session);
+        questions.drop(session);
+        streams.drop(session);
+      },
+    }),
+  };
+}
 
 /** The sessions of this process, for all who end many or look one up. */
 export class Sessions {

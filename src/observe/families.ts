@@ -309,13 +309,6 @@ export const FAMILIES: readonly Family[] = [
     read: ({ stats }) => tallied(stats.authFailures.values),
   },
   {
-    name: 'mcpstead_policy_decisions_total',
-    kind: 'counter',
-    help: 'Requests that a policy decided about, by decision; `hide`: what they name does not exist for their caller.',
-    labels: { decision: ['allow', 'hide', 'deny', 'step_up', 'limit'] },
-    read: ({ stats }) => tallied(stats.policyDecisions.values),
-  },
-  {
     name: 'mcpstead_auth_issuer_up',
     kind: 'gauge',
     help: 'Whether the last answer of an issuer of access tokens was usable.',
@@ -333,6 +326,13 @@ export const FAMILIES: readonly Family[] = [
       for (const [issuer, { keysRead }] of stats.issuers)
         if (keysRead > 0) yield [[issuer], Math.max(0, now - keysRead)];
     },
+  },
+  {
+    name: 'mcpstead_policy_decisions_total',
+    kind: 'counter',
+    help: 'Requests that a policy decided about, by decision; `hide`: what they name does not exist for their caller.',
+    labels: { decision: ['allow', 'hide', 'deny', 'step_up', 'limit'] },
+    read: ({ stats }) => tallied(stats.policyDecisions.values),
   },
   {
     name: 'mcpstead_config_reloads_total',

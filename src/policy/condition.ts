@@ -1,6 +1,7 @@
 /** Conditions in CEL: `when` of a rule. Loaded with the first condition, because the library is large. */
 import { createRequire } from 'node:module';
-import type { Expr } from '@bufbuild/cel-spec/cel/expr/syntax_pb.js';
+import type * as Cel from '@bufbuild/cel';
+import type * as Re2 from '@bufbuild/re2';
 import type { JsonObject } from '../wire/json.js';
 import { repetitionsOf } from './repetitions.js';
 
@@ -38,15 +39,19 @@ const MAX_DEPTH = 64;
 /** The function that each comprehension applies to what it visits. Users cannot write the name. */
 const BOUNDED = '@bounded';
 
-type Cel = typeof import('@bufbuild/cel');
-type Re2 = typeof import('@bufbuild/re2');
+type Expr = ReturnType<typeof Cel.parse>['expr'];
 
-let loaded: { readonly cel: Cel; readonly re2: Re2 } | undefined;
+interface Libraries {
+  readonly cel: typeof Cel;
+  readonly re2: typeof Re2;
+}
 
-function libraries(): { readonly cel: Cel; readonly re2: Re2 } {
+let loaded: Libraries | undefined;
+
+function libraries(): Libraries {
   if (!loaded) {
     const require = createRequire(import.meta.url);
-    loaded = { cel: require('@bufbuild/cel') as Cel, re2: require('@bufbuild/re2') as Re2 };
+    loaded = { cel: require('@bufbuild/cel') as typeof Cel, re2: require('@bufbuild/re2') as typeof Re2 };
   }
   return loaded;
 }
@@ -82,7 +87,7 @@ export function compileCondition(text: string): Condition {
   });
   let run: (input: never) => unknown;
   try {
-    run = cel.plan(env, expr) as typeof run;
+    run = cel.plan(env, expr);
   } catch (error) {
     throw new ConditionError(`is not understood: ${firstLine(error)}`);
   }
@@ -110,10 +115,10 @@ interface Pattern {
 /** Checks an expression, and bounds what its comprehensions visit. */
 class Check {
   readsArguments = false;
-  readonly #re2: Re2;
+  readonly #re2: Libraries['re2'];
   readonly #patterns = new Map<string, Pattern>();
 
-  constructor(re2: Re2) {
+  constructor(re2: Libraries['re2']) {
     this.#re2 = re2;
   }
 
@@ -226,5 +231,5 @@ function bound(range: Expr): Expr {
       case: 'callExpr',
       value: { $typeName: 'cel.expr.Expr.Call', target: undefined, function: BOUNDED, args: [range] },
     },
-  } as Expr;
+  };
 }

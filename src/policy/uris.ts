@@ -22,7 +22,6 @@ export function isPlainUri(uri: string): boolean {
   return true;
 }
 
-// eslint-disable-next-line no-control-regex
 const UNREADABLE = /[\\\u0000-\u001f\u007f]/;
 /** The unreserved characters, and the two that separate segments. */
 const NEEDS_NO_ENCODING = /^[A-Za-z0-9\-._~/\\]$/;

@@ -7,17 +7,19 @@ import type { GatewayStats } from '../observe/stats.js';
 import type { Limits } from '../policy/limits.js';
 import type { Checked, NameKind, Target, Verdict } from '../protocol/ports.js';
 import type { Incoming } from './incoming.js';
+import type { Runtime } from './runtime.js';
 import type { Views } from './views.js';
 
 export interface GuardedDeps {
   readonly views: Pick<Views, 'unrestricted'>;
   readonly stats: GatewayStats;
   readonly limits: Pick<Limits, 'enter'>;
+  readonly runtime: () => Runtime;
 }
 
 /** Why a call is refused; undefined: it may go on. Notes the decision for the observers. */
 export function guarded(
-  { stats }: GuardedDeps,
+  { stats, runtime }: GuardedDeps,
   incoming: Incoming,
   kind: NameKind,
   target: Target,
@@ -28,6 +30,11 @@ export function guarded(
   const { rule, error } = verdict.guard?.check(caller.principal, message, origin.route.path) ?? verdict;
   const decision = !error ? 'allow' : error.code === 'insufficient_scope' ? 'step_up' : 'deny';
   if (error) incoming.target ??= target;
+  if (decision === 'step_up' && origin.headers) {
+    const { scopes } = error?.data as { scopes: readonly string[] };
+    const shown = { headers: origin.headers, socket: origin.remote ?? {} };
+    if (error) error.challenge = runtime().auth.stepUp(shown, origin.route.path, scopes);
+  }
   incoming.decided(decision, rule);
   stats.policyDecisions.add(decision);
   return error;

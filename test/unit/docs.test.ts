@@ -3,7 +3,8 @@ import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import { resolveConfig } from '../../src/config/index.js';
-import { fileSchema, keysOf, serverSchema } from '../../src/config/schema.js';
+import { fileSchema, serverSchema } from '../../src/config/schema.js';
+import { keysOf } from '../../src/config/schema-tree.js';
 import { ERRORS } from '../../src/errors.js';
 import { anchors, pages, prose, root, rows } from '../helpers/markdown.js';
 

@@ -18,7 +18,7 @@ import { CLOSE, firstValue, readPost, refuseListen, RETRY_AFTER } from './reques
 import {
   acceptsOf,
   PostSink,
-  requestedRetry,
+  errorHeaders,
   sendAnswer,
   sendError,
   sendFailure,
@@ -287,7 +287,7 @@ export function createMcp(deps: McpDeps) {
 
 /** The Retry-After header of an error: one second if the gateway is unavailable, otherwise what the server of the call asked for. */
 function retryAfter(error: GatewayError): string[] {
-  return error.code === 'unavailable' ? RETRY_AFTER : requestedRetry(error);
+  return error.code === 'unavailable' ? RETRY_AFTER : errorHeaders(error);
 }
 
 const STREAM: Accepts = { json: false, sse: true };

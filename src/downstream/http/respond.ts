@@ -253,7 +253,7 @@ export class PostSink implements Sink {
     else if (this.#target) this.#target.end(message());
     // A partial answer must not look complete.
     else if (this.#inAnswer || isBroken) this.#res.destroy();
-    else sendError(this.#res, error, this.#rawId, requestedRetry(error), this.#era);
+    else sendError(this.#res, error, this.#rawId, errorHeaders(error), this.#era);
   }
 
   /** The status of a JSON answer: for a modern client it depends on the error code. */
@@ -305,7 +305,10 @@ export class PostSink implements Sink {
 }
 
 /** The Retry-After header that the server of the call asked for; empty: none. */
-export function requestedRetry(error: GatewayError): string[] {
+export function errorHeaders(error: GatewayError): string[] {
   const data = error.data as { retryAfter?: unknown } | undefined;
-  return typeof data?.retryAfter === 'number' ? ['Retry-After', String(data.retryAfter)] : [];
+  return [
+    ...(typeof data?.retryAfter === 'number' ? ['Retry-After', String(data.retryAfter)] : []),
+    ...(error.challenge === undefined ? [] : ['WWW-Authenticate', error.challenge]),
+  ];
 }

@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { diffConfig, keepFixed, type ConfigDiff } from '../../../src/config/diff.js';
 import type { Config } from '../../../src/config/index.js';
-import { fileSchema, keysWith, leavesOf, reloadOf, serverSchema } from '../../../src/config/schema.js';
+import { fileSchema, serverSchema } from '../../../src/config/schema.js';
+import { keysWith, leavesOf, reloadOf } from '../../../src/config/schema-tree.js';
 import { load, resolve } from './helpers.js';
 
 const HTTP = { name: 'h', url: 'http://127.0.0.1:3000/mcp' };

@@ -124,7 +124,7 @@ describe('a reload', () => {
     const gateway = new GatewayCore(load({ servers: [server('a', { required: true }), server('b')] }), {
       logger: silent,
       build: { version: '9', git_sha: 'none' },
-        env: {},
+      env: {},
       reload: () => load({ servers: [server('b')] }),
       sessions: undefined,
     });
