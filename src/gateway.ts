@@ -9,7 +9,6 @@ import type { Admin, Health, Ready, ReloadResult, ServerHealth } from './downstr
 import { createHttpPort, type HttpPort } from './downstream/http/server.js';
 import { attachStdio, type StdioClient } from './downstream/stdio.js';
 import { Announcer } from './gateway/announcer.js';
-import { openAudit } from './gateway/audit.js';
 import { bridgeFor } from './gateway/bridge.js';
 import { drain } from './gateway/drain.js';
 import { explain } from './gateway/explain.js';
@@ -17,6 +16,7 @@ import { healthOf } from './gateway/health.js';
 import { Identities } from './gateway/identities.js';
 import { Lives } from './gateway/lives.js';
 import { Links } from './gateway/links.js';
+import { createObservers, type Observers } from './gateway/observers.js';
 import { Readiness } from './gateway/readiness.js';
 import { applyConfig, recordReload } from './gateway/reload.js';
 import { sessionOptions, Sessions } from './gateway/sessions.js';
@@ -25,9 +25,6 @@ import { createBudget } from './lib/budget.js';
 import { createSlots } from './lib/slots.js';
 import { createWheel, type Wheel } from './lib/wheel.js';
 import { Boundary } from './observe/boundary.js';
-import { callLog } from './observe/call-log.js';
-import { callMetrics } from './observe/call-metrics.js';
-import { Calls } from './observe/calls.js';
 import type { Logger } from './observe/log.js';
 import { GatewayStats } from './observe/stats.js';
 import { fanOutUpdated } from './proxy/fan-out.js';
@@ -85,7 +82,7 @@ export class GatewayCore implements Admin {
   readonly #readiness: Readiness;
   readonly #announcer: Announcer;
   readonly #lives: Lives;
-  readonly #audit;
+  readonly #observers: Observers;
   readonly #gate: Gate;
   readonly #port: HttpPort;
   readonly #attached = new Set<StdioClient>();
@@ -235,21 +232,18 @@ export class GatewayCore implements Admin {
       auth: () => this.#runtime.auth,
       clock: () => Date.now(),
     });
-    const calls = new Calls();
-    calls.add(callMetrics(stats));
-    calls.add(callLog(log, () => this.#config.logging.calls));
     const { build } = deps;
-    const audit = openAudit({ config: () => this.#config, calls, log, boundary, stats, build });
-    this.#audit = audit;
+    const observers = createObservers({ config: () => this.#config, log, boundary, stats, build });
+    this.#observers = observers;
     this.#gate = createGate({
       runtime: () => this.#runtime,
       state: () => readiness.state,
-      calls,
+      calls: observers.calls,
       sessionless,
       renewed: (session, principal) => {
         this.#lives.renewed(session, principal);
       },
-      stopped: () => audit.refusal,
+      stopped: () => observers.audit.refusal,
       views: this.#links.views,
       limits: new Limits({ config: () => this.#config, now, refused: stats.rateLimited }),
       usedByLegacy: (server) => {
@@ -349,7 +343,7 @@ export class GatewayCore implements Admin {
   ready(): Ready {
     const { stopping, waitingFor } = this.#readiness;
     if (stopping) return { ready: false, waiting_for: ['shutting down'] };
-    const waiting = [...waitingFor, ...this.#audit.troubles];
+    const waiting = [...waitingFor, ...this.#observers.audit.troubles];
     return { ready: waiting.length === 0, waiting_for: waiting };
   }
 
@@ -375,7 +369,7 @@ export class GatewayCore implements Admin {
   reload(load: () => LoadedConfig = this.#load): Promise<ReloadResult> {
     if (this.#readiness.stopping)
       return Promise.reject(new Error('shutting down: nothing is reloaded any more'));
-    const deps = { log: this.#log, stats: this.#stats, audit: this.#audit };
+    const deps = { log: this.#log, stats: this.#stats, audit: this.#observers.audit };
     return recordReload(deps, () => this.#apply(load()));
   }
 
@@ -424,13 +418,13 @@ export class GatewayCore implements Admin {
       mcp.session.shutdown_grace_seconds * 1000,
     );
     this.#end();
-    await this.#audit.close();
+    await this.#observers.close();
     this.#log.info('stopped');
   }
 
   destroy(): void {
     this.#end();
-    this.#audit.destroy();
+    this.#observers.destroy();
   }
 
   #end(): void {

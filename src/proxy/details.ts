@@ -2,16 +2,8 @@
 import { errorMessage, type GatewayError } from '../errors.js';
 import type { CallDetails, Decision } from '../observe/calls.js';
 import { find, type Message } from '../protocol/message.js';
-import type {
-  AnswerHead,
-  Cause,
-  NameKind,
-  Notice,
-  Question,
-  Refusal,
-  Seen,
-  Sink,
-} from '../protocol/ports.js';
+import type { AnswerHead, NameKind, Notice, Question, Refusal, Sink } from '../protocol/ports.js';
+import { PassThroughSink } from '../protocol/sinks.js';
 import { readTraceParent } from '../protocol/traceparent.js';
 import { readText } from '../wire/scan.js';
 import type { Era } from '../protocol/revisions.js';
@@ -27,7 +19,7 @@ interface From {
 const QUOTE = 0x22;
 
 /** Counts what passes to the client, and sees how the answer ends. */
-export class Details implements CallDetails, Sink {
+export class Details extends PassThroughSink implements CallDetails {
   decision: Decision | undefined;
   rule: string | undefined;
   error: GatewayError | undefined;
@@ -39,12 +31,11 @@ export class Details implements CallDetails, Sink {
   #traceId: string | undefined;
   readonly #origin: From;
   readonly #message: Message;
-  readonly #sink: Sink;
 
   constructor(origin: From, message: Message, sink: Sink) {
+    super(sink);
     this.#origin = origin;
     this.#message = message;
-    this.#sink = sink;
     this.revision = origin.version;
   }
 
@@ -88,44 +79,32 @@ export class Details implements CallDetails, Sink {
     this.bytesOut += Buffer.byteLength(errorMessage(error, this.#message.id ?? 'null', this.#origin.era));
   }
 
-  notify(notice: Notice): boolean {
+  override notify(notice: Notice): boolean {
     this.bytesOut += notice.bytes.length;
-    return this.#sink.notify(notice);
+    return super.notify(notice);
   }
 
-  ask(question: Question): Refusal | undefined {
+  override ask(question: Question): Refusal | undefined {
     this.bytesOut += question.bytes.length;
-    return this.#sink.ask(question);
+    return super.ask(question);
   }
 
   retryIn(ms: number): void {
-    this.#sink.retryIn?.(ms);
+    this.sink.retryIn?.(ms);
   }
 
-  withdraw(question: Question): void {
-    this.#sink.withdraw?.(question);
-  }
-
-  start(head: AnswerHead): void {
+  override start(head: AnswerHead): void {
     this.rpcCode = head.code;
-    this.#sink.start(head);
+    super.start(head);
   }
 
-  write(chunk: Buffer): boolean {
+  override write(chunk: Buffer): boolean {
     this.bytesOut += chunk.length;
-    return this.#sink.write(chunk);
+    return super.write(chunk);
   }
 
-  end(seen: Seen): void {
-    this.#sink.end(seen);
-  }
-
-  cancelled(why: Cause): void {
-    this.#sink.cancelled(why);
-  }
-
-  fail(error: GatewayError): void {
+  override fail(error: GatewayError): void {
     this.refused(error);
-    this.#sink.fail(error);
+    super.fail(error);
   }
 }
