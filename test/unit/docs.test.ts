@@ -53,8 +53,7 @@ describe.each(pages)('%s', (path) => {
     for (const [, code = ''] of prose(path).matchAll(/`([a-z_]+(?:\.[a-z_]+)+)(?:: [^`]*)?`/g)) {
       // OpenTelemetry's names begin like ours.
       if (/^mcp\.(json|method|resource|session\.id|protocol)/.test(code)) continue;
-      if (tops.includes(code.split('.')[0] as string))
-        expect([...keys], `in ${path}`).toContain(code);
+      if (tops.includes(code.split('.')[0] as string)) expect([...keys], `in ${path}`).toContain(code);
     }
   });
 });
