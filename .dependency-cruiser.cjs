@@ -52,7 +52,11 @@ module.exports = {
       comment: 'What is published imports what package.json installs with it.',
       severity: 'error',
       from: { path: '^src/' },
-      to: { dependencyTypes: ['npm-dev', 'npm-no-pkg', 'npm-unknown', 'npm-optional', 'npm-peer'] },
+      to: {
+        dependencyTypes: ['npm-dev', 'npm-no-pkg', 'npm-unknown', 'npm-optional', 'npm-peer'],
+        // Optional, and loaded when they are configured.
+        pathNot: package_('@opentelemetry'),
+      },
     },
 
     ...Object.entries(LEAVES).map(([module, path]) =>
@@ -175,6 +179,12 @@ module.exports = {
       package_('pino'),
       '^src/observe/logger\\.ts$',
       'Modules get the Logger of observe/log.ts.',
+    ),
+    keptIn(
+      'opentelemetry',
+      package_('@opentelemetry'),
+      '^src/observe/tracing\\.ts$',
+      'It is loaded when tracing is configured, and not installed otherwise.',
     ),
     keptIn(
       'cross-spawn',

@@ -9,12 +9,12 @@ import type { Health, ReloadResult, ServerHealth } from './downstream/http/admin
 import { createHttpPort, type HttpPort } from './downstream/http/server.js';
 import { attachStdio, type StdioClient } from './downstream/stdio.js';
 import { Announcer } from './gateway/announcer.js';
-import { openAudit } from './gateway/audit.js';
 import { bridgeFor } from './gateway/bridge.js';
 import { drain } from './gateway/drain.js';
 import { Identities } from './gateway/identities.js';
 import { Lives } from './gateway/lives.js';
 import { Links } from './gateway/links.js';
+import { createObservers, type Observers } from './gateway/observers.js';
 import { Operators } from './gateway/operators.js';
 import { PinBook } from './gateway/pins.js';
 import { Readiness } from './gateway/readiness.js';
@@ -26,9 +26,6 @@ import { createBudget } from './lib/budget.js';
 import { createSlots } from './lib/slots.js';
 import { createWheel, type Wheel } from './lib/wheel.js';
 import { Boundary } from './observe/boundary.js';
-import { callLog } from './observe/call-log.js';
-import { callMetrics } from './observe/call-metrics.js';
-import { Calls } from './observe/calls.js';
 import type { Logger } from './observe/log.js';
 import { GatewayStats } from './observe/stats.js';
 import { fanOutUpdated } from './proxy/fan-out.js';
@@ -85,7 +82,7 @@ export class GatewayCore {
   readonly #readiness: Readiness;
   readonly #announcer: Announcer;
   readonly #lives: Lives;
-  readonly #audit;
+  readonly #observers: Observers;
   readonly operators: Operators;
   readonly #gate: Gate;
   readonly #port: HttpPort;
@@ -195,7 +192,7 @@ export class GatewayCore {
         this.#announcer.announce(server);
       },
       acted: (act, server, subject, who) => {
-        this.#audit.pinned(act, server, subject, who);
+        this.#observers.audit.pinned(act, server, subject, who);
       },
       clock: () => Date.now(),
     });
@@ -250,12 +247,9 @@ export class GatewayCore {
       auth: () => this.#runtime.auth,
       clock: () => Date.now(),
     });
-    const calls = new Calls();
-    calls.add(callMetrics(stats));
-    calls.add(callLog(log, () => this.#config.logging.calls));
     const { build } = deps;
-    const audit = openAudit({ config: () => this.#config, calls, log, boundary, stats, build });
-    this.#audit = audit;
+    const observers = createObservers({ config: () => this.#config, log, boundary, stats, build });
+    this.#observers = observers;
     this.operators = new Operators({
       runtime: () => this.#runtime,
       links: () => this.#links,
@@ -263,7 +257,7 @@ export class GatewayCore {
       stats,
       build,
       pins,
-      troubles: () => audit.troubles,
+      troubles: () => observers.audit.troubles,
       measure: () => {
         stats.bufferedBytes = budget.used;
         stats.tlsExpires = this.#port.certificateExpires();
@@ -274,12 +268,12 @@ export class GatewayCore {
     this.#gate = createGate({
       runtime: () => this.#runtime,
       state: () => readiness.state,
-      calls,
+      calls: observers.calls,
       sessionless,
       renewed: (session, principal) => {
         this.#lives.renewed(session, principal);
       },
-      stopped: () => audit.refusal,
+      stopped: () => observers.audit.refusal,
       views: this.#links.views,
       limits: new Limits({ config: () => this.#config, now, refused: stats.rateLimited }),
       usedByLegacy: (server) => {
@@ -373,7 +367,7 @@ export class GatewayCore {
   reload(load: () => LoadedConfig = this.#load): Promise<ReloadResult> {
     if (this.#readiness.stopping)
       return Promise.reject(new Error('shutting down: nothing is reloaded any more'));
-    const deps = { log: this.#log, stats: this.#stats, audit: this.#audit };
+    const deps = { log: this.#log, stats: this.#stats, audit: this.#observers.audit };
     return recordReload(deps, () => this.#apply(load()));
   }
 
@@ -422,13 +416,13 @@ export class GatewayCore {
       mcp.session.shutdown_grace_seconds * 1000,
     );
     this.#end();
-    await this.#audit.close();
+    await this.#observers.close();
     this.#log.info('stopped');
   }
 
   destroy(): void {
     this.#end();
-    this.#audit.destroy();
+    this.#observers.destroy();
   }
 
   #end(): void {

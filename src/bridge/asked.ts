@@ -3,7 +3,8 @@
  * with the server that asks.
  */
 import { qualifyId } from '../catalog/naming.js';
-import { RELATED_TASK, type Question, type Refusal } from '../protocol/ports.js';
+import type { Question, Refusal } from '../protocol/ports.js';
+import { RELATED_TASK } from '../protocol/tasks.js';
 import { KnownNames } from '../wire/fold.js';
 import {
   objectOf,

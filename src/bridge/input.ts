@@ -1,5 +1,6 @@
 /** Reads input requests from an upstream's answer, and writes them into an answer for a client (2026-07-28, basic/patterns/mrtr). */
-import { RELATED_TASK, type Question } from '../protocol/ports.js';
+import type { Question } from '../protocol/ports.js';
+import { RELATED_TASK } from '../protocol/tasks.js';
 import { KnownNames } from '../wire/fold.js';
 import { arrayOf, objectOf, readObject, scanObject, textOf } from '../wire/json.js';
 import { readText, type Member, type Span } from '../wire/scan.js';

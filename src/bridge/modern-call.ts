@@ -106,7 +106,7 @@ class ModernCall extends PassThroughSink implements Exchange {
 
   send(more = ''): void {
     const { out, target } = this.#crossing;
-    const { message, repeatable, client, alone, task } = out;
+    const { message, repeatable, client, alone, task, trace } = out;
     const { link, name, definition } = target;
     const listed = this.#refreshed ? link.lists.tools.find(({ key }) => key === name) : definition;
     const patches = this.#declared
@@ -121,6 +121,7 @@ class ModernCall extends PassThroughSink implements Exchange {
       task,
       headers: headersOf(this.#crossing, listed),
       edit: this.#declared && editOf(message.method, listed),
+      trace,
     };
     this.#exchange = link.send(changed, this);
   }

@@ -1,6 +1,7 @@
 /** The stream of requests from clients. Metrics, the log and the audit log subscribe to it. */
 import type { GatewayError } from '../errors.js';
-import type { NameKind, Principal, Target } from '../protocol/ports.js';
+import type { NameKind, Outgoing, Principal, Target } from '../protocol/ports.js';
+import type { TraceParent } from '../protocol/traceparent.js';
 import type { AuthFailureReason, Decision, Outcome, ToolErrorReason } from './stats.js';
 
 export type { Decision } from './stats.js';
@@ -19,6 +20,8 @@ export interface ObservedCall {
   readonly target: Target | undefined;
   /** Whether it was sent to its server. */
   readonly sent: boolean;
+  /** undefined: no observer has `detailed`, or it is not a request. */
+  readonly details?: CallDetails | undefined;
 }
 
 export interface EndedCall extends ObservedCall {
@@ -30,8 +33,6 @@ export interface EndedCall extends ObservedCall {
   readonly outcome: string;
   /** Time since it was sent, or since it arrived if it was not sent. */
   readonly ms: number;
-  /** undefined: no observer has `detailed`, or it is not a request. */
-  readonly details?: CallDetails | undefined;
 }
 
 /** What is collected about a request only if an observer asks for it. */
@@ -52,8 +53,12 @@ export interface CallDetails {
   readonly bytesIn: number;
   /** Of the answer, and of the messages before it. */
   readonly bytesOut: number;
-  /** 32 hexadecimal digits; undefined: the request belongs to no trace. */
-  readonly traceId: string | undefined;
+  /** 32 hexadecimal digits; undefined: the request belongs to no trace. A tracer sets it. */
+  traceId: string | undefined;
+  /** W3C Trace Context that came with the request, if it is valid: in `_meta`, and in its header. */
+  readonly parents: readonly [meta: TraceParent | undefined, header: TraceParent | undefined];
+  /** When the request arrived, by performance.now(). */
+  readonly arrived: number;
   /** JSON of `params.arguments` as received. */
   argumentBytes(): Buffer | undefined;
 }
@@ -80,6 +85,12 @@ export interface CallObserver {
   refused?(refused: RefusedCredential): void;
 }
 
+/** Decides which calls are traced. */
+export interface Tracer extends CallObserver {
+  /** The call is being sent. undefined: it is not traced. */
+  begin(call: ObservedCall): Outgoing['trace'];
+}
+
 /** The observers of a gateway. */
 export class Calls {
   readonly #opened: CallObserver[] = [];
@@ -88,6 +99,7 @@ export class Calls {
   readonly #refused: CallObserver[] = [];
   /** Whether requests collect `details`. */
   detailed = false;
+  #tracer: Tracer | undefined;
 
   add(observer: CallObserver): void {
     if (observer.opened) this.#opened.push(observer);
@@ -97,8 +109,16 @@ export class Calls {
     if (observer.detailed) this.detailed = true;
   }
 
-  opened(call: ObservedCall): void {
+  /** Adds a tracer before other observers, which see the trace then. */
+  trace(tracer: Tracer): void {
+    this.#tracer = tracer;
+    this.add(tracer);
+  }
+
+  /** Returns the trace of the call, if it has one. */
+  opened(call: ObservedCall): Outgoing['trace'] {
     for (const observer of this.#opened) observer.opened?.(call);
+    return this.#tracer?.begin(call);
   }
 
   asked(call: ObservedCall, method: string): void {

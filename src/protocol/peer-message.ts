@@ -7,7 +7,7 @@ import { KnownNames } from '../wire/fold.js';
 import { objectOf, SMALL_MESSAGE, type JsonObject } from '../wire/json.js';
 import { readText, scan, ScanError, type Member } from '../wire/scan.js';
 import { find, isEscaped, MAX_ID, TOP } from './message.js';
-import { RELATED_TASK } from './ports.js';
+import { RELATED_TASK } from './tasks.js';
 
 /** Members that the gateway reads, replaces or decides by: they must not be repeated. */
 const PARAMS = new KnownNames(

@@ -20,9 +20,6 @@ export interface Notice {
   readonly bytes: Buffer;
 }
 
-/** The member of `_meta` that names the task of a message (2025-11-25, basic/utilities/tasks). */
-export const RELATED_TASK = 'io.modelcontextprotocol/related-task';
-
 /** A JSON-RPC error for a server's request. */
 export interface Refusal {
   readonly code: number;
@@ -178,6 +175,8 @@ export interface Outgoing {
   /** Headers of this request for a modern server over HTTP: names in lower case and values, a flat list. */
   readonly headers?: readonly string[] | undefined;
   readonly edit?: AnswerEdit | undefined;
+  /** The trace of a sampled call, told of each request to a server: returns its `traceparent`, and the sink that gets the answer. */
+  readonly trace?: ((transport: 'tcp' | 'pipe', sink: Sink) => readonly [string, Sink]) | undefined;
 }
 
 export type LinkState = 'starting' | 'connecting' | 'up' | 'backoff' | 'draining' | 'down';

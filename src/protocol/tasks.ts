@@ -7,6 +7,9 @@ import type { Peer } from './ports.js';
 
 export const TASKS = 'io.modelcontextprotocol/tasks';
 
+/** The member of `_meta` that names the task of a message (2025-11-25, basic/utilities/tasks). */
+export const RELATED_TASK = 'io.modelcontextprotocol/related-task';
+
 /** Error data for a request that needs the extension. */
 export const NEEDS_TASKS = { requiredCapabilities: { extensions: { [TASKS]: {} } } } as const;
 

@@ -17,7 +17,8 @@ import type {
   Sink,
   Target,
 } from '../protocol/ports.js';
-import { LOG_LEVELS, RELATED_TASK, type LogLevel } from '../protocol/ports.js';
+import { LOG_LEVELS, type LogLevel } from '../protocol/ports.js';
+import { RELATED_TASK } from '../protocol/tasks.js';
 import { qualifyId } from '../catalog/naming.js';
 import { objectOf, readObject, scanObject } from '../wire/json.js';
 import type { Span } from '../wire/scan.js';
@@ -83,6 +84,7 @@ export function openCall(deps: CallDeps, incoming: Incoming, opening: Opening): 
   const { message, caller, merged } = incoming;
   const { target, at, crossing } = opening;
   const patches: Patch[] = target.patch ? [{ start: at.start, end: at.end, bytes: target.patch }] : [];
+  const trace = incoming.markSent(target);
   const out: Outgoing = {
     message,
     patches,
@@ -90,8 +92,8 @@ export function openCall(deps: CallDeps, incoming: Incoming, opening: Opening): 
     client: caller.client,
     alone: caller.alone,
     task: message.method === 'tasks/result' ? target.name : undefined,
+    trace,
   };
-  incoming.markSent(target);
   const call = new RelayedCall(deps, incoming, opening);
   if (!crossing) call.exchange = target.link.send(out, call);
   else {

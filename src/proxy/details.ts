@@ -2,16 +2,8 @@
 import { errorMessage, type GatewayError } from '../errors.js';
 import type { CallDetails, Decision } from '../observe/calls.js';
 import { find, type Message } from '../protocol/message.js';
-import type {
-  AnswerHead,
-  Cause,
-  NameKind,
-  Notice,
-  Question,
-  Refusal,
-  Seen,
-  Sink,
-} from '../protocol/ports.js';
+import type { AnswerHead, NameKind, Notice, Question, Refusal, Sink } from '../protocol/ports.js';
+import { PassThroughSink } from '../protocol/sinks.js';
 import { readTraceParent } from '../protocol/traceparent.js';
 import { readText } from '../wire/scan.js';
 import type { Era } from '../protocol/revisions.js';
@@ -24,8 +16,10 @@ interface From {
   readonly headers: Readonly<Record<string, string | string[] | undefined>> | undefined;
 }
 
+const QUOTE = 0x22;
+
 /** Counts what passes to the client, and sees how the answer ends. */
-export class Details implements CallDetails, Sink {
+export class Details extends PassThroughSink implements CallDetails {
   decision: Decision | undefined;
   rule: string | undefined;
   error: GatewayError | undefined;
@@ -33,14 +27,15 @@ export class Details implements CallDetails, Sink {
   named: { readonly kind: NameKind; readonly name: string } | undefined;
   revision: string | undefined;
   bytesOut = 0;
+  readonly arrived = performance.now();
+  #traceId: string | undefined;
   readonly #origin: From;
   readonly #message: Message;
-  readonly #sink: Sink;
 
   constructor(origin: From, message: Message, sink: Sink) {
+    super(sink);
     this.#origin = origin;
     this.#message = message;
-    this.#sink = sink;
     this.revision = origin.version;
   }
 
@@ -53,10 +48,20 @@ export class Details implements CallDetails, Sink {
   }
 
   get traceId(): string | undefined {
+    if (this.#traceId !== undefined) return this.#traceId;
+    const [meta, header] = this.parents;
+    return (meta ?? header)?.traceId;
+  }
+
+  set traceId(id: string | undefined) {
+    this.#traceId = id;
+  }
+
+  get parents(): CallDetails['parents'] {
     const { body, meta } = this.#message;
-    const at = find(meta, 'traceparent');
-    const own = at && body[at.start] === 0x22 ? readText(body, at.start, at.end) : undefined;
-    return (readTraceParent(own) ?? readTraceParent(this.#origin.headers?.['traceparent']))?.traceId;
+    const at = meta.length > 0 ? find(meta, 'traceparent') : undefined;
+    const text = at && body[at.start] === QUOTE ? readText(body, at.start, at.end) : undefined;
+    return [readTraceParent(text), readTraceParent(this.#origin.headers?.['traceparent'])];
   }
 
   argumentBytes(): Buffer | undefined {
@@ -74,44 +79,32 @@ export class Details implements CallDetails, Sink {
     this.bytesOut += Buffer.byteLength(errorMessage(error, this.#message.id ?? 'null', this.#origin.era));
   }
 
-  notify(notice: Notice): boolean {
+  override notify(notice: Notice): boolean {
     this.bytesOut += notice.bytes.length;
-    return this.#sink.notify(notice);
+    return super.notify(notice);
   }
 
-  ask(question: Question): Refusal | undefined {
+  override ask(question: Question): Refusal | undefined {
     this.bytesOut += question.bytes.length;
-    return this.#sink.ask(question);
+    return super.ask(question);
   }
 
   retryIn(ms: number): void {
-    this.#sink.retryIn?.(ms);
+    this.sink.retryIn?.(ms);
   }
 
-  withdraw(question: Question): void {
-    this.#sink.withdraw?.(question);
-  }
-
-  start(head: AnswerHead): void {
+  override start(head: AnswerHead): void {
     this.rpcCode = head.code;
-    this.#sink.start(head);
+    super.start(head);
   }
 
-  write(chunk: Buffer): boolean {
+  override write(chunk: Buffer): boolean {
     this.bytesOut += chunk.length;
-    return this.#sink.write(chunk);
+    return super.write(chunk);
   }
 
-  end(seen: Seen): void {
-    this.#sink.end(seen);
-  }
-
-  cancelled(why: Cause): void {
-    this.#sink.cancelled(why);
-  }
-
-  fail(error: GatewayError): void {
+  override fail(error: GatewayError): void {
     this.refused(error);
-    this.#sink.fail(error);
+    super.fail(error);
   }
 }

@@ -4,7 +4,7 @@ import type { Calls, Decision, EndedCall } from '../observe/calls.js';
 import type { Outcome, ToolErrorReason } from '../observe/stats.js';
 import { idKey, type Message } from '../protocol/message.js';
 import { methodOf } from '../protocol/methods.js';
-import type { Caller, Exchange, Principal, Sink, Target } from '../protocol/ports.js';
+import type { Caller, Exchange, Outgoing, Principal, Sink, Target } from '../protocol/ports.js';
 import type { Era } from '../protocol/revisions.js';
 import { resultMessage } from '../protocol/sinks.js';
 import type { Session } from '../session/store.js';
@@ -145,12 +145,12 @@ export class Incoming implements EndedCall {
     this.#release = release;
   }
 
-  /** Records that the request is being sent. Its duration is measured from now on. */
-  markSent(target: Target): void {
+  /** Records that the request is being sent. Its duration is measured from now on. Returns its trace, if it has one. */
+  markSent(target: Target): Outgoing['trace'] {
     this.target = target;
     this.sent = true;
     this.#started = performance.now();
-    this.#calls.opened(this);
+    return this.#calls.opened(this);
   }
 
   /** Reports that the server sent a request to the client. */

@@ -1,7 +1,7 @@
 /** Finds and replaces task ids in whole messages of both task protocols. */
 import { relatedTask } from '../bridge/asked.js';
 import { readMarked } from '../bridge/input.js';
-import { RELATED_TASK } from '../protocol/ports.js';
+import { RELATED_TASK } from '../protocol/tasks.js';
 import { readJson, scanObject, textOf } from '../wire/json.js';
 import type { Span } from '../wire/scan.js';
 import { splice, type Patch } from '../wire/splice.js';

@@ -131,7 +131,9 @@ async function smallDisk(): Promise<Disk | undefined> {
   return {
     dir,
     fill: () => {
-      spawnSync('dd', ['if=/dev/zero', `of=${ballast}`, 'bs=4096']);
+      expect(() => {
+        writeFileSync(ballast, Buffer.alloc(2 * 1024 * 1024));
+      }).toThrow('ENOSPC');
     },
     free: () => {
       rmSync(ballast);

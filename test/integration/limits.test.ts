@@ -1,6 +1,7 @@
 /** Limits for calls, on the wire: docs/limits.md. */
 import { createHash } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
+import { createApiKey } from '../../src/lib/api-key.js';
 import { createUpstream, tool, type Call } from '../fixtures/servers/http-upstream.js';
 import { startGateway } from '../helpers/gateway.js';
 import { callBody, JSON_ONLY, post, type JsonRpc } from '../helpers/http.js';
@@ -10,10 +11,11 @@ import { until } from '../helpers/wait.js';
 describe('a rate limit', () => {
   it('answers the call after the burst with rate_limited, HTTP 200 and a true Retry-After, in both eras', async () => {
     const upstream = await createUpstream({ tools: [tool('t')] });
-    const { url, metric } = await startGateway({
+    const running = await startGateway({
       servers: [{ name: 's', url: upstream.url }],
       limits: { rules: [{ name: 'slow', per_second: 1, burst: 2 }] },
     });
+    const { url } = running;
     const before = upstream.received('tools/call').length;
     const answers = [];
     for (let i = 0; i < 3; i++) answers.push(await post(url, callBody('s__t'), JSON_ONLY));
@@ -32,7 +34,7 @@ describe('a rate limit', () => {
     expect(upstream.received('tools/call').length - before).toBe(2);
     const list = await post(url, { jsonrpc: '2.0', id: 2, method: 'tools/list' }, JSON_ONLY);
     expect(list.json().result).toBeDefined();
-    expect(await metric('mcpstead_rate_limited_total{rule="slow"}')).toBe(2);
+    expect(await running.metric('mcpstead_rate_limited_total{rule="slow"}')).toBe(2);
     await until(async () => (await post(url, callBody('s__t'), JSON_ONLY)).json().result);
   });
 
@@ -79,7 +81,7 @@ describe('a fair share', () => {
     const held: Call[] = [];
     const upstream = await createUpstream({ tools: [tool('t')], onCall: (call) => held.push(call) });
     const [ann, bob] = ['ann', 'bob'].map((name) => {
-      const key = `mcps_${name.padEnd(36, 'x')}`;
+      const key = createApiKey();
       return { name, key, sha256: [createHash('sha256').update(key).digest('base64url')] };
     }) as [{ name: string; key: string; sha256: string[] }, { name: string; key: string; sha256: string[] }];
     const { url } = await startGateway({

@@ -1,6 +1,7 @@
 /** Converts tasks of 2025-11-25 to the extension io.modelcontextprotocol/tasks, as bytes. */
 import { readMessages, type Message } from '../../protocol/message.js';
-import { RELATED_TASK, type Question } from '../../protocol/ports.js';
+import type { Question } from '../../protocol/ports.js';
+import { RELATED_TASK } from '../../protocol/tasks.js';
 import { scanObject } from '../../wire/json.js';
 import { splice } from '../../wire/splice.js';
 import { membersOf } from '../../wire/walk.js';

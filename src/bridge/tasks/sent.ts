@@ -212,6 +212,7 @@ class AwaitedTask extends PassThroughSink implements UpstreamExchange {
         client: out.client,
         alone: out.alone,
         task: this.#taskId,
+        trace: out.trace,
         edit: modernResult(out.message.method),
       },
       this,

@@ -143,6 +143,8 @@ export class UpstreamCall implements UpstreamExchange, AnswerHost {
   readonly modern: boolean;
   /** HTTP headers of this request: see Outgoing. */
   readonly headers: readonly string[] | undefined;
+  /** Header of this request; undefined: it is not traced. */
+  readonly traceparent: string | undefined;
   /** The answer is a stream that stays open: it has no timeouts and does not count as a call in flight. */
   readonly long: boolean;
   /** JSON of the caller's progress token; undefined: the caller wants no progress. */
@@ -194,6 +196,7 @@ export class UpstreamCall implements UpstreamExchange, AnswerHost {
       edit?: AnswerEdit | undefined;
       modern?: boolean;
       headers?: readonly string[] | undefined;
+      traceparent?: string | undefined;
       long?: boolean;
       silenceMs?: number;
       totalMs?: number;
@@ -215,6 +218,7 @@ export class UpstreamCall implements UpstreamExchange, AnswerHost {
     this.edit = options.edit;
     this.modern = options.modern ?? false;
     this.headers = options.headers;
+    this.traceparent = options.traceparent;
     this.long = options.long ?? false;
     const total = this.long ? 0 : (options.totalMs ?? owner.timeouts.total_ms);
     this.#silenceMs = this.long ? 0 : (options.silenceMs ?? owner.timeouts.request_ms);

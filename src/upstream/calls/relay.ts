@@ -1,7 +1,8 @@
 import { find } from '../../protocol/message.js';
 import type { Outgoing, Sink } from '../../protocol/ports.js';
+import { withTraceParent } from '../../protocol/traceparent.js';
 import { splice, type Patch } from '../../wire/splice.js';
-import { UpstreamCall, type CallOwner } from './calls.js';
+import { UpstreamCall, type CallOwner, type Transport } from './calls.js';
 
 const NO_ID = Buffer.from('null');
 
@@ -11,7 +12,7 @@ export function relayed(
   id: number,
   out: Outgoing,
   sink: Sink,
-  modern: boolean,
+  to: { readonly modern?: unknown; readonly transport: Pick<Transport, 'kind'> } | undefined,
 ): UpstreamCall {
   const { message } = out;
   const { body, idSpan } = message;
@@ -21,13 +22,15 @@ export function relayed(
   for (const patch of out.patches) patches.push(patch);
   const token = find(message.meta, 'progressToken');
   if (token) patches.push({ start: token.start, end: token.end, bytes: idText });
+  const bytes = splice(body, patches);
+  const [traceparent, traced] = out.trace?.(to?.transport.kind === 'stdio' ? 'pipe' : 'tcp', sink) ?? [];
   return new UpstreamCall(
     owner,
     id,
     message.method,
     idSpan ? body.subarray(idSpan.start, idSpan.end) : NO_ID,
-    splice(body, patches),
-    sink,
+    traceparent === undefined ? bytes : withTraceParent(bytes, traceparent),
+    traced ?? sink,
     {
       token: token && body.subarray(token.start, token.end),
       repeatable: out.repeatable,
@@ -36,8 +39,9 @@ export function relayed(
       alone: out.alone,
       task: out.task,
       edit: out.edit,
-      modern,
+      modern: to?.modern !== undefined,
       headers: out.headers,
+      traceparent,
     },
   );
 }

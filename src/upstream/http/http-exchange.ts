@@ -9,7 +9,15 @@ import { explain, isTimeout, staleSocket, type Controller, type UpstreamHandler 
 import type { Braked } from './brake.js';
 import { SseError } from '../../wire/sse-read.js';
 import { EventReader } from '../calls/event-reader.js';
-import { header, retryAfterMs, usable, usableHeader, type Headers, type HttpSession } from './http.js';
+import {
+  header,
+  retryAfterMs,
+  usable,
+  usableHeader,
+  type Headers,
+  type HttpSession,
+  traced,
+} from './http.js';
 import { followRedirect } from './redirect.js';
 import { RefusalBody, refuse } from './refusal.js';
 import { MAX_RESUME_MS, MAX_RESUMES, nextAttempt, type Resume, type StreamEnd } from './resume.js';
@@ -67,10 +75,8 @@ export class HttpExchange implements UpstreamHandler, Channel, Braked {
       return;
     }
     const { body, long } = this.#call;
-    dispatcher.dispatch(
-      { method: 'POST', origin, path, headers: this.#http.headers(this.#call), body, long },
-      this,
-    );
+    const headers = traced(this.#http.headers(this.#call), this.#call);
+    dispatcher.dispatch({ method: 'POST', origin, path, headers, body, long }, this);
   }
 
   pause(): void {

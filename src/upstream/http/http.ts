@@ -139,3 +139,8 @@ export class Unread implements UpstreamHandler {
     this.#done(explain(error));
   }
 }
+
+/** The headers of a request, with the one of its trace. */
+export function traced(headers: string[], { traceparent }: Pick<UpstreamCall, 'traceparent'>): string[] {
+  return traceparent === undefined ? headers : [...headers, 'traceparent', traceparent];
+}

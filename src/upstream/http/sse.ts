@@ -22,6 +22,7 @@ import {
   header,
   retryAfterMs,
   sameServer,
+  traced,
   Unread,
   usableHeader,
   withConfigured,
@@ -123,7 +124,12 @@ export class HttpSse implements Transport, UpstreamHandler {
     }
     this.#owner.observer.sent(call.body.length);
     this.#deps.dispatcher.dispatch(
-      { method: 'POST', ...place(endpoint), headers: this.#postHeaders(endpoint), body: call.body },
+      {
+        method: 'POST',
+        ...place(endpoint),
+        headers: traced(this.#postHeaders(endpoint), call),
+        body: call.body,
+      },
       new Posted(call, this.#owner),
     );
   }

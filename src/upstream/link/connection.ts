@@ -171,7 +171,7 @@ export class Connection implements Link, LinkInterest, LinkAdmin<ServerConfig> {
   send(out: Outgoing, sink: Sink): UpstreamExchange {
     const calls = this.#calls;
     const carrier = this.#life.up;
-    const call = relayed(calls, calls.nextId(), out, sink, carrier?.modern !== undefined);
+    const call = relayed(calls, calls.nextId(), out, sink, carrier);
     const refusal = carrier ? calls.busy(out.client) : disconnected(this.server);
     if (!carrier || refusal) calls.refuse(call, refusal as GatewayError);
     else calls.begin(call, carrier);

@@ -89,6 +89,8 @@ const DETAILS: CallDetails = {
   bytesIn: 120,
   bytesOut: 340,
   traceId: undefined,
+  parents: [undefined, undefined],
+  arrived: 0,
   argumentBytes: () => Buffer.from('{"password":"hunter2","n":1}'),
 };
 

@@ -85,6 +85,7 @@ function busy(): GatewayStats {
   stats.method('tools/call').duration.observe(0.02);
   stats.authAttempts.add('failure');
   stats.authFailures.add('wrong_token');
+  stats.policyDecisions.add('hide');
   stats.rateLimited.add('slow', 4);
   stats.auditDropped = 6;
   const issuer = new IssuerStats();
