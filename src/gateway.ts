@@ -42,6 +42,7 @@ import { createSessionStore, type SessionStore, type SessionStoreOptions } from 
 import { createStreams } from './session/streams.js';
 import { ListCache } from './upstream/link/list-cache.js';
 
+export { createAccess as checkPolicy } from './policy/access.js';
 export type { Health, ReloadResult, ServerHealth };
 export type { Session, SessionRecord, SessionStore, SessionStoreOptions } from './session/store.js';
 
@@ -338,9 +339,10 @@ export class GatewayCore {
    * Serves one client on a pair of streams. Without a port, links begin to connect at the client's first request that needs a server.
    * Resolves when the client has left; its calls go on for the grace period, then the output ends.
    */
-  attach(input: Readable, output: Writable): Promise<void> {
+  attach(input: Readable, output: Writable, profile?: string): Promise<void> {
     const client = attachStdio(
       {
+        to: profile === undefined ? {} : { profile },
         gate: this.#gate,
         config: () => this.#config,
         budget: this.#budget,

@@ -6,6 +6,7 @@ import { readFileSync } from 'node:fs';
 import type { Readable, Writable } from 'node:stream';
 import { resolveConfig, type ConfigInput, type LoadedConfig } from './config/index.js';
 import {
+  checkPolicy,
   GatewayCore,
   type BuildInfo,
   type Health,
@@ -53,8 +54,13 @@ export interface Gateway {
    * Resolves when the client has left: `input` has ended, or `output` is closed. Calls in flight continue for
    * `mcp.session.shutdown_grace_seconds`; then `output` is ended. `close()` waits for that. Never rejects. Backpressure applies both ways:
    * an answer that the client does not read stops its server, and the gateway stops reading a client that does not read.
+   * `profile`: what the client gets instead of all servers; throws an Error if there is no such profile.
    */
-  attach(input: Readable, output: Writable): Promise<void>;
+  attach(
+    input: Readable,
+    output: Writable,
+    options?: { readonly profile?: string | undefined },
+  ): Promise<void>;
   /**
    * Applies another configuration without losing a call. Without an argument, `options.reload` reads it.
    * Rejects with a ConfigError, and keeps the running configuration, if the new one is invalid.
@@ -90,7 +96,7 @@ export function createGateway(input: ConfigInput | LoadedConfig, options: Gatewa
   });
   return {
     listen: () => core.listen(),
-    attach: (input, output) => core.attach(input, output),
+    attach: (input, output, options) => core.attach(input, output, options?.profile),
     async reload(next) {
       if (next === undefined) return core.reload();
       const load = (): LoadedConfig => resolveConfig(next, env);
@@ -105,6 +111,11 @@ export function createGateway(input: ConfigInput | LoadedConfig, options: Gatewa
     health: () => core.health(),
     failed: core.failed,
   };
+}
+
+/** Throws a ConfigError for conditions that are not accepted; everything else is checked when a configuration is loaded. */
+export function checkAccess(config: LoadedConfig['config']): void {
+  checkPolicy(config);
 }
 
 let build: BuildInfo | undefined;

@@ -19,6 +19,7 @@ Options:
   -c, --config PATH   the config file, YAML or JSON (comments allowed) [env: MCPSTEAD_CONFIG]
       --url URL       the gateway to ask; defaults to that of the config, or http://127.0.0.1:8766.
                       For stdio, its endpoint, such as http://127.0.0.1:8766/mcp
+      --profile NAME  for stdio: a profile of the config instead of all servers
       --port N        the port of the demo; defaults to 8766 or the next free one
   -V, --version       print the version
   -h, --help          print this
@@ -48,7 +49,7 @@ const OPTIONS: Readonly<Record<string, readonly string[]>> = {
   check: ['config'],
   health: ['config', 'url'],
   demo: ['port'],
-  stdio: ['config', 'url'],
+  stdio: ['config', 'url', 'profile'],
 };
 
 interface Call {
@@ -56,6 +57,7 @@ interface Call {
   readonly config: string | undefined;
   readonly url: string | undefined;
   readonly port: string | undefined;
+  readonly profile: string | undefined;
 }
 
 /** Runs a command line. Resolves with the exit status. */
@@ -84,7 +86,7 @@ export async function run(argv: readonly string[], terminal: Terminal): Promise<
           return await join(call.url, terminal);
         }
         const { stdio } = await import('./stdio.js');
-        return await stdio(required(call.config), terminal);
+        return await stdio(required(call.config), call.profile, terminal);
       }
       case 'demo': {
         const { demo } = await import('../demo/demo.js');
@@ -107,14 +109,16 @@ export async function run(argv: readonly string[], terminal: Terminal): Promise<
 function understand(argv: readonly string[], env: NodeJS.ProcessEnv): Call {
   const { values, positionals } = parsed(argv);
   const [command = 'serve', ...more] = positionals;
-  const { config = env['MCPSTEAD_CONFIG'], url, port } = values;
-  const call = { command, config, url, port };
+  const { config = env['MCPSTEAD_CONFIG'], url, port, profile } = values;
+  const call = { command, config, url, port, profile };
   if (values.help === true) return { ...call, command: 'help' };
   if (values.version === true) return { ...call, command: 'version' };
   const takes = command === 'serve' && positionals.length > 0 ? undefined : OPTIONS[command];
   if (takes === undefined) throw new Refusal(`unknown command '${command}'; ${meant(command)}`, 2);
   if (values.url !== undefined && values.config !== undefined && takes.includes('url'))
     throw new Refusal('--url and --config name different gateways: use one of them; see mcpstead --help', 2);
+  if (values.url !== undefined && values.profile !== undefined)
+    throw new Refusal('--url names an endpoint: write the profile into it, as in /profiles/NAME/mcp', 2);
   const [extra] = more;
   if (extra !== undefined) {
     const way = takes.includes('config') ? meant(extra) : meant('');
@@ -145,6 +149,7 @@ function parsed(argv: readonly string[]) {
         config: { type: 'string', short: 'c' },
         url: { type: 'string' },
         port: { type: 'string' },
+        profile: { type: 'string' },
         version: { type: 'boolean', short: 'V' },
         help: { type: 'boolean', short: 'h' },
       },

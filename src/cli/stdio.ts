@@ -3,12 +3,16 @@ import { createGateway } from '../index.js';
 import { createLogger } from '../observe/logger.js';
 import { untilStopped } from '../terminal/signals.js';
 import { handleUncaught } from './uncaught.js';
+import { Refusal } from '../terminal/explain.js';
 import type { Terminal } from '../terminal/terminal.js';
 
 /** Runs a gateway for the client that started this process, until the client leaves. */
-export async function stdio(path: string, terminal: Terminal): Promise<number> {
+export async function stdio(path: string, profile: string | undefined, terminal: Terminal): Promise<number> {
   const load = () => loadConfig(path, terminal.env, true);
   const loaded = load();
+  const known = loaded.config.profiles.map(({ name }) => name);
+  if (profile !== undefined && !known.includes(profile))
+    throw new Refusal(`no profile '${profile}' in ${path}; there is: ${known.join(', ') || 'none'}`);
   const { level, format } = loaded.config.logging;
   // stdout carries MCP messages only.
   const logger = createLogger({ level, format, destination: 'stderr' });
@@ -20,7 +24,7 @@ export async function stdio(path: string, terminal: Terminal): Promise<number> {
   });
   try {
     const stopped = untilStopped(gateway, terminal.exit);
-    await Promise.race([gateway.attach(terminal.stdin, terminal.stdout), stopped]);
+    await Promise.race([gateway.attach(terminal.stdin, terminal.stdout, { profile }), stopped]);
     await gateway.close();
     return 0;
   } finally {

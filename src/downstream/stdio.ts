@@ -11,11 +11,13 @@ import { classify } from '../protocol/classify.js';
 import { MessageError, readMessages } from '../protocol/message.js';
 
 import type { Era } from '../protocol/revisions.js';
-import type { Gate, Route } from '../proxy/gate.js';
+import type { Endpoint, Gate } from '../proxy/gate.js';
 import { LineOutlet } from './line-outlet.js';
 import { OneStream } from './one-stream.js';
 
 export interface StdioDeps {
+  /** The endpoint: all servers, or a profile. */
+  readonly to: Endpoint;
   readonly gate: Gate;
   readonly config: () => Config;
   readonly budget: Budget;
@@ -46,6 +48,8 @@ type Messages = ReturnType<typeof readMessages>;
 export function attachStdio(deps: StdioDeps, input: Readable, output: Writable): StdioClient {
   const { gate, log, boundary } = deps;
   const { body_bytes } = deps.config().limits;
+  const route = gate.route(deps.to, 'stdio', gate.local);
+  if (!route) throw new Error('no such profile');
   let hold: Messages[] | undefined;
   let ended = false;
   let timer: NodeJS.Timeout | undefined;
@@ -57,7 +61,7 @@ export function attachStdio(deps: StdioDeps, input: Readable, output: Writable):
   const stream = new OneStream({
     gate,
     outlet: new LineOutlet(output),
-    origin: { principal: gate.local, route: gate.route({}, 'stdio', gate.local) as Route },
+    origin: { principal: gate.local, route },
     budget: deps.budget,
     log,
     boundary,
