@@ -131,6 +131,7 @@ module.exports = {
       'cli',
       '^src/cli/',
       [
+        '^src/lib/',
         '^src/index\\.ts$',
         '^src/config/',
         '^src/observe/(log|logger)\\.ts$',

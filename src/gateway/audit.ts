@@ -7,6 +7,7 @@ import type { Boundary } from '../observe/boundary.js';
 import type { Calls } from '../observe/calls.js';
 import type { Logger } from '../observe/log.js';
 import type { GatewayStats } from '../observe/stats.js';
+import type { Principal } from '../protocol/ports.js';
 
 export interface OpenAuditDeps {
   readonly config: () => Config;
@@ -25,6 +26,8 @@ export interface GatewayAudit {
   readonly troubles: readonly string[];
   /** The configuration was read again. `error`: it cannot be used. */
   reloaded(error?: Error): void;
+  /** A definition changed, or was approved by a principal. */
+  pinned(act: string, server: string, subject: string, principal: Principal | undefined): void;
   /** Writes the last lines. */
   close(): Promise<void>;
   destroy(): void;
@@ -54,6 +57,9 @@ export function openAudit({ config, calls, build, ...deps }: OpenAuditDeps): Gat
       if (!error) log.reopen();
       log.acted('reload', error ? { outcome: 'error', error: error.message } : {});
     },
+    pinned(act, server, subject, principal) {
+      log.acted('pin', { act, server, subject, principal });
+    },
     close: () => log.close(),
     destroy() {
       log.destroy();
@@ -65,6 +71,7 @@ const NONE: GatewayAudit = {
   refusal: undefined,
   troubles: [],
   reloaded: () => undefined,
+  pinned: () => undefined,
   close: () => Promise.resolve(),
   destroy: () => undefined,
 };
