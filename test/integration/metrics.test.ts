@@ -214,6 +214,8 @@ describe('after traffic of every kind', () => {
       'mcpstead_parked_calls',
       'mcpstead_parked_calls_total',
       'mcpstead_audit_dropped_total',
+      'mcpstead_auth_issuer_up',
+      'mcpstead_auth_keys_age_seconds',
     ]);
     expect([...families.keys()].filter((name) => !known.has(name))).toEqual([]);
   });
