@@ -135,6 +135,7 @@ module.exports = {
       'cli',
       '^src/cli/',
       [
+        '^src/lib/',
         '^src/index\\.ts$',
         '^src/config/',
         '^src/observe/(log|logger)\\.ts$',

@@ -5,22 +5,23 @@ import { createLegacyTasks } from './bridge/tasks/legacy.js';
 import { Catalog } from './catalog/catalog.js';
 import type { LoadedConfig } from './config/index.js';
 import type { Config } from './config/types.js';
-import type { Admin, Health, Ready, ReloadResult, ServerHealth } from './downstream/http/admin.js';
+import type { Health, ReloadResult, ServerHealth } from './downstream/http/admin.js';
 import { createHttpPort, type HttpPort } from './downstream/http/server.js';
 import { attachStdio, type StdioClient } from './downstream/stdio.js';
 import { Announcer } from './gateway/announcer.js';
 import { bridgeFor } from './gateway/bridge.js';
 import { drain } from './gateway/drain.js';
-import { explain } from './gateway/explain.js';
-import { healthOf } from './gateway/health.js';
 import { Identities } from './gateway/identities.js';
 import { Lives } from './gateway/lives.js';
 import { Links } from './gateway/links.js';
 import { createObservers, type Observers } from './gateway/observers.js';
+import { Operators } from './gateway/operators.js';
+import { PinBook } from './gateway/pins.js';
 import { Readiness } from './gateway/readiness.js';
 import { applyConfig, recordReload } from './gateway/reload.js';
 import { sessionOptions, Sessions } from './gateway/sessions.js';
 import { Limits } from './policy/limits.js';
+import { openState } from './state/open.js';
 import { createBudget } from './lib/budget.js';
 import { createSlots } from './lib/slots.js';
 import { createWheel, type Wheel } from './lib/wheel.js';
@@ -60,9 +61,8 @@ export interface GatewayDeps {
   readonly sessions: ((options: SessionStoreOptions) => SessionStore) | undefined;
 }
 
-export class GatewayCore implements Admin {
+export class GatewayCore {
   readonly #log: Logger;
-  readonly #build: BuildInfo;
   readonly #load: () => LoadedConfig;
   readonly #stats = new GatewayStats();
   readonly #boundary: Boundary;
@@ -83,6 +83,7 @@ export class GatewayCore implements Admin {
   readonly #announcer: Announcer;
   readonly #lives: Lives;
   readonly #observers: Observers;
+  readonly operators: Operators;
   readonly #gate: Gate;
   readonly #port: HttpPort;
   readonly #attached = new Set<StdioClient>();
@@ -98,7 +99,6 @@ export class GatewayCore implements Admin {
     const stats = this.#stats;
     const boundary = (this.#boundary = new Boundary(log, stats.internalErrors));
     const wheel = (this.#wheel = createWheel({ failed: (thrown) => boundary.caught('timer', thrown) }));
-    this.#build = deps.build;
     this.#load = deps.reload;
     this.#identities = new Identities({ env: deps.env, wheel, log, stats, boundary });
     this.#runtime = this.#identities.runtime(config);
@@ -182,7 +182,22 @@ export class GatewayCore implements Admin {
       maxBytes: () => limits().message_bytes,
       budget,
     });
+    const pins = new PinBook({
+      modes: () => this.#runtime.access.pinned,
+      open: () => openState(config, deps.env, log),
+      log,
+      boundary,
+      stats,
+      changed: (server) => {
+        this.#announcer.announce(server);
+      },
+      acted: (act, server, subject, who) => {
+        this.#observers.audit.pinned(act, server, subject, who);
+      },
+      clock: () => Date.now(),
+    });
     this.#links = new Links({
+      pins,
       config: () => this.#config,
       access: () => this.#runtime.access,
       version: deps.build.version,
@@ -235,6 +250,24 @@ export class GatewayCore implements Admin {
     const { build } = deps;
     const observers = createObservers({ config: () => this.#config, log, boundary, stats, build });
     this.#observers = observers;
+    this.operators = new Operators({
+      runtime: () => this.#runtime,
+      links: () => this.#links,
+      readiness,
+      stats,
+      build,
+      pins,
+      troubles: () => observers.audit.troubles,
+      measure: () => {
+        stats.bufferedBytes = budget.used;
+        stats.tlsExpires = this.#port.certificateExpires();
+        this.#links.measure();
+      },
+      reload: () => this.reload(),
+      acted: (what) => {
+        observers.audit.acted(what);
+      },
+    });
     this.#gate = createGate({
       runtime: () => this.#runtime,
       state: () => readiness.state,
@@ -270,7 +303,7 @@ export class GatewayCore implements Admin {
     });
     this.#port = createHttpPort({
       gate: this.#gate,
-      admin: this,
+      admin: this.operators,
       config: () => this.#config,
       wheel,
       budget,
@@ -330,39 +363,7 @@ export class GatewayCore implements Admin {
   }
 
   health(): Health {
-    const servers = this.#links.shared
-      .all()
-      .map((each) => healthOf(each, this.#links.seconds.get(each.config.name)));
-    return {
-      status: servers.every(({ connected }) => connected) ? 'ok' : 'degraded',
-      uptime_seconds: Date.now() / 1000 - this.#stats.startedAt,
-      servers,
-    };
-  }
-
-  ready(): Ready {
-    const { stopping, waitingFor } = this.#readiness;
-    if (stopping) return { ready: false, waiting_for: ['shutting down'] };
-    const waiting = [...waitingFor, ...this.#observers.audit.troubles];
-    return { ready: waiting.length === 0, waiting_for: waiting };
-  }
-
-  metrics(): ReturnType<Admin['metrics']> {
-    if (!this.#config.metrics.enabled) return undefined;
-    this.#stats.bufferedBytes = this.#budget.used;
-    this.#stats.tlsExpires = this.#port.certificateExpires();
-    this.#links.measure();
-    return { contentType: 'text/plain; version=0.0.4; charset=utf-8', chunks: this.#renderMetrics() };
-  }
-
-  async *#renderMetrics(): AsyncGenerator<string> {
-    const { renderMetrics } = await import('./observe/metrics.js');
-    yield* renderMetrics(this.#stats, { ...this.#build, node_version: process.version });
-  }
-
-  explain(question: unknown): object {
-    const { views } = this.#links;
-    return explain({ views, access: () => this.#runtime.access, config: () => this.#config }, question);
+    return this.operators.health();
   }
 
   /** Reads the configuration again, or another one if it is given, and applies it. */

@@ -58,7 +58,7 @@ function forModern(capabilities: Capabilities, peer: Peer): Capabilities {
   return modern;
 }
 
-export function mergedCapabilities(links: readonly Link[], era: Era): Capabilities {
+export function mergedCapabilities(links: readonly Pick<Link, 'peer'>[], era: Era): Capabilities {
   const merged: Capabilities = { tools: { listChanged: true } };
   for (const link of links) {
     // A server that is down has no peer either, but it may be back soon.
@@ -84,7 +84,7 @@ function union(a: unknown, b: unknown): object {
 }
 
 /** The instructions of each server under its name, MAX_INSTRUCTIONS characters at the most; a JSON member with a leading comma. */
-export function mergedInstructions(links: readonly Link[]): string {
+export function mergedInstructions(links: readonly Pick<Link, 'server' | 'peer'>[]): string {
   const parts: string[] = [];
   let left = MAX_INSTRUCTIONS;
   for (const { server, peer } of links) {

@@ -333,18 +333,23 @@ export class MergedView extends SegmentedView {
   }
 
   greeting(): string {
-    const links = this.links();
+    const links = this.#told();
     const capabilities = wellFormed(JSON.stringify(mergedCapabilities(links, 'legacy')));
     return `"capabilities":${capabilities},"serverInfo":${this.serverInfo()}${mergedInstructions(links)}`;
   }
 
   discovery(): string {
-    const links = this.links();
+    const links = this.#told();
     return discovered(mergedCapabilities(links, 'modern'), mergedInstructions(links));
   }
 
   serverInfo(): string {
     return JSON.stringify(this.registry.options.serverInfo);
+  }
+
+  /** The servers with what this view shows of their handshakes. */
+  #told(): { readonly server: string; readonly peer: Peer | undefined }[] {
+    return this.links().map(({ server }) => ({ server, peer: this.registry.peerOf(server) }));
   }
 }
 

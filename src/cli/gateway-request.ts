@@ -28,13 +28,22 @@ export function gatewayUrl({ url, config }: Target, env: NodeJS.ProcessEnv): URL
   return new URL(`http://${reachable.includes(':') ? `[${reachable}]` : reachable}:${port}/`);
 }
 
-/** Sends a POST with the token of MCPSTEAD_BEARER_TOKEN. Rejects with a Refusal of status 4 if there is no answer. */
-export async function postToGateway(
+export interface GatewayAnswer {
+  readonly status: number;
+  readonly body: string;
+  readonly url: URL;
+}
+
+/**
+ * Sends a request with the token of MCPSTEAD_BEARER_TOKEN: a POST, or without a body a GET. Rejects with a Refusal of status 4 if there is no
+ * answer.
+ */
+export async function askGateway(
   target: Target,
   path: string,
-  body: string,
+  body: string | undefined,
   { env }: Pick<Terminal, 'env'>,
-): Promise<{ readonly status: number; readonly body: string; readonly url: URL }> {
+): Promise<GatewayAnswer> {
   const url = new URL(path, gatewayUrl(target, env));
   const token = ownToken(env);
   const send = url.protocol === 'https:' ? (await import('node:https')).request : httpRequest;
@@ -47,12 +56,14 @@ export async function postToGateway(
     const request = send(
       url,
       {
-        method: 'POST',
+        method: body === undefined ? 'GET' : 'POST',
         agent: false,
         timeout: TIMEOUT_MS,
         headers: {
-          'Content-Type': 'application/json',
-          'Content-Length': Buffer.byteLength(body),
+          ...(body !== undefined && {
+            'Content-Type': 'application/json',
+            'Content-Length': Buffer.byteLength(body),
+          }),
           ...(token !== undefined && { Authorization: `Bearer ${token}` }),
         },
       },

@@ -53,6 +53,40 @@ const VERBS: Readonly<Record<string, Rows>> = {
       load: async () => (await import('./verbs/keys.js')).hashKey,
     },
   },
+  pins: {
+    list: {
+      usage: '[SERVER]',
+      help: 'list pinned definitions, and what waits for an approval',
+      words: [0, 1],
+      values: { config: CONFIG, url: URL_OPTION },
+      flags: { json: 'one JSON document' },
+      load: async () => (await import('./verbs/pins.js')).listPins,
+    },
+    diff: {
+      usage: 'SERVER [TOOL]',
+      help: 'show what is new or changed of a server since it was approved',
+      words: [1, 2],
+      values: { config: CONFIG, url: URL_OPTION },
+      flags: {},
+      load: async () => (await import('./verbs/pins.js')).diffPins,
+    },
+    approve: {
+      usage: 'SERVER [TOOL...]',
+      help: 'approve what waits: all of a server, or some names',
+      words: [1, Infinity],
+      values: { config: CONFIG, url: URL_OPTION },
+      flags: {},
+      load: async () => (await import('./verbs/pins.js')).approvePins,
+    },
+    export: {
+      usage: '',
+      help: 'print all approved definitions as JSON',
+      words: [0, 0],
+      values: { config: CONFIG, url: URL_OPTION },
+      flags: {},
+      load: async () => (await import('./verbs/pins.js')).exportPins,
+    },
+  },
   policy: {
     explain: {
       usage: '',

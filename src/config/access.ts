@@ -383,3 +383,15 @@ export function stateDir({ state }: FileValues, { env, folder }: Values): string
   // A relative path is ignored (XDG Base Directory Specification).
   return home && isAbsolute(home) ? join(home, 'mcpstead') : undefined;
 }
+
+/** Approvals must outlive the process: without a folder, each start would trust whatever servers say then. */
+export function checkPins({ servers, state }: Pick<Config, 'servers' | 'state'>, findings: Findings): void {
+  if (state.dir !== undefined) return;
+  for (const { name, pin, where } of servers)
+    if (pin === 'enforce')
+      findings.problem(
+        ['state', 'dir'],
+        `pin: enforce of the server '${name}' (${where}) needs a folder for what is approved`,
+        'state: {dir: /var/lib/mcpstead}',
+      );
+}

@@ -2,6 +2,7 @@ import { isAbsolute, join, resolve } from 'node:path';
 import {
   accessOf,
   auditOf,
+  checkPins,
   checkProfiles,
   limitsOf,
   namesPeople,
@@ -99,6 +100,7 @@ export function resolveSource(input: unknown, source: Source, values: Values): L
     },
   };
   checkProfiles(config, findings);
+  checkPins(config, findings);
   if (levelOf(values) === null) {
     findings.environment('MCPSTEAD_LOG_LEVEL', `must be ${LOG_LEVELS.join(' or ')}`);
   }

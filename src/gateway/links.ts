@@ -34,6 +34,7 @@ import { UpstreamPool } from '../upstream/link/pool.js';
 import { SecondLinks } from '../upstream/link/second-links.js';
 import { createWatcher, type Watcher } from '../upstream/stdio/watcher.js';
 import type { Announcer } from './announcer.js';
+import { pinning, type PinBook } from './pins.js';
 import type { Readiness } from './readiness.js';
 
 /** Which client a link belongs to, in which era it is dialled, and what it starts with. */
@@ -45,6 +46,7 @@ const NOBODY = { id: '', capabilities: {} };
 export interface LinksDeps {
   readonly config: () => Config;
   readonly access: () => Access;
+  readonly pins: PinBook;
   readonly version: string;
   readonly log: Logger;
   readonly stats: GatewayStats;
@@ -121,6 +123,7 @@ export class Links {
       full: EVERY_CAPABILITY,
       own: (viewer, route) => this.own.registryOf(viewer, route),
       access: deps.access,
+      pins: deps.pins,
     });
     this.own = createOwnLinks({
       boundary,
@@ -267,7 +270,8 @@ export class Links {
   }
 
   /** `client`: the link belongs to it alone; undefined: a shared link. */
-  #connect(config: ServerConfig, events: LinkEvents, { client, ...more }: LinkOptions): Connection {
+  #connect(config: ServerConfig, told: LinkEvents, { client, ...more }: LinkOptions): Connection {
+    const events = pinning(this.#deps.pins, told);
     const { log, boundary, wheel, budget, starts, version } = this.#deps;
     const owner = client ?? (config.session === 'per-client' ? NOBODY : undefined);
     const { mcp, host } = this.#deps.config();

@@ -4,7 +4,8 @@
  */
 import { NONE, one, tallied, type Family, type Scrape, type Series } from './family.js';
 import type { ProcessSample } from './process-sample.js';
-import { AUTH_FAILURES, type Histogram, type ServerStats, type ToolStats } from './stats.js';
+import { ACCESS_FAMILIES } from './access-families.js';
+import type { Histogram, ServerStats, ToolStats } from './stats.js';
 
 const SERVER = { server: undefined };
 const OUTCOME = ['success', 'error'] as const;
@@ -294,46 +295,7 @@ export const FAMILIES: readonly Family[] = [
       for (const [method, { duration }] of stats.methods) if (duration.count > 0) yield [[method], duration];
     },
   },
-  {
-    name: 'mcpstead_mcp_auth_attempts_total',
-    kind: 'counter',
-    help: 'Authentication attempts, by result.',
-    labels: { result: ['success', 'failure'] },
-    read: ({ stats }) => tallied(stats.authAttempts.values),
-  },
-  {
-    name: 'mcpstead_mcp_auth_failures_total',
-    kind: 'counter',
-    help: 'Failed authentications, by reason.',
-    labels: { reason: AUTH_FAILURES },
-    read: ({ stats }) => tallied(stats.authFailures.values),
-  },
-  {
-    name: 'mcpstead_auth_issuer_up',
-    kind: 'gauge',
-    help: 'Whether the last answer of an issuer of access tokens was usable.',
-    labels: { issuer: undefined },
-    *read({ stats }) {
-      for (const [issuer, { up }] of stats.issuers) yield [[issuer], up ? 1 : 0];
-    },
-  },
-  {
-    name: 'mcpstead_auth_keys_age_seconds',
-    kind: 'gauge',
-    help: 'Seconds since the signing keys of an issuer were read.',
-    labels: { issuer: undefined },
-    *read({ stats, now }) {
-      for (const [issuer, { keysRead }] of stats.issuers)
-        if (keysRead > 0) yield [[issuer], Math.max(0, now - keysRead)];
-    },
-  },
-  {
-    name: 'mcpstead_policy_decisions_total',
-    kind: 'counter',
-    help: 'Requests that a policy decided about, by decision; `hide`: what they name does not exist for their caller.',
-    labels: { decision: ['allow', 'hide', 'deny', 'step_up', 'limit'] },
-    read: ({ stats }) => tallied(stats.policyDecisions.values),
-  },
+  ...ACCESS_FAMILIES,
   {
     name: 'mcpstead_config_reloads_total',
     kind: 'counter',

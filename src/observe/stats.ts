@@ -177,6 +177,8 @@ export class GatewayStats {
   readonly methods = new Map<string, MethodStats>();
   readonly authAttempts = new Tally<'success' | 'failure'>();
   readonly authFailures = new Tally<AuthFailureReason>();
+  /** Names of definitions by server, with `pin` on. */
+  readonly pins = new Map<string, { readonly approved: number; readonly pending: number }>();
   /** Requests that a policy decided about. */
   readonly policyDecisions = new Tally<Decision>();
   readonly reloads = new Tally<Outcome>();

@@ -15,7 +15,7 @@ export interface Profile {
 }
 
 type Source = Pick<Config, 'policy' | 'profiles'> & {
-  readonly servers: readonly Pick<Config['servers'][number], 'name' | 'overrides'>[];
+  readonly servers: readonly Pick<Config['servers'][number], 'name' | 'overrides' | 'pin'>[];
 };
 
 export interface Access {
@@ -28,12 +28,14 @@ export interface Access {
   readonly profiles: ReadonlyMap<string, Profile>;
   /** Those of the servers; empty: there are none. */
   readonly overrides: Overrides;
+  /** Servers whose definitions are pinned. */
+  readonly pinned: ReadonlyMap<string, 'warn' | 'enforce'>;
 }
 
 /** Throws ConfigError. `old`: the one in force, which is returned if nothing changed. */
 export function createAccess(config: Config, old?: Access): Access {
   const { policy, profiles } = config;
-  const servers = config.servers.map(({ name, overrides }) => ({ name, overrides }));
+  const servers = config.servers.map(({ name, overrides, pin }) => ({ name, overrides, pin }));
   const source = { policy, profiles, servers };
   if (old && isDeepStrictEqual(old.source, source)) return old;
   const ofServers = new Map(
@@ -56,6 +58,7 @@ export function createAccess(config: Config, old?: Access): Access {
       ]),
     ),
     overrides: ofServers,
+    pinned: new Map(servers.flatMap(({ name, pin }) => (pin === 'off' ? [] : [[name, pin] as const]))),
   };
 }
 

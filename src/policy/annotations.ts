@@ -21,11 +21,12 @@ export function annotationsOf(definition: Definition): Readonly<Record<string, b
   return found;
 }
 
-function readFrom({ bytes }: Definition): Readonly<Record<string, boolean>> {
+function readFrom({ bytes: own, trusted }: Definition): Readonly<Record<string, boolean>> {
+  const bytes = trusted ?? own;
   const at = find(membersOf(bytes), 'annotations');
   const written = at && readJson(bytes.subarray(at.start, at.end));
-  const own = isObject(written)
+  const hints = isObject(written)
     ? Object.entries(written).filter(([, value]) => typeof value === 'boolean')
     : [];
-  return { ...DEFAULTS, ...(Object.fromEntries(own) as Record<string, boolean>) };
+  return { ...DEFAULTS, ...(Object.fromEntries(hints) as Record<string, boolean>) };
 }

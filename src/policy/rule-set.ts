@@ -7,7 +7,7 @@ import type { Checked, Guard, NameKind, Principal, Rules, Verdict } from '../pro
 import type { JsonObject } from '../wire/json.js';
 import { annotationsOf } from './annotations.js';
 import { Ambiguous, readArguments } from './arguments.js';
-import type { Rule, Target } from './rules.js';
+import type { Rule, Target } from './rule.js';
 import { isPlainUri } from './uris.js';
 
 const DEFAULT = 'default';

@@ -3,31 +3,10 @@ import type { PolicyConfig, RuleConfig, TargetConfig, Who } from '../config/type
 import { ConfigError } from '../config/problems.js';
 import { compileGlobs, type Glob } from '../lib/glob.js';
 import type { Principal, Rules } from '../protocol/ports.js';
-import { compileCondition, ConditionError, type Condition } from './condition.js';
+import { compileCondition, ConditionError } from './condition.js';
+import type { Rule, Target } from './rule.js';
 import { RuleSet } from './rule-set.js';
 import { matches } from './who.js';
-
-/** What a rule allows or denies. */
-export interface Target {
-  readonly servers: Glob;
-  /** Names of a kind; undefined: none of this kind. */
-  readonly tools: Glob | undefined;
-  readonly prompts: Glob | undefined;
-  readonly resources: Glob | undefined;
-  readonly annotations: readonly (readonly [name: string, value: boolean])[];
-  readonly when: Condition | undefined;
-  /** It is about everything of its servers, unconditionally. */
-  readonly isWhole: boolean;
-  /** It is about all servers. */
-  readonly isEverywhere: boolean;
-}
-
-export interface Rule {
-  readonly name: string;
-  readonly needs: readonly string[];
-  readonly allow: readonly Target[];
-  readonly deny: readonly Target[];
-}
 
 /** What a policy decides about a principal on a route: see RuleSet. */
 export interface Policy {

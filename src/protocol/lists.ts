@@ -55,6 +55,8 @@ export const LIST_KINDS = Object.keys(LISTS) as readonly ListKind[];
 export interface Definition {
   /** Its name, URI or URI template, as its server calls it. */
   readonly key: string;
+  /** The JSON by which rules judge it in place of its own: what was approved before it changed. */
+  readonly trusted?: Buffer | undefined;
   /** The name that replaces it in lists; undefined: its own. */
   readonly shown?: string | undefined;
   /** The whole definition. */

@@ -9,7 +9,7 @@ import type { Principal } from './principal.js';
 import type { Era } from './revisions.js';
 import type { Definition, ListKind, Lists } from './lists.js';
 
-export type { ClientCertificate, Denied, Principal, PrincipalKind, Shown } from './principal.js';
+export type { Denied, Principal, PrincipalKind, Shown } from './principal.js';
 
 /** Why something ended, as a short phrase for people and logs: `client gone`, `cancelled by the client`. */
 export type Cause = string;

@@ -5,6 +5,7 @@
 import { CapabilityFilter, capabilityKey } from '../catalog/capabilities.js';
 import { Overridden } from '../catalog/overrides.js';
 import type { Registry } from '../catalog/registry.js';
+import { Pinned, type Pins } from '../catalog/pins.js';
 import { Restricted } from '../catalog/restrict.js';
 import { MergedView, SingleView } from '../catalog/view.js';
 import { modernCapabilities } from '../bridge/capabilities.js';
@@ -29,6 +30,8 @@ export interface ViewsDeps {
   readonly own: (viewer: Viewer, route: Route) => Registry | undefined;
   /** Who may see what; a reload replaces it. */
   readonly access: () => Access;
+  /** What is known of the definitions of servers; undefined: none are pinned. */
+  readonly pins?: Pins | undefined;
 }
 
 export interface Views {
@@ -50,7 +53,7 @@ export interface Views {
   unrestricted(view: View, kind: NameKind, name: string): Target | undefined;
 }
 
-export function createViews({ catalogs, full, own, access }: ViewsDeps): Views {
+export function createViews({ catalogs, full, own, access, pins }: ViewsDeps): Views {
   const fullKey = capabilityKey(full);
   const classes = new Map<string, Registry>();
   const made = new WeakMap<Registry, Map<string | undefined, View>>();
@@ -85,10 +88,11 @@ export function createViews({ catalogs, full, own, access }: ViewsDeps): Views {
   }
 
   /** What a route shows of a registry to everybody: the part of its profile, under the names that the configuration gives. */
-  function onRoute(registry: Registry, { server, profile }: Route): Registry {
+  function onRoute(below: Registry, { server, profile }: Route): Registry {
     const current = access();
     if (filters.access !== current) filters = { access: current, byBase: new WeakMap() };
-    const { profiles, overrides } = filters.access;
+    const { profiles, overrides, pinned } = filters.access;
+    const registry = pins && pinned.size > 0 ? filtered(below, pins, () => new Pinned(below, pins)) : below;
     const selected = profile === undefined ? undefined : profiles.get(profile);
     const rules = profile === undefined ? undefined : (selected ?? NOTHING).rules;
     const selection = rules ? filtered(registry, rules, () => new Restricted(registry, rules)) : registry;

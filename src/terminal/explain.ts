@@ -23,20 +23,27 @@ export function explain(error: unknown, env: NodeJS.ProcessEnv): string {
   return (listening(error) ?? error.message).replace(/\s*\n\s*/g, ' ');
 }
 
-function listening(error: NodeJS.ErrnoException & { address?: string; port?: number }): string | undefined {
+/** `setting`: `admin` for the port of operators. */
+type ListenError = NodeJS.ErrnoException & { address?: string; port?: number; setting?: string };
+
+function listening(error: ListenError): string | undefined {
   if (error.syscall !== 'listen' && error.syscall !== 'getaddrinfo') return undefined;
   const { code, address = '', port } = error;
-  const other = 'set another with port: in the config or MCPSTEAD_PORT';
+  const isAdmin = error.setting === 'admin';
+  const other = isAdmin
+    ? 'set another with admin.port in the config'
+    : 'set another with port: in the config or MCPSTEAD_PORT';
+  const host = isAdmin ? 'admin.host in the config' : 'host: in the config or MCPSTEAD_HOST';
   switch (code ?? '') {
     case 'EADDRINUSE':
       return `port ${port} on ${address} is already in use: stop the other program, or ${other}`;
     case 'EACCES':
       return `not allowed to listen on port ${port}: ${other}`;
     case 'EADDRNOTAVAIL':
-      return `${address} is not an address of this machine: fix host: in the config or MCPSTEAD_HOST`;
+      return `${address} is not an address of this machine: fix ${host}`;
     case 'ENOTFOUND':
     case 'EAI_AGAIN':
-      return `host ${(error as { hostname?: string }).hostname ?? ''} has no address: fix host: in the config or MCPSTEAD_HOST`;
+      return `host ${(error as { hostname?: string }).hostname ?? ''} has no address: fix ${host}`;
     default:
       return undefined;
   }

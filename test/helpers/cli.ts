@@ -23,7 +23,7 @@ export interface CliRun {
   readonly pid: number;
   readonly stdout: string;
   readonly stderr: string;
-  /** Waits until the process logs its address; resolves to `http://HOST:PORT`. */
+  /** Waits until the process logs its address; resolves to `http://HOST:PORT`, or `https://`. */
   listening(): Promise<string>;
   /** Waits for the process to exit; resolves to the exit status, or the signal's name. */
   exit(): Promise<number | NodeJS.Signals>;
@@ -69,7 +69,7 @@ export function runCli(args: readonly string[], { env = {}, cwd }: CliOptions = 
     listening: async () =>
       until(() => {
         if (child.exitCode !== null) throw new Error(`exited with ${child.exitCode}: ${stderr}${stdout}`);
-        return /http:\/\/(?:127\.0\.0\.1|\[::1\]|localhost):\d+/.exec(stdout + stderr)?.[0];
+        return /https?:\/\/(?:127\.0\.0\.1|\[::1\]|localhost):\d+/.exec(stdout + stderr)?.[0];
       }, 'the address in the log'),
     exit: () => within(ended, 'the end of the process'),
     kill: (signal = 'SIGTERM') => void child.kill(signal),

@@ -16,7 +16,7 @@ import { join } from 'node:path';
 
 /** Longer messages are not recorded: for a schema they do not differ from short ones. */
 const MAX_BYTES = 65_536;
-const MCP_PATH = /\/(?:mcp|sse|messages)$/;
+const MCP_PATH = /^(?!\/\.well-known\/).*\/(?:mcp|sse|messages)$/;
 
 let file;
 let folder;
@@ -267,6 +267,8 @@ function recordHttpServers() {
     };
     // A request from fetch(): only the gateway uses undici directly.
     if (header('sec-fetch-mode') !== undefined) return;
+    // A request to an issuer of tokens: MCP servers are asked for event streams too.
+    if (header('accept') === 'application/json') return;
     const { origin } = request;
     const of = (id) => `${origin} ${id ?? ''}`;
     const own = new Map();

@@ -11,7 +11,7 @@ import {
 import { hashApiKey, isApiKey, createApiKey } from '../../lib/api-key.js';
 import { printable, Refusal } from '../../terminal/explain.js';
 import type { Terminal } from '../../terminal/terminal.js';
-import { NO_GATEWAY, postToGateway, refusalText } from '../gateway-request.js';
+import { NO_GATEWAY, askGateway, refusalText } from '../gateway-request.js';
 import type { Verb, Written } from '../verb.js';
 
 const NAME = /^[A-Za-z0-9._@-]{1,128}$/;
@@ -152,7 +152,7 @@ async function reload(written: Written, terminal: Terminal, done: string): Promi
   const target = { url: written.values['url'], config: configOf(written, terminal.env) };
   let why: string;
   try {
-    const answer = await postToGateway(target, '/-/reload', '', terminal);
+    const answer = await askGateway(target, '/-/reload', '', terminal);
     if (answer.status === 200) {
       terminal.err(printable(`${done}; the gateway at ${answer.url.origin} has reloaded\n`));
       return 0;

@@ -1,6 +1,6 @@
 /** `mcpstead policy explain`: asks the running gateway what its policy decides for somebody, and why. */
 import { printable, Refusal } from '../../terminal/explain.js';
-import { postToGateway, refusalText } from '../gateway-request.js';
+import { askGateway, refusalText } from '../gateway-request.js';
 import type { Verb } from '../verb.js';
 
 interface Answer {
@@ -36,7 +36,7 @@ export const explainPolicy: Verb = async ({ values, flags }, terminal) => {
     url: values['url'],
     config: values['config'] ?? (terminal.env['MCPSTEAD_CONFIG'] || undefined),
   };
-  const answer = await postToGateway(target, '/-/explain', JSON.stringify(question), terminal);
+  const answer = await askGateway(target, '/-/explain', JSON.stringify(question), terminal);
   if (answer.status !== 200) throw new Refusal(`${answer.url.origin} refused: ${refusalText(answer)}`);
   if (flags.has('json')) {
     terminal.out(`${answer.body}\n`);

@@ -1,10 +1,12 @@
 /** The routes for operators: health, readiness, metrics, reload. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { GatewayError } from '../../errors.js';
+import type { Boundary } from '../../observe/boundary.js';
+import type { Principal } from '../../protocol/ports.js';
 import type { Budget } from '../../lib/budget.js';
 import { readJson } from '../../wire/json.js';
 import { readBody } from './body.js';
-import { sendError, sendJson } from './respond.js';
+import { sendError, sendFailure, sendJson } from './respond.js';
 
 /** The state of an upstream in `/health`. Contains no secrets. */
 export interface ServerHealth {
@@ -72,10 +74,14 @@ export interface Admin {
   ready(): Ready;
   /** What the policy decides, for an operator's question. Throws a GatewayError. */
   explain(question: unknown): object;
+  /** Definitions of pinned servers, or of one: what is approved and what waits. */
+  pins(server: string | undefined): object;
+  /** Rejects with a GatewayError. */
+  approvePins(question: unknown, principal: Principal): Promise<object>;
   /** undefined: metrics are off. */
   metrics(): { readonly contentType: string; readonly chunks: AsyncIterable<string> } | undefined;
   /** Rejects with an Error whose message says what is wrong with the new config; the running one is kept. */
-  reload(): Promise<ReloadResult>;
+  reload(principal: Principal, address: string | undefined): Promise<ReloadResult>;
 }
 
 const GET = ['Allow', 'GET, HEAD'];
@@ -114,14 +120,18 @@ export async function serveMetrics(admin: Admin, req: IncomingMessage, res: Serv
   res.end();
 }
 
-export async function serveReload(admin: Admin, req: IncomingMessage, res: ServerResponse): Promise<void> {
+export async function serveReload(
+  admin: Admin,
+  { req, res }: { readonly req: IncomingMessage; readonly res: ServerResponse },
+  principal: Principal,
+): Promise<void> {
   if (req.method !== 'POST') {
     sendError(res, new GatewayError('method_not_allowed', 'reload with POST'), 'null', ['Allow', 'POST']);
     return;
   }
   req.resume();
   try {
-    sendJson(res, 200, JSON.stringify(await admin.reload()));
+    sendJson(res, 200, JSON.stringify(await admin.reload(principal, req.socket.remoteAddress)));
   } catch (error) {
     const text = error instanceof Error ? error.message : String(error);
     res.writeHead(400, ['Content-Type', 'text/plain; charset=utf-8']).end(`${text}\n`);
@@ -131,7 +141,17 @@ export async function serveReload(admin: Admin, req: IncomingMessage, res: Serve
 /** Questions are small. */
 const QUESTION_BYTES = 65_536;
 
-export function serveExplain(admin: Admin, budget: Budget, req: IncomingMessage, res: ServerResponse): void {
+export function servePins(admin: Admin, req: IncomingMessage, res: ServerResponse, query: string): void {
+  if (!isGet(req, res)) return;
+  sendJson(res, 200, JSON.stringify(admin.pins(new URLSearchParams(query).get('server') ?? undefined)));
+}
+
+/** Answers a question in JSON: 400 with a text if it cannot be answered. */
+export function serveQuestion(
+  { req, res }: { readonly req: IncomingMessage; readonly res: ServerResponse },
+  { budget, boundary }: { readonly budget: Budget; readonly boundary: Boundary },
+  answer: (question: unknown) => object | Promise<object>,
+): void {
   if (req.method !== 'POST') {
     sendError(res, new GatewayError('method_not_allowed', 'ask with POST'), 'null', ['Allow', 'POST']);
     return;
@@ -140,11 +160,17 @@ export function serveExplain(admin: Admin, budget: Budget, req: IncomingMessage,
     held?.release();
     if (error) return sendError(res, error);
     if (!body) return;
-    try {
-      sendJson(res, 200, JSON.stringify(admin.explain(readJson(body))));
-    } catch (thrown) {
-      if (!(thrown instanceof GatewayError)) throw thrown;
-      res.writeHead(400, ['Content-Type', 'text/plain; charset=utf-8']).end(`${thrown.message}\n`);
-    }
+    const answered = Promise.resolve()
+      .then(() => answer(readJson(body)))
+      .then((value) => {
+        sendJson(res, 200, JSON.stringify(value));
+      })
+      .catch((thrown: unknown) => {
+        if (!(thrown instanceof GatewayError)) throw thrown;
+        res.writeHead(400, ['Content-Type', 'text/plain; charset=utf-8']).end(`${thrown.message}\n`);
+      });
+    boundary.detach('client_request', answered, (failure) => {
+      sendFailure(res, failure);
+    });
   });
 }

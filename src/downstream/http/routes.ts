@@ -6,7 +6,15 @@ import { GatewayError } from '../../errors.js';
 import type { Place } from '../../observe/boundary.js';
 import type { Principal } from '../../protocol/ports.js';
 import type { Endpoint, Gate, Route as McpRoute } from '../../proxy/gate.js';
-import { serveExplain, serveHealth, serveMetrics, serveReady, serveReload, type Admin } from './admin.js';
+import {
+  serveHealth,
+  serveMetrics,
+  servePins,
+  serveQuestion,
+  serveReady,
+  serveReload,
+  type Admin,
+} from './admin.js';
 import { createMcp } from './mcp.js';
 import { sendError } from './respond.js';
 import { createSse2024, type Sse2024Deps } from './sse-2024.js';
@@ -150,15 +158,33 @@ export function createRoutes(deps: RoutesDeps): Routes {
       on: 'operators',
       admits: 'operator',
       place,
-      serve: ({ req, res }) => serveReload(admin, req, res),
+      serve: (request, principal) => serveReload(admin, request, principal),
     },
     {
       path: '/-/explain',
       on: 'operators',
       admits: 'operator',
       place,
-      serve({ req, res }) {
-        serveExplain(admin, deps.budget, req, res);
+      serve(request) {
+        serveQuestion(request, deps, (question) => admin.explain(question));
+      },
+    },
+    {
+      path: '/-/pins',
+      on: 'operators',
+      admits: 'viewer',
+      place,
+      serve({ req, res, query }) {
+        servePins(admin, req, res, query);
+      },
+    },
+    {
+      path: '/-/pins/approve',
+      on: 'operators',
+      admits: 'operator',
+      place,
+      serve(request, principal) {
+        serveQuestion(request, deps, (question) => admin.approvePins(question, principal));
       },
     },
   ];

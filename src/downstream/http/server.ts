@@ -152,9 +152,17 @@ export function createHttpPort(deps: RoutesDeps): HttpPort {
 
   return {
     async listen() {
-      const opened = await admin?.listen();
-      const { origin, ...address } = await main.listen();
-      return { ...address, url: `${origin}/mcp`, ...(opened && { admin: opened.origin }) };
+      const opened = await admin?.listen().catch((error: unknown) => {
+        // For the message: which key of the config to change.
+        throw error instanceof Error ? Object.assign(error, { setting: 'admin' }) : error;
+      });
+      try {
+        const { origin, ...address } = await main.listen();
+        return { ...address, url: `${origin}/mcp`, ...(opened && { admin: opened.origin }) };
+      } catch (error) {
+        admin?.destroy();
+        throw error;
+      }
     },
     renew() {
       const { tls: next } = deps.config().http;

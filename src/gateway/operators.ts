@@ -1,0 +1,101 @@
+/** What operators ask a gateway: its health, its metrics, what its policy decides, what is pinned. */
+import type { Config } from '../config/types.js';
+import type { Admin, Health, Ready, ReloadResult } from '../downstream/http/admin.js';
+import { GatewayError } from '../errors.js';
+import type { GatewayStats } from '../observe/stats.js';
+import type { Principal } from '../protocol/ports.js';
+import type { Runtime } from '../proxy/runtime.js';
+import { isObject, textOf } from '../wire/json.js';
+import type { GatewayAudit } from './audit.js';
+import { explain } from './explain.js';
+import { healthOf } from './health.js';
+import type { Links } from './links.js';
+import type { PinBook } from './pins.js';
+import type { Readiness } from './readiness.js';
+
+export interface OperatorsDeps {
+  readonly runtime: () => Runtime;
+  readonly links: () => Links;
+  readonly readiness: Readiness;
+  readonly stats: GatewayStats;
+  readonly build: { readonly version: string; readonly git_sha: string };
+  readonly pins: PinBook;
+  /** Why the gateway is not ready besides its servers. */
+  readonly troubles: () => readonly string[];
+  /** Updates gauges that are not kept up to date all the time. */
+  readonly measure: () => void;
+  readonly reload: () => Promise<ReloadResult>;
+  /** For the audit log. */
+  readonly acted: GatewayAudit['acted'];
+}
+
+export class Operators implements Admin {
+  readonly #deps: OperatorsDeps;
+
+  constructor(deps: OperatorsDeps) {
+    this.#deps = deps;
+  }
+
+  get #config(): Config {
+    return this.#deps.runtime().config;
+  }
+
+  health(): Health {
+    const links = this.#deps.links();
+    const servers = links.shared.all().map((each) => healthOf(each, links.seconds.get(each.config.name)));
+    return {
+      status: servers.every(({ connected }) => connected) ? 'ok' : 'degraded',
+      uptime_seconds: Date.now() / 1000 - this.#deps.stats.startedAt,
+      servers,
+    };
+  }
+
+  ready(): Ready {
+    const { stopping, waitingFor } = this.#deps.readiness;
+    if (stopping) return { ready: false, waiting_for: ['shutting down'] };
+    const waiting = [...waitingFor, ...this.#deps.troubles()];
+    return { ready: waiting.length === 0, waiting_for: waiting };
+  }
+
+  metrics(): ReturnType<Admin['metrics']> {
+    if (!this.#config.metrics.enabled) return undefined;
+    this.#deps.measure();
+    return { contentType: 'text/plain; version=0.0.4; charset=utf-8', chunks: this.#renderMetrics() };
+  }
+
+  async *#renderMetrics(): AsyncGenerator<string> {
+    const { stats, build } = this.#deps;
+    const { renderMetrics } = await import('../observe/metrics.js');
+    yield* renderMetrics(stats, { ...build, node_version: process.version });
+  }
+
+  reload(principal: Principal, address: string | undefined): Promise<ReloadResult> {
+    this.#deps.acted({ act: 'reload', principal, address });
+    return this.#deps.reload();
+  }
+
+  explain(question: unknown): object {
+    const { views } = this.#deps.links();
+    const { access } = this.#deps.runtime();
+    return explain({ views, access: () => access, config: () => this.#config }, question);
+  }
+
+  pins(server: string | undefined): object {
+    return { servers: this.#deps.pins.shown(server) };
+  }
+
+  async approvePins(question: unknown, principal: Principal): Promise<object> {
+    const server = isObject(question) ? textOf(question['server']) : undefined;
+    if (!isObject(question) || server === undefined)
+      throw new GatewayError(
+        'invalid_params',
+        'the body must be JSON: {"server": "name", "names": ["tool"]}',
+      );
+    const { names } = question;
+    const isList = Array.isArray(names) && names.every((name): name is string => typeof name === 'string');
+    if (names !== undefined && !isList)
+      throw new GatewayError('invalid_params', 'names must be a list of strings');
+    const approved = await this.#deps.pins.approve(server, isList ? names : undefined, principal);
+    return { server, approved };
+  }
+}
