@@ -214,6 +214,12 @@ describe('after traffic of every kind', () => {
       'mcpstead_parked_calls',
       'mcpstead_parked_calls_total',
       'mcpstead_audit_dropped_total',
+      'mcpstead_auth_issuer_up',
+      'mcpstead_auth_keys_age_seconds',
+      'mcpstead_policy_decisions_total',
+      'mcpstead_pins',
+      'mcpstead_tls_expiry_timestamp_seconds',
+      'mcpstead_rate_limited_total',
     ]);
     expect([...families.keys()].filter((name) => !known.has(name))).toEqual([]);
   });

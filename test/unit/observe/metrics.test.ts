@@ -55,7 +55,8 @@ mcpstead_mcp_auth_attempts_total counter result
 mcpstead_mcp_auth_failures_total counter reason
 mcpstead_auth_issuer_up gauge issuer
 mcpstead_auth_keys_age_seconds gauge issuer
-mcpstead_policy_decisions_total counter
+mcpstead_policy_decisions_total counter decision
+mcpstead_pins gauge
 mcpstead_config_reloads_total counter result
 mcpstead_config_last_reload_timestamp_seconds gauge
 mcpstead_tls_expiry_timestamp_seconds gauge
