@@ -265,6 +265,9 @@ export class GatewayCore {
         this.#links.measure();
       },
       reload: () => this.reload(),
+      acted: (what) => {
+        observers.audit.acted(what);
+      },
     });
     this.#gate = createGate({
       runtime: () => this.#runtime,

@@ -2,7 +2,7 @@
 import { createHmac, hkdfSync, randomBytes } from 'node:crypto';
 import type { Config } from '../config/types.js';
 import type { GatewayError } from '../errors.js';
-import { Audit } from '../observe/audit.js';
+import { Audit, type Act } from '../observe/audit.js';
 import type { Boundary } from '../observe/boundary.js';
 import type { Calls } from '../observe/calls.js';
 import type { Logger } from '../observe/log.js';
@@ -24,6 +24,8 @@ export interface GatewayAudit {
   readonly refusal: GatewayError | undefined;
   /** Why the gateway is not ready; empty: not because of the log. */
   readonly troubles: readonly string[];
+  /** An operator did something, other than to pins. */
+  acted(what: Act): void;
   /** The configuration was read again. `error`: it cannot be used. */
   reloaded(error?: Error): void;
   /** A definition changed, or was approved by a principal. */
@@ -60,6 +62,9 @@ export function openAudit({ config, calls, build, ...deps }: OpenAuditDeps): Gat
     pinned(act, server, subject, principal) {
       log.acted('pin', { act, server, subject, principal });
     },
+    acted(what) {
+      log.acted('admin', what);
+    },
     close: () => log.close(),
     destroy() {
       log.destroy();
@@ -70,6 +75,7 @@ export function openAudit({ config, calls, build, ...deps }: OpenAuditDeps): Gat
 const NONE: GatewayAudit = {
   refusal: undefined,
   troubles: [],
+  acted: () => undefined,
   reloaded: () => undefined,
   pinned: () => undefined,
   close: () => Promise.resolve(),

@@ -6,6 +6,7 @@ import type { GatewayStats } from '../observe/stats.js';
 import type { Principal } from '../protocol/ports.js';
 import type { Runtime } from '../proxy/runtime.js';
 import { isObject, textOf } from '../wire/json.js';
+import type { GatewayAudit } from './audit.js';
 import { explain } from './explain.js';
 import { healthOf } from './health.js';
 import type { Links } from './links.js';
@@ -24,6 +25,8 @@ export interface OperatorsDeps {
   /** Updates gauges that are not kept up to date all the time. */
   readonly measure: () => void;
   readonly reload: () => Promise<ReloadResult>;
+  /** For the audit log. */
+  readonly acted: GatewayAudit['acted'];
 }
 
 export class Operators implements Admin {
@@ -66,7 +69,8 @@ export class Operators implements Admin {
     yield* renderMetrics(stats, { ...build, node_version: process.version });
   }
 
-  reload(): Promise<ReloadResult> {
+  reload(principal: Principal, address: string | undefined): Promise<ReloadResult> {
+    this.#deps.acted({ act: 'reload', principal, address });
     return this.#deps.reload();
   }
 

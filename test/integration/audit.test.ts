@@ -96,17 +96,22 @@ describe('a gateway with an audit log', () => {
 
   it('records a reload, goes on in a new file after it, and refuses to start on what is not its own', async () => {
     const file = join(await tempDir(), 'audit.log');
-    const { gateway } = await startGateway({ servers: [], audit: { file } });
-    await gateway.reload();
+    const { gateway, base } = await startGateway({ servers: [], audit: { file } });
+    expect((await send(`${base}/-/reload`, '')).status).toBe(200);
     await gateway.reload({ port: 'x' } as never).catch(() => undefined);
-    await until(() => existsSync(file) && read(file).length === 3);
+    await until(() => existsSync(file) && read(file).length === 4);
+    expect(read(file).slice(1)).toMatchObject([
+      { event: 'admin', act: 'reload', 'user.id': 'anonymous', 'client.address': '127.0.0.1' },
+      { event: 'reload', outcome: 'ok' },
+      { event: 'reload', outcome: 'error' },
+    ]);
     rmSync(file);
     await gateway.reload({ servers: [], audit: { file } });
     await until(() => existsSync(file) && read(file).length > 0);
     await gateway.close();
     expect(read(file).map(({ event, seq }) => [event, seq])).toEqual([
-      ['reload', 4],
-      ['stop', 5],
+      ['reload', 5],
+      ['stop', 6],
     ]);
     writeFileSync(file, 'something else\n');
     await expect(startGateway({ servers: [], audit: { file } })).rejects.toThrow('move it away');

@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { fileURLToPath } from 'node:url';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { PACKAGES, Tracing } from '../../src/observe/tracing.js';
 import { silent, type Logger } from '../../src/observe/log.js';
 import { createUpstream, tool, type Received, type Upstream } from '../fixtures/servers/http-upstream.js';
@@ -148,12 +148,11 @@ describe('a traced call', () => {
     expect(collected.spans().filter(({ name }) => name.startsWith('tools/call'))).toEqual([]);
   });
 
-  it('without a caller that traces is sampled by ratio, and at most per_second', async () => {
+  it('without a caller that traces is sampled by ratio', async () => {
     const upstream = await createUpstream({ tools: [tool('t')] });
     for (const [tracing, least, most] of [
       [{ ratio: 0 }, 0, 0],
       [{ ratio: 1, per_second: 1000 }, 20, 20],
-      [{ ratio: 1, per_second: 1 }, 1, 19],
     ] as const) {
       const collected = await collector();
       const { gateway, url } = await startGateway({
@@ -219,6 +218,48 @@ describe('a traced call', () => {
     });
     expect(received?.headers['traceparent']).toBe(own);
     expect(valuesOf(client as Span)).toMatchObject({ 'mcp.protocol.version': modern.REVISION });
+  });
+});
+
+describe('the rate of samples', () => {
+  it('is bounded, whatever callers ask for', () => {
+    vi.useFakeTimers({ toFake: ['performance'] });
+    atEnd(() => vi.useRealTimers());
+    const config = { endpoint: 'http://127.0.0.1:1/v1/traces', headers: {}, ratio: 1, per_second: 3 };
+    const tracing = new Tracing({ config, version: '1', log: silent });
+    const parent = { traceId: TRACE, spanId: 'b7ad6b7169203331', sampled: true };
+    const sampled = (times: number): number =>
+      Array.from({ length: times }, (_, i) =>
+        tracing.begin({
+          method: 'tools/call',
+          id: '1',
+          principal: undefined,
+          route: '/mcp',
+          sessionId: undefined,
+          target: undefined,
+          sent: true,
+          details: {
+            decision: undefined,
+            rule: undefined,
+            error: undefined,
+            rpcCode: undefined,
+            named: undefined,
+            address: undefined,
+            revision: undefined,
+            bytesIn: 0,
+            bytesOut: 0,
+            traceId: undefined,
+            parents: [i % 2 === 0 ? parent : undefined, undefined],
+            arrived: 0,
+            argumentBytes: () => undefined,
+          },
+        }),
+      ).filter((trace) => trace !== undefined).length;
+    expect(sampled(10)).toBe(3);
+    vi.advanceTimersByTime(999);
+    expect(sampled(10)).toBe(0);
+    vi.advanceTimersByTime(1);
+    expect(sampled(10)).toBe(3);
   });
 });
 

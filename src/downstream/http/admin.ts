@@ -81,7 +81,7 @@ export interface Admin {
   /** undefined: metrics are off. */
   metrics(): { readonly contentType: string; readonly chunks: AsyncIterable<string> } | undefined;
   /** Rejects with an Error whose message says what is wrong with the new config; the running one is kept. */
-  reload(): Promise<ReloadResult>;
+  reload(principal: Principal, address: string | undefined): Promise<ReloadResult>;
 }
 
 const GET = ['Allow', 'GET, HEAD'];
@@ -120,14 +120,18 @@ export async function serveMetrics(admin: Admin, req: IncomingMessage, res: Serv
   res.end();
 }
 
-export async function serveReload(admin: Admin, req: IncomingMessage, res: ServerResponse): Promise<void> {
+export async function serveReload(
+  admin: Admin,
+  { req, res }: { readonly req: IncomingMessage; readonly res: ServerResponse },
+  principal: Principal,
+): Promise<void> {
   if (req.method !== 'POST') {
     sendError(res, new GatewayError('method_not_allowed', 'reload with POST'), 'null', ['Allow', 'POST']);
     return;
   }
   req.resume();
   try {
-    sendJson(res, 200, JSON.stringify(await admin.reload()));
+    sendJson(res, 200, JSON.stringify(await admin.reload(principal, req.socket.remoteAddress)));
   } catch (error) {
     const text = error instanceof Error ? error.message : String(error);
     res.writeHead(400, ['Content-Type', 'text/plain; charset=utf-8']).end(`${text}\n`);

@@ -158,7 +158,7 @@ export function createRoutes(deps: RoutesDeps): Routes {
       on: 'operators',
       admits: 'operator',
       place,
-      serve: ({ req, res }) => serveReload(admin, req, res),
+      serve: (request, principal) => serveReload(admin, request, principal),
     },
     {
       path: '/-/explain',
