@@ -117,8 +117,7 @@ export function createPeer({ proxy, client_cert }: AuthConfig, authorities: stri
     },
     current(principal) {
       const { kind, credential } = principal;
-      if (kind === 'proxy')
-        return proxy?.user !== undefined && isListed(credential) ? principal : undefined;
+      if (kind === 'proxy') return proxy?.user !== undefined && isListed(credential) ? principal : undefined;
       if (!client_cert || authority === '' || !credential.startsWith(`${authority}.`)) return undefined;
       const { groups } = client_cert;
       return isDeepStrictEqual(groups, principal.groups) ? principal : { ...principal, groups };

@@ -73,7 +73,9 @@ export async function exchange(
     const fail = (error: NodeJS.ErrnoException): void => {
       const { code = '', message } = error;
       const why = (message.trim() || code || 'no answer').replace(/\s+/g, ' ');
-      reject(new Error(advice !== undefined && /SSL|ECONNRESET|EPIPE/.test(code) ? `${why}; ${advice}` : why));
+      reject(
+        new Error(advice !== undefined && /SSL|ECONNRESET|EPIPE/.test(code) ? `${why}; ${advice}` : why),
+      );
     };
     const request = send(
       url,

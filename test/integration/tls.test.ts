@@ -355,11 +355,13 @@ describe('client certificates', () => {
       const far = netConnect(port, '127.0.0.1');
       let first = true;
       far.on('data', (bytes) => near.write(bytes)).on('close', () => near.destroy());
-      near.on('close', () => far.destroy()).on('data', (bytes: Buffer) => {
-        if (first) far.write(bytes);
-        else held.push(bytes);
-        first = false;
-      });
+      near
+        .on('close', () => far.destroy())
+        .on('data', (bytes: Buffer) => {
+          if (first) far.write(bytes);
+          else held.push(bytes);
+          first = false;
+        });
       for (const side of [near, far]) side.on('error', () => undefined);
       release = () => void far.write(Buffer.concat(held));
     }).listen(0, '127.0.0.1');

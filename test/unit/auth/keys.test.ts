@@ -85,7 +85,10 @@ describe('keys', () => {
     expect(stage.auth.authenticate(bearer(KEY), '/mcp')).toBe(principal);
     stage.pass(1);
     expect(stage.auth.authenticate(bearer(KEY), '/mcp')).toEqual({ ...wrong('expired'), named: true });
-    expect([stage.auth.isFresh(principal), stage.auth.current(principal) !== undefined]).toEqual([false, true]);
+    expect([stage.auth.isFresh(principal), stage.auth.current(principal) !== undefined]).toEqual([
+      false,
+      true,
+    ]);
   });
 
   it('are withdrawn by a reload without them, or with another hash, and not by a second one', () => {

@@ -89,7 +89,9 @@ describe('issuers', () => {
     const said = 'mcp.auth.issuers needs http.public_url: tokens are for a URL';
     expect((await problems(issuers('https://a'), { MCPSTEAD_HOST: '0.0.0.0' }))[0]).toContain(said);
     expect((await problems(`host: 0.0.0.0\n${issuers('https://a')}`))[0]).toContain(said);
-    expect(await problems(`host: 0.0.0.0\n${issuers('https://a')}`, { MCPSTEAD_HOST: '127.0.0.1' })).toEqual([]);
+    expect(await problems(`host: 0.0.0.0\n${issuers('https://a')}`, { MCPSTEAD_HOST: '127.0.0.1' })).toEqual(
+      [],
+    );
   });
 });
 
