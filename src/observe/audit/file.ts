@@ -22,6 +22,8 @@ const BUFFER_BYTES = 8 * 1024 * 1024;
 const HARD_BYTES = 2 * BUFFER_BYTES;
 /** Bytes of one write. */
 const BATCH_BYTES = 256 * 1024;
+/** A write costs as much as ten lines: those that come within this time are written together. */
+const GAP_MS = 10;
 const RETRY_MS = 1000;
 /** How often the file is looked for under its name: it may have been moved or deleted. */
 const LOOK_MS = 1000;
@@ -70,6 +72,10 @@ export class AuditFile {
   #done = 0;
   #running: Promise<void> | undefined;
   #writing = false;
+  /** When a write ended, by performance.now(). */
+  #last = -Infinity;
+  /** Ends a pause. */
+  #hurry: () => void = () => undefined;
   #trouble: Error | undefined;
   #retry: NodeJS.Timeout | undefined;
   #looked = performance.now();
@@ -128,6 +134,7 @@ export class AuditFile {
     if (this.#closed) return;
     this.#closed = true;
     this.#start();
+    this.#hurry();
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<void>((resolve) => (timer = setTimeout(resolve, CLOSE_MS)));
     await Promise.race([this.#running, late]);
@@ -139,6 +146,7 @@ export class AuditFile {
   destroy(): void {
     clearTimeout(this.#retry);
     this.#closed = true;
+    this.#hurry();
     if (this.#fd === -1) return;
     const fd = this.#fd;
     // The end of a write under way is not known: nothing may be written after it.
@@ -166,12 +174,12 @@ export class AuditFile {
   }
 
   async #run(): Promise<void> {
-    // Lines of the same turn of the event loop are written together.
-    await new Promise((resolve) => setImmediate(resolve));
     let failure: unknown;
     try {
-      do await this.#writeAll();
-      while (this.#queue.length > 0 && this.#fd !== -1);
+      do {
+        await this.#pause();
+        await this.#writeAll();
+      } while (this.#queue.length > 0 && this.#fd !== -1);
       if (this.#closed && this.#fd !== -1) await sync(this.#fd);
     } catch (error) {
       failure = error;
@@ -182,6 +190,22 @@ export class AuditFile {
       this.#trouble = undefined;
       this.#deps.recovered();
     }
+  }
+
+  /** Waits for more lines: those of this turn of the event loop, and where lines come fast, those of the next milliseconds. */
+  #pause(): Promise<void> {
+    const ms = this.#closed ? 0 : this.#last + GAP_MS - performance.now();
+    return new Promise((resolve) => {
+      if (ms <= 0) {
+        setImmediate(resolve);
+        return;
+      }
+      const timer = setTimeout(resolve, ms);
+      this.#hurry = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
   }
 
   async #writeAll(): Promise<void> {
@@ -196,7 +220,9 @@ export class AuditFile {
         this.#wrote(bytesWritten);
       } finally {
         this.#writing = false;
+        this.#last = performance.now();
       }
+      if (!this.#batch && this.#queued < BATCH_BYTES && !this.#closed) return;
     }
   }
 
