@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { createApiKey, hashApiKey, isApiKey } from '../../../src/lib/api-key.js';
-import { authenticator, bearer, keyConfig, shown } from '../../helpers/authenticator.js';
+import { authenticator, bearer, issuerConfig, keyConfig, shown } from '../../helpers/authenticator.js';
 
 const KEY = createApiKey();
 const OTHER = createApiKey();
@@ -74,6 +74,31 @@ describe('keys', () => {
     expect(auth.authenticate(shown(), '/mcp')).toEqual(wrong('missing_header'));
     expect(auth.authenticate(shown({ Authorization: '' }), '/mcp')).toEqual(wrong('missing_header'));
     expect(auth.authenticate(shown({ Authorization: `Basic ${KEY}` }), '/mcp')).toEqual(wrong('bad_format'));
+  });
+
+  it('are not sent to an issuer where none are configured, and are refused beside a second header', async () => {
+    const introspection = { client_id: 'gw', secret: 's', cache_seconds: 30 };
+    const stage = authenticator({ issuers: [issuerConfig({ introspection })] });
+    const asked = stage.asked.length;
+    expect(await stage.auth.authenticate(bearer(KEY), '/mcp')).toMatchObject({
+      status: 401,
+      reason: 'unknown_key',
+    });
+    expect(stage.asked.slice(asked).filter(({ method }) => method === 'POST')).toEqual([]);
+    const { auth } = authenticator({ keys: [ci()] });
+    const { socket } = shown();
+    const twice = ['Authorization', `Bearer ${KEY}`, 'authorization', 'Bearer other'];
+    expect(
+      auth.authenticate({ headers: { authorization: `Bearer ${KEY}` }, rawHeaders: twice, socket }, '/mcp'),
+    ).toEqual(wrong('bad_format'));
+    stage.auth.close();
+  });
+
+  it('have the groups of the configuration that is in use', () => {
+    const stage = authenticator({ keys: [ci({ groups: ['a'] })] });
+    const principal = stage.auth.authenticate(bearer(KEY), '/mcp');
+    if (!('kind' in principal)) throw new Error('refused');
+    expect(stage.reload({ keys: [ci({ groups: ['b'] })] }).auth.current(principal)?.groups).toEqual(['b']);
   });
 
   it('are refused from the moment they expire, and stay accepted for their sessions', () => {
