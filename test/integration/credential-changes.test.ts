@@ -162,6 +162,20 @@ describe('a key that is withdrawn while the body of a request is on its way', ()
   });
 });
 
+it('an operator whose key is withdrawn while his question is on its way gets no answer to it', async () => {
+  const from = (more: Entry): ConfigInput => {
+    const { mcp, ...rest } = config(more);
+    return { ...rest, mcp: { auth: { ...mcp?.auth, admins: [{ ids: ['key:ci'] }] } } };
+  };
+  const own = await start(from({}));
+  const before = await admitted(own);
+  const asked = pending(`${own.base}/-/explain`, { as: 'key:ci' }, bearer(KEY));
+  await until(async () => (await admitted(own)) > before);
+  await own.gateway.reload(from({ disabled: true }));
+  asked.finish();
+  expect((await asked.answer).status).toBe(403);
+});
+
 it('HTTP+SSE goes by the newest key that its client showed', async () => {
   const own = await start(config({ keys: [KEY, NEXT] }));
   const events = await openSse(`${own.base}/sse`, undefined, bearer(KEY));

@@ -167,6 +167,7 @@ export function serveQuestion(
       })
       .catch((thrown: unknown) => {
         if (!(thrown instanceof GatewayError)) throw thrown;
+        if (thrown.code === 'forbidden') return sendError(res, thrown);
         res.writeHead(400, ['Content-Type', 'text/plain; charset=utf-8']).end(`${thrown.message}\n`);
       });
     boundary.detach('client_request', answered, (failure) => {

@@ -165,8 +165,11 @@ export function createRoutes(deps: RoutesDeps): Routes {
       on: 'operators',
       admits: 'operator',
       place,
-      serve(request) {
-        serveQuestion(request, deps, (question) => admin.explain(question));
+      serve(request, principal) {
+        serveQuestion(request, deps, (question) => {
+          stillOperator(principal, request.path);
+          return admin.explain(question);
+        });
       },
     },
     {
@@ -184,10 +187,19 @@ export function createRoutes(deps: RoutesDeps): Routes {
       admits: 'operator',
       place,
       serve(request, principal) {
-        serveQuestion(request, deps, (question) => admin.approvePins(question, principal));
+        serveQuestion(request, deps, (question) => {
+          stillOperator(principal, request.path);
+          return admin.approvePins(question, principal);
+        });
       },
     },
   ];
+
+  /** Throws a GatewayError if a reload that came before the end of the body made somebody else the operator. */
+  function stillOperator(principal: Principal, path: string): void {
+    if (!gate.permits(principal, 'operator', path))
+      throw new GatewayError('forbidden', 'this is for operators: mcp.auth.admins names them');
+  }
 
   /** Whether `/health` names the servers: not on the port of clients, if there is another one or a policy that hides them. */
   function showsServers(door: Door, path: string, principal: Principal | undefined): boolean {
