@@ -17,7 +17,7 @@ export interface Target {
 }
 
 /** Where a gateway answers the requests of commands. */
-export interface Address {
+interface Address {
   readonly url: URL;
   /** Whether the certificate is that of this machine, which is asked by its address and not by the name in the certificate. */
   readonly own: boolean;
@@ -51,7 +51,7 @@ export interface GatewayAnswer {
   readonly url: URL;
 }
 
-export interface GatewayRequest {
+interface GatewayRequest {
   readonly path: string;
   /** undefined: a GET; otherwise a POST of JSON. */
   readonly body?: string | undefined;
