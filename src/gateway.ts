@@ -23,6 +23,7 @@ import { sessionOptions, Sessions } from './gateway/sessions.js';
 import { Limits } from './policy/limits.js';
 import { openState } from './state/open.js';
 import { createBudget } from './lib/budget.js';
+import { SlotSet } from './lib/slot-set.js';
 import { createSlots } from './lib/slots.js';
 import { createWheel, type Wheel } from './lib/wheel.js';
 import { Boundary } from './observe/boundary.js';
@@ -234,7 +235,7 @@ export class GatewayCore {
       limits,
       parkedMs,
     });
-    const sessionless: Sessionless = new Map();
+    const sessionless: Sessionless = new SlotSet();
     this.#lives = new Lives({
       boundary,
       sessions: () => this.#sessions,

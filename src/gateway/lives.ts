@@ -62,8 +62,8 @@ export class Lives {
     sessions().endWhere((session) => !views.exists(session.principal, routeOf(session)), 'server_removed');
     listeners.endWhere(({ caller, route }) => isWithdrawn(caller) || !views.exists(caller.principal, route));
     bridge().endWhere(({ caller }) => isWithdrawn(caller));
-    for (const [incoming, exchange] of [...sessionless])
-      if (isWithdrawn(incoming)) exchange.cancel('credential withdrawn');
+    for (const incoming of sessionless.all())
+      if (isWithdrawn(incoming)) incoming.exchange?.cancel('credential withdrawn');
     for (const session of [...sessions().store.all()]) if (session.open) this.#review(session);
     for (const listener of [...listeners.all()]) this.#reviewListener(listener);
   }
