@@ -136,14 +136,24 @@ const INITIALIZE = { protocolVersion: '2025-11-25', capabilities: {}, clientInfo
 class OneStream {
   readonly heard: JsonRpc[] = [];
   readonly #waiting = new Map<unknown, (text: string) => void>();
+  readonly #granting = new Map<unknown, (grant: object) => void>();
   #ids = 0;
 
   took(text: string): void {
     const message = JSON.parse(text) as JsonRpc;
     const waiting = message.method === undefined ? this.#waiting.get(message.id) : undefined;
     this.#waiting.delete(message.id);
-    if (waiting) waiting(text);
-    else this.heard.push(message);
+    if (waiting) return waiting(text);
+    this.heard.push(message);
+    const grant = granted(message);
+    // Subscriptions are named by the id of their request (2026-07-28, basic/patterns/subscriptions).
+    const meta = message.params?.['_meta'] as Record<string, unknown> | undefined;
+    if (grant) this.#granting.get(meta?.['io.modelcontextprotocol/subscriptionId'])?.(grant);
+  }
+
+  /** What the subscription of this request is granted. */
+  granted(id: number): Promise<object> {
+    return within(new Promise((resolve) => this.#granting.set(id, resolve)), 'an acknowledgement');
   }
 
   /** `say`: sends a message. */
@@ -215,29 +225,29 @@ export async function overModernPost(access: Access, route: string): Promise<Cha
     async listen(notifications) {
       const params = { notifications };
       const method = 'subscriptions/listen';
-      const own: JsonRpc[] = [];
+      let acknowledge: (grant: object) => void = () => undefined;
+      const acknowledged = new Promise<object>((resolve) => (acknowledge = resolve));
       const { close } = await http.stream(
         route,
         bodyOf(method, params),
         nameHeaders(method, params),
-        (_, data) => {
+        (_type, data) => {
           const message = JSON.parse(data) as JsonRpc;
-          own.push(message);
           heard.push(message);
+          const grant = granted(message);
+          if (grant) acknowledge(grant);
         },
       );
-      return { granted: await granted(own), close };
+      return { granted: await within(acknowledged, 'an acknowledgement'), close };
     },
   };
 }
 
-function granted(messages: readonly JsonRpc[], from = 0): Promise<object> {
-  return until(() => {
-    const found = messages
-      .slice(from)
-      .find(({ method }) => method === 'notifications/subscriptions/acknowledged');
-    return found?.params?.['notifications'] as object | undefined;
-  }, 'an acknowledgement');
+/** What an acknowledgement grants; undefined: the message is something else. */
+function granted({ method, params }: JsonRpc): object | undefined {
+  return method === 'notifications/subscriptions/acknowledged'
+    ? (params?.['notifications'] as object)
+    : undefined;
 }
 
 /** A session over HTTP+SSE of 2024-11-05. */
@@ -304,7 +314,6 @@ async function oneStreamed(
     greeting: greeted.text,
     async listen(notifications) {
       if (era === 'legacy') return { granted: {}, close: () => undefined };
-      const from = one.heard.length;
       const { id } = one.ask(say, 'subscriptions/listen', paramsOf({ notifications }));
       const close = (): void => {
         say({
@@ -313,7 +322,7 @@ async function oneStreamed(
           params: { requestId: id, _meta: envelope({ version: REVISION }) },
         });
       };
-      return { granted: await granted(one.heard, from), close };
+      return { granted: await one.granted(id), close };
     },
   };
 }

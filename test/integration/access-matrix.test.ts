@@ -156,16 +156,18 @@ async function open(place: Place): Promise<Client> {
     resourcesListChanged: true,
     resourceSubscriptions: uris,
   });
-  if (place.era === 'legacy') for (const uri of uris) await channel.ask('resources/subscribe', { uri });
+  if (place.era === 'legacy')
+    await Promise.all(uris.map((uri) => channel.ask('resources/subscribe', { uri })));
   const tasks = new Map<Item, string>();
-  for (const item of named) {
+  const made = named.map(async (item) => {
     const name = `${qualified({ server: 'a', name: item, uri: '', task: '', place })}_task`;
     const task = place.era === 'legacy' ? { task: { ttl: 600_000 } } : {};
-    const { message } = await channel.ask('tools/call', { name, arguments: {}, ...task });
-    const made = (message.result?.['task'] ?? message.result) as { taskId?: string } | undefined;
-    if (made?.taskId === undefined) throw new Error(`no task: ${JSON.stringify(message)}`);
-    tasks.set(item, made.taskId);
-  }
+    const { text, message } = await channel.ask('tools/call', { name, arguments: {}, ...task });
+    const { taskId } = (message.result?.['task'] ?? message.result ?? {}) as { taskId?: string };
+    if (taskId === undefined) throw new Error(`no task: ${text}`);
+    tasks.set(item, taskId);
+  });
+  await Promise.all(made);
   return { place, channel, tasks };
 }
 
@@ -236,7 +238,7 @@ describe.each(PLACES.map((place) => [nameOf(place), place] as const))('%s', (_na
     '%s',
     async (_what, row) => {
       const items = ITEMS.filter((item) => item !== 'secret' || row.kind !== 'task');
-      for (const item of items) await judge(client(), row, item);
+      await Promise.all(items.map((item) => judge(client(), row, item)));
     },
   );
 
@@ -281,12 +283,13 @@ describe.each(PLACES.map((place) => [nameOf(place), place] as const))('%s', (_na
 
   if (place.era === 'modern')
     it('subscriptions/listen', async () => {
-      for (const item of ITEMS) {
+      const each = ITEMS.map(async (item) => {
         const uri = `memo://${item}/one`;
         const { granted, close } = await client().channel.listen({ resourceSubscriptions: [uri] });
         expect(granted, item).toEqual(item === 'open' ? { resourceSubscriptions: [uri] } : {});
         close();
-      }
+      });
+      await Promise.all(each);
     });
 });
 
