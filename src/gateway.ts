@@ -245,6 +245,7 @@ export class GatewayCore {
       interests: () => interests,
       bridge: () => this.#bridge,
       sessionless,
+      tasks,
       streams,
       given,
       auth: () => this.#runtime.auth,
@@ -387,7 +388,7 @@ export class GatewayCore {
       this.#port.renew();
     };
     const result = applyConfig({ log: this.#log, links: this.#links, use }, old, loaded);
-    this.#lives.reload();
+    this.#lives.reload(old.mcp.auth, this.#config.mcp.auth);
     if (old.limits.name_length !== this.#config.limits.name_length) this.#catalog.touch();
     return result;
   }
