@@ -175,6 +175,12 @@ module.exports = {
     ),
     keptIn('yaml', package_('yaml'), '^src/config/', 'Only the configuration is YAML.'),
     keptIn(
+      'CEL',
+      package_('@bufbuild/(cel|re2)'),
+      '^src/policy/condition\\.ts$',
+      'Its limits are enforced in one place.',
+    ),
+    keptIn(
       'pino',
       package_('pino'),
       '^src/observe/logger\\.ts$',

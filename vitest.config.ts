@@ -5,6 +5,7 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node';
 const LONG = [
   'conformance/eras/eras',
   'integration/downstream-stdio',
+  'integration/access-matrix',
   'integration/tasks-legacy',
   'integration/compatibility',
   'integration/backpressure',

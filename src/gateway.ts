@@ -23,6 +23,7 @@ import { sessionOptions, Sessions } from './gateway/sessions.js';
 import { Limits } from './policy/limits.js';
 import { openOnce } from './state/open.js';
 import { createBudget } from './lib/budget.js';
+import { SlotSet } from './lib/slot-set.js';
 import { createSlots } from './lib/slots.js';
 import { createWheel, type Wheel } from './lib/wheel.js';
 import { Boundary } from './observe/boundary.js';
@@ -235,7 +236,7 @@ export class GatewayCore {
       limits,
       parkedMs,
     });
-    const sessionless: Sessionless = new Map();
+    const sessionless: Sessionless = new SlotSet();
     this.#lives = new Lives({
       boundary,
       sessions: () => this.#sessions,
@@ -244,6 +245,7 @@ export class GatewayCore {
       interests: () => interests,
       bridge: () => this.#bridge,
       sessionless,
+      tasks,
       streams,
       given,
       auth: () => this.#runtime.auth,
@@ -386,7 +388,7 @@ export class GatewayCore {
       this.#port.renew();
     };
     const result = applyConfig({ log: this.#log, links: this.#links, use }, old, loaded);
-    this.#lives.reload();
+    this.#lives.reload(old.mcp.auth, this.#config.mcp.auth);
     if (old.limits.name_length !== this.#config.limits.name_length) this.#catalog.touch();
     return result;
   }

@@ -86,12 +86,16 @@ export function removeKey(path: string, name: string): boolean {
   return true;
 }
 
+const PLAIN = /^[A-Za-z_][A-Za-z0-9_.-]*$|^\d{4}-\d\d-\d\d$/;
+/** Words that YAML, 1.1 or 1.2, reads as something other than text. */
+const RESERVED = /^(true|false|null|yes|no|on|off|y|n)$/i;
+
 /** An entry in YAML, on one line. */
 export function entryText(key: WrittenKey): string {
   const members = Object.entries(plain(key)).map(([member, value]) => {
     const list = (Array.isArray(value) ? value : [value]) as readonly string[];
     const texts = list.map((text) =>
-      /^[A-Za-z_][A-Za-z0-9_.-]*$|^\d{4}-\d\d-\d\d$/.test(text) ? text : JSON.stringify(text),
+      PLAIN.test(text) && !RESERVED.test(text) ? text : JSON.stringify(text),
     );
     return `${member}: ${Array.isArray(value) ? `[${texts.join(', ')}]` : texts.join('')}`;
   });

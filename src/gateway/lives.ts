@@ -1,5 +1,6 @@
 /** Keeps what clients have open in step with their credentials, and with what they may see. */
 import type { Authenticator } from '../auth/authenticate.js';
+import type { AuthConfig } from '../config/types.js';
 import type { Bridge } from '../bridge/index.js';
 import type { Boundary } from '../observe/boundary.js';
 import { LIST_KINDS } from '../protocol/lists.js';
@@ -10,6 +11,7 @@ import type { Interests } from '../proxy/interests.js';
 import type { Listener, Listeners } from '../proxy/listeners.js';
 import type { Sessionless } from '../proxy/under-way.js';
 import { routeOf } from '../proxy/route.js';
+import type { Tasks } from '../proxy/tasks.js';
 import type { Session } from '../session/store.js';
 import type { Streams } from '../session/streams.js';
 import type { Links } from './links.js';
@@ -26,6 +28,7 @@ export interface LivesDeps {
   readonly interests: () => Interests;
   readonly bridge: () => Bridge;
   readonly sessionless: Sessionless;
+  readonly tasks: Pick<Tasks, 'forget'>;
   readonly streams: Streams;
   readonly given: GivenLists;
   readonly auth: () => Authenticator;
@@ -52,8 +55,8 @@ export class Lives {
   }
 
   /** After a reload: ends what belongs to withdrawn credentials, and shows all others what they may see now. */
-  reload(): void {
-    const { bridge, listeners, sessionless, sessions, auth } = this.#deps;
+  reload(before: AuthConfig, after: AuthConfig): void {
+    const { bridge, listeners, sessionless, sessions, auth, tasks } = this.#deps;
     const current = auth();
     const isWithdrawn = ({ principal }: { readonly principal: Principal }): boolean =>
       !current.current(principal);
@@ -70,8 +73,9 @@ export class Lives {
       return !principal || !views.exists(principal, route);
     });
     bridge().endWhere(({ caller }) => isWithdrawn(caller));
-    for (const [incoming, exchange] of [...sessionless])
-      if (isWithdrawn(incoming)) exchange.cancel('credential withdrawn');
+    for (const incoming of sessionless.all())
+      if (isWithdrawn(incoming)) incoming.exchange?.cancel('credential withdrawn');
+    tasks.forget(goneKeys(before, after));
     for (const session of [...sessions().store.all()]) if (session.open) this.#review(session);
     for (const listener of [...listeners.all()])
       this.#reviewListener(listener, current.current(listener.caller.principal));
@@ -111,4 +115,13 @@ export class Lives {
       if (session.listening && isOver(session.principal)) streams.endServerStream(session);
     listeners.endWhere(({ caller }) => isOver(caller.principal));
   }
+}
+
+/** Ids of keys that were removed, or replaced under the same name. A key that is being rotated shares a hash with its old self. */
+function goneKeys(before: AuthConfig, after: AuthConfig): ReadonlySet<string> {
+  const now = new Map(after.keys.map(({ name, sha256 }) => [name, sha256]));
+  const gone = before.keys.filter(
+    ({ name, sha256 }) => !now.get(name)?.some((hash) => sha256.includes(hash)),
+  );
+  return new Set(gone.map(({ name }) => `key:${name}`));
 }

@@ -54,6 +54,10 @@ export class FairMap<K, V> {
     for (const key of [...(this.#keys.get(owner) ?? [])]) this.delete(key);
   }
 
+  deleteWhere(isGone: (value: V) => boolean): void {
+    for (const [key, { value }] of this.#entries) if (isGone(value)) this.delete(key);
+  }
+
   clear(): void {
     this.#entries.clear();
     this.#keys.clear();

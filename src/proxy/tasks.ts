@@ -84,6 +84,8 @@ export interface Tasks {
   watch(listener: Listener, id: string): Promise<boolean>;
   /** A stream has ended. */
   left(listener: Listener): void;
+  /** Forgets the tasks of principals, by id: who gets the same id later is somebody else. */
+  forget(principals: ReadonlySet<string>): void;
 }
 
 export function createTasks({ boundary, tell, describe, now, maxBytes, budget }: TasksDeps): Tasks {
@@ -296,6 +298,9 @@ export function createTasks({ boundary, tell, describe, now, maxBytes, budget }:
         watches.delete(key);
         link.unwatchTask(taskId);
       }
+    },
+    forget(principals) {
+      if (principals.size > 0) tasks.deleteWhere(({ principal }) => principals.has(principal));
     },
   };
 }

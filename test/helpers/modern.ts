@@ -60,19 +60,27 @@ const NAMES: Record<string, string> = {
 
 let ids = 0;
 
+/** The headers that a request needs. */
+export function nameHeaders(
+  method: string,
+  params: Readonly<Record<string, unknown>>,
+  version = REVISION,
+): Headers {
+  const named = params[NAMES[method] ?? ''];
+  return {
+    'mcp-protocol-version': version,
+    'mcp-method': method,
+    ...(typeof named === 'string' ? { 'mcp-name': named } : {}),
+  };
+}
+
 function requestOf(
   method: string,
   params: Record<string, unknown>,
   options: Modern,
 ): { body: JsonRpc; headers: Headers } {
   const id = options.id ?? ++ids;
-  const named = params[NAMES[method] ?? ''];
-  const headers: Headers = {
-    'mcp-protocol-version': options.version ?? REVISION,
-    'mcp-method': method,
-    ...(typeof named === 'string' ? { 'mcp-name': named } : {}),
-    ...options.headers,
-  };
+  const headers: Headers = { ...nameHeaders(method, params, options.version), ...options.headers };
   return {
     body: { jsonrpc: '2.0', id, method, params: { ...params, _meta: envelope(options) } },
     headers: Object.fromEntries(Object.entries(headers).filter(([, value]) => value !== '')),

@@ -17,6 +17,7 @@ import type { Verb, Written } from '../verb.js';
 const NAME = /^[A-Za-z0-9._@-]{1,128}$/;
 /** Keys are short; whatever else is on stdin is not one. */
 const STDIN_BYTES = 4096;
+const DAY_MS = 86_400_000;
 
 function configOf({ values }: Written, env: NodeJS.ProcessEnv): string | undefined {
   return values['config'] ?? (env['MCPSTEAD_CONFIG'] || undefined);
@@ -141,9 +142,13 @@ function words(list: string | undefined): readonly string[] {
 /** `90d`, or a date. */
 function dateOf(text: string): string {
   const [, days] = /^(\d{1,5})d$/.exec(text) ?? [];
-  if (days !== undefined) return new Date(Date.now() + Number(days) * 86_400_000).toISOString().slice(0, 10);
-  const isDate = /^\d{4}-\d{2}-\d{2}$/.test(text) && !Number.isNaN(Date.parse(`${text}T00:00:00Z`));
-  if (isDate) return text;
+  if (days !== undefined) return new Date(Date.now() + Number(days) * DAY_MS).toISOString().slice(0, 10);
+  const start = /^\d{4}-\d{2}-\d{2}$/.test(text) ? Date.parse(`${text}T00:00:00Z`) : NaN;
+  // 2027-02-31 is parsed, too, as a day of March.
+  if (!Number.isNaN(start) && new Date(start).toISOString().startsWith(text)) {
+    if (start + DAY_MS > Date.now()) return text;
+    throw new Refusal(`--expires ${text} has passed`, 2);
+  }
   throw new Refusal(`--expires is a number of days (90d) or a date (2027-06-30), not '${text}'`, 2);
 }
 

@@ -20,10 +20,10 @@ import { endOf, fullFiles, fullName, type End } from './end.js';
 const BUFFER_BYTES = 8 * 1024 * 1024;
 /** Room for calls that were under way when the log was full: their lines are still taken. */
 const HARD_BYTES = 2 * BUFFER_BYTES;
+/** Lines that come within this time after a write are gathered: a write costs more than a line. A process that is killed loses those. */
+const GATHER_MS = 20;
 /** Bytes of one write. */
 const BATCH_BYTES = 256 * 1024;
-/** A write costs as much as ten lines: those that come within this time are written together. */
-const GAP_MS = 10;
 const RETRY_MS = 1000;
 /** How often the file is looked for under its name: it may have been moved or deleted. */
 const LOOK_MS = 1000;
@@ -194,7 +194,7 @@ export class AuditFile {
 
   /** Waits for more lines: those of this turn of the event loop, and where lines come fast, those of the next milliseconds. */
   #pause(): Promise<void> {
-    const ms = this.#closed ? 0 : this.#last + GAP_MS - performance.now();
+    const ms = this.#closed ? 0 : this.#last + GATHER_MS - performance.now();
     return new Promise((resolve) => {
       if (ms <= 0) {
         setImmediate(resolve);
