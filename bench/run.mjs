@@ -4,6 +4,7 @@ import { spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { cpus, totalmem } from 'node:os';
 import { parseArgs } from 'node:util';
+import { accessCosts } from './access.mjs';
 import { httpCalls, stdioCalls } from './calls.mjs';
 import { acrossEras } from './eras.mjs';
 import { reload, staysFlat } from './fleet.mjs';
@@ -32,7 +33,7 @@ const { values } = parseArgs({
 });
 if (!mcpstead) throw new Error('run npm ci and npm run build in the folder above first');
 
-const loads = [httpCalls, stdioCalls, firstByte, acrossEras, staysFlat, reload];
+const loads = [httpCalls, stdioCalls, firstByte, acrossEras, accessCosts, staysFlat, reload];
 const memories = [underLoad, idleSessions, parkedCalls];
 const chosen = values.eras
   ? [acrossEras]

@@ -21,8 +21,9 @@ import { Readiness } from './gateway/readiness.js';
 import { applyConfig, recordReload } from './gateway/reload.js';
 import { sessionOptions, Sessions } from './gateway/sessions.js';
 import { Limits } from './policy/limits.js';
-import { openState } from './state/open.js';
+import { openOnce } from './state/open.js';
 import { createBudget } from './lib/budget.js';
+import { SlotSet } from './lib/slot-set.js';
 import { createSlots } from './lib/slots.js';
 import { createWheel, type Wheel } from './lib/wheel.js';
 import { Boundary } from './observe/boundary.js';
@@ -183,9 +184,10 @@ export class GatewayCore {
       maxBytes: () => limits().message_bytes,
       budget,
     });
+    const state = openOnce(config, deps.env, log);
     const pins = new PinBook({
       modes: () => this.#runtime.access.pinned,
-      open: () => openState(config, deps.env, log),
+      open: state,
       log,
       boundary,
       stats,
@@ -234,7 +236,7 @@ export class GatewayCore {
       limits,
       parkedMs,
     });
-    const sessionless: Sessionless = new Map();
+    const sessionless: Sessionless = new SlotSet();
     this.#lives = new Lives({
       boundary,
       sessions: () => this.#sessions,
@@ -250,7 +252,7 @@ export class GatewayCore {
       clock: () => Date.now(),
     });
     const { build } = deps;
-    const observers = createObservers({ config: () => this.#config, log, boundary, stats, build });
+    const observers = createObservers({ config: () => this.#config, log, boundary, stats, build, state });
     this.#observers = observers;
     this.operators = new Operators({
       runtime: () => this.#runtime,

@@ -17,8 +17,11 @@ export interface Authenticator {
   readonly mode: 'none' | 'bearer';
   /** `resource`: the path of the route. A promise, which never rejects, where the credential is verified elsewhere. */
   authenticate(shown: Shown, resource: string): Principal | Denied | Promise<Principal | Denied>;
-  /** Whether a principal's credential is still accepted; an expired one may be. */
-  accepts(principal: Principal): boolean;
+  /**
+   * A principal as the configuration has it now, which may give it other groups; undefined: its credential is withdrawn. An expired one is
+   * not.
+   */
+  current(principal: Principal): Principal | undefined;
   /** Whether a principal's credential has not expired. */
   isFresh(principal: Principal): boolean;
   readonly discovery: Discovery;
@@ -67,7 +70,7 @@ export function createAuthenticator(auth: AuthConfig, deps: AuthenticatorDeps): 
       ...NO_OAUTH,
       mode,
       authenticate: () => ANONYMOUS,
-      accepts: ({ credential }) => credential === '',
+      current: (principal) => (principal.credential === '' ? principal : undefined),
       discovery: { oauth: 'unused', metadata: () => undefined },
     };
   const known = createTokens(tokens);
@@ -82,7 +85,7 @@ export function createAuthenticator(auth: AuthConfig, deps: AuthenticatorDeps): 
       if (token === '') return unauthorized('bad_format');
       return known.verify(Buffer.from(token, 'utf8')) ?? unauthorized('wrong_token');
     },
-    accepts: (principal) => principal.kind === 'local' || known.accepts(principal),
+    current: (principal) => (principal.kind === 'local' ? principal : known.current(principal)),
     discovery: { oauth: 'off', metadata: () => undefined },
   };
 }
@@ -99,6 +102,18 @@ function bearerToken(authorization: string): string {
   // Skip spaces only: other characters that trim() removes can be part of a token.
   while (authorization.charCodeAt(start) === 0x20) start++;
   return authorization.slice(start);
+}
+
+const AUTHORIZATION = 'authorization';
+
+/** Whether a request has two Authorization headers. */
+function isTwice({ rawHeaders }: Shown): boolean {
+  let times = 0;
+  for (let i = 0; rawHeaders && i < rawHeaders.length; i += 2) {
+    const { length } = rawHeaders[i] as string;
+    if (length === AUTHORIZATION.length && rawHeaders[i]?.toLowerCase() === AUTHORIZATION) times++;
+  }
+  return times > 1;
 }
 
 /** Admits holders of tokens, keys, access tokens and certificates, and users that a proxy names. */
@@ -142,6 +157,8 @@ class Verifiers implements Authenticator {
   authenticate(shown: Shown, path: string): Principal | Denied | Promise<Principal | Denied> {
     const { authorization } = shown.headers;
     if (authorization === undefined || authorization === '') return this.#byConnection(shown, path);
+    // Node keeps the first one, a proxy in front may have judged the last one.
+    if (isTwice(shown)) return this.#refuse({ reason: 'bad_format' }, shown, path);
     const issuers = this.#issuers;
     if (issuers) {
       const seen = issuers.recognise(authorization, this.#challenges.resource(path, shown));
@@ -149,8 +166,11 @@ class Verifiers implements Authenticator {
     }
     const token = bearerToken(authorization);
     if (token === '') return this.#refuse({ reason: 'bad_format' }, shown, path);
-    if (this.#keys && hasKeyForm(token))
-      return this.#settle(asRefusal(this.#keys.verify(token, this.#deps.now())), shown, path);
+    if (hasKeyForm(token)) {
+      if (this.#keys) return this.#settle(asRefusal(this.#keys.verify(token, this.#deps.now())), shown, path);
+      // A key that was in use once must not be sent to an issuer.
+      if (issuers) return this.#refuse({ reason: 'unknown_key' }, shown, path);
+    }
     if (issuers && hasJwtForm(token)) return this.#verify(issuers, token, 'jwt', { shown, path });
     const principal = this.#tokens.verify(Buffer.from(token, 'utf8'));
     if (principal) return principal;
@@ -158,21 +178,21 @@ class Verifiers implements Authenticator {
     return this.#refuse({ reason: 'wrong_token' }, shown, path);
   }
 
-  accepts(principal: Principal): boolean {
+  current(principal: Principal): Principal | undefined {
     switch (principal.kind) {
       case 'local':
-        return true;
+        return principal;
       case 'anonymous':
-        return false;
+        return undefined;
       case 'bearer':
-        return this.#tokens.accepts(principal);
+        return this.#tokens.current(principal);
       case 'key':
-        return this.#keys?.accepts(principal) === true;
+        return this.#keys?.current(principal);
       case 'token':
-        return this.#issuers?.accepts(principal) === true;
+        return this.#issuers?.accepts(principal) === true ? principal : undefined;
       case 'proxy':
       case 'cert':
-        return this.#peer.accepts(principal);
+        return this.#peer.current(principal);
     }
   }
 
@@ -239,7 +259,7 @@ class Verifiers implements Authenticator {
     const challenge = this.#issuers
       ? this.#challenges.refused(this.#challenges.resource(path, shown), reason)
       : BARE;
-    return { status: 401, challenge, reason };
+    return { status: 401, challenge, reason, ...(refusal.named && { named: true }) };
   }
 
   #tooMany(address: string, retryAfter: number): Denied {
@@ -253,5 +273,6 @@ function unavailable(): Denied {
 }
 
 function asRefusal(result: Principal | AuthFailureReason): Principal | TokenRefusal {
-  return typeof result === 'string' ? { reason: result } : result;
+  if (typeof result !== 'string') return result;
+  return result === 'expired' ? { reason: result, named: true } : { reason: result };
 }

@@ -13,6 +13,8 @@ import { Seen, type SeenEntry, type Verified } from './seen.js';
 /** A refusal of a token, and the issuer that it names. */
 export interface TokenRefusal extends Refusal {
   readonly issuer?: string;
+  /** See Denied. */
+  readonly named?: true;
 }
 
 interface Known extends Judge {
@@ -139,7 +141,10 @@ export function createIssuerTokens({ issuers }: AuthConfig, deps: IssuerTokensDe
       return 'reason' in outcome ? outcome : admit(outcome, resource);
     },
     introspects: opaque !== undefined,
-    accepts: ({ credential }) => [...known.values()].some((each) => credential.startsWith(`${each.tag}.`)),
+    accepts({ credential }) {
+      for (const { tag: issuer } of known.values()) if (credential.startsWith(`${issuer}.`)) return true;
+      return false;
+    },
     release(url) {
       const from = known.get(url);
       known.delete(url);

@@ -7,7 +7,8 @@ import type { Principal } from '../protocol/ports.js';
 export interface Keys {
   /** The principal of a key, or why it is refused. */
   verify(key: string, now: number): Principal | AuthFailureReason;
-  accepts(principal: Principal): boolean;
+  /** The principal of the same key; undefined: it is withdrawn. */
+  current(principal: Principal): Principal | undefined;
 }
 
 /** Longer than any prefix that two hashes have in common by chance. */
@@ -52,6 +53,9 @@ export function createKeys(
       if (principal === undefined) return 'unknown_key';
       return principal.expires !== undefined && now >= principal.expires ? 'expired' : principal;
     },
-    accepts: ({ id, credential }) => byCredential.get(credential)?.id === id,
+    current({ id, credential }) {
+      const principal = byCredential.get(credential);
+      return principal?.id === id ? principal : undefined;
+    },
   };
 }

@@ -1,6 +1,7 @@
 /** What the connection says about a client: its address, the user that a proxy in front names, its certificate. */
 import { createHash } from 'node:crypto';
 import { BlockList, isIP, isIPv4 } from 'node:net';
+import { isDeepStrictEqual } from 'node:util';
 import type { AuthConfig } from '../config/index.js';
 import type { AuthFailureReason } from '../observe/stats.js';
 import type { Principal, Shown } from '../protocol/ports.js';
@@ -20,7 +21,8 @@ export interface Peer {
   user(shown: Shown): Principal | AuthFailureReason | undefined;
   /** The holder of a verified certificate; undefined: none was shown. */
   holder(shown: Shown, now: number): Principal | AuthFailureReason | undefined;
-  accepts(principal: Principal): boolean;
+  /** The principal as the configuration has it now; undefined: its proxy is not listed any more, or the CA of its certificate is another. */
+  current(principal: Principal): Principal | undefined;
 }
 
 /**
@@ -113,9 +115,12 @@ export function createPeer({ proxy, client_cert }: AuthConfig, authorities: stri
         ? 'expired'
         : holder;
     },
-    accepts({ kind, credential }) {
-      if (kind === 'proxy') return proxy?.user !== undefined && isListed(credential);
-      return client_cert !== undefined && authority !== '' && credential.startsWith(`${authority}.`);
+    current(principal) {
+      const { kind, credential } = principal;
+      if (kind === 'proxy') return proxy?.user !== undefined && isListed(credential) ? principal : undefined;
+      if (!client_cert || authority === '' || !credential.startsWith(`${authority}.`)) return undefined;
+      const { groups } = client_cert;
+      return isDeepStrictEqual(groups, principal.groups) ? principal : { ...principal, groups };
     },
   };
 }

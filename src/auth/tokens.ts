@@ -10,7 +10,8 @@ export function bare(id: string, kind: PrincipalKind, credential: string): Princ
 export interface Tokens {
   /** undefined: not one of them. */
   verify(candidate: Buffer): Principal | undefined;
-  accepts(principal: Principal): boolean;
+  /** The principal of the same token; undefined: it is withdrawn. */
+  current(principal: Principal): Principal | undefined;
 }
 
 export function createTokens(tokens: readonly string[]): Tokens {
@@ -22,7 +23,8 @@ export function createTokens(tokens: readonly string[]): Tokens {
       for (const { compare, principal } of known) if (compare(candidate)) found = principal;
       return found;
     },
-    accepts: ({ credential }) => known.some(({ principal }) => principal.credential === credential),
+    current: ({ credential }) =>
+      known.find(({ principal }) => principal.credential === credential)?.principal,
   };
 }
 

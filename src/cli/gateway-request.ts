@@ -16,16 +16,33 @@ export interface Target {
   readonly config: string | undefined;
 }
 
-/** The address of the gateway that a command is about. */
-export function gatewayUrl({ url, config }: Target, env: NodeJS.ProcessEnv): URL {
+/** Where a gateway answers the requests of commands. */
+export interface Address {
+  readonly url: URL;
+  /** Whether the certificate is that of this machine, which is asked by its address and not by the name in the certificate. */
+  readonly own: boolean;
+  /** What to do if the gateway ends the handshake. */
+  readonly advice?: string | undefined;
+}
+
+/** The address that a command is about: of the port for operators, if the config has one. Reports an unreadable config to `unread`. */
+export function gatewayAddress(
+  { url, config }: Target,
+  env: NodeJS.ProcessEnv,
+  unread: (why: string) => void,
+): Address {
   if (url !== undefined) {
     if (!URL.canParse(url) || !/^https?:$/.test(new URL(url).protocol))
       throw new Refusal(`--url must be an http or https URL, not '${url}'`, 2);
-    return new URL('/', url);
+    return { url: new URL('/', url), own: false };
   }
-  const { host, port } = listenAddress(config, env);
+  const { host, port, tls, clientCert } = listenAddress(config, env, unread);
   const reachable = host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host;
-  return new URL(`http://${reachable.includes(':') ? `[${reachable}]` : reachable}:${port}/`);
+  const name = reachable.includes(':') ? `[${reachable}]` : reachable;
+  const advice = clientCert
+    ? 'http.tls.client_cert is required: set admin.port, where commands need no certificate'
+    : undefined;
+  return { url: new URL(`${tls ? 'https' : 'http'}://${name}:${port}/`), own: true, advice };
 }
 
 export interface GatewayAnswer {
@@ -34,23 +51,30 @@ export interface GatewayAnswer {
   readonly url: URL;
 }
 
-/**
- * Sends a request with the token of MCPSTEAD_BEARER_TOKEN: a POST, or without a body a GET. Rejects with a Refusal of status 4 if there is no
- * answer.
- */
-export async function askGateway(
-  target: Target,
-  path: string,
-  body: string | undefined,
-  { env }: Pick<Terminal, 'env'>,
+export interface GatewayRequest {
+  readonly path: string;
+  /** undefined: a GET; otherwise a POST of JSON. */
+  readonly body?: string | undefined;
+  readonly token?: string | undefined;
+  readonly timeoutMs: number;
+  /** What is kept of the answer. */
+  readonly bodyBytes: number;
+}
+
+/** Sends a request. Rejects with an Error whose message says why there is no answer. */
+export async function exchange(
+  address: Address,
+  { path, body, token, timeoutMs, bodyBytes }: GatewayRequest,
 ): Promise<GatewayAnswer> {
-  const url = new URL(path, gatewayUrl(target, env));
-  const token = ownToken(env);
+  const { own, advice } = address;
+  const url = new URL(path, address.url);
   const send = url.protocol === 'https:' ? (await import('node:https')).request : httpRequest;
   return await new Promise((resolve, reject) => {
     const fail = (error: NodeJS.ErrnoException): void => {
+      const { code = '', message } = error;
+      const why = (message.trim() || code || 'no answer').replace(/\s+/g, ' ');
       reject(
-        new Refusal(`no gateway at ${url.origin}: ${error.message || error.code || 'no answer'}`, NO_GATEWAY),
+        new Error(advice !== undefined && /SSL|ECONNRESET|EPIPE/.test(code) ? `${why}; ${advice}` : why),
       );
     };
     const request = send(
@@ -58,7 +82,8 @@ export async function askGateway(
       {
         method: body === undefined ? 'GET' : 'POST',
         agent: false,
-        timeout: TIMEOUT_MS,
+        timeout: timeoutMs,
+        rejectUnauthorized: !own,
         headers: {
           ...(body !== undefined && {
             'Content-Type': 'application/json',
@@ -71,7 +96,7 @@ export async function askGateway(
         let text = '';
         answer.setEncoding('utf8');
         answer.on('data', (chunk: string) => {
-          if (text.length < BODY_BYTES) text += chunk;
+          if (text.length < bodyBytes) text += chunk;
         });
         answer.on('error', fail);
         answer.on('end', () => {
@@ -79,9 +104,29 @@ export async function askGateway(
         });
       },
     );
-    request.on('timeout', () => request.destroy(new Error(`no answer within ${TIMEOUT_MS} ms`)));
+    request.on('timeout', () => request.destroy(new Error(`no answer within ${timeoutMs} ms`)));
     request.on('error', fail);
     request.end(body);
+  });
+}
+
+/**
+ * Sends a request with the token of MCPSTEAD_BEARER_TOKEN: a POST, or without a body a GET. Rejects with a Refusal of status 4 if there is no
+ * answer.
+ */
+export async function askGateway(
+  target: Target,
+  path: string,
+  body: string | undefined,
+  { env }: Pick<Terminal, 'env'>,
+): Promise<GatewayAnswer> {
+  const address = gatewayAddress(target, env, (why) => {
+    // Another gateway may answer at the default address, and must not get the token.
+    throw new Refusal(`${why}; or name the gateway with --url`, NO_GATEWAY);
+  });
+  const request = { path, body, token: ownToken(env), timeoutMs: TIMEOUT_MS, bodyBytes: BODY_BYTES };
+  return await exchange(address, request).catch((error: unknown) => {
+    throw new Refusal(`no gateway at ${address.url.origin}: ${(error as Error).message}`, NO_GATEWAY);
   });
 }
 

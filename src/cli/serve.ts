@@ -33,13 +33,22 @@ export async function serve(path: string, terminal: Terminal): Promise<number> {
 }
 
 /** Warns about a gateway that is open to the network. The warning goes to stderr at any log level, not to the log. */
-function warnIfOpen({ config: { host, port, mcp } }: LoadedConfig, terminal: Terminal): void {
-  if (mcp.auth.mode !== 'none' || isLoopback(host)) return;
-  terminal.err(`
+function warnIfOpen({ config: { host, port, mcp, admin } }: LoadedConfig, terminal: Terminal): void {
+  if (mcp.auth.mode !== 'none') return;
+  if (!isLoopback(host))
+    terminal.err(`
 WARNING: mcpstead listens on ${host} and lets in everyone (mcp.auth.mode: none).
          Whoever reaches port ${port} can call every tool of every server, with your credentials.
          Either set mcp.auth.mode: bearer and MCPSTEAD_BEARER_TOKEN,
          or set host: 127.0.0.1.
+
+`);
+  if (admin.port !== undefined && !isLoopback(admin.host))
+    terminal.err(`
+WARNING: mcpstead listens on ${admin.host} for operators and lets in everyone (mcp.auth.mode: none).
+         Whoever reaches port ${admin.port} can read the metrics, reload the configuration and approve definitions.
+         Either set mcp.auth.mode: bearer and MCPSTEAD_BEARER_TOKEN,
+         or set admin.host: 127.0.0.1.
 
 `);
 }

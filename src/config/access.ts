@@ -4,7 +4,7 @@ import { isIP } from 'node:net';
 import { isAbsolute, join, resolve } from 'node:path';
 import { z } from 'zod';
 import { keyEntry } from './access-schema.js';
-import { isLoopback } from './address.js';
+import { bindHost, isLoopback } from './address.js';
 import { areCertificates, certificateProblem } from './certificates.js';
 import { isMapping } from './client-files.js';
 import { readSecret, type Values } from './expand.js';
@@ -30,15 +30,31 @@ export function refuseEmpty(raw: Readonly<Record<string, unknown>>, findings: Fi
   for (const key of ['policy', 'profiles']) if (key in raw) look(raw[key], [key]);
   const { limits } = raw;
   if (isMapping(limits) && 'rules' in limits) look(limits['rules'], ['limits', 'rules']);
-  const { mcp } = raw;
+  const { http, mcp } = raw;
+  if (isMapping(http) && 'tls' in http && !http['tls']) look(http['tls'], ['http', 'tls']);
   const auth = isMapping(mcp) ? mcp['auth'] : undefined;
   if (!isMapping(auth)) return;
   for (const key of ['admins', 'viewers']) if (key in auth) look(auth[key], ['mcp', 'auth', key]);
+  for (const key of ['keys', 'issuers']) refuseEmptyIn(auth[key], ['mcp', 'auth', key], findings);
 }
 
+/** Members of keys and issuers that take something away from them. */
+const RESTRICTIONS = ['expires', 'disabled', 'clients'] as const;
+
+function refuseEmptyIn(entries: unknown, path: Path, findings: Findings): void {
+  if (!Array.isArray(entries)) return;
+  entries.forEach((entry: unknown, index) => {
+    if (!isMapping(entry)) return;
+    for (const key of RESTRICTIONS)
+      if (key in entry && (entry[key] === null || entry[key] === undefined))
+        findings.problem([...path, index, key], 'has no value', 'write one, or remove the key', true);
+  });
+}
+
+/** `host`: the address that the gateway listens on. */
 export function accessOf(
   file: FileValues,
-  tokens: Pick<Config['mcp']['auth'], 'mode' | 'tokens'>,
+  { host, ...tokens }: Pick<Config['mcp']['auth'], 'mode' | 'tokens'> & Pick<Config, 'host'>,
   values: Values,
   findings: Findings,
 ): Config['mcp']['auth'] {
@@ -57,7 +73,17 @@ export function accessOf(
     return { ...resolved, keys: [], issuers: [], client_cert: undefined, proxy: undefined };
   uniqueNames(auth.issuers, ['mcp', 'auth', 'issuers'], findings);
   const path = ['mcp', 'auth', 'issuers'];
-  if (auth.issuers.length > 0 && file.http.public_url === null && !isLoopback(file.host))
+  const urls = auth.issuers.map(({ issuer }) => issuer);
+  urls.forEach((url, index) => {
+    const other = urls.indexOf(url);
+    if (other < index)
+      findings.problem(
+        [...path, index, 'issuer'],
+        `is also that of '${auth.issuers[other]?.name ?? ''}': its tokens would have two meanings`,
+        'write one entry for each issuer',
+      );
+  });
+  if (auth.issuers.length > 0 && file.http.public_url === null && !isLoopback(host))
     findings.problem(
       path,
       'needs http.public_url: tokens are for a URL',
@@ -158,7 +184,13 @@ function readKeys(
   try {
     const { value, source } = parseText(text, path);
     const own = new Findings(source);
-    const entries = parseAll(z.array(keyEntry), withoutNulls(value ?? []), [], own) ?? [];
+    if (value === null || value === undefined) {
+      const fix = 'write [] if there are none';
+      findings.problem(at, `${path} is empty, as after a write that failed: no key would be accepted`, fix);
+      return undefined;
+    }
+    refuseEmptyIn(value, [], own);
+    const entries = parseAll(z.array(keyEntry), withoutNulls(value), [], own) ?? [];
     return { entries, findings: own };
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
@@ -331,6 +363,17 @@ export function tracingOf(file: FileValues, findings: Findings): Config['tracing
       'http://127.0.0.1:4318/v1/traces',
     );
   return { ...file.tracing, endpoint };
+}
+
+export function adminOf({ admin }: FileValues, findings: Findings): Config['admin'] {
+  const host = bindHost(admin.host);
+  if (host === undefined)
+    findings.problem(
+      ['admin', 'host'],
+      `invalid bind address '${admin.host}'`,
+      'an IP address such as 127.0.0.1 or ::1, localhost, or a host name',
+    );
+  return { ...admin, host: host ?? '' };
 }
 
 export function tlsOf(file: FileValues, values: Values, findings: Findings): TlsConfig | undefined {

@@ -5,9 +5,21 @@ import { keysOf, unwrap } from './schema-tree.js';
 type Issue = z.core.$ZodIssue;
 
 /** Reports the schema errors below `base`, each with what is allowed. */
-function reportIssues(findings: Findings, base: Path, issues: readonly Issue[]): void {
+function reportIssues(
+  findings: Findings,
+  base: Path,
+  issues: readonly Issue[],
+  schema: z.core.$ZodType,
+): void {
   for (const issue of issues) {
-    const path = [...base, ...(issue.path as (string | number)[])];
+    const own = issue.path as Path;
+    const path = [...base, ...own];
+    if (issue.code === 'unrecognized_keys') {
+      const known = Object.keys(keysOf(schemaAt(schema, own)) ?? {});
+      for (const key of issue.keys)
+        findings.problem([...path, key], 'unknown key', suggestion(key, known, []), true);
+      continue;
+    }
     const list = issue.code === 'invalid_type' && issue.expected === 'array';
     findings.problem(path, sentence(issue), list ? 'write [a, b]' : undefined);
   }
@@ -25,10 +37,17 @@ export function parseAll<S extends z.ZodType>(
 ): z.output<S> | undefined {
   const parsed = schema.safeParse(raw);
   if (parsed.success) return parsed.data;
-  reportIssues(findings, base, parsed.error.issues);
+  reportIssues(findings, base, parsed.error.issues, schema);
   const rest = structuredClone(raw);
   for (const { path } of parsed.error.issues) drop(rest, path as Path);
   return schema.safeParse(rest).data;
+}
+
+function schemaAt(schema: z.core.$ZodType, path: Path): z.core.$ZodType {
+  return path.reduce<z.core.$ZodType>((holder, part) => {
+    const { element } = unwrap(holder)._zod.def as { element?: z.core.$ZodType };
+    return element ?? keysOf(holder)?.[part] ?? holder;
+  }, schema);
 }
 
 /** Removes the value at `path`, or the list that contains it. */
@@ -77,7 +96,10 @@ const KINDS: Readonly<Record<string, string>> = {
   record: 'a mapping of keys to values',
 };
 
-/** Calls `found` for each unknown key below `value`, with the keys that are known in its place. */
+/**
+ * Calls `found` for each unknown key below `value`, with the keys that are known in its place. Those of a strict mapping are errors that the
+ * schema reports.
+ */
 export function unknownKeys(
   schema: z.core.$ZodType,
   value: unknown,
@@ -94,8 +116,13 @@ export function unknownKeys(
   if (!keys) return;
   for (const [key, member] of Object.entries(value)) {
     if (Object.hasOwn(keys, key)) unknownKeys(keys[key] as z.core.$ZodType, member, [...path, key], found);
-    else found([...path, key], Object.keys(keys));
+    else if (!isStrict(schema)) found([...path, key], Object.keys(keys));
   }
+}
+
+function isStrict(schema: z.core.$ZodType): boolean {
+  const { catchall } = unwrap(schema)._zod.def as { catchall?: z.core.$ZodType };
+  return catchall?._zod.def.type === 'never';
 }
 
 const MAX_KEY = 128;

@@ -1,6 +1,7 @@
 import { isAbsolute, join, resolve } from 'node:path';
 import {
   accessOf,
+  adminOf,
   auditOf,
   checkPins,
   checkProfiles,
@@ -36,6 +37,13 @@ export interface LoadedConfig {
 
 type Mapping = Record<string, unknown>;
 
+/** Keys whose misspelling must not go by with a warning: without them, more people may do more. */
+const RESTRICTING: ReadonlySet<string> = new Set(
+  ['policy', 'keys', 'keys_file', 'issuers', 'client_cert', 'proxy', 'admins', 'viewers'].map(
+    (key) => `did you mean ${key}?`,
+  ),
+);
+
 /** Checks and completes a configuration. Throws ConfigError with everything that is wrong. */
 export function resolveSource(input: unknown, source: Source, values: Values): LoadedConfig {
   const findings = new Findings(source);
@@ -54,7 +62,10 @@ export function resolveSource(input: unknown, source: Source, values: Values): L
     const elsewhere = [...leavesOf(fileSchema), ...leavesOf(serverSchema, 'servers[].')].map(
       ([path]) => path,
     );
-    findings.warn(path, 'unknown key, ignored', suggestion(key, known, elsewhere));
+    const fix = suggestion(key, known, elsewhere);
+    const isAboutAccess = path.length === 1 || (path.length === 3 && path[0] === 'mcp' && path[1] === 'auth');
+    if (isAboutAccess && RESTRICTING.has(fix)) findings.problem(path, 'unknown key', fix, true);
+    else findings.warn(path, 'unknown key, ignored', fix);
   };
   unknownKeys(fileSchema, raw, [], (path, known) => {
     const [first] = path;
@@ -73,11 +84,13 @@ export function resolveSource(input: unknown, source: Source, values: Values): L
     );
   }
   const [stateKey, ...olderKeys] = stateKeys(values, findings);
+  const address = listenOf(file, values, findings);
+  const tokens = tokensOf(file, values, findings);
   const config: Config = {
-    ...listenOf(file, values, findings),
+    ...address,
     mcp: {
       session: file.mcp.session,
-      auth: accessOf(file, tokensOf(file, values, findings), values, findings),
+      auth: accessOf(file, { host: address.host, ...tokens }, values, findings),
       state_key: stateKey,
     },
     servers: resolveServers(raw, values, findings, unknown),
@@ -91,7 +104,7 @@ export function resolveSource(input: unknown, source: Source, values: Values): L
     profiles: profilesOf(file, findings),
     audit: auditOf(file, values),
     tracing: tracingOf(file, findings),
-    admin: file.admin,
+    admin: adminOf(file, findings),
     state: {
       dir: stateDir(file, values),
       chosen: file.state.dir !== undefined,

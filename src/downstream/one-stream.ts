@@ -14,6 +14,7 @@ import {
   type Cause,
   type Exchange,
   type Notice,
+  type Principal,
   type Question,
   type Refusal,
   type Sink,
@@ -49,6 +50,8 @@ export interface OneStreamDeps {
 
 export class OneStream {
   readonly #deps: OneStreamDeps;
+  /** With the newest credential that was shown. */
+  #origin: OneStreamDeps['origin'];
   readonly #lane: Lane;
   readonly #calls = new Set<Call>();
   readonly #batches = new Set<(why: Cause) => void>();
@@ -68,6 +71,7 @@ export class OneStream {
 
   constructor(deps: OneStreamDeps) {
     this.#deps = deps;
+    this.#origin = deps.origin;
     const overflow = (): void => {
       deps.log.warn('closed the stream of a client that does not read: too many bytes are buffered');
       // Deferred, because a call may be writing.
@@ -106,6 +110,13 @@ export class OneStream {
   /** Whether messages wait until the session is open. `room` is called then. */
   get opening(): boolean {
     return this.#opening !== undefined;
+  }
+
+  /** The client has shown a credential, of the same principal: from here on it counts. */
+  show(principal: Principal): void {
+    if (principal === this.#origin.principal) return;
+    this.#origin = { ...this.#origin, principal };
+    if (this.#session) this.#deps.gate.renew(this.#session, principal);
   }
 
   /**
@@ -244,9 +255,8 @@ export class OneStream {
   }
 
   #originOf(version: string | undefined, era: Era): Origin {
-    const { origin } = this.#deps;
     const sessionId = era === 'legacy' ? this.#session?.id : undefined;
-    return { ...origin, sessionId, version, era, headers: undefined };
+    return { ...this.#origin, sessionId, version, era, headers: undefined };
   }
 
   /** Requests of a session are known to the session. */

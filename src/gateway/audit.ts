@@ -1,5 +1,5 @@
 /** The audit log of a gateway, if one is configured. */
-import { createHmac, hkdfSync, randomBytes } from 'node:crypto';
+import { createHmac, randomBytes } from 'node:crypto';
 import type { Config } from '../config/types.js';
 import type { GatewayError } from '../errors.js';
 import { Audit, type Act } from '../observe/audit.js';
@@ -8,6 +8,7 @@ import type { Calls } from '../observe/calls.js';
 import type { Logger } from '../observe/log.js';
 import type { GatewayStats } from '../observe/stats.js';
 import type { Principal } from '../protocol/ports.js';
+import type { State } from '../state/open.js';
 
 export interface OpenAuditDeps {
   readonly config: () => Config;
@@ -16,6 +17,7 @@ export interface OpenAuditDeps {
   readonly boundary: Boundary;
   readonly stats: GatewayStats;
   readonly build: { readonly version: string };
+  readonly state: () => Promise<Pick<State, 'keyFor'>>;
 }
 
 /** What the gateway itself needs of its audit log. Without one, all of this does nothing. */
@@ -36,15 +38,15 @@ export interface GatewayAudit {
 }
 
 /** Opens the file, and subscribes to the calls. Throws an Error if the file cannot be used. */
-export function openAudit({ config, calls, build, ...deps }: OpenAuditDeps): GatewayAudit {
-  const { audit, mcp } = config();
+export function openAudit({ config, calls, build, state, ...deps }: OpenAuditDeps): GatewayAudit {
+  const { audit } = config();
   if (audit.file === undefined) return NONE;
   const log = new Audit({
     ...deps,
     version: build.version,
     file: audit.file,
     config: () => config().audit,
-    hmac: hmacBy(mcp.state_key ?? randomBytes(32)),
+    hmac: () => hmacBy(state, deps.log),
   });
   calls.add(log);
   return {
@@ -82,8 +84,18 @@ const NONE: GatewayAudit = {
   destroy: () => undefined,
 };
 
-/** An HMAC by a key that serves for nothing else. */
-function hmacBy(stateKey: Buffer): (bytes: Buffer) => string {
-  const key = Buffer.from(hkdfSync('sha256', stateKey, '', 'mcpstead audit arguments', 32));
+/** An HMAC by a key of the state, which serves for nothing else. */
+async function hmacBy(state: OpenAuditDeps['state'], log: Logger): Promise<(bytes: Buffer) => string> {
+  const key = await state()
+    .then((opened) => opened.keyFor('audit arguments'))
+    .catch((error: unknown) => {
+      log.error(
+        'the state key cannot be read: the audit log hashes arguments by another one until the restart',
+        {
+          error: String(error),
+        },
+      );
+      return randomBytes(32);
+    });
   return (bytes) => createHmac('sha256', key).update(bytes).digest('hex');
 }

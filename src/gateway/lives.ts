@@ -59,17 +59,26 @@ export class Lives {
     const { bridge, listeners, sessionless, sessions, auth, tasks } = this.#deps;
     const current = auth();
     const isWithdrawn = ({ principal }: { readonly principal: Principal }): boolean =>
-      !current.accepts(principal);
+      !current.current(principal);
     const { views } = this.#deps.links();
     sessions().endWhere(isWithdrawn, 'auth_changed');
+    // A key may have other groups now, or be confined to a profile.
+    for (const session of sessions().store.all()) {
+      const principal = current.current(session.principal);
+      if (principal) session.principal = session.caller.principal = principal;
+    }
     sessions().endWhere((session) => !views.exists(session.principal, routeOf(session)), 'server_removed');
-    listeners.endWhere(({ caller, route }) => isWithdrawn(caller) || !views.exists(caller.principal, route));
+    listeners.endWhere(({ caller, route }) => {
+      const principal = current.current(caller.principal);
+      return !principal || !views.exists(principal, route);
+    });
     bridge().endWhere(({ caller }) => isWithdrawn(caller));
-    for (const [incoming, exchange] of [...sessionless])
-      if (isWithdrawn(incoming)) exchange.cancel('credential withdrawn');
+    for (const incoming of sessionless.all())
+      if (isWithdrawn(incoming)) incoming.exchange?.cancel('credential withdrawn');
     tasks.forget(goneKeys(before, after));
     for (const session of [...sessions().store.all()]) if (session.open) this.#review(session);
-    for (const listener of [...listeners.all()]) this.#reviewListener(listener);
+    for (const listener of [...listeners.all()])
+      this.#reviewListener(listener, current.current(listener.caller.principal));
   }
 
   close(): void {
@@ -87,12 +96,12 @@ export class Lives {
     tellSession({ streams, given }, session, listed);
   }
 
-  #reviewListener(listener: Listener): void {
+  #reviewListener(listener: Listener, principal = listener.caller.principal): void {
     const { links, interests } = this.#deps;
     const { caller, route } = listener;
-    const view = links().views.of(caller, route);
+    const view = links().views.of({ ...caller, principal }, route);
+    listener.caller = { ...caller, principal, view };
     if (view === caller.view) return;
-    listener.caller = { ...caller, view };
     interests().review(listener);
     tellChanged(listener, LIST_KINDS);
   }

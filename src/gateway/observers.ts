@@ -7,7 +7,7 @@ import { Calls } from '../observe/calls.js';
 import type { Logger } from '../observe/log.js';
 import type { GatewayStats } from '../observe/stats.js';
 import { Tracing } from '../observe/tracing.js';
-import { openAudit, type GatewayAudit } from './audit.js';
+import { openAudit, type GatewayAudit, type OpenAuditDeps } from './audit.js';
 
 export interface ObserversDeps {
   readonly config: () => Config;
@@ -15,6 +15,7 @@ export interface ObserversDeps {
   readonly boundary: Boundary;
   readonly stats: GatewayStats;
   readonly build: { readonly version: string };
+  readonly state: OpenAuditDeps['state'];
 }
 
 export interface Observers {

@@ -16,14 +16,16 @@ const HEAD_MS = 600_000;
 /** Refused credentials that get a line of their own in a second; the others are counted. */
 const REFUSED_A_SECOND = 10;
 const SECOND_MS = 1000;
+/** Arguments that may wait for the key; lines beyond are written without them. */
+const WAITING_BYTES = 8 * 1024 * 1024;
 
 export interface AuditDeps {
   /** An absolute path. */
   readonly file: string;
   /** The current configuration; `file` is not read again. */
   readonly config: () => Omit<Config['audit'], 'file'>;
-  /** An HMAC in hexadecimal digits, by a key that outlives the process. */
-  readonly hmac: (bytes: Buffer) => string;
+  /** An HMAC in hexadecimal digits, by a key that outlives the process. Asked for once, if arguments are hashed. Never rejects. */
+  readonly hmac: () => Promise<(bytes: Buffer) => string>;
   readonly log: Logger;
   readonly boundary: Boundary;
   /** Lost lines are counted here. */
@@ -61,6 +63,11 @@ export class Audit implements CallObserver {
   #refused = 0;
   #more: { readonly timer: NodeJS.Timeout; count: number } | undefined;
   #over = false;
+  #hmac: ((bytes: Buffer) => string) | undefined;
+  #loading: Promise<void> | undefined;
+  /** Calls whose arguments wait for the key. */
+  #waiting: { readonly members: string; readonly bytes: Buffer }[] = [];
+  #waitingBytes = 0;
   #redact: { readonly of: readonly string[]; readonly names: ReadonlySet<string> } | undefined;
 
   /** Throws an Error if the file cannot be used. */
@@ -94,6 +101,7 @@ export class Audit implements CallObserver {
       this.#showHead();
     });
     this.#timer = setInterval(showHead, HEAD_MS).unref();
+    if (deps.config().arguments === 'hash') this.#load();
   }
 
   /** Why calls are refused at the moment; undefined: they are not. */
@@ -112,6 +120,8 @@ export class Audit implements CallObserver {
     const { details, method } = call;
     if (!details || method === 'ping') return;
     if (details.error === this.#refusal) this.#stopped++;
+    else if (this.#deps.config().arguments === 'hash' && !this.#hmac && method === 'tools/call')
+      this.#wait(callMembers(call, details, undefined), details.argumentBytes());
     else this.#write(callMembers(call, details, this.#arguments()));
   }
 
@@ -152,6 +162,7 @@ export class Audit implements CallObserver {
 
   /** Writes all lines, for at most five seconds. */
   async close(): Promise<void> {
+    await this.#loading;
     this.#stop();
     await this.#file.close();
     this.#showHead();
@@ -165,10 +176,37 @@ export class Audit implements CallObserver {
   #stop(): void {
     if (this.#over) return;
     clearInterval(this.#timer);
+    this.#release(undefined);
     this.#reportMore();
     this.#reportGap();
     this.#write(new Members('stop'));
     this.#over = true;
+  }
+
+  #load(): void {
+    if (this.#loading) return;
+    this.#loading = this.#deps.hmac().then((hmac) => {
+      this.#hmac = hmac;
+      this.#release(hmac);
+    });
+    this.#deps.boundary.detach('detached', this.#loading);
+  }
+
+  /** Writes a line once its arguments can be hashed. */
+  #wait(members: string, bytes: Buffer | undefined): void {
+    this.#load();
+    if (!bytes || this.#waitingBytes + bytes.length > WAITING_BYTES) return this.#write(members);
+    this.#waitingBytes += bytes.length;
+    // A copy: the rest of the request is not kept.
+    this.#waiting.push({ members, bytes: Buffer.from(bytes) });
+  }
+
+  #release(hmac: ((bytes: Buffer) => string) | undefined): void {
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    this.#waitingBytes = 0;
+    for (const { members, bytes } of waiting)
+      this.#write(hmac ? `${members},"args":"${hmac(bytes)}"` : members);
   }
 
   #write(members: Members | string): void {
@@ -216,7 +254,8 @@ export class Audit implements CallObserver {
   #arguments(): Arguments | undefined {
     const { arguments: kept, redact } = this.#deps.config();
     if (kept === 'none') return undefined;
-    if (kept === 'hash') return (bytes) => `"${this.#deps.hmac(bytes)}"`;
+    const hmac = this.#hmac;
+    if (kept === 'hash') return hmac && ((bytes) => `"${hmac(bytes)}"`);
     if (this.#redact?.of !== redact)
       this.#redact = { of: redact, names: new Set(redact.map((name) => name.toLowerCase())) };
     const { names } = this.#redact;

@@ -57,6 +57,8 @@ export interface Denied {
   /** Value of WWW-Authenticate for the route that was asked for. */
   readonly challenge?: string;
   readonly reason: AuthFailureReason;
+  /** The text names the reason, which it does not where an access token is judged: its challenge does. */
+  readonly named?: true;
   /** Seconds until another attempt is worthwhile. */
   readonly retryAfter?: number;
 }

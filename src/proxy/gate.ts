@@ -35,6 +35,7 @@ import { hasRole, type Role } from './roles.js';
 import type { GatewayState, Runtime } from './runtime.js';
 import type { Tasks } from './tasks.js';
 import type { Sessionless } from './under-way.js';
+import { Vetted, withdrawn } from './vetted.js';
 import type { Views } from './views.js';
 
 export type { FoundSession } from '../session/ask.js';
@@ -66,6 +67,8 @@ export interface Gate {
    * The other methods that get a session do not look it up again.
    */
   find(origin: Origin): FoundSession | Promise<FoundSession>;
+  /** The client of a session that is not looked up has shown a credential, of the same principal. */
+  renew(session: Session, principal: Principal): void;
   /** Handles one message. `sink` is used only for an exchange, and only after this has returned. */
   handle(origin: Origin, found: FoundSession, message: Message, sink: Sink): Handled;
   /** Why an array cannot be handled as a batch; undefined: it can, and each element is handled separately. */
@@ -139,6 +142,9 @@ const ACCEPTED: Handled = { kind: 'accepted' };
 
 export function createGate(deps: GateDeps): Gate {
   const { views, sessions, stats, calls } = deps;
+  const vetted = new Vetted();
+  const currentOf = (principal: Principal): Principal | undefined =>
+    vetted.current(principal, deps.runtime().auth);
 
   /** Handles `notifications/cancelled`. */
   function cancel(session: Session | undefined, message: Message): void {
@@ -253,6 +259,16 @@ export function createGate(deps: GateDeps): Gate {
     return session;
   }
 
+  function authorize(shown: Shown, resource: string): Principal | Denied | Promise<Principal | Denied> {
+    const { auth } = deps.runtime();
+    const result = auth.authenticate(shown, resource);
+    if (!(result instanceof Promise)) return countAuth(result, shown, resource);
+    return result.then((known) =>
+      // After a reload, another authenticator decides.
+      deps.runtime().auth === auth ? countAuth(known, shown, resource) : authorize(shown, resource),
+    );
+  }
+
   return {
     get state() {
       return deps.state();
@@ -261,25 +277,32 @@ export function createGate(deps: GateDeps): Gate {
     get discovery() {
       return deps.runtime().auth.discovery;
     },
-    authorize(shown, resource) {
-      const result = deps.runtime().auth.authenticate(shown, resource);
-      return result instanceof Promise
-        ? result.then((known) => countAuth(known, shown, resource))
-        : countAuth(result, shown, resource);
+    authorize,
+    permits(principal, role, path) {
+      const current = currentOf(principal);
+      return current !== undefined && hasRole(deps.runtime().config.mcp.auth, current, role, path);
     },
-    permits: (principal, role, path) => hasRole(deps.runtime().config.mcp.auth, principal, role, path),
     route(to, kind, principal) {
       const route = routeTo(to, kind);
       return views.exists(principal, route) ? route : undefined;
     },
-    find({ sessionId, principal, route }) {
+    find({ sessionId, principal: shown, route }) {
       if (sessionId === undefined) return undefined;
+      const principal = currentOf(shown);
+      if (!principal) return withdrawn();
       const found = useSession(sessions, deps.log, sessionId, principal, route.key);
       return found instanceof Promise
         ? found.then((session) => renewed(session, principal))
         : renewed(found, principal);
     },
-    handle(origin, found, message, sink) {
+    renew(session, principal) {
+      const current = currentOf(principal);
+      if (current) renewed(session, current);
+    },
+    handle(from, found, message, sink) {
+      const principal = currentOf(from.principal);
+      if (!principal) return refused(message, withdrawn());
+      const origin = principal === from.principal ? from : { ...from, principal };
       const incoming = new Incoming(deps, origin, message, sink);
       let handled: Handled;
       try {

@@ -1,6 +1,7 @@
 /** One message from its arrival to its end: its origin, its caller and its outcome. */
 import type { GatewayError } from '../errors.js';
 import type { Calls, Decision, EndedCall } from '../observe/calls.js';
+import type { SlotSet, Slotted } from '../lib/slot-set.js';
 import type { Outcome, ToolErrorReason } from '../observe/stats.js';
 import { idKey, type Message } from '../protocol/message.js';
 import { methodOf } from '../protocol/methods.js';
@@ -46,10 +47,13 @@ export type Settled =
 export interface IncomingDeps {
   readonly calls: Calls;
   /** Requests under way without a session; undefined: nobody ends them. */
-  readonly sessionless?: Map<Incoming, Exchange> | undefined;
+  readonly sessionless?: SlotSet<Incoming> | undefined;
 }
 
-export class Incoming implements EndedCall {
+export class Incoming implements EndedCall, Slotted {
+  slot = -1;
+  /** What it is under way as, if it has no session. */
+  exchange: Exchange | undefined;
   readonly origin: Origin;
   readonly message: Message;
   /** Gets the answer, if the request becomes an exchange. */
@@ -71,7 +75,7 @@ export class Incoming implements EndedCall {
   #over = false;
   #release: (() => void) | undefined;
 
-  readonly #sessionless: Map<Incoming, Exchange> | undefined;
+  readonly #sessionless: SlotSet<Incoming> | undefined;
 
   constructor({ calls, sessionless }: IncomingDeps, origin: Origin, message: Message, sink: Sink) {
     this.#calls = calls;
@@ -119,7 +123,7 @@ export class Incoming implements EndedCall {
   }
 
   /** Where it is noted while it is under way; undefined: it has a session, or no credential that can be withdrawn. */
-  get sessionless(): Map<Incoming, Exchange> | undefined {
+  get sessionless(): SlotSet<Incoming> | undefined {
     return this.session || this.principal.credential === '' ? undefined : this.#sessionless;
   }
 

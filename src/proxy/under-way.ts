@@ -1,5 +1,6 @@
 /** Requests under way: those of a session by their id, so that they can be cancelled and no id is used twice; the others by their principal. */
 import { GatewayError } from '../errors.js';
+import type { SlotSet } from '../lib/slot-set.js';
 import type { Exchange } from '../protocol/ports.js';
 import { refused, type Handled, type Incoming } from './incoming.js';
 
@@ -14,17 +15,27 @@ export function inUse(incoming: Incoming): Handled | undefined {
 export function remember(incoming: Incoming, exchange: Exchange): void {
   const { session, key } = incoming;
   if (session && key !== undefined) (session.inFlight ??= new Map()).set(key, exchange);
-  else incoming.sessionless?.set(incoming, exchange);
+  else note(incoming, exchange);
+}
+
+function note(incoming: Incoming, exchange: Exchange): void {
+  const { sessionless } = incoming;
+  if (!sessionless) return;
+  incoming.exchange = exchange;
+  if (incoming.slot === -1) sessionless.add(incoming);
 }
 
 /** `exchange`: the one that was remembered. An emptied map is freed: see upstream/calls/call-table.ts. */
 export function forget(incoming: Incoming, exchange: Exchange): void {
-  const { session, key, sessionless } = incoming;
-  if (sessionless?.get(incoming) === exchange) sessionless.delete(incoming);
+  const { session, key } = incoming;
+  if (incoming.exchange === exchange) {
+    incoming.exchange = undefined;
+    incoming.sessionless?.delete(incoming);
+  }
   if (key === undefined || session?.inFlight?.get(key) !== exchange) return;
   session.inFlight.delete(key);
   if (session.inFlight.size === 0) session.inFlight = undefined;
 }
 
 /** Requests without a session, whose credential may be withdrawn while they are under way. */
-export type Sessionless = Map<Incoming, Exchange>;
+export type Sessionless = SlotSet<Incoming>;

@@ -50,3 +50,9 @@ export async function openState(
     },
   };
 }
+
+/** Returns a function that opens the state when it is needed first, and then gives the same one. */
+export function openOnce(...from: Parameters<typeof openState>): () => Promise<State> {
+  let opened: Promise<State> | undefined;
+  return () => (opened ??= openState(...from));
+}

@@ -254,3 +254,24 @@ describe('mcpstead audit verify', () => {
     expect(help.stdout).toContain('--head HASH');
   });
 });
+
+it('hashes equal arguments alike after a restart with the same state folder', async () => {
+  const dir = await tempDir();
+  const file = join(dir, 'audit.log');
+  const upstream = await createUpstream({ tools: [tool('echo')] });
+  const config = {
+    servers: [upstream.entry('s')],
+    audit: { file, arguments: 'hash' as const },
+    state: { dir: join(dir, 'state') },
+  };
+  for (let start = 0; start < 2; start++) {
+    const { gateway, url } = await startGateway(config);
+    const session = await openSession(url);
+    for (const n of [1, 2]) await post(url, callBody('s__echo', { n }), session);
+    await gateway.close();
+  }
+  const hashes = calls(file).flatMap(({ args }) => (args === undefined ? [] : [args]));
+  expect(hashes).toEqual([hashes[0], hashes[1], hashes[0], hashes[1]]);
+  expect(hashes[0]).toMatch(/^[0-9a-f]{64}$/);
+  expect(hashes[1]).not.toBe(hashes[0]);
+});

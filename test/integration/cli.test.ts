@@ -282,6 +282,14 @@ describe('a gateway that everyone can reach', () => {
     expect(cli.stderr).toContain('set mcp.auth.mode: bearer');
   });
 
+  it('is warned of where only its port for operators is open', async () => {
+    const config = { ...open, host: '127.0.0.1', admin: { port: 0, host: '0.0.0.0' } };
+    const cli = await runConfig(config);
+    await until(() => cli.stderr.includes('admin.host: 127.0.0.1'));
+    expect(cli.stderr).toMatch(/WARNING: mcpstead listens on 0\.0\.0\.0 for operators and lets in everyone/);
+    expect(cli.stderr).not.toContain('every tool');
+  });
+
   it('is not warned of under bearer', async () => {
     const bearer = { ...open, logging: { level: 'info' }, mcp: { auth: { mode: 'bearer' } } };
     const cli = await runConfig(bearer, { env: { MCPSTEAD_BEARER_TOKEN: 'x' } });

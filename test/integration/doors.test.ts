@@ -122,6 +122,47 @@ describe('admin.port', () => {
     expect((await secureSend(url, { ca: authority.cert })).status).toBe(200);
   });
 
+  it('is what commands for operators ask, and by https where it has TLS', async () => {
+    const { cert, key } = createAuthority().issue({ ip: ['127.0.0.1'] });
+    const folder = await tempDir();
+    const tls = { cert_file: join(folder, 'cert.pem'), key_file: join(folder, 'key.pem') };
+    await writeFile(tls.cert_file, cert);
+    await writeFile(tls.key_file, key);
+    const auth = { mode: 'bearer' };
+    const common = { servers: [], policy: { default: 'allow' }, http: { tls }, mcp: { auth } };
+    for (const admin of [undefined, { host: '0.0.0.0' }, { host: '127.0.0.1' }]) {
+      const cli = await runConfig({ ...common, port: 0, admin: admin && { ...admin, port: 0 } }, { env });
+      await cli.listening();
+      const [own, operators] = [...cli.stdout.matchAll(/https?:\/\/[\d.]+:(\d+)/g)].map(([, port]) =>
+        Number(port),
+      );
+      const ports = { port: own, ...(admin && { admin: { ...admin, port: operators } }) };
+      await writeFile(cli.path, JSON.stringify({ ...common, ...ports }));
+      const asked = await Promise.all(
+        [
+          ['pins', 'list'],
+          ['policy', 'explain', '--as', 'bearer'],
+        ].map(async (words) => {
+          const run = runCli([...words, '--config', cli.path], { env });
+          return [await run.exit(), run.stderr];
+        }),
+      );
+      expect(asked).toEqual([
+        [0, ''],
+        [0, ''],
+      ]);
+      cli.kill();
+    }
+  });
+
+  it('must be found in the config before a token is sent', async () => {
+    const path = join(await tempDir(), 'config.yaml');
+    await writeFile(path, 'port: [');
+    const run = runCli(['pins', 'list', '--config', path], { env });
+    expect(await run.exit()).toBe(4);
+    expect(run.stderr).toContain('or name the gateway with --url');
+  });
+
   it('is what mcpstead health asks', async () => {
     const cli = await runConfig({ port: 0, servers: [], admin: { port: 0 } });
     await cli.listening();

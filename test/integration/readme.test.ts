@@ -46,14 +46,19 @@ describe('every config of the documentation', () => {
     const names = [...text.matchAll(/(?<=\$\{(?:env:)?|token_env: )[A-Z_]+/g)].map(([name]) => name);
     const env = Object.fromEntries(names.map((name) => [name, 'x']));
     const path = await tempFile(`config.${language}`, text);
+    // Files that examples name, relative to the config.
+    writeFileSync(join(dirname(path), 'keys.yaml'), '[]\n');
+    writeFileSync(join(dirname(path), 'introspection.secret'), 'x\n');
     const token = text.includes('mode: bearer') ? { MCPSTEAD_BEARER_TOKEN: 'x' } : {};
     const { config, warnings } = loadConfig(path, { ...env, ...token });
-    const hasServers = /^(?:servers|mcpServers):/m.test(text) || text.includes('"mcpServers"');
+    const hasServers = /^(?:servers|mcpServers):(?! \[\])/m.test(text) || text.includes('"mcpServers"');
     // The secret files of the examples are not here, and some examples are a part of a config; everything else must be right.
     const others = warnings.filter(
       (warning) =>
         !/secret file \/run\/secrets\/\w+: no such file/.test(warning) &&
-        (hasServers || !warning.includes('no servers are configured')),
+        (/^(?:servers|mcpServers):/m.test(text) ||
+          hasServers ||
+          !warning.includes('no servers are configured')),
     );
     expect(others).toEqual([]);
     expect(config.servers.length > 0).toBe(hasServers);

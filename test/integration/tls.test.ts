@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { writeFile } from 'node:fs/promises';
 import { request as plainRequest } from 'node:http';
-import { connect as netConnect } from 'node:net';
+import { connect as netConnect, createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { connect as tlsConnect, type ConnectionOptions } from 'node:tls';
 import { Client as ClientV2, StreamableHTTPClientTransport as HttpV2 } from '@modelcontextprotocol/client';
@@ -344,6 +344,46 @@ describe('client certificates', () => {
     await gateway.reload();
     const third = tlsConnect({ ...options, session });
     await within(once(third, 'error'), 'the refusal of the old certificate');
+  });
+
+  it('of a replaced CA are not taken from a handshake that began before', async () => {
+    const { gateway, clients, client_ca_file, port, issue } = await withClients('required');
+    const held: Buffer[] = [];
+    let release = (): void => undefined;
+    // Passes on the first flight of the client, and holds back the one with its certificate.
+    const relay = createServer((near) => {
+      const far = netConnect(port, '127.0.0.1');
+      let first = true;
+      far.on('data', (bytes) => near.write(bytes)).on('close', () => near.destroy());
+      near
+        .on('close', () => far.destroy())
+        .on('data', (bytes: Buffer) => {
+          if (first) far.write(bytes);
+          else held.push(bytes);
+          first = false;
+        });
+      for (const side of [near, far]) side.on('error', () => undefined);
+      release = () => void far.write(Buffer.concat(held));
+    }).listen(0, '127.0.0.1');
+    await once(relay, 'listening');
+    atEnd(() => relay.close());
+    const client = tlsConnect({
+      host: '127.0.0.1',
+      port: (relay.address() as AddressInfo).port,
+      servername: 'gateway.test',
+      maxVersion: 'TLSv1.2',
+      ...issue(clients),
+    });
+    client.on('error', () => undefined);
+    const end = Promise.race([
+      new Promise((resolve) => client.once('secureConnect', () => resolve('connected'))),
+      new Promise((resolve) => client.once('close', () => resolve('closed'))),
+    ]);
+    await until(() => held.length > 0);
+    await writeFile(client_ca_file, createAuthority('Client CA').cert);
+    await gateway.reload();
+    release();
+    expect(await within(end, 'the end of the handshake')).toBe('closed');
   });
 
   it('are named by mcpstead health, if it has none', async () => {

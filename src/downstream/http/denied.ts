@@ -22,10 +22,10 @@ export function sendDenied(res: ServerResponse, denied: Denied): void {
   sendError(res, errorOf(denied), 'null', headers);
 }
 
-function errorOf({ status, reason, retryAfter = 1 }: Denied): GatewayError {
+function errorOf({ status, reason, named, retryAfter = 1 }: Denied): GatewayError {
   switch (status) {
     case 401: {
-      const why = NAMED.has(reason) ? reason.replace('_', ' ') : 'invalid token';
+      const why = named || NAMED.has(reason) ? reason.replace('_', ' ') : 'invalid token';
       return new GatewayError('unauthorized', `unauthorized: ${why}`);
     }
     case 403:

@@ -1,7 +1,7 @@
 /** One listening port, with or without TLS: bounds its connections, and closes them. */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { createServer as createTlsServer, type Server as TlsServer } from 'node:https';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
 import type { TlsConfig } from '../../config/types.js';
@@ -55,6 +55,8 @@ export function createListener(
   const secured = new WeakSet<Duplex>();
   /** Those among the open ones that showed a certificate. */
   const identified = new Set<TLSSocket>();
+  /** Connections in their handshake, which verifies against the CA certificates that it began with. */
+  const shaking = new Map<string, Socket>();
 
   /** Logs a write after the end of a response, which is a bug in the gateway. Other errors mean that the client has disconnected. */
   function lateWrite(error: NodeJS.ErrnoException): void {
@@ -96,7 +98,18 @@ export function createListener(
       },
       handle,
     );
+    if (tls.client_cert !== 'none') {
+      secure.on('connection', (socket: Socket) => {
+        const peer = peerOf(socket);
+        shaking.set(peer, socket);
+        socket.once('close', () => {
+          if (shaking.get(peer) === socket) shaking.delete(peer);
+        });
+      });
+      secure.on('tlsClientError', (_, socket) => shaking.delete(peerOf(socket)));
+    }
     secure.on('secureConnection', (socket: TLSSocket) => {
+      shaking.delete(peerOf(socket));
       secured.add(socket);
       if (!socket.getPeerX509Certificate()) return;
       identified.add(socket);
@@ -146,7 +159,10 @@ export function createListener(
       const otherCa = next.client_ca !== tls.client_ca;
       tls = next;
       // What a connection showed was verified against the old CA certificates.
-      if (otherCa) for (const socket of identified) closeAfterAnswer(socket);
+      if (otherCa) {
+        for (const socket of identified) closeAfterAnswer(socket);
+        for (const socket of [...shaking.values()]) socket.destroy();
+      }
       return true;
     },
     async close(graceMs) {
@@ -175,4 +191,9 @@ export function createListener(
       server.closeAllConnections();
     },
   };
+}
+
+/** Two open connections of a port differ in this. */
+function peerOf({ remoteAddress = '', remotePort = 0 }: Socket): string {
+  return `${remoteAddress} ${remotePort}`;
 }

@@ -127,6 +127,7 @@ export function createSse2024(deps: Sse2024Deps): Sse2024 {
           );
           return sendError(res, slow, 'null', RETRY_AFTER);
         }
+        stream.show(principal);
         const taken = stream.take(messages, firstValue(req.headers['mcp-protocol-version']));
         if (!(taken instanceof Promise)) return reply(res, taken);
         const replied = taken.then((error) => {

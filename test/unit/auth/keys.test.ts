@@ -84,8 +84,11 @@ describe('keys', () => {
     stage.pass(DAY - 1);
     expect(stage.auth.authenticate(bearer(KEY), '/mcp')).toBe(principal);
     stage.pass(1);
-    expect(stage.auth.authenticate(bearer(KEY), '/mcp')).toEqual(wrong('expired'));
-    expect([stage.auth.isFresh(principal), stage.auth.accepts(principal)]).toEqual([false, true]);
+    expect(stage.auth.authenticate(bearer(KEY), '/mcp')).toEqual({ ...wrong('expired'), named: true });
+    expect([stage.auth.isFresh(principal), stage.auth.current(principal) !== undefined]).toEqual([
+      false,
+      true,
+    ]);
   });
 
   it('are withdrawn by a reload without them, or with another hash, and not by a second one', () => {
@@ -96,15 +99,15 @@ describe('keys', () => {
     const b = keyConfig({ name: 'b', sha256: [hashApiKey(OTHER)] });
     const accepts = (keys: ReturnType<typeof ci>[]) => {
       const { auth } = stage.reload({ keys, keys_file: '/keys.yaml' });
-      return [auth.accepts(principal), auth.accepts(other)];
+      return [auth.current(principal) !== undefined, auth.current(other) !== undefined];
     };
     expect(accepts([ci({ sha256: [hashApiKey(createApiKey()), hashApiKey(KEY)] }), b])).toEqual([true, true]);
     expect(accepts([ci({ sha256: [hashApiKey(createApiKey())] }), b])).toEqual([false, true]);
     expect(accepts([ci({ disabled: true }), b])).toEqual([false, true]);
     expect(accepts([ci({ name: 'renamed' }), b])).toEqual([false, true]);
     expect(accepts([])).toEqual([false, false]);
-    expect(stage.reload({ mode: 'none' }).auth.accepts(principal)).toBe(false);
-    expect(stage.reload({ tokens: ['x'] }).auth.accepts(principal)).toBe(false);
+    expect(stage.reload({ mode: 'none' }).auth.current(principal)).toBeUndefined();
+    expect(stage.reload({ tokens: ['x'] }).auth.current(principal)).toBeUndefined();
   });
 
   it('that are disabled are unknown, and a keys_file without keys still checks for them', () => {

@@ -65,12 +65,11 @@ describe('a user that a proxy names', () => {
   it('is withdrawn with the proxy, or with its address', () => {
     const alice = ask({ 'X-Forwarded-User': 'alice' });
     if (!('kind' in alice)) throw new Error('refused');
-    expect(authenticator({ proxy }).auth.accepts(alice)).toBe(true);
-    expect(authenticator({ proxy: { ...proxy, addresses: ['10.1.9.0/24'] } }).auth.accepts(alice)).toBe(
-      false,
-    );
-    expect(authenticator({ proxy: { ...proxy, user: undefined } }).auth.accepts(alice)).toBe(false);
-    expect(authenticator({ keys_file: '/k' }).auth.accepts(alice)).toBe(false);
+    expect(authenticator({ proxy }).auth.current(alice)).toBeDefined();
+    const elsewhere = { ...proxy, addresses: ['10.1.9.0/24'] };
+    expect(authenticator({ proxy: elsewhere }).auth.current(alice)).toBeUndefined();
+    expect(authenticator({ proxy: { ...proxy, user: undefined } }).auth.current(alice)).toBeUndefined();
+    expect(authenticator({ keys_file: '/k' }).auth.current(alice)).toBeUndefined();
   });
 
   it('needs addresses that can be read', () => {
@@ -184,7 +183,7 @@ describe('the names in a certificate', () => {
     const socket = over();
     expect(ask(socket)).toMatchObject({ id: 'cert:robot' });
     stage.pass(86_400_000);
-    expect(ask(socket)).toEqual(refused('expired'));
+    expect(ask(socket)).toEqual({ ...refused('expired'), named: true });
   });
 
   it('do not make up for a wrong token', () => {
@@ -197,9 +196,9 @@ describe('the names in a certificate', () => {
     const stage = authenticator(config('cn'), options);
     const robot = stage.auth.authenticate(shown({}, over()), '/mcp');
     if (!('kind' in robot)) throw new Error('refused');
-    expect(stage.auth.accepts(robot)).toBe(true);
-    expect(authenticator(config('cn'), { clientAuthorities: 'another' }).auth.accepts(robot)).toBe(false);
-    expect(authenticator(config('cn')).auth.accepts(robot)).toBe(false);
-    expect(authenticator({ keys_file: '/k' }, options).auth.accepts(robot)).toBe(false);
+    expect(stage.auth.current(robot)).toBeDefined();
+    expect(authenticator(config('cn'), { clientAuthorities: 'another' }).auth.current(robot)).toBeUndefined();
+    expect(authenticator(config('cn')).auth.current(robot)).toBeUndefined();
+    expect(authenticator({ keys_file: '/k' }, options).auth.current(robot)).toBeUndefined();
   });
 });

@@ -41,7 +41,11 @@ function folder(): string {
   return dir;
 }
 
-function begin(file = join(folder(), 'audit.log'), settings: Partial<Settings> = {}) {
+function begin(
+  file = join(folder(), 'audit.log'),
+  settings: Partial<Settings> = {},
+  key: Promise<void> = Promise.resolve(),
+) {
   const caught: string[] = [];
   const logged: [string, LogFields | undefined][] = [];
   const note = (message: string, fields?: LogFields): void => void logged.push([message, fields]);
@@ -51,7 +55,7 @@ function begin(file = join(folder(), 'audit.log'), settings: Partial<Settings> =
   const audit = new Audit({
     file,
     config: () => config,
-    hmac: (bytes) => `hmac-${bytes.length}`,
+    hmac: () => key.then(() => (bytes) => `hmac-${bytes.length}`),
     log,
     boundary: new Boundary(log, { add: (place) => caught.push(place) }),
     stats,
@@ -212,6 +216,8 @@ describe('a line of the audit log', () => {
     for (const kept of ['none', 'hash', 'keep'] as const) {
       on.set({ arguments: kept });
       on.audit.over(call());
+      // The key is there at once.
+      await new Promise(setImmediate);
     }
     on.audit.over(call({ method: 'prompts/get' }));
     on.set({ redact: ['N'] });
@@ -229,6 +235,25 @@ describe('a line of the audit log', () => {
       undefined,
       { password: 'hunter2', n: '***' },
     ]);
+  });
+
+  it('waits for the key of its hash, and is left out if that does not come', async () => {
+    let arrive = (): void => undefined;
+    const on = begin(undefined, { arguments: 'hash' }, new Promise((resolve) => (arrive = resolve)));
+    on.audit.over(call({ id: '1' }));
+    on.audit.over(call({ id: '2', method: 'prompts/get' }));
+    arrive();
+    await on.audit.close();
+    const shown = (lines: Line[]) =>
+      lines.slice(1, -1).map((line) => [line['jsonrpc.request.id'], line['args']]);
+    expect(shown(on.lines())).toEqual([
+      ['2', undefined],
+      ['1', 'hmac-28'],
+    ]);
+    const never = begin(undefined, { arguments: 'hash' }, new Promise(() => undefined));
+    never.audit.over(call({ id: '3' }));
+    never.audit.destroy();
+    expect(shown(never.lines())).toEqual([['3', undefined]]);
   });
 
   it('is there for requests alone, but not for ping', async () => {

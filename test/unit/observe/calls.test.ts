@@ -21,6 +21,7 @@ import type { Session } from '../../../src/session/store.js';
 import { authenticator } from '../../helpers/authenticator.js';
 import { linkOf, sinkOf, stage, toolsOf } from '../proxy/stage.js';
 import { createAccess } from '../../../src/policy/access.js';
+import { SlotSet } from '../../../src/lib/slot-set.js';
 import { routeTo } from '../../../src/proxy/route.js';
 
 /** What an observer is told of a call, as one line. */
@@ -71,7 +72,7 @@ function begin() {
     runtime: () => ({ config, auth, access: createAccess(config) }),
     state: () => 'serving',
     calls,
-    sessionless: new Map(),
+    sessionless: new SlotSet(),
     renewed: () => undefined,
     views: on.views,
     limits: { enter: () => undefined },

@@ -1,0 +1,135 @@
+// What rules, limits and the audit log add to a call, and what views cost: `npm run bench -- --only access`.
+import { mkdtempSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { httpCases } from './cases.mjs';
+import { interleave } from './measure.mjs';
+import { progress, ratio, say, show, showRatio, table } from './report.mjs';
+import { http, mcpstead, run } from './targets.mjs';
+
+/** Most that all of it may add to a call, in microseconds on an idle machine. */
+const MOST_US = 6;
+
+const policy = {
+  rules: [
+    {
+      name: 'callers',
+      who: { ids: ['bearer'] },
+      allow: [{ servers: ['bench'], when: '!has(args.path) || !args.path.startsWith("/etc/")' }],
+    },
+  ],
+};
+const limits = { rules: [{ name: 'all', per_second: 1e6, burst: 1e6, concurrent: 1000 }] };
+const audit = () => ({ file: join(mkdtempSync(join(tmpdir(), 'mcpstead-bench-')), 'audit.log') });
+
+const LEVELS = [
+  ['plain', () => ({})],
+  ['policy with a condition', () => ({ policy })],
+  ['and limits', () => ({ policy, limits })],
+  ['and audit', () => ({ policy, limits, audit: audit() })],
+];
+
+async function access(options) {
+  const one = httpCases.find(({ name }) => name === '0.2 KB');
+  const subjects = [];
+  try {
+    for (const [name, settings] of LEVELS)
+      subjects.push({ name, gateway: await run(mcpstead, http(`${options.upstream}/mcp`, settings())), one });
+    const figures = await interleave(subjects, options);
+    const { cpu: plain } = figures[LEVELS[0][0]];
+    say(`## Access: CPU per call, in microseconds; all of it may add ${MOST_US}`);
+    say();
+    table(
+      ['0.2 KB with', 'mcpstead', 'to plain'],
+      LEVELS.map(([name]) => [name, show(figures[name].cpu), showRatio(ratio(figures[name].cpu, plain))]),
+    );
+  } finally {
+    for (const { gateway } of subjects) await gateway.stop();
+  }
+  await views();
+}
+
+/** 1,000 tools by 50 rules at a change of the catalog, and the memory of 100 different views of them. In this process. */
+async function views() {
+  const [{ createAccess }, { resolveConfig }, { Restricted }, { Catalog }, { MergedView }, { readListPage }] =
+    await Promise.all(
+      [
+        'policy/access',
+        'config/index',
+        'catalog/restrict',
+        'catalog/catalog',
+        'catalog/view',
+        'protocol/lists',
+      ].map((path) => import(`../dist/${path}.js`)),
+    );
+  const TOOLS = 1000;
+  const rules = Array.from({ length: 50 }, (_, i) => ({
+    name: `rule ${i}`,
+    allow: [{ servers: ['s'], tools: [`tool-${i}*`, `*-${i}`] }],
+  }));
+  const tools = () =>
+    readListPage(
+      'tools',
+      Buffer.from(
+        JSON.stringify({
+          tools: Array.from({ length: TOOLS }, (_, i) => ({
+            name: `tool-${i}`,
+            description: 'x'.repeat(300),
+            inputSchema: { type: 'object', properties: { path: { type: 'string' } } },
+          })),
+        }),
+      ),
+    ).definitions;
+  const link = {
+    server: 's',
+    key: 's',
+    state: 'up',
+    lists: { tools: tools(), prompts: [], resources: [], templates: [] },
+    stats: { tools: new Map() },
+  };
+  const catalog = new Catalog({ nameLength: () => 0, waitMs: () => 0, serverInfo: {}, now: () => 0 });
+  catalog.put(link);
+  const principal = (groups) => ({ id: 'key:x', kind: 'key', groups, scopes: [], claims: {} });
+  const { config } = resolveConfig({ servers: [], policy: { rules } }, {});
+  const set = createAccess(config).policy.of(principal([]), '/mcp');
+  const restricted = new Restricted(catalog, set);
+  const times = [];
+  for (let i = 0; i < 20; i++) {
+    link.lists = { ...link.lists, tools: tools() };
+    const began = performance.now();
+    restricted.list(link, 'tools');
+    times.push(performance.now() - began);
+  }
+  const many = resolveConfig(
+    {
+      servers: [],
+      policy: {
+        rules: Array.from({ length: 100 }, (_, i) => ({
+          name: `rule ${i}`,
+          who: { groups: [`g${i}`] },
+          allow: [{ servers: ['s'], tools: ['*'] }],
+          deny: [{ tools: [`tool-${i}`] }],
+        })),
+      },
+    },
+    {},
+  );
+  const { policy: of } = createAccess(many.config);
+  const before = process.memoryUsage();
+  const made = Array.from({ length: 100 }, (_, i) => {
+    const view = new MergedView(new Restricted(catalog, of.of(principal([`g${i}`]), '/mcp')));
+    view.list('tools', 'legacy');
+    return view;
+  });
+  const after = process.memoryUsage();
+  const used = (memory) => (memory.heapUsed + memory.external) / 2 ** 20;
+  say();
+  say('| views, 1,000 tools | |');
+  say('| --- | --- |');
+  say(`| 50 rules, at a change of the list | ${show(times)} ms |`);
+  say(`| memory of ${made.length} different views | ${(used(after) - used(before)).toFixed(0)} MB |`);
+  say();
+  progress('views done');
+}
+
+export const accessCosts = { title: 'access', run: access };
