@@ -61,7 +61,7 @@ class Http {
     path: string,
     body: object | undefined,
     headers: Headers,
-    opened: Open,
+    { opened, failed }: Events,
   ): { readonly close: () => void } {
     const bytes = body && Buffer.from(JSON.stringify(body));
     const send = this.#access.tls ? httpsRequest : httpRequest;
@@ -87,6 +87,10 @@ class Http {
         res.setEncoding('utf8').on('data', (part: string) => (text += part));
         res.on('error', () => undefined);
         res.on('close', () => {
+          if (!res.complete) {
+            failed(new Error(`an answer of ${path} was cut`));
+            return;
+          }
           const shown: Record<string, unknown> = { ...res.headers };
           delete shown['date'];
           resolve({ status: res.statusCode ?? 0, headers: shown, text, message: messageIn(text) });
