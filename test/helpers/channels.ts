@@ -38,7 +38,10 @@ export interface Access {
   readonly tls?: object;
 }
 
-type Open = (res: IncomingMessage) => void;
+interface Events {
+  readonly opened: (res: IncomingMessage) => void;
+  readonly failed: (error: Error) => void;
+}
 
 /** Requests of one client, over connections that are kept. */
 class Http {
@@ -58,7 +61,7 @@ class Http {
     path: string,
     body: object | undefined,
     headers: Headers,
-    opened: Open,
+    { opened, failed }: Events,
   ): { readonly close: () => void } {
     const bytes = body && Buffer.from(JSON.stringify(body));
     const send = this.#access.tls ? httpsRequest : httpRequest;
@@ -72,23 +75,28 @@ class Http {
       },
     });
     sent.on('response', opened);
-    sent.on('error', () => undefined);
+    sent.on('error', failed);
     sent.end(bytes);
     return { close: () => void sent.destroy() };
   }
 
   send(path: string, body: object | undefined, headers: Headers = {}): Promise<Reply> {
-    const answer = new Promise<Reply>((resolve) => {
-      this.begin(path, body, headers, (res) => {
+    const answer = new Promise<Reply>((resolve, failed) => {
+      const opened = (res: IncomingMessage): void => {
         let text = '';
         res.setEncoding('utf8').on('data', (part: string) => (text += part));
         res.on('error', () => undefined);
         res.on('close', () => {
+          if (!res.complete) {
+            failed(new Error(`an answer of ${path} was cut`));
+            return;
+          }
           const shown: Record<string, unknown> = { ...res.headers };
           delete shown['date'];
           resolve({ status: res.statusCode ?? 0, headers: shown, text, message: messageIn(text) });
         });
-      });
+      };
+      this.begin(path, body, headers, { opened, failed });
     });
     return within(answer, `an answer of ${path}`);
   }
@@ -100,8 +108,8 @@ class Http {
     headers: Headers,
     event: (type: string, data: string) => void,
   ): Promise<{ readonly status: number; readonly close: () => void }> {
-    const opened = new Promise<{ status: number; close: () => void }>((resolve) => {
-      const begun = this.begin(path, body, headers, (res) => {
+    const opened = new Promise<{ status: number; close: () => void }>((resolve, failed) => {
+      const opened = (res: IncomingMessage): void => {
         let rest = '';
         res.setEncoding('utf8').on('data', (part: string) => {
           const blocks = (rest + part).split('\n\n');
@@ -115,7 +123,8 @@ class Http {
         res.on('error', () => undefined);
         atEnd(begun.close);
         resolve({ status: res.statusCode ?? 0, close: begun.close });
-      });
+      };
+      const begun = this.begin(path, body, headers, { opened, failed });
     });
     return within(opened, `the stream ${path}`);
   }
@@ -260,7 +269,10 @@ export async function overSse(access: Access, route: string): Promise<Channel> {
     else one.took(data);
   });
   await until(() => endpoint !== '', 'the endpoint');
-  const say = (message: object): void => void http.send(endpoint, message);
+  const say = (message: object): void => {
+    // What is said at the end of a test may not be answered any more; what is asked waits for its answer.
+    http.send(endpoint, message).catch(() => undefined);
+  };
   return oneStreamed(one, say, 'legacy');
 }
 
