@@ -68,5 +68,6 @@ function withMembers(definition: Definition, members: Readonly<Record<string, st
   const page = Buffer.concat([Buffer.from('{"tools":['), splice(bytes, inOrder), Buffer.from(']}')]);
   // The reader finds the places of the members again.
   const [read] = readListPage('tools', page).definitions;
-  return read ?? definition;
+  if (!read) return definition;
+  return definition.trusted ? { ...read, trusted: definition.trusted } : read;
 }

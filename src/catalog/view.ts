@@ -163,7 +163,12 @@ abstract class SegmentedView implements View {
   }
 
   allows(server: string, kind: NameKind, name: string): boolean {
-    return this.registry.get(server) !== undefined && this.registry.admits(server, kind, name);
+    const link = this.registry.get(server);
+    if (!link) return false;
+    // A renamed tool, and one that is pinned, is admitted as listed only.
+    const isListed =
+      kind !== 'task' && this.registry.list(link, KIND_OF[kind]).some(({ key }) => key === name);
+    return isListed || this.registry.admits(server, kind, name);
   }
 
   freshness(): Freshness {

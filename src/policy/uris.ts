@@ -12,8 +12,8 @@ export function isPlainUri(uri: string): boolean {
   if (uri !== uri.trim() || UNREADABLE.test(uri)) return false;
   const head = (SPECIAL.exec(uri) ?? /^[A-Za-z][A-Za-z0-9+.-]*:/.exec(uri))?.[0] ?? '';
   if (head !== head.toLowerCase()) return false;
-  const path = uri.replace(/[?#].*$/s, '');
-  if (/(?:^|[/:])\.{1,2}(?:\/|$)/.test(path)) return false;
+  // Some servers take what follows the scheme as a path, with the query; others cut parameters off each segment.
+  if (/(?:^|[/:?#])\.{1,2}(?:[/?#;]|$)/.test(uri)) return false;
   for (const [, hex = ''] of uri.matchAll(/%([0-9a-fA-F]{2})?/g)) {
     if (hex === '') return false;
     const code = parseInt(hex, 16);

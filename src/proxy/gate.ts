@@ -231,7 +231,8 @@ export function createGate(deps: GateDeps): Gate {
       case 'ping':
         return answer(message, '{}');
       default:
-        return passOn(deps, incoming, view.extended());
+        // A method of the other era does not exist here, even if a server has it.
+        return passOn(deps, incoming, methodOf(method) ? undefined : view.extended());
     }
   }
 
