@@ -5,6 +5,7 @@ import type { AuthFailureReason } from '../observe/stats.js';
 import type { Denied, Principal, Shown } from '../protocol/ports.js';
 import { BARE, Challenges, type ResourceMetadata } from './challenge.js';
 import { Failures, RefusalLog } from './failures.js';
+import { isRepeated } from './headers.js';
 import type { IssuerDeps } from './issuer.js';
 import { createIssuerTokens, type IssuerTokens, type TokenRefusal } from './issuer-tokens.js';
 import { hasJwtForm } from './jwt.js';
@@ -35,7 +36,7 @@ export interface Authenticator {
 export interface Discovery {
   /** `unused`: everybody is admitted; `off`: tokens of issuers are not accepted. */
   readonly oauth: 'unused' | 'off' | 'on';
-  /** The metadata at a path below `/.well-known/oauth-protected-resource`; undefined: nothing is there. */
+  /** The metadata of a protected resource (RFC 9728) at a path; undefined: nothing is there. */
   metadata(shown: Shown, path: string): ResourceMetadata | undefined;
 }
 
@@ -104,18 +105,6 @@ function bearerToken(authorization: string): string {
   return authorization.slice(start);
 }
 
-const AUTHORIZATION = 'authorization';
-
-/** Whether a request has two Authorization headers. */
-function isTwice({ rawHeaders }: Shown): boolean {
-  let times = 0;
-  for (let i = 0; rawHeaders && i < rawHeaders.length; i += 2) {
-    const { length } = rawHeaders[i] as string;
-    if (length === AUTHORIZATION.length && rawHeaders[i]?.toLowerCase() === AUTHORIZATION) times++;
-  }
-  return times > 1;
-}
-
 /** Admits holders of tokens, keys, access tokens and certificates, and users that a proxy names. */
 class Verifiers implements Authenticator {
   readonly mode = 'bearer';
@@ -158,7 +147,7 @@ class Verifiers implements Authenticator {
     const { authorization } = shown.headers;
     if (authorization === undefined || authorization === '') return this.#byConnection(shown, path);
     // Node keeps the first one, a proxy in front may have judged the last one.
-    if (isTwice(shown)) return this.#refuse({ reason: 'bad_format' }, shown, path);
+    if (isRepeated(shown, 'authorization')) return this.#refuse({ reason: 'bad_format' }, shown, path);
     const issuers = this.#issuers;
     if (issuers) {
       const seen = issuers.recognise(authorization, this.#challenges.resource(path, shown));

@@ -77,8 +77,9 @@ export class Challenges {
     return `Bearer error="insufficient_scope", scope="${scopeText(scopes)}", ${metadata}`;
   }
 
-  /** The metadata at `path`, which begins with WELL_KNOWN; undefined: nothing is there. */
+  /** The metadata at a path; undefined: nothing is there. */
   metadata(path: string, shown: Shown): ResourceMetadata | undefined {
+    if (!path.startsWith(WELL_KNOWN)) return undefined;
     let route = path.slice(WELL_KNOWN.length);
     const prefix = this.#prefix;
     // A proxy in front may have removed the path of public_url.

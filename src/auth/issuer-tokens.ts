@@ -1,13 +1,12 @@
 /** Access tokens of the configured issuers: verifies each once, and recognises it afterwards. */
 import type { AuthConfig } from '../config/index.js';
-import { hashApiKey as sha256 } from '../lib/api-key.js';
 import type { Principal } from '../protocol/ports.js';
 import type { Resource } from './challenge.js';
 import { audienceOf, judge, type Judge, type Refusal } from './claims.js';
+import { fingerprint } from './fingerprint.js';
 import { createIntrospection, type Introspection } from './introspect.js';
 import { Issuer, type IssuerDeps } from './issuer.js';
 import { judgeHeader, readEnvelope, verifySignature } from './jwt.js';
-import { tag } from './peer.js';
 import { Seen, type SeenEntry, type Verified } from './seen.js';
 
 /** A refusal of a token, and the issuer that it names. */
@@ -45,8 +44,6 @@ export interface IssuerTokensDeps extends IssuerDeps {
   readonly scopesOf: (scopes: readonly string[]) => readonly string[];
 }
 
-const FINGERPRINT = 22;
-
 export function createIssuerTokens({ issuers }: AuthConfig, deps: IssuerTokensDeps): IssuerTokens {
   const { now } = deps;
   const seen = new Seen();
@@ -62,7 +59,7 @@ export function createIssuerTokens({ issuers }: AuthConfig, deps: IssuerTokensDe
       config,
       issuer,
       introspection: createIntrospection(issuer, config),
-      tag: tag(`${config.name}\n${config.issuer}`),
+      tag: fingerprint(`${config.name}\n${config.issuer}`),
       scopesOf: deps.scopesOf,
     });
   }
@@ -95,7 +92,7 @@ export function createIssuerTokens({ issuers }: AuthConfig, deps: IssuerTokensDe
     // What the token says of itself is judged first, because that is cheap.
     const audience = audienceOf(envelope.claims);
     if (!audience || !isFor(audience, resource, from)) return { reason: 'wrong_audience', issuer };
-    const principal = judge(from, envelope.claims, now(), sha256(token).slice(0, FINGERPRINT));
+    const principal = judge(from, envelope.claims, now(), fingerprint(token));
     if ('reason' in principal) return { ...principal, issuer };
     const { withdrawals } = from.issuer;
     const wrong = await verifySignature(envelope, from.issuer, from.config);
@@ -114,7 +111,7 @@ export function createIssuerTokens({ issuers }: AuthConfig, deps: IssuerTokensDe
     const { claims } = answer;
     const audience = audienceOf(claims);
     if (!audience) return { reason: 'wrong_audience', issuer };
-    const judged = judge(opaque, claims, now(), sha256(token).slice(0, FINGERPRINT));
+    const judged = judge(opaque, claims, now(), fingerprint(token));
     if ('reason' in judged) return { ...judged, issuer };
     const before = seen.find(header)?.principal;
     // Comparing principals by identity is cheap, so that one whose token says the same is kept.

@@ -3,33 +3,17 @@
  * renewed in the background and outlive an outage.
  */
 import type { CompactVerifyGetKey } from 'jose';
-import { isLoopback } from '../config/index.js';
+import { isSecure } from '../config/index.js';
 import type { Wheel, WheelTimer } from '../lib/wheel.js';
 import type { Logger } from '../observe/log.js';
 import { IssuerStats, type GatewayStats } from '../observe/stats.js';
+import type { SmallAnswer, SmallFetch, SmallRequest } from '../protocol/small-request.js';
 import { arrayOf, isObject, readObject, textOf, type JsonObject } from '../wire/json.js';
-
-export interface IssuerRequest {
-  readonly url: string;
-  readonly method: 'GET' | 'POST';
-  readonly headers: Readonly<Record<string, string>>;
-  readonly body?: string;
-  /** For the whole exchange. */
-  readonly timeoutMs: number;
-  /** A longer body is an error. */
-  readonly maxBytes: number;
-}
-
-/** Sends a request, and follows no redirect. Rejects with an Error whose message says what failed, without the URL's query. */
-export type IssuerFetch = (
-  request: IssuerRequest,
-  signal: AbortSignal,
-) => Promise<{ readonly status: number; readonly body: Buffer }>;
 
 export interface IssuerDeps {
   /** Unix ms. */
   readonly now: () => number;
-  readonly fetch: IssuerFetch;
+  readonly fetch: SmallFetch;
   readonly wheel: Pick<Wheel, 'after'>;
   readonly log: Logger;
   readonly stats: Pick<GatewayStats, 'issuers'>;
@@ -117,8 +101,8 @@ export class Issuer {
     return this.#introspection;
   }
 
-  /** Sends a request to the issuer with its limits. Rejects as IssuerFetch does. */
-  fetch(request: Pick<IssuerRequest, 'url' | 'method' | 'headers' | 'body'>): ReturnType<IssuerFetch> {
+  /** Sends a request to the issuer with its limits. Rejects as SmallFetch does. */
+  fetch(request: Omit<SmallRequest, 'timeoutMs' | 'maxBytes'>): Promise<SmallAnswer> {
     return this.#deps.fetch({ ...request, timeoutMs: TIMEOUT_MS, maxBytes: MAX_BYTES }, this.#closing.signal);
   }
 
@@ -231,7 +215,6 @@ function metadataUrls(issuer: string): string[] {
 /** `url` if it may be asked: over https, or on this host. */
 function secure(url: string, what: string): string {
   const parsed = URL.canParse(url) ? new URL(url) : undefined;
-  if (parsed?.protocol === 'https:') return parsed.href;
-  if (parsed?.protocol === 'http:' && isLoopback(parsed.hostname)) return parsed.href;
+  if (parsed && isSecure(parsed)) return parsed.href;
   throw new Error(`${what} '${url.slice(0, 256)}' is not an https URL`);
 }

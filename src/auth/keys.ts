@@ -3,6 +3,7 @@ import type { AuthConfig } from '../config/index.js';
 import { API_KEY_PREFIX, hashApiKey, isApiKey } from '../lib/api-key.js';
 import type { AuthFailureReason } from '../observe/stats.js';
 import type { Principal } from '../protocol/ports.js';
+import { shortened } from './fingerprint.js';
 
 export interface Keys {
   /** The principal of a key, or why it is refused. */
@@ -10,9 +11,6 @@ export interface Keys {
   /** The principal of the same key; undefined: it is withdrawn. */
   current(principal: Principal): Principal | undefined;
 }
-
-/** Longer than any prefix that two hashes have in common by chance. */
-const FINGERPRINT = 22;
 
 /** Whether the token of an Authorization header is a key. */
 export function hasKeyForm(token: string): boolean {
@@ -38,7 +36,7 @@ export function createKeys(
         groups,
         scopes: scopesOf(scopes),
         claims: {},
-        credential: hash.slice(0, FINGERPRINT),
+        credential: shortened(hash),
         expires,
         ...(profile === undefined ? {} : { profile }),
       };

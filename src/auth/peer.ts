@@ -1,10 +1,11 @@
 /** What the connection says about a client: its address, the user that a proxy in front names, its certificate. */
-import { createHash } from 'node:crypto';
 import { BlockList, isIP, isIPv4 } from 'node:net';
 import { isDeepStrictEqual } from 'node:util';
-import type { AuthConfig } from '../config/index.js';
+import { networkOf, type AuthConfig } from '../config/index.js';
 import type { AuthFailureReason } from '../observe/stats.js';
 import type { Principal, Shown } from '../protocol/ports.js';
+import { fingerprint } from './fingerprint.js';
+import { isRepeated } from './headers.js';
 
 /** Of a user or group that a proxy names, and of the name in a certificate, in characters. */
 const MOST_CHARACTERS = 256;
@@ -31,12 +32,19 @@ export interface Peer {
  */
 export function createPeer({ proxy, client_cert }: AuthConfig, authorities: string | undefined): Peer {
   const listed = new BlockList();
-  for (const entry of proxy?.addresses ?? []) list(listed, entry);
+  for (const entry of proxy?.addresses ?? []) {
+    const range = networkOf(entry);
+    if (!range)
+      throw new Error(
+        `mcp.auth.proxy.addresses: '${entry.slice(0, 64)}' is not an address or a range: write 10.1.2.3 or 10.1.0.0/16`,
+      );
+    listed.addSubnet(range.address, range.bits, range.family);
+  }
   const isListed = (address: string): boolean =>
     proxy !== undefined && isIP(address) !== 0 && listed.check(address, isIPv4(address) ? 'ipv4' : 'ipv6');
   const users = new Map<string, Principal>();
   const holders = new WeakMap<object, Principal | AuthFailureReason>();
-  const authority = authorities === undefined ? '' : tag(authorities);
+  const authority = authorities === undefined ? '' : fingerprint(authorities);
 
   function userOf(shown: Shown, user: string, address: string): Principal | AuthFailureReason {
     const name = readable(user);
@@ -80,7 +88,7 @@ export function createPeer({ proxy, client_cert }: AuthConfig, authorities: stri
         scopes: [],
         claims: {},
       },
-      credential: `${authority}.${tag(certificate.fingerprint256)}`,
+      credential: `${authority}.${fingerprint(certificate.fingerprint256)}`,
       expires,
     };
   }
@@ -123,18 +131,6 @@ export function createPeer({ proxy, client_cert }: AuthConfig, authorities: stri
       return isDeepStrictEqual(groups, principal.groups) ? principal : { ...principal, groups };
     },
   };
-}
-
-function list(into: BlockList, entry: string): void {
-  const [address = '', bits, ...rest] = entry.trim().split('/');
-  const family = isIP(address);
-  const longest = family === 4 ? 32 : 128;
-  const length = bits === undefined ? longest : /^\d{1,3}$/.test(bits) ? Number(bits) : NaN;
-  if (family === 0 || rest.length > 0 || !(length <= longest))
-    throw new Error(
-      `mcp.auth.proxy.addresses: '${entry.slice(0, 64)}' is not an address or a range: write 10.1.2.3 or 10.1.0.0/16`,
-    );
-  into.addSubnet(address, length, family === 4 ? 'ipv4' : 'ipv6');
 }
 
 /** An address without a zone; IPv4 within IPv6 as IPv4. */
@@ -185,15 +181,10 @@ export function network(address: string): string {
     .join(':')}::/64`;
 }
 
-/** The value of a header that may be sent once; null: it was sent more often. Node joins them, so that the raw headers are counted. */
-function single({ headers, rawHeaders }: Shown, name: string): string | undefined | null {
-  let times = 0;
-  if (rawHeaders) {
-    for (let i = 0; i < rawHeaders.length; i += 2) if (rawHeaders[i]?.toLowerCase() === name) times++;
-  }
-  const value = headers[name];
-  if (times > 1 || Array.isArray(value)) return null;
-  return value;
+/** The value of a header that may be sent once; null: it was sent more often. */
+function single(shown: Shown, name: string): string | undefined | null {
+  const value = shown.headers[name];
+  return Array.isArray(value) || isRepeated(shown, name) ? null : value;
 }
 
 /** A header value in UTF-8; undefined: it cannot be one name. Node reads headers as Latin-1. */
@@ -274,9 +265,4 @@ function unquoted(json: string): string | undefined {
 
 function commonName(name: string | readonly string[] | undefined): string | undefined {
   return typeof name === 'string' ? name : name?.[0];
-}
-
-/** A short hash that identifies a text. */
-export function tag(text: string): string {
-  return createHash('sha256').update(text).digest('base64url').slice(0, 22);
 }

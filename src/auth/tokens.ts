@@ -1,6 +1,7 @@
 /** The bearer tokens of the environment. */
-import { createHash, timingSafeEqual } from 'node:crypto';
+import { timingSafeEqual } from 'node:crypto';
 import type { Principal, PrincipalKind } from '../protocol/ports.js';
+import { fingerprint } from './fingerprint.js';
 
 /** A principal without a name, groups or scopes. */
 export function bare(id: string, kind: PrincipalKind, credential: string): Principal {
@@ -29,8 +30,7 @@ export function createTokens(tokens: readonly string[]): Tokens {
 }
 
 function principalOf(token: string): Principal {
-  const credential = createHash('sha256').update(token).digest('base64url').slice(0, 22);
-  return bare('bearer', 'bearer', credential);
+  return bare('bearer', 'bearer', fingerprint(token));
 }
 
 /** Takes constant time for candidates of any length: both sides are padded to the length of the token. */

@@ -2,7 +2,8 @@
  * Encrypts the `requestState` of the gateway, so that clients can neither read nor forge nor change it
  * (2026-07-28, basic/patterns/mrtr, "Security Considerations").
  */
-import { createCipheriv, createDecipheriv, createHash, randomBytes } from 'node:crypto';
+import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto';
+import { sha256 } from '../lib/sha256.js';
 
 /** The prefix of every state, with the version of the format. */
 const PREFIX = 'mcpstead.1.';
@@ -89,5 +90,5 @@ export function isOurs(state: string): boolean {
 
 /** A SHA-256 digest, to compare bytes for equality. */
 export function digest(bytes: Uint8Array): string {
-  return createHash('sha256').update(bytes).digest('base64url');
+  return sha256(bytes);
 }

@@ -1,5 +1,5 @@
 /** What clients with fewer capabilities see: a modern server may list less for them. */
-import { createHash } from 'node:crypto';
+import { sha256 } from '../lib/sha256.js';
 import { within } from '../lib/within.js';
 import type { Definition, ListKind } from '../protocol/lists.js';
 import type { Link } from '../protocol/ports.js';
@@ -65,5 +65,5 @@ function keyOf(capabilities: Json): string {
   walk(capabilities, '', 1);
   const text = JSON.stringify(names);
   // Most clients declare little, so the text itself is a short key.
-  return text.length <= MAX_KEY ? text : createHash('sha256').update(text).digest('base64url');
+  return text.length <= MAX_KEY ? text : sha256(text);
 }

@@ -1,5 +1,5 @@
 /** Definitions that were approved: a server that changes one later cannot do so unseen. */
-import { createHash } from 'node:crypto';
+import { sha256 } from '../lib/sha256.js';
 import type { Definition, ListKind } from '../protocol/lists.js';
 import type { Link, NameKind, Peer } from '../protocol/ports.js';
 import { elementsOf, membersOf } from '../wire/walk.js';
@@ -103,12 +103,9 @@ const digests = new WeakMap<Definition, string>();
 /** SHA-256 of a definition without `_meta`, whatever the order of its members; numbers count as written. */
 export function digestOf(definition: Definition): string {
   let digest = digests.get(definition);
-  if (digest === undefined) digests.set(definition, (digest = hash(canonical(definition.bytes, 0, '_meta'))));
+  if (digest === undefined)
+    digests.set(definition, (digest = sha256(canonical(definition.bytes, 0, '_meta'))));
   return digest;
-}
-
-export function hash(text: string): string {
-  return createHash('sha256').update(text).digest('base64url');
 }
 
 /** The value at `at` with sorted members. `bytes`: JSON that is not nested deeper than a definition may be. */

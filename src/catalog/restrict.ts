@@ -77,10 +77,9 @@ export class Restricted extends Filter {
     kind: NameKind,
     name: string,
     definition: Definition | undefined,
-  ): Verdict | undefined {
-    const below = this.base.verdict(server, kind, name, definition);
-    const own = this.#verdictOf(server, kind, name, definition);
-    return below?.guard && !own.guard ? { ...own, guard: below.guard } : own;
+  ): Verdict {
+    // Below are at most the rules of a profile, which have no conditions for calls.
+    return this.#verdictOf(server, kind, name, definition);
   }
 
   override showsAll(server: string): boolean {

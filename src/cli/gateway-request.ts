@@ -4,6 +4,7 @@ import { listenAddress } from '../config/listen.js';
 import { ownToken } from '../config/token.js';
 import type { Terminal } from '../terminal/terminal.js';
 import { Refusal } from '../terminal/explain.js';
+import { configOf, type Written } from './verb.js';
 
 const TIMEOUT_MS = 10_000;
 const BODY_BYTES = 16_777_216;
@@ -128,6 +129,19 @@ export async function askGateway(
   return await exchange(address, request).catch((error: unknown) => {
     throw new Refusal(`no gateway at ${address.url.origin}: ${(error as Error).message}`, NO_GATEWAY);
   });
+}
+
+/** Asks the gateway that a command is about, as `askGateway` does. Rejects with a Refusal also if the gateway refuses. */
+export async function askFor(
+  written: Pick<Written, 'values'>,
+  path: string,
+  body: string | undefined,
+  terminal: Pick<Terminal, 'env'>,
+): Promise<string> {
+  const target = { url: written.values['url'], config: configOf(written, terminal.env) };
+  const answer = await askGateway(target, path, body, terminal);
+  if (answer.status !== 200) throw new Refusal(`${answer.url.origin} refused: ${refusalText(answer)}`);
+  return answer.body;
 }
 
 /** Why the gateway refused: the text or the error message that it answered with. */

@@ -11,6 +11,16 @@ export interface Written {
   readonly flags: ReadonlySet<string>;
 }
 
+/** The config that a command is about; undefined: none is named. */
+export function configOf({ values }: Pick<Written, 'values'>, env: NodeJS.ProcessEnv): string | undefined {
+  return values['config'] ?? (env['MCPSTEAD_CONFIG'] || undefined);
+}
+
+/** The words of a list, as in `--groups a,b`. */
+export function listed(text: string): readonly string[] {
+  return text.split(',').filter((word) => word !== '');
+}
+
 /** Resolves with the exit status; throws Refusal. */
 export type Verb = (written: Written, terminal: Terminal) => Promise<number>;
 

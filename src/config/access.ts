@@ -1,10 +1,10 @@
 /** Resolves the keys that decide who may do what. Everything wrong here is an error, never a reason to allow more. */
-import { createHash } from 'node:crypto';
-import { isIP } from 'node:net';
 import { isAbsolute, join, resolve } from 'node:path';
 import { z } from 'zod';
+import { endOfDay } from '../lib/calendar.js';
+import { sha256 } from '../lib/sha256.js';
 import { keyEntry } from './access-schema.js';
-import { bindHost, isLoopback } from './address.js';
+import { bindHost, isLoopback, isSecure, networkOf } from './address.js';
 import { areCertificates, certificateProblem } from './certificates.js';
 import { isMapping } from './client-files.js';
 import { readSecret, type Values } from './expand.js';
@@ -147,7 +147,7 @@ function keysOf(file: FileValues, path: string | undefined, findings: Findings):
           into.problem([...base, index, 'sha256', at], `is also a hash of '${other}': one key would be two`);
         hashes.set(hash, name);
       });
-      const end = expires === undefined ? undefined : endOf(expires);
+      const end = expires === undefined ? undefined : endOfDay(expires);
       if (end !== undefined && Number.isNaN(end))
         into.problem([...base, index, 'expires'], 'is not a date of the calendar');
       found.set(name, { ...entry, expires: end });
@@ -160,12 +160,6 @@ function keysOf(file: FileValues, path: string | undefined, findings: Findings):
     if (read) findings.problems.push(...read.findings.problems);
   }
   return [...found.values()];
-}
-
-/** The end of a day in UTC, Unix milliseconds; NaN: there is no such day. */
-function endOf(date: string): number {
-  const start = Date.parse(`${date}T00:00:00Z`);
-  return Number.isNaN(start) || !new Date(start).toISOString().startsWith(date) ? NaN : start + 86_400_000;
 }
 
 function readKeys(
@@ -215,10 +209,7 @@ function issuerOf(
       'choose another name',
     );
   const url = URL.canParse(issuer.issuer) ? new URL(issuer.issuer) : undefined;
-  const isSafe =
-    url?.protocol === 'https:' ||
-    (url?.protocol === 'http:' && isLoopback(url.hostname.replace(/^\[|\]$/g, '')));
-  if (!isSafe || url.username !== '' || url.search !== '' || url.hash !== '')
+  if (!url || !isSecure(url) || url.username !== '' || url.search !== '' || url.hash !== '')
     findings.problem(
       [...path, 'issuer'],
       'must be an https URL without query',
@@ -244,7 +235,7 @@ function proxyOf(
   if (!proxy) return undefined;
   const path: Path = ['mcp', 'auth', 'proxy'];
   proxy.addresses.forEach((address, index) => {
-    if (!isNetwork(address))
+    if (!networkOf(address))
       findings.problem([...path, 'addresses', index], 'must be an IP address or a network', '10.1.0.0/16');
   });
   for (const key of ['user', 'groups'] as const) {
@@ -259,13 +250,6 @@ function proxyOf(
   return { addresses: proxy.addresses, user: proxy.user?.toLowerCase(), groups: proxy.groups?.toLowerCase() };
 }
 
-function isNetwork(text: string): boolean {
-  const [address = '', bits, ...more] = text.split('/');
-  const family = isIP(address);
-  if (family === 0 || more.length > 0) return false;
-  return bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= (family === 4 ? 32 : 128));
-}
-
 function uniqueNames(entries: readonly { readonly name: string }[], path: Path, findings: Findings): void {
   const seen = new Set<string>();
   entries.forEach(({ name }, index) => {
@@ -275,14 +259,15 @@ function uniqueNames(entries: readonly { readonly name: string }[], path: Path, 
   });
 }
 
-type TargetValues = NonNullable<FileValues['policy']>['rules'][number]['allow'][number];
+/** Targets of profiles have no condition. */
+type TargetValues = Omit<RuleTarget, 'when'> & Partial<Pick<RuleTarget, 'when'>>;
+type RuleTarget = NonNullable<FileValues['policy']>['rules'][number]['allow'][number];
 
 function targetOf(
-  { servers, tools, prompts, resources, annotations, ...more }: Omit<TargetValues, 'when'>,
+  { servers, tools, prompts, resources, annotations, when }: TargetValues,
   path: Path,
   findings: Findings,
 ): TargetConfig {
-  const { when } = more as { when?: string };
   if (annotations && (prompts !== undefined || resources !== undefined) && tools === undefined)
     findings.problem([...path, 'annotations'], 'are those of tools', 'name tools, or remove it');
   return {
@@ -408,10 +393,7 @@ export function tlsOf(file: FileValues, values: Values, findings: Findings): Tls
     );
   if (ca && !areCertificates(ca))
     findings.problem(['http', 'tls', 'client_ca_file'], 'holds no certificate', 'CA certificates in PEM');
-  const fingerprint = createHash('sha256')
-    .update(`${cert}\0${key}\0${ca ?? ''}`)
-    .digest('base64url');
-  return { ...tls, cert, key, client_ca: ca, fingerprint };
+  return { ...tls, cert, key, client_ca: ca, fingerprint: sha256(`${cert}\0${key}\0${ca ?? ''}`) };
 }
 
 /** Where the state of the gateway is kept: see docs/configuration.md, `state.dir`. */

@@ -30,3 +30,25 @@ export function isLoopback(host: string): boolean {
   }
   return loopback.check(text, family === 6 ? 'ipv6' : 'ipv4');
 }
+
+/** Whether a URL may be asked for what others must not change: over https, or on this host. */
+export function isSecure({ protocol, hostname }: URL): boolean {
+  return protocol === 'https:' || (protocol === 'http:' && isLoopback(hostname));
+}
+
+export interface Network {
+  readonly address: string;
+  /** Leading bits of the address that count. */
+  readonly bits: number;
+  readonly family: 'ipv4' | 'ipv6';
+}
+
+/** Reads `10.1.2.3` or `10.1.0.0/16`; undefined: it is neither. */
+export function networkOf(text: string): Network | undefined {
+  const [address = '', bits, ...rest] = text.split('/');
+  const family = isIP(address);
+  const longest = family === 4 ? 32 : 128;
+  const length = bits === undefined ? longest : /^\d{1,3}$/.test(bits) ? Number(bits) : NaN;
+  if (family === 0 || rest.length > 0 || !(length <= longest)) return undefined;
+  return { address, bits: length, family: family === 4 ? 'ipv4' : 'ipv6' };
+}

@@ -1,4 +1,4 @@
-export { isLoopback } from './address.js';
+export { isLoopback, isSecure, networkOf } from './address.js';
 export { proxyFromEnvironment } from './environment.js';
 export { credentialsChanged, diffConfig, keepFixed } from './diff.js';
 export { loadConfig, resolveConfig } from './load.js';

@@ -77,7 +77,8 @@ function principalFrom({ mcp }: Config, question: JsonObject): Principal {
   };
 }
 
-function textsIn(question: JsonObject, key: string): readonly string[] | undefined {
+/** A member that is a list of strings; undefined: there is none. Throws a GatewayError. */
+export function textsIn(question: JsonObject, key: string): readonly string[] | undefined {
   const value = question[key];
   if (value === undefined) return undefined;
   if (Array.isArray(value) && value.every((each): each is string => typeof each === 'string')) return value;

@@ -7,7 +7,7 @@ import type { Principal } from '../protocol/ports.js';
 import type { Runtime } from '../proxy/runtime.js';
 import { isObject, textOf } from '../wire/json.js';
 import type { GatewayAudit } from './audit.js';
-import { explain } from './explain.js';
+import { explain, textsIn } from './explain.js';
 import { healthOf } from './health.js';
 import type { Links } from './links.js';
 import type { PinBook } from './pins.js';
@@ -91,11 +91,7 @@ export class Operators implements Admin {
         'invalid_params',
         'the body must be JSON: {"server": "name", "names": ["tool"]}',
       );
-    const { names } = question;
-    const isList = Array.isArray(names) && names.every((name): name is string => typeof name === 'string');
-    if (names !== undefined && !isList)
-      throw new GatewayError('invalid_params', 'names must be a list of strings');
-    const approved = await this.#deps.pins.approve(server, isList ? names : undefined, principal);
+    const approved = await this.#deps.pins.approve(server, textsIn(question, 'names'), principal);
     return { server, approved };
   }
 }

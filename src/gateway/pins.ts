@@ -1,5 +1,6 @@
 /** Approved definitions by server, kept in the state: the first sight of a server is trusted, what is new or changed later waits for an approval. */
-import { digestOf, hash, type PinMode, type PinnedKind, type Pins } from '../catalog/pins.js';
+import { digestOf, type PinMode, type PinnedKind, type Pins } from '../catalog/pins.js';
+import { sha256 } from '../lib/sha256.js';
 import { GatewayError } from '../errors.js';
 import type { Boundary } from '../observe/boundary.js';
 import type { Logger } from '../observe/log.js';
@@ -18,6 +19,7 @@ const INSTRUCTIONS = 'instructions';
 
 export interface PinsDeps {
   readonly modes: () => ReadonlyMap<string, PinMode>;
+  /** Resolves with the same state each time. */
   readonly open: () => Promise<State>;
   readonly log: Logger;
   readonly boundary: Boundary;
@@ -70,7 +72,6 @@ export class PinBook implements Pins {
   readonly #books = new Map<string, Book | undefined>();
   readonly #links = new Map<string, Map<string, Link>>();
   readonly #writing = new Map<string, Promise<void>>();
-  #state: Promise<State> | undefined;
 
   constructor(deps: PinsDeps) {
     this.#deps = deps;
@@ -104,7 +105,7 @@ export class PinBook implements Pins {
   approvesInstructions(server: string, instructions: string): boolean {
     const book = this.#books.get(server);
     if (!book) return false;
-    const digest = hash(instructions);
+    const digest = sha256(instructions);
     if (book.items.get(INSTRUCTIONS)?.approved.has(digest)) return true;
     this.#note(server, book, INSTRUCTIONS, digest, () => instructions);
     return false;
@@ -181,7 +182,7 @@ export class PinBook implements Pins {
       const { instructions } = peer;
       if (instructions !== undefined)
         add(itemOf(book, INSTRUCTIONS).approved, {
-          digest: hash(instructions),
+          digest: sha256(instructions),
           definition: instructions,
           when,
           who: 'first sight',
@@ -256,7 +257,7 @@ export class PinBook implements Pins {
   }
 
   async #load(server: string): Promise<Book> {
-    const { store } = await (this.#state ??= this.#deps.open());
+    const { store } = await this.#deps.open();
     const stored = await store.get(`pin:${server}`);
     return bookOf(stored?.value, stored?.generation ?? 0);
   }
@@ -276,7 +277,7 @@ export class PinBook implements Pins {
   async #writeNow(server: string): Promise<void> {
     const book = this.#books.get(server);
     if (!book) return;
-    const { store } = await (this.#state ??= this.#deps.open());
+    const { store } = await this.#deps.open();
     const key = `pin:${server}`;
     for (let attempt = 0; attempt < 5; attempt++) {
       if (await store.put(key, recordOf(book), book.generation)) {

@@ -27,8 +27,11 @@ export function compileGlob(pattern: string): Glob {
   };
 }
 
+const ALL: Glob = () => true;
+
 /** Compiles globs of which one has to match. Without a glob nothing matches. */
 export function compileGlobs(patterns: readonly string[]): Glob {
+  if (patterns.includes('*')) return ALL;
   const globs = patterns.map(compileGlob);
   return (text) => globs.some((glob) => glob(text));
 }

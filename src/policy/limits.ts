@@ -4,11 +4,9 @@ import { GatewayError } from '../errors.js';
 import { compileGlobs, type Glob } from '../lib/glob.js';
 import type { Caller, NameKind, Principal, Target } from '../protocol/ports.js';
 import { Buckets, type Rate, type Want } from './buckets.js';
+import { PerRoute } from './per-route.js';
 import { Shares } from './shares.js';
 import { matches } from './who.js';
-
-/** Routes per principal whose rules are remembered. */
-const MAX_ROUTES = 256;
 
 export interface LimitsDeps {
   readonly config: () => Config;
@@ -37,7 +35,8 @@ export class Limits {
   readonly #running = new Map<string, number>();
   #of: readonly LimitRule[] = [];
   #rules: readonly Compiled[] = [];
-  #known = new WeakMap<Principal, Map<string, readonly Compiled[]>>();
+  /** Those that are for a principal on a route. */
+  #fit = perRoute([]);
 
   constructor(deps: LimitsDeps) {
     this.#deps = deps;
@@ -122,28 +121,16 @@ export class Limits {
 
   #fitting(principal: Principal, target: Target, kind: NameKind, route: string): readonly Compiled[] {
     const { server } = target.link;
-    return this.#rulesFor(principal, route).filter(
-      ({ servers, tools, isAboutAll }) =>
-        servers(server) && (isAboutAll || (kind === 'tool' && tools(target.name))),
-    );
-  }
-
-  /** The rules for a principal on a route. */
-  #rulesFor(principal: Principal, route: string): readonly Compiled[] {
-    let routes = this.#known.get(principal);
-    if (!routes) this.#known.set(principal, (routes = new Map<string, readonly Compiled[]>()));
-    let rules = routes.get(route);
-    if (!rules) {
-      if (routes.size >= MAX_ROUTES) routes.clear();
-      rules = this.#rules.filter(({ rule }) => matches(rule.who, principal, route));
-      routes.set(route, rules);
-    }
-    return rules;
+    return this.#fit
+      .of(principal, route)
+      .filter(
+        ({ servers, tools, isAboutAll }) =>
+          servers(server) && (isAboutAll || (kind === 'tool' && tools(target.name))),
+      );
   }
 
   #compile(rules: readonly LimitRule[]): void {
     this.#of = rules;
-    this.#known = new WeakMap();
     this.#rules = rules.map((rule) => ({
       rule,
       rate: { interval: 1000 / rule.per_second, burst: rule.burst },
@@ -152,10 +139,16 @@ export class Limits {
       isAboutAll: rule.tools.includes('*'),
       prefix: `${rule.name}\0${rule.per_second}\0${rule.burst}`,
     }));
+    this.#fit = perRoute(this.#rules);
   }
 }
 
 const NONE: readonly Compiled[] = [];
+
+/** The rules for a principal on a route. */
+function perRoute(rules: readonly Compiled[]): PerRoute<readonly Compiled[]> {
+  return new PerRoute((principal, route) => rules.filter(({ rule }) => matches(rule.who, principal, route)));
+}
 
 /** Whether clients can have different identities; without keys and the like all have the same one. */
 function hasPrincipals({ mcp: { auth } }: Config): boolean {

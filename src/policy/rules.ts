@@ -4,6 +4,7 @@ import { ConfigError } from '../config/problems.js';
 import { compileGlobs, type Glob } from '../lib/glob.js';
 import type { Principal, Rules } from '../protocol/ports.js';
 import { compileCondition, ConditionError } from './condition.js';
+import { PerRoute } from './per-route.js';
 import type { Rule, Target } from './rule.js';
 import { RuleSet } from './rule-set.js';
 import { matches } from './who.js';
@@ -14,8 +15,6 @@ export interface Policy {
 }
 
 const ALL: Glob = () => true;
-/** Routes per principal whose set is remembered. */
-const MAX_ROUTES = 256;
 
 /** Throws ConfigError with every condition that is not accepted. */
 export function compileRules(rules: readonly RuleConfig[]): (Rule & { readonly who: Who })[] {
@@ -44,12 +43,12 @@ function compileTarget({ servers, tools, prompts, resources, annotations, when }
   const names = [tools, prompts, resources];
   const isEvery = names.every((each) => each === undefined);
   const glob = (patterns: readonly string[] | undefined): Glob | undefined =>
-    patterns ? (patterns.includes('*') ? ALL : compileGlobs(patterns)) : undefined;
+    patterns && compileGlobs(patterns);
   const hints = Object.entries(annotations ?? {});
   // Only tools have annotations.
   const others = hints.length === 0 ? ALL : undefined;
   return {
-    servers: servers.includes('*') ? ALL : compileGlobs(servers),
+    servers: compileGlobs(servers),
     tools: isEvery ? ALL : glob(tools),
     prompts: isEvery ? others : glob(prompts),
     resources: isEvery ? others : glob(resources),
@@ -68,7 +67,6 @@ export function createPolicy(config: PolicyConfig): Policy {
   const rules = compileRules(config.rules);
   /** By the rules that apply; the least recently used first. */
   const sets = new Map<string, RuleSet>();
-  const known = new WeakMap<Principal, Map<string, RuleSet>>();
 
   function make(principal: Principal, route: string): RuleSet {
     const isToken = principal.kind === 'token';
@@ -92,19 +90,7 @@ export function createPolicy(config: PolicyConfig): Policy {
     return set;
   }
 
-  return {
-    of(principal, route) {
-      let routes = known.get(principal);
-      if (!routes) known.set(principal, (routes = new Map<string, RuleSet>()));
-      let set = routes.get(route);
-      if (!set) {
-        // Routes of servers and profiles that are gone.
-        if (routes.size >= MAX_ROUTES) routes.clear();
-        routes.set(route, (set = make(principal, route)));
-      }
-      return set;
-    },
-  };
+  return new PerRoute(make);
 }
 
 /** What a profile allows. */

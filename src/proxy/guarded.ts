@@ -5,7 +5,7 @@
 import { GatewayError } from '../errors.js';
 import type { GatewayStats } from '../observe/stats.js';
 import type { Limits } from '../policy/limits.js';
-import type { Checked, NameKind, Target, Verdict } from '../protocol/ports.js';
+import type { Checked, NameKind, Target } from '../protocol/ports.js';
 import type { Incoming } from './incoming.js';
 import type { Runtime } from './runtime.js';
 import type { Views } from './views.js';
@@ -25,15 +25,16 @@ export function guarded(
   target: Target,
 ): GatewayError | undefined {
   const { caller, origin, message } = incoming;
-  const verdict: (Verdict & Partial<Checked>) | undefined = caller.view.verdict(kind, target);
+  const verdict = caller.view.verdict(kind, target);
   if (!verdict) return undefined;
-  const { rule, error } = verdict.guard?.check(caller.principal, message, origin.route.path) ?? verdict;
+  const checked: Checked = verdict.guard?.check(caller.principal, message, origin.route.path) ?? verdict;
+  const { rule, error } = checked;
   const decision = !error ? 'allow' : error.code === 'insufficient_scope' ? 'step_up' : 'deny';
   if (error) incoming.target ??= target;
-  if (decision === 'step_up' && origin.headers) {
-    const { scopes } = error?.data as { scopes: readonly string[] };
+  if (error?.code === 'insufficient_scope' && origin.headers) {
+    const { scopes } = error.data as { scopes: readonly string[] };
     const shown = { headers: origin.headers, socket: origin.remote ?? {} };
-    if (error) error.challenge = runtime().auth.stepUp(shown, origin.route.path, scopes);
+    error.challenge = runtime().auth.stepUp(shown, origin.route.path, scopes);
   }
   incoming.decided(decision, rule);
   stats.policyDecisions.add(decision);

@@ -3,7 +3,7 @@
  * session. A modern client has no session: requests of one principal with equal capabilities and `clientInfo` count as one client, whose
  * links are closed when they have been idle for a while. The number of links is limited.
  */
-import { createHash } from 'node:crypto';
+import { sha256 } from '../lib/sha256.js';
 import { OverlaidCatalog, type Catalog } from '../catalog/catalog.js';
 import type { Registry } from '../catalog/registry.js';
 import { credentialsChanged } from '../config/index.js';
@@ -349,7 +349,7 @@ export function createOwnLinks(deps: OwnLinksDeps): OwnLinks {
       const key = `${route.path}\0${client}\0${JSON.stringify(capabilities)}`;
       let owned = ofModern.get(key);
       if (!owned) {
-        const id = createHash('sha256').update(key).digest('base64url');
+        const id = sha256(key);
         const owner = { id, whose: client, viewer, route, session: undefined, lastUsed: 0 };
         owned = own(owner, servers);
         ofModern.set(key, owned);

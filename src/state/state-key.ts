@@ -1,10 +1,10 @@
 /** Where the state key comes from: the configuration, a command, or the file `key` in the folder, which is made on first use. */
 import { randomBytes } from 'node:crypto';
-import { link, open, rm, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Logger } from '../observe/log.js';
 import { StateError } from './sealed.js';
-import { codeOf, createFolder, isMissing, readBounded, syncFolder } from './write-file.js';
+import { codeOf, createFile, createFolder, isMissing, readBounded } from './write-file.js';
 
 /** The first key seals, all of them open. Each has 32 bytes. */
 export interface StateKeys {
@@ -78,23 +78,12 @@ export class KeyFile implements KeySource {
     const found = await this.find();
     if (found) return found;
     await createFolder(this.#folder);
-    const part = join(this.#folder, `.key.${randomBytes(6).toString('hex')}.tmp`);
     try {
-      const handle = await open(part, 'wx', 0o600);
-      try {
-        await handle.writeFile(`${randomBytes(KEY_BYTES).toString('base64url')}\n`);
-        await handle.sync();
-      } finally {
-        await handle.close();
-      }
-      // Unlike a rename, it does not replace the key that another process has just made.
-      await link(part, this.#path);
-      await syncFolder(this.#folder);
+      await createFile(this.#path, `${randomBytes(KEY_BYTES).toString('base64url')}\n`);
       this.#log.info('made the key of the state folder: back it up with the folder', { file: this.#path });
     } catch (error) {
+      // Another process has just made one.
       if (codeOf(error) !== 'EEXIST') throw error;
-    } finally {
-      await rm(part, { force: true }).catch(() => undefined);
     }
     const made = await this.find();
     if (!made) throw new StateError(`the state key ${this.#path} was removed`);

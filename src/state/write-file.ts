@@ -1,7 +1,7 @@
 /** Files that are there as a whole or not at all, also after a power failure. */
 import { randomBytes } from 'node:crypto';
 import { constants, type Stats } from 'node:fs';
-import { mkdir, open, rename, rm } from 'node:fs/promises';
+import { link, mkdir, open, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 
 const WINDOWS = process.platform === 'win32';
@@ -27,6 +27,15 @@ export async function syncFolder(path: string): Promise<void> {
 
 /** Replaces a file, mode 0600, in a folder that exists. Rejects with the error of the file system; then the old file is still there. */
 export async function replaceFile(path: string, text: string): Promise<void> {
+  await placeFile(path, text, rename);
+}
+
+/** Creates a file as `replaceFile` does. Rejects with EEXIST if there is one, perhaps from another process; that is not replaced. */
+export async function createFile(path: string, text: string): Promise<void> {
+  await placeFile(path, text, link);
+}
+
+async function placeFile(path: string, text: string, place: typeof rename | typeof link): Promise<void> {
   const part = join(dirname(path), `.${basename(path)}.${randomBytes(6).toString('hex')}${PART}`);
   try {
     const handle = await open(part, 'wx', 0o600);
@@ -36,10 +45,10 @@ export async function replaceFile(path: string, text: string): Promise<void> {
     } finally {
       await handle.close();
     }
-    await rename(part, path);
-  } catch (error) {
+    await place(part, path);
+  } finally {
+    // After a rename it is not there any more.
     await rm(part, { force: true }).catch(() => undefined);
-    throw error;
   }
   await syncFolder(dirname(path));
 }

@@ -3,7 +3,7 @@ import {
   type Authenticator,
   type AuthenticatorDeps,
 } from '../../src/auth/authenticate.js';
-import type { IssuerFetch, IssuerRequest } from '../../src/auth/issuer.js';
+import type { SmallFetch, SmallRequest } from '../../src/protocol/small-request.js';
 import type { AuthConfig } from '../../src/config/index.js';
 import { Boundary } from '../../src/observe/boundary.js';
 import { silent, type LogFields, type Logger } from '../../src/observe/log.js';
@@ -69,7 +69,7 @@ export interface Stage {
   readonly stats: GatewayStats;
   readonly lines: (readonly [message: string, fields: LogFields | undefined])[];
   /** Every request to an issuer. */
-  readonly asked: IssuerRequest[];
+  readonly asked: SmallRequest[];
   readonly clock: TestClock;
   /** Unix ms. */
   readonly now: number;
@@ -96,7 +96,7 @@ export function authenticator(config: Partial<AuthConfig>, options: StageOptions
     info: (...line) => lines.push(line as never),
     warn: (...line) => lines.push(line as never),
   };
-  const send: IssuerFetch = options.fetch ?? (() => Promise.reject(new Error('nobody is there')));
+  const send: SmallFetch = options.fetch ?? (() => Promise.reject(new Error('nobody is there')));
   const auth = createAuthenticator(
     { ...DEFAULTS, ...config },
     {

@@ -1,6 +1,6 @@
 /** An issuer of access tokens that does what a test says: its keys, its tokens, and its answers, without a port. */
 import { exportJWK, generateKeyPair, SignJWT, type JWTPayload } from 'jose';
-import type { IssuerFetch, IssuerRequest } from '../../src/auth/issuer.js';
+import type { SmallFetch, SmallRequest } from '../../src/protocol/small-request.js';
 
 export interface TestKey {
   readonly kid: string;
@@ -26,8 +26,8 @@ export interface TestIssuer {
   /** Its published keys. */
   keys: TestKey[];
   /** Replaces the answers to some URLs; throws as a connection that fails. */
-  answer: (request: IssuerRequest) => { status: number; body: string | object } | undefined;
-  readonly fetch: IssuerFetch;
+  answer: (request: SmallRequest) => { status: number; body: string | object } | undefined;
+  readonly fetch: SmallFetch;
   /** Exchanges so far, by the last part of the path. */
   count(end: string): number;
 }

@@ -9,19 +9,15 @@ import {
   type WrittenKey,
 } from '../../config/keys-file.js';
 import { hashApiKey, isApiKey, createApiKey } from '../../lib/api-key.js';
+import { DAY_MS, endOfDay } from '../../lib/calendar.js';
 import { printable, Refusal } from '../../terminal/explain.js';
 import type { Terminal } from '../../terminal/terminal.js';
 import { NO_GATEWAY, askGateway, refusalText } from '../gateway-request.js';
-import type { Verb, Written } from '../verb.js';
+import { configOf, listed, type Verb, type Written } from '../verb.js';
 
 const NAME = /^[A-Za-z0-9._@-]{1,128}$/;
 /** Keys are short; whatever else is on stdin is not one. */
 const STDIN_BYTES = 4096;
-const DAY_MS = 86_400_000;
-
-function configOf({ values }: Written, env: NodeJS.ProcessEnv): string | undefined {
-  return values['config'] ?? (env['MCPSTEAD_CONFIG'] || undefined);
-}
 
 /** Prints a new key alone on stdout, and writes its entry into keys_file, or to stderr if there is none. */
 export const createKey: Verb = async (written, terminal) => {
@@ -37,8 +33,8 @@ export const createKey: Verb = async (written, terminal) => {
   const entry: WrittenKey = {
     name,
     sha256: [hashApiKey(key)],
-    groups: words(values['groups']),
-    scopes: words(values['scopes']),
+    groups: listed(values['groups'] ?? ''),
+    scopes: listed(values['scopes'] ?? ''),
     ...(expires !== undefined && { expires }),
   };
   if (file === undefined) {
@@ -135,21 +131,15 @@ function change<T>(go: () => T): T {
   }
 }
 
-function words(list: string | undefined): readonly string[] {
-  return (list ?? '').split(',').filter((word) => word !== '');
-}
-
 /** `90d`, or a date. */
 function dateOf(text: string): string {
   const [, days] = /^(\d{1,5})d$/.exec(text) ?? [];
   if (days !== undefined) return new Date(Date.now() + Number(days) * DAY_MS).toISOString().slice(0, 10);
-  const start = /^\d{4}-\d{2}-\d{2}$/.test(text) ? Date.parse(`${text}T00:00:00Z`) : NaN;
-  // 2027-02-31 is parsed, too, as a day of March.
-  if (!Number.isNaN(start) && new Date(start).toISOString().startsWith(text)) {
-    if (start + DAY_MS > Date.now()) return text;
-    throw new Refusal(`--expires ${text} has passed`, 2);
-  }
-  throw new Refusal(`--expires is a number of days (90d) or a date (2027-06-30), not '${text}'`, 2);
+  const end = endOfDay(text);
+  if (Number.isNaN(end))
+    throw new Refusal(`--expires is a number of days (90d) or a date (2027-06-30), not '${text}'`, 2);
+  if (end <= Date.now()) throw new Refusal(`--expires ${text} has passed`, 2);
+  return text;
 }
 
 /** Has the running gateway read its config again. `done`: what has been written. */

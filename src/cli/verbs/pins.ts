@@ -1,7 +1,7 @@
 /** Pinned definitions of a running gateway: `mcpstead pins list | diff | approve | export`. */
 import { printable, Refusal } from '../../terminal/explain.js';
 import type { Terminal } from '../../terminal/terminal.js';
-import { askGateway, refusalText, type GatewayAnswer } from '../gateway-request.js';
+import { askFor } from '../gateway-request.js';
 import type { Verb, Written } from '../verb.js';
 
 interface Entry {
@@ -23,25 +23,13 @@ interface Server {
   }[];
 }
 
-async function ask(
-  { values }: Written,
-  terminal: Terminal,
-  path: string,
-  body?: string,
-): Promise<GatewayAnswer> {
-  const config = values['config'] ?? (terminal.env['MCPSTEAD_CONFIG'] || undefined);
-  const answer = await askGateway({ url: values['url'], config }, path, body, terminal);
-  if (answer.status !== 200) throw new Refusal(`${answer.url.origin} refused: ${refusalText(answer)}`);
-  return answer;
-}
-
 async function serversOf(
   written: Written,
   terminal: Terminal,
   name: string | undefined,
 ): Promise<readonly Server[]> {
   const query = name === undefined ? '' : `?server=${encodeURIComponent(name)}`;
-  const { body } = await ask(written, terminal, `/-/pins${query}`);
+  const body = await askFor(written, `/-/pins${query}`, undefined, terminal);
   const { servers } = JSON.parse(body) as { servers: readonly Server[] };
   if (name !== undefined && servers.length === 0)
     throw new Refusal(`no definitions of '${name}' are pinned: set its pin: to warn or enforce`);
@@ -113,7 +101,7 @@ function membersOf(text: string): ReadonlyMap<string, string> {
 export const approvePins: Verb = async (written, terminal) => {
   const [server = '', ...names] = written.words;
   const question = JSON.stringify({ server, ...(names.length > 0 && { names }) });
-  const { body } = await ask(written, terminal, '/-/pins/approve', question);
+  const body = await askFor(written, '/-/pins/approve', question, terminal);
   const { approved } = JSON.parse(body) as { approved: readonly string[] };
   terminal.out(printable(`approved: ${approved.length === 0 ? 'nothing waited' : approved.join(', ')}\n`));
   return 0;

@@ -1,7 +1,7 @@
 /** `mcpstead policy explain`: asks the running gateway what its policy decides for somebody, and why. */
 import { printable, Refusal } from '../../terminal/explain.js';
-import { askGateway, refusalText } from '../gateway-request.js';
-import type { Verb } from '../verb.js';
+import { askFor } from '../gateway-request.js';
+import { listed, type Verb } from '../verb.js';
 
 interface Answer {
   readonly principal: string;
@@ -21,28 +21,22 @@ interface Answer {
 export const explainPolicy: Verb = async ({ values, flags }, terminal) => {
   const as = values['as'];
   if (as === undefined) throw new Refusal('mcpstead policy explain needs --as, such as --as key:ci', 2);
-  const list = (text: string | undefined): readonly string[] | undefined =>
-    text?.split(',').filter((word) => word !== '');
+  const { groups, scopes } = values;
   const question = {
     as,
-    groups: list(values['groups']),
-    scopes: list(values['scopes']),
+    groups: groups === undefined ? undefined : listed(groups),
+    scopes: scopes === undefined ? undefined : listed(scopes),
     claims: json('claims', values['claims']),
     route: values['route'],
     tool: values['tool'],
     args: json('args', values['args']),
   };
-  const target = {
-    url: values['url'],
-    config: values['config'] ?? (terminal.env['MCPSTEAD_CONFIG'] || undefined),
-  };
-  const answer = await askGateway(target, '/-/explain', JSON.stringify(question), terminal);
-  if (answer.status !== 200) throw new Refusal(`${answer.url.origin} refused: ${refusalText(answer)}`);
+  const body = await askFor({ values }, '/-/explain', JSON.stringify(question), terminal);
   if (flags.has('json')) {
-    terminal.out(`${answer.body}\n`);
+    terminal.out(`${body}\n`);
     return 0;
   }
-  const { items, unknown } = JSON.parse(answer.body) as Answer;
+  const { items, unknown } = JSON.parse(body) as Answer;
   if (unknown !== undefined) {
     terminal.out(printable(`${unknown}\tunknown: no server has it\n`));
     return 0;

@@ -78,6 +78,16 @@ export interface Routes {
   drain(): void;
 }
 
+const REFUSALS = {
+  operator: 'this is for operators: mcp.auth.admins names them',
+  viewer: 'this is for operators and viewers: mcp.auth.admins and mcp.auth.viewers name them',
+} as const;
+
+/** The error for a principal that is not admitted. */
+export function notFor(admits: keyof typeof REFUSALS): GatewayError {
+  return new GatewayError('forbidden', REFUSALS[admits]);
+}
+
 /** Matches `/<kind>`, `/servers/<name>/<kind>` and `/profiles/<name>/<kind>`. */
 const below = (kind: string): RegExp =>
   new RegExp(`^(?:/(?:servers/([A-Za-z0-9._-]{1,64})|profiles/([A-Za-z0-9._-]{1,64})))?/${kind}$`);
@@ -166,10 +176,7 @@ export function createRoutes(deps: RoutesDeps): Routes {
       admits: 'operator',
       place,
       serve(request, principal) {
-        serveQuestion(request, deps, (question) => {
-          stillOperator(principal, request.path);
-          return admin.explain(question);
-        });
+        ask(request, principal, (question) => admin.explain(question));
       },
     },
     {
@@ -187,18 +194,21 @@ export function createRoutes(deps: RoutesDeps): Routes {
       admits: 'operator',
       place,
       serve(request, principal) {
-        serveQuestion(request, deps, (question) => {
-          stillOperator(principal, request.path);
-          return admin.approvePins(question, principal);
-        });
+        ask(request, principal, (question) => admin.approvePins(question, principal));
       },
     },
   ];
 
-  /** Throws a GatewayError if a reload that came before the end of the body made somebody else the operator. */
-  function stillOperator(principal: Principal, path: string): void {
-    if (!gate.permits(principal, 'operator', path))
-      throw new GatewayError('forbidden', 'this is for operators: mcp.auth.admins names them');
+  /** Answers an operator's question. A reload before the end of its body may have made somebody else the operator. */
+  function ask(
+    request: Routed,
+    principal: Principal,
+    answer: (question: unknown) => object | Promise<object>,
+  ): void {
+    serveQuestion(request, deps, (question) => {
+      if (!gate.permits(principal, 'operator', request.path)) throw notFor('operator');
+      return answer(question);
+    });
   }
 
   /** Whether `/health` names the servers: not on the port of clients, if there is another one or a policy that hides them. */

@@ -13,6 +13,7 @@ import { RETRY_AFTER } from './requests.js';
 import { sendError, sendFailure } from './respond.js';
 import {
   createRoutes,
+  notFor,
   type Admitted,
   type Door,
   type HttpRoute,
@@ -90,7 +91,7 @@ export function createHttpPort(deps: RoutesDeps): HttpPort {
     else identify(route, admits, request);
   }
 
-  /** A route for `admits`, which are not everybody. */
+  /** Authenticates the sender, and serves a route that only `admits` may use. */
   function identify(route: Guarded, admits: Admitted, request: Routed): void {
     const { req, res, path } = request;
     const who = gate.authorize(req, path);
@@ -117,7 +118,7 @@ export function createHttpPort(deps: RoutesDeps): HttpPort {
       );
     if ((admits === 'viewer' || admits === 'operator') && !gate.permits(who, admits, request.path)) {
       gate.countInvalid('unknown');
-      return sendError(res, new GatewayError('forbidden', REFUSALS[admits]));
+      return sendError(res, notFor(admits));
     }
     handleRejection(route.place, res, route.serve(request, who));
   }
@@ -192,11 +193,6 @@ const ELSEWHERE: Readonly<Record<Door, string>> = {
   main: 'MCP is at /mcp',
   admin: 'this port is for operators, MCP is on another one',
 };
-
-const REFUSALS = {
-  operator: 'this is for operators: mcp.auth.admins names them',
-  viewer: 'this is for operators and viewers: mcp.auth.admins and mcp.auth.viewers name them',
-} as const;
 
 /** How many files may be open; undefined: unknown. Warns if there are few. */
 function openFiles(log: Logger): number | undefined {

@@ -4,7 +4,6 @@ import { GatewayError } from '../../errors.js';
 import type { Gate } from '../../proxy/gate.js';
 import { sendError, sendJson } from './respond.js';
 
-const RESOURCE = '/.well-known/oauth-protected-resource';
 const METHODS = 'GET, HEAD, OPTIONS';
 /** Pages of any site may read it: it is the same for everybody. */
 const CORS = ['Access-Control-Allow-Origin', '*'];
@@ -26,7 +25,6 @@ export function serveDiscovery(gate: Gate, req: IncomingMessage, res: ServerResp
     sendJson(res, 404, NO_REGISTRATION, CORS);
     return true;
   }
-  if (discovery.oauth !== 'on' || !path.startsWith(RESOURCE)) return false;
   const metadata = discovery.metadata(req, path);
   if (!metadata) return false;
   if (req.method === 'OPTIONS') {

@@ -4,28 +4,11 @@
  */
 import { proxyFromEnvironment } from '../../config/index.js';
 import type { Logger } from '../../observe/log.js';
+import type { SmallAnswer, SmallFetch, SmallRequest } from '../../protocol/small-request.js';
 import { createDispatcher, explain, type Controller, type Dispatcher, type Endpoint } from './dispatcher.js';
 
-export interface SmallRequest {
-  readonly url: string;
-  readonly method: 'GET' | 'POST';
-  /** Without Host and Content-Length. */
-  readonly headers: Readonly<Record<string, string>>;
-  readonly body?: string;
-  /** For the whole exchange. */
-  readonly timeoutMs: number;
-  /** A longer body is an error. */
-  readonly maxBytes: number;
-}
-
-export interface SmallAnswer {
-  readonly status: number;
-  readonly body: Buffer;
-}
-
 export interface Fetcher {
-  /** Rejects with an Error whose message says what failed; `signal` aborts. */
-  fetch(request: SmallRequest, signal: AbortSignal): Promise<SmallAnswer>;
+  readonly fetch: SmallFetch;
   /** Fails the requests in flight. */
   close(): void;
 }

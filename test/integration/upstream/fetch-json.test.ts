@@ -8,7 +8,8 @@ import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterEach, expect, it } from 'vitest';
 import { silent } from '../../../src/observe/log.js';
-import { createFetcher, type Fetcher, type SmallRequest } from '../../../src/upstream/http/fetch-json.js';
+import type { SmallRequest } from '../../../src/protocol/small-request.js';
+import { createFetcher, type Fetcher } from '../../../src/upstream/http/fetch-json.js';
 import { createAuthority } from '../../helpers/certificates.js';
 
 const closing: (() => unknown)[] = [];
