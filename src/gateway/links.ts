@@ -316,9 +316,10 @@ export class Links {
       taskStatus: (link, taskId, notice) => {
         tasks.status(link, taskId, notice);
       },
-      logged: boundary.guard('fan_out', (client: string, notice: Notice) => {
+      logged: boundary.guard('fan_out', (link: Link, client: string, notice: Notice) => {
         const session = sessionOf(client);
-        if (session) tellAside(streams, session, notice);
+        // A reload may have hidden the server since the client used it.
+        if (session && !session.caller.view.hides(link.server)) tellAside(streams, session, notice);
       }),
       other() {},
       asked: () => NOBODY_TO_ASK,

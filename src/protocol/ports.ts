@@ -338,7 +338,7 @@ export interface LinkEvents {
   /** `notifications/tasks/status`, or `notifications/tasks` of a modern server. */
   taskStatus(link: Link, taskId: string, notice: Notice): void;
   /** A log message without a call, on a link that only `client` used recently. */
-  logged(client: string, notice: Notice): void;
+  logged(link: Link, client: string, notice: Notice): void;
   /** A notification without a call, on a link of one client. */
   other(link: Link, notice: Notice): void;
   /** A request without a call, on a link of one client. undefined: sent to the client. */

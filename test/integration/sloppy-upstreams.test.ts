@@ -341,6 +341,25 @@ describe('a log message that comes when no call is in flight', () => {
     expect(mine.text).not.toContain('whose');
     expect(theirs.text).not.toContain('notifications/message');
   });
+
+  test('is told to nobody once a reload hides its server', async () => {
+    const { upstream, gateway } = await behind({ getStream: true });
+    const servers = [upstream.entry('s', quick)];
+    const client = await connect(gateway.url);
+    const events = await client.listen();
+    await client.tool('s__t', {});
+    await gateway.gateway.reload({
+      servers,
+      policy: { rules: [{ name: 'none', deny: [{ servers: ['s'] }] }] },
+    });
+    upstream.announce(told('hidden'));
+    upstream.announce({ id: 'later', method: 'ping' });
+    await until(() => upstream.requests.some(({ message }) => message.id === 'later'), 'its being read');
+    await gateway.gateway.reload({ servers });
+    await client.tool('s__t', {});
+    upstream.announce(told('shown'));
+    expect(await heard(events, 'notifications/message')).toMatchObject([told('shown')]);
+  });
 });
 
 describe('a modern client', () => {

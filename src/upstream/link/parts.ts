@@ -256,7 +256,7 @@ export function createParts(deps: ConnectionDeps, link: Link & LinkAdmin<ServerC
     othersLately: (id) => calls.callers.othersLately(id),
     logged: (notice) => {
       const sole = calls.callers.soleLately();
-      if (sole !== undefined) events.logged(sole, notice);
+      if (sole !== undefined) events.logged(link, sole, notice);
     },
   });
   calls.handleWith({ attribute, recovery });
