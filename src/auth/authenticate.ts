@@ -1,5 +1,5 @@
 /** Authentication: turns what a request shows into a principal. The form of the credential chooses the one verifier that judges it. */
-import type { AuthConfig } from '../config/index.js';
+import { namesPeople, type AuthConfig } from '../config/index.js';
 import type { Boundary } from '../observe/boundary.js';
 import type { AuthFailureReason } from '../observe/stats.js';
 import type { Denied, Principal, Shown } from '../protocol/ports.js';
@@ -75,8 +75,8 @@ export function createAuthenticator(auth: AuthConfig, deps: AuthenticatorDeps): 
       discovery: { oauth: 'unused', metadata: () => undefined },
     };
   const known = createTokens(tokens);
-  const more = auth.keys.length + auth.issuers.length > 0 || auth.keys_file !== undefined;
-  if (more || auth.client_cert || auth.proxy) return new Verifiers(auth, known, deps);
+  // A proxy that names no user still says which addresses the limit of failures counts.
+  if (namesPeople(auth) || auth.proxy) return new Verifiers(auth, known, deps);
   return {
     ...NO_OAUTH,
     mode,

@@ -100,9 +100,16 @@ export function accessOf(
   return resolved;
 }
 
-/** Whether identities other than contract tokens are configured. */
-export function namesPeople({ mcp: { auth } }: FileValues): boolean {
-  const { keys, keys_file, issuers, client_cert, proxy } = auth;
+interface Identified {
+  readonly keys: readonly unknown[];
+  readonly keys_file?: string | undefined;
+  readonly issuers: readonly unknown[];
+  readonly client_cert?: object | undefined;
+  readonly proxy?: { readonly user?: string | undefined } | undefined;
+}
+
+/** Whether clients can have different identities: holders of contract tokens all have the same one. */
+export function namesPeople({ keys, keys_file, issuers, client_cert, proxy }: Identified): boolean {
   return (
     keys.length > 0 ||
     keys_file !== undefined ||

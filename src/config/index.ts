@@ -1,3 +1,4 @@
+export { namesPeople } from './access.js';
 export { isLoopback, isSecure, networkOf } from './address.js';
 export { proxyFromEnvironment } from './environment.js';
 export { credentialsChanged, diffConfig, keepFixed } from './diff.js';

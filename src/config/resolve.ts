@@ -200,7 +200,7 @@ type Tokens = Pick<Config['mcp']['auth'], 'mode' | 'tokens'>;
 
 function tokensOf(file: FileValues, values: Values, findings: Findings): Tokens {
   if (values.local === true) return { mode: 'none', tokens: [] };
-  const people = namesPeople(file);
+  const people = namesPeople(file.mcp.auth);
   const mode = file.mcp.auth.mode ?? (people ? 'bearer' : 'none');
   if (mode === 'none' && people)
     findings.problem(

@@ -1,4 +1,5 @@
 /** Limits for calls: rates and numbers by rule, and a fair share of each server. */
+import { namesPeople } from '../config/index.js';
 import type { Config, LimitRule } from '../config/types.js';
 import { GatewayError } from '../errors.js';
 import { compileGlobs, type Glob } from '../lib/glob.js';
@@ -58,7 +59,7 @@ export class Limits {
     const config = this.#deps.config();
     if (config.limits.rules !== this.#of) this.#compile(config.limits.rules);
     const rules = this.#rules.length === 0 ? NONE : this.#fitting(principal, target, kind, route);
-    const sharing = hasPrincipals(config);
+    const sharing = namesPeople(config.mcp.auth);
     if (rules.length === 0 && !sharing) return undefined;
     const { server } = target.link;
     const { in_flight, share } = config.limits;
@@ -148,9 +149,4 @@ const NONE: readonly Compiled[] = [];
 /** The rules for a principal on a route. */
 function perRoute(rules: readonly Compiled[]): PerRoute<readonly Compiled[]> {
   return new PerRoute((principal, route) => rules.filter(({ rule }) => matches(rule.who, principal, route)));
-}
-
-/** Whether clients can have different identities; without keys and the like all have the same one. */
-function hasPrincipals({ mcp: { auth } }: Config): boolean {
-  return auth.keys.length > 0 || auth.issuers.length > 0 || !!auth.client_cert || !!auth.proxy;
 }
