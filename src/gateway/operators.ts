@@ -50,10 +50,11 @@ export class Operators implements Admin {
     };
   }
 
-  ready(): Ready {
+  ready(named: boolean): Ready {
     const { stopping, waitingFor } = this.#deps.readiness;
     if (stopping) return { ready: false, waiting_for: ['shutting down'] };
-    const waiting = [...waitingFor, ...this.#deps.troubles()];
+    const servers = named || waitingFor.length === 0 ? waitingFor : ['required servers'];
+    const waiting = [...servers, ...this.#deps.troubles()];
     return { ready: waiting.length === 0, waiting_for: waiting };
   }
 

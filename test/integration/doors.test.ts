@@ -187,6 +187,19 @@ describe('a policy without an admin.port', () => {
     expect(await status(`${base}/ready`)).toBe(200);
   });
 
+  it('names required servers that are missing to operators and viewers alone', async () => {
+    const missing = { name: 'missing', url: 'http://127.0.0.1:1/mcp', required: true };
+    const { base } = await start({ servers: [missing], policy, mcp: { auth } }, env);
+    const ready = (headers = {}) => send(`${base}/ready`, undefined, { headers });
+    const [stranger, operator] = [await ready(), await ready(TOKEN)];
+    expect([stranger.status, stranger.json()]).toEqual([
+      503,
+      { ready: false, waiting_for: ['required servers'] },
+    ]);
+    expect([operator.status, operator.json()]).toEqual([503, { ready: false, waiting_for: ['missing'] }]);
+    expect((await ready({ authorization: 'Bearer wrong' })).status).toBe(401);
+  });
+
   it('keeps the servers from those who are neither', async () => {
     const admins = [{ ids: ['key:ops'] }];
     const { base } = await start({ policy, mcp: { auth: { ...auth, admins } } }, env);

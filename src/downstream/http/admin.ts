@@ -48,7 +48,7 @@ export interface Health {
 
 export interface Ready {
   readonly ready: boolean;
-  /** The required upstreams that have not connected, or `shutting down`. */
+  /** The required upstreams that have not connected, or `required servers` if they are not named; what else is wrong; `shutting down`. */
   readonly waiting_for: readonly string[];
 }
 
@@ -71,7 +71,8 @@ export interface ReloadResult {
 
 export interface Admin {
   health(): Health;
-  ready(): Ready;
+  /** `named`: whether the answer names servers. */
+  ready(named: boolean): Ready;
   /** What the policy decides, for an operator's question. Throws a GatewayError. */
   explain(question: unknown): object;
   /** Definitions of pinned servers, or of one: what is approved and what waits. */
@@ -99,9 +100,10 @@ export function serveHealth(admin: Admin, req: IncomingMessage, res: ServerRespo
   sendJson(res, 200, JSON.stringify(servers ? { ...rest, servers: all } : rest));
 }
 
-export function serveReady(admin: Admin, req: IncomingMessage, res: ServerResponse): void {
+/** `servers`: whether the answer names the servers that it waits for. */
+export function serveReady(admin: Admin, req: IncomingMessage, res: ServerResponse, servers: boolean): void {
   if (!isGet(req, res)) return;
-  const ready = admin.ready();
+  const ready = admin.ready(servers);
   sendJson(res, ready.ready ? 200 : 503, JSON.stringify(ready), ready.ready ? [] : ['Retry-After', '1']);
 }
 

@@ -135,10 +135,7 @@ export function createRoutes(deps: RoutesDeps): Routes {
       on: 'both',
       admits: 'depends',
       place,
-      admitsFor: ({ req, door }) =>
-        door === 'main' && !hasAdminPort && deps.config().policy && showsWho(req, deps.config())
-          ? 'self'
-          : 'open',
+      admitsFor: admitsForServers,
       serve({ req, res, door, path }, principal) {
         serveHealth(admin, req, res, showsServers(door, path, principal));
       },
@@ -146,9 +143,12 @@ export function createRoutes(deps: RoutesDeps): Routes {
     {
       path: '/ready',
       on: 'both',
-      admits: 'open',
+      admits: 'depends',
       place,
-      serve: ({ req, res }) => serveReady(admin, req, res),
+      admitsFor: admitsForServers,
+      serve({ req, res, door, path }, principal) {
+        serveReady(admin, req, res, showsServers(door, path, principal));
+      },
     },
     {
       path: '/metrics',
@@ -211,7 +211,13 @@ export function createRoutes(deps: RoutesDeps): Routes {
     });
   }
 
-  /** Whether `/health` names the servers: not on the port of clients, if there is another one or a policy that hides them. */
+  /** `self` where who asks decides whether the answer names the servers. */
+  function admitsForServers({ req, door }: Routed): 'self' | 'open' {
+    const { policy } = deps.config();
+    return door === 'main' && !hasAdminPort && policy && showsWho(req, deps.config()) ? 'self' : 'open';
+  }
+
+  /** Whether `/health` and `/ready` name the servers: not on the port of clients, if there is another one or a policy that hides them. */
   function showsServers(door: Door, path: string, principal: Principal | undefined): boolean {
     if (door === 'admin') return true;
     if (hasAdminPort) return false;

@@ -103,21 +103,21 @@ describe('a reload', () => {
       await expect(gateway.reload()).rejects.toThrow('line 3 is wrong');
       await expect(gateway.reload(() => load({}))).rejects.toThrow('names no servers');
       expect(gateway.health().servers).toEqual(before);
-      expect(gateway.operators.ready()).toEqual({ ready: false, waiting_for: ['a'] });
+      expect(gateway.operators.ready(true)).toEqual({ ready: false, waiting_for: ['a'] });
       expect(lines).toHaveLength(2);
       let text = '';
       for await (const chunk of gateway.operators.metrics()?.chunks ?? []) text += chunk;
       expect(text).toContain('mcpstead_config_reloads_total{result="error"} 2');
       // It is not required any more: ready.
       await gateway.reload(() => load({ servers: [server('a'), server('b')], metrics: { enabled: false } }));
-      expect(gateway.operators.ready()).toEqual({ ready: true, waiting_for: [] });
+      expect(gateway.operators.ready(true)).toEqual({ ready: true, waiting_for: [] });
       await gateway.reload(() => load({ servers: [] }));
       expect(gateway.health().servers).toEqual([]);
     } finally {
       gateway.destroy();
     }
     await expect(gateway.reload()).rejects.toThrow('shutting down');
-    expect(gateway.operators.ready()).toEqual({ ready: false, waiting_for: ['shutting down'] });
+    expect(gateway.operators.ready(true)).toEqual({ ready: false, waiting_for: ['shutting down'] });
   });
 
   it('that removes the server it waits for makes a gateway ready', async () => {
@@ -128,9 +128,9 @@ describe('a reload', () => {
       reload: () => load({ servers: [server('b')] }),
       sessions: undefined,
     });
-    expect(gateway.operators.ready().ready).toBe(false);
+    expect(gateway.operators.ready(true).ready).toBe(false);
     await gateway.reload();
-    expect(gateway.operators.ready()).toEqual({ ready: true, waiting_for: [] });
+    expect(gateway.operators.ready(true)).toEqual({ ready: true, waiting_for: [] });
     gateway.destroy();
   });
 });
