@@ -1,7 +1,6 @@
 /** From an empty folder to two people with two views of the same servers, with the built command. */
 import { spawn } from 'node:child_process';
 import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
-import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Client as ClientV2, StreamableHTTPClientTransport as HttpV2 } from '@modelcontextprotocol/client';
@@ -16,6 +15,7 @@ import { recorded, runCli, tempDir, type CliRun } from '../helpers/cli.js';
 import { openSession, openSse, post, send, type Headers } from '../helpers/http.js';
 import { heard } from '../helpers/legacy.js';
 import * as modern from '../helpers/modern.js';
+import { freePort } from '../helpers/port.js';
 import { until, within } from '../helpers/wait.js';
 
 const MAIN = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
@@ -68,14 +68,6 @@ class Folder {
 }
 
 const emptyFolder = async (): Promise<Folder> => new Folder(await tempDir());
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
 
 const TASKS = { tasks: { requests: { tools: { call: {} } } } };
 

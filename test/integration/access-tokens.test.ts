@@ -11,6 +11,7 @@ import { atEnd } from '../helpers/cleanup.js';
 import { tempFile } from '../helpers/cli.js';
 import { startGateway, type RunningGateway } from '../helpers/gateway.js';
 import { callTool, openSession, post, send, textOf, type Headers } from '../helpers/http.js';
+import { application, browse, REDIRECT } from '../helpers/login.js';
 import { startOidc, type Oidc } from '../fixtures/servers/oidc.mjs';
 import { until } from '../helpers/wait.js';
 
@@ -211,79 +212,6 @@ describe('the metadata', () => {
     expect((await send(`${running.base}/register`, '{}', { method: 'POST' })).status).toBe(404);
   });
 });
-
-/** Logs in as a person in a browser would: follows redirects, and submits the forms for name and consent. */
-async function browse(start: URL, redirect: string): Promise<URL> {
-  const cookies = new Map<string, string>();
-  let url = start;
-  let body: URLSearchParams | undefined;
-  for (let steps = 0; steps < 20; steps++) {
-    const cookie = [...cookies].map((pair) => pair.join('=')).join('; ');
-    const answer = await fetch(url, {
-      method: body ? 'POST' : 'GET',
-      redirect: 'manual',
-      headers: { cookie },
-      ...(body ? { body } : {}),
-    });
-    for (const line of answer.headers.getSetCookie()) {
-      const [name = '', value = ''] = (line.split(';')[0] as string).split('=');
-      cookies.set(name, value);
-    }
-    const location = answer.headers.get('location');
-    if (location !== null) {
-      body = undefined;
-      url = new URL(location, url);
-      if (url.href.startsWith(redirect)) return url;
-      continue;
-    }
-    const page = await answer.text();
-    const prompt = /name="prompt" value="(\w+)"/.exec(page)?.[1];
-    const action = /action="([^"]+)"/.exec(page)?.[1];
-    if (prompt === undefined || action === undefined)
-      throw new Error(`no form at ${url.href}: ${page.slice(0, 2000)}`);
-    url = new URL(action, url);
-    body = new URLSearchParams({ prompt, login: 'ada', password: 'any' });
-  }
-  throw new Error('the login does not end');
-}
-
-const REDIRECT = 'http://127.0.0.1:9/callback';
-
-/** What an application keeps between the steps of a login. The SDKs differ in their types alone. */
-function application() {
-  const kept: {
-    client?: object;
-    tokens?: { access_token: string };
-    verifier: string;
-    at?: URL;
-    found?: object;
-  } = {
-    verifier: '',
-  };
-  return {
-    kept,
-    provider: {
-      redirectUrl: REDIRECT,
-      clientMetadata: {
-        client_name: 'test',
-        redirect_uris: [REDIRECT],
-        grant_types: ['authorization_code'],
-        response_types: ['code'],
-        token_endpoint_auth_method: 'none',
-        application_type: 'native',
-      },
-      clientInformation: () => kept.client as never,
-      saveClientInformation: (client: object) => void (kept.client = client),
-      tokens: () => kept.tokens as never,
-      saveTokens: (tokens: { access_token: string }) => void (kept.tokens = tokens),
-      redirectToAuthorization: (url: URL) => void (kept.at = url),
-      saveCodeVerifier: (verifier: string) => void (kept.verifier = verifier),
-      codeVerifier: () => kept.verifier,
-      saveDiscoveryState: (found: object) => void (kept.found = found),
-      discoveryState: () => kept.found as never,
-    },
-  };
-}
 
 interface Transport {
   finishAuth(code: string, iss?: string): Promise<void>;

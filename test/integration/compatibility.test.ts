@@ -15,6 +15,7 @@ import type { Transport } from '@modelcontextprotocol/sdk/shared/transport.js';
 import { beforeAll, expect, test } from 'vitest';
 import { tempDir } from '../helpers/cli.js';
 import { startGateway, type RunningGateway } from '../helpers/gateway.js';
+import { INSPECTOR, installInspector } from '../helpers/inspector.js';
 import {
   everythingStdio,
   filesystemStdio,
@@ -24,7 +25,6 @@ import {
 } from '../helpers/upstreams.js';
 
 const exec = promisify(execFile);
-const INSPECTOR = '2.12.0';
 
 interface Connected {
   list(): Promise<string[]>;
@@ -69,17 +69,9 @@ async function sdkV2(url: string, mode: 'legacy' | 'auto'): Promise<Connected> {
   };
 }
 
-/** The inspector needs a newer Node than the gateway: npx brings one along. Asked once, where both are: it is slow. */
-let whereabouts: Promise<string[]> | undefined;
-async function installInspector(): Promise<string[]> {
-  const packages = ['-y', '-p', 'node@22', '-p', `@modelcontextprotocol/inspector@${INSPECTOR}`];
-  const { stdout } = await exec('npx', [...packages, '-c', 'command -v node; command -v mcp-inspector']);
-  return stdout.trim().split('\n');
-}
-
 async function inspector(url: string, era: 'legacy' | 'modern'): Promise<Connected> {
   const folder = await tempDir();
-  const [node = '', main = ''] = await (whereabouts ??= installInspector());
+  const { node, main } = await installInspector();
   const run = async (...args: string[]): Promise<Record<string, unknown>> => {
     const target = [main, '--cli', url, '--transport', 'http', '--protocol-era', era];
     const { stdout } = await exec(node, [...target, ...args], {

@@ -13,7 +13,6 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
-import { createServer, type AddressInfo } from 'node:net';
 import { dirname, join } from 'node:path';
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { StdioClientTransport } from '@modelcontextprotocol/sdk/client/stdio.js';
@@ -24,6 +23,7 @@ import { atEnd } from '../helpers/cleanup.js';
 import { tempDir, tempFile } from '../helpers/cli.js';
 import { send } from '../helpers/http.js';
 import { blocks, page, pages, root, type Block } from '../helpers/markdown.js';
+import { freePort } from '../helpers/port.js';
 import { until } from '../helpers/wait.js';
 
 const PORT = '8766';
@@ -222,14 +222,6 @@ function installed(folder: string): void {
   link('.bin');
   symlinkSync(root, join(modules, 'mcpstead'));
   writeFileSync(join(folder, 'package.json'), '{"private":true}');
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }
 
 /** One shell for many blocks: what one exports, the next one has. */

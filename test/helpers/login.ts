@@ -1,0 +1,95 @@
+/** What a client's application and its user do in a login at an issuer. */
+
+/** Logs in as a person in a browser would: follows redirects, and submits the forms for name and consent. */
+export async function browse(start: URL, redirect: string): Promise<URL> {
+  const cookies = new Map<string, string>();
+  let url = start;
+  let body: URLSearchParams | undefined;
+  for (let steps = 0; steps < 20; steps++) {
+    const cookie = [...cookies].map((pair) => pair.join('=')).join('; ');
+    const answer = await fetch(url, {
+      method: body ? 'POST' : 'GET',
+      redirect: 'manual',
+      headers: { cookie },
+      ...(body ? { body } : {}),
+    });
+    for (const line of answer.headers.getSetCookie()) {
+      const [name = '', value = ''] = (line.split(';')[0] as string).split('=');
+      cookies.set(name, value);
+    }
+    const location = answer.headers.get('location');
+    if (location !== null) {
+      body = undefined;
+      url = new URL(location, url);
+      if (url.href.startsWith(redirect)) return url;
+      continue;
+    }
+    const page = await answer.text();
+    const prompt = /name="prompt" value="(\w+)"/.exec(page)?.[1];
+    const action = /action="([^"]+)"/.exec(page)?.[1];
+    if (prompt === undefined || action === undefined)
+      throw new Error(`no form at ${url.href}: ${page.slice(0, 2000)}`);
+    url = new URL(action, url);
+    body = new URLSearchParams({ prompt, login: 'ada', password: 'any' });
+  }
+  throw new Error('the login does not end');
+}
+
+export const REDIRECT = 'http://127.0.0.1:9/callback';
+
+/** Registers a client that may ask for every scope, as a person would by hand. Its loopback port is any. Returns its id. */
+export async function register(issuer: string, redirect: string): Promise<string> {
+  const answer = await fetch(`${issuer}/reg`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({
+      redirect_uris: [redirect],
+      application_type: 'native',
+      token_endpoint_auth_method: 'none',
+      grant_types: ['authorization_code', 'refresh_token'],
+    }),
+  });
+  return ((await answer.json()) as { client_id: string }).client_id;
+}
+
+interface Tokens {
+  access_token: string;
+  refresh_token?: string;
+  scope?: string;
+}
+
+/** What an application keeps between the steps of a login. The SDKs differ in their types alone. */
+export function application(grants = ['authorization_code']) {
+  const kept: {
+    client?: object;
+    tokens?: Tokens;
+    verifier: string;
+    at?: URL;
+    found?: object;
+  } = {
+    verifier: '',
+  };
+  return {
+    kept,
+    provider: {
+      redirectUrl: REDIRECT,
+      clientMetadata: {
+        client_name: 'test',
+        redirect_uris: [REDIRECT],
+        grant_types: grants,
+        response_types: ['code'],
+        token_endpoint_auth_method: 'none',
+        application_type: 'native',
+      },
+      clientInformation: () => kept.client as never,
+      saveClientInformation: (client: object) => void (kept.client = client),
+      tokens: () => kept.tokens as never,
+      saveTokens: (tokens: Tokens) => void (kept.tokens = tokens),
+      redirectToAuthorization: (url: URL) => void (kept.at = url),
+      saveCodeVerifier: (verifier: string) => void (kept.verifier = verifier),
+      codeVerifier: () => kept.verifier,
+      saveDiscoveryState: (found: object) => void (kept.found = found),
+      discoveryState: () => kept.found as never,
+    },
+  };
+}
