@@ -1,4 +1,5 @@
 import { dirname, resolve } from 'node:path';
+import { stateDir } from './access.js';
 import { bindHost, isLoopback } from './address.js';
 import { isMapping } from './client-files.js';
 import { expand } from './expand.js';
@@ -46,6 +47,14 @@ export function listenAddress(
     port: Number(env['MCPSTEAD_PORT']) || (typeof port === 'number' ? port : 8766),
     ...secured,
   };
+}
+
+/** The folder for the state of a gateway with this config; undefined: it has none. Read without validation; never throws. */
+export function stateFolder(path: string | undefined, env: NodeJS.ProcessEnv): string | undefined {
+  const { dir } = mappingAt(path ? read(path, () => undefined) : {}, 'state');
+  const values = { env, folder: dirname(resolve(path ?? '.')) };
+  const written = typeof dir === 'string' ? expand(dir, values, () => {}) : undefined;
+  return stateDir({ state: { dir: written || undefined } }, values);
 }
 
 function mappingAt(from: Readonly<Record<string, unknown>>, key: string): Readonly<Record<string, unknown>> {

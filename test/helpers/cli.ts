@@ -14,6 +14,8 @@ const recorder = new URL('wire-recorder.mjs', import.meta.url).href;
 export const recorded: Record<string, string> = {
   // No cache: a test must not see the lists that another one left.
   XDG_CACHE_HOME: '/dev/null',
+  // No config of this user.
+  XDG_CONFIG_HOME: '/dev/null',
   ...(SPAWNED_COVERAGE !== undefined && { NODE_V8_COVERAGE: SPAWNED_COVERAGE }),
   ...(WIRE_RECORD !== undefined && { WIRE_RECORD, NODE_OPTIONS: `--import=${recorder}` }),
 };

@@ -1,10 +1,5 @@
-/** Commands of two words, such as `audit verify`: one row each. Their code is loaded when they run. */
-import { parseArgs } from 'node:util';
-import { Refusal } from '../terminal/explain.js';
-import type { Terminal } from '../terminal/terminal.js';
-import type { VerbRow, Written } from './verb.js';
-
-type Rows = Readonly<Record<string, VerbRow>>;
+/** The commands: one row each. Their code is loaded when they run. */
+import { isRow, type Rows, type VerbRow } from './verb.js';
 
 const CONFIG = ['PATH', 'the config file [env: MCPSTEAD_CONFIG]'] as const;
 const URL_OPTION = [
@@ -12,7 +7,7 @@ const URL_OPTION = [
   'the gateway to ask; defaults to that of the config, or http://127.0.0.1:8766',
 ] as const;
 
-const VERBS: Readonly<Record<string, Rows>> = {
+export const TABLE: Readonly<Record<string, VerbRow | Rows>> = {
   keys: {
     create: {
       usage: 'NAME',
@@ -119,81 +114,35 @@ const VERBS: Readonly<Record<string, Rows>> = {
   },
 };
 
-/** Usage and meaning of each command, for the help. */
-export function verbLines(): (readonly [usage: string, help: string])[] {
-  return Object.entries(VERBS).flatMap(([group, rows]) =>
-    Object.entries(rows).map(([name, row]) => [usageOf(group, name, row), row.help] as const),
+/** A command, and what its name is. */
+export interface Named {
+  /** `keys create`. */
+  readonly name: string;
+  readonly row: VerbRow;
+}
+
+/** All commands, in the order of the help. */
+export function allVerbs(): readonly Named[] {
+  return Object.entries(TABLE).flatMap(([first, found]) =>
+    isRow(found)
+      ? [{ name: first, row: found }]
+      : Object.entries(found).map(([second, row]) => ({ name: `${first} ${second}`, row })),
   );
 }
 
 /** Whether a command line is one of these commands. */
-export function isVerb([group]: readonly string[]): boolean {
-  return group !== undefined && Object.hasOwn(VERBS, group);
+export function isVerb([first]: readonly string[]): boolean {
+  return first !== undefined && Object.hasOwn(TABLE, first);
 }
 
-/** Runs a command line that `isVerb`. Resolves with the exit status; rejects with a Refusal. */
-export async function runVerb([group = '', ...args]: readonly string[], terminal: Terminal): Promise<number> {
-  const rows = VERBS[group] ?? {};
-  const [name = '', ...rest] = args;
-  if (name === '--help' || name === '-h') {
-    for (const [known, row] of Object.entries(rows)) terminal.out(helpOf(group, known, row));
-    return 0;
-  }
-  const row = Object.hasOwn(rows, name) ? rows[name] : undefined;
-  if (!row) {
-    const known = Object.keys(rows).join(', ');
-    const what = name === '' ? `mcpstead ${group} needs a command` : `unknown command '${group} ${name}'`;
-    throw new Refusal(`${what}; there is: ${known}`, 2);
-  }
-  const written = read(group, name, row, rest);
-  if (written.flags.has('help')) {
-    terminal.out(helpOf(group, name, row));
-    return 0;
-  }
-  const [least, most] = row.words;
-  const { length } = written.words;
-  if (length < least || length > most) throw new Refusal(`usage: ${usageOf(group, name, row)}`, 2);
-  const verb = await row.load();
-  return verb(written, terminal);
-}
-
-function read(group: string, name: string, row: VerbRow, args: readonly string[]): Written {
-  const options: Record<string, { type: 'string' | 'boolean'; short?: string }> = {
-    help: { type: 'boolean', short: 'h' },
-  };
-  for (const value in row.values) options[value] = { type: 'string' };
-  for (const flag in row.flags) options[flag] = { type: 'boolean' };
-  let parsed;
-  try {
-    parsed = parseArgs({ args: [...args], allowPositionals: true, options });
-  } catch (error) {
-    const [sentence = ''] = (error as Error).message.split(/\. |\n/);
-    throw new Refusal(`${sentence}; see mcpstead ${group} ${name} --help`, 2);
-  }
-  const values: Record<string, string> = {};
-  const flags = new Set<string>();
-  for (const [option, value] of Object.entries(parsed.values))
-    if (typeof value === 'string') values[option] = value;
-    else if (value === true) flags.add(option);
-  return { words: parsed.positionals, values, flags };
-}
-
-function usageOf(group: string, name: string, { usage, values, flags }: VerbRow): string {
+/** `mcpstead keys create [--groups A,B] NAME`. */
+export function usageOf({ name, row }: Named): string {
+  const { usage, values, flags, takesProgram } = row;
   const options = [
     ...Object.entries(values).map(([option, [value]]) => `[--${option} ${value}]`),
     ...Object.keys(flags).map((flag) => `[--${flag}]`),
   ];
-  return ['mcpstead', group, name, ...options, usage].filter((part) => part !== '').join(' ');
-}
-
-function helpOf(group: string, name: string, row: VerbRow): string {
-  const lines = [
-    ...Object.entries(row.values).map(
-      ([option, [value, meaning]]) => [`--${option} ${value}`, meaning] as const,
-    ),
-    ...Object.entries(row.flags).map(([flag, meaning]) => [`--${flag}`, meaning] as const),
-  ];
-  const width = Math.max(0, ...lines.map(([option]) => option.length));
-  const options = lines.map(([option, meaning]) => `  ${option.padEnd(width)}   ${meaning}\n`).join('');
-  return `${usageOf(group, name, row)}\n  ${row.help}\n${options === '' ? '' : `\n${options}`}`;
+  return ['mcpstead', name, ...options, usage, takesProgram ? '[-- COMMAND...]' : '']
+    .filter((part) => part !== '')
+    .join(' ');
 }
