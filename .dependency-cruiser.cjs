@@ -143,6 +143,9 @@ module.exports = {
         '^src/demo/demo\\.ts$',
         '^src/downstream/join\\.ts$',
         '^src/observe/audit/verify\\.ts$',
+        // The types of the answers of the admin API.
+        '^src/admin/schemas\\.ts$',
+        '^src/client/',
       ],
       'Commands use the library like any other program; connecting to a running gateway needs no library.',
     ),
@@ -166,7 +169,13 @@ module.exports = {
       '^src/upstream/http/(dispatcher|client-pool)\\.ts$',
       'Its next major version must be a change of one place.',
     ),
-    keptIn('zod', package_('zod'), '^src/config/', 'Only the configuration is validated by schema.'),
+    keptIn(
+      'zod',
+      package_('zod'),
+      '^src/(config|admin)/',
+      'Schemas are for the configuration and the admin API; messages are read by hand.',
+    ),
+    keptIn('stricli', package_('@stricli/core'), '^src/cli/app\\.ts$', 'Commands are rows of a table.'),
     keptIn(
       'jose',
       package_('jose'),
@@ -201,7 +210,7 @@ module.exports = {
     keptIn(
       'children',
       '^(node:)?child_process$',
-      '^src/(upstream/stdio/(child|watcher)|state/key-command)\\.ts$',
+      '^src/(upstream/stdio/(child|watcher)|state/key-command|cli/browser)\\.ts$',
       'What starts a process must also end it.',
     ),
   ],

@@ -169,7 +169,7 @@ function commandOf(row: VerbRow, propose: Propose): Command<Context> {
   return buildCommand<Flags, readonly string[], Context>({
     parameters: {
       flags: flags as FlagParametersForType<Flags, Context>,
-      ...('config' in row.values && { aliases: { c: 'config' } }),
+      aliases: { ...('config' in row.values && { c: 'config' }), ...row.short },
       positional:
         maximum === 0
           ? NO_WORDS

@@ -12,7 +12,6 @@ Usage:
   mcpstead [serve] --config PATH      run the gateway
   mcpstead stdio --config PATH        run the gateway for the one client that starts it: MCP over stdin and stdout, no port
   mcpstead stdio --url URL            connect a stdio client to a running gateway
-  mcpstead check --config PATH        check a config and list all of its problems
   mcpstead health [--url URL]         exit with status 0 if the gateway is ready, otherwise 1
   mcpstead demo [--port N]            run a gateway with two example servers
 
@@ -51,7 +50,6 @@ function verbs(): string {
 /** The options of each command; `serve` is the default command. */
 const OPTIONS: Readonly<Record<string, readonly string[]>> = {
   serve: ['config'],
-  check: ['config'],
   health: ['config', 'url'],
   demo: ['port'],
   stdio: ['config', 'url', 'profile'],
@@ -72,6 +70,10 @@ export async function run(argv: readonly string[], terminal: Terminal): Promise<
       const { runVerb } = await import('./app.js');
       return await runVerb(argv, terminal);
     }
+    if (argv[0] === '__complete') {
+      const { complete } = await import('./complete.js');
+      return await complete(argv.slice(1), terminal);
+    }
     const call = understand(argv, terminal.env);
     switch (call.command) {
       case 'help':
@@ -80,10 +82,6 @@ export async function run(argv: readonly string[], terminal: Terminal): Promise<
       case 'version':
         terminal.out(`mcpstead ${version()}\n`);
         return 0;
-      case 'check': {
-        const { check } = await import('./check.js');
-        return check(required(call.config), terminal);
-      }
       case 'health': {
         const { health } = await import('./health.js');
         return await health(call.url, call.config, terminal);
@@ -109,8 +107,12 @@ export async function run(argv: readonly string[], terminal: Terminal): Promise<
   } catch (error) {
     for (const warning of (error as Partial<ConfigError>).warnings ?? [])
       terminal.err(printable(`warning: ${warning}\n`));
-    terminal.err(printable(`${explain(error, terminal.env)}\n`));
-    return error instanceof Refusal ? error.status : 1;
+    const status = error instanceof Refusal ? error.status : 1;
+    const text = printable(explain(error, terminal.env));
+    terminal.err(
+      argv.includes('--json') ? `${JSON.stringify({ error: { message: text, status } })}\n` : `${text}\n`,
+    );
+    return status;
   }
 }
 

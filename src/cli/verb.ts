@@ -34,6 +34,8 @@ export interface VerbRow {
   readonly values: Readonly<Record<string, readonly [value: string, meaning: string]>>;
   /** Options without a value, and what they mean. */
   readonly flags: Readonly<Record<string, string>>;
+  /** Short forms of options, such as `f` of `follow`; `c` of `config` needs none. */
+  readonly short?: Readonly<Record<string, string>>;
   /** Whether a command line may follow, after `--`. */
   readonly takesProgram?: true;
   readonly completes?: Completes;
