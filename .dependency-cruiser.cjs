@@ -210,7 +210,7 @@ module.exports = {
     keptIn(
       'children',
       '^(node:)?child_process$',
-      '^src/(upstream/stdio/(child|watcher)|state/key-command|cli/browser)\\.ts$',
+      '^src/(upstream/stdio/(child|watcher)|state/key-command|cli/programs)\\.ts$',
       'What starts a process must also end it.',
     ),
   ],

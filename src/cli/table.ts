@@ -98,6 +98,32 @@ export const TABLE: Readonly<Record<string, VerbRow | Rows>> = {
     flags: { print: 'print the address instead', ...JSON_FLAG },
     load: async () => (await import('./verbs/console.js')).openConsole,
   },
+  service: {
+    install: {
+      usage: '',
+      help: 'start the gateway with your session: a launchd agent, or a systemd user unit, with the PATH of today',
+      words: [0, 0],
+      values: { config: CONFIG },
+      flags: { 'dry-run': 'print the file instead' },
+      load: async () => (await import('./verbs/service.js')).installService,
+    },
+    remove: {
+      usage: '',
+      help: 'stop the service, and remove it',
+      words: [0, 0],
+      values: {},
+      flags: {},
+      load: async () => (await import('./verbs/service.js')).removeService,
+    },
+    status: {
+      usage: '',
+      help: 'say whether the service is installed and runs',
+      words: [0, 0],
+      values: {},
+      flags: JSON_FLAG,
+      load: async () => (await import('./verbs/service.js')).serviceStatus,
+    },
+  },
   doctor: {
     usage: '',
     help: 'look for what keeps gateway, servers and clients apart on this machine',

@@ -1,6 +1,6 @@
 /** Opens the console of a running gateway in a browser, signed in: `mcpstead console`. */
 import { Refusal } from '../../terminal/explain.js';
-import { openInBrowser } from '../browser.js';
+import { openInBrowser } from '../programs.js';
 import { outputOf } from '../output.js';
 import { actApi, gatewayOf, REFUSED } from '../target.js';
 import type { Verb } from '../verb.js';
