@@ -46,6 +46,16 @@ export const TABLE: Readonly<Record<string, VerbRow | Rows>> = {
     completes: 'tool',
     load: async () => (await import('./verbs/lists.js')).listTools,
   },
+  call: {
+    usage: 'TOOL [NAME=TEXT | NAME:=JSON | NAME=@FILE | {...} | -]...',
+    help: 'call a tool; questions of its server are asked here',
+    words: [1, Infinity],
+    values: { era: ['ERA', 'legacy (2025-11-25) or modern (2026-07-28); legacy'], ...ONLINE },
+    flags: { json: 'print the whole result' },
+    takesProgram: true,
+    completes: 'tool',
+    load: async () => (await import('./verbs/call.js')).call,
+  },
   prompts: {
     usage: '[PATTERN]',
     help: 'list prompts',
