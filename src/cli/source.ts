@@ -1,6 +1,7 @@
 /** Where a command finds its servers: in a running gateway, or in one that it runs itself for as long as it takes. */
 import { randomBytes } from 'node:crypto';
 import type { Server } from '../admin/schemas.js';
+import type { Gateway as LibraryGateway } from '../index.js';
 import { Refusal } from '../terminal/explain.js';
 import type { Terminal } from '../terminal/terminal.js';
 import { configOf } from './config-path.js';
@@ -54,7 +55,19 @@ function listsOf(gateway: Gateway): Pick<Source, 'gateway' | 'list'> {
   };
 }
 
-export async function runHere(written: Written, terminal: Terminal): Promise<Source> {
+export interface Here {
+  /** Of the server that the command line after `--` starts. */
+  readonly name?: string;
+  /** Tried in this order; by default any that is free. */
+  readonly ports?: readonly number[];
+}
+
+/** Runs a gateway in this process: with the program after `--`, or the config. Its servers have settled. Rejects with a Refusal. */
+export async function runHere(
+  written: Written,
+  terminal: Terminal,
+  { name = 'server', ports = [0] }: Here = {},
+): Promise<Source> {
   const [{ createGateway }, { resolveConfig, loadConfig }] = await Promise.all([
     import('../index.js'),
     import('../config/index.js'),
@@ -69,24 +82,25 @@ export async function runHere(written: Written, terminal: Terminal): Promise<Sou
   const loaded =
     command === undefined
       ? loadConfig(config ?? '', env)
-      : resolveConfig({ servers: [{ name: 'server', command, args }] }, env);
-  const gateway = createGateway(
-    {
-      ...loaded,
-      config: {
-        ...loaded.config,
-        host: '127.0.0.1',
-        port: 0,
-        admin: { ...loaded.config.admin, port: undefined },
-        http: { ...loaded.config.http, tls: undefined },
-        audit: { ...loaded.config.audit, file: undefined },
-        tracing: { ...loaded.config.tracing, endpoint: undefined },
-        state: { ...loaded.config.state, dir: undefined },
+      : resolveConfig({ servers: [{ name, command, args }] }, env);
+  const create = (port: number): LibraryGateway =>
+    createGateway(
+      {
+        ...loaded,
+        config: {
+          ...loaded.config,
+          host: '127.0.0.1',
+          port,
+          admin: { ...loaded.config.admin, port: undefined },
+          http: { ...loaded.config.http, tls: undefined },
+          audit: { ...loaded.config.audit, file: undefined },
+          tracing: { ...loaded.config.tracing, endpoint: undefined },
+          state: { ...loaded.config.state, dir: undefined },
+        },
       },
-    },
-    { env: { ...env, MCPSTEAD_CONSOLE_KEY: key } },
-  );
-  const { url } = await gateway.listen();
+      { env: { ...env, MCPSTEAD_CONSOLE_KEY: key } },
+    );
+  const { gateway, url } = await listen(create, ports);
   const here: Gateway = {
     origin: new URL(url).origin,
     address: { url: new URL('/', url), own: true },
@@ -104,6 +118,21 @@ export async function runHere(written: Written, terminal: Terminal): Promise<Sou
     throw error;
   }
   return { ...listsOf(here), close };
+}
+
+async function listen(
+  create: (port: number) => LibraryGateway,
+  [port = 0, ...others]: readonly number[],
+): Promise<{ readonly gateway: LibraryGateway; readonly url: string }> {
+  const gateway = create(port);
+  try {
+    const { url } = await gateway.listen();
+    return { gateway, url };
+  } catch (error) {
+    gateway.destroy();
+    if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE' || others.length === 0) throw error;
+    return await listen(create, others);
+  }
 }
 
 /** Waits until each server is up, or has failed; says so about each that has. */

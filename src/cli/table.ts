@@ -56,6 +56,18 @@ export const TABLE: Readonly<Record<string, VerbRow | Rows>> = {
     completes: 'tool',
     load: async () => (await import('./verbs/call.js')).call,
   },
+  inspect: {
+    usage: '',
+    help: 'run a throw-away gateway with one server and its console; with --watch, restart the server when files change',
+    words: [0, 0],
+    values: {
+      watch: ['FOLDER', 'restart the server when a file in it changes'],
+      port: ['N', '8766, or the next free port'],
+    },
+    flags: {},
+    takesProgram: true,
+    load: async () => (await import('./verbs/inspect.js')).inspect,
+  },
   prompts: {
     usage: '[PATTERN]',
     help: 'list prompts',
