@@ -9,12 +9,11 @@ import type { Verb } from '../verb.js';
 export const openConsole: Verb = async (written, terminal) => {
   const output = outputOf(written, terminal);
   const gateway = gatewayOf(written, terminal);
-  const { ticket } = await actApi<{ ticket: string }>(gateway, 'tickets').catch((error: unknown) => {
+  const { url } = await actApi<{ url: string }>(gateway, 'ticket/new').catch((error: unknown) => {
     if (error instanceof Refusal && error.status === REFUSED)
       throw new Refusal(`${error.message}; only an operator opens the console`, REFUSED);
     throw error;
   });
-  const url = `${gateway.origin}/-/console/#t=${ticket}`;
   if (output.json) {
     output.document({ url });
     return 0;

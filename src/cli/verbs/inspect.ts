@@ -35,9 +35,9 @@ export const inspect: Verb = async (written, terminal) => {
   try {
     const { gateway } = source;
     output.line(rowOf(await serverOf(gateway, name)));
-    const { ticket } = await actApi<{ ticket: string }>(gateway, 'tickets');
+    const { url } = await actApi<{ url: string }>(gateway, 'ticket/new');
     output.line(
-      `console  ${gateway.origin}/-/console/#t=${ticket}   endpoint  ${gateway.origin}/servers/${name}/mcp`,
+      `console  ${url}   endpoint  ${gateway.origin}/servers/${name}/mcp`,
     );
     if (folder !== undefined) watcher = new Watcher(folder, () => restart(gateway, name, output));
     await stopped;

@@ -9,7 +9,7 @@ export const logs: Verb = async (written, terminal) => {
   const output = outputOf(written, terminal);
   const gateway = gatewayOf(written, terminal);
   if (!written.flags.has('follow')) {
-    const { lines } = await readApi<{ lines: readonly LogLine[] }>(gateway, 'logs');
+    const { logs: lines } = await readApi<{ logs: readonly LogLine[] }>(gateway, 'logs');
     if (output.json) output.document(lines);
     else for (const line of lines) print(output, line);
     return 0;
