@@ -111,6 +111,12 @@ module.exports = {
       'The proxy uses servers through the Link of protocol/ports.ts.',
     ),
     only(
+      'admin',
+      '^src/admin/',
+      [GROUND, '^src/observe/calls\\.ts$', '^src/(protocol|config)/'],
+      'The admin API reads what admin/source.ts hands over, and nothing else of the gateway.',
+    ),
+    only(
       'downstream',
       '^src/downstream/',
       [GROUND, '^src/(protocol|config)/', '^src/proxy/gate\\.ts$'],
@@ -187,9 +193,10 @@ module.exports = {
       'zod',
       package_('zod'),
       '^src/(config|admin)/',
-      'Schemas are for the configuration and the admin API; messages are read by hand.',
+      'Only the configuration and the admin API are described by schemas.',
     ),
     keptIn('stricli', package_('@stricli/core'), '^src/cli/app\\.ts$', 'Commands are rows of a table.'),
+    keptIn('tokenx', package_('tokenx'), '^src/admin/tokens\\.ts$', 'Tokens are estimated in one place.'),
     keptIn(
       'jose',
       package_('jose'),
