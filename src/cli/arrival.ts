@@ -16,11 +16,13 @@ export interface Arrival {
   readonly health: () => Health;
   /** How long a server may take to connect. */
   readonly connectMs: (server: string) => number;
+  /** Each server is up or has failed. */
+  readonly settled: () => void;
 }
 
 /** Returns a function that stops it. */
 export function announce(
-  { version, endpoint, console, config, health, connectMs }: Arrival,
+  { version, endpoint, console, config, health, connectMs, settled: done }: Arrival,
   { out }: Pick<Terminal, 'out'>,
 ): () => void {
   const line = (text: string): void => {
@@ -42,16 +44,22 @@ export function announce(
       if (settled.has(name)) continue;
       if (state === 'up') {
         settled.add(name);
-        line(`${name.padEnd(width)}  up  ${era ?? ''} ${revision ?? ''}  ${counted(tools_count, 'tool')}  ${duration(passed)}`);
+        line(
+          `${name.padEnd(width)}  up  ${era ?? ''} ${revision ?? ''}  ${counted(tools_count, 'tool')}  ${duration(passed)}`,
+        );
       } else if (last_error !== null) {
         settled.add(name);
         line(`${name.padEnd(width)}  not up: ${wayOutOf(server)}`);
       } else if (passed > SLOW_MS && !slow.has(name)) {
         slow.add(name);
-        line(`starting ${name}: a first npx run downloads; ${duration(passed)} of ${duration(connectMs(name))}`);
+        line(
+          `starting ${name}: a first npx run downloads; ${duration(passed)} of ${duration(connectMs(name))}`,
+        );
       }
     }
-    if (settled.size >= servers.length) clearInterval(timer);
+    if (settled.size < servers.length) return;
+    clearInterval(timer);
+    done();
   };
   const timer = setInterval(look, POLL_MS).unref();
   return () => {
@@ -60,6 +68,10 @@ export function announce(
 }
 
 function wayOutOf({ cause, action, last_error }: Health['servers'][number]): string {
-  const how = action ? (action.command === undefined ? action.text : `${action.text}: ${action.command}`) : '';
+  const how = action
+    ? action.command === undefined
+      ? action.text
+      : `${action.text}: ${action.command}`
+    : '';
   return [cause ?? last_error ?? '', how].filter((part) => part !== '').join(': ');
 }

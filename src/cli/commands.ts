@@ -101,7 +101,7 @@ export async function run(argv: readonly string[], terminal: Terminal): Promise<
       default: {
         const config = required(call.config);
         const { serve } = await import('./serve.js');
-        return await serve(config, terminal);
+        return await serve(config, version(), terminal);
       }
     }
   } catch (error) {

@@ -44,7 +44,8 @@ export function outputOf({ flags }: Pick<Written, 'flags'>, terminal: Terminal):
       const widths: number[] = [];
       for (const row of rows)
         row.forEach((cell, column) => {
-          widths[column] = Math.max(widths[column] ?? 0, widthOf(textIn(cell)));
+          // Nothing follows the last cell of a row.
+          if (column < row.length - 1) widths[column] = Math.max(widths[column] ?? 0, widthOf(textIn(cell)));
         });
       for (const row of rows) {
         const cells = row.map((cell, column) => {

@@ -74,9 +74,10 @@ export async function runHere(
   ]);
   const key = `mcpo_${randomBytes(32).toString('base64url')}`;
   // Variables that configure another gateway do not count for this one.
-  const env = Object.fromEntries(
-    Object.entries(terminal.env).filter(([name]) => !name.startsWith('MCPSTEAD_')),
-  );
+  const env = {
+    ...Object.fromEntries(Object.entries(terminal.env).filter(([name]) => !name.startsWith('MCPSTEAD_'))),
+    MCPSTEAD_CONSOLE_KEY: key,
+  };
   const [command, ...args] = written.program ?? [];
   const config = configOf(written, terminal.env);
   const loaded =
@@ -98,7 +99,7 @@ export async function runHere(
           state: { ...loaded.config.state, dir: undefined },
         },
       },
-      { env: { ...env, MCPSTEAD_CONSOLE_KEY: key } },
+      { env },
     );
   const { gateway, url } = await listen(create, ports);
   const here: Gateway = {

@@ -36,9 +36,7 @@ export const inspect: Verb = async (written, terminal) => {
     const { gateway } = source;
     output.line(rowOf(await serverOf(gateway, name)));
     const { url } = await actApi<{ url: string }>(gateway, 'ticket/new');
-    output.line(
-      `console  ${url}   endpoint  ${gateway.origin}/servers/${name}/mcp`,
-    );
+    output.line(`console  ${url}   endpoint  ${gateway.origin}/servers/${name}/mcp`);
     if (folder !== undefined) watcher = new Watcher(folder, () => restart(gateway, name, output));
     await stopped;
     return 0;
