@@ -17,7 +17,8 @@ one at the config's port, in this order. Without one, \`tools\`, \`prompts\`, \`
 they need it, and say so. After \`--\` they take the command line of a server and need no config.
 
 **Which credential.** The token of \`MCPSTEAD_BEARER_TOKEN\` (or \`MCPSTEAD_BEARER_TOKEN_FILE\`), then the console key, which a gateway of the same
-user on this machine keeps in its state folder. The console key is never sent to another machine.
+user on this machine keeps in its state folder. That key is never sent to another machine;
+\`MCPSTEAD_CONSOLE_KEY\` (or \`MCPSTEAD_CONSOLE_KEY_FILE\`) names one for the gateway of \`--url\`.
 
 **Output.** With \`--json\`, stdout has one JSON document (one a line for \`logs --follow\`), and an error is a line of JSON on stderr. Colours
 appear on a terminal only, and not with \`NO_COLOR\` or \`TERM=dumb\`.

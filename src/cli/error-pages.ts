@@ -11,7 +11,7 @@ export interface ErrorPage {
 }
 
 export function errorPages(): readonly ErrorPage[] {
-  const text = readFileSync(new URL('../errors.md', import.meta.url), 'utf8');
+  const text = page();
   return text.split('\n').flatMap((line) => {
     const [code, rpc, http, cause, action] = line
       .split('|')
@@ -25,4 +25,13 @@ export function errorPages(): readonly ErrorPage[] {
 /** Markdown as plain text: links lose their targets, a cell that is code its marks. */
 function plain(text: string): string {
   return text.replace(/\[([^\]]*)\]\([^)]*\)/g, '$1').replace(/^`([^`]*)`$/, '$1');
+}
+
+/** The build copies the page; a source tree has it in docs. */
+function page(): string {
+  try {
+    return readFileSync(new URL('../errors.md', import.meta.url), 'utf8');
+  } catch {
+    return readFileSync(new URL('../../docs/errors.md', import.meta.url), 'utf8');
+  }
 }

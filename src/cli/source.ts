@@ -1,7 +1,7 @@
 /** Where a command finds its servers: in a running gateway, or in one that it runs itself for as long as it takes. */
-import { randomBytes } from 'node:crypto';
 import type { Server } from '../admin/schemas.js';
 import type { Gateway as LibraryGateway } from '../index.js';
+import { createConsoleKey } from '../lib/console-key.js';
 import { Refusal } from '../terminal/explain.js';
 import type { Terminal } from '../terminal/terminal.js';
 import { configOf } from './config-path.js';
@@ -72,7 +72,7 @@ export async function runHere(
     import('../index.js'),
     import('../config/index.js'),
   ]);
-  const key = `mcpo_${randomBytes(32).toString('base64url')}`;
+  const key = createConsoleKey();
   // Variables that configure another gateway do not count for this one.
   const env = {
     ...Object.fromEntries(Object.entries(terminal.env).filter(([name]) => !name.startsWith('MCPSTEAD_'))),

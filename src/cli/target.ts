@@ -1,8 +1,10 @@
 /** Which gateway a command talks to, and with which credential. */
 import { readFileSync, readdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { readSecret } from '../config/expand.js';
 import { stateFolder } from '../config/listen.js';
 import { ownToken } from '../config/token.js';
+import { CONSOLE_KEY_FILE } from '../lib/console-key.js';
 import { Refusal } from '../terminal/explain.js';
 import type { Terminal } from '../terminal/terminal.js';
 import { configOf } from './config-path.js';
@@ -69,10 +71,8 @@ export function gatewayOf(written: Pick<Written, 'values'>, { env }: Pick<Termin
           // Another gateway may answer at the default address, and must not get the token.
           throw new Refusal(`${why}; or name the gateway with --url`, NO_GATEWAY);
         });
-  const key =
-    found || (url === undefined && address.own)
-      ? (env['MCPSTEAD_CONSOLE_KEY'] ?? consoleKey(state))
-      : undefined;
+  const own = found !== undefined || (url === undefined && address.own);
+  const key = givenKey(env) ?? (own ? consoleKey(state) : undefined);
   return {
     origin: address.url.origin,
     address,
@@ -116,10 +116,21 @@ function isAlive(pid: number): boolean {
   }
 }
 
+/** MCPSTEAD_CONSOLE_KEY, or the content of MCPSTEAD_CONSOLE_KEY_FILE: somebody named it for the gateway that he named. */
+function givenKey({
+  MCPSTEAD_CONSOLE_KEY: key,
+  MCPSTEAD_CONSOLE_KEY_FILE: path,
+}: NodeJS.ProcessEnv): string | undefined {
+  if (!path) return key || undefined;
+  const read = readSecret(path, process.cwd());
+  if (typeof read === 'string') return read.trim();
+  throw new Refusal(`MCPSTEAD_CONSOLE_KEY_FILE: ${read.missing}`);
+}
+
 function consoleKey(state: string | undefined): string | undefined {
   if (state === undefined) return undefined;
   try {
-    return readFileSync(join(state, 'console.key'), 'utf8').trim() || undefined;
+    return readFileSync(join(state, CONSOLE_KEY_FILE), 'utf8').trim() || undefined;
   } catch {
     return undefined;
   }

@@ -41,7 +41,8 @@ export const listTools: Verb = async (written, terminal) => {
         ]),
       );
       const tokens = found.reduce((sum, each) => sum + each.tokens, 0);
-      output.note(`${counted(found.length, 'tool')}, ~${tokens.toLocaleString('en')} tokens`);
+      if (found.length > 0)
+        output.note(`${counted(found.length, 'tool')}, ~${tokens.toLocaleString('en')} tokens`);
     }
     return nothing(found, written, output);
   } finally {
