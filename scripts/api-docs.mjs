@@ -16,7 +16,7 @@ the console: all of it answers 404 then. [openapi.json](openapi.json) has the sc
 A request shows \`Authorization: Bearer\` with one of these, in every auth mode and at every bind address:
 
 - **the console key**, \`mcpo_\` and 43 characters. Its holder is the principal \`operator\` and an operator, here and below \`/-/\` alone;
-  everywhere else the key is refused with 401. The gateway makes it and keeps it in \`console.key\` in the
+  everywhere else the key is refused with 401. The gateway makes it and keeps it in a file, console.key, in the
   [state folder](configuration.md), readable by its user alone; without a folder it is in memory. \`MCPSTEAD_CONSOLE_KEY\` or
   \`MCPSTEAD_CONSOLE_KEY_FILE\` sets it; replicas with one \`MCPSTEAD_STATE_KEY\` derive it from that.
 - **the credential of an operator or a viewer**, whom \`mcp.auth.admins\` and \`mcp.auth.viewers\` name; without \`admins\`, holders of
@@ -41,7 +41,8 @@ With \`admin.port\` the API is on that port, and only \`POST ticket\` on the mai
 ## MCP
 
 \`/-/mcp\` and \`/-/servers/<name>/mcp\` are the endpoints \`/mcp\` and \`/servers/<name>/mcp\` for operators and viewers, behind the same checks.
-Everybody sees and calls there what the policy allows: rules know the holder of the console key by \`who: { ids: [operator] }\`.
+Everybody sees and calls there what the policy allows: rules name the holder of the console key \`operator\`, as in
+\`policy: { rules: [{ name: ops, who: { ids: [operator] }, allow: [{ servers: ['*'] }] }] }\`.
 
 ## Answers
 

@@ -142,7 +142,10 @@ export class KeptCall implements Slotted {
   }
 
   #explain({ details, refusal, outcome, method }: EndedCall): string | null {
-    let text = (details?.error ?? refusal)?.message ?? outcome;
+    const error = details?.error ?? refusal;
+    // The texts of these repeat what the client or its server wrote.
+    if (error?.code === 'header_mismatch') return 'a header of the request differs from its body';
+    let text = (error?.message ?? outcome).replace(/^(upstream '[^']*' answered HTTP \d+).*$/s, '$1');
     const named = details?.named?.name;
     if (named !== undefined && method.startsWith('resources/'))
       text = text.replaceAll(named, redactUrl(named));
