@@ -130,6 +130,19 @@ module.exports = {
       ['^src/gateway\\.ts$', '^src/config/', '^src/observe/log\\.ts$'],
       'The library is the gateway and its configuration.',
     ),
+    only(
+      'client',
+      '^src/client/',
+      [],
+      'The MCP client of the console and of commands imports nothing of the gateway.',
+    ),
+    {
+      name: 'client-runs-in-a-browser',
+      comment: 'The console loads it.',
+      severity: 'error',
+      from: { path: '^src/client/' },
+      to: { dependencyTypes: ['core', 'npm'] },
+    },
     only('terminal', '^src/terminal/', [], 'What commands share imports nothing of the gateway.'),
     only(
       'cli',
@@ -140,6 +153,7 @@ module.exports = {
         '^src/config/',
         '^src/observe/(log|logger)\\.ts$',
         '^src/terminal/',
+        '^src/client/index\\.ts$',
         '^src/demo/demo\\.ts$',
         '^src/downstream/join\\.ts$',
         '^src/observe/audit/verify\\.ts$',
