@@ -21,6 +21,12 @@ export function OutcomeOf({ call }: { call: Call }): JSX.Element {
 /** The name of what was called, without that of its server where it is a prefix. */
 export const nameOf = (call: Call): string => call.name ?? call.method;
 
+/** Why it failed, where that says more than how it ended. */
+function reasonOf({ outcome, reason, detail }: Call): string {
+  const word = outcome === null ? '' : OUTCOMES[outcome][1];
+  return [reason, detail].filter((text) => text !== null && text !== word && text !== outcome).join(': ');
+}
+
 export function CallRows({ calls }: { calls: readonly Call[] }): JSX.Element {
   return (
     <ul class="rows">
@@ -32,17 +38,18 @@ export function CallRows({ calls }: { calls: readonly Call[] }): JSX.Element {
           <a class="name" href={to(['activity', call.id])}>
             <bdi>{nameOf(call)}</bdi>
           </a>
+          <span class="dim">
+            <bdi>{call.server}</bdi>
+          </span>
           <OutcomeOf call={call} />
           <span class="dim">
             <bdi>{call.client.name ?? 'unknown client'}</bdi>
           </span>
           <span class="number">{duration(call.ms ?? Math.max(0, since(call.started)))}</span>
           <span class="number dim">{call.bytes_out === null ? UNKNOWN : bytes(call.bytes_out)}</span>
-          {call.reason === null ? null : (
+          {reasonOf(call) === '' ? null : (
             <span class="cause">
-              {call.reason}
-              {call.detail === null ? '' : ': '}
-              <bdi>{call.detail}</bdi>
+              <bdi>{reasonOf(call)}</bdi>
             </span>
           )}
         </li>

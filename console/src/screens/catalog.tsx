@@ -5,7 +5,8 @@ import type { Prompt, Resource, Tool } from '../../../src/admin/schemas.js';
 import { listsVersion, servers } from '../data/live.js';
 import { count, plural } from '../format.js';
 import { place, setQuery, to } from '../router.js';
-import { Empty, Loading, Problem, Tabs, Title } from '../ui/basics.js';
+import { Empty, Loading, Tabs, Title } from '../ui/basics.js';
+import { Broken } from '../ui/broken.js';
 import { rowsOf, useLoad } from '../ui/load.js';
 import { VirtualList } from '../ui/virtual.js';
 import { indexOf, search } from './search.js';
@@ -78,8 +79,7 @@ export function Tools(): JSX.Element {
     [index, q, server],
   );
   const tokens = useMemo(() => found.reduce((sum, tool) => sum + tool.tokens, 0), [found]);
-  if (answer.failure.value && !answer.value.value)
-    return <Problem failure={answer.failure.value} retry={answer.again} />;
+  if (answer.failure.value && !answer.value.value) return <Broken title="Tools" loaded={answer} />;
   if (!answer.value.value) return <Loading what="the tools" />;
   return (
     <>
@@ -143,8 +143,7 @@ export function Prompts(): JSX.Element {
     ({ name }) => name,
     ({ title, description }) => [title, description],
   );
-  if (answer.failure.value && !answer.value.value)
-    return <Problem failure={answer.failure.value} retry={answer.again} />;
+  if (answer.failure.value && !answer.value.value) return <Broken title="Prompts" loaded={answer} />;
   if (!answer.value.value) return <Loading what="the prompts" />;
   return (
     <>
@@ -184,8 +183,7 @@ export function Resources(): JSX.Element {
     ({ uri, name }) => `${name ?? ''} ${uri}`,
     ({ title, description, mime_type: type }) => [title, description, type],
   );
-  if (answer.failure.value && !answer.value.value)
-    return <Problem failure={answer.failure.value} retry={answer.again} />;
+  if (answer.failure.value && !answer.value.value) return <Broken title="Resources" loaded={answer} />;
   if (!answer.value.value) return <Loading what="the resources" />;
   return (
     <>

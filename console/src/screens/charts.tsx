@@ -14,20 +14,23 @@ interface Drawn {
   readonly id: Metric;
   readonly text: string;
   readonly show: (value: number) => string;
+  /** Its values are whole numbers. */
+  readonly whole?: boolean;
 }
 
 const METRICS: readonly [Drawn, ...Drawn[]] = [
-  { id: 'calls', text: 'Calls', show: count },
-  { id: 'failed', text: 'Failures', show: count },
+  { id: 'calls', text: 'Calls', show: count, whole: true },
+  { id: 'failed', text: 'Failures', show: count, whole: true },
   { id: 'p50_ms', text: 'p50', show: duration },
   { id: 'p95_ms', text: 'p95', show: duration },
-  { id: 'in_flight', text: 'In flight', show: count },
+  { id: 'in_flight', text: 'In flight', show: count, whole: true },
   { id: 'bytes', text: 'Bytes', show: bytes },
 ];
 const DASHES: readonly number[][] = [[], [6, 3], [2, 3], [10, 3, 2, 3]];
 const COLOURS = 6;
 const HEIGHT = 260;
 const ROWS = 60;
+const WHOLE = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 50_000, 100_000, 1_000_000];
 
 export function Charts(): JSX.Element {
   const all = series.value;
@@ -135,7 +138,12 @@ function Plot({ all, metric, names, times }: Shown): JSX.Element {
         cursor: { show: false },
         axes: [
           { ...axis, values: (_plot, ticks) => ticks.map((tick) => timeOfDay(tick * 1_000)), space: 90 },
-          { ...axis, size: 70, values: (_plot, ticks) => ticks.map((tick) => metric.show(tick)) },
+          {
+            ...axis,
+            size: 70,
+            ...(metric.whole ? { incrs: WHOLE } : {}),
+            values: (_plot, ticks) => ticks.map((tick) => metric.show(tick)),
+          },
         ],
         scales: { y: { range: (_plot, _low, high) => [0, Math.max(1, high * 1.05)] } },
         series: [

@@ -51,10 +51,6 @@ function Row({ row, failed }: { row: SessionRow; failed: (failure: Failure | nul
       <span class="dim">
         seen <Age time={row.last_seen} /> ago
       </span>
-      <span class="dim cause">
-        {row.capabilities.length === 0 ? 'no capabilities' : row.capabilities.join(', ')}
-        {row.listening ? ', listens for changes' : ''}
-      </span>
       {isOperator() && row.session !== null ? (
         <Button
           kind="quiet"
@@ -68,7 +64,13 @@ function Row({ row, failed }: { row: SessionRow; failed: (failure: Failure | nul
         >
           End
         </Button>
-      ) : null}
+      ) : (
+        <span />
+      )}
+      <span class="dim cause">
+        {row.capabilities.length === 0 ? 'no capabilities' : row.capabilities.join(', ')}
+        {row.listening ? ', listens for changes' : ''}
+      </span>
     </li>
   );
 }
@@ -86,7 +88,7 @@ function Eras(): JSX.Element {
         unrolled, for a legacy client of a modern server.
       </p>
       {answer.failure.value ? <Problem failure={answer.failure.value} retry={answer.again} /> : null}
-      {cells.length === 0 ? (
+      {answer.failure.value ? null : cells.length === 0 ? (
         <p class="empty">No calls yet.</p>
       ) : (
         <div class="scroll" tabIndex={0} role="region" aria-label="Calls by client and server">

@@ -7,13 +7,14 @@ import { post, type Failure } from '../data/api.js';
 import { isOperator, me } from '../data/live.js';
 import { announce } from '../ui/announce.js';
 import { Button, Command, Loading, Problem, Title } from '../ui/basics.js';
+import { Broken } from '../ui/broken.js';
 import { useLoad } from '../ui/load.js';
 
 export function Config(): JSX.Element {
   const version = useSignal(0);
   const answer = useLoad<ConfigView>('config', version.value);
   const view = answer.value.value;
-  if (answer.failure.value && !view) return <Problem failure={answer.failure.value} retry={answer.again} />;
+  if (answer.failure.value && !view) return <Broken title="Configuration" loaded={answer} />;
   if (!view) return <Loading what="the configuration" />;
   return (
     <>

@@ -9,8 +9,8 @@ import { Empty, Status, Title } from '../ui/basics.js';
 
 const LEVELS = ['debug', 'info', 'warn', 'error'] as const;
 const MARKS: Readonly<Record<(typeof LEVELS)[number], ServerStatus['level']>> = {
-  debug: 'off',
-  info: 'ok',
+  debug: 'wait',
+  info: 'off',
   warn: 'attention',
   error: 'failed',
 };
@@ -78,7 +78,7 @@ export function Logs(): JSX.Element {
                   </time>
                   <Status level={MARKS[line.level]} word={line.level} />
                   <bdi>{line.message}</bdi>
-                  <span class="cause dim">
+                  <span class="break dim">
                     {Object.entries(line.fields)
                       .map(([name, value]) => `${name}=${value}`)
                       .join('  ')}

@@ -2,7 +2,7 @@
 import type { JSX } from 'preact';
 import type { Server, ServerStatus } from '../../../src/admin/schemas.js';
 import { calls, me, servers } from '../data/live.js';
-import { count, duration, plural, share } from '../format.js';
+import { count, duration, plural, share, UNKNOWN } from '../format.js';
 import { to } from '../router.js';
 import { Age, Empty, Figure, Foreign, Loading, Spark, Status, Title, WayOut } from '../ui/basics.js';
 import { CallRows } from './call-rows.js';
@@ -97,9 +97,12 @@ function Totals({ list }: { list: readonly Server[] }): JSX.Element {
         kind={up < wanted.length ? 'failed' : ''}
       />
       <Figure value={count(sum(({ tools }) => tools))} label="tools" />
-      <Figure value={`~${count(sum(({ tokens }) => tokens))}`} label="tokens" />
+      <Figure
+        value={sum(({ tokens }) => tokens) > 0 ? `~${count(sum(({ tokens }) => tokens))}` : UNKNOWN}
+        label="tokens"
+      />
       <Figure value={count(perMinute)} label="calls/min" />
-      <Figure value={perMinute > 0 ? share(failed / perMinute) : '–'} label="failed, last minute" />
+      <Figure value={perMinute > 0 ? share(failed / perMinute) : UNKNOWN} label="failed, last minute" />
       <Figure value={count(sum(({ in_flight: open }) => open))} label="in flight" />
     </div>
   );

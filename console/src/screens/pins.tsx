@@ -8,6 +8,7 @@ import { dateAndTime, plural } from '../format.js';
 import { indented } from '../json.js';
 import { announce } from '../ui/announce.js';
 import { Button, Command, Empty, Loading, Problem, Status, Title } from '../ui/basics.js';
+import { Broken } from '../ui/broken.js';
 import { useLoad } from '../ui/load.js';
 import { Diff } from './config.js';
 
@@ -35,8 +36,7 @@ interface Book {
 export function Pins(): JSX.Element {
   const answer = useLoad<{ servers: readonly Book[] }>('/-/pins', listsVersion.value);
   const failed = useSignal<Failure | null>(null);
-  if (answer.failure.value && !answer.value.value)
-    return <Problem failure={answer.failure.value} retry={answer.again} />;
+  if (answer.failure.value && !answer.value.value) return <Broken title="Pins" loaded={answer} />;
   if (!answer.value.value) return <Loading what="the pins" />;
   const books = answer.value.value.servers;
   const approve = (server: string, names: readonly string[] | undefined): void =>

@@ -148,7 +148,7 @@ function About({ detail, server }: { detail: ServerDetail; server: Server }): JS
           </>
         )}
         <dt>Tokens of its tools</dt>
-        <dd>~{count(server.tokens)}</dd>
+        <dd>{server.tokens > 0 ? `~${count(server.tokens)}` : UNKNOWN}</dd>
         <dt>Calls, last minute</dt>
         <dd>
           {count(server.calls_per_minute)}, {share(server.failed_share)} failed
