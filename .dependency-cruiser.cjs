@@ -111,6 +111,12 @@ module.exports = {
       'The proxy uses servers through the Link of protocol/ports.ts.',
     ),
     only(
+      'admin',
+      '^src/admin/',
+      [GROUND, '^src/observe/calls\\.ts$', '^src/(protocol|config)/'],
+      'The admin API reads what admin/source.ts hands over, and nothing else of the gateway.',
+    ),
+    only(
       'downstream',
       '^src/downstream/',
       [GROUND, '^src/(protocol|config)/', '^src/proxy/gate\\.ts$'],
@@ -180,7 +186,13 @@ module.exports = {
       '^src/upstream/http/(dispatcher|client-pool)\\.ts$',
       'Its next major version must be a change of one place.',
     ),
-    keptIn('zod', package_('zod'), '^src/config/', 'Only the configuration is validated by schema.'),
+    keptIn(
+      'zod',
+      package_('zod'),
+      '^src/(config/|admin/)',
+      'Only the configuration and the admin API are described by schemas.',
+    ),
+    keptIn('tokenx', package_('tokenx'), '^src/admin/tokens\\.ts$', 'Tokens are estimated in one place.'),
     keptIn(
       'jose',
       package_('jose'),

@@ -268,6 +268,41 @@ export const Me = z.object({
   capture: Capture.nullable(),
 });
 
+/** The answers of the lists: objects, so that members can be added. */
+export const Servers = z.object({ servers: z.array(Server) });
+export const History = z.object({ history: z.array(Transition).meta({ description: 'oldest first' }) });
+export const Stderr = z.object({
+  lines: z.array(z.string()).meta({ description: 'the last 100 lines, oldest first, secrets as ***' }),
+});
+export const Tools = z.object({
+  tools: z.array(Tool),
+  tokens: z.number().meta({ description: 'what all of them take of a context, estimated' }),
+});
+export const Prompts = z.object({ prompts: z.array(Prompt) });
+export const Resources = z.object({ resources: z.array(Resource) });
+export const Calls = z.object({
+  calls: z.array(Call).meta({ description: 'the newest first' }),
+  watched: z
+    .boolean()
+    .meta({ description: 'whether all calls are kept now; otherwise failed and slow ones alone' }),
+});
+export const Sessions = z.object({ sessions: z.array(SessionRow) });
+export const Eras = z.object({ eras: z.array(EraCell) });
+export const Logs = z.object({ logs: z.array(LogLine).meta({ description: 'oldest first' }) });
+
+/** What is done to a server, a call or a session. */
+export const Done = z.object({ done: z.boolean() });
+
+/** `POST ticket`: the body and the answer. */
+export const TicketExchange = z.object({ ticket: z.string().min(1).max(64) });
+export const Key = z.object({ key: z.string().meta({ description: 'the console key' }) });
+/** `POST ticket/new`. */
+export const Ticket = z.object({
+  ticket: z.string(),
+  url: z.string().meta({ description: 'the console with the ticket in its fragment' }),
+  expires: time,
+});
+
 export const Problem = z
   .object({
     type: z.string(),
@@ -334,6 +369,8 @@ export type ConfigCheck = z.output<typeof ConfigCheck>;
 export type Reloaded = z.output<typeof Reloaded>;
 export type Capture = z.output<typeof Capture>;
 export type Me = z.output<typeof Me>;
+export type Tools = z.output<typeof Tools>;
+export type Calls = z.output<typeof Calls>;
 export type Problem = z.output<typeof Problem>;
 export type Topic = z.output<typeof Topic>;
 export type SnapshotEvent = z.output<typeof Events.snapshot>;

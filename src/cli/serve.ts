@@ -1,3 +1,4 @@
+import { resolve } from 'node:path';
 import { isLoopback, loadConfig, type LoadedConfig } from '../config/index.js';
 import { createGateway } from '../index.js';
 import { createLogger } from '../observe/logger.js';
@@ -15,7 +16,7 @@ export async function serve(path: string, terminal: Terminal): Promise<number> {
   const loaded = load();
   const { level, format } = loaded.config.logging;
   const logger = createLogger({ level, format, destination: 'stdout' });
-  const gateway = createGateway(loaded, { logger, env: terminal.env, reload: load });
+  const gateway = createGateway(loaded, { logger, env: terminal.env, reload: load, configFile: resolve(path) });
   const uncaught = handleUncaught({
     logger,
     drain: () => gateway.close().then(() => logger.flush()),

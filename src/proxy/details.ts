@@ -27,6 +27,8 @@ export class Details extends PassThroughSink implements CallDetails {
   named: { readonly kind: NameKind; readonly name: string } | undefined;
   revision: string | undefined;
   bytesOut = 0;
+  began: number | undefined;
+  watched: object | undefined;
   readonly arrived = performance.now();
   #traceId: string | undefined;
   readonly #origin: From;
@@ -95,6 +97,7 @@ export class Details extends PassThroughSink implements CallDetails {
 
   override start(head: AnswerHead): void {
     this.rpcCode = head.code;
+    this.began = performance.now();
     super.start(head);
   }
 

@@ -6,6 +6,7 @@ import { afterAll, describe, expect, it } from 'vitest';
 import type { StdioServerConfig } from '../../../src/config/types.js';
 import { createBudget } from '../../../src/lib/budget.js';
 import type { LogFields, Logger } from '../../../src/observe/log.js';
+import { KeptLines } from '../../../src/upstream/stdio/kept-lines.js';
 import { spawnChild } from '../../../src/upstream/stdio/child.js';
 import type { Child, ChildDeps, ExitInfo } from '../../../src/upstream/stdio/child.js';
 import type { DroppedLine } from '../../../src/lib/lines.js';
@@ -93,6 +94,7 @@ function run(server: StdioServerConfig, more: Partial<ChildDeps> = {}): Running 
   const child = spawnChild(server, {
     logger,
     boundary: new Boundary(logger, new Tally()),
+    stderr: new KeptLines(server),
     watcher,
     budget: createBudget(1e9),
     maxLineBytes: 1_000_000,
