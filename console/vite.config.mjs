@@ -15,6 +15,8 @@ export default defineConfig(({ command }) => ({
     outDir: fileURLToPath(new URL('../dist/console', import.meta.url)),
     emptyOutDir: true,
     target: 'es2022',
+    // The first versions with light-dark().
+    cssTarget: ['chrome123', 'firefox120', 'safari17.5'],
     // The policy of the page admits no inline script, and no data: but for images.
     modulePreload: { polyfill: false },
     assetsInlineLimit: 0,

@@ -5,7 +5,7 @@ import { App, letters } from './app.js';
 import { exchangeTicket, key, refusal, setKey, signOut, type Failure } from './data/api.js';
 import { connection, me, readMe, start } from './data/live.js';
 import { listen } from './keys.js';
-import { place } from './router.js';
+import { place, replace, to } from './router.js';
 
 const RETRY_MS = 2_000;
 
@@ -13,7 +13,7 @@ const RETRY_MS = 2_000;
 function takeTicket(): string | null {
   const ticket = /^#t=([\w-]+)$/.exec(location.hash)?.[1];
   if (ticket === undefined) return null;
-  history.replaceState(null, '', `${location.pathname}#/`);
+  replace(to([]));
   return ticket;
 }
 

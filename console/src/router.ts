@@ -43,10 +43,14 @@ export function go(hash: string): void {
   location.hash = hash;
 }
 
+/** Goes to another address in place of this one, which leaves the history. */
+export function replace(hash: string): void {
+  history.replaceState(null, '', location.pathname + hash);
+  current.value = parse(hash);
+}
+
 /** Changes members of the query, without an entry in the history. */
 export function setQuery(changes: Readonly<Record<string, string | undefined>>): void {
   const { path, query } = current.value;
-  const next = { ...Object.fromEntries(query), ...changes };
-  history.replaceState(null, '', to(path, next));
-  current.value = parse(location.hash);
+  replace(to(path, { ...Object.fromEntries(query), ...changes }));
 }

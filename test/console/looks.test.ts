@@ -54,6 +54,7 @@ async function busy() {
         { name: 'tickets', url: 'http://127.0.0.1:9/mcp' },
       ],
       policy: { default: 'allow' },
+      state: { dir: await tempDir() },
     } as never,
     { wait: ['everything', 'files', 'modern', 'scripted'] },
   );
@@ -91,7 +92,7 @@ describe('how the console looks', () => {
         await page.locator('main p.empty', { hasText: /^Reading/ }).waitFor({ state: 'detached' });
         if (SHOTS !== undefined) await page.screenshot({ path: join(SHOTS, `${screen}-${name}.png`) });
         expect(await violations(page), screen).toEqual([]);
-        const sideways = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+        const sideways = await page.evaluate('document.documentElement.scrollWidth - innerWidth');
         expect(sideways, screen).toBeLessThanOrEqual(0);
       }
     },
@@ -121,11 +122,8 @@ describe('how the console looks', () => {
     const { base } = await startWithKey({});
     const { page } = await openConsole(base, { key: CONSOLE_KEY, at: '#/charts' });
     await page.getByRole('heading', { name: 'Charts' }).waitFor();
-    const sizes = await page.evaluate(() =>
-      performance
-        .getEntriesByType('resource')
-        .filter(({ name }) => name.includes('/-/console/'))
-        .map((entry) => (entry as PerformanceResourceTiming).encodedBodySize),
+    const sizes = await page.evaluate<number[]>(
+      `performance.getEntriesByType('resource').filter(({ name }) => name.includes('/-/console/')).map((entry) => entry.encodedBodySize)`,
     );
     expect(sizes.length).toBeGreaterThan(2);
     expect(sizes.reduce((sum, size) => sum + size, 0)).toBeLessThan(120 * 1024);

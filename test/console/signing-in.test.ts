@@ -20,7 +20,7 @@ describe('signing in to the console', () => {
     const { page } = await openConsole(base, { at });
     await page.getByRole('heading', { name: 'Overview' }).waitFor();
     expect(new URL(page.url()).hash).toBe('#/');
-    await page.getByText('operator').waitFor();
+    await page.getByText('operator', { exact: true }).first().waitFor();
     const again = await openConsole(base, { at, expected: REFUSED });
     await again.page.getByText('This key or ticket is not accepted.').waitFor();
     expect(again.page.url()).not.toContain('t=');
@@ -35,7 +35,7 @@ describe('signing in to the console', () => {
     await page.getByLabel('Or a key').fill(CONSOLE_KEY);
     await page.keyboard.press('Enter');
     await page.getByRole('heading', { name: 'Overview' }).waitFor();
-    await page.getByText('operator').click();
+    await page.locator('.who summary').click();
     await page.getByRole('button', { name: 'Sign out' }).click();
     await page.getByLabel('Or a key').waitFor();
     await page.reload();
@@ -67,7 +67,10 @@ describe('signing in to the console', () => {
     expect((await send(`${base}/-/api/v1/servers/files/restart`, '{}', act)).status).toBe(403);
 
     const other = await openConsole(base, { key: dev, expected: REFUSED });
-    await other.page.getByText(/mcp\.auth\.viewers/).waitFor();
+    await other.page
+      .getByText(/mcp\.auth\.viewers/)
+      .first()
+      .waitFor();
   });
 
   it('is not there with console.enabled: false, and needs a key in every mode', async () => {

@@ -76,7 +76,7 @@ describe('trying a tool', () => {
   it('draws a root anyOf as JSON, says where it is wrong, and sends it untouched', async () => {
     const { base } = await startWithKey({ servers: [scriptedStdio('s', { tools: ODD_TOOLS })] });
     const page = await open(base, 's__root');
-    const json = page.getByLabel(/Arguments as JSON/);
+    const json = page.getByRole('textbox', { name: /Arguments as JSON/ });
     await json.fill('{\n  "a": 1,\n  "b" 2\n}');
     await page.getByText('Line 3, column 7: a colon is missing after the name').waitFor();
     expect(await page.getByRole('button', { name: /^Call/ }).isDisabled()).toBe(true);
@@ -137,14 +137,14 @@ describe('trying a tool', () => {
       const other = await open(base, 's__received');
       for (;;) {
         await other.getByRole('button', { name: /^Call/ }).click();
-        await other.getByText('result', { exact: true }).first().waitFor();
+        await other.locator('.outcome', { hasText: 'result' }).waitFor();
         if ((await result(other).innerText()).includes('hang')) break;
       }
       await page.getByRole('button', { name: 'Cancel' }).click();
       await result(page).getByText('cancelled').first().waitFor();
       for (;;) {
         await other.getByRole('button', { name: /^Call/ }).click();
-        await other.getByText('result', { exact: true }).first().waitFor();
+        await other.locator('.outcome', { hasText: 'result' }).waitFor();
         if ((await result(other).innerText()).includes('notifications/cancelled')) break;
       }
     },
@@ -179,20 +179,23 @@ describe('trying a tool', () => {
     await page.getByRole('heading', { name: 'Tools' }).waitFor();
     await page.keyboard.press('/');
     await page.keyboard.type('echo');
-    await page.getByRole('status').filter({ hasText: '1 of' }).waitFor();
+    await page
+      .getByRole('status')
+      .filter({ hasText: /^\d+ of / })
+      .waitFor();
     await page.keyboard.press('Tab');
-    await page.evaluate(() => (document.activeElement as HTMLElement).blur());
+    await page.evaluate('document.activeElement.blur()');
     await page.keyboard.press('j');
     await page.keyboard.press('Enter');
     await page.getByRole('heading', { name: 'everything__echo' }).waitFor();
     for (;;) {
       await page.keyboard.press('Tab');
-      if (await page.evaluate(() => document.activeElement?.tagName === 'TEXTAREA')) break;
+      if (await page.evaluate<boolean>("document.activeElement.tagName === 'TEXTAREA'")) break;
     }
     await page.keyboard.type('by keyboard');
     await page.keyboard.press('Control+Enter');
     await result(page).getByText('Echo: by keyboard').waitFor();
-    await page.evaluate(() => (document.activeElement as HTMLElement).blur());
+    await page.evaluate('document.activeElement.blur()');
     await page.keyboard.press('?');
     await page.getByRole('dialog').getByText('next, previous row').waitFor();
     await page.getByLabel('Use these keys').uncheck();
@@ -211,6 +214,6 @@ describe('trying a tool', () => {
     await page.goto(`${base}/-/console/#/resources`);
     await page.getByRole('list', { name: 'Resources' }).getByRole('link').first().click();
     await page.getByRole('button', { name: /^Read/ }).click();
-    await result(page).getByText('result', { exact: true }).waitFor();
+    await page.locator('.outcome', { hasText: 'result' }).waitFor();
   });
 });

@@ -17,10 +17,11 @@ function client(url: string, era: Era = 'legacy', name = 'cursor'): McpClient {
 
 describe('watching a gateway', () => {
   it('shows who needs somebody first, with cause and way out, in the words of /health', async () => {
-    const { base, health } = await startWithKey(
+    const running = await startWithKey(
       { servers: [scriptedStdio('alright'), { name: 'zebra', command: 'no-such-command-here' }] },
       { wait: ['alright'] },
     );
+    const { base } = running;
     const { page } = await openConsole(base, { key });
     const card = page.locator('.card.failed', { hasText: 'zebra' });
     await card.getByText('down').waitFor();
@@ -28,7 +29,7 @@ describe('watching a gateway', () => {
     await card.getByText('install it, or write its full path').waitFor();
     await card.getByRole('button', { name: 'Copy mcpstead restart zebra' }).waitFor();
     await card.getByRole('button', { name: 'Restart: zebra' }).waitFor();
-    const { servers } = await health();
+    const { servers } = await running.health();
     const words = servers.find(({ name }) => name === 'zebra') as unknown as {
       word?: string;
       cause?: string;
@@ -45,11 +46,11 @@ describe('watching a gateway', () => {
     await page.goto(`${base}/-/console/#/servers/frail?tab=history`);
     void client(url).call('frail__exit', {});
     await page.locator('tbody tr', { hasText: /exit/i }).first().waitFor();
-    await page.locator('.card').getByText('up', { exact: true }).waitFor();
+    await page.locator('.card .status.ok', { hasText: 'up' }).waitFor();
     await page.getByRole('button', { name: 'Switch off until reload' }).click();
-    await page.locator('.card.off').getByText('off', { exact: true }).waitFor();
-    await page.getByRole('button', { name: 'Switch on' }).first().click();
-    await page.locator('.card').getByText('up', { exact: true }).waitFor();
+    await page.locator('.card .status.off', { hasText: 'off' }).waitFor();
+    await page.getByRole('button', { name: 'Switch on', exact: true }).click();
+    await page.locator('.card .status.ok', { hasText: 'up' }).waitFor();
   });
 
   it("shows another client's call while it runs, cancels it, and keeps failures from before", async () => {
@@ -65,7 +66,7 @@ describe('watching a gateway', () => {
     expect(await row.innerText()).toContain('cursor');
     await row.getByRole('link').click();
     await page.getByRole('button', { name: 'Cancel' }).click();
-    await page.locator('.card').getByText('cancelled').waitFor();
+    await page.locator('.card .status', { hasText: 'cancelled' }).waitFor();
     expect((await hanging).ok).toBe(false);
     await other.call('files__echo', { secret });
     await page.goto(`${base}/-/console/#/activity?outcome=ok`);
@@ -100,7 +101,7 @@ describe('watching a gateway', () => {
     ]) {
       await page.goto(`${base}/-/console/#/${at}`);
       await page.getByRole('heading', { level: 1 }).waitFor();
-      await page.waitForLoadState('networkidle').catch(() => {});
+      await page.locator('main p.empty', { hasText: /^Reading/ }).waitFor({ state: 'detached' });
     }
     expect(bodies.size).toBeGreaterThan(5);
     for (const [what, body] of bodies) expect(body, what).not.toContain(secret);
@@ -108,9 +109,10 @@ describe('watching a gateway', () => {
 
   it('ends a session', async () => {
     const { base, url } = await startWithKey({ servers: [scriptedStdio('files')] });
+    const { page } = await openConsole(base, { key, at: '#/clients' });
+    await page.getByText('No client is connected').waitFor();
     await client(url, 'legacy', 'vscode').call('files__echo', {});
     await client(url, 'modern', 'claude').call('files__echo', {});
-    const { page } = await openConsole(base, { key, at: '#/clients' });
     await page.locator('.client-row', { hasText: 'claude' }).getByText('no session').waitFor();
     await page.getByRole('button', { name: 'End the session of vscode' }).click();
     await page.locator('.client-row', { hasText: 'vscode' }).waitFor({ state: 'detached' });

@@ -283,7 +283,7 @@ function History({ path, version }: { path: string; version: string }): JSX.Elem
   return (
     <>
       <p class="dim">The last {plural(rows.length, 'change')}, newest first</p>
-      <div class="scroll">
+      <div class="scroll" tabIndex={0} role="region" aria-label="State changes">
         <table>
           <thead>
             <tr>
