@@ -101,11 +101,12 @@ function Frame(): JSX.Element {
         <button
           type="button"
           class="menu quiet"
+          aria-label="Menu"
           aria-expanded={menu.value}
           aria-controls="nav"
           onClick={() => (menu.value = !menu.value)}
         >
-          <span aria-hidden="true">☰</span> Menu
+          <span aria-hidden="true">☰</span>
         </button>
         <a class="brand" href={to([])}>
           mcpstead

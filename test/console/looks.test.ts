@@ -98,8 +98,66 @@ describe('how the console looks', () => {
     },
   );
 
+  it.each(LOOKS)('looks right while something happens: $name', async ({ name, ...look }) => {
+    const { gateway, base } = await busy();
+    const { page } = await openConsole(base, { key: CONSOLE_KEY, ...look, expected: /ERR_|Failed to load/ });
+    const judge = async (what: string): Promise<void> => {
+      if (SHOTS !== undefined) await page.screenshot({ path: join(SHOTS, `${what}-${name}.png`) });
+      expect(await violations(page), what).toEqual([]);
+      const sideways = await page.evaluate('document.documentElement.scrollWidth - innerWidth');
+      expect(sideways, what).toBeLessThanOrEqual(0);
+    };
+    const visit = async (at: string): Promise<void> => {
+      await page.goto(`${base}/-/console/#/${at}`);
+      await page.getByRole('heading', { level: 1 }).waitFor();
+    };
+    await visit('tools/modern__ask_everything');
+    await page.getByRole('button', { name: /^Call/ }).click();
+    await page.getByRole('region', { name: 'modern asks' }).first().waitFor();
+    await judge('try-asked');
+    await page.getByRole('button', { name: 'Cancel', exact: true }).click();
+    await page.locator('.outcome').waitFor();
+    await visit('tools/everything__get-structured-content');
+    await page.getByRole('combobox').first().selectOption({ index: 1 });
+    await page.getByRole('button', { name: /^Call/ }).click();
+    await page.locator('.outcome').waitFor();
+    await judge('try-result');
+    await page.getByRole('button', { name: /^Messages/ }).click();
+    await page.locator('.messages summary').last().click();
+    await judge('try-messages');
+    await page.getByRole('button', { name: 'Raw', exact: true }).first().click();
+    await judge('try-raw');
+    await visit('tools/files__read_text_file');
+    await page.getByRole('button', { name: /^Call/ }).click();
+    await page.getByText('is required').waitFor();
+    await judge('try-problems');
+    await visit('activity');
+    await page.locator('.call-row', { hasText: 'structured' }).getByRole('link').click();
+    await page.getByRole('rowheader', { name: 'wait' }).waitFor();
+    await judge('call');
+    await visit('servers/postgres');
+    await page.getByText('is not in PATH').first().waitFor();
+    await judge('server-down');
+    await page.evaluate('document.activeElement.blur()');
+    await page.keyboard.press('?');
+    await page.getByRole('dialog').waitFor();
+    await judge('keys');
+    await page.keyboard.press('Escape');
+    await visit('');
+    gateway.destroy();
+    await page.getByText('not connected').waitFor();
+    await judge('lost');
+    await page.evaluate('sessionStorage.clear()');
+  });
+
   it('says in every empty state which command to run first', async () => {
     const { base } = await startWithKey({});
+    const stranger = await openConsole(base, { expected: /status of 401/ });
+    await stranger.page.getByLabel('Or a key').fill('wrong');
+    await stranger.page.keyboard.press('Enter');
+    await stranger.page.getByText('is not accepted').waitFor();
+    if (SHOTS !== undefined) await stranger.page.screenshot({ path: join(SHOTS, 'signin.png') });
+    expect(await violations(stranger.page)).toEqual([]);
     const { page } = await openConsole(base, { key: CONSOLE_KEY });
     await page.getByText('No servers are configured').waitFor();
     for (const [screen, at] of [

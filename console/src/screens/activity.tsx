@@ -5,6 +5,7 @@ import { useMemo } from 'preact/hooks';
 import type { Call, CallDetail } from '../../../src/admin/schemas.js';
 import { post, type Failure } from '../data/api.js';
 import { calls, dropped, isOperator, me, now, since } from '../data/live.js';
+import { Capturing } from './capturing.js';
 import { bytes, count, dateAndTime, duration, plural, UNKNOWN } from '../format.js';
 import { place, setQuery, to } from '../router.js';
 import { announce } from '../ui/announce.js';
@@ -60,6 +61,7 @@ export function Activity(): JSX.Element {
       ) : (
         <>
           <Filters all={all} found={found.length} />
+          {isOperator() ? <Capturing /> : null}
           {open.length > 0 ? (
             <section aria-label="In flight">
               <h2>In flight ({count(open.length)})</h2>

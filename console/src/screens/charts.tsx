@@ -43,8 +43,8 @@ export function Charts(): JSX.Element {
   return (
     <>
       <Title>Charts</Title>
-      {!all || times.length === 0 || names.length === 0 ? (
-        <Empty>Nothing yet: the first interval of 10 s has not ended.</Empty>
+      {!all || times.length < 2 || names.length === 0 ? (
+        <Empty>Nothing yet: a line needs two intervals of 10 s.</Empty>
       ) : (
         <>
           <div class="actions">
@@ -127,8 +127,7 @@ function Plot({ all, metric, names, times }: Shown): JSX.Element {
   useEffect(() => {
     const element = box.current;
     if (!element) return;
-    const style = getComputedStyle(element);
-    const colour = (name: string): string => style.getPropertyValue(name).trim();
+    const colour = colourOf(element);
     const axis = { stroke: colour('--chart-text'), grid: { stroke: colour('--chart-grid'), width: 1 } };
     const made = new uPlot(
       {
@@ -178,6 +177,16 @@ function Plot({ all, metric, names, times }: Shown): JSX.Element {
       aria-label={`${metric.text} of the last hour; the table below has the numbers`}
     />
   );
+}
+
+/** What a custom property is in the theme of now: a canvas does not know light-dark(). */
+function colourOf(element: HTMLElement): (name: string) => string {
+  return (name) => {
+    element.style.color = `var(${name})`;
+    const { color } = getComputedStyle(element);
+    element.style.color = '';
+    return color;
+  };
 }
 
 /** Changes with the theme: a canvas keeps the colours that it was drawn with. */

@@ -76,8 +76,9 @@ function Row({ row, failed }: { row: SessionRow; failed: (failure: Failure | nul
 }
 
 function Eras(): JSX.Element {
-  const answer = useLoad<unknown>('eras', calls.value.size);
+  const answer = useLoad<{ since: string | null }>('eras', calls.value.size);
   const cells = rowsOf<EraCell>(answer.value.value, 'eras');
+  const began = answer.value.value?.since ?? null;
   const clients = [...new Set(cells.map(({ client, client_era: era }) => `${client} (${era})`))].sort();
   const servers = [...new Set(cells.map(({ server }) => server))].sort();
   return (
@@ -85,11 +86,16 @@ function Eras(): JSX.Element {
       <h2>Eras</h2>
       <p class="dim">
         Calls by client and server: passed as they are; parked, for a modern client of a legacy server;
-        unrolled, for a legacy client of a modern server.
+        unrolled, for a legacy client of a modern server.{' '}
+        {began === null ? null : (
+          <>
+            Counted for <Age time={began} />, while somebody watched.
+          </>
+        )}
       </p>
       {answer.failure.value ? <Problem failure={answer.failure.value} retry={answer.again} /> : null}
       {answer.failure.value ? null : cells.length === 0 ? (
-        <p class="empty">No calls yet.</p>
+        <p class="empty">No calls were counted: they are while this page is open.</p>
       ) : (
         <div class="scroll" tabIndex={0} role="region" aria-label="Calls by client and server">
           <table>

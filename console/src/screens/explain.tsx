@@ -1,6 +1,7 @@
 /** See as: what a policy shows to somebody, and by which rule. */
 import { useSignal } from '@preact/signals';
 import type { JSX } from 'preact';
+import { useEffect } from 'preact/hooks';
 import { ask, type Failure } from '../data/api.js';
 import { plural } from '../format.js';
 import { mistakeOf } from '../json.js';
@@ -53,6 +54,10 @@ export function Explain(): JSX.Element {
       answer.value = result.ok ? result.value : null;
     });
   };
+  // An address with a question in it brings its answer.
+  useEffect(() => {
+    if (query.get('as')) send();
+  }, []);
   const text = (name: string, label: string, hint: string): JSX.Element => (
     <div class="field">
       <label for={`explain-${name}`}>
