@@ -12,7 +12,7 @@ export function SchemaView({ schema, title }: { schema: unknown; title: string }
   const raw = useSignal(false);
   return (
     <section class="schema">
-      <h3>
+      <h2>
         {title}{' '}
         <Button
           kind="quiet"
@@ -22,7 +22,7 @@ export function SchemaView({ schema, title }: { schema: unknown; title: string }
         >
           Raw
         </Button>
-      </h3>
+      </h2>
       {raw.value ? (
         <pre class="code" tabIndex={0}>
           {JSON.stringify(schema, null, 2)}

@@ -1,7 +1,7 @@
 /** What a server asks of the person: a form, a page to open, a model's answer, folders. */
 import { useSignal } from '@preact/signals';
 import type { JSX } from 'preact';
-import { useMemo } from 'preact/hooks';
+import { useId, useMemo } from 'preact/hooks';
 import { objectOf, type JsonObject } from '../../../src/client/types.js';
 import { check } from '../schema/check.js';
 import { collect, defaultsOf, type Drafts } from '../schema/draft.js';
@@ -26,13 +26,13 @@ export function Asking({ open, server }: { open: OpenQuestion; server: string })
     return <Roots reply={reply} refuse={refuse} />;
   };
   return (
-    <section class="question" aria-label={`${server} asks`}>
-      <h3>
+    <section class="question" aria-label={`${server} asks (${open.key}): ${question.method}`}>
+      <h2>
         <span class="mark attention" aria-hidden="true">
           ?
         </span>{' '}
         <bdi>{server}</bdi> asks <small class="dim">{question.method}</small>
-      </h3>
+      </h2>
       {body()}
     </section>
   );
@@ -122,6 +122,7 @@ function Sampled({
   refuse: () => void;
 }): JSX.Element {
   const text = useSignal('');
+  const id = useId();
   const messages = Array.isArray(params['messages']) ? (params['messages'] as unknown[]) : [];
   return (
     <form
@@ -144,9 +145,9 @@ function Sampled({
         <Foreign key={n} text={spoken(message)} block />
       ))}
       <div class="field">
-        <label for="sampled">Answer in place of a model</label>
+        <label for={id}>Answer in place of a model</label>
         <textarea
-          id="sampled"
+          id={id}
           dir="auto"
           rows={3}
           value={text.value}
@@ -172,6 +173,7 @@ function spoken(message: unknown): string {
 
 function Roots({ reply, refuse }: { reply: Replied; refuse: () => void }): JSX.Element {
   const text = useSignal('');
+  const id = useId();
   const lines = text.value
     .split('\n')
     .map((line) => line.trim())
@@ -185,11 +187,11 @@ function Roots({ reply, refuse }: { reply: Replied; refuse: () => void }): JSX.E
       }}
     >
       <div class="field">
-        <label for="roots">
+        <label for={id}>
           Folders, a file:// address a line <small class="dim">none: an empty list</small>
         </label>
         <textarea
-          id="roots"
+          id={id}
           class="code"
           rows={3}
           value={text.value}

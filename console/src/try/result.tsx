@@ -113,7 +113,7 @@ function Rendered({ result }: { result: JsonObject }): JSX.Element {
       ))}
       {messages.map((message, n) => (
         <div key={n} class="message">
-          <h4>{textAt(objectOf(message) ?? {}, 'role')}</h4>
+          <h2>{textAt(objectOf(message) ?? {}, 'role')}</h2>
           <Block block={objectOf(objectOf(message)?.['content']) ?? {}} />
         </div>
       ))}
@@ -122,7 +122,7 @@ function Rendered({ result }: { result: JsonObject }): JSX.Element {
       ))}
       {structured === undefined ? null : (
         <>
-          <h4>Structured content</h4>
+          <h2>Structured content</h2>
           <Long code text={JSON.stringify(structured, null, 2)} />
         </>
       )}
