@@ -211,7 +211,7 @@ function LazyCharts(): JSX.Element {
 /** How many servers are up, on every screen. */
 function Health(): JSX.Element | null {
   const list = servers.value;
-  if (!list) return null;
+  if (!list || list.length === 0) return null;
   const wanted = list.filter(({ level }) => level !== 'off');
   const up = wanted.filter(({ level }) => level === 'ok').length;
   return (

@@ -46,8 +46,9 @@ setInterval(() => {
   now.value = Date.now();
 }, 1_000);
 
-/** Milliseconds since `time` of the gateway. */
-export const since = (time: string): number => now.value + ahead.value - Date.parse(time);
+/** Milliseconds since `time` of the gateway. It stands still while nothing is heard. */
+export const since = (time: string): number =>
+  (connection.value === 'lost' && heard.value > 0 ? heard.value : now.value) + ahead.value - Date.parse(time);
 
 export const isOperator = (): boolean => me.value?.role === 'operator';
 

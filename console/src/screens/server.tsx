@@ -36,11 +36,13 @@ export function ServerPage({ name }: { name: string }): JSX.Element {
         <Empty>No server has this name now. A reload of the configuration may have removed it.</Empty>
       </>
     );
+  // Of a server that never answered nothing is known.
+  const counted = (items: number): string => (server.era === null ? '' : ` (${count(items)})`);
   const tabs = [
     { id: 'about', text: 'About' },
-    { id: 'tools', text: `Tools (${count(server.tools)})` },
-    { id: 'prompts', text: `Prompts (${count(server.prompts)})` },
-    { id: 'resources', text: `Resources (${count(server.resources)})` },
+    { id: 'tools', text: `Tools${counted(server.tools)}` },
+    { id: 'prompts', text: `Prompts${counted(server.prompts)}` },
+    { id: 'resources', text: `Resources${counted(server.resources)}` },
     { id: 'history', text: 'History' },
     ...(isOperator() ? [{ id: 'stderr', text: 'stderr' }] : []),
   ];
@@ -58,7 +60,11 @@ export function ServerPage({ name }: { name: string }): JSX.Element {
           {server.required ? <span class="tag">required</span> : null}
         </div>
         {server.cause === null ? null : <Foreign text={server.cause} block />}
-        <WayOut action={server.action} name={name} />
+        <WayOut
+          action={server.action}
+          name={name}
+          words={isOperator() && !/reload$/.test(server.action?.post ?? '')}
+        />
         {isOperator() ? <Acts server={server} /> : null}
       </div>
       <Tabs
@@ -189,7 +195,9 @@ function About({ detail, server }: { detail: ServerDetail; server: Server }): JS
         </pre>
       )}
       <h2>Instructions</h2>
-      {detail.instructions === null || detail.instructions === '' ? (
+      {detail.capabilities === null ? (
+        <p class="dim">Not known either.</p>
+      ) : detail.instructions === null || detail.instructions === '' ? (
         <p class="dim">It gives none.</p>
       ) : (
         <pre class="said" dir="auto" tabIndex={0}>

@@ -1,7 +1,7 @@
 /** What a server asks of the person: a form, a page to open, a model's answer, folders. */
 import { useSignal } from '@preact/signals';
 import type { JSX } from 'preact';
-import { useId, useMemo } from 'preact/hooks';
+import { useEffect, useId, useMemo, useRef } from 'preact/hooks';
 import { objectOf, type JsonObject } from '../../../src/client/types.js';
 import { check } from '../schema/check.js';
 import { collect, defaultsOf, type Drafts } from '../schema/draft.js';
@@ -13,6 +13,8 @@ import type { OpenQuestion } from './run.js';
 export function Asking({ open, server }: { open: OpenQuestion; server: string }): JSX.Element {
   const { question, reply } = open;
   const { params } = question;
+  const section = useRef<HTMLElement>(null);
+  useEffect(() => section.current?.scrollIntoView({ block: 'nearest' }), []);
   const refuse = (): void => reply({ error: { code: -1, message: 'refused by the user' } });
   const body = (): JSX.Element => {
     if (question.method === 'elicitation/create')
@@ -26,7 +28,7 @@ export function Asking({ open, server }: { open: OpenQuestion; server: string })
     return <Roots reply={reply} refuse={refuse} />;
   };
   return (
-    <section class="question" aria-label={`${server} asks (${open.key}): ${question.method}`}>
+    <section ref={section} class="question" aria-label={`${server} asks (${open.key}): ${question.method}`}>
       <h2>
         <span class="mark attention" aria-hidden="true">
           ?

@@ -267,7 +267,11 @@ function Steps({ run }: { run: Run }): JSX.Element | null {
             <span class="number">{duration(step.at)}</span> <bdi>{step.text}</bdi>
           </li>
         ))}
-        {run.running.value ? <li class="dim">waiting for the server ...</li> : null}
+        {run.running.value ? (
+          <li class="dim">
+            {run.questions.value.length > 0 ? 'waiting for your answer ...' : 'waiting for the server ...'}
+          </li>
+        ) : null}
       </ol>
     </>
   );

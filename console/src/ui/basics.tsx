@@ -166,7 +166,16 @@ const VERBS: Readonly<Record<string, string>> = {
 };
 
 /** What a person does about a state: words, a command to copy, a button. */
-export function WayOut({ action, name }: { action: Action | null; name: string }): JSX.Element | null {
+export function WayOut({
+  action,
+  name,
+  words,
+}: {
+  action: Action | null;
+  name: string;
+  /** Without a button: the page has one. */
+  words?: boolean;
+}): JSX.Element | null {
   const failed = useSignal<Failure | null>(null);
   const busy = useSignal(false);
   if (!action) return null;
@@ -176,7 +185,7 @@ export function WayOut({ action, name }: { action: Action | null; name: string }
     <span class="way-out">
       <span>{text}</span>
       {command === undefined ? null : <Command text={command} />}
-      {path !== undefined && isOperator() ? (
+      {path !== undefined && isOperator() && words !== true ? (
         <Button
           disabled={busy.value}
           label={`${verb}: ${name}`}
