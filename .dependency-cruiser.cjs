@@ -113,7 +113,7 @@ module.exports = {
     only(
       'admin',
       '^src/admin/',
-      [GROUND, '^src/observe/calls\\.ts$', '^src/(protocol|config)/'],
+      [GROUND, '^src/observe/(calls|audit/redact)\\.ts$', '^src/(protocol|config)/'],
       'The admin API reads what admin/source.ts hands over, and nothing else of the gateway.',
     ),
     only(

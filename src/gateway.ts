@@ -253,7 +253,7 @@ export class GatewayCore {
     const observers = createObservers({ config: () => this.#config, log, boundary, stats, build, state });
     this.#observers = observers;
     this.admin = new GatewayAdmin({
-      ...{ log, logs, boundary, observers, listeners, configFile: deps.configFile },
+      ...{ log, logs, boundary, observers, listeners, env: deps.env, configFile: deps.configFile },
       sessions: () => this.#sessions,
       gate: () => this.#gate,
       runtime: () => this.#runtime,

@@ -40,7 +40,7 @@ const SCREENS: readonly Screen[] = [
   { id: 'clients', text: 'Clients', letter: 'c', shown: always },
   { id: 'charts', text: 'Charts', letter: 'h', shown: always },
   { id: 'config', text: 'Config', letter: 'f', shown: always },
-  { id: 'explain', text: 'See as', letter: 'e', shown: () => me.value?.has.explain === true && isOperator() },
+  { id: 'explain', text: 'See as', letter: 'e', shown: () => me.value?.has.explain === true },
   { id: 'pins', text: 'Pins', letter: 'n', shown: () => me.value?.has.pins === true },
   { id: 'logs', text: 'Log', letter: 'l', shown: () => me.value?.has.logs === true && isOperator() },
 ];

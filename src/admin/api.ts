@@ -2,10 +2,10 @@
 import type { z } from 'zod';
 import { GatewayError } from '../errors.js';
 import type { Denied, Principal, Shown } from '../protocol/ports.js';
-import { EventHub, type Outlet } from './events.js';
+import { EventHub } from './events.js';
 import { match, Refused, Streamed, WrongCredential, type Method, type RouteSpec, type Who } from './route.js';
 import { createRoutes } from './routes.js';
-import type { AdminSource } from './source.js';
+import type { AdminSource, Outlet } from './source.js';
 
 const BODY_BYTES = 65_536;
 const PREFIX = '/-/api/v1/';

@@ -13,9 +13,9 @@ import {
   type ObservedCall,
 } from '../observe/calls.js';
 import { redactUrl } from '../config/index.js';
-import type { Caller } from '../protocol/ports.js';
 import type { Call } from './schemas.js';
 import { Callers, nameOfClient } from './callers.js';
+import { Eras } from './eras.js';
 
 /** A call that takes longer counts as slow. */
 const SLOW_MS = 10_000;
@@ -59,7 +59,7 @@ export class KeptCall implements Slotted {
   bytesOut: number | null = null;
   asked: readonly string[] = [];
   trace: string | null = null;
-  captured: { readonly request: string; readonly response: string | null } | undefined;
+  captured: { readonly request: string | null; readonly response: string | null } | undefined;
   /** When it was sent to its server, by performance.now(). */
   #sent: number | undefined;
 
@@ -142,7 +142,10 @@ export class KeptCall implements Slotted {
   }
 
   #explain({ details, refusal, outcome, method }: EndedCall): string | null {
-    let text = (details?.error ?? refusal)?.message ?? outcome;
+    const error = details?.error ?? refusal;
+    // The texts of these repeat what the client or its server wrote.
+    if (error?.code === 'header_mismatch') return 'a header of the request differs from its body';
+    let text = (error?.message ?? outcome).replace(/^(upstream '[^']*' answered HTTP \d+).*$/s, '$1');
     const named = details?.named?.name;
     if (named !== undefined && method.startsWith('resources/'))
       text = text.replaceAll(named, redactUrl(named));
@@ -158,6 +161,9 @@ export interface WatchDeps {
 
 export class Watch {
   readonly callers = new Callers();
+  readonly eras = new Eras();
+  /** Gets each call that is being sent, while it is watched. */
+  sent: ((call: ObservedCall, kept: KeptCall) => void) | undefined;
   readonly #deps: WatchDeps;
   readonly #open = new SlotSet<KeptCall>();
   /** Oldest first. */
@@ -241,6 +247,7 @@ export class Watch {
     if (!call.details || !isOfClient(call)) return;
     const kept = this.#make(call, 0);
     call.details.watched = kept;
+    this.sent?.(call, kept);
     if (this.#openCount >= MOST_OPEN) return;
     kept.call = call;
     this.#openCount++;
@@ -256,6 +263,7 @@ export class Watch {
     kept.ended(call);
     if (isFailed(call) || call.ms > SLOW_MS) this.#notable = keep(this.#notable, kept, MOST_NOTABLE);
     if (!this.isOn) return;
+    this.eras.count(call);
     this.#recent = keep(this.#recent, kept, this.#deps.limit());
     this.#tell(kept);
   }
@@ -282,11 +290,6 @@ export class Watch {
     for (const each of gone) each.isNews = false;
     this.#dropped += gone.length;
   }
-}
-
-/** Calls of one client without a session that are in flight. */
-export function inFlightOf(open: readonly KeptCall[], client: Caller): number {
-  return open.filter(({ call }) => call?.from?.client === client.client).length;
 }
 
 function isFailed({ result, reason }: EndedCall): boolean {

@@ -8,7 +8,7 @@ import type { ListPart, Principal } from '../protocol/ports.js';
 import { TOPICS, type ChangeEvent, type SessionRow, type SnapshotEvent, type Topic } from './schemas.js';
 import { counted, markOf, serverRow } from './servers.js';
 import { sessionRows } from './sessions.js';
-import type { AdminSource, ServerFacts } from './source.js';
+import type { AdminSource, Outlet, ServerFacts } from './source.js';
 
 const TICK_MS = 100;
 const MOST_WATCHERS = 16;
@@ -24,13 +24,6 @@ const SECOND = 1000 / TICK_MS;
 /** Every so many ticks: when clients were last seen. */
 const SEEN = 5 * SECOND;
 const KINDS: readonly ListKind[] = ['tools', 'prompts', 'resources', 'templates'];
-
-/** Where the events of one watcher go. */
-export interface Outlet {
-  readonly backlog: number;
-  write(text: string): void;
-  end(): void;
-}
 
 export interface Watching {
   readonly principal: Principal;

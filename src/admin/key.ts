@@ -60,6 +60,11 @@ export class ConsoleKey {
     return this.#digest.digest;
   }
 
+  /** The key; undefined: it was not needed yet. */
+  get made(): string | undefined {
+    return this.#known;
+  }
+
   async verify(candidate: string): Promise<boolean> {
     await this.get();
     const digest = sha256(candidate);

@@ -21,9 +21,9 @@ export function meOf(source: AdminSource, { principal }: Asker, path: string): M
       explain: config.policy !== undefined,
       pins: config.servers.some(({ pin }) => pin !== 'off'),
       connections: false,
-      edit: false,
+      edit: isOperator && config.console.edit && source.file !== undefined,
       logs: isOperator,
     },
-    capture: null,
+    capture: source.capture.shown,
   };
 }

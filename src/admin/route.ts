@@ -2,8 +2,7 @@
 import type { z } from 'zod';
 import { GatewayError } from '../errors.js';
 import type { Denied, Shown } from '../protocol/ports.js';
-import type { Outlet } from './events.js';
-import type { AdminSource, Asker } from './source.js';
+import type { AdminSource, Asker, Outlet } from './source.js';
 
 export type Method = 'GET' | 'POST' | 'DELETE';
 

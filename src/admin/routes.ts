@@ -1,14 +1,16 @@
 /** The routes of the admin API: one row each. docs/openapi.json and docs/admin-api.md are made from them. */
 import { z } from 'zod';
+import { configView } from './config-view.js';
 import { isTopic } from './events.js';
 import type { EventHub } from './events.js';
 import { promptsOf, resourcesOf, toolsOf } from './items.js';
 import { meOf } from './me.js';
+import { openApi } from './openapi.js';
 import { Refused, route, Streamed, WrongCredential, type RouteSpec } from './route.js';
 import * as schemas from './schemas.js';
-import { counted, historyOf, serverDetail, serverRow } from './servers.js';
+import { counted, historyOf, serverAt, serverDetail, serverRow } from './servers.js';
 import { sessionRows } from './sessions.js';
-import type { AdminSource, ServerFacts } from './source.js';
+import { ACTS } from './acts.js';
 
 /** How long a ticket of `POST ticket/new` is good. */
 const TICKET_MS = 120_000;
@@ -22,8 +24,9 @@ const list = z.object({
   full: flag.meta({ description: 'with the definitions as their servers sent them' }),
 });
 
-export function createRoutes(hub: EventHub): readonly RouteSpec[] {
-  return [
+/** `hub`: undefined: the routes are only described. */
+export function createRoutes(hub: EventHub | undefined): readonly RouteSpec[] {
+  const routes: RouteSpec[] = [
     route({
       method: 'GET',
       path: 'me',
@@ -157,6 +160,43 @@ export function createRoutes(hub: EventHub): readonly RouteSpec[] {
     }),
     route({
       method: 'GET',
+      path: 'eras',
+      who: 'viewer',
+      summary: 'Which clients use which servers across the eras.',
+      answer: schemas.Eras,
+      serve: ({ source: { watch } }) => ({
+        eras: watch.eras.all(),
+        since: watch.eras.since === undefined ? null : new Date(watch.eras.since).toISOString(),
+      }),
+    }),
+    route({
+      method: 'GET',
+      path: 'series',
+      who: 'viewer',
+      summary: 'Calls of tools over time, by server, in intervals of 10 s; latencies are estimates.',
+      answer: schemas.Series,
+      serve: ({ source }) => source.series.view(),
+    }),
+    route({
+      method: 'GET',
+      path: 'config',
+      who: 'viewer',
+      summary:
+        'The configuration, secrets as ***, the problems of the file as it is now, and what a reload would do.',
+      answer: schemas.ConfigView,
+      serve: ({ source, asker, path }) =>
+        configView(source, source.permits(asker.principal, 'operator', path)),
+    }),
+    route({
+      method: 'GET',
+      path: 'logs',
+      who: 'operator',
+      summary: 'The last 1,000 lines of the log.',
+      answer: schemas.Logs,
+      serve: ({ source }) => ({ logs: source.logs.since(0) }),
+    }),
+    route({
+      method: 'GET',
       path: 'events',
       who: 'viewer',
       summary:
@@ -171,9 +211,9 @@ export function createRoutes(hub: EventHub): readonly RouteSpec[] {
         const { principal } = asker;
         const isOperator = source.permits(principal, 'operator', path);
         const topics = topicsOf(query.topics, isOperator);
-        const { refusal } = hub;
+        const refusal = hub?.refusal;
         if (refusal) throw new Refused(refusal.code, refusal.message, { status: 503 });
-        return new Streamed((outlet) => hub.open({ principal, topics, path }, outlet));
+        return new Streamed((outlet) => hub?.open({ principal, topics, path }, outlet) ?? nothing);
       },
     }),
     route({
@@ -204,18 +244,22 @@ export function createRoutes(hub: EventHub): readonly RouteSpec[] {
         };
       },
     }),
+    ...ACTS,
   ];
+  routes.push(
+    route({
+      method: 'GET',
+      path: 'openapi.json',
+      who: 'viewer',
+      summary: 'This API as an OpenAPI 3.1 document.',
+      answer: z.record(z.string(), z.unknown()),
+      serve: () => openApi(routes),
+    }),
+  );
+  return routes;
 }
 
-/** Throws a Refused. */
-export function serverAt(source: AdminSource, params: Readonly<Record<string, string>>): ServerFacts {
-  const name = params['server'] as string;
-  const found = source.servers().find(({ config }) => config.name === name);
-  if (found) return found;
-  throw new Refused('not_found', `there is no server '${name.slice(0, 64)}'`, {
-    action: 'see the names: mcpstead servers',
-  });
-}
+const nothing = (): void => undefined;
 
 function topicsOf(written: string | undefined, isOperator: boolean): ReadonlySet<schemas.Topic> {
   if (written === undefined) return new Set(schemas.TOPICS.filter((topic) => topic !== 'logs' || isOperator));

@@ -287,11 +287,27 @@ export const Calls = z.object({
     .meta({ description: 'whether all calls are kept now; otherwise failed and slow ones alone' }),
 });
 export const Sessions = z.object({ sessions: z.array(SessionRow) });
-export const Eras = z.object({ eras: z.array(EraCell) });
+export const Eras = z.object({
+  eras: z.array(EraCell),
+  since: time
+    .nullable()
+    .meta({ description: 'calls are counted while somebody watches: when that began; null: it has not' }),
+});
 export const Logs = z.object({ logs: z.array(LogLine).meta({ description: 'oldest first' }) });
 
 /** What is done to a server, a call or a session. */
 export const Done = z.object({ done: z.boolean() });
+
+/** `POST capture`: one server, or one of its tools by the name that the server gives it. */
+export const CaptureWish = z.object({ server: z.string(), tool: z.string().nullable().optional() });
+
+/** `POST config/check` and `config/apply`: the whole file. An untouched *** keeps its value. */
+export const ConfigText = z.object({ text: z.string() });
+export const Applied = z.object({
+  etag: z.string(),
+  backup: z.string().meta({ description: 'where the file before is kept' }),
+  reloaded: Reloaded,
+});
 
 /** `POST ticket`: the body and the answer. */
 export const TicketExchange = z.object({ ticket: z.string().min(1).max(64) });

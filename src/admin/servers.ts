@@ -1,6 +1,7 @@
 /** Servers as the API shows them. */
 import { redactUrl } from '../config/index.js';
 import { objectOf, readJson, textOf } from '../wire/json.js';
+import { Refused } from './route.js';
 import type { Server, ServerDetail, Transition } from './schemas.js';
 import type { AdminSource, ServerFacts } from './source.js';
 import { tokensKnown, tokensOf } from './tokens.js';
@@ -94,4 +95,14 @@ export function historyOf({ link }: ServerFacts): Transition[] {
     state,
     cause: cause ?? null,
   }));
+}
+
+/** The server that a path or a body names. Throws a Refused. */
+export function serverAt(source: AdminSource, params: Readonly<Record<string, string>>): ServerFacts {
+  const name = params['server'] as string;
+  const found = source.servers().find(({ config }) => config.name === name);
+  if (found) return found;
+  throw new Refused('not_found', `there is no server '${name.slice(0, 64)}'`, {
+    action: 'see the names: mcpstead servers',
+  });
 }

@@ -1,8 +1,11 @@
 /** What the admin API gets of a gateway. */
+import type { LoadedConfig } from '../config/index.js';
 import type { Config, ServerConfig } from '../config/types.js';
 import type { GatewayStats } from '../observe/stats.js';
 import type { Caller, Denied, LinkAdmin, Principal, ServerLink, Shown, View } from '../protocol/ports.js';
+import type { Logger } from '../observe/log.js';
 import type { Watch } from './calls.js';
+import type { Capture } from './capture.js';
 import type { ConsoleKey } from './key.js';
 import type { LogRing } from './logs.js';
 import type { Reloaded, ServerStatus } from './schemas.js';
@@ -51,13 +54,35 @@ export interface Actions {
   reload(): Promise<Reloaded>;
 }
 
+/** Where the events of one watcher go. */
+export interface Outlet {
+  readonly backlog: number;
+  write(text: string): void;
+  end(): void;
+}
+
 /** Who asks. */
 export interface Asker {
   readonly principal: Principal;
   readonly address: string | undefined;
 }
 
+/** The file of the configuration. */
+export interface ConfigFile {
+  readonly path: string;
+  /** Rejects with an Error that says why it cannot be read. */
+  read(): Promise<string>;
+  /** What the gateway would make of a text in its place. Throws ConfigError. */
+  load(text: string): LoadedConfig;
+  /** Replaces it. Resolves with the path of a copy of the one before. Rejects with an Error, and changes nothing, if it cannot. */
+  replace(text: string): Promise<string>;
+  /** Puts the text of before back. */
+  restore(text: string): Promise<void>;
+}
+
 export interface AdminSource {
+  /** undefined: the gateway is part of another program. */
+  readonly file: ConfigFile | undefined;
   readonly build: { readonly version: string; readonly git_sha: string };
   /** The name of this replica. */
   readonly replica: string;
@@ -66,9 +91,13 @@ export interface AdminSource {
   readonly logs: LogRing;
   readonly series: SeriesRecorder;
   readonly key: ConsoleKey;
+  readonly capture: Capture;
+  readonly log: Logger;
   readonly act: Actions;
   state(): 'starting' | 'serving' | 'draining';
   config(): Config;
+  /** Values that no answer may contain. */
+  secrets(): readonly string[];
   /** The URL of `/mcp`, as clients use it. */
   endpoint(): string;
   /** The URL of the console. */

@@ -2,12 +2,14 @@
 import { hostname } from 'node:os';
 import type { AdminApi } from '../admin/api.js';
 import { Watch } from '../admin/calls.js';
+import type { Capture } from '../admin/capture.js';
 import { ConsoleKey } from '../admin/key.js';
 import type { LogRing } from '../admin/logs.js';
 import { SeriesRecorder, STEP_MS } from '../admin/series.js';
 import type { AdminSource, ServerFacts, SessionFacts } from '../admin/source.js';
 import { ConsoleAuth } from '../auth/console.js';
 import { createPeer, type Peer } from '../auth/peer.js';
+import { secretsIn } from '../config/index.js';
 import type { AuthConfig, Config } from '../config/types.js';
 import type { Api } from '../downstream/http/api.js';
 import type { GatewayError } from '../errors.js';
@@ -18,6 +20,7 @@ import type { Denied, Principal, Shown } from '../protocol/ports.js';
 import type { Gate } from '../proxy/gate.js';
 import type { Listeners } from '../proxy/listeners.js';
 import { routeTo } from '../proxy/route.js';
+import { configFile } from './config-file.js';
 import { announceRun, folderKeyStore } from './console-key.js';
 import type { Observers } from './observers.js';
 import { Operators, type OperatorsDeps } from './operators.js';
@@ -31,6 +34,8 @@ export interface AdminDeps extends Omit<OperatorsDeps, 'troubles' | 'acted'> {
   readonly sessions: () => Sessions;
   readonly listeners: Listeners;
   readonly gate: () => Gate;
+  /** What the file refers to. */
+  readonly env: NodeJS.ProcessEnv;
   /** The file of the configuration; undefined: the gateway is part of another program. */
   readonly configFile: string | undefined;
 }
@@ -174,13 +179,21 @@ export class GatewayAdmin implements Api {
   }
 
   async #load(): Promise<AdminApi> {
-    const { createApi } = await import('../admin/api.js');
-    return createApi(this.#source(), (work) => this.#deps.boundary.guard('timer', work));
+    const [{ createApi }, capture] = await Promise.all([
+      import('../admin/api.js'),
+      import('../admin/capture.js'),
+    ]);
+    return createApi(this.#source(capture), (work) => this.#deps.boundary.guard('timer', work));
   }
 
-  #source(): AdminSource {
-    const { build, stats, logs, readiness, links, observers, gate } = this.#deps;
+  #source(modules: { readonly Capture: typeof Capture }): AdminSource {
+    const { build, stats, log, logs, readiness, links, observers, gate } = this.#deps;
+    const { Capture } = modules;
     return {
+      file:
+        this.#deps.configFile === undefined
+          ? undefined
+          : configFile(this.#deps.configFile, this.#deps.env, this.#config.state.dir),
       build,
       replica: hostname(),
       stats,
@@ -188,6 +201,8 @@ export class GatewayAdmin implements Api {
       logs,
       series: this.#series,
       key: this.#key,
+      log,
+      capture: new Capture(this.#watch),
       act: {
         restart: (server) => links().reconnect(server),
         disable: (server) => links().turnOff(server),
@@ -210,6 +225,7 @@ export class GatewayAdmin implements Api {
       },
       state: () => readiness.state,
       config: () => this.#config,
+      secrets: () => [...secretsIn(this.#config), ...(this.#key.made === undefined ? [] : [this.#key.made])],
       endpoint: () => `${this.#publicOrigin()}/mcp`,
       console: () =>
         this.#address?.admin === undefined ? this.#publicOrigin() + CONSOLE : this.#localConsole(),

@@ -69,6 +69,8 @@ export interface CallDetails {
   readonly began: number | undefined;
   /** What an observer that is removed at times keeps about the request. */
   watched?: object | undefined;
+  /** Gets each chunk of the answer. It must not change it. */
+  tap?: ((chunk: Buffer) => void) | undefined;
   /** JSON of `params.arguments` as received. */
   argumentBytes(): Buffer | undefined;
 }

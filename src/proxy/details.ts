@@ -29,6 +29,7 @@ export class Details extends PassThroughSink implements CallDetails {
   bytesOut = 0;
   began: number | undefined;
   watched: object | undefined;
+  tap: ((chunk: Buffer) => void) | undefined;
   readonly arrived = performance.now();
   #traceId: string | undefined;
   readonly #origin: From;
@@ -103,6 +104,7 @@ export class Details extends PassThroughSink implements CallDetails {
 
   override write(chunk: Buffer): boolean {
     this.bytesOut += chunk.length;
+    this.tap?.(chunk);
     return super.write(chunk);
   }
 

@@ -5,15 +5,7 @@ import { callTool, openSession } from '../../helpers/http.js';
 import { post } from '../../helpers/http.js';
 import { callBody } from '../../helpers/http.js';
 import { everythingStdio, scriptedStdio } from '../../helpers/upstreams.js';
-import type {
-  CallDetail,
-  Calls,
-  Me,
-  Server,
-  ServerDetail,
-  Tool,
-  Tools,
-} from '../../../src/admin/schemas.js';
+import type { CallDetail, Calls, Me, Server, ServerDetail, Tool, Tools } from '../../../src/admin/schemas.js';
 
 const all = everythingStdio('all');
 
