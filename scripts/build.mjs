@@ -1,7 +1,8 @@
-// Compiles src to dist from an empty folder, and stamps the version with the commit it was built from.
+// Compiles src to dist from an empty folder, builds the console, and stamps the version with the commit it was built from.
 import { execFileSync } from 'node:child_process';
 import { chmodSync, copyFileSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { buildConsole } from './console.mjs';
 
 const root = new URL('..', import.meta.url);
 const at = (path) => new URL(path, root);
@@ -12,6 +13,8 @@ const tsc = createRequire(import.meta.url).resolve('typescript/bin/tsc');
 execFileSync(process.execPath, [tsc, '-p', 'tsconfig.json'], { stdio: 'inherit' });
 
 removeUnreachableTypes();
+
+await buildConsole();
 
 let sha = process.env.MCPSTEAD_GIT_SHA ?? '';
 if (!sha) {
