@@ -2,12 +2,15 @@
 import type { z } from 'zod';
 import { GatewayError } from '../errors.js';
 import type { Denied, Principal, Shown } from '../protocol/ports.js';
+import { isObject } from '../wire/json.js';
 import { EventHub } from './events.js';
 import { match, Refused, Streamed, WrongCredential, type Method, type RouteSpec, type Who } from './route.js';
 import { createRoutes } from './routes.js';
 import type { AdminSource, Outlet } from './source.js';
 
 const BODY_BYTES = 65_536;
+/** How long writing an answer may hold the event loop. */
+const TURN_MS = 8;
 const PREFIX = '/-/api/v1/';
 
 /** What a transport hands over. */
@@ -81,7 +84,7 @@ export function createApi(source: AdminSource, guard: (work: () => void) => () =
         ifMatch: received.ifMatch,
       });
       if (answer instanceof Streamed) return answer;
-      return { status: 200, body: JSON.stringify(answer) };
+      return { status: 200, body: await jsonInTurns(answer) };
     } catch (thrown) {
       if (thrown instanceof WrongCredential) return thrown;
       if (thrown instanceof Refused) return { problem: thrown };
@@ -115,6 +118,30 @@ export function createApi(source: AdminSource, guard: (work: () => void) => () =
       hub.close();
     },
   };
+}
+
+/** JSON of an answer. Long lists are written in steps that leave the event loop to other work. */
+async function jsonInTurns(answer: unknown): Promise<string> {
+  if (!isObject(answer)) return JSON.stringify(answer);
+  const members: string[] = [];
+  for (const [name, value] of Object.entries(answer)) {
+    if (value === undefined) continue;
+    const json = Array.isArray(value) ? await listInTurns(value) : JSON.stringify(value);
+    members.push(`${JSON.stringify(name)}:${json}`);
+  }
+  return `{${members.join(',')}}`;
+}
+
+async function listInTurns(list: readonly unknown[]): Promise<string> {
+  const items: string[] = [];
+  let until = performance.now() + TURN_MS;
+  for (const item of list) {
+    items.push(JSON.stringify(item));
+    if (performance.now() < until) continue;
+    await new Promise(setImmediate);
+    until = performance.now() + TURN_MS;
+  }
+  return `[${items.join(',')}]`;
 }
 
 /** Throws a Refused that says what is wrong. */

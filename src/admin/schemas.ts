@@ -361,7 +361,10 @@ export const Events = {
     dropped: z
       .number()
       .optional()
-      .meta({ description: 'calls that were left out, because the reader is slow' }),
+      .meta({
+        description:
+          'calls that were left out, because the reader is slow or there were too many: GET calls has them',
+      }),
   }),
 };
 

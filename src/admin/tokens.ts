@@ -6,7 +6,7 @@ import { objectOf, readJson, textOf } from '../wire/json.js';
 /** How long a step may hold the event loop. */
 const TURN_MS = 4;
 /** A longer text is estimated by its length: reading it would hold the event loop. */
-const LONG_CHARS = 65_536;
+const LONG_CHARS = 16_384;
 const CHARS_A_TOKEN = 4;
 
 export interface TokenCounts {

@@ -48,7 +48,7 @@ export function unmaskText(
   const values = new Map(before.all.map(({ path, value }) => [path, value]));
   const known = new Map<string, { readonly shown: string; readonly source: string }>();
   for (const { place, shown } of before.changed)
-    known.set(place.path, { shown, source: original.slice(place.start, place.end) });
+    known.set(place.path, { shown, source: original.slice(place.start, place.end).replace(/\n$/, '') });
   let text = edited;
   let unknown = 0;
   for (const place of places.reverse()) {

@@ -1,5 +1,5 @@
 /** The same request as a command line. The credential stays in the environment. */
-import { REVISIONS, type Era } from '../../../src/client/index.js';
+import { REVISIONS, type Era } from '../../../src/client/types.js';
 import { nameHeaders, paramHeaders } from '../../../src/client/headers.js';
 import type { Asked } from './run.js';
 
