@@ -198,6 +198,13 @@ module.exports = {
     keptIn('stricli', package_('@stricli/core'), '^src/cli/app\\.ts$', 'Commands are rows of a table.'),
     keptIn('tokenx', package_('tokenx'), '^src/admin/tokens\\.ts$', 'Tokens are estimated in one place.'),
     keptIn(
+      'clack',
+      package_('@clack/prompts'),
+      '^src/cli/prompts\\.ts$',
+      'It is loaded when something asks.',
+    ),
+    keptIn('smol-toml', package_('smol-toml'), '^src/cli/edit/toml\\.ts$', 'One client has TOML.'),
+    keptIn(
       'jose',
       package_('jose'),
       '^src/auth/(issuer|jwt)\\.ts$',

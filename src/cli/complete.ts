@@ -1,6 +1,7 @@
 /** The hidden command `mcpstead __complete WORD...`: prints what the last word can become, one proposal a line. */
 import type { Server, Tool } from '../admin/schemas.js';
 import type { Terminal } from '../terminal/terminal.js';
+import { CLIENTS } from './clients/index.js';
 import { proposals, type Propose } from './app.js';
 import { errorPages } from './error-pages.js';
 import { gatewayOf, readApi } from './target.js';
@@ -15,6 +16,7 @@ export async function complete(words: readonly string[], terminal: Terminal): Pr
   const partial = words.at(-1) ?? '';
   const propose: Propose = async (kind) => {
     if (kind === 'code') return errorPages().map(({ code }) => code);
+    if (kind === 'client') return CLIENTS.map(({ name }) => name);
     const gateway = gatewayOf({ values: {} }, terminal);
     if (kind === 'server')
       return (await readApi<{ servers: readonly Server[] }>(gateway, 'servers')).servers.map(

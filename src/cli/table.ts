@@ -1,4 +1,5 @@
 /** The commands: one row each. Their code is loaded when they run. */
+import { EDITING } from './table-edit.js';
 import { isRow, type Rows, type VerbRow } from './verb.js';
 
 const CONFIG = ['PATH', 'the config file [env: MCPSTEAD_CONFIG]'] as const;
@@ -12,6 +13,7 @@ const JSON_FLAG = { json: 'one JSON document' } as const;
 const ONLINE = { config: CONFIG, url: URL_OPTION } as const;
 
 export const TABLE: Readonly<Record<string, VerbRow | Rows>> = {
+  ...EDITING,
   check: {
     usage: '',
     help: 'check a config and list all of its problems; with --connect, connect to its servers',
