@@ -200,7 +200,7 @@ module.exports = {
     keptIn(
       'clack',
       package_('@clack/prompts'),
-      '^src/cli/prompts\\.ts$',
+      '^src/cli/(prompts|ask)\\.ts$',
       'It is loaded when something asks.',
     ),
     keptIn('smol-toml', package_('smol-toml'), '^src/cli/edit/toml\\.ts$', 'One client has TOML.'),

@@ -1,6 +1,6 @@
 /** Requests of commands to a running gateway. */
 import { request as httpRequest, type IncomingMessage } from 'node:http';
-import { listenAddress } from '../config/listen.js';
+import { listenAddress, type ListenAddress } from '../config/listen.js';
 import { Refusal } from '../terminal/explain.js';
 
 export interface Target {
@@ -29,13 +29,22 @@ export function gatewayAddress(
       throw new Refusal(`--url must be an http or https URL, not '${url}'`, 2);
     return { url: new URL('/', url), own: false };
   }
-  const { host, port, tls, clientCert } = listenAddress(config, env, unread);
-  const reachable = host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host;
-  const name = reachable.includes(':') ? `[${reachable}]` : reachable;
-  const advice = clientCert
+  const listens = listenAddress(config, env, unread);
+  const advice = listens.clientCert
     ? 'http.tls.client_cert is required: set admin.port, where commands need no certificate'
     : undefined;
-  return { url: new URL(`${tls ? 'https' : 'http'}://${name}:${port}/`), own: true, advice };
+  return { url: new URL(originOf(listens)), own: true, advice };
+}
+
+/** The URL of `/mcp` that a gateway with this config has for its clients. */
+export function clientEndpoint(config: string | undefined, env: NodeJS.ProcessEnv): string {
+  return new URL('/mcp', originOf(listenAddress(config, env, undefined, 'clients'))).href;
+}
+
+function originOf({ host, port, tls }: ListenAddress): string {
+  const reachable = host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host;
+  const name = reachable.includes(':') ? `[${reachable}]` : reachable;
+  return `${tls ? 'https' : 'http'}://${name}:${port}/`;
 }
 
 export interface GatewayAnswer {

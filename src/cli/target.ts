@@ -9,6 +9,7 @@ import { Refusal } from '../terminal/explain.js';
 import type { Terminal } from '../terminal/terminal.js';
 import { configOf } from './config-path.js';
 import {
+  clientEndpoint,
   exchange,
   gatewayAddress,
   refusalText,
@@ -27,6 +28,7 @@ const BODY_BYTES = 67_108_864;
 
 /** What a running gateway writes into `run/` of its state folder. */
 interface RunFile {
+  /** Origins. */
   readonly url: string;
   readonly admin?: string | undefined;
   readonly pid: number;
@@ -37,8 +39,8 @@ export interface Gateway {
   /** Of the port that serves the admin API. */
   readonly origin: string;
   readonly address: Address;
-  /** `/mcp`; undefined: it is on a port that is not known. */
-  readonly endpoint: string | undefined;
+  /** `/mcp`. */
+  readonly endpoint: string;
   /** Tried in this order. */
   readonly credentials: readonly Credential[];
 }
@@ -76,7 +78,10 @@ export function gatewayOf(written: Pick<Written, 'values'>, { env }: Pick<Termin
   return {
     origin: address.url.origin,
     address,
-    endpoint: found?.url ?? (found?.admin === undefined ? new URL('/mcp', address.url).href : undefined),
+    endpoint:
+      found || url !== undefined
+        ? new URL('/mcp', found?.url ?? address.url).href
+        : clientEndpoint(config, env),
     credentials: [
       ...(token === undefined ? [] : [{ kind: 'token' as const, secret: token }]),
       ...(key === undefined ? [] : [{ kind: 'console' as const, secret: key }]),

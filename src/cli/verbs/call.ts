@@ -55,11 +55,8 @@ function endpointOf(
       url: `${gateway.origin}/-${own}`,
       headers: () => ({ authorization: `Bearer ${credential.secret}` }),
     };
-  const url = gateway.endpoint;
-  if (url === undefined)
-    throw new Refusal(`the port of clients is not known: name it with --url`, NO_GATEWAY);
   return {
-    url,
+    url: gateway.endpoint,
     ...(credential && { headers: () => ({ authorization: `Bearer ${credential.secret}` }) }),
   };
 }

@@ -47,8 +47,6 @@ export const install: Verb = async (written, terminal) => {
   const place = placeOf(env, written.flags.has('project') ? process.cwd() : undefined);
   const config = configOf(written, env);
   const { endpoint } = gatewayOf(written, terminal);
-  if (endpoint === undefined)
-    throw new Refusal('the port for clients is not known: name the endpoint with --url');
   if (new URL(endpoint).port === '0')
     throw new Refusal(
       'no gateway runs with this config, whose port is 0: start it, or name the endpoint with --url',

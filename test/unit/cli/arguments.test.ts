@@ -4,7 +4,7 @@ import { Readable } from 'node:stream';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { argumentsOf } from '../../../src/cli/arguments.js';
-import { valueOf } from '../../../src/client/index.js';
+import { valueOf } from '../../../src/client/message.js';
 import { tempDir } from '../../helpers/cli.js';
 
 const schema = {
