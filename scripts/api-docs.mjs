@@ -77,7 +77,7 @@ estimates from the buckets of the histograms.
 | --- | --- |
 | \`status\` | servers whose state changed |
 | \`servers\` | servers of which anything changed; \`lists\`: tools, prompts or resources have to be read again |
-| \`calls\` | calls that began or ended, at most 50 at a time; \`dropped\`: how many more |
+| \`calls\` | calls that began or ended, at most 20 at a time; \`dropped\`: how many more |
 | \`sessions\` | all sessions, if one changed |
 | \`logs\` | new lines of the log; for operators |
 | \`series\` | the last interval |

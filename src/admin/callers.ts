@@ -23,9 +23,12 @@ export interface KnownCaller {
 export class Callers {
   /** By their `client` and route, the least recently seen first. */
   readonly #known = new Map<string, KnownCaller>();
+  /** The one that was seen last. */
+  #last: KnownCaller | undefined;
 
   note({ client, clientInfo, principal, era, revision, capabilities }: Caller, route: string): void {
-    const known = this.#known.get(client);
+    const known = this.#last?.client === client ? this.#last : this.#known.get(client);
+    this.#last = known;
     if (known?.route === route && known.revision === revision) {
       known.lastSeen = Date.now();
       return;

@@ -91,10 +91,10 @@ export class KeptCall implements Slotted {
     this.detail = this.reason === null ? null : this.#explain(call);
     const now = performance.now();
     const { arrived, began } = details ?? {};
-    this.ms = round(arrived === undefined ? call.ms : now - arrived);
-    if (arrived !== undefined && this.#sent !== undefined) this.gatewayMs = round(this.#sent - arrived);
-    if (this.#sent !== undefined) this.waitMs = round((began ?? now) - this.#sent);
-    if (began !== undefined) this.streamMs = round(now - began);
+    this.ms = arrived === undefined ? call.ms : now - arrived;
+    if (arrived !== undefined && this.#sent !== undefined) this.gatewayMs = this.#sent - arrived;
+    if (this.#sent !== undefined) this.waitMs = (began ?? now) - this.#sent;
+    if (began !== undefined) this.streamMs = now - began;
     if (!details) return;
     this.bytesIn = details.bytesIn;
     this.bytesOut = details.bytesOut;
@@ -118,10 +118,10 @@ export class KeptCall implements Slotted {
       outcome: this.outcome,
       reason: this.reason,
       detail: this.detail,
-      ms: this.ms,
-      gateway_ms: this.gatewayMs,
-      wait_ms: this.waitMs,
-      stream_ms: this.streamMs,
+      ms: round(this.ms),
+      gateway_ms: round(this.gatewayMs),
+      wait_ms: round(this.waitMs),
+      stream_ms: round(this.streamMs),
       bytes_in: this.bytesIn,
       bytes_out: this.bytesOut,
       asked: [...this.asked],
@@ -307,6 +307,6 @@ function keep(list: KeptCall[], kept: KeptCall, most: number): KeptCall[] {
   return list.length > most + 64 ? list.slice(-most) : list;
 }
 
-function round(ms: number): number {
-  return Math.max(0, Math.round(ms * 10) / 10);
+function round(ms: number | null): number | null {
+  return ms === null ? null : Math.max(0, Math.round(ms * 10) / 10);
 }

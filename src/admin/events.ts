@@ -16,7 +16,7 @@ const MOST_WATCHERS = 16;
 const SLOW_BYTES = 262_144;
 const DEAD_BYTES = 1_048_576;
 /** Calls in one event; of more, the last ones: describing each of thousands a second would cost more than the calls. */
-const MOST_CALLS = 50;
+const MOST_CALLS = 20;
 /** Calls and lines in the snapshot. */
 const MOST_SHOWN = 500;
 /** Every so many ticks: the rights of watchers, figures that change with each call. */

@@ -358,13 +358,10 @@ export const Events = {
       .boolean()
       .optional()
       .meta({ description: 'tools, prompts or resources changed: read them again' }),
-    dropped: z
-      .number()
-      .optional()
-      .meta({
-        description:
-          'calls that were left out, because the reader is slow or there were too many: GET calls has them',
-      }),
+    dropped: z.number().optional().meta({
+      description:
+        'calls that were left out, because the reader is slow or there were too many: GET calls has them',
+    }),
   }),
 };
 

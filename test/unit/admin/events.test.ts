@@ -80,13 +80,13 @@ it('leaves calls out for a slow reader, and says how many', () => {
   expect(fast.changes()[1]).not.toHaveProperty('dropped');
 });
 
-it('sends the last 50 of many calls', () => {
+it('sends the last 20 of many calls', () => {
   const { calls, open, tick } = stage();
   const { changes } = open(['calls']);
   for (let n = 0; n < 5000; n++) calls.over(ended(String(n)));
   tick();
-  expect(changes()[0]?.calls).toHaveLength(50);
-  expect(changes()[0]?.dropped).toBe(4950);
+  expect(changes()[0]?.calls).toHaveLength(20);
+  expect(changes()[0]?.dropped).toBe(4980);
 });
 
 it('disconnects who does not read, and who may not watch any more', () => {
