@@ -62,11 +62,11 @@ export async function runVerb(argv: readonly string[], terminal: Terminal): Prom
     { ...context, forCommand: () => context },
   );
   if (thrown) throw thrown.error;
-  if ((streams.exitCode ?? 0) < 0)
-    throw new Refusal(
-      `${errors.trim().replace(/\s*\n\s*/g, ' ')}; usage: ${named ? usageOf(named) : 'mcpstead --help'}`,
-      2,
-    );
+  if ((streams.exitCode ?? 0) < 0) {
+    const what = errors.trim().replace(/\s*\n\s*/g, ' ');
+    const usage = named ? usageOf(named) : 'mcpstead --help';
+    throw new Refusal(what.endsWith('?') ? what : `${what}; usage: ${usage}`, 2);
+  }
   return context.status;
 }
 
@@ -145,12 +145,17 @@ function build(propose: Propose, failed: (error: unknown) => void): Application<
   );
 }
 
+function looksLikeFile(word: string): boolean {
+  return /\.(ya?ml|jsonc?)$/i.test(word);
+}
+
 function wrongArguments(error: ArgumentScannerError): string {
   return `${formatMessageForArgumentScannerError(error, {
     FlagNotFoundError: ({ input, corrections }) =>
       `there is no --${input}${corrections.length > 0 ? `: did you mean ${corrections.map((each) => `--${each}`).join(' or ')}?` : ''}`,
     AliasNotFoundError: ({ input }) => `there is no -${input}`,
-    UnexpectedPositionalError: ({ input }) => `unexpected argument '${input}'`,
+    UnexpectedPositionalError: ({ input }) =>
+      `unexpected argument '${input}'${looksLikeFile(input) ? `; did you mean --config ${input}?` : ''}`,
     UnsatisfiedPositionalError: ({ placeholder }) => `${placeholder} is missing`,
     UnsatisfiedFlagError: ({ externalFlagName }) => `--${externalFlagName} needs a value`,
   })}`;

@@ -95,7 +95,10 @@ describe('mcpstead', () => {
     [['etc/mcpstead'], "unknown command 'etc/mcpstead'; did you mean --config etc/mcpstead?"],
     [['check', 'mcp.json'], "unexpected argument 'mcp.json'; did you mean --config mcp.json?"],
     [['demo', 'mcp.json'], "unexpected argument 'mcp.json'; see mcpstead --help"],
-    [['check', 'a', '-c', 'b'], "unexpected argument 'a'; see mcpstead --help"],
+    [
+      ['check', 'a', '-c', 'b'],
+      "unexpected argument 'a'; usage: mcpstead check [--config PATH] [--connect] [--json]",
+    ],
     [
       ['stdio', '--url', 'http://h', '-c', 'x'],
       '--url and --config name different gateways: use one of them; see mcpstead --help',
