@@ -43,15 +43,8 @@ describe('finding tools', () => {
     const { page } = await openConsole(base, { key, at: '#/tools' });
     await page.getByRole('status').filter({ hasText: '10,000' }).waitFor();
     expect(await page.locator('.virtual li').count()).toBeLessThan(100);
-    const ms = await page.evaluate<number>(`(async () => {
-      const input = document.querySelector('[data-search]');
-      const began = performance.now();
-      input.value = '7919needle';
-      input.dispatchEvent(new Event('input', { bubbles: true }));
-      while (document.querySelectorAll('.virtual li').length > 2) await new Promise(requestAnimationFrame);
-      return performance.now() - began;
-    })()`);
-    console.error(`search over 10,000 tools: ${ms.toFixed(0)} ms`);
+    await page.getByRole('searchbox').fill('7919needle');
+    await page.getByRole('status').filter({ hasText: '1 of 10,000' }).waitFor();
     expect(await page.getByRole('list', { name: 'Tools' }).getByRole('link').first().innerText()).toContain(
       'tool_1',
     );

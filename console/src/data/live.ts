@@ -12,7 +12,7 @@ import type {
 } from '../../../src/admin/schemas.js';
 import { SseReader } from '../../../src/client/sse.js';
 import { announce } from '../ui/announce.js';
-import { API, ask, authorization, failureOf, key, signOut, type Failure } from './api.js';
+import { API, ask, authorization, get, failureOf, key, signOut, type Failure } from './api.js';
 
 const MAX_CALLS = 2_000;
 const MAX_LOGS = 1_000;
@@ -142,6 +142,7 @@ function takeSnapshot(event: SnapshotEvent): void {
   if (event.servers) {
     servers.value = event.servers;
     listsVersion.value++;
+    if (event.servers.some(({ tools, tokens }) => tools > 0 && tokens === 0)) void countTokens();
   }
   // Calls that this page saw before the stream was lost stay.
   if (event.calls) calls.value = merged(settled(calls.value, event.calls), event.calls);
@@ -172,6 +173,16 @@ function changeServers(changed: readonly Server[], removed: readonly string[]): 
     byName.set(server.name, server);
   }
   servers.value = [...byName.values()];
+}
+
+/** Tokens are counted when somebody asks: the rows of the stream have them afterwards. */
+async function countTokens(): Promise<void> {
+  const answer = await get<{ servers: readonly Server[] }>('servers');
+  if (!answer.ok) return;
+  const counted = new Map(answer.value.servers.map(({ name, tokens }) => [name, tokens]));
+  servers.value = (servers.value ?? []).map((server) =>
+    server.tokens > 0 ? server : { ...server, tokens: counted.get(server.name) ?? 0 },
+  );
 }
 
 /** Without the open calls that a new snapshot does not have: nobody will say how they ended. */

@@ -23,18 +23,7 @@ export function Config(): JSX.Element {
         {view.file === null ? 'Given by the program that started the gateway: there is no file.' : view.file}
       </p>
       {view.problems.length > 0 ? <Problems problems={view.problems} text={view.text} /> : null}
-      {view.warnings.length > 0 ? (
-        <div class="note attention">
-          <ul>
-            {view.warnings.map((warning) => (
-              <li key={warning}>
-                <span aria-hidden="true">▲ </span>
-                <bdi>{warning}</bdi>
-              </li>
-            ))}
-          </ul>
-        </div>
-      ) : null}
+      <Warnings warnings={view.warnings} />
       {view.file === null ? null : (
         <section aria-label="Reload">
           <h2>What a reload would do now</h2>
@@ -64,6 +53,22 @@ export function Config(): JSX.Element {
         </p>
       )}
     </>
+  );
+}
+
+function Warnings({ warnings }: { warnings: readonly string[] }): JSX.Element | null {
+  if (warnings.length === 0) return null;
+  return (
+    <div class="note attention">
+      <ul>
+        {warnings.map((warning) => (
+          <li key={warning}>
+            <span aria-hidden="true">▲ </span>
+            <bdi>{warning}</bdi>
+          </li>
+        ))}
+      </ul>
+    </div>
   );
 }
 
@@ -205,6 +210,7 @@ function Editor({ view, text, done }: { view: ConfigView; text: string; done: ()
       {found ? (
         <>
           {found.problems.length > 0 ? <Problems problems={found.problems} text={draft.value} /> : null}
+          <Warnings warnings={found.warnings} />
           <h3>Changes</h3>
           {found.diff === '' ? <p class="dim">None.</p> : <Diff text={found.diff} />}
           <h3>Effects</h3>
