@@ -16,7 +16,12 @@ export async function serve(path: string, terminal: Terminal): Promise<number> {
   const loaded = load();
   const { level, format } = loaded.config.logging;
   const logger = createLogger({ level, format, destination: 'stdout' });
-  const gateway = createGateway(loaded, { logger, env: terminal.env, reload: load, configFile: resolve(path) });
+  const gateway = createGateway(loaded, {
+    logger,
+    env: terminal.env,
+    reload: load,
+    configFile: resolve(path),
+  });
   const uncaught = handleUncaught({
     logger,
     drain: () => gateway.close().then(() => logger.flush()),
