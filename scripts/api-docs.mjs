@@ -31,7 +31,7 @@ There are no cookies and no CORS headers. Pages of other origins are refused: \`
 absent, this very host and port, or that of \`http.public_url\`. A POST needs \`Content-Type: application/json\`; its body may be empty where the
 table names none.
 
-\`\`\`bash
+\`\`\`text
 printf 'Authorization: Bearer %s' "$(cat ~/.local/state/mcpstead/console.key)" |
   curl -s -H @- http://127.0.0.1:8766/-/api/v1/servers
 \`\`\`

@@ -26,9 +26,7 @@ export const recorded: Record<string, string> = {
 /** A folder for all gateways of this file, which is removed at the end of it. */
 function scratch(): string {
   const folder = mkdtempSync(join(tmpdir(), 'mcpstead-test-state-'));
-  process.once('exit', () => {
-    rmSync(folder, { recursive: true, force: true });
-  });
+  atEnd(() => rmSync(folder, { recursive: true, force: true }));
   return folder;
 }
 

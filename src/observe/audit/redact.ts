@@ -36,8 +36,7 @@ export function redact(json: Buffer, names: ReadonlySet<string>, limit = KEPT_BY
       }
     }
     bytes += Buffer.byteLength(token);
-    if (bytes > limit)
-      return { text: kept + firstBytes(token, limit - Buffer.byteLength(kept)), cut: true };
+    if (bytes > limit) return { text: kept + firstBytes(token, limit - Buffer.byteLength(kept)), cut: true };
     kept += token;
   }
   return { text: kept, cut: !reader.atEnd || json.length > READ_BYTES };

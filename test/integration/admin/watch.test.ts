@@ -153,7 +153,10 @@ describe('events', () => {
     const watched = await gateway.watch(['status']);
     expect((await watched.event('status')).servers).toMatchObject([{ name: 's', word: 'up' }]);
     await callTool(gateway.url, 's__exit', {}).catch(() => undefined);
-    const event = await watched.event('status', ({ servers }) => servers?.[0]?.word !== 'up');
+    const event = await watched.event(
+      'status',
+      ({ servers }) => servers?.[0] !== undefined && servers[0].word !== 'up',
+    );
     expect(event.servers?.[0]).toMatchObject({ word: 'down', level: 'failed' });
     expect(event.servers?.[0]?.cause).not.toBeNull();
     expect(event.servers?.[0]?.action).not.toBeNull();
