@@ -5,14 +5,13 @@ import { describe, expect, it } from 'vitest';
 import {
   McpClient,
   rawJson,
-  type ClientOptions,
   type Era,
   type JsonObject,
   type Outcome,
   type Question,
   type Reply,
-  type WireMessage,
 } from '../../src/client/index.js';
+import type { ClientOptions, WireMessage } from '../../src/client/types.js';
 import { atEnd } from '../helpers/cleanup.js';
 import { startGateway } from '../helpers/gateway.js';
 import { everythingStdio, modernStdio, scriptedStdio } from '../helpers/upstreams.js';

@@ -8,8 +8,8 @@ import {
   type Outcome,
   type Question,
   type Reply,
-  type WireMessage,
 } from '../../../src/client/index.js';
+import type { WireMessage } from '../../../src/client/types.js';
 import { authorization, MCP_PATH } from '../data/api.js';
 import { me } from '../data/live.js';
 import { announce } from '../ui/announce.js';
