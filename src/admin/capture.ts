@@ -101,9 +101,49 @@ export class Capture {
   }
 }
 
-function masked(json: Buffer, secrets: readonly string[]): string {
+/** The name of a secret member in JSON inside a string: its quotes have the same backslashes in front. */
+const EMBEDDED = new RegExp(
+  `(?<!\\\\)(\\\\+)"(?:${[...SECRET_NAMES].join('|')})\\1"(?:\\s|\\\\+[nrt])*:(?:\\s|\\\\+[nrt])*`,
+  'gi',
+);
+/** A run of backslashes and the quote after it. */
+const QUOTE = /(\\*)"/g;
+const BARE = /[^\s,}\]"\\]*/y;
+
+/** Replaces the values of secret members in JSON inside strings of JSON, at any level. */
+function maskEmbedded(text: string): string {
+  let shown = '';
+  let at = 0;
+  EMBEDDED.lastIndex = 0;
+  for (let found = EMBEDDED.exec(text); found; found = EMBEDDED.exec(text)) {
+    const [whole, slashes = ''] = found;
+    const start = found.index + whole.length;
+    shown += `${text.slice(at, start)}${slashes}"***${slashes}"`;
+    EMBEDDED.lastIndex = at = endOfValue(text, start, slashes);
+  }
+  return shown + text.slice(at);
+}
+
+/** The end of a value; of a string without an end, that of the text. `slashes`: in front of the quotes of its JSON. */
+function endOfValue(text: string, start: number, slashes: string): number {
+  if (!text.startsWith(`${slashes}"`, start)) {
+    BARE.lastIndex = start;
+    BARE.test(text);
+    return BARE.lastIndex;
+  }
+  QUOTE.lastIndex = start + slashes.length + 1;
+  for (let found = QUOTE.exec(text); found; found = QUOTE.exec(text)) {
+    // Each level of strings doubles backslashes: what is left at the level of this JSON escapes the quote if it is odd.
+    const left = Math.floor((found[1] ?? '').length / (slashes.length + 1));
+    if (left % 2 === 0) return QUOTE.lastIndex;
+  }
+  return text.length;
+}
+
+/** What is shown of a body: secrets of the config and values of secret members are `***`, also in JSON inside a string. */
+export function masked(json: Buffer, secrets: readonly string[]): string {
   const { text, cut } = redact(json, SECRET_NAMES, READ_BYTES);
-  const shown = maskSecrets(text, secrets);
+  const shown = maskEmbedded(maskSecrets(text, secrets));
   const isLong = cut || Buffer.byteLength(shown) > BODY_BYTES;
   return isLong
     ? `${Buffer.from(shown)
