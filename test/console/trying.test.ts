@@ -176,7 +176,7 @@ describe('trying a tool', () => {
     await page.getByText('live').waitFor();
     await page.keyboard.press('g');
     await page.keyboard.press('t');
-    await page.getByRole('heading', { name: 'Tools' }).waitFor();
+    await page.getByRole('link', { name: 'everything__echo' }).waitFor();
     await page.keyboard.press('/');
     await page.keyboard.type('echo');
     await page

@@ -345,7 +345,12 @@ describe('mcpstead keys', () => {
     const { folder } = await setUp();
     folder.write('keys.yaml', '[]\n');
     await folder.start().listening();
-    folder.env = { MCPSTEAD_CONFIG: 'config.yaml', MCPSTEAD_BEARER_TOKEN: 'another-token' };
+    // Without the console key, which this user could use otherwise.
+    folder.env = {
+      MCPSTEAD_CONFIG: 'config.yaml',
+      MCPSTEAD_BEARER_TOKEN: 'another-token',
+      XDG_STATE_HOME: folder.file('elsewhere'),
+    };
     const { ran } = await folder.createKey('ci');
     expect([ran.status, ran.err]).toEqual([
       4,

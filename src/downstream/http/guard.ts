@@ -119,7 +119,7 @@ export function createGuard(boundHost: string, config: () => Config): Guard {
           'forbidden',
           `the Origin '${origin.slice(0, 128)}' is not this gateway's: http.public_url names another address under which it is reached`,
         );
-      if (req.method !== 'POST' || route?.anyType) return undefined;
+      if (req.method !== 'POST' || !route || route.anyType) return undefined;
       const type = req.headers['content-type'];
       if (type !== undefined && /^application\/json\s*(;|$)/i.test(type)) return undefined;
       return new GatewayError('unsupported_media_type', 'Content-Type must be application/json');

@@ -230,9 +230,12 @@ describe('a stdio child', () => {
     expect(status.lines).toEqual(['bye']);
     const killed = js('process.kill(process.pid, "SIGKILL")');
     expect(await killed.exited).toEqual({ code: null, signal: 'SIGKILL', reason: 'was ended by SIGKILL' });
-    const paused = js('console.log("1"); setTimeout(() => { console.log("2"); process.exit() }, 300)');
+    const paused = js(
+      'console.log("1"); process.stdin.once("data", () => { console.log("2"); process.exit() })',
+    );
     await until(() => paused.lines.length === 1);
     paused.child.pause();
+    paused.child.write(Buffer.from('go'));
     await paused.exited;
     expect(paused.lines).toEqual(['1', '2']);
     await js('').exited;
