@@ -7,7 +7,7 @@ import type { ClientServer, Place } from './clients/client.js';
 import type { Source } from './clients/index.js';
 import { planned, type Candidate, type Plan } from './clients/take.js';
 import { translate, type Entry } from './clients/translate.js';
-import { entryProblem, resolvedServers, type ConfigFile } from './edit/config-file.js';
+import { entryProblem, type ConfigFile } from './edit/config-file.js';
 import type { Change } from './edit/edit.js';
 import { writeText } from './edit/files.js';
 import { SecretFiles } from './edit/secret-files.js';
@@ -42,10 +42,9 @@ export function planFor(
   const url = written.values['url'];
   const own =
     config.text === undefined ? undefined : gatewayOf({ values: { config: config.path, url } }, place).origin;
-  const existing = config.text === undefined ? [] : resolvedServers(config.path, place.env);
   return planned(
     sources,
-    existing,
+    config.resolved(place.env),
     config.servers.map(({ name }) => name),
     place,
     (each) => URL.canParse(each) && new URL(each).origin === own,

@@ -112,6 +112,20 @@ function runFiles(state: string): readonly RunFile[] {
   });
 }
 
+/** The origins of the gateways that run with the state of this config. */
+export function runningOrigins(config: string | undefined, env: NodeJS.ProcessEnv): readonly string[] {
+  const state = stateFolder(config, env);
+  return (state === undefined ? [] : runFiles(state)).map(({ url }) => new URL(url).origin);
+}
+
+/** Whether a gateway answers at an origin on this machine. Never rejects. */
+export async function answersAt(origin: string): Promise<boolean> {
+  const request = { path: '/health', timeoutMs: 3000, bodyBytes: BODY_BYTES };
+  const answer = await exchange({ url: new URL('/', origin), own: true }, request).catch(() => undefined);
+  // One that asks for a credential is one too.
+  return answer !== undefined && (answer.status === 401 || answer.body.includes('"uptime_seconds"'));
+}
+
 function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0);

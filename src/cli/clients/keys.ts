@@ -1,4 +1,5 @@
 /** The key with which a client shows itself to the gateway. */
+import { existsSync } from 'node:fs';
 import { loadConfig } from '../../config/index.js';
 import { addKey, keysFileOf, namesIn } from '../../config/keys-file.js';
 import { createApiKey, hashApiKey } from '../../lib/api-key.js';
@@ -15,8 +16,11 @@ export interface Access {
 /** The rules of a config; without one, a gateway needs no key. Throws ConfigError. */
 export function accessOf(config: string | undefined, env: NodeJS.ProcessEnv): Access {
   if (config === undefined) return { isBearer: false, keysFile: undefined };
+  const keysFile = keysFileOf(config);
+  // The first key makes the file.
+  if (keysFile !== undefined && !existsSync(keysFile)) return { isBearer: true, keysFile };
   const { mode } = loadConfig(config, env, true).config.mcp.auth;
-  return { isBearer: mode === 'bearer', keysFile: keysFileOf(config) };
+  return { isBearer: mode === 'bearer', keysFile };
 }
 
 export interface ClientKey {

@@ -114,6 +114,17 @@ function withoutSecrets(url: string, secret: (what: string, value: string) => st
   return text;
 }
 
+/** The values of servers that are secrets, as they are in the file. */
+export function secretsOf(servers: readonly ClientServer[]): ReadonlySet<string> {
+  const found = new Set<string>();
+  const keep = (_what: string, value: string): string => {
+    found.add(value);
+    return '';
+  };
+  for (const server of servers) translate(server, { name: server.name, platform: 'linux', keep });
+  return found;
+}
+
 /** A name that the config, clients and models accept. */
 export function plainName(name: string): string {
   const plain = name

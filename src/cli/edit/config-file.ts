@@ -1,6 +1,7 @@
 /** The config of the gateway, as commands change it. */
 import { dirname } from 'node:path';
 import { isMapping } from '../../config/client-files.js';
+import { expand } from '../../config/expand.js';
 import { loadConfig, resolveConfig } from '../../config/index.js';
 import type { Path } from '../../config/problems.js';
 import { Refusal } from '../../terminal/explain.js';
@@ -45,6 +46,29 @@ export class ConfigFile {
 
   find(name: string): Declared | undefined {
     return this.servers.find((server) => server.name === name);
+  }
+
+  /** All servers with their references resolved, disabled ones included; what is not set stays as it is written. */
+  resolved(env: NodeJS.ProcessEnv): readonly Resolved[] {
+    const value = (written: unknown): string =>
+      expand(
+        typeof written === 'string' ? written : String(written),
+        { env, folder: this.folder },
+        () => undefined,
+      );
+    return this.servers.map(({ name, path }) => {
+      const found = path.reduce<unknown>((from, part) => (from as Record<string, unknown>)[part], this.value);
+      const { command, url, args, env: own } = isMapping(found) ? found : {};
+      return {
+        name,
+        ...(command !== undefined && { command: value(command) }),
+        ...(url !== undefined && { url: value(url) }),
+        args: Array.isArray(args) ? args.map(value) : [],
+        env: isMapping(own)
+          ? Object.fromEntries(Object.entries(own).map(([key, each]) => [key, value(each)]))
+          : {},
+      };
+    });
   }
 
   /** The change that adds a server where the file has its servers. */

@@ -3,8 +3,8 @@ import { isSecret, urlSecrets } from '../clients/secrets.js';
 
 const CONTEXT = 2;
 
-/** `-` and `+` lines with some around them. For edits in few places: what is equal at both ends is skipped first. */
-export function diffLines(before: string, after: string): readonly string[] {
+/** `-` and `+` lines with some around them. `secrets`: values that are masked wherever they are. */
+export function diffLines(before: string, after: string, secrets: Iterable<string> = []): readonly string[] {
   const old = linesOf(before);
   const now = linesOf(after);
   let start = 0;
@@ -19,7 +19,8 @@ export function diffLines(before: string, after: string): readonly string[] {
   const middle = changed(old.slice(start, old.length - end), now.slice(start, now.length - end));
   const lead = old.slice(Math.max(0, start - CONTEXT), start).map((line) => `  ${line}`);
   const tail = old.slice(old.length - end, old.length - end + CONTEXT).map((line) => `  ${line}`);
-  return [...lead, ...middle, ...tail].map(masked);
+  const known = [...secrets].flatMap((secret) => [secret, JSON.stringify(secret).slice(1, -1)]);
+  return [...lead, ...middle, ...tail].map((line) => masked(hiding(line, known)));
 }
 
 /** Beyond that many pairs of lines, what is between is shown as removed and added. */
@@ -57,20 +58,24 @@ function linesOf(text: string): readonly string[] {
   return text.replace(/\r?\n$/, '').split(/\r?\n/);
 }
 
-const MEMBER = /^(\s*"?([\w.-]+)"?\s*[:=]\s*"?)([^"\r\n]+?)("?,?\s*)$/;
+function hiding(line: string, secrets: readonly string[]): string {
+  let text = line;
+  for (const secret of secrets) if (secret !== '') text = text.replaceAll(secret, '***');
+  return text;
+}
 
-/** A line with `***` instead of a secret. */
+const MEMBER = /(["']?)([\w.-]+)\1(\s*[:=]\s*)("(?:[^"\\]|\\.)*"|'[^']*'|[^\s"'{}[\],#][^\r\n]*)/g;
+
+/** A line with `***` instead of values that look like secrets. */
 function masked(line: string): string {
-  const sign = line.slice(0, 2);
-  const text = line.slice(2);
-  let result = text.replace(MEMBER, (whole, before: string, name: string, value: string, after: string) =>
-    isSecret(name, value) ? `${before}***${after}` : whole,
-  );
-  result = result.replace(/"(?:[^"\\]|\\.)*"/g, (string) => {
-    const value = string.slice(1, -1);
-    return isSecret('', value) ? '"***"' : string;
+  let text = line.replace(MEMBER, (whole, quote: string, name: string, sign: string, value: string) => {
+    const own = value.replace(/^["']|["']$/g, '');
+    return isSecret(name, own) ? `${quote}${name}${quote}${sign}${value.replace(own, () => '***')}` : whole;
   });
-  for (const secret of urlSecrets(text.trim().replace(/^["']/, '')))
-    result = result.replaceAll(secret, '***');
-  return sign + result;
+  text = text.replace(/"(?:[^"\\]|\\.)*"/g, (string) =>
+    isSecret('', string.slice(1, -1)) ? '"***"' : string,
+  );
+  for (const secret of urlSecrets(text.slice(2).trim().replace(/^["']/, '')))
+    text = text.replaceAll(secret, '***');
+  return text;
 }

@@ -10,6 +10,7 @@ import { configOf, defaultConfigText } from '../config-path.js';
 import { outputOf, type Cell } from '../output.js';
 import { askApi, gatewayOf, NO_GATEWAY } from '../target.js';
 import type { Verb, Written } from '../verb.js';
+import { clientFindings } from './doctor-clients.js';
 
 export interface Finding {
   readonly what: string;
@@ -34,6 +35,7 @@ export const doctor: Verb = async (written, terminal) => {
     ...proxies(env),
     ...certificates(env),
     ...fileLimit(),
+    ...(await clientFindings(path, terminal)),
   ];
   if (output.json) output.document(findings);
   else output.table(findings.map(row));

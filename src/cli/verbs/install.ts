@@ -8,7 +8,7 @@ import type { Client, ClientFile, ClientServer, GatewayEntry, Place } from '../c
 import { clientNamed, fileToWrite, placeOf } from '../clients/index.js';
 import { accessOf, keyFor, type ClientKey } from '../clients/keys.js';
 import { isGateway, isSame, partsOf, resolved } from '../clients/take.js';
-import { translate } from '../clients/translate.js';
+import { secretsOf, translate } from '../clients/translate.js';
 import { configOf } from '../config-path.js';
 import { Backups, sha256, type Installed } from '../edit/backups.js';
 import { resolvedServers, type Resolved } from '../edit/config-file.js';
@@ -36,6 +36,8 @@ interface Job {
   /** Entries that are taken out: their names, and where they are. */
   readonly removed: readonly { readonly name: string; readonly path: readonly (string | number)[] }[];
   readonly key: ClientKey;
+  /** Not shown. */
+  readonly secrets: ReadonlySet<string>;
   /** The client's own program writes the entry: its arguments. */
   readonly program?: readonly string[];
 }
@@ -125,7 +127,8 @@ function jobFor(
   // From behind, so that the places of list items stay right.
   const out = [...removed].reverse().map(({ path }): Change => ({ op: 'remove', path }));
   const text = out.length > 0 ? edited(before ?? '', file.format, file.path, out) : (before ?? '');
-  const job = { client, file, before, removed };
+  const own = key.token && 'key' in key.token ? [key.token.key] : [];
+  const job = { client, file, before, removed, secrets: new Set([...secretsOf(found), ...own]) };
   const isThere = found.some(
     (server) => server.name === ENTRY && leadsTo(server, url) && (!key.token || showsKey(server)),
   );
@@ -161,7 +164,11 @@ function showsKey({ headers, env }: ClientServer): boolean {
   return headers['Authorization'] !== undefined || env['MCPSTEAD_BEARER_TOKEN'] !== undefined;
 }
 
-function show({ client, file, before, after, program, key }: Job, place: Place, output: Output): void {
+function show(
+  { client, file, before, after, program, key, secrets }: Job,
+  place: Place,
+  output: Output,
+): void {
   const path = shortPath(file.path, place);
   if (before === after) {
     output.line(`${client.name}: ${path} has the gateway already`);
@@ -169,7 +176,7 @@ function show({ client, file, before, after, program, key }: Job, place: Place, 
   }
   output.line(`${client.name}: ${path}${before === undefined ? ' (new)' : ''}`);
   if (program) output.line(`  by claude ${program.join(' ')}`);
-  for (const line of diffLines(before ?? '', after)) output.line(`  ${line}`);
+  for (const line of diffLines(before ?? '', after, secrets)) output.line(`  ${line}`);
   if (key.token && 'key' in key.token && key.warning !== undefined) output.note(`warning: ${key.warning}`);
 }
 

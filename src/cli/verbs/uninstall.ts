@@ -6,6 +6,7 @@ import type { Path } from '../../config/problems.js';
 import { Refusal } from '../../terminal/explain.js';
 import type { Client, ClientFile, Place } from '../clients/client.js';
 import { clientNamed, placeOf } from '../clients/index.js';
+import { secretsOf } from '../clients/translate.js';
 import { configOf } from '../config-path.js';
 import { Backups, sha256, type Installed } from '../edit/backups.js';
 import { diffLines } from '../edit/diff.js';
@@ -142,7 +143,8 @@ function show({ client, file, before, after, exact }: Job, place: Place, output:
     return;
   }
   output.line(`${client.name}: ${path}${exact ? ', as it was before install' : ''}`);
-  for (const line of diffLines(before, after)) output.line(`  ${line}`);
+  const servers = [before, after].flatMap((text) => client.read(parsed(text, file.format, file.path)));
+  for (const line of diffLines(before, after, secretsOf(servers))) output.line(`  ${line}`);
 }
 
 function perform({ client, file, before, after, record, exact }: Job, backups: Backups): void {
