@@ -17,7 +17,7 @@ export function setKeys(on: boolean): void {
 /** By letter: the path of the screen. */
 export type Letters = ReadonlyMap<string, string>;
 
-let afterG = 0;
+let afterG = -Infinity;
 
 export function listen(letters: () => Letters): void {
   addEventListener('keydown', (event) => {
@@ -31,7 +31,7 @@ export function listen(letters: () => Letters): void {
 
 function act(key: string, letters: Letters): boolean {
   const second = performance.now() - afterG < PAUSE;
-  afterG = 0;
+  afterG = -Infinity;
   if (second) {
     const screen = letters.get(key);
     if (screen === undefined) return false;

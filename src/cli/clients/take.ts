@@ -139,7 +139,7 @@ export function isGateway({ name, command, args, url }: ClientServer): boolean {
 }
 
 /** The URL of the gateway that such an entry leads to; undefined: it starts its own. */
-function gatewayUrl({ args, url }: ClientServer): string | undefined {
+export function gatewayUrl({ args, url }: ClientServer): string | undefined {
   return url ?? args[args.indexOf('--url') + 1 || args.length];
 }
 
