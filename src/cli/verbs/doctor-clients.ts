@@ -5,7 +5,7 @@ import { gatewayUrl, isGateway, isSame, partsOf, resolved } from '../clients/tak
 import { translate } from '../clients/translate.js';
 import { resolvedServers, type Resolved } from '../edit/config-file.js';
 import { answersAt, gatewayOf, runningOrigins } from '../target.js';
-import type { Finding } from './doctor.js';
+import type { Finding } from '../finding.js';
 
 /** Never rejects. `config`: undefined if there is none that can be read. */
 export async function clientFindings(

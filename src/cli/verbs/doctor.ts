@@ -7,16 +7,11 @@ import { stateFolder } from '../../config/listen.js';
 import { Refusal } from '../../terminal/explain.js';
 import type { Terminal } from '../../terminal/terminal.js';
 import { configOf, defaultConfigText } from '../config-path.js';
+import type { Finding } from '../finding.js';
 import { outputOf, type Cell } from '../output.js';
 import { askApi, gatewayOf, NO_GATEWAY } from '../target.js';
 import type { Verb, Written } from '../verb.js';
 import { clientFindings } from './doctor-clients.js';
-
-export interface Finding {
-  readonly what: string;
-  readonly level: 'ok' | 'note' | 'problem';
-  readonly text: string;
-}
 
 const OLDEST_NODE = [20, 19] as const;
 const FEW_FILES = 4096;
