@@ -5,7 +5,12 @@ import { gatewayUrl, isGateway, isSame, partsOf, resolved } from '../clients/tak
 import { translate } from '../clients/translate.js';
 import { resolvedServers, type Resolved } from '../edit/config-file.js';
 import { answersAt, gatewayOf, runningOrigins } from '../target.js';
-import type { Finding } from './doctor.js';
+
+export interface Finding {
+  readonly what: string;
+  readonly level: 'ok' | 'note' | 'problem';
+  readonly text: string;
+}
 
 /** Never rejects. `config`: undefined if there is none that can be read. */
 export async function clientFindings(

@@ -10,13 +10,7 @@ import { configOf, defaultConfigText } from '../config-path.js';
 import { outputOf, type Cell } from '../output.js';
 import { askApi, gatewayOf, NO_GATEWAY } from '../target.js';
 import type { Verb, Written } from '../verb.js';
-import { clientFindings } from './doctor-clients.js';
-
-export interface Finding {
-  readonly what: string;
-  readonly level: 'ok' | 'note' | 'problem';
-  readonly text: string;
-}
+import { clientFindings, type Finding } from './doctor-clients.js';
 
 const OLDEST_NODE = [20, 19] as const;
 const FEW_FILES = 4096;
