@@ -111,6 +111,12 @@ module.exports = {
       'The proxy uses servers through the Link of protocol/ports.ts.',
     ),
     only(
+      'admin',
+      '^src/admin/',
+      [GROUND, '^src/observe/(calls|audit/redact)\\.ts$', '^src/(protocol|config)/'],
+      'The admin API reads what admin/source.ts hands over, and nothing else of the gateway.',
+    ),
+    only(
       'downstream',
       '^src/downstream/',
       [GROUND, '^src/(protocol|config)/', '^src/proxy/gate\\.ts$'],
@@ -130,6 +136,19 @@ module.exports = {
       ['^src/gateway\\.ts$', '^src/config/', '^src/observe/log\\.ts$'],
       'The library is the gateway and its configuration.',
     ),
+    only(
+      'client',
+      '^src/client/',
+      [],
+      'The MCP client of the console and of commands imports nothing of the gateway.',
+    ),
+    {
+      name: 'client-runs-in-a-browser',
+      comment: 'The console loads it.',
+      severity: 'error',
+      from: { path: '^src/client/' },
+      to: { dependencyTypes: ['core', 'npm'] },
+    },
     only('terminal', '^src/terminal/', [], 'What commands share imports nothing of the gateway.'),
     only(
       'cli',
@@ -140,9 +159,13 @@ module.exports = {
         '^src/config/',
         '^src/observe/(log|logger)\\.ts$',
         '^src/terminal/',
+        '^src/client/index\\.ts$',
         '^src/demo/demo\\.ts$',
         '^src/downstream/join\\.ts$',
         '^src/observe/audit/verify\\.ts$',
+        // The types of the answers of the admin API.
+        '^src/admin/schemas\\.ts$',
+        '^src/client/',
       ],
       'Commands use the library like any other program; connecting to a running gateway needs no library.',
     ),
@@ -166,7 +189,21 @@ module.exports = {
       '^src/upstream/http/(dispatcher|client-pool)\\.ts$',
       'Its next major version must be a change of one place.',
     ),
-    keptIn('zod', package_('zod'), '^src/config/', 'Only the configuration is validated by schema.'),
+    keptIn(
+      'zod',
+      package_('zod'),
+      '^src/(config|admin)/',
+      'Only the configuration and the admin API are described by schemas.',
+    ),
+    keptIn('stricli', package_('@stricli/core'), '^src/cli/app\\.ts$', 'Commands are rows of a table.'),
+    keptIn('tokenx', package_('tokenx'), '^src/admin/tokens\\.ts$', 'Tokens are estimated in one place.'),
+    keptIn(
+      'clack',
+      package_('@clack/prompts'),
+      '^src/cli/(prompts|ask)\\.ts$',
+      'It is loaded when something asks.',
+    ),
+    keptIn('smol-toml', package_('smol-toml'), '^src/cli/edit/toml\\.ts$', 'One client has TOML.'),
     keptIn(
       'jose',
       package_('jose'),
@@ -201,7 +238,7 @@ module.exports = {
     keptIn(
       'children',
       '^(node:)?child_process$',
-      '^src/(upstream/stdio/(child|watcher)|state/key-command)\\.ts$',
+      '^src/(upstream/stdio/(child|watcher)|state/key-command|cli/programs)\\.ts$',
       'What starts a process must also end it.',
     ),
   ],

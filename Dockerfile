@@ -12,6 +12,8 @@ RUN npm ci --no-audit --no-fund
 COPY tsconfig.json ./
 COPY scripts scripts
 COPY src src
+COPY console console
+COPY docs/errors.md docs/
 ARG GIT_SHA=unknown
 RUN MCPSTEAD_GIT_SHA=$GIT_SHA npm run build && npm prune --omit=dev --no-audit --no-fund
 

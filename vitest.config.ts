@@ -1,5 +1,6 @@
 import { defineConfig } from 'vitest/config';
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
+import { CHROMIUM } from './test/helpers/chromium.js';
 
 /** The slowest files, in this order. They start first: one that started last would run alone at the end. */
 const LONG = [
@@ -24,9 +25,17 @@ class LongestFirst extends BaseSequencer {
   }
 }
 
+if (CHROMIUM === undefined) {
+  const text =
+    'no Chromium found, so the tests of the console do not run: install chromium, or set CHROMIUM to its path';
+  if (process.env['MCPSTEAD_NEEDS_CHROMIUM']) throw new Error(text);
+  console.error(text);
+}
+
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
+    exclude: CHROMIUM === undefined ? ['test/console/**'] : [],
     globalSetup: ['test/helpers/wire-global.ts'],
     setupFiles: ['test/helpers/wire-setup.ts'],
     // A safety net. No test measures time, so a busy machine only makes them slower.

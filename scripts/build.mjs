@@ -1,7 +1,8 @@
-// Compiles src to dist from an empty folder, and stamps the version with the commit it was built from.
+// Compiles src to dist from an empty folder, builds the console, and stamps the version with the commit it was built from.
 import { execFileSync } from 'node:child_process';
-import { chmodSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, copyFileSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { buildConsole } from './console.mjs';
 
 const root = new URL('..', import.meta.url);
 const at = (path) => new URL(path, root);
@@ -12,6 +13,8 @@ const tsc = createRequire(import.meta.url).resolve('typescript/bin/tsc');
 execFileSync(process.execPath, [tsc, '-p', 'tsconfig.json'], { stdio: 'inherit' });
 
 removeUnreachableTypes();
+
+await buildConsole();
 
 let sha = process.env.MCPSTEAD_GIT_SHA ?? '';
 if (!sha) {
@@ -26,6 +29,8 @@ if (!sha) {
 }
 const { version } = JSON.parse(readFileSync(at('package.json'), 'utf8'));
 writeFileSync(at('dist/build-info.json'), JSON.stringify({ version, git_sha: sha }) + '\n');
+// For `mcpstead explain`.
+copyFileSync(at('docs/errors.md'), at('dist/errors.md'));
 chmodSync(at('dist/cli/main.js'), 0o755);
 
 /** Removes declarations that index.d.ts does not lead to: nobody can import them. */

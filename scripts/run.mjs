@@ -43,7 +43,15 @@ if (isStale('.')) {
   console.error('Installing dependencies (npm ci) ...');
   run('npm', ['ci', '--no-audit', '--no-fund']);
 }
-if (mtime('dist/build-info.json') < Math.max(newest('src'), mtime('package.json'), mtime('tsconfig.json'))) {
+const sources = [
+  'src',
+  'console',
+  'scripts/build.mjs',
+  'scripts/console.mjs',
+  'package.json',
+  'tsconfig.json',
+];
+if (mtime('dist/build-info.json') < Math.max(...sources.map(newest))) {
   console.error('Building ...');
   run(process.execPath, ['scripts/build.mjs']);
 }
@@ -75,6 +83,15 @@ if (task === 'start') {
   process.env.FUZZ_MINUTES = values.minutes;
   if (values.seed !== undefined) process.env.FUZZ_SEED = values.seed;
   run(process.execPath, ['node_modules/vitest/vitest.mjs', 'run', 'test/property/hostile.test.ts']);
+} else if (task === 'dev:console') {
+  const { parseArgs } = await import('node:util');
+  const { values } = parseArgs({ args, options: { url: { type: 'string' } } });
+  if (values.url === undefined) {
+    console.error('dev:console needs the gateway: npm run dev:console -- --url http://127.0.0.1:8766');
+    process.exit(2);
+  }
+  process.env.MCPSTEAD_URL = values.url;
+  run(process.execPath, ['node_modules/vite/bin/vite.js', '--config', 'console/vite.config.mjs']);
 } else if (task === 'bench') {
   if (isStale('bench')) {
     console.error('Installing what the bench compares and measures with (npm ci in bench/) ...');
@@ -83,6 +100,8 @@ if (task === 'start') {
   }
   run(process.execPath, [args[0] === 'hostile' ? 'bench/hostile.mjs' : 'bench/run.mjs', ...args]);
 } else {
-  console.error('usage: node scripts/run.mjs start|test|conformance|compat|soak|bench|fuzz [arguments]');
+  console.error(
+    'usage: node scripts/run.mjs start|test|conformance|compat|soak|bench|fuzz|dev:console [arguments]',
+  );
   process.exit(2);
 }

@@ -8,6 +8,7 @@ import type { Config } from './config/types.js';
 import type { Health, ReloadResult, ServerHealth } from './downstream/http/admin.js';
 import { createHttpPort, type HttpPort } from './downstream/http/server.js';
 import { attachStdio, type StdioClient } from './downstream/stdio.js';
+import { GatewayAdmin } from './gateway/admin.js';
 import { Announcer } from './gateway/announcer.js';
 import { bridgeFor } from './gateway/bridge.js';
 import { drain } from './gateway/drain.js';
@@ -15,13 +16,13 @@ import { Identities } from './gateway/identities.js';
 import { Lives } from './gateway/lives.js';
 import { Links } from './gateway/links.js';
 import { createObservers, type Observers } from './gateway/observers.js';
-import { Operators } from './gateway/operators.js';
 import { PinBook } from './gateway/pins.js';
 import { Readiness } from './gateway/readiness.js';
 import { applyConfig, recordReload } from './gateway/reload.js';
-import { sessionOptions, Sessions } from './gateway/sessions.js';
+import { sessionOptions, Sessions, streamsOf } from './gateway/sessions.js';
 import { Limits } from './policy/limits.js';
 import { openOnce } from './state/open.js';
+import { LogRing } from './admin/logs.js';
 import { createBudget } from './lib/budget.js';
 import { SlotSet } from './lib/slot-set.js';
 import { createSlots } from './lib/slots.js';
@@ -40,7 +41,7 @@ import { createTasks } from './proxy/tasks.js';
 import type { Sessionless } from './proxy/under-way.js';
 import { createKept } from './session/kept.js';
 import { createSessionStore, type SessionStore, type SessionStoreOptions } from './session/store.js';
-import { createStreams } from './session/streams.js';
+import type { Streams } from './session/streams.js';
 import { ListCache } from './upstream/link/list-cache.js';
 
 export { createAccess as checkPolicy } from './policy/access.js';
@@ -59,6 +60,8 @@ export interface GatewayDeps {
   readonly env: NodeJS.ProcessEnv;
   /** Reads the configuration again. */
   readonly reload: () => LoadedConfig;
+  /** undefined: the gateway is part of another program. */
+  readonly configFile: string | undefined;
   /** undefined: sessions are kept in this process. */
   readonly sessions: ((options: SessionStoreOptions) => SessionStore) | undefined;
 }
@@ -73,7 +76,7 @@ export class GatewayCore {
   readonly #starts;
   readonly #sessions: Sessions;
   readonly #identities: Identities;
-  readonly #streams;
+  readonly #streams: Streams;
   readonly #listeners = createListeners();
   readonly #interests: Interests;
   readonly #legacyTasks;
@@ -85,7 +88,7 @@ export class GatewayCore {
   readonly #announcer: Announcer;
   readonly #lives: Lives;
   readonly #observers: Observers;
-  readonly operators: Operators;
+  readonly admin: GatewayAdmin;
   readonly #gate: Gate;
   readonly #port: HttpPort;
   readonly #attached = new Set<StdioClient>();
@@ -97,12 +100,16 @@ export class GatewayCore {
 
   constructor(loaded: LoadedConfig, deps: GatewayDeps) {
     const { config } = loaded;
-    const log = (this.#log = deps.logger);
+    const logs = new LogRing();
+    const log = (this.#log = logs.keeping(deps.logger, () => config.logging.level));
     const stats = this.#stats;
     const boundary = (this.#boundary = new Boundary(log, stats.internalErrors));
     const wheel = (this.#wheel = createWheel({ failed: (thrown) => boundary.caught('timer', thrown) }));
     this.#load = deps.reload;
-    this.#identities = new Identities({ env: deps.env, wheel, log, stats, boundary });
+    this.#identities = new Identities({
+      ...{ env: deps.env, wheel, log, stats, boundary },
+      isOperator: (principal) => this.admin.isOperator(principal),
+    });
     this.#runtime = this.#identities.runtime(config);
     const now = (): number => performance.now();
     const limits = (): Config['limits'] => this.#config.limits;
@@ -120,16 +127,7 @@ export class GatewayCore {
       listeners.endWhere((listener) => listener === owner);
       this.#sessions.endWhere((session) => session === owner, 'evicted');
     });
-    const streams = (this.#streams = createStreams({
-      wheel,
-      resumeMs: config.http.resume_seconds * 1000,
-      replayBytes: () => limits().replay_bytes,
-      dropped: (reason) => {
-        stats.eventsDropped.add(reason);
-        if (reason === 'slow_client')
-          log.warn('closed the server-to-client stream of a client that does not read');
-      },
-    }));
+    const streams = (this.#streams = streamsOf(() => this.#config, { wheel, stats, log }));
     const interests = (this.#interests = createInterests({
       links: () => [...this.#links.shared.links(), ...this.#links.seconds.links()],
       own: (session) => this.#links.own.of(session),
@@ -254,23 +252,22 @@ export class GatewayCore {
     const { build } = deps;
     const observers = createObservers({ config: () => this.#config, log, boundary, stats, build, state });
     this.#observers = observers;
-    this.operators = new Operators({
+    this.admin = new GatewayAdmin({
+      ...{ log, logs, boundary, observers, listeners, env: deps.env, configFile: deps.configFile },
+      sessions: () => this.#sessions,
+      gate: () => this.#gate,
       runtime: () => this.#runtime,
       links: () => this.#links,
       readiness,
       stats,
       build,
       pins,
-      troubles: () => observers.audit.troubles,
       measure: () => {
         stats.bufferedBytes = budget.used;
         stats.tlsExpires = this.#port.certificateExpires();
         this.#links.measure();
       },
       reload: () => this.reload(),
-      acted: (what) => {
-        observers.audit.acted(what);
-      },
     });
     this.#gate = createGate({
       runtime: () => this.#runtime,
@@ -307,7 +304,8 @@ export class GatewayCore {
     });
     this.#port = createHttpPort({
       gate: this.#gate,
-      admin: this.operators,
+      admin: this.admin.operators,
+      api: this.admin,
       config: () => this.#config,
       wheel,
       budget,
@@ -335,6 +333,7 @@ export class GatewayCore {
   async listen(): ReturnType<HttpPort['listen']> {
     const address = await this.#port.listen();
     this.#listening = true;
+    await this.admin.listening(address);
     if (!this.#readiness.stopping) this.#links.begin();
     const { url, admin } = address;
     this.#log.info('listening', { url, admin, servers: this.#links.shared.size });
@@ -365,10 +364,6 @@ export class GatewayCore {
     this.#attached.add(client);
     void client.closed.then(() => this.#attached.delete(client));
     return client.left;
-  }
-
-  health(): Health {
-    return this.operators.health();
   }
 
   /** Reads the configuration again, or another one if it is given, and applies it. */
@@ -410,6 +405,7 @@ export class GatewayCore {
         links: this.#links,
         cancels: this.#taskCancels,
         quiet: () => {
+          this.admin.quiet();
           for (const session of this.#sessions.store.all()) this.#streams.endServerStream(session);
           this.#listeners.endWhere(() => true);
           this.#bridge.close();
@@ -424,7 +420,7 @@ export class GatewayCore {
       mcp.session.shutdown_grace_seconds * 1000,
     );
     this.#end();
-    await this.#observers.close();
+    await Promise.all([this.#observers.close(), this.admin.close()]);
     this.#log.info('stopped');
   }
 
@@ -437,6 +433,7 @@ export class GatewayCore {
     this.#readiness.drain();
     clearInterval(this.#sweeper);
     this.#lives.close();
+    this.admin.destroy();
     this.#announcer.close();
     this.#sessions.endWhere(() => true, 'gateway_shutdown');
     for (const client of this.#attached) client.destroy();

@@ -35,6 +35,8 @@ export interface GatewayOptions {
   readonly env?: NodeJS.ProcessEnv;
   /** Reads the configuration again, for `POST /-/reload` and `reload()` without an argument. */
   readonly reload?: () => LoadedConfig;
+  /** The file that `reload` reads: commands find the gateway by it, and the console can show and check it. */
+  readonly configFile?: string;
   /** Creates the session store, for replicas that share sessions (docs/architecture.md, "A fleet of replicas"); in memory by default. */
   readonly sessions?: (options: SessionStoreOptions) => SessionStore;
 }
@@ -72,6 +74,11 @@ export interface Gateway {
   destroy(): void;
   /** The body of `GET /health`. */
   health(): Health;
+  /**
+   * The URL of the console with a ticket that is good once: whoever opens it becomes an operator. undefined: `console.enabled` is false, or no
+   * port is open.
+   */
+  consoleUrl(): string | undefined;
   /** Resolves if a required server could not be reached before the gateway was ready; otherwise never. */
   readonly failed: Promise<Error>;
 }
@@ -92,6 +99,7 @@ export function createGateway(input: ConfigInput | LoadedConfig, options: Gatewa
     build: buildInfo(),
     env,
     reload: options.reload ?? (() => current()),
+    configFile: options.configFile,
     sessions: options.sessions,
   });
   return {
@@ -108,7 +116,8 @@ export function createGateway(input: ConfigInput | LoadedConfig, options: Gatewa
     destroy: () => {
       core.destroy();
     },
-    health: () => core.health(),
+    health: () => core.admin.operators.health(),
+    consoleUrl: () => core.admin.consoleUrl(),
     failed: core.failed,
   };
 }

@@ -1,5 +1,6 @@
 /** Authentication: turns what a request shows into a principal. The form of the credential chooses the one verifier that judges it. */
 import { namesPeople, type AuthConfig } from '../config/index.js';
+import { hasConsoleKeyForm } from '../lib/console-key.js';
 import type { Boundary } from '../observe/boundary.js';
 import type { AuthFailureReason } from '../observe/stats.js';
 import type { Denied, Principal, Shown } from '../protocol/ports.js';
@@ -48,6 +49,8 @@ export interface AuthenticatorDeps extends IssuerDeps {
   readonly clientAuthorities: string | undefined;
   /** The authenticator that this one replaces: the keys of unchanged issuers are taken from it. Close it afterwards. */
   readonly previous: Authenticator | undefined;
+  /** Whether the holder of the console key still has the one in force. */
+  readonly isOperator: (principal: Principal) => boolean;
 }
 
 /** The client of a pair of streams: the user who started the gateway. */
@@ -70,8 +73,15 @@ export function createAuthenticator(auth: AuthConfig, deps: AuthenticatorDeps): 
     return {
       ...NO_OAUTH,
       mode,
-      authenticate: () => ANONYMOUS,
-      current: (principal) => (principal.credential === '' ? principal : undefined),
+      authenticate: ({ headers: { authorization } }) =>
+        // The console key is for operators: who sends it here has mistaken the place.
+        authorization !== undefined && hasConsoleKeyForm(bearerToken(authorization))
+          ? unauthorized('wrong_token')
+          : ANONYMOUS,
+      current: (principal) =>
+        principal.credential === '' || (principal.kind === 'operator' && deps.isOperator(principal))
+          ? principal
+          : undefined,
       discovery: { oauth: 'unused', metadata: () => undefined },
     };
   const known = createTokens(tokens);
@@ -86,7 +96,10 @@ export function createAuthenticator(auth: AuthConfig, deps: AuthenticatorDeps): 
       if (token === '') return unauthorized('bad_format');
       return known.verify(Buffer.from(token, 'utf8')) ?? unauthorized('wrong_token');
     },
-    current: (principal) => (principal.kind === 'local' ? principal : known.current(principal)),
+    current: (principal) =>
+      principal.kind === 'local' || (principal.kind === 'operator' && deps.isOperator(principal))
+        ? principal
+        : known.current(principal),
     discovery: { oauth: 'off', metadata: () => undefined },
   };
 }
@@ -96,7 +109,7 @@ function unauthorized(reason: AuthFailureReason): Denied {
 }
 
 /** The token of an Authorization header; empty: it has none. */
-function bearerToken(authorization: string): string {
+export function bearerToken(authorization: string): string {
   const isBearer = authorization.startsWith(PREFIX) || /^bearer /i.test(authorization);
   if (authorization.length <= PREFIX.length || !isBearer) return '';
   let start = PREFIX.length;
@@ -155,6 +168,8 @@ class Verifiers implements Authenticator {
     }
     const token = bearerToken(authorization);
     if (token === '') return this.#refuse({ reason: 'bad_format' }, shown, path);
+    // It must not be sent to an issuer.
+    if (hasConsoleKeyForm(token)) return this.#refuse({ reason: 'wrong_token' }, shown, path);
     if (hasKeyForm(token)) {
       if (this.#keys) return this.#settle(asRefusal(this.#keys.verify(token, this.#deps.now())), shown, path);
       // A key that was in use once must not be sent to an issuer.
@@ -171,6 +186,8 @@ class Verifiers implements Authenticator {
     switch (principal.kind) {
       case 'local':
         return principal;
+      case 'operator':
+        return this.#deps.isOperator(principal) ? principal : undefined;
       case 'anonymous':
         return undefined;
       case 'bearer':

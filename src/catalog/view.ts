@@ -5,6 +5,7 @@ import type {
   Freshness,
   ServerLink,
   ListBytes,
+  ListPart,
   NameKind,
   Peer,
   Target,
@@ -115,6 +116,10 @@ abstract class SegmentedView implements View {
     // A cached list would keep the bytes of filtered segments alive.
     if (!segments.some(({ isFiltered }) => isFiltered)) lists[era] = list;
     return list;
+  }
+
+  parts(kind: ListKind): readonly ListPart[] {
+    return this.assembly(kind).segments;
   }
 
   prepare(kind: ListKind, era: Era): Promise<void> | undefined {

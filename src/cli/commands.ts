@@ -3,20 +3,24 @@ import { parseArgs } from 'node:util';
 import type { ConfigError } from '../config/index.js';
 import { explain, printable, Refusal } from '../terminal/explain.js';
 import type { Terminal } from '../terminal/terminal.js';
-import { isVerb, runVerb, verbLines } from './verbs.js';
+import { configNamed, defaultConfigText } from './config-path.js';
+import { allVerbs, isVerb } from './table.js';
 
 const help = (): string => `mcpstead: one MCP endpoint in front of many MCP servers
 
 Usage:
-  mcpstead --config PATH              run the gateway
+  mcpstead [serve] --config PATH      run the gateway
   mcpstead stdio --config PATH        run the gateway for the one client that starts it: MCP over stdin and stdout, no port
   mcpstead stdio --url URL            connect a stdio client to a running gateway
-  mcpstead check --config PATH        check a config and list all of its problems
   mcpstead health [--url URL]         exit with status 0 if the gateway is ready, otherwise 1
   mcpstead demo [--port N]            run a gateway with two example servers
+
 ${verbs()}
+mcpstead <command> --help prints the options of a command.
+
 Options:
-  -c, --config PATH   the config file, YAML or JSON (comments allowed) [env: MCPSTEAD_CONFIG]
+  -c, --config PATH   the config file, YAML or JSON (comments allowed) [env: MCPSTEAD_CONFIG];
+                      defaults to ${defaultConfigText()}
       --url URL       the gateway to ask; defaults to that of the config, or http://127.0.0.1:8766.
                       For stdio, its endpoint, such as http://127.0.0.1:8766/mcp
       --profile NAME  for stdio: a profile of the config instead of all servers
@@ -30,15 +34,15 @@ and for stdio --url.
 SIGHUP reloads the config. SIGTERM and SIGINT stop after calls in flight have finished; a second signal stops at once.
 `;
 
-/** The lines of commands of two words; a long usage has a line of its own. */
+/** The lines of the commands; a long one has a line of its own. */
 function verbs(): string {
   const column = 36;
-  return verbLines()
-    .map(([usage, help]) => {
-      const start = `  ${usage}`;
+  return allVerbs()
+    .map(({ name, row }) => {
+      const start = `  mcpstead ${name} ${row.usage}`.trimEnd();
       return start.length + 2 > column
-        ? `${start}\n${' '.repeat(column + 2)}${help}\n`
-        : `${start.padEnd(column + 2)}${help}\n`;
+        ? `${start}\n${' '.repeat(column + 2)}${row.help}\n`
+        : `${start.padEnd(column + 2)}${row.help}\n`;
     })
     .join('');
 }
@@ -46,7 +50,6 @@ function verbs(): string {
 /** The options of each command; `serve` is the default command. */
 const OPTIONS: Readonly<Record<string, readonly string[]>> = {
   serve: ['config'],
-  check: ['config'],
   health: ['config', 'url'],
   demo: ['port'],
   stdio: ['config', 'url', 'profile'],
@@ -63,7 +66,14 @@ interface Call {
 /** Runs a command line. Resolves with the exit status. */
 export async function run(argv: readonly string[], terminal: Terminal): Promise<number> {
   try {
-    if (isVerb(argv)) return await runVerb(argv, terminal);
+    if (isVerb(argv)) {
+      const { runVerb } = await import('./app.js');
+      return await runVerb(argv, terminal);
+    }
+    if (argv[0] === '__complete') {
+      const { complete } = await import('./complete.js');
+      return await complete(argv.slice(1), terminal);
+    }
     const call = understand(argv, terminal.env);
     switch (call.command) {
       case 'help':
@@ -72,10 +82,6 @@ export async function run(argv: readonly string[], terminal: Terminal): Promise<
       case 'version':
         terminal.out(`mcpstead ${version()}\n`);
         return 0;
-      case 'check': {
-        const { check } = await import('./check.js');
-        return check(required(call.config), terminal);
-      }
       case 'health': {
         const { health } = await import('./health.js');
         return await health(call.url, call.config, terminal);
@@ -95,25 +101,30 @@ export async function run(argv: readonly string[], terminal: Terminal): Promise<
       default: {
         const config = required(call.config);
         const { serve } = await import('./serve.js');
-        return await serve(config, terminal);
+        return await serve(config, version(), terminal);
       }
     }
   } catch (error) {
     for (const warning of (error as Partial<ConfigError>).warnings ?? [])
       terminal.err(printable(`warning: ${warning}\n`));
-    terminal.err(printable(`${explain(error, terminal.env)}\n`));
-    return error instanceof Refusal ? error.status : 1;
+    const status = error instanceof Refusal ? error.status : 1;
+    const text = printable(explain(error, terminal.env));
+    terminal.err(
+      argv.includes('--json') ? `${JSON.stringify({ error: { message: text, status } })}\n` : `${text}\n`,
+    );
+    return status;
   }
 }
 
 function understand(argv: readonly string[], env: NodeJS.ProcessEnv): Call {
   const { values, positionals } = parsed(argv);
   const [command = 'serve', ...more] = positionals;
-  const { config = env['MCPSTEAD_CONFIG'], url, port, profile } = values;
+  const { url, port, profile } = values;
+  const config = configNamed(values.config, env);
   const call = { command, config, url, port, profile };
   if (values.help === true) return { ...call, command: 'help' };
   if (values.version === true) return { ...call, command: 'version' };
-  const takes = command === 'serve' && positionals.length > 0 ? undefined : OPTIONS[command];
+  const takes = OPTIONS[command];
   if (takes === undefined) throw new Refusal(`unknown command '${command}'; ${meant(command)}`, 2);
   if (values.url !== undefined && values.config !== undefined && takes.includes('url'))
     throw new Refusal('--url and --config name different gateways: use one of them; see mcpstead --help', 2);
@@ -135,7 +146,7 @@ function understand(argv: readonly string[], env: NodeJS.ProcessEnv): Call {
 /** Suggests a correction for an unknown command. */
 function meant(word: string): string {
   if (/\.(ya?ml|jsonc?|toml)$/i.test(word) || /[\\/]/.test(word)) return `did you mean --config ${word}?`;
-  if (/^(serve|start|run|up)$/.test(word)) return 'mcpstead --config PATH runs the gateway';
+  if (/^(start|run|up)$/.test(word)) return 'mcpstead serve runs the gateway';
   if (/^(version|help)$/.test(word)) return `did you mean --${word}?`;
   return 'see mcpstead --help';
 }
@@ -161,7 +172,13 @@ function parsed(argv: readonly string[]) {
 }
 
 function required(config: string | undefined): string {
-  if (!config) throw new Refusal('mcpstead requires --config <path> or MCPSTEAD_CONFIG=<path>');
+  if (!config)
+    throw new Refusal(
+      [
+        'mcpstead requires --config <path> or MCPSTEAD_CONFIG=<path>',
+        '  mcpstead init   take over the servers of Claude, Cursor, ...    mcpstead demo   two example servers',
+      ].join('\n'),
+    );
   return config;
 }
 

@@ -1,15 +1,7 @@
 /** Requests of commands to a running gateway. */
 import { request as httpRequest, type IncomingMessage } from 'node:http';
-import { listenAddress } from '../config/listen.js';
-import { ownToken } from '../config/token.js';
-import type { Terminal } from '../terminal/terminal.js';
+import { listenAddress, type ListenAddress } from '../config/listen.js';
 import { Refusal } from '../terminal/explain.js';
-import { configOf, type Written } from './verb.js';
-
-const TIMEOUT_MS = 10_000;
-const BODY_BYTES = 16_777_216;
-/** The exit status when no gateway answers. */
-export const NO_GATEWAY = 4;
 
 export interface Target {
   /** `--url`: the gateway; undefined: that of the config. */
@@ -18,7 +10,7 @@ export interface Target {
 }
 
 /** Where a gateway answers the requests of commands. */
-interface Address {
+export interface Address {
   readonly url: URL;
   /** Whether the certificate is that of this machine, which is asked by its address and not by the name in the certificate. */
   readonly own: boolean;
@@ -37,13 +29,22 @@ export function gatewayAddress(
       throw new Refusal(`--url must be an http or https URL, not '${url}'`, 2);
     return { url: new URL('/', url), own: false };
   }
-  const { host, port, tls, clientCert } = listenAddress(config, env, unread);
-  const reachable = host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host;
-  const name = reachable.includes(':') ? `[${reachable}]` : reachable;
-  const advice = clientCert
+  const listens = listenAddress(config, env, unread);
+  const advice = listens.clientCert
     ? 'http.tls.client_cert is required: set admin.port, where commands need no certificate'
     : undefined;
-  return { url: new URL(`${tls ? 'https' : 'http'}://${name}:${port}/`), own: true, advice };
+  return { url: new URL(originOf(listens)), own: true, advice };
+}
+
+/** The URL of `/mcp` that a gateway with this config has for its clients. */
+export function clientEndpoint(config: string | undefined, env: NodeJS.ProcessEnv): string {
+  return new URL('/mcp', originOf(listenAddress(config, env, undefined, 'clients'))).href;
+}
+
+function originOf({ host, port, tls }: ListenAddress): string {
+  const reachable = host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host;
+  const name = reachable.includes(':') ? `[${reachable}]` : reachable;
+  return `${tls ? 'https' : 'http'}://${name}:${port}/`;
 }
 
 export interface GatewayAnswer {
@@ -111,44 +112,12 @@ export async function exchange(
   });
 }
 
-/**
- * Sends a request with the token of MCPSTEAD_BEARER_TOKEN: a POST, or without a body a GET. Rejects with a Refusal of status 4 if there is no
- * answer.
- */
-export async function askGateway(
-  target: Target,
-  path: string,
-  body: string | undefined,
-  { env }: Pick<Terminal, 'env'>,
-): Promise<GatewayAnswer> {
-  const address = gatewayAddress(target, env, (why) => {
-    // Another gateway may answer at the default address, and must not get the token.
-    throw new Refusal(`${why}; or name the gateway with --url`, NO_GATEWAY);
-  });
-  const request = { path, body, token: ownToken(env), timeoutMs: TIMEOUT_MS, bodyBytes: BODY_BYTES };
-  return await exchange(address, request).catch((error: unknown) => {
-    throw new Refusal(`no gateway at ${address.url.origin}: ${(error as Error).message}`, NO_GATEWAY);
-  });
-}
-
-/** Asks the gateway that a command is about, as `askGateway` does. Rejects with a Refusal also if the gateway refuses. */
-export async function askFor(
-  written: Pick<Written, 'values'>,
-  path: string,
-  body: string | undefined,
-  terminal: Pick<Terminal, 'env'>,
-): Promise<string> {
-  const target = { url: written.values['url'], config: configOf(written, terminal.env) };
-  const answer = await askGateway(target, path, body, terminal);
-  if (answer.status !== 200) throw new Refusal(`${answer.url.origin} refused: ${refusalText(answer)}`);
-  return answer.body;
-}
-
 /** Why the gateway refused: the text or the error message that it answered with. */
 export function refusalText({ status, body }: { readonly status: number; readonly body: string }): string {
   let message: unknown;
   try {
-    message = (JSON.parse(body) as { error?: { message?: unknown } }).error?.message;
+    const answer = JSON.parse(body) as { error?: { message?: unknown }; detail?: unknown };
+    message = answer.detail ?? answer.error?.message;
   } catch {
     message = body;
   }

@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+import { isatty } from 'node:tty';
 import { run } from './commands.js';
 import { tuneRuntime } from './runtime.js';
 
@@ -17,6 +18,10 @@ process.exit(
     },
     get stdout() {
       return process.stdout;
+    },
+    get tty() {
+      const [input, out, err] = [0, 1, 2].map((fd) => isatty(fd));
+      return { in: input === true, out: out === true, err: err === true };
     },
     exit: (status) => process.exit(status),
   }),

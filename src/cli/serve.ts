@@ -1,3 +1,4 @@
+import { resolve } from 'node:path';
 import { isLoopback, loadConfig, type LoadedConfig } from '../config/index.js';
 import { createGateway } from '../index.js';
 import { createLogger } from '../observe/logger.js';
@@ -5,8 +6,10 @@ import { handleUncaught } from './uncaught.js';
 import type { Terminal } from '../terminal/terminal.js';
 import { untilStopped } from '../terminal/signals.js';
 
+const ANNOUNCED: ReadonlySet<string> = new Set(['listening', 'upstream up', 'upstream down']);
+
 /** Runs a gateway with a config file until a signal stops it. */
-export async function serve(path: string, terminal: Terminal): Promise<number> {
+export async function serve(path: string, version: string, terminal: Terminal): Promise<number> {
   const load = (): LoadedConfig => {
     const loaded = loadConfig(path, terminal.env);
     warnIfOpen(loaded, terminal);
@@ -15,7 +18,19 @@ export async function serve(path: string, terminal: Terminal): Promise<number> {
   const loaded = load();
   const { level, format } = loaded.config.logging;
   const logger = createLogger({ level, format, destination: 'stdout' });
-  const gateway = createGateway(loaded, { logger, env: terminal.env, reload: load });
+  /** Whether the terminal is told what happens, and needs no log of it. */
+  let announcing = terminal.tty.out;
+  const gateway = createGateway(loaded, {
+    logger: {
+      ...logger,
+      info(message, fields) {
+        if (!announcing || !ANNOUNCED.has(message)) logger.info(message, fields);
+      },
+    },
+    env: terminal.env,
+    reload: load,
+    configFile: resolve(path),
+  });
   const uncaught = handleUncaught({
     logger,
     drain: () => gateway.close().then(() => logger.flush()),
@@ -23,13 +38,35 @@ export async function serve(path: string, terminal: Terminal): Promise<number> {
   });
   try {
     const stopped = untilStopped(gateway, terminal.exit);
-    await Promise.race([gateway.listen(), stopped]);
+    const address = await Promise.race([gateway.listen(), stopped]);
+    if (typeof address === 'object' && announcing) {
+      const { announce } = await import('./arrival.js');
+      const { servers } = loaded.config;
+      const quiet = announce(
+        {
+          version,
+          endpoint: address.url,
+          console: gateway.consoleUrl(),
+          config: resolve(path),
+          health: () => gateway.health(),
+          connectMs: (name) => startMs(servers.find((server) => server.name === name)),
+          settled: () => (announcing = false),
+        },
+        terminal,
+      );
+      void stopped.finally(quiet).catch(() => undefined);
+    }
     return await stopped;
   } finally {
     uncaught.release();
     gateway.destroy();
     await logger.flush();
   }
+}
+
+function startMs(server: LoadedConfig['config']['servers'][number] | undefined): number {
+  if (!server) return 0;
+  return server.kind === 'stdio' ? server.timeouts.start_ms : server.timeouts.connect_ms;
 }
 
 /** Warns about a gateway that is open to the network. The warning goes to stderr at any log level, not to the log. */

@@ -1,4 +1,4 @@
-/** What a command of two words, such as `audit verify`, is made of. */
+/** What a command, such as `servers` or `audit verify`, is made of. */
 import type { Terminal } from '../terminal/terminal.js';
 
 /** What was written after the command. */
@@ -9,11 +9,8 @@ export interface Written {
   readonly values: Readonly<Record<string, string | undefined>>;
   /** Options without a value that were given. */
   readonly flags: ReadonlySet<string>;
-}
-
-/** The config that a command is about; undefined: none is named. */
-export function configOf({ values }: Pick<Written, 'values'>, env: NodeJS.ProcessEnv): string | undefined {
-  return values['config'] ?? (env['MCPSTEAD_CONFIG'] || undefined);
+  /** The command line after `--`; undefined: there was no `--`. */
+  readonly program: readonly string[] | undefined;
 }
 
 /** The words of a list, as in `--groups a,b`. */
@@ -23,6 +20,9 @@ export function listed(text: string): readonly string[] {
 
 /** Resolves with the exit status; throws Refusal. */
 export type Verb = (written: Written, terminal: Terminal) => Promise<number>;
+
+/** What a word completes to, in shells. */
+export type Completes = 'server' | 'tool' | 'client' | 'code';
 
 export interface VerbRow {
   /** What follows the command in its usage line: `FILE...`. */
@@ -34,5 +34,17 @@ export interface VerbRow {
   readonly values: Readonly<Record<string, readonly [value: string, meaning: string]>>;
   /** Options without a value, and what they mean. */
   readonly flags: Readonly<Record<string, string>>;
+  /** Short forms of options, such as `f` of `follow`; `c` of `config` needs none. */
+  readonly short?: Readonly<Record<string, string>>;
+  /** Whether a command line may follow, after `--`. */
+  readonly takesProgram?: true;
+  readonly completes?: Completes;
   readonly load: () => Promise<Verb>;
+}
+
+/** The rows of a command with commands of its own, such as `keys`. */
+export type Rows = Readonly<Record<string, VerbRow>>;
+
+export function isRow(each: VerbRow | Rows): each is VerbRow {
+  return typeof (each as Partial<VerbRow>).load === 'function';
 }

@@ -1,5 +1,5 @@
 /** Resolves the keys that decide who may do what. Everything wrong here is an error, never a reason to allow more. */
-import { isAbsolute, join, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import { z } from 'zod';
 import { endOfDay } from '../lib/calendar.js';
 import { sha256 } from '../lib/sha256.js';
@@ -10,6 +10,7 @@ import { isMapping } from './client-files.js';
 import { readSecret, type Values } from './expand.js';
 import { parseAll } from './issues.js';
 import { ConfigError, Findings, type Path } from './problems.js';
+import { defaultState } from './paths.js';
 import { FILE_BYTES, readBounded } from './read.js';
 import type { FileValues } from './schema.js';
 import { withoutNulls } from './shape.js';
@@ -404,16 +405,12 @@ export function tlsOf(file: FileValues, values: Values, findings: Findings): Tls
 }
 
 /** Where the state of the gateway is kept: see docs/configuration.md, `state.dir`. */
-export function stateDir({ state }: FileValues, { env, folder }: Values): string | undefined {
+export function stateDir(
+  { state }: { readonly state: { readonly dir?: string | undefined } },
+  { env, folder }: Pick<Values, 'env' | 'folder'>,
+): string | undefined {
   if (state.dir !== undefined) return resolve(folder, state.dir);
-  const { STATE_DIRECTORY, XDG_STATE_HOME, LOCALAPPDATA, HOME } = env;
-  // systemd separates several directories by colons.
-  const own = STATE_DIRECTORY?.split(':')[0];
-  if (own) return isAbsolute(own) ? own : undefined;
-  const home =
-    process.platform === 'win32' ? LOCALAPPDATA : XDG_STATE_HOME || (HOME && join(HOME, '.local', 'state'));
-  // A relative path is ignored (XDG Base Directory Specification).
-  return home && isAbsolute(home) ? join(home, 'mcpstead') : undefined;
+  return defaultState({ env, platform: process.platform });
 }
 
 /** Approvals must outlive the process: without a folder, each start would trust whatever servers say then. */

@@ -1,4 +1,5 @@
 import { dirname, resolve } from 'node:path';
+import { stateDir } from './access.js';
 import { bindHost, isLoopback } from './address.js';
 import { isMapping } from './client-files.js';
 import { expand } from './expand.js';
@@ -15,13 +16,14 @@ export interface ListenAddress {
 }
 
 /**
- * The address that a gateway with this config listens on, that for operators if there is one, read without validation: a health check must not fail
+ * The address that a gateway with this config listens on, for operators (on a port of their own, if there is one) or for clients, read without validation: a health check must not fail
  * while somebody edits the file of a running gateway. Never throws; reports an unreadable file to `unread`.
  */
 export function listenAddress(
   path: string | undefined,
   env: NodeJS.ProcessEnv,
   unread: (why: string) => void = () => undefined,
+  whom: 'operators' | 'clients' = 'operators',
 ): ListenAddress {
   const written = path ? read(path, unread) : {};
   const { host, port } = written;
@@ -33,7 +35,7 @@ export function listenAddress(
     clientCert: tls['client_cert'] === 'required',
   };
   const admin = mappingAt(written, 'admin');
-  if (typeof admin['port'] === 'number' && admin['port'] > 0) {
+  if (whom === 'operators' && typeof admin['port'] === 'number' && admin['port'] > 0) {
     const { host } = admin;
     const address = {
       host: (typeof host === 'string' && bindHost(host)) || '127.0.0.1',
@@ -46,6 +48,14 @@ export function listenAddress(
     port: Number(env['MCPSTEAD_PORT']) || (typeof port === 'number' ? port : 8766),
     ...secured,
   };
+}
+
+/** The folder for the state of a gateway with this config; undefined: it has none. Read without validation; never throws. */
+export function stateFolder(path: string | undefined, env: NodeJS.ProcessEnv): string | undefined {
+  const { dir } = mappingAt(path ? read(path, () => undefined) : {}, 'state');
+  const values = { env, folder: dirname(resolve(path ?? '.')) };
+  const written = typeof dir === 'string' ? expand(dir, values, () => {}) : undefined;
+  return stateDir({ state: { dir: written || undefined } }, values);
 }
 
 function mappingAt(from: Readonly<Record<string, unknown>>, key: string): Readonly<Record<string, unknown>> {

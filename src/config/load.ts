@@ -22,6 +22,11 @@ export function loadConfig(path: string, env: NodeJS.ProcessEnv, local = false):
       },
     ]);
   }
+  return loadText(text, path, env, local);
+}
+
+/** The same for the text of the file at `path`, whatever the file contains. Throws ConfigError. */
+export function loadText(text: string, path: string, env: NodeJS.ProcessEnv, local = false): LoadedConfig {
   const { value, source, warnings } = parseText(text, path);
   const loaded = resolveSource(value, source, { env, folder: dirname(resolve(path)), local });
   return { ...loaded, warnings: [...warnings, ...loaded.warnings] };

@@ -74,7 +74,10 @@ export function secretsOf(server: ServerConfig): string[] {
   if (server.auth.type === 'bearer') secret(server.auth.token);
   for (const [name, text] of Object.entries(server.headers)) {
     value(text, name);
-    secret(/^(?:basic|bearer)\s+(.+)$/i.exec(text)?.[1] ?? '');
+    const [, scheme = '', credentials = ''] = /^(basic|bearer)\s+(.+)$/i.exec(text) ?? [];
+    secret(credentials);
+    if (/^basic$/i.test(scheme))
+      secret(Buffer.from(credentials, 'base64').toString('utf8').split(':').slice(1).join(':'));
   }
   for (const text of [server.url, server.proxy ?? '']) {
     passwordsOf(text).forEach(secret);
@@ -98,7 +101,7 @@ function passwordsOf(text: string): string[] {
 }
 
 /** Matches API_KEY, githubToken and X-Auth, but not MONKEY or AUTHOR. */
-function isCalledSecret(name: string): boolean {
+export function isCalledSecret(name: string): boolean {
   const words = name
     .replace(/([a-z0-9])([A-Z])/g, '$1_$2')
     .toLowerCase()

@@ -16,6 +16,7 @@ import {
   tracingOf,
 } from './access.js';
 import { bindHost } from './address.js';
+import { consoleKeyOf } from './console.js';
 import { isMapping, otherClient } from './client-files.js';
 import { expand, readSecret, type Values } from './expand.js';
 import { parseAll, suggestion, unknownKeys } from './issues.js';
@@ -95,6 +96,7 @@ export function resolveSource(input: unknown, source: Source, values: Values): L
     },
     servers: resolveServers(raw, values, findings, unknown),
     metrics: file.metrics,
+    console: { ...file.console, key: consoleKeyOf(values, findings) },
     logging: { ...file.logging, level: levelOf(values) ?? file.logging.level },
     http: httpOf(file, values, findings),
     startup: file.startup,

@@ -332,6 +332,24 @@ export const serverSchema = z.object({
     ),
 });
 
+const consoleKeys = z.object({
+  enabled: flag(true).meta(
+    now('Whether the console, its API and `/-/mcp` are served. False: they answer 404.'),
+  ),
+  edit: flag(false).meta(
+    now(
+      'Whether operators may change this file in the console. It can name programs, which the gateway then starts.',
+    ),
+  ),
+  calls: z
+    .int()
+    .min(1)
+    .max(10_000)
+    .default(500)
+    .meta(now('How many calls the console remembers while somebody watches.')),
+  minutes: z.int().min(1).max(1440).default(60).meta(now('How far back the charts of the console reach.')),
+});
+
 /** Keys that only one kind of server has, or that are resolved into another form. */
 export const TRANSPORT_KEYS = [
   'url',
@@ -394,6 +412,7 @@ export const fileSchema = z.object({
   tracing: tracing.prefault({}),
   admin: admin.prefault({}),
   state: state.prefault({}),
+  console: consoleKeys.prefault({}),
   logging: logging.prefault({}),
   http: http.prefault({}),
   startup: startup.prefault({}),

@@ -19,7 +19,7 @@ type Server = ReadonlyDeep<ServerValues>;
  */
 export interface Config extends Omit<
   File,
-  'mcp' | 'cache' | 'http' | 'policy' | 'profiles' | 'limits' | 'audit' | 'tracing' | 'state'
+  'mcp' | 'cache' | 'http' | 'policy' | 'profiles' | 'limits' | 'audit' | 'tracing' | 'state' | 'console'
 > {
   readonly mcp: {
     readonly auth: AuthConfig;
@@ -28,6 +28,8 @@ export interface Config extends Omit<
     readonly state_key: Buffer | undefined;
   };
   readonly servers: readonly ServerConfig[];
+  /** `key`: MCPSTEAD_CONSOLE_KEY; undefined: the gateway makes one. */
+  readonly console: File['console'] & { readonly key: string | undefined };
   /** `dir`: undefined if lists are not kept between runs. */
   readonly cache: { readonly dir: string | undefined };
   readonly http: Omit<File['http'], 'tls'> & { readonly tls: TlsConfig | undefined };
@@ -155,6 +157,8 @@ export interface ServerCommon extends Omit<Server, (typeof TRANSPORT_KEYS)[numbe
   readonly where: string;
   /** Why this server alone cannot start (an unset variable, a missing secret file). It is shown as down, with this message. */
   readonly problem?: string;
+  /** An operator has turned it off until a reload; `problem` says so. */
+  readonly off?: true;
   /** The values that replaced `${}`, except those that every child gets anyway; absent if there are none. */
   readonly filled?: readonly string[];
   readonly quirks: Present<Server['quirks']>;

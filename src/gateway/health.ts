@@ -1,13 +1,34 @@
 /** What /health tells of the servers. */
+import type { ServerStatus } from '../admin/schemas.js';
+import { statusOf } from '../admin/status.js';
 import { redactUrl } from '../config/index.js';
 import type { ServerHealth } from '../downstream/http/admin.js';
 import type { Connection } from '../upstream/link/connection.js';
 import type { Upstream } from '../upstream/link/pool.js';
 
+/** The status of a server. `pending`: definitions that wait for an approval; `started`: of the gateway, in Unix milliseconds. */
+export function serverStatus({ link }: Upstream, pending: number, started: number): ServerStatus {
+  const { config } = link;
+  return statusOf({
+    name: config.name,
+    kind: config.kind,
+    state: link.state,
+    firstConnect: link.firstConnect,
+    lastError: link.lastError,
+    lastCode: link.lastCode,
+    history: link.history,
+    off: config.off === true,
+    hasProblem: config.problem !== undefined,
+    pending,
+    started,
+  });
+}
+
 /** `second`: the link of legacy clients, where a server speaks both eras. */
 export function healthOf(
   { config: { required }, link, next }: Upstream,
   second: Connection | undefined,
+  { word, cause, action }: ServerStatus,
 ): ServerHealth {
   const { config, stats, peer, staleLists, keptSince } = link;
   return {
@@ -38,5 +59,8 @@ export function healthOf(
       },
     }),
     ...(next && { next: { state: next.state, error: next.lastError ?? null } }),
+    word,
+    cause,
+    action,
   };
 }

@@ -5,7 +5,10 @@ import { createAccess } from '../policy/access.js';
 import type { Runtime } from '../proxy/runtime.js';
 import type { Fetcher } from '../upstream/http/fetch-json.js';
 
-export interface IdentitiesDeps extends Pick<AuthenticatorDeps, 'wheel' | 'log' | 'stats' | 'boundary'> {
+export interface IdentitiesDeps extends Pick<
+  AuthenticatorDeps,
+  'wheel' | 'log' | 'stats' | 'boundary' | 'isOperator'
+> {
   /** Names proxies and certificates. */
   readonly env: NodeJS.ProcessEnv;
 }

@@ -40,6 +40,8 @@ import type { Readiness } from './readiness.js';
 /** Which client a link belongs to, in which era it is dialled, and what it starts with. */
 type LinkOptions = Pick<ConnectionDeps, 'client' | 'prefers' | 'second' | 'cache' | 'remembered'>;
 
+/** Why a server is down that an operator has turned off. */
+const TURNED_OFF = 'turned off until a reload';
 /** The client of the shared link to a per-client server: it can be asked for nothing. */
 const NOBODY = { id: '', capabilities: {} };
 
@@ -79,6 +81,8 @@ export class Links {
   #watcher: Watcher | undefined;
   /** The era in which shared children are spoken to that speak both: that of the one client, if there is only one. */
   #childEra: Era = 'modern';
+  /** Servers that an operator has turned off. */
+  readonly #off = new Set<string>();
   /** Servers that are added now are those of the start: their lists of the last run are shown. */
   #starting = true;
 
@@ -139,7 +143,8 @@ export class Links {
       },
       limit: () => deps.config().limits.per_client,
       begun: () => this.shared.begun,
-      servers: () => deps.config().servers.filter(({ session }) => session === 'per-client'),
+      servers: () =>
+        deps.config().servers.filter(({ name, session }) => session === 'per-client' && !this.#off.has(name)),
       evict: deps.evict,
       connect: (server, client, events) =>
         this.#connect(server, events, { client, prefers: () => client.era }),
@@ -182,6 +187,7 @@ export class Links {
 
   /** A reload left the link of a server as it is. */
   update(config: ServerConfig): void {
+    this.#off.delete(config.name);
     const upstream = this.shared.get(config.name);
     // A link that has given up waits for a reload.
     if ((upstream?.next ?? upstream?.link)?.state === 'down') return this.restart(config);
@@ -191,14 +197,35 @@ export class Links {
     this.own.update(config);
   }
 
+  /** Ends the connections to a server until a reload. Returns false if there is no such server. */
+  turnOff(server: string): boolean {
+    const config = this.shared.get(server)?.config;
+    if (!config || config.off) return config !== undefined;
+    this.#deps.readiness.settle(server);
+    this.#off.add(server);
+    this.own.restart(server);
+    this.seconds.drop(server);
+    this.shared.restart({ ...config, problem: TURNED_OFF, off: true });
+    return true;
+  }
+
+  /** Makes new connections to a server, which may be turned off or have given up. Returns false if there is no such server. */
+  reconnect(server: string): boolean {
+    const config = this.#deps.config().servers.find(({ name }) => name === server);
+    if (config) this.restart(config);
+    return config !== undefined;
+  }
+
   restart(config: ServerConfig): void {
     this.#unrequire(config);
+    this.#off.delete(config.name);
     this.own.restart(config.name);
     this.seconds.outdate(config.name);
     this.shared.restart(config);
   }
 
   remove(server: string): void {
+    this.#off.delete(server);
     const { readiness, catalog, stats, interests, announcer } = this.#deps;
     readiness.settle(server);
     catalog.remove(server);

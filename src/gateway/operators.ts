@@ -1,14 +1,16 @@
 /** What operators ask a gateway: its health, its metrics, what its policy decides, what is pinned. */
+import type { ServerStatus } from '../admin/schemas.js';
 import type { Config } from '../config/types.js';
 import type { Admin, Health, Ready, ReloadResult } from '../downstream/http/admin.js';
 import { GatewayError } from '../errors.js';
 import type { GatewayStats } from '../observe/stats.js';
 import type { Principal } from '../protocol/ports.js';
 import type { Runtime } from '../proxy/runtime.js';
+import type { Upstream } from '../upstream/link/pool.js';
 import { isObject, textOf } from '../wire/json.js';
 import type { GatewayAudit } from './audit.js';
 import { explain, textsIn } from './explain.js';
-import { healthOf } from './health.js';
+import { healthOf, serverStatus } from './health.js';
 import type { Links } from './links.js';
 import type { PinBook } from './pins.js';
 import type { Readiness } from './readiness.js';
@@ -42,12 +44,21 @@ export class Operators implements Admin {
 
   health(): Health {
     const links = this.#deps.links();
-    const servers = links.shared.all().map((each) => healthOf(each, links.seconds.get(each.config.name)));
+    const servers = links.shared
+      .all()
+      .map((each) => healthOf(each, links.seconds.get(each.config.name), this.status(each)));
     return {
       status: servers.every(({ connected }) => connected) ? 'ok' : 'degraded',
       uptime_seconds: Date.now() / 1000 - this.#deps.stats.startedAt,
       servers,
     };
+  }
+
+  status(upstream: Upstream): ServerStatus {
+    const { pins, stats } = this.#deps;
+    const { name } = upstream.config;
+    const pending = pins.mode(name) === 'enforce' ? (stats.pins.get(name)?.pending ?? 0) : 0;
+    return serverStatus(upstream, pending, stats.startedAt * 1000);
   }
 
   ready(named: boolean): Ready {

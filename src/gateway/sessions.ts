@@ -1,4 +1,5 @@
 import type { Config } from '../config/types.js';
+import type { Wheel } from '../lib/wheel.js';
 import type { Boundary } from '../observe/boundary.js';
 import type { Logger } from '../observe/log.js';
 import type { GatewayStats, TerminationReason } from '../observe/stats.js';
@@ -10,7 +11,7 @@ import { endSession } from '../session/ask.js';
 import type { Kept } from '../session/kept.js';
 import { localSessions } from '../session/local.js';
 import type { Session, SessionStore, SessionStoreOptions } from '../session/store.js';
-import type { Streams } from '../session/streams.js';
+import { createStreams, type Streams } from '../session/streams.js';
 import type { Links } from './links.js';
 
 export interface SessionOptionsDeps {
@@ -51,6 +52,23 @@ export function sessionOptions(deps: SessionOptionsDeps): SessionStoreOptions {
       },
     }),
   };
+}
+
+/** The streams of sessions, as the configuration of the start bounds them. */
+export function streamsOf(
+  config: () => Config,
+  { wheel, stats, log }: { readonly wheel: Wheel; readonly stats: GatewayStats; readonly log: Logger },
+): Streams {
+  return createStreams({
+    wheel,
+    resumeMs: config().http.resume_seconds * 1000,
+    replayBytes: () => config().limits.replay_bytes,
+    dropped: (reason) => {
+      stats.eventsDropped.add(reason);
+      if (reason === 'slow_client')
+        log.warn('closed the server-to-client stream of a client that does not read');
+    },
+  });
 }
 
 /** The sessions of this process, for all who end many or look one up. */

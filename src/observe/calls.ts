@@ -1,6 +1,6 @@
 /** The stream of requests from clients. Metrics, the log and the audit log subscribe to it. */
 import type { GatewayError } from '../errors.js';
-import type { NameKind, Outgoing, Principal, Target } from '../protocol/ports.js';
+import type { Caller, Cause, NameKind, Outgoing, Principal, Target } from '../protocol/ports.js';
 import type { TraceParent } from '../protocol/traceparent.js';
 import type { AuthFailureReason, Decision, Outcome, ToolErrorReason } from './stats.js';
 
@@ -20,8 +20,12 @@ export interface ObservedCall {
   readonly target: Target | undefined;
   /** Whether it was sent to its server. */
   readonly sent: boolean;
+  /** Who sent it; undefined: it was refused before that was known. */
+  readonly from?: Caller | undefined;
   /** undefined: no observer has `detailed`, or it is not a request. */
   readonly details?: CallDetails | undefined;
+  /** Cancels it, if it is under way. A request that began before an observer had `detailed` may not be found. */
+  cancel?(why: Cause): void;
 }
 
 export interface EndedCall extends ObservedCall {
@@ -33,6 +37,8 @@ export interface EndedCall extends ObservedCall {
   readonly outcome: string;
   /** Time since it was sent, or since it arrived if it was not sent. */
   readonly ms: number;
+  /** The error that it was refused with, before it was sent. */
+  readonly refusal?: GatewayError | undefined;
 }
 
 /** What is collected about a request only if an observer asks for it. */
@@ -59,6 +65,12 @@ export interface CallDetails {
   readonly parents: readonly [meta: TraceParent | undefined, header: TraceParent | undefined];
   /** When the request arrived, by performance.now(). */
   readonly arrived: number;
+  /** When the answer began, by performance.now(); undefined: there was none, or the gateway made it at once. */
+  readonly began: number | undefined;
+  /** What an observer that is removed at times keeps about the request. */
+  watched?: object | undefined;
+  /** Gets each chunk of the answer. It must not change it. */
+  tap?: ((chunk: Buffer) => void) | undefined;
   /** JSON of `params.arguments` as received. */
   argumentBytes(): Buffer | undefined;
 }
@@ -71,7 +83,7 @@ export interface RefusedCredential {
   readonly route: string;
 }
 
-/** Gets told about calls. It must not throw, and must not keep the objects it gets. */
+/** Gets told about calls. It must not throw, and must not keep the objects it gets after their end. */
 export interface CallObserver {
   /** It needs `details`, which cost every call a little. */
   readonly detailed?: true;
@@ -97,8 +109,9 @@ export class Calls {
   readonly #asked: CallObserver[] = [];
   readonly #over: CallObserver[] = [];
   readonly #refused: CallObserver[] = [];
-  /** Whether requests collect `details`. */
+  /** Whether requests that arrive now collect `details`. */
   detailed = false;
+  readonly #observers = new Set<CallObserver>();
   #tracer: Tracer | undefined;
 
   add(observer: CallObserver): void {
@@ -106,7 +119,18 @@ export class Calls {
     if (observer.asked) this.#asked.push(observer);
     if (observer.over) this.#over.push(observer);
     if (observer.refused) this.#refused.push(observer);
+    this.#observers.add(observer);
     if (observer.detailed) this.detailed = true;
+  }
+
+  /** Ends what `add` began. */
+  remove(observer: CallObserver): void {
+    for (const list of [this.#opened, this.#asked, this.#over, this.#refused]) {
+      const at = list.indexOf(observer);
+      if (at !== -1) list.splice(at, 1);
+    }
+    this.#observers.delete(observer);
+    this.detailed = [...this.#observers].some(({ detailed }) => detailed);
   }
 
   /** Adds a tracer before other observers, which see the trace then. */
@@ -149,4 +173,23 @@ export class Calls {
       ms,
     });
   }
+}
+
+/** How a request ended, in one word. */
+export function outcomeOf({
+  result,
+  reason,
+}: Pick<EndedCall, 'result' | 'reason'>): 'ok' | 'tool_error' | 'error' | 'cancelled' {
+  if (reason === 'cancelled') return 'cancelled';
+  if (result === 'error') return 'error';
+  return reason === undefined ? 'ok' : 'tool_error';
+}
+
+/** The gateway's own code, the JSON-RPC code of the server's error, `tool_error`, or why the call ended; undefined: it succeeded. */
+export function errorType(call: EndedCall, details: CallDetails | undefined): string | undefined {
+  const error = details?.error ?? call.refusal;
+  if (error) return error.code;
+  if (details?.rpcCode !== undefined) return String(details.rpcCode);
+  const outcome = outcomeOf(call);
+  return outcome === 'ok' ? undefined : outcome === 'tool_error' ? outcome : (call.reason ?? 'internal');
 }

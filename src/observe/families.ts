@@ -269,6 +269,7 @@ export const FAMILIES: readonly Family[] = [
         'init_failed',
         'evicted',
         'auth_changed',
+        'operator',
         'server_removed',
       ],
     },

@@ -125,6 +125,7 @@ export type TerminationReason =
   | 'init_failed'
   | 'evicted'
   | 'auth_changed'
+  | 'operator'
   | 'server_removed';
 
 /** Why a credential is refused: the label `reason` of `mcpstead_mcp_auth_failures_total`. */

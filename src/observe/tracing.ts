@@ -14,8 +14,7 @@ import type { AnswerHead, Cause, Outgoing, Seen, Sink } from '../protocol/ports.
 import { isModernRevision } from '../protocol/revisions.js';
 import { PassThroughSink } from '../protocol/sinks.js';
 import type { TraceParent } from '../protocol/traceparent.js';
-import { errorType } from './audit/record.js';
-import type { CallDetails, EndedCall, ObservedCall, Tracer } from './calls.js';
+import { errorType, type CallDetails, type EndedCall, type ObservedCall, type Tracer } from './calls.js';
 import type { Logger } from './log.js';
 
 /** As in package.json, where they are optional. */

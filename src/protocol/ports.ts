@@ -1,15 +1,17 @@
 /**
  * The interfaces between the modules. Times are in milliseconds, sizes in bytes.
  */
-import type { GatewayError } from '../errors.js';
+import type { ErrorCode, GatewayError } from '../errors.js';
 import type { ServerStats, ToolStats } from '../observe/stats.js';
 import type { Patch } from '../wire/splice.js';
 import type { Message } from './message.js';
 import type { Principal } from './principal.js';
 import type { Era } from './revisions.js';
 import type { Definition, ListKind, Lists } from './lists.js';
+import type { NameKind, Verdict } from './rules.js';
 
 export type { Denied, Principal, PrincipalKind, Shown } from './principal.js';
+export type { Checked, Guard, NameKind, Rules, Verdict } from './rules.js';
 
 /** Why something ended, as a short phrase for people and logs: `client gone`, `cancelled by the client`. */
 export type Cause = string;
@@ -181,6 +183,15 @@ export interface Outgoing {
 
 export type LinkState = 'starting' | 'connecting' | 'up' | 'backoff' | 'draining' | 'down';
 
+/** A state change of a link. */
+export interface LinkTransition {
+  /** Unix milliseconds. */
+  readonly time: number;
+  readonly state: LinkState;
+  /** Why the link is not up, without secrets; undefined: no failure. */
+  readonly cause: string | undefined;
+}
+
 /** What a server said at its handshake, or in its answer to server/discover. */
 export interface Peer {
   readonly era: Era;
@@ -286,6 +297,12 @@ export interface LinkAdmin<Config> {
   readonly inFlight: number;
   /** Lists whose last reading failed, and why, without secrets: they are older ones. */
   readonly staleLists: ReadonlyMap<ListKind, string>;
+  /** The code of `lastError`. */
+  readonly lastCode: ErrorCode | undefined;
+  /** The last state changes of the server, oldest first, also on the links that this one replaced. */
+  readonly history: readonly LinkTransition[];
+  /** The last lines that a child wrote to stderr, without secrets. */
+  readonly stderr: readonly string[];
   /** Begins the first attempt to connect. */
   start(): void;
   /** Applies configuration that needs no new connection. */
@@ -347,9 +364,6 @@ export interface LinkEvents {
   gaveUp(link: Link, error: GatewayError): void;
 }
 
-/** The kinds of names in a view. */
-export type NameKind = 'tool' | 'prompt' | 'resource' | 'task';
-
 /** What a name leads to: a tool, prompt, resource or task of a server. */
 export interface Target {
   readonly link: ServerLink;
@@ -366,40 +380,13 @@ export interface Target {
   stats: ToolStats | undefined;
 }
 
-/** What the rules for a caller say about an item. */
-export interface Verdict {
-  readonly shown: boolean;
-  /** The rule that decides, or `default`. */
-  readonly rule: string;
-  /** Checks each call; undefined: every call is allowed. */
-  readonly guard?: Guard | undefined;
-}
-
-/** Checks calls of one item. */
-export interface Guard {
-  /** `route`: the path of the endpoint that the call came to. */
-  check(principal: Principal, message: Pick<Message, 'body' | 'params'>, route: string): Checked;
-}
-
-export interface Checked {
-  /** The rule that decides, or `default`. */
-  readonly rule: string;
-  /** Why the call is refused; undefined: it is allowed. */
-  readonly error?: GatewayError | undefined;
-}
-
-/** The rules that apply to some callers. */
-export interface Rules {
-  /** Equal keys: equal decisions, as long as the policy is in force. */
-  readonly key: string;
-  /** Whether everything is allowed, of all servers. */
-  readonly isAll: boolean;
-  /** Whether nothing of a server may be seen. `server`: one that exists. */
-  hides(server: string): boolean;
-  /** Whether everything of a server is allowed, also what it does not list. */
-  whole(server: string): boolean;
-  /** Decides about an item. `name`: the server's own. `definition`: undefined: the server does not list it. */
-  decide(kind: NameKind, server: string, name: string, definition?: Definition): Verdict;
+/** What one server contributes to a list. */
+export interface ListPart {
+  readonly link: ServerLink;
+  /** The same array until the list changes. */
+  readonly definitions: readonly Definition[];
+  /** By their name in the view, in list order. */
+  readonly names: ReadonlyMap<string, Definition>;
 }
 
 /** The `result` of a list, in parts. */
@@ -424,6 +411,8 @@ export interface View {
   conflict(kind: NameKind, name: string): GatewayError | undefined;
   /** The `result` of a list as clients of an era read it. */
   list(kind: ListKind, era: Era): ListBytes;
+  /** The definitions of a list, by server. */
+  parts(kind: ListKind): readonly ListPart[];
   /** Renders large lists with pauses for other work, so that `list` has little left to do. undefined: nothing to wait for. */
   prepare(kind: ListKind, era: Era): Promise<void> | undefined;
   /** How fresh the lists of this view are: as fresh as the stalest server. */

@@ -20,7 +20,9 @@ export interface Principal {
   readonly profile?: string | undefined;
 }
 
-export type PrincipalKind = 'anonymous' | 'local' | 'bearer' | 'key' | 'token' | 'proxy' | 'cert';
+/** `operator`: a holder of the console key. */
+export type PrincipalKind =
+  'anonymous' | 'local' | 'bearer' | 'key' | 'token' | 'proxy' | 'cert' | 'operator';
 
 /** What a request shows about its sender. An IncomingMessage is one. */
 export interface Shown {

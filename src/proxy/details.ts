@@ -27,6 +27,9 @@ export class Details extends PassThroughSink implements CallDetails {
   named: { readonly kind: NameKind; readonly name: string } | undefined;
   revision: string | undefined;
   bytesOut = 0;
+  began: number | undefined;
+  watched: object | undefined;
+  tap: ((chunk: Buffer) => void) | undefined;
   readonly arrived = performance.now();
   #traceId: string | undefined;
   readonly #origin: From;
@@ -95,11 +98,13 @@ export class Details extends PassThroughSink implements CallDetails {
 
   override start(head: AnswerHead): void {
     this.rpcCode = head.code;
+    this.began = performance.now();
     super.start(head);
   }
 
   override write(chunk: Buffer): boolean {
     this.bytesOut += chunk.length;
+    this.tap?.(chunk);
     return super.write(chunk);
   }
 

@@ -5,7 +5,7 @@ import type { SlotSet, Slotted } from '../lib/slot-set.js';
 import type { Outcome, ToolErrorReason } from '../observe/stats.js';
 import { idKey, type Message } from '../protocol/message.js';
 import { methodOf } from '../protocol/methods.js';
-import type { Caller, Exchange, Outgoing, Principal, Sink, Target } from '../protocol/ports.js';
+import type { Caller, Cause, Exchange, Outgoing, Principal, Sink, Target } from '../protocol/ports.js';
 import type { Era } from '../protocol/revisions.js';
 import { resultMessage } from '../protocol/sinks.js';
 import type { Session } from '../session/store.js';
@@ -69,6 +69,7 @@ export class Incoming implements EndedCall, Slotted {
   reason: ToolErrorReason | undefined;
   outcome = '';
   ms = 0;
+  refusal: GatewayError | undefined;
   readonly #calls: Calls;
   #caller: Caller | undefined;
   #started = performance.now();
@@ -106,6 +107,10 @@ export class Incoming implements EndedCall, Slotted {
     return methodOf(method) ? method : 'unknown';
   }
 
+  get from(): Caller | undefined {
+    return this.#caller;
+  }
+
   get principal(): Principal {
     return this.origin.principal;
   }
@@ -137,6 +142,12 @@ export class Incoming implements EndedCall, Slotted {
     return this.session && idKey(this.message.id as string);
   }
 
+  cancel(why: Cause): void {
+    const { key, session } = this;
+    const noted = key === undefined ? undefined : session?.inFlight?.get(key);
+    (noted ?? this.exchange)?.cancel(why);
+  }
+
   /** Records for the observers what a policy decided. `rule`: the one that decided. */
   decided(decision: Decision, rule: string | undefined): void {
     if (!this.details) return;
@@ -164,8 +175,10 @@ export class Incoming implements EndedCall, Slotted {
 
   /** Reports the end of a request that was answered immediately. */
   settled(handled: Settled): void {
-    if (handled.kind === 'refused') this.details?.refused(handled.error);
-    else if (handled.kind === 'answer') {
+    if (handled.kind === 'refused') {
+      this.refusal = handled.error;
+      this.details?.refused(handled.error);
+    } else if (handled.kind === 'answer') {
       this.session ??= handled.session;
       this.details?.answered(handled.bytes.length);
     }

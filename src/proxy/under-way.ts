@@ -20,8 +20,9 @@ export function remember(incoming: Incoming, exchange: Exchange): void {
 
 function note(incoming: Incoming, exchange: Exchange): void {
   const { sessionless } = incoming;
+  // An observer with details may cancel it.
+  if (sessionless || incoming.details) incoming.exchange = exchange;
   if (!sessionless) return;
-  incoming.exchange = exchange;
   if (incoming.slot === -1) sessionless.add(incoming);
 }
 

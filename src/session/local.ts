@@ -23,6 +23,7 @@ const CAUSES: Record<TerminationReason, Cause> = {
   init_failed: 'session not opened',
   evicted: 'session evicted',
   auth_changed: 'credential withdrawn',
+  operator: 'session ended by an operator',
   server_removed: 'server removed',
 };
 

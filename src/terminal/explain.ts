@@ -17,6 +17,7 @@ export function printable(text: string): string {
 /** Describes an error in one line (a ConfigError: one line per problem), with a fix if there is one. */
 export function explain(error: unknown, env: NodeJS.ProcessEnv): string {
   if (!(error instanceof Error)) return String(error);
+  if (error instanceof Refusal) return error.message;
   // Compared by name, because importing the class would load all of src/config.
   if (error.name === 'ConfigError') return error.message;
   if (env['MCPSTEAD_LOG_LEVEL'] === 'trace' && error.stack !== undefined) return error.stack;

@@ -7,6 +7,8 @@ export interface Terminal {
   readonly err: (text: string) => void;
   readonly stdin: Readable;
   readonly stdout: Writable;
+  /** Which of stdin, stdout and stderr are terminals. */
+  readonly tty: { readonly in: boolean; readonly out: boolean; readonly err: boolean };
   /** Ends the process at once. */
   readonly exit: (status: number) => void;
 }

@@ -118,6 +118,7 @@ export function authenticator(config: Partial<AuthConfig>, options: StageOptions
       boundary: new Boundary(log, stats.internalErrors),
       publicUrl: 'publicUrl' in options ? options.publicUrl : 'https://gw.example',
       clientAuthorities: options.clientAuthorities,
+      isOperator: () => false,
       previous: previous?.auth,
     },
   );

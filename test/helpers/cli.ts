@@ -1,4 +1,5 @@
 import { spawn, type ChildProcess } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -14,9 +15,20 @@ const recorder = new URL('wire-recorder.mjs', import.meta.url).href;
 export const recorded: Record<string, string> = {
   // No cache: a test must not see the lists that another one left.
   XDG_CACHE_HOME: '/dev/null',
+  // No config of this user.
+  XDG_CONFIG_HOME: '/dev/null',
+  // Nor the console key of the person who runs it.
+  XDG_STATE_HOME: scratch(),
   ...(SPAWNED_COVERAGE !== undefined && { NODE_V8_COVERAGE: SPAWNED_COVERAGE }),
   ...(WIRE_RECORD !== undefined && { WIRE_RECORD, NODE_OPTIONS: `--import=${recorder}` }),
 };
+
+/** A folder for all gateways of this file, which is removed at the end of it. */
+function scratch(): string {
+  const folder = mkdtempSync(join(tmpdir(), 'mcpstead-test-state-'));
+  atEnd(() => rmSync(folder, { recursive: true, force: true }));
+  return folder;
+}
 
 export interface CliRun {
   readonly child: ChildProcess;

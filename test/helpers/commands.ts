@@ -20,6 +20,7 @@ export async function command(
     err: (text) => (err += text),
     stdin: Readable.from([stdin]),
     stdout: new PassThrough(),
+    tty: { in: false, out: false, err: false },
     exit: () => undefined,
   });
   return { status, out, err };

@@ -245,7 +245,7 @@ describe('mcpstead audit verify', () => {
       expect.stringContaining('cannot read the audit log: ENOENT'),
     ]);
     expect(await run()).toEqual([2, expect.stringContaining('usage: mcpstead audit verify')]);
-    expect(await run('--wat', file)).toEqual([2, expect.stringContaining("Unknown option '--wat'")]);
+    expect(await run('--wat', file)).toEqual([2, expect.stringContaining('there is no --wat')]);
     const other = runCli(['audit', 'burn']);
     expect(await other.exit()).toBe(2);
     expect(other.stderr).toContain("unknown command 'audit burn'; there is: verify");

@@ -67,7 +67,10 @@ describe('mcpstead', () => {
   it('asks for a config when there is neither', async () => {
     const cli = runCli([]);
     expect(await cli.exit()).toBe(1);
-    expect(cli.stderr).toBe('mcpstead requires --config <path> or MCPSTEAD_CONFIG=<path>\n');
+    expect(cli.stderr).toBe(
+      'mcpstead requires --config <path> or MCPSTEAD_CONFIG=<path>\n' +
+        '  mcpstead init   take over the servers of Claude, Cursor, ...    mcpstead demo   two example servers\n',
+    );
   });
 
   it.each(['--version', '-V'])('prints its version for %s', async (flag) => {
@@ -85,14 +88,17 @@ describe('mcpstead', () => {
 
   it.each([
     [['--frobnicate'], "Unknown option '--frobnicate'; see mcpstead --help"],
-    [['serve'], "unknown command 'serve'; mcpstead --config PATH runs the gateway"],
+    [['start'], "unknown command 'start'; mcpstead serve runs the gateway"],
     [['help'], "unknown command 'help'; did you mean --help?"],
     [['frobnicate'], "unknown command 'frobnicate'; see mcpstead --help"],
     [['config.yaml'], "unknown command 'config.yaml'; did you mean --config config.yaml?"],
     [['etc/mcpstead'], "unknown command 'etc/mcpstead'; did you mean --config etc/mcpstead?"],
     [['check', 'mcp.json'], "unexpected argument 'mcp.json'; did you mean --config mcp.json?"],
     [['demo', 'mcp.json'], "unexpected argument 'mcp.json'; see mcpstead --help"],
-    [['check', 'a', '-c', 'b'], "unexpected argument 'a'; see mcpstead --help"],
+    [
+      ['check', 'a', '-c', 'b'],
+      "unexpected argument 'a'; usage: mcpstead check [--config PATH] [--connect] [--json]",
+    ],
     [
       ['stdio', '--url', 'http://h', '-c', 'x'],
       '--url and --config name different gateways: use one of them; see mcpstead --help',

@@ -23,7 +23,9 @@ const SOURCES = [
   'README.md',
   'CHANGELOG.md',
   'LICENSE',
+  'docs',
   'src',
+  'console',
   'scripts',
 ];
 
@@ -54,8 +56,18 @@ describe('the package', () => {
   const command = (): string => join(folder, 'node_modules/.bin/mcpstead');
 
   it('holds what runs, its types and its papers, and nothing else', () => {
-    const outside = files.filter((name) => !/^dist\/.*\.(js|d\.ts)$/.test(name)).sort();
-    expect(outside).toEqual(['CHANGELOG.md', 'LICENSE', 'README.md', 'dist/build-info.json', 'package.json']);
+    const outside = files
+      .filter((name) => !/^dist\/.*\.(js|d\.ts)$/.test(name) && !name.startsWith('dist/console/'))
+      .sort();
+    expect(outside).toEqual([
+      'CHANGELOG.md',
+      'LICENSE',
+      'README.md',
+      'dist/build-info.json',
+      'dist/errors.md',
+      'package.json',
+    ]);
+    expect(files).toContain('dist/console/index.html.br');
     expect(files.filter((name) => /test|fixture|bench/.test(name))).toEqual([]);
   });
 
@@ -67,9 +79,13 @@ describe('the package', () => {
     expect(Object.keys(dependencies).sort()).toEqual([
       '@bufbuild/cel',
       '@bufbuild/re2',
+      '@clack/prompts',
+      '@stricli/core',
       'cross-spawn',
       'jose',
       'pino',
+      'smol-toml',
+      'tokenx',
       'undici',
       'yaml',
       'zod',

@@ -230,7 +230,12 @@ describe('pin: enforce', () => {
       '{"server":"s","names":[7]}',
     ])
       expect(
-        (await send(`${on.gateway.base}/-/pins/approve`, body, { method: 'POST', headers })).status,
+        (
+          await send(`${on.gateway.base}/-/pins/approve`, body, {
+            method: 'POST',
+            headers: { ...headers, 'content-type': 'application/json' },
+          })
+        ).status,
       ).toBe(400);
     const strange = await on.run('pins', 'approve', 's', 'nothing');
     expect([strange.status, strange.err]).toEqual([

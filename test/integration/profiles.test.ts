@@ -270,7 +270,7 @@ describe('mcpstead policy explain', () => {
         ['policy', 'explain', '--url', gateway.base, '--as', 'key:ci'],
         token === undefined ? {} : { MCPSTEAD_BEARER_TOKEN: token },
       );
-      expect([ran.status, ran.out]).toEqual([1, '']);
+      expect([ran.status, ran.out]).toEqual([5, '']);
       expect(ran.err).toMatch(token === CI ? /refused: HTTP 403/ : /refused: HTTP 401/);
     }
     for (const body of ['[]', '7', '{', '{"as":"x","groups":"a"}', '{"as":"x","tool":7}']) {

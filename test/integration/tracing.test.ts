@@ -251,6 +251,7 @@ describe('the rate of samples', () => {
             traceId: undefined,
             parents: [i % 2 === 0 ? parent : undefined, undefined],
             arrived: 0,
+            began: undefined,
             argumentBytes: () => undefined,
           },
         }),

@@ -12,8 +12,10 @@ import { hashApiKey, isApiKey, createApiKey } from '../../lib/api-key.js';
 import { DAY_MS, endOfDay } from '../../lib/calendar.js';
 import { printable, Refusal } from '../../terminal/explain.js';
 import type { Terminal } from '../../terminal/terminal.js';
-import { NO_GATEWAY, askGateway, refusalText } from '../gateway-request.js';
-import { configOf, listed, type Verb, type Written } from '../verb.js';
+import { configOf } from '../config-path.js';
+import { refusalText } from '../gateway-request.js';
+import { askApi, gatewayOf, NO_GATEWAY, REFUSED } from '../target.js';
+import { listed, type Verb, type Written } from '../verb.js';
 
 const NAME = /^[A-Za-z0-9._@-]{1,128}$/;
 /** Keys are short; whatever else is on stdin is not one. */
@@ -144,18 +146,21 @@ function dateOf(text: string): string {
 
 /** Has the running gateway read its config again. `done`: what has been written. */
 async function reload(written: Written, terminal: Terminal, done: string): Promise<number> {
-  const target = { url: written.values['url'], config: configOf(written, terminal.env) };
   let why: string;
   try {
-    const answer = await askGateway(target, '/-/reload', '', terminal);
+    const gateway = gatewayOf(written, terminal);
+    const answer = await askApi(gateway, '/-/reload', { body: '' });
     if (answer.status === 200) {
-      terminal.err(printable(`${done}; the gateway at ${answer.url.origin} has reloaded\n`));
+      terminal.err(printable(`${done}; the gateway at ${gateway.origin} has reloaded\n`));
       return 0;
     }
-    why = `the gateway at ${answer.url.origin} did not reload (${refusalText(answer)}): send it SIGHUP`;
+    why = `the gateway at ${gateway.origin} did not reload (${refusalText(answer)}): send it SIGHUP`;
   } catch (error) {
     if (!(error instanceof Refusal)) throw error;
-    why = `${error.message}: it takes effect when the gateway starts, or on SIGHUP`;
+    why =
+      error.status === REFUSED
+        ? `the gateway did not reload (${error.message}): send it SIGHUP`
+        : `${error.message}: it takes effect when the gateway starts, or on SIGHUP`;
   }
   terminal.err(printable(`${done}; ${why}\n`));
   return NO_GATEWAY;

@@ -1,7 +1,7 @@
 /** Pinned definitions of a running gateway: `mcpstead pins list | diff | approve | export`. */
 import { printable, Refusal } from '../../terminal/explain.js';
 import type { Terminal } from '../../terminal/terminal.js';
-import { askFor } from '../gateway-request.js';
+import { askFor } from '../target.js';
 import type { Verb, Written } from '../verb.js';
 
 interface Entry {

@@ -1,6 +1,6 @@
 /** `mcpstead policy explain`: asks the running gateway what its policy decides for somebody, and why. */
 import { printable, Refusal } from '../../terminal/explain.js';
-import { askFor } from '../gateway-request.js';
+import { askFor } from '../target.js';
 import { listed, type Verb } from '../verb.js';
 
 interface Answer {

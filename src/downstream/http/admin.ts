@@ -37,6 +37,18 @@ export interface ServerHealth {
   };
   /** After a reload: the link that will replace this one. */
   readonly next?: { readonly state: ServerHealth['state']; readonly error: string | null };
+  /** The state in words: up, starting, connecting, down, needs login, needs approval, off, draining. */
+  readonly word: string;
+  /** Why it is not up; null: it is, or nothing has failed yet. */
+  readonly cause: string | null;
+  /** What helps; null: nothing has to be done. */
+  readonly action: {
+    readonly text: string;
+    /** A command line. */
+    readonly command?: string | undefined;
+    /** A path under `/-/api/v1/`. */
+    readonly post?: string | undefined;
+  } | null;
 }
 
 export interface Health {

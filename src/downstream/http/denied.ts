@@ -14,12 +14,21 @@ const NAMED: ReadonlySet<AuthFailureReason> = new Set([
   'bad_proxy',
 ]);
 
-export function sendDenied(res: ServerResponse, denied: Denied): void {
+/** `send`: sends the error in the form of the route. */
+export function sendDenied(
+  res: ServerResponse,
+  denied: Denied,
+  send: (res: ServerResponse, error: GatewayError, headers: string[]) => void = sendJsonRpc,
+): void {
   const { challenge, retryAfter } = denied;
   const headers: string[] = [];
   if (challenge !== undefined) headers.push('WWW-Authenticate', challenge);
   if (retryAfter !== undefined) headers.push('Retry-After', String(retryAfter));
-  sendError(res, errorOf(denied), 'null', headers);
+  send(res, errorOf(denied), headers);
+}
+
+function sendJsonRpc(res: ServerResponse, error: GatewayError, headers: string[]): void {
+  sendError(res, error, 'null', headers);
 }
 
 function errorOf({ status, reason, named, retryAfter = 1 }: Denied): GatewayError {

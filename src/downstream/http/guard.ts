@@ -1,4 +1,7 @@
-/** Checks Host (against DNS rebinding) and Origin (against pages of other sites), and sets CORS headers for admitted origins. */
+/**
+ * Checks Host (against DNS rebinding) and Origin (against pages of other sites), and sets CORS headers for admitted origins. Routes below
+ * `/-/` are for pages of the gateway itself alone.
+ */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { isIP } from 'node:net';
 import { isLoopback } from '../../config/index.js';
@@ -8,8 +11,20 @@ import { GatewayError } from '../../errors.js';
 export interface Guard {
   /** undefined: admitted; CORS headers are set on `res`. */
   check(req: IncomingMessage, res: ServerResponse): GatewayError | undefined;
+  /** The same below `/-/`, where no origin gets CORS headers. */
+  checkOwn(req: IncomingMessage, route: OwnRoute | undefined): GatewayError | undefined;
   /** Answers a preflight request of an admitted origin. */
   preflight(req: IncomingMessage, res: ServerResponse): void;
+}
+
+/** What the check needs to know about a route below `/-/`. */
+export interface OwnRoute {
+  /** A page: links of other sites may lead to it. */
+  readonly page?: true | undefined;
+  /** A POST may have any content type. */
+  readonly anyType?: true | undefined;
+  /** Whether it always takes a credential that the request itself shows, so that a page that poses as this host gains nothing. */
+  readonly keyed?: true | undefined;
 }
 
 const EXPOSED = 'Mcp-Session-Id, WWW-Authenticate, Retry-After';
@@ -69,14 +84,46 @@ export function createGuard(boundHost: string, config: () => Config): Guard {
       return false;
     }
     const name = nameOf(url.hostname);
-    if (isLoopback(name)) return true;
     if (public_url !== null && new URL(public_url).origin === url.origin) return true;
-    if (name === boundHost.toLowerCase()) return true;
     // DNS rebinding needs a name: a page from this very address belongs to this host.
+    return isThisAddress(name, req);
+  }
+
+  /** Whether a page belongs to this very host and port, or to `http.public_url`. */
+  function isOwnOrigin(origin: string, req: IncomingMessage, keyed: boolean): boolean {
+    if (!URL.canParse(origin)) return false;
+    const url = new URL(origin);
+    const { public_url, allowed_hosts } = config().http;
+    if (public_url !== null && new URL(public_url).origin === url.origin) return true;
+    if (url.host !== (req.headers.host ?? '').toLowerCase()) return false;
+    // A name may have been made to lead here by the page itself.
+    const name = nameOf(url.hostname);
+    return keyed || onLoopback || matchesHost(allowed_hosts, url.host) || isThisAddress(name, req);
+  }
+
+  function isThisAddress(name: string, req: IncomingMessage): boolean {
+    if (isLoopback(name) || name === boundHost.toLowerCase()) return true;
     return isIP(name) !== 0 && name === (req.socket.localAddress ?? '').replace(/^::ffff:/, '');
   }
 
   return {
+    checkOwn(req, route) {
+      const refusal = checkHost(req);
+      if (refusal) return refusal;
+      const { origin } = req.headers;
+      const site = req.headers['sec-fetch-site'];
+      if (site !== undefined && site !== 'same-origin' && !(route?.page && isNavigation(req)))
+        return new GatewayError('forbidden', 'this is for pages of the gateway itself: open its console');
+      if (origin !== undefined && !isOwnOrigin(origin, req, route?.keyed === true))
+        return new GatewayError(
+          'forbidden',
+          `the Origin '${origin.slice(0, 128)}' is not this gateway's: http.public_url names another address under which it is reached`,
+        );
+      if (req.method !== 'POST' || !route || route.anyType) return undefined;
+      const type = req.headers['content-type'];
+      if (type !== undefined && /^application\/json\s*(;|$)/i.test(type)) return undefined;
+      return new GatewayError('unsupported_media_type', 'Content-Type must be application/json');
+    },
     check(req, res) {
       const refusal = checkHost(req);
       if (refusal) return refusal;
@@ -106,4 +153,13 @@ export function createGuard(boundHost: string, config: () => Config): Guard {
       res.writeHead(204).end();
     },
   };
+}
+
+/** Whether a browser opens a document: by a link, by the address bar, or on the way back from another site. */
+function isNavigation({ method, headers }: IncomingMessage): boolean {
+  return (
+    (method === 'GET' || method === 'HEAD') &&
+    headers['sec-fetch-mode'] === 'navigate' &&
+    headers['sec-fetch-dest'] === 'document'
+  );
 }

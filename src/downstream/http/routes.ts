@@ -15,6 +15,9 @@ import {
   serveReload,
   type Admin,
 } from './admin.js';
+import { API_PATH, serveApi, type Api, type ApiRoute } from './api.js';
+import { CONSOLE_PATH, createConsoleFiles } from './console.js';
+import type { OwnRoute } from './guard.js';
 import { createMcp } from './mcp.js';
 import { sendError } from './respond.js';
 import { createSse2024, type Sse2024Deps } from './sse-2024.js';
@@ -38,10 +41,15 @@ export interface Routed {
 /** Who is admitted. `mcp`: clients, once the gateway is ready; `self`: every principal, for itself; `viewer` includes operators. */
 export type Admitted = 'mcp' | 'self' | 'viewer' | 'operator';
 
-interface Row {
+/** Who is admitted to a request: anybody, those who have a role, or nobody, because of an error. */
+export type Admission = 'open' | Admitted | GatewayError;
+
+interface Row extends OwnRoute {
   readonly path: string | RegExp;
   /** `main`: only for clients; `operators`: on the port for operators, if there is one; `both`: on every port. */
   readonly on: 'main' | 'operators' | 'both';
+  /** Errors are sent as problem documents. */
+  readonly problems?: true;
   /** The boundary label for exceptions after the handler has returned. */
   readonly place: Place;
 }
@@ -58,9 +66,9 @@ interface GuardedRoute extends Row {
 }
 
 /** A route whose access depends on the configuration and the request. */
-interface DependingRoute extends Row {
+export interface DependingRoute extends Row {
   readonly admits: 'depends';
-  admitsFor(request: Routed): 'open' | Admitted;
+  admitsFor(request: Routed): Admission | Promise<Admission>;
   /** Without a principal, the request was admitted as `open`. */
   serve(request: Routed, principal?: Principal): void | Promise<void>;
 }
@@ -69,6 +77,7 @@ export type HttpRoute = PlainRoute | GuardedRoute | DependingRoute;
 
 export interface RoutesDeps extends Sse2024Deps {
   readonly admin: Admin;
+  readonly api: Api;
 }
 
 export interface Routes {
@@ -96,6 +105,9 @@ export function createRoutes(deps: RoutesDeps): Routes {
   const { admin, gate } = deps;
   const mcp = createMcp(deps);
   const sse = createSse2024(deps);
+  const { api } = deps;
+  const consoleFiles = createConsoleFiles();
+  const apiRoutes = new WeakMap<Routed, ApiRoute>();
   const place = 'client_request';
   /** Fixed at the start, like the port itself. */
   const hasAdminPort = deps.config().admin.port !== undefined;
@@ -166,6 +178,7 @@ export function createRoutes(deps: RoutesDeps): Routes {
     {
       path: '/-/reload',
       on: 'operators',
+      anyType: true,
       admits: 'operator',
       place,
       serve: (request, principal) => serveReload(admin, request, principal),
@@ -173,10 +186,10 @@ export function createRoutes(deps: RoutesDeps): Routes {
     {
       path: '/-/explain',
       on: 'operators',
-      admits: 'operator',
+      admits: 'viewer',
       place,
       serve(request, principal) {
-        ask(request, principal, (question) => admin.explain(question));
+        ask(request, principal, 'viewer', (question) => admin.explain(question));
       },
     },
     {
@@ -194,7 +207,65 @@ export function createRoutes(deps: RoutesDeps): Routes {
       admits: 'operator',
       place,
       serve(request, principal) {
-        ask(request, principal, (question) => admin.approvePins(question, principal));
+        ask(request, principal, 'operator', (question) => admin.approvePins(question, principal));
+      },
+    },
+    {
+      path: '/',
+      on: 'operators',
+      admits: 'depends',
+      place,
+      admitsFor: ({ req }) => (api.enabled && opensPage(req) ? 'open' : nothingAt('/')),
+      serve({ res }) {
+        // Relative: a proxy in front may have another path.
+        res.writeHead(302, ['Location', CONSOLE_PATH.slice(1), 'Content-Length', '0']).end();
+      },
+    },
+    {
+      path: /^\/-\/console(?:\/.*)?$/,
+      on: 'operators',
+      page: true,
+      admits: 'depends',
+      place,
+      admitsFor: ({ path }) => (api.enabled ? 'open' : nothingAt(path)),
+      serve: ({ req, res, path }) => consoleFiles.serve(req, res, path),
+    },
+    {
+      // `admits` of each is in the table of the API.
+      path: /^\/-\/api\/v1\/.+$/,
+      on: 'both',
+      keyed: true,
+      problems: true,
+      admits: 'depends',
+      place,
+      admitsFor: admitsForApi,
+      serve(request, principal) {
+        const { path, query } = request;
+        const route = apiRoutes.get(request) as ApiRoute;
+        const { who } = route;
+        return serveApi(
+          deps,
+          route,
+          request,
+          { path: path.slice(API_PATH.length), query, principal },
+          // A reload before the end of the body may have changed who may do this.
+          () =>
+            principal && (who === 'viewer' || who === 'operator') && !gate.permits(principal, who, path)
+              ? notFor(who)
+              : undefined,
+        );
+      },
+    },
+    {
+      path: /^\/-\/(?:servers\/([A-Za-z0-9._-]{1,64})\/)?mcp$/,
+      on: 'operators',
+      keyed: true,
+      admits: 'depends',
+      place,
+      admitsFor: ({ path }) => (api.enabled ? 'viewer' : nothingAt(path)),
+      serve({ req, res, to }, principal) {
+        const target = principal && endpoint(gate, res, to, 'mcp', principal);
+        if (target) mcp(req, res, principal, target);
       },
     },
   ];
@@ -203,12 +274,25 @@ export function createRoutes(deps: RoutesDeps): Routes {
   function ask(
     request: Routed,
     principal: Principal,
+    role: 'viewer' | 'operator',
     answer: (question: unknown) => object | Promise<object>,
   ): void {
     serveQuestion(request, deps, (question) => {
-      if (!gate.permits(principal, 'operator', request.path)) throw notFor('operator');
+      if (!gate.permits(principal, role, request.path)) throw notFor(role);
       return answer(question);
     });
+  }
+
+  /** With a port for operators, the main one serves of the API only what is not for them. */
+  async function admitsForApi(request: Routed): Promise<Admission> {
+    const { req, door, path } = request;
+    if (!api.enabled) return nothingAt(path);
+    const found = await api.find(req.method ?? '', path.slice(API_PATH.length));
+    if (found instanceof GatewayError) return found;
+    const { who } = found;
+    if (door === 'main' && hasAdminPort && who !== 'open' && who !== 'self') return nothingAt(path);
+    apiRoutes.set(request, found);
+    return who;
   }
 
   /** `self` where who asks decides whether the answer names the servers. */
@@ -276,6 +360,21 @@ function missing({ server, profile }: Endpoint): string {
   return profile === undefined
     ? 'this key is for the endpoint of its profile'
     : `no profile '${profile}' here`;
+}
+
+/** Whether a browser opens a page. */
+function opensPage({ method, headers }: IncomingMessage): boolean {
+  const mode = headers['sec-fetch-mode'];
+  return (
+    method === 'GET' &&
+    /\btext\/html\b/i.test(headers.accept ?? '') &&
+    (mode === undefined || mode === 'navigate')
+  );
+}
+
+/** The error for a path where nothing is served on the port for clients. */
+export function nothingAt(path: string): GatewayError {
+  return new GatewayError('not_found', `nothing is served at ${path.slice(0, 128)}: MCP is at /mcp`);
 }
 
 /** Whether a request says who sends it, rightly or not. */

@@ -9,12 +9,15 @@ import type { Denied, Principal } from '../../protocol/ports.js';
 import { sendDenied } from './denied.js';
 import { createGuard } from './guard.js';
 import { createListener } from './listener.js';
+import { sendProblem } from './problem.js';
 import { RETRY_AFTER } from './requests.js';
 import { sendError, sendFailure } from './respond.js';
 import {
   createRoutes,
   notFor,
+  type Admission,
   type Admitted,
+  type DependingRoute,
   type Door,
   type HttpRoute,
   type Routed,
@@ -40,6 +43,8 @@ export interface HttpPort {
 
 type Guarded = Exclude<HttpRoute, { readonly admits: 'open' }>;
 
+/** Without a key, under mode none. */
+const NO_KEY: Denied = { status: 401, challenge: 'Bearer', reason: 'missing_header' };
 /** With fewer file descriptors, a warning is logged at the start. */
 const FEW_FILES = 4096;
 /** How long requests of operators may take once the last client has left. */
@@ -70,31 +75,48 @@ export function createHttpPort(deps: RoutesDeps): HttpPort {
     const path = query === -1 ? url : url.slice(0, query);
     if (door === 'main' && serveDiscovery(gate, req, res, path)) return;
     const guard = guards[door];
-    const refusal = guard.check(req, res);
+    const found = routes.find(door, path);
+    const isOwn = path.startsWith('/-/');
+    const refusal = isOwn ? guard.checkOwn(req, found?.route) : guard.check(req, res);
     if (refusal) {
       gate.countInvalid('unknown');
-      return sendError(res, refusal);
+      return refuse(found?.route, res, refusal);
     }
-    const found = routes.find(door, path);
     if (!found)
       return sendError(
         res,
         new GatewayError('not_found', `nothing is served at ${path.slice(0, 128)}: ${ELSEWHERE[door]}`),
       );
-    if (req.method === 'OPTIONS') return guard.preflight(req, res);
+    if (req.method === 'OPTIONS') {
+      if (!isOwn) return guard.preflight(req, res);
+      // Pages of the gateway itself need no preflight.
+      res.writeHead(204).end();
+      return;
+    }
     const { route, to } = found;
     const request = { req, res, door, path, to, query: query === -1 ? '' : url.slice(query + 1) };
     if (route.admits === 'open') return handleRejection(route.place, res, route.serve(request));
     if (route.admits !== 'depends') return identify(route, route.admits, request);
     const admits = route.admitsFor(request);
-    if (admits === 'open') handleRejection(route.place, res, route.serve(request));
+    if (!(admits instanceof Promise)) return admit(route, admits, request);
+    const admitted = admits.then((result) => {
+      if (!res.destroyed) admit(route, result, request);
+    });
+    handleRejection(route.place, res, admitted);
+  }
+
+  function admit(route: DependingRoute, admits: Admission, request: Routed): void {
+    const { res } = request;
+    if (admits instanceof GatewayError) refuse(route, res, admits);
+    else if (admits === 'open') handleRejection(route.place, res, route.serve(request));
     else identify(route, admits, request);
   }
 
   /** Authenticates the sender, and serves a route that only `admits` may use. */
   function identify(route: Guarded, admits: Admitted, request: Routed): void {
     const { req, res, path } = request;
-    const who = gate.authorize(req, path);
+    // The console key opens nothing but what is below `/-/`.
+    const who = (path.startsWith('/-/') && deps.api.authenticate(req, path)) || gate.authorize(req, path);
     if (!(who instanceof Promise)) return enter(route, admits, request, who);
     // The body is not read until the sender is known.
     const entered = who.then((result) => {
@@ -107,7 +129,11 @@ export function createHttpPort(deps: RoutesDeps): HttpPort {
     const { res } = request;
     if ('status' in who) {
       gate.countInvalid('unknown');
-      return sendDenied(res, who);
+      return sendDenied(res, who, route.problems && sendProblem);
+    }
+    if (route.keyed && who.kind === 'anonymous') {
+      gate.countInvalid('unknown');
+      return sendDenied(res, NO_KEY, route.problems && sendProblem);
     }
     if (admits === 'mcp' && gate.state === 'starting')
       return sendError(
@@ -118,7 +144,7 @@ export function createHttpPort(deps: RoutesDeps): HttpPort {
       );
     if ((admits === 'viewer' || admits === 'operator') && !gate.permits(who, admits, request.path)) {
       gate.countInvalid('unknown');
-      return sendError(res, notFor(admits));
+      return refuse(route, res, notFor(admits));
     }
     handleRejection(route.place, res, route.serve(request, who));
   }
@@ -186,6 +212,12 @@ export function createHttpPort(deps: RoutesDeps): HttpPort {
       admin?.destroy();
     },
   };
+}
+
+/** Sends an error in the form of a route; undefined: there is no route. */
+function refuse(route: HttpRoute | undefined, res: ServerResponse, error: GatewayError): void {
+  if (route?.problems) sendProblem(res, error);
+  else sendError(res, error);
 }
 
 /** What a path leads to that is not served on a port. */

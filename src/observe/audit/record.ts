@@ -1,6 +1,6 @@
 /** The lines of an audit log as JSON members: see docs/audit.md, which lists them. */
 import type { Principal } from '../../protocol/ports.js';
-import type { CallDetails, Decision, EndedCall } from '../calls.js';
+import { errorType, outcomeOf, type CallDetails, type Decision, type EndedCall } from '../calls.js';
 import { quoted, safe } from './chain.js';
 import { redact } from './redact.js';
 
@@ -91,20 +91,6 @@ const DECISIONS: ReadonlyMap<string | undefined, Decision> = new Map<string | un
 
 function decisionOf({ decision, error }: CallDetails): Decision {
   return decision ?? DECISIONS.get(error?.code) ?? 'allow';
-}
-
-function outcomeOf({ result, reason }: EndedCall): string {
-  if (reason === 'cancelled') return 'cancelled';
-  if (result === 'error') return 'error';
-  return reason === undefined ? 'ok' : 'tool_error';
-}
-
-/** The gateway's own code, the JSON-RPC code of the server's error, `tool_error`, or why the call ended. */
-export function errorType(call: EndedCall, { error, rpcCode }: CallDetails): string | undefined {
-  if (error) return error.code;
-  if (rpcCode !== undefined) return String(rpcCode);
-  const outcome = outcomeOf(call);
-  return outcome === 'ok' ? undefined : outcome === 'tool_error' ? outcome : (call.reason ?? 'internal');
 }
 
 /** Arguments as JSON; what is cut is a string. `names`: members that are hidden, in lower case. */

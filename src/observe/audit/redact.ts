@@ -20,9 +20,9 @@ export interface Kept {
 
 /**
  * Copies JSON and replaces the values of some members, at any depth, by `"***"`. `names`: in lower case; case does not count. Takes any
- * bytes: what follows something that is not JSON is cut.
+ * bytes: what follows something that is not JSON is cut. `limit`: what is kept, in bytes.
  */
-export function redact(json: Buffer, names: ReadonlySet<string>): Kept {
+export function redact(json: Buffer, names: ReadonlySet<string>, limit = KEPT_BYTES): Kept {
   const text = json.toString('utf8', 0, READ_BYTES);
   const reader = new Reader(text);
   let kept = '';
@@ -36,8 +36,7 @@ export function redact(json: Buffer, names: ReadonlySet<string>): Kept {
       }
     }
     bytes += Buffer.byteLength(token);
-    if (bytes > KEPT_BYTES)
-      return { text: kept + firstBytes(token, KEPT_BYTES - Buffer.byteLength(kept)), cut: true };
+    if (bytes > limit) return { text: kept + firstBytes(token, limit - Buffer.byteLength(kept)), cut: true };
     kept += token;
   }
   return { text: kept, cut: !reader.atEnd || json.length > READ_BYTES };

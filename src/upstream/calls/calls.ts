@@ -16,6 +16,7 @@ import type { PeerMessage } from '../../protocol/peer-message.js';
 import type { AnswerHost, AnswerLimits, IdOrder } from './answer-host.js';
 import { Backlog, type Waiting } from './backlog.js';
 import type { LinkObserver } from '../link/observer.js';
+import type { KeptLines } from '../stdio/kept-lines.js';
 import type { RpcError } from './rpc-error.js';
 
 /** The stream that the answer to a call arrives on. */
@@ -102,6 +103,8 @@ export interface CallOwner {
   readonly boundary: Boundary;
   readonly order: IdOrder;
   readonly budget: Budget;
+  /** What the processes of a stdio server wrote to stderr last. */
+  readonly stderr: KeptLines;
   /** The largest message that is buffered, in bytes. */
   messageBytes(): number;
   /** The present limits of what is buffered. */

@@ -4,7 +4,7 @@
  * the lists, interest.ts what clients are notified of, and recovery.ts repairs what makes a server refuse calls.
  */
 import type { ServerConfig } from '../../config/types.js';
-import type { GatewayError } from '../../errors.js';
+import type { ErrorCode, GatewayError } from '../../errors.js';
 import type { ServerStats } from '../../observe/stats.js';
 import type { ListKind, Lists } from '../../protocol/lists.js';
 import type {
@@ -13,6 +13,7 @@ import type {
   LinkAdmin,
   LinkInterest,
   LinkState,
+  LinkTransition,
   LogLevel,
   Outgoing,
   Peer,
@@ -25,6 +26,7 @@ import { relayed } from '../calls/relay.js';
 import type { EraWatch } from './era-watch.js';
 import { disconnected } from './failures.js';
 import { freshnessOf } from './freshness.js';
+import type { History } from './history.js';
 import type { Interest } from './interest.js';
 import type { Inventory } from './inventory.js';
 import type { Lifecycle } from './lifecycle.js';
@@ -53,6 +55,7 @@ export class Connection implements Link, LinkInterest, LinkAdmin<ServerConfig> {
   readonly #grace: ListGrace;
   readonly #era: EraWatch;
   readonly #interest: Interest;
+  readonly #history: History;
   /** The link that replaced this one at a reload: late requests are handed to it. */
   #successor: Connection | undefined;
 
@@ -64,7 +67,8 @@ export class Connection implements Link, LinkInterest, LinkAdmin<ServerConfig> {
     const suffix = client?.id ?? (second ? 'legacy' : undefined);
     this.key = suffix === undefined ? this.server : `${this.server}\0${suffix}`;
     this.stats = stats;
-    const { calls, own, life, inventory, lists, undeclared, grace, era, interest } = createParts(deps, this);
+    const parts = createParts(deps, this);
+    const { calls, own, life, inventory, lists, undeclared, grace, era, interest } = parts;
     this.#calls = calls;
     this.#own = own;
     this.#life = life;
@@ -74,6 +78,7 @@ export class Connection implements Link, LinkInterest, LinkAdmin<ServerConfig> {
     this.#grace = grace;
     this.#era = era;
     this.#interest = interest;
+    this.#history = parts.history;
   }
 
   get config(): ServerConfig {
@@ -168,6 +173,18 @@ export class Connection implements Link, LinkInterest, LinkAdmin<ServerConfig> {
     return this.#calls.size;
   }
 
+  get lastCode(): ErrorCode | undefined {
+    return this.#life.lastCode;
+  }
+
+  get history(): readonly LinkTransition[] {
+    return this.#history.all;
+  }
+
+  get stderr(): readonly string[] {
+    return this.#calls.stderr.all;
+  }
+
   send(out: Outgoing, sink: Sink): UpstreamExchange {
     const calls = this.#calls;
     const carrier = this.#life.up;
@@ -246,6 +263,8 @@ export class Connection implements Link, LinkInterest, LinkAdmin<ServerConfig> {
 
   inherit(old: Connection): void {
     old.#successor = this;
+    this.#history.inherit(old.#history);
+    this.#calls.stderr.inherit(old.#calls.stderr);
     this.#interest.inherit(old.#interest);
     if (this.#life.up || this.#inventory.kinds.length > 0) return;
     this.#inventory.inherit(old.#inventory);

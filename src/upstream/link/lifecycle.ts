@@ -3,7 +3,7 @@
  * this class does it, and reports to the link.
  */
 import type { ServerConfig } from '../../config/types.js';
-import { GatewayError } from '../../errors.js';
+import { GatewayError, type ErrorCode } from '../../errors.js';
 import { backoffMs } from '../../lib/backoff.js';
 import type { Carrier } from '../calls/calls.js';
 import type { Attempt, LostDetails } from './attempt.js';
@@ -42,6 +42,8 @@ export interface LifecycleDeps {
   /** Whether the last line of a child's stderr may be shown in `lastError`. */
   readonly showStderr: boolean;
   readonly link: LifecycleEvents;
+  /** The phase has changed. */
+  readonly moved: () => void;
 }
 
 export class Lifecycle {
@@ -51,6 +53,8 @@ export class Lifecycle {
   /** Whether the first attempt is still to end. */
   firstConnect = true;
   lastError: string | undefined;
+  /** The code of that error. */
+  lastCode: ErrorCode | undefined;
   retryAfter: number | undefined;
   #phase: LinkPhase = { at: 'dialing', failures: 0, attempts: 0 };
   #carrier: Carrier | undefined;
@@ -99,6 +103,7 @@ export class Lifecycle {
   /** Begins the first attempt. */
   start(): void {
     const { problem } = this.#deps.config();
+    this.#deps.moved();
     if (problem === undefined) return this.#beginDial();
     this.lastError = problem;
     this.#step({ type: 'hopeless' }, new GatewayError('upstream_disconnected', problem));
@@ -160,6 +165,7 @@ export class Lifecycle {
   }
 
   #step(event: LinkEvent, error?: GatewayError, retryAfterMs?: number): void {
+    const before = this.#phase.at;
     const { next, effects } = step(this.#phase, event, this.#deps.config().reconnect.max_attempts);
     this.#phase = next;
     for (const effect of effects) {
@@ -178,6 +184,7 @@ export class Lifecycle {
           break;
       }
     }
+    if (next.at !== before && next.at === this.#phase.at && next.at !== 'closed') this.#deps.moved();
   }
 
   #beginDial(): void {
@@ -223,6 +230,7 @@ export class Lifecycle {
 
   #connected(): void {
     this.lastError = undefined;
+    this.lastCode = undefined;
     this.retryAfter = undefined;
     this.#wasUp = true;
     this.#step({ type: 'connected' });
@@ -241,6 +249,7 @@ export class Lifecycle {
     this.#stderr = '';
     this.#carrier = undefined;
     const { message } = calls.shown(error);
+    this.lastCode = error.code;
     this.lastError = stderr !== '' && showStderr ? `${message} (stderr: ${stderr})` : message;
     calls.observer.down();
     const isRepeated = !wasUp && this.lastError === this.#logged;

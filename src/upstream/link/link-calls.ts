@@ -13,6 +13,7 @@ import type { Attribute } from '../calls/attribution.js';
 import type { CallTable } from '../calls/call-table.js';
 import type { CallOwner, Carrier, ServerRefusal, Transport, UpstreamCall } from '../calls/calls.js';
 import { InFlight } from '../calls/in-flight.js';
+import { KeptLines } from '../stdio/kept-lines.js';
 import { disconnected } from './failures.js';
 import type { LinkObserver } from './observer.js';
 import { RecentCallers } from './recent-callers.js';
@@ -46,6 +47,7 @@ export class LinkCalls implements CallOwner {
   readonly log: Logger;
   readonly boundary: Boundary;
   readonly budget: Budget;
+  readonly stderr: KeptLines;
   readonly answerLimits: AnswerLimits;
   /** Clients that called lately. */
   readonly callers = new RecentCallers();
@@ -67,6 +69,7 @@ export class LinkCalls implements CallOwner {
     this.budget = rest.budget;
     this.server = config().name;
     this.#secrets = secretsOf(config());
+    this.stderr = new KeptLines(config());
     this.answerLimits = {
       get messageBytes() {
         return limits().message_bytes;

@@ -19,6 +19,7 @@ import { EraWatch } from './era-watch.js';
 import { disconnected } from './failures.js';
 import { handshake, sharedCapabilities } from './handshake.js';
 import { Health } from './health.js';
+import { History } from './history.js';
 import { Interest } from './interest.js';
 import { Inventory } from './inventory.js';
 import { Lifecycle } from './lifecycle.js';
@@ -75,6 +76,7 @@ export interface LinkParts {
   readonly grace: ListGrace;
   readonly era: EraWatch;
   readonly interest: Interest;
+  readonly history: History;
 }
 
 /** `link`: the link that the parts belong to; its events name it. */
@@ -100,6 +102,7 @@ export function createParts(deps: ConnectionDeps, link: Link & LinkAdmin<ServerC
     },
   };
 
+  const history = new History();
   const observer = new LinkObserver(deps.stats, deps.isShown ?? true);
   const closing = new ClosingTransports(boundary);
   const close: ClosingTransports['close'] = (transport) => {
@@ -208,6 +211,9 @@ export function createParts(deps: ConnectionDeps, link: Link & LinkAdmin<ServerC
     isOptional: deps.second ?? false,
     showStderr: deps.showStderr,
     link: transitions,
+    moved: () => {
+      history.note(link.state, life.lastError);
+    },
   });
 
   /** Opens a session in place of one that the server lost. */
@@ -260,5 +266,5 @@ export function createParts(deps: ConnectionDeps, link: Link & LinkAdmin<ServerC
     },
   });
   calls.handleWith({ attribute, recovery });
-  return { calls, own, life, inventory, lists, undeclared, grace, era, interest };
+  return { calls, own, life, inventory, lists, undeclared, grace, era, interest, history };
 }

@@ -119,15 +119,16 @@ export class UpstreamPool {
     this.#dropNext(upstream);
     upstream.config = config;
     const link = this.#deps.connect(config);
-    if (config.restart === 'serial' || old.state !== 'up') {
+    if (config.restart === 'serial' || old.state !== 'up' || config.off) {
       upstream.link = link;
       link.inherit(old);
       this.#deps.put(link);
-      const drained = this.#retire(old, config.restart === 'serial' ? drainMs : 0);
+      const drained = this.#retire(old, config.restart === 'serial' || config.off ? drainMs : 0);
       const start = (): void => {
         if (this.#begun && this.#upstreams.get(config.name)?.link === link) link.start();
       };
-      this.#deps.boundary.detach('link', drained.then(start));
+      if (config.off) start();
+      else this.#deps.boundary.detach('link', drained.then(start));
       return;
     }
     upstream.next = link;

@@ -99,7 +99,7 @@ export class Transitions implements LifecycleEvents {
   gaveUp(error: GatewayError): void {
     const { events, isOptional, link, log } = this.#deps;
     this.dropLists();
-    if (!isOptional)
+    if (!isOptional && !link.config.off)
       log.error('upstream given up until a reload', {
         server: link.server,
         // A problem of the configuration was logged when that was read.

@@ -8,6 +8,7 @@ import type { Logger } from '../../observe/log.js';
 import type { DroppedLine } from '../../lib/lines.js';
 import { Pace } from '../../lib/pace.js';
 import { splitLines } from '../../lib/lines.js';
+import type { KeptLines } from './kept-lines.js';
 import { PacedLines } from './paced-lines.js';
 import { whyNotStarted } from './start-failure.js';
 import { StderrLog } from './stderr-log.js';
@@ -24,6 +25,8 @@ export interface ChildDeps {
   readonly logger: Logger;
   readonly boundary: Boundary;
   readonly watcher: Watcher;
+  /** Gets what the child writes to stderr. */
+  readonly stderr: KeptLines;
   readonly budget: Budget;
   /** The longest line, in bytes. */
   readonly maxLineBytes: number;
@@ -108,7 +111,7 @@ class StdioChild implements Child {
   constructor(server: StdioServerConfig, deps: ChildDeps) {
     this.#deps = deps;
     this.#server = server;
-    this.#stderr = new StderrLog(server, deps.logger, deps.boundary);
+    this.#stderr = new StderrLog(server, deps.logger, deps.boundary, deps.stderr);
     this.#done = new Promise((resolve) => (this.#resolveDone = resolve));
     try {
       this.#process = spawn(server.command, [...server.args], {

@@ -1,11 +1,11 @@
 /** The standard error of a child in the log at debug level, so many lines a second; and its last words, which tell why it ended. */
-import { maskSecrets, secretsOf } from '../../config/redact.js';
 import type { StdioServerConfig } from '../../config/types.js';
 import { createBudget } from '../../lib/budget.js';
 import { monotonic } from '../../lib/clock.js';
 import { splitLines, type LineSplitter } from '../../lib/lines.js';
 import type { Boundary } from '../../observe/boundary.js';
 import type { Logger } from '../../observe/log.js';
+import type { KeptLines } from './kept-lines.js';
 
 const STDERR_LINES = 20;
 const STDERR_WINDOW_MS = 1000;
@@ -20,7 +20,7 @@ const PREAMBLE = /^npm (?:error|ERR!) (?:code|errno|syscall|path) /;
 export class StderrLog {
   readonly #logger: Logger;
   readonly #server: string;
-  readonly #secrets: string[];
+  readonly #kept: KeptLines;
   readonly lines: LineSplitter;
   /** The first line that looks like an error, and the last lines. */
   #errorLine: string | undefined;
@@ -31,11 +31,11 @@ export class StderrLog {
   readonly #logSkippedLater: () => void;
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(server: StdioServerConfig, logger: Logger, boundary: Boundary) {
+  constructor(server: StdioServerConfig, logger: Logger, boundary: Boundary, kept: KeptLines) {
     this.#logger = logger;
     this.#logSkippedLater = boundary.guard('stderr', () => this.#logSkipped());
     this.#server = server.name;
-    this.#secrets = secretsOf(server);
+    this.#kept = kept;
     this.lines = splitLines({
       maxBytes: STDERR_LINE_BYTES,
       budget: UNBOUNDED,
@@ -46,7 +46,7 @@ export class StderrLog {
 
   /** Why it ended, by its own words: the first line that looks like an error, else the last three lines. Secrets are masked. */
   get last(): string {
-    const text = this.#errorLine ?? this.#latest.map((line) => this.#show(line)).join(' | ');
+    const text = this.#errorLine ?? this.#latest.map((line) => this.#kept.show(line)).join(' | ');
     return text.slice(0, LAST_STDERR_CHARS);
   }
 
@@ -67,7 +67,7 @@ export class StderrLog {
       this.#inWindow = 0;
     }
     if (this.#inWindow++ < STDERR_LINES) {
-      this.#logger.debug('stderr of the stdio server', { server: this.#server, line: this.#show(line) });
+      this.#logger.debug('stderr of the stdio server', { server: this.#server, line: this.#kept.show(line) });
       return;
     }
     this.#skipped++;
@@ -76,11 +76,13 @@ export class StderrLog {
 
   #note(line: Buffer): void {
     if (this.#errorLine === undefined && ERROR_LIKE.test(line.toString('latin1'))) {
-      const text = this.#show(line);
+      const text = this.#kept.show(line);
       if (!PREAMBLE.test(text)) this.#errorLine = text;
     }
     // A copy: a view would keep the whole chunk in memory.
-    this.#latest.push(Buffer.from(line));
+    const copy = Buffer.from(line);
+    this.#kept.add(copy);
+    this.#latest.push(copy);
     if (this.#latest.length > LATEST_LINES) this.#latest.shift();
   }
 
@@ -94,11 +96,6 @@ export class StderrLog {
     });
     this.#skipped = 0;
   }
-
-  #show(line: Buffer): string {
-    const text = line.toString().replace(ESCAPE_SEQUENCES, '').replace(CONTROLS, ' ').trim();
-    return maskSecrets(text, this.#secrets);
-  }
 }
 
 function isBlank(line: Buffer): boolean {
@@ -107,6 +104,3 @@ function isBlank(line: Buffer): boolean {
 }
 
 const UNBOUNDED = createBudget(Infinity);
-/** The colours of a terminal. */
-const ESCAPE_SEQUENCES = /\u001b\[[0-9;?]*[A-Za-z]/g;
-const CONTROLS = /\p{Cc}/gu;

@@ -72,6 +72,7 @@ export class Stdio implements Transport {
     const { boundary } = owner;
     this.#child = spawnChild(config, {
       logger: owner.log,
+      stderr: owner.stderr,
       watcher,
       maxLineBytes: owner.messageBytes(),
       budget: owner.budget,

@@ -6,6 +6,7 @@ import { afterAll, describe, expect, it } from 'vitest';
 import type { StdioServerConfig } from '../../../src/config/types.js';
 import { createBudget } from '../../../src/lib/budget.js';
 import type { LogFields, Logger } from '../../../src/observe/log.js';
+import { KeptLines } from '../../../src/upstream/stdio/kept-lines.js';
 import { spawnChild } from '../../../src/upstream/stdio/child.js';
 import type { Child, ChildDeps, ExitInfo } from '../../../src/upstream/stdio/child.js';
 import type { DroppedLine } from '../../../src/lib/lines.js';
@@ -93,6 +94,7 @@ function run(server: StdioServerConfig, more: Partial<ChildDeps> = {}): Running 
   const child = spawnChild(server, {
     logger,
     boundary: new Boundary(logger, new Tally()),
+    stderr: new KeptLines(server),
     watcher,
     budget: createBudget(1e9),
     maxLineBytes: 1_000_000,
@@ -228,9 +230,12 @@ describe('a stdio child', () => {
     expect(status.lines).toEqual(['bye']);
     const killed = js('process.kill(process.pid, "SIGKILL")');
     expect(await killed.exited).toEqual({ code: null, signal: 'SIGKILL', reason: 'was ended by SIGKILL' });
-    const paused = js('console.log("1"); setTimeout(() => { console.log("2"); process.exit() }, 300)');
+    const paused = js(
+      'console.log("1"); process.stdin.once("data", () => { console.log("2"); process.exit() })',
+    );
     await until(() => paused.lines.length === 1);
     paused.child.pause();
+    paused.child.write(Buffer.from('go'));
     await paused.exited;
     expect(paused.lines).toEqual(['1', '2']);
     await js('').exited;

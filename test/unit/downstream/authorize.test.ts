@@ -50,6 +50,7 @@ async function start() {
   port = createHttpPort({
     gate: gate as Gate,
     admin: {} as Admin,
+    api: { enabled: false, find: () => Promise.reject(new Error('unused')), authenticate: () => undefined },
     config: () => ({ ...config, port: 0 }),
     wheel,
     budget: createBudget(1e8),

@@ -96,28 +96,29 @@ describe('a reload', () => {
           throw new Error('line 3 is wrong');
         },
         sessions: undefined,
+        configFile: undefined,
       },
     );
     try {
-      const before = gateway.health().servers;
+      const before = gateway.admin.operators.health().servers;
       await expect(gateway.reload()).rejects.toThrow('line 3 is wrong');
       await expect(gateway.reload(() => load({}))).rejects.toThrow('names no servers');
-      expect(gateway.health().servers).toEqual(before);
-      expect(gateway.operators.ready(true)).toEqual({ ready: false, waiting_for: ['a'] });
+      expect(gateway.admin.operators.health().servers).toEqual(before);
+      expect(gateway.admin.operators.ready(true)).toEqual({ ready: false, waiting_for: ['a'] });
       expect(lines).toHaveLength(2);
       let text = '';
-      for await (const chunk of gateway.operators.metrics()?.chunks ?? []) text += chunk;
+      for await (const chunk of gateway.admin.operators.metrics()?.chunks ?? []) text += chunk;
       expect(text).toContain('mcpstead_config_reloads_total{result="error"} 2');
       // It is not required any more: ready.
       await gateway.reload(() => load({ servers: [server('a'), server('b')], metrics: { enabled: false } }));
-      expect(gateway.operators.ready(true)).toEqual({ ready: true, waiting_for: [] });
+      expect(gateway.admin.operators.ready(true)).toEqual({ ready: true, waiting_for: [] });
       await gateway.reload(() => load({ servers: [] }));
-      expect(gateway.health().servers).toEqual([]);
+      expect(gateway.admin.operators.health().servers).toEqual([]);
     } finally {
       gateway.destroy();
     }
     await expect(gateway.reload()).rejects.toThrow('shutting down');
-    expect(gateway.operators.ready(true)).toEqual({ ready: false, waiting_for: ['shutting down'] });
+    expect(gateway.admin.operators.ready(true)).toEqual({ ready: false, waiting_for: ['shutting down'] });
   });
 
   it('that removes the server it waits for makes a gateway ready', async () => {
@@ -127,10 +128,11 @@ describe('a reload', () => {
       env: {},
       reload: () => load({ servers: [server('b')] }),
       sessions: undefined,
+      configFile: undefined,
     });
-    expect(gateway.operators.ready(true).ready).toBe(false);
+    expect(gateway.admin.operators.ready(true).ready).toBe(false);
     await gateway.reload();
-    expect(gateway.operators.ready(true)).toEqual({ ready: true, waiting_for: [] });
+    expect(gateway.admin.operators.ready(true)).toEqual({ ready: true, waiting_for: [] });
     gateway.destroy();
   });
 });

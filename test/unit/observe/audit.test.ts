@@ -95,6 +95,7 @@ const DETAILS: CallDetails = {
   traceId: undefined,
   parents: [undefined, undefined],
   arrived: 0,
+  began: undefined,
   argumentBytes: () => Buffer.from('{"password":"hunter2","n":1}'),
 };
 

@@ -183,6 +183,9 @@ function fakeLink(config: ServerConfig, client: OwnClient, events: LinkEvents): 
     setLevel: (level: string | undefined) => {
       if (level !== undefined) done.push(`level ${level}`);
     },
+    lastCode: undefined,
+    history: [],
+    stderr: [],
     turn(state: LinkState) {
       link.state = state;
       events.state(link, ['tools']);

@@ -1,0 +1,109 @@
+/** Signing in, by a key that is typed: a link of the command line brings a ticket instead. */
+import { useSignal } from '@preact/signals';
+import type { JSX } from 'preact';
+import { refusal, setKey, signedOut, signOut, type Failure } from './data/api.js';
+import { me, readMe, start } from './data/live.js';
+import { Button, Command } from './ui/basics.js';
+
+export function SignIn(): JSX.Element {
+  const typed = useSignal('');
+  const failed = refusal.value;
+  const busy = useSignal(false);
+  const enter = async (): Promise<void> => {
+    busy.value = true;
+    setKey(typed.value.trim());
+    const refused = await readMe();
+    busy.value = false;
+    refusal.value = refused;
+    if (refused) signOut(null);
+    else start();
+  };
+  return (
+    <main class="signin">
+      <h1>mcpstead console</h1>
+      {signedOut.value === null ? null : (
+        <p class="note attention" role="alert">
+          <span aria-hidden="true">▲ </span>
+          {signedOut.value}
+        </p>
+      )}
+      {failed ? (
+        <div class="note failed" role="alert">
+          <p>
+            <span aria-hidden="true">✕ </span>
+            <strong>{wordOf(failed)}</strong>
+          </p>
+          <p>
+            <bdi>{failed.message}</bdi> <small>({failed.code})</small>
+          </p>
+          {failed.action === null ? null : <p>{failed.action}</p>}
+        </div>
+      ) : null}
+      <p>
+        On the machine of the gateway, this opens the page with a key:
+        <br />
+        <Command text="mcpstead console" />
+      </p>
+      <form
+        onSubmit={(event) => {
+          event.preventDefault();
+          if (typed.value.trim() !== '' && !busy.value) void enter();
+        }}
+      >
+        <div class="field">
+          <label for="key">Or a key</label>
+          <input
+            id="key"
+            type="password"
+            autocomplete="off"
+            spellcheck={false}
+            value={typed.value}
+            aria-invalid={failed !== null}
+            onInput={(event) => (typed.value = event.currentTarget.value)}
+          />
+          <p class="dim">
+            The console key, or the token or key of an operator or viewer. It stays in this tab.
+          </p>
+        </div>
+        <p class="actions">
+          <button type="submit" class="main" disabled={busy.value}>
+            Sign in
+          </button>
+        </p>
+      </form>
+    </main>
+  );
+}
+
+function wordOf({ status, code }: Failure): string {
+  if (code === 'too_many_attempts' || status === 429) return 'Too many attempts.';
+  if (status === 401) return 'This key or ticket is not accepted.';
+  if (status === 403) return 'This is not for you.';
+  return 'Signing in did not work.';
+}
+
+/** Somebody whom the gateway knows, but who is neither operator nor viewer. */
+export function NoRole(): JSX.Element {
+  return (
+    <main class="signin">
+      <h1>mcpstead console</h1>
+      <div class="note failed" role="alert">
+        <p>
+          <span aria-hidden="true">✕ </span>
+          <strong>
+            <bdi>{me.value?.principal.name ?? ''}</bdi> is neither operator nor viewer.
+          </strong>
+        </p>
+        <p>
+          The console is for those named by <code>mcp.auth.admins</code> (operators) and{' '}
+          <code>mcp.auth.viewers</code> (viewers) in the configuration.
+        </p>
+      </div>
+      <p class="actions">
+        <Button kind="main" onClick={() => signOut(null)}>
+          Use another key
+        </Button>
+      </p>
+    </main>
+  );
+}

@@ -1,0 +1,106 @@
+/** Tools, prompts and resources as the API shows them: under the names that clients of `/mcp` use, without the rules of a policy. */
+import type { Definition } from '../protocol/lists.js';
+import type { ListKind } from '../protocol/shapes.js';
+import { isObject, objectOf, readJson, textOf, type JsonObject } from '../wire/json.js';
+import type { Prompt, Resource, Tool } from './schemas.js';
+import type { AdminSource } from './source.js';
+import { tokensOf } from './tokens.js';
+
+/** The largest definition that is read. */
+const MOST_BYTES = 4_194_304;
+/** How long a step may hold the event loop. */
+const TURN_MS = 8;
+
+export interface ItemQuery {
+  readonly server?: string | undefined;
+  /** One name alone. */
+  readonly name?: string | undefined;
+  readonly full: boolean;
+}
+
+interface Item {
+  readonly name: string;
+  readonly server: string;
+  readonly definition: Definition;
+  /** Its JSON; empty: it cannot be read. */
+  readonly read: JsonObject;
+  /** Its position among the definitions of the server. */
+  readonly index: number;
+  readonly list: readonly Definition[];
+}
+
+/** Reads the definitions in steps. `make`: what is shown of one. */
+async function each<T>(
+  source: AdminSource,
+  kind: ListKind,
+  { server, name }: ItemQuery,
+  make: (item: Item) => T,
+): Promise<T[]> {
+  const found: T[] = [];
+  let until = performance.now() + TURN_MS;
+  for (const part of source.view().parts(kind)) {
+    if (server !== undefined && part.link.server !== server) continue;
+    const positions = new Map(part.definitions.map((definition, index) => [definition, index]));
+    for (const [shown, definition] of part.names) {
+      if (name !== undefined && shown !== name) continue;
+      found.push(
+        make({
+          name: shown,
+          server: part.link.server,
+          definition,
+          read: objectOf(readJson(definition.bytes, MOST_BYTES)) ?? {},
+          index: positions.get(definition) ?? -1,
+          list: part.definitions,
+        }),
+      );
+      if (performance.now() < until) continue;
+      await new Promise(setImmediate);
+      until = performance.now() + TURN_MS;
+    }
+  }
+  return found;
+}
+
+export async function toolsOf(source: AdminSource, query: ItemQuery): Promise<Tool[]> {
+  for (const { link, definitions } of source.view().parts('tools'))
+    if (query.server === undefined || query.server === link.server) await tokensOf(definitions);
+  const counts = new Map<readonly Definition[], readonly number[]>();
+  for (const { definitions } of source.view().parts('tools'))
+    counts.set(definitions, (await tokensOf(definitions)).each);
+  return each(source, 'tools', query, ({ name, server, definition, read, index, list }) => ({
+    name,
+    server,
+    own_name: definition.key,
+    title: textOf(read['title']) ?? textOf(objectOf(read['annotations'])?.['title']) ?? null,
+    description: textOf(read['description']) ?? null,
+    tokens: counts.get(list)?.[index] ?? 0,
+    annotations: isObject(read['annotations']) ? read['annotations'] : null,
+    ...(query.full && { definition: read }),
+  }));
+}
+
+export function promptsOf(source: AdminSource, query: ItemQuery): Promise<Prompt[]> {
+  return each(source, 'prompts', query, ({ name, server, definition, read }) => ({
+    name,
+    server,
+    own_name: definition.key,
+    title: textOf(read['title']) ?? null,
+    description: textOf(read['description']) ?? null,
+    ...(query.full && { definition: read }),
+  }));
+}
+
+export async function resourcesOf(source: AdminSource, query: ItemQuery): Promise<Resource[]> {
+  const of = (kind: 'resources' | 'templates'): Promise<Resource[]> =>
+    each(source, kind, query, ({ name, server, read }) => ({
+      uri: name,
+      template: kind === 'templates',
+      server,
+      name: textOf(read['name']) ?? null,
+      title: textOf(read['title']) ?? null,
+      description: textOf(read['description']) ?? null,
+      mime_type: textOf(read['mimeType']) ?? null,
+      ...(query.full && { definition: read }),
+    }));
+  return [...(await of('resources')), ...(await of('templates'))];
+}

@@ -1,0 +1,29 @@
+/** Who asks, and what this gateway is. */
+import type { Me } from './schemas.js';
+import type { AdminSource, Asker } from './source.js';
+
+export function meOf(source: AdminSource, { principal }: Asker, path: string): Me {
+  const { build, replica, stats } = source;
+  const config = source.config();
+  const isOperator = source.permits(principal, 'operator', path);
+  return {
+    principal: { id: principal.id, name: principal.name },
+    role: isOperator ? 'operator' : 'viewer',
+    version: build.version,
+    git_sha: build.git_sha,
+    started: new Date(stats.startedAt * 1000).toISOString(),
+    now: new Date().toISOString(),
+    replica,
+    state: source.state(),
+    endpoint: source.endpoint(),
+    auth: config.mcp.auth.mode,
+    has: {
+      explain: config.policy !== undefined,
+      pins: config.servers.some(({ pin }) => pin !== 'off'),
+      connections: false,
+      edit: isOperator && config.console.edit && source.file !== undefined,
+      logs: isOperator,
+    },
+    capture: source.capture.shown,
+  };
+}

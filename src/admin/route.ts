@@ -1,0 +1,108 @@
+/** What a route of the admin API is, and how a path finds one. */
+import type { z } from 'zod';
+import { GatewayError } from '../errors.js';
+import type { Denied, Shown } from '../protocol/ports.js';
+import type { AdminSource, Asker, Outlet } from './source.js';
+
+export type Method = 'GET' | 'POST' | 'DELETE';
+
+/** Who is admitted: anybody, those who may look, those who may act. */
+export type Who = 'open' | 'viewer' | 'operator';
+
+/** A request to a route, read by its schemas. */
+export interface Asked<Query, Body> {
+  readonly source: AdminSource;
+  /** Decoded, by the name in the path. */
+  readonly params: Readonly<Record<string, string>>;
+  readonly query: Query;
+  readonly body: Body;
+  /** Who asks; a route that is open to all has no use for it. */
+  readonly asker: Asker;
+  readonly shown: Shown;
+  readonly path: string;
+  readonly ifMatch: string | undefined;
+}
+
+export interface RouteSpec<
+  Query extends z.ZodType = z.ZodType,
+  Body extends z.ZodType = z.ZodType,
+  Answer extends z.ZodType = z.ZodType,
+> {
+  readonly method: Method;
+  /** Below `/-/api/v1/`, with parameters in braces: `servers/{server}`. */
+  readonly path: string;
+  readonly who: Who;
+  /** What it does, for the documentation. */
+  readonly summary: string;
+  readonly query?: Query;
+  readonly body?: Body;
+  /** The largest body in bytes; default: 64 KB. */
+  readonly bytes?: number;
+  /** undefined: a stream of events. */
+  readonly answer?: Answer;
+  serve(
+    asked: Asked<z.output<Query>, z.output<Body>>,
+  ): z.output<Answer> | Promise<z.output<Answer>> | Streamed;
+}
+
+/** The answer is a stream. */
+export class Streamed {
+  readonly open: (outlet: Outlet) => () => void;
+
+  constructor(open: (outlet: Outlet) => () => void) {
+    this.open = open;
+  }
+}
+
+/** A request that cannot be done. `status`: undefined: that of the code. `action`: what helps. */
+export class Refused extends Error {
+  readonly error: GatewayError;
+  readonly status: number | undefined;
+  readonly action: string | undefined;
+
+  constructor(code: GatewayError['code'], message: string, more: { status?: number; action?: string } = {}) {
+    super(message);
+    this.error = new GatewayError(code, message);
+    this.status = more.status;
+    this.action = more.action;
+  }
+}
+
+/** A wrong credential in the body. */
+export class WrongCredential extends Error {
+  readonly denied: Denied;
+
+  constructor(denied: Denied) {
+    super('wrong credential');
+    this.denied = denied;
+  }
+}
+
+/** Types the members of a route by its schemas. */
+export function route<Query extends z.ZodType, Body extends z.ZodType, Answer extends z.ZodType>(
+  spec: RouteSpec<Query, Body, Answer>,
+): RouteSpec {
+  return spec;
+}
+
+/** The parameters of a path; undefined: it is not one of this pattern. */
+export function match(pattern: string, path: string): Record<string, string> | undefined {
+  const [wanted, given] = [pattern.split('/'), path.split('/')];
+  if (wanted.length !== given.length) return undefined;
+  const params: Record<string, string> = {};
+  for (const [i, part] of wanted.entries()) {
+    const value = given[i] as string;
+    const name = /^\{(\w+)\}$/.exec(part)?.[1];
+    if (name === undefined) {
+      if (part !== value) return undefined;
+      continue;
+    }
+    if (value === '') return undefined;
+    try {
+      params[name] = decodeURIComponent(value);
+    } catch {
+      return undefined;
+    }
+  }
+  return params;
+}

@@ -1,0 +1,117 @@
+/** What the admin API gets of a gateway. */
+import type { LoadedConfig } from '../config/index.js';
+import type { Config, ServerConfig } from '../config/types.js';
+import type { GatewayStats } from '../observe/stats.js';
+import type { Caller, Denied, LinkAdmin, Principal, ServerLink, Shown, View } from '../protocol/ports.js';
+import type { Logger } from '../observe/log.js';
+import type { Watch } from './calls.js';
+import type { Capture } from './capture.js';
+import type { ConsoleKey } from './key.js';
+import type { LogRing } from './logs.js';
+import type { Reloaded, ServerStatus } from './schemas.js';
+import type { SeriesRecorder } from './series.js';
+
+export type AdminLink = ServerLink & LinkAdmin<ServerConfig>;
+
+/** A server and its links. */
+export interface ServerFacts {
+  readonly config: ServerConfig;
+  readonly link: AdminLink;
+  /** After a reload: replaces `link` once it is up. */
+  readonly next: AdminLink | undefined;
+  /** The link of legacy clients, where the server speaks both eras. */
+  readonly second: AdminLink | undefined;
+  readonly status: ServerStatus;
+  /** Calls in flight on all its links. */
+  readonly inFlight: number;
+}
+
+/** A session, or the subscription stream of a client without one. */
+export interface SessionFacts {
+  /** undefined: a client without a session. */
+  readonly id: string | undefined;
+  readonly caller: Caller;
+  /** The key of its route. */
+  readonly route: string;
+  /** Monotonic times; undefined: not known. */
+  readonly openedAt: number | undefined;
+  readonly lastSeen: number | undefined;
+  readonly inFlight: number;
+  readonly listening: boolean;
+}
+
+/** What operators do. Each is recorded in the audit log by whoever calls it. */
+export interface Actions {
+  /** New connections in place of those to a server. false: there is no such server. */
+  restart(server: string): boolean;
+  /** Turns a server off until a reload. */
+  disable(server: string): boolean;
+  /** Reads the lists of a server now. Rejects with a GatewayError. undefined: there is no such server. */
+  refresh(server: string): Promise<void> | undefined;
+  /** Ends sessions and subscription streams. Returns how many there were. */
+  endSessions(which: (session: SessionFacts) => boolean): number;
+  /** Rejects with an Error whose message says why the configuration is refused. */
+  reload(): Promise<Reloaded>;
+}
+
+/** Where the events of one watcher go. */
+export interface Outlet {
+  readonly backlog: number;
+  write(text: string): void;
+  end(): void;
+}
+
+/** Who asks. */
+export interface Asker {
+  readonly principal: Principal;
+  readonly address: string | undefined;
+}
+
+/** The file of the configuration. */
+export interface ConfigFile {
+  readonly path: string;
+  /** Rejects with an Error that says why it cannot be read. */
+  read(): Promise<string>;
+  /** What the gateway would make of a text in its place. Throws ConfigError. */
+  load(text: string): LoadedConfig;
+  /** Replaces it. Resolves with the path of a copy of the one before. Rejects with an Error, and changes nothing, if it cannot. */
+  replace(text: string): Promise<string>;
+  /** Puts the text of before back. */
+  restore(text: string): Promise<void>;
+}
+
+export interface AdminSource {
+  /** undefined: the gateway is part of another program. */
+  readonly file: ConfigFile | undefined;
+  readonly build: { readonly version: string; readonly git_sha: string };
+  /** The name of this replica. */
+  readonly replica: string;
+  readonly stats: GatewayStats;
+  readonly watch: Watch;
+  readonly logs: LogRing;
+  readonly series: SeriesRecorder;
+  readonly key: ConsoleKey;
+  readonly capture: Capture;
+  readonly log: Logger;
+  readonly act: Actions;
+  state(): 'starting' | 'serving' | 'draining';
+  config(): Config;
+  /** Values that no answer may contain. */
+  secrets(): readonly string[];
+  /** The URL of `/mcp`, as clients use it. */
+  endpoint(): string;
+  /** The URL of the console. */
+  console(): string;
+  /** By name. */
+  servers(): readonly ServerFacts[];
+  /** Everything that the merged endpoint shows, without the rules of a policy. */
+  view(): View;
+  sessions(): readonly SessionFacts[];
+  permits(principal: Principal, role: 'viewer' | 'operator', path: string): boolean;
+  /** Counts a wrong ticket against its address. */
+  failed(shown: Shown, path: string): Denied;
+  /** For the audit log. */
+  acted(act: string, asker: Asker, more?: { readonly server?: string; readonly subject?: string }): void;
+  /** Milliseconds between the comments that keep a stream open. */
+  keepAliveMs(): number;
+}

@@ -1,0 +1,161 @@
+/** Where a command finds its servers: in a running gateway, or in one that it runs itself for as long as it takes. */
+import type { Server } from '../admin/schemas.js';
+import type { Gateway as LibraryGateway } from '../index.js';
+import { createConsoleKey } from '../lib/console-key.js';
+import { Refusal } from '../terminal/explain.js';
+import type { Terminal } from '../terminal/terminal.js';
+import { configOf } from './config-path.js';
+import { duration } from './output.js';
+import { gatewayOf, NO_GATEWAY, readApi, type Gateway } from './target.js';
+import type { Written } from './verb.js';
+
+/** How long the servers of a gateway in this process may take to settle: a first npx downloads. */
+const SETTLE_MS = 120_000;
+const POLL_MS = 100;
+/** What takes longer is said. */
+const QUIET_MS = 1000;
+
+export interface Source {
+  readonly gateway: Gateway;
+  /** Definitions included with `full`. */
+  list<T>(kind: 'tools' | 'prompts' | 'resources', full: boolean): Promise<readonly T[]>;
+  /** Ends the gateway if it runs in this process. */
+  close(): Promise<void>;
+}
+
+/**
+ * The running gateway; with a command line after `--`, or with a config whose gateway does not run, one in this process. Rejects with a
+ * Refusal.
+ */
+export async function sourceOf(written: Written, terminal: Terminal): Promise<Source> {
+  if (written.program) return await runHere(written, terminal);
+  const gateway = gatewayOf(written, terminal);
+  try {
+    await readApi(gateway, 'me');
+  } catch (error) {
+    const named = written.values['url'] ?? terminal.env['MCPSTEAD_URL'];
+    const isAbsent = error instanceof Refusal && error.status === NO_GATEWAY;
+    if (!isAbsent || named !== undefined || configOf(written, terminal.env) === undefined) throw error;
+    terminal.err('no gateway runs: started one for this command\n');
+    return await runHere(written, terminal);
+  }
+  return { ...listsOf(gateway), close: () => Promise.resolve() };
+}
+
+function listsOf(gateway: Gateway): Pick<Source, 'gateway' | 'list'> {
+  return {
+    gateway,
+    async list<T>(kind: string, full: boolean) {
+      const answer = await readApi<Record<string, readonly T[]>>(
+        gateway,
+        `${kind}${full ? '?full=true' : ''}`,
+      );
+      return answer[kind] ?? [];
+    },
+  };
+}
+
+export interface Here {
+  /** Of the server that the command line after `--` starts. */
+  readonly name?: string;
+  /** Tried in this order; by default any that is free. */
+  readonly ports?: readonly number[];
+}
+
+/** Runs a gateway in this process: with the program after `--`, or the config. Its servers have settled. Rejects with a Refusal. */
+export async function runHere(
+  written: Written,
+  terminal: Terminal,
+  { name = 'server', ports = [0] }: Here = {},
+): Promise<Source> {
+  const [{ createGateway }, { resolveConfig, loadConfig }] = await Promise.all([
+    import('../index.js'),
+    import('../config/index.js'),
+  ]);
+  const key = createConsoleKey();
+  // Variables that configure another gateway do not count for this one.
+  const env = {
+    ...Object.fromEntries(Object.entries(terminal.env).filter(([name]) => !name.startsWith('MCPSTEAD_'))),
+    MCPSTEAD_CONSOLE_KEY: key,
+  };
+  const [command, ...args] = written.program ?? [];
+  const config = configOf(written, terminal.env);
+  const loaded =
+    command === undefined
+      ? loadConfig(config ?? '', env)
+      : resolveConfig({ servers: [{ name, command, args }] }, env);
+  const create = (port: number): LibraryGateway =>
+    createGateway(
+      {
+        ...loaded,
+        config: {
+          ...loaded.config,
+          host: '127.0.0.1',
+          port,
+          admin: { ...loaded.config.admin, port: undefined },
+          http: { ...loaded.config.http, tls: undefined },
+          audit: { ...loaded.config.audit, file: undefined },
+          tracing: { ...loaded.config.tracing, endpoint: undefined },
+          state: { ...loaded.config.state, dir: undefined },
+        },
+      },
+      { env },
+    );
+  const { gateway, url } = await listen(create, ports);
+  const here: Gateway = {
+    origin: new URL(url).origin,
+    address: { url: new URL('/', url), own: true },
+    endpoint: url,
+    credentials: [{ kind: 'console', secret: key }],
+  };
+  const close = async (): Promise<void> => {
+    await gateway.close();
+    gateway.destroy();
+  };
+  try {
+    await settled(here, terminal);
+  } catch (error) {
+    await close();
+    throw error;
+  }
+  return { ...listsOf(here), close };
+}
+
+async function listen(
+  create: (port: number) => LibraryGateway,
+  [port = 0, ...others]: readonly number[],
+): Promise<{ readonly gateway: LibraryGateway; readonly url: string }> {
+  const gateway = create(port);
+  try {
+    const { url } = await gateway.listen();
+    return { gateway, url };
+  } catch (error) {
+    gateway.destroy();
+    if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE' || others.length === 0) throw error;
+    return await listen(create, others);
+  }
+}
+
+/** Waits until each server is up, or has failed; says so about each that has. */
+async function settled(gateway: Gateway, terminal: Terminal): Promise<void> {
+  const started = performance.now();
+  let said = QUIET_MS;
+  for (;;) {
+    const { servers } = await readApi<{ servers: readonly Server[] }>(gateway, 'servers');
+    const waiting = servers.filter(({ level }) => level === 'wait');
+    const passed = performance.now() - started;
+    if (waiting.length === 0 || passed > SETTLE_MS) {
+      for (const { name, level, cause } of servers)
+        if (level !== 'ok' && level !== 'off')
+          terminal.err(`${name} is not up: ${cause ?? 'no answer yet'}\n`);
+      return;
+    }
+    if (passed > said) {
+      terminal.err(
+        `starting ${waiting.map(({ name }) => name).join(', ')}: ${duration(passed)} of ${duration(SETTLE_MS)}\n`,
+      );
+      said *= 2;
+    }
+    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+  }
+}
