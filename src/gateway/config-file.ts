@@ -1,7 +1,6 @@
 /** The configuration file, for those who look at it and change it. */
-import { randomBytes } from 'node:crypto';
-import { open, readdir, readFile, realpath, rename, rm, stat } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
+import { readdir, readFile, realpath, rm, stat } from 'node:fs/promises';
+import { basename, join } from 'node:path';
 import type { ConfigFile } from '../admin/source.js';
 import { loadText } from '../config/index.js';
 import { FILE_BYTES } from '../config/read.js';
@@ -20,23 +19,11 @@ export function configFile(path: string, env: NodeJS.ProcessEnv, stateDir: strin
     return readFile(path, 'utf8');
   }
 
-  /** Writes beside the file that a link leads to, and puts the new one in its place, with the same permissions. */
+  /** Replaces the file that a link leads to, with the same permissions. */
   async function write(text: string): Promise<void> {
     const target = await realpath(path);
     const { mode } = await stat(target);
-    const part = join(dirname(target), `.${basename(target)}.${randomBytes(6).toString('hex')}.tmp`);
-    try {
-      const handle = await open(part, 'wx', mode & 0o777);
-      try {
-        await handle.writeFile(text);
-        await handle.sync();
-      } finally {
-        await handle.close();
-      }
-      await rename(part, target);
-    } finally {
-      await rm(part, { force: true }).catch(() => undefined);
-    }
+    await replaceFile(target, text, mode & 0o777);
   }
 
   return {

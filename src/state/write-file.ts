@@ -25,20 +25,25 @@ export async function syncFolder(path: string): Promise<void> {
   }
 }
 
-/** Replaces a file, mode 0600, in a folder that exists. Rejects with the error of the file system; then the old file is still there. */
-export async function replaceFile(path: string, text: string): Promise<void> {
-  await placeFile(path, text, rename);
+/** Replaces a file in a folder that exists. Rejects with the error of the file system; then the old file is still there. */
+export async function replaceFile(path: string, text: string, mode = 0o600): Promise<void> {
+  await placeFile(path, text, mode, rename);
 }
 
-/** Creates a file as `replaceFile` does. Rejects with EEXIST if there is one, perhaps from another process; that is not replaced. */
+/** Creates a file, mode 0600, as `replaceFile` does. Rejects with EEXIST if there is one, perhaps from another process; that is not replaced. */
 export async function createFile(path: string, text: string): Promise<void> {
-  await placeFile(path, text, link);
+  await placeFile(path, text, 0o600, link);
 }
 
-async function placeFile(path: string, text: string, place: typeof rename | typeof link): Promise<void> {
+async function placeFile(
+  path: string,
+  text: string,
+  mode: number,
+  place: typeof rename | typeof link,
+): Promise<void> {
   const part = join(dirname(path), `.${basename(path)}.${randomBytes(6).toString('hex')}${PART}`);
   try {
-    const handle = await open(part, 'wx', 0o600);
+    const handle = await open(part, 'wx', mode);
     try {
       await handle.writeFile(text);
       await handle.sync();
