@@ -1,4 +1,10 @@
 /** What a client's application and its user do in a login at an issuer. */
+import type { ConfigInput } from '../../src/index.js';
+import type { Upstream } from '../fixtures/servers/http-upstream.js';
+import { startOidc, type Oidc } from '../fixtures/servers/oidc.mjs';
+import { atEnd } from './cleanup.js';
+import { startGateway, type RunningGateway } from './gateway.js';
+import { until } from './wait.js';
 
 /** Logs in as a person in a browser would: follows redirects, and submits the forms for name and consent. */
 export async function browse(start: URL, redirect: string): Promise<URL> {
@@ -92,4 +98,27 @@ export function application(grants = ['authorization_code']) {
       discoveryState: () => kept.found as never,
     },
   };
+}
+
+/** A real issuer, and a gateway that takes its tokens and whose rules are `rules`. Its server is up, and it has the keys of the issuer. */
+export async function startBehindIssuer(
+  upstream: Upstream,
+  rules: NonNullable<ConfigInput['policy']>['rules'],
+): Promise<{ oidc: Oidc; running: RunningGateway }> {
+  const oidc = await startOidc();
+  atEnd(() => {
+    oidc.close();
+  });
+  const running = await startGateway(
+    {
+      servers: [upstream.entry('one')],
+      mcp: { auth: { issuers: [{ name: 'corp', issuer: oidc.issuer }], scopes: ['read'] } },
+      metrics: { auth: 'none' },
+      policy: { rules },
+    },
+    { wait: [] },
+  );
+  await until(() => running.gateway.health().servers.every(({ connected }) => connected), 'the server');
+  await until(async () => (await running.metric('mcpstead_auth_issuer_up{issuer="corp"}')) === 1);
+  return { oidc, running };
 }

@@ -6,13 +6,13 @@ import { join } from 'node:path';
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { StdioClientTransport } from '@modelcontextprotocol/sdk/client/stdio.js';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { startOidc, type Oidc } from '../fixtures/servers/oidc.mjs';
+import type { Oidc } from '../fixtures/servers/oidc.mjs';
 import { createUpstream, tool, type Upstream } from '../fixtures/servers/http-upstream.js';
 import { atEnd } from '../helpers/cleanup.js';
 import { tempDir } from '../helpers/cli.js';
 import { startGateway, type RunningGateway } from '../helpers/gateway.js';
 import { INSPECTOR, installInspector } from '../helpers/inspector.js';
-import { browse, register } from '../helpers/login.js';
+import { browse, register, startBehindIssuer } from '../helpers/login.js';
 import { freePort } from '../helpers/port.js';
 import { until } from '../helpers/wait.js';
 
@@ -28,26 +28,10 @@ let compiled: string;
 beforeAll(async () => {
   compiled = await tempDir();
   upstream = await createUpstream({ tools: [tool('look'), tool('write')] });
-  oidc = await startOidc();
-  atEnd(() => {
-    oidc.close();
-  });
-  running = await startGateway(
-    {
-      servers: [upstream.entry('one')],
-      mcp: { auth: { issuers: [{ name: 'corp', issuer: oidc.issuer }], scopes: ['read'] } },
-      metrics: { auth: 'none' },
-      policy: {
-        rules: [
-          { name: 'all', allow: [{ tools: ['look'] }] },
-          { name: 'writers', needs: ['files:write'], allow: [{ tools: ['write'] }] },
-        ],
-      },
-    },
-    { wait: [] },
-  );
-  await until(() => running.gateway.health().servers.every(({ connected }) => connected), 'the server');
-  await until(async () => (await running.metric('mcpstead_auth_issuer_up{issuer="corp"}')) === 1);
+  ({ oidc, running } = await startBehindIssuer(upstream, [
+    { name: 'all', allow: [{ tools: ['look'] }] },
+    { name: 'writers', needs: ['files:write'], allow: [{ tools: ['write'] }] },
+  ]));
   without = await startGateway({
     servers: [upstream.entry('one')],
     mcp: { auth: { keys: [{ name: 'ci', sha256: ['A'.repeat(43)] }] } },

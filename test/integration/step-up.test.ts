@@ -3,12 +3,11 @@ import { Client as ClientV2, StreamableHTTPClientTransport as HttpV2 } from '@mo
 import { Client as ClientV1 } from '@modelcontextprotocol/sdk/client/index.js';
 import { StreamableHTTPClientTransport as HttpV1 } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { startOidc, type Oidc } from '../fixtures/servers/oidc.mjs';
+import type { Oidc } from '../fixtures/servers/oidc.mjs';
 import { createUpstream, tool, type Upstream } from '../fixtures/servers/http-upstream.js';
 import { atEnd } from '../helpers/cleanup.js';
-import { startGateway, type RunningGateway } from '../helpers/gateway.js';
-import { application, browse, REDIRECT, register } from '../helpers/login.js';
-import { until } from '../helpers/wait.js';
+import type { RunningGateway } from '../helpers/gateway.js';
+import { application, browse, REDIRECT, register, startBehindIssuer } from '../helpers/login.js';
 
 let upstream: Upstream;
 let oidc: Oidc;
@@ -16,28 +15,12 @@ let running: RunningGateway;
 
 beforeAll(async () => {
   upstream = await createUpstream({ tools: ['look', 'write', 'move', 'edit'].map((name) => tool(name)) });
-  oidc = await startOidc();
-  atEnd(() => {
-    oidc.close();
-  });
-  running = await startGateway(
-    {
-      servers: [upstream.entry('one')],
-      mcp: { auth: { issuers: [{ name: 'corp', issuer: oidc.issuer }], scopes: ['read'] } },
-      metrics: { auth: 'none' },
-      policy: {
-        rules: [
-          { name: 'all', allow: [{ tools: ['look'] }] },
-          { name: 'writers', needs: ['files:write'], allow: [{ tools: ['write'] }] },
-          { name: 'movers', needs: ['files:read', 'files:write'], allow: [{ tools: ['move'] }] },
-          { name: 'editors', needs: ['write'], allow: [{ tools: ['edit'] }] },
-        ],
-      },
-    },
-    { wait: [] },
-  );
-  await until(() => running.gateway.health().servers.every(({ connected }) => connected), 'the server');
-  await until(async () => (await running.metric('mcpstead_auth_issuer_up{issuer="corp"}')) === 1);
+  ({ oidc, running } = await startBehindIssuer(upstream, [
+    { name: 'all', allow: [{ tools: ['look'] }] },
+    { name: 'writers', needs: ['files:write'], allow: [{ tools: ['write'] }] },
+    { name: 'movers', needs: ['files:read', 'files:write'], allow: [{ tools: ['move'] }] },
+    { name: 'editors', needs: ['write'], allow: [{ tools: ['edit'] }] },
+  ]));
 });
 
 type Application = ReturnType<typeof application>;
