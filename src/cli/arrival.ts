@@ -2,7 +2,7 @@
 import type { Health } from '../index.js';
 import { printable } from '../terminal/explain.js';
 import type { Terminal } from '../terminal/terminal.js';
-import { counted, duration } from './output.js';
+import { counted, duration, wayOut } from './output.js';
 
 const POLL_MS = 100;
 /** A start that takes longer is explained. */
@@ -49,7 +49,9 @@ export function announce(
         );
       } else if (last_error !== null) {
         settled.add(name);
-        line(`${name.padEnd(width)}  not up: ${wayOutOf(server)}`);
+        line(
+          `${name.padEnd(width)}  not up: ${wayOut({ cause: server.cause ?? last_error, action: server.action })}`,
+        );
       } else if (passed > SLOW_MS && !slow.has(name)) {
         slow.add(name);
         line(
@@ -65,13 +67,4 @@ export function announce(
   return () => {
     clearInterval(timer);
   };
-}
-
-function wayOutOf({ cause, action, last_error }: Health['servers'][number]): string {
-  const how = action
-    ? action.command === undefined
-      ? action.text
-      : `${action.text}: ${action.command}`
-    : '';
-  return [cause ?? last_error ?? '', how].filter((part) => part !== '').join(': ');
 }

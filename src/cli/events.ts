@@ -2,6 +2,7 @@
 import { request as httpRequest, type IncomingMessage } from 'node:http';
 import type { ChangeEvent, SnapshotEvent, Topic } from '../admin/schemas.js';
 import { Refusal } from '../terminal/explain.js';
+import { interruptible } from './interrupt.js';
 import { NO_GATEWAY, REFUSED, type Gateway } from './target.js';
 
 /** A batch of the gateway is smaller. */
@@ -13,21 +14,10 @@ export async function follow(
   topic: Topic,
   on: (event: SnapshotEvent | ChangeEvent) => void,
 ): Promise<number> {
-  const stop = new AbortController();
-  const interrupt = (): void => {
-    stop.abort();
-  };
-  process.once('SIGINT', interrupt);
-  try {
-    await readEvents(gateway, topic, on, stop.signal);
-  } catch (error) {
-    if (stop.signal.aborted) return 130;
-    throw error;
-  } finally {
-    process.removeListener('SIGINT', interrupt);
-  }
-  if (stop.signal.aborted) return 130;
-  throw new Refusal(`the gateway at ${gateway.origin} ended the stream`, NO_GATEWAY);
+  return await interruptible(async (signal) => {
+    await readEvents(gateway, topic, on, signal);
+    throw new Refusal(`the gateway at ${gateway.origin} ended the stream`, NO_GATEWAY);
+  });
 }
 
 async function readEvents(

@@ -1,5 +1,6 @@
 /** What commands print: tables and lines for people, one JSON document with `--json`. */
 import { styleText } from 'node:util';
+import type { Action } from '../admin/schemas.js';
 import { printable } from '../terminal/explain.js';
 import type { Terminal } from '../terminal/terminal.js';
 import type { Written } from './verb.js';
@@ -89,4 +90,20 @@ export function duration(ms: number): string {
 /** `1 server`, `2 servers`. */
 export function counted(count: number, what: string): string {
   return `${count.toLocaleString('en')} ${what}${count === 1 ? '' : 's'}`;
+}
+
+/** What is wrong with a server, and what to do: `command 'uvx' is not in PATH: install it, or write its full path`. Empty: nothing. */
+export function wayOut({
+  cause,
+  action,
+}: {
+  readonly cause: string | null;
+  readonly action: Pick<Action, 'text' | 'command'> | null;
+}): string {
+  const how = action
+    ? action.command === undefined
+      ? action.text
+      : `${action.text}: ${action.command}`
+    : '';
+  return [cause ?? '', how].filter((part) => part !== '').join(': ');
 }

@@ -28,7 +28,7 @@ export interface Source {
  * Refusal.
  */
 export async function sourceOf(written: Written, terminal: Terminal): Promise<Source> {
-  if (written.program) return await runHere(written, terminal);
+  if (written.program) return await runAndTell(written, terminal);
   const gateway = gatewayOf(written, terminal);
   try {
     await readApi(gateway, 'me');
@@ -37,9 +37,17 @@ export async function sourceOf(written: Written, terminal: Terminal): Promise<So
     const isAbsent = error instanceof Refusal && error.status === NO_GATEWAY;
     if (!isAbsent || named !== undefined || configOf(written, terminal.env) === undefined) throw error;
     terminal.err('no gateway runs: started one for this command\n');
-    return await runHere(written, terminal);
+    return await runAndTell(written, terminal);
   }
   return { ...listsOf(gateway), close: () => Promise.resolve() };
+}
+
+/** Says which servers are not up. */
+async function runAndTell(written: Written, terminal: Terminal): Promise<Source> {
+  const source = await runHere(written, terminal);
+  for (const { name, level, cause } of source.servers)
+    if (level !== 'ok' && level !== 'off') terminal.err(`${name} is not up: ${cause ?? 'no answer yet'}\n`);
+  return source;
 }
 
 function listsOf(gateway: Gateway): Pick<Source, 'gateway' | 'list'> {
@@ -60,14 +68,22 @@ export interface Here {
   readonly name?: string;
   /** Tried in this order; by default any that is free. */
   readonly ports?: readonly number[];
+  /** Of the servers of the config; by default all. */
+  readonly only?: readonly string[];
+}
+
+/** A gateway in this process. */
+export interface HereSource extends Source {
+  /** As they were when each was up or had failed, or at the end of the time. */
+  readonly servers: readonly Server[];
 }
 
 /** Runs a gateway in this process: with the program after `--`, or the config. Its servers have settled. Rejects with a Refusal. */
 export async function runHere(
-  written: Written,
-  terminal: Terminal,
-  { name = 'server', ports = [0] }: Here = {},
-): Promise<Source> {
+  written: Pick<Written, 'values' | 'program'>,
+  terminal: Pick<Terminal, 'env' | 'err'>,
+  { name = 'server', ports = [0], only }: Here = {},
+): Promise<HereSource> {
   const [{ createGateway }, { resolveConfig, loadConfig }] = await Promise.all([
     import('../index.js'),
     import('../config/index.js'),
@@ -82,7 +98,7 @@ export async function runHere(
   const config = configOf(written, terminal.env);
   const loaded =
     command === undefined
-      ? loadConfig(config ?? '', env)
+      ? loadConfig(config ?? '', env, true)
       : resolveConfig({ servers: [{ name, command, args }] }, env);
   const create = (port: number): LibraryGateway =>
     createGateway(
@@ -92,10 +108,13 @@ export async function runHere(
           ...loaded.config,
           host: '127.0.0.1',
           port,
+          servers: loaded.config.servers.filter((each) => !only || only.includes(each.name)),
           admin: { ...loaded.config.admin, port: undefined },
           http: { ...loaded.config.http, tls: undefined },
           audit: { ...loaded.config.audit, file: undefined },
           tracing: { ...loaded.config.tracing, endpoint: undefined },
+          // It shares nothing with a gateway that runs.
+          cache: { dir: undefined },
           state: { ...loaded.config.state, dir: undefined },
         },
       },
@@ -113,12 +132,12 @@ export async function runHere(
     gateway.destroy();
   };
   try {
-    await settled(here, terminal);
+    const servers = await settled(here, terminal);
+    return { ...listsOf(here), servers, close };
   } catch (error) {
     await close();
     throw error;
   }
-  return { ...listsOf(here), close };
 }
 
 async function listen(
@@ -136,24 +155,18 @@ async function listen(
   }
 }
 
-/** Waits until each server is up, or has failed; says so about each that has. */
-async function settled(gateway: Gateway, terminal: Terminal): Promise<void> {
+/** Waits until each server is up or has failed, for a limited time. */
+async function settled(gateway: Gateway, terminal: Pick<Terminal, 'err'>): Promise<readonly Server[]> {
   const started = performance.now();
   let said = QUIET_MS;
   for (;;) {
     const { servers } = await readApi<{ servers: readonly Server[] }>(gateway, 'servers');
     const waiting = servers.filter(({ level }) => level === 'wait');
     const passed = performance.now() - started;
-    if (waiting.length === 0 || passed > SETTLE_MS) {
-      for (const { name, level, cause } of servers)
-        if (level !== 'ok' && level !== 'off')
-          terminal.err(`${name} is not up: ${cause ?? 'no answer yet'}\n`);
-      return;
-    }
+    if (waiting.length === 0 || passed > SETTLE_MS) return servers;
     if (passed > said) {
-      terminal.err(
-        `starting ${waiting.map(({ name }) => name).join(', ')}: ${duration(passed)} of ${duration(SETTLE_MS)}\n`,
-      );
+      const names = waiting.map(({ name }) => name).join(', ');
+      terminal.err(`starting ${names}: ${duration(passed)} of ${duration(SETTLE_MS)}\n`);
       said *= 2;
     }
     await new Promise((resolve) => setTimeout(resolve, POLL_MS));

@@ -155,6 +155,15 @@ describe('without a gateway', () => {
     );
   });
 
+  it('check --connect needs no token of the clients', async () => {
+    const config = { mcp: { auth: { mode: 'bearer' } }, servers: [everything] };
+    const path = await tempFile('config.json', JSON.stringify(config));
+    const ran = await command(['check', '--connect', '-c', path], {
+      MCPSTEAD_BEARER_TOKEN: 'of-the-clients',
+    });
+    expect([ran.status, ran.out]).toEqual([0, expect.stringMatching(/^ok +all /)]);
+  });
+
   it('inspect --watch shows new tools of a server whose file changes', async () => {
     const folder = await tempDir();
     const file = join(folder, 'server.mjs');

@@ -4,12 +4,11 @@ import { printable, Refusal } from '../../terminal/explain.js';
 import type { Terminal } from '../../terminal/terminal.js';
 import { argumentsOf } from '../arguments.js';
 import { answererOf } from '../ask.js';
+import { INTERRUPTED, interruptible } from '../interrupt.js';
 import { outputOf, type Output } from '../output.js';
 import { sourceOf, type Source } from '../source.js';
 import { NO_GATEWAY, REFUSED, SERVER_ERROR } from '../target.js';
 import type { Verb, Written } from '../verb.js';
-
-const INTERRUPTED = 130;
 
 export const call: Verb = async (written, terminal) => {
   const [name = '', ...words] = written.words;
@@ -82,14 +81,9 @@ async function run(
   args: Awaited<ReturnType<typeof argumentsOf>>,
   { output, terminal }: { readonly output: Output; readonly terminal: Terminal },
 ): Promise<number> {
-  const stop = new AbortController();
-  const interrupt = (): void => {
-    stop.abort();
-  };
-  process.once('SIGINT', interrupt);
-  try {
+  return await interruptible(async (signal) => {
     const outcome = await client.call(String(tool['name']), args, {
-      signal: stop.signal,
+      signal,
       schema: tool['inputSchema'],
       logLevel: 'info',
       progress: ({ progress, total, message }) => {
@@ -100,11 +94,8 @@ async function run(
         output.note(`${level}: ${typeof data === 'string' ? data : JSON.stringify(data)}`);
       },
     });
-    if (stop.signal.aborted) return INTERRUPTED;
-    return show(outcome, output, terminal);
-  } finally {
-    process.removeListener('SIGINT', interrupt);
-  }
+    return signal.aborted ? INTERRUPTED : show(outcome, output, terminal);
+  });
 }
 
 function show(outcome: Outcome<JsonObject>, output: Output, terminal: Terminal): number {

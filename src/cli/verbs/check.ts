@@ -3,15 +3,13 @@ import { commandProblem } from '../../config/command.js';
 import { loadConfig } from '../../config/index.js';
 import { checkAccess } from '../../index.js';
 import { printable, Refusal } from '../../terminal/explain.js';
-import type { Terminal } from '../../terminal/terminal.js';
 import { configOf } from '../config-path.js';
-import { counted, outputOf, type Cell } from '../output.js';
+import { counted, outputOf, wayOut, type Cell } from '../output.js';
 import type { Server, Transition } from '../../admin/schemas.js';
 import { exchange } from '../gateway-request.js';
 import { runHere, type Source } from '../source.js';
 import { readApi } from '../target.js';
 import type { Verb } from '../verb.js';
-import { wayOut } from './servers.js';
 
 /** Returns 0 if a gateway would start with the config. Throws ConfigError with all of its problems. */
 export const check: Verb = async (written, terminal) => {
@@ -42,23 +40,15 @@ interface Checked extends Server {
 /** Connects to each server once. 1 if one of them does not answer. */
 async function connect(...[written, terminal]: Parameters<Verb>): Promise<number> {
   const output = outputOf(written, terminal);
-  const source = await runHere(written, { ...terminal, err: quiet(terminal) });
+  const source = await runHere(written, terminal);
   try {
-    const { servers } = await readApi<{ servers: readonly Server[] }>(source.gateway, 'servers');
-    const checked = await timed(source, servers);
+    const checked = await timed(source, source.servers);
     if (output.json) output.document(checked);
     else output.table(checked.map(row));
     return checked.every(({ level }) => level === 'ok' || level === 'off') ? 0 : 1;
   } finally {
     await source.close();
   }
-}
-
-/** Causes are in the table. */
-function quiet({ err }: Terminal): Terminal['err'] {
-  return (text) => {
-    if (!text.includes(' is not up: ')) err(text);
-  };
 }
 
 async function timed({ gateway }: Source, servers: readonly Server[]): Promise<readonly Checked[]> {

@@ -3,11 +3,10 @@ import { existsSync, watch, type FSWatcher } from 'node:fs';
 import { basename } from 'node:path';
 import type { Server } from '../../admin/schemas.js';
 import { Refusal } from '../../terminal/explain.js';
-import { counted, outputOf, type Output } from '../output.js';
+import { counted, outputOf, wayOut, type Output } from '../output.js';
 import { runHere } from '../source.js';
 import { actApi, readApi, type Gateway } from '../target.js';
 import type { Verb } from '../verb.js';
-import { wayOut } from './servers.js';
 
 const FIRST_PORT = 8766;
 const PORTS_TRIED = 50;

@@ -22,75 +22,74 @@ function chosenBy({
   };
 }
 
-export const listTools: Verb = async (written, terminal) => {
-  const output = outputOf(written, terminal);
-  const source = await sourceOf(written, terminal);
-  try {
-    const tools = await source.list<Tool>('tools', written.flags.has('schema'));
-    const matches = chosenBy(written);
-    const found = tools.filter((each) => matches(each.name, each.server, each.title, each.description));
-    if (output.json) output.document(found);
-    else if (written.flags.has('schema'))
-      for (const { definition } of found) output.line(JSON.stringify(definition, null, 2));
-    else {
-      output.table(
-        found.map(({ name, tokens, title, description }) => [
-          [name, 'bold'],
-          [`~${tokens}`, 'dim'],
-          shorten(title ?? firstLine(description)),
-        ]),
-      );
-      const tokens = found.reduce((sum, each) => sum + each.tokens, 0);
-      if (found.length > 0)
-        output.note(`${counted(found.length, 'tool')}, ~${tokens.toLocaleString('en')} tokens`);
+interface Listing<T> {
+  readonly kind: 'tools' | 'prompts' | 'resources';
+  /** What a pattern is compared with: name, server, and texts. */
+  readonly searched: (item: T) => Parameters<ReturnType<typeof chosenBy>>;
+  readonly show: (found: readonly T[], written: Written, output: Output) => void;
+}
+
+function listing<T>({ kind, searched, show }: Listing<T>): Verb {
+  return async (written, terminal) => {
+    const output = outputOf(written, terminal);
+    const source = await sourceOf(written, terminal);
+    try {
+      const matches = chosenBy(written);
+      const items = await source.list<T>(kind, written.flags.has('schema'));
+      const found = items.filter((item) => matches(...searched(item)));
+      if (output.json) output.document(found);
+      else show(found, written, output);
+      return nothing(found, written, output);
+    } finally {
+      await source.close();
     }
-    return nothing(found, written, output);
-  } finally {
-    await source.close();
-  }
-};
+  };
+}
 
-export const listPrompts: Verb = async (written, terminal) => {
-  const output = outputOf(written, terminal);
-  const source = await sourceOf(written, terminal);
-  try {
-    const matches = chosenBy(written);
-    const found = (await source.list<Prompt>('prompts', false)).filter((each) =>
-      matches(each.name, each.server, each.title, each.description),
+export const listTools = listing<Tool>({
+  kind: 'tools',
+  searched: ({ name, server, title, description }) => [name, server, title, description],
+  show(found, { flags }, output) {
+    if (flags.has('schema')) {
+      for (const { definition } of found) output.line(JSON.stringify(definition, null, 2));
+      return;
+    }
+    output.table(
+      found.map(({ name, tokens, title, description }) => [
+        [name, 'bold'],
+        [`~${tokens}`, 'dim'],
+        shorten(title ?? firstLine(description)),
+      ]),
     );
-    if (output.json) output.document(found);
-    else
-      output.table(
-        found.map((each) => [[each.name, 'bold'], shorten(each.title ?? firstLine(each.description))]),
-      );
-    return nothing(found, written, output);
-  } finally {
-    await source.close();
-  }
-};
+    if (found.length === 0) return;
+    const tokens = found.reduce((sum, each) => sum + each.tokens, 0);
+    output.note(`${counted(found.length, 'tool')}, ~${tokens.toLocaleString('en')} tokens`);
+  },
+});
 
-export const listResources: Verb = async (written, terminal) => {
-  const output = outputOf(written, terminal);
-  const source = await sourceOf(written, terminal);
-  try {
-    const matches = chosenBy(written);
-    const found = (await source.list<Resource>('resources', false)).filter((each) =>
-      matches(each.uri, each.server, each.name, each.title, each.description),
+export const listPrompts = listing<Prompt>({
+  kind: 'prompts',
+  searched: ({ name, server, title, description }) => [name, server, title, description],
+  show(found, _written, output) {
+    output.table(
+      found.map(({ name, title, description }) => [[name, 'bold'], shorten(title ?? firstLine(description))]),
     );
-    if (output.json) output.document(found);
-    else
-      output.table(
-        found.map((each) => [
-          [each.uri, 'bold'],
-          each.mime_type ?? '',
-          shorten(each.title ?? each.name ?? ''),
-        ]),
-      );
-    return nothing(found, written, output);
-  } finally {
-    await source.close();
-  }
-};
+  },
+});
+
+export const listResources = listing<Resource>({
+  kind: 'resources',
+  searched: ({ uri, server, name, title, description }) => [uri, server, name, title, description],
+  show(found, _written, output) {
+    output.table(
+      found.map(({ uri, mime_type, title, name }) => [
+        [uri, 'bold'],
+        mime_type ?? '',
+        shorten(title ?? name ?? ''),
+      ]),
+    );
+  },
+});
 
 /** An empty list is no failure; a pattern that matches nothing is one. */
 function nothing(found: readonly unknown[], { words }: Written, output: Output): number {

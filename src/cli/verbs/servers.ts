@@ -1,7 +1,8 @@
 /** What runs: `mcpstead servers`, and `mcpstead status [--watch]`. */
+import { setTimeout } from 'node:timers/promises';
 import type { Me, Server } from '../../admin/schemas.js';
-import type { Terminal } from '../../terminal/terminal.js';
-import { counted, duration, hasColours, outputOf, type Cell, type Output } from '../output.js';
+import { interruptible } from '../interrupt.js';
+import { counted, duration, hasColours, outputOf, wayOut, type Cell, type Output } from '../output.js';
 import { gatewayOf, readApi, type Gateway } from '../target.js';
 import type { Verb } from '../verb.js';
 
@@ -52,16 +53,6 @@ function ratesOf({ calls_per_minute, failed_share, p95_ms }: Server): string {
   return `${calls_per_minute}/min${p95_ms === null ? '' : `, p95 ${duration(p95_ms)}`}${failed}`;
 }
 
-/** `command 'uvx' is not in PATH: install it, or write its full path`. */
-export function wayOut({ cause, action }: Pick<Server, 'cause' | 'action'>): string {
-  const how = action
-    ? action.command === undefined
-      ? action.text
-      : `${action.text}: ${action.command}`
-    : '';
-  return [cause ?? '', how].filter((part) => part !== '').join(': ');
-}
-
 export const status: Verb = async (written, terminal) => {
   const output = outputOf(written, terminal);
   const gateway = gatewayOf(written, terminal);
@@ -75,13 +66,15 @@ export const status: Verb = async (written, terminal) => {
     show(output, me, servers);
     return me.state === 'serving' && servers.every(isWell) ? 0 : 1;
   }
-  for (;;) {
-    const [me, servers] = await read(gateway);
-    // Redraws on a terminal; elsewhere each state is appended.
-    if (hasColours(terminal)) terminal.out('\u001b[H\u001b[2J');
-    show(output, me, servers);
-    if (await interrupted(terminal, WATCH_MS)) return 130;
-  }
+  return await interruptible(async (signal) => {
+    for (;;) {
+      const [me, servers] = await read(gateway);
+      // Redraws on a terminal; elsewhere each state is appended.
+      if (hasColours(terminal)) terminal.out('\u001b[H\u001b[2J');
+      show(output, me, servers);
+      await setTimeout(WATCH_MS, undefined, { signal });
+    }
+  });
 };
 
 function isWell({ level }: Server): boolean {
@@ -113,19 +106,4 @@ function show(output: Output, me: Me, servers: readonly Server[]): void {
   );
   output.line(`endpoint ${me.endpoint}`);
   output.table(servers.map(serverRow));
-}
-
-/** Waits; resolves with true if Ctrl-C was pressed in the meantime. */
-export function interrupted({ exit: _exit }: Pick<Terminal, 'exit'>, ms: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const stop = (): void => {
-      clearTimeout(timer);
-      resolve(true);
-    };
-    const timer = setTimeout(() => {
-      process.removeListener('SIGINT', stop);
-      resolve(false);
-    }, ms);
-    process.once('SIGINT', stop);
-  });
 }
