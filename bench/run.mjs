@@ -17,6 +17,7 @@ import { startUp } from './start.mjs';
 import { firstByte } from './stream.mjs';
 import { leftOut, mcpstead, targets } from './targets.mjs';
 import { startUpstreams } from './upstreams.mjs';
+import { watchedCosts } from './watched.mjs';
 
 const { values } = parseArgs({
   options: {
@@ -33,7 +34,7 @@ const { values } = parseArgs({
 });
 if (!mcpstead) throw new Error('run npm ci and npm run build in the folder above first');
 
-const loads = [httpCalls, stdioCalls, firstByte, acrossEras, accessCosts, staysFlat, reload];
+const loads = [httpCalls, stdioCalls, firstByte, acrossEras, accessCosts, watchedCosts, staysFlat, reload];
 const memories = [underLoad, idleSessions, parkedCalls];
 const chosen = values.eras
   ? [acrossEras]

@@ -1,6 +1,6 @@
 /**
  * What the console knows about calls: names, times, sizes and outcome, never arguments or results. Failed and slow calls are always kept, all
- * of them while somebody watches. As long as nobody does, a call costs one look at its outcome.
+ * calls while somebody watches, up to 200 in 100 ms: the others are counted. As long as nobody watches, a call costs one look at its outcome.
  */
 import { randomBytes } from 'node:crypto';
 import { SlotSet, type Slotted } from '../lib/slot-set.js';
@@ -26,6 +26,8 @@ const MOST_OPEN = 1000;
 const NAME_CHARS = 512;
 const DETAIL_CHARS = 1024;
 const MOST_ASKED = 16;
+/** Calls that are kept between two times that news are taken: more of them pass by too fast to be read. */
+const MOST_AT_A_TIME = 200;
 /** Their number says nothing about what clients do. */
 const IGNORED: ReadonlySet<string> = new Set(['ping', 'listen', 'terminate', 'invalid']);
 
@@ -174,6 +176,10 @@ export class Watch {
   #openCount = 0;
   #watchers = 0;
   #number = 0;
+  /** How many more calls are kept until news are taken. */
+  #room = MOST_AT_A_TIME;
+  /** The one that is subscribed. */
+  #observer: CallObserver;
   /** Tells the calls of this process from those of the one before. */
   readonly #prefix = randomBytes(3).toString('hex');
   readonly #quiet: CallObserver = {
@@ -186,17 +192,27 @@ export class Watch {
     opened: (call) => {
       this.#opened(call);
     },
-    asked: (call, method) => {
-      const kept = call.details?.watched;
-      if (kept instanceof KeptCall && kept.asked.length < MOST_ASKED) kept.asked = [...kept.asked, method];
-    },
+    asked: noteQuestion,
     over: (call) => {
       this.#over(call);
     },
   };
 
+  /** Somebody watches, and more calls pass than anybody can read: those that succeed are only counted. */
+  readonly #crowded: CallObserver = {
+    asked: noteQuestion,
+    over: (call) => {
+      if (isFailed(call) || call.ms > SLOW_MS || call.details?.watched instanceof KeptCall) this.#over(call);
+      else if (isOfClient(call)) {
+        this.eras.count(call);
+        this.#dropped++;
+      }
+    },
+  };
+
   constructor(deps: WatchDeps) {
     this.#deps = deps;
+    this.#observer = this.#quiet;
     deps.calls.add(this.#quiet);
   }
 
@@ -206,17 +222,13 @@ export class Watch {
 
   /** Somebody watches: all calls are kept until the returned function is called. */
   begin(): () => void {
-    if (this.#watchers++ === 0) {
-      this.#deps.calls.remove(this.#quiet);
-      this.#deps.calls.add(this.#full);
-    }
+    if (this.#watchers++ === 0) this.#subscribe(this.#full);
     let isOver = false;
     return () => {
       if (isOver) return;
       isOver = true;
       if (--this.#watchers > 0) return;
-      this.#deps.calls.remove(this.#full);
-      this.#deps.calls.add(this.#quiet);
+      this.#subscribe(this.#quiet);
       for (const kept of this.#open.all()) this.#close(kept);
       this.#news = [];
       this.#dropped = 0;
@@ -227,6 +239,11 @@ export class Watch {
   all(): KeptCall[] {
     const known = new Set([...this.#notable, ...this.#recent, ...this.#open.all()]);
     return [...known].sort((a, b) => b.started - a.started);
+  }
+
+  /** Those in flight, in no order. */
+  open(): KeptCall[] {
+    return this.#open.all();
   }
 
   find(id: string): KeptCall | undefined {
@@ -240,7 +257,16 @@ export class Watch {
     this.#news = [];
     this.#dropped = 0;
     for (const kept of news) kept.isNews = false;
+    this.#room = MOST_AT_A_TIME;
+    if (this.isOn) this.#subscribe(this.#full);
     return { calls: news.slice(-most), dropped };
+  }
+
+  #subscribe(observer: CallObserver): void {
+    if (observer === this.#observer) return;
+    this.#deps.calls.remove(this.#observer);
+    this.#deps.calls.add(observer);
+    this.#observer = observer;
   }
 
   #opened(call: ObservedCall): void {
@@ -269,6 +295,8 @@ export class Watch {
   }
 
   #make(call: ObservedCall, ms: number): KeptCall {
+    // A capture has to see all.
+    if (--this.#room <= 0 && this.isOn && !this.sent) this.#subscribe(this.#crowded);
     if (call.from && call.sessionId === undefined) this.callers.note(call.from, call.route ?? '');
     return new KeptCall(`${this.#prefix}-${++this.#number}`, call, ms);
   }
@@ -290,6 +318,11 @@ export class Watch {
     for (const each of gone) each.isNews = false;
     this.#dropped += gone.length;
   }
+}
+
+function noteQuestion({ details }: ObservedCall, method: string): void {
+  const kept = details?.watched;
+  if (kept instanceof KeptCall && kept.asked.length < MOST_ASKED) kept.asked = [...kept.asked, method];
 }
 
 function isFailed({ result, reason }: EndedCall): boolean {

@@ -18,7 +18,7 @@ function shortDigest(text: string): string {
 
 export function sessionRows(source: AdminSource): SessionRow[] {
   const now = performance.now();
-  const open = source.watch.all().filter(({ call }) => call !== undefined);
+  const open = source.watch.open();
   const inFlight = (client: string): number =>
     open.filter(({ call }) => call?.from?.client === client).length;
   const rows = source.sessions().map((session): SessionRow => {

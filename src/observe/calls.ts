@@ -105,32 +105,34 @@ export interface Tracer extends CallObserver {
 
 /** The observers of a gateway. */
 export class Calls {
-  readonly #opened: CallObserver[] = [];
-  readonly #asked: CallObserver[] = [];
-  readonly #over: CallObserver[] = [];
-  readonly #refused: CallObserver[] = [];
+  // Replaced, not changed: an observer may be added or removed while they are told.
+  #opened: readonly CallObserver[] = [];
+  #asked: readonly CallObserver[] = [];
+  #over: readonly CallObserver[] = [];
+  #refused: readonly CallObserver[] = [];
   /** Whether requests that arrive now collect `details`. */
   detailed = false;
   readonly #observers = new Set<CallObserver>();
   #tracer: Tracer | undefined;
 
   add(observer: CallObserver): void {
-    if (observer.opened) this.#opened.push(observer);
-    if (observer.asked) this.#asked.push(observer);
-    if (observer.over) this.#over.push(observer);
-    if (observer.refused) this.#refused.push(observer);
     this.#observers.add(observer);
-    if (observer.detailed) this.detailed = true;
+    this.#arrange();
   }
 
   /** Ends what `add` began. */
   remove(observer: CallObserver): void {
-    for (const list of [this.#opened, this.#asked, this.#over, this.#refused]) {
-      const at = list.indexOf(observer);
-      if (at !== -1) list.splice(at, 1);
-    }
     this.#observers.delete(observer);
-    this.detailed = [...this.#observers].some(({ detailed }) => detailed);
+    this.#arrange();
+  }
+
+  #arrange(): void {
+    const all = [...this.#observers];
+    this.#opened = all.filter((each) => each.opened);
+    this.#asked = all.filter((each) => each.asked);
+    this.#over = all.filter((each) => each.over);
+    this.#refused = all.filter((each) => each.refused);
+    this.detailed = all.some((each) => each.detailed);
   }
 
   /** Adds a tracer before other observers, which see the trace then. */

@@ -89,6 +89,32 @@ it('sends the last 20 of many calls', () => {
   expect(changes()[0]?.dropped).toBe(4980);
 });
 
+it('only counts calls that pass too fast to be read, but keeps those that fail', () => {
+  const { calls, open, tick, watch } = stage();
+  const { changes } = open(['calls']);
+  for (let n = 0; n < 300; n++) calls.over(ended(String(n)));
+  expect(calls.detailed).toBe(false);
+  calls.over({ ...ended('bad'), result: 'error', outcome: 'refused' });
+  expect(watch.all()).toHaveLength(201);
+  tick();
+  expect(changes()[0]?.calls?.at(-1)).toMatchObject({ outcome: 'error' });
+  expect(changes()[0]?.dropped).toBe(281);
+  expect(calls.detailed).toBe(true);
+  calls.over(ended('next'));
+  tick();
+  expect(changes()[1]).toMatchObject({ calls: [{}] });
+  expect(changes()[1]).not.toHaveProperty('dropped');
+});
+
+it('keeps every call while one is captured', () => {
+  const { calls, open, watch } = stage();
+  open(['calls']);
+  watch.sent = () => undefined;
+  for (let n = 0; n < 300; n++) calls.over(ended(String(n)));
+  expect(calls.detailed).toBe(true);
+  expect(watch.all()).toHaveLength(300);
+});
+
 it('disconnects who does not read, and who may not watch any more', () => {
   const { calls, open, tick, forbid, watch } = stage();
   const [gone, expired, other] = [
