@@ -128,10 +128,10 @@ export class Calls {
 
   #arrange(): void {
     const all = [...this.#observers];
-    this.#opened = all.filter((each) => each.opened);
-    this.#asked = all.filter((each) => each.asked);
-    this.#over = all.filter((each) => each.over);
-    this.#refused = all.filter((each) => each.refused);
+    this.#opened = all.filter((each) => 'opened' in each);
+    this.#asked = all.filter((each) => 'asked' in each);
+    this.#over = all.filter((each) => 'over' in each);
+    this.#refused = all.filter((each) => 'refused' in each);
     this.detailed = all.some((each) => each.detailed);
   }
 
