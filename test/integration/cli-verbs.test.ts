@@ -46,6 +46,18 @@ describe('a running gateway', () => {
     });
   });
 
+  it('shows a server that the config disables as off, with the command that enables it', async () => {
+    const ask = at(
+      await startAdmin({ servers: [everything, { ...far, disabled: true }] }, { wait: ['all'] }),
+    );
+    const { out } = await ask('servers');
+    expect(out).toMatch(
+      /\nfar +- off +http +disabled in the configuration .*: enable it: mcpstead enable far\n$/,
+    );
+    const status = await ask('status');
+    expect([status.status, status.out]).toEqual([0, expect.stringContaining('| 1 of 1 up |')]);
+  });
+
   it('lists tools by a glob, by a word of their texts, and by server', async () => {
     const ask = at(await startAdmin({ servers: [everything] }));
     const names = async (...args: string[]): Promise<string[]> =>

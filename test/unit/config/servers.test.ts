@@ -259,11 +259,28 @@ describe('the form of clients (mcpServers)', () => {
     ]);
   });
 
-  it('leaves out what is disabled', () => {
-    expect(
-      resolve({ mcpServers: { a: { command: 'x', disabled: true }, b: { command: 'y', disabled: false } } })
-        .servers,
-    ).toHaveLength(1);
+  it('keeps what is disabled apart, with nothing that may be a secret', () => {
+    const { servers, disabled } = resolve({
+      mcpServers: {
+        a: { command: 'x --token abc', disabled: true, env: { K: '${NOT_SET}' } },
+        b: { command: 'y', disabled: false },
+        c: { url: 'https://user:pass@example.com/mcp?key=abc', disabled: true },
+        d: { command: ['z', '--token'], disabled: true, required: true },
+        e: { disabled: true },
+      },
+      servers: [
+        { name: 'b', command: 'again', disabled: true },
+        { name: 'a', command: 'again', disabled: true },
+        { command: 'nameless', disabled: true },
+      ],
+    });
+    expect(servers.map(({ name }) => name)).toEqual(['b']);
+    expect(disabled).toEqual([
+      { name: 'a', kind: 'stdio', target: 'again', required: false },
+      { name: 'c', kind: 'http', target: 'https://example.com/mcp?key=***', required: false },
+      { name: 'd', kind: 'stdio', target: 'z', required: true },
+      { name: 'e', kind: 'stdio', target: '', required: false },
+    ]);
   });
 
   it.each([
