@@ -218,6 +218,17 @@ describe('explain', () => {
     const ran = await command(['explain', code, '--json'], {});
     expect(json(ran)).toMatchObject({ code, rpc: expect.stringMatching(/^-\d+$/) as string });
   });
+
+  it('prints a page that fits a terminal, or the codes that share a number', async () => {
+    const page = await command(['explain', 'busy']);
+    expect(page.out).toMatch(
+      /^busy\n  JSON-RPC -32000, HTTP 200; .*\n\nCause\n {2}The [^]*\n\nWhat to do\n {2}Call /,
+    );
+    expect(page.out.split('\n').filter((line) => line.length > 80)).toEqual([]);
+    expect((await command(['explain', '-32021'])).out).toMatch(/^missing_capability\n/);
+    expect((await command(['explain', '-32000'])).out).toContain('\n  mcpstead explain upstream_timeout\n');
+    expect(await command(['explain', 'nothing'])).toMatchObject({ status: 2, out: '' });
+  });
 });
 
 it.each(['bash', 'zsh', 'fish', 'pwsh'])('completion %s is a script', async (shell) => {
