@@ -76,7 +76,7 @@ describe('docs/errors.md', () => {
 
   it('has a section for every error: numbers, cause and what to do, in sentences', () => {
     const pages = errorPages();
-    expect(pages.map(({ cause, action, ...numbers }) => numbers)).toEqual(
+    expect(pages.map(({ cause: _cause, action: _action, ...numbers }) => numbers)).toEqual(
       Object.entries(ERRORS).map(([code, { legacy, modern }]) => ({
         code,
         rpc: String(legacy.rpc),
