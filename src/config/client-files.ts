@@ -72,6 +72,8 @@ function understand(entry: Entry, findings: Findings): Entry {
       if (isNarrow(key, raw[key]))
         findings.warn([...entry.path, key], 'is ignored: the gateway shows all tools of a server');
     }
+    if (raw['enabled'] === false && raw['disabled'] !== true)
+      findings.warn([...entry.path, 'enabled'], 'is ignored, and the server runs', 'disabled: true');
     if (raw['envFile'] !== undefined || raw['env_file'] !== undefined) {
       const key = raw['envFile'] === undefined ? 'env_file' : 'envFile';
       findings.warn(

@@ -214,12 +214,14 @@ describe('the form of clients (mcpServers)', () => {
     expect(stdio({ args: ['${workspaceFolder:-/x}'] }).args).toEqual(['/x']);
   });
 
-  it('names what would hide tools, and a file of variables', () => {
+  it('names what would hide tools or servers, and a file of variables', () => {
     const { warnings } = resolveConfig(
       {
         mcpServers: {
           a: { command: 'node', disabledTools: ['x'], envFile: '.env' },
           b: { command: 'node', disabledTools: [], tools: ['x'] },
+          c: { command: 'node', enabled: false },
+          d: { command: 'node', enabled: false, disabled: true },
         },
       },
       {},
@@ -228,6 +230,7 @@ describe('the form of clients (mcpServers)', () => {
       'mcpServers.a.disabledTools is ignored: the gateway shows all tools of a server',
       'mcpServers.a.envFile is not read (write its variables under env, or set them for the gateway and name them in inherit_env)',
       'mcpServers.b.tools is ignored: the gateway shows all tools of a server',
+      'mcpServers.c.enabled is ignored, and the server runs (disabled: true)',
     ]);
   });
 
