@@ -383,6 +383,7 @@ export class GatewayCore {
       this.#port.renew();
     };
     const result = applyConfig({ log: this.#log, links: this.#links, use }, old, loaded);
+    this.admin.reloaded();
     this.#lives.reload(old.mcp.auth, this.#config.mcp.auth);
     if (old.limits.name_length !== this.#config.limits.name_length) this.#catalog.touch();
     return result;

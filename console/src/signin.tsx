@@ -1,17 +1,26 @@
 /** Signing in, by a key that is typed: a link of the command line brings a ticket instead. */
-import { useSignal } from '@preact/signals';
+import { signal, useSignal } from '@preact/signals';
 import type { JSX } from 'preact';
 import { refusal, setKey, signedOut, signOut, type Failure } from './data/api.js';
 import { me, readMe, start } from './data/live.js';
 import { Button, Command } from './ui/basics.js';
+
+/** What was refused is what was typed, not the ticket that the page was opened with. */
+const tried = signal(false);
 
 export function SignIn(): JSX.Element {
   const typed = useSignal('');
   const failed = refusal.value;
   const busy = useSignal(false);
   const enter = async (): Promise<void> => {
+    const key = typed.value.trim();
+    tried.value = true;
+    if (!/^[!-~]+$/.test(key)) {
+      refusal.value = NOT_A_KEY;
+      return;
+    }
     busy.value = true;
-    setKey(typed.value.trim());
+    setKey(key);
     const refused = await readMe();
     busy.value = false;
     refusal.value = refused;
@@ -31,7 +40,7 @@ export function SignIn(): JSX.Element {
         <div class="note failed" role="alert">
           <p>
             <span aria-hidden="true">✕ </span>
-            <strong>{wordOf(failed)}</strong>
+            <strong>{wordOf(failed, tried.value)}</strong>
           </p>
           <p>
             <bdi>{failed.message}</bdi> <small>({failed.code})</small>
@@ -59,7 +68,10 @@ export function SignIn(): JSX.Element {
             spellcheck={false}
             value={typed.value}
             aria-invalid={failed !== null}
-            onInput={(event) => (typed.value = event.currentTarget.value)}
+            onInput={(event) => {
+              typed.value = event.currentTarget.value;
+              refusal.value = null;
+            }}
           />
           <p class="dim">
             The console key, or the token or key of an operator or viewer. It stays in this tab.
@@ -75,9 +87,18 @@ export function SignIn(): JSX.Element {
   );
 }
 
-function wordOf({ status, code }: Failure): string {
+/** No header can carry it. */
+const NOT_A_KEY: Failure = {
+  ok: false,
+  status: 401,
+  code: 'unauthorized',
+  message: 'a key has only letters, digits and signs of ASCII, without spaces',
+  action: null,
+};
+
+function wordOf({ status, code }: Failure, isTyped: boolean): string {
   if (code === 'too_many_attempts' || status === 429) return 'Too many attempts.';
-  if (status === 401) return 'This key or ticket is not accepted.';
+  if (status === 401) return isTyped ? 'This key is wrong.' : 'This key or ticket is not accepted.';
   if (status === 403) return 'This is not for you.';
   return 'Signing in did not work.';
 }

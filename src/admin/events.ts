@@ -6,9 +6,9 @@ import { GatewayError } from '../errors.js';
 import type { ListKind } from '../protocol/shapes.js';
 import type { ListPart, Principal } from '../protocol/ports.js';
 import { TOPICS, type ChangeEvent, type SessionRow, type SnapshotEvent, type Topic } from './schemas.js';
-import { counted, markOf, serverRow } from './servers.js';
+import { counted, listed, type Listed } from './servers.js';
 import { sessionRows } from './sessions.js';
-import type { AdminSource, Outlet, ServerFacts } from './source.js';
+import type { AdminSource, Outlet } from './source.js';
 
 const TICK_MS = 100;
 const MOST_WATCHERS = 16;
@@ -134,7 +134,7 @@ export class EventHub {
     switch (topic) {
       case 'status':
       case 'servers':
-        return { topic, servers: source.servers().map((facts) => serverRow(source, facts)) };
+        return { topic, servers: listed(source).map((each) => each.row()) };
       case 'calls':
         return {
           topic,
@@ -218,32 +218,31 @@ export class EventHub {
   #serverChanges(changes: Map<Topic, ChangeEvent>): void {
     if (!this.#isWatched('servers') && !this.#isWatched('status')) return;
     const source = this.#source;
-    const facts = source.servers();
     const isSecond = this.#ticks % SECOND === 0;
     const isNewStep = source.series.ticks > this.#seriesAt;
-    const changed: ServerFacts[] = [];
-    const turned: ServerFacts[] = [];
+    const changed: Listed[] = [];
+    const turned: Listed[] = [];
     const present = new Set<string>();
-    for (const each of facts) {
-      const { config, status, inFlight } = each;
-      present.add(config.name);
-      const mark = markOf(each);
+    for (const each of listed(source)) {
+      const { name, status, inFlight } = each;
+      present.add(name);
+      const mark = each.mark();
       const word = `${status.word} ${status.cause ?? ''} ${status.since}`;
-      const sent = this.#servers.get(config.name);
+      const sent = this.#servers.get(name);
       if (sent?.word !== word) turned.push(each);
       if (sent?.mark !== mark || isNewStep || (isSecond && sent.inFlight !== inFlight)) changed.push(each);
       else continue;
-      this.#servers.set(config.name, { mark, word, inFlight });
+      this.#servers.set(name, { mark, word, inFlight });
     }
     const removed = [...this.#servers.keys()].filter((name) => !present.has(name));
     for (const name of removed) this.#servers.delete(name);
-    const listed = this.#listed();
-    const lists = listed.some((parts, i) => parts !== this.#parts[i]);
-    this.#parts = listed;
+    const parts = this.#listed();
+    const lists = parts.some((part, i) => part !== this.#parts[i]);
+    this.#parts = parts;
     if (lists) this.#count();
-    const rows = (of: readonly ServerFacts[]): ChangeEvent => ({
+    const rows = (of: readonly Listed[]): ChangeEvent => ({
       topic: 'servers',
-      ...(of.length > 0 && { servers: of.map((each) => serverRow(source, each)) }),
+      ...(of.length > 0 && { servers: of.map((each) => each.row()) }),
       ...(removed.length > 0 && { removed }),
       ...(lists && { lists: true }),
     });

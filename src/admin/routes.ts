@@ -8,7 +8,7 @@ import { meOf } from './me.js';
 import { openApi } from './openapi.js';
 import { Refused, route, Streamed, WrongCredential, type RouteSpec } from './route.js';
 import * as schemas from './schemas.js';
-import { counted, historyOf, serverAt, serverDetail, serverRow } from './servers.js';
+import { counted, historyOf, listed, serverDetail, stderrOf } from './servers.js';
 import { sessionRows } from './sessions.js';
 import { ACTS } from './acts.js';
 
@@ -39,11 +39,11 @@ export function createRoutes(hub: EventHub | undefined): readonly RouteSpec[] {
       method: 'GET',
       path: 'servers',
       who: 'viewer',
-      summary: 'All servers, by name.',
+      summary: 'All servers by name, those that the configuration disables too.',
       answer: schemas.Servers,
       async serve({ source }) {
         await counted(source);
-        return { servers: source.servers().map((facts) => serverRow(source, facts)) };
+        return { servers: listed(source).map((each) => each.row()) };
       },
     }),
     route({
@@ -54,7 +54,7 @@ export function createRoutes(hub: EventHub | undefined): readonly RouteSpec[] {
       answer: schemas.ServerDetail,
       async serve({ source, params }) {
         await counted(source);
-        return serverDetail(source, serverAt(source, params));
+        return serverDetail(source, params);
       },
     }),
     route({
@@ -63,7 +63,7 @@ export function createRoutes(hub: EventHub | undefined): readonly RouteSpec[] {
       who: 'viewer',
       summary: 'Its last 50 state changes.',
       answer: schemas.History,
-      serve: ({ source, params }) => ({ history: historyOf(serverAt(source, params)) }),
+      serve: ({ source, params }) => ({ history: historyOf(source, params) }),
     }),
     route({
       method: 'GET',
@@ -71,7 +71,7 @@ export function createRoutes(hub: EventHub | undefined): readonly RouteSpec[] {
       who: 'operator',
       summary: 'The last 100 lines that a stdio server wrote to stderr, without secrets.',
       answer: schemas.Stderr,
-      serve: ({ source, params }) => ({ lines: [...serverAt(source, params).link.stderr] }),
+      serve: ({ source, params }) => ({ lines: stderrOf(source, params) }),
     }),
     route({
       method: 'GET',

@@ -2,8 +2,8 @@
 import { redactUrl } from '../config/index.js';
 import { objectOf, readJson, textOf } from '../wire/json.js';
 import { Refused } from './route.js';
-import type { Server, ServerDetail, Transition } from './schemas.js';
-import type { AdminSource, ServerFacts } from './source.js';
+import type { Server, ServerDetail, ServerStatus, Transition } from './schemas.js';
+import type { AdminSource, DisabledFacts, ServerFacts } from './source.js';
 import { tokensKnown, tokensOf } from './tokens.js';
 
 /** Waits until the tools of all servers are counted. */
@@ -11,8 +11,36 @@ export async function counted(source: AdminSource): Promise<void> {
   for (const { definitions } of source.view().parts('tools')) await tokensOf(definitions);
 }
 
-/** What shows that the row of a server has changed, apart from its calls. */
-export function markOf({ status, link, next, second }: ServerFacts): string {
+/** A server as a list shows it. */
+export interface Listed {
+  readonly name: string;
+  readonly status: ServerStatus;
+  readonly inFlight: number;
+  /** What shows that the row has changed, apart from calls. */
+  mark(): string;
+  row(): Server;
+}
+
+/** All servers by name, disabled ones too. */
+export function listed(source: AdminSource): Listed[] {
+  const connected = source.servers().map((facts) => ({
+    name: facts.config.name,
+    status: facts.status,
+    inFlight: facts.inFlight,
+    mark: () => markOf(facts),
+    row: () => serverRow(source, facts),
+  }));
+  const disabled = source.disabled().map((facts) => ({
+    name: facts.config.name,
+    status: facts.status,
+    inFlight: 0,
+    mark: () => JSON.stringify(facts),
+    row: () => disabledRow(facts),
+  }));
+  return [...connected, ...disabled].sort((a, b) => (a.name < b.name ? -1 : 1));
+}
+
+function markOf({ status, link, next, second }: ServerFacts): string {
   const { peer, lists, reconnects } = {
     ...link,
     peer: link.peer,
@@ -35,7 +63,7 @@ export function markOf({ status, link, next, second }: ServerFacts): string {
   ]);
 }
 
-export function serverRow(source: AdminSource, { config, link, status, inFlight }: ServerFacts): Server {
+function serverRow(source: AdminSource, { config, link, status, inFlight }: ServerFacts): Server {
   const { peer, lists, stats } = link;
   const isKept = link.keptSince !== undefined;
   const info = objectOf(peer && readJson(peer.serverInfo));
@@ -67,7 +95,26 @@ export function serverRow(source: AdminSource, { config, link, status, inFlight 
   };
 }
 
-export function serverDetail(source: AdminSource, facts: ServerFacts): ServerDetail {
+/** Nothing is known of a server without a link. */
+function disabledRow({ config: { kind, target, required }, status }: DisabledFacts): Server {
+  return {
+    ...status,
+    ...{ kind, target, required },
+    ...{ era: null, revision: null, title: null, version: null },
+    ...{ tools: 0, prompts: 0, resources: 0, tokens: 0, in_flight: 0, reconnects: 0 },
+    ...{ calls_per_minute: 0, failed_share: null, p50_ms: null, p95_ms: null, recent: [] },
+  };
+}
+
+/** Throws a Refused. */
+export function serverDetail(source: AdminSource, params: Params): ServerDetail {
+  const disabled = disabledAt(source, params);
+  if (disabled)
+    return {
+      ...disabledRow(disabled),
+      ...{ capabilities: null, instructions: null, last_error: null, legacy: null, lists: [] },
+    };
+  const facts = serverAt(source, params);
   const { link, second } = facts;
   return {
     ...serverRow(source, facts),
@@ -89,19 +136,38 @@ export function serverDetail(source: AdminSource, facts: ServerFacts): ServerDet
   };
 }
 
-export function historyOf({ link }: ServerFacts): Transition[] {
-  return link.history.map(({ time, state, cause }) => ({
+/** Throws a Refused. */
+export function historyOf(source: AdminSource, params: Params): Transition[] {
+  if (disabledAt(source, params)) return [];
+  return serverAt(source, params).link.history.map(({ time, state, cause }) => ({
     time: new Date(time).toISOString(),
     state,
     cause: cause ?? null,
   }));
 }
 
-/** The server that a path or a body names. Throws a Refused. */
-export function serverAt(source: AdminSource, params: Readonly<Record<string, string>>): ServerFacts {
+/** Throws a Refused. */
+export function stderrOf(source: AdminSource, params: Params): string[] {
+  return disabledAt(source, params) ? [] : [...serverAt(source, params).link.stderr];
+}
+
+type Params = Readonly<Record<string, string>>;
+
+function disabledAt(source: AdminSource, params: Params): DisabledFacts | undefined {
+  return source.disabled().find(({ config }) => config.name === params['server']);
+}
+
+/** The server with a link that a path or a body names. Throws a Refused. */
+export function serverAt(source: AdminSource, params: Params): ServerFacts {
   const name = params['server'] as string;
   const found = source.servers().find(({ config }) => config.name === name);
   if (found) return found;
+  const disabled = disabledAt(source, params);
+  if (disabled)
+    throw new Refused('invalid_request', `'${name}' is ${disabled.status.cause}`, {
+      status: 409,
+      action: `enable it: ${disabled.status.action?.command}`,
+    });
   throw new Refused('not_found', `there is no server '${name.slice(0, 64)}'`, {
     action: 'see the names: mcpstead servers',
   });

@@ -1,6 +1,6 @@
 /** What the admin API gets of a gateway. */
 import type { LoadedConfig } from '../config/index.js';
-import type { Config, ServerConfig } from '../config/types.js';
+import type { Config, DisabledServer, ServerConfig } from '../config/types.js';
 import type { GatewayStats } from '../observe/stats.js';
 import type { Caller, Denied, LinkAdmin, Principal, ServerLink, Shown, View } from '../protocol/ports.js';
 import type { Logger } from '../observe/log.js';
@@ -24,6 +24,12 @@ export interface ServerFacts {
   readonly status: ServerStatus;
   /** Calls in flight on all its links. */
   readonly inFlight: number;
+}
+
+/** A server that the configuration disables. It has no link. */
+export interface DisabledFacts {
+  readonly config: DisabledServer;
+  readonly status: ServerStatus;
 }
 
 /** A session, or the subscription stream of a client without one. */
@@ -104,6 +110,7 @@ export interface AdminSource {
   console(): string;
   /** By name. */
   servers(): readonly ServerFacts[];
+  disabled(): readonly DisabledFacts[];
   /** Everything that the merged endpoint shows, without the rules of a policy. */
   view(): View;
   sessions(): readonly SessionFacts[];

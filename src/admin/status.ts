@@ -27,6 +27,18 @@ export interface StatusFacts {
 
 const CAUSE_CHARS = 500;
 
+/** A server with `disabled: true`. `since`: when the gateway read that, in Unix milliseconds. */
+export function statusOfDisabled(name: string, since: number): ServerStatus {
+  return {
+    name,
+    level: 'off',
+    word: 'off',
+    since: new Date(since).toISOString(),
+    cause: 'disabled in the configuration (disabled: true)',
+    action: { text: 'enable it', command: `mcpstead enable ${quoted(name)}` },
+  };
+}
+
 export function statusOf(facts: StatusFacts): ServerStatus {
   const { name } = facts;
   const at = `servers/${encodeURIComponent(name)}`;

@@ -1,30 +1,40 @@
-/** The table of docs/errors.md, which the package contains. */
+/** The sections of docs/errors.md, which the package contains. */
 import { readFileSync } from 'node:fs';
 
 export interface ErrorPage {
   readonly code: string;
-  /** JSON-RPC code. */
+  /** JSON-RPC code for clients of older revisions. */
   readonly rpc: string;
   readonly http: string;
+  /** The same for clients of 2026-07-28. */
+  readonly modern_rpc: string;
+  readonly modern_http: string;
   readonly cause: string;
   readonly action: string;
 }
 
+const NUMBERS = /^JSON-RPC (-\d+), HTTP (\d+); for 2026-07-28: JSON-RPC (-\d+), HTTP (\d+)\.$/m;
+
 export function errorPages(): readonly ErrorPage[] {
-  const text = page();
-  return text.split('\n').flatMap((line) => {
-    const [code, rpc, http, cause, action] = line
-      .split('|')
-      .slice(1, -1)
-      .map((cell) => plain(cell.trim()));
-    const isRow = code !== undefined && /^-?\d+$/.test(rpc ?? '') && action !== undefined;
-    return isRow ? [{ code, rpc: rpc ?? '', http: http ?? '', cause: cause ?? '', action }] : [];
+  const [, ...sections] = page().split(/^### /m);
+  return sections.flatMap((section) => {
+    const [code = ''] = section.split('\n', 1);
+    const [, rpc = '', http = '', modern_rpc = '', modern_http = ''] = NUMBERS.exec(section) ?? [];
+    if (rpc === '') return [];
+    const cause = paragraph(section, 'Cause');
+    return [{ code, rpc, http, modern_rpc, modern_http, cause, action: paragraph(section, 'What to do') }];
   });
 }
 
-/** Markdown as plain text: links lose their targets, a cell that is code its marks. */
-function plain(text: string): string {
-  return text.replace(/\[([^\]]*)\]\([^)]*\)/g, '$1').replace(/^`([^`]*)`$/, '$1');
+/** The paragraph with this title, as one line of plain text: links lose their targets. */
+function paragraph(section: string, title: string): string {
+  const start = `**${title}:** `;
+  const found = section.split(/\n{2,}/).find((each) => each.startsWith(start)) ?? '';
+  return found
+    .slice(start.length)
+    .trim()
+    .replace(/\s+/g, ' ')
+    .replace(/\[([^\]]*)\]\([^)]*\)/g, '$1');
 }
 
 /** The build copies the page; a source tree has it in docs. */

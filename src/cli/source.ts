@@ -160,7 +160,8 @@ async function settled(gateway: Gateway, terminal: Pick<Terminal, 'err'>): Promi
   const started = performance.now();
   let said = QUIET_MS;
   for (;;) {
-    const { servers } = await readApi<{ servers: readonly Server[] }>(gateway, 'servers');
+    const all = (await readApi<{ servers: readonly Server[] }>(gateway, 'servers')).servers;
+    const servers = all.filter(({ level }) => level !== 'off');
     const waiting = servers.filter(({ level }) => level === 'wait');
     const passed = performance.now() - started;
     if (waiting.length === 0 || passed > SETTLE_MS) return servers;

@@ -119,7 +119,11 @@ export const TABLE: Readonly<Record<string, VerbRow | Rows>> = {
     help: 'open the console of a running gateway in a browser, signed in',
     words: [0, 0],
     values: ONLINE,
-    flags: { print: 'print the address instead', ...JSON_FLAG },
+    flags: {
+      print: 'print the address instead',
+      'new-key': 'replace the console key instead, which signs out the pages that use it',
+      ...JSON_FLAG,
+    },
     load: async () => (await import('./verbs/console.js')).openConsole,
   },
   service: {

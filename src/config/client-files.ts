@@ -15,8 +15,14 @@ export function isMapping(value: unknown): value is Mapping {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** The servers of `servers` and of `mcpServers`, in file order, without disabled ones. */
-export function entriesOf(raw: Mapping, findings: Findings): Entry[] {
+export interface Entries {
+  readonly enabled: readonly Entry[];
+  /** They are shown, and nothing else: they may be incomplete. */
+  readonly disabled: readonly Entry[];
+}
+
+/** The servers of `servers` and of `mcpServers`, in file order. */
+export function entriesOf(raw: Mapping, findings: Findings): Entries {
   const entries: Entry[] = [];
   const { servers, mcpServers } = raw;
   if (Array.isArray(servers)) {
@@ -35,7 +41,8 @@ export function entriesOf(raw: Mapping, findings: Findings): Entry[] {
   } else if (mcpServers !== undefined) {
     findings.problem(['mcpServers'], 'must be a mapping of names to servers');
   }
-  return entries.filter((entry) => entry.raw['disabled'] !== true);
+  const isDisabled = (entry: Entry): boolean => entry.raw['disabled'] === true;
+  return { enabled: entries.filter((entry) => !isDisabled(entry)), disabled: entries.filter(isDisabled) };
 
   function byName(key: string, named: Mapping): void {
     for (const [name, server] of Object.entries(named)) {
@@ -65,6 +72,8 @@ function understand(entry: Entry, findings: Findings): Entry {
       if (isNarrow(key, raw[key]))
         findings.warn([...entry.path, key], 'is ignored: the gateway shows all tools of a server');
     }
+    if (raw['enabled'] === false && raw['disabled'] !== true)
+      findings.warn([...entry.path, 'enabled'], 'is ignored, and the server runs', 'disabled: true');
     if (raw['envFile'] !== undefined || raw['env_file'] !== undefined) {
       const key = raw['envFile'] === undefined ? 'env_file' : 'envFile';
       findings.warn(

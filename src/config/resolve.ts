@@ -94,7 +94,7 @@ export function resolveSource(input: unknown, source: Source, values: Values): L
       auth: accessOf(file, { host: address.host, ...tokens }, values, findings),
       state_key: stateKey,
     },
-    servers: resolveServers(raw, values, findings, unknown),
+    ...resolveServers(raw, values, findings, unknown),
     metrics: file.metrics,
     console: { ...file.console, key: consoleKeyOf(values, findings) },
     logging: { ...file.logging, level: levelOf(values) ?? file.logging.level },

@@ -313,7 +313,11 @@ export const serverSchema = z.object({
     .enum(['overlap', 'serial'])
     .default('overlap')
     .meta(now('`serial` stops the old process before it starts the new one; calls wait in the meantime.')),
-  disabled: flag(false).meta(link('Ignore this server, as in client configuration files.')),
+  disabled: flag(false).meta(
+    link(
+      'Do not connect to this server, as in client configuration files. Commands and the console show it as off.',
+    ),
+  ),
   overrides: z
     .record(z.string(), override)
     .default({})

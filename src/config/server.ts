@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { resolve } from 'node:path';
 import { entriesOf, isMapping, type Entry } from './client-files.js';
 import { argumentsInCommand } from './command.js';
+import { disabledServers } from './disabled.js';
 import { childEnvironment, isPlain, proxyFromEnvironment } from './environment.js';
 import { expand, readSecret, unset, type Values } from './expand.js';
 import { parseAll, unknownKeys } from './issues.js';
@@ -15,7 +16,7 @@ import {
   type ServerValues,
 } from './schema.js';
 import { present, withinTimers, without } from './shape.js';
-import type { HttpServerConfig, ServerCommon, ServerConfig, StdioServerConfig } from './types.js';
+import type { Config, HttpServerConfig, ServerCommon, ServerConfig, StdioServerConfig } from './types.js';
 
 const GOOD_NAME = /^[A-Za-z0-9._-]{1,64}$/;
 const HEADER_NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
@@ -43,10 +44,11 @@ export function resolveServers(
   values: Values,
   findings: Findings,
   unknown: (path: Path, known: readonly string[]) => void,
-): ServerConfig[] {
+): Pick<Config, 'servers' | 'disabled'> {
   const seen = new Set<string>();
   const servers: ServerConfig[] = [];
-  for (const entry of entriesOf(raw, findings)) {
+  const { enabled, disabled } = entriesOf(raw, findings);
+  for (const entry of enabled) {
     unknownKeys(serverSchema, entry.raw, entry.path, (path, known) => {
       const own = path.length === entry.path.length + 1;
       const refused = path.at(-2) === 'auth' && path.at(-1) === 'token';
@@ -55,7 +57,7 @@ export function resolveServers(
     const server = resolveServer(entry, values, findings, seen);
     if (server) servers.push(server);
   }
-  return servers;
+  return { servers, disabled: disabledServers(disabled, seen) };
 }
 
 function resolveServer(

@@ -28,6 +28,8 @@ export interface Config extends Omit<
     readonly state_key: Buffer | undefined;
   };
   readonly servers: readonly ServerConfig[];
+  /** Servers with `disabled: true`, in file order. */
+  readonly disabled: readonly DisabledServer[];
   /** `key`: MCPSTEAD_CONSOLE_KEY; undefined: the gateway makes one. */
   readonly console: File['console'] & { readonly key: string | undefined };
   /** `dir`: undefined if lists are not kept between runs. */
@@ -71,6 +73,15 @@ export interface AuthConfig extends Omit<
   readonly proxy: ProxyConfig | undefined;
   readonly admins: readonly Who[];
   readonly viewers: readonly Who[];
+}
+
+/** What is shown of a server that the file disables. Its references are not resolved. */
+export interface DisabledServer {
+  readonly name: string;
+  readonly kind: 'stdio' | 'http';
+  /** The command without arguments, or the URL without user and query values. */
+  readonly target: string;
+  readonly required: boolean;
 }
 
 export interface KeyConfig extends Omit<ReadonlyDeep<z.output<typeof keyEntry>>, 'expires'> {

@@ -22,6 +22,7 @@ import type { Listeners } from '../proxy/listeners.js';
 import { routeTo } from '../proxy/route.js';
 import { configFile } from './config-file.js';
 import { announceRun, folderKeyStore } from './console-key.js';
+import { DisabledServers } from './disabled.js';
 import type { Observers } from './observers.js';
 import { Operators, type OperatorsDeps } from './operators.js';
 import type { Sessions } from './sessions.js';
@@ -57,6 +58,7 @@ export class GatewayAdmin implements Api {
   readonly #watch: Watch;
   readonly #series: SeriesRecorder;
   readonly #timer: NodeJS.Timeout;
+  readonly #disabled = new DisabledServers();
   #peer: { readonly auth: AuthConfig; readonly peer: Peer } | undefined;
   #derived: { readonly from: Buffer; readonly key: string } | undefined;
   #api: Promise<AdminApi> | undefined;
@@ -73,6 +75,7 @@ export class GatewayAdmin implements Api {
         observers.audit.acted(what);
       },
     });
+    this.#disabled.use(this.#config);
     const { dir } = this.#config.state;
     this.#key = new ConsoleKey({
       fixed: () => this.#fixedKey(),
@@ -127,6 +130,11 @@ export class GatewayAdmin implements Api {
   /** Whether a principal holds the console key that is in force. */
   isOperator(principal: Principal): boolean {
     return this.#auth.isCurrent(principal);
+  }
+
+  /** Another configuration is in force. */
+  reloaded(): void {
+    this.#disabled.use(this.#config);
   }
 
   /** The ports are open. Never rejects. */
@@ -230,6 +238,7 @@ export class GatewayAdmin implements Api {
       console: () =>
         this.#address?.admin === undefined ? this.#publicOrigin() + CONSOLE : this.#localConsole(),
       servers: () => this.#servers(),
+      disabled: () => this.#disabled.all(),
       view: () => links().views.whole(routeTo({})).view,
       sessions: () => this.#sessions(),
       permits: (principal, role, path) => gate().permits(principal, role, path),

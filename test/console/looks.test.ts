@@ -155,7 +155,7 @@ describe('how the console looks', () => {
     const stranger = await openConsole(base, { expected: /status of 401/ });
     await stranger.page.getByLabel('Or a key').fill('wrong');
     await stranger.page.keyboard.press('Enter');
-    await stranger.page.getByText('is not accepted').waitFor();
+    await stranger.page.getByText('This key is wrong.').waitFor();
     if (SHOTS !== undefined) await stranger.page.screenshot({ path: join(SHOTS, 'signin.png') });
     expect(await violations(stranger.page)).toEqual([]);
     const { page } = await openConsole(base, { key: CONSOLE_KEY });

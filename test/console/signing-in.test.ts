@@ -29,9 +29,14 @@ describe('signing in to the console', () => {
   it('takes a typed key, and says when it is wrong', async () => {
     const { base } = await startWithKey({ servers: [scriptedStdio('files')] });
     const { page } = await openConsole(base, { expected: REFUSED });
-    await page.getByLabel('Or a key').fill('mcpo_wrong');
-    await page.getByRole('button', { name: 'Sign in' }).click();
-    await page.getByText('This key or ticket is not accepted.').waitFor();
+    for (const wrong of ['mcpo_wrong', 'wrong', 'ключ']) {
+      await page.getByLabel('Or a key').fill(wrong);
+      await page.getByRole('button', { name: 'Sign in' }).click();
+      await page.getByText('This key is wrong.').waitFor();
+      expect(await page.getByRole('alert').innerText()).not.toContain('missing');
+      await page.getByLabel('Or a key').fill('x');
+      await page.getByRole('alert').waitFor({ state: 'detached' });
+    }
     await page.getByLabel('Or a key').fill(CONSOLE_KEY);
     await page.keyboard.press('Enter');
     await page.getByRole('heading', { name: 'Overview' }).waitFor();

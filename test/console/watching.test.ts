@@ -53,6 +53,17 @@ describe('watching a gateway', () => {
     await page.locator('.card .status.ok', { hasText: 'up' }).waitFor();
   });
 
+  it('shows a server that the configuration disables as off, and how to enable it', async () => {
+    const servers = [scriptedStdio('files'), { ...scriptedStdio('spare'), disabled: true }];
+    const { base } = await startWithKey({ servers }, { wait: ['files'] });
+    const { page } = await openConsole(base, { key });
+    await page.locator('header').getByText('1 of 1 up').waitFor();
+    await page.locator('.server-row', { hasText: 'spare' }).locator('.status.off').waitFor();
+    await page.goto(`${base}/-/console/#/servers/spare`);
+    await page.getByRole('button', { name: 'Copy mcpstead enable spare' }).waitFor();
+    expect(await page.getByRole('button', { name: 'Switch on' }).count()).toBe(0);
+  });
+
   it("shows another client's call while it runs, cancels it, and keeps failures from before", async () => {
     const { base, url } = await startWithKey({ servers: [scriptedStdio('files')] });
     const other = client(url);

@@ -46,6 +46,18 @@ describe('a running gateway', () => {
     });
   });
 
+  it('shows a server that the config disables as off, with the command that enables it', async () => {
+    const ask = at(
+      await startAdmin({ servers: [everything, { ...far, disabled: true }] }, { wait: ['all'] }),
+    );
+    const { out } = await ask('servers');
+    expect(out).toMatch(
+      /\nfar +- off +http +disabled in the configuration .*: enable it: mcpstead enable far\n$/,
+    );
+    const status = await ask('status');
+    expect([status.status, status.out]).toEqual([0, expect.stringContaining('| 1 of 1 up |')]);
+  });
+
   it('lists tools by a glob, by a word of their texts, and by server', async () => {
     const ask = at(await startAdmin({ servers: [everything] }));
     const names = async (...args: string[]): Promise<string[]> =>
@@ -205,6 +217,17 @@ describe('explain', () => {
   it.each(Object.keys(ERRORS))('knows %s', async (code) => {
     const ran = await command(['explain', code, '--json'], {});
     expect(json(ran)).toMatchObject({ code, rpc: expect.stringMatching(/^-\d+$/) as string });
+  });
+
+  it('prints a page that fits a terminal, or the codes that share a number', async () => {
+    const page = await command(['explain', 'busy']);
+    expect(page.out).toMatch(
+      /^busy\n  JSON-RPC -32000, HTTP 200; .*\n\nCause\n {2}The [^]*\n\nWhat to do\n {2}Call /,
+    );
+    expect(page.out.split('\n').filter((line) => line.length > 80)).toEqual([]);
+    expect((await command(['explain', '-32021'])).out).toMatch(/^missing_capability\n/);
+    expect((await command(['explain', '-32000'])).out).toContain('\n  mcpstead explain upstream_timeout\n');
+    expect(await command(['explain', 'nothing'])).toMatchObject({ status: 2, out: '' });
   });
 });
 

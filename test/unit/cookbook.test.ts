@@ -5,12 +5,19 @@ import { loadConfig } from '../../src/config/index.js';
 import { checkAccess } from '../../src/index.js';
 import { createAuthority } from '../helpers/certificates.js';
 import { tempDir } from '../helpers/cli.js';
-import { blocks } from '../helpers/markdown.js';
+import { blocks, page } from '../helpers/markdown.js';
 
-const recipes = blocks('docs/cookbook.md').filter(({ mark }) => mark === 'config');
+/** Pages whose configs are whole: they must be right with what is in their own folder. */
+const configsOf = (path: string) => blocks(path).filter(({ mark }) => mark === 'config');
+const recipes = ['docs/cookbook.md', 'docs/migrating.md'].flatMap(configsOf);
 
-it('has twelve configs', () => {
-  expect(recipes).toHaveLength(12);
+it('the cookbook has twelve configs, and each other gateway has one at least', () => {
+  expect(configsOf('docs/cookbook.md')).toHaveLength(12);
+  const sections = page('docs/migrating.md')
+    .split(/^## /m)
+    .filter((section) => /^From (?!mcpstead)/.test(section));
+  expect(sections).toHaveLength(4);
+  for (const section of sections) expect(section).toMatch(/^```yaml config$[^]*^\| -+ \| -+ \|$/m);
 });
 
 it.each(recipes)('$title is a config without errors and warnings', async ({ text }) => {
@@ -25,6 +32,7 @@ it.each(recipes)('$title is a config without errors and warnings', async ({ text
   writeFileSync(path, text.replace('/etc/ssl/corp.pem', 'corp.pem'));
   const loaded = loadConfig(path, {
     HOME: folder,
+    API_ACCESS_TOKEN: 'a-token-for-the-test',
     ...(text.includes('mode: bearer') && { MCPSTEAD_BEARER_TOKEN: 'a-token-for-the-test' }),
   });
   expect(loaded.warnings).toEqual([]);

@@ -2,6 +2,7 @@ import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
+import { errorPages } from '../../src/cli/error-pages.js';
 import { resolveConfig } from '../../src/config/index.js';
 import { fileSchema, serverSchema } from '../../src/config/schema.js';
 import { keysOf } from '../../src/config/schema-tree.js';
@@ -58,12 +59,37 @@ describe.each(pages)('%s', (path) => {
   });
 });
 
-it('docs/errors.md has the numbers of every error', () => {
-  const documented = rows('docs/errors.md')
-    .slice(1)
-    .map(([code = '', rpc, http]) => [code.replaceAll('`', ''), Number(rpc), Number(http)]);
-  const actual = Object.entries(ERRORS).map(([code, { legacy }]) => [code, legacy.rpc, legacy.http]);
-  expect(documented).toEqual(actual);
+describe('docs/errors.md', () => {
+  const path = 'docs/errors.md';
+
+  it('has a table with the numbers of every error, and links to its section', () => {
+    const documented = rows(path)
+      .slice(1)
+      .map(([code, rpc, http]) => [code, Number(rpc), Number(http)]);
+    const actual = Object.entries(ERRORS).map(([code, { legacy }]) => [
+      `[\`${code}\`](#${code})`,
+      legacy.rpc,
+      legacy.http,
+    ]);
+    expect(documented).toEqual(actual);
+  });
+
+  it('has a section for every error: numbers, cause and what to do, in sentences', () => {
+    const pages = errorPages();
+    expect(pages.map(({ cause: _cause, action: _action, ...numbers }) => numbers)).toEqual(
+      Object.entries(ERRORS).map(([code, { legacy, modern }]) => ({
+        code,
+        rpc: String(legacy.rpc),
+        http: String(legacy.http),
+        modern_rpc: String(modern.rpc),
+        modern_http: String(modern.http),
+      })),
+    );
+    for (const { code, cause, action } of pages) {
+      expect([...anchors(path)]).toContain(code);
+      for (const text of [cause, action]) expect(text, code).toMatch(/^[A-Z`][^|]{30,}\.$/);
+    }
+  });
 });
 
 it('docs/dependencies.md names what package.json installs', () => {

@@ -65,7 +65,7 @@ export function ServerPage({ name }: { name: string }): JSX.Element {
           name={name}
           words={isOperator() && !/reload$/.test(server.action?.post ?? '')}
         />
-        {isOperator() ? <Acts server={server} /> : null}
+        {isOperator() && !isDisabled(server) ? <Acts server={server} /> : null}
       </div>
       <Tabs
         label="Parts of the server"
@@ -92,6 +92,9 @@ export function ServerPage({ name }: { name: string }): JSX.Element {
     </>
   );
 }
+
+/** The configuration disables it: the page cannot turn it on. */
+const isDisabled = ({ level, action }: Server): boolean => level === 'off' && action?.post === undefined;
 
 type Act = 'restart' | 'refresh' | 'enable' | 'disable';
 

@@ -7,6 +7,8 @@ import type { Verb } from '../verb.js';
 
 /** The ticket stands in the fragment, which no server gets, and works once. */
 export const openConsole: Verb = async (written, terminal) => {
+  if (written.flags.has('new-key'))
+    return await (await import('./console-key.js')).renewKey(written, terminal);
   const output = outputOf(written, terminal);
   const gateway = gatewayOf(written, terminal);
   const { url } = await actApi<{ url: string }>(gateway, 'ticket/new').catch((error: unknown) => {

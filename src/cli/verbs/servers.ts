@@ -90,13 +90,14 @@ async function read(gateway: Gateway): Promise<[Me, readonly Server[]]> {
 }
 
 function show(output: Output, me: Me, servers: readonly Server[]): void {
-  const up = servers.filter(({ level }) => level === 'ok').length;
+  const wanted = servers.filter(({ level }) => level !== 'off');
+  const up = wanted.filter(({ level }) => level === 'ok').length;
   const sum = (of: (server: Server) => number): number => servers.reduce((all, each) => all + of(each), 0);
   const running = duration(Date.parse(me.now) - Date.parse(me.started));
   output.line(
     [
       `mcpstead ${me.version}, ${me.state} for ${running}`,
-      `${up} of ${servers.length} up`,
+      `${up} of ${wanted.length} up`,
       `${counted(
         sum(({ tools }) => tools),
         'tool',

@@ -43,8 +43,9 @@ export interface HttpPort {
 
 type Guarded = Exclude<HttpRoute, { readonly admits: 'open' }>;
 
-/** Without a key, under mode none. */
+/** Under mode none, nothing but the console key opens routes that need a key. */
 const NO_KEY: Denied = { status: 401, challenge: 'Bearer', reason: 'missing_header' };
+const WRONG_KEY: Denied = { status: 401, challenge: 'Bearer', reason: 'wrong_token' };
 /** With fewer file descriptors, a warning is logged at the start. */
 const FEW_FILES = 4096;
 /** How long requests of operators may take once the last client has left. */
@@ -126,14 +127,15 @@ export function createHttpPort(deps: RoutesDeps): HttpPort {
   }
 
   function enter(route: Guarded, admits: Admitted, request: Routed, who: Principal | Denied): void {
-    const { res } = request;
+    const { req, res } = request;
     if ('status' in who) {
       gate.countInvalid('unknown');
       return sendDenied(res, who, route.problems && sendProblem);
     }
     if (route.keyed && who.kind === 'anonymous') {
       gate.countInvalid('unknown');
-      return sendDenied(res, NO_KEY, route.problems && sendProblem);
+      const denied = (req.headers.authorization ?? '') === '' ? NO_KEY : WRONG_KEY;
+      return sendDenied(res, denied, route.problems && sendProblem);
     }
     if (admits === 'mcp' && gate.state === 'starting')
       return sendError(

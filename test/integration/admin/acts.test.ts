@@ -42,6 +42,40 @@ it('turns a server off until a reload, or until it is turned on', async () => {
   await until(async () => (await wordOf(gateway)) === 'up', 'the server');
 });
 
+it('shows a disabled server as off, without a link, until a reload enables it', async () => {
+  const config = { servers: [scriptedStdio('a'), { ...scriptedStdio('s'), disabled: true }] };
+  const gateway = await startAdmin(config, { wait: ['a'] });
+  const { servers } = await gateway.get<{ servers: { name: string; since: string }[] }>('servers');
+  expect(servers).toMatchObject([{ name: 'a', level: 'ok' }, { name: 's' }]);
+  const row = { name: 's', level: 'off', word: 'off', action: { command: 'mcpstead enable s' } };
+  expect(await gateway.get('servers/s')).toMatchObject({ ...row, capabilities: null, tools: 0 });
+  expect(await gateway.get('servers/s/history')).toEqual({ history: [] });
+  expect(await gateway.get('servers/s/stderr')).toEqual({ lines: [] });
+  for (const act of ['restart', 'enable', 'disable', 'refresh'])
+    expect((await gateway.post(`servers/s/${act}`)).json(), act).toMatchObject({
+      status: 409,
+      action: 'enable it: mcpstead enable s',
+    });
+  expect(await gateway.health()).toMatchObject({ status: 'ok', servers: [{ name: 'a' }] });
+  expect(await gateway.metrics()).not.toContain('"s"');
+  const watched = await gateway.watch(['servers']);
+  expect((await watched.event('servers')).servers).toMatchObject([{ name: 'a' }, row]);
+  await gateway.gateway.reload({ ...config, servers: [scriptedStdio('a'), scriptedStdio('s')] });
+  await watched.event(
+    'servers',
+    (event) => event.servers?.some((each) => each.name === 's' && each.level === 'ok') === true,
+  );
+  await gateway.gateway.reload(config);
+  const off = await watched.event(
+    'servers',
+    (event) =>
+      event.servers?.some(
+        (each) => each.name === 's' && each.level === 'off' && each.since !== servers[1]?.since,
+      ) === true,
+  );
+  expect(off.removed).toBeUndefined();
+});
+
 it('reads the lists of a server anew, or says why it cannot', async () => {
   const gateway = await startAdmin({ servers: [scriptedStdio('s')] });
   expect((await gateway.post('servers/s/refresh')).status).toBe(200);

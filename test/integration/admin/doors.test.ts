@@ -42,6 +42,20 @@ describe('the console key', () => {
     expect((await send(`${gateway.base}/-/reload`, undefined, { method: 'POST' })).status).toBe(200);
   });
 
+  it('is told from no key and a wrong one under mode none', async () => {
+    const gateway = await startAdmin(NONE);
+    for (const [headers, why] of [
+      [{}, 'missing header'],
+      [bearer('not-a-console-key'), 'wrong token'],
+      [bearer('mcpo_short'), 'wrong token'],
+      [{ authorization: 'Basic eDp5' }, 'wrong token'],
+    ] as const)
+      expect((await gateway.ask('me', headers)).json()).toMatchObject({
+        status: 401,
+        detail: `unauthorized: ${why}`,
+      });
+  });
+
   it('opens nothing but what is below /-/', async () => {
     for (const mode of ['none', 'bearer'] as const) {
       const gateway = await startAdmin({ ...NONE, mcp: { auth: { mode } } }, { env: TOKEN });

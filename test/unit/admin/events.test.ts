@@ -19,6 +19,7 @@ function stage() {
   const source = {
     ...{ watch, logs, series },
     servers: () => [],
+    disabled: () => [],
     sessions: () => [],
     view: () => ({ parts: () => NO_PARTS }),
     config: () => ({ console: { enabled: true } }),

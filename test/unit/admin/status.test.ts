@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { statusOf, type StatusFacts } from '../../../src/admin/status.js';
+import { statusOf, statusOfDisabled, type StatusFacts } from '../../../src/admin/status.js';
 import type { LinkState } from '../../../src/protocol/ports.js';
 
 const facts = (more: Partial<StatusFacts> = {}): StatusFacts => ({
@@ -56,6 +56,17 @@ describe('the word', () => {
     const never = past(['connecting', 1], ['backoff', 3], ['connecting', 4]);
     expect(statusOf(facts({ state: 'connecting', lastError: 'x', history: never })).since).toBe(at(3));
     expect(statusOf(facts({ started: 9 })).since).toBe(at(9));
+  });
+});
+
+it('of a disabled server names the command that enables it', () => {
+  expect(statusOfDisabled("it's", 7)).toEqual({
+    name: "it's",
+    level: 'off',
+    word: 'off',
+    since: at(7),
+    cause: 'disabled in the configuration (disabled: true)',
+    action: { text: 'enable it', command: "mcpstead enable 'it'\\''s'" },
   });
 });
 

@@ -40,6 +40,7 @@ describe('defaults', () => {
         idle_connection_ms: 75_000,
       },
       startup: { wait_ms: 8000, parallel: 4 },
+      disabled: [],
       console: { enabled: true, edit: false, calls: 500, minutes: 60, key: undefined },
       cache: { dir: undefined },
       limits: {

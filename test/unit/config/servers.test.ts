@@ -214,12 +214,14 @@ describe('the form of clients (mcpServers)', () => {
     expect(stdio({ args: ['${workspaceFolder:-/x}'] }).args).toEqual(['/x']);
   });
 
-  it('names what would hide tools, and a file of variables', () => {
+  it('names what would hide tools or servers, and a file of variables', () => {
     const { warnings } = resolveConfig(
       {
         mcpServers: {
           a: { command: 'node', disabledTools: ['x'], envFile: '.env' },
           b: { command: 'node', disabledTools: [], tools: ['x'] },
+          c: { command: 'node', enabled: false },
+          d: { command: 'node', enabled: false, disabled: true },
         },
       },
       {},
@@ -228,6 +230,7 @@ describe('the form of clients (mcpServers)', () => {
       'mcpServers.a.disabledTools is ignored: the gateway shows all tools of a server',
       'mcpServers.a.envFile is not read (write its variables under env, or set them for the gateway and name them in inherit_env)',
       'mcpServers.b.tools is ignored: the gateway shows all tools of a server',
+      'mcpServers.c.enabled is ignored, and the server runs (disabled: true)',
     ]);
   });
 
@@ -259,11 +262,28 @@ describe('the form of clients (mcpServers)', () => {
     ]);
   });
 
-  it('leaves out what is disabled', () => {
-    expect(
-      resolve({ mcpServers: { a: { command: 'x', disabled: true }, b: { command: 'y', disabled: false } } })
-        .servers,
-    ).toHaveLength(1);
+  it('keeps what is disabled apart, with nothing that may be a secret', () => {
+    const { servers, disabled } = resolve({
+      mcpServers: {
+        a: { command: 'x --token abc', disabled: true, env: { K: '${NOT_SET}' } },
+        b: { command: 'y', disabled: false },
+        c: { url: 'https://user:pass@example.com/mcp?key=abc', disabled: true },
+        d: { command: ['z', '--token'], disabled: true, required: true },
+        e: { disabled: true },
+      },
+      servers: [
+        { name: 'b', command: 'again', disabled: true },
+        { name: 'a', command: 'again', disabled: true },
+        { command: 'nameless', disabled: true },
+      ],
+    });
+    expect(servers.map(({ name }) => name)).toEqual(['b']);
+    expect(disabled).toEqual([
+      { name: 'a', kind: 'stdio', target: 'again', required: false },
+      { name: 'c', kind: 'http', target: 'https://example.com/mcp?key=***', required: false },
+      { name: 'd', kind: 'stdio', target: 'z', required: true },
+      { name: 'e', kind: 'stdio', target: '', required: false },
+    ]);
   });
 
   it.each([
