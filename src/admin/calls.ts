@@ -1,6 +1,6 @@
 /**
  * What the console knows about calls: names, times, sizes and outcome, never arguments or results. Failed and slow calls are always kept, all
- * calls while somebody watches, up to 200 in 100 ms: the others are counted. As long as nobody watches, a call costs one look at its outcome.
+ * calls while somebody watches, up to 100 in 100 ms: the others are counted. As long as nobody watches, a call costs one look at its outcome.
  */
 import { randomBytes } from 'node:crypto';
 import { SlotSet, type Slotted } from '../lib/slot-set.js';
@@ -27,7 +27,7 @@ const NAME_CHARS = 512;
 const DETAIL_CHARS = 1024;
 const MOST_ASKED = 16;
 /** Calls that are kept between two times that news are taken: more of them pass by too fast to be read. */
-const MOST_AT_A_TIME = 200;
+const MOST_AT_A_TIME = 100;
 /** Their number says nothing about what clients do. */
 const IGNORED: ReadonlySet<string> = new Set(['ping', 'listen', 'terminate', 'invalid']);
 

@@ -96,7 +96,7 @@ it('only counts calls that pass too fast to be read, but keeps those that fail',
   for (let n = 0; n < 300; n++) calls.over(ended(String(n)));
   expect(calls.detailed).toBe(false);
   calls.over({ ...ended('bad'), result: 'error', outcome: 'refused' });
-  expect(watch.all()).toHaveLength(201);
+  expect(watch.all()).toHaveLength(101);
   tick();
   expect(changes()[0]?.calls?.at(-1)).toMatchObject({ outcome: 'error' });
   expect(changes()[0]?.dropped).toBe(281);
