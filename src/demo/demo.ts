@@ -1,4 +1,4 @@
-import { fileURLToPath } from 'node:url';
+import { commandOf } from '../lib/package-files.js';
 import { Refusal } from '../terminal/explain.js';
 import type { Terminal } from '../terminal/terminal.js';
 import { untilStopped } from '../terminal/signals.js';
@@ -14,6 +14,7 @@ const START_MS = 15_000;
 /** Runs a gateway with two example servers until a signal stops it, and prints how to use it. */
 export async function demo(port: string | undefined, version: string, terminal: Terminal): Promise<number> {
   const asked = port === undefined ? undefined : portOf(port);
+  const [command, ...args] = commandOf('demo/notes.js');
   const logger = createLogger({ level: 'warn', format: 'auto', destination: 'stderr' });
   const example = await startHttpServer(clock, clockTools);
   let gateway: Gateway | undefined;
@@ -22,11 +23,7 @@ export async function demo(port: string | undefined, version: string, terminal: 
       host: '127.0.0.1',
       port: number,
       servers: [
-        {
-          name: 'notes',
-          command: process.execPath,
-          args: [fileURLToPath(new URL('notes.js', import.meta.url))],
-        },
+        { name: 'notes', command, args },
         { name: 'clock', url: example.url, proxy: 'none' },
       ],
     });
