@@ -1,3 +1,6 @@
+import { once } from 'node:events';
+import { request, type IncomingMessage } from 'node:http';
+import { json } from 'node:stream/consumers';
 import { commandOf } from '../lib/package-files.js';
 import { Refusal } from '../terminal/explain.js';
 import type { Terminal } from '../terminal/terminal.js';
@@ -82,12 +85,16 @@ interface Listed {
 }
 
 async function toolsOf(url: string): Promise<readonly Listed[]> {
-  const answer = await fetch(url, {
+  // Not by fetch, which takes as long to load as the rest of the start.
+  const asked = request(url, {
     method: 'POST',
+    agent: false,
+    signal: AbortSignal.timeout(START_MS),
     headers: { 'Content-Type': 'application/json', Accept: 'application/json' },
-    body: JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'tools/list' }),
   });
-  const { result } = (await answer.json()) as { result?: { tools: Listed[] } };
+  asked.end(JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'tools/list' }));
+  const [answer] = (await once(asked, 'response')) as [IncomingMessage];
+  const { result } = (await json(answer)) as { result?: { tools: Listed[] } };
   return result?.tools ?? [];
 }
 
