@@ -133,7 +133,7 @@ module.exports = {
     only(
       'index',
       '^src/index\\.ts$',
-      ['^src/gateway\\.ts$', '^src/config/', '^src/observe/log\\.ts$'],
+      ['^src/gateway\\.ts$', '^src/config/', '^src/lib/', '^src/observe/log\\.ts$'],
       'The library is the gateway and its configuration.',
     ),
     only(
@@ -172,7 +172,7 @@ module.exports = {
     only(
       'demo',
       '^src/demo/',
-      ['^src/index\\.ts$', '^src/observe/logger\\.ts$', '^src/terminal/'],
+      ['^src/index\\.ts$', '^src/lib/', '^src/observe/logger\\.ts$', '^src/terminal/'],
       'The demo is a command of its own: src/cli starts it and it does not import src/cli.',
     ),
     {

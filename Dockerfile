@@ -1,11 +1,12 @@
-# docker build --build-arg GIT_SHA=$(git rev-parse --short=12 HEAD) -t mcpstead .
+# docker build --build-arg GIT_SHA=$(git rev-parse --short=12 HEAD) -t mcpstead .   (docker-bake.hcl: for several platforms)
 # docker run --rm -p 127.0.0.1:8766:8766 -e MCPSTEAD_HOST=0.0.0.0 \
 #   -v ./config.yaml:/etc/mcpstead/config.yaml:ro -v mcpstead:/var/lib/mcpstead mcpstead
 #
 # Inside a container 127.0.0.1 is the container alone: MCPSTEAD_HOST=0.0.0.0 (or host: in the config) opens it,
 # and mcp.auth.mode: bearer guards it.
 
-FROM node:22-bookworm-slim AS build
+# What it builds runs on every platform: none of the packages is native.
+FROM --platform=$BUILDPLATFORM node:22-bookworm-slim AS build
 WORKDIR /src
 COPY package.json package-lock.json .npmrc ./
 RUN npm ci --no-audit --no-fund

@@ -2,7 +2,6 @@
  * mcpstead as a library: a gateway inside another Node program. Several can run side by side; none touches signals, the process or
  * global state.
  */
-import { readFileSync } from 'node:fs';
 import type { Readable, Writable } from 'node:stream';
 import { resolveConfig, type ConfigInput, type LoadedConfig } from './config/index.js';
 import {
@@ -14,6 +13,7 @@ import {
   type SessionStore,
   type SessionStoreOptions,
 } from './gateway.js';
+import { readPackageFile } from './lib/package-files.js';
 import { silent, type Logger } from './observe/log.js';
 
 export { ConfigError, type ConfigInput, type ConfigProblem, type LoadedConfig } from './config/index.js';
@@ -133,7 +133,7 @@ let build: BuildInfo | undefined;
 function buildInfo(): BuildInfo {
   if (build) return build;
   try {
-    build = JSON.parse(readFileSync(new URL('./build-info.json', import.meta.url), 'utf8')) as BuildInfo;
+    build = JSON.parse(readPackageFile('build-info.json').toString()) as BuildInfo;
   } catch {
     build = { version: '0.0.0', git_sha: 'unknown' };
   }

@@ -1,6 +1,6 @@
-import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import type { ConfigError } from '../config/index.js';
+import { readPackageFile } from '../lib/package-files.js';
 import { explain, printable, Refusal } from '../terminal/explain.js';
 import type { Terminal } from '../terminal/terminal.js';
 import { configNamed, defaultConfigText } from './config-path.js';
@@ -183,6 +183,6 @@ function required(config: string | undefined): string {
 }
 
 function version(): string {
-  const info = readFileSync(new URL('../build-info.json', import.meta.url), 'utf8');
+  const info = readPackageFile('build-info.json').toString();
   return (JSON.parse(info) as { version: string }).version;
 }

@@ -1,5 +1,6 @@
 /** The sections of docs/errors.md, which the package contains. */
 import { readFileSync } from 'node:fs';
+import { readPackageFile } from '../lib/package-files.js';
 
 export interface ErrorPage {
   readonly code: string;
@@ -40,7 +41,7 @@ function paragraph(section: string, title: string): string {
 /** The build copies the page; a source tree has it in docs. */
 function page(): string {
   try {
-    return readFileSync(new URL('../errors.md', import.meta.url), 'utf8');
+    return readPackageFile('errors.md').toString();
   } catch {
     return readFileSync(new URL('../../docs/errors.md', import.meta.url), 'utf8');
   }

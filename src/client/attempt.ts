@@ -70,6 +70,7 @@ export class Attempt {
       ...(request.body === undefined ? {} : { body: request.body }),
       signal: this.signal,
       clock: this.clock,
+      fetch: this.#client.fetch,
       ...(event ? { event } : {}),
       received: (text) => {
         this.#see('received', text);

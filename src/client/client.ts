@@ -1,4 +1,4 @@
-/** An MCP client over Streamable HTTP, for both eras. It needs `fetch` and nothing of Node, so that a browser can use it. */
+/** An MCP client over Streamable HTTP, for both eras. It needs a `fetch` and nothing of Node, so that a browser can use it. */
 import { LegacyChannel } from './legacy.js';
 import type { Arguments } from './message.js';
 import { ModernChannel } from './modern.js';

@@ -1,6 +1,6 @@
 /** One HTTP request and the messages of its answer, from JSON or from an event stream. */
 import { SseReader, SseTooLarge, type SseEvent } from './sse.js';
-import { failed, MAX_ANSWER, objectOf, type McpError } from './types.js';
+import { failed, MAX_ANSWER, objectOf, type Fetch, type FetchAnswer, type McpError } from './types.js';
 
 /** Answers longer than this are cut in error messages. */
 const SHOWN = 300;
@@ -18,10 +18,16 @@ export interface Exchange {
   /** Gets each message. Returns true if it is the last one: the rest is not read. */
   readonly received: (text: string) => boolean;
   readonly event?: (event: SseEvent) => void;
+  readonly fetch: Fetch | undefined;
 }
 
 export type Exchanged =
-  | { readonly ok: true; readonly status: number; readonly headers: Headers; readonly last: boolean }
+  | {
+      readonly ok: true;
+      readonly status: number;
+      readonly headers: FetchAnswer['headers'];
+      readonly last: boolean;
+    }
   | { readonly ok: false; readonly error: McpError; readonly body?: string };
 
 /** Ends a request without bytes for too long. It stands still while the request waits for an answer from a person. */
@@ -67,7 +73,8 @@ export class Clock {
 export async function exchange(request: Exchange): Promise<Exchanged> {
   const { clock, signal } = request;
   try {
-    const response = await fetch(request.url, {
+    const send: Fetch = request.fetch ?? fetch;
+    const response = await send(request.url, {
       method: request.method,
       headers: request.headers,
       signal,
@@ -86,7 +93,7 @@ export async function exchange(request: Exchange): Promise<Exchanged> {
   }
 }
 
-async function read(response: Response, request: Exchange): Promise<Exchanged> {
+async function read(response: FetchAnswer, request: Exchange): Promise<Exchanged> {
   const { status, headers } = response;
   const type = (headers.get('content-type') ?? '').split(';')[0]?.trim().toLowerCase();
   if (!response.ok) {
@@ -117,18 +124,18 @@ class TooLarge extends Error {}
 
 /** Decodes the body in pieces until `each` returns true. */
 async function chunks(
-  response: Response,
+  response: FetchAnswer,
   clock: Clock | undefined,
   each: (text: string) => boolean,
 ): Promise<void> {
-  const reader = (response.body as ReadableStream<Uint8Array> | null)?.getReader();
+  const reader = response.body?.getReader();
   if (!reader) return;
   const decoder = new TextDecoder();
   let bytes = 0;
   try {
     for (;;) {
       const { done, value } = await reader.read();
-      if (done) break;
+      if (done || !value) break;
       clock?.restart();
       bytes += value.byteLength;
       if (clock && bytes > MAX_ANSWER) throw new TooLarge();
@@ -139,7 +146,7 @@ async function chunks(
   }
 }
 
-async function text(response: Response, clock: Clock | undefined): Promise<string> {
+async function text(response: FetchAnswer, clock: Clock | undefined): Promise<string> {
   const parts: string[] = [];
   await chunks(response, clock, (part) => {
     parts.push(part);

@@ -213,6 +213,7 @@ export class LegacyChannel {
       ...(body === undefined ? {} : { body }),
       signal: AbortSignal.timeout(SHORT),
       clock: undefined,
+      fetch: this.#client.fetch,
       received: () => false,
     });
   }

@@ -111,6 +111,7 @@ export class ModernChannel {
       body: text,
       signal: AbortSignal.timeout(GOODBYE),
       clock: undefined,
+      fetch: this.#client.fetch,
       received: (answer) => {
         this.#client.observe?.({ time: Date.now(), direction: 'received', text: answer });
         return true;

@@ -62,6 +62,32 @@ export interface LogMessage {
   readonly data: unknown;
 }
 
+/** The part of `fetch` that the client needs. Rejects if there is no answer. */
+export type Fetch = (
+  url: string,
+  request: {
+    readonly method: 'POST' | 'GET' | 'DELETE';
+    readonly headers: Readonly<Record<string, string>>;
+    readonly body?: string;
+    readonly signal: AbortSignal;
+    readonly redirect: 'error';
+    readonly credentials: 'omit';
+  },
+) => Promise<FetchAnswer>;
+
+export interface FetchAnswer {
+  readonly ok: boolean;
+  readonly status: number;
+  readonly headers: { get(name: string): string | null };
+  readonly body: { getReader(): BodyReader } | null;
+}
+
+/** `cancel` closes the connection if the body has not ended. */
+export interface BodyReader {
+  read(): Promise<{ readonly done: boolean; readonly value?: Uint8Array | undefined }>;
+  cancel(): Promise<void>;
+}
+
 export interface ClientOptions {
   /** The MCP endpoint. */
   readonly url: string;
@@ -77,6 +103,8 @@ export interface ClientOptions {
   readonly notified?: (method: string, params: JsonObject) => void;
   /** Milliseconds without a byte before a request fails; default 60,000. Open questions stop the clock. */
   readonly idleMs?: number;
+  /** By default the global one. */
+  readonly fetch?: Fetch;
 }
 
 export interface RequestOptions {

@@ -1,4 +1,7 @@
-import { fileURLToPath } from 'node:url';
+import { once } from 'node:events';
+import { request, type IncomingMessage } from 'node:http';
+import { json } from 'node:stream/consumers';
+import { commandOf } from '../lib/package-files.js';
 import { Refusal } from '../terminal/explain.js';
 import type { Terminal } from '../terminal/terminal.js';
 import { untilStopped } from '../terminal/signals.js';
@@ -14,6 +17,7 @@ const START_MS = 15_000;
 /** Runs a gateway with two example servers until a signal stops it, and prints how to use it. */
 export async function demo(port: string | undefined, version: string, terminal: Terminal): Promise<number> {
   const asked = port === undefined ? undefined : portOf(port);
+  const [command, ...args] = commandOf('demo/notes.js');
   const logger = createLogger({ level: 'warn', format: 'auto', destination: 'stderr' });
   const example = await startHttpServer(clock, clockTools);
   let gateway: Gateway | undefined;
@@ -22,11 +26,7 @@ export async function demo(port: string | undefined, version: string, terminal: 
       host: '127.0.0.1',
       port: number,
       servers: [
-        {
-          name: 'notes',
-          command: process.execPath,
-          args: [fileURLToPath(new URL('notes.js', import.meta.url))],
-        },
+        { name: 'notes', command, args },
         { name: 'clock', url: example.url, proxy: 'none' },
       ],
     });
@@ -85,12 +85,16 @@ interface Listed {
 }
 
 async function toolsOf(url: string): Promise<readonly Listed[]> {
-  const answer = await fetch(url, {
+  // Not by fetch, which takes as long to load as the rest of the start.
+  const asked = request(url, {
     method: 'POST',
+    agent: false,
+    signal: AbortSignal.timeout(START_MS),
     headers: { 'Content-Type': 'application/json', Accept: 'application/json' },
-    body: JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'tools/list' }),
   });
-  const { result } = (await answer.json()) as { result?: { tools: Listed[] } };
+  asked.end(JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'tools/list' }));
+  const [answer] = (await once(asked, 'response')) as [IncomingMessage];
+  const { result } = (await json(answer)) as { result?: { tools: Listed[] } };
   return result?.tools ?? [];
 }
 

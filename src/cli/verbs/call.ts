@@ -4,6 +4,7 @@ import { printable, Refusal } from '../../terminal/explain.js';
 import type { Terminal } from '../../terminal/terminal.js';
 import { argumentsOf } from '../arguments.js';
 import { answererOf } from '../ask.js';
+import { fetchOf } from '../fetch.js';
 import { INTERRUPTED, interruptible } from '../interrupt.js';
 import { outputOf, type Output } from '../output.js';
 import { sourceOf, type Source } from '../source.js';
@@ -19,6 +20,7 @@ export const call: Verb = async (written, terminal) => {
     const answer = answererOf(terminal);
     const client = new McpClient({
       ...endpointOf(source, written),
+      fetch: fetchOf(source.gateway.address),
       era,
       clientInfo: { name: 'mcpstead', version: '1' },
       ...(answer && { answer }),

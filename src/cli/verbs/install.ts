@@ -1,7 +1,7 @@
 /** Writes the gateway into the files of clients: `mcpstead install CLIENT...`. */
-import { fileURLToPath } from 'node:url';
 import { commandProblem } from '../../config/command.js';
 import { stateFolder } from '../../config/listen.js';
+import { commandOf } from '../../lib/package-files.js';
 import { Refusal } from '../../terminal/explain.js';
 import type { Terminal } from '../../terminal/terminal.js';
 import type { Client, ClientFile, ClientServer, GatewayEntry, Place } from '../clients/client.js';
@@ -117,12 +117,12 @@ function jobFor(
       ? [{ name: server.name, path: server.path }]
       : [];
   });
-  const main = fileURLToPath(new URL('../main.js', import.meta.url));
+  const [command, ...args] = commandOf('cli/main.js');
   const gateway: GatewayEntry = {
     name: ENTRY,
     url,
     token: key.token,
-    bridge: { command: process.execPath, args: [main, 'stdio', '--url', url] },
+    bridge: { command, args: [...args, 'stdio', '--url', url] },
   };
   // From behind, so that the places of list items stay right.
   const out = [...removed].reverse().map(({ path }): Change => ({ op: 'remove', path }));

@@ -2,7 +2,7 @@
 import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { posix } from 'node:path';
 import { resolve } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { commandOf } from '../../lib/package-files.js';
 import { Refusal } from '../../terminal/explain.js';
 import { configOf } from '../config-path.js';
 import { outputOf } from '../output.js';
@@ -120,9 +120,8 @@ export const installService: Verb = async (written, terminal) => {
   const config = configOf(written, env);
   if (config === undefined)
     throw new Refusal('there is no config: mcpstead init writes one, or name one with --config');
-  const main = fileURLToPath(new URL('../main.js', import.meta.url));
   const text = manager.text({
-    command: [process.execPath, main, '--config', resolve(config)],
+    command: [...commandOf('cli/main.js'), '--config', resolve(config)],
     path: env['PATH'] ?? '',
     home: env['HOME'] ?? '',
   });

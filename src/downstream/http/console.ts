@@ -4,6 +4,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { extname, join, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { GatewayError } from '../../errors.js';
+import { packedNames, readPackageFile } from '../../lib/package-files.js';
 import { sha256 } from '../../lib/sha256.js';
 import { sendError } from './respond.js';
 
@@ -63,13 +64,16 @@ export interface ConsoleFiles {
   serve(req: IncomingMessage, res: ServerResponse, path: string): Promise<void>;
 }
 
-/** `folders`: the first that exists has the files. */
+/** `folders`: the first that exists has the files, unless they are in the single file. */
 export function createConsoleFiles(folders: readonly string[] = FOLDERS): ConsoleFiles {
   let files: Promise<ReadonlyMap<string, ConsoleFile>> | undefined;
 
   async function load(): Promise<ReadonlyMap<string, ConsoleFile>> {
+    const packed = packedNames('console/');
+    if (packed) return await filesOf(packed, (name) => Promise.resolve(readPackageFile(`console/${name}`)));
     for (const folder of folders) {
-      const found = await filesIn(folder);
+      const names: string[] = await readdir(folder, { recursive: true }).catch(() => []);
+      const found = await filesOf(names, (name) => readFile(join(folder, name)));
       if (found.has('index.html')) return found;
     }
     // It may be built while the gateway runs.
@@ -145,17 +149,19 @@ function codingFor(accept: string | string[] | undefined, bytes: ConsoleFile['by
   return (['br', 'gzip'] as const).find((coding) => bytes[coding] && accepted.get(coding)) ?? 'identity';
 }
 
-/** By their path with slashes. A folder that cannot be read has none. */
-async function filesIn(folder: string): Promise<ReadonlyMap<string, ConsoleFile>> {
-  const names: string[] = await readdir(folder, { recursive: true }).catch(() => []);
+/** By their path with slashes. */
+async function filesOf(
+  names: readonly string[],
+  read: (name: string) => Promise<Buffer>,
+): Promise<ReadonlyMap<string, ConsoleFile>> {
   const found = new Map<string, ConsoleFile>();
   for (const name of names) {
     const type = TYPES[extname(name)];
     if (type === undefined) continue;
-    const identity = await readFile(join(folder, name));
+    const identity = await read(name);
     const [br, gzip] = await Promise.all(
       ['.br', '.gz'].map((ending) =>
-        names.includes(name + ending) ? readFile(join(folder, name + ending)) : Promise.resolve(undefined),
+        names.includes(name + ending) ? read(name + ending) : Promise.resolve(undefined),
       ),
     );
     found.set(name.split(sep).join('/'), {

@@ -83,6 +83,8 @@ const KEEP_ALIVE_MS = [4000, 1000, 0] as const;
 const SOCKET_TTL_MS = 300_000;
 /** The buffer of a socket in bytes: several times one read; with less the socket is paused after each. */
 const SOCKET_BYTES = 131_072;
+/** How long a socket is silent before TCP asks whether its peer is still there, in ms. */
+const TCP_KEEP_ALIVE_MS = 60_000;
 /** How long one address may take before the other address family is tried as well, in ms. */
 const FAMILY_ATTEMPT_MS = 500;
 
@@ -130,6 +132,7 @@ class WatchedClient extends Client {
             failures.set(error, NOT_CONNECTED);
             return callback(error, null);
           }
+          socket.setKeepAlive(true, TCP_KEEP_ALIVE_MS);
           const line: Line = { socket, reused: false, read: socket.bytesRead };
           own.line = line;
           line.socket.on('error', (reason) => failures.set(reason, stateOf(line)));
@@ -180,6 +183,8 @@ export function createDispatcher(
     autoSelectFamily: true,
     highWaterMark: SOCKET_BYTES,
     autoSelectFamilyAttemptTimeout: FAMILY_ATTEMPT_MS,
+    // Set on the connected socket: where a system lacks the option, setting it before fails the connection.
+    keepAlive: false,
   };
   /** Pools of connections to the proxy, for CONNECT. */
   const tunnels = new Set<Pool>();

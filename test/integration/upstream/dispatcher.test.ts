@@ -7,7 +7,7 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { brotliCompressSync, deflateSync, gzipSync } from 'node:zlib';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import type { HttpServerConfig } from '../../../src/config/types.js';
 import { silent } from '../../../src/observe/log.js';
 import { decoder } from '../../../src/upstream/http/decoder.js';
@@ -159,6 +159,20 @@ describe('an exchange with an upstream', () => {
       await new Promise((resolve) => setTimeout(resolve, 5));
     }
     expect(connections).toBe(1);
+  });
+
+  it('has TCP ask after a silent peer, once it is connected', async () => {
+    const set = vi.spyOn(net.Socket.prototype, 'setKeepAlive');
+    closing.push(() => set.mockRestore());
+    let connected: boolean[] = [];
+    set.mockImplementation(function (this: net.Socket) {
+      connected = [...connected, !this.connecting];
+      return this;
+    });
+    const server = http.createServer((_request, response) => response.end('ok'));
+    const url = `http://127.0.0.1:${await listen(server)}/`;
+    expect((await send(open(url), url)).body).toBe('ok');
+    expect([set.mock.calls, connected]).toEqual([[[true, 60_000]], [true]]);
   });
 
   it('skips nothing and waits for nobody: 50 at once use 50 sockets', async () => {
