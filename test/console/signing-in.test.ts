@@ -32,6 +32,9 @@ describe('signing in to the console', () => {
     await page.getByLabel('Or a key').fill('mcpo_wrong');
     await page.getByRole('button', { name: 'Sign in' }).click();
     await page.getByText('This key or ticket is not accepted.').waitFor();
+    await page.getByLabel('Or a key').fill('no key at all');
+    await page.keyboard.press('Enter');
+    await page.getByText('unauthorized: wrong token').waitFor();
     await page.getByLabel('Or a key').fill(CONSOLE_KEY);
     await page.keyboard.press('Enter');
     await page.getByRole('heading', { name: 'Overview' }).waitFor();

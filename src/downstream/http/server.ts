@@ -45,6 +45,8 @@ type Guarded = Exclude<HttpRoute, { readonly admits: 'open' }>;
 
 /** Without a key, under mode none. */
 const NO_KEY: Denied = { status: 401, challenge: 'Bearer', reason: 'missing_header' };
+/** With another token, which mode none does not look at. */
+const OTHER_TOKEN: Denied = { ...NO_KEY, reason: 'wrong_token' };
 /** With fewer file descriptors, a warning is logged at the start. */
 const FEW_FILES = 4096;
 /** How long requests of operators may take once the last client has left. */
@@ -133,7 +135,8 @@ export function createHttpPort(deps: RoutesDeps): HttpPort {
     }
     if (route.keyed && who.kind === 'anonymous') {
       gate.countInvalid('unknown');
-      return sendDenied(res, NO_KEY, route.problems && sendProblem);
+      const denied = request.req.headers.authorization ? OTHER_TOKEN : NO_KEY;
+      return sendDenied(res, denied, route.problems && sendProblem);
     }
     if (admits === 'mcp' && gate.state === 'starting')
       return sendError(
