@@ -148,7 +148,8 @@ function totalsOf(stats: ServerStats): Totals {
   };
   for (const tool of stats.tools.values()) {
     totals.calls += tool.calls;
-    for (const count of tool.errors.values.values()) totals.failed += count;
+    // A call that was cancelled has not failed.
+    for (const [reason, count] of tool.errors.values) if (reason !== 'cancelled') totals.failed += count;
     tool.duration.counts.forEach((count, slot) => {
       totals.slots[slot] = (totals.slots[slot] as number) + count;
     });

@@ -2,7 +2,7 @@
 import type * as Prompts from '@clack/prompts';
 import { pathToFileURL } from 'node:url';
 import type { Answerer, Question, Reply } from '../client/index.js';
-import { printable } from '../terminal/explain.js';
+import { printable, printableLine } from '../terminal/explain.js';
 import type { Terminal } from '../terminal/terminal.js';
 
 type Clack = typeof Prompts;
@@ -96,7 +96,9 @@ async function field(
   const text = await clack.text({
     ...common,
     message,
-    ...((typeof standard === 'string' || typeof standard === 'number') && { initialValue: String(standard) }),
+    ...((typeof standard === 'string' || typeof standard === 'number') && {
+      initialValue: printableLine(String(standard)),
+    }),
     validate(value = '') {
       if (value === '') return required ? 'this is required' : undefined;
       if (isNumber && !Number.isFinite(Number(value))) return 'this must be a number';

@@ -4,9 +4,9 @@ import { readPackageFile } from '../lib/package-files.js';
 import { explain, printable, Refusal } from '../terminal/explain.js';
 import type { Terminal } from '../terminal/terminal.js';
 import { configNamed, defaultConfigText } from './config-path.js';
-import { allVerbs, isVerb } from './table.js';
+import type { Named } from './table.js';
 
-const help = (): string => `mcpstead: one MCP endpoint in front of many MCP servers
+const help = (all: readonly Named[]): string => `mcpstead: one MCP endpoint in front of many MCP servers
 
 Usage:
   mcpstead [serve] --config PATH      run the gateway
@@ -15,7 +15,7 @@ Usage:
   mcpstead health [--url URL]         exit with status 0 if the gateway is ready, otherwise 1
   mcpstead demo [--port N]            run a gateway with two example servers
 
-${verbs()}
+${verbs(all)}
 mcpstead <command> --help prints the options of a command.
 
 Options:
@@ -35,9 +35,9 @@ SIGHUP reloads the config. SIGTERM and SIGINT stop after calls in flight have fi
 `;
 
 /** The lines of the commands; a long one has a line of its own. */
-function verbs(): string {
+function verbs(all: readonly Named[]): string {
   const column = 36;
-  return allVerbs()
+  return all
     .map(({ name, row }) => {
       const start = `  mcpstead ${name} ${row.usage}`.trimEnd();
       return start.length + 2 > column
@@ -63,10 +63,17 @@ interface Call {
   readonly profile: string | undefined;
 }
 
+/** Whether it is one of the commands of the table, which a gateway does not load to start. */
+async function isVerb([first]: readonly string[]): Promise<boolean> {
+  if (first === undefined || first.startsWith('-') || Object.hasOwn(OPTIONS, first)) return false;
+  const { TABLE } = await import('./table.js');
+  return Object.hasOwn(TABLE, first);
+}
+
 /** Runs a command line. Resolves with the exit status. */
 export async function run(argv: readonly string[], terminal: Terminal): Promise<number> {
   try {
-    if (isVerb(argv)) {
+    if (await isVerb(argv)) {
       const { runVerb } = await import('./app.js');
       return await runVerb(argv, terminal);
     }
@@ -76,9 +83,11 @@ export async function run(argv: readonly string[], terminal: Terminal): Promise<
     }
     const call = understand(argv, terminal.env);
     switch (call.command) {
-      case 'help':
-        terminal.out(help());
+      case 'help': {
+        const { allVerbs } = await import('./table.js');
+        terminal.out(help(allVerbs()));
         return 0;
+      }
       case 'version':
         terminal.out(`mcpstead ${version()}\n`);
         return 0;

@@ -10,6 +10,8 @@ import { gatewayOf, readApi } from './target.js';
 const FIRST = ['serve', 'stdio', 'health', 'demo'];
 /** Proposals beyond that are of no use. */
 const MOST = 2000;
+/** A shell puts a proposal into the command line as it is: a name with other characters is none. */
+const PLAIN = /^[\p{L}\p{M}\p{N}_.:/+-]+$/u;
 
 /** Never fails: without a gateway there are no names of tools and servers. */
 export async function complete(words: readonly string[], terminal: Terminal): Promise<number> {
@@ -35,6 +37,6 @@ export async function complete(words: readonly string[], terminal: Terminal): Pr
     (): string[] => [],
   );
   if (words.length <= 1) found.push(...FIRST.filter((name) => name.startsWith(partial)));
-  for (const each of found.slice(0, MOST)) terminal.out(`${each}\n`);
+  for (const each of found.filter((name) => PLAIN.test(name)).slice(0, MOST)) terminal.out(`${each}\n`);
   return 0;
 }

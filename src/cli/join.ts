@@ -1,7 +1,7 @@
 import { ownToken } from '../config/token.js';
 import { joinGateway } from '../downstream/join.js';
 import { silent, type Logger } from '../observe/log.js';
-import { Refusal } from '../terminal/explain.js';
+import { printableLine, Refusal } from '../terminal/explain.js';
 import { handleUncaught } from './uncaught.js';
 import { untilStopped } from '../terminal/signals.js';
 import type { Terminal } from '../terminal/terminal.js';
@@ -16,7 +16,7 @@ export async function join(written: string, terminal: Terminal): Promise<number>
       url: endpoint(written),
       token: ownToken(terminal.env),
       log: (text) => {
-        terminal.err(`${text}\n`);
+        terminal.err(`${printableLine(text)}\n`);
       },
     },
     terminal.stdin,
@@ -25,7 +25,7 @@ export async function join(written: string, terminal: Terminal): Promise<number>
   const logger: Logger = {
     ...silent,
     error: (text, fields) => {
-      terminal.err(`${text}: ${String(fields?.['error'])}\n`);
+      terminal.err(`${printableLine(`${text}: ${String(fields?.['error'])}`)}\n`);
     },
   };
   const uncaught = handleUncaught({ logger, drain: () => joined.close(GRACE_MS), exit: terminal.exit });

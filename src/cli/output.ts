@@ -1,7 +1,7 @@
 /** What commands print: tables and lines for people, one JSON document with `--json`. */
 import { styleText } from 'node:util';
 import type { Action } from '../admin/schemas.js';
-import { printable } from '../terminal/explain.js';
+import { printable, printableJson, printableLine } from '../terminal/explain.js';
 import type { Terminal } from '../terminal/terminal.js';
 import type { Written } from './verb.js';
 
@@ -30,13 +30,14 @@ export function hasColours({ tty, env }: Pick<Terminal, 'tty' | 'env'>): boolean
 export function outputOf({ flags }: Pick<Written, 'flags'>, terminal: Terminal): Output {
   const colours = hasColours(terminal);
   const paint = (cell: Cell): string => {
-    if (typeof cell === 'string') return clean(cell);
-    return colours ? styleText(cell[1], clean(cell[0]), { validateStream: false }) : clean(cell[0]);
+    if (typeof cell === 'string') return printableLine(cell);
+    const text = printableLine(cell[0]);
+    return colours ? styleText(cell[1], text, { validateStream: false }) : text;
   };
   return {
     json: flags.has('json'),
     document(value) {
-      terminal.out(`${JSON.stringify(value, null, terminal.tty.out ? 2 : undefined)}\n`);
+      terminal.out(`${printableJson(value, terminal.tty.out ? 2 : undefined)}\n`);
     },
     line(text) {
       terminal.out(`${printable(text)}\n`);
@@ -63,12 +64,7 @@ export function outputOf({ flags }: Pick<Written, 'flags'>, terminal: Terminal):
 }
 
 function textIn(cell: Cell): string {
-  return clean(typeof cell === 'string' ? cell : cell[0]);
-}
-
-/** One line, without control characters. */
-function clean(text: string): string {
-  return printable(text.replace(/\s+/g, ' '));
+  return printableLine(typeof cell === 'string' ? cell : cell[0]);
 }
 
 /** Columns of a terminal, by code points: East Asian texts may be wider. */

@@ -2,7 +2,7 @@
 import type { Server } from '../admin/schemas.js';
 import type { Gateway as LibraryGateway } from '../index.js';
 import { createConsoleKey } from '../lib/console-key.js';
-import { Refusal } from '../terminal/explain.js';
+import { printableLine, Refusal } from '../terminal/explain.js';
 import type { Terminal } from '../terminal/terminal.js';
 import { configOf } from './config-path.js';
 import { duration } from './output.js';
@@ -46,7 +46,8 @@ export async function sourceOf(written: Written, terminal: Terminal): Promise<So
 async function runAndTell(written: Written, terminal: Terminal): Promise<Source> {
   const source = await runHere(written, terminal);
   for (const { name, level, cause } of source.servers)
-    if (level !== 'ok' && level !== 'off') terminal.err(`${name} is not up: ${cause ?? 'no answer yet'}\n`);
+    if (level !== 'ok' && level !== 'off')
+      terminal.err(`${printableLine(`${name} is not up: ${cause ?? 'no answer yet'}`)}\n`);
   return source;
 }
 
@@ -167,7 +168,7 @@ async function settled(gateway: Gateway, terminal: Pick<Terminal, 'err'>): Promi
     if (waiting.length === 0 || passed > SETTLE_MS) return servers;
     if (passed > said) {
       const names = waiting.map(({ name }) => name).join(', ');
-      terminal.err(`starting ${names}: ${duration(passed)} of ${duration(SETTLE_MS)}\n`);
+      terminal.err(`starting ${printableLine(names)}: ${duration(passed)} of ${duration(SETTLE_MS)}\n`);
       said *= 2;
     }
     await new Promise((resolve) => setTimeout(resolve, POLL_MS));

@@ -307,11 +307,6 @@ export function allVerbs(): readonly Named[] {
   );
 }
 
-/** Whether a command line is one of these commands. */
-export function isVerb([first]: readonly string[]): boolean {
-  return first !== undefined && Object.hasOwn(TABLE, first);
-}
-
 /** `mcpstead keys create [--groups A,B] NAME`. */
 export function usageOf({ name, row }: Named): string {
   const { usage, values, flags, takesProgram } = row;

@@ -73,8 +73,8 @@ export function gatewayOf(written: Pick<Written, 'values'>, { env }: Pick<Termin
           // Another gateway may answer at the default address, and must not get the token.
           throw new Refusal(`${why}; or name the gateway with --url`, NO_GATEWAY);
         });
-  const own = found !== undefined || (url === undefined && address.own);
-  const key = givenKey(env) ?? (own ? consoleKey(state) : undefined);
+  // Where no gateway of this state runs, any program of this machine may listen at its port: it gets no key.
+  const key = givenKey(env) ?? (found ? consoleKey(state) : undefined);
   return {
     origin: address.url.origin,
     address,

@@ -39,7 +39,8 @@ export async function demo(port: string | undefined, version: string, terminal: 
     gateway = listening.gateway;
     const stopped = untilStopped(gateway, terminal.exit);
     await Promise.race([allUp(gateway), stopped]);
-    terminal.out(welcome(version, listening.url, await toolsOf(listening.url)));
+    const tools = await toolsOf(listening.url);
+    terminal.out(welcome(version, listening.url, gateway.consoleUrl(), tools));
     return await stopped;
   } finally {
     gateway?.destroy();
@@ -98,7 +99,7 @@ async function toolsOf(url: string): Promise<readonly Listed[]> {
   return result?.tools ?? [];
 }
 
-function welcome(version: string, url: string, tools: readonly Listed[]): string {
+function welcome(version: string, url: string, page: string | undefined, tools: readonly Listed[]): string {
   const base = url.replace(/\/mcp$/, '');
   const width = Math.max(0, ...tools.map(({ name }) => name.length));
   const call = (id: number, name: string, args: object, meta?: object): string =>
@@ -112,6 +113,7 @@ function welcome(version: string, url: string, tools: readonly Listed[]): string
   const countdown = call(2, 'clock__countdown', { seconds: 3 }, { progressToken: 'c' });
   return `mcpstead ${version}: a gateway with two example servers, notes (stdio) and clock (HTTP)
 
+  Console       ${page ?? 'none'}
   MCP endpoint  ${url}
   One server    ${base}/servers/notes/mcp
   Health        ${base}/health

@@ -9,9 +9,24 @@ export class Refusal extends Error {
   }
 }
 
-/** Replaces control characters, which a terminal would interpret; keeps line breaks. */
+/** Replaces control characters, which a terminal would interpret, and characters that reorder what stands around them; keeps line breaks. */
 export function printable(text: string): string {
-  return text.replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g, '\ufffd');
+  return text
+    .replaceAll('\r\n', '\n')
+    .replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g, '\ufffd');
+}
+
+/** The same, in one line: a text of others cannot pretend to be a line of its own. */
+export function printableLine(text: string): string {
+  return printable(text.replace(/\s+/g, ' '));
+}
+
+/** JSON that a terminal shows as it is. It has the same value: what `printable` replaces is escaped. */
+export function printableJson(value: unknown, indent?: number): string {
+  return JSON.stringify(value, undefined, indent).replace(
+    /[\u007f-\u009f\u2028-\u202e\u2066-\u2069]/g,
+    (found) => `\\u${found.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
 }
 
 /** Describes an error in one line (a ConfigError: one line per problem), with a fix if there is one. */

@@ -28,7 +28,8 @@ describe('watching a gateway', () => {
     await card.getByText(/'no-such-command-here' is not in PATH/).waitFor();
     await card.getByText('install it, or write its full path').waitFor();
     await card.getByRole('button', { name: 'Copy mcpstead restart zebra' }).waitFor();
-    await card.getByRole('button', { name: 'Restart: zebra' }).waitFor();
+    await card.getByRole('button', { name: 'Restart: zebra' }).click();
+    await card.getByText(/^done \d\d:\d\d:\d\d$/).waitFor();
     const { servers } = await running.health();
     const words = servers.find(({ name }) => name === 'zebra') as unknown as {
       word?: string;
@@ -47,8 +48,14 @@ describe('watching a gateway', () => {
     void client(url).call('frail__exit', {});
     await page.locator('tbody tr', { hasText: /exit/i }).first().waitFor();
     await page.locator('.card .status.ok', { hasText: 'up' }).waitFor();
+    await page.getByRole('button', { name: 'Restart', exact: true }).click();
+    await page.getByText(/^\d\d:\d\d:\d\d restart begun$/).waitFor();
+    await page.locator('.card .status.ok', { hasText: 'up' }).waitFor();
+    await page.getByRole('button', { name: 'About' }).click();
     await page.getByRole('button', { name: 'Switch off until reload' }).click();
     await page.locator('.card .status.off', { hasText: 'off' }).waitFor();
+    await page.getByText('Not known while it is not connected.').waitFor();
+    expect(await page.getByText('Last error').count()).toBe(0);
     await page.getByRole('button', { name: 'Switch on', exact: true }).click();
     await page.locator('.card .status.ok', { hasText: 'up' }).waitFor();
   });
@@ -79,6 +86,10 @@ describe('watching a gateway', () => {
     await page.getByRole('button', { name: 'Cancel' }).click();
     await page.locator('.card .status', { hasText: 'cancelled' }).waitFor();
     expect((await hanging).ok).toBe(false);
+    await page.goto(`${base}/-/console/`);
+    const latest = page.getByRole('region', { name: 'Latest failures' });
+    await latest.locator('.call-row', { hasText: 'error' }).waitFor();
+    expect(await latest.locator('.call-row', { hasText: 'hang' }).count()).toBe(0);
     await other.call('files__echo', { secret });
     await page.goto(`${base}/-/console/#/activity?outcome=ok`);
     await page.locator('.call-row', { hasText: 'echo' }).getByText('ok').waitFor();

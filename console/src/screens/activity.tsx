@@ -11,7 +11,7 @@ import { place, setQuery, to } from '../router.js';
 import { announce } from '../ui/announce.js';
 import { Button, Crumbs, Empty, Loading, Problem, Title } from '../ui/basics.js';
 import { useLoad } from '../ui/load.js';
-import { CallRows, nameOf, OutcomeOf } from './call-rows.js';
+import { CallRows, hasFailed, nameOf, OutcomeOf, reasonOf } from './call-rows.js';
 
 const SHOWN = 200;
 const RANGES: Readonly<Record<string, number>> = { '1m': 60_000, '5m': 300_000, '1h': 3_600_000 };
@@ -29,7 +29,7 @@ function matches(call: Call, query: URLSearchParams): boolean {
     is('client', call.client.name) &&
     (outcome === '' ||
       (outcome === 'open' && call.state === 'open') ||
-      (outcome === 'failed' && (call.outcome === 'error' || call.outcome === 'tool_error')) ||
+      (outcome === 'failed' && hasFailed(call)) ||
       outcome === call.outcome) &&
     (range === undefined || since(call.started) <= range) &&
     (q === '' || nameOf(call).toLowerCase().includes(q))
@@ -189,11 +189,14 @@ export function CallPage({ id }: { id: string }): JSX.Element {
             </Button>
           ) : null}
         </div>
-        {call.reason === null ? null : (
+        {reasonOf(call) === '' ? null : (
           <p>
-            <strong>{call.reason}</strong> <bdi>{call.detail}</bdi>
+            <bdi>{reasonOf(call)}</bdi>
           </p>
         )}
+        {call.outcome === 'tool_error' ? (
+          <p>The tool answered that it failed (isError): what it said is part of the result.</p>
+        ) : null}
         {failed.value ? <Problem failure={failed.value} /> : null}
       </div>
       <Waterfall call={call} />
@@ -248,7 +251,17 @@ export function CallPage({ id }: { id: string }): JSX.Element {
 
 function Bodies({ call, detail }: { call: Call; detail: CallDetail | null }): JSX.Element {
   if (!call.captured)
-    return <p class="dim">Arguments and results are not kept, unless an operator captures them.</p>;
+    return (
+      <p class="dim">
+        Arguments and results are not kept, unless an operator captures them
+        {isOperator() ? (
+          <>
+            : on <a href={to(['activity'])}>Activity</a>, Capture
+          </>
+        ) : null}
+        .
+      </p>
+    );
   if (!isOperator()) return <p class="dim">Arguments and results were captured: operators can see them.</p>;
   return (
     <>

@@ -18,11 +18,14 @@ export function OutcomeOf({ call }: { call: Call }): JSX.Element {
   return <Status level={level} word={word} />;
 }
 
+/** A call that somebody cancelled is none of them. */
+export const hasFailed = ({ outcome }: Call): boolean => outcome === 'error' || outcome === 'tool_error';
+
 /** The name of what was called, without that of its server where it is a prefix. */
 export const nameOf = (call: Call): string => call.name ?? call.method;
 
 /** Why it failed, where that says more than how it ended. */
-function reasonOf({ outcome, reason, detail }: Call): string {
+export function reasonOf({ outcome, reason, detail }: Call): string {
   const word = outcome === null ? '' : OUTCOMES[outcome][1];
   return [reason, detail].filter((text) => text !== null && text !== word && text !== outcome).join(': ');
 }

@@ -5,7 +5,7 @@ import { calls, me, servers } from '../data/live.js';
 import { count, duration, plural, share, UNKNOWN } from '../format.js';
 import { to } from '../router.js';
 import { Age, Empty, Figure, Foreign, Loading, Spark, Status, Title, WayOut } from '../ui/basics.js';
-import { CallRows } from './call-rows.js';
+import { CallRows, hasFailed } from './call-rows.js';
 
 const URGENCY: readonly ServerStatus['level'][] = ['failed', 'attention', 'wait', 'ok', 'off'];
 const LATEST = 8;
@@ -17,7 +17,7 @@ export function Overview(): JSX.Element {
   const list = servers.value;
   if (!list) return <Loading what="the servers" />;
   const failures = [...calls.value.values()]
-    .filter(({ outcome }) => outcome !== null && outcome !== 'ok')
+    .filter(hasFailed)
     .sort((a, b) => (a.started < b.started ? 1 : -1))
     .slice(0, LATEST);
   const needs = list.filter(({ level }) => level === 'failed' || level === 'attention');

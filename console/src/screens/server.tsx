@@ -4,7 +4,7 @@ import type { JSX } from 'preact';
 import type { Prompt, Resource, Server, ServerDetail, Tool, Transition } from '../../../src/admin/schemas.js';
 import { post, type Failure } from '../data/api.js';
 import { isOperator, listsVersion, servers } from '../data/live.js';
-import { count, dateAndTime, duration, plural, share, UNKNOWN } from '../format.js';
+import { count, dateAndTime, duration, plural, share, timeOfDay, UNKNOWN } from '../format.js';
 import { place, setQuery, to } from '../router.js';
 import { SchemaView } from '../schema/tree.js';
 import { announce } from '../ui/announce.js';
@@ -65,7 +65,7 @@ export function ServerPage({ name }: { name: string }): JSX.Element {
           name={name}
           words={isOperator() && !/reload$/.test(server.action?.post ?? '')}
         />
-        {isOperator() && !isDisabled(server) ? <Acts server={server} /> : null}
+        {isOperator() && !isDisabled(server) ? <Acts server={server} again={detail.again} /> : null}
       </div>
       <Tabs
         label="Parts of the server"
@@ -81,7 +81,7 @@ export function ServerPage({ name }: { name: string }): JSX.Element {
       ) : tab === 'resources' ? (
         <Resources name={name} />
       ) : tab === 'history' ? (
-        <History path={path} version={server.since} />
+        <History path={path} version={`${server.word} ${server.since} ${detail.value.value?.reconnects}`} />
       ) : tab === 'stderr' ? (
         <Stderr path={path} kind={server.kind} />
       ) : detail.value.value ? (
@@ -98,15 +98,19 @@ const isDisabled = ({ level, action }: Server): boolean => level === 'off' && ac
 
 type Act = 'restart' | 'refresh' | 'enable' | 'disable';
 
-function Acts({ server }: { server: Server }): JSX.Element {
+function Acts({ server, again }: { server: Server; again: () => void }): JSX.Element {
   const failed = useSignal<Failure | null>(null);
   const busy = useSignal<Act | null>(null);
+  // A restart that fails at once changes nothing else on the page.
+  const said = useSignal<{ readonly text: string; readonly time: string } | null>(null);
   const act = (what: Act, done: string) => (): void => {
     busy.value = what;
     void post(`servers/${encodeURIComponent(server.name)}/${what}`).then((result) => {
       busy.value = null;
       failed.value = result.ok ? null : result;
+      said.value = result.ok ? { text: done, time: new Date().toISOString() } : null;
       if (result.ok) announce(`${server.name}: ${done}`);
+      again();
     });
   };
   const off = server.level === 'off';
@@ -119,7 +123,7 @@ function Acts({ server }: { server: Server }): JSX.Element {
           </Button>
         ) : (
           <>
-            <Button disabled={busy.value !== null} onClick={act('restart', 'restarting')}>
+            <Button disabled={busy.value !== null} onClick={act('restart', 'restart begun')}>
               Restart
             </Button>{' '}
             <Button disabled={busy.value !== null} onClick={act('refresh', 'lists are read again')}>
@@ -131,6 +135,11 @@ function Acts({ server }: { server: Server }): JSX.Element {
           </>
         )}
       </p>
+      {said.value ? (
+        <p class="dim">
+          {timeOfDay(said.value.time)} {said.value.text}
+        </p>
+      ) : null}
       {failed.value ? <Problem failure={failed.value} /> : null}
     </>
   );
@@ -170,7 +179,8 @@ function About({ detail, server }: { detail: ServerDetail; server: Server }): JS
         <dd>{count(server.in_flight)}</dd>
         <dt>Failed connections</dt>
         <dd>{count(server.reconnects)}</dd>
-        {detail.last_error === null ? null : (
+        {/* Turning it off is no error. */}
+        {detail.last_error === null || server.level === 'off' ? null : (
           <>
             <dt>Last error</dt>
             <dd>
@@ -191,7 +201,7 @@ function About({ detail, server }: { detail: ServerDetail; server: Server }): JS
       </dl>
       <h2>Capabilities</h2>
       {detail.capabilities === null ? (
-        <p class="dim">Not known: it has not connected yet.</p>
+        <p class="dim">Not known while it is not connected.</p>
       ) : (
         <pre class="code" tabIndex={0}>
           {JSON.stringify(detail.capabilities, null, 2)}

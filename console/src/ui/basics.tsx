@@ -4,7 +4,7 @@ import type { ComponentChildren, JSX } from 'preact';
 import type { Action, ServerStatus } from '../../../src/admin/schemas.js';
 import { post, type Failure } from '../data/api.js';
 import { isOperator, since } from '../data/live.js';
-import { age, dateAndTime } from '../format.js';
+import { age, dateAndTime, timeOfDay } from '../format.js';
 import { to } from '../router.js';
 import { announce } from './announce.js';
 
@@ -178,6 +178,7 @@ export function WayOut({
 }): JSX.Element | null {
   const failed = useSignal<Failure | null>(null);
   const busy = useSignal(false);
+  const said = useSignal('');
   if (!action) return null;
   const { post: path, command, text } = action;
   const verb = VERBS[path?.split('/').at(-1) ?? ''] ?? 'Do it';
@@ -194,6 +195,8 @@ export function WayOut({
             void post(path.replace(/^\//, '')).then((result) => {
               busy.value = false;
               failed.value = result.ok ? null : result;
+              // What fails at once again looks as if nothing had happened.
+              said.value = result.ok ? `done ${timeOfDay(Date.now())}` : '';
               if (result.ok) announce(`${verb}: ${name}`);
             });
           }}
@@ -201,6 +204,7 @@ export function WayOut({
           {verb}
         </Button>
       ) : null}
+      {said.value === '' ? null : <span class="dim">{said.value}</span>}
       {failed.value ? <Problem failure={failed.value} /> : null}
     </span>
   );

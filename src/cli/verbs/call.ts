@@ -1,6 +1,6 @@
 /** Calls a tool: `mcpstead call TOOL [name=text...]`. */
 import { McpClient, type Era, type JsonObject, type McpError, type Outcome } from '../../client/index.js';
-import { printable, Refusal } from '../../terminal/explain.js';
+import { printable, printableLine, Refusal } from '../../terminal/explain.js';
 import type { Terminal } from '../../terminal/terminal.js';
 import { argumentsOf } from '../arguments.js';
 import { answererOf } from '../ask.js';
@@ -74,7 +74,7 @@ async function find(client: McpClient, name: string, { gateway }: Source): Promi
   const what = other
     ? `several servers have '${name}': ${ending.map((tool) => String(tool['name'])).join(', ')}`
     : `there is no tool '${name}': mcpstead tools lists them`;
-  throw new Refusal(printable(what), 2);
+  throw new Refusal(printableLine(what), 2);
 }
 
 async function run(
@@ -90,10 +90,10 @@ async function run(
       logLevel: 'info',
       progress: ({ progress, total, message }) => {
         const share = total ? `${Math.round((progress / total) * 100)}%` : String(progress);
-        output.note(`progress ${share}${message === null ? '' : ` ${message}`}`);
+        output.note(`progress ${share}${message === null ? '' : ` ${printableLine(message)}`}`);
       },
       log: ({ level, data }) => {
-        output.note(`${level}: ${typeof data === 'string' ? data : JSON.stringify(data)}`);
+        output.note(printableLine(`${level}: ${typeof data === 'string' ? data : JSON.stringify(data)}`));
       },
     });
     return signal.aborted ? INTERRUPTED : show(outcome, output, terminal);
@@ -130,7 +130,7 @@ function textsOf(result: JsonObject): readonly string[] {
 
 /** The exit status says who failed: the server, the network, or who refused. */
 function refusal({ kind, status, code, message }: McpError, where: string): Refusal {
-  const text = printable(message);
+  const text = printableLine(message);
   if (kind === 'jsonrpc') return new Refusal(`error ${String(code)}: ${text}`, SERVER_ERROR);
   if (status === 401 || status === 403)
     return new Refusal(`${where} refused: HTTP ${status}: ${text}`, REFUSED);

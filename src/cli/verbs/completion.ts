@@ -2,12 +2,18 @@
 import { Refusal } from '../../terminal/explain.js';
 import type { Verb } from '../verb.js';
 
-/** Each asks the hidden command `mcpstead __complete`, whose output is one proposal a line. */
+/**
+ * Each asks the hidden command `mcpstead __complete`, whose output is one proposal a line that matches what is typed. None lets the shell
+ * expand a proposal (`compgen -W` would): the names of tools are texts of others.
+ */
 const SCRIPTS: Readonly<Record<string, string>> = {
   bash: `# eval "$(mcpstead completion bash)"
 _mcpstead() {
-  local IFS=$'\\n'
-  COMPREPLY=($(compgen -W "$(mcpstead __complete "\${COMP_WORDS[@]:1:COMP_CWORD}" 2>/dev/null)" -- "\${COMP_WORDS[COMP_CWORD]}"))
+  local found
+  COMPREPLY=()
+  while IFS= read -r found; do
+    COMPREPLY+=("$found")
+  done < <(mcpstead __complete "\${COMP_WORDS[@]:1:COMP_CWORD}" 2>/dev/null)
 }
 complete -o default -F _mcpstead mcpstead
 `,

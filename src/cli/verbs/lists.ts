@@ -1,7 +1,7 @@
 /** What clients get: `mcpstead tools | prompts | resources`. */
 import type { Prompt, Resource, Tool } from '../../admin/schemas.js';
 import { compileGlobs } from '../../lib/glob.js';
-import { Refusal } from '../../terminal/explain.js';
+import { printableJson, Refusal } from '../../terminal/explain.js';
 import { counted, outputOf, type Output } from '../output.js';
 import type { Verb, Written } from '../verb.js';
 import { sourceOf } from '../source.js';
@@ -51,7 +51,7 @@ export const listTools = listing<Tool>({
   searched: ({ name, server, title, description }) => [name, server, title, description],
   show(found, { flags }, output) {
     if (flags.has('schema')) {
-      for (const { definition } of found) output.line(JSON.stringify(definition, null, 2));
+      for (const { definition } of found) output.line(printableJson(definition, 2));
       return;
     }
     output.table(

@@ -1,5 +1,6 @@
 /** The last lines of the gateway's log, and with `-f` those that follow. */
 import type { LogLine } from '../../admin/schemas.js';
+import { printableJson, printableLine } from '../../terminal/explain.js';
 import { outputOf, type Output } from '../output.js';
 import { follow } from '../events.js';
 import { gatewayOf, readApi } from '../target.js';
@@ -16,7 +17,7 @@ export const logs: Verb = async (written, terminal) => {
   }
   return await follow(gateway, 'logs', ({ logs: lines = [] }) => {
     for (const line of lines)
-      if (output.json) terminal.out(`${JSON.stringify(line)}\n`);
+      if (output.json) terminal.out(`${printableJson(line)}\n`);
       else print(output, line);
   });
 };
@@ -28,5 +29,6 @@ function print(output: Output, { time, level, message, fields }: LogLine): void 
         `${name}=${typeof value === 'string' && /[\s"=]/.test(value) ? JSON.stringify(value) : value}`,
     )
     .join(' ');
-  output.line(`${time.slice(11, 23)} ${level.padEnd(5)} ${message}${more === '' ? '' : `  ${more}`}`);
+  const text = `${printableLine(message)}${more === '' ? '' : `  ${printableLine(more)}`}`;
+  output.line(`${time.slice(11, 23)} ${level.padEnd(5)} ${text}`);
 }

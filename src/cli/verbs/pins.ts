@@ -1,5 +1,5 @@
 /** Pinned definitions of a running gateway: `mcpstead pins list | diff | approve | export`. */
-import { printable, Refusal } from '../../terminal/explain.js';
+import { printable, printableJson, printableLine, Refusal } from '../../terminal/explain.js';
 import type { Terminal } from '../../terminal/terminal.js';
 import { askFor } from '../target.js';
 import type { Verb, Written } from '../verb.js';
@@ -48,14 +48,16 @@ export const listPins: Verb = async (written, terminal) => {
         pending: pending.map(short),
       })),
     }));
-    terminal.out(`${JSON.stringify(shown)}\n`);
+    terminal.out(`${printableJson(shown)}\n`);
     return 0;
   }
   for (const { server, mode, items } of servers)
     for (const { kind, name, state, approved } of items) {
       const last = approved.at(-1);
       const by = last ? `${last.when} by ${last.who}` : 'never';
-      terminal.out(printable(`${state}\t${server}\t${kind}\t${name}\tpin: ${mode}\tapproved: ${by}\n`));
+      terminal.out(
+        `${[state, server, kind, name, `pin: ${mode}`, `approved: ${by}`].map(printableLine).join('\t')}\n`,
+      );
     }
   return 0;
 };
@@ -67,7 +69,7 @@ export const diffPins: Verb = async (written, terminal) => {
   for (const { kind, name, approved, pending } of found?.items ?? []) {
     if (only !== undefined && name !== only) continue;
     for (const entry of pending) {
-      terminal.out(printable(`${kind} ${name}\n`));
+      terminal.out(`${printableLine(`${kind} ${name}`)}\n`);
       const before = approved.at(-1);
       if (before) terminal.out(printable(lines('-', before.definition, entry.definition)));
       terminal.out(printable(lines('+', entry.definition, before?.definition)));
@@ -115,6 +117,6 @@ export const exportPins: Verb = async (written, terminal) => {
       entries.map((entry) => ({ kind, name, ...entry })),
     ),
   }));
-  terminal.out(`${JSON.stringify({ servers: approved }, undefined, 2)}\n`);
+  terminal.out(`${printableJson({ servers: approved }, 2)}\n`);
   return 0;
 };

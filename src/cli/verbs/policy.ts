@@ -1,5 +1,5 @@
 /** `mcpstead policy explain`: asks the running gateway what its policy decides for somebody, and why. */
-import { printable, Refusal } from '../../terminal/explain.js';
+import { printable, printableJson, Refusal } from '../../terminal/explain.js';
 import { askFor } from '../target.js';
 import { listed, type Verb } from '../verb.js';
 
@@ -33,7 +33,7 @@ export const explainPolicy: Verb = async ({ values, flags }, terminal) => {
   };
   const body = await askFor({ values }, '/-/explain', JSON.stringify(question), terminal);
   if (flags.has('json')) {
-    terminal.out(`${body}\n`);
+    terminal.out(`${printableJson(JSON.parse(body))}\n`);
     return 0;
   }
   const { items, unknown } = JSON.parse(body) as Answer;

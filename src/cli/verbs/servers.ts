@@ -96,7 +96,7 @@ function show(output: Output, me: Me, servers: readonly Server[]): void {
   const running = duration(Date.parse(me.now) - Date.parse(me.started));
   output.line(
     [
-      `mcpstead ${me.version}, ${me.state} for ${running}`,
+      `mcpstead ${me.version}, ${me.state === 'serving' ? `serving for ${running}` : `${me.state}, started ${running} ago`}`,
       `${up} of ${wanted.length} up`,
       `${counted(
         sum(({ tools }) => tools),

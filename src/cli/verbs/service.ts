@@ -68,7 +68,7 @@ Description=mcpstead, an MCP gateway
 
 [Service]
 Type=exec
-ExecStart=${command.map(quoted).join(' ')}
+ExecStart=${command.map((word, index) => (index === 0 ? quoted(word) : quoted(word).replaceAll('$', '$$$$'))).join(' ')}
 ExecReload=/bin/kill -HUP $MAINPID
 Environment=${quoted(`PATH=${path}`)}
 Restart=on-failure
@@ -81,9 +81,9 @@ WantedBy=default.target
 `;
 }
 
-/** systemd.syntax(7): quotes, backslashes, and its own expansions of % and $. */
+/** systemd.syntax(7): quotes, backslashes, and the specifiers that begin with %. Variables ($) are expanded in the arguments of a command alone. */
 function quoted(text: string): string {
-  return `"${text.replace(/[\\"]/g, '\\$&').replaceAll('%', '%%').replaceAll('$', '$$$$')}"`;
+  return `"${text.replace(/[\\"]/g, '\\$&').replaceAll('%', '%%')}"`;
 }
 
 function plist({ command, path, home }: Service): string {
@@ -113,6 +113,17 @@ function escaped(text: string): string {
   return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
 }
 
+/** Throws a Refusal for what the file cannot hold: a line break would begin a setting of its own. */
+export function serviceText(manager: Manager, service: Service): string {
+  const { command, path, home } = service;
+  for (const [what, value] of [...command.map((word) => ['path', word]), ['PATH', path], ['HOME', home]])
+    if (/[\u0000-\u001f\u007f]/.test(value ?? ''))
+      throw new Refusal(
+        `the ${what} ${JSON.stringify(value)} has a control character: a service cannot have it`,
+      );
+  return manager.text(service);
+}
+
 export const installService: Verb = async (written, terminal) => {
   const output = outputOf(written, terminal);
   const { env } = terminal;
@@ -120,7 +131,7 @@ export const installService: Verb = async (written, terminal) => {
   const config = configOf(written, env);
   if (config === undefined)
     throw new Refusal('there is no config: mcpstead init writes one, or name one with --config');
-  const text = manager.text({
+  const text = serviceText(manager, {
     command: [...commandOf('cli/main.js'), '--config', resolve(config)],
     path: env['PATH'] ?? '',
     home: env['HOME'] ?? '',

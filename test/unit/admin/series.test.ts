@@ -31,6 +31,9 @@ it('reads what happened in each interval from the counters', () => {
     bytes: [10, 20],
   });
   expect(series.recent(stats)).toMatchObject({ perMinute: 3, failedShare: 1 / 3 });
+  // What somebody cancelled has not failed.
+  stats.tool('echo').errors.add('cancelled');
+  expect(series.recent(stats)).toMatchObject({ perMinute: 3, failedShare: 1 / 3 });
   for (let n = 0; n < 10; n++) series.tick();
   expect(series.view().servers['s']?.calls).toEqual([0, 0, 0, 0, 0, 0]);
   expect(series.view(1).servers['s']?.p95_ms).toEqual([null]);

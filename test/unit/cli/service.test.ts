@@ -3,7 +3,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { defaultConfig, defaultState } from '../../../src/config/paths.js';
-import { managerOf } from '../../../src/cli/verbs/service.js';
+import { managerOf, serviceText } from '../../../src/cli/verbs/service.js';
 import { tempDir } from '../../helpers/cli.js';
 
 const service = {
@@ -22,6 +22,25 @@ describe('a service', () => {
     const text = manager.text(service);
     expect(text).toContain(`ExecStart="/opt/my node/node" "/m.js" "--config" "/100%%/$$x \\"q\\".yaml"\n`);
     expect(text).toContain('Environment="PATH=/bin:/a & b"\n');
+  });
+
+  it.each<NodeJS.Platform>(['linux', 'darwin'])(
+    'has no line that a PATH or a path brings along: %s',
+    (platform) => {
+      const manager = managerOf(platform, { HOME: '/home/me' });
+      const hostile = '/bin\nExecStartPre=/bin/evil';
+      expect(() => serviceText(manager, { ...service, path: hostile })).toThrow('control character');
+      expect(() => serviceText(manager, { ...service, command: ['/node', hostile] })).toThrow(
+        'control character',
+      );
+    },
+  );
+
+  it('keeps a dollar where systemd expands no variables', () => {
+    const manager = managerOf('linux', { HOME: '/home/me' });
+    const text = manager.text({ ...service, command: ['/a$b/node', '$HOME'], path: '/a$b/bin' });
+    expect(text).toContain('ExecStart="/a$b/node" "$$HOME"\n');
+    expect(text).toContain('Environment="PATH=/a$b/bin"\n');
   });
 
   it('is a launchd agent on macOS, which a parser of property lists reads', async () => {
