@@ -6,7 +6,7 @@ import { printableLine, Refusal } from '../terminal/explain.js';
 import type { Terminal } from '../terminal/terminal.js';
 import { configOf } from './config-path.js';
 import { duration } from './output.js';
-import { gatewayOf, NO_GATEWAY, readApi, type Gateway } from './target.js';
+import { gatewayOf, NO_GATEWAY, readApi, REFUSED, type Gateway } from './target.js';
 import type { Written } from './verb.js';
 
 /** How long the servers of a gateway in this process may take to settle: a first npx downloads. */
@@ -23,16 +23,27 @@ export interface Source {
   close(): Promise<void>;
 }
 
+/** `withApi`: the lists of the admin API are needed too, not only its `/mcp`, which more people may use. */
+export interface Need {
+  readonly withApi: boolean;
+}
+
 /**
  * The running gateway; with a command line after `--`, or with a config whose gateway does not run, one in this process. Rejects with a
  * Refusal.
  */
-export async function sourceOf(written: Written, terminal: Terminal): Promise<Source> {
+export async function sourceOf(
+  written: Written,
+  terminal: Terminal,
+  { withApi }: Need = { withApi: true },
+): Promise<Source> {
   if (written.program) return await runAndTell(written, terminal);
   const gateway = gatewayOf(written, terminal);
   try {
     await readApi(gateway, 'me');
   } catch (error) {
+    const isThere = error instanceof Refusal && error.status === REFUSED;
+    if (isThere && !withApi) return { ...listsOf(gateway), close: () => Promise.resolve() };
     const named = written.values['url'] ?? terminal.env['MCPSTEAD_URL'];
     const isAbsent = error instanceof Refusal && error.status === NO_GATEWAY;
     if (!isAbsent || named !== undefined || configOf(written, terminal.env) === undefined) throw error;
@@ -125,6 +136,7 @@ export async function runHere(
   const here: Gateway = {
     origin: new URL(url).origin,
     address: { url: new URL('/', url), own: true },
+    known: true,
     endpoint: url,
     credentials: [{ kind: 'console', secret: key }],
   };

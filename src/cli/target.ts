@@ -41,6 +41,8 @@ export interface Gateway {
   readonly address: Address;
   /** `/mcp`. */
   readonly endpoint: string;
+  /** Somebody named it, or its run file names the config. Otherwise it is what may answer at the config's port. */
+  readonly known: boolean;
   /** Tried in this order. */
   readonly credentials: readonly Credential[];
 }
@@ -78,6 +80,7 @@ export function gatewayOf(written: Pick<Written, 'values'>, { env }: Pick<Termin
   return {
     origin: address.url.origin,
     address,
+    known: found !== undefined || url !== undefined,
     endpoint:
       found || url !== undefined
         ? new URL('/mcp', found?.url ?? address.url).href

@@ -20,7 +20,7 @@ import type { Denied, Principal, Shown } from '../protocol/ports.js';
 import type { Gate } from '../proxy/gate.js';
 import type { Listeners } from '../proxy/listeners.js';
 import { routeTo } from '../proxy/route.js';
-import { configFile } from './config-file.js';
+import type { configFile } from './config-file.js';
 import { announceRun, folderKeyStore } from './console-key.js';
 import { DisabledServers } from './disabled.js';
 import type { Observers } from './observers.js';
@@ -187,16 +187,22 @@ export class GatewayAdmin implements Api {
   }
 
   async #load(): Promise<AdminApi> {
-    const [{ createApi }, capture] = await Promise.all([
+    const [{ createApi }, capture, file] = await Promise.all([
       import('../admin/api.js'),
       import('../admin/capture.js'),
+      import('./config-file.js'),
     ]);
-    return createApi(this.#source(capture), (work) => this.#deps.boundary.guard('timer', work));
+    return createApi(this.#source({ ...capture, ...file }), (work) =>
+      this.#deps.boundary.guard('timer', work),
+    );
   }
 
-  #source(modules: { readonly Capture: typeof Capture }): AdminSource {
+  #source(modules: {
+    readonly Capture: typeof Capture;
+    readonly configFile: typeof configFile;
+  }): AdminSource {
     const { build, stats, log, logs, readiness, links, observers, gate } = this.#deps;
-    const { Capture } = modules;
+    const { Capture, configFile } = modules;
     return {
       file:
         this.#deps.configFile === undefined

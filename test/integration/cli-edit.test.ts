@@ -118,6 +118,18 @@ describe('mcpstead add and remove', () => {
   });
 });
 
+it('an edit does not reload a gateway at the port that runs another config', async () => {
+  const other = await withConfig('port: 0\nservers: []\n');
+  const gateway = runCli(['--config', other.at(CONFIG)], { env: other.env });
+  const base = await gateway.listening();
+  const home = await withConfig(`port: ${new URL(base).port}\nservers: []\n`);
+  const added = await home.run(['add', 'new', '--', 'node', 'x.js']);
+  expect([added.status, added.stderr]).toEqual([
+    0,
+    `a gateway answers at ${base}, but is not known to run this config: if it does, mcpstead reload\n`,
+  ]);
+});
+
 const PUBLISHED = {
   name: 'io.github.acme/weather',
   description: 'The weather\u001b[31m',

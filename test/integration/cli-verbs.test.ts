@@ -108,6 +108,14 @@ describe('a running gateway', () => {
     expect([none.status, none.out]).toEqual([4, '']);
   });
 
+  it('calls its tools for everybody whom /mcp admits', async () => {
+    const { base } = await startAdmin({ servers: [everything] }, { wait: ['all'] });
+    const called = await command(['call', 'echo', 'message=hi', '--url', base], {});
+    expect([called.status, called.out]).toEqual([0, 'Echo: hi\n']);
+    const tools = await command(['tools', '--url', base], {});
+    expect(tools.status).toBe(5);
+  });
+
   it('hears of Ctrl-C, and its server of the cancelled call', async () => {
     const upstream = await createUpstream({ tools: [tool('slow')], onCall: () => undefined });
     const admin = await startAdmin({ servers: [upstream.entry('one')] });

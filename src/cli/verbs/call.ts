@@ -15,7 +15,7 @@ export const call: Verb = async (written, terminal) => {
   const [name = '', ...words] = written.words;
   const era = eraOf(written.values['era']);
   const output = outputOf(written, terminal);
-  const source = await sourceOf(written, terminal);
+  const source = await sourceOf(written, terminal, { withApi: false });
   try {
     const answer = answererOf(terminal);
     const client = new McpClient({

@@ -24,7 +24,8 @@ _mcpstead() {
   found=("\${(@f)$(mcpstead __complete "\${(@)words[2,CURRENT]}" 2>/dev/null)}")
   compadd -a found || _files
 }
-compdef _mcpstead mcpstead
+# From a file of $fpath the first Tab runs this file as the function; eval has it registered.
+if [ "$funcstack[1]" = _mcpstead ]; then _mcpstead "$@"; else compdef _mcpstead mcpstead; fi
 `,
   fish: `# mcpstead completion fish | source
 complete -c mcpstead -a '(mcpstead __complete (commandline -opc)[2..] (commandline -ct) 2>/dev/null)'
