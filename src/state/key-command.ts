@@ -1,68 +1,18 @@
 /** Runs `state.key_command`: a keychain or a vault that prints the state key. */
-import { spawn } from 'node:child_process';
+import { runCommand } from '../lib/run-command.js';
 import { StateError } from './sealed.js';
 
 const TIMEOUT_MS = 10_000;
-const OUT_BYTES = 65_536;
-const WINDOWS = process.platform === 'win32';
 
-/**
- * Resolves with what the command prints. `argv`: program and arguments, run without a shell. Rejects with a StateError if it cannot be
- * started, fails, or does not end within `timeoutMs`; then it is killed with all its children.
- */
-export function runKeyCommand(
+/** Resolves with what the command prints. Rejects with a StateError if it cannot be started, fails, or does not end within `timeoutMs`. */
+export async function runKeyCommand(
   argv: readonly string[],
   environment: Readonly<Record<string, string>>,
   timeoutMs = TIMEOUT_MS,
 ): Promise<string> {
-  const [program = '', ...args] = argv;
-  return new Promise((resolve, reject) => {
-    const fail = (why: string): void => {
-      reject(new StateError(`state.key_command: '${program}' ${why}`));
-    };
-    // A group of its own, so that a wrapper's children end with it.
-    const child = spawn(program, args, {
-      env: { ...environment },
-      stdio: ['ignore', 'pipe', 'pipe'],
-      detached: !WINDOWS,
-      windowsHide: true,
-    });
-    const kill = (): void => {
-      if (child.pid === undefined) return;
-      try {
-        if (WINDOWS) child.kill('SIGKILL');
-        else process.kill(-child.pid, 'SIGKILL');
-      } catch {
-        // It has ended.
-      }
-    };
-    const timer = setTimeout(() => {
-      fail(`printed no key within ${timeoutMs} ms`);
-      kill();
-      child.stdout.destroy();
-      child.stderr.destroy();
-    }, timeoutMs);
-    let out = '';
-    let err = '';
-    child.stdout.setEncoding('utf8').on('data', (text: string) => {
-      if (out.length < OUT_BYTES) out += text;
-    });
-    child.stderr.setEncoding('utf8').on('data', (text: string) => {
-      if (err.length < OUT_BYTES) err += text;
-    });
-    child.on('error', (error) => {
-      clearTimeout(timer);
-      fail(`cannot be started: ${error.message}`);
-    });
-    child.on('close', (code, signal) => {
-      clearTimeout(timer);
-      kill();
-      if (code === 0) return resolve(out);
-      const said = err
-        .replace(/[\s\p{Cc}]+/gu, ' ')
-        .trim()
-        .slice(0, 200);
-      fail(`ended with ${code === null ? `${signal}` : `status ${code}`}${said === '' ? '' : `: ${said}`}`);
-    });
-  });
+  try {
+    return await runCommand(argv, { environment, timeoutMs, key: 'state.key_command' });
+  } catch (error) {
+    throw new StateError((error as Error).message, error);
+  }
 }

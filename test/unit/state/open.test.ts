@@ -137,7 +137,7 @@ describe('state.key_command', () => {
     // The child holds the pipe open, and outlives a parent that is killed alone.
     const argv = ['sh', '-c', `sleep 600 & echo $! > '${file}'; wait`];
     const late = runKeyCommand(argv, { PATH: process.env['PATH'] ?? '' }, 4000);
-    await expect(late).rejects.toThrow("'sh' printed no key within 4000 ms");
+    await expect(late).rejects.toThrow("'sh' printed nothing within 4000 ms");
     const pid = Number(readFileSync(file, 'utf8'));
     await until(() => {
       try {
