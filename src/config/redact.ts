@@ -72,6 +72,11 @@ export function secretsOf(server: ServerConfig): string[] {
     return [...found];
   }
   if (server.auth.type === 'bearer') secret(server.auth.token);
+  else if (server.auth.type !== 'none') {
+    const { client_secret, private_key } = server.auth;
+    if (client_secret && 'value' in client_secret) secret(client_secret.value);
+    if (private_key) secret(private_key.pem);
+  }
   for (const [name, text] of Object.entries(server.headers)) {
     value(text, name);
     const [, scheme = '', credentials = ''] = /^(basic|bearer)\s+(.+)$/i.exec(text) ?? [];

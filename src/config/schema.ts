@@ -11,6 +11,7 @@ import {
   state,
   tracing,
 } from './access-schema.js';
+import { serverAuth } from './credentials-schema.js';
 import { atLeast, flag, link, now, orNothing, positive, restart, text, words } from './keys.js';
 
 /**
@@ -142,23 +143,6 @@ const logging = z.object({
     .enum(['none', 'failed', 'all'])
     .default('failed')
     .meta(restart('Which calls are logged at `info`. `failed` includes calls slower than 10 s.')),
-});
-
-const serverAuth = z.object({
-  type: z
-    .enum(['none', 'bearer'])
-    .default('none')
-    .meta(link('`auth: none` is short for `auth: {type: none}`.')),
-  token_env: z
-    .string()
-    .min(1)
-    .optional()
-    .meta(link('The environment variable that holds the token; read at start-up and on every reload.')),
-  token_file: z
-    .string()
-    .min(1)
-    .optional()
-    .meta(link('The file that holds the token; read at start-up and on every reload.')),
 });
 
 const timeouts = z.object({

@@ -3,11 +3,12 @@ import { resolve } from 'node:path';
 import { entriesOf, isMapping, type Entry } from './client-files.js';
 import { argumentsInCommand } from './command.js';
 import { disabledServers } from './disabled.js';
-import { childEnvironment, isPlain, proxyFromEnvironment } from './environment.js';
-import { expand, readSecret, unset, type Values } from './expand.js';
+import { childEnvironment, proxyFromEnvironment } from './environment.js';
+import type { Values } from './expand.js';
 import { parseAll, unknownKeys } from './issues.js';
+import { authOf } from './credentials.js';
 import type { Findings, Path } from './problems.js';
-import { readBounded } from './read.js';
+import { Scope } from './scope.js';
 import {
   LEGACY_REVISIONS,
   MODERN_REVISIONS,
@@ -21,7 +22,6 @@ import type { Config, HttpServerConfig, ServerCommon, ServerConfig, StdioServerC
 const GOOD_NAME = /^[A-Za-z0-9._-]{1,64}$/;
 const HEADER_NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 const HEADER_VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
-const CERTIFICATE_BYTES = 1 << 20;
 /** Headers of the connection or of the protocol, which must not be overridden. */
 const OWN_HEADERS = new Set([
   'connection',
@@ -206,70 +206,14 @@ function commonOf(written: ServerValues, entry: Entry, findings: Findings): Serv
   };
 }
 
-/** Expands the values of one server, and collects what is missing for it. */
-class Scope {
-  readonly lacks: { readonly key: Path; readonly why: string; readonly text: string }[] = [];
-  readonly values: Values;
-  readonly findings: Findings;
-  readonly #path: Path;
-  readonly #filled = new Set<string>();
-
-  constructor(entry: Entry, values: Values, findings: Findings) {
-    this.values = {
-      ...values,
-      filled: (value, variable = '') => {
-        if (!isPlain(variable)) this.#filled.add(value);
-      },
-    };
-    this.findings = findings;
-    this.#path = entry.path;
-  }
-
-  /** The values that replaced `${}`. */
-  get filled(): string[] {
-    return [...this.#filled].sort();
-  }
-
-  text(value: string, ...key: (string | number)[]): string {
-    return expand(value, this.values, (why) => this.lack(key, why));
-  }
-
-  lack(key: Path, why: string): void {
-    const where = this.findings.where([...this.#path, ...key]);
-    const place = /:\d+$/.test(where) ? ` (${where})` : '';
-    this.lacks.push({ key, why, text: `${key.join('.')}: ${why}${place}` });
-  }
-
-  /** Reports an invalid value: for this server alone if it contains a variable, otherwise for the file. */
-  wrong(written: string, key: Path, why: string, fix?: string): void {
-    if (written.includes('${')) this.lack(key, why);
-    else this.findings.problem([...this.#path, ...key], why, fix);
-  }
-
-  warn(key: Path, why: string): void {
-    this.findings.warn([...this.#path, ...key], why);
-  }
-
-  /** The path of a readable file, and its content, to detect changes. */
-  file(written: string, key: Path): { path: string; content: string } {
-    const path = resolve(this.values.folder, this.text(written, ...key));
-    try {
-      return { path, content: readBounded(path, CERTIFICATE_BYTES) };
-    } catch (error) {
-      this.lack(key, `file ${path}: ${(error as Error).message}`);
-      return { path, content: '' };
-    }
-  }
-}
-
 function httpServer(written: ServerValues, common: ServerCommon, scope: Scope): HttpServerConfig {
   const given = written.url ?? '';
   const expanded = scope.text(given, 'url');
   const url = scope.lacks.length === 0 && given !== '' ? checkedUrl(given, expanded, scope) : undefined;
   const headers = headersOf(written, scope);
-  const auth = authOf(written, scope);
-  const address =
-    url === undefined ? expanded : withoutUserinfo(url, expanded, headers, auth.type === 'bearer');
+  const isBearer = written.auth.type === 'bearer';
+  const address = url === undefined ? expanded : withoutUserinfo(url, expanded, headers, isBearer);
+  const auth = authOf(written, url, hasAuthorization(headers), scope);
   const proxy = url === undefined ? undefined : proxyOf(written.proxy, url, scope);
   const accept = written.quirks.inject_accept_header;
   if (accept !== undefined && !HEADER_VALUE.test(accept)) {
@@ -308,14 +252,17 @@ function withoutUserinfo(
   bearer: boolean,
 ): string {
   if (url.username === '' && url.password === '') return written;
-  const named = Object.keys(headers).some((name) => name.toLowerCase() === 'authorization');
-  if (!bearer && !named) {
+  if (!bearer && !hasAuthorization(headers)) {
     const credentials = `${decodeURIComponent(url.username)}:${decodeURIComponent(url.password)}`;
     headers['Authorization'] = `Basic ${Buffer.from(credentials).toString('base64')}`;
   }
   url.username = '';
   url.password = '';
   return url.href;
+}
+
+function hasAuthorization(headers: Readonly<Record<string, string>>): boolean {
+  return Object.keys(headers).some((name) => name.toLowerCase() === 'authorization');
 }
 
 function headersOf(written: ServerValues, scope: Scope): Record<string, string> {
@@ -329,27 +276,6 @@ function headersOf(written: ServerValues, scope: Scope): Record<string, string> 
     else headers[name] = value;
   }
   return headers;
-}
-
-function authOf(written: ServerValues, scope: Scope): HttpServerConfig['auth'] {
-  const { type, token_env, token_file } = written.auth;
-  if (type === 'none') return { type };
-  let token = '';
-  if (token_env !== undefined) {
-    token = scope.values.env[token_env] ?? '';
-    if (token === '') scope.lack(['auth', 'token_env'], unset(token_env, scope.values.env));
-  } else if (token_file !== undefined) {
-    const key = ['auth', 'token_file'];
-    const lacking = scope.lacks.length;
-    const path = scope.text(token_file, ...key);
-    if (scope.lacks.length === lacking) {
-      const secret = readSecret(path, scope.values.folder);
-      if (typeof secret === 'string') token = secret;
-      else scope.lack(key, secret.missing);
-    }
-  }
-  if (!HEADER_VALUE.test(token)) scope.lack(['auth'], 'the token has characters that a header cannot carry');
-  return { type, token };
 }
 
 function proxyOf(given: string, url: URL, scope: Scope): string | undefined {

@@ -175,11 +175,37 @@ export interface ServerCommon extends Omit<Server, (typeof TRANSPORT_KEYS)[numbe
   readonly quirks: Present<Server['quirks']>;
 }
 
+/** Where a secret comes from: the file or the environment, or a command that prints it. */
+export type SecretSource = { readonly value: string } | { readonly command: readonly string[] };
+
+type ServerAuth = Server['auth'];
+
+export interface OAuthConfig extends Pick<
+  ServerAuth,
+  'grant' | 'client_id' | 'client_metadata_url' | 'scopes' | 'params' | 'metadata'
+> {
+  readonly type: 'auto' | 'oauth';
+  readonly issuer: string | undefined;
+  readonly client_secret: SecretSource | undefined;
+  /** `pem`: PKCS #8. */
+  readonly private_key:
+    | { readonly pem: string; readonly kid: string | undefined; readonly algorithm: ServerAuth['algorithm'] }
+    | undefined;
+  readonly redirect_uri: string | undefined;
+  /** `none`: it is not sent. */
+  readonly resource: string | undefined;
+  /** In lower case. */
+  readonly allow_hosts: readonly string[];
+  /** Whether `url` of the server is on a loopback address. */
+  readonly isLoopback: boolean;
+}
+
 export interface HttpServerConfig
   extends ServerCommon, Pick<Server, 'protocol' | 'headers' | 'tls_skip_verify'> {
   readonly kind: 'http';
   readonly url: string;
-  readonly auth: { readonly type: 'none' } | { readonly type: 'bearer'; readonly token: string };
+  readonly auth:
+    { readonly type: 'none' } | { readonly type: 'bearer'; readonly token: string } | OAuthConfig;
   /** The proxy for this URL, resolved from `proxy:` and the environment; absent: direct. */
   readonly proxy?: string;
   /** Absolute paths of readable files. */

@@ -165,7 +165,7 @@ describe('the token for an upstream', () => {
     [{ type: 'bearer', token: 's3cret' }, 'upstream auth token field is not allowed; use token_env'],
     [{ type: 'bearer' }, "bearer auth for server 'x' requires token_env"],
     ['bearer', "bearer auth for server 'x' requires token_env"],
-    ['basic', 'servers[0].auth.type must be none or bearer'],
+    ['basic', 'servers[0].auth.type must be auto or none or bearer or oauth'],
     [{ type: 'bearer', token_env: 'A', token_file: 'b' }, 'has both token_env and token_file'],
     [{ token_env: 'A' }, 'has a token but is not of type bearer'],
     [5, 'servers[0].auth must be a mapping of keys to values'],
