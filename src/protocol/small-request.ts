@@ -21,3 +21,43 @@ export interface SmallAnswer {
  * Sends a request, and follows no redirect. Rejects with an Error whose message says what failed, without the URL's query; `signal` aborts.
  */
 export type SmallFetch = (request: SmallRequest, signal: AbortSignal) => Promise<SmallAnswer>;
+
+export interface GuardedAnswer extends SmallAnswer {
+  /** Names in lower case. */
+  readonly headers: Readonly<Record<string, string | string[] | undefined>>;
+}
+
+/** Where requests may go whose addresses a server, or what it leads to, has named. */
+export interface Guard {
+  /** Origins that the configuration names: any address. */
+  readonly origins: ReadonlySet<string>;
+  /** `auth.allow_hosts`: any address. */
+  readonly allowHosts: readonly string[];
+  /** Whether loopback addresses are allowed, also over http: the server is on one. */
+  readonly isLoopback: boolean;
+  /** Certificates in addition to those of the system. */
+  readonly caFile: string | undefined;
+}
+
+/** Why a guarded request was not sent, or not followed. */
+export class GuardError extends Error {
+  readonly kind: 'private' | 'insecure' | 'redirect';
+  readonly host: string;
+
+  constructor(kind: GuardError['kind'], host: string, message: string) {
+    super(message);
+    this.name = 'GuardError';
+    this.kind = kind;
+    this.host = host;
+  }
+}
+
+/**
+ * Sends a request to where the guard allows; a GET follows three redirects within its origin. Rejects with a GuardError, or with an Error
+ * whose message says what failed, without query and body; `signal` aborts.
+ */
+export type GuardedFetch = (
+  request: SmallRequest,
+  guard: Guard,
+  signal: AbortSignal,
+) => Promise<GuardedAnswer>;

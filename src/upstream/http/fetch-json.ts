@@ -4,7 +4,7 @@
  */
 import { proxyFromEnvironment } from '../../config/index.js';
 import type { Logger } from '../../observe/log.js';
-import type { SmallAnswer, SmallFetch, SmallRequest } from '../../protocol/small-request.js';
+import type { GuardedAnswer, SmallFetch, SmallRequest } from '../../protocol/small-request.js';
 import { createDispatcher, explain, type Controller, type Dispatcher, type Endpoint } from './dispatcher.js';
 
 export interface Fetcher {
@@ -55,12 +55,13 @@ export function createFetcher(env: NodeJS.ProcessEnv, log: Logger): Fetcher {
   };
 }
 
-function exchange(
+/** One exchange; its body is bounded and never coded. */
+export function exchange(
   dispatcher: Dispatcher,
   url: URL,
   request: SmallRequest,
   signal: AbortSignal,
-): Promise<SmallAnswer> {
+): Promise<GuardedAnswer> {
   const { method, body, timeoutMs, maxBytes } = request;
   // A coded body could be larger than it seems.
   const headers = ['accept-encoding', 'identity', ...Object.entries(request.headers).flat()];
@@ -68,6 +69,7 @@ function exchange(
     const chunks: Buffer[] = [];
     let controller: Controller | undefined;
     let status = 0;
+    let received: GuardedAnswer['headers'] = {};
     let size = 0;
     let reason: Error | undefined;
     const fail = (error: Error): void => {
@@ -104,8 +106,10 @@ function exchange(
           controller = started;
           if (reason) started.abort(reason);
         },
-        onResponseStart(_controller, code, { 'content-encoding': coding }) {
+        onResponseStart(_controller, code, headers) {
           status = code;
+          received = headers;
+          const coding = headers['content-encoding'];
           if (code >= 200 && coding !== undefined && coding !== 'identity')
             fail(new Error(`answered with the content coding '${String(coding).slice(0, 64)}'`));
         },
@@ -116,7 +120,7 @@ function exchange(
         },
         onResponseEnd() {
           over(() => {
-            resolve({ status, body: Buffer.concat(chunks, size) });
+            resolve({ status, headers: received, body: Buffer.concat(chunks, size) });
           });
         },
         onResponseError(_controller, error) {
