@@ -99,6 +99,12 @@ module.exports = {
       'What outlives the process knows nothing of those who keep it there.',
     ),
     only(
+      'credentials',
+      '^src/credentials/',
+      [GROUND, '^src/(protocol|config)/'],
+      'Requests go out by the fetch that it is given, and what it keeps goes to the state that it is given.',
+    ),
+    only(
       'bridge',
       '^src/bridge/',
       [GROUND, '^src/(protocol|config|auth|catalog|session|upstream)/'],
@@ -164,7 +170,7 @@ module.exports = {
         '^src/downstream/join\\.ts$',
         '^src/observe/audit/verify\\.ts$',
         // The types of the answers of the admin API.
-        '^src/admin/schemas\\.ts$',
+        '^src/admin/(login-)?schemas\\.ts$',
         '^src/client/',
       ],
       'Commands use the library like any other program; connecting to a running gateway needs no library.',
@@ -194,6 +200,12 @@ module.exports = {
       package_('zod'),
       '^src/(config|admin)/',
       'Only the configuration and the admin API are described by schemas.',
+    ),
+    keptIn(
+      'oauth4webapi',
+      package_('oauth4webapi'),
+      '^src/credentials/(oauth|client-authentication)\\.ts$',
+      'One door to OAuth.',
     ),
     keptIn('stricli', package_('@stricli/core'), '^src/cli/app\\.ts$', 'Commands are rows of a table.'),
     keptIn('tokenx', package_('tokenx'), '^src/admin/tokens\\.ts$', 'Tokens are estimated in one place.'),
@@ -238,7 +250,7 @@ module.exports = {
     keptIn(
       'children',
       '^(node:)?child_process$',
-      '^src/(upstream/stdio/(child|watcher)|state/key-command|cli/programs)\\.ts$',
+      '^src/(upstream/stdio/(child|watcher)|lib/run-command|cli/programs)\\.ts$',
       'What starts a process must also end it.',
     ),
   ],

@@ -1,0 +1,71 @@
+/** What a call is answered when there is no token for it. */
+import { GatewayError } from '../errors.js';
+import { CredentialProblem, shown } from './problem.js';
+
+/** Why somebody has to log in. */
+export type LoginReason = 'never' | 'revoked' | 'scopes' | 'issuer_changed';
+
+/** How long a server that refuses a fresh token is left alone, and one whose authorization server is wrong, in seconds. */
+export const REFUSED_S = 60;
+
+export function loginRequired(
+  server: string,
+  reason: LoginReason,
+  scopes: readonly string[] = [],
+): GatewayError {
+  return new GatewayError(
+    'login_required',
+    `upstream '${server}' needs a login: run: mcpstead login ${server}`,
+    { server, reason, ...(scopes.length > 0 && { scopes }) },
+  );
+}
+
+export function freshRefused(server: string): GatewayError {
+  return new GatewayError(
+    'upstream_auth_failed',
+    `upstream '${server}' refuses a token that it was just given`,
+    { status: 401, retryAfter: REFUSED_S },
+  );
+}
+
+/** `wanted`: what the server names; empty: nothing. */
+export function scopeRefused(server: string, wanted: readonly string[], isGranted: boolean): GatewayError {
+  const scope = wanted.length === 0 ? 'another scope' : `the scope ${wanted.map(shown).join(' ')}`;
+  return new GatewayError(
+    'upstream_auth_failed',
+    `upstream '${server}' wants ${scope}, which it was ${isGranted ? '' : 'not '}granted`,
+    { status: 403 },
+  );
+}
+
+/** An HTTP 403 that is not about scopes. */
+export function forbidden(server: string): GatewayError {
+  return new GatewayError('upstream_auth_failed', `upstream '${server}' refuses the request: HTTP 403`, {
+    status: 403,
+  });
+}
+
+/** `retryMs`: when it may work, as far as that is known. */
+export function authFailed(
+  server: string,
+  error: unknown,
+  { hasGrant, retryMs }: { readonly hasGrant: boolean; readonly retryMs: number },
+): GatewayError {
+  if (error instanceof GatewayError) return error;
+  const problem = problemOf(error);
+  const text =
+    problem.kind === 'temporary' && hasGrant
+      ? `its authorization server does not answer (${problem.message})`
+      : problem.message;
+  return new GatewayError('upstream_auth_failed', `upstream '${server}' ${text}`, {
+    retryAfter: retryMs > 0 ? Math.ceil(retryMs / 1000) : REFUSED_S,
+    ...(problem.code === 'no_metadata' && { undiscovered: true }),
+  });
+}
+
+/** What is no CredentialProblem may pass: a state that cannot be read, a command that fails. */
+export function problemOf(error: unknown): CredentialProblem {
+  if (error instanceof CredentialProblem) return error;
+  const text = shown(error instanceof Error ? error.message : String(error));
+  return new CredentialProblem('temporary', text, { cause: error });
+}

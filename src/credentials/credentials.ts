@@ -1,0 +1,421 @@
+/** The credentials of all servers that are called with OAuth, and the logins that give them. */
+import { isDeepStrictEqual } from 'node:util';
+import type { HttpServerConfig, OAuthConfig } from '../config/types.js';
+import type { Logger } from '../observe/log.js';
+import type { GuardedFetch } from '../protocol/small-request.js';
+import { scopesOf, type BearerChallenge } from './challenge.js';
+import { clientFor, mayRegister, type ClientDeps } from './clients.js';
+import { OAuthCredential } from './credential.js';
+import type { LoginReason } from './credential-errors.js';
+import { FoundServer, guardOf, type OAuthServer } from './found-server.js';
+import {
+  changeClient,
+  GATEWAY,
+  grantKey,
+  ownerOf,
+  readClient,
+  readGrant,
+  writeClient,
+  writeGrant,
+  type Grant,
+  type Records,
+} from './grants.js';
+import { Logins, type LoginAttempt, type LoginWish } from './logins.js';
+import type { Client } from './client-authentication.js';
+import { beginDevice, clientCredentials, pollDevice, refresh, revoke, type TokenDeps } from './oauth.js';
+import { CredentialProblem } from './problem.js';
+
+export interface CredentialsDeps {
+  readonly records: () => Promise<Records>;
+  /** Whether other processes use the same records. */
+  readonly shared: boolean;
+  readonly fetch: GuardedFetch;
+  readonly log: Logger;
+  /** The redirect URI of logins, unless a server has its own. */
+  readonly redirectUri: () => string;
+  /** The URL of the metadata document that the gateway serves; undefined: it serves none. */
+  readonly document: () => string | undefined;
+  /** Resolves with what a command prints. */
+  readonly run: (argv: readonly string[], signal: AbortSignal) => Promise<string>;
+  readonly count: {
+    refreshed(server: string, result: 'success' | 'denied' | 'error' | 'shared'): void;
+    login(server: string, result: 'success' | 'denied' | 'expired' | 'refused'): void;
+  };
+  /** Unix time in milliseconds. */
+  readonly now?: () => number;
+}
+
+/** A login, or the lack of one, for operators. */
+export interface Connection {
+  readonly server: string;
+  readonly state: 'valid' | 'refreshing' | 'failing' | 'login_required' | 'none';
+  readonly reason: LoginReason | undefined;
+  readonly issuer: string | undefined;
+  readonly scopes: readonly string[];
+  /** Unix time in milliseconds; undefined: not known. */
+  readonly expires: number | undefined;
+  /** Whether the token renews itself. */
+  readonly renews: boolean;
+}
+
+interface Entry {
+  readonly config: OAuthServer;
+  readonly credential: OAuthCredential;
+  readonly found: FoundServer;
+}
+
+/** A registration that is older is made anew if a login on it never came back: servers forget clients and do not say so. */
+const STALE_CLIENT_MS = 3_600_000;
+const SECRET_MS = 10_000;
+/** How long a login, or its end, waits for a renewal under way. */
+const LOCK_WAIT_MS = 30_000;
+const LOGOUT_WAIT_MS = 5000;
+const LOCK_MS = 60_000;
+
+export class Credentials {
+  readonly logins: Logins;
+  readonly #deps: CredentialsDeps;
+  readonly #now: () => number;
+  readonly #entries = new Map<string, Entry>();
+
+  constructor(deps: CredentialsDeps) {
+    this.#deps = deps;
+    this.#now = deps.now ?? Date.now;
+    this.logins = new Logins({
+      now: this.#now,
+      count: (server, result) => {
+        deps.count.login(server, result);
+      },
+      answered: (wish, code) => this.#answered(wish, code),
+      done: (wish, grant) => this.#loggedIn(wish, grant),
+    });
+  }
+
+  /** The credential of a server, the same one for the same configuration; undefined: it needs none of these. */
+  of(config: HttpServerConfig): OAuthCredential | undefined {
+    const { auth } = config;
+    const known = this.#entries.get(config.name);
+    if (
+      known &&
+      isDeepStrictEqual(
+        [known.config.url, known.config.auth, known.config.tls],
+        [config.url, auth, config.tls],
+      )
+    )
+      return known.credential;
+    known?.credential.close();
+    this.#entries.delete(config.name);
+    if (auth.type === 'none' || auth.type === 'bearer') return undefined;
+    const own: OAuthServer = { ...config, auth };
+    const found = new FoundServer(own, this.#deps.fetch, this.#now);
+    const credential = this.#create(own, found);
+    this.#entries.set(config.name, { config: own, credential, found });
+    return credential;
+  }
+
+  /** Begins a login of everybody. `scopes`: in addition to those that the server asks for. Rejects with a CredentialProblem. */
+  async login(server: string, scopes: readonly string[], signal: AbortSignal): Promise<LoginAttempt> {
+    return this.logins.begin(await this.#wish(server, scopes, signal));
+  }
+
+  /** The same on another device (RFC 8628): the person types `userCode` at `url` there. The login ends by itself. */
+  async deviceLogin(
+    server: string,
+    scopes: readonly string[],
+    signal: AbortSignal,
+  ): Promise<LoginAttempt & { readonly userCode: string }> {
+    const wish = await this.#wish(server, scopes, signal);
+    const target = { server: wish.found.server, client: wish.chosen.client, resource: wish.found.resource };
+    const device = await beginDevice(target, wish.scopes, wish.tokens, signal);
+    const url = device.completeUrl ?? device.url;
+    const attempt = this.logins.hold(wish, url, device.expiresIn * 1000);
+    void this.logins.poll(attempt.id, device.interval * 1000, (ended) =>
+      pollDevice(target, device.code, wish.tokens, ended),
+    );
+    return { ...attempt, userCode: device.userCode };
+  }
+
+  async #wish(server: string, scopes: readonly string[], signal: AbortSignal): Promise<LoginWish> {
+    const entry = this.#entry(server);
+    const { auth } = entry.config;
+    if (auth.grant !== 'authorization_code')
+      throw new CredentialProblem(
+        'config',
+        `'${server}' gets its tokens without a person: grant: ${auth.grant}`,
+      );
+    await entry.credential.reload();
+    const { challenge } = entry.credential;
+    const found = await entry.found.get(challenge, { isWanted: true }, signal);
+    const deps = this.#clientDeps(entry.config);
+    const chosen = await clientFor(found.server, auth, deps, signal);
+    const asked = entry.credential.asked(found.server.issuer);
+    const wanted = auth.scopes ?? challenge?.scopes ?? found.scopes ?? [];
+    const all = new Set([...asked, ...wanted, ...scopes.flatMap(scopesOf)]);
+    if (all.size > 0 && found.server.scopes_supported?.includes('offline_access') === true)
+      all.add('offline_access');
+    await this.#note(chosen.client, auth, { unanswered: true });
+    return {
+      server,
+      serverUrl: entry.config.url,
+      principal: GATEWAY,
+      found,
+      chosen,
+      scopes: [...all],
+      asked,
+      params: auth.params.authorize,
+      tokens: this.#tokens(entry.config),
+    };
+  }
+
+  /** Erases a login, and withdraws it where its authorization server can. Returns whether there was one. */
+  async logout(
+    server: string,
+    options: { readonly forgetClient?: boolean },
+    signal: AbortSignal,
+  ): Promise<boolean> {
+    const { config, credential } = this.#entry(server);
+    const records = await this.#deps.records();
+    const key = grantKey(server, config.url, GATEWAY);
+    const stored = await this.#alone(
+      key,
+      AbortSignal.any([signal, AbortSignal.timeout(LOGOUT_WAIT_MS)]),
+      async () => {
+        const there = await readGrant(records, key);
+        await records.delete(key);
+        return there;
+      },
+    );
+    await credential.reload();
+    if (!stored) return false;
+    const { grant } = stored;
+    try {
+      const client = await this.#client(config, grant, signal);
+      const deps = this.#tokens(config);
+      const [token, kind] =
+        grant.refresh === undefined
+          ? ([grant.access, 'access_token'] as const)
+          : ([grant.refresh, 'refresh_token'] as const);
+      await revoke({ server: grant.server, client }, token, kind, deps, signal);
+    } catch (error) {
+      this.#deps.log.warn('a login was erased here, but its authorization server was not told', {
+        server,
+        error: error instanceof Error ? error.message : String(error),
+      });
+    }
+    if (options.forgetClient === true) await this.#note(grant.client, config.auth, undefined);
+    return true;
+  }
+
+  /** Resolves once every credential has read its record. */
+  async loaded(): Promise<void> {
+    await Promise.all([...this.#entries.values()].map(({ credential }) => credential.reload()));
+  }
+
+  /** All servers that take a login, by name. */
+  connections(): Connection[] {
+    return [...this.#entries.values()]
+      .map(({ config, credential }): Connection => {
+        const { grant, missing, state } = credential;
+        return {
+          server: config.name,
+          state: state ?? 'none',
+          reason: missing,
+          issuer: grant?.server.issuer,
+          scopes: grant?.scopes ?? [],
+          expires: grant?.expiresAt,
+          renews: grant?.refresh !== undefined || config.auth.grant !== 'authorization_code',
+        };
+      })
+      .sort((a, b) => (a.server < b.server ? -1 : 1));
+  }
+
+  /** Erases the logins of servers that the configuration does not name any more. Returns their names. */
+  async prune(): Promise<string[]> {
+    const records = await this.#deps.records();
+    const kept = new Set(
+      [...this.#entries.values()].map(({ config }) => grantKey(config.name, config.url, GATEWAY)),
+    );
+    const gone: string[] = [];
+    for await (const key of records.keys('grant')) {
+      if (kept.has(key)) continue;
+      gone.push(ownerOf(key)?.server ?? '');
+      await records.delete(key);
+    }
+    return gone;
+  }
+
+  /** Forgets a server that was removed. */
+  remove(server: string): void {
+    this.#entries.get(server)?.credential.close();
+    this.#entries.delete(server);
+  }
+
+  close(): void {
+    this.logins.close();
+    for (const { credential } of this.#entries.values()) credential.close();
+    this.#entries.clear();
+  }
+
+  #entry(server: string): Entry {
+    const entry = this.#entries.get(server);
+    if (!entry) throw new CredentialProblem('config', `'${server}' takes no login: see its auth`);
+    return entry;
+  }
+
+  #create(config: OAuthServer, found: FoundServer): OAuthCredential {
+    const { auth, name } = config;
+    const { log, records, shared, count } = this.#deps;
+    return new OAuthCredential({
+      server: name,
+      auth,
+      key: grantKey(name, config.url, GATEWAY),
+      records,
+      shared,
+      log,
+      now: this.#now,
+      find: (challenge, since, signal) => found.get(challenge, { since }, signal),
+      checkRegistration: ({ server }) => {
+        if (mayRegister(server, auth, this.#document(auth))) return;
+        throw new CredentialProblem(
+          'config',
+          `${server.issuer} takes no registration: register a client with the redirect URI ${this.#redirectUri(auth)}, set auth.client_id`,
+        );
+      },
+      client: (grant, signal) => this.#client(config, grant, signal),
+      renew: (grant, client, signal) => {
+        if (grant.refresh === undefined) throw new CredentialProblem('login', 'the login cannot be renewed');
+        const target = { server: grant.server, client, resource: grant.resource };
+        return refresh(target, grant.refresh, this.#tokens(config), signal);
+      },
+      ...(auth.grant === 'client_credentials' && {
+        obtain: (challenge, more, signal) => this.#obtain(config, found, challenge, more, signal),
+      }),
+      forgetClient: (client) => this.#note(client, auth, undefined),
+      count: (result) => {
+        count.refreshed(name, result);
+      },
+    });
+  }
+
+  async #obtain(
+    config: OAuthServer,
+    found: FoundServer,
+    challenge: BearerChallenge | undefined,
+    more: readonly string[],
+    signal: AbortSignal,
+  ): Promise<Grant> {
+    const { server, resource, scopes: offered } = await found.get(challenge, {}, signal);
+    const { client } = await clientFor(server, config.auth, this.#clientDeps(config), signal);
+    const scopes = [...new Set([...(config.auth.scopes ?? challenge?.scopes ?? offered ?? []), ...more])];
+    const tokens = await clientCredentials(
+      { server, client, resource },
+      scopes,
+      this.#tokens(config),
+      signal,
+    );
+    const now = this.#now();
+    return {
+      server,
+      client: { ...client, authentication: { method: 'none' } },
+      resource,
+      access: tokens.access,
+      refresh: undefined,
+      expiresAt: tokens.expiresIn === undefined ? undefined : now + tokens.expiresIn * 1000,
+      obtainedAt: now,
+      scopes: tokens.scopes ?? scopes,
+      asked: scopes,
+    };
+  }
+
+  async #answered({ server, chosen }: LoginWish, code: string | undefined): Promise<void> {
+    const isUnknown = code === 'invalid_client';
+    const { config } = this.#entry(server);
+    await this.#note(chosen.client, config.auth, isUnknown ? undefined : { unanswered: false });
+  }
+
+  /** Changes what is known about a client that the gateway has registered; undefined: forgets it. */
+  async #note(
+    client: Client,
+    auth: OAuthConfig,
+    change: { readonly unanswered: boolean } | undefined,
+  ): Promise<void> {
+    if (client.kind !== 'registered') return;
+    await changeClient(await this.#deps.records(), client, this.#redirectUri(auth), change);
+  }
+
+  async #loggedIn({ server, serverUrl }: LoginWish, grant: Grant): Promise<void> {
+    const { config, credential } = this.#entry(server);
+    if (config.url !== serverUrl)
+      throw new CredentialProblem('config', `the url of '${server}' has changed: begin the login again`);
+    const records = await this.#deps.records();
+    const key = grantKey(server, config.url, GATEWAY);
+    await this.#alone(key, AbortSignal.timeout(LOCK_WAIT_MS), () => writeGrant(records, key, grant));
+    await credential.reload();
+    this.#deps.log.info('logged in to a server', {
+      server,
+      issuer: grant.server.issuer,
+      scopes: grant.scopes.join(' '),
+    });
+  }
+
+  /** Waits for a renewal that is under way, until the signal aborts: it notices then that its record was changed. */
+  async #alone<T>(key: string, signal: AbortSignal, work: () => Promise<T>): Promise<T> {
+    const records = await this.#deps.records();
+    const release = await records.lock(key, LOCK_MS, signal).catch(() => undefined);
+    try {
+      return await work();
+    } finally {
+      await release?.().catch(() => undefined);
+    }
+  }
+
+  /** The client of a grant; one that the configuration names is as it says today. */
+  async #client(config: OAuthServer, grant: Grant, signal: AbortSignal): Promise<Client> {
+    const { auth } = config;
+    if (grant.client.kind !== 'given') return grant.client;
+    if (auth.client_id !== grant.client.id)
+      throw new CredentialProblem(
+        'login',
+        `the login was that of the client ${grant.client.id}, which auth.client_id is not any more`,
+      );
+    return (await clientFor(grant.server, auth, this.#clientDeps(config), signal)).client;
+  }
+
+  #clientDeps(config: OAuthServer): ClientDeps {
+    const { auth } = config;
+    const { fetch, records } = this.#deps;
+    return {
+      fetch,
+      guard: guardOf(config),
+      document: this.#document(auth),
+      redirectUri: this.#redirectUri(auth),
+      known: async (issuer, redirectUri) => {
+        const known = await readClient(await records(), issuer, redirectUri);
+        const isStale = known?.unanswered === true && known.registeredAt + STALE_CLIENT_MS <= this.#now();
+        return isStale ? undefined : known;
+      },
+      keep: async (asked, registered) => writeClient(await records(), asked, registered),
+      now: this.#now,
+      secret: () => this.#secret(auth),
+    };
+  }
+
+  async #secret({ client_secret }: OAuthConfig): Promise<string | undefined> {
+    if (!client_secret) return undefined;
+    if ('value' in client_secret) return client_secret.value;
+    const printed = await this.#deps.run(client_secret.command, AbortSignal.timeout(SECRET_MS));
+    return printed.replace(/\r?\n$/, '');
+  }
+
+  #redirectUri(auth: OAuthConfig): string {
+    return auth.redirect_uri ?? this.#deps.redirectUri();
+  }
+
+  #document(auth: OAuthConfig): string | undefined {
+    return auth.client_metadata_url ?? this.#deps.document();
+  }
+
+  #tokens(config: OAuthServer): TokenDeps {
+    return { fetch: this.#deps.fetch, guard: guardOf(config), params: config.auth.params.token };
+  }
+}

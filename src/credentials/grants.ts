@@ -1,0 +1,122 @@
+/** What is stored of logins: grants and registered clients, as records of the state. */
+import type { ServerMetadata } from './discovery.js';
+import type { RegisteredClient } from './clients.js';
+import type { Client } from './client-authentication.js';
+import type { Tokens } from './oauth.js';
+
+/** What a login gave. */
+export interface Grant {
+  /** As it was when somebody logged in: a server cannot redirect a refresh. */
+  readonly server: ServerMetadata;
+  readonly client: Client;
+  readonly resource: string | undefined;
+  readonly access: string;
+  readonly refresh: string | undefined;
+  /** Unix time in milliseconds; undefined: the authorization server does not say. */
+  readonly expiresAt: number | undefined;
+  /** Unix time in milliseconds. */
+  readonly obtainedAt: number;
+  readonly scopes: readonly string[];
+  /** Every scope that was ever asked for. */
+  readonly asked: readonly string[];
+}
+
+/** The part of the state that is used here. */
+export interface Records {
+  get(key: string): Promise<{ readonly generation: number; readonly value: object } | undefined>;
+  put(key: string, value: object, ifGeneration: number): Promise<boolean>;
+  delete(key: string): Promise<void>;
+  keys(kind: 'grant' | 'client'): AsyncIterable<string>;
+  lock(key: string, ttlMs: number, signal: AbortSignal): Promise<() => Promise<void>>;
+}
+
+export interface StoredGrant {
+  readonly generation: number;
+  readonly grant: Grant;
+}
+
+/** The owner of logins that serve everybody. */
+export const GATEWAY = '';
+
+/** Another URL finds no token of the one before. `principal`: GATEWAY for all. */
+export function grantKey(server: string, url: string, principal: string): string {
+  const { origin, pathname } = new URL(url);
+  return `grant:${JSON.stringify([server, origin + pathname, principal])}`;
+}
+
+/** What a key of a grant names; undefined: it is none. */
+export function ownerOf(
+  key: string,
+): { readonly server: string; readonly url: string; readonly principal: string } | undefined {
+  try {
+    const [server, url, principal] = JSON.parse(key.slice('grant:'.length)) as string[];
+    if (server === undefined || url === undefined || principal === undefined) return undefined;
+    return { server, url, principal };
+  } catch {
+    return undefined;
+  }
+}
+
+export async function readGrant(records: Records, key: string): Promise<StoredGrant | undefined> {
+  const stored = await records.get(key);
+  return stored && { generation: stored.generation, grant: stored.value as Grant };
+}
+
+/** Writes a grant whatever is there. */
+export async function writeGrant(records: Records, key: string, grant: Grant): Promise<void> {
+  for (let tries = 0; tries < 16; tries++) {
+    const there = await records.get(key);
+    if (await records.put(key, grant, there?.generation ?? 0)) return;
+  }
+  throw new Error('the record of a login changes all the time');
+}
+
+function clientKey(issuer: string, redirectUri: string): string {
+  return `client:${JSON.stringify([issuer, redirectUri])}`;
+}
+
+export async function readClient(
+  records: Records,
+  issuer: string,
+  redirectUri: string,
+): Promise<RegisteredClient | undefined> {
+  return (await records.get(clientKey(issuer, redirectUri)))?.value as RegisteredClient | undefined;
+}
+
+export async function writeClient(
+  records: Records,
+  asked: string,
+  registered: RegisteredClient,
+): Promise<void> {
+  const key = clientKey(registered.client.issuer, asked);
+  const there = await records.get(key);
+  await records.put(key, registered, there?.generation ?? 0);
+}
+
+/** Changes the record of a client, if it is still about this one; undefined: removes it. */
+export async function changeClient(
+  records: Records,
+  { issuer, id }: Client,
+  asked: string,
+  change: Pick<RegisteredClient, 'unanswered'> | undefined,
+): Promise<void> {
+  const key = clientKey(issuer, asked);
+  const there = await records.get(key);
+  const known = there?.value as RegisteredClient | undefined;
+  if (!there || known?.client.id !== id) return;
+  if (!change) await records.delete(key);
+  else if (known.unanswered !== change.unanswered)
+    await records.put(key, { ...known, ...change }, there.generation);
+}
+
+/** A grant with new tokens. */
+export function renewed(grant: Grant, tokens: Tokens, now: number): Grant {
+  return {
+    ...grant,
+    access: tokens.access,
+    refresh: tokens.refresh ?? grant.refresh,
+    expiresAt: tokens.expiresIn === undefined ? undefined : now + tokens.expiresIn * 1000,
+    obtainedAt: now,
+    scopes: tokens.scopes ?? grant.scopes,
+  };
+}

@@ -1,0 +1,430 @@
+/** The only door to oauth4webapi: the requests of OAuth 2.1 with the fetch of the gateway, and their answers as values. */
+import * as oauth from 'oauth4webapi';
+import type { Guard, GuardedFetch } from '../protocol/small-request.js';
+import { objectOf, readJson } from '../wire/json.js';
+import { scopesOf } from './challenge.js';
+import { authenticationOf, type Client } from './client-authentication.js';
+import { guarded, isWebAddress, type ServerMetadata } from './discovery.js';
+import { CredentialProblem, shown } from './problem.js';
+
+export interface Tokens {
+  readonly access: string;
+  /** undefined: the one before stays, or there is none. */
+  readonly refresh: string | undefined;
+  /** Seconds; undefined: not said. */
+  readonly expiresIn: number | undefined;
+  /** undefined: those that were asked for. */
+  readonly scopes: readonly string[] | undefined;
+}
+
+export interface TokenDeps {
+  readonly fetch: GuardedFetch;
+  readonly guard: Guard;
+  /** `auth.params.token` */
+  readonly params: Readonly<Record<string, string>>;
+}
+
+/** Where a token is for, in every request. */
+export interface Target {
+  readonly server: ServerMetadata;
+  readonly client: Client;
+  /** undefined: the parameter is not sent. */
+  readonly resource: string | undefined;
+}
+
+const REQUEST_MS = 20_000;
+const REVOKE_MS = 5000;
+const MOST_BYTES = 262_144;
+/** What a header can carry, and a server may be expected to read. */
+const TOKEN = /^[\x21-\x7e]{1,16384}$/;
+const MOST_RETRY_MS = 3_600_000;
+/** A life that is longer counts as this: ten years, in seconds. */
+const LONGEST_LIFE_S = 315_360_000;
+
+/** The secrets of one login attempt. */
+export interface Proof {
+  readonly state: string;
+  readonly verifier: string;
+}
+
+export function createProof(): Proof {
+  return { state: oauth.generateRandomState(), verifier: oauth.generateRandomCodeVerifier() };
+}
+
+/** Where the person is sent. */
+export async function authorizationUrl(
+  { server, client, resource }: Target,
+  proof: Proof,
+  options: {
+    readonly redirectUri: string;
+    readonly scopes: readonly string[];
+    readonly params: Readonly<Record<string, string>>;
+  },
+): Promise<string> {
+  const url = new URL(server.authorization_endpoint ?? '');
+  const set = {
+    // OpenID Connect Core, 11: without it, offline access may be left out.
+    ...(options.scopes.includes('offline_access') && { prompt: 'consent' }),
+    ...options.params,
+    response_type: 'code',
+    client_id: client.id,
+    redirect_uri: options.redirectUri,
+    state: proof.state,
+    code_challenge: await oauth.calculatePKCECodeChallenge(proof.verifier),
+    code_challenge_method: 'S256',
+    ...(options.scopes.length > 0 && { scope: options.scopes.join(' ') }),
+    ...(resource !== undefined && { resource }),
+  };
+  for (const [name, value] of Object.entries(set)) url.searchParams.set(name, value);
+  return url.href;
+}
+
+/**
+ * Checks what the authorization server sent back with the browser, and exchanges the code (RFC 9207, 2.4 before anything else is read).
+ */
+export async function exchangeCode(
+  { server, client, resource }: Target,
+  proof: Proof,
+  returned: URLSearchParams,
+  redirectUri: string,
+  deps: TokenDeps,
+  signal: AbortSignal,
+): Promise<Tokens> {
+  const as = metadataFor(server);
+  let params: URLSearchParams;
+  try {
+    params = oauth.validateAuthResponse(as, { client_id: client.id }, returned, proof.state);
+  } catch (error) {
+    throw refusedLogin(error, server.issuer);
+  }
+  const options = optionsFor(server, resource, deps, signal);
+  return tokensOf(server, async () =>
+    oauth.processAuthorizationCodeResponse(
+      as,
+      { client_id: client.id },
+      await oauth.authorizationCodeGrantRequest(
+        as,
+        { client_id: client.id },
+        await authenticationOf(client),
+        params,
+        redirectUri,
+        proof.verifier,
+        options,
+      ),
+    ),
+  );
+}
+
+export async function refresh(
+  { server, client, resource }: Target,
+  token: string,
+  deps: TokenDeps,
+  signal: AbortSignal,
+): Promise<Tokens> {
+  const as = metadataFor(server);
+  const options = optionsFor(server, resource, deps, signal);
+  return tokensOf(server, async () =>
+    oauth.processRefreshTokenResponse(
+      as,
+      { client_id: client.id },
+      await oauth.refreshTokenGrantRequest(
+        as,
+        { client_id: client.id },
+        await authenticationOf(client),
+        token,
+        options,
+      ),
+    ),
+  );
+}
+
+export async function clientCredentials(
+  { server, client, resource }: Target,
+  scopes: readonly string[],
+  deps: TokenDeps,
+  signal: AbortSignal,
+): Promise<Tokens> {
+  const as = metadataFor(server);
+  const options = optionsFor(server, resource, deps, signal);
+  const parameters = new URLSearchParams(scopes.length > 0 ? { scope: scopes.join(' ') } : {});
+  for (const [name, value] of Object.entries({ ...deps.params, ...(resource !== undefined && { resource }) }))
+    parameters.set(name, value);
+  return tokensOf(server, async () =>
+    oauth.processClientCredentialsResponse(
+      as,
+      { client_id: client.id },
+      await oauth.clientCredentialsGrantRequest(
+        as,
+        { client_id: client.id },
+        await authenticationOf(client),
+        parameters,
+        options,
+      ),
+    ),
+  );
+}
+
+/** A login on another device (RFC 8628). */
+export interface DeviceLogin {
+  readonly code: string;
+  /** What the person types. */
+  readonly userCode: string;
+  readonly url: string;
+  /** The URL with the code in it, if there is one. */
+  readonly completeUrl: string | undefined;
+  /** Seconds. */
+  readonly expiresIn: number;
+  readonly interval: number;
+}
+
+export async function beginDevice(
+  { server, client, resource }: Target,
+  scopes: readonly string[],
+  deps: TokenDeps,
+  signal: AbortSignal,
+): Promise<DeviceLogin> {
+  if (server.device_authorization_endpoint === undefined)
+    throw new CredentialProblem(
+      'config',
+      `${shown(server.issuer)} has no login on another device: leave out --device`,
+    );
+  const as = metadataFor(server);
+  const parameters: Record<string, string> = {
+    ...(scopes.length > 0 && { scope: scopes.join(' ') }),
+    ...(resource !== undefined && { resource }),
+  };
+  const answer = await attempt(server, async () =>
+    oauth.processDeviceAuthorizationResponse(
+      as,
+      { client_id: client.id },
+      await oauth.deviceAuthorizationRequest(
+        as,
+        { client_id: client.id },
+        await authenticationOf(client),
+        parameters,
+        optionsFor(server, undefined, { ...deps, params: {} }, signal),
+      ),
+    ),
+  );
+  for (const url of [answer.verification_uri, answer.verification_uri_complete])
+    if (url !== undefined && !isWebAddress(url, deps.guard.isLoopback))
+      throw new CredentialProblem(
+        'config',
+        `${shown(server.issuer)} names a page for the login that is not https`,
+      );
+  return {
+    code: answer.device_code,
+    userCode: shown(answer.user_code),
+    url: answer.verification_uri,
+    completeUrl: answer.verification_uri_complete,
+    expiresIn: answer.expires_in,
+    interval: Math.min(Math.max(answer.interval ?? 5, 1), 60),
+  };
+}
+
+/** undefined: not yet; `slower`: ask less often. */
+export async function pollDevice(
+  { server, client, resource }: Target,
+  code: string,
+  deps: TokenDeps,
+  signal: AbortSignal,
+): Promise<Tokens | 'pending' | 'slower'> {
+  const as = metadataFor(server);
+  try {
+    return await tokensOf(server, async () =>
+      oauth.processDeviceCodeResponse(
+        as,
+        { client_id: client.id },
+        await oauth.deviceCodeGrantRequest(
+          as,
+          { client_id: client.id },
+          await authenticationOf(client),
+          code,
+          optionsFor(server, resource, deps, signal),
+        ),
+      ),
+    );
+  } catch (error) {
+    if (error instanceof CredentialProblem && error.code === 'authorization_pending') return 'pending';
+    if (error instanceof CredentialProblem && error.code === 'slow_down') return 'slower';
+    throw error;
+  }
+}
+
+/** Withdraws a token (RFC 7009), if the server can. Rejects with a CredentialProblem. */
+export async function revoke(
+  { server, client }: Omit<Target, 'resource'>,
+  token: string,
+  kind: 'refresh_token' | 'access_token',
+  deps: TokenDeps,
+  signal: AbortSignal,
+): Promise<void> {
+  if (server.revocation_endpoint === undefined) return;
+  const as = metadataFor(server);
+  await attempt(server, async () =>
+    oauth.processRevocationResponse(
+      await oauth.revocationRequest(as, { client_id: client.id }, await authenticationOf(client), token, {
+        ...optionsFor(server, undefined, { ...deps, params: {} }, signal, 'revocation'),
+        additionalParameters: { token_type_hint: kind },
+      }),
+    ),
+  );
+}
+
+function metadataFor(server: ServerMetadata): oauth.AuthorizationServer {
+  const { issuer, token_endpoint } = server;
+  return {
+    issuer,
+    token_endpoint,
+    ...(server.revocation_endpoint !== undefined && { revocation_endpoint: server.revocation_endpoint }),
+    ...(server.device_authorization_endpoint !== undefined && {
+      device_authorization_endpoint: server.device_authorization_endpoint,
+    }),
+    ...(server.authorization_response_iss_parameter_supported === true && {
+      authorization_response_iss_parameter_supported: true,
+    }),
+  };
+}
+
+function optionsFor(
+  { issuer }: ServerMetadata,
+  resource: string | undefined,
+  { fetch, guard, params }: TokenDeps,
+  signal: AbortSignal,
+  purpose: 'tokens' | 'revocation' = 'tokens',
+) {
+  const timeoutMs = purpose === 'tokens' ? REQUEST_MS : REVOKE_MS;
+  return {
+    // Whether http is allowed is the guard's to say.
+    [oauth.allowInsecureRequests]: true,
+    [oauth.customFetch]: async (
+      url: string,
+      { method, headers, body }: oauth.CustomFetchOptions<string, unknown>,
+    ) => {
+      const request = {
+        url,
+        method: method as 'POST',
+        headers: { ...headers, accept: 'application/json' },
+        body: String(body),
+        timeoutMs,
+        maxBytes: MOST_BYTES,
+      };
+      try {
+        const answer = await fetch(request, guard, signal);
+        // Nothing in the answer matters (RFC 7009, 2.2).
+        if (purpose === 'revocation' && answer.status >= 200 && answer.status < 300)
+          return new Response(null, { status: 200 });
+        return answerOf(answer, issuer);
+      } catch (error) {
+        if (error instanceof CredentialProblem) throw error;
+        if (signal.aborted) throw new CredentialProblem('temporary', 'the request was stopped');
+        throw guarded(error, new URL(url).host);
+      }
+    },
+    additionalParameters: { ...params, ...(resource !== undefined && { resource }) },
+    signal,
+  };
+}
+
+/** The answer in the one form that the library takes: JSON, with an error under 400. */
+function answerOf({ status, body, headers }: Awaited<ReturnType<GuardedFetch>>, issuer: string): Response {
+  const retryAfter = headers['retry-after'];
+  const seconds =
+    typeof retryAfter === 'string' && /^\d{1,6}$/.test(retryAfter) ? Number(retryAfter) : undefined;
+  if (status >= 500 || status === 429 || status === 408)
+    throw new CredentialProblem('temporary', `${shown(issuer)} answered HTTP ${status}`, {
+      retryAfterMs: seconds === undefined ? undefined : Math.min(seconds * 1000, MOST_RETRY_MS),
+    });
+  if (status === 200 && body.length === 0) return new Response(null, { status });
+  const type = headers['content-type'];
+  const isForm =
+    typeof type === 'string' && type.toLowerCase().startsWith('application/x-www-form-urlencoded');
+  const json = isForm
+    ? Object.fromEntries(new URLSearchParams(body.toString('utf8')))
+    : objectOf(readJson(body));
+  if (!json) throw new CredentialProblem('config', `${shown(issuer)} answered HTTP ${status} without JSON`);
+  // The gateway has no use for it, and does not check it.
+  const { id_token: _, expires_in: life, ...rest }: Record<string, unknown> = json;
+  const lifeS = typeof life === 'string' && life !== '' ? Number(life) : life;
+  if (typeof lifeS === 'number' && lifeS > 0) rest['expires_in'] = Math.min(lifeS, LONGEST_LIFE_S);
+  // Some servers write null, or nothing, for what they do not give, and scopes as a list.
+  if (Array.isArray(rest['scope'])) rest['scope'] = rest['scope'].join(' ');
+  for (const name of ['refresh_token', 'scope'])
+    if (rest[name] === null || (name === 'refresh_token' && rest[name] === '')) delete rest[name];
+  const isError = typeof rest['error'] === 'string';
+  return new Response(JSON.stringify(rest), {
+    status: isError && status < 400 ? 400 : status,
+    headers: { 'content-type': 'application/json' },
+  });
+}
+
+async function tokensOf(
+  server: ServerMetadata,
+  work: () => Promise<oauth.TokenEndpointResponse>,
+): Promise<Tokens> {
+  const read = await attempt(server, work);
+  const name = shown(server.issuer);
+  if (read.token_type !== 'bearer')
+    throw new CredentialProblem(
+      'config',
+      `${name} gives tokens of the type ${shown(read.token_type)}: only bearer works`,
+    );
+  if (!TOKEN.test(read.access_token) || (read.refresh_token !== undefined && !TOKEN.test(read.refresh_token)))
+    throw new CredentialProblem('config', `${name} gave a token that a header cannot carry`);
+  const { expires_in: expiresIn, scope } = read;
+  return {
+    access: read.access_token,
+    refresh: read.refresh_token,
+    expiresIn,
+    scopes: scope === undefined ? undefined : scopesOf(scope),
+  };
+}
+
+/** What the requests of the library reject with, as a CredentialProblem. */
+async function attempt<T>({ issuer }: ServerMetadata, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    const name = shown(issuer);
+    const cause = causeOf(error);
+    if (cause) throw cause;
+    if (error instanceof oauth.ResponseBodyError) {
+      const { error: code, error_description: text } = error;
+      const passes = code === 'temporarily_unavailable' || code === 'server_error';
+      throw new CredentialProblem(
+        passes ? 'temporary' : OVER.has(code) ? 'login' : 'config',
+        `${name} refuses: ${shown(code)}${text === undefined ? '' : ` (${shown(text)})`}`,
+        { code },
+      );
+    }
+    // Without the cause: it holds the answer, and with it tokens.
+    throw new CredentialProblem(
+      'config',
+      `${name} gave an answer that is not usable: ${shown((error as Error).message)}`,
+    );
+  }
+}
+
+/** Errors that end a login; GitHub has a word of its own. */
+const OVER = new Set(['invalid_grant', 'bad_refresh_token']);
+
+function causeOf(error: unknown): CredentialProblem | undefined {
+  for (let at: unknown = error; at instanceof Error; at = at.cause)
+    if (at instanceof CredentialProblem) return at;
+  return undefined;
+}
+
+function refusedLogin(error: unknown, issuer: string): CredentialProblem {
+  if (error instanceof oauth.AuthorizationResponseError) {
+    const { error: code, error_description: text } = error;
+    return new CredentialProblem(
+      'login',
+      `${shown(issuer)} refused the login: ${shown(code)}${text === undefined ? '' : ` (${shown(text)})`}`,
+      { code },
+    );
+  }
+  return new CredentialProblem(
+    'login',
+    `the answer to the login does not come from ${shown(issuer)}: it was not used`,
+  );
+}

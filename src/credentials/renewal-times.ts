@@ -1,0 +1,44 @@
+/** When a token is renewed, and when a renewal that failed is tried again. All times in ms; points in time as Unix time. */
+import type { Grant } from './grants.js';
+
+/** A token is renewed when a fifth of its life is left, at most this long before its end. */
+const EARLIEST_MS = 300_000;
+const LEAST_MS = 500;
+const RETRY_BASE_MS = 5000;
+const RETRY_MAX_MS = 300_000;
+/** A token is used to shortly before its end: so long, at most a tenth of its life. */
+const MARGIN_MS = 1000;
+
+export interface Wait {
+  readonly from: number;
+  readonly ms: number;
+}
+
+/** A wait is over as well when the clock was set back. */
+export function isOver({ from, ms }: Wait, now: number): boolean {
+  return now < from || now >= from + ms;
+}
+
+/** `failures`: in a row. `atLeastMs`: what the authorization server asks for. */
+export function waitAfter(failures: number, atLeastMs: number): number {
+  const backoff = Math.min(RETRY_BASE_MS * 2 ** Math.min(failures - 1, 30), RETRY_MAX_MS);
+  return Math.max(backoff * (1 + Math.random() * 0.1), atLeastMs);
+}
+
+/** How long from now on. `wait`: that of a failed renewal. */
+export function renewalDue(
+  { expiresAt = 0, obtainedAt }: Grant,
+  wait: Wait | undefined,
+  now: number,
+): number {
+  if (wait) return isOver(wait, now) ? 0 : wait.from + wait.ms - now;
+  const life = Math.max(expiresAt - obtainedAt, 0);
+  const early = Math.min(life / 5, EARLIEST_MS) * (0.9 + Math.random() * 0.2);
+  return Math.max(expiresAt - early - now, LEAST_MS);
+}
+
+/** Until when a token is used; undefined: to a refusal. */
+export function endOf({ expiresAt, obtainedAt }: Grant): number | undefined {
+  if (expiresAt === undefined) return undefined;
+  return expiresAt - Math.min(MARGIN_MS, Math.max(expiresAt - obtainedAt, 0) / 10);
+}
