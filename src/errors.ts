@@ -35,6 +35,8 @@ export const ERRORS = {
   upstream_timeout: { legacy: { rpc: -32000, http: 200 }, modern: { rpc: -32603, http: 200 } },
   /** An answer was cut off, and the fate of the request is unknown. A modern client sees its own stream end. */
   stream_broken: { legacy: { rpc: -32603, http: 200 }, modern: { rpc: -32603, http: 200 } },
+  /** A person has to log in to the server first. */
+  login_required: { legacy: { rpc: -32000, http: 200 }, modern: { rpc: -32603, http: 200 } },
   upstream_auth_failed: { legacy: { rpc: -32000, http: 200 }, modern: { rpc: -32603, http: 200 } },
   upstream_protocol_error: { legacy: { rpc: -32000, http: 200 }, modern: { rpc: -32603, http: 200 } },
   /** The client declined a request that its server needs for the call. */
@@ -71,6 +73,12 @@ export class GatewayError extends Error {
     this.data = data;
     this.rule = rule;
   }
+}
+
+/** The error of a call to a server that somebody has to log in to first. `reason`: see `Link.login`. */
+export function needsLogin(server: string, reason: string): GatewayError {
+  const text = `upstream '${server}' needs a login: run: mcpstead login ${server}`;
+  return new GatewayError('login_required', text, { server, reason });
 }
 
 /** The JSON-RPC message for `error`. `rawId` is JSON: the bytes of the request's id, or `null`. */

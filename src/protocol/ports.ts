@@ -181,7 +181,8 @@ export interface Outgoing {
   readonly trace?: ((transport: 'tcp' | 'pipe', sink: Sink) => readonly [string, Sink]) | undefined;
 }
 
-export type LinkState = 'starting' | 'connecting' | 'up' | 'backoff' | 'draining' | 'down';
+/** `login_required`: it waits until somebody has logged in to the server. */
+export type LinkState = 'starting' | 'connecting' | 'up' | 'backoff' | 'login_required' | 'draining' | 'down';
 
 /** A state change of a link. */
 export interface LinkTransition {
@@ -238,6 +239,8 @@ export interface Link {
   readonly reconnecting?: Promise<void> | undefined;
   /** The last failure, without secrets; undefined while up. */
   readonly lastError: string | undefined;
+  /** Why somebody has to log in to the server first: `never`, `revoked`, `scopes`, `issuer_changed`; undefined: nobody has. */
+  readonly login?: string | undefined;
   /** Seconds until a new attempt is worthwhile, if the server named them. */
   readonly retryAfter: number | undefined;
   /** undefined before the first handshake, and once the lists were dropped after a disconnect. */

@@ -79,6 +79,8 @@ export interface TransportEvents {
   seen(): void;
   /** The server does not answer as a modern one does. */
   wrongEra(): void;
+  /** A request was refused, and only a login of a person gives something else to show. */
+  unauthorized(error: GatewayError): void;
 }
 
 /** How a server refused a request: with an HTTP status of 400 or more, or with a JSON-RPC error in its answer. */
@@ -91,6 +93,8 @@ export type ServerRefusal =
       readonly error: RpcError | undefined;
       /** Whether the request named a session. */
       readonly hadSession: boolean;
+      /** That session was opened with another credential than the request had: some servers refuse it then. */
+      readonly isOutdated?: boolean;
     }
   | { readonly type: 'rpc'; readonly error: RpcError };
 

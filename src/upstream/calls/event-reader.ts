@@ -192,3 +192,10 @@ function sharedHost(message: (bytes: Buffer) => void): EventHost {
   };
   return host;
 }
+
+/** Whether the start of a body is that of an event stream, whatever its content type says. */
+export function startsAsEvents(chunk: Buffer): boolean {
+  if (chunk[0] === 0x7b) return false;
+  const start = chunk.toString('latin1', 0, 9).replace(/^\xef\xbb\xbf/, '');
+  return start.startsWith('event:') || start.startsWith('data:');
+}

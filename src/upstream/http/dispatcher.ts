@@ -1,5 +1,5 @@
 import { createRequire } from 'node:module';
-import type { Socket } from 'node:net';
+import type { LookupFunction, Socket } from 'node:net';
 import type { buildConnector as BuildConnector, Client as ClientType, Dispatcher as Undici } from 'undici';
 import type { HttpServerConfig } from '../../config/types.js';
 import type { Logger } from '../../observe/log.js';
@@ -175,7 +175,7 @@ interface Pools {
  */
 export function createDispatcher(
   server: Endpoint,
-  deps: { logger: Logger; environment?: TrustEnvironment },
+  deps: { logger: Logger; environment?: TrustEnvironment; lookup?: LookupFunction },
 ): Dispatcher {
   const environment = deps.environment ?? process.env;
   const socketOptions = {
@@ -186,6 +186,8 @@ export function createDispatcher(
     // Set on the connected socket: where a system lacks the option, setting it before fails the connection.
     keepAlive: false,
   };
+  /** For connections to the server itself: what a proxy resolves is not seen here. */
+  const direct = deps.lookup ? { ...socketOptions, lookup: deps.lookup } : socketOptions;
   /** Pools of connections to the proxy, for CONNECT. */
   const tunnels = new Set<Pool>();
   const proxy = server.proxy === undefined ? undefined : parseProxy(server.proxy);
@@ -199,9 +201,9 @@ export function createDispatcher(
   if (server.url.startsWith('https:')) trust = tlsOptions(server, environment);
 
   function connectorFor(origin: string): BuildConnector.connector {
-    if (!origin.startsWith('https:')) return buildConnector(socketOptions);
+    if (!origin.startsWith('https:')) return buildConnector(direct);
     trust ??= tlsOptions(server, environment);
-    const secure = buildConnector({ ...socketOptions, ...trust });
+    const secure = buildConnector({ ...direct, ...trust });
     return proxy ? throughTunnel(proxy, secure) : secure;
   }
 

@@ -4,22 +4,16 @@ import type { WheelTimer } from '../../lib/wheel.js';
 import { AnswerReader } from '../calls/answer.js';
 import type { Channel, UpstreamCall } from '../calls/calls.js';
 import { CodedBody } from './coded-body.js';
+import { askAgain } from './credential-refusal.js';
 import { decoder } from './decoder.js';
 import { explain, isTimeout, staleSocket, type Controller, type UpstreamHandler } from './dispatcher.js';
 import type { Braked } from './brake.js';
 import { SseError } from '../../wire/sse-read.js';
-import { EventReader } from '../calls/event-reader.js';
-import {
-  header,
-  retryAfterMs,
-  usable,
-  usableHeader,
-  type Headers,
-  type HttpSession,
-  traced,
-} from './http.js';
+import { EventReader, startsAsEvents } from '../calls/event-reader.js';
+import { header, retryAfterMs, traced, usable, usableHeader } from './http.js';
+import type { Headers, HttpSession } from './http.js';
 import { followRedirect } from './redirect.js';
-import { RefusalBody, refuse } from './refusal.js';
+import { isOutdated, RefusalBody, refuse } from './refusal.js';
 import { MAX_RESUME_MS, MAX_RESUMES, nextAttempt, type Resume, type StreamEnd } from './resume.js';
 
 /** How many bytes that are streamed cost as much as one that is parsed. */
@@ -54,13 +48,18 @@ export class HttpExchange implements UpstreamHandler, Channel, Braked {
   #braked = false;
   /** `call.received` before this request. */
   readonly #receivedBefore: number;
+  /** How often the credential of the call was refused before. */
+  readonly #refusals: number;
+  /** `stamp` of the credential that it was sent with. */
+  #stamp = 0;
   #linger: WheelTimer | undefined;
 
-  constructor(http: HttpSession, call: UpstreamCall, redirects = 0, resume?: Resume) {
+  constructor(http: HttpSession, call: UpstreamCall, redirects = 0, resume?: Resume, refusals = 0) {
     this.#http = http;
     this.#call = call;
     this.#redirects = redirects;
     this.#resume = resume;
+    this.#refusals = refusals;
     this.#receivedBefore = call.received;
   }
 
@@ -69,6 +68,7 @@ export class HttpExchange implements UpstreamHandler, Channel, Braked {
     this.#origin = origin;
     this.#call.channel = this;
     this.#hadSession = this.#http.hasSession;
+    this.#stamp = this.#http.credential?.stamp ?? 0;
     if (this.#resume) {
       const headers = [...this.#http.streamHeaders(), 'last-event-id', this.#resume.lastId];
       dispatcher.dispatch({ method: 'GET', origin, path, headers, body: null, long: true }, this);
@@ -287,7 +287,7 @@ export class HttpExchange implements UpstreamHandler, Channel, Braked {
         call.broken(this.#events?.problem ?? 'ended its event stream without an answer', this.#brokenData());
         break;
       case 'refused':
-        this.#refused(this.#refusal?.taken() ?? NOTHING);
+        if (!this.#asksAgain()) this.#refused();
         break;
       case 'sniff':
         call.broken(`answered HTTP ${this.#status} with an empty body`);
@@ -328,10 +328,10 @@ export class HttpExchange implements UpstreamHandler, Channel, Braked {
       if (this.#detached || this.#aborted || this.#http.closed) return;
       new HttpExchange(this.#http, call, 0, { lastId, tries }).dispatch();
     };
-    const failed = (error: GatewayError): void => {
+    const guarded = owner.boundary.guard('answer', resume, (error) => {
       call.fail(error);
-    };
-    setTimeout(owner.boundary.guard('answer', resume, failed), waitMs).unref();
+    });
+    setTimeout(guarded, waitMs).unref();
     return true;
   }
 
@@ -377,13 +377,11 @@ export class HttpExchange implements UpstreamHandler, Channel, Braked {
   }
 
   #openDecoder(coding: string): void {
-    const { owner } = this.#http;
     let decode: ReturnType<typeof decoder>;
     try {
-      decode = decoder(coding, owner.messageBytes());
+      decode = decoder(coding, this.#http.owner.messageBytes());
     } catch (error) {
-      this.#call.broken(`answered with an unknown coding: ${(error as Error).message}`);
-      return;
+      return this.#call.broken(`answered with an unknown coding: ${(error as Error).message}`);
     }
     if (!decode) return;
     this.#coded = new CodedBody(decode, {
@@ -405,8 +403,32 @@ export class HttpExchange implements UpstreamHandler, Channel, Braked {
     });
   }
 
+  /** Obtains another credential if the server refused the one that was shown; the body is kept meanwhile. */
+  #asksAgain(): boolean {
+    // A fresh token was refused in an older session: the server may have bound that to the old one.
+    if (this.#refusals > 0 && this.#status === 401 && !this.#call.resent) {
+      if (isOutdated(this.#http, this.#hadSession, this.#stamp)) return false;
+    }
+    const sent = { status: this.#status, headers: this.#headers, stamp: this.#stamp, times: this.#refusals };
+    return askAgain(this.#http, sent, {
+      isOver: () => this.#detached || this.#aborted || this.#http.closed,
+      again: () => {
+        this.#refusal?.taken();
+        const next = this.#refusals + 1;
+        new HttpExchange(this.#http, this.#call, this.#redirects, this.#resume, next).dispatch();
+      },
+      failed: (error) => {
+        this.#call.fail(error);
+      },
+      usual: () => {
+        this.#refused();
+      },
+    });
+  }
+
   /** The status is not a success. */
-  #refused(body: Buffer): void {
+  #refused(): void {
+    const body = (this.#refusal as RefusalBody).taken();
     const call = this.#call;
     const status = this.#status;
     const retry = status === 429 || status === 503 ? retryAfterMs(this.#headers) : undefined;
@@ -419,16 +441,9 @@ export class HttpExchange implements UpstreamHandler, Channel, Braked {
     if (status < 400) {
       const problem = followRedirect(this.#http, status, this.#headers, this.#redirects);
       if (problem !== undefined) return call.broken(problem);
-      return new HttpExchange(this.#http, call, this.#redirects + 1).dispatch();
+      return new HttpExchange(this.#http, call, this.#redirects + 1, undefined, this.#refusals).dispatch();
     }
-    refuse(this.#http, call, { status, body, hadSession: this.#hadSession, retryAfterMs: retry });
+    const [hadSession, stamp] = [this.#hadSession, this.#stamp];
+    refuse(this.#http, call, { status, body, hadSession, stamp, retryAfterMs: retry });
   }
-}
-
-const NOTHING = Buffer.alloc(0);
-
-function startsAsEvents(chunk: Buffer): boolean {
-  if (chunk[0] === 0x7b) return false;
-  const start = chunk.toString('latin1', 0, 9).replace(/^\xef\xbb\xbf/, '');
-  return start.startsWith('event:') || start.startsWith('data:');
 }

@@ -1,6 +1,7 @@
 /** What the HTTP transports have in common: headers, addresses, and the session as its exchanges see it. */
 import type { HttpServerConfig } from '../../config/types.js';
 import type { Logger } from '../../observe/log.js';
+import type { Credential } from '../../protocol/credential.js';
 import { isHeaderText } from '../../protocol/header-text.js';
 import type { CallOwner, TransportEvents, UpstreamCall } from '../calls/calls.js';
 import { explain, type Controller, type Dispatcher, type UpstreamHandler } from './dispatcher.js';
@@ -13,6 +14,8 @@ export interface HttpDeps {
   readonly owner: CallOwner;
   readonly events: TransportEvents;
   readonly dispatcher: Dispatcher;
+  /** What is shown to the server, beside the headers of the configuration. */
+  readonly credential: Credential | undefined;
 }
 
 /** A connection over Streamable HTTP, as its POSTs and its GET stream see it; in the modern era it has no session. */
@@ -24,6 +27,8 @@ export interface HttpSession extends HttpDeps {
   /** Counts sessions: incremented when one is lost. */
   readonly generation: number;
   readonly hasSession: boolean;
+  /** `stamp` of the credential that the session was opened with. */
+  readonly sessionStamp: number;
   readonly closed: boolean;
   /** Pauses its streams while the server does not accept the replies that it causes. */
   readonly brake: Brake;
@@ -90,8 +95,14 @@ const OWN = new Set([
 ]);
 
 /** Adds the credential, the headers of the configuration, which replace defaults, and the cookie of the link ('' for none) to `list`. */
-export function withConfigured(list: string[], config: HttpServerConfig, cookie = ''): string[] {
+export function withConfigured(
+  list: string[],
+  config: HttpServerConfig,
+  cookie = '',
+  credential?: Credential,
+): string[] {
   if (config.auth.type === 'bearer') list.push('authorization', `Bearer ${config.auth.token}`);
+  if (credential !== undefined) list.push(...credential.headers);
   for (const [name, value] of Object.entries(config.headers)) {
     const lower = name.toLowerCase();
     if (OWN.has(lower)) continue;
@@ -111,6 +122,9 @@ export class Unread implements UpstreamHandler {
   readonly #done: (error?: string) => void;
   #controller: Controller | undefined;
   #aborted = false;
+  /** Of the response; 0: there is none yet. */
+  status = 0;
+  headers: Headers = {};
 
   /** `done`: called once it has ended, with the reason if it failed. */
   constructor(done: (error?: string) => void) {
@@ -127,7 +141,10 @@ export class Unread implements UpstreamHandler {
     if (this.#aborted) controller.abort(new Error('given up'));
   }
 
-  onResponseStart(): void {}
+  onResponseStart(_controller: Controller, status: number, headers: Headers): void {
+    this.status = status;
+    this.headers = headers;
+  }
 
   onResponseData(): void {}
 

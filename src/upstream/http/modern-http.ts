@@ -4,6 +4,7 @@
  */
 import type { HttpServerConfig, ServerConfig } from '../../config/types.js';
 import type { CallOwner, Transport, TransportEvents, UpstreamCall } from '../calls/calls.js';
+import type { Credential } from '../../protocol/credential.js';
 import type { Dispatcher } from './dispatcher.js';
 import { Brake } from './brake.js';
 import { Cookies } from './cookies.js';
@@ -20,17 +21,21 @@ export class ModernHttp implements Transport, HttpSession {
   readonly modern = true;
   readonly generation = 1;
   readonly hasSession = false;
+  readonly sessionStamp = 0;
   readonly brake = new Brake();
   config: HttpServerConfig;
   readonly owner: CallOwner;
   readonly events: TransportEvents;
   readonly dispatcher: Dispatcher;
+  readonly credential: Credential | undefined;
   origin: string;
   path: string;
   readonly #revision: string;
   readonly #replies: Replies;
   readonly #cookies = new Cookies();
   #headers: string[] | undefined;
+  /** `credential.stamp` of `#headers`. */
+  #stamp = 0;
   #closed = false;
 
   constructor(deps: HttpDeps, revision: string) {
@@ -38,11 +43,12 @@ export class ModernHttp implements Transport, HttpSession {
     this.owner = deps.owner;
     this.events = deps.events;
     this.dispatcher = deps.dispatcher;
+    this.credential = deps.credential;
     this.#revision = revision;
     const url = new URL(deps.config.url);
     this.origin = url.origin;
     this.path = url.pathname + url.search;
-    this.#replies = Replies.overHttp(this, () => (this.#headers ??= this.#build()));
+    this.#replies = Replies.overHttp(this, () => this.#common());
   }
 
   get closed(): boolean {
@@ -83,7 +89,7 @@ export class ModernHttp implements Transport, HttpSession {
   opened(): void {}
 
   headers(call: UpstreamCall): string[] {
-    const headers = [...(this.#headers ??= this.#build()), 'mcp-method', call.method];
+    const headers = [...this.#common(), 'mcp-method', call.method];
     if (call.headers) headers.push(...call.headers);
     return headers;
   }
@@ -114,6 +120,16 @@ export class ModernHttp implements Transport, HttpSession {
     this.dispatcher.destroy();
   }
 
+  /** The headers of every request: the same array as long as they are the same. */
+  #common(): string[] {
+    const { credential } = this;
+    if (credential !== undefined && credential.stamp !== this.#stamp) {
+      this.#stamp = credential.stamp;
+      this.#headers = undefined;
+    }
+    return (this.#headers ??= this.#build());
+  }
+
   #build(): string[] {
     const accept = this.config.quirks.inject_accept_header ?? 'application/json, text/event-stream';
     return withConfigured(
@@ -129,6 +145,7 @@ export class ModernHttp implements Transport, HttpSession {
       ],
       this.config,
       this.#cookies.header(this.origin),
+      this.credential,
     );
   }
 }

@@ -48,20 +48,28 @@ export interface HttpRefusal {
   readonly body: Buffer;
   /** Whether the request named a session. */
   readonly hadSession: boolean;
+  /** `stamp` of the credential of the request. */
+  readonly stamp: number;
   /** What the server asked to wait, in ms. */
   readonly retryAfterMs: number | undefined;
+}
+
+/** Whether a request of a session had another credential than the one that the session was opened with. */
+export function isOutdated(http: HttpSession, hadSession: boolean, stamp: number): boolean {
+  return http.credential !== undefined && hadSession && http.sessionStamp !== stamp;
 }
 
 /** Ends the call, or has the link send it again. */
 export function refuse(
   http: HttpSession,
   call: UpstreamCall,
-  { status, body, hadSession, retryAfterMs }: HttpRefusal,
+  { status, body, hadSession, stamp, retryAfterMs }: HttpRefusal,
 ): void {
   const { owner, config, events, modern } = http;
   const answer = readErrorAnswer(body);
   const error = answer?.error;
-  if (owner.refused(call, { type: 'http', status, body, error, hadSession })) return;
+  const session = { hadSession, isOutdated: isOutdated(http, hadSession, stamp) };
+  if (owner.refused(call, { type: 'http', status, body, error, ...session })) return;
   if (modern && seemsLegacy(error, status)) events.wrongEra();
   if (answer && isAnswerTo(call, answer, status, modern))
     return deliverError(call, answer.value, answer.error);

@@ -3,7 +3,8 @@
  * once, the rest waits; a server that causes more of them than it accepts is not read until it has accepted them.
  */
 import type { Logger } from '../../observe/log.js';
-import { Unread, type HttpSession } from './http.js';
+import type { HttpSession } from './http.js';
+import { postMessage } from './post-message.js';
 import type { Wheel } from '../../lib/wheel.js';
 import { within } from '../../lib/within.js';
 
@@ -48,12 +49,8 @@ export class Replies {
       log,
       send: (body, done) => {
         owner.observer.sent(body.length);
-        const handler = new Unread(done);
-        const { origin, path, dispatcher } = http;
-        dispatcher.dispatch({ method: 'POST', origin, path, headers: headers(), body }, handler);
-        return () => {
-          handler.abort();
-        };
+        const place = () => ({ origin: http.origin, path: http.path, headers: headers() });
+        return postMessage(http, place, body, done);
       },
       full: (on) => {
         if (on) return brake.set(true);

@@ -3,6 +3,7 @@ import { backoffMs } from '../../lib/backoff.js';
 import { SseError } from '../../wire/sse-read.js';
 import { explain, type Controller, type UpstreamHandler } from './dispatcher.js';
 import type { Braked } from './brake.js';
+import { askAgain } from './credential-refusal.js';
 import { EventReader } from '../calls/event-reader.js';
 import { header, usable, type Headers, type HttpSession } from './http.js';
 
@@ -20,6 +21,12 @@ export class ServerStream implements UpstreamHandler, Braked {
   /** The id of the last event: a server that keeps events resumes after it. */
   #lastId: string | undefined;
   #failures = 0;
+  /** How often its credential was refused since it was open last. */
+  #refusals = 0;
+  /** `stamp` of the credential that the request was sent with. */
+  #stamp = 0;
+  /** Another credential is being obtained: then it is opened again. */
+  #asking = false;
   #opens = 0;
   #timer: NodeJS.Timeout | undefined;
   #closed = false;
@@ -36,6 +43,7 @@ export class ServerStream implements UpstreamHandler, Braked {
     this.#origin = origin;
     this.#controller = undefined;
     const headers = this.#http.streamHeaders();
+    this.#stamp = this.#http.credential?.stamp ?? 0;
     this.#braked = false;
     if (this.#lastId !== undefined) headers.push('last-event-id', this.#lastId);
     dispatcher.dispatch({ method: 'GET', origin, path, headers, body: null, long: true }, this);
@@ -70,6 +78,7 @@ export class ServerStream implements UpstreamHandler, Braked {
       const { owner, events, config } = this.#http;
       if (this.#opens++ > 0) events.reopened();
       this.#failures = 0;
+      this.#refusals = 0;
       this.#reader = EventReader.shared(
         (bytes) => {
           events.message(bytes);
@@ -79,6 +88,7 @@ export class ServerStream implements UpstreamHandler, Braked {
       );
       return;
     }
+    if (this.#asksAgain(status, headers)) return;
     // The server does not have that event: the next request begins with new ones.
     if (this.#lastId !== undefined) {
       this.#lastId = undefined;
@@ -126,13 +136,33 @@ export class ServerStream implements UpstreamHandler, Braked {
     this.#again();
   }
 
+  /** Obtains another credential if the server refused the one that was shown. */
+  #asksAgain(status: number, headers: Headers): boolean {
+    const sent = { status, headers, stamp: this.#stamp, times: this.#refusals };
+    const end = (): void => {
+      this.#asking = false;
+      this.#closed = true;
+    };
+    this.#asking = askAgain(this.#http, sent, {
+      isOver: () => this.#closed || this.#http.closed,
+      again: () => {
+        this.#asking = false;
+        this.#refusals++;
+        this.open();
+      },
+      failed: end,
+      usual: end,
+    });
+    return this.#asking;
+  }
+
   #again(): void {
     const { brake, owner } = this.#http;
     brake.release(this);
     this.#lastId = usable(this.#reader?.lastId, 'event id', owner.log) ?? this.#lastId;
     this.#reader?.destroy();
     this.#reader = undefined;
-    if (this.#closed || this.#http.closed) return;
+    if (this.#closed || this.#http.closed || this.#asking) return;
     this.#failures++;
     const wait = Math.max(BACKOFF_BASE_MS / 2, backoffMs(this.#failures, BACKOFF_BASE_MS, BACKOFF_MAX_MS));
     const open = owner.boundary.guard('server_stream', () => {

@@ -9,6 +9,7 @@ import { Pace } from '../../lib/pace.js';
 import { Pieces } from '../../lib/pieces.js';
 import { SseError, SseReader, type EventFields, type SseSink } from '../../wire/sse-read.js';
 import type { CallOwner, Channel, Transport, TransportEvents, UpstreamCall } from '../calls/calls.js';
+import { askAgain, type Shown } from './credential-refusal.js';
 import { explain, type Controller, type UpstreamHandler } from './dispatcher.js';
 import { A_WEB_PAGE, excerpt, saying } from '../calls/excerpt.js';
 import { KEEP_ALIVE_EVENTS } from '../calls/keep-alive.js';
@@ -16,6 +17,7 @@ import { otherPath } from '../link/failures.js';
 import { isHeaderText } from '../../protocol/header-text.js';
 import { Cookies } from './cookies.js';
 import { MAX_REDIRECTS } from './redirect.js';
+import { postMessage } from './post-message.js';
 import { Replies } from './replies.js';
 import { deliverWhole } from '../calls/shared-channel.js';
 import {
@@ -23,7 +25,6 @@ import {
   retryAfterMs,
   sameServer,
   traced,
-  Unread,
   usableHeader,
   withConfigured,
   type Headers,
@@ -52,6 +53,10 @@ export class HttpSse implements Transport, UpstreamHandler {
   #status = 0;
   #headers: Headers = {};
   #refusal: Buffer[] = [];
+  /** How often the credential of the GET was refused. */
+  #refusals = 0;
+  /** `stamp` of the credential that the GET was sent with. */
+  #stamp = 0;
   #type = '';
   readonly #chunks = new Pieces();
   #bytes = 0;
@@ -95,14 +100,8 @@ export class HttpSse implements Transport, UpstreamHandler {
           return () => undefined;
         }
         this.#owner.observer.sent(body.length);
-        const handler = new Unread(done);
-        this.#deps.dispatcher.dispatch(
-          { method: 'POST', ...place(endpoint), headers: this.#postHeaders(endpoint), body },
-          handler,
-        );
-        return () => {
-          handler.abort();
-        };
+        const where = () => ({ ...place(endpoint), headers: this.#postHeaders(endpoint) });
+        return postMessage({ ...this.#shown, dispatcher: this.#deps.dispatcher }, where, body, done);
       },
       full: (on) => {
         if (on) this.#controller?.pause();
@@ -115,7 +114,7 @@ export class HttpSse implements Transport, UpstreamHandler {
     });
   }
 
-  send(call: UpstreamCall): void {
+  send(call: UpstreamCall, refusals = 0): void {
     call.channel = NO_CHANNEL;
     const endpoint = this.#endpoint;
     if (!endpoint) {
@@ -130,7 +129,9 @@ export class HttpSse implements Transport, UpstreamHandler {
         headers: traced(this.#postHeaders(endpoint), call),
         body: call.body,
       },
-      new Posted(call, this.#owner),
+      new Posted(call, this.#shown, refusals, () => {
+        if (!this.#closed) this.send(call, refusals + 1);
+      }),
     );
   }
 
@@ -218,6 +219,30 @@ export class HttpSse implements Transport, UpstreamHandler {
         return this.#open();
       }
     }
+    const sent = {
+      status: this.#status,
+      headers: this.#headers,
+      stamp: this.#stamp,
+      times: this.#refusals,
+    };
+    const isAsked = askAgain(this.#shown, sent, {
+      isOver: () => this.#closed,
+      again: () => {
+        this.#refusals++;
+        this.#open();
+      },
+      failed: (error) => {
+        this.#failed(error);
+      },
+      usual: () => {
+        this.#refused();
+      },
+    });
+    if (!isAsked) this.#refused();
+  }
+
+  /** The GET was answered with an error. */
+  #refused(): void {
     const retry = this.#status === 429 || this.#status === 503 ? retryAfterMs(this.#headers) : undefined;
     const nowhere = this.#status === 404 || this.#status === 405;
     const why = nowhere ? otherPath(this.#streamUrl) : saying(Buffer.concat(this.#refusal), this.#status);
@@ -261,6 +286,8 @@ export class HttpSse implements Transport, UpstreamHandler {
 
   #open(): void {
     if (this.#closed) return;
+    this.#refusal = [];
+    this.#stamp = this.#deps.credential?.stamp ?? 0;
     this.#deps.dispatcher.dispatch(
       {
         method: 'GET',
@@ -269,6 +296,7 @@ export class HttpSse implements Transport, UpstreamHandler {
           ['accept', 'text/event-stream', 'accept-encoding', 'identity'],
           this.#config,
           this.#cookies.header(this.#streamUrl.origin),
+          this.#deps.credential,
         ),
         body: null,
         long: true,
@@ -293,20 +321,26 @@ export class HttpSse implements Transport, UpstreamHandler {
   }
 
   #lost(why: string, retryAfter?: number): void {
-    if (this.#closed) return;
-    this.destroy();
     const code =
       this.#status === 401 || this.#status === 403 ? 'upstream_auth_failed' : 'upstream_disconnected';
-    this.#events.lost(
-      new GatewayError(code, `upstream '${this.#owner.server}' ${why}`, { status: this.#status }),
-      { retryAfterMs: retryAfter },
-    );
+    const error = new GatewayError(code, `upstream '${this.#owner.server}' ${why}`, { status: this.#status });
+    this.#failed(error, retryAfter);
+  }
+
+  #failed(error: GatewayError, retryAfterMs?: number): void {
+    if (this.#closed) return;
+    this.destroy();
+    this.#events.lost(error, { retryAfterMs });
+  }
+
+  get #shown(): Shown {
+    return { ...this.#deps, config: this.#config };
   }
 
   #postHeaders({ origin }: URL): string[] {
     const accept = this.#config.quirks.inject_accept_header ?? 'application/json, text/event-stream';
     const list = ['content-type', 'application/json', 'accept', accept];
-    return withConfigured(list, this.#config, this.#cookies.header(origin));
+    return withConfigured(list, this.#config, this.#cookies.header(origin), this.#deps.credential);
   }
 }
 
@@ -317,19 +351,30 @@ function place(url: URL): { origin: string; path: string } {
 /** The POST of a message: the answer arrives on the stream, the response is read only if it is a refusal. */
 class Posted implements UpstreamHandler {
   readonly #call: UpstreamCall;
+  readonly #shown: Shown;
   readonly #owner: CallOwner;
+  readonly #stamp: number;
+  readonly #refusals: number;
+  readonly #again: () => void;
   #status = 0;
+  #headers: Headers = {};
   #body: Buffer[] = [];
 
-  constructor(call: UpstreamCall, owner: CallOwner) {
+  /** `refusals`: how often its credential was refused before; `again`: sends it once more. */
+  constructor(call: UpstreamCall, shown: Shown, refusals: number, again: () => void) {
     this.#call = call;
-    this.#owner = owner;
+    this.#shown = shown;
+    this.#owner = shown.owner;
+    this.#stamp = shown.credential?.stamp ?? 0;
+    this.#refusals = refusals;
+    this.#again = again;
   }
 
   onRequestStart(): void {}
 
-  onResponseStart(_controller: Controller, status: number): void {
+  onResponseStart(_controller: Controller, status: number, headers: Headers): void {
     this.#status = status;
+    this.#headers = headers;
     if (!this.#call.over) this.#call.httpStatus = status;
   }
 
@@ -338,7 +383,22 @@ class Posted implements UpstreamHandler {
   }
 
   onResponseEnd(): void {
-    if (this.#status < 300) return;
+    if (this.#status < 300 || this.#call.over) return;
+    const sent = { status: this.#status, headers: this.#headers, stamp: this.#stamp, times: this.#refusals };
+    const isAsked = askAgain(this.#shown, sent, {
+      isOver: () => this.#call.over,
+      again: this.#again,
+      failed: (error) => {
+        this.#call.fail(error);
+      },
+      usual: () => {
+        this.#refused();
+      },
+    });
+    if (!isAsked) this.#refused();
+  }
+
+  #refused(): void {
     this.#fail(`answered HTTP ${this.#status}${saying(Buffer.concat(this.#body), this.#status)}`);
   }
 

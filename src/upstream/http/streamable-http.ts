@@ -4,6 +4,7 @@
  */
 import type { HttpServerConfig, ServerConfig } from '../../config/types.js';
 import type { CallOwner, Transport, TransportEvents, UpstreamCall } from '../calls/calls.js';
+import type { Credential } from '../../protocol/credential.js';
 import type { Dispatcher } from './dispatcher.js';
 import { Brake } from './brake.js';
 import { Cookies } from './cookies.js';
@@ -20,15 +21,19 @@ export class StreamableHttp implements Transport, HttpSession {
   readonly owner: CallOwner;
   readonly events: TransportEvents;
   readonly dispatcher: Dispatcher;
+  readonly credential: Credential | undefined;
   origin: string;
   path: string;
   generation = 1;
+  sessionStamp = 0;
   readonly brake = new Brake();
   readonly #replies: Replies;
   readonly #cookies = new Cookies();
   #sessionId: string | undefined;
   #revision: string | undefined;
   #headers: string[] | undefined;
+  /** `credential.stamp` of `#headers`. */
+  #stamp = 0;
   #stream: ServerStream | undefined;
   #closed = false;
   #ending: Promise<void> = Promise.resolve();
@@ -38,6 +43,7 @@ export class StreamableHttp implements Transport, HttpSession {
     this.owner = deps.owner;
     this.events = deps.events;
     this.dispatcher = deps.dispatcher;
+    this.credential = deps.credential;
     const url = new URL(deps.config.url);
     this.origin = url.origin;
     this.path = url.pathname + url.search;
@@ -90,11 +96,17 @@ export class StreamableHttp implements Transport, HttpSession {
   }
 
   opened(sessionId: string): void {
+    this.sessionStamp = this.credential?.stamp ?? 0;
     this.#sessionId = sessionId === '' ? undefined : sessionId;
     this.#headers = undefined;
   }
 
   headers(): string[] {
+    const { credential } = this;
+    if (credential !== undefined && credential.stamp !== this.#stamp) {
+      this.#stamp = credential.stamp;
+      this.#headers = undefined;
+    }
     return (this.#headers ??= this.#build('application/json, text/event-stream', true));
   }
 
@@ -153,6 +165,6 @@ export class StreamableHttp implements Transport, HttpSession {
     if (this.#sessionId !== undefined) list.push('mcp-session-id', this.#sessionId);
     if (this.#revision !== undefined && this.#revision >= '2025-06-18')
       list.push('mcp-protocol-version', this.#revision);
-    return withConfigured(list, this.config, this.#cookies.header(this.origin));
+    return withConfigured(list, this.config, this.#cookies.header(this.origin), this.credential);
   }
 }

@@ -5,10 +5,12 @@
 import type { HttpServerConfig, ServerConfig } from '../../config/types.js';
 import type { GatewayError } from '../../errors.js';
 import type { Slots } from '../../lib/slots.js';
+import type { Credential } from '../../protocol/credential.js';
 import type { Carrier, Transport, TransportEvents, UpstreamCall } from '../calls/calls.js';
 import type { Watcher } from '../stdio/watcher.js';
 import type { ClosingTransports } from './closing-transports.js';
 import { dialHttp, probeAgain } from './dial-http.js';
+import { credentialReady } from './credential-ready.js';
 import { dialStdio } from './dial-stdio.js';
 import type { DialDeps, Dialled } from './dialled.js';
 import type { EraWatch } from './era-watch.js';
@@ -28,6 +30,8 @@ export interface AttemptEvents {
   doubtHealth(): void;
   /** The server does not answer as one of its era does. */
   doubtEra(): void;
+  /** A request was refused, and only a login of a person gives something else to show. */
+  unauthorized(error: GatewayError): void;
   /** The server turned out to be a modern one after it had been dialled as a legacy one. */
   outgrown(): void;
   /** The channel of the transport is gone. `stderr`: the last line of a child. */
@@ -41,6 +45,8 @@ export interface LostDetails {
 
 export interface AttemptDeps {
   readonly config: () => ServerConfig;
+  /** What is shown to a server over HTTP; undefined: what the configuration has. */
+  readonly credential: Credential | undefined;
   readonly calls: LinkCalls;
   readonly own: OwnRequests;
   readonly era: EraWatch;
@@ -71,10 +77,11 @@ export class Attempt implements TransportEvents {
    * then.
    */
   async connect(signal: AbortSignal): Promise<Dialled> {
-    const { calls, closing } = this.#deps;
+    const { calls, closing, credential } = this.#deps;
     calls.order = { seen: 'unknown' };
     // The process before may hold what this one needs: a port, a file.
     if (this.#deps.config().kind === 'stdio') await closing.ended();
+    if (credential) await credentialReady(credential, calls.server, signal);
     const config = this.#deps.config();
     const deps = this.#dialDeps();
     return config.kind === 'stdio' ? dialStdio(config, deps, signal) : dialHttp(config, deps, signal);
@@ -86,9 +93,11 @@ export class Attempt implements TransportEvents {
   }
 
   #dialDeps(): DialDeps {
-    const { calls, own, era, closing, starts, watcher, clientInfo, capabilities, link } = this.#deps;
+    const { calls, credential, own, era, closing, starts, watcher, clientInfo, capabilities, link } =
+      this.#deps;
     return {
       owner: calls,
+      credential,
       events: this,
       starts,
       watcher,
@@ -138,6 +147,11 @@ export class Attempt implements TransportEvents {
   wrongEra(): void {
     const { link } = this.#deps;
     if (link.isCurrent(this.#carrier)) link.doubtEra();
+  }
+
+  unauthorized(error: GatewayError): void {
+    const { link } = this.#deps;
+    if (link.isCurrent(this.#carrier)) link.unauthorized(error);
   }
 
   lost(error: GatewayError, more: LostDetails = {}): void {

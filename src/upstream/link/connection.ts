@@ -24,7 +24,6 @@ import type { Era } from '../../protocol/revisions.js';
 import type { Transport } from '../calls/calls.js';
 import { relayed } from '../calls/relay.js';
 import type { EraWatch } from './era-watch.js';
-import { disconnected } from './failures.js';
 import { freshnessOf } from './freshness.js';
 import type { History } from './history.js';
 import type { Interest } from './interest.js';
@@ -97,6 +96,8 @@ export class Connection implements Link, LinkInterest, LinkAdmin<ServerConfig> {
         return 'up';
       case 'waiting':
         return 'backoff';
+      case 'login':
+        return 'login_required';
       case 'draining':
         return 'draining';
       case 'closed':
@@ -149,6 +150,10 @@ export class Connection implements Link, LinkInterest, LinkAdmin<ServerConfig> {
     return this.#life.lastError;
   }
 
+  get login(): string | undefined {
+    return this.#life.login;
+  }
+
   get retryAfter(): number | undefined {
     return this.#life.retryAfter;
   }
@@ -189,7 +194,7 @@ export class Connection implements Link, LinkInterest, LinkAdmin<ServerConfig> {
     const calls = this.#calls;
     const carrier = this.#life.up;
     const call = relayed(calls, calls.nextId(), out, sink, carrier);
-    const refusal = carrier ? calls.busy(out.client) : disconnected(this.server);
+    const refusal = carrier ? calls.busy(out.client) : this.#life.refusal;
     if (!carrier || refusal) calls.refuse(call, refusal as GatewayError);
     else calls.begin(call, carrier);
     return call;
@@ -198,7 +203,7 @@ export class Connection implements Link, LinkInterest, LinkAdmin<ServerConfig> {
   async request(method: string, params: string | undefined): Promise<Buffer> {
     if (this.#successor) return this.#successor.request(method, params);
     const carrier = this.#life.up;
-    if (!carrier) throw disconnected(this.server);
+    if (!carrier) throw this.#life.refusal;
     return (await this.#own.request(carrier, method, params)).value;
   }
 
@@ -207,7 +212,7 @@ export class Connection implements Link, LinkInterest, LinkAdmin<ServerConfig> {
   }
 
   refresh(): Promise<void> {
-    return this.#life.up ? this.#lists.run() : Promise.reject(disconnected(this.server));
+    return this.#life.up ? this.#lists.run() : Promise.reject(this.#life.refusal);
   }
 
   doubt(): void {

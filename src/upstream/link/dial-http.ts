@@ -75,7 +75,8 @@ export async function dialHttp(
 
 /** Whether a server whose era is unknown may accept `initialize`: it was reached, but refused the probe or did not answer it. */
 function mayTakeInitialize(probed: Probed): boolean {
-  if (probed.type !== 'error') return false;
+  // Nothing else can be shown before somebody has logged in.
+  if (probed.type !== 'error' || probed.error.code === 'login_required') return false;
   const { unreached, retryAfter } = (probed.error.data ?? {}) as {
     unreached?: unknown;
     retryAfter?: unknown;
@@ -134,6 +135,7 @@ async function overLegacy(
       // `probing`: the error names the failures of both transports.
       return await overSse(config, deps, { probing: true });
     } catch (second) {
+      if (second instanceof GatewayError && second.code === 'login_required') throw second;
       if (error instanceof GatewayError && second instanceof GatewayError)
         throw neitherWorks(config.url, error, second, config.name);
       throw second;
@@ -158,6 +160,7 @@ async function httpDeps(config: HttpServerConfig, deps: DialDeps): Promise<HttpD
     owner: deps.owner,
     events: deps.events,
     dispatcher: createDispatcher(config, { logger: deps.owner.log }),
+    credential: deps.credential,
   };
 }
 

@@ -4,6 +4,7 @@ import { GatewayError } from '../../errors.js';
 import type { Slots } from '../../lib/slots.js';
 import type { Peer } from '../../protocol/ports.js';
 import type { LegacyRevision } from '../../protocol/revisions.js';
+import type { Credential } from '../../protocol/credential.js';
 import type { CallOwner, Carrier, Transport, TransportEvents } from '../calls/calls.js';
 import type { Watcher } from '../stdio/watcher.js';
 import { handshake } from './handshake.js';
@@ -15,6 +16,8 @@ export type Known = { readonly era: 'modern' } | { readonly era: 'legacy'; reado
 
 export interface DialDeps {
   readonly owner: CallOwner;
+  /** What is shown to a server over HTTP. */
+  readonly credential: Credential | undefined;
   /** The events of the carrier that `opened` returned. */
   readonly events: TransportEvents;
   readonly starts: Slots;

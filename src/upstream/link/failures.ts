@@ -34,6 +34,7 @@ export function troubleOf(error: unknown): Trouble {
   switch (error.code) {
     case 'upstream_disconnected':
     case 'upstream_auth_failed':
+    case 'login_required':
       return 'way';
     case 'upstream_timeout':
       return 'silence';

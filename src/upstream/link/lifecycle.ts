@@ -3,13 +3,15 @@
  * this class does it, and reports to the link.
  */
 import type { ServerConfig } from '../../config/types.js';
-import { GatewayError, type ErrorCode } from '../../errors.js';
+import { GatewayError, needsLogin, type ErrorCode } from '../../errors.js';
 import { backoffMs } from '../../lib/backoff.js';
+import type { Credential } from '../../protocol/credential.js';
 import type { Carrier } from '../calls/calls.js';
 import type { Attempt, LostDetails } from './attempt.js';
 import { CLOSE_GRACE_MS, type ClosingTransports } from './closing-transports.js';
 import { wasRefused, type Dialled } from './dialled.js';
-import { asGatewayError, retryAfterOf } from './failures.js';
+import { asGatewayError, disconnected, retryAfterOf } from './failures.js';
+import { CredentialWatch } from './credential-watch.js';
 import type { LinkCalls } from './link-calls.js';
 import { step, type LinkEvent, type LinkPhase } from './link-state.js';
 
@@ -27,6 +29,8 @@ export interface LifecycleEvents {
   down(carrier: Carrier | undefined, wasUp: boolean): void;
   /** It stays down until a reload makes a new link. */
   gaveUp(error: GatewayError): void;
+  /** It stays down until somebody has logged in. */
+  awaitsLogin(): void;
   /** No new calls are taken. */
   draining(): void;
   closed(): void;
@@ -37,6 +41,7 @@ export interface LifecycleDeps {
   readonly calls: LinkCalls;
   readonly closing: ClosingTransports;
   readonly attempt: () => Attempt;
+  readonly credential: Credential | undefined;
   /** A server that refuses `initialize` is given up. */
   readonly isOptional: boolean;
   /** Whether the last line of a child's stderr may be shown in `lastError`. */
@@ -70,9 +75,17 @@ export class Lifecycle {
   #logged: string | undefined;
   /** The last line of a child that has just ended. */
   #stderr = '';
+  #login = 'never';
+  readonly #credential: CredentialWatch | undefined;
 
   constructor(deps: LifecycleDeps) {
     this.#deps = deps;
+    if (deps.credential) {
+      const changed = deps.calls.boundary.guard('link', () => {
+        this.#changed();
+      });
+      this.#credential = new CredentialWatch(deps.credential, changed);
+    }
     this.settled = new Promise((resolve) => {
       this.#settle = () => {
         this.firstConnect = false;
@@ -104,7 +117,10 @@ export class Lifecycle {
   start(): void {
     const { problem } = this.#deps.config();
     this.#deps.moved();
-    if (problem === undefined) return this.#beginDial();
+    if (problem === undefined) {
+      this.#credential?.start();
+      return this.#beginDial();
+    }
     this.lastError = problem;
     this.#step({ type: 'hopeless' }, new GatewayError('upstream_disconnected', problem));
     this.#settle();
@@ -112,7 +128,25 @@ export class Lifecycle {
 
   /** The connection, or the attempt to make it, failed. */
   failed(error: GatewayError, retryAfterMs?: number): void {
-    this.#step({ type: 'failed' }, error, retryAfterMs);
+    // Somebody may have logged in since: then it is tried again, after the usual wait.
+    const type = error.code === 'login_required' && !this.#credential?.isNew ? 'unauthorized' : 'failed';
+    this.#step({ type }, error, retryAfterMs);
+  }
+
+  /** The server refuses calls until somebody has logged in. A link that was made without a login goes on without one. */
+  unauthorized(error: GatewayError): void {
+    if (this.#phase.at === 'up' && this.#credential?.wasShown) this.failed(error);
+  }
+
+  /** The error of a call while the link is not up. */
+  get refusal(): GatewayError {
+    const { server } = this.#deps.calls;
+    return this.#phase.at === 'login' ? needsLogin(server, this.#login) : disconnected(server);
+  }
+
+  /** Why somebody has to log in: never, revoked, scopes, issuer_changed; undefined: nobody has. */
+  get login(): string | undefined {
+    return this.#phase.at === 'login' ? this.#login : undefined;
   }
 
   /** The channel of a transport is gone. */
@@ -157,6 +191,7 @@ export class Lifecycle {
     const { calls, link } = this.#deps;
     this.#step({ type: 'close' });
     clearTimeout(this.#timer);
+    this.#credential?.stop();
     this.#closed.abort(new Error('closed'));
     link.closed();
     this.#settle();
@@ -179,6 +214,9 @@ export class Lifecycle {
         case 'wait':
           this.#wait(effect.failures, retryAfterMs);
           break;
+        case 'await_login':
+          this.#deps.link.awaitsLogin();
+          break;
         case 'give_up':
           this.#deps.link.gaveUp(error as GatewayError);
           break;
@@ -187,7 +225,19 @@ export class Lifecycle {
     if (next.at !== before && next.at === this.#phase.at && next.at !== 'closed') this.#deps.moved();
   }
 
+  /** There is something else to show to the server. */
+  #changed(): void {
+    if (this.#phase.at === 'waiting') {
+      // The timer does it soon enough where changes bring nothing.
+      if (this.#credential?.isHasty()) return;
+      clearTimeout(this.#timer);
+      this.#deps.calls.observer.waited(0);
+    }
+    this.#step({ type: 'credential' });
+  }
+
   #beginDial(): void {
+    this.#credential?.dialling();
     this.#dialing = this.#dial();
     this.#deps.calls.boundary.detach('link', this.#dialing, (error) => {
       this.failed(error);
@@ -233,6 +283,7 @@ export class Lifecycle {
     this.lastCode = undefined;
     this.retryAfter = undefined;
     this.#wasUp = true;
+    this.#credential?.connected();
     this.#step({ type: 'connected' });
     this.#settle();
     this.#deps.link.up();
@@ -251,6 +302,11 @@ export class Lifecycle {
     const { message } = calls.shown(error);
     this.lastCode = error.code;
     this.lastError = stderr !== '' && showStderr ? `${message} (stderr: ${stderr})` : message;
+    if (this.#phase.at === 'login') {
+      this.#login = reasonOf(error);
+      this.retryAfter = undefined;
+      this.lastError = `needs a login: mcpstead login ${server}`;
+    }
     calls.observer.down();
     const isRepeated = !wasUp && this.lastError === this.#logged;
     this.#logged = this.lastError;
@@ -258,7 +314,7 @@ export class Lifecycle {
     if (config().problem === undefined)
       log[wasUp ? 'warn' : isRepeated ? 'debug' : 'info']('upstream down', {
         server,
-        error: message,
+        error: this.#phase.at === 'login' ? this.lastError : message,
         stderr: stderr === '' ? undefined : stderr,
       });
     link.down(carrier, wasUp);
@@ -281,4 +337,9 @@ export class Lifecycle {
     };
     this.#timer = setTimeout(boundary.guard('link', due), ms);
   }
+}
+
+function reasonOf({ data }: GatewayError): string {
+  const reason = (data as { reason?: unknown } | null | undefined)?.reason;
+  return typeof reason === 'string' ? reason : 'never';
 }

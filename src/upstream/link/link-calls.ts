@@ -7,6 +7,7 @@ import type { Wheel } from '../../lib/wheel.js';
 import type { Boundary } from '../../observe/boundary.js';
 import type { Logger } from '../../observe/log.js';
 import { MAX_ID } from '../../protocol/message.js';
+import type { Credential } from '../../protocol/credential.js';
 import type { Cause } from '../../protocol/ports.js';
 import type { AnswerLimits, IdOrder } from '../calls/answer-host.js';
 import type { Attribute } from '../calls/attribution.js';
@@ -24,6 +25,8 @@ const MAX_ERROR_TEXT = 2048;
 
 export interface LinkCallsDeps {
   readonly config: () => ServerConfig;
+  /** Its secrets are masked as well. */
+  readonly credential?: Credential | undefined;
   readonly limits: () => Limits;
   readonly observer: LinkObserver;
   readonly log: Logger;
@@ -54,7 +57,8 @@ export class LinkCalls implements CallOwner {
   order: IdOrder = { seen: 'unknown' };
   readonly #config: () => ServerConfig;
   readonly #limits: () => Limits;
-  readonly #secrets: readonly string[];
+  readonly #configured: readonly string[];
+  readonly #credential: Credential | undefined;
   readonly #inFlight: InFlight;
   #attribute: Attribute = () => undefined;
   #recovery: Recovery | undefined;
@@ -68,7 +72,8 @@ export class LinkCalls implements CallOwner {
     this.wheel = rest.wheel;
     this.budget = rest.budget;
     this.server = config().name;
-    this.#secrets = secretsOf(config());
+    this.#configured = secretsOf(config());
+    this.#credential = rest.credential;
     this.stderr = new KeptLines(config());
     this.answerLimits = {
       get messageBytes() {
@@ -203,6 +208,11 @@ export class LinkCalls implements CallOwner {
     call.carrier?.transport.post(
       Buffer.from(`{"jsonrpc":"2.0","method":"notifications/cancelled","params":${params}}`),
     );
+  }
+
+  /** What no text about the server may show. */
+  get #secrets(): readonly string[] {
+    return this.#credential ? [...this.#configured, ...this.#credential.secrets] : this.#configured;
   }
 
   shown(error: GatewayError): GatewayError {

@@ -4,6 +4,8 @@ export type LinkPhase =
   | { readonly at: 'dialing'; readonly failures: number; readonly attempts: number }
   | { readonly at: 'up' }
   | { readonly at: 'waiting'; readonly failures: number; readonly attempts: number }
+  /** Waits for a login of a person. */
+  | { readonly at: 'login' }
   | { readonly at: 'draining' }
   | { readonly at: 'closed' }
   /** Out of attempts, or the configuration can never work: a reload makes a new link. */
@@ -15,6 +17,10 @@ export type LinkEvent =
   | { readonly type: 'failed' }
   /** The attempt failed, and no other one can succeed. */
   | { readonly type: 'hopeless' }
+  /** The attempt failed, or the connection is refused, and only a login of a person helps. */
+  | { readonly type: 'unauthorized' }
+  /** There is something else to show to the server. */
+  | { readonly type: 'credential' }
   /** The backoff is over. */
   | { readonly type: 'due' }
   | { readonly type: 'drain' }
@@ -25,7 +31,9 @@ export type LinkEffect =
   | { readonly do: 'wait'; readonly failures: number }
   /** No calls are sent any more. */
   | { readonly do: 'disconnect' }
-  | { readonly do: 'give_up' };
+  | { readonly do: 'give_up' }
+  /** It stays down until there is something else to show. */
+  | { readonly do: 'await_login' };
 
 export interface LinkStep {
   readonly next: LinkPhase;
@@ -54,6 +62,19 @@ export function step(phase: LinkPhase, event: LinkEvent, maxAttempts: number): L
       return phase.at === 'dialing'
         ? { next: { at: 'given_up' }, effects: [{ do: 'disconnect' }, { do: 'give_up' }] }
         : { next: phase, effects: NONE };
+    case 'unauthorized':
+      return phase.at === 'dialing' || phase.at === 'up'
+        ? { next: { at: 'login' }, effects: [{ do: 'disconnect' }, { do: 'await_login' }] }
+        : { next: phase, effects: NONE };
+    case 'credential':
+      if (phase.at !== 'login' && phase.at !== 'waiting') return { next: phase, effects: NONE };
+      return {
+        next:
+          phase.at === 'login'
+            ? { at: 'dialing', failures: 0, attempts: 0 }
+            : { at: 'dialing', failures: phase.failures, attempts: phase.attempts },
+        effects: [{ do: 'dial' }],
+      };
     case 'due':
       return phase.at === 'waiting'
         ? {

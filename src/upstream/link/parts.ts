@@ -6,6 +6,7 @@ import type { Wheel } from '../../lib/wheel.js';
 import type { Boundary } from '../../observe/boundary.js';
 import type { Logger } from '../../observe/log.js';
 import type { ServerStats } from '../../observe/stats.js';
+import type { Credential } from '../../protocol/credential.js';
 import type { Link, LinkAdmin, LinkEvents, Notice } from '../../protocol/ports.js';
 import type { Era } from '../../protocol/revisions.js';
 import { createAttribution } from '../calls/attribution.js';
@@ -36,6 +37,8 @@ import { Undeclared } from './undeclared.js';
 
 export interface ConnectionDeps {
   readonly config: ServerConfig;
+  /** What is shown to the server beside what its configuration has; all links of the server have the same. */
+  readonly credential?: Credential | undefined;
   readonly stats: ServerStats;
   /** Whether the gauges of the server show this link. Default: true. */
   readonly isShown?: boolean;
@@ -165,6 +168,7 @@ export function createParts(deps: ConnectionDeps, link: Link & LinkAdmin<ServerC
 
   const attemptDeps: AttemptDeps = {
     config,
+    credential: deps.credential,
     calls,
     own,
     era,
@@ -185,6 +189,9 @@ export function createParts(deps: ConnectionDeps, link: Link & LinkAdmin<ServerC
       },
       doubtEra: () => {
         link.doubt();
+      },
+      unauthorized: (error) => {
+        life.unauthorized(error);
       },
       outgrown: () => {
         transitions.outgrow();
@@ -208,6 +215,7 @@ export function createParts(deps: ConnectionDeps, link: Link & LinkAdmin<ServerC
     calls,
     closing,
     attempt,
+    credential: deps.credential,
     isOptional: deps.second ?? false,
     showStderr: deps.showStderr,
     link: transitions,

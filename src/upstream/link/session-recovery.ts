@@ -48,6 +48,7 @@ export class LostSession implements RecoveryCause {
   errorOf(failure: GatewayError | undefined): GatewayError {
     const lost = `upstream '${this.#deps.server}' lost the session of the call`;
     if (!failure) return new GatewayError('upstream_disconnected', lost);
+    if (failure.code === 'login_required') return failure;
     const code = failure.code === 'upstream_auth_failed' ? failure.code : 'upstream_disconnected';
     return new GatewayError(code, `${lost}, and a new session could not be opened`);
   }
@@ -75,6 +76,7 @@ export class LostSession implements RecoveryCause {
 
 function reasonOf(refusal: ServerRefusal): SessionResetReason | undefined {
   if (refusal.type === 'rpc') return lostByError(refusal.error);
-  const { status, body, error, hadSession } = refusal;
+  const { status, body, error, hadSession, isOutdated } = refusal;
+  if (isOutdated === true && hadSession && (status === 401 || status === 403)) return 'expired';
   return lostByStatus(status, body.toString('utf8'), error, hadSession);
 }

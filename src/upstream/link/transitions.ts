@@ -108,6 +108,10 @@ export class Transitions implements LifecycleEvents {
     events.gaveUp(link, error);
   }
 
+  awaitsLogin(): void {
+    this.dropLists();
+  }
+
   draining(): void {
     const { grace, listen, lists } = this.#deps.parts;
     lists.stop();

@@ -22,7 +22,16 @@ function run(types: readonly LinkEvent['type'][], maxAttempts = 0, from: LinkPha
 }
 
 const events = fc.array(
-  fc.constantFrom<LinkEvent['type']>('connected', 'failed', 'hopeless', 'due', 'drain', 'close'),
+  fc.constantFrom<LinkEvent['type']>(
+    'connected',
+    'failed',
+    'hopeless',
+    'unauthorized',
+    'credential',
+    'due',
+    'drain',
+    'close',
+  ),
   { maxLength: 40 },
 );
 
@@ -48,6 +57,32 @@ describe('the life of a link', () => {
     expect(waits(['failed', 'due', 'failed', 'due', 'failed', 'due', 'connected', 'failed'])).toEqual([
       1, 2, 3, 1,
     ]);
+  });
+
+  it('waits for a login without a timer, and dials once there is something to show', () => {
+    expect(run(['unauthorized'])).toEqual({
+      phase: { at: 'login' },
+      effects: [['disconnect', 'await_login']],
+    });
+    expect(run(['failed', 'due', 'unauthorized', 'credential'], 2)).toEqual({
+      phase: FIRST,
+      effects: [['disconnect', 'wait'], ['dial'], ['disconnect', 'await_login'], ['dial']],
+    });
+    expect(run(['connected', 'unauthorized']).phase).toEqual({ at: 'login' });
+    const login: LinkPhase = { at: 'login' };
+    for (const type of ['connected', 'failed', 'hopeless', 'unauthorized', 'due'] as const)
+      expect(run([type], 1, login)).toEqual({ phase: login, effects: [[]] });
+    expect(run(['drain'], 0, login).phase).toEqual({ at: 'draining' });
+    expect(run(['close', 'credential'], 0, login).phase).toEqual({ at: 'closed' });
+  });
+
+  it('dials before its time once there is something else to show, and still counts the failures', () => {
+    expect(run(['failed', 'credential', 'failed', 'credential'])).toEqual({
+      phase: { at: 'dialing', failures: 2, attempts: 2 },
+      effects: [['disconnect', 'wait'], ['dial'], ['disconnect', 'wait'], ['dial']],
+    });
+    for (const phase of [FIRST, { at: 'up' }, { at: 'given_up' }] as const)
+      expect(run(['credential'], 0, phase)).toEqual({ phase, effects: [[]] });
   });
 
   it('gives up after so many failed attempts in a row, for good', () => {
