@@ -7,9 +7,11 @@ import type { LoadedConfig } from './config/index.js';
 import type { Config } from './config/types.js';
 import type { Health, ReloadResult, ServerHealth } from './downstream/http/admin.js';
 import { createHttpPort, type HttpPort } from './downstream/http/server.js';
-import { attachStdio, type StdioClient } from './downstream/stdio.js';
+import { StdioClients } from './downstream/stdio.js';
 import { GatewayAdmin } from './gateway/admin.js';
 import { Announcer } from './gateway/announcer.js';
+import { GatewayCredentials } from './gateway/credentials.js';
+import type { GatewayDeps } from './gateway/deps.js';
 import { bridgeFor } from './gateway/bridge.js';
 import { drain } from './gateway/drain.js';
 import { Identities } from './gateway/identities.js';
@@ -40,31 +42,14 @@ import type { Runtime } from './proxy/runtime.js';
 import { createTasks } from './proxy/tasks.js';
 import type { Sessionless } from './proxy/under-way.js';
 import { createKept } from './session/kept.js';
-import { createSessionStore, type SessionStore, type SessionStoreOptions } from './session/store.js';
+import { createSessionStore } from './session/store.js';
 import type { Streams } from './session/streams.js';
 import { ListCache } from './upstream/link/list-cache.js';
 
 export { createAccess as checkPolicy } from './policy/access.js';
+export type { BuildInfo, GatewayDeps } from './gateway/deps.js';
 export type { Health, ReloadResult, ServerHealth };
 export type { Session, SessionRecord, SessionStore, SessionStoreOptions } from './session/store.js';
-
-export interface BuildInfo {
-  readonly version: string;
-  readonly git_sha: string;
-}
-
-export interface GatewayDeps {
-  readonly logger: Logger;
-  readonly build: BuildInfo;
-  /** Names the proxies and certificates for requests to issuers. */
-  readonly env: NodeJS.ProcessEnv;
-  /** Reads the configuration again. */
-  readonly reload: () => LoadedConfig;
-  /** undefined: the gateway is part of another program. */
-  readonly configFile: string | undefined;
-  /** undefined: sessions are kept in this process. */
-  readonly sessions: ((options: SessionStoreOptions) => SessionStore) | undefined;
-}
 
 export class GatewayCore {
   readonly #log: Logger;
@@ -84,6 +69,7 @@ export class GatewayCore {
   readonly #bridge;
   readonly #catalog: Catalog;
   readonly #links: Links;
+  readonly #credentials: GatewayCredentials;
   readonly #readiness: Readiness;
   readonly #announcer: Announcer;
   readonly #lives: Lives;
@@ -91,7 +77,7 @@ export class GatewayCore {
   readonly admin: GatewayAdmin;
   readonly #gate: Gate;
   readonly #port: HttpPort;
-  readonly #attached = new Set<StdioClient>();
+  readonly #attached = new StdioClients();
   readonly #sweeper: NodeJS.Timeout;
   #runtime: Runtime;
   /** The port is open. */
@@ -197,26 +183,34 @@ export class GatewayCore {
       },
       clock: () => Date.now(),
     });
+    this.#credentials = new GatewayCredentials({
+      ...{ env: deps.env, log, stats, state },
+      config: () => this.#config,
+      origin: () => this.admin.clientOrigin,
+    });
     this.#links = new Links({
-      pins,
+      ...{
+        pins,
+        log,
+        stats,
+        boundary,
+        wheel,
+        budget,
+        readiness,
+        questions,
+        streams,
+        tasks,
+        given,
+        listeners,
+      },
+      credentials: this.#credentials,
       config: () => this.#config,
       access: () => this.#runtime.access,
       version: deps.build.version,
-      log,
-      stats,
-      boundary,
-      wheel,
-      budget,
       starts: this.#starts,
       catalog: this.#catalog,
       cache: config.cache.dir === undefined ? undefined : new ListCache(config.cache.dir, log),
-      readiness,
       announcer: this.#announcer,
-      questions,
-      streams,
-      tasks,
-      given,
-      listeners,
       interests: () => this.#interests,
       sessionOf: (id) => this.#sessions.find(id),
       evict: (session) => {
@@ -258,6 +252,7 @@ export class GatewayCore {
       gate: () => this.#gate,
       runtime: () => this.#runtime,
       links: () => this.#links,
+      credentials: this.#credentials,
       readiness,
       stats,
       build,
@@ -266,6 +261,7 @@ export class GatewayCore {
         stats.bufferedBytes = budget.used;
         stats.tlsExpires = this.#port.certificateExpires();
         this.#links.measure();
+        this.#credentials.measure();
       },
       reload: () => this.reload(),
     });
@@ -306,6 +302,7 @@ export class GatewayCore {
       gate: this.#gate,
       admin: this.admin.operators,
       api: this.admin,
+      logins: this.#credentials,
       config: () => this.#config,
       wheel,
       budget,
@@ -345,7 +342,7 @@ export class GatewayCore {
    * Resolves when the client has left; its calls go on for the grace period, then the output ends.
    */
   attach(input: Readable, output: Writable, profile?: string): Promise<void> {
-    const client = attachStdio(
+    return this.#attached.attach(
       {
         to: profile === undefined ? {} : { profile },
         gate: this.#gate,
@@ -361,9 +358,6 @@ export class GatewayCore {
       input,
       output,
     );
-    this.#attached.add(client);
-    void client.closed.then(() => this.#attached.delete(client));
-    return client.left;
   }
 
   /** Reads the configuration again, or another one if it is given, and applies it. */
@@ -384,6 +378,7 @@ export class GatewayCore {
     };
     const result = applyConfig({ log: this.#log, links: this.#links, use }, old, loaded);
     this.admin.reloaded();
+    this.#credentials.reloaded();
     this.#lives.reload(old.mcp.auth, this.#config.mcp.auth);
     if (old.limits.name_length !== this.#config.limits.name_length) this.#catalog.touch();
     return result;
@@ -412,8 +407,7 @@ export class GatewayCore {
           this.#bridge.close();
           this.#legacyTasks.close();
         },
-        closeTransports: (ms) =>
-          Promise.all([this.#port.close(ms), ...[...this.#attached].map((client) => client.close(ms))]),
+        closeTransports: (ms) => Promise.all([this.#port.close(ms), this.#attached.close(ms)]),
         endSessions: () => {
           this.#sessions.endWhere(() => true, 'gateway_shutdown');
         },
@@ -437,11 +431,12 @@ export class GatewayCore {
     this.admin.destroy();
     this.#announcer.close();
     this.#sessions.endWhere(() => true, 'gateway_shutdown');
-    for (const client of this.#attached) client.destroy();
+    this.#attached.destroy();
     this.#port.destroy();
     this.#runtime.auth.close();
     this.#identities.close();
     this.#links.destroy();
+    this.#credentials.close();
     this.#links.closeWatcher();
     this.#wheel.close();
   }

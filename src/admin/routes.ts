@@ -11,6 +11,7 @@ import * as schemas from './schemas.js';
 import { counted, historyOf, listed, serverDetail, stderrOf } from './servers.js';
 import { sessionRows } from './sessions.js';
 import { ACTS } from './acts.js';
+import { LOGINS } from './logins.js';
 
 /** How long a ticket of `POST ticket/new` is good. */
 const TICKET_MS = 120_000;
@@ -245,6 +246,7 @@ export function createRoutes(hub: EventHub | undefined): readonly RouteSpec[] {
       },
     }),
     ...ACTS,
+    ...LOGINS,
   ];
   routes.push(
     route({

@@ -46,6 +46,63 @@ export interface SessionFacts {
   readonly listening: boolean;
 }
 
+/** A login under way. */
+export interface LoginFacts {
+  readonly id: string;
+  readonly server: string;
+  readonly issuer: string;
+  readonly scopes: readonly string[];
+  readonly redirectUri: string;
+  /** Where the person is sent. */
+  readonly url: string;
+  /** Unix time in milliseconds. */
+  readonly expires: number;
+}
+
+/** A server that takes a login, and how that stands. Times in Unix milliseconds. */
+export interface ConnectionFacts {
+  readonly server: string;
+  readonly state: 'valid' | 'refreshing' | 'failing' | 'login_required' | 'none';
+  readonly reason: 'never' | 'revoked' | 'scopes' | 'issuer_changed' | undefined;
+  readonly issuer: string | undefined;
+  readonly scopes: readonly string[];
+  readonly expires: number | undefined;
+  readonly renews: boolean;
+}
+
+/** Logins to servers. What rejects does so with an Error whose message says why, for people. */
+export interface LoginActions {
+  login(server: string, scopes: readonly string[], signal: AbortSignal): Promise<LoginFacts>;
+  /** On another device, where the person types `userCode`. */
+  deviceLogin(
+    server: string,
+    scopes: readonly string[],
+    signal: AbortSignal,
+  ): Promise<LoginFacts & { readonly userCode: string }>;
+  /** Returns whether there was a login. */
+  logout(server: string, forgetClient: boolean, signal: AbortSignal): Promise<boolean>;
+  connections(): Promise<readonly ConnectionFacts[]>;
+  /** Erases logins of servers that are not configured. Returns the names of the servers. */
+  prune(): Promise<readonly string[]>;
+  find(id: string): Promise<LoginFacts | undefined>;
+  /** Waits until the login has ended, or the signal aborts. undefined: there is no such login. */
+  ended(
+    id: string,
+    signal: AbortSignal,
+  ): Promise<
+    | { readonly state: 'waiting' }
+    | { readonly state: 'done' }
+    | { readonly state: 'failed'; readonly text: string }
+    | undefined
+  >;
+  /** `returned`: the query of the address that the authorization server sent the browser to. */
+  finish(
+    returned: URLSearchParams,
+    by: { readonly pasted: true },
+    signal: AbortSignal,
+  ): Promise<{ readonly server: string }>;
+}
+
 /** What operators do. Each is recorded in the audit log by whoever calls it. */
 export interface Actions {
   /** New connections in place of those to a server. false: there is no such server. */
@@ -87,6 +144,7 @@ export interface ConfigFile {
 }
 
 export interface AdminSource {
+  readonly logins: LoginActions;
   /** undefined: the gateway is part of another program. */
   readonly file: ConfigFile | undefined;
   readonly build: { readonly version: string; readonly git_sha: string };

@@ -63,6 +63,11 @@ export function statusOf(facts: StatusFacts): ServerStatus {
       command: `mcpstead pins approve ${quoted(name)}`,
     });
   }
+  if (facts.state === 'login_required')
+    return made('attention', 'needs login', 'needs a login', {
+      text: 'log in to it',
+      command: `mcpstead login ${quoted(name)}`,
+    });
   if (facts.state === 'draining') return made('wait', 'draining', 'its calls finish');
   if (facts.firstConnect && facts.lastError === undefined)
     return made('wait', facts.kind === 'stdio' ? 'starting' : 'connecting');
@@ -90,7 +95,8 @@ function sinceOf({ history, started }: StatusFacts, word: string): string {
 }
 
 const isDown = (word: string): boolean => word === 'down' || word === 'needs login';
-const isFailure = (state: LinkState): boolean => state === 'backoff' || state === 'down';
+const isFailure = (state: LinkState): boolean =>
+  state === 'backoff' || state === 'down' || state === 'login_required';
 
 /** Whether an entry of the history is part of a state with this word. */
 const BELONGS: Readonly<Record<LinkState, (word: string) => boolean>> = {
@@ -98,6 +104,7 @@ const BELONGS: Readonly<Record<LinkState, (word: string) => boolean>> = {
   starting: (word) => word === 'starting' || isDown(word),
   connecting: (word) => word === 'connecting' || isDown(word),
   backoff: isDown,
+  login_required: isDown,
   down: (word) => word === 'off' || isDown(word),
   draining: (word) => word === 'draining',
 };

@@ -45,6 +45,27 @@ const MAX_HELD = 256;
 
 type Messages = ReturnType<typeof readMessages>;
 
+/** The clients of a gateway on streams. */
+export class StdioClients {
+  readonly #clients = new Set<StdioClient>();
+
+  /** Resolves when the client has left. */
+  attach(...from: Parameters<typeof attachStdio>): Promise<void> {
+    const client = attachStdio(...from);
+    this.#clients.add(client);
+    void client.closed.then(() => this.#clients.delete(client));
+    return client.left;
+  }
+
+  async close(graceMs: number): Promise<void> {
+    await Promise.all([...this.#clients].map((client) => client.close(graceMs)));
+  }
+
+  destroy(): void {
+    for (const client of this.#clients) client.destroy();
+  }
+}
+
 export function attachStdio(deps: StdioDeps, input: Readable, output: Writable): StdioClient {
   const { gate, log, boundary } = deps;
   const { body_bytes } = deps.config().limits;

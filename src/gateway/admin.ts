@@ -9,7 +9,7 @@ import { SeriesRecorder, STEP_MS } from '../admin/series.js';
 import type { AdminSource, ServerFacts, SessionFacts } from '../admin/source.js';
 import { ConsoleAuth } from '../auth/console.js';
 import { createPeer, type Peer } from '../auth/peer.js';
-import { secretsIn } from '../config/index.js';
+import { isLoopback, secretsIn } from '../config/index.js';
 import type { AuthConfig, Config } from '../config/types.js';
 import type { Api } from '../downstream/http/api.js';
 import type { GatewayError } from '../errors.js';
@@ -23,6 +23,7 @@ import { routeTo } from '../proxy/route.js';
 import type { configFile } from './config-file.js';
 import { announceRun, folderKeyStore } from './console-key.js';
 import { DisabledServers } from './disabled.js';
+import type { GatewayCredentials } from './credentials.js';
 import type { Observers } from './observers.js';
 import { Operators, type OperatorsDeps } from './operators.js';
 import type { Sessions } from './sessions.js';
@@ -37,6 +38,7 @@ export interface AdminDeps extends Omit<OperatorsDeps, 'troubles' | 'acted'> {
   readonly gate: () => Gate;
   /** What the file refers to. */
   readonly env: NodeJS.ProcessEnv;
+  readonly credentials: GatewayCredentials;
   /** The file of the configuration; undefined: the gateway is part of another program. */
   readonly configFile: string | undefined;
 }
@@ -237,6 +239,7 @@ export class GatewayAdmin implements Api {
           };
         },
       },
+      logins: this.#deps.credentials,
       state: () => readiness.state,
       config: () => this.#config,
       secrets: () => [...secretsIn(this.#config), ...(this.#key.made === undefined ? [] : [this.#key.made])],
@@ -324,6 +327,15 @@ export class GatewayAdmin implements Api {
   #publicOrigin(): string {
     const { public_url } = this.#config.http;
     return public_url ?? (this.#address ? new URL(this.#address.url).origin : '');
+  }
+
+  /** Where a browser on this machine, or through `http.public_url`, comes back to. */
+  get clientOrigin(): string {
+    const { public_url } = this.#config.http;
+    if (public_url !== null) return public_url.replace(/\/+$/, '');
+    const url = new URL(this.#address?.url ?? 'http://127.0.0.1');
+    if (!isLoopback(url.hostname)) url.hostname = '127.0.0.1';
+    return url.origin;
   }
 
   #localConsole(): string {

@@ -42,6 +42,7 @@ export function healthOf(
     reconnects: stats.reconnects,
     last_error: link.lastError ?? null,
     state: link.state,
+    ...(link.login !== undefined && { login: { per: 'gateway', reason: link.login } }),
     era: peer && keptSince === undefined ? link.era : null,
     revision: keptSince === undefined ? (peer?.revision ?? null) : null,
     ...(keptSince !== undefined && {

@@ -34,6 +34,7 @@ import { UpstreamPool } from '../upstream/link/pool.js';
 import { SecondLinks } from '../upstream/link/second-links.js';
 import { createWatcher, type Watcher } from '../upstream/stdio/watcher.js';
 import type { Announcer } from './announcer.js';
+import type { GatewayCredentials } from './credentials.js';
 import { pinning, type PinBook } from './pins.js';
 import type { Readiness } from './readiness.js';
 
@@ -49,6 +50,7 @@ export interface LinksDeps {
   readonly config: () => Config;
   readonly access: () => Access;
   readonly pins: PinBook;
+  readonly credentials: GatewayCredentials;
   readonly version: string;
   readonly log: Logger;
   readonly stats: GatewayStats;
@@ -305,6 +307,7 @@ export class Links {
     return new Connection({
       ...more,
       config,
+      credential: this.#deps.credentials.of(config),
       stats: this.#deps.stats.server(config.name),
       isShown: !client && !more.second,
       log,

@@ -1,6 +1,6 @@
 /** The metrics of authentication and policy: see families.ts. */
 import { tallied, type Family } from './family.js';
-import { AUTH_FAILURES } from './stats.js';
+import { AUTH_FAILURES, CREDENTIAL_STATES, LOGIN_OUTCOMES, TOKEN_REFRESHES } from './stats.js';
 
 /** In the order of the exposition. */
 export const ACCESS_FAMILIES: readonly Family[] = [
@@ -54,6 +54,38 @@ export const ACCESS_FAMILIES: readonly Family[] = [
         yield [[server, 'approved'], approved];
         yield [[server, 'pending'], pending];
       }
+    },
+  },
+  {
+    name: 'mcpstead_credentials',
+    kind: 'gauge',
+    help: 'State of the token of a server that needs a login.',
+    labels: { server: undefined, state: CREDENTIAL_STATES },
+    *read({ servers }) {
+      for (const { server: name, credential } of servers) {
+        if (credential === undefined) continue;
+        for (const state of CREDENTIAL_STATES) yield [[name, state], state === credential ? 1 : 0];
+      }
+    },
+  },
+  {
+    name: 'mcpstead_oauth_refresh_total',
+    kind: 'counter',
+    help: 'Renewals of tokens, by server and result; `shared`: another process had done it.',
+    labels: { server: undefined, result: TOKEN_REFRESHES },
+    *read({ servers }) {
+      for (const { server: name, tokenRefreshes } of servers)
+        for (const [result, n] of tokenRefreshes.values) yield [[name, result], n];
+    },
+  },
+  {
+    name: 'mcpstead_oauth_logins_total',
+    kind: 'counter',
+    help: 'Logins to servers, by server and result.',
+    labels: { server: undefined, result: LOGIN_OUTCOMES },
+    *read({ servers }) {
+      for (const { server: name, logins } of servers)
+        for (const [result, n] of logins.values) yield [[name, result], n];
     },
   },
 ];

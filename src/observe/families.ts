@@ -392,6 +392,7 @@ export const FAMILIES: readonly Family[] = [
         'upstream_disconnected',
         'upstream_timeout',
         'upstream_auth_failed',
+        'login_required',
         'upstream_protocol_error',
         'upstream_returned_error',
         'internal',

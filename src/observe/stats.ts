@@ -45,10 +45,18 @@ export class Tally<K extends string> {
   }
 }
 
+export const TOKEN_REFRESHES = ['success', 'denied', 'error', 'shared'] as const;
+export type TokenRefresh = (typeof TOKEN_REFRESHES)[number];
+export const LOGIN_OUTCOMES = ['success', 'denied', 'expired', 'refused'] as const;
+export type LoginOutcome = (typeof LOGIN_OUTCOMES)[number];
+export const CREDENTIAL_STATES = ['valid', 'refreshing', 'failing', 'login_required'] as const;
+export type CredentialState = (typeof CREDENTIAL_STATES)[number];
+
 export type ToolErrorReason =
   | 'upstream_disconnected'
   | 'upstream_timeout'
   | 'upstream_auth_failed'
+  | 'login_required'
   | 'upstream_protocol_error'
   | 'upstream_returned_error'
   | 'internal'
@@ -89,6 +97,10 @@ export class ServerStats {
   currentBackoffSeconds = 0;
   readonly sessionResets = new Tally<SessionResetReason>();
   readonly toolsRefresh = new Tally<Outcome>();
+  readonly tokenRefreshes = new Tally<TokenRefresh>();
+  readonly logins = new Tally<LoginOutcome>();
+  /** undefined: it has no token that changes. */
+  credential: CredentialState | undefined;
   readonly toolsRefreshDuration = new Histogram(DURATION_BUCKETS);
   /** Unix seconds; 0 before the first. */
   toolsLastRefresh = 0;

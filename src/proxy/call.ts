@@ -39,6 +39,7 @@ const REASONS: Partial<Record<ErrorCode, ToolErrorReason>> = {
   upstream_disconnected: 'upstream_disconnected',
   upstream_timeout: 'upstream_timeout',
   upstream_auth_failed: 'upstream_auth_failed',
+  login_required: 'login_required',
   upstream_protocol_error: 'upstream_protocol_error',
   stream_broken: 'upstream_protocol_error',
   busy: 'busy',

@@ -2,7 +2,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { GatewayError } from '../../errors.js';
 import type { Boundary } from '../../observe/boundary.js';
-import type { Principal } from '../../protocol/ports.js';
+import type { LinkState, Principal } from '../../protocol/ports.js';
 import type { Budget } from '../../lib/budget.js';
 import { readJson } from '../../wire/json.js';
 import { readBody } from './body.js';
@@ -21,7 +21,9 @@ export interface ServerHealth {
   readonly last_seen_seconds_ago: number | null;
   readonly reconnects: number;
   readonly last_error: string | null;
-  readonly state: 'starting' | 'connecting' | 'up' | 'backoff' | 'draining' | 'down';
+  readonly state: LinkState;
+  /** The login that is missing; absent: none is. `reason`: never, revoked, scopes, issuer_changed. */
+  readonly login?: { readonly per: 'gateway'; readonly reason: string };
   /** null while unknown. */
   readonly era: 'legacy' | 'modern' | null;
   readonly revision: string | null;

@@ -18,6 +18,7 @@ import {
 import { API_PATH, serveApi, type Api, type ApiRoute } from './api.js';
 import { CONSOLE_PATH, createConsoleFiles } from './console.js';
 import type { OwnRoute } from './guard.js';
+import { DONE_PATH, serveCallback, serveClientDocument, serveDone, type LoginPages } from './logins.js';
 import { createMcp } from './mcp.js';
 import { sendError } from './respond.js';
 import { createSse2024, type Sse2024Deps } from './sse-2024.js';
@@ -78,6 +79,7 @@ export type HttpRoute = PlainRoute | GuardedRoute | DependingRoute;
 export interface RoutesDeps extends Sse2024Deps {
   readonly admin: Admin;
   readonly api: Api;
+  readonly logins: LoginPages;
 }
 
 export interface Routes {
@@ -255,6 +257,24 @@ export function createRoutes(deps: RoutesDeps): Routes {
               : undefined,
         );
       },
+    },
+    {
+      // Where a browser comes back from the authorization server of a server.
+      path: '/-/oauth/callback',
+      on: 'both',
+      page: true,
+      admits: 'open',
+      place,
+      serve: (request) => serveCallback(deps.logins, request),
+    },
+    { path: DONE_PATH, on: 'both', page: true, admits: 'open', place, serve: serveDone },
+    {
+      path: '/-/oauth/client.json',
+      on: 'both',
+      page: true,
+      admits: 'open',
+      place,
+      serve: (request) => serveClientDocument(deps.logins, request),
     },
     {
       path: /^\/-\/(?:servers\/([A-Za-z0-9._-]{1,64})\/)?mcp$/,

@@ -1,5 +1,5 @@
 /** Requests for one server: finds it by name or URI, waits until it had a chance to connect, and sends the request. */
-import { GatewayError } from '../../errors.js';
+import { GatewayError, needsLogin } from '../../errors.js';
 import { within } from '../../lib/within.js';
 import type { Budget } from '../../lib/budget.js';
 import type { ParamHeader } from '../../protocol/lists.js';
@@ -242,6 +242,7 @@ export function unreachableRoute(view: View, server: string | undefined): Gatewa
 }
 
 function unreachable({ link }: Pick<Target, 'link'>): GatewayError {
+  if (link.login !== undefined) return needsLogin(link.server, link.login);
   const why = link.firstConnect ? 'is still connecting' : 'is disconnected';
   const cause = link.lastError === undefined ? '' : ` (${link.lastError})`;
   const data = link.retryAfter === undefined ? undefined : { retryAfter: link.retryAfter };

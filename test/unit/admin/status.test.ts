@@ -39,6 +39,7 @@ describe('the word', () => {
       'attention',
       'needs login',
     ],
+    ['a login that is missing', { state: 'login_required' }, 'attention', 'needs login'],
     ['hidden definitions', { pending: 2 }, 'attention', 'needs approval'],
     ['hidden definitions of a server that is down', { pending: 2, state: 'backoff' }, 'failed', 'down'],
     ['turned off', { state: 'down', off: true, lastError: 'x' }, 'off', 'off'],
@@ -56,6 +57,19 @@ describe('the word', () => {
     const never = past(['connecting', 1], ['backoff', 3], ['connecting', 4]);
     expect(statusOf(facts({ state: 'connecting', lastError: 'x', history: never })).since).toBe(at(3));
     expect(statusOf(facts({ started: 9 })).since).toBe(at(9));
+  });
+});
+
+it('of a server without a login names the command that logs in, and since when that is missing', () => {
+  const history = past(['connecting', 1], ['up', 2], ['login_required', 3]);
+  const lastError = 'needs a login: mcpstead login a b';
+  expect(statusOf(facts({ name: 'a b', state: 'login_required', lastError, history }))).toEqual({
+    name: 'a b',
+    level: 'attention',
+    word: 'needs login',
+    since: at(3),
+    cause: 'needs a login',
+    action: { text: 'log in to it', command: "mcpstead login 'a b'" },
   });
 });
 

@@ -51,6 +51,10 @@ async function start() {
     gate: gate as Gate,
     admin: {} as Admin,
     api: { enabled: false, find: () => Promise.reject(new Error('unused')), authenticate: () => undefined },
+    logins: {
+      finish: () => Promise.reject(new Error('unused')),
+      clientDocument: () => Promise.resolve(undefined),
+    },
     config: () => ({ ...config, port: 0 }),
     wheel,
     budget: createBudget(1e8),

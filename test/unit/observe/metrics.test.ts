@@ -57,6 +57,9 @@ mcpstead_auth_issuer_up gauge issuer
 mcpstead_auth_keys_age_seconds gauge issuer
 mcpstead_policy_decisions_total counter decision
 mcpstead_pins gauge
+mcpstead_credentials gauge
+mcpstead_oauth_refresh_total counter
+mcpstead_oauth_logins_total counter
 mcpstead_config_reloads_total counter result
 mcpstead_config_last_reload_timestamp_seconds gauge
 mcpstead_tls_expiry_timestamp_seconds gauge

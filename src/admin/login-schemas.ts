@@ -1,0 +1,62 @@
+/** The answers and the bodies of the routes for logins: see schemas.ts. */
+import { z } from 'zod';
+
+const time = z.string().meta({ description: 'ISO 8601, UTC' });
+
+export const Connection = z.object({
+  server: z.string(),
+  state: z
+    .enum(['valid', 'refreshing', 'failing', 'login_required', 'none'])
+    .meta({ description: '`none`: it has not asked for a login' }),
+  reason: z
+    .enum(['never', 'revoked', 'scopes', 'issuer_changed'])
+    .nullable()
+    .meta({ description: 'why a login is needed' }),
+  issuer: z.string().nullable().meta({ description: 'the authorization server' }),
+  scopes: z.array(z.string()),
+  expires: time.nullable(),
+  renews: z.boolean().meta({ description: 'whether the gateway renews the token by itself' }),
+});
+
+export const Connections = z.object({ connections: z.array(Connection) });
+
+export const Login = z.object({
+  id: z.string(),
+  server: z.string(),
+  issuer: z.string(),
+  scopes: z.array(z.string()),
+  redirect_uri: z.string(),
+  url: z.string().meta({ description: 'where the person is sent' }),
+  user_code: z.string().nullable().meta({ description: 'what the person types there; null: nothing' }),
+  expires: time,
+});
+
+export const LoginState = z.object({
+  state: z.enum(['waiting', 'done', 'failed']),
+  error: z.string().nullable(),
+});
+
+export const Pruned = z.object({ servers: z.array(z.string()) });
+
+export const LoginWish = z
+  .object({
+    scopes: z
+      .array(z.string().min(1).max(512))
+      .max(100)
+      .default([])
+      .meta({ description: 'in addition to those that the server asks for' }),
+    device: z
+      .boolean()
+      .default(false)
+      .meta({ description: 'the person logs in on another device, with a code (RFC 8628)' }),
+  })
+  .strict();
+
+export const LoginAddress = z.object({ address: z.string().min(1).max(16_384) }).strict();
+
+export const LogoutQuery = z.object({ forget_client: z.stringbool().default(false) });
+export const LoginQuery = z.object({ wait: z.stringbool().default(false) });
+
+export type Connection = z.output<typeof Connection>;
+export type Login = z.output<typeof Login>;
+export type LoginState = z.output<typeof LoginState>;

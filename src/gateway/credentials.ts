@@ -1,0 +1,303 @@
+/**
+ * The credentials of the servers that may need a login. What they are made of is loaded when a server asks for a credential, somebody logs
+ * in, or the state has a login from before: a gateway without logins pays nothing.
+ */
+import { access } from 'node:fs/promises';
+import { join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
+import { childEnvironment } from '../config/environment.js';
+import type { Config, HttpServerConfig, ServerConfig } from '../config/types.js';
+import type { Connection, Credentials } from '../credentials/credentials.js';
+import type { LoginAttempt, LoginState } from '../credentials/logins.js';
+import { runCommand } from '../lib/run-command.js';
+import type { Logger } from '../observe/log.js';
+import type { CredentialState, GatewayStats } from '../observe/stats.js';
+import type { Credential, CredentialRefusal } from '../protocol/credential.js';
+import type { State } from '../state/open.js';
+
+export interface GatewayCredentialsDeps {
+  readonly config: () => Config;
+  readonly env: NodeJS.ProcessEnv;
+  readonly log: Logger;
+  readonly stats: GatewayStats;
+  readonly state: () => Promise<State>;
+  /** Where browsers reach the gateway: an origin, with the path of a proxy in front. */
+  readonly origin: () => string;
+}
+
+const SECRET_MS = 10_000;
+export const CALLBACK_PATH = '/-/oauth/callback';
+export const CLIENT_PATH = '/-/oauth/client.json';
+
+export class GatewayCredentials {
+  readonly #deps: GatewayCredentialsDeps;
+  readonly #known = new Map<string, LazyCredential>();
+  #room: Promise<Credentials> | undefined;
+  #closed = false;
+
+  constructor(deps: GatewayCredentialsDeps) {
+    this.#deps = deps;
+  }
+
+  /** The credential of a server, the same one for the same configuration; undefined: it needs none that changes. */
+  of(config: ServerConfig): Credential | undefined {
+    const known = this.#known.get(config.name);
+    const isOAuth = config.kind === 'http' && config.auth.type !== 'none' && config.auth.type !== 'bearer';
+    if (!isOAuth) {
+      if (known) this.#forget(config.name);
+      return undefined;
+    }
+    if (known && isSame(known.config, config)) return known;
+    const credential = new LazyCredential(config, {
+      mayBeStored: () => this.#mayBeStored(),
+      load: async () => {
+        const real = (await this.#load()).of(config);
+        if (!real) throw new Error(`'${config.name}' has no credential`);
+        return real;
+      },
+    });
+    this.#known.set(config.name, credential);
+    return credential;
+  }
+
+  /** Another configuration is in force: servers that are gone are forgotten. */
+  reloaded(): void {
+    const names = new Set(this.#deps.config().servers.map(({ name }) => name));
+    for (const name of [...this.#known.keys()]) if (!names.has(name)) this.#forget(name);
+  }
+
+  /** Begins a login to a server. Rejects with an Error whose message says why it cannot. */
+  async login(server: string, scopes: readonly string[], signal: AbortSignal): Promise<LoginAttempt> {
+    return (await this.#withAll()).login(server, scopes, signal);
+  }
+
+  async deviceLogin(
+    server: string,
+    scopes: readonly string[],
+    signal: AbortSignal,
+  ): Promise<LoginAttempt & { readonly userCode: string }> {
+    return (await this.#withAll()).deviceLogin(server, scopes, signal);
+  }
+
+  async logout(server: string, forgetClient: boolean, signal: AbortSignal): Promise<boolean> {
+    return (await this.#withAll()).logout(server, { forgetClient }, signal);
+  }
+
+  async connections(): Promise<readonly Connection[]> {
+    const room = await this.#withAll();
+    await room.loaded();
+    return room.connections();
+  }
+
+  async prune(): Promise<readonly string[]> {
+    return (await this.#withAll()).prune();
+  }
+
+  /** Brings the gauges up to date. */
+  measure(): void {
+    for (const [name, credential] of this.#known) this.#deps.stats.server(name).credential = credential.state;
+  }
+
+  /** The browser of a login goes on with it. Returns its cookie. */
+  async bind(id: string): Promise<string | undefined> {
+    return (await this.#room)?.logins.bind(id);
+  }
+
+  async find(id: string): Promise<LoginAttempt | undefined> {
+    return (await this.#room)?.logins.find(id);
+  }
+
+  /** How a login stands; waits for its end until the signal aborts. */
+  async ended(id: string, signal: AbortSignal): Promise<LoginState | undefined> {
+    return (await this.#room)?.logins.ended(id, signal);
+  }
+
+  /** Takes the answer of an authorization server. Rejects with an Error whose message says what is wrong. */
+  async finish(
+    returned: URLSearchParams,
+    by: { readonly cookie?: string | undefined; readonly pasted?: boolean },
+    signal: AbortSignal,
+  ): Promise<LoginAttempt> {
+    return (await this.#load()).logins.finish(returned, by, signal);
+  }
+
+  /** The metadata of the gateway as a client; undefined: it has none. */
+  async clientDocument(): Promise<object | undefined> {
+    const id = this.#document();
+    if (id === undefined) return undefined;
+    const { clientMetadata } = await import('../credentials/clients.js');
+    return { client_id: id, ...clientMetadata(this.#redirectUri()) };
+  }
+
+  close(): void {
+    this.#closed = true;
+    void this.#room?.then(
+      (room) => {
+        room.close();
+      },
+      () => undefined,
+    );
+  }
+
+  #forget(name: string): void {
+    this.#known.delete(name);
+    void this.#room?.then(
+      (room) => {
+        room.remove(name);
+      },
+      () => undefined,
+    );
+  }
+
+  /** With the credentials of all servers, not only of those that were asked for one. */
+  async #withAll(): Promise<Credentials> {
+    const room = await this.#load();
+    for (const server of this.#deps.config().servers) {
+      const credential = this.of(server);
+      if (credential instanceof LazyCredential) await credential.loaded();
+    }
+    return room;
+  }
+
+  /** Whether a login of before may be in the state folder. Reads no key. */
+  async #mayBeStored(): Promise<boolean> {
+    if (this.#room) return true;
+    const { dir } = this.#deps.config().state;
+    if (dir === undefined) return false;
+    return access(join(dir, 'credentials')).then(
+      () => true,
+      () => false,
+    );
+  }
+
+  #load(): Promise<Credentials> {
+    if (this.#closed) return Promise.reject(new Error('closed'));
+    return (this.#room ??= this.#create().catch((error: unknown) => {
+      this.#room = undefined;
+      throw error;
+    }));
+  }
+
+  async #create(): Promise<Credentials> {
+    const { env, log, stats, state } = this.#deps;
+    const [{ Credentials }, { createGuardedFetch }, opened] = await Promise.all([
+      import('../credentials/credentials.js'),
+      import('../upstream/http/guarded-fetch.js'),
+      state(),
+    ]);
+    return new Credentials({
+      records: () => Promise.resolve(opened.store),
+      shared: opened.lasts,
+      fetch: createGuardedFetch(env, log),
+      log,
+      redirectUri: () => this.#redirectUri(),
+      document: () => this.#document(),
+      run: (argv) =>
+        runCommand(argv, {
+          environment: childEnvironment(env, [], {}),
+          timeoutMs: SECRET_MS,
+          key: 'auth.client_secret_command',
+        }),
+      count: {
+        refreshed: (server, result) => {
+          stats.server(server).tokenRefreshes.add(result);
+        },
+        login: (server, result) => {
+          stats.server(server).logins.add(result);
+        },
+      },
+    });
+  }
+
+  #redirectUri(): string {
+    return this.#deps.origin() + CALLBACK_PATH;
+  }
+
+  #document(): string | undefined {
+    const { public_url } = this.#deps.config().http;
+    return public_url?.startsWith('https:') === true ? this.#deps.origin() + CLIENT_PATH : undefined;
+  }
+}
+
+function isSame(a: HttpServerConfig, b: HttpServerConfig): boolean {
+  return isDeepStrictEqual([a.url, a.auth, a.tls], [b.url, b.auth, b.tls]);
+}
+
+interface LazyDeps {
+  mayBeStored(): Promise<boolean>;
+  load(): Promise<Real>;
+}
+
+type Real = Credential & { readonly state: CredentialState | undefined };
+
+const NOTHING: readonly string[] = [];
+
+class LazyCredential implements Credential {
+  readonly config: HttpServerConfig;
+  readonly #deps: LazyDeps;
+  readonly #heard = new Set<() => void>();
+  #real: Real | undefined;
+  #loading: Promise<Real> | undefined;
+
+  constructor(config: HttpServerConfig, deps: LazyDeps) {
+    this.config = config;
+    this.#deps = deps;
+  }
+
+  get stamp(): number {
+    return this.#real?.stamp ?? 0;
+  }
+
+  get headers(): readonly string[] {
+    return this.#real?.headers ?? NOTHING;
+  }
+
+  get state(): CredentialState | undefined {
+    return this.#real?.state;
+  }
+
+  get secrets(): readonly string[] {
+    return this.#real?.secrets ?? NOTHING;
+  }
+
+  async ready(signal: AbortSignal): Promise<void> {
+    const { auth } = this.config;
+    const isMachine = auth.type !== 'none' && auth.type !== 'bearer' && auth.grant !== 'authorization_code';
+    if (!this.#real && !isMachine && !(await this.#deps.mayBeStored())) return;
+    await (await this.loaded()).ready(signal);
+  }
+
+  async refused(refusal: CredentialRefusal): Promise<void> {
+    await (await this.loaded()).refused(refusal);
+  }
+
+  onChange(heard: () => void): () => void {
+    this.#heard.add(heard);
+    if (this.#heard.size === 1) this.#stop = this.#real?.onChange(this.#tell);
+    return () => {
+      this.#heard.delete(heard);
+      if (this.#heard.size > 0) return;
+      this.#stop?.();
+      this.#stop = undefined;
+    };
+  }
+
+  loaded(): Promise<Real> {
+    return (this.#loading ??= this.#deps.load().then(
+      (real) => {
+        this.#real = real;
+        if (this.#heard.size > 0) this.#stop = real.onChange(this.#tell);
+        return real;
+      },
+      (error: unknown) => {
+        this.#loading = undefined;
+        throw error;
+      },
+    ));
+  }
+
+  #stop: (() => void) | undefined;
+  readonly #tell = (): void => {
+    for (const heard of [...this.#heard]) heard();
+  };
+}
