@@ -57,6 +57,8 @@ interface GatewayRequest {
   readonly path: string;
   /** undefined: a GET; otherwise a POST of JSON. */
   readonly body?: string | undefined;
+  /** Default: by the body. */
+  readonly method?: 'DELETE' | undefined;
   readonly token?: string | undefined;
   readonly timeoutMs: number;
   /** What is kept of the answer. */
@@ -66,7 +68,7 @@ interface GatewayRequest {
 /** Sends a request. Rejects with an Error whose message says why there is no answer. */
 export async function exchange(
   address: Address,
-  { path, body, token, timeoutMs, bodyBytes }: GatewayRequest,
+  { path, body, method, token, timeoutMs, bodyBytes }: GatewayRequest,
 ): Promise<GatewayAnswer> {
   const { own, advice } = address;
   const url = new URL(path, address.url);
@@ -82,7 +84,7 @@ export async function exchange(
     const request = send(
       url,
       {
-        method: body === undefined ? 'GET' : 'POST',
+        method: method ?? (body === undefined ? 'GET' : 'POST'),
         agent: false,
         timeout: timeoutMs,
         rejectUnauthorized: !own,

@@ -82,6 +82,8 @@ export interface Here {
   readonly ports?: readonly number[];
   /** Of the servers of the config; by default all. */
   readonly only?: readonly string[];
+  /** It uses the state of the config: logins stay. */
+  readonly keepsState?: boolean;
 }
 
 /** A gateway in this process. */
@@ -94,7 +96,7 @@ export interface HereSource extends Source {
 export async function runHere(
   written: Pick<Written, 'values' | 'program'>,
   terminal: Pick<Terminal, 'env' | 'err'>,
-  { name = 'server', ports = [0], only }: Here = {},
+  { name = 'server', ports = [0], only, keepsState = false }: Here = {},
 ): Promise<HereSource> {
   const [{ createGateway }, { resolveConfig, loadConfig }] = await Promise.all([
     import('../index.js'),
@@ -103,7 +105,11 @@ export async function runHere(
   const key = createConsoleKey();
   // Variables that configure another gateway do not count for this one.
   const env = {
-    ...Object.fromEntries(Object.entries(terminal.env).filter(([name]) => !name.startsWith('MCPSTEAD_'))),
+    ...Object.fromEntries(
+      Object.entries(terminal.env).filter(
+        ([name]) => !name.startsWith('MCPSTEAD_') || (keepsState && name.startsWith('MCPSTEAD_STATE_KEY')),
+      ),
+    ),
     MCPSTEAD_CONSOLE_KEY: key,
   };
   const [command, ...args] = written.program ?? [];
@@ -127,7 +133,7 @@ export async function runHere(
           tracing: { ...loaded.config.tracing, endpoint: undefined },
           // It shares nothing with a gateway that runs.
           cache: { dir: undefined },
-          state: { ...loaded.config.state, dir: undefined },
+          ...(!keepsState && { state: { ...loaded.config.state, dir: undefined } }),
         },
       },
       { env },

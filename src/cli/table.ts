@@ -126,6 +126,36 @@ export const TABLE: Readonly<Record<string, VerbRow | Rows>> = {
     },
     load: async () => (await import('./verbs/console.js')).openConsole,
   },
+  login: {
+    usage: 'SERVER',
+    help: 'log in to a server that asks for it, for all clients of the gateway',
+    words: [1, 1],
+    values: { scope: ['A,B', 'scopes in addition to those that the server asks for'], ...ONLINE },
+    flags: {
+      'no-browser': 'print the address, and take the one that the browser ends at',
+      device: 'log in on another device, with a code',
+      ...JSON_FLAG,
+    },
+    completes: 'server',
+    load: async () => (await import('./verbs/login.js')).login,
+  },
+  logout: {
+    usage: 'SERVER',
+    help: 'erase the login to a server, and withdraw it where that is possible',
+    words: [1, 1],
+    values: ONLINE,
+    flags: { 'forget-client': 'forget the registration of the gateway there too', ...JSON_FLAG },
+    completes: 'server',
+    load: async () => (await import('./verbs/login.js')).logout,
+  },
+  connections: {
+    usage: '',
+    help: 'list the servers that take a login, and how each stands',
+    words: [0, 0],
+    values: ONLINE,
+    flags: { prune: 'erase the logins of servers that are gone from the config', ...JSON_FLAG },
+    load: async () => (await import('./verbs/login.js')).connections,
+  },
   service: {
     install: {
       usage: '',

@@ -161,6 +161,8 @@ function consoleKey(state: string | undefined): string | undefined {
 export interface ApiRequest {
   /** undefined: a GET; otherwise a POST of JSON. */
   readonly body?: string | undefined;
+  /** Default: by the body. */
+  readonly method?: 'DELETE';
   readonly timeoutMs?: number;
 }
 
@@ -171,19 +173,24 @@ export interface ApiRequest {
 export async function askApi(
   gateway: Gateway,
   path: string,
-  { body, timeoutMs = TIMEOUT_MS }: ApiRequest = {},
+  { body, method, timeoutMs = TIMEOUT_MS }: ApiRequest = {},
 ): Promise<GatewayAnswer> {
   const { address, credentials, origin } = gateway;
   let refused: GatewayAnswer | undefined;
   for (const token of credentials.length === 0 ? [undefined] : credentials.map(({ secret }) => secret)) {
-    const answer = await exchange(address, { path, body, token, timeoutMs, bodyBytes: BODY_BYTES }).catch(
-      (error: unknown) => {
-        throw new Refusal(
-          `no gateway at ${origin}: ${(error as Error).message}; start one with mcpstead, or name another with --url`,
-          NO_GATEWAY,
-        );
-      },
-    );
+    const answer = await exchange(address, {
+      path,
+      body,
+      method,
+      token,
+      timeoutMs,
+      bodyBytes: BODY_BYTES,
+    }).catch((error: unknown) => {
+      throw new Refusal(
+        `no gateway at ${origin}: ${(error as Error).message}; start one with mcpstead, or name another with --url`,
+        NO_GATEWAY,
+      );
+    });
     if (answer.status !== 401 && answer.status !== 403) return answer;
     refused = answer;
   }
@@ -204,7 +211,8 @@ export async function actApi<T>(gateway: Gateway, path: string, body: object = {
   return parsed<T>(gateway, answer);
 }
 
-function parsed<T>({ origin }: Gateway, answer: GatewayAnswer): T {
+/** The JSON of an answer. Throws a Refusal that says what the gateway refused. */
+export function parsed<T>({ origin }: Gateway, answer: GatewayAnswer): T {
   if (answer.status >= 400) throw new Refusal(`${origin}: ${refusalText(answer)}`);
   try {
     return JSON.parse(answer.body || 'null') as T;

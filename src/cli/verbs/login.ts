@@ -1,0 +1,233 @@
+/** Logs in to a server, and out again: `mcpstead login SERVER`, `mcpstead logout SERVER`, `mcpstead connections`. */
+import { createInterface } from 'node:readline';
+import type { Connection, Login, LoginState } from '../../admin/login-schemas.js';
+import { loadConfig } from '../../config/index.js';
+import { Refusal } from '../../terminal/explain.js';
+import type { Terminal } from '../../terminal/terminal.js';
+import { configOf } from '../config-path.js';
+import { interruptible } from '../interrupt.js';
+import { outputOf, type Cell, type Output } from '../output.js';
+import { openInBrowser } from '../programs.js';
+import { runHere } from '../source.js';
+import { actApi, askApi, gatewayOf, NO_GATEWAY, parsed, readApi, type Gateway } from '../target.js';
+import { listed, type Verb, type Written } from '../verb.js';
+
+/** A request that waits for the end of a login. */
+const WAIT_MS = 35_000;
+/** Finding the authorization server, and registering there. */
+const BEGIN_MS = 60_000;
+const LINGER_MS = 1000;
+
+interface Target {
+  readonly gateway: Gateway;
+  close(): Promise<void>;
+}
+
+export const login: Verb = async (written, terminal) => {
+  const [server = ''] = written.words;
+  const output = outputOf(written, terminal);
+  const target = await targetOf(written, terminal, server);
+  try {
+    return await interruptible((signal) =>
+      loggedIn(target.gateway, server, { written, terminal, output, signal }),
+    );
+  } finally {
+    await target.close();
+  }
+};
+
+interface Call {
+  readonly written: Written;
+  readonly terminal: Terminal;
+  readonly output: Output;
+  readonly signal: AbortSignal;
+}
+
+async function loggedIn(
+  gateway: Gateway,
+  server: string,
+  { written, terminal, output, signal }: Call,
+): Promise<number> {
+  const device = written.flags.has('device');
+  const scopes = listed(written.values['scope'] ?? '');
+  const answer = await askApi(gateway, `/-/api/v1/servers/${encodeURIComponent(server)}/login`, {
+    body: JSON.stringify({ scopes, device }),
+    timeoutMs: BEGIN_MS,
+  });
+  const begun = parsed<Login>(gateway, answer);
+  if (signal.aborted) return 1;
+  await show(begun, { written, terminal, output });
+  const ended = new AbortController();
+  const byHand = device
+    ? undefined
+    : pasted(gateway, begun, terminal, AbortSignal.any([signal, ended.signal]));
+  try {
+    const state = await endOf(gateway, begun.id, signal);
+    if (signal.aborted) return 1;
+    if (state.state !== 'done')
+      throw new Refusal(state.error ?? 'the login did not end in time: begin it again');
+  } finally {
+    ended.abort();
+    await byHand;
+  }
+  if (output.json) output.document({ server, issuer: begun.issuer, scopes: begun.scopes });
+  else output.line(`logged in to ${server}`);
+  return 0;
+}
+
+/** Tells the person where to go. */
+async function show(
+  { issuer, scopes, url, user_code: code, redirect_uri: back, server }: Login,
+  { written, terminal, output }: Pick<Call, 'written' | 'terminal' | 'output'>,
+): Promise<void> {
+  output.note(`${server} wants a login at ${issuer}${scopes.length > 0 ? `, for: ${scopes.join(' ')}` : ''}`);
+  const isSafe = /^https:\/\//.test(url) || /^http:\/\/(localhost|127\.0\.0\.1|\[::1\])[:/]/.test(url);
+  const opens = terminal.tty.out && !written.flags.has('no-browser') && code === null && isSafe;
+  if (opens && (await openInBrowser(url)))
+    output.note('opened a browser; if none appears, open this address:');
+  else output.note('open this address in a browser:');
+  terminal.err(`\n  ${new URL(url).href}\n\n`);
+  if (code !== null) output.note(`and type this code there: ${code}`);
+  else if (terminal.tty.in || written.flags.has('no-browser'))
+    output.note(
+      `if the browser is on another machine, paste the address that it ends at (${back}?...) here:`,
+    );
+}
+
+/** Takes an address that is pasted, until the login has ended. Never rejects. */
+async function pasted(
+  gateway: Gateway,
+  { id }: Login,
+  terminal: Terminal,
+  signal: AbortSignal,
+): Promise<void> {
+  const lines = createInterface({ input: terminal.stdin, signal });
+  lines.on('line', (line) => {
+    const address = line.trim();
+    if (address === '') return;
+    actApi(gateway, `logins/${id}/finish`, { address }).catch((error: unknown) => {
+      if (!signal.aborted) terminal.err(`${(error as Error).message}\n`);
+    });
+  });
+  await new Promise<void>((resolve) => {
+    signal.addEventListener('abort', () => {
+      resolve();
+    });
+    if (signal.aborted) resolve();
+  });
+  lines.close();
+  terminal.stdin.pause();
+}
+
+/** Asks until the login has ended, or the signal aborts. */
+async function endOf(gateway: Gateway, id: string, signal: AbortSignal): Promise<LoginState> {
+  for (;;) {
+    const answer = await Promise.race([
+      askApi(gateway, `/-/api/v1/logins/${id}?wait=true`, { timeoutMs: WAIT_MS }),
+      aborted(signal),
+    ]);
+    if (!answer) return { state: 'waiting', error: null };
+    if (answer.status === 404)
+      return { state: 'failed', error: 'the login did not end in time: begin it again' };
+    const state = parsed<LoginState>(gateway, answer);
+    if (state.state !== 'waiting') return state;
+  }
+}
+
+function aborted(signal: AbortSignal): Promise<undefined> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve(undefined);
+    signal.addEventListener('abort', () => {
+      resolve(undefined);
+    });
+  });
+}
+
+/** The running gateway, or one in this process with the server alone, which keeps the login in the state of the config. */
+async function targetOf(written: Written, terminal: Terminal, server: string): Promise<Target> {
+  const running = gatewayOf(written, terminal);
+  const named = written.values['url'] ?? terminal.env['MCPSTEAD_URL'];
+  const config = configOf(written, terminal.env);
+  const none = (): Promise<void> => Promise.resolve();
+  try {
+    await readApi(running, 'me');
+    return { gateway: running, close: none };
+  } catch (error) {
+    const isAbsent = error instanceof Refusal && error.status === NO_GATEWAY;
+    if (!isAbsent || named !== undefined || config === undefined) throw error;
+  }
+  const { config: loaded } = loadConfig(config, terminal.env, true);
+  if (loaded.state.dir === undefined)
+    throw new Refusal('there is no state folder to keep the login in: set state.dir', 1);
+  if (!loaded.servers.some(({ name }) => name === server))
+    throw new Refusal(`there is no server '${server}' in ${config}`, 2);
+  const here = await runHere(written, terminal, {
+    only: [server],
+    ports: loaded.port === 0 ? [0] : [loaded.port, 0],
+    keepsState: true,
+  });
+  return {
+    gateway: here.gateway,
+    close: async () => {
+      // The browser is still to load the page that it was sent to.
+      await new Promise((resolve) => setTimeout(resolve, LINGER_MS));
+      await here.close();
+    },
+  };
+}
+
+export const logout: Verb = async (written, terminal) => {
+  const [server = ''] = written.words;
+  const output = outputOf(written, terminal);
+  const target = await targetOf(written, terminal, server);
+  const { gateway } = target;
+  try {
+    const query = written.flags.has('forget-client') ? '?forget_client=true' : '';
+    const path = `/-/api/v1/connections/${encodeURIComponent(server)}${query}`;
+    const answer = await askApi(gateway, path, { method: 'DELETE', timeoutMs: WAIT_MS });
+    const { done } = parsed<{ done: boolean }>(gateway, answer);
+    if (output.json) output.document({ server, done });
+    else output.line(done ? `logged out of ${server}` : `there was no login to ${server}`);
+    return 0;
+  } finally {
+    await target.close();
+  }
+};
+
+export const connections: Verb = async (written, terminal) => {
+  const output = outputOf(written, terminal);
+  const gateway = gatewayOf(written, terminal);
+  if (written.flags.has('prune')) {
+    const { servers } = await actApi<{ servers: string[] }>(gateway, 'connections/prune');
+    if (output.json) output.document({ servers });
+    else
+      output.line(servers.length === 0 ? 'nothing to erase' : `erased the logins to ${servers.join(', ')}`);
+    return 0;
+  }
+  const { connections: rows } = await readApi<{ connections: Connection[] }>(gateway, 'connections');
+  if (output.json) {
+    output.document(rows);
+    return 0;
+  }
+  if (rows.length === 0) output.note('no server of this gateway takes a login');
+  output.table(rows.map(rowOf));
+  return 0;
+};
+
+const WORDS: Readonly<Record<Connection['state'], Cell>> = {
+  valid: ['logged in', 'green'],
+  refreshing: 'renews its token',
+  failing: ['cannot renew its token', 'yellow'],
+  login_required: ['needs a login', 'yellow'],
+  none: 'has not asked for a login',
+};
+
+function rowOf({ server, state, issuer, scopes, expires, renews }: Connection): Cell[] {
+  const end =
+    expires === null
+      ? ''
+      : `${renews ? 'renewed before' : 'until'} ${expires.slice(0, 16).replace('T', ' ')}`;
+  const way =
+    state === 'login_required' ? `mcpstead login ${server}` : `${issuer ?? ''} ${scopes.join(' ')}`.trim();
+  return [server, WORDS[state], end, way];
+}
