@@ -11,3 +11,16 @@ export function within(promise: Promise<unknown>, ms: number, signal?: AbortSign
     void promise.then(done);
   });
 }
+
+/** Settles as the promise does, or rejects when the signal aborts. */
+export function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise<T>((resolve, reject) => {
+    const aborted = (): void => {
+      reject(signal.reason as Error);
+    };
+    signal.addEventListener('abort', aborted, { once: true });
+    void promise.then(resolve, reject).finally(() => {
+      signal.removeEventListener('abort', aborted);
+    });
+  });
+}
