@@ -34,8 +34,6 @@ describe('the first minutes', () => {
     const { page } = await openConsole(origin, { at: hash });
     await page.getByText('2 of 2', { exact: true }).waitFor();
     await page.locator('.server-row', { hasText: 'clock' }).getByText('up').waitFor();
-    demo.kill('SIGINT');
-    await demo.exit();
   });
 
   it('shows a server that was killed and cannot start again, why, and what helps', async () => {

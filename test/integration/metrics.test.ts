@@ -220,6 +220,9 @@ describe('after traffic of every kind', () => {
       'mcpstead_pins',
       'mcpstead_tls_expiry_timestamp_seconds',
       'mcpstead_rate_limited_total',
+      'mcpstead_credentials',
+      'mcpstead_oauth_refresh_total',
+      'mcpstead_oauth_logins_total',
     ]);
     expect([...families.keys()].filter((name) => !known.has(name))).toEqual([]);
   });

@@ -83,6 +83,7 @@ describe('the package', () => {
       '@stricli/core',
       'cross-spawn',
       'jose',
+      'oauth4webapi',
       'pino',
       'smol-toml',
       'tokenx',

@@ -219,6 +219,7 @@ describe('pin: enforce', () => {
   it('is for operators: others are refused', async () => {
     const upstream = await createUpstream({ tools: [tool('read')] });
     const on = await pinning(upstream.url);
+    await sighted(on);
     for (const path of ['/-/pins', '/-/pins/approve'])
       expect((await post(on.gateway.base + path, { server: 's' })).status).toBe(401);
     expect((await send(`${on.gateway.base}/-/pins`, undefined, { headers })).status).toBe(200);

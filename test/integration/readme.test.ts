@@ -44,7 +44,9 @@ describe('every config of the documentation', () => {
   });
 
   it.each(configs)('$title', async ({ language, text }) => {
-    const names = [...text.matchAll(/(?<=\$\{(?:env:)?|token_env: )[A-Z_]+/g)].map(([name]) => name);
+    const names = [...text.matchAll(/(?<=\$\{(?:env:)?|(?:token|secret)_env: )[A-Z_]+/g)].map(
+      ([name]) => name,
+    );
     const env = Object.fromEntries(names.map((name) => [name, 'x']));
     const path = await tempFile(`config.${language}`, text);
     // Files that examples name, relative to the config.

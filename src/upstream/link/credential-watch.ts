@@ -44,6 +44,11 @@ export class CredentialWatch {
     return headers.length > 0 && stamp !== this.#stamp;
   }
 
+  /** What the connection was made with is gone. */
+  get isGone(): boolean {
+    return this.wasShown && this.#credential.headers.length === 0;
+  }
+
   /** The last attempt began before its time, a moment ago. If not, one does now. */
   isHasty(): boolean {
     const now = performance.now();

@@ -227,6 +227,9 @@ export class Lifecycle {
 
   /** There is something else to show to the server. */
   #changed(): void {
+    // Somebody has logged out: the session belongs to the login.
+    if (this.#phase.at === 'up' && this.#credential?.isGone)
+      return this.failed(needsLogin(this.#deps.calls.server, 'revoked'));
     if (this.#phase.at === 'waiting') {
       // The timer does it soon enough where changes bring nothing.
       if (this.#credential?.isHasty()) return;
