@@ -75,10 +75,10 @@ export class GatewayError extends Error {
   }
 }
 
-/** The error of a call to a server that somebody has to log in to first. `reason`: see `Link.login`. */
-export function needsLogin(server: string, reason: string): GatewayError {
+/** The error of a call to a server that somebody has to log in to first. `reason`: see `Link.login`. `scopes`: what the call needs. */
+export function needsLogin(server: string, reason: string, scopes: readonly string[] = []): GatewayError {
   const text = `upstream '${server}' needs a login: run: mcpstead login ${server}`;
-  return new GatewayError('login_required', text, { server, reason });
+  return new GatewayError('login_required', text, { server, reason, ...(scopes.length > 0 && { scopes }) });
 }
 
 /** The JSON-RPC message for `error`. `rawId` is JSON: the bytes of the request's id, or `null`. */

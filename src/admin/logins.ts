@@ -3,7 +3,7 @@ import { Refused, route, type RouteSpec } from './route.js';
 import * as schemas from './login-schemas.js';
 import { Done } from './schemas.js';
 import { serverAt } from './servers.js';
-import type { ConnectionFacts, LoginFacts } from './source.js';
+import type { Connection, LoginAttempt } from '../protocol/logins.js';
 
 /** Finding an authorization server, and registering there. */
 const BEGIN_MS = 45_000;
@@ -123,7 +123,7 @@ async function said<T>(work: () => Promise<T>): Promise<T> {
 }
 
 function loginRow(
-  { id, server, issuer, scopes, redirectUri, url, expires }: LoginFacts,
+  { id, server, issuer, scopes, redirectUri, url, expires }: LoginAttempt,
   userCode: string | null,
 ): schemas.Login {
   return {
@@ -146,7 +146,7 @@ function connectionRow({
   scopes,
   expires,
   renews,
-}: ConnectionFacts): schemas.Connection {
+}: Connection): schemas.Connection {
   return {
     server,
     state,

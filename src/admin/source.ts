@@ -3,6 +3,7 @@ import type { LoadedConfig } from '../config/index.js';
 import type { Config, DisabledServer, ServerConfig } from '../config/types.js';
 import type { GatewayStats } from '../observe/stats.js';
 import type { Caller, Denied, LinkAdmin, Principal, ServerLink, Shown, View } from '../protocol/ports.js';
+import type { Connection, DeviceAttempt, LoginAttempt, LoginState } from '../protocol/logins.js';
 import type { Logger } from '../observe/log.js';
 import type { Watch } from './calls.js';
 import type { Capture } from './capture.js';
@@ -46,55 +47,19 @@ export interface SessionFacts {
   readonly listening: boolean;
 }
 
-/** A login under way. */
-export interface LoginFacts {
-  readonly id: string;
-  readonly server: string;
-  readonly issuer: string;
-  readonly scopes: readonly string[];
-  readonly redirectUri: string;
-  /** Where the person is sent. */
-  readonly url: string;
-  /** Unix time in milliseconds. */
-  readonly expires: number;
-}
-
-/** A server that takes a login, and how that stands. Times in Unix milliseconds. */
-export interface ConnectionFacts {
-  readonly server: string;
-  readonly state: 'valid' | 'refreshing' | 'failing' | 'login_required' | 'none';
-  readonly reason: 'never' | 'revoked' | 'scopes' | 'issuer_changed' | undefined;
-  readonly issuer: string | undefined;
-  readonly scopes: readonly string[];
-  readonly expires: number | undefined;
-  readonly renews: boolean;
-}
-
 /** Logins to servers. What rejects does so with an Error whose message says why, for people. */
 export interface LoginActions {
-  login(server: string, scopes: readonly string[], signal: AbortSignal): Promise<LoginFacts>;
+  login(server: string, scopes: readonly string[], signal: AbortSignal): Promise<LoginAttempt>;
   /** On another device, where the person types `userCode`. */
-  deviceLogin(
-    server: string,
-    scopes: readonly string[],
-    signal: AbortSignal,
-  ): Promise<LoginFacts & { readonly userCode: string }>;
+  deviceLogin(server: string, scopes: readonly string[], signal: AbortSignal): Promise<DeviceAttempt>;
   /** Returns whether there was a login. */
   logout(server: string, forgetClient: boolean, signal: AbortSignal): Promise<boolean>;
-  connections(): Promise<readonly ConnectionFacts[]>;
+  connections(): Promise<readonly Connection[]>;
   /** Erases logins of servers that are not configured. Returns the names of the servers. */
   prune(): Promise<readonly string[]>;
-  find(id: string): Promise<LoginFacts | undefined>;
+  find(id: string): Promise<LoginAttempt | undefined>;
   /** Waits until the login has ended, or the signal aborts. undefined: there is no such login. */
-  ended(
-    id: string,
-    signal: AbortSignal,
-  ): Promise<
-    | { readonly state: 'waiting' }
-    | { readonly state: 'done' }
-    | { readonly state: 'failed'; readonly text: string }
-    | undefined
-  >;
+  ended(id: string, signal: AbortSignal): Promise<LoginState | undefined>;
   /** `returned`: the query of the address that the authorization server sent the browser to. */
   finish(
     returned: URLSearchParams,

@@ -38,19 +38,30 @@ export async function sourceOf(
   { withApi }: Need = { withApi: true },
 ): Promise<Source> {
   if (written.program) return await runAndTell(written, terminal);
+  const gateway = await runningGateway(written, terminal, { withApi });
+  if (gateway) return { ...listsOf(gateway), close: () => Promise.resolve() };
+  terminal.err('no gateway runs: started one for this command\n');
+  return await runAndTell(written, terminal);
+}
+
+/** undefined: none runs, but there is a config that this process can run one with. Rejects with a Refusal. */
+export async function runningGateway(
+  written: Written,
+  terminal: Terminal,
+  { withApi }: Need,
+): Promise<Gateway | undefined> {
   const gateway = gatewayOf(written, terminal);
   try {
     await readApi(gateway, 'me');
   } catch (error) {
-    const isThere = error instanceof Refusal && error.status === REFUSED;
-    if (isThere && !withApi) return { ...listsOf(gateway), close: () => Promise.resolve() };
+    const status = error instanceof Refusal ? error.status : undefined;
+    if (status === REFUSED && !withApi) return gateway;
     const named = written.values['url'] ?? terminal.env['MCPSTEAD_URL'];
-    const isAbsent = error instanceof Refusal && error.status === NO_GATEWAY;
-    if (!isAbsent || named !== undefined || configOf(written, terminal.env) === undefined) throw error;
-    terminal.err('no gateway runs: started one for this command\n');
-    return await runAndTell(written, terminal);
+    if (status !== NO_GATEWAY || named !== undefined || configOf(written, terminal.env) === undefined)
+      throw error;
+    return undefined;
   }
-  return { ...listsOf(gateway), close: () => Promise.resolve() };
+  return gateway;
 }
 
 /** Says which servers are not up. */

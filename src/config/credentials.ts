@@ -1,9 +1,10 @@
 /** Resolves `auth` of an HTTP server. */
+import { isDeepStrictEqual } from 'node:util';
 import { readSecret, unset } from './expand.js';
 import type { Path } from './problems.js';
 import type { Scope } from './scope.js';
 import type { ServerValues } from './schema.js';
-import type { HttpServerConfig, OAuthConfig, SecretSource } from './types.js';
+import type { HttpServerConfig, OAuthConfig, OAuthServer, SecretSource, ServerConfig } from './types.js';
 
 const HEADER_VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
 /** Parameters that the gateway sets itself. */
@@ -171,4 +172,14 @@ export function isLoopbackHost(hostname: string): boolean {
     hostname === '[::1]' ||
     /^127\.\d+\.\d+\.\d+$/.test(hostname)
   );
+}
+
+/** Whether a server may ask for a login, or gets tokens that change. */
+export function takesLogin(server: ServerConfig): server is OAuthServer {
+  return server.kind === 'http' && server.auth.type !== 'none' && server.auth.type !== 'bearer';
+}
+
+/** Whether two configurations of a server ask for the same credential, in the same way. */
+export function isShownAlike(a: HttpServerConfig, b: HttpServerConfig): boolean {
+  return isDeepStrictEqual([a.url, a.auth, a.tls], [b.url, b.auth, b.tls]);
 }

@@ -215,6 +215,9 @@ export interface HttpServerConfig
   };
 }
 
+/** A server that may ask for a login. */
+export type OAuthServer = HttpServerConfig & { readonly auth: OAuthConfig };
+
 export interface StdioServerConfig extends ServerCommon, Pick<Server, 'args' | 'env' | 'inherit_env'> {
   readonly kind: 'stdio';
   readonly command: string;

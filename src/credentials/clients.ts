@@ -65,29 +65,37 @@ export async function clientFor(
   const { document, redirectUri } = deps;
   if (auth.client_id !== undefined)
     return { client: given(server, auth, auth.client_id, await deps.secret()), redirectUri };
-  if (document !== undefined && server.client_id_metadata_document_supported === true)
+  if (takesDocument(server, document))
     return {
       client: { issuer: server.issuer, id: document, kind: 'document', authentication: { method: 'none' } },
       redirectUri,
     };
-  if (server.registration_endpoint === undefined)
-    throw new CredentialProblem(
-      'config',
-      `${shown(server.issuer)} takes no registration: register a client with the redirect URI ${redirectUri}, set auth.client_id`,
-    );
+  const endpoint = server.registration_endpoint;
+  if (endpoint === undefined) throw noRegistration(server, redirectUri);
   const known = await deps.known(server.issuer, redirectUri);
   if (known && (known.secretExpires === undefined || known.secretExpires > deps.now() + 60_000)) return known;
-  return register(server, server.registration_endpoint, deps, signal);
+  return register(server, endpoint, deps, signal);
 }
 
-/** Whether a login can work at this server: said before anybody tries. */
-export function mayRegister(
+/** Throws a CredentialProblem if no login can work at this server: said before anybody tries. */
+export function checkRegistration(
   server: ServerMetadata,
   auth: OAuthConfig,
-  document: string | undefined,
-): boolean {
-  if (auth.client_id !== undefined || server.registration_endpoint !== undefined) return true;
+  { document, redirectUri }: Pick<ClientDeps, 'document' | 'redirectUri'>,
+): void {
+  if (auth.client_id !== undefined || server.registration_endpoint !== undefined) return;
+  if (!takesDocument(server, document)) throw noRegistration(server, redirectUri);
+}
+
+function takesDocument(server: ServerMetadata, document: string | undefined): document is string {
   return document !== undefined && server.client_id_metadata_document_supported === true;
+}
+
+function noRegistration({ issuer }: ServerMetadata, redirectUri: string): CredentialProblem {
+  return new CredentialProblem(
+    'config',
+    `${shown(issuer)} takes no registration: register a client with the redirect URI ${redirectUri}, set auth.client_id`,
+  );
 }
 
 function given(server: ServerMetadata, auth: OAuthConfig, id: string, secret: string | undefined): Client {

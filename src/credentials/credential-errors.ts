@@ -2,23 +2,8 @@
 import { GatewayError } from '../errors.js';
 import { CredentialProblem, shown } from './problem.js';
 
-/** Why somebody has to log in. */
-export type LoginReason = 'never' | 'revoked' | 'scopes' | 'issuer_changed';
-
 /** How long a server that refuses a fresh token is left alone, and one whose authorization server is wrong, in seconds. */
 export const REFUSED_S = 60;
-
-export function loginRequired(
-  server: string,
-  reason: LoginReason,
-  scopes: readonly string[] = [],
-): GatewayError {
-  return new GatewayError(
-    'login_required',
-    `upstream '${server}' needs a login: run: mcpstead login ${server}`,
-    { server, reason, ...(scopes.length > 0 && { scopes }) },
-  );
-}
 
 export function freshRefused(server: string): GatewayError {
   return new GatewayError(

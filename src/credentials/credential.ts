@@ -3,25 +3,26 @@
  * and commands may share the state: whoever renews a token holds its lock, and looks first whether another one has.
  */
 import type { OAuthConfig } from '../config/types.js';
-import { GatewayError } from '../errors.js';
+import { GatewayError, needsLogin } from '../errors.js';
 import { singleFlight } from '../lib/single-flight.js';
 import { unlessAborted } from '../lib/within.js';
 import type { Logger } from '../observe/log.js';
+import type { CredentialState, TokenRefresh } from '../observe/stats.js';
 import type { Credential, CredentialRefusal } from '../protocol/credential.js';
-import { readChallenge, type BearerChallenge } from './challenge.js';
+import type { LoginReason } from '../protocol/logins.js';
+import { readChallenge, type BearerChallenge } from '../protocol/challenge.js';
 import type { Client } from './client-authentication.js';
 import {
   authFailed,
   forbidden,
   freshRefused,
-  loginRequired,
   problemOf,
   REFUSED_S,
   scopeRefused,
-  type LoginReason,
 } from './credential-errors.js';
-import { isSame, type Found } from './discovery.js';
-import { renewed, type Grant, type Records } from './grants.js';
+import type { Found } from './discovery.js';
+import { isAmong, isRenewable, lockGrant, withTokens } from './grants.js';
+import type { Grant, Records, RenewableGrant } from './grants.js';
 import { HeldGrant } from './held-grant.js';
 import type { Tokens } from './oauth.js';
 import { CredentialProblem } from './problem.js';
@@ -45,7 +46,7 @@ export interface CredentialDeps {
   /** The client as it authenticates today. */
   client(grant: Grant, signal: AbortSignal): Promise<Client>;
   /** Asks for new tokens. */
-  renew(grant: Grant, client: Client, signal: AbortSignal): Promise<Tokens>;
+  renew(grant: RenewableGrant, client: Client, signal: AbortSignal): Promise<Tokens>;
   /** Gets tokens without a person; undefined: only a login gives any. `scopes`: besides those of the challenge. */
   readonly obtain?: (
     challenge: BearerChallenge | undefined,
@@ -54,10 +55,9 @@ export interface CredentialDeps {
   ) => Promise<Grant>;
   /** The client is unknown to its authorization server. */
   forgetClient(client: Client): Promise<void>;
-  readonly count: (result: 'success' | 'denied' | 'error' | 'shared') => void;
+  readonly count: (result: TokenRefresh) => void;
 }
 
-const LOCK_MS = 60_000;
 /** How often a login in another process is looked for. */
 const LOOK_MS = 2000;
 /** After a wrong client secret, unless the configuration changes. */
@@ -120,7 +120,7 @@ export class OAuthCredential implements Credential {
     return this.#challenge;
   }
 
-  get state(): 'valid' | 'refreshing' | 'failing' | 'login_required' | undefined {
+  get state(): CredentialState | undefined {
     if (this.missing !== undefined) return 'login_required';
     if (this.#renewal.running) return 'refreshing';
     if (this.#problem) return 'failing';
@@ -316,7 +316,7 @@ export class OAuthCredential implements Credential {
     const { key, records, obtain, count } = this.#deps;
     let release: () => Promise<void>;
     try {
-      release = await (await records()).lock(key, LOCK_MS, signal);
+      release = await lockGrant(await records(), key, signal);
     } catch (error) {
       signal.throwIfAborted();
       return this.#notRenewed(error);
@@ -345,9 +345,9 @@ export class OAuthCredential implements Credential {
 
   async #exchanged(grant: Grant, signal: AbortSignal): Promise<Grant> {
     const deps = this.#deps;
-    if (grant.refresh === undefined) throw new CredentialProblem('login', 'the login cannot be renewed');
+    if (!isRenewable(grant)) throw new CredentialProblem('login', 'the login cannot be renewed');
     const client = await deps.client(grant, signal);
-    return renewed(grant, await deps.renew(grant, client, signal), deps.now());
+    return withTokens(grant, await deps.renew(grant, client, signal), deps.now());
   }
 
   async #keep(next: Grant, base: number): Promise<void> {
@@ -396,7 +396,8 @@ export class OAuthCredential implements Credential {
 
   /** Erases the login. Rejects, unless somebody has logged in meanwhile. */
   async #end(reason: LoginReason, signal: AbortSignal): Promise<void> {
-    const release = await (await this.#deps.records()).lock(this.#deps.key, LOCK_MS, signal);
+    const { records, key } = this.#deps;
+    const release = await lockGrant(await records(), key, signal);
     try {
       await this.#endLocked(reason);
     } finally {
@@ -425,7 +426,7 @@ export class OAuthCredential implements Credential {
     if (wanted.length > 0 && lacking.length === 0) throw scopeRefused(server, wanted, true);
     if (!obtain) {
       this.#challenge = challenge;
-      throw loginRequired(server, 'scopes', wanted);
+      throw needsLogin(server, 'scopes', wanted);
     }
     // Each once: the authorization server does not give what it was asked for.
     if (auth.scopes !== undefined || lacking.every((scope) => this.#raised.includes(scope)))
@@ -435,15 +436,11 @@ export class OAuthCredential implements Credential {
   }
 
   #loginRequired(reason: LoginReason): GatewayError {
-    return loginRequired(this.#deps.server, reason);
+    return needsLogin(this.#deps.server, reason);
   }
 
   #failed(error: unknown): GatewayError {
     const retryMs = this.#wait ? this.#wait.from + this.#wait.ms - this.#deps.now() : 0;
     return authFailed(this.#deps.server, error, { hasGrant: this.grant !== undefined, retryMs });
   }
-}
-
-function isAmong({ server }: Grant, { issuers, server: found }: Found): boolean {
-  return [found.issuer, ...issuers].some((each) => isSame(each, server.issuer));
 }

@@ -1,26 +1,29 @@
 /** The credentials of all servers that are called with OAuth, and the logins that give them. */
-import { isDeepStrictEqual } from 'node:util';
-import type { HttpServerConfig, OAuthConfig } from '../config/types.js';
+import { isShownAlike, takesLogin } from '../config/credentials.js';
+import type { HttpServerConfig, OAuthConfig, OAuthServer } from '../config/types.js';
 import type { Logger } from '../observe/log.js';
+import type { LoginOutcome, TokenRefresh } from '../observe/stats.js';
+import type { Connection, DeviceAttempt, LoginAttempt } from '../protocol/logins.js';
 import type { GuardedFetch } from '../protocol/small-request.js';
-import { scopesOf, type BearerChallenge } from './challenge.js';
-import { clientFor, mayRegister, type ClientDeps } from './clients.js';
+import { scopesOf, type BearerChallenge } from '../protocol/challenge.js';
+import { checkRegistration, clientFor, type ClientDeps } from './clients.js';
 import { OAuthCredential } from './credential.js';
-import type { LoginReason } from './credential-errors.js';
-import { FoundServer, guardOf, type OAuthServer } from './found-server.js';
+import { FoundServer, guardOf } from './found-server.js';
 import {
   changeClient,
   GATEWAY,
   grantKey,
+  lockGrant,
   ownerOf,
   readClient,
   readGrant,
   writeClient,
+  withTokens,
   writeGrant,
   type Grant,
   type Records,
 } from './grants.js';
-import { Logins, type LoginAttempt, type LoginWish } from './logins.js';
+import { Logins, type LoginWish } from './logins.js';
 import type { Client } from './client-authentication.js';
 import { beginDevice, clientCredentials, pollDevice, refresh, revoke, type TokenDeps } from './oauth.js';
 import { CredentialProblem } from './problem.js';
@@ -36,26 +39,13 @@ export interface CredentialsDeps {
   /** The URL of the metadata document that the gateway serves; undefined: it serves none. */
   readonly document: () => string | undefined;
   /** Resolves with what a command prints. */
-  readonly run: (argv: readonly string[], signal: AbortSignal) => Promise<string>;
+  readonly run: (argv: readonly string[]) => Promise<string>;
   readonly count: {
-    refreshed(server: string, result: 'success' | 'denied' | 'error' | 'shared'): void;
-    login(server: string, result: 'success' | 'denied' | 'expired' | 'refused'): void;
+    refreshed(server: string, result: TokenRefresh): void;
+    login(server: string, result: LoginOutcome): void;
   };
   /** Unix time in milliseconds. */
   readonly now?: () => number;
-}
-
-/** A login, or the lack of one, for operators. */
-export interface Connection {
-  readonly server: string;
-  readonly state: 'valid' | 'refreshing' | 'failing' | 'login_required' | 'none';
-  readonly reason: LoginReason | undefined;
-  readonly issuer: string | undefined;
-  readonly scopes: readonly string[];
-  /** Unix time in milliseconds; undefined: not known. */
-  readonly expires: number | undefined;
-  /** Whether the token renews itself. */
-  readonly renews: boolean;
 }
 
 interface Entry {
@@ -66,11 +56,9 @@ interface Entry {
 
 /** A registration that is older is made anew if a login on it never came back: servers forget clients and do not say so. */
 const STALE_CLIENT_MS = 3_600_000;
-const SECRET_MS = 10_000;
 /** How long a login, or its end, waits for a renewal under way. */
 const LOCK_WAIT_MS = 30_000;
 const LOGOUT_WAIT_MS = 5000;
-const LOCK_MS = 60_000;
 
 export class Credentials {
   readonly logins: Logins;
@@ -93,23 +81,14 @@ export class Credentials {
 
   /** The credential of a server, the same one for the same configuration; undefined: it needs none of these. */
   of(config: HttpServerConfig): OAuthCredential | undefined {
-    const { auth } = config;
     const known = this.#entries.get(config.name);
-    if (
-      known &&
-      isDeepStrictEqual(
-        [known.config.url, known.config.auth, known.config.tls],
-        [config.url, auth, config.tls],
-      )
-    )
-      return known.credential;
+    if (known && isShownAlike(known.config, config)) return known.credential;
     known?.credential.close();
     this.#entries.delete(config.name);
-    if (auth.type === 'none' || auth.type === 'bearer') return undefined;
-    const own: OAuthServer = { ...config, auth };
-    const found = new FoundServer(own, this.#deps.fetch, this.#now);
-    const credential = this.#create(own, found);
-    this.#entries.set(config.name, { config: own, credential, found });
+    if (!takesLogin(config)) return undefined;
+    const found = new FoundServer(config, this.#deps.fetch, this.#now);
+    const credential = this.#create(config, found);
+    this.#entries.set(config.name, { config, credential, found });
     return credential;
   }
 
@@ -119,11 +98,7 @@ export class Credentials {
   }
 
   /** The same on another device (RFC 8628): the person types `userCode` at `url` there. The login ends by itself. */
-  async deviceLogin(
-    server: string,
-    scopes: readonly string[],
-    signal: AbortSignal,
-  ): Promise<LoginAttempt & { readonly userCode: string }> {
+  async deviceLogin(server: string, scopes: readonly string[], signal: AbortSignal): Promise<DeviceAttempt> {
     const wish = await this.#wish(server, scopes, signal);
     const target = { server: wish.found.server, client: wish.chosen.client, resource: wish.found.resource };
     const device = await beginDevice(target, wish.scopes, wish.tokens, signal);
@@ -275,18 +250,11 @@ export class Credentials {
       now: this.#now,
       find: (challenge, since, signal) => found.get(challenge, { since }, signal),
       checkRegistration: ({ server }) => {
-        if (mayRegister(server, auth, this.#document(auth))) return;
-        throw new CredentialProblem(
-          'config',
-          `${server.issuer} takes no registration: register a client with the redirect URI ${this.#redirectUri(auth)}, set auth.client_id`,
-        );
+        checkRegistration(server, auth, this.#clientDeps(config));
       },
       client: (grant, signal) => this.#client(config, grant, signal),
-      renew: (grant, client, signal) => {
-        if (grant.refresh === undefined) throw new CredentialProblem('login', 'the login cannot be renewed');
-        const target = { server: grant.server, client, resource: grant.resource };
-        return refresh(target, grant.refresh, this.#tokens(config), signal);
-      },
+      renew: ({ server, resource, refresh: token }, client, signal) =>
+        refresh({ server, client, resource }, token, this.#tokens(config), signal),
       ...(auth.grant === 'client_credentials' && {
         obtain: (challenge, more, signal) => this.#obtain(config, found, challenge, more, signal),
       }),
@@ -313,18 +281,8 @@ export class Credentials {
       this.#tokens(config),
       signal,
     );
-    const now = this.#now();
-    return {
-      server,
-      client: { ...client, authentication: { method: 'none' } },
-      resource,
-      access: tokens.access,
-      refresh: undefined,
-      expiresAt: tokens.expiresIn === undefined ? undefined : now + tokens.expiresIn * 1000,
-      obtainedAt: now,
-      scopes: tokens.scopes ?? scopes,
-      asked: scopes,
-    };
+    const base = { server, client: { ...client, authentication: { method: 'none' } }, resource } as const;
+    return withTokens({ ...base, scopes, asked: scopes }, { ...tokens, refresh: undefined }, this.#now());
   }
 
   async #answered({ server, chosen }: LoginWish, code: string | undefined): Promise<void> {
@@ -361,7 +319,7 @@ export class Credentials {
   /** Waits for a renewal that is under way, until the signal aborts: it notices then that its record was changed. */
   async #alone<T>(key: string, signal: AbortSignal, work: () => Promise<T>): Promise<T> {
     const records = await this.#deps.records();
-    const release = await records.lock(key, LOCK_MS, signal).catch(() => undefined);
+    const release = await lockGrant(records, key, signal).catch(() => undefined);
     try {
       return await work();
     } finally {
@@ -403,7 +361,7 @@ export class Credentials {
   async #secret({ client_secret }: OAuthConfig): Promise<string | undefined> {
     if (!client_secret) return undefined;
     if ('value' in client_secret) return client_secret.value;
-    const printed = await this.#deps.run(client_secret.command, AbortSignal.timeout(SECRET_MS));
+    const printed = await this.#deps.run(client_secret.command);
     return printed.replace(/\r?\n$/, '');
   }
 

@@ -6,7 +6,7 @@ import { isLoopbackHost } from '../config/credentials.js';
 import type { OAuthConfig } from '../config/types.js';
 import { GuardError, type Guard, type GuardedFetch } from '../protocol/small-request.js';
 import { objectOf, readJson } from '../wire/json.js';
-import { scopesOf, type BearerChallenge } from './challenge.js';
+import { scopesOf, type BearerChallenge } from '../protocol/challenge.js';
 import { CredentialProblem, shown } from './problem.js';
 
 export interface DiscoveryDeps {

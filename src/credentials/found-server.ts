@@ -1,13 +1,11 @@
 /** The authorization server of one server, once it was found. */
-import type { HttpServerConfig, OAuthConfig } from '../config/types.js';
+import type { OAuthServer } from '../config/types.js';
 import { singleFlight } from '../lib/single-flight.js';
 import { unlessAborted } from '../lib/within.js';
 import type { Guard, GuardedFetch } from '../protocol/small-request.js';
-import type { BearerChallenge } from './challenge.js';
+import type { BearerChallenge } from '../protocol/challenge.js';
 import { discover, type Found } from './discovery.js';
 import { CredentialProblem } from './problem.js';
-
-export type OAuthServer = HttpServerConfig & { readonly auth: OAuthConfig };
 
 /** Where requests for the credentials of a server may go. */
 export function guardOf({ auth, url, tls }: OAuthServer): Guard {

@@ -1,5 +1,5 @@
 /** What is stored of logins: grants and registered clients, as records of the state. */
-import type { ServerMetadata } from './discovery.js';
+import { isSame, type Found, type ServerMetadata } from './discovery.js';
 import type { RegisteredClient } from './clients.js';
 import type { Client } from './client-authentication.js';
 import type { Tokens } from './oauth.js';
@@ -35,6 +35,9 @@ export interface StoredGrant {
   readonly grant: Grant;
 }
 
+/** How long the lock of a grant holds at most: longer than the request for its tokens. */
+const LOCK_MS = 60_000;
+
 /** The owner of logins that serve everybody. */
 export const GATEWAY = '';
 
@@ -69,6 +72,11 @@ export async function writeGrant(records: Records, key: string, grant: Grant): P
     if (await records.put(key, grant, there?.generation ?? 0)) return;
   }
   throw new Error('the record of a login changes all the time');
+}
+
+/** Waits to be the only one who changes a grant, in all processes. Resolves with the release. */
+export function lockGrant(records: Records, key: string, signal: AbortSignal): Promise<() => Promise<void>> {
+  return records.lock(key, LOCK_MS, signal);
 }
 
 function clientKey(issuer: string, redirectUri: string): string {
@@ -109,14 +117,30 @@ export async function changeClient(
     await records.put(key, { ...known, ...change }, there.generation);
 }
 
+export type RenewableGrant = Grant & { readonly refresh: string };
+
+export function isRenewable(grant: Grant): grant is RenewableGrant {
+  return grant.refresh !== undefined;
+}
+
+/** What a grant is made of besides its tokens. `refresh`: where the new tokens bring none. */
+type Base = Pick<Grant, 'server' | 'client' | 'resource' | 'scopes' | 'asked'> &
+  Partial<Pick<Grant, 'refresh'>>;
+
 /** A grant with new tokens. */
-export function renewed(grant: Grant, tokens: Tokens, now: number): Grant {
+export function withTokens(base: Base, tokens: Tokens, now: number): Grant {
+  const { access, refresh, expiresIn, scopes } = tokens;
   return {
-    ...grant,
-    access: tokens.access,
-    refresh: tokens.refresh ?? grant.refresh,
-    expiresAt: tokens.expiresIn === undefined ? undefined : now + tokens.expiresIn * 1000,
+    ...base,
+    access,
+    refresh: refresh ?? base.refresh,
+    expiresAt: expiresIn === undefined ? undefined : now + expiresIn * 1000,
     obtainedAt: now,
-    scopes: tokens.scopes ?? grant.scopes,
+    scopes: scopes ?? base.scopes,
   };
+}
+
+/** Whether the authorization server of a grant is one that its server names. */
+export function isAmong({ server }: Grant, { issuers, server: found }: Found): boolean {
+  return [found.issuer, ...issuers].some((each) => isSame(each, server.issuer));
 }

@@ -1,6 +1,6 @@
 /** The grant of a credential as this process knows it, and the header that it gives. */
 import type { OAuthConfig } from '../config/types.js';
-import type { LoginReason } from './credential-errors.js';
+import type { LoginReason } from '../protocol/logins.js';
 import { isSame } from './discovery.js';
 import { readGrant, type Grant, type Records } from './grants.js';
 import { endOf } from './renewal-times.js';

@@ -1,6 +1,8 @@
 /** Logins under way: each holds for ten minutes and is used once. */
 import { randomBytes } from 'node:crypto';
 import { isLoopbackHost } from '../config/credentials.js';
+import type { LoginOutcome } from '../observe/stats.js';
+import type { LoginAttempt, LoginState } from '../protocol/logins.js';
 import type { Found } from './discovery.js';
 import type { Chosen } from './clients.js';
 import {
@@ -12,7 +14,7 @@ import {
   type Tokens,
 } from './oauth.js';
 import { CredentialProblem, shown } from './problem.js';
-import type { Grant } from './grants.js';
+import { withTokens, type Grant } from './grants.js';
 
 const LIFE_MS = 600_000;
 /** Logins at a time; more replace the oldest. */
@@ -39,25 +41,6 @@ export interface LoginWish {
   readonly tokens: TokenDeps;
 }
 
-export type LoginState =
-  | { readonly state: 'waiting' }
-  | { readonly state: 'done' }
-  /** `text`: for people. */
-  | { readonly state: 'failed'; readonly text: string };
-
-export interface LoginAttempt {
-  readonly id: string;
-  readonly server: string;
-  readonly principal: string;
-  readonly issuer: string;
-  readonly scopes: readonly string[];
-  readonly redirectUri: string;
-  /** Where the person is sent. */
-  readonly url: string;
-  /** Unix time in milliseconds. */
-  readonly expires: number;
-}
-
 interface Attempt {
   /** What others may see: neither the verifier nor the secret of a client. */
   readonly shown: LoginAttempt;
@@ -78,7 +61,7 @@ export interface LoginsDeps {
   answered(wish: LoginWish, code: string | undefined): Promise<void>;
   /** Somebody has logged in. */
   done(wish: LoginWish, grant: Grant): Promise<void>;
-  readonly count: (server: string, result: 'success' | 'denied' | 'expired' | 'refused') => void;
+  readonly count: (server: string, result: LoginOutcome) => void;
 }
 
 export class Logins {
@@ -243,18 +226,14 @@ export class Logins {
     const { wish } = attempt;
     const { found, chosen, scopes, asked, server } = wish;
     await this.#deps.answered(wish, undefined).catch(() => undefined);
-    const now = this.#deps.now();
-    await this.#deps.done(wish, {
+    const base = {
       server: found.server,
       client: storable(chosen.client),
       resource: found.resource,
-      access: got.access,
-      refresh: got.refresh,
-      expiresAt: got.expiresIn === undefined ? undefined : now + got.expiresIn * 1000,
-      obtainedAt: now,
-      scopes: got.scopes ?? scopes,
+      scopes,
       asked: [...new Set([...asked, ...scopes])],
-    });
+    };
+    await this.#deps.done(wish, withTokens(base, got, this.#deps.now()));
     this.#end(attempt, { state: 'done' });
     this.#deps.count(server, 'success');
   }

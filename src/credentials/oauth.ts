@@ -2,7 +2,7 @@
 import * as oauth from 'oauth4webapi';
 import type { Guard, GuardedFetch } from '../protocol/small-request.js';
 import { objectOf, readJson } from '../wire/json.js';
-import { scopesOf } from './challenge.js';
+import { scopesOf } from '../protocol/challenge.js';
 import { authenticationOf, type Client } from './client-authentication.js';
 import { guarded, isWebAddress, type ServerMetadata } from './discovery.js';
 import { CredentialProblem, shown } from './problem.js';
@@ -83,83 +83,69 @@ export async function authorizationUrl(
  * Checks what the authorization server sent back with the browser, and exchanges the code (RFC 9207, 2.4 before anything else is read).
  */
 export async function exchangeCode(
-  { server, client, resource }: Target,
+  target: Target,
   proof: Proof,
   returned: URLSearchParams,
   redirectUri: string,
   deps: TokenDeps,
   signal: AbortSignal,
 ): Promise<Tokens> {
-  const as = metadataFor(server);
+  const { server, client } = target;
   let params: URLSearchParams;
   try {
-    params = oauth.validateAuthResponse(as, { client_id: client.id }, returned, proof.state);
+    params = oauth.validateAuthResponse(metadataFor(server), { client_id: client.id }, returned, proof.state);
   } catch (error) {
     throw refusedLogin(error, server.issuer);
   }
-  const options = optionsFor(server, resource, deps, signal);
-  return tokensOf(server, async () =>
-    oauth.processAuthorizationCodeResponse(
+  const { verifier } = proof;
+  return tokensOf(target, async (as, id, authentication) => {
+    const options = optionsFor(target, deps, signal);
+    return oauth.processAuthorizationCodeResponse(
       as,
-      { client_id: client.id },
+      id,
       await oauth.authorizationCodeGrantRequest(
         as,
-        { client_id: client.id },
-        await authenticationOf(client),
+        id,
+        authentication,
         params,
         redirectUri,
-        proof.verifier,
+        verifier,
         options,
       ),
-    ),
-  );
+    );
+  });
 }
 
 export async function refresh(
-  { server, client, resource }: Target,
+  target: Target,
   token: string,
   deps: TokenDeps,
   signal: AbortSignal,
 ): Promise<Tokens> {
-  const as = metadataFor(server);
-  const options = optionsFor(server, resource, deps, signal);
-  return tokensOf(server, async () =>
-    oauth.processRefreshTokenResponse(
+  return tokensOf(target, async (as, id, authentication) => {
+    const options = optionsFor(target, deps, signal);
+    return oauth.processRefreshTokenResponse(
       as,
-      { client_id: client.id },
-      await oauth.refreshTokenGrantRequest(
-        as,
-        { client_id: client.id },
-        await authenticationOf(client),
-        token,
-        options,
-      ),
-    ),
-  );
+      id,
+      await oauth.refreshTokenGrantRequest(as, id, authentication, token, options),
+    );
+  });
 }
 
 export async function clientCredentials(
-  { server, client, resource }: Target,
+  target: Target,
   scopes: readonly string[],
   deps: TokenDeps,
   signal: AbortSignal,
 ): Promise<Tokens> {
-  const as = metadataFor(server);
-  const options = optionsFor(server, resource, deps, signal);
+  const options = optionsFor(target, deps, signal);
   const parameters = new URLSearchParams(scopes.length > 0 ? { scope: scopes.join(' ') } : {});
-  for (const [name, value] of Object.entries({ ...deps.params, ...(resource !== undefined && { resource }) }))
-    parameters.set(name, value);
-  return tokensOf(server, async () =>
+  for (const [name, value] of Object.entries(options.additionalParameters)) parameters.set(name, value);
+  return tokensOf(target, async (as, id, authentication) =>
     oauth.processClientCredentialsResponse(
       as,
-      { client_id: client.id },
-      await oauth.clientCredentialsGrantRequest(
-        as,
-        { client_id: client.id },
-        await authenticationOf(client),
-        parameters,
-        options,
-      ),
+      id,
+      await oauth.clientCredentialsGrantRequest(as, id, authentication, parameters, options),
     ),
   );
 }
@@ -178,34 +164,29 @@ export interface DeviceLogin {
 }
 
 export async function beginDevice(
-  { server, client, resource }: Target,
+  target: Target,
   scopes: readonly string[],
   deps: TokenDeps,
   signal: AbortSignal,
 ): Promise<DeviceLogin> {
+  const { server, resource } = target;
   if (server.device_authorization_endpoint === undefined)
     throw new CredentialProblem(
       'config',
       `${shown(server.issuer)} has no login on another device: leave out --device`,
     );
-  const as = metadataFor(server);
   const parameters: Record<string, string> = {
     ...(scopes.length > 0 && { scope: scopes.join(' ') }),
     ...(resource !== undefined && { resource }),
   };
-  const answer = await attempt(server, async () =>
-    oauth.processDeviceAuthorizationResponse(
+  const answer = await attempt(target, async (as, id, authentication) => {
+    const options = optionsFor({ server, resource: undefined }, { ...deps, params: {} }, signal);
+    return oauth.processDeviceAuthorizationResponse(
       as,
-      { client_id: client.id },
-      await oauth.deviceAuthorizationRequest(
-        as,
-        { client_id: client.id },
-        await authenticationOf(client),
-        parameters,
-        optionsFor(server, undefined, { ...deps, params: {} }, signal),
-      ),
-    ),
-  );
+      id,
+      await oauth.deviceAuthorizationRequest(as, id, authentication, parameters, options),
+    );
+  });
   for (const url of [answer.verification_uri, answer.verification_uri_complete])
     if (url !== undefined && !isWebAddress(url, deps.guard.isLoopback))
       throw new CredentialProblem(
@@ -224,26 +205,20 @@ export async function beginDevice(
 
 /** undefined: not yet; `slower`: ask less often. */
 export async function pollDevice(
-  { server, client, resource }: Target,
+  target: Target,
   code: string,
   deps: TokenDeps,
   signal: AbortSignal,
 ): Promise<Tokens | 'pending' | 'slower'> {
-  const as = metadataFor(server);
   try {
-    return await tokensOf(server, async () =>
-      oauth.processDeviceCodeResponse(
+    return await tokensOf(target, async (as, id, authentication) => {
+      const options = optionsFor(target, deps, signal);
+      return oauth.processDeviceCodeResponse(
         as,
-        { client_id: client.id },
-        await oauth.deviceCodeGrantRequest(
-          as,
-          { client_id: client.id },
-          await authenticationOf(client),
-          code,
-          optionsFor(server, resource, deps, signal),
-        ),
-      ),
-    );
+        id,
+        await oauth.deviceCodeGrantRequest(as, id, authentication, code, options),
+      );
+    });
   } catch (error) {
     if (error instanceof CredentialProblem && error.code === 'authorization_pending') return 'pending';
     if (error instanceof CredentialProblem && error.code === 'slow_down') return 'slower';
@@ -253,22 +228,28 @@ export async function pollDevice(
 
 /** Withdraws a token (RFC 7009), if the server can. Rejects with a CredentialProblem. */
 export async function revoke(
-  { server, client }: Omit<Target, 'resource'>,
+  target: Omit<Target, 'resource'>,
   token: string,
   kind: 'refresh_token' | 'access_token',
   deps: TokenDeps,
   signal: AbortSignal,
 ): Promise<void> {
+  const { server } = target;
   if (server.revocation_endpoint === undefined) return;
-  const as = metadataFor(server);
-  await attempt(server, async () =>
-    oauth.processRevocationResponse(
-      await oauth.revocationRequest(as, { client_id: client.id }, await authenticationOf(client), token, {
-        ...optionsFor(server, undefined, { ...deps, params: {} }, signal, 'revocation'),
+  await attempt(target, async (as, id, authentication) => {
+    const options = optionsFor(
+      { server, resource: undefined },
+      { ...deps, params: {} },
+      signal,
+      'revocation',
+    );
+    return oauth.processRevocationResponse(
+      await oauth.revocationRequest(as, id, authentication, token, {
+        ...options,
         additionalParameters: { token_type_hint: kind },
       }),
-    ),
-  );
+    );
+  });
 }
 
 function metadataFor(server: ServerMetadata): oauth.AuthorizationServer {
@@ -287,8 +268,7 @@ function metadataFor(server: ServerMetadata): oauth.AuthorizationServer {
 }
 
 function optionsFor(
-  { issuer }: ServerMetadata,
-  resource: string | undefined,
+  { server: { issuer }, resource }: Pick<Target, 'server' | 'resource'>,
   { fetch, guard, params }: TokenDeps,
   signal: AbortSignal,
   purpose: 'tokens' | 'revocation' = 'tokens',
@@ -358,12 +338,19 @@ function answerOf({ status, body, headers }: Awaited<ReturnType<GuardedFetch>>, 
   });
 }
 
+/** A request by the library: the authorization server, the client, and how it authenticates, as the library takes them. */
+type Request<T> = (
+  as: oauth.AuthorizationServer,
+  client: oauth.Client,
+  authentication: oauth.ClientAuth,
+) => Promise<T>;
+
 async function tokensOf(
-  server: ServerMetadata,
-  work: () => Promise<oauth.TokenEndpointResponse>,
+  target: Pick<Target, 'server' | 'client'>,
+  request: Request<oauth.TokenEndpointResponse>,
 ): Promise<Tokens> {
-  const read = await attempt(server, work);
-  const name = shown(server.issuer);
+  const read = await attempt(target, request);
+  const name = shown(target.server.issuer);
   if (read.token_type !== 'bearer')
     throw new CredentialProblem(
       'config',
@@ -381,11 +368,14 @@ async function tokensOf(
 }
 
 /** What the requests of the library reject with, as a CredentialProblem. */
-async function attempt<T>({ issuer }: ServerMetadata, work: () => Promise<T>): Promise<T> {
+async function attempt<T>(
+  { server, client }: Pick<Target, 'server' | 'client'>,
+  request: Request<T>,
+): Promise<T> {
   try {
-    return await work();
+    return await request(metadataFor(server), { client_id: client.id }, await authenticationOf(client));
   } catch (error) {
-    const name = shown(issuer);
+    const name = shown(server.issuer);
     const cause = causeOf(error);
     if (cause) throw cause;
     if (error instanceof oauth.ResponseBodyError) {

@@ -4,15 +4,16 @@
  */
 import { access } from 'node:fs/promises';
 import { join } from 'node:path';
-import { isDeepStrictEqual } from 'node:util';
+import { isShownAlike, takesLogin } from '../config/credentials.js';
 import { childEnvironment } from '../config/environment.js';
-import type { Config, HttpServerConfig, ServerConfig } from '../config/types.js';
-import type { Connection, Credentials } from '../credentials/credentials.js';
-import type { LoginAttempt, LoginState } from '../credentials/logins.js';
+import type { Config, OAuthServer, ServerConfig } from '../config/types.js';
+import type { Credentials } from '../credentials/credentials.js';
+import { CALLBACK_PATH, CLIENT_PATH } from '../downstream/http/logins.js';
 import { runCommand } from '../lib/run-command.js';
 import type { Logger } from '../observe/log.js';
 import type { CredentialState, GatewayStats } from '../observe/stats.js';
 import type { Credential, CredentialRefusal } from '../protocol/credential.js';
+import type { Connection, DeviceAttempt, LoginAttempt, LoginState } from '../protocol/logins.js';
 import type { State } from '../state/open.js';
 
 export interface GatewayCredentialsDeps {
@@ -26,8 +27,6 @@ export interface GatewayCredentialsDeps {
 }
 
 const SECRET_MS = 10_000;
-export const CALLBACK_PATH = '/-/oauth/callback';
-export const CLIENT_PATH = '/-/oauth/client.json';
 
 export class GatewayCredentials {
   readonly #deps: GatewayCredentialsDeps;
@@ -42,12 +41,11 @@ export class GatewayCredentials {
   /** The credential of a server, the same one for the same configuration; undefined: it needs none that changes. */
   of(config: ServerConfig): Credential | undefined {
     const known = this.#known.get(config.name);
-    const isOAuth = config.kind === 'http' && config.auth.type !== 'none' && config.auth.type !== 'bearer';
-    if (!isOAuth) {
+    if (!takesLogin(config)) {
       if (known) this.#forget(config.name);
       return undefined;
     }
-    if (known && isSame(known.config, config)) return known;
+    if (known && isShownAlike(known.config, config)) return known;
     const credential = new LazyCredential(config, {
       mayBeStored: () => this.#mayBeStored(),
       load: async () => {
@@ -71,11 +69,7 @@ export class GatewayCredentials {
     return (await this.#withAll()).login(server, scopes, signal);
   }
 
-  async deviceLogin(
-    server: string,
-    scopes: readonly string[],
-    signal: AbortSignal,
-  ): Promise<LoginAttempt & { readonly userCode: string }> {
+  async deviceLogin(server: string, scopes: readonly string[], signal: AbortSignal): Promise<DeviceAttempt> {
     return (await this.#withAll()).deviceLogin(server, scopes, signal);
   }
 
@@ -96,11 +90,6 @@ export class GatewayCredentials {
   /** Brings the gauges up to date. */
   measure(): void {
     for (const [name, credential] of this.#known) this.#deps.stats.server(name).credential = credential.state;
-  }
-
-  /** The browser of a login goes on with it. Returns its cookie. */
-  async bind(id: string): Promise<string | undefined> {
-    return (await this.#room)?.logins.bind(id);
   }
 
   async find(id: string): Promise<LoginAttempt | undefined> {
@@ -141,6 +130,9 @@ export class GatewayCredentials {
 
   #forget(name: string): void {
     this.#known.delete(name);
+    // A server that is gone gets no metrics again.
+    const stats = this.#deps.stats.servers.get(name);
+    if (stats) stats.credential = undefined;
     void this.#room?.then(
       (room) => {
         room.remove(name);
@@ -219,10 +211,6 @@ export class GatewayCredentials {
   }
 }
 
-function isSame(a: HttpServerConfig, b: HttpServerConfig): boolean {
-  return isDeepStrictEqual([a.url, a.auth, a.tls], [b.url, b.auth, b.tls]);
-}
-
 interface LazyDeps {
   mayBeStored(): Promise<boolean>;
   load(): Promise<Real>;
@@ -233,13 +221,13 @@ type Real = Credential & { readonly state: CredentialState | undefined };
 const NOTHING: readonly string[] = [];
 
 class LazyCredential implements Credential {
-  readonly config: HttpServerConfig;
+  readonly config: OAuthServer;
   readonly #deps: LazyDeps;
   readonly #heard = new Set<() => void>();
   #real: Real | undefined;
   #loading: Promise<Real> | undefined;
 
-  constructor(config: HttpServerConfig, deps: LazyDeps) {
+  constructor(config: OAuthServer, deps: LazyDeps) {
     this.config = config;
     this.#deps = deps;
   }
@@ -261,8 +249,7 @@ class LazyCredential implements Credential {
   }
 
   async ready(signal: AbortSignal): Promise<void> {
-    const { auth } = this.config;
-    const isMachine = auth.type !== 'none' && auth.type !== 'bearer' && auth.grant !== 'authorization_code';
+    const isMachine = this.config.auth.grant !== 'authorization_code';
     if (!this.#real && !isMachine && !(await this.#deps.mayBeStored())) return;
     await (await this.loaded()).ready(signal);
   }

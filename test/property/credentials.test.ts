@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import { isIP } from 'node:net';
 import { expect, it } from 'vitest';
-import { readChallenge } from '../../src/credentials/challenge.js';
+import { readChallenge } from '../../src/protocol/challenge.js';
 import { isSpecial } from '../../src/upstream/http/guarded-fetch.js';
 
 const TOKEN = fc.stringMatching(/^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,12}$/);

@@ -1,15 +1,16 @@
 /** Logs in to a server, and out again: `mcpstead login SERVER`, `mcpstead logout SERVER`, `mcpstead connections`. */
 import { createInterface } from 'node:readline';
 import type { Connection, Login, LoginState } from '../../admin/login-schemas.js';
-import { loadConfig } from '../../config/index.js';
+import { isSecure, loadConfig } from '../../config/index.js';
+import { unlessAborted } from '../../lib/within.js';
 import { Refusal } from '../../terminal/explain.js';
 import type { Terminal } from '../../terminal/terminal.js';
 import { configOf } from '../config-path.js';
 import { interruptible } from '../interrupt.js';
 import { outputOf, type Cell, type Output } from '../output.js';
 import { openInBrowser } from '../programs.js';
-import { runHere } from '../source.js';
-import { actApi, askApi, gatewayOf, NO_GATEWAY, parsed, readApi, type Gateway } from '../target.js';
+import { runHere, runningGateway } from '../source.js';
+import { actApi, askApi, gatewayOf, parsed, readApi, type Gateway } from '../target.js';
 import { listed, type Verb, type Written } from '../verb.js';
 
 /** A request that waits for the end of a login. */
@@ -55,20 +56,16 @@ async function loggedIn(
     timeoutMs: BEGIN_MS,
   });
   const begun = parsed<Login>(gateway, answer);
-  if (signal.aborted) return 1;
+  signal.throwIfAborted();
   await show(begun, { written, terminal, output });
   const ended = new AbortController();
-  const byHand = device
-    ? undefined
-    : pasted(gateway, begun, terminal, AbortSignal.any([signal, ended.signal]));
+  if (!device) takePasted(gateway, begun, terminal, ended.signal);
   try {
     const state = await endOf(gateway, begun.id, signal);
-    if (signal.aborted) return 1;
     if (state.state !== 'done')
       throw new Refusal(state.error ?? 'the login did not end in time: begin it again');
   } finally {
     ended.abort();
-    await byHand;
   }
   if (output.json) output.document({ server, issuer: begun.issuer, scopes: begun.scopes });
   else output.line(`logged in to ${server}`);
@@ -81,7 +78,7 @@ async function show(
   { written, terminal, output }: Pick<Call, 'written' | 'terminal' | 'output'>,
 ): Promise<void> {
   output.note(`${server} wants a login at ${issuer}${scopes.length > 0 ? `, for: ${scopes.join(' ')}` : ''}`);
-  const isSafe = /^https:\/\//.test(url) || /^http:\/\/(localhost|127\.0\.0\.1|\[::1\])[:/]/.test(url);
+  const isSafe = isSecure(new URL(url));
   const opens = terminal.tty.out && !written.flags.has('no-browser') && code === null && isSafe;
   if (opens && (await openInBrowser(url)))
     output.note('opened a browser; if none appears, open this address:');
@@ -94,13 +91,8 @@ async function show(
     );
 }
 
-/** Takes an address that is pasted, until the login has ended. Never rejects. */
-async function pasted(
-  gateway: Gateway,
-  { id }: Login,
-  terminal: Terminal,
-  signal: AbortSignal,
-): Promise<void> {
+/** Takes an address that is pasted, until the signal aborts. */
+function takePasted(gateway: Gateway, { id }: Login, terminal: Terminal, signal: AbortSignal): void {
   const lines = createInterface({ input: terminal.stdin, signal });
   lines.on('line', (line) => {
     const address = line.trim();
@@ -109,24 +101,15 @@ async function pasted(
       if (!signal.aborted) terminal.err(`${(error as Error).message}\n`);
     });
   });
-  await new Promise<void>((resolve) => {
-    signal.addEventListener('abort', () => {
-      resolve();
-    });
-    if (signal.aborted) resolve();
-  });
-  lines.close();
-  terminal.stdin.pause();
+  // Otherwise it keeps the process.
+  signal.addEventListener('abort', () => terminal.stdin.pause(), { once: true });
 }
 
-/** Asks until the login has ended, or the signal aborts. */
+/** Asks until the login has ended. Rejects when the signal aborts. */
 async function endOf(gateway: Gateway, id: string, signal: AbortSignal): Promise<LoginState> {
   for (;;) {
-    const answer = await Promise.race([
-      askApi(gateway, `/-/api/v1/logins/${id}?wait=true`, { timeoutMs: WAIT_MS }),
-      aborted(signal),
-    ]);
-    if (!answer) return { state: 'waiting', error: null };
+    const asked = askApi(gateway, `/-/api/v1/logins/${id}?wait=true`, { timeoutMs: WAIT_MS });
+    const answer = await unlessAborted(asked, signal);
     if (answer.status === 404)
       return { state: 'failed', error: 'the login did not end in time: begin it again' };
     const state = parsed<LoginState>(gateway, answer);
@@ -134,28 +117,11 @@ async function endOf(gateway: Gateway, id: string, signal: AbortSignal): Promise
   }
 }
 
-function aborted(signal: AbortSignal): Promise<undefined> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve(undefined);
-    signal.addEventListener('abort', () => {
-      resolve(undefined);
-    });
-  });
-}
-
 /** The running gateway, or one in this process with the server alone, which keeps the login in the state of the config. */
 async function targetOf(written: Written, terminal: Terminal, server: string): Promise<Target> {
-  const running = gatewayOf(written, terminal);
-  const named = written.values['url'] ?? terminal.env['MCPSTEAD_URL'];
-  const config = configOf(written, terminal.env);
-  const none = (): Promise<void> => Promise.resolve();
-  try {
-    await readApi(running, 'me');
-    return { gateway: running, close: none };
-  } catch (error) {
-    const isAbsent = error instanceof Refusal && error.status === NO_GATEWAY;
-    if (!isAbsent || named !== undefined || config === undefined) throw error;
-  }
+  const running = await runningGateway(written, terminal, { withApi: true });
+  if (running) return { gateway: running, close: () => Promise.resolve() };
+  const config = configOf(written, terminal.env) ?? '';
   const { config: loaded } = loadConfig(config, terminal.env, true);
   if (loaded.state.dir === undefined)
     throw new Refusal('there is no state folder to keep the login in: set state.dir', 1);

@@ -8,13 +8,15 @@ export interface LoginPages {
   /** Takes the answer of an authorization server. Rejects with an Error whose message says what is wrong, for people. */
   finish(
     returned: URLSearchParams,
-    by: { readonly cookie: string | undefined },
+    by: { readonly cookie?: string },
     signal: AbortSignal,
   ): Promise<{ readonly server: string }>;
   /** The metadata of the gateway as a client; undefined: there is none. */
   clientDocument(): Promise<object | undefined>;
 }
 
+export const CALLBACK_PATH = '/-/oauth/callback';
+export const CLIENT_PATH = '/-/oauth/client.json';
 export const DONE_PATH = '/-/login/done';
 const FINISH_MS = 30_000;
 /** A longer answer of an authorization server is not read. */
@@ -53,7 +55,7 @@ export async function serveCallback(
     over.abort(new Error(`no answer within ${FINISH_MS / 1000} s`));
   }, FINISH_MS);
   try {
-    await pages.finish(new URLSearchParams(query), { cookie: undefined }, over.signal);
+    await pages.finish(new URLSearchParams(query), {}, over.signal);
   } catch (error) {
     const text = (error as Error).message;
     return sendPage(res, 400, 'The login failed', `${text.charAt(0).toUpperCase()}${text.slice(1)}.`);

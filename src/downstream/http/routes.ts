@@ -18,7 +18,15 @@ import {
 import { API_PATH, serveApi, type Api, type ApiRoute } from './api.js';
 import { CONSOLE_PATH, createConsoleFiles } from './console.js';
 import type { OwnRoute } from './guard.js';
-import { DONE_PATH, serveCallback, serveClientDocument, serveDone, type LoginPages } from './logins.js';
+import {
+  CALLBACK_PATH,
+  CLIENT_PATH,
+  DONE_PATH,
+  serveCallback,
+  serveClientDocument,
+  serveDone,
+  type LoginPages,
+} from './logins.js';
 import { createMcp } from './mcp.js';
 import { sendError } from './respond.js';
 import { createSse2024, type Sse2024Deps } from './sse-2024.js';
@@ -260,7 +268,7 @@ export function createRoutes(deps: RoutesDeps): Routes {
     },
     {
       // Where a browser comes back from the authorization server of a server.
-      path: '/-/oauth/callback',
+      path: CALLBACK_PATH,
       on: 'both',
       page: true,
       admits: 'open',
@@ -269,7 +277,7 @@ export function createRoutes(deps: RoutesDeps): Routes {
     },
     { path: DONE_PATH, on: 'both', page: true, admits: 'open', place, serve: serveDone },
     {
-      path: '/-/oauth/client.json',
+      path: CLIENT_PATH,
       on: 'both',
       page: true,
       admits: 'open',

@@ -1,14 +1,13 @@
 /** What follows when a server refuses the credential of a request: another one is obtained, and the request is sent again. */
 import type { HttpServerConfig } from '../../config/types.js';
 import { GatewayError } from '../../errors.js';
+import { readChallenge } from '../../protocol/challenge.js';
 import type { Credential, CredentialRefusal } from '../../protocol/credential.js';
 import type { CallOwner, TransportEvents } from '../calls/calls.js';
 import type { Headers } from './http.js';
 
 /** How often one request is sent again for this. */
 const MOST_TIMES = 2;
-/** The challenge of a request that needs more scopes (RFC 6750, 3.1). */
-const LACKS_SCOPES = /\bbearer\b.*\berror\s*=\s*"?insufficient_scope\b/i;
 
 /** A request with a credential, as it was sent. */
 export interface Sent {
@@ -84,7 +83,8 @@ function refusalOf({ status, headers, stamp, times }: Sent): CredentialRefusal |
   if (status !== 401 && status !== 403) return undefined;
   const value = headers['www-authenticate'];
   const challenge = Array.isArray(value) ? value.join(', ') : (value ?? '');
-  if (status === 403 && !LACKS_SCOPES.test(challenge)) return undefined;
+  // RFC 6750, 3.1: any other 403 is not about the credential.
+  if (status === 403 && readChallenge(challenge)?.error !== 'insufficient_scope') return undefined;
   return { status, challenge, stamp, times };
 }
 

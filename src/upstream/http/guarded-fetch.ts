@@ -4,7 +4,7 @@
  */
 import { lookup, type LookupAddress, type LookupAllOptions } from 'node:dns';
 import { BlockList, isIP, type LookupFunction } from 'node:net';
-import { proxyFromEnvironment } from '../../config/index.js';
+import { isLoopback, proxyFromEnvironment } from '../../config/index.js';
 import type { Logger } from '../../observe/log.js';
 import {
   GuardError,
@@ -45,10 +45,6 @@ const SPECIAL6 = blockList([
   ['2002::', 16],
   ['3fff::', 20],
 ]);
-const LOOPBACK = blockList([
-  ['127.0.0.0', 8],
-  ['::1', 128],
-]);
 
 function blockList(nets: readonly (readonly [address: string, bits: number])[]): BlockList {
   const list = new BlockList();
@@ -66,16 +62,15 @@ function unmapped(address: string): string {
   return [a >> 8, a & 255, b >> 8, b & 255].join('.');
 }
 
-/** Whether an address belongs to no network of the public Internet. */
-export function isSpecial(address: string): boolean {
-  const plain = unmapped(address.replace(/%.*$/, ''));
-  if (isIP(plain) === 4) return SPECIAL.check(plain, 'ipv4');
-  return !GLOBAL6.check(plain, 'ipv6') || SPECIAL6.check(plain, 'ipv6');
+function withoutZone(address: string): string {
+  return address.replace(/%.*$/, '');
 }
 
-function isLoopback(address: string): boolean {
-  const plain = unmapped(address.replace(/%.*$/, ''));
-  return LOOPBACK.check(plain, isIP(plain) === 6 ? 'ipv6' : 'ipv4');
+/** Whether an address belongs to no network of the public Internet. */
+export function isSpecial(address: string): boolean {
+  const plain = unmapped(withoutZone(address));
+  if (isIP(plain) === 4) return SPECIAL.check(plain, 'ipv4');
+  return !GLOBAL6.check(plain, 'ipv6') || SPECIAL6.check(plain, 'ipv6');
 }
 
 function hostOf(url: URL): string {
@@ -85,7 +80,7 @@ function hostOf(url: URL): string {
 /** Throws a GuardError. */
 function judge(address: string, url: URL, guard: Guard): void {
   const { host, protocol } = url;
-  const isLocal = isLoopback(address);
+  const isLocal = isLoopback(withoutZone(address));
   if (isSpecial(address) && !(guard.isLoopback && isLocal))
     throw new GuardError('private', host, `'${host}' is a private address`);
   // A name below localhost may be another machine's.

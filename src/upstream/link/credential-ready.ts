@@ -1,4 +1,5 @@
 import { GatewayError } from '../../errors.js';
+import { unlessAborted } from '../../lib/within.js';
 import type { Credential } from '../../protocol/credential.js';
 
 /** How long an attempt to connect waits for what it is to show, in ms. */
@@ -18,10 +19,7 @@ export async function credentialReady(
     ended.abort(new GatewayError('upstream_auth_failed', text));
   }, READY_MS);
   try {
-    await new Promise<void>((resolve, reject) => {
-      either.addEventListener('abort', () => reject(either.reason as Error), { once: true });
-      credential.ready(either).then(resolve, reject);
-    });
+    await unlessAborted(credential.ready(either), either);
   } finally {
     clearTimeout(timer);
   }

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { readChallenge, scopesOf } from '../../../src/credentials/challenge.js';
+import { readChallenge, scopesOf } from '../../../src/protocol/challenge.js';
 
 it.each([
   ['Bearer', {}],
