@@ -7,9 +7,10 @@ import { post, type Failure } from '../data/api.js';
 import { calls, dropped, isOperator, me, now, since } from '../data/live.js';
 import { Capturing } from './capturing.js';
 import { bytes, count, dateAndTime, duration, plural, UNKNOWN } from '../format.js';
-import { place, setQuery, to } from '../router.js';
+import { place, to } from '../router.js';
 import { announce } from '../ui/announce.js';
 import { Button, Crumbs, Empty, Loading, Problem, Title } from '../ui/basics.js';
+import { Choice, same, SearchField } from '../ui/filters.js';
 import { useLoad } from '../ui/load.js';
 import { CallRows, hasFailed, nameOf, OutcomeOf, reasonOf } from './call-rows.js';
 
@@ -91,57 +92,42 @@ export function Activity(): JSX.Element {
 }
 
 function Filters({ all, found }: { all: ReadonlyMap<string, Call>; found: number }): JSX.Element {
-  const { query } = place.value;
   const values = (of: (call: Call) => string | null): string[] =>
     [...new Set([...all.values()].map(of))].filter((value) => value !== null).sort();
-  const select = (
-    name: string,
-    label: string,
-    options: readonly (readonly [string, string])[],
-  ): JSX.Element => (
-    <label>
-      <span class="hidden">{label}</span>
-      <select
-        value={query.get(name) ?? ''}
-        onChange={(event) => setQuery({ [name]: event.currentTarget.value })}
-      >
-        {options.map(([value, text]) => (
-          <option key={value} value={value}>
-            {text}
-          </option>
-        ))}
-      </select>
-    </label>
-  );
-  const same = (list: readonly string[]): (readonly [string, string])[] =>
-    list.map((value) => [value, value]);
   return (
     <div class="filters">
-      <label class="grow">
-        <span class="hidden">Name of the tool</span>
-        <input
-          type="search"
-          data-search
-          placeholder="Tool, prompt or resource  ( / )"
-          value={query.get('q') ?? ''}
-          onInput={(event) => setQuery({ q: event.currentTarget.value })}
-        />
-      </label>
-      {select('server', 'Server', [['', 'all servers'], ...same(values(({ server }) => server))])}
-      {select('client', 'Client', [['', 'all clients'], ...same(values(({ client }) => client.name))])}
-      {select('outcome', 'Outcome', [
-        ['', 'all outcomes'],
-        ['open', 'in flight'],
-        ['failed', 'failed'],
-        ['ok', 'ok'],
-        ['cancelled', 'cancelled'],
-      ])}
-      {select('since', 'Time', [
-        ['', 'any time'],
-        ['1m', 'last minute'],
-        ['5m', 'last 5 minutes'],
-        ['1h', 'last hour'],
-      ])}
+      <SearchField label="Name of the tool" hint="Tool, prompt or resource" />
+      <Choice
+        name="server"
+        label="Server"
+        options={[['', 'all servers'], ...same(values(({ server }) => server))]}
+      />
+      <Choice
+        name="client"
+        label="Client"
+        options={[['', 'all clients'], ...same(values(({ client }) => client.name))]}
+      />
+      <Choice
+        name="outcome"
+        label="Outcome"
+        options={[
+          ['', 'all outcomes'],
+          ['open', 'in flight'],
+          ['failed', 'failed'],
+          ['ok', 'ok'],
+          ['cancelled', 'cancelled'],
+        ]}
+      />
+      <Choice
+        name="since"
+        label="Time"
+        options={[
+          ['', 'any time'],
+          ['1m', 'last minute'],
+          ['5m', 'last 5 minutes'],
+          ['1h', 'last hour'],
+        ]}
+      />
       <span class="dim" role="status">
         {found === all.size ? count(found) : `${count(found)} of ${count(all.size)}`}
       </span>

@@ -7,6 +7,7 @@ import { count, plural } from '../format.js';
 import { place, setQuery, to } from '../router.js';
 import { Empty, Loading, Tabs, Title } from '../ui/basics.js';
 import { Broken } from '../ui/broken.js';
+import { Choice, same, SearchField } from '../ui/filters.js';
 import { rowsOf, useLoad } from '../ui/load.js';
 import { VirtualList } from '../ui/virtual.js';
 import { indexOf, search } from './search.js';
@@ -22,34 +23,11 @@ export function Search({
   found: number;
   total: number;
 }): JSX.Element {
-  const { query } = place.value;
   const names = (servers.value ?? []).map(({ name }) => name).sort();
   return (
     <div class="filters">
-      <label class="grow">
-        <span class="hidden">{label}</span>
-        <input
-          type="search"
-          data-search
-          placeholder={`${label}  ( / )`}
-          value={query.get('q') ?? ''}
-          onInput={(event) => setQuery({ q: event.currentTarget.value })}
-        />
-      </label>
-      <label>
-        <span class="hidden">Server</span>
-        <select
-          value={query.get('server') ?? ''}
-          onChange={(event) => setQuery({ server: event.currentTarget.value })}
-        >
-          <option value="">all servers</option>
-          {names.map((name) => (
-            <option key={name} value={name}>
-              {name}
-            </option>
-          ))}
-        </select>
-      </label>
+      <SearchField label={label} />
+      <Choice name="server" label="Server" options={[['', 'all servers'], ...same(names)]} />
       <span class="dim" role="status">
         {found === total ? count(total) : `${count(found)} of ${count(total)}`}
       </span>

@@ -7,6 +7,7 @@ import { series } from '../data/live.js';
 import { bytes, count, duration, timeOfDay, UNKNOWN } from '../format.js';
 import { place, setQuery } from '../router.js';
 import { Empty, Tabs, Title } from '../ui/basics.js';
+import { Choice, same } from '../ui/filters.js';
 
 type Metric = keyof Series['servers'][string];
 
@@ -54,17 +55,7 @@ export function Charts(): JSX.Element {
               pick={(id) => setQuery({ metric: id === 'calls' ? undefined : id })}
               tabs={METRICS.map(({ id, text }) => ({ id, text }))}
             />
-            <label>
-              <span class="hidden">Server</span>
-              <select value={only} onChange={(event) => setQuery({ server: event.currentTarget.value })}>
-                <option value="">all servers</option>
-                {names.map((name) => (
-                  <option key={name} value={name}>
-                    {name}
-                  </option>
-                ))}
-              </select>
-            </label>
+            <Choice name="server" label="Server" options={[['', 'all servers'], ...same(names)]} />
             <span class="dim">each point: {duration(all.step_ms)}</span>
           </div>
           <Legend names={shown} />

@@ -4,8 +4,9 @@ import { useMemo } from 'preact/hooks';
 import type { ServerStatus } from '../../../src/admin/schemas.js';
 import { logs } from '../data/live.js';
 import { count, timeOfDay } from '../format.js';
-import { place, setQuery } from '../router.js';
+import { place } from '../router.js';
 import { Empty, Status, Title } from '../ui/basics.js';
+import { Choice, SearchField } from '../ui/filters.js';
 
 const LEVELS = ['debug', 'info', 'warn', 'error'] as const;
 const MARKS: Readonly<Record<(typeof LEVELS)[number], ServerStatus['level']>> = {
@@ -40,29 +41,13 @@ export function Logs(): JSX.Element {
       ) : (
         <>
           <div class="filters">
-            <label class="grow">
-              <span class="hidden">Search the log</span>
-              <input
-                type="search"
-                data-search
-                placeholder="Search the log  ( / )"
-                value={query.get('q') ?? ''}
-                onInput={(event) => setQuery({ q: event.currentTarget.value })}
-              />
-            </label>
-            <label>
-              <span class="hidden">Level</span>
-              <select
-                value={query.get('level') ?? 'debug'}
-                onChange={(event) => setQuery({ level: event.currentTarget.value })}
-              >
-                {LEVELS.map((level) => (
-                  <option key={level} value={level}>
-                    {level === 'debug' ? 'all levels' : `from ${level}`}
-                  </option>
-                ))}
-              </select>
-            </label>
+            <SearchField label="Search the log" />
+            <Choice
+              name="level"
+              label="Level"
+              none="debug"
+              options={LEVELS.map((level) => [level, level === 'debug' ? 'all levels' : `from ${level}`])}
+            />
             <span class="dim" role="status">
               {count(found.length)}
             </span>

@@ -156,12 +156,7 @@ function Sampled({
           onInput={(event) => (text.value = event.currentTarget.value)}
         />
       </div>
-      <p class="actions">
-        <button type="submit" class="main">
-          Answer
-        </button>{' '}
-        <Button onClick={refuse}>Refuse</Button>
-      </p>
+      <AnswerOrRefuse refuse={refuse} />
     </form>
   );
 }
@@ -202,12 +197,18 @@ function Roots({ reply, refuse }: { reply: Replied; refuse: () => void }): JSX.E
         />
         {wrong === undefined ? null : <p class="problem">does not begin with file://: {wrong}</p>}
       </div>
-      <p class="actions">
-        <button type="submit" class="main">
-          Answer
-        </button>{' '}
-        <Button onClick={refuse}>Refuse</Button>
-      </p>
+      <AnswerOrRefuse refuse={refuse} />
     </form>
+  );
+}
+
+function AnswerOrRefuse({ refuse }: { refuse: () => void }): JSX.Element {
+  return (
+    <p class="actions">
+      <button type="submit" class="main">
+        Answer
+      </button>{' '}
+      <Button onClick={refuse}>Refuse</Button>
+    </p>
   );
 }
