@@ -1,5 +1,6 @@
 /** Logins to servers, as operators see them. Points in time are Unix time in milliseconds. */
 import type { CredentialState } from '../observe/stats.js';
+import type { Principal } from './principal.js';
 
 /** Why somebody has to log in. */
 export type LoginReason = 'never' | 'revoked' | 'scopes' | 'issuer_changed';
@@ -41,4 +42,21 @@ export interface Connection {
   readonly expires: number | undefined;
   /** Whether the token renews itself. */
   readonly renews: boolean;
+}
+
+/** A link to the page where somebody logs in. */
+export interface LoginOffer {
+  readonly id: string;
+  readonly url: string;
+}
+
+/** The logins that callers are offered in place of an answer. */
+export interface LoginOffers {
+  /**
+   * A link for a principal to the page where he logs in to a server; the same one as long as it holds and the scopes are equal. `scopes`:
+   * besides those that the server asks for. undefined: he cannot log in there by a page.
+   */
+  offer(server: string, principal: Principal, scopes: readonly string[]): LoginOffer | undefined;
+  /** Whether an offer has led to a login; waits until it has, until it cannot any more, or until the signal aborts. */
+  done(id: string, signal: AbortSignal): Promise<boolean>;
 }
