@@ -37,6 +37,8 @@ export const ERRORS = {
   stream_broken: { legacy: { rpc: -32603, http: 200 }, modern: { rpc: -32603, http: 200 } },
   /** A person has to log in to the server first. */
   login_required: { legacy: { rpc: -32000, http: 200 }, modern: { rpc: -32603, http: 200 } },
+  /** The same, for a client that opens the page itself (2025-11-25, client/elicitation, "URL Elicitation Required Error"). */
+  url_elicitation_required: { legacy: { rpc: -32042, http: 200 }, modern: { rpc: -32603, http: 200 } },
   upstream_auth_failed: { legacy: { rpc: -32000, http: 200 }, modern: { rpc: -32603, http: 200 } },
   upstream_protocol_error: { legacy: { rpc: -32000, http: 200 }, modern: { rpc: -32603, http: 200 } },
   /** The client declined a request that its server needs for the call. */

@@ -10,6 +10,7 @@ import { createHttpPort, type HttpPort } from './downstream/http/server.js';
 import { StdioClients } from './downstream/stdio.js';
 import { GatewayAdmin } from './gateway/admin.js';
 import { Announcer } from './gateway/announcer.js';
+import { callerLogins } from './gateway/caller-logins.js';
 import { GatewayCredentials } from './gateway/credentials.js';
 import type { GatewayDeps } from './gateway/deps.js';
 import { bridgeFor } from './gateway/bridge.js';
@@ -107,7 +108,6 @@ export class GatewayCore {
     const readiness = (this.#readiness = new Readiness(required, log));
     const listeners = this.#listeners;
     const given = new GivenLists();
-
     const kept = createKept(budget, (owner) => {
       log.warn('ended the session of a client that keeps most: limits.buffered_bytes is used up');
       listeners.endWhere((listener) => listener === owner);
@@ -115,11 +115,7 @@ export class GatewayCore {
     });
     const streams = (this.#streams = streamsOf(() => this.#config, { wheel, stats, log }));
     const interests = (this.#interests = createInterests({
-      links: () => [
-        ...this.#links.shared.links(),
-        ...this.#links.seconds.links(),
-        ...this.#links.users.links(),
-      ],
+      links: () => this.#links.ofMany(),
       own: (session) => this.#links.own.of(session),
       kept,
       tell: (subscribers, server, uri, notice) => {
@@ -297,6 +293,10 @@ export class GatewayCore {
       listeners,
       given,
       bridge: this.#bridge,
+      logins: callerLogins(() => this.#config, {
+        ...{ boundary, streams, offers: this.#credentials.links, bridge: () => this.#bridge },
+        mayOperate: (principal, path) => this.#gate.permits(principal, 'operator', path),
+      }),
       notified: (session, message) => {
         this.#links.own.tell(session, message);
       },
@@ -318,9 +318,7 @@ export class GatewayCore {
     });
     const sweep = boundary.guard('timer', () => {
       store.sweep();
-      const idleMs = config.mcp.session.idle_ttl_seconds * 1000;
-      this.#links.own.sweep(idleMs);
-      this.#links.users.sweep(idleMs);
+      this.#links.sweep(config.mcp.session.idle_ttl_seconds * 1000);
     });
     this.#sweeper = setInterval(sweep, config.mcp.session.gc_interval_seconds * 1000).unref();
     for (const warning of loaded.warnings) log.warn(warning);

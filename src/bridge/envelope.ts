@@ -27,6 +27,11 @@ export function toLegacy(message: Message, more = ''): Patch[] {
   return patches;
 }
 
+/** Makes a retry a new request. */
+export function withoutRounds({ body, params, paramsSpan }: Message): Patch[] {
+  return paramsSpan ? without(body, paramsSpan.start, params, ROUNDS) : [];
+}
+
 /** The envelope of a modern request, prepared for many requests. */
 export interface Prepared {
   /** The members for its `_meta`. */

@@ -18,6 +18,19 @@ import type { BridgeDeps } from './deps.js';
 /** Opens or resumes a call. The sink is never called before this has returned. */
 export type OpenCrossing = (crossing: Crossing, sink: Sink) => Exchange;
 
+/** A retry of a request that was answered with a link to a login. */
+export interface LoginRetry {
+  /** The id of the offer. */
+  readonly id: string;
+  /** The request called the login tool. */
+  readonly isTool: boolean;
+  /** Whether its client has opened the page. */
+  readonly accepted: boolean;
+}
+
+/** How long the state of a request is valid whose client logs in: as long as a login. */
+const LOGIN_MS = 600_000;
+
 export interface Bridge {
   /** The sink is never called before this has returned. */
   open: OpenCrossing;
@@ -26,7 +39,9 @@ export interface Bridge {
    * how to resume the call, or why that is not possible, without changing anything. `upstream`: a modern upstream has states of its own,
    * and may have replaced a legacy one.
    */
-  claim(request: Presented, upstream: Era): OpenCrossing | GatewayError | undefined;
+  claim(request: Presented, upstream: Era): OpenCrossing | LoginRetry | GatewayError | undefined;
+  /** The `requestState` for the client of a request that waits for a login. */
+  loginState(request: Presented, id: string, isTool: boolean): string;
   /** Ends the parked calls that match `which`. */
   endWhere(which: (call: Parked) => boolean): void;
   /** Ends all parked calls, and refuses new ones. */
@@ -53,6 +68,7 @@ export function createBridge(deps: BridgeDeps): Bridge {
       if (read instanceof GatewayError) return read;
       const answers = readInputResponses(message.body, find(message.params, 'inputResponses'));
       if (typeof answers === 'string') return new GatewayError('invalid_params', answers);
+      if (read.kind === 'login') return { id: read.id, isTool: read.isTool, accepted: areAccepted(answers) };
       if (read.kind === 'urls' && upstream === 'modern')
         return refusal('the server has been replaced: make a new call', 'gone');
       if (read.kind === 'urls') return reopened(deps, read.urls, answers);
@@ -63,6 +79,7 @@ export function createBridge(deps: BridgeDeps): Bridge {
         return refusal('this requestState was already used: only the latest one is valid', 'used');
       return (crossing, sink) => call.retry(crossing, sink, answers);
     },
+    loginState: (request, id, isTool) => deps.states.ofLogin(request, id, isTool, LOGIN_MS),
     endWhere(which) {
       deps.parked.endWhere(which);
     },
@@ -78,14 +95,17 @@ function reopened(
   urls: readonly string[],
   answers: ReadonlyMap<string, Buffer>,
 ): OpenCrossing | GatewayError {
-  const accepted = [...answers.values()].every(
-    (answer) => (JSON.parse(answer.toString('utf8')) as { action?: unknown }).action === 'accept',
-  );
-  if (answers.size === 0 || !accepted)
+  if (!areAccepted(answers))
     return new GatewayError(
       'input_refused',
       'the call needs a URL to be opened, and its client did not accept that',
     );
   const opened = new Set(urls);
   return (crossing, sink) => openParkedCall(deps, { ...crossing, opened }, sink);
+}
+
+function areAccepted(answers: ReadonlyMap<string, Buffer>): boolean {
+  const isAccepted = (answer: Buffer): boolean =>
+    (JSON.parse(answer.toString('utf8')) as { action?: unknown }).action === 'accept';
+  return answers.size > 0 && [...answers.values()].every(isAccepted);
 }

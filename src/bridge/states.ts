@@ -30,15 +30,25 @@ interface UrlState extends Binding {
   readonly urls: readonly string[];
 }
 
+/** A request that is repeated once its client has logged in. */
+interface LoginState extends Binding {
+  readonly kind: 'login';
+  /** Of the offer. */
+  readonly id: string;
+  /** It called the login tool. */
+  readonly isTool: boolean;
+}
+
 export interface States {
   /** The state of a call that is parked under `id`. */
   ofCall(crossing: Crossing, id: string, round: number, ttlMs: number): string;
   /** The state of a call that is repeated once the client has opened `urls`. */
   ofUrls(crossing: Crossing, urls: readonly string[], ttlMs: number): string;
+  ofLogin(request: Presented, id: string, isTool: boolean, ttlMs: number): string;
   /** Whether this gateway made it; a gateway further upstream has states of the same format. */
   isOurs(state: string): boolean;
   /** Reads the state of a retry; an error if it belongs to another client or another request. */
-  read(state: string, request: Presented): CallState | UrlState | GatewayError;
+  read(state: string, request: Presented): CallState | UrlState | LoginState | GatewayError;
 }
 
 export interface Presented {
@@ -70,6 +80,10 @@ export function createStates(seal: Seal): States {
       const state: UrlState = { ...of(crossing), kind: 'urls', urls };
       return seal.seal(state, ttlMs);
     },
+    ofLogin: (request, id, isTool, ttlMs) => {
+      const state: LoginState = { ...bindingOf(request), kind: 'login', id, isTool };
+      return seal.seal(state, ttlMs);
+    },
     isOurs(state) {
       const opened = seal.open(state);
       return opened.ok || opened.reason === 'expired';
@@ -77,7 +91,7 @@ export function createStates(seal: Seal): States {
     read(state, request) {
       const opened = seal.open(state);
       if (!opened.ok) return refusal(REASONS[opened.reason], opened.reason);
-      const sealed = opened.payload as unknown as CallState | UrlState;
+      const sealed = opened.payload as unknown as CallState | UrlState | LoginState;
       const binding = bindingOf(request);
       // The state of another client is treated as forged.
       if (sealed.principal !== binding.principal) return refusal(REASONS.forged, 'forged');

@@ -95,6 +95,10 @@ export const serverAuth = z.object({
       token: parameters().meta(link('Further parameters of token requests.')),
     })
     .prefault({}),
+  login_tool: z
+    .boolean()
+    .default(true)
+    .meta(link('Whether the server lists a tool `login`, which leads to the login, while it waits for one.')),
   allow_hosts: words().meta(
     link(
       'Hosts in private networks (`id.internal` or `id.internal:8443`) that the discovery of this server may reach.',

@@ -134,6 +134,7 @@ function oauthOf(
     type,
     grant: auth.grant,
     per: auth.per,
+    login_tool: auth.login_tool,
     issuer,
     metadata: auth.metadata,
     client_id: auth.client_id,
@@ -210,6 +211,11 @@ export function checkOwners(
         `auth.per: user of the server '${server.name}' (${server.where}) needs users who can be told apart`,
         'mcp: {auth: {keys: [...]}}, or issuers',
       );
+}
+
+/** Whether a server lists the login tool while it waits for a login of a person. */
+export function hasLoginTool(server: ServerConfig): boolean {
+  return takesLogin(server) && server.auth.login_tool && server.auth.grant === 'authorization_code';
 }
 
 /** Whether a server may ask for a login, or gets tokens that change. */

@@ -4,7 +4,7 @@
  */
 import { OverlaidCatalog, type Catalog } from '../catalog/catalog.js';
 import { isLoopback } from '../config/index.js';
-import { isPerUser } from '../config/credentials.js';
+import { isPerUser, takesLogin } from '../config/credentials.js';
 import type { Config, ServerConfig } from '../config/types.js';
 import type { Budget } from '../lib/budget.js';
 import type { Slots } from '../lib/slots.js';
@@ -15,6 +15,7 @@ import type { Logger } from '../observe/log.js';
 import type { GatewayStats } from '../observe/stats.js';
 import type { ListKind } from '../protocol/lists.js';
 import { NOBODY_TO_ASK, type Link, type LinkEvents, type Notice } from '../protocol/ports.js';
+import { isPerson } from '../protocol/principal.js';
 import type { Era } from '../protocol/revisions.js';
 import type { Access } from '../policy/access.js';
 import { tellAside } from '../proxy/fan-out.js';
@@ -25,7 +26,7 @@ import { createOwnLinks, type OwnLinks } from '../proxy/own-links.js';
 import type { Questions } from '../proxy/questions.js';
 import type { Tasks } from '../proxy/tasks.js';
 import { routeOf } from '../proxy/route.js';
-import { isPerson, UserLinks } from '../proxy/user-links.js';
+import { UserLinks } from '../proxy/user-links.js';
 import { createViews, type Views } from '../proxy/views.js';
 import type { Session } from '../session/store.js';
 import type { Streams } from '../session/streams.js';
@@ -39,11 +40,12 @@ import type { Announcer } from './announcer.js';
 import type { GatewayCredentials } from './credentials.js';
 import { pinning, type PinBook } from './pins.js';
 import type { Readiness } from './readiness.js';
+import { kindsOf, type ServerKinds } from './server-kinds.js';
 
 /** Which client or user a link belongs to, in which era it is dialled, and what it starts with. */
 type LinkOptions = Pick<ConnectionDeps, 'client' | 'user' | 'prefers' | 'second' | 'cache' | 'remembered'>;
 
-const NO_SERVERS = { all: [], found: [] };
+const TOOLS: ListKind = 'tools';
 /** Why a server is down that an operator has turned off. */
 const TURNED_OFF = 'turned off until a reload';
 /** The client of the shared link to a per-client server: it can be asked for nothing. */
@@ -90,7 +92,6 @@ export class Links {
   #childEra: Era = 'modern';
   /** Servers that an operator has turned off. */
   readonly #off = new Set<string>();
-  #ofUsers: { readonly all: readonly ServerConfig[]; readonly found: readonly ServerConfig[] } = NO_SERVERS;
   /** Servers that are added now are those of the start: their lists of the last run are shown. */
   #starting = true;
 
@@ -135,6 +136,7 @@ export class Links {
       full: EVERY_CAPABILITY,
       own: (viewer, route) => this.own.registryOf(viewer, route),
       ofUser: (principal, route, base, isShown) => this.users.registryOf(principal, route, base, isShown),
+      hasLoginTool: (server) => this.#kinds.withLoginTool.has(server),
       access: deps.access,
       pins: deps.pins,
     });
@@ -172,21 +174,12 @@ export class Links {
       shared: (server) => catalog.get(server),
       limit: () => deps.config().limits.per_user,
       begun: () => this.shared.begun,
-      servers: () => this.#perUser(),
+      servers: () => {
+        const { perUser } = this.#kinds;
+        return this.#off.size === 0 ? perUser : perUser.filter(({ name }) => !this.#off.has(name));
+      },
       connect: (server, user, events) => this.#connect(server, events, { user, prefers: () => 'modern' }),
     });
-  }
-
-  /** The servers to which each user has a link of his own, found once for each configuration. */
-  #perUser(): readonly ServerConfig[] {
-    const { servers } = this.#deps.config();
-    if (this.#ofUsers.all !== servers)
-      this.#ofUsers = {
-        all: servers,
-        found: servers.filter((server) => isPerUser(server) && server.session === 'shared'),
-      };
-    const { found } = this.#ofUsers;
-    return this.#off.size === 0 ? found : found.filter(({ name }) => !this.#off.has(name));
   }
 
   /** Adds the servers of the start. */
@@ -237,6 +230,10 @@ export class Links {
     this.users.update(config);
   }
 
+  get #kinds(): ServerKinds {
+    return kindsOf(this.#deps.config().servers);
+  }
+
   /** Ends the connections to a server until a reload. Returns false if there is no such server. */
   turnOff(server: string): boolean {
     const config = this.shared.get(server)?.config;
@@ -278,6 +275,17 @@ export class Links {
     this.users.restart(server);
     this.shared.remove(server);
     announcer.announce(server);
+  }
+
+  /** The links that several clients use. */
+  ofMany(): Connection[] {
+    return [...this.shared.links(), ...this.seconds.links(), ...(this.users.links() as Iterable<Connection>)];
+  }
+
+  /** Closes the links of clients and users who were idle for `idleMs`. */
+  sweep(idleMs: number): void {
+    this.own.sweep(idleMs);
+    this.users.sweep(idleMs);
   }
 
   /** Gauges that are not kept up to date all the time. */
@@ -423,6 +431,8 @@ export class Links {
       this.seconds.rose(upstream);
     }
     // Clients see nothing yet of a link that is to replace another one.
-    if (upstream?.link === link) this.#deps.announcer.announce(server, kinds);
+    if (upstream?.link !== link) return;
+    // The login tool may have come, or gone.
+    this.#deps.announcer.announce(server, takesLogin(link.config) ? [...new Set([...kinds, TOOLS])] : kinds);
   }
 }

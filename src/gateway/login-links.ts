@@ -13,6 +13,7 @@ import {
   type LoginPreview,
 } from '../protocol/logins.js';
 import type { Principal } from '../protocol/ports.js';
+import { isPerson } from '../protocol/principal.js';
 
 /** Finding the authorization server for the page. */
 const LOOK_MS = 10_000;
@@ -155,11 +156,8 @@ export class LoginLinks implements LoginOffers {
   }
 }
 
-/** Principals that are not one person. */
-const NOT_ONE: ReadonlySet<Principal['kind']> = new Set(['anonymous', 'bearer', 'operator']);
-
 /** Whose login to a server a principal makes; undefined: it is no person whom the gateway can tell from others. */
-export function ownerFor(config: OAuthServer, { id, kind }: Principal): string | undefined {
+export function ownerFor(config: OAuthServer, principal: Principal): string | undefined {
   if (!isPerUser(config)) return EVERYBODY;
-  return NOT_ONE.has(kind) ? undefined : id;
+  return isPerson(principal) ? principal.id : undefined;
 }

@@ -235,7 +235,10 @@ export interface Link {
   readonly settled: Promise<void>;
   /** How long a call waits for the first connect, in ms; undefined: startup.wait_ms. */
   readonly waitMs?: number | undefined;
-  /** The link is down and still has its last lists: resolves when it is up again, or drops them. undefined: that is not so. */
+  /**
+   * The link is down and still has its last lists: resolves when it is up again, or drops them. It connects after a login: resolves when that
+   * attempt has ended. undefined: neither is so.
+   */
   readonly reconnecting?: Promise<void> | undefined;
   /** The last failure, without secrets; undefined while up. */
   readonly lastError: string | undefined;

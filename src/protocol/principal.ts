@@ -24,6 +24,11 @@ export interface Principal {
 export type PrincipalKind =
   'anonymous' | 'local' | 'bearer' | 'key' | 'token' | 'proxy' | 'cert' | 'operator';
 
+/** Whether it is one person, or one program, that can have a login of its own: holders of one contract token cannot be told apart. */
+export function isPerson({ kind }: Pick<Principal, 'kind'>): boolean {
+  return kind === 'key' || kind === 'token' || kind === 'proxy' || kind === 'cert';
+}
+
 /** What a request shows about its sender. An IncomingMessage is one. */
 export interface Shown {
   /** In lower case. */

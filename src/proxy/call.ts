@@ -3,7 +3,8 @@ import type { ErrorCode, GatewayError } from '../errors.js';
 import type { Boundary } from '../observe/boundary.js';
 import type { Logger } from '../observe/log.js';
 import type { ToolErrorReason } from '../observe/stats.js';
-import type { Bridge, OpenCrossing } from '../bridge/index.js';
+import { withoutRounds } from '../bridge/envelope.js';
+import type { Bridge, LoginRetry, OpenCrossing } from '../bridge/index.js';
 import { find } from '../protocol/message.js';
 import type {
   AnswerHead,
@@ -25,6 +26,8 @@ import type { Span } from '../wire/scan.js';
 import { splice, type Patch } from '../wire/splice.js';
 import { relatedTask } from '../bridge/asked.js';
 import type { Incoming } from './incoming.js';
+import { answerWith } from '../protocol/sinks.js';
+import type { CallerLogins } from './logins.js';
 import type { Questions } from './questions.js';
 import { forget } from './under-way.js';
 
@@ -40,6 +43,7 @@ const REASONS: Partial<Record<ErrorCode, ToolErrorReason>> = {
   upstream_timeout: 'upstream_timeout',
   upstream_auth_failed: 'upstream_auth_failed',
   login_required: 'login_required',
+  url_elicitation_required: 'login_required',
   upstream_protocol_error: 'upstream_protocol_error',
   stream_broken: 'upstream_protocol_error',
   busy: 'busy',
@@ -55,6 +59,7 @@ export interface CallDeps {
   readonly boundary: Boundary;
   readonly questions: Questions;
   readonly bridge: Bridge;
+  readonly logins: CallerLogins;
 }
 
 /** What a call needs in addition if its client or its server is modern. */
@@ -65,6 +70,8 @@ export interface CallCrossing {
   readonly foreign: readonly string[];
   /** Resumes a parked call; undefined: it is a new call. */
   readonly resume: OpenCrossing | undefined;
+  /** The client was asked to log in before. */
+  readonly login?: LoginRetry | undefined;
 }
 
 /** One call to be sent. */
@@ -85,6 +92,8 @@ export function openCall(deps: CallDeps, incoming: Incoming, opening: Opening): 
   const { message, caller, merged } = incoming;
   const { target, at, crossing } = opening;
   const patches: Patch[] = target.patch ? [{ start: at.start, end: at.end, bytes: target.patch }] : [];
+  // A legacy server gets no such members in any case.
+  if (crossing?.login && target.link.era === 'modern') patches.push(...withoutRounds(message));
   const trace = incoming.markSent(target);
   const out: Outgoing = {
     message,
@@ -236,10 +245,18 @@ class RelayedCall implements Sink, Exchange {
   #fail(error: GatewayError): undefined {
     this.#withdrawAll('the call has failed');
     try {
-      this.#sink.fail(error);
+      if (error.code === 'login_required') this.#needsLogin(error);
+      else this.#sink.fail(error);
     } finally {
       this.#finish('error', reasonOf(error), error.message);
     }
+  }
+
+  #needsLogin(error: GatewayError): void {
+    const { crossing, target } = this.#opening;
+    const answer = this.#deps.logins.answer(this.#incoming, crossing?.name ?? target.name, error);
+    if ('error' in answer) this.#sink.fail(answer.error);
+    else answerWith(this.#sink, this.#incoming.message.id ?? 'null', answer.result, answer);
   }
 
   resume(): void {

@@ -130,6 +130,7 @@ export interface GateDeps {
   readonly listeners: Listeners;
   readonly given: GivenLists;
   readonly bridge: Bridge;
+  readonly logins: RelayDeps['logins'];
   /** Passes a notification that the gate does not handle to the links that belong to the client. */
   readonly notified: (session: Session, message: Message) => void;
   readonly stats: GatewayStats;

@@ -7,6 +7,7 @@ import type { Registry } from '../catalog/registry.js';
 import type { ServerConfig } from '../config/types.js';
 import type { Boundary } from '../observe/boundary.js';
 import { LIST_KINDS, type ListKind } from '../protocol/lists.js';
+import { isPerson } from '../protocol/principal.js';
 import { NOBODY_TO_ASK, type LinkEvents, type Principal, type ServerLink } from '../protocol/ports.js';
 import type { Session } from '../session/store.js';
 import type { Streams } from '../session/streams.js';
@@ -53,11 +54,6 @@ interface User {
   readonly refused: Set<string>;
   /** Monotonic time. */
   lastUsed: number;
-}
-
-/** Whether a principal is one person, or one program, that can have a login of its own. */
-export function isPerson({ kind }: Pick<Principal, 'kind'>): boolean {
-  return kind === 'key' || kind === 'token' || kind === 'proxy' || kind === 'cert';
 }
 
 export class UserLinks {

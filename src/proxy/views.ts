@@ -7,6 +7,7 @@ import { Overridden } from '../catalog/overrides.js';
 import type { Registry } from '../catalog/registry.js';
 import { Pinned, type Pins } from '../catalog/pins.js';
 import { Restricted } from '../catalog/restrict.js';
+import { LoginTools } from '../catalog/login-tools.js';
 import { MergedView, SingleView } from '../catalog/view.js';
 import { modernCapabilities } from '../bridge/capabilities.js';
 import type { Caller, NameKind, Principal, Target, View } from '../protocol/ports.js';
@@ -35,6 +36,8 @@ export interface ViewsDeps {
     base: Registry,
     isShown: (server: string) => boolean,
   ) => Registry;
+  /** Whether a server lists the login tool while it waits for a login; undefined: none does. */
+  readonly hasLoginTool?: (server: string) => boolean;
   /** Who may see what; a reload replaces it. */
   readonly access: () => Access;
   /** What is known of the definitions of servers; undefined: none are pinned. */
@@ -60,7 +63,7 @@ export interface Views {
   unrestricted(view: View, kind: NameKind, name: string): Target | undefined;
 }
 
-export function createViews({ catalogs, full, own, ofUser, access, pins }: ViewsDeps): Views {
+export function createViews({ catalogs, full, own, ofUser, hasLoginTool, access, pins }: ViewsDeps): Views {
   const fullKey = capabilityKey(full);
   const classes = new Map<string, Registry>();
   const made = new WeakMap<Registry, Map<string | undefined, View>>();
@@ -133,7 +136,10 @@ export function createViews({ catalogs, full, own, ofUser, access, pins }: Views
 
   function viewFor(root: Registry, principal: Principal, route: Route): View {
     const { whole, registry } = cut(root, principal, route);
-    const view = on(registry, route.server);
+    const shown = hasLoginTool
+      ? filtered(registry, LOGIN, () => new LoginTools(registry, hasLoginTool))
+      : registry;
+    const view = on(shown, route.server);
     if (!origins.has(view))
       origins.set(view, { root, bare: registry === whole ? undefined : on(whole, route.server) });
     return view;
@@ -173,5 +179,7 @@ export function createViews({ catalogs, full, own, ofUser, access, pins }: Views
   };
 }
 
+/** The purpose of the filter that lists login tools. */
+const LOGIN = {};
 /** A profile that a reload has removed. */
 const NOTHING: Profile = { rules: rulesOfProfile('', []), overrides: new Map() };

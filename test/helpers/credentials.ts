@@ -51,6 +51,7 @@ export const AUTH: OAuthConfig = {
   type: 'oauth',
   grant: 'authorization_code',
   per: 'gateway',
+  login_tool: true,
   issuer: undefined,
   metadata: undefined,
   client_id: undefined,

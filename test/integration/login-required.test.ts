@@ -70,7 +70,7 @@ describe('a server that nobody is logged in to', () => {
   });
 
   it('answers its calls with the command that logs in', async () => {
-    const running = await start();
+    const running = await start({ auth: { login_tool: false } });
     const answer = await post(running.server('closed'), {
       jsonrpc: '2.0',
       id: 1,
@@ -79,10 +79,10 @@ describe('a server that nobody is logged in to', () => {
     });
     const session = await openSession(running.url);
     const called = await post(running.url, callBody('closed__t', {}), session);
-    for (const { text } of [answer, called])
-      expect(text).toContain(
-        '"code":-32000,"message":"upstream \'closed\' needs a login: run: mcpstead login closed","data":{"server":"closed","reason":"never"}',
-      );
+    expect(answer.text).toContain('"upstream \'closed\' needs a login: run: mcpstead login closed"');
+    expect(called.text).toMatch(
+      /"code":-32000,"message":"upstream 'closed' needs a login: open http\S+, or run: mcpstead login closed"/,
+    );
   });
 
   it('is not ready where it is required', async () => {

@@ -29,6 +29,7 @@ const TABLE: Record<
   upstream_timeout: [-32000, 200, -32603, 200],
   stream_broken: [-32603, 200, -32603, 200],
   login_required: [-32000, 200, -32603, 200],
+  url_elicitation_required: [-32042, 200, -32603, 200],
   upstream_auth_failed: [-32000, 200, -32603, 200],
   upstream_protocol_error: [-32000, 200, -32603, 200],
   input_refused: [-32603, 200, -32603, 200],

@@ -1,14 +1,18 @@
 /** Requests for one server: finds it by name or URI, waits until it had a chance to connect, and sends the request. */
 import { GatewayError, needsLogin } from '../../errors.js';
 import { within } from '../../lib/within.js';
+import type { LoginRetry } from '../../bridge/index.js';
+import { isLoginTool, LOGIN_TOOL } from '../../catalog/login-tools.js';
 import type { Budget } from '../../lib/budget.js';
 import type { ParamHeader } from '../../protocol/lists.js';
 import { find, type Message } from '../../protocol/message.js';
 import { checkParamHeaders } from '../../protocol/modern/param-headers.js';
 import type { Exchange, NameKind, ServerLink, Sink, Target, View } from '../../protocol/ports.js';
+import { answerWith } from '../../protocol/sinks.js';
 import type { Span } from '../../wire/scan.js';
 import { openCall, reasonOf, type CallCrossing, type CallDeps } from '../call.js';
-import { refused, type Handled, type Headers, type Incoming } from '../incoming.js';
+import { answer, refused, type Handled, type Headers, type Incoming } from '../incoming.js';
+import type { LoginAnswer } from '../logins.js';
 import { convertContent, convertStructured, mayNeedConversion } from '../conversions.js';
 import { ChangedAnswer } from '../changed-answer.js';
 import { guarded, limit, noteHidden, type GuardedDeps } from '../guarded.js';
@@ -55,19 +59,26 @@ export function relay(
   const crossing = target && crossingOf(deps, incoming, named, target);
   if (crossing instanceof GatewayError) return refused(message, crossing);
   // What resumes is a call that was let in already.
+  const retry = crossing?.login;
+  if (target && retry && !retry.accepted) return declined(deps, incoming, named, target);
+  const ofTool =
+    target && !retry && named.kind === 'tool' ? deps.logins.tool(incoming, named.name, target) : undefined;
+  if (ofTool) return settled(message, ofTool);
   const limited = target && !crossing?.resume ? limit(deps, incoming, named.kind, target) : undefined;
   if (limited) return refused(message, limited);
   const dialling = crossing && caller.era === 'legacy' ? deps.dialling(target.link.server) : undefined;
   // A parked call resumes on its original link, even if that link is draining.
-  if (target && !dialling && (target.link.state === 'up' || crossing?.resume))
+  if (target && !dialling && !retry && (target.link.state === 'up' || crossing?.resume))
     return { kind: 'exchange', exchange: send(deps, incoming, named, target, crossing, wrap) };
 
   const controller = new AbortController();
   const { signal } = controller;
   const wait = dialling
     ? within(dialling, deps.runtime().config.startup.wait_ms, signal)
-    : view.ready(named, signal);
-  if (!wait) return refused(message, refusal(deps, incoming, named, target));
+    : retry
+      ? deps.logins.ended(retry.id, signal).then(() => view.ready(named, signal))
+      : view.ready(named, signal);
+  if (!wait) return settled(message, failure(deps, incoming, named, target));
   const waiting = deferred(deps.boundary, incoming, { until: wait, controller }, () => {
     const found = view.find(named.kind, named.name);
     // What it names may have appeared only now.
@@ -77,12 +88,19 @@ export function relay(
       ((refusedNow ? guarded(deps, incoming, named.kind, found) : undefined) ??
         (target ? undefined : limit(deps, incoming, named.kind, found)) ??
         crossingOf(deps, incoming, named, found));
-    if (found?.link.state === 'up' && !(late instanceof GatewayError)) {
+    if (found?.link.state === 'up' && !(late instanceof GatewayError) && !retry?.isTool) {
       waiting.next = send(deps, incoming, named, found, late, wrap);
       return;
     }
-    sink.fail(late instanceof GatewayError ? late : refusal(deps, incoming, named, found));
-    waiting.over('error');
+    const answered =
+      late instanceof GatewayError
+        ? { error: late }
+        : found?.link.state === 'up' && retry?.isTool
+          ? deps.logins.loggedIn(incoming, found.link.server)
+          : failure(deps, incoming, named, found, retry);
+    if ('error' in answered) sink.fail(answered.error);
+    else answerWith(sink, message.id ?? 'null', answered.result, answered);
+    waiting.over('error' in answered ? 'error' : 'success');
   });
   remember(incoming, waiting);
   return { kind: 'exchange', exchange: waiting };
@@ -181,7 +199,10 @@ function crossingOf(
   if (wrong !== undefined) return new GatewayError('header_mismatch', wrong);
   const resume = bridge.claim({ message, caller, route: origin.route.key, name }, link.era);
   if (resume instanceof GatewayError) return resume;
-  return { name, foreign: headers ? foreignHeaders(headers, mirrored) : [], resume };
+  const foreignLines = headers ? foreignHeaders(headers, mirrored) : [];
+  return typeof resume === 'function'
+    ? { name, foreign: foreignLines, resume }
+    : { name, foreign: foreignLines, resume: undefined, login: resume };
 }
 
 /** The value of a header; repeated lines are joined. */
@@ -198,6 +219,32 @@ function foreignHeaders(headers: Headers, known: readonly ParamHeader[]): string
     if (line !== undefined) found.push(name, line);
   }
   return found;
+}
+
+/** What a request is answered that cannot be sent. */
+function failure(
+  deps: RelayDeps,
+  incoming: Incoming,
+  named: Named,
+  target: Target | undefined,
+  retry?: LoginRetry,
+): LoginAnswer {
+  const error = refusal(deps, incoming, named, target);
+  if (error.code !== 'login_required') return { error };
+  return deps.logins.answer(incoming, named.name, error, { isTool: retry?.isTool === true });
+}
+
+/** The client was asked to log in, and did not. */
+function declined(deps: RelayDeps, incoming: Incoming, { name }: Named, target: Target): Handled {
+  const { server, login } = target.link;
+  incoming.target = target;
+  incoming.reason = 'login_required';
+  const error = needsLogin(server, login ?? 'never');
+  return settled(incoming.message, deps.logins.answer(incoming, name, error, { declined: true }));
+}
+
+function settled(message: Message, answered: LoginAnswer): Handled {
+  return 'error' in answered ? refused(message, answered.error) : answer(message, answered.result.toString());
 }
 
 function refusal(
@@ -238,6 +285,8 @@ function unknownName({ kind, name }: Named, { merged }: Incoming): GatewayError 
 export function unreachableRoute(view: View, server: string | undefined): GatewayError | undefined {
   const [link] = server === undefined ? [] : view.links();
   if (!link || link.state === 'up' || link.reconnecting || link.keptSince !== undefined) return undefined;
+  // It has the login tool.
+  if (link.login !== undefined && isLoginTool(view.find('tool', LOGIN_TOOL)?.definition)) return undefined;
   return unreachable({ link });
 }
 

@@ -146,7 +146,7 @@ export class Connection implements Link, LinkInterest, LinkAdmin<ServerConfig> {
   }
 
   get reconnecting(): Promise<void> | undefined {
-    return this.#grace.over;
+    return this.#grace.over ?? this.#life.afterLogin;
   }
 
   get lastError(): string | undefined {

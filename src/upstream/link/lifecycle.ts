@@ -57,6 +57,8 @@ export class Lifecycle {
   readonly settled: Promise<void>;
   /** Whether the first attempt is still to end. */
   firstConnect = true;
+  /** Resolves when the attempt after a login has ended; undefined: none is running. */
+  afterLogin: Promise<void> | undefined;
   lastError: string | undefined;
   /** The code of that error. */
   lastCode: ErrorCode | undefined;
@@ -236,7 +238,13 @@ export class Lifecycle {
       clearTimeout(this.#timer);
       this.#deps.calls.observer.waited(0);
     }
+    const isLogin = this.#phase.at === 'login';
     this.#step({ type: 'credential' });
+    if (!isLogin) return;
+    const attempt = this.#dialing.then(() => {
+      if (this.afterLogin === attempt) this.afterLogin = undefined;
+    });
+    this.afterLogin = attempt;
   }
 
   #beginDial(): void {

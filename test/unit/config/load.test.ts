@@ -84,6 +84,7 @@ describe('defaults', () => {
           type: 'auto',
           grant: 'authorization_code',
           per: 'gateway',
+          login_tool: true,
           params: { authorize: {}, token: {} },
           allow_hosts: [],
           isLoopback: true,

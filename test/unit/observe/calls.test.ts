@@ -12,6 +12,7 @@ import { silent, type LogFields, type Logger } from '../../../src/observe/log.js
 import { GatewayStats } from '../../../src/observe/stats.js';
 import { readMessages, type Message } from '../../../src/protocol/message.js';
 import type { ServerLink, Sink, Target } from '../../../src/protocol/ports.js';
+import { CallerLogins } from '../../../src/proxy/logins.js';
 import { createGate } from '../../../src/proxy/gate.js';
 import type { Handled } from '../../../src/proxy/incoming.js';
 import { createQuestions } from '../../../src/proxy/questions.js';
@@ -95,6 +96,12 @@ function begin() {
     listeners: on.listeners,
     given: on.given,
     bridge: { claim: () => undefined } as unknown as Bridge,
+    logins: new CallerLogins({
+      offers: { offer: () => undefined, done: () => Promise.resolve(false) },
+      ...{ boundary: on.boundary, streams: on.streams, bridge: () => undefined as never },
+      isPerUser: () => false,
+      mayOperate: () => true,
+    }),
     notified: () => undefined,
     stats: new GatewayStats(),
     log: silent,
