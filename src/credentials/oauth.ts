@@ -1,5 +1,6 @@
 /** The only door to oauth4webapi: the requests of OAuth 2.1 with the fetch of the gateway, and their answers as values. */
 import * as oauth from 'oauth4webapi';
+import { readRetryAfter } from '../lib/retry-after.js';
 import type { Guard, GuardedFetch } from '../protocol/small-request.js';
 import { objectOf, readJson } from '../wire/json.js';
 import { scopesOf } from '../protocol/challenge.js';
@@ -37,7 +38,6 @@ const REVOKE_MS = 5000;
 const MOST_BYTES = 262_144;
 /** What a header can carry, and a server may be expected to read. */
 const TOKEN = /^[\x21-\x7e]{1,16384}$/;
-const MOST_RETRY_MS = 3_600_000;
 /** A life that is longer counts as this: ten years, in seconds. */
 const LONGEST_LIFE_S = 315_360_000;
 
@@ -309,11 +309,9 @@ function optionsFor(
 /** The answer in the one form that the library takes: JSON, with an error under 400. */
 function answerOf({ status, body, headers }: Awaited<ReturnType<GuardedFetch>>, issuer: string): Response {
   const retryAfter = headers['retry-after'];
-  const seconds =
-    typeof retryAfter === 'string' && /^\d{1,6}$/.test(retryAfter) ? Number(retryAfter) : undefined;
   if (status >= 500 || status === 429 || status === 408)
     throw new CredentialProblem('temporary', `${shown(issuer)} answered HTTP ${status}`, {
-      retryAfterMs: seconds === undefined ? undefined : Math.min(seconds * 1000, MOST_RETRY_MS),
+      retryAfterMs: typeof retryAfter === 'string' ? readRetryAfter(retryAfter) : undefined,
     });
   if (status === 200 && body.length === 0) return new Response(null, { status });
   const type = headers['content-type'];

@@ -113,14 +113,18 @@ it.each<[string, Reply, string]>([
   expect(inspect(error, { depth: 20, showHidden: true })).not.toContain('secret-body');
 });
 
-it.each([
+it.each<[string | string[], number | undefined]>([
   ['120', 120_000],
-  ['999999', 3_600_000],
-  ['Wed, 21 Oct 2026 07:28:00 GMT', undefined],
+  ['0', 0],
+  ['999999999', 3_600_000],
+  [new Date(Date.now() - 5000).toUTCString(), 0],
+  [new Date(Date.now() + 1e9).toUTCString(), 3_600_000],
+  ['soon', undefined],
   ['-1', undefined],
-])('Retry-After: %s', async (value, ms) => {
-  const error = await failure(ask({ status: 503, headers: { 'retry-after': value }, body: '' }));
-  expect((error as { retryAfterMs?: number }).retryAfterMs).toBe(ms);
+  [['1', '2'], undefined],
+])('waits as Retry-After %j says', async (value, ms) => {
+  const reply = { status: 503, body: '', headers: { 'retry-after': value } };
+  expect(await failure(ask(reply))).toMatchObject({ kind: 'temporary', retryAfterMs: ms });
 });
 
 it('an abort is temporary, whatever was sent', async () => {
