@@ -11,9 +11,10 @@ import { OAuthCredential } from './credential.js';
 import { FoundServer, guardOf } from './found-server.js';
 import {
   changeClient,
+  clientKey,
   GATEWAY,
   grantKey,
-  lockGrant,
+  lockRecord,
   ownerOf,
   readClient,
   readGrant,
@@ -316,10 +317,13 @@ export class Credentials {
     });
   }
 
-  /** Waits for a renewal that is under way, until the signal aborts: it notices then that its record was changed. */
+  /**
+   * Waits for others that change the record, until the signal aborts, then goes on without the lock: a renewal that is under way notices that
+   * its record was changed.
+   */
   async #alone<T>(key: string, signal: AbortSignal, work: () => Promise<T>): Promise<T> {
     const records = await this.#deps.records();
-    const release = await lockGrant(records, key, signal).catch(() => undefined);
+    const release = await lockRecord(records, key, signal).catch(() => undefined);
     try {
       return await work();
     } finally {
@@ -352,6 +356,12 @@ export class Credentials {
         const isStale = known?.unanswered === true && known.registeredAt + STALE_CLIENT_MS <= this.#now();
         return isStale ? undefined : known;
       },
+      alone: (issuer, redirectUri, signal, work) =>
+        this.#alone(
+          clientKey(issuer, redirectUri),
+          AbortSignal.any([signal, AbortSignal.timeout(LOCK_WAIT_MS)]),
+          work,
+        ),
       keep: async (asked, registered) => writeClient(await records(), asked, registered),
       now: this.#now,
       secret: () => this.#secret(auth),
