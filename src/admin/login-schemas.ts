@@ -5,6 +5,9 @@ const time = z.string().meta({ description: 'ISO 8601, UTC' });
 
 export const Connection = z.object({
   server: z.string(),
+  per: z
+    .enum(['gateway', 'user'])
+    .meta({ description: '`gateway`: one login serves everybody; `user`: each user has his own' }),
   state: z
     .enum(['valid', 'refreshing', 'failing', 'login_required', 'none'])
     .meta({ description: '`none`: it has not asked for a login' }),

@@ -3,7 +3,7 @@ import { Refused, route, type RouteSpec } from './route.js';
 import * as schemas from './login-schemas.js';
 import { Done } from './schemas.js';
 import { serverAt } from './servers.js';
-import type { Connection, LoginAttempt } from '../protocol/logins.js';
+import { EVERYBODY, type Connection, type LoginAttempt } from '../protocol/logins.js';
 
 /** Finding an authorization server, and registering there. */
 const BEGIN_MS = 45_000;
@@ -20,7 +20,7 @@ export const LOGINS: readonly RouteSpec[] = [
     summary: 'The servers that take a login, and how each stands.',
     answer: schemas.Connections,
     async serve({ source }) {
-      return { connections: (await source.logins.connections()).map(connectionRow) };
+      return { connections: (await source.logins.connections(EVERYBODY)).map(connectionRow) };
     },
   }),
   route({
@@ -34,7 +34,12 @@ export const LOGINS: readonly RouteSpec[] = [
       const { name } = serverAt(source, params).config;
       source.acted('server.logout', asker, { server: name });
       const done = await said(() =>
-        source.logins.logout(name, query.forget_client, AbortSignal.timeout(FINISH_MS)),
+        source.logins.logout(
+          name,
+          EVERYBODY,
+          { forgetClient: query.forget_client },
+          AbortSignal.timeout(FINISH_MS),
+        ),
       );
       return { done };
     },
@@ -62,8 +67,9 @@ export const LOGINS: readonly RouteSpec[] = [
       source.acted('server.login', asker, { server: name });
       const signal = AbortSignal.timeout(BEGIN_MS);
       const { scopes, device } = body;
-      if (!device) return loginRow(await said(() => source.logins.login(name, scopes, signal)), null);
-      const held = await said(() => source.logins.deviceLogin(name, scopes, signal));
+      if (!device)
+        return loginRow(await said(() => source.logins.login(name, EVERYBODY, scopes, signal)), null);
+      const held = await said(() => source.logins.deviceLogin(name, EVERYBODY, scopes, signal));
       return loginRow(held, held.userCode);
     },
   }),
@@ -140,6 +146,7 @@ function loginRow(
 
 function connectionRow({
   server,
+  per,
   state,
   reason,
   issuer,
@@ -149,6 +156,7 @@ function connectionRow({
 }: Connection): schemas.Connection {
   return {
     server,
+    per,
     state,
     reason: reason ?? null,
     issuer: issuer ?? null,

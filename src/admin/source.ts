@@ -49,12 +49,23 @@ export interface SessionFacts {
 
 /** Logins to servers. What rejects does so with an Error whose message says why, for people. */
 export interface LoginActions {
-  login(server: string, scopes: readonly string[], signal: AbortSignal): Promise<LoginAttempt>;
-  /** On another device, where the person types `userCode`. */
-  deviceLogin(server: string, scopes: readonly string[], signal: AbortSignal): Promise<DeviceAttempt>;
+  /** `owner`: EVERYBODY, or the id of a principal. Rejects with an Error whose message says why the login cannot begin. */
+  login(server: string, owner: string, scopes: readonly string[], signal: AbortSignal): Promise<LoginAttempt>;
+  deviceLogin(
+    server: string,
+    owner: string,
+    scopes: readonly string[],
+    signal: AbortSignal,
+  ): Promise<DeviceAttempt>;
   /** Returns whether there was a login. */
-  logout(server: string, forgetClient: boolean, signal: AbortSignal): Promise<boolean>;
-  connections(): Promise<readonly Connection[]>;
+  logout(
+    server: string,
+    owner: string,
+    options: { readonly forgetClient: boolean },
+    signal: AbortSignal,
+  ): Promise<boolean>;
+  /** `owner`: whose logins are shown where each user has his own; EVERYBODY: nobody's. */
+  connections(owner: string): Promise<readonly Connection[]>;
   /** Erases logins of servers that are not configured. Returns the names of the servers. */
   prune(): Promise<readonly string[]>;
   find(id: string): Promise<LoginAttempt | undefined>;

@@ -27,6 +27,14 @@ export const serverAuth = z.object({
         '`authorization_code`: a person logs in once. `client_credentials`: the gateway is a client of its own.',
       ),
     ),
+  per: z
+    .enum(['gateway', 'user'])
+    .default('gateway')
+    .meta(
+      link(
+        '`gateway`: one login serves everybody. `user`: each user logs in for himself, and has a connection of his own.',
+      ),
+    ),
   issuer: z
     .string()
     .min(1)

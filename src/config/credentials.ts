@@ -1,10 +1,18 @@
 /** Resolves `auth` of an HTTP server. */
 import { isDeepStrictEqual } from 'node:util';
 import { readSecret, unset } from './expand.js';
-import type { Path } from './problems.js';
+import { namesPeople } from './access.js';
+import type { Findings, Path } from './problems.js';
 import type { Scope } from './scope.js';
 import type { ServerValues } from './schema.js';
-import type { HttpServerConfig, OAuthConfig, OAuthServer, SecretSource, ServerConfig } from './types.js';
+import type {
+  Config,
+  HttpServerConfig,
+  OAuthConfig,
+  OAuthServer,
+  SecretSource,
+  ServerConfig,
+} from './types.js';
 
 const HEADER_VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
 /** Parameters that the gateway sets itself. */
@@ -35,6 +43,12 @@ export function authOf(
   scope: Scope,
 ): HttpServerConfig['auth'] {
   const { type } = written.auth;
+  if (written.auth.per === 'user' && (type === 'bearer' || type === 'none' || named))
+    scope.wrong(
+      '',
+      ['auth', 'per'],
+      'needs a login: auth.type auto or oauth, and no Authorization in headers',
+    );
   if (type === 'bearer') return { type, token: tokenOf(written, scope) };
   if (type === 'none' || (type === 'auto' && named)) return { type: 'none' };
   return oauthOf(type, written, url, scope);
@@ -95,6 +109,8 @@ function oauthOf(
     );
   if (auth.grant === 'client_credentials') {
     if (!isSecret) wrong('grant', 'client_credentials needs a secret or a key', 'client_secret_env: NAME');
+    if (auth.per === 'user')
+      wrong('per', 'user has no meaning with grant: client_credentials, which logs in no user');
   }
   if (typeof auth.metadata === 'string') {
     urlOf(auth.metadata, 'metadata', scope);
@@ -117,6 +133,7 @@ function oauthOf(
   return {
     type,
     grant: auth.grant,
+    per: auth.per,
     issuer,
     metadata: auth.metadata,
     client_id: auth.client_id,
@@ -172,6 +189,27 @@ export function isLoopbackHost(hostname: string): boolean {
     hostname === '[::1]' ||
     /^127\.\d+\.\d+\.\d+$/.test(hostname)
   );
+}
+
+/** Whether each user has his own credential at a server. */
+export function isPerUser(server: ServerConfig): server is OAuthServer {
+  return takesLogin(server) && server.auth.per === 'user';
+}
+
+/** With `per: user` callers must be people who can be told apart. */
+export function checkOwners(
+  { servers, mcp }: Pick<Config, 'servers' | 'mcp'>,
+  isLocal: boolean,
+  findings: Findings,
+): void {
+  if (isLocal || (mcp.auth.mode !== 'none' && namesPeople(mcp.auth))) return;
+  for (const server of servers)
+    if (isPerUser(server))
+      findings.problem(
+        ['mcp', 'auth'],
+        `auth.per: user of the server '${server.name}' (${server.where}) needs users who can be told apart`,
+        'mcp: {auth: {keys: [...]}}, or issuers',
+      );
 }
 
 /** Whether a server may ask for a login, or gets tokens that change. */

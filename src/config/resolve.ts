@@ -18,6 +18,7 @@ import {
 import { bindHost } from './address.js';
 import { consoleKeyOf } from './console.js';
 import { isMapping, otherClient } from './client-files.js';
+import { checkOwners } from './credentials.js';
 import { expand, readSecret, type Values } from './expand.js';
 import { parseAll, suggestion, unknownKeys } from './issues.js';
 import { Findings, type Path, type Source } from './problems.js';
@@ -116,6 +117,7 @@ export function resolveSource(input: unknown, source: Source, values: Values): L
   };
   checkProfiles(config, findings);
   checkPins(config, findings);
+  checkOwners(config, values.local === true, findings);
   if (levelOf(values) === null) {
     findings.environment('MCPSTEAD_LOG_LEVEL', `must be ${LOG_LEVELS.join(' or ')}`);
   }

@@ -115,6 +115,11 @@ const limits = z.object({
   per_client: atLeast(1, 100).meta(
     now('Maximum number of connections to one upstream under `session: per-client`.'),
   ),
+  per_user: atLeast(1, 1000).meta(
+    now(
+      'Maximum number of connections to one upstream under `auth.per: user`; the longest idle one is closed.',
+    ),
+  ),
   name_length: atLeast(0, 0).meta(
     now(
       'Maximum length of the tool names (`<server>__<tool>`) that clients see; longer names get a shorter alias. 0: the 128 characters of the specification.',

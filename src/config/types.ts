@@ -182,7 +182,7 @@ type ServerAuth = Server['auth'];
 
 export interface OAuthConfig extends Pick<
   ServerAuth,
-  'grant' | 'client_id' | 'client_metadata_url' | 'scopes' | 'params' | 'metadata'
+  'grant' | 'per' | 'client_id' | 'client_metadata_url' | 'scopes' | 'params' | 'metadata'
 > {
   readonly type: 'auto' | 'oauth';
   readonly issuer: string | undefined;

@@ -8,7 +8,7 @@ import { singleFlight } from '../lib/single-flight.js';
 import { unlessAborted } from '../lib/within.js';
 import type { Logger } from '../observe/log.js';
 import type { CredentialState, TokenRefresh } from '../observe/stats.js';
-import type { Credential, CredentialRefusal } from '../protocol/credential.js';
+import type { CredentialRefusal } from '../protocol/credential.js';
 import type { LoginReason } from '../protocol/logins.js';
 import { readChallenge, type BearerChallenge } from '../protocol/challenge.js';
 import type { Client } from './client-authentication.js';
@@ -25,6 +25,7 @@ import { isAmong, isRenewable, lockRecord, withTokens } from './grants.js';
 import type { Grant, Records, RenewableGrant } from './grants.js';
 import { HeldGrant } from './held-grant.js';
 import type { Tokens } from './oauth.js';
+import type { ServerCredential } from './server-credential.js';
 import { CredentialProblem } from './problem.js';
 import { endOf, isOver, renewalDue, waitAfter, type Wait } from './renewal-times.js';
 
@@ -64,7 +65,7 @@ const LOOK_MS = 2000;
 const WRONG_CLIENT_MS = 600_000;
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
-export class OAuthCredential implements Credential {
+export class OAuthCredential implements ServerCredential {
   readonly #deps: CredentialDeps;
   readonly #held: HeldGrant;
   readonly #heard = new Set<() => void>();

@@ -3,16 +3,16 @@ import { isShownAlike, takesLogin } from '../config/credentials.js';
 import type { HttpServerConfig, OAuthConfig, OAuthServer } from '../config/types.js';
 import type { Logger } from '../observe/log.js';
 import type { LoginOutcome, TokenRefresh } from '../observe/stats.js';
-import type { Connection, DeviceAttempt, LoginAttempt } from '../protocol/logins.js';
+import { EVERYBODY, type Connection, type DeviceAttempt, type LoginAttempt } from '../protocol/logins.js';
 import type { GuardedFetch } from '../protocol/small-request.js';
 import { scopesOf, type BearerChallenge } from '../protocol/challenge.js';
 import { checkRegistration, clientFor, type ClientDeps } from './clients.js';
 import { OAuthCredential } from './credential.js';
+import type { ServerCredential } from './server-credential.js';
 import { FoundServer, guardOf } from './found-server.js';
 import {
   changeClient,
   clientKey,
-  GATEWAY,
   grantKey,
   lockRecord,
   ownerOf,
@@ -27,6 +27,7 @@ import {
 import { Logins, type LoginWish } from './logins.js';
 import type { Client } from './client-authentication.js';
 import { beginDevice, clientCredentials, pollDevice, refresh, revoke, type TokenDeps } from './oauth.js';
+import { OpenCredential } from './open-credential.js';
 import { CredentialProblem } from './problem.js';
 
 export interface CredentialsDeps {
@@ -51,8 +52,11 @@ export interface CredentialsDeps {
 
 interface Entry {
   readonly config: OAuthServer;
-  readonly credential: OAuthCredential;
   readonly found: FoundServer;
+  /** By owner: EVERYBODY, or the id of a principal. */
+  readonly credentials: Map<string, OAuthCredential>;
+  /** What is shown in place of a credential where each user has his own. */
+  readonly open: OpenCredential;
 }
 
 /** A registration that is older is made anew if a login on it never came back: servers forget clients and do not say so. */
@@ -80,27 +84,67 @@ export class Credentials {
     });
   }
 
-  /** The credential of a server, the same one for the same configuration; undefined: it needs none of these. */
-  of(config: HttpServerConfig): OAuthCredential | undefined {
+  /**
+   * The credential of a server, the same one for the same configuration and owner; undefined: it needs none of these. `owner`: EVERYBODY, or
+   * the id of a principal, whose credential is kept until `release`.
+   */
+  of(config: HttpServerConfig, owner = EVERYBODY): ServerCredential | undefined {
+    const entry = this.#entryOf(config);
+    if (!entry) return undefined;
+    if (entry.config.auth.per === 'user' && owner === EVERYBODY) return entry.open;
+    return this.#ofOwner(entry, owner);
+  }
+
+  #entryOf(config: HttpServerConfig): Entry | undefined {
     const known = this.#entries.get(config.name);
-    if (known && isShownAlike(known.config, config)) return known.credential;
-    known?.credential.close();
-    this.#entries.delete(config.name);
+    if (known && isShownAlike(known.config, config)) return known;
+    this.remove(config.name);
     if (!takesLogin(config)) return undefined;
     const found = new FoundServer(config, this.#deps.fetch, this.#now);
-    const credential = this.#create(config, found);
-    this.#entries.set(config.name, { config, credential, found });
+    const open = new OpenCredential({
+      server: config.name,
+      find: (challenge, signal) => found.get(challenge, {}, signal),
+      checkRegistration: ({ server }) => {
+        checkRegistration(server, config.auth, this.#clientDeps(config));
+      },
+    });
+    const entry = { config, found, credentials: new Map<string, OAuthCredential>(), open };
+    this.#entries.set(config.name, entry);
+    return entry;
+  }
+
+  #ofOwner(entry: Entry, owner: string): OAuthCredential {
+    let credential = entry.credentials.get(owner);
+    if (!credential)
+      entry.credentials.set(owner, (credential = this.#create(entry.config, entry.found, owner)));
     return credential;
   }
 
-  /** Begins a login of everybody. `scopes`: in addition to those that the server asks for. Rejects with a CredentialProblem. */
-  async login(server: string, scopes: readonly string[], signal: AbortSignal): Promise<LoginAttempt> {
-    return this.logins.begin(await this.#wish(server, scopes, signal));
+  /** The credential of an owner is not used any more. */
+  release(server: string, owner: string): void {
+    const credentials = this.#entries.get(server)?.credentials;
+    credentials?.get(owner)?.close();
+    credentials?.delete(owner);
+  }
+
+  /** Begins a login. `scopes`: in addition to those that the server asks for. Rejects with a CredentialProblem. */
+  async login(
+    server: string,
+    owner: string,
+    scopes: readonly string[],
+    signal: AbortSignal,
+  ): Promise<LoginAttempt> {
+    return this.logins.begin(await this.#wish(server, owner, scopes, signal));
   }
 
   /** The same on another device (RFC 8628): the person types `userCode` at `url` there. The login ends by itself. */
-  async deviceLogin(server: string, scopes: readonly string[], signal: AbortSignal): Promise<DeviceAttempt> {
-    const wish = await this.#wish(server, scopes, signal);
+  async deviceLogin(
+    server: string,
+    owner: string,
+    scopes: readonly string[],
+    signal: AbortSignal,
+  ): Promise<DeviceAttempt> {
+    const wish = await this.#wish(server, owner, scopes, signal);
     const target = { server: wish.found.server, client: wish.chosen.client, resource: wish.found.resource };
     const device = await beginDevice(target, wish.scopes, wish.tokens, signal);
     const url = device.completeUrl ?? device.url;
@@ -111,20 +155,27 @@ export class Credentials {
     return { ...attempt, userCode: device.userCode };
   }
 
-  async #wish(server: string, scopes: readonly string[], signal: AbortSignal): Promise<LoginWish> {
-    const entry = this.#entry(server);
+  async #wish(
+    server: string,
+    owner: string,
+    scopes: readonly string[],
+    signal: AbortSignal,
+  ): Promise<LoginWish> {
+    const entry = this.#entry(server, owner);
     const { auth } = entry.config;
     if (auth.grant !== 'authorization_code')
       throw new CredentialProblem(
         'config',
         `'${server}' gets its tokens without a person: grant: ${auth.grant}`,
       );
-    await entry.credential.reload();
-    const { challenge } = entry.credential;
+    // A credential that nobody uses is not kept.
+    const credential = entry.credentials.get(owner) ?? this.#create(entry.config, entry.found, owner);
+    await credential.reload();
+    const challenge = credential.challenge ?? entry.open.challenge;
     const found = await entry.found.get(challenge, { isWanted: true }, signal);
     const deps = this.#clientDeps(entry.config);
     const chosen = await clientFor(found.server, auth, deps, signal);
-    const asked = entry.credential.asked(found.server.issuer);
+    const asked = credential.asked(found.server.issuer);
     const wanted = auth.scopes ?? challenge?.scopes ?? found.scopes ?? [];
     const all = new Set([...asked, ...wanted, ...scopes.flatMap(scopesOf)]);
     if (all.size > 0 && found.server.scopes_supported?.includes('offline_access') === true)
@@ -133,7 +184,7 @@ export class Credentials {
     return {
       server,
       serverUrl: entry.config.url,
-      principal: GATEWAY,
+      principal: owner,
       found,
       chosen,
       scopes: [...all],
@@ -146,12 +197,13 @@ export class Credentials {
   /** Erases a login, and withdraws it where its authorization server can. Returns whether there was one. */
   async logout(
     server: string,
+    owner: string,
     options: { readonly forgetClient?: boolean },
     signal: AbortSignal,
   ): Promise<boolean> {
-    const { config, credential } = this.#entry(server);
+    const { config, credentials } = this.#entry(server, owner);
     const records = await this.#deps.records();
-    const key = grantKey(server, config.url, GATEWAY);
+    const key = grantKey(server, config.url, owner);
     const stored = await this.#alone(
       key,
       AbortSignal.any([signal, AbortSignal.timeout(LOGOUT_WAIT_MS)]),
@@ -161,7 +213,7 @@ export class Credentials {
         return there;
       },
     );
-    await credential.reload();
+    await credentials.get(owner)?.reload();
     if (!stored) return false;
     const { grant } = stored;
     try {
@@ -182,39 +234,43 @@ export class Credentials {
     return true;
   }
 
-  /** Resolves once every credential has read its record. */
-  async loaded(): Promise<void> {
-    await Promise.all([...this.#entries.values()].map(({ credential }) => credential.reload()));
-  }
-
-  /** All servers that take a login, by name. */
-  connections(): Connection[] {
-    return [...this.#entries.values()]
-      .map(({ config, credential }): Connection => {
-        const { grant, missing, state } = credential;
-        return {
-          server: config.name,
-          state: state ?? 'none',
-          reason: missing,
-          issuer: grant?.server.issuer,
-          scopes: grant?.scopes ?? [],
-          expires: grant?.expiresAt,
-          renews: grant?.refresh !== undefined || config.auth.grant !== 'authorization_code',
-        };
-      })
-      .sort((a, b) => (a.server < b.server ? -1 : 1));
+  /** All servers that take a login, by name. `owner`: whose logins are shown where each user has his own; EVERYBODY: nobody's. */
+  async connections(owner: string): Promise<Connection[]> {
+    const all = [...this.#entries.values()].map(async (entry): Promise<Connection> => {
+      const { config, credentials } = entry;
+      const { auth, name } = config;
+      const holder = auth.per === 'user' ? owner : EVERYBODY;
+      const isNobody = auth.per === 'user' && holder === EVERYBODY;
+      const credential = credentials.get(holder) ?? this.#create(config, entry.found, holder);
+      if (!isNobody) await credential.reload();
+      const { grant, missing, state } = credential;
+      return {
+        server: name,
+        per: auth.per,
+        state: state ?? 'none',
+        reason: missing,
+        issuer: grant?.server.issuer,
+        scopes: grant?.scopes ?? [],
+        expires: grant?.expiresAt,
+        renews: grant?.refresh !== undefined || auth.grant !== 'authorization_code',
+      };
+    });
+    return (await Promise.all(all)).sort((a, b) => (a.server < b.server ? -1 : 1));
   }
 
   /** Erases the logins of servers that the configuration does not name any more. Returns their names. */
   async prune(): Promise<string[]> {
     const records = await this.#deps.records();
-    const kept = new Set(
-      [...this.#entries.values()].map(({ config }) => grantKey(config.name, config.url, GATEWAY)),
-    );
     const gone: string[] = [];
     for await (const key of records.keys('grant')) {
-      if (kept.has(key)) continue;
-      gone.push(ownerOf(key)?.server ?? '');
+      const { server = '', principal = EVERYBODY } = ownerOf(key) ?? {};
+      const config = this.#entries.get(server)?.config;
+      const isKept =
+        config !== undefined &&
+        (config.auth.per === 'user') === (principal !== EVERYBODY) &&
+        key === grantKey(server, config.url, principal);
+      if (isKept) continue;
+      gone.push(server);
       await records.delete(key);
     }
     return gone;
@@ -222,29 +278,35 @@ export class Credentials {
 
   /** Forgets a server that was removed. */
   remove(server: string): void {
-    this.#entries.get(server)?.credential.close();
+    for (const credential of this.#entries.get(server)?.credentials.values() ?? []) credential.close();
     this.#entries.delete(server);
   }
 
   close(): void {
     this.logins.close();
-    for (const { credential } of this.#entries.values()) credential.close();
-    this.#entries.clear();
+    for (const server of [...this.#entries.keys()]) this.remove(server);
   }
 
-  #entry(server: string): Entry {
+  #entry(server: string, owner: string): Entry {
     const entry = this.#entries.get(server);
     if (!entry) throw new CredentialProblem('config', `'${server}' takes no login: see its auth`);
+    if (entry.config.auth.per === 'user' && owner === EVERYBODY)
+      throw new CredentialProblem(
+        'config',
+        `at '${server}' each user logs in for himself, with a key of his own`,
+      );
+    if (entry.config.auth.per === 'gateway' && owner !== EVERYBODY)
+      throw new CredentialProblem('config', `at '${server}' one login serves everybody`);
     return entry;
   }
 
-  #create(config: OAuthServer, found: FoundServer): OAuthCredential {
+  #create(config: OAuthServer, found: FoundServer, owner: string): OAuthCredential {
     const { auth, name } = config;
     const { log, records, shared, count } = this.#deps;
     return new OAuthCredential({
       server: name,
       auth,
-      key: grantKey(name, config.url, GATEWAY),
+      key: grantKey(name, config.url, owner),
       records,
       shared,
       log,
@@ -286,9 +348,9 @@ export class Credentials {
     return withTokens({ ...base, scopes, asked: scopes }, { ...tokens, refresh: undefined }, this.#now());
   }
 
-  async #answered({ server, chosen }: LoginWish, code: string | undefined): Promise<void> {
+  async #answered({ server, principal, chosen }: LoginWish, code: string | undefined): Promise<void> {
     const isUnknown = code === 'invalid_client';
-    const { config } = this.#entry(server);
+    const { config } = this.#entry(server, principal);
     await this.#note(chosen.client, config.auth, isUnknown ? undefined : { unanswered: false });
   }
 
@@ -302,14 +364,14 @@ export class Credentials {
     await changeClient(await this.#deps.records(), client, this.#redirectUri(auth), change);
   }
 
-  async #loggedIn({ server, serverUrl }: LoginWish, grant: Grant): Promise<void> {
-    const { config, credential } = this.#entry(server);
+  async #loggedIn({ server, serverUrl, principal }: LoginWish, grant: Grant): Promise<void> {
+    const { config, credentials } = this.#entry(server, principal);
     if (config.url !== serverUrl)
       throw new CredentialProblem('config', `the url of '${server}' has changed: begin the login again`);
     const records = await this.#deps.records();
-    const key = grantKey(server, config.url, GATEWAY);
+    const key = grantKey(server, config.url, principal);
     await this.#alone(key, AbortSignal.timeout(LOCK_WAIT_MS), () => writeGrant(records, key, grant));
-    await credential.reload();
+    await credentials.get(principal)?.reload();
     this.#deps.log.info('logged in to a server', {
       server,
       issuer: grant.server.issuer,
@@ -356,12 +418,7 @@ export class Credentials {
         const isStale = known?.unanswered === true && known.registeredAt + STALE_CLIENT_MS <= this.#now();
         return isStale ? undefined : known;
       },
-      alone: (issuer, redirectUri, signal, work) =>
-        this.#alone(
-          clientKey(issuer, redirectUri),
-          AbortSignal.any([signal, AbortSignal.timeout(LOCK_WAIT_MS)]),
-          work,
-        ),
+      alone: (issuer, redirectUri, signal, work) => this.#alone(clientKey(issuer, redirectUri), signal, work),
       keep: async (asked, registered) => writeClient(await records(), asked, registered),
       now: this.#now,
       secret: () => this.#secret(auth),

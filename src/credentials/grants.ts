@@ -38,10 +38,7 @@ export interface StoredGrant {
 /** How long the lock of a record holds at most: longer than the request for its tokens. */
 const LOCK_MS = 60_000;
 
-/** The owner of logins that serve everybody. */
-export const GATEWAY = '';
-
-/** Another URL finds no token of the one before. `principal`: GATEWAY for all. */
+/** Another URL finds no token of the one before. `principal`: EVERYBODY, or the id of one. */
 export function grantKey(server: string, url: string, principal: string): string {
   const { origin, pathname } = new URL(url);
   return `grant:${JSON.stringify([server, origin + pathname, principal])}`;

@@ -29,7 +29,7 @@ export interface LoginWish {
   readonly server: string;
   /** Of the server: another one gets none of its tokens. */
   readonly serverUrl: string;
-  /** GATEWAY for everybody. */
+  /** EVERYBODY, or the id of a principal. */
   readonly principal: string;
   readonly found: Found;
   readonly chosen: Chosen;

@@ -12,8 +12,15 @@ import { CALLBACK_PATH, CLIENT_PATH } from '../downstream/http/logins.js';
 import { runCommand } from '../lib/run-command.js';
 import type { Logger } from '../observe/log.js';
 import type { CredentialState, GatewayStats } from '../observe/stats.js';
+import type { ServerCredential } from '../credentials/server-credential.js';
 import type { Credential, CredentialRefusal } from '../protocol/credential.js';
-import type { Connection, DeviceAttempt, LoginAttempt, LoginState } from '../protocol/logins.js';
+import {
+  EVERYBODY,
+  type Connection,
+  type DeviceAttempt,
+  type LoginAttempt,
+  type LoginState,
+} from '../protocol/logins.js';
 import type { State } from '../state/open.js';
 
 export interface GatewayCredentialsDeps {
@@ -30,7 +37,8 @@ const SECRET_MS = 10_000;
 
 export class GatewayCredentials {
   readonly #deps: GatewayCredentialsDeps;
-  readonly #known = new Map<string, LazyCredential>();
+  /** By server, then by owner. */
+  readonly #known = new Map<string, Map<string, LazyCredential>>();
   #room: Promise<Credentials> | undefined;
   #closed = false;
 
@@ -38,24 +46,37 @@ export class GatewayCredentials {
     this.#deps = deps;
   }
 
-  /** The credential of a server, the same one for the same configuration; undefined: it needs none that changes. */
-  of(config: ServerConfig): Credential | undefined {
-    const known = this.#known.get(config.name);
+  /**
+   * The credential of a server, the same one for the same configuration and owner; undefined: it needs none that changes. `owner`: EVERYBODY,
+   * or the id of a principal, whose credential is kept until `release`.
+   */
+  of(config: ServerConfig, owner = EVERYBODY): Credential | undefined {
+    const { name } = config;
     if (!takesLogin(config)) {
-      if (known) this.#forget(config.name);
+      if (this.#known.has(name)) this.#forget(name);
       return undefined;
     }
+    const owners = this.#known.get(name) ?? new Map<string, LazyCredential>();
+    const known = owners.get(owner);
     if (known && isShownAlike(known.config, config)) return known;
     const credential = new LazyCredential(config, {
       mayBeStored: () => this.#mayBeStored(),
       load: async () => {
-        const real = (await this.#load()).of(config);
-        if (!real) throw new Error(`'${config.name}' has no credential`);
+        const real = (await this.#load()).of(config, owner);
+        if (!real) throw new Error(`'${name}' has no credential`);
         return real;
       },
     });
-    this.#known.set(config.name, credential);
+    this.#known.set(name, owners.set(owner, credential));
     return credential;
+  }
+
+  /** The last link with the credential of a principal is closed. */
+  release(server: string, owner: string): void {
+    this.#known.get(server)?.delete(owner);
+    this.#withRoom((room) => {
+      room.release(server, owner);
+    });
   }
 
   /** Another configuration is in force: servers that are gone are forgotten. */
@@ -65,22 +86,36 @@ export class GatewayCredentials {
   }
 
   /** Begins a login to a server. Rejects with an Error whose message says why it cannot. */
-  async login(server: string, scopes: readonly string[], signal: AbortSignal): Promise<LoginAttempt> {
-    return (await this.#withAll()).login(server, scopes, signal);
+  async login(
+    server: string,
+    owner: string,
+    scopes: readonly string[],
+    signal: AbortSignal,
+  ): Promise<LoginAttempt> {
+    return (await this.#withAll()).login(server, owner, scopes, signal);
   }
 
-  async deviceLogin(server: string, scopes: readonly string[], signal: AbortSignal): Promise<DeviceAttempt> {
-    return (await this.#withAll()).deviceLogin(server, scopes, signal);
+  async deviceLogin(
+    server: string,
+    owner: string,
+    scopes: readonly string[],
+    signal: AbortSignal,
+  ): Promise<DeviceAttempt> {
+    return (await this.#withAll()).deviceLogin(server, owner, scopes, signal);
   }
 
-  async logout(server: string, forgetClient: boolean, signal: AbortSignal): Promise<boolean> {
-    return (await this.#withAll()).logout(server, { forgetClient }, signal);
+  async logout(
+    server: string,
+    owner: string,
+    options: { readonly forgetClient: boolean },
+    signal: AbortSignal,
+  ): Promise<boolean> {
+    return (await this.#withAll()).logout(server, owner, options, signal);
   }
 
-  async connections(): Promise<readonly Connection[]> {
-    const room = await this.#withAll();
-    await room.loaded();
-    return room.connections();
+  /** `owner`: whose logins are shown where each user has his own; EVERYBODY: nobody's. */
+  async connections(owner: string): Promise<readonly Connection[]> {
+    return (await this.#withAll()).connections(owner);
   }
 
   async prune(): Promise<readonly string[]> {
@@ -89,7 +124,8 @@ export class GatewayCredentials {
 
   /** Brings the gauges up to date. */
   measure(): void {
-    for (const [name, credential] of this.#known) this.#deps.stats.server(name).credential = credential.state;
+    for (const [name, owners] of this.#known)
+      this.#deps.stats.server(name).credential = owners.get(EVERYBODY)?.state;
   }
 
   async find(id: string): Promise<LoginAttempt | undefined> {
@@ -120,12 +156,14 @@ export class GatewayCredentials {
 
   close(): void {
     this.#closed = true;
-    void this.#room?.then(
-      (room) => {
-        room.close();
-      },
-      () => undefined,
-    );
+    this.#withRoom((room) => {
+      room.close();
+    });
+  }
+
+  /** Does something with the credentials, if they are loaded. */
+  #withRoom(work: (room: Credentials) => void): void {
+    void this.#room?.then(work, () => undefined);
   }
 
   #forget(name: string): void {
@@ -133,12 +171,9 @@ export class GatewayCredentials {
     // A server that is gone gets no metrics again.
     const stats = this.#deps.stats.servers.get(name);
     if (stats) stats.credential = undefined;
-    void this.#room?.then(
-      (room) => {
-        room.remove(name);
-      },
-      () => undefined,
-    );
+    this.#withRoom((room) => {
+      room.remove(name);
+    });
   }
 
   /** With the credentials of all servers, not only of those that were asked for one. */
@@ -213,10 +248,8 @@ export class GatewayCredentials {
 
 interface LazyDeps {
   mayBeStored(): Promise<boolean>;
-  load(): Promise<Real>;
+  load(): Promise<ServerCredential>;
 }
-
-type Real = Credential & { readonly state: CredentialState | undefined };
 
 const NOTHING: readonly string[] = [];
 
@@ -224,8 +257,8 @@ class LazyCredential implements Credential {
   readonly config: OAuthServer;
   readonly #deps: LazyDeps;
   readonly #heard = new Set<() => void>();
-  #real: Real | undefined;
-  #loading: Promise<Real> | undefined;
+  #real: ServerCredential | undefined;
+  #loading: Promise<ServerCredential> | undefined;
 
   constructor(config: OAuthServer, deps: LazyDeps) {
     this.config = config;
@@ -269,7 +302,7 @@ class LazyCredential implements Credential {
     };
   }
 
-  loaded(): Promise<Real> {
+  loaded(): Promise<ServerCredential> {
     return (this.#loading ??= this.#deps.load().then(
       (real) => {
         this.#real = real;

@@ -2,6 +2,9 @@
 import type { CredentialState } from '../observe/stats.js';
 import type { Principal } from './principal.js';
 
+/** The owner of logins that serve everybody; other owners are ids of principals. */
+export const EVERYBODY = '';
+
 /** Why somebody has to log in. */
 export type LoginReason = 'never' | 'revoked' | 'scopes' | 'issuer_changed';
 
@@ -33,6 +36,8 @@ export type LoginState =
 /** A server that takes a login, and how that stands. */
 export interface Connection {
   readonly server: string;
+  /** Whose login it is: one for everybody, or each user's own. */
+  readonly per: 'gateway' | 'user';
   /** `none`: it has not asked for a login. */
   readonly state: CredentialState | 'none';
   readonly reason: LoginReason | undefined;

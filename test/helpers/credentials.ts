@@ -50,6 +50,7 @@ function answerOf(reply: Reply): GuardedAnswer {
 export const AUTH: OAuthConfig = {
   type: 'oauth',
   grant: 'authorization_code',
+  per: 'gateway',
   issuer: undefined,
   metadata: undefined,
   client_id: undefined,

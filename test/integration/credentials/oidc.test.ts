@@ -4,6 +4,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { expect, it } from 'vitest';
 import { Credentials } from '../../../src/credentials/credentials.js';
+import { EVERYBODY } from '../../../src/protocol/logins.js';
 import { clientFor } from '../../../src/credentials/clients.js';
 import { discover } from '../../../src/credentials/discovery.js';
 import { guardOf } from '../../../src/credentials/found-server.js';
@@ -86,7 +87,7 @@ async function gateway(config: HttpServerConfig, dir: string, write?: Write) {
 }
 
 async function logIn({ credentials }: Awaited<ReturnType<typeof gateway>>): Promise<URLSearchParams> {
-  const { url } = await credentials.login('x', [], signal);
+  const { url } = await credentials.login('x', EVERYBODY, [], signal);
   const { searchParams } = await browse(new URL(url), REDIRECT);
   await credentials.logins.finish(searchParams, {}, signal);
   return searchParams;
@@ -129,7 +130,7 @@ it('registers, logs in, renews with rotation, finds a reuse, and logs out', asyn
   const third = await one.stored();
   if (!third?.refresh) throw new Error('no refresh token');
   expect(third.client.id).toBe(first.client.id);
-  expect(await one.credentials.logout('x', {}, signal)).toBe(true);
+  expect(await one.credentials.logout('x', EVERYBODY, {}, signal)).toBe(true);
   expect((await failure(refresh(target, third.refresh, deps, signal))).kind).toBe('login');
   const text = one.log.lines.join('\n');
   expect(text).not.toContain('was not told');
@@ -154,7 +155,7 @@ it('two gateways and a command on one folder: one renewal for all, and no reuse'
   const counts = all.flatMap((each) => each.counts);
   expect(counts.filter((each) => each === 'denied' || each === 'error')).toEqual([]);
   // A logout in one of them ends it in all.
-  await all[1].credentials.logout('x', {}, signal);
+  await all[1].credentials.logout('x', EVERYBODY, {}, signal);
   expect(await failure(all[2].credential.ready(signal))).toMatchObject({ code: 'login_required' });
   // A login in one of them is seen by those that wait for it.
   const heard = new Promise<void>((resolve) => {
@@ -212,7 +213,7 @@ it('a person who refuses, a wrong state, and an answer of another issuer', async
   const { config, tokenRequests } = await servers();
   const one = await gateway(config, scratchFolder());
   const begun = async () => {
-    const { url } = await one.credentials.login('x', [], signal);
+    const { url } = await one.credentials.login('x', EVERYBODY, [], signal);
     return { url: new URL(url), state: new URL(url).searchParams.get('state') ?? '' };
   };
   const refusing = await begun();

@@ -53,6 +53,7 @@ describe('defaults', () => {
         replay_bytes: 67_108_864,
         buffered_bytes: 268_435_456,
         per_client: 100,
+        per_user: 1000,
         name_length: 0,
         rules: [],
         share: 0.5,
@@ -82,6 +83,7 @@ describe('defaults', () => {
         auth: {
           type: 'auto',
           grant: 'authorization_code',
+          per: 'gateway',
           params: { authorize: {}, token: {} },
           allow_hosts: [],
           isLoopback: true,

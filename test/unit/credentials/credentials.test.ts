@@ -1,6 +1,7 @@
 /** Logins, logouts and registrations of one server, with an authorization server as a script. */
 import { expect, it } from 'vitest';
 import { Credentials, type CredentialsDeps } from '../../../src/credentials/credentials.js';
+import { EVERYBODY } from '../../../src/protocol/logins.js';
 import { grantKey, readGrant, writeGrant } from '../../../src/credentials/grants.js';
 import type { HttpServerConfig, OAuthConfig } from '../../../src/config/types.js';
 import { memoryState } from '../../../src/state/memory.js';
@@ -51,7 +52,7 @@ function setup(replies: Record<string, Reply | (() => Reply)> = {}, more: Partia
   atEnd(() => {
     credentials.close();
   });
-  const login = () => credentials.login('x', [], signal);
+  const login = () => credentials.login('x', EVERYBODY, [], signal);
   const finish = (url: string, returned: Record<string, string> = { code: 'c' }) =>
     credentials.logins.finish(
       new URLSearchParams({ state: new URL(url).searchParams.get('state') ?? '', ...returned }),
@@ -70,7 +71,7 @@ it('nothing is asked before somebody logs in; then the credential shows the toke
   const { url } = await login();
   await finish(url);
   expect(credential?.headers).toEqual(['authorization', 'Bearer a']);
-  expect(credentials.connections()).toMatchObject([
+  expect(await credentials.connections(EVERYBODY)).toMatchObject([
     { server: 'x', state: 'valid', issuer: SERVER.issuer, renews: true },
   ]);
 });
@@ -114,7 +115,9 @@ it('logins that begin at once, to two servers, register one client', async () =>
   });
   credentials.of(server({}, X));
   credentials.of({ ...server({}, Y), name: 'y' });
-  const begun = await Promise.all(['x', 'y', 'x'].map((name) => credentials.login(name, [], signal)));
+  const begun = await Promise.all(
+    ['x', 'y', 'x'].map((name) => credentials.login(name, EVERYBODY, [], signal)),
+  );
   expect(begun.map(({ url }) => clientIn(url))).toEqual(['client-1', 'client-1', 'client-1']);
   expect(asked.filter((each) => each === REGISTER)).toHaveLength(1);
 });
@@ -166,25 +169,28 @@ it('a login asks for what the challenge names, what was asked before, and offlin
   await finish(first.url);
   await refuse('Bearer error="insufficient_scope", scope="write"', 403);
   expect((await login()).scopes).toEqual(['read', 'offline_access', 'write']);
-  expect((await credentials.login('x', ['a b', 'c"'], signal)).scopes.slice(3)).toEqual(['a', 'b']);
+  expect((await credentials.login('x', EVERYBODY, ['a b', 'c"'], signal)).scopes.slice(3)).toEqual([
+    'a',
+    'b',
+  ]);
 });
 
 it('a logout erases first, then revokes, and says so where that fails', async () => {
   const { credentials, asked, state, log, login, finish } = setup({ [REVOKE]: 503 });
   const credential = credentials.of(server());
   await finish((await login()).url);
-  expect(await credentials.logout('x', {}, signal)).toBe(true);
+  expect(await credentials.logout('x', EVERYBODY, {}, signal)).toBe(true);
   expect(asked.at(-1)).toBe(REVOKE);
   expect([credential?.headers, await readGrant(state, grantKey('x', URL_, ''))]).toEqual([[], undefined]);
   expect(log.lines.join()).toContain('was not told');
-  expect(await credentials.logout('x', {}, signal)).toBe(false);
+  expect(await credentials.logout('x', EVERYBODY, {}, signal)).toBe(false);
 });
 
 it('forgets its client at a logout if it is told to', async () => {
   const { credentials, login, finish, clientIn } = setup();
   credentials.of(server());
   await finish((await login()).url);
-  await credentials.logout('x', { forgetClient: true }, signal);
+  await credentials.logout('x', EVERYBODY, { forgetClient: true }, signal);
   expect(clientIn((await login()).url)).toBe('client-2');
 });
 
@@ -248,7 +254,9 @@ it('tokens without a person come from the issuer that is pinned, with its secret
   const credential = credentials.of(server(auth));
   await credential?.ready(signal);
   expect(new URLSearchParams(sent.at(-1)?.body).get('grant_type')).toBe('client_credentials');
-  expect((await failure(credentials.login('x', [], signal))).message).toContain('without a person');
+  expect((await failure(credentials.login('x', EVERYBODY, [], signal))).message).toContain(
+    'without a person',
+  );
   const other = setup();
   const evil = other.credentials.of(server({ ...auth, issuer: 'https://i.example' }));
   expect((await failure(evil?.ready(signal) ?? Promise.resolve())).message).toContain('nothing was sent');
@@ -262,8 +270,7 @@ it('prunes the logins of servers that are gone, and forgets those that are remov
   await writeGrant(state, grantKey('gone', URL_, ''), grantOf());
   await writeGrant(state, grantKey('x', 'https://old.example/', ''), grantOf());
   expect((await credentials.prune()).sort()).toEqual(['gone', 'x']);
-  await credentials.loaded();
-  expect(credentials.connections()[0]?.state).toBe('valid');
+  expect((await credentials.connections(EVERYBODY))[0]?.state).toBe('valid');
   credentials.remove('x');
-  expect((await failure(credentials.login('x', [], signal))).message).toContain('takes no login');
+  expect((await failure(credentials.login('x', EVERYBODY, [], signal))).message).toContain('takes no login');
 });
