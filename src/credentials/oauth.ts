@@ -6,6 +6,7 @@ import { objectOf, readJson } from '../wire/json.js';
 import { scopesOf } from '../protocol/challenge.js';
 import { authenticationOf, type Client } from './client-authentication.js';
 import { guarded, isWebAddress, type ServerMetadata } from './discovery.js';
+import { withoutSecrets } from './echoed-secrets.js';
 import { CredentialProblem, shown } from './problem.js';
 
 export interface Tokens {
@@ -294,7 +295,7 @@ function optionsFor(
         // Nothing in the answer matters (RFC 7009, 2.2).
         if (purpose === 'revocation' && answer.status >= 200 && answer.status < 300)
           return new Response(null, { status: 200 });
-        return answerOf(answer, issuer);
+        return answerOf(answer, issuer, new URLSearchParams(request.body));
       } catch (error) {
         if (error instanceof CredentialProblem) throw error;
         if (signal.aborted) throw new CredentialProblem('temporary', 'the request was stopped');
@@ -307,7 +308,11 @@ function optionsFor(
 }
 
 /** The answer in the one form that the library takes: JSON, with an error under 400. */
-function answerOf({ status, body, headers }: Awaited<ReturnType<GuardedFetch>>, issuer: string): Response {
+function answerOf(
+  { status, body, headers }: Awaited<ReturnType<GuardedFetch>>,
+  issuer: string,
+  sent: URLSearchParams,
+): Response {
   const retryAfter = headers['retry-after'];
   if (status >= 500 || status === 429 || status === 408)
     throw new CredentialProblem('temporary', `${shown(issuer)} answered HTTP ${status}`, {
@@ -329,6 +334,8 @@ function answerOf({ status, body, headers }: Awaited<ReturnType<GuardedFetch>>, 
   if (Array.isArray(rest['scope'])) rest['scope'] = rest['scope'].join(' ');
   for (const name of ['refresh_token', 'scope'])
     if (rest[name] === null || (name === 'refresh_token' && rest[name] === '')) delete rest[name];
+  for (const name of ['error', 'error_description'])
+    if (typeof rest[name] === 'string') rest[name] = withoutSecrets(rest[name], sent);
   const isError = typeof rest['error'] === 'string';
   return new Response(JSON.stringify(rest), {
     status: isError && status < 400 ? 400 : status,

@@ -11,6 +11,7 @@ import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
 import { runCli } from '../helpers/cli.js';
 import { callBody, message, post, send, textOf } from '../helpers/http.js';
+import { confirmDevice } from '../helpers/login.js';
 import { answered, healthOf, isUp, logIn, needsLogin, stage } from '../helpers/server-login.js';
 import { until } from '../helpers/wait.js';
 
@@ -96,6 +97,20 @@ describe('a server that asks for a login', () => {
     expect([await run.exit(), run.stdout]).toEqual([0, 'logged in to x\n']);
     const { base } = await start();
     await until(() => isUp(base), 'the server');
+  });
+
+  it('takes a login on another device', async () => {
+    const auth = '    auth: {type: oauth, issuer: "ISSUER", client_id: device}\n';
+    const { home, start } = await stage({ auth });
+    const { base } = await start();
+    await until(() => needsLogin(base), 'the refusal');
+    const run = runCli(['login', 'x', '--device', '--url', base], { env: home.env });
+    await until(() => run.stderr.includes('and type this code there: '), 'the code');
+    const url = new URL(/\n {2}(http\S+)\n/.exec(run.stderr)?.[1] ?? '');
+    expect(await confirmDevice(url)).toContain('Sign-in Success');
+    expect([await run.exit(), run.stdout]).toEqual([0, 'logged in to x\n']);
+    await until(() => isUp(base), 'the server');
+    expect(textOf(message(await post(`${base}/mcp`, CALL)))).toBe('{"a":1}');
   });
 
   it('says that a login was refused, and takes the next', async () => {

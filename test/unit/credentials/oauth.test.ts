@@ -127,6 +127,22 @@ it.each<[string | string[], number | undefined]>([
   expect(await failure(ask(reply))).toMatchObject({ kind: 'temporary', retryAfterMs: ms });
 });
 
+it('what a server repeats of a request is not shown', async () => {
+  const { fetch } = scripted({
+    [TOKEN]: ({ body }) => ({
+      status: 400,
+      body: {
+        error: 'invalid_grant',
+        error_description: `no ${new URLSearchParams(body).get('refresh_token')}`,
+      },
+    }),
+  });
+  const error = await failure(
+    refresh(TARGET, 'refresh-secret-1', { fetch, guard: OPEN, params: {} }, signal),
+  );
+  expect(error.message).toBe('https://as.example refuses: invalid_grant (no ***)');
+});
+
 it('an abort is temporary, whatever was sent', async () => {
   const stop = new AbortController();
   stop.abort(new Error('enough'));
