@@ -57,6 +57,21 @@ export function ownerOf(
   }
 }
 
+/** Erases the grants that are not kept. Returns the names of their servers. */
+export async function eraseGrants(
+  records: Records,
+  isKept: (key: string, server: string, principal: string) => boolean,
+): Promise<string[]> {
+  const gone: string[] = [];
+  for await (const key of records.keys('grant')) {
+    const { server = '', principal = '' } = ownerOf(key) ?? {};
+    if (isKept(key, server, principal)) continue;
+    gone.push(server);
+    await records.delete(key);
+  }
+  return gone;
+}
+
 export async function readGrant(records: Records, key: string): Promise<StoredGrant | undefined> {
   const stored = await records.get(key);
   return stored && { generation: stored.generation, grant: stored.value as Grant };
@@ -74,6 +89,24 @@ export async function writeGrant(records: Records, key: string, grant: Grant): P
 /** Waits to be the only one who changes a record, in all processes. Resolves with the release. */
 export function lockRecord(records: Records, key: string, signal: AbortSignal): Promise<() => Promise<void>> {
   return records.lock(key, LOCK_MS, signal);
+}
+
+/**
+ * Waits for others that change a record, until the signal aborts, then goes on without the lock: a renewal that is under way notices that its
+ * record was changed.
+ */
+export async function alone<T>(
+  records: Records,
+  key: string,
+  signal: AbortSignal,
+  work: () => Promise<T>,
+): Promise<T> {
+  const release = await lockRecord(records, key, signal).catch(() => undefined);
+  try {
+    return await work();
+  } finally {
+    await release?.().catch(() => undefined);
+  }
 }
 
 /** Of the client that is registered for a redirect URI. */

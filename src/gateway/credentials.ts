@@ -8,7 +8,7 @@ import { isShownAlike, takesLogin } from '../config/credentials.js';
 import { childEnvironment } from '../config/environment.js';
 import type { Config, OAuthServer, ServerConfig } from '../config/types.js';
 import type { Credentials } from '../credentials/credentials.js';
-import { CALLBACK_PATH, CLIENT_PATH } from '../downstream/http/logins.js';
+import { CALLBACK_PATH, CLIENT_PATH, LOGIN_PATH } from '../downstream/http/logins.js';
 import { runCommand } from '../lib/run-command.js';
 import type { Logger } from '../observe/log.js';
 import type { CredentialState, GatewayStats } from '../observe/stats.js';
@@ -21,7 +21,9 @@ import {
   type LoginAttempt,
   type LoginState,
 } from '../protocol/logins.js';
+import type { Principal } from '../protocol/ports.js';
 import type { State } from '../state/open.js';
+import { LoginLinks, ownerFor } from './login-links.js';
 
 export interface GatewayCredentialsDeps {
   readonly config: () => Config;
@@ -31,11 +33,17 @@ export interface GatewayCredentialsDeps {
   readonly state: () => Promise<State>;
   /** Where browsers reach the gateway: an origin, with the path of a proxy in front. */
   readonly origin: () => string;
+  /** Whether a port is open. */
+  readonly isListening: () => boolean;
+  /** Whether a principal has a role. */
+  readonly permits: (principal: Principal, role: 'operator', path: string) => boolean;
 }
 
 const SECRET_MS = 10_000;
 
 export class GatewayCredentials {
+  /** Links to the page where somebody logs in. */
+  readonly links: LoginLinks;
   readonly #deps: GatewayCredentialsDeps;
   /** By server, then by owner. */
   readonly #known = new Map<string, Map<string, LazyCredential>>();
@@ -44,11 +52,23 @@ export class GatewayCredentials {
 
   constructor(deps: GatewayCredentialsDeps) {
     this.#deps = deps;
+    this.links = new LoginLinks({
+      config: deps.config,
+      origin: () => (deps.isListening() ? deps.origin() : undefined),
+      mayLogIn: (principal) => deps.permits(principal, 'operator', LOGIN_PATH),
+      stateOf: (server, owner) => presenceOf(this.#known.get(server)?.get(owner)?.state),
+      watch: (server, owner, heard) =>
+        this.#known.get(server)?.get(owner)?.onChange(heard) ?? (() => undefined),
+      preview: async (ask, signal) => (await this.#withAll()).preview(ask, signal),
+      login: (server, owner, scopes, signal) => this.login(server, owner, scopes, signal),
+      bind: async (id) => (await this.#room)?.logins.bind(id),
+      isOpen: async ({ id }) => (await this.#room)?.logins.stateOf(id)?.state === 'waiting',
+    });
   }
 
   /**
    * The credential of a server, the same one for the same configuration and owner; undefined: it needs none that changes. `owner`: EVERYBODY,
-   * or the id of a principal, whose credential is kept until `release`.
+   * or the id of a principal, whose credential is forgotten once no link uses it.
    */
   of(config: ServerConfig, owner = EVERYBODY): Credential | undefined {
     const { name } = config;
@@ -66,14 +86,19 @@ export class GatewayCredentials {
         if (!real) throw new Error(`'${name}' has no credential`);
         return real;
       },
+      unused: () => {
+        if (owner !== EVERYBODY) this.#release(name, owner, credential);
+      },
     });
     this.#known.set(name, owners.set(owner, credential));
     return credential;
   }
 
-  /** The last link with the credential of a principal is closed. */
-  release(server: string, owner: string): void {
-    this.#known.get(server)?.delete(owner);
+  #release(server: string, owner: string, credential: LazyCredential): void {
+    const owners = this.#known.get(server);
+    if (owners?.get(owner) !== credential) return;
+    owners.delete(owner);
+    credential.unload();
     this.#withRoom((room) => {
       room.release(server, owner);
     });
@@ -119,7 +144,24 @@ export class GatewayCredentials {
   }
 
   async prune(): Promise<readonly string[]> {
-    return (await this.#withAll()).prune();
+    // A server that is disabled may come back.
+    const kept = new Set(this.#deps.config().disabled.map(({ name }) => name));
+    return (await this.#withAll()).prune(kept);
+  }
+
+  /** Whose login to a server a principal makes; undefined: he is no person whom the gateway can tell from others. */
+  ownerFor(server: string, principal: Principal): string | undefined {
+    const config = this.#deps.config().servers.find(({ name }) => name === server);
+    return config && takesLogin(config) ? ownerFor(config, principal) : EVERYBODY;
+  }
+
+  /** Where a browser goes on with the login of a link, and its cookie: see LoginLinks. */
+  goOn(...args: Parameters<LoginLinks['goOn']>): ReturnType<LoginLinks['goOn']> {
+    return this.links.goOn(...args);
+  }
+
+  page(id: string): ReturnType<LoginLinks['page']> {
+    return this.links.page(id);
   }
 
   /** Brings the gauges up to date. */
@@ -156,6 +198,7 @@ export class GatewayCredentials {
 
   close(): void {
     this.#closed = true;
+    this.links.close();
     this.#withRoom((room) => {
       room.close();
     });
@@ -225,6 +268,9 @@ export class GatewayCredentials {
           timeoutMs: SECRET_MS,
           key: 'auth.client_secret_command',
         }),
+      loggedIn: (server, owner) => {
+        this.links.loggedIn(server, owner);
+      },
       count: {
         refreshed: (server, result) => {
           stats.server(server).tokenRefreshes.add(result);
@@ -246,9 +292,17 @@ export class GatewayCredentials {
   }
 }
 
+/** Whether somebody has to log in. */
+function presenceOf(state: CredentialState | undefined): 'missing' | 'there' | undefined {
+  if (state === undefined || state === 'failing') return undefined;
+  return state === 'login_required' ? 'missing' : 'there';
+}
+
 interface LazyDeps {
   mayBeStored(): Promise<boolean>;
   load(): Promise<ServerCredential>;
+  /** Nobody wants to hear of changes any more. */
+  unused(): void;
 }
 
 const NOTHING: readonly string[] = [];
@@ -299,7 +353,14 @@ class LazyCredential implements Credential {
       if (this.#heard.size > 0) return;
       this.#stop?.();
       this.#stop = undefined;
+      this.#deps.unused();
     };
+  }
+
+  /** It is loaded again when it is needed. */
+  unload(): void {
+    this.#real = undefined;
+    this.#loading = undefined;
   }
 
   loaded(): Promise<ServerCredential> {
