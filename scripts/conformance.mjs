@@ -3,15 +3,17 @@
 // docs/conformance.md and fails unless every scenario is clean: every check a success, no failure, no warning; with the
 // servers on SDKs, or else exactly what the same server gives straight.
 //
-//   node scripts/conformance.mjs [--keep DIR]    DIR gets what the suites and the servers wrote
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+//   node scripts/conformance.mjs [--auth] [--keep DIR]
+//     --auth        the client scenarios with authorization alone, and their section of the report
+//     --keep DIR    DIR gets what the suites and the servers wrote
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { format, resolveConfig } from 'prettier';
 import { runFixtures } from './conformance/fixtures.mjs';
-import { reportOf } from './conformance/report.mjs';
+import { authReportOf, reportOf, withAuthSection } from './conformance/report.mjs';
 import { runSdks } from './conformance/sdks.mjs';
-import { at, LEGACY, MODERN, runClientScenarios } from './conformance/suites.mjs';
+import { at, LEGACY, MODERN, runAuthScenarios, runClientScenarios } from './conformance/suites.mjs';
 import { prepareToolchains } from './conformance/toolchains.mjs';
 
 const REPORT = at('docs/conformance.md');
@@ -20,18 +22,28 @@ const kept = keepAt > 0 ? resolve(process.argv[keepAt + 1]) : undefined;
 const folder = kept ?? mkdtempSync(join(tmpdir(), 'mcpstead-conformance-'));
 mkdirSync(folder, { recursive: true });
 
-try {
+async function runAll() {
   const toolchains = await prepareToolchains();
-  // Where the gateways keep lists: no run sees those of another.
-  process.env.CACHE_DIRECTORY = join(folder, 'cache');
-  const [sdks, fixtures, modern, legacy] = await Promise.all([
+  const [sdks, fixtures, modern, legacy, auth] = await Promise.all([
     runSdks(toolchains, folder),
     runFixtures(folder),
     runClientScenarios(MODERN, folder),
     runClientScenarios(LEGACY, folder),
+    runAuthScenarios(folder),
   ]);
   const clients = { [MODERN]: modern, [LEGACY]: legacy };
-  const { text, counts, problems } = reportOf({ sdks, fixtures, clients });
+  return reportOf({ sdks, fixtures, clients, auth });
+}
+
+async function runAuth() {
+  const { text, ...more } = authReportOf(await runAuthScenarios(folder));
+  return { text: withAuthSection(readFileSync(REPORT, 'utf8'), text), ...more };
+}
+
+try {
+  // Where the gateways keep lists: no run sees those of another.
+  process.env.CACHE_DIRECTORY = join(folder, 'cache');
+  const { text, counts, problems } = await (process.argv.includes('--auth') ? runAuth() : runAll());
   writeFileSync(REPORT, await format(text, { ...(await resolveConfig(REPORT)), filepath: REPORT }));
   for (const problem of problems) console.error(problem);
   for (const [title, count] of counts) console.log(`${title}: ${count}`);

@@ -12,12 +12,15 @@ function tableOf(columns, rows) {
 
 /** Scenarios down, servers across. */
 function scenarioTable(scenarios, columns) {
-  const cell = (wrong) =>
-    wrong === NOTHING ? 'checks nothing yet' : isClean(wrong) ? 'clean' : '**not clean**';
   return tableOf(
     ['scenario', ...columns.map(({ title }) => title)],
-    scenarios.map((scenario) => [scenario, ...columns.map(({ found }) => cell(found.get(scenario)))]),
+    scenarios.map((scenario) => [scenario, ...columns.map(({ found }) => cellOf(found.get(scenario)))]),
   );
+}
+
+function cellOf(wrong) {
+  if (wrong === NOTHING) return 'checks nothing yet';
+  return isClean(wrong) ? 'clean' : '**not clean**';
 }
 
 function countOf(scenarios, columns) {
@@ -111,9 +114,45 @@ Run in addition, not required: ${countOf(more, columns)}.
 ${scenarioTable(more, columns)}`;
 };
 
-/** {text, counts, problems} of {sdks, fixtures, clients}. */
-export function reportOf({ sdks, fixtures, clients }) {
+const AUTH_TITLE = '## Servers that want a login';
+
+/** {text, counts, problems} of the scenarios with authorization: a section of the report. */
+export function authReportOf(found) {
+  const columns = [MODERN, LEGACY].map((revision) => ({ title: revision, found: found[revision] }));
+  const scenarios = [...new Set(columns.flatMap(({ found: each }) => [...each.keys()]))];
+  const countIn = ({ found: each }) => countOf([...each.keys()], [{ found: each }]);
+  const rows = scenarios.map((name) => [
+    name,
+    ...columns.map(({ found: each }) => (each.has(name) ? cellOf(each.get(name)) : '-')),
+  ]);
+  const problems = columns.flatMap((column) =>
+    problemsOf(`client of ${column.title}`, [{ found: column.found }]),
+  );
+  const text = `${AUTH_TITLE}
+
+The client scenarios with authorization. The scenario's server and its authorization server are behind a gateway without state, which is
+logged in to the server by the admin API; a client without authorization lists and calls through \`/servers/<name>/mcp\`: SDK v2 pinned
+to ${MODERN}, ${countIn(columns[0])}; SDK v1 for ${LEGACY}, ${countIn(columns[1])}. \`npm run conformance -- --auth\` runs these alone. The
+scenarios with DPoP are not among them: the gateway does not bind tokens to a key.
+
+${tableOf(['scenario', ...columns.map(({ title }) => title)], rows)}
+`;
+  const counts = columns.map((column) => [`servers that want a login, ${column.title}`, countIn(column)]);
+  return { text, counts, problems };
+}
+
+/** The report with another section about authorization. */
+export function withAuthSection(report, section) {
+  const start = report.indexOf(AUTH_TITLE);
+  if (start < 0) return `${report.trimEnd()}\n\n${section}`;
+  const next = report.indexOf('\n## ', start + 1);
+  return report.slice(0, start) + section + (next < 0 ? '' : report.slice(next));
+}
+
+/** {text, counts, problems} of {sdks, fixtures, clients, auth}. */
+export function reportOf({ sdks, fixtures, clients, auth }) {
   const { modern, legacy, oldest } = fixtures;
+  const logins = authReportOf(auth);
   const old = [...oldest[0].found.keys()];
   const sdksOf = (revision) => sdks.filter((row) => row.revision === revision);
   const client = (revision) => {
@@ -129,6 +168,7 @@ export function reportOf({ sdks, fixtures, clients }) {
     ...[MODERN, LEGACY].flatMap((revision) =>
       problemsOf(`client of ${revision}`, [{ found: clients[revision] }]),
     ),
+    ...logins.problems,
   ];
   const sdkCount = (revision, names) => {
     const ways = sdksOf(revision).flatMap(({ http, stdio, straight }) =>
@@ -153,6 +193,7 @@ export function reportOf({ sdks, fixtures, clients }) {
     ]),
     ['servers of 2025-06-18', countOf(old, oldest)],
     ...[MODERN, LEGACY].map((revision) => [`clients of ${revision}`, client(revision).count]),
+    ...logins.counts,
   ];
   const text = `# Conformance
 
@@ -205,6 +246,7 @@ ${client(MODERN).table}
 The same with an SDK v1 client: ${client(LEGACY).count}.
 
 ${client(LEGACY).table}
-${problems.length > 0 ? `\n## Not clean\n\n${problems.join('\n')}\n` : ''}`;
+
+${logins.text}${problems.length > 0 ? `\n## Not clean\n\n${problems.join('\n')}\n` : ''}`;
   return { text, counts, problems };
 }

@@ -1,7 +1,7 @@
 // Runs the official suite, in the two versions that are dev dependencies, and reads what it found.
 import { execFileSync } from 'node:child_process';
 import { createWriteStream, existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parse } from 'yaml';
 import { start } from './processes.mjs';
@@ -17,16 +17,20 @@ const suiteFile = (suite, path) => at(`node_modules/${suite}/${path}`);
 export const versionOf = (suite) =>
   JSON.parse(readFileSync(suiteFile(suite, 'package.json'), 'utf8')).version;
 
-/** The gateway leaves authorisation between it and its upstreams to later. */
-const withoutAuth = (names) => names.filter((name) => !name.startsWith('auth/'));
-/** What the suite asks of a revision: {server, client}, each with what is required and what it runs besides. */
+/** Scenarios with authorization have a client and a section of their own. The gateway does not bind tokens to a key (DPoP). */
+const isAuth = (name) => name.startsWith('auth/') && !name.startsWith('auth/dpop');
+const isPlain = (name) => !name.startsWith('auth/');
+/** What the suite asks of a revision: {server, client, auth}, each with what is required and what it runs besides. */
 function requirementsOf(revision) {
   const file = parse(readFileSync(suiteFile(NEW, `requirements/${revision}.yaml`), 'utf8'));
-  const of = (leg) => ({
-    required: withoutAuth(file[leg]),
-    more: withoutAuth(file.not_scored.filter((entry) => entry.leg === leg).map(({ scenario }) => scenario)),
+  const of = (leg, which) => ({
+    required: file[leg].filter(which),
+    more: file.not_scored
+      .filter((entry) => entry.leg === leg)
+      .map(({ scenario }) => scenario)
+      .filter(which),
   });
-  return { server: of('server'), client: of('client') };
+  return { server: of('server', isPlain), client: of('client', isPlain), auth: of('client', isAuth) };
 }
 export const requirements = { [LEGACY]: requirementsOf(LEGACY), [MODERN]: requirementsOf(MODERN) };
 
@@ -94,14 +98,18 @@ export const NOT_CHANGED = 'sep-2575-server-sends-tools-list-changed-on-subscrip
 const fault = (check, message = '') => ({ check, message });
 /** What a suite found: scenario -> what is wrong, as {check, message}; an empty list is clean. */
 export function readChecks(output, scenarios, excused = []) {
-  const folders = readdirSync(output, { withFileTypes: true }).filter((entry) => entry.isDirectory());
+  // The suite makes a folder of the part of a scenario's name before the slash, except for servers.
+  const folders = readdirSync(output, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isDirectory())
+    .map(({ parentPath, name }) => relative(output, join(parentPath, name)).replaceAll('\\', '/'));
   return new Map(
     scenarios.map((scenario) => {
-      const own = folders.find(({ name }) =>
-        name.replace(/^server-/, '').startsWith(`${scenario.replace('/', '-')}-2`),
+      const starts = [scenario, scenario.replace('/', '-')].map((name) => `${name}-2`);
+      const own = folders.find((path) =>
+        starts.some((start) => path.replace(/^server-/, '').startsWith(start)),
       );
       if (!own) return [scenario, [fault('it did not run')]];
-      const file = join(output, own.name, 'checks.json');
+      const file = join(output, own, 'checks.json');
       if (!existsSync(file)) return [scenario, [fault('it did not run to its end')]];
       const checks = JSON.parse(readFileSync(file, 'utf8'));
       const wrong = checks
@@ -122,14 +130,18 @@ export async function runLists(revision, url, output, excused) {
   return readChecks(output, [...required, ...more], excused);
 }
 
-export async function runClientScenarios(revision, folder) {
-  const { required, more } = requirements[revision].client;
-  const command = `${process.execPath} ${at('scripts/conformance/client.mjs')}`;
+/** The client scenarios of a revision, without authorization or (`auth`) with it: scenario -> what is wrong. */
+export async function runClientScenarios(revision, folder, leg = 'client') {
+  const { required, more } = requirements[revision][leg];
+  const file = leg === 'auth' ? 'auth-client' : 'client';
+  const command = `${process.execPath} ${at(`scripts/conformance/${file}.mjs`)}`;
   const found = await Promise.all(
     [...required, ...more].map(async (scenario) => {
-      const output = join(folder, `client-${revision}-${scenario}`);
+      const output = join(folder, `${leg}-${revision}-${scenario.replace('/', '-')}`);
       const client = ['client', '--command', command, '--scenario', scenario];
-      const status = await runSuite(NEW, [...client, '--spec-version', revision], output);
+      // Extensions belong to no revision, and run in each.
+      const force = leg === 'auth' ? ['--force'] : [];
+      const status = await runSuite(NEW, [...client, '--spec-version', revision, ...force], output);
       const wrong = readChecks(output, [scenario]).get(scenario);
       const failed = status === 0 ? [] : [fault(`the client or the suite ended with ${status}`)];
       if (wrong === NOTHING) return [scenario, failed.length > 0 ? failed : NOTHING];
@@ -137,4 +149,13 @@ export async function runClientScenarios(revision, folder) {
     }),
   );
   return new Map(found);
+}
+
+/** Scenarios with authorization: {revision: scenario -> what is wrong}. */
+export async function runAuthScenarios(folder) {
+  const [modern, legacy] = await Promise.all([
+    runClientScenarios(MODERN, folder, 'auth'),
+    runClientScenarios(LEGACY, folder, 'auth'),
+  ]);
+  return { [MODERN]: modern, [LEGACY]: legacy };
 }

@@ -29,7 +29,12 @@ export const ACTS: readonly RouteSpec[] = [
     try {
       await source.act.refresh(name);
     } catch (error) {
-      const { message } = error as GatewayError;
+      const { code, message } = error as GatewayError;
+      if (code === 'login_required')
+        throw new Refused(code, message, {
+          status: 409,
+          action: `log in to it: mcpstead login ${name}`,
+        });
       throw new Refused('upstream_disconnected', message, {
         status: 502,
         action: `see why: mcpstead servers`,

@@ -25,6 +25,8 @@ export interface ClientDeps {
   readonly redirectUri: string;
   /** The client that was registered before, if it is still good. */
   known(issuer: string, redirectUri: string): Promise<RegisteredClient | undefined>;
+  /** Runs `work` while nobody else registers a client there, in any process that uses the same state. */
+  alone<T>(issuer: string, redirectUri: string, signal: AbortSignal, work: () => Promise<T>): Promise<T>;
   /** `asked`: the redirect URI that `known` is asked with. */
   keep(asked: string, registered: RegisteredClient): Promise<void>;
   readonly now: () => number;
@@ -72,9 +74,20 @@ export async function clientFor(
     };
   const endpoint = server.registration_endpoint;
   if (endpoint === undefined) throw noRegistration(server, redirectUri);
-  const known = await deps.known(server.issuer, redirectUri);
-  if (known && (known.secretExpires === undefined || known.secretExpires > deps.now() + 60_000)) return known;
-  return register(server, endpoint, deps, signal);
+  const known = async (): Promise<RegisteredClient | undefined> => {
+    const found = await deps.known(server.issuer, redirectUri);
+    const isGood = found && (found.secretExpires === undefined || found.secretExpires > deps.now() + 60_000);
+    return isGood ? found : undefined;
+  };
+  return (
+    (await known()) ??
+    deps.alone(
+      server.issuer,
+      redirectUri,
+      signal,
+      async () => (await known()) ?? register(server, endpoint, deps, signal),
+    )
+  );
 }
 
 /** Throws a CredentialProblem if no login can work at this server: said before anybody tries. */

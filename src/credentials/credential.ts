@@ -21,7 +21,7 @@ import {
   scopeRefused,
 } from './credential-errors.js';
 import type { Found } from './discovery.js';
-import { isAmong, isRenewable, lockGrant, withTokens } from './grants.js';
+import { isAmong, isRenewable, lockRecord, withTokens } from './grants.js';
 import type { Grant, Records, RenewableGrant } from './grants.js';
 import { HeldGrant } from './held-grant.js';
 import type { Tokens } from './oauth.js';
@@ -317,7 +317,7 @@ export class OAuthCredential implements ServerCredential {
     const { key, records, obtain, count } = this.#deps;
     let release: () => Promise<void>;
     try {
-      release = await lockGrant(await records(), key, signal);
+      release = await lockRecord(await records(), key, signal);
     } catch (error) {
       signal.throwIfAborted();
       return this.#notRenewed(error);
@@ -398,7 +398,7 @@ export class OAuthCredential implements ServerCredential {
   /** Erases the login. Rejects, unless somebody has logged in meanwhile. */
   async #end(reason: LoginReason, signal: AbortSignal): Promise<void> {
     const { records, key } = this.#deps;
-    const release = await lockGrant(await records(), key, signal);
+    const release = await lockRecord(await records(), key, signal);
     try {
       await this.#endLocked(reason);
     } finally {

@@ -18,10 +18,11 @@ import { OAuthCredential } from './credential.js';
 import { connectionOf, type ServerCredential } from './server-credential.js';
 import { FoundServer, guardOf, hostsOf } from './found-server.js';
 import {
+  alone,
   changeClient,
+  clientKey,
   eraseGrants,
   grantKey,
-  lockGrant,
   readClient,
   readGrant,
   writeClient,
@@ -233,7 +234,8 @@ export class Credentials {
     const { config, credentials } = this.#entry(server, owner);
     const records = await this.#deps.records();
     const key = grantKey(server, config.url, owner);
-    const stored = await this.#alone(
+    const stored = await alone(
+      records,
       key,
       AbortSignal.any([signal, AbortSignal.timeout(LOGOUT_WAIT_MS)]),
       async () => {
@@ -379,7 +381,7 @@ export class Credentials {
       throw new CredentialProblem('config', `the url of '${server}' has changed: begin the login again`);
     const records = await this.#deps.records();
     const key = grantKey(server, config.url, principal);
-    await this.#alone(key, AbortSignal.timeout(LOCK_WAIT_MS), () => writeGrant(records, key, grant));
+    await alone(records, key, AbortSignal.timeout(LOCK_WAIT_MS), () => writeGrant(records, key, grant));
     await credentials.get(principal)?.reload();
     this.#deps.loggedIn?.(server, principal);
     this.#deps.log.info('logged in to a server', {
@@ -387,17 +389,6 @@ export class Credentials {
       issuer: grant.server.issuer,
       scopes: grant.scopes.join(' '),
     });
-  }
-
-  /** Waits for a renewal that is under way, until the signal aborts: it notices then that its record was changed. */
-  async #alone<T>(key: string, signal: AbortSignal, work: () => Promise<T>): Promise<T> {
-    const records = await this.#deps.records();
-    const release = await lockGrant(records, key, signal).catch(() => undefined);
-    try {
-      return await work();
-    } finally {
-      await release?.().catch(() => undefined);
-    }
   }
 
   /** The client of a grant; one that the configuration names is as it says today. */
@@ -425,6 +416,8 @@ export class Credentials {
         const isStale = known?.unanswered === true && known.registeredAt + STALE_CLIENT_MS <= this.#now();
         return isStale ? undefined : known;
       },
+      alone: async (issuer, redirectUri, signal, work) =>
+        alone(await records(), clientKey(issuer, redirectUri), signal, work),
       keep: async (asked, registered) => writeClient(await records(), asked, registered),
       now: this.#now,
       secret: () => this.#secret(auth),

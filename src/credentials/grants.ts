@@ -35,7 +35,7 @@ export interface StoredGrant {
   readonly grant: Grant;
 }
 
-/** How long the lock of a grant holds at most: longer than the request for its tokens. */
+/** How long the lock of a record holds at most: longer than the request for its tokens. */
 const LOCK_MS = 60_000;
 
 /** Another URL finds no token of the one before. `principal`: EVERYBODY, or the id of one. */
@@ -86,12 +86,31 @@ export async function writeGrant(records: Records, key: string, grant: Grant): P
   throw new Error('the record of a login changes all the time');
 }
 
-/** Waits to be the only one who changes a grant, in all processes. Resolves with the release. */
-export function lockGrant(records: Records, key: string, signal: AbortSignal): Promise<() => Promise<void>> {
+/** Waits to be the only one who changes a record, in all processes. Resolves with the release. */
+export function lockRecord(records: Records, key: string, signal: AbortSignal): Promise<() => Promise<void>> {
   return records.lock(key, LOCK_MS, signal);
 }
 
-function clientKey(issuer: string, redirectUri: string): string {
+/**
+ * Waits for others that change a record, until the signal aborts, then goes on without the lock: a renewal that is under way notices that its
+ * record was changed.
+ */
+export async function alone<T>(
+  records: Records,
+  key: string,
+  signal: AbortSignal,
+  work: () => Promise<T>,
+): Promise<T> {
+  const release = await lockRecord(records, key, signal).catch(() => undefined);
+  try {
+    return await work();
+  } finally {
+    await release?.().catch(() => undefined);
+  }
+}
+
+/** Of the client that is registered for a redirect URI. */
+export function clientKey(issuer: string, redirectUri: string): string {
   return `client:${JSON.stringify([issuer, redirectUri])}`;
 }
 

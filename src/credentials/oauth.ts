@@ -1,10 +1,12 @@
 /** The only door to oauth4webapi: the requests of OAuth 2.1 with the fetch of the gateway, and their answers as values. */
 import * as oauth from 'oauth4webapi';
+import { readRetryAfter } from '../lib/retry-after.js';
 import type { Guard, GuardedFetch } from '../protocol/small-request.js';
 import { objectOf, readJson } from '../wire/json.js';
 import { scopesOf } from '../protocol/challenge.js';
 import { authenticationOf, type Client } from './client-authentication.js';
 import { guarded, isWebAddress, type ServerMetadata } from './discovery.js';
+import { withoutSecrets } from './echoed-secrets.js';
 import { CredentialProblem, shown } from './problem.js';
 
 export interface Tokens {
@@ -37,7 +39,6 @@ const REVOKE_MS = 5000;
 const MOST_BYTES = 262_144;
 /** What a header can carry, and a server may be expected to read. */
 const TOKEN = /^[\x21-\x7e]{1,16384}$/;
-const MOST_RETRY_MS = 3_600_000;
 /** A life that is longer counts as this: ten years, in seconds. */
 const LONGEST_LIFE_S = 315_360_000;
 
@@ -294,7 +295,7 @@ function optionsFor(
         // Nothing in the answer matters (RFC 7009, 2.2).
         if (purpose === 'revocation' && answer.status >= 200 && answer.status < 300)
           return new Response(null, { status: 200 });
-        return answerOf(answer, issuer);
+        return answerOf(answer, issuer, new URLSearchParams(request.body));
       } catch (error) {
         if (error instanceof CredentialProblem) throw error;
         if (signal.aborted) throw new CredentialProblem('temporary', 'the request was stopped');
@@ -307,13 +308,15 @@ function optionsFor(
 }
 
 /** The answer in the one form that the library takes: JSON, with an error under 400. */
-function answerOf({ status, body, headers }: Awaited<ReturnType<GuardedFetch>>, issuer: string): Response {
+function answerOf(
+  { status, body, headers }: Awaited<ReturnType<GuardedFetch>>,
+  issuer: string,
+  sent: URLSearchParams,
+): Response {
   const retryAfter = headers['retry-after'];
-  const seconds =
-    typeof retryAfter === 'string' && /^\d{1,6}$/.test(retryAfter) ? Number(retryAfter) : undefined;
   if (status >= 500 || status === 429 || status === 408)
     throw new CredentialProblem('temporary', `${shown(issuer)} answered HTTP ${status}`, {
-      retryAfterMs: seconds === undefined ? undefined : Math.min(seconds * 1000, MOST_RETRY_MS),
+      retryAfterMs: typeof retryAfter === 'string' ? readRetryAfter(retryAfter) : undefined,
     });
   if (status === 200 && body.length === 0) return new Response(null, { status });
   const type = headers['content-type'];
@@ -331,6 +334,8 @@ function answerOf({ status, body, headers }: Awaited<ReturnType<GuardedFetch>>, 
   if (Array.isArray(rest['scope'])) rest['scope'] = rest['scope'].join(' ');
   for (const name of ['refresh_token', 'scope'])
     if (rest[name] === null || (name === 'refresh_token' && rest[name] === '')) delete rest[name];
+  for (const name of ['error', 'error_description'])
+    if (typeof rest[name] === 'string') rest[name] = withoutSecrets(rest[name], sent);
   const isError = typeof rest['error'] === 'string';
   return new Response(JSON.stringify(rest), {
     status: isError && status < 400 ? 400 : status,

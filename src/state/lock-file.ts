@@ -10,6 +10,7 @@ import { codeOf } from './write-file.js';
 
 const RENEW_MS = 10_000;
 const STALE_MS = 30_000;
+const FIRST_LOOK_MS = 25;
 /** More than the content of a lock ever has. */
 const MAX_BYTES = 1024;
 
@@ -73,7 +74,7 @@ function parse(text: string): Holder | undefined {
 }
 
 export interface LockFileOptions {
-  /** How often a waiting process looks. */
+  /** How often a waiting process looks at least; at first it looks more often, since most locks are held for a request. */
   readonly retryMs: number;
   readonly signal: AbortSignal;
 }
@@ -85,6 +86,7 @@ export interface LockFileOptions {
 export async function lockFile(path: string, options: LockFileOptions): Promise<() => Promise<void>> {
   const { retryMs, signal } = options;
   const seen = { at: 0, changed: performance.now() };
+  let waitMs = Math.min(FIRST_LOOK_MS, retryMs);
   for (;;) {
     signal.throwIfAborted();
     const handle = await create(path);
@@ -94,7 +96,9 @@ export async function lockFile(path: string, options: LockFileOptions): Promise<
       await handle.close();
       continue;
     }
-    if (!(await takeOver(path, seen))) await sleep(retryMs, undefined, { signal }).catch(() => undefined);
+    if (await takeOver(path, seen)) continue;
+    await sleep(waitMs, undefined, { signal }).catch(() => undefined);
+    waitMs = Math.min(waitMs * 1.5, retryMs);
   }
 }
 

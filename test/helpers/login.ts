@@ -41,6 +41,44 @@ export async function browse(start: URL, redirect: string): Promise<URL> {
   throw new Error('the login does not end');
 }
 
+/** Confirms a login on another device as a person does: submits every form that follows, with a name where one is asked for. */
+export async function confirmDevice(start: URL): Promise<string> {
+  const cookies = new Map<string, string>();
+  let url = start;
+  let body: URLSearchParams | undefined;
+  for (let steps = 0; steps < 20; steps++) {
+    const cookie = [...cookies].map((pair) => pair.join('=')).join('; ');
+    const answer = await fetch(url, {
+      method: body ? 'POST' : 'GET',
+      redirect: 'manual',
+      headers: { cookie },
+      ...(body ? { body } : {}),
+    });
+    for (const line of answer.headers.getSetCookie()) {
+      const [name = '', value = ''] = (line.split(';')[0] as string).split('=');
+      cookies.set(name, value);
+    }
+    body = undefined;
+    const location = answer.headers.get('location');
+    if (location !== null) {
+      url = new URL(location, url);
+      continue;
+    }
+    const page = await answer.text();
+    const action = /action="([^"]+)"/.exec(page)?.[1];
+    if (action === undefined) return page;
+    url = new URL(action, url);
+    body = new URLSearchParams({ login: 'ada', password: 'any' });
+    for (const [input] of page.matchAll(/<input[^>]*type="hidden"[^>]*>/g)) {
+      const [name, value] = ['name', 'value'].map(
+        (key) => new RegExp(`${key}="([^"]*)"`).exec(input)?.[1] ?? '',
+      ) as [string, string];
+      body.set(name, value);
+    }
+  }
+  throw new Error('the login does not end');
+}
+
 export const REDIRECT = 'http://127.0.0.1:9/callback';
 
 /** Registers a client that may ask for every scope, as a person would by hand. Its loopback port is any. Returns its id. */

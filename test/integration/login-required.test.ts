@@ -4,6 +4,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { startOidc } from '../fixtures/servers/oidc.mjs';
 import { createUpstream, tool, type Received, type Upstream } from '../fixtures/servers/http-upstream.js';
 import { atEnd } from '../helpers/cleanup.js';
+import { startAdmin } from '../helpers/admin.js';
 import { tempFile } from '../helpers/cli.js';
 import { command } from '../helpers/commands.js';
 import { startGateway, type RunningGateway } from '../helpers/gateway.js';
@@ -83,6 +84,18 @@ describe('a server that nobody is logged in to', () => {
     expect(called.text).toMatch(
       /"code":-32000,"message":"upstream 'closed' needs a login: open http\S+, or run: mcpstead login closed"/,
     );
+  });
+
+  it('has no lists to read, and says why', async () => {
+    const gateway = await startAdmin({ servers: [closed.entry('closed')] }, { wait: [] });
+    const refresh = async (): Promise<Record<string, unknown>> =>
+      (await gateway.post('servers/closed/refresh')).json<Record<string, unknown>>();
+    await until(async () => (await refresh())['code'] === 'login_required', 'the end of the attempts');
+    expect(await refresh()).toMatchObject({
+      status: 409,
+      code: 'login_required',
+      action: 'log in to it: mcpstead login closed',
+    });
   });
 
   it('is not ready where it is required', async () => {

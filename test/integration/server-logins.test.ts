@@ -3,90 +3,19 @@
  * tokens; clients of both SDKs call through the first.
  */
 import { describe, expect, it } from 'vitest';
+import {
+  Client as ModernClient,
+  StreamableHTTPClientTransport as ModernHttp,
+} from '@modelcontextprotocol/client';
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
-import { createUpstream, tool } from '../fixtures/servers/http-upstream.js';
-import { startOidc, type Oidc } from '../fixtures/servers/oidc.mjs';
-import { atEnd } from '../helpers/cleanup.js';
-import { runCli, type CliRun } from '../helpers/cli.js';
-import { startGateway, type RunningGateway } from '../helpers/gateway.js';
-import { emptyHome, type Home } from '../helpers/home.js';
+import { runCli } from '../helpers/cli.js';
 import { callBody, message, post, send, textOf } from '../helpers/http.js';
-import { browse } from '../helpers/login.js';
+import { confirmDevice } from '../helpers/login.js';
+import { answered, healthOf, isUp, logIn, needsLogin, stage } from '../helpers/server-login.js';
 import { until } from '../helpers/wait.js';
 
-const CONFIG = '.config/mcpstead/config.yaml';
-
-interface Stage {
-  readonly oidc: Oidc;
-  /** The server that asks for logins. */
-  readonly guarded: RunningGateway;
-  readonly home: Home;
-  readonly start: () => Promise<{ base: string; run: CliRun }>;
-}
-
-/** `ttl`: of tokens, in seconds; `auth`: of the server, as YAML. */
-async function stage({ ttl = 300, auth = '' } = {}): Promise<Stage> {
-  const oidc = await startOidc({ ttl });
-  atEnd(() => {
-    oidc.close();
-  });
-  const upstream = await createUpstream({ tools: [tool('echo')] });
-  const open = await createUpstream({ tools: [tool('free')] });
-  const guarded = await startGateway(
-    {
-      servers: [upstream.entry('one')],
-      mcp: { auth: { issuers: [{ name: 'corp', issuer: oidc.issuer }], scopes: ['read'] } },
-      metrics: { auth: 'none' },
-    },
-    { wait: [] },
-  );
-  const home = await emptyHome();
-  const entry = `  - name: x\n    url: ${guarded.url}\n${auth.replaceAll('ISSUER', oidc.issuer)}`;
-  const config = await home.write(
-    CONFIG,
-    `port: 0\nservers:\n${entry}  - name: open\n    url: ${open.url}\n`,
-  );
-  return {
-    oidc,
-    guarded,
-    home,
-    async start() {
-      const run = runCli(['--config', config], { env: { ...home.env, X_SECRET: 'machine-secret' } });
-      return { base: await run.listening(), run };
-    },
-  };
-}
-
-interface Shown {
-  servers: { name: string; state: string; connected: boolean; last_error: string | null }[];
-}
-
-const healthOf = async (base: string, server: string) =>
-  (await send(`${base}/health`)).json<Shown>().servers.find(({ name }) => name === server);
-const isUp = async (base: string): Promise<boolean> => (await healthOf(base, 'x'))?.connected === true;
-const needsLogin = async (base: string): Promise<boolean> =>
-  (await healthOf(base, 'x'))?.state === 'login_required';
-
-/** Answers the login that a command has printed, as a person does. Returns the address that the browser ends at. */
-async function answered(run: CliRun): Promise<URL> {
-  await until(() => /\n {2}(http\S+)\n/.test(run.stderr), 'the address of the login');
-  const url = new URL(/\n {2}(http\S+)\n/.exec(run.stderr)?.[1] ?? '');
-  return browse(url, url.searchParams.get('redirect_uri') ?? '');
-}
-
-async function logIn(home: Home, base: string): Promise<void> {
-  const run = runCli(['login', 'x', '--no-browser', '--url', base], { env: home.env });
-  const page = await fetch(await answered(run));
-  expect([page.status, page.url, await page.text()]).toEqual([
-    200,
-    `${base}/-/login/done`,
-    expect.stringContaining('You are logged in'),
-  ]);
-  expect([await run.exit(), run.stdout]).toEqual([0, 'logged in to x\n']);
-  await until(() => isUp(base), 'the server');
-}
-
+const REVISION = '2026-07-28';
 const CALL = callBody('x__one__echo', { a: 1 }, '2');
 
 describe('a server that asks for a login', () => {
@@ -94,7 +23,7 @@ describe('a server that asks for a login', () => {
     const { home, start } = await stage();
     const first = await start();
     await until(() => needsLogin(first.base), 'the refusal');
-    expect(await healthOf(first.base, 'x')).toMatchObject({
+    expect(await healthOf(first.base)).toMatchObject({
       connected: false,
       last_error: 'needs a login: mcpstead login x',
     });
@@ -105,6 +34,14 @@ describe('a server that asks for a login', () => {
     const called = await client.callTool({ name: 'x__one__echo', arguments: { a: 1 } });
     expect(called.content).toEqual([{ type: 'text', text: '{"a":1}' }]);
     await client.close();
+    const modern = new ModernClient(
+      { name: 'test', version: '1' },
+      { versionNegotiation: { mode: { pin: REVISION } } },
+    );
+    await modern.connect(new ModernHttp(new URL(`${first.base}/mcp`)));
+    const again = await modern.callTool({ name: 'x__one__echo', arguments: { a: 1 } });
+    expect(again.content).toEqual([{ type: 'text', text: '{"a":1}' }]);
+    await modern.close();
     first.run.kill('SIGKILL');
     await first.run.exit();
     const second = await start();
@@ -160,6 +97,20 @@ describe('a server that asks for a login', () => {
     expect([await run.exit(), run.stdout]).toEqual([0, 'logged in to x\n']);
     const { base } = await start();
     await until(() => isUp(base), 'the server');
+  });
+
+  it('takes a login on another device', async () => {
+    const auth = '    auth: {type: oauth, issuer: "ISSUER", client_id: device}\n';
+    const { home, start } = await stage({ auth });
+    const { base } = await start();
+    await until(() => needsLogin(base), 'the refusal');
+    const run = runCli(['login', 'x', '--device', '--url', base], { env: home.env });
+    await until(() => run.stderr.includes('and type this code there: '), 'the code');
+    const url = new URL(/\n {2}(http\S+)\n/.exec(run.stderr)?.[1] ?? '');
+    expect(await confirmDevice(url)).toContain('Sign-in Success');
+    expect([await run.exit(), run.stdout]).toEqual([0, 'logged in to x\n']);
+    await until(() => isUp(base), 'the server');
+    expect(textOf(message(await post(`${base}/mcp`, CALL)))).toBe('{"a":1}');
   });
 
   it('says that a login was refused, and takes the next', async () => {

@@ -2,7 +2,7 @@
  * Small requests of the gateway itself, such as for the keys of an issuer: bounded in time and size, through the proxies of the
  * environment and with its certificates. Redirects are not followed.
  */
-import { proxyFromEnvironment } from '../../config/index.js';
+import { isLoopback, proxyFromEnvironment } from '../../config/index.js';
 import type { Logger } from '../../observe/log.js';
 import type { GuardedAnswer, SmallFetch, SmallRequest } from '../../protocol/small-request.js';
 import { createDispatcher, explain, type Controller, type Dispatcher, type Endpoint } from './dispatcher.js';
@@ -29,14 +29,14 @@ export function createFetcher(env: NodeJS.ProcessEnv, log: Logger): Fetcher {
         byOrigin.delete(origin);
         void oldest.close();
       }
-      const proxy = proxyFromEnvironment(url, env);
+      const proxy = proxyFor(url, env);
       const server: Endpoint = {
         name: url.host,
         url: url.href,
         tls: {},
         tls_skip_verify: false,
         timeouts: { connect_ms: CONNECT_MS },
-        ...(proxy === undefined ? {} : { proxy: proxy.includes('://') ? proxy : `http://${proxy}` }),
+        ...(proxy === undefined ? {} : { proxy }),
       };
       byOrigin.set(url.origin, (dispatcher = createDispatcher(server, { logger: log, environment: env })));
     }
@@ -53,6 +53,12 @@ export function createFetcher(env: NodeJS.ProcessEnv, log: Logger): Fetcher {
       byOrigin.clear();
     },
   };
+}
+
+/** The proxy of the environment for a URL, as a URL; undefined: none. No proxy reaches what is on this machine. */
+export function proxyFor(url: URL, env: NodeJS.ProcessEnv): string | undefined {
+  const proxy = isLoopback(url.hostname) ? undefined : proxyFromEnvironment(url, env);
+  return proxy === undefined || proxy.includes('://') ? proxy : `http://${proxy}`;
 }
 
 /** One exchange; its body is bounded and never coded. */

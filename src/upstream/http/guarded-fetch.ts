@@ -4,7 +4,7 @@
  */
 import { lookup, type LookupAddress, type LookupAllOptions } from 'node:dns';
 import { BlockList, isIP, type LookupFunction } from 'node:net';
-import { isLoopback, proxyFromEnvironment } from '../../config/index.js';
+import { isLoopback } from '../../config/index.js';
 import type { Logger } from '../../observe/log.js';
 import {
   GuardError,
@@ -13,7 +13,7 @@ import {
   type GuardedFetch,
 } from '../../protocol/small-request.js';
 import { createDispatcher, type Endpoint } from './dispatcher.js';
-import { exchange } from './fetch-json.js';
+import { exchange, proxyFor } from './fetch-json.js';
 import { header } from './http.js';
 
 const CONNECT_MS = 5000;
@@ -163,14 +163,14 @@ export function createGuardedFetch(
 
     async function send(to: URL, timeoutMs: number): Promise<GuardedAnswer> {
       check(to, guard);
-      const proxy = proxyFromEnvironment(to, env);
+      const proxy = proxyFor(to, env);
       const server: Endpoint = {
         name: to.host,
         url: to.href,
         tls: guard.caFile === undefined ? {} : { ca_file: guard.caFile },
         tls_skip_verify: false,
         timeouts: { connect_ms: Math.min(CONNECT_MS, timeoutMs) },
-        ...(proxy === undefined ? {} : { proxy: proxy.includes('://') ? proxy : `http://${proxy}` }),
+        ...(proxy === undefined ? {} : { proxy }),
       };
       // Connections are not kept: another request may have another guard.
       const dispatcher = createDispatcher(server, {

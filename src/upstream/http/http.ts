@@ -1,5 +1,6 @@
 /** What the HTTP transports have in common: headers, addresses, and the session as its exchanges see it. */
 import type { HttpServerConfig } from '../../config/types.js';
+import { readRetryAfter } from '../../lib/retry-after.js';
 import type { Logger } from '../../observe/log.js';
 import type { Credential } from '../../protocol/credential.js';
 import { isHeaderText } from '../../protocol/header-text.js';
@@ -66,9 +67,7 @@ export function usable(text: string | undefined, what: string, log: Logger): str
 /** The value of `Retry-After` in ms, at most an hour; undefined: missing or invalid. */
 export function retryAfterMs(headers: Headers): number | undefined {
   const value = header(headers, 'retry-after');
-  if (!isHeaderText(value)) return undefined;
-  const seconds = /^\d+$/.test(value) ? Number(value) : (Date.parse(value) - Date.now()) / 1000;
-  return Number.isFinite(seconds) ? Math.min(Math.max(seconds, 0), 3600) * 1000 : undefined;
+  return isHeaderText(value) ? readRetryAfter(value) : undefined;
 }
 
 /** Where a redirect or an endpoint leads, if that is the same origin, or https on the same host in place of http; else undefined. */

@@ -8,8 +8,8 @@ export type LinkPhase =
   | { readonly at: 'login' }
   | { readonly at: 'draining' }
   | { readonly at: 'closed' }
-  /** Out of attempts, or the configuration can never work: a reload makes a new link. */
-  | { readonly at: 'given_up' };
+  /** A reload makes a new link. `isHopeless`: no attempt can succeed; otherwise it is out of attempts, and a login allows more. */
+  | { readonly at: 'given_up'; readonly isHopeless: boolean };
 
 export type LinkEvent =
   | { readonly type: 'connected' }
@@ -55,26 +55,31 @@ export function step(phase: LinkPhase, event: LinkEvent, maxAttempts: number): L
       const attempts = dialing ? phase.attempts + 1 : 0;
       const disconnect: LinkEffect = { do: 'disconnect' };
       if (maxAttempts > 0 && attempts >= maxAttempts)
-        return { next: { at: 'given_up' }, effects: [disconnect, { do: 'give_up' }] };
+        return {
+          next: { at: 'given_up', isHopeless: false },
+          effects: [disconnect, { do: 'give_up' }],
+        };
       return { next: { at: 'waiting', failures, attempts }, effects: [disconnect, { do: 'wait', failures }] };
     }
     case 'hopeless':
       return phase.at === 'dialing'
-        ? { next: { at: 'given_up' }, effects: [{ do: 'disconnect' }, { do: 'give_up' }] }
+        ? { next: { at: 'given_up', isHopeless: true }, effects: [{ do: 'disconnect' }, { do: 'give_up' }] }
         : { next: phase, effects: NONE };
     case 'unauthorized':
       return phase.at === 'dialing' || phase.at === 'up'
         ? { next: { at: 'login' }, effects: [{ do: 'disconnect' }, { do: 'await_login' }] }
         : { next: phase, effects: NONE };
-    case 'credential':
-      if (phase.at !== 'login' && phase.at !== 'waiting') return { next: phase, effects: NONE };
-      return {
-        next:
-          phase.at === 'login'
-            ? { at: 'dialing', failures: 0, attempts: 0 }
-            : { at: 'dialing', failures: phase.failures, attempts: phase.attempts },
-        effects: [{ do: 'dial' }],
-      };
+    case 'credential': {
+      if (phase.at === 'waiting')
+        return {
+          next: { at: 'dialing', failures: phase.failures, attempts: phase.attempts },
+          effects: [{ do: 'dial' }],
+        };
+      const isWoken = phase.at === 'login' || (phase.at === 'given_up' && !phase.isHopeless);
+      return isWoken
+        ? { next: { at: 'dialing', failures: 0, attempts: 0 }, effects: [{ do: 'dial' }] }
+        : { next: phase, effects: NONE };
+    }
     case 'due':
       return phase.at === 'waiting'
         ? {

@@ -276,6 +276,7 @@ it('a login on another device begins, and waits for the person', async () => {
       document: undefined,
       redirectUri: REDIRECT,
       known: () => Promise.resolve(undefined),
+      alone: (_issuer, _redirectUri, _signal, work) => work(),
       keep: () => Promise.resolve(),
       now: Date.now,
       secret: () => Promise.resolve(undefined),

@@ -373,6 +373,21 @@ describe('a login that is missing', () => {
     expect(await answered(link)).toContain('done');
   });
 
+  it('that comes after the last attempt leads to a further one', async () => {
+    const reconnect = { ...QUICK, max_attempts: 2 };
+    const { link, credential, rules } = await setUp({}, { reconnect });
+    credential.onReady = () => {
+      throw new GatewayError('upstream_auth_failed', 'refused');
+    };
+    link.start();
+    await until(() => link.state === 'down', 'the end of the attempts');
+    credential.onReady = () => undefined;
+    rules.token = 'two';
+    credential.show('two');
+    await until(() => link.state === 'up', 'the login');
+    expect(await answered(link)).toContain('done');
+  });
+
   it('is not waited for if somebody has logged in meanwhile', async () => {
     const { link, credential, rules } = await setUp({}, {}, new ScriptedCredential());
     credential.onRefused = () => {

@@ -23,6 +23,7 @@ function setup(reply: Reply | ((request: { body?: string }) => Reply), more: Par
     document: undefined,
     redirectUri: REDIRECT,
     known: () => Promise.resolve(undefined),
+    alone: (_issuer, _redirectUri, _signal, work) => work(),
     keep: (asked_, registered) => {
       kept.push([asked_, registered]);
       return Promise.resolve();

@@ -105,6 +105,32 @@ it('a registration is used again while logins on it come back, and made anew whe
   expect(clientIn((await login()).url)).toBe('client-2');
 });
 
+it('logins that begin at once, to two servers, register one client', async () => {
+  const [X, Y] = ['https://mcp.example/mcp', 'https://mcp.example/other'];
+  const { credentials, asked, clientIn } = setup({
+    'https://mcp.example/.well-known/oauth-protected-resource/other': {
+      resource: Y,
+      authorization_servers: [SERVER.issuer],
+    },
+  });
+  credentials.of(server({}, X));
+  credentials.of({ ...server({}, Y), name: 'y' });
+  const begun = await Promise.all(
+    ['x', 'y', 'x'].map((name) => credentials.login(name, EVERYBODY, [], signal)),
+  );
+  expect(begun.map(({ url }) => clientIn(url))).toEqual(['client-1', 'client-1', 'client-1']);
+  expect(asked.filter((each) => each === REGISTER)).toHaveLength(1);
+});
+
+it('a registration that fails leaves the next login free to try', async () => {
+  const replies: Reply[] = [503, { status: 201, body: { client_id: 'second' } }];
+  const { credentials, login, clientIn } = setup({ [REGISTER]: () => replies.shift() ?? 503 });
+  credentials.of(server());
+  const [first, second] = await Promise.allSettled([login(), login()]);
+  expect(first).toMatchObject({ status: 'rejected' });
+  expect(second.status === 'fulfilled' && clientIn(second.value.url)).toBe('second');
+});
+
 it('a client that the token endpoint does not know is registered anew', async () => {
   const { credentials, login, finish, clientIn } = setup({
     [TOKEN]: { status: 401, body: { error: 'invalid_client' } },

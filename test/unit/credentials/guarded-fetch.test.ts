@@ -272,3 +272,10 @@ it('through a proxy only literals are judged', async () => {
   expect((await fetch(get('http://x.localhost/a'), LOCAL, signal)).body.toString()).toBe('via');
   expect([seen, asked]).toEqual([['GET http://x.localhost/a'], []]);
 });
+
+it('no proxy is asked for what is on this machine', async () => {
+  const env = { http_proxy: 'http://127.0.0.1:1', https_proxy: 'http://127.0.0.1:1' };
+  const { url } = await serve((_req, res) => res.end('straight'));
+  const fetch = createGuardedFetch(env, silent);
+  expect((await fetch(get(url), LOCAL, signal)).body.toString()).toBe('straight');
+});

@@ -113,14 +113,34 @@ it.each<[string, Reply, string]>([
   expect(inspect(error, { depth: 20, showHidden: true })).not.toContain('secret-body');
 });
 
-it.each([
+it.each<[string | string[], number | undefined]>([
   ['120', 120_000],
-  ['999999', 3_600_000],
-  ['Wed, 21 Oct 2026 07:28:00 GMT', undefined],
+  ['0', 0],
+  ['999999999', 3_600_000],
+  [new Date(Date.now() - 5000).toUTCString(), 0],
+  [new Date(Date.now() + 1e9).toUTCString(), 3_600_000],
+  ['soon', undefined],
   ['-1', undefined],
-])('Retry-After: %s', async (value, ms) => {
-  const error = await failure(ask({ status: 503, headers: { 'retry-after': value }, body: '' }));
-  expect((error as { retryAfterMs?: number }).retryAfterMs).toBe(ms);
+  [['1', '2'], undefined],
+])('waits as Retry-After %j says', async (value, ms) => {
+  const reply = { status: 503, body: '', headers: { 'retry-after': value } };
+  expect(await failure(ask(reply))).toMatchObject({ kind: 'temporary', retryAfterMs: ms });
+});
+
+it('what a server repeats of a request is not shown', async () => {
+  const { fetch } = scripted({
+    [TOKEN]: ({ body }) => ({
+      status: 400,
+      body: {
+        error: 'invalid_grant',
+        error_description: `no ${new URLSearchParams(body).get('refresh_token')}`,
+      },
+    }),
+  });
+  const error = await failure(
+    refresh(TARGET, 'refresh-secret-1', { fetch, guard: OPEN, params: {} }, signal),
+  );
+  expect(error.message).toBe('https://as.example refuses: invalid_grant (no ***)');
 });
 
 it('an abort is temporary, whatever was sent', async () => {

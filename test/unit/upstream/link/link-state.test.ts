@@ -81,16 +81,21 @@ describe('the life of a link', () => {
       phase: { at: 'dialing', failures: 2, attempts: 2 },
       effects: [['disconnect', 'wait'], ['dial'], ['disconnect', 'wait'], ['dial']],
     });
-    for (const phase of [FIRST, { at: 'up' }, { at: 'given_up' }] as const)
+    for (const phase of [FIRST, { at: 'up' }, { at: 'given_up', isHopeless: true }] as const)
       expect(run(['credential'], 0, phase)).toEqual({ phase, effects: [[]] });
   });
 
-  it('gives up after so many failed attempts in a row, for good', () => {
+  it('gives up after so many failed attempts in a row, until somebody has logged in', () => {
     const { phase, effects } = run(['failed', 'due', 'failed'], 2);
-    expect(phase).toEqual({ at: 'given_up' });
+    expect(phase).toEqual({ at: 'given_up', isHopeless: false });
     expect(effects.at(-1)).toEqual(['disconnect', 'give_up']);
     for (const type of ['connected', 'failed', 'due'] as const)
       expect(run([type], 2, phase)).toEqual({ phase, effects: [[]] });
+    expect(run(['credential', 'failed', 'credential'], 2, phase)).toEqual({
+      phase: { at: 'dialing', failures: 1, attempts: 1 },
+      effects: [['dial'], ['disconnect', 'wait'], ['dial']],
+    });
+    expect(run(['hopeless', 'credential'], 2).phase).toEqual({ at: 'given_up', isHopeless: true });
   });
 
   it('a break of what was up is no failed attempt yet', () => {
