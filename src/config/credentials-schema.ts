@@ -18,7 +18,14 @@ export const serverAuth = z.object({
   token_env: name().meta(
     link('The environment variable that holds the token; read at start-up and on every reload.'),
   ),
-  token_file: name().meta(link('The file that holds the token; read at start-up and on every reload.')),
+  token_file: name().meta(
+    link('The file that holds the token; read every 10 s, and when the server refuses the token.'),
+  ),
+  token_command: command().meta(
+    link(
+      'Prints the token: program and arguments, run without a shell, within 10 s, with the environment of a stdio server; at each connection, and when the server refuses the token.',
+    ),
+  ),
   grant: z
     .enum(['authorization_code', 'client_credentials'])
     .default('authorization_code')

@@ -1,4 +1,5 @@
 /** Resolves `auth` of an HTTP server. */
+import { resolve } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { readSecret, unset } from './expand.js';
 import { namesPeople } from './access.js';
@@ -6,6 +7,7 @@ import type { Findings, Path } from './problems.js';
 import type { Scope } from './scope.js';
 import type { ServerValues } from './schema.js';
 import type {
+  BearerConfig,
   Config,
   HttpServerConfig,
   OAuthConfig,
@@ -43,15 +45,33 @@ export function authOf(
   scope: Scope,
 ): HttpServerConfig['auth'] {
   const { type } = written.auth;
-  if (written.auth.per === 'user' && (type === 'bearer' || type === 'none' || named))
+  const printed = written.headers_command.length > 0;
+  if (written.auth.per === 'user' && (type === 'bearer' || type === 'none' || named || printed))
     scope.wrong(
       '',
       ['auth', 'per'],
       'needs a login: auth.type auto or oauth, and no Authorization in headers',
     );
-  if (type === 'bearer') return { type, token: tokenOf(written, scope) };
-  if (type === 'none' || (type === 'auto' && named)) return { type: 'none' };
+  if (printed && type !== 'none' && type !== 'auto')
+    scope.wrong('', ['headers_command'], `is there beside auth of the type ${type}`, 'keep one of them');
+  if (type === 'bearer') return bearerOf(written, scope);
+  if (type === 'none' || (type === 'auto' && (named || printed))) return { type: 'none' };
   return oauthOf(type, written, url, scope);
+}
+
+function bearerOf(written: ServerValues, scope: Scope): BearerConfig {
+  const { token_env, token_file, token_command } = written.auth;
+  const token = tokenOf(written, scope);
+  // Its entry is wrong then, and said to be.
+  if (token_env !== undefined) return { type: 'bearer', token };
+  return {
+    type: 'bearer',
+    token,
+    ...(token_file !== undefined && {
+      file: resolve(scope.values.folder, scope.text(token_file, 'auth', 'token_file')),
+    }),
+    ...(token_command.length > 0 && { command: [...token_command] }),
+  };
 }
 
 function tokenOf({ auth: { token_env, token_file } }: ServerValues, scope: Scope): string {
@@ -217,7 +237,18 @@ export function takesLogin(server: ServerConfig): server is OAuthServer {
   return server.kind === 'http' && server.auth.type !== 'none' && server.auth.type !== 'bearer';
 }
 
+/** Whether the headers of a server come from a file or a command, and change while it is connected. */
+export function changesHeaders(server: ServerConfig): server is HttpServerConfig {
+  if (server.kind !== 'http') return false;
+  const { auth, headers_command: command } = server;
+  const isRead = auth.type === 'bearer' && (auth.file !== undefined || auth.command !== undefined);
+  return isRead || command !== undefined;
+}
+
 /** Whether two configurations of a server ask for the same credential, in the same way. */
 export function isShownAlike(a: HttpServerConfig, b: HttpServerConfig): boolean {
-  return isDeepStrictEqual([a.url, a.auth, a.tls], [b.url, b.auth, b.tls]);
+  return isDeepStrictEqual(
+    [a.url, a.auth, a.tls, a.headers_command],
+    [b.url, b.auth, b.tls, b.headers_command],
+  );
 }

@@ -200,12 +200,23 @@ export interface OAuthConfig extends Pick<
   readonly isLoopback: boolean;
 }
 
+export interface BearerConfig {
+  readonly type: 'bearer';
+  /** As it was when the configuration was read; '': only `command` knows it. */
+  readonly token: string;
+  /** The absolute path of the file that it was read from. */
+  readonly file?: string;
+  /** Prints the token. */
+  readonly command?: readonly string[];
+}
+
 export interface HttpServerConfig
   extends ServerCommon, Pick<Server, 'protocol' | 'headers' | 'tls_skip_verify'> {
   readonly kind: 'http';
   readonly url: string;
-  readonly auth:
-    { readonly type: 'none' } | { readonly type: 'bearer'; readonly token: string } | OAuthConfig;
+  /** Prints further headers; absent: none. */
+  readonly headers_command?: readonly string[];
+  readonly auth: { readonly type: 'none' } | BearerConfig | OAuthConfig;
   /** The proxy for this URL, resolved from `proxy:` and the environment; absent: direct. */
   readonly proxy?: string;
   /** Absolute paths of readable files. */

@@ -4,15 +4,14 @@
  */
 import { access } from 'node:fs/promises';
 import { join } from 'node:path';
-import { isShownAlike, takesLogin } from '../config/credentials.js';
+import { changesHeaders, isShownAlike, takesLogin } from '../config/credentials.js';
 import { childEnvironment } from '../config/environment.js';
-import type { Config, OAuthServer, ServerConfig } from '../config/types.js';
+import type { Config, HttpServerConfig, ServerConfig } from '../config/types.js';
 import type { Credentials } from '../credentials/credentials.js';
 import { CALLBACK_PATH, CLIENT_PATH } from '../downstream/http/logins.js';
 import { runCommand } from '../lib/run-command.js';
 import type { Logger } from '../observe/log.js';
 import type { CredentialState, GatewayStats } from '../observe/stats.js';
-import type { ServerCredential } from '../credentials/server-credential.js';
 import type { Credential, CredentialRefusal } from '../protocol/credential.js';
 import {
   EVERYBODY,
@@ -22,6 +21,7 @@ import {
   type LoginState,
 } from '../protocol/logins.js';
 import type { State } from '../state/open.js';
+import { createKeptHeaders } from './kept-headers.js';
 
 export interface GatewayCredentialsDeps {
   readonly config: () => Config;
@@ -52,16 +52,19 @@ export class GatewayCredentials {
    */
   of(config: ServerConfig, owner = EVERYBODY): Credential | undefined {
     const { name } = config;
-    if (!takesLogin(config)) {
+    const isKept = changesHeaders(config);
+    if (!isKept && !takesLogin(config)) {
       if (this.#known.has(name)) this.#forget(name);
       return undefined;
     }
     const owners = this.#known.get(name) ?? new Map<string, LazyCredential>();
     const known = owners.get(owner);
     if (known && isShownAlike(known.config, config)) return known;
+    known?.close();
     const credential = new LazyCredential(config, {
       mayBeStored: () => this.#mayBeStored(),
       load: async () => {
+        if (isKept) return createKeptHeaders(config, this.#deps, owner === EVERYBODY ? undefined : owner);
         const real = (await this.#load()).of(config, owner);
         if (!real) throw new Error(`'${name}' has no credential`);
         return real;
@@ -73,6 +76,7 @@ export class GatewayCredentials {
 
   /** The last link with the credential of a principal is closed. */
   release(server: string, owner: string): void {
+    this.#known.get(server)?.get(owner)?.close();
     this.#known.get(server)?.delete(owner);
     this.#withRoom((room) => {
       room.release(server, owner);
@@ -156,9 +160,14 @@ export class GatewayCredentials {
 
   close(): void {
     this.#closed = true;
+    for (const name of this.#known.keys()) this.#closeKept(name);
     this.#withRoom((room) => {
       room.close();
     });
+  }
+
+  #closeKept(name: string): void {
+    for (const credential of this.#known.get(name)?.values() ?? []) credential.close();
   }
 
   /** Does something with the credentials, if they are loaded. */
@@ -167,6 +176,7 @@ export class GatewayCredentials {
   }
 
   #forget(name: string): void {
+    this.#closeKept(name);
     this.#known.delete(name);
     // A server that is gone gets no metrics again.
     const stats = this.#deps.stats.servers.get(name);
@@ -179,7 +189,7 @@ export class GatewayCredentials {
   /** With the credentials of all servers, not only of those that were asked for one. */
   async #withAll(): Promise<Credentials> {
     const room = await this.#load();
-    for (const server of this.#deps.config().servers) {
+    for (const server of this.#deps.config().servers.filter(takesLogin)) {
       const credential = this.of(server);
       if (credential instanceof LazyCredential) await credential.loaded();
     }
@@ -248,19 +258,21 @@ export class GatewayCredentials {
 
 interface LazyDeps {
   mayBeStored(): Promise<boolean>;
-  load(): Promise<ServerCredential>;
+  load(): Promise<Real>;
 }
+
+type Real = Credential & { readonly state: CredentialState | undefined; close?(): void };
 
 const NOTHING: readonly string[] = [];
 
 class LazyCredential implements Credential {
-  readonly config: OAuthServer;
+  readonly config: HttpServerConfig;
   readonly #deps: LazyDeps;
   readonly #heard = new Set<() => void>();
-  #real: ServerCredential | undefined;
-  #loading: Promise<ServerCredential> | undefined;
+  #real: Real | undefined;
+  #loading: Promise<Real> | undefined;
 
-  constructor(config: OAuthServer, deps: LazyDeps) {
+  constructor(config: HttpServerConfig, deps: LazyDeps) {
     this.config = config;
     this.#deps = deps;
   }
@@ -282,8 +294,8 @@ class LazyCredential implements Credential {
   }
 
   async ready(signal: AbortSignal): Promise<void> {
-    const isMachine = this.config.auth.grant !== 'authorization_code';
-    if (!this.#real && !isMachine && !(await this.#deps.mayBeStored())) return;
+    const mayDoWithout = takesLogin(this.config) && this.config.auth.grant === 'authorization_code';
+    if (!this.#real && mayDoWithout && !(await this.#deps.mayBeStored())) return;
     await (await this.loaded()).ready(signal);
   }
 
@@ -302,7 +314,7 @@ class LazyCredential implements Credential {
     };
   }
 
-  loaded(): Promise<ServerCredential> {
+  loaded(): Promise<Real> {
     return (this.#loading ??= this.#deps.load().then(
       (real) => {
         this.#real = real;
@@ -314,6 +326,17 @@ class LazyCredential implements Credential {
         throw error;
       },
     ));
+  }
+
+  /** Nothing uses it any more. Logins are closed by whoever keeps them. */
+  close(): void {
+    if (takesLogin(this.config)) return;
+    void this.#loading?.then(
+      (real) => {
+        real.close?.();
+      },
+      () => undefined,
+    );
   }
 
   #stop: (() => void) | undefined;
