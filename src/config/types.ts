@@ -176,7 +176,19 @@ export interface ServerCommon extends Omit<Server, (typeof TRANSPORT_KEYS)[numbe
 }
 
 /** Where a secret comes from: the file or the environment, or a command that prints it. */
-export type SecretSource = { readonly value: string } | { readonly command: readonly string[] };
+export type SecretSource =
+  /** `file`: where it was read; it may have changed since. */
+  { readonly value: string; readonly file?: string } | { readonly command: readonly string[] };
+
+/** Where a JWT comes from that proves who the gateway is. `file`: an absolute path. */
+export type AssertionSource = { readonly file: string } | { readonly command: readonly string[] };
+
+/** The identity provider that callers sign in at. */
+export interface IdpConfig {
+  readonly issuer: string;
+  readonly client_id: string;
+  readonly client_secret: SecretSource | undefined;
+}
 
 type ServerAuth = Server['auth'];
 
@@ -191,6 +203,9 @@ export interface OAuthConfig extends Pick<
   readonly private_key:
     | { readonly pem: string; readonly kid: string | undefined; readonly algorithm: ServerAuth['algorithm'] }
     | undefined;
+  readonly assertion?: AssertionSource;
+  /** There with `id_jag`. */
+  readonly idp?: IdpConfig;
   readonly redirect_uri: string | undefined;
   /** `none`: it is not sent. */
   readonly resource: string | undefined;

@@ -9,7 +9,6 @@ import { childEnvironment } from '../config/environment.js';
 import type { Config, HttpServerConfig, ServerConfig } from '../config/types.js';
 import type { Credentials } from '../credentials/credentials.js';
 import { CALLBACK_PATH, CLIENT_PATH } from '../downstream/http/logins.js';
-import { runCommand } from '../lib/run-command.js';
 import type { Logger } from '../observe/log.js';
 import type { CredentialState, GatewayStats } from '../observe/stats.js';
 import type { Credential, CredentialRefusal } from '../protocol/credential.js';
@@ -32,8 +31,6 @@ export interface GatewayCredentialsDeps {
   /** Where browsers reach the gateway: an origin, with the path of a proxy in front. */
   readonly origin: () => string;
 }
-
-const SECRET_MS = 10_000;
 
 export class GatewayCredentials {
   readonly #deps: GatewayCredentialsDeps;
@@ -222,8 +219,9 @@ export class GatewayCredentials {
 
   async #create(): Promise<Credentials> {
     const { env, log, stats, state } = this.#deps;
-    const [{ Credentials }, { createGuardedFetch }, opened] = await Promise.all([
+    const [{ Credentials }, { commandRunner }, { createGuardedFetch }, opened] = await Promise.all([
       import('../credentials/credentials.js'),
+      import('../credentials/secret-sources.js'),
       import('../upstream/http/guarded-fetch.js'),
       state(),
     ]);
@@ -234,12 +232,7 @@ export class GatewayCredentials {
       log,
       redirectUri: () => this.#redirectUri(),
       document: () => this.#document(),
-      run: (argv) =>
-        runCommand(argv, {
-          environment: childEnvironment(env, [], {}),
-          timeoutMs: SECRET_MS,
-          key: 'auth.client_secret_command',
-        }),
+      run: commandRunner(childEnvironment(env, [], {})),
       count: {
         refreshed: (server, result) => {
           stats.server(server).tokenRefreshes.add(result);
