@@ -191,6 +191,8 @@ export class GatewayCore {
       ...{ env: deps.env, log, stats, state },
       config: () => this.#config,
       origin: () => this.admin.clientOrigin,
+      isListening: () => this.#listening,
+      permits: (...asked) => this.#gate.permits(...asked),
     });
     this.#links = new Links({
       ...{

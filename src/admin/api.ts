@@ -4,7 +4,16 @@ import { GatewayError } from '../errors.js';
 import type { Denied, Principal, Shown } from '../protocol/ports.js';
 import { isObject } from '../wire/json.js';
 import { EventHub } from './events.js';
-import { match, Refused, Streamed, WrongCredential, type Method, type RouteSpec, type Who } from './route.js';
+import {
+  match,
+  Refused,
+  Streamed,
+  WithHeaders,
+  WrongCredential,
+  type Method,
+  type RouteSpec,
+  type Who,
+} from './route.js';
 import { createRoutes } from './routes.js';
 import type { AdminSource, Outlet } from './source.js';
 
@@ -79,11 +88,14 @@ export function createApi(source: AdminSource, guard: (work: () => void) => () =
         query: read(spec.query, Object.fromEntries(new URLSearchParams(received.query)), 'the query'),
         body: read(spec.body, received.body ?? {}, 'the body'),
         asker: { principal, address: shown.socket.remoteAddress },
+        isKnown: received.principal !== undefined,
         shown,
         path: PREFIX + received.path,
         ifMatch: received.ifMatch,
       });
       if (answer instanceof Streamed) return answer;
+      if (answer instanceof WithHeaders)
+        return { status: 200, body: await jsonInTurns(answer.value), headers: answer.headers };
       return { status: 200, body: await jsonInTurns(answer) };
     } catch (thrown) {
       if (thrown instanceof WrongCredential) return thrown;

@@ -34,6 +34,21 @@ export const Login = z.object({
   expires: time,
 });
 
+export const LoginLink = z.object({
+  id: z.string(),
+  url: z.string().meta({ description: 'a page of this gateway, which works for 10 minutes' }),
+});
+
+export const LoginStep = z.object({
+  server: z.string(),
+  issuer: z.string().meta({ description: 'the authorization server' }),
+  scopes: z.array(z.string()),
+  url: z
+    .string()
+    .meta({ description: 'where the browser goes; it comes back with the cookie of this answer' }),
+  redirect_uri: z.string().meta({ description: 'where it comes back to' }),
+});
+
 export const LoginState = z.object({
   state: z.enum(['waiting', 'done', 'failed']),
   error: z.string().nullable(),
@@ -55,6 +70,10 @@ export const LoginWish = z
   })
   .strict();
 
+export const LinkWish = z.object({ scopes: LoginWish.shape.scopes }).strict();
+
+export const Nothing = z.object({}).strict();
+
 export const LoginAddress = z.object({ address: z.string().min(1).max(16_384) }).strict();
 
 export const LogoutQuery = z.object({ forget_client: z.stringbool().default(false) });
@@ -62,4 +81,6 @@ export const LoginQuery = z.object({ wait: z.stringbool().default(false) });
 
 export type Connection = z.output<typeof Connection>;
 export type Login = z.output<typeof Login>;
+export type LoginLink = z.output<typeof LoginLink>;
+export type LoginStep = z.output<typeof LoginStep>;
 export type LoginState = z.output<typeof LoginState>;

@@ -1,8 +1,9 @@
 /** The routes of the admin API for logins to servers. */
-import { Refused, route, type RouteSpec } from './route.js';
+import { Refused, route, WithHeaders, type Asked, type RouteSpec } from './route.js';
 import * as schemas from './login-schemas.js';
 import { Done } from './schemas.js';
-import { serverAt } from './servers.js';
+import { noServer, serverAt } from './servers.js';
+import { loginCookie } from '../protocol/login-cookie.js';
 import { EVERYBODY, type Connection, type LoginAttempt } from '../protocol/logins.js';
 
 /** Finding an authorization server, and registering there. */
@@ -12,34 +13,42 @@ const FINISH_MS = 30_000;
 /** A request that waits for the end of a login is answered after this time in any case. */
 const WAIT_MS = 25_000;
 
+const EVERYBODYS = 'One that serves everybody is made by operators.';
+
 export const LOGINS: readonly RouteSpec[] = [
   route({
     method: 'GET',
     path: 'connections',
-    who: 'viewer',
-    summary: 'The servers that take a login, and how each stands.',
+    who: 'self',
+    summary:
+      'The servers that take a login, and how each stands: for operators and viewers all, for others those where they log in for themselves.',
     answer: schemas.Connections,
-    async serve({ source }) {
-      return { connections: (await source.logins.connections(EVERYBODY)).map(connectionRow) };
+    async serve({ source, asker, path }) {
+      const { principal } = asker;
+      const all = await source.logins.connections(principal.id);
+      const looks = source.permits(principal, 'viewer', path);
+      const isShown = ({ server, per }: Connection): boolean =>
+        per === 'user'
+          ? source.logins.ownerFor(server, principal) !== undefined &&
+            (looks || source.sees(principal, server))
+          : looks;
+      return { connections: all.filter(isShown).map(connectionRow) };
     },
   }),
   route({
     method: 'DELETE',
     path: 'connections/{server}',
-    who: 'operator',
-    summary: 'Erases the login to a server, and withdraws it where its authorization server can.',
+    who: 'self',
+    summary: `Erases the login to a server, and withdraws it where its authorization server can. ${EVERYBODYS}`,
     query: schemas.LogoutQuery,
     answer: Done,
-    async serve({ source, params, query, asker }) {
-      const { name } = serverAt(source, params).config;
-      source.acted('server.logout', asker, { server: name });
+    async serve(asked) {
+      const { source, query, asker } = asked;
+      const { server, owner } = ownedAt(asked);
+      source.acted('server.logout', asker, { server });
+      const options = { forgetClient: query.forget_client && isOperator(asked) };
       const done = await said(() =>
-        source.logins.logout(
-          name,
-          EVERYBODY,
-          { forgetClient: query.forget_client },
-          AbortSignal.timeout(FINISH_MS),
-        ),
+        source.logins.logout(server, owner, options, AbortSignal.timeout(FINISH_MS)),
       );
       return { done };
     },
@@ -58,31 +67,84 @@ export const LOGINS: readonly RouteSpec[] = [
   route({
     method: 'POST',
     path: 'servers/{server}/login',
-    who: 'operator',
-    summary: 'Begins a login to a server. A person opens `url` in a browser within 10 minutes.',
+    who: 'self',
+    summary: `Begins a login to a server. A person opens \`url\` in a browser within 10 minutes. ${EVERYBODYS}`,
     body: schemas.LoginWish,
     answer: schemas.Login,
-    async serve({ source, params, body, asker }) {
-      const { name } = serverAt(source, params).config;
-      source.acted('server.login', asker, { server: name });
+    async serve(asked) {
+      const { source, body, asker } = asked;
+      const { server, owner } = ownedAt(asked);
+      source.acted('server.login', asker, { server });
       const signal = AbortSignal.timeout(BEGIN_MS);
       const { scopes, device } = body;
       if (!device)
-        return loginRow(await said(() => source.logins.login(name, EVERYBODY, scopes, signal)), null);
-      const held = await said(() => source.logins.deviceLogin(name, EVERYBODY, scopes, signal));
+        return loginRow(await said(() => source.logins.login(server, owner, scopes, signal)), null);
+      const held = await said(() => source.logins.deviceLogin(server, owner, scopes, signal));
       return loginRow(held, held.userCode);
+    },
+  }),
+  route({
+    method: 'POST',
+    path: 'servers/{server}/login/link',
+    who: 'self',
+    summary: `A link to the page where the principal who asks logs in to a server. ${EVERYBODYS}`,
+    body: schemas.LinkWish,
+    answer: schemas.LoginLink,
+    serve(asked) {
+      const { source, body, asker } = asked;
+      const { server } = ownedAt(asked);
+      const link = source.logins.links.offer(server, asker.principal, body.scopes);
+      if (link) return { ...link };
+      throw new Refused(
+        'forbidden',
+        'there are no links here: others could read what is sent without https',
+        {
+          action: `set an https http.public_url, or run: mcpstead login ${server}`,
+        },
+      );
+    },
+  }),
+  route({
+    method: 'POST',
+    path: 'logins/{id}',
+    who: 'holder',
+    summary:
+      'Goes on with the login of a link, in the browser that sends this. Only the principal whom the link was given to can; with `mode: none` whoever has it.',
+    body: schemas.Nothing,
+    answer: schemas.LoginStep,
+    async serve({ source, params, asker, isKnown }) {
+      const principal = isKnown ? asker.principal : undefined;
+      const begun = await said(() =>
+        source.logins.links.goOn(params['id'] as string, principal, AbortSignal.timeout(BEGIN_MS)),
+      );
+      if (!begun) throw unknown();
+      const { attempt, cookie } = begun;
+      const { server, issuer, scopes, url, redirectUri } = attempt;
+      source.acted('server.login', asker, { server });
+      return new WithHeaders({ server, issuer, scopes: [...scopes], url, redirect_uri: redirectUri }, [
+        'Set-Cookie',
+        loginCookie(attempt, cookie),
+      ]);
     },
   }),
   route({
     method: 'GET',
     path: 'logins/{id}',
-    who: 'operator',
-    summary: 'How a login stands; with `wait`, up to 25 s later, once it has ended.',
+    who: 'self',
+    summary:
+      'How a login stands; with `wait`, up to 25 s later, once it has ended. `id`: of a login, or of a link.',
     query: schemas.LoginQuery,
     answer: schemas.LoginState,
-    async serve({ source, params, query }) {
+    async serve(asked): Promise<schemas.LoginState> {
+      const { source, params, query, asker } = asked;
+      const id = params['id'] as string;
       const signal = query.wait ? AbortSignal.timeout(WAIT_MS) : AbortSignal.abort();
-      const state = await source.logins.ended(params['id'] as string, signal);
+      const { links } = source.logins;
+      if (links.principalOf(id) === asker.principal.id)
+        return { state: (await links.done(id, signal)) ? 'done' : 'waiting', error: null };
+      const login = await source.logins.find(id);
+      if (login ? !isOwn(asked, login) : !isOperator(asked)) throw unknown();
+      const state = await source.logins.ended(id, signal);
       if (!state) throw unknown();
       return { state: state.state, error: state.state === 'failed' ? state.text : null };
     },
@@ -90,17 +152,22 @@ export const LOGINS: readonly RouteSpec[] = [
   route({
     method: 'POST',
     path: 'logins/{id}/finish',
-    who: 'operator',
+    who: 'self',
     summary: 'Ends a login with the address that the browser was sent to, copied by hand.',
     body: schemas.LoginAddress,
     answer: Done,
-    async serve({ source, params, body }) {
+    async serve(asked) {
+      const { source, params, body } = asked;
       const login = await source.logins.find(params['id'] as string);
-      if (!login) throw unknown();
+      if (!login || !isOwn(asked, login)) throw unknown();
       const address = URL.canParse(body.address) ? new URL(body.address) : undefined;
       if (!address?.searchParams.has('state'))
         throw new Refused('invalid_request', 'this is not the address that the login ended at', {
           action: `copy the whole address of the page: it begins with ${login.redirectUri}`,
+        });
+      if (address.searchParams.get('state') !== new URL(login.url).searchParams.get('state'))
+        throw new Refused('invalid_request', 'this is the address that another login ended at', {
+          action: 'copy the address that this login ended at',
         });
       await said(() =>
         source.logins.finish(address.searchParams, { pasted: true }, AbortSignal.timeout(FINISH_MS)),
@@ -109,6 +176,40 @@ export const LOGINS: readonly RouteSpec[] = [
     },
   }),
 ];
+
+type Who = Pick<Asked<unknown, unknown>, 'source' | 'asker' | 'path'>;
+
+function isOperator({ source, asker, path }: Who): boolean {
+  return source.permits(asker.principal, 'operator', path);
+}
+
+/** Whether a login is that of the principal who asks, or one of everybody's that he may make. */
+function isOwn(who: Who, { principal: owner }: LoginAttempt): boolean {
+  return owner === EVERYBODY ? isOperator(who) : owner === who.asker.principal.id;
+}
+
+/** The server that a path names, and whose login to it the principal who asks may change. Throws a Refused. */
+function ownedAt(asked: Who & Pick<Asked<unknown, unknown>, 'params'>): {
+  readonly server: string;
+  readonly owner: string;
+} {
+  const { source, params, asker } = asked;
+  const { principal } = asker;
+  const mayAct = isOperator(asked);
+  // To others, a server that they may not see does not exist.
+  if (!mayAct && !source.sees(principal, params['server'] as string)) throw noServer(params);
+  const server = serverAt(source, params).config.name;
+  const owner = source.logins.ownerFor(server, principal);
+  if (owner === undefined)
+    throw new Refused('forbidden', `at '${server}' each user logs in for himself`, {
+      action: 'use a key of your own: mcpstead keys create NAME',
+    });
+  if (owner === EVERYBODY && !mayAct)
+    throw new Refused('forbidden', `the login to '${server}' serves everybody: operators make it`, {
+      action: 'ask an operator: mcp.auth.admins in the config names them',
+    });
+  return { server, owner };
+}
 
 function unknown(): Refused {
   return new Refused('not_found', 'there is no such login, or its 10 minutes are over', {

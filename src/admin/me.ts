@@ -1,4 +1,5 @@
 /** Who asks, and what this gateway is. */
+import { takesLogin } from '../config/credentials.js';
 import type { Me } from './schemas.js';
 import type { AdminSource, Asker } from './source.js';
 
@@ -20,7 +21,7 @@ export function meOf(source: AdminSource, { principal }: Asker, path: string): M
     has: {
       explain: config.policy !== undefined,
       pins: config.servers.some(({ pin }) => pin !== 'off'),
-      connections: false,
+      connections: config.servers.some(takesLogin),
       edit: isOperator && config.console.edit && source.file !== undefined,
       logs: isOperator,
     },

@@ -8,6 +8,8 @@ const BASE = '/-/api/v1/';
 /** Who is admitted, in words. */
 export const WHO: Readonly<Record<RouteSpec['who'], string>> = {
   open: 'everybody',
+  holder: 'every principal; with mode: none everybody',
+  self: 'every principal, for itself',
   viewer: 'viewers and operators',
   operator: 'operators',
 };
@@ -52,6 +54,7 @@ function operation(spec: RouteSpec): object {
     description: `For ${WHO[who]}.`,
     operationId: nameOf(spec),
     ...(who === 'open' && { security: [] }),
+    ...(who === 'holder' && { security: [{ bearer: [] }, {}] }),
     parameters: [...params, ...(query ? queryOf(query) : [])],
     ...(body && {
       requestBody: { required: true, content: { 'application/json': { schema: refTo(body) } } },

@@ -6,8 +6,11 @@ import type { AdminSource, Asker, Outlet } from './source.js';
 
 export type Method = 'GET' | 'POST' | 'DELETE';
 
-/** Who is admitted: anybody, those who may look, those who may act. */
-export type Who = 'open' | 'viewer' | 'operator';
+/**
+ * Who is admitted: anybody; every principal, for himself; those who may look; those who may act. `holder`: as `self`, and with `mode: none`
+ * anybody: the path holds what only they know.
+ */
+export type Who = 'open' | 'holder' | 'self' | 'viewer' | 'operator';
 
 /** A request to a route, read by its schemas. */
 export interface Asked<Query, Body> {
@@ -18,10 +21,14 @@ export interface Asked<Query, Body> {
   readonly body: Body;
   /** Who asks; a route that is open to all has no use for it. */
   readonly asker: Asker;
+  /** Whether the sender has shown who he is. */
+  readonly isKnown: boolean;
   readonly shown: Shown;
   readonly path: string;
   readonly ifMatch: string | undefined;
 }
+
+type Given<Value> = Value | WithHeaders<Value>;
 
 export interface RouteSpec<
   Query extends z.ZodType = z.ZodType,
@@ -42,7 +49,7 @@ export interface RouteSpec<
   readonly answer?: Answer;
   serve(
     asked: Asked<z.output<Query>, z.output<Body>>,
-  ): z.output<Answer> | Promise<z.output<Answer>> | Streamed;
+  ): Given<z.output<Answer>> | Promise<Given<z.output<Answer>>> | Streamed;
 }
 
 /** The answer is a stream. */
@@ -51,6 +58,17 @@ export class Streamed {
 
   constructor(open: (outlet: Outlet) => () => void) {
     this.open = open;
+  }
+}
+
+/** An answer with headers of its own: names and values in turn. */
+export class WithHeaders<Value> {
+  readonly value: Value;
+  readonly headers: readonly string[];
+
+  constructor(value: Value, headers: readonly string[]) {
+    this.value = value;
+    this.headers = headers;
   }
 }
 

@@ -168,7 +168,11 @@ export function serverAt(source: AdminSource, params: Params): ServerFacts {
       status: 409,
       action: `enable it: ${disabled.status.action?.command}`,
     });
-  throw new Refused('not_found', `there is no server '${name.slice(0, 64)}'`, {
+  throw noServer(params);
+}
+
+export function noServer(params: Params): Refused {
+  return new Refused('not_found', `there is no server '${(params['server'] as string).slice(0, 64)}'`, {
     action: 'see the names: mcpstead servers',
   });
 }

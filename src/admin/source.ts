@@ -3,7 +3,7 @@ import type { LoadedConfig } from '../config/index.js';
 import type { Config, DisabledServer, ServerConfig } from '../config/types.js';
 import type { GatewayStats } from '../observe/stats.js';
 import type { Caller, Denied, LinkAdmin, Principal, ServerLink, Shown, View } from '../protocol/ports.js';
-import type { Connection, DeviceAttempt, LoginAttempt, LoginState } from '../protocol/logins.js';
+import type { Connection, DeviceAttempt, LoginAttempt, LoginOffers, LoginState } from '../protocol/logins.js';
 import type { Logger } from '../observe/log.js';
 import type { Watch } from './calls.js';
 import type { Capture } from './capture.js';
@@ -66,6 +66,9 @@ export interface LoginActions {
   ): Promise<boolean>;
   /** `owner`: whose logins are shown where each user has his own; EVERYBODY: nobody's. */
   connections(owner: string): Promise<readonly Connection[]>;
+  /** Whose login to a server a principal makes; undefined: he is no person whom the gateway can tell from others. */
+  ownerFor(server: string, principal: Principal): string | undefined;
+  readonly links: LoginLinks;
   /** Erases logins of servers that are not configured. Returns the names of the servers. */
   prune(): Promise<readonly string[]>;
   find(id: string): Promise<LoginAttempt | undefined>;
@@ -77,6 +80,21 @@ export interface LoginActions {
     by: { readonly pasted: true },
     signal: AbortSignal,
   ): Promise<{ readonly server: string }>;
+}
+
+/** Links to the page where somebody logs in. */
+export interface LoginLinks extends LoginOffers {
+  /** The principal whom a link was given to; undefined: there is no such link any more. */
+  principalOf(id: string): string | undefined;
+  /**
+   * Begins the login of a link, or goes on with it in another browser. `principal`: undefined: nobody has to say who he is. Resolves with
+   * undefined if the link is not for him, or is over; rejects with an Error whose message says why the login cannot begin.
+   */
+  goOn(
+    id: string,
+    principal: Principal | undefined,
+    signal: AbortSignal,
+  ): Promise<{ readonly attempt: LoginAttempt; readonly cookie: string } | undefined>;
 }
 
 /** What operators do. Each is recorded in the audit log by whoever calls it. */
@@ -149,6 +167,8 @@ export interface AdminSource {
   view(): View;
   sessions(): readonly SessionFacts[];
   permits(principal: Principal, role: 'viewer' | 'operator', path: string): boolean;
+  /** Whether a principal may see a server. */
+  sees(principal: Principal, server: string): boolean;
   /** Counts a wrong ticket against its address. */
   failed(shown: Shown, path: string): Denied;
   /** For the audit log. */

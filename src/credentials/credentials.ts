@@ -3,18 +3,25 @@ import { isShownAlike, takesLogin } from '../config/credentials.js';
 import type { HttpServerConfig, OAuthConfig, OAuthServer } from '../config/types.js';
 import type { Logger } from '../observe/log.js';
 import type { LoginOutcome, TokenRefresh } from '../observe/stats.js';
-import { EVERYBODY, type Connection, type DeviceAttempt, type LoginAttempt } from '../protocol/logins.js';
+import {
+  EVERYBODY,
+  type Connection,
+  type DeviceAttempt,
+  type LoginAttempt,
+  type LoginAsk,
+  type LoginPreview,
+} from '../protocol/logins.js';
 import type { GuardedFetch } from '../protocol/small-request.js';
 import { scopesOf } from '../protocol/challenge.js';
 import { checkRegistration, clientFor, type ClientDeps } from './clients.js';
 import { OAuthCredential } from './credential.js';
-import type { ServerCredential } from './server-credential.js';
-import { FoundServer, guardOf } from './found-server.js';
+import { connectionOf, type ServerCredential } from './server-credential.js';
+import { FoundServer, guardOf, hostsOf } from './found-server.js';
 import {
   changeClient,
+  eraseGrants,
   grantKey,
   lockGrant,
-  ownerOf,
   readClient,
   readGrant,
   writeClient,
@@ -47,6 +54,8 @@ export interface CredentialsDeps {
     whose: { readonly server: string; readonly owner: string },
     signal: AbortSignal,
   ) => Promise<Subject>;
+  /** Somebody has logged in. `owner`: EVERYBODY, or the id of a principal. */
+  readonly loggedIn?: (server: string, owner: string) => void;
   readonly count: {
     refreshed(server: string, result: TokenRefresh): void;
     login(server: string, result: LoginOutcome): void;
@@ -163,6 +172,40 @@ export class Credentials {
     return { ...attempt, userCode: device.userCode };
   }
 
+  /** What a login would ask for. Registers nothing. Rejects with a CredentialProblem. */
+  async preview({ server, owner, scopes }: LoginAsk, signal: AbortSignal): Promise<LoginPreview> {
+    const entry = this.#entry(server, owner);
+    const { found, wanted } = await this.#plan(entry, owner, { scopes, isWanted: false }, signal);
+    checkRegistration(found.server, entry.config.auth, this.#clientDeps(entry.config));
+    return { hosts: hostsOf(found), scopes: wanted };
+  }
+
+  /** Where a login goes, and what it asks for. */
+  async #plan(
+    entry: Entry,
+    owner: string,
+    { scopes, isWanted }: { readonly scopes: readonly string[]; readonly isWanted: boolean },
+    signal: AbortSignal,
+  ) {
+    const { auth, name } = entry.config;
+    if (auth.grant !== 'authorization_code')
+      throw new CredentialProblem(
+        'config',
+        `'${name}' gets its tokens without a person: grant: ${auth.grant}`,
+      );
+    // A credential that nobody uses is not kept.
+    const credential = entry.credentials.get(owner) ?? this.#create(entry.config, entry.found, owner);
+    await credential.reload();
+    const challenge = credential.challenge ?? entry.open.challenge;
+    const found = await entry.found.get(challenge, { isWanted }, signal);
+    const asked = credential.asked(found.server.issuer);
+    const usual = auth.scopes ?? challenge?.scopes ?? found.scopes ?? [];
+    const all = new Set([...asked, ...usual, ...scopes.flatMap(scopesOf)]);
+    if (all.size > 0 && found.server.scopes_supported?.includes('offline_access') === true)
+      all.add('offline_access');
+    return { found, asked, wanted: [...all] };
+  }
+
   async #wish(
     server: string,
     owner: string,
@@ -170,32 +213,17 @@ export class Credentials {
     signal: AbortSignal,
   ): Promise<LoginWish> {
     const entry = this.#entry(server, owner);
-    const { auth } = entry.config;
-    if (auth.grant !== 'authorization_code')
-      throw new CredentialProblem(
-        'config',
-        `'${server}' gets its tokens without a person: grant: ${auth.grant}`,
-      );
-    // A credential that nobody uses is not kept.
-    const credential = entry.credentials.get(owner) ?? this.#create(entry.config, entry.found, owner);
-    await credential.reload();
-    const challenge = credential.challenge ?? entry.open.challenge;
-    const found = await entry.found.get(challenge, { isWanted: true }, signal);
-    const deps = this.#clientDeps(entry.config);
-    const chosen = await clientFor(found.server, auth, deps, signal);
-    const asked = credential.asked(found.server.issuer);
-    const wanted = auth.scopes ?? challenge?.scopes ?? found.scopes ?? [];
-    const all = new Set([...asked, ...wanted, ...scopes.flatMap(scopesOf)]);
-    if (all.size > 0 && found.server.scopes_supported?.includes('offline_access') === true)
-      all.add('offline_access');
+    const { auth, url } = entry.config;
+    const { found, asked, wanted } = await this.#plan(entry, owner, { scopes, isWanted: true }, signal);
+    const chosen = await clientFor(found.server, auth, this.#clientDeps(entry.config), signal);
     await this.#note(chosen.client, auth, { unanswered: true });
     return {
       server,
-      serverUrl: entry.config.url,
+      serverUrl: url,
       principal: owner,
       found,
       chosen,
-      scopes: [...all],
+      scopes: wanted,
       asked,
       params: auth.params.authorize,
       tokens: this.#tokens(entry.config),
@@ -246,42 +274,22 @@ export class Credentials {
   async connections(owner: string): Promise<Connection[]> {
     const all = [...this.#entries.values()].map(async (entry): Promise<Connection> => {
       const { config, credentials } = entry;
-      const { auth, name } = config;
-      const holder = auth.per === 'user' ? owner : EVERYBODY;
-      const isNobody = auth.per === 'user' && holder === EVERYBODY;
+      const holder = config.auth.per === 'user' ? owner : EVERYBODY;
       const credential = credentials.get(holder) ?? this.#create(config, entry.found, holder);
-      if (!isNobody) await credential.reload();
-      const { grant, missing, state } = credential;
-      return {
-        server: name,
-        per: auth.per,
-        state: state ?? 'none',
-        reason: missing,
-        issuer: grant?.server.issuer,
-        scopes: grant?.scopes ?? [],
-        expires: grant?.expiresAt,
-        renews: grant?.refresh !== undefined || auth.grant !== 'authorization_code',
-      };
+      if (config.auth.per === 'gateway' || owner !== EVERYBODY) await credential.reload();
+      return connectionOf(config, credential);
     });
     return (await Promise.all(all)).sort((a, b) => (a.server < b.server ? -1 : 1));
   }
 
-  /** Erases the logins of servers that the configuration does not name any more. Returns their names. */
-  async prune(): Promise<string[]> {
-    const records = await this.#deps.records();
-    const gone: string[] = [];
-    for await (const key of records.keys('grant')) {
-      const { server = '', principal = EVERYBODY } = ownerOf(key) ?? {};
+  /** Erases the logins of servers that the configuration does not name any more, apart from those of `kept`. Returns their names. */
+  async prune(kept: ReadonlySet<string>): Promise<string[]> {
+    return eraseGrants(await this.#deps.records(), (key, server, principal) => {
       const config = this.#entries.get(server)?.config;
-      const isKept =
-        config !== undefined &&
-        (config.auth.per === 'user') === (principal !== EVERYBODY) &&
-        key === grantKey(server, config.url, principal);
-      if (isKept) continue;
-      gone.push(server);
-      await records.delete(key);
-    }
-    return gone;
+      if (!config || kept.has(server)) return kept.has(server);
+      const isOwn = (config.auth.per === 'user') === (principal !== EVERYBODY);
+      return isOwn && key === grantKey(server, config.url, principal);
+    });
   }
 
   /** Forgets a server that was removed. */
@@ -368,6 +376,7 @@ export class Credentials {
     const key = grantKey(server, config.url, principal);
     await this.#alone(key, AbortSignal.timeout(LOCK_WAIT_MS), () => writeGrant(records, key, grant));
     await credentials.get(principal)?.reload();
+    this.#deps.loggedIn?.(server, principal);
     this.#deps.log.info('logged in to a server', {
       server,
       issuer: grant.server.issuer,

@@ -23,6 +23,11 @@ export function guardOf({ auth, url, tls }: OAuthServer): Guard {
   };
 }
 
+/** Where a login sends the browser: the host of the issuer, and that of the page where people log in, if it is another one. */
+export function hostsOf({ server: { issuer, authorization_endpoint: page } }: Found): string[] {
+  return [...new Set([issuer, page ?? issuer].map((url) => new URL(url).host))];
+}
+
 /** How long what was found is kept, and what is wrong: with what the server says, or with what answers just now. */
 const FOUND_MS = 3_600_000;
 const WRONG_MS = 300_000;

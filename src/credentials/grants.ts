@@ -57,6 +57,21 @@ export function ownerOf(
   }
 }
 
+/** Erases the grants that are not kept. Returns the names of their servers. */
+export async function eraseGrants(
+  records: Records,
+  isKept: (key: string, server: string, principal: string) => boolean,
+): Promise<string[]> {
+  const gone: string[] = [];
+  for await (const key of records.keys('grant')) {
+    const { server = '', principal = '' } = ownerOf(key) ?? {};
+    if (isKept(key, server, principal)) continue;
+    gone.push(server);
+    await records.delete(key);
+  }
+  return gone;
+}
+
 export async function readGrant(records: Records, key: string): Promise<StoredGrant | undefined> {
   const stored = await records.get(key);
   return stored && { generation: stored.generation, grant: stored.value as Grant };

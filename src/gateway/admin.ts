@@ -251,6 +251,7 @@ export class GatewayAdmin implements Api {
       view: () => links().views.whole(routeTo({})).view,
       sessions: () => this.#sessions(),
       permits: (principal, role, path) => gate().permits(principal, role, path),
+      sees: (principal, server) => gate().route({ server }, 'mcp', principal) !== undefined,
       failed: (shown, path) => this.#auth.failed(shown, path, 'wrong_token'),
       acted: (act, { principal, address }, more) => {
         observers.audit.acted({ act, principal, address, ...more });

@@ -8,7 +8,7 @@ import { changesHeaders, isShownAlike, takesLogin } from '../config/credentials.
 import { childEnvironment } from '../config/environment.js';
 import type { Config, HttpServerConfig, ServerConfig } from '../config/types.js';
 import type { Credentials } from '../credentials/credentials.js';
-import { CALLBACK_PATH, CLIENT_PATH } from '../downstream/http/logins.js';
+import { CALLBACK_PATH, CLIENT_PATH, LOGIN_PATH } from '../downstream/http/logins.js';
 import type { Logger } from '../observe/log.js';
 import type { CredentialState, GatewayStats } from '../observe/stats.js';
 import type { Credential, CredentialRefusal } from '../protocol/credential.js';
@@ -19,8 +19,10 @@ import {
   type LoginAttempt,
   type LoginState,
 } from '../protocol/logins.js';
+import type { Principal } from '../protocol/ports.js';
 import type { State } from '../state/open.js';
 import { createKeptHeaders } from './kept-headers.js';
+import { LoginLinks, ownerFor } from './login-links.js';
 
 export interface GatewayCredentialsDeps {
   readonly config: () => Config;
@@ -30,9 +32,15 @@ export interface GatewayCredentialsDeps {
   readonly state: () => Promise<State>;
   /** Where browsers reach the gateway: an origin, with the path of a proxy in front. */
   readonly origin: () => string;
+  /** Whether a port is open. */
+  readonly isListening: () => boolean;
+  /** Whether a principal has a role. */
+  readonly permits: (principal: Principal, role: 'operator', path: string) => boolean;
 }
 
 export class GatewayCredentials {
+  /** Links to the page where somebody logs in. */
+  readonly links: LoginLinks;
   readonly #deps: GatewayCredentialsDeps;
   /** By server, then by owner. */
   readonly #known = new Map<string, Map<string, LazyCredential>>();
@@ -41,6 +49,18 @@ export class GatewayCredentials {
 
   constructor(deps: GatewayCredentialsDeps) {
     this.#deps = deps;
+    this.links = new LoginLinks({
+      config: deps.config,
+      origin: () => (deps.isListening() ? deps.origin() : undefined),
+      mayLogIn: (principal) => deps.permits(principal, 'operator', LOGIN_PATH),
+      stateOf: (server, owner) => presenceOf(this.#known.get(server)?.get(owner)?.state),
+      watch: (server, owner, heard) =>
+        this.#known.get(server)?.get(owner)?.onChange(heard) ?? (() => undefined),
+      preview: async (ask, signal) => (await this.#withAll()).preview(ask, signal),
+      login: (server, owner, scopes, signal) => this.login(server, owner, scopes, signal),
+      bind: async (id) => (await this.#room)?.logins.bind(id),
+      isOpen: async ({ id }) => (await this.#room)?.logins.stateOf(id)?.state === 'waiting',
+    });
   }
 
   /**
@@ -125,7 +145,24 @@ export class GatewayCredentials {
   }
 
   async prune(): Promise<readonly string[]> {
-    return (await this.#withAll()).prune();
+    // A server that is disabled may come back.
+    const kept = new Set(this.#deps.config().disabled.map(({ name }) => name));
+    return (await this.#withAll()).prune(kept);
+  }
+
+  /** Whose login to a server a principal makes; undefined: he is no person whom the gateway can tell from others. */
+  ownerFor(server: string, principal: Principal): string | undefined {
+    const config = this.#deps.config().servers.find(({ name }) => name === server);
+    return config && takesLogin(config) ? ownerFor(config, principal) : EVERYBODY;
+  }
+
+  /** Where a browser goes on with the login of a link, and its cookie: see LoginLinks. */
+  goOn(...args: Parameters<LoginLinks['goOn']>): ReturnType<LoginLinks['goOn']> {
+    return this.links.goOn(...args);
+  }
+
+  page(id: string): ReturnType<LoginLinks['page']> {
+    return this.links.page(id);
   }
 
   /** Brings the gauges up to date. */
@@ -163,6 +200,7 @@ export class GatewayCredentials {
   close(): void {
     this.#closed = true;
     for (const name of this.#known.keys()) this.#closeKept(name);
+    this.links.close();
     this.#withRoom((room) => {
       room.close();
     });
@@ -233,6 +271,9 @@ export class GatewayCredentials {
       redirectUri: () => this.#redirectUri(),
       document: () => this.#document(),
       run: commandRunner(childEnvironment(env, [], {})),
+      loggedIn: (server, owner) => {
+        this.links.loggedIn(server, owner);
+      },
       count: {
         refreshed: (server, result) => {
           stats.server(server).tokenRefreshes.add(result);
@@ -252,6 +293,12 @@ export class GatewayCredentials {
     const { public_url } = this.#deps.config().http;
     return public_url?.startsWith('https:') === true ? this.#deps.origin() + CLIENT_PATH : undefined;
   }
+}
+
+/** Whether somebody has to log in. */
+function presenceOf(state: CredentialState | undefined): 'missing' | 'there' | undefined {
+  if (state === undefined || state === 'failing') return undefined;
+  return state === 'login_required' ? 'missing' : 'there';
 }
 
 interface LazyDeps {

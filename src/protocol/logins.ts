@@ -49,6 +49,22 @@ export interface Connection {
   readonly renews: boolean;
 }
 
+/** A login that somebody may begin. */
+export interface LoginAsk {
+  readonly server: string;
+  /** EVERYBODY, or the id of a principal. */
+  readonly owner: string;
+  /** In addition to those that the server asks for. */
+  readonly scopes: readonly string[];
+}
+
+/** What a login would ask for. */
+export interface LoginPreview {
+  /** Where the browser is sent: the host of the issuer, and that of the page where people log in, if it is another one. */
+  readonly hosts: readonly string[];
+  readonly scopes: readonly string[];
+}
+
 /** A link to the page where somebody logs in. */
 export interface LoginOffer {
   readonly id: string;

@@ -51,7 +51,8 @@ export interface ApiProblem {
 }
 
 export interface ApiRoute {
-  readonly who: 'open' | 'self' | 'viewer' | 'operator';
+  /** `holder`: as `self`, and with `mode: none` anybody. */
+  readonly who: 'open' | 'holder' | 'self' | 'viewer' | 'operator';
   /** The largest body. */
   readonly bytes: number;
   /** Rejects only with what is a bug. */

@@ -25,6 +25,7 @@ import {
   serveCallback,
   serveClientDocument,
   serveDone,
+  serveLogin,
   type LoginPages,
 } from './logins.js';
 import { createMcp } from './mcp.js';
@@ -106,6 +107,8 @@ const REFUSALS = {
 export function notFor(admits: keyof typeof REFUSALS): GatewayError {
   return new GatewayError('forbidden', REFUSALS[admits]);
 }
+
+const ONE_LOGIN = /^\/-\/api\/v1\/logins\/[\w-]{1,64}$/;
 
 /** Matches `/<kind>`, `/servers/<name>/<kind>` and `/profiles/<name>/<kind>`. */
 const below = (kind: string): RegExp =>
@@ -277,6 +280,14 @@ export function createRoutes(deps: RoutesDeps): Routes {
     },
     { path: DONE_PATH, on: 'both', page: true, admits: 'open', place, serve: serveDone },
     {
+      path: /^\/-\/login\/[\w-]{1,64}$/,
+      on: 'both',
+      page: true,
+      admits: 'open',
+      place,
+      serve: (request) => serveLogin(deps.logins, request),
+    },
+    {
       path: CLIENT_PATH,
       on: 'both',
       page: true,
@@ -314,13 +325,16 @@ export function createRoutes(deps: RoutesDeps): Routes {
   /** With a port for operators, the main one serves of the API only what is not for them. */
   async function admitsForApi(request: Routed): Promise<Admission> {
     const { req, door, path } = request;
-    if (!api.enabled) return nothingAt(path);
+    // Links to logins do not need the console.
+    if (!api.enabled && !ONE_LOGIN.test(path)) return nothingAt(path);
     const found = await api.find(req.method ?? '', path.slice(API_PATH.length));
     if (found instanceof GatewayError) return found;
     const { who } = found;
-    if (door === 'main' && hasAdminPort && who !== 'open' && who !== 'self') return nothingAt(path);
+    if (!api.enabled && who !== 'holder') return nothingAt(path);
+    if (door === 'main' && hasAdminPort && (who === 'viewer' || who === 'operator')) return nothingAt(path);
     apiRoutes.set(request, found);
-    return who;
+    if (who !== 'holder') return who;
+    return deps.config().mcp.auth.mode === 'none' ? 'open' : 'self';
   }
 
   /** `self` where who asks decides whether the answer names the servers. */

@@ -237,13 +237,15 @@ it('tokens without a person come from the issuer that is pinned, with its secret
   expect(other.asked.some((each) => each.startsWith('POST'))).toBe(false);
 });
 
-it('prunes the logins of servers that are gone, and forgets those that are removed', async () => {
+it('prunes the logins of servers that are gone but not disabled, and forgets those that are removed', async () => {
   const { credentials, state } = setup();
   credentials.of(server());
   await writeGrant(state, grantKey('x', URL_, ''), grantOf());
   await writeGrant(state, grantKey('gone', URL_, ''), grantOf());
   await writeGrant(state, grantKey('x', 'https://old.example/', ''), grantOf());
-  expect((await credentials.prune()).sort()).toEqual(['gone', 'x']);
+  await writeGrant(state, grantKey('off', URL_, ''), grantOf());
+  expect((await credentials.prune(new Set(['off']))).sort()).toEqual(['gone', 'x']);
+  expect(await credentials.prune(new Set())).toEqual(['off']);
   expect((await credentials.connections(EVERYBODY))[0]?.state).toBe('valid');
   credentials.remove('x');
   expect((await failure(credentials.login('x', EVERYBODY, [], signal))).message).toContain('takes no login');

@@ -53,6 +53,7 @@ async function start() {
     api: { enabled: false, find: () => Promise.reject(new Error('unused')), authenticate: () => undefined },
     logins: {
       finish: () => Promise.reject(new Error('unused')),
+      page: () => Promise.resolve(undefined),
       clientDocument: () => Promise.resolve(undefined),
     },
     config: () => ({ ...config, port: 0 }),

@@ -1,0 +1,168 @@
+/** The page of a link to a login: what the login is for, and the button that goes on with it. */
+import { markup, type Page } from './page.js';
+
+/** What the page shows. All of it may come from servers. */
+export interface LoginPage {
+  readonly server: string;
+  readonly serverHost: string;
+  /** Where the browser is sent; empty: not known. */
+  readonly hosts: readonly string[];
+  readonly scopes: readonly string[];
+  /** The login serves everybody who uses the gateway, not one person. */
+  readonly forEverybody: boolean;
+  /** The name of the principal who has to show a credential; undefined: nobody has to. */
+  readonly by: string | undefined;
+  /** The login was made meanwhile. */
+  readonly isDone: boolean;
+  /** Why the login cannot begin. */
+  readonly problem: string | undefined;
+}
+
+/** Goes on with the login. The credential is in the field alone, until it is sent. */
+const SCRIPT = `'use strict';
+const form = document.querySelector('form');
+const button = document.querySelector('button');
+const field = document.querySelector('input');
+const said = document.querySelector('[role=alert]');
+const loopback = /^(localhost|127(\\.\\d{1,3}){3}|\\[::1\\])$/;
+const WORDS = {
+  401: 'This credential is not accepted.',
+  404: 'This link was given to somebody else, or it is over. Call the tool again to get one.',
+  429: 'Too many wrong credentials: try again in a minute.',
+};
+async function begin() {
+  const headers = { 'content-type': 'application/json' };
+  const key = field ? field.value.trim() : '';
+  if (/[^\\x21-\\x7e]/.test(key)) throw new Error('A credential has only letters, digits and signs of ASCII, without spaces.');
+  if (key !== '') headers.authorization = 'Bearer ' + key;
+  const path = '../api/v1/logins/' + location.pathname.split('/').pop();
+  const answer = await fetch(path, { method: 'POST', headers, body: '{}', cache: 'no-store', redirect: 'error' });
+  const told = await answer.json();
+  if (!answer.ok) throw new Error(WORDS[answer.status] || told.detail);
+  const url = new URL(told.url);
+  if (url.protocol !== 'https:' && !(url.protocol === 'http:' && loopback.test(url.hostname)))
+    throw new Error('The authorization server names an address without https.');
+  if (field) field.value = '';
+  location.assign(url.href);
+}
+form.addEventListener('submit', (event) => {
+  event.preventDefault();
+  button.disabled = true;
+  said.textContent = '';
+  begin().catch((error) => {
+    button.disabled = false;
+    said.textContent = error instanceof TypeError ? 'The gateway cannot be reached.' : error.message;
+  });
+});
+addEventListener('pageshow', () => {
+  button.disabled = false;
+});`;
+
+/** `page`: undefined: there is no such link. */
+export function loginPage(page: LoginPage | undefined): Page {
+  if (!page)
+    return {
+      status: 404,
+      title: 'This link is over',
+      body: [
+        markup`<p>It was used, its 10 minutes have passed, or the gateway was started again.</p>`,
+        markup`<p>
+          Call the tool again to get another link, or run <code>mcpstead login</code> with the name of the
+          server.
+        </p>`,
+      ],
+    };
+  if (page.isDone) return loggedInPage(page.server);
+  const command = markup`<code>mcpstead login ${quoted(page.server)}</code>`;
+  if (page.problem !== undefined)
+    return {
+      status: 200,
+      title: `The login to ${page.server} cannot begin`,
+      body: [
+        markup`<p dir="auto">${page.problem}</p>`,
+        facts(page),
+        markup`<p>Once this is corrected, load the page again.</p>`,
+      ],
+    };
+  return {
+    status: 200,
+    title: `Log in to ${page.server}`,
+    body: [
+      markup`<p>
+        Continue leads to the page of the authorization server, where you log in and consent. Go on only if
+        you asked for this yourself.
+      </p>`,
+      facts(page),
+      markup`<form method="post">
+        ${page.by === undefined ? [] : credentialField(page.by)}<button type="submit">Continue</button>
+        <p role="alert" dir="auto"></p>
+      </form>`,
+      markup`<noscript><p>This page needs JavaScript. Without it, run ${command}.</p></noscript>`,
+    ],
+    script: SCRIPT,
+  };
+}
+
+export function loggedInPage(server?: string): Page {
+  return {
+    status: 200,
+    title: server === undefined ? 'You are logged in' : `You are logged in to ${server}`,
+    body: [markup`<p>The gateway uses this login from now on. You may close this page.</p>`],
+  };
+}
+
+export function failedPage(text: string, headers: readonly string[] = []): Page {
+  const sentence = `${text.charAt(0).toUpperCase()}${text.slice(1)}${text.endsWith('.') ? '' : '.'}`;
+  return { status: 400, title: 'The login failed', body: [markup`<p dir="auto">${sentence}</p>`], headers };
+}
+
+function facts({
+  server,
+  serverHost,
+  hosts,
+  scopes,
+  forEverybody,
+  by,
+}: LoginPage): ReturnType<typeof markup> {
+  const [first, ...others] = hosts;
+  return markup`<dl>
+    <dt>Server</dt>
+    <dd><bdi>${server}</bdi> at <bdi>${serverHost}</bdi></dd>
+    ${
+      first === undefined
+        ? []
+        : markup`<dt>You log in at</dt>
+            <dd><bdi>${first}</bdi>${others.map((host) => markup`, <bdi>${host}</bdi>`)}</dd>
+            <dt>It is asked for</dt>
+            <dd>
+              ${
+                scopes.length === 0
+                  ? 'what it gives without being asked'
+                  : scopes.map((scope, n) => markup`${n === 0 ? '' : ', '}<code><bdi>${scope}</bdi></code>`)
+              }
+            </dd>`
+    }
+    <dt>The login is for</dt>
+    <dd>${forEverybody ? 'everybody who uses this gateway' : markup`<bdi>${by ?? 'you'}</bdi> alone`}</dd>
+  </dl>`;
+}
+
+function credentialField(by: string): ReturnType<typeof markup> {
+  return markup`<label for="key">Your key or token for this gateway</label
+    ><input
+      id="key"
+      type="password"
+      autocomplete="off"
+      autocapitalize="off"
+      spellcheck="false"
+      aria-describedby="why"
+    /><small id="why"
+      >The link was given to <bdi>${by}</bdi>, and works with the credential of <bdi>${by}</bdi> alone. It is
+      not stored.</small
+    >`;
+}
+
+/** A name as one word of a command line. */
+function quoted(name: string): string {
+  return /^[\w.-]+$/.test(name) ? name : `'${name.replaceAll("'", "'\\''")}'`;
+}
