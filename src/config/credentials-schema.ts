@@ -18,15 +18,41 @@ export const serverAuth = z.object({
   token_env: name().meta(
     link('The environment variable that holds the token; read at start-up and on every reload.'),
   ),
-  token_file: name().meta(link('The file that holds the token; read at start-up and on every reload.')),
+  token_file: name().meta(
+    link('The file that holds the token; read every 10 s, and when the server refuses the token.'),
+  ),
+  token_command: command().meta(
+    link(
+      'Prints the token: program and arguments, run without a shell, within 10 s, with the environment of a stdio server; at each connection, and when the server refuses the token.',
+    ),
+  ),
   grant: z
-    .enum(['authorization_code', 'client_credentials'])
+    .enum(['authorization_code', 'client_credentials', 'jwt_bearer', 'token_exchange', 'id_jag'])
     .default('authorization_code')
     .meta(
       link(
-        '`authorization_code`: a person logs in once. `client_credentials`: the gateway is a client of its own.',
+        '`authorization_code`: a person logs in once. `client_credentials`: the gateway is a client of its own. `jwt_bearer`: an assertion of a platform is exchanged at `issuer` (RFC 7523, workload identity). `token_exchange`: the token of the caller is exchanged at `issuer` (RFC 8693). `id_jag`: the token of the caller is exchanged at `idp` for an assertion, and that at `issuer`.',
       ),
     ),
+  assertion_file: name().meta(
+    link(
+      'A file with a JWT: the assertion of `jwt_bearer`, or what `client_id` authenticates with in `client_credentials`. Read for each token.',
+    ),
+  ),
+  assertion_command: command().meta(
+    link('Prints the same: program and arguments, run without a shell, within 10 s, for each token.'),
+  ),
+  idp: z
+    .object({
+      issuer: name().meta(link('With `grant: id_jag`: where callers sign in.')),
+      client_id: name().meta(link('The client that is registered there.')),
+      client_secret_env: name().meta(link('The environment variable that holds its secret.')),
+      client_secret_file: name().meta(link('The file that holds its secret.')),
+      client_secret_command: command().meta(
+        link('Prints its secret: program and arguments, run without a shell, within 10 s.'),
+      ),
+    })
+    .prefault({}),
   per: z
     .enum(['gateway', 'user'])
     .default('gateway')

@@ -1,4 +1,5 @@
 /** Resolves `auth` of an HTTP server. */
+import { resolve } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { readSecret, unset } from './expand.js';
 import { namesPeople } from './access.js';
@@ -6,8 +7,11 @@ import type { Findings, Path } from './problems.js';
 import type { Scope } from './scope.js';
 import type { ServerValues } from './schema.js';
 import type {
+  AssertionSource,
+  BearerConfig,
   Config,
   HttpServerConfig,
+  IdpConfig,
   OAuthConfig,
   OAuthServer,
   SecretSource,
@@ -17,6 +21,7 @@ import type {
 const HEADER_VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
 /** Parameters that the gateway sets itself. */
 const OWN_PARAMETERS = new Set([
+  'assertion',
   'client_id',
   'client_secret',
   'client_assertion',
@@ -33,6 +38,8 @@ const OWN_PARAMETERS = new Set([
   'response_type',
   'scope',
   'state',
+  'subject_token',
+  'subject_token_type',
 ]);
 
 /** `url`: that of the server, if it is one. `named`: the headers of the entry have an Authorization. */
@@ -43,15 +50,33 @@ export function authOf(
   scope: Scope,
 ): HttpServerConfig['auth'] {
   const { type } = written.auth;
-  if (written.auth.per === 'user' && (type === 'bearer' || type === 'none' || named))
+  const printed = written.headers_command.length > 0;
+  if (written.auth.per === 'user' && (type === 'bearer' || type === 'none' || named || printed))
     scope.wrong(
       '',
       ['auth', 'per'],
       'needs a login: auth.type auto or oauth, and no Authorization in headers',
     );
-  if (type === 'bearer') return { type, token: tokenOf(written, scope) };
-  if (type === 'none' || (type === 'auto' && named)) return { type: 'none' };
+  if (printed && type !== 'none' && type !== 'auto')
+    scope.wrong('', ['headers_command'], `is there beside auth of the type ${type}`, 'keep one of them');
+  if (type === 'bearer') return bearerOf(written, scope);
+  if (type === 'none' || (type === 'auto' && (named || printed))) return { type: 'none' };
   return oauthOf(type, written, url, scope);
+}
+
+function bearerOf(written: ServerValues, scope: Scope): BearerConfig {
+  const { token_env, token_file, token_command } = written.auth;
+  const token = tokenOf(written, scope);
+  // Its entry is wrong then, and said to be.
+  if (token_env !== undefined) return { type: 'bearer', token };
+  return {
+    type: 'bearer',
+    token,
+    ...(token_file !== undefined && {
+      file: resolve(scope.values.folder, scope.text(token_file, 'auth', 'token_file')),
+    }),
+    ...(token_command.length > 0 && { command: [...token_command] }),
+  };
 }
 
 function tokenOf({ auth: { token_env, token_file } }: ServerValues, scope: Scope): string {
@@ -59,19 +84,19 @@ function tokenOf({ auth: { token_env, token_file } }: ServerValues, scope: Scope
   if (token_env !== undefined) {
     token = scope.values.env[token_env] ?? '';
     if (token === '') scope.lack(['auth', 'token_env'], unset(token_env, scope.values.env));
-  } else if (token_file !== undefined) token = secretOf(token_file, 'token_file', scope);
+  } else if (token_file !== undefined) token = secretOf(token_file, ['auth', 'token_file'], scope);
   if (!HEADER_VALUE.test(token)) scope.lack(['auth'], 'the token has characters that a header cannot carry');
   return token;
 }
 
 /** The content of a secret file. */
-function secretOf(written: string, key: string, scope: Scope): string {
+function secretOf(written: string, key: readonly string[], scope: Scope): string {
   const lacking = scope.lacks.length;
-  const path = scope.text(written, 'auth', key);
+  const path = scope.text(written, ...key);
   if (scope.lacks.length > lacking) return '';
   const secret = readSecret(path, scope.values.folder);
   if (typeof secret === 'string') return secret;
-  scope.lack(['auth', key], secret.missing);
+  scope.lack(key, secret.missing);
   return '';
 }
 
@@ -87,15 +112,17 @@ function oauthOf(
   const privateKey =
     auth.private_key_file === undefined
       ? undefined
-      : secretOf(auth.private_key_file, 'private_key_file', scope);
+      : secretOf(auth.private_key_file, ['auth', 'private_key_file'], scope);
   const wrong = (key: string, why: string, fix?: string): void => {
     scope.wrong('', ['auth', key], why, fix);
   };
+  const assertion = assertionOf(auth, scope);
   const isSecret = secret !== undefined || privateKey !== undefined;
-  if (isSecret && issuer === undefined)
+  const isExchange = auth.grant === 'token_exchange' || auth.grant === 'id_jag';
+  if ((isSecret || assertion !== undefined || isExchange) && issuer === undefined)
     wrong(
       'issuer',
-      'is required with a secret or a key: no server chooses where they are sent',
+      `is required with ${isExchange ? `grant: ${auth.grant}` : 'a secret, a key or an assertion'}: no server chooses where they are sent`,
       'issuer: https://id.example.com',
     );
   if (secret !== undefined && privateKey !== undefined)
@@ -107,11 +134,7 @@ function oauthOf(
       'is required with client_id: the client is registered there',
       'issuer: https://id.example.com',
     );
-  if (auth.grant === 'client_credentials') {
-    if (!isSecret) wrong('grant', 'client_credentials needs a secret or a key', 'client_secret_env: NAME');
-    if (auth.per === 'user')
-      wrong('per', 'user has no meaning with grant: client_credentials, which logs in no user');
-  }
+  checkGrant(auth, isSecret, assertion !== undefined, wrong);
   if (typeof auth.metadata === 'string') {
     urlOf(auth.metadata, 'metadata', scope);
     if (issuer === undefined) wrong('metadata', 'needs issuer, which the document must name');
@@ -141,6 +164,8 @@ function oauthOf(
     client_secret: secret,
     private_key:
       privateKey === undefined ? undefined : { pem: privateKey, kid: auth.key_id, algorithm: auth.algorithm },
+    ...(assertion && { assertion }),
+    ...(auth.grant === 'id_jag' && { idp: idpOf(auth, scope) }),
     client_metadata_url: auth.client_metadata_url,
     redirect_uri: urlOf(auth.redirect_uri, 'redirect_uri', scope),
     scopes: auth.scopes,
@@ -151,26 +176,90 @@ function oauthOf(
   };
 }
 
-function clientSecretOf(auth: ServerValues['auth'], scope: Scope): SecretSource | undefined {
-  const { client_secret_env: variable, client_secret_file: file, client_secret_command: command } = auth;
+type Written = ServerValues['auth'];
+
+/** Whether the grant has what it needs, and nothing that it does not use. */
+function checkGrant(
+  { grant, per, idp }: Written,
+  isSecret: boolean,
+  isAssertion: boolean,
+  wrong: (key: string, why: string, fix?: string) => void,
+): void {
+  const takesAssertion = grant === 'client_credentials' || grant === 'jwt_bearer';
+  if (isAssertion && !takesAssertion)
+    wrong('grant', 'takes no assertion', 'grant: jwt_bearer, or client_credentials');
+  if (takesAssertion && per === 'user')
+    wrong('per', `user has no meaning with grant: ${grant}, which logs in no user`);
+  if (grant === 'client_credentials') {
+    if (!isSecret && !isAssertion)
+      wrong('grant', 'client_credentials needs a secret, a key or an assertion', 'client_secret_env: NAME');
+    if (isSecret && isAssertion)
+      wrong('grant', 'client_credentials has an assertion beside a secret or a key', 'keep one of them');
+  }
+  if (grant === 'jwt_bearer' && !isAssertion)
+    wrong('grant', 'jwt_bearer needs an assertion', 'assertion_file: PATH');
+  if ((grant === 'token_exchange' || grant === 'id_jag') && per !== 'user')
+    wrong('grant', `${grant} exchanges the token of each user`, 'per: user');
+  if (grant !== 'id_jag' && Object.values(idp).some((each) => each !== undefined && each.length > 0))
+    wrong('idp', `has no meaning with grant: ${grant}`, 'grant: id_jag');
+}
+
+function assertionOf(
+  { assertion_file: file, assertion_command: command }: Written,
+  scope: Scope,
+): AssertionSource | undefined {
+  if (file !== undefined && command.length > 0)
+    scope.wrong('', ['auth'], 'has both assertion_file and assertion_command', 'keep one of them');
+  if (file !== undefined)
+    return { file: resolve(scope.values.folder, scope.text(file, 'auth', 'assertion_file')) };
+  return command.length > 0 ? { command: [...command] } : undefined;
+}
+
+function idpOf({ idp }: Written, scope: Scope): IdpConfig {
+  for (const key of ['issuer', 'client_id'] as const)
+    if (idp[key] === undefined)
+      scope.wrong('', ['auth', 'idp', key], 'is required with grant: id_jag', `${key}: ...`);
+  return {
+    issuer: urlOf(idp.issuer, 'issuer', scope, ['idp']) ?? '',
+    client_id: idp.client_id ?? '',
+    client_secret: clientSecretOf(idp, scope, ['idp']),
+  };
+}
+
+/** `within`: the members of `auth` that lead to its place. */
+function clientSecretOf(
+  written: Pick<Written, 'client_secret_env' | 'client_secret_file' | 'client_secret_command'>,
+  scope: Scope,
+  within: readonly string[] = [],
+): SecretSource | undefined {
+  const { client_secret_env: variable, client_secret_file: file, client_secret_command: command } = written;
   const given = [variable, file, command.length > 0 ? command : undefined].filter(
     (each) => each !== undefined,
   );
+  const place = ['auth', ...within];
   if (given.length > 1)
-    scope.wrong('', ['auth'], 'has more than one source of its client secret', 'keep one of them');
+    scope.wrong('', place, 'has more than one source of its client secret', 'keep one of them');
   if (variable !== undefined) {
     const value = scope.values.env[variable] ?? '';
-    if (value === '') scope.lack(['auth', 'client_secret_env'], unset(variable, scope.values.env));
+    if (value === '') scope.lack([...place, 'client_secret_env'], unset(variable, scope.values.env));
     return { value };
   }
-  if (file !== undefined) return { value: secretOf(file, 'client_secret_file', scope) };
+  if (file !== undefined) {
+    const path = resolve(scope.values.folder, scope.text(file, ...place, 'client_secret_file'));
+    return { value: secretOf(file, [...place, 'client_secret_file'], scope), file: path };
+  }
   return command.length > 0 ? { command: [...command] } : undefined;
 }
 
 /** An https URL, or an http URL of a loopback host. */
-function urlOf(written: string | undefined, key: string, scope: Scope): string | undefined {
+function urlOf(
+  written: string | undefined,
+  key: string,
+  scope: Scope,
+  within: readonly string[] = [],
+): string | undefined {
   if (written === undefined) return undefined;
-  const path: Path = ['auth', key];
+  const path: Path = ['auth', ...within, key];
   const text = scope.text(written, ...(path as string[]));
   if (!URL.canParse(text)) scope.wrong(written, path, 'is not a URL', 'https://...');
   else {
@@ -223,7 +312,18 @@ export function takesLogin(server: ServerConfig): server is OAuthServer {
   return server.kind === 'http' && server.auth.type !== 'none' && server.auth.type !== 'bearer';
 }
 
+/** Whether the headers of a server come from a file or a command, and change while it is connected. */
+export function changesHeaders(server: ServerConfig): server is HttpServerConfig {
+  if (server.kind !== 'http') return false;
+  const { auth, headers_command: command } = server;
+  const isRead = auth.type === 'bearer' && (auth.file !== undefined || auth.command !== undefined);
+  return isRead || command !== undefined;
+}
+
 /** Whether two configurations of a server ask for the same credential, in the same way. */
 export function isShownAlike(a: HttpServerConfig, b: HttpServerConfig): boolean {
-  return isDeepStrictEqual([a.url, a.auth, a.tls], [b.url, b.auth, b.tls]);
+  return isDeepStrictEqual(
+    [a.url, a.auth, a.tls, a.headers_command],
+    [b.url, b.auth, b.tls, b.headers_command],
+  );
 }

@@ -73,8 +73,8 @@ export function secretsOf(server: ServerConfig): string[] {
   }
   if (server.auth.type === 'bearer') secret(server.auth.token);
   else if (server.auth.type !== 'none') {
-    const { client_secret, private_key } = server.auth;
-    if (client_secret && 'value' in client_secret) secret(client_secret.value);
+    const { client_secret, private_key, idp } = server.auth;
+    for (const each of [client_secret, idp?.client_secret]) if (each && 'value' in each) secret(each.value);
     if (private_key) secret(private_key.pem);
   }
   for (const [name, text] of Object.entries(server.headers)) {

@@ -257,6 +257,14 @@ export const serverSchema = z.object({
     .record(z.string(), text)
     .default({})
     .meta(link('Headers sent with every request to the upstream.')),
+  headers_command: z
+    .array(z.string().min(1))
+    .default([])
+    .meta(
+      link(
+        'Prints further headers as `{"headers": {"authorization": "..."}, "expires_in": 300}`: program and arguments, run without a shell, within 10 s, with the environment of a stdio server and `MCPSTEAD_SERVER`; before the first connection, after `expires_in` seconds, and when the server refuses them.',
+      ),
+    ),
   reconnect: reconnect.prefault({}),
   tools: z
     .object({
@@ -354,6 +362,7 @@ export const TRANSPORT_KEYS = [
   'protocol',
   'auth',
   'headers',
+  'headers_command',
   'tls_skip_verify',
   'tls',
   'proxy',

@@ -35,7 +35,16 @@ const OWN_HEADERS = new Set([
   'transfer-encoding',
   'upgrade',
 ]);
-const HTTP_ONLY = ['protocol', 'auth', 'headers', 'tls_skip_verify', 'tls', 'proxy', 'quirks'];
+const HTTP_ONLY = [
+  'protocol',
+  'auth',
+  'headers',
+  'headers_command',
+  'tls_skip_verify',
+  'tls',
+  'proxy',
+  'quirks',
+];
 const STDIO_ONLY = ['args', 'env', 'cwd', 'inherit_env', 'restart'];
 
 /** The servers of a file. Reports problems to `findings`; what is missing for one server only becomes its `problem`. */
@@ -128,6 +137,7 @@ function checkAuth({ raw, path }: Entry, findings: Findings): void {
     if (auth === 'bearer') needsToken();
     return;
   }
+  const sources = ['token_env', 'token_file', 'token_command'].filter((key) => auth[key] !== undefined);
   if ('token' in auth) {
     findings.problem(
       [...path, 'auth', 'token'],
@@ -135,11 +145,16 @@ function checkAuth({ raw, path }: Entry, findings: Findings): void {
       'token_env: NAME or token_file: PATH',
     );
   } else if (auth['type'] === 'bearer') {
-    if (auth['token_env'] === undefined && auth['token_file'] === undefined) needsToken();
-    if (auth['token_env'] !== undefined && auth['token_file'] !== undefined) {
-      findings.problem([...path, 'auth'], 'has both token_env and token_file', 'keep one of them');
+    if (sources.length === 0) needsToken();
+    if (sources.length > 1) {
+      const [first, ...others] = sources;
+      findings.problem(
+        [...path, 'auth'],
+        `has both ${String(first)} and ${others.join(' and ')}`,
+        'keep one of them',
+      );
     }
-  } else if (auth['token_env'] !== undefined || auth['token_file'] !== undefined) {
+  } else if (sources.length > 0) {
     findings.problem([...path, 'auth'], 'has a token but is not of type bearer', 'add type: bearer');
   }
 
@@ -225,6 +240,7 @@ function httpServer(written: ServerValues, common: ServerCommon, scope: Scope): 
     url: address,
     protocol: written.protocol,
     headers,
+    ...(written.headers_command.length > 0 && { headers_command: written.headers_command }),
     auth,
     ...(proxy === undefined ? {} : { proxy }),
     tls_skip_verify: written.tls_skip_verify,

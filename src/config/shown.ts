@@ -66,7 +66,7 @@ function shownServer(server: ServerConfig): object {
     ...common,
     url: redactUrl(common.url),
     headers: hidden(common.headers),
-    auth: common.auth.type === 'bearer' ? { type: 'bearer', token: MASK } : common.auth,
+    auth: common.auth.type === 'bearer' ? { ...common.auth, token: MASK } : common.auth,
     ...(common.proxy !== undefined && { proxy: redactUrl(common.proxy) }),
     tls: withoutContents(common.tls),
   };

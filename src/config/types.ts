@@ -176,7 +176,19 @@ export interface ServerCommon extends Omit<Server, (typeof TRANSPORT_KEYS)[numbe
 }
 
 /** Where a secret comes from: the file or the environment, or a command that prints it. */
-export type SecretSource = { readonly value: string } | { readonly command: readonly string[] };
+export type SecretSource =
+  /** `file`: where it was read; it may have changed since. */
+  { readonly value: string; readonly file?: string } | { readonly command: readonly string[] };
+
+/** Where a JWT comes from that proves who the gateway is. `file`: an absolute path. */
+export type AssertionSource = { readonly file: string } | { readonly command: readonly string[] };
+
+/** The identity provider that callers sign in at. */
+export interface IdpConfig {
+  readonly issuer: string;
+  readonly client_id: string;
+  readonly client_secret: SecretSource | undefined;
+}
 
 type ServerAuth = Server['auth'];
 
@@ -191,6 +203,9 @@ export interface OAuthConfig extends Pick<
   readonly private_key:
     | { readonly pem: string; readonly kid: string | undefined; readonly algorithm: ServerAuth['algorithm'] }
     | undefined;
+  readonly assertion?: AssertionSource;
+  /** There with `id_jag`. */
+  readonly idp?: IdpConfig;
   readonly redirect_uri: string | undefined;
   /** `none`: it is not sent. */
   readonly resource: string | undefined;
@@ -200,12 +215,23 @@ export interface OAuthConfig extends Pick<
   readonly isLoopback: boolean;
 }
 
+export interface BearerConfig {
+  readonly type: 'bearer';
+  /** As it was when the configuration was read; '': only `command` knows it. */
+  readonly token: string;
+  /** The absolute path of the file that it was read from. */
+  readonly file?: string;
+  /** Prints the token. */
+  readonly command?: readonly string[];
+}
+
 export interface HttpServerConfig
   extends ServerCommon, Pick<Server, 'protocol' | 'headers' | 'tls_skip_verify'> {
   readonly kind: 'http';
   readonly url: string;
-  readonly auth:
-    { readonly type: 'none' } | { readonly type: 'bearer'; readonly token: string } | OAuthConfig;
+  /** Prints further headers; absent: none. */
+  readonly headers_command?: readonly string[];
+  readonly auth: { readonly type: 'none' } | BearerConfig | OAuthConfig;
   /** The proxy for this URL, resolved from `proxy:` and the environment; absent: direct. */
   readonly proxy?: string;
   /** Absolute paths of readable files. */

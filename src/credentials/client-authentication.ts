@@ -7,11 +7,14 @@ import { CredentialProblem } from './problem.js';
 /** A client at an authorization server. */
 export interface Client {
   readonly issuer: string;
+  /** '': none, an assertion names the gateway. */
   readonly id: string;
   readonly kind: 'given' | 'document' | 'registered';
   readonly authentication:
     | { readonly method: 'none' }
     | { readonly method: 'client_secret_basic' | 'client_secret_post'; readonly secret: string }
+    /** A JWT that others have made (RFC 7523, 2.2). */
+    | { readonly method: 'client_assertion'; readonly assertion: string }
     | { readonly method: 'private_key_jwt'; readonly key: NonNullable<OAuthConfig['private_key']> };
 }
 
@@ -19,7 +22,13 @@ export interface Client {
 export async function authenticationOf({ id, authentication }: Client): Promise<oauth.ClientAuth> {
   switch (authentication.method) {
     case 'none':
-      return oauth.None();
+      return id === '' ? () => undefined : oauth.None();
+    case 'client_assertion':
+      return (_as, _client, body) => {
+        if (id !== '') body.set('client_id', id);
+        body.set('client_assertion_type', 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer');
+        body.set('client_assertion', authentication.assertion);
+      };
     case 'client_secret_post':
       return oauth.ClientSecretPost(authentication.secret);
     case 'client_secret_basic':

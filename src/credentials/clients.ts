@@ -122,12 +122,16 @@ function given(server: ServerMetadata, auth: OAuthConfig, id: string, secret: st
   if (auth.private_key)
     return { ...client, authentication: { method: 'private_key_jwt', key: auth.private_key } };
   if (secret === undefined) return { ...client, authentication: { method: 'none' } };
-  const methods = server.token_endpoint_auth_methods_supported ?? ['client_secret_basic'];
-  const method =
-    !methods.includes('client_secret_basic') && methods.includes('client_secret_post')
-      ? 'client_secret_post'
-      : 'client_secret_basic';
-  return { ...client, authentication: { method, secret } };
+  return { ...client, authentication: { method: secretMethod(server), secret } };
+}
+
+/** How a client sends its secret to an authorization server. */
+export function secretMethod({
+  token_endpoint_auth_methods_supported: methods = ['client_secret_basic'],
+}: ServerMetadata): 'client_secret_basic' | 'client_secret_post' {
+  return !methods.includes('client_secret_basic') && methods.includes('client_secret_post')
+    ? 'client_secret_post'
+    : 'client_secret_basic';
 }
 
 async function register(

@@ -385,8 +385,10 @@ export class OAuthCredential implements ServerCredential {
     }
     count('error');
     const atLeastMs = isWrongClient ? WRONG_CLIENT_MS : (problem.retryAfterMs ?? 0);
-    this.#failedWith(problem, waitAfter(++this.#failures, atLeastMs));
-    log.warn('a token was not renewed', { server, error: problem.message, tries: this.#failures });
+    const isKnown = this.#problem?.message === problem.message && problem.lookMs !== undefined;
+    this.#failedWith(problem, problem.lookMs ?? waitAfter(++this.#failures, atLeastMs));
+    if (!isKnown)
+      log.warn('a token was not renewed', { server, error: problem.message, tries: this.#failures });
     throw problem;
   }
 

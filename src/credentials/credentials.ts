@@ -12,7 +12,7 @@ import {
   type LoginPreview,
 } from '../protocol/logins.js';
 import type { GuardedFetch } from '../protocol/small-request.js';
-import { scopesOf, type BearerChallenge } from '../protocol/challenge.js';
+import { scopesOf } from '../protocol/challenge.js';
 import { checkRegistration, clientFor, type ClientDeps } from './clients.js';
 import { OAuthCredential } from './credential.js';
 import { connectionOf, type ServerCredential } from './server-credential.js';
@@ -26,16 +26,17 @@ import {
   readClient,
   readGrant,
   writeClient,
-  withTokens,
   writeGrant,
   type Grant,
   type Records,
 } from './grants.js';
 import { Logins, type LoginWish } from './logins.js';
+import { machineGrant, secretFrom, type Subject } from './machine-grants.js';
 import type { Client } from './client-authentication.js';
-import { beginDevice, clientCredentials, pollDevice, refresh, revoke, type TokenDeps } from './oauth.js';
+import { beginDevice, pollDevice, refresh, revoke, type TokenDeps } from './oauth.js';
 import { OpenCredential } from './open-credential.js';
 import { CredentialProblem } from './problem.js';
+import type { RunCommand } from './secret-sources.js';
 
 export interface CredentialsDeps {
   readonly records: () => Promise<Records>;
@@ -48,7 +49,12 @@ export interface CredentialsDeps {
   /** The URL of the metadata document that the gateway serves; undefined: it serves none. */
   readonly document: () => string | undefined;
   /** Resolves with what a command prints. */
-  readonly run: (argv: readonly string[]) => Promise<string>;
+  readonly run: RunCommand;
+  /** What a principal has shown to the gateway, for grants that exchange it; undefined: those do not work. */
+  readonly subject?: (
+    whose: { readonly server: string; readonly owner: string },
+    signal: AbortSignal,
+  ) => Promise<Subject>;
   /** Somebody has logged in. `owner`: EVERYBODY, or the id of a principal. */
   readonly loggedIn?: (server: string, owner: string) => void;
   readonly count: {
@@ -73,6 +79,7 @@ const STALE_CLIENT_MS = 3_600_000;
 /** How long a login, or its end, waits for a renewal under way. */
 const LOCK_WAIT_MS = 30_000;
 const LOGOUT_WAIT_MS = 5000;
+const SECRET_MS = 15_000;
 
 export class Credentials {
   readonly logins: Logins;
@@ -313,7 +320,17 @@ export class Credentials {
 
   #create(config: OAuthServer, found: FoundServer, owner: string): OAuthCredential {
     const { auth, name } = config;
-    const { log, records, shared, count } = this.#deps;
+    const { log, records, shared, count, run, subject } = this.#deps;
+    const obtain = machineGrant({
+      auth,
+      find: (challenge, signal) => found.get(challenge, {}, signal),
+      client: () => this.#clientDeps(config),
+      tokens: this.#tokens(config),
+      run,
+      now: this.#now,
+      subject:
+        subject && owner !== EVERYBODY ? (signal) => subject({ server: name, owner }, signal) : undefined,
+    });
     return new OAuthCredential({
       server: name,
       auth,
@@ -329,34 +346,12 @@ export class Credentials {
       client: (grant, signal) => this.#client(config, grant, signal),
       renew: ({ server, resource, refresh: token }, client, signal) =>
         refresh({ server, client, resource }, token, this.#tokens(config), signal),
-      ...(auth.grant === 'client_credentials' && {
-        obtain: (challenge, more, signal) => this.#obtain(config, found, challenge, more, signal),
-      }),
+      ...(obtain && { obtain }),
       forgetClient: (client) => this.#note(client, auth, undefined),
       count: (result) => {
         count.refreshed(name, result);
       },
     });
-  }
-
-  async #obtain(
-    config: OAuthServer,
-    found: FoundServer,
-    challenge: BearerChallenge | undefined,
-    more: readonly string[],
-    signal: AbortSignal,
-  ): Promise<Grant> {
-    const { server, resource, scopes: offered } = await found.get(challenge, {}, signal);
-    const { client } = await clientFor(server, config.auth, this.#clientDeps(config), signal);
-    const scopes = [...new Set([...(config.auth.scopes ?? challenge?.scopes ?? offered ?? []), ...more])];
-    const tokens = await clientCredentials(
-      { server, client, resource },
-      scopes,
-      this.#tokens(config),
-      signal,
-    );
-    const base = { server, client: { ...client, authentication: { method: 'none' } }, resource } as const;
-    return withTokens({ ...base, scopes, asked: scopes }, { ...tokens, refresh: undefined }, this.#now());
   }
 
   async #answered({ server, principal, chosen }: LoginWish, code: string | undefined): Promise<void> {
@@ -420,15 +415,8 @@ export class Credentials {
         alone(await records(), clientKey(issuer, redirectUri), signal, work),
       keep: async (asked, registered) => writeClient(await records(), asked, registered),
       now: this.#now,
-      secret: () => this.#secret(auth),
+      secret: () => secretFrom(auth.client_secret, 'auth', this.#deps.run, AbortSignal.timeout(SECRET_MS)),
     };
-  }
-
-  async #secret({ client_secret }: OAuthConfig): Promise<string | undefined> {
-    if (!client_secret) return undefined;
-    if ('value' in client_secret) return client_secret.value;
-    const printed = await this.#deps.run(client_secret.command);
-    return printed.replace(/\r?\n$/, '');
   }
 
   #redirectUri(auth: OAuthConfig): string {

@@ -74,6 +74,16 @@ export async function discover(
   }
 }
 
+/** The metadata of an authorization server that the configuration names. Rejects with a CredentialProblem. */
+export async function metadataAt(
+  issuer: string,
+  deps: DiscoveryDeps,
+  signal: AbortSignal,
+): Promise<ServerMetadata> {
+  const auth = { issuer, metadata: undefined, resource: undefined, grant: 'token_exchange' } as const;
+  return new Discovery({ url: issuer, auth, challenge: undefined }, deps, signal).server(issuer);
+}
+
 interface Resource {
   readonly servers: readonly string[];
   readonly resource: string;
@@ -116,11 +126,11 @@ class Discovery {
         'config',
         `names ${shown(resource.servers[0] ?? '')}, auth.issuer is ${issuer}: nothing was sent`,
       );
-    if (issuer !== undefined) return found(await this.#server(issuer));
+    if (issuer !== undefined) return found(await this.server(issuer));
     let problem: unknown;
     for (const each of resource.servers.slice(0, MOST_SERVERS)) {
       try {
-        return found(await this.#server(each));
+        return found(await this.server(each));
       } catch (error) {
         this.#signal.throwIfAborted();
         problem ??= error;
@@ -163,10 +173,10 @@ class Discovery {
   /** A server without metadata of its own: its origin may be an authorization server. */
   async #atOrigin(): Promise<ServerMetadata> {
     const { auth, url } = this.#source;
-    if (auth.issuer !== undefined) return this.#server(auth.issuer);
+    if (auth.issuer !== undefined) return this.server(auth.issuer);
     const { origin } = new URL(url);
     try {
-      return await this.#server(origin);
+      return await this.server(origin);
     } catch (error) {
       if (error instanceof CredentialProblem && error.code === 'no_metadata')
         throw new CredentialProblem('config', 'names no authorization server', {
@@ -191,7 +201,7 @@ class Discovery {
   }
 
   /** The metadata of an issuer, from the first place that has any. */
-  async #server(issuer: string): Promise<ServerMetadata> {
+  async server(issuer: string): Promise<ServerMetadata> {
     if (!URL.canParse(issuer))
       throw new CredentialProblem('config', `names ${shown(issuer)}, which is not a URL`);
     const { protocol, origin, pathname, search, hash, username, password } = new URL(issuer);

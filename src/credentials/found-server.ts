@@ -9,7 +9,12 @@ import { CredentialProblem } from './problem.js';
 
 /** Where requests for the credentials of a server may go. */
 export function guardOf({ auth, url, tls }: OAuthServer): Guard {
-  const named = [url, auth.issuer, typeof auth.metadata === 'string' ? auth.metadata : undefined];
+  const named = [
+    url,
+    auth.issuer,
+    auth.idp?.issuer,
+    typeof auth.metadata === 'string' ? auth.metadata : undefined,
+  ];
   return {
     origins: new Set(named.filter((each) => each !== undefined).map((each) => new URL(each).origin)),
     allowHosts: auth.allow_hosts,

@@ -133,22 +133,34 @@ export async function refresh(
   });
 }
 
-export async function clientCredentials(
+/**
+ * A token request of another grant. `issued`: what the answer must call the token (RFC 8693, 2.2.1); undefined: it says nothing of the kind.
+ */
+export async function requestTokens(
   target: Target,
-  scopes: readonly string[],
+  { grant, parameters }: { readonly grant: string; readonly parameters: Readonly<Record<string, string>> },
   deps: TokenDeps,
   signal: AbortSignal,
+  issued?: { readonly type: string; readonly isAssertion: boolean },
 ): Promise<Tokens> {
   const options = optionsFor(target, deps, signal);
-  const parameters = new URLSearchParams(scopes.length > 0 ? { scope: scopes.join(' ') } : {});
-  for (const [name, value] of Object.entries(options.additionalParameters)) parameters.set(name, value);
-  return tokensOf(target, async (as, id, authentication) =>
-    oauth.processClientCredentialsResponse(
+  const all = new URLSearchParams({ ...options.additionalParameters, ...parameters });
+  return tokensOf(target, async (as, id, authentication) => {
+    const answer = await oauth.processGenericTokenEndpointResponse(
       as,
       id,
-      await oauth.clientCredentialsGrantRequest(as, id, authentication, parameters, options),
-    ),
-  );
+      await oauth.genericTokenEndpointRequest(as, id, authentication, grant, all, options),
+      { recognizedTokenTypes: issued?.isAssertion === true ? { n_a: () => undefined } : {} },
+    );
+    if (!issued) return answer;
+    const { issued_token_type: type } = answer;
+    if (type !== issued.type)
+      throw new CredentialProblem(
+        'config',
+        `${shown(target.server.issuer)} gave a token of the type ${typeof type === 'string' ? shown(type) : 'nothing'}, not ${issued.type}`,
+      );
+    return issued.isAssertion ? { ...answer, token_type: 'bearer' } : answer;
+  });
 }
 
 /** A login on another device (RFC 8628). */
@@ -378,7 +390,8 @@ async function attempt<T>(
   request: Request<T>,
 ): Promise<T> {
   try {
-    return await request(metadataFor(server), { client_id: client.id }, await authenticationOf(client));
+    const id = { client_id: client.id || 'none' };
+    return await request(metadataFor(server), id, await authenticationOf(client));
   } catch (error) {
     const name = shown(server.issuer);
     const cause = causeOf(error);

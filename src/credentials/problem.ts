@@ -13,17 +13,25 @@ export class CredentialProblem extends Error {
   readonly code: string | undefined;
   /** What the authorization server asked to wait, in ms. */
   readonly retryAfterMs: number | undefined;
+  /** When what it depends on is looked at again, without a request, in ms; undefined: nothing else changes. */
+  readonly lookMs: number | undefined;
 
   constructor(
     kind: ProblemKind,
     message: string,
-    more: { code?: string; retryAfterMs?: number | undefined; cause?: unknown } = {},
+    more: {
+      code?: string | undefined;
+      retryAfterMs?: number | undefined;
+      lookMs?: number | undefined;
+      cause?: unknown;
+    } = {},
   ) {
     super(message, { cause: more.cause });
     this.name = 'CredentialProblem';
     this.kind = kind;
     this.code = more.code;
     this.retryAfterMs = more.retryAfterMs;
+    this.lookMs = more.lookMs;
   }
 }
 

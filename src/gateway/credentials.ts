@@ -4,15 +4,13 @@
  */
 import { access } from 'node:fs/promises';
 import { join } from 'node:path';
-import { isShownAlike, takesLogin } from '../config/credentials.js';
+import { changesHeaders, isShownAlike, takesLogin } from '../config/credentials.js';
 import { childEnvironment } from '../config/environment.js';
-import type { Config, OAuthServer, ServerConfig } from '../config/types.js';
+import type { Config, HttpServerConfig, ServerConfig } from '../config/types.js';
 import type { Credentials } from '../credentials/credentials.js';
 import { CALLBACK_PATH, CLIENT_PATH, LOGIN_PATH } from '../downstream/http/logins.js';
-import { runCommand } from '../lib/run-command.js';
 import type { Logger } from '../observe/log.js';
 import type { CredentialState, GatewayStats } from '../observe/stats.js';
-import type { ServerCredential } from '../credentials/server-credential.js';
 import type { Credential, CredentialRefusal } from '../protocol/credential.js';
 import {
   EVERYBODY,
@@ -23,6 +21,7 @@ import {
 } from '../protocol/logins.js';
 import type { Principal } from '../protocol/ports.js';
 import type { State } from '../state/open.js';
+import { createKeptHeaders } from './kept-headers.js';
 import { LoginLinks, ownerFor } from './login-links.js';
 
 export interface GatewayCredentialsDeps {
@@ -38,8 +37,6 @@ export interface GatewayCredentialsDeps {
   /** Whether a principal has a role. */
   readonly permits: (principal: Principal, role: 'operator', path: string) => boolean;
 }
-
-const SECRET_MS = 10_000;
 
 export class GatewayCredentials {
   /** Links to the page where somebody logs in. */
@@ -72,16 +69,19 @@ export class GatewayCredentials {
    */
   of(config: ServerConfig, owner = EVERYBODY): Credential | undefined {
     const { name } = config;
-    if (!takesLogin(config)) {
+    const isKept = changesHeaders(config);
+    if (!isKept && !takesLogin(config)) {
       if (this.#known.has(name)) this.#forget(name);
       return undefined;
     }
     const owners = this.#known.get(name) ?? new Map<string, LazyCredential>();
     const known = owners.get(owner);
     if (known && isShownAlike(known.config, config)) return known;
+    known?.close();
     const credential = new LazyCredential(config, {
       mayBeStored: () => this.#mayBeStored(),
       load: async () => {
+        if (isKept) return createKeptHeaders(config, this.#deps, owner === EVERYBODY ? undefined : owner);
         const real = (await this.#load()).of(config, owner);
         if (!real) throw new Error(`'${name}' has no credential`);
         return real;
@@ -98,6 +98,7 @@ export class GatewayCredentials {
     const owners = this.#known.get(server);
     if (owners?.get(owner) !== credential) return;
     owners.delete(owner);
+    credential.close();
     credential.unload();
     this.#withRoom((room) => {
       room.release(server, owner);
@@ -198,10 +199,15 @@ export class GatewayCredentials {
 
   close(): void {
     this.#closed = true;
+    for (const name of this.#known.keys()) this.#closeKept(name);
     this.links.close();
     this.#withRoom((room) => {
       room.close();
     });
+  }
+
+  #closeKept(name: string): void {
+    for (const credential of this.#known.get(name)?.values() ?? []) credential.close();
   }
 
   /** Does something with the credentials, if they are loaded. */
@@ -210,6 +216,7 @@ export class GatewayCredentials {
   }
 
   #forget(name: string): void {
+    this.#closeKept(name);
     this.#known.delete(name);
     // A server that is gone gets no metrics again.
     const stats = this.#deps.stats.servers.get(name);
@@ -222,7 +229,7 @@ export class GatewayCredentials {
   /** With the credentials of all servers, not only of those that were asked for one. */
   async #withAll(): Promise<Credentials> {
     const room = await this.#load();
-    for (const server of this.#deps.config().servers) {
+    for (const server of this.#deps.config().servers.filter(takesLogin)) {
       const credential = this.of(server);
       if (credential instanceof LazyCredential) await credential.loaded();
     }
@@ -250,8 +257,9 @@ export class GatewayCredentials {
 
   async #create(): Promise<Credentials> {
     const { env, log, stats, state } = this.#deps;
-    const [{ Credentials }, { createGuardedFetch }, opened] = await Promise.all([
+    const [{ Credentials }, { commandRunner }, { createGuardedFetch }, opened] = await Promise.all([
       import('../credentials/credentials.js'),
+      import('../credentials/secret-sources.js'),
       import('../upstream/http/guarded-fetch.js'),
       state(),
     ]);
@@ -262,12 +270,7 @@ export class GatewayCredentials {
       log,
       redirectUri: () => this.#redirectUri(),
       document: () => this.#document(),
-      run: (argv) =>
-        runCommand(argv, {
-          environment: childEnvironment(env, [], {}),
-          timeoutMs: SECRET_MS,
-          key: 'auth.client_secret_command',
-        }),
+      run: commandRunner(childEnvironment(env, [], {})),
       loggedIn: (server, owner) => {
         this.links.loggedIn(server, owner);
       },
@@ -300,21 +303,23 @@ function presenceOf(state: CredentialState | undefined): 'missing' | 'there' | u
 
 interface LazyDeps {
   mayBeStored(): Promise<boolean>;
-  load(): Promise<ServerCredential>;
+  load(): Promise<Real>;
   /** Nobody wants to hear of changes any more. */
   unused(): void;
 }
 
+type Real = Credential & { readonly state: CredentialState | undefined; close?(): void };
+
 const NOTHING: readonly string[] = [];
 
 class LazyCredential implements Credential {
-  readonly config: OAuthServer;
+  readonly config: HttpServerConfig;
   readonly #deps: LazyDeps;
   readonly #heard = new Set<() => void>();
-  #real: ServerCredential | undefined;
-  #loading: Promise<ServerCredential> | undefined;
+  #real: Real | undefined;
+  #loading: Promise<Real> | undefined;
 
-  constructor(config: OAuthServer, deps: LazyDeps) {
+  constructor(config: HttpServerConfig, deps: LazyDeps) {
     this.config = config;
     this.#deps = deps;
   }
@@ -336,8 +341,8 @@ class LazyCredential implements Credential {
   }
 
   async ready(signal: AbortSignal): Promise<void> {
-    const isMachine = this.config.auth.grant !== 'authorization_code';
-    if (!this.#real && !isMachine && !(await this.#deps.mayBeStored())) return;
+    const mayDoWithout = takesLogin(this.config) && this.config.auth.grant === 'authorization_code';
+    if (!this.#real && mayDoWithout && !(await this.#deps.mayBeStored())) return;
     await (await this.loaded()).ready(signal);
   }
 
@@ -363,7 +368,7 @@ class LazyCredential implements Credential {
     this.#loading = undefined;
   }
 
-  loaded(): Promise<ServerCredential> {
+  loaded(): Promise<Real> {
     return (this.#loading ??= this.#deps.load().then(
       (real) => {
         this.#real = real;
@@ -375,6 +380,17 @@ class LazyCredential implements Credential {
         throw error;
       },
     ));
+  }
+
+  /** Nothing uses it any more. Logins are closed by whoever keeps them. */
+  close(): void {
+    if (takesLogin(this.config)) return;
+    void this.#loading?.then(
+      (real) => {
+        real.close?.();
+      },
+      () => undefined,
+    );
   }
 
   #stop: (() => void) | undefined;

@@ -10,6 +10,10 @@ export interface CommandOptions {
   readonly timeoutMs: number;
   /** The key of the configuration that names it, for errors. */
   readonly key: string;
+  /** Kills the command. */
+  readonly signal?: AbortSignal;
+  /** Whether errors leave out what the command wrote to stderr. */
+  readonly hidesOutput?: boolean;
 }
 
 /**
@@ -18,10 +22,11 @@ export interface CommandOptions {
  */
 export function runCommand(
   argv: readonly string[],
-  { environment, timeoutMs, key }: CommandOptions,
+  { environment, timeoutMs, key, signal: stop, hidesOutput = false }: CommandOptions,
 ): Promise<string> {
   const [program = '', ...args] = argv;
   return new Promise((resolve, reject) => {
+    stop?.throwIfAborted();
     const fail = (why: string): void => {
       reject(new Error(`${key}: '${program}' ${why}`));
     };
@@ -41,12 +46,24 @@ export function runCommand(
         // It has ended.
       }
     };
-    const timer = setTimeout(() => {
-      fail(`printed nothing within ${timeoutMs} ms`);
+    const end = (): void => {
       kill();
       child.stdout.destroy();
       child.stderr.destroy();
+    };
+    const aborted = (): void => {
+      reject(stop?.reason as Error);
+      end();
+    };
+    stop?.addEventListener('abort', aborted, { once: true });
+    const timer = setTimeout(() => {
+      fail(`printed nothing within ${timeoutMs} ms`);
+      end();
     }, timeoutMs);
+    const over = (): void => {
+      clearTimeout(timer);
+      stop?.removeEventListener('abort', aborted);
+    };
     let out = '';
     let err = '';
     child.stdout.setEncoding('utf8').on('data', (text: string) => {
@@ -56,18 +73,20 @@ export function runCommand(
       if (err.length < OUT_BYTES) err += text;
     });
     child.on('error', (error) => {
-      clearTimeout(timer);
+      over();
       fail(`cannot be started: ${error.message}`);
     });
     child.on('close', (code, signal) => {
-      clearTimeout(timer);
+      over();
       kill();
       if (code === 0) return resolve(out);
       const said = err
         .replace(/[\s\p{Cc}]+/gu, ' ')
         .trim()
         .slice(0, 200);
-      fail(`ended with ${code === null ? `${signal}` : `status ${code}`}${said === '' ? '' : `: ${said}`}`);
+      fail(
+        `ended with ${code === null ? `${signal}` : `status ${code}`}${said === '' || hidesOutput ? '' : `: ${said}`}`,
+      );
     });
   });
 }

@@ -100,20 +100,27 @@ export function withConfigured(
   cookie = '',
   credential?: Credential,
 ): string[] {
-  if (config.auth.type === 'bearer') list.push('authorization', `Bearer ${config.auth.token}`);
-  if (credential !== undefined) list.push(...credential.headers);
+  const { auth } = config;
+  // Otherwise the credential has the token.
+  const isFixed = auth.type === 'bearer' && auth.file === undefined && auth.command === undefined;
+  if (isFixed) list.push('authorization', `Bearer ${auth.token}`);
+  const shown = credential?.headers ?? [];
+  for (let i = 0; i < shown.length; i += 2) setHeader(list, shown[i] as string, shown[i + 1] as string);
   for (const [name, value] of Object.entries(config.headers)) {
     const lower = name.toLowerCase();
-    if (OWN.has(lower)) continue;
-    const at = list.findIndex((entry, i) => i % 2 === 0 && entry === lower);
-    if (at === -1) list.push(lower, value);
-    else list[at + 1] = value;
+    if (!OWN.has(lower)) setHeader(list, lower, value);
   }
   if (cookie === '') return list;
   const at = list.findIndex((entry, i) => i % 2 === 0 && entry === 'cookie');
   if (at === -1) list.push('cookie', cookie);
   else list[at + 1] = `${list[at + 1] as string}; ${cookie}`;
   return list;
+}
+
+function setHeader(list: string[], lower: string, value: string): void {
+  const at = list.findIndex((entry, i) => i % 2 === 0 && entry === lower);
+  if (at === -1) list.push(lower, value);
+  else list[at + 1] = value;
 }
 
 /** An exchange whose response body is not read. It can be aborted at any time. */

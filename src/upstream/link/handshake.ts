@@ -51,7 +51,7 @@ export async function handshake(config: ServerConfig, deps: HandshakeDeps): Prom
  * The client capabilities of a shared session: all that clients may have. A request to a client that does not have one is refused. Roots of
  * clients are not among them: those of one client would be used for all.
  */
-export function sharedCapabilities(config: ServerConfig): object {
+export function sharedCapabilities(config: ServerConfig): Readonly<Record<string, unknown>> {
   return {
     ...(config.roots.length > 0 ? { roots: {} } : {}),
     sampling: { tools: {}, context: {} },

@@ -15,6 +15,7 @@ import { Listen } from '../listen/listen.js';
 import type { Watcher } from '../stdio/watcher.js';
 import { Attempt, type AttemptDeps } from './attempt.js';
 import { ClosingTransports } from './closing-transports.js';
+import { withAuthExtension } from './auth-extensions.js';
 import { EVERY_CAPABILITY } from './envelope.js';
 import { EraWatch } from './era-watch.js';
 import { disconnected } from './failures.js';
@@ -90,7 +91,8 @@ export function createParts(deps: ConnectionDeps, link: Link & LinkAdmin<ServerC
   const { server } = link;
   const config = (): ServerConfig => link.config;
   /** The client capabilities that a legacy server is told. */
-  const capabilities = (): object => client?.capabilities ?? sharedCapabilities(link.config);
+  const capabilities = (): object =>
+    withAuthExtension(client?.capabilities ?? sharedCapabilities(link.config), link.config);
   const up = (): Carrier | undefined => life.up;
   const listChanged = (): void => {
     lists.listChanged();
@@ -114,7 +116,10 @@ export function createParts(deps: ConnectionDeps, link: Link & LinkAdmin<ServerC
     closing.close(transport);
   };
   const calls = new LinkCalls({ ...deps, config, observer, close });
-  const envelope = { capabilities: client?.capabilities ?? EVERY_CAPABILITY, clientInfo };
+  const envelope = {
+    capabilities: withAuthExtension(client?.capabilities ?? EVERY_CAPABILITY, link.config),
+    clientInfo,
+  };
   const own = createOwnRequests({ calls, config, envelope });
   const health = new Health(own);
   const inventory = new Inventory({
