@@ -115,7 +115,11 @@ export class GatewayCore {
     });
     const streams = (this.#streams = streamsOf(() => this.#config, { wheel, stats, log }));
     const interests = (this.#interests = createInterests({
-      links: () => [...this.#links.shared.links(), ...this.#links.seconds.links()],
+      links: () => [
+        ...this.#links.shared.links(),
+        ...this.#links.seconds.links(),
+        ...this.#links.users.links(),
+      ],
       own: (session) => this.#links.own.of(session),
       kept,
       tell: (subscribers, server, uri, notice) => {
@@ -215,6 +219,7 @@ export class GatewayCore {
       announcer: this.#announcer,
       interests: () => this.#interests,
       sessionOf: (id) => this.#sessions.find(id),
+      sessions: () => store.all(),
       evict: (session) => {
         this.#sessions.endWhere((each) => each === session, 'evicted');
       },
@@ -313,7 +318,9 @@ export class GatewayCore {
     });
     const sweep = boundary.guard('timer', () => {
       store.sweep();
-      this.#links.own.sweep(config.mcp.session.idle_ttl_seconds * 1000);
+      const idleMs = config.mcp.session.idle_ttl_seconds * 1000;
+      this.#links.own.sweep(idleMs);
+      this.#links.users.sweep(idleMs);
     });
     this.#sweeper = setInterval(sweep, config.mcp.session.gc_interval_seconds * 1000).unref();
     for (const warning of loaded.warnings) log.warn(warning);

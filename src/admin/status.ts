@@ -21,6 +21,8 @@ export interface StatusFacts {
   readonly hasProblem: boolean;
   /** Definitions that are hidden until somebody approves them. */
   readonly pending: number;
+  /** Where each user logs in for himself: how many are connected; undefined: one login serves everybody, or none is needed. */
+  readonly users: number | undefined;
   /** When the gateway started: the time of a state without history. Unix milliseconds. */
   readonly started: number;
 }
@@ -63,6 +65,8 @@ export function statusOf(facts: StatusFacts): ServerStatus {
       command: `mcpstead pins approve ${quoted(name)}`,
     });
   }
+  if (facts.state === 'login_required' && facts.users !== undefined)
+    return made('ok', 'up', `each user logs in for himself; connected: ${facts.users}`);
   if (facts.state === 'login_required')
     return made('attention', 'needs login', 'needs a login', {
       text: 'log in to it',
@@ -105,7 +109,7 @@ const BELONGS: Readonly<Record<LinkState, (word: string) => boolean>> = {
   starting: (word) => word === 'starting' || isDown(word),
   connecting: (word) => word === 'connecting' || isDown(word),
   backoff: isDown,
-  login_required: isDown,
+  login_required: (word) => word === 'up' || isDown(word),
   down: (word) => word === 'off' || isDown(word),
   draining: (word) => word === 'draining',
 };

@@ -80,36 +80,73 @@ export class Catalog implements Registry {
   }
 }
 
-/**
- * Other links in the place of some: one client's own to servers with `session: per-client`, or those that speak the legacy era to servers
- * that speak both.
- */
-export class OverlaidCatalog extends Filter {
-  readonly #own = new Map<string, Entry>();
-  #entries: readonly Entry[] | undefined;
-  #built = -1;
+/** Links in the place of others. */
+export class Overlay {
+  version = 0;
+  readonly #entries = new Map<string, Entry>();
+
+  get(server: string): Entry | undefined {
+    return this.#entries.get(server);
+  }
 
   put(link: ServerLink): void {
-    this.#own.set(link.server, { link, addedAt: this.options.now() });
+    this.#entries.set(link.server, { link, addedAt: performance.now() });
     this.touch();
   }
 
+  /** Links begin to connect now. */
   begin(): void {
-    for (const { link } of [...this.#own.values()]) this.put(link);
+    for (const { link } of [...this.#entries.values()]) this.put(link);
   }
 
   remove(server: string): void {
-    this.#own.delete(server);
+    this.#entries.delete(server);
     this.touch();
   }
 
+  /** A link's lists or state changed. */
   touch(): void {
-    this.changes++;
+    this.version++;
+  }
+}
+
+/**
+ * Other links in the place of some: those of one client to servers with `session: per-client`, those of one user to servers with `auth.per:
+ * user`, or those that speak the legacy era to servers that speak both.
+ */
+export class OverlaidCatalog extends Filter {
+  readonly #overlay: Overlay;
+  #entries: readonly Entry[] | undefined;
+  #built = -1;
+
+  constructor(base: Registry, overlay = new Overlay()) {
+    super(base);
+    this.#overlay = overlay;
+  }
+
+  override get version(): number {
+    return super.version + this.#overlay.version;
+  }
+
+  put(link: ServerLink): void {
+    this.#overlay.put(link);
+  }
+
+  begin(): void {
+    this.#overlay.begin();
+  }
+
+  remove(server: string): void {
+    this.#overlay.remove(server);
+  }
+
+  touch(): void {
+    this.#overlay.touch();
   }
 
   override get(server: string): ServerLink | undefined {
     const shared = this.base.get(server);
-    return shared && (this.#own.get(server)?.link ?? shared);
+    return shared && (this.#overlay.get(server)?.link ?? shared);
   }
 
   override peerOf(server: string): Peer | undefined {
@@ -119,7 +156,7 @@ export class OverlaidCatalog extends Filter {
   override entries(): readonly Entry[] {
     if (!this.#entries || this.#built !== this.version) {
       this.#built = this.version;
-      this.#entries = this.base.entries().map((entry) => this.#own.get(entry.link.server) ?? entry);
+      this.#entries = this.base.entries().map((entry) => this.#overlay.get(entry.link.server) ?? entry);
     }
     return this.#entries;
   }

@@ -27,6 +27,7 @@ import { HeldGrant } from './held-grant.js';
 import type { Tokens } from './oauth.js';
 import type { ServerCredential } from './server-credential.js';
 import { CredentialProblem } from './problem.js';
+import { LONGEST_TIMER_MS, LOOK_MS, WRONG_CLIENT_MS } from './renewal-times.js';
 import { endOf, isOver, renewalDue, waitAfter, type Wait } from './renewal-times.js';
 
 export interface CredentialDeps {
@@ -58,12 +59,6 @@ export interface CredentialDeps {
   forgetClient(client: Client): Promise<void>;
   readonly count: (result: TokenRefresh) => void;
 }
-
-/** How often a login in another process is looked for. */
-const LOOK_MS = 2000;
-/** After a wrong client secret, unless the configuration changes. */
-const WRONG_CLIENT_MS = 600_000;
-const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 export class OAuthCredential implements ServerCredential {
   readonly #deps: CredentialDeps;
@@ -126,6 +121,11 @@ export class OAuthCredential implements ServerCredential {
     if (this.#renewal.running) return 'refreshing';
     if (this.#problem) return 'failing';
     return this.grant ? 'valid' : undefined;
+  }
+
+  /** Whether somebody waits for its changes. */
+  get isHeard(): boolean {
+    return this.#heard.size > 0;
   }
 
   /** Every scope that was asked for at an issuer. */

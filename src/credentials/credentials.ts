@@ -128,10 +128,12 @@ export class Credentials {
     return credential;
   }
 
-  /** The credential of an owner is not used any more. */
+  /** Forgets the credential of an owner, unless somebody waits for its changes. */
   release(server: string, owner: string): void {
     const credentials = this.#entries.get(server)?.credentials;
-    credentials?.get(owner)?.close();
+    const credential = credentials?.get(owner);
+    if (!credential || credential.isHeard) return;
+    credential.close();
     credentials?.delete(owner);
   }
 

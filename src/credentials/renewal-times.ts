@@ -1,6 +1,12 @@
 /** When a token is renewed, and when a renewal that failed is tried again. All times in ms; points in time as Unix time. */
 import type { Grant } from './grants.js';
 
+/** How often a login in another process is looked for. */
+export const LOOK_MS = 2000;
+/** After a wrong client secret, unless the configuration changes. */
+export const WRONG_CLIENT_MS = 600_000;
+export const LONGEST_TIMER_MS = 2 ** 31 - 1;
+
 /** A token is renewed when a fifth of its life is left, at most this long before its end. */
 const EARLIEST_MS = 300_000;
 const LEAST_MS = 500;

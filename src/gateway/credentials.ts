@@ -68,7 +68,7 @@ export class GatewayCredentials {
 
   /**
    * The credential of a server, the same one for the same configuration and owner; undefined: it needs none that changes. `owner`: EVERYBODY,
-   * or the id of a principal, whose credential is kept until `release`.
+   * or the id of a principal, whose credential is forgotten once no link uses it.
    */
   of(config: ServerConfig, owner = EVERYBODY): Credential | undefined {
     const { name } = config;
@@ -86,14 +86,19 @@ export class GatewayCredentials {
         if (!real) throw new Error(`'${name}' has no credential`);
         return real;
       },
+      unused: () => {
+        if (owner !== EVERYBODY) this.#release(name, owner, credential);
+      },
     });
     this.#known.set(name, owners.set(owner, credential));
     return credential;
   }
 
-  /** The last link with the credential of a principal is closed. */
-  release(server: string, owner: string): void {
-    this.#known.get(server)?.delete(owner);
+  #release(server: string, owner: string, credential: LazyCredential): void {
+    const owners = this.#known.get(server);
+    if (owners?.get(owner) !== credential) return;
+    owners.delete(owner);
+    credential.unload();
     this.#withRoom((room) => {
       room.release(server, owner);
     });
@@ -296,6 +301,8 @@ function presenceOf(state: CredentialState | undefined): 'missing' | 'there' | u
 interface LazyDeps {
   mayBeStored(): Promise<boolean>;
   load(): Promise<ServerCredential>;
+  /** Nobody wants to hear of changes any more. */
+  unused(): void;
 }
 
 const NOTHING: readonly string[] = [];
@@ -346,7 +353,14 @@ class LazyCredential implements Credential {
       if (this.#heard.size > 0) return;
       this.#stop?.();
       this.#stop = undefined;
+      this.#deps.unused();
     };
+  }
+
+  /** It is loaded again when it is needed. */
+  unload(): void {
+    this.#real = undefined;
+    this.#loading = undefined;
   }
 
   loaded(): Promise<ServerCredential> {

@@ -6,8 +6,16 @@ import type { ServerHealth } from '../downstream/http/admin.js';
 import type { Connection } from '../upstream/link/connection.js';
 import type { Upstream } from '../upstream/link/pool.js';
 
-/** The status of a server. `pending`: definitions that wait for an approval; `started`: of the gateway, in Unix milliseconds. */
-export function serverStatus({ link }: Upstream, pending: number, started: number): ServerStatus {
+/**
+ * The status of a server. `pending`: definitions that wait for an approval; `users`: how many are connected, where each has a login of his
+ * own; `started`: of the gateway, in Unix milliseconds.
+ */
+export function serverStatus(
+  { link }: Upstream,
+  pending: number,
+  users: number | undefined,
+  started: number,
+): ServerStatus {
   const { config } = link;
   return statusOf({
     name: config.name,
@@ -20,14 +28,16 @@ export function serverStatus({ link }: Upstream, pending: number, started: numbe
     off: config.off === true,
     hasProblem: config.problem !== undefined,
     pending,
+    users,
     started,
   });
 }
 
-/** `second`: the link of legacy clients, where a server speaks both eras. */
+/** `second`: the link of legacy clients, where a server speaks both eras. `users`: see serverStatus. */
 export function healthOf(
   { config: { required }, link, next }: Upstream,
   second: Connection | undefined,
+  users: number | undefined,
   { word, cause, action }: ServerStatus,
 ): ServerHealth {
   const { config, stats, peer, staleLists, keptSince } = link;
@@ -42,7 +52,7 @@ export function healthOf(
     reconnects: stats.reconnects,
     last_error: link.lastError ?? null,
     state: link.state,
-    ...(link.login !== undefined && { login: { per: 'gateway', reason: link.login } }),
+    ...loginOf(link.login, users),
     era: peer && keptSince === undefined ? link.era : null,
     revision: keptSince === undefined ? (peer?.revision ?? null) : null,
     ...(keptSince !== undefined && {
@@ -64,4 +74,10 @@ export function healthOf(
     cause,
     action,
   };
+}
+
+/** `reason`: why a login is missing; undefined: none is. */
+function loginOf(reason: string | undefined, users: number | undefined): Pick<ServerHealth, 'login'> {
+  if (users !== undefined) return { login: { per: 'user', connected: users } };
+  return reason === undefined ? {} : { login: { per: 'gateway', reason } };
 }

@@ -4,6 +4,7 @@
  */
 import { OverlaidCatalog, type Catalog } from '../catalog/catalog.js';
 import { isLoopback } from '../config/index.js';
+import { isPerUser } from '../config/credentials.js';
 import type { Config, ServerConfig } from '../config/types.js';
 import type { Budget } from '../lib/budget.js';
 import type { Slots } from '../lib/slots.js';
@@ -24,6 +25,7 @@ import { createOwnLinks, type OwnLinks } from '../proxy/own-links.js';
 import type { Questions } from '../proxy/questions.js';
 import type { Tasks } from '../proxy/tasks.js';
 import { routeOf } from '../proxy/route.js';
+import { isPerson, UserLinks } from '../proxy/user-links.js';
 import { createViews, type Views } from '../proxy/views.js';
 import type { Session } from '../session/store.js';
 import type { Streams } from '../session/streams.js';
@@ -38,9 +40,10 @@ import type { GatewayCredentials } from './credentials.js';
 import { pinning, type PinBook } from './pins.js';
 import type { Readiness } from './readiness.js';
 
-/** Which client a link belongs to, in which era it is dialled, and what it starts with. */
-type LinkOptions = Pick<ConnectionDeps, 'client' | 'prefers' | 'second' | 'cache' | 'remembered'>;
+/** Which client or user a link belongs to, in which era it is dialled, and what it starts with. */
+type LinkOptions = Pick<ConnectionDeps, 'client' | 'user' | 'prefers' | 'second' | 'cache' | 'remembered'>;
 
+const NO_SERVERS = { all: [], found: [] };
 /** Why a server is down that an operator has turned off. */
 const TURNED_OFF = 'turned off until a reload';
 /** The client of the shared link to a per-client server: it can be asked for nothing. */
@@ -70,6 +73,7 @@ export interface LinksDeps {
   readonly interests: () => Interests;
   /** The session of this id in this process. */
   readonly sessionOf: (id: string) => Session | undefined;
+  readonly sessions: () => Iterable<Session>;
   /** Ends a session whose link has to give way. */
   readonly evict: (session: Session) => void;
 }
@@ -78,6 +82,7 @@ export class Links {
   readonly shared: UpstreamPool;
   readonly seconds: SecondLinks;
   readonly own: OwnLinks;
+  readonly users: UserLinks;
   readonly views: Views;
   readonly #deps: LinksDeps;
   #watcher: Watcher | undefined;
@@ -85,6 +90,7 @@ export class Links {
   #childEra: Era = 'modern';
   /** Servers that an operator has turned off. */
   readonly #off = new Set<string>();
+  #ofUsers: { readonly all: readonly ServerConfig[]; readonly found: readonly ServerConfig[] } = NO_SERVERS;
   /** Servers that are added now are those of the start: their lists of the last run are shown. */
   #starting = true;
 
@@ -128,6 +134,7 @@ export class Links {
       catalogs: { legacy, modern: catalog },
       full: EVERY_CAPABILITY,
       own: (viewer, route) => this.own.registryOf(viewer, route),
+      ofUser: (principal, route, base, isShown) => this.users.registryOf(principal, route, base, isShown),
       access: deps.access,
       pins: deps.pins,
     });
@@ -148,9 +155,38 @@ export class Links {
       servers: () =>
         deps.config().servers.filter(({ name, session }) => session === 'per-client' && !this.#off.has(name)),
       evict: deps.evict,
-      connect: (server, client, events) =>
-        this.#connect(server, events, { client, prefers: () => client.era }),
+      connect: (server, client, events) => {
+        const user = isPerson(client.principal) ? client.principal.id : undefined;
+        return this.#connect(server, events, { client, user, prefers: () => client.era });
+      },
     });
+    this.users = new UserLinks({
+      boundary,
+      ...{ streams: deps.streams, given: deps.given, listeners: deps.listeners, questions: deps.questions },
+      interests: deps.interests,
+      sessions: deps.sessions,
+      sessionOf: deps.sessionOf,
+      taskStatus: (link, taskId, notice) => {
+        deps.tasks.status(link, taskId, notice);
+      },
+      shared: (server) => catalog.get(server),
+      limit: () => deps.config().limits.per_user,
+      begun: () => this.shared.begun,
+      servers: () => this.#perUser(),
+      connect: (server, user, events) => this.#connect(server, events, { user, prefers: () => 'modern' }),
+    });
+  }
+
+  /** The servers to which each user has a link of his own, found once for each configuration. */
+  #perUser(): readonly ServerConfig[] {
+    const { servers } = this.#deps.config();
+    if (this.#ofUsers.all !== servers)
+      this.#ofUsers = {
+        all: servers,
+        found: servers.filter((server) => isPerUser(server) && server.session === 'shared'),
+      };
+    const { found } = this.#ofUsers;
+    return this.#off.size === 0 ? found : found.filter(({ name }) => !this.#off.has(name));
   }
 
   /** Adds the servers of the start. */
@@ -166,6 +202,7 @@ export class Links {
     this.#deps.catalog.begin();
     this.shared.begin();
     this.own.begin();
+    this.users.begin();
   }
 
   /** Gives a session the links of its own that it lacks, and a view with them. */
@@ -181,7 +218,7 @@ export class Links {
     const { wait_ms } = this.#deps.config().startup;
     const [own] = this.own.of(session);
     if (own?.firstConnect) return within(own.settled, own.config.timeouts.start_ms);
-    const first = this.#deps.catalog.get(server);
+    const first = this.users.of(session.principal.id, server) ?? this.#deps.catalog.get(server);
     if (first?.firstConnect && first.keptSince === undefined) return within(first.settled, wait_ms);
     const second = this.seconds.dialling(server);
     return second && within(second, wait_ms);
@@ -197,6 +234,7 @@ export class Links {
     this.shared.update(config);
     this.seconds.update(config);
     this.own.update(config);
+    this.users.update(config);
   }
 
   /** Ends the connections to a server until a reload. Returns false if there is no such server. */
@@ -206,6 +244,7 @@ export class Links {
     this.#deps.readiness.settle(server);
     this.#off.add(server);
     this.own.restart(server);
+    this.users.restart(server);
     this.seconds.drop(server);
     this.shared.restart({ ...config, problem: TURNED_OFF, off: true });
     return true;
@@ -222,6 +261,7 @@ export class Links {
     this.#unrequire(config);
     this.#off.delete(config.name);
     this.own.restart(config.name);
+    this.users.restart(config.name);
     this.seconds.outdate(config.name);
     this.shared.restart(config);
   }
@@ -235,6 +275,7 @@ export class Links {
     stats.servers.delete(server);
     interests().forget(server);
     this.own.restart(server);
+    this.users.restart(server);
     this.shared.remove(server);
     announcer.announce(server);
   }
@@ -246,13 +287,21 @@ export class Links {
       stats.connected = link.state === 'up';
       stats.toolsCount = link.lists.tools.length;
       stats.inFlight =
-        this.shared.inFlight(server) + this.seconds.inFlight(server) + this.own.inFlight(server);
+        this.shared.inFlight(server) +
+        this.seconds.inFlight(server) +
+        this.own.inFlight(server) +
+        this.users.inFlight(server);
     }
   }
 
   /** Drains all links for `graceMs`, at the most. */
   async close(graceMs: number): Promise<void> {
-    await Promise.all([this.shared.close(graceMs), this.seconds.close(graceMs), this.own.end()]);
+    await Promise.all([
+      this.shared.close(graceMs),
+      this.seconds.close(graceMs),
+      this.users.close(graceMs),
+      this.own.end(),
+    ]);
   }
 
   /** Waits for killed children to end, so that none outlives the process. */
@@ -264,6 +313,7 @@ export class Links {
     this.shared.destroy();
     this.seconds.destroy();
     this.own.destroy();
+    this.users.destroy();
   }
 
   closeWatcher(): void {
@@ -299,7 +349,7 @@ export class Links {
   }
 
   /** `client`: the link belongs to it alone; undefined: a shared link. */
-  #connect(config: ServerConfig, told: LinkEvents, { client, ...more }: LinkOptions): Connection {
+  #connect(config: ServerConfig, told: LinkEvents, { client, user, ...more }: LinkOptions): Connection {
     const events = pinning(this.#deps.pins, told);
     const { log, boundary, wheel, budget, starts, version } = this.#deps;
     const owner = client ?? (config.session === 'per-client' ? NOBODY : undefined);
@@ -307,9 +357,10 @@ export class Links {
     return new Connection({
       ...more,
       config,
-      credential: this.#deps.credentials.of(config),
+      credential: this.#deps.credentials.of(config, isPerUser(config) ? user : undefined),
       stats: this.#deps.stats.server(config.name),
-      isShown: !client && !more.second,
+      ...(!client && { user }),
+      isShown: !client && user === undefined && !more.second,
       log,
       boundary,
       wheel,
@@ -338,7 +389,7 @@ export class Links {
         interests().updated(link, uri, notice);
       }),
       elicited: (link, elicitationId, notice, call) => {
-        const session = questions.elicited(link.server, elicitationId);
+        const session = questions.elicited(link.key, elicitationId);
         if (!session) return;
         if (call?.client === session.id && !call.over) call.notify(notice);
         else streams.notifyOnceOpen(session, notice);
@@ -364,6 +415,8 @@ export class Links {
     const { server } = link;
     if (link.state === 'up') this.shared.rose(link);
     else this.shared.fell(link);
+    // Users log in for themselves: the gateway waits for nobody.
+    if (link.login !== undefined && isPerUser(link.config)) this.#deps.readiness.settle(server);
     const upstream = this.shared.get(server);
     if (upstream?.link.state === 'up') {
       this.#deps.readiness.settle(server);

@@ -73,6 +73,7 @@ export class Lives {
       return !principal || !views.exists(principal, route);
     });
     bridge().endWhere(({ caller }) => isWithdrawn(caller));
+    this.#deps.links().users.endWhere((principal) => !current.current(principal));
     for (const incoming of sessionless.all())
       if (isWithdrawn(incoming)) incoming.exchange?.cancel('credential withdrawn');
     tasks.forget(goneKeys(before, after));

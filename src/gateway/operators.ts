@@ -1,7 +1,8 @@
 /** What operators ask a gateway: its health, its metrics, what its policy decides, what is pinned. */
 import type { ServerStatus } from '../admin/schemas.js';
-import type { Config } from '../config/types.js';
-import type { Admin, Health, Ready, ReloadResult } from '../downstream/http/admin.js';
+import { isPerUser } from '../config/credentials.js';
+import type { Config, ServerConfig } from '../config/types.js';
+import type { Admin, Health, ServerHealth, Ready, ReloadResult } from '../downstream/http/admin.js';
 import { GatewayError } from '../errors.js';
 import type { GatewayStats } from '../observe/stats.js';
 import type { Principal } from '../protocol/ports.js';
@@ -46,9 +47,12 @@ export class Operators implements Admin {
     const links = this.#deps.links();
     const servers = links.shared
       .all()
-      .map((each) => healthOf(each, links.seconds.get(each.config.name), this.status(each)));
+      .map((each) =>
+        healthOf(each, links.seconds.get(each.config.name), this.#users(each.config), this.status(each)),
+      );
     return {
-      status: servers.every(({ connected }) => connected) ? 'ok' : 'degraded',
+      // A server where each user logs in for himself needs no login of the gateway.
+      status: servers.every((server) => server.connected || isForUsers(server)) ? 'ok' : 'degraded',
       uptime_seconds: Date.now() / 1000 - this.#deps.stats.startedAt,
       servers,
     };
@@ -58,7 +62,12 @@ export class Operators implements Admin {
     const { pins, stats } = this.#deps;
     const { name } = upstream.config;
     const pending = pins.mode(name) === 'enforce' ? (stats.pins.get(name)?.pending ?? 0) : 0;
-    return serverStatus(upstream, pending, stats.startedAt * 1000);
+    return serverStatus(upstream, pending, this.#users(upstream.config), stats.startedAt * 1000);
+  }
+
+  /** How many users are connected to a server where each has a login of his own. */
+  #users(config: ServerConfig): number | undefined {
+    return isPerUser(config) ? this.#deps.links().users.connected(config.name) : undefined;
   }
 
   ready(named: boolean): Ready {
@@ -106,4 +115,8 @@ export class Operators implements Admin {
     const approved = await this.#deps.pins.approve(server, textsIn(question, 'names'), principal);
     return { server, approved };
   }
+}
+
+function isForUsers({ state, login }: ServerHealth): boolean {
+  return state === 'login_required' && login?.per === 'user';
 }

@@ -142,10 +142,9 @@ class RelayedCall implements Sink, Exchange {
 
   ask(question: Question): Refusal | undefined {
     const { session, merged } = this.#incoming;
-    const { server, inputMs } = this.#opening.target.link;
-    const asked = this.#deps.questions.ask(question, this.#sink, { session, server, merged, inputMs }, (id) =>
-      this.#asked?.delete(id),
-    );
+    const { server, key, inputMs } = this.#opening.target.link;
+    const context = { session, server, key, merged, inputMs };
+    const asked = this.#deps.questions.ask(question, this.#sink, context, (id) => this.#asked?.delete(id));
     if (typeof asked !== 'string') return asked;
     (this.#asked ??= new Map()).set(asked, question);
     this.#incoming.asked(question.method);
@@ -210,7 +209,7 @@ class RelayedCall implements Sink, Exchange {
     const { session } = this.#incoming;
     if (this.#elicitsAt !== undefined && session) {
       const error = chunk.subarray(this.#elicitsAt, chunk.length - 1);
-      this.#deps.questions.elicit(session, this.#opening.target.link.server, error);
+      this.#deps.questions.elicit(session, this.#opening.target.link.key, error);
     }
     return this.#sink.write(chunk);
   }

@@ -1,8 +1,8 @@
 import { NO_LISTS } from '../protocol/lists.js';
 import type { ServerLink } from '../protocol/ports.js';
 
-/** Takes the place of a client's own link where `limits.per_client` allows no further one: calls are refused with the reason. */
-export function fullLink({ server, stats, peer }: ServerLink, limit: number): ServerLink {
+/** Takes the place of a client's own link where a limit allows no further one: calls are refused with the reason. `why`: without the word busy. */
+export function fullLink({ server, stats, peer }: ServerLink, why: string): ServerLink {
   return {
     server,
     key: server,
@@ -14,7 +14,7 @@ export function fullLink({ server, stats, peer }: ServerLink, limit: number): Se
     freshness: { until: 0, scope: 'private' },
     timeouts: { request_ms: 0, total_ms: 0 },
     stats,
-    lastError: `busy: ${limit} clients have a session of their own there (limits.per_client)`,
+    lastError: `busy: ${why}`,
     inputMs: 0,
     retryAfter: undefined,
     peer,

@@ -75,7 +75,7 @@ function ask(
     fail() {},
   };
   const merged = session.server === undefined;
-  const context = { session, server: link.server, merged, inputMs: link.inputMs };
+  const context = { session, server: link.server, key: link.key, merged, inputMs: link.inputMs };
   const asked = questions.ask(question, sink, context, () => undefined);
   return typeof asked === 'string' ? undefined : asked;
 }

@@ -10,7 +10,7 @@ import { credentialsChanged } from '../config/index.js';
 import type { ServerConfig } from '../config/types.js';
 import type { Boundary } from '../observe/boundary.js';
 import type { Message } from '../protocol/message.js';
-import type { Link, LinkAdmin, LinkEvents, ServerLink } from '../protocol/ports.js';
+import type { Link, LinkAdmin, LinkEvents, Principal, ServerLink } from '../protocol/ports.js';
 import { LIST_KINDS, type ListKind } from '../protocol/lists.js';
 import type { Era } from '../protocol/revisions.js';
 import type { Session } from '../session/store.js';
@@ -28,6 +28,7 @@ export interface OwnLink extends ServerLink, LinkAdmin<ServerConfig> {}
 /** The owner of a link. `era`: preferred for servers that speak both. */
 export interface OwnClient {
   readonly id: string;
+  readonly principal: Principal;
   readonly capabilities: Readonly<Record<string, unknown>>;
   readonly era: Era;
 }
@@ -138,8 +139,12 @@ export function createOwnLinks(deps: OwnLinksDeps): OwnLinks {
     return era === 'legacy' || deps.catalog.get(server)?.era === 'legacy';
   }
 
+  function full(shared: ServerLink): ServerLink {
+    return fullLink(shared, `${deps.limit()} clients have a session of their own there (limits.per_client)`);
+  }
+
   function own(owner: Owner, servers: readonly ServerConfig[]): Owned {
-    const catalog = new OverlaidCatalog(deps.views().shared(owner.viewer));
+    const catalog = new OverlaidCatalog(deps.views().shared(owner.viewer, owner.route));
     const owned: Owned = { owner, catalog, links: new Map(), nexts: new Map() };
     for (const config of servers) add(owned, config);
     return owned;
@@ -197,7 +202,7 @@ export function createOwnLinks(deps: OwnLinksDeps): OwnLinks {
     const { name } = config;
     if (!hasRoom(name) && !makeRoom(name, owner)) {
       const shared = deps.catalog.get(name);
-      if (shared) catalog.put(fullLink(shared, deps.limit()));
+      if (shared) catalog.put(full(shared));
       return;
     }
     counts.set(name, (counts.get(name) ?? 0) + 1);
@@ -232,7 +237,7 @@ export function createOwnLinks(deps: OwnLinksDeps): OwnLinks {
       const shared = deps.catalog.get(name);
       if (hasRoom(name)) add(owned, config);
       // This client must not use the shared link.
-      else if (shared && catalog.get(name) === shared) catalog.put(fullLink(shared, deps.limit()));
+      else if (shared && catalog.get(name) === shared) catalog.put(full(shared));
     }
   }
 
@@ -427,7 +432,7 @@ export function createOwnLinks(deps: OwnLinksDeps): OwnLinks {
 }
 
 function clientOf({ id, viewer }: Owner): OwnClient {
-  return { id, capabilities: viewer.capabilities, era: viewer.era };
+  return { id, principal: viewer.principal, capabilities: viewer.capabilities, era: viewer.era };
 }
 
 /** Whether calls are under way that would end with its session, or its links. */

@@ -32,6 +32,8 @@ export interface QuestionsDeps {
 export interface AskContext {
   readonly session: Session | undefined;
   readonly server: string;
+  /** See Link.key. */
+  readonly key: string;
   /** Whether the merged endpoint is used, where a request shows which server it is from. */
   readonly merged: boolean;
   /** timeouts.input_ms of the server; 0: no limit. */
@@ -48,9 +50,9 @@ export interface Questions {
   /** Withdraws a request: tells the client and, if `why` is given, answers the server with an error. */
   withdraw(session: Session, id: string, why: string | undefined): void;
   /** An error asked the client to open URLs (2025-11-25, client/elicitation, "URL Elicitation Required Error"). */
-  elicit(session: Session, server: string, error: Buffer): void;
-  /** The session that was asked to open a URL; undefined: unknown. */
-  elicited(server: string, elicitationId: string): Session | undefined;
+  elicit(session: Session, key: string, error: Buffer): void;
+  /** The session that was asked to open a URL by the server of a link; undefined: unknown. */
+  elicited(key: string, elicitationId: string): Session | undefined;
   /** A session has ended. */
   drop(session: Session): void;
 }
@@ -83,15 +85,15 @@ export function createQuestions({ wheel, log, budget, bodyBytes }: QuestionsDeps
     if (why !== undefined) open.question.refuse({ code: -32603, message: why });
   }
 
-  function note(session: Session, server: string, elicitationId: string): void {
+  function note(session: Session, key: string, elicitationId: string): void {
     const bytes = Buffer.byteLength(elicitationId);
     const inAll = (remembered.get(session) ?? 0) + bytes;
     if (bytes > MAX_KEPT || inAll > MAX_KEPT_IN_ALL) {
-      log.debug('the id of an elicitation is too long to be remembered', { server, bytes, inAll });
+      log.debug('the id of an elicitation is too long to be remembered', { link: key, bytes, inAll });
       return;
     }
     remembered.set(session, inAll);
-    elicitations.set(`${server}\0${elicitationId}`, session, session);
+    elicitations.set(`${key}\0${elicitationId}`, session, session);
   }
 
   return {
@@ -133,7 +135,7 @@ export function createQuestions({ wheel, log, budget, bodyBytes }: QuestionsDeps
         },
       });
       session.questions = open;
-      if (elicitationId !== undefined) note(session, context.server, elicitationId);
+      if (elicitationId !== undefined) note(session, context.key, elicitationId);
       return id;
     },
     answer(session, message) {
@@ -158,14 +160,14 @@ export function createQuestions({ wheel, log, budget, bodyBytes }: QuestionsDeps
         open.question.progress(splice(message.body, [{ start: token.start, end: token.end, bytes: own }]));
     },
     withdraw,
-    elicit(session, server, error) {
+    elicit(session, key, error) {
       const data = objectOf(readObject(error)?.['data']);
       for (const each of (arrayOf(data?.['elicitations']) ?? []).slice(0, MAX_OPEN)) {
         const id = textOf(objectOf(each)?.['elicitationId']);
-        if (id !== undefined) note(session, server, id);
+        if (id !== undefined) note(session, key, id);
       }
     },
-    elicited: (server, elicitationId) => elicitations.get(`${server}\0${elicitationId}`),
+    elicited: (key, elicitationId) => elicitations.get(`${key}\0${elicitationId}`),
     drop(session) {
       for (const id of [...(session.questions?.keys() ?? [])]) withdraw(session, id, 'the client has gone');
       remembered.delete(session);

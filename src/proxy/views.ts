@@ -28,6 +28,13 @@ export interface ViewsDeps {
   readonly full: Readonly<Record<string, unknown>>;
   /** The registry with the links that belong to this client alone; undefined: it has none. */
   readonly own: (viewer: Viewer, route: Route) => Registry | undefined;
+  /** Puts the links of the user into a registry. `isShown`: whether he sees a server on the route. */
+  readonly ofUser?: (
+    principal: Principal,
+    route: Route,
+    base: Registry,
+    isShown: (server: string) => boolean,
+  ) => Registry;
   /** Who may see what; a reload replaces it. */
   readonly access: () => Access;
   /** What is known of the definitions of servers; undefined: none are pinned. */
@@ -41,8 +48,8 @@ export interface Views {
   of(viewer: Viewer, route: Route): View;
   /** The view of legacy clients without a session. */
   plain(principal: Principal, route: Route): View;
-  /** The registry for a caller's era and capabilities, without links of its own. */
-  shared(viewer: Viewer): Registry;
+  /** The registry for a caller's era, capabilities and user, without links of its client. */
+  shared(viewer: Viewer, route: Route): Registry;
   /** Whether a server is hidden from a caller, whether or not it exists. */
   hides(viewer: Viewer, route: Route, server: string): boolean;
   /** Whether a view shows the links of a registry. */
@@ -53,7 +60,7 @@ export interface Views {
   unrestricted(view: View, kind: NameKind, name: string): Target | undefined;
 }
 
-export function createViews({ catalogs, full, own, access, pins }: ViewsDeps): Views {
+export function createViews({ catalogs, full, own, ofUser, access, pins }: ViewsDeps): Views {
   const fullKey = capabilityKey(full);
   const classes = new Map<string, Registry>();
   const made = new WeakMap<Registry, Map<string | undefined, View>>();
@@ -62,7 +69,8 @@ export function createViews({ catalogs, full, own, access, pins }: ViewsDeps): V
   /** Filters by the registry below and what they are for, as long as the same access is in force. */
   let filters = { access: access(), byBase: new WeakMap<Registry, Map<object, Registry>>() };
 
-  function shared(viewer: Viewer): Registry {
+  /** The registry for an era and capabilities, the same for all users. */
+  function classOf(viewer: Viewer): Registry {
     const { era } = viewer;
     const capabilities = era === 'modern' ? viewer.capabilities : modernCapabilities(viewer, 'tools/call');
     const key = capabilityKey(capabilities);
@@ -73,6 +81,15 @@ export function createViews({ catalogs, full, own, access, pins }: ViewsDeps): V
     classes.set(name, registry);
     if (classes.size > MAX_CLASSES) classes.delete(classes.keys().next().value as string);
     return registry;
+  }
+
+  function withUser(base: Registry, principal: Principal, route: Route): Registry {
+    if (!ofUser) return base;
+    return ofUser(principal, route, base, (server) => !cut(base, principal, route).registry.hides(server));
+  }
+
+  function shared(viewer: Viewer, route: Route): Registry {
+    return withUser(classOf(viewer), viewer.principal, route);
   }
 
   /** The same filter for the same base and purpose; the oldest one goes first. `purpose`: compared by identity. */
@@ -143,10 +160,10 @@ export function createViews({ catalogs, full, own, access, pins }: ViewsDeps): V
         server === undefined || cut(catalogs.legacy, principal, route).registry.get(server) !== undefined
       );
     },
-    of: (viewer, route) => viewFor(own(viewer, route) ?? shared(viewer), viewer.principal, route),
-    plain: (principal, route) => viewFor(catalogs.legacy, principal, route),
+    of: (viewer, route) => viewFor(own(viewer, route) ?? shared(viewer, route), viewer.principal, route),
+    plain: (principal, route) => viewFor(withUser(catalogs.legacy, principal, route), principal, route),
     shared,
-    hides: (viewer, route, server) => cut(shared(viewer), viewer.principal, route).registry.hides(server),
+    hides: (viewer, route, server) => cut(classOf(viewer), viewer.principal, route).registry.hides(server),
     isOn: (view, registry) => origins.get(view)?.root === registry,
     whole(route) {
       const registry = onRoute(catalogs.modern, route);

@@ -22,8 +22,13 @@ export interface ServerHealth {
   readonly reconnects: number;
   readonly last_error: string | null;
   readonly state: LinkState;
-  /** The login that is missing; absent: none is. `reason`: never, revoked, scopes, issuer_changed. */
-  readonly login?: { readonly per: 'gateway'; readonly reason: string };
+  /**
+   * The login that is missing, with its reason: never, revoked, scopes, issuer_changed. Where each user has his own: how many are connected.
+   * Absent: none is missing.
+   */
+  readonly login?:
+    | { readonly per: 'gateway'; readonly reason: string }
+    | { readonly per: 'user'; readonly connected: number };
   /** null while unknown. */
   readonly era: 'legacy' | 'modern' | null;
   readonly revision: string | null;

@@ -45,6 +45,8 @@ export class Connection implements Link, LinkInterest, LinkAdmin<ServerConfig> {
   readonly shared: boolean;
   readonly stats: ServerStats;
   #config: ServerConfig;
+  /** What it lists is for one client or one user. */
+  readonly #isPrivate: boolean;
   readonly #calls: LinkCalls;
   readonly #own: OwnRequests;
   readonly #life: Lifecycle;
@@ -59,11 +61,12 @@ export class Connection implements Link, LinkInterest, LinkAdmin<ServerConfig> {
   #successor: Connection | undefined;
 
   constructor(deps: ConnectionDeps) {
-    const { client, config, second, stats } = deps;
+    const { client, user, config, second, stats } = deps;
     this.#config = config;
     this.server = config.name;
     this.shared = !client;
-    const suffix = client?.id ?? (second ? 'legacy' : undefined);
+    const suffix = client?.id ?? user ?? (second ? 'legacy' : undefined);
+    this.#isPrivate = client !== undefined || user !== undefined;
     this.key = suffix === undefined ? this.server : `${this.server}\0${suffix}`;
     this.stats = stats;
     const parts = createParts(deps, this);
@@ -131,7 +134,7 @@ export class Connection implements Link, LinkInterest, LinkAdmin<ServerConfig> {
 
   get freshness(): Freshness {
     const parts = this.era === 'modern' ? [this.#inventory.hints, this.#era.hints] : [undefined];
-    return freshnessOf(parts, this.#lists.due, !this.shared);
+    return freshnessOf(parts, this.#lists.due, this.#isPrivate);
   }
 
   get firstConnect(): boolean {

@@ -53,6 +53,8 @@ export interface ConnectionDeps {
   readonly clientInfo: { readonly name: string; readonly version: string };
   /** The one client that this link belongs to; undefined: it is shared, and the server never gets the roots of a client. */
   readonly client?: { readonly id: string; readonly capabilities: Readonly<Record<string, unknown>> };
+  /** The id of the one principal whose clients use this link; undefined: everybody's do, or those of `client`. */
+  readonly user?: string | undefined;
   /**
    * The legacy link beside a modern one of the same server. It is given up if the server refuses `initialize`: the bridge serves instead.
    */

@@ -2,6 +2,7 @@
  * Legacy links to servers that speak both eras. A shared HTTP server is connected as a modern one; once a legacy client has connected, a
  * legacy link is made as well, for tools that ask their client the legacy way. Without such a link the bridge serves legacy clients.
  */
+import { isPerUser } from '../../config/credentials.js';
 import type { ServerConfig } from '../../config/types.js';
 import type { GatewayError } from '../../errors.js';
 import type { Boundary } from '../../observe/boundary.js';
@@ -208,6 +209,8 @@ function mayNeedSecond({ config, link, next }: Upstream): boolean {
   // The server is about to be replaced: what it speaks now does not matter.
   if (next) return false;
   if (config.kind !== 'http' || config.session !== 'shared' || config.revision !== 'auto') return false;
+  // Each user has a link of his own, of which there is no second one.
+  if (isPerUser(config)) return false;
   return link.state === 'up' && link.era === 'modern';
 }
 

@@ -13,6 +13,7 @@ const facts = (more: Partial<StatusFacts> = {}): StatusFacts => ({
   off: false,
   hasProblem: false,
   pending: 0,
+  users: undefined,
   started: 0,
   ...more,
 });

@@ -95,7 +95,7 @@ describe('views', () => {
     expect(namesIn(views.of(viewerOf('other'), routeTo({})), 'tools')).toEqual(['a__shared']);
     expect(views.isOn(views.of(viewerOf('me'), routeTo({})), mine)).toBe(true);
     expect(views.isOn(views.of(viewerOf('other'), routeTo({})), mine)).toBe(false);
-    expect(views.shared(viewerOf('me'))).toBe(catalog);
+    expect(views.shared(viewerOf('me'), routeTo({}))).toBe(catalog);
   });
 
   it('keep the 64 classes used last, and one that was dropped shows the same when it comes back', () => {
