@@ -217,4 +217,24 @@ describe('a server that asks for a login', () => {
     // A JWT.
     expect(all).not.toMatch(/eyJ[\w-]+\.[\w-]+\./);
   });
+
+  it('prints the document of a client, for whoever hosts it', async () => {
+    const home = await emptyHome();
+    const url = 'https://static.example/mcpstead.json';
+    const printed = await home.run(['connections', '--client-metadata', url]);
+    expect([printed.status, JSON.parse(printed.stdout)]).toEqual([
+      0,
+      {
+        client_id: url,
+        client_name: 'mcpstead',
+        redirect_uris: ['http://127.0.0.1/-/oauth/callback'],
+        grant_types: ['authorization_code', 'refresh_token'],
+        response_types: ['code'],
+        token_endpoint_auth_method: 'none',
+        application_type: 'native',
+      },
+    ]);
+    for (const wrong of ['http://static.example/a', 'https://static.example', 'x'])
+      expect((await home.run(['connections', '--client-metadata', wrong])).status).toBe(2);
+  });
 });
