@@ -1,5 +1,4 @@
 /** Which client the gateway is at an authorization server (2026-07-28, basic/authorization/client-registration). */
-import { isLoopbackHost } from '../config/credentials.js';
 import { clientMetadata } from '../config/client-metadata.js';
 import type { OAuthConfig } from '../config/types.js';
 import type { Guard, GuardedFetch } from '../protocol/small-request.js';

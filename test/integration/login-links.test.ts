@@ -29,7 +29,7 @@ async function stage(config: Record<string, unknown> = {}, auth: Record<string, 
     { wait: [] },
   );
   const running = await startWithKey(
-    { servers: [{ name: 'x', url: guarded.url, auth }], ...config } as never,
+    { servers: [{ name: 'x', url: guarded.url, auth }], ...config },
     { wait: [] },
   );
   const state = (): string | undefined => running.gateway.health().servers[0]?.state;
