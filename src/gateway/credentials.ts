@@ -4,11 +4,12 @@
  */
 import { access } from 'node:fs/promises';
 import { join } from 'node:path';
+import { CALLBACK_PATH, clientMetadata } from '../config/client-metadata.js';
 import { changesHeaders, isShownAlike, takesLogin } from '../config/credentials.js';
 import { childEnvironment } from '../config/environment.js';
 import type { Config, HttpServerConfig, ServerConfig } from '../config/types.js';
 import type { Credentials } from '../credentials/credentials.js';
-import { CALLBACK_PATH, CLIENT_PATH, LOGIN_PATH } from '../downstream/http/logins.js';
+import { CLIENT_PATH, LOGIN_PATH } from '../downstream/http/logins.js';
 import type { Logger } from '../observe/log.js';
 import type { CredentialState, GatewayStats } from '../observe/stats.js';
 import type { Credential, CredentialRefusal } from '../protocol/credential.js';
@@ -190,11 +191,10 @@ export class GatewayCredentials {
   }
 
   /** The metadata of the gateway as a client; undefined: it has none. */
-  async clientDocument(): Promise<object | undefined> {
+  clientDocument(): Promise<object | undefined> {
     const id = this.#document();
-    if (id === undefined) return undefined;
-    const { clientMetadata } = await import('../credentials/clients.js');
-    return { client_id: id, ...clientMetadata(this.#redirectUri()) };
+    if (id === undefined) return Promise.resolve(undefined);
+    return Promise.resolve({ client_id: id, ...clientMetadata(this.#redirectUri()) });
   }
 
   close(): void {
