@@ -187,6 +187,7 @@ export class GatewayCore {
       ...{ env: deps.env, log, stats, state, config: () => this.#config },
       ...{ origin: () => this.admin.clientOrigin, isListening: () => this.#listening },
       permits: (...asked) => this.#gate.permits(...asked),
+      shownBy: (principal) => this.#runtime.auth.shownBy(principal),
     });
     this.#links = new Links({
       ...{

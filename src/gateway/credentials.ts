@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { CALLBACK_PATH, clientMetadata } from '../config/client-metadata.js';
 import { changesHeaders, isShownAlike, takesLogin } from '../config/credentials.js';
 import { childEnvironment } from '../config/environment.js';
-import type { Config, HttpServerConfig, ServerConfig } from '../config/types.js';
+import type { HttpServerConfig, ServerConfig } from '../config/types.js';
 import type { Credentials } from '../credentials/credentials.js';
 import { CLIENT_PATH, LOGIN_PATH } from '../downstream/http/logins.js';
 import type { Logger } from '../observe/log.js';
@@ -24,9 +24,9 @@ import type { Principal } from '../protocol/ports.js';
 import type { State } from '../state/open.js';
 import { createKeptHeaders } from './kept-headers.js';
 import { LoginLinks, ownerFor } from './login-links.js';
+import { subjectOf, type SubjectsDeps } from './subjects.js';
 
-export interface GatewayCredentialsDeps {
-  readonly config: () => Config;
+export interface GatewayCredentialsDeps extends SubjectsDeps {
   readonly env: NodeJS.ProcessEnv;
   readonly log: Logger;
   readonly stats: GatewayStats;
@@ -271,6 +271,8 @@ export class GatewayCredentials {
       redirectUri: () => this.#redirectUri(),
       document: () => this.#document(),
       run: commandRunner(childEnvironment(env, [], {})),
+      // eslint-disable-next-line @typescript-eslint/require-await -- what throws, rejects
+      subject: async (whose) => subjectOf(this.#deps, whose),
       loggedIn: (server, owner) => {
         this.links.loggedIn(server, owner);
       },
