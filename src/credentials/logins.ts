@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { isLoopbackHost } from '../config/credentials.js';
 import type { LoginOutcome } from '../observe/stats.js';
-import type { LoginAttempt, LoginState } from '../protocol/logins.js';
+import { UNKNOWN_LOGIN, type LoginAttempt, type LoginState } from '../protocol/logins.js';
 import type { Found } from './discovery.js';
 import type { Chosen } from './clients.js';
 import {
@@ -205,11 +205,7 @@ export class Logins {
    */
   async finish(returned: URLSearchParams, by: ReturnedBy, signal: AbortSignal): Promise<LoginAttempt> {
     const attempt = this.#valid(this.#byState(returned));
-    if (!attempt || attempt.used)
-      throw new CredentialProblem(
-        'login',
-        'this login is unknown, was used already, or its 10 minutes are over: begin it again',
-      );
+    if (!attempt || attempt.used) throw new CredentialProblem('login', UNKNOWN_LOGIN);
     const { protocol, hostname } = new URL(attempt.shown.redirectUri);
     const { cookie } = by;
     // Over https only the cookie with the prefix counts: another site of the same domain can set any other one.

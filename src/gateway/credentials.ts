@@ -20,6 +20,7 @@ import {
   type DeviceAttempt,
   type LoginAttempt,
   type LoginState,
+  UNKNOWN_LOGIN,
 } from '../protocol/logins.js';
 import type { Principal } from '../protocol/ports.js';
 import type { State } from '../state/open.js';
@@ -189,7 +190,10 @@ export class GatewayCredentials {
 
   /** Takes the answer of an authorization server. Rejects with an Error whose message says what is wrong. */
   async finish(returned: URLSearchParams, by: ReturnedBy, signal: AbortSignal): Promise<LoginAttempt> {
-    return (await this.#load()).logins.finish(returned, by, signal);
+    // Who comes back needs no credential: for him nothing is loaded, and without what was loaded no login is under way.
+    const room = await this.#room;
+    if (!room) throw new Error(UNKNOWN_LOGIN);
+    return room.logins.finish(returned, by, signal);
   }
 
   /** The metadata of the gateway as a client; undefined: it has none. */

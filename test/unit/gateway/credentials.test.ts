@@ -1,7 +1,7 @@
 /** The credentials of the gateway: which configuration counts when a reload changes a server while its connections drain. */
 import { expect, it } from 'vitest';
 import { resolveConfig } from '../../../src/config/index.js';
-import type { HttpServerConfig } from '../../../src/config/types.js';
+import type { Config, HttpServerConfig } from '../../../src/config/types.js';
 import { GatewayCredentials } from '../../../src/gateway/credentials.js';
 import { GatewayStats } from '../../../src/observe/stats.js';
 import { memoryState } from '../../../src/state/memory.js';
@@ -24,14 +24,17 @@ function configOf(port: number) {
   return { config, server: config.servers[0] as HttpServerConfig };
 }
 
-it('a connection that drains does not bring back the configuration before', async () => {
-  let current = configOf(1);
+function credentialsOf(config: () => Config) {
+  let opened = 0;
   const credentials = new GatewayCredentials({
-    config: () => current.config,
+    config,
     env: {},
     log: keptLog(),
     stats: new GatewayStats(),
-    state: () => Promise.resolve({ store: memoryState(Date.now), lasts: false } as never),
+    state: () => {
+      opened++;
+      return Promise.resolve({ store: memoryState(Date.now), lasts: false } as never);
+    },
     origin: () => 'http://127.0.0.1:8766',
     isListening: () => true,
     permits: () => true,
@@ -39,6 +42,18 @@ it('a connection that drains does not bring back the configuration before', asyn
   atEnd(() => {
     credentials.close();
   });
+  return { credentials, opened: () => opened };
+}
+
+it('who comes back without a login under way makes the gateway open nothing', async () => {
+  const { credentials, opened } = credentialsOf(() => configOf(1).config);
+  const error = await failure(credentials.finish(new URLSearchParams('state=s&code=c'), {}, signal));
+  expect([error.message, opened()]).toEqual([expect.stringContaining('this login is unknown'), 0]);
+});
+
+it('a connection that drains does not bring back the configuration before', async () => {
+  let current = configOf(1);
+  const { credentials } = credentialsOf(() => current.config);
   const [alice, bob] = ['key:alice', 'key:bob'].map((owner) => credentials.of(current.server, owner));
   current = configOf(2);
   const next = credentials.of(current.server, 'key:alice');
