@@ -204,6 +204,9 @@ class Discovery {
   async server(issuer: string): Promise<ServerMetadata> {
     if (!URL.canParse(issuer))
       throw new CredentialProblem('config', `names ${shown(issuer)}, which is not a URL`);
+    // `URL` drops or codes what a terminal or a page would show as something else.
+    if (!/^[\x21-\x7e]{1,2048}$/.test(issuer))
+      throw new CredentialProblem('config', `names ${shown(issuer)}, which is too long or no ASCII`);
     const { protocol, origin, pathname, search, hash, username, password } = new URL(issuer);
     if (protocol !== 'https:' && protocol !== 'http:')
       throw new CredentialProblem('config', `names ${shown(issuer)}, which is not https`);

@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { isLoopbackHost } from '../config/credentials.js';
 import type { LoginOutcome } from '../observe/stats.js';
-import type { LoginAttempt, LoginState } from '../protocol/logins.js';
+import { UNKNOWN_LOGIN, type LoginAttempt, type LoginState } from '../protocol/logins.js';
 import type { Found } from './discovery.js';
 import type { Chosen } from './clients.js';
 import {
@@ -19,6 +19,8 @@ import { withTokens, type Grant } from './grants.js';
 const LIFE_MS = 600_000;
 /** Logins at a time; more replace the oldest. */
 const MOST = 1000;
+/** Logins of one owner that wait for their person; more replace the oldest of his own. */
+const MOST_EACH = 50;
 /** Logins on another device. */
 const LONGEST_DEVICE_MS = 1_800_000;
 const DEVICE_REQUEST_MS = 30_000;
@@ -51,7 +53,17 @@ interface Attempt {
   result: LoginState;
   /** The code is being exchanged, or was. */
   used: boolean;
+  /** It ends on another device: no browser comes back. */
+  readonly isHeld: boolean;
   readonly waiting: Set<() => void>;
+}
+
+/** How an answer of an authorization server has come back. */
+export interface ReturnedBy {
+  /** Of the browser. `isOfHost`: see LoginCookie. */
+  readonly cookie?: { readonly value: string; readonly isOfHost: boolean } | undefined;
+  /** A person has copied the address by hand. */
+  readonly pasted?: boolean;
 }
 
 export interface LoginsDeps {
@@ -81,15 +93,13 @@ export class Logins {
       scopes: wish.scopes,
       params: wish.params,
     });
-    return this.#add(wish, proof, url, LIFE_MS).shown;
+    return this.#add(wish, proof, url, { lifeMs: LIFE_MS, isHeld: false }).shown;
   }
 
   /** A login that ends on another device. `url`: where the person goes there. */
   hold(wish: LoginWish, url: string, lifeMs: number): LoginAttempt {
-    const attempt = this.#add(wish, createProof(), url, Math.min(lifeMs, LONGEST_DEVICE_MS));
-    // No browser comes back.
-    attempt.used = true;
-    return attempt.shown;
+    const life = { lifeMs: Math.min(lifeMs, LONGEST_DEVICE_MS), isHeld: true };
+    return this.#add(wish, createProof(), url, life).shown;
   }
 
   /** Asks for the tokens of a login that was held, until it has ended. Never rejects. */
@@ -117,8 +127,13 @@ export class Logins {
   }
 
   /** Without a wait: the limit holds for logins that begin at once, too. */
-  #add(wish: LoginWish, proof: Proof, url: string, lifeMs: number): Attempt {
-    this.#forgetOld();
+  #add(
+    wish: LoginWish,
+    proof: Proof,
+    url: string,
+    { lifeMs, isHeld }: { readonly lifeMs: number; readonly isHeld: boolean },
+  ): Attempt {
+    this.#forgetOld(wish.principal);
     const shown: LoginAttempt = {
       id: randomBytes(16).toString('base64url'),
       server: wish.server,
@@ -135,7 +150,8 @@ export class Logins {
       proof,
       cookie: undefined,
       result: { state: 'waiting' },
-      used: false,
+      used: isHeld,
+      isHeld,
       waiting: new Set(),
     };
     this.#attempts.set(shown.id, attempt);
@@ -185,23 +201,18 @@ export class Logins {
   }
 
   /**
-   * Takes the answer of the authorization server. `cookie`: that of the browser; `pasted`: a person has copied the address by hand. Rejects
-   * with a CredentialProblem.
+   * Takes the answer of the authorization server. Rejects with a CredentialProblem.
    */
-  async finish(
-    returned: URLSearchParams,
-    by: { readonly cookie?: string | undefined; readonly pasted?: boolean },
-    signal: AbortSignal,
-  ): Promise<LoginAttempt> {
+  async finish(returned: URLSearchParams, by: ReturnedBy, signal: AbortSignal): Promise<LoginAttempt> {
     const attempt = this.#valid(this.#byState(returned));
-    if (!attempt || attempt.used)
-      throw new CredentialProblem(
-        'login',
-        'this login is unknown, was used already, or its 10 minutes are over: begin it again',
-      );
-    const isOwn = attempt.cookie !== undefined && attempt.cookie === by.cookie;
+    if (!attempt || attempt.used) throw new CredentialProblem('login', UNKNOWN_LOGIN);
+    const { protocol, hostname } = new URL(attempt.shown.redirectUri);
+    const { cookie } = by;
+    // Over https only the cookie with the prefix counts: another site of the same domain can set any other one.
+    const isOwn =
+      cookie !== undefined && attempt.cookie === cookie.value && (cookie.isOfHost || protocol !== 'https:');
     // Another person's browser must not bind his account: at a loopback address only this machine can come back.
-    if (!isOwn && by.pasted !== true && !isLoopbackHost(new URL(attempt.shown.redirectUri).hostname))
+    if (!isOwn && by.pasted !== true && !isLoopbackHost(hostname))
       throw new CredentialProblem(
         'login',
         'this browser did not begin the login: paste the address of this page into the terminal where mcpstead login waits',
@@ -280,12 +291,21 @@ export class Logins {
     this.#deps.count(attempt.shown.server, 'expired');
   }
 
-  #forgetOld(): void {
+  /** Makes room for a login of an owner. */
+  #forgetOld(principal: string): void {
+    const own: Attempt[] = [];
     for (const [id, attempt] of this.#attempts) {
-      const isUnderWay = attempt.used && attempt.result.state === 'waiting';
-      if (isUnderWay || (this.#valid(attempt) && this.#attempts.size < MOST)) continue;
-      this.#attempts.delete(id);
-      this.#expire(attempt);
+      const isWaiting = attempt.result.state === 'waiting';
+      if (isWaiting && attempt.used && !attempt.isHeld) continue;
+      if (!this.#valid(attempt) || this.#attempts.size >= MOST) {
+        this.#attempts.delete(id);
+        this.#expire(attempt);
+      } else if (isWaiting && attempt.shown.principal === principal) own.push(attempt);
+    }
+    for (const attempt of own.slice(0, Math.max(0, own.length - MOST_EACH + 1))) {
+      this.#attempts.delete(attempt.shown.id);
+      this.#end(attempt, { state: 'failed', text: `${MOST_EACH} others were begun since: begin it again` });
+      this.#deps.count(attempt.shown.server, 'expired');
     }
   }
 }

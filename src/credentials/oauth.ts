@@ -428,7 +428,8 @@ function refusedLogin(error: unknown, issuer: string): CredentialProblem {
     return new CredentialProblem(
       'login',
       `${shown(issuer)} refused the login: ${shown(code)}${text === undefined ? '' : ` (${shown(text)})`}`,
-      { code },
+      // Whoever knows the state of a login can write this; that a client is unknown, only the token endpoint says.
+      { code: code === 'invalid_client' ? undefined : code },
     );
   }
   return new CredentialProblem(

@@ -7,8 +7,9 @@ const LIFE_MS = 600_000;
 const FRESH_MS = 60_000;
 /** Offers at a time; more replace the oldest. */
 const MOST = 1000;
-/** Offers to one principal at a time. */
+/** Offers to one principal at a time, and those of them for one server, which names the scopes. */
 const MOST_EACH = 50;
+const MOST_OF_SERVER = 10;
 
 /** What somebody is offered. */
 export interface Offer extends LoginAsk {
@@ -57,7 +58,7 @@ export class Offers {
     const now = this.#deps.now();
     const known = this.#byKey.get(key);
     if (known && !this.#isDone(known) && known.shown.expires >= now + FRESH_MS) return known.shown;
-    this.#makeRoom(principal);
+    this.#makeRoom(principal, server);
     const kept: Kept = {
       key,
       shown: { ...wanted, id: randomBytes(16).toString('base64url'), expires: now + LIFE_MS },
@@ -158,14 +159,16 @@ export class Offers {
     return kept && kept.shown.expires > this.#deps.now() ? kept : undefined;
   }
 
-  #makeRoom(principal: string): void {
+  #makeRoom(principal: string, server: string): void {
     const now = this.#deps.now();
     const own: Kept[] = [];
     for (const kept of this.#byId.values()) {
       if (kept.shown.expires <= now) this.#forget(kept);
       else if (kept.shown.principal === principal) own.push(kept);
     }
-    const oldest = own.length >= MOST_EACH ? own[0] : undefined;
+    const ofServer = own.filter(({ shown }) => shown.server === server);
+    const crowd = ofServer.length >= MOST_OF_SERVER ? ofServer : own.length >= MOST_EACH ? own : [];
+    const [oldest] = crowd;
     if (oldest) this.#forget(oldest);
     for (const kept of this.#byId.values()) {
       if (this.#byId.size < MOST) break;

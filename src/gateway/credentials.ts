@@ -9,6 +9,7 @@ import { changesHeaders, isShownAlike, takesLogin } from '../config/credentials.
 import { childEnvironment } from '../config/environment.js';
 import type { HttpServerConfig, ServerConfig } from '../config/types.js';
 import type { Credentials } from '../credentials/credentials.js';
+import type { ReturnedBy } from '../credentials/logins.js';
 import { CLIENT_PATH, LOGIN_PATH } from '../downstream/http/logins.js';
 import type { Logger } from '../observe/log.js';
 import type { CredentialState, GatewayStats } from '../observe/stats.js';
@@ -19,6 +20,7 @@ import {
   type DeviceAttempt,
   type LoginAttempt,
   type LoginState,
+  UNKNOWN_LOGIN,
 } from '../protocol/logins.js';
 import type { Principal } from '../protocol/ports.js';
 import type { State } from '../state/open.js';
@@ -78,7 +80,12 @@ export class GatewayCredentials {
     const owners = this.#known.get(name) ?? new Map<string, LazyCredential>();
     const known = owners.get(owner);
     if (known && isShownAlike(known.config, config)) return known;
-    known?.close();
+    // What still uses the configuration before must not load it again: it would take the place of this one.
+    for (const [of, before] of owners) {
+      if (isShownAlike(before.config, config)) continue;
+      before.close();
+      owners.delete(of);
+    }
     const credential = new LazyCredential(config, {
       mayBeStored: () => this.#mayBeStored(),
       load: async () => {
@@ -182,12 +189,11 @@ export class GatewayCredentials {
   }
 
   /** Takes the answer of an authorization server. Rejects with an Error whose message says what is wrong. */
-  async finish(
-    returned: URLSearchParams,
-    by: { readonly cookie?: string | undefined; readonly pasted?: boolean },
-    signal: AbortSignal,
-  ): Promise<LoginAttempt> {
-    return (await this.#load()).logins.finish(returned, by, signal);
+  async finish(returned: URLSearchParams, by: ReturnedBy, signal: AbortSignal): Promise<LoginAttempt> {
+    // Who comes back needs no credential: for him nothing is loaded, and without what was loaded no login is under way.
+    const room = await this.#room;
+    if (!room) throw new Error(UNKNOWN_LOGIN);
+    return room.logins.finish(returned, by, signal);
   }
 
   /** The metadata of the gateway as a client; undefined: it has none. */
@@ -320,6 +326,7 @@ class LazyCredential implements Credential {
   readonly #heard = new Set<() => void>();
   #real: Real | undefined;
   #loading: Promise<Real> | undefined;
+  #isClosed = false;
 
   constructor(config: HttpServerConfig, deps: LazyDeps) {
     this.config = config;
@@ -364,13 +371,15 @@ class LazyCredential implements Credential {
     };
   }
 
-  /** It is loaded again when it is needed. */
+  /** Lets go of what was loaded. */
   unload(): void {
     this.#real = undefined;
     this.#loading = undefined;
   }
 
+  /** Rejects once it is closed, unless it was loaded before. */
   loaded(): Promise<Real> {
+    if (this.#isClosed && !this.#loading) return Promise.reject(new Error('is not in use any more'));
     return (this.#loading ??= this.#deps.load().then(
       (real) => {
         this.#real = real;
@@ -386,6 +395,7 @@ class LazyCredential implements Credential {
 
   /** Nothing uses it any more. Logins are closed by whoever keeps them. */
   close(): void {
+    this.#isClosed = true;
     if (takesLogin(this.config)) return;
     void this.#loading?.then(
       (real) => {

@@ -27,19 +27,33 @@ export function loginCookie(
     : `${name}=${value}; Path=${pathname}; ${rest}`;
 }
 
-/** The cookie of the login with this `state`, and the header that removes it. undefined: the browser has none. */
-export function loginCookieIn(
-  header: string | undefined,
-  state: string,
-): { readonly value: string; readonly removal: string } | undefined {
+export interface LoginCookie {
+  readonly value: string;
+  /** Only the gateway itself can have set it: the site of another host below the same domain cannot. */
+  readonly isOfHost: boolean;
+  /** The header that removes it. */
+  readonly removal: string;
+}
+
+/** The cookie of the login with this `state`, that with the prefix first. undefined: the browser has none. */
+export function loginCookieIn(header: string | undefined, state: string): LoginCookie | undefined {
   if (header === undefined || header.length > MOST_CHARS) return undefined;
   const name = nameOf(state);
+  const found = new Map<string, string>();
   for (const part of header.split(';')) {
     const at = part.indexOf('=');
     const [key, value] = [part.slice(0, Math.max(0, at)).trim(), part.slice(at + 1).trim()];
-    if ((key !== name && key !== `__Host-${name}`) || !VALUE.test(value)) continue;
-    const where = key === name ? 'Path=/-/oauth/callback' : 'Path=/; Secure';
-    return { value, removal: `${key}=; ${where}; HttpOnly; SameSite=Lax; Max-Age=0` };
+    if ((key === name || key === `__Host-${name}`) && VALUE.test(value) && !found.has(key))
+      found.set(key, value);
+  }
+  for (const [key, where] of [
+    [`__Host-${name}`, 'Path=/; Secure'],
+    [name, 'Path=/-/oauth/callback'],
+  ] as const) {
+    const value = found.get(key);
+    if (value === undefined) continue;
+    const removal = `${key}=; ${where}; HttpOnly; SameSite=Lax; Max-Age=0`;
+    return { value, isOfHost: key !== name, removal };
   }
   return undefined;
 }

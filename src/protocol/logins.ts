@@ -5,6 +5,10 @@ import type { Principal } from './principal.js';
 /** The owner of logins that serve everybody; other owners are ids of principals. */
 export const EVERYBODY = '';
 
+/** What is said where a browser comes back with the answer to no login. */
+export const UNKNOWN_LOGIN =
+  'this login is unknown, was used already, or its 10 minutes are over: begin it again';
+
 /** Why somebody has to log in. */
 export type LoginReason = 'never' | 'revoked' | 'scopes' | 'issuer_changed';
 

@@ -51,8 +51,12 @@ export async function openState(
   };
 }
 
-/** Returns a function that opens the state when it is needed first, and then gives the same one. */
+/** Returns a function that opens the state when it is needed first, and then gives the same one. A failure is tried again. */
 export function openOnce(...from: Parameters<typeof openState>): () => Promise<State> {
   let opened: Promise<State> | undefined;
-  return () => (opened ??= openState(...from));
+  return () =>
+    (opened ??= openState(...from).catch((error: unknown) => {
+      opened = undefined;
+      throw error;
+    }));
 }

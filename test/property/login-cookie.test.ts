@@ -29,6 +29,14 @@ it('is found again by its login alone, whatever else is there', () => {
         const removal = loginCookieIn(sent, own)?.removal ?? '';
         const path = / Path=[^;]+/.exec(header)?.[0];
         expect([removal.split('=')[0], / Path=[^;]+/.exec(removal)?.[0]]).toEqual([pair.split('=')[0], path]);
+        expect(loginCookieIn(sent, own)?.isOfHost).toBe(origin.startsWith('https:'));
+        // What another site of the domain sets does not hide it.
+        const name = (pair.split('=')[0] as string).replace('__Host-', '');
+        if (origin.startsWith('https:'))
+          expect(loginCookieIn(`${name}=evil; ${sent}`, own)).toMatchObject({
+            value: secret,
+            isOfHost: true,
+          });
         expect(header.startsWith('__Host-')).toBe(origin.startsWith('https:'));
         expect(header.includes('; Secure')).toBe(origin.startsWith('https:'));
         expect(header).toContain('; HttpOnly; SameSite=Lax; Max-Age=600');

@@ -1,7 +1,7 @@
 /** What browsers and authorization servers see of a login to a server: where it begins, where it comes back to, and who the gateway is. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { GatewayError } from '../../errors.js';
-import { loginCookieIn } from '../../protocol/login-cookie.js';
+import { loginCookieIn, type LoginCookie } from '../../protocol/login-cookie.js';
 import { failedPage, loggedInPage, loginPage, type LoginPage } from './login-page.js';
 import { sendPage } from './page.js';
 import { sendError, sendJson } from './respond.js';
@@ -12,7 +12,7 @@ export interface LoginPages {
   /** Takes the answer of an authorization server. Rejects with an Error whose message says what is wrong, for people. */
   finish(
     returned: URLSearchParams,
-    by: { readonly cookie?: string },
+    by: { readonly cookie?: Pick<LoginCookie, 'value' | 'isOfHost'> },
     signal: AbortSignal,
   ): Promise<{ readonly server: string }>;
   /** What the page of a link shows; undefined: there is no such link. Never rejects. */
@@ -48,7 +48,7 @@ export async function serveCallback(
     over.abort(new Error(`no answer within ${FINISH_MS / 1000} s`));
   }, FINISH_MS);
   try {
-    await pages.finish(returned, cookie ? { cookie: cookie.value } : {}, over.signal);
+    await pages.finish(returned, cookie ? { cookie } : {}, over.signal);
   } catch (error) {
     return sendPage(req, res, failedPage((error as Error).message, removal));
   } finally {

@@ -231,6 +231,21 @@ it.each([500, 503, 429])('HTTP %i is temporary, and no further place is asked', 
   expect([error.kind, asked]).toEqual(['temporary', [PRM]]);
 });
 
+it.each([
+  'https://as.example/\u001b[2J',
+  'https://as.example/\u202etset',
+  ' https://as.example',
+  'https://as.\nexample',
+])('an issuer with characters that are no part of a URL is asked for nothing: %j', async (issuer) => {
+  const { asked, found } = run({
+    [PRM]: { ...RESOURCE, authorization_servers: [issuer] },
+    [AS]: { ...SERVER, issuer },
+  });
+  const { message } = await failure(found);
+  expect(message).toMatch(/^names https:[\x21-\x7e ]+, which is too long or no ASCII$/);
+  expect(asked).toEqual([PRM]);
+});
+
 it('tries three of many servers, within twelve fetches', async () => {
   const servers = Array.from({ length: 20 }, (_, i) => `https://s${i}.example/t`);
   const { asked, found } = run({ [PRM_ROOT]: { ...RESOURCE, authorization_servers: servers } });

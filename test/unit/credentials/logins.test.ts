@@ -17,10 +17,30 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
+const WISH: Omit<LoginWish, 'tokens'> = {
+  server: 'x',
+  serverUrl: 'https://mcp.example/mcp',
+  principal: '',
+  found: { server: SERVER, resource: 'https://mcp.example/mcp', scopes: undefined, issuers: [] },
+  chosen: {
+    client: {
+      issuer: SERVER.issuer,
+      id: 'c',
+      kind: 'given',
+      authentication: { method: 'client_secret_post', secret: 'secret-c' },
+    },
+    redirectUri: LOCAL,
+  },
+  scopes: ['read'],
+  asked: ['write'],
+  params: {},
+};
+
 function setup(
   reply: Reply | (() => Promise<Reply>) = { access_token: 'secret-a', token_type: 'bearer', expires_in: 60 },
 ) {
   const { fetch, asked } = scripted({ [TOKEN]: reply });
+  const tokens = { fetch, guard: OPEN, params: {} };
   const grants: Grant[] = [];
   const counts: string[] = [];
   const answered: (string | undefined)[] = [];
@@ -38,26 +58,12 @@ function setup(
   });
   const begin = (redirectUri = LOCAL, more: Partial<LoginWish> = {}) =>
     logins.begin({
-      server: 'x',
-      serverUrl: 'https://mcp.example/mcp',
-      principal: '',
-      found: { server: SERVER, resource: 'https://mcp.example/mcp', scopes: undefined, issuers: [] },
-      chosen: {
-        client: {
-          issuer: SERVER.issuer,
-          id: 'c',
-          kind: 'given',
-          authentication: { method: 'client_secret_post', secret: 'secret-c' },
-        },
-        redirectUri,
-      },
-      scopes: ['read'],
-      asked: ['write'],
-      params: {},
-      tokens: { fetch, guard: OPEN, params: {} },
+      ...WISH,
+      chosen: { ...WISH.chosen, redirectUri },
+      tokens,
       ...more,
     });
-  return { logins, begin, asked, grants, counts, answered };
+  return { logins, begin, tokens, asked, grants, counts, answered };
 }
 
 function answer(
@@ -126,13 +132,15 @@ it('at a public redirect URI the browser that began, or the pasted address', asy
   expect(await failure(logins.finish(answer(attempt), {}, signal))).toMatchObject({ code: 'other_browser' });
   const first = logins.bind(attempt.id);
   const cookie = logins.bind(attempt.id);
-  for (const other of [undefined, '', first, 'x'])
-    expect(await failure(logins.finish(answer(attempt), { cookie: other }, signal))).toMatchObject({
+  const of = (value = '', isOfHost = true) => ({ cookie: { value, isOfHost } });
+  // Another site below the same domain can set any cookie but that of the host.
+  for (const other of [{}, of(''), of(first), of('x'), of(cookie, false)])
+    expect(await failure(logins.finish(answer(attempt), other, signal))).toMatchObject({
       code: 'other_browser',
     });
   expect(asked).toEqual([]);
   // The attempt is not spent by them.
-  await logins.finish(answer(attempt), { cookie }, signal);
+  await logins.finish(answer(attempt), of(cookie), signal);
   const second = await begin(PUBLIC);
   await logins.finish(answer(second), { pasted: true }, signal);
   const evil = await begin('https://127.evil.example/cb');
@@ -188,14 +196,39 @@ it('keeps a thousand, also when more begin at once, but drops none that is being
     return { access_token: 'a', token_type: 'bearer' };
   });
   const busy = await begin();
+  let owners = 0;
+  const another = () => begin(LOCAL, { principal: `key:${++owners % 30}` });
   const finished = logins.finish(answer(busy), {}, signal);
   await vi.waitUntil(() => asked.length === 1);
-  const all = await Promise.all(Array.from({ length: 1010 }, () => begin()));
+  const all = await Promise.all(Array.from({ length: 1010 }, another));
   expect(all.filter(({ id }) => logins.find(id))).toHaveLength(999);
   expect(counts.filter((each) => each === 'expired')).toHaveLength(11);
   go();
   await finished;
   expect(logins.stateOf(busy.id)).toEqual({ state: 'done' });
+});
+
+it('fifty of one owner wait, also on other devices: more replace the oldest of his own alone', async () => {
+  const { logins, begin, counts, tokens } = setup();
+  const alice = await begin(LOCAL, { principal: 'key:alice' });
+  const bobs = [];
+  for (let n = 0; n < 40; n++) bobs.push((await begin(LOCAL, { principal: 'key:bob' })).id);
+  const wish = { ...WISH, principal: 'key:bob', tokens };
+  const page = 'https://as.example/device';
+  const device = Array.from({ length: 2000 }, () => logins.hold(wish, page, 1_800_000).id);
+  const left = [...bobs, ...device].filter((id) => logins.find(id));
+  expect(left).toEqual(device.slice(-50));
+  expect(logins.find(alice.id)).toBe(alice);
+  expect(await logins.ended(bobs[0] as string, signal)).toBeUndefined();
+  expect(counts).toHaveLength(1990);
+});
+
+it('what comes back with a browser says nothing about the client', async () => {
+  const { logins, begin, answered, counts } = setup();
+  const attempt = await begin();
+  const error = await failure(logins.finish(answer(attempt, { error: 'invalid_client' }), {}, signal));
+  expect(error.message).toContain('refused the login: invalid_client');
+  expect([answered, counts]).toEqual([[], ['refused']]);
 });
 
 it.each([

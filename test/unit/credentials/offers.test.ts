@@ -66,6 +66,14 @@ describe('an offer', () => {
     ]);
   });
 
+  it('is one of ten of a principal for a server, which may name other scopes each time', () => {
+    const { offers } = setup();
+    const other = offers.offer({ ...WANTED, server: 'y' });
+    const all = Array.from({ length: 200 }, (_, n) => offers.offer({ ...WANTED, scopes: [`s${n}`] }).id);
+    expect(all.filter((id) => offers.find(id))).toEqual(all.slice(-10));
+    expect(offers.find(other.id)).toBe(other);
+  });
+
   it('is done by every login to its server for its owner, and is then not given again', async () => {
     const { offers, heard } = setup();
     const offer = offers.offer(WANTED);

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { silent } from '../../../src/observe/log.js';
 import { runKeyCommand } from '../../../src/state/key-command.js';
-import { openState, type State } from '../../../src/state/open.js';
+import { openOnce, openState, type State } from '../../../src/state/open.js';
 import { labelledKey } from '../../../src/state/sealed.js';
 import { KeyFile, parseKeys } from '../../../src/state/state-key.js';
 import { keptLog, scratchFolder } from '../../helpers/state.js';
@@ -130,6 +130,22 @@ describe('state.key_command', () => {
     await expect(open({ key_command: ['/no/such/program'] })).rejects.toThrow(
       "state.key_command: '/no/such/program' cannot be started: spawn /no/such/program ENOENT",
     );
+  });
+
+  it('is run again after it failed, and once more no more', async () => {
+    const file = join(scratchFolder(), 'runs');
+    const script = `const { appendFileSync, readFileSync } = require('node:fs');
+      appendFileSync(process.argv[1], 'x');
+      if (readFileSync(process.argv[1], 'utf8') === 'x') process.exit(1);
+      console.log('${text(randomBytes(32))}')`;
+    const config = {
+      state: { key_command: [process.execPath, '-e', script, file], older_keys: [] },
+      mcp: {},
+    };
+    const state = openOnce(config as unknown as Config, process.env, keptLog());
+    await expect(Promise.all([state(), state()])).rejects.toThrow('ended with status 1');
+    expect(await state()).toBe(await state());
+    expect(readFileSync(file, 'utf8')).toBe('xx');
   });
 
   it('is killed with its children when it does not end', async () => {
