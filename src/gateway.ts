@@ -239,6 +239,7 @@ export class GatewayCore {
       interests: () => interests,
       bridge: () => this.#bridge,
       sessionless,
+      credentials: this.#credentials,
       tasks,
       streams,
       given,

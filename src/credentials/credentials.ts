@@ -294,6 +294,13 @@ export class Credentials {
     });
   }
 
+  /** Erases the logins of principals that are gone: who gets the same id later is somebody else. */
+  async eraseOwners(ids: ReadonlySet<string>): Promise<void> {
+    await eraseGrants(await this.#deps.records(), (_key, _server, principal) => !ids.has(principal));
+    for (const { credentials } of this.#entries.values())
+      for (const [owner, credential] of credentials) if (ids.has(owner)) await credential.reload();
+  }
+
   /** Forgets a server that was removed. */
   remove(server: string): void {
     for (const credential of this.#entries.get(server)?.credentials.values() ?? []) credential.close();

@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { isLoopbackHost } from '../config/credentials.js';
 import type { LoginOutcome } from '../observe/stats.js';
-import { UNKNOWN_LOGIN, type LoginAttempt, type LoginState } from '../protocol/logins.js';
+import { EVERYBODY, UNKNOWN_LOGIN, type LoginAttempt, type LoginState } from '../protocol/logins.js';
 import type { Found } from './discovery.js';
 import type { Chosen } from './clients.js';
 import {
@@ -211,8 +211,9 @@ export class Logins {
     // Over https only the cookie with the prefix counts: another site of the same domain can set any other one.
     const isOwn =
       cookie !== undefined && attempt.cookie === cookie.value && (cookie.isOfHost || protocol !== 'https:');
-    // Another person's browser must not bind his account: at a loopback address only this machine can come back.
-    if (!isOwn && by.pasted !== true && !isLoopbackHost(hostname))
+    // Another person's browser must not bind his account. At a loopback address only this machine can come back, which several users may share.
+    const isThisMachine = isLoopbackHost(hostname) && attempt.shown.principal === EVERYBODY;
+    if (!isOwn && by.pasted !== true && !isThisMachine)
       throw new CredentialProblem(
         'login',
         'this browser did not begin the login: paste the address of this page into the terminal where mcpstead login waits',

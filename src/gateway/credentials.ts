@@ -158,6 +158,11 @@ export class GatewayCredentials {
     return (await this.#withAll()).prune(kept);
   }
 
+  /** Erases the logins of principals that are gone. */
+  async eraseOwners(ids: ReadonlySet<string>): Promise<void> {
+    if (ids.size > 0 && (await this.#mayBeStored())) await (await this.#load()).eraseOwners(ids);
+  }
+
   /** Whose login to a server a principal makes; undefined: he is no person whom the gateway can tell from others. */
   ownerFor(server: string, principal: Principal): string | undefined {
     const config = this.#deps.config().servers.find(({ name }) => name === server);

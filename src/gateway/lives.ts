@@ -14,6 +14,7 @@ import { routeOf } from '../proxy/route.js';
 import type { Tasks } from '../proxy/tasks.js';
 import type { Session } from '../session/store.js';
 import type { Streams } from '../session/streams.js';
+import type { GatewayCredentials } from './credentials.js';
 import type { Links } from './links.js';
 import type { Sessions } from './sessions.js';
 
@@ -29,6 +30,7 @@ export interface LivesDeps {
   readonly bridge: () => Bridge;
   readonly sessionless: Sessionless;
   readonly tasks: Pick<Tasks, 'forget'>;
+  readonly credentials: Pick<GatewayCredentials, 'eraseOwners'>;
   readonly streams: Streams;
   readonly given: GivenLists;
   readonly auth: () => Authenticator;
@@ -76,7 +78,9 @@ export class Lives {
     this.#deps.links().users.endWhere((principal) => !current.current(principal));
     for (const incoming of sessionless.all())
       if (isWithdrawn(incoming)) incoming.exchange?.cancel('credential withdrawn');
-    tasks.forget(goneKeys(before, after));
+    const gone = goneKeys(before, after);
+    tasks.forget(gone);
+    this.#deps.boundary.detach('detached', this.#deps.credentials.eraseOwners(gone));
     for (const session of [...sessions().store.all()]) if (session.open) this.#review(session);
     for (const listener of [...listeners.all()])
       this.#reviewListener(listener, current.current(listener.caller.principal));

@@ -186,6 +186,26 @@ describe('a server where each user logs in for himself', () => {
     });
   });
 
+  it('gives a login to nobody who gets the name of a key later', async () => {
+    const dir = scratchFolder();
+    const { upstream } = await startGuarded({ legacy: { tools: [tool('t')], onCall: echoToken } });
+    const [key, later] = [createApiKey(), createApiKey()];
+    const configOf = (of: string) => ({
+      host: '127.0.0.1',
+      port: 0,
+      state: { dir },
+      servers: [upstream.entry('x', { auth: { per: 'user' as const } })],
+      mcp: { auth: { keys: [{ name: 'alice', sha256: [hashApiKey(of)] }] } },
+    });
+    const running = await startGateway(configOf(key), { wait: [] });
+    await logIn(running, await session(running, { authorization: `Bearer ${key}` }));
+    await running.gateway.reload(configOf(later));
+    const next = await session(running, { authorization: `Bearer ${later}` });
+    await until(async () => 'error' in (await called(running, next)), 'the end of the login');
+    expect((await called(running, next)).error?.code).toBe(-32000);
+    expect(linkIn(await called(running, next))).toContain('/-/login/');
+  });
+
   it('is a mistake where users cannot be told apart', async () => {
     const { upstream } = await startGuarded();
     await expect(

@@ -38,6 +38,7 @@ function credentialsOf(config: () => Config) {
     origin: () => 'http://127.0.0.1:8766',
     isListening: () => true,
     permits: () => true,
+    shownBy: () => undefined,
   });
   atEnd(() => {
     credentials.close();
