@@ -4,9 +4,9 @@
  */
 import { access } from 'node:fs/promises';
 import { join } from 'node:path';
-import { changesHeaders, isShownAlike, takesLogin } from '../config/credentials.js';
+import { changesHeaders, isShownAlike, takesKey, takesLogin, usesOAuth } from '../config/credentials.js';
 import { childEnvironment } from '../config/environment.js';
-import type { Config, HttpServerConfig, ServerConfig } from '../config/types.js';
+import type { Config, ServerConfig } from '../config/types.js';
 import type { Credentials } from '../credentials/credentials.js';
 import { CALLBACK_PATH, CLIENT_PATH, LOGIN_PATH } from '../downstream/http/logins.js';
 import type { Logger } from '../observe/log.js';
@@ -23,6 +23,7 @@ import type { Principal } from '../protocol/ports.js';
 import type { State } from '../state/open.js';
 import { createKeptHeaders } from './kept-headers.js';
 import { LoginLinks, ownerFor } from './login-links.js';
+import { ServerKeys } from './server-keys.js';
 
 export interface GatewayCredentialsDeps {
   readonly config: () => Config;
@@ -44,11 +45,18 @@ export class GatewayCredentials {
   readonly #deps: GatewayCredentialsDeps;
   /** By server, then by owner. */
   readonly #known = new Map<string, Map<string, LazyCredential>>();
+  readonly #keys: ServerKeys;
   #room: Promise<Credentials> | undefined;
   #closed = false;
 
   constructor(deps: GatewayCredentialsDeps) {
     this.#deps = deps;
+    this.#keys = new ServerKeys({
+      ...deps,
+      loggedIn: (server, owner) => {
+        this.links.loggedIn(server, owner);
+      },
+    });
     this.links = new LoginLinks({
       config: deps.config,
       origin: () => (deps.isListening() ? deps.origin() : undefined),
@@ -58,6 +66,7 @@ export class GatewayCredentials {
         this.#known.get(server)?.get(owner)?.onChange(heard) ?? (() => undefined),
       preview: async (ask, signal) => (await this.#withAll()).preview(ask, signal),
       login: (server, owner, scopes, signal) => this.login(server, owner, scopes, signal),
+      setKey: (server, owner, key) => this.#keys.set(server, owner, key),
       bind: async (id) => (await this.#room)?.logins.bind(id),
       isOpen: async ({ id }) => (await this.#room)?.logins.stateOf(id)?.state === 'waiting',
     });
@@ -78,10 +87,12 @@ export class GatewayCredentials {
     const known = owners.get(owner);
     if (known && isShownAlike(known.config, config)) return known;
     known?.close();
+    if (known) this.#removeOther(config);
     const credential = new LazyCredential(config, {
       mayBeStored: () => this.#mayBeStored(),
       load: async () => {
         if (isKept) return createKeptHeaders(config, this.#deps, owner === EVERYBODY ? undefined : owner);
+        if (takesKey(config)) return this.#keys.of(config, owner);
         const real = (await this.#load()).of(config, owner);
         if (!real) throw new Error(`'${name}' has no credential`);
         return real;
@@ -94,12 +105,22 @@ export class GatewayCredentials {
     return credential;
   }
 
+  /** A server that had another kind of credential is forgotten there. */
+  #removeOther(config: ServerConfig): void {
+    const { name } = config;
+    if (!takesKey(config)) return this.#keys.remove(name);
+    this.#withRoom((room) => {
+      room.remove(name);
+    });
+  }
+
   #release(server: string, owner: string, credential: LazyCredential): void {
     const owners = this.#known.get(server);
     if (owners?.get(owner) !== credential) return;
     owners.delete(owner);
     credential.close();
     credential.unload();
+    this.#keys.release(server, owner);
     this.#withRoom((room) => {
       room.release(server, owner);
     });
@@ -136,18 +157,31 @@ export class GatewayCredentials {
     options: { readonly forgetClient: boolean },
     signal: AbortSignal,
   ): Promise<boolean> {
+    if (this.#keys.takes(server)) return this.#keys.logout(server, owner);
     return (await this.#withAll()).logout(server, owner, options, signal);
   }
 
   /** `owner`: whose logins are shown where each user has his own; EVERYBODY: nobody's. */
   async connections(owner: string): Promise<readonly Connection[]> {
-    return (await this.#withAll()).connections(owner);
+    const all = [await this.#keys.connections(owner), await (await this.#withAll()).connections(owner)];
+    return all.flat().sort((a, b) => (a.server < b.server ? -1 : 1));
+  }
+
+  /** Whether a server takes a key instead of a login. */
+  takesKey(server: string): boolean {
+    return this.#keys.takes(server);
+  }
+
+  /** Sets the key of a server. Rejects with an Error whose message says why it cannot. */
+  setKey(server: string, owner: string, key: string): Promise<void> {
+    return this.#keys.set(server, owner, key);
   }
 
   async prune(): Promise<readonly string[]> {
     // A server that is disabled may come back.
     const kept = new Set(this.#deps.config().disabled.map(({ name }) => name));
-    return (await this.#withAll()).prune(kept);
+    const gone = [...(await this.#keys.prune(kept)), ...(await (await this.#withAll()).prune(kept))];
+    return [...new Set(gone)];
   }
 
   /** Whose login to a server a principal makes; undefined: he is no person whom the gateway can tell from others. */
@@ -201,6 +235,7 @@ export class GatewayCredentials {
     this.#closed = true;
     for (const name of this.#known.keys()) this.#closeKept(name);
     this.links.close();
+    this.#keys.close();
     this.#withRoom((room) => {
       room.close();
     });
@@ -221,6 +256,7 @@ export class GatewayCredentials {
     // A server that is gone gets no metrics again.
     const stats = this.#deps.stats.servers.get(name);
     if (stats) stats.credential = undefined;
+    this.#keys.remove(name);
     this.#withRoom((room) => {
       room.remove(name);
     });
@@ -229,7 +265,7 @@ export class GatewayCredentials {
   /** With the credentials of all servers, not only of those that were asked for one. */
   async #withAll(): Promise<Credentials> {
     const room = await this.#load();
-    for (const server of this.#deps.config().servers.filter(takesLogin)) {
+    for (const server of this.#deps.config().servers.filter(usesOAuth)) {
       const credential = this.of(server);
       if (credential instanceof LazyCredential) await credential.loaded();
     }
@@ -313,13 +349,13 @@ type Real = Credential & { readonly state: CredentialState | undefined; close?()
 const NOTHING: readonly string[] = [];
 
 class LazyCredential implements Credential {
-  readonly config: HttpServerConfig;
+  readonly config: ServerConfig;
   readonly #deps: LazyDeps;
   readonly #heard = new Set<() => void>();
   #real: Real | undefined;
   #loading: Promise<Real> | undefined;
 
-  constructor(config: HttpServerConfig, deps: LazyDeps) {
+  constructor(config: ServerConfig, deps: LazyDeps) {
     this.config = config;
     this.#deps = deps;
   }
@@ -332,6 +368,10 @@ class LazyCredential implements Credential {
     return this.#real?.headers ?? NOTHING;
   }
 
+  get environment(): Readonly<Record<string, string>> | undefined {
+    return this.#real?.environment;
+  }
+
   get state(): CredentialState | undefined {
     return this.#real?.state;
   }
@@ -341,7 +381,7 @@ class LazyCredential implements Credential {
   }
 
   async ready(signal: AbortSignal): Promise<void> {
-    const mayDoWithout = takesLogin(this.config) && this.config.auth.grant === 'authorization_code';
+    const mayDoWithout = usesOAuth(this.config) && this.config.auth.grant === 'authorization_code';
     if (!this.#real && mayDoWithout && !(await this.#deps.mayBeStored())) return;
     await (await this.loaded()).ready(signal);
   }
