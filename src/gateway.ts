@@ -184,11 +184,10 @@ export class GatewayCore {
       clock: () => Date.now(),
     });
     this.#credentials = new GatewayCredentials({
-      ...{ env: deps.env, log, stats, state },
-      config: () => this.#config,
-      origin: () => this.admin.clientOrigin,
-      isListening: () => this.#listening,
+      ...{ env: deps.env, log, stats, state, config: () => this.#config },
+      ...{ origin: () => this.admin.clientOrigin, isListening: () => this.#listening },
       permits: (...asked) => this.#gate.permits(...asked),
+      shownBy: (principal) => this.#runtime.auth.shownBy(principal),
     });
     this.#links = new Links({
       ...{

@@ -3,7 +3,7 @@ import { computed, effect, useSignal } from '@preact/signals';
 import type { ComponentType, JSX } from 'preact';
 import { useEffect, useRef } from 'preact/hooks';
 import { key, signOut } from './data/api.js';
-import { connection, heard, isOperator, me, now, readMe, servers } from './data/live.js';
+import { connection, heard, isOperator, isRoleless, me, now, readMe, servers } from './data/live.js';
 import { age, count } from './format.js';
 import { helpOpen, keysOn, setKeys, type Letters } from './keys.js';
 import { place, to } from './router.js';
@@ -11,6 +11,7 @@ import { Activity, CallPage } from './screens/activity.js';
 import { Prompts, Resources, Tools } from './screens/catalog.js';
 import { Clients } from './screens/clients.js';
 import { Config } from './screens/config.js';
+import { Connections } from './screens/connections.js';
 import { Explain } from './screens/explain.js';
 import { PromptPage, ResourcePage, ToolPage } from './screens/items.js';
 import { Logs } from './screens/logs.js';
@@ -37,6 +38,12 @@ const SCREENS: readonly Screen[] = [
   { id: 'prompts', text: 'Prompts', letter: 'p', shown: always },
   { id: 'resources', text: 'Resources', letter: 'r', shown: always },
   { id: 'activity', text: 'Activity', letter: 'a', shown: always },
+  {
+    id: 'connections',
+    text: 'Connections',
+    letter: 'm',
+    shown: () => me.value?.has.connections === true,
+  },
   { id: 'clients', text: 'Clients', letter: 'c', shown: always },
   { id: 'charts', text: 'Charts', letter: 'h', shown: always },
   { id: 'config', text: 'Config', letter: 'f', shown: always },
@@ -51,8 +58,8 @@ export const letters = (): Letters =>
 
 export function App(): JSX.Element {
   if (key.value === null) return <SignIn />;
+  if (isRoleless.value || me.value?.role === 'none') return <NoRole />;
   if (!me.value) return <Waiting />;
-  if (me.value.role === 'none') return <NoRole />;
   return <Frame />;
 }
 
@@ -167,6 +174,8 @@ function Shown(): JSX.Element {
       return item === undefined ? <Resources /> : <ResourcePage key={item} uri={item} />;
     case 'activity':
       return item === undefined ? <Activity /> : <CallPage key={item} id={item} />;
+    case 'connections':
+      return <Connections />;
     case 'clients':
       return <Clients />;
     case 'config':

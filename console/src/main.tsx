@@ -3,7 +3,7 @@ import { effect } from '@preact/signals';
 import { render } from 'preact';
 import { App, letters } from './app.js';
 import { exchangeTicket, key, refusal, setKey, signOut, type Failure } from './data/api.js';
-import { connection, me, readMe, start } from './data/live.js';
+import { connection, isRoleless, me, readMe, start } from './data/live.js';
 import { listen } from './keys.js';
 import { place, replace, to } from './router.js';
 
@@ -38,7 +38,7 @@ async function signIn(): Promise<Failure | null> {
     show();
     await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
   }
-  if (me.value?.role !== 'none') start();
+  if (!isRoleless.value && me.value?.role !== 'none') start();
   return null;
 }
 

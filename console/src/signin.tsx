@@ -2,7 +2,8 @@
 import { signal, useSignal } from '@preact/signals';
 import type { JSX } from 'preact';
 import { refusal, setKey, signedOut, signOut, type Failure } from './data/api.js';
-import { me, readMe, start } from './data/live.js';
+import { isRoleless, readMe, start } from './data/live.js';
+import { OwnConnections } from './screens/connections.js';
 import { Button, Command } from './ui/basics.js';
 
 /** What was refused is what was typed, not the ticket that the page was opened with. */
@@ -25,7 +26,7 @@ export function SignIn(): JSX.Element {
     busy.value = false;
     refusal.value = refused;
     if (refused) signOut(null);
-    else start();
+    else if (!isRoleless.value) start();
   };
   return (
     <main class="signin">
@@ -111,9 +112,7 @@ export function NoRole(): JSX.Element {
       <div class="note failed" role="alert">
         <p>
           <span aria-hidden="true">✕ </span>
-          <strong>
-            <bdi>{me.value?.principal.name ?? ''}</bdi> is neither operator nor viewer.
-          </strong>
+          <strong>You are neither operator nor viewer.</strong>
         </p>
         <p>
           The console is for those named by <code>mcp.auth.admins</code> (operators) and{' '}
@@ -125,6 +124,7 @@ export function NoRole(): JSX.Element {
           Use another key
         </Button>
       </p>
+      <OwnConnections />
     </main>
   );
 }

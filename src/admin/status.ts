@@ -71,6 +71,7 @@ export function statusOf(facts: StatusFacts): ServerStatus {
     return made('attention', 'needs login', 'needs a login', {
       text: 'log in to it',
       command: `mcpstead login ${quoted(name)}`,
+      post: `${at}/login`,
     });
   if (facts.state === 'draining') return made('wait', 'draining', 'its calls finish');
   if (facts.firstConnect && facts.lastError === undefined)

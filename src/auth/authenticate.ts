@@ -8,7 +8,12 @@ import { BARE, Challenges, type ResourceMetadata } from './challenge.js';
 import { Failures, RefusalLog } from './failures.js';
 import { isRepeated } from './headers.js';
 import type { IssuerDeps } from './issuer.js';
-import { createIssuerTokens, type IssuerTokens, type TokenRefusal } from './issuer-tokens.js';
+import {
+  createIssuerTokens,
+  type IssuerTokens,
+  type ShownToken,
+  type TokenRefusal,
+} from './issuer-tokens.js';
 import { hasJwtForm } from './jwt.js';
 import { createKeys, hasKeyForm } from './keys.js';
 import { createPeer } from './peer.js';
@@ -27,6 +32,8 @@ export interface Authenticator {
   /** Whether a principal's credential has not expired. */
   isFresh(principal: Principal): boolean;
   readonly discovery: Discovery;
+  /** The token of an issuer that a principal has shown; undefined: he has shown none that counts now. */
+  shownBy(principal: string): ShownToken | undefined;
   /** The value of WWW-Authenticate for a principal whose token lacks scopes; `scopes`: all that the request needs. */
   stepUp(shown: Shown, resource: string, scopes: readonly string[]): string;
   /** Ends what runs in the background. */
@@ -62,6 +69,7 @@ const ISSUER_RETRY = 5;
 
 const NO_OAUTH = {
   stepUp: () => BARE,
+  shownBy: () => undefined,
   close: () => undefined,
   isFresh: () => true,
 };
@@ -209,6 +217,10 @@ class Verifiers implements Authenticator {
   stepUp(shown: Shown, path: string, scopes: readonly string[]): string {
     if (!this.#issuers) return BARE;
     return this.#challenges.insufficient(this.#challenges.resource(path, shown), scopes);
+  }
+
+  shownBy(principal: string): ShownToken | undefined {
+    return this.#issuers?.shownBy(principal);
   }
 
   close(): void {

@@ -16,6 +16,15 @@ export interface TokenRefusal extends Refusal {
   readonly named?: true;
 }
 
+/** A token that was verified. */
+export interface ShownToken {
+  readonly token: string;
+  /** The URL of its issuer. */
+  readonly issuer: string;
+  /** Unix time in milliseconds. */
+  readonly expires: number | undefined;
+}
+
 interface Known extends Judge {
   readonly issuer: Issuer;
   readonly introspection: Introspection | undefined;
@@ -33,6 +42,8 @@ export interface IssuerTokens {
   ): Promise<Principal | TokenRefusal>;
   /** Whether opaque tokens can be introspected. */
   readonly introspects: boolean;
+  /** The token that a principal has shown and that counts longest; undefined: he has shown none that counts now. */
+  shownBy(principal: string): ShownToken | undefined;
   accepts(principal: Principal): boolean;
   /** Takes an issuer with its keys out of this, for its successor. */
   release(url: string): Issuer | undefined;
@@ -138,6 +149,12 @@ export function createIssuerTokens({ issuers }: AuthConfig, deps: IssuerTokensDe
       return 'reason' in outcome ? outcome : admit(outcome, resource);
     },
     introspects: opaque !== undefined,
+    shownBy(principal) {
+      const entry = seen.newest(principal);
+      const from = entry && byName.get(entry.issuer);
+      if (!from || now() >= entry.until) return undefined;
+      return { token: entry.token, issuer: from.config.issuer, expires: entry.principal.expires };
+    },
     accepts({ credential }) {
       for (const { tag: issuer } of known.values()) if (credential.startsWith(`${issuer}.`)) return true;
       return false;

@@ -42,6 +42,14 @@ export class Seen {
     return entry;
   }
 
+  /** The entry of a principal that counts longest. Looks at all: not for every request. */
+  newest(principal: string): SeenEntry | undefined {
+    let newest: SeenEntry | undefined;
+    for (const entry of this.#entries.values())
+      if (entry.principal.id === principal && entry.until > (newest?.until ?? 0)) newest = entry;
+    return newest;
+  }
+
   /** Drops what the issuer has vouched for. */
   dropIssuer(name: string): void {
     for (const [key, { issuer }] of this.#entries) if (issuer === name) this.#entries.delete(key);

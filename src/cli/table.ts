@@ -152,7 +152,13 @@ export const TABLE: Readonly<Record<string, VerbRow | Rows>> = {
     usage: '',
     help: 'list the servers that take a login, and how each stands',
     words: [0, 0],
-    values: ONLINE,
+    values: {
+      'client-metadata': [
+        'URL',
+        'print the document that auth.client_metadata_url names, to be hosted there, instead',
+      ],
+      ...ONLINE,
+    },
     flags: { prune: 'erase the logins of servers that are gone from the config', ...JSON_FLAG },
     load: async () => (await import('./verbs/login.js')).connections,
   },

@@ -1,5 +1,5 @@
 /** Which client the gateway is at an authorization server (2026-07-28, basic/authorization/client-registration). */
-import { isLoopbackHost } from '../config/credentials.js';
+import { clientMetadata } from '../config/client-metadata.js';
 import type { OAuthConfig } from '../config/types.js';
 import type { Guard, GuardedFetch } from '../protocol/small-request.js';
 import { objectOf, readJson, textOf } from '../wire/json.js';
@@ -37,20 +37,6 @@ export interface ClientDeps {
 const REGISTER_MS = 10_000;
 const MOST_BYTES = 262_144;
 const LONGEST = 4096;
-export const CLIENT_NAME = 'mcpstead';
-
-/** What the metadata of the gateway as a client says, apart from its id. */
-export function clientMetadata(redirectUri: string): Readonly<Record<string, unknown>> {
-  return {
-    client_name: CLIENT_NAME,
-    redirect_uris: [redirectUri],
-    grant_types: ['authorization_code', 'refresh_token'],
-    response_types: ['code'],
-    token_endpoint_auth_method: 'none',
-    application_type: isLoopbackHost(new URL(redirectUri).hostname) ? 'native' : 'web',
-  };
-}
-
 /** A client, and the redirect URI that it may use. */
 export interface Chosen {
   readonly client: Client;

@@ -289,8 +289,8 @@ export class Credentials {
     return eraseGrants(await this.#deps.records(), (key, server, principal) => {
       const config = this.#entries.get(server)?.config;
       if (!config || kept.has(server)) return kept.has(server);
-      const isOwn = (config.auth.per === 'user') === (principal !== EVERYBODY);
-      return isOwn && key === grantKey(server, config.url, principal);
+      if ((config.auth.per === 'user') !== (principal !== EVERYBODY)) return false;
+      return key === grantKey(server, config.url, principal);
     });
   }
 
@@ -375,15 +375,12 @@ export class Credentials {
     if (config.url !== serverUrl)
       throw new CredentialProblem('config', `the url of '${server}' has changed: begin the login again`);
     const records = await this.#deps.records();
-    const key = grantKey(server, config.url, principal);
+    const key = grantKey(server, serverUrl, principal);
     await alone(records, key, AbortSignal.timeout(LOCK_WAIT_MS), () => writeGrant(records, key, grant));
     await credentials.get(principal)?.reload();
     this.#deps.loggedIn?.(server, principal);
-    this.#deps.log.info('logged in to a server', {
-      server,
-      issuer: grant.server.issuer,
-      scopes: grant.scopes.join(' '),
-    });
+    const { issuer } = grant.server;
+    this.#deps.log.info('logged in to a server', { server, issuer, scopes: grant.scopes.join(' ') });
   }
 
   /** The client of a grant; one that the configuration names is as it says today. */

@@ -4,11 +4,12 @@
  */
 import { access } from 'node:fs/promises';
 import { join } from 'node:path';
+import { CALLBACK_PATH, clientMetadata } from '../config/client-metadata.js';
 import { changesHeaders, isShownAlike, takesKey, takesLogin, usesOAuth } from '../config/credentials.js';
 import { childEnvironment } from '../config/environment.js';
-import type { Config, ServerConfig } from '../config/types.js';
+import type { ServerConfig } from '../config/types.js';
 import type { Credentials } from '../credentials/credentials.js';
-import { CALLBACK_PATH, CLIENT_PATH, LOGIN_PATH } from '../downstream/http/logins.js';
+import { CLIENT_PATH, LOGIN_PATH } from '../downstream/http/logins.js';
 import type { Logger } from '../observe/log.js';
 import type { CredentialState, GatewayStats } from '../observe/stats.js';
 import type { Credential, CredentialRefusal } from '../protocol/credential.js';
@@ -24,9 +25,9 @@ import type { State } from '../state/open.js';
 import { createKeptHeaders } from './kept-headers.js';
 import { LoginLinks, ownerFor } from './login-links.js';
 import { ServerKeys } from './server-keys.js';
+import { subjectOf, type SubjectsDeps } from './subjects.js';
 
-export interface GatewayCredentialsDeps {
-  readonly config: () => Config;
+export interface GatewayCredentialsDeps extends SubjectsDeps {
   readonly env: NodeJS.ProcessEnv;
   readonly log: Logger;
   readonly stats: GatewayStats;
@@ -224,11 +225,10 @@ export class GatewayCredentials {
   }
 
   /** The metadata of the gateway as a client; undefined: it has none. */
-  async clientDocument(): Promise<object | undefined> {
+  clientDocument(): Promise<object | undefined> {
     const id = this.#document();
-    if (id === undefined) return undefined;
-    const { clientMetadata } = await import('../credentials/clients.js');
-    return { client_id: id, ...clientMetadata(this.#redirectUri()) };
+    if (id === undefined) return Promise.resolve(undefined);
+    return Promise.resolve({ client_id: id, ...clientMetadata(this.#redirectUri()) });
   }
 
   close(): void {
@@ -307,6 +307,8 @@ export class GatewayCredentials {
       redirectUri: () => this.#redirectUri(),
       document: () => this.#document(),
       run: commandRunner(childEnvironment(env, [], {})),
+      // eslint-disable-next-line @typescript-eslint/require-await -- what throws, rejects
+      subject: async (whose) => subjectOf(this.#deps, whose),
       loggedIn: (server, owner) => {
         this.links.loggedIn(server, owner);
       },

@@ -38,11 +38,31 @@ export interface PageOptions extends BrowserContextOptions {
   readonly at?: string;
   /** Errors that the test causes. */
   readonly expected?: RegExp;
+  /** Somebody logs in at an authorization server of this host, which has cookies. */
+  readonly logsIn?: boolean;
+}
+
+/** Opens another page of a gateway in a browser of its own, which may go on to other hosts. */
+export async function openPage(
+  url: string,
+  context: BrowserContextOptions = {},
+): Promise<Omit<ConsolePage, 'bodies'>> {
+  const made = await (await launched()).newContext({ locale: 'en-GB', ...context });
+  atEnd(() => made.close());
+  const faults: string[] = [];
+  const page = await made.newPage();
+  page.setDefaultTimeout(NET);
+  page.on('console', (message) => {
+    if (message.type() === 'error' || message.type() === 'warning') faults.push(message.text());
+  });
+  page.on('pageerror', (error) => faults.push(String(error)));
+  await page.goto(url);
+  return { page, faults };
 }
 
 /** Opens the console of the gateway at `base` in a browser of its own. At its end it must have had no error. */
 export async function openConsole(base: string, options: PageOptions = {}): Promise<ConsolePage> {
-  const { key, at = '', expected, ...context } = options;
+  const { key, at = '', expected, logsIn = false, ...context } = options;
   const made = await (await launched()).newContext({ locale: 'en-GB', ...context });
   const faults: string[] = [];
   const bodies = new Map<string, string>();
@@ -69,7 +89,7 @@ export async function openConsole(base: string, options: PageOptions = {}): Prom
     });
   });
   atEnd(async () => {
-    const cookies = await made.cookies();
+    const cookies = logsIn ? [] : await made.cookies();
     await made.close();
     expect(cookies).toEqual([]);
     expect(faults.filter((fault) => !expected?.test(fault))).toEqual([]);

@@ -13,6 +13,8 @@ const CLIENT_ASSERTION = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer
 interface Rules {
   /** Whose assertions and subject tokens it takes. */
   readonly trusts: CryptoKey;
+  /** Whom the tokens are for that are exchanged here; undefined: for this issuer. */
+  audience?: string;
   /** `id:secret` of the clients that authenticate by Basic. */
   readonly basic?: string;
   /** What it calls the tokens that it exchanges for others, in place of the right type. */
@@ -76,7 +78,7 @@ export async function startStrictIssuer(rules: Rules, own?: CryptoKey): Promise<
     if (rules.basic !== undefined && authorization !== `Basic ${btoa(rules.basic)}`)
       throw new Error('invalid_client: wrong secret');
     const verified = async (jwt: string | undefined, code: string) =>
-      jwtVerify(jwt ?? '', rules.trusts, { audience: issuer }).catch((error: unknown) => {
+      jwtVerify(jwt ?? '', rules.trusts, { audience: rules.audience ?? issuer }).catch((error: unknown) => {
         throw new Error(`${code}: ${(error as Error).message}`);
       });
     if (grant === 'client_credentials') {

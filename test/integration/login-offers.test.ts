@@ -48,7 +48,7 @@ describe('a legacy client', () => {
     expect(asked).toMatchObject({
       mode: 'url',
       message: "'x' needs a login.",
-      url: expect.stringContaining('/-/login/'),
+      url: expect.stringContaining('/-/login/') as string,
     });
     expect(await logInAt(asked?.['url'] as string)).toBe('303 ../login/done');
     await until(
@@ -67,7 +67,7 @@ describe('a legacy client', () => {
       code: -32000,
       message: expect.stringMatching(
         /^upstream 'x' needs a login: open http\S+\/-\/login\/\S+, or run: mcpstead login x$/,
-      ),
+      ) as string,
       data: { server: 'x', reason: 'never' },
     });
     await logInAt(linkIn(answer));
@@ -175,7 +175,7 @@ describe('a modern client', () => {
   it('that opens no URLs gets the link in the error, and from the login tool a result', async () => {
     const { running } = await start();
     const { error } = await call(running.url, 'x__t');
-    expect(error).toMatchObject({ code: -32603, message: expect.stringContaining('/-/login/') });
+    expect(error).toMatchObject({ code: -32603, message: expect.stringContaining('/-/login/') as string });
     expect(textOf(await call(running.url, 'x__login'))).toContain('/-/login/');
   });
 });

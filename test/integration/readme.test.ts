@@ -44,7 +44,7 @@ describe('every config of the documentation', () => {
   });
 
   it.each(configs)('$title', async ({ language, text }) => {
-    const names = [...text.matchAll(/(?<=\$\{(?:env:)?|(?:token|secret)_env: )[A-Z_]+/g)].map(
+    const names = [...text.matchAll(/(?<=\$\{(?:env:)?|(?:token|secret)_env: )[A-Z][A-Z\d_]*/g)].map(
       ([name]) => name,
     );
     const env = Object.fromEntries(names.map((name) => [name, 'x']));

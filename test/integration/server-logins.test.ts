@@ -10,6 +10,7 @@ import {
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
 import { runCli } from '../helpers/cli.js';
+import { emptyHome } from '../helpers/home.js';
 import { callBody, message, post, send, textOf } from '../helpers/http.js';
 import { confirmDevice } from '../helpers/login.js';
 import { answered, healthOf, isUp, logIn, needsLogin, stage } from '../helpers/server-login.js';
@@ -167,5 +168,25 @@ describe('a server that asks for a login', () => {
     expect(all).not.toContain(back.searchParams.get('code'));
     // A JWT.
     expect(all).not.toMatch(/eyJ[\w-]+\.[\w-]+\./);
+  });
+
+  it('prints the document of a client, for whoever hosts it', async () => {
+    const home = await emptyHome();
+    const url = 'https://static.example/mcpstead.json';
+    const printed = await home.run(['connections', '--client-metadata', url]);
+    expect([printed.status, JSON.parse(printed.stdout)]).toEqual([
+      0,
+      {
+        client_id: url,
+        client_name: 'mcpstead',
+        redirect_uris: ['http://127.0.0.1/-/oauth/callback'],
+        grant_types: ['authorization_code', 'refresh_token'],
+        response_types: ['code'],
+        token_endpoint_auth_method: 'none',
+        application_type: 'native',
+      },
+    ]);
+    for (const wrong of ['http://static.example/a', 'https://static.example', 'x'])
+      expect((await home.run(['connections', '--client-metadata', wrong])).status).toBe(2);
   });
 });

@@ -67,6 +67,8 @@ interface Asked {
   readonly signal?: AbortSignal;
   /** Do not sign out because of a 401. */
   readonly probing?: boolean;
+  /** The answer may set a cookie: that of a login that begins. */
+  readonly takesCookie?: boolean;
 }
 
 export async function ask<T>(path: string, asked: Asked = {}): Promise<Result<T>> {
@@ -82,7 +84,7 @@ export async function ask<T>(path: string, asked: Asked = {}): Promise<Result<T>
       },
       ...(asked.method === 'POST' ? { body: JSON.stringify(asked.body ?? {}) } : {}),
       signal: asked.signal ? AbortSignal.any([late, asked.signal]) : late,
-      credentials: 'omit',
+      credentials: asked.takesCookie === true ? 'same-origin' : 'omit',
       cache: 'no-store',
     });
     if (!response.ok) {

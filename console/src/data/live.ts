@@ -52,10 +52,19 @@ export const since = (time: string): number =>
 
 export const isOperator = (): boolean => me.value?.role === 'operator';
 
+/** Who is signed in has no role, but may log in to servers for himself. */
+export const isRoleless = signal(false);
+
+async function hasConnections(): Promise<boolean> {
+  const result = await ask<{ connections: readonly unknown[] }>('connections', { probing: true });
+  return result.ok && result.value.connections.length > 0;
+}
+
 /** Reads who is signed in. */
 export async function readMe(): Promise<Failure | null> {
   const result = await ask<Me>('me', { probing: true });
-  if (!result.ok) return result;
+  isRoleless.value = !result.ok && result.status === 403 && (await hasConnections());
+  if (!result.ok) return isRoleless.value ? null : result;
   ahead.value = Date.parse(result.value.now) - Date.now();
   me.value = result.value;
   return null;

@@ -4,7 +4,8 @@ import type { Server, ServerStatus } from '../../../src/admin/schemas.js';
 import { calls, me, servers } from '../data/live.js';
 import { count, duration, plural, share, UNKNOWN } from '../format.js';
 import { to } from '../router.js';
-import { Age, Empty, Figure, Foreign, Loading, Spark, Status, Title, WayOut } from '../ui/basics.js';
+import { Age, Empty, Figure, Foreign, Loading, Spark, Status, Title } from '../ui/basics.js';
+import { WayOut } from '../ui/way-out.js';
 import { CallRows, hasFailed } from './call-rows.js';
 
 const URGENCY: readonly ServerStatus['level'][] = ['failed', 'attention', 'wait', 'ok', 'off'];

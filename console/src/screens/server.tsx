@@ -8,20 +8,9 @@ import { count, dateAndTime, duration, plural, share, timeOfDay, UNKNOWN } from 
 import { place, setQuery, to } from '../router.js';
 import { SchemaView } from '../schema/tree.js';
 import { announce } from '../ui/announce.js';
-import {
-  Age,
-  Button,
-  Copy,
-  Crumbs,
-  Empty,
-  Foreign,
-  Loading,
-  Problem,
-  Status,
-  Tabs,
-  WayOut,
-} from '../ui/basics.js';
+import { Age, Button, Copy, Crumbs, Empty, Foreign, Loading, Problem, Status, Tabs } from '../ui/basics.js';
 import { rowsOf, useLoad } from '../ui/load.js';
+import { WayOut } from '../ui/way-out.js';
 
 export function ServerPage({ name }: { name: string }): JSX.Element {
   const server = servers.value?.find((each) => each.name === name);

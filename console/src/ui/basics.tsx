@@ -1,10 +1,10 @@
 /** Small parts that all screens use. Whatever a server says is rendered as text. */
 import { useSignal } from '@preact/signals';
 import type { ComponentChildren, JSX } from 'preact';
-import type { Action, ServerStatus } from '../../../src/admin/schemas.js';
-import { post, type Failure } from '../data/api.js';
-import { isOperator, since } from '../data/live.js';
-import { age, dateAndTime, timeOfDay } from '../format.js';
+import type { ServerStatus } from '../../../src/admin/schemas.js';
+import type { Failure } from '../data/api.js';
+import { since } from '../data/live.js';
+import { age, dateAndTime } from '../format.js';
 import { to } from '../router.js';
 import { announce } from './announce.js';
 
@@ -156,59 +156,6 @@ export function Empty({
 }
 
 export const Loading = ({ what }: { what: string }): JSX.Element => <p class="empty">Reading {what} ...</p>;
-
-const VERBS: Readonly<Record<string, string>> = {
-  restart: 'Restart',
-  refresh: 'Refresh',
-  enable: 'Switch on',
-  reload: 'Reload',
-  login: 'Log in',
-};
-
-/** What a person does about a state: words, a command to copy, a button. */
-export function WayOut({
-  action,
-  name,
-  words,
-}: {
-  action: Action | null;
-  name: string;
-  /** Without a button: the page has one. */
-  words?: boolean;
-}): JSX.Element | null {
-  const failed = useSignal<Failure | null>(null);
-  const busy = useSignal(false);
-  const said = useSignal('');
-  if (!action) return null;
-  const { post: path, command, text } = action;
-  const verb = VERBS[path?.split('/').at(-1) ?? ''] ?? 'Do it';
-  return (
-    <span class="way-out">
-      <span>{text}</span>
-      {command === undefined ? null : <Command text={command} />}
-      {path !== undefined && isOperator() && words !== true ? (
-        <Button
-          disabled={busy.value}
-          label={`${verb}: ${name}`}
-          onClick={() => {
-            busy.value = true;
-            void post(path.replace(/^\//, '')).then((result) => {
-              busy.value = false;
-              failed.value = result.ok ? null : result;
-              // What fails at once again looks as if nothing had happened.
-              said.value = result.ok ? `done ${timeOfDay(Date.now())}` : '';
-              if (result.ok) announce(`${verb}: ${name}`);
-            });
-          }}
-        >
-          {verb}
-        </Button>
-      ) : null}
-      {said.value === '' ? null : <span class="dim">{said.value}</span>}
-      {failed.value ? <Problem failure={failed.value} /> : null}
-    </span>
-  );
-}
 
 /** A number with its unit, aligned. */
 export const Figure = ({

@@ -1,6 +1,7 @@
 /** Logs in to a server, and out again: `mcpstead login SERVER`, `mcpstead logout SERVER`, `mcpstead connections`. */
 import { createInterface } from 'node:readline';
 import type { Connection, KeyStep, Login, LoginBegun, LoginState } from '../../admin/login-schemas.js';
+import { hostedMetadata } from '../../config/client-metadata.js';
 import { isSecure, loadConfig } from '../../config/index.js';
 import { unlessAborted } from '../../lib/within.js';
 import { Refusal } from '../../terminal/explain.js';
@@ -202,6 +203,14 @@ export const logout: Verb = async (written, terminal) => {
 
 export const connections: Verb = async (written, terminal) => {
   const output = outputOf(written, terminal);
+  const host = written.values['client-metadata'];
+  if (host !== undefined) {
+    const url = URL.canParse(host) ? new URL(host) : undefined;
+    if (url?.protocol !== 'https:' || url.pathname === '/' || url.hash !== '' || url.username !== '')
+      throw new Refusal(`'${host}' cannot name a document: write an https URL with a path`, 2);
+    output.line(JSON.stringify(hostedMetadata(host), null, 2));
+    return 0;
+  }
   const gateway = gatewayOf(written, terminal);
   if (written.flags.has('prune')) {
     const { servers } = await actApi<{ servers: string[] }>(gateway, 'connections/prune');

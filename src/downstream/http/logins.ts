@@ -21,7 +21,6 @@ export interface LoginPages {
   clientDocument(): Promise<object | undefined>;
 }
 
-export const CALLBACK_PATH = '/-/oauth/callback';
 export const CLIENT_PATH = '/-/oauth/client.json';
 /** Links lead to a page below it. */
 export const LOGIN_PATH = '/-/login/';

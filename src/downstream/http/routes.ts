@@ -1,6 +1,7 @@
 /** Every route of the port: its path, who is admitted, and what serves it. A new route is a row here. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { TLSSocket } from 'node:tls';
+import { CALLBACK_PATH } from '../../config/client-metadata.js';
 import type { Config } from '../../config/types.js';
 import { GatewayError } from '../../errors.js';
 import type { Place } from '../../observe/boundary.js';
@@ -19,7 +20,6 @@ import { API_PATH, serveApi, type Api, type ApiRoute } from './api.js';
 import { CONSOLE_PATH, createConsoleFiles } from './console.js';
 import type { OwnRoute } from './guard.js';
 import {
-  CALLBACK_PATH,
   CLIENT_PATH,
   DONE_PATH,
   serveCallback,

@@ -1,7 +1,9 @@
 /** Tokens without a browser, at issuers that check every request; and a gateway that calls a server with them. */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { importJWK, type CryptoKey, type JWK } from 'jose';
 import { expect, it } from 'vitest';
+import { createApiKey, hashApiKey } from '../../../src/lib/api-key.js';
 import { Credentials } from '../../../src/credentials/credentials.js';
 import type { Subject } from '../../../src/credentials/machine-grants.js';
 import { commandRunner } from '../../../src/credentials/secret-sources.js';
@@ -10,6 +12,7 @@ import { silent } from '../../../src/observe/log.js';
 import { memoryState } from '../../../src/state/memory.js';
 import { createGuardedFetch } from '../../../src/upstream/http/guarded-fetch.js';
 import { createUpstream, tool } from '../../fixtures/servers/http-upstream.js';
+import { startOidc } from '../../fixtures/servers/oidc.mjs';
 import { atEnd } from '../../helpers/cleanup.js';
 import { AUTH, failure } from '../../helpers/credentials.js';
 import { startGateway } from '../../helpers/gateway.js';
@@ -27,6 +30,8 @@ import {
 import { until } from '../../helpers/wait.js';
 
 const { signal } = new AbortController();
+const API_KEY = createApiKey();
+const KEY = { name: 'ci', sha256: [hashApiKey(API_KEY)] };
 
 /** A server that takes the last token of an issuer. */
 async function guarded(issuer: () => StrictIssuer) {
@@ -239,3 +244,49 @@ it.each(['legacy', 'modern'] as const)(
       expect((await callTool(running.url, 'x__echo', { a: 1 })).error).toBeUndefined();
   },
 );
+
+it('token_exchange through a gateway: each caller is called for with a token of his own, and his stays here', async () => {
+  const oidc = await startOidc();
+  atEnd(() => {
+    oidc.close();
+  });
+  const { kty, n, e } = oidc.privateKey;
+  const trusts = (await importJWK({ kty, n, e } as JWK, 'RS256')) as CryptoKey;
+  const issuer = await startStrictIssuer({ trusts, basic: 'gateway:hush' });
+  const upstream = await guarded(() => issuer);
+  const running = await startGateway(
+    {
+      servers: [
+        upstream.entry('x', {
+          auth: {
+            type: 'oauth',
+            grant: 'token_exchange',
+            per: 'user',
+            issuer: issuer.issuer,
+            client_id: 'gateway',
+            client_secret_env: 'HUSH',
+          },
+        }),
+      ],
+      mcp: { auth: { issuers: [{ name: 'corp', issuer: oidc.issuer }], keys: [KEY] } },
+      metrics: { auth: 'none' },
+    },
+    { wait: [], env: { ...process.env, HUSH: 'hush' } },
+  );
+  issuer.rules.audience = running.url;
+  await until(async () => (await running.metric('mcpstead_auth_issuer_up{issuer="corp"}')) === 1);
+  const asked = await fetch(`${oidc.issuer}/token`, {
+    method: 'POST',
+    headers: { authorization: `Basic ${btoa('machine:machine-secret')}` },
+    body: new URLSearchParams({ grant_type: 'client_credentials', resource: running.url, scope: 'read' }),
+  });
+  const { access_token: inbound } = (await asked.json()) as { access_token: string };
+  const called = await callTool(running.url, 'x__echo', { a: 1 }, { authorization: `Bearer ${inbound}` });
+  expect(called).toMatchObject({ result: { content: [{ text: '{"a":1}' }] } });
+  expect(issuer.requests.map(({ subject_token: subject }) => subject)).toEqual([inbound]);
+  const everything = upstream.requests.map(({ headers, text }) => JSON.stringify(headers) + text).join('');
+  expect(everything).toContain('token-1');
+  expect(everything).not.toContain(inbound);
+  const keyed = await callTool(running.url, 'x__echo', {}, { authorization: `Bearer ${API_KEY}` });
+  expect(keyed.error?.message).toContain('he has shown none of mcp.auth.issuers');
+});

@@ -70,7 +70,7 @@ it('of a server without a login names the command that logs in, and since when t
     word: 'needs login',
     since: at(3),
     cause: 'needs a login',
-    action: { text: 'log in to it', command: "mcpstead login 'a b'" },
+    action: { text: 'log in to it', command: "mcpstead login 'a b'", post: 'servers/a%20b/login' },
   });
 });
 

@@ -1,11 +1,7 @@
 /** Which client the gateway is, and what it sends to become one. */
+import { clientMetadata } from '../../../src/config/client-metadata.js';
 import { expect, it } from 'vitest';
-import {
-  clientFor,
-  clientMetadata,
-  type ClientDeps,
-  type RegisteredClient,
-} from '../../../src/credentials/clients.js';
+import { clientFor, type ClientDeps, type RegisteredClient } from '../../../src/credentials/clients.js';
 import { changeClient, readClient, writeClient } from '../../../src/credentials/grants.js';
 import { memoryState } from '../../../src/state/memory.js';
 import { AUTH, failure, OPEN, scripted, SERVER, type Reply } from '../../helpers/credentials.js';
