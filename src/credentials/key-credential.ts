@@ -3,7 +3,7 @@
  * stays out of use, also after a restart, until somebody sets one again.
  */
 import type { KeyServer } from '../config/types.js';
-import type { GatewayError} from '../errors.js';
+import type { GatewayError } from '../errors.js';
 import { needsLogin } from '../errors.js';
 import type { Logger } from '../observe/log.js';
 import type { CredentialState } from '../observe/stats.js';
