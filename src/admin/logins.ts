@@ -68,15 +68,22 @@ export const LOGINS: readonly RouteSpec[] = [
     method: 'POST',
     path: 'servers/{server}/login',
     who: 'self',
-    summary: `Begins a login to a server. A person opens \`url\` in a browser within 10 minutes. ${EVERYBODYS}`,
+    summary: `Begins a login to a server. A person opens \`url\` in a browser within 10 minutes. For a server that takes a key: sets it. ${EVERYBODYS}`,
     body: schemas.LoginWish,
-    answer: schemas.Login,
+    answer: schemas.LoginBegun,
     async serve(asked) {
       const { source, body, asker } = asked;
       const { server, owner } = ownedAt(asked);
+      const { scopes, device, key } = body;
+      if (source.logins.takesKey(server)) {
+        if (key === undefined) return { server, key: 'wanted' as const };
+        source.acted('server.login', asker, { server });
+        await said(() => source.logins.setKey(server, owner, key));
+        return { server, key: 'kept' as const };
+      }
+      if (key !== undefined) throw noKey(server);
       source.acted('server.login', asker, { server });
       const signal = AbortSignal.timeout(BEGIN_MS);
-      const { scopes, device } = body;
       if (!device)
         return loginRow(await said(() => source.logins.login(server, owner, scopes, signal)), null);
       const held = await said(() => source.logins.deviceLogin(server, owner, scopes, signal));
@@ -109,14 +116,21 @@ export const LOGINS: readonly RouteSpec[] = [
     path: 'logins/{id}',
     who: 'holder',
     summary:
-      'Goes on with the login of a link, in the browser that sends this. Only the principal whom the link was given to can; with `mode: none` whoever has it.',
-    body: schemas.Nothing,
-    answer: schemas.LoginStep,
-    async serve({ source, params, asker, isKnown }) {
+      'Goes on with the login of a link, in the browser that sends this. Only the principal whom the link was given to can; with `mode: none` whoever has it. For a server that takes a key: sets it.',
+    body: schemas.LinkKey,
+    answer: schemas.LinkStep,
+    async serve({ source, params, body, asker, isKnown }) {
       const principal = isKnown ? asker.principal : undefined;
-      const begun = await said(() =>
-        source.logins.links.goOn(params['id'] as string, principal, AbortSignal.timeout(BEGIN_MS)),
-      );
+      const { links } = source.logins;
+      const id = params['id'] as string;
+      const { key } = body;
+      if (links.takesKey(id)) {
+        const server = await said(() => links.setKey(id, principal, key ?? ''));
+        if (server === undefined) throw unknown();
+        source.acted('server.login', asker, { server });
+        return { server, key: 'kept' as const };
+      }
+      const begun = await said(() => links.goOn(id, principal, AbortSignal.timeout(BEGIN_MS)));
       if (!begun) throw unknown();
       const { attempt, cookie } = begun;
       const { server, issuer, scopes, url, redirectUri } = attempt;
@@ -211,6 +225,12 @@ function ownedAt(asked: Who & Pick<Asked<unknown, unknown>, 'params'>): {
   return { server, owner };
 }
 
+function noKey(server: string): Refused {
+  return new Refused('invalid_request', `'${server}' takes no key`, {
+    action: 'leave key out: a person logs in at an authorization server',
+  });
+}
+
 function unknown(): Refused {
   return new Refused('not_found', 'there is no such login, or its 10 minutes are over', {
     action: 'begin it again',
@@ -248,6 +268,7 @@ function loginRow(
 function connectionRow({
   server,
   per,
+  takes,
   state,
   reason,
   issuer,
@@ -258,6 +279,7 @@ function connectionRow({
   return {
     server,
     per,
+    takes,
     state,
     reason: reason ?? null,
     issuer: issuer ?? null,

@@ -57,6 +57,10 @@ export interface LoginActions {
     scopes: readonly string[],
     signal: AbortSignal,
   ): Promise<DeviceAttempt>;
+  /** Whether a server takes a key instead of a login. */
+  takesKey(server: string): boolean;
+  /** Keeps the key of a server. Rejects with an Error whose message says why it is not kept. */
+  setKey(server: string, owner: string, key: string): Promise<void>;
   /** Returns whether there was a login. */
   logout(
     server: string,
@@ -86,6 +90,10 @@ export interface LoginActions {
 export interface LoginLinks extends LoginOffers {
   /** The principal whom a link was given to; undefined: there is no such link any more. */
   principalOf(id: string): string | undefined;
+  /** Whether a link is for a server that takes a key. */
+  takesKey(id: string): boolean;
+  /** Sets the key that a link is for. Resolves with the server; undefined: the link is not for him, or is over. `principal`: as for `goOn`. */
+  setKey(id: string, principal: Principal | undefined, key: string): Promise<string | undefined>;
   /**
    * Begins the login of a link, or goes on with it in another browser. `principal`: undefined: nobody has to say who he is. Resolves with
    * undefined if the link is not for him, or is over; rejects with an Error whose message says why the login cannot begin.

@@ -8,13 +8,27 @@ const parameters = () => z.record(z.string().min(1), z.string()).default({});
 
 export const serverAuth = z.object({
   type: z
-    .enum(['auto', 'none', 'bearer', 'oauth'])
+    .enum(['auto', 'none', 'bearer', 'oauth', 'key'])
     .default('auto')
     .meta(
       link(
-        '`auto`: the server is called without a credential until it answers HTTP 401 and names an authorization server, then as with `oauth`; with an `Authorization` header in `headers`, and for stdio servers, `none`. `oauth`: a login (`mcpstead login`), or a grant without a person. `auth: none` is short for `auth: {type: none}`.',
+        '`auto`: the server is called without a credential until it answers HTTP 401 and names an authorization server, then as with `oauth`; with an `Authorization` header in `headers`, and for stdio servers, `none`. `oauth`: a login (`mcpstead login`), or a grant without a person. `key`: a key that a person sets with `mcpstead login`. `auth: none` is short for `auth: {type: none}`.',
       ),
     ),
+  header: name().meta(link('With `type: key`: the header that carries the key. Not set: `authorization`.')),
+  scheme: z
+    .string()
+    .optional()
+    .meta(
+      link(
+        'With `type: key`: what stands before the key in the header. Not set: `Bearer` in `authorization`, nothing in other headers.',
+      ),
+    ),
+  env: name().meta(
+    link(
+      'With `type: key` and `per: user`, for a stdio server with `session: per-client`: the environment variable that holds the key of the user.',
+    ),
+  ),
   token_env: name().meta(
     link('The environment variable that holds the token; read at start-up and on every reload.'),
   ),
@@ -58,7 +72,7 @@ export const serverAuth = z.object({
     .default('gateway')
     .meta(
       link(
-        '`gateway`: one login serves everybody. `user`: each user logs in for himself, and has a connection of his own.',
+        '`gateway`: one login, or one key, serves everybody. `user`: each user has a login of his own, and a connection of his own.',
       ),
     ),
   issuer: z

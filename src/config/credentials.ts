@@ -3,6 +3,7 @@ import { resolve } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { readSecret, unset } from './expand.js';
 import { namesPeople } from './access.js';
+import { headerKeyOf, withoutKey } from './key-auth.js';
 import type { Findings, Path } from './problems.js';
 import type { Scope } from './scope.js';
 import type { ServerValues } from './schema.js';
@@ -12,6 +13,8 @@ import type {
   Config,
   HttpServerConfig,
   IdpConfig,
+  KeyServer,
+  LoginServer,
   OAuthConfig,
   OAuthServer,
   SecretSource,
@@ -42,23 +45,29 @@ const OWN_PARAMETERS = new Set([
   'subject_token_type',
 ]);
 
-/** `url`: that of the server, if it is one. `named`: the headers of the entry have an Authorization. */
+/** `url`: that of the server, if it is one. `isNamed`: whether the entry has a header, its name in lower case. */
 export function authOf(
   written: ServerValues,
   url: URL | undefined,
-  named: boolean,
+  isNamed: (lower: string) => boolean,
   scope: Scope,
 ): HttpServerConfig['auth'] {
   const { type } = written.auth;
+  const named = isNamed('authorization');
   const printed = written.headers_command.length > 0;
-  if (written.auth.per === 'user' && (type === 'bearer' || type === 'none' || named || printed))
+  if (
+    written.auth.per === 'user' &&
+    (type === 'bearer' || type === 'none' || (named && type !== 'key') || printed)
+  )
     scope.wrong(
       '',
       ['auth', 'per'],
-      'needs a login: auth.type auto or oauth, and no Authorization in headers',
+      'needs a login: auth.type auto, oauth or key, and no Authorization in headers',
     );
   if (printed && type !== 'none' && type !== 'auto')
     scope.wrong('', ['headers_command'], `is there beside auth of the type ${type}`, 'keep one of them');
+  if (type === 'key') return headerKeyOf(written, isNamed, scope);
+  withoutKey(written, scope);
   if (type === 'bearer') return bearerOf(written, scope);
   if (type === 'none' || (type === 'auto' && (named || printed))) return { type: 'none' };
   return oauthOf(type, written, url, scope);
@@ -282,7 +291,7 @@ export function isLoopbackHost(hostname: string): boolean {
 }
 
 /** Whether each user has his own credential at a server. */
-export function isPerUser(server: ServerConfig): server is OAuthServer {
+export function isPerUser(server: ServerConfig): server is LoginServer {
   return takesLogin(server) && server.auth.per === 'user';
 }
 
@@ -304,12 +313,29 @@ export function checkOwners(
 
 /** Whether a server lists the login tool while it waits for a login of a person. */
 export function hasLoginTool(server: ServerConfig): boolean {
-  return takesLogin(server) && server.auth.login_tool && server.auth.grant === 'authorization_code';
+  return needsPerson(server) && server.auth.login_tool;
 }
 
-/** Whether a server may ask for a login, or gets tokens that change. */
-export function takesLogin(server: ServerConfig): server is OAuthServer {
-  return server.kind === 'http' && server.auth.type !== 'none' && server.auth.type !== 'bearer';
+/** Whether a person logs in to a server, or sets the key that it is shown. */
+export function needsPerson(server: ServerConfig): server is LoginServer {
+  return takesKey(server) || (usesOAuth(server) && server.auth.grant === 'authorization_code');
+}
+
+/** Whether a server may ask for a login or a key, or gets tokens that change. */
+export function takesLogin(server: ServerConfig): server is LoginServer {
+  return takesKey(server) || usesOAuth(server);
+}
+
+/** Whether a server is shown a key that a person sets. */
+export function takesKey(server: ServerConfig): server is KeyServer {
+  return server.auth?.type === 'key';
+}
+
+/** Whether the tokens for a server come from an authorization server. */
+export function usesOAuth(server: ServerConfig): server is OAuthServer {
+  if (server.kind !== 'http') return false;
+  const { type } = server.auth;
+  return type === 'auto' || type === 'oauth';
 }
 
 /** Whether the headers of a server come from a file or a command, and change while it is connected. */
@@ -321,9 +347,12 @@ export function changesHeaders(server: ServerConfig): server is HttpServerConfig
 }
 
 /** Whether two configurations of a server ask for the same credential, in the same way. */
-export function isShownAlike(a: HttpServerConfig, b: HttpServerConfig): boolean {
-  return isDeepStrictEqual(
-    [a.url, a.auth, a.tls, a.headers_command],
-    [b.url, b.auth, b.tls, b.headers_command],
-  );
+export function isShownAlike(a: ServerConfig, b: ServerConfig): boolean {
+  return isDeepStrictEqual(shownTo(a), shownTo(b));
+}
+
+function shownTo(server: ServerConfig): unknown {
+  return server.kind === 'http'
+    ? [server.url, server.auth, server.tls, server.headers_command]
+    : [server.command, server.args, server.auth];
 }

@@ -72,7 +72,7 @@ export function secretsOf(server: ServerConfig): string[] {
     return [...found];
   }
   if (server.auth.type === 'bearer') secret(server.auth.token);
-  else if (server.auth.type !== 'none') {
+  else if (server.auth.type !== 'none' && server.auth.type !== 'key') {
     const { client_secret, private_key, idp } = server.auth;
     for (const each of [client_secret, idp?.client_secret]) if (each && 'value' in each) secret(each.value);
     if (private_key) secret(private_key.pem);

@@ -7,6 +7,7 @@ import { childEnvironment, proxyFromEnvironment } from './environment.js';
 import type { Values } from './expand.js';
 import { parseAll, unknownKeys } from './issues.js';
 import { authOf } from './credentials.js';
+import { childKeyOf, withoutKey } from './key-auth.js';
 import type { Findings, Path } from './problems.js';
 import { Scope } from './scope.js';
 import {
@@ -185,8 +186,13 @@ function checkKind({ raw, path, foreign }: Entry, findings: Findings): void {
   if (foreign) return;
   const [kind, useless] = command === undefined ? ['HTTP', STDIO_ONLY] : ['stdio', HTTP_ONLY];
   for (const key of useless) {
-    if (raw[key] !== undefined) findings.warn([...path, key], `has no effect on a ${kind} server`);
+    const isUsed = key === 'auth' && typeOf(raw['auth']) === 'key';
+    if (raw[key] !== undefined && !isUsed) findings.warn([...path, key], `has no effect on a ${kind} server`);
   }
+}
+
+function typeOf(auth: unknown): unknown {
+  return isMapping(auth) ? auth['type'] : auth;
 }
 
 function checkEra({ raw, path }: Entry, findings: Findings): void {
@@ -228,7 +234,7 @@ function httpServer(written: ServerValues, common: ServerCommon, scope: Scope): 
   const headers = headersOf(written, scope);
   const isBearer = written.auth.type === 'bearer';
   const address = url === undefined ? expanded : withoutUserinfo(url, expanded, headers, isBearer);
-  const auth = authOf(written, url, hasAuthorization(headers), scope);
+  const auth = authOf(written, url, (lower) => hasHeader(headers, lower), scope);
   const proxy = url === undefined ? undefined : proxyOf(written.proxy, url, scope);
   const accept = written.quirks.inject_accept_header;
   if (accept !== undefined && !HEADER_VALUE.test(accept)) {
@@ -268,7 +274,7 @@ function withoutUserinfo(
   bearer: boolean,
 ): string {
   if (url.username === '' && url.password === '') return written;
-  if (!bearer && !hasAuthorization(headers)) {
+  if (!bearer && !hasHeader(headers, 'authorization')) {
     const credentials = `${decodeURIComponent(url.username)}:${decodeURIComponent(url.password)}`;
     headers['Authorization'] = `Basic ${Buffer.from(credentials).toString('base64')}`;
   }
@@ -277,8 +283,8 @@ function withoutUserinfo(
   return url.href;
 }
 
-function hasAuthorization(headers: Readonly<Record<string, string>>): boolean {
-  return Object.keys(headers).some((name) => name.toLowerCase() === 'authorization');
+function hasHeader(headers: Readonly<Record<string, string>>, lower: string): boolean {
+  return Object.keys(headers).some((name) => name.toLowerCase() === lower);
 }
 
 function headersOf(written: ServerValues, scope: Scope): Record<string, string> {
@@ -353,6 +359,8 @@ function stdioServer(
   const environment = childEnvironment(scope.values.env, written.inherit_env, env);
   const mistake = argumentsInCommand({ command: program, environment, ...cwd }, command, args);
   if (mistake !== undefined) scope.lack(['command'], mistake);
+  const takesKey = written.auth.type === 'key';
+  if (!takesKey) withoutKey(written, scope);
   return {
     ...common,
     kind: 'stdio',
@@ -362,6 +370,7 @@ function stdioServer(
     environment,
     inherit_env: written.inherit_env,
     ...cwd,
+    ...(takesKey && { auth: childKeyOf(written, scope) }),
   };
 
   function nul(value: string, given: string, key: Path): string {

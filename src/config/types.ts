@@ -225,13 +225,30 @@ export interface BearerConfig {
   readonly command?: readonly string[];
 }
 
+/** A key that a person sets, in a header. */
+export interface HeaderKeyAuth extends Pick<ServerAuth, 'per' | 'login_tool'> {
+  readonly type: 'key';
+  /** In lower case. */
+  readonly header: string;
+  /** Before the key; '': none. */
+  readonly scheme: string;
+}
+
+/** A key that each user sets, in the environment of his child process. */
+export interface ChildKeyAuth extends Pick<ServerAuth, 'login_tool'> {
+  readonly type: 'key';
+  readonly per: 'user';
+  /** The name of the variable. */
+  readonly env: string;
+}
+
 export interface HttpServerConfig
   extends ServerCommon, Pick<Server, 'protocol' | 'headers' | 'tls_skip_verify'> {
   readonly kind: 'http';
   readonly url: string;
   /** Prints further headers; absent: none. */
   readonly headers_command?: readonly string[];
-  readonly auth: { readonly type: 'none' } | BearerConfig | OAuthConfig;
+  readonly auth: { readonly type: 'none' } | BearerConfig | OAuthConfig | HeaderKeyAuth;
   /** The proxy for this URL, resolved from `proxy:` and the environment; absent: direct. */
   readonly proxy?: string;
   /** Absolute paths of readable files. */
@@ -241,7 +258,7 @@ export interface HttpServerConfig
   };
 }
 
-/** A server that may ask for a login. */
+/** A server that may ask for a login at an authorization server. */
 export type OAuthServer = HttpServerConfig & { readonly auth: OAuthConfig };
 
 export interface StdioServerConfig extends ServerCommon, Pick<Server, 'args' | 'env' | 'inherit_env'> {
@@ -250,6 +267,15 @@ export interface StdioServerConfig extends ServerCommon, Pick<Server, 'args' | '
   /** The whole environment of the child: allow-list, `inherit_env`, `env`. */
   readonly environment: Readonly<Record<string, string>>;
   readonly cwd?: string;
+  readonly auth?: ChildKeyAuth;
 }
+
+/** A server that is shown a key that a person sets. */
+export type KeyServer =
+  | (HttpServerConfig & { readonly auth: HeaderKeyAuth })
+  | (StdioServerConfig & { readonly auth: ChildKeyAuth });
+
+/** A server that a person logs in to: at an authorization server, or with a key. */
+export type LoginServer = OAuthServer | KeyServer;
 
 export type ServerConfig = HttpServerConfig | StdioServerConfig;

@@ -1,5 +1,5 @@
 /** The credentials of all servers that are called with OAuth, and the logins that give them. */
-import { isShownAlike, takesLogin } from '../config/credentials.js';
+import { isShownAlike, usesOAuth } from '../config/credentials.js';
 import type { HttpServerConfig, OAuthConfig, OAuthServer } from '../config/types.js';
 import type { Logger } from '../observe/log.js';
 import type { LoginOutcome, TokenRefresh } from '../observe/stats.js';
@@ -115,7 +115,7 @@ export class Credentials {
     const known = this.#entries.get(config.name);
     if (known && isShownAlike(known.config, config)) return known;
     this.remove(config.name);
-    if (!takesLogin(config)) return undefined;
+    if (!usesOAuth(config)) return undefined;
     const found = new FoundServer(config, this.#deps.fetch, this.#now);
     const open = new OpenCredential({
       server: config.name,

@@ -21,6 +21,7 @@ export function connectionOf(
   return {
     server: name,
     per: auth.per,
+    takes: 'login',
     state: state ?? 'none',
     reason: missing,
     issuer: grant?.server.issuer,

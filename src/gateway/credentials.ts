@@ -5,15 +5,15 @@
 import { access } from 'node:fs/promises';
 import { join } from 'node:path';
 import { CALLBACK_PATH, clientMetadata } from '../config/client-metadata.js';
-import { changesHeaders, isShownAlike, takesLogin } from '../config/credentials.js';
+import { changesHeaders, isShownAlike, takesKey, takesLogin, usesOAuth } from '../config/credentials.js';
 import { childEnvironment } from '../config/environment.js';
-import type { HttpServerConfig, ServerConfig } from '../config/types.js';
+import type { ServerConfig } from '../config/types.js';
 import type { Credentials } from '../credentials/credentials.js';
 import type { ReturnedBy } from '../credentials/logins.js';
 import { CLIENT_PATH, LOGIN_PATH } from '../downstream/http/logins.js';
 import type { Logger } from '../observe/log.js';
 import type { CredentialState, GatewayStats } from '../observe/stats.js';
-import type { Credential, CredentialRefusal } from '../protocol/credential.js';
+import type { Credential } from '../protocol/credential.js';
 import {
   EVERYBODY,
   type Connection,
@@ -25,7 +25,9 @@ import {
 import type { Principal } from '../protocol/ports.js';
 import type { State } from '../state/open.js';
 import { createKeptHeaders } from './kept-headers.js';
+import { LazyCredential } from './lazy-credential.js';
 import { LoginLinks, ownerFor } from './login-links.js';
+import { ServerKeys } from './server-keys.js';
 import { subjectOf, type SubjectsDeps } from './subjects.js';
 
 export interface GatewayCredentialsDeps extends SubjectsDeps {
@@ -47,11 +49,18 @@ export class GatewayCredentials {
   readonly #deps: GatewayCredentialsDeps;
   /** By server, then by owner. */
   readonly #known = new Map<string, Map<string, LazyCredential>>();
+  readonly #keys: ServerKeys;
   #room: Promise<Credentials> | undefined;
   #closed = false;
 
   constructor(deps: GatewayCredentialsDeps) {
     this.#deps = deps;
+    this.#keys = new ServerKeys({
+      ...deps,
+      loggedIn: (server, owner) => {
+        this.links.loggedIn(server, owner);
+      },
+    });
     this.links = new LoginLinks({
       config: deps.config,
       origin: () => (deps.isListening() ? deps.origin() : undefined),
@@ -61,6 +70,7 @@ export class GatewayCredentials {
         this.#known.get(server)?.get(owner)?.onChange(heard) ?? (() => undefined),
       preview: async (ask, signal) => (await this.#withAll()).preview(ask, signal),
       login: (server, owner, scopes, signal) => this.login(server, owner, scopes, signal),
+      setKey: (server, owner, key) => this.#keys.set(server, owner, key),
       bind: async (id) => (await this.#room)?.logins.bind(id),
       isOpen: async ({ id }) => (await this.#room)?.logins.stateOf(id)?.state === 'waiting',
     });
@@ -86,10 +96,12 @@ export class GatewayCredentials {
       before.close();
       owners.delete(of);
     }
+    if (known) this.#removeOther(config);
     const credential = new LazyCredential(config, {
       mayBeStored: () => this.#mayBeStored(),
       load: async () => {
         if (isKept) return createKeptHeaders(config, this.#deps, owner === EVERYBODY ? undefined : owner);
+        if (takesKey(config)) return this.#keys.of(config, owner);
         const real = (await this.#load()).of(config, owner);
         if (!real) throw new Error(`'${name}' has no credential`);
         return real;
@@ -102,12 +114,22 @@ export class GatewayCredentials {
     return credential;
   }
 
+  /** A server that had another kind of credential is forgotten there. */
+  #removeOther(config: ServerConfig): void {
+    const { name } = config;
+    if (!takesKey(config)) return this.#keys.remove(name);
+    this.#withRoom((room) => {
+      room.remove(name);
+    });
+  }
+
   #release(server: string, owner: string, credential: LazyCredential): void {
     const owners = this.#known.get(server);
     if (owners?.get(owner) !== credential) return;
     owners.delete(owner);
     credential.close();
     credential.unload();
+    this.#keys.release(server, owner);
     this.#withRoom((room) => {
       room.release(server, owner);
     });
@@ -144,23 +166,38 @@ export class GatewayCredentials {
     options: { readonly forgetClient: boolean },
     signal: AbortSignal,
   ): Promise<boolean> {
+    if (this.#keys.takes(server)) return this.#keys.logout(server, owner);
     return (await this.#withAll()).logout(server, owner, options, signal);
   }
 
   /** `owner`: whose logins are shown where each user has his own; EVERYBODY: nobody's. */
   async connections(owner: string): Promise<readonly Connection[]> {
-    return (await this.#withAll()).connections(owner);
+    const all = [await this.#keys.connections(owner), await (await this.#withAll()).connections(owner)];
+    return all.flat().sort((a, b) => (a.server < b.server ? -1 : 1));
+  }
+
+  /** Whether a server takes a key instead of a login. */
+  takesKey(server: string): boolean {
+    return this.#keys.takes(server);
+  }
+
+  /** Sets the key of a server. Rejects with an Error whose message says why it cannot. */
+  setKey(server: string, owner: string, key: string): Promise<void> {
+    return this.#keys.set(server, owner, key);
   }
 
   async prune(): Promise<readonly string[]> {
     // A server that is disabled may come back.
     const kept = new Set(this.#deps.config().disabled.map(({ name }) => name));
-    return (await this.#withAll()).prune(kept);
+    const gone = [...(await this.#keys.prune(kept)), ...(await (await this.#withAll()).prune(kept))];
+    return [...new Set(gone)];
   }
 
   /** Erases the logins of principals that are gone. */
   async eraseOwners(ids: ReadonlySet<string>): Promise<void> {
-    if (ids.size > 0 && (await this.#mayBeStored())) await (await this.#load()).eraseOwners(ids);
+    if (ids.size === 0 || !(await this.#mayBeStored())) return;
+    await (await this.#load()).eraseOwners(ids);
+    await this.#keys.eraseOwners(ids);
   }
 
   /** Whose login to a server a principal makes; undefined: he is no person whom the gateway can tell from others. */
@@ -212,6 +249,7 @@ export class GatewayCredentials {
     this.#closed = true;
     for (const name of this.#known.keys()) this.#closeKept(name);
     this.links.close();
+    this.#keys.close();
     this.#withRoom((room) => {
       room.close();
     });
@@ -232,6 +270,7 @@ export class GatewayCredentials {
     // A server that is gone gets no metrics again.
     const stats = this.#deps.stats.servers.get(name);
     if (stats) stats.credential = undefined;
+    this.#keys.remove(name);
     this.#withRoom((room) => {
       room.remove(name);
     });
@@ -240,7 +279,7 @@ export class GatewayCredentials {
   /** With the credentials of all servers, not only of those that were asked for one. */
   async #withAll(): Promise<Credentials> {
     const room = await this.#load();
-    for (const server of this.#deps.config().servers.filter(takesLogin)) {
+    for (const server of this.#deps.config().servers.filter(usesOAuth)) {
       const credential = this.of(server);
       if (credential instanceof LazyCredential) await credential.loaded();
     }
@@ -312,106 +351,4 @@ export class GatewayCredentials {
 function presenceOf(state: CredentialState | undefined): 'missing' | 'there' | undefined {
   if (state === undefined || state === 'failing') return undefined;
   return state === 'login_required' ? 'missing' : 'there';
-}
-
-interface LazyDeps {
-  mayBeStored(): Promise<boolean>;
-  load(): Promise<Real>;
-  /** Nobody wants to hear of changes any more. */
-  unused(): void;
-}
-
-type Real = Credential & { readonly state: CredentialState | undefined; close?(): void };
-
-const NOTHING: readonly string[] = [];
-
-class LazyCredential implements Credential {
-  readonly config: HttpServerConfig;
-  readonly #deps: LazyDeps;
-  readonly #heard = new Set<() => void>();
-  #real: Real | undefined;
-  #loading: Promise<Real> | undefined;
-  #isClosed = false;
-
-  constructor(config: HttpServerConfig, deps: LazyDeps) {
-    this.config = config;
-    this.#deps = deps;
-  }
-
-  get stamp(): number {
-    return this.#real?.stamp ?? 0;
-  }
-
-  get headers(): readonly string[] {
-    return this.#real?.headers ?? NOTHING;
-  }
-
-  get state(): CredentialState | undefined {
-    return this.#real?.state;
-  }
-
-  get secrets(): readonly string[] {
-    return this.#real?.secrets ?? NOTHING;
-  }
-
-  async ready(signal: AbortSignal): Promise<void> {
-    const mayDoWithout = takesLogin(this.config) && this.config.auth.grant === 'authorization_code';
-    if (!this.#real && mayDoWithout && !(await this.#deps.mayBeStored())) return;
-    await (await this.loaded()).ready(signal);
-  }
-
-  async refused(refusal: CredentialRefusal): Promise<void> {
-    await (await this.loaded()).refused(refusal);
-  }
-
-  onChange(heard: () => void): () => void {
-    this.#heard.add(heard);
-    if (this.#heard.size === 1) this.#stop = this.#real?.onChange(this.#tell);
-    return () => {
-      this.#heard.delete(heard);
-      if (this.#heard.size > 0) return;
-      this.#stop?.();
-      this.#stop = undefined;
-      this.#deps.unused();
-    };
-  }
-
-  /** Lets go of what was loaded. */
-  unload(): void {
-    this.#real = undefined;
-    this.#loading = undefined;
-  }
-
-  /** Rejects once it is closed, unless it was loaded before. */
-  loaded(): Promise<Real> {
-    if (this.#isClosed && !this.#loading) return Promise.reject(new Error('is not in use any more'));
-    return (this.#loading ??= this.#deps.load().then(
-      (real) => {
-        this.#real = real;
-        if (this.#heard.size > 0) this.#stop = real.onChange(this.#tell);
-        return real;
-      },
-      (error: unknown) => {
-        this.#loading = undefined;
-        throw error;
-      },
-    ));
-  }
-
-  /** Nothing uses it any more. Logins are closed by whoever keeps them. */
-  close(): void {
-    this.#isClosed = true;
-    if (takesLogin(this.config)) return;
-    void this.#loading?.then(
-      (real) => {
-        real.close?.();
-      },
-      () => undefined,
-    );
-  }
-
-  #stop: (() => void) | undefined;
-  readonly #tell = (): void => {
-    for (const heard of [...this.#heard]) heard();
-  };
 }

@@ -1,7 +1,7 @@
 /** Links to the page where somebody logs in to a server: who gets one, what the page shows, and how it goes on. */
-import { isPerUser, takesLogin } from '../config/credentials.js';
+import { isPerUser, needsPerson, takesKey } from '../config/credentials.js';
 import { isLoopback, isSecure } from '../config/index.js';
-import type { Config, OAuthServer } from '../config/types.js';
+import type { Config, LoginServer } from '../config/types.js';
 import { Offers, type Offer, type OffersDeps } from '../credentials/offers.js';
 import { LOGIN_PATH, type LoginPage } from '../downstream/http/logins.js';
 import {
@@ -26,6 +26,8 @@ export interface LoginLinksDeps extends Omit<OffersDeps, 'now'> {
   readonly mayLogIn: (principal: Principal) => boolean;
   preview(ask: LoginAsk, signal: AbortSignal): Promise<LoginPreview>;
   login(server: string, owner: string, scopes: readonly string[], signal: AbortSignal): Promise<LoginAttempt>;
+  /** Keeps the key of a server. */
+  setKey(server: string, owner: string, key: string): Promise<void>;
   /** Binds a login to the browser that goes on; undefined: it cannot be used any more. */
   bind(id: string): Promise<string | undefined>;
   /** Whether nobody has used a login yet. */
@@ -72,12 +74,13 @@ export class LoginLinks implements LoginOffers {
     if (!offer || !config) return undefined;
     const common = {
       server: offer.server,
-      serverHost: new URL(config.url).host,
+      serverHost: config.kind === 'http' ? new URL(config.url).host : undefined,
+      takesKey: takesKey(config),
       by: this.#isOpen() ? undefined : offer.name,
       forEverybody: offer.owner === EVERYBODY,
     };
     const isDone = this.#offers.isDone(id) === true;
-    if (isDone) return { ...common, isDone, hosts: [], scopes: [], problem: undefined };
+    if (isDone || common.takesKey) return { ...common, isDone, hosts: [], scopes: [], problem: undefined };
     try {
       const preview = await this.#deps.preview(offer, AbortSignal.timeout(LOOK_MS));
       return { ...common, isDone, ...preview, problem: undefined };
@@ -100,11 +103,9 @@ export class LoginLinks implements LoginOffers {
     principal: Principal | undefined,
     signal: AbortSignal,
   ): Promise<{ readonly attempt: LoginAttempt; readonly cookie: string } | undefined> {
-    const offer = this.#valid(id);
+    const offer = this.#usable(id, principal);
     if (!offer) return undefined;
     const { server, owner, scopes } = offer;
-    if (!this.#isOpen() && (principal?.id !== offer.principal || !this.#mayGoOn(owner, principal)))
-      return undefined;
     const attempt = await this.#offers.attempt(
       id,
       (before) => this.#deps.isOpen(before),
@@ -116,6 +117,24 @@ export class LoginLinks implements LoginOffers {
     const cookie = await this.#deps.bind(attempt.id);
     if (cookie === undefined) throw new Error('the login has just ended: load the page again');
     return { attempt, cookie };
+  }
+
+  /** Whether a link is for a server that takes a key. */
+  takesKey(id: string): boolean {
+    const offer = this.#valid(id);
+    const config = offer && this.#server(offer.server);
+    return config !== undefined && takesKey(config);
+  }
+
+  /**
+   * Sets the key that a link is for. `principal`: as for `goOn`. Resolves with the server; undefined: the link is not for him, or is over.
+   * Rejects with an Error whose message says why the key is not kept.
+   */
+  async setKey(id: string, principal: Principal | undefined, key: string): Promise<string | undefined> {
+    const offer = this.#usable(id, principal);
+    if (!offer) return undefined;
+    await this.#deps.setKey(offer.server, offer.owner, key);
+    return offer.server;
   }
 
   close(): void {
@@ -135,14 +154,21 @@ export class LoginLinks implements LoginOffers {
     return isPerUser(config) === (offer.owner !== EVERYBODY) ? offer : undefined;
   }
 
+  /** The offer of a link that somebody goes on with. */
+  #usable(id: string, principal: Principal | undefined): Offer | undefined {
+    const offer = this.#valid(id);
+    if (!offer || this.#isOpen()) return offer;
+    const isOwn = principal?.id === offer.principal && this.#mayGoOn(offer.owner, principal);
+    return isOwn ? offer : undefined;
+  }
+
   #mayGoOn(owner: string, principal: Principal): boolean {
     return this.#isOpen() || owner !== EVERYBODY || this.#deps.mayLogIn(principal);
   }
 
-  #server(name: string): OAuthServer | undefined {
+  #server(name: string): LoginServer | undefined {
     const config = this.#deps.config().servers.find((each) => each.name === name);
-    if (!config || !takesLogin(config) || config.auth.grant !== 'authorization_code') return undefined;
-    return config;
+    return config && needsPerson(config) ? config : undefined;
   }
 
   /** Where links lead to; undefined: there are none, because others could read what they carry, or could use them. */
@@ -157,7 +183,7 @@ export class LoginLinks implements LoginOffers {
 }
 
 /** Whose login to a server a principal makes; undefined: it is no person whom the gateway can tell from others. */
-export function ownerFor(config: OAuthServer, principal: Principal): string | undefined {
+export function ownerFor(config: LoginServer, principal: Principal): string | undefined {
   if (!isPerUser(config)) return EVERYBODY;
   return isPerson(principal) ? principal.id : undefined;
 }

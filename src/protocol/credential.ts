@@ -17,6 +17,8 @@ export interface Credential {
   readonly stamp: number;
   /** Names in lower case and values, in turn; empty: the server is called without. */
   readonly headers: readonly string[];
+  /** Variables for the child process of a server over stdio; absent: it gets none. */
+  readonly environment?: Readonly<Record<string, string>> | undefined;
   /** What no log, error or metric may show. */
   readonly secrets: readonly string[];
   /**

@@ -12,6 +12,15 @@ export const UNKNOWN_LOGIN =
 /** Why somebody has to log in. */
 export type LoginReason = 'never' | 'revoked' | 'scopes' | 'issuer_changed';
 
+/** The longest key for a server, in characters. */
+export const LONGEST_KEY = 16_384;
+const SERVER_KEY = /^[\x21-\x7e]+$/;
+
+/** Whether a text can be the key for a server: a header and an environment variable can carry it. */
+export function isServerKey(text: string): boolean {
+  return text.length <= LONGEST_KEY && SERVER_KEY.test(text);
+}
+
 /** A login under way. */
 export interface LoginAttempt {
   readonly id: string;
@@ -42,6 +51,8 @@ export interface Connection {
   readonly server: string;
   /** Whose login it is: one for everybody, or each user's own. */
   readonly per: 'gateway' | 'user';
+  /** What a person gives: a login at an authorization server, or a key. */
+  readonly takes: 'login' | 'key';
   /** `none`: it has not asked for a login. */
   readonly state: CredentialState | 'none';
   readonly reason: LoginReason | undefined;

@@ -6,6 +6,7 @@
 import { sha256 } from '../lib/sha256.js';
 import { OverlaidCatalog, type Catalog } from '../catalog/catalog.js';
 import type { Registry } from '../catalog/registry.js';
+import { isPerUser } from '../config/credentials.js';
 import { credentialsChanged } from '../config/index.js';
 import type { ServerConfig } from '../config/types.js';
 import type { Boundary } from '../observe/boundary.js';
@@ -129,14 +130,17 @@ export function createOwnLinks(deps: OwnLinksDeps): OwnLinks {
     const { server } = route;
     const ofRoute = deps
       .servers()
-      .filter(({ name }) => (server === undefined || server === name) && needsLink(viewer, name));
+      .filter((config) => (server === undefined || server === config.name) && needsLink(viewer, config));
     if (ofRoute.length === 0) return ofRoute;
     return ofRoute.filter(({ name }) => !deps.views().hides(viewer, route, name));
   }
 
-  /** A modern server is told with each request which client it is from: a modern client needs no link of its own. */
-  function needsLink({ era }: Viewer, server: string): boolean {
-    return era === 'legacy' || deps.catalog.get(server)?.era === 'legacy';
+  /**
+   * A modern server is told with each request which client it is from: a modern client needs no link of its own, unless its user has a
+   * credential of his own.
+   */
+  function needsLink({ era }: Viewer, config: ServerConfig): boolean {
+    return era === 'legacy' || isPerUser(config) || deps.catalog.get(config.name)?.era === 'legacy';
   }
 
   function full(shared: ServerLink): ServerLink {

@@ -45,15 +45,18 @@ export interface CliRun {
 export interface CliOptions {
   readonly env?: NodeJS.ProcessEnv;
   readonly cwd?: string;
+  /** The whole standard input. */
+  readonly input?: string;
 }
 
 /** Runs the built command; killed when the test ends. */
-export function runCli(args: readonly string[], { env = {}, cwd }: CliOptions = {}): CliRun {
+export function runCli(args: readonly string[], { env = {}, cwd, input }: CliOptions = {}): CliRun {
   const child = spawn(process.execPath, [MAIN, ...args], {
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: ['pipe', 'pipe', 'pipe'],
     env: { PATH: process.env['PATH'], HOME: process.env['HOME'], ...recorded, ...env },
     ...(cwd === undefined ? {} : { cwd }),
   });
+  child.stdin.end(input);
   let stdout = '';
   let stderr = '';
   child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text));

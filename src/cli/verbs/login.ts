@@ -1,6 +1,6 @@
 /** Logs in to a server, and out again: `mcpstead login SERVER`, `mcpstead logout SERVER`, `mcpstead connections`. */
 import { createInterface } from 'node:readline';
-import type { Connection, Login, LoginState } from '../../admin/login-schemas.js';
+import type { Connection, KeyStep, Login, LoginBegun, LoginState } from '../../admin/login-schemas.js';
 import { hostedMetadata } from '../../config/client-metadata.js';
 import { isSecure, loadConfig } from '../../config/index.js';
 import { unlessAborted } from '../../lib/within.js';
@@ -10,6 +10,7 @@ import { configOf } from '../config-path.js';
 import { interruptible } from '../interrupt.js';
 import { outputOf, type Cell, type Output } from '../output.js';
 import { openInBrowser } from '../programs.js';
+import { canAsk, typed } from '../prompts.js';
 import { runHere, runningGateway } from '../source.js';
 import { actApi, askApi, gatewayOf, parsed, readApi, type Gateway } from '../target.js';
 import { listed, type Verb, type Written } from '../verb.js';
@@ -19,6 +20,8 @@ const WAIT_MS = 35_000;
 /** Finding the authorization server, and registering there. */
 const BEGIN_MS = 60_000;
 const LINGER_MS = 1000;
+/** More of stdin is not read for a key. */
+const MOST_CHARS = 65_536;
 
 interface Target {
   readonly gateway: Gateway;
@@ -52,12 +55,9 @@ async function loggedIn(
 ): Promise<number> {
   const device = written.flags.has('device');
   const scopes = listed(written.values['scope'] ?? '');
-  const answer = await askApi(gateway, `/-/api/v1/servers/${encodeURIComponent(server)}/login`, {
-    body: JSON.stringify({ scopes, device }),
-    timeoutMs: BEGIN_MS,
-  });
-  const begun = parsed<Login>(gateway, answer);
+  const begun = await begin<LoginBegun>(gateway, server, { scopes, device });
   signal.throwIfAborted();
+  if ('key' in begun) return keyGiven(gateway, server, { written, terminal, output, signal });
   await show(begun, { written, terminal, output });
   const ended = new AbortController();
   if (!device) takePasted(gateway, begun, terminal, ended.signal);
@@ -71,6 +71,46 @@ async function loggedIn(
   if (output.json) output.document({ server, issuer: begun.issuer, scopes: begun.scopes });
   else output.line(`logged in to ${server}`);
   return 0;
+}
+
+async function begin<T>(gateway: Gateway, server: string, wish: object): Promise<T> {
+  const answer = await askApi(gateway, `/-/api/v1/servers/${encodeURIComponent(server)}/login`, {
+    body: JSON.stringify(wish),
+    timeoutMs: BEGIN_MS,
+  });
+  return parsed<T>(gateway, answer);
+}
+
+/** Takes the key of a server that wants one instead of a login: typed without being shown, or a line of stdin. */
+async function keyGiven(
+  gateway: Gateway,
+  server: string,
+  { written, terminal, output, signal }: Call,
+): Promise<number> {
+  if (terminal.tty.in && !canAsk(written, terminal))
+    throw new Refusal(`'${server}' takes a key: pass it as a line of standard input`, 2);
+  const key = (
+    terminal.tty.in ? await typed(`The key for ${server}`, true, terminal) : await lineOf(terminal, signal)
+  ).trim();
+  signal.throwIfAborted();
+  if (key === '') throw new Refusal('no key was given: nothing was changed', 1);
+  await begin<KeyStep>(gateway, server, { key });
+  if (output.json) output.document({ server, key: 'kept' });
+  else output.line(`the key for ${server} is kept`);
+  return 0;
+}
+
+/** The first line of stdin. Rejects when the signal aborts. */
+async function lineOf({ stdin }: Terminal, signal: AbortSignal): Promise<string> {
+  let text = '';
+  const read = async (): Promise<void> => {
+    for await (const piece of stdin) {
+      text += String(piece);
+      if (text.includes('\n') || text.length > MOST_CHARS) return;
+    }
+  };
+  await unlessAborted(read(), signal);
+  return text.split('\n', 1)[0] ?? '';
 }
 
 /** Tells the person where to go. */
@@ -197,12 +237,19 @@ const WORDS: Readonly<Record<Connection['state'], Cell>> = {
   none: 'has not asked for a login',
 };
 
-function rowOf({ server, state, issuer, scopes, expires, renews }: Connection): Cell[] {
+const KEY_WORDS: Readonly<Record<Connection['state'], Cell>> = {
+  ...WORDS,
+  valid: ['has a key', 'green'],
+  login_required: ['needs a key', 'yellow'],
+  none: 'each user has a key of his own',
+};
+
+function rowOf({ server, takes, state, issuer, scopes, expires, renews }: Connection): Cell[] {
   const end =
     expires === null
       ? ''
       : `${renews ? 'renewed before' : 'until'} ${expires.slice(0, 16).replace('T', ' ')}`;
   const way =
     state === 'login_required' ? `mcpstead login ${server}` : `${issuer ?? ''} ${scopes.join(' ')}`.trim();
-  return [server, WORDS[state], end, way];
+  return [server, takes === 'key' ? KEY_WORDS[state] : WORDS[state], end, way];
 }

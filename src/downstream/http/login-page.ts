@@ -1,10 +1,13 @@
-/** The page of a link to a login: what the login is for, and the button that goes on with it. */
+/** The page of a link to a login: what the login is for, and the button that goes on with it, or the field for a key. */
 import { markup, type Page } from './page.js';
 
 /** What the page shows. All of it may come from servers. */
 export interface LoginPage {
   readonly server: string;
-  readonly serverHost: string;
+  /** undefined: it is a program. */
+  readonly serverHost: string | undefined;
+  /** The person sets a key here, and is not sent elsewhere. */
+  readonly takesKey: boolean;
   /** Where the browser is sent; empty: not known. */
   readonly hosts: readonly string[];
   readonly scopes: readonly string[];
@@ -22,7 +25,8 @@ export interface LoginPage {
 const SCRIPT = `'use strict';
 const form = document.querySelector('form');
 const button = document.querySelector('button');
-const field = document.querySelector('input');
+const field = document.querySelector('#key');
+const secret = document.querySelector('#secret');
 const said = document.querySelector('[role=alert]');
 const loopback = /^(localhost|127(\\.\\d{1,3}){3}|\\[::1\\])$/;
 const WORDS = {
@@ -35,10 +39,21 @@ async function begin() {
   const key = field ? field.value.trim() : '';
   if (/[^\\x21-\\x7e]/.test(key)) throw new Error('A credential has only letters, digits and signs of ASCII, without spaces.');
   if (key !== '') headers.authorization = 'Bearer ' + key;
+  const body = {};
+  if (secret) {
+    body.key = secret.value.trim();
+    if (!/^[\\x21-\\x7e]+$/.test(body.key)) throw new Error('A key has only letters, digits and signs of ASCII, without spaces.');
+  }
   const path = '../api/v1/logins/' + location.pathname.split('/').pop();
-  const answer = await fetch(path, { method: 'POST', headers, body: '{}', cache: 'no-store', redirect: 'error' });
+  const answer = await fetch(path, { method: 'POST', headers, body: JSON.stringify(body), cache: 'no-store', redirect: 'error' });
   const told = await answer.json();
   if (!answer.ok) throw new Error(WORDS[answer.status] || told.detail);
+  if (secret) {
+    secret.value = '';
+    if (field) field.value = '';
+    location.assign('done');
+    return;
+  }
   const url = new URL(told.url);
   if (url.protocol !== 'https:' && !(url.protocol === 'http:' && loopback.test(url.hostname)))
     throw new Error('The authorization server names an address without https.');
@@ -88,13 +103,20 @@ export function loginPage(page: LoginPage | undefined): Page {
     status: 200,
     title: `Log in to ${page.server}`,
     body: [
-      markup`<p>
-        Continue leads to the page of the authorization server, where you log in and consent. Go on only if
-        you asked for this yourself.
-      </p>`,
+      page.takesKey
+        ? markup`<p>
+            The gateway keeps the key, and shows it to this server alone. Go on only if you asked for this
+            yourself.
+          </p>`
+        : markup`<p>
+            Continue leads to the page of the authorization server, where you log in and consent. Go on only if
+            you asked for this yourself.
+          </p>`,
       facts(page),
       markup`<form method="post">
-        ${page.by === undefined ? [] : credentialField(page.by)}<button type="submit">Continue</button>
+        ${page.takesKey ? keyField(page.server) : []}${
+          page.by === undefined ? [] : credentialField(page.by)
+        }<button type="submit">${page.takesKey ? 'Save the key' : 'Continue'}</button>
         <p role="alert" dir="auto"></p>
       </form>`,
       markup`<noscript><p>This page needs JavaScript. Without it, run ${command}.</p></noscript>`,
@@ -119,6 +141,7 @@ export function failedPage(text: string, headers: readonly string[] = []): Page 
 function facts({
   server,
   serverHost,
+  takesKey,
   hosts,
   scopes,
   forEverybody,
@@ -127,7 +150,11 @@ function facts({
   const [first, ...others] = hosts;
   return markup`<dl>
     <dt>Server</dt>
-    <dd><bdi>${server}</bdi> at <bdi>${serverHost}</bdi></dd>
+    <dd>
+      <bdi>${server}</bdi>${
+        serverHost === undefined ? ', a program beside the gateway' : markup` at <bdi>${serverHost}</bdi>`
+      }
+    </dd>
     ${
       first === undefined
         ? []
@@ -142,9 +169,22 @@ function facts({
               }
             </dd>`
     }
-    <dt>The login is for</dt>
+    <dt>${takesKey ? 'The key is for' : 'The login is for'}</dt>
     <dd>${forEverybody ? 'everybody who uses this gateway' : markup`<bdi>${by ?? 'you'}</bdi> alone`}</dd>
   </dl>`;
+}
+
+function keyField(server: string): ReturnType<typeof markup> {
+  return markup`<label for="secret">Your key for <bdi>${server}</bdi></label
+    ><input
+      id="secret"
+      type="password"
+      autocomplete="off"
+      autocapitalize="off"
+      spellcheck="false"
+      aria-describedby="what"
+      required
+    /><small id="what">As the server, or the service behind it, has given it to you.</small>`;
 }
 
 function credentialField(by: string): ReturnType<typeof markup> {

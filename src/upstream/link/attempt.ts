@@ -45,7 +45,7 @@ export interface LostDetails {
 
 export interface AttemptDeps {
   readonly config: () => ServerConfig;
-  /** What is shown to a server over HTTP; undefined: what the configuration has. */
+  /** What is shown to a server over HTTP, or what a child gets in its environment; undefined: what the configuration has. */
   readonly credential: Credential | undefined;
   readonly calls: LinkCalls;
   readonly own: OwnRequests;
@@ -63,6 +63,8 @@ export class Attempt implements TransportEvents {
   readonly #deps: AttemptDeps;
   /** The transport that was opened last. */
   #carrier: Carrier | undefined;
+  /** `stamp` of the credential that a child process was started with; undefined: there is none. */
+  childStamp: number | undefined;
 
   constructor(deps: AttemptDeps) {
     this.#deps = deps;
@@ -84,6 +86,7 @@ export class Attempt implements TransportEvents {
     if (credential) await credentialReady(credential, calls.server, signal);
     const config = this.#deps.config();
     const deps = this.#dialDeps();
+    if (config.kind === 'stdio') this.childStamp = credential?.stamp;
     return config.kind === 'stdio' ? dialStdio(config, deps, signal) : dialHttp(config, deps, signal);
   }
 

@@ -12,6 +12,8 @@ export class CredentialWatch {
   #stamp = 0;
   /** The connection was made with something to show. */
   wasShown = false;
+  /** `stamp` of what the child process was started with; undefined: it has none. */
+  #child: number | undefined;
   /** When a change last began an attempt before its time, on the monotonic clock. */
   #hasty = -Infinity;
 
@@ -34,19 +36,30 @@ export class CredentialWatch {
     this.#stamp = this.#credential.stamp;
   }
 
-  connected(): void {
-    this.wasShown = this.#credential.headers.length > 0;
+  /** `child`: `stamp` of what the child process was started with. */
+  connected(child: number | undefined): void {
+    this.#child = child;
+    this.wasShown = child !== undefined || this.#isShown;
   }
 
   /** There is something to show that was not there when the last attempt began. */
   get isNew(): boolean {
-    const { headers, stamp } = this.#credential;
-    return headers.length > 0 && stamp !== this.#stamp;
+    return this.#isShown && this.#credential.stamp !== this.#stamp;
   }
 
   /** What the connection was made with is gone. */
   get isGone(): boolean {
-    return this.wasShown && this.#credential.headers.length === 0;
+    return this.wasShown && !this.#isShown;
+  }
+
+  /** The child process was started with something else. */
+  get isOutdated(): boolean {
+    return this.#child !== undefined && this.#child !== this.#credential.stamp;
+  }
+
+  get #isShown(): boolean {
+    const { environment, headers } = this.#credential;
+    return headers.length > 0 || environment !== undefined;
   }
 
   /** The last attempt began before its time, a moment ago. If not, one does now. */

@@ -1,6 +1,7 @@
 /** Connects to a server over stdio: starts a child, finds out its era, and makes the handshake where its era has one. */
 import type { ServerConfig, StdioServerConfig } from '../../config/types.js';
 import { GatewayError } from '../../errors.js';
+import type { Credential } from '../../protocol/credential.js';
 import { FIRST_MODERN } from '../../protocol/revisions.js';
 import type { Carrier } from '../calls/calls.js';
 import {
@@ -20,10 +21,11 @@ const REFUSED_GRACE_MS = 2000;
 const STARTING_FACTOR = 3;
 
 export async function dialStdio(
-  config: StdioServerConfig,
+  server: StdioServerConfig,
   deps: DialDeps,
   signal: AbortSignal,
 ): Promise<Dialled> {
+  const config = withCredential(server, deps.credential);
   const pinned = pinnedEra(config.revision);
   const release = await deps.starts.take(signal);
   try {
@@ -93,6 +95,12 @@ export async function dialStdio(
   } finally {
     release();
   }
+}
+
+/** With the variables that a child gets besides those of the configuration. */
+function withCredential(config: StdioServerConfig, credential: Credential | undefined): StdioServerConfig {
+  const more = credential?.environment;
+  return more ? { ...config, environment: { ...config.environment, ...more } } : config;
 }
 
 /** Sends `initialize` to a child that did not answer the probe in time. If it answers the probe before that, the probe counts. */

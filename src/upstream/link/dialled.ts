@@ -16,7 +16,7 @@ export type Known = { readonly era: 'modern' } | { readonly era: 'legacy'; reado
 
 export interface DialDeps {
   readonly owner: CallOwner;
-  /** What is shown to a server over HTTP. */
+  /** What is shown to a server over HTTP, or what a child gets in its environment. */
   readonly credential: Credential | undefined;
   /** The events of the carrier that `opened` returned. */
   readonly events: TransportEvents;

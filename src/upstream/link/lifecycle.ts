@@ -232,6 +232,10 @@ export class Lifecycle {
     // Somebody has logged out: the session belongs to the login.
     if (this.#phase.at === 'up' && this.#credential?.isGone)
       return this.failed(needsLogin(this.#deps.calls.server, 'revoked'));
+    if (this.#phase.at === 'up' && this.#credential?.isOutdated) {
+      const text = `upstream '${this.#deps.calls.server}' is started again with another key`;
+      this.failed(new GatewayError('upstream_disconnected', text));
+    }
     if (this.#phase.at === 'waiting') {
       // The timer does it soon enough where changes bring nothing.
       if (this.#credential?.isHasty()) return;
@@ -272,7 +276,7 @@ export class Lifecycle {
       await link.prepare(dialled);
       if (isAgain) observer.reconnected('success');
       observer.checked(true);
-      this.#connected();
+      this.#connected(attempt);
     } catch (error) {
       const { carrier } = attempt;
       if (carrier) calls.discard(carrier);
@@ -289,15 +293,17 @@ export class Lifecycle {
     this.#settle();
   }
 
-  #connected(): void {
+  #connected({ childStamp }: Attempt): void {
     this.lastError = undefined;
     this.lastCode = undefined;
     this.retryAfter = undefined;
     this.#wasUp = true;
-    this.#credential?.connected();
+    this.#credential?.connected(childStamp);
     this.#step({ type: 'connected' });
     this.#settle();
     this.#deps.link.up();
+    // Changed while it connected.
+    if (this.#credential?.isOutdated) this.#changed();
   }
 
   #disconnected(error: GatewayError): void {

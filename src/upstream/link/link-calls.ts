@@ -74,7 +74,7 @@ export class LinkCalls implements CallOwner {
     this.server = config().name;
     this.#configured = secretsOf(config());
     this.#credential = rest.credential;
-    this.stderr = new KeptLines(config());
+    this.stderr = new KeptLines(config(), () => rest.credential?.secrets ?? []);
     this.answerLimits = {
       get messageBytes() {
         return limits().message_bytes;

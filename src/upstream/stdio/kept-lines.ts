@@ -7,12 +7,15 @@ const MOST_LINES = 100;
 const LINE_CHARS = 1024;
 
 export class KeptLines {
-  readonly #secrets: readonly string[];
+  readonly #configured: readonly string[];
+  readonly #more: () => readonly string[];
   /** A line as it came, or as it is shown. */
   readonly #lines: (Buffer | string)[] = [];
 
-  constructor(server: ServerConfig) {
-    this.#secrets = secretsOf(server);
+  /** `more`: further secrets. */
+  constructor(server: ServerConfig, more: () => readonly string[] = () => []) {
+    this.#configured = secretsOf(server);
+    this.#more = more;
   }
 
   /** Oldest first. */
@@ -35,7 +38,7 @@ export class KeptLines {
   /** The text of a line without escape sequences, control characters and secrets. */
   show(line: Buffer): string {
     const text = line.toString().replace(ESCAPE_SEQUENCES, '').replace(CONTROLS, ' ').trim();
-    return maskSecrets(text, this.#secrets);
+    return maskSecrets(text, [...this.#configured, ...this.#more()]);
   }
 }
 

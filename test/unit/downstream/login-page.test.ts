@@ -7,6 +7,7 @@ const EVIL = `<img src=x onerror=alert(1)>"'&`;
 const PAGE = {
   server: 'x',
   serverHost: 'mcp.example',
+  takesKey: false,
   hosts: ['id.example'],
   scopes: [],
   forEverybody: true,
