@@ -11,6 +11,8 @@ const BUDGET = { first: 60 * 1024, all: 120 * 1024 };
 export async function buildConsole() {
   const { build } = await import('vite');
   const configFile = fileURLToPath(new URL('../console/vite.config.mjs', import.meta.url));
+  // What NODE_ENV says of this process must not make it a development build.
+  process.env.NODE_ENV = 'production';
   await build({ configFile, logLevel: 'warn' });
   const sizes = compress();
   const first = firstLoad();
