@@ -279,10 +279,10 @@ export class GatewayCore {
       stopped: () => observers.audit.refusal,
       views: this.#links.views,
       limits: new Limits({ config: () => this.#config, now, refused: stats.rateLimited }),
-      usedByLegacy: (server) => {
-        this.#links.seconds.want(server);
-      },
+      usedByLegacy: this.#links.seconds.want.bind(this.#links.seconds),
       describes: (session) => this.#links.describes(session),
+      passes: () => this.#links.passed,
+      owned: this.#links.give.bind(this.#links),
       dialling: (server) => this.#links.seconds.dialling(server),
       sessions: store,
       interests,

@@ -54,7 +54,7 @@ export function authOf(
 ): HttpServerConfig['auth'] {
   const { type } = written.auth;
   const named = isNamed('authorization');
-  const printed = written.headers_command.length > 0;
+  const printed = written.headers_command.length > 0 || Object.keys(written.headers_from_client).length > 0;
   if (
     written.auth.per === 'user' &&
     (type === 'bearer' || type === 'none' || (named && type !== 'key') || printed)
@@ -64,7 +64,7 @@ export function authOf(
       ['auth', 'per'],
       'needs a login: auth.type auto, oauth or key, and no Authorization in headers',
     );
-  if (printed && type !== 'none' && type !== 'auto')
+  if (written.headers_command.length > 0 && type !== 'none' && type !== 'auto')
     scope.wrong('', ['headers_command'], `is there beside auth of the type ${type}`, 'keep one of them');
   if (type === 'key') return headerKeyOf(written, isNamed, scope);
   withoutKey(written, scope);

@@ -17,6 +17,7 @@ import {
 } from './access.js';
 import { bindHost } from './address.js';
 import { consoleKeyOf } from './console.js';
+import { checkPassed } from './headers-from-client.js';
 import { isMapping, otherClient } from './client-files.js';
 import { checkOwners } from './credentials.js';
 import { expand, readSecret, type Values } from './expand.js';
@@ -117,6 +118,7 @@ export function resolveSource(input: unknown, source: Source, values: Values): L
   };
   checkProfiles(config, findings);
   checkPins(config, findings);
+  checkPassed(config, findings);
   checkOwners(config, values.local === true, findings);
   if (levelOf(values) === null) {
     findings.environment('MCPSTEAD_LOG_LEVEL', `must be ${LOG_LEVELS.join(' or ')}`);

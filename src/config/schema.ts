@@ -265,6 +265,14 @@ export const serverSchema = z.object({
         'Prints further headers as `{"headers": {"authorization": "..."}, "expires_in": 300}`: program and arguments, run without a shell, within 10 s, with the environment of a stdio server and `MCPSTEAD_SERVER`; before the first connection, after `expires_in` seconds, and when the server refuses them.',
       ),
     ),
+  headers_from_client: z
+    .record(z.string(), z.string())
+    .default({})
+    .meta(
+      link(
+        'Headers of clients that the upstream gets, by the name that it gets them under: `{x-upstream-token: authorization}`. Clients with the same values share a connection. Never `Authorization` or `Cookie` of a client.',
+      ),
+    ),
   reconnect: reconnect.prefault({}),
   tools: z
     .object({
@@ -363,6 +371,7 @@ export const TRANSPORT_KEYS = [
   'auth',
   'headers',
   'headers_command',
+  'headers_from_client',
   'tls_skip_verify',
   'tls',
   'proxy',

@@ -7,6 +7,7 @@ import { childEnvironment, proxyFromEnvironment } from './environment.js';
 import type { Values } from './expand.js';
 import { parseAll, unknownKeys } from './issues.js';
 import { authOf } from './credentials.js';
+import { headersFromClient } from './headers-from-client.js';
 import { childKeyOf, withoutKey } from './key-auth.js';
 import type { Findings, Path } from './problems.js';
 import { Scope } from './scope.js';
@@ -41,6 +42,7 @@ const HTTP_ONLY = [
   'auth',
   'headers',
   'headers_command',
+  'headers_from_client',
   'tls_skip_verify',
   'tls',
   'proxy',
@@ -234,6 +236,7 @@ function httpServer(written: ServerValues, common: ServerCommon, scope: Scope): 
   const headers = headersOf(written, scope);
   const isBearer = written.auth.type === 'bearer';
   const address = url === undefined ? expanded : withoutUserinfo(url, expanded, headers, isBearer);
+  const passed = headersFromClient(written, url, (lower) => hasHeader(headers, lower), scope);
   const auth = authOf(written, url, (lower) => hasHeader(headers, lower), scope);
   const proxy = url === undefined ? undefined : proxyOf(written.proxy, url, scope);
   const accept = written.quirks.inject_accept_header;
@@ -247,6 +250,7 @@ function httpServer(written: ServerValues, common: ServerCommon, scope: Scope): 
     protocol: written.protocol,
     headers,
     ...(written.headers_command.length > 0 && { headers_command: written.headers_command }),
+    ...(passed.length > 0 && { headers_from_client: passed }),
     auth,
     ...(proxy === undefined ? {} : { proxy }),
     tls_skip_verify: written.tls_skip_verify,

@@ -246,6 +246,8 @@ export interface HttpServerConfig
   extends ServerCommon, Pick<Server, 'protocol' | 'headers' | 'tls_skip_verify'> {
   readonly kind: 'http';
   readonly url: string;
+  /** Headers of clients that it gets; absent: none. */
+  readonly headers_from_client?: readonly PassedHeader[];
   /** Prints further headers; absent: none. */
   readonly headers_command?: readonly string[];
   readonly auth: { readonly type: 'none' } | BearerConfig | OAuthConfig | HeaderKeyAuth;
@@ -256,6 +258,12 @@ export interface HttpServerConfig
     /** A hash of the contents of the three files: a renewed certificate is a change. */
     readonly fingerprint?: string;
   };
+}
+
+/** A header of clients that a server gets. Names in lower case. */
+export interface PassedHeader {
+  readonly from: string;
+  readonly to: string;
 }
 
 /** A server that may ask for a login at an authorization server. */

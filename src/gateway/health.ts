@@ -53,6 +53,10 @@ export function healthOf(
     last_error: link.lastError ?? null,
     state: link.state,
     ...loginOf(link.login, users),
+    ...(config.kind === 'http' &&
+      config.headers_from_client && {
+        headers_from_client: config.headers_from_client.map(({ from }) => from),
+      }),
     era: peer && keptSince === undefined ? link.era : null,
     revision: keptSince === undefined ? (peer?.revision ?? null) : null,
     ...(keptSince !== undefined && {

@@ -40,12 +40,12 @@ import type { Announcer } from './announcer.js';
 import type { GatewayCredentials } from './credentials.js';
 import { pinning, type PinBook } from './pins.js';
 import type { Readiness } from './readiness.js';
+import { credentialOf, idOf, wants } from './owners.js';
 import { kindsOf, type ServerKinds } from './server-kinds.js';
 
 /** Which client or user a link belongs to, in which era it is dialled, and what it starts with. */
 type LinkOptions = Pick<ConnectionDeps, 'client' | 'user' | 'prefers' | 'second' | 'cache' | 'remembered'>;
 
-const TOOLS: ListKind = 'tools';
 /** Why a server is down that an operator has turned off. */
 const TURNED_OFF = 'turned off until a reload';
 /** The client of the shared link to a per-client server: it can be asked for nothing. */
@@ -135,7 +135,7 @@ export class Links {
       catalogs: { legacy, modern: catalog },
       full: EVERY_CAPABILITY,
       own: (viewer, route) => this.own.registryOf(viewer, route),
-      ofUser: (principal, route, base, isShown) => this.users.registryOf(principal, route, base, isShown),
+      ofUser: (owner, route, base, isShown) => this.users.registryOf(owner, route, base, isShown),
       hasLoginTool: (server) => this.#kinds.withLoginTool.has(server),
       access: deps.access,
       pins: deps.pins,
@@ -174,11 +174,13 @@ export class Links {
       shared: (server) => catalog.get(server),
       limit: () => deps.config().limits.per_user,
       begun: () => this.shared.begun,
-      servers: () => {
-        const { perUser } = this.#kinds;
-        return this.#off.size === 0 ? perUser : perUser.filter(({ name }) => !this.#off.has(name));
+      servers: () => this.#kinds.ownLinks.filter(({ name }) => !this.#off.has(name)),
+      idOf,
+      wants,
+      connect: (server, { id, shown }, events) => {
+        const credential = credentialOf(server, shown, deps.credentials);
+        return this.#connect(server, events, { user: id, prefers: () => 'modern' }, credential);
       },
-      connect: (server, user, events) => this.#connect(server, events, { user, prefers: () => 'modern' }),
     });
   }
 
@@ -211,7 +213,7 @@ export class Links {
     const { wait_ms } = this.#deps.config().startup;
     const [own] = this.own.of(session);
     if (own?.firstConnect) return within(own.settled, own.config.timeouts.start_ms);
-    const first = this.users.of(session.principal.id, server) ?? this.#deps.catalog.get(server);
+    const first = this.users.of(session.caller, server) ?? this.#deps.catalog.get(server);
     if (first?.firstConnect && first.keptSince === undefined) return within(first.settled, wait_ms);
     const second = this.seconds.dialling(server);
     return second && within(second, wait_ms);
@@ -228,6 +230,11 @@ export class Links {
     this.seconds.update(config);
     this.own.update(config);
     this.users.update(config);
+  }
+
+  /** The names of the headers of clients that some server gets, in lower case. */
+  get passed(): readonly string[] {
+    return this.#kinds.passed;
   }
 
   get #kinds(): ServerKinds {
@@ -357,7 +364,12 @@ export class Links {
   }
 
   /** `client`: the link belongs to it alone; undefined: a shared link. */
-  #connect(config: ServerConfig, told: LinkEvents, { client, user, ...more }: LinkOptions): Connection {
+  #connect(
+    config: ServerConfig,
+    told: LinkEvents,
+    { client, user, ...more }: LinkOptions,
+    credential = this.#deps.credentials.of(config, isPerUser(config) ? user : undefined),
+  ): Connection {
     const events = pinning(this.#deps.pins, told);
     const { log, boundary, wheel, budget, starts, version } = this.#deps;
     const owner = client ?? (config.session === 'per-client' ? NOBODY : undefined);
@@ -365,7 +377,7 @@ export class Links {
     return new Connection({
       ...more,
       config,
-      credential: this.#deps.credentials.of(config, isPerUser(config) ? user : undefined),
+      credential,
       stats: this.#deps.stats.server(config.name),
       ...(!client && { user }),
       isShown: !client && user === undefined && !more.second,
@@ -433,6 +445,9 @@ export class Links {
     // Clients see nothing yet of a link that is to replace another one.
     if (upstream?.link !== link) return;
     // The login tool may have come, or gone.
-    this.#deps.announcer.announce(server, takesLogin(link.config) ? [...new Set([...kinds, TOOLS])] : kinds);
+    this.#deps.announcer.announce(
+      server,
+      takesLogin(link.config) ? [...new Set<ListKind>([...kinds, 'tools'])] : kinds,
+    );
   }
 }

@@ -3,10 +3,12 @@ import type { ServerConfig } from '../config/types.js';
 
 /** Servers with something in common, found once for each configuration. */
 export interface ServerKinds {
-  /** Each user has a link of his own to them. */
-  readonly perUser: readonly ServerConfig[];
+  /** Each user, or each set of values that clients pass on, has a link of its own to them. */
+  readonly ownLinks: readonly ServerConfig[];
   /** The names of those that list the login tool while they wait for a login. */
   readonly withLoginTool: ReadonlySet<string>;
+  /** The names of all headers of clients that some server gets, in lower case. */
+  readonly passed: readonly string[];
 }
 
 const found = new WeakMap<readonly ServerConfig[], ServerKinds>();
@@ -14,8 +16,14 @@ const found = new WeakMap<readonly ServerConfig[], ServerKinds>();
 export function kindsOf(servers: readonly ServerConfig[]): ServerKinds {
   let kinds = found.get(servers);
   if (!kinds) {
-    const perUser = servers.filter((server) => isPerUser(server) && server.session === 'shared');
-    kinds = { perUser, withLoginTool: new Set(servers.filter(hasLoginTool).map(({ name }) => name)) };
+    const passed = (server: ServerConfig) => (server.kind === 'http' && server.headers_from_client) || [];
+    kinds = {
+      ownLinks: servers.filter(
+        (server) => (isPerUser(server) && server.session === 'shared') || passed(server).length > 0,
+      ),
+      withLoginTool: new Set(servers.filter(hasLoginTool).map(({ name }) => name)),
+      passed: [...new Set(servers.flatMap((server) => passed(server).map(({ from }) => from)))].sort(),
+    };
     found.set(servers, kinds);
   }
   return kinds;

@@ -38,7 +38,8 @@ export function sessionOptions(deps: SessionOptionsDeps): SessionStoreOptions {
       boundary,
       stats,
       now,
-      callerOf: (record) => sessionCaller(record, links().views.plain(record.principal, routeOf(record))),
+      callerOf: (record) =>
+        sessionCaller(record, links().views.plain({ principal: record.principal }, routeOf(record))),
       opened: (session) => {
         sessions().opened(session);
         links().give(session);

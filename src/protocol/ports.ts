@@ -5,12 +5,12 @@ import type { ErrorCode, GatewayError } from '../errors.js';
 import type { ServerStats, ToolStats } from '../observe/stats.js';
 import type { Patch } from '../wire/splice.js';
 import type { Message } from './message.js';
-import type { Principal } from './principal.js';
+import type { PassedValues, Principal } from './principal.js';
 import type { Era } from './revisions.js';
 import type { Definition, ListKind, Lists } from './lists.js';
 import type { NameKind, Verdict } from './rules.js';
 
-export type { Denied, Principal, PrincipalKind, Shown } from './principal.js';
+export type { Denied, PassedValues, Principal, PrincipalKind, Shown } from './principal.js';
 export type { Checked, Guard, NameKind, Rules, Verdict } from './rules.js';
 
 /** Why something ended, as a short phrase for people and logs: `client gone`, `cancelled by the client`. */
@@ -157,6 +157,8 @@ export interface Caller {
   readonly clientInfo: string | undefined;
   /** Least severe log messages it wants. undefined: none in the modern era, all in the legacy era. */
   readonly level: LogLevel | undefined;
+  /** undefined: it passes on nothing. */
+  readonly passed?: PassedValues | undefined;
   /** What it may see and use. */
   readonly view: View;
 }

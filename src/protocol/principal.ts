@@ -29,6 +29,13 @@ export function isPerson({ kind }: Pick<Principal, 'kind'>): boolean {
   return kind === 'key' || kind === 'token' || kind === 'proxy' || kind === 'cert';
 }
 
+/** What a client sends in headers that servers get (`headers_from_client`): secrets, by name in lower case. */
+export interface PassedValues {
+  readonly values: ReadonlyMap<string, string>;
+  /** Equal for equal values. */
+  readonly digest: string;
+}
+
 /** What a request shows about its sender. An IncomingMessage is one. */
 export interface Shown {
   /** In lower case. */

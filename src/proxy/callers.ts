@@ -1,6 +1,6 @@
 /** Who sent a message: the Caller of a modern request, of a session, and of a legacy request without a session. */
 import type { Envelope } from '../protocol/modern/meta.js';
-import type { Caller, View } from '../protocol/ports.js';
+import type { Caller, PassedValues, View } from '../protocol/ports.js';
 import { DEFAULT_LEGACY, isLegacyRevision } from '../protocol/revisions.js';
 import type { SessionCaller, SessionRecord } from '../session/store.js';
 import type { Origin } from './incoming.js';
@@ -12,6 +12,7 @@ const NO_CAPABILITIES = {};
 export function modernCaller(
   { principal, route }: Origin,
   envelope: Envelope,
+  passed: PassedValues | undefined,
   views: Pick<Views, 'of'>,
 ): Caller {
   const { version, capabilities, clientInfo, level } = envelope;
@@ -25,6 +26,7 @@ export function modernCaller(
     capabilities,
     clientInfo,
     level,
+    passed,
   };
   return { ...viewer, view: views.of(viewer, route) };
 }
@@ -49,7 +51,11 @@ export function sessionCaller(
 }
 
 /** A legacy client without a session: it cannot be asked, and gets no log messages. */
-export function sessionlessCaller({ principal, version }: Origin, view: View): Caller {
+export function sessionlessCaller(
+  { principal, version }: Origin,
+  passed: PassedValues | undefined,
+  view: View,
+): Caller {
   return {
     principal,
     client: principal.id,
@@ -59,6 +65,7 @@ export function sessionlessCaller({ principal, version }: Origin, view: View): C
     capabilities: NO_CAPABILITIES,
     clientInfo: undefined,
     level: undefined,
+    passed,
     view,
   };
 }

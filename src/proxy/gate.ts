@@ -30,6 +30,7 @@ import { namedBy, namedByRef } from './methods/named.js';
 import { passOn, relay, type RelayDeps } from './methods/relay.js';
 import { setLevel, subscribe } from './methods/subscriptions.js';
 import { createModern } from './modern.js';
+import { otherValues, passedBy } from './passed.js';
 import type { Questions } from './questions.js';
 import { hasRole, type Role } from './roles.js';
 import type { GatewayState, Runtime } from './runtime.js';
@@ -131,6 +132,10 @@ export interface GateDeps {
   readonly given: GivenLists;
   readonly bridge: Bridge;
   readonly logins: RelayDeps['logins'];
+  /** The names of the headers of clients that some server gets, in lower case. */
+  readonly passes: () => readonly string[];
+  /** A session gets the links that belong to what its client passes on. */
+  readonly owned: (session: Session) => void;
   /** Passes a notification that the gate does not handle to the links that belong to the client. */
   readonly notified: (session: Session, message: Message) => void;
   readonly stats: GatewayStats;
@@ -181,9 +186,14 @@ export function createGate(deps: GateDeps): Gate {
     }
     const { server } = origin.route;
     if (!session) deps.usedByLegacy(server);
-    if (method === 'initialize') return initialize(deps, origin, message);
+    const passed = passedBy(origin.headers, deps.passes());
+    if (passed instanceof GatewayError) return refused(message, passed);
+    if (method === 'initialize') return initialize(deps, origin, message, passed);
+    const other = session && otherValues(session.caller.passed, passed);
+    if (other) return refused(message, other);
     incoming.admit(
-      session?.caller ?? sessionlessCaller(origin, views.plain(origin.principal, origin.route)),
+      session?.caller ??
+        sessionlessCaller(origin, passed, views.plain({ principal: origin.principal, passed }, origin.route)),
       session,
     );
     const { view } = incoming.caller;

@@ -17,11 +17,14 @@ import { namedBy, namedByRef } from './methods/named.js';
 import { passOn, relay } from './methods/relay.js';
 import { aboutTask, type TasksMethodDeps } from './methods/tasks.js';
 import type { GatewayState } from './runtime.js';
+import { passedBy } from './passed.js';
 import type { Views } from './views.js';
 
 export interface ModernDeps extends TasksMethodDeps, ListenDeps, ListDeps {
   readonly state: () => GatewayState;
   readonly views: Views;
+  /** See GateDeps. */
+  readonly passes: () => readonly string[];
 }
 
 const KIND_OF: ReadonlyMap<string, ListKind> = new Map(LIST_KINDS.map((kind) => [LISTS[kind].method, kind]));
@@ -42,7 +45,7 @@ export function createModern(deps: ModernDeps): (incoming: Incoming) => Handled 
       );
     if (message.kind === 'notification') {
       if (method.startsWith('notifications/') && !methodOf(method))
-        views.plain(origin.principal, origin.route).extended()?.tell(message.body);
+        views.plain({ principal: origin.principal }, origin.route).extended()?.tell(message.body);
       return { kind: 'accepted' };
     }
     if (deps.state() === 'draining')
@@ -59,7 +62,9 @@ export function createModern(deps: ModernDeps): (incoming: Incoming) => Handled 
         new GatewayError('unsupported_version', why, { supported: MODERN_REVISIONS, requested }),
       );
     }
-    incoming.admit(modernCaller(origin, envelope, views), undefined);
+    const passed = passedBy(origin.headers, deps.passes());
+    if (passed instanceof GatewayError) return refused(message, passed);
+    incoming.admit(modernCaller(origin, envelope, passed, views), undefined);
     return dispatch(incoming);
   };
 

@@ -1,13 +1,12 @@
 /**
- * Links that belong to one user, for servers with `auth.per: user`: one to each server, with his own credential, whatever the route, the
- * era and the client. They are opened at his first request, and closed once he has been idle for a while.
+ * Links that belong to one user, for servers with `auth.per: user`, or to clients that pass on the same values of headers: one to each
+ * server, whatever the route, the era and the client. They are opened at the first request, and closed once nobody has used them for a while.
  */
 import { Overlay, OverlaidCatalog } from '../catalog/catalog.js';
 import type { Registry } from '../catalog/registry.js';
 import type { ServerConfig } from '../config/types.js';
 import type { Boundary } from '../observe/boundary.js';
 import { LIST_KINDS, type ListKind } from '../protocol/lists.js';
-import { isPerson } from '../protocol/principal.js';
 import { NOBODY_TO_ASK, type LinkEvents, type Principal, type ServerLink } from '../protocol/ports.js';
 import type { Session } from '../session/store.js';
 import type { Streams } from '../session/streams.js';
@@ -19,6 +18,7 @@ import type { Listeners } from './listeners.js';
 import type { OwnLink } from './own-links.js';
 import type { Questions } from './questions.js';
 import type { Route } from './route.js';
+import type { Owner } from './views.js';
 
 export interface UserLinksDeps {
   readonly boundary: Boundary;
@@ -37,15 +37,23 @@ export interface UserLinksDeps {
   readonly limit: () => number;
   /** Whether links may connect. */
   readonly begun: () => boolean;
-  /** The servers to which each user has a link of his own: the same array for the same configuration. */
+  /** The servers to which there are such links: the same array for the same configuration. */
   readonly servers: () => readonly ServerConfig[];
-  readonly connect: (config: ServerConfig, user: string, events: LinkEvents) => OwnLink;
+  /** The id of the one whose links somebody uses; undefined: he has none of his own. */
+  readonly idOf: (owner: Owner) => string | undefined;
+  /** Whether somebody has a link of his own to one of the servers. */
+  readonly wants: (owner: Owner, config: ServerConfig) => boolean;
+  readonly connect: (
+    config: ServerConfig,
+    user: { readonly id: string; readonly shown: Owner },
+    events: LinkEvents,
+  ) => OwnLink;
 }
 
 interface User {
   readonly id: string;
   /** As he showed himself last. */
-  principal: Principal;
+  shown: Owner;
   readonly overlay: Overlay;
   /** The registries with his links, by the registry below. */
   readonly catalogs: WeakMap<Registry, OverlaidCatalog>;
@@ -67,27 +75,34 @@ export class UserLinks {
     this.#deps = deps;
   }
 
-  /** `base`, with the links of a principal in the place of those that belong to nobody. `isShown`: whether he sees a server at all. */
+  /** `base`, with the links of an owner in the place of those that belong to nobody. `isShown`: whether he sees a server at all. */
   registryOf(
-    principal: Principal,
+    owner: Owner,
     { server }: Route,
     base: Registry,
     isShown: (server: string) => boolean,
   ): Registry {
     const servers = this.#deps.servers();
-    if (servers.length === 0 || !isPerson(principal)) return base;
-    const wanted = servers.filter(({ name }) => (server === undefined || server === name) && isShown(name));
+    const id = servers.length === 0 ? undefined : this.#deps.idOf(owner);
+    if (id === undefined) return base;
+    const wanted = servers.filter(
+      (config) =>
+        (server === undefined || server === config.name) &&
+        this.#deps.wants(owner, config) &&
+        isShown(config.name),
+    );
     if (wanted.length === 0) return base;
-    const user = this.#userOf(principal);
+    const user = this.#userOf(id, owner);
     for (const config of wanted) if (!user.links.has(config.name)) this.#open(user, config);
     let catalog = user.catalogs.get(base);
     if (!catalog) user.catalogs.set(base, (catalog = new OverlaidCatalog(base, user.overlay)));
     return catalog;
   }
 
-  /** The link of a user to a server; undefined: he has none. */
-  of(id: string, server: string): OwnLink | undefined {
-    return this.#users.get(id)?.links.get(server);
+  /** The link of somebody to a server; undefined: he has none of his own. */
+  of(owner: Owner, server: string): OwnLink | undefined {
+    const id = this.#users.size === 0 ? undefined : this.#deps.idOf(owner);
+    return id === undefined ? undefined : this.#users.get(id)?.links.get(server);
   }
 
   *links(): Generator<OwnLink> {
@@ -116,9 +131,10 @@ export class UserLinks {
   /** Closes the links of users who were idle for `idleMs`, and opens those that there was no room for. */
   sweep(idleMs: number): void {
     const before = performance.now() - idleMs;
-    const present = new Set<string>();
-    for (const { principal } of this.#deps.sessions()) present.add(principal.id);
-    for (const { caller } of this.#deps.listeners.all()) present.add(caller.principal.id);
+    const present = new Set<string | undefined>();
+    if (this.#users.size > 0)
+      for (const { caller } of [...this.#deps.sessions(), ...this.#deps.listeners.all()])
+        present.add(this.#deps.idOf(caller));
     for (const user of [...this.#users.values()]) {
       const isBusy = [...user.links.values()].some(({ inFlight }) => inFlight > 0);
       if (!isBusy && !present.has(user.id) && user.lastUsed <= before) this.#forget(user, 0);
@@ -130,7 +146,7 @@ export class UserLinks {
 
   /** Closes the links of users for whom `which` is true. */
   endWhere(which: (principal: Principal) => boolean): void {
-    for (const user of [...this.#users.values()]) if (which(user.principal)) this.#forget(user, 0);
+    for (const user of [...this.#users.values()]) if (which(user.shown.principal)) this.#forget(user, 0);
   }
 
   /** Applies changes that need no new connection. */
@@ -152,7 +168,7 @@ export class UserLinks {
       user.links.delete(server);
       user.refused.delete(server);
       if (old) this.#count(server, -1);
-      if (config) this.#open(user, config, old);
+      if (config && this.#deps.wants(user.shown, config)) this.#open(user, config, old);
       else user.overlay.remove(server);
       if (old) this.#retire(old, drainMs * 1000);
     }
@@ -169,13 +185,12 @@ export class UserLinks {
     this.#counts.clear();
   }
 
-  #userOf(principal: Principal): User {
-    const { id } = principal;
+  #userOf(id: string, shown: Owner): User {
     let user = this.#users.get(id);
     if (!user) {
       user = {
         id,
-        principal,
+        shown,
         overlay: new Overlay(),
         catalogs: new WeakMap(),
         links: new Map(),
@@ -184,7 +199,7 @@ export class UserLinks {
       };
       this.#users.set(id, user);
     }
-    user.principal = principal;
+    user.shown = shown;
     user.lastUsed = performance.now();
     return user;
   }
@@ -211,7 +226,7 @@ export class UserLinks {
     }
     refused.delete(name);
     this.#count(name, 1);
-    const link = this.#deps.connect(config, user.id, this.#eventsOf(user));
+    const link = this.#deps.connect(config, user, this.#eventsOf(user));
     if (old) link.inherit(old);
     links.set(name, link);
     overlay.put(link);
@@ -238,21 +253,20 @@ export class UserLinks {
 
   /** A list of a user's link has changed, or may have. */
   #changed({ id, overlay }: User, server: string, kinds: readonly ListKind[]): void {
-    const { sessions, listeners } = this.#deps;
+    const { sessions, listeners, idOf } = this.#deps;
     overlay.touch();
     for (const session of sessions())
-      if (session.principal.id === id && !session.caller.view.hides(server))
+      if (idOf(session.caller) === id && !session.caller.view.hides(server))
         tellSession(this.#deps, session, kinds);
     for (const listener of listeners.all())
-      if (listener.caller.principal.id === id && !listener.caller.view.hides(server))
-        tellChanged(listener, kinds);
+      if (idOf(listener.caller) === id && !listener.caller.view.hides(server)) tellChanged(listener, kinds);
   }
 
   /** What a link tells: to the clients of its user, and to nobody else. */
   #eventsOf(user: User): LinkEvents {
-    const { boundary, interests, questions, sessionOf, streams, taskStatus } = this.#deps;
+    const { boundary, idOf, interests, questions, sessionOf, streams, taskStatus } = this.#deps;
     const ofUser = (session: Session | undefined): Session | undefined =>
-      session?.principal.id === user.id ? session : undefined;
+      session && idOf(session.caller) === user.id ? session : undefined;
     return {
       state: (link) => {
         // A link that was replaced has nothing to say any more.

@@ -20,7 +20,10 @@ import type { Route } from './route.js';
 const MAX_CLASSES = 64;
 
 /** What decides a caller's class. */
-export type Viewer = Pick<Caller, 'principal' | 'client' | 'era' | 'revision' | 'capabilities'>;
+export type Viewer = Pick<Caller, 'principal' | 'client' | 'era' | 'revision' | 'capabilities' | 'passed'>;
+
+/** What decides whose links somebody uses. */
+export type Owner = Pick<Caller, 'principal' | 'passed'>;
 
 export interface ViewsDeps {
   /** The links of each era. */
@@ -31,7 +34,7 @@ export interface ViewsDeps {
   readonly own: (viewer: Viewer, route: Route) => Registry | undefined;
   /** Puts the links of the user into a registry. `isShown`: whether he sees a server on the route. */
   readonly ofUser?: (
-    principal: Principal,
+    owner: Owner,
     route: Route,
     base: Registry,
     isShown: (server: string) => boolean,
@@ -50,7 +53,7 @@ export interface Views {
   /** The view of a caller. */
   of(viewer: Viewer, route: Route): View;
   /** The view of legacy clients without a session. */
-  plain(principal: Principal, route: Route): View;
+  plain(owner: Owner, route: Route): View;
   /** The registry for a caller's era, capabilities and user, without links of its client. */
   shared(viewer: Viewer, route: Route): Registry;
   /** Whether a server is hidden from a caller, whether or not it exists. */
@@ -86,13 +89,14 @@ export function createViews({ catalogs, full, own, ofUser, hasLoginTool, access,
     return registry;
   }
 
-  function withUser(base: Registry, principal: Principal, route: Route): Registry {
+  function withUser(base: Registry, owner: Owner, route: Route): Registry {
     if (!ofUser) return base;
-    return ofUser(principal, route, base, (server) => !cut(base, principal, route).registry.hides(server));
+    const isShown = (server: string): boolean => !cut(base, owner.principal, route).registry.hides(server);
+    return ofUser(owner, route, base, isShown);
   }
 
   function shared(viewer: Viewer, route: Route): Registry {
-    return withUser(classOf(viewer), viewer.principal, route);
+    return withUser(classOf(viewer), viewer, route);
   }
 
   /** The same filter for the same base and purpose; the oldest one goes first. `purpose`: compared by identity. */
@@ -167,7 +171,7 @@ export function createViews({ catalogs, full, own, ofUser, hasLoginTool, access,
       );
     },
     of: (viewer, route) => viewFor(own(viewer, route) ?? shared(viewer, route), viewer.principal, route),
-    plain: (principal, route) => viewFor(withUser(catalogs.legacy, principal, route), principal, route),
+    plain: (owner, route) => viewFor(withUser(catalogs.legacy, owner, route), owner.principal, route),
     shared,
     hides: (viewer, route, server) => cut(classOf(viewer), viewer.principal, route).registry.hides(server),
     isOn: (view, registry) => origins.get(view)?.root === registry,

@@ -2,7 +2,16 @@
 import { randomBytes } from 'node:crypto';
 import type { TerminationReason } from '../observe/stats.js';
 import type { WheelTimer } from '../lib/wheel.js';
-import type { Caller, Exchange, LogLevel, Principal, Question, Sink, View } from '../protocol/ports.js';
+import type {
+  Caller,
+  Exchange,
+  LogLevel,
+  Principal,
+  Question,
+  Sink,
+  View,
+  PassedValues,
+} from '../protocol/ports.js';
 import type { LegacyRevision } from '../protocol/revisions.js';
 
 /** A server's request that waits for the answer of a session's client. */
@@ -40,6 +49,7 @@ export interface SessionRecord {
 export interface SessionCaller extends Caller {
   principal: Principal;
   level: LogLevel;
+  passed?: PassedValues | undefined;
   view: View;
 }
 

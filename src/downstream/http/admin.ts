@@ -29,6 +29,8 @@ export interface ServerHealth {
   readonly login?:
     | { readonly per: 'gateway'; readonly reason: string }
     | { readonly per: 'user'; readonly connected: number };
+  /** The headers of clients that the server gets; absent: none. */
+  readonly headers_from_client?: readonly string[];
   /** null while unknown. */
   readonly era: 'legacy' | 'modern' | null;
   readonly revision: string | null;

@@ -4,6 +4,7 @@ import type { Logger } from '../../observe/log.js';
 import type { GatewayStats } from '../../observe/stats.js';
 import { find, param, type Message } from '../../protocol/message.js';
 import { MAX_CAPABILITIES, MAX_CLIENT_INFO } from '../../protocol/modern/meta.js';
+import type { PassedValues } from '../../protocol/ports.js';
 import { isLegacyRevision, LATEST_LEGACY, type LegacyRevision } from '../../protocol/revisions.js';
 import { endSession, openSession, type FoundSession } from '../../session/ask.js';
 import type { Kept } from '../../session/kept.js';
@@ -21,9 +22,17 @@ export interface InitializeDeps {
   readonly state: () => GatewayState;
   /** Waits for the link of a server's own route, so that the answer can describe the server; undefined: nothing to wait for. */
   readonly describes: (session: Session) => Promise<void> | undefined;
+  /** See GateDeps. */
+  readonly owned: (session: Session) => void;
 }
 
-export function initialize(deps: InitializeDeps, origin: Origin, message: Message): Handled {
+/** `passed`: what the client passes on to servers, with all requests of the session. */
+export function initialize(
+  deps: InitializeDeps,
+  origin: Origin,
+  message: Message,
+  passed?: PassedValues,
+): Handled {
   const { sessions, stats, log } = deps;
   // Counted as a session that failed to open, as in 0.1.
   const failed = (): void => {
@@ -63,12 +72,19 @@ export function initialize(deps: InitializeDeps, origin: Origin, message: Messag
     capabilities,
     clientInfo: isInfo ? message.body.toString('utf8', info.start, info.end) : undefined,
   });
+  const own = (found: FoundSession): void => {
+    if (!passed || !found || found instanceof GatewayError) return;
+    found.caller.passed = passed;
+    deps.owned(found);
+  };
   if (!(session instanceof Promise)) {
+    own(session);
     const wait = session && !(session instanceof GatewayError) ? deps.describes(session) : undefined;
     return wait ? later(wait.then(() => session)) : opened(deps, origin, message, session);
   }
   return later(
     session.then(async (found) => {
+      own(found);
       if (found && !(found instanceof GatewayError)) await deps.describes(found);
       return found;
     }),

@@ -80,6 +80,8 @@ function begin() {
     usedByLegacy: () => undefined,
     describes: () => undefined,
     dialling: () => undefined,
+    passes: () => [],
+    owned: () => undefined,
     sessions: on.store,
     interests: on.interests,
     questions: createQuestions({ wheel, log: silent, budget, bodyBytes: () => 1e6 }),

@@ -312,7 +312,7 @@ export function stage(
       boundary,
       stats,
       now: () => performance.now(),
-      callerOf: (record) => sessionCaller(record, views.plain(record.principal, routeOf(record))),
+      callerOf: (record) => sessionCaller(record, views.plain(record, routeOf(record))),
       opened: (session) => {
         own.open(session);
         session.caller.view = views.of(session.caller, routeOf(session));

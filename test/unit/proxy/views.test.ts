@@ -69,7 +69,7 @@ describe('views', () => {
     expect(namesIn(views.of(viewerOf('m'), routeTo({})), 'tools')).toEqual(['a__new']);
     const old = viewerOf('l', { era: 'legacy', revision: '2025-11-25', capabilities: NOTHING });
     expect(namesIn(views.of(old, routeTo({})), 'tools')).toEqual(['a__old']);
-    expect(namesIn(views.plain(LOCAL, routeTo({ server: 'a' })), 'tools')).toEqual(['old']);
+    expect(namesIn(views.plain({ principal: LOCAL }, routeTo({ server: 'a' })), 'tools')).toEqual(['old']);
     legacy.remove('a');
     expect(namesIn(views.of(old, routeTo({})), 'tools')).toEqual(['a__new']);
   });
