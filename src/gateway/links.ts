@@ -149,9 +149,7 @@ export class Links {
       questions: deps.questions,
       interests: deps.interests,
       listeners: deps.listeners,
-      taskStatus: (link, taskId, notice) => {
-        deps.tasks.status(link, taskId, notice);
-      },
+      taskStatus: deps.tasks.status.bind(deps.tasks),
       limit: () => deps.config().limits.per_client,
       begun: () => this.shared.begun,
       servers: () =>
@@ -168,9 +166,7 @@ export class Links {
       interests: deps.interests,
       sessions: deps.sessions,
       sessionOf: deps.sessionOf,
-      taskStatus: (link, taskId, notice) => {
-        deps.tasks.status(link, taskId, notice);
-      },
+      taskStatus: deps.tasks.status.bind(deps.tasks),
       shared: (server) => catalog.get(server),
       limit: () => deps.config().limits.per_user,
       begun: () => this.shared.begun,
