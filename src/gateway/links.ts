@@ -4,7 +4,7 @@
  */
 import { OverlaidCatalog, type Catalog } from '../catalog/catalog.js';
 import { isLoopback } from '../config/index.js';
-import { isPerUser, takesLogin } from '../config/credentials.js';
+import { isPerUser } from '../config/credentials.js';
 import type { Config, ServerConfig } from '../config/types.js';
 import type { Budget } from '../lib/budget.js';
 import type { Slots } from '../lib/slots.js';
@@ -92,6 +92,7 @@ export class Links {
   #childEra: Era = 'modern';
   /** Servers that an operator has turned off. */
   readonly #off = new Set<string>();
+  readonly #waiting = new Set<string>();
   /** Servers that are added now are those of the start: their lists of the last run are shown. */
   #starting = true;
 
@@ -440,10 +441,9 @@ export class Links {
     }
     // Clients see nothing yet of a link that is to replace another one.
     if (upstream?.link !== link) return;
-    // The login tool may have come, or gone.
-    this.#deps.announcer.announce(
-      server,
-      takesLogin(link.config) ? [...new Set<ListKind>([...kinds, 'tools'])] : kinds,
-    );
+    // The login tool comes and goes with the phase.
+    const isNews = (link.login !== undefined) !== this.#waiting.has(server);
+    if (isNews && !this.#waiting.delete(server)) this.#waiting.add(server);
+    this.#deps.announcer.announce(server, isNews ? [...new Set<ListKind>([...kinds, 'tools'])] : kinds);
   }
 }

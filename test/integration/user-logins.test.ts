@@ -62,8 +62,9 @@ async function session(running: RunningGateway, as: Headers): Promise<Headers> {
   return { ...as, 'mcp-session-id': id, 'mcp-protocol-version': '2025-11-25' };
 }
 
+let ids = 0;
 const called = async (running: RunningGateway, as: Headers, args = {}): Promise<JsonRpc> =>
-  message(await post(running.url, callBody('x__t', args), as));
+  message(await post(running.url, callBody('x__t', args, ++ids), as));
 const linkIn = ({ error }: JsonRpc): string => (error?.data as { url: string }).url;
 const names = async (running: RunningGateway, as: Headers): Promise<string[]> =>
   (
