@@ -1,5 +1,5 @@
 /** The credentials of all servers that are called with OAuth, and the logins that give them. */
-import { isShownAlike, usesOAuth } from '../config/credentials.js';
+import { usesOAuth } from '../config/credentials.js';
 import type { HttpServerConfig, OAuthConfig, OAuthServer } from '../config/types.js';
 import type { Logger } from '../observe/log.js';
 import type { LoginOutcome, TokenRefresh } from '../observe/stats.js';
@@ -21,7 +21,6 @@ import {
   alone,
   changeClient,
   clientKey,
-  eraseGrants,
   grantKey,
   readClient,
   readGrant,
@@ -34,6 +33,8 @@ import { Logins, type LoginWish } from './logins.js';
 import { machineGrant, secretFrom, type Subject } from './machine-grants.js';
 import type { Client } from './client-authentication.js';
 import { beginDevice, pollDevice, refresh, revoke, type TokenDeps } from './oauth.js';
+import { OwnedCredentials, type OwnedEntry } from './owned-credentials.js';
+import { eraseOwned } from './owned-records.js';
 import { OpenCredential } from './open-credential.js';
 import { CredentialProblem } from './problem.js';
 import type { RunCommand } from './secret-sources.js';
@@ -65,12 +66,8 @@ export interface CredentialsDeps {
   readonly now?: () => number;
 }
 
-interface Entry {
-  readonly config: OAuthServer;
+interface Entry extends OwnedEntry<OAuthServer, OAuthCredential> {
   readonly found: FoundServer;
-  /** By owner: EVERYBODY, or the id of a principal. */
-  readonly credentials: Map<string, OAuthCredential>;
-  /** What is shown in place of a credential where each user has his own. */
   readonly open: OpenCredential;
 }
 
@@ -85,7 +82,7 @@ export class Credentials {
   readonly logins: Logins;
   readonly #deps: CredentialsDeps;
   readonly #now: () => number;
-  readonly #entries = new Map<string, Entry>();
+  readonly #owned: OwnedCredentials<OAuthServer, OAuthCredential, Entry>;
 
   constructor(deps: CredentialsDeps) {
     this.#deps = deps;
@@ -98,6 +95,16 @@ export class Credentials {
       answered: (wish, code) => this.#answered(wish, code),
       done: (wish, grant) => this.#loggedIn(wish, grant),
     });
+    this.#owned = new OwnedCredentials<OAuthServer, OAuthCredential, Entry>({
+      createEntry: (config) => this.#createEntry(config),
+      create: ({ config, found }, owner) => this.#create(config, found, owner),
+      recordKey: ({ name, url }, owner) => grantKey(name, url, owner),
+      refusals: {
+        unknown: (server) => `'${server}' takes no login: see its auth`,
+        each: (server) => `at '${server}' each user logs in for himself, with a key of his own`,
+        one: (server) => `at '${server}' one login serves everybody`,
+      },
+    });
   }
 
   /**
@@ -105,17 +112,12 @@ export class Credentials {
    * the id of a principal, whose credential is kept until `release`.
    */
   of(config: HttpServerConfig, owner = EVERYBODY): ServerCredential | undefined {
-    const entry = this.#entryOf(config);
-    if (!entry) return undefined;
-    if (entry.config.auth.per === 'user' && owner === EVERYBODY) return entry.open;
-    return this.#ofOwner(entry, owner);
+    if (usesOAuth(config)) return this.#owned.of(config, owner);
+    this.remove(config.name);
+    return undefined;
   }
 
-  #entryOf(config: HttpServerConfig): Entry | undefined {
-    const known = this.#entries.get(config.name);
-    if (known && isShownAlike(known.config, config)) return known;
-    this.remove(config.name);
-    if (!usesOAuth(config)) return undefined;
+  #createEntry(config: OAuthServer): Entry {
     const found = new FoundServer(config, this.#deps.fetch, this.#now);
     const open = new OpenCredential({
       server: config.name,
@@ -124,25 +126,12 @@ export class Credentials {
         checkRegistration(server, config.auth, this.#clientDeps(config));
       },
     });
-    const entry = { config, found, credentials: new Map<string, OAuthCredential>(), open };
-    this.#entries.set(config.name, entry);
-    return entry;
-  }
-
-  #ofOwner(entry: Entry, owner: string): OAuthCredential {
-    let credential = entry.credentials.get(owner);
-    if (!credential)
-      entry.credentials.set(owner, (credential = this.#create(entry.config, entry.found, owner)));
-    return credential;
+    return { config, found, credentials: new Map(), open };
   }
 
   /** Forgets the credential of an owner, unless somebody waits for its changes. */
   release(server: string, owner: string): void {
-    const credentials = this.#entries.get(server)?.credentials;
-    const credential = credentials?.get(owner);
-    if (!credential || credential.isHeard) return;
-    credential.close();
-    credentials?.delete(owner);
+    this.#owned.release(server, owner);
   }
 
   /** Begins a login. `scopes`: in addition to those that the server asks for. Rejects with a CredentialProblem. */
@@ -175,7 +164,7 @@ export class Credentials {
 
   /** What a login would ask for. Registers nothing. Rejects with a CredentialProblem. */
   async preview({ server, owner, scopes }: LoginAsk, signal: AbortSignal): Promise<LoginPreview> {
-    const entry = this.#entry(server, owner);
+    const entry = this.#owned.at(server, owner);
     const { found, wanted } = await this.#plan(entry, owner, { scopes, isWanted: false }, signal);
     checkRegistration(found.server, entry.config.auth, this.#clientDeps(entry.config));
     return { hosts: hostsOf(found), scopes: wanted };
@@ -195,7 +184,7 @@ export class Credentials {
         `'${name}' gets its tokens without a person: grant: ${auth.grant}`,
       );
     // A credential that nobody uses is not kept.
-    const credential = entry.credentials.get(owner) ?? this.#create(entry.config, entry.found, owner);
+    const credential = this.#owned.peek(entry, owner);
     await credential.reload();
     const challenge = credential.challenge ?? entry.open.challenge;
     const found = await entry.found.get(challenge, { isWanted }, signal);
@@ -213,7 +202,7 @@ export class Credentials {
     scopes: readonly string[],
     signal: AbortSignal,
   ): Promise<LoginWish> {
-    const entry = this.#entry(server, owner);
+    const entry = this.#owned.at(server, owner);
     const { auth, url } = entry.config;
     const { found, asked, wanted } = await this.#plan(entry, owner, { scopes, isWanted: true }, signal);
     const chosen = await clientFor(found.server, auth, this.#clientDeps(entry.config), signal);
@@ -238,7 +227,7 @@ export class Credentials {
     options: { readonly forgetClient?: boolean },
     signal: AbortSignal,
   ): Promise<boolean> {
-    const { config, credentials } = this.#entry(server, owner);
+    const { config, credentials } = this.#owned.at(server, owner);
     const records = await this.#deps.records();
     const key = grantKey(server, config.url, owner);
     const stored = await alone(
@@ -274,10 +263,9 @@ export class Credentials {
 
   /** All servers that take a login, by name. `owner`: whose logins are shown where each user has his own; EVERYBODY: nobody's. */
   async connections(owner: string): Promise<Connection[]> {
-    const all = [...this.#entries.values()].map(async (entry): Promise<Connection> => {
-      const { config, credentials } = entry;
-      const holder = config.auth.per === 'user' ? owner : EVERYBODY;
-      const credential = credentials.get(holder) ?? this.#create(config, entry.found, holder);
+    const all = this.#owned.all().map(async (entry): Promise<Connection> => {
+      const { config } = entry;
+      const credential = this.#owned.peek(entry, config.auth.per === 'user' ? owner : EVERYBODY);
       if (config.auth.per === 'gateway' || owner !== EVERYBODY) await credential.reload();
       return connectionOf(config, credential);
     });
@@ -286,43 +274,23 @@ export class Credentials {
 
   /** Erases the logins of servers that the configuration does not name any more, apart from those of `kept`. Returns their names. */
   async prune(kept: ReadonlySet<string>): Promise<string[]> {
-    return eraseGrants(await this.#deps.records(), (key, server, principal) => {
-      const config = this.#entries.get(server)?.config;
-      if (!config || kept.has(server)) return kept.has(server);
-      if ((config.auth.per === 'user') !== (principal !== EVERYBODY)) return false;
-      return key === grantKey(server, config.url, principal);
-    });
+    return eraseOwned(await this.#deps.records(), 'grant', (...of) => this.#owned.keeps(...of, kept));
   }
 
   /** Erases the logins of principals that are gone: who gets the same id later is somebody else. */
   async eraseOwners(ids: ReadonlySet<string>): Promise<void> {
-    await eraseGrants(await this.#deps.records(), (_key, _server, principal) => !ids.has(principal));
-    for (const { credentials } of this.#entries.values())
-      for (const [owner, credential] of credentials) if (ids.has(owner)) await credential.reload();
+    await eraseOwned(await this.#deps.records(), 'grant', (_key, _server, owner) => !ids.has(owner));
+    await this.#owned.reload(ids);
   }
 
   /** Forgets a server that was removed. */
   remove(server: string): void {
-    for (const credential of this.#entries.get(server)?.credentials.values() ?? []) credential.close();
-    this.#entries.delete(server);
+    this.#owned.remove(server);
   }
 
   close(): void {
     this.logins.close();
-    for (const server of [...this.#entries.keys()]) this.remove(server);
-  }
-
-  #entry(server: string, owner: string): Entry {
-    const entry = this.#entries.get(server);
-    if (!entry) throw new CredentialProblem('config', `'${server}' takes no login: see its auth`);
-    if (entry.config.auth.per === 'user' && owner === EVERYBODY)
-      throw new CredentialProblem(
-        'config',
-        `at '${server}' each user logs in for himself, with a key of his own`,
-      );
-    if (entry.config.auth.per === 'gateway' && owner !== EVERYBODY)
-      throw new CredentialProblem('config', `at '${server}' one login serves everybody`);
-    return entry;
+    this.#owned.close();
   }
 
   #create(config: OAuthServer, found: FoundServer, owner: string): OAuthCredential {
@@ -363,7 +331,7 @@ export class Credentials {
 
   async #answered({ server, principal, chosen }: LoginWish, code: string | undefined): Promise<void> {
     const isUnknown = code === 'invalid_client';
-    const { config } = this.#entry(server, principal);
+    const { config } = this.#owned.at(server, principal);
     await this.#note(chosen.client, config.auth, isUnknown ? undefined : { unanswered: false });
   }
 
@@ -378,7 +346,7 @@ export class Credentials {
   }
 
   async #loggedIn({ server, serverUrl, principal }: LoginWish, grant: Grant): Promise<void> {
-    const { config, credentials } = this.#entry(server, principal);
+    const { config, credentials } = this.#owned.at(server, principal);
     if (config.url !== serverUrl)
       throw new CredentialProblem('config', `the url of '${server}' has changed: begin the login again`);
     const records = await this.#deps.records();

@@ -3,6 +3,7 @@ import { isSame, type Found, type ServerMetadata } from './discovery.js';
 import type { RegisteredClient } from './clients.js';
 import type { Client } from './client-authentication.js';
 import type { Tokens } from './oauth.js';
+import { ownedKey, placeOfUrl, writeOver } from './owned-records.js';
 
 /** What a login gave. */
 export interface Grant {
@@ -40,36 +41,7 @@ const LOCK_MS = 60_000;
 
 /** Another URL finds no token of the one before. `principal`: EVERYBODY, or the id of one. */
 export function grantKey(server: string, url: string, principal: string): string {
-  const { origin, pathname } = new URL(url);
-  return `grant:${JSON.stringify([server, origin + pathname, principal])}`;
-}
-
-/** What a key of a grant names; undefined: it is none. */
-export function ownerOf(
-  key: string,
-): { readonly server: string; readonly url: string; readonly principal: string } | undefined {
-  try {
-    const [server, url, principal] = JSON.parse(key.slice('grant:'.length)) as string[];
-    if (server === undefined || url === undefined || principal === undefined) return undefined;
-    return { server, url, principal };
-  } catch {
-    return undefined;
-  }
-}
-
-/** Erases the grants that are not kept. Returns the names of their servers. */
-export async function eraseGrants(
-  records: Records,
-  isKept: (key: string, server: string, principal: string) => boolean,
-): Promise<string[]> {
-  const gone: string[] = [];
-  for await (const key of records.keys('grant')) {
-    const { server = '', principal = '' } = ownerOf(key) ?? {};
-    if (isKept(key, server, principal)) continue;
-    gone.push(server);
-    await records.delete(key);
-  }
-  return gone;
+  return ownedKey('grant', server, placeOfUrl(url), principal);
 }
 
 export async function readGrant(records: Records, key: string): Promise<StoredGrant | undefined> {
@@ -79,11 +51,7 @@ export async function readGrant(records: Records, key: string): Promise<StoredGr
 
 /** Writes a grant whatever is there. */
 export async function writeGrant(records: Records, key: string, grant: Grant): Promise<void> {
-  for (let tries = 0; tries < 16; tries++) {
-    const there = await records.get(key);
-    if (await records.put(key, grant, there?.generation ?? 0)) return;
-  }
-  throw new Error('the record of a login changes all the time');
+  await writeOver(records, key, grant, 'login');
 }
 
 /** Waits to be the only one who changes a record, in all processes. Resolves with the release. */

@@ -6,12 +6,10 @@ import { atEnd } from './cleanup.js';
 import { startGateway, type RunningGateway } from './gateway.js';
 import { until } from './wait.js';
 
-/** Logs in as a person in a browser would: follows redirects, and submits the forms for name and consent. */
-export async function browse(start: URL, redirect: string): Promise<URL> {
+/** A browser that keeps cookies, and follows nothing by itself. `body`: of a form that is submitted. */
+function createBrowser(): (url: URL, body: URLSearchParams | undefined) => Promise<Response> {
   const cookies = new Map<string, string>();
-  let url = start;
-  let body: URLSearchParams | undefined;
-  for (let steps = 0; steps < 20; steps++) {
+  return async (url, body) => {
     const cookie = [...cookies].map((pair) => pair.join('=')).join('; ');
     const answer = await fetch(url, {
       method: body ? 'POST' : 'GET',
@@ -23,6 +21,17 @@ export async function browse(start: URL, redirect: string): Promise<URL> {
       const [name = '', value = ''] = (line.split(';')[0] as string).split('=');
       cookies.set(name, value);
     }
+    return answer;
+  };
+}
+
+/** Logs in as a person in a browser would: follows redirects, and submits the forms for name and consent. */
+export async function browse(start: URL, redirect: string): Promise<URL> {
+  const browser = createBrowser();
+  let url = start;
+  let body: URLSearchParams | undefined;
+  for (let steps = 0; steps < 20; steps++) {
+    const answer = await browser(url, body);
     const location = answer.headers.get('location');
     if (location !== null) {
       body = undefined;
@@ -43,21 +52,11 @@ export async function browse(start: URL, redirect: string): Promise<URL> {
 
 /** Confirms a login on another device as a person does: submits every form that follows, with a name where one is asked for. */
 export async function confirmDevice(start: URL): Promise<string> {
-  const cookies = new Map<string, string>();
+  const browser = createBrowser();
   let url = start;
   let body: URLSearchParams | undefined;
   for (let steps = 0; steps < 20; steps++) {
-    const cookie = [...cookies].map((pair) => pair.join('=')).join('; ');
-    const answer = await fetch(url, {
-      method: body ? 'POST' : 'GET',
-      redirect: 'manual',
-      headers: { cookie },
-      ...(body ? { body } : {}),
-    });
-    for (const line of answer.headers.getSetCookie()) {
-      const [name = '', value = ''] = (line.split(';')[0] as string).split('=');
-      cookies.set(name, value);
-    }
+    const answer = await browser(url, body);
     body = undefined;
     const location = answer.headers.get('location');
     if (location !== null) {
