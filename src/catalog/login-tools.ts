@@ -9,15 +9,16 @@ export const LOGIN_TOOL = 'login';
 /** One list for each server: rendered bytes are cached by it. */
 const lists = new Map<string, readonly Definition[]>();
 const tools = new WeakSet<Definition>();
+const listing = new WeakSet<Link>();
 const MOST_LISTS = 1000;
 
 export function isLoginTool(definition: Definition | undefined): boolean {
   return definition !== undefined && tools.has(definition);
 }
 
-/** Whether the tool was listed for a server. */
-export function wasListed(server: string): boolean {
-  return lists.has(server);
+/** Whether a link has listed the tool. */
+export function hasListed(link: Link): boolean {
+  return listing.has(link);
 }
 
 function listOf(server: string): readonly Definition[] {
@@ -49,7 +50,9 @@ export class LoginTools extends Filter {
 
   override list(link: Link, kind: ListKind): readonly Definition[] {
     const isShown = kind === 'tools' && link.login !== undefined && this.#has(link.server);
-    return isShown ? listOf(link.server) : super.list(link, kind);
+    if (!isShown) return super.list(link, kind);
+    listing.add(link);
+    return listOf(link.server);
   }
 
   override verdict(

@@ -1,7 +1,7 @@
 /** What a caller is answered while a server waits for a login: a link that his client can open, or the words that help him. */
 import { inputRequired } from '../bridge/input.js';
 import type { Bridge } from '../bridge/index.js';
-import { isLoginTool, LOGIN_TOOL, wasListed } from '../catalog/login-tools.js';
+import { isLoginTool, LOGIN_TOOL, hasListed } from '../catalog/login-tools.js';
 import { GatewayError, needsLogin } from '../errors.js';
 import type { Boundary } from '../observe/boundary.js';
 import type { LoginOffer, LoginOffers } from '../protocol/logins.js';
@@ -93,7 +93,7 @@ export class CallerLogins {
       return this.answer(incoming, name, needsLogin(server, login ?? 'never'), { isTool: true });
     // Called once more after the login, when the server lists its own tools.
     const isLate = definition === undefined && own === LOGIN_TOOL && link.state === 'up';
-    return isLate && wasListed(server) ? this.loggedIn(incoming, server) : undefined;
+    return isLate && hasListed(link) ? this.loggedIn(incoming, server) : undefined;
   }
 
   loggedIn({ caller }: Incoming, server: string): LoginAnswer {
