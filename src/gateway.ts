@@ -281,7 +281,7 @@ export class GatewayCore {
       limits: new Limits({ config: () => this.#config, now, refused: stats.rateLimited }),
       usedByLegacy: this.#links.seconds.want.bind(this.#links.seconds),
       describes: (session) => this.#links.describes(session),
-      passes: () => this.#links.passed,
+      passes: () => this.#links.kinds.passed,
       owned: this.#links.give.bind(this.#links),
       dialling: (server) => this.#links.seconds.dialling(server),
       sessions: store,

@@ -54,10 +54,10 @@ export function authOf(
 ): HttpServerConfig['auth'] {
   const { type } = written.auth;
   const named = isNamed('authorization');
-  const printed = written.headers_command.length > 0 || Object.keys(written.headers_from_client).length > 0;
+  const external = written.headers_command.length > 0 || Object.keys(written.headers_from_client).length > 0;
   if (
     written.auth.per === 'user' &&
-    (type === 'bearer' || type === 'none' || (named && type !== 'key') || printed)
+    (type === 'bearer' || type === 'none' || (named && type !== 'key') || external)
   )
     scope.wrong(
       '',
@@ -69,7 +69,7 @@ export function authOf(
   if (type === 'key') return headerKeyOf(written, isNamed, scope);
   withoutKey(written, scope);
   if (type === 'bearer') return bearerOf(written, scope);
-  if (type === 'none' || (type === 'auto' && (named || printed))) return { type: 'none' };
+  if (type === 'none' || (type === 'auto' && (named || external))) return { type: 'none' };
   return oauthOf(type, written, url, scope);
 }
 

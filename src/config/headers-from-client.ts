@@ -3,7 +3,7 @@ import { isLoopbackHost } from './credentials.js';
 import type { Findings } from './problems.js';
 import type { Scope } from './scope.js';
 import type { ServerValues } from './schema.js';
-import type { Config, PassedHeader } from './types.js';
+import type { Config, PassedHeader, ServerConfig } from './types.js';
 
 const NAME = /^[!#$%&'*+.^_`|~0-9a-z-]+$/;
 /** What says who the client is to the gateway, or belongs to the connection. */
@@ -66,11 +66,16 @@ export function headersFromClient(
   return passed;
 }
 
+/** The headers of clients that a server gets. */
+export function passedTo(server: ServerConfig): readonly PassedHeader[] {
+  return (server.kind === 'http' && server.headers_from_client) || [];
+}
+
 /** What the gateway authenticates clients by stays with it. */
 export function checkPassed({ servers, mcp }: Pick<Config, 'servers' | 'mcp'>, findings: Findings): void {
   const { user, groups } = mcp.auth.proxy ?? {};
   for (const server of servers)
-    for (const { from } of (server.kind === 'http' && server.headers_from_client) || [])
+    for (const { from } of passedTo(server))
       if (from === user || from === groups)
         findings.problem(
           ['mcp', 'auth', 'proxy'],

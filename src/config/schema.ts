@@ -359,14 +359,8 @@ const consoleKeys = z.object({
   minutes: z.int().min(1).max(1440).default(60).meta(now('How far back the charts of the console reach.')),
 });
 
-/** Keys that only one kind of server has, or that are resolved into another form. */
-export const TRANSPORT_KEYS = [
-  'url',
-  'command',
-  'args',
-  'env',
-  'cwd',
-  'inherit_env',
+/** Keys of servers over HTTP alone, but for `auth` with `type: key`. */
+export const HTTP_KEYS = [
   'protocol',
   'auth',
   'headers',
@@ -376,6 +370,12 @@ export const TRANSPORT_KEYS = [
   'tls',
   'proxy',
   'quirks',
+] as const;
+
+/** Keys that only one kind of server has, or that are resolved into another form. */
+export const TRANSPORT_KEYS = [
+  ...(['url', 'command', 'args', 'env', 'cwd', 'inherit_env'] as const),
+  ...HTTP_KEYS,
   'disabled',
 ] as const;
 

@@ -12,6 +12,7 @@ import { childKeyOf, withoutKey } from './key-auth.js';
 import type { Findings, Path } from './problems.js';
 import { Scope } from './scope.js';
 import {
+  HTTP_KEYS,
   LEGACY_REVISIONS,
   MODERN_REVISIONS,
   serverSchema,
@@ -37,17 +38,6 @@ const OWN_HEADERS = new Set([
   'transfer-encoding',
   'upgrade',
 ]);
-const HTTP_ONLY = [
-  'protocol',
-  'auth',
-  'headers',
-  'headers_command',
-  'headers_from_client',
-  'tls_skip_verify',
-  'tls',
-  'proxy',
-  'quirks',
-];
 const STDIO_ONLY = ['args', 'env', 'cwd', 'inherit_env', 'restart'];
 
 /** The servers of a file. Reports problems to `findings`; what is missing for one server only becomes its `problem`. */
@@ -186,7 +176,7 @@ function checkKind({ raw, path, foreign }: Entry, findings: Findings): void {
     findings.problem([...path, key], `server '${String(name)}' ${key} cannot be empty`);
   }
   if (foreign) return;
-  const [kind, useless] = command === undefined ? ['HTTP', STDIO_ONLY] : ['stdio', HTTP_ONLY];
+  const [kind, useless] = command === undefined ? ['HTTP', STDIO_ONLY] : ['stdio', HTTP_KEYS];
   for (const key of useless) {
     const isUsed = key === 'auth' && typeOf(raw['auth']) === 'key';
     if (raw[key] !== undefined && !isUsed) findings.warn([...path, key], `has no effect on a ${kind} server`);

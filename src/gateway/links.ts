@@ -137,7 +137,7 @@ export class Links {
       full: EVERY_CAPABILITY,
       own: (viewer, route) => this.own.registryOf(viewer, route),
       ofUser: (owner, route, base, isShown) => this.users.registryOf(owner, route, base, isShown),
-      hasLoginTool: (server) => this.#kinds.withLoginTool.has(server),
+      hasLoginTool: (server) => this.kinds.withLoginTool.has(server),
       access: deps.access,
       pins: deps.pins,
     });
@@ -153,8 +153,7 @@ export class Links {
       taskStatus: deps.tasks.status.bind(deps.tasks),
       limit: () => deps.config().limits.per_client,
       begun: () => this.shared.begun,
-      servers: () =>
-        deps.config().servers.filter(({ name, session }) => session === 'per-client' && !this.#off.has(name)),
+      servers: () => this.#on(this.kinds.perClient),
       evict: deps.evict,
       connect: (server, client, events) => {
         const user = isPerson(client.principal) ? client.principal.id : undefined;
@@ -171,7 +170,7 @@ export class Links {
       shared: (server) => catalog.get(server),
       limit: () => deps.config().limits.per_user,
       begun: () => this.shared.begun,
-      servers: () => this.#kinds.ownLinks.filter(({ name }) => !this.#off.has(name)),
+      servers: () => this.#on(this.kinds.ownLinks),
       idOf,
       wants,
       connect: (server, { id, shown }, events) => {
@@ -229,12 +228,12 @@ export class Links {
     this.users.update(config);
   }
 
-  /** The names of the headers of clients that some server gets, in lower case. */
-  get passed(): readonly string[] {
-    return this.#kinds.passed;
+  /** Those that no operator has turned off. */
+  #on(servers: readonly ServerConfig[]): readonly ServerConfig[] {
+    return this.#off.size === 0 ? servers : servers.filter(({ name }) => !this.#off.has(name));
   }
 
-  get #kinds(): ServerKinds {
+  get kinds(): ServerKinds {
     return kindsOf(this.#deps.config().servers);
   }
 

@@ -1,5 +1,6 @@
 /** Who has links of his own: a person, or clients that pass on the same values. */
 import { isPerUser } from '../config/credentials.js';
+import { passedTo } from '../config/headers-from-client.js';
 import type { ServerConfig } from '../config/types.js';
 import type { Credential } from '../protocol/credential.js';
 import { isPerson } from '../protocol/principal.js';
@@ -16,8 +17,7 @@ export function idOf({ principal, passed }: Owner): string | undefined {
 /** Whether somebody has a link of his own to a server that may give him one. */
 export function wants({ principal, passed }: Owner, server: ServerConfig): boolean {
   if (isPerUser(server)) return isPerson(principal);
-  const headers = (server.kind === 'http' && server.headers_from_client) || [];
-  return passed !== undefined && headers.some(({ from }) => passed.values.has(from));
+  return passed !== undefined && passedTo(server).some(({ from }) => passed.values.has(from));
 }
 
 /** What is shown to a server on a link of its owner. */

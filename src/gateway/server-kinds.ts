@@ -1,8 +1,11 @@
 import { hasLoginTool, isPerUser } from '../config/credentials.js';
+import { passedTo } from '../config/headers-from-client.js';
 import type { ServerConfig } from '../config/types.js';
 
 /** Servers with something in common, found once for each configuration. */
 export interface ServerKinds {
+  /** Each client has a link of its own to them. */
+  readonly perClient: readonly ServerConfig[];
   /** Each user, or each set of values that clients pass on, has a link of its own to them. */
   readonly ownLinks: readonly ServerConfig[];
   /** The names of those that list the login tool while they wait for a login. */
@@ -16,13 +19,13 @@ const found = new WeakMap<readonly ServerConfig[], ServerKinds>();
 export function kindsOf(servers: readonly ServerConfig[]): ServerKinds {
   let kinds = found.get(servers);
   if (!kinds) {
-    const passed = (server: ServerConfig) => (server.kind === 'http' && server.headers_from_client) || [];
     kinds = {
+      perClient: servers.filter(({ session }) => session === 'per-client'),
       ownLinks: servers.filter(
-        (server) => (isPerUser(server) && server.session === 'shared') || passed(server).length > 0,
+        (server) => (isPerUser(server) && server.session === 'shared') || passedTo(server).length > 0,
       ),
       withLoginTool: new Set(servers.filter(hasLoginTool).map(({ name }) => name)),
-      passed: [...new Set(servers.flatMap((server) => passed(server).map(({ from }) => from)))].sort(),
+      passed: [...new Set(servers.flatMap((server) => passedTo(server).map(({ from }) => from)))].sort(),
     };
     found.set(servers, kinds);
   }
