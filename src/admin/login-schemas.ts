@@ -16,7 +16,7 @@ export const Connection = z.object({
     .enum(['valid', 'refreshing', 'failing', 'login_required', 'none'])
     .meta({ description: '`none`: it has not asked for a login' }),
   reason: z
-    .enum(['never', 'revoked', 'scopes', 'issuer_changed'])
+    .enum(['never', 'revoked', 'scopes', 'issuer_changed', 'unreadable'])
     .nullable()
     .meta({ description: 'why a login is needed' }),
   issuer: z.string().nullable().meta({ description: 'the authorization server' }),

@@ -27,6 +27,7 @@ export interface Records {
   get(key: string): Promise<{ readonly generation: number; readonly value: object } | undefined>;
   put(key: string, value: object, ifGeneration: number): Promise<boolean>;
   delete(key: string): Promise<void>;
+  isDamaged(key: string): Promise<boolean>;
   keys(kind: 'grant' | 'client'): AsyncIterable<string>;
   lock(key: string, ttlMs: number, signal: AbortSignal): Promise<() => Promise<void>>;
 }

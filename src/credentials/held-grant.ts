@@ -58,10 +58,13 @@ export class HeldGrant {
   async reread(): Promise<number> {
     for (let tries = 0; ; tries++) {
       const changes = this.#changes;
-      const stored = await readGrant(await this.#deps.records(), this.#deps.key);
+      const records = await this.#deps.records();
+      const stored = await readGrant(records, this.#deps.key);
+      const isDamaged = !stored && (await records.isDamaged(this.#deps.key));
       if (changes !== this.#changes && tries < 8) continue;
       this.isLoaded = true;
-      if (!stored && this.#grant && this.#generation !== 0) this.lose('revoked');
+      if (isDamaged && this.missing === undefined) this.lose('unreadable');
+      else if (!stored && this.#grant && this.#generation !== 0) this.lose('revoked');
       if (stored && stored.generation !== this.#generation) this.#take(stored.grant, stored.generation);
       return stored?.generation ?? 0;
     }

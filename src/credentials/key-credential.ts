@@ -114,7 +114,10 @@ export class KeyCredential implements ServerCredential {
   }
 
   async #read(): Promise<StoredKey | undefined> {
-    return readKey(await this.#deps.records(), this.#deps.key);
+    const records = await this.#deps.records();
+    const stored = await readKey(records, this.#deps.key);
+    if (!stored && (await records.isDamaged(this.#deps.key))) this.missing = 'unreadable';
+    return stored;
   }
 
   async #refuse(stamp: number): Promise<void> {
@@ -145,7 +148,8 @@ export class KeyCredential implements ServerCredential {
     this.#isLoaded = true;
     this.#generation = stored?.generation ?? 0;
     if (value !== undefined) this.missing = undefined;
-    else if (isRefused || before !== undefined) this.missing = 'revoked';
+    else if (isRefused) this.missing = 'revoked';
+    else if (this.missing !== 'unreadable' && before !== undefined) this.missing = 'revoked';
     else this.missing ??= 'never';
     if (value !== before) {
       this.#value = value;

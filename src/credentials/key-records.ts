@@ -21,6 +21,7 @@ export interface KeyRecords {
   get(key: string): Promise<{ readonly generation: number; readonly value: object } | undefined>;
   put(key: string, value: object, ifGeneration: number): Promise<boolean>;
   delete(key: string): Promise<void>;
+  isDamaged(key: string): Promise<boolean>;
   keys(kind: 'key'): AsyncIterable<string>;
 }
 

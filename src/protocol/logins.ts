@@ -10,7 +10,7 @@ export const UNKNOWN_LOGIN =
   'this login is unknown, was used already, or its 10 minutes are over: begin it again';
 
 /** Why somebody has to log in. */
-export type LoginReason = 'never' | 'revoked' | 'scopes' | 'issuer_changed';
+export type LoginReason = 'never' | 'revoked' | 'scopes' | 'issuer_changed' | 'unreadable';
 
 /** The longest key for a server, in characters. */
 export const LONGEST_KEY = 16_384;

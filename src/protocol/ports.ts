@@ -244,7 +244,7 @@ export interface Link {
   readonly reconnecting?: Promise<void> | undefined;
   /** The last failure, without secrets; undefined while up. */
   readonly lastError: string | undefined;
-  /** Why somebody has to log in to the server first: `never`, `revoked`, `scopes`, `issuer_changed`; undefined: nobody has. */
+  /** Why somebody has to log in to the server first: `never`, `revoked`, `scopes`, `issuer_changed`, `unreadable`; undefined: nobody has. */
   readonly login?: string | undefined;
   /** Seconds until a new attempt is worthwhile, if the server named them. */
   readonly retryAfter: number | undefined;

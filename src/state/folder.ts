@@ -32,6 +32,8 @@ const LOCK_RETRY_MS = 2000;
 const WRITE_RETRY_MS = 20;
 /** The age at which an unfinished file was left behind by a process that was killed. */
 const PART_AGE_MS = 3_600_000;
+/** The ending of a damaged file that was set aside. */
+const BAD = '.bad';
 
 /** A write that is kept in memory. */
 interface Pending {
@@ -81,6 +83,13 @@ async function found(path: string): Promise<{ mode: number } | undefined> {
     throw new StateError(`the state folder ${path} cannot be used: ${String(error)}`, error);
   }
   throw new StateError(`the state folder ${path} is not a folder: move the file away`);
+}
+
+async function exists(path: string): Promise<boolean> {
+  return await stat(path).then(
+    () => true,
+    () => false,
+  );
 }
 
 async function removeParts(dir: string): Promise<void> {
@@ -157,6 +166,11 @@ class FolderState implements Sealed {
         this.#keep(key, { record: undefined, base }, error);
       }
     });
+  }
+
+  async isDamaged(key: string): Promise<boolean> {
+    for (const sealer of await this.#find()) if (await exists(this.#path(sealer, key) + BAD)) return true;
+    return false;
   }
 
   async *keys(kind: Kind): AsyncGenerator<string> {
@@ -293,13 +307,13 @@ class FolderState implements Sealed {
 
   /** Renames a damaged file, so that it can be looked at and is not in the way. */
   async #setAside(path: string, kind: Kind): Promise<void> {
-    const renamed = await rename(path, `${path}.bad`).then(
+    const renamed = await rename(path, path + BAD).then(
       () => true,
       () => false,
     );
     this.#log.warn('a record of the state is damaged and counts as missing', {
       kind,
-      file: renamed ? `${path}.bad` : path,
+      file: renamed ? path + BAD : path,
     });
   }
 
@@ -322,7 +336,10 @@ class FolderState implements Sealed {
   async #remove(key: string): Promise<void> {
     const { kind } = placeOf(key);
     const sealers = await this.#find();
-    for (const sealer of sealers) await rm(this.#path(sealer, key), { force: true });
+    for (const sealer of sealers) {
+      await rm(this.#path(sealer, key), { force: true });
+      await rm(this.#path(sealer, key) + BAD, { force: true });
+    }
     this.#saved(key);
     const index = await this.#index(kind);
     // A key too many in the index does no harm.

@@ -76,6 +76,7 @@ export function memoryState(now: () => number = Date.now): Sealed {
       soon(() => {
         records.delete(key);
       }),
+    isDamaged: () => Promise.resolve(false),
     async *keys(kind: Kind) {
       const all = await soon(() => [...records.keys()]);
       for (const key of all) if (placeOf(key).kind === kind && find(key)) yield key;

@@ -14,6 +14,8 @@ export interface Sealed {
    */
   put(key: string, value: object, ifGeneration: number, options?: PutOptions): Promise<boolean>;
   delete(key: string): Promise<void>;
+  /** Whether a record of this key was found damaged and was not deleted since. */
+  isDamaged(key: string): Promise<boolean>;
   /** The keys of a kind, in no order. A record may be gone by the time it is read. */
   keys(kind: Kind): AsyncIterable<string>;
   /**

@@ -72,7 +72,13 @@ ${more}`;
 }
 
 interface Shown {
-  servers: { name: string; state: string; connected: boolean; last_error: string | null }[];
+  servers: {
+    name: string;
+    state: string;
+    connected: boolean;
+    last_error: string | null;
+    login?: { reason?: string };
+  }[];
 }
 
 export const healthOf = async (base: string, server = 'x') =>

@@ -249,6 +249,10 @@ it('two names of one url have a login each; a flipped byte ends that one alone',
   for (const name of names) await until(() => isUpOrAsks(name), 'the server');
   const up = await Promise.all(names.map((name) => isUp(second.base, name)));
   expect(up.filter(Boolean)).toHaveLength(1);
+  const reasons = await Promise.all(
+    names.map(async (name) => (await healthOf(second.base, name))?.login?.reason ?? 'none'),
+  );
+  expect(reasons.sort()).toEqual(['none', 'unreadable']);
   expect(readdirSync(folder).filter((name) => name.endsWith('.bad'))).toHaveLength(1);
 });
 

@@ -78,6 +78,7 @@ it('no token is used twice, and in the end all show what is stored', async () =>
           await pause();
           await store.delete(key);
         },
+        isDamaged: (key) => store.isDamaged(key),
         keys: (kind) => store.keys(kind),
         lock: (...args) => store.lock(...args),
       };

@@ -26,6 +26,7 @@ const REASONS: Readonly<Record<NonNullable<Connection['reason']>, string>> = {
   revoked: 'The login has ended, or was withdrawn.',
   scopes: 'The server wants more than the login allows.',
   issuer_changed: 'The server has another authorization server now.',
+  unreadable: 'What was stored is damaged.',
 };
 
 export function Connections(): JSX.Element {

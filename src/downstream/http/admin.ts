@@ -23,7 +23,7 @@ export interface ServerHealth {
   readonly last_error: string | null;
   readonly state: LinkState;
   /**
-   * The login that is missing, with its reason: never, revoked, scopes, issuer_changed. Where each user has his own: how many are connected.
+   * The login that is missing, with its reason: never, revoked, scopes, issuer_changed, unreadable. Where each user has his own: how many are connected.
    * Absent: none is missing.
    */
   readonly login?:

@@ -146,7 +146,7 @@ export class Lifecycle {
     return this.#phase.at === 'login' ? needsLogin(server, this.#login) : disconnected(server);
   }
 
-  /** Why somebody has to log in: never, revoked, scopes, issuer_changed; undefined: nobody has. */
+  /** Why somebody has to log in: never, revoked, scopes, issuer_changed, unreadable; undefined: nobody has. */
   get login(): string | undefined {
     return this.#phase.at === 'login' ? this.#login : undefined;
   }

@@ -27,6 +27,7 @@ function store(): KeyRecords & { readonly all: Map<string, { generation: number;
       all.delete(key);
       return Promise.resolve();
     },
+    isDamaged: () => Promise.resolve(false),
     async *keys() {
       yield* await Promise.resolve([...all.keys()]);
     },

@@ -88,6 +88,20 @@ describe('files of the state folder', () => {
     expect((await state.get('pin:b'))?.value).toEqual({ n: 3 });
   });
 
+  it('says which record is damaged, also in the next run, until it is deleted', async () => {
+    const { open, folder } = setUp();
+    const state = await open();
+    await state.put('pin:a', { n: 1 }, 0);
+    await state.put('pin:b', { n: 2 }, 0);
+    for (const name of filesIn(folder, '.cred')) writeFileSync(join(folder, name), 'x');
+    expect([await state.isDamaged('pin:a'), await state.isDamaged('pin:c')]).toEqual([false, false]);
+    await state.get('pin:a');
+    const next = await open();
+    expect([await next.isDamaged('pin:a'), await next.isDamaged('pin:b')]).toEqual([true, false]);
+    await next.delete('pin:a');
+    expect([await state.isDamaged('pin:a'), filesIn(folder, '.bad').length]).toEqual([false, 1]);
+  });
+
   it('takes neither a record under another name nor a symbolic link', async () => {
     const { open, folder } = setUp();
     const state = await open();
