@@ -75,6 +75,26 @@ const issuer = strict({
   }).optional(),
 });
 
+const login = strict({
+  issuer: z.string().min(1),
+  client_id: z.string().min(1).max(512),
+  client_secret_file: z.string().min(1).optional(),
+  client_secret_env: z.string().min(1).optional(),
+  scopes: list().default(['openid', 'email', 'offline_access']),
+  params: z.record(z.string(), z.string()).default({}),
+  claims: strict({
+    id: name.default('sub'),
+    name: name.default('preferred_username'),
+    groups: name.default('groups'),
+  }).prefault({}),
+  keep: words(),
+  allow: z.array(who).default([]),
+  register: z.array(z.enum(['cimd', 'dcr'])).default(['cimd', 'dcr']),
+  redirects: list().default(['*']),
+  access_minutes: z.number().min(1).max(1440).default(10),
+  refresh_days: z.number().min(1).max(3650).default(30),
+});
+
 export const auth = z.object({
   mode: z
     .enum(['none', 'bearer'])
@@ -105,6 +125,13 @@ export const auth = z.object({
     .meta(
       now(
         'Issuers whose access tokens are accepted (docs/identity-providers.md): `{name, issuer, audiences, clients, algorithms, typ, skew_seconds: 60, claims: {id, name, groups}, keep, introspection: {client_id, secret_file, cache_seconds: 30}}`.',
+      ),
+    ),
+  login: login
+    .optional()
+    .meta(
+      now(
+        "Sign people in for their clients at an OpenID Connect provider (docs/login.md): `{issuer, client_id, client_secret_file | client_secret_env, scopes: [openid, email, offline_access], params, claims: {id, name, groups}, keep, allow: [who], register: [cimd, dcr], redirects: ['*'], access_minutes: 10, refresh_days: 30}`.",
       ),
     ),
   resource: z

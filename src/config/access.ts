@@ -15,7 +15,15 @@ import { FILE_BYTES, readBounded } from './read.js';
 import type { FileValues } from './schema.js';
 import { withoutNulls } from './shape.js';
 import { parseText } from './syntax.js';
-import type { Config, IssuerConfig, KeyConfig, PolicyConfig, TargetConfig, TlsConfig } from './types.js';
+import type {
+  Config,
+  IssuerConfig,
+  KeyConfig,
+  LoginConfig,
+  PolicyConfig,
+  TargetConfig,
+  TlsConfig,
+} from './types.js';
 
 /** The beginnings of the ids of principals, which no issuer may be named like. */
 const PREFIXES: readonly string[] = ['anonymous', 'bearer', 'cert', 'key', 'local', 'login', 'proxy'];
@@ -66,12 +74,13 @@ export function accessOf(
     ...tokens,
     keys: keysOf(file, keysFile, findings),
     keys_file: keysFile,
+    login: loginOf(auth.login, values, findings),
     issuers: auth.issuers.map((issuer, index) => issuerOf(issuer, index, values, findings)),
     client_cert: auth.client_cert,
     proxy: proxyOf(auth.proxy, findings),
   };
   if (values.local === true)
-    return { ...resolved, keys: [], issuers: [], client_cert: undefined, proxy: undefined };
+    return { ...resolved, keys: [], issuers: [], login: undefined, client_cert: undefined, proxy: undefined };
   uniqueNames(auth.issuers, ['mcp', 'auth', 'issuers'], findings);
   const path = ['mcp', 'auth', 'issuers'];
   const urls = auth.issuers.map(({ issuer }) => issuer);
@@ -199,6 +208,23 @@ function readKeys(
     findings.problems.push(...error.problems);
     return undefined;
   }
+}
+
+function loginOf(
+  login: FileValues['mcp']['auth']['login'],
+  values: Values,
+  findings: Findings,
+): LoginConfig | undefined {
+  if (!login) return undefined;
+  const { client_secret_file: file, client_secret_env: variable, ...rest } = login;
+  const path: Path = ['mcp', 'auth', 'login'];
+  let secret = variable === undefined ? undefined : values.env[variable];
+  if (file !== undefined) {
+    const read = readSecret(file, values.folder);
+    if (typeof read === 'string') secret = read;
+    else findings.problem([...path, 'client_secret_file'], read.missing);
+  }
+  return { ...rest, client_secret: secret };
 }
 
 type IssuerValues = FileValues['mcp']['auth']['issuers'][number];

@@ -59,7 +59,7 @@ export type Who = ReadonlyDeep<z.output<typeof who>>;
 
 export interface AuthConfig extends Omit<
   File['mcp']['auth'],
-  'mode' | 'keys' | 'issuers' | 'admins' | 'viewers' | 'client_cert' | 'proxy' | 'keys_file'
+  'mode' | 'keys' | 'issuers' | 'login' | 'admins' | 'viewers' | 'client_cert' | 'proxy' | 'keys_file'
 > {
   readonly mode: 'none' | 'bearer';
   /** Every accepted contract token; empty under mode none. */
@@ -69,6 +69,8 @@ export interface AuthConfig extends Omit<
   /** An absolute path. */
   readonly keys_file: string | undefined;
   readonly issuers: readonly IssuerConfig[];
+  /** undefined: the gateway is no authorization server. */
+  readonly login: LoginConfig | undefined;
   readonly client_cert: File['mcp']['auth']['client_cert'];
   readonly proxy: ProxyConfig | undefined;
   readonly admins: readonly Who[];
@@ -82,6 +84,15 @@ export interface DisabledServer {
   /** The command without arguments, or the URL without user and query values. */
   readonly target: string;
   readonly required: boolean;
+}
+
+/** The authorization server of the gateway, and the identity provider behind it. */
+export interface LoginConfig extends Omit<
+  NonNullable<File['mcp']['auth']['login']>,
+  'client_secret_file' | 'client_secret_env'
+> {
+  /** undefined: the gateway is a public client of the identity provider. */
+  readonly client_secret: string | undefined;
 }
 
 export interface KeyConfig extends Omit<ReadonlyDeep<z.output<typeof keyEntry>>, 'expires'> {

@@ -18,6 +18,8 @@ export interface Principal {
   readonly expires: number | undefined;
   /** The profile that it is confined to; undefined: it may use all routes. */
   readonly profile?: string | undefined;
+  /** The sign-in at the gateway itself that its token is of; undefined: the token is from elsewhere. */
+  readonly grant?: { readonly id: string; readonly isConsole: boolean };
 }
 
 /** `operator`: a holder of the console key. */

@@ -15,6 +15,8 @@ export interface State {
   readonly lasts: boolean;
   /** A key of 32 bytes for one purpose, the same after a restart if the state lasts, and in all replicas with the same state key. */
   keyFor(label: string): Promise<Buffer>;
+  /** Such a key of each line of the state key, the current one first. Rejects if there is none and none can be made. */
+  keysFor(label: string): Promise<readonly Buffer[]>;
 }
 
 /** `env`: the environment of the gateway, from which the key command gets what a stdio server gets. Rejects with a StateError. */
@@ -37,6 +39,10 @@ export async function openState(
   return {
     store,
     lasts: dir !== undefined,
+    async keysFor(label) {
+      const { current, older } = await source.make();
+      return [current, ...older].map((key) => labelledKey(key, label));
+    },
     async keyFor(label) {
       if (unsaved) return labelledKey(unsaved, label);
       try {

@@ -19,6 +19,7 @@ const DEFAULTS: AuthConfig = {
   keys: [],
   keys_file: undefined,
   issuers: [],
+  login: undefined,
   resource: 'route',
   scopes: [],
   implies: {},
