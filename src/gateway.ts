@@ -1,7 +1,5 @@
 /** The composition root: builds the parts of a gateway and wires them. It decides nothing about a message. */
 import type { Readable, Writable } from 'node:stream';
-import { createTaskCancels } from './bridge/tasks/cancel.js';
-import { createLegacyTasks } from './bridge/tasks/legacy.js';
 import { Catalog } from './catalog/catalog.js';
 import type { LoadedConfig } from './config/index.js';
 import type { Config } from './config/types.js';
@@ -22,7 +20,9 @@ import { createObservers, type Observers } from './gateway/observers.js';
 import { PinBook } from './gateway/pins.js';
 import { Readiness } from './gateway/readiness.js';
 import { applyConfig, recordReload } from './gateway/reload.js';
+import { GatewaySignIn } from './gateway/sign-in.js';
 import { sessionOptions, Sessions, streamsOf } from './gateway/sessions.js';
+import { createGatewayTasks } from './gateway/tasks.js';
 import { Limits } from './policy/limits.js';
 import { openOnce } from './state/open.js';
 import { LogRing } from './admin/logs.js';
@@ -40,7 +40,6 @@ import { createInterests, type Interests } from './proxy/interests.js';
 import { createListeners } from './proxy/listeners.js';
 import { createQuestions } from './proxy/questions.js';
 import type { Runtime } from './proxy/runtime.js';
-import { createTasks } from './proxy/tasks.js';
 import type { Sessionless } from './proxy/under-way.js';
 import { createKept } from './session/kept.js';
 import { createSessionStore } from './session/store.js';
@@ -65,12 +64,12 @@ export class GatewayCore {
   readonly #streams: Streams;
   readonly #listeners = createListeners();
   readonly #interests: Interests;
-  readonly #legacyTasks;
-  readonly #taskCancels = createTaskCancels();
+  readonly #tasks;
   readonly #bridge;
   readonly #catalog: Catalog;
   readonly #links: Links;
   readonly #credentials: GatewayCredentials;
+  readonly #signIn: GatewaySignIn;
   readonly #readiness: Readiness;
   readonly #announcer: Announcer;
   readonly #lives: Lives;
@@ -93,6 +92,7 @@ export class GatewayCore {
     const boundary = (this.#boundary = new Boundary(log, stats.internalErrors));
     const wheel = (this.#wheel = createWheel({ failed: (thrown) => boundary.caught('timer', thrown) }));
     this.#load = deps.reload;
+    const state = openOnce(config, deps.env, log);
     this.#identities = new Identities({
       ...{ env: deps.env, wheel, log, stats, boundary },
       isOperator: (principal) => this.admin.isOperator(principal),
@@ -151,24 +151,8 @@ export class GatewayCore {
       given,
     });
     const parkedMs = (): number => limits().parked_seconds * 1000;
-    const legacyTasks = (this.#legacyTasks = createLegacyTasks({
-      wheel,
-      boundary,
-      budget,
-      parkedMs,
-      limits,
-    }));
-    const tasks = createTasks({
-      boundary,
-      tell: (session, notice) => {
-        streams.notify(session, notice);
-      },
-      describe: (link, taskId) => legacyTasks.describe(link, taskId),
-      now,
-      maxBytes: () => limits().message_bytes,
-      budget,
-    });
-    const state = openOnce(config, deps.env, log);
+    this.#tasks = createGatewayTasks({ wheel, boundary, budget, parkedMs, limits, streams, now });
+    const { tasks } = this.#tasks;
     const pins = new PinBook({
       modes: () => this.#runtime.access.pinned,
       open: state,
@@ -182,6 +166,16 @@ export class GatewayCore {
         this.#observers.audit.pinned(act, server, subject, who);
       },
       clock: () => Date.now(),
+    });
+    this.#signIn = new GatewaySignIn({
+      ...{ env: deps.env, log, stats, state, config: () => this.#config, fetch: this.#identities.fetch },
+      address: (shown) => this.admin.addressOf(shown),
+      ended: (grants) => {
+        this.#lives.withdraw(grants);
+      },
+      happened: (event) => {
+        this.#observers.audit.signIn(event);
+      },
     });
     this.#credentials = new GatewayCredentials({
       ...{ env: deps.env, log, stats, state, config: () => this.#config },
@@ -224,8 +218,8 @@ export class GatewayCore {
       log,
       boundary,
       stats,
-      tasks: legacyTasks,
-      cancels: this.#taskCancels,
+      tasks: this.#tasks.legacy,
+      cancels: this.#tasks.cancels,
       budget,
       limits,
       parkedMs,
@@ -265,6 +259,7 @@ export class GatewayCore {
         stats.tlsExpires = this.#port.certificateExpires();
         this.#links.measure();
         this.#credentials.measure();
+        this.#signIn.measure();
       },
       reload: () => this.reload(),
     });
@@ -310,6 +305,7 @@ export class GatewayCore {
       admin: this.admin.operators,
       api: this.admin,
       logins: this.#credentials,
+      signIn: this.#signIn,
       config: () => this.#config,
       wheel,
       budget,
@@ -335,6 +331,7 @@ export class GatewayCore {
   }
 
   async listen(): ReturnType<HttpPort['listen']> {
+    await this.#signIn.start();
     const address = await this.#port.listen();
     this.#listening = true;
     await this.admin.listening(address);
@@ -386,6 +383,7 @@ export class GatewayCore {
     const result = applyConfig({ log: this.#log, links: this.#links, use }, old, loaded);
     this.admin.reloaded();
     this.#credentials.reloaded();
+    this.#signIn.reloaded();
     this.#lives.reload(old.mcp.auth, this.#config.mcp.auth);
     if (old.limits.name_length !== this.#config.limits.name_length) this.#catalog.touch();
     return result;
@@ -406,13 +404,13 @@ export class GatewayCore {
     await drain(
       {
         links: this.#links,
-        cancels: this.#taskCancels,
+        cancels: this.#tasks.cancels,
         quiet: () => {
           this.admin.quiet();
           for (const session of this.#sessions.store.all()) this.#streams.endServerStream(session);
           this.#listeners.endWhere(() => true);
           this.#bridge.close();
-          this.#legacyTasks.close();
+          this.#tasks.legacy.close();
         },
         closeTransports: (ms) => Promise.all([this.#port.close(ms), this.#attached.close(ms)]),
         endSessions: () => {
@@ -444,6 +442,7 @@ export class GatewayCore {
     this.#identities.close();
     this.#links.destroy();
     this.#credentials.close();
+    this.#signIn.close();
     this.#links.closeWatcher();
     this.#wheel.close();
   }

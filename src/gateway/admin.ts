@@ -89,7 +89,7 @@ export class GatewayAdmin implements Api {
       now: () => Date.now(),
       digest: () => this.#key.digest,
       verify: (key) => this.#key.verify(key),
-      address: (shown) => this.#addressOf(shown),
+      address: (shown) => this.addressOf(shown),
       refused: (reason, { socket }, path) => {
         stats.authAttempts.add('failure');
         stats.authFailures.add(reason);
@@ -318,7 +318,8 @@ export class GatewayAdmin implements Api {
     return this.#derived.key;
   }
 
-  #addressOf(shown: Shown): string {
+  /** The address that requests are counted by. */
+  addressOf(shown: Shown): string {
     const { mcp, http } = this.#config;
     if (this.#peer?.auth !== mcp.auth)
       this.#peer = { auth: mcp.auth, peer: createPeer(mcp.auth, http.tls?.client_ca) };

@@ -7,6 +7,7 @@ import type { Boundary } from '../observe/boundary.js';
 import type { Calls } from '../observe/calls.js';
 import type { Logger } from '../observe/log.js';
 import type { GatewayStats } from '../observe/stats.js';
+import type { SignInEvent } from '../protocol/authorization-server.js';
 import type { Principal } from '../protocol/ports.js';
 import type { State } from '../state/open.js';
 
@@ -32,6 +33,8 @@ export interface GatewayAudit {
   reloaded(error?: Error): void;
   /** A definition changed, or was approved by a principal. */
   pinned(act: string, server: string, subject: string, principal: Principal | undefined): void;
+  /** Somebody signed in at the gateway, was refused, or a grant has ended. */
+  signIn(event: SignInEvent): void;
   /** Writes the last lines. */
   close(): Promise<void>;
   destroy(): void;
@@ -67,6 +70,9 @@ export function openAudit({ config, calls, build, state, ...deps }: OpenAuditDep
     acted(what) {
       log.acted('admin', what);
     },
+    signIn(event) {
+      log.signIn(event);
+    },
     close: () => log.close(),
     destroy() {
       log.destroy();
@@ -80,6 +86,7 @@ const NONE: GatewayAudit = {
   acted: () => undefined,
   reloaded: () => undefined,
   pinned: () => undefined,
+  signIn: () => undefined,
   close: () => Promise.resolve(),
   destroy: () => undefined,
 };

@@ -3,6 +3,7 @@ import { createAuthenticator, type AuthenticatorDeps } from '../auth/authenticat
 import type { Config } from '../config/types.js';
 import { createAccess } from '../policy/access.js';
 import type { Runtime } from '../proxy/runtime.js';
+import type { SmallFetch } from '../protocol/small-request.js';
 import type { Fetcher } from '../upstream/http/fetch-json.js';
 
 export interface IdentitiesDeps extends Pick<
@@ -32,7 +33,7 @@ export class Identities {
     const auth = createAuthenticator(config.mcp.auth, {
       ...deps,
       now: () => Date.now(),
-      fetch: async (request, signal) => (await this.#fetching()).fetch(request, signal),
+      fetch: this.fetch,
       publicUrl: config.http.public_url,
       clientAuthorities: config.http.tls?.client_ca,
       previous: old?.auth,
@@ -40,6 +41,9 @@ export class Identities {
     old?.auth.close();
     return { config, auth, access };
   }
+
+  /** Sends a small request, through the proxies of the environment. */
+  readonly fetch: SmallFetch = async (request, signal) => (await this.#fetching()).fetch(request, signal);
 
   close(): void {
     this.#closed = true;

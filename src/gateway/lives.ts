@@ -58,12 +58,10 @@ export class Lives {
 
   /** After a reload: ends what belongs to withdrawn credentials, and shows all others what they may see now. */
   reload(before: AuthConfig, after: AuthConfig): void {
-    const { bridge, listeners, sessionless, sessions, auth, tasks } = this.#deps;
+    const { listeners, sessions, auth, tasks } = this.#deps;
     const current = auth();
-    const isWithdrawn = ({ principal }: { readonly principal: Principal }): boolean =>
-      !current.current(principal);
     const { views } = this.#deps.links();
-    sessions().endWhere(isWithdrawn, 'auth_changed');
+    this.#endWhere((principal) => !current.current(principal));
     // A key may have other groups now, or be confined to a profile.
     for (const session of sessions().store.all()) {
       const principal = current.current(session.principal);
@@ -74,16 +72,28 @@ export class Lives {
       const principal = current.current(caller.principal);
       return !principal || !views.exists(principal, route);
     });
-    bridge().endWhere(({ caller }) => isWithdrawn(caller));
     this.#deps.links().users.endWhere((principal) => !current.current(principal));
-    for (const incoming of sessionless.all())
-      if (isWithdrawn(incoming)) incoming.exchange?.cancel('credential withdrawn');
     const gone = goneKeys(before, after);
     tasks.forget(gone);
     this.#deps.boundary.detach('detached', this.#deps.credentials.eraseOwners(gone));
     for (const session of [...sessions().store.all()]) if (session.open) this.#review(session);
     for (const listener of [...listeners.all()])
       this.#reviewListener(listener, current.current(listener.caller.principal));
+  }
+
+  /** Ends what belongs to the tokens of sign-ins that have ended. */
+  withdraw(grants: ReadonlySet<string>): void {
+    this.#endWhere(({ grant }) => grant !== undefined && grants.has(grant.id));
+  }
+
+  /** Ends the sessions, streams and calls whose credentials do not count any more. */
+  #endWhere(isWithdrawn: (principal: Principal) => boolean): void {
+    const { bridge, listeners, sessionless, sessions } = this.#deps;
+    sessions().endWhere(({ principal }) => isWithdrawn(principal), 'auth_changed');
+    listeners.endWhere(({ caller }) => isWithdrawn(caller.principal));
+    bridge().endWhere(({ caller }) => isWithdrawn(caller.principal));
+    for (const incoming of sessionless.all())
+      if (isWithdrawn(incoming.principal)) incoming.exchange?.cancel('credential withdrawn');
   }
 
   close(): void {

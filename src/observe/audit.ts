@@ -4,6 +4,7 @@
  */
 import type { Config } from '../config/types.js';
 import { GatewayError } from '../errors.js';
+import type { SignInEvent } from '../protocol/authorization-server.js';
 import type { Principal } from '../protocol/ports.js';
 import { AuditFile } from './audit/file.js';
 import { callMembers, keptArguments, Members, type Arguments } from './audit/record.js';
@@ -152,6 +153,19 @@ export class Audit implements CallObserver {
         .text('client.address', what.address)
         .text('outcome', what.outcome ?? 'ok')
         .text('error', what.error),
+    );
+  }
+
+  /** Somebody signed in at the gateway, was refused, or a grant has ended. */
+  signIn({ event, principal, client, host, grant, reason, address }: SignInEvent): void {
+    this.#write(
+      new Members(event)
+        .text('user.id', principal)
+        .text('client', client)
+        .text('host', host)
+        .text('grant', grant)
+        .text('reason', reason)
+        .text('client.address', address),
     );
   }
 

@@ -5,6 +5,7 @@
 import { NONE, one, tallied, type Family, type Scrape, type Series } from './family.js';
 import type { ProcessSample } from './process-sample.js';
 import { ACCESS_FAMILIES } from './access-families.js';
+import { SIGN_IN_FAMILIES } from './sign-in-families.js';
 import type { Histogram, ServerStats, ToolStats } from './stats.js';
 
 const SERVER = { server: undefined };
@@ -297,6 +298,7 @@ export const FAMILIES: readonly Family[] = [
     },
   },
   ...ACCESS_FAMILIES,
+  ...SIGN_IN_FAMILIES,
   {
     name: 'mcpstead_config_reloads_total',
     kind: 'counter',

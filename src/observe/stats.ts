@@ -170,6 +170,58 @@ export class IssuerStats {
   keysRead = 0;
 }
 
+/** How sign-ins at the gateway itself end: the label `result` of `mcpstead_login_total`. */
+export const SIGN_IN_RESULTS = [
+  'success',
+  'cancelled',
+  'denied',
+  'not_allowed',
+  'unusable_claims',
+  'unknown_client',
+  'client_refused',
+  'client_unreachable',
+  'wrong_redirect',
+  'wrong_request',
+  'foreign_origin',
+  'not_started',
+  'too_large',
+  'limited',
+  'provider_failed',
+] as const;
+export type SignInResult = (typeof SIGN_IN_RESULTS)[number];
+export const TOKEN_RENEWALS = ['success', 'refused', 'unavailable', 'error'] as const;
+export const REGISTRATIONS = ['success', 'refused', 'limited'] as const;
+export const PROVIDER_OPERATIONS = [
+  'discovery',
+  'jwks',
+  'code',
+  'refresh',
+  'userinfo',
+  'revocation',
+] as const;
+export type ProviderOperation = (typeof PROVIDER_OPERATIONS)[number];
+
+/** The counters of the authorization server in the gateway. */
+export class SignInStats {
+  readonly results = new Tally<SignInResult>();
+  readonly renewals = new Tally<(typeof TOKEN_RENEWALS)[number]>();
+  /** Registrations, and documents that were read. */
+  readonly clients = {
+    dcr: new Tally<(typeof REGISTRATIONS)[number]>(),
+    cimd: new Tally<(typeof REGISTRATIONS)[number]>(),
+  };
+  readonly limited = new Tally<'register' | 'page' | 'token' | 'revoke'>();
+  readonly provider = new Map<ProviderOperation, Histogram>();
+  /** How many grants there are. */
+  grants = 0;
+
+  measured(operation: ProviderOperation, seconds: number): void {
+    let histogram = this.provider.get(operation);
+    if (!histogram) this.provider.set(operation, (histogram = new Histogram(DURATION_BUCKETS)));
+    histogram.observe(seconds);
+  }
+}
+
 /** What was decided about a request. `hide`: for its caller, what it names does not exist. */
 export type Decision = 'allow' | 'hide' | 'deny' | 'step_up' | 'limit' | 'hold';
 
@@ -214,6 +266,8 @@ export class GatewayStats {
   readonly servers = new Map<string, ServerStats>();
   /** By name in the configuration. */
   readonly issuers = new Map<string, IssuerStats>();
+  /** undefined: the gateway signs nobody in. */
+  signIns: SignInStats | undefined;
 
   /** The counters of one method. `label` must come from a closed set. */
   method(label: string): MethodStats {

@@ -54,3 +54,15 @@ export interface GrantView {
   readonly since: number;
   readonly used: number;
 }
+
+/** What happened, for the audit log. */
+export interface SignInEvent {
+  readonly event: 'login' | 'login_refused' | 'grant_ended';
+  /** The id of a principal; undefined: nobody is known. */
+  readonly principal?: string;
+  readonly client?: string;
+  readonly host?: string;
+  readonly reason?: string;
+  readonly address?: string;
+  readonly grant?: string;
+}

@@ -47,6 +47,8 @@ const FOLDERS = {
   login: 'credentials',
   pin: 'pins',
   revocation: 'revocations',
+  'sign-in': 'sign-ins',
+  'ended-sign-in': 'sign-ins',
 } as const;
 
 export type Kind = keyof typeof FOLDERS;

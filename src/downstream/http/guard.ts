@@ -9,6 +9,8 @@ import type { Config } from '../../config/types.js';
 import { GatewayError } from '../../errors.js';
 
 export interface Guard {
+  /** Checks the Host alone. */
+  checkHost(req: IncomingMessage): GatewayError | undefined;
   /** undefined: admitted; CORS headers are set on `res`. */
   check(req: IncomingMessage, res: ServerResponse): GatewayError | undefined;
   /** The same below `/-/`, where no origin gets CORS headers. */
@@ -107,6 +109,7 @@ export function createGuard(boundHost: string, config: () => Config): Guard {
   }
 
   return {
+    checkHost,
     checkOwn(req, route) {
       const refusal = checkHost(req);
       if (refusal) return refusal;

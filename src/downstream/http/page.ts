@@ -9,6 +9,7 @@ dt{color:var(--dim)}dd{margin:0;min-width:0}code{font:.9375rem/1.5 ui-monospace,
 input{display:block;width:100%;font:inherit;padding:.5rem .75rem;border:1px solid var(--dim);border-radius:.375rem;background:transparent;color:inherit}
 small{display:block;color:var(--dim);margin:.25rem 0 1rem}button{font:inherit;font-weight:600;padding:.5rem 1.25rem;border:1px solid transparent;border-radius:.375rem;background:var(--main);color:var(--on-main);cursor:pointer}
 button:disabled{opacity:.6;cursor:default}:focus-visible{outline:2px solid var(--main);outline-offset:2px}[role=alert]{color:var(--bad);margin-top:1rem}[role=alert]:empty{margin:0}
+.late{animation:late 1s}@keyframes late{from,to{visibility:hidden}}button+button{margin-left:.75rem}.second{background:transparent;color:inherit;border-color:var(--dim)}.warning{border-left:.25rem solid var(--bad);padding-left:.75rem}
 @media(max-width:30rem){body{padding:1.5rem 1rem}dl{grid-template-columns:1fr;gap:0}dd+dt{margin-top:.625rem}}`;
 
 export interface Page {
@@ -18,6 +19,8 @@ export interface Page {
   readonly body: readonly Html[];
   /** undefined: the page has none. */
   readonly script?: string;
+  /** It has a form that leads to other sites, and may be in a window that another site has opened. */
+  readonly hasForm?: true;
   /** Further headers: names and values in turn. */
   readonly headers?: readonly string[];
 }
@@ -42,7 +45,7 @@ export function markup(
 export function sendPage(
   req: IncomingMessage,
   res: ServerResponse,
-  { status, title, body, script, headers = [] }: Page,
+  { status, title, body, script, hasForm, headers = [] }: Page,
 ): void {
   const code = script === undefined ? '' : `<script>${script}</script>`;
   const heading = escaped(title);
@@ -53,12 +56,16 @@ export function sendPage(
     script === undefined
       ? ''
       : `script-src ${hashOf(script)}; connect-src 'self'; require-trusted-types-for 'script'; trusted-types 'none'; `;
+  // form-action would stop the redirects that follow a form, no-referrer its Origin, an opener policy the window of an application.
+  const ofForm = hasForm
+    ? ['Referrer-Policy', 'same-origin', 'X-Frame-Options', 'DENY']
+    : ['Referrer-Policy', 'no-referrer', 'Cross-Origin-Opener-Policy', 'same-origin'];
   res.writeHead(status, [
     ...['Content-Type', 'text/html; charset=utf-8', 'Content-Length', String(bytes.length)],
     'Content-Security-Policy',
-    `default-src 'none'; style-src ${hashOf(STYLE)}; ${scripts}base-uri 'none'; form-action 'none'; frame-ancestors 'none'`,
-    ...['Referrer-Policy', 'no-referrer', 'X-Content-Type-Options', 'nosniff'],
-    ...['Cross-Origin-Opener-Policy', 'same-origin', 'Cache-Control', 'no-store'],
+    `default-src 'none'; style-src ${hashOf(STYLE)}; ${scripts}base-uri 'none'; ${hasForm ? '' : "form-action 'none'; "}frame-ancestors 'none'`,
+    ...['X-Content-Type-Options', 'nosniff', 'Cache-Control', 'no-store'],
+    ...ofForm,
     ...headers,
   ]);
   if (req.method === 'HEAD') res.end();

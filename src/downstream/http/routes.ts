@@ -30,6 +30,7 @@ import {
 } from './logins.js';
 import { createMcp } from './mcp.js';
 import { sendError } from './respond.js';
+import type { SignInDoor } from './sign-in.js';
 import { createSse2024, type Sse2024Deps } from './sse-2024.js';
 
 /** The ports: that for clients, and that for operators (`admin.port`), if there is one. */
@@ -89,6 +90,7 @@ export interface RoutesDeps extends Sse2024Deps {
   readonly admin: Admin;
   readonly api: Api;
   readonly logins: LoginPages;
+  readonly signIn: SignInDoor;
 }
 
 export interface Routes {

@@ -23,6 +23,7 @@ import {
   type Routed,
   type RoutesDeps,
 } from './routes.js';
+import { findSignIn, serveSignIn } from './sign-in.js';
 import { expiryOf } from './tls.js';
 import { serveDiscovery } from './well-known.js';
 
@@ -71,11 +72,19 @@ export function createHttpPort(deps: RoutesDeps): HttpPort {
 
   function serve(door: Door, req: IncomingMessage, res: ServerResponse): void {
     const url = req.url ?? '';
-    const query = url.indexOf('?');
+    const at = url.indexOf('?');
     // Paths are matched exactly.
-    const path = query === -1 ? url : url.slice(0, query);
+    const path = at === -1 ? url : url.slice(0, at);
     if (door === 'main' && serveDiscovery(gate, req, res, path)) return;
     const guard = guards[door];
+    const query = at === -1 ? '' : url.slice(at + 1);
+    const signIn = door === 'main' && deps.signIn.isOn ? findSignIn(deps.signIn, path) : undefined;
+    if (signIn) {
+      const refusal = guard.checkHost(req);
+      if (refusal) return sendError(res, refusal);
+      const work = serveSignIn(deps.signIn, signIn, { req, res, path, query }, deps.budget);
+      return handleRejection('client_request', res, work);
+    }
     const found = routes.find(door, path);
     const isOwn = path.startsWith('/-/');
     const refusal = isOwn ? guard.checkOwn(req, found?.route) : guard.check(req, res);
@@ -95,7 +104,7 @@ export function createHttpPort(deps: RoutesDeps): HttpPort {
       return;
     }
     const { route, to } = found;
-    const request = { req, res, door, path, to, query: query === -1 ? '' : url.slice(query + 1) };
+    const request = { req, res, door, path, to, query };
     if (route.admits === 'open') return handleRejection(route.place, res, route.serve(request));
     if (route.admits !== 'depends') return identify(route, route.admits, request);
     const admits = route.admitsFor(request);

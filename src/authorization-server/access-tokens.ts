@@ -1,0 +1,49 @@
+/** Access tokens (RFC 9068), made of what a grant says. */
+import { sha256 } from '../lib/sha256.js';
+import type { OwnClaims } from '../protocol/authorization-server.js';
+import type { GrantRecord } from './records.js';
+import { CONSOLE_CLIENT, type Settings } from './settings.js';
+import type { SigningKeys } from './signing-keys.js';
+
+/** Larger tokens do not fit into the headers that clients and proxies take: groups that the configuration does not name are left out. */
+const MOST_BYTES = 4096;
+const CLIENT_CHARS = 16;
+
+export interface AccessToken {
+  readonly token: string;
+  /** Seconds. */
+  readonly expiresIn: number;
+  readonly scopes: readonly string[];
+}
+
+/** `scopes`: of those that the person has allowed. `now`: Unix time in milliseconds. */
+export async function accessToken(
+  keys: SigningKeys,
+  settings: Settings,
+  { id, record }: { readonly id: string; readonly record: GrantRecord },
+  scopes: readonly string[],
+  now: number,
+): Promise<AccessToken> {
+  const { issuer, login, groups: named } = settings;
+  const { client, person, resource } = record;
+  const expiresIn = Math.floor(login.access_minutes * 60);
+  const iat = Math.floor(now / 1000);
+  const claims = (groups: readonly string[]): OwnClaims => ({
+    iss: issuer,
+    aud: resource,
+    sub: person.id,
+    client_id: sha256(client.id).slice(0, CLIENT_CHARS),
+    scope: scopes.join(' '),
+    groups,
+    name: person.name,
+    kept: person.kept,
+    grant: id,
+    ...(client.id === CONSOLE_CLIENT && { console: true as const }),
+    iat,
+    exp: iat + expiresIn,
+  });
+  const token = await keys.sign(claims(person.groups));
+  if (token.length <= MOST_BYTES) return { token, expiresIn, scopes };
+  const fewer = await keys.sign(claims(person.groups.filter((group) => named.has(group))));
+  return { token: fewer, expiresIn, scopes };
+}
