@@ -182,6 +182,7 @@ export class GatewayCore {
       ...{ origin: () => this.admin.clientOrigin, isListening: () => this.#listening },
       permits: (...asked) => this.#gate.permits(...asked),
       shownBy: (principal) => this.#runtime.auth.shownBy(principal),
+      idTokenOf: (grant) => this.#signIn.idToken(grant),
     });
     this.#links = new Links({
       ...{

@@ -321,8 +321,7 @@ export class GatewayCredentials {
       redirectUri: () => this.#redirectUri(),
       document: () => this.#document(),
       run: commandRunner(childEnvironment(env, [], {})),
-      // eslint-disable-next-line @typescript-eslint/require-await -- what throws, rejects
-      subject: async (whose) => subjectOf(this.#deps, whose),
+      subject: (whose) => subjectOf(this.#deps, whose),
       loggedIn: (server, owner) => {
         this.links.loggedIn(server, owner);
       },
