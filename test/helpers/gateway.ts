@@ -42,15 +42,15 @@ export interface RunningGateway {
 type Options = NonNullable<Parameters<typeof createGateway>[1]>;
 
 /**
- * Starts a gateway on a free loopback port and waits until its upstreams are connected:
+ * Starts a gateway on a free loopback port, or on `port`, and waits until its upstreams are connected:
  * all of them, or those named in `wait`. It is closed when the test ends.
  */
 export async function startGateway(
   config: ConfigInput,
-  { wait, ...options }: Options & { wait?: readonly string[] } = {},
+  { wait, port: fixed = 0, ...options }: Options & { wait?: readonly string[]; port?: number } = {},
 ): Promise<RunningGateway> {
   const { logger, faults } = watched(options.logger ?? silent);
-  const gateway = createGateway({ ...config, host: '127.0.0.1', port: 0 }, { ...options, logger });
+  const gateway = createGateway({ ...config, host: '127.0.0.1', port: fixed }, { ...options, logger });
   atEnd(() => {
     gateway.destroy();
     if (faults.length > 0) throw new Error(`internal errors of the gateway: ${faults.join('; ')}`);

@@ -6,20 +6,28 @@ import { atEnd } from './cleanup.js';
 import { startGateway, type RunningGateway } from './gateway.js';
 import { until } from './wait.js';
 
-/** A browser that keeps cookies, and follows nothing by itself. `body`: of a form that is submitted. */
-function createBrowser(): (url: URL, body: URLSearchParams | undefined) => Promise<Response> {
+/** Opens a page, with a form if there is a `body`. */
+export type Browser = (
+  url: URL,
+  body: URLSearchParams | undefined,
+  headers?: Readonly<Record<string, string>>,
+) => Promise<Response>;
+
+/** A browser that keeps cookies, and follows nothing by itself. */
+export function createBrowser(): Browser {
   const cookies = new Map<string, string>();
-  return async (url, body) => {
+  return async (url, body, headers) => {
     const cookie = [...cookies].map((pair) => pair.join('=')).join('; ');
     const answer = await fetch(url, {
       method: body ? 'POST' : 'GET',
       redirect: 'manual',
-      headers: { cookie },
+      headers: { cookie, ...headers },
       ...(body ? { body } : {}),
     });
     for (const line of answer.headers.getSetCookie()) {
       const [name = '', value = ''] = (line.split(';')[0] as string).split('=');
-      cookies.set(name, value);
+      if (/; *max-age=0(;|$)/i.test(line)) cookies.delete(name);
+      else cookies.set(name, value);
     }
     return answer;
   };
