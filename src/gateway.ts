@@ -94,7 +94,7 @@ export class GatewayCore {
     const wheel = (this.#wheel = createWheel({ failed: (thrown) => boundary.caught('timer', thrown) }));
     this.#load = deps.reload;
     this.#identities = new Identities({
-      ...{ env: deps.env, wheel, log, stats, boundary },
+      ...{ env: deps.env, wheel, log, stats, boundary, own: undefined },
       isOperator: (principal) => this.admin.isOperator(principal),
     });
     this.#runtime = this.#identities.runtime(config);
