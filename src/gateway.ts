@@ -94,7 +94,7 @@ export class GatewayCore {
     this.#load = deps.reload;
     const state = openOnce(config, deps.env, log);
     this.#identities = new Identities({
-      ...{ env: deps.env, wheel, log, stats, boundary },
+      ...{ env: deps.env, wheel, log, stats, boundary, own: undefined },
       isOperator: (principal) => this.admin.isOperator(principal),
     });
     this.#runtime = this.#identities.runtime(config);

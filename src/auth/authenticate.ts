@@ -3,6 +3,7 @@ import { namesPeople, type AuthConfig } from '../config/index.js';
 import { hasConsoleKeyForm } from '../lib/console-key.js';
 import type { Boundary } from '../observe/boundary.js';
 import type { AuthFailureReason } from '../observe/stats.js';
+import type { OwnIssuer } from '../protocol/authorization-server.js';
 import type { Denied, Principal, Shown } from '../protocol/ports.js';
 import { BARE, Challenges, type ResourceMetadata } from './challenge.js';
 import { Failures, RefusalLog } from './failures.js';
@@ -32,7 +33,7 @@ export interface Authenticator {
   /** Whether a principal's credential has not expired. */
   isFresh(principal: Principal): boolean;
   readonly discovery: Discovery;
-  /** The token of an issuer that a principal has shown; undefined: he has shown none that counts now. */
+  /** The token of a configured issuer that a principal has shown; undefined: he has shown none that counts now. */
   shownBy(principal: string): ShownToken | undefined;
   /** The value of WWW-Authenticate for a principal whose token lacks scopes; `scopes`: all that the request needs. */
   stepUp(shown: Shown, resource: string, scopes: readonly string[]): string;
@@ -42,7 +43,7 @@ export interface Authenticator {
 
 /** What clients find out about authorization servers. */
 export interface Discovery {
-  /** `unused`: everybody is admitted; `off`: tokens of issuers are not accepted. */
+  /** `unused`: everybody is admitted; `off`: neither tokens of issuers nor those of the gateway are accepted. */
   readonly oauth: 'unused' | 'off' | 'on';
   /** The metadata of a protected resource (RFC 9728) at a path; undefined: nothing is there. */
   metadata(shown: Shown, path: string): ResourceMetadata | undefined;
@@ -52,6 +53,8 @@ export interface AuthenticatorDeps extends IssuerDeps {
   readonly boundary: Boundary;
   /** http.public_url */
   readonly publicUrl: string | null;
+  /** The authorization server of the gateway, whose tokens count with `mcp.auth.login`; undefined: there is none. */
+  readonly own: OwnIssuer | undefined;
   /** What identifies the CAs of client certificates, such as a hash of their file; undefined: certificates are not verified. */
   readonly clientAuthorities: string | undefined;
   /** The authenticator that this one replaces: the keys of unchanged issuers are taken from it. Close it afterwards. */
@@ -151,7 +154,7 @@ class Verifiers implements Authenticator {
     const { previous } = deps;
     // Last, because it begins to read keys.
     this.#issuers =
-      auth.issuers.length === 0
+      auth.issuers.length === 0 && auth.login === undefined
         ? undefined
         : createIssuerTokens(auth, {
             ...deps,

@@ -2,7 +2,7 @@
  * The gateway as an OAuth resource server (RFC 9728): the resource of each route, the values of WWW-Authenticate that lead a client to an
  * authorization server, and the metadata that they name.
  */
-import { isLoopback, type AuthConfig } from '../config/index.js';
+import { isLoopback, issuerUrl, type AuthConfig } from '../config/index.js';
 import type { AuthFailureReason } from '../observe/stats.js';
 import type { Shown } from '../protocol/ports.js';
 
@@ -12,6 +12,8 @@ export interface Resource {
   readonly uri: string;
   /** The audiences that are accepted besides those of the configuration. */
   readonly audiences: ReadonlySet<string>;
+  /** It is no route, but below `/-/`. */
+  readonly isForOperators: boolean;
   /** Where its metadata is. */
   readonly metadata: string;
 }
@@ -27,7 +29,7 @@ export interface ResourceMetadata {
 
 export const WELL_KNOWN = '/.well-known/oauth-protected-resource';
 
-/** The challenge where issuers are not configured: clients must not look for an authorization server. */
+/** The challenge where neither issuers nor `login` are configured: clients must not look for an authorization server. */
 export const BARE = 'Bearer';
 
 const ROUTE = /^((?:\/(?:servers|profiles)\/[A-Za-z0-9._-]{1,64})?)\/(mcp|sse|messages)\/?$/;
@@ -87,10 +89,12 @@ export class Challenges {
       route = route.slice(prefix.length);
     if (route === '' || route === '/') route = '/mcp';
     if (!ROUTE.test(route)) return undefined;
-    const { scopes, issuers } = this.#auth;
+    const { scopes, issuers, login } = this.#auth;
+    // SDKs take the first one.
+    const own = login && this.#publicUrl ? [issuerUrl(this.#publicUrl.href)] : [];
     return {
       resource: this.resource(route, shown).uri,
-      authorization_servers: issuers.map(({ issuer }) => issuer),
+      authorization_servers: [...own, ...issuers.map(({ issuer }) => issuer)],
       ...(scopes.length > 0 ? { scopes_supported: scopes } : {}),
       bearer_methods_supported: ['header'],
       resource_name: 'mcpstead',
@@ -128,6 +132,7 @@ export class Challenges {
     return {
       uri: origin + prefix + route,
       audiences,
+      isForOperators: path.startsWith('/-/'),
       metadata: `${origin}${WELL_KNOWN}${prefix}${base}${door}`,
     };
   }

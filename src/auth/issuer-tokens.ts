@@ -1,12 +1,16 @@
-/** Access tokens of the configured issuers: verifies each once, and recognises it afterwards. */
+/** Access tokens of the configured issuers, and of the gateway itself: verifies each once, and recognises it afterwards. */
 import type { AuthConfig } from '../config/index.js';
+import type { OwnIssuer } from '../protocol/authorization-server.js';
 import type { Principal } from '../protocol/ports.js';
+import type { JsonObject } from '../wire/json.js';
 import type { Resource } from './challenge.js';
 import { audienceOf, judge, type Judge, type Refusal } from './claims.js';
 import { fingerprint } from './fingerprint.js';
 import { createIntrospection, type Introspection } from './introspect.js';
-import { Issuer, type IssuerDeps } from './issuer.js';
+import { Issuer, type IssuerDeps, type KeySource } from './issuer.js';
 import { judgeHeader, readEnvelope, verifySignature } from './jwt.js';
+import { OwnKeys } from './own-keys.js';
+import { isForOwn, judgeOwn, OWN, ownIssuerConfig, ownTag } from './own-tokens.js';
 import { Seen, type SeenEntry, type Verified } from './seen.js';
 
 /** A refusal of a token, and the issuer that it names. */
@@ -26,8 +30,13 @@ export interface ShownToken {
 }
 
 interface Known extends Judge {
-  readonly issuer: Issuer;
+  /** Differs from those of all others. */
+  readonly name: string;
+  readonly keys: KeySource;
   readonly introspection: Introspection | undefined;
+  /** Whether a token with this audience counts for a resource. */
+  isFor(audience: readonly string[], resource: Resource): boolean;
+  judge(claims: JsonObject, token: string): Principal | Refusal;
 }
 
 export interface IssuerTokens {
@@ -42,7 +51,10 @@ export interface IssuerTokens {
   ): Promise<Principal | TokenRefusal>;
   /** Whether opaque tokens can be introspected. */
   readonly introspects: boolean;
-  /** The token that a principal has shown and that counts longest; undefined: he has shown none that counts now. */
+  /**
+   * The token of a configured issuer that a principal has shown and that counts longest; undefined: he has shown none that counts now. The
+   * gateway's own tokens mean nothing to others, who must not get them.
+   */
   shownBy(principal: string): ShownToken | undefined;
   accepts(principal: Principal): boolean;
   /** Takes an issuer with its keys out of this, for its successor. */
@@ -52,41 +64,61 @@ export interface IssuerTokens {
 
 export interface IssuerTokensDeps extends IssuerDeps {
   readonly previous: IssuerTokens | undefined;
+  readonly own: OwnIssuer | undefined;
+  /** http.public_url */
+  readonly publicUrl: string | null;
   readonly scopesOf: (scopes: readonly string[]) => readonly string[];
 }
 
-export function createIssuerTokens({ issuers }: AuthConfig, deps: IssuerTokensDeps): IssuerTokens {
-  const { now } = deps;
+export function createIssuerTokens(auth: AuthConfig, deps: IssuerTokensDeps): IssuerTokens {
+  const { now, own, scopesOf } = deps;
   const seen = new Seen();
   /** By `iss`. */
   const known = new Map<string, Known>();
-  for (const config of issuers) {
+  for (const config of auth.issuers) {
     const issuer = deps.previous?.release(config.issuer) ?? new Issuer(config.issuer, config.name, deps);
     issuer.rename(config.name);
-    issuer.withdrawn = () => {
-      seen.dropIssuer(config.name);
-    };
+    const judged: Judge = { config, tag: fingerprint(`${config.name}\n${config.issuer}`), scopesOf };
     known.set(config.issuer, {
-      config,
-      issuer,
+      ...judged,
+      name: config.name,
+      keys: issuer,
       introspection: createIntrospection(issuer, config),
-      tag: fingerprint(`${config.name}\n${config.issuer}`),
-      scopesOf: deps.scopesOf,
+      isFor: (audience, resource) =>
+        audience.some((each) => resource.audiences.has(each) || config.audiences.includes(each)),
+      judge: (claims, token) => judge(judged, claims, now(), fingerprint(token)),
     });
   }
-  const byName = new Map([...known.values()].map((each) => [each.config.name, each]));
+  const config = ownIssuerConfig(auth, deps.publicUrl);
+  if (own && config) {
+    const judged: Judge = { config, tag: ownTag(auth, config), scopesOf };
+    known.set(config.issuer, {
+      ...judged,
+      name: OWN,
+      keys: new OwnKeys(own, deps),
+      introspection: undefined,
+      isFor: (audience, resource) => isForOwn(audience, resource, config),
+      judge: (claims, token) => judgeOwn(judged, claims, now(), token),
+    });
+  }
+  for (const { name, keys } of known.values())
+    keys.withdrawn = () => {
+      seen.dropIssuer(name);
+    };
+  const byName = new Map([...known.values()].map((each) => [each.name, each]));
   const opaque = [...known.values()].find(({ introspection }) => introspection !== undefined);
   /** Verifications that run, by header: a client that opens several streams with a new token causes one. */
   const running = new Map<string, Promise<SeenEntry | TokenRefusal>>();
 
-  function isFor(audience: readonly string[], resource: Resource, { config }: Known): boolean {
-    return audience.some((each) => resource.audiences.has(each) || config.audiences.includes(each));
+  /** Whether a token counts no more, although it has not expired. */
+  function isEnded({ grant }: Principal): boolean {
+    return grant !== undefined && own?.isEnded(grant.id) !== false;
   }
 
   function admit(entry: SeenEntry, resource: Resource): Principal | TokenRefusal {
+    if (isEnded(entry.principal)) return { reason: 'inactive', issuer: entry.issuer };
     if (entry.accepted === resource) return entry.principal;
-    const from = byName.get(entry.issuer);
-    if (!from || !isFor(entry.audience, resource, from))
+    if (byName.get(entry.issuer)?.isFor(entry.audience, resource) !== true)
       return { reason: 'wrong_audience', issuer: entry.issuer };
     entry.accepted = resource;
     return entry.principal;
@@ -97,32 +129,32 @@ export function createIssuerTokens({ issuers }: AuthConfig, deps: IssuerTokensDe
     if ('reason' in envelope) return envelope;
     const from = known.get(envelope.issuer);
     if (!from) return { reason: 'unknown_issuer' };
-    const issuer = from.config.name;
+    const issuer = from.name;
     const wrongHeader = judgeHeader(envelope, from.config);
     if (wrongHeader) return { ...wrongHeader, issuer };
     // What the token says of itself is judged first, because that is cheap.
     const audience = audienceOf(envelope.claims);
-    if (!audience || !isFor(audience, resource, from)) return { reason: 'wrong_audience', issuer };
-    const principal = judge(from, envelope.claims, now(), fingerprint(token));
+    if (!audience || !from.isFor(audience, resource)) return { reason: 'wrong_audience', issuer };
+    const principal = from.judge(envelope.claims, token);
     if ('reason' in principal) return { ...principal, issuer };
-    const { withdrawals } = from.issuer;
-    const wrong = await verifySignature(envelope, from.issuer, from.config);
+    const { withdrawals } = from.keys;
+    const wrong = await verifySignature(envelope, from.keys, from.config);
     if (wrong) return { ...wrong, issuer };
     // The key may have been withdrawn in the meantime: what it signed must not be remembered.
-    if (from.issuer.withdrawals !== withdrawals) return verifyJwt(token, resource);
+    if (from.keys.withdrawals !== withdrawals) return verifyJwt(token, resource);
     return { principal, token, audience, issuer, until: principal.expires ?? 0 };
   }
 
   async function verifyOpaque(header: string, token: string): Promise<Verified | TokenRefusal> {
     if (!opaque?.introspection) return { reason: 'wrong_token' };
     const { introspection } = opaque.config;
-    const issuer = opaque.config.name;
+    const issuer = opaque.name;
     const answer = await opaque.introspection.ask(token);
     if (!('claims' in answer)) return { ...answer, issuer };
     const { claims } = answer;
     const audience = audienceOf(claims);
     if (!audience) return { reason: 'wrong_audience', issuer };
-    const judged = judge(opaque, claims, now(), fingerprint(token));
+    const judged = opaque.judge(claims, token);
     if ('reason' in judged) return { ...judged, issuer };
     const before = seen.find(header)?.principal;
     // Comparing principals by identity is cheap, so that one whose token says the same is kept.
@@ -137,7 +169,8 @@ export function createIssuerTokens({ issuers }: AuthConfig, deps: IssuerTokensDe
       return entry === undefined || now() >= entry.until ? undefined : admit(entry, resource);
     },
     async verify(header, token, form, resource) {
-      const key = `${resource.uri}\n${header}`;
+      // A verification judges the audience, too.
+      const key = `${resource.uri}\n${resource.isForOperators}\n${header}`;
       let run = running.get(key);
       if (!run) {
         run = (form === 'jwt' ? verifyJwt(token, resource) : verifyOpaque(header, token))
@@ -155,17 +188,19 @@ export function createIssuerTokens({ issuers }: AuthConfig, deps: IssuerTokensDe
       if (!from || now() >= entry.until) return undefined;
       return { token: entry.token, issuer: from.config.issuer, expires: entry.principal.expires };
     },
-    accepts({ credential }) {
-      for (const { tag: issuer } of known.values()) if (credential.startsWith(`${issuer}.`)) return true;
+    accepts(principal) {
+      if (isEnded(principal)) return false;
+      for (const { tag } of known.values()) if (principal.credential.startsWith(`${tag}.`)) return true;
       return false;
     },
     release(url) {
-      const from = known.get(url);
+      const keys = known.get(url)?.keys;
+      if (!(keys instanceof Issuer)) return undefined;
       known.delete(url);
-      return from?.issuer;
+      return keys;
     },
     close() {
-      for (const { issuer } of known.values()) issuer.close();
+      for (const { keys } of known.values()) keys.close();
     },
   };
 }

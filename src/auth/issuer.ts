@@ -25,6 +25,26 @@ export interface KeySet {
   readonly select: CompactVerifyGetKey;
 }
 
+/** Where the keys of an issuer come from. */
+export interface KeySource {
+  /** The keys; undefined: they cannot be had now. */
+  keys(): KeySet | Promise<KeySet | undefined> | undefined;
+  /** The keys after a token with an unknown `kid`: read again, unless that was done a short time ago. */
+  renewed(): Promise<KeySet | undefined>;
+  /** Called when keys are gone or replaced: what they signed no longer counts. */
+  withdrawn: () => void;
+  /** How often that has happened. */
+  readonly withdrawals: number;
+  close(): void;
+}
+
+/** `keys`: JWKs. Rejects if they are not a key set; keys of unknown types are never selected. */
+export async function keySetOf(keys: readonly JsonObject[]): Promise<KeySet> {
+  const { createLocalJWKSet } = await import('jose/jwks/local');
+  const kids = new Set(keys.map(({ kid }) => kid));
+  return { has: (kid) => kid === undefined || kids.has(kid), select: createLocalJWKSet({ keys: [...keys] }) };
+}
+
 const MAX_BYTES = 524_288;
 const TIMEOUT_MS = 5000;
 const RENEW_MS = 600_000;
@@ -35,12 +55,10 @@ const UNKNOWN_KID_MS = 30_000;
 const KEPT_MS = 86_400_000;
 const MOST_KEYS = 100;
 
-export class Issuer {
+export class Issuer implements KeySource {
   /** `issuer` of its metadata and `iss` of its tokens. */
   readonly url: string;
-  /** Called when keys are gone or replaced: what they signed no longer counts. */
   withdrawn: () => void = () => undefined;
-  /** How often that has happened. */
   withdrawals = 0;
   readonly #deps: IssuerDeps;
   readonly #closing = new AbortController();
@@ -75,7 +93,6 @@ export class Issuer {
     issuers.set(name, this.#stats);
   }
 
-  /** The keys; undefined: they cannot be had now. */
   keys(): KeySet | Promise<KeySet | undefined> | undefined {
     const { now } = this.#deps;
     if (this.#keys && now() - this.#read < KEPT_MS) return this.#keys;
@@ -84,7 +101,6 @@ export class Issuer {
     return this.#load(true).then(() => this.#keys);
   }
 
-  /** The keys after a token with an unknown `kid`: read again, unless that was done a short time ago. */
   async renewed(): Promise<KeySet | undefined> {
     const now = this.#deps.now();
     if (this.#loading) await this.#loading;
@@ -167,7 +183,6 @@ export class Issuer {
   }
 
   async #readKeys(): Promise<void> {
-    const { createLocalJWKSet } = await import('jose/jwks/local');
     const url = this.#jwksUri as string;
     const keys = arrayOf((await this.#json(url))['keys'])?.filter(isObject);
     if (!keys || keys.length > MOST_KEYS) throw new Error(`${url}: not a set of at most ${MOST_KEYS} keys`);
@@ -175,10 +190,7 @@ export class Issuer {
     const isWithdrawn = [...this.#written].some((key) => !written.has(key));
     // The same keys are imported already.
     if (this.#keys && !isWithdrawn && written.size === this.#written.size) return;
-    const kids = new Set(keys.map(({ kid }) => kid));
-    // Throws for what is not a key set; keys of unknown types are never selected.
-    const set = createLocalJWKSet({ keys });
-    this.#keys = { has: (kid) => kid === undefined || kids.has(kid), select: set };
+    this.#keys = await keySetOf(keys);
     this.#written = written;
     if (!isWithdrawn) return;
     this.withdrawals++;

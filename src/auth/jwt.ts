@@ -4,7 +4,7 @@ import type { compactVerify, CompactVerifyGetKey, CryptoKey, CompactVerifyResult
 import { readObject, textOf, type JsonObject } from '../wire/json.js';
 import type { IssuerConfig } from '../config/index.js';
 import type { Refusal } from './claims.js';
-import type { Issuer } from './issuer.js';
+import type { KeySource } from './issuer.js';
 
 /** A token whose signature is not verified yet. */
 export interface Envelope {
@@ -68,8 +68,8 @@ export function judgeHeader({ alg, typ }: Envelope, config: IssuerConfig): Refus
 /** Verifies the signature; undefined: it is right. Never rejects. */
 export async function verifySignature(
   { token, kid }: Envelope,
-  issuer: Issuer,
-  config: IssuerConfig,
+  issuer: Pick<KeySource, 'keys' | 'renewed'>,
+  config: Pick<IssuerConfig, 'algorithms'>,
 ): Promise<Refusal | undefined> {
   let keys = await issuer.keys();
   if (!keys) return { reason: 'issuer_unavailable' };

@@ -42,11 +42,16 @@ export class Seen {
     return entry;
   }
 
-  /** The entry of a principal that counts longest. Looks at all: not for every request. */
+  /** The entry of a principal that counts longest, without tokens of the gateway itself. Looks at all: not for every request. */
   newest(principal: string): SeenEntry | undefined {
     let newest: SeenEntry | undefined;
     for (const entry of this.#entries.values())
-      if (entry.principal.id === principal && entry.until > (newest?.until ?? 0)) newest = entry;
+      if (
+        entry.principal.id === principal &&
+        entry.principal.grant === undefined &&
+        entry.until > (newest?.until ?? 0)
+      )
+        newest = entry;
     return newest;
   }
 

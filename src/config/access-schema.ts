@@ -101,7 +101,7 @@ export const auth = z.object({
     .optional()
     .meta(
       now(
-        'How clients authenticate. Not set: `bearer` if keys, issuers, `client_cert` or `proxy` are configured, otherwise `none`. `bearer` also reads tokens from `MCPSTEAD_BEARER_TOKEN` or the file that `MCPSTEAD_BEARER_TOKEN_FILE` names; the file has no key for a token.',
+        'How clients authenticate. Not set: `bearer` if keys, issuers, `login`, `client_cert` or `proxy` are configured, otherwise `none`. `bearer` also reads tokens from `MCPSTEAD_BEARER_TOKEN` or the file that `MCPSTEAD_BEARER_TOKEN_FILE` names; the file has no key for a token.',
       ),
     ),
   keys: z

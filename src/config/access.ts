@@ -9,21 +9,14 @@ import { areCertificates, certificateProblem } from './certificates.js';
 import { isMapping } from './client-files.js';
 import { readSecret, type Values } from './expand.js';
 import { parseAll } from './issues.js';
+import { loginOf } from './login.js';
 import { ConfigError, Findings, type Path } from './problems.js';
 import { defaultState } from './paths.js';
 import { FILE_BYTES, readBounded } from './read.js';
 import type { FileValues } from './schema.js';
 import { withoutNulls } from './shape.js';
 import { parseText } from './syntax.js';
-import type {
-  Config,
-  IssuerConfig,
-  KeyConfig,
-  LoginConfig,
-  PolicyConfig,
-  TargetConfig,
-  TlsConfig,
-} from './types.js';
+import type { Config, IssuerConfig, KeyConfig, PolicyConfig, TargetConfig, TlsConfig } from './types.js';
 
 /** The beginnings of the ids of principals, which no issuer may be named like. */
 const PREFIXES: readonly string[] = ['anonymous', 'bearer', 'cert', 'key', 'local', 'login', 'proxy'];
@@ -44,6 +37,10 @@ export function refuseEmpty(raw: Readonly<Record<string, unknown>>, findings: Fi
   const auth = isMapping(mcp) ? mcp['auth'] : undefined;
   if (!isMapping(auth)) return;
   for (const key of ['admins', 'viewers']) if (key in auth) look(auth[key], ['mcp', 'auth', key]);
+  const { login } = auth;
+  if (isMapping(login))
+    for (const key of ['allow', 'register', 'redirects'])
+      if (key in login) look(login[key], ['mcp', 'auth', 'login', key]);
   for (const key of ['keys', 'issuers']) refuseEmptyIn(auth[key], ['mcp', 'auth', key], findings);
 }
 
@@ -114,16 +111,18 @@ interface Identified {
   readonly keys: readonly unknown[];
   readonly keys_file?: string | undefined;
   readonly issuers: readonly unknown[];
+  readonly login?: object | undefined;
   readonly client_cert?: object | undefined;
   readonly proxy?: { readonly user?: string | undefined } | undefined;
 }
 
 /** Whether clients can have different identities: holders of contract tokens all have the same one. */
-export function namesPeople({ keys, keys_file, issuers, client_cert, proxy }: Identified): boolean {
+export function namesPeople({ keys, keys_file, issuers, login, client_cert, proxy }: Identified): boolean {
   return (
     keys.length > 0 ||
     keys_file !== undefined ||
     issuers.length > 0 ||
+    login !== undefined ||
     client_cert !== undefined ||
     proxy?.user !== undefined
   );
@@ -210,23 +209,6 @@ function readKeys(
   }
 }
 
-function loginOf(
-  login: FileValues['mcp']['auth']['login'],
-  values: Values,
-  findings: Findings,
-): LoginConfig | undefined {
-  if (!login) return undefined;
-  const { client_secret_file: file, client_secret_env: variable, ...rest } = login;
-  const path: Path = ['mcp', 'auth', 'login'];
-  let secret = variable === undefined ? undefined : values.env[variable];
-  if (file !== undefined) {
-    const read = readSecret(file, values.folder);
-    if (typeof read === 'string') secret = read;
-    else findings.problem([...path, 'client_secret_file'], read.missing);
-  }
-  return { ...rest, client_secret: secret };
-}
-
 type IssuerValues = FileValues['mcp']['auth']['issuers'][number];
 
 function issuerOf(
@@ -236,7 +218,15 @@ function issuerOf(
   findings: Findings,
 ): IssuerConfig {
   const path: Path = ['mcp', 'auth', 'issuers', index];
-  if (PREFIXES.includes(issuer.name))
+  if (issuer.name === 'login') {
+    const place = findings.placeOf([...path, 'name']);
+    findings.problems.push({
+      ...place,
+      key: 'mcp.auth.issuers',
+      message: "the name 'login' is reserved",
+      fix: 'choose another name',
+    });
+  } else if (PREFIXES.includes(issuer.name))
     findings.problem(
       [...path, 'name'],
       `is '${issuer.name}', which ids of other principals begin with`,

@@ -21,6 +21,7 @@ import { checkPassed } from './headers-from-client.js';
 import { isMapping, otherClient } from './client-files.js';
 import { checkOwners } from './credentials.js';
 import { expand, readSecret, type Values } from './expand.js';
+import { checkLogin, warnOfOpenGateway } from './login.js';
 import { parseAll, suggestion, unknownKeys } from './issues.js';
 import { Findings, type Path, type Source } from './problems.js';
 import { fileSchema, LOG_LEVELS, serverSchema, type FileValues } from './schema.js';
@@ -42,7 +43,7 @@ type Mapping = Record<string, unknown>;
 
 /** Keys whose misspelling must not go by with a warning: without them, more people may do more. */
 const RESTRICTING: ReadonlySet<string> = new Set(
-  ['policy', 'keys', 'keys_file', 'issuers', 'client_cert', 'proxy', 'admins', 'viewers'].map(
+  ['policy', 'keys', 'keys_file', 'issuers', 'login', 'client_cert', 'proxy', 'admins', 'viewers'].map(
     (key) => `did you mean ${key}?`,
   ),
 );
@@ -118,6 +119,9 @@ export function resolveSource(input: unknown, source: Source, values: Values): L
   };
   checkProfiles(config, findings);
   checkPins(config, findings);
+  checkLogin(config, findings);
+  if (tokens.mode === 'none' && file.mcp.auth.mode === undefined && values.local !== true)
+    warnOfOpenGateway(input, findings);
   checkPassed(config, findings);
   checkOwners(config, values.local === true, findings);
   if (levelOf(values) === null) {
@@ -211,7 +215,7 @@ function tokensOf(file: FileValues, values: Values, findings: Findings): Tokens 
   if (mode === 'none' && people)
     findings.problem(
       ['mcp', 'auth', 'mode'],
-      'is none although keys, issuers, client_cert or proxy are configured: they would not be checked',
+      'is none although keys, issuers, login, client_cert or proxy are configured: they would not be checked',
       'mode: bearer',
     );
   const found = bearerTokens(mode, people, values, findings);

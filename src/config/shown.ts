@@ -13,6 +13,7 @@ export function secretsIn(config: Config): string[] {
   };
   for (const token of mcp.auth.tokens) add(token);
   for (const { introspection } of mcp.auth.issuers) add(introspection?.secret);
+  add(mcp.auth.login?.client_secret);
   for (const key of [mcp.state_key, ...state.older_keys]) add(key?.toString('base64url'));
   add(console.key);
   for (const value of Object.values(tracing.headers)) add(value);
@@ -22,7 +23,7 @@ export function secretsIn(config: Config): string[] {
 /** JSON. Secrets are `***`; values of environment variables, headers and queries always are. */
 export function shownConfig(config: Config): Record<string, unknown> {
   const { mcp, console, http, tracing, state, servers, policy, profiles, ...rest } = config;
-  const { tokens, issuers, ...auth } = mcp.auth;
+  const { tokens, issuers, login, ...auth } = mcp.auth;
   const shown = {
     ...rest,
     mcp: {
@@ -34,6 +35,7 @@ export function shownConfig(config: Config): Record<string, unknown> {
           ...issuer,
           introspection: introspection && { ...introspection, secret: MASK },
         })),
+        login: login && { ...login, client_secret: login.client_secret && MASK },
       },
     },
     console: { ...console, key: console.key && MASK },

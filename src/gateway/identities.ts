@@ -8,7 +8,7 @@ import type { Fetcher } from '../upstream/http/fetch-json.js';
 
 export interface IdentitiesDeps extends Pick<
   AuthenticatorDeps,
-  'wheel' | 'log' | 'stats' | 'boundary' | 'isOperator'
+  'wheel' | 'log' | 'stats' | 'boundary' | 'isOperator' | 'own'
 > {
   /** Names proxies and certificates. */
   readonly env: NodeJS.ProcessEnv;

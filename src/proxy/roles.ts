@@ -5,8 +5,12 @@ import type { Principal } from '../protocol/ports.js';
 
 export type Role = 'viewer' | 'operator';
 
-/** `path`: what the principal asks for, for entries with `routes`. */
+/**
+ * `path`: what the principal asks for, for entries with `routes`. An application that somebody signed in for has no role, whoever he is: he
+ * allowed it to use a route, not to operate the gateway.
+ */
 export function hasRole(auth: AuthConfig, principal: Principal, role: Role, path: string): boolean {
+  if (principal.grant?.isConsole === false) return false;
   if (isOperator(auth, principal, path)) return true;
   return role === 'viewer' && auth.viewers.some((who) => matches(who, principal, path));
 }

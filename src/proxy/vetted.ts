@@ -15,8 +15,8 @@ export class Vetted {
       this.#auth = auth;
       this.#known = new WeakSet();
     }
-    // The console key can be renewed without a reload.
-    if (principal.kind === 'operator') return auth.current(principal);
+    // The console key can be renewed, and a grant can end, without a reload.
+    if (principal.kind === 'operator' || principal.grant !== undefined) return auth.current(principal);
     if (this.#known.has(principal)) return principal;
     const current = auth.current(principal);
     if (current) this.#known.add(current);

@@ -81,7 +81,7 @@ export interface Stage {
 }
 
 export interface StageOptions extends Partial<
-  Pick<AuthenticatorDeps, 'publicUrl' | 'clientAuthorities' | 'fetch'>
+  Pick<AuthenticatorDeps, 'publicUrl' | 'clientAuthorities' | 'fetch' | 'own'>
 > {
   readonly previous?: Stage;
 }
@@ -119,6 +119,7 @@ export function authenticator(config: Partial<AuthConfig>, options: StageOptions
       boundary: new Boundary(log, stats.internalErrors),
       publicUrl: 'publicUrl' in options ? options.publicUrl : 'https://gw.example',
       clientAuthorities: options.clientAuthorities,
+      own: options.own,
       isOperator: () => false,
       previous: previous?.auth,
     },
