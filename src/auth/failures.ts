@@ -1,54 +1,16 @@
 /** Counts wrong credentials by address, so that nobody can guess at speed or make the gateway verify without end. */
+import { Tries } from '../lib/tries.js';
 import type { Logger } from '../observe/log.js';
 
 /** How many wrong credentials an address may show at once. */
 const BURST = 20;
 /** After this long it may show one more, in ms. */
 const EACH_MS = 1000;
-/** How many addresses are remembered; beyond, the one that failed first is forgotten. */
-const MOST_ADDRESSES = 8192;
 
-export class Failures {
-  readonly #now: () => number;
-  /** When each address will have all its tries back, in ms of `now`. */
-  readonly #until = new Map<string, number>();
-
+export class Failures extends Tries {
   /** `now`: in ms. */
   constructor(now: () => number) {
-    this.#now = now;
-  }
-
-  /** How long `address` must wait before it may fail again, in seconds; 0: it may now. */
-  wait(address: string): number {
-    const until = this.#until.get(address);
-    if (until === undefined) return 0;
-    const now = this.#now();
-    if (until <= now) {
-      this.#until.delete(address);
-      return 0;
-    }
-    // A clock that was set back must not lock anybody out for longer than a full table does.
-    const over = Math.min(until - now, BURST * EACH_MS) - (BURST - 1) * EACH_MS;
-    return over > 0 ? Math.ceil(over / 1000) : 0;
-  }
-
-  add(address: string): void {
-    const now = this.#now();
-    const until = this.#until.get(address) ?? 0;
-    if (until === 0 && this.#until.size >= MOST_ADDRESSES) this.#forget(now);
-    this.#until.set(address, Math.min(Math.max(until, now) + EACH_MS, now + BURST * EACH_MS));
-  }
-
-  get size(): number {
-    return this.#until.size;
-  }
-
-  /** Makes room for one address: drops those at the front that have all their tries back, at least the first. */
-  #forget(now: number): void {
-    for (const [address, until] of this.#until) {
-      if (until > now && this.#until.size < MOST_ADDRESSES) return;
-      this.#until.delete(address);
-    }
+    super({ burst: BURST, eachMs: EACH_MS, now });
   }
 }
 

@@ -37,6 +37,13 @@ export interface Guard {
   readonly isLoopback: boolean;
   /** Certificates in addition to those of the system. */
   readonly caFile: string | undefined;
+  /** How many redirects a GET follows; not set: three. */
+  readonly redirects?: number;
+  /**
+   * Behind a proxy, which resolves names itself, a name is resolved and judged here too, and must resolve. Not set: only addresses in the URL
+   * are judged there.
+   */
+  readonly resolvesBehindProxy?: boolean;
 }
 
 /** Why a guarded request was not sent, or not followed. */
@@ -53,7 +60,7 @@ export class GuardError extends Error {
 }
 
 /**
- * Sends a request to where the guard allows; a GET follows three redirects within its origin. Rejects with a GuardError, or with an Error
+ * Sends a request to where the guard allows; a GET follows redirects within its origin. Rejects with a GuardError, or with an Error
  * whose message says what failed, without query and body; `signal` aborts.
  */
 export type GuardedFetch = (

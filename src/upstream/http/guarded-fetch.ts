@@ -135,6 +135,44 @@ function judging(url: URL, guard: Guard, resolve: Resolve): LookupFunction {
   };
 }
 
+/**
+ * Resolves a name for a request through a proxy and judges its addresses. Rejects with a GuardError, or with an Error if the name does not
+ * resolve in time or `signal` aborts. A lookup of the system cannot be stopped: its answer is dropped.
+ */
+function resolved(
+  url: URL,
+  guard: Guard,
+  resolve: Resolve,
+  timeoutMs: number,
+  signal: AbortSignal,
+): Promise<void> {
+  return new Promise((done, reject) => {
+    const over = (settle: () => void): void => {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', aborted);
+      settle();
+    };
+    const fail = (error: Error): void => {
+      over(() => {
+        reject(error);
+      });
+    };
+    const aborted = (): void => {
+      fail(new Error('aborted', { cause: signal.reason }));
+    };
+    const timer = setTimeout(() => {
+      fail(new Error(`no answer within ${timeoutMs} ms`));
+    }, timeoutMs);
+    signal.addEventListener('abort', aborted, { once: true });
+    if (signal.aborted) return aborted();
+    judging(url, guard, resolve)(hostOf(url), { all: true }, (error, addresses) => {
+      if (error instanceof GuardError) return fail(error);
+      if (error || addresses.length === 0) return fail(new Error(`cannot resolve host ${url.hostname}`));
+      over(done);
+    });
+  });
+}
+
 /** `env`: names proxies and certificates, as for servers. */
 export function createGuardedFetch(
   env: NodeJS.ProcessEnv,
@@ -145,14 +183,14 @@ export function createGuardedFetch(
     const deadline = performance.now() + request.timeoutMs;
     let url = new URL(request.url);
     for (let redirects = 0; ; redirects++) {
-      const left = deadline - performance.now();
-      if (left <= 0) throw new Error(`no answer within ${request.timeoutMs} ms`);
-      const answer = await send(url, Math.ceil(left));
+      const answer = await send(url);
       const location = header(answer.headers, 'location');
       if (request.method !== 'GET' || answer.status < 300 || answer.status >= 400 || location === '')
         return answer;
       const next = URL.canParse(location, url.href) ? new URL(location, url) : undefined;
-      if (next?.origin !== url.origin || redirects >= MOST_REDIRECTS)
+      const most = guard.redirects ?? MOST_REDIRECTS;
+      if (most === 0) throw new GuardError('redirect', url.host, `'${url.host}' redirects`);
+      if (next?.origin !== url.origin || redirects >= most)
         throw new GuardError(
           'redirect',
           url.host,
@@ -161,9 +199,19 @@ export function createGuardedFetch(
       url = next;
     }
 
-    async function send(to: URL, timeoutMs: number): Promise<GuardedAnswer> {
+    function timeLeft(): number {
+      const left = deadline - performance.now();
+      if (left <= 0) throw new Error(`no answer within ${request.timeoutMs} ms`);
+      return Math.ceil(left);
+    }
+
+    async function send(to: URL): Promise<GuardedAnswer> {
       check(to, guard);
       const proxy = proxyFor(to, env);
+      const isFree = isExempt(to, guard);
+      if (proxy !== undefined && guard.resolvesBehindProxy === true && !isFree && isIP(hostOf(to)) === 0)
+        await resolved(to, guard, resolve, timeLeft(), signal);
+      const timeoutMs = timeLeft();
       const server: Endpoint = {
         name: to.host,
         url: to.href,
@@ -176,7 +224,7 @@ export function createGuardedFetch(
       const dispatcher = createDispatcher(server, {
         logger: log,
         environment: env,
-        ...(isExempt(to, guard) ? {} : { lookup: judging(to, guard, resolve) }),
+        ...(isFree ? {} : { lookup: judging(to, guard, resolve) }),
       });
       try {
         return await exchange(dispatcher, to, { ...request, timeoutMs }, signal);

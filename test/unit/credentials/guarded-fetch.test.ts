@@ -3,7 +3,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import { createServer as createNetServer, type AddressInfo } from 'node:net';
 import { once } from 'node:events';
 import type { LookupAddress } from 'node:dns';
-import { expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { createGuardedFetch, isSpecial, type Resolve } from '../../../src/upstream/http/guarded-fetch.js';
 import { GuardError, type Guard, type SmallRequest } from '../../../src/protocol/small-request.js';
 import { atEnd } from '../../helpers/cleanup.js';
@@ -278,4 +278,86 @@ it('no proxy is asked for what is on this machine', async () => {
   const { url } = await serve((_req, res) => res.end('straight'));
   const fetch = createGuardedFetch(env, silent);
   expect((await fetch(get(url), LOCAL, signal)).body.toString()).toBe('straight');
+});
+
+describe('behind a proxy, with names resolved here too', () => {
+  const RESOLVING: Guard = { ...OPEN, resolvesBehindProxy: true };
+
+  /** A proxy that records what it is asked for, and opens no tunnel. */
+  async function proxied() {
+    const asked: string[] = [];
+    const server = createServer();
+    server.on('connect', (req, socket) => {
+      asked.push(req.url ?? '');
+      socket.end('HTTP/1.1 502 Bad Gateway\r\n\r\n');
+    });
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    atEnd(() => {
+      server.closeAllConnections();
+      server.close();
+    });
+    return { env: { https_proxy: `http://127.0.0.1:${(server.address() as AddressInfo).port}` }, asked };
+  }
+
+  it.each([[['10.0.0.1']], [['8.8.8.8', '::1']]])(
+    'a name with the addresses %j is refused',
+    async (addresses) => {
+      const { env, asked } = await proxied();
+      const fetch = createGuardedFetch(env, silent, resolving(addresses).resolve);
+      const { kind, host } = await refusal(fetch(get('https://app.example/c'), RESOLVING, signal));
+      expect([kind, host, asked]).toEqual(['private', 'app.example', []]);
+    },
+  );
+
+  it('an unresolvable name is an error, also one without addresses', async () => {
+    const { env, asked } = await proxied();
+    const fails: Resolve = (_name, _options, callback) => {
+      process.nextTick(callback, Object.assign(new Error('no'), { code: 'ENOTFOUND' }), []);
+    };
+    for (const resolve of [fails, resolving([]).resolve])
+      await expect(
+        createGuardedFetch(env, silent, resolve)(get('https://app.example/c'), RESOLVING, signal),
+      ).rejects.toThrow('cannot resolve host app.example');
+    expect(asked).toEqual([]);
+  });
+
+  it('a public name and a host of the configuration go to the proxy, the latter unresolved', async () => {
+    const { env, asked } = await proxied();
+    const open = resolving(['8.8.8.8']);
+    await expect(
+      createGuardedFetch(env, silent, open.resolve)(get('https://app.example/c'), RESOLVING, signal),
+    ).rejects.toThrow('answered 502');
+    const none = resolving([]);
+    const guard = { ...RESOLVING, allowHosts: ['app.internal:443'] };
+    await expect(
+      createGuardedFetch(env, silent, none.resolve)(get('https://app.internal/c'), guard, signal),
+    ).rejects.toThrow('answered 502');
+    expect(asked).toEqual(['app.example:443', 'app.internal:443']);
+    expect([open.asked, none.asked]).toEqual([['app.example'], []]);
+  });
+
+  it('a name that never resolves is given up at the time-out, and when the request is aborted', async () => {
+    const { env } = await proxied();
+    const fetch = createGuardedFetch(env, silent, () => {});
+    const late = fetch(get('https://app.example/c', { timeoutMs: 20 }), RESOLVING, signal);
+    await expect(late).rejects.toThrow('no answer within');
+    const stop = new AbortController();
+    const stopped = fetch(get('https://app.example/c'), RESOLVING, stop.signal);
+    stop.abort(new Error('enough'));
+    await expect(stopped).rejects.toThrow('aborted');
+    await expect(fetch(get('https://app.example/c'), RESOLVING, stop.signal)).rejects.toThrow('aborted');
+  });
+});
+
+it('follows fewer redirects where the guard says so', async () => {
+  const { url, seen } = await serve((req, res) => {
+    res.writeHead(302, { location: `${req.url}x` }).end();
+  });
+  const fetch = createGuardedFetch({}, silent);
+  const none = await refusal(fetch(get(`${url}/a`), { ...LOCAL, redirects: 0 }, signal));
+  expect([none.kind, none.message]).toEqual(['redirect', `'${new URL(url).host}' redirects`]);
+  expect(seen).toEqual(['GET /a']);
+  expect((await refusal(fetch(get(`${url}/b`), { ...LOCAL, redirects: 1 }, signal))).kind).toBe('redirect');
+  expect(seen).toEqual(['GET /a', 'GET /b', 'GET /bx']);
 });
