@@ -3,7 +3,14 @@ export { isLoopback, isSecure, networkOf } from './address.js';
 export { proxyFromEnvironment } from './environment.js';
 export { credentialsChanged, diffConfig, keepFixed } from './diff.js';
 export { loadConfig, loadText, resolveConfig } from './load.js';
-export { groupsNamed, issuerOfGateway, issuerUrl, principalPrefix, scopesNamed } from './login.js';
+export {
+  groupsNamed,
+  issuerOfGateway,
+  issuerUrl,
+  loginProblem,
+  principalPrefix,
+  scopesNamed,
+} from './login.js';
 export { maskText, unmaskText } from './masked-text.js';
 export { ConfigError, type ConfigProblem } from './problems.js';
 export { redactUrl } from './redact.js';

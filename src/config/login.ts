@@ -2,7 +2,7 @@
 import { isSecure } from './address.js';
 import { isMapping } from './client-files.js';
 import { readSecret, unset, type Values } from './expand.js';
-import type { Findings, Path } from './problems.js';
+import { Findings, noSource, type Path } from './problems.js';
 import type { FileValues } from './schema.js';
 import type { AuthConfig, Config, LoginConfig, Who } from './types.js';
 
@@ -110,6 +110,13 @@ export function checkLogin(
       'state: {dir: /var/lib/mcpstead}',
       true,
     );
+}
+
+/** What `checkLogin` reports about a configuration that keeps settings which only a restart changes; undefined: nothing. */
+export function loginProblem(config: Pick<Config, 'mcp' | 'http' | 'state'>): string | undefined {
+  const findings = new Findings(noSource);
+  checkLogin(config, findings);
+  return findings.problems.length === 0 ? undefined : findings.error().message;
 }
 
 function checkPublicUrl({ issuers }: AuthConfig, { public_url }: Config['http'], findings: Findings): void {

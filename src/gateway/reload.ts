@@ -1,5 +1,5 @@
 /** Applies another configuration. What did not change is not touched. */
-import { diffConfig, keepFixed, type LoadedConfig } from '../config/index.js';
+import { diffConfig, keepFixed, loginProblem, type LoadedConfig } from '../config/index.js';
 import type { Config, ServerConfig } from '../config/types.js';
 import type { ReloadResult } from '../downstream/http/admin.js';
 import type { Logger } from '../observe/log.js';
@@ -23,6 +23,12 @@ export function applyConfig(deps: ReloadDeps, old: Config, loaded: LoadedConfig)
     );
   const diff = diffConfig(old, next);
   const kept = keepFixed(old, next);
+  // What it needs may be in the new configuration, but only a restart applies it.
+  const problem = loginProblem(kept);
+  if (problem !== undefined)
+    throw new Error(
+      `${problem}; http.public_url and state.dir change only with a restart: restart the gateway`,
+    );
   deps.use(kept);
   for (const warning of warnings) deps.log.warn(warning);
   for (const key of diff.restartRequired)

@@ -31,6 +31,11 @@ export function isPerson({ kind }: Pick<Principal, 'kind'>): boolean {
   return kind === 'key' || kind === 'token' || kind === 'proxy' || kind === 'cert';
 }
 
+/** Whether it is an application that a person signed in for at the gateway itself: it may use MCP routes, and operates nothing. */
+export function isApplication({ grant }: Pick<Principal, 'grant'>): boolean {
+  return grant?.isConsole === false;
+}
+
 /** What a client sends in headers that servers get (`headers_from_client`): secrets, by name in lower case. */
 export interface PassedValues {
   readonly values: ReadonlyMap<string, string>;

@@ -1,7 +1,7 @@
 /** Who may look at the gateway, and who may change it. */
 import type { AuthConfig } from '../config/types.js';
 import { matches } from '../policy/who.js';
-import type { Principal } from '../protocol/ports.js';
+import { isApplication, type Principal } from '../protocol/principal.js';
 
 export type Role = 'viewer' | 'operator';
 
@@ -10,7 +10,7 @@ export type Role = 'viewer' | 'operator';
  * allowed it to use a route, not to operate the gateway.
  */
 export function hasRole(auth: AuthConfig, principal: Principal, role: Role, path: string): boolean {
-  if (principal.grant?.isConsole === false) return false;
+  if (isApplication(principal)) return false;
   if (isOperator(auth, principal, path)) return true;
   return role === 'viewer' && auth.viewers.some((who) => matches(who, principal, path));
 }

@@ -39,6 +39,28 @@ describe('a reload', () => {
     servers: [server('gone'), server('stays'), server('moves'), server('tuned')],
   });
 
+  it.each([
+    ['http.public_url', { state: { dir: '/tmp/s' } }],
+    ['state.dir', { http: { public_url: 'https://gw.example' } }],
+  ])('is refused if login needs %s, which only a restart changes', (needed, before) => {
+    const { deps, done } = begin();
+    const login = { issuer: 'https://id.example', client_id: 'gw' };
+    const next = load({
+      servers: [],
+      http: { public_url: 'https://gw.example' },
+      state: { dir: '/tmp/s' },
+      mcp: { auth: { login } },
+    });
+    const running = load({ servers: [], ...before }).config;
+    expect(() => applyConfig(deps, running, next)).toThrow(
+      /^mcp\.auth\.login needs .*change only with a restart: restart the gateway$/,
+    );
+    expect(() => applyConfig(deps, running, next)).toThrow(needed);
+    expect(done).toEqual([]);
+    applyConfig(deps, next.config, next);
+    expect(done).toEqual(['use port 8766']);
+  });
+
   it('uses the configuration first, then removes, adds, restarts and updates', () => {
     const { deps, done } = begin();
     const next = load({
