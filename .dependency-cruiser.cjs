@@ -105,6 +105,12 @@ module.exports = {
       'Requests go out by the fetch that it is given, and what it keeps goes to the state that it is given.',
     ),
     only(
+      'authorization-server',
+      '^src/authorization-server/',
+      [GROUND, '^src/(protocol|config)/'],
+      'What it needs of identities, rules and state it is given as functions.',
+    ),
+    only(
       'bridge',
       '^src/bridge/',
       [GROUND, '^src/(protocol|config|auth|catalog|session|upstream)/'],
@@ -204,8 +210,8 @@ module.exports = {
     keptIn(
       'oauth4webapi',
       package_('oauth4webapi'),
-      '^src/credentials/(oauth|client-authentication)\\.ts$',
-      'One door to OAuth.',
+      '^src/(credentials/(oauth|client-authentication)|authorization-server/provider)\\.ts$',
+      'One file for logins to servers, and one for sign-ins at the identity provider.',
     ),
     keptIn('stricli', package_('@stricli/core'), '^src/cli/app\\.ts$', 'Commands are rows of a table.'),
     keptIn('tokenx', package_('tokenx'), '^src/admin/tokens\\.ts$', 'Tokens are estimated in one place.'),

@@ -2,8 +2,8 @@
 import type { IssuerConfig } from '../config/index.js';
 import type { AuthFailureReason } from '../observe/stats.js';
 import type { Principal } from '../protocol/ports.js';
-import { arrayOf, isObject, textOf, type JsonObject } from '../wire/json.js';
-import { bounded } from './peer.js';
+import { claim, groupsOf, MOST_GROUPS, nameOf } from '../protocol/claims.js';
+import { arrayOf, type JsonObject } from '../wire/json.js';
 
 /** Why a token is refused. `why` is for the log, where the reason alone does not say it. */
 export interface Refusal {
@@ -11,8 +11,7 @@ export interface Refusal {
   readonly why?: string;
 }
 
-/** Of groups and of scopes. With fewer than its issuer says a rule that denies by group would not fit: more are refused. */
-const MOST = 200;
+const MOST_SCOPES = 200;
 /** The latest time of a Date, in seconds. */
 const LATEST = 8.64e12;
 
@@ -59,9 +58,11 @@ export function judge(
   if (id === undefined)
     return { reason: 'bad_format', why: `no claim ${config.claims.id} that can be an id` };
   const groups = groupsOf(claims, config.claims.groups);
-  if (!groups) return { reason: 'bad_format', why: `more than ${MOST} groups, or groups that are not names` };
+  if (typeof groups === 'string')
+    return { reason: 'bad_format', why: `more than ${MOST_GROUPS} groups, or groups that are not names` };
   const scopes = scopesIn(claims);
-  if (!scopes) return { reason: 'bad_format', why: `more than ${MOST} scopes, or scopes that are not text` };
+  if (!scopes)
+    return { reason: 'bad_format', why: `more than ${MOST_SCOPES} scopes, or scopes that are not text` };
   return {
     id: `${config.name}:${id}`,
     kind: 'token',
@@ -87,39 +88,10 @@ function isOfClient(clients: readonly string[], { azp, client_id }: JsonObject):
   return named.length > 0 && named.every((each) => typeof each === 'string' && clients.includes(each));
 }
 
-/** A claim by its name, or by the path to it: `realm_access.roles`. */
-function claim(claims: JsonObject, name: string): unknown {
-  if (Object.hasOwn(claims, name)) return claims[name];
-  let value: unknown = claims;
-  for (const part of name.split('.')) {
-    if (!isObject(value) || !Object.hasOwn(value, part)) return undefined;
-    value = value[part];
-  }
-  return value;
-}
-
-function nameOf(value: unknown): string | undefined {
-  const text = typeof value === 'number' && Number.isSafeInteger(value) ? String(value) : textOf(value);
-  return text === undefined ? undefined : bounded(text);
-}
-
-function groupsOf(claims: JsonObject, name: string): readonly string[] | undefined {
-  const value = claim(claims, name);
-  if (value === undefined || value === null) {
-    // Entra names the groups elsewhere if there are too many for a token.
-    const { _claim_names: elsewhere } = claims;
-    return isObject(elsewhere) && Object.hasOwn(elsewhere, name) ? undefined : [];
-  }
-  const list = typeof value === 'string' ? [value] : arrayOf(value);
-  if (!list || list.length > MOST) return undefined;
-  const groups = list.map(nameOf).filter((group) => group !== undefined);
-  return groups.length === list.length ? groups : undefined;
-}
-
 function scopesIn({ scope, scp }: JsonObject): readonly string[] | undefined {
   const value = scope ?? scp ?? '';
-  const list = typeof value === 'string' ? value.split(' ', MOST + 2) : arrayOf(value);
+  const list = typeof value === 'string' ? value.split(' ', MOST_SCOPES + 2) : arrayOf(value);
   const scopes = list?.filter((each) => typeof each === 'string');
-  if (!scopes || scopes.length !== list?.length || scopes.length > MOST) return undefined;
+  if (!scopes || scopes.length !== list?.length || scopes.length > MOST_SCOPES) return undefined;
   return scopes.filter((each) => each !== '');
 }

@@ -2,13 +2,12 @@
 import { BlockList, isIP, isIPv4 } from 'node:net';
 import { isDeepStrictEqual } from 'node:util';
 import { networkOf, type AuthConfig } from '../config/index.js';
+import { bounded } from '../lib/bounded.js';
 import type { AuthFailureReason } from '../observe/stats.js';
 import type { Principal, Shown } from '../protocol/ports.js';
 import { fingerprint } from './fingerprint.js';
 import { isRepeated } from './headers.js';
 
-/** Of a user or group that a proxy names, and of the name in a certificate, in characters. */
-const MOST_CHARACTERS = 256;
 const MOST_GROUPS = 200;
 /** Hops of X-Forwarded-For that are read, from the last one. */
 const MOST_HOPS = 32;
@@ -193,13 +192,6 @@ function readable(value: string): string | undefined {
   const text = bytes.toString('utf8').trim();
   // A replacement would make one name of two.
   return text.includes('\ufffd') ? undefined : bounded(text);
-}
-
-/** `text` if it can be a name. */
-export function bounded(text: string): string | undefined {
-  return text === '' || text.length > MOST_CHARACTERS || /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/.test(text)
-    ? undefined
-    : text;
 }
 
 function groupsOf(value: string): string[] | undefined {

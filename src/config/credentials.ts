@@ -281,6 +281,14 @@ function urlOf(
   return text;
 }
 
+/** Whether a URL is an https one, or an http one of this machine where that is allowed; without user and fragment. */
+export function isWebAddress(text: string, allowsLoopback: boolean): boolean {
+  if (!URL.canParse(text)) return false;
+  const { protocol, hostname, username, password, hash } = new URL(text);
+  if (username !== '' || password !== '' || hash !== '') return false;
+  return protocol === 'https:' || (protocol === 'http:' && allowsLoopback && isLoopbackHost(hostname));
+}
+
 export function isLoopbackHost(hostname: string): boolean {
   return (
     hostname === 'localhost' ||

@@ -2,6 +2,7 @@
 import { createPrivateKey, webcrypto } from 'node:crypto';
 import * as oauth from 'oauth4webapi';
 import type { OAuthConfig } from '../config/types.js';
+import { basicAuthentication } from '../lib/basic-authentication.js';
 import { CredentialProblem } from './problem.js';
 
 /** A client at an authorization server. */
@@ -33,9 +34,7 @@ export async function authenticationOf({ id, authentication }: Client): Promise<
       return oauth.ClientSecretPost(authentication.secret);
     case 'client_secret_basic':
       return (_as, _client, _body, headers) => {
-        // RFC 6749, 2.3.1; characters that are safe in a URL stay as they are.
-        const pair = `${formEncoded(id)}:${formEncoded(authentication.secret)}`;
-        headers.set('authorization', `Basic ${Buffer.from(pair).toString('base64')}`);
+        headers.set('authorization', basicAuthentication(id, authentication.secret));
       };
     case 'private_key_jwt': {
       const { pem, kid, algorithm } = authentication.key;
@@ -43,10 +42,6 @@ export async function authenticationOf({ id, authentication }: Client): Promise<
       return oauth.PrivateKeyJwt(kid === undefined ? key : { key, kid });
     }
   }
-}
-
-function formEncoded(text: string): string {
-  return new URLSearchParams([['', text]]).toString().slice(1);
 }
 
 const ALGORITHMS: Readonly<

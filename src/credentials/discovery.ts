@@ -2,7 +2,7 @@
  * Finds the authorization server of an MCP server (2026-07-28, basic/authorization/authorization-server-discovery): the metadata of the
  * resource (RFC 9728), then that of the authorization server (RFC 8414, OpenID Connect Discovery 1.0).
  */
-import { isLoopbackHost } from '../config/credentials.js';
+import { isWebAddress } from '../config/credentials.js';
 import type { OAuthConfig } from '../config/types.js';
 import { GuardError, type Guard, type GuardedFetch } from '../protocol/small-request.js';
 import { objectOf, readJson } from '../wire/json.js';
@@ -373,14 +373,6 @@ function metadataOf(json: Readonly<Record<string, unknown>>, guard: Guard): Serv
   if (read['token_endpoint'] === undefined)
     throw new CredentialProblem('config', `${shown(issuer)} names no token_endpoint`);
   return read as unknown as ServerMetadata;
-}
-
-/** Whether a URL is an https one, or an http one of this machine where that is allowed; without user and fragment. */
-export function isWebAddress(text: string, allowsLoopback: boolean): boolean {
-  if (!URL.canParse(text)) return false;
-  const { protocol, hostname, username, password, hash } = new URL(text);
-  if (username !== '' || password !== '' || hash !== '') return false;
-  return protocol === 'https:' || (protocol === 'http:' && allowsLoopback && isLoopbackHost(hostname));
 }
 
 function wordsOf(value: unknown): string[] | undefined {

@@ -1,12 +1,13 @@
 /** The only door to oauth4webapi: the requests of OAuth 2.1 with the fetch of the gateway, and their answers as values. */
 import * as oauth from 'oauth4webapi';
+import { isWebAddress } from '../config/credentials.js';
+import { withoutSecrets } from '../lib/echoed-secrets.js';
 import { readRetryAfter } from '../lib/retry-after.js';
 import type { Guard, GuardedFetch } from '../protocol/small-request.js';
 import { objectOf, readJson } from '../wire/json.js';
 import { scopesOf } from '../protocol/challenge.js';
 import { authenticationOf, type Client } from './client-authentication.js';
-import { guarded, isWebAddress, type ServerMetadata } from './discovery.js';
-import { withoutSecrets } from './echoed-secrets.js';
+import { guarded, type ServerMetadata } from './discovery.js';
 import { CredentialProblem, shown } from './problem.js';
 
 export interface Tokens {

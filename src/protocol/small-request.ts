@@ -14,6 +14,8 @@ export interface SmallRequest {
 
 export interface SmallAnswer {
   readonly status: number;
+  /** Names in lower case. */
+  readonly headers: Readonly<Record<string, string | string[] | undefined>>;
   readonly body: Buffer;
 }
 
@@ -22,10 +24,7 @@ export interface SmallAnswer {
  */
 export type SmallFetch = (request: SmallRequest, signal: AbortSignal) => Promise<SmallAnswer>;
 
-export interface GuardedAnswer extends SmallAnswer {
-  /** Names in lower case. */
-  readonly headers: Readonly<Record<string, string | string[] | undefined>>;
-}
+export type GuardedAnswer = SmallAnswer;
 
 /** Where requests may go whose addresses a server, or what it leads to, has named. */
 export interface Guard {

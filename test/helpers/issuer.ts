@@ -44,7 +44,8 @@ export function createIssuer(keys: TestKey[], url = 'https://id.example/t'): Tes
       asked.push(request.url);
       return Promise.resolve().then(() => {
         const { status, body } = issuer.answer(request) ?? usual(request.url);
-        return { status, body: Buffer.from(typeof body === 'string' ? body : JSON.stringify(body)) };
+        const text = typeof body === 'string' ? body : JSON.stringify(body);
+        return { status, headers: {}, body: Buffer.from(text) };
       });
     },
   };

@@ -1,12 +1,7 @@
 /** Which documents are asked for, in which order, and what is said about those that do not fit. */
 import { expect, it, vi } from 'vitest';
-import {
-  covers,
-  discover,
-  isSame,
-  isWebAddress,
-  type DiscoverySource,
-} from '../../../src/credentials/discovery.js';
+import { covers, discover, isSame, type DiscoverySource } from '../../../src/credentials/discovery.js';
+import { isWebAddress } from '../../../src/config/credentials.js';
 import { CredentialProblem } from '../../../src/credentials/problem.js';
 import { GuardError } from '../../../src/protocol/small-request.js';
 import { AUTH, failure, OPEN, scripted, SERVER, type Reply } from '../../helpers/credentials.js';

@@ -1,0 +1,443 @@
+/**
+ * The OpenID Connect provider that people sign in at (OpenID Connect Core 1.0, the code flow with PKCE): the only door of the authorization
+ * server to oauth4webapi. Every answer is bounded in size and time, and checked before anything of it is returned.
+ */
+import * as oauth from 'oauth4webapi';
+import type { LoginConfig } from '../config/types.js';
+import { basicAuthentication } from '../lib/basic-authentication.js';
+import { singleFlight, type SingleFlight } from '../lib/single-flight.js';
+import { unlessAborted } from '../lib/within.js';
+import type { Logger } from '../observe/log.js';
+import type { SmallFetch, SmallRequest } from '../protocol/small-request.js';
+import { readObject, type JsonObject } from '../wire/json.js';
+import { bodyOf, codeOf, endOfIdToken, MOST_BYTES, type ProviderOperation } from './provider-answers.js';
+import { metadataUrl, readMetadata, type ProviderMetadata } from './provider-metadata.js';
+import { ProviderProblem, refusedSignIn, visible } from './provider-problem.js';
+
+export type { ProviderOperation };
+
+export interface ProviderDeps {
+  /** Through the proxies of the environment. */
+  readonly fetch: SmallFetch;
+  /** Unix ms. */
+  readonly now: () => number;
+  readonly log: Logger;
+  /** Gets the duration of each request, successful or not. */
+  readonly measured: (operation: ProviderOperation, seconds: number) => void;
+}
+
+/** What the identity provider says about a person who signed in. */
+export interface Answer {
+  /** Of the ID token. */
+  readonly claims: JsonObject;
+  readonly idToken: string;
+  /** Unix ms. */
+  readonly idTokenExpires: number;
+  readonly refresh: string | undefined;
+  /** For `userinfo`; undefined: it cannot be used as a bearer token. */
+  readonly access: string | undefined;
+}
+
+/** What the identity provider says at a refresh. `claims`, `idToken` and `idTokenExpires` are undefined without an ID token. */
+export interface Refreshed {
+  readonly claims: JsonObject | undefined;
+  readonly idToken: string | undefined;
+  readonly idTokenExpires: number | undefined;
+  /** The refresh token from now on: a new one, or the same. */
+  readonly refresh: string;
+  readonly access: string | undefined;
+}
+
+/** What an authorization request and its answer have in common. `verifier`: of PKCE (RFC 7636, 4.1). */
+export interface SignIn {
+  readonly redirectUri: string;
+  readonly state: string;
+  readonly nonce: string;
+  readonly verifier: string;
+}
+
+const DISCOVERY_MS = 10_000;
+const REQUEST_MS = 20_000;
+const REVOCATION_MS = 5000;
+const METADATA_MS = 3_600_000;
+const FAILURE_MS = 5000;
+/** By which clocks may differ. */
+const SKEW_S = 60;
+/** Parameters that would replace all others (RFC 9101). */
+const REQUEST_OBJECTS = ['request', 'request_uri'];
+
+type ProviderConfig = Pick<LoginConfig, 'issuer' | 'client_id' | 'client_secret' | 'scopes' | 'params'>;
+
+/** Metadata, and the keys that are read by it. */
+interface Known {
+  readonly metadata: ProviderMetadata;
+  /** Unix ms. */
+  readonly read: number;
+  /** The key set as JSON. */
+  readonly keys: SingleFlight<string>;
+  /** The library keeps the keys for five minutes, as long as it gets the same object. */
+  server: oauth.AuthorizationServer;
+}
+
+/** A request by the library. `secrets`: what it holds and no error may repeat. */
+interface Call {
+  readonly operation: 'code' | 'refresh' | 'userinfo' | 'revocation';
+  readonly known: Known;
+  readonly secrets: readonly string[];
+  readonly signal: AbortSignal;
+}
+
+type Identity = Pick<Answer, 'claims' | 'idToken' | 'idTokenExpires'>;
+
+export class Provider {
+  readonly #config: ProviderConfig;
+  readonly #deps: ProviderDeps;
+  readonly #discovery: SingleFlight<Known>;
+  #known: Known | undefined;
+  #failure: { readonly problem: unknown; readonly at: number } | undefined;
+
+  constructor(config: ProviderConfig, deps: ProviderDeps) {
+    this.#config = config;
+    this.#deps = deps;
+    this.#discovery = singleFlight((signal) => this.#discover(signal));
+  }
+
+  /** Stops the requests that callers share; their own end with their signals. */
+  close(): void {
+    this.#discovery.cancel(new Error('closed'));
+    this.#known?.keys.cancel(new Error('closed'));
+  }
+
+  /** Read again after an hour; the last one that could be read outlives an outage. Rejects with a ProviderProblem. */
+  async metadata(signal: AbortSignal): Promise<ProviderMetadata> {
+    return (await this.#knowledge(signal)).metadata;
+  }
+
+  /** Where the browser is sent. Rejects with a ProviderProblem. */
+  async authorizationUrl(signIn: SignIn, signal: AbortSignal): Promise<string> {
+    const { client_id, scopes, params } = this.#config;
+    const url = new URL((await this.#knowledge(signal)).metadata.authorization_endpoint);
+    const set = {
+      ...params,
+      response_type: 'code',
+      client_id,
+      redirect_uri: signIn.redirectUri,
+      scope: scopes.join(' '),
+      state: signIn.state,
+      nonce: signIn.nonce,
+      code_challenge: await oauth.calculatePKCECodeChallenge(signIn.verifier),
+      code_challenge_method: 'S256',
+    };
+    for (const [name, value] of Object.entries(set)) url.searchParams.set(name, value);
+    for (const name of REQUEST_OBJECTS) url.searchParams.delete(name);
+    return url.href;
+  }
+
+  /**
+   * Checks what came back with the browser (RFC 9207, 2.4, before anything else is read), exchanges the code, and checks the ID token (OpenID
+   * Connect Core, 3.1.3.7). Rejects with a ProviderProblem.
+   */
+  async exchange(
+    { returned, ...signIn }: SignIn & { readonly returned: URLSearchParams },
+    signal: AbortSignal,
+  ): Promise<Answer> {
+    const { nonce, verifier, redirectUri } = signIn;
+    const known = await this.#knowledge(signal);
+    const params = this.#returned(known, returned, signIn);
+    const secrets = [verifier, nonce, params.get('code') ?? ''];
+    const call: Call = { operation: 'code', known, secrets, signal };
+    return this.#attempt(call, async (server, client, options) => {
+      const authentication = this.#authentication(known.metadata);
+      const response = await oauth.authorizationCodeGrantRequest(
+        server,
+        client,
+        authentication,
+        params,
+        redirectUri,
+        verifier,
+        options,
+      );
+      const answer = await oauth.processAuthorizationCodeResponse(server, client, response, {
+        expectedNonce: nonce,
+        requireIdToken: true,
+      });
+      const identity = await this.#identity(call, response, answer);
+      if (!identity) throw new Error('no ID token');
+      return { ...identity, refresh: answer.refresh_token, access: accessOf(answer) };
+    });
+  }
+
+  /**
+   * Asks for new tokens, and so whether the person may still sign in. An ID token must be for the same client, by the same issuer, about the
+   * same `sub` (OpenID Connect Core, 12.2); the kind is `ended` if it is not. Rejects with a ProviderProblem.
+   */
+  async refresh(token: string, expected: { readonly sub: string }, signal: AbortSignal): Promise<Refreshed> {
+    const known = await this.#knowledge(signal);
+    const call: Call = { operation: 'refresh', known, secrets: [token], signal };
+    return this.#attempt(call, async (server, client, options) => {
+      const authentication = this.#authentication(known.metadata);
+      const response = await oauth.refreshTokenGrantRequest(server, client, authentication, token, options);
+      const answer = await oauth.processRefreshTokenResponse(server, client, response);
+      const identity = await this.#identity(call, response, answer);
+      if (identity && identity.claims['sub'] !== expected.sub) throw this.#wrongIdToken('refresh', 'sub');
+      return {
+        claims: identity?.claims,
+        idToken: identity?.idToken,
+        idTokenExpires: identity?.idTokenExpires,
+        refresh: answer.refresh_token ?? token,
+        access: accessOf(answer),
+      };
+    });
+  }
+
+  /**
+   * The claims of the userinfo endpoint (OpenID Connect Core, 5.3); undefined: there is none. Claims about another `sub` are refused with the
+   * kind `identity`. Rejects with a ProviderProblem.
+   */
+  async userinfo(access: string, sub: string, signal: AbortSignal): Promise<JsonObject | undefined> {
+    const known = await this.#knowledge(signal);
+    if (known.metadata.userinfo_endpoint === undefined) return undefined;
+    const call: Call = { operation: 'userinfo', known, secrets: [access], signal };
+    return this.#attempt(call, async (server, client, options) => {
+      const response = await oauth.userInfoRequest(server, client, access, options);
+      return oauth.processUserInfoResponse(server, client, sub, response);
+    });
+  }
+
+  /** Withdraws a refresh token (RFC 7009) within 5 s, if the identity provider can. Never rejects: a failure is a warning in the log. */
+  async revoke(token: string, signal: AbortSignal): Promise<void> {
+    const limited = AbortSignal.any([signal, AbortSignal.timeout(REVOCATION_MS)]);
+    try {
+      const known = await this.#knowledge(limited);
+      if (known.metadata.revocation_endpoint === undefined) return;
+      const call: Call = { operation: 'revocation', known, secrets: [token], signal: limited };
+      await this.#attempt(call, async (server, client, options) => {
+        const authentication = this.#authentication(known.metadata);
+        const response = await oauth.revocationRequest(server, client, authentication, token, {
+          ...options,
+          additionalParameters: { token_type_hint: 'refresh_token' },
+        });
+        await oauth.processRevocationResponse(response);
+      });
+    } catch (error) {
+      this.#deps.log.warn('cannot revoke a refresh token at the identity provider', {
+        host: this.#host,
+        error: (error as Error).message,
+      });
+    }
+  }
+
+  get #host(): string {
+    const { issuer } = this.#config;
+    return URL.canParse(issuer) ? new URL(issuer).host : visible(issuer);
+  }
+
+  async #knowledge(signal: AbortSignal): Promise<Known> {
+    if (signal.aborted) throw this.#stopped();
+    const isWithin = (at: number, ms: number): boolean => Math.abs(this.#deps.now() - at) < ms;
+    if (this.#known && isWithin(this.#known.read, METADATA_MS)) return this.#known;
+    if (this.#failure && isWithin(this.#failure.at, FAILURE_MS)) {
+      if (this.#known) return this.#known;
+      throw this.#failure.problem;
+    }
+    try {
+      return await unlessAborted(this.#discovery.call(), signal);
+    } catch (error) {
+      throw error instanceof ProviderProblem ? error : this.#stopped();
+    }
+  }
+
+  async #discover(signal: AbortSignal): Promise<Known> {
+    const { issuer } = this.#config;
+    try {
+      const url = metadataUrl(issuer);
+      const text = await this.#get('discovery', url, signal);
+      const metadata = readMetadata(readObject(Buffer.from(text)) ?? {}, issuer);
+      const keys = singleFlight((stop) => this.#get('jwks', metadata.jwks_uri, stop));
+      this.#failure = undefined;
+      this.#known = { metadata, read: this.#deps.now(), keys, server: { ...metadata } };
+      return this.#known;
+    } catch (error) {
+      this.#failure = { problem: error, at: this.#deps.now() };
+      if (!this.#known) throw error;
+      this.#deps.log.warn('cannot read the metadata of the identity provider again: the last one is used', {
+        host: this.#host,
+        error: (error as Error).message,
+      });
+      return this.#known;
+    }
+  }
+
+  async #get(operation: 'discovery' | 'jwks', url: string, signal: AbortSignal): Promise<string> {
+    const headers = { accept: 'application/json' };
+    const request = { url, method: 'GET', headers, timeoutMs: DISCOVERY_MS, maxBytes: MOST_BYTES } as const;
+    return this.#send(operation, request, [], signal);
+  }
+
+  /** Sends a request. Resolves with the body, JSON. Rejects with a ProviderProblem. */
+  async #send(
+    operation: ProviderOperation,
+    request: SmallRequest,
+    secrets: readonly string[],
+    signal: AbortSignal,
+  ): Promise<string> {
+    const { host } = new URL(request.url);
+    const began = performance.now();
+    const answer = await this.#deps
+      .fetch(request, signal)
+      .catch((error: unknown) => {
+        if (signal.aborted) throw this.#stopped();
+        const why = codeOf((error as Error).message, secrets);
+        throw new ProviderProblem('away', host, `${host} does not answer: ${why}`);
+      })
+      .finally(() => {
+        this.#deps.measured(operation, (performance.now() - began) / 1000);
+      });
+    return bodyOf({ host, operation, secrets, answer });
+  }
+
+  /** Runs requests of the library. Rejects with a ProviderProblem, without the causes of the library: they hold answers, and so tokens. */
+  async #attempt<T>(
+    { operation, known, secrets, signal }: Call,
+    run: (
+      server: oauth.AuthorizationServer,
+      client: oauth.Client,
+      options: ReturnType<typeof optionsFor>,
+    ) => Promise<T>,
+  ): Promise<T> {
+    const hidden = [...secrets, this.#config.client_secret ?? ''];
+    const timeoutMs = operation === 'revocation' ? REVOCATION_MS : REQUEST_MS;
+    const options = optionsFor(async (url, { method, headers, body }) => {
+      const request: SmallRequest = {
+        url,
+        method: method === 'POST' ? 'POST' : 'GET',
+        headers: { ...headers, accept: 'application/json' },
+        ...(body instanceof URLSearchParams && { body: body.toString() }),
+        timeoutMs,
+        maxBytes: MOST_BYTES,
+      };
+      return this.#send(operation, request, hidden, signal);
+    });
+    try {
+      return await run(known.server, this.#client(), options);
+    } catch (error) {
+      if (error instanceof ProviderProblem) throw error;
+      const cause = error instanceof Error ? (error.cause as Record<string, unknown> | undefined) : undefined;
+      if (error instanceof oauth.OperationProcessingError) {
+        if (error.code === oauth.JWT_CLAIM_COMPARISON)
+          throw this.#wrongIdToken(operation, String(cause?.['claim']));
+        if (error.code === oauth.JSON_ATTRIBUTE_COMPARISON)
+          throw new ProviderProblem(
+            'identity',
+            this.#host,
+            `${this.#host} answered userinfo about another sub than that of the ID token: it is not used`,
+          );
+      }
+      throw new ProviderProblem(
+        'config',
+        this.#host,
+        `${this.#host} gave an answer that is not usable: ${codeOf((error as Error).message, hidden)}`,
+      );
+    }
+  }
+
+  /** Whose answer this is (RFC 9207), before whether it is an error, before the code. */
+  #returned(known: Known, returned: URLSearchParams, { state, nonce, verifier }: SignIn): URLSearchParams {
+    try {
+      const params = oauth.validateAuthResponse(known.server, this.#client(), returned, state);
+      // The library takes an empty issuer for none.
+      if (returned.get('iss') !== '' && params.getAll('code').length === 1 && params.get('code') !== '')
+        return params;
+    } catch (error) {
+      if (error instanceof oauth.AuthorizationResponseError && returned.get('iss') !== '')
+        throw refusedSignIn(this.#host, codeOf(error.error, [state, nonce, verifier]));
+    }
+    throw new ProviderProblem(
+      'login',
+      this.#host,
+      `an answer to a sign-in is not from ${this.#host}, or is of another sign-in: it was not used`,
+    );
+  }
+
+  /** The ID token of an answer that the library has processed, after its signature is verified; undefined: there is none. */
+  async #identity(
+    { operation, known, signal }: Call,
+    response: Response,
+    answer: oauth.TokenEndpointResponse,
+  ): Promise<Identity | undefined> {
+    const claims = oauth.getValidatedIdTokenClaims(answer);
+    const { id_token: idToken } = answer;
+    if (!claims || idToken === undefined) return undefined;
+    await this.#verify(known, response, signal);
+    const seconds = this.#deps.now() / 1000;
+    const end = endOfIdToken(claims, this.#config.client_id, seconds, SKEW_S);
+    if (typeof end === 'string') throw this.#wrongIdToken(operation, end);
+    return { claims, idToken, idTokenExpires: end };
+  }
+
+  /** Verifies the signature of an ID token. Keys that were read before may be rotated since: they are read again, once. */
+  async #verify(known: Known, response: Response, signal: AbortSignal): Promise<void> {
+    let isRead = false;
+    const options = optionsFor(() => {
+      isRead = true;
+      return unlessAborted(known.keys.call(), signal);
+    });
+    try {
+      await oauth.validateApplicationLevelSignature(known.server, response, options);
+    } catch (error) {
+      if (isRead) throw error instanceof ProviderProblem || !signal.aborted ? error : this.#stopped();
+      known.server = { ...known.metadata };
+      await oauth.validateApplicationLevelSignature(known.server, response, options);
+    }
+  }
+
+  #wrongIdToken(operation: Call['operation'], claim: string): ProviderProblem {
+    const isOther = operation === 'refresh' && ['iss', 'aud', 'azp', 'sub'].includes(claim);
+    const kind = isOther ? 'ended' : claim === 'nonce' ? 'login' : 'config';
+    const help = claim === 'iat' ? ': compare the clocks' : '';
+    return new ProviderProblem(
+      kind,
+      this.#host,
+      `${this.#host} gave an ID token with a wrong ${claim}${help}`,
+    );
+  }
+
+  #stopped(): ProviderProblem {
+    return new ProviderProblem('away', this.#host, `the request to ${this.#host} was stopped`);
+  }
+
+  #client(): oauth.Client {
+    return {
+      client_id: this.#config.client_id,
+      [oauth.clockTolerance]: SKEW_S,
+      [oauth.clockSkew]: Math.round((this.#deps.now() - Date.now()) / 1000),
+    };
+  }
+
+  #authentication({
+    token_endpoint_auth_methods_supported: methods = [],
+  }: ProviderMetadata): oauth.ClientAuth {
+    const { client_id, client_secret: secret } = this.#config;
+    if (secret === undefined) return oauth.None();
+    if (methods.length > 0 && !methods.includes('client_secret_basic')) return oauth.ClientSecretPost(secret);
+    return (_server, _client, _body, headers) => {
+      headers.set('authorization', basicAuthentication(client_id, secret));
+    };
+  }
+}
+
+/** For each request of the library: `send` resolves with the body of an answer that is good, JSON. */
+function optionsFor(
+  send: (url: string, options: oauth.CustomFetchOptions<string, unknown>) => Promise<string>,
+) {
+  return {
+    // The metadata was checked for it.
+    [oauth.allowInsecureRequests]: true,
+    [oauth.customFetch]: async (url: string, options: oauth.CustomFetchOptions<string, unknown>) =>
+      new Response(await send(url, options), { headers: { 'content-type': 'application/json' } }),
+  };
+}
+
+function accessOf({ token_type, access_token }: oauth.TokenEndpointResponse): string | undefined {
+  return token_type === 'bearer' ? access_token : undefined;
+}
