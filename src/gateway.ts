@@ -93,8 +93,19 @@ export class GatewayCore {
     const wheel = (this.#wheel = createWheel({ failed: (thrown) => boundary.caught('timer', thrown) }));
     this.#load = deps.reload;
     const state = openOnce(config, deps.env, log);
+    this.#signIn = new GatewaySignIn({
+      ...{ env: deps.env, log, stats, state, config: () => this.#config },
+      fetch: (...request) => this.#identities.fetch(...request),
+      address: (shown) => this.admin.addressOf(shown),
+      ended: (grants) => {
+        this.#lives.withdraw(grants);
+      },
+      happened: (event) => {
+        this.#observers.audit.signIn(event);
+      },
+    });
     this.#identities = new Identities({
-      ...{ env: deps.env, wheel, log, stats, boundary, own: undefined },
+      ...{ env: deps.env, wheel, log, stats, boundary, own: this.#signIn },
       isOperator: (principal) => this.admin.isOperator(principal),
     });
     this.#runtime = this.#identities.runtime(config);
@@ -166,16 +177,6 @@ export class GatewayCore {
         this.#observers.audit.pinned(act, server, subject, who);
       },
       clock: () => Date.now(),
-    });
-    this.#signIn = new GatewaySignIn({
-      ...{ env: deps.env, log, stats, state, config: () => this.#config, fetch: this.#identities.fetch },
-      address: (shown) => this.admin.addressOf(shown),
-      ended: (grants) => {
-        this.#lives.withdraw(grants);
-      },
-      happened: (event) => {
-        this.#observers.audit.signIn(event);
-      },
     });
     this.#credentials = new GatewayCredentials({
       ...{ env: deps.env, log, stats, state, config: () => this.#config },

@@ -33,7 +33,7 @@ export interface Authenticator {
   /** Whether a principal's credential has not expired. */
   isFresh(principal: Principal): boolean;
   readonly discovery: Discovery;
-  /** The token of a configured issuer that a principal has shown; undefined: he has shown none that counts now. */
+  /** The token that a principal has shown; undefined: he has shown none that counts now. */
   shownBy(principal: string): ShownToken | undefined;
   /** The value of WWW-Authenticate for a principal whose token lacks scopes; `scopes`: all that the request needs. */
   stepUp(shown: Shown, resource: string, scopes: readonly string[]): string;

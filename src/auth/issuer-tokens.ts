@@ -27,6 +27,8 @@ export interface ShownToken {
   readonly issuer: string;
   /** Unix time in milliseconds. */
   readonly expires: number | undefined;
+  /** The sign-in at the gateway that it is of: such a token means nothing to others, who must not get it. */
+  readonly grant: string | undefined;
 }
 
 interface Known extends Judge {
@@ -52,8 +54,8 @@ export interface IssuerTokens {
   /** Whether opaque tokens can be introspected. */
   readonly introspects: boolean;
   /**
-   * The token of a configured issuer that a principal has shown and that counts longest; undefined: he has shown none that counts now. The
-   * gateway's own tokens mean nothing to others, who must not get them.
+   * The token that a principal has shown and that counts longest, first those of configured issuers; undefined: he has shown none that counts
+   * now.
    */
   shownBy(principal: string): ShownToken | undefined;
   accepts(principal: Principal): boolean;
@@ -183,10 +185,11 @@ export function createIssuerTokens(auth: AuthConfig, deps: IssuerTokensDeps): Is
     },
     introspects: opaque !== undefined,
     shownBy(principal) {
-      const entry = seen.newest(principal);
+      const entry = seen.newest(principal, now());
       const from = entry && byName.get(entry.issuer);
-      if (!from || now() >= entry.until) return undefined;
-      return { token: entry.token, issuer: from.config.issuer, expires: entry.principal.expires };
+      if (!from || isEnded(entry.principal)) return undefined;
+      const { expires, grant } = entry.principal;
+      return { token: entry.token, issuer: from.config.issuer, expires, grant: grant?.id };
     },
     accepts(principal) {
       if (isEnded(principal)) return false;

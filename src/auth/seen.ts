@@ -42,15 +42,15 @@ export class Seen {
     return entry;
   }
 
-  /** The entry of a principal that counts longest, without tokens of the gateway itself. Looks at all: not for every request. */
-  newest(principal: string): SeenEntry | undefined {
+  /**
+   * The entry of a principal that counts longest: of an issuer, if there is one, rather than of a sign-in at the gateway. Looks at all: not for
+   * every request. `now`: Unix ms.
+   */
+  newest(principal: string, now: number): SeenEntry | undefined {
     let newest: SeenEntry | undefined;
+    const rank = ({ principal: { grant }, until }: SeenEntry): number => (grant ? until - now : until);
     for (const entry of this.#entries.values())
-      if (
-        entry.principal.id === principal &&
-        entry.principal.grant === undefined &&
-        entry.until > (newest?.until ?? 0)
-      )
+      if (entry.principal.id === principal && entry.until > now && (!newest || rank(entry) > rank(newest)))
         newest = entry;
     return newest;
   }

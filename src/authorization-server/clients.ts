@@ -180,6 +180,13 @@ export class Clients {
     };
   }
 
+  /** The kind of the client with an id, as far as the id says it; undefined: there is no such client. */
+  kindOf(id: string): Exclude<ClientKind, 'console'> | undefined {
+    const { register } = this.#options.settings();
+    const kind = this.#open(id)?.kind ?? (documentUrl(id) ? 'cimd' : undefined);
+    return kind === undefined || kind === 'printed' || register.includes(kind) ? kind : undefined;
+  }
+
   /**
    * Whether a client that was found once may go on: its kind is still in `register`, its id opens, and the configuration still allows its
    * redirect URI and the host of its document. Fetches nothing.

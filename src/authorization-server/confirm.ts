@@ -4,7 +4,8 @@ import type { Logger } from '../observe/log.js';
 import type { Confirmed } from './grants.js';
 import { asPrincipal, personOf } from './people.js';
 import { OAuthProblem } from './problem.js';
-import { ProviderProblem, type Provider } from './provider.js';
+import { ProviderProblem } from './provider-problem.js';
+import type { Provider } from './provider.js';
 import type { GrantRecord } from './records.js';
 import type { Settings } from './settings.js';
 import { claimsOf } from './sign-in.js';
@@ -61,7 +62,7 @@ async function ask(
     };
   } catch (error) {
     if (!(error instanceof ProviderProblem)) throw error;
-    if (error.kind === 'ended') return { end: 'provider' };
+    if (error.kind === 'ended' || error.kind === 'identity') return { end: 'provider' };
     log.warn('a token is not renewed: the identity provider cannot be used', { error: error.message });
     throw new OAuthProblem('temporarily_unavailable', 'the identity provider does not answer: try again', {
       retryAfter: error.retryAfter ?? 5,
@@ -78,7 +79,7 @@ async function claimsAfter(
   signal: AbortSignal,
 ): Promise<GrantRecord['claims'] | undefined> {
   try {
-    if (claims) return await claimsOf(provider, settings, { claims, access, subject }, signal);
+    if (claims) return await claimsOf(provider, settings, { claims, access }, subject, signal);
     return access === undefined ? undefined : await provider.userinfo(access, subject, signal);
   } catch (error) {
     // The refresh token that was just given must not get lost.

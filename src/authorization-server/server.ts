@@ -9,6 +9,7 @@ import type { GrantView, OwnIssuer, SignInEvent } from '../protocol/authorizatio
 import type { Principal } from '../protocol/ports.js';
 import type { JsonAnswer, Sender, SignInServer, Step } from '../protocol/sign-in.js';
 import type { GuardedFetch, SmallFetch } from '../protocol/small-request.js';
+import { ClientDocuments } from './client-documents.js';
 import { Clients, type Client } from './clients.js';
 import { confirmPerson } from './confirm.js';
 import { Consents } from './consents.js';
@@ -68,9 +69,10 @@ export class AuthorizationServer implements OwnIssuer, SignInServer {
   readonly #registrations: Tries;
   readonly #views: Tries;
   readonly #failures: Tries;
+  readonly #documents: ClientDocuments;
+  readonly #clients: Clients;
   #provider: Provider;
   #redirects: Redirects;
-  #clients: Clients;
   #second = 0;
   #lines = 0;
 
@@ -86,7 +88,17 @@ export class AuthorizationServer implements OwnIssuer, SignInServer {
     this.#failures = new Tries({ ...FAILURES, now });
     this.#provider = this.#createProvider();
     this.#redirects = new Redirects(deps.settings.login.redirects);
-    this.#clients = this.#createClients();
+    this.#documents = new ClientDocuments({
+      now,
+      fetch: deps.guardedFetch,
+      mayFetch: (address) => this.#mayFetch(address),
+    });
+    this.#clients = new Clients({
+      now,
+      seals: this.#seals,
+      documents: this.#documents,
+      settings: () => ({ register: this.#settings.login.register, redirects: this.#redirects }),
+    });
     const tickets = new Tickets(this.#seals);
     this.#endings = new Endings({
       records,
@@ -116,7 +128,7 @@ export class AuthorizationServer implements OwnIssuer, SignInServer {
     });
     this.#signIn = new SignIn({
       ...{ settings, log, now, isAllowed },
-      clients: () => this.#clients,
+      clients: this.#clients,
       redirects: () => this.#redirects,
       provider: () => this.#provider,
       consents: new Consents(this.#seals, now),
@@ -153,12 +165,11 @@ export class AuthorizationServer implements OwnIssuer, SignInServer {
     const before = this.#settings;
     this.#settings = settings;
     const [old, now] = [before.login, settings.login];
-    if (JSON.stringify(idpOf(old)) !== JSON.stringify(idpOf(now))) this.#provider = this.#createProvider();
-    if (JSON.stringify([old.redirects, old.register]) !== JSON.stringify([now.redirects, now.register])) {
-      this.#clients.close();
-      this.#redirects = new Redirects(now.redirects);
-      this.#clients = this.#createClients();
+    if (JSON.stringify(idpOf(old)) !== JSON.stringify(idpOf(now))) {
+      this.#provider.close();
+      this.#provider = this.#createProvider();
     }
+    this.#redirects = new Redirects(now.redirects);
     if (providerOf(before) !== providerOf(settings)) void this.#grants.sweep();
   }
 
@@ -259,36 +270,26 @@ export class AuthorizationServer implements OwnIssuer, SignInServer {
   close(): void {
     this.#endings.close();
     this.#grants.close();
-    this.#clients.close();
+    this.#documents.close();
     this.#provider.close();
   }
 
   #createProvider(): Provider {
     const { fetch, log, now, stats } = this.#deps;
-    return new Provider({
+    return new Provider(this.#settings.login, {
       ...{ fetch, log, now },
-      login: this.#settings.login,
       measured: (op, seconds) => {
         stats.measured(op, seconds);
       },
     });
   }
 
-  #createClients(): Clients {
-    const { guardedFetch, log, now, stats } = this.#deps;
-    return new Clients({
-      ...{ log, now },
-      fetch: guardedFetch,
-      seals: this.#seals,
-      redirects: this.#redirects,
-      register: this.#settings.login.register,
-      mayFetch: (address) => {
-        const wait = this.#registrations.wait(address);
-        if (wait === 0) this.#registrations.add(address);
-        if (wait > 0) stats.clients.cimd.add('limited');
-        return wait;
-      },
-    });
+  /** New documents of clients cost as much as registrations. */
+  #mayFetch(address: string): number {
+    const wait = this.#registrations.wait(address);
+    if (wait === 0) this.#registrations.add(address);
+    else this.#deps.stats.clients.cimd.add('limited');
+    return wait;
   }
 
   #isClient(kind: Client['kind'], id: string, redirectUri: string): boolean {

@@ -6,21 +6,23 @@ import type { Logger } from '../observe/log.js';
 import type { SignInResult } from '../observe/stats.js';
 import type { Principal } from '../protocol/ports.js';
 import type { ConsentPage, Sender, Step } from '../protocol/sign-in.js';
-import type { JsonObject } from '../wire/json.js';
+import { textOf, type JsonObject } from '../wire/json.js';
 import { readAccessRequest, once, stateOf } from './access-request.js';
-import { ClientProblem, type Client, type Clients } from './clients.js';
+import { ClientProblem } from './client-problem.js';
+import type { Client, Clients } from './clients.js';
 import type { ClientRequest, Consents, Trip } from './consents.js';
 import { hostOf, type Grants } from './grants.js';
 import { PAGES } from './pages.js';
 import { asPrincipal, mergeClaims, missingClaims, personOf } from './people.js';
 import { OAuthProblem, type OAuthErrorCode } from './problem.js';
-import { ProviderProblem, type Answer, type Provider } from './provider.js';
+import { ProviderProblem } from './provider-problem.js';
+import type { Answer, Provider } from './provider.js';
 import { matches, type Redirects } from './redirects.js';
 import { callbackUrl, consoleRedirect, CONSOLE_CLIENT, providerOf, type Settings } from './settings.js';
 
 export interface SignInDeps {
   readonly settings: () => Settings;
-  readonly clients: () => Clients;
+  readonly clients: Clients;
   readonly redirects: () => Redirects;
   readonly provider: () => Provider;
   readonly consents: Consents;
@@ -141,7 +143,8 @@ export class SignIn {
     const redirectUri = callbackUrl(settings());
     const answer = await provider().exchange({ returned, state, nonce, verifier, redirectUri }, signal);
     const { login, prefix } = settings();
-    const claims = await claimsOf(provider(), settings(), answer, signal);
+    const subject = textOf(answer.claims['sub']) ?? '';
+    const claims = await claimsOf(provider(), settings(), answer, subject, signal);
     const person = personOf(login, claims);
     if ('problem' in person) return this.#page('unusable_claims', PAGES.notUsable(person.problem), sender);
     const principal = asPrincipal(person, claims, prefix);
@@ -158,7 +161,7 @@ export class SignIn {
       resource,
       scopes,
       person,
-      subject: answer.subject,
+      subject,
       claims,
       confirmed: now(),
       refresh: answer.refresh,
@@ -171,7 +174,7 @@ export class SignIn {
   }
 
   async #client(id: string, address: string, signal: AbortSignal): Promise<Client> {
-    if (id !== CONSOLE_CLIENT) return this.#deps.clients().find(id, { address, signal });
+    if (id !== CONSOLE_CLIENT) return this.#deps.clients.find(id, { address, signal });
     return {
       id,
       kind: 'console',
@@ -188,7 +191,7 @@ export class SignIn {
   /** A reload may have changed which clients there are. */
   #isStillClient({ client: { id, kind }, redirectUri }: ClientRequest): boolean {
     if (kind === 'console') return redirectUri === consoleRedirect(this.#deps.settings());
-    return this.#deps.clients().check(kind, id, redirectUri);
+    return this.#deps.clients.check(kind, id, redirectUri);
   }
 
   #consentPage(request: ClientRequest, client: Client): ConsentPage {
@@ -256,9 +259,9 @@ export class SignIn {
       case 'limited':
         return this.#page('limited', PAGES.tooMany(error.retryAfter ?? 1), sender);
       case 'unreachable':
-        return this.#page('client_unreachable', PAGES.clientProblem(503, error.message), sender);
+        return this.#page('client_unreachable', PAGES.clientProblem(503, error.text), sender);
       case 'refused':
-        return this.#page('client_refused', PAGES.clientProblem(400, error.message), sender);
+        return this.#page('client_refused', PAGES.clientProblem(400, error.text), sender);
     }
   }
 
@@ -279,10 +282,10 @@ export class SignIn {
 export async function claimsOf(
   provider: Provider,
   { login }: Settings,
-  answer: Pick<Answer, 'claims' | 'access' | 'subject'>,
+  { claims, access }: Pick<Answer, 'claims' | 'access'>,
+  subject: string,
   signal: AbortSignal,
 ): Promise<JsonObject> {
-  const { claims, access, subject } = answer;
   if (missingClaims(login, claims).length === 0 || access === undefined) return claims;
   const more = await provider.userinfo(access, subject, signal);
   return more ? mergeClaims(claims, more) : claims;
