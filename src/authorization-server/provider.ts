@@ -11,10 +11,12 @@ import type { Logger } from '../observe/log.js';
 import type { SmallFetch, SmallRequest } from '../protocol/small-request.js';
 import { readObject, type JsonObject } from '../wire/json.js';
 import { bodyOf, codeOf, endOfIdToken, MOST_BYTES, type ProviderOperation } from './provider-answers.js';
+import { ProviderKeys, type ReadKeys } from './provider-keys.js';
 import { metadataUrl, readMetadata, type ProviderMetadata } from './provider-metadata.js';
 import { ProviderProblem, refusedSignIn, visible } from './provider-problem.js';
+import type { Answer, Refreshed, SignIn } from './provider-types.js';
 
-export type { ProviderOperation };
+export type { Answer, ProviderOperation, Refreshed, SignIn };
 
 export interface ProviderDeps {
   /** Through the proxies of the environment. */
@@ -24,36 +26,6 @@ export interface ProviderDeps {
   readonly log: Logger;
   /** Gets the duration of each request, successful or not. */
   readonly measured: (operation: ProviderOperation, seconds: number) => void;
-}
-
-/** What the identity provider says about a person who signed in. */
-export interface Answer {
-  /** Of the ID token. */
-  readonly claims: JsonObject;
-  readonly idToken: string;
-  /** Unix ms. */
-  readonly idTokenExpires: number;
-  readonly refresh: string | undefined;
-  /** For `userinfo`; undefined: it cannot be used as a bearer token. */
-  readonly access: string | undefined;
-}
-
-/** What the identity provider says at a refresh. `claims`, `idToken` and `idTokenExpires` are undefined without an ID token. */
-export interface Refreshed {
-  readonly claims: JsonObject | undefined;
-  readonly idToken: string | undefined;
-  readonly idTokenExpires: number | undefined;
-  /** The refresh token from now on: a new one, or the same. */
-  readonly refresh: string;
-  readonly access: string | undefined;
-}
-
-/** What an authorization request and its answer have in common. `verifier`: of PKCE (RFC 7636, 4.1). */
-export interface SignIn {
-  readonly redirectUri: string;
-  readonly state: string;
-  readonly nonce: string;
-  readonly verifier: string;
 }
 
 const DISCOVERY_MS = 10_000;
@@ -73,10 +45,8 @@ interface Known {
   readonly metadata: ProviderMetadata;
   /** Unix ms. */
   readonly read: number;
-  /** The key set as JSON. */
-  readonly keys: SingleFlight<string>;
-  /** The library keeps the keys for five minutes, as long as it gets the same object. */
-  server: oauth.AuthorizationServer;
+  readonly keys: ProviderKeys;
+  readonly server: oauth.AuthorizationServer;
 }
 
 /** A request by the library. `secrets`: what it holds and no error may repeat. */
@@ -85,6 +55,11 @@ interface Call {
   readonly known: Known;
   readonly secrets: readonly string[];
   readonly signal: AbortSignal;
+}
+
+/** A request for tokens. `keys`: at hand before it is sent. */
+interface TokenCall extends Call {
+  readonly keys: ReadKeys;
 }
 
 type Identity = Pick<Answer, 'claims' | 'idToken' | 'idTokenExpires'>;
@@ -105,7 +80,7 @@ export class Provider {
   /** Stops the requests that callers share; their own end with their signals. */
   close(): void {
     this.#discovery.cancel(new Error('closed'));
-    this.#known?.keys.cancel(new Error('closed'));
+    this.#known?.keys.close();
   }
 
   /** Read again after an hour; the last one that could be read outlives an outage. Rejects with a ProviderProblem. */
@@ -145,7 +120,8 @@ export class Provider {
     const known = await this.#knowledge(signal);
     const params = this.#returned(known, returned, signIn);
     const secrets = [verifier, nonce, params.get('code') ?? ''];
-    const call: Call = { operation: 'code', known, secrets, signal };
+    const keys = await this.#keys(known.keys.current(signal));
+    const call: TokenCall = { operation: 'code', known, keys, secrets, signal };
     return this.#attempt(call, async (server, client, options) => {
       const authentication = this.#authentication(known.metadata);
       const response = await oauth.authorizationCodeGrantRequest(
@@ -173,7 +149,8 @@ export class Provider {
    */
   async refresh(token: string, expected: { readonly sub: string }, signal: AbortSignal): Promise<Refreshed> {
     const known = await this.#knowledge(signal);
-    const call: Call = { operation: 'refresh', known, secrets: [token], signal };
+    const keys = await this.#keys(known.keys.current(signal));
+    const call: TokenCall = { operation: 'refresh', known, keys, secrets: [token], signal };
     return this.#attempt(call, async (server, client, options) => {
       const authentication = this.#authentication(known.metadata);
       const response = await oauth.refreshTokenGrantRequest(server, client, authentication, token, options);
@@ -253,9 +230,13 @@ export class Provider {
       const url = metadataUrl(issuer);
       const text = await this.#get('discovery', url, signal);
       const metadata = readMetadata(readObject(Buffer.from(text)) ?? {}, issuer);
-      const keys = singleFlight((stop) => this.#get('jwks', metadata.jwks_uri, stop));
+      const { now } = this.#deps;
+      const keys =
+        this.#known?.metadata.jwks_uri === metadata.jwks_uri
+          ? this.#known.keys
+          : new ProviderKeys(metadata, (stop) => this.#get('jwks', metadata.jwks_uri, stop), now);
       this.#failure = undefined;
-      this.#known = { metadata, read: this.#deps.now(), keys, server: { ...metadata } };
+      this.#known = { metadata, read: now(), keys, server: { ...metadata } };
       return this.#known;
     } catch (error) {
       this.#failure = { problem: error, at: this.#deps.now() };
@@ -361,33 +342,41 @@ export class Provider {
 
   /** The ID token of an answer that the library has processed, after its signature is verified; undefined: there is none. */
   async #identity(
-    { operation, known, signal }: Call,
+    call: TokenCall,
     response: Response,
     answer: oauth.TokenEndpointResponse,
   ): Promise<Identity | undefined> {
     const claims = oauth.getValidatedIdTokenClaims(answer);
     const { id_token: idToken } = answer;
     if (!claims || idToken === undefined) return undefined;
-    await this.#verify(known, response, signal);
+    await this.#verify(call, response);
     const seconds = this.#deps.now() / 1000;
     const end = endOfIdToken(claims, this.#config.client_id, seconds, SKEW_S);
-    if (typeof end === 'string') throw this.#wrongIdToken(operation, end);
+    if (typeof end === 'string') throw this.#wrongIdToken(call.operation, end);
     return { claims, idToken, idTokenExpires: end };
   }
 
-  /** Verifies the signature of an ID token. Keys that were read before may be rotated since: they are read again, once. */
-  async #verify(known: Known, response: Response, signal: AbortSignal): Promise<void> {
-    let isRead = false;
-    const options = optionsFor(() => {
-      isRead = true;
-      return unlessAborted(known.keys.call(), signal);
-    });
+  /** What a promise for keys resolves with. A code and a refresh token are used up once: keys that are away must show before. */
+  async #keys(run: Promise<ReadKeys>): Promise<ReadKeys> {
     try {
-      await oauth.validateApplicationLevelSignature(known.server, response, options);
+      return await run;
     } catch (error) {
-      if (isRead) throw error instanceof ProviderProblem || !signal.aborted ? error : this.#stopped();
-      known.server = { ...known.metadata };
-      await oauth.validateApplicationLevelSignature(known.server, response, options);
+      throw error instanceof ProviderProblem ? error : this.#stopped();
+    }
+  }
+
+  /** Verifies the signature of an ID token. Keys that were read before may be rotated since: they are read again, once. */
+  async #verify({ known, keys, signal }: TokenCall, response: Response): Promise<void> {
+    const verify = ({ server, text }: ReadKeys): Promise<void> =>
+      oauth.validateApplicationLevelSignature(
+        server as unknown as oauth.AuthorizationServer,
+        response,
+        optionsFor(() => Promise.resolve(text)),
+      );
+    try {
+      await verify(keys);
+    } catch {
+      await verify(await this.#keys(known.keys.again(signal)));
     }
   }
 

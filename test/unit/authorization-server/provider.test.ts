@@ -52,7 +52,7 @@ it('a code is exchanged for what the ID token says', async () => {
     code_verifier: SIGN_IN.verifier,
   });
   expect(request?.headers['authorization']).toBe(`Basic ${btoa('gw:the-secret-of-gw')}`);
-  expect(idp.durations.map(([operation]) => operation)).toEqual(['discovery', 'code', 'jwks']);
+  expect(idp.durations.map(([operation]) => operation)).toEqual(['discovery', 'jwks', 'code']);
 });
 
 it.each([
@@ -226,6 +226,29 @@ it('keys are read once for sign-ins at the same time, and once more for one that
   idp.key = await createKey('ES256', 'foreign');
   await problem(exchange(idp));
   expect(idp.count('/jwks')).toBe(2);
+});
+
+it('without keys no code and no refresh token is used up', async () => {
+  const idp = await startIdentityProvider();
+  idp.scripts = { jwks: () => ({ status: 503 }) };
+  for (const run of [exchange, refresh]) expect((await problem(run(idp))).kind).toBe('away');
+  expect(idp.count('/token')).toBe(0);
+});
+
+it('keys are read again after five minutes, and held for a day while they cannot be', async () => {
+  const idp = await startIdentityProvider();
+  await exchange(idp);
+  idp.pass(299);
+  await exchange(idp);
+  expect(idp.count('/jwks')).toBe(1);
+  idp.pass(1);
+  await exchange(idp);
+  expect(idp.count('/jwks')).toBe(2);
+  idp.scripts = { jwks: () => ({ status: 503 }) };
+  idp.pass(86_399);
+  await exchange(idp);
+  idp.pass(1);
+  expect((await problem(exchange(idp))).kind).toBe('away');
 });
 
 it.each<[string, object]>([
