@@ -1,12 +1,16 @@
 /** Access tokens (RFC 9068), made of what a grant says. */
+import { compileGlobs } from '../lib/glob.js';
 import { sha256 } from '../lib/sha256.js';
 import type { OwnClaims } from '../protocol/authorization-server.js';
+import { OAuthProblem } from './problem.js';
 import type { GrantRecord } from './records.js';
 import { CONSOLE_CLIENT, type Settings } from './settings.js';
 import type { SigningKeys } from './signing-keys.js';
 
 /** Larger tokens do not fit into the headers that clients and proxies take: groups that the configuration does not name are left out. */
 const MOST_BYTES = 4096;
+/** Larger ones are not accepted as tokens. */
+const LARGEST = 8192;
 const CLIENT_CHARS = 16;
 
 export interface AccessToken {
@@ -44,6 +48,8 @@ export async function accessToken(
   });
   const token = await keys.sign(claims(person.groups));
   if (token.length <= MOST_BYTES) return { token, expiresIn, scopes };
-  const fewer = await keys.sign(claims(person.groups.filter((group) => named.has(group))));
+  const fewer = await keys.sign(claims(person.groups.filter(compileGlobs([...named]))));
+  if (fewer.length > LARGEST)
+    throw new OAuthProblem('server_error', 'the claims of mcp.auth.login.keep are too large for a token');
   return { token: fewer, expiresIn, scopes };
 }

@@ -11,15 +11,15 @@ export interface Settings {
   readonly scopes: ReadonlySet<string>;
   /** The scopes of a client that asks for none. */
   readonly usual: readonly string[];
-  /** The groups that the configuration names. */
+  /** Globs of the groups that the configuration names. */
   readonly groups: ReadonlySet<string>;
   /** What the ids of principals begin with, before `:`. */
   readonly prefix: string;
 }
 
-/** The identity provider and the client there, as grants name it. */
+/** The identity provider, the client there, and the claim that says who somebody is: a grant of another one does not count. */
 export function providerOf({ login }: Settings): string {
-  return `${login.issuer}\n${login.client_id}`;
+  return [login.issuer, login.client_id, login.claims.id].join('\n');
 }
 
 /** Where the identity provider sends browsers back to. */

@@ -59,6 +59,8 @@ interface Row extends OwnRoute {
   readonly path: string | RegExp;
   /** `main`: only for clients; `operators`: on the port for operators, if there is one; `both`: on every port. */
   readonly on: 'main' | 'operators' | 'both';
+  /** Whether an application that somebody signed in for may use it as he may; absent: it may not, where every principal may for itself. */
+  forApplications?(request: Routed): boolean;
   /** Errors are sent as problem documents. */
   readonly problems?: true;
   /** The boundary label for exceptions after the handler has returned. */
@@ -110,6 +112,8 @@ export function notFor(admits: keyof typeof REFUSALS): GatewayError {
   return new GatewayError('forbidden', REFUSALS[admits]);
 }
 
+/** An application may see and end its own. */
+const GRANTS = /^\/-\/api\/v1\/grants(?:\/[\w-]{1,64})?$/;
 const ONE_LOGIN = /^\/-\/api\/v1\/logins\/[\w-]{1,64}$/;
 
 /** Matches `/<kind>`, `/servers/<name>/<kind>` and `/profiles/<name>/<kind>`. */
@@ -162,6 +166,7 @@ export function createRoutes(deps: RoutesDeps): Routes {
       on: 'both',
       admits: 'depends',
       place,
+      forApplications: () => true,
       admitsFor: admitsForServers,
       serve({ req, res, door, path }, principal) {
         serveHealth(admin, req, res, showsServers(door, path, principal));
@@ -172,6 +177,7 @@ export function createRoutes(deps: RoutesDeps): Routes {
       on: 'both',
       admits: 'depends',
       place,
+      forApplications: () => true,
       admitsFor: admitsForServers,
       serve({ req, res, door, path }, principal) {
         serveReady(admin, req, res, showsServers(door, path, principal));
@@ -253,6 +259,7 @@ export function createRoutes(deps: RoutesDeps): Routes {
       problems: true,
       admits: 'depends',
       place,
+      forApplications: ({ path }) => GRANTS.test(path),
       admitsFor: admitsForApi,
       serve(request, principal) {
         const { path, query } = request;

@@ -6,6 +6,7 @@ import { GatewayError } from '../../errors.js';
 import type { Place } from '../../observe/boundary.js';
 import type { Logger } from '../../observe/log.js';
 import type { Denied, Principal } from '../../protocol/ports.js';
+import { isApplication } from '../../protocol/principal.js';
 import { sendDenied } from './denied.js';
 import { createGuard } from './guard.js';
 import { createListener } from './listener.js';
@@ -146,6 +147,10 @@ export function createHttpPort(deps: RoutesDeps): HttpPort {
       const denied = (req.headers.authorization ?? '') === '' ? NO_KEY : WRONG_KEY;
       return sendDenied(res, denied, route.problems && sendProblem);
     }
+    if (admits === 'self' && isApplication(who) && !route.forApplications?.(request)) {
+      gate.countInvalid('unknown');
+      return refuse(route, res, new GatewayError('forbidden', FOR_PEOPLE));
+    }
     if (admits === 'mcp' && gate.state === 'starting')
       return sendError(
         res,
@@ -230,6 +235,9 @@ function refuse(route: HttpRoute | undefined, res: ServerResponse, error: Gatewa
   if (route?.problems) sendProblem(res, error);
   else sendError(res, error);
 }
+
+const FOR_PEOPLE =
+  'this is not for applications: sign in to the console of the gateway, or use a key of your own';
 
 /** What a path leads to that is not served on a port. */
 const ELSEWHERE: Readonly<Record<Door, string>> = {
