@@ -73,12 +73,22 @@ const value = fc.oneof(
     maxLength: 14,
   }),
 );
+const uris = fc.array(
+  fc.oneof(
+    fc.webUrl(),
+    fc.string(),
+    fc.constantFrom('http://localhost/', 'cursor://x/y', 'https://a.example/cb'),
+  ),
+  { maxLength: 14 },
+);
+const name = fc.string({ unit: 'binary' });
+/** Some members of a document, good ones more often than not. */
 const members = fc.record(
   {
-    client_id: value,
-    client_name: fc.oneof(value, fc.string({ unit: 'binary' })),
-    redirect_uris: value,
-    token_endpoint_auth_method: value,
+    client_id: fc.oneof({ arbitrary: fc.constant(DOCUMENT_ID), weight: 9 }, value),
+    client_name: fc.oneof({ arbitrary: name, weight: 5 }, value),
+    redirect_uris: fc.oneof({ arbitrary: uris, weight: 5 }, value),
+    token_endpoint_auth_method: fc.oneof({ arbitrary: fc.constant('none'), weight: 3 }, value),
     token_endpoint_auth_methods_supported: value,
     ['__proto__']: value,
   },

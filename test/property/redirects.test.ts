@@ -49,7 +49,17 @@ const piece = fc.oneof(
   ),
   fc.string({ maxLength: 6 }),
 );
+const nearlyGood = fc
+  .tuple(
+    fc.constantFrom('https://', 'http://', 'cursor://', 'zed://', 'cursor:/', 'javascript://', 'HTTPS://'),
+    fc.constantFrom('a.example', 'b.test', 'localhost', '127.0.0.1', '[::1]', 'A.example', 'a.example.', ''),
+    fc.constantFrom('', '', ':8443', ':443', ':0', ':'),
+    fc.array(piece, { maxLength: 2 }),
+    fc.webPath(),
+  )
+  .map(([scheme, host, port, pieces, path]) => scheme + host + port + pieces.join('') + path);
 const uri = fc.oneof(
+  { arbitrary: nearlyGood, weight: 4 },
   fc.array(piece, { maxLength: 9 }).map((pieces) => pieces.join('')),
   fc.string({ unit: 'binary', maxLength: 40 }),
   fc.webUrl({ withQueryParameters: true, withFragments: true }),
