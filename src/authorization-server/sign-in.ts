@@ -146,7 +146,8 @@ export class SignIn {
     const subject = textOf(answer.claims['sub']) ?? '';
     const claims = await claimsOf(provider(), settings(), answer, subject, signal);
     const person = personOf(login, claims);
-    if ('problem' in person) return this.#page('unusable_claims', PAGES.notUsable(`${person.problem}: ${person.why}`), sender);
+    if ('problem' in person)
+      return this.#page('unusable_claims', PAGES.notUsable(`${person.problem}: ${person.why}`), sender);
     const principal = asPrincipal(person, claims, prefix);
     if (!isAllowed(principal)) return this.#page('not_allowed', PAGES.notAllowed(person.name), sender);
     if (answer.refresh === undefined)

@@ -8,7 +8,9 @@ export interface SubjectsDeps {
   /** The token of an issuer that a principal has shown; undefined: he has shown none that counts now. */
   readonly shownBy: (principal: string) => ShownToken | undefined;
   /** The ID token of a sign-in at the gateway; undefined: there is none that counts now. */
-  readonly idTokenOf: (grant: string) => Promise<{ readonly token: string; readonly expires: number } | undefined>;
+  readonly idTokenOf: (
+    grant: string,
+  ) => Promise<{ readonly token: string; readonly expires: number } | undefined>;
 }
 
 /** `owner`: the id of a principal. Rejects with an Error whose message says why there is no token to exchange. */
@@ -30,7 +32,9 @@ export async function subjectOf(
   // A token of the gateway is for the gateway alone.
   const idToken = await idTokenOf(shown.grant);
   if (!idToken)
-    throw new Error(`needs an ID token of its caller, and ${issuer} has given none that counts: sign in again`);
+    throw new Error(
+      `needs an ID token of its caller, and ${issuer} has given none that counts: sign in again`,
+    );
   return {
     token: idToken.token,
     type: 'id_token',

@@ -8,6 +8,7 @@ import { tempDir } from './cli.js';
 import { startGateway, type RunningGateway } from './gateway.js';
 import { createBrowser, type Browser } from './login.js';
 import { freePort } from './port.js';
+import { until } from './wait.js';
 
 export const SECRET = 'secret-of-the-gateway';
 /** Where the answers of test clients go. */
@@ -72,7 +73,9 @@ export async function stageSignIn({
       },
     },
   };
-  const running = await startGateway(whole, { port });
+  const running = await startGateway(whole, { port, wait: [] });
+  // With a policy, `/health` names no servers.
+  await until(() => running.gateway.health().servers.every(({ connected }) => connected), 'the server');
   return { oidc, upstream, running, base, config: whole };
 }
 

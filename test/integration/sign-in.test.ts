@@ -1,7 +1,7 @@
 /** People sign in at the gateway, at a real identity provider, for clients that register themselves. */
 import { beforeAll, describe, expect, it } from 'vitest';
 import { createBrowser } from '../helpers/login.js';
-import { callBody, send } from '../helpers/http.js';
+import { callTool, post } from '../helpers/http.js';
 import {
   accessRequest,
   ANSWERS,
@@ -40,28 +40,8 @@ beforeAll(async () => {
 
 /** The names of the tools that a token lists, or the status. */
 async function tools(token: string, path = '/mcp'): Promise<string[] | number> {
-  const answer = await send(`${stage.base}${path}`, {
-    method: 'POST',
-    headers: {
-      authorization: `Bearer ${token}`,
-      'content-type': 'application/json',
-      accept: 'application/json, text/event-stream',
-      'mcp-protocol-version': '2026-07-28',
-      'mcp-method': 'tools/list',
-    },
-    body: JSON.stringify({
-      jsonrpc: '2.0',
-      id: 1,
-      method: 'tools/list',
-      params: {
-        _meta: {
-          'io.modelcontextprotocol/protocolVersion': '2026-07-28',
-          'io.modelcontextprotocol/clientInfo': { name: 't', version: '1' },
-          'io.modelcontextprotocol/clientCapabilities': {},
-        },
-      },
-    }),
-  });
+  const body = { jsonrpc: '2.0', id: 1, method: 'tools/list' } as const;
+  const answer = await post(`${stage.base}${path}`, body, { authorization: `Bearer ${token}` });
   if (answer.status !== 200) return answer.status;
   return answer
     .json<{ result: { tools: { name: string }[] } }>()
@@ -211,10 +191,7 @@ it('revokes', async () => {
 
 it('a call with a token reaches the server', async () => {
   const { tokens } = await signedIn(stage.base, { more: { resource: `${stage.base}/servers/one/mcp` } });
-  const answer = await send(`${stage.base}/servers/one/mcp`, {
-    method: 'POST',
-    headers: { authorization: `Bearer ${tokens.access_token}`, 'content-type': 'application/json' },
-    body: callBody('look', {}, 1),
-  });
-  expect(answer.status).toBe(200);
+  const headers = { authorization: `Bearer ${tokens.access_token}` };
+  const answer = await callTool(`${stage.base}/servers/one/mcp`, 'look', {}, headers);
+  expect(answer).toMatchObject({ result: { content: [{ type: 'text' }] } });
 });

@@ -51,6 +51,7 @@ async function start() {
     gate: gate as Gate,
     admin: {} as Admin,
     api: { enabled: false, find: () => Promise.reject(new Error('unused')), authenticate: () => undefined },
+    signIn: { isOn: false, prefix: '', server: () => undefined, address: () => '' },
     logins: {
       finish: () => Promise.reject(new Error('unused')),
       page: () => Promise.resolve(undefined),

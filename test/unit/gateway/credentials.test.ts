@@ -39,6 +39,7 @@ function credentialsOf(config: () => Config) {
     isListening: () => true,
     permits: () => true,
     shownBy: () => undefined,
+    idTokenOf: () => Promise.resolve(undefined),
   });
   atEnd(() => {
     credentials.close();
