@@ -57,19 +57,16 @@ export class GatewaySignIn implements OwnIssuer, SignInDoor {
     if (!this.isOn) return undefined;
     return (this.#server ??= this.#create().catch((error: unknown) => {
       this.#server = undefined;
+      this.#deps.log.error('nobody can sign in: the state cannot be used', {
+        error: (error as Error).message,
+      });
       throw error;
     }));
   }
 
   /** Reads what is stored, before the first request is served. Never rejects. */
   async start(): Promise<void> {
-    try {
-      await this.server();
-    } catch (error) {
-      this.#deps.log.error('nobody can sign in: the state cannot be used', {
-        error: (error as Error).message,
-      });
-    }
+    await this.server()?.catch(() => undefined);
   }
 
   /** Another configuration is in force. */
