@@ -49,7 +49,7 @@ const FORBIDDEN: ReadonlySet<string> = new Set([
 ]);
 
 /** Whether a scheme such as `javascript:` is never allowed in a redirect URI, whatever the configuration says. */
-export function isForbiddenScheme(scheme: string): boolean {
+function isForbiddenScheme(scheme: string): boolean {
   return FORBIDDEN.has(scheme.toLowerCase());
 }
 

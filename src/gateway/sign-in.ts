@@ -1,7 +1,7 @@
 /** Signing people in at the gateway itself (`mcp.auth.login`). The authorization server is loaded when the configuration asks for one. */
 import type { AuthorizationServer } from '../authorization-server/server.js';
 import type { Settings } from '../authorization-server/settings.js';
-import { groupsNamed, issuerOfGateway, principalPrefix, scopesNamed } from '../config/login.js';
+import { groupsNamed, issuerOfGateway, principalPrefix, scopesNamed } from '../config/index.js';
 import type { Config } from '../config/types.js';
 import type { SignInDoor } from '../downstream/http/sign-in.js';
 import type { Logger } from '../observe/log.js';
