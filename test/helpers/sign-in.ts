@@ -31,6 +31,8 @@ export interface StageOptions {
   /** Further members of `mcp.auth`. */
   readonly auth?: object;
   readonly accounts?: OidcSignIn['accounts'];
+  /** Claims are not in the ID token. */
+  readonly userinfoOnly?: boolean;
 }
 
 /** Everybody signs in as `ada` unless a browser says another name. */
@@ -39,12 +41,14 @@ export async function stageSignIn({
   config,
   auth,
   accounts,
+  userinfoOnly = false,
 }: StageOptions = {}): Promise<SignInStage> {
   const port = await freePort();
   const base = `http://127.0.0.1:${port}`;
   const oidc = await startOidc({
     signIn: {
       redirect_uris: [`${base}/oauth/callback`],
+      userinfoOnly,
       accounts: accounts ?? { ada: { groups: ['dev'], preferred_username: 'Ada' } },
     },
   });
