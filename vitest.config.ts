@@ -35,7 +35,8 @@ if (CHROMIUM === undefined) {
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
-    exclude: CHROMIUM === undefined ? ['test/console/**', 'test/integration/sign-in-clients.test.ts'] : [],
+    exclude:
+      CHROMIUM === undefined ? ['test/console/**', 'test/integration/sign-in-{browser,clients}.test.ts'] : [],
     globalSetup: ['test/helpers/wire-global.ts'],
     setupFiles: ['test/helpers/wire-setup.ts'],
     // A safety net. No test measures time, so a busy machine only makes them slower.
