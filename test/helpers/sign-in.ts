@@ -32,6 +32,7 @@ export interface StageOptions {
   /** Further members of `mcp.auth`. */
   readonly auth?: object;
   readonly accounts?: OidcSignIn['accounts'];
+  readonly env?: NodeJS.ProcessEnv;
 }
 
 /** Everybody signs in as `ada` unless a browser says another name. */
@@ -40,6 +41,7 @@ export async function stageSignIn({
   config,
   auth,
   accounts,
+  env,
 }: StageOptions = {}): Promise<SignInStage> {
   const port = await freePort();
   const base = `http://127.0.0.1:${port}`;
@@ -73,7 +75,7 @@ export async function stageSignIn({
       },
     },
   };
-  const running = await startGateway(whole, { port, wait: [] });
+  const running = await startGateway(whole, { port, wait: [], ...(env && { env }) });
   // With a policy, `/health` names no servers.
   await until(() => running.gateway.health().servers.every(({ connected }) => connected), 'the server');
   return { oidc, upstream, running, base, config: whole };
@@ -91,6 +93,17 @@ export async function registerClient(base: string, redirectUri = ANSWERS): Promi
     body: JSON.stringify({ client_name: 'Test app', redirect_uris: [redirectUri] }),
   });
   return { id: ((await answer.json()) as { client_id: string }).client_id, redirectUri };
+}
+
+/** The console of the gateway: its tokens are for what is below `/-/`. */
+export function consoleClient(base: string): {
+  readonly client: TestClient;
+  readonly more: Record<string, string>;
+} {
+  return {
+    client: { id: 'console', redirectUri: `${base}/-/signed-in` },
+    more: { resource: `${base}/-/` },
+  };
 }
 
 /** A request of a client, and what belongs to it. */
