@@ -225,8 +225,8 @@ module.exports = {
     keptIn(
       'jose',
       package_('jose'),
-      '^src/auth/(issuer|jwt)\\.ts$',
-      'Only tokens of issuers are verified, and only with issuers is it loaded.',
+      '^src/auth/(issuer|jwt)\\.ts$|^src/authorization-server/signing-keys\\.ts$',
+      'Tokens of issuers are verified, those of the gateway signed; only with one of them is it loaded.',
     ),
     keptIn('yaml', package_('yaml'), '^src/config/', 'Only the configuration is YAML.'),
     keptIn(

@@ -186,20 +186,8 @@ export class GatewayCore {
       idTokenOf: (grant) => this.#signIn.idToken(grant),
     });
     this.#links = new Links({
-      ...{
-        pins,
-        log,
-        stats,
-        boundary,
-        wheel,
-        budget,
-        readiness,
-        questions,
-        streams,
-        tasks,
-        given,
-        listeners,
-      },
+      ...{ pins, log, stats, boundary, wheel, budget, readiness, questions, streams, tasks, given },
+      listeners,
       credentials: this.#credentials,
       config: () => this.#config,
       access: () => this.#runtime.access,

@@ -27,6 +27,7 @@ export const PAGES = {
     problem(429, `Too many sign-ins. Wait ${seconds} ${seconds === 1 ? 'second' : 'seconds'}.`, {
       retryAfter: seconds,
     }),
+  notNow: () => problem(503, 'This does not work now. Try again later.', { retryAfter: 5 }),
   away: (host: string) => problem(503, `${host} does not answer.`, { retryAfter: 5 }),
   /** An error that belongs to the application, whose address nobody has named here. */
   withLink: (text: string, back: NonNullable<ProblemPage['back']>) => problem(400, text, { back }),

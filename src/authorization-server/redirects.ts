@@ -2,6 +2,7 @@
  * Which redirect URIs the authorization server sends codes to. A URI has to be written as `URL` writes it: parsers drop tabs, lower the case
  * and map full-width characters, so that a URI in another spelling could pass a check and then lead elsewhere.
  */
+import { isForbiddenScheme } from '../config/index.js';
 import { isIPv6 } from 'node:net';
 import { compileGlob, type Glob } from '../lib/glob.js';
 
@@ -15,43 +16,6 @@ const LOOPBACK_HOSTS: readonly string[] = ['127.0.0.1', '[::1]', 'localhost'];
 const LOOPBACK = /^http:\/\/(127\.0\.0\.1|\[::1\]|localhost)(?::\d{1,5})?(|[/?].*)$/;
 /** The schemes that `*` stands for, beside https and loopback: known clients. */
 const KNOWN_SCHEMES: readonly string[] = ['cursor:', 'vscode:', 'vscode-insiders:', 'windsurf:'];
-
-/** What browsers interpret themselves, or what opens something else than an application of its own. */
-const FORBIDDEN: ReadonlySet<string> = new Set([
-  'about:',
-  'blob:',
-  'chrome:',
-  'data:',
-  'edge:',
-  'feed:',
-  'file:',
-  'filesystem:',
-  'ftp:',
-  'intent:',
-  'jar:',
-  'javascript:',
-  'jscript:',
-  'livescript:',
-  'mailto:',
-  'mhtml:',
-  'ms-msdt:',
-  'res:',
-  'resource:',
-  'search-ms:',
-  'shell:',
-  'sms:',
-  'tel:',
-  'vbs:',
-  'vbscript:',
-  'view-source:',
-  'ws:',
-  'wss:',
-]);
-
-/** Whether a scheme such as `javascript:` is never allowed in a redirect URI, whatever the configuration says. */
-export function isForbiddenScheme(scheme: string): boolean {
-  return FORBIDDEN.has(scheme.toLowerCase());
-}
 
 /** Whether a URL has a host in the one spelling that is accepted. */
 export function hasPlainHost({ hostname }: URL): boolean {
@@ -76,7 +40,7 @@ export function formProblem(uri: string): string | undefined {
   if (!URL.canParse(uri)) return 'is not a URI';
   const url = new URL(uri);
   if (url.username !== '' || url.password !== '') return 'has a user or a password';
-  if (FORBIDDEN.has(url.protocol)) return `has the scheme ${url.protocol}, which is never allowed`;
+  if (isForbiddenScheme(url.protocol)) return `has the scheme ${url.protocol}, which is never allowed`;
   if (!isNormal(uri, url)) return `is not in its normal form: ${url.href.slice(0, MOST_CHARS)}`;
   if (url.protocol === 'https:') return hasPlainHost(url) ? undefined : 'does not have the name of a host';
   if (url.protocol === 'http:')

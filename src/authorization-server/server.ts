@@ -231,7 +231,11 @@ export class AuthorizationServer implements OwnIssuer, SignInServer {
 
   revoke(form: URLSearchParams, authorization: string | undefined, sender: Sender): Promise<JsonAnswer> {
     return this.#program('revoke', sender, async () => {
-      await this.#tokens.revoke(form, authorization);
+      if (this.#failures.wait(sender.address) > 0)
+        throw new OAuthProblem('temporarily_unavailable', 'too many tokens that are none', { isGuess: true });
+      const isKnown = await this.#tokens.revoke(form, authorization);
+      // RFC 7009, 2.2: that is no error. But a signature was verified for it.
+      if (!isKnown) this.#failures.add(sender.address);
       return { status: 200 };
     });
   }
@@ -306,7 +310,13 @@ export class AuthorizationServer implements OwnIssuer, SignInServer {
       return PAGES.tooMany(wait);
     }
     this.#views.add(sender.address);
-    return work(AbortSignal.timeout(REQUEST_MS));
+    try {
+      return await work(AbortSignal.timeout(REQUEST_MS));
+    } catch (error) {
+      if (!isPassing(error)) throw error;
+      this.#failedNow(error);
+      return PAGES.notNow();
+    }
   }
 
   async #program(
@@ -317,6 +327,10 @@ export class AuthorizationServer implements OwnIssuer, SignInServer {
     try {
       return await work();
     } catch (error) {
+      if (isPassing(error)) {
+        this.#failedNow(error);
+        return refusal(new OAuthProblem('temporarily_unavailable', 'try again later', { retryAfter: 5 }));
+      }
       if (!(error instanceof OAuthProblem)) throw error;
       if (error.isGuess || error.code === 'invalid_client') {
         const wait = this.#failures.wait(address);
@@ -326,6 +340,10 @@ export class AuthorizationServer implements OwnIssuer, SignInServer {
       this.#refused(error.code, address);
       return refusal(error);
     }
+  }
+
+  #failedNow(error: Error): void {
+    this.#deps.log.error('a sign-in cannot go on now', { error: error.message });
   }
 
   #tooMany(route: 'register' | 'token' | 'revoke', wait: number): JsonAnswer {
@@ -362,6 +380,11 @@ export class AuthorizationServer implements OwnIssuer, SignInServer {
     if (refresh === undefined || provider !== providerOf(this.#settings)) return;
     await this.#provider.revoke(refresh, AbortSignal.timeout(REQUEST_MS));
   }
+}
+
+/** Whether it may work later: the state cannot be read or written, or something took too long. */
+function isPassing(error: unknown): error is Error {
+  return error instanceof Error && (error.name === 'StateError' || error.name === 'TimeoutError');
 }
 
 /** What the requests to the identity provider depend on. */

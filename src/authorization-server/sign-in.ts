@@ -17,7 +17,7 @@ import { asPrincipal, mergeClaims, missingClaims, personOf } from './people.js';
 import { OAuthProblem, type OAuthErrorCode } from './problem.js';
 import { ProviderProblem } from './provider-problem.js';
 import type { Answer, Provider } from './provider.js';
-import { matches, type Redirects } from './redirects.js';
+import { isLoopbackUri, matches, type Redirects } from './redirects.js';
 import { callbackUrl, consoleRedirect, CONSOLE_CLIENT, providerOf, type Settings } from './settings.js';
 
 export interface SignInDeps {
@@ -38,8 +38,6 @@ export interface SignInDeps {
   /** Somebody was refused. `reason`: for the log, where the result does not say it. */
   readonly refused: (result: SignInResult, address: string, reason?: string) => void;
 }
-
-const LOOPBACK = /^http:\/\/(?:127\.0\.0\.1|localhost|\[::1\])(?:[:/]|$)/;
 
 export class SignIn {
   readonly #deps: SignInDeps;
@@ -205,7 +203,7 @@ export class SignIn {
       clientHost: client.kind === 'console' ? new URL(settings().issuer).host : client.host,
       answerTo: hostOf(redirectUri),
       redirectUri,
-      warning: LOOPBACK.test(redirectUri)
+      warning: isLoopbackUri(redirectUri)
         ? 'loopback'
         : redirectUri.startsWith('https:') || client.kind === 'console'
           ? undefined
@@ -225,7 +223,7 @@ export class SignIn {
     });
     const { protocol, host, hostname } = new URL(redirectUri);
     const isNamed = protocol === 'https:' && this.#deps.redirects().namesHost(host);
-    if (isNamed || LOOPBACK.test(redirectUri)) return { location };
+    if (isNamed || isLoopbackUri(redirectUri)) return { location };
     return PAGES.withLink(`The request of the application is wrong: ${error.message}.`, {
       url: location,
       host: hostname === '' ? protocol : host,

@@ -50,18 +50,22 @@ export class TokenEndpoint {
     );
   }
 
-  /** Ends the grant of a token. A token of somebody else, or of another client, changes nothing. Rejects with an OAuthProblem. */
-  async revoke(form: URLSearchParams, authorization: string | undefined): Promise<void> {
+  /**
+   * Ends the grant of a token, unless it is that of another client. Returns whether it is a token of this gateway. Rejects with an
+   * OAuthProblem, or a StateError.
+   */
+  async revoke(form: URLSearchParams, authorization: string | undefined): Promise<boolean> {
     const token = once(form, 'token');
     if (token === undefined) throw new OAuthProblem('invalid_request', 'token is missing');
     const clientId = clientIdIn(form, authorization);
     const id = isRefreshToken(token)
       ? this.#deps.tickets.readRefreshToken(token)?.id
       : await this.#grantOf(token);
-    if (id === undefined) return;
+    if (id === undefined) return false;
     const record = await this.#deps.grants.get(id);
     if (record && (clientId === undefined || clientId === record.client.id))
       await this.#deps.grants.end(id, 'revoked');
+    return true;
   }
 
   async #grantOf(token: string): Promise<string | undefined> {

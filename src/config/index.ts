@@ -18,3 +18,4 @@ export { secretsIn, shownConfig } from './shown.js';
 export type { LoadedConfig } from './resolve.js';
 export type { ConfigInput } from './schema.js';
 export type * from './types.js';
+export { isForbiddenScheme } from './redirect-schemes.js';

@@ -3,6 +3,7 @@ import { isSecure } from './address.js';
 import { isMapping } from './client-files.js';
 import { readSecret, unset, type Values } from './expand.js';
 import { Findings, noSource, type Path } from './problems.js';
+import { isForbiddenScheme } from './redirect-schemes.js';
 import type { FileValues } from './schema.js';
 import type { AuthConfig, Config, LoginConfig, Who } from './types.js';
 
@@ -38,22 +39,6 @@ const PROTOCOL_PARAMETERS: ReadonlySet<string> = new Set([
 
 /** Claims that a person can change, or that another person can have later. */
 const UNSTABLE: ReadonlySet<string> = new Set(['email', 'preferred_username', 'upn']);
-
-/** Schemes that run code, read local files, or that are no application's. */
-const FORBIDDEN_SCHEMES: ReadonlySet<string> = new Set([
-  'javascript:',
-  'vbscript:',
-  'data:',
-  'file:',
-  'filesystem:',
-  'blob:',
-  'about:',
-  'view-source:',
-  'ws:',
-  'wss:',
-  'http:',
-  'https:',
-]);
 const SCHEME = /^[a-z][a-z0-9+.-]{0,63}:$/;
 const HOST_GLOB = /^(?:[a-z0-9_*?](?:[a-z0-9._*?-]{0,252})|\[[0-9a-f:.]{2,45}\])$/;
 /** Whether a condition reads something of the principal that may be its groups. */
@@ -240,7 +225,7 @@ function checkRedirect(entry: string, index: number, findings: Findings): void {
     findings.problems.push({ ...place, message, ...(fix !== undefined && { fix }) });
   };
   if (entry === '*' || entry === 'loopback') return;
-  if (FORBIDDEN_SCHEMES.has(entry))
+  if (isForbiddenScheme(entry) || /^https?:$/.test(entry))
     report(`'${entry}' is not allowed`, /^https?:$/.test(entry) ? 'a host, or loopback' : undefined);
   else if (!SCHEME.test(entry) && !HOST_GLOB.test(entry))
     report(

@@ -1,7 +1,7 @@
 /** Signing people in at the gateway itself (`mcp.auth.login`). The authorization server is loaded when the configuration asks for one. */
 import type { AuthorizationServer } from '../authorization-server/server.js';
 import type { Settings } from '../authorization-server/settings.js';
-import { groupsNamed, issuerOfGateway, principalPrefix, scopesNamed } from '../config/login.js';
+import { groupsNamed, issuerOfGateway, principalPrefix, scopesNamed } from '../config/index.js';
 import type { Config } from '../config/types.js';
 import type { SignInDoor } from '../downstream/http/sign-in.js';
 import type { Logger } from '../observe/log.js';
@@ -57,19 +57,16 @@ export class GatewaySignIn implements OwnIssuer, SignInDoor {
     if (!this.isOn) return undefined;
     return (this.#server ??= this.#create().catch((error: unknown) => {
       this.#server = undefined;
+      this.#deps.log.error('nobody can sign in: the state cannot be used', {
+        error: (error as Error).message,
+      });
       throw error;
     }));
   }
 
   /** Reads what is stored, before the first request is served. Never rejects. */
   async start(): Promise<void> {
-    try {
-      await this.server();
-    } catch (error) {
-      this.#deps.log.error('nobody can sign in: the state cannot be used', {
-        error: (error as Error).message,
-      });
-    }
+    await this.server()?.catch(() => undefined);
   }
 
   /** Another configuration is in force. */

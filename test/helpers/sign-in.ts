@@ -10,7 +10,6 @@ import { createBrowser, type Browser } from './login.js';
 import { freePort } from './port.js';
 import { until } from './wait.js';
 
-export const SECRET = 'secret-of-the-gateway';
 /** Where the answers of test clients go. */
 export const ANSWERS = 'https://app.example/callback';
 

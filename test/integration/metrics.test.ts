@@ -223,6 +223,12 @@ describe('after traffic of every kind', () => {
       'mcpstead_credentials',
       'mcpstead_oauth_refresh_total',
       'mcpstead_oauth_logins_total',
+      'mcpstead_login_total',
+      'mcpstead_login_refresh_total',
+      'mcpstead_login_clients_total',
+      'mcpstead_login_limited_total',
+      'mcpstead_login_grants',
+      'mcpstead_login_idp_seconds',
     ]);
     expect([...families.keys()].filter((name) => !known.has(name))).toEqual([]);
   });

@@ -1,12 +1,8 @@
 /** Redirect URIs: whatever is allowed is written as `URL` writes it, and has a scheme that the configuration names. */
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import {
-  isForbiddenScheme,
-  isWellFormed,
-  matches,
-  Redirects,
-} from '../../src/authorization-server/redirects.js';
+import { isWellFormed, matches, Redirects } from '../../src/authorization-server/redirects.js';
+import { isForbiddenScheme } from '../../src/config/redirect-schemes.js';
 
 const LISTS = [['*'], ['*', 'zed:', 'javascript:'], ['loopback', 'zed:'], ['*.example', 'http:'], []];
 const LOOPBACK = ['127.0.0.1', '[::1]', 'localhost'];

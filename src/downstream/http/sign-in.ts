@@ -173,10 +173,14 @@ export async function serveSignIn(
   let server: SignInServer | undefined;
   try {
     server = await door.server();
-  } catch (error) {
+  } catch {
+    // The log says why.
     return sendDocument(res, {
       status: 503,
-      body: { error: 'temporarily_unavailable', error_description: (error as Error).message },
+      body: {
+        error: 'temporarily_unavailable',
+        error_description: 'the state of the gateway cannot be used',
+      },
       headers: ['Retry-After', '5'],
     });
   }

@@ -147,14 +147,18 @@ describe('a token of the gateway', () => {
     });
   });
 
-  it('is never what a server is given in exchange', async () => {
+  it('is told from those of an issuer, which come first where a token is exchanged', async () => {
     const idp = createIssuer([other], LOGIN.issuer);
     const stage = await signing({ issuers: [issuerConfig({ issuer: LOGIN.issuer })] }, { fetch: idp.fetch });
     await stage.ask(await stage.own.sign(claims()));
-    expect(stage.auth.shownBy('corp:u1')).toBeUndefined();
+    expect(stage.auth.shownBy('corp:u1')).toMatchObject({ issuer: GATEWAY, grant: 'g1' });
     const its = await other.sign({ iss: LOGIN.issuer, aud: `${GATEWAY}/mcp`, sub: 'u1', exp: NOW + 60 });
     await stage.ask(its);
-    expect(stage.auth.shownBy('corp:u1')).toMatchObject({ token: its, issuer: LOGIN.issuer });
+    expect(stage.auth.shownBy('corp:u1')).toMatchObject({
+      token: its,
+      issuer: LOGIN.issuer,
+      grant: undefined,
+    });
   });
 });
 

@@ -1,12 +1,12 @@
 import { describe, expect, it } from 'vitest';
 import {
   formProblem,
-  isForbiddenScheme,
   isLoopbackUri,
   isWellFormed,
   matches,
   Redirects,
 } from '../../../src/authorization-server/redirects.js';
+import { isForbiddenScheme } from '../../../src/config/redirect-schemes.js';
 
 const ALL = new Redirects(['*']);
 

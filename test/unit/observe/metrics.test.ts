@@ -60,6 +60,12 @@ mcpstead_pins gauge
 mcpstead_credentials gauge
 mcpstead_oauth_refresh_total counter
 mcpstead_oauth_logins_total counter
+mcpstead_login_total counter
+mcpstead_login_refresh_total counter
+mcpstead_login_clients_total counter
+mcpstead_login_limited_total counter
+mcpstead_login_grants gauge
+mcpstead_login_idp_seconds histogram
 mcpstead_config_reloads_total counter result
 mcpstead_config_last_reload_timestamp_seconds gauge
 mcpstead_tls_expiry_timestamp_seconds gauge
