@@ -72,6 +72,13 @@ function Card({ row, again }: { row: Grant; again: () => void }): JSX.Element {
   const failure = useSignal<Failure | null>(null);
   const isAsked = useSignal(false);
   const isThisPage = ownGrant() === id;
+  const actions = useRef<HTMLDivElement>(null);
+  const isFirst = useRef(true);
+  // The button that had the focus is gone: the next one is that which changes nothing.
+  useEffect(() => {
+    if (!isFirst.current) [...(actions.current?.querySelectorAll('button') ?? [])].at(-1)?.focus();
+    isFirst.current = false;
+  }, [isAsked.value]);
   const end = (): void =>
     void ask(`grants/${encodeURIComponent(id)}`, { method: 'DELETE' }).then((result) => {
       isAsked.value = false;
@@ -79,7 +86,10 @@ function Card({ row, again }: { row: Grant; again: () => void }): JSX.Element {
       if (failure.value) return;
       announce(`Ended: ${name}, ${client}`);
       if (isThisPage) signOut('You have ended the sign-in of this page.');
-      else again();
+      else {
+        document.querySelector<HTMLElement>('main h1')?.focus();
+        again();
+      }
     });
   return (
     <li class="card" data-row tabIndex={-1}>
@@ -114,14 +124,19 @@ function Card({ row, again }: { row: Grant; again: () => void }): JSX.Element {
           <Age time={used} /> ago
         </dd>
       </dl>
-      <div class="actions">
+      <div class="actions" ref={actions}>
         {isAsked.value ? (
-          <Confirm
-            question={isThisPage ? 'This signs you out.' : 'The application has to ask for a sign-in again.'}
-            label={`End now: ${name}, ${client}`}
-            yes={end}
-            no={() => (isAsked.value = false)}
-          />
+          <span class="login" role="group" aria-label="End it?">
+            <span>
+              {isThisPage ? 'This signs you out here.' : 'The application has to ask for a sign-in again.'}
+            </span>{' '}
+            <Button kind="danger" label={`End now: ${name}, ${client}`} onClick={end}>
+              End now
+            </Button>{' '}
+            <Button kind="quiet" onClick={() => (isAsked.value = false)}>
+              Keep
+            </Button>
+          </span>
         ) : (
           <Button kind="danger" label={`End: ${name}, ${client}`} onClick={() => (isAsked.value = true)}>
             End
@@ -130,33 +145,6 @@ function Card({ row, again }: { row: Grant; again: () => void }): JSX.Element {
       </div>
       {failure.value ? <Problem failure={failure.value} /> : null}
     </li>
-  );
-}
-
-function Confirm({
-  question,
-  label,
-  yes,
-  no,
-}: {
-  question: string;
-  label: string;
-  yes: () => void;
-  no: () => void;
-}): JSX.Element {
-  const group = useRef<HTMLSpanElement>(null);
-  // The button that had the focus is gone.
-  useEffect(() => group.current?.querySelector('button')?.focus(), []);
-  return (
-    <span ref={group} class="login" role="group" aria-label={question}>
-      <span>{question}</span>{' '}
-      <Button kind="danger" label={label} onClick={yes}>
-        End now
-      </Button>{' '}
-      <Button kind="quiet" onClick={no}>
-        Keep
-      </Button>
-    </span>
   );
 }
 
