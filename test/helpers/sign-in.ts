@@ -31,6 +31,8 @@ export interface StageOptions {
   /** Further members of `mcp.auth`. */
   readonly auth?: object;
   readonly accounts?: OidcSignIn['accounts'];
+  /** Claims are not in the ID token. */
+  readonly userinfoOnly?: boolean;
   readonly publicUrl?: (port: number) => string;
   /** For `startGateway`. */
   readonly gateway?: Parameters<typeof startGateway>[1];
@@ -47,6 +49,7 @@ export async function prepareSignIn({
   config,
   auth,
   accounts,
+  userinfoOnly = false,
   publicUrl = (port) => `http://127.0.0.1:${port}`,
 }: StageOptions = {}): Promise<SignInParts> {
   const port = await freePort();
@@ -54,6 +57,7 @@ export async function prepareSignIn({
   const oidc = await startOidc({
     signIn: {
       redirect_uris: [`${base}/oauth/callback`],
+      userinfoOnly,
       accounts: accounts ?? { ada: { groups: ['dev'], preferred_username: 'Ada' } },
     },
   });
