@@ -106,7 +106,7 @@ export class TokenEndpoint {
 
   async #answer({ id, record, generation }: Renewed, scopes: readonly string[]): Promise<TokenAnswer> {
     const { keys, settings, tickets, now } = this.#deps;
-    const access = await accessToken(keys, settings(), { id, record }, scopes, now());
+    const access = accessToken(keys, settings(), { id, record }, scopes, now());
     return {
       access_token: access.token,
       token_type: 'Bearer',
