@@ -176,7 +176,7 @@ module.exports = {
         '^src/downstream/join\\.ts$',
         '^src/observe/audit/verify\\.ts$',
         // The types of the answers of the admin API.
-        '^src/admin/(login-)?schemas\\.ts$',
+        '^src/admin/((login|grant)-)?schemas\\.ts$',
         '^src/client/',
       ],
       'Commands use the library like any other program; connecting to a running gateway needs no library.',

@@ -21,6 +21,10 @@ A request shows \`Authorization: Bearer\` with one of these, in every auth mode 
   \`MCPSTEAD_CONSOLE_KEY_FILE\` sets it; replicas with one \`MCPSTEAD_STATE_KEY\` derive it from that.
 - **the credential of an operator or a viewer**, whom \`mcp.auth.admins\` and \`mcp.auth.viewers\` name; without \`admins\`, holders of
   \`MCPSTEAD_BEARER_TOKEN\` are operators.
+- **any other credential of the gateway**, on the routes that every principal has for itself.
+
+With \`mcp.auth.login\` the console signs people in itself; such a token is good below \`/-/\` alone, with the rights that \`admins\` and
+\`viewers\` give. The token of an application that somebody signed in for sees and ends its own sign-in (\`grants\`), whoever that is.
 
 Under \`mcp.auth.mode: none\` the API takes the console key alone. Wrong keys and tickets count against their address; beyond 20 the answer is 429.
 

@@ -240,10 +240,7 @@ export class GatewayCore {
       runtime: () => this.#runtime,
       links: () => this.#links,
       credentials: this.#credentials,
-      readiness,
-      stats,
-      build,
-      pins,
+      ...{ readiness, stats, build, pins, signIn: this.#signIn },
       measure: () => {
         stats.bufferedBytes = budget.used;
         stats.tlsExpires = this.#port.certificateExpires();

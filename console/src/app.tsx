@@ -19,6 +19,7 @@ import { Overview } from './screens/overview.js';
 import { Pins } from './screens/pins.js';
 import { ServerPage } from './screens/server.js';
 import { Servers } from './screens/servers.js';
+import { SignIns } from './screens/sign-ins.js';
 import { NoRole, SignIn } from './signin.js';
 import { announced } from './ui/announce.js';
 import { Button, Empty, Loading, Title } from './ui/basics.js';
@@ -43,6 +44,12 @@ const SCREENS: readonly Screen[] = [
     text: 'Connections',
     letter: 'm',
     shown: () => me.value?.has.connections === true,
+  },
+  {
+    id: 'sign-ins',
+    text: 'Sign-ins',
+    letter: 'i',
+    shown: () => me.value?.has.sign_ins === true,
   },
   { id: 'clients', text: 'Clients', letter: 'c', shown: always },
   { id: 'charts', text: 'Charts', letter: 'h', shown: always },
@@ -176,6 +183,8 @@ function Shown(): JSX.Element {
       return item === undefined ? <Activity /> : <CallPage key={item} id={item} />;
     case 'connections':
       return <Connections />;
+    case 'sign-ins':
+      return <SignIns />;
     case 'clients':
       return <Clients />;
     case 'config':

@@ -29,6 +29,8 @@ async function signIn(): Promise<Failure | null> {
   for (;;) {
     const failed = await readMe();
     if (!failed) break;
+    // Its sign-in has ended, which the page says.
+    if (key.value === null) return null;
     if (failed.status === 401 || failed.status === 403) {
       signOut(null);
       return failed;

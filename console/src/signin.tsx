@@ -1,9 +1,12 @@
-/** Signing in, by a key that is typed: a link of the command line brings a ticket instead. */
+/** Signing in: at the identity provider where the gateway signs people in, or by a key that is typed. A link of the command line brings a ticket. */
 import { signal, useSignal } from '@preact/signals';
 import type { JSX } from 'preact';
-import { refusal, setKey, signedOut, signOut, type Failure } from './data/api.js';
+import { useEffect } from 'preact/hooks';
+import { beginSignIn, issuerHere } from './data/account.js';
+import { ownGrant, refusal, setKey, signedOut, signOut, type Failure } from './data/api.js';
 import { isRoleless, readMe, start } from './data/live.js';
 import { OwnConnections } from './screens/connections.js';
+import { OwnSignIns } from './screens/sign-ins.js';
 import { Button, Command } from './ui/basics.js';
 
 /** What was refused is what was typed, not the ticket that the page was opened with. */
@@ -13,6 +16,9 @@ export function SignIn(): JSX.Element {
   const typed = useSignal('');
   const failed = refusal.value;
   const busy = useSignal(false);
+  const issuer = useSignal<string | null>(null);
+  useEffect(() => void issuerHere().then((found) => (issuer.value = found)), []);
+  const here = issuer.value;
   const enter = async (): Promise<void> => {
     const key = typed.value.trim();
     tried.value = true;
@@ -49,6 +55,13 @@ export function SignIn(): JSX.Element {
           {failed.action === null ? null : <p>{failed.action}</p>}
         </div>
       ) : null}
+      {here === null ? null : (
+        <p class="actions">
+          <Button kind="main" onClick={() => void beginSignIn(here)}>
+            Sign in with your account
+          </Button>
+        </p>
+      )}
       <p>
         On the machine of the gateway, this opens the page with a key:
         <br />
@@ -79,7 +92,7 @@ export function SignIn(): JSX.Element {
           </p>
         </div>
         <p class="actions">
-          <button type="submit" class="main" disabled={busy.value}>
+          <button type="submit" class={here === null ? 'main' : ''} disabled={busy.value}>
             Sign in
           </button>
         </p>
@@ -106,6 +119,7 @@ function wordOf({ status, code }: Failure, isTyped: boolean): string {
 
 /** Somebody whom the gateway knows, but who is neither operator nor viewer. */
 export function NoRole(): JSX.Element {
+  const isAccount = ownGrant() !== null;
   return (
     <main class="signin">
       <h1>mcpstead console</h1>
@@ -121,10 +135,11 @@ export function NoRole(): JSX.Element {
       </div>
       <p class="actions">
         <Button kind="main" onClick={() => signOut(null)}>
-          Use another key
+          {isAccount ? 'Sign out' : 'Use another key'}
         </Button>
       </p>
       <OwnConnections />
+      <OwnSignIns />
     </main>
   );
 }

@@ -11,6 +11,7 @@ import * as schemas from './schemas.js';
 import { counted, historyOf, listed, serverDetail, stderrOf } from './servers.js';
 import { sessionRows } from './sessions.js';
 import { ACTS } from './acts.js';
+import { GRANTS } from './grants.js';
 import { LOGINS } from './logins.js';
 
 /** How long a ticket of `POST ticket/new` is good. */
@@ -247,6 +248,7 @@ export function createRoutes(hub: EventHub | undefined): readonly RouteSpec[] {
     }),
     ...ACTS,
     ...LOGINS,
+    ...GRANTS,
   ];
   routes.push(
     route({

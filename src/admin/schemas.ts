@@ -262,6 +262,7 @@ export const Me = z.object({
     explain: z.boolean(),
     pins: z.boolean(),
     connections: z.boolean(),
+    sign_ins: z.boolean().meta({ description: 'whether people sign in at the gateway' }),
     edit: z.boolean(),
     logs: z.boolean(),
   }),

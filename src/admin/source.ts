@@ -3,6 +3,7 @@ import type { LoadedConfig } from '../config/index.js';
 import type { Config, DisabledServer, ServerConfig } from '../config/types.js';
 import type { GatewayStats } from '../observe/stats.js';
 import type { Caller, Denied, LinkAdmin, Principal, ServerLink, Shown, View } from '../protocol/ports.js';
+import type { GrantView } from '../protocol/authorization-server.js';
 import type { Connection, DeviceAttempt, LoginAttempt, LoginOffers, LoginState } from '../protocol/logins.js';
 import type { Logger } from '../observe/log.js';
 import type { Watch } from './calls.js';
@@ -105,6 +106,18 @@ export interface LoginLinks extends LoginOffers {
   ): Promise<{ readonly attempt: LoginAttempt; readonly cookie: string } | undefined>;
 }
 
+/** Sign-ins of people at the gateway itself (`mcp.auth.login`). */
+export interface SignInActions {
+  /** Whether people sign in here. */
+  readonly isOn: boolean;
+  /** Those of a principal; undefined: all. The last used first. Rejects if the state cannot be read. */
+  grants(principal?: string): Promise<readonly GrantView[]>;
+  /** Returns whether there was one. Rejects if the state cannot be changed. */
+  endGrant(id: string, why: 'operator' | 'revoked'): Promise<boolean>;
+  /** The id of a client. Rejects with an Error whose message says why there is none. */
+  printClient(name: string, uris: readonly string[]): Promise<string>;
+}
+
 /** What operators do. Each is recorded in the audit log by whoever calls it. */
 export interface Actions {
   /** New connections in place of those to a server. false: there is no such server. */
@@ -147,6 +160,7 @@ export interface ConfigFile {
 
 export interface AdminSource {
   readonly logins: LoginActions;
+  readonly signIns: SignInActions;
   /** undefined: the gateway is part of another program. */
   readonly file: ConfigFile | undefined;
   readonly build: { readonly version: string; readonly git_sha: string };

@@ -55,7 +55,10 @@ const ID = /^[\w-]{38}$/;
 
 /** The beginning of the ids of the grants of one person. */
 export function tagOf(provider: string, person: string): string {
-  return sha256(JSON.stringify([provider, person])).slice(0, TAG_CHARS);
+  // People write ids in command lines, where a leading dash makes an option.
+  return sha256(JSON.stringify([provider, person]))
+    .slice(0, TAG_CHARS)
+    .replace(/^-/, '_');
 }
 
 export function newGrantId(tag: string): string {

@@ -18,7 +18,7 @@ import { Grants, hostOf, type GrantEnd } from './grants.js';
 import { OAuthProblem } from './problem.js';
 import { PAGES } from './pages.js';
 import { Provider } from './provider.js';
-import type { GrantRecord, Records } from './records.js';
+import { isGrantId, type GrantRecord, type Records } from './records.js';
 import { Redirects } from './redirects.js';
 import { Seals } from './seals.js';
 import { consoleRedirect, CONSOLE_CLIENT, metadataOf, providerOf, type Settings } from './settings.js';
@@ -253,8 +253,8 @@ export class AuthorizationServer implements OwnIssuer, SignInServer {
   }
 
   /** Ends a grant. Returns whether there was one. */
-  endGrant(id: string, why: 'operator' | 'revoked'): Promise<boolean> {
-    return this.#grants.end(id, why);
+  async endGrant(id: string, why: 'operator' | 'revoked'): Promise<boolean> {
+    return isGrantId(id) && this.#grants.end(id, why);
   }
 
   /** The ID token of the last refresh of a grant; undefined: there is none that counts. */

@@ -261,6 +261,37 @@ export const TABLE: Readonly<Record<string, VerbRow | Rows>> = {
       load: async () => (await import('./verbs/keys.js')).hashKey,
     },
   },
+  grants: {
+    list: {
+      usage: '',
+      help: 'list who has signed in at the gateway, and for which client (mcp.auth.login)',
+      words: [0, 0],
+      values: ONLINE,
+      flags: JSON_FLAG,
+      load: async () => (await import('./verbs/grants.js')).listGrants,
+    },
+    end: {
+      usage: '[ID...]',
+      help: 'end sign-ins, with their tokens and what they have open',
+      words: [0, Infinity],
+      values: {
+        person: ['ID', 'all of a person: the id of the principal, such as login:ada'],
+        client: ['NAME', 'all of the clients with this name'],
+        ...ONLINE,
+      },
+      flags: { all: 'those of everybody', yes: 'do not ask before all end', ...JSON_FLAG },
+      completes: 'grant',
+      load: async () => (await import('./verbs/grants.js')).endGrants,
+    },
+    client: {
+      usage: 'NAME URI...',
+      help: 'print the id of a client that cannot register itself, for its settings',
+      words: [2, Infinity],
+      values: ONLINE,
+      flags: JSON_FLAG,
+      load: async () => (await import('./verbs/grants.js')).printClient,
+    },
+  },
   pins: {
     list: {
       usage: '[SERVER]',

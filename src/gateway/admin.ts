@@ -6,7 +6,7 @@ import type { Capture } from '../admin/capture.js';
 import { ConsoleKey } from '../admin/key.js';
 import type { LogRing } from '../admin/logs.js';
 import { SeriesRecorder, STEP_MS } from '../admin/series.js';
-import type { AdminSource, ServerFacts, SessionFacts } from '../admin/source.js';
+import type { AdminSource, ServerFacts, SessionFacts, SignInActions } from '../admin/source.js';
 import { ConsoleAuth } from '../auth/console.js';
 import { createPeer, type Peer } from '../auth/peer.js';
 import { isLoopback, secretsIn } from '../config/index.js';
@@ -39,6 +39,7 @@ export interface AdminDeps extends Omit<OperatorsDeps, 'troubles' | 'acted'> {
   /** What the file refers to. */
   readonly env: NodeJS.ProcessEnv;
   readonly credentials: GatewayCredentials;
+  readonly signIn: SignInActions;
   /** The file of the configuration; undefined: the gateway is part of another program. */
   readonly configFile: string | undefined;
 }
@@ -240,6 +241,7 @@ export class GatewayAdmin implements Api {
         },
       },
       logins: this.#deps.credentials,
+      signIns: this.#deps.signIn,
       state: () => readiness.state,
       config: () => this.#config,
       secrets: () => [...secretsIn(this.#config), ...(this.#key.made === undefined ? [] : [this.#key.made])],

@@ -40,6 +40,8 @@ export interface PageOptions extends BrowserContextOptions {
   readonly expected?: RegExp;
   /** Somebody logs in at an authorization server of this host, which has cookies. */
   readonly logsIn?: boolean;
+  /** Somebody goes to pages of other hosts, which are not judged. */
+  readonly leaves?: boolean;
 }
 
 /** Opens another page of a gateway in a browser of its own, which may go on to other hosts. */
@@ -62,7 +64,7 @@ export async function openPage(
 
 /** Opens the console of the gateway at `base` in a browser of its own. At its end it must have had no error. */
 export async function openConsole(base: string, options: PageOptions = {}): Promise<ConsolePage> {
-  const { key, at = '', expected, logsIn = false, ...context } = options;
+  const { key, at = '', expected, logsIn = false, leaves = false, ...context } = options;
   const made = await (await launched()).newContext({ locale: 'en-GB', ...context });
   const faults: string[] = [];
   const bodies = new Map<string, string>();
@@ -75,11 +77,16 @@ export async function openConsole(base: string, options: PageOptions = {}): Prom
   const page = await made.newPage();
   page.setDefaultTimeout(NET);
   page.on('console', (message) => {
+    // The page asks whether people sign in here: 404 where they do not.
+    const { url } = message.location();
+    if (url.endsWith('/.well-known/oauth-authorization-server')) return;
+    if (leaves && !(url.startsWith(`${origin}/`) && page.url().startsWith(`${origin}/`))) return;
     if (message.type() === 'error' || message.type() === 'warning') faults.push(message.text());
   });
   page.on('pageerror', (error) => faults.push(String(error)));
   page.on('request', (request) => {
     const url = request.url();
+    if (leaves && (request.isNavigationRequest() || !page.url().startsWith(`${origin}/`))) return;
     if (!url.startsWith(`${origin}/`) && !url.startsWith('data:')) faults.push(`a foreign request: ${url}`);
   });
   page.on('requestfinished', (request) => {

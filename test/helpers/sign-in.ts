@@ -122,6 +122,17 @@ export async function registerClient(base: string, redirectUri = ANSWERS): Promi
   return { id: ((await answer.json()) as { client_id: string }).client_id, redirectUri };
 }
 
+/** The console of the gateway: its tokens are for what is below `/-/`. */
+export function consoleClient(base: string): {
+  readonly client: TestClient;
+  readonly more: Record<string, string>;
+} {
+  return {
+    client: { id: 'console', redirectUri: `${base}/-/signed-in` },
+    more: { resource: `${base}/-/` },
+  };
+}
+
 /** A request of a client, and what belongs to it. */
 export function accessRequest(
   base: string,

@@ -1,9 +1,17 @@
-/** The admin API: requests with the key of this tab. The key stays in sessionStorage and is sent as a bearer token, never as a cookie. */
+/**
+ * The admin API: requests with the key of this tab, or the access token of its sign-in. Both stay in sessionStorage and are sent as a bearer
+ * token, never as a cookie.
+ */
 import { signal } from '@preact/signals';
 import type { Problem } from '../../../src/admin/schemas.js';
+import { grantOf, renewedTokens, revoke, storedTokens, storeTokens, type Tokens } from './account.js';
 
 const STORED = 'mcpstead.key';
 const TIMEOUT_MS = 30_000;
+/** Between tries to renew the access token. */
+const RETRY_MS = 15_000;
+/** Browsers take no longer timers. */
+const LONGEST_MS = 2_000_000_000;
 export const API = new URL('../api/v1/', location.href.replace(/[?#].*$/, '')).pathname;
 /** The MCP endpoint for the person who is signed in. */
 export const MCP_PATH = new URL('../mcp', location.href.replace(/[?#].*$/, '')).pathname;
@@ -23,12 +31,65 @@ export type Result<T> = { readonly ok: true; readonly value: T; readonly etag: s
 export const signedOut = signal<string | null>(null);
 /** Why signing in did not work. */
 export const refusal = signal<Failure | null>(null);
-export const key = signal<string | null>(sessionStorage.getItem(STORED));
+const typed = sessionStorage.getItem(STORED);
+/** Of the sign-in at the gateway; null: somebody shows a key. */
+let tokens: Tokens | null = typed === null ? storedTokens() : null;
+/** What requests show. */
+export const key = signal<string | null>(typed ?? tokens?.access ?? null);
+let timer: ReturnType<typeof setTimeout> | undefined;
+let renewing: Promise<'renewed' | 'ended' | 'away'> | undefined;
+expect(tokens);
 
 export function setKey(value: string | null): void {
   if (value === null) sessionStorage.removeItem(STORED);
   else sessionStorage.setItem(STORED, value);
+  use(null);
   key.value = value;
+}
+
+/** The id of the sign-in of this tab; null: it has a key. */
+export const ownGrant = (): string | null => (tokens ? grantOf(tokens) : null);
+
+function use(next: Tokens | null): void {
+  tokens = next;
+  storeTokens(next);
+  expect(next);
+}
+
+/** Renews the access token before its end, also while nothing is asked for. */
+function expect(next: Tokens | null, least = 0): void {
+  clearTimeout(timer);
+  if (!next) return;
+  const ms = Math.min(LONGEST_MS, Math.max(least, next.renew - Date.now()));
+  timer = setTimeout(() => void fresh(), ms);
+}
+
+/** Renews the access token if it is time. Never rejects. */
+export async function fresh(): Promise<void> {
+  if (tokens && Date.now() >= tokens.renew) await renew(tokens);
+}
+
+/** Joins a run. Never rejects. */
+function renew(before: Tokens): NonNullable<typeof renewing> {
+  renewing ??= renewedTokens(before)
+    .then((next) => {
+      // Somebody has signed out meanwhile.
+      if (tokens !== before) return 'ended';
+      if (next === 'away') expect(before, RETRY_MS);
+      if (next === 'ended') signOut('Your sign-in has ended.');
+      if (typeof next === 'string') return next;
+      use(next);
+      key.value = next.access;
+      return 'renewed';
+    })
+    .finally(() => (renewing = undefined));
+  return renewing;
+}
+
+/** What to do about a request that was refused with 401: `renewed`: send it again; `away`: nobody can tell now. */
+export async function refusedWith(used: string | null): Promise<'renewed' | 'ended' | 'away'> {
+  if (!tokens) return 'ended';
+  return key.value === used ? renew(tokens) : 'renewed';
 }
 
 export const authorization = (): Record<string, string> =>
@@ -72,24 +133,20 @@ interface Asked {
 }
 
 export async function ask<T>(path: string, asked: Asked = {}): Promise<Result<T>> {
+  await fresh();
   const late = AbortSignal.timeout(TIMEOUT_MS);
+  const signal = asked.signal ? AbortSignal.any([late, asked.signal]) : late;
+  const used = key.value;
   try {
-    const response = await fetch(path.startsWith('/') ? path : API + path, {
-      method: asked.method ?? 'GET',
-      headers: {
-        ...authorization(),
-        accept: 'application/json',
-        ...(asked.method === 'POST' ? { 'content-type': 'application/json' } : {}),
-        ...asked.headers,
-      },
-      ...(asked.method === 'POST' ? { body: JSON.stringify(asked.body ?? {}) } : {}),
-      signal: asked.signal ? AbortSignal.any([late, asked.signal]) : late,
-      credentials: asked.takesCookie === true ? 'same-origin' : 'omit',
-      cache: 'no-store',
-    });
+    let response = await send(path, asked, signal);
+    if (response.status === 401) {
+      const what = await refusedWith(used);
+      if (what === 'away') return failure(0, 'unreachable', 'The sign-in cannot be renewed now.');
+      if (what === 'renewed') response = await send(path, asked, signal);
+    }
     if (!response.ok) {
       const failed = await failureOf(response);
-      if (response.status === 401 && asked.probing !== true)
+      if (response.status === 401 && asked.probing !== true && key.value !== null)
         signOut('The gateway no longer accepts this key.');
       return failed;
     }
@@ -108,12 +165,30 @@ export async function ask<T>(path: string, asked: Asked = {}): Promise<Result<T>
   }
 }
 
+function send(path: string, asked: Asked, signal: AbortSignal): Promise<Response> {
+  return fetch(path.startsWith('/') ? path : API + path, {
+    method: asked.method ?? 'GET',
+    headers: {
+      ...authorization(),
+      accept: 'application/json',
+      ...(asked.method === 'POST' ? { 'content-type': 'application/json' } : {}),
+      ...asked.headers,
+    },
+    ...(asked.method === 'POST' ? { body: JSON.stringify(asked.body ?? {}) } : {}),
+    signal,
+    credentials: asked.takesCookie === true ? 'same-origin' : 'omit',
+    cache: 'no-store',
+  });
+}
+
 export const get = <T>(path: string, signal?: AbortSignal): Promise<Result<T>> =>
   ask<T>(path, signal ? { signal } : {});
 export const post = <T>(path: string, body?: unknown, headers?: Record<string, string>): Promise<Result<T>> =>
   ask<T>(path, { method: 'POST', body, ...(headers ? { headers } : {}) });
 
+/** `reason`: why the gateway ends it; null: the person does, so that a sign-in at the gateway ends there, too. */
 export function signOut(reason: string | null): void {
+  if (reason === null && tokens) revoke(tokens);
   setKey(null);
   signedOut.value = reason;
 }

@@ -10,9 +10,21 @@ import type {
   SessionRow,
   SnapshotEvent,
 } from '../../../src/admin/schemas.js';
+import type { GrantList } from '../../../src/admin/grant-schemas.js';
 import { SseReader } from '../../../src/client/sse.js';
 import { announce } from '../ui/announce.js';
-import { API, ask, authorization, get, failureOf, key, signOut, type Failure } from './api.js';
+import {
+  API,
+  ask,
+  authorization,
+  fresh,
+  get,
+  failureOf,
+  key,
+  refusedWith,
+  signOut,
+  type Failure,
+} from './api.js';
 
 const MAX_CALLS = 2_000;
 const MAX_LOGS = 1_000;
@@ -52,18 +64,23 @@ export const since = (time: string): number =>
 
 export const isOperator = (): boolean => me.value?.role === 'operator';
 
-/** Who is signed in has no role, but may log in to servers for himself. */
+/** Who is signed in has no role, but may log in to servers for himself, or sees his sign-ins. */
 export const isRoleless = signal(false);
 
-async function hasConnections(): Promise<boolean> {
-  const result = await ask<{ connections: readonly unknown[] }>('connections', { probing: true });
-  return result.ok && result.value.connections.length > 0;
+async function hasOwn(): Promise<boolean> {
+  const [logins, signIns] = await Promise.all([
+    ask<{ connections: readonly unknown[] }>('connections', { probing: true }),
+    ask<GrantList>('grants', { probing: true }),
+  ]);
+  return (
+    (logins.ok && logins.value.connections.length > 0) || (signIns.ok && signIns.value.grants.length > 0)
+  );
 }
 
 /** Reads who is signed in. */
 export async function readMe(): Promise<Failure | null> {
   const result = await ask<Me>('me', { probing: true });
-  isRoleless.value = !result.ok && result.status === 403 && (await hasConnections());
+  isRoleless.value = !result.ok && result.status === 403 && (await hasOwn());
   if (!result.ok) return isRoleless.value ? null : result;
   ahead.value = Date.parse(result.value.now) - Date.now();
   me.value = result.value;
@@ -88,13 +105,15 @@ async function run(signal: AbortSignal): Promise<void> {
   let delay = FIRST_RETRY_MS;
   let build = me.value?.git_sha;
   while (!signal.aborted) {
+    await fresh();
+    const used = key.value;
     const failed = await once(signal, () => (delay = FIRST_RETRY_MS));
     if (signal.aborted) return;
     streamError.value = failed;
     if (connection.value === 'live') announce('Connection to the gateway lost');
     connection.value = 'lost';
-    if (failed?.status === 401) {
-      signOut('The gateway no longer accepts this key.');
+    if (failed?.status === 401 && (await refusedWith(used)) === 'ended') {
+      if (key.value !== null) signOut('The gateway no longer accepts this key.');
       return;
     }
     await new Promise((resolve) => setTimeout(resolve, delay * (0.75 + Math.random() / 2)));
@@ -251,4 +270,6 @@ export function forget(): void {
 
 key.subscribe((value) => {
   if (value === null) forget();
+  // The stream would end with the access token that it was opened with.
+  else if (controller) start();
 });

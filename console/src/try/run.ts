@@ -10,7 +10,7 @@ import {
   type Reply,
 } from '../../../src/client/index.js';
 import type { WireMessage } from '../../../src/client/types.js';
-import { authorization, MCP_PATH } from '../data/api.js';
+import { authorization, fresh, MCP_PATH } from '../data/api.js';
 import { me } from '../data/live.js';
 import { announce } from '../ui/announce.js';
 
@@ -96,6 +96,7 @@ export class Run {
         }),
       ...('schema' in asked ? { schema: asked.schema } : {}),
     };
+    await fresh();
     const outcome =
       asked.method === 'resources/read'
         ? await client.read(asked.name, options)

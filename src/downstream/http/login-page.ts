@@ -1,5 +1,6 @@
 /** The page of a link to a login: what the login is for, and the button that goes on with it, or the field for a key. */
 import { markup, type Page } from './page.js';
+import { SIGN_IN_SCRIPT } from './signed-in.js';
 
 /** What the page shows. All of it may come from servers. */
 export interface LoginPage {
@@ -23,8 +24,13 @@ export interface LoginPage {
 
 /** Goes on with the login. The credential is in the field alone, until it is sent. */
 const SCRIPT = `'use strict';
+${SIGN_IN_SCRIPT}
 const form = document.querySelector('form');
-const button = document.querySelector('button');
+const button = document.querySelector('button[type=submit]');
+const other = document.querySelector('#sign-in');
+const signed = document.querySelector('#signed-in');
+const asked = document.querySelector('#asked');
+let isRefused = false;
 const field = document.querySelector('#key');
 const secret = document.querySelector('#secret');
 const said = document.querySelector('[role=alert]');
@@ -38,7 +44,9 @@ async function begin() {
   const headers = { 'content-type': 'application/json' };
   const key = field ? field.value.trim() : '';
   if (/[^\\x21-\\x7e]/.test(key)) throw new Error('A credential has only letters, digits and signs of ASCII, without spaces.');
-  if (key !== '') headers.authorization = 'Bearer ' + key;
+  const own = key === '' ? session() : null;
+  if (own) headers.authorization = 'Bearer ' + own.access;
+  else if (key !== '') headers.authorization = 'Bearer ' + key;
   const body = {};
   if (secret) {
     body.key = secret.value.trim();
@@ -47,7 +55,16 @@ async function begin() {
   const path = '../api/v1/logins/' + location.pathname.split('/').pop();
   const answer = await fetch(path, { method: 'POST', headers, body: JSON.stringify(body), cache: 'no-store', redirect: 'error' });
   const told = await answer.json();
-  if (!answer.ok) throw new Error(WORDS[answer.status] || told.detail);
+  if (!answer.ok) {
+    if (own && (answer.status === 401 || answer.status === 404)) {
+      isRefused = true;
+      if (own.isForLink) leave(own);
+      show();
+    }
+    if (own && answer.status === 401) throw new Error('Your sign-in has ended: sign in again.');
+    throw new Error(WORDS[answer.status] || told.detail);
+  }
+  if (own && own.isForLink) leave(own);
   if (secret) {
     secret.value = '';
     if (field) field.value = '';
@@ -60,21 +77,42 @@ async function begin() {
   if (field) field.value = '';
   location.assign(url.href);
 }
-form.addEventListener('submit', (event) => {
-  event.preventDefault();
+/** The tokens of the sign-in, as long as they are of use. */
+function session() {
+  return other && !isRefused ? tokens() : null;
+}
+function show() {
+  if (!other) return;
+  const isSignedIn = session() !== null;
+  signed.hidden = !isSignedIn;
+  other.hidden = asked.hidden = isSignedIn;
+}
+/** Ends a sign-in that was for this link alone. */
+function leave({ refresh }) {
+  sessionStorage.removeItem('mcpstead.tokens');
+  const body = new URLSearchParams({ token: refresh, client_id: 'console' });
+  fetch(base + 'oauth/revoke', { method: 'POST', body, credentials: 'omit', keepalive: true }).catch(() => undefined);
+}
+function run(work) {
   button.disabled = true;
   said.textContent = '';
-  begin().catch((error) => {
+  work.catch((error) => {
     button.disabled = false;
     said.textContent = error instanceof TypeError ? 'The gateway cannot be reached.' : error.message;
   });
+}
+form.addEventListener('submit', (event) => {
+  event.preventDefault();
+  run(begin());
 });
+if (other) other.addEventListener('click', () => run(signIn('login/' + location.pathname.split('/').pop())));
 addEventListener('pageshow', () => {
   button.disabled = false;
+  show();
 });`;
 
-/** `page`: undefined: there is no such link. */
-export function loginPage(page: LoginPage | undefined): Page {
+/** `page`: undefined: there is no such link. `signsIn`: people may sign in at the gateway instead of showing a credential. */
+export function loginPage(page: LoginPage | undefined, signsIn = false): Page {
   if (!page)
     return {
       status: 404,
@@ -115,8 +153,12 @@ export function loginPage(page: LoginPage | undefined): Page {
       facts(page),
       markup`<form method="post">
         ${page.takesKey ? keyField(page.server) : []}${
-          page.by === undefined ? [] : credentialField(page.by)
-        }<button type="submit">${page.takesKey ? 'Save the key' : 'Continue'}</button>
+          page.by === undefined ? [] : credentialField(page.by, signsIn)
+        }<button type="submit">${page.takesKey ? 'Save the key' : 'Continue'}</button>${
+          page.by === undefined || !signsIn
+            ? []
+            : markup`<button type="button" id="sign-in" class="second">Sign in</button>`
+        }
         <p role="alert" dir="auto"></p>
       </form>`,
       markup`<noscript><p>This page needs JavaScript. Without it, run ${command}.</p></noscript>`,
@@ -187,8 +229,11 @@ function keyField(server: string): ReturnType<typeof markup> {
     /><small id="what">As the server, or the service behind it, has given it to you.</small>`;
 }
 
-function credentialField(by: string): ReturnType<typeof markup> {
-  return markup`<label for="key">Your key or token for this gateway</label
+function credentialField(by: string, signsIn: boolean): ReturnType<typeof markup> {
+  return markup`${
+    signsIn ? markup`<p id="signed-in" hidden>You are signed in at this gateway.</p>` : []
+  }<div id="asked">
+    <label for="key">Your key or token for this gateway</label
     ><input
       id="key"
       type="password"
@@ -198,8 +243,9 @@ function credentialField(by: string): ReturnType<typeof markup> {
       aria-describedby="why"
     /><small id="why"
       >The link was given to <bdi>${by}</bdi>, and works with the credential of <bdi>${by}</bdi> alone. It is
-      not stored.</small
-    >`;
+      not stored.${signsIn ? ' Without one, sign in.' : ''}</small
+    >
+  </div>`;
 }
 
 /** A name as one word of a command line. */

@@ -70,14 +70,15 @@ export function serveDone({
   sendPage(req, res, loggedInPage());
 }
 
-/** Answers with the page of a link. */
+/** Answers with the page of a link. `signsIn`: people may show who they are by signing in at the gateway. */
 export async function serveLogin(
   pages: LoginPages,
+  signsIn: boolean,
   { req, res, path }: { readonly req: IncomingMessage; readonly res: ServerResponse; readonly path: string },
 ): Promise<void> {
   if (req.method !== 'GET' && req.method !== 'HEAD') return notGet(res);
   const page = await pages.page(path.slice(LOGIN_PATH.length));
-  if (!res.destroyed) sendPage(req, res, loginPage(page));
+  if (!res.destroyed) sendPage(req, res, loginPage(page, signsIn));
 }
 
 export async function serveClientDocument(

@@ -31,6 +31,7 @@ import {
 import { createMcp } from './mcp.js';
 import { sendError } from './respond.js';
 import type { SignInDoor } from './sign-in.js';
+import { serveSignedIn, SIGNED_IN_PATH } from './signed-in.js';
 import { createSse2024, type Sse2024Deps } from './sse-2024.js';
 
 /** The ports: that for clients, and that for operators (`admin.port`), if there is one. */
@@ -294,7 +295,16 @@ export function createRoutes(deps: RoutesDeps): Routes {
       page: true,
       admits: 'open',
       place,
-      serve: (request) => serveLogin(deps.logins, request),
+      serve: (request) => serveLogin(deps.logins, deps.signIn.isOn, request),
+    },
+    {
+      path: SIGNED_IN_PATH,
+      on: 'main',
+      page: true,
+      admits: 'depends',
+      place,
+      admitsFor: ({ path }) => (deps.signIn.isOn ? 'open' : nothingAt(path)),
+      serve: serveSignedIn,
     },
     {
       path: CLIENT_PATH,

@@ -2,12 +2,15 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import Ajv2020 from 'ajv/dist/2020.js';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { startOidc } from '../../fixtures/servers/oidc.mjs';
 import { startAdmin, withAdmin, type AdminGateway } from '../../helpers/admin.js';
 import { atEnd } from '../../helpers/cleanup.js';
 import { createGateway } from '../../../src/index.js';
 import { loadConfig } from '../../../src/config/index.js';
 import { createConsoleKey } from '../../../src/lib/console-key.js';
 import { callTool, openSession, send } from '../../helpers/http.js';
+import { freePort } from '../../helpers/port.js';
+import { signedIn } from '../../helpers/sign-in.js';
 import { scratchFolder } from '../../helpers/state.js';
 import { bothStdio, everythingStdio, scriptedStdio } from '../../helpers/upstreams.js';
 import { until } from '../../helpers/wait.js';
@@ -22,6 +25,8 @@ const document = JSON.parse(readFileSync(new URL('../../../docs/openapi.json', i
 
 const ajv = new Ajv2020.default({ strict: false, allErrors: true });
 ajv.addSchema({ $id: 'doc', components: document.components });
+
+const tokensOf = ({ access_token, refresh_token }: typeof signIn): string[] => [access_token, refresh_token];
 
 function check(schema: object, value: unknown, what: string): void {
   const resolved = JSON.parse(
@@ -44,20 +49,34 @@ const SECRETS = {
 
 let gateway: AdminGateway;
 let session: string;
+let signIn: { readonly access_token: string; readonly refresh_token: string };
 const ids = { server: 'all', name: 'all__echo', id: '' };
 
 beforeAll(async () => {
   const dir = scratchFolder();
   const path = `${dir}/config.yaml`;
   const everything = everythingStdio('all');
+  const free = await freePort();
+  const base = `http://127.0.0.1:${free}`;
+  const oidc = await startOidc({
+    signIn: { redirect_uris: [`${base}/oauth/callback`], accounts: { ada: {} } },
+  });
+  atEnd(() => {
+    oidc.close();
+  });
   writeFileSync(
     path,
     `# the secret was ${SECRETS.COMMENT}
 host: 127.0.0.1
-port: 0
+port: ${free}
+http: {public_url: '${base}'}
 state: {dir: ${dir}/state}
 console: {edit: true}
-mcp: {auth: {mode: bearer, viewers: [{ids: ['key:eyes']}]}}
+mcp:
+  auth:
+    mode: bearer
+    viewers: [{ids: ['key:eyes']}]
+    login: {issuer: '${oidc.issuer}', client_id: gw, params: {prompt: consent}}
 logging: {level: debug}
 servers:
   - ${JSON.stringify({ ...everything, env: { API_KEY: '${CHILD}', PLAIN: SECRETS.LITERAL } })}
@@ -83,13 +102,13 @@ servers:
   atEnd(() => {
     made.destroy();
   });
-  const { port } = await made.listen();
-  const base = `http://127.0.0.1:${port}`;
+  await made.listen();
   gateway = withAdmin({ gateway: made, base, url: `${base}/mcp` } as never, key);
   await until(async () => {
     const { servers } = await gateway.get<{ servers: { word: string }[] }>('servers');
     return servers.filter(({ word }) => word === 'up').length === 3;
   }, 'three servers');
+  signIn = (await signedIn(base)).tokens;
   const watched = await gateway.watch(['calls', 'sessions']);
   await watched.event('calls');
   const headers = await openSession(gateway.url, {
@@ -117,7 +136,7 @@ describe('every GET route', () => {
       const answer = await send(gateway.base + full + query, undefined, { headers: gateway.auth });
       expect(answer.status, answer.text).toBe(200);
       check(responses['200']?.content['application/json']?.schema ?? {}, answer.json(), path);
-      for (const secret of [...Object.values(SECRETS), gateway.key, session, 'hunter2'])
+      for (const secret of [...Object.values(SECRETS), gateway.key, session, 'hunter2', ...tokensOf(signIn)])
         expect(answer.text.includes(secret), `${secret} in ${path}`).toBe(false);
     }
   });
@@ -161,7 +180,7 @@ describe('the configuration', () => {
     expect(checked.diff).toContain('+startup: {parallel: 2}');
     expect(checked.effects).toMatchObject({ added: [], removed: [], restarted: [] });
     const broken = (
-      await gateway.post('config/check', { text: text.replace('port: 0', 'port: many') })
+      await gateway.post('config/check', { text: text.replace(/^port: \d+/m, 'port: many') })
     ).json<{ problems: { line: number }[] }>();
     expect(broken.problems).toMatchObject([{ path: 'port', line: 3 }]);
     const moved = await gateway.post('config/check', {
