@@ -56,9 +56,9 @@ export function readAccessRequest(
   rules: RequestRules,
   isConsole: boolean,
 ): AccessRequest {
-  for (const name of new Set(parameters.keys()))
-    if (name !== 'resource' && parameters.getAll(name).length > 1)
-      throw new OAuthProblem('invalid_request', 'a parameter is there twice');
+  const names = [...parameters.keys()].filter((name) => name !== 'resource');
+  if (new Set(names).size < names.length)
+    throw new OAuthProblem('invalid_request', 'a parameter is there twice');
   const state = once(parameters, 'state');
   if (state !== undefined && !isState(state))
     throw new OAuthProblem('invalid_request', `state is longer than ${MOST_STATE} characters, or not ASCII`);

@@ -53,7 +53,7 @@ async function ask(
   try {
     const answer = await provider().refresh(token, { sub: record.subject }, signal);
     const { refresh = token, idToken = record.idToken, idTokenExpires = record.idTokenExpires } = answer;
-    const claims = await claimsAfter(provider(), settings(), record, answer, signal);
+    const claims = await claimsAfter({ provider, settings, log }, record, answer, signal);
     return {
       refresh,
       idToken,
@@ -72,18 +72,21 @@ async function ask(
 
 /** undefined: it says nothing about the person. */
 async function claimsAfter(
-  provider: Provider,
-  settings: Settings,
+  { provider, settings, log }: Pick<ConfirmDeps, 'provider' | 'settings' | 'log'>,
   { subject }: GrantRecord,
   { claims, access }: Awaited<ReturnType<Provider['refresh']>>,
   signal: AbortSignal,
 ): Promise<GrantRecord['claims'] | undefined> {
   try {
-    if (claims) return await claimsOf(provider, settings, { claims, access }, subject, signal);
-    return access === undefined ? undefined : await provider.userinfo(access, subject, signal);
+    if (claims) return await claimsOf(provider(), settings(), { claims, access }, subject, signal);
+    return access === undefined ? undefined : await provider().userinfo(access, subject, signal);
   } catch (error) {
-    // The refresh token that was just given must not get lost.
-    if (error instanceof ProviderProblem && error.kind === 'away') return claims;
-    throw error;
+    if (!(error instanceof ProviderProblem) || error.kind === 'identity') throw error;
+    // The refresh token that was just given must not get lost. The claims of the ID token alone may lack groups, so that a rule that denies
+    // by group would not fit: the last ones count on.
+    log.warn('userinfo cannot be used: what the identity provider said before counts on', {
+      error: error.message,
+    });
+    return undefined;
   }
 }

@@ -5,8 +5,6 @@ import { endedIds, endedKey, type Records } from './records.js';
 export interface EndingsDeps {
   readonly records: () => Promise<Records>;
   readonly log: Logger;
-  /** How long the access tokens of a grant may still be accepted, in milliseconds. */
-  readonly lifeMs: () => number;
   /** Called once for each grant that has ended, here or in another process. */
   readonly ended: (ids: ReadonlySet<string>) => void;
 }
@@ -44,14 +42,15 @@ export class Endings {
     return (this.#reading ??= this.#readAll().finally(() => (this.#reading = undefined)));
   }
 
-  async add(id: string): Promise<void> {
+  /** `lifeMs`: how long the access tokens of the grant may still be accepted, in milliseconds. */
+  async add(id: string, lifeMs: number): Promise<void> {
     this.#added.add(id);
     this.#use(new Set([...this.#ids, id]));
     try {
       const records = await this.#deps.records();
       const key = endedKey(id);
       const there = await records.get(key);
-      await records.put(key, {}, there?.generation ?? 0, { ttlMs: this.#deps.lifeMs() });
+      await records.put(key, {}, there?.generation ?? 0, { ttlMs: lifeMs });
     } catch (error) {
       this.#failed(error);
     }

@@ -6,7 +6,7 @@ import { createHash, timingSafeEqual } from 'node:crypto';
 import type { Logger } from '../observe/log.js';
 import type { GrantView } from '../protocol/authorization-server.js';
 import type { Endings } from './endings.js';
-import { OAuthProblem } from './problem.js';
+import { OAuthProblem, type OAuthErrorCode } from './problem.js';
 import {
   grantIds,
   newGrantId,
@@ -44,6 +44,10 @@ export interface GrantsDeps {
   readonly provider: () => string;
   /** After how many milliseconds without use a grant ends. */
   readonly unusedMs: () => number;
+  /** How long the access tokens that are given now may be accepted, in milliseconds. */
+  readonly tokenMs: () => number;
+  /** Whether the client of a grant may still have its answers there. */
+  readonly isClient: (record: GrantRecord) => boolean;
   /** The id of the principal of a person. */
   readonly principalOf: (person: string) => string;
   /** Withdraws what the identity provider gave for a grant. Never rejects. */
@@ -94,6 +98,8 @@ export class Grants {
   #size = 0;
   #sweeper: NodeJS.Timeout | undefined;
   #sweeping: Promise<void> | undefined;
+  /** The run after that. */
+  #sweepingNext: Promise<void> | undefined;
   #closed = false;
 
   constructor(deps: GrantsDeps) {
@@ -113,13 +119,18 @@ export class Grants {
   }
 
   /** Stores a grant, and returns its code. Rejects with a StateError if it cannot be written. */
-  async create(draft: Omit<GrantRecord, 'generation' | 'rotated' | 'since' | 'used'>): Promise<string> {
+  async create(
+    draft: Omit<GrantRecord, 'generation' | 'rotated' | 'since' | 'used' | 'until'>,
+  ): Promise<string> {
     const records = await this.#deps.records();
     const now = this.#deps.now();
     const tag = tagOf(draft.provider, draft.person.id);
     await this.#makeRoom(records, tag);
     const id = newGrantId(tag);
-    const record: GrantRecord = { ...draft, generation: 0, rotated: now, since: now, used: now };
+    const record: GrantRecord = {
+      ...draft,
+      ...{ generation: 0, rotated: now, since: now, used: now, until: now },
+    };
     if (!(await records.put(recordKey(id), record, 0, { durable: true })))
       throw new Error('the id of a grant is taken');
     this.#size++;
@@ -144,10 +155,11 @@ export class Grants {
       const why = this.#wrongIn(record, shown);
       if (why !== undefined) {
         await this.#end(records, stored, 'not_redeemed');
-        throw new OAuthProblem(why === 'resource' ? 'invalid_target' : 'invalid_grant', WRONG[why]);
+        throw new OAuthProblem(CODES[why] ?? 'invalid_grant', WRONG[why]);
       }
       const now = this.#deps.now();
-      const next = { ...record, challenge: undefined, generation: 1, rotated: now, used: now };
+      const times = { rotated: now, used: now, until: this.#until(record) };
+      const next = { ...record, ...times, challenge: undefined, generation: 1 };
       await this.#write(records, stored, next);
       return { id, record: next, generation: 1 };
     });
@@ -167,8 +179,8 @@ export class Grants {
       throw new OAuthProblem('invalid_grant', 'this refresh token was not given here', { isGuess: true });
     const { id, generation } = read;
     return this.#alone(id, async (records) => {
-      const stored = await readGrant(records, id);
-      if (!stored) throw new OAuthProblem('invalid_grant', 'this sign-in has ended: sign in again');
+      const stored = this.#deps.endings.has(id) ? undefined : await readGrant(records, id);
+      if (!stored) throw hasEnded();
       const { record } = stored;
       this.#checkRenewal(record, shown);
       const now = this.#deps.now();
@@ -187,23 +199,26 @@ export class Grants {
         throw new OAuthProblem('invalid_grant', 'this refresh token was used before: sign in again');
       }
       const confirmed = await confirm(record);
+      // Whoever ended it meanwhile waits for the lock.
+      if (this.#deps.endings.has(id)) throw hasEnded();
       if ('end' in confirmed) {
         await this.#end(records, stored, confirmed.end);
-        throw new OAuthProblem(
-          'invalid_grant',
-          ENDED[confirmed.end] ?? 'this sign-in has ended: sign in again',
-        );
+        throw hasEnded(ENDED[confirmed.end]);
       }
       const later = this.#deps.now();
+      const times = { rotated: later, used: later, until: this.#until(record) };
       // A genuine token of a later generation: the store is an older copy.
-      const next = { ...record, ...confirmed, generation: generation + 1, rotated: later, used: later };
+      const next = { ...record, ...confirmed, ...times, generation: generation + 1 };
       await this.#write(records, stored, next);
       return { id, record: next, generation: next.generation };
     });
   }
 
-  /** Ends a grant and returns whether there was one. */
+  /** Ends a grant and returns whether there was one. Its access tokens end at once, also while the grant is being renewed. */
   async end(id: string, why: GrantEnd): Promise<boolean> {
+    const found = await readGrant(await this.#deps.records(), id);
+    if (!found) return false;
+    await this.#endTokens(found);
     return this.#alone(id, async (records) => {
       const stored = await readGrant(records, id);
       if (stored) await this.#end(records, stored, why);
@@ -228,13 +243,22 @@ export class Grants {
     return found.sort((a, b) => b.used - a.used);
   }
 
-  /** Ends what is over: not redeemed, unused for too long, of another identity provider. Joins a run. Never rejects. */
+  /**
+   * Ends what is over: not redeemed, unused for too long, of another identity provider. Begins after a run that is under way, which may have
+   * judged by another configuration. Never rejects.
+   */
   sweep(): Promise<void> {
-    return (this.#sweeping ??= this.#sweepAll()
+    if (this.#sweeping)
+      return (this.#sweepingNext ??= this.#sweeping.then(() => {
+        this.#sweepingNext = undefined;
+        return this.sweep();
+      }));
+    this.#sweeping = this.#sweepAll()
       .catch((error: unknown) => {
         this.#deps.log.warn('the sign-ins cannot be read', { error: String(error) });
       })
-      .finally(() => (this.#sweeping = undefined)));
+      .finally(() => (this.#sweeping = undefined));
+    return this.#sweeping;
   }
 
   close(): void {
@@ -292,6 +316,8 @@ export class Grants {
   #wrongIn(record: GrantRecord, shown: Redemption): keyof typeof WRONG | undefined {
     if (this.#deps.now() - record.since > CODE_MS) return 'late';
     if (shown.clientId !== record.client.id) return 'client';
+    if (record.provider !== this.#deps.provider()) return 'provider';
+    if (!this.#deps.isClient(record)) return 'registration';
     if (!isVerifier(shown.verifier, record.challenge ?? '')) return 'verifier';
     if (shown.redirectUri !== undefined && shown.redirectUri !== record.redirectUri) return 'redirect';
     if (shown.resource !== undefined && shown.resource !== record.resource) return 'resource';
@@ -305,6 +331,7 @@ export class Grants {
       throw new OAuthProblem('invalid_target', `this sign-in is for ${record.resource}`);
     if (scopes?.some((scope) => !record.scopes.includes(scope)) === true)
       throw new OAuthProblem('invalid_scope', 'more scopes than were allowed: sign in again');
+    if (!this.#deps.isClient(record)) throw new OAuthProblem('invalid_client', WRONG.registration);
   }
 
   /** A person has few grants: those that were not used for longest end. */
@@ -328,12 +355,22 @@ export class Grants {
   async #end(records: Records, { id, record }: StoredGrant, why: GrantEnd): Promise<void> {
     this.#redeemed(id);
     // First its access tokens: what is left of it then can do nothing.
-    if (record.challenge === undefined || record.generation > 0) await this.#deps.endings.add(id);
+    await this.#endTokens({ id, record });
     await records.delete(recordKey(id));
     this.#size--;
     this.#deps.ended(id, record, why);
     if (record.refresh !== undefined && !(await this.#hasOthers(records, id)))
       await this.#deps.withdraw(record);
+  }
+
+  async #endTokens({ id, record }: Pick<StoredGrant, 'id' | 'record'>): Promise<void> {
+    if (record.challenge === undefined)
+      await this.#deps.endings.add(id, this.#until(record) - this.#deps.now());
+  }
+
+  /** Until when access tokens of a grant may be accepted: a reload may have made their life shorter since the last one. */
+  #until({ until }: GrantRecord): number {
+    return Math.max(until, this.#deps.now() + this.#deps.tokenMs());
   }
 
   /** Whether the person has another grant: some identity providers withdraw all of one client at once. */
@@ -374,7 +411,19 @@ const WRONG = {
   verifier: 'code_verifier does not fit to the code_challenge of the request',
   redirect: 'redirect_uri is not that of the request',
   resource: 'resource is not that of the request',
+  provider: 'people sign in elsewhere now: sign in again',
+  registration: 'this client is not registered here any more: register again',
 } as const;
+
+/** Others: `invalid_grant`. */
+const CODES: Partial<Record<keyof typeof WRONG, OAuthErrorCode>> = {
+  resource: 'invalid_target',
+  registration: 'invalid_client',
+};
+
+function hasEnded(text = 'this sign-in has ended: sign in again'): OAuthProblem {
+  return new OAuthProblem('invalid_grant', text);
+}
 
 const ENDED: Partial<Record<GrantEnd, string>> = {
   provider: 'the identity provider has ended this sign-in: sign in again',

@@ -42,6 +42,8 @@ export interface GrantRecord {
   readonly rotated: number;
   readonly since: number;
   readonly used: number;
+  /** Until when access tokens of it may be accepted. */
+  readonly until: number;
   /** Of the code (RFC 7636); undefined: it was redeemed. */
   readonly challenge: string | undefined;
 }

@@ -10,7 +10,7 @@ import type { Principal } from '../protocol/ports.js';
 import type { JsonAnswer, Sender, SignInServer, Step } from '../protocol/sign-in.js';
 import type { GuardedFetch, SmallFetch } from '../protocol/small-request.js';
 import { ClientDocuments } from './client-documents.js';
-import { Clients, type Client } from './clients.js';
+import { Clients } from './clients.js';
 import { confirmPerson } from './confirm.js';
 import { Consents } from './consents.js';
 import { Endings } from './endings.js';
@@ -103,7 +103,6 @@ export class AuthorizationServer implements OwnIssuer, SignInServer {
     this.#endings = new Endings({
       records,
       log,
-      lifeMs: () => this.#settings.login.access_minutes * 60_000 + SKEW_MS,
       ended: deps.ended,
     });
     this.#grants = new Grants({
@@ -111,6 +110,8 @@ export class AuthorizationServer implements OwnIssuer, SignInServer {
       endings: this.#endings,
       provider: () => providerOf(this.#settings),
       unusedMs: () => this.#settings.login.refresh_days * 86_400_000,
+      tokenMs: () => this.#settings.login.access_minutes * 60_000 + SKEW_MS,
+      isClient: (record) => this.#isClient(record),
       principalOf: (person) => `${this.#settings.prefix}:${person}`,
       withdraw: (record) => this.#withdraw(record),
       ended: (id, record, why) => {
@@ -122,7 +123,6 @@ export class AuthorizationServer implements OwnIssuer, SignInServer {
       grants: this.#grants,
       keys: this.#keys,
       kindOf: (id) => (id === CONSOLE_CLIENT ? 'console' : this.#clients.kindOf(id)),
-      isClient: (...of) => this.#isClient(...of),
       confirm: (record) =>
         confirmPerson({ ...{ settings, isAllowed, log, now }, provider: () => this.#provider }, record),
     });
@@ -296,7 +296,7 @@ export class AuthorizationServer implements OwnIssuer, SignInServer {
     return wait;
   }
 
-  #isClient(kind: Client['kind'], id: string, redirectUri: string): boolean {
+  #isClient({ client: { kind, id }, redirectUri }: GrantRecord): boolean {
     if (kind === 'console') return redirectUri === consoleRedirect(this.#settings);
     return this.#clients.check(kind, id, redirectUri);
   }

@@ -290,7 +290,7 @@ export async function claimsOf(
   return more ? mergeClaims(claims, more) : claims;
 }
 
-/** A URI that somebody has made up, for a page. */
+/** A URI that somebody has made up, for a page: without spaces it cannot be sentences in the name of the gateway. */
 function shownUri(uri: string): string {
-  return uri === '' ? 'no address' : uri.slice(0, 512);
+  return uri === '' ? 'no address' : uri.slice(0, 512).replace(/[^\x21-\x7e]+/g, '?');
 }

@@ -16,8 +16,6 @@ export interface TokenEndpointDeps {
   readonly keys: SigningKeys;
   /** The kind of the client with an id, as far as it is known without asking anybody; undefined: there is no such client. */
   readonly kindOf: (clientId: string) => Client['kind'] | undefined;
-  /** Whether a client may still have its answers there. */
-  readonly isClient: (kind: Client['kind'], clientId: string, redirectUri: string) => boolean;
   /** Asks the identity provider whether a person is still who he was. Rejects with an OAuthProblem if it does not answer. */
   readonly confirm: (record: GrantRecord) => Promise<Confirmed>;
   readonly now: () => number;
@@ -92,19 +90,8 @@ export class TokenEndpoint {
     const clientId = this.#client(form, authorization);
     const asked = once(form, 'scope');
     const scopes = asked === undefined ? undefined : scopeList(asked);
-    const { isClient, confirm } = this.#deps;
-    const renewed = await this.#deps.grants.renew(
-      token,
-      { clientId, resource: resourceIn(form), scopes },
-      (record) => {
-        const { client, redirectUri } = record;
-        if (isClient(client.kind, client.id, redirectUri)) return confirm(record);
-        throw new OAuthProblem(
-          'invalid_client',
-          'this client is not registered here any more: register again',
-        );
-      },
-    );
+    const shown = { clientId, resource: resourceIn(form), scopes };
+    const renewed = await this.#deps.grants.renew(token, shown, this.#deps.confirm);
     return this.#answer(renewed, scopes ?? renewed.record.scopes);
   }
 

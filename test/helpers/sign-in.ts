@@ -32,6 +32,8 @@ export interface StageOptions {
   readonly auth?: object;
   readonly accounts?: OidcSignIn['accounts'];
   readonly env?: NodeJS.ProcessEnv;
+  /** Claims are not in the ID token. */
+  readonly userinfoOnly?: boolean;
 }
 
 /** Everybody signs in as `ada` unless a browser says another name. */
@@ -41,12 +43,14 @@ export async function stageSignIn({
   auth,
   accounts,
   env,
+  userinfoOnly = false,
 }: StageOptions = {}): Promise<SignInStage> {
   const port = await freePort();
   const base = `http://127.0.0.1:${port}`;
   const oidc = await startOidc({
     signIn: {
       redirect_uris: [`${base}/oauth/callback`],
+      userinfoOnly,
       accounts: accounts ?? { ada: { groups: ['dev'], preferred_username: 'Ada' } },
     },
   });

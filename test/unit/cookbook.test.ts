@@ -11,8 +11,8 @@ import { blocks, page } from '../helpers/markdown.js';
 const configsOf = (path: string) => blocks(path).filter(({ mark }) => mark === 'config');
 const recipes = ['docs/cookbook.md', 'docs/migrating.md'].flatMap(configsOf);
 
-it('the cookbook has twelve configs, and each other gateway has one at least', () => {
-  expect(configsOf('docs/cookbook.md')).toHaveLength(12);
+it('the cookbook has thirteen configs, and each other gateway has one at least', () => {
+  expect(configsOf('docs/cookbook.md')).toHaveLength(13);
   const sections = page('docs/migrating.md')
     .split(/^## /m)
     .filter((section) => /^From (?!mcpstead)/.test(section));
@@ -33,6 +33,7 @@ it.each(recipes)('$title is a config without errors and warnings', async ({ text
   const loaded = loadConfig(path, {
     HOME: folder,
     API_ACCESS_TOKEN: 'a-token-for-the-test',
+    IDP_SECRET: 'a-secret-for-the-test',
     ...(text.includes('mode: bearer') && { MCPSTEAD_BEARER_TOKEN: 'a-token-for-the-test' }),
   });
   expect(loaded.warnings).toEqual([]);

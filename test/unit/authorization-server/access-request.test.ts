@@ -50,6 +50,12 @@ it('reads a request', () => {
   expect(read({ scope: 'offline_access' }).scopes).toEqual([]);
 });
 
+it('finds a parameter that is there twice among thousands, in one pass', () => {
+  const many = Array.from({ length: 200_000 }, (_, n) => [`p${n}`, ''] as [string, string]);
+  const parameters = new URLSearchParams([...Object.entries(GOOD), ...many, ['p7', '']]);
+  expect(codeOf(() => readAccessRequest(parameters, RULES, false))).toBe('invalid_request');
+});
+
 it.each([
   ['no response type', { response_type: undefined }, 'unsupported_response_type'],
   ['a token in the URL', { response_type: 'token' }, 'unsupported_response_type'],

@@ -9,6 +9,7 @@ import { Tickets } from '../../../src/authorization-server/tickets.js';
 import { silent } from '../../../src/observe/log.js';
 import { memoryState } from '../../../src/state/memory.js';
 import { atEnd } from '../../helpers/cleanup.js';
+import { until } from '../../helpers/wait.js';
 
 const VERIFIER = 'v'.repeat(43);
 const CHALLENGE = createHash('sha256').update(VERIFIER).digest('base64url');
@@ -41,6 +42,8 @@ function draft(person = 'ada', more: Partial<Draft> = {}): Draft {
 function stage() {
   let time = 1_800_000_000_000;
   let provider = 'https://id.example\ngw';
+  let tokenMs = 600_000;
+  let isClient = true;
   const now = () => time;
   const store = memoryState(now);
   const tickets = new Tickets(new Seals([Buffer.alloc(32, 1)], 'https://gw.example'));
@@ -49,12 +52,14 @@ function stage() {
   const withdrawn: (string | undefined)[] = [];
   const open = () => {
     const records = () => Promise.resolve(store);
-    const endings = new Endings({ records, log: silent, lifeMs: () => 600_000, ended: news });
+    const endings = new Endings({ records, log: silent, ended: news });
     const grants = new Grants({
       ...{ records, tickets, endings, now },
       log: silent,
       provider: () => provider,
       unusedMs: () => 30 * DAY,
+      tokenMs: () => tokenMs,
+      isClient: () => isClient,
       principalOf: (person) => `login:${person}`,
       withdraw({ refresh }) {
         withdrawn.push(refresh);
@@ -81,6 +86,12 @@ function stage() {
     },
     use(other: string) {
       provider = other;
+    },
+    shorten(ms: number) {
+      tokenMs = ms;
+    },
+    refuseClients() {
+      isClient = false;
     },
   };
 }
@@ -148,6 +159,20 @@ describe('a code', () => {
     await at.grants.sweep();
     expect([await at.grants.list(), at.grants.size]).toEqual([[], 0]);
   });
+
+  it.each(['another provider', 'another registration'])(
+    'counts no more with %s, and its grant is erased',
+    async (change) => {
+      const at = stage();
+      const given = await at.grants.create(draft());
+      if (change === 'another provider') at.use('https://other.example\ngw');
+      else at.refuseClients();
+      expect(await refused(at.grants.redeem(given, SHOWN))).toBe(
+        change === 'another provider' ? 'invalid_grant' : 'invalid_client',
+      );
+      expect(await at.grants.list()).toEqual([]);
+    },
+  );
 
   it('that is forged costs no access to the store', async () => {
     const at = stage();
@@ -245,6 +270,40 @@ describe('a refresh token', () => {
     expect((await at.grants.renew(token, { ...RENEWAL, scopes: ['read'] }, same)).generation).toBe(2);
   });
 
+  it('is refused for a client that may not have it any more, also in place of a lost answer', async () => {
+    const at = stage();
+    const { token } = await begun(at);
+    await at.grants.renew(token, RENEWAL, same);
+    at.refuseClients();
+    expect(await refused(at.grants.renew(token, RENEWAL, same))).toBe('invalid_client');
+    expect(at.ends).toEqual([]);
+  });
+
+  it('is not renewed by those who wait while the grant ends', async () => {
+    const at = stage();
+    const { id, token } = await begun(at);
+    let answer: (confirmed: Confirmed) => void = () => undefined;
+    let asked = 0;
+    const slow = () => {
+      asked++;
+      return new Promise<Confirmed>((resolve) => (answer = resolve));
+    };
+    const first = refused(at.grants.renew(token, RENEWAL, slow));
+    const others = Array.from({ length: 5 }, () => refused(at.grants.renew(token, RENEWAL, slow)));
+    await until(() => asked === 1, 'the question to the identity provider');
+    const ended = at.grants.end(id, 'operator');
+    // Its access tokens do not wait for the identity provider.
+    await until(() => at.endings.has(id), 'the end of the access tokens');
+    answer({ refresh: 'next' });
+    expect([await first, await Promise.all(others), await ended, asked]).toEqual([
+      'invalid_grant',
+      Array.from({ length: 5 }, () => 'invalid_grant'),
+      true,
+      1,
+    ]);
+    expect(await at.grants.list()).toEqual([]);
+  });
+
   it('ends unused after the days of the configuration', async () => {
     const at = stage();
     const { id, token } = await begun(at);
@@ -268,6 +327,40 @@ describe('grants', () => {
       [id, 'other_provider'],
       [second.id, 'other_provider'],
     ]);
+  });
+
+  it('are judged again by a configuration that comes while they are read', async () => {
+    const at = stage();
+    for (let n = 0; n < 3; n++) await begun(at);
+    const get = at.store.get.bind(at.store);
+    let goOn: () => void = () => undefined;
+    let reads = 0;
+    const held = new Promise<void>((resolve) => (goOn = resolve));
+    vi.spyOn(at.store, 'get').mockImplementation(async (key) => {
+      const found = await get(key);
+      if (++reads === 3) await held;
+      return found;
+    });
+    const first = at.grants.sweep();
+    await until(() => reads === 3, 'the last record');
+    at.use('https://other.example\ngw');
+    const second = at.grants.sweep();
+    goOn();
+    await Promise.all([first, second]);
+    expect(at.ends.map(([, why]) => why)).toEqual(Array.from({ length: 3 }, () => 'other_provider'));
+  });
+
+  it('keep their tokens ended for as long as these were given, also if new ones live shorter', async () => {
+    const at = stage();
+    const { id } = await begun(at);
+    at.shorten(60_000);
+    await at.grants.end(id, 'operator');
+    at.pass(599_000);
+    await at.endings.read();
+    expect(at.endings.has(id)).toBe(true);
+    at.pass(2000);
+    await at.endings.read();
+    expect(at.endings.has(id)).toBe(false);
   });
 
   it('of one person are fifty: the longest unused ends', async () => {
