@@ -1,6 +1,6 @@
 /** A gateway that signs people in at a real identity provider, and what clients and people do there. */
 import { createHash, randomBytes } from 'node:crypto';
-import type { ConfigInput } from '../../src/index.js';
+import type { ConfigInput, Gateway } from '../../src/index.js';
 import { createUpstream, tool, type Upstream } from '../fixtures/servers/http-upstream.js';
 import { startOidc, type Oidc, type OidcSignIn } from '../fixtures/servers/oidc.mjs';
 import { atEnd } from './cleanup.js';
@@ -32,6 +32,8 @@ export interface StageOptions {
   readonly auth?: object;
   readonly accounts?: OidcSignIn['accounts'];
   readonly env?: NodeJS.ProcessEnv;
+  /** Default: all servers are connected. */
+  readonly isUp?: (gateway: Gateway) => boolean;
   /** Claims are not in the ID token. */
   readonly userinfoOnly?: boolean;
 }
@@ -43,6 +45,7 @@ export async function stageSignIn({
   auth,
   accounts,
   env,
+  isUp = (gateway) => gateway.health().servers.every(({ connected }) => connected),
   userinfoOnly = false,
 }: StageOptions = {}): Promise<SignInStage> {
   const port = await freePort();
@@ -80,7 +83,7 @@ export async function stageSignIn({
   };
   const running = await startGateway(whole, { port, wait: [], ...(env && { env }) });
   // With a policy, `/health` names no servers.
-  await until(() => running.gateway.health().servers.every(({ connected }) => connected), 'the server');
+  await until(() => isUp(running.gateway), 'the server');
   return { oidc, upstream, running, base, config: whole };
 }
 
