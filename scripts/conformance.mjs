@@ -1,17 +1,20 @@
 // `npm run conformance`: the official suites through `/servers/<name>/mcp` of a gateway, with servers on the SDKs of three
-// languages and with the fixtures behind it, and its client scenarios with a gateway in the middle. Writes
+// languages and with the fixtures behind it, its client scenarios with a gateway in the middle, and its scenarios for
+// authorization servers against a gateway that signs people in. Writes
 // docs/conformance.md and fails unless every scenario is clean: every check a success, no failure, no warning; with the
 // servers on SDKs, or else exactly what the same server gives straight.
 //
-//   node scripts/conformance.mjs [--auth] [--keep DIR]
+//   node scripts/conformance.mjs [--auth | --sign-in] [--keep DIR]
 //     --auth        the client scenarios with authorization alone, and their section of the report
+//     --sign-in     the scenarios for authorization servers alone, and their section
 //     --keep DIR    DIR gets what the suites and the servers wrote
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { format, resolveConfig } from 'prettier';
+import { runAuthorizationServer } from './conformance/authorization-server.mjs';
 import { runFixtures } from './conformance/fixtures.mjs';
-import { authReportOf, reportOf, withAuthSection } from './conformance/report.mjs';
+import { authReportOf, reportOf, signInReportOf, withSection } from './conformance/report.mjs';
 import { runSdks } from './conformance/sdks.mjs';
 import { at, LEGACY, MODERN, runAuthScenarios, runClientScenarios } from './conformance/suites.mjs';
 import { prepareToolchains } from './conformance/toolchains.mjs';
@@ -24,26 +27,34 @@ mkdirSync(folder, { recursive: true });
 
 async function runAll() {
   const toolchains = await prepareToolchains();
-  const [sdks, fixtures, modern, legacy, auth] = await Promise.all([
+  const [sdks, fixtures, modern, legacy, auth, signIn] = await Promise.all([
     runSdks(toolchains, folder),
     runFixtures(folder),
     runClientScenarios(MODERN, folder),
     runClientScenarios(LEGACY, folder),
     runAuthScenarios(folder),
+    runAuthorizationServer(folder),
   ]);
   const clients = { [MODERN]: modern, [LEGACY]: legacy };
-  return reportOf({ sdks, fixtures, clients, auth });
+  return reportOf({ sdks, fixtures, clients, auth, signIn });
 }
 
-async function runAuth() {
-  const { text, ...more } = authReportOf(await runAuthScenarios(folder));
-  return { text: withAuthSection(readFileSync(REPORT, 'utf8'), text), ...more };
+/** Runs a part, and puts its section in the place of the one in the report. */
+async function runPart(run, report) {
+  const { text, ...more } = report(await run(folder));
+  return { text: withSection(readFileSync(REPORT, 'utf8'), text), ...more };
+}
+
+function runAsked() {
+  if (process.argv.includes('--auth')) return runPart(runAuthScenarios, authReportOf);
+  if (process.argv.includes('--sign-in')) return runPart(runAuthorizationServer, signInReportOf);
+  return runAll();
 }
 
 try {
   // Where the gateways keep lists: no run sees those of another.
   process.env.CACHE_DIRECTORY = join(folder, 'cache');
-  const { text, counts, problems } = await (process.argv.includes('--auth') ? runAuth() : runAll());
+  const { text, counts, problems } = await runAsked();
   writeFileSync(REPORT, await format(text, { ...(await resolveConfig(REPORT)), filepath: REPORT }));
   for (const problem of problems) console.error(problem);
   for (const [title, count] of counts) console.log(`${title}: ${count}`);

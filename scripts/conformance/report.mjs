@@ -141,18 +141,35 @@ ${tableOf(['scenario', ...columns.map(({ title }) => title)], rows)}
   return { text, counts, problems };
 }
 
-/** The report with another section about authorization. */
-export function withAuthSection(report, section) {
-  const start = report.indexOf(AUTH_TITLE);
+/** {text, counts, problems} of the scenarios for authorization servers: a section of the report. */
+export function signInReportOf(found) {
+  const columns = [{ title: 'result', found }];
+  const scenarios = [...found.keys()];
+  const count = countOf(scenarios, columns);
+  const text = `## Sign-in at the gateway
+
+The command \`authorization\` of suite ${versionOf(NEW)} against a gateway with \`mcp.auth.login\`, whose identity provider is oidc-provider:
+${count}. A client registers itself with a loopback redirect URI; a person consents and signs in. \`npm run conformance -- --sign-in\` runs
+these alone.
+
+${scenarioTable(scenarios, columns)}
+`;
+  return { text, counts: [['sign-in at the gateway', count]], problems: problemsOf('sign-in', columns) };
+}
+
+/** The report with another text of one of its sections. */
+export function withSection(report, section) {
+  const start = report.indexOf(section.slice(0, section.indexOf('\n')));
   if (start < 0) return `${report.trimEnd()}\n\n${section}`;
   const next = report.indexOf('\n## ', start + 1);
   return report.slice(0, start) + section + (next < 0 ? '' : report.slice(next));
 }
 
-/** {text, counts, problems} of {sdks, fixtures, clients, auth}. */
-export function reportOf({ sdks, fixtures, clients, auth }) {
+/** {text, counts, problems} of {sdks, fixtures, clients, auth, signIn}. */
+export function reportOf({ sdks, fixtures, clients, auth, signIn }) {
   const { modern, legacy, oldest } = fixtures;
   const logins = authReportOf(auth);
+  const signIns = signInReportOf(signIn);
   const old = [...oldest[0].found.keys()];
   const sdksOf = (revision) => sdks.filter((row) => row.revision === revision);
   const client = (revision) => {
@@ -169,6 +186,7 @@ export function reportOf({ sdks, fixtures, clients, auth }) {
       problemsOf(`client of ${revision}`, [{ found: clients[revision] }]),
     ),
     ...logins.problems,
+    ...signIns.problems,
   ];
   const sdkCount = (revision, names) => {
     const ways = sdksOf(revision).flatMap(({ http, stdio, straight }) =>
@@ -194,6 +212,7 @@ export function reportOf({ sdks, fixtures, clients, auth }) {
     ['servers of 2025-06-18', countOf(old, oldest)],
     ...[MODERN, LEGACY].map((revision) => [`clients of ${revision}`, client(revision).count]),
     ...logins.counts,
+    ...signIns.counts,
   ];
   const text = `# Conformance
 
@@ -247,6 +266,7 @@ The same with an SDK v1 client: ${client(LEGACY).count}.
 
 ${client(LEGACY).table}
 
-${logins.text}${problems.length > 0 ? `\n## Not clean\n\n${problems.join('\n')}\n` : ''}`;
+${logins.text}
+${signIns.text}${problems.length > 0 ? `\n## Not clean\n\n${problems.join('\n')}\n` : ''}`;
   return { text, counts, problems };
 }

@@ -61,8 +61,8 @@ async function inTurn(work) {
   }
 }
 
-/** Runs a suite to its end; its checks are read afterwards. Gives its exit status. */
-export const runSuite = (suite, args, output) =>
+/** Runs a suite to its end; its checks are read afterwards. `hear` gets what it prints. Gives its exit status. */
+export const runSuite = (suite, args, output, hear) =>
   inTurn(() => {
     rmSync(output, { recursive: true, force: true });
     mkdirSync(output, { recursive: true });
@@ -72,6 +72,7 @@ export const runSuite = (suite, args, output) =>
       timeout: SUITE_LIMIT_MS,
     });
     child.stdout.pipe(log, { end: false });
+    if (hear) child.stdout.setEncoding('utf8').on('data', hear);
     child.stderr.pipe(log, { end: false });
     return new Promise((done, fail) => {
       child.on('error', fail);
@@ -98,7 +99,7 @@ export const NOT_CHANGED = 'sep-2575-server-sends-tools-list-changed-on-subscrip
 const fault = (check, message = '') => ({ check, message });
 /** What a suite found: scenario -> what is wrong, as {check, message}; an empty list is clean. */
 export function readChecks(output, scenarios, excused = []) {
-  // The suite makes a folder of the part of a scenario's name before the slash, except for servers.
+  // The suite makes a folder of the part of a scenario's name before the slash, except for servers of both kinds.
   const folders = readdirSync(output, { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isDirectory())
     .map(({ parentPath, name }) => relative(output, join(parentPath, name)).replaceAll('\\', '/'));
@@ -106,7 +107,7 @@ export function readChecks(output, scenarios, excused = []) {
     scenarios.map((scenario) => {
       const starts = [scenario, scenario.replace('/', '-')].map((name) => `${name}-2`);
       const own = folders.find((path) =>
-        starts.some((start) => path.replace(/^server-/, '').startsWith(start)),
+        starts.some((start) => path.replace(/^(?:authorization-)?server-/, '').startsWith(start)),
       );
       if (!own) return [scenario, [fault('it did not run')]];
       const file = join(output, own, 'checks.json');

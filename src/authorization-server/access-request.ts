@@ -29,7 +29,8 @@ const STATE = /^[\x20-\x7e]*$/;
 const MOST_STATE = 1024;
 const MOST_SCOPES = 200;
 const SCOPE = /^[\x21\x23-\x5b\x5d-\x7e]{1,128}$/;
-const ROUTE = /^(?:\/(?:servers|profiles)\/[A-Za-z0-9._-]{1,64})?\/(?:mcp|sse)$/;
+/** Without dot segments: other parsers would read another route. */
+const ROUTE = /^(?:\/(?:servers|profiles)\/(?!\.{1,2}\/)[A-Za-z0-9._-]{1,64})?\/(?:mcp|sse)$/;
 const CONSOLE = '/-/';
 
 /** The value of a parameter; undefined: absent, or empty, which counts as absent. Throws an OAuthProblem if it is there twice. */

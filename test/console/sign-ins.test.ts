@@ -27,7 +27,7 @@ function stage(options: StageOptions = {}): Promise<SignInStage> {
       ada: { groups: ['ops'], preferred_username: 'Ada' },
       eve: { groups: [], preferred_username: 'Eve' },
     },
-    env: { PATH: process.env['PATH'], MCPSTEAD_CONSOLE_KEY: CONSOLE_KEY },
+    gateway: { env: { PATH: process.env['PATH'], MCPSTEAD_CONSOLE_KEY: CONSOLE_KEY } },
     ...options,
     auth: { admins: [{ groups: ['ops'] }], ...options.auth },
   });

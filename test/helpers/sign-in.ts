@@ -1,10 +1,10 @@
 /** A gateway that signs people in at a real identity provider, and what clients and people do there. */
 import { createHash, randomBytes } from 'node:crypto';
-import type { ConfigInput, Gateway } from '../../src/index.js';
+import type { ConfigInput } from '../../src/index.js';
 import { createUpstream, tool, type Upstream } from '../fixtures/servers/http-upstream.js';
 import { startOidc, type Oidc, type OidcSignIn } from '../fixtures/servers/oidc.mjs';
 import { atEnd } from './cleanup.js';
-import { tempDir } from './cli.js';
+import { runConfig, tempDir, type CliRun } from './cli.js';
 import { startGateway, type RunningGateway } from './gateway.js';
 import { createBrowser, type Browser } from './login.js';
 import { freePort } from './port.js';
@@ -31,25 +31,31 @@ export interface StageOptions {
   /** Further members of `mcp.auth`. */
   readonly auth?: object;
   readonly accounts?: OidcSignIn['accounts'];
-  readonly env?: NodeJS.ProcessEnv;
-  /** Default: all servers are connected. */
-  readonly isUp?: (gateway: Gateway) => boolean;
   /** Claims are not in the ID token. */
   readonly userinfoOnly?: boolean;
+  readonly publicUrl?: (port: number) => string;
+  /** For `startGateway`. */
+  readonly gateway?: Parameters<typeof startGateway>[1];
+  /** Default: all servers are connected. */
+  readonly isUp?: (gateway: Gateway) => boolean;
 }
 
-/** Everybody signs in as `ada` unless a browser says another name. */
-export async function stageSignIn({
+/** All that a gateway is started with, and the identity provider and the server behind it. */
+export interface SignInParts extends Omit<SignInStage, 'running'> {
+  readonly port: number;
+}
+
+/** `publicUrl`: of the gateway on a port; its address if not given. */
+export async function prepareSignIn({
   login,
   config,
   auth,
   accounts,
-  env,
-  isUp = (gateway) => gateway.health().servers.every(({ connected }) => connected),
   userinfoOnly = false,
-}: StageOptions = {}): Promise<SignInStage> {
+  publicUrl = (port) => `http://127.0.0.1:${port}`,
+}: StageOptions = {}): Promise<SignInParts> {
   const port = await freePort();
-  const base = `http://127.0.0.1:${port}`;
+  const base = publicUrl(port);
   const oidc = await startOidc({
     signIn: {
       redirect_uris: [`${base}/oauth/callback`],
@@ -81,10 +87,31 @@ export async function stageSignIn({
       },
     },
   };
-  const running = await startGateway(whole, { port, wait: [], ...(env && { env }) });
+  return { oidc, upstream, port, base, config: whole };
+}
+
+/** Everybody signs in as `ada` unless a browser says another name. */
+export async function stageSignIn({
+  gateway,
+  isUp = (started) => started.health().servers.every(({ connected }) => connected),
+  ...options
+}: StageOptions = {}): Promise<SignInStage> {
+  const { port, ...parts } = await prepareSignIn(options);
+  const running = await startGateway(parts.config, { port, wait: [], ...gateway });
   // With a policy, `/health` names no servers.
   await until(() => isUp(running.gateway), 'the server');
-  return { oidc, upstream, running, base, config: whole };
+  return { ...parts, running };
+}
+
+/** A gateway of these parts as a process of its own. `more` overrides parts of the configuration. */
+export async function startProcess(
+  { config, port }: Pick<SignInParts, 'config' | 'port'>,
+  { more = {}, env = {} }: { readonly more?: ConfigInput; readonly env?: NodeJS.ProcessEnv } = {},
+): Promise<CliRun> {
+  const run = await runConfig({ ...config, host: '127.0.0.1', port, ...more }, { env });
+  const at = await run.listening();
+  await until(async () => (await fetch(`${at}/ready`)).ok, 'the server');
+  return run;
 }
 
 export interface TestClient {

@@ -1,6 +1,5 @@
 /** Clients that people use log in at a real issuer by themselves: they open a browser, and listen for its way back. */
 import { execFile } from 'node:child_process';
-import { readFile, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
@@ -10,9 +9,10 @@ import type { Oidc } from '../fixtures/servers/oidc.mjs';
 import { createUpstream, tool, type Upstream } from '../fixtures/servers/http-upstream.js';
 import { atEnd } from '../helpers/cleanup.js';
 import { tempDir } from '../helpers/cli.js';
+import { Desk } from '../helpers/desk.js';
 import { startGateway, type RunningGateway } from '../helpers/gateway.js';
 import { INSPECTOR, installInspector } from '../helpers/inspector.js';
-import { browse, register, startBehindIssuer } from '../helpers/login.js';
+import { register, startBehindIssuer } from '../helpers/login.js';
 import { freePort } from '../helpers/port.js';
 import { until } from '../helpers/wait.js';
 
@@ -45,50 +45,6 @@ const scopesOf = (at: URL): string[] =>
     .filter((scope) => scope !== 'offline_access')
     .sort();
 const PASSED = [{ type: 'text', text: '{}' }];
-
-/** A home folder, and a program there that clients start as a browser: it notes the URL. */
-class Desk {
-  readonly home: string;
-  #seen = 0;
-
-  private constructor(home: string) {
-    this.home = home;
-  }
-
-  static async create(): Promise<Desk> {
-    const desk = new Desk(await tempDir());
-    const script = `#!/bin/sh\nprintf '%s\\n' "$1" >>'${desk.#opened}'\n`;
-    for (const name of ['xdg-open', 'open']) await writeFile(join(desk.home, name), script, { mode: 0o755 });
-    await writeFile(desk.#opened, '');
-    return desk;
-  }
-
-  get #opened(): string {
-    return join(this.home, 'opened');
-  }
-
-  get env(): Record<string, string> {
-    return {
-      HOME: this.home,
-      PATH: `${this.home}:${process.env['PATH'] ?? ''}`,
-      BROWSER: join(this.home, 'xdg-open'),
-    };
-  }
-
-  async opened(): Promise<URL[]> {
-    const lines = (await readFile(this.#opened, 'utf8')).split('\n').slice(0, -1);
-    return lines.map((line) => new URL(line));
-  }
-
-  /** Waits for the next URL, logs in there, and goes back to the client. */
-  async login(): Promise<URL> {
-    const at = await until(async () => (await this.opened())[this.#seen], 'a browser');
-    this.#seen += 1;
-    const back = await browse(at, at.searchParams.get('redirect_uri') as string);
-    expect((await fetch(back)).status).toBe(200);
-    return at;
-  }
-}
 
 const OFF = 'OAuth is off here: send Authorization: Bearer <key>';
 const names = (result: { tools: { name: string }[] }): string[] => result.tools.map(({ name }) => name);

@@ -27,7 +27,7 @@ beforeEach(async () => {
       bob: { groups: ['eyes'], preferred_username: 'Bob' },
       eve: { groups: [], preferred_username: 'Eve' },
     },
-    env: { PATH: process.env['PATH'], MCPSTEAD_CONSOLE_KEY: CONSOLE_KEY },
+    gateway: { env: { PATH: process.env['PATH'], MCPSTEAD_CONSOLE_KEY: CONSOLE_KEY } },
   });
   ({ base } = stage);
 });

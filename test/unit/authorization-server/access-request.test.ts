@@ -77,6 +77,8 @@ it.each([
   ['what only begins like it', { resource: `${ISSUER}x/mcp` }, 'invalid_target'],
   ['a query', { resource: `${ISSUER}/mcp?a=b` }, 'invalid_target'],
   ['the console', { resource: `${ISSUER}/-/` }, 'invalid_target'],
+  ['dot segments', { resource: `${ISSUER}/servers/../mcp` }, 'invalid_target'],
+  ['a dot segment', { resource: `${ISSUER}/profiles/./sse` }, 'invalid_target'],
 ])('refuses %s', (_, wrong: Record<string, string | undefined>, code) => {
   expect(codeOf(() => read(wrong))).toBe(code);
 });
@@ -92,9 +94,12 @@ it.each(['response_type', 'state', 'code_challenge', 'client_id', 'scope', 'anyt
 );
 
 describe('a resource', () => {
-  it.each(['/mcp', '/mcp/', '/sse', '/servers/a.b/mcp', '/profiles/p/sse'])('is a route: %s', (path) => {
-    expect(read({ resource: ISSUER + path }).resource).toBe((ISSUER + path).replace(/\/$/, ''));
-  });
+  it.each(['/mcp', '/mcp/', '/sse', '/servers/a.b/mcp', '/servers/..a/mcp', '/profiles/p/sse'])(
+    'is a route: %s',
+    (path) => {
+      expect(read({ resource: ISSUER + path }).resource).toBe((ISSUER + path).replace(/\/$/, ''));
+    },
+  );
 
   it('that is there twice is refused', () => {
     const parameters = new URLSearchParams(GOOD);
