@@ -1,6 +1,6 @@
 /** A gateway that signs people in at a real identity provider, and what clients and people do there. */
 import { createHash, randomBytes } from 'node:crypto';
-import type { ConfigInput } from '../../src/index.js';
+import type { ConfigInput, Gateway } from '../../src/index.js';
 import { createUpstream, tool, type Upstream } from '../fixtures/servers/http-upstream.js';
 import { startOidc, type Oidc, type OidcSignIn } from '../fixtures/servers/oidc.mjs';
 import { atEnd } from './cleanup.js';
