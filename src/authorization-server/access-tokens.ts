@@ -1,4 +1,5 @@
 /** Access tokens (RFC 9068), made of what a grant says. */
+import { randomBytes } from 'node:crypto';
 import { compileGlobs } from '../lib/glob.js';
 import { sha256 } from '../lib/sha256.js';
 import type { OwnClaims } from '../protocol/authorization-server.js';
@@ -21,13 +22,13 @@ export interface AccessToken {
 }
 
 /** `scopes`: of those that the person has allowed. `now`: Unix time in milliseconds. */
-export async function accessToken(
+export function accessToken(
   keys: SigningKeys,
   settings: Settings,
   { id, record }: { readonly id: string; readonly record: GrantRecord },
   scopes: readonly string[],
   now: number,
-): Promise<AccessToken> {
+): AccessToken {
   const { issuer, login, groups: named } = settings;
   const { client, person, resource } = record;
   const expiresIn = Math.floor(login.access_minutes * 60);
@@ -43,12 +44,13 @@ export async function accessToken(
     kept: person.kept,
     grant: id,
     ...(client.id === CONSOLE_CLIENT && { console: true as const }),
+    jti: randomBytes(16).toString('base64url'),
     iat,
     exp: iat + expiresIn,
   });
-  const token = await keys.sign(claims(person.groups));
+  const token = keys.sign(claims(person.groups));
   if (token.length <= MOST_BYTES) return { token, expiresIn, scopes };
-  const fewer = await keys.sign(claims(person.groups.filter(compileGlobs([...named]))));
+  const fewer = keys.sign(claims(person.groups.filter(compileGlobs([...named]))));
   if (fewer.length > LARGEST)
     throw new OAuthProblem('server_error', 'the claims of mcp.auth.login.keep are too large for a token');
   return { token: fewer, expiresIn, scopes };

@@ -231,9 +231,8 @@ export class AuthorizationServer implements OwnIssuer, SignInServer {
 
   revoke(form: URLSearchParams, authorization: string | undefined, sender: Sender): Promise<JsonAnswer> {
     return this.#program('revoke', sender, async () => {
-      if (this.#failures.wait(sender.address) > 0)
-        throw new OAuthProblem('temporarily_unavailable', 'too many tokens that are none', { isGuess: true });
-      const isKnown = await this.#tokens.revoke(form, authorization);
+      const mayVerify = (): boolean => this.#failures.wait(sender.address) === 0;
+      const isKnown = await this.#tokens.revoke(form, authorization, mayVerify);
       // RFC 7009, 2.2: that is no error. But a signature was verified for it.
       if (!isKnown) this.#failures.add(sender.address);
       return { status: 200 };

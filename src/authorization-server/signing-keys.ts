@@ -1,5 +1,5 @@
 /** The keys that sign access tokens: derived from the state key, so that replicas and restarts agree without storing any. */
-import { createECDH, createHash, createPrivateKey, hkdfSync, type KeyObject } from 'node:crypto';
+import { createECDH, createHash, createPrivateKey, hkdfSync, sign, type KeyObject } from 'node:crypto';
 import type { OwnClaims } from '../protocol/authorization-server.js';
 
 /** The order of the group of P-256. */
@@ -21,6 +21,8 @@ export interface PublicKey {
 interface SigningKey {
   readonly key: KeyObject;
   readonly jwk: PublicKey;
+  /** The encoded header of its tokens. */
+  readonly header: string;
 }
 
 export class SigningKeys {
@@ -38,13 +40,12 @@ export class SigningKeys {
     return this.#keys.map(({ jwk }) => jwk);
   }
 
-  /** An access token (RFC 9068), signed with the current key. */
-  async sign(claims: OwnClaims): Promise<string> {
-    const { SignJWT } = await import('jose/jwt/sign');
-    const [{ key, jwk }] = this.#keys;
-    return new SignJWT({ ...claims })
-      .setProtectedHeader({ alg: 'ES256', typ: 'at+jwt', kid: jwk.kid })
-      .sign(key);
+  /** An access token (RFC 9068), signed with the current key. At once: a third of what it costs by way of WebCrypto. */
+  sign(claims: OwnClaims): string {
+    const [{ key, header }] = this.#keys;
+    const signed = `${header}.${encoded(claims)}`;
+    const signature = sign('sha256', Buffer.from(signed), { key, dsaEncoding: 'ieee-p1363' });
+    return `${signed}.${signature.toString('base64url')}`;
   }
 
   /** The claims of a token that one of the keys has signed, also if it has expired; undefined: none has. */
@@ -84,5 +85,10 @@ function derive(secret: Buffer): SigningKey {
   return {
     key: createPrivateKey({ key: { ...public_, d: d.toString('base64url') }, format: 'jwk' }),
     jwk: { ...public_, kid, alg: 'ES256', use: 'sig' },
+    header: encoded({ alg: 'ES256', typ: 'at+jwt', kid }),
   };
+}
+
+function encoded(value: object): string {
+  return Buffer.from(JSON.stringify(value)).toString('base64url');
 }

@@ -49,13 +49,20 @@ export class TokenEndpoint {
   }
 
   /**
-   * Ends the grant of a token, unless it is that of another client. Returns whether it is a token of this gateway. Rejects with an
-   * OAuthProblem, or a StateError.
+   * Ends the grant of a token, unless it is that of another client. Returns whether it is a token of this gateway. `mayVerify`: whether the
+   * signature of an access token may be verified, which costs more than the MAC of a refresh token. Rejects with an OAuthProblem, or a
+   * StateError.
    */
-  async revoke(form: URLSearchParams, authorization: string | undefined): Promise<boolean> {
+  async revoke(
+    form: URLSearchParams,
+    authorization: string | undefined,
+    mayVerify: () => boolean,
+  ): Promise<boolean> {
     const token = once(form, 'token');
     if (token === undefined) throw new OAuthProblem('invalid_request', 'token is missing');
     const clientId = clientIdIn(form, authorization);
+    if (!isRefreshToken(token) && !mayVerify())
+      throw new OAuthProblem('temporarily_unavailable', 'too many tokens that are none', { isGuess: true });
     const id = isRefreshToken(token)
       ? this.#deps.tickets.readRefreshToken(token)?.id
       : await this.#grantOf(token);
@@ -106,7 +113,7 @@ export class TokenEndpoint {
 
   async #answer({ id, record, generation }: Renewed, scopes: readonly string[]): Promise<TokenAnswer> {
     const { keys, settings, tickets, now } = this.#deps;
-    const access = await accessToken(keys, settings(), { id, record }, scopes, now());
+    const access = accessToken(keys, settings(), { id, record }, scopes, now());
     return {
       access_token: access.token,
       token_type: 'Bearer',

@@ -26,6 +26,7 @@ export interface OwnClaims {
   readonly grant: string;
   /** The client is the console of the gateway. */
   readonly console?: true;
+  readonly jti: string;
   readonly iat: number;
   readonly exp: number;
 }

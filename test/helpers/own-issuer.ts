@@ -64,6 +64,7 @@ export function ownClaims(
     name: 'Ada',
     kept: { tenant: 'a' },
     grant: 'g1',
+    jti: 'j',
     iat: now,
     exp: now + 600,
   };

@@ -68,7 +68,8 @@ export async function prepareSignIn({
   });
   const upstream = await createUpstream({ tools: [tool('look'), tool('write')] });
   const whole: ConfigInput = {
-    servers: [upstream.entry('one')],
+    // Ready when its tools are there.
+    servers: [upstream.entry('one', { required: true })],
     state: { dir: await tempDir() },
     metrics: { auth: 'none' },
     ...config,
@@ -110,7 +111,7 @@ export async function startProcess(
 ): Promise<CliRun> {
   const run = await runConfig({ ...config, host: '127.0.0.1', port, ...more }, { env });
   const at = await run.listening();
-  await until(async () => (await fetch(`${at}/ready`)).ok, 'the server');
+  await until(async () => (await fetch(`${at}/ready`)).ok, 'the gateway');
   return run;
 }
 

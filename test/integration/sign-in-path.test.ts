@@ -63,7 +63,7 @@ describe.each<[string, (path: string) => string | undefined]>([
     expect(away.searchParams.get('redirect_uri')).toBe(`${base}/oauth/callback`);
     const back = await signInAt(away, at.searchParams.get('redirect_uri') ?? '', browser);
     expect(back.searchParams.get('iss')).toBe(base);
-    await first.transport.finishAuth(back.searchParams.get('code') ?? '', base);
+    await first.transport.finishAuth(back.searchParams.get('code') ?? '');
     const { client, transport } = open();
     await client.connect(transport);
     expect((await client.listTools()).tools.map(({ name }) => name)).toEqual(['one__look', 'one__write']);

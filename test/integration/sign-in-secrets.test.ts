@@ -44,7 +44,6 @@ it('keeps them out of logs, audit, metrics, answers, pages, command lines and fi
     },
     config: {
       state: { dir: join(folder, 'state') },
-      log: { level: 'trace' },
       audit: { file: audit },
     },
   });
@@ -66,6 +65,8 @@ it('keeps them out of logs, audit, metrics, answers, pages, command lines and fi
   Object.assign(parts.config.mcp?.auth?.login ?? {}, { issuer: oidc.issuer });
   const key = createConsoleKey();
   const run = await startProcess(parts, {
+    // A key of the command alone.
+    more: { log: { level: 'trace' } } as object,
     env: { MCPSTEAD_CONSOLE_KEY: key, MCPSTEAD_STATE_KEY: STATE_KEY },
   });
 

@@ -2,6 +2,10 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { sha256 } from '../../lib/sha256.js';
 
+/**
+ * A `late` button works a second after the page is there, and a second after the pointer has come over it: the page may have been ready behind
+ * the window of another site, which closes between the two clicks of a double click.
+ */
 const STYLE = `:root{color-scheme:light dark;--line:light-dark(#d0d7de,#3d444d);--dim:light-dark(#57606a,#9da7b3);--main:light-dark(#0a58ca,#79b8ff);--on-main:light-dark(#fff,#0d1117);--bad:light-dark(#b3261e,#ff8a80)}
 *{box-sizing:border-box}body{font:1rem/1.5 system-ui,sans-serif;max-width:36rem;margin:0 auto;padding:3rem 1rem;background:light-dark(#fff,#0d1117);color:light-dark(#1f2328,#e6edf3);overflow-wrap:anywhere}
 h1{font-size:1.375rem;line-height:1.3;margin:0 0 1rem}p{margin:0 0 1rem}dl{display:grid;grid-template-columns:max-content 1fr;gap:.5rem 1.25rem;margin:0 0 1.25rem;padding:1rem;border:1px solid var(--line);border-radius:.5rem}
@@ -9,7 +13,7 @@ dt{color:var(--dim)}dd{margin:0;min-width:0}code{font:.9375rem/1.5 ui-monospace,
 input{display:block;width:100%;font:inherit;padding:.5rem .75rem;border:1px solid var(--dim);border-radius:.375rem;background:transparent;color:inherit}
 small{display:block;color:var(--dim);margin:.25rem 0 1rem}button{font:inherit;font-weight:600;padding:.5rem 1.25rem;border:1px solid transparent;border-radius:.375rem;background:var(--main);color:var(--on-main);cursor:pointer}
 button:disabled{opacity:.6;cursor:default}:focus-visible{outline:2px solid var(--main);outline-offset:2px}[role=alert]{color:var(--bad);margin-top:1rem}[role=alert]:empty{margin:0}
-.late{animation:late 1s}@keyframes late{from,to{visibility:hidden}}button+button{margin-left:.75rem}.second{background:transparent;color:inherit;border-color:var(--dim)}.warning{border-left:.25rem solid var(--bad);padding-left:.75rem}
+.late{animation:late 1s}@keyframes late{from,to{visibility:hidden}}@media(hover:hover){main:hover .late{animation:late 1s,settle 1s}}@keyframes settle{from,to{pointer-events:none;opacity:.6}}button+button{margin-left:.75rem}.second{background:transparent;color:inherit;border-color:var(--dim)}.warning{border-left:.25rem solid var(--bad);padding-left:.75rem}
 @media(max-width:30rem){body{padding:1.5rem 1rem}dl{grid-template-columns:1fr;gap:0}dd+dt{margin-top:.625rem}}`;
 
 export interface Page {
