@@ -139,7 +139,7 @@ export function NoRole(): JSX.Element {
         </Button>
       </p>
       <OwnConnections />
-      <OwnSignIns />
+      {isAccount ? <OwnSignIns /> : null}
     </main>
   );
 }

@@ -3,10 +3,20 @@ import { join } from 'node:path';
 import type { Page } from 'playwright-core';
 import { describe, expect, it } from 'vitest';
 import type { Grant } from '../../src/admin/grant-schemas.js';
+import { createUpstream, tool } from '../fixtures/servers/http-upstream.js';
+import { startOidc } from '../fixtures/servers/oidc.mjs';
 import { openConsole, openPage, violations, type ConsolePage } from '../helpers/browser.js';
+import { atEnd } from '../helpers/cleanup.js';
 import { CONSOLE_KEY, startWithKey } from '../helpers/console.js';
+import { startGateway } from '../helpers/gateway.js';
 import { send } from '../helpers/http.js';
-import { signedIn, stageSignIn, type SignInStage, type StageOptions } from '../helpers/sign-in.js';
+import {
+  consoleClient,
+  signedIn,
+  stageSignIn,
+  type SignInStage,
+  type StageOptions,
+} from '../helpers/sign-in.js';
 import { until } from '../helpers/wait.js';
 
 const KEY = { authorization: `Bearer ${CONSOLE_KEY}` };
@@ -189,5 +199,60 @@ describe('the screen of sign-ins', () => {
     await page.getByRole('heading', { name: 'Overview' }).waitFor();
     expect(await page.getByRole('link', { name: 'Sign-ins' }).count()).toBe(0);
     expect((await send(`${base}/-/signed-in?code=x`)).status).toBe(404);
+  });
+});
+
+describe('the page of a login', () => {
+  it('takes a sign-in in place of a key, which ends with it', async () => {
+    const other = await startOidc();
+    atEnd(() => {
+      other.close();
+    });
+    const upstream = await createUpstream({ tools: [tool('echo')] });
+    const guarded = await startGateway(
+      {
+        servers: [upstream.entry('one')],
+        mcp: { auth: { issuers: [{ name: 'corp', issuer: other.issuer }], scopes: ['read'] } },
+        metrics: { auth: 'none' },
+      },
+      { wait: [] },
+    );
+    const { base } = await stage({
+      config: { servers: [{ name: 'x', url: guarded.url, auth: { per: 'user' } }] },
+      isUp: (gateway) => gateway.health().servers[0]?.state === 'login_required',
+    });
+    const { tokens } = await signedIn(base, { ...consoleClient(base), person: 'eve' });
+    const link = await send(
+      `${base}/-/api/v1/servers/x/login/link`,
+      {},
+      {
+        headers: { authorization: `Bearer ${tokens.access_token}`, 'content-type': 'application/json' },
+      },
+    );
+    const { url } = link.json<{ url: string }>();
+    const { page } = await openPage(url);
+    await page.getByRole('button', { name: 'Sign in' }).waitFor();
+    await judge(page, 'login-page');
+    // Somebody else: the link is not for him.
+    await page.getByRole('button', { name: 'Sign in' }).click();
+    await allow(page, 'ada');
+    await page.getByText('You are signed in at this gateway.').waitFor();
+    await judge(page, 'login-page-signed-in');
+    expect(page.url()).toBe(url);
+    await page.getByRole('button', { name: 'Continue' }).click();
+    await page.getByRole('alert').getByText('given to somebody else').waitFor();
+    expect(await stored(page)).toEqual({});
+    await page.context().clearCookies();
+    await page.getByRole('button', { name: 'Sign in' }).click();
+    await allow(page, 'eve');
+    await page.getByText('You are signed in at this gateway.').waitFor();
+    await page.getByRole('button', { name: 'Continue' }).click();
+    await page.waitForURL((to) => to.origin === new URL(other.issuer).origin);
+    await until(async () => (await grants(base)).length === 1, 'the end of the sign-ins for the link');
+    await page.locator('input[name=login]').fill('eve');
+    await page.locator('input[name=password]').fill('any');
+    await page.locator('button[type=submit]').click();
+    await page.getByRole('button', { name: 'Continue' }).click();
+    await page.getByRole('heading', { name: 'You are logged in' }).waitFor();
   });
 });

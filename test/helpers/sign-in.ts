@@ -1,6 +1,6 @@
 /** A gateway that signs people in at a real identity provider, and what clients and people do there. */
 import { createHash, randomBytes } from 'node:crypto';
-import type { ConfigInput } from '../../src/index.js';
+import type { ConfigInput, Gateway } from '../../src/index.js';
 import { createUpstream, tool, type Upstream } from '../fixtures/servers/http-upstream.js';
 import { startOidc, type Oidc, type OidcSignIn } from '../fixtures/servers/oidc.mjs';
 import { atEnd } from './cleanup.js';
@@ -36,6 +36,8 @@ export interface StageOptions {
   readonly publicUrl?: (port: number) => string;
   /** For `startGateway`. */
   readonly gateway?: Parameters<typeof startGateway>[1];
+  /** Default: all servers are connected. */
+  readonly isUp?: (gateway: Gateway) => boolean;
 }
 
 /** All that a gateway is started with, and the identity provider and the server behind it. */
@@ -90,11 +92,15 @@ export async function prepareSignIn({
 }
 
 /** Everybody signs in as `ada` unless a browser says another name. */
-export async function stageSignIn({ gateway, ...options }: StageOptions = {}): Promise<SignInStage> {
+export async function stageSignIn({
+  gateway,
+  isUp = (started) => started.health().servers.every(({ connected }) => connected),
+  ...options
+}: StageOptions = {}): Promise<SignInStage> {
   const { port, ...parts } = await prepareSignIn(options);
   const running = await startGateway(parts.config, { port, wait: [], ...gateway });
   // With a policy, `/health` names no servers.
-  await until(() => running.gateway.health().servers.every(({ connected }) => connected), 'the server');
+  await until(() => isUp(running.gateway), 'the server');
   return { ...parts, running };
 }
 

@@ -10,7 +10,6 @@ import type {
   SessionRow,
   SnapshotEvent,
 } from '../../../src/admin/schemas.js';
-import type { GrantList } from '../../../src/admin/grant-schemas.js';
 import { SseReader } from '../../../src/client/sse.js';
 import { announce } from '../ui/announce.js';
 import {
@@ -21,6 +20,7 @@ import {
   get,
   failureOf,
   key,
+  ownGrant,
   refusedWith,
   signOut,
   type Failure,
@@ -68,13 +68,10 @@ export const isOperator = (): boolean => me.value?.role === 'operator';
 export const isRoleless = signal(false);
 
 async function hasOwn(): Promise<boolean> {
-  const [logins, signIns] = await Promise.all([
-    ask<{ connections: readonly unknown[] }>('connections', { probing: true }),
-    ask<GrantList>('grants', { probing: true }),
-  ]);
-  return (
-    (logins.ok && logins.value.connections.length > 0) || (signIns.ok && signIns.value.grants.length > 0)
-  );
+  // At least the sign-in of this tab.
+  if (ownGrant() !== null) return true;
+  const result = await ask<{ connections: readonly unknown[] }>('connections', { probing: true });
+  return result.ok && result.value.connections.length > 0;
 }
 
 /** Reads who is signed in. */
