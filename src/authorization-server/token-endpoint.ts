@@ -111,7 +111,7 @@ export class TokenEndpoint {
     return id;
   }
 
-  async #answer({ id, record, generation }: Renewed, scopes: readonly string[]): Promise<TokenAnswer> {
+  #answer({ id, record, generation }: Renewed, scopes: readonly string[]): TokenAnswer {
     const { keys, settings, tickets, now } = this.#deps;
     const access = accessToken(keys, settings(), { id, record }, scopes, now());
     return {
