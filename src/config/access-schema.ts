@@ -51,6 +51,14 @@ export const ALGORITHMS = [
   'EdDSA',
 ] as const;
 
+/** The claims that say who somebody is. */
+const claims = () =>
+  strict({
+    id: name.default('sub'),
+    name: name.default('preferred_username'),
+    groups: name.default('groups'),
+  }).prefault({});
+
 const issuer = strict({
   name: name.regex(/^[A-Za-z0-9._-]+$/, 'must be 1 to 128 of A-Z a-z 0-9 . _ -'),
   issuer: z.string().min(1),
@@ -62,11 +70,7 @@ const issuer = strict({
     .default(['RS256', 'PS256', 'ES256', 'EdDSA']),
   typ: z.enum(['at+jwt']).optional(),
   skew_seconds: z.number().min(0).max(600).default(60),
-  claims: strict({
-    id: name.default('sub'),
-    name: name.default('preferred_username'),
-    groups: name.default('groups'),
-  }).prefault({}),
+  claims: claims(),
   keep: words(),
   introspection: strict({
     client_id: z.string().min(1),
@@ -82,11 +86,7 @@ const login = strict({
   client_secret_env: z.string().min(1).optional(),
   scopes: list().default(['openid', 'email', 'offline_access']),
   params: z.record(z.string(), z.string()).default({}),
-  claims: strict({
-    id: name.default('sub'),
-    name: name.default('preferred_username'),
-    groups: name.default('groups'),
-  }).prefault({}),
+  claims: claims(),
   keep: words(),
   allow: z.array(who).default([]),
   register: z.array(z.enum(['cimd', 'dcr'])).default(['cimd', 'dcr']),

@@ -1,21 +1,15 @@
 /** The authorization server of a gateway at https://gw.example, as authentication sees it: its keys, its tokens, and its ended grants. */
 import type { AuthConfig } from '../../src/config/index.js';
 import type { OwnClaims, OwnIssuer } from '../../src/protocol/authorization-server.js';
+import { LOGIN as IDP_LOGIN } from './identity-provider.js';
 import { createKey, type TestKey } from './issuer.js';
 
 export const LOGIN: NonNullable<AuthConfig['login']> = {
+  ...IDP_LOGIN,
   issuer: 'https://idp.example',
-  client_id: 'gw',
   client_secret: undefined,
   scopes: ['openid'],
-  params: {},
   claims: { id: 'sub', name: 'name', groups: 'groups' },
-  keep: [],
-  allow: [],
-  register: ['cimd', 'dcr'],
-  redirects: ['*'],
-  access_minutes: 10,
-  refresh_days: 30,
 };
 
 export interface TestOwn extends OwnIssuer {

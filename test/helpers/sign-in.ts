@@ -268,3 +268,33 @@ export async function signedIn(
 export function refreshed(base: string, client: TestClient, token: string): Promise<TokenReply> {
   return tokenRequest(base, { grant_type: 'refresh_token', refresh_token: token, client_id: client.id });
 }
+
+export interface ShownPage {
+  readonly status: number;
+  readonly location: string | null;
+  readonly text: string;
+}
+
+/** Opens a page in a browser without cookies, which follows nothing. */
+export async function openPage(url: URL): Promise<ShownPage> {
+  const answer = await fetch(url, { redirect: 'manual' });
+  return { status: answer.status, location: answer.headers.get('location'), text: await answer.text() };
+}
+
+/** A URL with other parameters; undefined: without one. */
+export function changed(url: URL, more: Readonly<Record<string, string | undefined>>): URL {
+  const other = new URL(url);
+  for (const [name, value] of Object.entries(more))
+    if (value === undefined) other.searchParams.delete(name);
+    else other.searchParams.set(name, value);
+  return other;
+}
+
+/** Sends a registration, which may be wrong. */
+export function postRegistration(base: string, redirectUris: unknown, more: object = {}): Promise<Response> {
+  return fetch(`${base}/oauth/register`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ client_name: 'x', redirect_uris: redirectUris, ...more }),
+  });
+}

@@ -3,6 +3,9 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import {
   accessRequest,
   ANSWERS,
+  changed,
+  openPage,
+  postRegistration,
   registerClient,
   stageSignIn,
   type SignInStage,
@@ -21,32 +24,11 @@ beforeAll(async () => {
   local = await registerClient(stage.base, LOOPBACK);
 });
 
-interface Shown {
-  readonly status: number;
-  readonly location: string | null;
-  readonly text: string;
-}
-
-async function open(url: URL): Promise<Shown> {
-  const answer = await fetch(url, { redirect: 'manual' });
-  return { status: answer.status, location: answer.headers.get('location'), text: await answer.text() };
-}
-
 /** The page for a request whose parameters are `more` or, where that is undefined, missing. */
-function ask(of: TestClient, more: Readonly<Record<string, string | undefined>> = {}): Promise<Shown> {
-  const { url } = accessRequest(stage.base, of);
-  for (const [name, value] of Object.entries(more))
-    if (value === undefined) url.searchParams.delete(name);
-    else url.searchParams.set(name, value);
-  return open(url);
-}
-
-const register = (redirect_uris: unknown, more: object = {}) =>
-  fetch(`${stage.base}/oauth/register`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify({ client_name: 'x', redirect_uris, ...more }),
-  });
+const ask = (of: TestClient, more: Readonly<Record<string, string | undefined>> = {}) =>
+  openPage(changed(accessRequest(stage.base, of).url, more));
+const register = (redirectUris: unknown, more: object = {}) =>
+  postRegistration(stage.base, redirectUris, more);
 
 describe('a redirect URI', () => {
   it.each([
@@ -76,7 +58,7 @@ describe('a redirect URI', () => {
     expect((await ask(client, { redirect_uri: undefined })).status).toBe(200);
     const { url } = accessRequest(stage.base, client);
     url.searchParams.append('redirect_uri', ANSWERS);
-    expect((await open(url)).status).toBe(400);
+    expect((await openPage(url)).status).toBe(400);
   });
 
   it.each([

@@ -3,6 +3,9 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import {
   accessRequest,
   ANSWERS,
+  changed,
+  openPage,
+  postRegistration,
   registerClient,
   stageSignIn,
   type SignInStage,
@@ -21,32 +24,11 @@ beforeAll(async () => {
   local = await registerClient(stage.base, LOOPBACK);
 });
 
-interface Shown {
-  readonly status: number;
-  readonly location: string | null;
-  readonly text: string;
-}
-
-async function open(url: URL): Promise<Shown> {
-  const answer = await fetch(url, { redirect: 'manual' });
-  return { status: answer.status, location: answer.headers.get('location'), text: await answer.text() };
-}
-
 /** The page for a request whose parameters are `more` or, where that is undefined, missing. */
-function ask(of: TestClient, more: Readonly<Record<string, string | undefined>> = {}): Promise<Shown> {
-  const { url } = accessRequest(stage.base, of);
-  for (const [name, value] of Object.entries(more))
-    if (value === undefined) url.searchParams.delete(name);
-    else url.searchParams.set(name, value);
-  return open(url);
-}
-
-const register = (redirect_uris: unknown, more: object = {}) =>
-  fetch(`${stage.base}/oauth/register`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify({ client_name: 'x', redirect_uris, ...more }),
-  });
+const ask = (of: TestClient, more: Readonly<Record<string, string | undefined>> = {}) =>
+  openPage(changed(accessRequest(stage.base, of).url, more));
+const register = (redirectUris: unknown, more: object = {}) =>
+  postRegistration(stage.base, redirectUris, more);
 
 describe('a request that is wrong', () => {
   const WRONG: [string, Record<string, string | undefined>, string][] = [
@@ -106,7 +88,7 @@ describe('a request that is wrong', () => {
     async (name) => {
       const { url } = accessRequest(stage.base, local, { state: 'theirs', scope: 'read', anything: 'x' });
       url.searchParams.append(name, url.searchParams.get(name) ?? '');
-      const { status, location } = await open(url);
+      const { status, location } = await openPage(url);
       const back = new URL(location ?? '').searchParams;
       expect([status, back.get('error'), back.get('state')]).toEqual([
         303,
