@@ -154,11 +154,9 @@ describe('without a gateway', () => {
   it('they run one with the config, and say so', async () => {
     const path = await tempFile('config.json', JSON.stringify({ port: 9, servers: [everything] }));
     const called = await command(['call', 'echo', 'message=hi', '-c', path], {});
-    expect(called).toEqual({
-      status: 0,
-      out: 'Echo: hi\n',
-      err: 'no gateway runs: started one for this command\n',
-    });
+    expect([called.status, called.out]).toEqual([0, 'Echo: hi\n']);
+    // On a busy machine the start is told of.
+    expect(called.err).toMatch(/^no gateway runs: started one for this command\n(starting all: .*\n)*$/);
   });
 
   it('arguments come from stdin too', async () => {
