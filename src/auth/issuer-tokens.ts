@@ -10,7 +10,15 @@ import { createIntrospection, type Introspection } from './introspect.js';
 import { Issuer, type IssuerDeps, type KeySource } from './issuer.js';
 import { judgeHeader, readEnvelope, verifySignature } from './jwt.js';
 import { OwnKeys } from './own-keys.js';
-import { isForOwn, judgeOwn, OWN, ownIssuerConfig, ownTag } from './own-tokens.js';
+import {
+  isForOwn,
+  judgeOwn,
+  OWN,
+  ownIssuerConfig,
+  ownProvider,
+  ownTag,
+  type OwnJudge,
+} from './own-tokens.js';
 import { Seen, type SeenEntry, type Verified } from './seen.js';
 
 /** A refusal of a token, and the issuer that it names. */
@@ -93,7 +101,7 @@ export function createIssuerTokens(auth: AuthConfig, deps: IssuerTokensDeps): Is
   }
   const config = ownIssuerConfig(auth, deps.publicUrl);
   if (own && config) {
-    const judged: Judge = { config, tag: ownTag(auth, config), scopesOf };
+    const judged: OwnJudge = { config, tag: ownTag(auth, config), scopesOf, provider: ownProvider(auth) };
     known.set(config.issuer, {
       ...judged,
       name: OWN,

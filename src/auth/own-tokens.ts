@@ -1,5 +1,12 @@
 /** Access tokens that the gateway issues itself (`mcp.auth.login`): what they must say, where they count, and who they are of. */
-import { issuerUrl, principalPrefix, type AuthConfig, type IssuerConfig } from '../config/index.js';
+import {
+  issuerUrl,
+  principalPrefix,
+  providerOfLogin,
+  type AuthConfig,
+  type IssuerConfig,
+} from '../config/index.js';
+import { providerDigest } from '../protocol/authorization-server.js';
 import type { Principal } from '../protocol/ports.js';
 import { isObject, textOf, type JsonObject } from '../wire/json.js';
 import type { Resource } from './challenge.js';
@@ -11,6 +18,11 @@ export const OWN = 'login';
 const SKEW_SECONDS = 60;
 /** Below here operators work. */
 const OPERATORS = '/-/';
+
+export interface OwnJudge extends Judge {
+  /** `providerDigest` of the identity provider that people sign in at. */
+  readonly provider: string | undefined;
+}
 
 /** The gateway as the issuer of its own tokens; undefined: it issues none. `publicUrl`: http.public_url. */
 export function ownIssuerConfig(auth: AuthConfig, publicUrl: string | null): IssuerConfig | undefined {
@@ -38,6 +50,11 @@ export function ownTag({ login }: AuthConfig, { name, issuer }: IssuerConfig): s
   return fingerprint(JSON.stringify(facts));
 }
 
+/** The identity provider that people sign in at, as tokens name it. */
+export function ownProvider({ login }: AuthConfig): string | undefined {
+  return login && providerDigest(providerOfLogin(login));
+}
+
 /**
  * Whether a token with this audience counts for a resource. For applications a token is for one route, or for the gateway; where operators
  * work, every audience of the gateway counts, and that of the console counts there alone.
@@ -50,11 +67,19 @@ export function isForOwn(audience: readonly string[], resource: Resource, { issu
 }
 
 /** The principal of a token with these claims, or why there is none. `now`: Unix ms. See `judge`. */
-export function judgeOwn(judged: Judge, claims: JsonObject, now: number, token: string): Principal | Refusal {
+export function judgeOwn(
+  judged: OwnJudge,
+  claims: JsonObject,
+  now: number,
+  token: string,
+): Principal | Refusal {
   if (!isCanonical(token)) return { reason: 'bad_signature', why: 'not as the gateway writes it' };
   const principal = judge(judged, claims, now, fingerprint(token));
   if ('reason' in principal) return principal;
   const { kept, aud } = claims;
+  // People of another identity provider may have the same ids. Their grants end, but not all before the first request.
+  if (claims['provider'] !== judged.provider)
+    return { reason: 'inactive', why: 'of another identity provider' };
   const id = textOf(claims['grant']);
   if (id === undefined || id === '') return { reason: 'bad_format', why: 'no grant' };
   if (!isObject(kept)) return { reason: 'bad_format', why: 'no kept claims' };

@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { compileGlobs } from '../lib/glob.js';
 import { sha256 } from '../lib/sha256.js';
-import type { OwnClaims } from '../protocol/authorization-server.js';
+import { providerDigest, type OwnClaims } from '../protocol/authorization-server.js';
 import { OAuthProblem } from './problem.js';
 import type { GrantRecord } from './records.js';
 import { CONSOLE_CLIENT, type Settings } from './settings.js';
@@ -43,6 +43,7 @@ export function accessToken(
     name: person.name,
     kept: person.kept,
     grant: id,
+    provider: providerDigest(record.provider),
     ...(client.id === CONSOLE_CLIENT && { console: true as const }),
     jti: randomBytes(16).toString('base64url'),
     iat,

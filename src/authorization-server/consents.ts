@@ -3,6 +3,7 @@
  * provider. Both are sealed, and nothing is stored here but which sign-ins have come back.
  */
 import { randomBytes } from 'node:crypto';
+import { cookiesOf } from '../lib/cookies.js';
 import { textOf, type JsonObject } from '../wire/json.js';
 import type { AccessRequest } from './access-request.js';
 import type { Client } from './clients.js';
@@ -125,12 +126,9 @@ function removalOf(name: string): string {
 /** The cookies of trips, in the order of the browser. */
 function cookiesIn(header: string | undefined): { readonly name: string; readonly value: string }[] {
   if (header === undefined || header.length > MOST_HEADER) return [];
-  return header.split(';').flatMap((part) => {
-    const at = part.indexOf('=');
-    const name = part.slice(0, Math.max(0, at)).trim();
-    const value = part.slice(at + 1).trim();
-    return name.length === PREFIX.length + NAME_CHARS && name.startsWith(PREFIX) ? [{ name, value }] : [];
-  });
+  return cookiesOf(header)
+    .filter(([name]) => name.length === PREFIX.length + NAME_CHARS && name.startsWith(PREFIX))
+    .map(([name, value]) => ({ name, value }));
 }
 
 /** With short names: the cookie is small. */

@@ -17,6 +17,8 @@ export class Endings {
   #ids: ReadonlySet<string> = new Set();
   /** Those that ended here while the list is read. */
   #added = new Set<string>();
+  /** Those that could not be written, with the time when their tokens have expired (`performance.now`): written with the next run. */
+  readonly #unwritten = new Map<string, number>();
   #reading: Promise<void> | undefined;
   #isFailing = false;
   #timer: NodeJS.Timeout | undefined;
@@ -47,11 +49,10 @@ export class Endings {
     this.#added.add(id);
     this.#use(new Set([...this.#ids, id]));
     try {
-      const records = await this.#deps.records();
-      const key = endedKey(id);
-      const there = await records.get(key);
-      await records.put(key, {}, there?.generation ?? 0, { ttlMs: lifeMs });
+      await this.#write(id, lifeMs);
+      this.#unwritten.delete(id);
     } catch (error) {
+      this.#unwritten.set(id, performance.now() + lifeMs);
       this.#failed(error);
     }
   }
@@ -64,14 +65,36 @@ export class Endings {
   async #readAll(): Promise<void> {
     const before = this.#added;
     this.#added = new Set();
+    await this.#writeAgain();
     try {
       const ids = await endedIds(await this.#deps.records());
-      for (const id of [...before, ...this.#added]) ids.add(id);
+      for (const id of [...before, ...this.#added, ...this.#unwritten.keys()]) ids.add(id);
       this.#use(ids);
+      if (this.#unwritten.size > 0) return;
       if (this.#isFailing) this.#deps.log.info('the list of ended sign-ins can be read again');
       this.#isFailing = false;
     } catch (error) {
       for (const id of before) this.#added.add(id);
+      this.#failed(error);
+    }
+  }
+
+  async #write(id: string, lifeMs: number): Promise<void> {
+    const records = await this.#deps.records();
+    const key = endedKey(id);
+    const there = await records.get(key);
+    await records.put(key, {}, there?.generation ?? 0, { ttlMs: lifeMs });
+  }
+
+  /** Never rejects: what cannot be written waits for the next run. */
+  async #writeAgain(): Promise<void> {
+    try {
+      for (const [id, until] of [...this.#unwritten]) {
+        const lifeMs = Math.ceil(until - performance.now());
+        if (lifeMs > 0) await this.#write(id, lifeMs);
+        this.#unwritten.delete(id);
+      }
+    } catch (error) {
       this.#failed(error);
     }
   }

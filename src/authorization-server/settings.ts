@@ -1,4 +1,5 @@
 /** What the configuration says to the authorization server. A reload gives it another one, as a whole. */
+import { providerOfLogin } from '../config/index.js';
 import type { LoginConfig } from '../config/types.js';
 
 export interface Settings {
@@ -17,9 +18,9 @@ export interface Settings {
   readonly prefix: string;
 }
 
-/** The identity provider, the client there, and the claim that says who somebody is: a grant of another one does not count. */
+/** What a grant is of: one of another identity provider does not count. */
 export function providerOf({ login }: Settings): string {
-  return [login.issuer, login.client_id, login.claims.id].join('\n');
+  return providerOfLogin(login);
 }
 
 /** Where the identity provider sends browsers back to. */

@@ -9,6 +9,7 @@ export {
   issuerUrl,
   loginProblem,
   principalPrefix,
+  providerOfLogin,
   scopesNamed,
 } from './login.js';
 export { maskText, unmaskText } from './masked-text.js';

@@ -246,6 +246,15 @@ export function issuerOfGateway({ http }: Pick<Config, 'http'>): string {
   return issuerUrl(http.public_url);
 }
 
+/** The identity provider, the client there, and the claim that says who somebody is: with another one the same id may be another person. */
+export function providerOfLogin({
+  issuer,
+  client_id,
+  claims,
+}: Pick<LoginConfig, 'issuer' | 'client_id' | 'claims'>): string {
+  return [issuer, client_id, claims.id].join('\n');
+}
+
 /**
  * What the ids of people who sign in begin with, before the colon: the name of the entry of `issuers` with the same issuer, so that a person
  * has one id, else `login`.

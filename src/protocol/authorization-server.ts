@@ -1,4 +1,5 @@
 /** The authorization server in the gateway (`mcp.auth.login`), as other modules see it. Points in time are Unix time in milliseconds. */
+import { sha256 } from '../lib/sha256.js';
 
 /** What the tokens of the authorization server are verified with. */
 export interface OwnIssuer {
@@ -24,11 +25,18 @@ export interface OwnClaims {
   readonly kept: Readonly<Record<string, unknown>>;
   /** The id of the grant. */
   readonly grant: string;
+  /** `providerDigest` of the identity provider where the person signed in. */
+  readonly provider: string;
   /** The client is the console of the gateway. */
   readonly console?: true;
   readonly jti: string;
   readonly iat: number;
   readonly exp: number;
+}
+
+/** A short name of an identity provider with the client there (`providerOfLogin`): a token of another one does not count. */
+export function providerDigest(provider: string): string {
+  return sha256(provider).slice(0, 16);
 }
 
 /** Who signed in at the identity provider, and what it says about him. */

@@ -2,6 +2,7 @@
  * The cookie of the browser that goes on with a login. The authorization server sends the browser back with the `state` of the login, which
  * names the cookie, so that logins of one browser do not replace each other.
  */
+import { cookiesOf } from '../lib/cookies.js';
 import { sha256 } from '../lib/sha256.js';
 
 const NAME = 'mcpstead-login-';
@@ -40,9 +41,7 @@ export function loginCookieIn(header: string | undefined, state: string): LoginC
   if (header === undefined || header.length > MOST_CHARS) return undefined;
   const name = nameOf(state);
   const found = new Map<string, string>();
-  for (const part of header.split(';')) {
-    const at = part.indexOf('=');
-    const [key, value] = [part.slice(0, Math.max(0, at)).trim(), part.slice(at + 1).trim()];
+  for (const [key, value] of cookiesOf(header)) {
     if ((key === name || key === `__Host-${name}`) && VALUE.test(value) && !found.has(key))
       found.set(key, value);
   }

@@ -1,6 +1,6 @@
 /** The authorization server of a gateway at https://gw.example, as authentication sees it: its keys, its tokens, and its ended grants. */
-import type { AuthConfig } from '../../src/config/index.js';
-import type { OwnClaims, OwnIssuer } from '../../src/protocol/authorization-server.js';
+import { providerOfLogin, type AuthConfig } from '../../src/config/index.js';
+import { providerDigest, type OwnClaims, type OwnIssuer } from '../../src/protocol/authorization-server.js';
 import { LOGIN as IDP_LOGIN } from './identity-provider.js';
 import { createKey, type TestKey } from './issuer.js';
 
@@ -58,6 +58,7 @@ export function ownClaims(
     name: 'Ada',
     kept: { tenant: 'a' },
     grant: 'g1',
+    provider: providerDigest(providerOfLogin(LOGIN)),
     jti: 'j',
     iat: now,
     exp: now + 600,

@@ -152,7 +152,7 @@ describe('an access token', () => {
     const claims = read(body);
     expect(claims['client_id']).toMatch(/^[\w-]{16}$/);
     expect(Object.keys(claims).sort().join()).toBe(
-      'aud,client_id,exp,grant,groups,iat,iss,jti,kept,name,scope,sub',
+      'aud,client_id,exp,grant,groups,iat,iss,jti,kept,name,provider,scope,sub',
     );
     expect([claims['aud'], claims['iss'], claims['groups'], claims['name']]).toEqual([
       `${stage.base}/mcp`,

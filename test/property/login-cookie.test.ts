@@ -37,6 +37,8 @@ it('is found again by its login alone, whatever else is there', () => {
             value: secret,
             isOfHost: true,
           });
+        // Nor does it pose as it: browsers let any host of the domain set such a name.
+        expect(loginCookieIn(`\u00a0${pair}; a=b; \u00a0${pair}`, own)).toBeUndefined();
         expect(header.startsWith('__Host-')).toBe(origin.startsWith('https:'));
         expect(header.includes('; Secure')).toBe(origin.startsWith('https:'));
         expect(header).toContain('; HttpOnly; SameSite=Lax; Max-Age=600');

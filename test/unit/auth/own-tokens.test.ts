@@ -97,6 +97,8 @@ describe('a token of the gateway', () => {
     ['without a grant', { grant: undefined }, {}, 'bad_format'],
     ['with an empty grant', { grant: '' }, {}, 'bad_format'],
     ['with a grant that is not text', { grant: 7 }, {}, 'bad_format'],
+    ['of another identity provider', { provider: 'abcdefghijklmnop' }, {}, 'inactive'],
+    ['without an identity provider', { provider: undefined }, {}, 'inactive'],
     ['without kept claims', { kept: undefined }, {}, 'bad_format'],
     ['with kept claims that are a list', { kept: [] }, {}, 'bad_format'],
     ['without sub', { sub: '' }, {}, 'bad_format'],
@@ -403,6 +405,22 @@ describe('a reload', () => {
     const principal = asPrincipal(await stage.ask(await stage.own.sign(claims())));
     expect(stage.reload(config).auth.current(principal)).toBeUndefined();
   });
+
+  it.each([
+    { ...LOGIN, issuer: 'https://other.example' },
+    { ...LOGIN, client_id: 'other' },
+    { ...LOGIN, claims: { ...LOGIN.claims, id: 'oid' } },
+  ])(
+    'with another identity provider ends its tokens at once, whose ids may be other people',
+    async (login) => {
+      const stage = await signing();
+      const token = await stage.own.sign(claims());
+      expect(await stage.reload({ login }).auth.authenticate(bearer(token), '/mcp')).toMatchObject({
+        status: 401,
+        reason: 'inactive',
+      });
+    },
+  );
 
   it('from login at a URL to an issuer at the same URL takes nothing over', async () => {
     const stage = await signing();

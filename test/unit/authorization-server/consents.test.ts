@@ -71,6 +71,16 @@ describe('a trip', () => {
     expect(consents.finish(trip.state, pair(cookie)).trip).toBeUndefined();
   });
 
+  it('comes back with no cookie that another host of the domain can have set', () => {
+    const { consents } = stage();
+    const trip = consents.begin(REQUEST);
+    const [cookie = ''] = consents.cookiesFor(trip, undefined) ?? [];
+    // Browsers refuse the prefix `__Host-` to others, but not behind a no-break space.
+    for (const before of ['\u00a0', 'a=b; \u00a0', '\t', '  ', '\ufeff'])
+      expect(consents.finish(trip.state, before + pair(cookie)).trip).toBeUndefined();
+    expect(consents.finish(trip.state, `a=b; ${pair(cookie)}`).trip).toBeDefined();
+  });
+
   it('has its cookie beside those of two others: the oldest is removed', () => {
     const { consents, pass } = stage();
     const jar: string[] = [];

@@ -7,7 +7,16 @@ import type { OwnClaims } from '../../../src/protocol/authorization-server.js';
 const [ONE, TWO] = [Buffer.alloc(32, 1), Buffer.alloc(32, 2)];
 const CLAIMS: OwnClaims = {
   ...{ iss: 'https://gw.example', aud: 'https://gw.example/mcp', sub: 'ada', client_id: 'c', scope: '' },
-  ...{ groups: [], name: 'Ada', kept: {}, grant: 'g', jti: 'j', iat: 1_800_000_000, exp: 1_800_000_600 },
+  ...{
+    groups: [],
+    name: 'Ada',
+    kept: {},
+    grant: 'g',
+    provider: 'p',
+    jti: 'j',
+    iat: 1_800_000_000,
+    exp: 1_800_000_600,
+  },
 };
 const at = { currentDate: new Date(1_800_000_100_000) };
 
