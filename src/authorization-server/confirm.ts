@@ -31,15 +31,16 @@ export async function confirmPerson(deps: ConfirmDeps, record: GrantRecord): Pro
   const signal = AbortSignal.timeout(TIMEOUT_MS);
   const news = record.refresh === undefined ? {} : await ask(deps, record, record.refresh, signal);
   if ('end' in news) return news;
-  if (news.claims === undefined && isOld) return { end: 'stale' };
+  const { refresh } = news;
+  if (news.claims === undefined && isOld) return { end: 'stale', refresh };
   const claims = news.claims ?? record.claims;
   const person = personOf(login, claims);
   if ('problem' in person) {
     deps.log.info('a sign-in ends: the claims of the person cannot be used', { why: person.problem });
-    return { end: 'not_allowed' };
+    return { end: 'not_allowed', refresh };
   }
-  if (person.id !== record.person.id) return { end: 'provider' };
-  if (!deps.isAllowed(asPrincipal(person, claims, prefix))) return { end: 'not_allowed' };
+  if (person.id !== record.person.id) return { end: 'provider', refresh };
+  if (!deps.isAllowed(asPrincipal(person, claims, prefix))) return { end: 'not_allowed', refresh };
   return { ...news, person, claims };
 }
 

@@ -73,7 +73,10 @@ export interface Renewal {
 }
 
 /** What the identity provider says now; `end`: the grant is over. */
-export type Confirmed = Partial<GrantRecord> | { readonly end: GrantEnd };
+export type Confirmed =
+  | Partial<GrantRecord>
+  /** `refresh`: what the identity provider has just given, and is to withdraw. */
+  | { readonly end: GrantEnd; readonly refresh?: string | undefined };
 
 export interface Renewed {
   readonly record: GrantRecord;
@@ -202,8 +205,9 @@ export class Grants {
       // Whoever ended it meanwhile waits for the lock.
       if (this.#deps.endings.has(id)) throw hasEnded();
       if ('end' in confirmed) {
-        await this.#end(records, stored, confirmed.end);
-        throw hasEnded(ENDED[confirmed.end]);
+        const { end: why, refresh = record.refresh } = confirmed;
+        await this.#end(records, { ...stored, record: { ...record, refresh } }, why);
+        throw hasEnded(ENDED[why]);
       }
       const later = this.#deps.now();
       const times = { rotated: later, used: later, until: this.#until(record) };
@@ -291,6 +295,7 @@ export class Grants {
 
   /** Erases the grant of a code that nobody redeems. */
   #expect(id: string): void {
+    if (this.#closed) return;
     const timer = setTimeout(() => {
       this.#waiting.delete(id);
       void this.#endIf(id, ({ challenge }) => (challenge === undefined ? undefined : 'not_redeemed')).catch(

@@ -14,6 +14,8 @@ export interface PersonProblem {
 
 /** Of a person as JSON: one is kept with each grant. */
 const MOST_BYTES = 16_384;
+/** Of all claims as JSON, which are kept, too. */
+const MOST_CLAIMS = 65_536;
 /** Nested objects that `asPrincipal` looks into. */
 const DEEPEST = 8;
 
@@ -22,6 +24,11 @@ export function personOf(
   config: Pick<LoginConfig, 'claims' | 'keep'>,
   claims: JsonObject,
 ): Person | PersonProblem {
+  if (sizeOf(claims) > MOST_CLAIMS)
+    return {
+      problem: 'too large',
+      why: `the identity provider sends claims of over ${MOST_CLAIMS / 1024} KB: have it send fewer`,
+    };
   const counted = withoutUnverified(claims);
   const { id: idClaim, name: nameClaim, groups: groupsClaim } = config.claims;
   const id = nameOf(claim(counted, idClaim));
@@ -145,9 +152,9 @@ function* nested(object: JsonObject, path: string, depth: number): Generator<[st
   }
 }
 
-function sizeOf(person: Person): number {
+function sizeOf(value: object): number {
   try {
-    return Buffer.byteLength(JSON.stringify(person));
+    return Buffer.byteLength(JSON.stringify(value));
   } catch {
     // Nested too deeply.
     return Infinity;

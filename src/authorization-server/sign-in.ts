@@ -184,7 +184,10 @@ export class SignIn {
   }
 
   #isRegistered({ kind, redirectUris }: Client, uri: string): boolean {
-    return redirectUris.some((each) => (kind === 'console' ? each === uri : matches(each, uri)));
+    if (kind === 'console') return redirectUris.includes(uri);
+    // The pages of the gateway itself are nobody else's.
+    if (uri.startsWith(`${this.#deps.settings().issuer}/`)) return false;
+    return redirectUris.some((each) => matches(each, uri));
   }
 
   /** A reload may have changed which clients there are. */

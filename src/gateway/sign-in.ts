@@ -34,6 +34,8 @@ export class GatewaySignIn implements OwnIssuer, SignInDoor {
   #server: Promise<AuthorizationServer> | undefined;
   /** The one that `#server` has become, and the issuer that it is. */
   #ready: { readonly server: AuthorizationServer; readonly issuer: string } | undefined;
+  /** Counts the servers that were made and dropped: one that is still being made then is not used. */
+  #run = 0;
   #closed = false;
 
   constructor(deps: GatewaySignInDeps) {
@@ -55,13 +57,16 @@ export class GatewaySignIn implements OwnIssuer, SignInDoor {
 
   server(): Promise<AuthorizationServer> | undefined {
     if (!this.isOn) return undefined;
-    return (this.#server ??= this.#create().catch((error: unknown) => {
-      this.#server = undefined;
-      this.#deps.log.error('nobody can sign in: the state cannot be used', {
-        error: (error as Error).message,
-      });
+    if (this.#server) return this.#server;
+    const made = this.#create().catch((error: unknown) => {
+      if (this.#server === made) {
+        this.#server = undefined;
+        const { message } = error as Error;
+        this.#deps.log.error('nobody can sign in: the state cannot be used', { error: message });
+      }
       throw error;
-    }));
+    });
+    return (this.#server = made);
   }
 
   /** Reads what is stored, before the first request is served. Never rejects. */
@@ -123,6 +128,7 @@ export class GatewaySignIn implements OwnIssuer, SignInDoor {
   }
 
   #drop(): void {
+    this.#run++;
     this.#ready?.server.close();
     this.#ready = undefined;
     this.#server = undefined;
@@ -143,6 +149,7 @@ export class GatewaySignIn implements OwnIssuer, SignInDoor {
   }
 
   async #create(): Promise<AuthorizationServer> {
+    const run = this.#run;
     const { env, log, stats, fetch, state, ended, happened } = this.#deps;
     const [{ AuthorizationServer: Server }, { createGuardedFetch }, opened] = await Promise.all([
       import('../authorization-server/server.js'),
@@ -151,7 +158,8 @@ export class GatewaySignIn implements OwnIssuer, SignInDoor {
     ]);
     const keys = await opened.keysFor(LABEL);
     const settings = this.#settings();
-    if (!settings || this.#closed) throw new Error('the gateway signs nobody in any more');
+    if (!settings || this.#closed || run !== this.#run)
+      throw new Error('the gateway signs nobody in any more');
     const server = new Server({
       ...{ settings, keys, log, fetch, ended, happened },
       records: () => Promise.resolve(opened.store),

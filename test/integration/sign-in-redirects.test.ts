@@ -31,6 +31,16 @@ const register = (redirectUris: unknown, more: object = {}) =>
   postRegistration(stage.base, redirectUris, more);
 
 describe('a redirect URI', () => {
+  it('is not at the gateway itself', async () => {
+    for (const path of ['/-/signed-in', '/oauth/callback', '/-/oauth/callback']) {
+      const own = await registerClient(stage.base, `${stage.base}${path}`);
+      expect(await ask(own)).toMatchObject({ status: 400, location: null });
+    }
+    const other = await registerClient(stage.base, 'http://127.0.0.1/-/signed-in');
+    const redirect_uri = `${stage.base}/-/signed-in`;
+    expect(await ask(other, { redirect_uri })).toMatchObject({ status: 400, location: null });
+  });
+
   it.each([
     `${ANSWERS}x`,
     `${ANSWERS}/`,

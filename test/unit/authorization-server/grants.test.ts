@@ -259,6 +259,15 @@ describe('a refresh token', () => {
     expect(at.withdrawn).toEqual(['idp-refresh']);
   });
 
+  it('that ends after the identity provider has given another one has that withdrawn', async () => {
+    const at = stage();
+    const { token } = await begun(at);
+    await refused(
+      at.grants.renew(token, RENEWAL, () => Promise.resolve({ end: 'not_allowed', refresh: 'just given' })),
+    );
+    expect(at.withdrawn).toEqual(['just given']);
+  });
+
   it.each([
     ['another client', { clientId: 'other' }, 'invalid_grant'],
     ['another resource', { resource: 'https://gw.example/servers/a/mcp' }, 'invalid_target'],

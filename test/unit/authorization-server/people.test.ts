@@ -61,6 +61,8 @@ it.each<[object, Partial<typeof LOGIN>, object]>([
   ],
   [{ groups: [{}] }, {}, { problem: 'bad groups' }],
   [{ filler: 'x'.repeat(16_384) }, { keep: ['filler'] }, { problem: 'too large' }],
+  [{ filler: 'x'.repeat(16_384) }, {}, { name: 'ada' }],
+  [{ filler: 'x'.repeat(65_536) }, {}, { problem: 'too large' }],
 ])('%j with %j is %j', (claims, config, expected) => {
   expect(person(claims, config)).toMatchObject(expected);
 });
