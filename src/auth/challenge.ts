@@ -12,7 +12,7 @@ export interface Resource {
   readonly uri: string;
   /** The audiences that are accepted besides those of the configuration. */
   readonly audiences: ReadonlySet<string>;
-  /** It is no route, but below `/-/`. */
+  /** Whether the path is below `/-/`, where operators work. */
   readonly isForOperators: boolean;
   /** Where its metadata is. */
   readonly metadata: string;

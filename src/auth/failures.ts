@@ -1,4 +1,5 @@
 /** Counts wrong credentials by address, so that nobody can guess at speed or make the gateway verify without end. */
+import { PerSecond } from '../lib/per-second.js';
 import { Tries } from '../lib/tries.js';
 import type { Logger } from '../observe/log.js';
 
@@ -27,27 +28,19 @@ export interface RefusalLine {
 /** Logs refused credentials, at most ten lines in a second; the next line says how many are missing. */
 export class RefusalLog {
   readonly #log: Logger;
-  readonly #now: () => number;
-  #second = 0;
-  #lines = 0;
+  readonly #lines: PerSecond;
   #dropped = 0;
 
   constructor(log: Logger, now: () => number) {
     this.#log = log;
-    this.#now = now;
+    this.#lines = new PerSecond(MOST_LINES, now);
   }
 
   write({ reason, address, issuer, why }: RefusalLine): void {
-    const second = Math.floor(this.#now() / 1000);
-    if (second !== this.#second) {
-      this.#second = second;
-      this.#lines = 0;
-    }
-    if (this.#lines >= MOST_LINES) {
+    if (!this.#lines.admits()) {
       this.#dropped++;
       return;
     }
-    this.#lines++;
     const dropped = this.#dropped > 0 ? this.#dropped : undefined;
     this.#dropped = 0;
     this.#log.info('authentication refused', { reason, address, issuer, why, dropped });

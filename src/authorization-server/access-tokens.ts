@@ -18,7 +18,6 @@ export interface AccessToken {
   readonly token: string;
   /** Seconds. */
   readonly expiresIn: number;
-  readonly scopes: readonly string[];
 }
 
 /** `scopes`: of those that the person has allowed. `now`: Unix time in milliseconds. */
@@ -50,9 +49,9 @@ export function accessToken(
     exp: iat + expiresIn,
   });
   const token = keys.sign(claims(person.groups));
-  if (token.length <= MOST_BYTES) return { token, expiresIn, scopes };
+  if (token.length <= MOST_BYTES) return { token, expiresIn };
   const fewer = keys.sign(claims(person.groups.filter(compileGlobs([...named]))));
   if (fewer.length > LARGEST)
     throw new OAuthProblem('server_error', 'the claims of mcp.auth.login.keep are too large for a token');
-  return { token: fewer, expiresIn, scopes };
+  return { token: fewer, expiresIn };
 }

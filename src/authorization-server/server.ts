@@ -2,6 +2,7 @@
  * The authorization server in the gateway: signs people in at an OpenID Connect provider for clients that register themselves, and gives them
  * tokens of its own. Answers are plain data; `downstream/http/sign-in.ts` sends them.
  */
+import { PerSecond } from '../lib/per-second.js';
 import { Tries } from '../lib/tries.js';
 import type { Logger } from '../observe/log.js';
 import type { SignInStats } from '../observe/stats.js';
@@ -69,12 +70,12 @@ export class AuthorizationServer implements OwnIssuer, SignInServer {
   readonly #registrations: Tries;
   readonly #views: Tries;
   readonly #failures: Tries;
+  /** Lines about refusals. */
+  readonly #lines: PerSecond;
   readonly #documents: ClientDocuments;
   readonly #clients: Clients;
   #provider: Provider;
   #redirects: Redirects;
-  #second = 0;
-  #lines = 0;
 
   constructor(deps: AuthorizationServerDeps) {
     const { keys, log, now, stats, records, isAllowed } = deps;
@@ -86,6 +87,7 @@ export class AuthorizationServer implements OwnIssuer, SignInServer {
     this.#registrations = new Tries({ ...REGISTRATIONS, now });
     this.#views = new Tries({ ...PAGE_VIEWS, now });
     this.#failures = new Tries({ ...FAILURES, now });
+    this.#lines = new PerSecond(MOST_LINES, now);
     this.#provider = this.#createProvider();
     this.#redirects = new Redirects(deps.settings.login.redirects);
     this.#documents = new ClientDocuments({
@@ -112,7 +114,7 @@ export class AuthorizationServer implements OwnIssuer, SignInServer {
       unusedMs: () => this.#settings.login.refresh_days * 86_400_000,
       tokenMs: () => this.#settings.login.access_minutes * 60_000 + SKEW_MS,
       isClient: (record) => this.#isClient(record),
-      principalOf: (person) => `${this.#settings.prefix}:${person}`,
+      principalOf: (person) => this.#principalOf(person),
       withdraw: (record) => this.#withdraw(record),
       ended: (id, record, why) => {
         this.#ended(id, record, why);
@@ -129,6 +131,7 @@ export class AuthorizationServer implements OwnIssuer, SignInServer {
     this.#signIn = new SignIn({
       ...{ settings, log, now, isAllowed },
       clients: this.#clients,
+      isClient: (request) => this.#isClient(request),
       redirects: () => this.#redirects,
       provider: () => this.#provider,
       consents: new Consents(this.#seals, now),
@@ -295,9 +298,14 @@ export class AuthorizationServer implements OwnIssuer, SignInServer {
     return wait;
   }
 
-  #isClient({ client: { kind, id }, redirectUri }: GrantRecord): boolean {
+  #isClient({ client: { kind, id }, redirectUri }: Pick<GrantRecord, 'client' | 'redirectUri'>): boolean {
     if (kind === 'console') return redirectUri === consoleRedirect(this.#settings);
     return this.#clients.check(kind, id, redirectUri);
+  }
+
+  /** `person`: his id at the identity provider. */
+  #principalOf(person: string): string {
+    return `${this.#settings.prefix}:${person}`;
   }
 
   async #view(sender: Sender, work: (signal: AbortSignal) => Promise<Step>): Promise<Step> {
@@ -354,15 +362,13 @@ export class AuthorizationServer implements OwnIssuer, SignInServer {
   }
 
   #refused(reason: string, address: string): void {
-    const second = Math.floor(this.#deps.now() / 1000);
-    if (second !== this.#second) [this.#second, this.#lines] = [second, 0];
-    if (this.#lines++ >= MOST_LINES) return;
+    if (!this.#lines.admits()) return;
     this.#deps.log.info('sign-in refused', { reason, address });
     this.#deps.happened({ event: 'login_refused', reason, address });
   }
 
   #ended(id: string, { person, client, redirectUri }: GrantRecord, reason: GrantEnd): void {
-    const principal = `${this.#settings.prefix}:${person.id}`;
+    const principal = this.#principalOf(person.id);
     this.#deps.log.info('grant ended', { id, reason });
     this.#deps.happened({
       event: 'grant_ended',

@@ -32,6 +32,8 @@ export interface SignInDeps {
   readonly now: () => number;
   /** The servers behind a resource; undefined: their names are not for everybody. */
   readonly serversAt: (resource: string) => readonly string[] | undefined;
+  /** Whether a client may still have its answers there: a reload may have changed it. */
+  readonly isClient: (request: Pick<ClientRequest, 'client' | 'redirectUri'>) => boolean;
   /** Whether `login.allow` names somebody. */
   readonly isAllowed: (principal: Principal) => boolean;
   readonly signedIn: (principal: string, client: string, host: string, address: string) => void;
@@ -89,7 +91,7 @@ export class SignIn {
       return this.#page('foreign_origin', PAGES.elsewhere(), sender);
     const request = consents.readForm(form.get('request') ?? '');
     if (!request) return this.#page('not_started', PAGES.notStarted(), sender);
-    if (!this.#isStillClient(request)) return this.#page('unknown_client', PAGES.unknownClient(), sender);
+    if (!this.#deps.isClient(request)) return this.#page('unknown_client', PAGES.unknownClient(), sender);
     if (form.get('decision') !== 'allow') {
       this.#deps.refused('cancelled', sender.address);
       return this.#back(request, { error: 'access_denied' });
@@ -117,7 +119,7 @@ export class SignIn {
     const cookies = removal === undefined ? [] : [removal];
     if (!trip) return { ...this.#page('not_started', PAGES.notStarted(), sender), cookies };
     const { request } = trip;
-    if (!this.#isStillClient(request))
+    if (!this.#deps.isClient(request))
       return { ...this.#page('unknown_client', PAGES.unknownClient(), sender), cookies };
     try {
       return { ...(await this.#finish(trip, returned, sender, signal)), cookies };
@@ -188,12 +190,6 @@ export class SignIn {
     // The pages of the gateway itself are nobody else's.
     if (uri.startsWith(`${this.#deps.settings().issuer}/`)) return false;
     return redirectUris.some((each) => matches(each, uri));
-  }
-
-  /** A reload may have changed which clients there are. */
-  #isStillClient({ client: { id, kind }, redirectUri }: ClientRequest): boolean {
-    if (kind === 'console') return redirectUri === consoleRedirect(this.#deps.settings());
-    return this.#deps.clients.check(kind, id, redirectUri);
   }
 
   #consentPage(request: ClientRequest, client: Client): ConsentPage {

@@ -119,7 +119,7 @@ export class TokenEndpoint {
       token_type: 'Bearer',
       expires_in: access.expiresIn,
       refresh_token: tickets.refreshToken(id, generation),
-      scope: access.scopes.join(' '),
+      scope: scopes.join(' '),
     };
   }
 }
