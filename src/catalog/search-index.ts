@@ -28,9 +28,7 @@ const MAX_ARGUMENTS = 128;
 /** Different words of a query that are looked up. */
 const MAX_QUERY_WORDS = 64;
 /** The largest schema whose argument names are read, in bytes: it is read without a pause. */
-const MAX_SCHEMA_BYTES = 262_144;
-/** How many tools are read or entered without a pause. */
-const STEP = 16;
+const MAX_SCHEMA_BYTES = 65_536;
 
 /** A tool as it is searched. */
 export interface Searchable {
@@ -143,20 +141,20 @@ export class SearchIndex<T extends Searchable> {
     this.#tools = tools;
   }
 
-  /** Yields every few tools, so that other work gets a turn. */
+  /** Yields after each tool, so that other work gets a turn. */
   static *build<T extends Searchable>(tools: readonly T[]): Generator<undefined, SearchIndex<T>> {
     let own = 0;
     let servers = 0;
-    for (const [place, { definition, server }] of tools.entries()) {
+    for (const { definition, server } of tools) {
       own += termsOf(definition).length;
       servers += server.length;
-      if (place % STEP === STEP - 1) yield;
+      yield;
     }
     const index = new SearchIndex(tools);
     for (const [place, { definition, server }] of tools.entries()) {
       index.#add(place, termsOf(definition), own / tools.length);
       index.#add(place, server, servers / tools.length);
-      if (place % STEP === STEP - 1) yield;
+      yield;
     }
     return index;
   }
@@ -184,8 +182,8 @@ export class SearchIndex<T extends Searchable> {
     }
   }
 
-  /** The best tools first, ties by name; only those that have a word of the query. */
-  search(query: string, limit: number): Scored<T>[] {
+  /** The best tools first, ties by name; only those that have a word of the query. `limit`: undefined: all of them. */
+  search(query: string, limit?: number): Scored<T>[] {
     const { length: all } = this.#tools;
     const scores = new Float64Array(all);
     for (const word of [...new Set(wordsOf(query))].slice(0, MAX_QUERY_WORDS)) {

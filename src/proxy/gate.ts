@@ -28,6 +28,7 @@ import { initialize, type InitializeDeps } from './methods/initialize.js';
 import { list } from './methods/lists.js';
 import { namedBy, namedByRef } from './methods/named.js';
 import { passOn, relay, type RelayDeps } from './methods/relay.js';
+import { callTool, type WrapOf } from './methods/search.js';
 import { setLevel, subscribe } from './methods/subscriptions.js';
 import { createModern } from './modern.js';
 import { otherValues, passedBy } from './passed.js';
@@ -165,6 +166,9 @@ export function createGate(deps: GateDeps): Gate {
 
   const modern = createModern(deps);
 
+  /** The wrap of a call that asks for a task. */
+  const taskOf: WrapOf = (incoming) => find(incoming.message.params, 'task') && deps.tasks.created(incoming);
+
   function dispatch(incoming: Incoming, found: FoundSession): Handled {
     const { origin, message } = incoming;
     const token = message.meta.length > 0 ? find(message.meta, 'progressToken') : undefined;
@@ -205,10 +209,8 @@ export function createGate(deps: GateDeps): Gate {
       return ACCEPTED;
     }
     switch (method) {
-      case 'tools/call': {
-        const wrap = find(message.params, 'task') && deps.tasks.created(incoming);
-        return relay(deps, incoming, namedBy(message, 'name', 'tool'), wrap);
-      }
+      case 'tools/call':
+        return callTool(deps, incoming, taskOf);
       case 'tasks/get':
       case 'tasks/cancel':
       case 'tasks/result':
