@@ -12,7 +12,7 @@ import type { Rendered } from './render.js';
 import { SearchIndex, serverTerms, type Searchable } from './search-index.js';
 import { OWN_TOOLS, searchTools } from './search-tools.js';
 import type { Segment } from './segment.js';
-import { similarity, unitsOf } from './similar.js';
+import { pairsOf, similarity } from './similar.js';
 import type { Listed } from './view.js';
 
 /** How long an index is built before other work gets a turn. */
@@ -187,21 +187,18 @@ export class SearchView extends MergedView implements Finder {
       while (!step.done) step = steps.next();
       index = step.value;
     }
-    const hits: Hit[] = [];
-    for (const { tool, score } of index.search(query)) {
-      if (hits.length === limit) break;
+    // The lists may have changed while the index was built.
+    const isShown = ({ name, definition, from }: Indexed): boolean =>
+      byServer.get(from)?.names.get(name) === definition;
+    return index.search(query, limit, isShown).flatMap(({ tool, score }) => {
       const { name, definition, from } = tool;
-      const segment = byServer.get(from);
-      // The lists may have changed while the index was built.
-      if (segment?.names.get(name) !== definition) continue;
-      const bytes = segment.bytesFor(name, era);
-      if (bytes) hits.push({ name, definition, bytes, score });
-    }
-    return hits;
+      const bytes = byServer.get(from)?.bytesFor(name, era);
+      return bytes ? [{ name, definition, bytes, score }] : [];
+    });
   }
 
   nearest(name: string): readonly string[] {
-    const wanted = unitsOf(name);
+    const wanted = pairsOf(name);
     const found: { name: string; score: number }[] = [];
     for (const { names } of this.assembly('tools').segments)
       for (const each of names.keys()) {

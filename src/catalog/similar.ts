@@ -4,32 +4,39 @@
 const MAX_NAME = 256;
 const SEPARATOR = '__';
 
-/** The pairs of characters of a name, without regard to case, and how often it has each. */
-export interface Units {
-  readonly pairs: ReadonlyMap<string, number>;
+/** The pairs of characters of a name, without regard to case. */
+export interface Pairs {
+  readonly has: ReadonlySet<number>;
   readonly count: number;
 }
 
-export function unitsOf(name: string): Units {
-  const pairs = new Map<string, number>();
+export function pairsOf(name: string): Pairs {
   const text = name.slice(0, MAX_NAME).toLowerCase();
-  for (let i = 0; i + 1 < text.length; i++) {
-    const pair = text.slice(i, i + 2);
-    pairs.set(pair, (pairs.get(pair) ?? 0) + 1);
-  }
-  return { pairs, count: Math.max(0, text.length - 1) };
+  const has = new Set<number>();
+  for (let i = 0; i + 1 < text.length; i++) has.add(pairAt(text, i));
+  return { has, count: Math.max(0, text.length - 1) };
 }
 
 /** 0: nothing in common; 1: equal. A name that is wanted without its server is compared with the rest of the name too. */
-export function similarity(wanted: Units, name: string): number {
-  const at = name.indexOf(SEPARATOR);
-  const whole = dice(wanted, name);
-  return at === -1 ? whole : Math.max(whole, dice(wanted, name.slice(at + SEPARATOR.length)));
+export function similarity({ has, count }: Pairs, name: string): number {
+  const text = name.slice(0, MAX_NAME).toLowerCase();
+  const at = text.indexOf(SEPARATOR);
+  const own = at === -1 ? 0 : at + SEPARATOR.length;
+  let common = 0;
+  let ofOwn = 0;
+  for (let i = 0; i + 1 < text.length; i++) {
+    if (!has.has(pairAt(text, i))) continue;
+    common++;
+    if (i >= own) ofOwn++;
+  }
+  return Math.max(dice(common, count, text.length - 1), dice(ofOwn, count, text.length - own - 1));
 }
 
-function dice({ pairs, count }: Units, name: string): number {
-  const other = unitsOf(name);
-  let common = 0;
-  for (const [pair, times] of other.pairs) common += Math.min(times, pairs.get(pair) ?? 0);
-  return count + other.count === 0 ? 0 : (2 * common) / (count + other.count);
+function pairAt(text: string, i: number): number {
+  return text.charCodeAt(i) * 65_536 + text.charCodeAt(i + 1);
+}
+
+/** `common`: how many pairs of the other name this one has. */
+function dice(common: number, count: number, other: number): number {
+  return common === 0 ? 0 : (2 * Math.min(common, count)) / (count + other);
 }

@@ -19,7 +19,9 @@ import { membersOf } from '../wire/walk.js';
 /** Largest arguments, and largest schema, that are checked. */
 const MAX_BYTES = 65_536;
 /** What a check may cost, in visits of a small schema. */
-const MAX_STEPS = 20_000;
+const MAX_STEPS = 8000;
+/** Parts of a schema that is checked, at the most. */
+const MAX_PARTS = 1000;
 /** So many members, elements or characters of a schema or a value cost as much as a visit. */
 const PER_STEP = 16;
 /** Characters of an error that are shown. */
@@ -79,6 +81,8 @@ interface Compiled {
 
 /** Counts the steps of the check under way. */
 interface Meter {
+  /** Of the schema. */
+  parts: number;
   left: number;
   /** The most members or elements of a part of the value. */
   width: number;
@@ -113,7 +117,7 @@ function createCheck(validate: typeof Validate, dereference: typeof Dereference)
     const text = bytes.toString('utf8', at.start, at.end);
     const written = readJson(bytes.subarray(at.start, at.end));
     if (!isObject(written)) return 'none';
-    const meter: Meter = { left: 0, width: 0, length: 0 };
+    const meter: Meter = { parts: 0, left: 0, width: 0, length: 0 };
     const cut: Cut = {
       some: contains(written, LEFT_OUT),
       patterns: contains(written, new Set(['patternProperties'])),
@@ -181,6 +185,7 @@ function contains(value: unknown, keywords: ReadonlySet<string>): boolean {
 function metered(schema: unknown, meter: Meter, cut: Cut): unknown {
   if (Array.isArray(schema)) return schema.map((each) => metered(each, meter, cut));
   if (!isObject(schema)) return schema;
+  if (++meter.parts > MAX_PARTS) throw new TooMuch();
   const copy = Object.create(null) as Record<string, unknown>;
   for (const [key, value] of Object.entries(schema)) {
     if (LEFT_OUT.has(key) || key.startsWith('__')) continue;
