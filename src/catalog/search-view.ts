@@ -6,7 +6,7 @@ import type { Definition, ListKind } from '../protocol/lists.js';
 import type { Era } from '../protocol/revisions.js';
 import { readObject, textOf } from '../wire/json.js';
 import { isLoginTool } from './login-tools.js';
-import { MergedView } from './merged-view.js';
+import { MergedView, type MergedOptions } from './merged-view.js';
 import type { Registry } from './registry.js';
 import type { Rendered } from './render.js';
 import { SearchIndex, serverTerms, type Searchable } from './search-index.js';
@@ -56,8 +56,14 @@ export class SearchIndexes {
   }
 }
 
+export interface SearchViewOptions extends MergedOptions {
+  readonly indexes: SearchIndexes;
+}
+
 export class SearchView extends MergedView implements Finder {
   readonly limit: number;
+  /** Its callers show apps. */
+  readonly #apps: boolean;
   readonly #search: Search;
   readonly #indexes: SearchIndexes;
   readonly #holder: Holder = { index: undefined };
@@ -68,9 +74,10 @@ export class SearchView extends MergedView implements Finder {
   readonly #cut = new WeakMap<Segment, { readonly part: Segment | undefined }>();
   #own: { readonly servers: string; readonly tools: Listed } | undefined;
 
-  constructor(registry: Registry, search: Search, indexes: SearchIndexes) {
-    super(registry);
+  constructor(registry: Registry, search: Search, { indexes, ...options }: SearchViewOptions) {
+    super(registry, options);
     this.limit = search.limit;
+    this.#apps = options.apps === true;
     this.#search = search;
     this.#indexes = indexes;
   }
@@ -105,10 +112,15 @@ export class SearchView extends MergedView implements Finder {
     return part;
   }
 
-  /** Tools that clients must have in their list: those that are configured, and those that somebody else than the model needs. */
+  /**
+   * Tools that clients must have in their list: those that are configured, those that somebody else than the model needs, and those of apps,
+   * whose hosts look for their pages there. A view for clients without apps has no tool that pages alone call.
+   */
   #isListed(name: string, definition: Definition): boolean {
     if (OWN_TOOLS.has(name)) return false;
-    return isLoginTool(definition) || this.#search.always(name);
+    const { page, visibility } = definition.extension ?? {};
+    const isOfApp = this.#apps && (page !== undefined || visibility === 'app');
+    return isOfApp || isLoginTool(definition) || this.#search.always(name);
   }
 
   #ownTools(): Listed {

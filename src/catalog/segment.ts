@@ -3,16 +3,22 @@
  * segments. All views share them: there is one segment per array of definitions, so a change re-renders only the servers that changed.
  */
 import { createHash } from 'node:crypto';
+import type { ExtensionFacts } from '../protocol/extensions/index.js';
 import type { Definition, ListKind } from '../protocol/lists.js';
 import type { Link, ServerLink, Target } from '../protocol/ports.js';
 import type { Era } from '../protocol/revisions.js';
 import { splice, type Patch } from '../wire/splice.js';
 import { eraPatches } from './era-patches.js';
-import { qualify, qualifyUri } from './naming.js';
+import { qualify, qualifyOrigin, qualifyUri } from './naming.js';
 import { renaming, type Rendered } from './render.js';
 
 /** `own`: names as the server wrote them, for the route of one server. `qualified`: names of the merged endpoint. */
 export type Form = 'own' | 'qualified';
+
+/** Whether the definitions of a list are named by URIs. */
+export function isUriKind(kind: ListKind): boolean {
+  return kind === 'resources' || kind === 'templates' || kind === 'skills';
+}
 
 /** Definitions are rendered into buffers of about this size. */
 const PART_BYTES = 65_536;
@@ -64,6 +70,7 @@ export class Segment {
   readonly definitions: readonly Definition[];
   /** Names that it leaves out, because other servers have them or the list does not show them. */
   readonly taken: ReadonlySet<string> | undefined;
+  readonly #form: Form;
   readonly #used: ((bytes: RenderedBytes) => void) | undefined;
   readonly #targets = new Map<string, Target>();
   readonly #rendered = new RenderedBytes();
@@ -77,15 +84,21 @@ export class Segment {
     this.kind = kind;
     this.definitions = definitions;
     this.taken = taken;
+    this.#form = form;
     this.#used = used;
     const { server } = link;
-    const isUri = kind === 'resources' || kind === 'templates';
+    const isUri = isUriKind(kind);
     const names = new Map<string, Definition>();
     let contested = form === 'qualified' && isUri && definitions.length > 0;
     for (const definition of definitions) {
       const { key } = definition;
       const called = definition.shown ?? key;
-      let name = isUri || form === 'own' ? called : qualify(server, called, nameLength);
+      let name =
+        form === 'own'
+          ? called
+          : isUri
+            ? (qualifyOrigin(server, called) ?? called)
+            : qualify(server, called, nameLength);
       if (form === 'qualified') {
         // An alias that cuts off part of the server's name does not identify the server.
         if (!isUri && !name.startsWith(`${server}__`)) contested = true;
@@ -205,11 +218,21 @@ export class Segment {
   }
 
   #bytesOf(name: string, definition: Definition, forEra: Patch[]): Buffer {
-    const { key, bytes } = definition;
+    const { key, bytes, extension } = definition;
     // The patch of the name comes first, because patches for the era may start immediately after it.
     const patches =
       name === key ? forEra : [...renaming(this.kind, definition, this.link.server, name), ...forEra];
-    return patches.length === 0 ? bytes : splice(bytes, patches);
+    const all = extension && this.#form === 'qualified' ? [...patches, ...this.#origins(extension)] : patches;
+    return all.length === 0 ? bytes : splice(bytes, all);
+  }
+
+  /** Patches that name the server in the URIs of a definition. */
+  #origins({ uris }: ExtensionFacts): Patch[] {
+    return uris.map(({ start, end, uri }) => ({
+      start,
+      end,
+      bytes: Buffer.from(JSON.stringify(qualifyOrigin(this.link.server, uri) ?? uri)),
+    }));
   }
 
   /** Whether any definition is changed for an era. */

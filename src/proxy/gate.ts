@@ -16,6 +16,7 @@ import { endSession, useSession, type FoundSession } from '../session/ask.js';
 import { tooLong, type Kept } from '../session/kept.js';
 import type { Session, SessionStore } from '../session/store.js';
 import type { CallStream, SingleStream, StreamControl, Streams } from '../session/streams.js';
+import { notesPage, type AppsDeps } from './apps.js';
 import { admitBatch, sessionOf } from './admission.js';
 import { sessionlessCaller } from './callers.js';
 import { answer, Incoming, refused, type Handled, type Origin, type Settled } from './incoming.js';
@@ -27,9 +28,11 @@ import type { Listeners } from './listeners.js';
 import { initialize, type InitializeDeps } from './methods/initialize.js';
 import { list } from './methods/lists.js';
 import { namedBy, namedByRef } from './methods/named.js';
-import { passOn, relay, type RelayDeps } from './methods/relay.js';
+import { relay, type RelayDeps } from './methods/relay.js';
 import { callTool, type WrapOf } from './methods/search.js';
+import { getSkill, listSkills, readDirectory } from './methods/skills.js';
 import { setLevel, subscribe } from './methods/subscriptions.js';
+import { passOn, tellUnknown } from './methods/unknown.js';
 import { createModern } from './modern.js';
 import { otherValues, passedBy } from './passed.js';
 import type { Questions } from './questions.js';
@@ -108,7 +111,7 @@ export interface Gate {
 
 export type OpenCallStream = (target: StreamTarget, control: StreamControl) => CallStream | undefined;
 
-export interface GateDeps {
+export interface GateDeps extends AppsDeps {
   readonly runtime: () => Runtime;
   readonly state: () => GatewayState;
   readonly calls: Calls;
@@ -205,7 +208,7 @@ export function createGate(deps: GateDeps): Gate {
       if (method === 'notifications/cancelled') cancel(session, message);
       else if (method === 'notifications/progress' && session) deps.questions.progress(session, message);
       else if (session) deps.notified(session, message);
-      if (!methodOf(method)) view.extended()?.tell(message.body);
+      if (!methodOf(method)) tellUnknown(view, message);
       return ACCEPTED;
     }
     switch (method) {
@@ -225,7 +228,7 @@ export function createGate(deps: GateDeps): Gate {
       case 'prompts/get':
         return relay(deps, incoming, namedBy(message, 'name', 'prompt'));
       case 'resources/read':
-        return relay(deps, incoming, namedBy(message, 'uri', 'resource'));
+        return relay(deps, incoming, namedBy(message, 'uri', 'resource'), notesPage(deps, incoming));
       case 'completion/complete':
         return relay(deps, incoming, namedByRef(message));
       case 'tools/list':
@@ -236,6 +239,12 @@ export function createGate(deps: GateDeps): Gate {
         return list(deps, 'resources', incoming);
       case 'resources/templates/list':
         return list(deps, 'templates', incoming);
+      case 'skills/list':
+        return listSkills(deps, incoming);
+      case 'skills/get':
+        return getSkill(deps, incoming);
+      case 'resources/directory/read':
+        return readDirectory(deps, incoming);
       case 'resources/subscribe':
       case 'resources/unsubscribe':
         return subscribe(deps, incoming);
@@ -245,7 +254,7 @@ export function createGate(deps: GateDeps): Gate {
         return answer(message, '{}');
       default:
         // A method of the other era does not exist here, even if a server has it.
-        return passOn(deps, incoming, methodOf(method) ? undefined : view.extended());
+        return passOn(deps, incoming, methodOf(method) ? undefined : view.unknown(method));
     }
   }
 

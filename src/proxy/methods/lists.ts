@@ -75,7 +75,7 @@ export function discover({ message, caller: { view } }: Incoming): Handled {
 }
 
 /** The list itself is rendered before; what changes with each answer comes in front of it. */
-function withHints(view: View, [open, ...rest]: readonly Buffer[]): readonly Buffer[] {
+export function withHints(view: View, [open, ...rest]: readonly Buffer[]): readonly Buffer[] {
   const head = Buffer.from(`{"resultType":"complete",${hints(view)},${stamp(view)},`);
   return [head, (open as Buffer).subarray(1), ...rest];
 }

@@ -8,7 +8,7 @@ import type { Budget } from '../../lib/budget.js';
 import type { ParamHeader } from '../../protocol/lists.js';
 import { find, type Message } from '../../protocol/message.js';
 import { checkParamHeaders } from '../../protocol/modern/param-headers.js';
-import type { Exchange, NameKind, ServerLink, Sink, Target, View } from '../../protocol/ports.js';
+import type { Exchange, NameKind, Sink, Target, View } from '../../protocol/ports.js';
 import { answerWith } from '../../protocol/sinks.js';
 import type { Span } from '../../wire/scan.js';
 import { openCall, reasonOf, type CallCrossing, type CallDeps } from '../call.js';
@@ -53,7 +53,8 @@ export function relay(
   const { message, caller, sink } = incoming;
   const { view } = caller;
   if (incoming.details) incoming.details.named = named;
-  const target = view.find(named.kind, named.name);
+  const pages = incoming.session?.pages;
+  const target = view.find(named.kind, named.name, pages);
   // Before anything waits: who may not call learns nothing about the server.
   const denied = target && guarded(deps, incoming, named.kind, target);
   if (denied) return refused(message, denied);
@@ -81,7 +82,7 @@ export function relay(
       : view.ready(named, signal);
   if (!wait) return settled(message, failure(deps, incoming, named, target));
   const waiting = deferred(deps.boundary, incoming, { until: wait, controller }, () => {
-    const found = view.find(named.kind, named.name);
+    const found = view.find(named.kind, named.name, pages);
     // What it names may have appeared only now.
     const refusedNow = found && (!target || found.definition !== target.definition);
     const late =
@@ -128,38 +129,6 @@ function send(
   });
   remember(incoming, exchange);
   return exchange;
-}
-
-/**
- * Sends a request of an unknown extension to `link`, the server that declares extensions; undefined: the method is unknown. Nothing in the
- * request is a name.
- */
-export function passOn(deps: CallDeps, incoming: Incoming, link: ServerLink | undefined): Handled {
-  if (!link) return refused(incoming.message, methodNotFound(incoming.message));
-  const used = inUse(incoming);
-  if (used) return used;
-  const { message, caller, origin } = incoming;
-  const target: Target = {
-    link,
-    name: message.method,
-    patch: undefined,
-    label: 'unknown',
-    repeatable: false,
-    definition: undefined,
-    stats: undefined,
-  };
-  const isModern = caller.era === 'modern';
-  const foreign = isModern && origin.headers ? foreignHeaders(origin.headers, []) : [];
-  const exchange = openCall(deps, incoming, {
-    target,
-    at: { start: 0, end: 0 },
-    sink: incoming.sink,
-    crossing:
-      isModern || link.era === 'modern' ? { name: message.method, foreign, resume: undefined } : undefined,
-    over: undefined,
-  });
-  remember(incoming, exchange);
-  return { kind: 'exchange', exchange };
 }
 
 /** The sink for a legacy client; it converts the answer if the client's revision needs that. */
@@ -217,7 +186,7 @@ function headerText(value: string | string[] | undefined): string | undefined {
 }
 
 /** Parameter headers that this tool does not declare: a server behind this one may. */
-function foreignHeaders(headers: Headers, known: readonly ParamHeader[]): string[] {
+export function foreignHeaders(headers: Headers, known: readonly ParamHeader[]): string[] {
   const found: string[] = [];
   for (const name in headers) {
     if (!name.startsWith('mcp-param-') || known.some(({ header }) => header === name)) continue;
@@ -261,7 +230,8 @@ function refusal(
 ): GatewayError {
   if (!target) {
     noteHidden(deps, incoming, named.kind, named.name);
-    return incoming.caller.view.conflict(named.kind, named.name) ?? unknownName(named, incoming);
+    const pages = incoming.session?.pages;
+    return incoming.caller.view.conflict(named.kind, named.name, pages) ?? unknownName(named, incoming);
   }
   const error = unreachable(target);
   if (named.kind === 'tool') {
@@ -275,13 +245,16 @@ export function methodNotFound({ method }: Pick<Message, 'method'>): GatewayErro
   return new GatewayError('method_not_found', `method '${method.slice(0, 128)}' not found`);
 }
 
+const SKILL_METHODS: ReadonlySet<string> = new Set(['skills/get', 'resources/directory/read']);
+
 /** Unknown and hidden names get the same text. */
-function unknownName({ kind, name }: Named, { merged }: Incoming): GatewayError {
+export function unknownName({ kind, name }: Named, { merged, message }: Incoming): GatewayError {
   const shown = name.slice(0, 256);
-  if (kind === 'resource')
-    return new GatewayError('resource_not_found', `resource not found: ${shown}`, {
-      uri: name.slice(0, 2048),
-    });
+  if (kind === 'resource') {
+    // Methods of the extension for skills have the same code in both eras (SEP-2640).
+    const code = SKILL_METHODS.has(message.method) ? 'invalid_params' : 'resource_not_found';
+    return new GatewayError(code, `resource not found: ${shown}`, { uri: name.slice(0, 2048) });
+  }
   if (kind === 'task') return new GatewayError('invalid_params', `unknown task '${shown}'`);
   const form = merged ? `${kind} name must be server__${kind}, as in` : 'see';
   return new GatewayError('invalid_params', `unknown ${kind} '${shown}' (${form} ${kind}s/list)`);

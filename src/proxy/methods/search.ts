@@ -180,7 +180,7 @@ class FoundCall {
     if (incoming.details) incoming.details.named = { kind: 'tool', name };
     const controller = new AbortController();
     const { signal } = controller;
-    const isKnown = caller.view.find('tool', name)?.definition !== undefined;
+    const isKnown = caller.view.find('tool', name, incoming.session?.pages)?.definition !== undefined;
     const ready = isKnown ? undefined : caller.view.ready({ kind: 'tool', name }, signal);
     const loading = schemaCheck() ? undefined : loadSchemaCheck();
     if (!ready && !loading) {
@@ -214,8 +214,8 @@ class FoundCall {
 
   /** Why the call is not sent; undefined: it may be. */
   #problemWith({ name, argumentsAt }: Wanted): string | undefined {
-    const { caller, message } = this.#incoming;
-    const target = caller.view.find('tool', name);
+    const { caller, message, session } = this.#incoming;
+    const target = caller.view.find('tool', name, session?.pages);
     const definition = target?.definition;
     if (!target || (!definition && !isLate(target))) return this.#unknown(name, target);
     if (this.#options.reads && !(definition && isReadOnly(definition)))
@@ -233,6 +233,9 @@ class FoundCall {
   #unknown(name: string, target: Target | undefined): string | undefined {
     // A server that is not connected may have it.
     if (target && target.link.state !== 'up' && !this.#options.reads) return undefined;
+    const { caller, session } = this.#incoming;
+    // The caller is told between which tools to choose.
+    if (!target && caller.view.conflict('tool', name, session?.pages)) return undefined;
     if (!target) noteHidden(this.#deps, this.#incoming, 'tool', name);
     const nearest = this.#options.finder.nearest(name).map((each) => `'${each}'`);
     const hint = nearest.length === 0 ? '' : ` Did you mean ${nearest.join(', ')}?`;

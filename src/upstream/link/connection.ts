@@ -118,6 +118,10 @@ export class Connection implements Link, LinkInterest, LinkAdmin<ServerConfig> {
     return this.#inventory.lists;
   }
 
+  get schemes(): readonly string[] {
+    return this.#inventory.schemes;
+  }
+
   get listsFor(): ListsFor | undefined {
     return this.#inventory.listsFor;
   }

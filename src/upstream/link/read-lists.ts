@@ -2,6 +2,7 @@
 import { GatewayError } from '../../errors.js';
 import type { Logger } from '../../observe/log.js';
 import {
+  declaresList,
   LIST_KINDS,
   LISTS,
   readListPageInTurns,
@@ -11,6 +12,7 @@ import {
 } from '../../protocol/lists.js';
 import type { Collected } from '../calls/collect.js';
 import { asGatewayError, rpcCodeOf, troubleOf } from './failures.js';
+import type { ReadList } from './list-order.js';
 
 /** The most pages of one list: a list that does not end is refused. */
 const MAX_PAGES = 1000;
@@ -33,7 +35,7 @@ export interface ReadListsDeps {
 
 /** The outcome of reading one list. */
 export type ListOutcome =
-  | { readonly type: 'list'; readonly definitions: readonly Definition[] }
+  | ({ readonly type: 'list' } & ReadList)
   /** Declared, but the server does not have it. */
   | { readonly type: 'none' }
   /** The answer was not usable: the previous list is still used. */
@@ -49,14 +51,10 @@ const EMPTY: ListOutcome = { type: 'list', definitions: [] };
  */
 export async function readLists(wanted: readonly ListKind[], deps: ReadListsDeps): Promise<ListOutcomes> {
   const outcomes = new Map<ListKind, ListOutcome>();
-  if (!LIST_KINDS.some((kind) => isDeclared(kind, deps))) await deps.ping();
-  for (const kind of wanted) outcomes.set(kind, isDeclared(kind, deps) ? await outcomeOf(kind, deps) : EMPTY);
+  if (!LIST_KINDS.some((kind) => declaresList(kind, deps.capabilities))) await deps.ping();
+  for (const kind of wanted)
+    outcomes.set(kind, declaresList(kind, deps.capabilities) ? await outcomeOf(kind, deps) : EMPTY);
   return outcomes;
-}
-
-function isDeclared(kind: ListKind, { capabilities }: ReadListsDeps): boolean {
-  const declared = capabilities[LISTS[kind].capability];
-  return declared !== undefined && declared !== null;
 }
 
 async function outcomeOf(kind: ListKind, deps: ReadListsDeps): Promise<ListOutcome> {
@@ -75,6 +73,7 @@ async function readList(kind: ListKind, deps: ReadListsDeps): Promise<ListOutcom
   const { server, log, request } = deps;
   const { method, singular } = LISTS[kind];
   const found = new Map<string, Definition>();
+  let lowest: Map<string, Definition> | undefined;
   let problems = 0;
   const report = (what: string): void => {
     if (++problems <= MAX_PROBLEMS) log.warn(`${method}: ${what}`, { server });
@@ -96,7 +95,11 @@ async function readList(kind: ListKind, deps: ReadListsDeps): Promise<ListOutcom
     for (const definition of read.definitions) {
       const { key } = definition;
       const shown = key.slice(0, 128);
-      if (found.has(key)) {
+      const first = found.get(key);
+      if (first) {
+        lowest ??= new Map();
+        const low = lowest.get(key) ?? first;
+        lowest.set(key, Buffer.compare(definition.bytes, low.bytes) < 0 ? definition : low);
         report(`${singular} '${shown}' is listed twice, the first one counts`);
         continue;
       }
@@ -110,7 +113,7 @@ async function readList(kind: ListKind, deps: ReadListsDeps): Promise<ListOutcom
     if (nextCursor === undefined || isRepeated) {
       if (problems > MAX_PROBLEMS)
         log.warn(`${method}: ${problems - MAX_PROBLEMS} more problems of this kind`, { server });
-      return { type: 'list', definitions: [...found.values()] };
+      return { type: 'list', definitions: [...found.values()], lowest };
     }
     if (page >= MAX_PAGES || found.size > MAX_DEFINITIONS)
       throw new GatewayError(

@@ -1,0 +1,91 @@
+/**
+ * Names without their server, as pages of servers and texts of skills use them on endpoints of several servers: which servers they may mean.
+ */
+import type { Definition } from '../protocol/lists.js';
+import type { ServerLink } from '../protocol/ports.js';
+import { hasOrigin } from './naming.js';
+import type { Segment } from './segment.js';
+
+/** A server that a name may mean. `shown`: the name in the view. */
+export interface Bearer {
+  readonly link: ServerLink;
+  readonly shown: string;
+}
+
+type Index = ReadonlyMap<string, readonly Bearer[]>;
+type Segments = readonly Segment[];
+
+const NOBODY: readonly Bearer[] = [];
+
+/** An index that is made again when the lists that it is made from are others. */
+class Indexed {
+  readonly #make: (lists: readonly Segments[]) => Index;
+  #made: { readonly lists: readonly Segments[]; readonly index: Index } | undefined;
+
+  constructor(make: (lists: readonly Segments[]) => Index) {
+    this.#make = make;
+  }
+
+  of(name: string, ...lists: readonly Segments[]): readonly Bearer[] {
+    if (!this.#made?.lists.every((each, i) => each === lists[i]))
+      this.#made = { lists, index: this.#make(lists) };
+    return this.#made.index.get(name) ?? NOBODY;
+  }
+}
+
+/** The only one of them, or else the only one of them whose page the client has read; undefined: it is not clear. */
+export function soleOf(
+  bearers: readonly Bearer[],
+  pages: ReadonlySet<string> | undefined,
+): Bearer | undefined {
+  if (bearers.length === 1) return bearers[0];
+  const shown = pages ? bearers.filter(({ link }) => pages.has(link.server)) : NOBODY;
+  return shown.length === 1 ? shown[0] : undefined;
+}
+
+/** Tools that pages may call, by their own names, of servers that show apps. */
+export class BareTools {
+  readonly #index = new Indexed(([tools = []]) => {
+    const index = new Map<string, Bearer[]>();
+    for (const { link, names } of tools) {
+      if (!link.schemes.includes('ui')) continue;
+      for (const [shown, definition] of names)
+        if (isForPages(definition)) put(index, definition.shown ?? definition.key, { link, shown });
+    }
+    return index;
+  });
+
+  of(name: string, tools: Segments): readonly Bearer[] {
+    return this.#index.of(name, tools);
+  }
+}
+
+function isForPages({ extension }: Definition): boolean {
+  const visibility = extension?.visibility;
+  return visibility === undefined || visibility === 'app';
+}
+
+/** URIs of extensions, by the form that their servers use: those that a server lists, or refers to in a list. */
+export class BareUris {
+  readonly #index = new Indexed((lists) => {
+    const index = new Map<string, Bearer[]>();
+    for (const segments of lists)
+      for (const { link, names } of segments)
+        for (const { key, extension } of names.values()) {
+          if (hasOrigin(key)) put(index, key, { link, shown: key });
+          for (const { uri } of extension?.uris ?? []) put(index, uri, { link, shown: uri });
+        }
+    return index;
+  });
+
+  of(uri: string, resources: Segments, tools: Segments, skills: Segments): readonly Bearer[] {
+    return this.#index.of(uri, resources, tools, skills);
+  }
+}
+
+/** Adds one server once to a name. */
+function put(index: Map<string, Bearer[]>, name: string, bearer: Bearer): void {
+  const known = index.get(name);
+  if (!known) index.set(name, [bearer]);
+  else if (known.every(({ link }) => link !== bearer.link)) known.push(bearer);
+}
