@@ -147,18 +147,23 @@ function createCheck(validate: typeof Validate, dereference: typeof Dereference)
   };
 }
 
-/** The deepest place that is wrong says most. */
+/** Keywords whose errors only say that there is another one. */
+const WRAPPERS: ReadonlySet<string> = new Set(['$ref', '$recursiveRef', 'allOf', 'if', 'dependentSchemas']);
+
+/** The error at the deepest place says most. */
 function misfit(errors: readonly OutputUnit[], schema: string): Misfit {
   const [first] = errors;
   let worst = first;
-  for (const each of errors) if (depthOf(each) > depthOf(worst)) worst = each;
+  for (const each of errors) if (rankOf(each) > rankOf(worst)) worst = each;
   const path = (worst?.instanceLocation ?? '#').slice(1, MAX_ERROR);
   const error = worst?.keyword === 'false' ? 'It is not allowed here.' : worst?.error;
   return { path, error: (error ?? 'It does not match the schema.').slice(0, MAX_ERROR), schema };
 }
 
-function depthOf(unit: OutputUnit | undefined): number {
-  return unit ? unit.instanceLocation.split('/').length : 0;
+function rankOf(unit: OutputUnit | undefined): number {
+  if (!unit) return 0;
+  const depth = unit.instanceLocation.split('/').length;
+  return 2 * depth + (WRAPPERS.has(unit.keyword) ? 0 : 1);
 }
 
 function draftOf({ $schema }: JsonObject): SchemaDraft {
