@@ -130,7 +130,7 @@ describe('pages of apps', () => {
     const gateway = await gatewayOf({ b, a });
     const client = await connect(gateway.url, { capabilities: APPS });
     const tools = await client.list('tools/list', 'tools');
-    const pages = Object.fromEntries(
+    const pages: unknown = Object.fromEntries(
       tools.map(({ name, _meta }) => [
         name,
         [(_meta as Meta)['ui'], (_meta as Meta)['ui/resourceUri']].map((each) =>
@@ -274,7 +274,7 @@ describe('pages of apps', () => {
     const client = await connect(gateway.url, { capabilities: APPS });
     const tools = await client.list('tools/list', 'tools');
     expect(tools.filter(({ name }) => name === 'a__show')).toEqual([
-      expect.objectContaining({ _meta: { ui: {} } }),
+      expect.objectContaining({ _meta: { ui: {} } }) as object,
     ]);
     expect(tools.find(({ name }) => name === 'b__show')).toMatchObject({
       _meta: { ui: { resourceUri: 'ui://b+/app/main.html' } },
