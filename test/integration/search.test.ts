@@ -477,6 +477,37 @@ describe('a parameter that the definition mirrors into a header', () => {
   });
 });
 
+describe('tools of apps', () => {
+  it('are listed for clients that show apps, and found by them alone', async () => {
+    const meta = (more: object): object => ({ _meta: { ui: { resourceUri: 'ui://page', ...more } } });
+    const upstream = await createUpstream({
+      tools: [
+        ...TOOLS,
+        tool('show_calendar', meta({})),
+        tool('poll_calendar', meta({ visibility: ['app'] })),
+      ],
+    });
+    const url = profileOf(await desk(upstream));
+    const ui = { extensions: { 'io.modelcontextprotocol/ui': { mimeTypes: ['text/html;profile=mcp-app'] } } };
+    const app = await connect(url, { capabilities: ui });
+    const other = await connect(url);
+    const listed = async (client: LegacyClient): Promise<unknown[]> =>
+      namesIn(await client.list('tools/list', 'tools'));
+    expect(await listed(app)).toEqual([...OWN, 's__show_calendar', 's__poll_calendar']);
+    expect(await listed(other)).toEqual(OWN);
+    const found = async (client: LegacyClient): Promise<unknown[]> =>
+      namesIn(toolsIn(await client.request('tools/call', find('poll calendar'))));
+    expect(await found(app)).toContain('s__poll_calendar');
+    expect(await found(other)).not.toContain('s__poll_calendar');
+    const call = { name: 'call_tool', arguments: { name: 's__poll_calendar' } };
+    const answer = await other.request('tools/call', call);
+    expect(isError(answer)).toBe(true);
+    expect(textOf(answer).replace("unknown tool 's__poll_calendar'", '')).not.toContain('poll_calendar');
+    expect((await app.request('tools/call', call)).error).toBeUndefined();
+    expect(callsOf(upstream)).toEqual([{ name: 'poll_calendar', arguments: {} }]);
+  });
+});
+
 describe('limits and the policy', () => {
   it('judge the tool that is called', async () => {
     const upstream = await createUpstream({ tools: TOOLS });
