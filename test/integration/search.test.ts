@@ -477,6 +477,28 @@ describe('a parameter that the definition mirrors into a header', () => {
   });
 });
 
+describe('a reload', () => {
+  it('turns the search on and off for open sessions, and tells them', async () => {
+    const upstream = await createUpstream({ tools: TOOLS });
+    const config = (search: 'on' | 'off'): Parameters<typeof startGateway>[0] => ({
+      servers: [upstream.entry('s')],
+      profiles: [{ name: 'desk', search }],
+    });
+    const gateway = await startGateway(config('off'));
+    const client = await connect(profileOf(gateway));
+    const events = await client.listen();
+    const count = async (): Promise<number> => (await client.list('tools/list', 'tools')).length;
+    expect(await count()).toBe(TOOLS.length);
+    await gateway.gateway.reload(config('on'));
+    await heard(events, 'notifications/tools/list_changed');
+    expect(await count()).toBe(OWN.length);
+    expect(toolsIn(await client.request('tools/call', find('calendar')))).toHaveLength(2);
+    await gateway.gateway.reload(config('off'));
+    await heard(events, 'notifications/tools/list_changed', 2);
+    expect(await count()).toBe(TOOLS.length);
+  });
+});
+
 describe('tools of apps', () => {
   it('are listed for clients that show apps, and found by them alone', async () => {
     const meta = (more: object): object => ({ _meta: { ui: { resourceUri: 'ui://page', ...more } } });
