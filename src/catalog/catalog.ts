@@ -75,6 +75,10 @@ export class Catalog implements Registry {
     return true;
   }
 
+  problems(): readonly string[] {
+    return [];
+  }
+
   fill(): undefined {
     return undefined;
   }

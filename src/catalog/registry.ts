@@ -48,6 +48,8 @@ export interface Registry {
   ): Verdict | undefined;
   /** Whether all of a server is shown, so that requests without a name may go to it. */
   showsAll(server: string): boolean;
+  /** What is wrong with what it shows, because of the configuration: a sentence each. */
+  problems(): readonly string[];
   /** Reads the lists of some links that have not been read yet; undefined: nothing to wait for. */
   fill(links: readonly Link[], signal: AbortSignal): Promise<void> | undefined;
 }
@@ -112,6 +114,10 @@ export abstract class Filter implements Registry {
 
   showsAll(server: string): boolean {
     return this.base.showsAll(server);
+  }
+
+  problems(): readonly string[] {
+    return this.base.problems();
   }
 
   fill(links: readonly Link[], signal: AbortSignal): Promise<void> | undefined {

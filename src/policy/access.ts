@@ -75,7 +75,15 @@ function withOwn(
     const tool = qualified.slice(at + 2);
     let tools = all.get(server);
     if (!tools) all.set(server, (tools = new Map<string, OverrideConfig>()));
-    tools.set(tool, { ...tools.get(tool), ...override });
+    tools.set(tool, combined(tools.get(tool), override));
   }
   return all;
+}
+
+/** `own` over `base`, each argument by itself: a profile that describes one keeps the value that the server's override fixes. */
+function combined(base: OverrideConfig | undefined, own: OverrideConfig): OverrideConfig {
+  if (!base?.arguments || !own.arguments) return { ...base, ...own };
+  const args = new Map(Object.entries(base.arguments));
+  for (const [name, change] of Object.entries(own.arguments)) args.set(name, { ...args.get(name), ...change });
+  return { ...base, ...own, arguments: Object.fromEntries(args) };
 }

@@ -3,6 +3,7 @@ import { isObject } from '../wire/json.js';
 import { isUtf8 } from 'node:buffer';
 import type { JsonObject } from '../wire/json.js';
 import { foldName } from '../wire/fold.js';
+import type { FixedMembers } from '../wire/fixed-members.js';
 import { skipSpace, type Span } from '../wire/scan.js';
 import { splice } from '../wire/splice.js';
 import { membersOf } from '../wire/walk.js';
@@ -59,6 +60,8 @@ export interface Definition {
   readonly trusted?: Buffer | undefined;
   /** The name that replaces it in lists; undefined: its own. */
   readonly shown?: string | undefined;
+  /** Arguments with fixed values, which are not in `bytes`; undefined: none. */
+  readonly fixed?: FixedMembers | undefined;
   /** The whole definition. */
   readonly bytes: Buffer;
   /** The span of the key, within `bytes`. */

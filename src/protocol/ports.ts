@@ -4,6 +4,7 @@
 import type { ErrorCode, GatewayError } from '../errors.js';
 import type { ServerStats, ToolStats } from '../observe/stats.js';
 import type { Patch } from '../wire/splice.js';
+import type { FixedArguments } from './fixed-arguments.js';
 import type { Message } from './message.js';
 import type { PassedValues, Principal } from './principal.js';
 import type { Era } from './revisions.js';
@@ -384,6 +385,8 @@ export interface Target {
   readonly repeatable: boolean;
   /** Its definition; undefined: not listed. */
   readonly definition: Definition | undefined;
+  /** Arguments with fixed values, which replace those of the caller; undefined: none. */
+  readonly fixed?: FixedArguments | undefined;
   /** Set at the first call. */
   stats: ToolStats | undefined;
 }
