@@ -58,7 +58,7 @@ async function views() {
         'config/index',
         'catalog/restrict',
         'catalog/catalog',
-        'catalog/view',
+        'catalog/merged-view',
         'protocol/lists',
       ].map((path) => import(`../dist/${path}.js`)),
     );

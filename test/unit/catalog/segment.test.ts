@@ -2,7 +2,8 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { Catalog } from '../../../src/catalog/catalog.js';
 import { Filter } from '../../../src/catalog/registry.js';
-import { MergedView, SingleView } from '../../../src/catalog/view.js';
+import { MergedView } from '../../../src/catalog/merged-view.js';
+import { SingleView } from '../../../src/catalog/single-view.js';
 import { ServerStats } from '../../../src/observe/stats.js';
 import {
   LIST_KINDS,

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { Catalog } from '../../../src/catalog/catalog.js';
-import { MergedView, SingleView } from '../../../src/catalog/view.js';
+import { MergedView } from '../../../src/catalog/merged-view.js';
+import { SingleView } from '../../../src/catalog/single-view.js';
 import { ServerStats } from '../../../src/observe/stats.js';
 import { NO_LISTS, readListPage, type ListKind, type Lists } from '../../../src/protocol/lists.js';
 import type { Freshness, ServerLink, LinkState, Peer, View } from '../../../src/protocol/ports.js';
