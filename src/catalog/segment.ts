@@ -118,6 +118,7 @@ export class Segment {
       label: key,
       repeatable: this.kind === 'tools' ? definition.repeatable : true,
       definition,
+      fixed: definition.fixed,
       stats: undefined,
     };
   }

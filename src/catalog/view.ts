@@ -41,13 +41,15 @@ export function unlisted(link: ServerLink, name: string, options: Partial<Target
     label: name,
     repeatable: false,
     definition: undefined,
+    fixed: undefined,
     stats: undefined,
     ...options,
   };
 }
 
 /** A tool that its server does not list, or not while it is down. It is counted under its name only where it was listed before. */
-export const labelOf = (link: ServerLink, name: string): string => (link.stats.tools.has(name) ? name : 'unknown');
+export const labelOf = (link: ServerLink, name: string): string =>
+  link.stats.tools.has(name) ? name : 'unknown';
 
 /** The segments of one list. */
 interface Assembly {

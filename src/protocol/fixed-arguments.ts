@@ -1,7 +1,7 @@
 /** Calls of tools some of whose arguments have fixed values: the message is rewritten once, before anything reads its arguments. */
-import { withFixedMembers, type FixedMembers } from '../wire/fixed-members.js';
+import { fixedPatches, type FixedMembers } from '../wire/fixed-members.js';
 import type { Member, Span } from '../wire/scan.js';
-import { splice } from '../wire/splice.js';
+import { splice, type Patch } from '../wire/splice.js';
 import { find, isNull, type Message } from './message.js';
 
 export type { FixedMembers as FixedArguments } from '../wire/fixed-members.js';
@@ -17,34 +17,40 @@ export function withFixedArguments(message: Message, fixed: FixedMembers): Messa
   const { body, params, paramsSpan } = message;
   if (!paramsSpan) return undefined;
   const at = find(params, 'arguments');
-  if (at && !isNull(body, at)) {
-    if (body[at.start] !== OPEN_OBJECT) return undefined;
-    return replaced(message, at, withFixedMembers(body, at, fixed));
-  }
+  if (at && body[at.start] === OPEN_OBJECT) return patched(message, at, fixedPatches(body, at, fixed));
+  if (at && !isNull(body, at)) return undefined;
   const object = Buffer.concat([Buffer.from('{'), fixed.bytes, Buffer.from('}')]);
-  if (at) return replaced(message, at, object);
+  if (at) return patched(message, at, [{ start: at.start, end: at.end, bytes: object }]);
   const start = paramsSpan.start + 1;
   const member = Buffer.concat([Buffer.from(NAME), object, Buffer.from(',')]);
   const added = { key: 'arguments', start: start + NAME.length, end: start + NAME.length + object.length };
-  const whole = replaced(message, { start, end: start }, member);
+  const whole = patched(message, { start, end: start }, [{ start, end: start, bytes: member }]);
   return { ...whole, params: [added, ...whole.params] };
 }
 
-/** The message with other bytes in the place of a span within `params`. */
-function replaced(message: Message, at: Span, bytes: Buffer): Message {
-  const { body, idSpan, paramsSpan, params, meta } = message;
-  const by = bytes.length - (at.end - at.start);
-  const moved = (span: Span): Span => ({
-    start: span.start >= at.end ? span.start + by : span.start,
-    end: span.end >= at.end ? span.end + by : span.end,
-  });
-  const movedMember = (member: Member): Member => ({ key: member.key, ...moved(member) });
+/** `patches`: change only a span within `params`. */
+function patched(message: Message, at: Span, patches: Patch[]): Message {
+  const { kind, id, method, idSpan, paramsSpan } = message;
+  const body = splice(message.body, patches);
+  const by = body.length - message.body.length;
+  const members = (all: readonly Member[]): Member[] =>
+    all.map((member) =>
+      member.end < at.end
+        ? member
+        : { key: member.key, start: moved(member.start, at, by), end: member.end + by },
+    );
+  const span = (from: Span): Span =>
+    from.end < at.end ? from : { start: moved(from.start, at, by), end: from.end + by };
   return {
-    ...message,
-    body: splice(body, [{ start: at.start, end: at.end, bytes }]),
-    idSpan: idSpan && moved(idSpan),
-    paramsSpan: paramsSpan && moved(paramsSpan),
-    params: params.map(movedMember),
-    meta: meta.map(movedMember),
+    kind,
+    body,
+    id,
+    idSpan: idSpan && span(idSpan),
+    method,
+    paramsSpan: paramsSpan && span(paramsSpan),
+    params: members(message.params),
+    meta: members(message.meta),
   };
 }
+
+const moved = (start: number, at: Span, by: number): number => (start >= at.end ? start + by : start);

@@ -34,11 +34,13 @@ export class Details extends PassThroughSink implements CallDetails {
   #traceId: string | undefined;
   readonly #origin: From;
   readonly #message: Message;
+  /** As it is sent to the server. */
+  #sent: Message;
 
   constructor(origin: From, message: Message, sink: Sink) {
     super(sink);
     this.#origin = origin;
-    this.#message = message;
+    this.#message = this.#sent = message;
     this.revision = origin.version;
   }
 
@@ -68,8 +70,13 @@ export class Details extends PassThroughSink implements CallDetails {
   }
 
   argumentBytes(): Buffer | undefined {
-    const at = find(this.#message.params, 'arguments');
-    return at && this.#message.body.subarray(at.start, at.end);
+    const at = find(this.#sent.params, 'arguments');
+    return at && this.#sent.body.subarray(at.start, at.end);
+  }
+
+  /** The message has fixed arguments now. */
+  rewritten(message: Message): void {
+    this.#sent = message;
   }
 
   /** It was answered without an exchange. */

@@ -55,7 +55,8 @@ export class Incoming implements EndedCall, Slotted {
   /** What it is under way as, if it has no session. */
   exchange: Exchange | undefined;
   readonly origin: Origin;
-  readonly message: Message;
+  /** As it is sent to the server: see `rewrite`. */
+  message: Message;
   /** Gets the answer, if the request becomes an exchange. */
   readonly sink: Sink;
   /** undefined: nobody asks for them. */
@@ -153,6 +154,12 @@ export class Incoming implements EndedCall, Slotted {
     if (!this.details) return;
     this.details.decision = decision;
     this.details.rule = rule;
+  }
+
+  /** Replaces the message, before anything reads its arguments. */
+  rewrite(message: Message): void {
+    this.message = message;
+    this.details?.rewritten(message);
   }
 
   /** Calls `release` when the request is over. */

@@ -5,6 +5,7 @@
 import { endOfString, endOfValue } from './edges.js';
 import { foldName } from './fold.js';
 import { skipSpace, type Span } from './scan.js';
+import type { Patch } from './splice.js';
 
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
@@ -15,15 +16,15 @@ const MAX_KEY = 4096;
 /** Some readers end a name here. */
 const NUL = '\\u0000';
 
-const OPEN_OBJECT = Buffer.from('{');
-const COMMA_BYTES = Buffer.from(',');
-const CLOSE_OBJECT = Buffer.from('}');
+const EMPTY = Buffer.alloc(0);
 
 /** Members with fixed values, prepared for many objects. */
 export interface FixedMembers {
   readonly names: ReadonlySet<string>;
   /** The members as JSON, with commas between them. */
   readonly bytes: Buffer;
+  /** The same with a comma in front. */
+  readonly further: Buffer;
   /** The folded names. */
   readonly folded: ReadonlySet<string>;
   /** The folded names that are ASCII, by their length. */
@@ -38,43 +39,49 @@ export function fixedMembers(values: ReadonlyMap<string, string>, others: Iterab
   const ascii: Buffer[][] = [];
   for (const name of folded)
     if (/^[\0-\x7f]*$/.test(name)) (ascii[name.length] ??= []).push(Buffer.from(name));
+  const json = [...values].map(([name, value]) => `${JSON.stringify(name)}:${value}`).join(',');
   return {
     names: new Set(values.keys()),
-    bytes: Buffer.from([...values].map(([name, json]) => `${JSON.stringify(name)}:${json}`).join(',')),
+    bytes: Buffer.from(json),
+    further: Buffer.from(`,${json}`),
     folded,
     ascii,
     others: new Set([...others].filter((name) => !values.has(name) && folded.has(foldName(name)))),
   };
 }
 
-/** The object with these members, and without those that it has under their names. `at`: where it is in `buf`, which is valid JSON. */
-export function withFixedMembers(buf: Buffer, at: Span, fixed: FixedMembers): Buffer {
-  const parts: Buffer[] = [];
-  /** The members from here on are kept, up to the one that is read now. */
-  let keptFrom = -1;
-  let keptTo = -1;
-  const flush = (): void => {
-    if (keptFrom === -1) return;
-    parts.push(parts.length === 0 ? OPEN_OBJECT : COMMA_BYTES, buf.subarray(keptFrom, keptTo));
-    keptFrom = -1;
-  };
-  let i = skipSpace(buf, at.start + 1);
+/**
+ * Patches that give an object these members, as its last ones, and remove what it has under their names. `at`: where it is in `buf`, which
+ * is valid JSON.
+ */
+export function fixedPatches(buf: Buffer, at: Span, fixed: FixedMembers): Patch[] {
+  const patches: Patch[] = [];
+  /** The end of the last member that is kept; -1: none is. */
+  let kept = -1;
+  /** Where the removal begins that is open; -1: none is. */
+  let from = -1;
+  let end = at.start + 1;
+  let i = skipSpace(buf, end);
   while (buf[i] === QUOTE) {
     const keyEnd = endOfString(buf, i);
     const value = skipSpace(buf, skipSpace(buf, keyEnd) + 1);
-    const end = endOfValue(buf, value);
-    if (isFixed(buf, i + 1, keyEnd - 1, fixed)) flush();
-    else {
-      if (keptFrom === -1) keptFrom = i;
-      keptTo = end;
+    const isGone = isFixed(buf, i + 1, keyEnd - 1, fixed);
+    if (isGone && from === -1) from = kept === -1 ? i : kept;
+    if (!isGone && from !== -1) {
+      // With the comma after it, or before it.
+      patches.push({ start: from, end: kept === -1 ? i : end, bytes: EMPTY });
+      from = -1;
     }
+    end = endOfValue(buf, value);
+    if (!isGone) kept = end;
     i = skipSpace(buf, end);
     if (buf[i] !== COMMA) break;
     i = skipSpace(buf, i + 1);
   }
-  flush();
-  parts.push(parts.length === 0 ? OPEN_OBJECT : COMMA_BYTES, fixed.bytes, CLOSE_OBJECT);
-  return Buffer.concat(parts);
+  const bytes = kept === -1 ? fixed.bytes : fixed.further;
+  if (from === -1) patches.push({ start: end, end, bytes });
+  else patches.push({ start: from, end, bytes });
+  return patches;
 }
 
 /** Whether a reader could take a key for a fixed name. `start`, `end`: between its quotes. */
