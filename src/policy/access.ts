@@ -1,6 +1,6 @@
 /** What the configuration says about who may see and use what, compiled. A reload makes a new one, unless nothing changed. */
 import { isDeepStrictEqual } from 'node:util';
-import type { Config, OverrideConfig } from '../config/types.js';
+import type { Config, OverrideConfig, ProfileConfig } from '../config/types.js';
 import type { Rules } from '../protocol/ports.js';
 import { createPolicy, rulesOfProfile, type Policy } from './rules.js';
 
@@ -12,9 +12,13 @@ export interface Profile {
   readonly rules: Rules | undefined;
   /** Those of the servers, with those of the profile over them. */
   readonly overrides: Overrides;
+  readonly prefix: ProfileConfig['prefix'];
+  /** undefined: what its servers say. */
+  readonly instructions: string | undefined;
 }
 
 type Source = Pick<Config, 'policy' | 'profiles'> & {
+  readonly confines: boolean;
   readonly servers: readonly Pick<Config['servers'][number], 'name' | 'overrides' | 'pin'>[];
 };
 
@@ -28,6 +32,8 @@ export interface Access {
   readonly profiles: ReadonlyMap<string, Profile>;
   /** Those of the servers; empty: there are none. */
   readonly overrides: Overrides;
+  /** Whether some keys get a profile where others get all servers. */
+  readonly confines: boolean;
   /** Servers whose definitions are pinned. */
   readonly pinned: ReadonlyMap<string, 'warn' | 'enforce'>;
 }
@@ -36,7 +42,8 @@ export interface Access {
 export function createAccess(config: Config, old?: Access): Access {
   const { policy, profiles } = config;
   const servers = config.servers.map(({ name, overrides, pin }) => ({ name, overrides, pin }));
-  const source = { policy, profiles, servers };
+  const confines = config.mcp.auth.keys.some(({ profile }) => profile !== undefined);
+  const source = { policy, profiles, servers, confines };
   if (old && isDeepStrictEqual(old.source, source)) return old;
   const ofServers = new Map(
     servers.flatMap(({ name, overrides }) => {
@@ -49,15 +56,18 @@ export function createAccess(config: Config, old?: Access): Access {
     policy: policy && createPolicy(policy),
     sets: policy?.sets ?? 1,
     profiles: new Map(
-      profiles.map(({ name, allow, overrides }) => [
+      profiles.map(({ name, allow, overrides, prefix, instructions }) => [
         name,
         {
           rules: allow && rulesOfProfile(name, allow),
           overrides: withOwn(ofServers, overrides),
+          prefix,
+          instructions,
         },
       ]),
     ),
     overrides: ofServers,
+    confines,
     pinned: new Map(servers.flatMap(({ name, pin }) => (pin === 'off' ? [] : [[name, pin] as const]))),
   };
 }

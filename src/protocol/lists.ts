@@ -60,6 +60,11 @@ export interface Definition {
   readonly trusted?: Buffer | undefined;
   /** The name that replaces it in lists; undefined: its own. */
   readonly shown?: string | undefined;
+  /**
+   * In a profile without prefixes: `listed` under its bare name; `tied`: not listed, because another server has the name. undefined: listed
+   * under its full name.
+   */
+  readonly bare?: 'listed' | 'tied' | undefined;
   /** Arguments with fixed values, which are not in `bytes`; undefined: none. */
   readonly fixed?: FixedMembers | undefined;
   /** The whole definition. */

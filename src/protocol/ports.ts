@@ -5,12 +5,14 @@ import type { ErrorCode, GatewayError } from '../errors.js';
 import type { ServerStats, ToolStats } from '../observe/stats.js';
 import type { Patch } from '../wire/splice.js';
 import type { FixedArguments } from './fixed-arguments.js';
+import type { LogLevel } from './log-levels.js';
 import type { Message } from './message.js';
 import type { PassedValues, Principal } from './principal.js';
 import type { Era } from './revisions.js';
 import type { Definition, ListKind, Lists } from './lists.js';
 import type { NameKind, Verdict } from './rules.js';
 
+export { LOG_LEVELS, type LogLevel } from './log-levels.js';
 export type { Denied, PassedValues, Principal, PrincipalKind, Shown } from './principal.js';
 export type { Checked, Guard, NameKind, Rules, Verdict } from './rules.js';
 
@@ -253,6 +255,8 @@ export interface Link {
   readonly peer: Peer | undefined;
   /** While the link reconnects, the last lists, for a limited time. */
   readonly lists: Lists;
+  /** The lists before they were dropped, until they are read again: their names stay taken. undefined: `lists` are the last ones. */
+  readonly lastLists?: Lists | undefined;
   /** The lists for clients with fewer capabilities; undefined: all clients get the same. */
   readonly listsFor: ListsByCapability | undefined;
   /** The lists are from an earlier run, read then (Unix milliseconds); undefined: they are from this one. */
@@ -328,19 +332,6 @@ export interface LinkAdmin<Config> {
 
 /** A link to a server, as catalogs and views hand it out. */
 export interface ServerLink extends Link, LinkInterest {}
-
-/** Least severe first (2025-11-25, server/utilities/logging). */
-export const LOG_LEVELS = [
-  'debug',
-  'info',
-  'notice',
-  'warning',
-  'error',
-  'critical',
-  'alert',
-  'emergency',
-] as const;
-export type LogLevel = (typeof LOG_LEVELS)[number];
 
 /** A call in flight that can get notifications. */
 export interface NotifiedCall {

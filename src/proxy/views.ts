@@ -51,6 +51,8 @@ export interface ViewsDeps {
 export interface Views {
   /** Whether a route exists for a principal. */
   exists(principal: Principal, route: Route): boolean;
+  /** Whether what a route lists depends on who asks, so that no cache may share it. */
+  isPersonal(route: Route): boolean;
   /** The view of a caller. */
   of(viewer: Viewer, route: Route): View;
   /** The view of legacy clients without a session. */
@@ -164,12 +166,17 @@ export function createViews({ catalogs, full, own, ofUser, hasLoginTool, access,
 
   return {
     exists(principal, route) {
-      const { server, profile } = route;
+      const { server, profile, byKey } = route;
+      if (byKey && principal.profile === undefined) return false;
       if (principal.profile !== undefined && principal.profile !== profile) return false;
       if (profile !== undefined) return access().profiles.has(profile);
       return (
         server === undefined || cut(catalogs.legacy, principal, route).registry.get(server) !== undefined
       );
+    },
+    isPersonal({ path }) {
+      const { policy, confines } = access();
+      return policy !== undefined || (confines && path === '/mcp');
     },
     of: (viewer, route) => viewFor(own(viewer, route) ?? shared(viewer, route), viewer.principal, route),
     plain: (owner, route) => viewFor(withUser(catalogs.legacy, owner, route), owner.principal, route),
@@ -187,4 +194,9 @@ export function createViews({ catalogs, full, own, ofUser, hasLoginTool, access,
 /** The purpose of the filter that lists login tools. */
 const LOGIN = {};
 /** A profile that a reload has removed. */
-const NOTHING: Profile = { rules: rulesOfProfile('', []), overrides: new Map() };
+const NOTHING: Profile = {
+  rules: rulesOfProfile('', []),
+  overrides: new Map(),
+  prefix: 'always',
+  instructions: undefined,
+};
