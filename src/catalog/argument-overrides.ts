@@ -130,7 +130,7 @@ function withoutReferences(before: Buffer, after: Buffer, gone: ReadonlySet<stri
     if (!gone.has(name)) return reference;
     let key = keys.get(name);
     if (key === undefined) {
-      for (key = `argument${keys.size + 1}`; Object.hasOwn(known, key); ) key += '_';
+      for (key = `argument${keys.size + 1}`; Object.hasOwn(known, key);) key += '_';
       // Before its schema is read, which may refer to itself.
       keys.set(name, key);
       moved[key] = follow(properties[name]);

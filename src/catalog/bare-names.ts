@@ -1,47 +1,92 @@
 /**
- * Decides which tools or prompts of a profile are listed without their server's name. The names are the same for all who use the profile,
- * whatever the policy hides from them: a tie is one of the profile, so that what somebody may not see changes no name that he sees.
+ * Names without their server, as pages of servers and texts of skills use them on endpoints of several servers: which servers they may mean.
  */
 import type { Definition } from '../protocol/lists.js';
-import { bareName, parse, qualify } from './naming.js';
+import type { ServerLink } from '../protocol/ports.js';
+import { hasOrigin } from './naming.js';
+import type { Segment } from './segment.js';
 
-/** The list of one server. */
-export interface NamedList {
-  readonly server: string;
-  /** What it lists now. */
-  readonly listed: readonly Definition[];
-  /** What it listed last, where it lists nothing because it is away. */
-  readonly last?: readonly Definition[] | undefined;
+/** A server that a name may mean. `shown`: the name in the view. */
+export interface Bearer {
+  readonly link: ServerLink;
+  readonly shown: string;
 }
 
-export interface BareNames {
-  /** Whether a definition that is listed may have its bare name. */
-  isBare(definition: Definition): boolean;
-  /** The bare names that nothing is listed under, although servers have them, and those servers. */
-  readonly ties: ReadonlyMap<string, readonly string[]>;
+type Index = ReadonlyMap<string, readonly Bearer[]>;
+type Segments = readonly Segment[];
+
+const NOBODY: readonly Bearer[] = [];
+
+/** An index that is made again when the lists that it is made from are others. */
+class Indexed {
+  readonly #make: (lists: readonly Segments[]) => Index;
+  #made: { readonly lists: readonly Segments[]; readonly index: Index } | undefined;
+
+  constructor(make: (lists: readonly Segments[]) => Index) {
+    this.#make = make;
+  }
+
+  of(name: string, ...lists: readonly Segments[]): readonly Bearer[] {
+    if (!this.#made?.lists.every((each, i) => each === lists[i]))
+      this.#made = { lists, index: this.#make(lists) };
+    return this.#made.index.get(name) ?? NOBODY;
+  }
 }
 
-/** `servers`: all of the profile: what begins with the name of one is the full name of a tool. `nameLength`: limits.name_length. */
-export function bareNames(
-  lists: readonly NamedList[],
-  servers: ReadonlySet<string>,
-  nameLength: number,
-): BareNames {
-  const owners = new Map<string, string[]>();
-  const full = new Set<string>();
-  for (const { server, listed, last } of lists)
-    for (const { key, shown } of last ?? listed) {
-      const name = shown ?? key;
-      full.add(qualify(server, name, nameLength));
-      const bare = bareName(name, nameLength);
-      const known = owners.get(bare);
-      if (!known) owners.set(bare, [server]);
-      else if (known.at(-1) !== server) known.push(server);
+/** The only one of them, or else the only one of them whose page the client has read; undefined: it is not clear. */
+export function soleOf(
+  bearers: readonly Bearer[],
+  pages: ReadonlySet<string> | undefined,
+): Bearer | undefined {
+  if (bearers.length === 1) return bearers[0];
+  const shown = pages ? bearers.filter(({ link }) => pages.has(link.server)) : NOBODY;
+  return shown.length === 1 ? shown[0] : undefined;
+}
+
+/** Tools that pages may call, by their own names, of servers that show apps. */
+export class BareTools {
+  readonly #index = new Indexed(([tools = []]) => {
+    const index = new Map<string, Bearer[]>();
+    for (const { link, names, unlisted } of tools) {
+      if (!link.schemes.includes('ui')) continue;
+      const ties = [...unlisted].filter(([, { bare }]) => bare === 'tied');
+      for (const [shown, definition] of [...names, ...ties])
+        if (isForPages(definition)) put(index, definition.shown ?? definition.key, { link, shown });
     }
-  const isFree = (bare: string): boolean => !full.has(bare) && !servers.has(parse(bare)?.server ?? '');
-  const ties = new Map([...owners].filter(([bare, of]) => of.length > 1 || !isFree(bare)));
-  return {
-    ties,
-    isBare: ({ key, shown }) => !ties.has(bareName(shown ?? key, nameLength)),
-  };
+    return index;
+  });
+
+  of(name: string, tools: Segments): readonly Bearer[] {
+    return this.#index.of(name, tools);
+  }
+}
+
+function isForPages({ extension }: Definition): boolean {
+  const visibility = extension?.visibility;
+  return visibility === undefined || visibility === 'app';
+}
+
+/** URIs of extensions, by the form that their servers use: those that a server lists, or refers to in a list. */
+export class BareUris {
+  readonly #index = new Indexed((lists) => {
+    const index = new Map<string, Bearer[]>();
+    for (const segments of lists)
+      for (const { link, names } of segments)
+        for (const { key, extension } of names.values()) {
+          if (hasOrigin(key)) put(index, key, { link, shown: key });
+          for (const { uri } of extension?.uris ?? []) put(index, uri, { link, shown: uri });
+        }
+    return index;
+  });
+
+  of(uri: string, resources: Segments, tools: Segments, skills: Segments): readonly Bearer[] {
+    return this.#index.of(uri, resources, tools, skills);
+  }
+}
+
+/** Adds one server once to a name. */
+function put(index: Map<string, Bearer[]>, name: string, bearer: Bearer): void {
+  const known = index.get(name);
+  if (!known) index.set(name, [bearer]);
+  else if (known.every(({ link }) => link !== bearer.link)) known.push(bearer);
 }

@@ -1,7 +1,9 @@
 /** Capabilities and instructions for `initialize` and server/discover: the union of the servers in a view. */
 import type { Link, Peer } from '../protocol/ports.js';
 import type { Era } from '../protocol/revisions.js';
-import { isObject, objectOf, present } from '../wire/json.js';
+import { extensionOf } from '../protocol/extensions/index.js';
+import { UI } from '../protocol/extensions/ui.js';
+import { isObject, objectOf, present, type JsonObject } from '../wire/json.js';
 import { objects, wellFormed } from '../protocol/shapes.js';
 import { coversCalls, TASKS } from '../protocol/tasks.js';
 
@@ -58,8 +60,23 @@ function forModern(capabilities: Capabilities, peer: Peer): Capabilities {
   return modern;
 }
 
-export function mergedCapabilities(links: readonly Pick<Link, 'peer'>[], era: Era): Capabilities {
+/** Members of the capabilities that views of several servers merge by rules of their own, or leave out. */
+const KNOWN: ReadonlySet<string> = new Set([
+  ...LISTED,
+  'completions',
+  'logging',
+  'tasks',
+  'extensions',
+  'experimental',
+]);
+
+type Told = Pick<Link, 'peer' | 'schemes'>;
+
+export function mergedCapabilities(links: readonly Told[], era: Era): Capabilities {
   const merged: Capabilities = { tools: { listChanged: true } };
+  /** Settings of extensions, and capabilities that the gateway does not know, by server. */
+  const extensions = new Map<string, JsonObject[]>();
+  const others = new Map<string, unknown[]>();
   for (const link of links) {
     // A server that is down has no peer either, but it may be back soon.
     const own = singleCapabilities(link.peer, era);
@@ -67,13 +84,48 @@ export function mergedCapabilities(links: readonly Pick<Link, 'peer'>[], era: Er
       const value = own[kind];
       if (value !== undefined) merged[kind] = union(merged[kind], value);
     }
-    if (own['extensions'] !== undefined)
-      merged['extensions'] = {
-        ...objectOf(own['extensions']),
-        ...objectOf(merged['extensions']),
-      };
+    const declared = objects(own['extensions']);
+    // Most servers with apps declare nothing.
+    if (link.schemes.includes('ui')) declared[UI.id] ??= {};
+    for (const [id, settings] of Object.entries(declared)) put(extensions, id, settings as JsonObject);
+    for (const [member, value] of Object.entries(own))
+      if (!KNOWN.has(member) || (member === 'experimental' && isUsed(value))) put(others, member, value);
   }
+  const shown = Object.fromEntries([...extensions].flatMap(([id, all]) => mergedExtension(id, all)));
+  if (Object.keys(shown).length > 0) merged['extensions'] = shown;
+  // What several servers have cannot be routed.
+  for (const [member, [value, another]] of others) if (another === undefined) merged[member] = value;
   return merged;
+}
+
+function put<T>(lists: Map<string, T[]>, key: string, value: T): void {
+  const known = lists.get(key);
+  if (known) known.push(value);
+  else lists.set(key, [value]);
+}
+
+/** The settings of an extension that several servers have; none: its methods could not be routed. */
+function mergedExtension(id: string, all: readonly JsonObject[]): [string, JsonObject][] {
+  const [first = {}, second] = all;
+  if (id === TASKS) return [[id, first]];
+  const known = extensionOf(id);
+  if (known) return [[id, known.merge(all)]];
+  return second ? [] : [[id, first]];
+}
+
+/** Whether an object has members: SDKs declare empty ones for every server. */
+const isUsed = (value: unknown): boolean => Object.keys(objectOf(value) ?? {}).length > 0;
+
+/**
+ * What a server declares that the gateway does not know: ids of extensions, and members of its capabilities. `all`: with the extensions that
+ * it knows.
+ */
+export function unknownOf({ capabilities }: Peer, all = false): readonly string[] {
+  const ids = Object.keys(objects(capabilities['extensions'])).filter(
+    (id) => all || (id !== TASKS && !extensionOf(id)),
+  );
+  const members = Object.keys(present(capabilities)).filter((member) => !KNOWN.has(member));
+  return [...ids, ...members, ...Object.keys(objectOf(capabilities['experimental']) ?? {})];
 }
 
 /** Merges two values: true wins over false. */

@@ -3,10 +3,12 @@ import { GatewayError } from '../errors.js';
 import type { ListKind } from '../protocol/lists.js';
 import type { NameKind, Peer, ServerLink, Target } from '../protocol/ports.js';
 import { wellFormed } from '../protocol/shapes.js';
-import { mergedCapabilities, mergedInstructions } from './greeting.js';
-import { parse, parseUri, qualifyUri } from './naming.js';
-import { waitFor, waitForFirst, waitForLists } from './registry.js';
-import type { Segment } from './segment.js';
+import { mergedCapabilities, mergedInstructions, unknownOf } from './greeting.js';
+import { BareTools, BareUris, soleOf, type Bearer } from './bare-names.js';
+import { BareIndex, fullNames } from './prefixes.js';
+import { hasOrigin, parse, parseOrigin, parseUri, qualifyOrigin, qualifyUri } from './naming.js';
+import { waitFor, waitForFirst, waitForLists, type Registry } from './registry.js';
+import { isUriKind, type Segment } from './segment.js';
 import { discovered, KIND_OF, labelOf, SegmentedView, unlisted } from './view.js';
 
 const json = (name: string): Buffer => Buffer.from(JSON.stringify(name));
@@ -18,8 +20,24 @@ interface Displaced {
   readonly segment: Segment;
 }
 
+export interface MergedOptions {
+  /** Its callers show apps, whose pages call tools by the names of their servers. */
+  readonly apps?: boolean;
+}
+
+type Pages = ReadonlySet<string> | undefined;
+
 export class MergedView extends SegmentedView {
+  readonly #apps: boolean;
   readonly #displaced = new Map<ListKind, Map<string, Displaced>>();
+  readonly #tools = new BareTools();
+  readonly #uris = new BareUris();
+  readonly #bare = { tools: new BareIndex(), prompts: new BareIndex() };
+
+  constructor(registry: Registry, { apps = false }: MergedOptions = {}) {
+    super(registry);
+    this.#apps = apps;
+  }
 
   ready(
     wanted: { readonly kind: NameKind; readonly name: string } | undefined,
@@ -28,7 +46,14 @@ export class MergedView extends SegmentedView {
     // All servers must have listed their URIs before it is known which one has a URI.
     if (wanted === undefined) return waitForLists(this.registry, undefined, signal);
     if (wanted.kind === 'resource') return waitForFirst(this.registry, signal);
-    const server = parse(wanted.name)?.server;
+    const named = parse(wanted.name)?.server;
+    if (this.registry.prefix !== 'always' && wanted.kind !== 'task') {
+      const server = this.find(wanted.kind, wanted.name)?.link.server ?? named;
+      const link = server === undefined ? undefined : this.registry.get(server);
+      // Any server may have a bare name.
+      return link ? waitFor(this.registry, link, signal) : waitForFirst(this.registry, signal);
+    }
+    const server = named;
     return server === undefined ? undefined : waitFor(this.registry, this.registry.get(server), signal);
   }
 
@@ -49,7 +74,7 @@ export class MergedView extends SegmentedView {
     const before = this.#displaced.get(kind);
     const displaced = new Map<string, Displaced>();
     this.#displaced.set(kind, displaced);
-    const isUri = kind === 'resources' || kind === 'templates';
+    const isUri = isUriKind(kind);
     const seen = new Set<string>();
     return segments.map((base) => {
       const { server } = base.link;
@@ -74,14 +99,21 @@ export class MergedView extends SegmentedView {
     });
   }
 
-  find(kind: NameKind, name: string): Target | undefined {
-    if (kind === 'resource') return this.#resource(name);
+  find(kind: NameKind, name: string, pages?: Pages): Target | undefined {
+    if (kind === 'resource') return this.#resource(name, pages);
     const parts = parse(name);
     if (kind !== 'task') {
       const listed = this.#listed(KIND_OF[kind], name, parts?.server);
       if (listed) return listed;
     }
     const link = parts && this.registry.get(parts.server);
+    if (kind === 'tool' && this.#apps) {
+      const bearers = this.#tools.of(name, this.assembly('tools').segments);
+      const sole = soleOf(bearers, pages);
+      if (sole) return this.#listed('tools', sole.shown, sole.link.server);
+      if (bearers.length > 0) return undefined;
+      if (!link) return this.#ofPage(name, pages);
+    }
     if (!link || !this.registry.admits(parts.server, kind, parts.name)) return undefined;
     return unlisted(link, parts.name, {
       patch: json(parts.name),
@@ -89,11 +121,24 @@ export class MergedView extends SegmentedView {
     });
   }
 
+  /** A tool that no server lists, called by a page of the only server whose pages the client has read. */
+  #ofPage(name: string, pages: Pages): Target | undefined {
+    const [server, another] = pages ?? [];
+    if (server === undefined || another !== undefined) return undefined;
+    const link = this.registry.get(server);
+    if (!link || !this.registry.admits(server, 'tool', name)) return undefined;
+    return unlisted(link, name, { label: labelOf(link, name) });
+  }
+
   /** `server`: what the name begins with. */
   #listed(kind: ListKind, name: string, server: string | undefined): Target | undefined {
     const { byServer, segments } = this.assembly(kind);
     const found = server === undefined ? undefined : byServer.get(server)?.find(name);
     if (found) return found;
+    if (this.registry.prefix !== 'always' && (kind === 'tools' || kind === 'prompts')) {
+      const bare = this.#bare[kind].of(name, segments)?.find(name);
+      if (bare) return bare;
+    }
     // An alias may not contain the whole name of its server.
     for (const segment of segments) {
       const cut = segment.contested && segment.find(name);
@@ -102,25 +147,50 @@ export class MergedView extends SegmentedView {
     return undefined;
   }
 
-  #resource(uri: string): Target | undefined {
-    for (const segment of this.assembly('resources').segments) {
-      const found = segment.find(uri);
-      if (found) return found;
-    }
+  #resource(uri: string, pages: Pages): Target | undefined {
+    for (const kind of ['resources', 'skills'] as const)
+      for (const segment of this.assembly(kind).segments) {
+        const found = segment.find(uri);
+        if (found) return found;
+      }
     // Templates do not apply to qualified URIs.
     const qualified = this.#qualified(uri);
-    if (qualified) {
-      const { link, name } = qualified;
-      if (!this.registry.admits(link.server, 'resource', name)) return undefined;
-      return unlisted(link, name, { patch: json(name), repeatable: true });
+    if (qualified) return this.#at(qualified.link, qualified.name, json(qualified.name));
+    if (hasOrigin(uri)) {
+      const sole = soleOf(this.#bearers(uri), pages);
+      return sole && this.#resource(qualifyOrigin(sole.link.server, uri) as string, pages);
     }
     const [covering, another] = this.covering(uri);
     if (!covering || another) return undefined;
     return unlisted(covering.value, uri, { repeatable: true });
   }
 
-  conflict(kind: NameKind, name: string): GatewayError | undefined {
-    if (kind !== 'resource' || this.#resource(name) || this.#qualified(name)) return undefined;
+  /** A URI that a server does not list; undefined: it may not be used. */
+  #at(link: ServerLink, uri: string, patch: Buffer): Target | undefined {
+    if (!this.registry.admits(link.server, 'resource', uri)) return undefined;
+    return unlisted(link, uri, { patch, repeatable: true });
+  }
+
+  /** The servers that list a URI of an extension or refer to it. */
+  #bearers(uri: string): readonly Bearer[] {
+    const [resources, tools, skills] = (['resources', 'tools', 'skills'] as const).map(
+      (kind) => this.assembly(kind).segments,
+    );
+    return this.#uris.of(uri, resources ?? [], tools ?? [], skills ?? []);
+  }
+
+  conflict(kind: NameKind, name: string, pages?: Pages): GatewayError | undefined {
+    if (kind === 'tool' && this.#apps && !this.find(kind, name, pages)) {
+      const names = this.#tools.of(name, this.assembly('tools').segments).map(({ shown }) => shown);
+      if (names.length >= 2) return tieOf(name, names);
+    }
+    if (this.registry.prefix !== 'always' && (kind === 'tool' || kind === 'prompt'))
+      return this.#withoutPrefix(kind, name);
+    if (kind !== 'resource' || this.#resource(name, pages) || this.#qualified(name)) return undefined;
+    if (hasOrigin(name)) {
+      const candidates = this.#bearers(name).map(({ link }) => qualifyOrigin(link.server, name) as string);
+      return candidates.length < 2 ? undefined : pageTie(name, candidates);
+    }
     const [first, second] = this.covering(name);
     if (!first || !second) return undefined;
     const [one, other] = [first, second].map(({ server }) => qualifyUri(server, name.slice(0, 256)));
@@ -130,16 +200,33 @@ export class MergedView extends SegmentedView {
     );
   }
 
+  /** What is said of a name that nothing is listed under, where names have no prefix. */
+  #withoutPrefix(kind: 'tool' | 'prompt', name: string): GatewayError {
+    const { segments } = this.assembly(KIND_OF[kind]);
+    const candidates = fullNames(name, segments, this.registry.options.nameLength());
+    if (candidates.length >= 2) return tieOf(name, candidates, kind);
+    const shown = name.slice(0, 256);
+    return candidates[0] === undefined
+      ? new GatewayError('invalid_params', `unknown ${kind} '${shown}' (see ${kind}s/list)`)
+      : new GatewayError('invalid_params', `${kind} '${shown}' has its full name here: '${candidates[0]}'`, {
+          candidates,
+        });
+  }
+
   /** The parts of a URI that names its server. */
   #qualified(uri: string): { readonly link: ServerLink; readonly name: string } | undefined {
-    const parts = parseUri(uri);
+    const parts = parseUri(uri) ?? parseOrigin(uri);
     const link = parts && this.registry.get(parts.server);
     return link && { link, name: parts.uri };
   }
 
   uriOf(server: string, uri: string): string | undefined {
-    const shown = this.#leadsTo(server, uri) ? uri : qualifyUri(server, uri);
+    const shown = qualifyOrigin(server, uri) ?? this.#shownUri(server, uri);
     return this.isUsable(server, uri, shown) ? shown : undefined;
+  }
+
+  #shownUri(server: string, uri: string): string {
+    return this.#leadsTo(server, uri) ? uri : qualifyUri(server, uri);
   }
 
   /** Whether the URI leads to this server, or to no other one. */
@@ -152,22 +239,58 @@ export class MergedView extends SegmentedView {
   greeting(): string {
     const links = this.#told();
     const capabilities = wellFormed(JSON.stringify(mergedCapabilities(links, 'legacy')));
-    return `"capabilities":${capabilities},"serverInfo":${this.serverInfo()}${mergedInstructions(links)}`;
+    return `"capabilities":${capabilities},"serverInfo":${this.serverInfo()}${this.#instructions(links)}`;
   }
 
   discovery(): string {
     const links = this.#told();
-    return discovered(mergedCapabilities(links, 'modern'), mergedInstructions(links));
+    return discovered(mergedCapabilities(links, 'modern'), this.#instructions(links));
+  }
+
+  #instructions(links: Parameters<typeof mergedInstructions>[0]): string {
+    const { instructions } = this.registry;
+    return instructions === undefined
+      ? mergedInstructions(links)
+      : wellFormed(`,"instructions":${JSON.stringify(instructions)}`);
   }
 
   serverInfo(): string {
     return JSON.stringify(this.registry.options.serverInfo);
   }
 
-  /** The servers with what this view shows of their handshakes. */
-  #told(): { readonly server: string; readonly peer: Peer | undefined }[] {
-    return this.links().map(({ server }) => ({ server, peer: this.registry.peerOf(server) }));
+  protected offers(peer: Peer): readonly string[] {
+    return unknownOf(peer);
   }
+
+  /** The servers with what this view shows of their handshakes. */
+  #told(): Pick<ServerLink, 'server' | 'peer' | 'schemes'>[] {
+    return this.links().map(({ server, schemes }) => ({
+      server,
+      schemes,
+      peer: this.registry.peerOf(server),
+    }));
+  }
+}
+
+/** The most names that an error shows. */
+const MOST_SHOWN = 16;
+
+function tieOf(name: string, names: readonly string[], kind = 'tool'): GatewayError {
+  const candidates = names.slice(0, MOST_SHOWN);
+  return new GatewayError(
+    'invalid_params',
+    `${kind} '${name.slice(0, 256)}' is offered by several servers here: call ${candidates.map((each) => `'${each}'`).join(' or ')}`,
+    { candidates },
+  );
+}
+
+function pageTie(uri: string, names: readonly string[]): GatewayError {
+  const candidates = names.slice(0, MOST_SHOWN);
+  return new GatewayError(
+    'resource_not_found',
+    `resource not found: ${uri.slice(0, 256)} (several servers here have one: read ${candidates.slice(0, 2).join(' or ')})`,
+    { uri: uri.slice(0, 2048), candidates },
+  );
 }
 
 function isSameSet(a: ReadonlySet<string>, b: ReadonlySet<string>): boolean {

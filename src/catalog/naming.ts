@@ -1,5 +1,6 @@
 /** Joins and parses qualified names. No other file does. */
 import { createHash } from 'node:crypto';
+import { SCHEMES } from '../protocol/extensions/index.js';
 
 const SEPARATOR = '__';
 /** Longest name that the specification allows (2025-11-25, server/tools, "Tool Names"). */
@@ -41,6 +42,42 @@ export function parse(qualified: string): { server: string; name: string } | und
 /** How descriptions in merged lists show their server. */
 export function describe(server: string): { prefix: string; missing: string } {
   return { prefix: `[${server}] `, missing: `Tool from ${server}` };
+}
+
+/** What stands behind the scheme of a URI of an extension, for the server that it belongs to. No server name has a `+` in it. */
+export function originOf(server: string): string {
+  return `${encodeURIComponent(server)}+/`;
+}
+
+const schemeOf = (uri: string): string | undefined => SCHEMES.find((each) => uri.startsWith(`${each}://`));
+
+/** `ui://R` of a server: `ui://<server>+/R`. undefined: the scheme belongs to no extension. Template expressions work in it. */
+export function qualifyOrigin(server: string, uri: string): string | undefined {
+  const scheme = schemeOf(uri);
+  return scheme === undefined
+    ? undefined
+    : `${scheme}://${originOf(server)}${uri.slice(scheme.length + '://'.length)}`;
+}
+
+/** Whether a URI belongs to an extension, whether or not it names its server. */
+export function hasOrigin(uri: string): boolean {
+  return schemeOf(uri) !== undefined;
+}
+
+/** The parts of a URI of an extension; undefined: it names no server. */
+export function parseOrigin(qualified: string): { server: string; uri: string } | undefined {
+  const scheme = schemeOf(qualified);
+  if (scheme === undefined) return undefined;
+  const start = scheme.length + '://'.length;
+  const at = qualified.indexOf('+/', start);
+  // Before it is one name: a path can have the two characters as well.
+  if (at === -1 || qualified.slice(start, at).includes('/')) return undefined;
+  try {
+    const server = decodeURIComponent(qualified.slice(start, at));
+    return { server, uri: `${scheme}://${qualified.slice(at + 2)}` };
+  } catch {
+    return undefined;
+  }
 }
 
 const QUALIFIED_URI = 'mcpstead:';

@@ -77,14 +77,16 @@ export class Overridden extends Filter {
 function overridden(definition: Definition, override: OverrideConfig, server: string): Definition | string {
   const { name, title, description, arguments: changes } = override;
   const ofArguments = changes && withArguments(definition.bytes, changes);
-  if (ofArguments && 'missing' in ofArguments) return missingArgument(definition, server, ofArguments.missing);
+  if (ofArguments && 'missing' in ofArguments)
+    return missingArgument(definition, server, ofArguments.missing);
   const before = ofArguments?.bytes ?? definition.bytes;
   const bytes = withMembers(before, {
     ...(title !== undefined && { title }),
     ...(description !== undefined && { description }),
   });
   const shown = bytes === definition.bytes ? definition : reread(definition, bytes);
-  if (!shown) return `the tool '${definition.key}' of '${server}' is hidden: with its overrides, it cannot be read`;
+  if (!shown)
+    return `the tool '${definition.key}' of '${server}' is hidden: with its overrides, it cannot be read`;
   return {
     ...shown,
     ...(name !== undefined && { shown: name }),

@@ -2,7 +2,7 @@
 import type { ProfileConfig } from '../config/types.js';
 import type { Definition, ListKind, Lists } from '../protocol/lists.js';
 import type { Link, ServerLink } from '../protocol/ports.js';
-import { bareNames, type BareNames, type NamedList } from './bare-names.js';
+import { bareNames, type BareNames, type NamedList } from './prefixes.js';
 import { Filter, type Registry } from './registry.js';
 
 type NamedKind = 'tools' | 'prompts';
@@ -17,7 +17,7 @@ interface Named {
 
 /** Lists tools and prompts under bare names, where the profile wants that and no two servers have the name. */
 export class Profiled extends Filter {
-  override readonly prefix: ProfileConfig['prefix'];
+  readonly #prefix: ProfileConfig['prefix'];
   readonly #instructions: string | undefined;
   readonly #named = new Map<NamedKind, Named>();
   readonly #lists = new WeakMap<
@@ -32,8 +32,12 @@ export class Profiled extends Filter {
 
   constructor(base: Registry, { prefix, instructions }: Pick<ProfileConfig, 'prefix' | 'instructions'>) {
     super(base);
-    this.prefix = prefix;
+    this.#prefix = prefix;
     this.#instructions = instructions;
+  }
+
+  override get prefix(): ProfileConfig['prefix'] {
+    return this.#prefix;
   }
 
   override get instructions(): string | undefined {

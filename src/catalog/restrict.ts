@@ -8,6 +8,7 @@ const NAME_OF: Readonly<Record<ListKind, Exclude<NameKind, 'task'>>> = {
   prompts: 'prompt',
   resources: 'resource',
   templates: 'resource',
+  skills: 'resource',
 };
 
 const LIST_OF: Readonly<Record<Exclude<NameKind, 'task'>, ListKind>> = {

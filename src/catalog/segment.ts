@@ -3,16 +3,22 @@
  * segments. All views share them: there is one segment per array of definitions, so a change re-renders only the servers that changed.
  */
 import { createHash } from 'node:crypto';
+import type { ExtensionFacts } from '../protocol/extensions/index.js';
 import type { Definition, ListKind } from '../protocol/lists.js';
 import type { Link, ServerLink, Target } from '../protocol/ports.js';
 import type { Era } from '../protocol/revisions.js';
 import { splice, type Patch } from '../wire/splice.js';
 import { eraPatches } from './era-patches.js';
-import { qualify, qualifyUri } from './naming.js';
+import { bareName, qualify, qualifyOrigin, qualifyUri } from './naming.js';
 import { renaming, type Rendered } from './render.js';
 
 /** `own`: names as the server wrote them, for the route of one server. `qualified`: names of the merged endpoint. */
 export type Form = 'own' | 'qualified';
+
+/** Whether the definitions of a list are named by URIs. */
+export function isUriKind(kind: ListKind): boolean {
+  return kind === 'resources' || kind === 'templates' || kind === 'skills';
+}
 
 /** Definitions are rendered into buffers of about this size. */
 const PART_BYTES = 65_536;
@@ -54,14 +60,19 @@ class RenderedBytes {
   }
 }
 
+const NONE: ReadonlyMap<string, Definition> = new Map();
+
 export class Segment {
   readonly link: ServerLink;
   readonly kind: ListKind;
   /** Definitions by their name in this list, in list order. */
   readonly names: ReadonlyMap<string, Definition>;
+  /** Definitions by full names that are not listed: those with a bare name, and ties. */
+  readonly unlisted: ReadonlyMap<string, Definition>;
   /** Whether another server may list some of the same names. */
   readonly contested: boolean;
   readonly definitions: readonly Definition[];
+  readonly #form: Form;
   readonly #used: ((bytes: RenderedBytes) => void) | undefined;
   readonly #targets = new Map<string, Target>();
   readonly #rendered = new RenderedBytes();
@@ -74,18 +85,32 @@ export class Segment {
     this.link = link;
     this.kind = kind;
     this.definitions = definitions;
+    this.#form = form;
     this.#used = used;
     const { server } = link;
-    const isUri = kind === 'resources' || kind === 'templates';
+    const isUri = isUriKind(kind);
     const names = new Map<string, Definition>();
+    let unlisted: Map<string, Definition> | undefined;
     let contested = form === 'qualified' && isUri && definitions.length > 0;
     for (const definition of definitions) {
       const { key } = definition;
       const called = definition.shown ?? key;
-      let name = isUri || form === 'own' ? called : qualify(server, called, nameLength);
+      let name =
+        form === 'own'
+          ? called
+          : isUri
+            ? (qualifyOrigin(server, called) ?? called)
+            : qualify(server, called, nameLength);
       if (form === 'qualified') {
         // An alias that cuts off part of the server's name does not identify the server.
         if (!isUri && !name.startsWith(`${server}__`)) contested = true;
+        if (definition.bare !== undefined && !taken?.has(name)) {
+          unlisted ??= new Map();
+          if (!unlisted.has(name)) unlisted.set(name, definition);
+          const bare = bareName(called, nameLength);
+          if (definition.bare === 'listed' && !names.has(bare)) names.set(bare, definition);
+          continue;
+        }
         if (taken?.has(name) || names.has(name)) {
           if (!isUri) continue;
           name = qualifyUri(server, key);
@@ -95,6 +120,7 @@ export class Segment {
       names.set(name, definition);
     }
     this.names = names;
+    this.unlisted = unlisted ?? NONE;
     this.contested = contested;
   }
 
@@ -102,7 +128,7 @@ export class Segment {
   find(name: string): Target | undefined {
     const known = this.#targets.get(name);
     if (known) return known;
-    const definition = this.names.get(name);
+    const definition = this.names.get(name) ?? this.unlisted.get(name);
     if (!definition) return undefined;
     const target = this.#targetOf(name, definition);
     this.#targets.set(name, target);
@@ -197,11 +223,23 @@ export class Segment {
   }
 
   #bytesOf(name: string, definition: Definition, forEra: Patch[]): Buffer {
-    const { key, bytes } = definition;
+    const { key, bytes, extension } = definition;
     // The patch of the name comes first, because patches for the era may start immediately after it.
     const patches =
-      name === key ? forEra : [...renaming(this.kind, definition, this.link.server, name), ...forEra];
-    return patches.length === 0 ? bytes : splice(bytes, patches);
+      name === key && definition.bare === undefined
+        ? forEra
+        : [...renaming(this.kind, definition, this.link.server, name), ...forEra];
+    const all = extension && this.#form === 'qualified' ? [...patches, ...this.#origins(extension)] : patches;
+    return all.length === 0 ? bytes : splice(bytes, all);
+  }
+
+  /** Patches that name the server in the URIs of a definition. */
+  #origins({ uris }: ExtensionFacts): Patch[] {
+    return uris.map(({ start, end, uri }) => ({
+      start,
+      end,
+      bytes: Buffer.from(JSON.stringify(qualifyOrigin(this.link.server, uri) ?? uri)),
+    }));
   }
 
   /** Whether any definition is changed for an era. */

@@ -2,7 +2,7 @@
 import type { ListKind } from '../protocol/lists.js';
 import type { NameKind, Peer, ServerLink, Target } from '../protocol/ports.js';
 import type { Era } from '../protocol/revisions.js';
-import { singleCapabilities } from './greeting.js';
+import { singleCapabilities, unknownOf } from './greeting.js';
 import { waitFor, waitForLists, type Registry } from './registry.js';
 import type { Segment } from './segment.js';
 import { discovered, KIND_OF, labelOf, SegmentedView, unlisted } from './view.js';
@@ -60,6 +60,10 @@ export class SingleView extends SegmentedView {
   discovery(): string {
     const { capabilities, instructions } = this.#told('modern');
     return discovered(capabilities, instructions);
+  }
+
+  protected offers(peer: Peer): readonly string[] {
+    return unknownOf(peer, true);
   }
 
   serverInfo(): string {

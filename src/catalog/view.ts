@@ -1,5 +1,5 @@
 /** What views of one and of several servers have in common: lists, names and rules. */
-import type { GatewayError } from '../errors.js';
+import { GatewayError } from '../errors.js';
 import type { ListKind } from '../protocol/lists.js';
 import type {
   Freshness,
@@ -7,13 +7,13 @@ import type {
   ListBytes,
   ListPart,
   NameKind,
+  Peer,
   Target,
   Verdict,
   View,
 } from '../protocol/ports.js';
 import type { Era } from '../protocol/revisions.js';
 import { wellFormed } from '../protocol/shapes.js';
-import { objectOf } from '../wire/json.js';
 import type { Registry } from './registry.js';
 import { listOf } from './render.js';
 import type { Segment } from './segment.js';
@@ -73,8 +73,8 @@ export abstract class SegmentedView implements View {
     name: { readonly kind: NameKind; readonly name: string } | undefined,
     signal: AbortSignal,
   ): Promise<void> | undefined;
-  abstract find(kind: NameKind, name: string): Target | undefined;
-  abstract conflict(kind: NameKind, name: string): GatewayError | undefined;
+  abstract find(kind: NameKind, name: string, pages?: ReadonlySet<string>): Target | undefined;
+  abstract conflict(kind: NameKind, name: string, pages?: ReadonlySet<string>): GatewayError | undefined;
   abstract greeting(): string;
   abstract discovery(): string;
   abstract serverInfo(): string;
@@ -188,13 +188,28 @@ export abstract class SegmentedView implements View {
     return this.registry.hides(server);
   }
 
-  extended(): ServerLink | undefined {
-    const found = this.links().filter(
+  unknown(method: string): ServerLink | GatewayError | undefined {
+    const offering = this.links().filter(
       ({ server, peer, state }) =>
-        state === 'up' && objectOf(peer?.capabilities['extensions']) && this.registry.showsAll(server),
+        state === 'up' && peer && this.offers(peer).length > 0 && this.registry.showsAll(server),
     );
-    return found.length === 1 ? found[0] : undefined;
+    const [first, second] = offering;
+    if (!second) return first;
+    const [feature = ''] = method.replace(/^notifications\//, '').split('/');
+    const named = offering.filter(({ peer }) =>
+      this.offers(peer as Peer).some((id) => id.slice(id.lastIndexOf('/') + 1) === feature),
+    );
+    if (named.length === 1) return named[0];
+    const servers = (named.length > 0 ? named : offering).map(({ server }) => server);
+    return new GatewayError(
+      'method_not_found',
+      `method '${method.slice(0, 128)}' is offered by several servers here: use /servers/<name>/mcp`,
+      { servers },
+    );
   }
+
+  /** What a server declares whose methods the gateway does not know: ids of extensions, and members of its capabilities. */
+  protected abstract offers(peer: Peer): readonly string[];
 }
 
 /** The members of an answer to server/discover. `instructions`: a JSON member with a leading comma, or nothing. */

@@ -282,7 +282,11 @@ function proxyOf(
   return { addresses: proxy.addresses, user: proxy.user?.toLowerCase(), groups: proxy.groups?.toLowerCase() };
 }
 
-export function uniqueNames(entries: readonly { readonly name: string }[], path: Path, findings: Findings): void {
+export function uniqueNames(
+  entries: readonly { readonly name: string }[],
+  path: Path,
+  findings: Findings,
+): void {
   const seen = new Set<string>();
   entries.forEach(({ name }, index) => {
     if (seen.has(name))

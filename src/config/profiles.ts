@@ -57,7 +57,10 @@ export function checkOverrides(
     for (const key of Object.keys(overrides)) {
       const server = key.slice(0, key.indexOf('__'));
       if (!known.has(server))
-        findings.warn(['profiles', index, 'overrides', key], `changes nothing: there is no server '${server}'`);
+        findings.warn(
+          ['profiles', index, 'overrides', key],
+          `changes nothing: there is no server '${server}'`,
+        );
     }
   });
 }
@@ -73,4 +76,3 @@ export function checkProfiles({ mcp, profiles }: Pick<Config, 'mcp' | 'profiles'
         `profiles: [{name: ${profile}}]`,
       );
 }
-

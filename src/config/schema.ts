@@ -5,7 +5,6 @@ import {
   auth,
   httpTls,
   limitRules,
-  override,
   policy,
   profiles,
   state,
@@ -13,6 +12,7 @@ import {
 } from './access-schema.js';
 import { serverAuth } from './credentials-schema.js';
 import { atLeast, flag, link, now, orNothing, positive, restart, text, words } from './keys.js';
+import { shownKeys } from './shown-schema.js';
 
 /**
  * The schema of the configuration file: the only place that declares a key, its default and its bounds.
@@ -323,22 +323,7 @@ export const serverSchema = z.object({
       'Do not connect to this server, as in client configuration files. Commands and the console show it as off.',
     ),
   ),
-  overrides: z
-    .record(z.string(), override)
-    .default({})
-    .meta(
-      now(
-        'Other names, titles and descriptions for its tools, by tool, on merged routes and in profiles: `{create: {name: open_ticket, title: ..., description: ..., arguments: {tenant: {value: acme}, body: {description: ...}}}}`. A replaced name is unknown there. An argument with a `value` is not listed, and each call is sent with that value.',
-      ),
-    ),
-  pin: z
-    .enum(['off', 'warn', 'enforce'])
-    .default('off')
-    .meta(
-      now(
-        'What happens when a definition of this server changes after it was first seen: `warn` logs it, `enforce` also hides the definition until `mcpstead pins approve`.',
-      ),
-    ),
+  ...shownKeys,
 });
 
 const consoleKeys = z.object({

@@ -94,6 +94,7 @@ function withOwn(
 function combined(base: OverrideConfig | undefined, own: OverrideConfig): OverrideConfig {
   if (!base?.arguments || !own.arguments) return { ...base, ...own };
   const args = new Map(Object.entries(base.arguments));
-  for (const [name, change] of Object.entries(own.arguments)) args.set(name, { ...args.get(name), ...change });
+  for (const [name, change] of Object.entries(own.arguments))
+    args.set(name, { ...args.get(name), ...change });
   return { ...base, ...own, arguments: Object.fromEntries(args) };
 }

@@ -1,5 +1,5 @@
 /** The lists of a server: definitions as bytes, with the spans of the members that get replaced. */
-import { isObject } from '../wire/json.js';
+import { isObject, objectOf } from '../wire/json.js';
 import { isUtf8 } from 'node:buffer';
 import type { JsonObject } from '../wire/json.js';
 import { foldName } from '../wire/fold.js';
@@ -9,22 +9,17 @@ import { splice } from '../wire/splice.js';
 import { membersOf } from '../wire/walk.js';
 import { elementsAt, membersAt, UnprovenError, type WalkedValue } from '../wire/walk-unproven.js';
 import { without } from '../wire/without.js';
+import {
+  EXTENSION_LISTS,
+  factsOf as extensionFactsOf,
+  type ExtensionFacts,
+  type KindFacts,
+} from './extensions/index.js';
 import { readSchema, type ParamHeader } from './schema.js';
 import { isObjectSchema, misshapen, unreadableIn, type ListKind } from './shapes.js';
 
 export type { ParamHeader } from './schema.js';
 export type { ListKind } from './shapes.js';
-
-interface KindFacts {
-  readonly method: string;
-  /** The member of the result that contains the list. */
-  readonly member: string;
-  /** The member of a definition that names it. */
-  readonly key: 'name' | 'uri' | 'uriTemplate';
-  /** The capability that declares it. */
-  readonly capability: 'tools' | 'prompts' | 'resources';
-  readonly singular: string;
-}
 
 export const LISTS: Readonly<Record<ListKind, KindFacts>> = {
   tools: { method: 'tools/list', member: 'tools', key: 'name', capability: 'tools', singular: 'tool' },
@@ -49,7 +44,18 @@ export const LISTS: Readonly<Record<ListKind, KindFacts>> = {
     capability: 'resources',
     singular: 'resource template',
   },
+  ...EXTENSION_LISTS,
 };
+
+/** Whether a server declares that it has a list. */
+export function declaresList(kind: ListKind, capabilities: JsonObject): boolean {
+  const { capability, extension } = LISTS[kind];
+  const declared =
+    capability === undefined
+      ? objectOf(capabilities['extensions'])?.[extension ?? '']
+      : capabilities[capability];
+  return declared !== undefined && declared !== null;
+}
 
 export const LIST_KINDS = Object.keys(LISTS) as readonly ListKind[];
 
@@ -77,6 +83,8 @@ export interface Definition {
   readonly repeatable: boolean;
   /** Facts about a tool that the bridge needs; undefined: none, and clients of both eras read the same bytes. */
   readonly tool: ToolFacts | undefined;
+  /** What extensions say about it; undefined: nothing. */
+  readonly extension: ExtensionFacts | undefined;
 }
 
 /** What the bridge needs to know to call a tool for a client of another era. */
@@ -91,7 +99,7 @@ export interface ToolFacts {
 
 export type Lists = Readonly<Record<ListKind, readonly Definition[]>>;
 
-export const NO_LISTS: Lists = { tools: [], prompts: [], resources: [], templates: [] };
+export const NO_LISTS: Lists = { tools: [], prompts: [], resources: [], templates: [], skills: [] };
 
 export interface ListPage {
   readonly definitions: Definition[];
@@ -104,6 +112,7 @@ interface RawDefinition {
   name?: unknown;
   uri?: unknown;
   uriTemplate?: unknown;
+  frontmatter?: unknown;
   inputSchema?: unknown;
   outputSchema?: unknown;
   execution?: { taskSupport?: unknown } | null;
@@ -116,6 +125,7 @@ const READ_ONCE: Readonly<Record<ListKind, ReadonlyMap<string, string>>> = {
   prompts: folded('name', 'title', 'description', 'arguments'),
   resources: folded('uri', 'name', 'title', 'description'),
   templates: folded('uriTemplate', 'name', 'title', 'description'),
+  skills: folded('uri', 'frontmatter', 'resources'),
 };
 
 /** Keyed by folded name: some readers ignore case. */
@@ -233,7 +243,8 @@ function add(
   const key = raw[keyName];
   if (typeof key !== 'string' || key === '') return `it has no ${keyName}`;
   const shown = key.slice(0, 128);
-  if (keyName !== 'name' && typeof raw.name !== 'string') return `'${shown}' has no name`;
+  if (kind === 'skills' ? !isObject(raw.frontmatter) : keyName !== 'name' && typeof raw.name !== 'string')
+    return `'${shown}' has no ${kind === 'skills' ? 'frontmatter' : 'name'}`;
   const unreadable = unreadableIn(bytes);
   if (unreadable !== undefined) return `'${shown}' ${unreadable}`;
   let members = membersOf(bytes);
@@ -274,6 +285,7 @@ function add(
     descriptionSpan: read.get('description'),
     repeatable: hints?.readOnlyHint === true || hints?.idempotentHint === true,
     tool,
+    extension: extensionFactsOf(kind, raw as JsonObject, bytes, members),
   });
   return undefined;
 }

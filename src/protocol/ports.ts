@@ -5,114 +5,17 @@ import type { ErrorCode, GatewayError } from '../errors.js';
 import type { ServerStats, ToolStats } from '../observe/stats.js';
 import type { Patch } from '../wire/splice.js';
 import type { FixedArguments } from './fixed-arguments.js';
-import type { LogLevel } from './log-levels.js';
 import type { Message } from './message.js';
 import type { PassedValues, Principal } from './principal.js';
 import type { Era } from './revisions.js';
 import type { Definition, ListKind, Lists } from './lists.js';
 import type { NameKind, Verdict } from './rules.js';
+import type { Cause, Notice, Question, Refusal, Sink } from './sink.js';
 
-export { LOG_LEVELS, type LogLevel } from './log-levels.js';
 export type { Denied, PassedValues, Principal, PrincipalKind, Shown } from './principal.js';
+export type { AnswerHead, Cause, Notice, Question, Refusal, Seen, Sink, StreamTarget } from './sink.js';
+export { NOBODY_TO_ASK, READS_NOTHING } from './sink.js';
 export type { Checked, Guard, NameKind, Rules, Verdict } from './rules.js';
-
-/** Why something ended, as a short phrase for people and logs: `client gone`, `cancelled by the client`. */
-export type Cause = string;
-
-/** A notification to a client; `bytes` is the whole message. */
-export interface Notice {
-  readonly method: string;
-  readonly bytes: Buffer;
-}
-
-/** A JSON-RPC error for a server's request. */
-export interface Refusal {
-  readonly code: number;
-  readonly message: string;
-}
-
-/** The refusal of a sink that cannot send requests to its client. */
-export const NOBODY_TO_ASK: Refusal = { code: -32603, message: 'the client of this call cannot be asked' };
-/** The refusal of a sink whose client does not read. */
-export const READS_NOTHING: Refusal = {
-  code: -32603,
-  message: 'the client of this call does not read its stream',
-};
-
-/** A server's request to the client of a call. It is answered, refused or withdrawn once; later calls have no effect. */
-export interface Question {
-  readonly method: string;
-  /** The whole message. */
-  readonly bytes: Buffer;
-  /** JSON of its progress token; undefined: no progress wanted. */
-  readonly token: Buffer | undefined;
-  /** `value`: the bytes of `result` or `error`. */
-  answer(kind: 'result' | 'error', value: Buffer): void;
-  refuse(refusal: Refusal): void;
-  /** Sends a progress notification with its own token. */
-  progress(bytes: Buffer): void;
-}
-
-export interface AnswerHead {
-  readonly kind: 'result' | 'error';
-  /** The type of a modern server's result that is not `complete`, and is buffered whole: `input_required`, `task`, or an extension's. */
-  readonly resultType?: string | undefined;
-  /** Length of the whole message, if known in advance (Content-Length). */
-  readonly bytes: number | undefined;
-  /** Offset of the first byte of `result` or `error` in the first chunk. */
-  readonly value: number;
-  /** Set for an error, which is buffered whole and parsed before `start`. */
-  readonly code: number | undefined;
-}
-
-/** What is known at the end of an answer. */
-export interface Seen {
-  /** The result says `isError`: the tool itself failed. */
-  readonly isError: boolean;
-}
-
-/**
- * Receives an answer. Order: (notify | ask)*, then start write* end, or fail; nothing after cancel. The chunks form the whole JSON-RPC
- * message with the caller's id; the sink owns them.
- */
-export interface Sink {
-  /** Sends a notification. false: stop reading until `exchange.resume()`. */
-  notify(notice: Notice): boolean;
-  /** Sends a request of the server. undefined: sent; otherwise the server gets this error at once. */
-  ask(question: Question): Refusal | undefined;
-  /** How long a client should wait before it reconnects to the stream of this call, in ms. */
-  retryIn?(ms: number): void;
-  /** The server withdrew its request. */
-  withdraw?(question: Question): void;
-  start(head: AnswerHead): void;
-  /** false: stop reading until `exchange.resume()`. */
-  write(chunk: Buffer): boolean;
-  end(seen: Seen): void;
-  /** The call was cancelled, but not by this sink's owner: no answer follows. */
-  cancelled(why: Cause): void;
-  /** Before `start`: answers with an error. After it: aborts the answer, so that it is not taken for a whole one. */
-  fail(error: GatewayError): void;
-}
-
-/** An event stream to a client. Methods return false when the client reads slowly; `drained` is called when it can take more. */
-export interface StreamTarget {
-  drained: () => void;
-  /** Bytes that wait for the client to read. */
-  readonly backlog: number;
-  /** Sends the first event of a resumable stream: an id without a message. */
-  prime(id: string): void;
-  /** Tells the client how long to wait before it reconnects, in ms. */
-  retryIn(ms: number): void;
-  event(message: Buffer, id: string | undefined): boolean;
-  /** A message too large to be buffered: begin, chunk*, finish. */
-  begin(id: string | undefined): void;
-  chunk(bytes: Buffer): boolean;
-  finish(): void;
-  /** Ends the stream. An unfinished message is not taken for a whole one. `last`: a final event. */
-  end(last?: Buffer, id?: string): void;
-  /** Closes the connection. */
-  destroy(): void;
-}
 
 /** The handle of a call in flight. */
 export interface Exchange {
@@ -162,6 +65,8 @@ export interface Caller {
   readonly level: LogLevel | undefined;
   /** undefined: it passes on nothing. */
   readonly passed?: PassedValues | undefined;
+  /** It has read the page of an app, so it shows apps, whatever it declared. */
+  readonly apps?: boolean | undefined;
   /** What it may see and use. */
   readonly view: View;
 }
@@ -182,6 +87,8 @@ export interface Outgoing {
   /** Headers of this request for a modern server over HTTP: names in lower case and values, a flat list. */
   readonly headers?: readonly string[] | undefined;
   readonly edit?: AnswerEdit | undefined;
+  /** The server may be silent for any time. */
+  readonly quiet?: boolean | undefined;
   /** The trace of a sampled call, told of each request to a server: returns its `traceparent`, and the sink that gets the answer. */
   readonly trace?: ((transport: 'tcp' | 'pipe', sink: Sink) => readonly [string, Sink]) | undefined;
 }
@@ -257,6 +164,8 @@ export interface Link {
   readonly lists: Lists;
   /** The lists before they were dropped, until they are read again: their names stay taken. undefined: `lists` are the last ones. */
   readonly lastLists?: Lists | undefined;
+  /** Schemes of extensions whose URIs its answers may hold (protocol/extensions): `ui`, `skill`. */
+  readonly schemes: readonly string[];
   /** The lists for clients with fewer capabilities; undefined: all clients get the same. */
   readonly listsFor: ListsByCapability | undefined;
   /** The lists are from an earlier run, read then (Unix milliseconds); undefined: they are from this one. */
@@ -333,6 +242,19 @@ export interface LinkAdmin<Config> {
 /** A link to a server, as catalogs and views hand it out. */
 export interface ServerLink extends Link, LinkInterest {}
 
+/** Least severe first (2025-11-25, server/utilities/logging). */
+export const LOG_LEVELS = [
+  'debug',
+  'info',
+  'notice',
+  'warning',
+  'error',
+  'critical',
+  'alert',
+  'emergency',
+] as const;
+export type LogLevel = (typeof LOG_LEVELS)[number];
+
 /** A call in flight that can get notifications. */
 export interface NotifiedCall {
   /** See Caller.client. */
@@ -407,10 +329,10 @@ export interface View {
     name: { readonly kind: NameKind; readonly name: string } | undefined,
     signal: AbortSignal,
   ): Promise<void> | undefined;
-  /** undefined: unknown, hidden, or not clear which server has it. */
-  find(kind: NameKind, name: string): Target | undefined;
+  /** undefined: unknown, hidden, or not clear which server has it. `pages`: servers whose pages the client has read. */
+  find(kind: NameKind, name: string, pages?: ReadonlySet<string>): Target | undefined;
   /** Why it is not clear which server has a name; undefined: it is. */
-  conflict(kind: NameKind, name: string): GatewayError | undefined;
+  conflict(kind: NameKind, name: string, pages?: ReadonlySet<string>): GatewayError | undefined;
   /** The `result` of a list as clients of an era read it. */
   list(kind: ListKind, era: Era): ListBytes;
   /** The definitions of a list, by server. */
@@ -429,8 +351,8 @@ export interface View {
   links(): readonly ServerLink[];
   /** Whether a server of this name is hidden, whether or not it exists. */
   hides(server: string): boolean;
-  /** The one connected server that declares extensions and is shown whole: unknown methods go to it. */
-  extended(): ServerLink | undefined;
+  /** The server that methods unknown to the gateway go to, which it must show whole; an error: it is not clear which one. */
+  unknown(method: string): ServerLink | GatewayError | undefined;
   /** `capabilities`, `serverInfo` and `instructions` of the answer to initialize, as JSON members. */
   greeting(): string;
   /** `capabilities` and `instructions` of the answer to server/discover, as JSON members. */

@@ -3,8 +3,9 @@
  * one invalid member from one server would make them reject the data of all servers.
  */
 import { isObject, objectOf, type JsonObject } from '../wire/json.js';
+import type { ExtensionKind } from './extensions/extension.js';
 
-export type ListKind = 'tools' | 'prompts' | 'resources' | 'templates';
+export type ListKind = 'tools' | 'prompts' | 'resources' | 'templates' | ExtensionKind;
 
 type Shape = (value: unknown) => boolean;
 
@@ -71,6 +72,7 @@ const OPTIONAL: Readonly<Record<ListKind, Readonly<Record<string, Shape>>>> = {
   prompts: { ...SHOWN, arguments: listOf(ARGUMENT) },
   resources: { ...SHOWN, annotations: ANNOTATIONS, mimeType: isText, size: isNumber },
   templates: { ...SHOWN, annotations: ANNOTATIONS, mimeType: isText },
+  skills: {},
 };
 
 /** The optional members of a definition that are invalid, and are removed. */

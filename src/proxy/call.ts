@@ -83,6 +83,8 @@ export interface Opening {
   readonly sink: Sink;
   /** undefined: client and server are both legacy. */
   readonly crossing: CallCrossing | undefined;
+  /** See Outgoing.quiet. */
+  readonly quiet?: boolean;
   /** Called once, however the call ended. */
   readonly over: (() => void) | undefined;
 }
@@ -103,6 +105,7 @@ export function openCall(deps: CallDeps, incoming: Incoming, opening: Opening): 
     alone: caller.alone,
     task: message.method === 'tasks/result' ? target.name : undefined,
     trace,
+    quiet: opening.quiet,
   };
   const call = new RelayedCall(deps, incoming, opening);
   if (!crossing) call.exchange = target.link.send(out, call);

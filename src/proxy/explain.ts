@@ -38,6 +38,7 @@ const NAME_OF: Readonly<Record<ListKind, NameKind>> = {
   prompts: 'prompt',
   resources: 'resource',
   templates: 'resource',
+  skills: 'resource',
 };
 
 /** Every listed item of a route. */

@@ -22,9 +22,10 @@ const LIST_CHANGED: Readonly<Record<ListKind, Notice>> = {
   prompts: listChanged('prompts'),
   resources: RESOURCES,
   templates: RESOURCES,
+  skills: RESOURCES,
 };
 
-/** One notification per kind of list; resources and templates share one. */
+/** One notification per kind of list; resources, templates and skills share one. */
 function listChangedNotices(kinds: Iterable<ListKind>): Set<Notice> {
   return new Set([...kinds].map((kind) => LIST_CHANGED[kind]));
 }

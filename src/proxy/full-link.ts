@@ -10,6 +10,7 @@ export function fullLink({ server, stats, peer }: ServerLink, why: string): Serv
     era: 'legacy',
     state: 'down',
     firstConnect: false,
+    schemes: [],
     listsFor: undefined,
     freshness: { until: 0, scope: 'private' },
     timeouts: { request_ms: 0, total_ms: 0 },

@@ -27,8 +27,9 @@ import type { Listeners } from './listeners.js';
 import { initialize, type InitializeDeps } from './methods/initialize.js';
 import { list } from './methods/lists.js';
 import { namedBy, namedByRef } from './methods/named.js';
-import { passOn, relay, type RelayDeps } from './methods/relay.js';
+import { relay, type RelayDeps } from './methods/relay.js';
 import { setLevel, subscribe } from './methods/subscriptions.js';
+import { passOn, tellUnknown } from './methods/unknown.js';
 import { createModern } from './modern.js';
 import { otherValues, passedBy } from './passed.js';
 import type { Questions } from './questions.js';
@@ -201,7 +202,7 @@ export function createGate(deps: GateDeps): Gate {
       if (method === 'notifications/cancelled') cancel(session, message);
       else if (method === 'notifications/progress' && session) deps.questions.progress(session, message);
       else if (session) deps.notified(session, message);
-      if (!methodOf(method)) view.extended()?.tell(message.body);
+      if (!methodOf(method)) tellUnknown(view, message);
       return ACCEPTED;
     }
     switch (method) {
@@ -243,7 +244,7 @@ export function createGate(deps: GateDeps): Gate {
         return answer(message, '{}');
       default:
         // A method of the other era does not exist here, even if a server has it.
-        return passOn(deps, incoming, methodOf(method) ? undefined : view.extended());
+        return passOn(deps, incoming, methodOf(method) ? undefined : view.unknown(method));
     }
   }
 

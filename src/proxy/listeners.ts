@@ -19,6 +19,7 @@ export const CHANGE_OF: Readonly<Record<ListKind, Change>> = {
   prompts: 'prompts',
   resources: 'resources',
   templates: 'resources',
+  skills: 'resources',
 };
 
 /** Maximum number of messages that wait for a client that does not read. */

@@ -14,8 +14,9 @@ import { refused, type Handled, type Headers, type Incoming } from './incoming.j
 import { discover, list, type ListDeps } from './methods/lists.js';
 import { listen, type ListenDeps } from './methods/listen.js';
 import { namedBy, namedByRef } from './methods/named.js';
-import { passOn, relay } from './methods/relay.js';
+import { relay } from './methods/relay.js';
 import { aboutTask, type TasksMethodDeps } from './methods/tasks.js';
+import { passOn, tellUnknown } from './methods/unknown.js';
 import type { GatewayState } from './runtime.js';
 import { passedBy } from './passed.js';
 import type { Views } from './views.js';
@@ -45,7 +46,7 @@ export function createModern(deps: ModernDeps): (incoming: Incoming) => Handled 
       );
     if (message.kind === 'notification') {
       if (method.startsWith('notifications/') && !methodOf(method))
-        views.plain({ principal: origin.principal }, origin.route).extended()?.tell(message.body);
+        tellUnknown(views.plain({ principal: origin.principal }, origin.route), message);
       return { kind: 'accepted' };
     }
     if (deps.state() === 'draining')
@@ -92,7 +93,7 @@ export function createModern(deps: ModernDeps): (incoming: Incoming) => Handled 
         return relay(deps, incoming, namedByRef(message));
       default:
         // A method of the other era does not exist here, even if a server has it.
-        return passOn(deps, incoming, methodOf(method) ? undefined : incoming.caller.view.extended());
+        return passOn(deps, incoming, methodOf(method) ? undefined : incoming.caller.view.unknown(method));
     }
   }
 }

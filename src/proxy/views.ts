@@ -5,6 +5,7 @@
 import { CapabilityFilter, capabilityKey } from '../catalog/capabilities.js';
 import { Overridden } from '../catalog/overrides.js';
 import type { Registry } from '../catalog/registry.js';
+import { Profiled } from '../catalog/profiled.js';
 import { Pinned, type Pins } from '../catalog/pins.js';
 import { Restricted } from '../catalog/restrict.js';
 import { LoginTools } from '../catalog/login-tools.js';
@@ -124,8 +125,12 @@ export function createViews({ catalogs, full, own, ofUser, hasLoginTool, access,
     const rules = profile === undefined ? undefined : (selected ?? NOTHING).rules;
     const selection = rules ? filtered(registry, rules, () => new Restricted(registry, rules)) : registry;
     const changes = server === undefined ? (selected?.overrides ?? overrides) : undefined;
-    if (!changes || changes.size === 0) return selection;
-    return filtered(selection, changes, () => new Overridden(selection, changes));
+    const changed =
+      !changes || changes.size === 0
+        ? selection
+        : filtered(selection, changes, () => new Overridden(selection, changes));
+    if (!selected || (selected.prefix === 'always' && selected.instructions === undefined)) return changed;
+    return filtered(changed, selected, () => new Profiled(changed, selected));
   }
 
   /** What is left of a route's registry for a principal. */

@@ -8,7 +8,7 @@ import type { ParamHeader } from '../../protocol/lists.js';
 import { withFixedArguments } from '../../protocol/fixed-arguments.js';
 import { find, type Message } from '../../protocol/message.js';
 import { checkParamHeaders } from '../../protocol/modern/param-headers.js';
-import type { Exchange, NameKind, ServerLink, Sink, Target, View } from '../../protocol/ports.js';
+import type { Exchange, NameKind, Sink, Target, View } from '../../protocol/ports.js';
 import { answerWith } from '../../protocol/sinks.js';
 import type { Span } from '../../wire/scan.js';
 import { openCall, reasonOf, type CallCrossing, type CallDeps } from '../call.js';
@@ -145,38 +145,6 @@ function send(
   return exchange;
 }
 
-/**
- * Sends a request of an unknown extension to `link`, the server that declares extensions; undefined: the method is unknown. Nothing in the
- * request is a name.
- */
-export function passOn(deps: CallDeps, incoming: Incoming, link: ServerLink | undefined): Handled {
-  if (!link) return refused(incoming.message, methodNotFound(incoming.message));
-  const used = inUse(incoming);
-  if (used) return used;
-  const { message, caller, origin } = incoming;
-  const target: Target = {
-    link,
-    name: message.method,
-    patch: undefined,
-    label: 'unknown',
-    repeatable: false,
-    definition: undefined,
-    stats: undefined,
-  };
-  const isModern = caller.era === 'modern';
-  const foreign = isModern && origin.headers ? foreignHeaders(origin.headers, []) : [];
-  const exchange = openCall(deps, incoming, {
-    target,
-    at: { start: 0, end: 0 },
-    sink: incoming.sink,
-    crossing:
-      isModern || link.era === 'modern' ? { name: message.method, foreign, resume: undefined } : undefined,
-    over: undefined,
-  });
-  remember(incoming, exchange);
-  return { kind: 'exchange', exchange };
-}
-
 /** The sink for a legacy client; it converts the answer if the client's revision needs that. */
 function convertingSink({ runtime, budget, boundary }: RelayDeps, incoming: Incoming, target: Target): Sink {
   const { sink, session, message } = incoming;
@@ -229,7 +197,7 @@ function headerText(value: string | string[] | undefined): string | undefined {
 }
 
 /** Parameter headers that this tool does not declare: a server behind this one may. */
-function foreignHeaders(headers: Headers, known: readonly ParamHeader[]): string[] {
+export function foreignHeaders(headers: Headers, known: readonly ParamHeader[]): string[] {
   const found: string[] = [];
   for (const name in headers) {
     if (!name.startsWith('mcp-param-') || known.some(({ header }) => header === name)) continue;

@@ -42,6 +42,7 @@ export function relayed(
       modern: to?.modern !== undefined,
       headers: out.headers,
       traceparent,
+      ...(out.quiet && { silenceMs: 0 }),
     },
   );
 }

@@ -124,6 +124,10 @@ export class Connection implements Link, LinkInterest, LinkAdmin<ServerConfig> {
     return this.#inventory.lastLists;
   }
 
+  get schemes(): readonly string[] {
+    return this.#inventory.schemes;
+  }
+
   get listsFor(): ListsFor | undefined {
     return this.#inventory.listsFor;
   }

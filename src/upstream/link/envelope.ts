@@ -1,7 +1,9 @@
 /** The envelope of the gateway's own requests to modern servers (2026-07-28, basic, "_meta"). */
 import { encodeHeaderValue } from '../../protocol/modern/param-headers.js';
 import { methodOf } from '../../protocol/methods.js';
+import { SHARED } from '../../protocol/extensions/index.js';
 import { META } from '../../protocol/modern/meta.js';
+import { TASKS } from '../../protocol/tasks.js';
 import { membersOf } from '../../wire/walk.js';
 
 /**
@@ -12,7 +14,7 @@ export const EVERY_CAPABILITY: Readonly<Record<string, unknown>> = {
   elicitation: { form: {}, url: {} },
   sampling: { tools: {}, context: {} },
   roots: {},
-  extensions: { 'io.modelcontextprotocol/tasks': {} },
+  extensions: { [TASKS]: {}, ...SHARED },
 };
 
 export interface EnvelopeFacts {

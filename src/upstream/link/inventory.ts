@@ -1,7 +1,7 @@
 /** What is known of a server: what it said about itself, what it lists, and how fresh that is. */
 import type { Logger } from '../../observe/log.js';
 import type { GatewayError } from '../../errors.js';
-import type { ListKind, Lists } from '../../protocol/lists.js';
+import { NO_LISTS, type ListKind, type Lists } from '../../protocol/lists.js';
 import type { Peer } from '../../protocol/ports.js';
 import type { Era } from '../../protocol/revisions.js';
 import type { Collected } from '../calls/collect.js';
@@ -10,6 +10,7 @@ import type { Hints } from './freshness.js';
 import { KeptLists, type ReadFrom, type ReadResult } from './kept-lists.js';
 import type { Remembered } from './list-cache.js';
 import { ListsFor } from './lists-for.js';
+import { schemesOf } from './schemes.js';
 import type { LinkObserver } from './observer.js';
 
 export interface InventoryDeps {
@@ -32,6 +33,11 @@ export class Inventory {
   keptSince: number | undefined;
   /** Capabilities that the server has without declaring them. */
   readonly #undeclared = new Set<string>();
+  #schemes: { readonly lists: Lists; readonly peer: Peer | undefined; readonly found: readonly string[] } = {
+    lists: NO_LISTS,
+    peer: undefined,
+    found: [],
+  };
 
   constructor({ server, log, observer, request, remembered }: InventoryDeps) {
     this.#observer = observer;
@@ -66,6 +72,14 @@ export class Inventory {
   /** The lists before they were emptied, until they are read again; undefined: they were not. */
   get lastLists(): Lists | undefined {
     return this.#kept.last;
+  }
+
+  /** See Link.schemes. */
+  get schemes(): readonly string[] {
+    const { lists, peer } = this;
+    if (this.#schemes.lists !== lists || this.#schemes.peer !== peer)
+      this.#schemes = { lists, peer, found: schemesOf(lists, peer) };
+    return this.#schemes.found;
   }
 
   /** Kinds whose list has at least one entry. */

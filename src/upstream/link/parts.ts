@@ -15,7 +15,7 @@ import { Listen } from '../listen/listen.js';
 import type { Watcher } from '../stdio/watcher.js';
 import { Attempt, type AttemptDeps } from './attempt.js';
 import { ClosingTransports } from './closing-transports.js';
-import { withAuthExtension } from './auth-extensions.js';
+import { withAuthExtension, withSharedExtensions } from './extensions.js';
 import { EVERY_CAPABILITY } from './envelope.js';
 import { EraWatch } from './era-watch.js';
 import { disconnected } from './failures.js';
@@ -92,7 +92,10 @@ export function createParts(deps: ConnectionDeps, link: Link & LinkAdmin<ServerC
   const config = (): ServerConfig => link.config;
   /** The client capabilities that a legacy server is told. */
   const capabilities = (): object =>
-    withAuthExtension(client?.capabilities ?? sharedCapabilities(link.config), link.config);
+    withAuthExtension(
+      client?.capabilities ?? withSharedExtensions(sharedCapabilities(link.config), link.config),
+      link.config,
+    );
   const up = (): Carrier | undefined => life.up;
   const listChanged = (): void => {
     lists.listChanged();
@@ -117,7 +120,10 @@ export function createParts(deps: ConnectionDeps, link: Link & LinkAdmin<ServerC
   };
   const calls = new LinkCalls({ ...deps, config, observer, close });
   const envelope = {
-    capabilities: withAuthExtension(client?.capabilities ?? EVERY_CAPABILITY, link.config),
+    capabilities: withAuthExtension(
+      client?.capabilities ?? withSharedExtensions(EVERY_CAPABILITY, link.config),
+      link.config,
+    ),
     clientInfo,
   };
   const own = createOwnRequests({ calls, config, envelope });

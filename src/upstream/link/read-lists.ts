@@ -2,6 +2,7 @@
 import { GatewayError } from '../../errors.js';
 import type { Logger } from '../../observe/log.js';
 import {
+  declaresList,
   LIST_KINDS,
   LISTS,
   readListPageInTurns,
@@ -49,14 +50,10 @@ const EMPTY: ListOutcome = { type: 'list', definitions: [] };
  */
 export async function readLists(wanted: readonly ListKind[], deps: ReadListsDeps): Promise<ListOutcomes> {
   const outcomes = new Map<ListKind, ListOutcome>();
-  if (!LIST_KINDS.some((kind) => isDeclared(kind, deps))) await deps.ping();
-  for (const kind of wanted) outcomes.set(kind, isDeclared(kind, deps) ? await outcomeOf(kind, deps) : EMPTY);
+  if (!LIST_KINDS.some((kind) => declaresList(kind, deps.capabilities))) await deps.ping();
+  for (const kind of wanted)
+    outcomes.set(kind, declaresList(kind, deps.capabilities) ? await outcomeOf(kind, deps) : EMPTY);
   return outcomes;
-}
-
-function isDeclared(kind: ListKind, { capabilities }: ReadListsDeps): boolean {
-  const declared = capabilities[LISTS[kind].capability];
-  return declared !== undefined && declared !== null;
 }
 
 async function outcomeOf(kind: ListKind, deps: ReadListsDeps): Promise<ListOutcome> {

@@ -38,16 +38,17 @@ export class Undeclared {
     const carrier = this.#deps.up();
     const { capability } = LISTS[kind];
     const { peer } = this.#deps.inventory;
-    if (!carrier || !peer || this.#asked.has(capability)) return undefined;
+    // Lists of extensions exist only where they are declared (SEP-2133).
+    if (!carrier || !peer || capability === undefined || this.#asked.has(capability)) return undefined;
     if (peer.capabilities[capability] !== undefined) return undefined;
     this.#asked.add(capability);
-    return this.#ask(carrier, kind);
+    return this.#ask(carrier, kind, capability);
   }
 
-  async #ask(carrier: Carrier, kind: ListKind): Promise<void> {
+  async #ask(carrier: Carrier, kind: ListKind, capability: string): Promise<void> {
     const { calls, own, inventory, up, refresh } = this.#deps;
     const { log, server } = calls;
-    const { method, capability } = LISTS[kind];
+    const { method } = LISTS[kind];
     try {
       await own.open(carrier, method, undefined, { totalMs: UNDECLARED_MS }).answer;
       if (up() !== carrier || !inventory.peer) return;

@@ -59,6 +59,7 @@ function config(command: string, args: string[], more: Partial<StdioServerConfig
     session: 'shared',
     roots: [],
     overrides: {},
+    extensions: {},
     pin: 'off',
     drain_seconds: 30,
     restart: 'overlap',

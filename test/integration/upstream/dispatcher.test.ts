@@ -55,6 +55,7 @@ function config(url: string, more: Partial<HttpServerConfig> = {}): HttpServerCo
     session: 'shared',
     roots: [],
     overrides: {},
+    extensions: {},
     pin: 'off',
     drain_seconds: 30,
     restart: 'overlap',

@@ -43,6 +43,7 @@ function linkOf(server: string, of: LinkLike): ServerLink {
     freshness: of.freshness ?? { until: NOW + 60_000, scope: 'public' },
     lists,
     peer: of.unknown ? undefined : peer,
+    schemes: [],
   };
   return link as ServerLink;
 }

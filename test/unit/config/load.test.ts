@@ -101,6 +101,7 @@ describe('defaults', () => {
         drain_seconds: 30,
         restart: 'overlap',
         overrides: {},
+        extensions: {},
         pin: 'off',
         timeouts: {
           connect_ms: 10_000,

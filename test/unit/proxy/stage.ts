@@ -118,6 +118,7 @@ export function linkOf(
     lastError: undefined,
     retryAfter: undefined,
     peer: peerOf(server),
+    schemes: [],
     listsFor: undefined,
     stats: new ServerStats(server),
     lists: { ...NO_LISTS, ...lists },

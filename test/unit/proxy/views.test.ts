@@ -317,15 +317,15 @@ describe.each(Object.entries(STACKS))('a filter %s', (_where, stack) => {
   });
 
   it('sends unknown methods to the one server with extensions that is shown whole', () => {
-    expect(merged.extended()?.server).toBe('b');
-    expect(one('b').extended()?.server).toBe('b');
-    expect(one('h').extended()).toBeUndefined();
-    expect(one('a').extended()).toBeUndefined();
+    expect(merged.unknown('x/list')).toMatchObject({ server: 'b' });
+    expect(one('b').unknown('x/list')).toMatchObject({ server: 'b' });
+    expect(one('h').unknown('x/list')).toBeUndefined();
+    expect(one('a').unknown('x/list')).toBeUndefined();
     // Without the hidden one there is none, not the hidden one.
     const { a: part, h: hidden } = servers();
     const peer = peerOf('a', EXTENSIONS);
     const left = viewsOf(stack({ ...part, peer }, hidden)).of(viewerOf('c'), routeTo({}));
-    expect(left.extended()).toBeUndefined();
+    expect(left.unknown('x/list')).toBeUndefined();
   });
 
   it('keeps the freshness of a hidden server out of the answer', () => {

@@ -1,0 +1,52 @@
+/** Requests and notifications of extensions that the gateway does not know. */
+import { GatewayError } from '../../errors.js';
+import type { Message } from '../../protocol/message.js';
+import type { ServerLink, Target, View } from '../../protocol/ports.js';
+import { openCall, type CallDeps } from '../call.js';
+import { refused, type Handled, type Incoming } from '../incoming.js';
+import { inUse, remember } from '../under-way.js';
+import { foreignHeaders, methodNotFound } from './relay.js';
+
+/**
+ * Sends a request of an unknown method to `link`, the server that declares something unknown; undefined: no server does. Nothing in the
+ * request is a name. Its answer may be a stream of events, so the server may be silent for as long as its client stays.
+ */
+export function passOn(
+  deps: CallDeps,
+  incoming: Incoming,
+  link: ServerLink | GatewayError | undefined,
+): Handled {
+  if (!link || link instanceof GatewayError)
+    return refused(incoming.message, link ?? methodNotFound(incoming.message));
+  const used = inUse(incoming);
+  if (used) return used;
+  const { message, caller, origin } = incoming;
+  const target: Target = {
+    link,
+    name: message.method,
+    patch: undefined,
+    label: 'unknown',
+    repeatable: false,
+    definition: undefined,
+    stats: undefined,
+  };
+  const isModern = caller.era === 'modern';
+  const foreign = isModern && origin.headers ? foreignHeaders(origin.headers, []) : [];
+  const exchange = openCall(deps, incoming, {
+    target,
+    at: { start: 0, end: 0 },
+    sink: incoming.sink,
+    crossing:
+      isModern || link.era === 'modern' ? { name: message.method, foreign, resume: undefined } : undefined,
+    quiet: true,
+    over: undefined,
+  });
+  remember(incoming, exchange);
+  return { kind: 'exchange', exchange };
+}
+
+/** Passes on a notification of an unknown method, if it is clear which server it is for. */
+export function tellUnknown(view: View, { method, body }: Message): void {
+  const link = view.unknown(method);
+  if (link && !(link instanceof GatewayError)) link.tell(body);
+}
