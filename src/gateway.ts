@@ -154,11 +154,9 @@ export class GatewayCore {
       serverInfo: { name: 'mcpstead', version: deps.build.version },
       now,
     });
-    this.#announcer = new Announcer(boundary, this.#catalog, {
-      sessions: store,
-      streams,
-      listeners,
-      given,
+    const clients = { sessions: store, streams, listeners, given };
+    this.#announcer = new Announcer(boundary, this.#catalog, clients, () => {
+      this.admin.listed();
     });
     const parkedMs = (): number => limits().parked_seconds * 1000;
     this.#tasks = createGatewayTasks({ wheel, boundary, budget, parkedMs, limits, streams, now });
