@@ -252,6 +252,9 @@ export class GatewayCore {
       state: () => readiness.state,
       calls: observers.calls,
       sessionless,
+      showsApps: (session) => {
+        this.#lives.review(session);
+      },
       renewed: (session, principal) => {
         this.#lives.renewed(session, principal);
       },

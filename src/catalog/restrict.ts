@@ -1,6 +1,7 @@
 /** What rules leave of a catalog: those of the policy for a caller, or those of a profile. */
 import type { Definition, ListKind } from '../protocol/lists.js';
 import type { Link, NameKind, Peer, Rules, ServerLink, Verdict } from '../protocol/ports.js';
+import { withoutPages } from './pages.js';
 import { Filter, type Entry, type Registry } from './registry.js';
 
 const NAME_OF: Readonly<Record<ListKind, Exclude<NameKind, 'task'>>> = {
@@ -55,9 +56,12 @@ export class Restricted extends Filter {
     if (!shown) {
       const { server } = link;
       const name = NAME_OF[kind];
-      shown = all.filter((definition) => this.#decide(server, name, definition).shown);
+      const isPageShown = (uri: string): boolean => this.#rules.decide('resource', server, uri).shown;
+      shown = all
+        .filter((definition) => this.#decide(server, name, definition).shown)
+        .map((definition) => withoutPages(definition, isPageShown));
       // Views that show the same share its bytes.
-      if (shown.length === all.length) shown = all;
+      if (shown.length === all.length && shown.every((each, i) => each === all[i])) shown = all;
       this.#cut.set(all, shown);
     }
     return shown;

@@ -53,7 +53,7 @@ export class Lives {
   /** A session showed another credential of the same principal: its newest one counts. */
   renewed(session: Session, principal: Principal): void {
     session.principal = session.caller.principal = principal;
-    this.#review(session);
+    this.review(session);
   }
 
   /** After a reload: ends what belongs to withdrawn credentials, and shows all others what they may see now. */
@@ -76,7 +76,7 @@ export class Lives {
     const gone = goneKeys(before, after);
     tasks.forget(gone);
     this.#deps.boundary.detach('detached', this.#deps.credentials.eraseOwners(gone));
-    for (const session of [...sessions().store.all()]) if (session.open) this.#review(session);
+    for (const session of [...sessions().store.all()]) if (session.open) this.review(session);
     for (const listener of [...listeners.all()])
       this.#reviewListener(listener, current.current(listener.caller.principal));
   }
@@ -100,8 +100,8 @@ export class Lives {
     clearInterval(this.#timer);
   }
 
-  /** A server may want a link for a client that did not before, and a rule may show or hide something. */
-  #review(session: Session): void {
+  /** What a session may see can have changed: a server wants a link for its client, a rule shows or hides something, it shows apps. */
+  review(session: Session): void {
     const { links, interests, streams, given } = this.#deps;
     const before = session.caller.view;
     links().give(session);

@@ -16,6 +16,7 @@ import { endSession, useSession, type FoundSession } from '../session/ask.js';
 import { tooLong, type Kept } from '../session/kept.js';
 import type { Session, SessionStore } from '../session/store.js';
 import type { CallStream, SingleStream, StreamControl, Streams } from '../session/streams.js';
+import { notesPage, type AppsDeps } from './apps.js';
 import { admitBatch, sessionOf } from './admission.js';
 import { sessionlessCaller } from './callers.js';
 import { answer, Incoming, refused, type Handled, type Origin, type Settled } from './incoming.js';
@@ -28,6 +29,7 @@ import { initialize, type InitializeDeps } from './methods/initialize.js';
 import { list } from './methods/lists.js';
 import { namedBy, namedByRef } from './methods/named.js';
 import { relay, type RelayDeps } from './methods/relay.js';
+import { getSkill, listSkills, readDirectory } from './methods/skills.js';
 import { setLevel, subscribe } from './methods/subscriptions.js';
 import { passOn, tellUnknown } from './methods/unknown.js';
 import { createModern } from './modern.js';
@@ -108,7 +110,7 @@ export interface Gate {
 
 export type OpenCallStream = (target: StreamTarget, control: StreamControl) => CallStream | undefined;
 
-export interface GateDeps {
+export interface GateDeps extends AppsDeps {
   readonly runtime: () => Runtime;
   readonly state: () => GatewayState;
   readonly calls: Calls;
@@ -224,7 +226,7 @@ export function createGate(deps: GateDeps): Gate {
       case 'prompts/get':
         return relay(deps, incoming, namedBy(message, 'name', 'prompt'));
       case 'resources/read':
-        return relay(deps, incoming, namedBy(message, 'uri', 'resource'));
+        return relay(deps, incoming, namedBy(message, 'uri', 'resource'), notesPage(deps, incoming));
       case 'completion/complete':
         return relay(deps, incoming, namedByRef(message));
       case 'tools/list':
@@ -235,6 +237,12 @@ export function createGate(deps: GateDeps): Gate {
         return list(deps, 'resources', incoming);
       case 'resources/templates/list':
         return list(deps, 'templates', incoming);
+      case 'skills/list':
+        return listSkills(deps, incoming);
+      case 'skills/get':
+        return getSkill(deps, incoming);
+      case 'resources/directory/read':
+        return readDirectory(deps, incoming);
       case 'resources/subscribe':
       case 'resources/unsubscribe':
         return subscribe(deps, incoming);

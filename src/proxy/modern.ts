@@ -15,6 +15,7 @@ import { discover, list, type ListDeps } from './methods/lists.js';
 import { listen, type ListenDeps } from './methods/listen.js';
 import { namedBy, namedByRef } from './methods/named.js';
 import { relay } from './methods/relay.js';
+import { getSkill, listSkills, readDirectory } from './methods/skills.js';
 import { aboutTask, type TasksMethodDeps } from './methods/tasks.js';
 import { passOn, tellUnknown } from './methods/unknown.js';
 import type { GatewayState } from './runtime.js';
@@ -73,6 +74,7 @@ export function createModern(deps: ModernDeps): (incoming: Incoming) => Handled 
     const { message } = incoming;
     const { method } = message;
     const kind = KIND_OF.get(method);
+    if (kind === 'skills') return listSkills(deps, incoming);
     if (kind) return list(deps, kind, incoming);
     switch (method) {
       case 'server/discover':
@@ -89,6 +91,10 @@ export function createModern(deps: ModernDeps): (incoming: Incoming) => Handled 
         return relay(deps, incoming, namedBy(message, 'name', 'prompt'));
       case 'resources/read':
         return relay(deps, incoming, namedBy(message, 'uri', 'resource'));
+      case 'skills/get':
+        return getSkill(deps, incoming);
+      case 'resources/directory/read':
+        return readDirectory(deps, incoming);
       case 'completion/complete':
         return relay(deps, incoming, namedByRef(message));
       default:

@@ -3,6 +3,7 @@
  * lists for its capabilities, links of its own. Callers of one class share a view, and all views share their segments.
  */
 import { CapabilityFilter, capabilityKey } from '../catalog/capabilities.js';
+import { ForModels } from '../catalog/models.js';
 import { Overridden } from '../catalog/overrides.js';
 import type { Registry } from '../catalog/registry.js';
 import { Profiled } from '../catalog/profiled.js';
@@ -13,6 +14,7 @@ import { MergedView } from '../catalog/merged-view.js';
 import { SingleView } from '../catalog/single-view.js';
 import { modernCapabilities } from '../bridge/capabilities.js';
 import type { Caller, NameKind, Principal, Target, View } from '../protocol/ports.js';
+import { showsApps } from '../protocol/extensions/index.js';
 import { rulesOfProfile } from '../policy/rules.js';
 import type { Access, Profile } from '../policy/access.js';
 import type { Era } from '../protocol/revisions.js';
@@ -22,7 +24,10 @@ import type { Route } from './route.js';
 const MAX_CLASSES = 64;
 
 /** What decides a caller's class. */
-export type Viewer = Pick<Caller, 'principal' | 'client' | 'era' | 'revision' | 'capabilities' | 'passed'>;
+export type Viewer = Pick<
+  Caller,
+  'principal' | 'client' | 'era' | 'revision' | 'capabilities' | 'passed' | 'apps'
+>;
 
 /** What decides whose links somebody uses. */
 export type Owner = Pick<Caller, 'principal' | 'passed'>;
@@ -95,7 +100,8 @@ export function createViews({ catalogs, full, own, ofUser, hasLoginTool, access,
 
   function withUser(base: Registry, owner: Owner, route: Route): Registry {
     if (!ofUser) return base;
-    const isShown = (server: string): boolean => !cut(base, owner.principal, route).registry.hides(server);
+    const isShown = (server: string): boolean =>
+      !cut(base, owner.principal, route, true).registry.hides(server);
     return ofUser(owner, route, base, isShown);
   }
 
@@ -115,8 +121,11 @@ export function createViews({ catalogs, full, own, ofUser, hasLoginTool, access,
     return registry;
   }
 
-  /** What a route shows of a registry to everybody: the part of its profile, under the names that the configuration gives. */
-  function onRoute(below: Registry, { server, profile }: Route): Registry {
+  /**
+   * What a route shows of a registry to everybody: the part of its profile, under the names that the configuration gives. `apps`: whether it
+   * is for clients that show apps.
+   */
+  function onRoute(below: Registry, { server, profile }: Route, apps: boolean): Registry {
     const current = access();
     if (filters.access !== current) filters = { access: current, byBase: new WeakMap() };
     const { profiles, overrides, pinned } = filters.access;
@@ -126,11 +135,13 @@ export function createViews({ catalogs, full, own, ofUser, hasLoginTool, access,
     const selection = rules ? filtered(registry, rules, () => new Restricted(registry, rules)) : registry;
     const changes = server === undefined ? (selected?.overrides ?? overrides) : undefined;
     const changed =
-      !changes || changes.size === 0
-        ? selection
-        : filtered(selection, changes, () => new Overridden(selection, changes));
-    if (!selected || (selected.prefix === 'always' && selected.instructions === undefined)) return changed;
-    return filtered(changed, selected, () => new Profiled(changed, selected));
+      changes && changes.size > 0
+        ? filtered(selection, changes, () => new Overridden(selection, changes))
+        : selection;
+    const isNamed = selected && (selected.prefix !== 'always' || selected.instructions !== undefined);
+    const named = isNamed ? filtered(changed, selected, () => new Profiled(changed, selected)) : changed;
+    // Tools of pages take names too: the names are the same for all clients.
+    return server !== undefined || apps ? named : filtered(named, MODELS, () => new ForModels(named));
   }
 
   /** What is left of a route's registry for a principal. */
@@ -141,30 +152,35 @@ export function createViews({ catalogs, full, own, ofUser, hasLoginTool, access,
   }
 
   /** The filters for a route and a principal on a registry: what the route shows, and what is left of that. */
-  function cut(root: Registry, principal: Principal, route: Route): { whole: Registry; registry: Registry } {
-    const whole = onRoute(root, route);
+  function cut(
+    root: Registry,
+    principal: Principal,
+    route: Route,
+    apps: boolean,
+  ): { whole: Registry; registry: Registry } {
+    const whole = onRoute(root, route, apps);
     return { whole, registry: forPrincipal(whole, principal, route) };
   }
 
-  function viewFor(root: Registry, principal: Principal, route: Route): View {
-    const { whole, registry } = cut(root, principal, route);
+  function viewFor(root: Registry, principal: Principal, route: Route, apps: boolean): View {
+    const { whole, registry } = cut(root, principal, route, apps);
     const shown = hasLoginTool
       ? filtered(registry, LOGIN, () => new LoginTools(registry, hasLoginTool))
       : registry;
-    const view = on(shown, route.server);
+    const view = on(shown, route.server, apps);
     if (!origins.has(view))
-      origins.set(view, { root, bare: registry === whole ? undefined : on(whole, route.server) });
+      origins.set(view, { root, bare: registry === whole ? undefined : on(whole, route.server, apps) });
     return view;
   }
 
-  function on(registry: Registry, server: string | undefined): View {
+  function on(registry: Registry, server: string | undefined, apps: boolean): View {
     let views = made.get(registry);
     if (!views) made.set(registry, (views = new Map<string | undefined, View>()));
     let view = views.get(server);
     if (view) return view;
     // Drop the views of removed servers.
     for (const name of views.keys()) if (name !== undefined && !registry.get(name)) views.delete(name);
-    view = server === undefined ? new MergedView(registry) : new SingleView(registry, server);
+    view = server === undefined ? new MergedView(registry, { apps }) : new SingleView(registry, server);
     views.set(server, view);
     return view;
   }
@@ -176,28 +192,34 @@ export function createViews({ catalogs, full, own, ofUser, hasLoginTool, access,
       if (principal.profile !== undefined && principal.profile !== profile) return false;
       if (profile !== undefined) return access().profiles.has(profile);
       return (
-        server === undefined || cut(catalogs.legacy, principal, route).registry.get(server) !== undefined
+        server === undefined ||
+        cut(catalogs.legacy, principal, route, true).registry.get(server) !== undefined
       );
     },
     isPersonal({ path }) {
       const { policy, confines } = access();
       return policy !== undefined || (confines && path === '/mcp');
     },
-    of: (viewer, route) => viewFor(own(viewer, route) ?? shared(viewer, route), viewer.principal, route),
-    plain: (owner, route) => viewFor(withUser(catalogs.legacy, owner, route), owner.principal, route),
+    of(viewer, route) {
+      const apps = viewer.apps === true || showsApps(viewer.capabilities);
+      return viewFor(own(viewer, route) ?? shared(viewer, route), viewer.principal, route, apps);
+    },
+    plain: (owner, route) => viewFor(withUser(catalogs.legacy, owner, route), owner.principal, route, false),
     shared,
-    hides: (viewer, route, server) => cut(classOf(viewer), viewer.principal, route).registry.hides(server),
+    hides: (viewer, route, server) =>
+      cut(classOf(viewer), viewer.principal, route, true).registry.hides(server),
     isOn: (view, registry) => origins.get(view)?.root === registry,
     whole(route) {
-      const registry = onRoute(catalogs.modern, route);
-      return { registry, view: on(registry, route.server) };
+      const registry = onRoute(catalogs.modern, route, true);
+      return { registry, view: on(registry, route.server, true) };
     },
     unrestricted: (view, kind, name) => origins.get(view)?.bare?.find(kind, name),
   };
 }
 
-/** The purpose of the filter that lists login tools. */
+/** The purposes of the filters that list login tools, and that hide the tools of pages. */
 const LOGIN = {};
+const MODELS = {};
 /** A profile that a reload has removed. */
 const NOTHING: Profile = {
   rules: rulesOfProfile('', []),

@@ -50,6 +50,7 @@ export interface SessionCaller extends Caller {
   principal: Principal;
   level: LogLevel;
   passed?: PassedValues | undefined;
+  apps?: boolean | undefined;
   view: View;
 }
 
@@ -67,6 +68,8 @@ export interface Session extends SessionRecord {
   /** Servers' requests that wait for its answer, by the id that the client got. */
   questions: Map<string, OpenQuestion> | undefined;
   nextQuestion: number;
+  /** Servers whose pages of apps it has read on a merged endpoint; undefined: none. */
+  pages?: Set<string> | undefined;
   /** Set by logging/setLevel. */
   level: LogLevel | undefined;
   /** Its server-to-client stream is open. */

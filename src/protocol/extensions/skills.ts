@@ -1,5 +1,5 @@
 /** Skills (SEP-2640): directories of files that a server lists, and serves as resources. */
-import { arrayOf, objectOf, textOf, type JsonObject } from '../../wire/json.js';
+import { arrayOf, objectOf, textOf } from '../../wire/json.js';
 import type { Member } from '../../wire/scan.js';
 import { elementsOf, membersOf } from '../../wire/walk.js';
 import type { Extension, ExtensionFacts, UriSpan } from './extension.js';

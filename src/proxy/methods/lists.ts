@@ -80,7 +80,11 @@ export function discover(
 }
 
 /** The list itself is rendered before; what changes with each answer comes in front of it. */
-function withHints(view: View, isPersonal: boolean, [open, ...rest]: readonly Buffer[]): readonly Buffer[] {
+export function withHints(
+  view: View,
+  isPersonal: boolean,
+  [open, ...rest]: readonly Buffer[],
+): readonly Buffer[] {
   const head = Buffer.from(`{"resultType":"complete",${hints(view, isPersonal)},${stamp(view)},`);
   return [head, (open as Buffer).subarray(1), ...rest];
 }

@@ -53,7 +53,8 @@ export function relay(
   const { caller, sink } = incoming;
   const { view } = caller;
   if (incoming.details) incoming.details.named = named;
-  const target = view.find(named.kind, named.name);
+  const pages = incoming.session?.pages;
+  const target = view.find(named.kind, named.name, pages);
   const { message: received } = incoming;
   const unfixed = target?.fixed && fixArguments(incoming, received, target);
   if (unfixed) return refused(received, unfixed);
@@ -85,7 +86,7 @@ export function relay(
       : view.ready(named, signal);
   if (!wait) return settled(message, failure(deps, incoming, named, target));
   const waiting = deferred(deps.boundary, incoming, { until: wait, controller }, () => {
-    const found = view.find(named.kind, named.name);
+    const found = view.find(named.kind, named.name, pages);
     // What it names may have appeared only now.
     const refusedNow = found && (!target || found.definition !== target.definition);
     const late =
@@ -241,7 +242,8 @@ function refusal(
 ): GatewayError {
   if (!target) {
     noteHidden(deps, incoming, named.kind, named.name);
-    return incoming.caller.view.conflict(named.kind, named.name) ?? unknownName(named, incoming);
+    const pages = incoming.session?.pages;
+    return incoming.caller.view.conflict(named.kind, named.name, pages) ?? unknownName(named, incoming);
   }
   const error = unreachable(target);
   if (named.kind === 'tool') {
@@ -255,13 +257,16 @@ export function methodNotFound({ method }: Pick<Message, 'method'>): GatewayErro
   return new GatewayError('method_not_found', `method '${method.slice(0, 128)}' not found`);
 }
 
+const SKILL_METHODS: ReadonlySet<string> = new Set(['skills/get', 'resources/directory/read']);
+
 /** Unknown and hidden names get the same text. */
-function unknownName({ kind, name }: Named, { merged }: Incoming): GatewayError {
+export function unknownName({ kind, name }: Named, { merged, message }: Incoming): GatewayError {
   const shown = name.slice(0, 256);
-  if (kind === 'resource')
-    return new GatewayError('resource_not_found', `resource not found: ${shown}`, {
-      uri: name.slice(0, 2048),
-    });
+  if (kind === 'resource') {
+    // Methods of the extension for skills have the same code in both eras (SEP-2640).
+    const code = SKILL_METHODS.has(message.method) ? 'invalid_params' : 'resource_not_found';
+    return new GatewayError(code, `resource not found: ${shown}`, { uri: name.slice(0, 2048) });
+  }
   if (kind === 'task') return new GatewayError('invalid_params', `unknown task '${shown}'`);
   const form = merged ? `${kind} name must be server__${kind}, as in` : 'see';
   return new GatewayError('invalid_params', `unknown ${kind} '${shown}' (${form} ${kind}s/list)`);

@@ -52,6 +52,7 @@ export class Inventory {
       log,
       all: () => this.#kept.lists,
       capabilities: () => this.capabilities,
+      unordered: this.#kept.unordered,
       request,
     });
   }

@@ -1,9 +1,18 @@
 /** The lists of a server as they were read last. */
 import type { GatewayError } from '../../errors.js';
 import type { Logger } from '../../observe/log.js';
-import { LIST_KINDS, LISTS, NO_LISTS, sameList, type ListKind, type Lists } from '../../protocol/lists.js';
+import {
+  LIST_KINDS,
+  LISTS,
+  NO_LISTS,
+  sameList,
+  type Definition,
+  type ListKind,
+  type Lists,
+} from '../../protocol/lists.js';
 import type { Collected } from '../calls/collect.js';
 import { Hints } from './freshness.js';
+import { ListOrder, type ReadList } from './list-order.js';
 import type { LinkObserver } from './observer.js';
 import { readLists, type ListOutcomes } from './read-lists.js';
 
@@ -40,6 +49,9 @@ export class KeptLists {
   readonly #stale = new Map<ListKind, GatewayError>();
   /** Kinds that the server does not have, which was logged. */
   readonly #missing = new Set<ListKind>();
+  /** Kinds that the server lists in changing order. They stay known as that, also when the lists are dropped. */
+  readonly unordered = new Set<ListKind>();
+  readonly #order = new ListOrder(this.unordered);
 
   constructor(deps: KeptListsDeps) {
     this.#deps = deps;
@@ -80,7 +92,7 @@ export class KeptLists {
       switch (outcome.type) {
         case 'list':
           this.#missing.delete(kind);
-          next[kind] = outcome.definitions;
+          next[kind] = this.#arranged(kind, outcome);
           break;
         case 'none':
           this.#logMissing(kind);
@@ -115,6 +127,16 @@ export class KeptLists {
   /** Kinds whose last reading failed, and why: their list is an older one. */
   get stale(): ReadonlyMap<ListKind, GatewayError> {
     return this.#stale;
+  }
+
+  #arranged(kind: ListKind, read: ReadList): readonly Definition[] {
+    const known = this.unordered.has(kind);
+    const definitions = this.#order.arrange(kind, this.lists[kind], read);
+    if (!known && this.unordered.has(kind)) {
+      const { server, log } = this.#deps;
+      log.info(`${LISTS[kind].method}: the order changes between readings: sorted from now on`, { server });
+    }
+    return definitions;
   }
 
   #logMissing(kind: ListKind): void {

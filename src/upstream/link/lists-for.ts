@@ -6,6 +6,7 @@ import type { Logger } from '../../observe/log.js';
 import { LIST_KINDS, sameList, type ListKind, type Lists } from '../../protocol/lists.js';
 import { META } from '../../protocol/modern/meta.js';
 import type { Collected } from '../calls/collect.js';
+import { ListOrder } from './list-order.js';
 import { readLists } from './read-lists.js';
 
 /** The most sets that are kept; the one that was used longest ago is dropped. */
@@ -17,12 +18,15 @@ export interface ListsForDeps {
   /** The full lists. */
   readonly all: () => Lists;
   readonly capabilities: () => Readonly<Record<string, unknown>>;
+  /** Kinds that the server lists in changing order, whoever found it. */
+  readonly unordered: Set<ListKind>;
   readonly request: (method: string, params: string | undefined) => Promise<Collected>;
 }
 
 interface Kept {
   readonly capabilities: Readonly<Record<string, unknown>>;
   lists: Lists;
+  readonly order: ListOrder;
   /** Read since the last known change. */
   fresh: boolean;
   /** Used since it was read. */
@@ -61,7 +65,8 @@ export class ListsFor {
         if (this.#sets.size < MAX_SETS) break;
         this.#sets.delete(oldest);
       }
-      kept = { capabilities, lists: this.#deps.all(), fresh: false, used: true, reading: undefined };
+      const order = new ListOrder(this.#deps.unordered);
+      kept = { capabilities, lists: this.#deps.all(), order, fresh: false, used: true, reading: undefined };
       this.#sets.set(key, kept);
     }
     return this.#refill(kept);
@@ -117,7 +122,7 @@ export class ListsFor {
     return kept.reading;
   }
 
-  async #read({ capabilities, lists: before }: Kept): Promise<Lists> {
+  async #read({ capabilities, lists: before, order }: Kept): Promise<Lists> {
     const { server, log, request } = this.#deps;
     const meta = `"_meta":{"${META.clientCapabilities}":${JSON.stringify(capabilities)}}`;
     const outcomes = await readLists(LIST_KINDS, {
@@ -130,7 +135,8 @@ export class ListsFor {
     });
     const lists: Record<ListKind, Lists[ListKind]> = { ...before };
     for (const [kind, outcome] of outcomes)
-      if (outcome.type !== 'failed') lists[kind] = outcome.type === 'list' ? outcome.definitions : [];
+      if (outcome.type !== 'failed')
+        lists[kind] = outcome.type === 'list' ? order.arrange(kind, before[kind], outcome) : [];
     return lists;
   }
 }

@@ -12,6 +12,7 @@ import {
 } from '../../protocol/lists.js';
 import type { Collected } from '../calls/collect.js';
 import { asGatewayError, rpcCodeOf, troubleOf } from './failures.js';
+import type { ReadList } from './list-order.js';
 
 /** The most pages of one list: a list that does not end is refused. */
 const MAX_PAGES = 1000;
@@ -34,7 +35,7 @@ export interface ReadListsDeps {
 
 /** The outcome of reading one list. */
 export type ListOutcome =
-  | { readonly type: 'list'; readonly definitions: readonly Definition[] }
+  | ({ readonly type: 'list' } & ReadList)
   /** Declared, but the server does not have it. */
   | { readonly type: 'none' }
   /** The answer was not usable: the previous list is still used. */
@@ -72,6 +73,7 @@ async function readList(kind: ListKind, deps: ReadListsDeps): Promise<ListOutcom
   const { server, log, request } = deps;
   const { method, singular } = LISTS[kind];
   const found = new Map<string, Definition>();
+  let lowest: Map<string, Definition> | undefined;
   let problems = 0;
   const report = (what: string): void => {
     if (++problems <= MAX_PROBLEMS) log.warn(`${method}: ${what}`, { server });
@@ -93,7 +95,11 @@ async function readList(kind: ListKind, deps: ReadListsDeps): Promise<ListOutcom
     for (const definition of read.definitions) {
       const { key } = definition;
       const shown = key.slice(0, 128);
-      if (found.has(key)) {
+      const first = found.get(key);
+      if (first) {
+        lowest ??= new Map();
+        const low = lowest.get(key) ?? first;
+        lowest.set(key, Buffer.compare(definition.bytes, low.bytes) < 0 ? definition : low);
         report(`${singular} '${shown}' is listed twice, the first one counts`);
         continue;
       }
@@ -107,7 +113,7 @@ async function readList(kind: ListKind, deps: ReadListsDeps): Promise<ListOutcom
     if (nextCursor === undefined || isRepeated) {
       if (problems > MAX_PROBLEMS)
         log.warn(`${method}: ${problems - MAX_PROBLEMS} more problems of this kind`, { server });
-      return { type: 'list', definitions: [...found.values()] };
+      return { type: 'list', definitions: [...found.values()], lowest };
     }
     if (page >= MAX_PAGES || found.size > MAX_DEFINITIONS)
       throw new GatewayError(

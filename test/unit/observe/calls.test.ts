@@ -75,6 +75,7 @@ function begin() {
     calls,
     sessionless: new SlotSet(),
     renewed: () => undefined,
+    showsApps: () => undefined,
     views: on.views,
     limits: { enter: () => undefined },
     usedByLegacy: () => undefined,

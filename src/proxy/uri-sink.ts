@@ -1,0 +1,56 @@
+/** Qualifies the URIs in an answer while it passes: hosts and agents then read them through the gateway from the server that sent them. */
+import type { AnswerHead, Seen, Sink } from '../protocol/ports.js';
+import { PassThroughSink } from '../protocol/sinks.js';
+import { UriMembers, type UriMarks } from '../wire/uri-members.js';
+
+/**
+ * Changes the URIs of a result or error as `marks` say. What precedes the result in the message stays the same, so its offset does too. An
+ * answer that arrives in one chunk keeps a Content-Length, the new one; a longer one has none, because its length is known only at its end.
+ * At most the bytes of one `scheme://` are held back.
+ */
+export class UriSink extends PassThroughSink {
+  readonly #marks: UriMarks;
+  /** Of an answer that has not started because its first chunk may be all of it. */
+  #head: AnswerHead | undefined;
+  /** Offset of the result in the next chunk: nothing before it is changed. */
+  #value = 0;
+  /** Of an answer in several chunks, or of unknown length. */
+  #uris: UriMembers | undefined;
+
+  constructor(sink: Sink, marks: UriMarks) {
+    super(sink);
+    this.#marks = marks;
+  }
+
+  retryIn(ms: number): void {
+    this.sink.retryIn?.(ms);
+  }
+
+  override start(head: AnswerHead): void {
+    this.#value = head.value;
+    if (head.bytes === undefined) this.sink.start(head);
+    else this.#head = head;
+  }
+
+  override write(chunk: Buffer): boolean {
+    const head = this.#head;
+    this.#head = undefined;
+    if (head?.bytes === chunk.length) {
+      const whole = this.#marks.splice(chunk, head.value);
+      this.sink.start({ ...head, bytes: whole.length });
+      return this.sink.write(whole);
+    }
+    if (head) this.sink.start({ ...head, bytes: undefined });
+    const bytes = (this.#uris ??= new UriMembers(this.#marks)).push(chunk, this.#value);
+    this.#value = 0;
+    return bytes.length === 0 || this.sink.write(bytes);
+  }
+
+  override end(seen: Seen): void {
+    if (this.#head) this.sink.start(this.#head);
+    this.#head = undefined;
+    const rest = this.#uris?.end();
+    if (rest && rest.length > 0) this.sink.write(rest);
+    this.sink.end(seen);
+  }
+}
