@@ -227,7 +227,7 @@ describe('prefix', () => {
   it('SDK clients list and call them', async () => {
     const client = new Client({ name: 'test', version: '0' });
     const requestInit = { headers: { authorization: `Bearer ${OPERATOR}` } };
-    await client.connect(new StreamableHTTPClientTransport(new URL(path('auto')), { requestInit }) as never);
+    await client.connect(new StreamableHTTPClientTransport(new URL(path('auto')), { requestInit }));
     atEnd(() => client.close());
     expect(client.getInstructions()).toBe('Use "tickets".');
     const { tools } = await client.listTools();
