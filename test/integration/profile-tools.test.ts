@@ -257,6 +257,28 @@ describe('the profile of a key', () => {
   });
 });
 
+describe('a key whose profile changes at a reload', () => {
+  it.each([['never'], [undefined]])('to %s has a new session', async (profile) => {
+    const withProfile = (name: string | undefined): ConfigInput => ({
+      servers: [{ name: 'old', url: old.upstream.url }],
+      profiles: [{ name: 'auto' }, { name: 'never' }],
+      mcp: {
+        auth: {
+          mode: 'bearer',
+          keys: [{ name: 'ci', sha256: [hashApiKey(CI)], ...(name !== undefined && { profile: name }) }],
+        },
+      },
+    });
+    const own = await startGateway(withProfile('auto'), { env });
+    const { headers } = await connect(own.url, { headers: bearer(CI) });
+    const ping = { jsonrpc: '2.0', id: 1, method: 'ping' };
+    expect((await post(own.url, ping, headers)).status).toBe(200);
+    await own.gateway.reload(withProfile(profile));
+    expect((await post(own.url, { ...ping, id: 2 }, headers)).status).toBe(404);
+    await connect(own.url, { headers: bearer(CI) });
+  });
+});
+
 describe('who may share a list', () => {
   const scopeOn = async (url: string, key = OPERATOR): Promise<unknown> =>
     (await answerTo(url, 'tools/list', {}, { headers: bearer(key) })).result?.['cacheScope'];
