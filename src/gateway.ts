@@ -151,15 +151,12 @@ export class GatewayCore {
     this.#catalog = new Catalog({
       nameLength: () => limits().name_length,
       waitMs: () => this.#config.startup.wait_ms,
-      isPrivate: () => this.#config.policy !== undefined,
       serverInfo: { name: 'mcpstead', version: deps.build.version },
       now,
     });
-    this.#announcer = new Announcer(boundary, this.#catalog, {
-      sessions: store,
-      streams,
-      listeners,
-      given,
+    const clients = { sessions: store, streams, listeners, given };
+    this.#announcer = new Announcer(boundary, this.#catalog, clients, () => {
+      this.admin.listed();
     });
     const parkedMs = (): number => limits().parked_seconds * 1000;
     this.#tasks = createGatewayTasks({ wheel, boundary, budget, parkedMs, limits, streams, now });

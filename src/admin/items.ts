@@ -1,7 +1,9 @@
 /** Tools, prompts and resources as the API shows them: under the names that clients of `/mcp` use, without the rules of a policy. */
 import type { Definition } from '../protocol/lists.js';
+import type { View } from '../protocol/ports.js';
 import type { ListKind } from '../protocol/shapes.js';
 import { isObject, objectOf, readJson, textOf, type JsonObject } from '../wire/json.js';
+import { Refused } from './route.js';
 import type { Prompt, Resource, Tool } from './schemas.js';
 import type { AdminSource } from './source.js';
 import { tokensOf } from './tokens.js';
@@ -13,6 +15,8 @@ const TURN_MS = 8;
 
 export interface ItemQuery {
   readonly server?: string | undefined;
+  /** As the endpoint of a profile lists them; undefined: as `/mcp` does. */
+  readonly profile?: string | undefined;
   /** One name alone. */
   readonly name?: string | undefined;
   readonly full: boolean;
@@ -29,16 +33,26 @@ interface Item {
   readonly list: readonly Definition[];
 }
 
+/** Throws a Refused for a profile that does not exist. */
+function viewOf(source: AdminSource, profile: string | undefined): View {
+  const names = profile === undefined ? [] : source.profiles().map(({ name }) => name);
+  if (profile !== undefined && !names.includes(profile))
+    throw new Refused('not_found', `there is no profile '${profile.slice(0, 64)}'`, {
+      action: `the profiles are: ${names.slice(0, 16).join(', ') || 'none'}`,
+    });
+  return source.view(profile);
+}
+
 /** Reads the definitions in steps. `make`: what is shown of one. */
 async function each<T>(
   source: AdminSource,
   kind: ListKind,
-  { server, name }: ItemQuery,
+  { server, name, profile }: ItemQuery,
   make: (item: Item) => T,
 ): Promise<T[]> {
   const found: T[] = [];
   let until = performance.now() + TURN_MS;
-  for (const part of source.view().parts(kind)) {
+  for (const part of viewOf(source, profile).parts(kind)) {
     if (server !== undefined && part.link.server !== server) continue;
     const positions = new Map(part.definitions.map((definition, index) => [definition, index]));
     for (const [shown, definition] of part.names) {
@@ -62,10 +76,11 @@ async function each<T>(
 }
 
 export async function toolsOf(source: AdminSource, query: ItemQuery): Promise<Tool[]> {
-  for (const { link, definitions } of source.view().parts('tools'))
+  const view = viewOf(source, query.profile);
+  for (const { link, definitions } of view.parts('tools'))
     if (query.server === undefined || query.server === link.server) await tokensOf(definitions);
   const counts = new Map<readonly Definition[], readonly number[]>();
-  for (const { definitions } of source.view().parts('tools'))
+  for (const { definitions } of view.parts('tools'))
     counts.set(definitions, (await tokensOf(definitions)).each);
   return each(source, 'tools', query, ({ name, server, definition, read, index, list }) => ({
     name,

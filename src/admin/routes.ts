@@ -5,6 +5,7 @@ import { isTopic } from './events.js';
 import type { EventHub } from './events.js';
 import { promptsOf, resourcesOf, toolsOf } from './items.js';
 import { meOf } from './me.js';
+import { profilesOf } from './profiles.js';
 import { openApi } from './openapi.js';
 import { Refused, route, Streamed, WrongCredential, type RouteSpec } from './route.js';
 import * as schemas from './schemas.js';
@@ -23,6 +24,10 @@ const flag = z
   .transform((text) => text === 'true');
 const list = z.object({
   server: z.string().optional().meta({ description: 'of one server alone' }),
+  profile: z
+    .string()
+    .optional()
+    .meta({ description: 'as the endpoint of this profile lists them; not given: as /mcp does' }),
   full: flag.meta({ description: 'with the definitions as their servers sent them' }),
 });
 
@@ -86,6 +91,15 @@ export function createRoutes(hub: EventHub | undefined): readonly RouteSpec[] {
         const tools = await toolsOf(source, query);
         return { tools, tokens: tools.reduce((sum, { tokens }) => sum + tokens, 0) };
       },
+    }),
+    route({
+      method: 'GET',
+      path: 'profiles',
+      who: 'viewer',
+      summary:
+        'The profiles of the configuration, and what their tools take of a context, whatever a policy shows to clients.',
+      answer: schemas.Profiles,
+      serve: async ({ source }) => ({ profiles: await profilesOf(source) }),
     }),
     route({
       method: 'GET',

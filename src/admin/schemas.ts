@@ -279,6 +279,15 @@ export const Tools = z.object({
   tools: z.array(Tool),
   tokens: z.number().meta({ description: 'what all of them take of a context, estimated' }),
 });
+export const Profile = z.object({
+  name: z.string(),
+  description: z.string().nullable(),
+  path: z.string().meta({ description: 'of its endpoint: /profiles/<name>/mcp' }),
+  prefix: z.enum(['always', 'auto', 'never']),
+  tools: z.number(),
+  tokens: z.number().meta({ description: 'what its tools take of a context, estimated' }),
+});
+export const Profiles = z.object({ profiles: z.array(Profile) });
 export const Prompts = z.object({ prompts: z.array(Prompt) });
 export const Resources = z.object({ resources: z.array(Resource) });
 export const Calls = z.object({

@@ -185,8 +185,9 @@ export interface AdminSource {
   /** By name. */
   servers(): readonly ServerFacts[];
   disabled(): readonly DisabledFacts[];
-  /** Everything that the merged endpoint shows, without the rules of a policy. */
-  view(): View;
+  /** Everything that the merged endpoint shows, or that of a profile, without the rules of a policy. */
+  view(profile?: string): View;
+  profiles(): Config['profiles'];
   sessions(): readonly SessionFacts[];
   permits(principal: Principal, role: 'viewer' | 'operator', path: string): boolean;
   /** Whether a principal may see a server. */

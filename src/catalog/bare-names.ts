@@ -47,9 +47,10 @@ export function soleOf(
 export class BareTools {
   readonly #index = new Indexed(([tools = []]) => {
     const index = new Map<string, Bearer[]>();
-    for (const { link, names } of tools) {
+    for (const { link, names, unlisted } of tools) {
       if (!link.schemes.includes('ui')) continue;
-      for (const [shown, definition] of names)
+      const ties = [...unlisted].filter(([, { bare }]) => bare === 'tied');
+      for (const [shown, definition] of [...names, ...ties])
         if (isForPages(definition)) put(index, definition.shown ?? definition.key, { link, shown });
     }
     return index;

@@ -7,6 +7,8 @@ import { Segments } from './segment.js';
 export class Catalog implements Registry {
   readonly options: CatalogOptions;
   readonly segments: Segments;
+  readonly prefix = 'always';
+  readonly instructions = undefined;
   version = 0;
   readonly #entries = new Map<string, Entry>();
   #sorted: readonly Entry[] | undefined;
@@ -73,6 +75,10 @@ export class Catalog implements Registry {
 
   showsAll(): boolean {
     return true;
+  }
+
+  problems(): readonly string[] {
+    return [];
   }
 
   fill(): undefined {

@@ -5,6 +5,7 @@ import type { NameKind, Peer, ServerLink, Target } from '../protocol/ports.js';
 import { wellFormed } from '../protocol/shapes.js';
 import { mergedCapabilities, mergedInstructions, unknownOf } from './greeting.js';
 import { BareTools, BareUris, soleOf, type Bearer } from './bare-names.js';
+import { BareIndex, fullNames } from './prefixes.js';
 import { hasOrigin, parse, parseOrigin, parseUri, qualifyOrigin, qualifyUri } from './naming.js';
 import { waitFor, waitForFirst, waitForLists, type Registry } from './registry.js';
 import { isUriKind, type Segment } from './segment.js';
@@ -31,6 +32,7 @@ export class MergedView extends SegmentedView {
   readonly #displaced = new Map<ListKind, Map<string, Displaced>>();
   readonly #tools = new BareTools();
   readonly #uris = new BareUris();
+  readonly #bare = { tools: new BareIndex(), prompts: new BareIndex() };
 
   constructor(registry: Registry, { apps = false }: MergedOptions = {}) {
     super(registry);
@@ -44,7 +46,14 @@ export class MergedView extends SegmentedView {
     // All servers must have listed their URIs before it is known which one has a URI.
     if (wanted === undefined) return waitForLists(this.registry, undefined, signal);
     if (wanted.kind === 'resource') return waitForFirst(this.registry, signal);
-    const server = parse(wanted.name)?.server;
+    const named = parse(wanted.name)?.server;
+    if (this.registry.prefix !== 'always' && wanted.kind !== 'task') {
+      const server = this.find(wanted.kind, wanted.name)?.link.server ?? named;
+      const link = server === undefined ? undefined : this.registry.get(server);
+      // Any server may have a bare name.
+      return link ? waitFor(this.registry, link, signal) : waitForFirst(this.registry, signal);
+    }
+    const server = named;
     return server === undefined ? undefined : waitFor(this.registry, this.registry.get(server), signal);
   }
 
@@ -126,6 +135,10 @@ export class MergedView extends SegmentedView {
     const { byServer, segments } = this.assembly(kind);
     const found = server === undefined ? undefined : byServer.get(server)?.find(name);
     if (found) return found;
+    if (this.registry.prefix !== 'always' && (kind === 'tools' || kind === 'prompts')) {
+      const bare = this.#bare[kind].of(name, segments)?.find(name);
+      if (bare) return bare;
+    }
     // An alias may not contain the whole name of its server.
     for (const segment of segments) {
       const cut = segment.contested && segment.find(name);
@@ -169,8 +182,10 @@ export class MergedView extends SegmentedView {
   conflict(kind: NameKind, name: string, pages?: Pages): GatewayError | undefined {
     if (kind === 'tool' && this.#apps && !this.find(kind, name, pages)) {
       const names = this.#tools.of(name, this.assembly('tools').segments).map(({ shown }) => shown);
-      return names.length < 2 ? undefined : tieOf(name, names);
+      if (names.length >= 2) return tieOf(name, names);
     }
+    if (this.registry.prefix !== 'always' && (kind === 'tool' || kind === 'prompt'))
+      return this.#withoutPrefix(kind, name);
     if (kind !== 'resource' || this.#resource(name, pages) || this.#qualified(name)) return undefined;
     if (hasOrigin(name)) {
       const candidates = this.#bearers(name).map(({ link }) => qualifyOrigin(link.server, name) as string);
@@ -183,6 +198,19 @@ export class MergedView extends SegmentedView {
       'invalid_params',
       `templates of several servers cover this URI equally well: read ${one} or ${other}`,
     );
+  }
+
+  /** What is said of a name that nothing is listed under, where names have no prefix. */
+  #withoutPrefix(kind: 'tool' | 'prompt', name: string): GatewayError {
+    const { segments } = this.assembly(KIND_OF[kind]);
+    const candidates = fullNames(name, segments, this.registry.options.nameLength());
+    if (candidates.length >= 2) return tieOf(name, candidates, kind);
+    const shown = name.slice(0, 256);
+    return candidates[0] === undefined
+      ? new GatewayError('invalid_params', `unknown ${kind} '${shown}' (see ${kind}s/list)`)
+      : new GatewayError('invalid_params', `${kind} '${shown}' has its full name here: '${candidates[0]}'`, {
+          candidates,
+        });
   }
 
   /** The parts of a URI that names its server. */
@@ -216,12 +244,19 @@ export class MergedView extends SegmentedView {
   greeting(): string {
     const links = this.#told();
     const capabilities = wellFormed(JSON.stringify(mergedCapabilities(links, 'legacy')));
-    return `"capabilities":${capabilities},"serverInfo":${this.serverInfo()}${mergedInstructions(links)}`;
+    return `"capabilities":${capabilities},"serverInfo":${this.serverInfo()}${this.#instructions(links)}`;
   }
 
   discovery(): string {
     const links = this.#told();
-    return discovered(mergedCapabilities(links, 'modern'), mergedInstructions(links));
+    return discovered(mergedCapabilities(links, 'modern'), this.#instructions(links));
+  }
+
+  #instructions(links: Parameters<typeof mergedInstructions>[0]): string {
+    const { instructions } = this.registry;
+    return instructions === undefined
+      ? mergedInstructions(links)
+      : wellFormed(`,"instructions":${JSON.stringify(instructions)}`);
   }
 
   serverInfo(): string {
@@ -245,11 +280,11 @@ export class MergedView extends SegmentedView {
 /** The most names that an error shows. */
 const MOST_SHOWN = 16;
 
-function tieOf(name: string, names: readonly string[]): GatewayError {
+function tieOf(name: string, names: readonly string[], kind = 'tool'): GatewayError {
   const candidates = names.slice(0, MOST_SHOWN);
   return new GatewayError(
     'invalid_params',
-    `tool '${name.slice(0, 256)}' is offered by several servers here: call ${candidates.map((each) => `'${each}'`).join(' or ')}`,
+    `${kind} '${name.slice(0, 256)}' is offered by several servers here: call ${candidates.map((each) => `'${each}'`).join(' or ')}`,
     { candidates },
   );
 }

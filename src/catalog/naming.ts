@@ -12,11 +12,19 @@ const HASH = 8;
  * which ends in a digest of the whole name.
  */
 export function qualify(server: string, name: string, limit: number): string {
-  const full = `${server}${SEPARATOR}${name}`;
+  return fitting(`${server}${SEPARATOR}${name}`, limit);
+}
+
+function fitting(full: string, limit: number): string {
   const longest = limit > 0 ? Math.min(limit, MAX_NAME) : MAX_NAME;
   if (full.length <= longest) return full;
   const digest = createHash('sha256').update(full).digest('hex').slice(0, HASH);
   return `${full.slice(0, Math.max(0, longest - HASH - 1))}_${digest}`;
+}
+
+/** The name without its server, of at most the same length. */
+export function bareName(name: string, limit: number): string {
+  return fitting(name, limit);
 }
 
 /** Qualifies an id of a server, such as a task id. Ids have no length limit. */

@@ -1,17 +1,27 @@
-/** Other names, titles and descriptions for tools, as the configuration says. */
+/** Other names, titles, descriptions and arguments for tools, as the configuration says. */
 import type { OverrideConfig } from '../config/types.js';
 import { readListPage, type Definition, type ListKind } from '../protocol/lists.js';
 import { find } from '../protocol/message.js';
 import type { Link, NameKind } from '../protocol/ports.js';
 import { splice, type Patch } from '../wire/splice.js';
 import { membersOf } from '../wire/walk.js';
+import { missingArgument, withArguments } from './argument-overrides.js';
 import { Filter, type Registry } from './registry.js';
 
 type Overrides = ReadonlyMap<string, ReadonlyMap<string, OverrideConfig>>;
 
+/** A list with its overrides. */
+interface Changed {
+  readonly definitions: readonly Definition[];
+  /** Why tools are hidden, a sentence each. */
+  readonly problems: readonly string[];
+}
+
+const NO_PROBLEMS: readonly string[] = [];
+
 export class Overridden extends Filter {
   readonly #overrides: Overrides;
-  readonly #changed = new WeakMap<readonly Definition[], readonly Definition[]>();
+  readonly #changed = new WeakMap<readonly Definition[], Changed>();
 
   /** `overrides`: by server and the server's own name of the tool. */
   constructor(base: Registry, overrides: Overrides) {
@@ -22,52 +32,88 @@ export class Overridden extends Filter {
   override list(link: Link, kind: ListKind): readonly Definition[] {
     const all = this.base.list(link, kind);
     const own = kind === 'tools' ? this.#overrides.get(link.server) : undefined;
-    if (!own) return all;
-    let changed = this.#changed.get(all);
-    if (!changed) {
-      changed = all.map((definition) => {
-        const override = own.get(definition.key);
-        return override ? overridden(definition, override) : definition;
-      });
-      this.#changed.set(all, changed);
-    }
+    return own ? this.#change(link.server, all, own).definitions : all;
+  }
+
+  override problems(): readonly string[] {
+    const own = this.entries().flatMap(({ link }) => {
+      const overrides = this.#overrides.get(link.server);
+      return overrides ? this.#change(link.server, this.base.list(link, 'tools'), overrides).problems : [];
+    });
+    return [...super.problems(), ...own];
+  }
+
+  #change(
+    server: string,
+    all: readonly Definition[],
+    overrides: ReadonlyMap<string, OverrideConfig>,
+  ): Changed {
+    const known = this.#changed.get(all);
+    if (known) return known;
+    const problems: string[] = [];
+    const definitions = all.flatMap((definition) => {
+      const override = overrides.get(definition.key);
+      const shown = override ? overridden(definition, override, server) : definition;
+      if (typeof shown !== 'string') return [shown];
+      problems.push(shown);
+      return [];
+    });
+    const changed = { definitions, problems: problems.length === 0 ? NO_PROBLEMS : problems };
+    this.#changed.set(all, changed);
     return changed;
   }
 
-  /** A replaced name is unknown, and the new name is known only while its tool is listed. */
+  /** A replaced name is unknown. A new name, and a tool whose arguments change, is known only while the tool is listed. */
   override admits(server: string, kind: NameKind, name: string): boolean {
     const own = kind === 'tool' ? this.#overrides.get(server) : undefined;
-    if (own?.get(name)?.name !== undefined) return false;
-    if (own) for (const override of own.values()) if (override.name === name) return false;
+    const override = own?.get(name);
+    if (override?.name !== undefined || override?.arguments !== undefined) return false;
+    if (own) for (const each of own.values()) if (each.name === name) return false;
     return this.base.admits(server, kind, name);
   }
 }
 
-/** The definition with other members; its own name stays the name that is sent to the server. */
-function overridden(definition: Definition, { name, title, description }: OverrideConfig): Definition {
-  const members = {
+/** The definition with other members, or why it is hidden; its own name stays the name that is sent to the server. */
+function overridden(definition: Definition, override: OverrideConfig, server: string): Definition | string {
+  const { name, title, description, arguments: changes } = override;
+  const ofArguments = changes && withArguments(definition.bytes, changes);
+  if (ofArguments && 'missing' in ofArguments)
+    return missingArgument(definition, server, ofArguments.missing);
+  const before = ofArguments?.bytes ?? definition.bytes;
+  const bytes = withMembers(before, {
     ...(title !== undefined && { title }),
     ...(description !== undefined && { description }),
+  });
+  const shown = bytes === definition.bytes ? definition : reread(definition, bytes);
+  if (!shown)
+    return `the tool '${definition.key}' of '${server}' is hidden: with its overrides, it cannot be read`;
+  return {
+    ...shown,
+    ...(name !== undefined && { shown: name }),
+    ...(ofArguments?.fixed && { fixed: ofArguments.fixed }),
   };
-  const changed = withMembers(definition, members);
-  return name === undefined ? changed : { ...changed, shown: name };
 }
 
-function withMembers(definition: Definition, members: Readonly<Record<string, string>>): Definition {
+function withMembers(bytes: Buffer, members: Readonly<Record<string, string>>): Buffer {
   const entries = Object.entries(members);
-  if (entries.length === 0) return definition;
-  const { bytes, keySpan } = definition;
+  if (entries.length === 0) return bytes;
   const own = membersOf(bytes);
+  const { end } = find(own, 'name') as { readonly end: number };
   const patches: Patch[] = entries.map(([key, value]) => {
     const at = find(own, key);
     return at
       ? { start: at.start, end: at.end, bytes: Buffer.from(JSON.stringify(value)) }
-      : { start: keySpan.end, end: keySpan.end, bytes: Buffer.from(`,"${key}":${JSON.stringify(value)}`) };
+      : { start: end, end, bytes: Buffer.from(`,"${key}":${JSON.stringify(value)}`) };
   });
-  const inOrder = patches.sort((a, b) => a.start - b.start);
-  const page = Buffer.concat([Buffer.from('{"tools":['), splice(bytes, inOrder), Buffer.from(']}')]);
-  // The reader finds the places of the members again.
+  return splice(bytes, patches);
+}
+
+/** The definition with other bytes, in which the reader finds the places of the members again. */
+function reread(definition: Definition, bytes: Buffer): Definition | undefined {
+  const page = Buffer.concat([Buffer.from('{"tools":['), bytes, Buffer.from(']}')]);
   const [read] = readListPage('tools', page).definitions;
-  if (!read) return definition;
-  return definition.trusted ? { ...read, trusted: definition.trusted } : read;
+  if (!read) return undefined;
+  const { trusted, tool } = definition;
+  // The server mirrors arguments into headers that the list no longer has.
+  return { ...read, ...(trusted && { trusted }), tool };
 }

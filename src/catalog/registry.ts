@@ -1,4 +1,5 @@
 /** The input of views: the catalog of all servers, or a filter on it. */
+import type { ProfileConfig } from '../config/types.js';
 import type { Definition, ListKind } from '../protocol/lists.js';
 import { within } from '../lib/within.js';
 import type { Link, NameKind, Peer, ServerLink, Verdict } from '../protocol/ports.js';
@@ -9,8 +10,6 @@ export interface CatalogOptions {
   nameLength(): number;
   /** startup.wait_ms; a reload may change it. */
   waitMs(): number;
-  /** Whether a list may differ between callers, so that no cache may share it. */
-  isPrivate?(): boolean;
   readonly serverInfo: { readonly name: string; readonly version: string };
   /** Monotonic time in milliseconds. */
   readonly now: () => number;
@@ -48,6 +47,12 @@ export interface Registry {
   ): Verdict | undefined;
   /** Whether all of a server is shown, so that requests without a name may go to it. */
   showsAll(server: string): boolean;
+  /** How its tools and prompts are named on merged routes. */
+  readonly prefix: ProfileConfig['prefix'];
+  /** What replaces the instructions of its servers; undefined: nothing. */
+  readonly instructions: string | undefined;
+  /** What is wrong with what it shows, because of the configuration: a sentence each. */
+  problems(): readonly string[];
   /** Reads the lists of some links that have not been read yet; undefined: nothing to wait for. */
   fill(links: readonly Link[], signal: AbortSignal): Promise<void> | undefined;
 }
@@ -75,6 +80,14 @@ export abstract class Filter implements Registry {
 
   get version(): number {
     return this.base.version + this.changes;
+  }
+
+  get prefix(): ProfileConfig['prefix'] {
+    return this.base.prefix;
+  }
+
+  get instructions(): string | undefined {
+    return this.base.instructions;
   }
 
   get(server: string): ServerLink | undefined {
@@ -112,6 +125,10 @@ export abstract class Filter implements Registry {
 
   showsAll(server: string): boolean {
     return this.base.showsAll(server);
+  }
+
+  problems(): readonly string[] {
+    return this.base.problems();
   }
 
   fill(links: readonly Link[], signal: AbortSignal): Promise<void> | undefined {

@@ -9,7 +9,7 @@ import type { Link, ServerLink, Target } from '../protocol/ports.js';
 import type { Era } from '../protocol/revisions.js';
 import { splice, type Patch } from '../wire/splice.js';
 import { eraPatches } from './era-patches.js';
-import { qualify, qualifyOrigin, qualifyUri } from './naming.js';
+import { bareName, qualify, qualifyOrigin, qualifyUri } from './naming.js';
 import { renaming, type Rendered } from './render.js';
 
 /** `own`: names as the server wrote them, for the route of one server. `qualified`: names of the merged endpoint. */
@@ -60,11 +60,15 @@ class RenderedBytes {
   }
 }
 
+const NONE: ReadonlyMap<string, Definition> = new Map();
+
 export class Segment {
   readonly link: ServerLink;
   readonly kind: ListKind;
   /** Definitions by their name in this list, in list order. */
   readonly names: ReadonlyMap<string, Definition>;
+  /** Definitions by full names that are not listed: those with a bare name, and ties. */
+  readonly unlisted: ReadonlyMap<string, Definition>;
   /** Whether another server may list some of the same names. */
   readonly contested: boolean;
   readonly definitions: readonly Definition[];
@@ -89,6 +93,7 @@ export class Segment {
     const { server } = link;
     const isUri = isUriKind(kind);
     const names = new Map<string, Definition>();
+    let unlisted: Map<string, Definition> | undefined;
     let contested = form === 'qualified' && isUri && definitions.length > 0;
     for (const definition of definitions) {
       const { key } = definition;
@@ -102,6 +107,13 @@ export class Segment {
       if (form === 'qualified') {
         // An alias that cuts off part of the server's name does not identify the server.
         if (!isUri && !name.startsWith(`${server}__`)) contested = true;
+        if (definition.bare !== undefined && !taken?.has(name)) {
+          unlisted ??= new Map();
+          if (!unlisted.has(name)) unlisted.set(name, definition);
+          const bare = bareName(called, nameLength);
+          if (definition.bare === 'listed' && !names.has(bare)) names.set(bare, definition);
+          continue;
+        }
         if (taken?.has(name) || names.has(name)) {
           if (!isUri) continue;
           name = qualifyUri(server, key);
@@ -111,6 +123,7 @@ export class Segment {
       names.set(name, definition);
     }
     this.names = names;
+    this.unlisted = unlisted ?? NONE;
     this.contested = contested;
   }
 
@@ -118,7 +131,7 @@ export class Segment {
   find(name: string): Target | undefined {
     const known = this.#targets.get(name);
     if (known) return known;
-    const definition = this.names.get(name);
+    const definition = this.names.get(name) ?? this.unlisted.get(name);
     if (!definition) return undefined;
     const target = this.#targetOf(name, definition);
     this.#targets.set(name, target);
@@ -134,6 +147,7 @@ export class Segment {
       label: key,
       repeatable: this.kind === 'tools' ? definition.repeatable : true,
       definition,
+      fixed: definition.fixed,
       stats: undefined,
     };
   }
@@ -221,7 +235,9 @@ export class Segment {
     const { key, bytes, extension } = definition;
     // The patch of the name comes first, because patches for the era may start immediately after it.
     const patches =
-      name === key ? forEra : [...renaming(this.kind, definition, this.link.server, name), ...forEra];
+      name === key && definition.bare === undefined
+        ? forEra
+        : [...renaming(this.kind, definition, this.link.server, name), ...forEra];
     const all = extension && this.#form === 'qualified' ? [...patches, ...this.#origins(extension)] : patches;
     return all.length === 0 ? bytes : splice(bytes, all);
   }

@@ -41,6 +41,7 @@ export function unlisted(link: ServerLink, name: string, options: Partial<Target
     label: name,
     repeatable: false,
     definition: undefined,
+    fixed: undefined,
     stats: undefined,
     ...options,
   };
@@ -185,7 +186,7 @@ export abstract class SegmentedView implements View {
   freshness(): Freshness {
     const now = this.registry.options.now();
     let until = Infinity;
-    let scope: Freshness['scope'] = this.registry.options.isPrivate?.() === true ? 'private' : 'public';
+    let scope: Freshness['scope'] = 'public';
     for (const { state, freshness } of this.links()) {
       until = Math.min(until, state === 'up' ? freshness.until : now + INCOMPLETE_MS);
       if (freshness.scope === 'private') scope = 'private';

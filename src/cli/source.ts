@@ -17,8 +17,11 @@ const QUIET_MS = 1000;
 
 export interface Source {
   readonly gateway: Gateway;
-  /** Definitions included with `full`. */
-  list<T>(kind: 'tools' | 'prompts' | 'resources', full: boolean): Promise<readonly T[]>;
+  /** Definitions included with `full`. `profile`: as its endpoint lists them. */
+  list<T>(
+    kind: 'tools' | 'prompts' | 'resources',
+    options: { readonly full: boolean; readonly profile?: string | undefined },
+  ): Promise<readonly T[]>;
   /** Ends the gateway if it runs in this process. */
   close(): Promise<void>;
 }
@@ -76,10 +79,14 @@ async function runAndTell(written: Written, terminal: Terminal): Promise<Source>
 function listsOf(gateway: Gateway): Pick<Source, 'gateway' | 'list'> {
   return {
     gateway,
-    async list<T>(kind: string, full: boolean) {
+    async list<T>(kind: string, { full, profile }: Parameters<Source['list']>[1]) {
+      const query = new URLSearchParams({
+        ...(full && { full: 'true' }),
+        ...(profile !== undefined && { profile }),
+      });
       const answer = await readApi<Record<string, readonly T[]>>(
         gateway,
-        `${kind}${full ? '?full=true' : ''}`,
+        query.size > 0 ? `${kind}?${query.toString()}` : kind,
       );
       return answer[kind] ?? [];
     },

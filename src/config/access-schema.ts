@@ -219,6 +219,16 @@ export const policy = strict({
   cache_bytes: atLeast(0, 67_108_864).meta(now('Maximum size of the cached lists that rules cut.')),
 }).optional();
 
+/** What a profile or a server changes of one argument of a tool. */
+const argument = strict({
+  /** Any JSON, `null` too. */
+  value: z.unknown().optional(),
+  description: z.string().min(1).optional(),
+}).refine(
+  (changes) => 'value' in changes || changes.description !== undefined,
+  'must have a value, which clients then neither see nor send, or a description',
+);
+
 export const override = strict({
   name: z
     .string()
@@ -226,12 +236,17 @@ export const override = strict({
     .optional(),
   title: z.string().min(1).optional(),
   description: z.string().min(1).optional(),
+  /** By the name of an argument: a property at the top of the tool's inputSchema. */
+  arguments: z.record(z.string().min(1).max(128), argument).optional(),
 });
 
 export const profiles = z
   .array(
     strict({
       name: z.string().regex(/^[A-Za-z0-9._-]{1,64}$/, 'must be 1 to 64 of A-Z a-z 0-9 . _ -'),
+      description: z.string().min(1).max(1024).optional(),
+      prefix: z.enum(['always', 'auto', 'never']).default('always'),
+      instructions: z.string().min(1).max(16_384).optional(),
       allow: z.array(strict(target)).optional(),
       overrides: z.record(z.string(), override).default({}),
       search,
@@ -240,7 +255,7 @@ export const profiles = z
   .default([])
   .meta(
     now(
-      'Selections of servers and tools with an endpoint of their own, `/profiles/<name>/mcp`: `{name, allow: [targets], overrides: {<server>__<tool>: {name, title, description}}, search: off | on | {always: [globs], limit: 5}}`.',
+      'Selections of servers and tools with an endpoint of their own, `/profiles/<name>/mcp`: `{name, description, prefix: always | auto | never, instructions, allow: [targets], overrides: {<server>__<tool>: {name, title, description, arguments: {<argument>: {value, description}}}}, search: off | on | {always: [globs], limit: 5}}` (docs/profiles.md).',
     ),
   );
 

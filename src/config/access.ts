@@ -13,7 +13,6 @@ import { loginOf } from './login.js';
 import { ConfigError, Findings, type Path } from './problems.js';
 import { defaultState } from './paths.js';
 import { FILE_BYTES, readBounded } from './read.js';
-import { searchOf } from './search.js';
 import type { FileValues } from './schema.js';
 import { withoutNulls } from './shape.js';
 import { parseText } from './syntax.js';
@@ -25,6 +24,7 @@ const PREFIXES: readonly string[] = ['anonymous', 'bearer', 'cert', 'key', 'loca
 /** A key without a value is a key that is not written; here that would mean more rights, so it is an error. */
 export function refuseEmpty(raw: Readonly<Record<string, unknown>>, findings: Findings): void {
   const look = (value: unknown, path: Path): void => {
+    if (mayBeNull(path)) return;
     if (value === null || value === undefined) {
       findings.problem(path, 'has no value', 'write one, or remove the key', true);
     } else if (Array.isArray(value)) value.forEach((each, index) => look(each, [...path, index]));
@@ -43,6 +43,13 @@ export function refuseEmpty(raw: Readonly<Record<string, unknown>>, findings: Fi
     for (const key of ['allow', 'register', 'redirects'])
       if (key in login) look(login[key], ['mcp', 'auth', 'login', key]);
   for (const key of ['keys', 'issuers']) refuseEmptyIn(auth[key], ['mcp', 'auth', key], findings);
+}
+
+/** Whether a value at a path may be null: the texts of a profile, and the value of an argument. */
+function mayBeNull(path: Path): boolean {
+  if (path[0] !== 'profiles') return false;
+  if (path.length === 3) return path[2] === 'description' || path[2] === 'instructions';
+  return path.length === 7 && path[2] === 'overrides' && path[4] === 'arguments' && path[6] === 'value';
 }
 
 /** Members of keys and issuers that take something away from them. */
@@ -275,7 +282,11 @@ function proxyOf(
   return { addresses: proxy.addresses, user: proxy.user?.toLowerCase(), groups: proxy.groups?.toLowerCase() };
 }
 
-function uniqueNames(entries: readonly { readonly name: string }[], path: Path, findings: Findings): void {
+export function uniqueNames(
+  entries: readonly { readonly name: string }[],
+  path: Path,
+  findings: Findings,
+): void {
   const seen = new Set<string>();
   entries.forEach(({ name }, index) => {
     if (seen.has(name))
@@ -288,7 +299,7 @@ function uniqueNames(entries: readonly { readonly name: string }[], path: Path, 
 type TargetValues = Omit<RuleTarget, 'when'> & Partial<Pick<RuleTarget, 'when'>>;
 type RuleTarget = NonNullable<FileValues['policy']>['rules'][number]['allow'][number];
 
-function targetOf(
+export function targetOf(
   { servers, tools, prompts, resources, annotations, when }: TargetValues,
   path: Path,
   findings: Findings,
@@ -322,27 +333,6 @@ export function policyOf({ policy }: FileValues, findings: Findings): PolicyConf
     };
   });
   return { ...policy, rules };
-}
-
-export function profilesOf(file: FileValues, findings: Findings): Config['profiles'] {
-  uniqueNames(file.profiles, ['profiles'], findings);
-  return file.profiles.map(({ allow, search, ...profile }, index) => ({
-    ...profile,
-    search: searchOf(search),
-    allow: allow?.map((each, i) => targetOf(each, ['profiles', index, 'allow', i], findings)),
-  }));
-}
-
-/** Reports keys that are confined to a profile which does not exist: they could use nothing. */
-export function checkProfiles({ mcp, profiles }: Pick<Config, 'mcp' | 'profiles'>, findings: Findings): void {
-  const known = new Set(profiles.map(({ name }) => name));
-  for (const { name, profile } of mcp.auth.keys)
-    if (profile !== undefined && !known.has(profile))
-      findings.problem(
-        ['mcp', 'auth', 'keys'],
-        `the key '${name}' is confined to the profile '${profile}', which does not exist`,
-        `profiles: [{name: ${profile}}]`,
-      );
 }
 
 export function limitsOf(file: FileValues, findings: Findings): Config['limits'] {

@@ -4,11 +4,9 @@ import {
   adminOf,
   auditOf,
   checkPins,
-  checkProfiles,
   limitsOf,
   namesPeople,
   policyOf,
-  profilesOf,
   refuseEmpty,
   refuseLookalikes,
   stateDir,
@@ -23,6 +21,7 @@ import { checkOwners } from './credentials.js';
 import { expand, readSecret, type Values } from './expand.js';
 import { checkLogin, warnOfOpenGateway } from './login.js';
 import { parseAll, suggestion, unknownKeys } from './issues.js';
+import { checkOverrides, checkProfiles, profilesOf } from './profiles.js';
 import { Findings, type Path, type Source } from './problems.js';
 import { fileSchema, LOG_LEVELS, serverSchema, type FileValues } from './schema.js';
 import { leavesOf } from './schema-tree.js';
@@ -118,6 +117,7 @@ export function resolveSource(input: unknown, source: Source, values: Values): L
     },
   };
   checkProfiles(config, findings);
+  checkOverrides(config, findings);
   checkPins(config, findings);
   checkLogin(config, findings);
   if (tokens.mode === 'none' && file.mcp.auth.mode === undefined && values.local !== true)

@@ -19,6 +19,7 @@ import {
   TRANSPORT_KEYS,
   type ServerValues,
 } from './schema.js';
+import { checkArguments } from './profiles.js';
 import { present, withinTimers, without } from './shape.js';
 import type { Config, HttpServerConfig, ServerCommon, ServerConfig, StdioServerConfig } from './types.js';
 
@@ -75,6 +76,8 @@ function resolveServer(
   checkKind(entry, findings);
   checkEra(entry, findings);
   if (parsed === undefined) return undefined;
+  for (const [tool, override] of Object.entries(parsed.overrides))
+    checkArguments(override, [...entry.path, 'overrides', tool], findings);
   const written = withinTimers(parsed);
   const scope = new Scope(entry, values, findings);
   const common = commonOf(written, entry, findings);

@@ -29,7 +29,7 @@ export const shownKeys = {
     .default({})
     .meta(
       now(
-        'Other names, titles and descriptions for its tools, by tool, on merged routes and in profiles: `{create: {name: open_ticket, title: ..., description: ...}}`. A replaced name is unknown there.',
+        'Other names, titles and descriptions for its tools, by tool, on merged routes and in profiles: `{create: {name: open_ticket, title: ..., description: ..., arguments: {tenant: {value: acme}, body: {description: ...}}}}`. A replaced name is unknown there. An argument with a `value` is not listed, and each call is sent with that value.',
       ),
     ),
   pin: z

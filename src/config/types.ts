@@ -158,6 +158,11 @@ export type OverrideConfig = ReadonlyDeep<z.output<typeof override>>;
 
 export interface ProfileConfig {
   readonly name: string;
+  readonly description: string | undefined;
+  /** Whether the names of tools and prompts begin with their server's: always, only where two servers have the name, or never. */
+  readonly prefix: 'always' | 'auto' | 'never';
+  /** Replaces what servers say about themselves; undefined: theirs, joined. */
+  readonly instructions: string | undefined;
   /** undefined: everything. */
   readonly allow: readonly TargetConfig[] | undefined;
   /** By `<server>__<tool>`. */

@@ -25,10 +25,11 @@ import { announceRun, folderKeyStore } from './console-key.js';
 import { DisabledServers } from './disabled.js';
 import type { GatewayCredentials } from './credentials.js';
 import type { Observers } from './observers.js';
+import { ListProblems } from './list-problems.js';
 import { Operators, type OperatorsDeps } from './operators.js';
 import type { Sessions } from './sessions.js';
 
-export interface AdminDeps extends Omit<OperatorsDeps, 'troubles' | 'acted'> {
+export interface AdminDeps extends Omit<OperatorsDeps, 'troubles' | 'acted' | 'problems'> {
   readonly log: Logger;
   readonly logs: LogRing;
   readonly boundary: Boundary;
@@ -62,6 +63,7 @@ export class GatewayAdmin implements Api {
   readonly #series: SeriesRecorder;
   readonly #timer: NodeJS.Timeout;
   readonly #disabled = new DisabledServers();
+  readonly #problems: ListProblems;
   #peer: { readonly auth: AuthConfig; readonly peer: Peer } | undefined;
   #derived: { readonly from: Buffer; readonly key: string } | undefined;
   #api: Promise<AdminApi> | undefined;
@@ -71,8 +73,14 @@ export class GatewayAdmin implements Api {
   constructor(deps: AdminDeps) {
     this.#deps = deps;
     const { observers, log, boundary, stats } = deps;
+    this.#problems = new ListProblems({
+      views: () => deps.links().views,
+      access: () => deps.runtime().access,
+      log,
+    });
     this.operators = new Operators({
       ...deps,
+      problems: () => this.#problems.all(),
       troubles: () => observers.audit.troubles,
       acted: (what) => {
         observers.audit.acted(what);
@@ -138,6 +146,12 @@ export class GatewayAdmin implements Api {
   /** Another configuration is in force. */
   reloaded(): void {
     this.#disabled.use(this.#config);
+    this.listed();
+  }
+
+  /** Lists have changed. */
+  listed(): void {
+    this.#problems.review();
   }
 
   /** The ports are open. Never rejects. */
@@ -250,7 +264,8 @@ export class GatewayAdmin implements Api {
         this.#address?.admin === undefined ? this.#publicOrigin() + CONSOLE : this.#localConsole(),
       servers: () => this.#servers(),
       disabled: () => this.#disabled.all(),
-      view: () => links().views.whole(routeTo({})).view,
+      view: (profile) => links().views.whole(routeTo({ profile })).view,
+      profiles: () => this.#config.profiles,
       sessions: () => this.#sessions(),
       permits: (principal, role, path) => gate().permits(principal, role, path),
       sees: (principal, server) => gate().route({ server }, 'mcp', principal) !== undefined,

@@ -11,14 +11,17 @@ export class Announcer {
   readonly #boundary: Boundary;
   readonly #catalog: Catalog;
   readonly #clients: FanOutDeps;
+  readonly #listed: (() => void) | undefined;
   readonly #changed = new Map<string, Set<ListKind>>();
   #timer: NodeJS.Timeout | undefined;
   #closed = false;
 
-  constructor(boundary: Boundary, catalog: Catalog, clients: FanOutDeps) {
+  /** `listed`: called after lists have changed. */
+  constructor(boundary: Boundary, catalog: Catalog, clients: FanOutDeps, listed?: () => void) {
     this.#boundary = boundary;
     this.#catalog = catalog;
     this.#clients = clients;
+    this.#listed = listed;
   }
 
   announce(server: string, kinds: readonly ListKind[] = LIST_KINDS): void {
@@ -46,5 +49,6 @@ export class Announcer {
     const changed = new Map(this.#changed);
     this.#changed.clear();
     this.#boundary.detach('fan_out', fanOutListChanged(this.#clients, changed));
+    this.#listed?.();
   }
 }

@@ -25,6 +25,8 @@ export interface OperatorsDeps {
   readonly pins: PinBook;
   /** Why the gateway is not ready besides its servers. */
   readonly troubles: () => readonly string[];
+  /** What the configuration takes out of lists, by endpoint. */
+  readonly problems: () => Readonly<Record<string, readonly string[]>>;
   /** Updates gauges that are not kept up to date all the time. */
   readonly measure: () => void;
   readonly reload: () => Promise<ReloadResult>;
@@ -50,11 +52,13 @@ export class Operators implements Admin {
       .map((each) =>
         healthOf(each, links.seconds.get(each.config.name), this.#users(each.config), this.status(each)),
       );
+    const problems = this.#deps.problems();
     return {
       // A server where each user logs in for himself needs no login of the gateway.
       status: servers.every((server) => server.connected || isForUsers(server)) ? 'ok' : 'degraded',
       uptime_seconds: Date.now() / 1000 - this.#deps.stats.startedAt,
       servers,
+      ...(Object.keys(problems).length > 0 && { problems }),
     };
   }
 

@@ -3,6 +3,7 @@ import { isObject, objectOf } from '../wire/json.js';
 import { isUtf8 } from 'node:buffer';
 import type { JsonObject } from '../wire/json.js';
 import { foldName } from '../wire/fold.js';
+import type { FixedMembers } from '../wire/fixed-members.js';
 import { skipSpace, type Span } from '../wire/scan.js';
 import { splice } from '../wire/splice.js';
 import { membersOf } from '../wire/walk.js';
@@ -65,6 +66,13 @@ export interface Definition {
   readonly trusted?: Buffer | undefined;
   /** The name that replaces it in lists; undefined: its own. */
   readonly shown?: string | undefined;
+  /**
+   * In a profile without prefixes: `listed` under its bare name; `tied`: not listed, because another server has the name. undefined: listed
+   * under its full name.
+   */
+  readonly bare?: 'listed' | 'tied' | undefined;
+  /** Arguments with fixed values, which are not in `bytes`; undefined: none. */
+  readonly fixed?: FixedMembers | undefined;
   /** The whole definition. */
   readonly bytes: Buffer;
   /** The span of the key, within `bytes`. */

@@ -4,6 +4,7 @@
 import type { ErrorCode, GatewayError } from '../errors.js';
 import type { ServerStats, ToolStats } from '../observe/stats.js';
 import type { Patch } from '../wire/splice.js';
+import type { FixedArguments } from './fixed-arguments.js';
 import type { Message } from './message.js';
 import type { PassedValues, Principal } from './principal.js';
 import type { Era } from './revisions.js';
@@ -162,6 +163,8 @@ export interface Link {
   readonly peer: Peer | undefined;
   /** While the link reconnects, the last lists, for a limited time. */
   readonly lists: Lists;
+  /** The lists before they were dropped, until they are read again: their names stay taken. undefined: `lists` are the last ones. */
+  readonly lastLists?: Lists | undefined;
   /** Schemes of extensions whose URIs its answers may hold (protocol/extensions): `ui`, `skill`. */
   readonly schemes: readonly string[];
   /** The lists for clients with fewer capabilities; undefined: all clients get the same. */
@@ -296,6 +299,8 @@ export interface Target {
   readonly repeatable: boolean;
   /** Its definition; undefined: not listed. */
   readonly definition: Definition | undefined;
+  /** Arguments with fixed values, which replace those of the caller; undefined: none. */
+  readonly fixed?: FixedArguments | undefined;
   /** Set at the first call. */
   stats: ToolStats | undefined;
 }

@@ -71,6 +71,11 @@ export class Details extends PassThroughSink implements CallDetails {
     return at && this.message.body.subarray(at.start, at.end);
   }
 
+  /** The message has fixed arguments now, or has become another call. */
+  rewritten(message: Message): void {
+    this.message = message;
+  }
+
   /** It was answered without an exchange. */
   answered(bytes: number): void {
     this.bytesOut += bytes;

@@ -1,4 +1,5 @@
 /** Says what a policy decides about each item of a route for somebody, and which rule decides. */
+import { withFixedArguments } from '../protocol/fixed-arguments.js';
 import { LISTS, LIST_KINDS, type ListKind } from '../protocol/lists.js';
 import { readMessages, type Message } from '../protocol/message.js';
 import type { NameKind, Principal, Rules, Verdict } from '../protocol/ports.js';
@@ -84,10 +85,12 @@ export function explainOne(
   const verdict = rules ? rules.decide(kind, link.server, target.name, definition) : ALLOWED;
   const item = explained(kind, link.server, target.name, verdict);
   if (item.verdict === 'hidden' || args === undefined) return item;
-  const checked = verdict.guard?.check(principal, callOf(name, args), route.path);
+  const call = callOf(name, args);
+  const sent = target.fixed ? (withFixedArguments(call, target.fixed) ?? call) : call;
+  const checked = verdict.guard?.check(principal, sent, route.path);
   if (!checked?.error) return { ...item, rule: checked?.rule ?? item.rule, call: 'allow' };
-  const call = checked.error.code === 'insufficient_scope' ? 'step_up' : 'deny';
-  return { ...item, rule: checked.rule, call, error: checked.error.message };
+  const decision = checked.error.code === 'insufficient_scope' ? 'step_up' : 'deny';
+  return { ...item, rule: checked.rule, call: decision, error: checked.error.message };
 }
 
 function callOf(name: string, args: unknown): Message {

@@ -20,7 +20,7 @@ import { notesPage, type AppsDeps } from './apps.js';
 import { admitBatch, sessionOf } from './admission.js';
 import { sessionlessCaller } from './callers.js';
 import { answer, Incoming, refused, type Handled, type Origin, type Settled } from './incoming.js';
-import { routeTo, type Endpoint, type EndpointKind, type Route } from './route.js';
+import { routeFor, type Endpoint, type EndpointKind, type Route } from './route.js';
 import type { Bridge } from '../bridge/index.js';
 import type { Interests } from './interests.js';
 import type { GivenLists } from './given.js';
@@ -275,8 +275,13 @@ export function createGate(deps: GateDeps): Gate {
     return result;
   }
 
-  /** The session, which goes by the newest credential that it was shown. */
-  function renewed(session: FoundSession, principal: Principal): FoundSession {
+  /** The session, which goes by the newest credential that it was shown. One that was opened with another profile of the key is unknown. */
+  function renewed(
+    session: FoundSession,
+    principal: Principal,
+    { profile }: Pick<Route, 'profile'> | Session,
+  ): FoundSession {
+    if (session && !(session instanceof GatewayError) && session.profile !== profile) return undefined;
     if (session && !(session instanceof GatewayError) && session.principal !== principal)
       deps.renewed(session, principal);
     return session;
@@ -306,7 +311,7 @@ export function createGate(deps: GateDeps): Gate {
       return current !== undefined && hasRole(deps.runtime().config.mcp.auth, current, role, path);
     },
     route(to, kind, principal) {
-      const route = routeTo(to, kind);
+      const route = routeFor(to, kind, principal.profile);
       return views.exists(principal, route) ? route : undefined;
     },
     find({ sessionId, principal: shown, route }) {
@@ -315,12 +320,12 @@ export function createGate(deps: GateDeps): Gate {
       if (!principal) return withdrawn();
       const found = useSession(sessions, deps.log, sessionId, principal, route.key);
       return found instanceof Promise
-        ? found.then((session) => renewed(session, principal))
-        : renewed(found, principal);
+        ? found.then((session) => renewed(session, principal, route))
+        : renewed(found, principal, route);
     },
     renew(session, principal) {
       const current = currentOf(principal);
-      if (current) renewed(session, current);
+      if (current) renewed(session, current, session);
     },
     handle(from, found, message, sink) {
       const principal = currentOf(from.principal);

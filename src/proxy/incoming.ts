@@ -55,7 +55,7 @@ export class Incoming implements EndedCall, Slotted {
   /** What it is under way as, if it has no session. */
   exchange: Exchange | undefined;
   readonly origin: Origin;
-  /** A call of `call_tool` becomes the call that it asks for: see `become`. */
+  /** As it is sent to the server: see `rewrite` and `become`. */
   message: Message;
   /** Gets the answer, if the request becomes an exchange. */
   readonly sink: Sink;
@@ -100,9 +100,8 @@ export class Incoming implements EndedCall, Slotted {
 
   /** Becomes another request with the same id. */
   become(message: Message, found: { readonly reads: boolean }): void {
-    this.message = message;
+    this.rewrite(message);
     this.found = found;
-    if (this.details) this.details.message = message;
   }
 
   get caller(): Caller {
@@ -163,6 +162,12 @@ export class Incoming implements EndedCall, Slotted {
     if (!this.details) return;
     this.details.decision = decision;
     this.details.rule = rule;
+  }
+
+  /** Replaces the message, before anything reads its arguments. */
+  rewrite(message: Message): void {
+    this.message = message;
+    this.details?.rewritten(message);
   }
 
   /** Calls `release` when the request is over. */

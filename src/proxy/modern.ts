@@ -81,7 +81,7 @@ export function createModern(deps: ModernDeps): (incoming: Incoming) => Handled 
     if (kind) return list(deps, kind, incoming);
     switch (method) {
       case 'server/discover':
-        return discover(incoming);
+        return discover(deps, incoming);
       case 'subscriptions/listen':
         return listen(deps, incoming);
       case 'tools/call':

@@ -18,10 +18,12 @@ export interface Route {
   /** undefined: a merged endpoint. */
   readonly server: string | undefined;
   readonly profile: string | undefined;
+  /** The profile is that of the key: the URL is the one of all servers, and so are `key` and `path`. */
+  readonly byKey: boolean;
 }
 
 function make(prefix: string, kind: EndpointKind, { server, profile }: Endpoint): Route {
-  return { key: `${prefix}/${kind}`, path: `${prefix}/mcp`, server, profile };
+  return { key: `${prefix}/${kind}`, path: `${prefix}/mcp`, server, profile, byKey: false };
 }
 
 const MERGED: Readonly<Record<EndpointKind, Route>> = {
@@ -37,7 +39,19 @@ export function routeTo(to: Endpoint, kind: EndpointKind = 'mcp'): Route {
     : make(`/profiles/${to.profile}`, kind, { profile: to.profile });
 }
 
+/**
+ * The route to an endpoint for a holder of a key that is confined to `profile`: the endpoint of all servers is that profile. Rules and
+ * tokens see the path of the URL.
+ */
+export function routeFor(to: Endpoint, kind: EndpointKind, profile: string | undefined): Route {
+  if (profile === undefined || to.server !== undefined || to.profile !== undefined) return routeTo(to, kind);
+  return { ...MERGED[kind], profile, byKey: true };
+}
+
 /** The route of a session. */
-export function routeOf({ route, ...endpoint }: Endpoint & { readonly route: string }): Route {
-  return routeTo(endpoint, route.endsWith('/sse') ? 'sse' : route.endsWith('/stdio') ? 'stdio' : 'mcp');
+export function routeOf({ route, server, profile }: Endpoint & { readonly route: string }): Route {
+  const kind = route.endsWith('/sse') ? 'sse' : route.endsWith('/stdio') ? 'stdio' : 'mcp';
+  return profile !== undefined && route === MERGED[kind].key
+    ? routeFor({}, kind, profile)
+    : routeTo({ server, profile }, kind);
 }

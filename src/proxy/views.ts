@@ -6,6 +6,7 @@ import { CapabilityFilter, capabilityKey } from '../catalog/capabilities.js';
 import { ForModels } from '../catalog/models.js';
 import { Overridden } from '../catalog/overrides.js';
 import type { Registry } from '../catalog/registry.js';
+import { Profiled } from '../catalog/profiled.js';
 import { Pinned, type Pins } from '../catalog/pins.js';
 import { Restricted } from '../catalog/restrict.js';
 import { LoginTools } from '../catalog/login-tools.js';
@@ -57,6 +58,8 @@ export interface ViewsDeps {
 export interface Views {
   /** Whether a route exists for a principal. */
   exists(principal: Principal, route: Route): boolean;
+  /** Whether what a route lists depends on who asks, so that no cache may share it. */
+  isPersonal(route: Route): boolean;
   /** The view of a caller. */
   of(viewer: Viewer, route: Route): View;
   /** The view of legacy clients without a session. */
@@ -134,10 +137,13 @@ export function createViews({ catalogs, full, own, ofUser, hasLoginTool, access,
     const rules = profile === undefined ? undefined : (selected ?? NOTHING).rules;
     const selection = rules ? filtered(registry, rules, () => new Restricted(registry, rules)) : registry;
     const changes = server === undefined ? (selected?.overrides ?? overrides) : undefined;
-    const named =
+    const changed =
       changes && changes.size > 0
         ? filtered(selection, changes, () => new Overridden(selection, changes))
         : selection;
+    const isNamed = selected && (selected.prefix !== 'always' || selected.instructions !== undefined);
+    const named = isNamed ? filtered(changed, selected, () => new Profiled(changed, selected)) : changed;
+    // Tools of pages take names too: the names are the same for all clients.
     return server !== undefined || apps ? named : filtered(named, MODELS, () => new ForModels(named));
   }
 
@@ -197,13 +203,18 @@ export function createViews({ catalogs, full, own, ofUser, hasLoginTool, access,
 
   return {
     exists(principal, route) {
-      const { server, profile } = route;
+      const { server, profile, byKey } = route;
+      if (byKey && principal.profile === undefined) return false;
       if (principal.profile !== undefined && principal.profile !== profile) return false;
       if (profile !== undefined) return access().profiles.has(profile);
       return (
         server === undefined ||
         cut(catalogs.legacy, principal, route, true).registry.get(server) !== undefined
       );
+    },
+    isPersonal({ path }) {
+      const { policy, confines } = access();
+      return policy !== undefined || (confines && path === '/mcp');
     },
     of(viewer, route) {
       const apps = viewer.apps === true || showsApps(viewer.capabilities);
@@ -226,4 +237,9 @@ export function createViews({ catalogs, full, own, ofUser, hasLoginTool, access,
 const LOGIN = {};
 const MODELS = {};
 /** A profile that a reload has removed. */
-const NOTHING: Profile = { rules: rulesOfProfile('', []), overrides: new Map() };
+const NOTHING: Profile = {
+  rules: rulesOfProfile('', []),
+  overrides: new Map(),
+  prefix: 'always',
+  instructions: undefined,
+};

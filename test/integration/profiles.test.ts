@@ -161,15 +161,16 @@ describe('an override', () => {
 });
 
 describe('a key with a profile', () => {
-  it('is confined to it: other routes do not exist', async () => {
-    expect(await namesOn('/profiles/desk/mcp', DESK)).toEqual(['s__open_ticket', 's__search']);
+  it('is confined to it: /mcp is that profile, and other routes do not exist', async () => {
+    for (const path of ['/profiles/desk/mcp', '/mcp'])
+      expect(await namesOn(path, DESK)).toEqual(['s__open_ticket', 's__search']);
     const ping = { jsonrpc: '2.0', id: 1, method: 'ping' };
     const answers = await Promise.all(
-      ['/mcp', '/servers/s/mcp', '/servers/nobody/mcp', '/profiles/nothing/mcp'].map((path) =>
+      ['/servers/s/mcp', '/servers/nobody/mcp', '/profiles/nothing/mcp'].map((path) =>
         post(gateway.base + path, ping, bearer(DESK)),
       ),
     );
-    expect(answers.map(({ status }) => status)).toEqual([404, 404, 404, 404]);
+    expect(answers.map(({ status }) => status)).toEqual([404, 404, 404]);
   });
 });
 

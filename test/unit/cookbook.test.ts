@@ -9,7 +9,7 @@ import { blocks, page } from '../helpers/markdown.js';
 
 /** Pages whose configs are whole: they must be right with what is in their own folder. */
 const configsOf = (path: string) => blocks(path).filter(({ mark }) => mark === 'config');
-const recipes = ['docs/cookbook.md', 'docs/migrating.md'].flatMap(configsOf);
+const recipes = ['docs/cookbook.md', 'docs/migrating.md', 'docs/profiles.md'].flatMap(configsOf);
 
 it('the cookbook has thirteen configs, and each other gateway has one at least', () => {
   expect(configsOf('docs/cookbook.md')).toHaveLength(13);

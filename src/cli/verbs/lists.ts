@@ -35,7 +35,10 @@ function listing<T>({ kind, searched, show }: Listing<T>): Verb {
     const source = await sourceOf(written, terminal);
     try {
       const matches = chosenBy(written);
-      const items = await source.list<T>(kind, written.flags.has('schema'));
+      const items = await source.list<T>(kind, {
+        full: written.flags.has('schema'),
+        profile: written.values['profile'],
+      });
       const found = items.filter((item) => matches(...searched(item)));
       if (output.json) output.document(found);
       else show(found, written, output);

@@ -65,6 +65,8 @@ export interface Health {
   readonly status: 'ok' | 'degraded';
   readonly uptime_seconds: number;
   readonly servers: readonly ServerHealth[];
+  /** Tools and prompts that the configuration takes out of lists, a sentence each, by endpoint; absent: none. */
+  readonly problems?: Readonly<Record<string, readonly string[]>>;
 }
 
 export interface Ready {
@@ -117,8 +119,8 @@ function isGet(req: IncomingMessage, res: ServerResponse): boolean {
 /** `servers`: whether the answer names them. */
 export function serveHealth(admin: Admin, req: IncomingMessage, res: ServerResponse, servers: boolean): void {
   if (!isGet(req, res)) return;
-  const { servers: all, ...rest } = admin.health();
-  sendJson(res, 200, JSON.stringify(servers ? { ...rest, servers: all } : rest));
+  const { servers: all, problems, ...rest } = admin.health();
+  sendJson(res, 200, JSON.stringify(servers ? { ...rest, servers: all, problems } : rest));
 }
 
 /** `servers`: whether the answer names the servers that it waits for. */

@@ -9,15 +9,17 @@ import { answerWith } from '../../protocol/sinks.js';
 import { MODERN_REVISIONS } from '../../protocol/revisions.js';
 import { answer, refused, type Handled, type Incoming } from '../incoming.js';
 import type { GivenLists } from '../given.js';
+import type { Views } from '../views.js';
 import { deferred } from './deferred.js';
 import { unreachableRoute } from './relay.js';
 
 export interface ListDeps {
   readonly boundary: Boundary;
   readonly given: GivenLists;
+  readonly views: Pick<Views, 'isPersonal'>;
 }
 
-export function list({ boundary, given }: ListDeps, kind: ListKind, incoming: Incoming): Handled {
+export function list({ boundary, given, views }: ListDeps, kind: ListKind, incoming: Incoming): Handled {
   const { message, caller, session, sink, origin } = incoming;
   const { server } = origin.route;
   const cursor = param(message, 'cursor');
@@ -30,7 +32,7 @@ export function list({ boundary, given }: ListDeps, kind: ListKind, incoming: In
   const shown = (): readonly Buffer[] => {
     const list = view.list(kind, era);
     if (session) given.note(session, kind, list);
-    return era === 'legacy' ? list.parts : withHints(view, list.parts);
+    return era === 'legacy' ? list.parts : withHints(view, views.isPersonal(origin.route), list.parts);
   };
   const controller = new AbortController();
   const wait = waitFor(view, kind, incoming, controller.signal);
@@ -66,17 +68,24 @@ function waitFor(
  * `server/discover` (2026-07-28, server/discover). It waits for nobody: a server that is connecting may turn out to have anything, and the
  * answer is fresh for a short time only.
  */
-export function discover({ message, caller: { view } }: Incoming): Handled {
+export function discover(
+  { views }: Pick<ListDeps, 'views'>,
+  { message, origin, caller: { view } }: Incoming,
+): Handled {
   const versions = JSON.stringify(MODERN_REVISIONS);
   return answer(
     message,
-    `{"resultType":"complete","supportedVersions":${versions},${hints(view)},${view.discovery()},${stamp(view)}}`,
+    `{"resultType":"complete","supportedVersions":${versions},${hints(view, views.isPersonal(origin.route))},${view.discovery()},${stamp(view)}}`,
   );
 }
 
 /** The list itself is rendered before; what changes with each answer comes in front of it. */
-export function withHints(view: View, [open, ...rest]: readonly Buffer[]): readonly Buffer[] {
-  const head = Buffer.from(`{"resultType":"complete",${hints(view)},${stamp(view)},`);
+export function withHints(
+  view: View,
+  isPersonal: boolean,
+  [open, ...rest]: readonly Buffer[],
+): readonly Buffer[] {
+  const head = Buffer.from(`{"resultType":"complete",${hints(view, isPersonal)},${stamp(view)},`);
   return [head, (open as Buffer).subarray(1), ...rest];
 }
 
@@ -86,7 +95,9 @@ function stamp(view: View): string {
 }
 
 /** How long, and for whom, the answer is fresh (2026-07-28, server/utilities/caching). */
-function hints(view: View): string {
-  const { until, scope } = view.freshness();
+function hints(view: View, isPersonal: boolean): string {
+  const fresh = view.freshness();
+  const { until } = fresh;
+  const scope = isPersonal ? 'private' : fresh.scope;
   return `"ttlMs":${Math.max(0, Math.floor(until - performance.now()))},"cacheScope":"${scope}"`;
 }

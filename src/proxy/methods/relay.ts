@@ -6,6 +6,7 @@ import { isReadOnly } from '../../policy/annotations.js';
 import { isLoginTool, LOGIN_TOOL } from '../../catalog/login-tools.js';
 import type { Budget } from '../../lib/budget.js';
 import type { ParamHeader } from '../../protocol/lists.js';
+import { withFixedArguments } from '../../protocol/fixed-arguments.js';
 import { find, type Message } from '../../protocol/message.js';
 import { checkParamHeaders } from '../../protocol/modern/param-headers.js';
 import type { Exchange, NameKind, Sink, Target, View } from '../../protocol/ports.js';
@@ -51,11 +52,15 @@ export function relay(
   if (named instanceof GatewayError) return refused(incoming.message, named);
   const used = inUse(incoming);
   if (used) return used;
-  const { message, caller, sink } = incoming;
+  const { caller, sink } = incoming;
   const { view } = caller;
   if (incoming.details) incoming.details.named = named;
   const pages = incoming.session?.pages;
   const target = view.find(named.kind, named.name, pages);
+  const { message: received } = incoming;
+  const unfixed = target?.fixed && fixArguments(incoming, received, target);
+  if (unfixed) return refused(received, unfixed);
+  const { message } = incoming;
   // Before anything waits: who may not call learns nothing about the server.
   const denied = target && guarded(deps, incoming, named.kind, target);
   if (denied) return refused(message, denied);
@@ -88,7 +93,8 @@ export function relay(
     const refusedNow = found && (!target || found.definition !== target.definition);
     const late =
       found &&
-      ((refusedNow ? guarded(deps, incoming, named.kind, found) : undefined) ??
+      ((found.fixed !== target?.fixed ? fixArguments(incoming, received, found) : undefined) ??
+        (refusedNow ? guarded(deps, incoming, named.kind, found) : undefined) ??
         (target ? undefined : limit(deps, incoming, named.kind, found)) ??
         crossingOf(deps, incoming, named, found));
     if (found?.link.state === 'up' && !(late instanceof GatewayError) && !retry?.isTool) {
@@ -109,16 +115,26 @@ export function relay(
   return { kind: 'exchange', exchange: waiting };
 }
 
+/** Replaces arguments of a call that have fixed values. `received`: the message as its client sent it. */
+function fixArguments(incoming: Incoming, received: Message, { fixed }: Target): GatewayError | undefined {
+  const message = fixed ? withFixedArguments(received, fixed) : received;
+  if (!message) return new GatewayError('invalid_params', 'params.arguments must be an object');
+  incoming.rewrite(message);
+  return undefined;
+}
+
 function send(
   deps: RelayDeps,
   incoming: Incoming,
-  { at }: Named,
+  named: Named,
   target: Target,
   crossing: CallCrossing | undefined,
   wrap: Wrap | undefined,
 ): Exchange {
-  const { caller } = incoming;
-  const { link } = target;
+  const { caller, message } = incoming;
+  const { link, fixed } = target;
+  // Fixed arguments may have moved it.
+  const at = fixed ? (find(message.params, 'name') ?? named.at) : named.at;
   const level = caller.era === 'modern' && link.era === 'legacy' ? caller.level : undefined;
   const inner = caller.era === 'modern' ? incoming.sink : convertingSink(deps, incoming, target);
   const wrapped = wrap ? wrap(target, inner) : inner;
@@ -158,7 +174,7 @@ function crossingOf(
   { bridge }: RelayDeps,
   { caller, origin, message, found }: Incoming,
   { name }: Named,
-  { link, definition }: Target,
+  { link, definition, fixed }: Target,
 ): CallCrossing | GatewayError | undefined {
   // Its server may have changed it while the call waited.
   if (found?.reads === true && !(definition && isReadOnly(definition)))
@@ -167,11 +183,13 @@ function crossingOf(
     return link.era === 'legacy' ? undefined : { name, foreign: [], resume: undefined };
   const mirrored = definition?.tool?.headers ?? [];
   const { headers } = origin;
+  // A client does not know the arguments that have fixed values, and so sends no header for them.
+  const checked = fixed ? mirrored.filter(({ path }) => !fixed.names.has(path[0] ?? '')) : mirrored;
   // Who calls a tool through `call_tool` may not know its headers: the bridge makes them.
   const wrong =
     found || !headers
       ? undefined
-      : checkParamHeaders(mirrored, message.body, find(message.params, 'arguments'), (header) =>
+      : checkParamHeaders(checked, message.body, find(message.params, 'arguments'), (header) =>
           headerText(headers[header]),
         );
   if (wrong !== undefined) return new GatewayError('header_mismatch', wrong);

@@ -43,7 +43,7 @@ export function getSkill(deps: RelayDeps, incoming: Incoming): Handled {
 
 /** `resources/directory/read`: answered from the manifests of listed skills where a server does not read directories. */
 export function readDirectory(deps: RelayDeps, incoming: Incoming): Handled {
-  const { message, caller, merged } = incoming;
+  const { message, caller, merged, origin } = incoming;
   if (!offersSkills(caller.view)) return refused(message, methodNotFound(message));
   const named = namedBy(message, 'uri', 'resource');
   const found = target(incoming, named);
@@ -57,7 +57,10 @@ export function readDirectory(deps: RelayDeps, incoming: Incoming): Handled {
   const children = childrenOf(caller.view, found.link, found.name);
   if (!children) return refused(message, unknownName(named, incoming));
   const parts = [Buffer.from(`{"resources":${JSON.stringify(children)}}`)];
-  return answer(message, caller.era === 'legacy' ? parts : withHints(caller.view, parts));
+  return answer(
+    message,
+    caller.era === 'legacy' ? parts : withHints(caller.view, deps.views.isPersonal(origin.route), parts),
+  );
 }
 
 function target({ caller, session }: Incoming, named: Named | GatewayError) {

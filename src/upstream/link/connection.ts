@@ -3,6 +3,8 @@
  * reconnects, transitions.ts says what that means for the others, link-calls.ts has the calls in flight, inventory.ts and list-refresh.ts
  * the lists, interest.ts what clients are notified of, and recovery.ts repairs what makes a server refuse calls.
  */
+import { isPerUser } from '../../config/credentials.js';
+import { passedTo } from '../../config/headers-from-client.js';
 import type { ServerConfig } from '../../config/types.js';
 import type { ErrorCode, GatewayError } from '../../errors.js';
 import type { ServerStats } from '../../observe/stats.js';
@@ -118,6 +120,10 @@ export class Connection implements Link, LinkInterest, LinkAdmin<ServerConfig> {
     return this.#inventory.lists;
   }
 
+  get lastLists(): Lists | undefined {
+    return this.#inventory.lastLists;
+  }
+
   get schemes(): readonly string[] {
     return this.#inventory.schemes;
   }
@@ -138,7 +144,7 @@ export class Connection implements Link, LinkInterest, LinkAdmin<ServerConfig> {
 
   get freshness(): Freshness {
     const parts = this.era === 'modern' ? [this.#inventory.hints, this.#era.hints] : [undefined];
-    return freshnessOf(parts, this.#lists.due, this.#isPrivate);
+    return freshnessOf(parts, this.#lists.due, this.#isPrivate || isPersonal(this.#config));
   }
 
   get firstConnect(): boolean {
@@ -294,4 +300,9 @@ export class Connection implements Link, LinkInterest, LinkAdmin<ServerConfig> {
   destroy(): void {
     this.#life.destroy();
   }
+}
+
+/** Whether clients or users have links of their own to a server: what one of them is shown is not for others. */
+function isPersonal(config: ServerConfig): boolean {
+  return config.session === 'per-client' || isPerUser(config) || passedTo(config).length > 0;
 }

@@ -70,6 +70,11 @@ export class Inventory {
     return this.#kept.lists;
   }
 
+  /** The lists before they were emptied, until they are read again; undefined: they were not. */
+  get lastLists(): Lists | undefined {
+    return this.#kept.last;
+  }
+
   /** See Link.schemes. */
   get schemes(): readonly string[] {
     const { lists, peer } = this;
@@ -136,8 +141,9 @@ export class Inventory {
   }
 
   /** Takes over what another link of the server knows, until this one has read it. */
-  inherit({ lists, peer }: Inventory): void {
+  inherit({ lists, lastLists, peer }: Inventory): void {
     this.#kept.lists = lists;
+    this.#kept.last = lastLists;
     this.peer = peer;
   }
 

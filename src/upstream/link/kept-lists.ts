@@ -42,6 +42,8 @@ export interface ReadResult {
 export class KeptLists {
   readonly #deps: KeptListsDeps;
   lists: Lists = NO_LISTS;
+  /** The lists before they were emptied, until they are read again; undefined: they were not. */
+  last: Lists | undefined;
   hints: Hints | undefined;
   /** Kinds whose last reading failed, and why. */
   readonly #stale = new Map<ListKind, GatewayError>();
@@ -84,6 +86,7 @@ export class KeptLists {
   /** Replaces the lists; returns the kinds that changed. */
   take({ outcomes, hints }: ReadResult): ListKind[] {
     this.hints = hints;
+    if ([...outcomes.values()].every(({ type }) => type !== 'failed')) this.last = undefined;
     const next: Record<ListKind, Lists[ListKind]> = { ...this.lists };
     for (const [kind, outcome] of outcomes) {
       switch (outcome.type) {
@@ -110,6 +113,7 @@ export class KeptLists {
   /** Empties the lists; returns the kinds that were not empty. */
   clear(): ListKind[] {
     const kinds = this.kinds;
+    if (kinds.length > 0) this.last = this.lists;
     this.lists = NO_LISTS;
     this.hints = undefined;
     this.#stale.clear();
