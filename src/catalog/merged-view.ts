@@ -73,8 +73,8 @@ export class MergedView extends SegmentedView {
       if (base.contested) {
         const taken = new Set<string>();
         for (const name of base.names.keys())
-          // A server cannot list a URI in the qualified form of another server. Those of extensions name their own server already.
-          if (seen.has(name) || (isUri && !hasOrigin(name) && this.#qualified(name))) taken.add(name);
+          // A server cannot list a URI in the qualified form of another server.
+          if (seen.has(name) || (isUri && this.#named(parseUri(name)))) taken.add(name);
         if (taken.size > 0) {
           const known = before?.get(server);
           const isKnown = known?.base === base && isSameSet(known.taken, taken);
@@ -187,7 +187,12 @@ export class MergedView extends SegmentedView {
 
   /** The parts of a URI that names its server. */
   #qualified(uri: string): { readonly link: ServerLink; readonly name: string } | undefined {
-    const parts = parseUri(uri) ?? parseOrigin(uri);
+    return this.#named(parseUri(uri) ?? parseOrigin(uri));
+  }
+
+  #named(
+    parts: ReturnType<typeof parseUri>,
+  ): { readonly link: ServerLink; readonly name: string } | undefined {
     const link = parts && this.registry.get(parts.server);
     return link && { link, name: parts.uri };
   }

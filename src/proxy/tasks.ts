@@ -26,6 +26,7 @@ import {
   withId,
   type FoundTask,
 } from './tasks-bytes.js';
+import { marksOf } from './uri-sink.js';
 
 /** Tasks that are remembered, at the most; the client with the most loses its least recently used one. */
 const MAX_TASKS = 10_000;
@@ -163,7 +164,9 @@ export function createTasks({ boundary, tell, describe, now, maxBytes, budget }:
         const merged = listener.server === undefined;
         const bytes = merged ? shownAs(notice.bytes, 'params', id, watch.link.server) : notice.bytes;
         // An ambiguous message is dropped.
-        if (typeof bytes !== 'string') listener.tell(`${notice.method} ${id}`, { ...notice, bytes });
+        if (typeof bytes === 'string') continue;
+        const marks = merged ? marksOf(watch.link) : undefined;
+        listener.tell(`${notice.method} ${id}`, { ...notice, bytes: marks?.splice(bytes, 0) ?? bytes });
       }
       return;
     }

@@ -1,7 +1,19 @@
 /** Qualifies the URIs in an answer while it passes: hosts and agents then read them through the gateway from the server that sent them. */
-import type { AnswerHead, Seen, Sink } from '../protocol/ports.js';
+import { originOf } from '../catalog/naming.js';
+import type { AnswerHead, Link, Seen, Sink } from '../protocol/ports.js';
 import { PassThroughSink } from '../protocol/sinks.js';
-import { UriMembers, type UriMarks } from '../wire/uri-members.js';
+import { UriMembers, UriMarks } from '../wire/uri-members.js';
+
+/** By the schemes of a link: it gets another array when they change. */
+const known = new WeakMap<readonly string[], UriMarks>();
+
+/** What a link's URIs of extensions become on endpoints of several servers; undefined: its answers have none. */
+export function marksOf({ server, schemes }: Pick<Link, 'server' | 'schemes'>): UriMarks | undefined {
+  if (schemes.length === 0) return undefined;
+  let marks = known.get(schemes);
+  if (!marks) known.set(schemes, (marks = new UriMarks(schemes, originOf(server))));
+  return marks;
+}
 
 /**
  * Changes the URIs of a result or error as `marks` say. What precedes the result in the message stays the same, so its offset does too. An
@@ -28,14 +40,14 @@ export class UriSink extends PassThroughSink {
 
   override start(head: AnswerHead): void {
     this.#value = head.value;
-    if (head.bytes === undefined) this.sink.start(head);
+    if (head.bytes === undefined && !isBuffered(head)) this.sink.start(head);
     else this.#head = head;
   }
 
   override write(chunk: Buffer): boolean {
     const head = this.#head;
     this.#head = undefined;
-    if (head?.bytes === chunk.length) {
+    if (head && (head.bytes === chunk.length || isBuffered(head))) {
       const whole = this.#marks.splice(chunk, head.value);
       this.sink.start({ ...head, bytes: whole.length });
       return this.sink.write(whole);
@@ -53,4 +65,9 @@ export class UriSink extends PassThroughSink {
     if (rest && rest.length > 0) this.sink.write(rest);
     this.sink.end(seen);
   }
+}
+
+/** Errors, and results that are not complete, come in one chunk. */
+function isBuffered({ kind, resultType }: AnswerHead): boolean {
+  return kind === 'error' || resultType !== undefined;
 }

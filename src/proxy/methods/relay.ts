@@ -19,6 +19,7 @@ import { guarded, limit, noteHidden, type GuardedDeps } from '../guarded.js';
 import type { Interests } from '../interests.js';
 import type { Runtime } from '../runtime.js';
 import { inUse, remember } from '../under-way.js';
+import { marksOf, UriSink } from '../uri-sink.js';
 import { deferred } from './deferred.js';
 
 export interface RelayDeps extends CallDeps, GuardedDeps {
@@ -119,10 +120,12 @@ function send(
   const { link } = target;
   const level = caller.era === 'modern' && link.era === 'legacy' ? caller.level : undefined;
   const inner = caller.era === 'modern' ? incoming.sink : convertingSink(deps, incoming, target);
+  const wrapped = wrap ? wrap(target, inner) : inner;
+  const marks = incoming.merged ? marksOf(link) : undefined;
   const exchange = openCall(deps, incoming, {
     target,
     at,
-    sink: wrap ? wrap(target, inner) : inner,
+    sink: marks ? new UriSink(wrapped, marks) : wrapped,
     crossing,
     over: level && deps.interests.raise(link, level),
   });

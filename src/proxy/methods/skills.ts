@@ -82,7 +82,8 @@ function childrenOf(view: View, { server }: ServerLink, directory: string): read
   const children = new Map<string, Child>();
   for (const { bytes } of part?.definitions ?? [])
     for (const file of filesOf(bytes) ?? []) {
-      if (!file.startsWith(inside)) continue;
+      // A manifest is complete for its digests; what the caller may not read is in no directory.
+      if (!file.startsWith(inside) || !view.allows(server, 'resource', file)) continue;
       const [name = '', ...rest] = file.slice(inside.length).split('/');
       if (name === '' || children.has(name)) continue;
       const uri = `${inside}${name}`;

@@ -253,7 +253,10 @@ describe('requests of the gateway to a modern upstream', () => {
           elicitation: { form: {}, url: {} },
           sampling: { tools: {}, context: {} },
           roots: {},
-          extensions: { 'io.modelcontextprotocol/tasks': {} },
+          extensions: {
+            'io.modelcontextprotocol/tasks': {},
+            'io.modelcontextprotocol/ui': { mimeTypes: ['text/html;profile=mcp-app'] },
+          },
         },
       });
     }
