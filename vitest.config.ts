@@ -6,6 +6,7 @@ import { CHROMIUM } from './test/helpers/chromium.js';
 const LONG = [
   'conformance/eras/eras',
   'integration/downstream-stdio',
+  'integration/apps',
   'integration/access-matrix',
   'integration/tasks-legacy',
   'integration/compatibility',

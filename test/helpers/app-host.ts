@@ -12,21 +12,21 @@ import { until } from './wait.js';
 
 const file = (path: string): string => fileURLToPath(new URL(`../../${path}`, import.meta.url));
 
-export interface Failed {
+interface Failed {
   readonly failed?: { readonly code: number; readonly message: string; readonly data?: unknown };
 }
 
-export interface Listed {
+interface Listed {
   readonly name: string;
   readonly uri?: string;
   readonly _meta?: { readonly ui?: { readonly resourceUri?: string; readonly visibility?: string[] } };
 }
 
-export interface Contents {
+interface Contents {
   readonly contents: { readonly uri: string; readonly text?: string; readonly _meta?: object }[];
 }
 
-export interface AppCall {
+interface AppCall {
   readonly name: string;
   /** Absent while it runs. */
   readonly outcome?: Failed & {
@@ -36,7 +36,7 @@ export interface AppCall {
 }
 
 /** An app that is shown. */
-export interface ShownApp extends Contents {
+interface ShownApp extends Contents {
   /** The page that was read. */
   readonly uri: string;
   readonly frame: Frame;
@@ -46,7 +46,7 @@ export interface ShownApp extends Contents {
   called(name: string, count?: number): Promise<void>;
 }
 
-export interface AppHost {
+interface AppHost {
   tools(): Promise<Listed[]>;
   resources(): Promise<Listed[]>;
   call(name: string, args?: object): Promise<Failed & Record<string, unknown>>;
@@ -60,7 +60,7 @@ let script: Promise<string> | undefined;
 /** The host page's script, built once. */
 function bundled(): Promise<string> {
   script ??= build({
-    input: file('test/fixtures/clients/app-host.js'),
+    input: file('test/fixtures/clients/app-host.mjs'),
     platform: 'browser',
     write: false,
     logLevel: 'silent',

@@ -1,16 +1,20 @@
 /** Apps of real servers in a real host: their pages are shown through the gateway and call the tools of their servers. */
+import { execFile } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { tool } from '../fixtures/servers/http-upstream.js';
 import { createLists, type ListsUpstream } from '../fixtures/servers/lists.js';
 import { tempDir } from '../helpers/cli.js';
 import { appServer, openHost, serveHost, startForHost } from '../helpers/app-host.js';
 import type { RunningGateway } from '../helpers/gateway.js';
+import { installInspector } from '../helpers/inspector.js';
 import { connect } from '../helpers/legacy.js';
 import { answerTo } from '../helpers/modern.js';
 import { until } from '../helpers/wait.js';
 
+const exec = promisify(execFile);
 const BUDGET = 'ui://budget-allocator/mcp-app.html';
 const MIME = 'text/html;profile=mcp-app';
 const ERAS = ['legacy', 'modern'] as const;
@@ -128,7 +132,7 @@ describe.each(ERAS)('on the endpoint of all servers, for a %s client', (era) => 
     expect((await host.read(uri)).contents?.[0]?.text).toBe('<p>unlisted</p>');
   });
 
-  test('the page that a tool names is one that is listed, with the same policy for its contents', async () => {
+  test('the page that a tool names is listed and read by that name, with its policy unchanged', async () => {
     const meta = { ui: { csp: { connectDomains: ['https://api.example.com'] }, domain: 'x.example.com' } };
     const { upstream } = await appFixture(
       [{ uri: 'ui://app/page', text: '<p>a</p>', meta }],
@@ -141,6 +145,7 @@ describe.each(ERAS)('on the endpoint of all servers, for a %s client', (era) => 
     const pages = (await host.tools()).flatMap(({ _meta }) => _meta?.ui?.resourceUri ?? []);
     expect(pages).toHaveLength(3);
     expect([...listed.keys()].sort()).toEqual(pages.sort());
+    for (const page of pages) expect((await host.read(page)).contents?.[0]?.uri).toBe(page);
     expect(listed.get('ui://a+/app/page')?._meta).toEqual(meta);
     expect((await host.read('ui://a+/app/page')).contents?.[0]?._meta).toEqual(meta);
   });
@@ -232,4 +237,38 @@ test('clients without a browser do not see tools of pages either', async () => {
   expect(error?.code).toBe(-32602);
   const { result } = await answerTo(gateway.url, 'tools/list');
   expect((result?.['tools'] as { name: string }[]).map(({ name }) => name)).toEqual(['mon__get-system-info']);
+});
+
+test.each(ERAS)('the inspector finds the page of each app, as a %s client', async (era) => {
+  const apps = { budget: 'budget-allocator', dbg: 'debug', mon: 'system-monitor' };
+  const servers = Object.entries(apps).map(([name, app]) => appServer(name, app));
+  const gateway = await startForHost(origin, { servers });
+  const folder = await tempDir();
+  const { node, main } = await installInspector();
+  for (const [name, page] of [
+    ['budget__get-budget-data', 'ui://budget+/budget-allocator/mcp-app.html'],
+    ['dbg__debug-tool', 'ui://dbg+/debug-tool/mcp-app.html'],
+    ['mon__get-system-info', 'ui://mon+/system-monitor/mcp-app.html'],
+  ] as const) {
+    const target = [main, '--cli', gateway.url, '--transport', 'http', '--protocol-era', era];
+    const { stdout } = await exec(
+      node,
+      [...target, '--method', 'tools/call', '--app-info', '--tool-name', name],
+      {
+        cwd: folder,
+        env: {
+          ...process.env,
+          MCP_CATALOG_PATH: join(folder, 'mcp.json'),
+          MCP_CLIENT_CONFIG_PATH: join(folder, 'client.json'),
+        },
+        maxBuffer: 1 << 26,
+      },
+    );
+    expect(JSON.parse(stdout)).toEqual({
+      hasApp: true,
+      toolName: name,
+      resourceUri: page,
+      resourceMimeType: MIME,
+    });
+  }
 });
