@@ -68,6 +68,8 @@ export class Segment {
   /** Whether another server may list some of the same names. */
   readonly contested: boolean;
   readonly definitions: readonly Definition[];
+  /** Names that it leaves out, because other servers have them or the list does not show them. */
+  readonly taken: ReadonlySet<string> | undefined;
   readonly #form: Form;
   readonly #used: ((bytes: RenderedBytes) => void) | undefined;
   readonly #targets = new Map<string, Target>();
@@ -81,6 +83,7 @@ export class Segment {
     this.link = link;
     this.kind = kind;
     this.definitions = definitions;
+    this.taken = taken;
     this.#form = form;
     this.#used = used;
     const { server } = link;
@@ -133,6 +136,12 @@ export class Segment {
       definition,
       stats: undefined,
     };
+  }
+
+  /** One definition as the list shows it; undefined: the list does not have it. */
+  bytesFor(name: string, era: Era): Buffer | undefined {
+    const definition = this.names.get(name);
+    return definition && this.#bytesOf(name, definition, eraPatches(definition, era));
   }
 
   /** The number of cached bytes. */
@@ -269,7 +278,7 @@ export class Segments {
     return segment;
   }
 
-  /** The same segment without the names in `taken`, which other servers have already. A URI gets its qualified form instead. */
+  /** The same segment without the names in `taken`, which other servers have already or the list does not show. A URI gets its qualified form instead. */
   without(segment: Segment, taken: ReadonlySet<string>): Segment {
     const { link, kind, definitions } = segment;
     const nameLength = this.#nameLength();

@@ -58,6 +58,11 @@ interface Assembly {
   readonly lists: Partial<Record<Era, ListBytes>>;
 }
 
+/** A part of a list that can be rendered. */
+export type Listed = Pick<Segment, 'isFiltered' | 'isRendered' | 'render' | 'step'> & {
+  readonly names: { readonly size: number };
+};
+
 /** A view that is assembled from segments, again after each change of the registry. */
 export abstract class SegmentedView implements View {
   protected readonly registry: Registry;
@@ -101,10 +106,16 @@ export abstract class SegmentedView implements View {
     return assembly;
   }
 
+  /** What a list shows, in order; a view with search leaves tools out. */
+  protected listed(kind: ListKind): readonly Listed[] {
+    return this.assembly(kind).segments;
+  }
+
   list(kind: ListKind, era: Era): ListBytes {
-    const { segments, lists } = this.assembly(kind);
+    const { lists } = this.assembly(kind);
     const known = lists[era];
     if (known) return known;
+    const segments = this.listed(kind);
     const list = listOf(
       kind,
       segments.map((segment) => segment.render(era)),
@@ -120,8 +131,7 @@ export abstract class SegmentedView implements View {
 
   prepare(kind: ListKind, era: Era): Promise<void> | undefined {
     let count = 0;
-    for (const segment of this.assembly(kind).segments)
-      if (!segment.isRendered(era)) count += segment.names.size;
+    for (const segment of this.listed(kind)) if (!segment.isRendered(era)) count += segment.names.size;
     return count > FEW ? this.#prepare(kind, era) : undefined;
   }
 
@@ -129,7 +139,7 @@ export abstract class SegmentedView implements View {
     // Names were resolved in this turn already.
     await new Promise(setImmediate);
     let until = performance.now() + TURN_MS;
-    for (const segment of this.assembly(kind).segments)
+    for (const segment of this.listed(kind))
       while (!segment.isRendered(era)) {
         segment.step(era);
         if (performance.now() < until) continue;

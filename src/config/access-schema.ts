@@ -1,6 +1,7 @@
 /** The schema of the keys that decide who may do what: identities, policy, limits, the audit log, and how the port is protected. */
 import { z } from 'zod';
 import { atLeast, flag, now, positive, restart, words } from './keys.js';
+import { search } from './search.js';
 
 const name = z.string().min(1).max(128);
 const list = () => z.array(z.string());
@@ -233,12 +234,13 @@ export const profiles = z
       name: z.string().regex(/^[A-Za-z0-9._-]{1,64}$/, 'must be 1 to 64 of A-Z a-z 0-9 . _ -'),
       allow: z.array(strict(target)).optional(),
       overrides: z.record(z.string(), override).default({}),
+      search,
     }),
   )
   .default([])
   .meta(
     now(
-      'Selections of servers and tools with an endpoint of their own, `/profiles/<name>/mcp`: `{name, allow: [targets], overrides: {<server>__<tool>: {name, title, description}}}`.',
+      'Selections of servers and tools with an endpoint of their own, `/profiles/<name>/mcp`: `{name, allow: [targets], overrides: {<server>__<tool>: {name, title, description}}, search: off | on | {always: [globs], limit: 5}}`.',
     ),
   );
 

@@ -13,6 +13,7 @@ import { loginOf } from './login.js';
 import { ConfigError, Findings, type Path } from './problems.js';
 import { defaultState } from './paths.js';
 import { FILE_BYTES, readBounded } from './read.js';
+import { searchOf } from './search.js';
 import type { FileValues } from './schema.js';
 import { withoutNulls } from './shape.js';
 import { parseText } from './syntax.js';
@@ -325,8 +326,9 @@ export function policyOf({ policy }: FileValues, findings: Findings): PolicyConf
 
 export function profilesOf(file: FileValues, findings: Findings): Config['profiles'] {
   uniqueNames(file.profiles, ['profiles'], findings);
-  return file.profiles.map(({ allow, ...profile }, index) => ({
+  return file.profiles.map(({ allow, search, ...profile }, index) => ({
     ...profile,
+    search: searchOf(search),
     allow: allow?.map((each, i) => targetOf(each, ['profiles', index, 'allow', i], findings)),
   }));
 }

@@ -2,6 +2,7 @@ import type { z } from 'zod';
 import type { keyEntry, override, who } from './access-schema.js';
 import type { ConfigProblem } from './problems.js';
 import type { FileValues, ServerValues, TRANSPORT_KEYS } from './schema.js';
+import type { SearchConfig } from './search.js';
 import type { Present } from './shape.js';
 
 type ReadonlyDeep<T> = T extends readonly (infer E)[]
@@ -161,6 +162,8 @@ export interface ProfileConfig {
   readonly allow: readonly TargetConfig[] | undefined;
   /** By `<server>__<tool>`. */
   readonly overrides: Readonly<Record<string, OverrideConfig>>;
+  /** undefined: its tools are listed. */
+  readonly search: SearchConfig | undefined;
 }
 
 export interface LimitRule extends Omit<File['limits']['rules'][number], 'who' | 'burst' | 'concurrent'> {

@@ -1,6 +1,8 @@
 /** What the configuration says about who may see and use what, compiled. A reload makes a new one, unless nothing changed. */
 import { isDeepStrictEqual } from 'node:util';
+import type { SearchConfig } from '../config/search.js';
 import type { Config, OverrideConfig } from '../config/types.js';
+import { compileGlobs, type Glob } from '../lib/glob.js';
 import type { Rules } from '../protocol/ports.js';
 import { createPolicy, rulesOfProfile, type Policy } from './rules.js';
 
@@ -12,6 +14,8 @@ export interface Profile {
   readonly rules: Rules | undefined;
   /** Those of the servers, with those of the profile over them. */
   readonly overrides: Overrides;
+  /** undefined: its tools are listed. `always`: whether a tool is listed all the same, by its name in the profile. */
+  readonly search?: (Omit<SearchConfig, 'always'> & { readonly always: Glob }) | undefined;
 }
 
 type Source = Pick<Config, 'policy' | 'profiles'> & {
@@ -49,11 +53,12 @@ export function createAccess(config: Config, old?: Access): Access {
     policy: policy && createPolicy(policy),
     sets: policy?.sets ?? 1,
     profiles: new Map(
-      profiles.map(({ name, allow, overrides }) => [
+      profiles.map(({ name, allow, overrides, search }) => [
         name,
         {
           rules: allow && rulesOfProfile(name, allow),
           overrides: withOwn(ofServers, overrides),
+          search: search && { ...search, always: compileGlobs(search.always) },
         },
       ]),
     ),

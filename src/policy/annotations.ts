@@ -21,6 +21,11 @@ export function annotationsOf(definition: Definition): Readonly<Record<string, b
   return found;
 }
 
+/** Whether a tool declares that it changes nothing. */
+export function isReadOnly(definition: Definition): boolean {
+  return annotationsOf(definition)['readOnlyHint'] === true;
+}
+
 function readFrom({ bytes: own, trusted }: Definition): Readonly<Record<string, boolean>> {
   const bytes = trusted ?? own;
   const at = find(membersOf(bytes), 'annotations');

@@ -7,6 +7,7 @@ import type { Patch } from '../wire/splice.js';
 import type { Message } from './message.js';
 import type { PassedValues, Principal } from './principal.js';
 import type { Era } from './revisions.js';
+import type { Finder } from './finder.js';
 import type { Definition, ListKind, Lists } from './lists.js';
 import type { NameKind, Verdict } from './rules.js';
 import type { Cause, Notice, Question, Refusal, Sink } from './sink.js';
@@ -319,6 +320,8 @@ export interface ListBytes {
 
 /** What a caller may see and use of a route. Nothing else leads to a server. */
 export interface View {
+  /** Finds the tools that the view does not list; undefined: it lists all. */
+  readonly finder?: Finder;
   /** undefined: nothing to wait for. Else resolves when the server of `name`, or all servers, had a first chance to connect. */
   ready(
     name: { readonly kind: NameKind; readonly name: string } | undefined,

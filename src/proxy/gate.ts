@@ -29,6 +29,7 @@ import { initialize, type InitializeDeps } from './methods/initialize.js';
 import { list } from './methods/lists.js';
 import { namedBy, namedByRef } from './methods/named.js';
 import { relay, type RelayDeps } from './methods/relay.js';
+import { callTool, type WrapOf } from './methods/search.js';
 import { getSkill, listSkills, readDirectory } from './methods/skills.js';
 import { setLevel, subscribe } from './methods/subscriptions.js';
 import { passOn, tellUnknown } from './methods/unknown.js';
@@ -168,6 +169,9 @@ export function createGate(deps: GateDeps): Gate {
 
   const modern = createModern(deps);
 
+  /** The wrap of a call that asks for a task. */
+  const taskOf: WrapOf = (incoming) => find(incoming.message.params, 'task') && deps.tasks.created(incoming);
+
   function dispatch(incoming: Incoming, found: FoundSession): Handled {
     const { origin, message } = incoming;
     const token = message.meta.length > 0 ? find(message.meta, 'progressToken') : undefined;
@@ -208,10 +212,8 @@ export function createGate(deps: GateDeps): Gate {
       return ACCEPTED;
     }
     switch (method) {
-      case 'tools/call': {
-        const wrap = find(message.params, 'task') && deps.tasks.created(incoming);
-        return relay(deps, incoming, namedBy(message, 'name', 'tool'), wrap);
-      }
+      case 'tools/call':
+        return callTool(deps, incoming, taskOf);
       case 'tasks/get':
       case 'tasks/cancel':
       case 'tasks/result':

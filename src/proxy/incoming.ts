@@ -55,12 +55,15 @@ export class Incoming implements EndedCall, Slotted {
   /** What it is under way as, if it has no session. */
   exchange: Exchange | undefined;
   readonly origin: Origin;
-  readonly message: Message;
+  /** A call of `call_tool` becomes the call that it asks for: see `become`. */
+  message: Message;
   /** Gets the answer, if the request becomes an exchange. */
   readonly sink: Sink;
   /** undefined: nobody asks for them. */
   readonly details: Details | undefined;
   session: Session | undefined;
+  /** It is a call that `call_tool` asked for: the client does not know the definition. `reads`: only a read-only tool may be called. */
+  found: { readonly reads: boolean } | undefined;
   /** Set once the target is known. */
   target: Target | undefined;
   /** Whether it was sent to its server. */
@@ -93,6 +96,13 @@ export class Incoming implements EndedCall, Slotted {
     this.#caller = caller;
     this.session = session;
     if (this.details) this.details.revision = caller.revision;
+  }
+
+  /** Becomes another request with the same id. */
+  become(message: Message, found: { readonly reads: boolean }): void {
+    this.message = message;
+    this.found = found;
+    if (this.details) this.details.message = message;
   }
 
   get caller(): Caller {

@@ -15,6 +15,7 @@ import { discover, list, type ListDeps } from './methods/lists.js';
 import { listen, type ListenDeps } from './methods/listen.js';
 import { namedBy, namedByRef } from './methods/named.js';
 import { relay } from './methods/relay.js';
+import { callTool, type WrapOf } from './methods/search.js';
 import { getSkill, listSkills, readDirectory } from './methods/skills.js';
 import { aboutTask, type TasksMethodDeps } from './methods/tasks.js';
 import { passOn, tellUnknown } from './methods/unknown.js';
@@ -33,6 +34,8 @@ const KIND_OF: ReadonlyMap<string, ListKind> = new Map(LIST_KINDS.map((kind) => 
 
 export function createModern(deps: ModernDeps): (incoming: Incoming) => Handled {
   const { views } = deps;
+  /** The wrap of a call, which may become a task. */
+  const taskOf: WrapOf = (incoming) => deps.tasks.made(incoming);
 
   return (incoming) => {
     const { origin, message } = incoming;
@@ -82,7 +85,7 @@ export function createModern(deps: ModernDeps): (incoming: Incoming) => Handled 
       case 'subscriptions/listen':
         return listen(deps, incoming);
       case 'tools/call':
-        return relay(deps, incoming, namedBy(message, 'name', 'tool'), deps.tasks.made(incoming));
+        return callTool(deps, incoming, taskOf);
       case 'tasks/get':
       case 'tasks/update':
       case 'tasks/cancel':

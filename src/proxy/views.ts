@@ -10,6 +10,7 @@ import { Pinned, type Pins } from '../catalog/pins.js';
 import { Restricted } from '../catalog/restrict.js';
 import { LoginTools } from '../catalog/login-tools.js';
 import { MergedView } from '../catalog/merged-view.js';
+import { SearchIndexes, SearchView, type Search } from '../catalog/search-view.js';
 import { SingleView } from '../catalog/single-view.js';
 import { modernCapabilities } from '../bridge/capabilities.js';
 import type { Caller, NameKind, Principal, Target, View } from '../protocol/ports.js';
@@ -75,7 +76,9 @@ export interface Views {
 export function createViews({ catalogs, full, own, ofUser, hasLoginTool, access, pins }: ViewsDeps): Views {
   const fullKey = capabilityKey(full);
   const classes = new Map<string, Registry>();
-  const made = new WeakMap<Registry, Map<string | undefined, View>>();
+  /** By the server of the route, or by how the profile searches. */
+  const made = new WeakMap<Registry, Map<string | Search | undefined, View>>();
+  const indexes = new SearchIndexes();
   /** The registry that a view is made from, before any rule; and the view without the rules of the policy. */
   const origins = new WeakMap<View, { readonly root: Registry; readonly bare: View | undefined }>();
   /** Filters by the registry below and what they are for, as long as the same access is in force. */
@@ -161,22 +164,35 @@ export function createViews({ catalogs, full, own, ofUser, hasLoginTool, access,
     const shown = hasLoginTool
       ? filtered(registry, LOGIN, () => new LoginTools(registry, hasLoginTool))
       : registry;
-    const view = on(shown, route.server, apps);
+    const search =
+      route.profile === undefined ? undefined : filters.access.profiles.get(route.profile)?.search;
+    const view = on(shown, route.server ?? search, apps);
     if (!origins.has(view))
       origins.set(view, { root, bare: registry === whole ? undefined : on(whole, route.server, apps) });
     return view;
   }
 
-  function on(registry: Registry, server: string | undefined, apps: boolean): View {
+  /** `of`: the server of a route, or how its profile searches; undefined: it lists all of all servers. */
+  function on(registry: Registry, of: string | Search | undefined, apps: boolean): View {
     let views = made.get(registry);
-    if (!views) made.set(registry, (views = new Map<string | undefined, View>()));
-    let view = views.get(server);
+    if (!views) made.set(registry, (views = new Map<string | Search | undefined, View>()));
+    let view = views.get(of);
     if (view) return view;
-    // Drop the views of removed servers.
-    for (const name of views.keys()) if (name !== undefined && !registry.get(name)) views.delete(name);
-    view = server === undefined ? new MergedView(registry, { apps }) : new SingleView(registry, server);
-    views.set(server, view);
+    // Drop the views of removed servers, and of searches that a reload has replaced.
+    for (const key of views.keys()) if (key !== undefined && !isCurrent(registry, key)) views.delete(key);
+    view =
+      of === undefined
+        ? new MergedView(registry, { apps })
+        : typeof of === 'string'
+          ? new SingleView(registry, of)
+          : new SearchView(registry, of, { apps, indexes });
+    views.set(of, view);
     return view;
+  }
+
+  function isCurrent(registry: Registry, key: string | Search): boolean {
+    if (typeof key === 'string') return registry.get(key) !== undefined;
+    return [...filters.access.profiles.values()].some(({ search }) => search === key);
   }
 
   return {

@@ -79,6 +79,7 @@ describe('the package', () => {
     expect(Object.keys(dependencies).sort()).toEqual([
       '@bufbuild/cel',
       '@bufbuild/re2',
+      '@cfworker/json-schema',
       '@clack/prompts',
       '@stricli/core',
       'cross-spawn',

@@ -2,6 +2,7 @@
 import { GatewayError, needsLogin } from '../../errors.js';
 import { within } from '../../lib/within.js';
 import type { LoginRetry } from '../../bridge/index.js';
+import { isReadOnly } from '../../policy/annotations.js';
 import { isLoginTool, LOGIN_TOOL } from '../../catalog/login-tools.js';
 import type { Budget } from '../../lib/budget.js';
 import type { ParamHeader } from '../../protocol/lists.js';
@@ -155,19 +156,24 @@ function convertingSink({ runtime, budget, boundary }: RelayDeps, incoming: Inco
 /** undefined: both sides are legacy. */
 function crossingOf(
   { bridge }: RelayDeps,
-  { caller, origin, message }: Incoming,
+  { caller, origin, message, found }: Incoming,
   { name }: Named,
   { link, definition }: Target,
 ): CallCrossing | GatewayError | undefined {
+  // Its server may have changed it while the call waited.
+  if (found?.reads === true && !(definition && isReadOnly(definition)))
+    return new GatewayError('invalid_params', `the tool '${name.slice(0, 256)}' is not read-only any more`);
   if (caller.era === 'legacy')
     return link.era === 'legacy' ? undefined : { name, foreign: [], resume: undefined };
   const mirrored = definition?.tool?.headers ?? [];
   const { headers } = origin;
+  // Who calls a tool through `call_tool` may not know its headers: the bridge makes them.
   const wrong =
-    headers &&
-    checkParamHeaders(mirrored, message.body, find(message.params, 'arguments'), (header) =>
-      headerText(headers[header]),
-    );
+    found || !headers
+      ? undefined
+      : checkParamHeaders(mirrored, message.body, find(message.params, 'arguments'), (header) =>
+          headerText(headers[header]),
+        );
   if (wrong !== undefined) return new GatewayError('header_mismatch', wrong);
   const resume = bridge.claim({ message, caller, route: origin.route.key, name }, link.era);
   if (resume instanceof GatewayError) return resume;
