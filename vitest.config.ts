@@ -6,6 +6,7 @@ import { CHROMIUM } from './test/helpers/chromium.js';
 const LONG = [
   'conformance/eras/eras',
   'integration/downstream-stdio',
+  'integration/apps',
   'integration/access-matrix',
   'integration/tasks-legacy',
   'integration/compatibility',
@@ -27,7 +28,7 @@ class LongestFirst extends BaseSequencer {
 
 if (CHROMIUM === undefined) {
   const text =
-    'no Chromium found, so the tests of the console and of clients that sign in do not run: install chromium, or set CHROMIUM to its path';
+    'no Chromium found, so the tests of the console, of apps and of clients that sign in do not run: install chromium, or set CHROMIUM to its path';
   if (process.env['MCPSTEAD_NEEDS_CHROMIUM']) throw new Error(text);
   console.error(text);
 }
@@ -36,7 +37,9 @@ export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
     exclude:
-      CHROMIUM === undefined ? ['test/console/**', 'test/integration/sign-in-{browser,clients}.test.ts'] : [],
+      CHROMIUM === undefined
+        ? ['test/console/**', 'test/integration/{apps,sign-in-browser,sign-in-clients}.test.ts']
+        : [],
     globalSetup: ['test/helpers/wire-global.ts'],
     setupFiles: ['test/helpers/wire-setup.ts'],
     // A safety net. No test measures time, so a busy machine only makes them slower.
