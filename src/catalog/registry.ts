@@ -10,6 +10,8 @@ export interface CatalogOptions {
   nameLength(): number;
   /** startup.wait_ms; a reload may change it. */
   waitMs(): number;
+  /** What the configuration says that a server is for; undefined: nothing. */
+  describe?(server: string): string | undefined;
   readonly serverInfo: { readonly name: string; readonly version: string };
   /** Monotonic time in milliseconds. */
   readonly now: () => number;

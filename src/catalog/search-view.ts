@@ -183,8 +183,10 @@ export class SearchView extends MergedView implements Finder {
     return index;
   }
 
-  /** What a server says about itself (2025-11-25, schema, Implementation). */
+  /** What the configuration says about a server, or else what it says about itself (2025-11-25, schema, Implementation). */
   #describe(server: string): string | undefined {
+    const configured = this.registry.options.describe?.(server);
+    if (configured !== undefined) return configured;
     const peer = this.registry.peerOf(server);
     const info = peer && readObject(peer.serverInfo);
     return info && textOf(info['description']);

@@ -31,6 +31,10 @@ export abstract class PassThroughSink implements Sink {
     this.sink.withdraw?.(question);
   }
 
+  retryIn(ms: number): void {
+    this.sink.retryIn?.(ms);
+  }
+
   start(head: AnswerHead): void {
     this.sink.start(head);
   }

@@ -96,10 +96,6 @@ export class Details extends PassThroughSink implements CallDetails {
     return super.ask(question);
   }
 
-  retryIn(ms: number): void {
-    this.sink.retryIn?.(ms);
-  }
-
   override start(head: AnswerHead): void {
     this.rpcCode = head.code;
     this.began = performance.now();

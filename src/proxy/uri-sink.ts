@@ -34,10 +34,6 @@ export class UriSink extends PassThroughSink {
     this.#marks = marks;
   }
 
-  retryIn(ms: number): void {
-    this.sink.retryIn?.(ms);
-  }
-
   override start(head: AnswerHead): void {
     this.#value = head.value;
     if (head.bytes === undefined && !isBuffered(head)) this.sink.start(head);
