@@ -1,12 +1,13 @@
 // `npm run conformance`: the official suites through `/servers/<name>/mcp` of a gateway, with servers on the SDKs of three
 // languages and with the fixtures behind it, its client scenarios with a gateway in the middle, and its scenarios for
-// authorization servers against a gateway that signs people in. Writes
+// authorization servers against a gateway that signs people in, and those for servers with skills. Writes
 // docs/conformance.md and fails unless every scenario is clean: every check a success, no failure, no warning; with the
 // servers on SDKs, or else exactly what the same server gives straight.
 //
-//   node scripts/conformance.mjs [--auth | --sign-in] [--keep DIR]
+//   node scripts/conformance.mjs [--auth | --sign-in | --skills] [--keep DIR]
 //     --auth        the client scenarios with authorization alone, and their section of the report
 //     --sign-in     the scenarios for authorization servers alone, and their section
+//     --skills      the scenarios for servers with skills alone, and their section
 //     --keep DIR    DIR gets what the suites and the servers wrote
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -14,8 +15,15 @@ import { join, resolve } from 'node:path';
 import { format, resolveConfig } from 'prettier';
 import { runAuthorizationServer } from './conformance/authorization-server.mjs';
 import { runFixtures } from './conformance/fixtures.mjs';
-import { authReportOf, reportOf, signInReportOf, withSection } from './conformance/report.mjs';
+import {
+  authReportOf,
+  reportOf,
+  signInReportOf,
+  skillsReportOf,
+  withSection,
+} from './conformance/report.mjs';
 import { runSdks } from './conformance/sdks.mjs';
+import { runSkills } from './conformance/skills.mjs';
 import { at, LEGACY, MODERN, runAuthScenarios, runClientScenarios } from './conformance/suites.mjs';
 import { prepareToolchains } from './conformance/toolchains.mjs';
 
@@ -27,16 +35,17 @@ mkdirSync(folder, { recursive: true });
 
 async function runAll() {
   const toolchains = await prepareToolchains();
-  const [sdks, fixtures, modern, legacy, auth, signIn] = await Promise.all([
+  const [sdks, fixtures, modern, legacy, auth, signIn, skills] = await Promise.all([
     runSdks(toolchains, folder),
     runFixtures(folder),
     runClientScenarios(MODERN, folder),
     runClientScenarios(LEGACY, folder),
     runAuthScenarios(folder),
     runAuthorizationServer(folder),
+    runSkills(folder),
   ]);
   const clients = { [MODERN]: modern, [LEGACY]: legacy };
-  return reportOf({ sdks, fixtures, clients, auth, signIn });
+  return reportOf({ sdks, fixtures, clients, auth, signIn, skills });
 }
 
 /** Runs a part, and puts its section in the place of the one in the report. */
@@ -48,6 +57,7 @@ async function runPart(run, report) {
 function runAsked() {
   if (process.argv.includes('--auth')) return runPart(runAuthScenarios, authReportOf);
   if (process.argv.includes('--sign-in')) return runPart(runAuthorizationServer, signInReportOf);
+  if (process.argv.includes('--skills')) return runPart(runSkills, skillsReportOf);
   return runAll();
 }
 

@@ -70,7 +70,7 @@ export async function startServer({ command, args, url }, log) {
   return { url: await Promise.race([listening(), gone]), stop: () => child.kill() };
 }
 
-/** A gateway with these servers: {urlOf, close}. What is not connected by then fails in its scenarios. */
+/** A gateway with these servers: {url, urlOf, close}. What is not connected by then fails in its scenarios. */
 export async function startGateway(servers, log, config = {}) {
   const lines = createWriteStream(log);
   const line = (level) => (message, fields) =>
@@ -82,6 +82,7 @@ export async function startGateway(servers, log, config = {}) {
   for (const end = Date.now() + CONNECT_LIMIT_MS; missing().length > 0 && Date.now() < end;) await pause(50);
   for (const { name, last_error: error } of missing()) console.error(`${name} is not connected: ${error}`);
   return {
+    url: `http://127.0.0.1:${port}/mcp`,
     urlOf: (name) => `http://127.0.0.1:${port}/servers/${name}/mcp`,
     async close() {
       await gateway.close();

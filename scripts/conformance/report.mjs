@@ -157,6 +157,31 @@ ${scenarioTable(scenarios, columns)}
   return { text, counts: [['sign-in at the gateway', count]], problems: problemsOf('sign-in', columns) };
 }
 
+/** {text, counts, problems} of the scenarios for servers with skills: a section of the report. */
+export function skillsReportOf(found) {
+  const revisions = [MODERN, LEGACY];
+  const all = revisions.flatMap((revision) => found[revision]);
+  const scenarios = [...all[0].found.keys()];
+  const count = countOf(scenarios, all);
+  const rows = scenarios.flatMap((scenario) =>
+    revisions.map((revision) => [
+      scenario,
+      revision,
+      ...found[revision].map((column) => cellOf(column.found.get(scenario))),
+    ]),
+  );
+  const text = `## Servers with skills
+
+The scenarios of suite ${versionOf(NEW)} for SEP-2640 against \`test/fixtures/servers/skills.mjs\`, a server of both eras with real files:
+${count}. The second server has the same skills, and reads no directories: the gateway does. There the warning
+\`sep-2640-names-should-be-unique\` does not count, as each server has each name once. \`npm run conformance -- --skills\` runs these alone.
+
+${tableOf(['scenario', 'client', ...found[MODERN].map(({ title }) => title)], rows)}
+`;
+  const problems = revisions.flatMap((revision) => problemsOf(`skills, ${revision}`, found[revision]));
+  return { text, counts: [['servers with skills', count]], problems };
+}
+
 /** The report with another text of one of its sections. */
 export function withSection(report, section) {
   const start = report.indexOf(section.slice(0, section.indexOf('\n')));
@@ -165,11 +190,12 @@ export function withSection(report, section) {
   return report.slice(0, start) + section + (next < 0 ? '' : report.slice(next));
 }
 
-/** {text, counts, problems} of {sdks, fixtures, clients, auth, signIn}. */
-export function reportOf({ sdks, fixtures, clients, auth, signIn }) {
+/** {text, counts, problems} of {sdks, fixtures, clients, auth, signIn, skills}. */
+export function reportOf({ sdks, fixtures, clients, auth, signIn, skills }) {
   const { modern, legacy, oldest } = fixtures;
   const logins = authReportOf(auth);
   const signIns = signInReportOf(signIn);
+  const skilled = skillsReportOf(skills);
   const old = [...oldest[0].found.keys()];
   const sdksOf = (revision) => sdks.filter((row) => row.revision === revision);
   const client = (revision) => {
@@ -187,6 +213,7 @@ export function reportOf({ sdks, fixtures, clients, auth, signIn }) {
     ),
     ...logins.problems,
     ...signIns.problems,
+    ...skilled.problems,
   ];
   const sdkCount = (revision, names) => {
     const ways = sdksOf(revision).flatMap(({ http, stdio, straight }) =>
@@ -213,6 +240,7 @@ export function reportOf({ sdks, fixtures, clients, auth, signIn }) {
     ...[MODERN, LEGACY].map((revision) => [`clients of ${revision}`, client(revision).count]),
     ...logins.counts,
     ...signIns.counts,
+    ...skilled.counts,
   ];
   const text = `# Conformance
 
@@ -267,6 +295,7 @@ The same with an SDK v1 client: ${client(LEGACY).count}.
 ${client(LEGACY).table}
 
 ${logins.text}
-${signIns.text}${problems.length > 0 ? `\n## Not clean\n\n${problems.join('\n')}\n` : ''}`;
+${signIns.text}
+${skilled.text}${problems.length > 0 ? `\n## Not clean\n\n${problems.join('\n')}\n` : ''}`;
   return { text, counts, problems };
 }
