@@ -151,6 +151,7 @@ export class GatewayCore {
     this.#catalog = new Catalog({
       nameLength: () => limits().name_length,
       waitMs: () => this.#config.startup.wait_ms,
+      describe: (server) => this.#config.servers.find(({ name }) => name === server)?.description,
       serverInfo: { name: 'mcpstead', version: deps.build.version },
       now,
     });

@@ -166,10 +166,6 @@ class TracedSink extends PassThroughSink {
     this.#over = over;
   }
 
-  retryIn(ms: number): void {
-    this.sink.retryIn?.(ms);
-  }
-
   override start(head: AnswerHead): void {
     this.#code = head.code;
     super.start(head);
