@@ -43,15 +43,20 @@ export function soleOf(
   return shown.length === 1 ? shown[0] : undefined;
 }
 
-/** Tools that pages may call, by their own names, of servers that show apps. */
+/**
+ * Tools that pages may call, of servers that show apps: by the names that the servers gave them, which pages have in their code, and by those
+ * that the configuration gave them instead, if the server has no tool of that name.
+ */
 export class BareTools {
   readonly #index = new Indexed(([tools = []]) => {
     const index = new Map<string, Bearer[]>();
     for (const { link, names, unlisted } of tools) {
       if (!link.schemes.includes('ui')) continue;
       const ties = [...unlisted].filter(([, { bare }]) => bare === 'tied');
-      for (const [shown, definition] of [...names, ...ties])
-        if (isForPages(definition)) put(index, definition.shown ?? definition.key, { link, shown });
+      const callable = [...names, ...ties].filter(([, definition]) => isForPages(definition));
+      for (const [shown, { key }] of callable) put(index, key, { link, shown });
+      for (const [shown, definition] of callable)
+        if (definition.shown !== undefined) put(index, definition.shown, { link, shown });
     }
     return index;
   });
