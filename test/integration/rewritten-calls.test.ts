@@ -215,7 +215,7 @@ describe.each(CASES)('a %s client, a %s server: a tool of a page, called %s', (c
       const taskId = result?.['taskId'];
       answer = await until(async () => {
         const state = (await answerTo(url, 'tasks/get', { taskId }, able)).result;
-        return state?.['status'] === 'completed' && (state);
+        return state?.['status'] === 'completed' && state;
       }, 'the end of the task');
     }
     expect(JSON.parse(textOf(answer))).toEqual(args);
