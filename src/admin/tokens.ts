@@ -5,7 +5,8 @@ import { objectOf, readJson, textOf } from '../wire/json.js';
 
 /** How long a step may hold the event loop. */
 const TURN_MS = 4;
-/** A longer text is estimated by its length: reading it would hold the event loop. */
+/** A longer definition, or text of one, is estimated by its length: reading it would hold the event loop. */
+const LONG_BYTES = 262_144;
 const LONG_CHARS = 16_384;
 const CHARS_A_TOKEN = 4;
 
@@ -53,9 +54,11 @@ async function count(list: readonly Definition[]): Promise<TokenCounts> {
 
 /** Of name, description and schema: what clients give to a model. */
 function estimate(bytes: Buffer): number {
-  if (bytes.length > LONG_CHARS) return Math.ceil(bytes.length / CHARS_A_TOKEN);
-  const tool = objectOf(readJson(bytes));
-  if (!tool) return Math.ceil(bytes.length / CHARS_A_TOKEN);
+  const tool = bytes.length > LONG_BYTES ? undefined : objectOf(readJson(bytes));
+  if (!tool) return byLength(bytes);
   const texts = [textOf(tool['name']), textOf(tool['description']), JSON.stringify(tool['inputSchema'])];
-  return estimateTokenCount(texts.filter((text) => text !== undefined).join('\n'));
+  const read = texts.filter((text) => text !== undefined).join('\n');
+  return read.length > LONG_CHARS ? byLength(read) : estimateTokenCount(read);
 }
+
+const byLength = ({ length }: Buffer | string): number => Math.ceil(length / CHARS_A_TOKEN);
