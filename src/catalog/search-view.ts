@@ -12,7 +12,7 @@ import type { Rendered } from './render.js';
 import { SearchIndex, serverTerms, type Searchable } from './search-index.js';
 import { OWN_TOOLS, searchTools } from './search-tools.js';
 import type { Segment } from './segment.js';
-import { pairsOf, similarity } from './similar.js';
+import { mostSimilar } from './similar.js';
 import type { Listed } from './view.js';
 
 /** How long an index is built before other work gets a turn. */
@@ -212,15 +212,11 @@ export class SearchView extends MergedView implements Finder {
   }
 
   nearest(name: string): readonly string[] {
-    const wanted = pairsOf(name);
-    const found: { name: string; score: number }[] = [];
-    for (const { names } of this.assembly('tools').segments)
-      for (const each of names.keys()) {
-        const score = similarity(wanted, each);
-        if (score > 0) found.push({ name: each, score });
-      }
-    found.sort((a, b) => b.score - a.score || (a.name < b.name ? -1 : 1));
-    return found.slice(0, NEAREST).map((each) => each.name);
+    return mostSimilar(name, this.#names(), NEAREST);
+  }
+
+  *#names(): Iterable<string> {
+    for (const { names } of this.assembly('tools').segments) yield* names.keys();
   }
 
   counts(): readonly { readonly server: string; readonly tools: number }[] {

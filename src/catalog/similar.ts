@@ -32,6 +32,25 @@ export function similarity({ has, count }: Pairs, name: string): number {
   return Math.max(dice(common, count, text.length - 1), dice(ofOwn, count, text.length - own - 1));
 }
 
+/**
+ * The `count` names that are most like `name`, the most similar first, ties by name; fewer if others have nothing in common with it.
+ * It sorts no more than it returns: to sort the names of a large list would hold the event loop for longer than to compare them.
+ */
+export function mostSimilar(name: string, names: Iterable<string>, count: number): string[] {
+  const wanted = pairsOf(name);
+  const best: { readonly name: string; readonly score: number }[] = [];
+  for (const each of names) {
+    const score = similarity(wanted, each);
+    if (score === 0) continue;
+    const last = best.length < count ? undefined : best.at(-1);
+    if (last && (score < last.score || (score === last.score && each >= last.name))) continue;
+    best.push({ name: each, score });
+    best.sort((a, b) => b.score - a.score || (a.name < b.name ? -1 : 1));
+    best.length = Math.min(best.length, count);
+  }
+  return best.map((one) => one.name);
+}
+
 function pairAt(text: string, i: number): number {
   return text.charCodeAt(i) * 65_536 + text.charCodeAt(i + 1);
 }

@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { SearchIndex, serverTerms, wordsOf, type Searchable } from '../../src/catalog/search-index.js';
-import { pairsOf, similarity } from '../../src/catalog/similar.js';
+import { mostSimilar, pairsOf, similarity } from '../../src/catalog/similar.js';
 import { readListPage } from '../../src/protocol/lists.js';
 import { loadSchemaCheck, schemaCheck } from '../../src/proxy/schema-check.js';
 
@@ -103,6 +103,22 @@ describe('similarity', () => {
         expect(found).toBeGreaterThanOrEqual(0);
         expect(found).toBeLessThanOrEqual(1);
         if (wanted.length > 1) expect(similarity(pairsOf(wanted), wanted)).toBe(1);
+      }),
+    );
+  });
+
+  it('of the most similar names is that of a sorted list', () => {
+    const names = fc.uniqueArray(fc.string({ unit: fc.constantFrom('a', 'b', '_'), maxLength: 6 }), {
+      maxLength: 30,
+    });
+    fc.assert(
+      fc.property(names, fc.string({ unit: fc.constantFrom('a', 'b', '_') }), (all, wanted) => {
+        const pairs = pairsOf(wanted);
+        const sorted = all
+          .map((name) => ({ name, score: similarity(pairs, name) }))
+          .filter(({ score }) => score > 0)
+          .sort((a, b) => b.score - a.score || (a.name < b.name ? -1 : 1));
+        expect(mostSimilar(wanted, all, 3)).toEqual(sorted.slice(0, 3).map(({ name }) => name));
       }),
     );
   });
