@@ -1,11 +1,10 @@
 /** Profiles as the API shows them. */
-import type * as z from 'zod';
 import { toolsOf } from './items.js';
 import type { Profile } from './schemas.js';
 import type { AdminSource } from './source.js';
 
-export async function profilesOf(source: AdminSource): Promise<z.output<typeof Profile>[]> {
-  const rows: z.output<typeof Profile>[] = [];
+export async function profilesOf(source: AdminSource): Promise<Profile[]> {
+  const rows: Profile[] = [];
   for (const { name, description, prefix } of source.profiles()) {
     const tools = await toolsOf(source, { profile: name, full: false });
     rows.push({

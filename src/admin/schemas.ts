@@ -381,6 +381,7 @@ export type Server = z.output<typeof Server>;
 export type ServerDetail = z.output<typeof ServerDetail>;
 export type Transition = z.output<typeof Transition>;
 export type Tool = z.output<typeof Tool>;
+export type Profile = z.output<typeof Profile>;
 export type Prompt = z.output<typeof Prompt>;
 export type Resource = z.output<typeof Resource>;
 export type Call = z.output<typeof Call>;

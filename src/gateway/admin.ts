@@ -28,8 +28,9 @@ import type { Observers } from './observers.js';
 import { ListProblems } from './list-problems.js';
 import { Operators, type OperatorsDeps } from './operators.js';
 import type { Sessions } from './sessions.js';
+import { ToolTokens } from './tool-tokens.js';
 
-export interface AdminDeps extends Omit<OperatorsDeps, 'troubles' | 'acted' | 'problems'> {
+export interface AdminDeps extends Omit<OperatorsDeps, 'troubles' | 'acted' | 'problems' | 'measureTokens'> {
   readonly log: Logger;
   readonly logs: LogRing;
   readonly boundary: Boundary;
@@ -78,8 +79,13 @@ export class GatewayAdmin implements Api {
       access: () => deps.runtime().access,
       log,
     });
+    const tokens = new ToolTokens({
+      ...{ boundary, stats, links: deps.links },
+      access: () => deps.runtime().access,
+    });
     this.operators = new Operators({
       ...deps,
+      measureTokens: () => tokens.measure(),
       problems: () => this.#problems.all(),
       troubles: () => observers.audit.troubles,
       acted: (what) => {

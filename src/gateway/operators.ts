@@ -29,6 +29,8 @@ export interface OperatorsDeps {
   readonly problems: () => Readonly<Record<string, readonly string[]>>;
   /** Updates gauges that are not kept up to date all the time. */
   readonly measure: () => void;
+  /** Updates what tools take of a context. */
+  readonly measureTokens: () => Promise<void>;
   readonly reload: () => Promise<ReloadResult>;
   /** For the audit log. */
   readonly acted: GatewayAudit['acted'];
@@ -90,6 +92,7 @@ export class Operators implements Admin {
 
   async *#renderMetrics(): AsyncGenerator<string> {
     const { stats, build } = this.#deps;
+    await this.#deps.measureTokens();
     const { renderMetrics } = await import('../observe/metrics.js');
     yield* renderMetrics(stats, { ...build, node_version: process.version });
   }

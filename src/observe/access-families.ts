@@ -57,6 +57,20 @@ export const ACCESS_FAMILIES: readonly Family[] = [
     },
   },
   {
+    name: 'mcpstead_tools_tokens',
+    kind: 'gauge',
+    help: "Estimated tokens that the definitions of a server's tools take of a context.",
+    labels: { server: undefined },
+    read: ({ stats }) => tallied(stats.toolTokens.servers),
+  },
+  {
+    name: 'mcpstead_profile_tokens',
+    kind: 'gauge',
+    help: "Estimated tokens that the definitions of a profile's tools take of a context.",
+    labels: { profile: undefined },
+    read: ({ stats }) => tallied(stats.toolTokens.profiles),
+  },
+  {
     name: 'mcpstead_credentials',
     kind: 'gauge',
     help: 'State of the token of a server that needs a login.',

@@ -244,6 +244,8 @@ export class GatewayStats {
   readonly authFailures = new Tally<AuthFailureReason>();
   /** Names of definitions by server, with `pin` on. */
   readonly pins = new Map<string, { readonly approved: number; readonly pending: number }>();
+  /** Estimated tokens of the tools of servers and profiles, by name, as far as they were counted. */
+  readonly toolTokens = { servers: new Map<string, number>(), profiles: new Map<string, number>() };
   /** Requests that a policy decided about. */
   readonly policyDecisions = new Tally<Decision>();
   readonly reloads = new Tally<Outcome>();

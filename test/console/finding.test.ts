@@ -32,6 +32,26 @@ describe('finding tools', () => {
     expect(total).toBeGreaterThan(Math.max(...tokens));
   });
 
+  it('shows the tools of a profile, and what they take of a context', async () => {
+    const { base } = await startWithKey({
+      servers: [everythingStdio()],
+      profiles: [
+        { name: 'small', prefix: 'auto', allow: [{ servers: ['everything'], tools: ['echo', 'get-sum'] }] },
+      ],
+    });
+    const { page } = await openConsole(base, { key, at: '#/tools' });
+    await page.getByRole('combobox', { name: 'Endpoint' }).selectOption('small');
+    await page.getByRole('status').filter({ hasText: /^2$/ }).waitFor();
+    const rows = page.getByRole('list', { name: 'Tools' }).getByRole('link').locator('.name');
+    expect(await rows.allInnerTexts()).toEqual(['echo', 'get-sum']);
+    const total = await page.getByText(/tokens, estimated/).innerText();
+    const chosen = await page
+      .getByRole('combobox', { name: 'Endpoint' })
+      .locator('option:checked')
+      .innerText();
+    expect(chosen).toBe(`small (${total.split(' ')[0]})`);
+  });
+
   it('shows 10,000 tools without a page of 10,000 rows, and finds one among them', async () => {
     const tools = Array.from({ length: 10_000 }, (_, n) => ({
       name: `tool_${n}`,

@@ -218,6 +218,8 @@ describe('after traffic of every kind', () => {
       'mcpstead_auth_keys_age_seconds',
       'mcpstead_policy_decisions_total',
       'mcpstead_pins',
+      'mcpstead_tools_tokens',
+      'mcpstead_profile_tokens',
       'mcpstead_tls_expiry_timestamp_seconds',
       'mcpstead_rate_limited_total',
       'mcpstead_credentials',

@@ -313,5 +313,9 @@ describe('tokens', () => {
       tools: 7,
       tokens: tools.reduce((sum, { tokens }) => sum + tokens, 0),
     });
+    const counted = `mcpstead_profile_tokens{profile="auto"}`;
+    await until(async () => (await gateway.metric(counted)) > 0, 'the tokens of the profile');
+    expect(await gateway.metric(counted)).toBe(tools.reduce((sum, { tokens }) => sum + tokens, 0));
+    expect(await gateway.metrics()).toMatch(/mcpstead_tools_tokens\{server="\w+"\} [1-9]/);
   });
 });

@@ -1,7 +1,7 @@
 /** Lists of tools, prompts and resources: search, a filter by server, and the way to try one. */
-import type { JSX } from 'preact';
+import type { ComponentChildren, JSX } from 'preact';
 import { useMemo } from 'preact/hooks';
-import type { Prompt, Resource, Tool } from '../../../src/admin/schemas.js';
+import type { Profile, Prompt, Resource, Tool } from '../../../src/admin/schemas.js';
 import { listsVersion, servers } from '../data/live.js';
 import { count, plural } from '../format.js';
 import { place, setQuery, to } from '../router.js';
@@ -18,16 +18,19 @@ export function Search({
   label,
   found,
   total,
+  children,
 }: {
   label: string;
   found: number;
   total: number;
+  children?: ComponentChildren;
 }): JSX.Element {
   const names = (servers.value ?? []).map(({ name }) => name).sort();
   return (
     <div class="filters">
       <SearchField label={label} />
       <Choice name="server" label="Server" options={[['', 'all servers'], ...same(names)]} />
+      {children}
       <span class="dim" role="status">
         {found === total ? count(total) : `${count(found)} of ${count(total)}`}
       </span>
@@ -36,8 +39,12 @@ export function Search({
 }
 
 export function Tools(): JSX.Element {
-  const answer = useLoad<unknown>('tools', listsVersion.value);
   const { query } = place.value;
+  const profile = query.get('profile') ?? '';
+  const answer = useLoad<unknown>(
+    profile === '' ? 'tools' : `tools?profile=${encodeURIComponent(profile)}`,
+    listsVersion.value,
+  );
   const q = query.get('q') ?? '';
   const server = query.get('server') ?? '';
   const sort = query.get('sort') ?? 'name';
@@ -62,7 +69,7 @@ export function Tools(): JSX.Element {
   return (
     <>
       <Title>Tools</Title>
-      {tools.length === 0 ? (
+      {tools.length === 0 && profile === '' ? (
         <Empty
           commands={[
             'mcpstead servers',
@@ -73,7 +80,9 @@ export function Tools(): JSX.Element {
         </Empty>
       ) : (
         <>
-          <Search label="Search tools" found={found.length} total={tools.length} />
+          <Search label="Search tools" found={found.length} total={tools.length}>
+            <Profiles />
+          </Search>
           <div class="actions">
             <Tabs
               label="Sort by"
@@ -111,6 +120,15 @@ export function Tools(): JSX.Element {
       )}
     </>
   );
+}
+
+/** Chooses whose tools are shown: those of `/mcp`, or those of a profile. Nothing without profiles. */
+function Profiles(): JSX.Element | null {
+  const answer = useLoad<unknown>('profiles', listsVersion.value);
+  const profiles = rowsOf<Profile>(answer.value.value, 'profiles');
+  if (profiles.length === 0) return null;
+  const options = profiles.map(({ name, tokens }): [string, string] => [name, `${name} (~${count(tokens)})`]);
+  return <Choice name="profile" label="Endpoint" options={[['', '/mcp'], ...options]} />;
 }
 
 export function Prompts(): JSX.Element {

@@ -57,6 +57,8 @@ mcpstead_auth_issuer_up gauge issuer
 mcpstead_auth_keys_age_seconds gauge issuer
 mcpstead_policy_decisions_total counter decision
 mcpstead_pins gauge
+mcpstead_tools_tokens gauge
+mcpstead_profile_tokens gauge
 mcpstead_credentials gauge
 mcpstead_oauth_refresh_total counter
 mcpstead_oauth_logins_total counter
