@@ -1,6 +1,6 @@
 /** What views of one and of several servers have in common: lists, names and rules. */
 import { GatewayError } from '../errors.js';
-import type { ListKind } from '../protocol/lists.js';
+import type { Definition, ListKind } from '../protocol/lists.js';
 import type {
   Freshness,
   ServerLink,
@@ -68,6 +68,7 @@ export type Listed = Pick<Segment, 'isFiltered' | 'isRendered' | 'render' | 'ste
 export abstract class SegmentedView implements View {
   protected readonly registry: Registry;
   readonly #assemblies = new Map<ListKind, Assembly>();
+  readonly #keys = new WeakMap<readonly Definition[], ReadonlySet<string>>();
   #templates: { readonly segments: readonly Segment[]; readonly found: UriTemplates<ServerLink> } | undefined;
 
   constructor(registry: Registry) {
@@ -177,10 +178,15 @@ export abstract class SegmentedView implements View {
   allows(server: string, kind: NameKind, name: string): boolean {
     const link = this.registry.get(server);
     if (!link) return false;
+    if (this.registry.admits(server, kind, name)) return true;
     // A renamed tool, and one that is pinned, is admitted as listed only.
-    const isListed =
-      kind !== 'task' && this.registry.list(link, KIND_OF[kind]).some(({ key }) => key === name);
-    return isListed || this.registry.admits(server, kind, name);
+    return kind !== 'task' && this.#keysOf(this.registry.list(link, KIND_OF[kind])).has(name);
+  }
+
+  #keysOf(list: readonly Definition[]): ReadonlySet<string> {
+    let keys = this.#keys.get(list);
+    if (!keys) this.#keys.set(list, (keys = new Set(list.map(({ key }) => key))));
+    return keys;
   }
 
   freshness(): Freshness {

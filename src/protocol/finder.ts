@@ -9,8 +9,13 @@ export interface Hit {
   readonly definition: Definition;
   /** The definition as in the list of the view for clients of an era. */
   readonly bytes: Buffer;
+  /** The beginning of its description in that list, BRIEF characters at the most. */
+  readonly description: string;
   readonly score: number;
 }
+
+/** Characters of a description in a brief answer. */
+export const BRIEF = 200;
 
 /** Searches what a view shows; what it hides is in no result, count or name. */
 export interface Finder {

@@ -184,11 +184,14 @@ describe('pages of apps', () => {
         message: `unknown tool '${name}' (tool name must be server__tool, as in tools/list)`,
       },
     });
-    // For the model alone, and of a server without apps. The page of one server was read, so that server is asked.
-    for (const name of ['think', 'echo']) {
-      await client.request('tools/call', { name, arguments: {} });
-      expect(calledTool(b)).toBe(name);
-    }
+    // For the model alone: unknown to pages.
+    expect(await client.request('tools/call', { name: 'think', arguments: {} })).toMatchObject(
+      unknown('think'),
+    );
+    expect(calledTool(b)).toBe('App___tool');
+    // Of a server without apps. The page of one server was read, so that server is asked.
+    await client.request('tools/call', { name: 'echo', arguments: {} });
+    expect(calledTool(b)).toBe('echo');
     const plain = await connect(gateway.url);
     expect(namesOf(await plain.list('tools/list', 'tools'))).toEqual([
       'a__show',
@@ -380,6 +383,26 @@ describe('skills', () => {
       expect((await client.request('resources/directory/read', { uri })).error).toMatchObject({
         code: -32602,
       });
+  });
+
+  it('have directories whose names take linear time, and that hide what a rule hides', async () => {
+    const gateway = await gatewayOf(
+      { a: await skilled('a', [skill('refunds', 'eu.md', 'us.md')]) },
+      {
+        policy: {
+          default: 'allow',
+          rules: [{ name: 'no us', deny: [{ servers: ['a'], resources: ['*us.md'] }] }],
+        },
+      },
+    );
+    const client = await connect(gateway.url);
+    const read = async (uri: string): Promise<unknown> => {
+      const { result, error } = await client.request('resources/directory/read', { uri });
+      return error?.code ?? (result?.['resources'] as { name: string }[]).map(({ name }) => name);
+    };
+    const slashes = '/'.repeat(1_000_000);
+    expect(await read(`skill://a+/${slashes}x`)).toBe(-32602);
+    expect(await read(`skill://a+/shop/refunds${slashes}`)).toEqual(['SKILL.md', 'eu.md']);
   });
 
   it('are unknown where no server has them', async () => {

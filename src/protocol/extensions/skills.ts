@@ -41,8 +41,15 @@ function ofSkill(bytes: Buffer, members: readonly Member[]): ExtensionFacts | un
   return uris.length === 0 ? undefined : { uris };
 }
 
-/** The URIs of the files of a skill; undefined: it has no manifest, because its files are made when they are read. */
+const known = new WeakMap<Buffer, readonly string[] | 'none'>();
+
+/** The URIs of the files of a skill, read once; undefined: it has no manifest, because its files are made when they are read. */
 export function filesOf(definition: Buffer): readonly string[] | undefined {
-  const skill = objectOf(JSON.parse(definition.toString('utf8')) as unknown);
-  return arrayOf(skill?.['resources'])?.flatMap((file) => textOf(objectOf(file)?.['uri']) ?? []);
+  let files = known.get(definition);
+  if (!files) {
+    const skill = objectOf(JSON.parse(definition.toString('utf8')) as unknown);
+    files = arrayOf(skill?.['resources'])?.flatMap((file) => textOf(objectOf(file)?.['uri']) ?? []) ?? 'none';
+    known.set(definition, files);
+  }
+  return files === 'none' ? undefined : files;
 }
