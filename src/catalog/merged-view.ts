@@ -5,7 +5,7 @@ import type { Era } from '../protocol/revisions.js';
 import type { NameKind, Peer, ServerLink, Target } from '../protocol/ports.js';
 import { wellFormed } from '../protocol/shapes.js';
 import { mergedCapabilities, mergedInstructions, unknownOf } from './greeting.js';
-import { BareTools, BareUris, soleOf, type Bearer } from './bare-names.js';
+import { Away, BareTools, BareUris, soleOf, type Bearer } from './bare-names.js';
 import { BareIndex, fullNames } from './prefixes.js';
 import { hasOrigin, parse, parseOrigin, parseUri, qualifyOrigin, qualifyUri } from './naming.js';
 import { waitFor, waitForFirst, waitForLists, type Registry } from './registry.js';
@@ -33,14 +33,17 @@ type Told = Pick<ServerLink, 'server' | 'peer' | 'schemes'>;
 export class MergedView extends SegmentedView {
   readonly #apps: boolean;
   readonly #displaced = new Map<ListKind, Map<string, Displaced>>();
-  readonly #tools = new BareTools();
-  readonly #uris = new BareUris();
+  readonly #tools: BareTools;
+  readonly #uris: BareUris;
   readonly #texts = new Map<Era, { readonly links: readonly Told[]; readonly text: string }>();
   readonly #bare = { tools: new BareIndex(), prompts: new BareIndex() };
 
   constructor(registry: Registry, { apps = false }: MergedOptions = {}) {
     super(registry);
     this.#apps = apps;
+    const away = new Away(registry);
+    this.#tools = new BareTools(away);
+    this.#uris = new BareUris(away);
   }
 
   ready(
@@ -114,10 +117,18 @@ export class MergedView extends SegmentedView {
     if (kind === 'tool' && this.#apps) {
       const bearers = this.#tools.of(name, this.assembly('tools').segments);
       const sole = soleOf(bearers, pages);
-      if (sole) return this.#listed('tools', sole.shown, sole.link.server);
+      if (sole)
+        return this.#listed('tools', sole.shown, sole.link.server) ?? this.#unlistedAt(kind, sole.shown);
       if (bearers.length > 0) return undefined;
       if (!link) return this.#ofPage(name, pages);
     }
+    return this.#unlistedAt(kind, name);
+  }
+
+  /** What a full name leads to that is not listed: its server may have it. */
+  #unlistedAt(kind: NameKind, name: string): Target | undefined {
+    const parts = parse(name);
+    const link = parts && this.registry.get(parts.server);
     if (!link || !this.registry.admits(parts.server, kind, parts.name)) return undefined;
     return unlisted(link, parts.name, {
       patch: json(parts.name),
@@ -287,10 +298,10 @@ export class MergedView extends SegmentedView {
 
   /** The servers with what this view shows of their handshakes. */
   #told(): Told[] {
-    return this.links().map(({ server, schemes }) => ({
+    return this.links().map(({ server, schemes, lastPeer }) => ({
       server,
       schemes,
-      peer: this.registry.peerOf(server),
+      peer: this.registry.peerOf(server) ?? lastPeer,
     }));
   }
 }

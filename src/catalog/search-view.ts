@@ -1,7 +1,7 @@
 /** A merged view that lists few tools and finds the others. All of them can be called by name. */
 import type { SearchConfig } from '../config/search.js';
 import type { Glob } from '../lib/glob.js';
-import { BRIEF, type Finder, type Hit } from '../protocol/finder.js';
+import { BRIEF, OWN_TOOLS, type Finder, type Hit } from '../protocol/finder.js';
 import type { Definition, ListKind } from '../protocol/lists.js';
 import type { Era } from '../protocol/revisions.js';
 import { readObject, textOf } from '../wire/json.js';
@@ -10,7 +10,7 @@ import { MergedView, type MergedOptions } from './merged-view.js';
 import type { Registry } from './registry.js';
 import { shownDescription, type Rendered } from './render.js';
 import { SearchIndex, serverTerms, type Searchable } from './search-index.js';
-import { OWN_TOOLS, searchTools } from './search-tools.js';
+import { searchTools } from './search-tools.js';
 import type { Segment } from './segment.js';
 import { pairsOf, similarity } from './similar.js';
 import type { Listed } from './view.js';

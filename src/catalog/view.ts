@@ -206,14 +206,13 @@ export abstract class SegmentedView implements View {
 
   unknown(method: string): ServerLink | GatewayError | undefined {
     const offering = this.links().filter(
-      ({ server, peer, state }) =>
-        state === 'up' && peer && this.offers(peer).length > 0 && this.registry.showsAll(server),
+      (link) => this.offersOf(link).length > 0 && this.registry.showsAll(link.server),
     );
     const [first, second] = offering;
     if (!second) return first;
     const [feature = ''] = method.replace(/^notifications\//, '').split('/');
-    const named = offering.filter(({ peer }) =>
-      this.offers(peer as Peer).some((id) => id.slice(id.lastIndexOf('/') + 1) === feature),
+    const named = offering.filter((link) =>
+      this.offersOf(link).some((id) => id.slice(id.lastIndexOf('/') + 1) === feature),
     );
     if (named.length === 1) return named[0];
     const servers = (named.length > 0 ? named : offering).map(({ server }) => server);
@@ -222,6 +221,12 @@ export abstract class SegmentedView implements View {
       `method '${method.slice(0, 128)}' is offered by several servers here: use /servers/<name>/mcp`,
       { servers },
     );
+  }
+
+  /** A server that is away keeps its methods: they are not for another one meanwhile. */
+  protected offersOf({ peer, lastPeer }: ServerLink): readonly string[] {
+    const known = peer ?? lastPeer;
+    return known ? this.offers(known) : [];
   }
 
   /** What a server declares whose methods the gateway does not know: ids of extensions, and members of its capabilities. */

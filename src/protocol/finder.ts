@@ -34,3 +34,5 @@ export interface Finder {
 export const FIND_TOOLS = 'find_tools';
 export const CALL_TOOL = 'call_tool';
 export const CALL_READ_ONLY_TOOL = 'call_read_only_tool';
+/** The tools that a view with search lists of its own. */
+export const OWN_TOOLS: ReadonlySet<string> = new Set([FIND_TOOLS, CALL_TOOL, CALL_READ_ONLY_TOOL]);

@@ -5,6 +5,7 @@ import { tool } from '../fixtures/servers/http-upstream.js';
 import { startGateway, type RunningGateway } from '../helpers/gateway.js';
 import { connect, heard, messagesOf, type LegacyClient } from '../helpers/legacy.js';
 import { answerTo, ask, EVERYTHING as ALL } from '../helpers/modern.js';
+import { until } from '../helpers/wait.js';
 
 type Meta = Record<string, unknown>;
 
@@ -115,6 +116,46 @@ describe('unknown methods', () => {
       message: "method 'other/list' is offered by several servers here: use /servers/<name>/mcp",
       data: { servers: ['a', 'b'] },
     });
+  });
+});
+
+describe('a server that is away', () => {
+  it('keeps its pages, the tools that they call, and its methods: another server gets none of them', async () => {
+    const serving = (name: string, extension: string): Promise<ListsUpstream> =>
+      appServer(name, {
+        capabilities: { ...EVERYTHING, extensions: { [`com.example/${extension}`]: {} } },
+        onRequest: (call) => {
+          if (!call.message.method?.startsWith('foo/')) return undefined;
+          call.result({ from: name });
+          return true;
+        },
+      });
+    const [a, b] = [await serving('a', 'foo'), await serving('b', 'bar')];
+    const gateway = await gatewayOf({ a, b });
+    const client = await connect(gateway.url, { capabilities: APPS });
+    await client.request('resources/read', { uri: 'ui://a+/app/main.html' });
+    await a.upstream.stop();
+    await until(
+      () => gateway.gateway.health().servers.every(({ name, tools_count }) => name !== 'a' || !tools_count),
+      'the end of its lists',
+    );
+    const error = {
+      code: -32000,
+      message: expect.stringContaining("upstream 'a' is disconnected") as string,
+    };
+    for (const [method, params] of [
+      ['tools/call', { name: 'poll', arguments: {} }],
+      ['resources/read', { uri: 'ui://app/main.html' }],
+      ['foo/list', {}],
+    ] as const)
+      expect((await client.request(method, params)).error).toMatchObject(error);
+    // Nor does a client get it that has read no page.
+    const other = await connect(gateway.url, { capabilities: APPS });
+    const tie = await other.request('tools/call', { name: 'poll', arguments: {} });
+    expect(tie.error?.data).toEqual({ candidates: ['a__poll', 'b__poll'] });
+    expect(b.upstream.received('tools/call')).toEqual([]);
+    expect(b.upstream.received('resources/read')).toEqual([]);
+    expect(b.upstream.received('foo/list')).toEqual([]);
   });
 });
 

@@ -5,7 +5,7 @@ import type { ServerLink, Target, View } from '../../protocol/ports.js';
 import { openCall, type CallDeps } from '../call.js';
 import { refused, type Handled, type Incoming } from '../incoming.js';
 import { inUse, remember } from '../under-way.js';
-import { foreignHeaders, methodNotFound } from './relay.js';
+import { foreignHeaders, methodNotFound, unreachable } from './relay.js';
 
 /**
  * Sends a request of an unknown method to `link`, the server that declares something unknown; undefined: no server does. Nothing in the
@@ -18,6 +18,7 @@ export function passOn(
 ): Handled {
   if (!link || link instanceof GatewayError)
     return refused(incoming.message, link ?? methodNotFound(incoming.message));
+  if (link.state !== 'up') return refused(incoming.message, unreachable({ link }));
   const used = inUse(incoming);
   if (used) return used;
   const { message, caller, origin } = incoming;
@@ -48,5 +49,5 @@ export function passOn(
 /** Passes on a notification of an unknown method, if it is clear which server it is for. */
 export function tellUnknown(view: View, { method, body }: Message): void {
   const link = view.unknown(method);
-  if (link && !(link instanceof GatewayError)) link.tell(body);
+  if (link && !(link instanceof GatewayError) && link.state === 'up') link.tell(body);
 }
