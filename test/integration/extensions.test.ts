@@ -3,6 +3,7 @@ import { expect, it, describe } from 'vitest';
 import { createLists, EVERYTHING, type ListsOptions, type ListsUpstream } from '../fixtures/servers/lists.js';
 import { tool } from '../fixtures/servers/http-upstream.js';
 import { startGateway, type RunningGateway } from '../helpers/gateway.js';
+import { post } from '../helpers/http.js';
 import { connect, heard, messagesOf, type LegacyClient } from '../helpers/legacy.js';
 import { answerTo, ask, EVERYTHING as ALL } from '../helpers/modern.js';
 import { until } from '../helpers/wait.js';
@@ -116,6 +117,53 @@ describe('unknown methods', () => {
       message: "method 'other/list' is offered by several servers here: use /servers/<name>/mcp",
       data: { servers: ['a', 'b'] },
     });
+  });
+});
+
+describe('what reads as a method of the protocol', () => {
+  it('is not sent past the gateway', async () => {
+    const a = await createLists('a', {
+      capabilities: { ...EVERYTHING, extensions: { 'com.example/foo': {} } },
+    });
+    const gateway = await gatewayOf({ a });
+    const client = await connect(gateway.url);
+    const params = { name: 'echo', arguments: {} };
+    for (const method of ['Tools/call', ' tools/call', 'tools/call\u0000', 'TOOLS/CALL\t']) {
+      expect((await client.request(method, params)).error?.code).toBe(-32601);
+      const told = JSON.stringify({ jsonrpc: '2.0', method, params });
+      expect((await post(gateway.url, told, client.headers)).status).toBe(202);
+    }
+    const { error } = await answerTo(gateway.url, 'Tools/call', params, { headers: { 'mcp-name': '' } });
+    expect(error?.code).toBe(-32601);
+    // Whatever was sent before it has arrived.
+    await client.request('foo/list');
+    expect(a.upstream.received('foo/list')).toHaveLength(1);
+    const names = a.upstream.requests.map(({ message }) => message.method ?? '');
+    expect(names.filter((name) => /call/i.test(name))).toEqual([]);
+  });
+});
+
+describe('requests of unknown methods', () => {
+  it('count for limits about all calls, for as long as they last', async () => {
+    const open: (() => void)[] = [];
+    const a = await createLists('a', {
+      capabilities: { ...EVERYTHING, extensions: { 'com.example/foo': {} } },
+      onRequest: (call) => {
+        if (call.message.method !== 'foo/stream') return undefined;
+        open.push(() => {
+          call.result({ over: true });
+        });
+        return true;
+      },
+    });
+    const one = { name: 'one', per_second: 1000, burst: 1000, concurrent: 1 };
+    const gateway = await gatewayOf({ a }, { limits: { rules: [one] } });
+    const client = await connect(gateway.url);
+    const first = client.request('foo/stream');
+    await until(() => open.length === 1, 'the stream');
+    expect((await client.request('foo/stream')).error?.message).toMatch(/^too many calls: rule 'one'/);
+    open.pop()?.();
+    expect((await first).result).toEqual({ over: true });
   });
 });
 

@@ -619,11 +619,12 @@ it('does not check arguments by a schema that is about one with a fixed value', 
   const upstream = await createUpstream({
     tools: rules.map((rule, i) => tool(`create_${i}`, { inputSchema: { ...schema, ...rule } })),
   });
-  const overrides = rules.map((_, i) => [`s__create_${i}`, { arguments: { tenant: { value: 'acme' } } }]);
+  const fixed = { arguments: { tenant: { value: 'acme' } } };
+  const overrides = Object.fromEntries(rules.map((_, i) => [`s__create_${i}`, fixed]));
   const gateway = await startGateway({
     servers: [upstream.entry('s')],
-    profiles: [{ name: 'desk', search: 'on', overrides: Object.fromEntries(overrides) }],
-  } as Parameters<typeof startGateway>[0]);
+    profiles: [{ name: 'desk', search: 'on', overrides }],
+  });
   const client = await connect(profileOf(gateway));
   const given = [{}, {}, { body: 'x' }];
   for (const [i, args] of given.entries())
