@@ -232,7 +232,9 @@ export class MergedView extends SegmentedView {
 
   /** The parts of a URI that names its server. */
   #qualified(uri: string): { readonly link: ServerLink; readonly name: string } | undefined {
-    return this.#named(parseUri(uri) ?? parseOrigin(uri));
+    const parts = parseUri(uri);
+    // A URI of an extension has one form only that names its server.
+    return this.#named(parts && !hasOrigin(parts.uri) ? parts : parseOrigin(uri));
   }
 
   #named(

@@ -438,11 +438,23 @@ describe('skills', () => {
     });
     const read = await client.request('resources/read', { uri: 'skill://a+/shop/refunds/rules/eu.md' });
     expect(read.result?.['contents']).toEqual([{ uri: 'skill://a+/shop/refunds/rules/eu.md', text: 'a' }]);
-    for (const uri of ['skill://c+/shop/refunds/SKILL.md', 'skill://nobody+/x/SKILL.md'])
+    for (const uri of [
+      'skill://c+/shop/refunds/SKILL.md',
+      'skill://nobody+/x/SKILL.md',
+      'mcpstead:b:skill://shop/refunds/SKILL.md',
+    ])
       expect((await client.request('skills/get', { uri })).error).toMatchObject({
         code: -32602,
         data: { uri },
       });
+  });
+
+  it('name no file of another server, whatever its scheme', async () => {
+    const files = ['skill://b+/x', 'ui://b+/app/main.html'];
+    const shown = { ...skill('s'), resources: files.map((uri) => ({ uri })) };
+    const gateway = await gatewayOf({ a: await skilled('a', [shown]), b: await appServer('b') });
+    const [listed] = await (await connect(gateway.url)).list('skills/list', 'skills');
+    expect(listed?.['resources']).toEqual([{ uri: 'skill://a+/b+/x' }, { uri: 'ui://a+/b+/app/main.html' }]);
   });
 
   it('have directories, also of servers that do not read them', async () => {

@@ -101,6 +101,11 @@ describe('the list', () => {
     expect(namesIn(await client.list('tools/list', 'tools'))).toEqual([...OWN, ...shown]);
     const found = toolsIn(await client.request('tools/call', find('find call tool calendar')));
     expect(namesIn(found).sort()).toEqual([...shown].sort());
+    // Near misses are named here as well.
+    const miss = { name: 'call_tool', arguments: { name: 'calender', arguments: {} } };
+    const unknown = await client.request('tools/call', miss);
+    expect(isError(unknown)).toBe(true);
+    expect(textOf(unknown)).toMatch(/^unknown tool 'calender'\. Did you mean 'calendar'/);
     await client.request('tools/call', { name: 's__call_tool', arguments: {} });
     expect(callsOf(upstream)).toEqual([{ name: 'call_tool', arguments: {} }]);
   });

@@ -6,7 +6,8 @@ import type { Extension, ExtensionFacts, UriSpan } from './extension.js';
 
 const OPEN_OBJECT = 0x7b;
 const OPEN_ARRAY = 0x5b;
-const SCHEME = 'skill://';
+/** Of URIs that name their server. */
+const SCHEMES: readonly string[] = ['skill://', 'ui://'];
 
 export const SKILLS: Extension = {
   id: 'io.modelcontextprotocol/skills',
@@ -35,7 +36,7 @@ function ofSkill(bytes: Buffer, members: readonly Member[]): ExtensionFacts | un
         for (const { key, start, end } of membersOf(bytes, element.start)) {
           if (key !== 'uri' || bytes[start] !== 0x22) continue;
           const uri = JSON.parse(bytes.toString('utf8', start, end)) as string;
-          if (uri.startsWith(SCHEME)) uris.push({ start, end, uri });
+          if (SCHEMES.some((each) => uri.startsWith(each))) uris.push({ start, end, uri });
         }
       }
   return uris.length === 0 ? undefined : { uris };

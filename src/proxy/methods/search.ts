@@ -229,7 +229,7 @@ class FoundCall {
     if (target && target.link.state !== 'up' && !this.#options.reads) return undefined;
     const { caller, session } = this.#incoming;
     // The caller is told between which tools to choose.
-    if (!target && caller.view.conflict('tool', name, session?.pages)) return undefined;
+    if (!target && caller.view.conflict('tool', name, session?.pages)?.data !== undefined) return undefined;
     if (!target) noteHidden(this.#deps, this.#incoming, 'tool', name);
     const nearest = this.#options.finder.nearest(name).map((each) => `'${each}'`);
     const hint = nearest.length === 0 ? '' : ` Did you mean ${nearest.join(', ')}?`;
