@@ -295,6 +295,7 @@ export class GatewayCore {
       logins: this.#credentials,
       signIn: this.#signIn,
       config: () => this.#config,
+      version: build.version,
       wheel,
       budget,
       log,

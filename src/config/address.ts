@@ -36,6 +36,19 @@ export function isSecure({ protocol, hostname }: URL): boolean {
   return protocol === 'https:' || (protocol === 'http:' && isLoopback(hostname));
 }
 
+/** Whether a text is an https URL, or an http one on loopback, without user, query and fragment. */
+export function isPlain(text: string): boolean {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  return (
+    url !== undefined &&
+    isSecure(url) &&
+    url.username === '' &&
+    url.password === '' &&
+    // An empty query or fragment is none for URL.
+    !/[?#]/.test(text)
+  );
+}
+
 export interface Network {
   readonly address: string;
   /** Leading bits of the address that count. */

@@ -2,6 +2,7 @@ export { namesPeople } from './access.js';
 export { isLoopback, isSecure, networkOf } from './address.js';
 export { proxyFromEnvironment } from './environment.js';
 export { credentialsChanged, diffConfig, keepFixed } from './diff.js';
+export { discoveryProblem, exposedRoute } from './discovery.js';
 export { loadConfig, loadText, resolveConfig } from './load.js';
 export {
   groupsNamed,

@@ -1,5 +1,5 @@
 /** Resolves `mcp.auth.login`: the authorization server of the gateway, and the identity provider behind it. */
-import { isSecure } from './address.js';
+import { isPlain } from './address.js';
 import { isMapping } from './client-files.js';
 import { readSecret, unset, type Values } from './expand.js';
 import { Findings, noSource, type Path } from './problems.js';
@@ -139,19 +139,6 @@ export function warnOfOpenGateway(input: unknown, findings: Findings): void {
       'has no value, and nothing else says who may use the gateway: everybody may',
       'mode: bearer with MCPSTEAD_BEARER_TOKEN or keys, or mode: none if that is meant',
     );
-}
-
-/** Whether a text is an https URL, or an http one on loopback, without user, query and fragment. */
-function isPlain(text: string): boolean {
-  const url = URL.canParse(text) ? new URL(text) : undefined;
-  return (
-    url !== undefined &&
-    isSecure(url) &&
-    url.username === '' &&
-    url.password === '' &&
-    // An empty query or fragment is none for URL.
-    !/[?#]/.test(text)
-  );
 }
 
 function checkIssuer({ issuer, allow }: LoginConfig, findings: Findings): void {

@@ -18,6 +18,7 @@ import { consoleKeyOf } from './console.js';
 import { checkPassed } from './headers-from-client.js';
 import { isMapping, otherClient } from './client-files.js';
 import { checkOwners } from './credentials.js';
+import { checkDiscovery } from './discovery.js';
 import { expand, readSecret, type Values } from './expand.js';
 import { checkLogin, warnOfOpenGateway } from './login.js';
 import { parseAll, suggestion, unknownKeys } from './issues.js';
@@ -109,6 +110,7 @@ export function resolveSource(input: unknown, source: Source, values: Values): L
     audit: auditOf(file, values),
     tracing: tracingOf(file, findings),
     admin: adminOf(file, findings),
+    discovery: file.discovery,
     state: {
       dir: stateDir(file, values),
       chosen: file.state.dir !== undefined,
@@ -120,6 +122,7 @@ export function resolveSource(input: unknown, source: Source, values: Values): L
   checkOverrides(config, findings);
   checkPins(config, findings);
   checkLogin(config, findings);
+  checkDiscovery(config, findings);
   if (tokens.mode === 'none' && file.mcp.auth.mode === undefined && values.local !== true)
     warnOfOpenGateway(input, findings);
   checkPassed(config, findings);

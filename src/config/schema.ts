@@ -11,6 +11,7 @@ import {
   tracing,
 } from './access-schema.js';
 import { serverAuth } from './credentials-schema.js';
+import { discovery } from './discovery-schema.js';
 import { atLeast, flag, link, now, orNothing, positive, restart, text, words } from './keys.js';
 import { shownKeys } from './shown-schema.js';
 
@@ -408,6 +409,7 @@ export const fileSchema = z.object({
   tracing: tracing.prefault({}),
   admin: admin.prefault({}),
   state: state.prefault({}),
+  discovery: discovery.prefault({}),
   console: consoleKeys.prefault({}),
   logging: logging.prefault({}),
   http: http.prefault({}),

@@ -39,6 +39,11 @@ const OWN_HEADERS = new Set([
   'transfer-encoding',
   'upgrade',
 ]);
+/** Whether a server with this name has a route of its own, `/servers/<name>/mcp`. */
+export function hasRoute(name: string): boolean {
+  return GOOD_NAME.test(name) && !name.endsWith('_');
+}
+
 const STDIO_ONLY = ['args', 'env', 'cwd', 'inherit_env', 'restart'];
 
 /** The servers of a file. Reports problems to `findings`; what is missing for one server only becomes its `problem`. */
@@ -107,7 +112,7 @@ function checkName(entry: Entry, findings: Findings, seen: Set<string>): void {
       );
     } else {
       const refused = /[^A-Za-z0-9_-]/.test(name) ? 'model APIs reject the names of its tools' : '';
-      const lost = GOOD_NAME.test(name) && !name.endsWith('_') ? '' : 'it has no route /servers/<name>/';
+      const lost = hasRoute(name) ? '' : 'it has no route /servers/<name>/';
       const why = [lost, refused].filter((part) => part !== '').join(' and ');
       if (why !== '') findings.warn(path, `server name '${name}' works on /mcp, but ${why}`, nameFor(name));
     }

@@ -1,5 +1,5 @@
 /** Applies another configuration. What did not change is not touched. */
-import { diffConfig, keepFixed, loginProblem, type LoadedConfig } from '../config/index.js';
+import { diffConfig, discoveryProblem, keepFixed, loginProblem, type LoadedConfig } from '../config/index.js';
 import type { Config, ServerConfig } from '../config/types.js';
 import type { ReloadResult } from '../downstream/http/admin.js';
 import type { Logger } from '../observe/log.js';
@@ -24,7 +24,7 @@ export function applyConfig(deps: ReloadDeps, old: Config, loaded: LoadedConfig)
   const diff = diffConfig(old, next);
   const kept = keepFixed(old, next);
   // What it needs may be in the new configuration, but only a restart applies it.
-  const problem = loginProblem(kept);
+  const problem = loginProblem(kept) ?? discoveryProblem(kept);
   if (problem !== undefined)
     throw new Error(
       `${problem}; http.public_url and state.dir change only with a restart: restart the gateway`,

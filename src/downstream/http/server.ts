@@ -8,6 +8,7 @@ import type { Logger } from '../../observe/log.js';
 import type { Denied, Principal } from '../../protocol/ports.js';
 import { isApplication } from '../../protocol/principal.js';
 import { sendDenied } from './denied.js';
+import { createDocuments } from './discovery.js';
 import { createGuard } from './guard.js';
 import { createListener } from './listener.js';
 import { sendProblem } from './problem.js';
@@ -53,11 +54,17 @@ const FEW_FILES = 4096;
 /** How long requests of operators may take once the last client has left. */
 const ADMIN_GRACE_MS = 1000;
 
-export function createHttpPort(deps: RoutesDeps): HttpPort {
+export interface HttpPortDeps extends RoutesDeps {
+  /** That of the gateway. */
+  readonly version: string;
+}
+
+export function createHttpPort(deps: HttpPortDeps): HttpPort {
   const { gate, log, boundary } = deps;
   const started = deps.config();
   const { tls, idle_connection_ms } = started.http;
   const routes = createRoutes(deps);
+  const documents = createDocuments(deps.config, deps.version);
   const guards = {
     main: createGuard(started.host, deps.config),
     admin: createGuard(started.admin.host, deps.config),
@@ -85,6 +92,12 @@ export function createHttpPort(deps: RoutesDeps): HttpPort {
       if (refusal) return sendError(res, refusal);
       const work = serveSignIn(deps.signIn, signIn, { req, res, path, query }, deps.budget);
       return handleRejection('client_request', res, work);
+    }
+    if (door === 'main' && documents.serves(path)) {
+      const refusal = guard.checkHost(req);
+      if (!refusal) return documents.serve(req, res, path, query);
+      gate.countInvalid('unknown');
+      return sendError(res, refusal);
     }
     const found = routes.find(door, path);
     const isOwn = path.startsWith('/-/');

@@ -71,6 +71,7 @@ describe('defaults', () => {
       tracing: { endpoint: undefined, headers: {}, ratio: 0.1, per_second: 100 },
       admin: { host: '127.0.0.1' },
       state: { dir: undefined, chosen: false, key_command: [], older_keys: [] },
+      discovery: { publisher: null, expose: [], catalog: false, registry: false },
     });
     expect(servers).toEqual([
       {

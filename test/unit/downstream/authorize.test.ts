@@ -58,6 +58,7 @@ async function start() {
       clientDocument: () => Promise.resolve(undefined),
     },
     config: () => ({ ...config, port: 0 }),
+    version: '0.0.0',
     wheel,
     budget: createBudget(1e8),
     log: silent,
