@@ -1,9 +1,11 @@
 /**
  * Names without their server, as pages of servers and texts of skills use them on endpoints of several servers: which servers they may mean.
  */
-import type { Definition } from '../protocol/lists.js';
+import type { Definition, ListKind } from '../protocol/lists.js';
 import type { ServerLink } from '../protocol/ports.js';
-import { hasOrigin } from './naming.js';
+import { hasOrigin, qualify } from './naming.js';
+import { asListing } from './profiled.js';
+import type { Registry } from './registry.js';
 import type { Segment } from './segment.js';
 
 /** A server that a name may mean. `shown`: the name in the view. */
@@ -16,6 +18,25 @@ type Index = ReadonlyMap<string, readonly Bearer[]>;
 type Segments = readonly Segment[];
 
 const NOBODY: readonly Bearer[] = [];
+
+/** What servers listed that are away: their names do not pass to other servers meanwhile. */
+export class Away {
+  readonly #registry: Registry;
+
+  constructor(registry: Registry) {
+    this.#registry = registry;
+  }
+
+  of(link: ServerLink, kind: ListKind): readonly Definition[] {
+    const { lastLists } = link;
+    if (!lastLists || link.lists[kind].length > 0) return [];
+    return this.#registry.list(asListing(link, lastLists), kind);
+  }
+
+  fullName({ server }: ServerLink, name: string): string {
+    return qualify(server, name, this.#registry.options.nameLength());
+  }
+}
 
 /** An index that is made again when the lists that it is made from are others. */
 class Indexed {
@@ -48,22 +69,32 @@ export function soleOf(
  * that the configuration gave them instead, if the server has no tool of that name.
  */
 export class BareTools {
-  readonly #index = new Indexed(([tools = []]) => {
-    const index = new Map<string, Bearer[]>();
-    for (const { link, names, unlisted } of tools) {
-      if (!link.schemes.includes('ui')) continue;
-      const ties = [...unlisted].filter(([, { bare }]) => bare === 'tied');
-      const callable = [...names, ...ties].filter(([, definition]) => isForPages(definition));
-      for (const [shown, { key }] of callable) put(index, key, { link, shown });
-      for (const [shown, definition] of callable)
-        if (definition.shown !== undefined) put(index, definition.shown, { link, shown });
-    }
-    return index;
-  });
+  readonly #index: Indexed;
+
+  /** `away`: see Away. */
+  constructor(away: Away) {
+    this.#index = new Indexed(([tools = []]) => indexOf(tools, away));
+  }
 
   of(name: string, tools: Segments): readonly Bearer[] {
     return this.#index.of(name, tools);
   }
+}
+
+function indexOf(tools: Segments, away: Away): Index {
+  const index = new Map<string, Bearer[]>();
+  for (const { link, names, unlisted } of tools) {
+    if (!link.schemes.includes('ui')) continue;
+    const ties = [...unlisted].filter(([, { bare }]) => bare === 'tied');
+    const last = away
+      .of(link, 'tools')
+      .map((each) => [away.fullName(link, each.shown ?? each.key), each] as const);
+    const callable = [...names, ...ties, ...last].filter(([, definition]) => isForPages(definition));
+    for (const [shown, { key }] of callable) put(index, key, { link, shown });
+    for (const [shown, definition] of callable)
+      if (definition.shown !== undefined) put(index, definition.shown, { link, shown });
+  }
+  return index;
 }
 
 function isForPages({ extension }: Definition): boolean {
@@ -73,16 +104,21 @@ function isForPages({ extension }: Definition): boolean {
 
 /** URIs of extensions, by the form that their servers use: those that a server lists, or refers to in a list. */
 export class BareUris {
-  readonly #index = new Indexed((lists) => {
-    const index = new Map<string, Bearer[]>();
-    for (const segments of lists)
-      for (const { link, names } of segments)
-        for (const { key, extension } of names.values()) {
-          if (hasOrigin(key)) put(index, key, { link, shown: key });
-          for (const { uri } of extension?.uris ?? []) put(index, uri, { link, shown: uri });
-        }
-    return index;
-  });
+  readonly #index: Indexed;
+
+  /** `away`: see Away. */
+  constructor(away: Away) {
+    this.#index = new Indexed((lists) => {
+      const index = new Map<string, Bearer[]>();
+      for (const segments of lists)
+        for (const { link, names, kind } of segments)
+          for (const { key, extension } of [...names.values(), ...away.of(link, kind)]) {
+            if (hasOrigin(key)) put(index, key, { link, shown: key });
+            for (const { uri } of extension?.uris ?? []) put(index, uri, { link, shown: uri });
+          }
+      return index;
+    });
+  }
 
   of(uri: string, resources: Segments, tools: Segments, skills: Segments): readonly Bearer[] {
     return this.#index.of(uri, resources, tools, skills);

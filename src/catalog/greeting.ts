@@ -116,11 +116,20 @@ function mergedExtension(id: string, all: readonly JsonObject[]): [string, JsonO
 /** Whether an object has members: SDKs declare empty ones for every server. */
 const isUsed = (value: unknown): boolean => Object.keys(objectOf(value) ?? {}).length > 0;
 
+const unknown = new WeakMap<Peer, readonly string[]>();
+
 /**
  * What a server declares that the gateway does not know: ids of extensions, and members of its capabilities. `all`: with the extensions that
  * it knows.
  */
-export function unknownOf({ capabilities }: Peer, all = false): readonly string[] {
+export function unknownOf(peer: Peer, all = false): readonly string[] {
+  if (all) return readUnknown(peer, all);
+  let found = unknown.get(peer);
+  if (!found) unknown.set(peer, (found = readUnknown(peer, all)));
+  return found;
+}
+
+function readUnknown({ capabilities }: Peer, all: boolean): readonly string[] {
   const ids = Object.keys(objects(capabilities['extensions'])).filter(
     (id) => all || (id !== TASKS && !extensionOf(id)),
   );

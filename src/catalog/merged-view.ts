@@ -1,10 +1,11 @@
 /** All servers of a route under qualified names. */
 import { GatewayError } from '../errors.js';
 import type { ListKind } from '../protocol/lists.js';
+import type { Era } from '../protocol/revisions.js';
 import type { NameKind, Peer, ServerLink, Target } from '../protocol/ports.js';
 import { wellFormed } from '../protocol/shapes.js';
 import { mergedCapabilities, mergedInstructions, unknownOf } from './greeting.js';
-import { BareTools, BareUris, soleOf, type Bearer } from './bare-names.js';
+import { Away, BareTools, BareUris, soleOf, type Bearer } from './bare-names.js';
 import { BareIndex, fullNames } from './prefixes.js';
 import { hasOrigin, parse, parseOrigin, parseUri, qualifyOrigin, qualifyUri } from './naming.js';
 import { waitFor, waitForFirst, waitForLists, type Registry } from './registry.js';
@@ -26,17 +27,23 @@ export interface MergedOptions {
 }
 
 type Pages = ReadonlySet<string> | undefined;
+/** What greetings say about a server. */
+type Told = Pick<ServerLink, 'server' | 'peer' | 'schemes'>;
 
 export class MergedView extends SegmentedView {
   readonly #apps: boolean;
   readonly #displaced = new Map<ListKind, Map<string, Displaced>>();
-  readonly #tools = new BareTools();
-  readonly #uris = new BareUris();
+  readonly #tools: BareTools;
+  readonly #uris: BareUris;
+  readonly #texts = new Map<Era, { readonly links: readonly Told[]; readonly text: string }>();
   readonly #bare = { tools: new BareIndex(), prompts: new BareIndex() };
 
   constructor(registry: Registry, { apps = false }: MergedOptions = {}) {
     super(registry);
     this.#apps = apps;
+    const away = new Away(registry);
+    this.#tools = new BareTools(away);
+    this.#uris = new BareUris(away);
   }
 
   ready(
@@ -110,10 +117,18 @@ export class MergedView extends SegmentedView {
     if (kind === 'tool' && this.#apps) {
       const bearers = this.#tools.of(name, this.assembly('tools').segments);
       const sole = soleOf(bearers, pages);
-      if (sole) return this.#listed('tools', sole.shown, sole.link.server);
+      if (sole)
+        return this.#listed('tools', sole.shown, sole.link.server) ?? this.#unlistedAt(kind, sole.shown);
       if (bearers.length > 0) return undefined;
       if (!link) return this.#ofPage(name, pages);
     }
+    return this.#unlistedAt(kind, name);
+  }
+
+  /** What a full name leads to that is not listed: its server may have it. */
+  #unlistedAt(kind: NameKind, name: string): Target | undefined {
+    const parts = parse(name);
+    const link = parts && this.registry.get(parts.server);
     if (!link || !this.registry.admits(parts.server, kind, parts.name)) return undefined;
     return unlisted(link, parts.name, {
       patch: json(parts.name),
@@ -127,6 +142,8 @@ export class MergedView extends SegmentedView {
     if (server === undefined || another !== undefined) return undefined;
     const link = this.registry.get(server);
     if (!link || !this.registry.admits(server, 'tool', name)) return undefined;
+    // Tools that it lists for the model alone are not for its pages.
+    if (this.registry.list(link, 'tools').some(({ key }) => key === name)) return undefined;
     return unlisted(link, name, { label: labelOf(link, name) });
   }
 
@@ -215,7 +232,9 @@ export class MergedView extends SegmentedView {
 
   /** The parts of a URI that names its server. */
   #qualified(uri: string): { readonly link: ServerLink; readonly name: string } | undefined {
-    return this.#named(parseUri(uri) ?? parseOrigin(uri));
+    const parts = parseUri(uri);
+    // A URI of an extension has one form only that names its server.
+    return this.#named(parts && !hasOrigin(parts.uri) ? parts : parseOrigin(uri));
   }
 
   #named(
@@ -242,17 +261,29 @@ export class MergedView extends SegmentedView {
   }
 
   greeting(): string {
-    const links = this.#told();
-    const capabilities = wellFormed(JSON.stringify(mergedCapabilities(links, 'legacy')));
-    return `"capabilities":${capabilities},"serverInfo":${this.serverInfo()}${this.#instructions(links)}`;
+    return this.#said('legacy', (links) => {
+      const capabilities = wellFormed(JSON.stringify(mergedCapabilities(links, 'legacy')));
+      return `"capabilities":${capabilities},"serverInfo":${this.serverInfo()}${this.#instructions(links)}`;
+    });
   }
 
   discovery(): string {
-    const links = this.#told();
-    return discovered(mergedCapabilities(links, 'modern'), this.#instructions(links));
+    return this.#said('modern', (links) =>
+      discovered(mergedCapabilities(links, 'modern'), this.#instructions(links)),
+    );
   }
 
-  #instructions(links: Parameters<typeof mergedInstructions>[0]): string {
+  /** The text for an era, made again when a server says something else about itself. */
+  #said(era: Era, make: (links: readonly Told[]) => string): string {
+    const links = this.#told();
+    const known = this.#texts.get(era);
+    if (known && isSameTold(known.links, links)) return known.text;
+    const text = make(links);
+    this.#texts.set(era, { links, text });
+    return text;
+  }
+
+  #instructions(links: readonly Told[]): string {
     const { instructions } = this.registry;
     return instructions === undefined
       ? mergedInstructions(links)
@@ -268,11 +299,11 @@ export class MergedView extends SegmentedView {
   }
 
   /** The servers with what this view shows of their handshakes. */
-  #told(): Pick<ServerLink, 'server' | 'peer' | 'schemes'>[] {
-    return this.links().map(({ server, schemes }) => ({
+  #told(): Told[] {
+    return this.links().map(({ server, schemes, lastPeer }) => ({
       server,
       schemes,
-      peer: this.registry.peerOf(server),
+      peer: this.registry.peerOf(server) ?? lastPeer,
     }));
   }
 }
@@ -295,6 +326,16 @@ function pageTie(uri: string, names: readonly string[]): GatewayError {
     'resource_not_found',
     `resource not found: ${uri.slice(0, 256)} (several servers here have one: read ${candidates.slice(0, 2).join(' or ')})`,
     { uri: uri.slice(0, 2048), candidates },
+  );
+}
+
+function isSameTold(a: readonly Told[], b: readonly Told[]): boolean {
+  return (
+    a.length === b.length &&
+    a.every(({ server, peer, schemes }, i) => {
+      const other = b[i];
+      return server === other?.server && peer === other.peer && schemes === other.schemes;
+    })
   );
 }
 

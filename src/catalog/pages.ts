@@ -1,6 +1,5 @@
 /** Tools without the pages that their caller may not read: the tool stays, its reference goes. */
 import { readListPage, type Definition } from '../protocol/lists.js';
-import type { UriSpan } from '../protocol/extensions/index.js';
 import type { Member, Span } from '../wire/scan.js';
 import { splice, type Patch } from '../wire/splice.js';
 import { membersOf } from '../wire/walk.js';
@@ -13,14 +12,16 @@ export function withoutPages(definition: Definition, isShown: (uri: string) => b
   const { bytes, extension, trusted, shown } = definition;
   const hidden = (extension?.uris ?? []).filter(({ uri }) => !isShown(uri));
   if (extension?.page === undefined || hidden.length === 0) return definition;
+  const places = new Set(hidden.map(({ start }) => start));
   const patches: Patch[] = [];
   for (const meta of membersOf(bytes))
     if (meta.key === '_meta' && bytes[meta.start] === OPEN_OBJECT) {
       const members = membersOf(bytes, meta.start);
-      patches.push(...cut(bytes, meta, members, hidden));
+      for (const patch of cut(bytes, meta, members, places)) patches.push(patch);
       for (const { key, start, end } of members)
         if (key === 'ui' && bytes[start] === OPEN_OBJECT)
-          patches.push(...cut(bytes, { start, end }, membersOf(bytes, start), hidden));
+          for (const patch of cut(bytes, { start, end }, membersOf(bytes, start), places))
+            patches.push(patch);
     }
   const page = Buffer.concat([Buffer.from('{"tools":['), splice(bytes, patches), Buffer.from(']}')]);
   // The reader finds the places of the members again.
@@ -28,13 +29,13 @@ export function withoutPages(definition: Definition, isShown: (uri: string) => b
   return read ? { ...read, ...(trusted && { trusted }), ...(shown !== undefined && { shown }) } : definition;
 }
 
-/** Removes the members of an object whose values are among `hidden`. Members of the same name go with them. */
+/** Removes the members of an object whose values begin at `places`. Members of the same name go with them. */
 function cut(
   bytes: Buffer,
   { start }: Span,
   members: readonly Member[],
-  hidden: readonly UriSpan[],
+  places: ReadonlySet<number>,
 ): Patch[] {
-  const gone = members.filter((member) => hidden.some((uri) => uri.start === member.start));
+  const gone = members.filter((member) => places.has(member.start));
   return gone.length === 0 ? [] : without(bytes, start, members, new Set(gone.map(({ key }) => key)));
 }

@@ -15,6 +15,8 @@ export interface NamedList {
   readonly last?: readonly Definition[] | undefined;
 }
 
+const NONE: ReadonlySet<string> = new Set();
+
 export interface BareNames {
   /** Whether a definition that is listed may have its bare name. */
   isBare(definition: Definition): boolean;
@@ -22,11 +24,15 @@ export interface BareNames {
   readonly ties: ReadonlyMap<string, readonly string[]>;
 }
 
-/** `servers`: all of the profile: what begins with the name of one is the full name of a tool. `nameLength`: limits.name_length. */
+/**
+ * `servers`: all of the profile: what begins with the name of one is the full name of a tool. `nameLength`: limits.name_length. `own`: names of
+ * tools of the gateway, which no server's tool takes.
+ */
 export function bareNames(
   lists: readonly NamedList[],
   servers: ReadonlySet<string>,
   nameLength: number,
+  own: ReadonlySet<string> = NONE,
 ): BareNames {
   const owners = new Map<string, string[]>();
   const full = new Set<string>();
@@ -39,7 +45,8 @@ export function bareNames(
       if (!known) owners.set(bare, [server]);
       else if (known.at(-1) !== server) known.push(server);
     }
-  const isFree = (bare: string): boolean => !full.has(bare) && !servers.has(parse(bare)?.server ?? '');
+  const isFree = (bare: string): boolean =>
+    !full.has(bare) && !own.has(bare) && !servers.has(parse(bare)?.server ?? '');
   const ties = new Map([...owners].filter(([bare, of]) => of.length > 1 || !isFree(bare)));
   return {
     ties,

@@ -3,6 +3,7 @@ import type { ProfileConfig } from '../config/types.js';
 import type { Definition, ListKind, Lists } from '../protocol/lists.js';
 import type { Link, ServerLink } from '../protocol/ports.js';
 import { bareNames, type BareNames, type NamedList } from './prefixes.js';
+import { OWN_TOOLS } from '../protocol/finder.js';
 import { Filter, type Registry } from './registry.js';
 
 type NamedKind = 'tools' | 'prompts';
@@ -18,6 +19,8 @@ interface Named {
 /** Lists tools and prompts under bare names, where the profile wants that and no two servers have the name. */
 export class Profiled extends Filter {
   readonly #prefix: ProfileConfig['prefix'];
+  /** Tools that a profile with search lists of its own. */
+  readonly #own: ReadonlySet<string> | undefined;
   readonly #instructions: string | undefined;
   readonly #named = new Map<NamedKind, Named>();
   readonly #lists = new WeakMap<
@@ -30,9 +33,17 @@ export class Profiled extends Filter {
     tied: new WeakMap<Definition, Definition>(),
   };
 
-  constructor(base: Registry, { prefix, instructions }: Pick<ProfileConfig, 'prefix' | 'instructions'>) {
+  constructor(
+    base: Registry,
+    {
+      prefix,
+      instructions,
+      search,
+    }: Pick<ProfileConfig, 'prefix' | 'instructions'> & { readonly search?: object | undefined },
+  ) {
     super(base);
     this.#prefix = prefix;
+    this.#own = search ? OWN_TOOLS : undefined;
     this.#instructions = instructions;
   }
 
@@ -66,7 +77,12 @@ export class Profiled extends Filter {
     const own = kinds.flatMap((kind) =>
       [...this.#namesOf(kind).ties].map(([name, servers]) => {
         const who = servers.map((server) => `'${server}'`).join(', ');
-        const why = servers.length > 1 ? 'more than one server has it' : 'it reads as a full name';
+        const why =
+          servers.length > 1
+            ? 'more than one server has it'
+            : this.#own?.has(name)
+              ? 'a tool of the gateway has it'
+              : 'it reads as a full name';
         const fix = kind === 'tools' ? ': give one another name under overrides, or use prefix: auto' : '';
         return `the name '${name.slice(0, 128)}' of ${who} is missing in ${kind}/list, because ${why}${fix}`;
       }),
@@ -105,14 +121,19 @@ export class Profiled extends Filter {
       });
     const names = isSame
       ? known.names
-      : bareNames(lists, new Set(links.map(({ server }) => server)), nameLength);
+      : bareNames(
+          lists,
+          new Set(links.map(({ server }) => server)),
+          nameLength,
+          kind === 'tools' ? this.#own : undefined,
+        );
     this.#named.set(kind, { version, nameLength, lists, names });
     return names;
   }
 }
 
 /** A link with other lists, for the filters below. */
-function asListing({ server, key, era, state }: ServerLink, lists: Lists): Link {
+export function asListing({ server, key, era, state }: ServerLink, lists: Lists): Link {
   const away: Partial<Link> = { server, key, era, state, lists, listsFor: undefined };
   return away as Link;
 }

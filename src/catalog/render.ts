@@ -5,6 +5,8 @@ import type { ListBytes } from '../protocol/ports.js';
 import type { Patch } from '../wire/splice.js';
 import { describe } from './naming.js';
 
+const BACKSLASH = 0x5c;
+const LETTER_U = 0x75;
 const COMMA = Buffer.from(',');
 const CLOSE = Buffer.from(']}');
 const OPEN = Object.fromEntries(
@@ -28,6 +30,27 @@ function description(definition: Definition, server: string): Patch {
   }
   const at = definition.keySpan.end;
   return { start: at, end: at, bytes: Buffer.from(`,"description":${JSON.stringify(missing)}`) };
+}
+
+/** The beginning of the description of a tool, as a merged list shows it: `length` characters. Does not read the rest of the definition. */
+export function shownDescription(
+  { bytes, descriptionSpan }: Definition,
+  server: string,
+  length: number,
+): string {
+  const { prefix, missing } = describe(server);
+  if (!descriptionSpan) return missing.slice(0, length);
+  const start = descriptionSpan.start + 1;
+  const last = descriptionSpan.end - 1;
+  let end = start;
+  for (let left = length; end < last && left > 0; left--) {
+    if (bytes[end] === BACKSLASH) end += bytes[end + 1] === LETTER_U ? 6 : 2;
+    else
+      do end++;
+      while (((bytes[end] as number) & 0xc0) === 0x80);
+  }
+  const text = JSON.parse(`"${bytes.toString('utf8', start, end)}"`) as string;
+  return `${prefix}${text}`.trim().slice(0, length);
 }
 
 /** Definitions of one server, separated by commas. */

@@ -23,6 +23,9 @@ const MAX_TEXT = 4096;
 const MAX_WORD = 40;
 /** Different words of the names, and of the description, of a tool, at the most. */
 const MAX_WORDS = 256;
+/** Words that an index keeps of all its tools, about, and the fewest of one tool: so many tools have their first words alone in it. */
+const MAX_POSTINGS = 500_000;
+const FEWEST_WORDS = 8;
 /** Argument names that are read of a definition. */
 const MAX_ARGUMENTS = 128;
 /** Different words of a query that are looked up. */
@@ -128,12 +131,23 @@ export function serverTerms(name: string, description: string | undefined): Term
   return { names, description: text, length: count(text, description ?? '', SERVER_DESCRIPTION) };
 }
 
-const known = new WeakMap<Definition, Terms>();
+/** Words that are kept of all definitions; then all are forgotten, and read again when they are needed. */
+const MAX_KEPT = 500_000;
 
-/** The words of a definition, read once. */
+let known = new WeakMap<Definition, Terms>();
+let kept = 0;
+
+/** The words of a definition, which are usually read once. */
 export function termsOf(definition: Definition): Terms {
   let terms = known.get(definition);
-  if (!terms) known.set(definition, (terms = read(definition)));
+  if (terms) return terms;
+  terms = read(definition);
+  kept += terms.names.size + terms.description.size;
+  if (kept > MAX_KEPT) {
+    known = new WeakMap();
+    kept = 0;
+  }
+  known.set(definition, terms);
   return terms;
 }
 
@@ -167,18 +181,19 @@ function textAt(bytes: Buffer, { start, end }: Span): string {
   );
 }
 
-/** The occurrences of one word: the places of tools, and what they count there. */
-interface Postings {
-  readonly places: number[];
-  readonly weights: number[];
-}
+/** The occurrences of one word: the place of a tool, and what they count there, in turn. A made-up word costs little memory so. */
+type Postings = number[];
 
 export class SearchIndex<T extends Searchable> {
   readonly #tools: readonly T[];
   readonly #postings = new Map<string, Postings>();
+  /** Words of the names, and of the description, of a tool, at the most: their first ones. */
+  readonly #words: number;
+  #size = 0;
 
   private constructor(tools: readonly T[]) {
     this.#tools = tools;
+    this.#words = Math.max(FEWEST_WORDS, Math.floor(MAX_POSTINGS / tools.length));
   }
 
   /** Yields after each tool, so that other work gets a turn. */
@@ -199,27 +214,35 @@ export class SearchIndex<T extends Searchable> {
     return index;
   }
 
+  /** What it keeps: the words of each tool. */
   get size(): number {
-    return this.#tools.length;
+    return this.#size;
   }
 
   /** `mean`: the mean length of such descriptions. */
   #add(place: number, { names, description, length }: Terms, mean: number): void {
-    for (const [word, weight] of names) this.#post(word, place, weight);
-    const norm = 1 - B + (B * length) / mean;
-    for (const [word, weight] of description) this.#post(word, place, weight / norm);
+    this.#post(names, place, 1);
+    this.#post(description, place, 1 - B + (B * length) / mean);
   }
 
-  #post(word: string, place: number, weight: number): void {
-    let postings = this.#postings.get(word);
-    if (!postings) this.#postings.set(word, (postings = { places: [], weights: [] }));
-    const { places, weights } = postings;
-    const last = places.length - 1;
-    if (places[last] === place) weights[last] = (weights[last] as number) + weight;
-    else {
-      places.push(place);
-      weights.push(weight);
+  #post(words: Weights, place: number, norm: number): void {
+    let left = this.#words;
+    for (const [word, weight] of words) {
+      if (--left < 0) return;
+      this.#postWord(word, place, weight / norm);
     }
+  }
+
+  #postWord(word: string, place: number, weight: number): void {
+    const postings = this.#postings.get(word);
+    const last = postings ? postings.length - 2 : 0;
+    if (postings?.[last] === place) {
+      postings[last + 1] = (postings[last + 1] as number) + weight;
+      return;
+    }
+    this.#size++;
+    if (postings) postings.push(place, weight);
+    else this.#postings.set(word, [place, weight]);
   }
 
   /** The best tools first, ties by name; only those that have a word of the query, and that `isShown` accepts. */
@@ -229,11 +252,11 @@ export class SearchIndex<T extends Searchable> {
     for (const word of [...new Set(wordsOf(query))].slice(0, MAX_QUERY_WORDS)) {
       const found = this.#postings.get(word);
       if (!found) continue;
-      const { places, weights } = found;
-      const idf = Math.log(1 + (all - places.length + 0.5) / (places.length + 0.5));
-      for (let i = 0; i < places.length; i++) {
-        const place = places[i] as number;
-        const weight = weights[i] as number;
+      const having = found.length / 2;
+      const idf = Math.log(1 + (all - having + 0.5) / (having + 0.5));
+      for (let i = 0; i < found.length; i += 2) {
+        const place = found[i] as number;
+        const weight = found[i + 1] as number;
         scores[place] = (scores[place] as number) + (idf * weight * (K1 + 1)) / (weight + K1);
       }
     }

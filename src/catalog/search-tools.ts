@@ -11,8 +11,6 @@ import type { Rendered } from './render.js';
 /** Names of servers in a description, in characters. */
 const MAX_SERVERS = 2000;
 
-export const OWN_TOOLS: ReadonlySet<string> = new Set([FIND_TOOLS, CALL_TOOL, CALL_READ_ONLY_TOOL]);
-
 /** `servers`: all that are configured and shown, whether connected or not, so that a disconnect changes no list. */
 export function searchTools(servers: readonly string[], limit: number): Readonly<Record<Era, Rendered>> {
   const tools = [findTools(servers, limit), readOnly(), any()];

@@ -1,24 +1,24 @@
 /** A merged view that lists few tools and finds the others. All of them can be called by name. */
 import type { SearchConfig } from '../config/search.js';
 import type { Glob } from '../lib/glob.js';
-import type { Finder, Hit } from '../protocol/finder.js';
+import { BRIEF, OWN_TOOLS, type Finder, type Hit } from '../protocol/finder.js';
 import type { Definition, ListKind } from '../protocol/lists.js';
 import type { Era } from '../protocol/revisions.js';
 import { readObject, textOf } from '../wire/json.js';
 import { isLoginTool } from './login-tools.js';
 import { MergedView, type MergedOptions } from './merged-view.js';
 import type { Registry } from './registry.js';
-import type { Rendered } from './render.js';
+import { shownDescription, type Rendered } from './render.js';
 import { SearchIndex, serverTerms, type Searchable } from './search-index.js';
-import { OWN_TOOLS, searchTools } from './search-tools.js';
+import { searchTools } from './search-tools.js';
 import type { Segment } from './segment.js';
 import { mostSimilar } from './similar.js';
 import type { Listed } from './view.js';
 
 /** How long an index is built before other work gets a turn. */
 const TURN_MS = 5;
-/** Tools in the indexes of all views, at the most; the least recently used index goes first, and is built again when needed. */
-const MAX_INDEXED = 50_000;
+/** Words of tools in the indexes of all views, at the most; the least recently used index goes first, and is built again when needed. */
+const MAX_INDEXED = 2_000_000;
 const NEAREST = 3;
 
 /** How a profile searches, compiled. */
@@ -31,6 +31,34 @@ interface Indexed extends Searchable {
   readonly from: string;
 }
 
+/** What a search found; its bytes, which may be many, are made when they are used. */
+class Found implements Hit {
+  readonly name: string;
+  readonly definition: Definition;
+  readonly score: number;
+  readonly #segment: Segment;
+  readonly #era: Era;
+  #bytes: Buffer | undefined;
+
+  constructor(
+    of: Pick<Hit, 'name' | 'definition' | 'score'> & { readonly segment: Segment; readonly era: Era },
+  ) {
+    this.name = of.name;
+    this.definition = of.definition;
+    this.score = of.score;
+    this.#segment = of.segment;
+    this.#era = of.era;
+  }
+
+  get bytes(): Buffer {
+    return (this.#bytes ??= this.#segment.bytesFor(this.name, this.#era) ?? this.definition.bytes);
+  }
+
+  get description(): string {
+    return shownDescription(this.definition, this.#segment.link.server, BRIEF);
+  }
+}
+
 /** An index apart from its view, so that what is kept here keeps no view alive. */
 interface Holder {
   index: SearchIndex<Indexed> | undefined;
@@ -38,19 +66,19 @@ interface Holder {
 
 /** The indexes of all views, bounded together. */
 export class SearchIndexes {
-  /** With the number of their tools, the least recently used first. */
+  /** With their sizes, the least recently used first. */
   readonly #kept = new Map<Holder, number>();
-  #tools = 0;
+  #size = 0;
 
   use(holder: Holder): void {
     const size = holder.index?.size ?? 0;
-    this.#tools += size - (this.#kept.get(holder) ?? 0);
+    this.#size += size - (this.#kept.get(holder) ?? 0);
     this.#kept.delete(holder);
     this.#kept.set(holder, size);
-    for (const [oldest, tools] of this.#kept) {
-      if (this.#tools <= MAX_INDEXED || oldest === holder) break;
+    for (const [oldest, ofOldest] of this.#kept) {
+      if (this.#size <= MAX_INDEXED || oldest === holder) break;
       this.#kept.delete(oldest);
-      this.#tools -= tools;
+      this.#size -= ofOldest;
       oldest.index = undefined;
     }
   }
@@ -204,10 +232,9 @@ export class SearchView extends MergedView implements Finder {
     // The lists may have changed while the index was built.
     const isShown = ({ name, definition, from }: Indexed): boolean =>
       byServer.get(from)?.names.get(name) === definition;
-    return index.search(query, limit, isShown).flatMap(({ tool, score }) => {
+    return index.search(query, limit, isShown).map(({ tool, score }) => {
       const { name, definition, from } = tool;
-      const bytes = byServer.get(from)?.bytesFor(name, era);
-      return bytes ? [{ name, definition, bytes, score }] : [];
+      return new Found({ name, definition, score, era, segment: byServer.get(from) as Segment });
     });
   }
 

@@ -1,6 +1,6 @@
 /** What views of one and of several servers have in common: lists, names and rules. */
 import { GatewayError } from '../errors.js';
-import type { ListKind } from '../protocol/lists.js';
+import type { Definition, ListKind } from '../protocol/lists.js';
 import type {
   Freshness,
   ServerLink,
@@ -68,6 +68,7 @@ export type Listed = Pick<Segment, 'isFiltered' | 'isRendered' | 'render' | 'ste
 export abstract class SegmentedView implements View {
   protected readonly registry: Registry;
   readonly #assemblies = new Map<ListKind, Assembly>();
+  readonly #keys = new WeakMap<readonly Definition[], ReadonlySet<string>>();
   #templates: { readonly segments: readonly Segment[]; readonly found: UriTemplates<ServerLink> } | undefined;
 
   constructor(registry: Registry) {
@@ -177,10 +178,15 @@ export abstract class SegmentedView implements View {
   allows(server: string, kind: NameKind, name: string): boolean {
     const link = this.registry.get(server);
     if (!link) return false;
+    if (this.registry.admits(server, kind, name)) return true;
     // A renamed tool, and one that is pinned, is admitted as listed only.
-    const isListed =
-      kind !== 'task' && this.registry.list(link, KIND_OF[kind]).some(({ key }) => key === name);
-    return isListed || this.registry.admits(server, kind, name);
+    return kind !== 'task' && this.#keysOf(this.registry.list(link, KIND_OF[kind])).has(name);
+  }
+
+  #keysOf(list: readonly Definition[]): ReadonlySet<string> {
+    let keys = this.#keys.get(list);
+    if (!keys) this.#keys.set(list, (keys = new Set(list.map(({ key }) => key))));
+    return keys;
   }
 
   freshness(): Freshness {
@@ -200,14 +206,13 @@ export abstract class SegmentedView implements View {
 
   unknown(method: string): ServerLink | GatewayError | undefined {
     const offering = this.links().filter(
-      ({ server, peer, state }) =>
-        state === 'up' && peer && this.offers(peer).length > 0 && this.registry.showsAll(server),
+      (link) => this.offersOf(link).length > 0 && this.registry.showsAll(link.server),
     );
     const [first, second] = offering;
     if (!second) return first;
     const [feature = ''] = method.replace(/^notifications\//, '').split('/');
-    const named = offering.filter(({ peer }) =>
-      this.offers(peer as Peer).some((id) => id.slice(id.lastIndexOf('/') + 1) === feature),
+    const named = offering.filter((link) =>
+      this.offersOf(link).some((id) => id.slice(id.lastIndexOf('/') + 1) === feature),
     );
     if (named.length === 1) return named[0];
     const servers = (named.length > 0 ? named : offering).map(({ server }) => server);
@@ -216,6 +221,12 @@ export abstract class SegmentedView implements View {
       `method '${method.slice(0, 128)}' is offered by several servers here: use /servers/<name>/mcp`,
       { servers },
     );
+  }
+
+  /** A server that is away keeps its methods: they are not for another one meanwhile. */
+  protected offersOf({ peer, lastPeer }: ServerLink): readonly string[] {
+    const known = peer ?? lastPeer;
+    return known ? this.offers(known) : [];
   }
 
   /** What a server declares whose methods the gateway does not know: ids of extensions, and members of its capabilities. */

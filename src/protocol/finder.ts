@@ -9,8 +9,13 @@ export interface Hit {
   readonly definition: Definition;
   /** The definition as in the list of the view for clients of an era. */
   readonly bytes: Buffer;
+  /** The beginning of its description in that list, BRIEF characters at the most. */
+  readonly description: string;
   readonly score: number;
 }
+
+/** Characters of a description in a brief answer. */
+export const BRIEF = 200;
 
 /** Searches what a view shows; what it hides is in no result, count or name. */
 export interface Finder {
@@ -29,3 +34,5 @@ export interface Finder {
 export const FIND_TOOLS = 'find_tools';
 export const CALL_TOOL = 'call_tool';
 export const CALL_READ_ONLY_TOOL = 'call_read_only_tool';
+/** The tools that a view with search lists of its own. */
+export const OWN_TOOLS: ReadonlySet<string> = new Set([FIND_TOOLS, CALL_TOOL, CALL_READ_ONLY_TOOL]);

@@ -2,6 +2,7 @@
  * The methods that clients send, one row each: the era of a method, and what the gateway needs to know about it. A new method is a row here
  * and a file that handles it. A method that is not in the table may belong to an extension.
  */
+import { foldName } from '../wire/fold.js';
 import type { Era } from './revisions.js';
 
 export interface Method {
@@ -48,6 +49,15 @@ const ROWS: Readonly<Record<string, Method>> = {
 };
 
 const METHODS: ReadonlyMap<string, Method> = new Map(Object.entries(ROWS));
+const FOLDED: ReadonlySet<string> = new Set(Object.keys(ROWS).map(foldName));
+
+/**
+ * Whether a method is one of the protocol, or could be taken for one by some servers: in another case, with spaces at its ends, or with a
+ * NUL. Such a request must not reach a server past what the gateway does with the method.
+ */
+export function readsAsMethod(method: string): boolean {
+  return METHODS.has(method) || FOLDED.has(foldName(method.trim()).trim());
+}
 
 /** The row of a method; undefined: not a method of the protocol. */
 export function methodOf(method: string): Method | undefined {

@@ -165,6 +165,8 @@ export interface Link {
   readonly lists: Lists;
   /** The lists before they were dropped, until they are read again: their names stay taken. undefined: `lists` are the last ones. */
   readonly lastLists?: Lists | undefined;
+  /** What it said about itself before it was away for long; undefined: it is not. */
+  readonly lastPeer?: Peer | undefined;
   /** Schemes of extensions whose URIs its answers may hold (protocol/extensions): `ui`, `skill`. */
   readonly schemes: readonly string[];
   /** The lists for clients with fewer capabilities; undefined: all clients get the same. */

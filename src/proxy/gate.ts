@@ -9,7 +9,6 @@ import type { Boundary } from '../observe/boundary.js';
 import type { Calls } from '../observe/calls.js';
 import type { Logger } from '../observe/log.js';
 import type { GatewayStats } from '../observe/stats.js';
-import { methodOf } from '../protocol/methods.js';
 import { find, idKey, param, type Message, type MessageError } from '../protocol/message.js';
 import type { Denied, Principal, Shown, Sink, StreamTarget } from '../protocol/ports.js';
 import { endSession, useSession, type FoundSession } from '../session/ask.js';
@@ -208,7 +207,7 @@ export function createGate(deps: GateDeps): Gate {
       if (method === 'notifications/cancelled') cancel(session, message);
       else if (method === 'notifications/progress' && session) deps.questions.progress(session, message);
       else if (session) deps.notified(session, message);
-      if (!methodOf(method)) tellUnknown(view, message);
+      tellUnknown(view, message);
       return ACCEPTED;
     }
     switch (method) {
@@ -253,8 +252,7 @@ export function createGate(deps: GateDeps): Gate {
       case 'ping':
         return answer(message, '{}');
       default:
-        // A method of the other era does not exist here, even if a server has it.
-        return passOn(deps, incoming, methodOf(method) ? undefined : view.unknown(method));
+        return passOn(deps, incoming);
     }
   }
 

@@ -5,7 +5,6 @@
 import { GatewayError } from '../errors.js';
 import { LISTS, LIST_KINDS, type ListKind } from '../protocol/lists.js';
 import type { Message } from '../protocol/message.js';
-import { methodOf } from '../protocol/methods.js';
 import { nameOf, readEnvelope, type Envelope } from '../protocol/modern/meta.js';
 import { decodeHeaderValue } from '../protocol/modern/param-headers.js';
 import { MODERN_REVISIONS } from '../protocol/revisions.js';
@@ -49,7 +48,7 @@ export function createModern(deps: ModernDeps): (incoming: Incoming) => Handled 
         ),
       );
     if (message.kind === 'notification') {
-      if (method.startsWith('notifications/') && !methodOf(method))
+      if (method.startsWith('notifications/'))
         tellUnknown(views.plain({ principal: origin.principal }, origin.route), message);
       return { kind: 'accepted' };
     }
@@ -101,8 +100,7 @@ export function createModern(deps: ModernDeps): (incoming: Incoming) => Handled 
       case 'completion/complete':
         return relay(deps, incoming, namedByRef(message));
       default:
-        // A method of the other era does not exist here, even if a server has it.
-        return passOn(deps, incoming, methodOf(method) ? undefined : incoming.caller.view.unknown(method));
+        return passOn(deps, incoming);
     }
   }
 }

@@ -115,6 +115,7 @@ function createCheck(validate: typeof Validate, dereference: typeof Dereference)
     const at = find(membersOf(bytes), 'inputSchema');
     if (!at || at.end - at.start > MAX_BYTES) return 'none';
     const text = bytes.toString('utf8', at.start, at.end);
+    if (definition.fixed && isAboutFixed(text, definition.fixed.names)) return 'none';
     const written = readJson(bytes.subarray(at.start, at.end));
     if (!isObject(written)) return 'none';
     const meter: Meter = { parts: 0, left: 0, width: 0, length: 0 };
@@ -145,6 +146,15 @@ function createCheck(validate: typeof Validate, dereference: typeof Dereference)
       return undefined;
     }
   };
+}
+
+/** Whether a schema may still be about arguments with fixed values, which are not among those that a client sends. */
+function isAboutFixed(schema: string, names: ReadonlySet<string>): boolean {
+  return (
+    schema.includes('minProperties') ||
+    schema.includes('\\u') ||
+    [...names].some((name) => schema.includes(JSON.stringify(name).slice(1, -1)))
+  );
 }
 
 /** Keywords whose errors only say that there is another one. */

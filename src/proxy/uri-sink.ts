@@ -1,5 +1,6 @@
 /** Qualifies the URIs in an answer while it passes: hosts and agents then read them through the gateway from the server that sent them. */
 import { originOf } from '../catalog/naming.js';
+import { SCHEMES } from '../protocol/extensions/index.js';
 import type { AnswerHead, Link, Seen, Sink } from '../protocol/ports.js';
 import { PassThroughSink } from '../protocol/sinks.js';
 import { UriMembers, UriMarks } from '../wire/uri-members.js';
@@ -7,11 +8,14 @@ import { UriMembers, UriMarks } from '../wire/uri-members.js';
 /** By the schemes of a link: it gets another array when they change. */
 const known = new WeakMap<readonly string[], UriMarks>();
 
-/** What a link's URIs of extensions become on endpoints of several servers; undefined: its answers have none. */
+/**
+ * What the URIs of extensions in a link's answers become on endpoints of several servers; undefined: its server has no such extension. Those
+ * of all extensions are changed, so that a server with skills cannot name the page of another one.
+ */
 export function marksOf({ server, schemes }: Pick<Link, 'server' | 'schemes'>): UriMarks | undefined {
   if (schemes.length === 0) return undefined;
   let marks = known.get(schemes);
-  if (!marks) known.set(schemes, (marks = new UriMarks(schemes, originOf(server))));
+  if (!marks) known.set(schemes, (marks = new UriMarks(SCHEMES, originOf(server))));
   return marks;
 }
 

@@ -3,8 +3,10 @@ import { expect, it, describe } from 'vitest';
 import { createLists, EVERYTHING, type ListsOptions, type ListsUpstream } from '../fixtures/servers/lists.js';
 import { tool } from '../fixtures/servers/http-upstream.js';
 import { startGateway, type RunningGateway } from '../helpers/gateway.js';
+import { post } from '../helpers/http.js';
 import { connect, heard, messagesOf, type LegacyClient } from '../helpers/legacy.js';
 import { answerTo, ask, EVERYTHING as ALL } from '../helpers/modern.js';
+import { until } from '../helpers/wait.js';
 
 type Meta = Record<string, unknown>;
 
@@ -118,6 +120,93 @@ describe('unknown methods', () => {
   });
 });
 
+describe('what reads as a method of the protocol', () => {
+  it('is not sent past the gateway', async () => {
+    const a = await createLists('a', {
+      capabilities: { ...EVERYTHING, extensions: { 'com.example/foo': {} } },
+    });
+    const gateway = await gatewayOf({ a });
+    const client = await connect(gateway.url);
+    const params = { name: 'echo', arguments: {} };
+    for (const method of ['Tools/call', ' tools/call', 'tools/call\u0000', 'TOOLS/CALL\t']) {
+      expect((await client.request(method, params)).error?.code).toBe(-32601);
+      const told = JSON.stringify({ jsonrpc: '2.0', method, params });
+      expect((await post(gateway.url, told, client.headers)).status).toBe(202);
+    }
+    const { error } = await answerTo(gateway.url, 'Tools/call', params, { headers: { 'mcp-name': '' } });
+    expect(error?.code).toBe(-32601);
+    // Whatever was sent before it has arrived.
+    await client.request('foo/list');
+    expect(a.upstream.received('foo/list')).toHaveLength(1);
+    const names = a.upstream.requests.map(({ message }) => message.method ?? '');
+    expect(names.filter((name) => /call/i.test(name))).toEqual([]);
+  });
+});
+
+describe('requests of unknown methods', () => {
+  it('count for limits about all calls, for as long as they last', async () => {
+    const open: (() => void)[] = [];
+    const a = await createLists('a', {
+      capabilities: { ...EVERYTHING, extensions: { 'com.example/foo': {} } },
+      onRequest: (call) => {
+        if (call.message.method !== 'foo/stream') return undefined;
+        open.push(() => {
+          call.result({ over: true });
+        });
+        return true;
+      },
+    });
+    const one = { name: 'one', per_second: 1000, burst: 1000, concurrent: 1 };
+    const gateway = await gatewayOf({ a }, { limits: { rules: [one] } });
+    const client = await connect(gateway.url);
+    const first = client.request('foo/stream');
+    await until(() => open.length === 1, 'the stream');
+    expect((await client.request('foo/stream')).error?.message).toMatch(/^too many calls: rule 'one'/);
+    open.pop()?.();
+    expect((await first).result).toEqual({ over: true });
+  });
+});
+
+describe('a server that is away', () => {
+  it('keeps its pages, the tools that they call, and its methods: another server gets none of them', async () => {
+    const serving = (name: string, extension: string): Promise<ListsUpstream> =>
+      appServer(name, {
+        capabilities: { ...EVERYTHING, extensions: { [`com.example/${extension}`]: {} } },
+        onRequest: (call) => {
+          if (!call.message.method?.startsWith('foo/')) return undefined;
+          call.result({ from: name });
+          return true;
+        },
+      });
+    const [a, b] = [await serving('a', 'foo'), await serving('b', 'bar')];
+    const gateway = await gatewayOf({ a, b });
+    const client = await connect(gateway.url, { capabilities: APPS });
+    await client.request('resources/read', { uri: 'ui://a+/app/main.html' });
+    await a.upstream.stop();
+    await until(
+      () => gateway.gateway.health().servers.every(({ name, tools_count }) => name !== 'a' || !tools_count),
+      'the end of its lists',
+    );
+    const error = {
+      code: -32000,
+      message: expect.stringContaining("upstream 'a' is disconnected") as string,
+    };
+    for (const [method, params] of [
+      ['tools/call', { name: 'poll', arguments: {} }],
+      ['resources/read', { uri: 'ui://app/main.html' }],
+      ['foo/list', {}],
+    ] as const)
+      expect((await client.request(method, params)).error).toMatchObject(error);
+    // Nor does a client get it that has read no page.
+    const other = await connect(gateway.url, { capabilities: APPS });
+    const tie = await other.request('tools/call', { name: 'poll', arguments: {} });
+    expect(tie.error?.data).toEqual({ candidates: ['a__poll', 'b__poll'] });
+    expect(b.upstream.received('tools/call')).toEqual([]);
+    expect(b.upstream.received('resources/read')).toEqual([]);
+    expect(b.upstream.received('foo/list')).toEqual([]);
+  });
+});
+
 describe('pages of apps', () => {
   it('are named by their server in lists and references, whoever else claims them', async () => {
     const a = await appServer('a');
@@ -184,11 +273,14 @@ describe('pages of apps', () => {
         message: `unknown tool '${name}' (tool name must be server__tool, as in tools/list)`,
       },
     });
-    // For the model alone, and of a server without apps. The page of one server was read, so that server is asked.
-    for (const name of ['think', 'echo']) {
-      await client.request('tools/call', { name, arguments: {} });
-      expect(calledTool(b)).toBe(name);
-    }
+    // For the model alone: unknown to pages.
+    expect(await client.request('tools/call', { name: 'think', arguments: {} })).toMatchObject(
+      unknown('think'),
+    );
+    expect(calledTool(b)).toBe('App___tool');
+    // Of a server without apps. The page of one server was read, so that server is asked.
+    await client.request('tools/call', { name: 'echo', arguments: {} });
+    expect(calledTool(b)).toBe('echo');
     const plain = await connect(gateway.url);
     expect(namesOf(await plain.list('tools/list', 'tools'))).toEqual([
       'a__show',
@@ -346,11 +438,23 @@ describe('skills', () => {
     });
     const read = await client.request('resources/read', { uri: 'skill://a+/shop/refunds/rules/eu.md' });
     expect(read.result?.['contents']).toEqual([{ uri: 'skill://a+/shop/refunds/rules/eu.md', text: 'a' }]);
-    for (const uri of ['skill://c+/shop/refunds/SKILL.md', 'skill://nobody+/x/SKILL.md'])
+    for (const uri of [
+      'skill://c+/shop/refunds/SKILL.md',
+      'skill://nobody+/x/SKILL.md',
+      'mcpstead:b:skill://shop/refunds/SKILL.md',
+    ])
       expect((await client.request('skills/get', { uri })).error).toMatchObject({
         code: -32602,
         data: { uri },
       });
+  });
+
+  it('name no file of another server, whatever its scheme', async () => {
+    const files = ['skill://b+/x', 'ui://b+/app/main.html'];
+    const shown = { ...skill('s'), resources: files.map((uri) => ({ uri })) };
+    const gateway = await gatewayOf({ a: await skilled('a', [shown]), b: await appServer('b') });
+    const [listed] = await (await connect(gateway.url)).list('skills/list', 'skills');
+    expect(listed?.['resources']).toEqual([{ uri: 'skill://a+/b+/x' }, { uri: 'ui://a+/b+/app/main.html' }]);
   });
 
   it('have directories, also of servers that do not read them', async () => {
@@ -380,6 +484,26 @@ describe('skills', () => {
       expect((await client.request('resources/directory/read', { uri })).error).toMatchObject({
         code: -32602,
       });
+  });
+
+  it('have directories whose names take linear time, and that hide what a rule hides', async () => {
+    const gateway = await gatewayOf(
+      { a: await skilled('a', [skill('refunds', 'eu.md', 'us.md')]) },
+      {
+        policy: {
+          default: 'allow',
+          rules: [{ name: 'no us', deny: [{ servers: ['a'], resources: ['*us.md'] }] }],
+        },
+      },
+    );
+    const client = await connect(gateway.url);
+    const read = async (uri: string): Promise<unknown> => {
+      const { result, error } = await client.request('resources/directory/read', { uri });
+      return error?.code ?? (result?.['resources'] as { name: string }[]).map(({ name }) => name);
+    };
+    const slashes = '/'.repeat(1_000_000);
+    expect(await read(`skill://a+/${slashes}x`)).toBe(-32602);
+    expect(await read(`skill://a+/shop/refunds${slashes}`)).toEqual(['SKILL.md', 'eu.md']);
   });
 
   it('are unknown where no server has them', async () => {

@@ -90,6 +90,26 @@ describe('the list', () => {
     );
   });
 
+  it.each(['auto', 'never'])('has no name twice where tools have no prefix: %s', async (prefix) => {
+    const upstream = await createUpstream({ tools: [...OWN, 'calendar'].map((name) => tool(name)) });
+    const gateway = await startGateway({
+      servers: [upstream.entry('s')],
+      profiles: [{ name: 'desk', prefix, search: { always: ['*'] } }],
+    } as Parameters<typeof startGateway>[0]);
+    const client = await connect(profileOf(gateway));
+    const shown = prefix === 'auto' ? [...OWN.map((name) => `s__${name}`), 'calendar'] : ['calendar'];
+    expect(namesIn(await client.list('tools/list', 'tools'))).toEqual([...OWN, ...shown]);
+    const found = toolsIn(await client.request('tools/call', find('find call tool calendar')));
+    expect(namesIn(found).sort()).toEqual([...shown].sort());
+    // Near misses are named here as well.
+    const miss = { name: 'call_tool', arguments: { name: 'calender', arguments: {} } };
+    const unknown = await client.request('tools/call', miss);
+    expect(isError(unknown)).toBe(true);
+    expect(textOf(unknown)).toMatch(/^unknown tool 'calender'\. Did you mean 'calendar'/);
+    await client.request('tools/call', { name: 's__call_tool', arguments: {} });
+    expect(callsOf(upstream)).toEqual([{ name: 'call_tool', arguments: {} }]);
+  });
+
   it('names servers as configured, so that a disconnect changes nothing', async () => {
     const upstream = await createUpstream({ tools: TOOLS });
     const gateway = await startGateway(
@@ -591,4 +611,33 @@ describe('with the clients of the SDKs, before server-everything', () => {
     await client.close();
     await beat(gateway.url);
   });
+});
+
+it('does not check arguments by a schema that is about one with a fixed value', async () => {
+  const properties = { tenant: { type: 'string' }, body: { type: 'string' } };
+  const schema = { type: 'object', properties, required: ['tenant'] };
+  const rules = [
+    { allOf: [{ required: ['tenant'] }] },
+    { minProperties: 1 },
+    { dependentRequired: { body: ['tenant'] } },
+  ];
+  const upstream = await createUpstream({
+    tools: rules.map((rule, i) => tool(`create_${i}`, { inputSchema: { ...schema, ...rule } })),
+  });
+  const fixed = { arguments: { tenant: { value: 'acme' } } };
+  const overrides = Object.fromEntries(rules.map((_, i) => [`s__create_${i}`, fixed]));
+  const gateway = await startGateway({
+    servers: [upstream.entry('s')],
+    profiles: [{ name: 'desk', search: 'on', overrides }],
+  });
+  const client = await connect(profileOf(gateway));
+  const given = [{}, {}, { body: 'x' }];
+  for (const [i, args] of given.entries())
+    await client.request('tools/call', {
+      name: 'call_tool',
+      arguments: { name: `s__create_${i}`, arguments: args },
+    });
+  expect(callsOf(upstream)).toEqual(
+    given.map((args, i) => ({ name: `create_${i}`, arguments: { ...args, tenant: 'acme' } })),
+  );
 });

@@ -6,7 +6,8 @@ import type { Extension, ExtensionFacts, UriSpan } from './extension.js';
 
 const OPEN_OBJECT = 0x7b;
 const OPEN_ARRAY = 0x5b;
-const SCHEME = 'skill://';
+/** Of URIs that name their server. */
+const SCHEMES: readonly string[] = ['skill://', 'ui://'];
 
 export const SKILLS: Extension = {
   id: 'io.modelcontextprotocol/skills',
@@ -35,14 +36,21 @@ function ofSkill(bytes: Buffer, members: readonly Member[]): ExtensionFacts | un
         for (const { key, start, end } of membersOf(bytes, element.start)) {
           if (key !== 'uri' || bytes[start] !== 0x22) continue;
           const uri = JSON.parse(bytes.toString('utf8', start, end)) as string;
-          if (uri.startsWith(SCHEME)) uris.push({ start, end, uri });
+          if (SCHEMES.some((each) => uri.startsWith(each))) uris.push({ start, end, uri });
         }
       }
   return uris.length === 0 ? undefined : { uris };
 }
 
-/** The URIs of the files of a skill; undefined: it has no manifest, because its files are made when they are read. */
+const known = new WeakMap<Buffer, readonly string[] | 'none'>();
+
+/** The URIs of the files of a skill, read once; undefined: it has no manifest, because its files are made when they are read. */
 export function filesOf(definition: Buffer): readonly string[] | undefined {
-  const skill = objectOf(JSON.parse(definition.toString('utf8')) as unknown);
-  return arrayOf(skill?.['resources'])?.flatMap((file) => textOf(objectOf(file)?.['uri']) ?? []);
+  let files = known.get(definition);
+  if (!files) {
+    const skill = objectOf(JSON.parse(definition.toString('utf8')) as unknown);
+    files = arrayOf(skill?.['resources'])?.flatMap((file) => textOf(objectOf(file)?.['uri']) ?? []) ?? 'none';
+    known.set(definition, files);
+  }
+  return files === 'none' ? undefined : files;
 }

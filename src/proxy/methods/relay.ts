@@ -290,7 +290,8 @@ export function unreachableRoute(view: View, server: string | undefined): Gatewa
   return unreachable({ link });
 }
 
-function unreachable({ link }: Pick<Target, 'link'>): GatewayError {
+/** The error for a server that is not connected. */
+export function unreachable({ link }: Pick<Target, 'link'>): GatewayError {
   if (link.login !== undefined) return needsLogin(link.server, link.login);
   const why = link.firstConnect ? 'is still connecting' : 'is disconnected';
   const cause = link.lastError === undefined ? '' : ` (${link.lastError})`;

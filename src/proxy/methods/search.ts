@@ -8,7 +8,7 @@ import { find, readMessages, type Message } from '../../protocol/message.js';
 import type { Target } from '../../protocol/ports.js';
 import { answerWhole, resultMessage } from '../../protocol/sinks.js';
 import { KnownNames } from '../../wire/fold.js';
-import { objectOf, readJson, textOf, type JsonObject } from '../../wire/json.js';
+import { readJson, textOf, type JsonObject } from '../../wire/json.js';
 import { readText, type Member, type Span } from '../../wire/scan.js';
 import { splice } from '../../wire/splice.js';
 import { membersOf } from '../../wire/walk.js';
@@ -22,8 +22,6 @@ import { relay, type RelayDeps, type Wrap } from './relay.js';
 
 /** Longest answer of `find_tools` with whole definitions, in bytes; a longer one is brief. */
 const MAX_FULL = 65_536;
-/** Characters of a description in a brief answer. */
-const BRIEF = 200;
 /** Largest arguments of `find_tools`, in bytes. */
 const MAX_SEARCH = 65_536;
 /** Servers that an answer without a tool names. */
@@ -119,11 +117,7 @@ function foundText(finder: Finder, { query, isBrief }: Query, hits: readonly Hit
 }
 
 function brief(hits: readonly Hit[], note?: string): string {
-  const tools = hits.map(({ name, bytes }) => {
-    const written = objectOf(readJson(bytes, bytes.length));
-    const description = textOf(written?.['description'])?.trim().slice(0, BRIEF);
-    return { name, ...(description !== undefined && { description }) };
-  });
+  const tools = hits.map(({ name, description }) => ({ name, description }));
   return JSON.stringify({ tools, ...(note !== undefined && { note }) });
 }
 
@@ -235,7 +229,7 @@ class FoundCall {
     if (target && target.link.state !== 'up' && !this.#options.reads) return undefined;
     const { caller, session } = this.#incoming;
     // The caller is told between which tools to choose.
-    if (!target && caller.view.conflict('tool', name, session?.pages)) return undefined;
+    if (!target && caller.view.conflict('tool', name, session?.pages)?.data !== undefined) return undefined;
     if (!target) noteHidden(this.#deps, this.#incoming, 'tool', name);
     const nearest = this.#options.finder.nearest(name).map((each) => `'${each}'`);
     const hint = nearest.length === 0 ? '' : ` Did you mean ${nearest.join(', ')}?`;

@@ -81,7 +81,7 @@ interface Child {
 /** What is directly in a directory, by the manifests of the skills that a caller sees; undefined: no manifest has such a directory. */
 function childrenOf(view: View, { server }: ServerLink, directory: string): readonly Child[] | undefined {
   const part = view.parts('skills').find(({ link }) => link.server === server);
-  const inside = `${directory.replace(/\/+$/, '')}/`;
+  const inside = `${withoutSlashes(directory)}/`;
   const children = new Map<string, Child>();
   for (const { bytes } of part?.definitions ?? [])
     for (const file of filesOf(bytes) ?? []) {
@@ -98,6 +98,13 @@ function childrenOf(view: View, { server }: ServerLink, directory: string): read
       });
     }
   return children.size === 0 ? undefined : [...children.values()];
+}
+
+/** Without the slashes at its end. A loop: a regular expression takes quadratic time for slashes that are not at the end. */
+function withoutSlashes(uri: string): string {
+  let end = uri.length;
+  while (end > 0 && uri[end - 1] === '/') end--;
+  return uri.slice(0, end);
 }
 
 /** The name of a file in a segment of a URI. */

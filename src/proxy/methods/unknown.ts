@@ -1,23 +1,24 @@
 /** Requests and notifications of extensions that the gateway does not know. */
 import { GatewayError } from '../../errors.js';
 import type { Message } from '../../protocol/message.js';
-import type { ServerLink, Target, View } from '../../protocol/ports.js';
+import { readsAsMethod } from '../../protocol/methods.js';
+import type { Target, View } from '../../protocol/ports.js';
 import { openCall, type CallDeps } from '../call.js';
 import { refused, type Handled, type Incoming } from '../incoming.js';
+import { limit, type GuardedDeps } from '../guarded.js';
 import { inUse, remember } from '../under-way.js';
-import { foreignHeaders, methodNotFound } from './relay.js';
+import { foreignHeaders, methodNotFound, unreachable } from './relay.js';
 
 /**
- * Sends a request of an unknown method to `link`, the server that declares something unknown; undefined: no server does. Nothing in the
- * request is a name. Its answer may be a stream of events, so the server may be silent for as long as its client stays.
+ * Sends a request of an unknown method to the server that declares something unknown. Nothing in the request is a name. Its answer may be a stream of events, so the server may be silent for as long as its client stays.
  */
-export function passOn(
-  deps: CallDeps,
-  incoming: Incoming,
-  link: ServerLink | GatewayError | undefined,
-): Handled {
+export function passOn(deps: CallDeps & GuardedDeps, incoming: Incoming): Handled {
+  const { method } = incoming.message;
+  // A method of the other era does not exist here, even if a server has it.
+  const link = readsAsMethod(method) ? undefined : incoming.caller.view.unknown(method);
   if (!link || link instanceof GatewayError)
     return refused(incoming.message, link ?? methodNotFound(incoming.message));
+  if (link.state !== 'up') return refused(incoming.message, unreachable({ link }));
   const used = inUse(incoming);
   if (used) return used;
   const { message, caller, origin } = incoming;
@@ -30,6 +31,9 @@ export function passOn(
     definition: undefined,
     stats: undefined,
   };
+  // Limits of tools are about other calls, unless they are about all.
+  const limited = limit(deps, incoming, 'resource', target);
+  if (limited) return refused(message, limited);
   const isModern = caller.era === 'modern';
   const foreign = isModern && origin.headers ? foreignHeaders(origin.headers, []) : [];
   const exchange = openCall(deps, incoming, {
@@ -47,6 +51,7 @@ export function passOn(
 
 /** Passes on a notification of an unknown method, if it is clear which server it is for. */
 export function tellUnknown(view: View, { method, body }: Message): void {
+  if (readsAsMethod(method)) return;
   const link = view.unknown(method);
-  if (link && !(link instanceof GatewayError)) link.tell(body);
+  if (link && !(link instanceof GatewayError) && link.state === 'up') link.tell(body);
 }

@@ -120,6 +120,10 @@ export class Connection implements Link, LinkInterest, LinkAdmin<ServerConfig> {
     return this.#inventory.lists;
   }
 
+  get lastPeer(): Peer | undefined {
+    return this.#inventory.lastPeer;
+  }
+
   get lastLists(): Lists | undefined {
     return this.#inventory.lastLists;
   }

@@ -39,6 +39,8 @@ export class Inventory {
     found: [],
   };
 
+  #lastPeer: Peer | undefined;
+
   constructor({ server, log, observer, request, remembered }: InventoryDeps) {
     this.#observer = observer;
     this.#kept = new KeptLists({ server, log, observer });
@@ -70,6 +72,11 @@ export class Inventory {
     return this.#kept.lists;
   }
 
+  /** What the server said about itself before that was forgotten; undefined: it was not. */
+  get lastPeer(): Peer | undefined {
+    return this.peer ? undefined : this.#lastPeer;
+  }
+
   /** The lists before they were emptied, until they are read again; undefined: they were not. */
   get lastLists(): Lists | undefined {
     return this.#kept.last;
@@ -79,7 +86,7 @@ export class Inventory {
   get schemes(): readonly string[] {
     const { lists, peer } = this;
     if (this.#schemes.lists !== lists || this.#schemes.peer !== peer)
-      this.#schemes = { lists, peer, found: schemesOf(lists, peer) };
+      this.#schemes = { lists, peer, found: this.#schemesNow() };
     return this.#schemes.found;
   }
 
@@ -157,9 +164,19 @@ export class Inventory {
     this.keptSince = undefined;
     const kinds = this.#kept.clear();
     this.#listsFor.clear();
+    this.#lastPeer = this.peer ?? this.#lastPeer;
     this.peer = undefined;
     this.#observer.lists(0);
     return kinds;
+  }
+
+  /** Those that it used before it was away count until its lists are read again. */
+  #schemesNow(): readonly string[] {
+    const now = schemesOf(this.lists, this.peer);
+    const { lastLists } = this;
+    if (!lastLists) return now;
+    const before = schemesOf(lastLists, this.peer ?? this.lastPeer);
+    return before.every((each) => now.includes(each)) ? now : [...new Set([...now, ...before])];
   }
 
   #withUndeclared(peer: Peer): Peer {

@@ -107,6 +107,16 @@ describe('an index', () => {
     expect(namesFor(searchables('s', [tool('x')]), '?!')).toEqual([]);
   });
 
+  it('keeps so many words in all, however many different ones the tools have', () => {
+    const word = (i: number, k: number): string => `${(i * 1000 + k).toString(36)}zz`;
+    const tools = Array.from({ length: 2500 }, (_, i) =>
+      tool(`t${i}`, { description: Array.from({ length: 256 }, (_, k) => word(i, k)).join(' ') }),
+    );
+    const index = built(searchables('s', tools));
+    expect(index.size).toBeLessThan(520_000);
+    expect(index.search(word(2499, 0), 1).map((hit) => hit.tool.name)).toEqual(['s__t2499']);
+  });
+
   it('pauses after each tool, twice', () => {
     const tools = searchables(
       's',
