@@ -426,6 +426,7 @@ test('a shared upstream is told of elicitation and sampling, never of roots or t
   expect(upstream.received('initialize')[0]?.message.params?.['capabilities']).toEqual({
     elicitation: { form: {}, url: {} },
     sampling: { tools: {}, context: {} },
+    extensions: { 'io.modelcontextprotocol/ui': { mimeTypes: ['text/html;profile=mcp-app'] } },
   });
 });
 
