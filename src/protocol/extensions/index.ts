@@ -5,7 +5,7 @@ import type { Extension, ExtensionFacts, ExtensionKind, KindFacts } from './exte
 import { SKILLS } from './skills.js';
 import { UI } from './ui.js';
 
-export type { ExtensionFacts, ExtensionKind, KindFacts, UriSpan } from './extension.js';
+export type { ExtensionFacts, ExtensionKind, KindFacts } from './extension.js';
 
 const EXTENSIONS: readonly Extension[] = [UI, SKILLS];
 
