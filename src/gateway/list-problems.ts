@@ -25,7 +25,7 @@ export class ListProblems {
     return Object.fromEntries(
       routes.flatMap((route) => {
         const problems = views().whole(route).registry.problems();
-        return problems.length === 0 ? [] : [[route.path, problems] as const];
+        return problems.length === 0 ? [] : [[route.path, shortened(problems)] as const];
       }),
     );
   }
@@ -41,4 +41,12 @@ export class ListProblems {
       }
     this.#known = now;
   }
+}
+
+/** Sentences about one endpoint, at the most: what servers list decides how many there are. */
+const MOST = 50;
+
+function shortened(problems: readonly string[]): readonly string[] {
+  if (problems.length <= MOST) return problems;
+  return [...problems.slice(0, MOST), `${problems.length - MOST} more of this kind`];
 }

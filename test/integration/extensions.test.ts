@@ -506,6 +506,25 @@ describe('skills', () => {
     expect(await read(`skill://a+/shop/refunds${slashes}`)).toEqual(['SKILL.md', 'eu.md']);
   });
 
+  it('have directories in pages', async () => {
+    const files = Array.from({ length: 2500 }, (_, n) => `data/${n}.txt`);
+    const gateway = await gatewayOf({ a: await skilled('a', [skill('refunds', ...files)]) });
+    const client = await connect(gateway.url);
+    const names: unknown[] = [];
+    let cursor: unknown;
+    do {
+      const params = { uri: 'skill://a+/shop/refunds/data', ...(cursor !== undefined && { cursor }) };
+      const { result } = await client.request('resources/directory/read', params);
+      const page = result?.['resources'] as { name: string }[];
+      expect(page.length).toBeLessThanOrEqual(1000);
+      names.push(...page.map(({ name }) => name));
+      cursor = result?.['nextCursor'];
+    } while (cursor !== undefined);
+    expect(names).toEqual(files.map((file) => file.slice('data/'.length)));
+    const wrong = { uri: 'skill://a+/shop/refunds/data', cursor: 'x' };
+    expect((await client.request('resources/directory/read', wrong)).error).toMatchObject({ code: -32602 });
+  });
+
   it('are unknown where no server has them', async () => {
     const gateway = await gatewayOf({ a: await createLists('a') });
     const client = await connect(gateway.url);

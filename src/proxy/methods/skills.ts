@@ -51,12 +51,14 @@ export function readDirectory(deps: RelayDeps, incoming: Incoming): Handled {
   if (named instanceof GatewayError || !isAnswered) return relay(deps, incoming, named);
   const denied = guarded(deps, incoming, 'resource', found);
   if (denied) return refused(message, denied);
-  const cursor = param(message, 'cursor');
-  if (cursor !== undefined && cursor !== null)
-    return refused(message, new GatewayError('invalid_params', 'unknown cursor: a directory is one page'));
-  const children = childrenOf(caller.view, found.link, found.name);
-  if (!children) return refused(message, unknownName(named, incoming));
-  const parts = [Buffer.from(`{"resources":${JSON.stringify(children)}}`)];
+  const from = startOf(param(message, 'cursor'));
+  if (from === undefined) return refused(message, new GatewayError('invalid_params', 'unknown cursor'));
+  const page = childrenOf(caller.view, found.link, found.name, from);
+  if (!page) return refused(message, unknownName(named, incoming));
+  const { resources, next } = page;
+  const parts = [
+    Buffer.from(JSON.stringify({ resources, ...(next !== undefined && { nextCursor: String(next) }) })),
+  ];
   return answer(
     message,
     caller.era === 'legacy' ? parts : withHints(caller.view, deps.views.isPersonal(origin.route), parts),
@@ -72,32 +74,54 @@ function readsDirectories({ peer }: ServerLink): boolean {
   return settings?.['directoryRead'] === true;
 }
 
+/** How many children are on the pages before; undefined: it is no cursor of this method. */
+function startOf(cursor: unknown): number | undefined {
+  if (cursor === undefined || cursor === null) return 0;
+  return typeof cursor === 'string' && /^[1-9]\d{0,8}$/.test(cursor) ? Number(cursor) : undefined;
+}
+
 interface Child {
   readonly uri: string;
   readonly name: string;
   readonly mimeType?: string;
 }
 
-/** What is directly in a directory, by the manifests of the skills that a caller sees; undefined: no manifest has such a directory. */
-function childrenOf(view: View, { server }: ServerLink, directory: string): readonly Child[] | undefined {
+/** Children on one page. */
+const MAX_CHILDREN = 1000;
+
+interface Page {
+  readonly resources: readonly Child[];
+  /** The number of children before the next page; undefined: there is none. */
+  readonly next: number | undefined;
+}
+
+/**
+ * What is directly in a directory, by the manifests of the skills that a caller sees; undefined: no manifest has such a directory. `from`: the
+ * number of children before this page.
+ */
+function childrenOf(view: View, { server }: ServerLink, directory: string, from: number): Page | undefined {
   const part = view.parts('skills').find(({ link }) => link.server === server);
   const inside = `${withoutSlashes(directory)}/`;
-  const children = new Map<string, Child>();
+  const seen = new Set<string>();
+  const resources: Child[] = [];
   for (const { bytes } of part?.definitions ?? [])
     for (const file of filesOf(bytes) ?? []) {
+      if (!file.startsWith(inside)) continue;
+      const slash = file.indexOf('/', inside.length);
+      const name = file.slice(inside.length, slash === -1 ? undefined : slash);
       // A manifest is complete for its digests; what the caller may not read is in no directory.
-      if (!file.startsWith(inside) || !view.allows(server, 'resource', file)) continue;
-      const [name = '', ...rest] = file.slice(inside.length).split('/');
-      if (name === '' || children.has(name)) continue;
+      if (name === '' || seen.has(name) || !view.allows(server, 'resource', file)) continue;
+      if (seen.size === from + MAX_CHILDREN) return { resources, next: seen.size };
+      seen.add(name);
+      if (seen.size <= from) continue;
       const uri = `${inside}${name}`;
-      const shown = qualifyOrigin(server, uri) ?? uri;
-      children.set(name, {
-        uri: shown,
+      resources.push({
+        uri: qualifyOrigin(server, uri) ?? uri,
         name: decoded(name),
-        ...(rest.length > 0 && { mimeType: DIRECTORY }),
+        ...(slash !== -1 && { mimeType: DIRECTORY }),
       });
     }
-  return children.size === 0 ? undefined : [...children.values()];
+  return seen.size === 0 ? undefined : { resources, next: undefined };
 }
 
 /** Without the slashes at its end. A loop: a regular expression takes quadratic time for slashes that are not at the end. */

@@ -35,7 +35,11 @@ describe('3: what an upstream is told that can be asked', () => {
     await connect(running.url);
     await call(running.url, 's__t', {}, { capabilities: EVERYTHING });
     expect(initialized(upstream)).toEqual([
-      { sampling: { tools: {}, context: {} }, elicitation: { form: {}, url: {} } },
+      {
+        sampling: { tools: {}, context: {} },
+        elicitation: { form: {}, url: {} },
+        extensions: { 'io.modelcontextprotocol/ui': { mimeTypes: ['text/html;profile=mcp-app'] } },
+      },
     ]);
   });
 
