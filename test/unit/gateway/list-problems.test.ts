@@ -8,7 +8,7 @@ it('names so many problems of an endpoint, and counts the others', () => {
   const problems = new ListProblems({
     views: () => ({ whole: () => ({ registry: { problems: () => all } }) }) as never,
     access: () => ({ profiles: new Map() }),
-    log: { ...silent, warn: (message: string) => warned.push(message) } as ListProblemsDeps['log'],
+    log: { ...silent, warn: (message: string) => warned.push(message) },
   });
   expect(problems.all()).toEqual({ '/mcp': [...all.slice(0, 50), '2950 more of this kind'] });
   problems.review();
