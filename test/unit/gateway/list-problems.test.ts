@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { ListProblems, type ListProblemsDeps } from '../../../src/gateway/list-problems.js';
+import { ListProblems } from '../../../src/gateway/list-problems.js';
 import { silent } from '../../../src/observe/log.js';
 
 it('names so many problems of an endpoint, and counts the others', () => {
