@@ -4,8 +4,7 @@
 import type { Definition, ListKind } from '../protocol/lists.js';
 import type { ServerLink } from '../protocol/ports.js';
 import { hasOrigin, qualify } from './naming.js';
-import { asListing } from './profiled.js';
-import type { Registry } from './registry.js';
+import { lastListed, type Registry } from './registry.js';
 import type { Segment } from './segment.js';
 
 /** A server that a name may mean. `shown`: the name in the view. */
@@ -28,9 +27,7 @@ export class Away {
   }
 
   of(link: ServerLink, kind: ListKind): readonly Definition[] {
-    const { lastLists } = link;
-    if (!lastLists || link.lists[kind].length > 0) return [];
-    return this.#registry.list(asListing(link, lastLists), kind);
+    return lastListed(this.#registry, link, kind) ?? [];
   }
 
   fullName({ server }: ServerLink, name: string): string {

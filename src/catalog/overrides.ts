@@ -1,6 +1,6 @@
 /** Other names, titles, descriptions and arguments for tools, as the configuration says. */
 import type { OverrideConfig } from '../config/types.js';
-import { readListPage, type Definition, type ListKind } from '../protocol/lists.js';
+import { withBytes, type Definition, type ListKind } from '../protocol/lists.js';
 import { find } from '../protocol/message.js';
 import type { Link, NameKind } from '../protocol/ports.js';
 import { splice, type Patch } from '../wire/splice.js';
@@ -84,7 +84,7 @@ function overridden(definition: Definition, override: OverrideConfig, server: st
     ...(title !== undefined && { title }),
     ...(description !== undefined && { description }),
   });
-  const shown = bytes === definition.bytes ? definition : reread(definition, bytes);
+  const shown = bytes === definition.bytes ? definition : withBytes(definition, bytes);
   if (!shown)
     return `the tool '${definition.key}' of '${server}' is hidden: with its overrides, it cannot be read`;
   return {
@@ -106,14 +106,4 @@ function withMembers(bytes: Buffer, members: Readonly<Record<string, string>>): 
       : { start: end, end, bytes: Buffer.from(`,"${key}":${JSON.stringify(value)}`) };
   });
   return splice(bytes, patches);
-}
-
-/** The definition with other bytes, in which the reader finds the places of the members again. */
-function reread(definition: Definition, bytes: Buffer): Definition | undefined {
-  const page = Buffer.concat([Buffer.from('{"tools":['), bytes, Buffer.from(']}')]);
-  const [read] = readListPage('tools', page).definitions;
-  if (!read) return undefined;
-  const { trusted, tool } = definition;
-  // The server mirrors arguments into headers that the list no longer has.
-  return { ...read, ...(trusted && { trusted }), tool };
 }

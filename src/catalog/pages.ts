@@ -1,5 +1,5 @@
 /** Tools without the pages that their caller may not read: the tool stays, its reference goes. */
-import { readListPage, type Definition } from '../protocol/lists.js';
+import { withBytes, type Definition } from '../protocol/lists.js';
 import type { Member, Span } from '../wire/scan.js';
 import { splice, type Patch } from '../wire/splice.js';
 import { membersOf } from '../wire/walk.js';
@@ -9,7 +9,7 @@ const OPEN_OBJECT = 0x7b;
 
 /** `isShown`: whether a page may be read. Returns the same definition if it refers to no other page. */
 export function withoutPages(definition: Definition, isShown: (uri: string) => boolean): Definition {
-  const { bytes, extension, trusted, shown } = definition;
+  const { bytes, extension } = definition;
   const hidden = (extension?.uris ?? []).filter(({ uri }) => !isShown(uri));
   if (extension?.page === undefined || hidden.length === 0) return definition;
   const places = new Set(hidden.map(({ start }) => start));
@@ -23,10 +23,7 @@ export function withoutPages(definition: Definition, isShown: (uri: string) => b
           for (const patch of cut(bytes, { start, end }, membersOf(bytes, start), places))
             patches.push(patch);
     }
-  const page = Buffer.concat([Buffer.from('{"tools":['), splice(bytes, patches), Buffer.from(']}')]);
-  // The reader finds the places of the members again.
-  const [read] = readListPage('tools', page).definitions;
-  return read ? { ...read, ...(trusted && { trusted }), ...(shown !== undefined && { shown }) } : definition;
+  return withBytes(definition, splice(bytes, patches)) ?? definition;
 }
 
 /** Removes the members of an object whose values begin at `places`. Members of the same name go with them. */

@@ -1,10 +1,10 @@
 /** What a profile says about names and instructions. */
 import type { ProfileConfig } from '../config/types.js';
-import type { Definition, ListKind, Lists } from '../protocol/lists.js';
-import type { Link, ServerLink } from '../protocol/ports.js';
+import type { Definition, ListKind } from '../protocol/lists.js';
+import type { Link } from '../protocol/ports.js';
 import { bareNames, type BareNames, type NamedList } from './prefixes.js';
 import { OWN_TOOLS } from '../protocol/finder.js';
-import { Filter, type Registry } from './registry.js';
+import { Filter, lastListed, type Registry } from './registry.js';
 
 type NamedKind = 'tools' | 'prompts';
 
@@ -102,16 +102,11 @@ export class Profiled extends Filter {
     const known = this.#named.get(kind);
     if (known?.version === version && known.nameLength === nameLength) return known.names;
     const links = this.base.entries().map(({ link }) => link);
-    const lists = links.map((link) => {
-      const listed = this.base.list(link, kind);
-      const { lastLists } = link;
-      const isAway = lastLists !== undefined && link.lists[kind].length === 0;
-      return {
-        server: link.server,
-        listed,
-        last: isAway ? this.base.list(asListing(link, lastLists), kind) : undefined,
-      };
-    });
+    const lists = links.map((link) => ({
+      server: link.server,
+      listed: this.base.list(link, kind),
+      last: lastListed(this.base, link, kind),
+    }));
     const isSame =
       known?.nameLength === nameLength &&
       known.lists.length === lists.length &&
@@ -130,10 +125,4 @@ export class Profiled extends Filter {
     this.#named.set(kind, { version, nameLength, lists, names });
     return names;
   }
-}
-
-/** A link with other lists, for the filters below. */
-export function asListing({ server, key, era, state }: ServerLink, lists: Lists): Link {
-  const away: Partial<Link> = { server, key, era, state, lists, listsFor: undefined };
-  return away as Link;
 }

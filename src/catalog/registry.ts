@@ -138,6 +138,18 @@ export abstract class Filter implements Registry {
   }
 }
 
+/** What a server that is away listed last, as a registry shows it; undefined: it lists something, or listed nothing. */
+export function lastListed(
+  registry: Registry,
+  link: ServerLink,
+  kind: ListKind,
+): readonly Definition[] | undefined {
+  const { server, key, era, state, lastLists } = link;
+  if (!lastLists || link.lists[kind].length > 0) return undefined;
+  const away: Partial<Link> = { server, key, era, state, lists: lastLists, listsFor: undefined };
+  return registry.list(away as Link, kind);
+}
+
 /** What a list waits for: first connects, then lists that have not been read yet. */
 export function waitForLists(
   registry: Registry,

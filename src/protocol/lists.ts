@@ -343,3 +343,15 @@ export function isPlain(facts: ToolFacts): boolean {
 export function sameList(a: readonly Definition[], b: readonly Definition[]): boolean {
   return a.length === b.length && a.every((each, i) => each.bytes.equals((b[i] as Definition).bytes));
 }
+
+/**
+ * A tool with other bytes, in which the reader finds the places of the members again; undefined: it cannot be read. Everything else stays: its
+ * names, its fixed arguments, and the headers that its server wants of arguments which the bytes no longer list.
+ */
+export function withBytes(tool: Definition, bytes: Buffer): Definition | undefined {
+  const page = Buffer.concat([Buffer.from('{"tools":['), bytes, Buffer.from(']}')]);
+  const [read] = readListPage('tools', page).definitions;
+  if (!read) return undefined;
+  const { keySpan, descriptionSpan, extension } = read;
+  return { ...tool, bytes: read.bytes, keySpan, descriptionSpan, extension };
+}

@@ -32,15 +32,15 @@ export class Details extends PassThroughSink implements CallDetails {
   tap: ((chunk: Buffer) => void) | undefined;
   readonly arrived = performance.now();
   #traceId: string | undefined;
-  /** A call of `call_tool` becomes another one. */
-  message: Message;
   readonly bytesIn: number;
   readonly #origin: From;
+  /** As it is sent: see `rewritten`. */
+  #message: Message;
 
   constructor(origin: From, message: Message, sink: Sink) {
     super(sink);
     this.#origin = origin;
-    this.message = message;
+    this.#message = message;
     this.bytesIn = message.body.length;
     this.revision = origin.version;
   }
@@ -60,20 +60,20 @@ export class Details extends PassThroughSink implements CallDetails {
   }
 
   get parents(): CallDetails['parents'] {
-    const { body, meta } = this.message;
+    const { body, meta } = this.#message;
     const at = meta.length > 0 ? find(meta, 'traceparent') : undefined;
     const text = at && body[at.start] === QUOTE ? readText(body, at.start, at.end) : undefined;
     return [readTraceParent(text), readTraceParent(this.#origin.headers?.['traceparent'])];
   }
 
   argumentBytes(): Buffer | undefined {
-    const at = find(this.message.params, 'arguments');
-    return at && this.message.body.subarray(at.start, at.end);
+    const at = find(this.#message.params, 'arguments');
+    return at && this.#message.body.subarray(at.start, at.end);
   }
 
   /** The message has fixed arguments now, or has become another call. */
   rewritten(message: Message): void {
-    this.message = message;
+    this.#message = message;
   }
 
   /** It was answered without an exchange. */
@@ -83,7 +83,7 @@ export class Details extends PassThroughSink implements CallDetails {
 
   refused(error: GatewayError): void {
     this.error = error;
-    this.bytesOut += Buffer.byteLength(errorMessage(error, this.message.id ?? 'null', this.#origin.era));
+    this.bytesOut += Buffer.byteLength(errorMessage(error, this.#message.id ?? 'null', this.#origin.era));
   }
 
   override notify(notice: Notice): boolean {

@@ -1,7 +1,7 @@
 /** Skills (SEP-2640): their list, one of them by its URI, and the directories of their files. */
 import { GatewayError } from '../../errors.js';
 import { qualifyOrigin } from '../../catalog/naming.js';
-import { filesOf } from '../../protocol/extensions/skills.js';
+import { filesOf, SKILLS } from '../../protocol/extensions/skills.js';
 import { declaresList } from '../../protocol/lists.js';
 import { param } from '../../protocol/message.js';
 import type { ServerLink, View } from '../../protocol/ports.js';
@@ -12,7 +12,6 @@ import { list, withHints, type ListDeps } from './lists.js';
 import { namedBy } from './named.js';
 import { methodNotFound, relay, unknownName, type Named, type RelayDeps } from './relay.js';
 
-const SKILLS = 'io.modelcontextprotocol/skills';
 const DIRECTORY = 'inode/directory';
 
 const declares = ({ peer }: ServerLink): boolean =>
@@ -70,7 +69,7 @@ function target({ caller, session }: Incoming, named: Named | GatewayError) {
 }
 
 function readsDirectories({ peer }: ServerLink): boolean {
-  const settings = objectOf(objectOf(peer?.capabilities['extensions'])?.[SKILLS]);
+  const settings = objectOf(objectOf(peer?.capabilities['extensions'])?.[SKILLS.id]);
   return settings?.['directoryRead'] === true;
 }
 

@@ -1,6 +1,7 @@
 import { expect, it } from 'vitest';
 import { withoutPages } from '../../../src/catalog/pages.js';
 import { readListPage, type Definition } from '../../../src/protocol/lists.js';
+import { fixedMembers } from '../../../src/wire/fixed-members.js';
 
 const toolWith = (members: string): Definition => {
   const text = `{"tools":[{"name":"x","inputSchema":{"type":"object"},${members}}]}`;
@@ -18,4 +19,13 @@ it.each([
   expect(extension?.page).toBeUndefined();
   expect(bytes.includes('ui://')).toBe(false);
   expect(bytes.includes('"kept":1')).toBe(true);
+});
+
+it('keeps what is not in the bytes: fixed arguments, other names, approved JSON', () => {
+  const tool = toolWith('"_meta":{"ui":{"resourceUri":"ui://x"}}');
+  const fixed = fixedMembers(new Map([['tenant', '"acme"']]), []);
+  const more = { fixed, bare: 'listed', shown: 'y', trusted: Buffer.from('{}') } as const;
+  const left = withoutPages({ ...tool, ...more }, () => false);
+  expect(left.extension?.page).toBeUndefined();
+  expect(left).toMatchObject(more);
 });
