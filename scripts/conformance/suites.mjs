@@ -43,8 +43,11 @@ function findNode() {
 let foundNode;
 const node = () => (foundNode ??= findNode());
 
-/** Two cores carry a few suites at a time; what waits here is not late, as each suite counts from its own start. */
-const AT_ONCE = 4;
+/**
+ * The suites wait for some messages for half a second: no more of them at a time than two cores carry, each with its client, its
+ * gateway and its server. What waits here is not late, as each suite counts from its own start.
+ */
+const AT_ONCE = 2;
 /** A suite takes seconds, and gives up a scenario after 30. */
 const SUITE_LIMIT_MS = 300_000;
 let running = 0;
