@@ -55,7 +55,7 @@ module.exports = {
       to: {
         dependencyTypes: ['npm-dev', 'npm-no-pkg', 'npm-unknown', 'npm-optional', 'npm-peer'],
         // Optional, and loaded when they are configured.
-        pathNot: package_('@opentelemetry'),
+        pathNot: [package_('@opentelemetry'), package_('ioredis')],
       },
     },
 
@@ -109,6 +109,12 @@ module.exports = {
       '^src/authorization-server/',
       [GROUND, '^src/(protocol|config)/'],
       'What it needs of identities, rules and state it is given as functions.',
+    ),
+    only(
+      'fleet',
+      '^src/fleet/',
+      [GROUND, '^src/(protocol|config|session|state|policy)/'],
+      'What replicas share. It implements ports of the session, the state and the policy, and knows nothing of messages.',
     ),
     only(
       'bridge',
@@ -198,7 +204,7 @@ module.exports = {
     keptIn(
       'undici',
       package_('undici'),
-      '^src/upstream/http/(dispatcher|client-pool)\\.ts$',
+      '^src/(upstream/http/(dispatcher|client-pool)|fleet/hop)\\.ts$',
       'Its next major version must be a change of one place.',
     ),
     keptIn(
@@ -252,6 +258,12 @@ module.exports = {
       package_('@opentelemetry'),
       '^src/observe/tracing\\.ts$',
       'It is loaded when tracing is configured, and not installed otherwise.',
+    ),
+    keptIn(
+      'ioredis',
+      package_('ioredis'),
+      '^src/fleet/store\\.ts$',
+      'It is loaded when a store is configured, and not installed otherwise.',
     ),
     keptIn(
       'cross-spawn',

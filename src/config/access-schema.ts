@@ -270,12 +270,13 @@ export const limitRules = z
       per_second: z.number().gt(0).max(1_000_000),
       burst: z.int().min(1).max(1_000_000).optional(),
       concurrent: z.int().min(1).optional(),
+      shared: z.boolean().default(false),
     }),
   )
   .default([])
   .meta(
     now(
-      'Rate limits: `{name, who, servers, tools, per: principal | server | tool, per_second, burst, concurrent}`. All that fit apply.',
+      'Rate limits: `{name, who, servers, tools, per: principal | server | tool, per_second, burst, concurrent, shared}`. All that fit apply. `shared: true`: one rate for all replicas of a `fleet`; `concurrent` stays that of each.',
     ),
   );
 

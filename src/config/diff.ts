@@ -23,7 +23,11 @@ export interface ConfigDiff {
 const APPLIED = new Set(keysWith('now', serverSchema));
 /** Settings that only a restart of the gateway changes: the name for messages, and the path of the value. */
 const FIXED: readonly (readonly [name: string, path: string])[] = [
-  ...keysWith('restart', fileSchema).map((path) => [path, path] as const),
+  ...keysWith('restart', fileSchema)
+    .filter((path) => !path.startsWith('fleet.'))
+    .map((path) => [path, path] as const),
+  // As a whole: without a store there is no fleet.
+  ['fleet', 'fleet'],
   ['MCPSTEAD_STATE_KEY', 'mcp.state_key'],
 ];
 

@@ -19,6 +19,7 @@ import { checkPassed } from './headers-from-client.js';
 import { isMapping, otherClient } from './client-files.js';
 import { checkOwners } from './credentials.js';
 import { checkDiscovery } from './discovery.js';
+import { checkFleet, fleetOf } from './fleet.js';
 import { expand, readSecret, type Values } from './expand.js';
 import { checkLogin, warnOfOpenGateway } from './login.js';
 import { parseAll, suggestion, unknownKeys } from './issues.js';
@@ -111,6 +112,8 @@ export function resolveSource(input: unknown, source: Source, values: Values): L
     tracing: tracingOf(file, findings),
     admin: adminOf(file, findings),
     discovery: file.discovery,
+    fleet: fleetOf(file, stateKey, values, findings),
+    watch: file.watch,
     state: {
       dir: stateDir(file, values),
       chosen: file.state.dir !== undefined,
@@ -123,6 +126,7 @@ export function resolveSource(input: unknown, source: Source, values: Values): L
   checkPins(config, findings);
   checkLogin(config, findings);
   checkDiscovery(config, findings);
+  checkFleet(config, findings);
   if (tokens.mode === 'none' && file.mcp.auth.mode === undefined && values.local !== true)
     warnOfOpenGateway(input, findings);
   checkPassed(config, findings);

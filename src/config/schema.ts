@@ -12,6 +12,7 @@ import {
 } from './access-schema.js';
 import { serverAuth } from './credentials-schema.js';
 import { discovery } from './discovery-schema.js';
+import { fleet, placement, watch } from './fleet-schema.js';
 import { atLeast, flag, link, now, orNothing, positive, restart, text, words } from './keys.js';
 import { shownKeys } from './shown-schema.js';
 
@@ -65,6 +66,11 @@ const http = z.object({
     ),
   ),
   tls: httpTls,
+  reuse_port: flag(false).meta(
+    restart(
+      'Lets several processes of one machine listen on the same port; the kernel spreads connections over them. Needs Node.js 22.12 or later, and Linux.',
+    ),
+  ),
 });
 
 const startup = z.object({
@@ -311,6 +317,7 @@ export const serverSchema = z.object({
         '`shared`: one upstream session for all clients. `per-client`: each client session has its own upstream session (for a stdio server, its own child process), with the capabilities and roots of that client.',
       ),
     ),
+  placement,
   roots: words().meta(now('File URIs that the gateway returns when a shared upstream asks for roots.')),
   drain_seconds: orNothing(30).meta(
     now('How long calls may take to finish on the old connection after a reload has replaced it.'),
@@ -410,6 +417,8 @@ export const fileSchema = z.object({
   admin: admin.prefault({}),
   state: state.prefault({}),
   discovery: discovery.prefault({}),
+  fleet: fleet.prefault({}),
+  watch,
   console: consoleKeys.prefault({}),
   logging: logging.prefault({}),
   http: http.prefault({}),

@@ -6,7 +6,7 @@ const MASK = '***';
 
 /** Values that no answer may contain. */
 export function secretsIn(config: Config): string[] {
-  const { mcp, console, tracing, servers, state } = config;
+  const { mcp, console, tracing, servers, state, fleet } = config;
   const found = new Set(servers.flatMap(secretsOf));
   const add = (text: string | undefined): void => {
     if (text !== undefined && text.length >= 4) found.add(text);
@@ -16,13 +16,14 @@ export function secretsIn(config: Config): string[] {
   add(mcp.auth.login?.client_secret);
   for (const key of [mcp.state_key, ...state.older_keys]) add(key?.toString('base64url'));
   add(console.key);
+  add(fleet?.store.password);
   for (const value of Object.values(tracing.headers)) add(value);
   return [...found];
 }
 
 /** JSON. Secrets are `***`; values of environment variables, headers and queries always are. */
 export function shownConfig(config: Config): Record<string, unknown> {
-  const { mcp, console, http, tracing, state, servers, policy, profiles, ...rest } = config;
+  const { mcp, console, http, tracing, state, servers, policy, profiles, fleet, ...rest } = config;
   const { tokens, issuers, login, ...auth } = mcp.auth;
   const shown = {
     ...rest,
@@ -46,6 +47,10 @@ export function shownConfig(config: Config): Record<string, unknown> {
       headers: hidden(tracing.headers),
     },
     state: { dir: state.dir, key_command: state.key_command },
+    fleet: fleet && {
+      ...fleet,
+      store: { ...fleet.store, password: fleet.store.password && MASK },
+    },
     policy: policy && { ...policy, rules: policy.rules.map((rule) => withoutPlaces(rule)) },
     profiles: profiles.map((profile) => withoutPlaces(profile)),
     servers: servers.map(shownServer),

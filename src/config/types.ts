@@ -20,7 +20,17 @@ type Server = ReadonlyDeep<ServerValues>;
  */
 export interface Config extends Omit<
   File,
-  'mcp' | 'cache' | 'http' | 'policy' | 'profiles' | 'limits' | 'audit' | 'tracing' | 'state' | 'console'
+  | 'mcp'
+  | 'cache'
+  | 'http'
+  | 'policy'
+  | 'profiles'
+  | 'limits'
+  | 'audit'
+  | 'tracing'
+  | 'state'
+  | 'console'
+  | 'fleet'
 > {
   readonly mcp: {
     readonly auth: AuthConfig;
@@ -53,6 +63,31 @@ export interface Config extends Omit<
     /** Further keys of MCPSTEAD_STATE_KEY_FILE, which only open what they sealed. */
     readonly older_keys: readonly Buffer[];
   };
+  /** undefined: the gateway is alone. */
+  readonly fleet: FleetConfig | undefined;
+}
+
+/** A replica among others with one store. */
+export interface FleetConfig {
+  readonly store: FleetStoreConfig;
+  readonly prefix: string;
+  /** What the replica is called. */
+  readonly name: string;
+  readonly listen: { readonly host: string; readonly port: number; readonly tls: 'psk' | 'off' };
+  /** `host:port`; undefined: that of `listen`. */
+  readonly address: string | undefined;
+}
+
+/** A Valkey or Redis server, the sentinels that know which one it is, or some nodes of a cluster. */
+export interface FleetStoreConfig {
+  readonly kind: 'single' | 'sentinel' | 'cluster';
+  readonly tls: boolean;
+  readonly nodes: readonly { readonly host: string; readonly port: number }[];
+  /** What the sentinels call the service. */
+  readonly name?: string;
+  readonly db: number;
+  readonly username: string | undefined;
+  readonly password: string | undefined;
 }
 
 /** Whom a rule is about: all members must match, any entry of each; no members: everybody. */
