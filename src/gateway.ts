@@ -243,6 +243,7 @@ export class GatewayCore {
         this.#links.measure();
         this.#credentials.measure();
         this.#signIn.measure();
+        fleet?.measure();
       },
       reload: () => this.reload(),
     });

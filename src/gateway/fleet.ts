@@ -11,6 +11,7 @@ import type { Streams } from '../session/streams.js';
 import type { Links } from './links.js';
 import type { Lives } from './lives.js';
 import type { Readiness } from './readiness.js';
+import type { FleetHealth } from '../downstream/http/admin.js';
 import type { Replica, ReplicaDeps } from './replica.js';
 import { sessionFacts } from './session-facts.js';
 
@@ -62,10 +63,6 @@ export class GatewayFleet {
     return this.#replica?.replicas;
   }
 
-  get replica(): Replica | undefined {
-    return this.#replica;
-  }
-
   /** Loads the fleet and opens the port for replicas. Rejects if a package is missing. */
   async start(listen: (port: PeerPort) => Promise<{ host: string; port: number }>): Promise<void> {
     const { openReplica } = await import('./replica.js');
@@ -106,6 +103,16 @@ export class GatewayFleet {
   /** What is kept of a session has changed. */
   changed(session: Session): void {
     this.#replica?.sessions.changed(session);
+  }
+
+  /** Updates the figures of `/metrics` that are read, not counted. */
+  measure(): void {
+    this.#replica?.measure();
+  }
+
+  /** undefined: it has not started. */
+  get health(): FleetHealth | undefined {
+    return this.#replica?.health;
   }
 
   isIdle(session: Session): boolean {

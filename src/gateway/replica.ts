@@ -3,6 +3,7 @@ import { createHmac } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import { isIPv6 } from 'node:net';
 import type { Config, FleetConfig } from '../config/types.js';
+import type { FleetHealth } from '../downstream/http/admin.js';
 import type { Declined, HopHandler, HopRequest, Introduced, Replicas } from '../downstream/http/replicas.js';
 import type { PeerPort } from '../downstream/http/server.js';
 import { HANDED_HEADER, MOVED_HEADER } from '../downstream/http/forward.js';
@@ -46,14 +47,6 @@ export interface ReplicaDeps {
   readonly lists: () => string;
   /** All replicas are asked to reload. */
   readonly reload: () => void;
-}
-
-export interface FleetHealth {
-  readonly replicas: number;
-  readonly store: 'up' | 'down';
-  readonly draining: boolean;
-  /** Other replicas have another configuration, or other lists, for a while. */
-  readonly differs: boolean;
 }
 
 export function openReplica(deps: ReplicaDeps): Replica {
@@ -157,6 +150,8 @@ export class Replica {
 
   get health(): FleetHealth {
     return {
+      replica: this.id,
+      name: this.#deps.fleet.name,
       replicas: Math.max(1, this.members.live.size),
       store: this.store.upSince === undefined ? 'down' : 'up',
       draining: this.#deps.isStopping(),
