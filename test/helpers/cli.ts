@@ -52,7 +52,10 @@ export interface CliOptions {
 }
 
 /** Runs the built command; killed when the test ends. */
-export function runCli(args: readonly string[], { env = {}, cwd, input, node = process.execPath }: CliOptions = {}): CliRun {
+export function runCli(
+  args: readonly string[],
+  { env = {}, cwd, input, node = process.execPath }: CliOptions = {},
+): CliRun {
   const child = spawn(node, [MAIN, ...args], {
     stdio: ['pipe', 'pipe', 'pipe'],
     env: { PATH: process.env['PATH'], HOME: process.env['HOME'], ...recorded, ...env },
