@@ -110,7 +110,7 @@ export class ReplyGuard {
         return /^[+-]?\d{1,19}$/.test(text);
       case '$':
         return this.#begin(text, (length) => {
-          if (length > this.#limits.bytes) return false;
+          if (length > this.#limits.bytes - this.#bytes) return false;
           this.#bulk = length;
           this.#step = length === 0 ? 'bulk-cr' : 'bulk';
           return true;

@@ -17,7 +17,7 @@ interface Node {
   duplicate: (options: unknown) => Node;
 }
 
-/** Leaves of INFO what the library acts on: whether data is loaded, and the role. */
+/** Leaves of INFO what the library acts on: whether data is loaded, and the role; nothing for a user who may not ask. */
 export function guardInfo(client: object): void {
   const node = client as Node;
   const info = node.info.bind(client);
@@ -25,7 +25,11 @@ export function guardInfo(client: object): void {
     const done = args.pop() as Callback;
     return info(...args, (error: Error | null, answer: unknown) => {
       const lines = typeof answer === 'string' ? answer.split('\r\n') : [];
-      done(error, lines.filter((line) => /^(?:loading:[01]|role:[a-z]{1,16})$/.test(line)).join('\r\n'));
+      const isForbidden = error?.message.startsWith('NOPERM') === true;
+      done(
+        isForbidden ? null : error,
+        lines.filter((line) => /^(?:loading:[01]|role:[a-z]{1,16})$/.test(line)).join('\r\n'),
+      );
     });
   };
 }

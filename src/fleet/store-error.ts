@@ -15,6 +15,8 @@ export class StoreError extends Error {
   }
 }
 
+export const WRONG_DATABASE = 'it does not have the database that fleet.store names';
+
 /** By the code of an error of the system. */
 const SYSTEM: Readonly<Record<string, string>> = {
   ECONNREFUSED: 'nobody listens at its address',
@@ -48,6 +50,7 @@ const ANSWERS: Readonly<Record<string, readonly [why: 'away' | 'refused', cause:
 
 /** The error of a command that failed with `error`. */
 export function storeError(error: unknown): StoreError {
+  if (error instanceof StoreError) return error;
   const { name, message } = error as Error;
   if (message === 'Command timed out') return new StoreError('away', 'the store did not answer in time');
   if (name !== 'ReplyError') return new StoreError('away', `the store is away: ${causeOf(error)}`);
@@ -60,6 +63,7 @@ export function causeOf(error: unknown): string {
   if (!(error instanceof Error)) return 'the connection ended';
   const { code } = error as NodeJS.ErrnoException;
   if (error.name === 'ReplyError') {
+    if (/DB index/.test(error.message)) return WRONG_DATABASE;
     if (/invalid password|without any password/i.test(error.message)) return ANSWERS['WRONGPASS']?.[1] ?? '';
     return ANSWERS[firstWord(error.message)]?.[1] ?? 'it answered with an error';
   }

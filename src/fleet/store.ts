@@ -6,7 +6,7 @@ import type { FleetStoreConfig } from '../config/types.js';
 import type { TrustEnvironment } from '../lib/system-roots.js';
 import type { Logger } from '../observe/log.js';
 import { guardCluster, guardInfo } from './store-answers.js';
-import { causeOf, StoreError, storeError } from './store-error.js';
+import { causeOf, StoreError, storeError, WRONG_DATABASE } from './store-error.js';
 import { dialer, isAddress, type Address } from './store-socket.js';
 
 export { StoreError } from './store-error.js';
@@ -238,8 +238,8 @@ class ConnectedStore implements FleetStore {
         },
         (error: unknown) => {
           const failed = storeError(error);
-          if (failed.why === 'refused' && error !== WRONG_DATABASE) this.#up();
-          else this.#down(error === WRONG_DATABASE ? WRONG_DATABASE.message : failed.message);
+          if (failed.why === 'refused') this.#up();
+          else this.#down(failed.message);
         },
       )
       .finally(() => {
@@ -251,7 +251,7 @@ class ConnectedStore implements FleetStore {
     const { db, kind } = this.#config;
     if (db > 0 && kind !== 'cluster')
       await this.#client.select(db).catch((error: unknown) => {
-        throw storeError(error).why === 'refused' ? WRONG_DATABASE : error;
+        throw storeError(error).why === 'refused' ? new StoreError('away', WRONG_DATABASE) : error;
       });
     await this.#client.unlink(this.#probeKey);
   }
@@ -270,8 +270,6 @@ class ConnectedStore implements FleetStore {
     }
   }
 }
-
-const WRONG_DATABASE = new Error('it does not have the database that fleet.store names');
 
 /** What decides about the slot of a key. */
 function tagOf(key: string): string {

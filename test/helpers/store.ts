@@ -162,9 +162,13 @@ export async function startCluster({ replicas = false } = {}): Promise<TestClust
       );
     }, 'the cluster');
   const isPrimary = (node: TestStore): boolean => node.cli('info', 'replication').includes('role:master');
+  const followers = nodes.filter((node) => !isPrimary(node));
+  // A replica that has no data does not take over.
+  for (const node of followers)
+    await until(() => node.cli('info', 'replication').includes('master_link_status:up'), 'a replica');
   return {
     url: `redis+cluster://${hosts.join(',')}`,
     primaries: nodes.filter(isPrimary),
-    replicas: nodes.filter((node) => !isPrimary(node)),
+    replicas: followers,
   };
 }
