@@ -218,6 +218,7 @@ export function createHttpPort(deps: HttpPortDeps): HttpPort {
       tls,
       // Leaves a fifth of the file descriptors to upstreams, children and files.
       maxConnections: files && Math.floor(files * 0.8),
+      reusePort: started.http.reuse_port,
     },
     (req, res) => serve('main', req, res),
   );
