@@ -22,12 +22,11 @@ const CALLS = [
 export class TrafficClient {
   #client;
   #transport;
-  #isStreaming = false;
   #stopped = new AbortController();
   /** Calls that are not over. */
   open = new Set();
-  /** When the server stream opened last; undefined: it is closed. */
-  streamSince;
+  /** The answers to GETs that are open and lead to the session, not to one call. */
+  #streams = new Set();
 
   /** `said`: gets each call that is over, `{client, name, began, ended, error}`; times by performance.now(). */
   constructor(kind, url, said) {
@@ -60,7 +59,7 @@ export class TrafficClient {
 
   /** Whether it has a server stream, as all with a session should. */
   get isStreaming() {
-    return this.streamSince !== undefined;
+    return this.#streams.size > 0;
   }
 
   /** Calls until `stop`. */
@@ -105,12 +104,12 @@ export class TrafficClient {
   async #fetch(url, init) {
     const answer = await fetch(url, init);
     if ((init?.method ?? 'GET') !== 'GET' || !answer.ok || !answer.body) return answer;
-    this.streamSince = performance.now();
-    const opened = this.streamSince;
+    // Event ids of a call have a fourth part.
+    const resumed = new Headers(init.headers).get('last-event-id') ?? '';
+    if (resumed.split('-').length > 3) return answer;
+    this.#streams.add(answer);
+    const over = () => this.#streams.delete(answer);
     const reader = answer.body.getReader();
-    const over = () => {
-      if (this.streamSince === opened) this.streamSince = undefined;
-    };
     const body = new ReadableStream({
       async pull(controller) {
         try {
