@@ -13,7 +13,7 @@ import { GatewayCredentials } from './gateway/credentials.js';
 import type { GatewayDeps } from './gateway/deps.js';
 import { bridgeFor } from './gateway/bridge.js';
 import { drain } from './gateway/drain.js';
-import { fleetOf, type GatewayFleet } from './gateway/fleet.js';
+import { fleetOf, fleetState, type GatewayFleet } from './gateway/fleet.js';
 import { Identities } from './gateway/identities.js';
 import { Lives } from './gateway/lives.js';
 import { Links } from './gateway/links.js';
@@ -89,7 +89,7 @@ export class GatewayCore {
     const boundary = (this.#boundary = new Boundary(log, stats.internalErrors));
     const wheel = (this.#wheel = createWheel({ failed: (thrown) => boundary.caught('timer', thrown) }));
     this.#load = deps.reload;
-    const state = openOnce(config, deps.env, log);
+    const state = openOnce(config, deps.env, log, config.fleet && ((keys) => fleetState(this.#fleet, keys)));
     this.#signIn = new GatewaySignIn({
       ...{ env: deps.env, log, stats, state, config: () => this.#config },
       fetch: (...request) => this.#identities.fetch(...request),
@@ -124,7 +124,7 @@ export class GatewayCore {
     });
     this.#streams = streams;
     const fleet = (this.#fleet = fleetOf({
-      ...{ log, boundary, stats, readiness, config: () => this.#config },
+      ...{ log, boundary, stats, readiness, env: deps.env, config: () => this.#config },
       links: () => this.#links,
       interests: () => interests,
       streams: () => streams,
@@ -200,15 +200,9 @@ export class GatewayCore {
       },
     });
     this.#bridge = bridgeFor(config.mcp.state_key, {
-      wheel,
-      log,
-      boundary,
-      stats,
+      ...{ wheel, log, boundary, stats, budget, limits, parkedMs },
       tasks: this.#tasks.legacy,
       cancels: this.#tasks.cancels,
-      budget,
-      limits,
-      parkedMs,
     });
     const sessionless: Sessionless = new SlotSet();
     this.#lives = new Lives({
@@ -260,7 +254,10 @@ export class GatewayCore {
       },
       stopped: () => observers.audit.refusal,
       views: this.#links.views,
-      limits: new Limits({ config: () => this.#config, now, refused: stats.rateLimited }),
+      limits: new Limits({
+        ...{ config: () => this.#config, now, refused: stats.rateLimited },
+        ...(fleet && { shared: () => fleet.rates }),
+      }),
       usedByLegacy: this.#links.seconds.want.bind(this.#links.seconds),
       describes: (session) => this.#links.describes(session),
       passes: () => this.#links.kinds.passed,
@@ -322,8 +319,8 @@ export class GatewayCore {
   }
 
   async listen(): ReturnType<HttpPort['listen']> {
-    await this.#signIn.start();
     await this.#fleet?.start((port) => this.#port.listenForPeers(port));
+    await this.#signIn.start();
     const address = await this.#port.listen();
     this.#listening = true;
     await this.admin.listening(address);
