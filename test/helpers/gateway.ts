@@ -1,5 +1,6 @@
 import { createGateway, type ConfigInput, type Gateway, type Logger } from '../../src/index.js';
 import { silent } from '../../src/observe/log.js';
+import { isChained, nearConfig } from './chain.js';
 import { atEnd } from './cleanup.js';
 import { send } from './http.js';
 import { until } from './wait.js';
@@ -29,6 +30,8 @@ export interface RunningGateway {
   readonly base: string;
   /** The merged endpoint, `.../mcp`. */
   readonly url: string;
+  /** The gateway that has the upstreams: this one, unless another one is between (chain.ts). */
+  readonly far: RunningGateway;
   /** The endpoint of one upstream. */
   server(name: string): string;
   health(): Promise<HealthBody>;
@@ -43,11 +46,26 @@ type Options = NonNullable<Parameters<typeof createGateway>[1]>;
 
 /**
  * Starts a gateway on a free loopback port, or on `port`, and waits until its upstreams are connected:
- * all of them, or those named in `wait`. It is closed when the test ends.
+ * all of them, or those named in `wait`. It is closed when the test ends. In a chain (chain.ts) it is the near gateway, in front of
+ * another one with the same configuration that has the servers.
  */
 export async function startGateway(
   config: ConfigInput,
-  { wait, port: fixed = 0, ...options }: Options & { wait?: readonly string[]; port?: number } = {},
+  options: Options & { wait?: readonly string[]; port?: number } = {},
+): Promise<RunningGateway> {
+  if (!isChained()) return startOne(config, options);
+  const { port: _, ...others } = options;
+  const far = await startOne(config, others);
+  const near = await startOne(
+    nearConfig(config, (name) => far.server(name)),
+    options,
+  );
+  return Object.defineProperty(near, 'far', { value: far });
+}
+
+async function startOne(
+  config: ConfigInput,
+  { wait, port: fixed = 0, ...options }: Options & { wait?: readonly string[]; port?: number },
 ): Promise<RunningGateway> {
   const { logger, faults } = watched(options.logger ?? silent);
   const gateway = createGateway({ ...config, host: '127.0.0.1', port: fixed }, { ...options, logger });
@@ -94,6 +112,9 @@ function describeGateway(gateway: Gateway, base: string): RunningGateway {
   return {
     gateway,
     base,
+    get far() {
+      return this;
+    },
     url: `${base}/mcp`,
     server: (name) => `${base}/servers/${name}/mcp`,
     health,
