@@ -204,7 +204,7 @@ module.exports = {
     keptIn(
       'undici',
       package_('undici'),
-      '^src/(upstream/http/(dispatcher|client-pool)|fleet/hop)\\.ts$',
+      '^src/(upstream/http/dispatcher|fleet/hop)\\.ts$',
       'Its next major version must be a change of one place.',
     ),
     keptIn(

@@ -32,6 +32,8 @@ export const ERRORS = {
   unsupported_media_type: { legacy: { rpc: -32000, http: 415 }, modern: { rpc: -32000, http: 415 } },
   unavailable: { legacy: { rpc: -32000, http: 503 }, modern: { rpc: -32603, http: 503 } },
   upstream_disconnected: { legacy: { rpc: -32000, http: 200 }, modern: { rpc: -32603, http: 200 } },
+  /** The replica of the fleet that handled the request is gone, and with it the fate of the request. */
+  gone: { legacy: { rpc: -32000, http: 200 }, modern: { rpc: -32603, http: 200 } },
   upstream_timeout: { legacy: { rpc: -32000, http: 200 }, modern: { rpc: -32603, http: 200 } },
   /** An answer was cut off, and the fate of the request is unknown. A modern client sees its own stream end. */
   stream_broken: { legacy: { rpc: -32603, http: 200 }, modern: { rpc: -32603, http: 200 } },

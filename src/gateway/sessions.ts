@@ -30,6 +30,13 @@ export interface SessionOptionsDeps {
 export function sessionOptions(deps: SessionOptionsDeps): SessionStoreOptions {
   const { boundary, stats, config, sessions, links, interests, kept, questions, streams } = deps;
   const now = (): number => performance.now();
+  const ended = (session: Session): void => {
+    interests.drop(session);
+    kept.drop(session);
+    links().own.close(session);
+    questions.drop(session);
+    streams.drop(session);
+  };
   return {
     now,
     limit: () => config().limits.sessions,
@@ -44,13 +51,8 @@ export function sessionOptions(deps: SessionOptionsDeps): SessionStoreOptions {
         sessions().opened(session);
         links().give(session);
       },
-      ended: (session) => {
-        interests.drop(session);
-        kept.drop(session);
-        links().own.close(session);
-        questions.drop(session);
-        streams.drop(session);
-      },
+      ended,
+      left: ended,
     }),
   };
 }

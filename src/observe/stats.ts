@@ -231,6 +231,37 @@ export class MethodStats {
   readonly duration = new Histogram(DURATION_BUCKETS);
 }
 
+/** What became of requests that were sent to another replica: the label `result` of `mcpstead_fleet_forwarded_total`. */
+export const FORWARDED = ['answered', 'moved', 'refused', 'lost'] as const;
+
+/** The counters of a replica in a fleet. */
+export class FleetStats {
+  /** Live replicas, this one among them. */
+  replicas = 0;
+  storeUp = false;
+  /** Seconds that commands took, by script. */
+  readonly store = new Map<string, Histogram>();
+  readonly forwarded = new Tally<(typeof FORWARDED)[number]>();
+  /** Requests that wait until it is known where their session is. */
+  held = 0;
+  adopted = 0;
+  handedOver = 0;
+  /** Sessions that went on elsewhere without being handed over. */
+  superseded = 0;
+  /** Servers whose only process is run here. */
+  readonly leases = new Map<string, boolean>();
+  /** Values in the store, and requests of peers, that are not of this fleet. */
+  strangers = 0;
+  /** undefined: not known. */
+  clockOffsetSeconds: number | undefined;
+
+  measured(op: string, seconds: number): void {
+    let histogram = this.store.get(op);
+    if (!histogram) this.store.set(op, (histogram = new Histogram(DURATION_BUCKETS)));
+    histogram.observe(seconds);
+  }
+}
+
 /** All counters of one gateway. */
 export class GatewayStats {
   readonly startedAt = Date.now() / 1000;
@@ -256,6 +287,8 @@ export class GatewayStats {
   readonly eventsDropped = new Tally<string>();
   /** Bytes of `limits.buffered_bytes` in use. */
   bufferedBytes = 0;
+  /** undefined: the gateway is alone. */
+  fleet: FleetStats | undefined;
   /** Exceptions caught at a boundary: see boundary.ts. */
   readonly internalErrors = new Tally<Place>();
   /** Calls that wait for input from their clients. */

@@ -10,8 +10,8 @@ import type { Calls } from '../observe/calls.js';
 import type { Logger } from '../observe/log.js';
 import type { GatewayStats } from '../observe/stats.js';
 import { find, idKey, param, type Message, type MessageError } from '../protocol/message.js';
-import type { Denied, Principal, Shown, Sink, StreamTarget } from '../protocol/ports.js';
-import { endSession, useSession, type FoundSession } from '../session/ask.js';
+import type { Denied, PassedValues, Principal, Shown, Sink, StreamTarget } from '../protocol/ports.js';
+import { endSession, useSession, type Found, type FoundSession } from '../session/ask.js';
 import { tooLong, type Kept } from '../session/kept.js';
 import type { Session, SessionStore } from '../session/store.js';
 import type { CallStream, SingleStream, StreamControl, Streams } from '../session/streams.js';
@@ -42,7 +42,7 @@ import type { Sessionless } from './under-way.js';
 import { Vetted, withdrawn } from './vetted.js';
 import type { Views } from './views.js';
 
-export type { FoundSession } from '../session/ask.js';
+export type { Found, FoundSession } from '../session/ask.js';
 export type { Session } from '../session/store.js';
 export type { CallStream } from '../session/streams.js';
 export type { Origin, Settled } from './incoming.js';
@@ -68,9 +68,9 @@ export interface Gate {
   route(to: Endpoint, kind: EndpointKind, principal: Principal): Route | undefined;
   /**
    * Finds the session of an origin, which `handle` gets with the message. Returns a promise, which never rejects, if the store is remote.
-   * The other methods that get a session do not look it up again.
+   * The other methods that get a session do not look it up again. Elsewhere: the request has to be handled there.
    */
-  find(origin: Origin): FoundSession | Promise<FoundSession>;
+  find(origin: Origin): Found | Promise<Found>;
   /** The client of a session that is not looked up has shown a credential, of the same principal. */
   renew(session: Session, principal: Principal): void;
   /** Handles one message. `sink` is used only for an exchange, and only after this has returned. */
@@ -166,6 +166,14 @@ export function createGate(deps: GateDeps): Gate {
     session.inFlight?.get(key)?.cancel(why);
   }
 
+  /** The first message of a session that was taken over shows what its client passes on. */
+  function settle(session: Session, passed: PassedValues | undefined): void {
+    session.isSettled = true;
+    if (!passed) return;
+    session.caller.passed = passed;
+    deps.owned(session);
+  }
+
   const modern = createModern(deps);
 
   /** The wrap of a call that asks for a task. */
@@ -195,6 +203,7 @@ export function createGate(deps: GateDeps): Gate {
     const passed = passedBy(origin.headers, deps.passes());
     if (passed instanceof GatewayError) return refused(message, passed);
     if (method === 'initialize') return initialize(deps, origin, message, passed);
+    if (session?.isSettled === false) settle(session, passed);
     const other = session && otherValues(session.caller.passed, passed);
     if (other) return refused(message, other);
     incoming.admit(
@@ -275,13 +284,13 @@ export function createGate(deps: GateDeps): Gate {
 
   /** The session, which goes by the newest credential that it was shown. One that was opened with another profile of the key is unknown. */
   function renewed(
-    session: FoundSession,
+    session: Found,
     principal: Principal,
     { profile }: Pick<Route, 'profile'> | Session,
-  ): FoundSession {
-    if (session && !(session instanceof GatewayError) && session.profile !== profile) return undefined;
-    if (session && !(session instanceof GatewayError) && session.principal !== principal)
-      deps.renewed(session, principal);
+  ): Found {
+    if (!session || session instanceof GatewayError || 'kind' in session) return session;
+    if (session.profile !== profile) return undefined;
+    if (session.principal !== principal) deps.renewed(session, principal);
     return session;
   }
 
@@ -312,11 +321,11 @@ export function createGate(deps: GateDeps): Gate {
       const route = routeFor(to, kind, principal.profile);
       return views.exists(principal, route) ? route : undefined;
     },
-    find({ sessionId, principal: shown, route }) {
+    find({ sessionId, principal: shown, route, peer }) {
       if (sessionId === undefined) return undefined;
       const principal = currentOf(shown);
       if (!principal) return withdrawn();
-      const found = useSession(sessions, deps.log, sessionId, principal, route.key);
+      const found = useSession(sessions, deps.log, sessionId, principal, route.key, peer);
       return found instanceof Promise
         ? found.then((session) => renewed(session, principal, route))
         : renewed(found, principal, route);

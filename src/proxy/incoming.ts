@@ -6,6 +6,7 @@ import type { Outcome, ToolErrorReason } from '../observe/stats.js';
 import { idKey, type Message } from '../protocol/message.js';
 import { methodOf } from '../protocol/methods.js';
 import type { Caller, Cause, Exchange, Outgoing, Principal, Sink, Target } from '../protocol/ports.js';
+import type { FromPeer } from '../protocol/elsewhere.js';
 import type { Era } from '../protocol/revisions.js';
 import { resultMessage } from '../protocol/sinks.js';
 import type { Session } from '../session/store.js';
@@ -25,6 +26,8 @@ export interface Origin {
   readonly era: Era;
   /** HTTP headers in lower case; undefined: the transport has none. */
   readonly headers: Headers | undefined;
+  /** Another replica of the fleet sent it, and has authenticated its client; absent: the client itself did. */
+  readonly peer?: FromPeer | undefined;
 }
 
 export type Headers = Readonly<Record<string, string | string[] | undefined>>;

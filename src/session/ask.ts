@@ -2,14 +2,17 @@
 import { GatewayError } from '../errors.js';
 import type { Logger } from '../observe/log.js';
 import type { TerminationReason } from '../observe/stats.js';
+import type { Elsewhere, FromPeer } from '../protocol/elsewhere.js';
 import type { Principal } from '../protocol/ports.js';
 import type { NewSession, Session, SessionStore } from './store.js';
 
 /** Longest wait for a store. */
-const STORE_MS = 5000;
+const STORE_MS = 10_000;
 
 /** A session, none, or why the store did not answer. */
 export type FoundSession = Session | undefined | GatewayError;
+/** The same, or where the request has to be handled. */
+export type Found = FoundSession | Elsewhere;
 
 /** On the path of every call: allocates nothing if the store answers synchronously. */
 export function useSession(
@@ -18,9 +21,10 @@ export function useSession(
   id: string,
   principal: Principal,
   route: string,
-): FoundSession | Promise<FoundSession> {
+  from?: FromPeer,
+): Found | Promise<Found> {
   try {
-    const found = store.use(id, principal, route);
+    const found = store.use(id, principal, route, from);
     return found instanceof Promise ? inTime(found, log) : found;
   } catch (error) {
     return failed(log, error);

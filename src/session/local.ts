@@ -14,6 +14,8 @@ export interface LocalDeps {
   readonly opened: (session: Session) => void;
   /** A session has ended: releases everything else that belongs to it. */
   readonly ended: (session: Session) => void;
+  /** A session goes on in another process: the same, but servers are told nothing. */
+  readonly left: (session: Session) => void;
 }
 
 const CAUSES: Record<TerminationReason, Cause> = {
@@ -27,13 +29,14 @@ const CAUSES: Record<TerminationReason, Cause> = {
   server_removed: 'server removed',
 };
 
-export function localSessions(deps: LocalDeps): Pick<SessionStoreOptions, 'opened' | 'ended'> {
+export function localSessions(deps: LocalDeps): Pick<SessionStoreOptions, 'opened' | 'ended' | 'left'> {
   const { stats, now } = deps;
   return {
     opened(record) {
       const session = sessionOf(record, deps.callerOf(record), now());
       stats.sessionsActive++;
-      stats.sessionsTotal++;
+      // It was counted where it was opened.
+      if ((record.generation ?? 1) === 1) stats.sessionsTotal++;
       deps.opened(session);
       return session;
     },
@@ -51,11 +54,21 @@ export function localSessions(deps: LocalDeps): Pick<SessionStoreOptions, 'opene
         });
       deps.ended(session);
     },
+    left(session) {
+      if (!session.open) return;
+      session.open = false;
+      stats.sessionsActive--;
+      deps.left(session);
+    },
   };
 }
 
+/** Ids of questions of one generation. */
+export const QUESTIONS = 2 ** 20;
+
 function sessionOf(record: SessionRecord, caller: SessionCaller, at: number): Session {
-  const { id, principal, route, server, profile, revision, capabilities, clientInfo, opener } = record;
+  const { id, principal, route, server, profile, revision, capabilities, clientInfo, opener, generation } =
+    record;
   return {
     id,
     principal,
@@ -66,12 +79,14 @@ function sessionOf(record: SessionRecord, caller: SessionCaller, at: number): Se
     capabilities,
     clientInfo,
     opener,
+    generation,
     openedAt: at,
     lastSeen: at,
     open: true,
     caller,
+    isSettled: (generation ?? 1) === 1,
     questions: undefined,
-    nextQuestion: 1,
+    nextQuestion: (generation ?? 0) * QUESTIONS + 1,
     level: undefined,
     listening: false,
     inFlight: undefined,

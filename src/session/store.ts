@@ -1,6 +1,8 @@
 /** The sessions of legacy clients: their data and bounds. */
 import { randomBytes } from 'node:crypto';
+import type { GatewayError } from '../errors.js';
 import type { TerminationReason } from '../observe/stats.js';
+import type { Elsewhere, FromPeer } from '../protocol/elsewhere.js';
 import type { WheelTimer } from '../lib/wheel.js';
 import type {
   Caller,
@@ -43,6 +45,8 @@ export interface SessionRecord {
   readonly clientInfo: string | undefined;
   /** The address that opened it, if any: decides which session is evicted when all are in use. */
   readonly opener?: string | undefined;
+  /** In a fleet, how many replicas it has been in, from 1 on: ids that outlive a replica begin with it. Absent: no other process can have it. */
+  readonly generation?: number | undefined;
 }
 
 /** The caller of all requests of a session. */
@@ -65,6 +69,8 @@ export interface Session extends SessionRecord {
   open: boolean;
   /** The caller of all its requests. */
   readonly caller: SessionCaller;
+  /** false until the request that follows the take-over: it shows what the client passes on to servers. */
+  isSettled: boolean;
   /** Servers' requests that wait for its answer, by the id that the client got. */
   questions: Map<string, OpenQuestion> | undefined;
   nextQuestion: number;
@@ -84,18 +90,25 @@ export interface SessionStoreOptions {
   /** limits.sessions; a reload may change it. */
   readonly limit: () => number;
   readonly idleTtlMs: number;
+  /** Makes ids; absent: 24 random bytes in base64url. */
+  readonly makeId?: () => string;
   /** Creates the session for a record, a new one or one that another process opened. */
   readonly opened: (record: SessionRecord) => Session;
   /** A session has ended in this process. A second call does nothing. */
   readonly ended: (session: Session, reason: TerminationReason) => void;
+  /** A session goes on in another process: its streams end here, and its calls may finish. */
+  readonly left: (session: Session) => void;
 }
+
+/** The result of a look-up. An error: it cannot be found out now. */
+export type Used = Session | Elsewhere | GatewayError | undefined;
 
 /** A session to be opened. */
 export type NewSession = Omit<SessionRecord, 'id'>;
 
 /**
  * Sessions by id. An implementation may keep the records outside the process and return promises. If a promise rejects, or takes longer
- * than 5 s, the store has failed and the client is told to try again. Within a process, one id is one `Session` object until the session
+ * than 10 s, the store has failed and the client is told to try again. Within a process, one id is one `Session` object until the session
  * ends. Sessions of clients with a single stream (HTTP+SSE, stdio) are opened and ended, but never looked up.
  */
 export interface SessionStore {
@@ -103,9 +116,10 @@ export interface SessionStore {
   open(wanted: NewSession): Session | undefined | Promise<Session | undefined>;
   /**
    * Looks up a session, which counts as activity. undefined: the id is unknown, or belongs to another principal or route. A session that
-   * ended in another process ends here, too.
+   * ended in another process ends here, too. `from`: another process has sent the request, and is told where the session is. Elsewhere: the
+   * request has to be handled there.
    */
-  use(id: string, principal: Principal, route: string): Session | undefined | Promise<Session | undefined>;
+  use(id: string, principal: Principal, route: string, from?: FromPeer): Used | Promise<Used>;
   /**
    * In this process the session has ended when this returns; a promise resolves when the record is gone. With `gateway_shutdown` a record
    * that replicas share may stay, so that the session continues there.
@@ -118,8 +132,21 @@ export interface SessionStore {
 }
 
 /** Sessions in the memory of this process. Synchronous. */
-export function createSessionStore(options: SessionStoreOptions) {
+export interface LocalSessions extends SessionStore {
+  open(wanted: NewSession): Session | undefined;
+  use(id: string, principal: Principal, route: string): Session | undefined;
+  end(session: Session, reason: TerminationReason): void;
+  /** Without checks, and without counting as activity. */
+  get(id: string): Session | undefined;
+  /** Takes over a session that another process had. undefined: as for `open`. */
+  adopt(record: SessionRecord): Session | undefined;
+  /** Forgets a session that goes on in another process. */
+  leave(session: Session): void;
+}
+
+export function createSessionStore(options: SessionStoreOptions): LocalSessions {
   const { now, idleTtlMs } = options;
+  const makeId = options.makeId ?? (() => randomBytes(24).toString('base64url'));
   const sessions = new Map<string, Session>();
 
   /** Open sessions by opener. */
@@ -169,15 +196,16 @@ export function createSessionStore(options: SessionStoreOptions) {
     return oldest;
   }
 
+  function adopt(record: SessionRecord): Session | undefined {
+    if (sessions.size >= options.limit() && !evict(record.opener)) return undefined;
+    const session = options.opened(record);
+    sessions.set(session.id, session);
+    count(session.opener, 1);
+    return session;
+  }
+
   return {
-    open(wanted) {
-      if (sessions.size >= options.limit() && !evict(wanted.opener)) return undefined;
-      const id = randomBytes(24).toString('base64url');
-      const session = options.opened({ id, ...wanted });
-      sessions.set(id, session);
-      count(session.opener, 1);
-      return session;
-    },
+    open: (wanted) => adopt({ id: makeId(), ...wanted }),
     use(id, principal, route) {
       const session = sessions.get(id);
       if (!session || session.route !== route || session.principal.id !== principal.id) return undefined;
@@ -185,11 +213,18 @@ export function createSessionStore(options: SessionStoreOptions) {
       return session;
     },
     end,
+    get: (id) => sessions.get(id),
+    adopt,
+    leave(session) {
+      if (!sessions.delete(session.id)) return;
+      count(session.opener, -1);
+      options.left(session);
+    },
     sweep() {
       const before = now() - idleTtlMs;
       for (const session of [...sessions.values()])
         if (session.lastSeen <= before && !busy(session)) end(session, 'idle_timeout');
     },
     all: () => sessions.values(),
-  } satisfies SessionStore;
+  };
 }

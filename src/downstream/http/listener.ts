@@ -3,7 +3,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { createServer as createTlsServer, type Server as TlsServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import type { TLSSocket } from 'node:tls';
+import type { TlsOptions, TLSSocket } from 'node:tls';
 import type { TlsConfig } from '../../config/types.js';
 import type { Boundary } from '../../observe/boundary.js';
 import type { Logger } from '../../observe/log.js';
@@ -30,6 +30,8 @@ export interface ListenerOptions {
   readonly tls: TlsConfig | undefined;
   /** http.idle_connection_ms */
   readonly idleMs: number;
+  /** The port is for other replicas: `secure` is TLS with their key; undefined: without TLS. */
+  readonly peers?: { readonly secure: TlsOptions | undefined };
   /** undefined: not bounded. */
   readonly maxConnections: number | undefined;
   readonly log: Logger;
@@ -41,6 +43,8 @@ const HEADERS_MS = 30_000;
 const REQUEST_MS = 120_000;
 /** How many bytes may be queued for a client before its upstream is paused. */
 const SOCKET_BYTES = 131_072;
+/** Replicas introduce clients with all that they know of them. */
+const PEER_HEADER_BYTES = 131_072;
 
 export function createListener(
   options: ListenerOptions,
@@ -79,11 +83,14 @@ export function createListener(
       if (active === 0) idle?.();
     },
   );
+  const { peers } = options;
   const common = {
     highWaterMark: SOCKET_BYTES,
     headersTimeout: HEADERS_MS,
-    requestTimeout: REQUEST_MS,
+    // The other replica has the whole request.
+    requestTimeout: peers ? 0 : REQUEST_MS,
     keepAliveTimeout: options.idleMs,
+    ...(peers && { maxHeaderSize: PEER_HEADER_BYTES }),
   };
   let server: Server;
   let secure: TlsServer | undefined;
@@ -115,7 +122,9 @@ export function createListener(
       identified.add(socket);
       socket.once('close', () => identified.delete(socket));
     });
-  } else server = createServer(common, handle);
+  } else if (peers?.secure)
+    server = secure = createTlsServer({ ...common, ...peers.secure, handshakeTimeout: HEADERS_MS }, handle);
+  else server = createServer(common, handle);
   if (options.maxConnections !== undefined) server.maxConnections = options.maxConnections;
 
   server.on('clientError', (error: NodeJS.ErrnoException, socket) => {

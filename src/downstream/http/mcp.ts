@@ -9,11 +9,14 @@ import { classify } from '../../protocol/classify.js';
 import type { Message, MessageError, Messages } from '../../protocol/message.js';
 import { methodOf } from '../../protocol/methods.js';
 import type { Principal } from '../../protocol/ports.js';
+import { isElsewhere } from '../../protocol/elsewhere.js';
 import { isModernRevision } from '../../protocol/revisions.js';
 import { NO_SINK } from '../../protocol/sinks.js';
-import type { FoundSession, Gate, Route, Settled, Origin } from '../../proxy/gate.js';
+import type { Found, FoundSession, Gate, Route, Settled, Origin } from '../../proxy/gate.js';
 import { runBatch } from '../batch.js';
 import { EventStream } from './event-stream.js';
+import { answerReplica, forward, type Forwarded } from './forward.js';
+import type { Introduced, Replicas } from './replicas.js';
 import { CLOSE, firstValue, readPost, refuseListen, RETRY_AFTER } from './requests.js';
 import {
   acceptsOf,
@@ -31,6 +34,8 @@ export interface McpDeps {
   readonly wheel: Wheel;
   readonly budget: Budget;
   readonly boundary: Boundary;
+  /** The other replicas of the fleet; undefined: the gateway is alone. */
+  readonly replicas?: Replicas | undefined;
 }
 
 export function createMcp(deps: McpDeps) {
@@ -45,9 +50,9 @@ export function createMcp(deps: McpDeps) {
     else go(value);
   }
 
-  /** The era is legacy until the body of a POST says otherwise: see `post`. */
-  function originOf(req: IncomingMessage, principal: Principal, route: Route): Origin {
-    return {
+  /** The era is legacy until the body of a POST says otherwise: see `post`. `peer`: the replica that sent it. */
+  function originOf(req: IncomingMessage, principal: Principal, route: Route, peer?: Introduced): Origin {
+    const origin: Origin = {
       principal,
       route,
       sessionId: firstValue(req.headers['mcp-session-id']),
@@ -56,10 +61,21 @@ export function createMcp(deps: McpDeps) {
       era: 'legacy',
       headers: req.headers,
     };
+    return peer ? sentOn(req, origin, peer) : origin;
+  }
+
+  /** Calls `go` with the session of a request that is handled here: others are sent to the replica that has it. */
+  function settle(request: Forwarded, found: Found, go: (found: FoundSession) => void): void {
+    if (!isElsewhere(found)) return go(found);
+    if (!deps.replicas || request.origin.peer) return answerReplica(request.res, found);
+    const sent = forward({ ...deps, replicas: deps.replicas }, request, found);
+    whenKnown(request.res, sent, (settled) => {
+      if (settled !== 'answered') go(settled);
+    });
   }
 
   function post(req: IncomingMessage, res: ServerResponse, origin: Origin): void {
-    readPost(deps, req, res, origin.sessionId ?? req.socket, (messages) => {
+    readPost(deps, req, res, origin.sessionId ?? req.socket, (messages, body) => {
       if (!Array.isArray(messages) && classify(origin.version, messages) === 'modern')
         // Modern requests have no session; a session id is ignored.
         return single(
@@ -71,7 +87,11 @@ export function createMcp(deps: McpDeps) {
           messages.method === 'subscriptions/listen' ? STREAM : acceptsOf(req.headers.accept),
         );
       const found = gate.find(origin);
-      if (found instanceof Promise) takeLater(req, res, origin, found, messages);
+      if (found instanceof Promise) takeLater({ req, res, origin, body, messages }, found, messages);
+      else if (isElsewhere(found))
+        settle({ req, res, origin, body, messages }, found, (session) => {
+          take(req, res, origin, session, messages);
+        });
       else take(req, res, origin, found, messages);
     });
   }
@@ -88,17 +108,14 @@ export function createMcp(deps: McpDeps) {
     else single(res, origin, found, messages, accepts);
   }
 
-  function takeLater(
-    req: IncomingMessage,
-    res: ServerResponse,
-    origin: Origin,
-    looked: Promise<FoundSession>,
-    messages: Messages,
-  ): void {
+  function takeLater(request: Forwarded, looked: Promise<Found>, messages: Messages): void {
+    const { req, res, origin } = request;
     whenKnown(res, looked, (found) => {
       // The client has disconnected. Its notifications and responses are handled nevertheless.
       if (res.destroyed && (Array.isArray(messages) || messages.kind === 'request')) return;
-      take(req, res, origin, found, messages);
+      settle(request, found, (session) => {
+        take(req, res, origin, session, messages);
+      });
     });
   }
 
@@ -221,7 +238,10 @@ export function createMcp(deps: McpDeps) {
   function listen(req: IncomingMessage, res: ServerResponse, origin: Origin): void {
     if (refuseListen(gate, req, res, ALLOW)) return;
     whenKnown(res, gate.find(origin), (found) => {
-      if (!res.destroyed) openListen(req, res, origin, found);
+      if (res.destroyed) return;
+      settle(bodiless(req, res, origin), found, (session) => {
+        openListen(req, res, origin, session);
+      });
     });
   }
 
@@ -245,11 +265,13 @@ export function createMcp(deps: McpDeps) {
   }
 
   /** Answers once the session has been deleted from its store. The deletion continues if the client disconnects. */
-  function end(res: ServerResponse, origin: Origin): void {
+  function end(req: IncomingMessage, res: ServerResponse, origin: Origin): void {
     whenKnown(res, gate.find(origin), (found) => {
-      whenKnown(res, gate.end(origin, found), (error) => {
-        if (error) sendError(res, error, 'null', retryAfter(error));
-        else res.writeHead(200, ['Content-Length', '0']).end();
+      settle(bodiless(req, res, origin), found, (session) => {
+        whenKnown(res, gate.end(origin, session), (error) => {
+          if (error) sendError(res, error, 'null', retryAfter(error));
+          else res.writeHead(200, ['Content-Length', '0']).end();
+        });
       });
     });
   }
@@ -259,8 +281,9 @@ export function createMcp(deps: McpDeps) {
     res: ServerResponse,
     principal: Principal,
     route: Route,
+    peer?: Introduced,
   ): void {
-    const origin = originOf(req, principal, route);
+    const origin = originOf(req, principal, route, peer);
     if (req.method === 'POST') return post(req, res, origin);
     if (origin.version !== undefined && isModernRevision(origin.version))
       return sendError(
@@ -273,7 +296,7 @@ export function createMcp(deps: McpDeps) {
       case 'GET':
         return listen(req, res, origin);
       case 'DELETE':
-        return end(res, origin);
+        return end(req, res, origin);
       default:
         sendError(
           res,
@@ -282,6 +305,21 @@ export function createMcp(deps: McpDeps) {
           ALLOW,
         );
     }
+  };
+}
+
+function bodiless(req: IncomingMessage, res: ServerResponse, origin: Origin): Forwarded {
+  return { req, res, origin, body: undefined, messages: undefined };
+}
+
+/** The origin of a request that another replica sent on. */
+function sentOn(req: IncomingMessage, origin: Origin, { from, headers }: Introduced): Origin {
+  const resumes = firstValue(req.headers['last-event-id']) ?? '';
+  return {
+    ...origin,
+    remote: { remoteAddress: firstValue(req.headers['mcpstead-client']) },
+    headers: { ...req.headers, ...headers },
+    peer: { replica: from, listens: req.method === 'GET' && resumes === '' },
   };
 }
 

@@ -20,7 +20,7 @@ export function firstValue(value: string | string[] | undefined): string | undef
 /** Smaller bodies have few values and are read in one step. */
 const LARGE = 65_536;
 
-/** Reads the messages of a POST and passes them to `take`. Answers invalid bodies itself. `client`: the owner of the bytes. */
+/** Reads the messages of a POST and passes them to `take`, with the whole body. Answers invalid bodies itself. `client`: the owner of the bytes. */
 export function readPost(
   deps: {
     readonly gate: Gate;
@@ -31,7 +31,7 @@ export function readPost(
   req: IncomingMessage,
   res: ServerResponse,
   client: Owner,
-  take: (messages: Messages) => void,
+  take: (messages: Messages, body: Buffer) => void,
 ): void {
   const refuse = (error: GatewayError, id: string, headers: string[]): void => {
     deps.gate.countInvalid('invalid');
@@ -42,13 +42,13 @@ export function readPost(
     else sendFailure(res, deps.boundary.caught('client_request', failure));
   };
   /** Runs one step per turn of the event loop. */
-  const readStep = (steps: Generator<void, Messages>): void => {
+  const readStep = (steps: Generator<void, Messages>, body: Buffer): void => {
     // The client has disconnected.
     if (res.destroyed) return;
     try {
       const { done, value } = steps.next();
-      if (done) take(value);
-      else setImmediate(readStep, steps);
+      if (done) take(value, body);
+      else setImmediate(readStep, steps, body);
     } catch (failure) {
       failed(failure);
     }
@@ -59,8 +59,8 @@ export function readPost(
     if (held) res.once('close', () => held.release());
     try {
       if (error) return refuse(error, 'null', error.code === 'body_too_large' ? CLOSE : []);
-      if (body && body.length > LARGE) readStep(messagesInSteps(body));
-      else if (body) take(readMessages(body));
+      if (body && body.length > LARGE) readStep(messagesInSteps(body), body);
+      else if (body) take(readMessages(body), body);
     } catch (failure) {
       failed(failure);
     }

@@ -29,6 +29,7 @@ import {
   type LoginPages,
 } from './logins.js';
 import { createMcp } from './mcp.js';
+import type { Introduced } from './replicas.js';
 import { sendError } from './respond.js';
 import type { SignInDoor } from './sign-in.js';
 import { serveSignedIn, SIGNED_IN_PATH } from './signed-in.js';
@@ -48,6 +49,8 @@ export interface Routed {
   readonly query: string;
   /** The server or the profile that the path names. */
   readonly to: Endpoint;
+  /** The replica that sent it on, and for whom; absent: the client itself sent it. */
+  readonly peer?: Introduced;
 }
 
 /** Who is admitted. `mcp`: clients, once the gateway is ready; `self`: every principal, for itself; `viewer` includes operators. */
@@ -137,9 +140,9 @@ export function createRoutes(deps: RoutesDeps): Routes {
       on: 'main',
       admits: 'mcp',
       place,
-      serve({ req, res, to }, principal) {
+      serve({ req, res, to, peer }, principal) {
         const target = endpoint(gate, res, to, 'mcp', principal);
-        if (target) mcp(req, res, principal, target);
+        if (target) mcp(req, res, principal, target, peer);
       },
     },
     {
@@ -157,9 +160,9 @@ export function createRoutes(deps: RoutesDeps): Routes {
       on: 'main',
       admits: 'mcp',
       place,
-      serve({ req, res, to, query }, principal) {
+      serve({ req, res, to, query, peer }, principal) {
         const target = endpoint(gate, res, to, 'sse', principal);
-        if (target) sse.messages(req, res, principal, target, query);
+        if (target) sse.messages({ req, res, principal, route: target, query, peer });
       },
     },
     {

@@ -1,6 +1,7 @@
 /** The HTTP port: checks each request, finds its route and its sender, and closes connections. */
 import { readFileSync } from 'node:fs';
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { TlsOptions } from 'node:tls';
 import { isLoopback } from '../../config/index.js';
 import { GatewayError } from '../../errors.js';
 import type { Place } from '../../observe/boundary.js';
@@ -11,6 +12,7 @@ import { sendDenied } from './denied.js';
 import { createDocuments } from './discovery.js';
 import { createGuard } from './guard.js';
 import { createListener } from './listener.js';
+import { enterAsReplica } from './peer-door.js';
 import { sendProblem } from './problem.js';
 import { RETRY_AFTER } from './requests.js';
 import { sendError, sendFailure } from './respond.js';
@@ -32,6 +34,10 @@ import { serveDiscovery } from './well-known.js';
 export interface HttpPort {
   /** Opens the port, and that for operators if there is one. `url`: the merged endpoint; `admin`: the origin of the port for operators. */
   listen(): Promise<{ host: string; port: number; url: string; admin?: string }>;
+  /** Opens the port for other replicas. */
+  listenForPeers(): Promise<{ host: string; port: number }>;
+  /** Closes it, after all others. */
+  closeForPeers(): Promise<void>;
   /** Uses the certificate of a new configuration. */
   renew(): void;
   /** Unix seconds; undefined: there is no TLS. */
@@ -53,10 +59,22 @@ const WRONG_KEY: Denied = { status: 401, challenge: 'Bearer', reason: 'wrong_tok
 const FEW_FILES = 4096;
 /** How long requests of operators may take once the last client has left. */
 const ADMIN_GRACE_MS = 1000;
+/** How long an idle connection of another replica stays open: longer than that keeps it. */
+const PEER_IDLE_MS = 75_000;
+const PEER_GRACE_MS = 500;
 
 export interface HttpPortDeps extends RoutesDeps {
   /** That of the gateway. */
   readonly version: string;
+  /** The port for other replicas; undefined: the gateway is alone. */
+  readonly peers?: PeerPort | undefined;
+}
+
+export interface PeerPort {
+  readonly host: string;
+  readonly port: number;
+  /** undefined: without TLS. */
+  readonly secure: TlsOptions | undefined;
 }
 
 export function createHttpPort(deps: HttpPortDeps): HttpPort {
@@ -127,6 +145,20 @@ export function createHttpPort(deps: HttpPortDeps): HttpPort {
       if (!res.destroyed) admit(route, result, request);
     });
     handleRejection(route.place, res, admitted);
+  }
+
+  /** Serves another replica, which has checked Host and Origin and authenticated the client. */
+  function servePeer(req: IncomingMessage, res: ServerResponse): void {
+    if (!deps.replicas) {
+      res.destroy();
+      return;
+    }
+    const [path = '', query = ''] = (req.url ?? '').split(/\?(.*)/s);
+    const entered = enterAsReplica(deps.replicas, routes, req, res, path);
+    if (!entered) return;
+    const { route, to, peer } = entered;
+    if (route.admits !== 'mcp') return;
+    enter(route, 'mcp', { req, res, door: 'main', path, to, query, peer }, peer.principal);
   }
 
   function admit(route: DependingRoute, admits: Admission, request: Routed): void {
@@ -206,7 +238,29 @@ export function createHttpPort(deps: HttpPortDeps): HttpPort {
           (req, res) => serve('admin', req, res),
         );
 
+  const peers =
+    deps.peers &&
+    createListener(
+      {
+        ...common,
+        host: deps.peers.host,
+        port: deps.peers.port,
+        tls: undefined,
+        idleMs: PEER_IDLE_MS,
+        peers: deps.peers,
+        maxConnections: undefined,
+      },
+      servePeer,
+    );
+
   return {
+    async listenForPeers() {
+      if (!peers) throw new Error('there are no replicas');
+      return await peers.listen();
+    },
+    async closeForPeers() {
+      await peers?.close(PEER_GRACE_MS);
+    },
     async listen() {
       const opened = await admin?.listen().catch((error: unknown) => {
         // For the message: which key of the config to change.
@@ -239,6 +293,7 @@ export function createHttpPort(deps: HttpPortDeps): HttpPort {
     destroy() {
       main.destroy();
       admin?.destroy();
+      peers?.destroy();
     },
   };
 }

@@ -8,9 +8,11 @@ import { GatewayError } from '../../errors.js';
 import type { Logger } from '../../observe/log.js';
 import type { Message, MessageError } from '../../protocol/message.js';
 import type { Principal } from '../../protocol/ports.js';
-import type { Route } from '../../proxy/gate.js';
+import type { Origin, Route } from '../../proxy/gate.js';
 import { OneStream } from '../one-stream.js';
 import { EventStream } from './event-stream.js';
+import { answerReplica, forward } from './forward.js';
+import type { Introduced } from './replicas.js';
 import { firstValue, readPost, refuseListen, RETRY_AFTER } from './requests.js';
 import type { McpDeps } from './mcp.js';
 import { sendError, sendFailure } from './respond.js';
@@ -19,15 +21,20 @@ export interface Sse2024 {
   /** `/sse` */
   stream(req: IncomingMessage, res: ServerResponse, principal: Principal, route: Route): void;
   /** `/messages?sessionId=`; `route` is the route of the stream. */
-  messages(
-    req: IncomingMessage,
-    res: ServerResponse,
-    principal: Principal,
-    route: Route,
-    query: string,
-  ): void;
+  messages(request: PostedTo): void;
   /** Ends each stream once its client has no running requests. */
   drain(): void;
+}
+
+/** A POST to a stream. */
+interface PostedTo {
+  readonly req: IncomingMessage;
+  readonly res: ServerResponse;
+  readonly principal: Principal;
+  readonly route: Route;
+  readonly query: string;
+  /** The replica that sent it on. */
+  readonly peer: Introduced | undefined;
 }
 
 interface Open {
@@ -49,7 +56,7 @@ export function createSse2024(deps: Sse2024Deps): Sse2024 {
   const streams = new Map<string, Open>();
 
   function open(res: ServerResponse, principal: Principal, route: Route): void {
-    const id = randomBytes(ID_BYTES).toString('base64url');
+    const id = deps.replicas?.makeId() ?? randomBytes(ID_BYTES).toString('base64url');
     const outlet = new EventStream(res, deps.wheel, boundary, deps.config().http.keep_alive_ms);
     // An absolute URL, because clients resolve relative ones differently. http.public_url has the prefix that a proxy adds.
     const { public_url } = deps.config().http;
@@ -98,6 +105,62 @@ export function createSse2024(deps: Sse2024Deps): Sse2024 {
     return true;
   }
 
+  function unknown({ res, route, peer }: PostedTo): void {
+    if (peer) return answerReplica(res, { kind: 'moved', to: undefined });
+    gate.countInvalid('unknown');
+    const why = `unknown or ended session: open ${route.key} again`;
+    sendError(res, new GatewayError('unknown_session', why));
+  }
+
+  function post({ req, res, principal }: PostedTo, stream: OneStream): void {
+    readPost(deps, req, res, stream, (messages) => {
+      if (stream.full && [messages].flat().some(isRequest)) {
+        gate.countInvalid('invalid');
+        const slow = new GatewayError(
+          'unavailable',
+          'too many bytes are queued on the stream: read it first',
+        );
+        return sendError(res, slow, 'null', RETRY_AFTER);
+      }
+      stream.show(principal);
+      const taken = stream.take(messages, firstValue(req.headers['mcp-protocol-version']));
+      if (!(taken instanceof Promise)) return reply(res, taken);
+      const replied = taken.then((error) => {
+        reply(res, error);
+      });
+      boundary.detach('client_request', replied, (error) => {
+        sendFailure(res, error);
+      });
+    });
+  }
+
+  /** The stream is in another replica, and ends with it. */
+  function postTo(request: PostedTo, replica: string): void {
+    const { req, res, principal, route } = request;
+    const { replicas } = deps;
+    if (!replicas) return;
+    const origin: Origin = {
+      ...{ principal, route, sessionId: undefined, version: undefined, remote: req.socket },
+      ...{ era: 'legacy', headers: req.headers },
+    };
+    readPost(deps, req, res, req.socket, (messages, body) => {
+      const sent = forward(
+        { ...deps, replicas },
+        { req, res, origin, body, messages },
+        { kind: 'replica', replica },
+      );
+      boundary.detach(
+        'client_request',
+        sent.then((settled) => {
+          if (settled !== 'answered') unknown(request);
+        }),
+        (error) => {
+          sendFailure(res, error);
+        },
+      );
+    });
+  }
+
   return {
     stream(req, res, principal, route) {
       if (req.method !== 'GET') return notAllowed(req, res, ALLOW_STREAM);
@@ -109,34 +172,16 @@ export function createSse2024(deps: Sse2024Deps): Sse2024 {
       }
       open(res, principal, route);
     },
-    messages(req, res, principal, route, query) {
+    messages(request) {
+      const { req, res, principal, route, query } = request;
       if (req.method !== 'POST') return notAllowed(req, res, ALLOW_MESSAGES);
-      const found = streams.get(new URLSearchParams(query).get('sessionId') ?? '');
-      if (!found || found.route !== route.key || found.principal.id !== principal.id) {
-        gate.countInvalid('unknown');
-        const why = `unknown or ended session: open ${route.key} again`;
-        return sendError(res, new GatewayError('unknown_session', why));
-      }
-      const { stream } = found;
-      readPost(deps, req, res, stream, (messages) => {
-        if (stream.full && [messages].flat().some(isRequest)) {
-          gate.countInvalid('invalid');
-          const slow = new GatewayError(
-            'unavailable',
-            'too many bytes are queued on the stream: read it first',
-          );
-          return sendError(res, slow, 'null', RETRY_AFTER);
-        }
-        stream.show(principal);
-        const taken = stream.take(messages, firstValue(req.headers['mcp-protocol-version']));
-        if (!(taken instanceof Promise)) return reply(res, taken);
-        const replied = taken.then((error) => {
-          reply(res, error);
-        });
-        boundary.detach('client_request', replied, (error) => {
-          sendFailure(res, error);
-        });
-      });
+      const id = new URLSearchParams(query).get('sessionId') ?? '';
+      const found = streams.get(id);
+      if (found && found.route === route.key && found.principal.id === principal.id)
+        return post(request, found.stream);
+      const home = found || request.peer ? undefined : deps.replicas?.homeOf(id);
+      if (home !== undefined) return postTo(request, home);
+      unknown(request);
     },
     drain() {
       for (const { stream } of streams.values()) stream.finish();

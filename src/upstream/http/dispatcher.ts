@@ -3,7 +3,7 @@ import type { LookupFunction, Socket } from 'node:net';
 import type { buildConnector as BuildConnector, Client as ClientType, Dispatcher as Undici } from 'undici';
 import type { HttpServerConfig } from '../../config/types.js';
 import type { Logger } from '../../observe/log.js';
-import { ClientPool } from './client-pool.js';
+import { ClientPool } from '../../lib/client-pool.js';
 import { type SecureOptions, tlsOptions, type TrustEnvironment } from './trust.js';
 
 /**

@@ -324,6 +324,7 @@ export function stage(
         questions.drop(session);
         streams.drop(session);
       },
+      left: () => undefined,
     }),
   });
   const on: Stage = {

@@ -37,6 +37,7 @@ function setup(limit = 100) {
       callerOf: (record) => sessionCaller(record, {} as View),
       opened: (session) => void opened.push(session),
       ended: (session) => void ended.push(session),
+      left: (session) => void ended.push(session),
     }),
   });
   const open = (principal = ANYONE): Session => {
@@ -156,6 +157,7 @@ describe('when all sessions are taken', () => {
       opened: (record) =>
         ({ ...record, lastSeen: ++clock, open: true, listening: false }) as unknown as Session,
       ended: (session) => ended.push(session.opener ?? ''),
+      left: () => undefined,
     });
     const open = (opener: string): Session | undefined => store.open({ ...wanted(ANYONE), opener });
     return { open, ended };

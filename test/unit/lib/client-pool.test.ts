@@ -1,6 +1,6 @@
 import { EventEmitter } from 'node:events';
 import { beforeEach, describe, expect, it } from 'vitest';
-import { ClientPool } from '../../../../src/upstream/http/client-pool.js';
+import { ClientPool } from '../../../src/lib/client-pool.js';
 
 /** A connection whose exchanges end when the test says so. */
 class Connection extends EventEmitter {

@@ -1,5 +1,5 @@
-import type { Clock } from '../../lib/clock.js';
-import { monotonic } from '../../lib/clock.js';
+import type { Clock } from './clock.js';
+import { monotonic } from './clock.js';
 
 /** One connection: the part of undici's Client that a pool needs. */
 export interface PooledClient<Request, Handler> {

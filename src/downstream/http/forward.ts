@@ -1,0 +1,232 @@
+/** Sends a request to the replica that has its session, and its answer back: bytes pass through, and its end is the end of both. */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { errorMessage, GatewayError } from '../../errors.js';
+import type { Wheel } from '../../lib/wheel.js';
+import type { Boundary } from '../../observe/boundary.js';
+import { isElsewhere, type Elsewhere } from '../../protocol/elsewhere.js';
+import type { Messages } from '../../protocol/message.js';
+import type { Found, FoundSession, Origin } from '../../proxy/gate.js';
+import { Backpressure } from './event-stream.js';
+import type { Declined, HopController, Replicas } from './replicas.js';
+import { acceptsOf, sendAnswer, sendJson } from './respond.js';
+
+/** Replicas that are asked for one request, at the most. */
+const MAX_HOPS = 16;
+/** How a replica says where a request belongs: to whom its session went, or that the body is the session. */
+export const MOVED_HEADER = 'mcpstead-moved';
+export const HANDED_HEADER = 'mcpstead-handed';
+
+/** Headers of requests that go on, besides those that begin with `mcp-`. */
+const REQUEST_HEADERS: ReadonlySet<string> = new Set([
+  'content-type',
+  'accept',
+  'last-event-id',
+  'traceparent',
+  'tracestate',
+  'baggage',
+]);
+/** Headers of answers that belong to one connection, or that this replica writes itself. */
+const OWN_HEADERS: ReadonlySet<string> = new Set([
+  'connection',
+  'keep-alive',
+  'transfer-encoding',
+  'date',
+  'upgrade',
+  'trailer',
+  'vary',
+]);
+/** Requests that another replica may do once more. */
+const REPEATABLE = /^(?:ping|resources\/read|(?:tools|prompts|resources|resources\/templates|skills)\/list)$/;
+
+export interface ForwardDeps {
+  readonly replicas: Replicas;
+  readonly wheel: Wheel;
+  readonly boundary: Boundary;
+}
+
+/** A request whose body was read. */
+export interface Forwarded {
+  readonly req: IncomingMessage;
+  readonly res: ServerResponse;
+  readonly origin: Origin;
+  readonly body: Buffer | undefined;
+  /** undefined: it has none. */
+  readonly messages: Messages | undefined;
+}
+
+type Outcome =
+  | { readonly kind: 'answered' | 'unknown' | 'unreachable' }
+  | { readonly kind: 'moved'; readonly to: string }
+  | { readonly kind: 'handed'; readonly record: Buffer }
+  /** `sent`: the replica may have done it. */
+  | { readonly kind: 'lost' };
+
+/** Resolves with the session if the request has to be handled here after all; `answered`: it has got its answer. */
+export async function forward(
+  deps: ForwardDeps,
+  request: Forwarded,
+  where: Elsewhere,
+): Promise<FoundSession | 'answered'> {
+  const { replicas } = deps;
+  const { origin, res } = request;
+  const declined: Declined = new Map();
+  let found: Found = where;
+  for (let hops = 0; hops < MAX_HOPS; hops++) {
+    if (!isElsewhere(found)) return onRoute(found, origin);
+    // Other kinds are answers for replicas.
+    if (found.kind !== 'replica') return undefined;
+    const { replica } = found;
+    const outcome = await hop(deps, request, replica);
+    if (res.destroyed || outcome.kind === 'answered') return 'answered';
+    switch (outcome.kind) {
+      case 'handed':
+        return onRoute(replicas.takeOver(origin, outcome.record), origin);
+      case 'moved':
+        declined.set(replica, 'unknown');
+        if (origin.sessionId !== undefined) replicas.learn(origin.sessionId, outcome.to);
+        break;
+      case 'lost':
+        if (!mayRepeat(request)) {
+          sendGone(request);
+          return 'answered';
+        }
+        declined.set(replica, 'unreachable');
+        break;
+      default:
+        declined.set(replica, outcome.kind);
+    }
+    found = await replicas.next(origin, declined);
+    if (res.destroyed) return 'answered';
+  }
+  return new GatewayError('unavailable', 'no replica has this session: try again');
+}
+
+/** A session that was opened with another profile of the key is unknown. */
+function onRoute(found: FoundSession, { route }: Origin): FoundSession {
+  const isOther = found && !(found instanceof GatewayError) && found.profile !== route.profile;
+  return isOther ? undefined : found;
+}
+
+/** Sends a request to one replica. Never rejects. */
+function hop(deps: ForwardDeps, request: Forwarded, replica: string): Promise<Outcome> {
+  const { replicas, boundary, wheel } = deps;
+  const { req, res, origin, body } = request;
+  return new Promise((resolve) => {
+    const done = (outcome: Outcome): void => {
+      res.off('close', closed);
+      replicas.count(COUNTED[outcome.kind]);
+      resolve(outcome);
+    };
+    let writer: Backpressure | undefined;
+    let controller: HopController | undefined;
+    const leave = replicas.send(
+      replica,
+      {
+        method: req.method ?? 'GET',
+        path: req.url ?? '/',
+        headers: [...passedOn(req), ...replicas.introduce(replica, origin)],
+        body: body ?? null,
+      },
+      {
+        head(status, headers, control) {
+          controller = control;
+          res.writeHead(status, answerHeaders(headers));
+          res.flushHeaders();
+        },
+        data(chunk) {
+          writer ??= new Backpressure(res, wheel, boundary, () => {
+            controller?.resume();
+          });
+          return writer.wrote(res.write(chunk));
+        },
+        end() {
+          res.end();
+          writer?.ended();
+          done({ kind: 'answered' });
+        },
+        said({ to, record }) {
+          if (record) done({ kind: 'handed', record });
+          else if (to !== undefined) done({ kind: 'moved', to });
+          else done({ kind: 'unknown' });
+        },
+        failed(sent, begun) {
+          // A partial answer must not look complete.
+          if (begun) res.destroy();
+          done({ kind: begun ? 'answered' : sent ? 'lost' : 'unreachable' });
+        },
+      },
+    );
+    const closed = (): void => {
+      leave?.();
+      done({ kind: 'answered' });
+    };
+    if (!leave) done({ kind: 'unreachable' });
+    else if (res.destroyed) closed();
+    else res.once('close', closed);
+  });
+}
+
+const COUNTED = {
+  answered: 'answered',
+  unknown: 'moved',
+  moved: 'moved',
+  handed: 'moved',
+  unreachable: 'refused',
+  lost: 'lost',
+} as const;
+
+function passedOn({ headers }: IncomingMessage): string[] {
+  const passed: string[] = [];
+  for (const [name, value] of Object.entries(headers))
+    if (value !== undefined && (REQUEST_HEADERS.has(name) || /^mcp-/.test(name)))
+      for (const each of [value].flat()) passed.push(name, each);
+  return passed;
+}
+
+function answerHeaders(headers: readonly string[]): string[] {
+  const kept: string[] = [];
+  for (let i = 0; i + 1 < headers.length; i += 2) {
+    const name = headers[i] as string;
+    const lower = name.toLowerCase();
+    if (!OWN_HEADERS.has(lower) && !lower.startsWith('access-control-'))
+      kept.push(name, headers[i + 1] as string);
+  }
+  return kept;
+}
+
+function mayRepeat({ req, messages }: Forwarded): boolean {
+  if (req.method !== 'POST' || !messages) return true;
+  return !Array.isArray(messages) && messages.kind === 'request' && REPEATABLE.test(messages.method);
+}
+
+/** The replica was lost with the request. */
+function sendGone({ req, res, messages }: Forwarded): void {
+  const requests = [messages ?? []]
+    .flat()
+    .flatMap((message) => ('kind' in message && message.kind === 'request' ? [message.id as string] : []));
+  if (requests.length === 0) return void res.writeHead(202).end();
+  const errors = requests.map((id) => errorMessage(gone(), id));
+  const bytes = Array.isArray(messages) ? `[${errors.join(',')}]` : (errors[0] as string);
+  const accepts = acceptsOf(req.headers.accept);
+  if (accepts.json) sendJson(res, 200, bytes);
+  else sendAnswer(res, Buffer.from(bytes), accepts);
+}
+
+/** The error of a request whose replica is gone. */
+export function gone(): GatewayError {
+  return new GatewayError(
+    'gone',
+    'the replica that handled this request is gone: it may have run; check before you call again',
+  );
+}
+
+/** Tells a replica where the request belongs that it sent. */
+export function answerReplica(res: ServerResponse, where: Elsewhere): void {
+  if (where.kind === 'handed') {
+    res.writeHead(421, [HANDED_HEADER, '1', 'Content-Length', String(where.record.length)]);
+    res.end(where.record);
+    return;
+  }
+  const to = where.kind === 'moved' ? where.to : undefined;
+  res.writeHead(421, ['Content-Length', '0', ...(to === undefined ? [] : [MOVED_HEADER, to])]).end();
+}

@@ -1,0 +1,68 @@
+/** What the port needs of the other replicas of a fleet. */
+import type { IncomingMessage } from 'node:http';
+import type { Principal } from '../../protocol/ports.js';
+import type { Found, FoundSession, Origin } from '../../proxy/gate.js';
+
+/** A request that goes to another replica. */
+export interface HopRequest {
+  readonly method: string;
+  /** Path and query. */
+  readonly path: string;
+  /** Names and values in turn. */
+  readonly headers: string[];
+  readonly body: Buffer | null;
+}
+
+export interface HopController {
+  /** Goes on after `data` returned false. */
+  resume(): void;
+}
+
+/** Gets an answer. Exactly one of `said`, `end` and `failed` is called, and nothing after it. */
+export interface HopHandler {
+  /** The answer begins. `headers`: names and values in turn. */
+  head(status: number, headers: readonly string[], controller: HopController): void;
+  /** Returns false if it can take no more for now. */
+  data(chunk: Buffer): boolean;
+  end(): void;
+  /** 421: the replica did nothing. `to`: the one that it gave the session to; `record`: it gives it to this one. */
+  said(answer: { readonly to?: string | undefined; readonly record?: Buffer | undefined }): void;
+  /** `sent`: the replica may have got the request. `begun`: the answer had begun. */
+  failed(sent: boolean, begun: boolean): void;
+}
+
+/** Who sent a request to the port for replicas. */
+export interface Introduced {
+  readonly from: string;
+  readonly principal: Principal;
+  /** Headers of the client that servers get. */
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+/** Replicas that did not do a request, and why. */
+export type Declined = Map<string, 'unknown' | 'unreachable'>;
+
+export interface Replicas {
+  /** The identity of this replica. */
+  readonly self: string;
+  /** An id for a stream, which leads to this replica. */
+  makeId(): string;
+  /** The other live replica that a session or a stream was opened in; undefined: none. */
+  homeOf(id: string): string | undefined;
+  /** Another replica that takes new sessions; undefined: there is none. */
+  another(): string | undefined;
+  /** Who sent a request to the port for replicas; undefined: no replica of this fleet. */
+  introduced(req: IncomingMessage): Introduced | undefined;
+  /** The headers that introduce the client of an origin. */
+  introduce(to: string, origin: Origin): string[];
+  /** Sends a request. Returns a function that ends the exchange. undefined: the address of the replica is not known. */
+  send(to: string, request: HopRequest, handler: HopHandler): (() => void) | undefined;
+  /** A replica gave a session to another one. */
+  learn(id: string, owner: string): void;
+  /** Where a session is, after some replicas did not do its request. Never rejects. */
+  next(origin: Origin, declined: Declined): Promise<Found>;
+  /** Goes on with a session that a replica gives to this one. */
+  takeOver(origin: Origin, record: Buffer): FoundSession;
+  /** Counts what became of a forwarded request. */
+  count(result: 'answered' | 'moved' | 'refused' | 'lost'): void;
+}

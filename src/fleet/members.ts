@@ -1,0 +1,338 @@
+/**
+ * The replicas of a fleet, as the store has them: each writes itself every second and reads all. Only the clock of the store says who has run
+ * out. What is read was sealed by a replica, or is ignored.
+ */
+import { randomBytes } from 'node:crypto';
+import type { Logger } from '../observe/log.js';
+import { isObject } from '../wire/json.js';
+import { isReplicaId } from './ids.js';
+import { type FleetKeys } from './keys.js';
+import type { FleetStore, Script } from './store.js';
+
+/** The version of what replicas send and store. A release reads its own and the one before. */
+export const FLEET_VERSION = 1;
+const TICK_MS = 1000;
+/** A replica that wrote nothing for this long has run out. */
+const MEMBER_MS = 4000;
+/** What a replica wrote longer ago than this was put back by somebody else. */
+const REPLAYED_MS = 10_000;
+/** How long after a reconnect, and after a new epoch, what the store lacks proves nothing. */
+const YOUNG_MS = 5000;
+const NEW_MS = 10_000;
+/** A tick that is this much late: the process was stopped, or its machine. */
+const LATE_MS = 3000;
+/** Replicas of one fleet, at the most. */
+const MAX_MEMBERS = 256;
+/** The largest record of a replica, in bytes. */
+const MAX_RECORD_BYTES = 65_536;
+/** How long an address of a replica that has run out is remembered. */
+const PAST_MS = 600_000;
+
+/** What replicas tell each other about themselves. */
+export interface MemberFacts {
+  readonly name: string;
+  /** `host:port` of its port for replicas. */
+  readonly address: string;
+  readonly draining: boolean;
+  /** Hashes of what should be the same in all replicas. */
+  readonly config: string;
+  readonly lists: string;
+  /** The servers that are up there. */
+  readonly up: readonly string[];
+}
+
+export interface Member extends MemberFacts {
+  readonly id: string;
+  /** The version that it speaks. */
+  readonly v: number;
+}
+
+export interface MembersDeps {
+  readonly self: string;
+  readonly prefix: string;
+  readonly keys: FleetKeys;
+  readonly store: FleetStore;
+  readonly log: Logger;
+  /** What is written about this replica. */
+  readonly facts: () => MemberFacts;
+  /** A value in the store is not of this fleet, or was put back. */
+  readonly stranger: () => void;
+  /** After each tick that reached the store. */
+  readonly ticked: () => void;
+  /** A replica ran out, or left. */
+  readonly gone: (member: Member) => void;
+  /** The store has lost what it had: everything has to be written again. */
+  readonly emptied: () => void;
+  /** The process, or its machine, was stopped for a while. */
+  readonly resumed: () => void;
+  /** The number of reloads of the whole fleet that were asked for is another one. */
+  readonly reload: (number: number) => void;
+  /** performance.now(). */
+  readonly now?: () => number;
+  /** Unix milliseconds of this machine. */
+  readonly clock?: () => number;
+}
+
+/**
+ * KEYS: expiries by replica, records by replica, epoch, number of reloads. ARGV: replica, its record or nothing, an epoch in case there is none.
+ * Returns the time, the epoch, whether it was made now, the number of reloads, and replicas and records in turn.
+ */
+const TICK: Script = {
+  name: 'tick',
+  keys: 4,
+  lua: `
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0, 1000)) do
+  redis.call('ZREM', KEYS[1], id)
+  redis.call('HDEL', KEYS[2], id)
+end
+if ARGV[2] ~= '' then
+  redis.call('ZADD', KEYS[1], now + ${MEMBER_MS}, ARGV[1])
+  redis.call('HSET', KEYS[2], ARGV[1], ARGV[2])
+end
+local made = 0
+local epoch = redis.call('GET', KEYS[3])
+if not epoch then
+  epoch = ARGV[3]
+  redis.call('SET', KEYS[3], epoch)
+  made = 1
+end
+local answer = {tostring(now), epoch, made, redis.call('GET', KEYS[4]) or '0'}
+local ids = redis.call('ZRANGE', KEYS[1], 0, ${MAX_MEMBERS - 1})
+for _, id in ipairs(ids) do
+  local record = redis.call('HGET', KEYS[2], id)
+  if record and #record <= ${MAX_RECORD_BYTES} then
+    answer[#answer + 1] = id
+    answer[#answer + 1] = record
+  end
+end
+return answer`,
+};
+
+/** KEYS: expiries, records. ARGV: replica. */
+const LEAVE: Script = {
+  name: 'leave',
+  keys: 2,
+  lua: `redis.call('ZREM', KEYS[1], ARGV[1])
+redis.call('HDEL', KEYS[2], ARGV[1])
+return 1`,
+};
+
+/** KEYS: number of reloads. */
+const RAISE: Script = { name: 'reload', keys: 1, lua: `return tostring(redis.call('INCR', KEYS[1]))` };
+
+interface Past {
+  readonly member: Member;
+  readonly at: number;
+}
+
+export class Members {
+  readonly #deps: MembersDeps;
+  readonly #now: () => number;
+  readonly #clock: () => number;
+  #live = new Map<string, Member>();
+  /** Those that ran out, for the question whether they are there after all. */
+  readonly #past = new Map<string, Past>();
+  #timer: NodeJS.Timeout | undefined;
+  #running: Promise<void> | undefined;
+  #again = false;
+  #closed = false;
+  /** When the store was last read, by `now`, and what its clock said. */
+  #read: { readonly at: number; readonly time: number } | undefined;
+  #lastTick: number;
+  /** The same by the clock of the machine, which goes on while it is suspended. */
+  #lastClock: number;
+  #epoch: string | undefined;
+  /** Until then, by `now`, the store is young for its epoch. */
+  #newUntil = -Infinity;
+  #reloads: number | undefined;
+
+  constructor(deps: MembersDeps) {
+    this.#deps = deps;
+    this.#now = deps.now ?? (() => performance.now());
+    this.#clock = deps.clock ?? Date.now;
+    this.#lastTick = this.#now();
+    this.#lastClock = this.#clock();
+  }
+
+  /** Begins to tick. Resolves with the first tick; never rejects. */
+  start(): Promise<void> {
+    this.#schedule();
+    return this.tick();
+  }
+
+  /** All replicas that have not run out, this one among them once it is written. */
+  get live(): ReadonlyMap<string, Member> {
+    return this.#live;
+  }
+
+  /** The other ones. */
+  others(): Member[] {
+    return [...this.#live.values()].filter(({ id }) => id !== this.#deps.self);
+  }
+
+  /** A replica, also one that ran out not long ago. */
+  find(id: string): Member | undefined {
+    return this.#live.get(id) ?? this.#past.get(id)?.member;
+  }
+
+  /** What the store lacks proves that it does not exist. */
+  get isSure(): boolean {
+    const { upSince } = this.#deps.store;
+    if (upSince === undefined || !this.#read || this.#read.at < upSince) return false;
+    const now = this.#now();
+    return now - upSince >= YOUNG_MS && now >= this.#newUntil;
+  }
+
+  /** Whether the process may have been stopped: what it holds may belong to others by now. */
+  get isLate(): boolean {
+    return (
+      this.#now() - this.#lastTick > TICK_MS + LATE_MS || this.#clock() - this.#lastClock > TICK_MS + LATE_MS
+    );
+  }
+
+  /** Unix milliseconds by the clock of the store, as far as it is known. */
+  storeTime(): number {
+    return this.#read ? this.#read.time + (this.#now() - this.#read.at) : this.#clock();
+  }
+
+  /** How much the clock of this machine is ahead of that of the store, in ms; undefined: not known. */
+  get clockOffset(): number | undefined {
+    return this.#read && this.#clock() - this.storeTime();
+  }
+
+  /** Writes this replica and reads all, now. Never rejects. */
+  tick(): Promise<void> {
+    if (this.#closed) return Promise.resolve();
+    if (this.#running) {
+      this.#again = true;
+      return this.#running;
+    }
+    if (this.isLate) this.#deps.resumed();
+    this.#lastTick = this.#now();
+    this.#lastClock = this.#clock();
+    const run = this.#tick().finally(() => {
+      this.#running = undefined;
+      if (!this.#again) return;
+      this.#again = false;
+      return this.tick();
+    });
+    this.#running = run;
+    return run;
+  }
+
+  /** Asks all replicas to reload. Rejects with a StoreError. */
+  async askReload(): Promise<number> {
+    const number = await this.#deps.store.run(RAISE, [this.#key('{r}:n')], []);
+    return Number(String(number));
+  }
+
+  /** Removes this replica. Never rejects. */
+  async leave(): Promise<void> {
+    this.#closed = true;
+    clearTimeout(this.#timer);
+    await this.#running;
+    const { store, self } = this.#deps;
+    await store.run(LEAVE, [this.#key('{r}:z'), this.#key('{r}:h')], [self]).catch(() => undefined);
+  }
+
+  close(): void {
+    this.#closed = true;
+    clearTimeout(this.#timer);
+  }
+
+  #key(rest: string): string {
+    return `${this.#deps.prefix}:${rest}`;
+  }
+
+  #schedule(): void {
+    this.#timer = setTimeout(() => {
+      void this.tick();
+      if (!this.#closed) this.#schedule();
+    }, TICK_MS).unref();
+  }
+
+  async #tick(): Promise<void> {
+    const { self, store, keys, facts } = this.#deps;
+    // Until the clock of the store is known, nothing is written that others would judge by it.
+    const record = this.#read
+      ? keys.seal(
+          'store',
+          `member\0${self}`,
+          JSON.stringify({ ...facts(), id: self, v: FLEET_VERSION, at: Math.round(this.storeTime()) }),
+        )
+      : '';
+    if (!this.#read) this.#again = true;
+    let answer: unknown;
+    const names = ['{r}:z', '{r}:h', '{r}:e', '{r}:n'].map((rest) => this.#key(rest));
+    try {
+      answer = await store.run(TICK, names, [self, record, randomBytes(12).toString('hex')]);
+    } catch {
+      // The store logs that it is away.
+      this.#again = false;
+      return;
+    }
+    if (this.#closed || !Array.isArray(answer)) return;
+    this.#take(answer as unknown[]);
+  }
+
+  #take([time, epoch, made, reloads, ...records]: unknown[]): void {
+    const now = this.#now();
+    this.#read = { at: now, time: Number(String(time)) };
+    this.#takeEpoch(String(epoch), made === 1);
+    const live = new Map<string, Member>();
+    for (let i = 0; i + 1 < records.length; i += 2) {
+      const member = this.#open(String(records[i]), records[i + 1]);
+      if (member) live.set(member.id, member);
+    }
+    const before = this.#live;
+    this.#live = live;
+    for (const [id, member] of before)
+      if (!live.has(id)) {
+        this.#past.set(id, { member, at: now });
+        if (id !== this.#deps.self) this.#deps.gone(member);
+      }
+    for (const [id, { at }] of this.#past) if (live.has(id) || now - at > PAST_MS) this.#past.delete(id);
+    this.#takeReloads(Number(String(reloads)));
+    this.#deps.ticked();
+  }
+
+  #takeEpoch(epoch: string, made: boolean): void {
+    if (epoch === this.#epoch) return;
+    const isOther = this.#epoch !== undefined;
+    this.#epoch = epoch;
+    if (made || isOther) this.#newUntil = this.#now() + NEW_MS;
+    if (!isOther) return;
+    this.#deps.log.warn('the store of the fleet has lost its data: what this replica holds is written again');
+    this.#deps.emptied();
+  }
+
+  #takeReloads(number: number): void {
+    if (!Number.isSafeInteger(number)) return;
+    const before = this.#reloads;
+    this.#reloads = number;
+    if (before !== undefined && number !== before) this.#deps.reload(number);
+  }
+
+  #open(id: string, sealed: unknown): Member | undefined {
+    const { keys, stranger } = this.#deps;
+    const plain =
+      isReplicaId(id) && Buffer.isBuffer(sealed) ? keys.open('store', `member\0${id}`, sealed) : undefined;
+    const member = plain && memberOf(plain, id);
+    if (!member || this.storeTime() - member.at > REPLAYED_MS) {
+      stranger();
+      return undefined;
+    }
+    return member;
+  }
+}
+
+function memberOf(plain: Buffer, id: string): (Member & { readonly at: number }) | undefined {
+  const read: unknown = JSON.parse(plain.toString('utf8'));
+  if (!isObject(read) || read['id'] !== id) return undefined;
+  const { v } = read;
+  // Later releases speak this version as well as theirs, or another one.
+  if (typeof v !== 'number' || v < FLEET_VERSION - 1 || v > FLEET_VERSION + 1) return undefined;
+  return read as unknown as Member & { readonly at: number };
+}

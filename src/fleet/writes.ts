@@ -1,0 +1,192 @@
+/** Writes sessions to the store in the background: what fails is written later, and nobody waits for it. */
+import type { Session } from '../session/store.js';
+import type { KeptSession, SessionRecords } from './records.js';
+import type { FleetStore } from './store.js';
+import type { Logger } from '../observe/log.js';
+
+/** How often a record is renewed, so that it does not expire. */
+export const RENEW_MS = 600_000;
+/** What was written so shortly before the store went may be lost. */
+const LOST_MS = 10_000;
+/** Writes at a time, and in a second. */
+const AT_ONCE = 64;
+const PER_TURN = 200;
+const TURN_MS = 100;
+/** Records that wait to be removed, at the most: those beyond it expire. */
+const MAX_ENDS = 100_000;
+
+export interface SessionWritesDeps {
+  readonly records: SessionRecords;
+  readonly store: FleetStore;
+  readonly self: string;
+  readonly log: Logger;
+  readonly now: () => number;
+  readonly keptOf: (session: Session) => KeptSession;
+  /** Another replica has gone on with a session. */
+  readonly passed: (session: Session) => void;
+}
+
+export class SessionWrites {
+  readonly #deps: SessionWritesDeps;
+  /** When each was written last, the oldest first. */
+  readonly #written = new Map<Session, number>();
+  readonly #puts = new Set<Session>();
+  readonly #ends = new Map<string, number>();
+  #running = 0;
+  /** Writes that may begin in this turn. */
+  #left = PER_TURN;
+  #timer: NodeJS.Timeout | undefined;
+  #wentAt = -Infinity;
+  #isClosed = false;
+  #hasWarned = false;
+
+  constructor(deps: SessionWritesDeps) {
+    this.#deps = deps;
+  }
+
+  /** Writes a session soon. */
+  put(session: Session): void {
+    this.later(session);
+    setImmediate(() => {
+      this.#run();
+    });
+  }
+
+  /** Writes a session with the next tick, once for all changes until then. */
+  later(session: Session): void {
+    if (!this.#isClosed) this.#puts.add(session);
+  }
+
+  /** A session was written by other means. */
+  written(session: Session): void {
+    this.#written.delete(session);
+    this.#written.set(session, this.#deps.now());
+  }
+
+  /** A session has ended: removes its record. */
+  end(session: Session): void {
+    this.forget(session);
+    if (this.#isClosed || this.#ends.size >= MAX_ENDS) return;
+    this.#ends.set(session.id, session.generation ?? 1);
+    setImmediate(() => {
+      this.#run();
+    });
+  }
+
+  /** A session is not this replica's any more. */
+  forget(session: Session): void {
+    this.#written.delete(session);
+    this.#puts.delete(session);
+  }
+
+  ticked(): void {
+    const { now } = this.#deps;
+    const due = now() - RENEW_MS;
+    for (const [session, at] of this.#written) {
+      if (at > due) break;
+      // One that was not used since has time enough.
+      if (session.lastSeen > at) this.#puts.add(session);
+      this.written(session);
+    }
+    this.#run();
+  }
+
+  went(): void {
+    this.#wentAt = this.#deps.now();
+  }
+
+  /** The store is back, perhaps another one: the last writes may not have got there. */
+  back(): void {
+    const since = Math.min(this.#wentAt, this.#deps.now()) - LOST_MS;
+    for (const [session, at] of this.#written) if (at >= since) this.#puts.add(session);
+    this.#run();
+  }
+
+  /** Leaves sessions to whoever takes them. Never rejects. */
+  async release(sessions: readonly Session[]): Promise<void> {
+    const { records, self, keptOf } = this.#deps;
+    this.#isClosed = true;
+    const waiting = [...sessions];
+    const worker = async (): Promise<void> => {
+      for (let session = waiting.pop(); session; session = waiting.pop()) {
+        const { id, generation = 1 } = session;
+        const kept = keptOf(session);
+        try {
+          // What was never written is, so that somebody can take it.
+          if (!this.#written.has(session)) await records.put(id, { generation, owner: self, kept });
+          await records.release(id, { generation, owner: self, kept });
+        } catch {
+          // Others find out that this replica is gone.
+        }
+      }
+    };
+    await Promise.all(Array.from({ length: AT_ONCE }, worker));
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    clearTimeout(this.#timer);
+    this.#puts.clear();
+    this.#ends.clear();
+    this.#written.clear();
+  }
+
+  #run(): void {
+    if (this.#isClosed || this.#deps.store.upSince === undefined) return;
+    while (this.#running < AT_ONCE && this.#left > 0) {
+      const [end] = this.#ends;
+      const [session] = this.#puts;
+      if (end) {
+        this.#ends.delete(end[0]);
+        this.#begin(this.#end(...end));
+      } else if (session) {
+        this.#puts.delete(session);
+        if (session.open) this.#begin(this.#put(session));
+      } else return;
+    }
+    if (this.#left === 0) this.#pause();
+  }
+
+  #begin(work: Promise<void>): void {
+    this.#running++;
+    this.#left--;
+    this.#pause();
+    void work.finally(() => {
+      this.#running--;
+      this.#run();
+    });
+  }
+
+  /** Allows further writes after a while. */
+  #pause(): void {
+    this.#timer ??= setTimeout(() => {
+      this.#timer = undefined;
+      this.#left = PER_TURN;
+      this.#run();
+    }, TURN_MS).unref();
+  }
+
+  async #put(session: Session): Promise<void> {
+    const { records, self, keptOf, passed, log } = this.#deps;
+    const { id, generation = 1 } = session;
+    try {
+      const done = await records.put(id, { generation, owner: self, kept: keptOf(session) });
+      if (!session.open) return;
+      if (done === false) passed(session);
+      else this.written(session);
+      if (done !== undefined || this.#hasWarned) return;
+      this.#hasWarned = true;
+      log.warn('a session is too large for the store: it ends with this replica', { route: session.route });
+    } catch {
+      if (session.open && !this.#isClosed) this.#puts.add(session);
+    }
+  }
+
+  async #end(id: string, generation: number): Promise<void> {
+    try {
+      await this.#deps.records.end(id, generation, this.#deps.self);
+    } catch {
+      if (!this.#isClosed && this.#ends.size < MAX_ENDS) this.#ends.set(id, generation);
+    }
+  }
+}
