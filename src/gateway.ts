@@ -185,6 +185,7 @@ export class GatewayCore {
     });
     this.#links = new Links({
       ...{ pins, log, stats, boundary, wheel, budget, readiness, questions, streams, tasks, given },
+      peers: deps.peers,
       listeners,
       credentials: this.#credentials,
       config: () => this.#config,
@@ -265,6 +266,7 @@ export class GatewayCore {
       usedByLegacy: this.#links.seconds.want.bind(this.#links.seconds),
       describes: (session) => this.#links.describes(session),
       passes: () => this.#links.kinds.passed,
+      peerClients: deps.peers?.clients,
       owned: this.#links.give.bind(this.#links),
       dialling: (server) => this.#links.seconds.dialling(server),
       sessions: store,
@@ -289,6 +291,7 @@ export class GatewayCore {
       boundary,
     });
     this.#port = createHttpPort({
+      ...deps.peers?.door,
       gate: this.#gate,
       admin: this.admin.operators,
       api: this.admin,
@@ -328,6 +331,11 @@ export class GatewayCore {
     const { url, admin } = address;
     this.#log.info('listening', { url, admin, servers: this.#links.shared.size });
     return address;
+  }
+
+  /** Opens the port for other replicas. */
+  listenForPeers(): ReturnType<HttpPort['listenForPeers']> {
+    return this.#port.listenForPeers();
   }
 
   /**

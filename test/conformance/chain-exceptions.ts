@@ -35,30 +35,6 @@ export const ERAS: readonly Exception[] = [
     reason: 'the member execution of a tool is for tasks of the legacy era, which the link does not have',
   },
   {
-    test: 'An error of the client reaches the server as it is',
-    where: /legacy server/,
-    count: 2 * FIVE_LEGACY,
-    reason: 'an input response cannot be an error (2026-07-28, basic/patterns/mrtr)',
-  },
-  {
-    test: 'Progress and logs arrive before a question and after its answer',
-    where: /(?:SDK v1|on 2025.*), legacy server over stdio/,
-    count: 3,
-    reason: 'the far call whose client answered with an error is still parked, so the question is not clear',
-  },
-  {
-    test: 'A user is sent to a page',
-    where: /(?:SDK v1|on 2025.*), legacy server over stdio/,
-    count: 2,
-    reason: 'the far call whose client answered with an error is still parked, so the question is not clear',
-  },
-  {
-    test: 'A page has an id for a legacy client, which is notified at its completion',
-    where: /legacy server over stdio/,
-    count: 2,
-    reason: 'the far call whose client answered with an error is still parked, so the question is not clear',
-  },
-  {
     test: 'An error that requires a page visit is forwarded',
     where: /(?:SDK v1|2025-11-25), legacy server/,
     count: 4,

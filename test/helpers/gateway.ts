@@ -1,6 +1,8 @@
 import { createGateway, type ConfigInput, type Gateway, type Logger } from '../../src/index.js';
 import { silent } from '../../src/observe/log.js';
-import { isChained, nearConfig } from './chain.js';
+import type { GatewayCore } from '../../src/gateway.js';
+import type { PeerDeps } from '../../src/gateway/deps.js';
+import { createReplica, isChained, nearConfig, twoReplicas } from './chain.js';
 import { atEnd } from './cleanup.js';
 import { send } from './http.js';
 import { until } from './wait.js';
@@ -55,25 +57,33 @@ export async function startGateway(
 ): Promise<RunningGateway> {
   if (!isChained()) return startOne(config, options);
   const { port: _, ...others } = options;
-  const far = await startOne(config, others);
-  const near = await startOne(
-    nearConfig(config, (name) => far.server(name)),
-    options,
-  );
+  const replicas = twoReplicas();
+  let port = 0;
+  const far = await startOne(config, others, replicas.far, async (core) => {
+    ({ port } = await core.listenForPeers());
+  });
+  const server = (name: string): string => `http://127.0.0.1:${port}/servers/${name}/mcp`;
+  const near = await startOne(nearConfig(config, server), options, replicas.near);
   return Object.defineProperty(near, 'far', { value: far });
 }
 
 async function startOne(
   config: ConfigInput,
   { wait, port: fixed = 0, ...options }: Options & { wait?: readonly string[]; port?: number },
+  peers?: PeerDeps,
+  opened?: (core: GatewayCore) => Promise<void>,
 ): Promise<RunningGateway> {
   const { logger, faults } = watched(options.logger ?? silent);
-  const gateway = createGateway({ ...config, host: '127.0.0.1', port: fixed }, { ...options, logger });
+  const input = { ...config, host: '127.0.0.1', port: fixed };
+  const { gateway, core } = peers
+    ? createReplica(input, { ...options, logger }, peers)
+    : { gateway: createGateway(input, { ...options, logger }), core: undefined };
   atEnd(() => {
     gateway.destroy();
     if (faults.length > 0) throw new Error(`internal errors of the gateway: ${faults.join('; ')}`);
   });
   const { port } = await gateway.listen();
+  if (core) await opened?.(core);
   const running = describeGateway(gateway, `http://127.0.0.1:${port}`);
   const servers = (config.servers ?? []) as readonly { name: string }[];
   await running.up(...(wait ?? servers.map((server) => server.name)));
