@@ -85,6 +85,14 @@ export function needsLogin(server: string, reason: string, scopes: readonly stri
   return new GatewayError('login_required', text, { server, reason, ...(scopes.length > 0 && { scopes }) });
 }
 
+/** The error of a request whose replica of the fleet is gone. */
+export function replicaGone(): GatewayError {
+  return new GatewayError(
+    'gone',
+    'the replica that handled this request is gone: it may have run; check before you call again',
+  );
+}
+
 /** The JSON-RPC message for `error`. `rawId` is JSON: the bytes of the request's id, or `null`. */
 export function errorMessage(
   error: GatewayError,

@@ -13,6 +13,7 @@ import { GatewayCredentials } from './gateway/credentials.js';
 import type { GatewayDeps } from './gateway/deps.js';
 import { bridgeFor } from './gateway/bridge.js';
 import { drain } from './gateway/drain.js';
+import { fleetOf, type GatewayFleet } from './gateway/fleet.js';
 import { Identities } from './gateway/identities.js';
 import { Lives } from './gateway/lives.js';
 import { Links } from './gateway/links.js';
@@ -21,7 +22,7 @@ import { PinBook } from './gateway/pins.js';
 import { Readiness } from './gateway/readiness.js';
 import { applyConfig, recordReload } from './gateway/reload.js';
 import { GatewaySignIn } from './gateway/sign-in.js';
-import { sessionOptions, Sessions, streamsOf } from './gateway/sessions.js';
+import { sessionOptions, sessionParts, Sessions } from './gateway/sessions.js';
 import { createGatewayTasks } from './gateway/tasks.js';
 import { Limits } from './policy/limits.js';
 import { openOnce } from './state/open.js';
@@ -33,15 +34,11 @@ import { createWheel, type Wheel } from './lib/wheel.js';
 import { Boundary } from './observe/boundary.js';
 import type { Logger } from './observe/log.js';
 import { GatewayStats } from './observe/stats.js';
-import { fanOutUpdated } from './proxy/fan-out.js';
 import { createGate, type Gate } from './proxy/gate.js';
 import { GivenLists } from './proxy/given.js';
-import { createInterests, type Interests } from './proxy/interests.js';
 import { createListeners } from './proxy/listeners.js';
-import { createQuestions } from './proxy/questions.js';
 import type { Runtime } from './proxy/runtime.js';
 import type { Sessionless } from './proxy/under-way.js';
-import { createKept } from './session/kept.js';
 import { createSessionStore } from './session/store.js';
 import type { Streams } from './session/streams.js';
 import { ListCache } from './upstream/link/list-cache.js';
@@ -63,7 +60,6 @@ export class GatewayCore {
   readonly #identities: Identities;
   readonly #streams: Streams;
   readonly #listeners = createListeners();
-  readonly #interests: Interests;
   readonly #tasks;
   readonly #bridge;
   readonly #catalog: Catalog;
@@ -71,6 +67,7 @@ export class GatewayCore {
   readonly #credentials: GatewayCredentials;
   readonly #signIn: GatewaySignIn;
   readonly #readiness: Readiness;
+  readonly #fleet: GatewayFleet | undefined;
   readonly #announcer: Announcer;
   readonly #lives: Lives;
   readonly #observers: Observers;
@@ -119,22 +116,23 @@ export class GatewayCore {
     const readiness = (this.#readiness = new Readiness(required, log));
     const listeners = this.#listeners;
     const given = new GivenLists();
-    const kept = createKept(budget, (owner) => {
-      log.warn('ended the session of a client that keeps most: limits.buffered_bytes is used up');
-      listeners.endWhere((listener) => listener === owner);
-      this.#sessions.endWhere((session) => session === owner, 'evicted');
+    const { kept, streams, interests, questions } = sessionParts({
+      ...{ wheel, stats, log, budget, given, listeners, config: () => this.#config },
+      links: () => this.#links,
+      sessions: () => this.#sessions,
+      changed: config.fleet && ((session) => this.#fleet?.changed(session)),
     });
-    const streams = (this.#streams = streamsOf(() => this.#config, { wheel, stats, log }));
-    const interests = (this.#interests = createInterests({
-      links: () => this.#links.ofMany(),
-      own: (session) => this.#links.own.of(session),
-      kept,
-      tell: (subscribers, server, uri, notice) => {
-        fanOutUpdated(streams, subscribers, server, uri, notice);
-      },
+    this.#streams = streams;
+    const fleet = (this.#fleet = fleetOf({
+      ...{ log, boundary, stats, readiness, config: () => this.#config },
+      links: () => this.#links,
+      interests: () => interests,
+      streams: () => streams,
+      lives: () => this.#lives,
+      reload: () => this.reload(),
     }));
-    const questions = createQuestions({ wheel, log, budget, bodyBytes: () => limits().body_bytes });
-    const store = (deps.sessions ?? createSessionStore)(
+    const makeStore = fleet ? fleet.sessions.bind(fleet) : createSessionStore;
+    const store = (deps.sessions ?? makeStore)(
       sessionOptions({
         boundary,
         stats,
@@ -195,7 +193,7 @@ export class GatewayCore {
       catalog: this.#catalog,
       cache: config.cache.dir === undefined ? undefined : new ListCache(config.cache.dir, log),
       announcer: this.#announcer,
-      interests: () => this.#interests,
+      interests: () => interests,
       sessionOf: (id) => this.#sessions.find(id),
       sessions: () => store.all(),
       evict: (session) => {
@@ -239,13 +237,14 @@ export class GatewayCore {
       runtime: () => this.#runtime,
       links: () => this.#links,
       credentials: this.#credentials,
-      ...{ readiness, stats, build, pins, signIn: this.#signIn },
+      ...{ readiness, stats, build, pins, signIn: this.#signIn, fleet },
       measure: () => {
         stats.bufferedBytes = budget.used;
         stats.tlsExpires = this.#port.certificateExpires();
         this.#links.measure();
         this.#credentials.measure();
         this.#signIn.measure();
+        fleet?.measure();
       },
       reload: () => this.reload(),
     });
@@ -291,12 +290,14 @@ export class GatewayCore {
       boundary,
     });
     this.#port = createHttpPort({
-      ...deps.peers?.door,
       gate: this.#gate,
       admin: this.admin.operators,
       api: this.admin,
       logins: this.#credentials,
       signIn: this.#signIn,
+      get replicas() {
+        return fleet?.replicas ?? deps.peers?.door?.replicas;
+      },
       config: () => this.#config,
       version: build.version,
       wheel,
@@ -324,6 +325,7 @@ export class GatewayCore {
 
   async listen(): ReturnType<HttpPort['listen']> {
     await this.#signIn.start();
+    await this.#fleet?.start((port) => this.#port.listenForPeers(port));
     const address = await this.#port.listen();
     this.#listening = true;
     await this.admin.listening(address);
@@ -334,8 +336,8 @@ export class GatewayCore {
   }
 
   /** Opens the port for other replicas. */
-  listenForPeers(): ReturnType<HttpPort['listenForPeers']> {
-    return this.#port.listenForPeers();
+  listenForPeers(...[port]: Parameters<HttpPort['listenForPeers']>): ReturnType<HttpPort['listenForPeers']> {
+    return this.#port.listenForPeers(port);
   }
 
   /**
@@ -395,6 +397,7 @@ export class GatewayCore {
     const { mcp, http } = this.#config;
     this.#readiness.stop();
     this.#log.info('shutting down');
+    await this.#fleet?.announce();
     if (http.drain_delay_seconds > 0 && this.#listening)
       await new Promise((resolve) => setTimeout(resolve, http.drain_delay_seconds * 1000));
     this.#readiness.drain();
@@ -402,14 +405,21 @@ export class GatewayCore {
       {
         links: this.#links,
         cancels: this.#tasks.cancels,
+        fleet: this.#fleet,
+        sessions: () => this.#sessions.store.all(),
+        endServerStream: (session, retryMs) => {
+          this.#streams.endServerStream(session, retryMs);
+        },
         quiet: () => {
           this.admin.quiet();
-          for (const session of this.#sessions.store.all()) this.#streams.endServerStream(session);
           this.#listeners.endWhere(() => true);
+        },
+        unpark: () => {
           this.#bridge.close();
           this.#tasks.legacy.close();
         },
         closeTransports: (ms) => Promise.all([this.#port.close(ms), this.#attached.close(ms)]),
+        closePeers: () => this.#port.closeForPeers(),
         endSessions: () => {
           this.#sessions.endWhere(() => true, 'gateway_shutdown');
         },
@@ -440,6 +450,7 @@ export class GatewayCore {
     this.#links.destroy();
     this.#credentials.close();
     this.#signIn.close();
+    this.#fleet?.destroy();
     this.#links.closeWatcher();
     this.#wheel.close();
   }

@@ -3,6 +3,7 @@ import { isLoopback, loadConfig, type LoadedConfig } from '../config/index.js';
 import { createGateway } from '../index.js';
 import { createLogger } from '../observe/logger.js';
 import { handleUncaught } from './uncaught.js';
+import { watchable } from './watchable.js';
 import type { Terminal } from '../terminal/terminal.js';
 import { untilStopped } from '../terminal/signals.js';
 
@@ -10,12 +11,13 @@ const ANNOUNCED: ReadonlySet<string> = new Set(['listening', 'upstream up', 'ups
 
 /** Runs a gateway with a config file until a signal stops it. */
 export async function serve(path: string, version: string, terminal: Terminal): Promise<number> {
-  const load = (): LoadedConfig => {
-    const loaded = loadConfig(path, terminal.env);
-    warnIfOpen(loaded, terminal);
-    return loaded;
-  };
-  const loaded = load();
+  const { loaded, load, watch } = await watchable(
+    path,
+    () => loadConfig(path, terminal.env),
+    (loaded) => {
+      warnIfOpen(loaded, terminal);
+    },
+  );
   const { level, format } = loaded.config.logging;
   const logger = createLogger({ level, format, destination: 'stdout' });
   /** Whether the terminal is told what happens, and needs no log of it. */
@@ -37,8 +39,9 @@ export async function serve(path: string, version: string, terminal: Terminal): 
     exit: terminal.exit,
   });
   try {
-    const stopped = untilStopped(gateway, terminal.exit);
+    const stopped = untilStopped(watch?.stopping(gateway) ?? gateway, terminal.exit);
     const address = await Promise.race([gateway.listen(), stopped]);
+    if (typeof address === 'object') watch?.begin({ reload: () => gateway.reload(), log: logger });
     if (typeof address === 'object' && announcing) {
       const { announce } = await import('./arrival.js');
       const { servers } = loaded.config;
@@ -59,6 +62,7 @@ export async function serve(path: string, version: string, terminal: Terminal): 
     return await stopped;
   } finally {
     uncaught.release();
+    watch?.close();
     gateway.destroy();
     await logger.flush();
   }

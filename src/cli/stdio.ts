@@ -3,13 +3,13 @@ import { createGateway } from '../index.js';
 import { createLogger } from '../observe/logger.js';
 import { untilStopped } from '../terminal/signals.js';
 import { handleUncaught } from './uncaught.js';
+import { watchable } from './watchable.js';
 import { Refusal } from '../terminal/explain.js';
 import type { Terminal } from '../terminal/terminal.js';
 
 /** Runs a gateway for the client that started this process, until the client leaves. */
 export async function stdio(path: string, profile: string | undefined, terminal: Terminal): Promise<number> {
-  const load = () => loadConfig(path, terminal.env, true);
-  const loaded = load();
+  const { loaded, load, watch } = await watchable(path, () => loadConfig(path, terminal.env, true));
   const known = loaded.config.profiles.map(({ name }) => name);
   if (profile !== undefined && !known.includes(profile))
     throw new Refusal(`no profile '${profile}' in ${path}; there is: ${known.join(', ') || 'none'}`);
@@ -23,12 +23,14 @@ export async function stdio(path: string, profile: string | undefined, terminal:
     exit: terminal.exit,
   });
   try {
-    const stopped = untilStopped(gateway, terminal.exit);
+    const stopped = untilStopped(watch?.stopping(gateway) ?? gateway, terminal.exit);
+    watch?.begin({ reload: () => gateway.reload(), log: logger });
     await Promise.race([gateway.attach(terminal.stdin, terminal.stdout, { profile }), stopped]);
     await gateway.close();
     return 0;
   } finally {
     uncaught.release();
+    watch?.close();
     gateway.destroy();
     await logger.flush();
   }

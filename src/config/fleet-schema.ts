@@ -43,7 +43,7 @@ export const fleet = z.object({
         .default('auto')
         .meta(
           restart(
-            '`psk`: TLS 1.3 with a key that is derived from the state key, without certificates. `off`: plain HTTP, for networks that encrypt by themselves. `auto`: `off` on a loopback address, otherwise `psk`.',
+            '`psk`: TLS 1.3 with a key that is derived from the state key, without certificates. `off`: plain HTTP, for networks that encrypt by themselves. `auto`: `off` if `fleet.listen.host` and `fleet.address` are loopback addresses, otherwise `psk`.',
           ),
         ),
     })
@@ -69,5 +69,7 @@ export const placement = z
   );
 
 export const watch = flag(false).meta(
-  restart('Reload whenever this file, or the folder that it is in, changes.'),
+  restart(
+    'Reload when this file changes, also if it is replaced or its folder is a Kubernetes ConfigMap. Only the command `mcpstead` watches; a program that uses the library calls `reload()`.',
+  ),
 );

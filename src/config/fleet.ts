@@ -1,4 +1,5 @@
 /** Resolves `fleet`: where the store is, and where other replicas find this one. */
+import { isIPv6 } from 'node:net';
 import { hostname } from 'node:os';
 import { bindHost, isLoopback } from './address.js';
 import { expand, readSecret, type Values } from './expand.js';
@@ -8,10 +9,13 @@ import type { Config, FleetConfig, FleetStoreConfig } from './types.js';
 
 const SCHEMES =
   /^(?:valkey|valkeys|redis|rediss|redis\+sentinel|rediss\+sentinel|redis\+cluster|rediss\+cluster):$/;
+const KNOWN =
+  'valkey, valkeys, redis, rediss, redis+sentinel, rediss+sentinel, redis+cluster, rediss+cluster';
 const EXAMPLE = 'valkey://127.0.0.1:6379';
 const VARIABLE = 'MCPSTEAD_FLEET_STORE';
 /** The port of a host that names none. */
 const PORTS = { single: 6379, sentinel: 26_379, cluster: 6379 } as const;
+const MOST_NODES = 64;
 
 /** undefined: the gateway is alone. */
 export function fleetOf(
@@ -20,9 +24,10 @@ export function fleetOf(
   values: Values,
   findings: Findings,
 ): FleetConfig | undefined {
+  if (values.local === true) return undefined;
   const { fleet } = file;
   const found = storeUrl(file, values, findings);
-  if (!found || values.local === true) return undefined;
+  if (!found) return undefined;
   const store = readStore(found.url);
   if (typeof store === 'string') {
     if (found.path) findings.problem(found.path, store, EXAMPLE, true);
@@ -35,14 +40,22 @@ export function fleetOf(
       'is required with fleet.store: all replicas seal what they share with it',
       `the same for each, as from: node -p "crypto.randomBytes(32).toString('base64url')"`,
     );
-  const listen = listenOf(file, values, findings);
+  const address = fleet.address === null ? undefined : addressOf(file, values, findings);
   return {
     store,
     prefix: fleet.prefix,
-    name: fleet.name === null ? hostname() : textAt(fleet.name, ['fleet', 'name'], values, findings),
-    listen,
-    address: fleet.address === null ? undefined : addressOf(file, values, findings),
+    name: fleet.name === null ? hostname() : nameOf(fleet.name, values, findings),
+    listen: listenOf(file, address, values, findings),
+    address,
   };
+}
+
+function nameOf(written: string, values: Values, findings: Findings): string {
+  const path: Path = ['fleet', 'name'];
+  const name = textAt(written, path, values, findings);
+  if (name !== undefined && !/^[^\p{Cc}\p{Zl}\p{Zp}]{1,128}$/u.test(name))
+    findings.problem(path, 'must be 1 to 128 characters without control characters', 'name: gateway-1', true);
+  return name ?? '';
 }
 
 function storeUrl(
@@ -62,93 +75,138 @@ function storeUrl(
   const { store } = file.fleet;
   if (store === null) return undefined;
   const place: Path = ['fleet', 'store'];
-  return { url: textAt(store, place, values, findings), path: place };
+  const url = textAt(store, place, values, findings);
+  return url === undefined ? undefined : { url: url.trim(), path: place };
 }
 
-function textAt(text: string, path: Path, values: Values, findings: Findings): string {
-  return expand(text, values, (why) => {
+/** undefined: a variable or file that it refers to is missing, which is reported. */
+function textAt(text: string, path: Path, values: Values, findings: Findings): string | undefined {
+  let whole = true;
+  const value = expand(text, values, (why) => {
+    whole = false;
     findings.problem(path, why);
   });
+  return whole ? value : undefined;
 }
 
-/** The parts of a URL with one or more hosts, or what is wrong with it, without the URL itself: it may hold a password. */
+/**
+ * Reads the URL of a store, which may name several hosts. Returns what is wrong with it otherwise: a phrase without any part of the URL,
+ * because every part may hold a password that is not percent-encoded. A userinfo without a colon is a password.
+ */
 export function readStore(written: string): FleetStoreConfig | string {
-  // URL knows one host only.
-  const parts = /^([a-z+]+:)\/\/(?:([^@/]*)@)?([^/?#]*)(\/[^?#]*)?$/i.exec(written);
-  if (!parts) return 'must be the URL of a Valkey or Redis server';
-  const [, scheme = '', user = '', hosts = '', path = ''] = parts;
-  if (!SCHEMES.test(scheme.toLowerCase())) return `unknown scheme '${scheme}//'`;
+  // The URL class accepts one host only.
+  const parts = /^([a-z+]+:)\/\/([^]*)$/i.exec(written);
+  if (!parts) return `must be a URL with one of the schemes ${KNOWN}`;
+  const [, scheme = '', after = ''] = parts;
+  if (!SCHEMES.test(scheme.toLowerCase())) return `has an unknown scheme: known are ${KNOWN}`;
+  const at = after.lastIndexOf('@');
+  const user = after.slice(0, Math.max(at, 0));
+  if (/[@/?#\s]/.test(user))
+    return 'has a user or a password with one of @ / ? # or a space, which must be percent-encoded';
+  if (/[?#]/.test(after)) return 'must not have a query or a fragment';
+  const [, hosts = '', path = ''] = /^([^/]*)\/?([^]*)$/.exec(after.slice(at + 1)) ?? [];
   const kind = /sentinel/i.test(scheme) ? 'sentinel' : /cluster/i.test(scheme) ? 'cluster' : 'single';
-  const nodes = hosts.split(',').map((host) => nodeOf(host, PORTS[kind]));
+  const nodes = hosts.split(',', MOST_NODES + 1).map((host) => nodeOf(host, PORTS[kind]));
+  if (nodes.length > MOST_NODES) return `names more than ${MOST_NODES} hosts`;
   if (nodes.includes(undefined)) return 'has a host that is not host or host:port';
   if (kind === 'single' && nodes.length > 1)
-    return 'names several hosts, which redis+sentinel:// and redis+cluster:// do';
-  const rest = path.slice(1);
-  const [first = '', second = ''] = rest.split('/');
-  const name = kind === 'sentinel' ? first : undefined;
-  if (name === '') return 'does not name the service that the sentinels watch: redis+sentinel://host/name';
-  const db = kind === 'sentinel' ? second : rest;
-  if (!/^\d{0,5}$/.test(db)) return 'must end with the number of a database, or with nothing';
-  if (kind === 'cluster' && Number(db) > 0) return 'a cluster has database 0 only';
+    return 'names several hosts, which only redis+sentinel:// and redis+cluster:// allow';
+  const [first = '', ...others] = path.split('/');
+  const name = kind === 'sentinel' ? decode(first) : undefined;
+  if (kind === 'sentinel' && name === '')
+    return 'does not name the service that the sentinels watch: redis+sentinel://host/name';
+  if (kind === 'sentinel' && !/^[A-Za-z0-9._-]{1,128}$/.test(name ?? ''))
+    return 'has a service name that is not 1 to 128 of A-Z a-z 0-9 . _ -';
+  const db = kind === 'sentinel' ? others.join('/') : path;
+  if (!/^(?:\d{1,5}\/?)?$/.test(db)) return 'must end with the number of a database, or with nothing';
+  const database = Number.parseInt(db || '0', 10);
+  if (kind === 'cluster' && database > 0) return 'has a database other than 0, which a cluster does not';
   const colon = user.indexOf(':');
   const decoded = [user.slice(0, Math.max(colon, 0)), colon === -1 ? user : user.slice(colon + 1)].map(
     decode,
   );
-  if (decoded.includes(undefined)) return 'has a user or a password with a % that encodes nothing';
+  if (decoded.includes(undefined)) return 'has a user or a password that is not percent-encoded UTF-8';
   const [username = '', password = ''] = decoded as string[];
   return {
     kind,
     tls: /^(?:rediss|valkeys)/i.test(scheme),
     nodes: nodes as { host: string; port: number }[],
     ...(name !== undefined && { name }),
-    db: Number(db),
+    db: database,
     username: username === '' ? undefined : username,
     password: password === '' ? undefined : password,
   };
 }
 
 function nodeOf(text: string, port: number): { host: string; port: number } | undefined {
-  const found = /^(?:\[([0-9a-f:.]+)\]|([A-Za-z0-9._-]+))(?::(\d{1,5}))?$/i.exec(text);
-  if (!found) return undefined;
-  const number = found[3] === undefined ? port : Number(found[3]);
-  return number > 0 && number <= 65_535 ? { host: found[1] ?? found[2] ?? '', port: number } : undefined;
+  const found = /^(\[[0-9a-f:.]+\]|[^:[\]]+)(?::(\d{1,5}))?$/i.exec(text);
+  const host = bindHost(found?.[1] ?? '');
+  const number = found?.[2] === undefined ? port : Number(found[2]);
+  return host !== undefined && number > 0 && number <= 65_535 ? { host, port: number } : undefined;
 }
 
 function decode(text: string): string | undefined {
   try {
-    return decodeURIComponent(text);
+    const decoded = decodeURIComponent(text);
+    // Throws for half of a surrogate pair, which no store can be sent.
+    encodeURIComponent(decoded);
+    return decoded;
   } catch {
     return undefined;
   }
 }
 
-function listenOf(file: FileValues, values: Values, findings: Findings): FleetConfig['listen'] {
+function listenOf(
+  file: FileValues,
+  address: string | undefined,
+  values: Values,
+  findings: Findings,
+): FleetConfig['listen'] {
   const { host: written, port, tls } = file.fleet.listen;
   const path: Path = ['fleet', 'listen', 'host'];
   const text = textAt(written, path, values, findings);
-  const host = bindHost(text);
-  if (host === undefined)
+  const host = text === undefined ? undefined : bindHost(text);
+  if (text !== undefined && host === undefined)
     findings.problem(
       path,
       `invalid bind address '${text}'`,
       'an IP address such as 127.0.0.1 or 10.0.0.5',
       true,
     );
-  const isPlain = tls === 'off' || (tls === 'auto' && isLoopback(host ?? ''));
-  if (host !== undefined && /^(?:0\.0\.0\.0|::)$/.test(host) && file.fleet.address === null)
+  if (host !== undefined && isWildcard(host) && address === undefined)
     findings.problem(
       path,
       `is ${host}, which other replicas cannot connect to`,
       'the address of this machine, or set fleet.address',
       true,
     );
-  return { host: host ?? '', port, tls: isPlain ? 'off' : 'psk' };
+  // Behind an address of another machine's network, a loopback port is the end of a port mapping: the network sees its bytes.
+  const told = address === undefined ? undefined : nodeOf(address, 0);
+  const isLocal = isLoopback(host ?? '') && (told === undefined || isLoopback(told.host));
+  return { host: host ?? '', port, tls: tls === 'off' || (tls === 'auto' && isLocal) ? 'off' : 'psk' };
+}
+
+/** Whether a bind address means all addresses of the machine, in any spelling: `0.0.0.0`, `::`, `0:0::0`. */
+function isWildcard(host: string): boolean {
+  if (host === '0.0.0.0') return true;
+  return (
+    isIPv6(host) && /^\[::(?:ffff:0:0)?\]$/.test(new URL(`http://[${host.replace(/%.*$/, '')}]`).hostname)
+  );
 }
 
 function addressOf(file: FileValues, values: Values, findings: Findings): string {
   const path: Path = ['fleet', 'address'];
   const text = textAt(file.fleet.address ?? '', path, values, findings);
-  if (!nodeOf(text, 0)) findings.problem(path, 'must be host:port', '10.0.0.5:8770', true);
+  if (text === undefined) return '';
+  const node = nodeOf(text, 0);
+  if (!node) findings.problem(path, 'must be host:port', '10.0.0.5:8770', true);
+  else if (isWildcard(node.host))
+    findings.problem(
+      path,
+      `is ${text}, which other replicas cannot connect to`,
+      'the address of this machine, as host:port',
+      true,
+    );
   return text;
 }
 
@@ -157,16 +215,20 @@ export function checkFleet(
   config: Pick<Config, 'fleet' | 'http' | 'servers' | 'limits'>,
   findings: Findings,
 ): void {
-  if (config.http.reuse_port && (process.platform !== 'linux' || !hasReusePort(process.versions.node)))
+  const { platform, versions } = process;
+  if (config.http.reuse_port && !hasReusePort(platform, versions.node))
     findings.problem(
       ['http', 'reuse_port'],
-      `needs Linux and Node.js 22.12 or later; this is ${process.platform} and Node.js ${process.versions.node}`,
+      `needs Linux and Node.js 22.12 or later (of 23: 23.1); this is ${platform} and Node.js ${versions.node}`,
       'reuse_port: false',
       true,
     );
 }
 
-function hasReusePort(version: string): boolean {
+/** Whether `net.Server.listen` of this Node.js knows `reusePort`, which came with 23.1 and 22.12. */
+export function hasReusePort(platform: NodeJS.Platform, version: string): boolean {
   const [major = 0, minor = 0] = version.split('.').map(Number);
-  return major > 22 || (major === 22 && minor >= 12);
+  return (
+    platform === 'linux' && (major > 23 || (major === 23 && minor >= 1) || (major === 22 && minor >= 12))
+  );
 }

@@ -17,6 +17,8 @@ export function secretsIn(config: Config): string[] {
   for (const key of [mcp.state_key, ...state.older_keys]) add(key?.toString('base64url'));
   add(console.key);
   add(fleet?.store.password);
+  // As the URL of the store may spell it.
+  if (fleet?.store.password) add(encodeURIComponent(fleet.store.password));
   for (const value of Object.values(tracing.headers)) add(value);
   return [...found];
 }

@@ -61,7 +61,7 @@ export class PeerHeaders {
     if (headers) return this.#seal(to, principal, headers);
     const now = this.#deps.now();
     let byReplica = this.#made.get(principal);
-    if (!byReplica) this.#made.set(principal, (byReplica = new Map()));
+    if (!byReplica) this.#made.set(principal, (byReplica = new Map<string, Made>()));
     const made = byReplica.get(to);
     if (made && now - made.at < REUSE_MS && now >= made.at) return made.text;
     if (byReplica.size > 64) byReplica.clear();

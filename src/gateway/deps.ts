@@ -16,8 +16,8 @@ export interface PeerDeps {
   readonly clients: PeerClients;
   /** The link to the replica that runs a server; undefined: this one runs it. */
   readonly linkOf: (server: string) => PeerLink | undefined;
-  /** The port for them; undefined: it is opened elsewhere, or there is none. */
-  readonly door?: Pick<HttpPortDeps, 'replicas' | 'peers'>;
+  /** What the port for them needs; undefined: the gateway has it from its fleet, or has none. */
+  readonly door?: Pick<HttpPortDeps, 'replicas'>;
 }
 
 export interface GatewayDeps {

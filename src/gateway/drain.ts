@@ -1,5 +1,7 @@
 /** The orderly end of a gateway, within the grace period. */
 import type { TaskCancels } from '../bridge/tasks/cancel.js';
+import type { Session } from '../session/store.js';
+import type { GatewayFleet } from './fleet.js';
 import type { Links } from './links.js';
 
 /** How long servers have to hear that tasks are cancelled. */
@@ -10,24 +12,48 @@ const LAST_KILL_MS = 1000;
 const CLOSING_SHARE = 0.25;
 /** Links have at least this long to close. */
 const MIN_CLOSE_MS = 100;
+/** Streams of idle sessions that end at a time in a fleet, so that their clients do not all come to the others at once: 500 a second. */
+const STREAMS_AT_A_TIME = 50;
+const STREAMS_EVERY_MS = 100;
+/** When such a client comes back: between these two. */
+const SOONEST_MS = 500;
+const LATEST_MS = 1500;
 
 export interface DrainDeps {
   readonly links: Links;
   readonly cancels: TaskCancels;
-  /** Ends streams, which would otherwise last, and parked calls. */
+  readonly sessions: () => Iterable<Session>;
+  readonly endServerStream: (session: Session, retryMs?: number) => void;
+  /** Ends the streams of modern clients and of operators, which would otherwise last. */
   readonly quiet: () => void;
+  /** Ends parked calls. */
+  readonly unpark: () => void;
   /** Waits for requests under way, for `ms` at the most, then closes the transports. */
   readonly closeTransports: (ms: number) => Promise<unknown>;
+  readonly closePeers: () => Promise<void>;
   readonly endSessions: () => void;
+  /** undefined: the gateway is alone. */
+  readonly fleet: GatewayFleet | undefined;
 }
 
 /** `graceMs`: mcp.session.shutdown_grace_seconds. */
 export async function drain(deps: DrainDeps, graceMs: number): Promise<void> {
-  const { links } = deps;
+  const { links, fleet } = deps;
   const deadline = performance.now() + graceMs;
   deps.quiet();
+  let stop = (): void => undefined;
+  if (fleet) stop = endIdleStreams(deps, fleet);
+  else {
+    for (const session of deps.sessions()) deps.endServerStream(session);
+    deps.unpark();
+  }
   await deps.closeTransports(graceMs * (1 - CLOSING_SHARE));
+  stop();
+  // In a fleet, parked calls may use the grace period.
+  if (fleet) deps.unpark();
+  await fleet?.leave();
   deps.endSessions();
+  await deps.closePeers();
   await deps.cancels.settled(Math.min(LAST_WORDS_MS, deadline - performance.now()));
   const left = Math.max(MIN_CLOSE_MS, deadline - performance.now());
   let timer: NodeJS.Timeout | undefined;
@@ -36,4 +62,21 @@ export async function drain(deps: DrainDeps, graceMs: number): Promise<void> {
   // Children that have not ended are killed now.
   links.destroy();
   await links.gone(LAST_KILL_MS);
+}
+
+/** Ends the server streams of sessions once they are idle: the replica that their clients come to asks for the session. */
+function endIdleStreams({ sessions, endServerStream }: DrainDeps, fleet: GatewayFleet): () => void {
+  const end = (): void => {
+    let left = STREAMS_AT_A_TIME;
+    for (const session of sessions()) {
+      if (!session.listening || !fleet.isIdle(session)) continue;
+      endServerStream(session, Math.round(SOONEST_MS + Math.random() * (LATEST_MS - SOONEST_MS)));
+      if (--left === 0) return;
+    }
+  };
+  const timer = setInterval(end, STREAMS_EVERY_MS);
+  end();
+  return () => {
+    clearInterval(timer);
+  };
 }

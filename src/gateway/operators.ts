@@ -12,6 +12,7 @@ import { isObject, textOf } from '../wire/json.js';
 import type { GatewayAudit } from './audit.js';
 import { explain, textsIn } from './explain.js';
 import { healthOf, serverStatus } from './health.js';
+import type { GatewayFleet } from './fleet.js';
 import type { Links } from './links.js';
 import type { PinBook } from './pins.js';
 import type { Readiness } from './readiness.js';
@@ -34,6 +35,8 @@ export interface OperatorsDeps {
   readonly reload: () => Promise<ReloadResult>;
   /** For the audit log. */
   readonly acted: GatewayAudit['acted'];
+  /** undefined: the gateway is alone. */
+  readonly fleet: GatewayFleet | undefined;
 }
 
 export class Operators implements Admin {
@@ -55,12 +58,14 @@ export class Operators implements Admin {
         healthOf(each, links.seconds.get(each.config.name), this.#users(each.config), this.status(each)),
       );
     const problems = this.#deps.problems();
+    const { fleet } = this.#deps;
     return {
       // A server where each user logs in for himself needs no login of the gateway.
       status: servers.every((server) => server.connected || isForUsers(server)) ? 'ok' : 'degraded',
       uptime_seconds: Date.now() / 1000 - this.#deps.stats.startedAt,
       servers,
       ...(Object.keys(problems).length > 0 && { problems }),
+      ...(fleet?.health && { fleet: fleet.health }),
     };
   }
 

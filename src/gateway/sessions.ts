@@ -1,14 +1,20 @@
 import type { Config } from '../config/types.js';
+import { errorMessage, replicaGone } from '../errors.js';
+import type { Budget } from '../lib/budget.js';
 import type { Wheel } from '../lib/wheel.js';
 import type { Boundary } from '../observe/boundary.js';
 import type { Logger } from '../observe/log.js';
 import type { GatewayStats, TerminationReason } from '../observe/stats.js';
+import { LIST_KINDS } from '../protocol/lists.js';
 import { sessionCaller } from '../proxy/callers.js';
-import type { Interests } from '../proxy/interests.js';
-import type { Questions } from '../proxy/questions.js';
+import { fanOutUpdated, tellSession } from '../proxy/fan-out.js';
+import type { GivenLists } from '../proxy/given.js';
+import { createInterests, type Interests } from '../proxy/interests.js';
+import type { Listeners } from '../proxy/listeners.js';
+import { createQuestions, type Questions } from '../proxy/questions.js';
 import { routeOf } from '../proxy/route.js';
 import { endSession } from '../session/ask.js';
-import type { Kept } from '../session/kept.js';
+import { createKept, type Kept } from '../session/kept.js';
 import { localSessions } from '../session/local.js';
 import type { Session, SessionStore, SessionStoreOptions } from '../session/store.js';
 import { createStreams, type Streams } from '../session/streams.js';
@@ -57,12 +63,52 @@ export function sessionOptions(deps: SessionOptionsDeps): SessionStoreOptions {
   };
 }
 
+export interface SessionPartsDeps {
+  readonly config: () => Config;
+  readonly wheel: Wheel;
+  readonly stats: GatewayStats;
+  readonly log: Logger;
+  readonly budget: Budget;
+  readonly given: GivenLists;
+  readonly listeners: Listeners;
+  readonly links: () => Links;
+  readonly sessions: () => Sessions;
+  /** What other replicas need to go on with a session has changed; undefined: there are none. */
+  readonly changed: ((session: Session) => void) | undefined;
+}
+
+export interface SessionParts {
+  readonly kept: Kept;
+  readonly streams: Streams;
+  readonly interests: Interests;
+  readonly questions: Questions;
+}
+
+/** What sessions have besides their record. */
+export function sessionParts(deps: SessionPartsDeps): SessionParts {
+  const { config, wheel, log, budget, listeners, links, sessions, changed } = deps;
+  const kept = createKept(budget, (owner) => {
+    log.warn('ended the session of a client that keeps most: limits.buffered_bytes is used up');
+    listeners.endWhere((listener) => listener === owner);
+    sessions().endWhere((session) => session === owner, 'evicted');
+  });
+  const streams = streamsOf(deps);
+  const interests = createInterests({
+    links: () => links().ofMany(),
+    own: (session) => links().own.of(session),
+    kept,
+    ...(changed && { changed }),
+    tell: (subscribers, server, uri, notice) => {
+      fanOutUpdated(streams, subscribers, server, uri, notice);
+    },
+  });
+  const questions = createQuestions({ wheel, log, budget, bodyBytes: () => config().limits.body_bytes });
+  return { kept, streams, interests, questions };
+}
+
 /** The streams of sessions, as the configuration of the start bounds them. */
-export function streamsOf(
-  config: () => Config,
-  { wheel, stats, log }: { readonly wheel: Wheel; readonly stats: GatewayStats; readonly log: Logger },
-): Streams {
-  return createStreams({
+function streamsOf({ config, wheel, stats, log, given }: SessionPartsDeps): Streams {
+  const streams = createStreams({
     wheel,
     resumeMs: config().http.resume_seconds * 1000,
     replayBytes: () => config().limits.replay_bytes,
@@ -71,7 +117,12 @@ export function streamsOf(
       if (reason === 'slow_client')
         log.warn('closed the server-to-client stream of a client that does not read');
     },
+    reopened: (session) => {
+      tellSession({ streams, given }, session, LIST_KINDS);
+    },
+    gone: (rawId) => Buffer.from(errorMessage(replicaGone(), rawId)),
   });
+  return streams;
 }
 
 /** The sessions of this process, for all who end many or look one up. */

@@ -5,6 +5,7 @@
 import { NONE, one, tallied, type Family, type Scrape, type Series } from './family.js';
 import type { ProcessSample } from './process-sample.js';
 import { ACCESS_FAMILIES } from './access-families.js';
+import { FLEET_FAMILIES } from './fleet-families.js';
 import { SIGN_IN_FAMILIES } from './sign-in-families.js';
 import type { Histogram, ServerStats, ToolStats } from './stats.js';
 
@@ -299,6 +300,7 @@ export const FAMILIES: readonly Family[] = [
   },
   ...ACCESS_FAMILIES,
   ...SIGN_IN_FAMILIES,
+  ...FLEET_FAMILIES,
   {
     name: 'mcpstead_config_reloads_total',
     kind: 'counter',

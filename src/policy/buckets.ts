@@ -38,7 +38,7 @@ interface Bucket {
   readonly owner: string;
 }
 
-/** Counts calls in one process. A store that replicas share would return promises. */
+/** Counts calls in one process; `SharedRates` counts those of all replicas. */
 export class Buckets {
   readonly #now: () => number;
   readonly #buckets: FairMap<string, Bucket>;
@@ -70,6 +70,13 @@ export class Buckets {
     for (const want of wants)
       this.#set(owner, want.rule, want.key, this.#full(owner, want, now) + want.rate.interval);
     return undefined;
+  }
+
+  /** Gives back what `take` took. */
+  give(owner: string, wants: readonly Want[]): void {
+    const now = this.#now();
+    for (const want of wants)
+      this.#set(owner, want.rule, want.key, this.#full(owner, want, now) - want.rate.interval);
   }
 
   #full(owner: string, { rule, key }: Want, now: number): number {

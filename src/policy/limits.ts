@@ -4,8 +4,9 @@ import type { Config, LimitRule } from '../config/types.js';
 import { GatewayError } from '../errors.js';
 import { compileGlobs, type Glob } from '../lib/glob.js';
 import type { Caller, NameKind, Principal, Target } from '../protocol/ports.js';
-import { Buckets, type Rate, type Want } from './buckets.js';
+import { Buckets, type Rate, type Wait, type Want } from './buckets.js';
 import { PerRoute } from './per-route.js';
+import type { SharedRates } from './shared-rates.js';
 import { Shares } from './shares.js';
 import { matches } from './who.js';
 
@@ -15,7 +16,12 @@ export interface LimitsDeps {
   readonly now: () => number;
   /** Refused calls are counted here, by rule. */
   readonly refused: { add(rule: string): void };
+  /** Counts for rules with `shared`; undefined: there is no fleet, so they are like any rule. */
+  readonly shared?: () => SharedRates | undefined;
 }
+
+/** Why a call is refused, or what to call when it is over; undefined: nothing limits it. */
+export type Entered = GatewayError | (() => void) | undefined;
 
 interface Compiled {
   readonly rule: LimitRule;
@@ -26,6 +32,15 @@ interface Compiled {
   readonly isAboutAll: boolean;
   /** The begin of its keys. Another rate is another rule. */
   readonly prefix: string;
+}
+
+interface SharedCall {
+  readonly principal: Principal;
+  readonly server: string;
+  readonly rules: readonly Compiled[];
+  readonly wants: readonly Want[];
+  /** Whether the shares of servers count. */
+  readonly sharing: boolean;
 }
 
 export class Limits {
@@ -47,14 +62,14 @@ export class Limits {
 
   /**
    * Lets a call in, or says why not. Returns what to call when it is over; undefined: nothing limits it. `route`: its path, as in
-   * `/servers/files/mcp`.
+   * `/servers/files/mcp`. A promise, which never rejects, only if a rule of the call is shared by replicas.
    */
   enter(
     { principal }: Pick<Caller, 'principal'>,
     target: Target,
     kind: NameKind,
     route: string,
-  ): GatewayError | (() => void) | undefined {
+  ): Entered | Promise<Entered> {
     if (kind === 'task') return undefined;
     const config = this.#deps.config();
     if (config.limits.rules !== this.#of) this.#compile(config.limits.rules);
@@ -76,8 +91,44 @@ export class Limits {
       const of = per === 'principal' ? '' : per === 'server' ? server : `${server}\0${kind}\0${target.label}`;
       return { rule: prefix, rate, key: `${prefix}\0${principal.id}\0${of}` };
     });
-    const refusal = this.#take(principal, rules, wants);
+    const shared = rules.some(({ rule }) => rule.shared) ? this.#deps.shared?.() : undefined;
+    if (shared) return this.#enterShared(shared, { principal, server, rules, wants, sharing });
+    const refusal = this.#full(rules, wants) ?? this.#take(principal, rules, wants);
+    return refusal ?? this.#let(principal, server, rules, wants, sharing);
+  }
+
+  /** Takes all that is counted here at once, and gives it back if the store refuses the rest. */
+  async #enterShared(
+    store: SharedRates,
+    { principal, server, rules, wants, sharing }: SharedCall,
+  ): Promise<Entered> {
+    const isShared = (_: unknown, index: number): boolean => rules[index]?.rule.shared === true;
+    const isOwn = (_: unknown, index: number): boolean => rules[index]?.rule.shared !== true;
+    const own = wants.filter(isOwn);
+    const refusal = this.#full(rules, wants) ?? this.#take(principal, rules.filter(isOwn), own);
     if (refusal) return refusal;
+    const leave = this.#let(principal, server, rules, wants, sharing);
+    const [common, those] = [wants.filter(isShared), rules.filter(isShared)];
+    const taken = await store.take(principal.id, common);
+    const late =
+      typeof taken === 'object'
+        ? this.#tooFast(those, taken)
+        : // Counted here too, for when the store is away.
+          this.#take(principal, those, common, taken === 'taken');
+    if (!late) return leave;
+    leave?.();
+    this.#buckets.give(principal.id, own);
+    return late;
+  }
+
+  /** What to call when a call that is let in is over. */
+  #let(
+    principal: Principal,
+    server: string,
+    rules: readonly Compiled[],
+    wants: readonly Want[],
+    sharing: boolean,
+  ): (() => void) | undefined {
     const counted = wants.filter((_, index) => rules[index]?.rule.concurrent !== undefined);
     if (counted.length === 0 && !sharing) return undefined;
     for (const { key } of counted) this.#running.set(key, (this.#running.get(key) ?? 0) + 1);
@@ -88,19 +139,30 @@ export class Limits {
     };
   }
 
-  #take(principal: Principal, rules: readonly Compiled[], wants: readonly Want[]): GatewayError | undefined {
+  #full(rules: readonly Compiled[], wants: readonly Want[]): GatewayError | undefined {
     const full = rules.find(
       ({ rule }, index) =>
         (this.#running.get((wants[index] as Want).key) ?? 0) >= (rule.concurrent ?? Infinity),
     );
-    if (full) {
-      const { name, concurrent } = full.rule;
-      return this.#refuse(name, `rule '${name}' allows ${concurrent ?? 0} at a time`, 1000);
-    }
+    if (!full) return undefined;
+    const { name, concurrent } = full.rule;
+    return this.#refuse(name, `rule '${name}' allows ${concurrent ?? 0} at a time`, 1000);
+  }
+
+  /** `isLetIn`: it was let in elsewhere, and is only counted. */
+  #take(
+    principal: Principal,
+    rules: readonly Compiled[],
+    wants: readonly Want[],
+    isLetIn = false,
+  ): GatewayError | undefined {
     const wait = this.#buckets.take(principal.id, wants);
-    if (!wait) return undefined;
-    const { name, per_second } = (rules[wait.index] as Compiled).rule;
-    return this.#refuse(name, `rule '${name}' allows ${per_second} a second`, wait.ms);
+    return wait && !isLetIn ? this.#tooFast(rules, wait) : undefined;
+  }
+
+  #tooFast(rules: readonly Compiled[], { index, ms }: Wait): GatewayError {
+    const { name, per_second } = (rules[index] as Compiled).rule;
+    return this.#refuse(name, `rule '${name}' allows ${per_second} a second`, ms);
   }
 
   #refuse(rule: string, why: string, ms: number): GatewayError {

@@ -108,7 +108,12 @@ export interface Gate {
   countInvalid(label: 'invalid' | 'unknown' | 'listen' | 'terminate'): void;
 }
 
-export type OpenCallStream = (target: StreamTarget, control: StreamControl) => CallStream | undefined;
+/** `rawId`: JSON of the id of the request. */
+export type OpenCallStream = (
+  target: StreamTarget,
+  control: StreamControl,
+  rawId: string,
+) => CallStream | undefined;
 
 export interface GateDeps extends AppsDeps {
   readonly runtime: () => Runtime;
@@ -355,7 +360,8 @@ export function createGate(deps: GateDeps): Gate {
     admitBatch,
     resumable(found) {
       if (!found || found instanceof GatewayError) return undefined;
-      return (target, control) => (found.open ? deps.streams.open(found, target, control) : undefined);
+      return (target, control, rawId) =>
+        found.open ? deps.streams.open(found, target, control, rawId) : undefined;
     },
     listen(origin, found, lastEventId, open) {
       const started = performance.now();

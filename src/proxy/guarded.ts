@@ -4,7 +4,7 @@
  */
 import { GatewayError } from '../errors.js';
 import type { GatewayStats } from '../observe/stats.js';
-import type { Limits } from '../policy/limits.js';
+import type { Entered, Limits } from '../policy/limits.js';
 import type { Checked, NameKind, Target } from '../protocol/ports.js';
 import type { Incoming } from './incoming.js';
 import type { Runtime } from './runtime.js';
@@ -41,14 +41,29 @@ export function guarded(
   return error;
 }
 
-/** Why a call is too much at the moment; undefined: it is not, and counts until it is over. */
+/**
+ * Why a call is too much at the moment; undefined: it is not, and counts until it is over. A promise, which never rejects, only if replicas
+ * share a limit of the call.
+ */
 export function limit(
   { limits }: GuardedDeps,
   incoming: Incoming,
   kind: NameKind,
   target: Target,
-): GatewayError | undefined {
+): GatewayError | undefined | Promise<GatewayError | undefined> {
   const entered = limits.enter(incoming.caller, target, kind, incoming.origin.route.path);
+  if (!entered) return undefined;
+  return entered instanceof Promise
+    ? entered.then((later) => limited(incoming, kind, target, later))
+    : limited(incoming, kind, target, entered);
+}
+
+function limited(
+  incoming: Incoming,
+  kind: NameKind,
+  target: Target,
+  entered: Entered,
+): GatewayError | undefined {
   if (!entered) return undefined;
   if (!(entered instanceof GatewayError)) {
     incoming.holds(entered);

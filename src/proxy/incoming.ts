@@ -173,9 +173,10 @@ export class Incoming implements EndedCall, Slotted {
     this.details?.rewritten(message);
   }
 
-  /** Calls `release` when the request is over. */
+  /** Calls `release` when the request is over: at once if it is. */
   holds(release: () => void): void {
-    this.#release = release;
+    if (this.#over) release();
+    else this.#release = release;
   }
 
   /** Records that the request is being sent. Its duration is measured from now on. Returns its trace, if it has one. */

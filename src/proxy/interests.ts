@@ -30,6 +30,8 @@ export interface Interests {
   /** Returns the link if the session was its last subscriber: `link`, or the server's link of the other era. */
   remove(session: Session, link: InterestLink, uri: string): InterestLink | undefined;
   setLevel(session: Session, level: LogLevel): void;
+  /** The subscriptions of a session: servers and their URIs. */
+  of(session: Session): [server: string, uri: string][];
   /** Asks a link's server for at least this level for a while. Returns a function that ends it. */
   raise(link: InterestLink, level: LogLevel): () => void;
   /** What a subscriber may see has changed: ends its subscriptions to what is hidden now. */
@@ -82,11 +84,13 @@ export interface InterestsDeps {
   /** Links of one session. */
   readonly own: (session: Session) => Iterable<InterestLink>;
   readonly kept: Kept;
+  /** The subscriptions of a session, or its level, have changed; absent: nobody asks. */
+  readonly changed?: (session: Session) => void;
   /** Sends an update to subscribers. */
   readonly tell: (subscribers: Subscribers, server: string, uri: string, notice: Notice) => void;
 }
 
-export function createInterests({ links, own, kept, tell }: InterestsDeps): Interests {
+export function createInterests({ links, own, kept, changed, tell }: InterestsDeps): Interests {
   const byLink = new Map<string, Map<string, Subscription>>();
   const levels = new Map<Session, LogLevel>();
   /** Sessions per level, most verbose level first. */
@@ -103,6 +107,7 @@ export function createInterests({ links, own, kept, tell }: InterestsDeps): Inte
     const next = (counts.get(subscriber) ?? 0) + by;
     if (next > 0) counts.set(subscriber, next);
     else counts.delete(subscriber);
+    if (isSession(subscriber)) changed?.(subscriber);
   }
 
   /** Only sessions give bytes back: a stream releases all at its end. */
@@ -234,8 +239,17 @@ export function createInterests({ links, own, kept, tell }: InterestsDeps): Inte
       count(level, 1);
       levels.set(session, level);
       session.level = session.caller.level = level;
+      changed?.(session);
       applyLevels();
       for (const link of own(session)) link.setLevel(level);
+    },
+    of(session) {
+      if (!counts.has(session)) return [];
+      const found: [string, string][] = [];
+      for (const uris of byLink.values())
+        for (const [uri, { link, subscribers }] of uris)
+          if (subscribers.has(session)) found.push([link.server, uri]);
+      return found;
     },
     raise(link, level) {
       let own = raised.get(link.key);

@@ -33,15 +33,17 @@ interface Numbered extends KeptEvent {
 
 /** The latest events of one stream. */
 export class RecentEvents implements EventLog {
-  readonly #stream: number;
+  readonly #stream: string;
+  readonly #suffix: string;
   readonly #account: (log: EventLog, bytes: number) => void;
   #events: Numbered[] = [];
   #bytes = 0;
   #seq = 0;
 
-  /** `stream`: the stream number, the first part of event ids. `account` gets the change in stored bytes. */
-  constructor(stream: number, account: (log: EventLog, bytes: number) => void) {
+  /** `stream`: the first part of event ids; `suffix`: the last one. `account` gets the change in stored bytes. */
+  constructor(stream: string, account: (log: EventLog, bytes: number) => void, suffix = '') {
     this.#stream = stream;
+    this.#suffix = suffix;
     this.#account = account;
   }
 
@@ -50,7 +52,7 @@ export class RecentEvents implements EventLog {
   }
 
   get lastId(): string {
-    return `${this.#stream}-${this.#seq}`;
+    return `${this.#stream}-${this.#seq}${this.#suffix}`;
   }
 
   nextId(): string {

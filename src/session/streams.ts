@@ -1,10 +1,12 @@
 /**
  * Resumable streams (2025-11-25, basic/transports, "Resumability and Redelivery"): events are kept for a while and sent again to a client
  * that reconnects with the id of the last event it saw. An event id has the form `<stream>-<event>`: streams of calls have positive
- * numbers, and 0 is the server-to-client stream. Large answers are not kept: while the client is disconnected, the server waits.
+ * numbers, and 0 is the server-to-client stream. In a fleet it is `<generation>-<stream>-<event>`, for calls with the id of the request
+ * after that, so that whoever goes on with the session can tell what is lost. Large answers are not kept: while the client is disconnected, the server waits.
  */
 import type { Wheel, WheelTimer } from '../lib/wheel.js';
 import type { AnswerHead, Cause, Notice, StreamTarget } from '../protocol/ports.js';
+import { eventIdOf, firstPart, lastPart } from './event-ids.js';
 import { MAX_BYTES, MAX_EVENTS, RecentEvents, type EventLog } from './event-log.js';
 import type { Session } from './store.js';
 
@@ -36,14 +38,19 @@ export interface StreamsDeps {
   readonly replayBytes: () => number;
   /** Called when events are dropped, because a limit was reached or a client reads too slowly. */
   readonly dropped: (reason: string) => void;
+  /** The client of a session that another process had opens its stream: tells it that each of its lists may have changed. */
+  readonly reopened?: (session: Session) => void;
+  /** The message for a request, whose id is JSON, that another process had, which is gone. */
+  readonly gone?: (rawId: string) => Buffer;
 }
 
 /** The server-to-client stream of a session. */
-export type SingleStream = Pick<StreamTarget, 'backlog' | 'event' | 'end' | 'destroy'>;
+export type SingleStream = Pick<StreamTarget, 'backlog' | 'event' | 'end' | 'destroy'> &
+  Partial<Pick<StreamTarget, 'retryIn'>>;
 
 export interface Streams {
-  /** Opens the stream of a call; undefined: the session's revision has no resumable streams. */
-  open(session: Session, target: StreamTarget, control: StreamControl): CallStream | undefined;
+  /** Opens the stream of a call; undefined: the session's revision has no resumable streams. `rawId`: JSON of the id of its request. */
+  open(session: Session, target: StreamTarget, control: StreamControl, rawId: string): CallStream | undefined;
   /** Opens the server-to-client stream; an older one ends. Returns a function to call when the client has disconnected. */
   listen(session: Session, target: StreamTarget): () => void;
   /** Attaches the only stream of a client, which cannot be resumed. Returns a function to call when the client has disconnected. */
@@ -57,8 +64,10 @@ export interface Streams {
   notify(session: Session, notice: Notice): boolean;
   /** Sends a message on the server-to-client stream; if there is none yet, the message waits for it. */
   notifyOnceOpen(session: Session, notice: Notice): void;
-  /** Ends the server-to-client stream of a session; its calls continue. */
-  endServerStream(session: Session): void;
+  /** Ends the server-to-client stream of a session; its calls continue. `retryMs`: when its client should come back. */
+  endServerStream(session: Session, retryMs?: number): void;
+  /** What of a session's calls could be resumed here: nothing, calls that have ended, or some that run. */
+  kept(session: Session): 'nothing' | 'ended' | 'running';
   /** Ends all streams of a session. */
   drop(session: Session): void;
 }
@@ -302,11 +311,11 @@ export function createStreams(deps: StreamsDeps): Streams {
   }
 
   return {
-    open(session, target, control) {
+    open(session, target, control, rawId) {
       if (session.revision < FIRST_RESUMABLE) return undefined;
       const streams = streamsOf(session);
       const number = streams.nextCall++;
-      const log = new RecentEvents(number, account);
+      const log = new RecentEvents(firstPart(session, number), account, lastPart(session, rawId));
       const stream = new CallStream(log, target, control, deps, () => {
         streams.calls.delete(number);
         log.clear();
@@ -325,7 +334,8 @@ export function createStreams(deps: StreamsDeps): Streams {
       const streams = streamsOf(session);
       // The numbers of events continue, so that an id of the previous stream does not name an event of this one.
       streams.log?.clear();
-      if (session.revision >= FIRST_RESUMABLE) streams.log ??= new RecentEvents(0, account);
+      if (session.revision >= FIRST_RESUMABLE)
+        streams.log ??= new RecentEvents(firstPart(session, 0), account);
       const left = connect(session, streams, target);
       if (streams.log && session.revision >= FIRST_PRIMED) target.prime(streams.log.lastId);
       for (const notice of streams.waiting.splice(0))
@@ -339,12 +349,24 @@ export function createStreams(deps: StreamsDeps): Streams {
       return left;
     },
     resume(session, lastEventId, open) {
-      const parts = /^(\d{1,9})-(\d{1,9})$/.exec(lastEventId);
+      const event = eventIdOf(session, lastEventId);
       const streams = bySession.get(session);
       const kept = `events are kept for ${deps.resumeMs / 1000} s, ${MAX_EVENTS} or ${MAX_BYTES} bytes a stream`;
       const unknown = `the event '${lastEventId.slice(0, 64)}' is not one of this session's, or too old: ${kept}`;
-      if (!parts || !streams) return unknown;
-      const [number, seq] = [Number(parts[1]), Number(parts[2])];
+      if (event?.isOlder) {
+        const target = open();
+        if (event.number === 0) {
+          const left = this.listen(session, target);
+          deps.reopened?.(session);
+          return left;
+        }
+        const { number, seq, rawId } = event;
+        const id = `${firstPart(session, number)}-${seq + 1}${lastPart(session, rawId)}`;
+        target.end(deps.gone?.(rawId), id);
+        return () => undefined;
+      }
+      if (!event || !streams) return unknown;
+      const { number, seq } = event;
       if (number === 0) {
         const events = streams.log?.after(seq);
         if (!events) return unknown;
@@ -392,8 +414,17 @@ export function createStreams(deps: StreamsDeps): Streams {
       target.event(notice.bytes, id);
       return true;
     },
-    endServerStream(session) {
-      bySession.get(session)?.target?.end();
+    endServerStream(session, retryMs) {
+      const target = bySession.get(session)?.target;
+      if (retryMs !== undefined) target?.retryIn?.(retryMs);
+      target?.end();
+    },
+    kept(session) {
+      let found: 'nothing' | 'ended' = 'nothing';
+      for (const { ended } of bySession.get(session)?.calls.values() ?? [])
+        if (ended) found = 'ended';
+        else return 'running';
+      return found;
     },
     drop(session) {
       const streams = bySession.get(session);

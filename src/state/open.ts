@@ -1,4 +1,4 @@
-/** Opens the state of a gateway: its folder, or memory if it has none. */
+/** Opens the state of a gateway: the store of its fleet, its folder, or memory if it has neither. */
 import { randomBytes } from 'node:crypto';
 import { childEnvironment } from '../config/environment.js';
 import type { Config } from '../config/types.js';
@@ -7,7 +7,8 @@ import { openFolder } from './folder.js';
 import { runKeyCommand } from './key-command.js';
 import { memoryState } from './memory.js';
 import { labelledKey, type Sealed } from './sealed.js';
-import { fixedKeys, KeyFile, parseKeys, type KeySource } from './state-key.js';
+import { importInBackground } from './import.js';
+import { fixedKeys, KeyFile, parseKeys, type KeySource, type StateKeys } from './state-key.js';
 
 export interface State {
   readonly store: Sealed;
@@ -19,11 +20,15 @@ export interface State {
   keysFor(label: string): Promise<readonly Buffer[]>;
 }
 
-/** `env`: the environment of the gateway, from which the key command gets what a stdio server gets. Rejects with a StateError. */
+/**
+ * `env`: the environment of the gateway, from which the key command gets what a stdio server gets. `elsewhere` opens the store of a fleet, with
+ * the keys of the configuration: the records of a folder are imported into it once. Rejects with a StateError.
+ */
 export async function openState(
   { state, mcp }: Pick<Config, 'state' | 'mcp'>,
   env: NodeJS.ProcessEnv,
   log: Logger,
+  elsewhere?: (keys: StateKeys) => Sealed,
 ): Promise<State> {
   const { dir } = state;
   let keys: KeySource | undefined;
@@ -33,12 +38,16 @@ export async function openState(
     keys = fixedKeys(parseKeys(printed, 'what state.key_command prints'));
   } else if (dir !== undefined) keys = new KeyFile(dir, log);
   const source = keys ?? fixedKeys({ current: randomBytes(32), older: [] });
-  const store = dir === undefined ? memoryState() : await openFolder({ dir, keys: source, log });
+  const store = elsewhere
+    ? withFolder(elsewhere(await source.make()), dir, source, log)
+    : dir === undefined
+      ? memoryState()
+      : await openFolder({ dir, keys: source, log });
   /** For a folder that cannot be written. */
   let unsaved: Buffer | undefined;
   return {
     store,
-    lasts: dir !== undefined,
+    lasts: dir !== undefined || elsewhere !== undefined,
     async keysFor(label) {
       const { current, older } = await source.make();
       return [current, ...older].map((key) => labelledKey(key, label));
@@ -53,6 +62,24 @@ export async function openState(
         });
         return labelledKey((unsaved = randomBytes(32)), label);
       }
+    },
+  };
+}
+
+/** A store into which the records of the folder are imported. */
+function withFolder(store: Sealed, dir: string | undefined, keys: KeySource, log: Logger): Sealed {
+  if (dir === undefined) return store;
+  const end = importInBackground({ dir, keys, to: store, log });
+  return {
+    get: (...args) => store.get(...args),
+    put: (...args) => store.put(...args),
+    delete: (...args) => store.delete(...args),
+    isDamaged: (...args) => store.isDamaged(...args),
+    keys: (...args) => store.keys(...args),
+    lock: (...args) => store.lock(...args),
+    close: async () => {
+      end();
+      await store.close();
     },
   };
 }

@@ -53,6 +53,8 @@ const FOLDERS = {
 
 export type Kind = keyof typeof FOLDERS;
 
+export const ALL_KINDS = Object.keys(FOLDERS) as readonly Kind[];
+
 /** The names of all folders, each once. */
 export const ALL_FOLDERS: readonly string[] = [...new Set(Object.values(FOLDERS))];
 

@@ -86,7 +86,6 @@ export function twoReplicas(): { readonly far: PeerDeps; readonly near: PeerDeps
       door: {
         // Modern requests need nothing else of it.
         replicas: { self: farId, introduced } as unknown as Replicas,
-        peers: { host: '127.0.0.1', port: 0, secure: undefined },
       },
     },
     near: { clients: new KeyedPeerClients(keys), linkOf: () => link },

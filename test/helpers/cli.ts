@@ -47,11 +47,16 @@ export interface CliOptions {
   readonly cwd?: string;
   /** The whole standard input. */
   readonly input?: string;
+  /** The path of another Node.js. */
+  readonly node?: string;
 }
 
 /** Runs the built command; killed when the test ends. */
-export function runCli(args: readonly string[], { env = {}, cwd, input }: CliOptions = {}): CliRun {
-  const child = spawn(process.execPath, [MAIN, ...args], {
+export function runCli(
+  args: readonly string[],
+  { env = {}, cwd, input, node = process.execPath }: CliOptions = {},
+): CliRun {
+  const child = spawn(node, [MAIN, ...args], {
     stdio: ['pipe', 'pipe', 'pipe'],
     env: { PATH: process.env['PATH'], HOME: process.env['HOME'], ...recorded, ...env },
     ...(cwd === undefined ? {} : { cwd }),

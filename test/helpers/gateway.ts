@@ -60,7 +60,7 @@ export async function startGateway(
   const replicas = twoReplicas();
   let port = 0;
   const far = await startOne(config, others, replicas.far, async (core) => {
-    ({ port } = await core.listenForPeers());
+    ({ port } = await core.listenForPeers({ host: '127.0.0.1', port: 0, secure: undefined }));
   });
   const server = (name: string): string => `http://127.0.0.1:${port}/servers/${name}/mcp`;
   const near = await startOne(nearConfig(config, server), options, replicas.near);

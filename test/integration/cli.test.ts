@@ -1,6 +1,6 @@
 import { execFile, execFileSync, spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
-import { writeFile } from 'node:fs/promises';
+import { rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createServer, type AddressInfo, type Server } from 'node:net';
 import { promisify } from 'node:util';
@@ -441,6 +441,28 @@ describe('SIGHUP', () => {
     await until(async () => (await send(`${base}/metrics`)).text.includes(refused));
     expect(await names()).toEqual(['a', 'b']);
     expect(cli.stdout).toContain('servers must be a list');
+  });
+});
+
+describe('watch: true', () => {
+  it('reads the file again when it changes, keeps the running config of a bad one, and ends with the gateway', async () => {
+    const config = (...names: string[]): string =>
+      JSON.stringify({ port: 0, watch: true, servers: names.map((name) => notes(name)) });
+    const cli = await runConfig(config('a'));
+    const base = await cli.listening();
+    const names = async (): Promise<string> => (await health(base)).servers.map(({ name }) => name).join();
+    await writeFile(cli.path, config('a', 'b'));
+    await until(async () => (await names()) === 'a,b');
+    await writeFile(cli.path, 'servers: 5\n');
+    await until(() => cli.stdout.includes('servers must be a list'));
+    expect(await names()).toBe('a,b');
+    await rm(cli.path);
+    await until(() => cli.stdout.includes('the running configuration is kept: put the file back'));
+    await writeFile(`${cli.path}.new`, config('c'));
+    await rename(`${cli.path}.new`, cli.path);
+    await until(async () => (await names()) === 'c');
+    cli.kill();
+    expect(await cli.exit()).toBe(0);
   });
 });
 

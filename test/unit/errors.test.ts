@@ -26,6 +26,7 @@ const TABLE: Record<
   unsupported_media_type: [-32000, 415, -32000, 415],
   unavailable: [-32000, 503, -32603, 503],
   upstream_disconnected: [-32000, 200, -32603, 200],
+  gone: [-32000, 200, -32603, 200],
   upstream_timeout: [-32000, 200, -32603, 200],
   stream_broken: [-32603, 200, -32603, 200],
   login_required: [-32000, 200, -32603, 200],

@@ -67,6 +67,21 @@ export interface Health {
   readonly servers: readonly ServerHealth[];
   /** Tools and prompts that the configuration takes out of lists, a sentence each, by endpoint; absent: none. */
   readonly problems?: Readonly<Record<string, readonly string[]>>;
+  /** absent: the gateway is alone. */
+  readonly fleet?: FleetHealth;
+}
+
+/** A replica and its fleet. */
+export interface FleetHealth {
+  /** Its identity, of this run of it. */
+  readonly replica: string;
+  readonly name: string;
+  /** Live ones, this one among them. */
+  readonly replicas: number;
+  readonly store: 'up' | 'down';
+  readonly draining: boolean;
+  /** Others have had another configuration for a minute. */
+  readonly differs: boolean;
 }
 
 export interface Ready {

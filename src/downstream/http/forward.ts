@@ -1,6 +1,6 @@
 /** Sends a request to the replica that has its session, and its answer back: bytes pass through, and its end is the end of both. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { errorMessage, GatewayError } from '../../errors.js';
+import { errorMessage, GatewayError, replicaGone } from '../../errors.js';
 import type { Wheel } from '../../lib/wheel.js';
 import type { Boundary } from '../../observe/boundary.js';
 import { isElsewhere, type Elsewhere } from '../../protocol/elsewhere.js';
@@ -205,19 +205,11 @@ function sendGone({ req, res, messages }: Forwarded): void {
     .flat()
     .flatMap((message) => ('kind' in message && message.kind === 'request' ? [message.id as string] : []));
   if (requests.length === 0) return void res.writeHead(202).end();
-  const errors = requests.map((id) => errorMessage(gone(), id));
+  const errors = requests.map((id) => errorMessage(replicaGone(), id));
   const bytes = Array.isArray(messages) ? `[${errors.join(',')}]` : (errors[0] as string);
   const accepts = acceptsOf(req.headers.accept);
   if (accepts.json) sendJson(res, 200, bytes);
   else sendAnswer(res, Buffer.from(bytes), accepts);
-}
-
-/** The error of a request whose replica is gone. */
-export function gone(): GatewayError {
-  return new GatewayError(
-    'gone',
-    'the replica that handled this request is gone: it may have run; check before you call again',
-  );
 }
 
 /** Tells a replica where the request belongs that it sent. */

@@ -1,7 +1,7 @@
 /** One listening port, with or without TLS: bounds its connections, and closes them. */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { createServer as createTlsServer, type Server as TlsServer } from 'node:https';
-import type { AddressInfo, Socket } from 'node:net';
+import { Server as NetServer, type AddressInfo, type ListenOptions, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { TlsOptions, TLSSocket } from 'node:tls';
 import type { TlsConfig } from '../../config/types.js';
@@ -17,7 +17,7 @@ export interface Listener {
   renew(tls: TlsConfig | undefined): boolean;
   /**
    * Serves until no request is running, for at most `graceMs`, then closes the port and all connections. Requests in the meantime
-   * are answered with `Connection: close`.
+   * are answered with `Connection: close`. With `reusePort` the port closes first, so that other processes get all new connections.
    */
   close(graceMs: number): Promise<void>;
   destroy(): void;
@@ -34,6 +34,8 @@ export interface ListenerOptions {
   readonly peers?: { readonly secure: TlsOptions | undefined };
   /** undefined: not bounded. */
   readonly maxConnections: number | undefined;
+  /** Other processes of this machine may listen on the same port with this option (SO_REUSEPORT): Linux, Node.js 22.12 or later. */
+  readonly reusePort?: boolean;
   readonly log: Logger;
   readonly boundary: Boundary;
 }
@@ -149,9 +151,12 @@ export function createListener(
 
   return {
     listen() {
+      const { host, port, reusePort = false } = options;
+      // The types of Node.js 20 do not have reusePort.
+      const place: ListenOptions & { reusePort?: boolean } = { host, port, ...(reusePort && { reusePort }) };
       return new Promise((resolve, reject) => {
         server.once('error', reject);
-        server.listen({ host: options.host, port: options.port }, () => {
+        server.listen(place, () => {
           server.off('error', reject);
           server.on('error', (error) => {
             log.error('the HTTP port failed', { error: error.message });
@@ -176,6 +181,15 @@ export function createListener(
     },
     async close(graceMs) {
       draining = true;
+      // Where other processes have the port, new connections are theirs from now on; open ones stay.
+      const left = options.reusePort
+        ? new Promise<void>((resolve) => {
+            // That of http would close idle connections, on which a request may be on its way.
+            NetServer.prototype.close.call(server, () => {
+              resolve();
+            });
+          })
+        : undefined;
       if (active > 0) {
         await new Promise<void>((resolve) => {
           const timer = setTimeout(resolve, graceMs);
@@ -193,7 +207,7 @@ export function createListener(
       // Gives the last answers one turn to be sent.
       await new Promise((resolve) => setImmediate(resolve));
       server.closeAllConnections();
-      await closed;
+      await (left ?? closed);
     },
     destroy() {
       server.close();

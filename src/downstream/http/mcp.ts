@@ -6,7 +6,7 @@ import type { Budget } from '../../lib/budget.js';
 import type { Wheel } from '../../lib/wheel.js';
 import type { Boundary } from '../../observe/boundary.js';
 import { classify } from '../../protocol/classify.js';
-import type { Message, MessageError, Messages } from '../../protocol/message.js';
+import { find, type Message, type MessageError, type Messages } from '../../protocol/message.js';
 import { methodOf } from '../../protocol/methods.js';
 import type { Principal } from '../../protocol/ports.js';
 import { isElsewhere } from '../../protocol/elsewhere.js';
@@ -76,24 +76,41 @@ export function createMcp(deps: McpDeps) {
 
   function post(req: IncomingMessage, res: ServerResponse, origin: Origin): void {
     readPost(deps, req, res, origin.sessionId ?? req.socket, (messages, body) => {
-      if (!Array.isArray(messages) && classify(origin.version, messages) === 'modern')
-        // Modern requests have no session; a session id is ignored.
-        return single(
-          res,
-          { ...origin, era: 'modern', sessionId: undefined },
-          undefined,
-          messages,
-          // A stream of notifications cannot be JSON.
-          messages.method === 'subscriptions/listen' ? STREAM : acceptsOf(req.headers.accept),
-        );
-      const found = gate.find(origin);
-      if (found instanceof Promise) takeLater({ req, res, origin, body, messages }, found, messages);
-      else if (isElsewhere(found))
-        settle({ req, res, origin, body, messages }, found, (session) => {
-          take(req, res, origin, session, messages);
-        });
-      else take(req, res, origin, found, messages);
+      const isModern = !Array.isArray(messages) && classify(origin.version, messages) === 'modern';
+      const here: Origin = isModern ? { ...origin, era: 'modern', sessionId: undefined } : origin;
+      const request = { req, res, origin: here, body, messages };
+      const to = here.sessionId === undefined && leavesHere(here, messages) && deps.replicas?.another();
+      if (to) settle(request, { kind: 'replica', replica: to }, () => postHere(request));
+      else postHere(request);
     });
+  }
+
+  /** This replica shuts down, and another one may as well handle the request. */
+  function leavesHere({ peer }: Origin, messages: Messages): boolean {
+    if (!deps.replicas?.isLeaving || peer) return false;
+    // A state leads to a call that waits here.
+    return Array.isArray(messages) || !find(messages.params, 'requestState');
+  }
+
+  function postHere(request: Forwarded & { readonly messages: Messages }): void {
+    const { req, res, origin, messages } = request;
+    if (!Array.isArray(messages) && origin.era === 'modern')
+      // Modern requests have no session; a session id is ignored.
+      return single(
+        res,
+        origin,
+        undefined,
+        messages,
+        // A stream of notifications cannot be JSON.
+        messages.method === 'subscriptions/listen' ? STREAM : acceptsOf(req.headers.accept),
+      );
+    const found = gate.find(origin);
+    if (found instanceof Promise) takeLater(request, found, messages);
+    else if (isElsewhere(found))
+      settle(request, found, (session) => {
+        take(req, res, origin, session, messages);
+      });
+    else take(req, res, origin, found, messages);
   }
 
   function take(

@@ -49,6 +49,8 @@ export interface Replicas {
   makeId(): string;
   /** The other live replica that a session or a stream was opened in; undefined: none. */
   homeOf(id: string): string | undefined;
+  /** This replica shuts down: what needs no session goes to others. */
+  readonly isLeaving: boolean;
   /** Another replica that takes new sessions; undefined: there is none. */
   another(): string | undefined;
   /** Who sent a request to the port for replicas; undefined: no replica of this fleet. */

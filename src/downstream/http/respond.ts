@@ -275,10 +275,14 @@ export class PostSink implements Sink {
     const target = new EventStream(this.#res, this.#wheel, this.#boundary, this.#times.keepAliveMs);
     this.#target = target;
     target.drained = () => this.exchange?.resume();
-    this.#stream = this.#resumable?.(target, {
-      resume: () => this.exchange?.resume(),
-      cancel: (why) => this.exchange?.cancel(why),
-    });
+    this.#stream = this.#resumable?.(
+      target,
+      {
+        resume: () => this.exchange?.resume(),
+        cancel: (why) => this.exchange?.cancel(why),
+      },
+      this.#rawId,
+    );
     if (this.#retryMs !== undefined) this.#stream?.retryIn(this.#retryMs);
   }
 

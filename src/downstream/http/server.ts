@@ -11,7 +11,7 @@ import { isApplication } from '../../protocol/principal.js';
 import { sendDenied } from './denied.js';
 import { createDocuments } from './discovery.js';
 import { createGuard } from './guard.js';
-import { createListener } from './listener.js';
+import { createListener, type Listener } from './listener.js';
 import { enterAsReplica } from './peer-door.js';
 import { sendProblem } from './problem.js';
 import { RETRY_AFTER } from './requests.js';
@@ -35,7 +35,7 @@ export interface HttpPort {
   /** Opens the port, and that for operators if there is one. `url`: the merged endpoint; `admin`: the origin of the port for operators. */
   listen(): Promise<{ host: string; port: number; url: string; admin?: string }>;
   /** Opens the port for other replicas. */
-  listenForPeers(): Promise<{ host: string; port: number }>;
+  listenForPeers(port: PeerPort): Promise<{ host: string; port: number }>;
   /** Closes it, after all others. */
   closeForPeers(): Promise<void>;
   /** Uses the certificate of a new configuration. */
@@ -66,8 +66,6 @@ const PEER_GRACE_MS = 500;
 export interface HttpPortDeps extends RoutesDeps {
   /** That of the gateway. */
   readonly version: string;
-  /** The port for other replicas; undefined: the gateway is alone. */
-  readonly peers?: PeerPort | undefined;
 }
 
 export interface PeerPort {
@@ -220,6 +218,7 @@ export function createHttpPort(deps: HttpPortDeps): HttpPort {
       tls,
       // Leaves a fifth of the file descriptors to upstreams, children and files.
       maxConnections: files && Math.floor(files * 0.8),
+      reusePort: started.http.reuse_port,
     },
     (req, res) => serve('main', req, res),
   );
@@ -238,25 +237,20 @@ export function createHttpPort(deps: HttpPortDeps): HttpPort {
           (req, res) => serve('admin', req, res),
         );
 
-  const peers =
-    deps.peers &&
-    createListener(
-      {
-        ...common,
-        host: deps.peers.host,
-        port: deps.peers.port,
-        tls: undefined,
-        idleMs: PEER_IDLE_MS,
-        peers: deps.peers,
-        maxConnections: undefined,
-      },
-      servePeer,
-    );
+  let peers: Listener | undefined;
 
   return {
-    async listenForPeers() {
-      if (!peers) throw new Error('there are no replicas');
-      return await peers.listen();
+    async listenForPeers(port) {
+      peers = createListener(
+        {
+          ...{ ...common, host: port.host, port: port.port, tls: undefined, peers: port },
+          ...{ idleMs: PEER_IDLE_MS, maxConnections: undefined },
+        },
+        servePeer,
+      );
+      return await peers.listen().catch((error: unknown) => {
+        throw error instanceof Error ? Object.assign(error, { setting: 'fleet.listen' }) : error;
+      });
     },
     async closeForPeers() {
       await peers?.close(PEER_GRACE_MS);

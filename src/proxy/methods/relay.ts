@@ -22,7 +22,7 @@ import type { Interests } from '../interests.js';
 import type { Runtime } from '../runtime.js';
 import { inUse, remember } from '../under-way.js';
 import { marksOf, UriSink } from '../uri-sink.js';
-import { deferred } from './deferred.js';
+import { deferred, type Deferred } from './deferred.js';
 
 export interface RelayDeps extends CallDeps, GuardedDeps {
   readonly runtime: () => Runtime;
@@ -52,8 +52,7 @@ export function relay(
   if (named instanceof GatewayError) return refused(incoming.message, named);
   const used = inUse(incoming);
   if (used) return used;
-  const { caller, sink } = incoming;
-  const { view } = caller;
+  const { view } = incoming.caller;
   if (incoming.details) incoming.details.named = named;
   const pages = incoming.session?.pages;
   const target = view.find(named.kind, named.name, pages);
@@ -73,11 +72,63 @@ export function relay(
     target && !retry && named.kind === 'tool' ? deps.logins.tool(incoming, named.name, target) : undefined;
   if (ofTool) return settled(message, ofTool);
   const limited = target && !crossing?.resume ? limit(deps, incoming, named.kind, target) : undefined;
+  const call: Judged = { named, received, target, crossing, wrap };
+  if (limited instanceof Promise)
+    return { kind: 'exchange', exchange: counted(deps, incoming, call, limited) };
   if (limited) return refused(message, limited);
-  const dialling = crossing && caller.era === 'legacy' ? deps.dialling(target.link.server) : undefined;
+  const next = letIn(deps, incoming, call);
+  return 'resume' in next ? { kind: 'exchange', exchange: next } : settled(message, next);
+}
+
+/** A call that may be made, as far as its target is known. */
+interface Judged {
+  readonly named: Named;
+  /** The message as its client sent it. */
+  readonly received: Message;
+  readonly target: Target | undefined;
+  readonly crossing: CallCrossing | undefined;
+  readonly wrap: Wrap | undefined;
+}
+
+/** Waits until the store of the fleet has counted the call. */
+function counted(
+  deps: RelayDeps,
+  incoming: Incoming,
+  call: Judged,
+  limited: Promise<GatewayError | undefined>,
+): Exchange {
+  let refusal: GatewayError | undefined;
+  const until = limited.then((error) => {
+    refusal = error;
+  });
+  const waiting = deferred(deps.boundary, incoming, { until, controller: new AbortController() }, () => {
+    const next = refusal ? { error: refusal } : letIn(deps, incoming, call);
+    if ('resume' in next) waiting.next = next;
+    else conclude(incoming, waiting, next);
+  });
+  remember(incoming, waiting);
+  return waiting;
+}
+
+/** Answers a request that has waited. */
+function conclude({ sink, message }: Incoming, waiting: Deferred, answered: LoginAnswer): void {
+  if ('error' in answered) sink.fail(answered.error);
+  else answerWith(sink, message.id ?? 'null', answered.result, answered);
+  waiting.over('error' in answered ? 'error' : 'success');
+}
+
+/** Sends the request, at once or when its server is there; otherwise returns its answer. */
+function letIn(deps: RelayDeps, incoming: Incoming, call: Judged): Exchange | LoginAnswer {
+  const { named, received, target, crossing, wrap } = call;
+  const { caller } = incoming;
+  const { view } = caller;
+  const pages = incoming.session?.pages;
+  const retry = crossing?.login;
+  const dialling =
+    target && crossing && caller.era === 'legacy' ? deps.dialling(target.link.server) : undefined;
   // A parked call resumes on its original link, even if that link is draining.
   if (target && !dialling && !retry && (target.link.state === 'up' || crossing?.resume))
-    return { kind: 'exchange', exchange: send(deps, incoming, named, target, crossing, wrap) };
+    return send(deps, incoming, named, target, crossing, wrap);
 
   const controller = new AbortController();
   const { signal } = controller;
@@ -86,33 +137,49 @@ export function relay(
     : retry
       ? deps.logins.ended(retry.id, signal).then(() => view.ready(named, signal))
       : view.ready(named, signal);
-  if (!wait) return settled(message, failure(deps, incoming, named, target));
-  const waiting = deferred(deps.boundary, incoming, { until: wait, controller }, () => {
-    const found = view.find(named.kind, named.name, pages);
-    // What it names may have appeared only now.
-    const refusedNow = found && (!target || found.definition !== target.definition);
+  if (!wait) return failure(deps, incoming, named, target);
+  let judged = target;
+  let refusal: GatewayError | undefined;
+  /** What the request names may have appeared only now. */
+  const judge = (): Promise<void> | undefined => {
+    judged ??= signal.aborted ? undefined : view.find(named.kind, named.name, pages);
+    if (target || !judged) return undefined;
+    const late =
+      (judged.fixed ? fixArguments(incoming, received, judged) : undefined) ??
+      guarded(deps, incoming, named.kind, judged) ??
+      limit(deps, incoming, named.kind, judged);
+    if (!(late instanceof Promise)) {
+      refusal = late;
+      return undefined;
+    }
+    return late.then((error) => {
+      refusal = error;
+    });
+  };
+  const waiting = deferred(deps.boundary, incoming, { until: wait.then(judge), controller }, () => {
+    const found = judged && view.find(named.kind, named.name, pages);
     const late =
       found &&
-      ((found.fixed !== target?.fixed ? fixArguments(incoming, received, found) : undefined) ??
-        (refusedNow ? guarded(deps, incoming, named.kind, found) : undefined) ??
-        (target ? undefined : limit(deps, incoming, named.kind, found)) ??
+      (refusal ??
+        (found.fixed !== judged?.fixed ? fixArguments(incoming, received, found) : undefined) ??
+        (found.definition !== judged?.definition ? guarded(deps, incoming, named.kind, found) : undefined) ??
         crossingOf(deps, incoming, named, found));
     if (found?.link.state === 'up' && !(late instanceof GatewayError) && !retry?.isTool) {
       waiting.next = send(deps, incoming, named, found, late, wrap);
       return;
     }
-    const answered =
+    conclude(
+      incoming,
+      waiting,
       late instanceof GatewayError
         ? { error: late }
         : found?.link.state === 'up' && retry?.isTool
           ? deps.logins.loggedIn(incoming, found.link.server)
-          : failure(deps, incoming, named, found, retry);
-    if ('error' in answered) sink.fail(answered.error);
-    else answerWith(sink, message.id ?? 'null', answered.result, answered);
-    waiting.over('error' in answered ? 'error' : 'success');
+          : failure(deps, incoming, named, found, retry),
+    );
   });
   remember(incoming, waiting);
-  return { kind: 'exchange', exchange: waiting };
+  return waiting;
 }
 
 /** Replaces arguments of a call that have fixed values. `received`: the message as its client sent it. */

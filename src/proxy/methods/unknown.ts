@@ -2,11 +2,12 @@
 import { GatewayError } from '../../errors.js';
 import type { Message } from '../../protocol/message.js';
 import { readsAsMethod } from '../../protocol/methods.js';
-import type { Target, View } from '../../protocol/ports.js';
+import type { Exchange, Target, View } from '../../protocol/ports.js';
 import { openCall, type CallDeps } from '../call.js';
 import { refused, type Handled, type Incoming } from '../incoming.js';
 import { limit, type GuardedDeps } from '../guarded.js';
 import { inUse, remember } from '../under-way.js';
+import { deferred } from './deferred.js';
 import { foreignHeaders, methodNotFound, unreachable } from './relay.js';
 
 /**
@@ -21,7 +22,7 @@ export function passOn(deps: CallDeps & GuardedDeps, incoming: Incoming): Handle
   if (link.state !== 'up') return refused(incoming.message, unreachable({ link }));
   const used = inUse(incoming);
   if (used) return used;
-  const { message, caller, origin } = incoming;
+  const { message } = incoming;
   const target: Target = {
     link,
     name: message.method,
@@ -33,7 +34,28 @@ export function passOn(deps: CallDeps & GuardedDeps, incoming: Incoming): Handle
   };
   // Limits of tools are about other calls, unless they are about all.
   const limited = limit(deps, incoming, 'resource', target);
-  if (limited) return refused(message, limited);
+  if (limited && !(limited instanceof Promise)) return refused(message, limited);
+  const go = (): Exchange => pass(deps, incoming, target);
+  if (!limited) return { kind: 'exchange', exchange: go() };
+  let refusal: GatewayError | undefined;
+  const until = limited.then((error) => {
+    refusal = error;
+  });
+  const waiting = deferred(deps.boundary, incoming, { until, controller: new AbortController() }, () => {
+    if (!refusal) {
+      waiting.next = go();
+      return;
+    }
+    incoming.sink.fail(refusal);
+    waiting.over('error');
+  });
+  remember(incoming, waiting);
+  return { kind: 'exchange', exchange: waiting };
+}
+
+function pass(deps: CallDeps, incoming: Incoming, target: Target): Exchange {
+  const { message, caller, origin } = incoming;
+  const { link } = target;
   const isModern = caller.era === 'modern';
   const foreign = isModern && origin.headers ? foreignHeaders(origin.headers, []) : [];
   const exchange = openCall(deps, incoming, {
@@ -46,7 +68,7 @@ export function passOn(deps: CallDeps & GuardedDeps, incoming: Incoming): Handle
     over: undefined,
   });
   remember(incoming, exchange);
-  return { kind: 'exchange', exchange };
+  return exchange;
 }
 
 /** Passes on a notification of an unknown method, if it is clear which server it is for. */

@@ -38,6 +38,7 @@ describe('defaults', () => {
         resume_seconds: 60,
         drain_delay_seconds: 0,
         idle_connection_ms: 75_000,
+        reuse_port: false,
       },
       startup: { wait_ms: 8000, parallel: 4 },
       disabled: [],
@@ -72,6 +73,8 @@ describe('defaults', () => {
       admin: { host: '127.0.0.1' },
       state: { dir: undefined, chosen: false, key_command: [], older_keys: [] },
       discovery: { publisher: null, expose: [], catalog: false, registry: false },
+      fleet: undefined,
+      watch: false,
     });
     expect(servers).toEqual([
       {

@@ -36,7 +36,12 @@ function begin(takes: { transports?: number; links?: number | undefined; cancels
   const deps: DrainDeps = {
     links: links as unknown as Links,
     cancels,
+    fleet: undefined,
+    sessions: () => [],
+    endServerStream: () => undefined,
     quiet: () => done.push('quiet'),
+    unpark: () => undefined,
+    closePeers: () => Promise.resolve(),
     closeTransports: (ms) => {
       done.push(`close transports within ${ms}`);
       return after(takes.transports ?? 0);

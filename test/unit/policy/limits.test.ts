@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { resolveConfig, type ConfigInput } from '../../../src/config/index.js';
 import { GatewayError } from '../../../src/errors.js';
+import type { Wait, Want } from '../../../src/policy/buckets.js';
 import { Limits } from '../../../src/policy/limits.js';
 import type { NameKind, Principal, ServerLink, Target } from '../../../src/protocol/ports.js';
 
@@ -52,6 +53,7 @@ function begin(rules: Rules, more: ConfigInput = {}) {
       const known = who.get(id) ?? principal(id, groups);
       who.set(id, known);
       const entered = limits.enter({ principal: known }, target(server, tool, listed), kind, route);
+      if (entered instanceof Promise) throw new Error('nothing is shared');
       if (entered instanceof GatewayError) return entered;
       entered?.();
       return 'ok';
@@ -189,8 +191,73 @@ describe('a share of a server', () => {
 
   it('is one call at least', () => {
     const on = begin([], { ...sharing, limits: { in_flight: 1, share: 0.1 } });
-    on.stay('b');
+    void on.stay('b');
     expect(on.stay('a')).toBeInstanceOf(Function);
     expect(on.stay('a')).toMatchObject({ code: 'busy' });
+  });
+});
+
+describe('limits that replicas share', () => {
+  const shared = { ...slow, name: 'shared', shared: true };
+
+  /** A store that answers with `answers`, one after another. */
+  function withStore(rules: Rules, answers: (Wait | 'taken' | undefined)[]) {
+    const clock = { now: 0 };
+    const { config } = resolveConfig({ servers: [], limits: { rules } }, {});
+    const asked: (readonly Want[])[] = [];
+    const limits = new Limits({
+      config: () => config,
+      now: () => clock.now,
+      refused: { add: () => undefined },
+      shared: () => ({
+        take: (_owner, wants) => {
+          asked.push(wants);
+          return Promise.resolve(answers.shift());
+        },
+      }),
+    });
+    const who = principal('a');
+    return {
+      asked,
+      clock,
+      enter: () => limits.enter({ principal: who }, target('s', 't'), 'tool', '/mcp'),
+    };
+  }
+
+  it('are asked for only where a rule is shared', async () => {
+    const own = withStore([slow], []);
+    expect(own.enter()).not.toBeInstanceOf(Promise);
+    const both = withStore([slow, shared], ['taken']);
+    const entered = both.enter();
+    expect(entered).toBeInstanceOf(Promise);
+    expect(await entered).toBeUndefined();
+    expect(both.asked.map((wants) => wants.length)).toEqual([1]);
+  });
+
+  it('refuse with the time that the store says, and give back the rest', async () => {
+    const on = withStore(
+      [{ ...slow, burst: 1, concurrent: 1 }, shared],
+      [{ index: 0, ms: 4200 }, 'taken', 'taken'],
+    );
+    expect(await on.enter()).toMatchObject({ code: 'rate_limited', rule: 'shared', data: { retryAfter: 5 } });
+    // The rule of this process alone has room again.
+    const leave = await on.enter();
+    expect(leave).toBeInstanceOf(Function);
+    expect(await on.enter()).toMatchObject({ code: 'rate_limited', rule: 'slow' });
+    expect(on.asked).toHaveLength(2);
+  });
+
+  it('are those of this process while the store is away, which knows what was taken before', async () => {
+    const on = withStore([shared], ['taken', 'taken', undefined, undefined]);
+    for (let call = 0; call < 3; call++) expect(await on.enter()).toBeUndefined();
+    expect(await on.enter()).toMatchObject({ code: 'rate_limited', rule: 'shared' });
+  });
+
+  it('count calls in progress before the store answers', async () => {
+    const on = withStore([{ ...shared, concurrent: 1 }], ['taken', 'taken']);
+    const first = on.enter();
+    expect(await on.enter()).toMatchObject({ code: 'rate_limited' });
+    ((await first) as () => void)();
+    expect(await on.enter()).toBeInstanceOf(Function);
   });
 });

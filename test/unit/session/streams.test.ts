@@ -58,7 +58,7 @@ test('however often and wherever a client breaks off, it has heard every event o
       const session = sessionOf();
       let target: Target | undefined = new Target();
       const first = target;
-      const stream = streams.open(session, target, quiet) as CallStream;
+      const stream = streams.open(session, target, quiet, '1') as CallStream;
       let last = first.primed as string;
       const heard: string[] = [];
       let said = 0;
@@ -147,7 +147,7 @@ test('a client too slow for what its stream is told is let go of', () => {
 test('a revision without event ids has streams that nobody can come back to', () => {
   const streams = streamsWith();
   const session = sessionOf('2024-11-05');
-  expect(streams.open(session, new Target(), quiet)).toBeUndefined();
+  expect(streams.open(session, new Target(), quiet, '1')).toBeUndefined();
   const target = new Target();
   streams.listen(session, target)();
   streams.notify(session, notice('one'));

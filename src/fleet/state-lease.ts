@@ -1,0 +1,40 @@
+/** Locks of the state that all replicas share. */
+import { randomBytes } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { LOCK, UNLOCK } from './state-scripts.js';
+import { StoreError, type FleetStore } from './store.js';
+
+const RETRY_MS = 200;
+/** How long a lock waits for a store that is away. */
+const AWAY_MS = 2000;
+
+/**
+ * Waits until this is the only holder of the lock, and returns its release; after `ttlMs` the lock is free without it. If the store stays
+ * away, no other process gets the lock from it either, and this one goes on: a write with an old generation is refused in any case. Rejects
+ * with the reason of the signal.
+ */
+export async function takeLease(
+  store: FleetStore,
+  name: string,
+  ttlMs: number,
+  signal: AbortSignal,
+): Promise<() => Promise<void>> {
+  const token = randomBytes(16).toString('base64url');
+  let awaySince: number | undefined;
+  for (;;) {
+    signal.throwIfAborted();
+    try {
+      if ((await store.run(LOCK, [name], [token, Math.ceil(ttlMs)])) === 1) break;
+      awaySince = undefined;
+    } catch (error) {
+      if (!(error instanceof StoreError)) throw error;
+      awaySince ??= performance.now();
+      if (performance.now() - awaySince > AWAY_MS) break;
+    }
+    await sleep(RETRY_MS * (0.5 + Math.random()), undefined, { signal }).catch(() => undefined);
+  }
+  return async () => {
+    // A lock that cannot be released is free after its time.
+    await store.run(UNLOCK, [name], [token]).catch(() => undefined);
+  };
+}

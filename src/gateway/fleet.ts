@@ -1,0 +1,135 @@
+/** This gateway as one of several: nothing of it is loaded unless the configuration has a store. */
+import type { FleetConfig } from '../config/types.js';
+import type { Replicas } from '../downstream/http/replicas.js';
+import type { PeerPort } from '../downstream/http/server.js';
+import type { FromPeer } from '../protocol/elsewhere.js';
+import type { Principal } from '../protocol/ports.js';
+import type { NewSession, Session, SessionStore, SessionStoreOptions, Used } from '../session/store.js';
+import type { TerminationReason } from '../observe/stats.js';
+import type { Interests } from '../proxy/interests.js';
+import type { Streams } from '../session/streams.js';
+import type { Links } from './links.js';
+import type { Lives } from './lives.js';
+import type { Readiness } from './readiness.js';
+import type { FleetHealth } from '../downstream/http/admin.js';
+import type { Replica, ReplicaDeps } from './replica.js';
+import { sessionFacts } from './session-facts.js';
+
+export interface FleetDeps extends Pick<ReplicaDeps, 'config' | 'log' | 'boundary' | 'stats'> {
+  readonly links: () => Links;
+  readonly interests: () => Interests;
+  readonly streams: () => Streams;
+  readonly lives: () => Lives;
+  readonly readiness: Readiness;
+  readonly reload: () => Promise<unknown>;
+}
+
+/** undefined: the gateway is alone. */
+export function fleetOf(deps: FleetDeps): GatewayFleet | undefined {
+  const { fleet } = deps.config();
+  return fleet && new GatewayFleet(fleet, deps);
+}
+
+export class GatewayFleet {
+  readonly #fleet: FleetConfig;
+  readonly #deps: FleetDeps;
+  #options: SessionStoreOptions | undefined;
+  #replica: Replica | undefined;
+
+  constructor(fleet: FleetConfig, deps: FleetDeps) {
+    this.#fleet = fleet;
+    this.#deps = deps;
+  }
+
+  /** The sessions of this replica. None is opened before the port is. */
+  sessions(options: SessionStoreOptions): SessionStore {
+    this.#options = options;
+    const loaded = (): SessionStore => {
+      if (!this.#replica) throw new Error('the fleet is not loaded yet');
+      return this.#replica.sessions;
+    };
+    return {
+      open: (wanted: NewSession) => loaded().open(wanted),
+      use: (id: string, principal: Principal, route: string, from?: FromPeer): Used | Promise<Used> =>
+        loaded().use(id, principal, route, from),
+      end: (session: Session, reason: TerminationReason) => loaded().end(session, reason),
+      sweep: () => this.#replica?.sessions.sweep(),
+      all: () => this.#replica?.sessions.all() ?? [],
+    };
+  }
+
+  /** What the port needs; undefined before it is loaded. */
+  get replicas(): Replicas | undefined {
+    return this.#replica?.replicas;
+  }
+
+  /** Loads the fleet and opens the port for replicas. Rejects if a package is missing. */
+  async start(listen: (port: PeerPort) => Promise<{ host: string; port: number }>): Promise<void> {
+    const { openReplica } = await import('./replica.js');
+    if (!this.#options) throw new Error('the fleet has no sessions');
+    const replica = openReplica({ ...this.#replicaDeps(), options: this.#options });
+    this.#replica = replica;
+    await replica.start(await listen(replica.port));
+  }
+
+  #replicaDeps(): Omit<ReplicaDeps, 'options'> {
+    const { config, log, boundary, stats, links, readiness, lives, interests, streams } = this.#deps;
+    const isDraining = (): boolean => readiness.state === 'draining';
+    return {
+      ...{ fleet: this.#fleet, config, log, boundary, stats, isDraining },
+      facts: sessionFacts({
+        ...{ interests, streams, boundary, isDraining },
+        own: () => links().own,
+        review: (session) => {
+          lives().review(session);
+        },
+      }),
+      passes: () => links().kinds.passed,
+      isStopping: () => readiness.stopping,
+      up: () =>
+        links()
+          .shared.all()
+          .flatMap(({ link }) => (link.state === 'up' ? [link.server] : [])),
+      lists: () => '',
+      reload: () => {
+        boundary.detach(
+          'detached',
+          this.#deps.reload().catch(() => undefined),
+        );
+      },
+    };
+  }
+
+  /** What is kept of a session has changed. */
+  changed(session: Session): void {
+    this.#replica?.sessions.changed(session);
+  }
+
+  /** Updates the figures of `/metrics` that are read, not counted. */
+  measure(): void {
+    this.#replica?.measure();
+  }
+
+  /** undefined: it has not started. */
+  get health(): FleetHealth | undefined {
+    return this.#replica?.health;
+  }
+
+  isIdle(session: Session): boolean {
+    return this.#replica?.isIdle(session) ?? true;
+  }
+
+  /** Tells the others at once that this replica shuts down. */
+  async announce(): Promise<void> {
+    await this.#replica?.announce();
+  }
+
+  /** Leaves the sessions to the others. */
+  async leave(): Promise<void> {
+    await this.#replica?.leave();
+  }
+
+  destroy(): void {
+    this.#replica?.destroy();
+  }
+}

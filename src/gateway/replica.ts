@@ -1,0 +1,356 @@
+/** One replica of a fleet: wires what `src/fleet` has to the rest of the gateway. Loaded when a store is configured. */
+import { createHmac } from 'node:crypto';
+import type { IncomingMessage } from 'node:http';
+import { isIPv6 } from 'node:net';
+import type { Config, FleetConfig } from '../config/types.js';
+import type { FleetHealth } from '../downstream/http/admin.js';
+import type { Declined, HopHandler, HopRequest, Introduced, Replicas } from '../downstream/http/replicas.js';
+import type { PeerPort } from '../downstream/http/server.js';
+import { HANDED_HEADER, MOVED_HEADER } from '../downstream/http/forward.js';
+import { Hop, PEER_CIPHER, pskIdentity } from '../fleet/hop.js';
+import { makeReplicaId, SessionIds } from '../fleet/ids.js';
+import { FleetKeys } from '../fleet/keys.js';
+import { Members, type Member, type MemberFacts } from '../fleet/members.js';
+import { CLIENT_HEADER, PEER_HEADER, PeerHeaders } from '../fleet/peer-header.js';
+import { Probes } from '../fleet/probes.js';
+import { SessionRecords } from '../fleet/records.js';
+import { FleetSessions, type SessionFacts } from '../fleet/sessions.js';
+import { openStore, type FleetStore } from '../fleet/store.js';
+import type { Boundary } from '../observe/boundary.js';
+import type { Logger } from '../observe/log.js';
+import { FleetStats, type GatewayStats } from '../observe/stats.js';
+import type { Found, Origin } from '../proxy/gate.js';
+import type { Session, SessionStoreOptions } from '../session/store.js';
+import { isElsewhere } from '../protocol/elsewhere.js';
+
+/** How long a record outlives the time after which an idle session ends. */
+const SPARE_MS = 600_000;
+/** How long configurations may differ before that is a warning. */
+const DIFFERS_MS = 60_000;
+
+export interface ReplicaDeps {
+  readonly fleet: FleetConfig;
+  readonly config: () => Config;
+  readonly log: Logger;
+  readonly boundary: Boundary;
+  readonly stats: GatewayStats;
+  readonly options: SessionStoreOptions;
+  readonly facts: SessionFacts;
+  /** The names of the headers of clients that some server gets, in lower case. */
+  readonly passes: () => readonly string[];
+  readonly isStopping: () => boolean;
+  /** Takes no new work, and whoever asks for an idle session gets it. */
+  readonly isDraining: () => boolean;
+  /** The servers that are up here. */
+  readonly up: () => readonly string[];
+  /** A hash of what is listed. */
+  readonly lists: () => string;
+  /** All replicas are asked to reload. */
+  readonly reload: () => void;
+}
+
+export function openReplica(deps: ReplicaDeps): Replica {
+  return new Replica(deps);
+}
+
+export class Replica {
+  readonly id = makeReplicaId();
+  readonly sessions: FleetSessions;
+  readonly replicas: Replicas;
+  readonly port: PeerPort;
+  readonly stats = new FleetStats();
+  readonly keys: FleetKeys;
+  readonly store: FleetStore;
+  readonly members: Members;
+  readonly #deps: ReplicaDeps;
+  readonly #ids: SessionIds;
+  readonly #headers: PeerHeaders;
+  readonly #probes: Probes;
+  readonly #hops = new Map<string, { readonly address: string; readonly hop: Hop }>();
+  #address = '';
+  #config: { readonly of: Config; readonly hash: string } | undefined;
+  #differsSince: number | undefined;
+  #hasWarned = false;
+
+  constructor(deps: ReplicaDeps) {
+    const { fleet, log, options } = deps;
+    this.#deps = deps;
+    const { mcp, state } = deps.config();
+    if (!mcp.state_key) throw new Error('fleet.store needs MCPSTEAD_STATE_KEY');
+    const keys = (this.keys = new FleetKeys(mcp.state_key, state.older_keys));
+    const { id: self, stats } = this;
+    deps.stats.fleet = stats;
+    const { prefix } = fleet;
+    const stranger = (): void => {
+      stats.strangers++;
+    };
+    this.store = openStore(fleet.store, {
+      log,
+      measured: (op, seconds) => {
+        stats.measured(op, seconds);
+      },
+      changed: (isUp) => {
+        stats.storeUp = isUp;
+        this.sessions.storeChanged(isUp);
+        if (isUp) void this.members.tick();
+      },
+    });
+    const { store } = this;
+    const guarded = (work: () => void) => deps.boundary.guard('detached', work);
+    this.members = new Members({
+      ...{ self, prefix, keys, store, log, stranger },
+      facts: () => this.#facts(),
+      ticked: guarded(() => {
+        this.#ticked();
+      }),
+      gone: ({ id, name }) => {
+        log.info('a replica is gone', { replica: id, name });
+        // What was sent to a process that was stopped gets no answer any more; one that is cut off from the store alone answers.
+        deps.boundary.detach('detached', this.#isDead(id));
+      },
+      emptied: guarded(() => {
+        this.sessions.emptied();
+      }),
+      resumed: guarded(() => {
+        this.sessions.resumed();
+      }),
+      reload: guarded(() => {
+        deps.reload();
+      }),
+    });
+    const { members } = this;
+    this.#ids = new SessionIds(keys, self);
+    this.#headers = new PeerHeaders({ keys, self, now: () => members.storeTime() });
+    this.#probes = new Probes((replica, handler) => {
+      const hop = this.#hop(replica);
+      return hop?.send({ method: 'GET', path: '/-/peer', headers: [], body: null }, handler);
+    });
+    this.sessions = new FleetSessions({
+      ...{ options, self, stats, log, members, store },
+      facts: deps.facts,
+      ids: this.#ids,
+      records: new SessionRecords({ store, keys, prefix, ttlMs: options.idleTtlMs + SPARE_MS, stranger }),
+      isDraining: deps.isDraining,
+      isDead: (replica) => this.#isDead(replica),
+    });
+    this.replicas = this.#replicas();
+    const { host, port, tls } = fleet.listen;
+    this.port = { host, port, secure: tls === 'psk' ? this.#secure() : undefined };
+  }
+
+  /** The port for replicas is open: tells the others. Does not wait for the store. */
+  start({ host, port }: { readonly host: string; readonly port: number }): Promise<void> {
+    const { fleet, log } = this.#deps;
+    const shown = isIPv6(host) ? `[${host}]` : host;
+    this.#address = fleet.address ?? `${shown}:${port}`;
+    log.info('replica of a fleet', { replica: this.id, name: fleet.name, address: this.#address });
+    void this.members.start();
+    return Promise.resolve();
+  }
+
+  get health(): FleetHealth {
+    return {
+      replica: this.id,
+      name: this.#deps.fleet.name,
+      replicas: Math.max(1, this.members.live.size),
+      store: this.store.upSince === undefined ? 'down' : 'up',
+      draining: this.#deps.isStopping(),
+      differs: this.#hasWarned,
+    };
+  }
+
+  /** Updates the figures that are read, not counted. */
+  measure(): void {
+    this.stats.replicas = Math.max(1, this.members.live.size);
+    this.stats.storeUp = this.store.upSince !== undefined;
+    const { clockOffset } = this.members;
+    this.stats.clockOffsetSeconds = clockOffset === undefined ? undefined : clockOffset / 1000;
+  }
+
+  isIdle(session: Session): boolean {
+    return this.#deps.facts.isIdle(session);
+  }
+
+  /** Others see at once that this replica is draining. */
+  async announce(): Promise<void> {
+    await this.members.tick();
+  }
+
+  /** Leaves all sessions to the others, and the fleet. */
+  async leave(): Promise<void> {
+    await this.sessions.release();
+    await this.members.leave();
+  }
+
+  destroy(): void {
+    this.sessions.close();
+    this.members.close();
+    this.store.close();
+    for (const id of [...this.#hops.keys()]) this.#drop(id);
+  }
+
+  #facts(): MemberFacts {
+    const { fleet, isStopping, up, lists } = this.#deps;
+    return {
+      name: fleet.name,
+      address: this.#address,
+      draining: isStopping(),
+      config: this.#configHash(),
+      lists: lists(),
+      up: up(),
+    };
+  }
+
+  /** A hash of what should be the same in all replicas. */
+  #configHash(): string {
+    const config = this.#deps.config();
+    if (this.#config?.of !== config) {
+      const { servers, policy, profiles, limits } = config;
+      const shared = { servers, policy, profiles, limits };
+      const hash = createHmac('sha256', this.keys.current('name'))
+        .update(
+          JSON.stringify(shared, (key, value: unknown) =>
+            key === 'where' || key === 'place' ? undefined : value,
+          ),
+        )
+        .digest('base64url')
+        .slice(0, 22);
+      this.#config = { of: config, hash };
+    }
+    return this.#config.hash;
+  }
+
+  #ticked(): void {
+    this.sessions.ticked();
+    const own = this.#configHash();
+    const differ = this.members.others().some(({ config }) => config !== own);
+    const now = performance.now();
+    this.#differsSince = differ ? (this.#differsSince ?? now) : undefined;
+    const isLong = this.#differsSince !== undefined && now - this.#differsSince >= DIFFERS_MS;
+    if (isLong && !this.#hasWarned)
+      this.#deps.log.warn('replicas of the fleet have different configurations: reload them all');
+    this.#hasWarned = isLong;
+  }
+
+  async #isDead(replica: string): Promise<boolean> {
+    const isDead = await this.#probes.isDead(replica);
+    if (isDead) this.#drop(replica);
+    return isDead;
+  }
+
+  #hop(replica: string): Hop | undefined {
+    const member: Member | undefined = this.members.find(replica);
+    if (!member) return undefined;
+    const known = this.#hops.get(replica);
+    if (known?.address === member.address) return known.hop;
+    known?.hop.destroy();
+    const { fleet, boundary } = this.#deps;
+    const hop = new Hop(member.address, {
+      keys: this.keys,
+      secure: fleet.listen.tls === 'psk',
+      caught: (thrown) => void boundary.caught('detached', thrown),
+    });
+    this.#hops.set(replica, { address: member.address, hop });
+    return hop;
+  }
+
+  #drop(replica: string): void {
+    this.#hops.get(replica)?.hop.destroy();
+    this.#hops.delete(replica);
+  }
+
+  #secure(): PeerPort['secure'] {
+    const { keys } = this;
+    return {
+      minVersion: 'TLSv1.3',
+      maxVersion: 'TLSv1.3',
+      ciphers: PEER_CIPHER,
+      pskCallback: (_socket: unknown, identity: string) => {
+        const number = Number(/^mcpstead (\d{1,3})$/.exec(identity)?.[1] ?? NaN);
+        return identity === pskIdentity(number) ? (keys.numbered('peer', number)[0] ?? null) : null;
+      },
+    };
+  }
+
+  #replicas(): Replicas {
+    const { id: self, members, stats } = this;
+    const { isStopping } = this.#deps;
+    const isLive = (replica: string | undefined): replica is string =>
+      replica !== undefined && replica !== self && members.live.has(replica);
+    return {
+      self,
+      makeId: () => this.#ids.make(),
+      homeOf: (id) => {
+        const home = this.#ids.homeOf(id);
+        return isLive(home) ? home : undefined;
+      },
+      get isLeaving() {
+        return isStopping();
+      },
+      another: () => {
+        const others = members.others().filter(({ draining }) => !draining);
+        return others[Math.floor(Math.random() * others.length)]?.id;
+      },
+      introduced: (req) => this.#introduced(req),
+      introduce: (to, origin) => [
+        PEER_HEADER,
+        this.#headers.make(to, origin.principal, this.#passed(origin)),
+        CLIENT_HEADER,
+        origin.remote?.remoteAddress ?? '',
+      ],
+      send: (to, request, handler) => this.#send(to, request, handler),
+      learn: (id, owner) => {
+        this.sessions.learn(id, owner);
+      },
+      next: (origin, declined) => this.#next(origin, declined),
+      takeOver: (origin, record) => {
+        const { sessionId, principal, route } = origin;
+        if (sessionId === undefined) return undefined;
+        const found = this.sessions.takeOver(sessionId, principal, route.key, record);
+        return isElsewhere(found) ? undefined : found;
+      },
+      count: (result) => {
+        stats.forwarded.add(result);
+      },
+    };
+  }
+
+  #introduced(req: IncomingMessage): Introduced | undefined {
+    const text = req.headers[PEER_HEADER];
+    const said = typeof text === 'string' ? this.#headers.open(text) : undefined;
+    if (!said) this.stats.strangers++;
+    return said;
+  }
+
+  /** The headers of a client that servers get; undefined: none. */
+  #passed({ headers }: Origin): Record<string, string> | undefined {
+    const names = this.#deps.passes();
+    if (names.length === 0 || !headers) return undefined;
+    const passed: Record<string, string> = {};
+    for (const name of names) {
+      const value = headers[name];
+      if (typeof value === 'string') passed[name] = value;
+    }
+    return Object.keys(passed).length > 0 ? passed : undefined;
+  }
+
+  #send(to: string, request: HopRequest, handler: HopHandler): (() => void) | undefined {
+    return this.#hop(to)?.send(request, {
+      head: handler.head.bind(handler),
+      data: handler.data.bind(handler),
+      end: handler.end.bind(handler),
+      failed: handler.failed.bind(handler),
+      said: (headers, body) => {
+        const moved = headers[MOVED_HEADER];
+        if (headers[HANDED_HEADER] !== undefined) handler.said({ record: body });
+        else handler.said({ to: typeof moved === 'string' ? moved : undefined });
+      },
+    });
+  }
+
+  #next(origin: Origin, declined: Declined): Promise<Found> {
+    const { sessionId, principal, route } = origin;
+    if (sessionId === undefined) return Promise.resolve(undefined);
+    return this.sessions.next(sessionId, principal, route.key, declined);
+  }
+}
