@@ -183,6 +183,7 @@ export class GatewayCore {
     });
     this.#links = new Links({
       ...{ pins, log, stats, boundary, wheel, budget, readiness, questions, streams, tasks, given },
+      peers: deps.peers,
       listeners,
       credentials: this.#credentials,
       config: () => this.#config,
@@ -261,6 +262,7 @@ export class GatewayCore {
       usedByLegacy: this.#links.seconds.want.bind(this.#links.seconds),
       describes: (session) => this.#links.describes(session),
       passes: () => this.#links.kinds.passed,
+      peerClients: deps.peers?.clients,
       owned: this.#links.give.bind(this.#links),
       dialling: (server) => this.#links.seconds.dialling(server),
       sessions: store,
@@ -291,7 +293,7 @@ export class GatewayCore {
       logins: this.#credentials,
       signIn: this.#signIn,
       get replicas() {
-        return fleet?.replicas;
+        return fleet?.replicas ?? deps.peers?.door?.replicas;
       },
       config: () => this.#config,
       version: build.version,
@@ -328,6 +330,11 @@ export class GatewayCore {
     const { url, admin } = address;
     this.#log.info('listening', { url, admin, servers: this.#links.shared.size });
     return address;
+  }
+
+  /** Opens the port for other replicas. */
+  listenForPeers(...[port]: Parameters<HttpPort['listenForPeers']>): ReturnType<HttpPort['listenForPeers']> {
+    return this.#port.listenForPeers(port);
   }
 
   /**
