@@ -265,14 +265,7 @@ export class GatewayCore {
       peerClients: deps.peers?.clients,
       owned: this.#links.give.bind(this.#links),
       dialling: (server) => this.#links.seconds.dialling(server),
-      sessions: store,
-      interests,
-      questions,
-      kept,
-      streams,
-      tasks,
-      listeners,
-      given,
+      ...{ sessions: store, interests, questions, kept, streams, tasks, listeners, given },
       bridge: this.#bridge,
       logins: callerLogins(() => this.#config, {
         ...{ boundary, streams, offers: this.#credentials.links, bridge: () => this.#bridge },
@@ -281,10 +274,7 @@ export class GatewayCore {
       notified: (session, message) => {
         this.#links.own.tell(session, message);
       },
-      stats,
-      log,
-      budget,
-      boundary,
+      ...{ stats, log, budget, boundary },
     });
     this.#port = createHttpPort({
       gate: this.#gate,
@@ -333,9 +323,7 @@ export class GatewayCore {
   }
 
   /** Opens the port for other replicas. */
-  listenForPeers(...[port]: Parameters<HttpPort['listenForPeers']>): ReturnType<HttpPort['listenForPeers']> {
-    return this.#port.listenForPeers(port);
-  }
+  listenForPeers: HttpPort['listenForPeers'] = (port) => this.#port.listenForPeers(port);
 
   /**
    * Serves one client on a pair of streams. Without a port, links begin to connect at the client's first request that needs a server.
