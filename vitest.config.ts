@@ -5,7 +5,9 @@ import { CHROMIUM } from './test/helpers/chromium.js';
 
 /** The slowest files, in this order. They start first: one that started last would run alone at the end. */
 const LONG = [
+  'conformance/chain/eras',
   'conformance/eras/eras',
+  'conformance/chain/rules',
   'integration/downstream-stdio',
   'integration/apps',
   'integration/access-matrix',

@@ -13,7 +13,7 @@ import { GatewayCredentials } from './gateway/credentials.js';
 import type { GatewayDeps } from './gateway/deps.js';
 import { bridgeFor } from './gateway/bridge.js';
 import { drain } from './gateway/drain.js';
-import { fleetOf, type GatewayFleet } from './gateway/fleet.js';
+import { fleetOf, fleetState, type GatewayFleet } from './gateway/fleet.js';
 import { Identities } from './gateway/identities.js';
 import { Lives } from './gateway/lives.js';
 import { Links } from './gateway/links.js';
@@ -89,7 +89,7 @@ export class GatewayCore {
     const boundary = (this.#boundary = new Boundary(log, stats.internalErrors));
     const wheel = (this.#wheel = createWheel({ failed: (thrown) => boundary.caught('timer', thrown) }));
     this.#load = deps.reload;
-    const state = openOnce(config, deps.env, log);
+    const state = openOnce(config, deps.env, log, config.fleet && ((keys) => fleetState(this.#fleet, keys)));
     this.#signIn = new GatewaySignIn({
       ...{ env: deps.env, log, stats, state, config: () => this.#config },
       fetch: (...request) => this.#identities.fetch(...request),
@@ -124,7 +124,7 @@ export class GatewayCore {
     });
     this.#streams = streams;
     const fleet = (this.#fleet = fleetOf({
-      ...{ log, boundary, stats, readiness, config: () => this.#config },
+      ...{ log, boundary, stats, readiness, env: deps.env, config: () => this.#config },
       links: () => this.#links,
       interests: () => interests,
       streams: () => streams,
@@ -183,6 +183,7 @@ export class GatewayCore {
     });
     this.#links = new Links({
       ...{ pins, log, stats, boundary, wheel, budget, readiness, questions, streams, tasks, given },
+      peers: deps.peers,
       listeners,
       credentials: this.#credentials,
       config: () => this.#config,
@@ -200,15 +201,9 @@ export class GatewayCore {
       },
     });
     this.#bridge = bridgeFor(config.mcp.state_key, {
-      wheel,
-      log,
-      boundary,
-      stats,
+      ...{ wheel, log, boundary, stats, budget, limits, parkedMs },
       tasks: this.#tasks.legacy,
       cancels: this.#tasks.cancels,
-      budget,
-      limits,
-      parkedMs,
     });
     const sessionless: Sessionless = new SlotSet();
     this.#lives = new Lives({
@@ -260,20 +255,17 @@ export class GatewayCore {
       },
       stopped: () => observers.audit.refusal,
       views: this.#links.views,
-      limits: new Limits({ config: () => this.#config, now, refused: stats.rateLimited }),
+      limits: new Limits({
+        ...{ config: () => this.#config, now, refused: stats.rateLimited },
+        ...(fleet && { shared: () => fleet.rates }),
+      }),
       usedByLegacy: this.#links.seconds.want.bind(this.#links.seconds),
       describes: (session) => this.#links.describes(session),
       passes: () => this.#links.kinds.passed,
+      peerClients: deps.peers?.clients,
       owned: this.#links.give.bind(this.#links),
       dialling: (server) => this.#links.seconds.dialling(server),
-      sessions: store,
-      interests,
-      questions,
-      kept,
-      streams,
-      tasks,
-      listeners,
-      given,
+      ...{ sessions: store, interests, questions, kept, streams, tasks, listeners, given },
       bridge: this.#bridge,
       logins: callerLogins(() => this.#config, {
         ...{ boundary, streams, offers: this.#credentials.links, bridge: () => this.#bridge },
@@ -282,10 +274,7 @@ export class GatewayCore {
       notified: (session, message) => {
         this.#links.own.tell(session, message);
       },
-      stats,
-      log,
-      budget,
-      boundary,
+      ...{ stats, log, budget, boundary },
     });
     this.#port = createHttpPort({
       gate: this.#gate,
@@ -294,7 +283,7 @@ export class GatewayCore {
       logins: this.#credentials,
       signIn: this.#signIn,
       get replicas() {
-        return fleet?.replicas;
+        return fleet?.replicas ?? deps.peers?.door?.replicas;
       },
       config: () => this.#config,
       version: build.version,
@@ -322,8 +311,8 @@ export class GatewayCore {
   }
 
   async listen(): ReturnType<HttpPort['listen']> {
-    await this.#signIn.start();
     await this.#fleet?.start((port) => this.#port.listenForPeers(port));
+    await this.#signIn.start();
     const address = await this.#port.listen();
     this.#listening = true;
     await this.admin.listening(address);
@@ -332,6 +321,9 @@ export class GatewayCore {
     this.#log.info('listening', { url, admin, servers: this.#links.shared.size });
     return address;
   }
+
+  /** Opens the port for other replicas. */
+  listenForPeers: HttpPort['listenForPeers'] = (port) => this.#port.listenForPeers(port);
 
   /**
    * Serves one client on a pair of streams. Without a port, links begin to connect at the client's first request that needs a server.

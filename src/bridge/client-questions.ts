@@ -5,9 +5,9 @@
 import { randomUUID } from 'node:crypto';
 import { GatewayError } from '../errors.js';
 import type { ServerStats } from '../observe/stats.js';
-import type { Question, Sink } from '../protocol/ports.js';
+import type { Question, Refusal, Sink } from '../protocol/ports.js';
 import { readObject, textOf } from '../wire/json.js';
-import { asRequest, type InputRequest } from './input.js';
+import { asAnswer, asRequest, type InputRequest } from './input.js';
 import { countInput } from './input-stats.js';
 
 /** The client refused, or cannot be asked, and the answer to the upstream cannot express that. `error`: a JSON value. */
@@ -41,8 +41,10 @@ export class ClientQuestions {
     return url !== undefined && this.#opened?.has(url) === true;
   }
 
-  /** `done` is called at most once, possibly before this returns. Returns the question, which can be withdrawn. */
-  ask(request: InputRequest, done: (outcome: Outcome) => void): Question {
+  /**
+   * `done` is called at most once, possibly before this returns. `errorsToo`: the answer may be an error (see input.ts, errorIn). Returns
+   * the question, which can be withdrawn. */
+  ask(request: InputRequest, done: (outcome: Outcome) => void, errorsToo = false): Question {
     const { method } = request;
     const url = urlOf(request);
     const elicitationId = url === undefined ? undefined : randomUUID();
@@ -53,7 +55,8 @@ export class ClientQuestions {
       countInput(this.#stats, method, result);
       if (!this.#isStopped) done(outcome());
     };
-    // An input response cannot be an error: a form counts as cancelled, and anything else ends the call.
+    const told = (error: Buffer): Outcome => ({ kind: 'answered', answer: asAnswer(error) });
+    // Otherwise an input response cannot be an error: a form counts as cancelled, and anything else ends the call.
     const refused = (error: unknown): Outcome =>
       method === 'elicitation/create'
         ? { kind: 'answered', answer: CANCEL_ANSWER }
@@ -64,20 +67,23 @@ export class ClientQuestions {
       token: undefined,
       answer: (kind, value) => {
         settle(kind === 'result' ? 'answered' : 'error', () => {
-          if (kind === 'error') return refused(readObject(value) ?? {});
+          if (kind === 'error') return errorsToo ? told(value) : refused(readObject(value) ?? {});
           if (url !== undefined && accepts(value)) (this.#opened ??= new Map()).set(url, elicitationId);
           // Copied, because the bytes belong to the request that carried them.
           return { kind: 'answered', answer: Buffer.from(value) };
         });
       },
       refuse: (refusal) => {
-        settle('refused', () => refused(refusal));
+        settle('refused', () => (errorsToo ? told(textOfError(refusal)) : refused(refusal)));
       },
       progress() {},
     };
     const refusal = this.#sink.ask(question);
     // The upstream knows the capabilities of the client, and asked anyway.
-    if (refusal) settle('refused', () => ({ kind: 'refused', method, error: refusal }));
+    if (refusal)
+      settle('refused', () =>
+        errorsToo ? told(textOfError(refusal)) : { kind: 'refused', method, error: refusal },
+      );
     return question;
   }
 
@@ -107,6 +113,10 @@ export class ClientQuestions {
 /** The error of a call whose client refused its input. */
 export function inputRefused({ method, error }: Refused): GatewayError {
   return new GatewayError('input_refused', `the call needs ${method}, and its client refused that`, error);
+}
+
+function textOfError(refusal: Refusal): Buffer {
+  return Buffer.from(JSON.stringify(refusal));
 }
 
 function urlOf({ method, params }: InputRequest): string | undefined {

@@ -1,6 +1,7 @@
 /** Patches that turn a request into one of the other era: they add and remove a few members, and keep all other bytes. */
 import { find, type Message } from '../protocol/message.js';
 import { ENVELOPE, META } from '../protocol/modern/meta.js';
+import { PEER_CLIENT } from '../protocol/peer-clients.js';
 import type { Caller } from '../protocol/ports.js';
 import { FIRST_MODERN } from '../protocol/revisions.js';
 import type { Member } from '../wire/scan.js';
@@ -15,6 +16,10 @@ const ROUNDS: ReadonlySet<string> = new Set(['inputResponses', 'requestState']);
 /** The eras request tasks in different ways. */
 const OF_CALLS: ReadonlySet<string> = new Set([...ROUNDS, 'task']);
 
+/** Members of `_meta` that a legacy server does not get. */
+const OF_META: ReadonlySet<string> = new Set([...ENVELOPE, PEER_CLIENT]);
+const NAMED: ReadonlySet<string> = new Set([PEER_CLIENT]);
+
 /** Makes a modern request legacy, without its envelope. `more`: members for the start of `params`, with commas between them. */
 export function toLegacy(message: Message, more = ''): Patch[] {
   const params = message.paramsSpan;
@@ -22,7 +27,7 @@ export function toLegacy(message: Message, more = ''): Patch[] {
   const gone = message.method === 'tools/call' ? OF_CALLS : ROUNDS;
   const patches = without(message.body, params.start, message.params, gone);
   const meta = find(message.params, '_meta');
-  if (meta) patches.push(...without(message.body, meta.start, message.meta, ENVELOPE));
+  if (meta) patches.push(...without(message.body, meta.start, message.meta, OF_META));
   if (more !== '') patches.push(insertion(message.body, params.start, more, kept(message.params, gone)));
   return patches;
 }
@@ -30,6 +35,28 @@ export function toLegacy(message: Message, more = ''): Patch[] {
 /** Makes a retry a new request. */
 export function withoutRounds({ body, params, paramsSpan }: Message): Patch[] {
   return paramsSpan ? without(body, paramsSpan.start, params, ROUNDS) : [];
+}
+
+/** Names the client of a modern request, for the replica that gets it. `name`: without characters that JSON escapes. */
+export function withPeerClient({ body, params, meta }: Message, name: string): Patch[] {
+  const at = find(params, '_meta');
+  return at ? [insertion(body, at.start, peerMember(name), meta.length)] : [];
+}
+
+/** Takes away what `withPeerClient` has added. */
+export function withoutPeerClient({ body, params, meta }: Message): Patch[] {
+  const at = find(params, '_meta');
+  return at ? without(body, at.start, meta, NAMED) : [];
+}
+
+function peerMember(name: string): string {
+  return `"${PEER_CLIENT}":"${name}"`;
+}
+
+/** The envelope of a client whose name the replica gets that runs the server. It comes first, since the first one counts. */
+export function namedEnvelope({ members }: Prepared, name: string): Prepared {
+  const named = `${peerMember(name)},${members}`;
+  return { members: named, meta: Buffer.from(`"_meta":{${named}},`) };
 }
 
 /** The envelope of a modern request, prepared for many requests. */

@@ -1,4 +1,5 @@
 /** Reads input requests from an upstream's answer, and writes them into an answer for a client (2026-07-28, basic/patterns/mrtr). */
+import { TAKES_ERRORS } from '../protocol/peer-clients.js';
 import type { Question } from '../protocol/ports.js';
 import { RELATED_TASK } from '../protocol/tasks.js';
 import { KnownNames } from '../wire/fold.js';
@@ -140,12 +141,39 @@ export function readInputResponses(body: Buffer, member: Span | undefined): Map<
   return found;
 }
 
-/** An `input_required` result: JSON. */
+/** The error that a replica sends as the answer of its client, JSON; undefined: it is another answer. `answer`: a JSON object. */
+export function errorIn(answer: Buffer): Buffer | undefined {
+  const [only, ...others] = membersOf(answer);
+  if (only?.key !== 'error' || others.length > 0 || answer[only.start] !== 0x7b) return undefined;
+  const bytes = answer.subarray(only.start, only.end);
+  const read = readObject(bytes, bytes.length);
+  return Number.isSafeInteger(read?.['code']) && textOf(read?.['message']) !== undefined ? bytes : undefined;
+}
+
+/** An error of a client as an answer that `errorIn` reads. `error`: JSON of an object. */
+export function asAnswer(error: Buffer): Buffer {
+  return Buffer.concat([Buffer.from('{"error":'), error, Buffer.from('}')]);
+}
+
+/** Whether the `result` at `value` of an answer, which has been checked, says that answers may be errors. */
+export function takesErrors(whole: Buffer, value: number): boolean {
+  const meta = membersOf(whole, value).find(({ key }) => key === '_meta');
+  if (!meta || whole[meta.start] !== 0x7b) return false;
+  const said = membersOf(whole, meta.start).find(({ key }) => key === TAKES_ERRORS);
+  return said !== undefined && whole[said.start] === 0x74;
+}
+
+const ERRORS_TOO = `"_meta":{"${TAKES_ERRORS}":true},`;
+
+/** An `input_required` result: JSON. `errorsToo`: answers may be errors. */
 export function inputRequired(
   requests: readonly (readonly [key: string, json: Buffer])[],
   state: string,
+  errorsToo = false,
 ): Buffer {
-  const parts: Buffer[] = [Buffer.from('{"resultType":"input_required","inputRequests":{')];
+  const parts: Buffer[] = [
+    Buffer.from(`{"resultType":"input_required",${errorsToo ? ERRORS_TOO : ''}"inputRequests":{`),
+  ];
   requests.forEach(([key, json], i) => {
     parts.push(Buffer.from(`${i === 0 ? '' : ','}${JSON.stringify(key)}:`), json);
   });

@@ -24,10 +24,16 @@ import { answerWhole, PassThroughSink } from '../protocol/sinks.js';
 import type { Span } from '../wire/scan.js';
 import { membersOf } from '../wire/walk.js';
 import { LEGACY_RESULT, LEGACY_TOOL_RESULT } from './edit.js';
-import { toModern } from './envelope.js';
+import { namedEnvelope, toModern, withoutPeerClient, withPeerClient } from './envelope.js';
 import { errorAt, judge, readError, withError } from './errors.js';
-import { ACCEPT_ANSWER, ClientQuestions, inputRefused, type Refused } from './client-questions.js';
-import { readInputRequired, withMarks, type InputRequest } from './input.js';
+import {
+  ACCEPT_ANSWER,
+  ClientQuestions,
+  inputRefused,
+  type Outcome,
+  type Refused,
+} from './client-questions.js';
+import { readInputRequired, takesErrors, withMarks, type InputRequest } from './input.js';
 import { declaredOf } from './capabilities.js';
 import type { Crossing } from './crossing.js';
 import type { BridgeDeps } from './deps.js';
@@ -83,6 +89,8 @@ class ModernCall extends PassThroughSink implements Exchange {
   /** Answers of the current round: JSON by key. */
   #answers: Map<string, Buffer> | undefined;
   #requestState: string | undefined;
+  /** Answers of the current round may be errors. */
+  #errorsToo = false;
   #openQuestions: ClientQuestions | undefined;
   #refusal: Refused | undefined;
   /** When the current series of rounds without questions began; 0: there is none. */
@@ -109,9 +117,7 @@ class ModernCall extends PassThroughSink implements Exchange {
     const { message, repeatable, client, alone, task, trace } = out;
     const { link, name, definition } = target;
     const listed = this.#refreshed ? link.lists.tools.find(({ key }) => key === name) : definition;
-    const patches = this.#declared
-      ? [...out.patches, ...toModern(message, this.#declared.envelope, more)]
-      : out.patches;
+    const patches = this.#patches(more);
     const changed: Outgoing = {
       message,
       patches,
@@ -119,11 +125,27 @@ class ModernCall extends PassThroughSink implements Exchange {
       client,
       alone,
       task,
-      headers: headersOf(this.#crossing, listed),
+      headers: link.peerLink
+        ? [...headersOf(this.#crossing, listed), ...link.peerLink.headers(this.#crossing.caller)]
+        : headersOf(this.#crossing, listed),
       edit: this.#declared && editOf(message.method, listed),
       trace,
     };
     this.#exchange = link.send(changed, this);
+  }
+
+  /** What changes in the request. A replica that runs the server for this one is told which client it is of. */
+  #patches(more: string): Outgoing['patches'] {
+    const { out, target, caller } = this.#crossing;
+    const name = target.link.peerLink?.client(caller);
+    if (this.#declared) {
+      const { envelope } = this.#declared;
+      const named = name === undefined ? envelope : namedEnvelope(envelope, name);
+      return [...out.patches, ...toModern(out.message, named, more)];
+    }
+    if (name !== undefined) return [...out.patches, ...withPeerClient(out.message, name)];
+    // The server itself is not told.
+    return caller.peerEra ? [...out.patches, ...withoutPeerClient(out.message)] : out.patches;
   }
 
   /** Modern upstreams ask only by their answers. */
@@ -258,6 +280,7 @@ class ModernCall extends PassThroughSink implements Exchange {
     this.#holder?.release();
     if (read.requests.length > 0 && !this.#hold(whole.length)) return this.fail(tooMuch());
     this.#requestState = read.state;
+    this.#errorsToo = target.link.peerLink !== undefined && takesErrors(whole, head.value);
     const answers = new Map<string, Buffer>();
     this.#answers = answers;
     this.#requests = new Map(read.requests.map((request) => [request.key, request]));
@@ -346,12 +369,13 @@ class ModernCall extends PassThroughSink implements Exchange {
 
   #ask(request: InputRequest): void {
     const { key } = request;
-    this.#questions.ask(request, (outcome) => {
+    const done = (outcome: Outcome): void => {
       if (outcome.kind === 'answered' && !this.#hold(outcome.answer.length)) return this.fail(tooMuch());
       if (outcome.kind === 'answered') this.#answers?.set(key, outcome.answer);
       else this.#refusal = outcome;
       this.#step({ type: outcome.kind, key });
-    });
+    };
+    this.#questions.ask(request, done, this.#errorsToo);
   }
 
   /** The members that turn the original request into a retry. */

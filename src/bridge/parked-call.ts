@@ -22,6 +22,7 @@ import { answerWhole, answerWith } from '../protocol/sinks.js';
 import { inputRefusal, notHere } from './asked.js';
 import type { Crossing } from './crossing.js';
 import type { BridgeDeps } from './deps.js';
+import { deliver, mayAnswerErrors } from './deliver.js';
 import { modernResult } from './edit.js';
 import { toLegacy } from './envelope.js';
 import { errorStep, UrlDelays } from './error-step.js';
@@ -31,7 +32,6 @@ import { withId } from './kept-answer.js';
 import { Kept } from './kept.js';
 import { RUNNING, step, type ParkEffect, type ParkEvent, type ParkState } from './park.js';
 import type { Parked } from './parked-calls.js';
-import { relatedAnswer } from './tasks/flat.js';
 import { AS_TASK, sendAsTask, worksAsTask } from './tasks/sent.js';
 
 /** How long to gather further questions before the client is asked, and the maximum number of open ones. */
@@ -276,8 +276,7 @@ class ParkedCall implements Sink, Parked {
         return this.#requestInput(effect.keys);
       case 'deliver': {
         const question = this.#kept?.questions.take(effect.key, 'answered');
-        question?.answer('result', relatedAnswer(question, answers?.get(effect.key) as Buffer));
-        return;
+        return deliver(question, answers?.get(effect.key) as Buffer, this.#caller);
       }
       case 'refuse':
         this.#kept?.questions.refuse(
@@ -363,7 +362,8 @@ class ParkedCall implements Sink, Parked {
     const server = merged ? target.link.server : undefined;
     const requests = this.#kept?.questions.asInputRequests(server, keys) ?? [];
     const state = this.#deps.states.ofCall(this.crossing, this.#id, this.#state.round, parkedMs);
-    answerWith(sink, message.id ?? 'null', inputRequired(requests, state), INPUT_REQUIRED);
+    const required = inputRequired(requests, state, mayAnswerErrors(this.#caller));
+    answerWith(sink, message.id ?? 'null', required, INPUT_REQUIRED);
   }
 
   #expire(result: 'expired' | 'cancelled'): void {

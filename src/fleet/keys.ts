@@ -2,10 +2,10 @@
 import { createCipheriv, createDecipheriv, createHmac, randomBytes } from 'node:crypto';
 import { labelledKey } from '../state/sealed.js';
 
-/** What a key is for: session ids, names in the store, values there, what replicas send each other, task ids. */
-export type Purpose = 'id' | 'name' | 'store' | 'peer' | 'task';
+/** What a key is for: session ids, names in the store, values there, what replicas send each other, task ids, shared limits. */
+export type Purpose = 'id' | 'name' | 'store' | 'peer' | 'task' | 'rate';
 
-const PURPOSES: readonly Purpose[] = ['id', 'name', 'store', 'peer', 'task'];
+const PURPOSES: readonly Purpose[] = ['id', 'name', 'store', 'peer', 'task', 'rate'];
 const CIPHER = 'aes-256-gcm';
 const NONCE_BYTES = 12;
 const TAG_BYTES = 16;

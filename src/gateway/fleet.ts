@@ -11,11 +11,14 @@ import type { Streams } from '../session/streams.js';
 import type { Links } from './links.js';
 import type { Lives } from './lives.js';
 import type { Readiness } from './readiness.js';
+import type { SharedRates } from '../policy/shared-rates.js';
+import type { Sealed } from '../state/sealed.js';
+import type { StateKeys } from '../state/state-key.js';
 import type { FleetHealth } from '../downstream/http/admin.js';
 import type { Replica, ReplicaDeps } from './replica.js';
 import { sessionFacts } from './session-facts.js';
 
-export interface FleetDeps extends Pick<ReplicaDeps, 'config' | 'log' | 'boundary' | 'stats'> {
+export interface FleetDeps extends Pick<ReplicaDeps, 'config' | 'log' | 'boundary' | 'stats' | 'env'> {
   readonly links: () => Links;
   readonly interests: () => Interests;
   readonly streams: () => Streams;
@@ -30,11 +33,20 @@ export function fleetOf(deps: FleetDeps): GatewayFleet | undefined {
   return fleet && new GatewayFleet(fleet, deps);
 }
 
+/** The state that replicas share, once the fleet is loaded. */
+export function fleetState(fleet: GatewayFleet | undefined, keys: StateKeys): Promise<Sealed> {
+  if (!fleet) throw new Error('there is no fleet');
+  return fleet.state(keys);
+}
+
 export class GatewayFleet {
   readonly #fleet: FleetConfig;
   readonly #deps: FleetDeps;
   #options: SessionStoreOptions | undefined;
   #replica: Replica | undefined;
+  #opened: (replica: Replica) => void = () => undefined;
+  /** Resolves with the replica, once the gateway listens. */
+  readonly #loaded = new Promise<Replica>((resolve) => (this.#opened = resolve));
 
   constructor(fleet: FleetConfig, deps: FleetDeps) {
     this.#fleet = fleet;
@@ -69,14 +81,15 @@ export class GatewayFleet {
     if (!this.#options) throw new Error('the fleet has no sessions');
     const replica = openReplica({ ...this.#replicaDeps(), options: this.#options });
     this.#replica = replica;
+    this.#opened(replica);
     await replica.start(await listen(replica.port));
   }
 
   #replicaDeps(): Omit<ReplicaDeps, 'options'> {
-    const { config, log, boundary, stats, links, readiness, lives, interests, streams } = this.#deps;
+    const { config, log, boundary, stats, env, links, readiness, lives, interests, streams } = this.#deps;
     const isDraining = (): boolean => readiness.state === 'draining';
     return {
-      ...{ fleet: this.#fleet, config, log, boundary, stats, isDraining },
+      ...{ fleet: this.#fleet, config, log, boundary, stats, env, isDraining },
       facts: sessionFacts({
         ...{ interests, streams, boundary, isDraining },
         own: () => links().own,
@@ -98,6 +111,15 @@ export class GatewayFleet {
         );
       },
     };
+  }
+
+  async state(keys: StateKeys): Promise<Sealed> {
+    return (await this.#loaded).state(keys);
+  }
+
+  /** Rates that all replicas count together; undefined before it is loaded. */
+  get rates(): SharedRates | undefined {
+    return this.#replica?.rates;
   }
 
   /** What is kept of a session has changed. */

@@ -38,6 +38,7 @@ import { SecondLinks } from '../upstream/link/second-links.js';
 import { createWatcher, type Watcher } from '../upstream/stdio/watcher.js';
 import type { Announcer } from './announcer.js';
 import type { GatewayCredentials } from './credentials.js';
+import type { PeerDeps } from './deps.js';
 import { pinning, type PinBook } from './pins.js';
 import type { Readiness } from './readiness.js';
 import { credentialOf, idOf, wants } from './owners.js';
@@ -71,6 +72,8 @@ export interface LinksDeps {
   readonly streams: Streams;
   readonly tasks: Tasks;
   readonly given: GivenLists;
+  /** See GatewayDeps. */
+  readonly peers: PeerDeps | undefined;
   readonly listeners: Listeners;
   readonly interests: () => Interests;
   /** The session of this id in this process. */
@@ -377,14 +380,11 @@ export class Links {
       stats: this.#deps.stats.server(config.name),
       ...(!client && { user }),
       isShown: !client && user === undefined && !more.second,
-      log,
-      boundary,
-      wheel,
-      budget,
-      starts,
+      ...{ log, boundary, wheel, budget, starts },
       watcher: (this.#watcher ??= createWatcher({ logger: log })),
       limits: () => this.#deps.config().limits,
       events,
+      peerLink: this.#deps.peers?.linkOf(config.name),
       ...(owner && { client: owner }),
       clientInfo: { name: 'mcpstead', version },
       showStderr: mcp.auth.mode === 'none' && isLoopback(host),

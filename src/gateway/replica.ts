@@ -13,14 +13,19 @@ import { FleetKeys } from '../fleet/keys.js';
 import { Members, type Member, type MemberFacts } from '../fleet/members.js';
 import { CLIENT_HEADER, PEER_HEADER, PeerHeaders } from '../fleet/peer-header.js';
 import { Probes } from '../fleet/probes.js';
+import { FleetRates } from '../fleet/rates.js';
 import { SessionRecords } from '../fleet/records.js';
 import { FleetSessions, type SessionFacts } from '../fleet/sessions.js';
+import { openFleetState } from '../fleet/state.js';
 import { openStore, type FleetStore } from '../fleet/store.js';
 import type { Boundary } from '../observe/boundary.js';
 import type { Logger } from '../observe/log.js';
 import { FleetStats, type GatewayStats } from '../observe/stats.js';
 import type { Found, Origin } from '../proxy/gate.js';
 import type { Session, SessionStoreOptions } from '../session/store.js';
+import type { SharedRates } from '../policy/shared-rates.js';
+import type { Sealed } from '../state/sealed.js';
+import type { StateKeys } from '../state/state-key.js';
 import { isElsewhere } from '../protocol/elsewhere.js';
 
 /** How long a record outlives the time after which an idle session ends. */
@@ -31,6 +36,8 @@ const DIFFERS_MS = 60_000;
 export interface ReplicaDeps {
   readonly fleet: FleetConfig;
   readonly config: () => Config;
+  /** Names trusted certificates. */
+  readonly env: NodeJS.ProcessEnv;
   readonly log: Logger;
   readonly boundary: Boundary;
   readonly stats: GatewayStats;
@@ -62,6 +69,7 @@ export class Replica {
   readonly keys: FleetKeys;
   readonly store: FleetStore;
   readonly members: Members;
+  readonly rates: SharedRates;
   readonly #deps: ReplicaDeps;
   readonly #ids: SessionIds;
   readonly #headers: PeerHeaders;
@@ -86,6 +94,7 @@ export class Replica {
     };
     this.store = openStore(fleet.store, {
       log,
+      environment: deps.env,
       measured: (op, seconds) => {
         stats.measured(op, seconds);
       },
@@ -96,6 +105,12 @@ export class Replica {
       },
     });
     const { store } = this;
+    this.rates = new FleetRates({
+      ...{ store, prefix, key: keys.current('rate') },
+      missed: () => {
+        stats.judgedAlone++;
+      },
+    });
     const guarded = (work: () => void) => deps.boundary.guard('detached', work);
     this.members = new Members({
       ...{ self, prefix, keys, store, log, stranger },
@@ -157,6 +172,17 @@ export class Replica {
       draining: this.#deps.isStopping(),
       differs: this.#hasWarned,
     };
+  }
+
+  /** The state that all replicas share. */
+  state(keys: StateKeys): Sealed {
+    const { fleet, log } = this.#deps;
+    return openFleetState({
+      ...{ store: this.store, keys, prefix: fleet.prefix, log },
+      stranger: () => {
+        this.stats.strangers++;
+      },
+    });
   }
 
   /** Updates the figures that are read, not counted. */

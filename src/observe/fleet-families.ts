@@ -79,6 +79,12 @@ export const FLEET_FAMILIES: readonly Family[] = [
     (fleet) => fleet.strangers,
   ),
   ofFleet(
+    'limits_alone_total',
+    'counter',
+    'Calls under a limit with `shared` that this replica judged alone, because the store did not answer in time.',
+    (fleet) => fleet.judgedAlone,
+  ),
+  ofFleet(
     'clock_offset_seconds',
     'gauge',
     'How far the clock of this machine is ahead of that of the store.',

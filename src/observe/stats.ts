@@ -252,6 +252,8 @@ export class FleetStats {
   readonly leases = new Map<string, boolean>();
   /** Values in the store, and requests of peers, that are not of this fleet. */
   strangers = 0;
+  /** Calls that a shared limit judged by what this replica alone has counted. */
+  judgedAlone = 0;
   /** undefined: not known. */
   clockOffsetSeconds: number | undefined;
 

@@ -6,6 +6,7 @@ import type { ServerStats, ToolStats } from '../observe/stats.js';
 import type { Patch } from '../wire/splice.js';
 import type { FixedArguments } from './fixed-arguments.js';
 import type { Message } from './message.js';
+import type { PeerLink } from './peer-clients.js';
 import type { PassedValues, Principal } from './principal.js';
 import type { Era } from './revisions.js';
 import type { Finder } from './finder.js';
@@ -66,6 +67,8 @@ export interface Caller {
   readonly level: LogLevel | undefined;
   /** undefined: it passes on nothing. */
   readonly passed?: PassedValues | undefined;
+  /** Another replica sends its requests over a link of its own: the era of the client there. undefined: no other replica speaks for it. */
+  readonly peerEra?: Era | undefined;
   /** It has read the page of an app, so it shows apps, whatever it declared. */
   readonly apps?: boolean | undefined;
   /** What it may see and use. */
@@ -176,6 +179,8 @@ export interface Link {
   /** How long `lists` and `peer` are fresh, and for whom: by the hints of the server, or by the refresh interval. */
   readonly freshness: Freshness;
   readonly stats: ServerStats;
+  /** Another replica runs the server, and the link is to it; undefined: the link is to the server. */
+  readonly peerLink?: PeerLink | undefined;
   /** Milliseconds; 0: no limit. */
   readonly timeouts: { readonly request_ms: number; readonly total_ms: number };
   /** timeouts.input_ms: how long a client has to answer a question; 0: no limit. */

@@ -1,5 +1,7 @@
 /** Who sent a message: the Caller of a modern request, of a session, and of a legacy request without a session. */
 import type { Envelope } from '../protocol/modern/meta.js';
+import { PEER_CLIENT, type PeerClient, type PeerClients } from '../protocol/peer-clients.js';
+import { find, type Message } from '../protocol/message.js';
 import type { Caller, PassedValues, View } from '../protocol/ports.js';
 import { DEFAULT_LEGACY, isLegacyRevision } from '../protocol/revisions.js';
 import type { SessionCaller, SessionRecord } from '../session/store.js';
@@ -14,22 +16,39 @@ export function modernCaller(
   envelope: Envelope,
   passed: PassedValues | undefined,
   views: Pick<Views, 'of'>,
+  peer?: PeerClient,
 ): Caller {
   const { version, capabilities, clientInfo, level } = envelope;
   const viewer = {
     principal,
     // Only what clients say about themselves tells them apart.
-    client: `${principal.id}\0${clientInfo ?? ''}`,
-    alone: principal.kind === 'local',
+    client: peer?.client ?? `${principal.id}\0${clientInfo ?? ''}`,
+    alone: peer?.alone ?? principal.kind === 'local',
     era: 'modern' as const,
     revision: version,
     capabilities,
     clientInfo,
     level,
     passed,
+    peerEra: peer?.era,
   };
   return { ...viewer, view: views.of(viewer, route) };
 }
+
+/** The client that another replica names in its request; undefined: the sender speaks for itself, or the name is not from a replica. */
+export function peerClientOf(
+  { principal, peer }: Origin,
+  { body, meta }: Message,
+  clients: PeerClients | undefined,
+): PeerClient | undefined {
+  if (!peer || !clients) return undefined;
+  const at = find(meta, PEER_CLIENT);
+  if (!at || body[at.start] !== 0x22 || at.end - at.start > MAX_NAME) return undefined;
+  return clients.read(body.toString('latin1', at.start + 1, at.end - 1), principal.id);
+}
+
+/** Longest name of a client, in bytes. */
+const MAX_NAME = 128;
 
 /** The caller of all requests of a session. */
 export function sessionCaller(

@@ -32,7 +32,7 @@ import { callTool, type WrapOf } from './methods/search.js';
 import { getSkill, listSkills, readDirectory } from './methods/skills.js';
 import { setLevel, subscribe } from './methods/subscriptions.js';
 import { passOn, tellUnknown } from './methods/unknown.js';
-import { createModern } from './modern.js';
+import { createModern, type ModernDeps } from './modern.js';
 import { otherValues, passedBy } from './passed.js';
 import type { Questions } from './questions.js';
 import { hasRole, type Role } from './roles.js';
@@ -142,6 +142,7 @@ export interface GateDeps extends AppsDeps {
   readonly logins: RelayDeps['logins'];
   /** The names of the headers of clients that some server gets, in lower case. */
   readonly passes: () => readonly string[];
+  readonly peerClients?: ModernDeps['peerClients'];
   /** A session gets the links that belong to what its client passes on. */
   readonly owned: (session: Session) => void;
   /** Passes a notification that the gate does not handle to the links that belong to the client. */

@@ -5,10 +5,11 @@
 import { GatewayError } from '../errors.js';
 import { LISTS, LIST_KINDS, type ListKind } from '../protocol/lists.js';
 import type { Message } from '../protocol/message.js';
+import type { PeerClients } from '../protocol/peer-clients.js';
 import { nameOf, readEnvelope, type Envelope } from '../protocol/modern/meta.js';
 import { decodeHeaderValue } from '../protocol/modern/param-headers.js';
 import { MODERN_REVISIONS } from '../protocol/revisions.js';
-import { modernCaller } from './callers.js';
+import { modernCaller, peerClientOf } from './callers.js';
 import { refused, type Handled, type Headers, type Incoming } from './incoming.js';
 import { discover, list, type ListDeps } from './methods/lists.js';
 import { listen, type ListenDeps } from './methods/listen.js';
@@ -27,6 +28,8 @@ export interface ModernDeps extends TasksMethodDeps, ListenDeps, ListDeps {
   readonly views: Views;
   /** See GateDeps. */
   readonly passes: () => readonly string[];
+  /** Reads which clients other replicas name; undefined: there are no others. */
+  readonly peerClients?: PeerClients | undefined;
 }
 
 const KIND_OF: ReadonlyMap<string, ListKind> = new Map(LIST_KINDS.map((kind) => [LISTS[kind].method, kind]));
@@ -68,7 +71,8 @@ export function createModern(deps: ModernDeps): (incoming: Incoming) => Handled 
     }
     const passed = passedBy(origin.headers, deps.passes());
     if (passed instanceof GatewayError) return refused(message, passed);
-    incoming.admit(modernCaller(origin, envelope, passed, views), undefined);
+    const peer = origin.peer && peerClientOf(origin, message, deps.peerClients);
+    incoming.admit(modernCaller(origin, envelope, passed, views, peer), undefined);
     return dispatch(incoming);
   };
 

@@ -28,7 +28,7 @@ export async function openState(
   { state, mcp }: Pick<Config, 'state' | 'mcp'>,
   env: NodeJS.ProcessEnv,
   log: Logger,
-  elsewhere?: (keys: StateKeys) => Sealed,
+  elsewhere?: (keys: StateKeys) => Sealed | Promise<Sealed>,
 ): Promise<State> {
   const { dir } = state;
   let keys: KeySource | undefined;
@@ -39,7 +39,7 @@ export async function openState(
   } else if (dir !== undefined) keys = new KeyFile(dir, log);
   const source = keys ?? fixedKeys({ current: randomBytes(32), older: [] });
   const store = elsewhere
-    ? withFolder(elsewhere(await source.make()), dir, source, log)
+    ? withFolder(await elsewhere(await source.make()), dir, source, log)
     : dir === undefined
       ? memoryState()
       : await openFolder({ dir, keys: source, log });

@@ -1,5 +1,8 @@
 import { createGateway, type ConfigInput, type Gateway, type Logger } from '../../src/index.js';
 import { silent } from '../../src/observe/log.js';
+import type { GatewayCore } from '../../src/gateway.js';
+import type { PeerDeps } from '../../src/gateway/deps.js';
+import { createReplica, isChained, nearConfig, twoReplicas } from './chain.js';
 import { atEnd } from './cleanup.js';
 import { send } from './http.js';
 import { until } from './wait.js';
@@ -29,6 +32,8 @@ export interface RunningGateway {
   readonly base: string;
   /** The merged endpoint, `.../mcp`. */
   readonly url: string;
+  /** The gateway that has the upstreams: this one, unless another one is between (chain.ts). */
+  readonly far: RunningGateway;
   /** The endpoint of one upstream. */
   server(name: string): string;
   health(): Promise<HealthBody>;
@@ -43,19 +48,42 @@ type Options = NonNullable<Parameters<typeof createGateway>[1]>;
 
 /**
  * Starts a gateway on a free loopback port, or on `port`, and waits until its upstreams are connected:
- * all of them, or those named in `wait`. It is closed when the test ends.
+ * all of them, or those named in `wait`. It is closed when the test ends. In a chain (chain.ts) it is the near gateway, in front of
+ * another one with the same configuration that has the servers.
  */
 export async function startGateway(
   config: ConfigInput,
-  { wait, port: fixed = 0, ...options }: Options & { wait?: readonly string[]; port?: number } = {},
+  options: Options & { wait?: readonly string[]; port?: number } = {},
+): Promise<RunningGateway> {
+  if (!isChained()) return startOne(config, options);
+  const { port: _, ...others } = options;
+  const replicas = twoReplicas();
+  let port = 0;
+  const far = await startOne(config, others, replicas.far, async (core) => {
+    ({ port } = await core.listenForPeers({ host: '127.0.0.1', port: 0, secure: undefined }));
+  });
+  const server = (name: string): string => `http://127.0.0.1:${port}/servers/${name}/mcp`;
+  const near = await startOne(nearConfig(config, server), options, replicas.near);
+  return Object.defineProperty(near, 'far', { value: far });
+}
+
+async function startOne(
+  config: ConfigInput,
+  { wait, port: fixed = 0, ...options }: Options & { wait?: readonly string[]; port?: number },
+  peers?: PeerDeps,
+  opened?: (core: GatewayCore) => Promise<void>,
 ): Promise<RunningGateway> {
   const { logger, faults } = watched(options.logger ?? silent);
-  const gateway = createGateway({ ...config, host: '127.0.0.1', port: fixed }, { ...options, logger });
+  const input = { ...config, host: '127.0.0.1', port: fixed };
+  const { gateway, core } = peers
+    ? createReplica(input, { ...options, logger }, peers)
+    : { gateway: createGateway(input, { ...options, logger }), core: undefined };
   atEnd(() => {
     gateway.destroy();
     if (faults.length > 0) throw new Error(`internal errors of the gateway: ${faults.join('; ')}`);
   });
   const { port } = await gateway.listen();
+  if (core) await opened?.(core);
   const running = describeGateway(gateway, `http://127.0.0.1:${port}`);
   const servers = (config.servers ?? []) as readonly { name: string }[];
   await running.up(...(wait ?? servers.map((server) => server.name)));
@@ -94,6 +122,9 @@ function describeGateway(gateway: Gateway, base: string): RunningGateway {
   return {
     gateway,
     base,
+    get far() {
+      return this;
+    },
     url: `${base}/mcp`,
     server: (name) => `${base}/servers/${name}/mcp`,
     health,

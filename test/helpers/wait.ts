@@ -6,7 +6,12 @@ export { sleep };
  * Time limit of every wait: a safety net, so that a failing test reports what it was waiting for. A busy machine may take
  * many times as long as an idle one; no test proves anything by a duration.
  */
-export const NET = 45_000;
+export let NET = 45_000;
+
+/** Sets the time limit of the waits that follow. Only for tests that must fail: no wait of theirs is worth the whole limit. */
+export function limitWaits(ms: number): void {
+  NET = ms;
+}
 
 /** Polls `probe` until it returns something other than undefined, null or false; throws after `NET` ms. */
 export async function until<T>(

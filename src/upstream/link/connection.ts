@@ -22,6 +22,7 @@ import type {
   Sink,
   UpstreamExchange,
 } from '../../protocol/ports.js';
+import type { PeerLink } from '../../protocol/peer-clients.js';
 import type { Era } from '../../protocol/revisions.js';
 import type { Transport } from '../calls/calls.js';
 import { relayed } from '../calls/relay.js';
@@ -46,6 +47,7 @@ export class Connection implements Link, LinkInterest, LinkAdmin<ServerConfig> {
   readonly key: string;
   readonly shared: boolean;
   readonly stats: ServerStats;
+  readonly peerLink: PeerLink | undefined;
   #config: ServerConfig;
   /** What it lists is for one client or one user. */
   readonly #isPrivate: boolean;
@@ -71,6 +73,7 @@ export class Connection implements Link, LinkInterest, LinkAdmin<ServerConfig> {
     this.#isPrivate = client !== undefined || user !== undefined;
     this.key = suffix === undefined ? this.server : `${this.server}\0${suffix}`;
     this.stats = stats;
+    this.peerLink = deps.peerLink;
     const parts = createParts(deps, this);
     const { calls, own, life, inventory, lists, undeclared, grace, era, interest } = parts;
     this.#calls = calls;

@@ -8,6 +8,7 @@ import type { Logger } from '../../observe/log.js';
 import type { ServerStats } from '../../observe/stats.js';
 import type { Credential } from '../../protocol/credential.js';
 import type { Link, LinkAdmin, LinkEvents, Notice } from '../../protocol/ports.js';
+import type { PeerLink } from '../../protocol/peer-clients.js';
 import type { Era } from '../../protocol/revisions.js';
 import { createAttribution } from '../calls/attribution.js';
 import type { Carrier } from '../calls/calls.js';
@@ -60,6 +61,8 @@ export interface ConnectionDeps {
    * The legacy link beside a modern one of the same server. It is given up if the server refuses `initialize`: the bridge serves instead.
    */
   readonly second?: boolean;
+  /** Another replica runs the server, and the link is to it. */
+  readonly peerLink?: PeerLink | undefined;
   /** The era that is tried first. */
   readonly prefers?: () => Era;
   /** Whether the last line of a child's stderr may be shown in `lastError`. */

@@ -14,7 +14,7 @@ const able: Modern = { capabilities: EVERYTHING };
 const joined = (answers: { result?: Record<string, unknown>; error?: { code: number } }[]): string =>
   JSON.stringify(answers.map(({ result, error }) => result ?? error?.code));
 
-const count = (): Promise<number> => running.metric('mcpstead_parked_calls');
+const count = (): Promise<number> => running.far.metric('mcpstead_parked_calls');
 /** How many were parked when the call came. */
 let before = 0;
 /** Waits until the call that came last is parked. */
@@ -421,14 +421,14 @@ describe('5: the bounds of parked calls', () => {
     });
     const before = upstream.received('notifications/cancelled').length;
     const { requestState } = needs(await call(own.server('s'), 'once', {}, able));
-    expect(await own.metric('mcpstead_parked_calls')).toBe(1);
+    expect(await own.far.metric('mcpstead_parked_calls')).toBe(1);
     await until(() => upstream.received('notifications/cancelled').length > before, 'the cancel');
     const answer = upstream.requests.findLast(({ message }) => message.error !== undefined);
     expect(answer?.message.error?.code).toBe(-32603);
     const late = await call(own.server('s'), 'once', {}, { ...able, more: { requestState } });
     expect(late.error?.code).toBe(-32602);
-    expect(await own.metric('mcpstead_parked_calls')).toBe(0);
-    expect(await own.metric('mcpstead_parked_calls_total{result="expired"}')).toBe(1);
+    expect(await own.far.metric('mcpstead_parked_calls')).toBe(0);
+    expect(await own.far.metric('mcpstead_parked_calls_total{result="expired"}')).toBe(1);
   });
 
   it('refuse a question at once where too many are parked', async () => {
@@ -436,14 +436,14 @@ describe('5: the bounds of parked calls', () => {
     needs(await call(own.server('s'), 'once', {}, able));
     const second = await call(own.server('s'), 'once', {}, able);
     expect(textOf(second)).toBe('[-32603]');
-    expect(await own.metric('mcpstead_parked_calls_total{result="refused"}')).toBe(1);
+    expect(await own.far.metric('mcpstead_parked_calls_total{result="refused"}')).toBe(1);
   });
 
   it('end with the gateway: the upstream hears that nobody comes back', async () => {
     const own = await startGateway({ servers: [upstream.entry('s')] });
     const before = upstream.received('notifications/cancelled').length;
     needs(await call(own.server('s'), 'once', {}, able));
-    await own.gateway.close();
+    await own.far.gateway.close();
     await until(() => upstream.received('notifications/cancelled').length > before, 'the cancel');
   });
 
@@ -462,7 +462,7 @@ describe('5: the bounds of parked calls', () => {
       { capabilities: EVERYTHING, signal: controller.signal },
     ).catch(() => undefined);
     await until(() => waiting.calls('hangs').length === 1, 'the call');
-    expect(await own.metric('mcpstead_parked_calls')).toBe(0);
+    expect(await own.far.metric('mcpstead_parked_calls')).toBe(0);
     controller.abort();
     await left;
     await until(() => waiting.received('notifications/cancelled').length === 1, 'the cancel');

@@ -1,5 +1,5 @@
 import { expect } from 'vitest';
-import { until } from '../../../helpers/wait.js';
+import { NET, until } from '../../../helpers/wait.js';
 import { ABLE, RawModern, TASKS, textOf, type Json } from '../actors.js';
 import { asksUsers, became, gateway, newKey, row, type Meeting } from '../stage.js';
 
@@ -89,16 +89,19 @@ check(
     const { v1 } = await meeting.client();
     if (!v1) throw new Error('only SDK v1 has tasks');
     await v1.listTools();
+    const cancelled: unknown[] = [];
     for await (const message of v1.experimental.tasks.callToolStream(
       { name: 'task_endless', arguments: {} },
       undefined,
-      { task: { ttl: 60_000 } },
+      { task: { ttl: 60_000 }, timeout: NET },
     )) {
       if (message.type !== 'taskCreated') continue;
       const { taskId } = message.task;
       expect(await v1.experimental.tasks.cancelTask(taskId)).toMatchObject({ taskId, status: 'cancelled' });
+      cancelled.push(taskId);
       break;
     }
+    expect(cancelled).toHaveLength(1);
   },
   withV1,
 );
