@@ -8,6 +8,7 @@ const FOLDERS = ['/usr/sbin', '/usr/local/sbin', '/usr/local/bin', '/usr/bin', '
 const HOW = {
   'redis-server': 'apt-get install redis-server, or brew install redis',
   haproxy: 'apt-get install haproxy, or brew install haproxy; or use -- --balancer nginx',
+  'redis-cli': 'it comes with redis-server (Debian: apt-get install redis-tools)',
   nginx: 'apt-get install nginx, or brew install nginx; or use -- --balancer haproxy',
 };
 

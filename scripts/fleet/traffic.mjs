@@ -65,12 +65,6 @@ async function restarted({ pidOf }, { name, origin }, signal) {
   await until(async () => (await statusOf(`${origin}/ready`)) === 200, `${name}, ready again`);
 }
 
-/** The sessions of a replica, by the beginnings of their ids, as its API shows them. */
-async function sessionsOf({ origin }) {
-  const answer = await fetch(`${origin}/-/api/v1/sessions`).catch(() => undefined);
-  return answer?.ok ? await answer.text() : undefined;
-}
-
 class Traffic {
   calls = [];
   clients = [];
@@ -147,7 +141,6 @@ async function killed(fleet, traffic) {
   const since = performance.now();
   await sleep(CALM_MS);
   const victim = fleet.replicas[0];
-  const sessions = await sessionsOf(victim);
   const inFlight = new Set(traffic.clients.flatMap(({ open }) => [...open]));
   console.log(`killing ${victim.name} ...`);
   const at = performance.now();
@@ -163,7 +156,7 @@ async function killed(fleet, traffic) {
   // Those that were being served when it was killed, or were on their way.
   const mayFail = (call) => inFlight.has(call) || call.began - at < 50;
   const result = await traffic.judge('one killed', since, mayFail);
-  return { ...result, slowest, sessions, passed: result.passed && slowest <= LIVE_MS };
+  return { ...result, slowest, passed: result.passed && slowest <= LIVE_MS };
 }
 
 function show(results, isVerbose) {
