@@ -62,7 +62,7 @@ export class Fleet {
       this.#run(replica, file);
     }
     for (const replica of this.replicas) await this.ready(replica);
-    this.url = `${this.replicas[0].origin}/mcp`;
+    if (replicas > 0) this.url = `${this.replicas[0].origin}/mcp`;
     if (balancer) await this.#startBalancer(balancer);
     return this;
   }
