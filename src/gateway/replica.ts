@@ -9,7 +9,7 @@ import type { Declined, HopHandler, HopRequest, Introduced, Replicas } from '../
 import type { PeerPort } from '../downstream/http/server.js';
 import { HANDED_HEADER, MOVED_HEADER } from '../downstream/http/forward.js';
 import { Hop, PEER_CIPHER, pskIdentity } from '../fleet/hop.js';
-import { makeReplicaId, SessionIds } from '../fleet/ids.js';
+import { SessionIds } from '../fleet/ids.js';
 import { FleetKeys } from '../fleet/keys.js';
 import { Members, type Member, type MemberFacts } from '../fleet/members.js';
 import { CLIENT_HEADER, PEER_HEADER, PeerHeaders } from '../fleet/peer-header.js';
@@ -40,6 +40,8 @@ const MAX_REASON = 2048;
 const DIFFERS_MS = 60_000;
 
 export interface ReplicaDeps {
+  /** The identity of this replica, of one run of it. */
+  readonly id: string;
   readonly fleet: FleetConfig;
   readonly config: () => Config;
   /** Names trusted certificates. */
@@ -49,6 +51,8 @@ export interface ReplicaDeps {
   readonly stats: GatewayStats;
   readonly options: SessionStoreOptions;
   readonly facts: SessionFacts;
+  /** The other replica that holds the call of a `requestState`; undefined: none does. */
+  readonly stateOwner: (state: string) => string | undefined;
   /** The names of the headers of clients that some server gets, in lower case. */
   readonly passes: () => readonly string[];
   readonly isStopping: () => boolean;
@@ -67,7 +71,7 @@ export function openReplica(deps: ReplicaDeps): Replica {
 }
 
 export class Replica {
-  readonly id = makeReplicaId();
+  readonly id: string;
   readonly sessions: FleetSessions;
   readonly replicas: Replicas;
   readonly port: PeerPort;
@@ -90,6 +94,7 @@ export class Replica {
 
   constructor(deps: ReplicaDeps) {
     const { fleet, log, options } = deps;
+    this.id = deps.id;
     this.#deps = deps;
     const { mcp, state } = deps.config();
     if (!mcp.state_key) throw new Error('fleet.store needs MCPSTEAD_STATE_KEY');
@@ -342,6 +347,10 @@ export class Replica {
       homeOf: (id) => {
         const home = this.#ids.homeOf(id);
         return isLive(home) ? home : undefined;
+      },
+      ownerOf: (state) => {
+        const owner = this.#deps.stateOwner(state);
+        return isLive(owner) ? owner : undefined;
       },
       get isLeaving() {
         return isStopping();
