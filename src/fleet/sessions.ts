@@ -204,10 +204,14 @@ export class FleetSessions implements SessionStore {
     from: FromPeer | undefined,
   ): Used | Promise<Used> {
     const { ids, members, self } = this.#deps;
-    const home = ids.homeOf(id);
-    if (home === undefined) return undefined;
+    let owner = this.#learned.get(id);
+    if (owner === undefined) {
+      owner = ids.homeOf(id);
+      if (owner === undefined) return undefined;
+      // The next request needs no HMAC. Nobody can make ids that are remembered.
+      this.learn(id, owner);
+    }
     if (from) return { kind: 'moved', to: this.#moved.get(id) };
-    const owner = this.#learned.get(id) ?? home;
     if (owner !== self && members.live.has(owner)) return { kind: 'replica', replica: owner };
     return this.#locate(id, principal, route, new Map());
   }
