@@ -14,7 +14,7 @@ import type { Readiness } from './readiness.js';
 import type { SharedRates } from '../policy/shared-rates.js';
 import type { Sealed } from '../state/sealed.js';
 import type { StateKeys } from '../state/state-key.js';
-import type { FleetHealth } from '../downstream/http/admin.js';
+import type { FleetHealth, ReplicaReload } from '../downstream/http/admin.js';
 import type { Replica, ReplicaDeps } from './replica.js';
 import { sessionFacts } from './session-facts.js';
 
@@ -104,12 +104,7 @@ export class GatewayFleet {
           .shared.all()
           .flatMap(({ link }) => (link.state === 'up' ? [link.server] : [])),
       lists: () => '',
-      reload: () => {
-        boundary.detach(
-          'detached',
-          this.#deps.reload().catch(() => undefined),
-        );
-      },
+      reload: this.#deps.reload,
     };
   }
 
@@ -130,6 +125,11 @@ export class GatewayFleet {
   /** Updates the figures of `/metrics` that are read, not counted. */
   measure(): void {
     this.#replica?.measure();
+  }
+
+  /** Asks all replicas to reload their files. */
+  async reloadAll(): Promise<readonly ReplicaReload[]> {
+    return (await this.#loaded).reloadAll();
   }
 
   /** undefined: it has not started. */
