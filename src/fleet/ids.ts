@@ -11,11 +11,6 @@ const SIGNED_BYTES = RANDOM_BYTES + REPLICA_BYTES + 1;
 const MAC_BYTES = 8;
 const FORM = /^[A-Za-z0-9_-]{43}$/;
 
-/** The identity of a replica, of one run of it: 10 hexadecimal digits. */
-export function makeReplicaId(): string {
-  return randomBytes(REPLICA_BYTES).toString('hex');
-}
-
 export function isReplicaId(text: string): boolean {
   return /^[0-9a-f]{10}$/.test(text);
 }

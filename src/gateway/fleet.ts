@@ -1,10 +1,9 @@
 /** This gateway as one of several: nothing of it is loaded unless the configuration has a store. */
-import { randomBytes } from 'node:crypto';
 import type { Bridge } from '../bridge/index.js';
 import type { FleetConfig } from '../config/types.js';
 import type { Replicas } from '../downstream/http/replicas.js';
 import type { PeerPort } from '../downstream/http/server.js';
-import type { FromPeer } from '../protocol/elsewhere.js';
+import { makeReplicaId, type FromPeer } from '../protocol/elsewhere.js';
 import type { Principal } from '../protocol/ports.js';
 import type { NewSession, Session, SessionStore, SessionStoreOptions, Used } from '../session/store.js';
 import type { TerminationReason } from '../observe/stats.js';
@@ -44,7 +43,7 @@ export function fleetState(fleet: GatewayFleet | undefined, keys: StateKeys): Pr
 
 export class GatewayFleet {
   /** The identity of this replica, of one run of it: 10 hexadecimal digits. */
-  readonly id = randomBytes(5).toString('hex');
+  readonly id = makeReplicaId();
   readonly #fleet: FleetConfig;
   readonly #deps: FleetDeps;
   #options: SessionStoreOptions | undefined;

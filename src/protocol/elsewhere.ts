@@ -1,4 +1,10 @@
 /** Requests that another replica has to handle, and what replicas say to each other about them. */
+import { randomBytes } from 'node:crypto';
+
+/** The identity of a replica, of one run of it: 10 hexadecimal digits. */
+export function makeReplicaId(): string {
+  return randomBytes(5).toString('hex');
+}
 
 /**
  * Where a request has to be handled. `replica`: in that one, which it is sent to. The other two answer a replica that has sent it here:

@@ -6,7 +6,7 @@ import type { IncomingMessage } from 'node:http';
 import { LOCAL } from '../../src/auth/authenticate.js';
 import { resolveConfig } from '../../src/config/index.js';
 import type { Introduced, Replicas } from '../../src/downstream/http/replicas.js';
-import { makeReplicaId } from '../../src/fleet/ids.js';
+import { makeReplicaId } from '../../src/protocol/elsewhere.js';
 import { FleetKeys } from '../../src/fleet/keys.js';
 import { KeyedPeerClients } from '../../src/fleet/peer-clients.js';
 import { PEER_HEADER, PeerHeaders } from '../../src/fleet/peer-header.js';

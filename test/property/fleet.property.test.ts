@@ -2,7 +2,8 @@
 import { randomBytes } from 'node:crypto';
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { makeReplicaId, SessionIds } from '../../src/fleet/ids.js';
+import { SessionIds } from '../../src/fleet/ids.js';
+import { makeReplicaId } from '../../src/protocol/elsewhere.js';
 import { FleetKeys } from '../../src/fleet/keys.js';
 import { PeerHeaders } from '../../src/fleet/peer-header.js';
 import { SessionRecords } from '../../src/fleet/records.js';

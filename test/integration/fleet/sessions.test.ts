@@ -1,6 +1,7 @@
 /** Sessions of a fleet: any replica serves any session, and it moves to where it is used. */
 import { beforeAll, describe, expect, it } from 'vitest';
-import { makeReplicaId, SessionIds } from '../../../src/fleet/ids.js';
+import { SessionIds } from '../../../src/fleet/ids.js';
+import { makeReplicaId } from '../../../src/protocol/elsewhere.js';
 import { FleetKeys } from '../../../src/fleet/keys.js';
 import { fleetOf, newKey, roaming, startReplica, startReplicas, together } from '../../helpers/fleet.js';
 import { startGateway, type RunningGateway } from '../../helpers/gateway.js';

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
-import { makeReplicaId, SessionIds } from '../../../src/fleet/ids.js';
+import { SessionIds } from '../../../src/fleet/ids.js';
+import { makeReplicaId } from '../../../src/protocol/elsewhere.js';
 import { FleetKeys } from '../../../src/fleet/keys.js';
 
 const [OLD, NEW, OTHER] = [randomBytes(32), randomBytes(32), randomBytes(32)];
