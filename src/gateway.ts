@@ -130,6 +130,9 @@ export class GatewayCore {
       streams: () => streams,
       lives: () => this.#lives,
       reload: () => this.reload(),
+      serve: (socket) => {
+        this.#port.servePeer(socket);
+      },
     }));
     const makeStore = fleet ? fleet.sessions.bind(fleet) : createSessionStore;
     const store = (deps.sessions ?? makeStore)(
@@ -183,7 +186,7 @@ export class GatewayCore {
     });
     this.#links = new Links({
       ...{ pins, log, stats, boundary, wheel, budget, readiness, questions, streams, tasks, given },
-      peers: deps.peers,
+      peers: deps.peers ?? fleet?.peers,
       listeners,
       credentials: this.#credentials,
       config: () => this.#config,
@@ -262,7 +265,7 @@ export class GatewayCore {
       usedByLegacy: this.#links.seconds.want.bind(this.#links.seconds),
       describes: (session) => this.#links.describes(session),
       passes: () => this.#links.kinds.passed,
-      peerClients: deps.peers?.clients,
+      peerClients: (deps.peers ?? fleet?.peers)?.clients,
       owned: this.#links.give.bind(this.#links),
       dialling: (server) => this.#links.seconds.dialling(server),
       ...{ sessions: store, interests, questions, kept, streams, tasks, listeners, given },

@@ -87,8 +87,9 @@ export class HostLease {
   #silentSince: number | undefined;
   #warned = -Infinity;
   readonly #unproven = new Set<Socket>();
-  /** Connections that only show that this process lives. */
+  /** Those of guests that have proved themselves: with requests, or only to show them that this process lives. */
   readonly #served = new Set<Socket>();
+  #released = false;
   #closed = false;
 
   constructor(deps: HostLeaseDeps) {
@@ -108,6 +109,18 @@ export class HostLease {
     return connectToHolder(this.#deps, signal);
   }
 
+  /**
+   * Frees the name, and never takes it again. Connections with requests go on until `close`; those that only show that this process lives end,
+   * so that the others see it.
+   */
+  release(): void {
+    this.#released = true;
+    clearTimeout(this.#timer);
+    this.#server?.close();
+    for (const socket of this.#unproven) socket.destroy();
+    for (const socket of this.#served) if (socket.bytesRead <= 2 * BYTES) socket.destroy();
+  }
+
   /** Frees the name, and closes the connections. */
   close(): void {
     this.#closed = true;
@@ -119,7 +132,7 @@ export class HostLease {
   }
 
   #seek(): void {
-    if (this.#closed) return;
+    if (this.#closed || this.#released) return;
     const server = createServer({ pauseOnConnect: true }, (socket) => {
       this.#greet(socket);
     });
@@ -129,7 +142,7 @@ export class HostLease {
       else this.#beAlone(`the socket cannot be opened: ${error.code ?? error.message}`);
     });
     server.listen({ path: this.#deps.name, backlog: 511 }, () => {
-      if (this.#closed) return void server.close();
+      if (this.#closed || this.#released) return void server.close();
       server.on('error', () => undefined);
       this.#server = server;
       this.#become('holder');

@@ -11,6 +11,7 @@ import { Hop, PEER_CIPHER, pskIdentity } from '../fleet/hop.js';
 import { makeReplicaId, SessionIds } from '../fleet/ids.js';
 import { FleetKeys } from '../fleet/keys.js';
 import { Members, type Member, type MemberFacts } from '../fleet/members.js';
+import { KeyedPeerClients } from '../fleet/peer-clients.js';
 import { CLIENT_HEADER, PEER_HEADER, PeerHeaders } from '../fleet/peer-header.js';
 import { Probes } from '../fleet/probes.js';
 import { FleetRates } from '../fleet/rates.js';
@@ -27,6 +28,8 @@ import type { SharedRates } from '../policy/shared-rates.js';
 import type { Sealed } from '../state/sealed.js';
 import type { StateKeys } from '../state/state-key.js';
 import { isElsewhere } from '../protocol/elsewhere.js';
+import type { PeerClients } from '../protocol/peer-clients.js';
+import { HostPlacement, type PlacementDeps } from './placement.js';
 
 /** How long a record outlives the time after which an idle session ends. */
 const SPARE_MS = 600_000;
@@ -52,6 +55,9 @@ export interface ReplicaDeps {
   readonly up: () => readonly string[];
   /** A hash of what is listed. */
   readonly lists: () => string;
+  /** See PlacementDeps. */
+  readonly serve: PlacementDeps['serve'];
+  readonly moved: PlacementDeps['moved'];
   /** All replicas are asked to reload. */
   readonly reload: () => void;
 }
@@ -70,6 +76,8 @@ export class Replica {
   readonly store: FleetStore;
   readonly members: Members;
   readonly rates: SharedRates;
+  readonly peerClients: PeerClients;
+  readonly placement: HostPlacement;
   readonly #deps: ReplicaDeps;
   readonly #ids: SessionIds;
   readonly #headers: PeerHeaders;
@@ -135,7 +143,17 @@ export class Replica {
     });
     const { members } = this;
     this.#ids = new SessionIds(keys, self);
-    this.#headers = new PeerHeaders({ keys, self, now: () => members.storeTime() });
+    this.peerClients = new KeyedPeerClients(keys);
+    this.placement = new HostPlacement({
+      ...{ keys, prefix, log, boundary: deps.boundary, stats, clients: this.peerClients },
+      ...{ serve: deps.serve, moved: deps.moved },
+      headers: () => this.#headers,
+    });
+    const { placement } = this;
+    this.#headers = new PeerHeaders({
+      ...{ keys, self, now: () => members.storeTime() },
+      isSelf: (to) => placement.isSelf(to),
+    });
     this.#probes = new Probes((replica, handler) => {
       const hop = this.#hop(replica);
       return hop?.send({ method: 'GET', path: '/-/peer', headers: [], body: null }, handler);
@@ -158,6 +176,7 @@ export class Replica {
     const { fleet, log } = this.#deps;
     const shown = isIPv6(host) ? `[${host}]` : host;
     this.#address = fleet.address ?? `${shown}:${port}`;
+    for (const server of this.#deps.config().servers) this.placement.isElsewhere(server);
     log.info('replica of a fleet', { replica: this.id, name: fleet.name, address: this.#address });
     void this.members.start();
     return Promise.resolve();
@@ -209,6 +228,7 @@ export class Replica {
   }
 
   destroy(): void {
+    this.placement.close();
     this.sessions.close();
     this.members.close();
     this.store.close();
@@ -265,6 +285,8 @@ export class Replica {
   }
 
   #hop(replica: string): Hop | undefined {
+    const placed = this.placement.hop(replica);
+    if (placed) return placed;
     const member: Member | undefined = this.members.find(replica);
     if (!member) return undefined;
     const known = this.#hops.get(replica);
@@ -317,6 +339,8 @@ export class Replica {
         const others = members.others().filter(({ draining }) => !draining);
         return others[Math.floor(Math.random() * others.length)]?.id;
       },
+      runs: (server) => this.placement.runs(server),
+      placed: (server) => this.placement.placed(server),
       introduced: (req) => this.#introduced(req),
       introduce: (to, origin) => [
         PEER_HEADER,
@@ -376,7 +400,13 @@ export class Replica {
 
   #next(origin: Origin, declined: Declined): Promise<Found> {
     const { sessionId, principal, route } = origin;
-    if (sessionId === undefined) return Promise.resolve(undefined);
+    if (sessionId === undefined) return this.#nextPlaced(route.server);
     return this.sessions.next(sessionId, principal, route.key, declined);
+  }
+
+  /** Where a request without a session is sent, after the process that runs its server could not be reached. */
+  async #nextPlaced(server: string | undefined): Promise<Found> {
+    const next = server === undefined ? undefined : await this.placement.next(server);
+    return typeof next === 'string' ? { kind: 'replica', replica: next } : next;
   }
 }

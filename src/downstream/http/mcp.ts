@@ -79,9 +79,33 @@ export function createMcp(deps: McpDeps) {
       const isModern = !Array.isArray(messages) && classify(origin.version, messages) === 'modern';
       const here: Origin = isModern ? { ...origin, era: 'modern', sessionId: undefined } : origin;
       const request = { req, res, origin: here, body, messages };
+      const { server } = here.route;
+      const placed =
+        server === undefined || here.peer || here.sessionId !== undefined
+          ? undefined
+          : deps.replicas?.placed?.(server);
+      if (placed !== undefined)
+        return whenKnown(res, placed, (there) => {
+          postThere(request, there);
+        });
       const to = here.sessionId === undefined && leavesHere(here, messages) && deps.replicas?.another();
       if (to) settle(request, { kind: 'replica', replica: to }, () => postHere(request));
       else postHere(request);
+    });
+  }
+
+  /** Handles a request for a placed server where the server runs; undefined: here. */
+  function postThere(
+    request: Forwarded & { readonly messages: Messages },
+    to: string | undefined | GatewayError,
+  ): void {
+    const { res, origin, messages } = request;
+    if (res.destroyed) return;
+    const found = typeof to === 'string' ? ({ kind: 'replica', replica: to } as const) : to;
+    settle(request, found, (settled) => {
+      if (!(settled instanceof GatewayError)) return postHere(request);
+      const id = !Array.isArray(messages) && messages.kind === 'request' ? messages.id : 'null';
+      sendError(res, settled, id, retryAfter(settled), origin.era);
     });
   }
 
