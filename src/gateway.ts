@@ -406,7 +406,8 @@ export class GatewayCore {
           this.#bridge.close();
           this.#tasks.legacy.close();
         },
-        closeTransports: (ms) => Promise.all([this.#port.close(ms), this.#attached.close(ms)]),
+        closeTransports: (ms) =>
+          Promise.all([this.#port.close(ms), this.#attached.close(ms), this.#fleet?.placedLeft(ms)]),
         closePeers: () => this.#port.closeForPeers(),
         endSessions: () => {
           this.#sessions.endWhere(() => true, 'gateway_shutdown');

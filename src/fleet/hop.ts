@@ -117,6 +117,11 @@ export class Hop {
     };
   }
 
+  /** Takes no new exchanges, and closes when those in flight have ended. */
+  close(): void {
+    void this.#pool.close();
+  }
+
   /** Fails the exchanges in flight. */
   destroy(): void {
     this.#pool.destroy(new Error('the replica is gone'));

@@ -61,7 +61,7 @@ export interface HostLeaseDeps {
   readonly patienceMs?: number;
 }
 
-/** One failed connection: the other side proved something else, or nothing in time. */
+/** One failed connection: the other side proved something else; or, `silent`, nothing before its end or in time. */
 export class ProofError extends Error {
   readonly silent: boolean;
 
@@ -90,6 +90,8 @@ export class HostLease {
   /** Those of guests that have proved themselves: with requests, or only to show them that this process lives. */
   readonly #served = new Set<Socket>();
   #released = false;
+  /** Called when no guest is connected any more. */
+  #left: (() => void) | undefined;
   #closed = false;
 
   constructor(deps: HostLeaseDeps) {
@@ -119,6 +121,12 @@ export class HostLease {
     this.#server?.close();
     for (const socket of this.#unproven) socket.destroy();
     for (const socket of this.#served) if (socket.bytesRead <= 2 * BYTES) socket.destroy();
+  }
+
+  /** Resolves when no guest is connected. */
+  left(): Promise<void> {
+    if (this.#served.size === 0) return Promise.resolve();
+    return new Promise((resolve) => (this.#left = resolve));
   }
 
   /** Frees the name, and closes the connections. */
@@ -221,6 +229,7 @@ export class HostLease {
     socket.once('close', () => {
       this.#unproven.delete(socket);
       this.#served.delete(socket);
+      if (this.#served.size === 0) this.#left?.();
     });
     proveAsHolder(socket, this.#deps).then(
       () => {
@@ -323,7 +332,7 @@ async function inTime(socket: Socket, ms: number, work: () => Promise<void>): Pr
   }
 }
 
-/** Reads exactly so many bytes; what follows stays in the socket. Rejects with a ProofError if the other side closes before. */
+/** Reads exactly so many bytes; what follows stays in the socket. Rejects with a silent ProofError if the other side closes before. */
 function exactly(socket: Socket, bytes: number): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     const done = (): void => {
@@ -340,7 +349,8 @@ function exactly(socket: Socket, bytes: number): Promise<Buffer> {
     };
     const closed = (): void => {
       done();
-      reject(new ProofError(false));
+      // The last holder may be ending, whose name is not free before its other sockets are closed.
+      reject(new ProofError(true));
     };
     socket.on('readable', read);
     socket.on('close', closed);

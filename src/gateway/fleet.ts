@@ -107,6 +107,11 @@ export class GatewayFleet {
     this.#replica?.placement.release();
   }
 
+  /** Resolves when no other process uses a server that this one ran for it, at the latest after `limitMs`. */
+  async placedLeft(limitMs: number): Promise<void> {
+    await this.#replica?.placement.left(limitMs);
+  }
+
   /** Loads the fleet and opens the port for replicas. Rejects if a package is missing. */
   async start(listen: (port: PeerPort) => Promise<{ host: string; port: number }>): Promise<void> {
     const { openReplica } = await import('./replica.js');

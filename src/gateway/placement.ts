@@ -45,7 +45,8 @@ interface Place {
   /** What its socket is called, and the receiver of what is sent there. */
   readonly to: string;
   readonly lease: HostLease;
-  readonly hop: Hop;
+  /** To the present holder. */
+  hop: Hop;
   /** Whether a new process must not start before the old one has ended. */
   readonly isSerial: boolean;
   role: HostRole;
@@ -146,6 +147,15 @@ export class HostPlacement implements PeerLinks {
     for (const { lease, isSerial } of this.#places.values()) if (!isSerial) lease.release();
   }
 
+  /** Resolves when no other process is connected to a server that was released, at the latest after `limitMs`. */
+  async left(limitMs: number): Promise<void> {
+    const places = [...this.#places.values(), ...this.#retired.keys()].filter(({ isSerial }) => !isSerial);
+    const waiting = new AbortController();
+    const late = sleep(limitMs, undefined, waiting).catch(() => undefined);
+    await Promise.race([Promise.all(places.map(({ lease }) => lease.left())), late]);
+    waiting.abort();
+  }
+
   close(): void {
     this.#isOver = true;
     for (const [place, timer] of this.#retired) {
@@ -201,17 +211,13 @@ export class HostPlacement implements PeerLinks {
 
   #open({ name: server, restart }: StdioServerConfig, socket: string, to: string): Place {
     const { keys, log, serve, boundary, stats } = this.#deps;
+    const hop = this.#hopTo(server);
     const lease = new HostLease({
       ...{ name: socket, keys, server, log },
       serve: boundary.guard('detached', serve),
       changed: boundary.guard('detached', (role: HostRole) => {
         this.#became(place, role);
       }),
-    });
-    const hop = new Hop('placed', {
-      ...{ keys, secure: false },
-      caught: (thrown) => void boundary.caught('detached', thrown),
-      connect: (signal) => this.connect(server, signal),
     });
     const place: Place = {
       ...{ server, to, lease, hop, role: 'seeking', wasGuest: false },
@@ -221,6 +227,15 @@ export class HostPlacement implements PeerLinks {
     stats.leases.set(server, false);
     lease.start();
     return place;
+  }
+
+  #hopTo(server: string): Hop {
+    const { keys, boundary } = this.#deps;
+    return new Hop('placed', {
+      ...{ keys, secure: false },
+      caught: (thrown) => void boundary.caught('detached', thrown),
+      connect: (signal) => this.connect(server, signal),
+    });
   }
 
   #became(place: Place, role: HostRole): void {
@@ -234,6 +249,11 @@ export class HostPlacement implements PeerLinks {
       else if (role === 'holder') log.info('this process runs a server for all of this host', { server });
       // The link that waits for the first holder is already on its way to it.
       if (role !== 'guest' || place.wasGuest) moved(server);
+      if (place.wasGuest) {
+        // What is kept open to the last holder would hold it up where it shuts down.
+        place.hop.close();
+        place.hop = this.#hopTo(server);
+      }
       place.wasGuest ||= role === 'guest';
     }
     this.#tell();

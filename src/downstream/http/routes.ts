@@ -150,9 +150,9 @@ export function createRoutes(deps: RoutesDeps): Routes {
       on: 'main',
       admits: 'mcp',
       place,
-      serve({ req, res, to }, principal) {
+      serve({ req, res, to, peer }, principal) {
         const target = endpoint(gate, res, to, 'sse', principal);
-        if (target) sse.stream(req, res, principal, target);
+        if (target) sse.stream({ req, res, principal, route: target, peer });
       },
     },
     {
