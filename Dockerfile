@@ -16,7 +16,11 @@ COPY src src
 COPY console console
 COPY docs/errors.md docs/
 ARG GIT_SHA=unknown
-RUN MCPSTEAD_GIT_SHA=$GIT_SHA npm run build && npm prune --omit=dev --no-audit --no-fund
+# The image can join a fleet: ioredis, which is optional, stays in the version of the lock file.
+RUN MCPSTEAD_GIT_SHA=$GIT_SHA npm run build \
+  && npm pkg set "dependencies.ioredis=$(node -p "require('./package.json').peerDependencies.ioredis")" \
+  && npm pkg delete devDependencies.ioredis peerDependencies.ioredis peerDependenciesMeta.ioredis \
+  && npm prune --omit=dev --no-audit --no-fund
 
 FROM node:22-bookworm-slim
 RUN apt-get update \

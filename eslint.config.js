@@ -8,7 +8,14 @@ export default tseslint.config(
     languageOptions: {
       parserOptions: {
         projectService: {
-          allowDefaultProject: ['*.js', '*.cjs', 'vitest.config.ts', 'scripts/*.mjs', 'scripts/*.d.mts'],
+          allowDefaultProject: [
+            '*.js',
+            '*.cjs',
+            'vitest.config.ts',
+            'scripts/*.mjs',
+            'scripts/*.d.mts',
+            'scripts/fleet/*.d.mts',
+          ],
         },
         tsconfigRootDir: import.meta.dirname,
       },

@@ -72,6 +72,11 @@ if (task === 'start') {
   run(process.execPath, ['scripts/conformance.mjs', ...args]);
 } else if (task === 'compat') {
   run(process.execPath, ['compat/run.mjs', ...args]);
+} else if (task === 'fleet') {
+  process.argv.splice(2, Infinity, ...args);
+  await import('./fleet/up.mjs');
+} else if (task === 'fleet:traffic' || task === 'fleet:figures') {
+  run(process.execPath, [`scripts/fleet/${task.slice('fleet:'.length)}.mjs`, ...args]);
 } else if (task === 'soak') {
   run(process.execPath, ['test/soak/soak.mjs', ...args]);
 } else if (task === 'fuzz') {
@@ -101,7 +106,7 @@ if (task === 'start') {
   run(process.execPath, [args[0] === 'hostile' ? 'bench/hostile.mjs' : 'bench/run.mjs', ...args]);
 } else {
   console.error(
-    'usage: node scripts/run.mjs start|test|conformance|compat|soak|bench|fuzz|dev:console [arguments]',
+    'usage: node scripts/run.mjs start|test|conformance|compat|soak|bench|fuzz|fleet|fleet:traffic|fleet:figures|dev:console [arguments]',
   );
   process.exit(2);
 }

@@ -39,12 +39,16 @@ export interface MemberFacts {
   readonly lists: string;
   /** The servers that are up there. */
   readonly up: readonly string[];
+  /** Why it refused to reload when all were asked last; null: it did not. */
+  readonly refused: string | null;
 }
 
 export interface Member extends MemberFacts {
   readonly id: string;
   /** The version that it speaks. */
   readonly v: number;
+  /** The last reload of the whole fleet that it has done, or refused. */
+  readonly reloads: number;
 }
 
 export interface MembersDeps {
@@ -65,8 +69,8 @@ export interface MembersDeps {
   readonly emptied: () => void;
   /** The process, or its machine, was stopped for a while. */
   readonly resumed: () => void;
-  /** The number of reloads of the whole fleet that were asked for is another one. */
-  readonly reload: (number: number) => void;
+  /** All replicas were asked to reload. Never rejects. */
+  readonly reload: () => Promise<void>;
   /** performance.now(). */
   readonly now?: () => number;
   /** Unix milliseconds of this machine. */
@@ -146,7 +150,9 @@ export class Members {
   #epoch: string | undefined;
   /** Until then, by `now`, the store is young for its epoch. */
   #newUntil = -Infinity;
+  /** How many reloads of the whole fleet were asked for, and how many of them are done here. */
   #reloads: number | undefined;
+  #reloaded = 0;
 
   constructor(deps: MembersDeps) {
     this.#deps = deps;
@@ -260,7 +266,10 @@ export class Members {
       ? keys.seal(
           'store',
           `member\0${self}`,
-          JSON.stringify({ ...facts(), id: self, v: FLEET_VERSION, at: Math.round(this.storeTime()) }),
+          JSON.stringify({
+            ...facts(),
+            ...{ id: self, v: FLEET_VERSION, reloads: this.#reloaded, at: Math.round(this.storeTime()) },
+          }),
         )
       : '';
     if (!this.#read) this.#again = true;
@@ -312,7 +321,12 @@ export class Members {
     if (!Number.isSafeInteger(number)) return;
     const before = this.#reloads;
     this.#reloads = number;
-    if (before !== undefined && number !== before) this.#deps.reload(number);
+    if (before === undefined) this.#reloaded = number;
+    if (before === undefined || number === before) return;
+    void this.#deps.reload().then(() => {
+      this.#reloaded = number;
+      return this.tick();
+    });
   }
 
   #open(id: string, sealed: unknown): Member | undefined {

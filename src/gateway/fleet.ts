@@ -16,7 +16,7 @@ import type { Readiness } from './readiness.js';
 import type { SharedRates } from '../policy/shared-rates.js';
 import type { Sealed } from '../state/sealed.js';
 import type { StateKeys } from '../state/state-key.js';
-import type { FleetHealth } from '../downstream/http/admin.js';
+import type { FleetHealth, ReplicaReload } from '../downstream/http/admin.js';
 import type { Replica, ReplicaDeps } from './replica.js';
 import { sessionFacts } from './session-facts.js';
 
@@ -145,12 +145,7 @@ export class GatewayFleet {
         if (readiness.state !== 'draining') links().moved(server);
       },
       lists: () => '',
-      reload: () => {
-        boundary.detach(
-          'detached',
-          this.#deps.reload().catch(() => undefined),
-        );
-      },
+      reload: this.#deps.reload,
     };
   }
 
@@ -171,6 +166,11 @@ export class GatewayFleet {
   /** Updates the figures of `/metrics` that are read, not counted. */
   measure(): void {
     this.#replica?.measure();
+  }
+
+  /** Asks all replicas to reload their files. */
+  async reloadAll(): Promise<readonly ReplicaReload[]> {
+    return (await this.#loaded).reloadAll();
   }
 
   /** undefined: it has not started. */

@@ -2,7 +2,14 @@
 import type { ServerStatus } from '../admin/schemas.js';
 import { isPerUser } from '../config/credentials.js';
 import type { Config, ServerConfig } from '../config/types.js';
-import type { Admin, Health, ServerHealth, Ready, ReloadResult } from '../downstream/http/admin.js';
+import type {
+  Admin,
+  Health,
+  ServerHealth,
+  Ready,
+  ReloadResult,
+  ReplicaReload,
+} from '../downstream/http/admin.js';
 import { GatewayError } from '../errors.js';
 import type { GatewayStats } from '../observe/stats.js';
 import type { Principal } from '../protocol/ports.js';
@@ -100,6 +107,13 @@ export class Operators implements Admin {
     await this.#deps.measureTokens();
     const { renderMetrics } = await import('../observe/metrics.js');
     yield* renderMetrics(stats, { ...build, node_version: process.version });
+  }
+
+  async reloadFleet(principal: Principal, address: string | undefined): Promise<readonly ReplicaReload[]> {
+    const { fleet, acted } = this.#deps;
+    if (!fleet) throw new GatewayError('invalid_request', 'this gateway is alone: fleet.store is not set');
+    acted({ act: 'reload', principal, address });
+    return await fleet.reloadAll();
   }
 
   reload(principal: Principal, address: string | undefined): Promise<ReloadResult> {

@@ -3,7 +3,8 @@ import { createHmac } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import { isIPv6 } from 'node:net';
 import type { Config, FleetConfig } from '../config/types.js';
-import type { FleetHealth } from '../downstream/http/admin.js';
+import type { FleetHealth, ReplicaReload } from '../downstream/http/admin.js';
+import { GatewayError } from '../errors.js';
 import type { Declined, HopHandler, HopRequest, Introduced, Replicas } from '../downstream/http/replicas.js';
 import type { PeerPort } from '../downstream/http/server.js';
 import { HANDED_HEADER, MOVED_HEADER } from '../downstream/http/forward.js';
@@ -33,6 +34,11 @@ import { HostPlacement, type PlacementDeps } from './placement.js';
 
 /** How long a record outlives the time after which an idle session ends. */
 const SPARE_MS = 600_000;
+/** How long replicas may take to reload, and how often they are looked at meanwhile. */
+const RELOAD_MS = 10_000;
+const LOOK_MS = 200;
+/** Longest reason that replicas are told, in characters. */
+const MAX_REASON = 2048;
 /** How long configurations may differ before that is a warning. */
 const DIFFERS_MS = 60_000;
 
@@ -55,11 +61,11 @@ export interface ReplicaDeps {
   readonly up: () => readonly string[];
   /** A hash of what is listed. */
   readonly lists: () => string;
-  /** See PlacementDeps. */
+/** See PlacementDeps. */
   readonly serve: PlacementDeps['serve'];
   readonly moved: PlacementDeps['moved'];
-  /** All replicas are asked to reload. */
-  readonly reload: () => void;
+  /** Rejects with an Error whose message says what is wrong with the new configuration. */
+  readonly reload: () => Promise<unknown>;
 }
 
 export function openReplica(deps: ReplicaDeps): Replica {
@@ -87,6 +93,8 @@ export class Replica {
   #config: { readonly of: Config; readonly hash: string } | undefined;
   #differsSince: number | undefined;
   #hasWarned = false;
+  /** Why the last reload of the whole fleet was refused here. */
+  #refused: string | null = null;
 
   constructor(deps: ReplicaDeps) {
     const { fleet, log, options } = deps;
@@ -137,9 +145,15 @@ export class Replica {
       resumed: guarded(() => {
         this.sessions.resumed();
       }),
-      reload: guarded(() => {
-        deps.reload();
-      }),
+      reload: () =>
+        deps.reload().then(
+          () => {
+            this.#refused = null;
+          },
+          (error: unknown) => {
+            this.#refused = error instanceof Error ? error.message.slice(0, MAX_REASON) : String(error);
+          },
+        ),
     });
     const { members } = this;
     this.#ids = new SessionIds(keys, self);
@@ -216,6 +230,24 @@ export class Replica {
     return this.#deps.facts.isIdle(session);
   }
 
+  /** Asks all replicas to reload their files. Rejects with a GatewayError if the store is away. */
+  async reloadAll(): Promise<readonly ReplicaReload[]> {
+    const { members } = this;
+    const number = await members.askReload().catch(() => {
+      throw new GatewayError('unavailable', 'the store of the fleet is away: try again');
+    });
+    const until = performance.now() + RELOAD_MS;
+    const isOpen = (): boolean => [...members.live.values()].some(({ reloads }) => reloads < number);
+    do {
+      await members.tick();
+      if (isOpen()) await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+    } while (isOpen() && performance.now() < until);
+    return [...members.live.values()].map(({ id, name, reloads, refused }) => {
+      const error = reloads < number ? `it has not reloaded within ${RELOAD_MS / 1000} s` : refused;
+      return error === null ? { replica: id, name, ok: true } : { replica: id, name, ok: false, error };
+    });
+  }
+
   /** Others see at once that this replica is draining. */
   async announce(): Promise<void> {
     await this.members.tick();
@@ -244,6 +276,7 @@ export class Replica {
       config: this.#configHash(),
       lists: lists(),
       up: up(),
+      refused: this.#refused,
     };
   }
 

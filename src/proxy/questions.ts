@@ -12,6 +12,7 @@ import { inexpressible, titledChoices } from './conversions.js';
 import { marked, notHere, readQuestion, refusalOf, unmarked, type ReadQuestion } from '../bridge/asked.js';
 import type { Question, Refusal, Sink } from '../protocol/ports.js';
 import { MAX_KEPT, MAX_KEPT_IN_ALL } from '../session/kept.js';
+import { QUESTIONS } from '../session/local.js';
 import type { OpenQuestion, Session } from '../session/store.js';
 import { arrayOf, objectOf, readObject, scanObject, textOf } from '../wire/json.js';
 import { splice, type Patch } from '../wire/splice.js';
@@ -141,7 +142,7 @@ export function createQuestions({ wheel, log, budget, bodyBytes }: QuestionsDeps
     answer(session, message) {
       const id = idKey(message.id as string);
       const open = close(session, id);
-      if (!open) return /^\d{1,15}$/.test(id) && Number(id) < session.nextQuestion ? 'late' : 'unknown';
+      if (!open) return wasAsked(session, id) ? 'late' : 'unknown';
       const top = scanObject(message.body, message.body.length)?.top ?? [];
       const result = find(top, 'result');
       const error = find(top, 'error');
@@ -174,6 +175,11 @@ export function createQuestions({ wheel, log, budget, bodyBytes }: QuestionsDeps
       elicitations.drop(session);
     },
   };
+}
+
+/** Whether this process has asked a question with this id. Another one that had the session before has asked what nobody answers any more. */
+function wasAsked({ generation = 0, nextQuestion }: Session, id: string): boolean {
+  return /^\d{1,15}$/.test(id) && Number(id) > generation * QUESTIONS && Number(id) < nextQuestion;
 }
 
 /** Removes the marks of the merged endpoint from the answer. */

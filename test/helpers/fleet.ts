@@ -1,6 +1,5 @@
 /** Replicas of one fleet: in this process, or as processes of their own. */
 import { randomBytes } from 'node:crypto';
-import { connect as connectTcp } from 'node:net';
 import type { ConfigInput } from '../../src/index.js';
 import { runConfig, type CliRun } from './cli.js';
 import { startGateway, type RunningGateway } from './gateway.js';
@@ -123,25 +122,11 @@ export class Roaming {
   at({ url }: { readonly url: string }, headers: Headers = {}): LegacyClient {
     const client = new LegacyClient(url, { ...this.here.headers, ...headers }, this.here.greeting);
     const base = (this.#ids += 10_000);
-    const { request, stream } = client;
+    const request = client.request.bind(client);
+    const stream = client.stream.bind(client);
     let last = base;
-    client.request = (method, params, id) => request.call(client, method, params, id ?? ++last);
-    client.stream = (name, args, more = {}) =>
-      stream.call(client, name, args, { ...more, id: more.id ?? ++last });
+    client.request = (method, params, id) => request(method, params, id ?? ++last);
+    client.stream = (name, args, more = {}) => stream(name, args, { ...more, id: more.id ?? ++last });
     return client;
   }
-}
-
-/** The port for replicas of a gateway, as its log names it. */
-export async function refused(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connectTcp(port, '127.0.0.1');
-    socket.once('connect', () => {
-      socket.destroy();
-      resolve(false);
-    });
-    socket.once('error', () => {
-      resolve(true);
-    });
-  });
 }

@@ -29,7 +29,7 @@ import { until } from '../helpers/wait.js';
 const PORT = '8766';
 /** Blocks marked `skip` must have a reason. */
 const SKIPPED =
-  /^(npm start|npm ci|npm pack|npm install @opentelemetry|docker build|claude mcp add|npm run bench|mcpstead (init|console))/;
+  /^(npm start|npm ci|npm pack|npm install @opentelemetry|docker build|claude mcp add|npm run (?:bench|fleet)|mcpstead (init|console))/;
 
 describe('every config of the documentation', () => {
   const configs = pages.flatMap((path) =>
@@ -53,7 +53,9 @@ describe('every config of the documentation', () => {
     writeFileSync(join(dirname(path), 'keys.yaml'), '[]\n');
     writeFileSync(join(dirname(path), 'introspection.secret'), 'x\n');
     const token = text.includes('mode: bearer') ? { MCPSTEAD_BEARER_TOKEN: 'x' } : {};
-    const { config, warnings } = loadConfig(path, { ...env, ...token });
+    // All replicas of a fleet have one.
+    const stateKey = text.includes('fleet:') ? { MCPSTEAD_STATE_KEY: 'A'.repeat(43) } : {};
+    const { config, warnings } = loadConfig(path, { ...env, ...token, ...stateKey });
     const hasServers = /^(?:servers|mcpServers):(?! \[\])/m.test(text) || text.includes('"mcpServers"');
     // The secret files of the examples are not here, and some examples are a part of a config; everything else must be right.
     const others = warnings.filter(

@@ -92,6 +92,15 @@ export interface Ready {
   readonly waiting_for: readonly string[];
 }
 
+/** What became of a reload in a replica. */
+export interface ReplicaReload {
+  readonly replica: string;
+  readonly name: string;
+  readonly ok: boolean;
+  /** Why the replica keeps the configuration that it has. */
+  readonly error?: string;
+}
+
 /** The result of a reload: names of servers and keys. */
 export interface ReloadResult {
   readonly added: number;
@@ -123,6 +132,8 @@ export interface Admin {
   metrics(): { readonly contentType: string; readonly chunks: AsyncIterable<string> } | undefined;
   /** Rejects with an Error whose message says what is wrong with the new config; the running one is kept. */
   reload(principal: Principal, address: string | undefined): Promise<ReloadResult>;
+  /** The same in all replicas of the fleet. Rejects with a GatewayError if there is none, or its store is away. */
+  reloadFleet(principal: Principal, address: string | undefined): Promise<readonly ReplicaReload[]>;
 }
 
 const GET = ['Allow', 'GET, HEAD'];
@@ -164,7 +175,11 @@ export async function serveMetrics(admin: Admin, req: IncomingMessage, res: Serv
 
 export async function serveReload(
   admin: Admin,
-  { req, res }: { readonly req: IncomingMessage; readonly res: ServerResponse },
+  {
+    req,
+    res,
+    query,
+  }: { readonly req: IncomingMessage; readonly res: ServerResponse; readonly query: string },
   principal: Principal,
 ): Promise<void> {
   if (req.method !== 'POST') {
@@ -173,6 +188,11 @@ export async function serveReload(
   }
   req.resume();
   try {
+    if (new URLSearchParams(query).has('fleet')) {
+      const replicas = await admin.reloadFleet(principal, req.socket.remoteAddress);
+      sendJson(res, replicas.every(({ ok }) => ok) ? 200 : 409, JSON.stringify({ replicas }));
+      return;
+    }
     sendJson(res, 200, JSON.stringify(await admin.reload(principal, req.socket.remoteAddress)));
   } catch (error) {
     const text = error instanceof Error ? error.message : String(error);

@@ -19,9 +19,12 @@ export interface Listener {
   renew(tls: TlsConfig | undefined): boolean;
   /**
    * Serves until no request is running, for at most `graceMs`, then closes the port and all connections. Requests in the meantime
-   * are answered with `Connection: close`. With `reusePort` the port closes first, so that other processes get all new connections.
+   * are answered with `Connection: close`. With `reusePort`, and with `portFirst`, the port closes first: other processes, or those to which
+   * a balancer sends what is refused here, get all new connections.
    */
-  close(graceMs: number): Promise<void>;
+  close(graceMs: number, portFirst?: boolean): Promise<void>;
+  /** Resolves once no request is running, after `ms` at the latest. The port stays open. */
+  quiet(ms: number): Promise<void>;
   destroy(): void;
 }
 
@@ -57,7 +60,7 @@ export function createListener(
   const { log, boundary } = options;
   let { tls } = options;
   let active = 0;
-  let idle: (() => void) | undefined;
+  const idle = new Set<() => void>();
   let draining = false;
   /** Connections that have finished the handshake. */
   const secured = new WeakSet<Duplex>();
@@ -84,7 +87,7 @@ export function createListener(
     },
     () => {
       active--;
-      if (active === 0) idle?.();
+      if (active === 0) for (const resolve of idle) resolve();
     },
   );
   const { peers } = options;
@@ -151,6 +154,19 @@ export function createListener(
     });
   });
 
+  function quiet(ms: number): Promise<void> {
+    if (active === 0) return Promise.resolve();
+    return new Promise((resolve) => {
+      const done = (): void => {
+        clearTimeout(timer);
+        idle.delete(done);
+        resolve();
+      };
+      const timer = setTimeout(done, ms);
+      idle.add(done);
+    });
+  }
+
   return {
     listen() {
       const { host, port, reusePort = false } = options;
@@ -184,26 +200,20 @@ export function createListener(
       }
       return true;
     },
-    async close(graceMs) {
+    quiet,
+    async close(graceMs, portFirst = false) {
       draining = true;
-      // Where other processes have the port, new connections are theirs from now on; open ones stay.
-      const left = options.reusePort
-        ? new Promise<void>((resolve) => {
-            // That of http would close idle connections, on which a request may be on its way.
-            NetServer.prototype.close.call(server, () => {
-              resolve();
-            });
-          })
-        : undefined;
-      if (active > 0) {
-        await new Promise<void>((resolve) => {
-          const timer = setTimeout(resolve, graceMs);
-          idle = () => {
-            clearTimeout(timer);
-            resolve();
-          };
-        });
-      }
+      // New connections are for others from now on; open ones stay.
+      const left =
+        options.reusePort || portFirst
+          ? new Promise<void>((resolve) => {
+              // That of http would close idle connections, on which a request may be on its way.
+              NetServer.prototype.close.call(server, () => {
+                resolve();
+              });
+            })
+          : undefined;
+      await quiet(graceMs);
       const closed = new Promise<void>((resolve) => {
         server.close(() => {
           resolve();

@@ -277,7 +277,7 @@ export function createMcp(deps: McpDeps) {
   }
 
   function listen(req: IncomingMessage, res: ServerResponse, origin: Origin): void {
-    if (refuseListen(gate, req, res, ALLOW)) return;
+    if (refuseListen(gate, req, res, ALLOW, deps.replicas?.another() !== undefined)) return;
     whenKnown(res, gate.find(origin), (found) => {
       if (res.destroyed) return;
       settle(bodiless(req, res, origin), found, (session) => {

@@ -83,12 +83,16 @@ function refuseBody(req: IncomingMessage): GatewayError | undefined {
   return undefined;
 }
 
-/** Answers a GET that cannot have a stream. Returns whether it did. */
+/**
+ * Answers a GET that cannot have a stream. Returns whether it did. `goesOn`: other replicas go on with the sessions of one that shuts down: SDKs
+ * give up a stream whose GET has failed twice.
+ */
 export function refuseListen(
   gate: Gate,
   req: IncomingMessage,
   res: ServerResponse,
   allow: string[],
+  goesOn = false,
 ): boolean {
   const accept = req.headers.accept ?? '*/*';
   if (!/text\/event-stream|\*\/\*|text\/\*/i.test(accept))
@@ -98,7 +102,7 @@ export function refuseListen(
       'null',
       allow,
     );
-  else if (gate.state === 'draining')
+  else if (gate.state === 'draining' && !goesOn)
     sendError(res, new GatewayError('unavailable', 'gateway shutting down'), 'null', [
       ...RETRY_AFTER,
       ...CLOSE,

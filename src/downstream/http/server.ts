@@ -288,7 +288,9 @@ export function createHttpPort(deps: HttpPortDeps): HttpPort {
     },
     async close(graceMs) {
       routes.drain();
-      await main.close(graceMs);
+      // Requests from other replicas are answered as well; their port closes later.
+      const others = deps.replicas?.another() !== undefined;
+      await Promise.all([main.close(graceMs, others), peers?.quiet(graceMs)]);
       await admin?.close(Math.min(graceMs, ADMIN_GRACE_MS));
     },
     destroy() {
