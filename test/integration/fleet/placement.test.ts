@@ -3,8 +3,15 @@ import { readFileSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { beforeAll, describe, expect, it, onTestFinished } from 'vitest';
-import { newKey, startProcesses, startReplicaProcess, type ReplicaProcess } from '../../helpers/fleet.js';
-import { send, textOf } from '../../helpers/http.js';
+import {
+  newKey,
+  startProcesses,
+  startReplica,
+  startReplicaProcess,
+  together,
+  type ReplicaProcess,
+} from '../../helpers/fleet.js';
+import { openSse, post, send, SSE_ONLY, textOf } from '../../helpers/http.js';
 import { connect, final, heard, LegacyClient, messagesOf } from '../../helpers/legacy.js';
 import { call, EVERYTHING, needs } from '../../helpers/modern.js';
 import { alive } from '../../helpers/process.js';
@@ -249,5 +256,44 @@ describe.runIf(process.platform === 'linux')('questions of a server that another
     expect(await y.tool('q4__ask')).toContain('error');
     const z = await connect(holders('q4').url);
     expect(await z.tool('q4__ask')).toContain('error');
+  });
+});
+
+describe.runIf(process.platform === 'linux')('a client of a process that does not run the server', () => {
+  it('is judged and counted there alone', async () => {
+    const key = newKey();
+    // The policy of the process with the server shows nothing to anybody.
+    const strict = { ...CONFIG, policy: { default: 'deny' as const, rules: [] } };
+    const holder = await startReplica(store, strict, { key });
+    const guest = await startReplica(store, CONFIG, { key });
+    const client = await connect(guest.url);
+    expect(await client.tool('s__echo', { a: 1 })).toBe('{"a":1}');
+    const theirs = await connect(holder.url);
+    expect((await theirs.request('tools/call', { name: 's__echo', arguments: {} })).error).toBeDefined();
+    const calls = 'mcpstead_mcp_requests_total{method="tools/call",result="success"}';
+    expect(await guest.metric(calls)).toBe(1);
+    expect(await holder.metric(calls)).toBe(0);
+
+    const [here, there] = await Promise.all([guest.health(), holder.health()]);
+    expect(here.servers[0]).toMatchObject({ via: 'host', protocol: 'stdio', url: there.servers[0]?.url });
+    expect(there.servers[0]).not.toHaveProperty('via');
+  });
+
+  it('opens streams of HTTP+SSE where the server runs', async () => {
+    const key = newKey();
+    const holder = await startReplica(store, CONFIG, { key });
+    const guest = await startReplica(store, CONFIG, { key });
+    await together(holder.base, guest.base);
+    const stream = await openSse(`${guest.base}/servers/s/sse`, undefined, SSE_ONLY);
+    const path = (await stream.next()).data;
+    const init = {
+      ...{ jsonrpc: '2.0', id: 1, method: 'initialize' },
+      params: { protocolVersion: '2024-11-05', capabilities: {}, clientInfo: { name: 'x', version: '1' } },
+    };
+    expect((await post(`${guest.base}${path}`, init)).status).toBe(202);
+    expect((await stream.message()).result).toBeDefined();
+    expect(await holder.metric('mcpstead_downstream_sessions_active')).toBe(1);
+    expect(await guest.metric('mcpstead_downstream_sessions_active')).toBe(0);
+    stream.close();
   });
 });
