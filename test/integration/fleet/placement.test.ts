@@ -131,7 +131,7 @@ describe.runIf(process.platform === 'linux')('a server that one process runs for
     // The guest is at work, and has sent the call.
     await until(async () => {
       const { text } = await send(`${guest.base}/metrics`);
-      return /^mcpstead_upstream_in_flight\{[^}]*\} 1$/m.test(text) || /in_flight.* 1$/m.test(text);
+      return text.includes('mcpstead_requests_in_flight{server="s"} 1\n');
     }, 'the call');
     expect(childrenOf(guest)).toEqual([]);
     process.kill(holder.pid, 'SIGCONT');
