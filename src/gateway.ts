@@ -129,6 +129,7 @@ export class GatewayCore {
       interests: () => interests,
       streams: () => streams,
       lives: () => this.#lives,
+      bridge: () => this.#bridge,
       reload: () => this.reload(),
       serve: (socket) => {
         this.#port.servePeer(socket);
@@ -203,7 +204,7 @@ export class GatewayCore {
         this.#sessions.endWhere((each) => each === session, 'evicted');
       },
     });
-    this.#bridge = bridgeFor(config.mcp.state_key, {
+    this.#bridge = bridgeFor(config.mcp.state_key, fleet?.id, {
       ...{ wheel, log, boundary, stats, budget, limits, parkedMs },
       tasks: this.#tasks.legacy,
       cancels: this.#tasks.cancels,

@@ -105,7 +105,7 @@ const times = (value, base) => `${(value / base).toFixed(2)} times`;
 async function startFleet(options) {
   const fleet = new Fleet();
   cleanups.push(() => fleet.stop());
-  return await fleet.start({ balancer: undefined, ...options });
+  return await fleet.start({ balancer: null, ...options });
 }
 
 const config = (url, more = {}) => ({

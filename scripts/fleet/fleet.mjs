@@ -32,7 +32,7 @@ export class Fleet {
   }
 
   /**
-   * Starts everything, and resolves once a call can be made through the balancer. `balancer`: haproxy, nginx or undefined for none. `config`: further
+   * Starts everything, and resolves once a call can be made through the balancer. `balancer`: haproxy, nginx or null for none. `config`: further
    * keys of the replicas' config; `alone`: without a store.
    */
   async start({ replicas = 3, balancer = 'haproxy', config = {}, alone = false } = {}) {

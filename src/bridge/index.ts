@@ -40,6 +40,8 @@ export interface Bridge {
    * and may have replaced a legacy one.
    */
   claim(request: Presented, upstream: Era): OpenCrossing | LoginRetry | GatewayError | undefined;
+  /** The other replica that holds the call of a state; undefined: none does. */
+  ownerOf(state: string): string | undefined;
   /** The `requestState` for the client of a request that waits for a login. */
   loginState(request: Presented, id: string, isTool: boolean): string;
   /** Ends the parked calls that match `which`. */
@@ -79,6 +81,7 @@ export function createBridge(deps: BridgeDeps): Bridge {
         return refusal('this requestState was already used: only the latest one is valid', 'used');
       return (crossing, sink) => call.retry(crossing, sink, answers);
     },
+    ownerOf: (state) => deps.states.ownerOf(state),
     loginState: (request, id, isTool) => deps.states.ofLogin(request, id, isTool, LOGIN_MS),
     endWhere(which) {
       deps.parked.endWhere(which);

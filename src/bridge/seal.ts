@@ -25,6 +25,8 @@ export interface Seal {
   /** `payload`: a JSON value. The state is valid for `ttlMs`. */
   seal(payload: object, ttlMs: number): string;
   open(state: string): Opened;
+  /** The other replica that holds the call of a valid state; undefined: none does. */
+  ownerOf(state: string): string | undefined;
 }
 
 export type Opened =
@@ -45,6 +47,8 @@ export function createSeal({ key, replica, now }: SealOptions): Seal {
   if (key && key.length !== KEY_BYTES) throw new RangeError(`a key must have ${KEY_BYTES} bytes`);
   const secret = key ?? randomBytes(KEY_BYTES);
   const aad = Buffer.from(PREFIX);
+  /** Whether a state leads to something that one replica alone has; one that has everything in it is good anywhere. */
+  const isElsewhere = ({ r, p }: Content): boolean => r !== replica && p['kind'] !== 'urls';
 
   return {
     seal(payload, ttlMs) {
@@ -57,9 +61,13 @@ export function createSeal({ key, replica, now }: SealOptions): Seal {
     open(state) {
       const content = decrypt(state, secret, aad);
       if (!content) return FORGED;
-      if (content.r !== replica) return { ok: false, reason: 'other_replica' };
+      if (isElsewhere(content)) return { ok: false, reason: 'other_replica' };
       if (content.e <= now()) return { ok: false, reason: 'expired' };
       return { ok: true, payload: content.p };
+    },
+    ownerOf(state) {
+      const content = decrypt(state, secret, aad);
+      return content && content.e > now() && isElsewhere(content) ? content.r : undefined;
     },
   };
 }

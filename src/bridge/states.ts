@@ -47,6 +47,8 @@ export interface States {
   ofLogin(request: Presented, id: string, isTool: boolean, ttlMs: number): string;
   /** Whether this gateway made it; a gateway further upstream has states of the same format. */
   isOurs(state: string): boolean;
+  /** The other replica that holds the call of a state; undefined: none does. */
+  ownerOf(state: string): string | undefined;
   /** Reads the state of a retry; an error if it belongs to another client or another request. */
   read(state: string, request: Presented): CallState | UrlState | LoginState | GatewayError;
 }
@@ -58,7 +60,8 @@ export interface Presented {
   readonly name: string;
 }
 
-export function createStates(seal: Seal): States {
+/** `inFleet`: retries are sent to the replica that holds their call, so one that does not get there has none. */
+export function createStates(seal: Seal, inFleet = false): States {
   function bindingOf({ message, caller, route, name }: Presented): Binding {
     return {
       principal: caller.principal.id,
@@ -86,10 +89,12 @@ export function createStates(seal: Seal): States {
     },
     isOurs(state) {
       const opened = seal.open(state);
-      return opened.ok || opened.reason === 'expired';
+      return opened.ok || opened.reason === 'expired' || (inFleet && opened.reason === 'other_replica');
     },
+    ownerOf: (state) => seal.ownerOf(state),
     read(state, request) {
       const opened = seal.open(state);
+      if (!opened.ok && opened.reason === 'other_replica' && inFleet) return refusal(GONE, 'gone');
       if (!opened.ok) return refusal(REASONS[opened.reason], opened.reason);
       const sealed = opened.payload as unknown as CallState | UrlState | LoginState;
       const binding = bindingOf(request);
@@ -105,6 +110,8 @@ export function createStates(seal: Seal): States {
     },
   };
 }
+
+const GONE = 'the replica that has the call of this requestState is gone: make a new call';
 
 const REASONS = {
   forged: 'this requestState was not issued by this gateway, or was altered: make a new call',

@@ -78,6 +78,8 @@ export class FleetSessions implements SessionStore {
   /** To whom sessions of this replica went. */
   readonly #moved = new Map<string, string>();
   readonly #adoptions = new Map<string, Promise<Session | GatewayError | undefined>>();
+  /** Requests that wait until one of too many take-overs is over; bounded as all that are held. */
+  readonly #turns: (() => void)[] = [];
   readonly #waiting = new Set<() => void>();
   #verifying: Promise<void> | undefined;
 
@@ -204,10 +206,14 @@ export class FleetSessions implements SessionStore {
     from: FromPeer | undefined,
   ): Used | Promise<Used> {
     const { ids, members, self } = this.#deps;
-    const home = ids.homeOf(id);
-    if (home === undefined) return undefined;
+    let owner = this.#learned.get(id);
+    if (owner === undefined) {
+      owner = ids.homeOf(id);
+      if (owner === undefined) return undefined;
+      // The next request needs no HMAC. Nobody can make ids that are remembered.
+      this.learn(id, owner);
+    }
     if (from) return { kind: 'moved', to: this.#moved.get(id) };
-    const owner = this.#learned.get(id) ?? home;
     if (owner !== self && members.live.has(owner)) return { kind: 'replica', replica: owner };
     return this.#locate(id, principal, route, new Map());
   }
@@ -304,11 +310,18 @@ export class FleetSessions implements SessionStore {
     record: FoundRecord,
   ): Promise<Session | GatewayError | 'unsure'> {
     const running = this.#adoptions.get(id);
-    if (!running && this.#adoptions.size >= MAX_ADOPTIONS) return 'unsure';
+    if (!running && this.#adoptions.size >= MAX_ADOPTIONS) {
+      // Each that ends lets the next one begin.
+      await new Promise<void>((resolve) => this.#turns.push(resolve));
+      return await this.#adopt(id, principal, record);
+    }
     const adoption = running ?? this.#take(id, principal, record);
     if (!running) {
       this.#adoptions.set(id, adoption);
-      void adoption.finally(() => this.#adoptions.delete(id));
+      void adoption.finally(() => {
+        this.#adoptions.delete(id);
+        this.#turns.shift()?.();
+      });
     }
     // Another replica was first: it is looked for again.
     return (await adoption) ?? 'unsure';

@@ -10,12 +10,15 @@ type Deps = Omit<BridgeDeps, 'states' | 'parked' | 'limits'> & {
   readonly limits: () => ReturnType<BridgeDeps['limits']> & { readonly parked: number };
 };
 
-/** `key`: mcp.state_key */
-export function bridgeFor(key: Buffer | undefined, deps: Deps): Bridge {
+/** `key`: mcp.state_key; `replica`: the identity of this one in its fleet; undefined: the gateway is alone. */
+export function bridgeFor(key: Buffer | undefined, replica: string | undefined, deps: Deps): Bridge {
   const { stats, boundary, limits } = deps;
   return createBridge({
     ...deps,
-    states: createStates(createSeal({ key, replica: randomUUID(), now: () => Date.now() })),
+    states: createStates(
+      createSeal({ key, replica: replica ?? randomUUID(), now: () => Date.now() }),
+      replica !== undefined,
+    ),
     parked: createParkedCalls(stats, boundary, () => limits().parked),
   });
 }

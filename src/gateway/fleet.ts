@@ -1,4 +1,6 @@
 /** This gateway as one of several: nothing of it is loaded unless the configuration has a store. */
+import { randomBytes } from 'node:crypto';
+import type { Bridge } from '../bridge/index.js';
 import type { FleetConfig } from '../config/types.js';
 import type { Replicas } from '../downstream/http/replicas.js';
 import type { PeerPort } from '../downstream/http/server.js';
@@ -25,6 +27,7 @@ export interface FleetDeps extends Pick<ReplicaDeps, 'config' | 'log' | 'boundar
   readonly interests: () => Interests;
   readonly streams: () => Streams;
   readonly lives: () => Lives;
+  readonly bridge: () => Bridge;
   readonly readiness: Readiness;
   readonly reload: () => Promise<unknown>;
   /** Serves a connection of another process of this host. */
@@ -44,6 +47,8 @@ export function fleetState(fleet: GatewayFleet | undefined, keys: StateKeys): Pr
 }
 
 export class GatewayFleet {
+  /** The identity of this replica, of one run of it: 10 hexadecimal digits. */
+  readonly id = randomBytes(5).toString('hex');
   readonly #fleet: FleetConfig;
   readonly #deps: FleetDeps;
   #options: SessionStoreOptions | undefined;
@@ -127,7 +132,7 @@ export class GatewayFleet {
     const { serve } = this.#deps;
     const isDraining = (): boolean => readiness.state === 'draining';
     return {
-      ...{ fleet: this.#fleet, config, log, boundary, stats, env, isDraining, serve },
+      ...{ id: this.id, fleet: this.#fleet, config, log, boundary, stats, env, isDraining, serve },
       facts: sessionFacts({
         ...{ interests, streams, boundary, isDraining },
         own: () => links().own,
@@ -135,6 +140,7 @@ export class GatewayFleet {
           lives().review(session);
         },
       }),
+      stateOwner: (state) => this.#deps.bridge().ownerOf(state),
       passes: () => links().kinds.passed,
       isStopping: () => readiness.stopping,
       up: () =>

@@ -15,6 +15,7 @@ import type { Boundary } from '../observe/boundary.js';
 import type { Logger } from '../observe/log.js';
 import type { FleetStats } from '../observe/stats.js';
 import type { NamedClient, PeerClients } from '../protocol/peer-clients.js';
+import type { Found } from '../proxy/gate.js';
 import { isPlacedOnHost, type PeerLinks } from './placed.js';
 
 /** How long a request is held while it is not known which process runs its server. */
@@ -119,14 +120,16 @@ export class HostPlacement implements PeerLinks {
     return place?.role === 'seeking' ? this.#whenPlaced(server) : undefined;
   }
 
-  /** As `placed`, after the process that was named could not be reached. */
-  async next(server: string): Promise<string | undefined | GatewayError> {
+  /** Where a request for a server goes after the process that was named could not be reached. Never rejects. */
+  async next(server: string | undefined): Promise<Found> {
+    if (server === undefined) return undefined;
     const waiting = new AbortController();
     await Promise.race([this.#change(waiting.signal), sleep(AGAIN_MS, undefined, waiting)]).catch(
       () => undefined,
     );
     waiting.abort();
-    return this.placed(server);
+    const there = await this.placed(server);
+    return typeof there === 'string' ? { kind: 'replica', replica: there } : there;
   }
 
   /** The way to the process that runs a server; undefined: the name is not one of ours. */

@@ -9,7 +9,7 @@ import type { Declined, HopHandler, HopRequest, Introduced, Replicas } from '../
 import type { PeerPort } from '../downstream/http/server.js';
 import { HANDED_HEADER, MOVED_HEADER } from '../downstream/http/forward.js';
 import { Hop, PEER_CIPHER, pskIdentity } from '../fleet/hop.js';
-import { makeReplicaId, SessionIds } from '../fleet/ids.js';
+import { SessionIds } from '../fleet/ids.js';
 import { FleetKeys } from '../fleet/keys.js';
 import { Members, type Member, type MemberFacts } from '../fleet/members.js';
 import { KeyedPeerClients } from '../fleet/peer-clients.js';
@@ -43,6 +43,8 @@ const MAX_REASON = 2048;
 const DIFFERS_MS = 60_000;
 
 export interface ReplicaDeps {
+  /** The identity of this replica, of one run of it. */
+  readonly id: string;
   readonly fleet: FleetConfig;
   readonly config: () => Config;
   /** Names trusted certificates. */
@@ -52,6 +54,8 @@ export interface ReplicaDeps {
   readonly stats: GatewayStats;
   readonly options: SessionStoreOptions;
   readonly facts: SessionFacts;
+  /** The other replica that holds the call of a `requestState`; undefined: none does. */
+  readonly stateOwner: (state: string) => string | undefined;
   /** The names of the headers of clients that some server gets, in lower case. */
   readonly passes: () => readonly string[];
   readonly isStopping: () => boolean;
@@ -73,7 +77,7 @@ export function openReplica(deps: ReplicaDeps): Replica {
 }
 
 export class Replica {
-  readonly id = makeReplicaId();
+  readonly id: string;
   readonly sessions: FleetSessions;
   readonly replicas: Replicas;
   readonly port: PeerPort;
@@ -98,6 +102,7 @@ export class Replica {
 
   constructor(deps: ReplicaDeps) {
     const { fleet, log, options } = deps;
+    this.id = deps.id;
     this.#deps = deps;
     const { mcp, state } = deps.config();
     if (!mcp.state_key) throw new Error('fleet.store needs MCPSTEAD_STATE_KEY');
@@ -365,6 +370,10 @@ export class Replica {
         const home = this.#ids.homeOf(id);
         return isLive(home) ? home : undefined;
       },
+      ownerOf: (state) => {
+        const owner = this.#deps.stateOwner(state);
+        return isLive(owner) ? owner : undefined;
+      },
       get isLeaving() {
         return isStopping();
       },
@@ -433,13 +442,7 @@ export class Replica {
 
   #next(origin: Origin, declined: Declined): Promise<Found> {
     const { sessionId, principal, route } = origin;
-    if (sessionId === undefined) return this.#nextPlaced(route.server);
+    if (sessionId === undefined) return this.placement.next(route.server);
     return this.sessions.next(sessionId, principal, route.key, declined);
-  }
-
-  /** Where a request without a session is sent, after the process that runs its server could not be reached. */
-  async #nextPlaced(server: string | undefined): Promise<Found> {
-    const next = server === undefined ? undefined : await this.placement.next(server);
-    return typeof next === 'string' ? { kind: 'replica', replica: next } : next;
   }
 }

@@ -231,6 +231,18 @@ describe('after traffic of every kind', () => {
       'mcpstead_login_limited_total',
       'mcpstead_login_grants',
       'mcpstead_login_idp_seconds',
+      'mcpstead_fleet_replicas',
+      'mcpstead_fleet_store_up',
+      'mcpstead_fleet_store_seconds',
+      'mcpstead_fleet_forwarded_total',
+      'mcpstead_fleet_held',
+      'mcpstead_fleet_adopted_total',
+      'mcpstead_fleet_handed_over_total',
+      'mcpstead_fleet_superseded_total',
+      'mcpstead_fleet_lease',
+      'mcpstead_fleet_strangers_total',
+      'mcpstead_fleet_limits_alone_total',
+      'mcpstead_fleet_clock_offset_seconds',
     ]);
     expect([...families.keys()].filter((name) => !known.has(name))).toEqual([]);
   });

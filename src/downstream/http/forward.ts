@@ -130,8 +130,10 @@ function hop(deps: ForwardDeps, request: Forwarded, replica: string): Promise<Ou
       {
         head(status, headers, control) {
           controller = control;
-          res.writeHead(status, answerHeaders(headers));
-          res.flushHeaders();
+          const kept = answerHeaders(headers);
+          res.writeHead(status, kept.headers);
+          // Any other body follows at once, and goes out in the same packet.
+          if (kept.isStream) res.flushHeaders();
         },
         data(chunk) {
           writer ??= new Backpressure(res, wheel, boundary, () => {
@@ -177,21 +179,30 @@ const COUNTED = {
 
 function passedOn({ headers }: IncomingMessage): string[] {
   const passed: string[] = [];
-  for (const [name, value] of Object.entries(headers))
-    if (value !== undefined && (REQUEST_HEADERS.has(name) || /^mcp-/.test(name)))
-      for (const each of [value].flat()) passed.push(name, each);
+  for (const name in headers) {
+    if (!name.startsWith('mcp-') && !REQUEST_HEADERS.has(name)) continue;
+    const value = headers[name];
+    if (typeof value === 'string') passed.push(name, value);
+    else for (const each of value ?? []) passed.push(name, each);
+  }
   return passed;
 }
 
-function answerHeaders(headers: readonly string[]): string[] {
+function answerHeaders(headers: readonly string[]): {
+  readonly headers: string[];
+  readonly isStream: boolean;
+} {
   const kept: string[] = [];
+  let isStream = false;
   for (let i = 0; i + 1 < headers.length; i += 2) {
     const name = headers[i] as string;
+    const value = headers[i + 1] as string;
     const lower = name.toLowerCase();
-    if (!OWN_HEADERS.has(lower) && !lower.startsWith('access-control-'))
-      kept.push(name, headers[i + 1] as string);
+    if (OWN_HEADERS.has(lower) || lower.startsWith('access-control-')) continue;
+    kept.push(name, value);
+    if (lower === 'content-type') isStream = value.startsWith('text/event-stream');
   }
-  return kept;
+  return { headers: kept, isStream };
 }
 
 function mayRepeat({ req, messages }: Forwarded): boolean {

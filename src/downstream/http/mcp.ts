@@ -6,7 +6,7 @@ import type { Budget } from '../../lib/budget.js';
 import type { Wheel } from '../../lib/wheel.js';
 import type { Boundary } from '../../observe/boundary.js';
 import { classify } from '../../protocol/classify.js';
-import { find, type Message, type MessageError, type Messages } from '../../protocol/message.js';
+import { find, param, type Message, type MessageError, type Messages } from '../../protocol/message.js';
 import { methodOf } from '../../protocol/methods.js';
 import type { Principal } from '../../protocol/ports.js';
 import { isElsewhere } from '../../protocol/elsewhere.js';
@@ -79,16 +79,13 @@ export function createMcp(deps: McpDeps) {
       const isModern = !Array.isArray(messages) && classify(origin.version, messages) === 'modern';
       const here: Origin = isModern ? { ...origin, era: 'modern', sessionId: undefined } : origin;
       const request = { req, res, origin: here, body, messages };
-      const { server } = here.route;
-      const placed =
-        server === undefined || here.peer || here.sessionId !== undefined
-          ? undefined
-          : deps.replicas?.placed?.(server);
+      if (here.peer || here.sessionId !== undefined) return postHere(request);
+      const placed = placedOf(here, messages);
       if (placed !== undefined)
         return whenKnown(res, placed, (there) => {
           postThere(request, there);
         });
-      const to = here.sessionId === undefined && leavesHere(here, messages) && deps.replicas?.another();
+      const to = replicaFor(messages);
       if (to) settle(request, { kind: 'replica', replica: to }, () => postHere(request));
       else postHere(request);
     });
@@ -109,11 +106,21 @@ export function createMcp(deps: McpDeps) {
     });
   }
 
-  /** This replica shuts down, and another one may as well handle the request. */
-  function leavesHere({ peer }: Origin, messages: Messages): boolean {
-    if (!deps.replicas?.isLeaving || peer) return false;
-    // A state leads to a call that waits here.
-    return Array.isArray(messages) || !find(messages.params, 'requestState');
+  /** Where the server of a route runs that one process runs for several; undefined: here. */
+  function placedOf({ route: { server } }: Origin, messages: Messages): ReturnType<PlacedFn> {
+    return server === undefined || hasState(messages) ? undefined : deps.replicas?.placed?.(server);
+  }
+
+  /** The other replica that has to handle a request without a session, or may as well, as this one shuts down; undefined: none. */
+  function replicaFor(messages: Messages): string | undefined {
+    const { replicas } = deps;
+    if (!replicas) return undefined;
+    if (hasState(messages)) {
+      const state = param(messages, 'requestState');
+      // A state of this replica leads to a call that waits here.
+      return typeof state === 'string' ? replicas.ownerOf(state) : undefined;
+    }
+    return replicas.isLeaving ? replicas.another() : undefined;
   }
 
   function postHere(request: Forwarded & { readonly messages: Messages }): void {
@@ -347,6 +354,13 @@ export function createMcp(deps: McpDeps) {
         );
     }
   };
+}
+
+type PlacedFn = NonNullable<Replicas['placed']>;
+
+/** Whether it is a retry: a state leads to the replica with its call. */
+function hasState(messages: Messages): messages is Message {
+  return !Array.isArray(messages) && find(messages.params, 'requestState') !== undefined;
 }
 
 function bodiless(req: IncomingMessage, res: ServerResponse, origin: Origin): Forwarded {

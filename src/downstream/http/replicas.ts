@@ -52,6 +52,8 @@ export interface Replicas {
   makeId(): string;
   /** The other live replica that a session or a stream was opened in; undefined: none. */
   homeOf(id: string): string | undefined;
+  /** The other live replica that holds the call of a `requestState`; undefined: none does. */
+  ownerOf(state: string): string | undefined;
   /** This replica shuts down: what needs no session goes to others. */
   readonly isLeaving: boolean;
   /** Another replica that takes new sessions; undefined: there is none. */
