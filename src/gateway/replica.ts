@@ -65,7 +65,7 @@ export interface ReplicaDeps {
   readonly up: () => readonly string[];
   /** A hash of what is listed. */
   readonly lists: () => string;
-/** See PlacementDeps. */
+  /** See PlacementDeps. */
   readonly serve: PlacementDeps['serve'];
   readonly moved: PlacementDeps['moved'];
   /** Rejects with an Error whose message says what is wrong with the new configuration. */
