@@ -131,6 +131,9 @@ export class GatewayCore {
       lives: () => this.#lives,
       bridge: () => this.#bridge,
       reload: () => this.reload(),
+      serve: (socket) => {
+        this.#port.servePeer(socket);
+      },
     }));
     const makeStore = fleet ? fleet.sessions.bind(fleet) : createSessionStore;
     const store = (deps.sessions ?? makeStore)(
@@ -184,7 +187,7 @@ export class GatewayCore {
     });
     this.#links = new Links({
       ...{ pins, log, stats, boundary, wheel, budget, readiness, questions, streams, tasks, given },
-      peers: deps.peers,
+      peers: deps.peers ?? fleet?.peers,
       listeners,
       credentials: this.#credentials,
       config: () => this.#config,
@@ -263,7 +266,7 @@ export class GatewayCore {
       usedByLegacy: this.#links.seconds.want.bind(this.#links.seconds),
       describes: (session) => this.#links.describes(session),
       passes: () => this.#links.kinds.passed,
-      peerClients: deps.peers?.clients,
+      peerClients: (deps.peers ?? fleet?.peers)?.clients,
       owned: this.#links.give.bind(this.#links),
       dialling: (server) => this.#links.seconds.dialling(server),
       ...{ sessions: store, interests, questions, kept, streams, tasks, listeners, given },
@@ -404,7 +407,8 @@ export class GatewayCore {
           this.#bridge.close();
           this.#tasks.legacy.close();
         },
-        closeTransports: (ms) => Promise.all([this.#port.close(ms), this.#attached.close(ms)]),
+        closeTransports: (ms) =>
+          Promise.all([this.#port.close(ms), this.#attached.close(ms), this.#fleet?.placedLeft(ms)]),
         closePeers: () => this.#port.closeForPeers(),
         endSessions: () => {
           this.#sessions.endWhere(() => true, 'gateway_shutdown');

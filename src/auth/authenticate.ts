@@ -65,7 +65,7 @@ export interface AuthenticatorDeps extends IssuerDeps {
 
 /** The client of a pair of streams: the user who started the gateway. */
 export const LOCAL = bare('local', 'local', '');
-const ANONYMOUS = bare('anonymous', 'anonymous', '');
+export const ANONYMOUS = bare('anonymous', 'anonymous', '');
 const PREFIX = 'Bearer ';
 /** What clients wait for an issuer, in seconds. */
 const ISSUER_RETRY = 5;

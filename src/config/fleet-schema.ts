@@ -64,7 +64,7 @@ export const placement = z
   .optional()
   .meta(
     link(
-      'How many processes of a stdio server there are, if `fleet.store` is set: one in `each` replica, one for all replicas of a `host`, or one in the whole `fleet`. Not set: `each` with a `url`, `host` with a `command`. `session: per-client` means `each`.',
+      'How many processes of a stdio server there are, if `fleet.store` is set: one in `each` replica, or one for all replicas of a `host` that share a network namespace and have the same command, arguments and environment for it (Linux; elsewhere `each`). `fleet`, one in the whole fleet, is not there yet: it is refused at the start. Not set: `each` with a `url`, `host` with a `command`. `session: per-client` and a login of each user mean `each`.',
     ),
   );
 

@@ -223,6 +223,23 @@ export function checkFleet(
       'reuse_port: false',
       true,
     );
+  if (!config.fleet) return;
+  for (const { name, where, kind, placement } of config.servers) {
+    if (placement === 'fleet')
+      findings.problem(
+        ['servers'],
+        `server '${name}' (${where}) has placement: fleet, which this version does not have yet`,
+        'placement: host',
+        true,
+      );
+    else if (placement === 'host' && kind === 'http')
+      findings.problem(
+        ['servers'],
+        `server '${name}' (${where}) has placement: host, which needs a command: a server with a url is not a process of this host`,
+        'placement: each',
+        true,
+      );
+  }
 }
 
 /** Whether `net.Server.listen` of this Node.js knows `reusePort`, which came with 23.1 and 22.12. */

@@ -74,6 +74,8 @@ export interface HopDeps {
   readonly secure: boolean;
   /** An exception in code of the gateway. */
   readonly caught: (thrown: unknown) => void;
+  /** Opens the connections, in place of `address`. */
+  readonly connect?: (signal: AbortSignal) => Promise<Socket>;
 }
 
 /** The connections to one replica at one address. */
@@ -83,7 +85,7 @@ export class Hop {
   readonly #caught: (thrown: unknown) => void;
 
   /** `address`: `host:port`. */
-  constructor(address: string, { keys, secure, caught }: HopDeps) {
+  constructor(address: string, { keys, secure, caught, connect }: HopDeps) {
     this.#caught = caught;
     this.#origin = `${secure ? 'https' : 'http'}://${address}`;
     const { Client } = undici();
@@ -100,7 +102,7 @@ export class Hop {
       () =>
         new Client(this.#origin, {
           ...common,
-          connect: secure ? secureConnector(keys) : { timeout: CONNECT_MS },
+          connect: connect ? connectorOf(connect) : secure ? secureConnector(keys) : { timeout: CONNECT_MS },
         }) as unknown as ClientPoolClient,
       CONNECTION_MS,
     );
@@ -113,6 +115,11 @@ export class Hop {
     return () => {
       exchange.leave();
     };
+  }
+
+  /** Takes no new exchanges, and closes when those in flight have ended. */
+  close(): void {
+    void this.#pool.close();
   }
 
   /** Fails the exchanges in flight. */
@@ -259,6 +266,20 @@ function secureConnector(keys: FleetKeys): BuildConnector.connector {
       socket.setNoDelay(true);
       done(isKeyed ? null : new Error('a certificate in place of the key of the fleet'));
     });
+  };
+}
+
+function connectorOf(connect: (signal: AbortSignal) => Promise<Socket>): BuildConnector.connector {
+  return (_target, callback) => {
+    const connected = callback as Connected;
+    connect(AbortSignal.timeout(CONNECT_MS)).then(
+      (socket) => {
+        connected(null, socket);
+      },
+      (error: unknown) => {
+        connected(error instanceof Error ? error : new Error(String(error)), null);
+      },
+    );
   };
 }
 

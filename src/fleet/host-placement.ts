@@ -61,7 +61,7 @@ export interface HostLeaseDeps {
   readonly patienceMs?: number;
 }
 
-/** One failed connection: the other side proved something else, or nothing in time. */
+/** One failed connection: the other side proved something else; or, `silent`, nothing before its end or in time. */
 export class ProofError extends Error {
   readonly silent: boolean;
 
@@ -87,8 +87,11 @@ export class HostLease {
   #silentSince: number | undefined;
   #warned = -Infinity;
   readonly #unproven = new Set<Socket>();
-  /** Connections that only show that this process lives. */
+  /** Those of guests that have proved themselves: with requests, or only to show them that this process lives. */
   readonly #served = new Set<Socket>();
+  #released = false;
+  /** Called when no guest is connected any more. */
+  #left: (() => void) | undefined;
   #closed = false;
 
   constructor(deps: HostLeaseDeps) {
@@ -108,6 +111,24 @@ export class HostLease {
     return connectToHolder(this.#deps, signal);
   }
 
+  /**
+   * Frees the name, and never takes it again. Connections with requests go on until `close`; those that only show that this process lives end,
+   * so that the others see it.
+   */
+  release(): void {
+    this.#released = true;
+    clearTimeout(this.#timer);
+    this.#server?.close();
+    for (const socket of this.#unproven) socket.destroy();
+    for (const socket of this.#served) if (socket.bytesRead <= 2 * BYTES) socket.destroy();
+  }
+
+  /** Resolves when no guest is connected. */
+  left(): Promise<void> {
+    if (this.#served.size === 0) return Promise.resolve();
+    return new Promise((resolve) => (this.#left = resolve));
+  }
+
   /** Frees the name, and closes the connections. */
   close(): void {
     this.#closed = true;
@@ -119,7 +140,7 @@ export class HostLease {
   }
 
   #seek(): void {
-    if (this.#closed) return;
+    if (this.#closed || this.#released) return;
     const server = createServer({ pauseOnConnect: true }, (socket) => {
       this.#greet(socket);
     });
@@ -129,7 +150,7 @@ export class HostLease {
       else this.#beAlone(`the socket cannot be opened: ${error.code ?? error.message}`);
     });
     server.listen({ path: this.#deps.name, backlog: 511 }, () => {
-      if (this.#closed) return void server.close();
+      if (this.#closed || this.#released) return void server.close();
       server.on('error', () => undefined);
       this.#server = server;
       this.#become('holder');
@@ -208,6 +229,7 @@ export class HostLease {
     socket.once('close', () => {
       this.#unproven.delete(socket);
       this.#served.delete(socket);
+      if (this.#served.size === 0) this.#left?.();
     });
     proveAsHolder(socket, this.#deps).then(
       () => {
@@ -310,7 +332,7 @@ async function inTime(socket: Socket, ms: number, work: () => Promise<void>): Pr
   }
 }
 
-/** Reads exactly so many bytes; what follows stays in the socket. Rejects with a ProofError if the other side closes before. */
+/** Reads exactly so many bytes; what follows stays in the socket. Rejects with a silent ProofError if the other side closes before. */
 function exactly(socket: Socket, bytes: number): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     const done = (): void => {
@@ -327,7 +349,8 @@ function exactly(socket: Socket, bytes: number): Promise<Buffer> {
     };
     const closed = (): void => {
       done();
-      reject(new ProofError(false));
+      // The last holder may be ending, whose name is not free before its other sockets are closed.
+      reject(new ProofError(true));
     };
     socket.on('readable', read);
     socket.on('close', closed);

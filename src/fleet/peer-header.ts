@@ -26,6 +26,8 @@ export interface Introduction {
   readonly from: string;
   readonly principal: Principal;
   readonly headers: PassedHeaders;
+  /** The request is of a link to a server that the receiver runs for the sender, which has judged and counted it. */
+  readonly link?: true;
 }
 
 interface Made {
@@ -43,6 +45,8 @@ export interface PeerHeadersDeps {
   readonly self: string;
   /** Unix milliseconds by the clock of the store. */
   readonly now: () => number;
+  /** Whether this replica is called so as well, besides `self`; absent: it is not. */
+  readonly isSelf?: (to: string) => boolean;
 }
 
 export class PeerHeaders {
@@ -56,17 +60,18 @@ export class PeerHeaders {
     this.#deps = deps;
   }
 
-  /** `headers`: of this request alone. */
-  make(to: string, principal: Principal, headers?: PassedHeaders): string {
-    if (headers) return this.#seal(to, principal, headers);
+  /** `headers`: of this request alone. `link`: see Introduction. */
+  make(to: string, principal: Principal, headers?: PassedHeaders, link = false): string {
+    if (headers) return this.#seal(to, principal, headers, link);
     const now = this.#deps.now();
     let byReplica = this.#made.get(principal);
     if (!byReplica) this.#made.set(principal, (byReplica = new Map<string, Made>()));
-    const made = byReplica.get(to);
+    const key = link ? `${to} link` : to;
+    const made = byReplica.get(key);
     if (made && now - made.at < REUSE_MS && now >= made.at) return made.text;
     if (byReplica.size > 64) byReplica.clear();
-    const text = this.#seal(to, principal, {});
-    byReplica.set(to, { text, at: now });
+    const text = this.#seal(to, principal, {}, link);
+    byReplica.set(key, { text, at: now });
     return text;
   }
 
@@ -86,9 +91,9 @@ export class PeerHeaders {
     return undefined;
   }
 
-  #seal(to: string, principal: Principal, headers: PassedHeaders): string {
+  #seal(to: string, principal: Principal, headers: PassedHeaders, link: boolean): string {
     const { keys, self, now } = this.#deps;
-    const said = { from: self, to, until: now() + VALID_MS, principal, headers };
+    const said = { from: self, to, until: now() + VALID_MS, principal, headers, ...(link && { link }) };
     return keys.seal('peer', 'request', JSON.stringify(said)).toString('base64url');
   }
 
@@ -97,7 +102,8 @@ export class PeerHeaders {
     if (!plain) return undefined;
     // Sealed: a replica wrote it.
     const said = JSON.parse(plain.toString('utf8')) as Opened & { readonly to: string };
-    return said.to === this.#deps.self && isReplicaId(said.from) ? said : undefined;
+    const { self, isSelf } = this.#deps;
+    return (said.to === self || isSelf?.(said.to)) && isReplicaId(said.from) ? said : undefined;
   }
 
   /** Forgets the older half. */

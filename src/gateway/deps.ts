@@ -1,5 +1,6 @@
 /** What a gateway is made with. */
 import type { LoadedConfig } from '../config/index.js';
+import type { ServerConfig } from '../config/types.js';
 import type { HttpPortDeps } from '../downstream/http/server.js';
 import type { Logger } from '../observe/log.js';
 import type { PeerClients, PeerLink } from '../protocol/peer-clients.js';
@@ -15,7 +16,9 @@ export interface PeerDeps {
   /** Reads which clients they name. */
   readonly clients: PeerClients;
   /** The link to the replica that runs a server; undefined: this one runs it. */
-  readonly linkOf: (server: string) => PeerLink | undefined;
+  readonly linkOf: (config: ServerConfig) => PeerLink | undefined;
+  /** There is no such server any more. */
+  readonly removed?: (server: string) => void;
   /** What the port for them needs; undefined: the gateway has it from its fleet, or has none. */
   readonly door?: Pick<HttpPortDeps, 'replicas'>;
 }

@@ -41,6 +41,7 @@ export async function drain(deps: DrainDeps, graceMs: number): Promise<void> {
   const { links, fleet } = deps;
   const deadline = performance.now() + graceMs;
   deps.quiet();
+  fleet?.releasePlaced();
   let stop = (): void => undefined;
   if (fleet) stop = endIdleStreams(deps, fleet);
   else {

@@ -11,6 +11,8 @@ import type { Interests } from '../proxy/interests.js';
 import type { Streams } from '../session/streams.js';
 import type { Links } from './links.js';
 import type { Lives } from './lives.js';
+import type { PeerDeps } from './deps.js';
+import { isPlacedOnHost, peerLinkTo } from './placed.js';
 import type { Readiness } from './readiness.js';
 import type { SharedRates } from '../policy/shared-rates.js';
 import type { Sealed } from '../state/sealed.js';
@@ -27,6 +29,8 @@ export interface FleetDeps extends Pick<ReplicaDeps, 'config' | 'log' | 'boundar
   readonly bridge: () => Bridge;
   readonly readiness: Readiness;
   readonly reload: () => Promise<unknown>;
+  /** Serves a connection of another process of this host. */
+  readonly serve: ReplicaDeps['serve'];
 }
 
 /** undefined: the gateway is alone. */
@@ -79,6 +83,39 @@ export class GatewayFleet {
     return this.#replica?.replicas;
   }
 
+  /** What this replica runs for others, and they for it. Its links are made before the fleet is loaded. */
+  readonly peers: PeerDeps = {
+    clients: {
+      name: (caller) => this.#running().peerClients.name(caller),
+      read: (text, principal) => this.#replica?.peerClients.read(text, principal),
+    },
+    linkOf: (config) => {
+      const isElsewhere = this.#replica?.placement.isElsewhere(config) ?? isPlacedOnHost(config);
+      return isElsewhere ? peerLinkTo(config.name, () => this.#running().placement) : undefined;
+    },
+    removed: (server) => this.#replica?.placement.remove(server),
+  };
+
+  #running(): Replica {
+    if (!this.#replica) throw new Error('the fleet is not loaded yet');
+    return this.#replica;
+  }
+
+  /** Whether another process runs a server for this one. */
+  isGuest(server: string): boolean {
+    return this.#replica?.placement.isGuest(server) ?? false;
+  }
+
+  /** Other processes run the servers that this one runs for them from now on. */
+  releasePlaced(): void {
+    this.#replica?.placement.release();
+  }
+
+  /** Resolves when no other process uses a server that this one ran for it, at the latest after `limitMs`. */
+  async placedLeft(limitMs: number): Promise<void> {
+    await this.#replica?.placement.left(limitMs);
+  }
+
   /** Loads the fleet and opens the port for replicas. Rejects if a package is missing. */
   async start(listen: (port: PeerPort) => Promise<{ host: string; port: number }>): Promise<void> {
     const { openReplica } = await import('./replica.js');
@@ -91,9 +128,10 @@ export class GatewayFleet {
 
   #replicaDeps(): Omit<ReplicaDeps, 'options'> {
     const { config, log, boundary, stats, env, links, readiness, lives, interests, streams } = this.#deps;
+    const { serve } = this.#deps;
     const isDraining = (): boolean => readiness.state === 'draining';
     return {
-      ...{ id: this.id, fleet: this.#fleet, config, log, boundary, stats, env, isDraining },
+      ...{ id: this.id, fleet: this.#fleet, config, log, boundary, stats, env, isDraining, serve },
       facts: sessionFacts({
         ...{ interests, streams, boundary, isDraining },
         own: () => links().own,
@@ -108,6 +146,9 @@ export class GatewayFleet {
         links()
           .shared.all()
           .flatMap(({ link }) => (link.state === 'up' ? [link.server] : [])),
+      moved: (server) => {
+        if (readiness.state !== 'draining') links().moved(server);
+      },
       lists: () => '',
       reload: this.#deps.reload,
     };

@@ -35,23 +35,26 @@ export function serverStatus(
 
 /** `second`: the link of legacy clients, where a server speaks both eras. `users`: see serverStatus. */
 export function healthOf(
-  { config: { required }, link, next }: Upstream,
+  { config: written, link, next }: Upstream,
   second: Connection | undefined,
   users: number | undefined,
   { word, cause, action }: ServerStatus,
 ): ServerHealth {
+  // The link to a process that runs the server has a configuration of its own.
+  const shown = link.peerLink ? written : link.config;
   const { config, stats, peer, staleLists, keptSince } = link;
   return {
     name: config.name,
-    url: config.kind === 'stdio' ? `stdio:${config.command}` : redactUrl(config.url),
-    protocol: config.kind === 'stdio' ? 'stdio' : config.protocol,
-    required,
+    url: shown.kind === 'stdio' ? `stdio:${shown.command}` : redactUrl(shown.url),
+    protocol: shown.kind === 'stdio' ? 'stdio' : shown.protocol,
+    required: written.required,
     connected: link.state === 'up',
     tools_count: link.lists.tools.length,
     last_seen_seconds_ago: stats.lastSeen < 0 ? null : Math.max(0, Date.now() / 1000 - stats.lastSeen),
     reconnects: stats.reconnects,
     last_error: link.lastError ?? null,
     state: link.state,
+    ...(link.peerLink && shown.kind === 'stdio' && { via: 'host' as const }),
     ...loginOf(link.login, users),
     ...(config.kind === 'http' &&
       config.headers_from_client && {

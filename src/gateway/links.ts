@@ -14,11 +14,10 @@ import type { Boundary } from '../observe/boundary.js';
 import type { Logger } from '../observe/log.js';
 import type { GatewayStats } from '../observe/stats.js';
 import type { ListKind } from '../protocol/lists.js';
-import { NOBODY_TO_ASK, type Link, type LinkEvents, type Notice } from '../protocol/ports.js';
+import type { LinkEvents } from '../protocol/ports.js';
 import { isPerson } from '../protocol/principal.js';
 import type { Era } from '../protocol/revisions.js';
 import type { Access } from '../policy/access.js';
-import { tellAside } from '../proxy/fan-out.js';
 import type { GivenLists } from '../proxy/given.js';
 import type { Interests } from '../proxy/interests.js';
 import type { Listeners } from '../proxy/listeners.js';
@@ -31,12 +30,14 @@ import { createViews, type Views } from '../proxy/views.js';
 import type { Session } from '../session/store.js';
 import type { Streams } from '../session/streams.js';
 import { Connection, type ConnectionDeps } from '../upstream/link/connection.js';
+import { configThere } from '../upstream/link/config-there.js';
 import { EVERY_CAPABILITY } from '../upstream/link/envelope.js';
 import type { ListCache } from '../upstream/link/list-cache.js';
-import { UpstreamPool } from '../upstream/link/pool.js';
+import { UpstreamPool, type Upstream } from '../upstream/link/pool.js';
 import { SecondLinks } from '../upstream/link/second-links.js';
 import { createWatcher, type Watcher } from '../upstream/stdio/watcher.js';
 import type { Announcer } from './announcer.js';
+import { sharedEvents } from './link-events.js';
 import type { GatewayCredentials } from './credentials.js';
 import type { PeerDeps } from './deps.js';
 import { pinning, type PinBook } from './pins.js';
@@ -45,7 +46,10 @@ import { credentialOf, idOf, wants } from './owners.js';
 import { kindsOf, type ServerKinds } from './server-kinds.js';
 
 /** Which client or user a link belongs to, in which era it is dialled, and what it starts with. */
-type LinkOptions = Pick<ConnectionDeps, 'client' | 'user' | 'prefers' | 'second' | 'cache' | 'remembered'>;
+type LinkOptions = Pick<
+  ConnectionDeps,
+  'client' | 'user' | 'prefers' | 'second' | 'cache' | 'remembered' | 'peerLink'
+>;
 
 /** Why a server is down that an operator has turned off. */
 const TURNED_OFF = 'turned off until a reload';
@@ -90,6 +94,7 @@ export class Links {
   readonly users: UserLinks;
   readonly views: Views;
   readonly #deps: LinksDeps;
+  readonly #events: LinkEvents;
   #watcher: Watcher | undefined;
   /** The era in which shared children are spoken to that speak both: that of the one client, if there is only one. */
   #childEra: Era = 'modern';
@@ -102,6 +107,9 @@ export class Links {
   constructor(deps: LinksDeps) {
     this.#deps = deps;
     const { boundary, catalog, log, stats, announcer } = deps;
+    this.#events = sharedEvents(deps, (link, kinds) => {
+      this.#turned(link as Connection, kinds);
+    });
     this.shared = new UpstreamPool({
       boundary,
       connect: (server) => this.#connectShared(server),
@@ -269,8 +277,15 @@ export class Links {
     this.shared.restart(config);
   }
 
+  /** Another process runs a placed server from now on, or this one does. */
+  moved(server: string): void {
+    const upstream = this.shared.get(server);
+    if (upstream && !upstream.config.off) this.shared.restart(upstream.config, isThere(upstream));
+  }
+
   remove(server: string): void {
     this.#off.delete(server);
+    this.#deps.peers?.removed?.(server);
     const { readiness, catalog, stats, interests, announcer } = this.#deps;
     readiness.settle(server);
     catalog.remove(server);
@@ -341,9 +356,13 @@ export class Links {
 
   #connectShared(config: ServerConfig): Connection {
     const cache = config.session === 'shared' ? this.#deps.cache : undefined;
-    const link = this.#connect(config, this.#events(), {
+    const peerLink = this.#deps.peers?.linkOf(config);
+    const link = this.#connect(config, this.#events, {
       prefers: () => (config.kind === 'stdio' ? this.#childEra : 'modern'),
-      ...(cache && { cache, remembered: this.#starting ? cache.read(config) : undefined }),
+      ...(peerLink && { peerLink }),
+      // The process that runs the server writes what it lists.
+      ...(cache && { cache: peerLink ? undefined : cache }),
+      ...(cache && this.#starting && { remembered: cache.read(config) }),
     });
     this.#deps.interests().adopt(link);
     return link;
@@ -356,7 +375,7 @@ export class Links {
     const gaveUp: LinkEvents['gaveUp'] = (link, error) => {
       this.seconds.gaveUp(link as Connection, error);
     };
-    const events = { ...this.#events(), state: turned, changed: turned, gaveUp };
+    const events = { ...this.#events, state: turned, changed: turned, gaveUp };
     const link = this.#connect(config, events, { second: true });
     this.#deps.interests().adopt(link);
     return link;
@@ -364,11 +383,12 @@ export class Links {
 
   /** `client`: the link belongs to it alone; undefined: a shared link. */
   #connect(
-    config: ServerConfig,
+    given: ServerConfig,
     told: LinkEvents,
     { client, user, ...more }: LinkOptions,
-    credential = this.#deps.credentials.of(config, isPerUser(config) ? user : undefined),
+    credential = this.#deps.credentials.of(given, isPerUser(given) ? user : undefined),
   ): Connection {
+    const config = more.peerLink ? configThere(given) : given;
     const events = pinning(this.#deps.pins, told);
     const { log, boundary, wheel, budget, starts, version } = this.#deps;
     const owner = client ?? (config.session === 'per-client' ? NOBODY : undefined);
@@ -384,46 +404,10 @@ export class Links {
       watcher: (this.#watcher ??= createWatcher({ logger: log })),
       limits: () => this.#deps.config().limits,
       events,
-      peerLink: this.#deps.peers?.linkOf(config.name),
       ...(owner && { client: owner }),
       clientInfo: { name: 'mcpstead', version },
       showStderr: mcp.auth.mode === 'none' && isLoopback(host),
     });
-  }
-
-  /** What shared links tell. */
-  #events(): LinkEvents {
-    const { boundary, announcer, questions, streams, tasks, readiness, interests, sessionOf } = this.#deps;
-    return {
-      state: (link, kinds) => {
-        this.#turned(link as Connection, kinds);
-      },
-      changed: (link, kinds) => {
-        announcer.announce(link.server, kinds);
-      },
-      updated: boundary.guard('fan_out', (link: Link, uri: string, notice: Notice) => {
-        interests().updated(link, uri, notice);
-      }),
-      elicited: (link, elicitationId, notice, call) => {
-        const session = questions.elicited(link.key, elicitationId);
-        if (!session) return;
-        if (call?.client === session.id && !call.over) call.notify(notice);
-        else streams.notifyOnceOpen(session, notice);
-      },
-      taskStatus: (link, taskId, notice) => {
-        tasks.status(link, taskId, notice);
-      },
-      logged: boundary.guard('fan_out', (link: Link, client: string, notice: Notice) => {
-        const session = sessionOf(client);
-        // A reload may have hidden the server since the client used it.
-        if (session && !session.caller.view.hides(link.server)) tellAside(streams, session, notice);
-      }),
-      other() {},
-      asked: () => NOBODY_TO_ASK,
-      gaveUp: (link, error) => {
-        readiness.gaveUp(link.server, error);
-      },
-    };
   }
 
   /** A shared link went up or down. */
@@ -445,4 +429,9 @@ export class Links {
     if (isNews && !this.#waiting.delete(server)) this.#waiting.add(server);
     this.#deps.announcer.announce(server, isNews ? [...new Set<ListKind>([...kinds, 'tools'])] : kinds);
   }
+}
+
+/** Whether another process runs the server of the link that calls are sent on. */
+function isThere({ link }: Upstream): boolean {
+  return link.peerLink !== undefined;
 }

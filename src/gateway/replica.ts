@@ -12,6 +12,7 @@ import { Hop, PEER_CIPHER, pskIdentity } from '../fleet/hop.js';
 import { SessionIds } from '../fleet/ids.js';
 import { FleetKeys } from '../fleet/keys.js';
 import { Members, type Member, type MemberFacts } from '../fleet/members.js';
+import { KeyedPeerClients } from '../fleet/peer-clients.js';
 import { CLIENT_HEADER, PEER_HEADER, PeerHeaders } from '../fleet/peer-header.js';
 import { Probes } from '../fleet/probes.js';
 import { FleetRates } from '../fleet/rates.js';
@@ -28,6 +29,8 @@ import type { SharedRates } from '../policy/shared-rates.js';
 import type { Sealed } from '../state/sealed.js';
 import type { StateKeys } from '../state/state-key.js';
 import { isElsewhere } from '../protocol/elsewhere.js';
+import type { PeerClients } from '../protocol/peer-clients.js';
+import { HostPlacement, type PlacementDeps } from './placement.js';
 
 /** How long a record outlives the time after which an idle session ends. */
 const SPARE_MS = 600_000;
@@ -62,6 +65,9 @@ export interface ReplicaDeps {
   readonly up: () => readonly string[];
   /** A hash of what is listed. */
   readonly lists: () => string;
+  /** See PlacementDeps. */
+  readonly serve: PlacementDeps['serve'];
+  readonly moved: PlacementDeps['moved'];
   /** Rejects with an Error whose message says what is wrong with the new configuration. */
   readonly reload: () => Promise<unknown>;
 }
@@ -80,6 +86,8 @@ export class Replica {
   readonly store: FleetStore;
   readonly members: Members;
   readonly rates: SharedRates;
+  readonly peerClients: PeerClients;
+  readonly placement: HostPlacement;
   readonly #deps: ReplicaDeps;
   readonly #ids: SessionIds;
   readonly #headers: PeerHeaders;
@@ -154,7 +162,17 @@ export class Replica {
     });
     const { members } = this;
     this.#ids = new SessionIds(keys, self);
-    this.#headers = new PeerHeaders({ keys, self, now: () => members.storeTime() });
+    this.peerClients = new KeyedPeerClients(keys);
+    this.placement = new HostPlacement({
+      ...{ keys, prefix, log, boundary: deps.boundary, stats, clients: this.peerClients },
+      ...{ serve: deps.serve, moved: deps.moved },
+      headers: () => this.#headers,
+    });
+    const { placement } = this;
+    this.#headers = new PeerHeaders({
+      ...{ keys, self, now: () => members.storeTime() },
+      isSelf: (to) => placement.isSelf(to),
+    });
     this.#probes = new Probes((replica, handler) => {
       const hop = this.#hop(replica);
       return hop?.send({ method: 'GET', path: '/-/peer', headers: [], body: null }, handler);
@@ -177,6 +195,7 @@ export class Replica {
     const { fleet, log } = this.#deps;
     const shown = isIPv6(host) ? `[${host}]` : host;
     this.#address = fleet.address ?? `${shown}:${port}`;
+    for (const server of this.#deps.config().servers) this.placement.isElsewhere(server);
     log.info('replica of a fleet', { replica: this.id, name: fleet.name, address: this.#address });
     void this.members.start();
     return Promise.resolve();
@@ -246,6 +265,7 @@ export class Replica {
   }
 
   destroy(): void {
+    this.placement.close();
     this.sessions.close();
     this.members.close();
     this.store.close();
@@ -303,6 +323,8 @@ export class Replica {
   }
 
   #hop(replica: string): Hop | undefined {
+    const placed = this.placement.hop(replica);
+    if (placed) return placed;
     const member: Member | undefined = this.members.find(replica);
     if (!member) return undefined;
     const known = this.#hops.get(replica);
@@ -359,6 +381,8 @@ export class Replica {
         const others = members.others().filter(({ draining }) => !draining);
         return others[Math.floor(Math.random() * others.length)]?.id;
       },
+      runs: (server) => this.placement.runs(server),
+      placed: (server) => this.placement.placed(server),
       introduced: (req) => this.#introduced(req),
       introduce: (to, origin) => [
         PEER_HEADER,
@@ -418,7 +442,7 @@ export class Replica {
 
   #next(origin: Origin, declined: Declined): Promise<Found> {
     const { sessionId, principal, route } = origin;
-    if (sessionId === undefined) return Promise.resolve(undefined);
+    if (sessionId === undefined) return this.placement.next(route.server);
     return this.sessions.next(sessionId, principal, route.key, declined);
   }
 }

@@ -2,6 +2,7 @@
  * What a link between two replicas adds to the protocol: who the client of a request is, so that the replica with the server can tell the
  * clients of the other one apart, and errors of a client as answers to questions, which 2026-07-28 has no form for.
  */
+import type { Socket } from 'node:net';
 import type { Principal } from './principal.js';
 import type { Era } from './revisions.js';
 
@@ -41,4 +42,8 @@ export interface PeerLink {
   client(caller: NamedClient): string;
   /** The headers that introduce a client there: names in lower case and values, a flat list. */
   headers(caller: NamedClient): readonly string[];
+  /** The same for requests of this replica itself; absent: the link needs none. */
+  own?(): readonly string[];
+  /** Opens a connection to the replica; absent: the URL of the server leads there. Rejects with the reason of `signal`. */
+  connect?(signal: AbortSignal): Promise<Socket>;
 }

@@ -6,7 +6,7 @@ import { LOCAL, type Discovery } from '../auth/authenticate.js';
 import { GatewayError } from '../errors.js';
 import type { Budget } from '../lib/budget.js';
 import type { Boundary } from '../observe/boundary.js';
-import type { Calls } from '../observe/calls.js';
+import { Calls } from '../observe/calls.js';
 import type { Logger } from '../observe/log.js';
 import type { GatewayStats } from '../observe/stats.js';
 import { find, idKey, param, type Message, type MessageError } from '../protocol/message.js';
@@ -18,8 +18,16 @@ import type { CallStream, SingleStream, StreamControl, Streams } from '../sessio
 import { notesPage, type AppsDeps } from './apps.js';
 import { admitBatch, sessionOf } from './admission.js';
 import { sessionlessCaller } from './callers.js';
-import { answer, Incoming, refused, type Handled, type Origin, type Settled } from './incoming.js';
-import { routeFor, type Endpoint, type EndpointKind, type Route } from './route.js';
+import {
+  answer,
+  Incoming,
+  refused,
+  type Handled,
+  type IncomingDeps,
+  type Origin,
+  type Settled,
+} from './incoming.js';
+import { linkRouteTo, routeFor, type Endpoint, type EndpointKind, type Route } from './route.js';
 import type { Bridge } from '../bridge/index.js';
 import type { Interests } from './interests.js';
 import type { GivenLists } from './given.js';
@@ -66,6 +74,8 @@ export interface Gate {
    * opened.
    */
   route(to: Endpoint, kind: EndpointKind, principal: Principal): Route | undefined;
+  /** The end of a link of another replica, for which this one runs the server; undefined: there is no such server. */
+  linkRoute(server: string): Route | undefined;
   /**
    * Finds the session of an origin, which `handle` gets with the message. Returns a promise, which never rejects, if the store is remote.
    * The other methods that get a session do not look it up again. Elsewhere: the request has to be handled there.
@@ -153,6 +163,8 @@ export interface GateDeps extends AppsDeps {
   readonly budget: Budget;
 }
 
+/** The replica with the client counts what comes over a link, and ends it. */
+const UNCOUNTED: IncomingDeps = { calls: new Calls() };
 const ACCEPTED: Handled = { kind: 'accepted' };
 
 export function createGate(deps: GateDeps): Gate {
@@ -327,6 +339,10 @@ export function createGate(deps: GateDeps): Gate {
       const route = routeFor(to, kind, principal.profile);
       return views.exists(principal, route) ? route : undefined;
     },
+    linkRoute(server) {
+      const route = linkRouteTo(server);
+      return views.exists(LOCAL, route) ? route : undefined;
+    },
     find({ sessionId, principal: shown, route, peer }) {
       if (sessionId === undefined) return undefined;
       const principal = currentOf(shown);
@@ -341,10 +357,11 @@ export function createGate(deps: GateDeps): Gate {
       if (current) renewed(session, current, session);
     },
     handle(from, found, message, sink) {
-      const principal = currentOf(from.principal);
+      const { link } = from.route;
+      const principal = link ? from.principal : currentOf(from.principal);
       if (!principal) return refused(message, withdrawn());
       const origin = principal === from.principal ? from : { ...from, principal };
-      const incoming = new Incoming(deps, origin, message, sink);
+      const incoming = new Incoming(link ? UNCOUNTED : deps, origin, message, sink);
       let handled: Handled;
       try {
         handled = dispatch(incoming, found);

@@ -51,7 +51,9 @@ export function limit(
   kind: NameKind,
   target: Target,
 ): GatewayError | undefined | Promise<GatewayError | undefined> {
-  const entered = limits.enter(incoming.caller, target, kind, incoming.origin.route.path);
+  const { route } = incoming.origin;
+  if (route.link) return undefined;
+  const entered = limits.enter(incoming.caller, target, kind, route.path);
   if (!entered) return undefined;
   return entered instanceof Promise
     ? entered.then((later) => limited(incoming, kind, target, later))

@@ -55,7 +55,8 @@ export function createModern(deps: ModernDeps): (incoming: Incoming) => Handled 
         tellUnknown(views.plain({ principal: origin.principal }, origin.route), message);
       return { kind: 'accepted' };
     }
-    if (deps.state() === 'draining')
+    // A replica that has the server placed here goes to the next one, as long as its last requests run.
+    if (deps.state() === 'draining' && !origin.route.link)
       return refused(message, new GatewayError('unavailable', 'gateway shutting down'));
     const envelope = readEnvelope(message);
     if (typeof envelope === 'string') return refused(message, new GatewayError('invalid_meta', envelope));

@@ -20,6 +20,11 @@ export interface Route {
   readonly profile: string | undefined;
   /** The profile is that of the key: the URL is the one of all servers, and so are `key` and `path`. */
   readonly byKey: boolean;
+  /**
+   * It is the end of a link of another replica, for which this one runs the server. What the client may do, and how often, that replica has
+   * decided; it counts the requests as well.
+   */
+  readonly link?: true;
 }
 
 function make(prefix: string, kind: EndpointKind, { server, profile }: Endpoint): Route {
@@ -46,6 +51,11 @@ export function routeTo(to: Endpoint, kind: EndpointKind = 'mcp'): Route {
 export function routeFor(to: Endpoint, kind: EndpointKind, profile: string | undefined): Route {
   if (profile === undefined || to.server !== undefined || to.profile !== undefined) return routeTo(to, kind);
   return { ...MERGED[kind], profile, byKey: true };
+}
+
+/** The end of a link of another replica, for which this one runs the server. */
+export function linkRouteTo(server: string): Route {
+  return { ...routeTo({ server }), link: true };
 }
 
 /** The route of a session. */

@@ -128,11 +128,12 @@ export function createViews({ catalogs, full, own, ofUser, hasLoginTool, access,
    * What a route shows of a registry to everybody: the part of its profile, under the names that the configuration gives. `apps`: whether it
    * is for clients that show apps.
    */
-  function onRoute(below: Registry, { server, profile }: Route, apps: boolean): Registry {
+  function onRoute(below: Registry, { server, profile, link }: Route, apps: boolean): Registry {
     const current = access();
     if (filters.access !== current) filters = { access: current, byBase: new WeakMap() };
     const { profiles, overrides, pinned } = filters.access;
-    const registry = pins && pinned.size > 0 ? filtered(below, pins, () => new Pinned(below, pins)) : below;
+    const registry =
+      pins && pinned.size > 0 && !link ? filtered(below, pins, () => new Pinned(below, pins)) : below;
     const selected = profile === undefined ? undefined : profiles.get(profile);
     const rules = profile === undefined ? undefined : (selected ?? NOTHING).rules;
     const selection = rules ? filtered(registry, rules, () => new Restricted(registry, rules)) : registry;
@@ -148,7 +149,8 @@ export function createViews({ catalogs, full, own, ofUser, hasLoginTool, access,
   }
 
   /** What is left of a route's registry for a principal. */
-  function forPrincipal(registry: Registry, principal: Principal, { path }: Route): Registry {
+  function forPrincipal(registry: Registry, principal: Principal, { path, link }: Route): Registry {
+    if (link) return registry;
     const rules = filters.access.policy?.of(principal, path);
     if (!rules || rules.isAll) return registry;
     return filtered(registry, rules, () => new Restricted(registry, rules));
@@ -203,7 +205,8 @@ export function createViews({ catalogs, full, own, ofUser, hasLoginTool, access,
 
   return {
     exists(principal, route) {
-      const { server, profile, byKey } = route;
+      const { server, profile, byKey, link } = route;
+      if (link) return catalogs.modern.get(server as string) !== undefined;
       if (byKey && principal.profile === undefined) return false;
       if (principal.profile !== undefined && principal.profile !== profile) return false;
       if (profile !== undefined) return access().profiles.has(profile);

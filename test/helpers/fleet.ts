@@ -63,6 +63,8 @@ export async function startReplicas(
 export interface ReplicaProcess extends CliRun {
   readonly base: string;
   readonly url: string;
+  /** Of its configuration file. */
+  readonly path: string;
 }
 
 /** A replica as a process, on a port that another run of it may have again. */

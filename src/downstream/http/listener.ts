@@ -13,6 +13,8 @@ import { contextOptions } from './tls.js';
 
 export interface Listener {
   listen(): Promise<{ host: string; port: number; origin: string }>;
+  /** Serves a connection that was accepted elsewhere; its owner closes it. */
+  adopt(socket: Socket): void;
   /** Uses another certificate, or other CA certificates, for new connections. Returns whether they are others; without TLS, never. */
   renew(tls: TlsConfig | undefined): boolean;
   /**
@@ -182,6 +184,9 @@ export function createListener(
           resolve({ host: address, port, origin: `${secure ? 'https' : 'http'}://${shown}:${port}` });
         });
       });
+    },
+    adopt(socket) {
+      server.emit('connection', socket);
     },
     renew(next) {
       if (!secure || !tls || !next || next.fingerprint === tls.fingerprint) return false;

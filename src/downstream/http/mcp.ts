@@ -79,17 +79,43 @@ export function createMcp(deps: McpDeps) {
       const isModern = !Array.isArray(messages) && classify(origin.version, messages) === 'modern';
       const here: Origin = isModern ? { ...origin, era: 'modern', sessionId: undefined } : origin;
       const request = { req, res, origin: here, body, messages };
-      const to = here.sessionId === undefined && !here.peer ? replicaFor(messages) : undefined;
+      if (here.peer || here.sessionId !== undefined) return postHere(request);
+      const placed = placedOf(here, messages);
+      if (placed !== undefined)
+        return whenKnown(res, placed, (there) => {
+          postThere(request, there);
+        });
+      const to = replicaFor(messages);
       if (to) settle(request, { kind: 'replica', replica: to }, () => postHere(request));
       else postHere(request);
     });
+  }
+
+  /** Handles a request for a placed server where the server runs; undefined: here. */
+  function postThere(
+    request: Forwarded & { readonly messages: Messages },
+    to: string | undefined | GatewayError,
+  ): void {
+    const { res, origin, messages } = request;
+    if (res.destroyed) return;
+    const found = typeof to === 'string' ? ({ kind: 'replica', replica: to } as const) : to;
+    settle(request, found, (settled) => {
+      if (!(settled instanceof GatewayError)) return postHere(request);
+      const id = !Array.isArray(messages) && messages.kind === 'request' ? messages.id : 'null';
+      sendError(res, settled, id, retryAfter(settled), origin.era);
+    });
+  }
+
+  /** Where the server of a route runs that one process runs for several; undefined: here. */
+  function placedOf({ route: { server } }: Origin, messages: Messages): ReturnType<PlacedFn> {
+    return server === undefined || hasState(messages) ? undefined : deps.replicas?.placed?.(server);
   }
 
   /** The other replica that has to handle a request without a session, or may as well, as this one shuts down; undefined: none. */
   function replicaFor(messages: Messages): string | undefined {
     const { replicas } = deps;
     if (!replicas) return undefined;
-    if (!Array.isArray(messages) && find(messages.params, 'requestState')) {
+    if (hasState(messages)) {
       const state = param(messages, 'requestState');
       // A state of this replica leads to a call that waits here.
       return typeof state === 'string' ? replicas.ownerOf(state) : undefined;
@@ -328,6 +354,13 @@ export function createMcp(deps: McpDeps) {
         );
     }
   };
+}
+
+type PlacedFn = NonNullable<Replicas['placed']>;
+
+/** Whether it is a retry: a state leads to the replica with its call. */
+function hasState(messages: Messages): messages is Message {
+  return !Array.isArray(messages) && find(messages.params, 'requestState') !== undefined;
 }
 
 function bodiless(req: IncomingMessage, res: ServerResponse, origin: Origin): Forwarded {

@@ -1,5 +1,6 @@
 /** What the port needs of the other replicas of a fleet. */
 import type { IncomingMessage } from 'node:http';
+import type { GatewayError } from '../../errors.js';
 import type { Principal } from '../../protocol/ports.js';
 import type { Found, FoundSession, Origin } from '../../proxy/gate.js';
 
@@ -37,6 +38,8 @@ export interface Introduced {
   readonly principal: Principal;
   /** Headers of the client that servers get. */
   readonly headers: Readonly<Record<string, string>>;
+  /** It is a request of a link to a server that this replica runs for the sender, which has judged and counted it. */
+  readonly link?: true;
 }
 
 /** Replicas that did not do a request, and why. */
@@ -57,6 +60,13 @@ export interface Replicas {
   another(): string | undefined;
   /** Who sent a request to the port for replicas; undefined: no replica of this fleet. */
   introduced(req: IncomingMessage): Introduced | undefined;
+  /** Whether this replica may serve the links of others to a server; absent: it serves them all. */
+  runs?(server: string): boolean;
+  /**
+   * Where a request is sent, whole, that opens something on the route of one server: to the replica that runs the server. undefined: here. A
+   * promise, which never rejects, while that is not known; with an error if it stays so. Absent: here.
+   */
+  placed?(server: string): string | undefined | Promise<string | undefined | GatewayError>;
   /** The headers that introduce the client of an origin. */
   introduce(to: string, origin: Origin): string[];
   /** Sends a request. Returns a function that ends the exchange. undefined: the address of the replica is not known. */

@@ -6,7 +6,7 @@ import type { Config } from '../../config/types.js';
 import { GatewayError } from '../../errors.js';
 import type { Place } from '../../observe/boundary.js';
 import type { Principal } from '../../protocol/ports.js';
-import type { Endpoint, Gate, Route as McpRoute } from '../../proxy/gate.js';
+import type { Endpoint } from '../../proxy/gate.js';
 import {
   serveHealth,
   serveMetrics,
@@ -18,6 +18,7 @@ import {
 } from './admin.js';
 import { API_PATH, serveApi, type Api, type ApiRoute } from './api.js';
 import { CONSOLE_PATH, createConsoleFiles } from './console.js';
+import { endpoint, linkEnd } from './endpoints.js';
 import type { OwnRoute } from './guard.js';
 import {
   CLIENT_PATH,
@@ -30,7 +31,6 @@ import {
 } from './logins.js';
 import { createMcp } from './mcp.js';
 import type { Introduced } from './replicas.js';
-import { sendError } from './respond.js';
 import type { SignInDoor } from './sign-in.js';
 import { serveSignedIn, SIGNED_IN_PATH } from './signed-in.js';
 import { createSse2024, type Sse2024Deps } from './sse-2024.js';
@@ -141,7 +141,7 @@ export function createRoutes(deps: RoutesDeps): Routes {
       admits: 'mcp',
       place,
       serve({ req, res, to, peer }, principal) {
-        const target = endpoint(gate, res, to, 'mcp', principal);
+        const target = peer?.link ? linkEnd(deps, res, to) : endpoint(gate, res, to, 'mcp', principal);
         if (target) mcp(req, res, principal, target, peer);
       },
     },
@@ -150,9 +150,9 @@ export function createRoutes(deps: RoutesDeps): Routes {
       on: 'main',
       admits: 'mcp',
       place,
-      serve({ req, res, to }, principal) {
+      serve({ req, res, to, peer }, principal) {
         const target = endpoint(gate, res, to, 'sse', principal);
-        if (target) sse.stream(req, res, principal, target);
+        if (target) sse.stream({ req, res, principal, route: target, peer });
       },
     },
     {
@@ -404,26 +404,6 @@ export function createRoutes(deps: RoutesDeps): Routes {
       sse.drain();
     },
   };
-}
-
-/** The endpoint; undefined: it does not exist, and the request was answered. */
-function endpoint(
-  gate: Gate,
-  res: ServerResponse,
-  to: Endpoint,
-  kind: 'mcp' | 'sse',
-  principal: Principal,
-): McpRoute | undefined {
-  const target = gate.route(to, kind, principal);
-  if (!target) sendError(res, new GatewayError('not_found', missing(to)));
-  return target;
-}
-
-function missing({ server, profile }: Endpoint): string {
-  if (server !== undefined) return `no server '${server}' here`;
-  return profile === undefined
-    ? 'this key is for the endpoint of its profile'
-    : `no profile '${profile}' here`;
 }
 
 /** Whether a browser opens a page. */

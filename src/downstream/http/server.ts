@@ -1,6 +1,7 @@
 /** The HTTP port: checks each request, finds its route and its sender, and closes connections. */
 import { readFileSync } from 'node:fs';
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
 import type { TlsOptions } from 'node:tls';
 import { isLoopback } from '../../config/index.js';
 import { GatewayError } from '../../errors.js';
@@ -36,6 +37,8 @@ export interface HttpPort {
   listen(): Promise<{ host: string; port: number; url: string; admin?: string }>;
   /** Opens the port for other replicas. */
   listenForPeers(port: PeerPort): Promise<{ host: string; port: number }>;
+  /** Serves a connection of another process of this host, which has proved that it is one of the fleet. Its owner closes it. */
+  servePeer(socket: Socket): void;
   /** Closes it, after all others. */
   closeForPeers(): Promise<void>;
   /** Uses the certificate of a new configuration. */
@@ -146,7 +149,7 @@ export function createHttpPort(deps: HttpPortDeps): HttpPort {
   }
 
   /** Serves another replica, which has checked Host and Origin and authenticated the client. */
-  function servePeer(req: IncomingMessage, res: ServerResponse): void {
+  function serveReplica(req: IncomingMessage, res: ServerResponse): void {
     if (!deps.replicas) {
       res.destroy();
       return;
@@ -238,16 +241,20 @@ export function createHttpPort(deps: HttpPortDeps): HttpPort {
         );
 
   let peers: Listener | undefined;
+  /** For connections that are accepted elsewhere: it listens nowhere. */
+  let adopted: Listener | undefined;
+  const forPeers = { ...common, tls: undefined, idleMs: PEER_IDLE_MS, maxConnections: undefined };
 
   return {
-    async listenForPeers(port) {
-      peers = createListener(
-        {
-          ...{ ...common, host: port.host, port: port.port, tls: undefined, peers: port },
-          ...{ idleMs: PEER_IDLE_MS, maxConnections: undefined },
-        },
-        servePeer,
+    servePeer(socket) {
+      adopted ??= createListener(
+        { ...forPeers, host: '', port: 0, peers: { secure: undefined } },
+        serveReplica,
       );
+      adopted.adopt(socket);
+    },
+    async listenForPeers(port) {
+      peers = createListener({ ...forPeers, host: port.host, port: port.port, peers: port }, serveReplica);
       return await peers.listen().catch((error: unknown) => {
         throw error instanceof Error ? Object.assign(error, { setting: 'fleet.listen' }) : error;
       });

@@ -12,19 +12,24 @@ import type { Origin, Route } from '../../proxy/gate.js';
 import { OneStream } from '../one-stream.js';
 import { EventStream } from './event-stream.js';
 import { answerReplica, forward } from './forward.js';
-import type { Introduced } from './replicas.js';
+import type { Introduced, Replicas } from './replicas.js';
 import { firstValue, readPost, refuseListen, RETRY_AFTER } from './requests.js';
 import type { McpDeps } from './mcp.js';
 import { sendError, sendFailure } from './respond.js';
 
 export interface Sse2024 {
   /** `/sse` */
-  stream(req: IncomingMessage, res: ServerResponse, principal: Principal, route: Route): void;
+  stream(request: Streamed): void;
   /** `/messages?sessionId=`; `route` is the route of the stream. */
   messages(request: PostedTo): void;
   /** Ends each stream once its client has no running requests. */
   drain(): void;
 }
+
+type Placed = ReturnType<NonNullable<Replicas['placed']>>;
+
+/** A GET that opens a stream. `peer`: the replica that sent it on. */
+export type Streamed = Omit<PostedTo, 'query'>;
 
 /** A POST to a stream. */
 interface PostedTo {
@@ -134,6 +139,43 @@ export function createSse2024(deps: Sse2024Deps): Sse2024 {
     });
   }
 
+  function openHere({ req, res, principal, route }: Streamed): void {
+    if (streams.size >= deps.config().limits.sessions && !makeRoom(req.socket.remoteAddress ?? '')) {
+      gate.countInvalid('listen');
+      const full = new GatewayError('unavailable', 'too many streams are open (limits.sessions)');
+      return sendError(res, full, 'null', RETRY_AFTER);
+    }
+    open(res, principal, route);
+  }
+
+  /** Opens a stream where the server of its route runs: `placed` says where; undefined: here. */
+  function streamThere(request: Streamed, placed: Placed): void {
+    const { req, res, principal, route } = request;
+    const { replicas } = deps;
+    if (!replicas) return openHere(request);
+    const origin: Origin = {
+      ...{ principal, route, sessionId: undefined, version: undefined, remote: req.socket },
+      ...{ era: 'legacy', headers: req.headers },
+    };
+    const opened = async (): Promise<void> => {
+      const to = await placed;
+      const found =
+        typeof to === 'string'
+          ? await forward(
+              { ...deps, replicas },
+              { req, res, origin, body: undefined, messages: undefined },
+              { kind: 'replica', replica: to },
+            )
+          : to;
+      if (found === 'answered' || res.destroyed) return;
+      if (found instanceof GatewayError) sendError(res, found, 'null', RETRY_AFTER);
+      else openHere(request);
+    };
+    boundary.detach('client_request', opened(), (error) => {
+      sendFailure(res, error);
+    });
+  }
+
   /** The stream is in another replica, and ends with it. */
   function postTo(request: PostedTo, replica: string): void {
     const { req, res, principal, route } = request;
@@ -162,15 +204,13 @@ export function createSse2024(deps: Sse2024Deps): Sse2024 {
   }
 
   return {
-    stream(req, res, principal, route) {
+    stream(request) {
+      const { req, res, route, peer } = request;
       if (req.method !== 'GET') return notAllowed(req, res, ALLOW_STREAM);
       if (refuseListen(gate, req, res, ALLOW_STREAM)) return;
-      if (streams.size >= deps.config().limits.sessions && !makeRoom(req.socket.remoteAddress ?? '')) {
-        gate.countInvalid('listen');
-        const full = new GatewayError('unavailable', 'too many streams are open (limits.sessions)');
-        return sendError(res, full, 'null', RETRY_AFTER);
-      }
-      open(res, principal, route);
+      const placed = peer || route.server === undefined ? undefined : deps.replicas?.placed?.(route.server);
+      if (placed !== undefined) return streamThere(request, placed);
+      openHere(request);
     },
     messages(request) {
       const { req, res, principal, route, query } = request;

@@ -175,7 +175,13 @@ interface Pools {
  */
 export function createDispatcher(
   server: Endpoint,
-  deps: { logger: Logger; environment?: TrustEnvironment; lookup?: LookupFunction },
+  deps: {
+    logger: Logger;
+    environment?: TrustEnvironment;
+    lookup?: LookupFunction;
+    /** Opens the connections, in place of the address in the URL. The signal aborts when the dispatcher is destroyed. */
+    connect?: ((signal: AbortSignal) => Promise<Socket>) | undefined;
+  },
 ): Dispatcher {
   const environment = deps.environment ?? process.env;
   const socketOptions = {
@@ -197,10 +203,12 @@ export function createDispatcher(
   let level = 0;
   let closed = false;
   let trust: SecureOptions | undefined;
+  const ended = new AbortController();
   // An unusable file fails the start, not the first call.
   if (server.url.startsWith('https:')) trust = tlsOptions(server, environment);
 
   function connectorFor(origin: string): BuildConnector.connector {
+    if (deps.connect) return given(deps.connect, server.timeouts.connect_ms, ended.signal);
     if (!origin.startsWith('https:')) return buildConnector(direct);
     trust ??= tlsOptions(server, environment);
     const secure = buildConnector({ ...direct, ...trust });
@@ -325,8 +333,33 @@ export function createDispatcher(
     },
     destroy(reason) {
       closed = true;
+      ended.abort(reason);
       for (const pool of [...everyPool(), ...tunnels]) pool.destroy(reason ?? null);
     },
+  };
+}
+
+/** A connector that takes its sockets from `connect`, which has `limitMs` for each. */
+function given(
+  connect: (signal: AbortSignal) => Promise<Socket>,
+  limitMs: number,
+  ended: AbortSignal,
+): BuildConnector.connector {
+  return (_target, callback) => {
+    const late = new AbortController();
+    const timer = setTimeout(() => {
+      late.abort(Object.assign(new Error('no connection in time'), { code: 'UND_ERR_CONNECT_TIMEOUT' }));
+    }, limitMs);
+    connect(AbortSignal.any([ended, late.signal])).then(
+      (socket) => {
+        clearTimeout(timer);
+        callback(null, socket);
+      },
+      (error: unknown) => {
+        clearTimeout(timer);
+        callback(error instanceof Error ? error : new Error(String(error)), null);
+      },
+    );
   };
 }
 

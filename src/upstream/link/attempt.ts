@@ -7,6 +7,7 @@ import type { GatewayError } from '../../errors.js';
 import type { Slots } from '../../lib/slots.js';
 import type { Credential } from '../../protocol/credential.js';
 import type { Carrier, Transport, TransportEvents, UpstreamCall } from '../calls/calls.js';
+import type { PeerLink } from '../../protocol/peer-clients.js';
 import type { Watcher } from '../stdio/watcher.js';
 import type { ClosingTransports } from './closing-transports.js';
 import { dialHttp, probeAgain } from './dial-http.js';
@@ -47,6 +48,8 @@ export interface AttemptDeps {
   readonly config: () => ServerConfig;
   /** What is shown to a server over HTTP, or what a child gets in its environment; undefined: what the configuration has. */
   readonly credential: Credential | undefined;
+  /** See PeerLink. */
+  readonly connect?: PeerLink['connect'] | undefined;
   readonly calls: LinkCalls;
   readonly own: OwnRequests;
   readonly era: EraWatch;
@@ -101,6 +104,7 @@ export class Attempt implements TransportEvents {
     return {
       owner: calls,
       credential,
+      connect: this.#deps.connect,
       events: this,
       starts,
       watcher,

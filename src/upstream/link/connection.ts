@@ -26,6 +26,7 @@ import type { PeerLink } from '../../protocol/peer-clients.js';
 import type { Era } from '../../protocol/revisions.js';
 import type { Transport } from '../calls/calls.js';
 import { relayed } from '../calls/relay.js';
+import { configThere } from './config-there.js';
 import type { EraWatch } from './era-watch.js';
 import { freshnessOf } from './freshness.js';
 import type { History } from './history.js';
@@ -281,8 +282,8 @@ export class Connection implements Link, LinkInterest, LinkAdmin<ServerConfig> {
 
   update(config: ServerConfig): void {
     const ttl = this.#config.tools.ttl_seconds;
-    this.#config = config;
-    this.#life.carrier?.transport.update(config);
+    this.#config = this.peerLink ? configThere(config) : config;
+    this.#life.carrier?.transport.update(this.#config);
     if (this.#life.up && ttl !== config.tools.ttl_seconds) this.#lists.reschedule();
   }
 

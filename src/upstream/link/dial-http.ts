@@ -159,7 +159,7 @@ async function httpDeps(config: HttpServerConfig, deps: DialDeps): Promise<HttpD
     config,
     owner: deps.owner,
     events: deps.events,
-    dispatcher: createDispatcher(config, { logger: deps.owner.log }),
+    dispatcher: createDispatcher(config, { logger: deps.owner.log, connect: deps.connect }),
     credential: deps.credential,
   };
 }

@@ -1,6 +1,7 @@
 /** Requests of the gateway itself to a server: handshake, lists, health, subscriptions. */
 import type { ServerConfig } from '../../config/types.js';
 import { GatewayError } from '../../errors.js';
+import type { PeerLink } from '../../protocol/peer-clients.js';
 import { methodOf } from '../../protocol/methods.js';
 import { LISTS } from '../../protocol/lists.js';
 import { UpstreamCall, type Carrier } from '../calls/calls.js';
@@ -17,6 +18,8 @@ export interface OwnRequestsDeps {
   readonly config: () => ServerConfig;
   /** What modern requests say about the gateway. */
   readonly envelope: Omit<EnvelopeFacts, 'revision'>;
+  /** Another replica runs the server. */
+  readonly peerLink?: PeerLink | undefined;
 }
 
 export interface OwnRequest {
@@ -44,6 +47,12 @@ export function createOwnRequests(deps: OwnRequestsDeps): OwnRequests {
   const waiting = new Set<() => void>();
   let closed = false;
 
+  function headersOf(method: string, params: string | undefined): readonly string[] | undefined {
+    const introduced = deps.peerLink?.own?.();
+    const own = ownHeaders(method, params);
+    return introduced ? [...introduced, ...(own ?? [])] : own;
+  }
+
   function open(
     carrier: Carrier,
     method: string,
@@ -65,7 +74,7 @@ export function createOwnRequests(deps: OwnRequestsDeps): OwnRequests {
       own: true,
       long,
       modern: modern !== undefined,
-      headers: modern === undefined ? undefined : ownHeaders(method, params),
+      headers: modern === undefined ? undefined : headersOf(method, params),
       silenceMs: 0,
       totalMs: kind === 'stdio' && methodOf(method)?.first ? Math.min(timeouts.start_ms, totalMs) : limitMs,
     });

@@ -129,7 +129,7 @@ export function createParts(deps: ConnectionDeps, link: Link & LinkAdmin<ServerC
     ),
     clientInfo,
   };
-  const own = createOwnRequests({ calls, config, envelope });
+  const own = createOwnRequests({ calls, config, envelope, peerLink: deps.peerLink });
   const health = new Health(own);
   const inventory = new Inventory({
     server,
@@ -185,6 +185,7 @@ export function createParts(deps: ConnectionDeps, link: Link & LinkAdmin<ServerC
   const attemptDeps: AttemptDeps = {
     config,
     credential: deps.credential,
+    connect: deps.peerLink?.connect?.bind(deps.peerLink),
     calls,
     own,
     era,

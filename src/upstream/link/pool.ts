@@ -109,9 +109,9 @@ export class UpstreamPool {
 
   /**
    * Makes a new link that replaces the old one once it is up; until then the old one serves. If the credentials changed, the old ones may
-   * have been withdrawn: then the old link is replaced after a limited time in any case.
+   * have been withdrawn: then the old link is replaced after a limited time in any case. `atOnce`: calls wait for the new one from now on.
    */
-  restart(config: ServerConfig): void {
+  restart(config: ServerConfig, atOnce = false): void {
     const upstream = this.#upstreams.get(config.name);
     if (!upstream) return this.add(config);
     const { link: old } = upstream;
@@ -119,6 +119,14 @@ export class UpstreamPool {
     this.#dropNext(upstream);
     upstream.config = config;
     const link = this.#deps.connect(config);
+    if (atOnce) {
+      upstream.link = link;
+      link.inherit(old);
+      this.#deps.put(link);
+      void this.#retire(old, drainMs);
+      if (this.#begun) link.start();
+      return;
+    }
     if (config.restart === 'serial' || old.state !== 'up' || config.off) {
       upstream.link = link;
       link.inherit(old);

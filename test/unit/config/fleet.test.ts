@@ -278,3 +278,28 @@ describe('http.reuse_port', () => {
     );
   });
 });
+
+describe('placement', () => {
+  const placed = (server: object, store: string | null = STORE): string => {
+    try {
+      resolve({ servers: [{ name: 'x', ...server }], fleet: { store } }, { MCPSTEAD_STATE_KEY: KEY });
+      return '';
+    } catch (error) {
+      if (error instanceof ConfigError) return error.message;
+      throw error;
+    }
+  };
+
+  it('may be on the host for a command alone', () => {
+    expect(placed({ command: 'node' })).toBe('');
+    expect(placed({ command: 'node', placement: 'host' })).toBe('');
+    expect(placed({ url: 'http://127.0.0.1:1/mcp', placement: 'each' })).toBe('');
+    expect(placed({ url: 'http://127.0.0.1:1/mcp', placement: 'host' })).toContain('which needs a command');
+  });
+
+  it('is refused in the fleet, which is not there yet', () => {
+    expect(placed({ command: 'node', placement: 'fleet' })).toContain("server 'x'");
+    expect(placed({ command: 'node', placement: 'fleet' })).toContain('placement: host');
+    expect(placed({ command: 'node', placement: 'fleet' }, null)).toBe('');
+  });
+});

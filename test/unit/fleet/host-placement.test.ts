@@ -131,6 +131,44 @@ describe.runIf(process.platform === 'linux')('placement: host', () => {
     expect(other.served).toEqual([]);
   });
 
+  it('does not take a holder that ends for a stranger', async () => {
+    const name = unique();
+    // Its other sockets close before its name is free.
+    let visits = 0;
+    const ending = await stranger(name, (socket) => {
+      visits++;
+      socket.destroy();
+    });
+    const one = replica(name);
+    await until(() => visits >= 2);
+    ending.close();
+    await became(one, 'holder');
+    expect(one.roles).toEqual(['holder']);
+  });
+
+  it('frees the name while requests of guests go on, and tells when they have left', async () => {
+    const name = unique();
+    const first = replica(name);
+    await became(first, 'holder');
+    const second = replica(name);
+    await became(second, 'guest');
+    const socket = await second.lease.connect();
+    socket.write('x');
+    await until(() => first.served.some(({ bytesRead }) => bytesRead > 64), 'the request');
+    let isAlone = false;
+    void first.lease.left().then(() => (isAlone = true));
+    first.lease.release();
+    await became(second, 'holder');
+    expect(socket.destroyed).toBe(false);
+    expect(isAlone).toBe(false);
+    socket.destroy();
+    await until(() => isAlone);
+    // The socket belongs to the second one by now.
+    const other = await first.lease.connect();
+    expect(second.served).toHaveLength(1);
+    other.destroy();
+  });
+
   it('waits for a holder that does not answer, which may be stopped, but not without end', async () => {
     const name = unique();
     let visits = 0;
