@@ -213,6 +213,8 @@ export class FleetSessions implements SessionStore {
       // The next request needs no HMAC. Nobody can make ids that are remembered.
       this.learn(id, owner);
     }
+    // Nobody may go on with what has ended.
+    if (this.#writes.isEnding(id)) return undefined;
     if (from) return { kind: 'moved', to: this.#moved.get(id) };
     if (owner !== self && members.live.has(owner)) return { kind: 'replica', replica: owner };
     return this.#locate(id, principal, route, new Map());

@@ -32,6 +32,8 @@ export class SessionWrites {
   readonly #written = new Map<Session, number>();
   readonly #puts = new Set<Session>();
   readonly #ends = new Map<string, number>();
+  /** Records that are being removed. */
+  readonly #ending = new Set<string>();
   #running = 0;
   /** Writes that may begin in this turn. */
   #left = PER_TURN;
@@ -71,6 +73,11 @@ export class SessionWrites {
     setImmediate(() => {
       this.#run();
     });
+  }
+
+  /** Whether a session has ended here, and its record may still be there. */
+  isEnding(id: string): boolean {
+    return this.#ends.has(id) || this.#ending.has(id);
   }
 
   /** A session is not this replica's any more. */
@@ -183,10 +190,13 @@ export class SessionWrites {
   }
 
   async #end(id: string, generation: number): Promise<void> {
+    this.#ending.add(id);
     try {
       await this.#deps.records.end(id, generation, this.#deps.self);
     } catch {
       if (!this.#isClosed && this.#ends.size < MAX_ENDS) this.#ends.set(id, generation);
+    } finally {
+      this.#ending.delete(id);
     }
   }
 }

@@ -113,12 +113,20 @@ function hop(deps: ForwardDeps, request: Forwarded, replica: string): Promise<Ou
   const { req, res, origin, body } = request;
   return new Promise((resolve) => {
     const done = (outcome: Outcome): void => {
+      if (isOver) return;
+      isOver = true;
       res.off('close', closed);
       replicas.count(COUNTED[outcome.kind]);
       resolve(outcome);
     };
     let writer: Backpressure | undefined;
     let controller: HopController | undefined;
+    // The exchange may fail before `send` returns.
+    let isOver = false;
+    const closed = (): void => {
+      leave?.();
+      done({ kind: 'answered' });
+    };
     const leave = replicas.send(
       replica,
       {
@@ -158,13 +166,9 @@ function hop(deps: ForwardDeps, request: Forwarded, replica: string): Promise<Ou
         },
       },
     );
-    const closed = (): void => {
-      leave?.();
-      done({ kind: 'answered' });
-    };
     if (!leave) done({ kind: 'unreachable' });
     else if (res.destroyed) closed();
-    else res.once('close', closed);
+    else if (!isOver) res.once('close', closed);
   });
 }
 
@@ -211,12 +215,12 @@ function mayRepeat({ req, messages }: Forwarded): boolean {
 }
 
 /** The replica was lost with the request. */
-function sendGone({ req, res, messages }: Forwarded): void {
+function sendGone({ req, res, origin, messages }: Forwarded): void {
   const requests = [messages ?? []]
     .flat()
     .flatMap((message) => ('kind' in message && message.kind === 'request' ? [message.id as string] : []));
   if (requests.length === 0) return void res.writeHead(202).end();
-  const errors = requests.map((id) => errorMessage(replicaGone(), id));
+  const errors = requests.map((id) => errorMessage(replicaGone(), id, origin.era));
   const bytes = Array.isArray(messages) ? `[${errors.join(',')}]` : (errors[0] as string);
   const accepts = acceptsOf(req.headers.accept);
   if (accepts.json) sendJson(res, 200, bytes);

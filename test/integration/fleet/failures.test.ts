@@ -189,6 +189,24 @@ describe('the store', () => {
     expect(await a.metric('mcpstead_fleet_superseded_total')).toBe(0);
   });
 
+  it('that cannot be told yet that a session has ended revives none', async () => {
+    const store = await startStore();
+    const [a, b, c] = (await startReplicas(3, store, CONFIG)) as [
+      RunningGateway,
+      RunningGateway,
+      RunningGateway,
+    ];
+    const client = await roaming(a.url);
+    await until(() => records(store) === 1, 'the record');
+    store.pause();
+    expect((await client.at(b).end()).status).toBe(200);
+    const ping = { jsonrpc: '2.0', id: 7, method: 'ping' };
+    for (const { url } of [a, b, c]) expect((await post(url, ping, client.here.headers)).status).toBe(404);
+    store.resume();
+    for (const { url } of [a, b, c]) expect((await post(url, ping, client.here.headers)).status).toBe(404);
+    await until(() => records(store) === 0, 'the record to be removed');
+  });
+
   it('with values that somebody else wrote leads nobody astray', async () => {
     const store = await startStore();
     const [a, b] = (await startReplicas(2, store, CONFIG)) as [RunningGateway, RunningGateway];
