@@ -57,6 +57,20 @@ export function nearConfig(config: ConfigInput, far: (name: string) => string): 
 
 /** Who the requests of the link itself are of: clients without a credential, so that it can ask after their tasks. */
 const NOBODY = { ...LOCAL, id: 'anonymous', kind: 'anonymous' as const };
+/** The far one sends nothing to others. */
+const NO_OTHERS: Omit<Replicas, 'self' | 'introduced' | 'makeId'> = {
+  isLeaving: false,
+  homeOf: () => undefined,
+  ownerOf: () => undefined,
+  another: () => undefined,
+  introduce: () => [],
+  send: () => undefined,
+  learn: () => undefined,
+  next: () => Promise.resolve(undefined),
+  takeOver: () => undefined,
+  count: () => undefined,
+};
+
 /** Marks the requests of the link itself. */
 const OWN = 'x-own-request';
 
@@ -83,10 +97,7 @@ export function twoReplicas(): { readonly far: PeerDeps; readonly near: PeerDeps
     far: {
       clients,
       linkOf: () => undefined,
-      door: {
-        // Modern requests need nothing else of it.
-        replicas: { self: farId, introduced } as unknown as Replicas,
-      },
+      door: { replicas: { ...NO_OTHERS, self: farId, introduced, makeId: makeReplicaId } },
     },
     near: { clients: new KeyedPeerClients(keys), linkOf: () => link },
   };
