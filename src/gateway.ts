@@ -130,6 +130,7 @@ export class GatewayCore {
       streams: () => streams,
       lives: () => this.#lives,
       bridge: () => this.#bridge,
+      tasks: () => this.#tasks.tasks,
       reload: () => this.reload(),
       serve: (socket) => {
         this.#port.servePeer(socket);

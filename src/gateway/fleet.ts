@@ -8,6 +8,7 @@ import type { Principal } from '../protocol/ports.js';
 import type { NewSession, Session, SessionStore, SessionStoreOptions, Used } from '../session/store.js';
 import type { TerminationReason } from '../observe/stats.js';
 import type { Interests } from '../proxy/interests.js';
+import type { Tasks } from '../proxy/tasks.js';
 import type { Streams } from '../session/streams.js';
 import type { Links } from './links.js';
 import type { Lives } from './lives.js';
@@ -27,6 +28,7 @@ export interface FleetDeps extends Pick<ReplicaDeps, 'config' | 'log' | 'boundar
   readonly streams: () => Streams;
   readonly lives: () => Lives;
   readonly bridge: () => Bridge;
+  readonly tasks: () => Pick<Tasks, 'has'>;
   readonly readiness: Readiness;
   readonly reload: () => Promise<unknown>;
   /** Serves a connection of another process of this host. */
@@ -135,6 +137,7 @@ export class GatewayFleet {
       facts: sessionFacts({
         ...{ interests, streams, boundary, isDraining },
         own: () => links().own,
+        tasks: this.#deps.tasks,
         review: (session) => {
           lives().review(session);
         },

@@ -4,6 +4,7 @@ import type { Boundary } from '../observe/boundary.js';
 import { LOG_LEVELS, type LogLevel } from '../protocol/ports.js';
 import type { Interests } from '../proxy/interests.js';
 import type { OwnLinks } from '../proxy/own-links.js';
+import type { Tasks } from '../proxy/tasks.js';
 import type { Session } from '../session/store.js';
 import type { Streams } from '../session/streams.js';
 
@@ -11,6 +12,7 @@ export interface SessionFactsDeps {
   readonly interests: () => Interests;
   readonly streams: () => Streams;
   readonly own: () => OwnLinks;
+  readonly tasks: () => Pick<Tasks, 'has'>;
   /** The session sees pages of apps. */
   readonly review: (session: Session) => void;
   readonly isDraining: () => boolean;
@@ -42,6 +44,8 @@ export function sessionFacts(deps: SessionFactsDeps): SessionFacts {
     isIdle(session) {
       if ((session.inFlight?.size ?? 0) > 0 || session.questions !== undefined) return false;
       if (deps.own().of(session).length > 0) return false;
+      // Its tasks are known here alone.
+      if (!deps.isDraining() && deps.tasks().has(session)) return false;
       const kept = deps.streams().kept(session);
       return kept === 'nothing' || (kept === 'ended' && deps.isDraining());
     },

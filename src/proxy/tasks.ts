@@ -79,6 +79,8 @@ export interface Tasks {
   /** The name, if the task belongs to the caller. */
   owned(named: Named | GatewayError, caller: Caller): Named | GatewayError;
   list(incoming: Incoming): Handled;
+  /** Whether a session has created a task that is still known. */
+  has(session: Session): boolean;
   /** A status notification of a server: passes it to the session that created the task and to streams that follow it. */
   status(link: Link, taskId: string, notice: Notice): void;
   /** Lets a stream follow a task. false: refused. */
@@ -301,6 +303,11 @@ export function createTasks({ boundary, tell, describe, now, maxBytes, budget }:
         watches.delete(key);
         link.unwatchTask(taskId);
       }
+    },
+    has(session) {
+      const at = now();
+      for (const task of tasks.values()) if (task.session === session && task.expires > at) return true;
+      return false;
     },
     forget(principals) {
       if (principals.size > 0) tasks.deleteWhere(({ principal }) => principals.has(principal));
