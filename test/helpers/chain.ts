@@ -83,7 +83,7 @@ export function twoReplicas(): { readonly far: PeerDeps; readonly near: PeerDeps
   const opened = new PeerHeaders({ keys, self: farId, now });
   const introduced = ({ headers }: IncomingMessage): Introduced | undefined =>
     headers[OWN] !== undefined && headers[PEER_HEADER] === undefined
-      ? { from: nearId, principal: NOBODY, headers: {} }
+      ? { from: nearId, principal: NOBODY, headers: {}, link: true }
       : opened.open(headers[PEER_HEADER] as string | undefined);
   const clients = new KeyedPeerClients(keys);
   const link = {
