@@ -10,8 +10,8 @@ import { Backpressure } from './event-stream.js';
 import type { Declined, HopController, Replicas } from './replicas.js';
 import { acceptsOf, sendAnswer, sendJson } from './respond.js';
 
-/** Replicas that are asked for one request, at the most. */
-const MAX_HOPS = 16;
+/** How long replicas are asked, one after another, for one request. */
+const ASKING_MS = 10_000;
 /** How a replica says where a request belongs: to whom its session went, or that the body is the session. */
 export const MOVED_HEADER = 'mcpstead-moved';
 export const HANDED_HEADER = 'mcpstead-handed';
@@ -71,7 +71,8 @@ export async function forward(
   const { origin, res } = request;
   const declined: Declined = new Map();
   let found: Found = where;
-  for (let hops = 0; hops < MAX_HOPS; hops++) {
+  const until = performance.now() + ASKING_MS;
+  do {
     if (!isElsewhere(found)) return onRoute(found, origin);
     // Other kinds are answers for replicas.
     if (found.kind !== 'replica') return undefined;
@@ -97,7 +98,7 @@ export async function forward(
     }
     found = await replicas.next(origin, declined);
     if (res.destroyed) return 'answered';
-  }
+  } while (performance.now() < until);
   return new GatewayError('unavailable', 'no replica has this session: try again');
 }
 
