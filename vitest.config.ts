@@ -7,6 +7,9 @@ import { CHROMIUM } from './test/helpers/chromium.js';
 const LONG = [
   'conformance/chain/eras',
   'conformance/eras/eras',
+  'conformance/chain/eras',
+  'conformance/chain/rules',
+  'integration/fleet/failures',
   'conformance/chain/rules',
   'integration/downstream-stdio',
   'integration/apps',
