@@ -2,23 +2,13 @@
  * What the authorization server hands out instead of storing it, encrypted or signed under the state key. Everything is bound to one issuer:
  * what a gateway made means nothing to another one with the same key.
  */
-import {
-  createCipheriv,
-  createDecipheriv,
-  createHmac,
-  hkdfSync,
-  randomBytes,
-  timingSafeEqual,
-} from 'node:crypto';
+import { createHmac, hkdfSync, timingSafeEqual } from 'node:crypto';
+import { decrypt, encrypt } from '../lib/aead.js';
 import { readObject, type JsonObject } from '../wire/json.js';
 
 /** What a value is for. One that was made for something else does not open. */
 export type Purpose = 'client' | 'form' | 'cookie' | 'cookie name' | 'code' | 'refresh token' | 'person';
 
-const CIPHER = 'aes-256-gcm';
-const NONCE_BYTES = 12;
-const TAG_BYTES = 16;
-const SHORTEST = NONCE_BYTES + TAG_BYTES;
 /** The longest text that is opened. */
 const MOST_CHARS = 8192;
 const BASE64URL = /^[\w-]+$/;
@@ -38,11 +28,8 @@ export class Seals {
 
   /** Encrypts a value. Returns base64url. */
   seal(purpose: Purpose, value: object): string {
-    const nonce = randomBytes(NONCE_BYTES);
-    const cipher = createCipheriv(CIPHER, this.#keysFor(purpose)[0], nonce);
-    cipher.setAAD(this.#context(purpose));
-    const text = cipher.update(JSON.stringify(value));
-    return Buffer.concat([nonce, text, cipher.final(), cipher.getAuthTag()]).toString('base64url');
+    const sealed = encrypt(this.#keysFor(purpose)[0], this.#context(purpose), JSON.stringify(value));
+    return sealed.toString('base64url');
   }
 
   /** The value of a sealed text; undefined: it was not made for this purpose, by this issuer, with one of the keys. */
@@ -50,19 +37,10 @@ export class Seals {
     if (text.length > MOST_CHARS || !BASE64URL.test(text)) return undefined;
     const sealed = Buffer.from(text, 'base64url');
     // Only one spelling: the last character may have bits that do not count.
-    if (sealed.length < SHORTEST || sealed.toString('base64url') !== text) return undefined;
+    if (sealed.toString('base64url') !== text) return undefined;
     for (const key of this.#keysFor(purpose)) {
-      const decipher = createDecipheriv(CIPHER, key, sealed.subarray(0, NONCE_BYTES), {
-        authTagLength: TAG_BYTES,
-      });
-      decipher.setAAD(this.#context(purpose));
-      decipher.setAuthTag(sealed.subarray(-TAG_BYTES));
-      try {
-        const opened = decipher.update(sealed.subarray(NONCE_BYTES, -TAG_BYTES));
-        return readObject(Buffer.concat([opened, decipher.final()]), MOST_CHARS);
-      } catch {
-        // Another key may have made it.
-      }
+      const plain = decrypt(key, this.#context(purpose), sealed);
+      if (plain) return readObject(plain, MOST_CHARS);
     }
     return undefined;
   }
@@ -86,8 +64,8 @@ export class Seals {
     return createHmac('sha256', key).update(this.#context(purpose)).update('\n').update(text).digest();
   }
 
-  #context(purpose: Purpose): Buffer {
-    return Buffer.from(`mcpstead ${purpose} ${this.#issuer}`);
+  #context(purpose: Purpose): string {
+    return `mcpstead ${purpose} ${this.#issuer}`;
   }
 
   #keysFor(purpose: Purpose): readonly [Buffer, ...Buffer[]] {

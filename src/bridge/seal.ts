@@ -2,14 +2,13 @@
  * Encrypts the `requestState` of the gateway, so that clients can neither read nor forge nor change it
  * (2026-07-28, basic/patterns/mrtr, "Security Considerations").
  */
-import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
+import { decrypt, encrypt } from '../lib/aead.js';
 import { sha256 } from '../lib/sha256.js';
 
 /** The prefix of every state, with the version of the format. */
 const PREFIX = 'mcpstead.1.';
 const KEY_BYTES = 32;
-const NONCE_BYTES = 12;
-const TAG_BYTES = 16;
 const MAX_LENGTH = 64 * 1024;
 
 export interface SealOptions {
@@ -46,46 +45,37 @@ const FORGED: Opened = { ok: false, reason: 'forged' };
 export function createSeal({ key, replica, now }: SealOptions): Seal {
   if (key && key.length !== KEY_BYTES) throw new RangeError(`a key must have ${KEY_BYTES} bytes`);
   const secret = key ?? randomBytes(KEY_BYTES);
-  const aad = Buffer.from(PREFIX);
   /** Whether a state leads to something that one replica alone has; one that has everything in it is good anywhere. */
   const isElsewhere = ({ r, p }: Content): boolean => r !== replica && p['kind'] !== 'urls';
 
   return {
     seal(payload, ttlMs) {
-      const nonce = randomBytes(NONCE_BYTES);
-      const cipher = createCipheriv('aes-256-gcm', secret, nonce, { authTagLength: TAG_BYTES }).setAAD(aad);
       const content = JSON.stringify({ r: replica, e: now() + ttlMs, p: payload });
-      const sealed = [nonce, cipher.update(content, 'utf8'), cipher.final(), cipher.getAuthTag()];
-      return PREFIX + Buffer.concat(sealed).toString('base64url');
+      return PREFIX + encrypt(secret, PREFIX, content).toString('base64url');
     },
     open(state) {
-      const content = decrypt(state, secret, aad);
+      const content = contentOf(state, secret);
       if (!content) return FORGED;
       if (isElsewhere(content)) return { ok: false, reason: 'other_replica' };
       if (content.e <= now()) return { ok: false, reason: 'expired' };
       return { ok: true, payload: content.p };
     },
     ownerOf(state) {
-      const content = decrypt(state, secret, aad);
+      const content = contentOf(state, secret);
       return content && content.e > now() && isElsewhere(content) ? content.r : undefined;
     },
   };
 }
 
-function decrypt(state: string, secret: Buffer, aad: Buffer): Content | undefined {
+function contentOf(state: string, secret: Buffer): Content | undefined {
   if (!isOurs(state) || state.length > MAX_LENGTH) return undefined;
   const text = state.slice(PREFIX.length);
   const bytes = Buffer.from(text, 'base64url');
   // Only the canonical encoding is valid.
-  if (bytes.toString('base64url') !== text || bytes.length < NONCE_BYTES + TAG_BYTES) return undefined;
-  const nonce = bytes.subarray(0, NONCE_BYTES);
-  const end = bytes.length - TAG_BYTES;
+  if (bytes.toString('base64url') !== text) return undefined;
+  const json = decrypt(secret, PREFIX, bytes);
   try {
-    const decipher = createDecipheriv('aes-256-gcm', secret, nonce, { authTagLength: TAG_BYTES })
-      .setAAD(aad)
-      .setAuthTag(bytes.subarray(end));
-    const json = Buffer.concat([decipher.update(bytes.subarray(NONCE_BYTES, end)), decipher.final()]);
-    return JSON.parse(json.toString('utf8')) as Content;
+    return json && (JSON.parse(json.toString('utf8')) as Content);
   } catch {
     return undefined;
   }

@@ -1,17 +1,12 @@
 /** The keys that replicas of a fleet derive from their state key, one for each purpose, and what they seal with them. */
-import { createCipheriv, createDecipheriv, createHmac, randomBytes } from 'node:crypto';
+import { createHmac } from 'node:crypto';
+import { decrypt, encrypt } from '../lib/aead.js';
 import { labelledKey } from '../state/sealed.js';
 
 /** What a key is for: session ids, names in the store, values there, what replicas send each other, task ids, shared limits. */
 export type Purpose = 'id' | 'name' | 'store' | 'peer' | 'task' | 'rate';
 
 const PURPOSES: readonly Purpose[] = ['id', 'name', 'store', 'peer', 'task', 'rate'];
-const CIPHER = 'aes-256-gcm';
-const NONCE_BYTES = 12;
-const TAG_BYTES = 16;
-/** What sealing adds: the number of the key, nonce and tag. */
-export const SEAL_BYTES = 1 + NONCE_BYTES + TAG_BYTES;
-
 /** The keys of one state key. */
 interface Derived {
   /** Tells the state keys apart: one byte, which two of them may share. */
@@ -51,31 +46,24 @@ export class FleetKeys {
   /** Encrypts, and binds to `context`, without which nobody opens it. */
   seal(purpose: Purpose, context: string, plain: Buffer | string): Buffer {
     const [{ number, of }] = this.#all;
-    const nonce = randomBytes(NONCE_BYTES);
-    const cipher = createCipheriv(CIPHER, of[purpose], nonce);
-    cipher.setAAD(Buffer.from(`${purpose}\0${context}`));
-    const text = typeof plain === 'string' ? cipher.update(plain, 'utf8') : cipher.update(plain);
-    return Buffer.concat([Buffer.of(number), nonce, text, cipher.final(), cipher.getAuthTag()]);
+    return Buffer.concat([Buffer.of(number), encrypt(of[purpose], contextOf(purpose, context), plain)]);
   }
 
   /** undefined: it was not sealed with a key of this fleet, for this purpose and context. */
   open(purpose: Purpose, context: string, sealed: Buffer): Buffer | undefined {
-    if (sealed.length < SEAL_BYTES) return undefined;
-    for (const key of this.numbered(purpose, sealed[0] as number)) {
-      const decipher = createDecipheriv(CIPHER, key, sealed.subarray(1, 1 + NONCE_BYTES), {
-        authTagLength: TAG_BYTES,
-      });
-      decipher.setAAD(Buffer.from(`${purpose}\0${context}`));
-      decipher.setAuthTag(sealed.subarray(-TAG_BYTES));
-      try {
-        const text = decipher.update(sealed.subarray(1 + NONCE_BYTES, -TAG_BYTES));
-        return Buffer.concat([text, decipher.final()]);
-      } catch {
-        // Another state key may have the same number.
-      }
+    const [number] = sealed;
+    if (number === undefined) return undefined;
+    // Another state key may have the same number.
+    for (const key of this.numbered(purpose, number)) {
+      const plain = decrypt(key, contextOf(purpose, context), sealed.subarray(1));
+      if (plain) return plain;
     }
     return undefined;
   }
+}
+
+function contextOf(purpose: Purpose, context: string): string {
+  return `${purpose}\0${context}`;
 }
 
 function derive(stateKey: Buffer): Derived {

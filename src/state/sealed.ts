@@ -1,5 +1,6 @@
 /** The state port: small records that outlive the process, encrypted at rest. Stores: a folder, or memory. */
-import { createCipheriv, createDecipheriv, createHmac, hkdfSync, randomBytes, randomInt } from 'node:crypto';
+import { createHmac, hkdfSync, randomInt } from 'node:crypto';
+import { decrypt, encrypt } from '../lib/aead.js';
 
 /**
  * Records by key, `<kind>:<rest>`. A record has a generation, which changes with each write. `get`, `put`, `delete` and `lock` reject with a
@@ -97,9 +98,6 @@ export function firstGeneration(): number {
 /** The largest value, as JSON in bytes. */
 export const MAX_VALUE_BYTES = 16_777_216;
 const PREFIX = 'mcpstead.cred.1.';
-const NONCE_BYTES = 12;
-const TAG_BYTES = 16;
-const CIPHER = 'aes-256-gcm';
 /** The largest file: base64url of a value with its generation and expiry. */
 export const MAX_FILE_BYTES = PREFIX.length + Math.ceil(((MAX_VALUE_BYTES + 256) * 4) / 3);
 
@@ -125,11 +123,8 @@ export class Sealer {
   }
 
   seal(key: string, record: StateRecord): string {
-    const nonce = randomBytes(NONCE_BYTES);
-    const cipher = createCipheriv(CIPHER, this.#contents, nonce);
-    cipher.setAAD(Buffer.from(PREFIX + key));
-    const text = cipher.update(JSON.stringify(record));
-    return PREFIX + Buffer.concat([nonce, text, cipher.final(), cipher.getAuthTag()]).toString('base64url');
+    const sealed = encrypt(this.#contents, PREFIX + key, JSON.stringify(record));
+    return PREFIX + sealed.toString('base64url');
   }
 
   /** undefined: these bytes are not a record that was sealed with this key, under that name. */
@@ -137,17 +132,11 @@ export class Sealer {
     const text = file.toString('latin1');
     if (!text.startsWith(PREFIX)) return undefined;
     const sealed = Buffer.from(text.slice(PREFIX.length), 'base64url');
-    if (sealed.length < NONCE_BYTES + TAG_BYTES) return undefined;
     // Only one spelling: the decoder ignores characters that are not of its alphabet.
     if (PREFIX + sealed.toString('base64url') !== text) return undefined;
-    const decipher = createDecipheriv(CIPHER, this.#contents, sealed.subarray(0, NONCE_BYTES), {
-      authTagLength: TAG_BYTES,
-    });
-    decipher.setAAD(Buffer.from(PREFIX + key));
-    decipher.setAuthTag(sealed.subarray(-TAG_BYTES));
+    const plain = decrypt(this.#contents, PREFIX + key, sealed);
     try {
-      const opened = decipher.update(sealed.subarray(NONCE_BYTES, -TAG_BYTES));
-      return recordOf(JSON.parse(Buffer.concat([opened, decipher.final()]).toString('utf8')));
+      return plain && recordOf(JSON.parse(plain.toString('utf8')));
     } catch {
       return undefined;
     }
