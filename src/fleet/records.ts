@@ -40,20 +40,21 @@ export interface FoundRecord extends StoredSession {
   readonly name: string;
 }
 
+/** `isLater` in a script, of a whole record. */
+const IS_LATER = `
+local function isLater(record, mine, me)
+  local generation, owner = string.match(record, '^(%d+):(%x*):')
+  generation = tonumber(generation)
+  return generation and (generation > mine or (generation == mine and owner ~= me and owner ~= ''))
+end`;
+
 /** KEYS: the record. ARGV: generation, owner, value, TTL in ms. A put wins over none and over a lower generation. Returns what won instead. */
 const PUT: Script = {
   name: 'put',
   keys: 1,
-  lua: `
+  lua: `${IS_LATER}
 local old = redis.call('GET', KEYS[1])
-if old then
-  local generation, owner = string.match(old, '^(%d+):(%x*):')
-  generation = tonumber(generation)
-  local mine = tonumber(ARGV[1])
-  if generation and (generation > mine or (generation == mine and owner ~= ARGV[2] and owner ~= '')) then
-    return string.sub(old, 1, 64)
-  end
-end
+if old and isLater(old, tonumber(ARGV[1]), ARGV[2]) then return string.sub(old, 1, 64) end
 redis.call('SET', KEYS[1], ARGV[3], 'PX', ARGV[4])
 return false`,
 };
@@ -73,14 +74,10 @@ return 1`,
 const END: Script = {
   name: 'end',
   keys: 1,
-  lua: `
+  lua: `${IS_LATER}
 local old = redis.call('GET', KEYS[1])
-if old then
-  local generation, owner = string.match(old, '^(%d+):(%x*):')
-  generation = tonumber(generation)
-  if generation and (generation > tonumber(ARGV[1]) or (generation == tonumber(ARGV[1]) and owner ~= ARGV[2] and owner ~= '')) then return 0 end
-  redis.call('DEL', KEYS[1])
-end
+if old and isLater(old, tonumber(ARGV[1]), ARGV[2]) then return 0 end
+redis.call('DEL', KEYS[1])
 return 1`,
 };
 
@@ -155,8 +152,7 @@ export class SessionRecords {
       const begin = String(await this.#deps.store.run(PEEK, [key], []));
       const found = /^(\d{1,15}):([0-9a-f]*):/.exec(begin);
       if (!found) continue;
-      const there = Number(found[1]);
-      if (there > generation || (there === generation && found[2] !== owner && found[2] !== '')) return true;
+      if (isLater(Number(found[1]), found[2] ?? '', generation, owner)) return true;
     }
     return false;
   }
@@ -194,6 +190,11 @@ export class SessionRecords {
       ? { generation: Number(generation), owner, kept: kept as unknown as KeptSession }
       : undefined;
   }
+}
+
+/** Whether another replica has gone on with the session of a record. */
+function isLater(generation: number, owner: string, mine: number, me: string): boolean {
+  return generation > mine || (generation === mine && owner !== me && owner !== '');
 }
 
 function beginOf(generation: number, owner: string): string {
