@@ -5,11 +5,11 @@
 import type { IncomingMessage } from 'node:http';
 import { LOCAL } from '../../src/auth/authenticate.js';
 import { resolveConfig } from '../../src/config/index.js';
-import type { Introduced, Replicas } from '../../src/downstream/http/replicas.js';
-import { makeReplicaId } from '../../src/protocol/elsewhere.js';
+import type { Replicas } from '../../src/downstream/http/replicas.js';
+import { makeReplicaId, PEER_HEADER, type Introduced } from '../../src/protocol/elsewhere.js';
 import { FleetKeys } from '../../src/fleet/keys.js';
 import { KeyedPeerClients } from '../../src/fleet/peer-clients.js';
-import { PEER_HEADER, PeerHeaders } from '../../src/fleet/peer-header.js';
+import { PeerHeaders } from '../../src/fleet/peer-header.js';
 import { GatewayCore } from '../../src/gateway.js';
 import type { PeerDeps } from '../../src/gateway/deps.js';
 import type { ConfigInput, Gateway } from '../../src/index.js';

@@ -3,9 +3,8 @@ import { randomBytes } from 'node:crypto';
 import type { ConfigInput } from '../../src/index.js';
 import { runConfig, type CliRun } from './cli.js';
 import { startGateway, type RunningGateway } from './gateway.js';
-import { send, type Headers } from './http.js';
+import { post, send, type Answer, type Headers } from './http.js';
 import { connect, LegacyClient, type LegacyOptions } from './legacy.js';
-import { freePort } from './port.js';
 import { until } from './wait.js';
 import type { TestStore } from './store.js';
 
@@ -67,19 +66,17 @@ export interface ReplicaProcess extends CliRun {
   readonly path: string;
 }
 
-/** A replica as a process, on a port that another run of it may have again. */
+/** A replica as a process, on a free port. */
 export async function startReplicaProcess(
   store: Pick<TestStore, 'url'>,
   config: ConfigInput,
-  { key, port, env = {} }: { key: string; port?: number; env?: NodeJS.ProcessEnv },
+  { key, env = {} }: { key: string; env?: NodeJS.ProcessEnv },
 ): Promise<ReplicaProcess> {
-  const own = port ?? (await freePort());
   const run = await runConfig(
-    { ...config, fleet: { store: store.url, ...config.fleet } },
-    { env: { MCPSTEAD_PORT: String(own), MCPSTEAD_STATE_KEY: key, ...env } },
+    { ...config, port: 0, fleet: { store: store.url, ...config.fleet } },
+    { env: { MCPSTEAD_STATE_KEY: key, ...env } },
   );
-  await run.listening();
-  const base = `http://127.0.0.1:${own}`;
+  const base = await run.listening();
   const names = (config.servers ?? []) as readonly { name: string }[];
   await until(async () => {
     const { servers } = (await send(`${base}/health`)).json<{ servers: { connected: boolean }[] }>();
@@ -99,6 +96,19 @@ export async function startProcesses(
   );
   await together(...all.map(({ base }) => base));
   return all;
+}
+
+let pings = 900_000;
+
+/**
+ * Pings until the replica knows where the session is, and returns the answer. 503 says to try again: how soon others are sure that a replica
+ * is gone, or that a store has lost nothing, depends on how busy the machine is.
+ */
+export async function pinged({ url, headers }: LegacyClient): Promise<Answer> {
+  return until(async () => {
+    const answer = await post(url, { jsonrpc: '2.0', id: ++pings, method: 'ping' }, headers);
+    return answer.status !== 503 && answer;
+  }, 'the session to be found');
 }
 
 /** A client of one replica, whose requests can go to others. */

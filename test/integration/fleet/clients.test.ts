@@ -6,7 +6,7 @@ import { Client as ClientV2, StreamableHTTPClientTransport as HttpV2 } from '@mo
 import { beforeAll, describe, expect, it } from 'vitest';
 import { startBalancer } from '../../helpers/balancers.js';
 import { atEnd } from '../../helpers/cleanup.js';
-import { roaming, startReplicas, type Roaming } from '../../helpers/fleet.js';
+import { pinged, roaming, startReplicas, type Roaming } from '../../helpers/fleet.js';
 import type { RunningGateway } from '../../helpers/gateway.js';
 import { startCluster, startSentinels, startStore } from '../../helpers/store.js';
 import { scriptedStdio } from '../../helpers/upstreams.js';
@@ -157,8 +157,10 @@ async function failsOver(url: string, end: () => Promise<void>, isOver: () => bo
   }, 'the store after its failover');
   const after = await roaming(a.url);
   await a.gateway.close();
-  await call(before, b);
-  await call(after, b);
+  for (const session of [before, after]) {
+    expect((await pinged(session.at(b))).json().result).toEqual({});
+    await call(session, b);
+  }
   expect(await b.metric('mcpstead_fleet_adopted_total')).toBe(2);
 }
 
