@@ -4,6 +4,13 @@ import type { Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import type { buildConnector as BuildConnector, Client as ClientType } from 'undici';
 import { ClientPool } from '../lib/client-pool.js';
+import {
+  HANDED_HEADER,
+  MOVED_HEADER,
+  type HopController,
+  type HopHandler,
+  type HopRequest,
+} from '../protocol/elsewhere.js';
 import type { FleetKeys } from './keys.js';
 
 /** The cipher of connections between replicas, whose hash fits keys of any length. */
@@ -22,34 +29,6 @@ export function pskIdentity(number: number): string {
   return `mcpstead ${number}`;
 }
 
-export interface HopRequest {
-  readonly method: string;
-  /** Path and query. */
-  readonly path: string;
-  /** Names and values in turn. */
-  readonly headers: string[];
-  readonly body: Buffer | null;
-}
-
-export interface HopController {
-  pause(): void;
-  resume(): void;
-  abort(reason: Error): void;
-}
-
-/** Gets an answer. Exactly one of `said`, `end` and `failed` is called, and nothing after it. */
-export interface HopHandler {
-  /** The answer begins. `headers`: names and values in turn. */
-  head(status: number, headers: string[], controller: HopController): void;
-  /** Returns false if it can take no more for now. */
-  data(chunk: Buffer): boolean;
-  end(): void;
-  /** 421: the replica did nothing and says where the request belongs. */
-  said(headers: Readonly<Record<string, string | string[] | undefined>>, body: Buffer): void;
-  /** `sent`: the replica may have got the request. `begun`: the answer had begun. */
-  failed(sent: boolean, begun: boolean): void;
-}
-
 interface UndiciHandler {
   onRequestStart(controller: UndiciController): void;
   onResponseStart(
@@ -63,6 +42,8 @@ interface UndiciHandler {
 }
 
 interface UndiciController extends HopController {
+  pause(): void;
+  abort(reason: Error): void;
   readonly rawHeaders?: Buffer[] | string[] | undefined;
 }
 
@@ -134,12 +115,18 @@ type ClientPoolClient = ConstructorParameters<
   ? C
   : never;
 
+/** An answer that says where a request belongs. */
+interface Said {
+  readonly headers: Record<string, string | string[] | undefined>;
+  readonly chunks: Buffer[];
+  bytes: number;
+}
+
 class HopExchange implements UndiciHandler {
   readonly #handler: HopHandler;
   readonly #caught: (thrown: unknown) => void;
   #controller: UndiciController | undefined;
-  #said:
-    { headers: Record<string, string | string[] | undefined>; chunks: Buffer[]; bytes: number } | undefined;
+  #said: Said | undefined;
   #begun = false;
   #left = false;
 
@@ -196,7 +183,7 @@ class HopExchange implements UndiciHandler {
     this.#left = true;
     const said = this.#said;
     this.#run(() => {
-      if (said) this.#handler.said(said.headers, Buffer.concat(said.chunks));
+      if (said) this.#handler.said(answerIn(said));
       else this.#handler.end();
     });
   }
@@ -216,6 +203,13 @@ class HopExchange implements UndiciHandler {
       this.#caught(thrown);
     }
   }
+}
+
+/** Where a request belongs, as a replica says that did nothing with it. */
+function answerIn({ headers, chunks }: Said): Parameters<HopHandler['said']>[0] {
+  if (headers[HANDED_HEADER] !== undefined) return { record: Buffer.concat(chunks) };
+  const to = headers[MOVED_HEADER];
+  return { to: typeof to === 'string' ? to : undefined };
 }
 
 function rawHeaders(

@@ -34,11 +34,8 @@ export interface MemberFacts {
   /** `host:port` of its port for replicas. */
   readonly address: string;
   readonly draining: boolean;
-  /** Hashes of what should be the same in all replicas. */
+  /** A hash of what should be the same in all replicas. */
   readonly config: string;
-  readonly lists: string;
-  /** The servers that are up there. */
-  readonly up: readonly string[];
   /** Why it refused to reload when all were asked last; null: it did not. */
   readonly refused: string | null;
 }

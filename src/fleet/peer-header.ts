@@ -2,14 +2,11 @@
  * What a replica says to another one about a request that it sends there: who asks, as it was authenticated, and the headers that servers
  * get. Sealed for one replica and a few minutes, by the clock of the store.
  */
+import type { Introduced } from '../protocol/elsewhere.js';
 import type { Principal } from '../protocol/ports.js';
 import { isReplicaId } from './ids.js';
 import type { FleetKeys } from './keys.js';
 
-/** The header that has it, in lower case. */
-export const PEER_HEADER = 'mcpstead-peer';
-/** The header that has the address of the client. */
-export const CLIENT_HEADER = 'mcpstead-client';
 /** How long one is good. */
 const VALID_MS = 300_000;
 /** How long one is used again. */
@@ -17,25 +14,14 @@ const REUSE_MS = 60_000;
 /** How many are remembered, of those made and of those opened. */
 const MOST = 10_000;
 
-/** Headers of a client that servers get: values by name. */
-export type PassedHeaders = Readonly<Record<string, string>>;
-
-/** What was opened. */
-export interface Introduction {
-  /** The replica that sent it. */
-  readonly from: string;
-  readonly principal: Principal;
-  readonly headers: PassedHeaders;
-  /** The request is of a link to a server that the receiver runs for the sender, which has judged and counted it. */
-  readonly link?: true;
-}
+type PassedHeaders = Introduced['headers'];
 
 interface Made {
   readonly text: string;
   readonly at: number;
 }
 
-interface Opened extends Introduction {
+interface Opened extends Introduced {
   readonly until: number;
 }
 
@@ -60,7 +46,7 @@ export class PeerHeaders {
     this.#deps = deps;
   }
 
-  /** `headers`: of this request alone. `link`: see Introduction. */
+  /** `headers`: of this request alone. `link`: see Introduced. */
   make(to: string, principal: Principal, headers?: PassedHeaders, link = false): string {
     if (headers) return this.#seal(to, principal, headers, link);
     const now = this.#deps.now();
@@ -76,7 +62,7 @@ export class PeerHeaders {
   }
 
   /** undefined: it is not from a replica of this fleet, not for this one, or too old. */
-  open(text: string | undefined): Introduction | undefined {
+  open(text: string | undefined): Introduced | undefined {
     if (text === undefined) return undefined;
     const now = this.#deps.now();
     let opened = this.#opened.get(text);

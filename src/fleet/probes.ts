@@ -1,5 +1,5 @@
 /** Asks replicas that have run out in the store whether they are there after all: they may be cut off from the store alone. */
-import type { HopHandler } from './hop.js';
+import type { HopHandler } from '../protocol/elsewhere.js';
 
 const PROBE_MS = 1000;
 /** How long an answer counts. */

@@ -5,7 +5,7 @@
 import { GatewayError } from '../errors.js';
 import type { Logger } from '../observe/log.js';
 import type { FleetStats, TerminationReason } from '../observe/stats.js';
-import type { Elsewhere, FromPeer } from '../protocol/elsewhere.js';
+import type { Declined, Elsewhere, FromPeer } from '../protocol/elsewhere.js';
 import type { Principal } from '../protocol/ports.js';
 import type { LegacyRevision } from '../protocol/revisions.js';
 import {
@@ -35,8 +35,6 @@ const MAX_ADOPTIONS = 64;
 const MAX_LEARNED = 100_000;
 /** How long a replica that was stopped asks which of its sessions others have. */
 const VERIFY_MS = 500;
-/** Replicas that did not do a request: it knows nothing of the session, or cannot be reached. */
-export type Declined = Map<string, 'unknown' | 'unreachable'>;
 
 /** What the rest of the gateway knows of a session. */
 export interface SessionFacts {

@@ -1,6 +1,7 @@
 /** This gateway as one of several: nothing of it is loaded unless the configuration has a store. */
 import type { Bridge } from '../bridge/index.js';
 import type { FleetConfig } from '../config/types.js';
+import type { SessionFacts } from '../fleet/sessions.js';
 import type { Replicas } from '../downstream/http/replicas.js';
 import type { PeerPort } from '../downstream/http/server.js';
 import { makeReplicaId, type FromPeer } from '../protocol/elsewhere.js';
@@ -52,6 +53,7 @@ export class GatewayFleet {
   readonly id = makeReplicaId();
   readonly #fleet: FleetConfig;
   readonly #deps: FleetDeps;
+  readonly #facts: SessionFacts;
   #options: SessionStoreOptions | undefined;
   #replica: Replica | undefined;
   #opened: (replica: Replica) => void = () => undefined;
@@ -61,15 +63,22 @@ export class GatewayFleet {
   constructor(fleet: FleetConfig, deps: FleetDeps) {
     this.#fleet = fleet;
     this.#deps = deps;
+    const { interests, streams, boundary, links, lives, tasks } = deps;
+    this.#facts = sessionFacts({
+      ...{ interests, streams, boundary, tasks, isDraining: this.#isDraining },
+      own: () => links().own,
+      review: (session) => {
+        lives().review(session);
+      },
+    });
   }
+
+  readonly #isDraining = (): boolean => this.#deps.readiness.state === 'draining';
 
   /** The sessions of this replica. None is opened before the port is. */
   sessions(options: SessionStoreOptions): SessionStore {
     this.#options = options;
-    const loaded = (): SessionStore => {
-      if (!this.#replica) throw new Error('the fleet is not loaded yet');
-      return this.#replica.sessions;
-    };
+    const loaded = (): SessionStore => this.#running().sessions;
     return {
       open: (wanted: NewSession) => loaded().open(wanted),
       use: (id: string, principal: Principal, route: string, from?: FromPeer): Used | Promise<Used> =>
@@ -120,39 +129,26 @@ export class GatewayFleet {
 
   /** Loads the fleet and opens the port for replicas. Rejects if a package is missing. */
   async start(listen: (port: PeerPort) => Promise<{ host: string; port: number }>): Promise<void> {
-    const { openReplica } = await import('./replica.js');
+    const loaded = await import('./replica.js');
     if (!this.#options) throw new Error('the fleet has no sessions');
-    const replica = openReplica({ ...this.#replicaDeps(), options: this.#options });
+    const replica = new loaded.Replica({ ...this.#replicaDeps(), options: this.#options });
     this.#replica = replica;
     this.#opened(replica);
-    await replica.start(await listen(replica.port));
+    replica.start(await listen(replica.port));
   }
 
   #replicaDeps(): Omit<ReplicaDeps, 'options'> {
-    const { config, log, boundary, stats, env, links, readiness, lives, interests, streams } = this.#deps;
-    const { serve } = this.#deps;
-    const isDraining = (): boolean => readiness.state === 'draining';
+    const { config, log, boundary, stats, env, serve, links, readiness } = this.#deps;
+    const isDraining = this.#isDraining;
     return {
       ...{ id: this.id, fleet: this.#fleet, config, log, boundary, stats, env, isDraining, serve },
-      facts: sessionFacts({
-        ...{ interests, streams, boundary, isDraining },
-        own: () => links().own,
-        tasks: this.#deps.tasks,
-        review: (session) => {
-          lives().review(session);
-        },
-      }),
+      facts: this.#facts,
       stateOwner: (state) => this.#deps.bridge().ownerOf(state),
       passes: () => links().kinds.passed,
       isStopping: () => readiness.stopping,
-      up: () =>
-        links()
-          .shared.all()
-          .flatMap(({ link }) => (link.state === 'up' ? [link.server] : [])),
       moved: (server) => {
         if (readiness.state !== 'draining') links().moved(server);
       },
-      lists: () => '',
       reload: this.#deps.reload,
     };
   }
@@ -187,7 +183,7 @@ export class GatewayFleet {
   }
 
   isIdle(session: Session): boolean {
-    return this.#replica?.isIdle(session) ?? true;
+    return this.#facts.isIdle(session);
   }
 
   /** Tells the others at once that this replica shuts down. */

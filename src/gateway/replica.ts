@@ -5,15 +5,14 @@ import { isIPv6 } from 'node:net';
 import type { Config, FleetConfig } from '../config/types.js';
 import type { FleetHealth, ReplicaReload } from '../downstream/http/admin.js';
 import { GatewayError } from '../errors.js';
-import type { Declined, HopHandler, HopRequest, Introduced, Replicas } from '../downstream/http/replicas.js';
+import type { Replicas } from '../downstream/http/replicas.js';
 import type { PeerPort } from '../downstream/http/server.js';
-import { HANDED_HEADER, MOVED_HEADER } from '../downstream/http/forward.js';
 import { Hop, PEER_CIPHER, pskIdentity } from '../fleet/hop.js';
 import { SessionIds } from '../fleet/ids.js';
 import { FleetKeys } from '../fleet/keys.js';
 import { Members, type Member, type MemberFacts } from '../fleet/members.js';
 import { KeyedPeerClients } from '../fleet/peer-clients.js';
-import { CLIENT_HEADER, PEER_HEADER, PeerHeaders } from '../fleet/peer-header.js';
+import { PeerHeaders } from '../fleet/peer-header.js';
 import { Probes } from '../fleet/probes.js';
 import { FleetRates } from '../fleet/rates.js';
 import { SessionRecords } from '../fleet/records.js';
@@ -24,11 +23,18 @@ import type { Boundary } from '../observe/boundary.js';
 import type { Logger } from '../observe/log.js';
 import { FleetStats, type GatewayStats } from '../observe/stats.js';
 import type { Found, Origin } from '../proxy/gate.js';
-import type { Session, SessionStoreOptions } from '../session/store.js';
+import type { SessionStoreOptions } from '../session/store.js';
 import type { SharedRates } from '../policy/shared-rates.js';
 import type { Sealed } from '../state/sealed.js';
 import type { StateKeys } from '../state/state-key.js';
-import { isElsewhere } from '../protocol/elsewhere.js';
+import {
+  CLIENT_HEADER,
+  isElsewhere,
+  PEER_HEADER,
+  PEER_PATH,
+  type Declined,
+  type Introduced,
+} from '../protocol/elsewhere.js';
 import type { PeerClients } from '../protocol/peer-clients.js';
 import { HostPlacement, type PlacementDeps } from './placement.js';
 
@@ -61,19 +67,11 @@ export interface ReplicaDeps {
   readonly isStopping: () => boolean;
   /** Takes no new work, and whoever asks for an idle session gets it. */
   readonly isDraining: () => boolean;
-  /** The servers that are up here. */
-  readonly up: () => readonly string[];
-  /** A hash of what is listed. */
-  readonly lists: () => string;
   /** See PlacementDeps. */
   readonly serve: PlacementDeps['serve'];
   readonly moved: PlacementDeps['moved'];
   /** Rejects with an Error whose message says what is wrong with the new configuration. */
   readonly reload: () => Promise<unknown>;
-}
-
-export function openReplica(deps: ReplicaDeps): Replica {
-  return new Replica(deps);
 }
 
 export class Replica {
@@ -110,9 +108,7 @@ export class Replica {
     const { id: self, stats } = this;
     deps.stats.fleet = stats;
     const { prefix } = fleet;
-    const stranger = (): void => {
-      stats.strangers++;
-    };
+    const stranger = this.#stranger;
     this.store = openStore(fleet.store, {
       log,
       environment: deps.env,
@@ -120,7 +116,6 @@ export class Replica {
         stats.measured(op, seconds);
       },
       changed: (isUp) => {
-        stats.storeUp = isUp;
         this.sessions.storeChanged(isUp);
         if (isUp) void this.members.tick();
       },
@@ -175,7 +170,7 @@ export class Replica {
     });
     this.#probes = new Probes((replica, handler) => {
       const hop = this.#hop(replica);
-      return hop?.send({ method: 'GET', path: '/-/peer', headers: [], body: null }, handler);
+      return hop?.send({ method: 'GET', path: PEER_PATH, headers: [], body: null }, handler);
     });
     this.sessions = new FleetSessions({
       ...{ options, self, stats, log, members, store },
@@ -190,15 +185,19 @@ export class Replica {
     this.port = { host, port, secure: tls === 'psk' ? this.#secure() : undefined };
   }
 
+  /** Something is not of this fleet. */
+  readonly #stranger = (): void => {
+    this.stats.strangers++;
+  };
+
   /** The port for replicas is open: tells the others. Does not wait for the store. */
-  start({ host, port }: { readonly host: string; readonly port: number }): Promise<void> {
+  start({ host, port }: { readonly host: string; readonly port: number }): void {
     const { fleet, log } = this.#deps;
     const shown = isIPv6(host) ? `[${host}]` : host;
     this.#address = fleet.address ?? `${shown}:${port}`;
     for (const server of this.#deps.config().servers) this.placement.isElsewhere(server);
     log.info('replica of a fleet', { replica: this.id, name: fleet.name, address: this.#address });
     void this.members.start();
-    return Promise.resolve();
   }
 
   get health(): FleetHealth {
@@ -216,10 +215,7 @@ export class Replica {
   state(keys: StateKeys): Sealed {
     const { fleet, log } = this.#deps;
     return openFleetState({
-      ...{ store: this.store, keys, prefix: fleet.prefix, log },
-      stranger: () => {
-        this.stats.strangers++;
-      },
+      ...{ store: this.store, keys, prefix: fleet.prefix, log, stranger: this.#stranger },
     });
   }
 
@@ -229,10 +225,6 @@ export class Replica {
     this.stats.storeUp = this.store.upSince !== undefined;
     const { clockOffset } = this.members;
     this.stats.clockOffsetSeconds = clockOffset === undefined ? undefined : clockOffset / 1000;
-  }
-
-  isIdle(session: Session): boolean {
-    return this.#deps.facts.isIdle(session);
   }
 
   /** Asks all replicas to reload their files. Rejects with a GatewayError if the store is away. */
@@ -273,14 +265,12 @@ export class Replica {
   }
 
   #facts(): MemberFacts {
-    const { fleet, isStopping, up, lists } = this.#deps;
+    const { fleet, isStopping } = this.#deps;
     return {
       name: fleet.name,
       address: this.#address,
       draining: isStopping(),
       config: this.#configHash(),
-      lists: lists(),
-      up: up(),
       refused: this.#refused,
     };
   }
@@ -390,7 +380,7 @@ export class Replica {
         CLIENT_HEADER,
         origin.remote?.remoteAddress ?? '',
       ],
-      send: (to, request, handler) => this.#send(to, request, handler),
+      send: (to, request, handler) => this.#hop(to)?.send(request, handler),
       learn: (id, owner) => {
         this.sessions.learn(id, owner);
       },
@@ -410,7 +400,7 @@ export class Replica {
   #introduced(req: IncomingMessage): Introduced | undefined {
     const text = req.headers[PEER_HEADER];
     const said = typeof text === 'string' ? this.#headers.open(text) : undefined;
-    if (!said) this.stats.strangers++;
+    if (!said) this.#stranger();
     return said;
   }
 
@@ -424,20 +414,6 @@ export class Replica {
       if (typeof value === 'string') passed[name] = value;
     }
     return Object.keys(passed).length > 0 ? passed : undefined;
-  }
-
-  #send(to: string, request: HopRequest, handler: HopHandler): (() => void) | undefined {
-    return this.#hop(to)?.send(request, {
-      head: handler.head.bind(handler),
-      data: handler.data.bind(handler),
-      end: handler.end.bind(handler),
-      failed: handler.failed.bind(handler),
-      said: (headers, body) => {
-        const moved = headers[MOVED_HEADER];
-        if (headers[HANDED_HEADER] !== undefined) handler.said({ record: body });
-        else handler.said({ to: typeof moved === 'string' ? moved : undefined });
-      },
-    });
   }
 
   #next(origin: Origin, declined: Declined): Promise<Found> {

@@ -9,6 +9,7 @@ import type { Boundary } from '../observe/boundary.js';
 import { Calls } from '../observe/calls.js';
 import type { Logger } from '../observe/log.js';
 import type { GatewayStats } from '../observe/stats.js';
+import { isElsewhere } from '../protocol/elsewhere.js';
 import { find, idKey, param, type Message, type MessageError } from '../protocol/message.js';
 import type { Denied, PassedValues, Principal, Shown, Sink, StreamTarget } from '../protocol/ports.js';
 import { endSession, useSession, type Found, type FoundSession } from '../session/ask.js';
@@ -306,7 +307,7 @@ export function createGate(deps: GateDeps): Gate {
     principal: Principal,
     { profile }: Pick<Route, 'profile'> | Session,
   ): Found {
-    if (!session || session instanceof GatewayError || 'kind' in session) return session;
+    if (!session || session instanceof GatewayError || isElsewhere(session)) return session;
     if (session.profile !== profile) return undefined;
     if (session.principal !== principal) deps.renewed(session, principal);
     return session;

@@ -3,19 +3,22 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { errorMessage, GatewayError, replicaGone } from '../../errors.js';
 import type { Wheel } from '../../lib/wheel.js';
 import type { Boundary } from '../../observe/boundary.js';
-import { isElsewhere, type Elsewhere } from '../../protocol/elsewhere.js';
+import {
+  HANDED_HEADER,
+  isElsewhere,
+  MOVED_HEADER,
+  type Declined,
+  type Elsewhere,
+  type HopController,
+} from '../../protocol/elsewhere.js';
 import type { Messages } from '../../protocol/message.js';
 import type { Found, FoundSession, Origin } from '../../proxy/gate.js';
 import { Backpressure } from './event-stream.js';
-import type { Declined, HopController, Replicas } from './replicas.js';
+import type { Replicas } from './replicas.js';
 import { acceptsOf, sendAnswer, sendJson } from './respond.js';
 
 /** How long replicas are asked, one after another, for one request. */
 const ASKING_MS = 10_000;
-/** How a replica says where a request belongs: to whom its session went, or that the body is the session. */
-export const MOVED_HEADER = 'mcpstead-moved';
-export const HANDED_HEADER = 'mcpstead-handed';
-
 /** Headers of requests that go on, besides those that begin with `mcp-`. */
 const REQUEST_HEADERS: ReadonlySet<string> = new Set([
   'content-type',

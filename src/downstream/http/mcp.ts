@@ -9,14 +9,14 @@ import { classify } from '../../protocol/classify.js';
 import { find, param, type Message, type MessageError, type Messages } from '../../protocol/message.js';
 import { methodOf } from '../../protocol/methods.js';
 import type { Principal } from '../../protocol/ports.js';
-import { isElsewhere } from '../../protocol/elsewhere.js';
+import { CLIENT_HEADER, isElsewhere, type Introduced } from '../../protocol/elsewhere.js';
 import { isModernRevision } from '../../protocol/revisions.js';
 import { NO_SINK } from '../../protocol/sinks.js';
 import type { Found, FoundSession, Gate, Route, Settled, Origin } from '../../proxy/gate.js';
 import { runBatch } from '../batch.js';
 import { EventStream } from './event-stream.js';
 import { answerReplica, forward, type Forwarded } from './forward.js';
-import type { Introduced, Replicas } from './replicas.js';
+import type { Replicas } from './replicas.js';
 import { CLOSE, firstValue, readPost, refuseListen, RETRY_AFTER } from './requests.js';
 import {
   acceptsOf,
@@ -372,7 +372,7 @@ function sentOn(req: IncomingMessage, origin: Origin, { from, headers }: Introdu
   const resumes = firstValue(req.headers['last-event-id']) ?? '';
   return {
     ...origin,
-    remote: { remoteAddress: firstValue(req.headers['mcpstead-client']) },
+    remote: { remoteAddress: firstValue(req.headers[CLIENT_HEADER]) },
     headers: { ...req.headers, ...headers },
     peer: { replica: from, listens: req.method === 'GET' && resumes === '' },
   };

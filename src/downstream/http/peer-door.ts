@@ -1,12 +1,10 @@
 /** The port for other replicas: they say who asks, as they have authenticated him. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { GatewayError } from '../../errors.js';
-import type { Introduced, Replicas } from './replicas.js';
+import { PEER_PATH, type Introduced } from '../../protocol/elsewhere.js';
+import type { Replicas } from './replicas.js';
 import { sendError, sendJson } from './respond.js';
 import type { HttpRoute, Routes } from './routes.js';
-
-/** Who a replica is: needs no introduction. */
-export const PEER_PATH = '/-/peer';
 
 /** A request that a replica has introduced, and its route. */
 export interface FromReplica {

@@ -1,49 +1,8 @@
 /** What the port needs of the other replicas of a fleet. */
 import type { IncomingMessage } from 'node:http';
 import type { GatewayError } from '../../errors.js';
-import type { Principal } from '../../protocol/ports.js';
+import type { Declined, HopHandler, HopRequest, Introduced } from '../../protocol/elsewhere.js';
 import type { Found, FoundSession, Origin } from '../../proxy/gate.js';
-
-/** A request that goes to another replica. */
-export interface HopRequest {
-  readonly method: string;
-  /** Path and query. */
-  readonly path: string;
-  /** Names and values in turn. */
-  readonly headers: string[];
-  readonly body: Buffer | null;
-}
-
-export interface HopController {
-  /** Goes on after `data` returned false. */
-  resume(): void;
-}
-
-/** Gets an answer. Exactly one of `said`, `end` and `failed` is called, and nothing after it. */
-export interface HopHandler {
-  /** The answer begins. `headers`: names and values in turn. */
-  head(status: number, headers: readonly string[], controller: HopController): void;
-  /** Returns false if it can take no more for now. */
-  data(chunk: Buffer): boolean;
-  end(): void;
-  /** 421: the replica did nothing. `to`: the one that it gave the session to; `record`: it gives it to this one. */
-  said(answer: { readonly to?: string | undefined; readonly record?: Buffer | undefined }): void;
-  /** `sent`: the replica may have got the request. `begun`: the answer had begun. */
-  failed(sent: boolean, begun: boolean): void;
-}
-
-/** Who sent a request to the port for replicas. */
-export interface Introduced {
-  readonly from: string;
-  readonly principal: Principal;
-  /** Headers of the client that servers get. */
-  readonly headers: Readonly<Record<string, string>>;
-  /** It is a request of a link to a server that this replica runs for the sender, which has judged and counted it. */
-  readonly link?: true;
-}
-
-/** Replicas that did not do a request, and why. */
-export type Declined = Map<string, 'unknown' | 'unreachable'>;
 
 export interface Replicas {
   /** The identity of this replica. */

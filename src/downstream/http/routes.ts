@@ -30,7 +30,7 @@ import {
   type LoginPages,
 } from './logins.js';
 import { createMcp } from './mcp.js';
-import type { Introduced } from './replicas.js';
+import type { Introduced } from '../../protocol/elsewhere.js';
 import type { SignInDoor } from './sign-in.js';
 import { serveSignedIn, SIGNED_IN_PATH } from './signed-in.js';
 import { createSse2024, type Sse2024Deps } from './sse-2024.js';
