@@ -125,9 +125,8 @@ export class GatewayCore {
     this.#streams = streams;
     const fleet = (this.#fleet = fleetOf({
       ...{ log, boundary, stats, readiness, env: deps.env, config: () => this.#config },
-      links: () => this.#links,
-      interests: () => interests,
-      streams: () => streams,
+      ...{ auth: () => this.#runtime.auth, links: () => this.#links },
+      ...{ interests: () => interests, streams: () => streams },
       lives: () => this.#lives,
       bridge: () => this.#bridge,
       tasks: () => this.#tasks.tasks,
@@ -184,7 +183,7 @@ export class GatewayCore {
       ...{ env: deps.env, log, stats, state, config: () => this.#config },
       ...{ origin: () => this.admin.clientOrigin, isListening: () => this.#listening },
       permits: (...asked) => this.#gate.permits(...asked),
-      shownBy: (principal) => this.#runtime.auth.shownBy(principal),
+      shownBy: (principal) => this.#runtime.auth.shownBy(principal) ?? fleet?.shownBy(principal),
       idTokenOf: (grant) => this.#signIn.idToken(grant),
     });
     this.#links = new Links({

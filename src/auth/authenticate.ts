@@ -5,16 +5,12 @@ import type { Boundary } from '../observe/boundary.js';
 import type { AuthFailureReason } from '../observe/stats.js';
 import type { OwnIssuer } from '../protocol/authorization-server.js';
 import type { Denied, Principal, Shown } from '../protocol/ports.js';
+import type { ShownToken } from '../protocol/principal.js';
 import { BARE, Challenges, type ResourceMetadata } from './challenge.js';
 import { Failures, RefusalLog } from './failures.js';
 import { isRepeated } from './headers.js';
 import type { IssuerDeps } from './issuer.js';
-import {
-  createIssuerTokens,
-  type IssuerTokens,
-  type ShownToken,
-  type TokenRefusal,
-} from './issuer-tokens.js';
+import { createIssuerTokens, type IssuerTokens, type TokenRefusal } from './issuer-tokens.js';
 import { hasJwtForm } from './jwt.js';
 import { createKeys, hasKeyForm } from './keys.js';
 import { createPeer } from './peer.js';

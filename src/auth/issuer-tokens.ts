@@ -2,6 +2,7 @@
 import type { AuthConfig } from '../config/index.js';
 import type { OwnIssuer } from '../protocol/authorization-server.js';
 import type { Principal } from '../protocol/ports.js';
+import type { ShownToken } from '../protocol/principal.js';
 import type { JsonObject } from '../wire/json.js';
 import type { Resource } from './challenge.js';
 import { audienceOf, judge, type Judge, type Refusal } from './claims.js';
@@ -26,17 +27,6 @@ export interface TokenRefusal extends Refusal {
   readonly issuer?: string;
   /** See Denied. */
   readonly named?: true;
-}
-
-/** A token that was verified. */
-export interface ShownToken {
-  readonly token: string;
-  /** The URL of its issuer. */
-  readonly issuer: string;
-  /** Unix time in milliseconds. */
-  readonly expires: number | undefined;
-  /** The sign-in at the gateway that it is of: such a token means nothing to others, who must not get it. */
-  readonly grant: string | undefined;
 }
 
 interface Known extends Judge {

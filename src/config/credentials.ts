@@ -127,11 +127,10 @@ function oauthOf(
   };
   const assertion = assertionOf(auth, scope);
   const isSecret = secret !== undefined || privateKey !== undefined;
-  const isExchange = auth.grant === 'token_exchange' || auth.grant === 'id_jag';
-  if ((isSecret || assertion !== undefined || isExchange) && issuer === undefined)
+  if ((isSecret || assertion !== undefined || isExchange(auth)) && issuer === undefined)
     wrong(
       'issuer',
-      `is required with ${isExchange ? `grant: ${auth.grant}` : 'a secret, a key or an assertion'}: no server chooses where they are sent`,
+      `is required with ${isExchange(auth) ? `grant: ${auth.grant}` : 'a secret, a key or an assertion'}: no server chooses where they are sent`,
       'issuer: https://id.example.com',
     );
   if (secret !== undefined && privateKey !== undefined)
@@ -207,7 +206,7 @@ function checkGrant(
   }
   if (grant === 'jwt_bearer' && !isAssertion)
     wrong('grant', 'jwt_bearer needs an assertion', 'assertion_file: PATH');
-  if ((grant === 'token_exchange' || grant === 'id_jag') && per !== 'user')
+  if (isExchange({ grant }) && per !== 'user')
     wrong('grant', `${grant} exchanges the token of each user`, 'per: user');
   if (grant !== 'id_jag' && Object.values(idp).some((each) => each !== undefined && each.length > 0))
     wrong('idp', `has no meaning with grant: ${grant}`, 'grant: id_jag');
@@ -301,6 +300,15 @@ export function isLoopbackHost(hostname: string): boolean {
 /** Whether each user has his own credential at a server. */
 export function isPerUser(server: ServerConfig): server is LoginServer {
   return takesLogin(server) && server.auth.per === 'user';
+}
+
+function isExchange({ grant }: Pick<OAuthConfig, 'grant'>): boolean {
+  return grant === 'token_exchange' || grant === 'id_jag';
+}
+
+/** Whether a server gets a token in exchange for that of the caller. */
+export function exchangesTokens(server: ServerConfig): boolean {
+  return isPerUser(server) && 'grant' in server.auth && isExchange(server.auth);
 }
 
 /** With `per: user` callers must be people who can be told apart. */

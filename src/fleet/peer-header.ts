@@ -4,6 +4,7 @@
  */
 import type { Introduced } from '../protocol/elsewhere.js';
 import type { Principal } from '../protocol/ports.js';
+import type { ShownToken } from '../protocol/principal.js';
 import { isReplicaId } from './ids.js';
 import type { FleetKeys } from './keys.js';
 
@@ -19,6 +20,7 @@ type PassedHeaders = Introduced['headers'];
 interface Made {
   readonly text: string;
   readonly at: number;
+  readonly token: string | undefined;
 }
 
 interface Opened extends Introduced {
@@ -33,6 +35,8 @@ export interface PeerHeadersDeps {
   readonly now: () => number;
   /** Whether this replica is called so as well, besides `self`; absent: it is not. */
   readonly isSelf?: (to: string) => boolean;
+  /** The token that a principal has shown; undefined: no server gets one in exchange for it. Absent: none does. */
+  readonly tokenOf?: (principal: Principal) => ShownToken | undefined;
 }
 
 export class PeerHeaders {
@@ -46,18 +50,19 @@ export class PeerHeaders {
     this.#deps = deps;
   }
 
-  /** `headers`: of this request alone. `link`: see Introduced. */
+  /** `headers`: of this request alone, which is not one of a link. `link`: see Introduced. */
   make(to: string, principal: Principal, headers?: PassedHeaders, link = false): string {
-    if (headers) return this.#seal(to, principal, headers, link);
+    const token = link ? undefined : this.#deps.tokenOf?.(principal);
+    if (headers) return this.#seal(to, { principal, headers, token });
     const now = this.#deps.now();
     let byReplica = this.#made.get(principal);
     if (!byReplica) this.#made.set(principal, (byReplica = new Map<string, Made>()));
     const key = link ? `${to} link` : to;
     const made = byReplica.get(key);
-    if (made && now - made.at < REUSE_MS && now >= made.at) return made.text;
+    if (made && made.token === token?.token && now - made.at < REUSE_MS && now >= made.at) return made.text;
     if (byReplica.size > 64) byReplica.clear();
-    const text = this.#seal(to, principal, {}, link);
-    byReplica.set(key, { text, at: now });
+    const text = this.#seal(to, { principal, headers: {}, token, ...(link && { link }) });
+    byReplica.set(key, { text, at: now, token: token?.token });
     return text;
   }
 
@@ -77,9 +82,9 @@ export class PeerHeaders {
     return undefined;
   }
 
-  #seal(to: string, principal: Principal, headers: PassedHeaders, link: boolean): string {
+  #seal(to: string, what: Omit<Introduced, 'from' | 'token'> & { token: ShownToken | undefined }): string {
     const { keys, self, now } = this.#deps;
-    const said = { from: self, to, until: now() + VALID_MS, principal, headers, ...(link && { link }) };
+    const said = { from: self, to, until: now() + VALID_MS, ...what };
     return keys.seal('peer', 'request', JSON.stringify(said)).toString('base64url');
   }
 

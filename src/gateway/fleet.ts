@@ -5,7 +5,8 @@ import type { SessionFacts } from '../fleet/sessions.js';
 import type { Replicas } from '../downstream/http/replicas.js';
 import type { PeerPort } from '../downstream/http/server.js';
 import { makeReplicaId, type FromPeer } from '../protocol/elsewhere.js';
-import type { Principal } from '../protocol/ports.js';
+import type { Authenticator } from '../auth/authenticate.js';
+import type { Principal, ShownToken } from '../protocol/principal.js';
 import type { TaskIds } from '../protocol/task-ids.js';
 import type { NewSession, Session, SessionStore, SessionStoreOptions, Used } from '../session/store.js';
 import type { TerminationReason } from '../observe/stats.js';
@@ -33,6 +34,7 @@ export interface FleetDeps extends Pick<ReplicaDeps, 'config' | 'log' | 'boundar
   readonly tasks: () => Pick<Tasks, 'has'>;
   readonly readiness: Readiness;
   readonly reload: () => Promise<unknown>;
+  readonly auth: () => Authenticator;
   /** Serves a connection of another process of this host. */
   readonly serve: ReplicaDeps['serve'];
 }
@@ -139,13 +141,16 @@ export class GatewayFleet {
   }
 
   #replicaDeps(): Omit<ReplicaDeps, 'options'> {
-    const { config, log, boundary, stats, env, serve, links, readiness } = this.#deps;
+    const { config, log, boundary, stats, env, serve, links, readiness, auth } = this.#deps;
     const isDraining = this.#isDraining;
     return {
       ...{ id: this.id, fleet: this.#fleet, config, log, boundary, stats, env, isDraining, serve },
       facts: this.#facts,
       stateOwner: (state) => this.#deps.bridge().ownerOf(state),
       passes: () => links().kinds.passed,
+      tokenOf: ({ kind, id: whose }) =>
+        kind === 'token' && links().kinds.exchanges ? auth().shownBy(whose) : undefined,
+      accepts: (principal) => auth().current(principal) !== undefined,
       isStopping: () => readiness.stopping,
       up: () =>
         links()
@@ -160,6 +165,11 @@ export class GatewayFleet {
 
   async state(keys: StateKeys): Promise<Sealed> {
     return (await this.#loaded).state(keys);
+  }
+
+  /** The token that a principal has shown to another replica; undefined: none that counts now. */
+  shownBy(principal: string): ShownToken | undefined {
+    return this.#replica?.shown.shownBy(principal);
   }
 
   /** How modern clients see the ids of tasks; undefined before it is loaded. */

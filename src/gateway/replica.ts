@@ -18,6 +18,7 @@ import { Probes } from '../fleet/probes.js';
 import { FleetRates } from '../fleet/rates.js';
 import { SessionRecords } from '../fleet/records.js';
 import { FleetSessions, type SessionFacts } from '../fleet/sessions.js';
+import { ShownTokens } from '../fleet/shown-tokens.js';
 import { openFleetState } from '../fleet/state.js';
 import { FleetTaskIds } from '../fleet/task-ids.js';
 import { openStore, type FleetStore } from '../fleet/store.js';
@@ -37,6 +38,7 @@ import {
   type Declined,
   type Introduced,
 } from '../protocol/elsewhere.js';
+import type { Principal, ShownToken } from '../protocol/principal.js';
 import type { PeerClients } from '../protocol/peer-clients.js';
 import { HostPlacement, type PlacementDeps } from './placement.js';
 
@@ -66,6 +68,10 @@ export interface ReplicaDeps {
   readonly stateOwner: (state: string) => string | undefined;
   /** The names of the headers of clients that some server gets, in lower case. */
   readonly passes: () => readonly string[];
+  /** The token that a principal has shown here; undefined: no server gets one in exchange for it. */
+  readonly tokenOf: (principal: Principal) => ShownToken | undefined;
+  /** Whether the credential of a principal counts. */
+  readonly accepts: (principal: Principal) => boolean;
   readonly isStopping: () => boolean;
   /** Takes no new work, and whoever asks for an idle session gets it. */
   readonly isDraining: () => boolean;
@@ -91,6 +97,7 @@ export class Replica {
   readonly peerClients: PeerClients;
   readonly placement: HostPlacement;
   readonly taskIds: FleetTaskIds;
+  readonly shown: ShownTokens;
   readonly #deps: ReplicaDeps;
   readonly #ids: SessionIds;
   readonly #headers: PeerHeaders;
@@ -164,6 +171,7 @@ export class Replica {
     const { members } = this;
     this.#ids = new SessionIds(keys, self);
     this.taskIds = new FleetTaskIds({ keys, self, isLive: (replica) => this.#isLive(replica) });
+    this.shown = new ShownTokens(deps.accepts);
     this.peerClients = new KeyedPeerClients(keys);
     this.placement = new HostPlacement({
       ...{ keys, prefix, log, boundary: deps.boundary, stats, clients: this.peerClients },
@@ -174,6 +182,7 @@ export class Replica {
     this.#headers = new PeerHeaders({
       ...{ keys, self, now: () => members.storeTime() },
       isSelf: (to) => placement.isSelf(to),
+      tokenOf: deps.tokenOf,
     });
     this.#probes = new Probes((replica, handler) => {
       const hop = this.#hop(replica);
@@ -411,6 +420,7 @@ export class Replica {
     const text = req.headers[PEER_HEADER];
     const said = typeof text === 'string' ? this.#headers.open(text) : undefined;
     if (!said) this.#stranger();
+    else if (said.token) this.shown.note(said.principal, said.token);
     return said;
   }
 

@@ -1,4 +1,4 @@
-import { hasLoginTool, isPerUser } from '../config/credentials.js';
+import { exchangesTokens, hasLoginTool, isPerUser } from '../config/credentials.js';
 import { passedTo } from '../config/headers-from-client.js';
 import type { ServerConfig } from '../config/types.js';
 
@@ -10,6 +10,8 @@ export interface ServerKinds {
   readonly ownLinks: readonly ServerConfig[];
   /** The names of those that list the login tool while they wait for a login. */
   readonly withLoginTool: ReadonlySet<string>;
+  /** Some server gets a token in exchange for that of each caller. */
+  readonly exchanges: boolean;
   /** The names of all headers of clients that some server gets, in lower case. */
   readonly passed: readonly string[];
 }
@@ -25,6 +27,7 @@ export function kindsOf(servers: readonly ServerConfig[]): ServerKinds {
         (server) => (isPerUser(server) && server.session === 'shared') || passedTo(server).length > 0,
       ),
       withLoginTool: new Set(servers.filter(hasLoginTool).map(({ name }) => name)),
+      exchanges: servers.some(exchangesTokens),
       passed: [...new Set(servers.flatMap((server) => passedTo(server).map(({ from }) => from)))].sort(),
     };
     found.set(servers, kinds);

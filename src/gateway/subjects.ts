@@ -1,6 +1,6 @@
 /** The tokens of callers, for servers whose tokens they are exchanged for. */
-import type { ShownToken } from '../auth/issuer-tokens.js';
 import type { Config } from '../config/types.js';
+import type { ShownToken } from '../protocol/principal.js';
 import type { Subject } from '../credentials/machine-grants.js';
 
 export interface SubjectsDeps {

@@ -1,6 +1,6 @@
 /** Requests that another replica has to handle, and what replicas say to each other about them. */
 import { randomBytes } from 'node:crypto';
-import type { Principal } from './principal.js';
+import type { Principal, ShownToken } from './principal.js';
 
 /** The identity of a replica, of one run of it: 10 hexadecimal digits. */
 export function makeReplicaId(): string {
@@ -43,6 +43,8 @@ export interface Introduced {
   readonly principal: Principal;
   /** Headers of the client that servers get: values by name. */
   readonly headers: Readonly<Record<string, string>>;
+  /** The token that the principal has shown, where a server gets one in exchange for it. */
+  readonly token?: ShownToken;
   /** It is a request of a link to a server that this replica runs for the sender, which has judged and counted it. */
   readonly link?: true;
 }

@@ -36,6 +36,17 @@ export function isApplication({ grant }: Pick<Principal, 'grant'>): boolean {
   return grant?.isConsole === false;
 }
 
+/** A token that was verified. */
+export interface ShownToken {
+  readonly token: string;
+  /** The URL of its issuer. */
+  readonly issuer: string;
+  /** Unix time in milliseconds. */
+  readonly expires: number | undefined;
+  /** The sign-in at the gateway that it is of: such a token means nothing to others, who must not get it. */
+  readonly grant: string | undefined;
+}
+
 /** What a client sends in headers that servers get (`headers_from_client`): secrets, by name in lower case. */
 export interface PassedValues {
   readonly values: ReadonlyMap<string, string>;

@@ -2,7 +2,9 @@
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { generateKeyPair, jwtVerify, SignJWT, type CryptoKey } from 'jose';
+import { generateKeyPair, importJWK, jwtVerify, SignJWT, type CryptoKey, type JWK } from 'jose';
+import { createUpstream, tool } from '../fixtures/servers/http-upstream.js';
+import { startOidc } from '../fixtures/servers/oidc.mjs';
 import { atEnd } from './cleanup.js';
 
 export const JWT_BEARER = 'urn:ietf:params:oauth:grant-type:jwt-bearer';
@@ -118,4 +120,45 @@ export async function startStrictIssuer(rules: Rules, own?: CryptoKey): Promise<
   });
   const issuer = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   return { issuer, rules, requests, tokens };
+}
+
+/** A server that takes the last token of an issuer. */
+export async function guarded(issuer: () => StrictIssuer) {
+  return createUpstream({
+    tools: [tool('echo')],
+    onHttp: (received, res) => {
+      const { path, headers } = received;
+      if (path.startsWith('/.well-known/oauth-protected-resource')) {
+        const origin = `http://${headers.host ?? ''}`;
+        res.end(JSON.stringify({ resource: `${origin}/mcp`, authorization_servers: [issuer().issuer] }));
+        return true;
+      }
+      const isGood = headers.authorization === `Bearer ${issuer().tokens.at(-1) ?? ''}`;
+      if (!isGood) res.writeHead(401, { 'www-authenticate': 'Bearer' }).end();
+      return !isGood;
+    },
+  });
+}
+
+type Oidc = Awaited<ReturnType<typeof startOidc>>;
+
+/** The identity provider of the callers, and the key that its tokens are verified with. */
+export async function startCorp(): Promise<{ oidc: Oidc; trusts: CryptoKey }> {
+  const oidc = await startOidc();
+  atEnd(() => {
+    oidc.close();
+  });
+  const { kty, n, e } = oidc.privateKey;
+  return { oidc, trusts: (await importJWK({ kty, n, e } as JWK, 'RS256')) as CryptoKey };
+}
+
+/** A token of a caller for a gateway. */
+export async function inboundFor({ issuer }: Oidc, resource: string): Promise<string> {
+  const asked = await fetch(`${issuer}/token`, {
+    method: 'POST',
+    headers: { authorization: `Basic ${btoa('machine:machine-secret')}` },
+    body: new URLSearchParams({ grant_type: 'client_credentials', resource, scope: 'read' }),
+  });
+  const { access_token: token } = (await asked.json()) as { access_token: string };
+  return token;
 }

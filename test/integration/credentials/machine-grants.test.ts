@@ -1,7 +1,6 @@
 /** Tokens without a browser, at issuers that check every request; and a gateway that calls a server with them. */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { importJWK, type CryptoKey, type JWK } from 'jose';
 import { expect, it } from 'vitest';
 import { createApiKey, hashApiKey } from '../../../src/lib/api-key.js';
 import { Credentials } from '../../../src/credentials/credentials.js';
@@ -11,17 +10,18 @@ import type { HttpServerConfig, OAuthConfig } from '../../../src/config/types.js
 import { silent } from '../../../src/observe/log.js';
 import { memoryState } from '../../../src/state/memory.js';
 import { createGuardedFetch } from '../../../src/upstream/http/guarded-fetch.js';
-import { createUpstream, tool } from '../../fixtures/servers/http-upstream.js';
-import { startOidc } from '../../fixtures/servers/oidc.mjs';
 import { atEnd } from '../../helpers/cleanup.js';
 import { AUTH, failure } from '../../helpers/credentials.js';
 import { startGateway } from '../../helpers/gateway.js';
 import { callTool } from '../../helpers/http.js';
 import { scratchFolder } from '../../helpers/state.js';
 import {
+  guarded,
+  inboundFor,
   JWT_BEARER,
   keys,
   signed,
+  startCorp,
   startStrictIssuer,
   TOKEN_EXCHANGE,
   TYPE,
@@ -32,24 +32,6 @@ import { until } from '../../helpers/wait.js';
 const { signal } = new AbortController();
 const API_KEY = createApiKey();
 const KEY = { name: 'ci', sha256: [hashApiKey(API_KEY)] };
-
-/** A server that takes the last token of an issuer. */
-async function guarded(issuer: () => StrictIssuer) {
-  return createUpstream({
-    tools: [tool('echo')],
-    onHttp: (received, res) => {
-      const { path, headers } = received;
-      if (path.startsWith('/.well-known/oauth-protected-resource')) {
-        const origin = `http://${headers.host ?? ''}`;
-        res.end(JSON.stringify({ resource: `${origin}/mcp`, authorization_servers: [issuer().issuer] }));
-        return true;
-      }
-      const isGood = headers.authorization === `Bearer ${issuer().tokens.at(-1) ?? ''}`;
-      if (!isGood) res.writeHead(401, { 'www-authenticate': 'Bearer' }).end();
-      return !isGood;
-    },
-  });
-}
 
 interface Options {
   readonly subject?: () => Promise<Subject>;
@@ -246,12 +228,7 @@ it.each(['legacy', 'modern'] as const)(
 );
 
 it('token_exchange through a gateway: each caller is called for with a token of his own, and his stays here', async () => {
-  const oidc = await startOidc();
-  atEnd(() => {
-    oidc.close();
-  });
-  const { kty, n, e } = oidc.privateKey;
-  const trusts = (await importJWK({ kty, n, e } as JWK, 'RS256')) as CryptoKey;
+  const { oidc, trusts } = await startCorp();
   const issuer = await startStrictIssuer({ trusts, basic: 'gateway:hush' });
   const upstream = await guarded(() => issuer);
   const running = await startGateway(
@@ -275,12 +252,7 @@ it('token_exchange through a gateway: each caller is called for with a token of 
   );
   issuer.rules.audience = running.url;
   await until(async () => (await running.metric('mcpstead_auth_issuer_up{issuer="corp"}')) === 1);
-  const asked = await fetch(`${oidc.issuer}/token`, {
-    method: 'POST',
-    headers: { authorization: `Basic ${btoa('machine:machine-secret')}` },
-    body: new URLSearchParams({ grant_type: 'client_credentials', resource: running.url, scope: 'read' }),
-  });
-  const { access_token: inbound } = (await asked.json()) as { access_token: string };
+  const inbound = await inboundFor(oidc, running.url);
   const called = await callTool(running.url, 'x__echo', { a: 1 }, { authorization: `Bearer ${inbound}` });
   expect(called).toMatchObject({ result: { content: [{ text: '{"a":1}' }] } });
   expect(issuer.requests.map(({ subject_token: subject }) => subject)).toEqual([inbound]);

@@ -228,10 +228,10 @@ it('a request for a server that is down in one replica goes to one where it is u
   const key = newKey();
   const up = { servers: [{ ...scriptedStdio('s'), ...each }] };
   const down = { servers: [{ name: 's', command: 'false', ...each }] };
-  const [a, b] = (await Promise.all([
+  const [a, b] = await Promise.all([
     startReplica(store, up, { key }),
     startReplica(store, down, { key, wait: [] }),
-  ])) as Pair;
+  ]);
   await together(a.base, b.base);
   const pid = textOf(await call(a.url, 's__pid'));
   await until(async () => textOf(await call(b.url, 's__pid')) === pid, 'b to know where the server is up');
