@@ -1,4 +1,5 @@
 /** This gateway as one of several: nothing of it is loaded unless the configuration has a store. */
+import type { Fleet } from '../admin/schemas.js';
 import type { Bridge } from '../bridge/index.js';
 import type { FleetConfig } from '../config/types.js';
 import type { SessionFacts } from '../fleet/sessions.js';
@@ -14,6 +15,7 @@ import type { Streams } from '../session/streams.js';
 import type { Links } from './links.js';
 import type { Lives } from './lives.js';
 import type { PeerDeps } from './deps.js';
+import { ListsHash } from './lists-hash.js';
 import { isPlacedOnHost, peerLinkTo } from './placed.js';
 import type { Readiness } from './readiness.js';
 import type { SharedRates } from '../policy/shared-rates.js';
@@ -140,10 +142,12 @@ export class GatewayFleet {
   #replicaDeps(): Omit<ReplicaDeps, 'options'> {
     const { config, log, boundary, stats, env, serve, links, readiness } = this.#deps;
     const isDraining = this.#isDraining;
+    const lists = new ListsHash({ views: () => links().views, config });
     return {
       ...{ id: this.id, fleet: this.#fleet, config, log, boundary, stats, env, isDraining, serve },
       facts: this.#facts,
       stateOwner: (state) => this.#deps.bridge().ownerOf(state),
+      lists: (key) => lists.of(key),
       passes: () => links().kinds.passed,
       isStopping: () => readiness.stopping,
       moved: (server) => {
@@ -180,6 +184,11 @@ export class GatewayFleet {
   /** undefined: it has not started. */
   get health(): FleetHealth | undefined {
     return this.#replica?.health;
+  }
+
+  /** What operators see of it; undefined: it has not started. */
+  get view(): Fleet | undefined {
+    return this.#replica?.view;
   }
 
   isIdle(session: Session): boolean {

@@ -3,10 +3,12 @@ import { createHmac } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import { isIPv6 } from 'node:net';
 import type { Config, FleetConfig } from '../config/types.js';
+import type { Fleet } from '../admin/schemas.js';
 import type { FleetHealth, ReplicaReload } from '../downstream/http/admin.js';
 import { GatewayError } from '../errors.js';
 import type { Replicas } from '../downstream/http/replicas.js';
 import type { PeerPort } from '../downstream/http/server.js';
+import { Differences } from '../fleet/differences.js';
 import { Hop, PEER_CIPHER, pskIdentity } from '../fleet/hop.js';
 import { SessionIds } from '../fleet/ids.js';
 import { FleetKeys } from '../fleet/keys.js';
@@ -45,8 +47,6 @@ const RELOAD_MS = 10_000;
 const LOOK_MS = 200;
 /** Longest reason that replicas are told, in characters. */
 const MAX_REASON = 2048;
-/** How long configurations may differ before that is a warning. */
-const DIFFERS_MS = 60_000;
 
 export interface ReplicaDeps {
   /** The identity of this replica, of one run of it. */
@@ -62,6 +62,8 @@ export interface ReplicaDeps {
   readonly facts: SessionFacts;
   /** The other replica that holds the call of a `requestState`; undefined: none does. */
   readonly stateOwner: (state: string) => string | undefined;
+  /** A hash of what this replica lists. */
+  readonly lists: (key: Buffer) => string;
   /** The names of the headers of clients that some server gets, in lower case. */
   readonly passes: () => readonly string[];
   readonly isStopping: () => boolean;
@@ -93,8 +95,7 @@ export class Replica {
   readonly #hops = new Map<string, { readonly address: string; readonly hop: Hop }>();
   #address = '';
   #config: { readonly of: Config; readonly hash: string } | undefined;
-  #differsSince: number | undefined;
-  #hasWarned = false;
+  readonly #differences: Differences;
   /** Why the last reload of the whole fleet was refused here. */
   #refused: string | null = null;
 
@@ -102,6 +103,7 @@ export class Replica {
     const { fleet, log, options } = deps;
     this.id = deps.id;
     this.#deps = deps;
+    this.#differences = new Differences({ log });
     const { mcp, state } = deps.config();
     if (!mcp.state_key) throw new Error('fleet.store needs MCPSTEAD_STATE_KEY');
     const keys = (this.keys = new FleetKeys(mcp.state_key, state.older_keys));
@@ -207,7 +209,26 @@ export class Replica {
       replicas: Math.max(1, this.members.live.size),
       store: this.store.upSince === undefined ? 'down' : 'up',
       draining: this.#deps.isStopping(),
-      differs: this.#hasWarned,
+      differs: this.#differences.long.length > 0,
+      ...(this.#differences.long.length > 0 && { differs_in: this.#differences.long }),
+    };
+  }
+
+  /** What operators see of the fleet. */
+  get view(): Fleet {
+    const { id: self, members } = this;
+    const { name, draining } = this.#facts();
+    const others = members.others().map((other) => rowOf(other, false));
+    return {
+      replica: self,
+      store: this.store.upSince === undefined ? 'down' : 'up',
+      replicas: [rowOf({ id: self, name, draining }, true), ...others.sort(byName)],
+      differs: this.#differences.all().map(({ what, since, isLong, groups }) => ({
+        what,
+        since: new Date(since).toISOString(),
+        warned: isLong,
+        groups: groups.map((group) => [...group]),
+      })),
     };
   }
 
@@ -271,6 +292,7 @@ export class Replica {
       address: this.#address,
       draining: isStopping(),
       config: this.#configHash(),
+      lists: this.#deps.lists(this.keys.current('name')),
       refused: this.#refused,
     };
   }
@@ -296,14 +318,7 @@ export class Replica {
 
   #ticked(): void {
     this.sessions.ticked();
-    const own = this.#configHash();
-    const differ = this.members.others().some(({ config }) => config !== own);
-    const now = performance.now();
-    this.#differsSince = differ ? (this.#differsSince ?? now) : undefined;
-    const isLong = this.#differsSince !== undefined && now - this.#differsSince >= DIFFERS_MS;
-    if (isLong && !this.#hasWarned)
-      this.#deps.log.warn('replicas of the fleet have different configurations: reload them all');
-    this.#hasWarned = isLong;
+    this.#differences.compare([{ id: this.id, ...this.#facts() }, ...this.members.others()]);
   }
 
   async #isDead(replica: string): Promise<boolean> {
@@ -371,6 +386,7 @@ export class Replica {
         const others = members.others().filter(({ draining }) => !draining);
         return others[Math.floor(Math.random() * others.length)]?.id;
       },
+      live: () => this.view.replicas.map(({ replica, name }) => ({ id: replica, name })),
       runs: (server) => this.placement.runs(server),
       placed: (server) => this.placement.placed(server),
       introduced: (req) => this.#introduced(req),
@@ -405,7 +421,7 @@ export class Replica {
   }
 
   /** The headers of a client that servers get; undefined: none. */
-  #passed({ headers }: Origin): Record<string, string> | undefined {
+  #passed({ headers }: Pick<Origin, 'headers'>): Record<string, string> | undefined {
     const names = this.#deps.passes();
     if (names.length === 0 || !headers) return undefined;
     const passed: Record<string, string> = {};
@@ -421,4 +437,14 @@ export class Replica {
     if (sessionId === undefined) return this.placement.next(route.server);
     return this.sessions.next(sessionId, principal, route.key, declined);
   }
+}
+
+type Row = Fleet['replicas'][number];
+
+function rowOf({ id, name, draining }: Pick<Member, 'id' | 'name' | 'draining'>, self: boolean): Row {
+  return { replica: id, name, draining, self };
+}
+
+function byName(a: Row, b: Row): number {
+  return a.name === b.name ? (a.replica < b.replica ? -1 : 1) : a.name < b.name ? -1 : 1;
 }

@@ -63,6 +63,7 @@ const NO_OTHERS: Omit<Replicas, 'self' | 'introduced' | 'makeId'> = {
   homeOf: () => undefined,
   ownerOf: () => undefined,
   another: () => undefined,
+  live: () => [],
   introduce: () => [],
   send: () => undefined,
   learn: () => undefined,
