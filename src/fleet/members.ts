@@ -38,6 +38,8 @@ export interface MemberFacts {
   readonly config: string;
   /** A hash of what it lists for a caller without restrictions. */
   readonly lists: string;
+  /** The servers that are up there. */
+  readonly up: readonly string[];
   /** Why it refused to reload when all were asked last; null: it did not. */
   readonly refused: string | null;
 }

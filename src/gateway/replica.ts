@@ -1,5 +1,4 @@
 /** One replica of a fleet: wires what `src/fleet` has to the rest of the gateway. Loaded when a store is configured. */
-import { createHmac } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import { isIPv6 } from 'node:net';
 import type { Config, FleetConfig } from '../config/types.js';
@@ -9,8 +8,9 @@ import { GatewayError } from '../errors.js';
 import type { Replicas } from '../downstream/http/replicas.js';
 import type { PeerPort } from '../downstream/http/server.js';
 import { Differences } from '../fleet/differences.js';
-import { Hop, PEER_CIPHER, pskIdentity } from '../fleet/hop.js';
+import { Hop, securedBy } from '../fleet/hop.js';
 import { SessionIds } from '../fleet/ids.js';
+import { ClientHomes } from '../fleet/client-homes.js';
 import { FleetKeys } from '../fleet/keys.js';
 import { Members, type Member, type MemberFacts } from '../fleet/members.js';
 import { KeyedPeerClients } from '../fleet/peer-clients.js';
@@ -20,6 +20,7 @@ import { FleetRates } from '../fleet/rates.js';
 import { SessionRecords } from '../fleet/records.js';
 import { FleetSessions, type SessionFacts } from '../fleet/sessions.js';
 import { openFleetState } from '../fleet/state.js';
+import { FleetTaskIds } from '../fleet/task-ids.js';
 import { openStore, type FleetStore } from '../fleet/store.js';
 import type { Boundary } from '../observe/boundary.js';
 import type { Logger } from '../observe/log.js';
@@ -38,6 +39,8 @@ import {
   type Introduced,
 } from '../protocol/elsewhere.js';
 import type { PeerClients } from '../protocol/peer-clients.js';
+import { ConfigHash } from './config-hash.js';
+import { fleetView } from './fleet-view.js';
 import { HostPlacement, type PlacementDeps } from './placement.js';
 
 /** How long a record outlives the time after which an idle session ends. */
@@ -69,6 +72,8 @@ export interface ReplicaDeps {
   readonly isStopping: () => boolean;
   /** Takes no new work, and whoever asks for an idle session gets it. */
   readonly isDraining: () => boolean;
+  /** The servers that are up here. */
+  readonly up: () => readonly string[];
   /** See PlacementDeps. */
   readonly serve: PlacementDeps['serve'];
   readonly moved: PlacementDeps['moved'];
@@ -88,13 +93,15 @@ export class Replica {
   readonly rates: SharedRates;
   readonly peerClients: PeerClients;
   readonly placement: HostPlacement;
+  readonly taskIds: FleetTaskIds;
   readonly #deps: ReplicaDeps;
   readonly #ids: SessionIds;
   readonly #headers: PeerHeaders;
   readonly #probes: Probes;
+  readonly #clientHomes = new ClientHomes();
   readonly #hops = new Map<string, { readonly address: string; readonly hop: Hop }>();
   #address = '';
-  #config: { readonly of: Config; readonly hash: string } | undefined;
+  readonly #config: ConfigHash;
   readonly #differences: Differences;
   /** Why the last reload of the whole fleet was refused here. */
   #refused: string | null = null;
@@ -104,6 +111,7 @@ export class Replica {
     this.id = deps.id;
     this.#deps = deps;
     this.#differences = new Differences({ log });
+    this.#config = new ConfigHash(deps.config);
     const { mcp, state } = deps.config();
     if (!mcp.state_key) throw new Error('fleet.store needs MCPSTEAD_STATE_KEY');
     const keys = (this.keys = new FleetKeys(mcp.state_key, state.older_keys));
@@ -159,6 +167,7 @@ export class Replica {
     });
     const { members } = this;
     this.#ids = new SessionIds(keys, self);
+    this.taskIds = new FleetTaskIds({ keys, self, isLive: (replica) => this.#isLive(replica) });
     this.peerClients = new KeyedPeerClients(keys);
     this.placement = new HostPlacement({
       ...{ keys, prefix, log, boundary: deps.boundary, stats, clients: this.peerClients },
@@ -184,7 +193,7 @@ export class Replica {
     });
     this.replicas = this.#replicas();
     const { host, port, tls } = fleet.listen;
-    this.port = { host, port, secure: tls === 'psk' ? this.#secure() : undefined };
+    this.port = { host, port, secure: tls === 'psk' ? securedBy(keys) : undefined };
   }
 
   /** Something is not of this fleet. */
@@ -207,7 +216,7 @@ export class Replica {
       replica: this.id,
       name: this.#deps.fleet.name,
       replicas: Math.max(1, this.members.live.size),
-      store: this.store.upSince === undefined ? 'down' : 'up',
+      store: this.#storeState,
       draining: this.#deps.isStopping(),
       differs: this.#differences.long.length > 0,
       ...(this.#differences.long.length > 0 && { differs_in: this.#differences.long }),
@@ -216,20 +225,18 @@ export class Replica {
 
   /** What operators see of the fleet. */
   get view(): Fleet {
-    const { id: self, members } = this;
-    const { name, draining } = this.#facts();
-    const others = members.others().map((other) => rowOf(other, false));
-    return {
-      replica: self,
-      store: this.store.upSince === undefined ? 'down' : 'up',
-      replicas: [rowOf({ id: self, name, draining }, true), ...others.sort(byName)],
-      differs: this.#differences.all().map(({ what, since, isLong, groups }) => ({
-        what,
-        since: new Date(since).toISOString(),
-        warned: isLong,
-        groups: groups.map((group) => [...group]),
-      })),
-    };
+    const { id, members } = this;
+    const own = { id, ...this.#facts() };
+    return fleetView({
+      own,
+      others: members.others(),
+      store: this.#storeState,
+      differences: this.#differences,
+    });
+  }
+
+  get #storeState(): 'up' | 'down' {
+    return this.store.upSince === undefined ? 'down' : 'up';
   }
 
   /** The state that all replicas share. */
@@ -291,29 +298,11 @@ export class Replica {
       name: fleet.name,
       address: this.#address,
       draining: isStopping(),
-      config: this.#configHash(),
+      config: this.#config.of(this.keys.current('name')),
       lists: this.#deps.lists(this.keys.current('name')),
+      up: this.#deps.up(),
       refused: this.#refused,
     };
-  }
-
-  /** A hash of what should be the same in all replicas. */
-  #configHash(): string {
-    const config = this.#deps.config();
-    if (this.#config?.of !== config) {
-      const { servers, policy, profiles, limits } = config;
-      const shared = { servers, policy, profiles, limits };
-      const hash = createHmac('sha256', this.keys.current('name'))
-        .update(
-          JSON.stringify(shared, (key, value: unknown) =>
-            key === 'where' || key === 'place' ? undefined : value,
-          ),
-        )
-        .digest('base64url')
-        .slice(0, 22);
-      this.#config = { of: config, hash };
-    }
-    return this.#config.hash;
   }
 
   #ticked(): void {
@@ -350,40 +339,25 @@ export class Replica {
     this.#hops.delete(replica);
   }
 
-  #secure(): PeerPort['secure'] {
-    const { keys } = this;
-    return {
-      minVersion: 'TLSv1.3',
-      maxVersion: 'TLSv1.3',
-      ciphers: PEER_CIPHER,
-      pskCallback: (_socket: unknown, identity: string) => {
-        const number = Number(/^mcpstead (\d{1,3})$/.exec(identity)?.[1] ?? NaN);
-        return identity === pskIdentity(number) ? (keys.numbered('peer', number)[0] ?? null) : null;
-      },
-    };
-  }
-
   #replicas(): Replicas {
-    const { id: self, members, stats } = this;
+    const { id: self, stats } = this;
     const { isStopping } = this.#deps;
-    const isLive = (replica: string | undefined): replica is string =>
-      replica !== undefined && replica !== self && members.live.has(replica);
+    const live = (replica: string | undefined): string | undefined =>
+      replica !== undefined && this.#isLive(replica) ? replica : undefined;
     return {
       self,
       makeId: () => this.#ids.make(),
-      homeOf: (id) => {
-        const home = this.#ids.homeOf(id);
-        return isLive(home) ? home : undefined;
-      },
-      ownerOf: (state) => {
-        const owner = this.#deps.stateOwner(state);
-        return isLive(owner) ? owner : undefined;
-      },
+      homeOf: (id) => live(this.#ids.homeOf(id)),
+      ownerOf: (state) => live(this.#deps.stateOwner(state)),
+      homeOfTask: (id, { principal, route }) =>
+        this.taskIds.homeOf(id, { principal: principal.id, server: route.server }),
+      homeOfClient: (client) => this.#homeOfClient(client),
+      whereUp: (server) => this.#open().find(({ up }) => up.includes(server))?.id,
       get isLeaving() {
         return isStopping();
       },
       another: () => {
-        const others = members.others().filter(({ draining }) => !draining);
+        const others = this.#open();
         return others[Math.floor(Math.random() * others.length)]?.id;
       },
       live: () => this.view.replicas.map(({ replica, name }) => ({ id: replica, name })),
@@ -413,6 +387,23 @@ export class Replica {
     };
   }
 
+  /** Whether another replica is alive. */
+  #isLive(replica: string): boolean {
+    return replica !== this.id && this.members.live.has(replica);
+  }
+
+  /** The other replicas that take new work. */
+  #open(): Member[] {
+    return this.members.others().filter(({ draining }) => !draining);
+  }
+
+  /** `declined`: replicas that cannot be reached. */
+  #homeOfClient(client: string, declined?: Declined): string | undefined {
+    const others = this.#open().flatMap(({ id }) => (declined?.has(id) ? [] : [id]));
+    const home = this.#clientHomes.homeOf(client, this.#deps.isStopping() ? others : [this.id, ...others]);
+    return home === this.id ? undefined : home;
+  }
+
   #introduced(req: IncomingMessage): Introduced | undefined {
     const text = req.headers[PEER_HEADER];
     const said = typeof text === 'string' ? this.#headers.open(text) : undefined;
@@ -433,18 +424,12 @@ export class Replica {
   }
 
   #next(origin: Origin, declined: Declined): Promise<Found> {
-    const { sessionId, principal, route } = origin;
+    const { sessionId, principal, route, client } = origin;
+    if (client !== undefined) {
+      const replica = this.#homeOfClient(client, declined);
+      return Promise.resolve(replica === undefined ? undefined : { kind: 'replica', replica });
+    }
     if (sessionId === undefined) return this.placement.next(route.server);
     return this.sessions.next(sessionId, principal, route.key, declined);
   }
-}
-
-type Row = Fleet['replicas'][number];
-
-function rowOf({ id, name, draining }: Pick<Member, 'id' | 'name' | 'draining'>, self: boolean): Row {
-  return { replica: id, name, draining, self };
-}
-
-function byName(a: Row, b: Row): number {
-  return a.name === b.name ? (a.replica < b.replica ? -1 : 1) : a.name < b.name ? -1 : 1;
 }
