@@ -54,6 +54,20 @@ JSON. Times are ISO 8601, durations milliseconds, sizes bytes; \`null\` means un
 headers or queries, no tokens, no whole session ids. An error is a problem document (RFC 9457) with two more members: \`code\`, one of
 [these](errors.md), and \`action\`, what helps, or \`null\`.
 
+## Replicas
+
+In a [fleet](fleet.md), \`?replica=ID\` sends a request to another replica, which answers in place of this one: streams too. \`GET fleet\` has the
+ids. Each start of a replica makes another one; an id that is not live is answered with 404 and the live ones. Routes for viewers and operators take
+it, those with the same answer everywhere do not. This replica checks the credential, the role and the origin as always; the
+other one checks the role again, and records actions with the name of the operator.
+
+\`?replica=all\` asks all live replicas at the same time. The answer is \`{"replicas": [{"replica", "name", "status", "body"}]}\`, with \`error\`, a
+text, in place of \`body\` where a replica refused, or did not answer (\`status: null\`): within 2 s, 30 s for actions; at most 4 MB each. Routes that read
+take it, but not streams; of the actions \`servers/{server}/...\` (restart, enable, disable, refresh), \`sessions/{id}/end\` and \`capture\`. An action is
+answered with 409 if no replica did it, or one failed. \`POST /-/reload?fleet\` reloads all replicas.
+
+A gateway without a fleet answers 400 to \`?replica=\`.
+
 ## Routes
 
 All below \`/-/api/v1/\`.

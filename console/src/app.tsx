@@ -4,6 +4,7 @@ import type { ComponentType, JSX } from 'preact';
 import { useEffect, useRef } from 'preact/hooks';
 import { key, signOut } from './data/api.js';
 import { connection, heard, isOperator, isRoleless, me, now, readMe, servers } from './data/live.js';
+import { fleet, isGone, replica, show } from './data/replica.js';
 import { age, count } from './format.js';
 import { helpOpen, keysOn, setKeys, type Letters } from './keys.js';
 import { place, to } from './router.js';
@@ -66,6 +67,12 @@ export const letters = (): Letters =>
 export function App(): JSX.Element {
   if (key.value === null) return <SignIn />;
   if (isRoleless.value || me.value?.role === 'none') return <NoRole />;
+  if (!me.value && isGone())
+    return (
+      <main class="signin">
+        <Gone />
+      </main>
+    );
   if (!me.value) return <Waiting />;
   return <Frame />;
 }
@@ -126,6 +133,7 @@ function Frame(): JSX.Element {
           mcpstead
         </a>
         <Health />
+        <Replicas />
         <span class="grow" />
         <Live />
         <Who />
@@ -148,7 +156,8 @@ function Frame(): JSX.Element {
         </Button>
       </nav>
       <main id="main" ref={main} tabIndex={-1}>
-        <Shown />
+        <Differs />
+        {isGone() ? <Gone /> : <Shown />}
       </main>
       <Help />
       <div class="hidden" role="status" aria-live="polite">
@@ -236,6 +245,64 @@ function Health(): JSX.Element | null {
     <span class={`number ${up < wanted.length ? 'some-down' : ''}`}>
       {count(up)} of {count(wanted.length)} up
     </span>
+  );
+}
+
+/** Chooses the replica that the screens show, where there are several. */
+function Replicas(): JSX.Element | null {
+  const known = fleet.value;
+  if (!known || (known.replicas.length < 2 && replica === '')) return null;
+  return (
+    <label class="replica">
+      <span>Replica</span>
+      <select value={replica} onChange={(event) => show(event.currentTarget.value)}>
+        <option value="">the one that answers</option>
+        {known.replicas.map(({ replica: id, name, draining }) => (
+          <option key={id} value={id}>
+            {name} · {id}
+            {draining ? ' · draining' : ''}
+          </option>
+        ))}
+        {isGone() ? <option value={replica}>{replica} · gone</option> : null}
+      </select>
+    </label>
+  );
+}
+
+/** In what the replicas differ, once that is a warning. */
+function Differs(): JSX.Element | null {
+  const known = fleet.value;
+  const warned = known?.differs.filter((each) => each.warned) ?? [];
+  if (!known || warned.length === 0) return null;
+  const names = new Map(known.replicas.map((each) => [each.replica, each.name]));
+  return (
+    <>
+      {warned.map(({ what, groups }) => (
+        <p class="note failed" role="status" key={what}>
+          <span aria-hidden="true">✕ </span>
+          {what === 'config'
+            ? 'The replicas have different configurations: '
+            : 'The replicas list different tools, prompts or resources: '}
+          <bdi>
+            {groups.map((ids) => ids.map((id) => `${names.get(id) ?? ''} (${id})`).join(', ')).join(' | ')}
+          </bdi>
+        </p>
+      ))}
+    </>
+  );
+}
+
+function Gone(): JSX.Element {
+  return (
+    <>
+      <Title>Replica {replica}</Title>
+      <Empty>This replica has ended, or has started again under another id.</Empty>
+      <p class="actions">
+        <Button kind="main" onClick={() => show('')}>
+          Show the one that answers
+        </Button>
+      </p>
+    </>
   );
 }
 

@@ -45,7 +45,7 @@ export function go(hash: string): void {
 
 /** Goes to another address in place of this one, which leaves the history. */
 export function replace(hash: string): void {
-  history.replaceState(null, '', location.pathname + hash);
+  history.replaceState(null, '', location.pathname + location.search + hash);
   current.value = parse(hash);
 }
 

@@ -69,6 +69,7 @@ export const ACTS: readonly RouteSpec[] = [
     method: 'POST',
     path: 'sessions/{id}/end',
     who: 'operator',
+    replicas: 'all',
     summary: 'Ends a session, or the subscription stream of a client without one.',
     answer: schemas.Done,
     serve({ source, params, asker }) {
@@ -149,6 +150,7 @@ export const ACTS: readonly RouteSpec[] = [
     method: 'POST',
     path: 'capture',
     who: 'operator',
+    replicas: 'all',
     summary:
       'Keeps the bodies of calls to a server, or to one of its tools: 100 calls, 10 minutes, 16 KB each, secrets masked.',
     body: schemas.CaptureWish,
@@ -170,6 +172,7 @@ export const ACTS: readonly RouteSpec[] = [
     method: 'DELETE',
     path: 'capture',
     who: 'operator',
+    replicas: 'all',
     summary: 'Ends the capture of bodies.',
     answer: schemas.Done,
     serve({ source, asker }) {
@@ -201,6 +204,7 @@ function onServer(
     method: 'POST',
     path: `servers/{server}/${act}`,
     who: 'operator',
+    replicas: 'all',
     summary,
     answer: schemas.Done,
     async serve({ source, params, asker }: Asked<unknown, unknown>) {

@@ -6,11 +6,13 @@ import { isObject } from '../wire/json.js';
 import { EventHub } from './events.js';
 import {
   match,
+  replicatedOf,
   Refused,
   Streamed,
   WithHeaders,
   WrongCredential,
   type Method,
+  type Replicated,
   type RouteSpec,
   type Who,
 } from './route.js';
@@ -48,6 +50,7 @@ export type Answered =
 export interface FoundRoute {
   readonly who: Who;
   readonly bytes: number;
+  readonly replicas: Replicated;
   serve(received: Received): Promise<Answered>;
 }
 
@@ -117,6 +120,7 @@ export function createApi(source: AdminSource, guard: (work: () => void) => () =
           return {
             who: spec.who,
             bytes: spec.bytes ?? BODY_BYTES,
+            replicas: replicatedOf(spec),
             serve: (received) => serve(spec, params, received),
           };
         allowed.push(spec.method);

@@ -22,6 +22,7 @@ export function meOf(source: AdminSource, { principal }: Asker, path: string): M
       explain: config.policy !== undefined,
       pins: config.servers.some(({ pin }) => pin !== 'off'),
       connections: config.servers.some(takesLogin),
+      fleet: source.fleet() !== undefined,
       sign_ins: source.signIns.isOn,
       edit: isOperator && config.console.edit && source.file !== undefined,
       logs: isOperator,

@@ -1,6 +1,6 @@
 /** The OpenAPI document of the admin API, made of its routes. */
 import { z } from 'zod';
-import type { RouteSpec } from './route.js';
+import { replicatedOf, type Replicated, type RouteSpec } from './route.js';
 import * as schemas from './schemas.js';
 
 const BASE = '/-/api/v1/';
@@ -12,6 +12,22 @@ export const WHO: Readonly<Record<RouteSpec['who'], string>> = {
   self: 'every principal, for itself',
   viewer: 'viewers and operators',
   operator: 'operators',
+};
+
+const replicaAs = (description: string): object => ({
+  ...{ name: 'replica', in: 'query', required: false, description },
+  schema: { type: 'string' },
+});
+
+/** The parameter that chooses replicas of a fleet. */
+const REPLICA: Readonly<Record<Replicated, readonly object[]>> = {
+  none: [],
+  one: [replicaAs('the id of the replica of a fleet that answers')],
+  all: [
+    replicaAs(
+      'the id of the replica of a fleet that answers, or `all`: the answer then has a row for each replica',
+    ),
+  ],
 };
 
 export function openApi(routes: readonly RouteSpec[]): Record<string, unknown> {
@@ -43,6 +59,7 @@ export function openApi(routes: readonly RouteSpec[]): Record<string, unknown> {
 
 function operation(spec: RouteSpec): object {
   const { path, who, summary, query, body, answer } = spec;
+  const replica = REPLICA[replicatedOf(spec)];
   const params = [...path.matchAll(/\{(\w+)\}/g)].map(([, name]) => ({
     name,
     in: 'path',
@@ -55,7 +72,7 @@ function operation(spec: RouteSpec): object {
     operationId: nameOf(spec),
     ...(who === 'open' && { security: [] }),
     ...(who === 'holder' && { security: [{ bearer: [] }, {}] }),
-    parameters: [...params, ...(query ? queryOf(query) : [])],
+    parameters: [...params, ...(query ? queryOf(query) : []), ...replica],
     ...(body && {
       requestBody: { required: true, content: { 'application/json': { schema: refTo(body) } } },
     }),

@@ -30,6 +30,12 @@ export interface Asked<Query, Body> {
 
 type Given<Value> = Value | WithHeaders<Value>;
 
+/**
+ * Whether another replica of a fleet answers in place of this one (`?replica=ID`), or all of them (`?replica=all`). `none`: what it is about
+ * belongs to no replica.
+ */
+export type Replicated = 'none' | 'one' | 'all';
+
 export interface RouteSpec<
   Query extends z.ZodType = z.ZodType,
   Body extends z.ZodType = z.ZodType,
@@ -45,11 +51,20 @@ export interface RouteSpec<
   readonly body?: Body;
   /** The largest body in bytes; default: 64 KB. */
   readonly bytes?: number;
+  /** Default: see replicatedOf. */
+  readonly replicas?: Replicated;
   /** undefined: a stream of events. */
   readonly answer?: Answer;
   serve(
     asked: Asked<z.output<Query>, z.output<Body>>,
   ): Given<z.output<Answer>> | Promise<Given<z.output<Answer>>> | Streamed;
+}
+
+/** What has no `replicas`: of viewers and operators, `all` for what is read in one answer, else `one`; of others `none`. */
+export function replicatedOf({ method, who, answer, replicas }: RouteSpec): Replicated {
+  if (replicas) return replicas;
+  if (who !== 'viewer' && who !== 'operator') return 'none';
+  return method === 'GET' && answer ? 'all' : 'one';
 }
 
 /** The answer is a stream. */

@@ -44,6 +44,20 @@ export function createRoutes(hub: EventHub | undefined): readonly RouteSpec[] {
     }),
     route({
       method: 'GET',
+      path: 'fleet',
+      who: 'viewer',
+      summary: 'The replicas of the fleet, and in what they differ.',
+      answer: schemas.Fleet,
+      serve({ source }) {
+        const fleet = source.fleet();
+        if (fleet) return fleet;
+        throw new Refused('not_found', 'this gateway is alone: fleet.store is not set', {
+          action: 'see docs/fleet.md for how several gateways become a fleet',
+        });
+      },
+    }),
+    route({
+      method: 'GET',
       path: 'servers',
       who: 'viewer',
       summary: 'All servers by name, those that the configuration disables too.',
@@ -269,6 +283,7 @@ export function createRoutes(hub: EventHub | undefined): readonly RouteSpec[] {
       method: 'GET',
       path: 'openapi.json',
       who: 'viewer',
+      replicas: 'none',
       summary: 'This API as an OpenAPI 3.1 document.',
       answer: z.record(z.string(), z.unknown()),
       serve: () => openApi(routes),

@@ -247,6 +247,35 @@ export const Capture = z.object({
   by: z.string(),
 });
 
+export const Fleet = z.object({
+  replica: z.string().meta({ description: 'the id of the replica that answers' }),
+  store: z.enum(['up', 'down']),
+  replicas: z
+    .array(
+      z.object({
+        replica: z.string().meta({ description: 'its id, another one after each start' }),
+        name: z.string(),
+        draining: z.boolean(),
+        self: z.boolean().meta({ description: 'it is the one that answers' }),
+      }),
+    )
+    .meta({ description: 'the live replicas, the one that answers first' }),
+  differs: z
+    .array(
+      z.object({
+        what: z.enum(['config', 'lists']).meta({
+          description: 'their configurations, or the tools, prompts and resources that they list',
+        }),
+        since: time,
+        warned: z.boolean().meta({ description: 'for a minute: the log and /health say so' }),
+        groups: z
+          .array(z.array(z.string()))
+          .meta({ description: 'ids of replicas that agree with each other, the largest group first' }),
+      }),
+    )
+    .meta({ description: 'in what the replicas differ; empty: in nothing' }),
+});
+
 export const Me = z.object({
   principal: z.object({ id: z.string(), name: z.string() }),
   role: z.enum(['operator', 'viewer', 'none']),
@@ -262,6 +291,7 @@ export const Me = z.object({
     explain: z.boolean(),
     pins: z.boolean(),
     connections: z.boolean(),
+    fleet: z.boolean().meta({ description: 'whether it is a replica of a fleet' }),
     sign_ins: z.boolean().meta({ description: 'whether people sign in at the gateway' }),
     edit: z.boolean(),
     logs: z.boolean(),
@@ -395,6 +425,7 @@ export type ConfigView = z.output<typeof ConfigView>;
 export type ConfigCheck = z.output<typeof ConfigCheck>;
 export type Reloaded = z.output<typeof Reloaded>;
 export type Capture = z.output<typeof Capture>;
+export type Fleet = z.output<typeof Fleet>;
 export type Me = z.output<typeof Me>;
 export type Tools = z.output<typeof Tools>;
 export type Calls = z.output<typeof Calls>;

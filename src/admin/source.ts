@@ -10,7 +10,7 @@ import type { Watch } from './calls.js';
 import type { Capture } from './capture.js';
 import type { ConsoleKey } from './key.js';
 import type { LogRing } from './logs.js';
-import type { Reloaded, ServerStatus } from './schemas.js';
+import type { Fleet, Reloaded, ServerStatus } from './schemas.js';
 import type { SeriesRecorder } from './series.js';
 
 export type AdminLink = ServerLink & LinkAdmin<ServerConfig>;
@@ -189,6 +189,8 @@ export interface AdminSource {
   view(profile?: string): View;
   profiles(): Config['profiles'];
   sessions(): readonly SessionFacts[];
+  /** undefined: the gateway is alone. */
+  fleet(): Fleet | undefined;
   permits(principal: Principal, role: 'viewer' | 'operator', path: string): boolean;
   /** Whether a principal may see a server. */
   sees(principal: Principal, server: string): boolean;

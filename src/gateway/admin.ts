@@ -279,6 +279,7 @@ export class GatewayAdmin implements Api {
       acted: (act, { principal, address }, more) => {
         observers.audit.acted({ act, principal, address, ...more });
       },
+      fleet: () => this.#deps.fleet?.view,
       keepAliveMs: () => this.#config.http.keep_alive_ms,
     };
   }

@@ -1,4 +1,5 @@
 /** This gateway as one of several: nothing of it is loaded unless the configuration has a store. */
+import type { Fleet } from '../admin/schemas.js';
 import type { Bridge } from '../bridge/index.js';
 import type { FleetConfig } from '../config/types.js';
 import type { SessionFacts } from '../fleet/sessions.js';
@@ -16,6 +17,7 @@ import type { Streams } from '../session/streams.js';
 import type { Links } from './links.js';
 import type { Lives } from './lives.js';
 import type { PeerDeps } from './deps.js';
+import { ListsHash } from './lists-hash.js';
 import { isPlacedOnHost, peerLinkTo } from './placed.js';
 import type { Readiness } from './readiness.js';
 import type { SharedRates } from '../policy/shared-rates.js';
@@ -143,10 +145,12 @@ export class GatewayFleet {
   #replicaDeps(): Omit<ReplicaDeps, 'options'> {
     const { config, log, boundary, stats, env, serve, links, readiness, auth } = this.#deps;
     const isDraining = this.#isDraining;
+    const lists = new ListsHash({ views: () => links().views, config });
     return {
       ...{ id: this.id, fleet: this.#fleet, config, log, boundary, stats, env, isDraining, serve },
       facts: this.#facts,
       stateOwner: (state) => this.#deps.bridge().ownerOf(state),
+      lists: (key) => lists.of(key),
       passes: () => links().kinds.passed,
       tokenOf: ({ kind, id: whose }) =>
         kind === 'token' && links().kinds.exchanges ? auth().shownBy(whose) : undefined,
@@ -198,6 +202,11 @@ export class GatewayFleet {
   /** undefined: it has not started. */
   get health(): FleetHealth | undefined {
     return this.#replica?.health;
+  }
+
+  /** What operators see of it; undefined: it has not started. */
+  get view(): Fleet | undefined {
+    return this.#replica?.view;
   }
 
   isIdle(session: Session): boolean {

@@ -1,12 +1,13 @@
 /** One replica of a fleet: wires what `src/fleet` has to the rest of the gateway. Loaded when a store is configured. */
-import { createHmac } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import { isIPv6 } from 'node:net';
 import type { Config, FleetConfig } from '../config/types.js';
+import type { Fleet } from '../admin/schemas.js';
 import type { FleetHealth, ReplicaReload } from '../downstream/http/admin.js';
 import { GatewayError } from '../errors.js';
 import type { Replicas } from '../downstream/http/replicas.js';
 import type { PeerPort } from '../downstream/http/server.js';
+import { Differences } from '../fleet/differences.js';
 import { Hop, securedBy } from '../fleet/hop.js';
 import { SessionIds } from '../fleet/ids.js';
 import { ClientHomes } from '../fleet/client-homes.js';
@@ -40,6 +41,8 @@ import {
 } from '../protocol/elsewhere.js';
 import type { Principal, ShownToken } from '../protocol/principal.js';
 import type { PeerClients } from '../protocol/peer-clients.js';
+import { ConfigHash } from './config-hash.js';
+import { fleetView } from './fleet-view.js';
 import { HostPlacement, type PlacementDeps } from './placement.js';
 
 /** How long a record outlives the time after which an idle session ends. */
@@ -49,8 +52,6 @@ const RELOAD_MS = 10_000;
 const LOOK_MS = 200;
 /** Longest reason that replicas are told, in characters. */
 const MAX_REASON = 2048;
-/** How long configurations may differ before that is a warning. */
-const DIFFERS_MS = 60_000;
 
 export interface ReplicaDeps {
   /** The identity of this replica, of one run of it. */
@@ -66,6 +67,8 @@ export interface ReplicaDeps {
   readonly facts: SessionFacts;
   /** The other replica that holds the call of a `requestState`; undefined: none does. */
   readonly stateOwner: (state: string) => string | undefined;
+  /** A hash of what this replica lists. */
+  readonly lists: (key: Buffer) => string;
   /** The names of the headers of clients that some server gets, in lower case. */
   readonly passes: () => readonly string[];
   /** The token that a principal has shown here; undefined: no server gets one in exchange for it. */
@@ -105,9 +108,8 @@ export class Replica {
   readonly #clientHomes = new ClientHomes();
   readonly #hops = new Map<string, { readonly address: string; readonly hop: Hop }>();
   #address = '';
-  #config: { readonly of: Config; readonly hash: string } | undefined;
-  #differsSince: number | undefined;
-  #hasWarned = false;
+  readonly #config: ConfigHash;
+  readonly #differences: Differences;
   /** Why the last reload of the whole fleet was refused here. */
   #refused: string | null = null;
 
@@ -115,6 +117,8 @@ export class Replica {
     const { fleet, log, options } = deps;
     this.id = deps.id;
     this.#deps = deps;
+    this.#differences = new Differences({ log });
+    this.#config = new ConfigHash(deps.config);
     const { mcp, state } = deps.config();
     if (!mcp.state_key) throw new Error('fleet.store needs MCPSTEAD_STATE_KEY');
     const keys = (this.keys = new FleetKeys(mcp.state_key, state.older_keys));
@@ -221,10 +225,27 @@ export class Replica {
       replica: this.id,
       name: this.#deps.fleet.name,
       replicas: Math.max(1, this.members.live.size),
-      store: this.store.upSince === undefined ? 'down' : 'up',
+      store: this.#storeState,
       draining: this.#deps.isStopping(),
-      differs: this.#hasWarned,
+      differs: this.#differences.long.length > 0,
+      ...(this.#differences.long.length > 0 && { differs_in: this.#differences.long }),
     };
+  }
+
+  /** What operators see of the fleet. */
+  get view(): Fleet {
+    const { id, members } = this;
+    const own = { id, ...this.#facts() };
+    return fleetView({
+      own,
+      others: members.others(),
+      store: this.#storeState,
+      differences: this.#differences,
+    });
+  }
+
+  get #storeState(): 'up' | 'down' {
+    return this.store.upSince === undefined ? 'down' : 'up';
   }
 
   /** The state that all replicas share. */
@@ -286,41 +307,16 @@ export class Replica {
       name: fleet.name,
       address: this.#address,
       draining: isStopping(),
-      config: this.#configHash(),
+      config: this.#config.of(this.keys.current('name')),
+      lists: this.#deps.lists(this.keys.current('name')),
       up: this.#deps.up(),
       refused: this.#refused,
     };
   }
 
-  /** A hash of what should be the same in all replicas. */
-  #configHash(): string {
-    const config = this.#deps.config();
-    if (this.#config?.of !== config) {
-      const { servers, policy, profiles, limits } = config;
-      const shared = { servers, policy, profiles, limits };
-      const hash = createHmac('sha256', this.keys.current('name'))
-        .update(
-          JSON.stringify(shared, (key, value: unknown) =>
-            key === 'where' || key === 'place' ? undefined : value,
-          ),
-        )
-        .digest('base64url')
-        .slice(0, 22);
-      this.#config = { of: config, hash };
-    }
-    return this.#config.hash;
-  }
-
   #ticked(): void {
     this.sessions.ticked();
-    const own = this.#configHash();
-    const differ = this.members.others().some(({ config }) => config !== own);
-    const now = performance.now();
-    this.#differsSince = differ ? (this.#differsSince ?? now) : undefined;
-    const isLong = this.#differsSince !== undefined && now - this.#differsSince >= DIFFERS_MS;
-    if (isLong && !this.#hasWarned)
-      this.#deps.log.warn('replicas of the fleet have different configurations: reload them all');
-    this.#hasWarned = isLong;
+    this.#differences.compare([{ id: this.id, ...this.#facts() }, ...this.members.others()]);
   }
 
   async #isDead(replica: string): Promise<boolean> {
@@ -373,6 +369,7 @@ export class Replica {
         const others = this.#open();
         return others[Math.floor(Math.random() * others.length)]?.id;
       },
+      live: () => this.view.replicas.map(({ replica, name }) => ({ id: replica, name })),
       runs: (server) => this.placement.runs(server),
       placed: (server) => this.placement.placed(server),
       introduced: (req) => this.#introduced(req),
@@ -425,7 +422,7 @@ export class Replica {
   }
 
   /** The headers of a client that servers get; undefined: none. */
-  #passed({ headers }: Origin): Record<string, string> | undefined {
+  #passed({ headers }: Pick<Origin, 'headers'>): Record<string, string> | undefined {
     const names = this.#deps.passes();
     if (names.length === 0 || !headers) return undefined;
     const passed: Record<string, string> = {};

@@ -66,6 +66,7 @@ const NO_OTHERS: Omit<Replicas, 'self' | 'introduced' | 'makeId'> = {
   homeOfClient: () => undefined,
   whereUp: () => undefined,
   another: () => undefined,
+  live: () => [],
   introduce: () => [],
   send: () => undefined,
   learn: () => undefined,

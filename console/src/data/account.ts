@@ -53,7 +53,7 @@ export async function beginSignIn(issuer: string): Promise<void> {
   const state = written(crypto.getRandomValues(new Uint8Array(16)));
   const verifier = written(crypto.getRandomValues(new Uint8Array(32)));
   const digest = await crypto.subtle.digest('SHA-256', new TextEncoder().encode(verifier));
-  const back = `console/${location.hash}`;
+  const back = `console/${location.search}${location.hash}`;
   sessionStorage.setItem(BEGUN, JSON.stringify({ state, verifier, issuer, back }));
   const request = new URLSearchParams({
     response_type: 'code',

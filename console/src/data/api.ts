@@ -5,6 +5,7 @@
 import { signal } from '@preact/signals';
 import type { Problem } from '../../../src/admin/schemas.js';
 import { grantOf, renewedTokens, revoke, storedTokens, storeTokens, type Tokens } from './account.js';
+import { at } from './replica.js';
 
 const STORED = 'mcpstead.key';
 const TIMEOUT_MS = 30_000;
@@ -166,7 +167,7 @@ export async function ask<T>(path: string, asked: Asked = {}): Promise<Result<T>
 }
 
 function send(path: string, asked: Asked, signal: AbortSignal): Promise<Response> {
-  return fetch(path.startsWith('/') ? path : API + path, {
+  return fetch(path.startsWith('/') ? path : API + at(path), {
     method: asked.method ?? 'GET',
     headers: {
       ...authorization(),

@@ -3,6 +3,7 @@ import { batch, signal } from '@preact/signals';
 import type {
   Call,
   ChangeEvent,
+  Fleet,
   LogLine,
   Me,
   Series,
@@ -25,6 +26,7 @@ import {
   signOut,
   type Failure,
 } from './api.js';
+import { at, fleet, replica } from './replica.js';
 
 const MAX_CALLS = 2_000;
 const MAX_LOGS = 1_000;
@@ -32,6 +34,8 @@ const MAX_POINTS = 360;
 const MAX_EVENT = 16 * 1024 * 1024;
 /** Milliseconds without a byte after which the stream counts as lost: longer than the gateway's pings. */
 const QUIET_MS = 45_000;
+/** Between two looks at the fleet. */
+const FLEET_MS = 5_000;
 const FIRST_RETRY_MS = 500;
 const MAX_RETRY_MS = 10_000;
 
@@ -78,11 +82,23 @@ async function hasOwn(): Promise<boolean> {
 export async function readMe(): Promise<Failure | null> {
   const result = await ask<Me>('me', { probing: true });
   isRoleless.value = !result.ok && result.status === 403 && (await hasOwn());
+  // The replica that the address names may be gone: which ones there are is said by the one that answers.
+  if (!result.ok && replica !== '') await readFleet();
   if (!result.ok) return isRoleless.value ? null : result;
   ahead.value = Date.parse(result.value.now) - Date.now();
   me.value = result.value;
   return null;
 }
+
+/** Reads which replicas there are, and whether the one that is shown has ended. */
+async function readFleet(): Promise<void> {
+  if (key.value === null || (replica === '' && me.value?.has.fleet !== true)) return;
+  const result = await ask<Fleet>('fleet', { probing: true });
+  if (result.ok) fleet.value = result.value;
+  else if (result.status === 404) fleet.value = null;
+}
+
+let fleetTimer: ReturnType<typeof setInterval> | undefined;
 
 let controller: AbortController | undefined;
 
@@ -90,10 +106,13 @@ let controller: AbortController | undefined;
 export function start(): void {
   stop();
   controller = new AbortController();
+  void readFleet();
+  fleetTimer = setInterval(() => void readFleet(), FLEET_MS);
   void run(controller.signal);
 }
 
 export function stop(): void {
+  clearInterval(fleetTimer);
   controller?.abort();
   controller = undefined;
 }
@@ -128,7 +147,7 @@ async function once(signal: AbortSignal, opened: () => void): Promise<Failure | 
   const quiet = new AbortController();
   let timer = setTimeout(() => quiet.abort(), QUIET_MS);
   try {
-    const response = await fetch(`${API}events?topics=${topics.join(',')}`, {
+    const response = await fetch(API + at(`events?topics=${topics.join(',')}`), {
       headers: { ...authorization(), accept: 'text/event-stream' },
       signal: AbortSignal.any([signal, quiet.signal]),
       credentials: 'omit',
@@ -258,6 +277,7 @@ export function forget(): void {
     servers.value = null;
     calls.value = new Map();
     sessions.value = null;
+    fleet.value = undefined;
     logs.value = [];
     series.value = null;
     connection.value = 'connecting';

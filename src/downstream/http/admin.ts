@@ -82,8 +82,10 @@ export interface FleetHealth {
   readonly replicas: number;
   readonly store: 'up' | 'down';
   readonly draining: boolean;
-  /** Others have had another configuration for a minute. */
+  /** Others have had another configuration, or listed something else, for a minute. */
   readonly differs: boolean;
+  /** Which of them; absent: neither. */
+  readonly differs_in?: readonly ('config' | 'lists')[];
 }
 
 export interface Ready {

@@ -55,6 +55,8 @@ export interface ApiRoute {
   readonly who: 'open' | 'holder' | 'self' | 'viewer' | 'operator';
   /** The largest body. */
   readonly bytes: number;
+  /** Whether another replica may answer in place of this one, or all of them. */
+  readonly replicas: 'none' | 'one' | 'all';
   /** Rejects only with what is a bug. */
   serve(request: ApiRequest): Promise<ApiAnswer>;
 }
@@ -73,13 +75,23 @@ export interface ApiDeps {
   readonly boundary: Boundary;
 }
 
-/** Reads the body, asks the route, and sends the answer. `permits`: whether the sender is still admitted once the body is read. */
+/**
+ * Answers in place of the route, once the body is read. `own`: asks the route, with the bodies and the problems that it has. Rejects only
+ * with what is a bug.
+ */
+export type Across = (body: Buffer | undefined, own: () => Promise<ApiAnswer>) => Promise<void>;
+
+/**
+ * Reads the body, asks the route, and sends the answer. `permits`: whether the sender is still admitted once the body is read. `across`:
+ * undefined: this replica alone answers.
+ */
 export async function serveApi(
   { budget }: ApiDeps,
   route: ApiRoute,
   { req, res }: { readonly req: IncomingMessage; readonly res: ServerResponse },
-  request: Omit<ApiRequest, 'body' | 'shown' | 'ifMatch'>,
+  request: Omit<ApiRequest, 'body' | 'ifMatch'>,
   permits: () => GatewayError | undefined,
+  across?: Across,
 ): Promise<void> {
   const read = hasBody(req)
     ? await bodyOf(req, res, route.bytes, budget)
@@ -96,11 +108,19 @@ export async function serveApi(
     const refusal = permits();
     if (refusal) return sendProblem(res, refusal);
     const ifMatch = req.headers['if-match'];
-    const answer = await route.serve({ ...request, body: value, shown: req, ifMatch });
+    const own = (): Promise<ApiAnswer> => route.serve({ ...request, body: value, ifMatch });
+    if (across) return await across(body, own);
+    const answer = await own();
     if (!res.destroyed) send(req, res, answer);
   } finally {
     if (!(read instanceof GatewayError)) read.release();
   }
+}
+
+/** Answers with a problem, without reading the body. */
+export function refuseApi(req: IncomingMessage, res: ServerResponse, { error, ...more }: ApiProblem): void {
+  req.resume();
+  sendProblem(res, error, [], more);
 }
 
 function send(req: IncomingMessage, res: ServerResponse, answer: ApiAnswer): void {

@@ -2,13 +2,15 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { GatewayError } from '../../errors.js';
 import { PEER_PATH, type Introduced } from '../../protocol/elsewhere.js';
+import { API_PATH } from './api.js';
 import type { Replicas } from './replicas.js';
 import { sendError, sendJson } from './respond.js';
-import type { HttpRoute, Routes } from './routes.js';
+import type { Door, HttpRoute, Routes } from './routes.js';
 
 /** A request that a replica has introduced, and its route. */
 export interface FromReplica {
   readonly route: HttpRoute;
+  readonly door: Door;
   readonly to: NonNullable<ReturnType<Routes['find']>>['to'];
   readonly peer: Introduced;
 }
@@ -34,8 +36,14 @@ export function enterAsReplica(
     ]);
     return undefined;
   }
-  const found = routes.find('main', path);
-  if (found?.route.admits === 'mcp') return { ...found, peer };
-  sendError(res, new GatewayError('not_found', 'this port serves only MCP, for replicas of the fleet'));
+  // Operators may use another port at the replica that sent it.
+  const door = path.startsWith(API_PATH) && !peer.link ? 'admin' : 'main';
+  const found = routes.find(door, path);
+  if (found && (door === 'admin' || found.route.admits === 'mcp')) return { ...found, door, peer };
+  req.resume();
+  sendError(
+    res,
+    new GatewayError('not_found', 'this port serves only MCP and the admin API, for replicas of the fleet'),
+  );
   return undefined;
 }

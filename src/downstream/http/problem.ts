@@ -24,8 +24,7 @@ export function sendProblem(
     status = ERRORS[code].legacy.http,
   }: { action?: string | undefined; status?: number | undefined } = {},
 ): void {
-  // Errors of servers have 200 in MCP, where the message says what went wrong.
-  const shown = status === 200 ? 409 : status;
+  const shown = problemStatus(code, status);
   const body = JSON.stringify({
     type: 'about:blank',
     title: STATUS_CODES[shown] ?? 'Error',
@@ -36,6 +35,11 @@ export function sendProblem(
   });
   const own = ['Content-Type', 'application/problem+json', 'Content-Length', String(Buffer.byteLength(body))];
   res.writeHead(shown, [...own, ...HEADERS, ...headers]).end(body);
+}
+
+/** The status of a problem: errors of servers have 200 in MCP, where the message says what went wrong. */
+export function problemStatus(code: ErrorCode, status: number = ERRORS[code].legacy.http): number {
+  return status === 200 ? 409 : status;
 }
 
 /** The headers of every answer of the API. */

@@ -4,6 +4,11 @@ import type { GatewayError } from '../../errors.js';
 import type { Declined, HopHandler, HopRequest, Introduced } from '../../protocol/elsewhere.js';
 import type { Found, FoundSession, Origin } from '../../proxy/gate.js';
 
+export interface LiveReplica {
+  readonly id: string;
+  readonly name: string;
+}
+
 export interface Replicas {
   /** The identity of this replica. */
   readonly self: string;
@@ -25,6 +30,8 @@ export interface Replicas {
   another(): string | undefined;
   /** Who sent a request to the port for replicas; undefined: no replica of this fleet. */
   introduced(req: IncomingMessage): Introduced | undefined;
+  /** The live replicas, this one first. */
+  live(): readonly LiveReplica[];
   /** Whether this replica may serve the links of others to a server; absent: it serves them all. */
   runs?(server: string): boolean;
   /**
@@ -33,7 +40,7 @@ export interface Replicas {
    */
   placed?(server: string): string | undefined | Promise<string | undefined | GatewayError>;
   /** The headers that introduce the client of an origin. */
-  introduce(to: string, origin: Origin): string[];
+  introduce(to: string, origin: Pick<Origin, 'principal' | 'remote' | 'headers'>): string[];
   /** Sends a request. Returns a function that ends the exchange. undefined: the address of the replica is not known. */
   send(to: string, request: HopRequest, handler: HopHandler): (() => void) | undefined;
   /** A replica gave a session to another one. */

@@ -5,7 +5,8 @@ import { CALLBACK_PATH } from '../../config/client-metadata.js';
 import type { Config } from '../../config/types.js';
 import { GatewayError } from '../../errors.js';
 import type { Place } from '../../observe/boundary.js';
-import type { Principal } from '../../protocol/ports.js';
+import { CLIENT_HEADER, type Introduced } from '../../protocol/elsewhere.js';
+import type { Principal, Shown } from '../../protocol/ports.js';
 import type { Endpoint } from '../../proxy/gate.js';
 import {
   serveHealth,
@@ -16,7 +17,8 @@ import {
   serveReload,
   type Admin,
 } from './admin.js';
-import { API_PATH, serveApi, type Api, type ApiRoute } from './api.js';
+import { acrossTo, chooseReplicas, isProblem } from './api-replicas.js';
+import { API_PATH, refuseApi, serveApi, type Api, type ApiRoute } from './api.js';
 import { CONSOLE_PATH, createConsoleFiles } from './console.js';
 import { endpoint, linkEnd } from './endpoints.js';
 import type { OwnRoute } from './guard.js';
@@ -30,7 +32,7 @@ import {
   type LoginPages,
 } from './logins.js';
 import { createMcp } from './mcp.js';
-import type { Introduced } from '../../protocol/elsewhere.js';
+import { firstValue } from './requests.js';
 import type { SignInDoor } from './sign-in.js';
 import { serveSignedIn, SIGNED_IN_PATH } from './signed-in.js';
 import { createSse2024, type Sse2024Deps } from './sse-2024.js';
@@ -266,19 +268,23 @@ export function createRoutes(deps: RoutesDeps): Routes {
       forApplications: ({ path }) => GRANTS.test(path),
       admitsFor: admitsForApi,
       serve(request, principal) {
-        const { path, query } = request;
+        const { req, res, path, peer } = request;
         const route = apiRoutes.get(request) as ApiRoute;
         const { who } = route;
+        const chosen = chooseReplicas(request.query, route, deps.replicas, peer !== undefined);
+        if (isProblem(chosen)) return refuseApi(req, res, chosen);
+        const { query } = chosen;
         return serveApi(
           deps,
           route,
           request,
-          { path: path.slice(API_PATH.length), query, principal },
+          { path: path.slice(API_PATH.length), query, principal, shown: peer ? sentOn(req) : req },
           // A reload before the end of the body may have changed who may do this.
           () =>
             principal && (who === 'viewer' || who === 'operator') && !gate.permits(principal, who, path)
               ? notFor(who)
               : undefined,
+          principal && acrossTo(chosen, deps, { req, res, path, query, principal }),
         );
       },
     },
@@ -404,6 +410,11 @@ export function createRoutes(deps: RoutesDeps): Routes {
       sse.drain();
     },
   };
+}
+
+/** What a request shows that another replica sent on: the address of its client. */
+function sentOn({ headers }: IncomingMessage): Shown {
+  return { headers, socket: { remoteAddress: firstValue(headers[CLIENT_HEADER]) } };
 }
 
 /** Whether a browser opens a page. */

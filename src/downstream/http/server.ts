@@ -157,9 +157,17 @@ export function createHttpPort(deps: HttpPortDeps): HttpPort {
     const [path = '', query = ''] = (req.url ?? '').split(/\?(.*)/s);
     const entered = enterAsReplica(deps.replicas, routes, req, res, path);
     if (!entered) return;
-    const { route, to, peer } = entered;
-    if (route.admits !== 'mcp') return;
-    enter(route, 'mcp', { req, res, door: 'main', path, to, query, peer }, peer.principal);
+    const { route, to, door, peer } = entered;
+    const request = { req, res, door, path, to, query, peer };
+    if (route.admits === 'mcp') return enter(route, 'mcp', request, peer.principal);
+    if (route.admits !== 'depends') return refuse(route, res, notForReplicas(path));
+    // The admin API. Only what has a role is sent on.
+    const entering = Promise.resolve(route.admitsFor(request)).then((admits) => {
+      if (res.destroyed) return;
+      if (admits === 'viewer' || admits === 'operator') return enter(route, admits, request, peer.principal);
+      refuse(route, res, admits instanceof GatewayError ? admits : notForReplicas(path));
+    });
+    handleRejection(route.place, res, entering);
   }
 
   function admit(route: DependingRoute, admits: Admission, request: Routed): void {
@@ -305,6 +313,10 @@ export function createHttpPort(deps: HttpPortDeps): HttpPort {
 function refuse(route: HttpRoute | undefined, res: ServerResponse, error: GatewayError): void {
   if (route?.problems) sendProblem(res, error);
   else sendError(res, error);
+}
+
+function notForReplicas(path: string): GatewayError {
+  return new GatewayError('not_found', `${path.slice(0, 128)} is not served to replicas of the fleet`);
 }
 
 const FOR_PEOPLE =

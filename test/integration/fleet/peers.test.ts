@@ -93,8 +93,8 @@ describe('the port for replicas', () => {
       { ...introduce(self), 'mcpstead-peer': introduce(self)['mcpstead-peer']?.slice(0, -1) ?? '' },
     ])
       expect((await call(peer, wrong)).status).toBe(403);
-    // Only MCP, whoever asks.
-    for (const path of ['/health', '/metrics', '/-/reload', '/-/api/v1/servers', '/-/mcp'])
+    // Only MCP and the admin API, whoever asks.
+    for (const path of ['/health', '/metrics', '/-/reload', '/-/pins', '/-/console/', '/-/mcp'])
       expect((await send(`${peer}${path}`, undefined, { headers: introduce(self) })).status).toBe(404);
   });
 
