@@ -14,7 +14,7 @@ import type { Streams } from '../session/streams.js';
 import type { Links } from './links.js';
 import type { Lives } from './lives.js';
 import type { PeerDeps } from './deps.js';
-import { isPlacedOnHost, peerLinkTo } from './placed.js';
+import { peerLinkTo, placementOf } from './placed.js';
 import type { Readiness } from './readiness.js';
 import type { SharedRates } from '../policy/shared-rates.js';
 import type { Sealed } from '../state/sealed.js';
@@ -101,9 +101,10 @@ export class GatewayFleet {
       read: (text, principal) => this.#replica?.peerClients.read(text, principal),
     },
     linkOf: (config) => {
-      const isElsewhere = this.#replica?.placement.isElsewhere(config) ?? isPlacedOnHost(config);
+      const isElsewhere = this.#replica?.placement.isElsewhere(config) ?? placementOf(config) !== undefined;
       return isElsewhere ? peerLinkTo(config.name, () => this.#running().placement) : undefined;
     },
+    leaseOf: (server) => this.#replica?.placement.leaseOf(server),
     removed: (server) => this.#replica?.placement.remove(server),
   };
 
@@ -120,6 +121,11 @@ export class GatewayFleet {
   /** Other processes run the servers that this one runs for them from now on. */
   releasePlaced(): void {
     this.#replica?.placement.release();
+  }
+
+  /** Resolves when other replicas may run the servers that this one ran for all of the fleet, at the latest after `limitMs`. */
+  async placedReleased(limitMs: number): Promise<void> {
+    await this.#replica?.placement.released(limitMs);
   }
 
   /** Resolves when no other process uses a server that this one ran for it, at the latest after `limitMs`. */
@@ -146,8 +152,9 @@ export class GatewayFleet {
       stateOwner: (state) => this.#deps.bridge().ownerOf(state),
       passes: () => links().kinds.passed,
       isStopping: () => readiness.stopping,
-      moved: (server) => {
-        if (readiness.state !== 'draining') links().moved(server);
+      moved: (server, isLost) => {
+        // A server that may not run here any more must not get calls, even now.
+        if (isLost || readiness.state !== 'draining') links().moved(server, isLost);
       },
       reload: this.#deps.reload,
     };

@@ -36,7 +36,9 @@ import {
   type Introduced,
 } from '../protocol/elsewhere.js';
 import type { PeerClients } from '../protocol/peer-clients.js';
-import { HostPlacement, type PlacementDeps } from './placement.js';
+import { fleetPlaces } from './fleet-place.js';
+import { hostPlaces, type HostPlaceDeps } from './host-place.js';
+import { Placement, type PlacementDeps } from './placement.js';
 
 /** How long a record outlives the time after which an idle session ends. */
 const SPARE_MS = 600_000;
@@ -67,8 +69,9 @@ export interface ReplicaDeps {
   readonly isStopping: () => boolean;
   /** Takes no new work, and whoever asks for an idle session gets it. */
   readonly isDraining: () => boolean;
+  /** See HostPlaceDeps. */
+  readonly serve: HostPlaceDeps['serve'];
   /** See PlacementDeps. */
-  readonly serve: PlacementDeps['serve'];
   readonly moved: PlacementDeps['moved'];
   /** Rejects with an Error whose message says what is wrong with the new configuration. */
   readonly reload: () => Promise<unknown>;
@@ -85,7 +88,7 @@ export class Replica {
   readonly members: Members;
   readonly rates: SharedRates;
   readonly peerClients: PeerClients;
-  readonly placement: HostPlacement;
+  readonly placement: Placement;
   readonly #deps: ReplicaDeps;
   readonly #ids: SessionIds;
   readonly #headers: PeerHeaders;
@@ -117,7 +120,8 @@ export class Replica {
       },
       changed: (isUp) => {
         this.sessions.storeChanged(isUp);
-        if (isUp) void this.members.tick();
+        if (!isUp) return;
+        void this.members.tick();
       },
     });
     const { store } = this;
@@ -158,10 +162,13 @@ export class Replica {
     const { members } = this;
     this.#ids = new SessionIds(keys, self);
     this.peerClients = new KeyedPeerClients(keys);
-    this.placement = new HostPlacement({
-      ...{ keys, prefix, log, boundary: deps.boundary, stats, clients: this.peerClients },
-      ...{ serve: deps.serve, moved: deps.moved },
+    const { boundary } = deps;
+    const secure = fleet.listen.tls === 'psk';
+    this.placement = new Placement({
+      ...{ keys, log, boundary, stats, clients: this.peerClients, moved: deps.moved },
       headers: () => this.#headers,
+      host: hostPlaces({ keys, prefix, log, serve: boundary.guard('detached', deps.serve) }),
+      fleet: fleetPlaces({ self, keys, prefix, secure, log, store, members, stranger }),
     });
     const { placement } = this;
     this.#headers = new PeerHeaders({

@@ -3,6 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { GatewayError } from '../../errors.js';
 import { PEER_PATH, type Introduced } from '../../protocol/elsewhere.js';
 import type { Replicas } from './replicas.js';
+import { answerReplica } from './forward.js';
 import { sendError, sendJson } from './respond.js';
 import type { HttpRoute, Routes } from './routes.js';
 
@@ -35,7 +36,22 @@ export function enterAsReplica(
     return undefined;
   }
   const found = routes.find('main', path);
+  if (found && isPlacedElsewhere(replicas, peer, found.to.server)) {
+    req.resume();
+    answerReplica(res, { kind: 'moved', to: undefined });
+    return undefined;
+  }
   if (found?.route.admits === 'mcp') return { ...found, peer };
   sendError(res, new GatewayError('not_found', 'this port serves only MCP, for replicas of the fleet'));
   return undefined;
+}
+
+/** Whether a request was sent to the replica that runs a server, and that is another one by now. Links are told so themselves. */
+function isPlacedElsewhere(
+  replicas: Replicas,
+  { to, link }: Introduced,
+  server: string | undefined,
+): boolean {
+  if (to === undefined || to === replicas.self || link || server === undefined) return false;
+  return replicas.runs?.(server) === false;
 }
