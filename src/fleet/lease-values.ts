@@ -98,7 +98,7 @@ export function answerIn(answer: unknown): Answer {
   if (Array.isArray(answer)) {
     const [left, value] = answer as unknown[];
     return {
-      left: Math.min(LEASE_MS, Math.max(0, Number(left) || 0)),
+      left: typeof left === 'number' && left >= 0 && left <= LEASE_MS ? left : LEASE_MS,
       value: Buffer.isBuffer(value) ? value : Buffer.alloc(0),
     };
   }

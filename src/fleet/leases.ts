@@ -29,6 +29,8 @@ const KILL_MS = 8000;
 const RENEW_MS = 2000;
 /** The pause after a command that failed, or while the store is young. */
 const RETRY_MS = 500;
+/** The shortest time between two looks because the holder cannot be reached. */
+const HURRY_MS = 200;
 /** The pause before a foreign value is replaced. */
 const REPAIR_MS = 100;
 /** What is left of a lease when it is looked at again, after it should have run out. */
@@ -103,6 +105,7 @@ export class FleetLease implements ChildLease {
   /** What may be replaced besides: how a term begins that was released, and a foreign value in the place of the own one. */
   #freed: string | undefined;
   #foreignValue: Buffer | undefined;
+  #lookedAt = -Infinity;
   #running: Promise<void> | undefined;
   #next: NodeJS.Timeout | undefined;
   #deadline: NodeJS.Timeout | undefined;
@@ -134,7 +137,7 @@ export class FleetLease implements ChildLease {
   }
 
   holds(): boolean {
-    if (this.#role !== 'holder' || !this.#renewed) return false;
+    if (this.#role !== 'holder' || !this.#renewed || this.#isOver) return false;
     if (this.#since(this.#renewed) < SEND_MS) return true;
     this.check();
     return false;
@@ -153,6 +156,11 @@ export class FleetLease implements ChildLease {
   look(): Promise<void> {
     if (this.#isOver) return Promise.resolve();
     return (this.#running ??= this.#look().finally(() => (this.#running = undefined)));
+  }
+
+  /** The holder could not be reached: looks soon, however many say so. */
+  hurry(): void {
+    if (this.#now() - this.#lookedAt >= HURRY_MS) void this.look();
   }
 
   /** Does what is due by the clocks. */
@@ -204,6 +212,7 @@ export class FleetLease implements ChildLease {
 
   async #look(): Promise<void> {
     clearTimeout(this.#next);
+    this.#lookedAt = this.#now();
     let pause: number;
     try {
       this.check();

@@ -58,7 +58,7 @@ export function fleetPlaces(deps: FleetPlaceDeps): PlaceOf {
             return await connectToReplica(holder.address, { keys, secure }, signal);
           },
           unreachable: () => {
-            void lease.look();
+            lease.hurry();
             return AGAIN_MS;
           },
           release: () => void lease.release(),

@@ -55,6 +55,8 @@ export class Placement implements PeerLinks {
   readonly #places = new Map<string, Place>();
   /** Those of an older configuration, until their last requests have ended. */
   readonly #retired = new Map<Place, NodeJS.Timeout>();
+  /** Leases of places that are gone, whose children have not ended. */
+  readonly #leaving = new Set<PlaceLease>();
   /** Called when the role of any place changes. */
   readonly #waiting = new Set<() => void>();
   #held = 0;
@@ -100,7 +102,8 @@ export class Placement implements PeerLinks {
   /** Whether this process runs the server, if it is placed. */
   runs(server: string): boolean {
     const role = this.#places.get(server)?.role;
-    return role === undefined || role === 'holder' || role === 'alone';
+    // What comes while it is paused waits in front of the child.
+    return role === undefined || role === 'holder' || role === 'paused' || role === 'alone';
   }
 
   /** The right to run the children of a server; undefined: this process may, if it runs the server at all. */
@@ -145,9 +148,12 @@ export class Placement implements PeerLinks {
     return false;
   }
 
-  /** Lets other processes run the servers, where two may run for a moment. Requests of others that run go on. */
+  /**
+   * Lets other processes run the servers: at once where two may run for a moment, otherwise as soon as the own one has ended. Requests of
+   * others that run go on.
+   */
   release(): void {
-    for (const { lease, isSerial } of this.#places.values()) if (!isSerial) lease.release();
+    for (const { lease, isSerial } of this.#places.values()) if (!isSerial || lease.released) lease.release();
   }
 
   /** Resolves when no other process is connected to a server that was released, at the latest after `limitMs`. */
@@ -164,7 +170,8 @@ export class Placement implements PeerLinks {
     const waiting = new AbortController();
     const late = sleep(limitMs, undefined, waiting).catch(() => undefined);
     const places = [...this.#places.values(), ...this.#retired.keys()];
-    await Promise.race([Promise.all(places.map(async ({ lease }) => lease.released?.())), late]);
+    const leases = [...places.map(({ lease }) => lease), ...this.#leaving];
+    await Promise.race([Promise.all(leases.map(async (lease) => lease.released?.())), late]);
     waiting.abort();
   }
 
@@ -175,6 +182,7 @@ export class Placement implements PeerLinks {
       this.#close(place);
     }
     for (const place of this.#places.values()) this.#close(place);
+    for (const lease of this.#leaving) lease.close();
     this.#retired.clear();
     this.#places.clear();
     this.#tell();
@@ -268,9 +276,13 @@ export class Placement implements PeerLinks {
     this.#tell();
   }
 
-  #end(place: Place): void {
-    place.lease.end();
-    place.hop.destroy();
+  #end({ lease, hop }: Place): void {
+    lease.end();
+    hop.destroy();
+    const released = lease.released?.();
+    if (!released) return;
+    this.#leaving.add(lease);
+    void released.then(() => this.#leaving.delete(lease));
   }
 
   #close(place: Place): void {
