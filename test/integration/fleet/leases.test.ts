@@ -23,6 +23,8 @@ echo "begin $$$$" >>"$1"
 shift
 exec "$@"`;
 
+const CAN_LOCK = process.platform === 'linux' && existsSync('/usr/bin/flock');
+
 interface Locked {
   readonly config: { servers: object[]; fleet: object };
   /** What the children wrote: `begin` and the process, or `overlap`. */
@@ -99,101 +101,96 @@ function forgetLeases(): void {
   for (const name of leaseKeys()) store.cli('del', name);
 }
 
-describe.runIf(process.platform === 'linux' && existsSync('/usr/bin/flock'))(
-  'a server that one replica runs for the whole fleet',
-  () => {
-    it('has one child, which moves when its replica is killed, and at once when it shuts down', async () => {
-      forgetLeases();
-      const lock = await locked();
-      const all = await startAll(3, lock);
-      const [holder, guests] = await holderOf(all);
-      const pids = await Promise.all(all.map(pidAt));
-      expect(new Set(pids).size).toBe(1);
-      expect(all.flatMap(childrenOf)).toEqual([pids[0]]);
-      expect((await Promise.all(all.map(leaseOf))).sort()).toEqual(['0', '0', '1']);
-      for (const { url, base } of all) {
-        expect(JSON.stringify(await call(url, 's__echo', { a: 1 }))).toContain('{\\"a\\":1}');
-        expect(JSON.stringify(await call(`${base}/servers/s/mcp`, 'echo', { a: 2 }))).toContain(
-          '{\\"a\\":2}',
-        );
-      }
-      const [first, second] = guests as [ReplicaProcess, ReplicaProcess];
-      const health = (await send(`${first.base}/health`)).json<{ servers: { via?: string }[] }>();
-      expect(health.servers[0]?.via).toBe('fleet');
-      // Its own route goes whole to the replica that runs it; the session is known everywhere.
-      const client = await connect(`${first.base}/servers/s/mcp`);
-      const elsewhere = new LegacyClient(`${second.base}/servers/s/mcp`, client.headers, {});
-      expect(await elsewhere.tool('pid')).toBe(String(pids[0]));
+describe.runIf(CAN_LOCK)('a server that one replica runs for the whole fleet', () => {
+  it('has one child, which moves when its replica is killed, and at once when it shuts down', async () => {
+    forgetLeases();
+    const lock = await locked();
+    const all = await startAll(3, lock);
+    const [holder, guests] = await holderOf(all);
+    const pids = await Promise.all(all.map(pidAt));
+    expect(new Set(pids).size).toBe(1);
+    expect(all.flatMap(childrenOf)).toEqual([pids[0]]);
+    expect((await Promise.all(all.map(leaseOf))).sort()).toEqual(['0', '0', '1']);
+    for (const { url, base } of all) {
+      expect(JSON.stringify(await call(url, 's__echo', { a: 1 }))).toContain('{\\"a\\":1}');
+      expect(JSON.stringify(await call(`${base}/servers/s/mcp`, 'echo', { a: 2 }))).toContain('{\\"a\\":2}');
+    }
+    const [first, second] = guests as [ReplicaProcess, ReplicaProcess];
+    const health = (await send(`${first.base}/health`)).json<{ servers: { via?: string }[] }>();
+    expect(health.servers[0]?.via).toBe('fleet');
+    // Its own route goes whole to the replica that runs it; the session is known everywhere.
+    const client = await connect(`${first.base}/servers/s/mcp`);
+    const elsewhere = new LegacyClient(`${second.base}/servers/s/mcp`, client.headers, {});
+    expect(await elsewhere.tool('pid')).toBe(String(pids[0]));
 
-      holder.kill('SIGKILL');
-      await holder.exit();
-      const next = await pidAt(first);
-      expect(next).not.toBe(pids[0]);
-      expect(await pidAt(second)).toBe(next);
-      expect(guests.flatMap(childrenOf)).toEqual([next]);
-      expect(alive(pids[0] as number)).toBe(false);
+    holder.kill('SIGKILL');
+    await holder.exit();
+    const next = await pidAt(first);
+    expect(next).not.toBe(pids[0]);
+    expect(await pidAt(second)).toBe(next);
+    expect(guests.flatMap(childrenOf)).toEqual([next]);
+    expect(alive(pids[0] as number)).toBe(false);
 
-      const [leaving, staying] = childrenOf(first).includes(next) ? [first, second] : [second, first];
-      const id = (await send(`${leaving.base}/health`)).json<{ fleet: { replica: string } }>().fleet.replica;
-      expect(stored().join()).toContain(`:${id}:`);
-      leaving.kill('SIGTERM');
-      expect(await leaving.exit()).toBe(0);
-      // It did not leave the lease to run out.
-      expect(stored()).toHaveLength(1);
-      expect(stored().join()).not.toContain(`:${id}:`);
-      const last = await pidAt(staying);
-      expect(last).not.toBe(next);
-      expect(childrenOf(staying)).toEqual([last]);
-      expect(lock.lines()).toEqual([pids[0], next, last].map((pid) => `begin ${pid}`));
-    });
+    const [leaving, staying] = childrenOf(first).includes(next) ? [first, second] : [second, first];
+    const id = (await send(`${leaving.base}/health`)).json<{ fleet: { replica: string } }>().fleet.replica;
+    expect(stored().join()).toContain(`:${id}:`);
+    leaving.kill('SIGTERM');
+    expect(await leaving.exit()).toBe(0);
+    // It did not leave the lease to run out.
+    expect(stored()).toHaveLength(1);
+    expect(stored().join()).not.toContain(`:${id}:`);
+    const last = await pidAt(staying);
+    expect(last).not.toBe(next);
+    expect(childrenOf(staying)).toEqual([last]);
+    expect(lock.lines()).toEqual([pids[0], next, last].map((pid) => `begin ${pid}`));
+  });
 
-    it('ends before the next one begins where its replica is cut off from the store', async () => {
-      forgetLeases();
-      const lock = await locked();
-      const key = newKey();
-      const cut = await startCut(store.port);
-      const a = await startReplicaProcess(cut, lock.config, { key });
-      const start = () => startReplicaProcess(store, lock.config, { key });
-      const [b, c] = await Promise.all([start(), start()]);
-      await together(a.base, b.base, c.base);
-      const old = await pidAt(b);
-      expect(childrenOf(a)).toEqual([old]);
-      // A call is in the child all the while.
-      const hanging = (await connect(a.url)).request('tools/call', { name: 's__hang', arguments: {} });
-      cut.cut();
-      await until(() => [b, c].flatMap(childrenOf).length > 0, 'the next child');
-      expect(childrenOf(a)).toEqual([]);
-      expect(JSON.stringify(await hanging)).toMatch(/error/i);
-      const next = await pidAt(b);
-      expect(lock.lines()).toEqual([`begin ${old}`, `begin ${next}`]);
-      cut.mend();
-      expect(await pidAt(a)).toBe(next);
-      expect(await pidAt(c)).toBe(next);
-      expect(lock.lines()).toHaveLength(2);
-    });
+  it('ends before the next one begins where its replica is cut off from the store', async () => {
+    forgetLeases();
+    const lock = await locked();
+    const key = newKey();
+    const cut = await startCut(store.port);
+    const a = await startReplicaProcess(cut, lock.config, { key });
+    const start = () => startReplicaProcess(store, lock.config, { key });
+    const [b, c] = await Promise.all([start(), start()]);
+    await together(a.base, b.base, c.base);
+    const old = await pidAt(b);
+    expect(childrenOf(a)).toEqual([old]);
+    // A call is in the child all the while.
+    const hanging = (await connect(a.url)).request('tools/call', { name: 's__hang', arguments: {} });
+    cut.cut();
+    await until(() => [b, c].flatMap(childrenOf).length > 0, 'the next child');
+    expect(childrenOf(a)).toEqual([]);
+    expect(JSON.stringify(await hanging)).toMatch(/error/i);
+    const next = await pidAt(b);
+    expect(lock.lines()).toEqual([`begin ${old}`, `begin ${next}`]);
+    cut.mend();
+    expect(await pidAt(a)).toBe(next);
+    expect(await pidAt(c)).toBe(next);
+    expect(lock.lines()).toHaveLength(2);
+  });
 
-    it('ends before anything is sent to it where its replica was stopped', async () => {
-      forgetLeases();
-      const lock = await locked();
-      const key = newKey();
-      const a = await startReplicaProcess(store, lock.config, { key });
-      const b = await startReplicaProcess(store, { ...lock.config, servers: [] }, { key });
-      await together(a.base, b.base);
-      const old = await pidAt(a);
-      a.kill('SIGSTOP');
-      onTestFinished(() => {
-        a.kill('SIGCONT');
-      });
-      await until(() => stored().length === 0, 'the end of the lease');
-      const again = pidAt(a);
+  it('ends before anything is sent to it where its replica was stopped', async () => {
+    forgetLeases();
+    const lock = await locked();
+    const key = newKey();
+    const a = await startReplicaProcess(store, lock.config, { key });
+    const b = await startReplicaProcess(store, { ...lock.config, servers: [] }, { key });
+    await together(a.base, b.base);
+    const old = await pidAt(a);
+    a.kill('SIGSTOP');
+    onTestFinished(() => {
       a.kill('SIGCONT');
-      expect(await again).not.toBe(old);
-      expect(lock.lines()).toEqual([`begin ${old}`, `begin ${await again}`]);
     });
-  },
-);
+    await until(() => stored().length === 0, 'the end of the lease');
+    const again = pidAt(a);
+    a.kill('SIGCONT');
+    expect(await again).not.toBe(old);
+    expect(lock.lines()).toEqual([`begin ${old}`, `begin ${await again}`]);
+  });
+});
 
-describe('values that somebody else wrote in the place of a lease', () => {
+describe.runIf(CAN_LOCK)('values that somebody else wrote in the place of a lease', () => {
   it.each([
     ['a list', (name: string) => store.cli('rpush', name, 'x')],
     ['a text that stays', (name: string) => store.cli('set', name, 'x')],
