@@ -64,7 +64,7 @@ export const placement = z
   .optional()
   .meta(
     link(
-      'How many processes of a stdio server there are, if `fleet.store` is set: one in `each` replica, or one for all replicas of a `host` that share a network namespace and have the same command, arguments and environment for it (Linux; elsewhere `each`). `fleet`, one in the whole fleet, is not there yet: it is refused at the start. Not set: `each` with a `url`, `host` with a `command`. `session: per-client` and a login of each user mean `each`.',
+      'How many processes of a stdio server there are, if `fleet.store` is set: one in `each` replica, or one for all replicas of a `host` that share a network namespace and have the same command, arguments and environment for it (Linux; elsewhere `each`), or one in the whole `fleet`, for all replicas that have the same command, arguments, `env` and `inherit_env` for it. Not set: `each` with a `url`, `host` with a `command`. With `session: per-client` and a login of each user, `host` means `each`, and `fleet` is refused.',
     ),
   );
 

@@ -2,10 +2,11 @@
 import { isIPv6 } from 'node:net';
 import { hostname } from 'node:os';
 import { bindHost, isLoopback } from './address.js';
+import { isPerUser } from './credentials.js';
 import { expand, readSecret, type Values } from './expand.js';
 import type { Findings, Path } from './problems.js';
 import type { FileValues } from './schema.js';
-import type { Config, FleetConfig, FleetStoreConfig } from './types.js';
+import type { Config, FleetConfig, FleetStoreConfig, ServerConfig } from './types.js';
 
 const SCHEMES =
   /^(?:valkey|valkeys|redis|rediss|redis\+sentinel|rediss\+sentinel|redis\+cluster|rediss\+cluster):$/;
@@ -224,22 +225,34 @@ export function checkFleet(
       true,
     );
   if (!config.fleet) return;
-  for (const { name, where, kind, placement } of config.servers) {
-    if (placement === 'fleet')
+  for (const server of config.servers) {
+    const { name, where, placement } = server;
+    const why = placementProblem(server);
+    if (why !== undefined)
       findings.problem(
         ['servers'],
-        `server '${name}' (${where}) has placement: fleet, which this version does not have yet`,
-        'placement: host',
-        true,
-      );
-    else if (placement === 'host' && kind === 'http')
-      findings.problem(
-        ['servers'],
-        `server '${name}' (${where}) has placement: host, which needs a command: a server with a url is not a process of this host`,
+        `server '${name}' (${where}) has placement: ${placement ?? ''}, which ${why}`,
         'placement: each',
         true,
       );
   }
+}
+
+/** Why a server cannot run once for several replicas, as it is asked to; undefined: it can, or is not asked to. */
+function placementProblem(server: ServerConfig): string | undefined {
+  const { placement, kind, session } = server;
+  if (placement !== 'host' && placement !== 'fleet') return undefined;
+  if (kind === 'http')
+    return placement === 'host'
+      ? 'needs a command: a server with a url is not a process of this host'
+      : 'needs a command: the fleet does not start a server with a url';
+  // On a host, both have always meant `each`.
+  if (placement === 'host') return undefined;
+  if (isPerUser(server))
+    return 'is not possible with auth.per: user: each user has a child process of his own';
+  if (session === 'per-client')
+    return 'is not possible with session: per-client: each client has a child process of its own';
+  return undefined;
 }
 
 /** Whether `net.Server.listen` of this Node.js knows `reusePort`, which came with 23.1 and 22.12. */

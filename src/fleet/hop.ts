@@ -1,6 +1,6 @@
 /** Requests from this replica to another one: HTTP/1.1, with TLS 1.3 and a key in place of certificates unless the network is safe. */
 import { createRequire } from 'node:module';
-import type { Socket } from 'node:net';
+import { connect as connectTcp, type Socket } from 'node:net';
 import { connect as connectTls, type TlsOptions } from 'node:tls';
 import type { buildConnector as BuildConnector, Client as ClientType } from 'undici';
 import { ClientPool } from '../lib/client-pool.js';
@@ -274,6 +274,56 @@ function secureConnector(keys: FleetKeys): BuildConnector.connector {
       done(isKeyed ? null : new Error('a certificate in place of the key of the fleet'));
     });
   };
+}
+
+/**
+ * Opens a connection to a replica at `host:port`, for whoever sends requests there otherwise. Rejects with an Error within two seconds, or
+ * with the reason of `signal`.
+ */
+export function connectToReplica(
+  address: string,
+  { keys, secure }: Pick<HopDeps, 'keys' | 'secure'>,
+  signal: AbortSignal,
+): Promise<Socket> {
+  const { hostname, port } = new URL(`http://${address}`);
+  const target = { hostname, port: port || '80', protocol: 'https:' } as BuildConnector.Options;
+  return new Promise((resolve, reject) => {
+    const aborted = (): void => {
+      reject(signal.reason as Error);
+    };
+    if (signal.aborted) return void aborted();
+    signal.addEventListener('abort', aborted, { once: true });
+    const connected: Connected = (error, socket) => {
+      signal.removeEventListener('abort', aborted);
+      // Until its next owner listens.
+      socket?.on('error', () => undefined);
+      if (signal.aborted) socket?.destroy();
+      if (socket) resolve(socket);
+      else reject(error ?? new Error('no connection'));
+    };
+    if (secure) secureConnector(keys)(target, connected);
+    else connectPlain(target, connected);
+  });
+}
+
+function connectPlain({ hostname, port }: BuildConnector.Options, connected: Connected): void {
+  const socket = connectTcp({ host: hostname.replace(/^\[|\]$/g, ''), port: Number(port), noDelay: true });
+  let over = false;
+  const done = (error: Error | null): void => {
+    if (over) return;
+    over = true;
+    clearTimeout(timer);
+    socket.off('error', done);
+    if (error) socket.destroy();
+    connected(error, error ? null : socket);
+  };
+  const timer = setTimeout(() => {
+    done(new Error('the replica does not answer'));
+  }, CONNECT_MS);
+  socket.once('error', done);
+  socket.once('connect', () => {
+    done(null);
+  });
 }
 
 function connectorOf(connect: (signal: AbortSignal) => Promise<Socket>): BuildConnector.connector {

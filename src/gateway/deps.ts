@@ -3,6 +3,7 @@ import type { LoadedConfig } from '../config/index.js';
 import type { ServerConfig } from '../config/types.js';
 import type { HttpPortDeps } from '../downstream/http/server.js';
 import type { Logger } from '../observe/log.js';
+import type { ChildLease } from '../protocol/child-lease.js';
 import type { PeerClients, PeerLink } from '../protocol/peer-clients.js';
 import type { SessionStore, SessionStoreOptions } from '../session/store.js';
 
@@ -17,6 +18,8 @@ export interface PeerDeps {
   readonly clients: PeerClients;
   /** The link to the replica that runs a server; undefined: this one runs it. */
   readonly linkOf: (config: ServerConfig) => PeerLink | undefined;
+  /** The right to run its children; undefined: no other replica runs any. Asked after `linkOf`. */
+  readonly leaseOf?: (server: string) => ChildLease | undefined;
   /** There is no such server any more. */
   readonly removed?: (server: string) => void;
   /** What the port for them needs; undefined: the gateway has it from its fleet, or has none. */

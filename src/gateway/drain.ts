@@ -63,6 +63,8 @@ export async function drain(deps: DrainDeps, graceMs: number): Promise<void> {
   // Children that have not ended are killed now.
   links.destroy();
   await links.gone(LAST_KILL_MS);
+  // Nothing runs any more: another replica starts the servers that only one may run.
+  await fleet?.placedReleased(LAST_KILL_MS);
 }
 
 /** Ends the server streams of sessions once they are idle: the replica that their clients come to asks for the session. */

@@ -18,7 +18,7 @@ import type { Links } from './links.js';
 import type { Lives } from './lives.js';
 import type { PeerDeps } from './deps.js';
 import { ListsHash } from './lists-hash.js';
-import { isPlacedOnHost, peerLinkTo } from './placed.js';
+import { peerLinkTo, placementOf } from './placed.js';
 import type { Readiness } from './readiness.js';
 import type { SharedRates } from '../policy/shared-rates.js';
 import type { Sealed } from '../state/sealed.js';
@@ -106,9 +106,10 @@ export class GatewayFleet {
       read: (text, principal) => this.#replica?.peerClients.read(text, principal),
     },
     linkOf: (config) => {
-      const isElsewhere = this.#replica?.placement.isElsewhere(config) ?? isPlacedOnHost(config);
+      const isElsewhere = this.#replica?.placement.isElsewhere(config) ?? placementOf(config) !== undefined;
       return isElsewhere ? peerLinkTo(config.name, () => this.#running().placement) : undefined;
     },
+    leaseOf: (server) => this.#replica?.placement.leaseOf(server),
     removed: (server) => this.#replica?.placement.remove(server),
   };
 
@@ -125,6 +126,11 @@ export class GatewayFleet {
   /** Other processes run the servers that this one runs for them from now on. */
   releasePlaced(): void {
     this.#replica?.placement.release();
+  }
+
+  /** Resolves when other replicas may run the servers that this one ran for all of the fleet, at the latest after `limitMs`. */
+  async placedReleased(limitMs: number): Promise<void> {
+    await this.#replica?.placement.released(limitMs);
   }
 
   /** Resolves when no other process uses a server that this one ran for it, at the latest after `limitMs`. */
@@ -160,8 +166,9 @@ export class GatewayFleet {
         links()
           .shared.all()
           .flatMap(({ link }) => (link.state === 'up' ? [link.server] : [])),
-      moved: (server) => {
-        if (readiness.state !== 'draining') links().moved(server);
+      moved: (server, isLost) => {
+        // A server that may not run here any more must not get calls, even now.
+        if (isLost || readiness.state !== 'draining') links().moved(server, isLost);
       },
       reload: this.#deps.reload,
     };

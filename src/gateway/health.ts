@@ -54,7 +54,10 @@ export function healthOf(
     reconnects: stats.reconnects,
     last_error: link.lastError ?? null,
     state: link.state,
-    ...(link.peerLink && shown.kind === 'stdio' && { via: 'host' as const }),
+    ...(link.peerLink &&
+      shown.kind === 'stdio' && {
+        via: written.placement === 'fleet' ? ('fleet' as const) : ('host' as const),
+      }),
     ...loginOf(link.login, users),
     ...(config.kind === 'http' &&
       config.headers_from_client && {

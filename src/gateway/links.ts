@@ -49,7 +49,7 @@ import { kindsOf, type ServerKinds } from './server-kinds.js';
 /** Which client or user a link belongs to, in which era it is dialled, and what it starts with. */
 type LinkOptions = Pick<
   ConnectionDeps,
-  'client' | 'user' | 'prefers' | 'second' | 'cache' | 'remembered' | 'peerLink'
+  'client' | 'user' | 'prefers' | 'second' | 'cache' | 'remembered' | 'peerLink' | 'lease'
 >;
 
 /** Why a server is down that an operator has turned off. */
@@ -285,10 +285,10 @@ export class Links {
     this.shared.restart(config);
   }
 
-  /** Another process runs a placed server from now on, or this one does. */
-  moved(server: string): void {
+  /** Another process runs a placed server from now on, or this one does. `isLost`: this one may not run it any more. */
+  moved(server: string, isLost = false): void {
     const upstream = this.shared.get(server);
-    if (upstream && !upstream.config.off) this.shared.restart(upstream.config, isThere(upstream));
+    if (upstream && !upstream.config.off) this.shared.restart(upstream.config, isLost || isThere(upstream));
   }
 
   remove(server: string): void {
@@ -367,7 +367,7 @@ export class Links {
     const peerLink = this.#deps.peers?.linkOf(config);
     const link = this.#connect(config, this.#events, {
       prefers: () => (config.kind === 'stdio' ? this.#childEra : 'modern'),
-      ...(peerLink && { peerLink }),
+      ...(peerLink ? { peerLink } : { lease: this.#deps.peers?.leaseOf?.(config.name) }),
       // The process that runs the server writes what it lists.
       ...(cache && { cache: peerLink ? undefined : cache }),
       ...(cache && this.#starting && { remembered: cache.read(config) }),

@@ -9,7 +9,7 @@ import { LIST_KINDS, type Definition } from '../protocol/lists.js';
 import type { ListPart, View } from '../protocol/ports.js';
 import { routeTo } from '../proxy/route.js';
 import type { Views } from '../proxy/views.js';
-import { isPlacedOnHost } from './placed.js';
+import { placementOf } from './placed.js';
 
 const HASH_CHARACTERS = 22;
 
@@ -66,7 +66,7 @@ export class ListsHash {
     // Each user has lists of his own there, at the replicas that he uses.
     if (isPerUser(config)) return undefined;
     // Only one process has the definitions of the server itself; the others read them through that one, which may change them.
-    if (isPlacedOnHost(config)) return digestOf(definitions, this.#names, ({ key }) => key);
+    if (placementOf(config)) return digestOf(definitions, this.#names, ({ key }) => key);
     return digestOf(definitions, this.#whole, ({ bytes }) => bytes);
   }
 }

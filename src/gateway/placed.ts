@@ -3,12 +3,20 @@ import { isPerUser } from '../config/credentials.js';
 import type { ServerConfig } from '../config/types.js';
 import type { PeerLink } from '../protocol/peer-clients.js';
 
-/** Whether one process of this host runs a server for all of them. Only Linux has abstract sockets, which decide which one that is. */
-export function isPlacedOnHost(config: ServerConfig, platform: NodeJS.Platform = process.platform): boolean {
-  if (platform !== 'linux' || config.kind !== 'stdio') return false;
+/**
+ * Whether one process runs a server for all of a host, or of the fleet; undefined: each runs one. Only Linux has abstract sockets, which
+ * decide which process of a host that is.
+ */
+export function placementOf(
+  config: ServerConfig,
+  platform: NodeJS.Platform = process.platform,
+): 'host' | 'fleet' | undefined {
+  if (config.kind !== 'stdio') return undefined;
   if (config.off || config.problem !== undefined || config.session === 'per-client' || isPerUser(config))
-    return false;
-  return (config.placement ?? 'host') === 'host';
+    return undefined;
+  const { placement = 'host' } = config;
+  if (placement === 'each' || (placement === 'host' && platform !== 'linux')) return undefined;
+  return placement;
 }
 
 /** What the links to placed servers need: see PeerLink. */

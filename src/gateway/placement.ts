@@ -1,6 +1,6 @@
 /**
- * `placement: host`: which process of this host runs each server (fleet/host-placement.ts), and the way of the others to it. A process that
- * does not run a server has a link to the one that does, and sends it what is meant for that server alone.
+ * Servers that one process runs for several, and the way of the others to it. A process that does not run a server has a link to the one
+ * that does, and sends it what is meant for that server alone. Which process that is: host-place.ts, fleet-place.ts.
  */
 import type { Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -8,16 +8,17 @@ import { ANONYMOUS } from '../auth/authenticate.js';
 import type { ServerConfig, StdioServerConfig } from '../config/types.js';
 import { GatewayError } from '../errors.js';
 import { Hop } from '../fleet/hop.js';
-import { HostLease, hostName, type HostRole } from '../fleet/host-placement.js';
 import type { FleetKeys } from '../fleet/keys.js';
 import type { PeerHeaders } from '../fleet/peer-header.js';
 import type { Boundary } from '../observe/boundary.js';
 import type { Logger } from '../observe/log.js';
 import type { FleetStats } from '../observe/stats.js';
+import type { ChildLease } from '../protocol/child-lease.js';
 import { PEER_HEADER } from '../protocol/elsewhere.js';
 import type { NamedClient, PeerClients } from '../protocol/peer-clients.js';
 import type { Found } from '../proxy/gate.js';
-import { isPlacedOnHost, type PeerLinks } from './placed.js';
+import type { PlaceLease, PlaceOf, PlaceRole, Placing } from './place.js';
+import { placementOf, type PeerLinks } from './placed.js';
 
 /** How long a request is held while it is not known which process runs its server. */
 const HELD_MS = 8000;
@@ -25,42 +26,37 @@ const HELD_MS = 8000;
 const MAX_HELD = 1000;
 /** The pause after a process that runs a server could not be reached. */
 const AGAIN_MS = 500;
-/** The pause after a connection to it was refused: it may have ended just now. */
-const CONNECT_AGAIN_MS = 20;
 
 export interface PlacementDeps {
   readonly keys: FleetKeys;
-  readonly prefix: string;
   readonly log: Logger;
   readonly boundary: Boundary;
   readonly stats: FleetStats;
   readonly headers: () => PeerHeaders;
   readonly clients: PeerClients;
-  /** Serves a connection of another process of this host. */
-  readonly serve: (socket: Socket) => void;
-  /** Another process runs a server from now on, or this one does: links to it are made anew. */
-  readonly moved: (server: string) => void;
+  /** Another process runs a server from now on, or this one does: links to it are made anew. `isLost`: this one may not run it any more. */
+  readonly moved: (server: string, isLost: boolean) => void;
+  readonly host: PlaceOf;
+  readonly fleet: PlaceOf;
 }
 
-interface Place {
+interface Place extends Placing {
   readonly server: string;
-  /** What its socket is called, and the receiver of what is sent there. */
-  readonly to: string;
-  readonly lease: HostLease;
+  readonly lease: PlaceLease;
   /** To the present holder. */
   hop: Hop;
-  /** Whether a new process must not start before the old one has ended. */
-  readonly isSerial: boolean;
-  role: HostRole;
+  role: PlaceRole;
   /** It had a holder before. */
   wasGuest: boolean;
 }
 
-export class HostPlacement implements PeerLinks {
+export class Placement implements PeerLinks {
   readonly #deps: PlacementDeps;
   readonly #places = new Map<string, Place>();
   /** Those of an older configuration, until their last requests have ended. */
   readonly #retired = new Map<Place, NodeJS.Timeout>();
+  /** Leases of places that are gone, whose children have not ended. */
+  readonly #leaving = new Set<PlaceLease>();
   /** Called when the role of any place changes. */
   readonly #waiting = new Set<() => void>();
   #held = 0;
@@ -73,17 +69,17 @@ export class HostPlacement implements PeerLinks {
   /** Whether another process may run the server: begins to find out, if it has not. */
   isElsewhere(config: ServerConfig): boolean {
     const { name } = config;
-    if (this.#isOver || config.kind !== 'stdio' || !isPlacedOnHost(config)) {
+    const kind = placementOf(config);
+    if (this.#isOver || config.kind !== 'stdio' || kind === undefined) {
       // A link that is made is one to the server itself.
       if (config.kind === 'stdio') this.remove(name);
       return false;
     }
-    const socket = hostName(this.#deps.keys, this.#deps.prefix, name, whatRuns(config));
-    const to = `@${socket.slice(1)}`;
+    const placing = this.#deps[kind](config);
     let place = this.#places.get(name);
-    if (place?.to !== to) {
+    if (place?.to !== placing.to) {
       this.remove(name, config.drain_seconds * 1000);
-      place = this.#open(config, socket, to);
+      place = this.#open(config, placing);
     }
     return place.role === 'guest' || place.role === 'seeking';
   }
@@ -106,7 +102,13 @@ export class HostPlacement implements PeerLinks {
   /** Whether this process runs the server, if it is placed. */
   runs(server: string): boolean {
     const role = this.#places.get(server)?.role;
-    return role === undefined || role === 'holder' || role === 'alone';
+    // What comes while it is paused waits in front of the child.
+    return role === undefined || role === 'holder' || role === 'paused' || role === 'alone';
+  }
+
+  /** The right to run the children of a server; undefined: this process may, if it runs the server at all. */
+  leaseOf(server: string): ChildLease | undefined {
+    return this.#places.get(server)?.lease.children;
   }
 
   /** Whether another process runs the server. */
@@ -118,7 +120,7 @@ export class HostPlacement implements PeerLinks {
   placed(server: string): string | undefined | Promise<string | undefined | GatewayError> {
     const place = this.#places.get(server);
     if (place?.role === 'guest') return place.to;
-    return place?.role === 'seeking' ? this.#whenPlaced(server) : undefined;
+    return isOpen(place) ? this.#whenPlaced(server) : undefined;
   }
 
   /** Where a request for a server goes after the process that was named could not be reached. Never rejects. */
@@ -142,13 +144,16 @@ export class HostPlacement implements PeerLinks {
   /** Whether what is sent to this name is meant for this process. */
   isSelf(to: string): boolean {
     for (const place of [...this.#places.values(), ...this.#retired.keys()])
-      if (place.to === to) return place.role === 'holder';
+      if (place.to === to || place.also.includes(to)) return place.isAlwaysSelf || place.role === 'holder';
     return false;
   }
 
-  /** Lets other processes run the servers, where two may run for a moment. Requests of others that run go on. */
+  /**
+   * Lets other processes run the servers: at once where two may run for a moment, otherwise as soon as the own one has ended. Requests of
+   * others that run go on.
+   */
   release(): void {
-    for (const { lease, isSerial } of this.#places.values()) if (!isSerial) lease.release();
+    for (const { lease, isSerial } of this.#places.values()) if (!isSerial || lease.released) lease.release();
   }
 
   /** Resolves when no other process is connected to a server that was released, at the latest after `limitMs`. */
@@ -160,13 +165,24 @@ export class HostPlacement implements PeerLinks {
     waiting.abort();
   }
 
+  /** Resolves when other processes may run all servers that this one ran for the whole fleet, at the latest after `limitMs`. */
+  async released(limitMs: number): Promise<void> {
+    const waiting = new AbortController();
+    const late = sleep(limitMs, undefined, waiting).catch(() => undefined);
+    const places = [...this.#places.values(), ...this.#retired.keys()];
+    const leases = [...places.map(({ lease }) => lease), ...this.#leaving];
+    await Promise.race([Promise.all(leases.map(async (lease) => lease.released?.())), late]);
+    waiting.abort();
+  }
+
   close(): void {
     this.#isOver = true;
     for (const [place, timer] of this.#retired) {
       clearTimeout(timer);
-      this.#end(place);
+      this.#close(place);
     }
-    for (const place of this.#places.values()) this.#end(place);
+    for (const place of this.#places.values()) this.#close(place);
+    for (const lease of this.#leaving) lease.close();
     this.#retired.clear();
     this.#places.clear();
     this.#tell();
@@ -195,12 +211,12 @@ export class HostPlacement implements PeerLinks {
       const place = this.#places.get(server);
       if (!place || place.role === 'alone')
         throw new Error('this replica runs a server of its own from now on');
-      if (place.role === 'seeking') {
+      if (isOpen(place)) {
         await this.#change(signal);
         continue;
       }
       try {
-        // The socket may be of this process by now: a late request of the old link waits for the new one there.
+        // It may lead to this process by now: a late request of the old link waits for the new one there.
         return await place.lease.connect(signal);
       } catch (error) {
         signal.throwIfAborted();
@@ -208,25 +224,20 @@ export class HostPlacement implements PeerLinks {
           server,
           error: error instanceof Error ? error.message : String(error),
         });
-        await sleep(CONNECT_AGAIN_MS, undefined, { signal });
+        await sleep(place.lease.unreachable(), undefined, { signal });
       }
     }
   }
 
-  #open({ name: server, restart }: StdioServerConfig, socket: string, to: string): Place {
-    const { keys, log, serve, boundary, stats } = this.#deps;
-    const hop = this.#hopTo(server);
-    const lease = new HostLease({
-      ...{ name: socket, keys, server, log },
-      serve: boundary.guard('detached', serve),
-      changed: boundary.guard('detached', (role: HostRole) => {
+  #open({ name: server }: StdioServerConfig, placing: Placing): Place {
+    const { boundary, stats } = this.#deps;
+    const lease = placing.open(
+      boundary.guard('detached', (role: PlaceRole) => {
         this.#became(place, role);
       }),
-    });
-    const place: Place = {
-      ...{ server, to, lease, hop, role: 'seeking', wasGuest: false },
-      isSerial: restart === 'serial',
-    };
+    );
+    const hop = this.#hopTo(server);
+    const place: Place = { ...placing, ...{ server, lease, hop, role: 'seeking', wasGuest: false } };
     this.#places.set(server, place);
     stats.leases.set(server, false);
     lease.start();
@@ -242,28 +253,39 @@ export class HostPlacement implements PeerLinks {
     });
   }
 
-  #became(place: Place, role: HostRole): void {
-    const { server } = place;
+  #became(place: Place, role: PlaceRole): void {
+    const { server, where, role: before } = place;
     place.role = role;
     if (this.#places.get(server) !== place) return;
     const { stats, log, moved } = this.#deps;
     stats.leases.set(server, role === 'holder');
-    if (role !== 'seeking') {
-      if (role === 'guest') log.info('another process of this host runs a server', { server });
-      else if (role === 'holder') log.info('this process runs a server for all of this host', { server });
-      // The link that waits for the first holder is already on its way to it.
-      if (role !== 'guest' || place.wasGuest) moved(server);
-      if (place.wasGuest) {
-        // What is kept open to the last holder would hold it up where it shuts down.
-        place.hop.close();
-        place.hop = this.#hopTo(server);
-      }
-      place.wasGuest ||= role === 'guest';
+    const had = before === 'holder' || before === 'paused';
+    const isLost = had && (role === 'seeking' || role === 'guest');
+    if (role === 'guest') log.info(`another process of ${where} runs a server`, { server });
+    else if (role === 'holder' && !had)
+      log.info(`this process runs a server for all of ${where}`, { server });
+    const isNews = (role === 'holder' && !had) || role === 'alone' || (role === 'guest' && place.wasGuest);
+    // The link that waits for the first holder is already on its way to it.
+    if (isLost || isNews) moved(server, isLost);
+    if (role !== 'seeking' && place.wasGuest) {
+      // What is kept open to the last holder would hold it up where it shuts down.
+      place.hop.close();
+      place.hop = this.#hopTo(server);
     }
+    place.wasGuest ||= role === 'guest';
     this.#tell();
   }
 
-  #end(place: Place): void {
+  #end({ lease, hop }: Place): void {
+    lease.end();
+    hop.destroy();
+    const released = lease.released?.();
+    if (!released) return;
+    this.#leaving.add(lease);
+    void released.then(() => this.#leaving.delete(lease));
+  }
+
+  #close(place: Place): void {
     place.lease.close();
     place.hop.destroy();
   }
@@ -296,7 +318,7 @@ export class HostPlacement implements PeerLinks {
     this.#held++;
     const signal = AbortSignal.timeout(HELD_MS);
     try {
-      while (this.#places.get(server)?.role === 'seeking') await this.#change(signal);
+      while (isOpen(this.#places.get(server))) await this.#change(signal);
     } catch {
       return unknown(server);
     } finally {
@@ -317,9 +339,7 @@ function unknown(server: string): GatewayError {
 /** Who the requests of a link itself are of. */
 const NOBODY: NamedClient = { client: '', alone: false, era: 'modern', principal: ANONYMOUS };
 
-/** What a child depends on: where two processes differ in it, each runs one. */
-function whatRuns(config: StdioServerConfig): string {
-  const { command, args, environment, cwd, revision, quirks, roots } = config;
-  const sorted = Object.entries(environment).sort(([a], [b]) => (a < b ? -1 : 1));
-  return JSON.stringify({ command, args, environment: sorted, cwd, revision, quirks, roots });
+/** Whether it is not known which process runs the server, or whether it may. */
+function isOpen(place: Place | undefined): boolean {
+  return place?.role === 'seeking' || place?.role === 'paused';
 }

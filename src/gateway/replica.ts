@@ -4,7 +4,6 @@ import { isIPv6 } from 'node:net';
 import type { Config, FleetConfig } from '../config/types.js';
 import type { Fleet } from '../admin/schemas.js';
 import type { FleetHealth, ReplicaReload } from '../downstream/http/admin.js';
-import { GatewayError } from '../errors.js';
 import type { Replicas } from '../downstream/http/replicas.js';
 import type { PeerPort } from '../downstream/http/server.js';
 import { Differences } from '../fleet/differences.js';
@@ -42,14 +41,14 @@ import {
 import type { Principal, ShownToken } from '../protocol/principal.js';
 import type { PeerClients } from '../protocol/peer-clients.js';
 import { ConfigHash } from './config-hash.js';
+import { reloadFleet } from './fleet-reload.js';
+import { fleetPlaces } from './fleet-place.js';
 import { fleetView } from './fleet-view.js';
-import { HostPlacement, type PlacementDeps } from './placement.js';
+import { hostPlaces, type HostPlaceDeps } from './host-place.js';
+import { Placement, type PlacementDeps } from './placement.js';
 
 /** How long a record outlives the time after which an idle session ends. */
 const SPARE_MS = 600_000;
-/** How long replicas may take to reload, and how often they are looked at meanwhile. */
-const RELOAD_MS = 10_000;
-const LOOK_MS = 200;
 /** Longest reason that replicas are told, in characters. */
 const MAX_REASON = 2048;
 
@@ -80,8 +79,9 @@ export interface ReplicaDeps {
   readonly isDraining: () => boolean;
   /** The servers that are up here. */
   readonly up: () => readonly string[];
+  /** See HostPlaceDeps. */
+  readonly serve: HostPlaceDeps['serve'];
   /** See PlacementDeps. */
-  readonly serve: PlacementDeps['serve'];
   readonly moved: PlacementDeps['moved'];
   /** Rejects with an Error whose message says what is wrong with the new configuration. */
   readonly reload: () => Promise<unknown>;
@@ -98,7 +98,7 @@ export class Replica {
   readonly members: Members;
   readonly rates: SharedRates;
   readonly peerClients: PeerClients;
-  readonly placement: HostPlacement;
+  readonly placement: Placement;
   readonly taskIds: FleetTaskIds;
   readonly shown: ShownTokens;
   readonly #deps: ReplicaDeps;
@@ -134,7 +134,8 @@ export class Replica {
       },
       changed: (isUp) => {
         this.sessions.storeChanged(isUp);
-        if (isUp) void this.members.tick();
+        if (!isUp) return;
+        void this.members.tick();
       },
     });
     const { store } = this;
@@ -177,10 +178,13 @@ export class Replica {
     this.taskIds = new FleetTaskIds({ keys, self, isLive: (replica) => this.#isLive(replica) });
     this.shown = new ShownTokens(deps.accepts);
     this.peerClients = new KeyedPeerClients(keys);
-    this.placement = new HostPlacement({
-      ...{ keys, prefix, log, boundary: deps.boundary, stats, clients: this.peerClients },
-      ...{ serve: deps.serve, moved: deps.moved },
+    const { boundary } = deps;
+    const secure = fleet.listen.tls === 'psk';
+    this.placement = new Placement({
+      ...{ keys, log, boundary, stats, clients: this.peerClients, moved: deps.moved },
       headers: () => this.#headers,
+      host: hostPlaces({ keys, prefix, log, serve: boundary.guard('detached', deps.serve) }),
+      fleet: fleetPlaces({ self, keys, prefix, secure, log, store, members, stranger }),
     });
     const { placement } = this;
     this.#headers = new PeerHeaders({
@@ -265,21 +269,8 @@ export class Replica {
   }
 
   /** Asks all replicas to reload their files. Rejects with a GatewayError if the store is away. */
-  async reloadAll(): Promise<readonly ReplicaReload[]> {
-    const { members } = this;
-    const number = await members.askReload().catch(() => {
-      throw new GatewayError('unavailable', 'the store of the fleet is away: try again');
-    });
-    const until = performance.now() + RELOAD_MS;
-    const isOpen = (): boolean => [...members.live.values()].some(({ reloads }) => reloads < number);
-    do {
-      await members.tick();
-      if (isOpen()) await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
-    } while (isOpen() && performance.now() < until);
-    return [...members.live.values()].map(({ id, name, reloads, refused }) => {
-      const error = reloads < number ? `it has not reloaded within ${RELOAD_MS / 1000} s` : refused;
-      return error === null ? { replica: id, name, ok: true } : { replica: id, name, ok: false, error };
-    });
+  reloadAll(): Promise<readonly ReplicaReload[]> {
+    return reloadFleet(this.members);
   }
 
   /** Others see at once that this replica is draining. */

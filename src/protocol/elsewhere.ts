@@ -40,6 +40,8 @@ export const PEER_PATH = '/-/peer';
 export interface Introduced {
   /** The replica that sent it. */
   readonly from: string;
+  /** What it calls this replica: its identity, or a name of a placed server. */
+  readonly to?: string;
   readonly principal: Principal;
   /** Headers of the client that servers get: values by name. */
   readonly headers: Readonly<Record<string, string>>;

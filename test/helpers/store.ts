@@ -1,5 +1,6 @@
 /** Stores for the tests of fleets: real Redis and Valkey servers, sentinels and clusters, on loopback ports, without files that stay. */
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
+import { connect as connectTcp, createServer, type AddressInfo, type Socket } from 'node:net';
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -170,5 +171,43 @@ export async function startCluster({ replicas = false } = {}): Promise<TestClust
     url: `redis+cluster://${hosts.join(',')}`,
     primaries: nodes.filter(isPrimary),
     replicas: followers,
+  };
+}
+
+/** A way to the store that can be cut. */
+export async function startCut(port: number): Promise<{ url: string; cut(): void; mend(): void }> {
+  const sockets = new Set<Socket>();
+  let isCut = false;
+  const server = createServer((near) => {
+    if (isCut) return void near.destroy();
+    const far = connectTcp(port, '127.0.0.1');
+    for (const socket of [near, far]) {
+      sockets.add(socket);
+      socket.on('error', () => undefined);
+      socket.on('close', () => {
+        near.destroy();
+        far.destroy();
+        sockets.delete(socket);
+      });
+    }
+    near.pipe(far).pipe(near);
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const end = (): void => {
+    for (const socket of sockets) socket.destroy();
+  };
+  atEnd(() => {
+    end();
+    server.close();
+  });
+  return {
+    url: `redis://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    cut() {
+      isCut = true;
+      end();
+    },
+    mend() {
+      isCut = false;
+    },
   };
 }

@@ -22,8 +22,8 @@ export interface ServerHealth {
   readonly reconnects: number;
   readonly last_error: string | null;
   readonly state: LinkState;
-  /** Another process of this host runs the server (`placement: host`). Absent: none does. */
-  readonly via?: 'host';
+  /** Another process of this host, or of the fleet, runs the server (`placement`). Absent: none does. */
+  readonly via?: 'host' | 'fleet';
   /**
    * The login that is missing, with its reason: never, revoked, scopes, issuer_changed, unreadable. Where each user has his own: how many are connected.
    * Absent: none is missing.

@@ -4,6 +4,7 @@ import { GatewayError } from '../../errors.js';
 import { PEER_PATH, type Introduced } from '../../protocol/elsewhere.js';
 import { API_PATH } from './api.js';
 import type { Replicas } from './replicas.js';
+import { answerReplica } from './forward.js';
 import { sendError, sendJson } from './respond.js';
 import type { Door, HttpRoute, Routes } from './routes.js';
 
@@ -39,6 +40,11 @@ export function enterAsReplica(
   // Operators may use another port at the replica that sent it.
   const door = path.startsWith(API_PATH) && !peer.link ? 'admin' : 'main';
   const found = routes.find(door, path);
+  if (found && isPlacedElsewhere(replicas, peer, found.to.server)) {
+    req.resume();
+    answerReplica(res, { kind: 'moved', to: undefined });
+    return undefined;
+  }
   if (found && (door === 'admin' || found.route.admits === 'mcp')) return { ...found, door, peer };
   req.resume();
   sendError(
@@ -46,4 +52,14 @@ export function enterAsReplica(
     new GatewayError('not_found', 'this port serves only MCP and the admin API, for replicas of the fleet'),
   );
   return undefined;
+}
+
+/** Whether a request was sent to the replica that runs a server, and that is another one by now. Links are told so themselves. */
+function isPlacedElsewhere(
+  replicas: Replicas,
+  { to, link }: Introduced,
+  server: string | undefined,
+): boolean {
+  if (to === undefined || to === replicas.self || link || server === undefined) return false;
+  return replicas.runs?.(server) === false;
 }

@@ -7,6 +7,7 @@ import type { GatewayError } from '../../errors.js';
 import type { Slots } from '../../lib/slots.js';
 import type { Credential } from '../../protocol/credential.js';
 import type { Carrier, Transport, TransportEvents, UpstreamCall } from '../calls/calls.js';
+import type { ChildLease } from '../../protocol/child-lease.js';
 import type { PeerLink } from '../../protocol/peer-clients.js';
 import type { Watcher } from '../stdio/watcher.js';
 import type { ClosingTransports } from './closing-transports.js';
@@ -50,6 +51,8 @@ export interface AttemptDeps {
   readonly credential: Credential | undefined;
   /** See PeerLink. */
   readonly connect?: PeerLink['connect'] | undefined;
+  /** See StdioDeps. */
+  readonly lease?: ChildLease | undefined;
   readonly calls: LinkCalls;
   readonly own: OwnRequests;
   readonly era: EraWatch;
@@ -105,6 +108,7 @@ export class Attempt implements TransportEvents {
       owner: calls,
       credential,
       connect: this.#deps.connect,
+      lease: this.#deps.lease,
       events: this,
       starts,
       watcher,

@@ -31,8 +31,8 @@ export async function dialStdio(
   try {
     const { Stdio } = await import('../stdio/stdio.js');
     signal.throwIfAborted();
-    const { owner, events, watcher } = deps;
-    const spawn = (): InstanceType<typeof Stdio> => new Stdio({ config, owner, events, watcher });
+    const { owner, events, watcher, lease } = deps;
+    const spawn = (): InstanceType<typeof Stdio> => new Stdio({ config, owner, events, watcher, lease });
     let transport = spawn();
     if (pinned === 'legacy') return await initialized(config, deps, transport);
     if (pinned === undefined && deps.known?.era === 'legacy') {

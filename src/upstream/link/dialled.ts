@@ -5,6 +5,7 @@ import type { Slots } from '../../lib/slots.js';
 import type { Peer } from '../../protocol/ports.js';
 import type { LegacyRevision } from '../../protocol/revisions.js';
 import type { Credential } from '../../protocol/credential.js';
+import type { ChildLease } from '../../protocol/child-lease.js';
 import type { PeerLink } from '../../protocol/peer-clients.js';
 import type { CallOwner, Carrier, Transport, TransportEvents } from '../calls/calls.js';
 import type { Watcher } from '../stdio/watcher.js';
@@ -21,6 +22,8 @@ export interface DialDeps {
   readonly credential: Credential | undefined;
   /** See PeerLink. */
   readonly connect?: PeerLink['connect'] | undefined;
+  /** See StdioDeps. */
+  readonly lease?: ChildLease | undefined;
   /** The events of the carrier that `opened` returned. */
   readonly events: TransportEvents;
   readonly starts: Slots;

@@ -8,6 +8,7 @@ import type { Logger } from '../../observe/log.js';
 import type { ServerStats } from '../../observe/stats.js';
 import type { Credential } from '../../protocol/credential.js';
 import type { Link, LinkAdmin, LinkEvents, Notice } from '../../protocol/ports.js';
+import type { ChildLease } from '../../protocol/child-lease.js';
 import type { PeerLink } from '../../protocol/peer-clients.js';
 import type { Era } from '../../protocol/revisions.js';
 import { createAttribution } from '../calls/attribution.js';
@@ -63,6 +64,8 @@ export interface ConnectionDeps {
   readonly second?: boolean;
   /** Another replica runs the server, and the link is to it. */
   readonly peerLink?: PeerLink | undefined;
+  /** See StdioDeps. */
+  readonly lease?: ChildLease | undefined;
   /** The era that is tried first. */
   readonly prefers?: () => Era;
   /** Whether the last line of a child's stderr may be shown in `lastError`. */
@@ -186,6 +189,7 @@ export function createParts(deps: ConnectionDeps, link: Link & LinkAdmin<ServerC
     config,
     credential: deps.credential,
     connect: deps.peerLink?.connect?.bind(deps.peerLink),
+    lease: deps.lease,
     calls,
     own,
     era,

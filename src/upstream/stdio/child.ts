@@ -49,6 +49,8 @@ export interface Child {
   readonly pid: number | undefined;
   /** The last line of standard error, at most 200 characters, secrets of the server masked; '' before the first. */
   readonly lastStderr: string;
+  /** Resolves when its process group is gone, or could not be started. */
+  readonly gone: Promise<void>;
   /** Writes one line; it must not contain a line break. Returns false if the pipe is full: wait for onDrain. */
   write(line: Buffer): boolean;
   onDrain(fn: () => void): void;
@@ -87,7 +89,7 @@ class StdioChild implements Child {
   readonly #server: StdioServerConfig;
   readonly #process: ChildProcess | undefined;
   readonly #stderr: StderrLog;
-  readonly #done: Promise<void>;
+  readonly gone: Promise<void>;
   #resolveDone: () => void = () => {};
   #drain: () => void = () => {};
   /** The first cause wins; the exit status counts only without one. */
@@ -112,7 +114,7 @@ class StdioChild implements Child {
     this.#deps = deps;
     this.#server = server;
     this.#stderr = new StderrLog(server, deps.logger, deps.boundary, deps.stderr);
-    this.#done = new Promise((resolve) => (this.#resolveDone = resolve));
+    this.gone = new Promise((resolve) => (this.#resolveDone = resolve));
     try {
       this.#process = spawn(server.command, [...server.args], {
         // Nothing else of the gateway's environment reaches a child.
@@ -176,7 +178,7 @@ class StdioChild implements Child {
       this.#killAt = Math.min(this.#killAt, now + graceMs);
       this.#check();
     }
-    return this.#done;
+    return this.gone;
   }
 
   destroy(reason = 'stopped'): void {

@@ -1,6 +1,7 @@
 /** Connection to a server over stdio: one message per line (2025-11-25, basic/transports, "stdio"). */
 import type { StdioServerConfig } from '../../config/types.js';
 import { GatewayError } from '../../errors.js';
+import type { ChildLease } from '../../protocol/child-lease.js';
 import type { WheelTimer } from '../../lib/wheel.js';
 import { MessageScan } from '../../wire/message-scan.js';
 import { withoutLineBreaks } from '../../wire/splice.js';
@@ -15,6 +16,8 @@ export interface StdioDeps {
   readonly owner: CallOwner;
   readonly events: TransportEvents;
   readonly watcher: Watcher;
+  /** undefined: this process may always run the server. */
+  readonly lease?: ChildLease | undefined;
 }
 
 /** A shared pipe is not paused for one call: what waits for its client is limited instead, see UpstreamCall.notify(). */
@@ -50,6 +53,7 @@ export class Stdio implements Transport {
   readonly #events: TransportEvents;
   readonly #server: string;
   readonly #child: Child;
+  readonly #lease: ChildLease | undefined;
   #closed = false;
   #full = false;
   #waiting: Waiting[] = [];
@@ -61,7 +65,14 @@ export class Stdio implements Transport {
   #wastedBytes = 0;
   #wastedSince = 0;
 
-  constructor({ config, owner, events, watcher }: StdioDeps) {
+  /** Throws a GatewayError if this process may not run the server now. */
+  constructor({ config, owner, events, watcher, lease }: StdioDeps) {
+    if (lease && !lease.holds())
+      throw new GatewayError(
+        'upstream_disconnected',
+        `upstream '${config.name}' is not run by this replica at the moment`,
+      );
+    this.#lease = lease;
     this.#owner = owner;
     this.#events = events;
     this.#server = config.name;
@@ -103,6 +114,15 @@ export class Stdio implements Transport {
     this.#child.onDrain(() => {
       this.#drain();
     });
+    const ended = lease?.started({
+      kill: () => {
+        this.#child.destroy('was killed: its lease in the store of the fleet was not renewed');
+      },
+      resume: () => {
+        this.#drain();
+      },
+    });
+    if (ended) boundary.detach('link', this.#child.gone.then(ended));
   }
 
   /** Whether a process was started. */
@@ -151,6 +171,8 @@ export class Stdio implements Transport {
     if (this.#closed) return;
     this.#owner.observer.sent(body.length + 1);
     const line = withoutLineBreaks(body);
+    // Without its lease, nothing is sent: the lease says when it may go on, or kills the child.
+    if (this.#lease && !this.#lease.holds()) this.#full = true;
     if (!this.#full) {
       this.#full = !this.#child.write(line);
       return;
@@ -166,6 +188,7 @@ export class Stdio implements Transport {
   }
 
   #drain(): void {
+    if (this.#lease && !this.#lease.holds()) return;
     this.#full = false;
     while (!this.#full && this.#waiting.length > 0) {
       const next = this.#waiting.shift() as Waiting;

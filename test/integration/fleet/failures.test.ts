@@ -1,7 +1,5 @@
 /** What a fleet does when replicas or the store fail: sessions go on, nothing is misapplied, and nobody is told 404 in doubt. */
-import { connect as connectTcp, createServer, type AddressInfo, type Socket } from 'node:net';
 import { describe, expect, it } from 'vitest';
-import { atEnd } from '../../helpers/cleanup.js';
 import { tempFile } from '../../helpers/cli.js';
 import {
   fleetOf,
@@ -19,7 +17,7 @@ import type { RunningGateway } from '../../helpers/gateway.js';
 import { send } from '../../helpers/http.js';
 import { connect, final, heard, messagesOf } from '../../helpers/legacy.js';
 import { freePort } from '../../helpers/port.js';
-import { startStore } from '../../helpers/store.js';
+import { startCut, startStore } from '../../helpers/store.js';
 import { createUpstream, tool } from '../../fixtures/servers/http-upstream.js';
 import { scriptedStdio } from '../../helpers/upstreams.js';
 import { until } from '../../helpers/wait.js';
@@ -273,44 +271,6 @@ it('a restart loses no session and fails no call', async () => {
   expect(await late.request('ping').catch(() => undefined)).toBeUndefined();
   again.close();
 });
-
-/** A way to the store that can be cut. */
-async function startCut(port: number): Promise<{ url: string; cut(): void; mend(): void }> {
-  const sockets = new Set<Socket>();
-  let isCut = false;
-  const server = createServer((near) => {
-    if (isCut) return void near.destroy();
-    const far = connectTcp(port, '127.0.0.1');
-    for (const socket of [near, far]) {
-      sockets.add(socket);
-      socket.on('error', () => undefined);
-      socket.on('close', () => {
-        near.destroy();
-        far.destroy();
-        sockets.delete(socket);
-      });
-    }
-    near.pipe(far).pipe(near);
-  });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const end = (): void => {
-    for (const socket of sockets) socket.destroy();
-  };
-  atEnd(() => {
-    end();
-    server.close();
-  });
-  return {
-    url: `redis://127.0.0.1:${(server.address() as AddressInfo).port}`,
-    cut() {
-      isCut = true;
-      end();
-    },
-    mend() {
-      isCut = false;
-    },
-  };
-}
 
 it('the state key is changed without a lost session', async () => {
   const store = await startStore();

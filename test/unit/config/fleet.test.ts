@@ -297,9 +297,15 @@ describe('placement', () => {
     expect(placed({ url: 'http://127.0.0.1:1/mcp', placement: 'host' })).toContain('which needs a command');
   });
 
-  it('is refused in the fleet, which is not there yet', () => {
-    expect(placed({ command: 'node', placement: 'fleet' })).toContain("server 'x'");
-    expect(placed({ command: 'node', placement: 'fleet' })).toContain('placement: host');
-    expect(placed({ command: 'node', placement: 'fleet' }, null)).toBe('');
+  it('may be in the fleet for a command that all clients share', () => {
+    const fleet = { placement: 'fleet' };
+    expect(placed({ command: 'node', ...fleet })).toBe('');
+    expect(placed({ command: 'node', ...fleet }, null)).toBe('');
+    expect(placed({ url: 'http://127.0.0.1:1/mcp', ...fleet })).toContain('needs a command');
+    expect(placed({ command: 'node', session: 'per-client', ...fleet })).toMatch(
+      /server 'x' .*placement: fleet.*session: per-client.*placement: each/s,
+    );
+    const auth = { type: 'key', per: 'user', env: 'TOKEN' };
+    expect(placed({ command: 'node', session: 'per-client', auth, ...fleet })).toContain('auth.per: user');
   });
 });
