@@ -115,8 +115,8 @@ export class Replica {
       measured: (op, seconds) => {
         stats.measured(op, seconds);
       },
-      changed: (isUp) => {
-        this.sessions.storeChanged(isUp);
+      changed: (isUp, isSame) => {
+        this.sessions.storeChanged(isUp, isSame);
         if (isUp) void this.members.tick();
       },
     });
