@@ -13,7 +13,7 @@ const PRUNE = 256;
 /** Buckets of a principal, at the most. */
 const MOST = 100_000;
 /** The longest number that a bucket has, in characters. */
-const DIGITS = 64;
+const DIGITS = 1024;
 
 /**
  * ARGV: three for each bucket: its field, the milliseconds of a call, the calls at once. Returns `{0, 0}`, or the bucket that is in the way,
