@@ -162,8 +162,9 @@ export class GatewayCore {
     this.#announcer = new Announcer(boundary, this.#catalog, clients, () => {
       this.admin.listed();
     });
+    const ids = fleet?.taskIds;
     const parkedMs = (): number => limits().parked_seconds * 1000;
-    this.#tasks = createGatewayTasks({ wheel, boundary, budget, parkedMs, limits, streams, now });
+    this.#tasks = createGatewayTasks({ wheel, boundary, budget, parkedMs, limits, streams, now, ids });
     const { tasks } = this.#tasks;
     const pins = new PinBook({
       modes: () => this.#runtime.access.pinned,
@@ -259,7 +260,7 @@ export class GatewayCore {
         this.#lives.renewed(session, principal);
       },
       stopped: () => observers.audit.refusal,
-      views: this.#links.views,
+      ...{ views: this.#links.views, prefers: this.#links.prefers },
       limits: new Limits({
         ...{ config: () => this.#config, now, refused: stats.rateLimited },
         ...(fleet && { shared: () => fleet.rates }),

@@ -1,7 +1,7 @@
 /** Requests from this replica to another one: HTTP/1.1, with TLS 1.3 and a key in place of certificates unless the network is safe. */
 import { createRequire } from 'node:module';
 import type { Socket } from 'node:net';
-import { connect as connectTls } from 'node:tls';
+import { connect as connectTls, type TlsOptions } from 'node:tls';
 import type { buildConnector as BuildConnector, Client as ClientType } from 'undici';
 import { ClientPool } from '../lib/client-pool.js';
 import {
@@ -27,6 +27,19 @@ const MAX_HEADER_BYTES = 65_536;
 /** Names the key of a fleet in a TLS handshake. */
 export function pskIdentity(number: number): string {
   return `mcpstead ${number}`;
+}
+
+/** How the port for replicas is secured: by a key of the fleet, without certificates. */
+export function securedBy(keys: FleetKeys): TlsOptions {
+  return {
+    minVersion: 'TLSv1.3',
+    maxVersion: 'TLSv1.3',
+    ciphers: PEER_CIPHER,
+    pskCallback: (_socket: unknown, identity: string) => {
+      const number = Number(/^mcpstead (\d{1,3})$/.exec(identity)?.[1] ?? NaN);
+      return identity === pskIdentity(number) ? (keys.numbered('peer', number)[0] ?? null) : null;
+    },
+  };
 }
 
 interface UndiciHandler {

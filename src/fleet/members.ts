@@ -40,6 +40,8 @@ export interface MemberFacts {
   readonly draining: boolean;
   /** A hash of what should be the same in all replicas. */
   readonly config: string;
+  /** The servers that are up there. */
+  readonly up: readonly string[];
   /** Why it refused to reload when all were asked last; null: it did not. */
   readonly refused: string | null;
 }

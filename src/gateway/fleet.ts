@@ -6,6 +6,7 @@ import type { Replicas } from '../downstream/http/replicas.js';
 import type { PeerPort } from '../downstream/http/server.js';
 import { makeReplicaId, type FromPeer } from '../protocol/elsewhere.js';
 import type { Principal } from '../protocol/ports.js';
+import type { TaskIds } from '../protocol/task-ids.js';
 import type { NewSession, Session, SessionStore, SessionStoreOptions, Used } from '../session/store.js';
 import type { TerminationReason } from '../observe/stats.js';
 import type { Interests } from '../proxy/interests.js';
@@ -146,6 +147,10 @@ export class GatewayFleet {
       stateOwner: (state) => this.#deps.bridge().ownerOf(state),
       passes: () => links().kinds.passed,
       isStopping: () => readiness.stopping,
+      up: () =>
+        links()
+          .shared.all()
+          .flatMap(({ link }) => (link.state === 'up' ? [link.server] : [])),
       moved: (server) => {
         if (readiness.state !== 'draining') links().moved(server);
       },
@@ -156,6 +161,9 @@ export class GatewayFleet {
   async state(keys: StateKeys): Promise<Sealed> {
     return (await this.#loaded).state(keys);
   }
+
+  /** How modern clients see the ids of tasks; undefined before it is loaded. */
+  readonly taskIds = (): TaskIds | undefined => this.#replica?.taskIds;
 
   /** Rates that all replicas count together; undefined before it is loaded. */
   get rates(): SharedRates | undefined {

@@ -22,6 +22,7 @@ import type { GivenLists } from '../proxy/given.js';
 import type { Interests } from '../proxy/interests.js';
 import type { Listeners } from '../proxy/listeners.js';
 import { createOwnLinks, type OwnLinks } from '../proxy/own-links.js';
+import type { PreferredDeps } from '../proxy/preferred.js';
 import type { Questions } from '../proxy/questions.js';
 import type { Tasks } from '../proxy/tasks.js';
 import { routeOf } from '../proxy/route.js';
@@ -190,6 +191,13 @@ export class Links {
       },
     });
   }
+
+  /** Which replica of a fleet had better handle a request of a modern client. */
+  readonly prefers: Omit<PreferredDeps, 'views'> = {
+    keyOf: (viewer, route) => this.own.keyOf(viewer, route),
+    hasOwn: () => this.kinds.perClient.length > 0,
+    isAnyDown: () => this.shared.all().some(({ link }) => link.state !== 'up'),
+  };
 
   /** Adds the servers of the start. */
   addAll(servers: readonly ServerConfig[]): void {

@@ -7,8 +7,9 @@ import type { FleetHealth, ReplicaReload } from '../downstream/http/admin.js';
 import { GatewayError } from '../errors.js';
 import type { Replicas } from '../downstream/http/replicas.js';
 import type { PeerPort } from '../downstream/http/server.js';
-import { Hop, PEER_CIPHER, pskIdentity } from '../fleet/hop.js';
+import { Hop, securedBy } from '../fleet/hop.js';
 import { SessionIds } from '../fleet/ids.js';
+import { ClientHomes } from '../fleet/client-homes.js';
 import { FleetKeys } from '../fleet/keys.js';
 import { Members, type Member, type MemberFacts } from '../fleet/members.js';
 import { KeyedPeerClients } from '../fleet/peer-clients.js';
@@ -18,6 +19,7 @@ import { FleetRates } from '../fleet/rates.js';
 import { SessionRecords } from '../fleet/records.js';
 import { FleetSessions, type SessionFacts } from '../fleet/sessions.js';
 import { openFleetState } from '../fleet/state.js';
+import { FleetTaskIds } from '../fleet/task-ids.js';
 import { openStore, type FleetStore } from '../fleet/store.js';
 import type { Boundary } from '../observe/boundary.js';
 import type { Logger } from '../observe/log.js';
@@ -67,6 +69,8 @@ export interface ReplicaDeps {
   readonly isStopping: () => boolean;
   /** Takes no new work, and whoever asks for an idle session gets it. */
   readonly isDraining: () => boolean;
+  /** The servers that are up here. */
+  readonly up: () => readonly string[];
   /** See PlacementDeps. */
   readonly serve: PlacementDeps['serve'];
   readonly moved: PlacementDeps['moved'];
@@ -86,10 +90,12 @@ export class Replica {
   readonly rates: SharedRates;
   readonly peerClients: PeerClients;
   readonly placement: HostPlacement;
+  readonly taskIds: FleetTaskIds;
   readonly #deps: ReplicaDeps;
   readonly #ids: SessionIds;
   readonly #headers: PeerHeaders;
   readonly #probes: Probes;
+  readonly #clientHomes = new ClientHomes();
   readonly #hops = new Map<string, { readonly address: string; readonly hop: Hop }>();
   #address = '';
   #config: { readonly of: Config; readonly hash: string } | undefined;
@@ -157,6 +163,7 @@ export class Replica {
     });
     const { members } = this;
     this.#ids = new SessionIds(keys, self);
+    this.taskIds = new FleetTaskIds({ keys, self, isLive: (replica) => this.#isLive(replica) });
     this.peerClients = new KeyedPeerClients(keys);
     this.placement = new HostPlacement({
       ...{ keys, prefix, log, boundary: deps.boundary, stats, clients: this.peerClients },
@@ -182,7 +189,7 @@ export class Replica {
     });
     this.replicas = this.#replicas();
     const { host, port, tls } = fleet.listen;
-    this.port = { host, port, secure: tls === 'psk' ? this.#secure() : undefined };
+    this.port = { host, port, secure: tls === 'psk' ? securedBy(keys) : undefined };
   }
 
   /** Something is not of this fleet. */
@@ -271,6 +278,7 @@ export class Replica {
       address: this.#address,
       draining: isStopping(),
       config: this.#configHash(),
+      up: this.#deps.up(),
       refused: this.#refused,
     };
   }
@@ -335,40 +343,25 @@ export class Replica {
     this.#hops.delete(replica);
   }
 
-  #secure(): PeerPort['secure'] {
-    const { keys } = this;
-    return {
-      minVersion: 'TLSv1.3',
-      maxVersion: 'TLSv1.3',
-      ciphers: PEER_CIPHER,
-      pskCallback: (_socket: unknown, identity: string) => {
-        const number = Number(/^mcpstead (\d{1,3})$/.exec(identity)?.[1] ?? NaN);
-        return identity === pskIdentity(number) ? (keys.numbered('peer', number)[0] ?? null) : null;
-      },
-    };
-  }
-
   #replicas(): Replicas {
-    const { id: self, members, stats } = this;
+    const { id: self, stats } = this;
     const { isStopping } = this.#deps;
-    const isLive = (replica: string | undefined): replica is string =>
-      replica !== undefined && replica !== self && members.live.has(replica);
+    const live = (replica: string | undefined): string | undefined =>
+      replica !== undefined && this.#isLive(replica) ? replica : undefined;
     return {
       self,
       makeId: () => this.#ids.make(),
-      homeOf: (id) => {
-        const home = this.#ids.homeOf(id);
-        return isLive(home) ? home : undefined;
-      },
-      ownerOf: (state) => {
-        const owner = this.#deps.stateOwner(state);
-        return isLive(owner) ? owner : undefined;
-      },
+      homeOf: (id) => live(this.#ids.homeOf(id)),
+      ownerOf: (state) => live(this.#deps.stateOwner(state)),
+      homeOfTask: (id, { principal, route }) =>
+        this.taskIds.homeOf(id, { principal: principal.id, server: route.server }),
+      homeOfClient: (client) => this.#homeOfClient(client),
+      whereUp: (server) => this.#open().find(({ up }) => up.includes(server))?.id,
       get isLeaving() {
         return isStopping();
       },
       another: () => {
-        const others = members.others().filter(({ draining }) => !draining);
+        const others = this.#open();
         return others[Math.floor(Math.random() * others.length)]?.id;
       },
       runs: (server) => this.placement.runs(server),
@@ -397,6 +390,23 @@ export class Replica {
     };
   }
 
+  /** Whether another replica is alive. */
+  #isLive(replica: string): boolean {
+    return replica !== this.id && this.members.live.has(replica);
+  }
+
+  /** The other replicas that take new work. */
+  #open(): Member[] {
+    return this.members.others().filter(({ draining }) => !draining);
+  }
+
+  /** `declined`: replicas that cannot be reached. */
+  #homeOfClient(client: string, declined?: Declined): string | undefined {
+    const others = this.#open().flatMap(({ id }) => (declined?.has(id) ? [] : [id]));
+    const home = this.#clientHomes.homeOf(client, this.#deps.isStopping() ? others : [this.id, ...others]);
+    return home === this.id ? undefined : home;
+  }
+
   #introduced(req: IncomingMessage): Introduced | undefined {
     const text = req.headers[PEER_HEADER];
     const said = typeof text === 'string' ? this.#headers.open(text) : undefined;
@@ -417,7 +427,11 @@ export class Replica {
   }
 
   #next(origin: Origin, declined: Declined): Promise<Found> {
-    const { sessionId, principal, route } = origin;
+    const { sessionId, principal, route, client } = origin;
+    if (client !== undefined) {
+      const replica = this.#homeOfClient(client, declined);
+      return Promise.resolve(replica === undefined ? undefined : { kind: 'replica', replica });
+    }
     if (sessionId === undefined) return this.placement.next(route.server);
     return this.sessions.next(sessionId, principal, route.key, declined);
   }

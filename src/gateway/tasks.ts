@@ -1,7 +1,7 @@
 /** The tasks of clients and of servers of the legacy era. */
 import { createTaskCancels } from '../bridge/tasks/cancel.js';
 import { createLegacyTasks } from '../bridge/tasks/legacy.js';
-import { createTasks } from '../proxy/tasks.js';
+import { createTasks, type TasksDeps } from '../proxy/tasks.js';
 import type { Streams } from '../session/streams.js';
 
 type LegacyDeps = Parameters<typeof createLegacyTasks>[0];
@@ -10,13 +10,14 @@ export interface GatewayTasksDeps extends Omit<LegacyDeps, 'limits'> {
   readonly limits: () => ReturnType<LegacyDeps['limits']> & { readonly message_bytes: number };
   readonly streams: Streams;
   readonly now: () => number;
+  readonly ids: TasksDeps['ids'];
 }
 
 export function createGatewayTasks(deps: GatewayTasksDeps) {
-  const { boundary, budget, limits, streams, now } = deps;
+  const { boundary, budget, limits, streams, now, ids } = deps;
   const legacy = createLegacyTasks(deps);
   const tasks = createTasks({
-    ...{ boundary, budget, now },
+    ...{ boundary, budget, now, ids },
     tell: (session, notice) => {
       streams.notify(session, notice);
     },

@@ -12,19 +12,29 @@ import type { Views } from './views.js';
 const NO_CAPABILITIES = {};
 
 export function modernCaller(
-  { principal, route }: Origin,
+  origin: Origin,
   envelope: Envelope,
   passed: PassedValues | undefined,
   views: Pick<Views, 'of'>,
   peer?: PeerClient,
 ): Caller {
+  const viewer = modernViewer(origin, envelope, passed, peer);
+  return { ...viewer, view: views.of(viewer, origin.route) };
+}
+
+export function modernViewer(
+  { principal }: Pick<Origin, 'principal'>,
+  envelope: Envelope,
+  passed?: PassedValues,
+  peer?: PeerClient,
+): Omit<Caller, 'view'> {
   const { version, capabilities, clientInfo, level } = envelope;
-  const viewer = {
+  return {
     principal,
     // Only what clients say about themselves tells them apart.
     client: peer?.client ?? `${principal.id}\0${clientInfo ?? ''}`,
     alone: peer?.alone ?? principal.kind === 'local',
-    era: 'modern' as const,
+    era: 'modern',
     revision: version,
     capabilities,
     clientInfo,
@@ -32,7 +42,6 @@ export function modernCaller(
     passed,
     peerEra: peer?.era,
   };
-  return { ...viewer, view: views.of(viewer, route) };
 }
 
 /** The client that another replica names in its request; undefined: the sender speaks for itself, or the name is not from a replica. */

@@ -43,6 +43,7 @@ import { setLevel, subscribe } from './methods/subscriptions.js';
 import { passOn, tellUnknown } from './methods/unknown.js';
 import { createModern, type ModernDeps } from './modern.js';
 import { otherValues, passedBy } from './passed.js';
+import { preferredFor, type Preferred, type PreferredDeps } from './preferred.js';
 import type { Questions } from './questions.js';
 import { hasRole, type Role } from './roles.js';
 import type { GatewayState, Runtime } from './runtime.js';
@@ -113,6 +114,8 @@ export interface Gate {
   abandon(session: Session): void;
   /** Ends the session; undefined: it has ended. */
   end(origin: Origin, found: FoundSession): GatewayError | undefined | Promise<GatewayError | undefined>;
+  /** Which replica of a fleet had better handle a modern request; undefined: it is all the same. */
+  prefers(origin: Origin, message: Message): Preferred | undefined;
   /** Counts an HTTP+SSE stream, which is opened before its session. */
   countListen(): void;
   /** Counts a request that was refused before its message was handled. */
@@ -154,6 +157,7 @@ export interface GateDeps extends AppsDeps {
   /** The names of the headers of clients that some server gets, in lower case. */
   readonly passes: () => readonly string[];
   readonly peerClients?: ModernDeps['peerClients'];
+  readonly prefers: Omit<PreferredDeps, 'views'>;
   /** A session gets the links that belong to what its client passes on. */
   readonly owned: (session: Session) => void;
   /** Passes a notification that the gate does not handle to the links that belong to the client. */
@@ -243,13 +247,10 @@ export function createGate(deps: GateDeps): Gate {
         return callTool(deps, incoming, taskOf);
       case 'tasks/get':
       case 'tasks/cancel':
-      case 'tasks/result':
-        return relay(
-          deps,
-          incoming,
-          deps.tasks.owned(namedBy(message, 'taskId', 'task'), incoming.caller),
-          deps.tasks.answered(incoming),
-        );
+      case 'tasks/result': {
+        const named = deps.tasks.owned(incoming);
+        return relay(deps, incoming, named, deps.tasks.answered(incoming, named));
+      }
       case 'tasks/list':
         return deps.tasks.list(incoming);
       case 'prompts/get':
@@ -425,6 +426,7 @@ export function createGate(deps: GateDeps): Gate {
       const ended = endSession(sessions, deps.log, found, 'client_delete');
       return ended instanceof Promise ? ended.then(over) : over(ended);
     },
+    prefers: (origin, message) => preferredFor({ ...deps.prefers, views }, origin, message),
     countListen() {
       calls.without('listen', 'success');
     },

@@ -28,6 +28,8 @@ export interface Origin {
   readonly headers: Headers | undefined;
   /** Another replica of the fleet sent it, and has authenticated its client; absent: the client itself did. */
   readonly peer?: FromPeer | undefined;
+  /** See Preferred.client. */
+  readonly client?: string | undefined;
 }
 
 export type Headers = Readonly<Record<string, string | string[] | undefined>>;

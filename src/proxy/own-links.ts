@@ -11,28 +11,27 @@ import { credentialsChanged } from '../config/index.js';
 import type { ServerConfig } from '../config/types.js';
 import type { Boundary } from '../observe/boundary.js';
 import type { Message } from '../protocol/message.js';
-import type { Link, LinkAdmin, LinkEvents, Principal, ServerLink } from '../protocol/ports.js';
+import type { Link, LinkEvents, ServerLink } from '../protocol/ports.js';
 import { LIST_KINDS, type ListKind } from '../protocol/lists.js';
-import type { Era } from '../protocol/revisions.js';
 import type { Session } from '../session/store.js';
 import type { GivenLists } from './given.js';
 import type { Listener, Listeners } from './listeners.js';
 import { tellChanged, tellSession } from './fan-out.js';
 import { fullLink } from './full-link.js';
+import {
+  clientOf,
+  isBusy,
+  keyOfModern,
+  lastUsed,
+  type Next,
+  type OwnClient,
+  type OwnLink,
+  type Owned,
+  type Owner,
+} from './owned.js';
 import { ownEvents, type OwnEventsDeps } from './own-events.js';
 import { routeOf, type Route } from './route.js';
 import type { Viewer, Views } from './views.js';
-
-/** A link of one client, as the upstream modules make it. */
-export interface OwnLink extends ServerLink, LinkAdmin<ServerConfig> {}
-
-/** The owner of a link. `era`: preferred for servers that speak both. */
-export interface OwnClient {
-  readonly id: string;
-  readonly principal: Principal;
-  readonly capabilities: Readonly<Record<string, unknown>>;
-  readonly era: Era;
-}
 
 export interface OwnLinksDeps extends OwnEventsDeps {
   readonly boundary: Boundary;
@@ -59,6 +58,8 @@ export interface OwnLinks {
    * request.
    */
   registryOf(viewer: Viewer, route: Route): Registry | undefined;
+  /** What tells a modern client apart for which `registryOf` makes links; undefined: it makes none. */
+  keyOf(viewer: Viewer, route: Route): string | undefined;
   /** Closes the links of modern clients that were idle for `idleMs`. */
   sweep(idleMs: number): void;
   /** Links may connect from now on. */
@@ -78,37 +79,8 @@ export interface OwnLinks {
   destroy(): void;
 }
 
-/** The client that owns links. */
-interface Owner {
-  readonly id: string;
-  /** The user whose links are counted together at the limit: the address that opened a session, or a modern client. */
-  readonly whose: string;
-  readonly viewer: Viewer;
-  readonly route: Route;
-  /** undefined: a modern client. */
-  readonly session: Session | undefined;
-  /** When a modern client last sent a request; monotonic time. Unused for a session. */
-  lastUsed: number;
-}
-
-/** The links of one owner, and the registry that shows them. */
-interface Owned {
-  readonly owner: Owner;
-  readonly catalog: OverlaidCatalog;
-  readonly links: Map<string, OwnLink>;
-  /** After a reload: links that replace those of the same server once they are up. */
-  readonly nexts: Map<string, Next>;
-}
-
 /** Maximum number of registries that are kept for modern clients without links. */
 const MAX_CROWDED = 256;
-
-/** The link of a changed configuration, until it replaces the old link. */
-interface Next {
-  readonly link: OwnLink;
-  /** Retires the old link even if the new one is not up. */
-  timer: NodeJS.Timeout | undefined;
-}
 
 export function createOwnLinks(deps: OwnLinksDeps): OwnLinks {
   /** By session id. */
@@ -351,11 +323,11 @@ export function createOwnLinks(deps: OwnLinksDeps): OwnLinks {
       ofSessions.set(id, own(owner, servers));
     },
     registryOf(viewer, route) {
-      const { client, capabilities } = viewer;
+      const { client } = viewer;
       if (viewer.era === 'legacy') return ofSessions.get(client)?.catalog;
       const servers = wanted(viewer, route);
       if (servers.length === 0) return undefined;
-      const key = `${route.path}\0${client}\0${JSON.stringify(capabilities)}`;
+      const key = keyOfModern(viewer, route);
       let owned = ofModern.get(key);
       if (!owned) {
         const id = sha256(key);
@@ -375,6 +347,7 @@ export function createOwnLinks(deps: OwnLinksDeps): OwnLinks {
       owned.owner.lastUsed = performance.now();
       return owned.catalog;
     },
+    keyOf: (viewer, route) => (wanted(viewer, route).length > 0 ? keyOfModern(viewer, route) : undefined),
     sweep(idleMs) {
       const before = performance.now() - idleMs;
       for (const owned of [...ofModern.values()])
@@ -433,17 +406,4 @@ export function createOwnLinks(deps: OwnLinksDeps): OwnLinks {
       counts.clear();
     },
   };
-}
-
-function clientOf({ id, viewer }: Owner): OwnClient {
-  return { id, principal: viewer.principal, capabilities: viewer.capabilities, era: viewer.era };
-}
-
-/** Whether calls are under way that would end with its session, or its links. */
-function isBusy({ owner, links }: Owned): boolean {
-  return (owner.session?.inFlight?.size ?? 0) > 0 || [...links.values()].some(({ inFlight }) => inFlight > 0);
-}
-
-function lastUsed(owner: Owner): number {
-  return owner.session?.lastSeen ?? owner.lastUsed;
 }

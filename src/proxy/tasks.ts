@@ -12,10 +12,14 @@ import { qualifyId } from '../catalog/naming.js';
 import { MAX_KEPT } from '../session/kept.js';
 import type { Session } from '../session/store.js';
 import { objectOf } from '../wire/json.js';
+import type { OpenedTaskId, TaskIds } from '../protocol/task-ids.js';
+import { withText } from '../protocol/patched.js';
+import { find } from '../protocol/message.js';
 import { ChangedAnswer, proven, type Buffering } from './changed-answer.js';
 import { answer, refused, type Handled, type Incoming } from './incoming.js';
 import type { Listener } from './listeners.js';
 import { deferred } from './methods/deferred.js';
+import { namedBy } from './methods/named.js';
 import type { Named, Wrap } from './methods/relay.js';
 import {
   flatTaskIn,
@@ -67,6 +71,14 @@ export interface TasksDeps {
   /** limits.message_bytes: largest answer that is buffered. */
   readonly maxBytes: () => number;
   readonly budget: Budget;
+  /** How modern clients of a fleet see ids; undefined: as those of a gateway alone. */
+  readonly ids?: (() => TaskIds | undefined) | undefined;
+}
+
+/** A task that a request names, under the server's id on a route of one server, otherwise under a routable one. */
+export interface NamedTask extends Named {
+  /** As the request named it. */
+  readonly shown: string;
 }
 
 export interface Tasks {
@@ -75,9 +87,9 @@ export interface Tasks {
   /** For a modern client's call, which may become a task. */
   made(incoming: Incoming): Wrap;
   /** For requests about a task. */
-  answered(incoming: Incoming): Wrap;
-  /** The name, if the task belongs to the caller. */
-  owned(named: Named | GatewayError, caller: Caller): Named | GatewayError;
+  answered(incoming: Incoming, named: NamedTask | GatewayError): Wrap;
+  /** The task that a request names, if it belongs to the caller: the request names it as the view does from then on. */
+  owned(incoming: Incoming): NamedTask | GatewayError;
   list(incoming: Incoming): Handled;
   /** Whether a session has created a task that is still known. */
   has(session: Session): boolean;
@@ -91,7 +103,8 @@ export interface Tasks {
   forget(principals: ReadonlySet<string>): void;
 }
 
-export function createTasks({ boundary, tell, describe, now, maxBytes, budget }: TasksDeps): Tasks {
+export function createTasks(deps: TasksDeps): Tasks {
+  const { boundary, tell, describe, now, maxBytes, budget } = deps;
   const buffering = ({ origin }: Incoming, server: string): Buffering => ({
     maxBytes: maxBytes(),
     budget,
@@ -102,8 +115,15 @@ export function createTasks({ boundary, tell, describe, now, maxBytes, budget }:
   const watches = new Map<string, Watch>();
 
   const keyOf = (link: Link, taskId: string): string => `${link.key}\0${taskId}`;
-  const shown = (server: string, taskId: string, merged: boolean): string =>
+  const routable = (server: string, taskId: string, merged: boolean): string =>
     merged ? qualifyId(server, taskId) : taskId;
+
+  /** The id of a new task, as its caller sees it. */
+  function shown({ server }: Link, taskId: string, { caller, merged, origin }: Incoming): string {
+    const id = routable(server, taskId, merged);
+    const ids = caller.era === 'modern' ? deps.ids?.() : undefined;
+    return ids?.show({ id, principal: caller.principal.id, server: origin.route.server }) ?? id;
+  }
 
   function known(link: Link, taskId: string): Task | undefined {
     const key = keyOf(link, taskId);
@@ -113,6 +133,13 @@ export function createTasks({ boundary, tell, describe, now, maxBytes, budget }:
       return undefined;
     }
     return task;
+  }
+
+  /** The task of a caller whose replica is gone, which had given him the id. */
+  function adopted({ principal, client }: Caller, merged: boolean): Task {
+    const ttlMs = DEFAULT_TTL_MS;
+    const task = { principal: principal.id, client, session: undefined, merged, tool: undefined };
+    return { ...task, ttlMs, expires: now() + ttlMs };
   }
 
   function put(key: string, task: Omit<Task, 'expires'>): void {
@@ -140,21 +167,39 @@ export function createTasks({ boundary, tell, describe, now, maxBytes, budget }:
     return tool === undefined || view.allows(server, 'tool', tool);
   }
 
-  /** The caller's task with this id. */
+  /** The caller's task with this id. `server`: of the route. */
   function ownedBy(
-    { principal, era, view }: Caller,
-    id: string,
-  ): { link: ServerLink; taskId: string } | undefined {
-    const target = view.find('task', id);
+    caller: Caller,
+    shownId: string,
+    server: string | undefined,
+  ): (OpenedTaskId & { link: ServerLink; taskId: string }) | undefined {
+    const { principal, era, view } = caller;
+    const ids = era === 'modern' ? deps.ids?.() : undefined;
+    const alone = { id: shownId, home: 'here' } as const;
+    const opened = ids ? ids.open(shownId, { principal: principal.id, server }) : alone;
+    const target = opened && view.find('task', opened.id);
     if (!target) return undefined;
     const { link, name } = target;
-    const task = known(link, name);
+    const task =
+      known(link, name) ?? (opened.home === 'here' ? undefined : adopted(caller, server === undefined));
     // Tasks of other principals, and of a protocol that the client does not have, do not exist for it.
     if (task?.principal !== principal.id) return undefined;
     if (era === 'legacy' && link.era === 'modern') return undefined;
     if (!isAllowed(view, link, task)) return undefined;
     put(keyOf(link, name), task);
-    return { link, taskId: name };
+    return { link, taskId: name, ...opened };
+  }
+
+  /** A modern message about a task with the id that its client knows; or what is invalid. */
+  function shownTo(
+    merged: boolean,
+    bytes: Buffer,
+    member: 'result' | 'params',
+    { id, link, taskId }: { readonly id: string; readonly link: Link; readonly taskId: string },
+  ): Buffer | string {
+    if (merged) return shownAs(bytes, member, id, link.server);
+    const at = id === taskId ? undefined : flatTaskIn(bytes, member);
+    return at ? withId(bytes, at, id) : bytes;
   }
 
   /** Tells the streams that follow a task. `notice` undefined: request the state first. */
@@ -164,7 +209,7 @@ export function createTasks({ boundary, tell, describe, now, maxBytes, budget }:
         const task = tasks.get(keyOf(watch.link, watch.taskId));
         if (!task || !isAllowed(listener.caller.view, watch.link, task)) continue;
         const merged = listener.server === undefined;
-        const bytes = merged ? shownAs(notice.bytes, 'params', id, watch.link.server) : notice.bytes;
+        const bytes = shownTo(merged, notice.bytes, 'params', { id, link: watch.link, taskId: watch.taskId });
         // An ambiguous message is dropped.
         if (typeof bytes === 'string') continue;
         const marks = merged ? marksOf(watch.link) : undefined;
@@ -210,7 +255,7 @@ export function createTasks({ boundary, tell, describe, now, maxBytes, budget }:
               if (!at) return whole;
               const { link } = target;
               note(link, at, incoming);
-              return withId(whole, at, shown(link.server, at.taskId, incoming.merged));
+              return withId(whole, at, routable(link.server, at.taskId, incoming.merged));
             }),
           ),
     made: (incoming) => (target, sink) =>
@@ -219,14 +264,18 @@ export function createTasks({ boundary, tell, describe, now, maxBytes, budget }:
         if (!at) return whole;
         const { link } = target;
         note(link, at, incoming);
-        return incoming.merged ? withId(whole, at, qualifyId(link.server, at.taskId)) : whole;
+        const id = shown(link, at.taskId, incoming);
+        return id === at.taskId ? whole : withId(whole, at, id);
       }),
-    answered: (incoming) => (target, sink) => {
-      if (!incoming.merged) return sink;
-      const { server } = target.link;
+    answered: (incoming, named) => (target, sink) => {
+      const { caller, merged } = incoming;
+      const { link, name } = target;
+      const { server } = link;
+      const id = named instanceof GatewayError ? name : named.shown;
+      if (!merged && id === name) return sink;
       const change = (whole: Buffer): Buffer => {
-        if (incoming.caller.era === 'modern') {
-          const shown = shownAs(whole, 'result', qualifyId(server, target.name), server);
+        if (caller.era === 'modern') {
+          const shown = shownTo(merged, whole, 'result', { id, link, taskId: name });
           if (typeof shown !== 'string') return shown;
           throw new GatewayError(
             'upstream_protocol_error',
@@ -238,9 +287,16 @@ export function createTasks({ boundary, tell, describe, now, maxBytes, budget }:
       };
       return new ChangedAnswer(sink, buffering(incoming, server), proven(change));
     },
-    owned(named, caller) {
-      if (named instanceof GatewayError || ownedBy(caller, named.name)) return named;
-      return new GatewayError('invalid_params', `unknown task '${named.name.slice(0, 256)}'`);
+    owned(incoming) {
+      const named = namedBy(incoming.message, 'taskId', 'task');
+      if (named instanceof GatewayError) return named;
+      const { name } = named;
+      const found = ownedBy(incoming.caller, name, incoming.origin.route.server);
+      if (!found) return new GatewayError('invalid_params', `unknown task '${name.slice(0, 256)}'`);
+      if (found.id === name) return { ...named, shown: name };
+      incoming.rewrite(withText(incoming.message, named.at, found.id));
+      const { message } = incoming;
+      return { ...named, name: found.id, at: find(message.params, 'taskId') ?? named.at, shown: name };
     },
     list(incoming) {
       const { message, caller, sink, merged } = incoming;
@@ -255,7 +311,7 @@ export function createTasks({ boundary, tell, describe, now, maxBytes, budget }:
         for (const { bytes, at } of await tasksOf(link, maxBytes())) {
           const task = known(link, at.taskId);
           if (task?.principal === caller.principal.id && isAllowed(caller.view, link, task))
-            found.push(withId(bytes, at, shown(link.server, at.taskId, merged)));
+            found.push(withId(bytes, at, routable(link.server, at.taskId, merged)));
         }
       };
       const all = Promise.allSettled(links.map(collect)).then(() => undefined);
@@ -273,12 +329,13 @@ export function createTasks({ boundary, tell, describe, now, maxBytes, budget }:
       if (!task?.session?.open || link.era === 'modern') return;
       if (!isAllowed(task.session.caller.view, link, task)) return;
       const at = flatTaskIn(notice.bytes, 'params');
-      const id = shown(link.server, taskId, task.merged);
+      const id = routable(link.server, taskId, task.merged);
       tell(task.session, at ? { ...notice, bytes: withId(notice.bytes, at, id) } : notice);
     },
     async watch(listener, id) {
-      const found = ownedBy(listener.caller, id);
-      if (!found) return false;
+      const found = ownedBy(listener.caller, id, listener.server);
+      // Only its replica hears of a task.
+      if (!found || found.home === 'elsewhere') return false;
       const { link, taskId } = found;
       try {
         await link.watchTask(taskId);

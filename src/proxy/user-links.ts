@@ -15,7 +15,7 @@ import { fullLink } from './full-link.js';
 import type { GivenLists } from './given.js';
 import type { Interests } from './interests.js';
 import type { Listeners } from './listeners.js';
-import type { OwnLink } from './own-links.js';
+import type { OwnLink } from './owned.js';
 import type { Questions } from './questions.js';
 import type { Route } from './route.js';
 import type { Owner } from './views.js';

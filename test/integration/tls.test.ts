@@ -208,7 +208,7 @@ describe('a reload of the certificate', () => {
     await renew();
     cli.kill('SIGHUP');
     await until(async () => (await shown()) !== before, 'the new certificate');
-    expect(cli.stdout).toContain('TLS certificates renewed');
+    await until(() => cli.stdout.includes('TLS certificates renewed'), 'the line of the log');
     const { port } = new URL(origin);
     await writeFile(cli.path, JSON.stringify({ port: Number(port), servers: [], http: { tls: paths } }));
     const asked = runCli(['health', '-c', cli.path]);

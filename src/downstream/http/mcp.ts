@@ -6,7 +6,7 @@ import type { Budget } from '../../lib/budget.js';
 import type { Wheel } from '../../lib/wheel.js';
 import type { Boundary } from '../../observe/boundary.js';
 import { classify } from '../../protocol/classify.js';
-import { find, param, type Message, type MessageError, type Messages } from '../../protocol/message.js';
+import type { Message, MessageError, Messages } from '../../protocol/message.js';
 import { methodOf } from '../../protocol/methods.js';
 import type { Principal } from '../../protocol/ports.js';
 import { CLIENT_HEADER, isElsewhere, type Introduced } from '../../protocol/elsewhere.js';
@@ -14,6 +14,7 @@ import { isModernRevision } from '../../protocol/revisions.js';
 import { NO_SINK } from '../../protocol/sinks.js';
 import type { Found, FoundSession, Gate, Route, Settled, Origin } from '../../proxy/gate.js';
 import { runBatch } from '../batch.js';
+import { belongsTo, hasState } from './belongs.js';
 import { EventStream } from './event-stream.js';
 import { answerReplica, forward, type Forwarded } from './forward.js';
 import type { Replicas } from './replicas.js';
@@ -85,9 +86,11 @@ export function createMcp(deps: McpDeps) {
         return whenKnown(res, placed, (there) => {
           postThere(request, there);
         });
-      const to = replicaFor(messages);
-      if (to) settle(request, { kind: 'replica', replica: to }, () => postHere(request));
-      else postHere(request);
+      const to = deps.replicas && belongsTo(deps.replicas, gate, here, messages);
+      if (!to) return postHere(request);
+      const { replica, client } = to;
+      const sent = { ...request, origin: client === undefined ? here : { ...here, client } };
+      settle(sent, { kind: 'replica', replica }, () => postHere(request));
     });
   }
 
@@ -109,18 +112,6 @@ export function createMcp(deps: McpDeps) {
   /** Where the server of a route runs that one process runs for several; undefined: here. */
   function placedOf({ route: { server } }: Origin, messages: Messages): ReturnType<PlacedFn> {
     return server === undefined || hasState(messages) ? undefined : deps.replicas?.placed?.(server);
-  }
-
-  /** The other replica that has to handle a request without a session, or may as well, as this one shuts down; undefined: none. */
-  function replicaFor(messages: Messages): string | undefined {
-    const { replicas } = deps;
-    if (!replicas) return undefined;
-    if (hasState(messages)) {
-      const state = param(messages, 'requestState');
-      // A state of this replica leads to a call that waits here.
-      return typeof state === 'string' ? replicas.ownerOf(state) : undefined;
-    }
-    return replicas.isLeaving ? replicas.another() : undefined;
   }
 
   function postHere(request: Forwarded & { readonly messages: Messages }): void {
@@ -357,11 +348,6 @@ export function createMcp(deps: McpDeps) {
 }
 
 type PlacedFn = NonNullable<Replicas['placed']>;
-
-/** Whether it is a retry: a state leads to the replica with its call. */
-function hasState(messages: Messages): messages is Message {
-  return !Array.isArray(messages) && find(messages.params, 'requestState') !== undefined;
-}
 
 function bodiless(req: IncomingMessage, res: ServerResponse, origin: Origin): Forwarded {
   return { req, res, origin, body: undefined, messages: undefined };

@@ -13,6 +13,12 @@ export interface Replicas {
   homeOf(id: string): string | undefined;
   /** The other live replica that holds the call of a `requestState`; undefined: none does. */
   ownerOf(state: string): string | undefined;
+  /** The other live replica that has a task; undefined: none has. */
+  homeOfTask(id: string, origin: Origin): string | undefined;
+  /** The other replica that has the links of a modern client, or will; undefined: this one. */
+  homeOfClient(client: string): string | undefined;
+  /** Another replica where a server is up; undefined: there is none. */
+  whereUp(server: string): string | undefined;
   /** This replica shuts down: what needs no session goes to others. */
   readonly isLeaving: boolean;
   /** Another replica that takes new sessions; undefined: there is none. */

@@ -4,7 +4,6 @@ import type { View } from '../../protocol/ports.js';
 import { declaresTasks, makesTasks, NEEDS_TASKS } from '../../protocol/tasks.js';
 import { refused, type Handled, type Incoming } from '../incoming.js';
 import type { Tasks } from '../tasks.js';
-import { namedBy } from './named.js';
 import { methodNotFound, relay, type RelayDeps } from './relay.js';
 
 export interface TasksMethodDeps extends RelayDeps {
@@ -16,10 +15,10 @@ export function aboutTask(deps: TasksMethodDeps, incoming: Incoming): Handled {
   const { view } = caller;
   if (!declaresTasks(caller.capabilities))
     return refused(message, offersTasks(view) ? needsTasks(message.method) : methodNotFound(message));
-  const named = deps.tasks.owned(namedBy(message, 'taskId', 'task'), caller);
+  const named = deps.tasks.owned(incoming);
   if (named instanceof GatewayError)
     return refused(message, offersTasks(view) ? named : methodNotFound(message));
-  return relay(deps, incoming, named, deps.tasks.answered(incoming));
+  return relay(deps, incoming, named, deps.tasks.answered(incoming, named));
 }
 
 /** The error for a client that does not declare the extension. */

@@ -83,6 +83,7 @@ function begin() {
     dialling: () => undefined,
     passes: () => [],
     owned: () => undefined,
+    prefers: { keyOf: () => undefined, hasOwn: () => false, isAnyDown: () => false },
     sessions: on.store,
     interests: on.interests,
     questions: createQuestions({ wheel, log: silent, budget, bodyBytes: () => 1e6 }),

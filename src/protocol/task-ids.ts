@@ -1,0 +1,26 @@
+/**
+ * Ids of tasks as modern clients of a fleet see them: they lead to the replica that has the task, and prove whose it is, so that another
+ * one can go on with it.
+ */
+export interface TaskIds {
+  /** The id of a task that was made here. */
+  show(task: NamedTask): string;
+  /** undefined: no replica gave the id to this principal on this endpoint. */
+  open(shown: string, whose: Omit<NamedTask, 'id'>): OpenedTaskId | undefined;
+}
+
+export interface NamedTask {
+  /** As an endpoint of this gateway without a fleet names it. */
+  readonly id: string;
+  /** The id of its principal. */
+  readonly principal: string;
+  /** The server of the endpoint; undefined: a merged one. */
+  readonly server: string | undefined;
+}
+
+export interface OpenedTaskId {
+  /** See NamedTask. */
+  readonly id: string;
+  /** The replica that made the task: this one, another one, or one that is gone. */
+  readonly home: 'here' | 'elsewhere' | 'gone';
+}
