@@ -24,7 +24,7 @@ const LATE_MS = 3000;
 /** Replicas of one fleet, at the most. */
 const MAX_MEMBERS = 256;
 /** The largest record of a replica, in bytes. */
-const MAX_RECORD_BYTES = 16_384;
+const MAX_RECORD_BYTES = 65_536;
 /** Entries that one tick removes because they ran out, and because they are not of replicas. */
 const MAX_DROPPED = 1000;
 /** The shortest time between two reloads of the whole fleet: who writes to the store can ask for any number of them. */
