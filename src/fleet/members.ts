@@ -14,7 +14,7 @@ export const FLEET_VERSION = 1;
 const TICK_MS = 1000;
 /** A replica that wrote nothing for this long has run out. */
 const MEMBER_MS = 4000;
-/** What a replica wrote longer ago than this was put back by somebody else. */
+/** What a replica wrote longer ago than this was put back by somebody else; so much later, it is of before the clock was set back. */
 const REPLAYED_MS = 10_000;
 /** How long after a reconnect, and after a new epoch, what the store lacks proves nothing. */
 const YOUNG_MS = 5000;
@@ -25,6 +25,10 @@ const LATE_MS = 3000;
 const MAX_MEMBERS = 256;
 /** The largest record of a replica, in bytes. */
 const MAX_RECORD_BYTES = 65_536;
+/** Entries that one tick removes because they ran out, and because they are not of replicas. */
+const MAX_DROPPED = 1000;
+/** The shortest time between two reloads of the whole fleet: who writes to the store can ask for any number of them. */
+const RELOAD_MS = 3000;
 /** How long an address of a replica that has run out is remembered. */
 const PAST_MS = 600_000;
 
@@ -80,7 +84,8 @@ export interface MembersDeps {
 
 /**
  * KEYS: expiries by replica, records by replica, epoch, number of reloads. ARGV: replica, its record or nothing, an epoch in case there is none.
- * Returns the time, the epoch, whether it was made now, the number of reloads, and replicas and records in turn.
+ * Returns the time, the epoch, whether it was made now, the number of reloads, and replicas and records in turn. What cannot be of a fleet is
+ * removed: values of other types and sizes, and expiries later than any that a replica writes, as those of before the clock was set back.
  */
 const TICK: Script = {
   name: 'tick',
@@ -88,28 +93,36 @@ const TICK: Script = {
   lua: `
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0, 1000)) do
-  redis.call('ZREM', KEYS[1], id)
-  redis.call('HDEL', KEYS[2], id)
+for index, wanted in ipairs({'zset', 'hash', 'string', 'string'}) do
+  local found = redis.call('TYPE', KEYS[index]).ok
+  if found ~= wanted and found ~= 'none' then redis.call('DEL', KEYS[index]) end
 end
+local function drop(ids)
+  for _, id in ipairs(ids) do
+    redis.call('ZREM', KEYS[1], id)
+    redis.call('HDEL', KEYS[2], id)
+  end
+end
+drop(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0, ${MAX_DROPPED}))
+drop(redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. string.format('%.0f', now + ${MEMBER_MS}), '+inf', 'LIMIT', 0, ${MAX_DROPPED}))
 if ARGV[2] ~= '' then
   redis.call('ZADD', KEYS[1], now + ${MEMBER_MS}, ARGV[1])
   redis.call('HSET', KEYS[2], ARGV[1], ARGV[2])
 end
 local made = 0
-local epoch = redis.call('GET', KEYS[3])
+local epoch = redis.call('STRLEN', KEYS[3]) == #ARGV[3] and redis.call('GET', KEYS[3])
 if not epoch then
   epoch = ARGV[3]
   redis.call('SET', KEYS[3], epoch)
   made = 1
 end
-local answer = {tostring(now), epoch, made, redis.call('GET', KEYS[4]) or '0'}
-local ids = redis.call('ZRANGE', KEYS[1], 0, ${MAX_MEMBERS - 1})
-for _, id in ipairs(ids) do
-  local record = redis.call('HGET', KEYS[2], id)
-  if record and #record <= ${MAX_RECORD_BYTES} then
+local reloads = redis.call('STRLEN', KEYS[4]) <= 16 and redis.call('GET', KEYS[4]) or '0'
+local answer = {string.format('%.0f', now), epoch, made, reloads}
+for _, id in ipairs(redis.call('ZRANGE', KEYS[1], 0, ${MAX_MEMBERS - 1})) do
+  local size = redis.call('HSTRLEN', KEYS[2], id)
+  if #id <= 32 and size > 0 and size <= ${MAX_RECORD_BYTES} then
     answer[#answer + 1] = id
-    answer[#answer + 1] = record
+    answer[#answer + 1] = redis.call('HGET', KEYS[2], id)
   end
 end
 return answer`,
@@ -124,8 +137,17 @@ redis.call('HDEL', KEYS[2], ARGV[1])
 return 1`,
 };
 
-/** KEYS: number of reloads. */
-const RAISE: Script = { name: 'reload', keys: 1, lua: `return tostring(redis.call('INCR', KEYS[1]))` };
+/** KEYS: number of reloads. What is not such a number is replaced. */
+const RAISE: Script = {
+  name: 'reload',
+  keys: 1,
+  lua: `
+local old = redis.pcall('GETRANGE', KEYS[1], 0, 16)
+if type(old) ~= 'string' or not string.match(old, '^%d?%d?%d?%d?%d?%d?%d?%d?%d?%d?%d?%d?$') then old = redis.call('TIME')[1] end
+local number = string.format('%.0f', (tonumber(old) or 0) + 1)
+redis.call('SET', KEYS[1], number)
+return number`,
+};
 
 interface Past {
   readonly member: Member;
@@ -151,9 +173,14 @@ export class Members {
   #epoch: string | undefined;
   /** Until then, by `now`, the store is young for its epoch. */
   #newUntil = -Infinity;
+  /** What has to be written again is, at that time by `now` or later; undefined: nothing has to. */
+  #emptyAt: number | undefined;
+  #emptiedAt = -Infinity;
   /** How many reloads of the whole fleet were asked for, and how many of them are done here. */
   #reloads: number | undefined;
   #reloaded = 0;
+  #isReloading = false;
+  #reloadedAt = -Infinity;
 
   constructor(deps: MembersDeps) {
     this.#deps = deps;
@@ -187,8 +214,10 @@ export class Members {
   /** What the store lacks proves that it does not exist. */
   get isSure(): boolean {
     const { upSince } = this.#deps.store;
-    if (upSince === undefined || !this.#read || this.#read.at < upSince) return false;
     const now = this.#now();
+    // While it is slow, others may come and go unseen.
+    if (upSince === undefined || !this.#read || this.#read.at < upSince || now - this.#read.at > MEMBER_MS)
+      return false;
     return now - upSince >= YOUNG_MS && now >= this.#newUntil;
   }
 
@@ -289,8 +318,12 @@ export class Members {
 
   #take([time, epoch, made, reloads, ...records]: unknown[]): void {
     const now = this.#now();
-    this.#read = { at: now, time: Number(String(time)) };
+    const said = Number(String(time));
+    // Of a server that is none.
+    if (!Number.isSafeInteger(said)) return;
+    this.#read = { at: now, time: said };
     this.#takeEpoch(String(epoch), made === 1);
+    this.#takeEmptied();
     const live = new Map<string, Member>();
     for (let i = 0; i + 1 < records.length; i += 2) {
       const member = this.#open(String(records[i]), records[i + 1]);
@@ -312,19 +345,32 @@ export class Members {
     if (epoch === this.#epoch) return;
     const isOther = this.#epoch !== undefined;
     this.#epoch = epoch;
-    if (made || isOther) this.#newUntil = this.#now() + NEW_MS;
-    if (!isOther) return;
+    const now = this.#now();
+    if (made || isOther) this.#newUntil = now + NEW_MS;
+    // A store that loses everything all the time, or says so, costs no more than one that does it every few seconds.
+    if (isOther) this.#emptyAt ??= Math.max(now, this.#emptiedAt + NEW_MS);
+  }
+
+  #takeEmptied(): void {
+    const now = this.#now();
+    if (this.#emptyAt === undefined || now < this.#emptyAt) return;
+    this.#emptyAt = undefined;
+    this.#emptiedAt = now;
+    this.#newUntil = now + NEW_MS;
     this.#deps.log.warn('the store of the fleet has lost its data: what this replica holds is written again');
     this.#deps.emptied();
   }
 
   #takeReloads(number: number): void {
     if (!Number.isSafeInteger(number)) return;
-    const before = this.#reloads;
+    this.#reloads ??= this.#reloaded = number;
+    const now = this.#now();
+    if (number === this.#reloads || this.#isReloading || now - this.#reloadedAt < RELOAD_MS) return;
     this.#reloads = number;
-    if (before === undefined) this.#reloaded = number;
-    if (before === undefined || number === before) return;
+    this.#reloadedAt = now;
+    this.#isReloading = true;
     void this.#deps.reload().then(() => {
+      this.#isReloading = false;
       this.#reloaded = number;
       return this.tick();
     });
@@ -335,7 +381,7 @@ export class Members {
     const plain =
       isReplicaId(id) && Buffer.isBuffer(sealed) ? keys.open('store', `member\0${id}`, sealed) : undefined;
     const member = plain && memberOf(plain, id);
-    if (!member || this.storeTime() - member.at > REPLAYED_MS) {
+    if (!member || !(Math.abs(this.storeTime() - member.at) <= REPLAYED_MS)) {
       stranger();
       return undefined;
     }

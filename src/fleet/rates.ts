@@ -10,6 +10,10 @@ import type { FleetStore, Script } from './store.js';
 const WAIT_MS = 100;
 /** Buckets of a principal after which those that are full are removed, and after so many more again. */
 const PRUNE = 256;
+/** Buckets of a principal, at the most. */
+const MOST = 100_000;
+/** The longest number that a bucket has, in characters. */
+const DIGITS = 1024;
 
 /**
  * ARGV: three for each bucket: its field, the milliseconds of a call, the calls at once. Returns `{0, 0}`, or the bucket that is in the way,
@@ -21,9 +25,11 @@ const TAKE: Script = {
   lua: `local time = redis.call('TIME')
 local now = time[1] * 1000 + time[2] / 1000
 local full, worst, wait, last = {}, 0, 0, 0
+if redis.call('TYPE', KEYS[1]).ok ~= 'hash' or redis.call('HLEN', KEYS[1]) > ${MOST} then redis.call('DEL', KEYS[1]) end
 for at = 1, #ARGV / 3 do
   local interval, burst = tonumber(ARGV[at * 3 - 1]), tonumber(ARGV[at * 3])
-  local there = tonumber(redis.call('HGET', KEYS[1], ARGV[at * 3 - 2]) or '') or now
+  local isNumber = redis.call('HSTRLEN', KEYS[1], ARGV[at * 3 - 2]) <= ${DIGITS}
+  local there = tonumber(isNumber and redis.call('HGET', KEYS[1], ARGV[at * 3 - 2]) or '') or now
   if there ~= there then there = now end
   full[at] = math.max(now, math.min(there, now + interval * burst))
   local ms = full[at] - now - (burst - 1) * interval

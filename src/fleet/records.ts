@@ -1,9 +1,11 @@
 /**
  * Records of sessions in the store: `<prefix>:s:<hidden name>` has `<generation>:<owner>:` and sealed JSON. The generation and the owner are
- * in plain text for the scripts that compare them, and are sealed in with the rest.
+ * in plain text for the scripts that compare them, and are sealed in with the rest: a replica believes nothing of them before it has opened
+ * the record, and replaces what nobody can open.
  */
 import { isObject } from '../wire/json.js';
 import { hiddenName, type FleetKeys } from './keys.js';
+import { StoreError } from './store-error.js';
 import type { FleetStore, Script } from './store.js';
 
 /** The largest record, in bytes. */
@@ -38,51 +40,64 @@ export interface StoredSession {
 export interface FoundRecord extends StoredSession {
   /** Its name in the store. */
   readonly name: string;
+  /** The whole value. */
+  readonly value: Buffer;
 }
 
-/** `isLater` in a script, of a whole record. */
-const IS_LATER = `
-local function isLater(record, mine, me)
-  local generation, owner = string.match(record, '^(%d+):(%x*):')
+/** No value of a fleet is longer; the rest of one that is longer is not read. */
+const MAX_VALUE_BYTES = 2 * MAX_RECORD_BYTES;
+/** How often a script is run anew because somebody else has changed the value that was judged. */
+const JUDGEMENTS = 3;
+
+/**
+ * `inTheWay(key, generation, owner, judged)` in a script: whether what is there may be of a replica that has gone on with a session. False: it
+ * is not. True: no replica has made it. Otherwise the value, whose beginning says so: only who opens it knows whether that is true. `judged`
+ * has been opened, or could not be.
+ */
+const IN_THE_WAY = `
+local function inTheWay(key, mine, me, judged)
+  local size = redis.pcall('STRLEN', key)
+  if type(size) == 'table' or size > ${MAX_VALUE_BYTES} then return true end
+  if size == 0 then return false end
+  local old = redis.call('GET', key)
+  if old == judged then return false end
+  local generation, owner = string.match(old, '^(%d+):(%x*):')
   generation = tonumber(generation)
-  return generation and (generation > mine or (generation == mine and owner ~= me and owner ~= ''))
+  if not generation then return true end
+  if generation > mine or (generation == mine and owner ~= me and owner ~= '') then return old end
+  return false
 end`;
 
-/** KEYS: the record. ARGV: generation, owner, value, TTL in ms. A put wins over none and over a lower generation. Returns what won instead. */
-const PUT: Script = {
-  name: 'put',
+/** KEYS: the record. ARGV: generation, owner, a value that was judged. Each returns 1, 2: the same, over a stranger's value, or a value to judge. */
+const judged = (name: string, then: string): Script => ({
+  name,
   keys: 1,
-  lua: `${IS_LATER}
-local old = redis.call('GET', KEYS[1])
-if old and isLater(old, tonumber(ARGV[1]), ARGV[2]) then return string.sub(old, 1, 64) end
-redis.call('SET', KEYS[1], ARGV[3], 'PX', ARGV[4])
-return false`,
-};
+  lua: `${IN_THE_WAY}
+local old = inTheWay(KEYS[1], tonumber(ARGV[1]), ARGV[2], ARGV[3])
+if type(old) == 'string' then return old end
+${then}
+return old and 2 or 1`,
+});
 
-/** KEYS: the record. ARGV: how it has to begin, value, TTL in ms. Returns 1: done; 0: it is another one, or gone. */
+/** Further ARGV: value, TTL in ms. A put wins over none, over a lower generation, and over what nobody can open. */
+const PUT = judged('put', `redis.call('SET', KEYS[1], ARGV[4], 'PX', ARGV[5])`);
+
+/** Removes a record unless another replica has gone on with the session. */
+const END = judged('end', `redis.call('DEL', KEYS[1])`);
+
+/** Changes nothing. */
+const PEEK = judged('peek', '');
+
+/** KEYS: the record. ARGV: what has to be there, value, TTL in ms. Returns 1: done; 0: it is another one, or gone. */
 const TAKE: Script = {
   name: 'take',
   keys: 1,
   lua: `
-local old = redis.call('GET', KEYS[1])
-if not old or string.sub(old, 1, #ARGV[1]) ~= ARGV[1] then return 0 end
+local size = redis.pcall('STRLEN', KEYS[1])
+if type(size) == 'table' or size ~= #ARGV[1] or redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
 return 1`,
 };
-
-/** KEYS: the record. ARGV: generation, owner. Removes it unless another replica has gone on with it. */
-const END: Script = {
-  name: 'end',
-  keys: 1,
-  lua: `${IS_LATER}
-local old = redis.call('GET', KEYS[1])
-if old and isLater(old, tonumber(ARGV[1]), ARGV[2]) then return 0 end
-redis.call('DEL', KEYS[1])
-return 1`,
-};
-
-/** KEYS: the record. Returns how it begins. */
-const PEEK: Script = { name: 'peek', keys: 1, lua: `return redis.call('GETRANGE', KEYS[1], 0, 63)` };
 
 export interface RecordsDeps {
   readonly store: FleetStore;
@@ -101,29 +116,30 @@ export class SessionRecords {
     this.#deps = deps;
   }
 
-  /** undefined: there is none. While the state key is changed, there may be two: the later one counts. */
-  async read(id: string): Promise<FoundRecord | undefined> {
+  /**
+   * undefined: there is none. 'strange': there is something that no replica of this fleet has made. While the state key is changed, there may
+   * be two records: the later one counts.
+   */
+  async read(id: string): Promise<FoundRecord | 'strange' | undefined> {
     const { store, keys, prefix, stranger } = this.#deps;
-    let last: FoundRecord | undefined;
+    let last: FoundRecord | 'strange' | undefined;
     for (const key of keys.all('name')) {
       const name = hiddenName(key, id);
-      const value = await store.get(`${prefix}:s:${name}`);
+      const value = await store.get(`${prefix}:s:${name}`, MAX_VALUE_BYTES);
       if (!value) continue;
-      const stored = value.length <= 2 * MAX_RECORD_BYTES ? this.#open(name, value) : undefined;
-      if (!stored) stranger();
-      else if (!last || stored.generation > last.generation) last = { ...stored, name };
+      const stored = this.#open(name, value);
+      if (!stored) {
+        stranger();
+        last ??= 'strange';
+      } else if (typeof last !== 'object' || stored.generation > last.generation)
+        last = { ...stored, name, value };
     }
     return last;
   }
 
   /** Writes a record. false: another replica has gone on with the session. undefined: it is too large to be kept. */
   async put(id: string, stored: StoredSession): Promise<boolean | undefined> {
-    const { store, keys, prefix, ttlMs } = this.#deps;
-    const name = hiddenName(keys.current('name'), id);
-    const value = this.#seal(name, stored);
-    if (!value) return undefined;
-    const { generation, owner } = stored;
-    return (await store.run(PUT, [`${prefix}:s:${name}`], [generation, owner, value, ttlMs])) === null;
+    return await this.#put(id, stored, stored.owner);
   }
 
   /** Replaces a record that is still the one that was read. false: it is not. undefined: it is too large to be kept. */
@@ -131,30 +147,28 @@ export class SessionRecords {
     const { store, prefix, ttlMs } = this.#deps;
     const value = this.#seal(read.name, next);
     if (!value) return undefined;
-    const begin = beginOf(read.generation, read.owner);
-    return (await store.run(TAKE, [`${prefix}:s:${read.name}`], [begin, value, ttlMs])) === 1;
+    return (await store.run(TAKE, [`${prefix}:s:${read.name}`], [read.value, value, ttlMs])) === 1;
   }
 
-  /** Leaves a session to whoever takes it, if it still is this replica's. */
+  /** Leaves a session to whoever takes it, unless another replica has gone on with it. */
   async release(id: string, { generation, owner, kept }: StoredSession): Promise<void> {
-    const name = hiddenName(this.#deps.keys.current('name'), id);
-    await this.take({ generation, owner, kept, name }, { generation, owner: '', kept });
+    await this.#put(id, { generation, owner: '', kept }, owner);
   }
 
   /** Removes a record, unless another replica has gone on with the session. */
   async end(id: string, generation: number, owner: string): Promise<void> {
-    for (const key of this.#keysOf(id)) await this.#deps.store.run(END, [key], [generation, owner]);
+    for (const name of this.#namesOf(id)) await this.#judge(END, name, generation, owner, []);
   }
 
-  /** Whether another replica has gone on with a session. */
-  async isPassed(id: string, generation: number, owner: string): Promise<boolean> {
-    for (const key of this.#keysOf(id)) {
-      const begin = String(await this.#deps.store.run(PEEK, [key], []));
-      const found = /^(\d{1,15}):([0-9a-f]*):/.exec(begin);
-      if (!found) continue;
-      if (isLater(Number(found[1]), found[2] ?? '', generation, owner)) return true;
+  /** Whether another replica has gone on with a session; 'strange': what the store has is of no replica, and has to be replaced. */
+  async isPassed(id: string, generation: number, owner: string): Promise<boolean | 'strange'> {
+    let isStrange = false;
+    for (const name of this.#namesOf(id)) {
+      const found = await this.#judge(PEEK, name, generation, owner, []);
+      if (found === 'later') return true;
+      isStrange ||= found === 'strange';
     }
-    return false;
+    return isStrange && 'strange';
   }
 
   /** What is sent to a replica that takes a session over. */
@@ -167,9 +181,46 @@ export class SessionRecords {
     return plain && (JSON.parse(plain.toString('utf8')) as StoredSession);
   }
 
-  #keysOf(id: string): string[] {
-    const { keys, prefix } = this.#deps;
-    return keys.all('name').map((key) => `${prefix}:s:${hiddenName(key, id)}`);
+  #namesOf(id: string): string[] {
+    return this.#deps.keys.all('name').map((key) => hiddenName(key, id));
+  }
+
+  async #put(id: string, stored: StoredSession, me: string): Promise<boolean | undefined> {
+    const { keys, ttlMs } = this.#deps;
+    const name = hiddenName(keys.current('name'), id);
+    const value = this.#seal(name, stored);
+    return value && (await this.#judge(PUT, name, stored.generation, me, [value, ttlMs])) !== 'later';
+  }
+
+  /**
+   * Runs a script that asks first whether another replica has gone on with a session. 'later': one has, and nothing was done; 'strange': it
+   * was done over a value that no replica has made.
+   */
+  async #judge(
+    script: Script,
+    name: string,
+    generation: number,
+    owner: string,
+    args: readonly (Buffer | number)[],
+  ): Promise<'done' | 'later' | 'strange'> {
+    const { store, prefix, stranger } = this.#deps;
+    let foreign: Buffer | undefined;
+    for (let left = JUDGEMENTS; left > 0; left--) {
+      const answer = await store.run(
+        script,
+        [`${prefix}:s:${name}`],
+        [generation, owner, foreign ?? '', ...args],
+      );
+      if (!Buffer.isBuffer(answer)) {
+        if (answer === 2) stranger();
+        return answer === 2 || foreign ? 'strange' : 'done';
+      }
+      const found = this.#open(name, answer);
+      if (found && isLater(found, generation, owner)) return 'later';
+      stranger();
+      foreign = answer;
+    }
+    throw new StoreError('refused', 'somebody else writes to the records of sessions in the store');
   }
 
   #seal(name: string, { generation, owner, kept }: StoredSession): Buffer | undefined {
@@ -192,8 +243,8 @@ export class SessionRecords {
   }
 }
 
-/** Whether another replica has gone on with the session of a record. */
-function isLater(generation: number, owner: string, mine: number, me: string): boolean {
+/** Whether another replica has gone on with the session of a record that was opened. */
+function isLater({ generation, owner }: StoredSession, mine: number, me: string): boolean {
   return generation > mine || (generation === mine && owner !== me && owner !== '');
 }
 

@@ -35,6 +35,8 @@ const MAX_ADOPTIONS = 64;
 const MAX_LEARNED = 100_000;
 /** How long a replica that was stopped asks which of its sessions others have. */
 const VERIFY_MS = 500;
+/** Sessions that it asks for at a time. */
+const VERIFIES = 256;
 
 /** What the rest of the gateway knows of a session. */
 export interface SessionFacts {
@@ -162,12 +164,11 @@ export class FleetSessions implements SessionStore {
     this.#wake();
   }
 
-  /** The store came or went. */
-  storeChanged(isUp: boolean): void {
-    if (isUp) {
-      void this.#verified();
-      this.#writes.back();
-    } else this.#writes.went();
+  /** The store came or went. `isSame`: it was only slow. */
+  storeChanged(isUp: boolean, isSame: boolean): void {
+    if (isUp && !isSame) void this.#verified();
+    if (isUp) this.#writes.back(isSame);
+    else this.#writes.went();
     this.#wake();
   }
 
@@ -267,13 +268,18 @@ export class FleetSessions implements SessionStore {
     const likely = this.#learned.get(id) ?? ids.homeOf(id);
     if (likely !== undefined && likely !== self && !declined.has(likely) && members.live.has(likely))
       return { kind: 'replica', replica: likely };
-    let record: FoundRecord | undefined;
+    let record: FoundRecord | 'strange' | undefined;
     try {
       record = await records.read(id);
     } catch {
       return this.#askAround(declined);
     }
     if (!record) return members.isSure ? undefined : this.#askAround(declined);
+    if (record === 'strange') {
+      // Its owner, if there is one, replaces it some time.
+      const asked = this.#askAround(declined);
+      return asked === 'unsure' && members.isSure ? undefined : asked;
+    }
     if (record.kept.principal !== principal.id || record.kept.route !== route) return undefined;
     let { owner } = record;
     if (owner === self) {
@@ -385,12 +391,16 @@ export class FleetSessions implements SessionStore {
   async #verify(): Promise<void> {
     const { records, self, store } = this.#deps;
     if (store.upSince === undefined) return;
-    const check = async (session: Session): Promise<void> => {
-      const { id, generation = 1 } = session;
-      const isPassed = await records.isPassed(id, generation, self).catch(() => false);
-      if (isPassed) this.#supersede(session);
+    const left = [...this.#local.all()].filter(moves);
+    const worker = async (): Promise<void> => {
+      for (let session = left.pop(); session; session = left.pop()) {
+        const { id, generation = 1 } = session;
+        const isPassed = await records.isPassed(id, generation, self).catch(() => false);
+        if (isPassed === true) this.#supersede(session);
+        else if (isPassed === 'strange') this.#writes.later(session);
+      }
     };
-    await Promise.all([...this.#local.all()].filter(moves).map(check));
+    await Promise.all(Array.from({ length: VERIFIES }, worker));
   }
 
   #change(ms: number): Promise<void> {

@@ -38,3 +38,16 @@ export async function takeLease(
     await store.run(UNLOCK, [name], [token]).catch(() => undefined);
   };
 }
+
+/** The same, for at most `limitMs`: then it rejects with a StoreError, as if the store had refused. */
+export async function takeLeaseWithin(
+  limitMs: number,
+  store: FleetStore,
+  name: string,
+  ttlMs: number,
+): Promise<() => Promise<void>> {
+  const signal = AbortSignal.timeout(limitMs);
+  return await takeLease(store, name, ttlMs, signal).catch((error: unknown) => {
+    throw signal.aborted ? new StoreError('refused', 'a lock in the store is not released') : error;
+  });
+}

@@ -18,7 +18,7 @@ import {
   type Stored,
 } from '../state/sealed.js';
 import type { StateKeys } from '../state/state-key.js';
-import { takeLease } from './state-lease.js';
+import { takeLease, takeLeaseWithin } from './state-lease.js';
 import { Places, type Place } from './state-places.js';
 import { ALL_KEYS, FORGET, PUT, REMOVE, TIME } from './state-scripts.js';
 import { isOver, SeenRecords, sha1, type SeenRecord } from './state-seen.js';
@@ -226,7 +226,7 @@ class FleetState implements Sealed {
   /** What the store has; something newer that this process has seen is written back. Rejects with a StoreError. */
   async #read(key: string): Promise<There> {
     for (const place of this.#places.of(key)) {
-      const raw = await this.#deps.store.get(place.record);
+      const raw = await this.#deps.store.get(place.record, MAX_FILE_BYTES);
       if (raw === undefined) continue;
       const record = raw.length > MAX_FILE_BYTES ? undefined : this.#places.open(key, raw);
       const seen = this.#seen.get(key);
@@ -246,8 +246,8 @@ class FleetState implements Sealed {
   /** While keys are rotated, a record may be under two names: replicas that have both keys change it one after another. */
   async #alone<T>(key: string, work: () => Promise<T>): Promise<T> {
     if (!this.#places.hasOlder) return await work();
-    const { signal } = new AbortController();
-    const release = await takeLease(this.#deps.store, this.#places.writeLockOf(key), WRITE_MS, signal);
+    const lock = this.#places.writeLockOf(key);
+    const release = await takeLeaseWithin(2 * WRITE_MS, this.#deps.store, lock, WRITE_MS);
     try {
       return await work();
     } finally {

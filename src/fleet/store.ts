@@ -6,8 +6,11 @@ import type { FleetStoreConfig } from '../config/types.js';
 import type { TrustEnvironment } from '../lib/system-roots.js';
 import type { Logger } from '../observe/log.js';
 import { guardCluster, guardInfo } from './store-answers.js';
+import { OTHER_TYPE, sizeOf, tagOf, type Argument } from './store-commands.js';
 import { causeOf, StoreError, storeError, WRONG_DATABASE } from './store-error.js';
+import { jittered, retry, RETRY_MS } from './store-retry.js';
 import { dialer, isAddress, type Address } from './store-socket.js';
+import { Uptime } from './store-uptime.js';
 
 export { StoreError } from './store-error.js';
 
@@ -19,9 +22,8 @@ const SOCKET_MS = 2000;
 const CONNECT_MS = 2000;
 /** How long a connection that is ended may take to close. */
 const DISCONNECT_MS = 500;
-/** Longest time between two attempts to connect. */
-const RETRY_MS = 1000;
 const PROBE_MS = 250;
+const GET_BYTES = 1_048_576;
 /** Commands and bytes that wait for an answer. */
 const MAX_WAITING = 20_000;
 const MAX_WAITING_BYTES = 64 * 1024 * 1024;
@@ -37,11 +39,18 @@ export interface Script {
 
 /** Each method rejects with a StoreError, and none waits longer than half a second. */
 export interface FleetStore {
-  /** performance.now() since when it answers without a break; undefined: it is away. */
+  /**
+   * performance.now() since when it is connected, without a break in which others may have been taken for dead; undefined: it is away. A store
+   * that was only slow is up since the same time as before.
+   */
   readonly upSince: number | undefined;
   /** Bulk replies are Buffers. */
-  run(script: Script, keys: readonly string[], args: readonly (string | number | Buffer)[]): Promise<unknown>;
-  get(key: string): Promise<Buffer | undefined>;
+  run(script: Script, keys: readonly string[], args: readonly Argument[]): Promise<unknown>;
+  /**
+   * At most `limit` bytes (default: 1 MB) and one more of a value, and OTHER_TYPE for one that is not a string. undefined: there is nothing, or
+   * an empty string.
+   */
+  get(key: string, limit?: number): Promise<Buffer | undefined>;
   /** `ttlMs`: undefined: it stays. */
   set(key: string, value: Buffer, ttlMs?: number): Promise<void>;
   delete(key: string): Promise<void>;
@@ -54,10 +63,10 @@ export interface FleetStoreDeps {
   /** A command that was sent has ended; `op`: the name of the script, or get, set, delete. */
   readonly measured: (op: string, seconds: number, ok: boolean) => void;
   /**
-   * It came (true: connected and usable, after every reconnect and failover) or went. Called from a later turn, never
-   * during a call of a method.
+   * It came (true: connected and usable, after every reconnect and failover) or went. `isSame`: it was only slow: nothing that was written is
+   * lost, and nobody has run out. Called from a later turn, never during a call of a method.
    */
-  readonly changed: (isUp: boolean) => void;
+  readonly changed: (isUp: boolean, isSame: boolean) => void;
   /** The variables that name trusted certificates. */
   readonly environment?: TrustEnvironment;
   /** Loads a package. */
@@ -71,14 +80,14 @@ export function openStore(config: FleetStoreConfig, deps: FleetStoreDeps): Fleet
 
 type Client = Library.Redis | Library.Cluster;
 /** A command of a script, by the name that it was defined with. */
-type Defined = Record<string, (...args: readonly (string | number | Buffer)[]) => Promise<unknown>>;
+type Defined = Record<string, (...args: readonly Argument[]) => Promise<unknown>>;
 
 class ConnectedStore implements FleetStore {
   readonly #config: FleetStoreConfig;
   readonly #deps: FleetStoreDeps;
   readonly #client: Client;
   readonly #defined = new Map<string, string>();
-  #upSince: number | undefined;
+  readonly #uptime = new Uptime();
   /** Whether the log says that it is away. */
   #isReported = false;
   #isClosed = false;
@@ -98,14 +107,21 @@ class ConnectedStore implements FleetStore {
     this.#deps = deps;
     this.#client = clientOf(libraryOf(deps.load), config, dialer(config.tls, deps.environment ?? {}));
     this.#client.on('ready', () => {
+      this.#uptime.reconnected();
       this.#probe();
     });
+    // A cluster: a node that was lost, or is new.
+    for (const event of ['+node', '-node'])
+      this.#client.on(event, () => {
+        this.#uptime.reconnected();
+      });
     this.#client.on('error', (error: unknown) => {
       this.#down(causeOf(error));
     });
     this.#client.on('close', () => {
       this.#late = 0;
       this.#down(causeOf(undefined));
+      this.#uptime.reconnected();
     });
     // The library gives up, for example, if no sentinel answers; this store does not.
     this.#client.on('end', () => {
@@ -115,14 +131,10 @@ class ConnectedStore implements FleetStore {
   }
 
   get upSince(): number | undefined {
-    return this.#upSince;
+    return this.#uptime.since;
   }
 
-  run(
-    script: Script,
-    keys: readonly string[],
-    args: readonly (string | number | Buffer)[],
-  ): Promise<unknown> {
+  run(script: Script, keys: readonly string[], args: readonly Argument[]): Promise<unknown> {
     if (keys.length !== script.keys)
       throw new TypeError(`script ${script.name} has ${script.keys} keys, not ${keys.length}`);
     let command = this.#defined.get(script.name);
@@ -137,9 +149,14 @@ class ConnectedStore implements FleetStore {
     );
   }
 
-  async get(key: string): Promise<Buffer | undefined> {
-    const value: unknown = await this.#send('get', key, key.length, () => this.#client.getBuffer(key));
-    return Buffer.isBuffer(value) ? value : undefined;
+  async get(key: string, limit = GET_BYTES): Promise<Buffer | undefined> {
+    const value: unknown = await this.#send('get', key, key.length, () =>
+      this.#client.getrangeBuffer(key, 0, limit).catch((error: unknown) => {
+        if ((error as Error).message.startsWith('WRONGTYPE')) return OTHER_TYPE;
+        throw error;
+      }),
+    );
+    return Buffer.isBuffer(value) && value.length > 0 ? value : undefined;
   }
 
   async set(key: string, value: Buffer, ttlMs?: number): Promise<void> {
@@ -157,13 +174,13 @@ class ConnectedStore implements FleetStore {
   close(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    this.#upSince = undefined;
+    this.#uptime.went();
     clearTimeout(this.#timer);
     this.#client.disconnect();
   }
 
   async #send<T>(op: string, key: string, bytes: number, send: () => Promise<T> | undefined): Promise<T> {
-    if (this.#upSince === undefined)
+    if (this.#uptime.since === undefined)
       throw new StoreError('away', this.#isClosed ? 'the store is closed' : 'the store is away');
     if (this.#waiting >= MAX_WAITING || this.#bytes + this.#late + bytes > MAX_WAITING_BYTES)
       throw new StoreError('away', 'too many commands wait for the store');
@@ -197,20 +214,17 @@ class ConnectedStore implements FleetStore {
       this.#isReported = true;
       this.#deps.log.warn('the store of the fleet is away', { cause });
     }
-    if (this.#upSince !== undefined) {
-      this.#upSince = undefined;
-      this.#deps.changed(false);
-    }
+    if (this.#uptime.went()) this.#deps.changed(false, false);
     this.#later();
   }
 
   #up(): void {
-    if (this.#isClosed || this.#upSince !== undefined) return;
-    this.#upSince = performance.now();
+    if (this.#isClosed || this.#uptime.since !== undefined) return;
+    const isSame = this.#uptime.came();
     this.#late = 0;
     if (this.#isReported) this.#deps.log.info('the store of the fleet is back');
     this.#isReported = false;
-    this.#deps.changed(true);
+    this.#deps.changed(true, isSame);
     if (!this.#hasChecked) void this.#checkPolicy();
   }
 
@@ -228,7 +242,12 @@ class ConnectedStore implements FleetStore {
    * to do, also shows whether it is a replica.
    */
   #probe(): void {
-    if (this.#isClosed || this.#isProbing || this.#upSince !== undefined || this.#client.status !== 'ready')
+    if (
+      this.#isClosed ||
+      this.#isProbing ||
+      this.#uptime.since !== undefined ||
+      this.#client.status !== 'ready'
+    )
       return;
     this.#isProbing = true;
     this.#ask()
@@ -269,26 +288,6 @@ class ConnectedStore implements FleetStore {
       // CONFIG is forbidden in many places.
     }
   }
-}
-
-/** What decides about the slot of a key. */
-function tagOf(key: string): string {
-  return /\{([^}]+)\}/.exec(key)?.[1] ?? key;
-}
-
-function sizeOf(values: readonly (string | number | Buffer)[]): number {
-  let size = 0;
-  for (const value of values) size += typeof value === 'number' ? 8 : value.length;
-  return size;
-}
-
-/** Between half of it and all of it, so that replicas do not come together. */
-function jittered(ms: number): number {
-  return Math.round(ms * (0.5 + Math.random() / 2));
-}
-
-function retry(attempts: number): number {
-  return jittered(Math.min(RETRY_MS, 50 * 2 ** Math.min(attempts, 6)));
 }
 
 function libraryOf(load: (name: string) => unknown = createRequire(import.meta.url)): typeof Library {

@@ -31,6 +31,9 @@ export class SessionWrites {
   /** When each was written last, the oldest first. */
   readonly #written = new Map<Session, number>();
   readonly #puts = new Set<Session>();
+  /** What the store did not do is tried again with the next tick. */
+  readonly #failedPuts = new Set<Session>();
+  readonly #failedEnds = new Map<string, number>();
   readonly #ends = new Map<string, number>();
   /** Records that are being removed. */
   readonly #ending = new Set<string>();
@@ -77,13 +80,14 @@ export class SessionWrites {
 
   /** Whether a session has ended here, and its record may still be there. */
   isEnding(id: string): boolean {
-    return this.#ends.has(id) || this.#ending.has(id);
+    return this.#ends.has(id) || this.#ending.has(id) || this.#failedEnds.has(id);
   }
 
   /** A session is not this replica's any more. */
   forget(session: Session): void {
     this.#written.delete(session);
     this.#puts.delete(session);
+    this.#failedPuts.delete(session);
   }
 
   ticked(): void {
@@ -95,18 +99,18 @@ export class SessionWrites {
       if (session.lastSeen > at) this.#puts.add(session);
       this.written(session);
     }
-    this.#run();
+    this.#again();
   }
 
   went(): void {
     this.#wentAt = this.#deps.now();
   }
 
-  /** The store is back, perhaps another one: the last writes may not have got there. */
-  back(): void {
-    const since = Math.min(this.#wentAt, this.#deps.now()) - LOST_MS;
+  /** The store is back. Unless it was only slow, it may be another one, and the last writes may not have got there. */
+  back(isSame: boolean): void {
+    const since = isSame ? Infinity : Math.min(this.#wentAt, this.#deps.now()) - LOST_MS;
     for (const [session, at] of this.#written) if (at >= since) this.#puts.add(session);
-    this.#run();
+    this.#again();
   }
 
   /** Leaves sessions to whoever takes them. Never rejects. */
@@ -119,8 +123,6 @@ export class SessionWrites {
         const { id, generation = 1 } = session;
         const kept = keptOf(session);
         try {
-          // What was never written is, so that somebody can take it.
-          if (!this.#written.has(session)) await records.put(id, { generation, owner: self, kept });
           await records.release(id, { generation, owner: self, kept });
         } catch {
           // Others find out that this replica is gone.
@@ -134,8 +136,18 @@ export class SessionWrites {
     this.#isClosed = true;
     clearTimeout(this.#timer);
     this.#puts.clear();
+    this.#failedPuts.clear();
     this.#ends.clear();
+    this.#failedEnds.clear();
     this.#written.clear();
+  }
+
+  #again(): void {
+    for (const session of this.#failedPuts) this.#puts.add(session);
+    this.#failedPuts.clear();
+    for (const [id, generation] of this.#failedEnds) this.#ends.set(id, generation);
+    this.#failedEnds.clear();
+    this.#run();
   }
 
   #run(): void {
@@ -185,7 +197,7 @@ export class SessionWrites {
       this.#hasWarned = true;
       log.warn('a session is too large for the store: it ends with this replica', { route: session.route });
     } catch {
-      if (session.open && !this.#isClosed) this.#puts.add(session);
+      if (session.open && !this.#isClosed) this.#failedPuts.add(session);
     }
   }
 
@@ -194,7 +206,7 @@ export class SessionWrites {
     try {
       await this.#deps.records.end(id, generation, this.#deps.self);
     } catch {
-      if (!this.#isClosed && this.#ends.size < MAX_ENDS) this.#ends.set(id, generation);
+      if (!this.#isClosed && this.#failedEnds.size < MAX_ENDS) this.#failedEnds.set(id, generation);
     } finally {
       this.#ending.delete(id);
     }

@@ -132,8 +132,8 @@ export class Replica {
       measured: (op, seconds) => {
         stats.measured(op, seconds);
       },
-      changed: (isUp) => {
-        this.sessions.storeChanged(isUp);
+      changed: (isUp, isSame) => {
+        this.sessions.storeChanged(isUp, isSame);
         if (!isUp) return;
         void this.members.tick();
       },

@@ -179,7 +179,8 @@ export class AuditFile {
       do {
         await this.#pause();
         await this.#writeAll();
-      } while (this.#queue.length > 0 && this.#fd !== -1);
+        // `reopen` may have been called when the last line was being written.
+      } while ((this.#queue.length > 0 || this.#looked === -Infinity) && this.#fd !== -1);
       if (this.#closed && this.#fd !== -1) await sync(this.#fd);
     } catch (error) {
       failure = error;
@@ -293,12 +294,19 @@ export class AuditFile {
   /** Opens the file anew where its name leads elsewhere. */
   async #look(): Promise<void> {
     const { path } = this.#deps;
+    // `reopen` may be called meanwhile: then it is looked at once more.
+    this.#looked = performance.now();
     const inode = await statOf(path).then(
       ({ ino }) => ino,
       () => undefined,
     );
-    if (this.#fd !== -1 && inode !== this.#inode) this.#use(open(path));
-    this.#looked = performance.now();
+    if (this.#fd === -1 || inode === this.#inode) return;
+    try {
+      this.#use(open(path));
+    } catch (error) {
+      this.#looked = -Infinity;
+      throw error;
+    }
   }
 
   /** Goes on in another file, with a whole line. */

@@ -91,8 +91,9 @@ describe.runIf(has('redis', 'cli'))('rates of a fleet', () => {
     }
     server.cli('del', key);
     server.cli('set', key, 'x');
-    expect(await rates.take('a', [want('b', 3, 1000)])).toBeUndefined();
-    expect(missed()).toBe(1);
+    expect(await rates.take('a', [want('b', 3, 1000)])).toBe('taken');
+    expect(missed()).toBe(0);
+    expect(server.cli('type', key)).toBe('hash');
   });
 
   test('old buckets of one principal are removed', async () => {

@@ -138,11 +138,20 @@ describe.runIf(has('redis', 'cli'))('the state in the store of a fleet', () => {
       expect(await value(one.state, 'grant:a')).toEqual({ of: 'a2' });
       expect(await other.state.isDamaged('grant:a')).toBe(false);
     }
-    // Of another type.
-    server.cli('del', a);
-    server.cli('lpush', a, 'x');
-    await expect(two.state.put('grant:a', {}, 0, { durable: true })).rejects.toThrow(StateError);
-    server.cli('del', a);
+    // Of another type, or larger than any record.
+    for (const write of [
+      ['lpush', a, 'x'],
+      ['hset', a, 'x', 'y'],
+      ['setrange', a, '40000000', 'x'],
+    ]) {
+      server.cli('del', a);
+      server.cli(...write);
+      const other = await replica(server);
+      expect(await other.state.get('grant:a')).toBeUndefined();
+      expect(await other.state.isDamaged('grant:a')).toBe(true);
+      expect(await value(two.state, 'grant:a')).toEqual({ of: 'a2' });
+      expect(server.cli('type', a)).toBe('string');
+    }
     // Deleted here, and brought back.
     const last = server.cli('get', b);
     await one.state.delete('grant:b');
@@ -150,6 +159,51 @@ describe.runIf(has('redis', 'cli'))('the state in the store of a fleet', () => {
     expect(await one.state.get('grant:b')).toBeUndefined();
     expect(await one.state.put('grant:b', { of: 'new' }, 0)).toBe(true);
     expect(await value(two.state, 'grant:b')).toEqual({ of: 'new' });
+  });
+
+  test('an index of another type, or with entries that are too large, ends no connection and is made anew', async () => {
+    const server = await startStore();
+    const one = await replica(server);
+    await one.state.put('grant:a', { of: 'a' }, 0);
+    const index = server.cli('keys', '*}');
+    const since = one.store.upSince;
+    const large = `for n = 1, 50 do redis.call('HSET', KEYS[1], n, string.rep('x', 1000000)) end`;
+    server.cli('eval', large, '1', index);
+    expect(await all(one.state.keys('grant'))).toEqual(['grant:a']);
+    for (const write of [
+      ['set', index, 'x'],
+      ['rpush', index, 'x'],
+    ]) {
+      server.cli('del', index);
+      server.cli(...write);
+      expect(await all(one.state.keys('grant'))).toEqual([]);
+      server.cli('del', index);
+      server.cli(...write);
+      const { generation = 0 } = (await one.state.get('grant:a')) ?? {};
+      expect(await one.state.put('grant:a', { of: 'next' }, generation)).toBe(true);
+      expect(await all(one.state.keys('grant'))).toEqual(['grant:a']);
+    }
+    expect(one.store.upSince).toBe(since);
+  });
+
+  test('a lock that somebody else has written, and that does not end, is taken from him', async () => {
+    const server = await startStore();
+    const one = await replica(server);
+    const release = await one.state.lock('grant:a', 60_000, never);
+    const lock = server.cli('keys', '*:l:*');
+    for (const write of [
+      ['set', lock, 'x'],
+      ['rpush', lock, 'x'],
+      ['set', lock, 'x', 'PX', '99999999999'],
+    ]) {
+      await release();
+      server.cli('del', lock);
+      server.cli(...write);
+      await (
+        await one.state.lock('grant:a', 60_000, never)
+      )();
+      expect(server.cli('keys', '*:l:*')).toBe('');
+    }
   });
 
   test('an index has no keys that were not sealed as its own', async () => {

@@ -343,9 +343,15 @@ describe('the process group of a stdio child', () => {
     await polite.child.close(30_000);
     expect((await polite.exited).code).toBe(7);
 
-    const stubborn = js('process.on("SIGTERM", () => {}); setInterval(() => {}, 1000); console.log(1)');
+    const stubborn = js(
+      'process.on("SIGTERM", () => console.log("asked")); setInterval(() => {}, 1000); console.log(1)',
+    );
     await until(() => stubborn.lines.length);
-    await stubborn.child.close(600);
+    const closed = stubborn.child.close(30_000);
+    await until(() => stubborn.lines.includes('asked'), 'SIGTERM');
+    // The rest of the grace is over.
+    await stubborn.child.close(0);
+    await closed;
     expect((await stubborn.exited).signal).toBe('SIGKILL');
   });
 
