@@ -2,6 +2,7 @@
  * Sessions of a replica: those that it has are in its memory, as without a fleet. For any other id it finds out which replica has the session,
  * or takes it over if none has. Nothing here waits for the store but that.
  */
+import { randomInt } from 'node:crypto';
 import { GatewayError } from '../errors.js';
 import type { Logger } from '../observe/log.js';
 import type { FleetStats, TerminationReason } from '../observe/stats.js';
@@ -35,6 +36,8 @@ const MAX_ADOPTIONS = 64;
 const MAX_LEARNED = 100_000;
 /** How long a replica that was stopped asks which of its sessions others have. */
 const VERIFY_MS = 500;
+/** The largest step from a generation to the next. Ids of questions, which have it in them, stay exact for millions of steps. */
+const MAX_STEP = 4096;
 /** Sessions that it asks for at a time. */
 const VERIFIES = 256;
 
@@ -339,7 +342,9 @@ export class FleetSessions implements SessionStore {
     record: FoundRecord,
   ): Promise<Session | GatewayError | undefined> {
     const { records, self, stats, log } = this.#deps;
-    const next = { generation: record.generation + 1, owner: self, kept: record.kept };
+    // Who puts an old record back makes two replicas go on with a session: their question ids differ nevertheless.
+    const generation = record.generation + randomInt(1, MAX_STEP);
+    const next = { generation, owner: self, kept: record.kept };
     try {
       if ((await records.take(record, next)) !== true) return undefined;
     } catch {

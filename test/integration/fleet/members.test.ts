@@ -28,7 +28,15 @@ function replica(self: string, store: FleetStore, more: Partial<MembersDeps> = {
   let ahead = 0;
   const members = new Members({
     ...{ self, store, prefix: 'p', keys: KEYS, log: silent },
-    facts: () => ({ name: self, address: '127.0.0.1:1', draining: false, config: '', refused: null, up: [], lists: '' }),
+    facts: () => ({
+      name: self,
+      address: '127.0.0.1:1',
+      draining: false,
+      config: '',
+      refused: null,
+      up: [],
+      lists: '',
+    }),
     stranger: () => count.strangers++,
     ticked: () => undefined,
     gone: ({ id }) => count.gone.push(id),
