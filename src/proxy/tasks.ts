@@ -207,7 +207,9 @@ export function createTasks(deps: TasksDeps): Tasks {
     if (notice) {
       for (const [listener, id] of watch.subscribers) {
         const task = tasks.get(keyOf(watch.link, watch.taskId));
-        if (!task || !isAllowed(listener.caller.view, watch.link, task)) continue;
+        // A server that begins anew may give the same id to the task of another principal.
+        if (task?.principal !== listener.caller.principal.id) continue;
+        if (!isAllowed(listener.caller.view, watch.link, task)) continue;
         const merged = listener.server === undefined;
         const bytes = shownTo(merged, notice.bytes, 'params', { id, link: watch.link, taskId: watch.taskId });
         // An ambiguous message is dropped.

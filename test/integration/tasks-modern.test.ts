@@ -1,5 +1,6 @@
 /** The extension io.modelcontextprotocol/tasks of modern upstreams, for clients of both eras. */
 import { describe, expect, test } from 'vitest';
+import { createApiKey, hashApiKey } from '../../src/lib/api-key.js';
 import { createUpstream, tool, type Upstream } from '../fixtures/servers/http-upstream.js';
 import { startGateway, type RunningGateway } from '../helpers/gateway.js';
 import { callTool, textOf, type JsonRpc, type SseStream } from '../helpers/http.js';
@@ -90,6 +91,12 @@ class TaskServer {
       },
     });
     return this;
+  }
+
+  /** As a process that was started again, whose ids begin at the first one. */
+  startAnew(): void {
+    this.made = 0;
+    this.states.clear();
   }
 
   set(id: string, more: State): void {
@@ -294,6 +301,38 @@ describe('14: tasks of modern servers, for modern clients', () => {
       // It is listened to already, for the stream before.
       expect(await granted(gone)).toEqual({ taskIds: ['t1'] });
       expect(server.listening.flatMap(({ taskIds }) => taskIds)).not.toContain('t9');
+    });
+
+    test('news of a task do not reach somebody whose task had the same id before', async () => {
+      const server = await new TaskServer().start();
+      const keys = [createApiKey(), createApiKey()] as const;
+      const auth = { keys: ['ann', 'ben'].map((name, i) => ({ name, sha256: [hashApiKey(keys[i] ?? '')] })) };
+      const gateway = await startGateway({ mcp: { auth }, servers: [server.upstream.entry('up')] as never });
+      const as = (key: string): Modern => ({ ...able, headers: { authorization: `Bearer ${key}` } });
+      const [ann, ben] = [as(keys[0]), as(keys[1])];
+      const follow = (who: Modern, taskIds: readonly string[], id: string): Promise<SseStream> =>
+        stream(gateway.url, 'subscriptions/listen', { notifications: { taskIds } }, { ...who, id });
+      await call(gateway.url, 'up__work', {}, ann);
+      const hers = await follow(ann, ['up__t1'], 'a');
+      expect(await granted(hers)).toEqual({ taskIds: ['up__t1'] });
+      server.startAnew();
+      await call(gateway.url, 'up__work', {}, ben);
+      await call(gateway.url, 'up__work', {}, ann);
+      const both = [await follow(ben, ['up__t1'], 'b'), await follow(ann, ['up__t2'], 'c')] as const;
+      expect(await granted(both[0])).toEqual({ taskIds: ['up__t1'] });
+      expect(await granted(both[1])).toEqual({ taskIds: ['up__t2'] });
+      await until(
+        () => server.listening.some(({ open, taskIds }) => open && taskIds.length === 2),
+        'a stream for both tasks',
+      );
+      server.tell('t1');
+      server.tell('t2');
+      // The news of the second task come after those of the first one.
+      expect(await heard(both[0], 'notifications/tasks')).toHaveLength(1);
+      expect(await heard(both[1], 'notifications/tasks')).toHaveLength(1);
+      expect(messagesOf(hers).map(({ method }) => method)).toEqual([
+        'notifications/subscriptions/acknowledged',
+      ]);
     });
 
     test('the server is not asked any more about a task whose last listener has left', async () => {

@@ -6,7 +6,7 @@ import { API_PATH } from './api.js';
 import type { Replicas } from './replicas.js';
 import { answerReplica } from './forward.js';
 import { sendError, sendJson } from './respond.js';
-import type { Door, HttpRoute, Routes } from './routes.js';
+import { OPERATORS_MCP, type Door, type HttpRoute, type Routes } from './routes.js';
 
 /** A request that a replica has introduced, and its route. */
 export interface FromReplica {
@@ -38,7 +38,7 @@ export function enterAsReplica(
     return undefined;
   }
   // Operators may use another port at the replica that sent it.
-  const door = path.startsWith(API_PATH) && !peer.link ? 'admin' : 'main';
+  const door = isForOperators(path) && !peer.link ? 'admin' : 'main';
   const found = routes.find(door, path);
   if (found && isPlacedElsewhere(replicas, peer, found.to.server)) {
     req.resume();
@@ -52,6 +52,10 @@ export function enterAsReplica(
     new GatewayError('not_found', 'this port serves only MCP and the admin API, for replicas of the fleet'),
   );
   return undefined;
+}
+
+function isForOperators(path: string): boolean {
+  return path.startsWith(API_PATH) || OPERATORS_MCP.test(path);
 }
 
 /** Whether a request was sent to the replica that runs a server, and that is another one by now. Links are told so themselves. */

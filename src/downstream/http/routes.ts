@@ -122,6 +122,9 @@ export function notFor(admits: keyof typeof REFUSALS): GatewayError {
 const GRANTS = /^\/-\/api\/v1\/grants(?:\/[\w-]{1,64})?$/;
 const ONE_LOGIN = /^\/-\/api\/v1\/logins\/[\w-]{1,64}$/;
 
+/** MCP for operators and viewers. */
+export const OPERATORS_MCP = /^\/-\/(?:servers\/([A-Za-z0-9._-]{1,64})\/)?mcp$/;
+
 /** Matches `/<kind>`, `/servers/<name>/<kind>` and `/profiles/<name>/<kind>`. */
 const below = (kind: string): RegExp =>
   new RegExp(`^(?:/(?:servers/([A-Za-z0-9._-]{1,64})|profiles/([A-Za-z0-9._-]{1,64})))?/${kind}$`);
@@ -324,15 +327,15 @@ export function createRoutes(deps: RoutesDeps): Routes {
       serve: (request) => serveClientDocument(deps.logins, request),
     },
     {
-      path: /^\/-\/(?:servers\/([A-Za-z0-9._-]{1,64})\/)?mcp$/,
+      path: OPERATORS_MCP,
       on: 'operators',
       keyed: true,
       admits: 'depends',
       place,
       admitsFor: ({ path }) => (api.enabled ? 'viewer' : nothingAt(path)),
-      serve({ req, res, to }, principal) {
+      serve({ req, res, to, peer }, principal) {
         const target = principal && endpoint(gate, res, to, 'mcp', principal);
-        if (target) mcp(req, res, principal, target);
+        if (target) mcp(req, res, principal, target, peer);
       },
     },
   ];

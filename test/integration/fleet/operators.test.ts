@@ -20,7 +20,9 @@ import {
   startReplicaProcess,
   together,
 } from '../../helpers/fleet.js';
-import { openSse, send } from '../../helpers/http.js';
+import { openSse, send, textOf } from '../../helpers/http.js';
+import { connect, LegacyClient } from '../../helpers/legacy.js';
+import { call } from '../../helpers/modern.js';
 import { freePort } from '../../helpers/port.js';
 import { scratchFolder } from '../../helpers/state.js';
 import { startStore } from '../../helpers/store.js';
@@ -287,6 +289,26 @@ describe('the fleet', () => {
     await together(a.base, b.base);
     await until(async () => (await a.get<Fleet>('fleet')).differs.length === 0, 'the same lists');
     expect((await a.get<{ tools: object[] }>('tools')).tools.length).toBeGreaterThan(0);
+  });
+});
+
+describe('MCP for operators', () => {
+  it('finds sessions, and what a modern client has, in another replica', async () => {
+    const store = await startStore();
+    const key = newKey();
+    const servers = [{ ...scriptedStdio('s'), session: 'per-client' as const }];
+    const start = () => startReplica(store, { servers }, { key, env: { MCPSTEAD_CONSOLE_KEY: CONSOLE_KEY } });
+    const [a, b] = await Promise.all([start(), start()]);
+    await together(a.base, b.base);
+    const headers = { authorization: `Bearer ${CONSOLE_KEY}` };
+    const client = await connect(`${a.base}/-/mcp`, { headers });
+    const elsewhere = new LegacyClient(`${b.base}/-/mcp`, client.headers, {});
+    expect(await elsewhere.tool('s__pid')).toBe(await client.tool('s__pid'));
+    for (const name of ['one', 'two', 'three', 'four']) {
+      const as = { clientInfo: { name, version: '1' }, headers };
+      const pids = [a, b].map(async ({ base }) => textOf(await call(`${base}/-/mcp`, 's__pid', {}, as)));
+      expect(new Set(await Promise.all(pids)).size).toBe(1);
+    }
   });
 });
 

@@ -94,8 +94,10 @@ describe('the port for replicas', () => {
     ])
       expect((await call(peer, wrong)).status).toBe(403);
     // Only MCP and the admin API, whoever asks.
-    for (const path of ['/health', '/metrics', '/-/reload', '/-/pins', '/-/console/', '/-/mcp'])
+    for (const path of ['/health', '/metrics', '/-/reload', '/-/pins', '/-/console/'])
       expect((await send(`${peer}${path}`, undefined, { headers: introduce(self) })).status).toBe(404);
+    // What is for operators needs a key, whoever introduces the request.
+    expect((await call(`${peer}/-`, introduce(self))).status).toBe(401);
   });
 
   it('believes an introduction of a client nowhere else', async () => {
