@@ -325,7 +325,11 @@ export const serverSchema = z.object({
   restart: z
     .enum(['overlap', 'serial'])
     .default('overlap')
-    .meta(now('`serial` stops the old process before it starts the new one; calls wait in the meantime.')),
+    .meta(
+      now(
+        '`serial` stops the old process before it starts the new one; calls wait in the meantime. With `placement: fleet` it is always so.',
+      ),
+    ),
   disabled: flag(false).meta(
     link(
       'Do not connect to this server, as in client configuration files. Commands and the console show it as off.',

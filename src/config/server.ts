@@ -373,6 +373,8 @@ function stdioServer(
     inherit_env: written.inherit_env,
     ...cwd,
     ...(takesKey && { auth: childKeyOf(written, scope) }),
+    // One process in the whole fleet: the next one waits for the end of the last one.
+    ...(written.placement === 'fleet' && { restart: 'serial' }),
   };
 
   function nul(value: string, given: string, key: Path): string {

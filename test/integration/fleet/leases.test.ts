@@ -1,6 +1,7 @@
 /** `placement: fleet`: one replica of a fleet runs a server for all of them. */
 import { existsSync, readFileSync } from 'node:fs';
 import { beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import { CONSOLE_KEY } from '../../helpers/console.js';
 import { tempFile } from '../../helpers/cli.js';
 import { newKey, startReplicaProcess, together, type ReplicaProcess } from '../../helpers/fleet.js';
 import { send } from '../../helpers/http.js';
@@ -46,10 +47,14 @@ async function locked(): Promise<Locked> {
 
 type Config = Parameters<typeof startReplicaProcess>[1];
 
-async function startAll(count: number, { config }: Locked): Promise<ReplicaProcess[]> {
+async function startAll(
+  count: number,
+  { config }: Locked,
+  env: NodeJS.ProcessEnv = {},
+): Promise<ReplicaProcess[]> {
   const key = newKey();
   const all = await Promise.all(
-    Array.from({ length: count }, () => startReplicaProcess(store, config as Config, { key })),
+    Array.from({ length: count }, () => startReplicaProcess(store, config as Config, { key, env })),
   );
   await together(...all.map(({ base }) => base));
   return all;
@@ -143,6 +148,26 @@ describe.runIf(CAN_LOCK)('a server that one replica runs for the whole fleet', (
     expect(last).not.toBe(next);
     expect(childrenOf(staying)).toEqual([last]);
     expect(lock.lines()).toEqual([pids[0], next, last].map((pid) => `begin ${pid}`));
+  });
+
+  it('ends before the next one begins when an operator restarts it, also with a call inside', async () => {
+    forgetLeases();
+    const lock = await locked();
+    Object.assign(lock.config.servers[0] as object, { drain_seconds: 1 });
+    const [only] = (await startAll(1, lock, { MCPSTEAD_CONSOLE_KEY: CONSOLE_KEY })) as [ReplicaProcess];
+    const first = await pidAt(only);
+    const client = await connect(only.url);
+    const hung = client.request('tools/call', { name: 's__hang', arguments: {} });
+    await client.tool('s__echo', { text: 'meanwhile' });
+    const headers = { 'content-type': 'application/json', authorization: `Bearer ${CONSOLE_KEY}` };
+    const asked = await send(`${only.base}/-/api/v1/servers/s/restart`, {}, { headers });
+    expect(asked.status).toBeLessThan(300);
+    await hung;
+    const next = await until(async () => {
+      const pid = await pidAt(only);
+      return pid !== first && pid;
+    }, 'the next process');
+    expect(lock.lines()).toEqual([first, next].map((pid) => `begin ${pid}`));
   });
 
   it('ends before the next one begins where its replica is cut off from the store', async () => {
