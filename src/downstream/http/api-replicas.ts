@@ -71,8 +71,9 @@ export function chooseReplicas(
   replicas: Replicas | undefined,
   isSent: boolean,
 ): Chosen | ApiProblem {
-  if (!query.includes('replica')) return { target: 'own', query };
+  if (query === '') return { target: 'own', query };
   const members = new URLSearchParams(query);
+  if (!members.has('replica')) return { target: 'own', query };
   const [wanted = '', ...more] = members.getAll('replica');
   members.delete('replica');
   const rest = members.toString();
