@@ -31,7 +31,7 @@ const MAX_HELD = 1000;
 /** How long a request waits before it looks again. */
 const LOOK_AGAIN_MS = 1000;
 /** Take-overs at a time. */
-const MAX_ADOPTIONS = 64;
+const MAX_ADOPTIONS = 16;
 /** Ids whose owner is remembered: learned from others, and given away. */
 const MAX_LEARNED = 100_000;
 /** How long a replica that was stopped asks which of its sessions others have. */
