@@ -1,12 +1,12 @@
 /**
- * Ids of tasks: `t.<replica>.<id>.<tag>`. The tag proves that a replica of this fleet gave the id to one principal, on one endpoint: a
+ * Ids of tasks: `t.<replica>.<tool>.<id>.<tag>`, the tool in base64url. The tag proves that a replica of this fleet gave the id to one principal, on one endpoint: a
  * replica goes by it when the one that made the task is gone, and no forged id is sent anywhere.
  */
 import { createHmac, timingSafeEqual } from 'node:crypto';
-import type { NamedTask, OpenedTaskId, TaskIds } from '../protocol/task-ids.js';
+import type { NamedTask, OpenedTaskId, TaskAsker, TaskIds } from '../protocol/task-ids.js';
 import type { FleetKeys } from './keys.js';
 
-const FORM = /^t\.([0-9a-f]{10})\.([^]+)\.([A-Za-z0-9_-]{22})$/;
+const FORM = /^t\.([0-9a-f]{10})\.([A-Za-z0-9_-]*)\.([^]+)\.([A-Za-z0-9_-]{22})$/;
 const TAG_BYTES = 16;
 
 export interface FleetTaskIdsDeps {
@@ -26,36 +26,39 @@ export class FleetTaskIds implements TaskIds {
 
   show(task: NamedTask): string {
     const { keys, self } = this.#deps;
-    return `t.${self}.${task.id}.${tagOf(keys.current('task'), self, task).toString('base64url')}`;
+    const tool = Buffer.from(task.tool ?? '').toString('base64url');
+    return `t.${self}.${tool}.${task.id}.${tagOf(keys.current('task'), self, task).toString('base64url')}`;
   }
 
-  open(shown: string, whose: Omit<NamedTask, 'id'>): OpenedTaskId | undefined {
+  open(shown: string, whose: TaskAsker): OpenedTaskId | undefined {
     const read = this.#read(shown, whose);
     if (!read) return undefined;
-    const { id, home } = read;
+    const { id, tool, home } = read;
     const { self, isLive } = this.#deps;
-    return { id, home: home === self ? 'here' : isLive(home) ? 'elsewhere' : 'gone' };
+    return { id, tool, home: home === self ? 'here' : isLive(home) ? 'elsewhere' : 'gone' };
   }
 
-  /** The other live replica that has a task; undefined: none has, or the id is forged. */
-  homeOf(shown: string, whose: Omit<NamedTask, 'id'>): string | undefined {
+  /** The live replica that has a task; undefined: none has, or the id is forged. */
+  homeOf(shown: string, whose: TaskAsker): string | undefined {
     const read = this.#read(shown, whose);
-    return read && this.#deps.isLive(read.home) ? read.home : undefined;
+    const { self, isLive } = this.#deps;
+    return read && (read.home === self || isLive(read.home)) ? read.home : undefined;
   }
 
-  #read(shown: string, whose: Omit<NamedTask, 'id'>): { id: string; home: string } | undefined {
-    const [, home = '', id, text = ''] = FORM.exec(shown) ?? [];
+  #read(shown: string, whose: TaskAsker): (NamedTask & { home: string }) | undefined {
+    const [, home = '', said = '', id, text = ''] = FORM.exec(shown) ?? [];
     if (id === undefined) return undefined;
     const tag = Buffer.from(text, 'base64url');
     // Only one spelling: the last character has two bits more.
     if (tag.toString('base64url') !== text) return undefined;
-    const task = { ...whose, id };
+    const tool = said === '' ? undefined : Buffer.from(said, 'base64url').toString();
+    const task = { ...whose, id, tool };
     const isOurs = this.#deps.keys.all('task').some((key) => timingSafeEqual(tagOf(key, home, task), tag));
-    return isOurs ? { id, home } : undefined;
+    return isOurs ? { ...task, home } : undefined;
   }
 }
 
-function tagOf(key: Buffer, home: string, { id, principal, server = '' }: NamedTask): Buffer {
-  const text = [home, principal, server, id].map((part) => `${part.length}:${part}`).join('');
+function tagOf(key: Buffer, home: string, { id, principal, server = '', tool = '' }: NamedTask): Buffer {
+  const text = [home, principal, server, tool, id].map((part) => `${part.length}:${part}`).join('');
   return createHmac('sha256', key).update(text).digest().subarray(0, TAG_BYTES);
 }

@@ -6,7 +6,7 @@ export interface TaskIds {
   /** The id of a task that was made here. */
   show(task: NamedTask): string;
   /** undefined: no replica gave the id to this principal on this endpoint. */
-  open(shown: string, whose: Omit<NamedTask, 'id'>): OpenedTaskId | undefined;
+  open(shown: string, whose: TaskAsker): OpenedTaskId | undefined;
 }
 
 export interface NamedTask {
@@ -16,11 +16,14 @@ export interface NamedTask {
   readonly principal: string;
   /** The server of the endpoint; undefined: a merged one. */
   readonly server: string | undefined;
+  /** The tool that made it, as its server calls it; undefined: not known. */
+  readonly tool: string | undefined;
 }
 
-export interface OpenedTaskId {
-  /** See NamedTask. */
-  readonly id: string;
+/** Who asks for a task, and where. */
+export type TaskAsker = Pick<NamedTask, 'principal' | 'server'>;
+
+export interface OpenedTaskId extends Pick<NamedTask, 'id' | 'tool'> {
   /** The replica that made the task: this one, another one, or one that is gone. */
   readonly home: 'here' | 'elsewhere' | 'gone';
 }

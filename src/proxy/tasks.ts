@@ -119,10 +119,11 @@ export function createTasks(deps: TasksDeps): Tasks {
     merged ? qualifyId(server, taskId) : taskId;
 
   /** The id of a new task, as its caller sees it. */
-  function shown({ server }: Link, taskId: string, { caller, merged, origin }: Incoming): string {
+  function shown({ server }: Link, taskId: string, { caller, merged, origin, target }: Incoming): string {
     const id = routable(server, taskId, merged);
     const ids = caller.era === 'modern' ? deps.ids?.() : undefined;
-    return ids?.show({ id, principal: caller.principal.id, server: origin.route.server }) ?? id;
+    const whose = { principal: caller.principal.id, server: origin.route.server };
+    return ids?.show({ ...whose, id, tool: target?.name }) ?? id;
   }
 
   function known(link: Link, taskId: string): Task | undefined {
@@ -136,9 +137,9 @@ export function createTasks(deps: TasksDeps): Tasks {
   }
 
   /** The task of a caller whose replica is gone, which had given him the id. */
-  function adopted({ principal, client }: Caller, merged: boolean): Task {
+  function adopted({ principal, client }: Caller, merged: boolean, tool: string | undefined): Task {
     const ttlMs = DEFAULT_TTL_MS;
-    const task = { principal: principal.id, client, session: undefined, merged, tool: undefined };
+    const task = { principal: principal.id, client, session: undefined, merged, tool };
     return { ...task, ttlMs, expires: now() + ttlMs };
   }
 
@@ -175,13 +176,14 @@ export function createTasks(deps: TasksDeps): Tasks {
   ): (OpenedTaskId & { link: ServerLink; taskId: string }) | undefined {
     const { principal, era, view } = caller;
     const ids = era === 'modern' ? deps.ids?.() : undefined;
-    const alone = { id: shownId, home: 'here' } as const;
+    const alone = { id: shownId, tool: undefined, home: 'here' } as const;
     const opened = ids ? ids.open(shownId, { principal: principal.id, server }) : alone;
     const target = opened && view.find('task', opened.id);
     if (!target) return undefined;
     const { link, name } = target;
     const task =
-      known(link, name) ?? (opened.home === 'here' ? undefined : adopted(caller, server === undefined));
+      known(link, name) ??
+      (opened.home === 'here' ? undefined : adopted(caller, server === undefined, opened.tool));
     // Tasks of other principals, and of a protocol that the client does not have, do not exist for it.
     if (task?.principal !== principal.id) return undefined;
     if (era === 'legacy' && link.era === 'modern') return undefined;

@@ -33,14 +33,11 @@ export function belongsTo(
   if (origin.era === 'modern' && messages.kind === 'request') {
     const task = taskIn(messages);
     const home = task === undefined ? undefined : replicas.homeOfTask(task, origin);
-    if (home !== undefined) return { replica: home };
-    // A task without a live home is asked for here.
-    if (task === undefined) {
-      const { client, server } = gate.prefers(origin, messages) ?? {};
-      if (client !== undefined) return at(replicas.homeOfClient(client), client);
-      const up = server === undefined ? undefined : replicas.whereUp(server);
-      if (up !== undefined) return { replica: up };
-    }
+    if (home !== undefined) return at(home === replicas.self ? undefined : home);
+    const { client, server } = gate.prefers(origin, messages) ?? {};
+    if (client !== undefined) return at(replicas.homeOfClient(client), client);
+    const up = server === undefined ? undefined : replicas.whereUp(server);
+    if (up !== undefined) return { replica: up };
   }
   return at(whatever);
 }

@@ -18,7 +18,7 @@ export interface Replicas {
   homeOf(id: string): string | undefined;
   /** The other live replica that holds the call of a `requestState`; undefined: none does. */
   ownerOf(state: string): string | undefined;
-  /** The other live replica that has a task; undefined: none has. */
+  /** The live replica that has a task, which may be this one; undefined: none has. */
   homeOfTask(id: string, origin: Origin): string | undefined;
   /** The other replica that has the links of a modern client, or will; undefined: this one. */
   homeOfClient(client: string): string | undefined;

@@ -11,20 +11,21 @@ function idsOf(self = HERE, keys = new FleetKeys(now, [])): FleetTaskIds {
   return new FleetTaskIds({ keys, self, isLive: (replica) => replica !== self && live.has(replica) });
 }
 
-const task = { id: 's__1.2', principal: 'key:ann', server: undefined };
+const task = { id: 's__1.2', principal: 'key:ann', server: undefined, tool: 'work' };
 
 describe('the id of a task', () => {
   it('says which replica has it, and whether that is alive', () => {
     const shown = idsOf().show(task);
-    expect(shown).toMatch(/^t\.0123456789\.s__1\.2\.[A-Za-z0-9_-]{22}$/);
+    expect(shown).toMatch(/^t\.0123456789\.d29yaw\.s__1\.2\.[A-Za-z0-9_-]{22}$/);
     const there = idsOf(THERE);
-    expect(idsOf().open(shown, task)).toEqual({ id: task.id, home: 'here' });
-    expect(there.open(shown, task)).toEqual({ id: task.id, home: 'gone' });
+    expect(idsOf().open(shown, task)).toEqual({ id: task.id, tool: 'work', home: 'here' });
+    expect(there.open(shown, task)).toEqual({ id: task.id, tool: 'work', home: 'gone' });
     expect(there.homeOf(shown, task)).toBeUndefined();
     live.add(HERE);
-    expect(there.open(shown, task)).toEqual({ id: task.id, home: 'elsewhere' });
+    expect(there.open(shown, task)).toEqual({ id: task.id, tool: 'work', home: 'elsewhere' });
     expect(there.homeOf(shown, task)).toBe(HERE);
-    expect(idsOf().homeOf(shown, task)).toBeUndefined();
+    expect(idsOf().homeOf(shown, task)).toBe(HERE);
+    expect(idsOf(THERE).open(shown.replace('d29yaw', 'b3RoZXI'), task)).toBeUndefined();
   });
 
   it('counts for one principal on one endpoint, and under the keys of the fleet', () => {
@@ -49,7 +50,7 @@ describe('the id of a task', () => {
         fc.string(),
         (id, text, principal) => {
           const shown = ids.show({ ...task, id, principal });
-          expect(ids.open(shown, { ...task, principal })).toEqual({ id, home: 'here' });
+          expect(ids.open(shown, { ...task, principal })).toEqual({ id, tool: 'work', home: 'here' });
           expect(ids.open(text, { ...task, principal })).toBeUndefined();
           expect(ids.open(`${shown}${text}`, { ...task, principal })?.id).toBe(text === '' ? id : undefined);
           expect(ids.open(`t.${THERE}${shown.slice(12)}`, { ...task, principal })).toBeUndefined();
