@@ -22,7 +22,8 @@ import { takeLease, takeLeaseWithin } from './state-lease.js';
 import { Places, type Place } from './state-places.js';
 import { ALL_KEYS, FORGET, PUT, REMOVE, TIME } from './state-scripts.js';
 import { isOver, SeenRecords, sha1, type SeenRecord } from './state-seen.js';
-import { StoreError, type FleetStore } from './store.js';
+import { isAway, stateError } from './state-error.js';
+import type { FleetStore } from './store.js';
 
 const FLUSH_MS = 2000;
 const SWEEP_MS = 600_000;
@@ -182,9 +183,13 @@ class FleetState implements Sealed {
 
   /** Gives all records that older keys have named the name of the current key, so that the older ones can be dropped. */
   async sweep(): Promise<void> {
+    let failed: unknown;
     for (const place of this.#places.olderIndexes())
       for (const { key } of await this.#index(place, place.kind))
-        await this.#inTurn(key, () => this.#alone(key, () => this.#move(key))).catch(() => undefined);
+        await this.#inTurn(key, () => this.#alone(key, () => this.#move(key))).catch((error: unknown) => {
+          failed ??= error;
+        });
+    if (failed !== undefined) throw stateError(failed);
   }
 
   #sweepIn(ms: number): void {
@@ -430,16 +435,6 @@ class FleetState implements Sealed {
       release();
     }
   }
-}
-
-function isAway(error: unknown): boolean {
-  return error instanceof StoreError;
-}
-
-function stateError(error: unknown): unknown {
-  return error instanceof StoreError
-    ? new StateError(`the state in the store of the fleet cannot be used: ${error.message}`, error)
-    : error;
 }
 
 function sizeOf(pending: Pending | undefined): number {
