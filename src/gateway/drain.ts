@@ -54,6 +54,8 @@ export async function drain(deps: DrainDeps, graceMs: number): Promise<void> {
   if (fleet) deps.unpark();
   await fleet?.leave();
   deps.endSessions();
+  // A request that is on its way when its connection closes may have run, for all that its sender knows.
+  await fleet?.unnoticed();
   await deps.closePeers();
   await deps.cancels.settled(Math.min(LAST_WORDS_MS, deadline - performance.now()));
   const left = Math.max(MIN_CLOSE_MS, deadline - performance.now());

@@ -1,5 +1,6 @@
 /** This gateway as one of several: nothing of it is loaded unless the configuration has a store. */
 import type { Fleet } from '../admin/schemas.js';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Bridge } from '../bridge/index.js';
 import type { FleetConfig } from '../config/types.js';
 import type { SessionFacts } from '../fleet/sessions.js';
@@ -26,6 +27,9 @@ import type { StateKeys } from '../state/state-key.js';
 import type { FleetHealth, ReplicaReload } from '../downstream/http/admin.js';
 import type { Replica, ReplicaDeps } from './replica.js';
 import { sessionFacts } from './session-facts.js';
+
+/** How long others may take to see that a replica has left: they look each second. */
+const NOTICED_MS = 1200;
 
 export interface FleetDeps extends Pick<ReplicaDeps, 'config' | 'log' | 'boundary' | 'stats' | 'env'> {
   readonly links: () => Links;
@@ -228,6 +232,11 @@ export class GatewayFleet {
   /** Leaves the sessions to the others. */
   async leave(): Promise<void> {
     await this.#replica?.leave();
+  }
+
+  /** Resolves when the others know that nothing is here any more. Until then this replica tells them so, request by request. */
+  async unnoticed(): Promise<void> {
+    if (this.#replica && this.#replica.members.others().length > 0) await sleep(NOTICED_MS);
   }
 
   destroy(): void {

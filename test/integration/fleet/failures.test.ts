@@ -295,3 +295,19 @@ it('the state key is changed without a lost session', async () => {
     stream.close();
   }
 });
+
+it('a replica that shuts down loses no call that comes to it through another one', async () => {
+  const replicas = await startReplicas(2, await startStore(), CONFIG);
+  const [a, b] = replicas as [RunningGateway, RunningGateway];
+  const sessions = await Promise.all(Array.from({ length: 8 }, () => roaming(a.url)));
+  let isOver = false;
+  const calling = sessions.map(async (session) => {
+    const there = session.at(b);
+    for (let i = 0; !isOver; i++) expect(await there.tool('s__echo', { i })).toContain(`"i":${i}`);
+  });
+  await a.gateway.close();
+  isOver = true;
+  await Promise.all(calling);
+  expect(await b.metric('mcpstead_fleet_forwarded_total{result="lost"}')).toBe(0);
+  for (const session of sessions) expect(await session.at(b).tool('s__echo', { i: 'x' })).toContain('x');
+});
