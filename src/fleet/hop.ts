@@ -237,10 +237,30 @@ function rawHeaders(
 
 type Connected = (error: Error | null, socket: Socket | null) => void;
 
+/** Returns what says that a socket is connected, or why it is not: the first time counts. It fails by itself with an error, or after a while. */
+function toldOnce(socket: Socket, connected: Connected): (error: Error | null) => void {
+  let isOver = false;
+  const done = (error: Error | null): void => {
+    if (isOver) return;
+    isOver = true;
+    clearTimeout(timer);
+    socket.off('error', done);
+    if (error) socket.destroy();
+    connected(error, error ? null : socket);
+  };
+  const timer = setTimeout(() => {
+    done(new Error('the replica does not answer'));
+  }, CONNECT_MS);
+  socket.on('error', done);
+  socket.once('close', () => {
+    done(new Error('the replica closed the connection'));
+  });
+  return done;
+}
+
 /** Connects with the key of the fleet. Certificates prove nothing here: whoever shows one is refused. */
 function secureConnector(keys: FleetKeys): BuildConnector.connector {
   return ({ hostname, port }, callback) => {
-    const connected = callback as Connected;
     const socket = connectTls({
       host: hostname.replace(/^\[|\]$/g, ''),
       port: Number(port),
@@ -251,22 +271,7 @@ function secureConnector(keys: FleetKeys): BuildConnector.connector {
       checkServerIdentity: () => new Error('a certificate in place of the key of the fleet'),
       ALPNProtocols: ['http/1.1'],
     });
-    let over = false;
-    const done = (error: Error | null): void => {
-      if (over) return;
-      over = true;
-      clearTimeout(timer);
-      socket.off('error', done);
-      if (error) socket.destroy();
-      connected(error, error ? null : socket);
-    };
-    const timer = setTimeout(() => {
-      done(new Error('the replica does not answer'));
-    }, CONNECT_MS);
-    socket.on('error', done);
-    socket.once('close', () => {
-      done(new Error('the replica closed the connection'));
-    });
+    const done = toldOnce(socket, callback as Connected);
     socket.once('secureConnect', () => {
       // A handshake with a key counts as a resumed session; one with a certificate does not.
       const isKeyed = socket.isSessionReused() && Object.keys(socket.getPeerCertificate()).length === 0;
@@ -308,19 +313,7 @@ export function connectToReplica(
 
 function connectPlain({ hostname, port }: BuildConnector.Options, connected: Connected): void {
   const socket = connectTcp({ host: hostname.replace(/^\[|\]$/g, ''), port: Number(port), noDelay: true });
-  let over = false;
-  const done = (error: Error | null): void => {
-    if (over) return;
-    over = true;
-    clearTimeout(timer);
-    socket.off('error', done);
-    if (error) socket.destroy();
-    connected(error, error ? null : socket);
-  };
-  const timer = setTimeout(() => {
-    done(new Error('the replica does not answer'));
-  }, CONNECT_MS);
-  socket.once('error', done);
+  const done = toldOnce(socket, connected);
   socket.once('connect', () => {
     done(null);
   });
