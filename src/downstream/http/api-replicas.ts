@@ -8,11 +8,11 @@ import type { Budget } from '../../lib/budget.js';
 import { Pieces } from '../../lib/pieces.js';
 import type { Wheel } from '../../lib/wheel.js';
 import type { Boundary } from '../../observe/boundary.js';
-import type { HopController, HopHandler, HopRequest } from '../../protocol/elsewhere.js';
+import type { HopHandler, HopRequest } from '../../protocol/elsewhere.js';
 import type { Principal } from '../../protocol/ports.js';
 import { objectOf, readJson, textOf } from '../../wire/json.js';
 import type { Across, ApiAnswer, ApiProblem, ApiRoute } from './api.js';
-import { Backpressure } from './event-stream.js';
+import { hopAnswer } from './hop-answer.js';
 import { API_HEADERS, problemStatus, sendProblem } from './problem.js';
 import type { LiveReplica, Replicas } from './replicas.js';
 
@@ -152,11 +152,9 @@ function passOn(
   to: LiveReplica,
   body: Buffer | undefined,
 ): Promise<void> {
-  const { replicas, wheel, boundary } = deps;
+  const { replicas, wheel } = deps;
   const { res } = request;
   return new Promise((resolve) => {
-    let writer: Backpressure | undefined;
-    let controller: HopController | undefined;
     // The exchange may fail before `send` returns.
     let isOver = false;
     const done = (): void => {
@@ -181,24 +179,13 @@ function passOn(
       failed(`did not answer within ${ANSWER_MS / 1000} s${mayHaveRun(request)}`);
     });
     const handler: HopHandler = {
-      head(status, headers, control) {
-        controller = control;
-        const { kept, isStream } = answerHeaders(headers);
-        if (isStream) timer.cancel();
-        res.writeHead(status, kept);
-        if (isStream) res.flushHeaders();
-      },
-      data(chunk) {
-        writer ??= new Backpressure(res, wheel, boundary, () => {
-          controller?.resume();
-        });
-        return writer.wrote(res.write(chunk));
-      },
-      end() {
-        res.end();
-        writer?.ended();
-        done();
-      },
+      ...hopAnswer(deps, res, {
+        keeps: (name) => ANSWER_HEADERS.has(name),
+        streams: () => {
+          timer.cancel();
+        },
+        ended: done,
+      }),
       said() {
         failed('did not take the request');
       },
@@ -225,20 +212,6 @@ function mayHaveRun({ req }: AcrossRequest): string {
 
 function isRead({ method }: IncomingMessage): boolean {
   return method === 'GET' || method === 'HEAD';
-}
-
-function answerHeaders(headers: readonly string[]): { readonly kept: string[]; readonly isStream: boolean } {
-  const kept: string[] = [];
-  let isStream = false;
-  for (let i = 0; i + 1 < headers.length; i += 2) {
-    const name = headers[i] as string;
-    const value = headers[i + 1] as string;
-    const lower = name.toLowerCase();
-    if (!ANSWER_HEADERS.has(lower)) continue;
-    kept.push(name, value);
-    if (lower === 'content-type') isStream = value.startsWith('text/event-stream');
-  }
-  return { kept, isStream };
 }
 
 /** What a replica said. `status`: null: nothing. */

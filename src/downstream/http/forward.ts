@@ -9,11 +9,10 @@ import {
   MOVED_HEADER,
   type Declined,
   type Elsewhere,
-  type HopController,
 } from '../../protocol/elsewhere.js';
 import type { Messages } from '../../protocol/message.js';
 import type { Found, FoundSession, Origin } from '../../proxy/gate.js';
-import { Backpressure } from './event-stream.js';
+import { hopAnswer } from './hop-answer.js';
 import type { Replicas } from './replicas.js';
 import { acceptsOf, sendAnswer, sendJson } from './respond.js';
 
@@ -113,7 +112,7 @@ function onRoute(found: FoundSession, { route }: Origin): FoundSession {
 
 /** Sends a request to one replica. Never rejects. */
 function hop(deps: ForwardDeps, request: Forwarded, replica: string): Promise<Outcome> {
-  const { replicas, boundary, wheel } = deps;
+  const { replicas } = deps;
   const { req, res, origin, body } = request;
   return new Promise((resolve) => {
     const done = (outcome: Outcome): void => {
@@ -123,8 +122,6 @@ function hop(deps: ForwardDeps, request: Forwarded, replica: string): Promise<Ou
       replicas.count(COUNTED[outcome.kind]);
       resolve(outcome);
     };
-    let writer: Backpressure | undefined;
-    let controller: HopController | undefined;
     // The exchange may fail before `send` returns.
     let isOver = false;
     const closed = (): void => {
@@ -140,24 +137,12 @@ function hop(deps: ForwardDeps, request: Forwarded, replica: string): Promise<Ou
         body: body ?? null,
       },
       {
-        head(status, headers, control) {
-          controller = control;
-          const kept = answerHeaders(headers);
-          res.writeHead(status, kept.headers);
-          // Any other body follows at once, and goes out in the same packet.
-          if (kept.isStream) res.flushHeaders();
-        },
-        data(chunk) {
-          writer ??= new Backpressure(res, wheel, boundary, () => {
-            controller?.resume();
-          });
-          return writer.wrote(res.write(chunk));
-        },
-        end() {
-          res.end();
-          writer?.ended();
-          done({ kind: 'answered' });
-        },
+        ...hopAnswer(deps, res, {
+          keeps: goesOn,
+          ended: () => {
+            done({ kind: 'answered' });
+          },
+        }),
         said({ to, record }) {
           if (record) done({ kind: 'handed', record });
           else if (to !== undefined) done({ kind: 'moved', to });
@@ -196,21 +181,9 @@ function passedOn({ headers }: IncomingMessage): string[] {
   return passed;
 }
 
-function answerHeaders(headers: readonly string[]): {
-  readonly headers: string[];
-  readonly isStream: boolean;
-} {
-  const kept: string[] = [];
-  let isStream = false;
-  for (let i = 0; i + 1 < headers.length; i += 2) {
-    const name = headers[i] as string;
-    const value = headers[i + 1] as string;
-    const lower = name.toLowerCase();
-    if (OWN_HEADERS.has(lower) || lower.startsWith('access-control-')) continue;
-    kept.push(name, value);
-    if (lower === 'content-type') isStream = value.startsWith('text/event-stream');
-  }
-  return { headers: kept, isStream };
+/** Whether a header of an answer goes on. `name`: in lower case. */
+function goesOn(name: string): boolean {
+  return !OWN_HEADERS.has(name) && !name.startsWith('access-control-');
 }
 
 function mayRepeat({ req, messages }: Forwarded): boolean {
