@@ -10,7 +10,7 @@ import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
 import { readlinkSync } from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import type { Logger } from '../observe/log.js';
-import { hiddenName, type FleetKeys } from './keys.js';
+import { hiddenName, joined, type FleetKeys } from './keys.js';
 
 const BYTES = 32;
 const READY = Buffer.of(1);
@@ -28,7 +28,7 @@ const LONGEST_PAUSE_MS = 1000;
 /** The name of the socket. `config`: what the child depends on, as text: replicas that differ in it run a child each. */
 export function hostName(keys: FleetKeys, prefix: string, server: string, config: string): string {
   // Nobody can pass a connection on from one namespace to another.
-  const text = ['host', namespace(), prefix, server, config].map((part) => `${part.length}:${part}`).join('');
+  const text = joined('host', namespace(), prefix, server, config);
   return `\0mcpstead-${hiddenName(keys.current('name'), text)}`;
 }
 

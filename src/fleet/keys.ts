@@ -78,3 +78,8 @@ function derive(stateKey: Buffer): Derived {
 export function hiddenName(key: Buffer, text: string): string {
   return createHmac('sha256', key).update(text).digest().subarray(0, 24).toString('base64url');
 }
+
+/** Parts as one text, which no other parts make. */
+export function joined(...parts: readonly string[]): string {
+  return parts.map((part) => `${part.length}:${part}`).join('');
+}

@@ -4,7 +4,7 @@
  * without an owner was released.
  */
 import { readJson } from '../wire/json.js';
-import { hiddenName, type FleetKeys } from './keys.js';
+import { hiddenName, joined, type FleetKeys } from './keys.js';
 import type { Script } from './store.js';
 
 /** How long the store keeps a lease after its last renewal. */
@@ -62,7 +62,7 @@ export type Answer = 'none' | 'replaced' | 'made' | { readonly left: number; rea
  * in the middle of a change of the key have one in common.
  */
 export function leaseNames(keys: FleetKeys, prefix: string, server: string, config: string): string[] {
-  const text = ['fleet', prefix, server, config].map((part) => `${part.length}:${part}`).join('');
+  const text = joined('fleet', prefix, server, config);
   return keys.all('name').map((key) => hiddenName(key, text));
 }
 

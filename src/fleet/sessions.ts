@@ -342,7 +342,7 @@ export class FleetSessions implements SessionStore {
     record: FoundRecord,
   ): Promise<Session | GatewayError | undefined> {
     const { records, self, stats, log } = this.#deps;
-    // Who puts an old record back makes two replicas go on with a session: their question ids differ nevertheless.
+    // If an old record is put back in the store, two replicas go on with its session: their question ids differ nevertheless.
     const generation = record.generation + randomInt(1, MAX_STEP);
     const next = { generation, owner: self, kept: record.kept };
     try {

@@ -4,7 +4,7 @@
  */
 import { createHmac, timingSafeEqual } from 'node:crypto';
 import type { NamedTask, OpenedTaskId, TaskAsker, TaskIds } from '../protocol/task-ids.js';
-import type { FleetKeys } from './keys.js';
+import { joined, type FleetKeys } from './keys.js';
 
 const FORM = /^t\.([0-9a-f]{10})\.([A-Za-z0-9_-]*)\.([^]+)\.([A-Za-z0-9_-]{22})$/;
 const TAG_BYTES = 16;
@@ -59,6 +59,6 @@ export class FleetTaskIds implements TaskIds {
 }
 
 function tagOf(key: Buffer, home: string, { id, principal, server = '', tool = '' }: NamedTask): Buffer {
-  const text = [home, principal, server, tool, id].map((part) => `${part.length}:${part}`).join('');
+  const text = joined(home, principal, server, tool, id);
   return createHmac('sha256', key).update(text).digest().subarray(0, TAG_BYTES);
 }
