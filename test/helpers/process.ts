@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs';
+
 /** Whether a process exists. */
 export function alive(pid: number): boolean {
   try {
@@ -6,4 +8,16 @@ export function alive(pid: number): boolean {
   } catch {
     return false;
   }
+}
+
+/** The children of a process that run a scripted server. */
+export function childrenOf({ pid }: { readonly pid: number }): number[] {
+  const found = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').match(/\d+/g) ?? [];
+  return found.map(Number).filter((child) => {
+    try {
+      return readFileSync(`/proc/${child}/cmdline`, 'utf8').includes('stdio-upstream');
+    } catch {
+      return false;
+    }
+  });
 }

@@ -7,7 +7,7 @@ import { newKey, startReplicaProcess, together, type ReplicaProcess } from '../.
 import { send } from '../../helpers/http.js';
 import { connect, LegacyClient } from '../../helpers/legacy.js';
 import { call } from '../../helpers/modern.js';
-import { alive } from '../../helpers/process.js';
+import { alive, childrenOf } from '../../helpers/process.js';
 import { startCut, startStore, type TestStore } from '../../helpers/store.js';
 import { scriptedStdio } from '../../helpers/upstreams.js';
 import { until } from '../../helpers/wait.js';
@@ -69,17 +69,6 @@ async function pidAt({ url }: Pick<ReplicaProcess, 'url'>): Promise<number> {
       (result as { content?: { text?: string }[]; isError?: boolean } | undefined)?.content ?? [];
     return /^\d+$/.test(content?.text ?? '') && Number(content?.text);
   }, 'the process of the server');
-}
-
-function childrenOf({ pid }: Pick<ReplicaProcess, 'pid'>): number[] {
-  const found = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').match(/\d+/g) ?? [];
-  return found.map(Number).filter((child) => {
-    try {
-      return readFileSync(`/proc/${child}/cmdline`, 'utf8').includes('stdio-upstream');
-    } catch {
-      return false;
-    }
-  });
 }
 
 async function holderOf(all: readonly ReplicaProcess[]): Promise<[ReplicaProcess, ReplicaProcess[]]> {

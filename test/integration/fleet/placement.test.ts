@@ -14,7 +14,7 @@ import {
 import { openSse, post, send, SSE_ONLY, textOf } from '../../helpers/http.js';
 import { connect, final, heard, LegacyClient, messagesOf } from '../../helpers/legacy.js';
 import { call, EVERYTHING, needs } from '../../helpers/modern.js';
-import { alive } from '../../helpers/process.js';
+import { alive, childrenOf } from '../../helpers/process.js';
 import { startStore, type TestStore } from '../../helpers/store.js';
 import { scriptedStdio } from '../../helpers/upstreams.js';
 import { until } from '../../helpers/wait.js';
@@ -29,18 +29,6 @@ type Replica = Pick<ReplicaProcess, 'url' | 'pid'>;
 /** The process of a server, as a client of one replica sees it. */
 async function pidAt({ url }: Pick<Replica, 'url'>): Promise<number> {
   return Number(await (await connect(url)).tool('s__pid'));
-}
-
-/** The children of a process that run a scripted server. */
-function childrenOf({ pid }: Pick<Replica, 'pid'>): number[] {
-  const found = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').match(/\d+/g) ?? [];
-  return found.map(Number).filter((child) => {
-    try {
-      return readFileSync(`/proc/${child}/cmdline`, 'utf8').includes('stdio-upstream');
-    } catch {
-      return false;
-    }
-  });
 }
 
 interface Roles {
