@@ -1,8 +1,10 @@
-// `npm run fleet:figures`: what a fleet costs on this machine. CPU time of all gateway processes together, from /proc (Linux); the least of several
-// rounds, which take turns, so that other work on the machine counts little. Options: --rounds 5, --calls 3000, --sessions 100000.
+// `npm run fleet:figures`: what a fleet costs on this machine. CPU time of all gateway processes together, from /proc (Linux); the median of several
+// rounds, which take turns, so that other work on the machine counts little. On two cores or more, gateways have one core and the clients another:
+// each is always busy, and pays for no wake-ups of the other. Options: --rounds 7, --calls 5000, --sessions 100000.
 import { randomBytes } from 'node:crypto';
 import { Agent, request } from 'node:http';
 import { spawnSync } from 'node:child_process';
+import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
 import { startBenchServer } from './bench-server.mjs';
 import { Fleet } from './fleet.mjs';
@@ -11,20 +13,20 @@ import { programOf, Refusal } from './programs.mjs';
 
 const { values } = parseArgs({
   options: {
-    rounds: { type: 'string', default: '5' },
-    calls: { type: 'string', default: '3000' },
+    rounds: { type: 'string', default: '7' },
+    calls: { type: 'string', default: '5000' },
     sessions: { type: 'string', default: '100000' },
     only: { type: 'string', default: '' },
   },
 });
 const rounds = Number(values.rounds);
 const calls = Number(values.calls);
-/** Requests at a time. */
-const AT_ONCE = 16;
+/** Requests at a time, for each gateway: enough that it is never idle. */
+const AT_ONCE = 64;
 const SMALL = 200;
 const LARGE = 100_000;
 
-const agent = new Agent({ keepAlive: true, maxSockets: AT_ONCE });
+const agent = new Agent({ keepAlive: true, maxSockets: 2 * AT_ONCE });
 let lastId = 0;
 
 /** Sends a message to an endpoint, and resolves with status, headers and body. */
@@ -77,21 +79,28 @@ async function many(count, work, atOnce = AT_ONCE) {
 }
 
 /** The CPU time of processes for one call, in microseconds. */
-async function cost(pids, count, work) {
+async function cost({ pids, count, work, atOnce = AT_ONCE }) {
   const now = () => pids.reduce((sum, pid) => sum + cpuOf(pid), 0);
   const before = now();
-  await many(count, work);
+  await many(count, work, atOnce);
   return ((now() - before) * 1000) / count;
 }
 
-/** Measures each case in turn, several times; returns the least of each. */
-async function least(cases) {
-  for (const { count, work } of cases) await many(Math.ceil(count / 2), work);
-  const found = cases.map(() => Infinity);
+/** Measures each case in turn, several times; returns the median of each. */
+async function medians(cases) {
+  for (const { count, work, atOnce } of cases) await many(Math.ceil(count / 2), work, atOnce);
+  const found = cases.map(() => []);
   for (let round = 0; round < rounds; round++)
-    for (const [index, { pids, count, work }] of cases.entries())
-      found[index] = Math.min(found[index], await cost(pids, count, work));
-  return found;
+    for (const [index, each] of cases.entries()) found[index].push(await cost(each));
+  return found.map((list) => list.sort((a, b) => a - b)[list.length >> 1]);
+}
+
+/** Gives processes a core of their own, and this one another. */
+function pin(pids) {
+  if (cpus().length < 2) return;
+  const on = (core, pid) => spawnSync('taskset', ['-a', '-p', '-c', core, String(pid)]);
+  on('0', process.pid);
+  for (const pid of pids) on('1', pid);
 }
 
 const rows = [];
@@ -117,9 +126,10 @@ const config = (url, more = {}) => ({
 
 /** Calls on their own replica, and forwarded ones. */
 async function callCosts(url) {
-  const alone = await startFleet({ replicas: 1, alone: true, config: config(url) });
+  const alone = await startFleet({ replicas: 2, alone: true, config: config(url) });
   const plain = await startFleet({ replicas: 2, config: config(url) });
   const tls = await startFleet({ replicas: 2, config: config(url, { fleet: { listen: { tls: 'psk' } } }) });
+  pin([alone, plain, tls].flatMap(({ replicas }) => replicas.map(({ pid }) => pid)));
   const caseOf = async ({ replicas }, through, bytes) => {
     const session = await open(replicas[0].origin);
     const { origin } = replicas[through];
@@ -129,9 +139,10 @@ async function callCosts(url) {
       work: () => call(origin, session, bytes),
     };
   };
+  const two = await inTurn(alone, plain);
   for (const bytes of [SMALL, LARGE]) {
     const size = bytes === SMALL ? '0.2 KB' : '100 KB';
-    const [one, own, forwarded, secure] = await least([
+    const [one, own, forwarded, secure] = await medians([
       await caseOf(alone, 0, bytes),
       await caseOf(plain, 0, bytes),
       await caseOf(plain, 1, bytes),
@@ -144,35 +155,39 @@ async function callCosts(url) {
       `${us(forwarded)}, ${times(forwarded, own)} a direct one`,
     );
     say(`the same with TLS`, `${us(secure)}, ${times(secure, own)} a direct one`);
+    if (bytes === SMALL)
+      say(
+        'forwarded, against two gateways in turn',
+        `${times(forwarded, two)}, with TLS ${times(secure, two)}`,
+      );
   }
-  await twoCores(alone, plain);
 }
 
-/** Calls for a second of CPU time of a process: what one core carries. */
-async function twoCores(alone, plain) {
-  const sessions = [await open(plain.replicas[0].origin), await open(plain.replicas[1].origin)];
-  let turn = 0;
-  const session = await open(alone.replicas[0].origin);
-  const [one, two] = await least([
-    {
-      pids: [alone.replicas[0].pid],
-      count: calls,
-      work: () => call(alone.replicas[0].origin, session, SMALL),
-    },
-    {
-      pids: plain.replicas.map(({ pid }) => pid),
-      count: calls,
+/** What two replicas do with the clients of both, against two gateways that know nothing of each other: the machine takes its part of both. */
+async function inTurn(alone, plain) {
+  const caseOf = async ({ replicas }) => {
+    const sessions = [];
+    for (const { origin } of replicas) sessions.push(await open(origin));
+    let turn = 0;
+    return {
+      pids: replicas.map(({ pid }) => pid),
+      count: 2 * calls,
+      atOnce: 2 * AT_ONCE,
       work: () => {
-        const index = turn++ % 2;
-        return call(plain.replicas[index].origin, sessions[index], SMALL);
+        const index = turn++ % replicas.length;
+        return call(replicas[index].origin, sessions[index], SMALL);
       },
-    },
-  ]);
-  const perCore = (value) => Math.round(1e6 / value);
+    };
+  };
+  const one = { replicas: alone.replicas.slice(0, 1) };
+  const [single, two, fleet] = await medians([await caseOf(one), await caseOf(alone), await caseOf(plain)]);
+  say('call of 0.2 KB, a gateway alone with twice the clients', us(single));
+  say('the same, two gateways without a fleet in turn', `${us(two)}, ${times(two, single)}`);
   say(
-    'calls for each second of CPU time',
-    `gateway alone ${perCore(one)}, two replicas ${2 * perCore(two)} with a core each (${times(one, two)} 2)`,
+    'the same, two replicas in turn',
+    `${us(fleet)}, ${times(fleet, single)}; ${times(fleet, two)} without a fleet`,
   );
+  return two;
 }
 
 /** The first request of a session whose replica has left, against the next one. */
@@ -242,7 +257,8 @@ async function commands(url) {
 /** Records of sessions, written as replicas write them. */
 async function records() {
   const { FleetKeys } = await import('../../dist/fleet/keys.js');
-  const { SessionIds, makeReplicaId } = await import('../../dist/fleet/ids.js');
+  const { SessionIds } = await import('../../dist/fleet/ids.js');
+  const { makeReplicaId } = await import('../../dist/protocol/elsewhere.js');
   const { SessionRecords } = await import('../../dist/fleet/records.js');
   const { openStore } = await import('../../dist/fleet/store.js');
   const { readStore } = await import('../../dist/config/fleet.js');

@@ -1,6 +1,6 @@
 // Processes that a command starts, each with one owner that ends it.
 import { spawn } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 
@@ -91,9 +91,11 @@ export function runs(pid) {
   }
 }
 
-/** CPU time that a process has used, of its threads too, in ms. Linux only; one tick is 10 ms. */
+/** CPU time that the threads of a process have used so far, in ms. Linux only; what a thread used that has ended is not in it. */
 export function cpuOf(pid) {
-  const text = readFileSync(`/proc/${pid}/stat`, 'utf8');
-  const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
-  return (Number(fields[11]) + Number(fields[12])) * 10;
+  const tasks = `/proc/${pid}/task`;
+  return readdirSync(tasks).reduce((sum, task) => {
+    const [nanoseconds] = readFileSync(`${tasks}/${task}/schedstat`, 'utf8').split(' ');
+    return sum + Number(nanoseconds) / 1e6;
+  }, 0);
 }
