@@ -47,6 +47,10 @@ export const ERRORS = {
   input_refused: { legacy: { rpc: -32603, http: 200 }, modern: { rpc: -32603, http: 200 } },
   /** A rule of the policy allows the item, but not this call of it. */
   denied: { legacy: { rpc: -32000, http: 200 }, modern: { rpc: -32603, http: 200 } },
+  /** The call waits for the yes of somebody: it can be repeated once that is there. */
+  approval_required: { legacy: { rpc: -32000, http: 200 }, modern: { rpc: -32603, http: 200 } },
+  /** The call was not sent: somebody said no, nobody answered in time, or something about the call has changed. */
+  approval_refused: { legacy: { rpc: -32000, http: 200 }, modern: { rpc: -32603, http: 200 } },
   /** The call needs scopes that the token does not have (RFC 6750, 3.1). */
   insufficient_scope: { legacy: { rpc: -32000, http: 403 }, modern: { rpc: -32603, http: 403 } },
   rate_limited: { legacy: { rpc: -32000, http: 200 }, modern: { rpc: -32603, http: 200 } },

@@ -18,6 +18,10 @@ export interface Principal {
   readonly expires: number | undefined;
   /** The profile that it is confined to; undefined: it may use all routes. */
   readonly profile?: string | undefined;
+  /** The person that the configuration names for its key or certificate; `none`: it is a machine. Absent: it names nobody. */
+  readonly owner?: string | undefined;
+  /** Its key is for votes about calls that are held, and for nothing else. */
+  readonly approves?: boolean | undefined;
   /** The sign-in at the gateway itself that its token is of; undefined: the token is from elsewhere. */
   readonly grant?: { readonly id: string; readonly isConsole: boolean };
 }
@@ -30,6 +34,15 @@ export type PrincipalKind =
 export function isPerson({ kind }: Pick<Principal, 'kind'>): boolean {
   return kind === 'key' || kind === 'token' || kind === 'proxy' || kind === 'cert';
 }
+
+/** The person behind a principal, as others know him; undefined: nobody that is known. */
+export function personOf({ kind, id, owner }: Pick<Principal, 'kind' | 'id' | 'owner'>): string | undefined {
+  if (owner !== undefined) return owner === MACHINE ? undefined : owner;
+  return kind === 'token' ? id : undefined;
+}
+
+/** The owner of a key that belongs to no person. */
+export const MACHINE = 'none';
 
 /** Whether it is an application that a person signed in for at the gateway itself: it may use MCP routes, and operates nothing. */
 export function isApplication({ grant }: Pick<Principal, 'grant'>): boolean {
