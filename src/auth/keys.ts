@@ -26,7 +26,7 @@ export function createKeys(
   // Found by its hash: no secret is compared, and the time says nothing about other keys.
   const byHash = new Map<string, Principal>();
   const byCredential = new Map<string, Principal>();
-  for (const { name, sha256, groups, scopes, profile, expires, disabled } of keys) {
+  for (const { name, sha256, groups, scopes, profile, expires, disabled, owner, approver } of keys) {
     if (disabled) continue;
     for (const hash of sha256) {
       const principal: Principal = {
@@ -39,6 +39,8 @@ export function createKeys(
         credential: shortened(hash),
         expires,
         ...(profile === undefined ? {} : { profile }),
+        ...(owner === undefined ? {} : { owner }),
+        ...(approver ? { approves: true } : {}),
       };
       byHash.set(hash, principal);
       byCredential.set(principal.credential, principal);

@@ -45,6 +45,9 @@ export function createPeer({ proxy, client_cert }: AuthConfig, authorities: stri
   const holders = new WeakMap<object, Principal | AuthFailureReason>();
   const authority = authorities === undefined ? '' : fingerprint(authorities);
 
+  const ownerOf = (name: string): string | undefined =>
+    client_cert?.owners && Object.hasOwn(client_cert.owners, name) ? client_cert.owners[name] : undefined;
+
   function userOf(shown: Shown, user: string, address: string): Principal | AuthFailureReason {
     const name = readable(user);
     if (name === undefined) return 'bad_proxy';
@@ -78,6 +81,7 @@ export function createPeer({ proxy, client_cert }: AuthConfig, authorities: stri
     if (usable === undefined) return 'bad_format';
     const expires = Date.parse(certificate.valid_to ?? '');
     if (Number.isNaN(expires)) return 'bad_format';
+    const owner = ownerOf(usable);
     return {
       ...{
         id: `cert:${usable}`,
@@ -87,6 +91,7 @@ export function createPeer({ proxy, client_cert }: AuthConfig, authorities: stri
         scopes: [],
         claims: {},
       },
+      ...(owner === undefined ? {} : { owner }),
       credential: `${authority}.${fingerprint(certificate.fingerprint256)}`,
       expires,
     };
@@ -127,7 +132,9 @@ export function createPeer({ proxy, client_cert }: AuthConfig, authorities: stri
       if (kind === 'proxy') return proxy?.user !== undefined && isListed(credential) ? principal : undefined;
       if (!client_cert || authority === '' || !credential.startsWith(`${authority}.`)) return undefined;
       const { groups } = client_cert;
-      return isDeepStrictEqual(groups, principal.groups) ? principal : { ...principal, groups };
+      const owner = ownerOf(principal.name);
+      if (isDeepStrictEqual(groups, principal.groups) && owner === principal.owner) return principal;
+      return { ...principal, groups, owner };
     },
   };
 }

@@ -151,11 +151,12 @@ export const auth = z.object({
   client_cert: strict({
     id: z.enum(['san_uri', 'san_email', 'san_dns', 'cn']),
     groups: words(),
+    owners: z.record(z.string().min(1), name).optional(),
   })
     .optional()
     .meta(
       now(
-        'Accept verified client certificates (`http.tls.client_ca_file`): `{id: san_uri | san_email | san_dns | cn, groups: [...]}`.',
+        'Accept verified client certificates (`http.tls.client_ca_file`): `{id: san_uri | san_email | san_dns | cn, groups: [...], owners: {<name in the certificate>: <person>}}`.',
       ),
     ),
   proxy: strict({
@@ -192,12 +193,32 @@ const target = {
 };
 const condition = { when: z.string().min(1).optional() };
 
+/** Calls of tools that wait for a yes. */
+const hold = strict({
+  servers: target.servers,
+  tools: target.tools,
+  /** They are never held: named here for a clear error. */
+  prompts: z.unknown().optional(),
+  resources: z.unknown().optional(),
+  annotations: target.annotations,
+  ...condition,
+  by: z.union([z.literal('caller'), z.array(who).min(1)], { error: 'must be caller, or a list of who' }),
+  need: z.int().min(1).max(20).default(1),
+  expires_seconds: z.number().min(10).max(86_400).default(900),
+  confirm: z.enum(['client', 'page']).default('client'),
+  repeat: strict({
+    minutes: z.number().min(1).max(1440),
+    covers: z.enum(['arguments', 'tool']),
+  }).optional(),
+});
+
 const rule = strict({
   name,
   who: who.prefault({}),
   needs: words(),
   allow: z.array(strict({ ...target, ...condition })).default([]),
   deny: z.array(strict({ ...target, ...condition })).default([]),
+  hold: z.array(hold).default([]),
 });
 
 export const policy = strict({
@@ -212,7 +233,7 @@ export const policy = strict({
     .default([])
     .meta(
       now(
-        'Rules (docs/access.md): `{name, who, needs: [scopes], allow: [targets], deny: [targets]}`. A target: `{servers, tools, prompts, resources, annotations, when}`.',
+        'Rules (docs/access.md): `{name, who, needs: [scopes], allow: [targets], deny: [targets], hold: [holds]}`. A target: `{servers, tools, prompts, resources, annotations, when}`. A hold (docs/approvals.md): `{servers, tools, annotations, when, by: caller | [who], need: 1, expires_seconds: 900, confirm: client | page, repeat: {minutes, covers: arguments | tool}}`.',
       ),
     ),
   sets: atLeast(1, 256).meta(now('Maximum number of different sets of rules whose lists are cached.')),
@@ -258,6 +279,39 @@ export const profiles = z
       'Selections of servers and tools with an endpoint of their own, `/profiles/<name>/mcp`: `{name, description, prefix: always | auto | never, instructions, allow: [targets], overrides: {<server>__<tool>: {name, title, description, arguments: {<argument>: {value, description}}}}, search: off | on | {always: [globs], limit: 5}}` (docs/profiles.md).',
     ),
   );
+
+export const approvals = z.object({
+  wait_seconds: z
+    .record(z.string().min(1).max(128), z.number().min(0).max(3600))
+    .default({ default: 50 })
+    .meta(
+      now(
+        'How long a held call waits for its yes before it is answered with an error, by the name that the client gives itself: `{default: 50, claude-code: 240}`.',
+      ),
+    ),
+  ignore_meta: list()
+    .default(['claudecode/*', 'vscode.*', 'openai/*'])
+    .meta(
+      now(
+        'Members of `_meta` that clients change with each call: they are shown, and are not part of the yes.',
+      ),
+    ),
+  use_seconds: atLeast(10, 600).meta(now('How long a yes can be used, and a no counts for the same call.')),
+  open: atLeast(1, 1000).meta(now('Maximum number of calls that wait for a yes.')),
+  per_principal: atLeast(1, 20).meta(now('The same, of one principal.')),
+  per_minute: atLeast(1, 10).meta(now('For how many calls a principal may ask in a minute.')),
+  webhook: strict({
+    url: z.string().min(1),
+    secret_file: z.string().min(1),
+    arguments: z.enum(['none', 'masked']).default('none'),
+  })
+    .optional()
+    .meta(
+      now(
+        'Who is told of calls that wait, of votes and of ends (docs/approvals.md): `{url, secret_file, arguments: none | masked}`. Its answer decides nothing.',
+      ),
+    ),
+});
 
 export const limitRules = z
   .array(

@@ -9,6 +9,7 @@ import { areCertificates, certificateProblem } from './certificates.js';
 import { isMapping } from './client-files.js';
 import { readSecret, type Values } from './expand.js';
 import { parseAll } from './issues.js';
+import { holdOf } from './approvals.js';
 import { loginOf } from './login.js';
 import { ConfigError, Findings, type Path } from './problems.js';
 import { defaultState } from './paths.js';
@@ -45,8 +46,9 @@ export function refuseEmpty(raw: Readonly<Record<string, unknown>>, findings: Fi
   for (const key of ['keys', 'issuers']) refuseEmptyIn(auth[key], ['mcp', 'auth', key], findings);
 }
 
-/** Whether a value at a path may be null: the texts of a profile, and the value of an argument. */
+/** Whether a value at a path may be null: the texts of a profile, the value of an argument, and what a yes may be widened to. */
 function mayBeNull(path: Path): boolean {
+  if (path[0] === 'policy') return path.length === 6 && path[3] === 'hold' && path[5] === 'repeat';
   if (path[0] !== 'profiles') return false;
   if (path.length === 3) return path[2] === 'description' || path[2] === 'instructions';
   return path.length === 7 && path[2] === 'overrides' && path[4] === 'arguments' && path[6] === 'value';
@@ -320,16 +322,21 @@ export function targetOf(
 export function policyOf({ policy }: FileValues, findings: Findings): PolicyConfig | undefined {
   if (!policy) return undefined;
   uniqueNames(policy.rules, ['policy', 'rules'], findings);
-  const rules = policy.rules.map(({ allow, deny, ...rule }, index) => {
+  const rules = policy.rules.map(({ allow, deny, hold, ...rule }, index) => {
     const path: Path = ['policy', 'rules', index];
-    if (allow.length === 0 && deny.length === 0)
-      findings.problem(path, 'neither allows nor denies anything', 'write allow: [...] or deny: [...]');
+    if (allow.length === 0 && deny.length === 0 && hold.length === 0)
+      findings.problem(
+        path,
+        'neither allows nor denies nor holds anything',
+        'write allow: [...], deny: [...] or hold: [...]',
+      );
     if (rule.needs.length > 0 && allow.length === 0)
       findings.problem([...path, 'needs'], 'is about what the rule allows, and it allows nothing');
     return {
       ...rule,
       allow: allow.map((each, i) => targetOf(each, [...path, 'allow', i], findings)),
       deny: deny.map((each, i) => targetOf(each, [...path, 'deny', i], findings)),
+      hold: hold.map((each, i) => holdOf(each, [...path, 'hold', i], findings)),
     };
   });
   return { ...policy, rules };

@@ -1,4 +1,5 @@
 import { isAbsolute, join, resolve } from 'node:path';
+import { approvalsOf, checkApprovals } from './approvals.js';
 import {
   accessOf,
   adminOf,
@@ -44,9 +45,18 @@ type Mapping = Record<string, unknown>;
 
 /** Keys whose misspelling must not go by with a warning: without them, more people may do more. */
 const RESTRICTING: ReadonlySet<string> = new Set(
-  ['policy', 'keys', 'keys_file', 'issuers', 'login', 'client_cert', 'proxy', 'admins', 'viewers'].map(
-    (key) => `did you mean ${key}?`,
-  ),
+  [
+    'policy',
+    'approvals',
+    'keys',
+    'keys_file',
+    'issuers',
+    'login',
+    'client_cert',
+    'proxy',
+    'admins',
+    'viewers',
+  ].map((key) => `did you mean ${key}?`),
 );
 
 /** Checks and completes a configuration. Throws ConfigError with everything that is wrong. */
@@ -108,6 +118,7 @@ export function resolveSource(input: unknown, source: Source, values: Values): L
     limits: limitsOf(file, findings),
     policy: policyOf(file, findings),
     profiles: profilesOf(file, findings),
+    approvals: approvalsOf(file, values, findings),
     audit: auditOf(file, values),
     tracing: tracingOf(file, findings),
     admin: adminOf(file, findings),
@@ -127,6 +138,7 @@ export function resolveSource(input: unknown, source: Source, values: Values): L
   checkLogin(config, findings);
   checkDiscovery(config, findings);
   checkFleet(config, findings);
+  checkApprovals(config, findings);
   if (tokens.mode === 'none' && file.mcp.auth.mode === undefined && values.local !== true)
     warnOfOpenGateway(input, findings);
   checkPassed(config, findings);

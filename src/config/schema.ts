@@ -5,6 +5,7 @@ import {
   auth,
   httpTls,
   limitRules,
+  approvals,
   policy,
   profiles,
   state,
@@ -416,6 +417,7 @@ export const fileSchema = z.object({
     .prefault({}),
   policy,
   profiles,
+  approvals: approvals.prefault({}),
   audit: audit.prefault({}),
   tracing: tracing.prefault({}),
   admin: admin.prefault({}),
@@ -433,7 +435,6 @@ export const fileSchema = z.object({
 
 /** What the file says, with defaults, before variables are expanded. Times fit a timer (at most 24.8 days); sizes are bytes. */
 export type FileValues = z.output<typeof fileSchema>;
-/** The same for one server. */
 export type ServerValues = z.output<typeof serverSchema>;
 
 /** A server in a configuration file, or in the configuration passed to `createGateway`. */

@@ -15,6 +15,7 @@ export function secretsIn(config: Config): string[] {
   for (const { introspection } of mcp.auth.issuers) add(introspection?.secret);
   add(mcp.auth.login?.client_secret);
   for (const key of [mcp.state_key, ...state.older_keys]) add(key?.toString('base64url'));
+  add(config.approvals.webhook?.secret);
   add(console.key);
   add(fleet?.store.password);
   // As the URL of the store may spell it.
@@ -25,7 +26,7 @@ export function secretsIn(config: Config): string[] {
 
 /** JSON. Secrets are `***`; values of environment variables, headers and queries always are. */
 export function shownConfig(config: Config): Record<string, unknown> {
-  const { mcp, console, http, tracing, state, servers, policy, profiles, fleet, ...rest } = config;
+  const { mcp, console, http, tracing, state, servers, policy, profiles, fleet, approvals, ...rest } = config;
   const { tokens, issuers, login, ...auth } = mcp.auth;
   const shown = {
     ...rest,
@@ -52,6 +53,14 @@ export function shownConfig(config: Config): Record<string, unknown> {
     fleet: fleet && {
       ...fleet,
       store: { ...fleet.store, password: fleet.store.password && MASK },
+    },
+    approvals: {
+      ...approvals,
+      webhook: approvals.webhook && {
+        ...approvals.webhook,
+        url: redactUrl(approvals.webhook.url),
+        secret: MASK,
+      },
     },
     policy: policy && { ...policy, rules: policy.rules.map((rule) => withoutPlaces(rule)) },
     profiles: profiles.map((profile) => withoutPlaces(profile)),

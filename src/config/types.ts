@@ -31,6 +31,7 @@ export interface Config extends Omit<
   | 'state'
   | 'console'
   | 'fleet'
+  | 'approvals'
 > {
   readonly mcp: {
     readonly auth: AuthConfig;
@@ -48,6 +49,7 @@ export interface Config extends Omit<
   readonly http: Omit<File['http'], 'tls'> & { readonly tls: TlsConfig | undefined };
   /** undefined: everything is allowed. */
   readonly policy: PolicyConfig | undefined;
+  readonly approvals: ApprovalsConfig;
   readonly profiles: readonly ProfileConfig[];
   readonly limits: Omit<File['limits'], 'rules'> & { readonly rules: readonly LimitRule[] };
   /** `file`: an absolute path; undefined: there is no audit log. */
@@ -180,6 +182,32 @@ export interface RuleConfig {
   readonly needs: readonly string[];
   readonly allow: readonly TargetConfig[];
   readonly deny: readonly TargetConfig[];
+  readonly hold: readonly HoldConfig[];
+}
+
+/** Calls of tools that wait for a yes. */
+export interface HoldConfig extends Pick<
+  TargetConfig,
+  'servers' | 'tools' | 'annotations' | 'when' | 'place'
+> {
+  readonly by: 'caller' | readonly Who[];
+  readonly need: number;
+  readonly expires_seconds: number;
+  readonly confirm: 'client' | 'page';
+  readonly repeat?: { readonly minutes: number; readonly covers: 'arguments' | 'tool' } | undefined;
+}
+
+export interface ApprovalsConfig extends Omit<File['approvals'], 'webhook' | 'wait_seconds'> {
+  /** By the name of a client; `default`: of the others. */
+  readonly wait_seconds: Readonly<Record<string, number>> & { readonly default: number };
+  readonly webhook:
+    | {
+        readonly url: string;
+        /** `whsec_...` */
+        readonly secret: string;
+        readonly arguments: 'none' | 'masked';
+      }
+    | undefined;
 }
 
 export interface PolicyConfig {

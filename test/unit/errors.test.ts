@@ -35,6 +35,8 @@ const TABLE: Record<
   upstream_protocol_error: [-32000, 200, -32603, 200],
   input_refused: [-32603, 200, -32603, 200],
   denied: [-32000, 200, -32603, 200],
+  approval_required: [-32000, 200, -32603, 200],
+  approval_refused: [-32000, 200, -32603, 200],
   insufficient_scope: [-32000, 403, -32603, 403],
   rate_limited: [-32000, 200, -32603, 200],
   busy: [-32000, 200, -32603, 200],

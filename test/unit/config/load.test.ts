@@ -61,6 +61,15 @@ describe('defaults', () => {
       },
       policy: undefined,
       profiles: [],
+      approvals: {
+        wait_seconds: { default: 50 },
+        ignore_meta: ['claudecode/*', 'vscode.*', 'openai/*'],
+        use_seconds: 600,
+        open: 1000,
+        per_principal: 20,
+        per_minute: 10,
+        webhook: undefined,
+      },
       audit: {
         file: undefined,
         arguments: 'none',
