@@ -4,6 +4,7 @@ import type { SearchConfig } from '../config/search.js';
 import type { Config, OverrideConfig, ProfileConfig } from '../config/types.js';
 import { compileGlobs, type Glob } from '../lib/glob.js';
 import type { Rules } from '../protocol/ports.js';
+import { checkHolds } from './holds.js';
 import { createPolicy, rulesOfProfile, type Policy } from './rules.js';
 
 /** Changes to the definitions of tools, by server and the server's own name of the tool. */
@@ -44,6 +45,7 @@ export interface Access {
 
 /** Throws ConfigError. `old`: the one in force, which is returned if nothing changed. */
 export function createAccess(config: Config, old?: Access): Access {
+  checkHolds(config);
   const { policy, profiles } = config;
   const servers = config.servers.map(({ name, overrides, pin }) => ({ name, overrides, pin }));
   const confines = config.mcp.auth.keys.some(({ profile }) => profile !== undefined);

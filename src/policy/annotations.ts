@@ -21,6 +21,12 @@ export function annotationsOf(definition: Definition): Readonly<Record<string, b
   return found;
 }
 
+/** The same, where a tool that changes nothing destroys nothing either, whatever else it says. */
+export function heldAnnotationsOf(definition: Definition): Readonly<Record<string, boolean>> {
+  const own = annotationsOf(definition);
+  return own['readOnlyHint'] === true ? { ...own, destructiveHint: false } : own;
+}
+
 /** Whether a tool declares that it changes nothing. */
 export function isReadOnly(definition: Definition): boolean {
   return annotationsOf(definition)['readOnlyHint'] === true;

@@ -2,12 +2,12 @@
 import { GatewayError } from '../errors.js';
 import type { Definition } from '../protocol/lists.js';
 import type { Message } from '../protocol/message.js';
-import { find } from '../protocol/message.js';
 import type { Checked, Guard, NameKind, Principal, Rules, Verdict } from '../protocol/ports.js';
 import type { JsonObject } from '../wire/json.js';
 import { annotationsOf } from './annotations.js';
-import { Ambiguous, readArguments } from './arguments.js';
-import type { Rule, Target } from './rule.js';
+import { Ambiguous, argumentsOf, conditionInput, type ConditionItem } from './arguments.js';
+import { holdsFor } from './holds.js';
+import type { Hold as HoldOf, Rule, Target } from './rule.js';
 import { isPlainUri } from './uris.js';
 
 const DEFAULT = 'default';
@@ -22,6 +22,7 @@ interface Entry {
 interface Entries {
   readonly allow: readonly Entry[];
   readonly deny: readonly Entry[];
+  readonly hold: readonly HoldOf[];
   readonly isHidden: boolean;
   readonly isWhole: boolean;
 }
@@ -41,7 +42,7 @@ export class RuleSet implements Rules {
     this.#default = fallback;
     const allows = rules.flatMap(({ needs, allow }) => (needs.length === 0 ? allow : []));
     this.isAll =
-      rules.every(({ deny }) => deny.length === 0) &&
+      rules.every(({ deny, hold }) => deny.length === 0 && hold.length === 0) &&
       (rules.length === 0
         ? fallback === 'allow'
         : allows.some((target) => target.isWhole && target.isEverywhere));
@@ -54,12 +55,27 @@ export class RuleSet implements Rules {
 
   /** Whether everything of a server is allowed, also what it does not list. */
   whole(server: string): boolean {
-    return this.#of(server).isWhole;
+    const { isWhole, hold } = this.#of(server);
+    // A method that is unknown here may do what a held tool does.
+    return isWhole && hold.length === 0;
   }
 
   /** Decides about an item. `name`: the server's own. `definition`: undefined: the server does not list it. */
   decide(kind: NameKind, server: string, name: string, definition?: Definition): Verdict {
     const entries = this.#of(server);
+    const verdict = this.#decide(entries, kind, server, name, definition);
+    if (kind !== 'tool' || entries.hold.length === 0 || !verdict.shown) return verdict;
+    const holds = holdsFor(entries.hold, server, name, definition);
+    return holds ? { ...verdict, holds } : verdict;
+  }
+
+  #decide(
+    entries: Entries,
+    kind: NameKind,
+    server: string,
+    name: string,
+    definition: Definition | undefined,
+  ): Verdict {
     if (entries.isHidden) return { shown: false, rule: this.#hidingRule(entries) };
     if (entries.isWhole) return { shown: true, rule: entries.allow[0]?.rule.name ?? DEFAULT };
     // A task belongs to a tool, which is checked.
@@ -108,7 +124,8 @@ export class RuleSet implements Rules {
       (allow.length === 0
         ? this.#default === 'allow'
         : allow.some(({ rule, target }) => target.isWhole && rule.needs.length === 0));
-    return { allow, deny, isHidden, isWhole };
+    const hold = this.#rules.flatMap((rule) => rule.hold.filter(({ target }) => target.servers(server)));
+    return { allow, deny, hold, isHidden, isWhole };
   }
 }
 
@@ -131,20 +148,14 @@ function fits(
   return target.annotations.every(([hint, value]) => own[hint] === value);
 }
 
-interface Item {
-  readonly kind: NameKind;
-  readonly server: string;
-  readonly name: string;
-}
-
 class ConditionalGuard implements Guard {
-  readonly #item: Item;
+  readonly #item: ConditionItem;
   readonly #allows: readonly Entry[];
   readonly #denies: readonly Entry[];
   readonly #readsArguments: boolean;
 
   /** Without `allows` the default allows what no condition denies. */
-  constructor(item: Item, allows: readonly Entry[], denies: readonly Entry[]) {
+  constructor(item: ConditionItem, allows: readonly Entry[], denies: readonly Entry[]) {
     this.#item = item;
     this.#allows = allows;
     this.#denies = denies;
@@ -167,16 +178,7 @@ class ConditionalGuard implements Guard {
         return denied(entry?.rule.name ?? DEFAULT, error.message);
       }
     }
-    const { kind, server, name } = this.#item;
-    const { id, groups, scopes, claims } = principal;
-    const input = {
-      principal: { id, name: principal.name, groups, scopes, claims },
-      args,
-      uri: kind === 'resource' ? name : '',
-      name,
-      server,
-      route,
-    };
+    const input = conditionInput(principal, this.#item, args, route);
     const holds = ({ target }: Entry): boolean | 'error' => target.when?.evaluate(input) ?? true;
     for (const entry of this.#denies) if (holds(entry) !== false) return denied(entry.rule.name);
     if (!first) return { rule: DEFAULT };
@@ -201,10 +203,4 @@ function missing({ needs }: Rule, { scopes }: Principal): readonly string[] {
 function denied(rule: string, why?: string): Checked {
   const text = `refused by policy: rule '${rule}'${why === undefined ? '' : `: ${why}`}`;
   return { rule, error: new GatewayError('denied', text) };
-}
-
-/** The arguments of a call; without any, an empty object. Throws Ambiguous. */
-function argumentsOf({ body, params }: Pick<Message, 'body' | 'params'>): JsonObject {
-  const at = find(params, 'arguments');
-  return at ? readArguments(body.subarray(at.start, at.end)) : {};
 }

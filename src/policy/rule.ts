@@ -1,5 +1,6 @@
 /** A compiled rule. */
 import type { Glob } from '../lib/glob.js';
+import type { HoldEntry } from '../protocol/approvals.js';
 import type { Condition } from './condition.js';
 
 /** What a rule allows or denies. */
@@ -22,4 +23,11 @@ export interface Rule {
   readonly needs: readonly string[];
   readonly allow: readonly Target[];
   readonly deny: readonly Target[];
+  readonly hold: readonly Hold[];
+}
+
+/** Calls of tools that wait for a yes. */
+export interface Hold {
+  readonly target: Target;
+  readonly entry: HoldEntry;
 }

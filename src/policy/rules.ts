@@ -2,8 +2,10 @@
 import type { PolicyConfig, RuleConfig, TargetConfig, Who } from '../config/types.js';
 import { ConfigError } from '../config/problems.js';
 import { compileGlobs, type Glob } from '../lib/glob.js';
+import type { HoldEntry } from '../protocol/approvals.js';
 import type { Principal, Rules } from '../protocol/ports.js';
 import { compileCondition, ConditionError } from './condition.js';
+import { holdEntry } from './holds.js';
 import { PerRoute } from './per-route.js';
 import type { Rule, Target } from './rule.js';
 import { RuleSet } from './rule-set.js';
@@ -12,6 +14,8 @@ import { matches } from './who.js';
 /** What a policy decides about a principal on a route: see RuleSet. */
 export interface Policy {
   of(principal: Principal, route: string): RuleSet;
+  /** The entries of `hold` of all rules, by their digests; empty: no call waits for a yes. */
+  readonly holds: ReadonlyMap<string, HoldEntry>;
 }
 
 const ALL: Glob = () => true;
@@ -28,12 +32,16 @@ export function compileRules(rules: readonly RuleConfig[]): (Rule & { readonly w
       return compileTarget({ ...config, when: undefined });
     }
   };
-  const compiled = rules.map(({ name, who, needs, allow, deny }) => ({
+  const compiled = rules.map(({ name, who, needs, allow, deny, hold }) => ({
     name,
     who,
     needs,
     allow: allow.map(target),
     deny: deny.map(target),
+    hold: hold.map((each) => ({
+      target: target({ ...each, tools: each.tools ?? ['*'], prompts: undefined, resources: undefined }),
+      entry: holdEntry(name, who, each),
+    })),
   }));
   if (problems.length > 0) throw new ConfigError(problems);
   return compiled;
@@ -78,7 +86,7 @@ export function createPolicy(config: PolicyConfig): Policy {
       const isMet = rule.needs.every((scope) => principal.scopes.includes(scope));
       if (isMet) applying.push({ ...rule, needs: [] });
       else if (isToken) applying.push(rule);
-      else if (rule.deny.length > 0) applying.push({ ...rule, allow: [] });
+      else if (rule.deny.length > 0 || rule.hold.length > 0) applying.push({ ...rule, allow: [] });
       else return;
       marks.push(`${index}${isMet ? '' : isToken ? '?' : '!'}`);
     });
@@ -90,11 +98,15 @@ export function createPolicy(config: PolicyConfig): Policy {
     return set;
   }
 
-  return new PerRoute(make);
+  const perRoute = new PerRoute(make);
+  return {
+    of: (principal, route) => perRoute.of(principal, route),
+    holds: new Map(rules.flatMap(({ hold }) => hold.map(({ entry }) => [entry.digest, entry] as const))),
+  };
 }
 
 /** What a profile allows. */
 export function rulesOfProfile(name: string, allow: readonly TargetConfig[]): Rules {
-  const rule = { name: `profile ${name}`, who: {}, needs: [], allow, deny: [] };
+  const rule = { name: `profile ${name}`, who: {}, needs: [], allow, deny: [], hold: [] };
   return new RuleSet(name, compileRules([rule]), 'deny');
 }

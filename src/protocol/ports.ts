@@ -17,7 +17,7 @@ import type { Cause, Notice, Question, Refusal, Sink } from './sink.js';
 export type { Denied, PassedValues, Principal, PrincipalKind, Shown } from './principal.js';
 export type { AnswerHead, Cause, Notice, Question, Refusal, Seen, Sink, StreamTarget } from './sink.js';
 export { NOBODY_TO_ASK, READS_NOTHING } from './sink.js';
-export type { Checked, Guard, NameKind, Rules, Verdict } from './rules.js';
+export type { Checked, Guard, Holds, NameKind, Rules, Verdict } from './rules.js';
 
 /** The handle of a call in flight. */
 export interface Exchange {

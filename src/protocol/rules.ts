@@ -2,6 +2,7 @@
 import type { GatewayError } from '../errors.js';
 import type { Definition } from './lists.js';
 import type { Message } from './message.js';
+import type { HoldEntry } from './approvals.js';
 import type { Principal } from './principal.js';
 
 /** The kinds of names in a view. */
@@ -14,6 +15,14 @@ export interface Verdict {
   readonly rule: string;
   /** Checks each call; undefined: every call is allowed. */
   readonly guard?: Guard | undefined;
+  /** Which calls wait for a yes; undefined: none does. */
+  readonly holds?: Holds | undefined;
+}
+
+/** Decides which calls of one tool wait for a yes. */
+export interface Holds {
+  /** The entries that fit, those by the caller first; empty: the call does not wait. `route`: see Guard. */
+  of(principal: Principal, message: Pick<Message, 'body' | 'params'>, route: string): readonly HoldEntry[];
 }
 
 /** Checks calls of one item. */
