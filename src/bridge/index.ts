@@ -16,7 +16,23 @@ import type { Crossing } from './crossing.js';
 import type { BridgeDeps } from './deps.js';
 
 /** Opens or resumes a call. The sink is never called before this has returned. */
-export type OpenCrossing = (crossing: Crossing, sink: Sink) => Exchange;
+export interface OpenCrossing {
+  (crossing: Crossing, sink: Sink): Exchange;
+  /** The call is made once more, from its beginning; absent: it goes on. */
+  readonly isAgain?: true;
+}
+
+/** A retry of a call that waits for a yes. */
+export interface HoldRetry {
+  /** Of the record. */
+  readonly id: string;
+  /** How often its client has repeated it before. */
+  readonly round: number;
+  /** What its client answered. */
+  readonly answers: ReadonlyMap<string, Buffer>;
+  /** Its client did not do what it was asked for. */
+  readonly declined: boolean;
+}
 
 /** A retry of a request that was answered with a link to a login. */
 export interface LoginRetry {
@@ -28,6 +44,8 @@ export interface LoginRetry {
   readonly accepted: boolean;
 }
 
+/** How long the state of a call is valid that waits for a yes: as long as the longest hold. */
+const HOLD_MS = 86_400_000;
 /** How long the state of a request is valid whose client logs in: as long as a login. */
 const LOGIN_MS = 600_000;
 
@@ -39,11 +57,13 @@ export interface Bridge {
    * how to resume the call, or why that is not possible, without changing anything. `upstream`: a modern upstream has states of its own,
    * and may have replaced a legacy one.
    */
-  claim(request: Presented, upstream: Era): OpenCrossing | LoginRetry | GatewayError | undefined;
+  claim(request: Presented, upstream: Era): OpenCrossing | LoginRetry | HoldRetry | GatewayError | undefined;
   /** The other replica that holds the call of a state; undefined: none does. */
   ownerOf(state: string): string | undefined;
   /** The `requestState` for the client of a request that waits for a login. */
   loginState(request: Presented, id: string, isTool: boolean): string;
+  /** The `requestState` for the client of a call that waits for a yes. `id`: of the record. */
+  holdState(request: Presented, id: string, round: number): string;
   /** Ends the parked calls that match `which`. */
   endWhere(which: (call: Parked) => boolean): void;
   /** Ends all parked calls, and refuses new ones. */
@@ -70,6 +90,13 @@ export function createBridge(deps: BridgeDeps): Bridge {
       if (read instanceof GatewayError) return read;
       const answers = readInputResponses(message.body, find(message.params, 'inputResponses'));
       if (typeof answers === 'string') return new GatewayError('invalid_params', answers);
+      if (read.kind === 'hold')
+        return {
+          id: read.id,
+          round: read.round,
+          answers,
+          declined: answers.size > 0 && !areAccepted(answers),
+        };
       if (read.kind === 'login') return { id: read.id, isTool: read.isTool, accepted: areAccepted(answers) };
       if (read.kind === 'urls' && upstream === 'modern')
         return refusal('the server has been replaced: make a new call', 'gone');
@@ -83,6 +110,7 @@ export function createBridge(deps: BridgeDeps): Bridge {
     },
     ownerOf: (state) => deps.states.ownerOf(state),
     loginState: (request, id, isTool) => deps.states.ofLogin(request, id, isTool, LOGIN_MS),
+    holdState: (request, id, round) => deps.states.ofHold(request, id, round, HOLD_MS),
     endWhere(which) {
       deps.parked.endWhere(which);
     },
@@ -104,7 +132,9 @@ function reopened(
       'the call needs a URL to be opened, and its client did not accept that',
     );
   const opened = new Set(urls);
-  return (crossing, sink) => openParkedCall(deps, { ...crossing, opened }, sink);
+  const open = (crossing: Crossing, sink: Sink): Exchange =>
+    openParkedCall(deps, { ...crossing, opened }, sink);
+  return Object.assign(open, { isAgain: true as const });
 }
 
 function areAccepted(answers: ReadonlyMap<string, Buffer>): boolean {

@@ -40,13 +40,16 @@ interface Content {
   readonly p: Readonly<Record<string, unknown>>;
 }
 
+/** Kinds of states whose facts are in them, or in the store of the fleet. */
+const ANYWHERE: ReadonlySet<unknown> = new Set(['urls', 'hold']);
+
 const FORGED: Opened = { ok: false, reason: 'forged' };
 
 export function createSeal({ key, replica, now }: SealOptions): Seal {
   if (key && key.length !== KEY_BYTES) throw new RangeError(`a key must have ${KEY_BYTES} bytes`);
   const secret = key ?? randomBytes(KEY_BYTES);
   /** Whether a state leads to something that one replica alone has; one that has everything in it is good anywhere. */
-  const isElsewhere = ({ r, p }: Content): boolean => r !== replica && p['kind'] !== 'urls';
+  const isElsewhere = ({ r, p }: Content): boolean => r !== replica && !ANYWHERE.has(p['kind']);
 
   return {
     seal(payload, ttlMs) {

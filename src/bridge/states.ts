@@ -39,18 +39,27 @@ interface LoginState extends Binding {
   readonly isTool: boolean;
 }
 
+/** A call that waits for the yes of somebody. */
+interface HoldState extends Binding {
+  readonly kind: 'hold';
+  /** Of the record. */
+  readonly id: string;
+  readonly round: number;
+}
+
 export interface States {
   /** The state of a call that is parked under `id`. */
   ofCall(crossing: Crossing, id: string, round: number, ttlMs: number): string;
   /** The state of a call that is repeated once the client has opened `urls`. */
   ofUrls(crossing: Crossing, urls: readonly string[], ttlMs: number): string;
   ofLogin(request: Presented, id: string, isTool: boolean, ttlMs: number): string;
+  ofHold(request: Presented, id: string, round: number, ttlMs: number): string;
   /** Whether this gateway made it; a gateway further upstream has states of the same format. */
   isOurs(state: string): boolean;
   /** The other replica that holds the call of a state; undefined: none does. */
   ownerOf(state: string): string | undefined;
   /** Reads the state of a retry; an error if it belongs to another client or another request. */
-  read(state: string, request: Presented): CallState | UrlState | LoginState | GatewayError;
+  read(state: string, request: Presented): CallState | UrlState | LoginState | HoldState | GatewayError;
 }
 
 export interface Presented {
@@ -87,6 +96,10 @@ export function createStates(seal: Seal, inFleet = false): States {
       const state: LoginState = { ...bindingOf(request), kind: 'login', id, isTool };
       return seal.seal(state, ttlMs);
     },
+    ofHold: (request, id, round, ttlMs) => {
+      const state: HoldState = { ...bindingOf(request), kind: 'hold', id, round };
+      return seal.seal(state, ttlMs);
+    },
     isOurs(state) {
       const opened = seal.open(state);
       return opened.ok || opened.reason === 'expired' || (inFleet && opened.reason === 'other_replica');
@@ -96,7 +109,7 @@ export function createStates(seal: Seal, inFleet = false): States {
       const opened = seal.open(state);
       if (!opened.ok && opened.reason === 'other_replica' && inFleet) return refusal(GONE, 'gone');
       if (!opened.ok) return refusal(REASONS[opened.reason], opened.reason);
-      const sealed = opened.payload as unknown as CallState | UrlState | LoginState;
+      const sealed = opened.payload as unknown as CallState | UrlState | LoginState | HoldState;
       const binding = bindingOf(request);
       // The state of another client is treated as forged.
       if (sealed.principal !== binding.principal) return refusal(REASONS.forged, 'forged');

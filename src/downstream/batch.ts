@@ -136,6 +136,7 @@ interface BatchRoom {
  * element has no answer.
  */
 class BatchSink implements Sink {
+  readonly isSilent = true;
   readonly #rawId: string;
   readonly #share: BatchRoom;
   readonly #done: (answer: Buffer | undefined) => void;

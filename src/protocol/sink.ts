@@ -61,6 +61,8 @@ export interface Seen {
  * message with the caller's id; the sink owns them.
  */
 export interface Sink {
+  /** The client gets the answer alone, and hears nothing before it; undefined: it may hear more. */
+  readonly isSilent?: boolean | undefined;
   /** Sends a notification. false: stop reading until `exchange.resume()`. */
   notify(notice: Notice): boolean;
   /** Sends a request of the server. undefined: sent; otherwise the server gets this error at once. */

@@ -19,6 +19,10 @@ export abstract class PassThroughSink implements Sink {
     this.sink = sink;
   }
 
+  get isSilent(): boolean {
+    return this.sink.isSilent === true;
+  }
+
   notify(notice: Notice): boolean {
     return this.sink.notify(notice);
   }

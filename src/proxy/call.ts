@@ -4,7 +4,9 @@ import type { Boundary } from '../observe/boundary.js';
 import type { Logger } from '../observe/log.js';
 import type { ToolErrorReason } from '../observe/stats.js';
 import { withoutRounds } from '../bridge/envelope.js';
-import type { Bridge, LoginRetry, OpenCrossing } from '../bridge/index.js';
+import type { Bridge, HoldRetry, LoginRetry, OpenCrossing } from '../bridge/index.js';
+import { readInputRequired } from '../bridge/input.js';
+import type { InputAsked, Use } from '../protocol/approvals.js';
 import { find } from '../protocol/message.js';
 import type {
   AnswerHead,
@@ -72,6 +74,8 @@ export interface CallCrossing {
   readonly resume: OpenCrossing | undefined;
   /** The client was asked to log in before. */
   readonly login?: LoginRetry | undefined;
+  /** The call has waited for a yes before. */
+  readonly hold?: HoldRetry | undefined;
 }
 
 /** One call to be sent. */
@@ -87,6 +91,8 @@ export interface Opening {
   readonly quiet?: boolean;
   /** Called once, however the call ended. */
   readonly over: (() => void) | undefined;
+  /** The yes that lets it go; undefined: it needs none. */
+  readonly use?: Use | undefined;
 }
 
 /** Sends a request to one server. The sink is not called before this has returned. */
@@ -95,12 +101,13 @@ export function openCall(deps: CallDeps, incoming: Incoming, opening: Opening): 
   const { target, at, crossing } = opening;
   const patches: Patch[] = target.patch ? [{ start: at.start, end: at.end, bytes: target.patch }] : [];
   // A legacy server gets no such members in any case.
-  if (crossing?.login && target.link.era === 'modern') patches.push(...withoutRounds(message));
+  if ((crossing?.login ?? crossing?.hold) && target.link.era === 'modern')
+    patches.push(...withoutRounds(message));
   const trace = incoming.markSent(target);
   const out: Outgoing = {
     message,
     patches,
-    repeatable: target.repeatable,
+    repeatable: target.repeatable && !opening.use,
     client: caller.client,
     alone: caller.alone,
     task: message.method === 'tasks/result' ? target.name : undefined,
@@ -126,6 +133,8 @@ class RelayedCall implements Sink, Exchange {
   readonly #sink: Sink;
   /** Open server requests of this call, by the id that the client got. */
   #asked: Map<string, Question> | undefined;
+  /** The offset of a result that asks for input, of a call that has used a yes. */
+  #inputAt: number | undefined;
   #isError = false;
   /** The offset of `error` in an answer that asks the client to open a URL. */
   #elicitsAt: number | undefined;
@@ -212,7 +221,11 @@ class RelayedCall implements Sink, Exchange {
   #start(head: AnswerHead): undefined {
     this.#withdrawAll('the call has ended');
     this.#isError = head.kind === 'error';
-    if (head.code === URL_ELICITATION_REQUIRED) this.#elicitsAt = head.value;
+    if (head.code === URL_ELICITATION_REQUIRED) {
+      this.#elicitsAt = head.value;
+      this.#opening.use?.nothingRan();
+    }
+    if (head.resultType === 'input_required' && this.#opening.use) this.#inputAt = head.value;
     this.#sink.start(head);
   }
 
@@ -223,6 +236,8 @@ class RelayedCall implements Sink, Exchange {
       const error = chunk.subarray(this.#elicitsAt, chunk.length - 1);
       this.#deps.questions.elicit(session, this.#opening.target.link.key, error);
     }
+    // It is one chunk, too.
+    if (this.#inputAt !== undefined) this.#opening.use?.answered(inputIn(chunk, this.#inputAt));
     return this.#sink.write(chunk);
   }
 
@@ -247,6 +262,7 @@ class RelayedCall implements Sink, Exchange {
 
   #fail(error: GatewayError): undefined {
     this.#withdrawAll('the call has failed');
+    if (this.#opening.use && hasNotRun(error)) this.#opening.use.nothingRan();
     try {
       if (error.code === 'login_required') this.#needsLogin(error);
       else this.#sink.fail(error);
@@ -298,9 +314,27 @@ class RelayedCall implements Sink, Exchange {
     if (this.#over) return;
     this.#over = true;
     forget(this.#incoming, this);
+    this.#opening.use?.answered(undefined);
     this.#opening.over?.();
     this.#incoming.over(result, reason, outcome);
   }
+}
+
+/** What an answer asks for. */
+function inputIn(whole: Buffer, value: number): InputAsked | undefined {
+  const read = readInputRequired(whole, value, whole.length);
+  if (typeof read === 'string') return undefined;
+  const { requests, state } = read;
+  return {
+    state: state === undefined ? undefined : (JSON.parse(state) as string),
+    keys: requests.map(({ key }) => key),
+  };
+}
+
+/** Whether a call has failed before its server could do anything. */
+function hasNotRun({ code, data }: GatewayError): boolean {
+  if (code === 'login_required' || code === 'upstream_auth_failed' || code === 'busy') return true;
+  return (data as { unreached?: unknown } | null | undefined)?.unreached === true;
 }
 
 /** Whether a log message is unreadable or less severe than its client wants. A message with an unknown level is passed on. */

@@ -22,6 +22,7 @@ const QUOTE = 0x22;
 export class Details extends PassThroughSink implements CallDetails {
   decision: Decision | undefined;
   rule: string | undefined;
+  approval: string | undefined;
   error: GatewayError | undefined;
   rpcCode: number | undefined;
   named: { readonly kind: NameKind; readonly name: string } | undefined;

@@ -7,8 +7,8 @@ import type { Access } from '../policy/access.js';
 import type { Route } from './route.js';
 import type { Views } from './views.js';
 
-/** `guarded`: listed, and each call is checked. */
-export type ExplainedVerdict = 'shown' | 'guarded' | 'hidden';
+/** `guarded`: listed, and each call is checked. `held`: the same, and some calls or all wait for a yes. */
+export type ExplainedVerdict = 'shown' | 'guarded' | 'held' | 'hidden';
 
 export interface ExplainedItem {
   readonly kind: 'tool' | 'prompt' | 'resource' | 'template';
@@ -23,7 +23,9 @@ export interface ExplainedItem {
 /** One item, and what would be answered to a call with some arguments. */
 export interface ExplainedCall extends ExplainedItem {
   /** What happens to the call; absent for a hidden item. */
-  readonly call?: 'allow' | 'deny' | 'step_up';
+  readonly call?: 'allow' | 'hold' | 'deny' | 'step_up';
+  /** Whose yes a held call waits for: the rule, and `caller` or those who vote. */
+  readonly waits_for?: readonly { readonly rule: string; readonly by: string; readonly need: number }[];
   /** The error of a refused call. */
   readonly error?: string;
 }
@@ -65,9 +67,10 @@ function explained(
   kind: ExplainedItem['kind'],
   server: string,
   name: string,
-  { shown, rule, guard }: Verdict,
+  { shown, rule, guard, holds }: Verdict,
 ): ExplainedItem {
-  return { kind, server, name, verdict: !shown ? 'hidden' : guard ? 'guarded' : 'shown', rule };
+  const verdict = !shown ? 'hidden' : holds ? 'held' : guard ? 'guarded' : 'shown';
+  return { kind, server, name, verdict, rule };
 }
 
 /** One name as a client of the route writes it; undefined: no rule hides it, it is unknown. `args`: JSON of the arguments of a call. */
@@ -88,7 +91,13 @@ export function explainOne(
   const call = callOf(name, args);
   const sent = target.fixed ? (withFixedArguments(call, target.fixed) ?? call) : call;
   const checked = verdict.guard?.check(principal, sent, route.path);
-  if (!checked?.error) return { ...item, rule: checked?.rule ?? item.rule, call: 'allow' };
+  if (!checked?.error) {
+    const allowed = { ...item, rule: checked?.rule ?? item.rule };
+    const entries = verdict.holds?.of(principal, sent, route.path) ?? [];
+    if (entries.length === 0) return { ...allowed, call: 'allow' };
+    const waits = entries.map(({ rule, by, need }) => ({ rule, by: by === 'caller' ? by : by.label, need }));
+    return { ...allowed, rule: waits[0]?.rule ?? allowed.rule, call: 'hold', waits_for: waits };
+  }
   const decision = checked.error.code === 'insufficient_scope' ? 'step_up' : 'deny';
   return { ...item, rule: checked.rule, call: decision, error: checked.error.message };
 }

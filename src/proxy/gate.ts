@@ -144,6 +144,7 @@ export interface GateDeps extends AppsDeps {
   readonly usedByLegacy: (server: string | undefined) => void;
   readonly describes: InitializeDeps['describes'];
   readonly dialling: RelayDeps['dialling'];
+  readonly approving: RelayDeps['approving'];
   readonly sessions: SessionStore;
   readonly interests: Interests;
   readonly questions: Questions;

@@ -160,6 +160,10 @@ export class PostSink implements Sink {
     });
   }
 
+  get isSilent(): boolean {
+    return !this.#accepts.sse;
+  }
+
   notify(notice: Notice): boolean {
     // A client that accepts only JSON gets no notifications.
     if (this.#mode === 'undecided' && this.#accepts.sse) this.#openStream();

@@ -5,6 +5,8 @@ import type { LoginRetry } from '../../bridge/index.js';
 import { isReadOnly } from '../../policy/annotations.js';
 import { isLoginTool, LOGIN_TOOL } from '../../catalog/login-tools.js';
 import type { Budget } from '../../lib/budget.js';
+import type { Use } from '../../protocol/approvals.js';
+import type { Approving } from '../approving.js';
 import type { ParamHeader } from '../../protocol/lists.js';
 import { withFixedArguments } from '../../protocol/fixed-arguments.js';
 import { find, type Message } from '../../protocol/message.js';
@@ -30,6 +32,8 @@ export interface RelayDeps extends CallDeps, GuardedDeps {
   readonly interests: Interests;
   /** Resolves once it is known whether a server has a link in the legacy era; undefined: it is known. */
   readonly dialling: (server: string) => Promise<void> | undefined;
+  /** What holds calls until somebody has said yes; undefined: no rule does. */
+  readonly approving: () => Approving | undefined;
 }
 
 /** What a request names, and where in its bytes. */
@@ -71,7 +75,8 @@ export function relay(
   const ofTool =
     target && !retry && named.kind === 'tool' ? deps.logins.tool(incoming, named.name, target) : undefined;
   if (ofTool) return settled(message, ofTool);
-  const limited = target && !crossing?.resume ? limit(deps, incoming, named.kind, target) : undefined;
+  const isCounted = target && !crossing?.resume && !isHeld(deps, incoming, named, target);
+  const limited = isCounted ? limit(deps, incoming, named.kind, target) : undefined;
   const call: Judged = { named, received, target, crossing, wrap };
   if (limited instanceof Promise)
     return { kind: 'exchange', exchange: counted(deps, incoming, call, limited) };
@@ -119,7 +124,7 @@ function conclude({ sink, message }: Incoming, waiting: Deferred, answered: Logi
 
 /** Sends the request, at once or when its server is there; otherwise returns its answer. */
 function letIn(deps: RelayDeps, incoming: Incoming, call: Judged): Exchange | LoginAnswer {
-  const { named, received, target, crossing, wrap } = call;
+  const { named, received, target, crossing } = call;
   const { caller } = incoming;
   const { view } = caller;
   const pages = incoming.session?.pages;
@@ -128,7 +133,7 @@ function letIn(deps: RelayDeps, incoming: Incoming, call: Judged): Exchange | Lo
     target && crossing && caller.era === 'legacy' ? deps.dialling(target.link.server) : undefined;
   // A parked call resumes on its original link, even if that link is draining.
   if (target && !dialling && !retry && (target.link.state === 'up' || crossing?.resume))
-    return send(deps, incoming, named, target, crossing, wrap);
+    return pass(deps, incoming, call, target, crossing);
 
   const controller = new AbortController();
   const { signal } = controller;
@@ -147,7 +152,7 @@ function letIn(deps: RelayDeps, incoming: Incoming, call: Judged): Exchange | Lo
     const late =
       (judged.fixed ? fixArguments(incoming, received, judged) : undefined) ??
       guarded(deps, incoming, named.kind, judged) ??
-      limit(deps, incoming, named.kind, judged);
+      (isHeld(deps, incoming, named, judged) ? undefined : limit(deps, incoming, named.kind, judged));
     if (!(late instanceof Promise)) {
       refusal = late;
       return undefined;
@@ -165,7 +170,7 @@ function letIn(deps: RelayDeps, incoming: Incoming, call: Judged): Exchange | Lo
         (found.definition !== judged?.definition ? guarded(deps, incoming, named.kind, found) : undefined) ??
         crossingOf(deps, incoming, named, found));
     if (found?.link.state === 'up' && !(late instanceof GatewayError) && !retry?.isTool) {
-      waiting.next = send(deps, incoming, named, found, late, wrap);
+      waiting.next = pass(deps, incoming, call, found, late);
       return;
     }
     conclude(
@@ -190,6 +195,45 @@ function fixArguments(incoming: Incoming, received: Message, { fixed }: Target):
   return undefined;
 }
 
+/** Whether a call waits for a yes. It is counted for the limits when it is asked for, and not each time it is repeated. */
+function isHeld(deps: RelayDeps, incoming: Incoming, { kind }: Named, target: Target): boolean {
+  return deps.approving()?.entriesOf(incoming, incoming.caller.view, kind, target) !== undefined;
+}
+
+/** Sends a request that its server could take now, once it has its yes if it needs one. */
+function pass(
+  deps: RelayDeps,
+  incoming: Incoming,
+  { named, received, wrap }: Judged,
+  target: Target,
+  crossing: CallCrossing | undefined,
+): Exchange {
+  const approving = deps.approving();
+  const goesOn = crossing?.resume !== undefined && crossing.resume.isAgain !== true;
+  const entries = goesOn
+    ? undefined
+    : approving?.entriesOf(incoming, incoming.caller.view, named.kind, target);
+  if (!approving || !entries) return send(deps, incoming, named, target, crossing, wrap);
+  return approving.open(incoming, {
+    ...{ target, crossing, entries, name: named.name },
+    admit: () => limit(deps, incoming, named.kind, target),
+    again() {
+      const view = incoming.session?.caller.view ?? deps.views.of(incoming.caller, incoming.origin.route);
+      const found = view.find(named.kind, named.name, incoming.session?.pages);
+      if (!found) return refusal(deps, incoming, named, found);
+      const unfixed = found.fixed === target.fixed ? undefined : fixArguments(incoming, received, found);
+      const why = unfixed ?? guarded(deps, incoming, named.kind, found);
+      if (why) return why;
+      const now = crossingOf(deps, incoming, named, found);
+      if (now instanceof GatewayError) return now;
+      return found.link.state === 'up'
+        ? { target: found, crossing: now }
+        : refusal(deps, incoming, named, found);
+    },
+    send: (judged, use) => send(deps, incoming, named, judged.target, judged.crossing, wrap, use),
+  });
+}
+
 function send(
   deps: RelayDeps,
   incoming: Incoming,
@@ -197,6 +241,7 @@ function send(
   target: Target,
   crossing: CallCrossing | undefined,
   wrap: Wrap | undefined,
+  use?: Use,
 ): Exchange {
   const { caller, message } = incoming;
   const { link, fixed } = target;
@@ -212,6 +257,7 @@ function send(
     sink: marks ? new UriSink(wrapped, marks) : wrapped,
     crossing,
     over: level && deps.interests.raise(link, level),
+    use,
   });
   remember(incoming, exchange);
   return exchange;
@@ -265,7 +311,9 @@ function crossingOf(
   const foreignLines = headers ? foreignHeaders(headers, mirrored) : [];
   return typeof resume === 'function'
     ? { name, foreign: foreignLines, resume }
-    : { name, foreign: foreignLines, resume: undefined, login: resume };
+    : resume && 'round' in resume
+      ? { name, foreign: foreignLines, resume: undefined, hold: resume }
+      : { name, foreign: foreignLines, resume: undefined, login: resume };
 }
 
 /** The value of a header; repeated lines are joined. */

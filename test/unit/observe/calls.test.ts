@@ -81,6 +81,7 @@ function begin() {
     usedByLegacy: () => undefined,
     describes: () => undefined,
     dialling: () => undefined,
+    approving: () => undefined,
     passes: () => [],
     owned: () => undefined,
     prefers: { keyOf: () => undefined, hasOwn: () => false, isAnyDown: () => false },

@@ -1,0 +1,368 @@
+/**
+ * Calls that wait for a yes: asks their callers in the way that their clients know, waits, judges them again, and lets them go once. The
+ * records are in approvals/.
+ */
+import { inputRequired } from '../bridge/input.js';
+import type { Bridge, HoldRetry } from '../bridge/index.js';
+import { refusalOf } from '../bridge/asked.js';
+import { digestOf } from '../catalog/pins.js';
+import { GatewayError } from '../errors.js';
+import type { Boundary } from '../observe/boundary.js';
+import type { Approvals, Asked, HeldCall, HoldEntry, Round, Use } from '../protocol/approvals.js';
+import { find } from '../protocol/message.js';
+import type { Caller, Exchange, NameKind, Target, View } from '../protocol/ports.js';
+import { answerWith } from '../protocol/sinks.js';
+import type { Session } from '../session/store.js';
+import type { Streams } from '../session/streams.js';
+import { objectOf, readObject, textOf } from '../wire/json.js';
+import type { CallCrossing } from './call.js';
+import type { Incoming } from './incoming.js';
+import { deferred } from './methods/deferred.js';
+import type { Questions } from './questions.js';
+import { remember } from './under-way.js';
+
+export interface ApprovingDeps {
+  readonly approvals: Approvals;
+  readonly boundary: Boundary;
+  readonly questions: Pick<Questions, 'ask' | 'withdraw'>;
+  readonly streams: Pick<Streams, 'notifyOnceOpen'>;
+  readonly bridge: () => Pick<Bridge, 'holdState'>;
+  /** How long a call of a client with this name waits, in ms. */
+  readonly waitMs: (client: string) => number;
+  /** A digest of what the configuration says about a server, without limits and time-outs. */
+  readonly configOf: (server: string) => string;
+}
+
+/** A call that is held, as its path knows it. */
+export interface HeldPath {
+  readonly target: Target;
+  readonly crossing: CallCrossing | undefined;
+  readonly entries: readonly HoldEntry[];
+  /** The name as its client wrote it. */
+  readonly name: string;
+  /** Counts the call for the limits, before it is asked for. */
+  readonly admit: () => GatewayError | undefined | Promise<GatewayError | undefined>;
+  /** Judges the call as the configuration and its server are now. */
+  readonly again: () => Judged | GatewayError;
+  /** Sends it. */
+  readonly send: (judged: Judged, use: Use) => Exchange;
+}
+
+export interface Judged {
+  readonly target: Target;
+  readonly crossing: CallCrossing | undefined;
+}
+
+type Outcome =
+  | { readonly judged: Judged; readonly use: Use }
+  | { readonly error: GatewayError }
+  | { readonly result: Buffer };
+
+/** How often a client that waits is told so. */
+const TELL_MS = 10_000;
+/** A modern client that waits for others repeats its request so often; SDK v2 gives up at 10. */
+const MAX_ROUNDS = 8;
+/** Characters of the form; longer arguments are shown on the page. */
+const MAX_FORM = 2000;
+/** The key of the input request. */
+const KEY = 'hold';
+
+export class Approving {
+  readonly #deps: ApprovingDeps;
+  /** Ends the waits of a gateway that shuts down. */
+  readonly #draining = new AbortController();
+  /** Records whose caller has an open form, and how it is taken back. */
+  readonly #forms = new Map<string, () => void>();
+
+  constructor(deps: ApprovingDeps) {
+    this.#deps = deps;
+  }
+
+  /** The entries that a call has to meet first; undefined: none. */
+  entriesOf(
+    { origin, message }: Incoming,
+    view: View,
+    kind: NameKind,
+    target: Target,
+  ): readonly HoldEntry[] | undefined {
+    // Where it came from another replica that runs no such server, that one has asked.
+    if (kind !== 'tool' || origin.route.link) return undefined;
+    const caller = origin.principal;
+    const entries = view.verdict(kind, target)?.holds?.of(caller, message, origin.route.path);
+    return entries && entries.length > 0 ? entries : undefined;
+  }
+
+  /** Asks for a call and sends it once it has its yes. */
+  open(incoming: Incoming, path: HeldPath): Exchange {
+    const controller = new AbortController();
+    const { signal } = controller;
+    let outcome: Outcome | undefined;
+    const until = this.#run(incoming, path, signal).then((found) => {
+      outcome = found;
+    });
+    const waiting = deferred(this.#deps.boundary, incoming, { until, controller }, () => {
+      if (!outcome) return;
+      if ('use' in outcome) {
+        waiting.next = path.send(outcome.judged, outcome.use);
+        return;
+      }
+      const { sink, message } = incoming;
+      incoming.target ??= path.target;
+      if ('error' in outcome) sink.fail(outcome.error);
+      else answerWith(sink, message.id ?? 'null', outcome.result, { resultType: 'input_required' });
+      waiting.over('error' in outcome ? 'error' : 'success');
+    });
+    remember(incoming, waiting);
+    return waiting;
+  }
+
+  /** No call waits any more: each is answered with an error, and can be repeated. */
+  drain(): void {
+    this.#draining.abort();
+  }
+
+  async #run(incoming: Incoming, path: HeldPath, signal: AbortSignal): Promise<Outcome> {
+    const retry = path.crossing?.hold;
+    const asked = await this.#deps.approvals.ask(
+      this.#call(incoming, path.target, path.entries),
+      roundOf(incoming, retry),
+      path.admit,
+    );
+    if (asked instanceof GatewayError) return { error: asked };
+    if (incoming.details) incoming.details.approval = asked.view.id;
+    incoming.decided('hold', path.entries[0]?.rule);
+    try {
+      const told = await this.#tell(incoming, path, asked, signal);
+      if (told) return told;
+      return await this.#use(incoming, path, asked);
+    } finally {
+      asked.leave();
+    }
+  }
+
+  /** Waits for the yes. Resolves with what the caller is answered instead; undefined: it is there. */
+  async #tell(
+    incoming: Incoming,
+    path: HeldPath,
+    asked: Asked,
+    signal: AbortSignal,
+  ): Promise<Exclude<Outcome, { use: Use }> | undefined> {
+    const { caller, session, sink } = incoming;
+    const retry = path.crossing?.hold?.id === asked.view.id ? path.crossing.hold : undefined;
+    const said = retry && answerIn(retry.answers);
+    if (said !== undefined) await asked.answer(said);
+    let now = await asked.settled(0, signal);
+    if (now === 'approved') return undefined;
+    if (now instanceof GatewayError) return { error: now };
+    if (sink.isSilent === true) return { error: asked.pending };
+    const text = formText(asked);
+    const asksForm = asked.wantsCaller && asked.mayAskClient && text !== undefined && takes(caller, 'form');
+    const asksUrl = asked.wantsCaller && !asksForm && takes(caller, 'url');
+    const isModern = caller.era === 'modern';
+    const rounds = isModern && (takes(caller, 'form') || takes(caller, 'url'));
+    const round = retry ? retry.round + 1 : 0;
+    if (rounds && !retry)
+      return this.#round(incoming, path, asked, round, asksForm ? text : undefined, asksUrl);
+    // The page was not opened, or the form not answered.
+    if (retry?.declined === true) return { error: asked.pending };
+    if (!isModern && asksForm && session) this.#ask(incoming, session, asked, text);
+    if (!isModern && asksUrl && session && !retry) {
+      this.#watch(session, asked);
+      return { error: urlError(asked) };
+    }
+    now = await this.#wait(incoming, asked, signal);
+    if (now === 'approved') return undefined;
+    if (now instanceof GatewayError) return { error: now };
+    if (rounds && round <= MAX_ROUNDS && !signal.aborted && !this.#draining.signal.aborted)
+      return this.#round(incoming, path, asked, round, asksForm ? text : undefined, asksUrl);
+    return { error: asked.pending };
+  }
+
+  async #wait(
+    incoming: Incoming,
+    asked: Asked,
+    signal: AbortSignal,
+  ): Promise<'approved' | 'open' | GatewayError> {
+    const stop = AbortSignal.any([signal, this.#draining.signal]);
+    const ticker = this.#tick(incoming, asked);
+    try {
+      return await asked.settled(this.#deps.waitMs(clientName(incoming.caller)), stop);
+    } finally {
+      clearInterval(ticker);
+    }
+  }
+
+  /** Tells a client that wants progress for whom its call waits: below what its server may report later, and rising. */
+  #tick({ message, sink }: Incoming, { pending }: Asked): NodeJS.Timeout | undefined {
+    const at = find(message.meta, 'progressToken');
+    if (!at) return undefined;
+    const token = message.body.toString('utf8', at.start, at.end);
+    const method = 'notifications/progress';
+    let n = 0;
+    const tell = (): void => {
+      n++;
+      const params = `{"progressToken":${token},"progress":${-1 / n},"message":${JSON.stringify(pending.message)}}`;
+      sink.notify({
+        method,
+        bytes: Buffer.from(`{"jsonrpc":"2.0","method":"${method}","params":${params}}`),
+      });
+    };
+    return setInterval(this.#deps.boundary.guard('timer', tell), TELL_MS);
+  }
+
+  /** Uses the yes, if the call still is what it was given for. */
+  async #use(incoming: Incoming, path: HeldPath, asked: Asked): Promise<Outcome> {
+    const judged = path.again();
+    if (judged instanceof GatewayError) return { error: judged };
+    const view = incoming.session?.caller.view ?? incoming.caller.view;
+    const entries = this.entriesOf(incoming, view, 'tool', judged.target) ?? [];
+    const use = await asked.take(this.#call(incoming, judged.target, entries));
+    return use instanceof GatewayError ? { error: use } : { judged, use };
+  }
+
+  #call(
+    { caller, origin, message }: Incoming,
+    { link, name, definition }: Target,
+    entries: readonly HoldEntry[],
+  ): HeldCall {
+    const { body, paramsSpan } = message;
+    return {
+      principal: origin.principal,
+      client: clientText(caller),
+      server: link.server,
+      tool: name,
+      params: paramsSpan ? body.subarray(paramsSpan.start, paramsSpan.end) : Buffer.from('{}'),
+      passed: caller.passed?.digest,
+      definition: definition ? digestOf(definition) : '',
+      config: this.#deps.configOf(link.server),
+      entries,
+    };
+  }
+
+  /** What a modern client is answered that is to repeat its request: it asks its user, opens the page, or waits. */
+  #round(
+    { message, caller, origin }: Incoming,
+    { name }: HeldPath,
+    asked: Asked,
+    round: number,
+    form: string | undefined,
+    opensPage: boolean,
+  ): { readonly result: Buffer } {
+    const presented = { message, caller, route: origin.route.key, name };
+    const state = this.#deps.bridge().holdState(presented, asked.view.id, round);
+    const params =
+      form !== undefined
+        ? { mode: 'form', ...formOf(form) }
+        : opensPage
+          ? { mode: 'url', message: asked.pending.message, url: asked.url }
+          : undefined;
+    const request = params && Buffer.from(JSON.stringify({ method: 'elicitation/create', params }));
+    return { result: inputRequired(request ? [[KEY, request]] : [], state) };
+  }
+
+  /** Asks the user of a legacy client. What he answers counts for the record, also once this call has ended. */
+  #ask({ caller, sink }: Incoming, session: Session, asked: Asked, text: string): void {
+    const { id, server } = asked.view;
+    if (this.#forms.has(id)) return;
+    const { boundary, questions } = this.#deps;
+    const params = { ...(caller.revision >= '2025-11-25' && { mode: 'form' }), ...formOf(text) };
+    const bytes = Buffer.from(
+      JSON.stringify({ jsonrpc: '2.0', id: 0, method: 'elicitation/create', params }),
+    );
+    const question = {
+      method: 'elicitation/create',
+      bytes,
+      token: undefined,
+      answer: (kind: 'result' | 'error', value: Buffer): void => {
+        const said = kind === 'result' ? readAnswer(value) : undefined;
+        if (said !== undefined) boundary.detach('detached', asked.answer(said));
+      },
+      refuse: () => undefined,
+      progress: () => undefined,
+    };
+    const inputMs = Math.max(1, asked.view.expires - Date.now());
+    const context = { session, server, key: id, merged: false, inputMs };
+    const sent = questions.ask(question, sink, context, () => {
+      this.#forms.delete(id);
+    });
+    if (typeof sent !== 'string') return;
+    this.#forms.set(id, () => {
+      questions.withdraw(session, sent, undefined);
+    });
+  }
+
+  /** Tells a session that was asked to open the page once the votes are there (2025-11-25, client/elicitation). */
+  #watch(session: Session, asked: Asked): void {
+    const { boundary, streams } = this.#deps;
+    const { id, expires } = asked.view;
+    const stop = AbortSignal.any([
+      this.#draining.signal,
+      AbortSignal.timeout(Math.max(1, expires - Date.now())),
+    ]);
+    const told = asked.decided(stop).then((state) => {
+      if (state !== 'approved' || !session.open) return;
+      const method = 'notifications/elicitation/complete';
+      const bytes = Buffer.from(JSON.stringify({ jsonrpc: '2.0', method, params: { elicitationId: id } }));
+      streams.notifyOnceOpen(session, { method, bytes });
+    });
+    boundary.detach('detached', told);
+  }
+}
+
+/** Whether a client can ask its user, or open a page for him. */
+function takes({ capabilities, revision }: Caller, mode: 'form' | 'url'): boolean {
+  if (mode === 'url' && revision < '2025-11-25') return false;
+  return refusalOf('elicitation/create', { mode }, capabilities) === undefined;
+}
+
+/** The words of the form; undefined: they are too long for one. */
+function formText({ view, pending: _ }: Asked): string | undefined {
+  const text = `[mcpstead] Send this call?\nserver: ${view.server}\ntool: ${view.tool}\narguments: ${view.shown}`;
+  return text.length > MAX_FORM ? undefined : text;
+}
+
+function formOf(message: string): object {
+  const send = { type: 'boolean', title: 'Send', description: 'Send the call exactly as it is shown' };
+  return { message, requestedSchema: { type: 'object', properties: { send }, required: ['send'] } };
+}
+
+/** What a user said: yes or no; undefined: he did not say. `answer`: JSON of an elicitation's result. */
+function readAnswer(answer: Buffer): boolean | undefined {
+  const read = readObject(answer);
+  if (read?.['action'] === 'decline') return false;
+  if (read?.['action'] !== 'accept') return undefined;
+  const send = objectOf(read['content'])?.['send'];
+  return typeof send === 'boolean' ? send : undefined;
+}
+
+/** The same of a modern client. */
+function answerIn(answers: HoldRetry['answers']): boolean | undefined {
+  const own = answers.get(KEY);
+  return own && readAnswer(own);
+}
+
+function urlError({ view, url, pending }: Asked): GatewayError {
+  const elicitations = [{ mode: 'url', message: pending.message, url, elicitationId: view.id }];
+  return new GatewayError('url_elicitation_required', pending.message, { elicitations });
+}
+
+/** What a modern client answers a server that has asked for input; undefined: nothing, or it answers the gateway. */
+function roundOf({ caller, message }: Incoming, retry: HoldRetry | undefined): Round | undefined {
+  if (caller.era === 'legacy' || retry) return undefined;
+  const { body, params } = message;
+  const [state, responses] = [find(params, 'requestState'), find(params, 'inputResponses')];
+  if (!state && !responses) return undefined;
+  const given = responses && readObject(body.subarray(responses.start, responses.end));
+  const text = state && readObject(Buffer.from(`{"s":${body.toString('utf8', state.start, state.end)}}`));
+  return { state: textOf(text?.['s']), keys: Object.keys(given ?? {}) };
+}
+
+function clientName({ clientInfo }: Caller): string {
+  return textOf(clientInfo === undefined ? undefined : readObject(Buffer.from(clientInfo))?.['name']) ?? '';
+}
+
+function clientText({ clientInfo }: Caller): string | undefined {
+  const read = clientInfo === undefined ? undefined : readObject(Buffer.from(clientInfo));
+  const [name, version] = [textOf(read?.['name']), textOf(read?.['version'])];
+  return name === undefined ? undefined : `${name} ${version ?? ''}`.trim().slice(0, 128);
+}
