@@ -7,6 +7,7 @@ import type { Boundary } from '../observe/boundary.js';
 import type { Calls } from '../observe/calls.js';
 import type { Logger } from '../observe/log.js';
 import type { GatewayStats } from '../observe/stats.js';
+import type { ApprovalLine } from '../protocol/approvals.js';
 import type { SignInEvent } from '../protocol/authorization-server.js';
 import type { Principal } from '../protocol/ports.js';
 import type { State } from '../state/open.js';
@@ -35,6 +36,8 @@ export interface GatewayAudit {
   pinned(act: string, server: string, subject: string, principal: Principal | undefined): void;
   /** Somebody signed in at the gateway, was refused, or a grant has ended. */
   signIn(event: SignInEvent): void;
+  /** Something happened to a call that waits for a yes. */
+  approval(event: ApprovalLine): void;
   /** Writes the last lines. */
   close(): Promise<void>;
   destroy(): void;
@@ -73,6 +76,9 @@ export function openAudit({ config, calls, build, state, ...deps }: OpenAuditDep
     signIn(event) {
       log.signIn(event);
     },
+    approval(event) {
+      log.approval(event);
+    },
     close: () => log.close(),
     destroy() {
       log.destroy();
@@ -87,6 +93,7 @@ const NONE: GatewayAudit = {
   reloaded: () => undefined,
   pinned: () => undefined,
   signIn: () => undefined,
+  approval: () => undefined,
   close: () => Promise.resolve(),
   destroy: () => undefined,
 };

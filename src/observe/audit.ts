@@ -4,6 +4,7 @@
  */
 import type { Config } from '../config/types.js';
 import { GatewayError } from '../errors.js';
+import type { ApprovalLine } from '../protocol/approvals.js';
 import type { SignInEvent } from '../protocol/authorization-server.js';
 import type { Principal } from '../protocol/ports.js';
 import { AuditFile } from './audit/file.js';
@@ -166,6 +167,23 @@ export class Audit implements CallObserver {
         .text('grant', grant)
         .text('reason', reason)
         .text('client.address', address),
+    );
+  }
+
+  /** Something happened to a call that waits for a yes. */
+  approval({ event, id, principal, server, tool, rule, digest, by, decision, note, reason }: ApprovalLine): void {
+    this.#write(
+      new Members(`approval_${event}`)
+        .text('approval', id)
+        .text('user.id', principal)
+        .text('mcpstead.server', server)
+        .text('gen_ai.tool.name', tool)
+        .text('rule', rule)
+        .text('digest', digest)
+        .text('by', by)
+        .text('decision', decision)
+        .text('note', note)
+        .text('reason', reason),
     );
   }
 

@@ -47,6 +47,8 @@ export interface CallDetails {
   readonly decision: Decision | undefined;
   /** The rule that decided; undefined: the error says it, or no rule did. */
   readonly rule: string | undefined;
+  /** The record of the yes that the call waited for; undefined: it needed none. */
+  readonly approval?: string | undefined;
   /** The error that the gateway answered with. */
   readonly error: GatewayError | undefined;
   /** The code of the error that the server answered with. */

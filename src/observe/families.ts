@@ -5,6 +5,7 @@
 import { NONE, one, tallied, type Family, type Scrape, type Series } from './family.js';
 import type { ProcessSample } from './process-sample.js';
 import { ACCESS_FAMILIES } from './access-families.js';
+import { APPROVAL_FAMILIES } from './approval-families.js';
 import { FLEET_FAMILIES } from './fleet-families.js';
 import { SIGN_IN_FAMILIES } from './sign-in-families.js';
 import type { Histogram, ServerStats, ToolStats } from './stats.js';
@@ -300,6 +301,7 @@ export const FAMILIES: readonly Family[] = [
   },
   ...ACCESS_FAMILIES,
   ...SIGN_IN_FAMILIES,
+  ...APPROVAL_FAMILIES,
   ...FLEET_FAMILIES,
   {
     name: 'mcpstead_config_reloads_total',

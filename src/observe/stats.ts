@@ -222,6 +222,38 @@ export class SignInStats {
   }
 }
 
+export const APPROVAL_RESULTS = [
+  'sent',
+  'denied',
+  'expired',
+  'superseded',
+  'policy_changed',
+  'tool_changed',
+  'server_changed',
+  'withdrawn',
+] as const;
+export const WEBHOOK_RESULTS = ['delivered', 'failed', 'dropped'] as const;
+/** Seconds that people take to answer. */
+const APPROVAL_BUCKETS = [1, 5, 15, 60, 300, 900, 3600, 14_400, 86_400];
+
+/** The counters of calls that wait for a yes. */
+export class ApprovalStats {
+  open = 0;
+  waiting = 0;
+  oldestSeconds = 0;
+  /** By rule. */
+  readonly results = new Map<string, Tally<(typeof APPROVAL_RESULTS)[number]>>();
+  readonly waits = new Histogram(APPROVAL_BUCKETS);
+  readonly webhook = new Tally<(typeof WEBHOOK_RESULTS)[number]>();
+
+  ended(rule: string, result: (typeof APPROVAL_RESULTS)[number], seconds: number): void {
+    let results = this.results.get(rule);
+    if (!results) this.results.set(rule, (results = new Tally()));
+    results.add(result);
+    this.waits.observe(seconds);
+  }
+}
+
 /** What was decided about a request. `hide`: for its caller, what it names does not exist. */
 export type Decision = 'allow' | 'hide' | 'deny' | 'step_up' | 'limit' | 'hold';
 
@@ -305,6 +337,8 @@ export class GatewayStats {
   readonly issuers = new Map<string, IssuerStats>();
   /** undefined: the gateway signs nobody in. */
   signIns: SignInStats | undefined;
+  /** undefined: no call has waited for a yes. */
+  approvals: ApprovalStats | undefined;
 
   /** The counters of one method. `label` must come from a closed set. */
   method(label: string): MethodStats {

@@ -67,6 +67,7 @@ export function callMembers(call: EndedCall, details: CallDetails, args: Argumen
     .text('client.address', details.address)
     .text('decision', decisionOf(details))
     .text('rule', details.rule ?? details.error?.rule)
+    .text('approval', details.approval)
     .text('outcome', outcomeOf(call))
     .text('error.type', errorType(call, details))
     .number('ms', Math.round(call.ms * 10) / 10)
