@@ -6,6 +6,7 @@ import type { Readable, Writable } from 'node:stream';
 import { resolveConfig, type ConfigInput, type LoadedConfig } from './config/index.js';
 import {
   checkPolicy,
+  unpinnedHolds,
   GatewayCore,
   type BuildInfo,
   type Health,
@@ -122,9 +123,13 @@ export function createGateway(input: ConfigInput | LoadedConfig, options: Gatewa
   };
 }
 
-/** Throws a ConfigError for conditions that are not accepted; everything else is checked when a configuration is loaded. */
-export function checkAccess(config: LoadedConfig['config']): void {
+/**
+ * Throws a ConfigError for conditions that are not accepted, and for held calls that nobody can say yes to; everything else is checked when a
+ * configuration is loaded. Returns warnings.
+ */
+export function checkAccess(config: LoadedConfig['config']): readonly string[] {
   checkPolicy(config);
+  return unpinnedHolds(config);
 }
 
 let build: BuildInfo | undefined;

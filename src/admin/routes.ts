@@ -12,6 +12,7 @@ import * as schemas from './schemas.js';
 import { counted, historyOf, listed, serverDetail, stderrOf } from './servers.js';
 import { sessionRows } from './sessions.js';
 import { ACTS } from './acts.js';
+import { APPROVALS } from './approvals.js';
 import { GRANTS } from './grants.js';
 import { LOGINS } from './logins.js';
 
@@ -277,6 +278,7 @@ export function createRoutes(hub: EventHub | undefined): readonly RouteSpec[] {
     ...ACTS,
     ...LOGINS,
     ...GRANTS,
+    ...APPROVALS,
   ];
   routes.push(
     route({

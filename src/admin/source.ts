@@ -3,6 +3,7 @@ import type { LoadedConfig } from '../config/index.js';
 import type { Config, DisabledServer, ServerConfig } from '../config/types.js';
 import type { GatewayStats } from '../observe/stats.js';
 import type { Caller, Denied, LinkAdmin, Principal, ServerLink, Shown, View } from '../protocol/ports.js';
+import type { Approvals } from '../protocol/approvals.js';
 import type { GrantView } from '../protocol/authorization-server.js';
 import type { Connection, DeviceAttempt, LoginAttempt, LoginOffers, LoginState } from '../protocol/logins.js';
 import type { Logger } from '../observe/log.js';
@@ -158,7 +159,16 @@ export interface ConfigFile {
   restore(text: string): Promise<void>;
 }
 
+/** Calls that wait for a yes. */
+export interface ApprovalActions extends Pick<Approvals, 'list' | 'vote' | 'withdraw'> {
+  /** Whether a rule holds calls. */
+  readonly isOn: boolean;
+  /** Whether the holder of the console key sits at the machine of the gateway: he may confirm calls in place of their callers. */
+  readonly isAtConsole: boolean;
+}
+
 export interface AdminSource {
+  readonly approvals: ApprovalActions;
   readonly logins: LoginActions;
   readonly signIns: SignInActions;
   /** undefined: the gateway is part of another program. */

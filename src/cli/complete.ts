@@ -1,4 +1,5 @@
 /** The hidden command `mcpstead __complete WORD...`: prints what the last word can become, one proposal a line. */
+import type { ApprovalList } from '../admin/approval-schemas.js';
 import type { GrantList } from '../admin/grant-schemas.js';
 import type { Server, Tool } from '../admin/schemas.js';
 import type { Terminal } from '../terminal/terminal.js';
@@ -25,6 +26,8 @@ export async function complete(words: readonly string[], terminal: Terminal): Pr
       return (await readApi<{ servers: readonly Server[] }>(gateway, 'servers')).servers.map(
         ({ name }) => name,
       );
+    if (kind === 'approval')
+      return (await readApi<ApprovalList>(gateway, 'approvals')).approvals.map(({ id }) => id);
     if (kind === 'grant') return (await readApi<GrantList>(gateway, 'grants')).grants.map(({ id }) => id);
     if (kind === 'tool')
       return (await readApi<{ tools: readonly Tool[] }>(gateway, 'tools')).tools.map(({ name }) => name);

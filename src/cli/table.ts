@@ -8,6 +8,10 @@ const URL_OPTION = [
   'the gateway to ask; defaults to that of the config, or http://127.0.0.1:8766',
 ] as const;
 
+const VOTE = {
+  digest: ['D', 'of the call that was read; without a terminal it is needed'],
+  note: ['TEXT', 'for the caller and the audit log'],
+} as const;
 const JSON_FLAG = { json: 'one JSON document' } as const;
 /** What asks a running gateway. */
 const ONLINE = { config: CONFIG, url: URL_OPTION } as const;
@@ -290,6 +294,43 @@ export const TABLE: Readonly<Record<string, VerbRow | Rows>> = {
       values: ONLINE,
       flags: JSON_FLAG,
       load: async () => (await import('./verbs/grants.js')).printClient,
+    },
+  },
+  approvals: {
+    list: {
+      usage: '',
+      help: 'list the calls that wait for a yes',
+      words: [0, 0],
+      values: ONLINE,
+      flags: { all: 'those that were decided lately, too', ...JSON_FLAG },
+      load: async () => (await import('./verbs/approvals.js')).listApprovals,
+    },
+    show: {
+      usage: 'ID',
+      help: 'show what would be sent, who asks, and who votes',
+      words: [1, 1],
+      values: ONLINE,
+      flags: JSON_FLAG,
+      completes: 'approval',
+      load: async () => (await import('./verbs/approvals.js')).showApproval,
+    },
+    approve: {
+      usage: 'ID',
+      help: 'say yes to a call, with the key in MCPSTEAD_APPROVER_KEY',
+      words: [1, 1],
+      values: { ...VOTE, ...ONLINE },
+      flags: { repeat: 'widen the yes, as the rule allows', yes: 'do not ask', ...JSON_FLAG },
+      completes: 'approval',
+      load: async () => (await import('./verbs/approvals.js')).approve,
+    },
+    deny: {
+      usage: 'ID',
+      help: 'say no to a call',
+      words: [1, 1],
+      values: { ...VOTE, ...ONLINE },
+      flags: { yes: 'do not ask', ...JSON_FLAG },
+      completes: 'approval',
+      load: async () => (await import('./verbs/approvals.js')).deny,
     },
   },
   pins: {

@@ -22,7 +22,7 @@ export function listed(text: string): readonly string[] {
 export type Verb = (written: Written, terminal: Terminal) => Promise<number>;
 
 /** What a word completes to, in shells. */
-export type Completes = 'server' | 'tool' | 'client' | 'code' | 'grant';
+export type Completes = 'server' | 'tool' | 'client' | 'code' | 'grant' | 'approval';
 
 export interface VerbRow {
   /** What follows the command in its usage line: `FILE...`. */

@@ -17,8 +17,7 @@ export const check: Verb = async (written, terminal) => {
   if (path === undefined) throw new Refusal('mcpstead requires --config <path> or MCPSTEAD_CONFIG=<path>');
   const output = outputOf(written, terminal);
   const { config, warnings } = loadConfig(path, terminal.env);
-  checkAccess(config);
-  const found = [...warnings];
+  const found = [...warnings, ...checkAccess(config)];
   for (const server of config.servers) {
     if (server.kind !== 'stdio' || server.problem !== undefined) continue;
     const problem = commandProblem(server);

@@ -14,6 +14,7 @@ interface Answer {
     readonly verdict: string;
     readonly rule: string;
     readonly call?: string;
+    readonly waits_for?: readonly { readonly rule: string; readonly by: string; readonly need: number }[];
     readonly error?: string;
   }[];
 }
@@ -41,16 +42,22 @@ export const explainPolicy: Verb = async ({ values, flags }, terminal) => {
     terminal.out(printable(`${unknown}\tunknown: no server has it\n`));
     return 0;
   }
-  for (const { kind, server, name, verdict, rule, call, error } of items) {
+  for (const { kind, server, name, verdict, rule, call, waits_for, error } of items) {
     const shown = call === undefined ? verdict : `${verdict}, ${call}`;
     terminal.out(
       printable(
-        `${shown}\t${kind}\t${server}\t${name}\trule: ${rule}${error === undefined ? '' : `\t${error}`}\n`,
+        `${shown}\t${kind}\t${server}\t${name}\trule: ${rule}${waiting(waits_for)}${error === undefined ? '' : `\t${error}`}\n`,
       ),
     );
   }
   return 0;
 };
+
+function waiting(entries: Answer['items'][number]['waits_for']): string {
+  if (!entries) return '';
+  const persons = entries.map(({ by, need }) => (need === 1 ? by : `${need} of ${by}`));
+  return `\twaits for ${persons.join(', then ')}`;
+}
 
 function json(option: string, text: string | undefined): unknown {
   if (text === undefined) return undefined;

@@ -8,7 +8,7 @@ import { sha256 } from '../../lib/sha256.js';
  */
 const STYLE = `:root{color-scheme:light dark;--line:light-dark(#d0d7de,#3d444d);--dim:light-dark(#57606a,#9da7b3);--main:light-dark(#0a58ca,#79b8ff);--on-main:light-dark(#fff,#0d1117);--bad:light-dark(#b3261e,#ff8a80)}
 *{box-sizing:border-box}body{font:1rem/1.5 system-ui,sans-serif;max-width:36rem;margin:0 auto;padding:3rem 1rem;background:light-dark(#fff,#0d1117);color:light-dark(#1f2328,#e6edf3);overflow-wrap:anywhere}
-h1{font-size:1.375rem;line-height:1.3;margin:0 0 1rem}p{margin:0 0 1rem}dl{display:grid;grid-template-columns:max-content 1fr;gap:.5rem 1.25rem;margin:0 0 1.25rem;padding:1rem;border:1px solid var(--line);border-radius:.5rem}
+h1{font-size:1.375rem;line-height:1.3;margin:0 0 1rem}h2{font-size:1rem;margin:1.25rem 0 .5rem}pre{font:.875rem/1.5 ui-monospace,monospace;max-height:24rem;overflow:auto;margin:0 0 1rem;padding:.75rem;border:1px solid var(--line);border-radius:.5rem;white-space:pre-wrap}.inline{font-weight:400}.inline input{display:inline;width:auto}[hidden]{display:none!important}p{margin:0 0 1rem}dl{display:grid;grid-template-columns:max-content 1fr;gap:.5rem 1.25rem;margin:0 0 1.25rem;padding:1rem;border:1px solid var(--line);border-radius:.5rem}
 dt{color:var(--dim)}dd{margin:0;min-width:0}code{font:.9375rem/1.5 ui-monospace,monospace}label{display:block;font-weight:600;margin:0 0 .25rem}
 input{display:block;width:100%;font:inherit;padding:.5rem .75rem;border:1px solid var(--dim);border-radius:.375rem;background:transparent;color:inherit}
 small{display:block;color:var(--dim);margin:.25rem 0 1rem}button{font:inherit;font-weight:600;padding:.5rem 1.25rem;border:1px solid transparent;border-radius:.375rem;background:var(--main);color:var(--on-main);cursor:pointer}

@@ -1,11 +1,9 @@
 /** Every route of the port: its path, who is admitted, and what serves it. A new route is a row here. */
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { IncomingMessage } from 'node:http';
 import type { TLSSocket } from 'node:tls';
-import { CALLBACK_PATH } from '../../config/client-metadata.js';
 import type { Config } from '../../config/types.js';
 import { GatewayError } from '../../errors.js';
-import type { Place } from '../../observe/boundary.js';
-import { CLIENT_HEADER, type Introduced } from '../../protocol/elsewhere.js';
+import { CLIENT_HEADER } from '../../protocol/elsewhere.js';
 import type { Principal, Shown } from '../../protocol/ports.js';
 import type { Endpoint } from '../../proxy/gate.js';
 import {
@@ -21,78 +19,15 @@ import { acrossTo, chooseReplicas, isProblem } from './api-replicas.js';
 import { API_PATH, refuseApi, serveApi, type Api, type ApiRoute } from './api.js';
 import { CONSOLE_PATH, createConsoleFiles } from './console.js';
 import { endpoint, linkEnd } from './endpoints.js';
-import type { OwnRoute } from './guard.js';
-import {
-  CLIENT_PATH,
-  DONE_PATH,
-  serveCallback,
-  serveClientDocument,
-  serveDone,
-  serveLogin,
-  type LoginPages,
-} from './logins.js';
+import type { LoginPages } from './logins.js';
 import { createMcp } from './mcp.js';
 import { firstValue } from './requests.js';
 import type { SignInDoor } from './sign-in.js';
-import { serveSignedIn, SIGNED_IN_PATH } from './signed-in.js';
+import { pageRoutes } from './page-routes.js';
+import type { Admission, Door, HttpRoute, Routed } from './row.js';
 import { createSse2024, type Sse2024Deps } from './sse-2024.js';
 
-/** The ports: that for clients, and that for operators (`admin.port`), if there is one. */
-export type Door = 'main' | 'admin';
-
-/** An admitted request. */
-export interface Routed {
-  readonly req: IncomingMessage;
-  readonly res: ServerResponse;
-  readonly door: Door;
-  /** Without the query. */
-  readonly path: string;
-  /** Without the `?`. */
-  readonly query: string;
-  /** The server or the profile that the path names. */
-  readonly to: Endpoint;
-  /** The replica that sent it on, and for whom; absent: the client itself sent it. */
-  readonly peer?: Introduced;
-}
-
-/** Who is admitted. `mcp`: clients, once the gateway is ready; `self`: every principal, for itself; `viewer` includes operators. */
-export type Admitted = 'mcp' | 'self' | 'viewer' | 'operator';
-
-/** Who is admitted to a request: anybody, those who have a role, or nobody, because of an error. */
-export type Admission = 'open' | Admitted | GatewayError;
-
-interface Row extends OwnRoute {
-  readonly path: string | RegExp;
-  /** `main`: only for clients; `operators`: on the port for operators, if there is one; `both`: on every port. */
-  readonly on: 'main' | 'operators' | 'both';
-  /** Whether an application that somebody signed in for may use it as he may; absent: it may not, where every principal may for itself. */
-  forApplications?(request: Routed): boolean;
-  /** Errors are sent as problem documents. */
-  readonly problems?: true;
-  /** The boundary label for exceptions after the handler has returned. */
-  readonly place: Place;
-}
-
-interface PlainRoute extends Row {
-  /** Anybody, without authentication. */
-  readonly admits: 'open';
-  serve(request: Routed): void | Promise<void>;
-}
-
-interface GuardedRoute extends Row {
-  readonly admits: Admitted;
-  serve(request: Routed, principal: Principal): void | Promise<void>;
-}
-
-/** A route whose access depends on the configuration and the request. */
-export interface DependingRoute extends Row {
-  readonly admits: 'depends';
-  admitsFor(request: Routed): Admission | Promise<Admission>;
-  /** Without a principal, the request was admitted as `open`. */
-  serve(request: Routed, principal?: Principal): void | Promise<void>;
-}
-
-export type HttpRoute = PlainRoute | GuardedRoute | DependingRoute;
+export type { Admission, Admitted, DependingRoute, Door, HttpRoute, Routed } from './row.js';
 
 export interface RoutesDeps extends Sse2024Deps {
   readonly admin: Admin;
@@ -120,6 +55,7 @@ export function notFor(admits: keyof typeof REFUSALS): GatewayError {
 
 /** An application may see and end its own. */
 const GRANTS = /^\/-\/api\/v1\/grants(?:\/[\w-]{1,64})?$/;
+const APPROVALS = /^\/-\/api\/v1\/approvals(?:\/[\w-]{1,128})?$/;
 const ONE_LOGIN = /^\/-\/api\/v1\/logins\/[\w-]{1,64}$/;
 
 /** MCP for operators and viewers. */
@@ -291,41 +227,7 @@ export function createRoutes(deps: RoutesDeps): Routes {
         );
       },
     },
-    {
-      // Where a browser comes back from the authorization server of a server.
-      path: CALLBACK_PATH,
-      on: 'both',
-      page: true,
-      admits: 'open',
-      place,
-      serve: (request) => serveCallback(deps.logins, request),
-    },
-    { path: DONE_PATH, on: 'both', page: true, admits: 'open', place, serve: serveDone },
-    {
-      path: /^\/-\/login\/[\w-]{1,64}$/,
-      on: 'both',
-      page: true,
-      admits: 'open',
-      place,
-      serve: (request) => serveLogin(deps.logins, deps.signIn.isOn, request),
-    },
-    {
-      path: SIGNED_IN_PATH,
-      on: 'main',
-      page: true,
-      admits: 'depends',
-      place,
-      admitsFor: ({ path }) => (deps.signIn.isOn ? 'open' : nothingAt(path)),
-      serve: serveSignedIn,
-    },
-    {
-      path: CLIENT_PATH,
-      on: 'both',
-      page: true,
-      admits: 'open',
-      place,
-      serve: (request) => serveClientDocument(deps.logins, request),
-    },
+    ...pageRoutes(deps, place, nothingAt),
     {
       path: OPERATORS_MCP,
       on: 'operators',
@@ -356,12 +258,13 @@ export function createRoutes(deps: RoutesDeps): Routes {
   /** With a port for operators, the main one serves of the API only what is not for them. */
   async function admitsForApi(request: Routed): Promise<Admission> {
     const { req, door, path } = request;
-    // Links to logins do not need the console.
-    if (!api.enabled && !ONE_LOGIN.test(path)) return nothingAt(path);
+    // Links to logins, and votes, do not need the console.
+    const isVote = APPROVALS.test(path);
+    if (!api.enabled && !isVote && !ONE_LOGIN.test(path)) return nothingAt(path);
     const found = await api.find(req.method ?? '', path.slice(API_PATH.length));
     if (found instanceof GatewayError) return found;
     const { who } = found;
-    if (!api.enabled && who !== 'holder') return nothingAt(path);
+    if (!api.enabled && !isVote && who !== 'holder') return nothingAt(path);
     if (door === 'main' && hasAdminPort && (who === 'viewer' || who === 'operator')) return nothingAt(path);
     apiRoutes.set(request, found);
     if (who !== 'holder') return who;

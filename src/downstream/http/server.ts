@@ -201,6 +201,10 @@ export function createHttpPort(deps: HttpPortDeps): HttpPort {
       const denied = (req.headers.authorization ?? '') === '' ? NO_KEY : WRONG_KEY;
       return sendDenied(res, denied, route.problems && sendProblem);
     }
+    if (admits === 'mcp' && who.approves === true) {
+      gate.countInvalid('unknown');
+      return refuse(route, res, new GatewayError('forbidden', FOR_VOTES));
+    }
     if (admits === 'self' && isApplication(who) && !route.forApplications?.(request)) {
       gate.countInvalid('unknown');
       return refuse(route, res, new GatewayError('forbidden', FOR_PEOPLE));
@@ -321,6 +325,7 @@ function notForReplicas(path: string): GatewayError {
 
 const FOR_PEOPLE =
   'this is not for applications: sign in to the console of the gateway, or use a key of your own';
+const FOR_VOTES = 'this key votes about calls that wait for a yes, and opens nothing else (approver: true)';
 
 /** What a path leads to that is not served on a port. */
 const ELSEWHERE: Readonly<Record<Door, string>> = {

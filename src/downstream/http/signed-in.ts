@@ -48,7 +48,7 @@ history.replaceState(null, '', location.pathname);
 const stored = sessionStorage.getItem('mcpstead.signing-in');
 sessionStorage.removeItem('mcpstead.signing-in');
 const link = document.querySelector('a');
-const pages = /^(?:console\\/(?:#\\/[\\x21-\\x7e]*)?|login\\/[\\w-]{1,64})$/;
+const pages = /^(?:console\\/(?:#\\/[\\x21-\\x7e]*)?|login\\/[\\w-]{1,64}|approvals\\/[\\w-]{1,128})$/;
 async function finish() {
   const begun = JSON.parse(stored);
   if (begun && pages.test(begun.back)) link.href = begun.back;

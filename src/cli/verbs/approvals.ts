@@ -1,0 +1,117 @@
+/** Calls that wait for a yes: `mcpstead approvals list | show | approve | deny`. */
+import type { Approval, ApprovalList } from '../../admin/approval-schemas.js';
+import { Refusal } from '../../terminal/explain.js';
+import type { Terminal } from '../../terminal/terminal.js';
+import { outputOf, type Cell, type Output } from '../output.js';
+import { agrees } from '../prompts.js';
+import { askApi, gatewayOf, parsed, readApi, REFUSED, type Gateway } from '../target.js';
+import type { Verb, Written } from '../verb.js';
+
+const API = '/-/api/v1/approvals';
+/** The key of somebody who votes: `approver: true` in the configuration. */
+const KEY = 'MCPSTEAD_APPROVER_KEY';
+const VOTE_MS = 15_000;
+
+export const listApprovals: Verb = async (written, terminal) => {
+  const output = outputOf(written, terminal);
+  const { approvals } = await readApi<ApprovalList>(voterOf(written, terminal), 'approvals');
+  const shown = written.flags.has('all') ? approvals : approvals.filter(({ state }) => state === 'open');
+  if (output.json) output.document(shown);
+  else if (shown.length === 0) output.note('no call waits for a yes');
+  else output.table([HEADINGS, ...shown.map(rowOf)]);
+  return 0;
+};
+
+export const showApproval: Verb = async (written, terminal) => {
+  const output = outputOf(written, terminal);
+  const found = await find(voterOf(written, terminal), written);
+  if (output.json) output.document(found);
+  else describe(output, found);
+  return 0;
+};
+
+export const approve: Verb = (written, terminal) => vote('approve', written, terminal);
+export const deny: Verb = (written, terminal) => vote('deny', written, terminal);
+
+async function vote(decision: 'approve' | 'deny', written: Written, terminal: Terminal): Promise<number> {
+  const { values, flags } = written;
+  const output = outputOf(written, terminal);
+  const gateway = voterOf(written, terminal);
+  const isSeen = terminal.tty.in && terminal.tty.out;
+  if (decision === 'approve' && !isSeen && (terminal.env[KEY] ?? '') === '')
+    throw new Refusal(
+      `a yes without a terminal needs a key of its own: set ${KEY} to a key with approver: true`,
+      REFUSED,
+    );
+  if (!isSeen && values['digest'] === undefined)
+    throw new Refusal('without a terminal, name what was read: --digest D, as approvals show prints it', 2);
+  const found = await find(gateway, written);
+  const digest = values['digest'] ?? found.digest;
+  if (digest === null) throw new Refusal('you may not vote on this call', REFUSED);
+  if (isSeen && values['digest'] === undefined) {
+    describe(output, found);
+    const question = decision === 'approve' ? 'Send this call?' : 'Refuse this call?';
+    if (!(await agrees(question, `approvals ${decision}`, written, terminal))) {
+      output.note('nothing was decided');
+      return 0;
+    }
+  }
+  const note = values['note'];
+  const body = JSON.stringify({
+    decision,
+    digest,
+    ...(note !== undefined && { note }),
+    ...(flags.has('repeat') && { repeat: true }),
+  });
+  const path = `${API}/${encodeURIComponent(found.id)}`;
+  const done = parsed<Approval>(gateway, await askApi(gateway, path, { body, timeoutMs: VOTE_MS }));
+  if (output.json) output.document(done);
+  else output.line(`${done.tool} of ${done.server}: ${WORDS[done.state]}`);
+  return 0;
+}
+
+/** The gateway, asked with the key for votes if there is one. */
+function voterOf(written: Written, terminal: Terminal): Gateway {
+  const gateway = gatewayOf(written, terminal);
+  const secret = terminal.env[KEY] ?? '';
+  return secret === '' ? gateway : { ...gateway, credentials: [{ kind: 'token', secret }] };
+}
+
+async function find(gateway: Gateway, { words }: Written): Promise<Approval> {
+  return await readApi<Approval>(gateway, `approvals/${encodeURIComponent(words[0] ?? '')}`);
+}
+
+const WORDS: Readonly<Record<Approval['state'], string>> = {
+  open: 'waits for a yes',
+  approved: 'has its yes, and is sent with the next call',
+  sent: 'was sent',
+  denied: 'was refused',
+  expired: 'got no answer in time',
+  void: 'has changed since it was asked for',
+};
+
+function describe(output: Output, found: Approval): void {
+  const { id, state, name, person, client, server, tool, entries, votes, expires, digest } = found;
+  const caller = [person !== null && person !== name ? `${name} (${person})` : name, client].filter(Boolean);
+  output.line(`${tool} of ${server}: ${WORDS[state]}`);
+  output.line(`  id       ${id}`);
+  output.line(`  caller   ${caller.join(', with ')}`);
+  for (const { rule, by, need, met } of entries) output.line(`  rule     ${rule}: ${by}, ${met} of ${need}`);
+  for (const { by, decision, note } of votes)
+    output.line(`  vote     ${decision} by ${by}${note === null ? '' : `: ${note}`}`);
+  output.line(`  until    ${expires}`);
+  if (digest !== null) output.line(`  digest   ${digest}`);
+  if (found.arguments !== null) output.line(`\n${found.arguments}`);
+  if (found.ignored !== null) output.line(`\nnot part of the yes:\n${found.ignored}`);
+  if (found.changes !== null)
+    output.line(`\nsince the last call that got a yes:\n${found.changes.join('\n')}`);
+}
+
+const HEADINGS: readonly Cell[] = ['ID', 'TOOL', 'SERVER', 'CALLER', 'WAITS FOR', 'UNTIL', 'STATE'].map(
+  (text) => [text, 'dim'] as const,
+);
+
+function rowOf({ id, tool, server, name, entries, expires, state }: Approval): Cell[] {
+  const waits = entries.filter(({ met, need }) => met < need).map(({ by }) => by);
+  return [id, tool, server, name, waits.join(', ') || '-', `${expires.slice(11, 19)}Z`, state];
+}
