@@ -8,11 +8,12 @@ import { createHttpPort, type HttpPort } from './downstream/http/server.js';
 import { StdioClients } from './downstream/stdio.js';
 import { GatewayAdmin } from './gateway/admin.js';
 import { Announcer } from './gateway/announcer.js';
+import { GatewayApprovals } from './gateway/approvals.js';
 import { callerLogins } from './gateway/caller-logins.js';
 import { GatewayCredentials } from './gateway/credentials.js';
 import type { GatewayDeps } from './gateway/deps.js';
 import { bridgeFor } from './gateway/bridge.js';
-import { drain } from './gateway/drain.js';
+import { drain, drainDeps } from './gateway/drain.js';
 import { fleetOf, fleetState, type GatewayFleet } from './gateway/fleet.js';
 import { Identities } from './gateway/identities.js';
 import { Lives } from './gateway/lives.js';
@@ -44,6 +45,7 @@ import type { Streams } from './session/streams.js';
 import { ListCache } from './upstream/link/list-cache.js';
 
 export { createAccess as checkPolicy } from './policy/access.js';
+export { unpinnedHolds } from './policy/holds.js';
 export type { BuildInfo, GatewayDeps } from './gateway/deps.js';
 export type { Health, ReloadResult, ServerHealth };
 export type { Session, SessionRecord, SessionStore, SessionStoreOptions } from './session/store.js';
@@ -71,6 +73,7 @@ export class GatewayCore {
   readonly #announcer: Announcer;
   readonly #lives: Lives;
   readonly #observers: Observers;
+  readonly #approvals: GatewayApprovals;
   readonly admin: GatewayAdmin;
   readonly #gate: Gate;
   readonly #port: HttpPort;
@@ -229,6 +232,13 @@ export class GatewayCore {
     const { build } = deps;
     const observers = createObservers({ config: () => this.#config, log, boundary, stats, build, state });
     this.#observers = observers;
+    const approvals = (this.#approvals = new GatewayApprovals({
+      ...{ state, boundary, log, stats, questions, streams, env: deps.env },
+      runtime: () => this.#runtime,
+      bridge: () => this.#bridge,
+      origin: () => this.admin.clientOrigin,
+      audit: () => observers.audit,
+    }));
     this.admin = new GatewayAdmin({
       ...{ log, logs, boundary, observers, listeners, env: deps.env, configFile: deps.configFile },
       sessions: () => this.#sessions,
@@ -236,7 +246,7 @@ export class GatewayCore {
       runtime: () => this.#runtime,
       links: () => this.#links,
       credentials: this.#credentials,
-      ...{ readiness, stats, build, pins, signIn: this.#signIn, fleet },
+      ...{ readiness, stats, build, pins, signIn: this.#signIn, fleet, approvals },
       measure: () => {
         stats.bufferedBytes = budget.used;
         stats.tlsExpires = this.#port.certificateExpires();
@@ -244,6 +254,7 @@ export class GatewayCore {
         this.#credentials.measure();
         this.#signIn.measure();
         fleet?.measure();
+        approvals.measure();
       },
       reload: () => this.reload(),
     });
@@ -270,6 +281,7 @@ export class GatewayCore {
       peerClients: (deps.peers ?? fleet?.peers)?.clients,
       owned: this.#links.give.bind(this.#links),
       dialling: (server) => this.#links.seconds.dialling(server),
+      approving: () => approvals.approving,
       ...{ sessions: store, interests, questions, kept, streams, tasks, listeners, given },
       bridge: this.#bridge,
       logins: callerLogins(() => this.#config, {
@@ -373,6 +385,7 @@ export class GatewayCore {
     this.admin.reloaded();
     this.#credentials.reloaded();
     this.#signIn.reloaded();
+    this.#approvals.reloaded();
     this.#lives.reload(old.mcp.auth, this.#config.mcp.auth);
     if (old.limits.name_length !== this.#config.limits.name_length) this.#catalog.touch();
     return result;
@@ -391,32 +404,12 @@ export class GatewayCore {
     if (http.drain_delay_seconds > 0 && this.#listening)
       await new Promise((resolve) => setTimeout(resolve, http.drain_delay_seconds * 1000));
     this.#readiness.drain();
-    await drain(
-      {
-        links: this.#links,
-        cancels: this.#tasks.cancels,
-        fleet: this.#fleet,
-        sessions: () => this.#sessions.store.all(),
-        endServerStream: (session, retryMs) => {
-          this.#streams.endServerStream(session, retryMs);
-        },
-        quiet: () => {
-          this.admin.quiet();
-          this.#listeners.endWhere(() => true);
-        },
-        unpark: () => {
-          this.#bridge.close();
-          this.#tasks.legacy.close();
-        },
-        closeTransports: (ms) =>
-          Promise.all([this.#port.close(ms), this.#attached.close(ms), this.#fleet?.placedLeft(ms)]),
-        closePeers: () => this.#port.closeForPeers(),
-        endSessions: () => {
-          this.#sessions.endWhere(() => true, 'gateway_shutdown');
-        },
-      },
-      mcp.session.shutdown_grace_seconds * 1000,
-    );
+    const parts = {
+      ...{ links: this.#links, sessions: this.#sessions, streams: this.#streams, listeners: this.#listeners },
+      ...{ tasks: this.#tasks, bridge: this.#bridge, approvals: this.#approvals, fleet: this.#fleet },
+      ...{ admin: this.admin, port: this.#port, attached: this.#attached },
+    };
+    await drain(drainDeps(parts), mcp.session.shutdown_grace_seconds * 1000);
     this.#end();
     await Promise.all([this.#observers.close(), this.admin.close()]);
     this.#log.info('stopped');
@@ -442,6 +435,7 @@ export class GatewayCore {
     this.#credentials.close();
     this.#signIn.close();
     this.#fleet?.destroy();
+    this.#approvals.close();
     this.#links.closeWatcher();
     this.#wheel.close();
   }

@@ -6,7 +6,13 @@ import type { Capture } from '../admin/capture.js';
 import { ConsoleKey } from '../admin/key.js';
 import type { LogRing } from '../admin/logs.js';
 import { SeriesRecorder, STEP_MS } from '../admin/series.js';
-import type { AdminSource, ServerFacts, SessionFacts, SignInActions } from '../admin/source.js';
+import type {
+  AdminSource,
+  ApprovalActions,
+  ServerFacts,
+  SessionFacts,
+  SignInActions,
+} from '../admin/source.js';
 import { ConsoleAuth } from '../auth/console.js';
 import { createPeer, type Peer } from '../auth/peer.js';
 import { isLoopback, secretsIn } from '../config/index.js';
@@ -42,6 +48,7 @@ export interface AdminDeps extends Omit<OperatorsDeps, 'troubles' | 'acted' | 'p
   readonly env: NodeJS.ProcessEnv;
   readonly credentials: GatewayCredentials;
   readonly signIn: SignInActions;
+  readonly approvals: ApprovalActions;
   /** The file of the configuration; undefined: the gateway is part of another program. */
   readonly configFile: string | undefined;
 }
@@ -260,6 +267,7 @@ export class GatewayAdmin implements Api {
           };
         },
       },
+      approvals: this.#deps.approvals,
       logins: this.#deps.credentials,
       signIns: this.#deps.signIn,
       state: () => readiness.state,

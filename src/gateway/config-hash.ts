@@ -16,8 +16,8 @@ export class ConfigHash {
   of(key: Buffer): string {
     const config = this.#config();
     if (this.#known?.of !== config) {
-      const { servers, policy, profiles, limits } = config;
-      const text = JSON.stringify({ servers, policy, profiles, limits }, (name, value: unknown) =>
+      const { servers, policy, profiles, limits, approvals } = config;
+      const text = JSON.stringify({ servers, policy, profiles, limits, approvals }, (name, value: unknown) =>
         name === 'where' || name === 'place' ? undefined : value,
       );
       const hash = createHmac('sha256', key).update(text).digest('base64url').slice(0, HASH_CHARACTERS);

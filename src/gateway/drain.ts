@@ -1,8 +1,13 @@
 /** The orderly end of a gateway, within the grace period. */
 import type { TaskCancels } from '../bridge/tasks/cancel.js';
+import type { Bridge } from '../bridge/index.js';
+import type { HttpPort } from '../downstream/http/server.js';
+import type { Listeners } from '../proxy/listeners.js';
 import type { Session } from '../session/store.js';
+import type { Streams } from '../session/streams.js';
 import type { GatewayFleet } from './fleet.js';
 import type { Links } from './links.js';
+import type { Sessions } from './sessions.js';
 
 /** How long servers have to hear that tasks are cancelled. */
 const LAST_WORDS_MS = 500;
@@ -34,6 +39,44 @@ export interface DrainDeps {
   readonly endSessions: () => void;
   /** undefined: the gateway is alone. */
   readonly fleet: GatewayFleet | undefined;
+}
+
+/** The parts of a gateway that end. */
+interface Parts extends Pick<DrainDeps, 'links' | 'fleet'> {
+  readonly sessions: Sessions;
+  readonly streams: Streams;
+  readonly listeners: Pick<Listeners, 'endWhere'>;
+  readonly tasks: { readonly cancels: TaskCancels; readonly legacy: { close(): void } };
+  readonly bridge: Pick<Bridge, 'close'>;
+  readonly approvals: { drain(): void };
+  readonly admin: { quiet(): void };
+  readonly port: Pick<HttpPort, 'close' | 'closeForPeers'>;
+  readonly attached: { close(ms: number): Promise<unknown> };
+}
+
+export function drainDeps(parts: Parts): DrainDeps {
+  const { links, fleet, tasks, sessions, streams, port } = parts;
+  return {
+    ...{ links, fleet, cancels: tasks.cancels },
+    sessions: () => sessions.store.all(),
+    endServerStream: (session, retryMs) => {
+      streams.endServerStream(session, retryMs);
+    },
+    quiet: () => {
+      parts.approvals.drain();
+      parts.admin.quiet();
+      parts.listeners.endWhere(() => true);
+    },
+    unpark: () => {
+      parts.bridge.close();
+      tasks.legacy.close();
+    },
+    closeTransports: (ms) => Promise.all([port.close(ms), parts.attached.close(ms), fleet?.placedLeft(ms)]),
+    closePeers: () => port.closeForPeers(),
+    endSessions: () => {
+      sessions.endWhere(() => true, 'gateway_shutdown');
+    },
+  };
 }
 
 /** `graceMs`: mcp.session.shutdown_grace_seconds. */

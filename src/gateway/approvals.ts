@@ -1,0 +1,250 @@
+/** Calls that wait for a yes. The book of their records is loaded when a rule holds calls, or somebody asks for them. */
+import type { ApprovalBook } from '../approvals/book.js';
+import type { ApprovalEvent, ApprovalSummary } from '../approvals/desk.js';
+import type { Stands } from '../approvals/record.js';
+import type { Webhook, WebhookDeps } from '../approvals/webhook.js';
+import type { ApprovalActions } from '../admin/source.js';
+import type { Config, ServerConfig } from '../config/types.js';
+import { sha256 } from '../lib/sha256.js';
+import type { Boundary } from '../observe/boundary.js';
+import type { Logger } from '../observe/log.js';
+import { ApprovalStats, type GatewayStats } from '../observe/stats.js';
+import { isAtConsole } from '../policy/holds.js';
+import type { Approvals, ApprovalView, VoteProblem } from '../protocol/approvals.js';
+import { Approving, type ApprovingDeps } from '../proxy/approving.js';
+import type { Runtime } from '../proxy/runtime.js';
+import type { State } from '../state/open.js';
+import type { GatewayAudit } from './audit.js';
+
+export interface GatewayApprovalsDeps extends Pick<
+  ApprovingDeps,
+  'boundary' | 'questions' | 'streams' | 'bridge'
+> {
+  readonly runtime: () => Runtime;
+  readonly state: () => Promise<State>;
+  readonly boundary: Boundary;
+  /** Names proxies and certificates, for the webhook. */
+  readonly env: NodeJS.ProcessEnv;
+  readonly log: Logger;
+  readonly stats: GatewayStats;
+  /** The origin of links for clients. */
+  readonly origin: () => string;
+  readonly audit: () => Pick<GatewayAudit, 'refusal' | 'approval'>;
+}
+
+const TIMER = {
+  after(ms: number, run: () => void) {
+    const timer = setTimeout(run, ms).unref();
+    return {
+      cancel() {
+        clearTimeout(timer);
+      },
+    };
+  },
+};
+
+/** What a key of the state makes of the names of records. */
+const LABEL = 'approvals';
+
+export class GatewayApprovals implements Approvals, ApprovalActions {
+  readonly #deps: GatewayApprovalsDeps;
+  readonly #approving: Approving;
+  readonly #configs = new WeakMap<ServerConfig, string>();
+  #book: Promise<ApprovalBook> | undefined;
+  /** The one that `#book` has become. */
+  #known: ApprovalBook | undefined;
+  #makeHook: ((deps: Omit<WebhookDeps, 'fetch'>) => Webhook) | undefined;
+  #webhook: Webhook | undefined;
+  #closed = false;
+
+  constructor(deps: GatewayApprovalsDeps) {
+    this.#deps = deps;
+    this.#approving = new Approving({
+      ...deps,
+      approvals: this,
+      waitMs: (client) => {
+        const { wait_seconds: waits } = this.#config.approvals;
+        return (Object.hasOwn(waits, client) ? (waits[client] ?? waits.default) : waits.default) * 1000;
+      },
+      configOf: (server) => this.#configOf(server),
+    });
+  }
+
+  get isOn(): boolean {
+    return (this.#deps.runtime().access.policy?.holds.size ?? 0) > 0;
+  }
+
+  /** undefined: no rule holds calls. */
+  get approving(): Approving | undefined {
+    return this.isOn ? this.#approving : undefined;
+  }
+
+  get isAtConsole(): boolean {
+    const { host, http, mcp } = this.#config;
+    return isAtConsole({ host, publicUrl: http.public_url, proxy: mcp.auth.proxy });
+  }
+
+  async ask(...args: Parameters<Approvals['ask']>): ReturnType<Approvals['ask']> {
+    return (await this.#load()).ask(...args);
+  }
+
+  async vote(...args: Parameters<Approvals['vote']>): Promise<ApprovalView | VoteProblem> {
+    if (this.#deps.audit().refusal) return 'unavailable';
+    return (await this.#load()).vote(...args);
+  }
+
+  async withdraw(...args: Parameters<Approvals['withdraw']>): Promise<ApprovalView | VoteProblem> {
+    if (this.#deps.audit().refusal) return 'unavailable';
+    return (await this.#load()).withdraw(...args);
+  }
+
+  async list(...args: Parameters<Approvals['list']>): ReturnType<Approvals['list']> {
+    return (await this.#load()).list(...args);
+  }
+
+  async find(id: string): Promise<ApprovalView | undefined> {
+    return (await this.#load()).find(id);
+  }
+
+  /** Calls that wait are answered with an error, and can be repeated at another time or replica. */
+  drain(): void {
+    this.#approving.drain();
+  }
+
+  /** Another configuration is in force. */
+  reloaded(): void {
+    this.#webhook?.close();
+    this.#webhook = undefined;
+  }
+
+  /** Updates the gauges. */
+  measure(): void {
+    const { approvals } = this.#deps.stats;
+    if (approvals && this.#known) Object.assign(approvals, this.#known.figures());
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#approving.drain();
+    this.#webhook?.close();
+    this.#known?.close();
+  }
+
+  get #config(): Config {
+    return this.#deps.runtime().config;
+  }
+
+  #load(): Promise<ApprovalBook> {
+    return (this.#book ??= this.#create().catch((error: unknown) => {
+      this.#book = undefined;
+      throw error;
+    }));
+  }
+
+  async #create(): Promise<ApprovalBook> {
+    const { state, boundary, stats, origin, runtime, env, log } = this.#deps;
+    const [{ ApprovalBook: Book }, { Webhook: Hook }, { createGuardedFetch }] = await Promise.all([
+      import('../approvals/book.js'),
+      import('../approvals/webhook.js'),
+      import('../upstream/http/guarded-fetch.js'),
+    ]);
+    const fetch = createGuardedFetch(env, log);
+    this.#makeHook = (deps) => new Hook({ ...deps, fetch });
+    const counts = (stats.approvals ??= new ApprovalStats());
+    const book = new Book({
+      boundary,
+      store: async () => (await state()).store,
+      hmacKey: async () => (await state()).keyFor(LABEL),
+      config: () => {
+        const { approvals } = this.#config;
+        return {
+          ignoreMeta: approvals.ignore_meta,
+          useMs: approvals.use_seconds * 1000,
+          open: approvals.open,
+          perPrincipal: approvals.per_principal,
+          perMinute: approvals.per_minute,
+        };
+      },
+      redact: () => this.#config.audit.redact,
+      entryOf: (digest) => runtime().access.policy?.holds.get(digest),
+      stands: (voter) => this.#stands(voter),
+      urlOf: (id) => `${origin()}/-/approvals/${id}`,
+      now: Date.now,
+      timer: TIMER,
+      happened: (event) => {
+        this.#happened(event, counts);
+      },
+    });
+    if (this.#closed) book.close();
+    this.#known = book;
+    return book;
+  }
+
+  /** Whether a voter is still admitted with what he has shown. */
+  #stands({ way, principal, credential }: Parameters<Stands>[0]): boolean {
+    if (way !== 'key' && way !== 'sign_in') return true;
+    const current = this.#deps.runtime().auth.current({
+      ...{ id: principal, kind: way === 'key' ? 'key' : 'token', name: '', groups: [], scopes: [] },
+      ...{ claims: {}, credential, expires: undefined },
+    });
+    if (!current || (current.expires !== undefined && Date.now() >= current.expires)) return false;
+    return way === 'sign_in' || current.approves === true;
+  }
+
+  #happened(event: ApprovalEvent, counts: ApprovalStats): void {
+    const { kind, approval } = event;
+    const line = lineOf(approval);
+    if (kind === 'asked') this.#deps.audit().approval({ event: 'asked', ...line });
+    else if (kind === 'voted') {
+      const decision = event.yes ? 'approve' : 'deny';
+      this.#deps.audit().approval({ event: 'voted', ...line, by: event.by, decision, note: event.note });
+    } else if (kind === 'ended') {
+      const reason = event.result === 'sent' ? 'sent' : (approval.reason ?? 'denied');
+      counts.ended(line.rule, reason, event.waitMs / 1000);
+      this.#deps.audit().approval({ event: 'ended', ...line, reason });
+    }
+    this.#hook(counts)?.happened(event);
+  }
+
+  /** The webhook of the configuration; undefined: it has none. */
+  #hook(counts: ApprovalStats): Webhook | undefined {
+    const { webhook } = this.#config.approvals;
+    if (!webhook || this.#closed || !this.#makeHook) return undefined;
+    return (this.#webhook ??= this.#makeHook({
+      ...webhook,
+      ...{ boundary: this.#deps.boundary, now: Date.now, timer: TIMER },
+      counted: (result) => {
+        counts.webhook.add(result === 'sent' ? 'delivered' : result);
+      },
+    }));
+  }
+
+  #configOf(name: string): string {
+    const server = this.#config.servers.find((each) => each.name === name);
+    if (!server) return '';
+    let digest = this.#configs.get(server);
+    if (digest === undefined) {
+      const {
+        timeouts: _timeouts,
+        limits: _limits,
+        where: _where,
+        ...rest
+      } = server as ServerConfig & {
+        readonly limits?: unknown;
+      };
+      this.#configs.set(server, (digest = sha256(JSON.stringify(rest))));
+    }
+    return digest;
+  }
+}
+
+function lineOf({ id, principal, server, tool, entries, digest }: ApprovalSummary): {
+  readonly id: string;
+  readonly principal: string;
+  readonly server: string;
+  readonly tool: string;
+  readonly rule: string;
+  readonly digest: string;
+} {
+  return { id, principal, server, tool, rule: entries[0]?.rule ?? '', digest };
+}
