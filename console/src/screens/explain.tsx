@@ -12,7 +12,7 @@ interface Item {
   readonly kind: string;
   readonly server: string;
   readonly name: string;
-  readonly verdict: 'shown' | 'guarded' | 'hidden';
+  readonly verdict: 'shown' | 'guarded' | 'held' | 'hidden';
   readonly rule: string;
   readonly call?: 'allow' | 'deny' | 'step_up';
   readonly error?: string;
@@ -27,7 +27,7 @@ interface Answer {
   readonly unknown?: string;
 }
 
-const MARKS = { shown: ['ok', '●'], guarded: ['attention', '▲'], hidden: ['off', '○'] } as const;
+const MARKS = { shown: ['ok', '●'], guarded: ['attention', '▲'], held: ['attention', '◆'], hidden: ['off', '○'] } as const;
 const SHOWN = 1_000;
 
 export function Explain(): JSX.Element {
