@@ -1,6 +1,7 @@
 /** The admin API: finds the route of a request, reads the request by its schemas, and makes the answer. Loaded at the first request. */
 import type { z } from 'zod';
 import { GatewayError } from '../errors.js';
+import { turns } from '../lib/turns.js';
 import type { Denied, Principal, Shown } from '../protocol/ports.js';
 import { isObject } from '../wire/json.js';
 import { EventHub } from './events.js';
@@ -20,8 +21,6 @@ import { createRoutes } from './routes.js';
 import type { AdminSource, Outlet } from './source.js';
 
 const BODY_BYTES = 65_536;
-/** How long writing an answer may hold the event loop. */
-const TURN_MS = 8;
 const PREFIX = '/-/api/v1/';
 
 /** What a transport hands over. */
@@ -150,12 +149,9 @@ async function jsonInTurns(answer: unknown): Promise<string> {
 
 async function listInTurns(list: readonly unknown[]): Promise<string> {
   const items: string[] = [];
-  let until = performance.now() + TURN_MS;
   for (const item of list) {
     items.push(JSON.stringify(item));
-    if (performance.now() < until) continue;
-    await new Promise(setImmediate);
-    until = performance.now() + TURN_MS;
+    if (turns.isOver()) await turns.next();
   }
   return `[${items.join(',')}]`;
 }

@@ -1,4 +1,5 @@
 /** Tools, prompts and resources as the API shows them: under the names that clients of `/mcp` use, without the rules of a policy. */
+import { turns } from '../lib/turns.js';
 import type { Definition } from '../protocol/lists.js';
 import type { View } from '../protocol/ports.js';
 import type { ListKind } from '../protocol/shapes.js';
@@ -10,8 +11,6 @@ import { tokensOf } from './tokens.js';
 
 /** The largest definition that is read. */
 const MOST_BYTES = 4_194_304;
-/** How long a step may hold the event loop. */
-const TURN_MS = 8;
 
 export interface ItemQuery {
   readonly server?: string | undefined;
@@ -51,7 +50,6 @@ async function each<T>(
   make: (item: Item) => T,
 ): Promise<T[]> {
   const found: T[] = [];
-  let until = performance.now() + TURN_MS;
   for (const part of viewOf(source, profile).parts(kind)) {
     if (server !== undefined && part.link.server !== server) continue;
     const positions = new Map(part.definitions.map((definition, index) => [definition, index]));
@@ -67,9 +65,7 @@ async function each<T>(
           list: part.definitions,
         }),
       );
-      if (performance.now() < until) continue;
-      await new Promise(setImmediate);
-      until = performance.now() + TURN_MS;
+      if (turns.isOver()) await turns.next();
     }
   }
   return found;

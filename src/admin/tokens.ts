@@ -1,10 +1,9 @@
 /** What tools take of the context of a model, estimated: for each list once, in steps that leave the event loop to other work. */
 import { estimateTokenCount } from 'tokenx';
+import { turns } from '../lib/turns.js';
 import type { Definition } from '../protocol/lists.js';
 import { objectOf, readJson, textOf } from '../wire/json.js';
 
-/** How long a step may hold the event loop. */
-const TURN_MS = 4;
 /** A longer definition, or text of one, is estimated by its length: reading it would hold the event loop. */
 const LONG_BYTES = 262_144;
 const LONG_CHARS = 16_384;
@@ -38,14 +37,11 @@ const NONE: TokenCounts = { each: [], sum: 0 };
 async function count(list: readonly Definition[]): Promise<TokenCounts> {
   const each: number[] = [];
   let sum = 0;
-  let until = performance.now() + TURN_MS;
   for (const { bytes } of list) {
     const tokens = estimate(bytes);
     each.push(tokens);
     sum += tokens;
-    if (performance.now() < until) continue;
-    await new Promise(setImmediate);
-    until = performance.now() + TURN_MS;
+    if (turns.isOver()) await turns.next();
   }
   const counts = { each, sum };
   known.set(list, counts);

@@ -1,6 +1,7 @@
 /** A merged view that lists few tools and finds the others. All of them can be called by name. */
 import type { SearchConfig } from '../config/search.js';
 import type { Glob } from '../lib/glob.js';
+import { turns } from '../lib/turns.js';
 import { BRIEF, OWN_TOOLS, type Finder, type Hit } from '../protocol/finder.js';
 import type { Definition, ListKind } from '../protocol/lists.js';
 import type { Era } from '../protocol/revisions.js';
@@ -15,8 +16,6 @@ import type { Segment } from './segment.js';
 import { mostSimilar } from './similar.js';
 import type { Listed } from './view.js';
 
-/** How long an index is built before other work gets a turn. */
-const TURN_MS = 5;
 /** Words of tools in the indexes of all views, at the most; the least recently used index goes first, and is built again when needed. */
 const MAX_INDEXED = 2_000_000;
 const NEAREST = 3;
@@ -187,14 +186,9 @@ export class SearchView extends MergedView implements Finder {
 
   async #build(segments: readonly Segment[]): Promise<void> {
     // Names were resolved in this turn already.
-    await new Promise(setImmediate);
+    await turns.next();
     const steps = this.#steps(segments);
-    let until = performance.now() + TURN_MS;
-    for (let step = steps.next(); !step.done; step = steps.next()) {
-      if (performance.now() < until) continue;
-      await new Promise(setImmediate);
-      until = performance.now() + TURN_MS;
-    }
+    for (let step = steps.next(); !step.done; step = steps.next()) if (turns.isOver()) await turns.next();
   }
 
   *#steps(segments: readonly Segment[]): Generator<undefined, SearchIndex<Indexed>> {

@@ -1,5 +1,6 @@
 /** What views of one and of several servers have in common: lists, names and rules. */
 import { GatewayError } from '../errors.js';
+import { turns } from '../lib/turns.js';
 import type { Definition, ListKind } from '../protocol/lists.js';
 import type {
   Freshness,
@@ -21,8 +22,6 @@ import { UriTemplates } from './uri-template.js';
 
 /** How long a list stays fresh that lacks a server which may connect at any moment. */
 const INCOMPLETE_MS = 5000;
-/** How long a large list is rendered before other work gets a turn. */
-const TURN_MS = 5;
 /** Definitions that are rendered without a pause. */
 const FEW = 256;
 
@@ -139,14 +138,11 @@ export abstract class SegmentedView implements View {
 
   async #prepare(kind: ListKind, era: Era): Promise<void> {
     // Names were resolved in this turn already.
-    await new Promise(setImmediate);
-    let until = performance.now() + TURN_MS;
+    await turns.next();
     for (const segment of this.listed(kind))
       while (!segment.isRendered(era)) {
         segment.step(era);
-        if (performance.now() < until) continue;
-        await new Promise(setImmediate);
-        until = performance.now() + TURN_MS;
+        if (turns.isOver()) await turns.next();
       }
   }
 

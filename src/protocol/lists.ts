@@ -1,4 +1,5 @@
 /** The lists of a server: definitions as bytes, with the spans of the members that get replaced. */
+import { turns } from '../lib/turns.js';
 import { isObject, objectOf } from '../wire/json.js';
 import { isUtf8 } from 'node:buffer';
 import type { JsonObject } from '../wire/json.js';
@@ -145,8 +146,6 @@ const TASKS_ALONE: readonly ToolFacts[] = [...TASK_SUPPORT, undefined].map((task
 const MAX_DEFINITION_BYTES = 4_194_304;
 /** Deepest definition: within a list it stays below the 64 levels that some readers accept. */
 const MAX_DEFINITION_DEPTH = 60;
-/** Longest time that reading a page holds the event loop. */
-const TURN_MS = 8;
 
 /** Reads the bytes of a `result`. Throws an Error if the page as a whole is invalid. */
 export function readListPage(kind: ListKind, result: Buffer): ListPage {
@@ -160,12 +159,10 @@ export function readListPage(kind: ListKind, result: Buffer): ListPage {
 /** The same with pauses for other work. */
 export async function readListPageInTurns(kind: ListKind, result: Buffer): Promise<ListPage> {
   const reading = pageIn(kind, result);
-  for (let until = performance.now() + TURN_MS; ;) {
+  for (;;) {
     const { done, value } = reading.next();
     if (done) return value;
-    if (performance.now() < until) continue;
-    await new Promise(setImmediate);
-    until = performance.now() + TURN_MS;
+    if (turns.isOver()) await turns.next();
   }
 }
 

@@ -171,7 +171,7 @@ describe('a server that is away', () => {
   it('keeps its pages, the tools that they call, and its methods: another server gets none of them', async () => {
     const serving = (name: string, extension: string): Promise<ListsUpstream> =>
       appServer(name, {
-        capabilities: { ...EVERYTHING, extensions: { [`com.example/${extension}`]: {} } },
+        capabilities: { ...EVERYTHING, extensions: { [`com.example/${extension}`]: {}, [SKILLS]: {} } },
         onRequest: (call) => {
           if (!call.message.method?.startsWith('foo/')) return undefined;
           call.result({ from: name });
@@ -179,6 +179,7 @@ describe('a server that is away', () => {
         },
       });
     const [a, b] = [await serving('a', 'foo'), await serving('b', 'bar')];
+    for (const { lists } of [a, b]) lists.skills = [{ uri: 'skill://x/SKILL.md', frontmatter: {} }];
     const gateway = await gatewayOf({ a, b });
     const client = await connect(gateway.url, { capabilities: APPS });
     await client.request('resources/read', { uri: 'ui://a+/app/main.html' });
@@ -194,6 +195,7 @@ describe('a server that is away', () => {
     for (const [method, params] of [
       ['tools/call', { name: 'poll', arguments: {} }],
       ['resources/read', { uri: 'ui://app/main.html' }],
+      ['resources/read', { uri: 'skill://x/SKILL.md' }],
       ['foo/list', {}],
     ] as const)
       expect((await client.request(method, params)).error).toMatchObject(error);
@@ -201,6 +203,10 @@ describe('a server that is away', () => {
     const other = await connect(gateway.url, { capabilities: APPS });
     const tie = await other.request('tools/call', { name: 'poll', arguments: {} });
     expect(tie.error?.data).toEqual({ candidates: ['a__poll', 'b__poll'] });
+    // The skills of the others are listed.
+    expect((await other.list('skills/list', 'skills')).map(({ uri }) => uri)).toEqual([
+      'skill://b+/x/SKILL.md',
+    ]);
     expect(b.upstream.received('tools/call')).toEqual([]);
     expect(b.upstream.received('resources/read')).toEqual([]);
     expect(b.upstream.received('foo/list')).toEqual([]);
