@@ -1,6 +1,7 @@
 // Tables and counts of what the suites found, and the list of what is wrong.
 import { isAsStraight } from './sdks.mjs';
 import { LEGACY, MODERN, NEW, NOTHING, OLD, requirements, versionOf } from './suites.mjs';
+import { PYTHON_SDK } from './toolchains.mjs';
 
 const WAYS = { straight: 'direct', http: 'over HTTP', stdio: 'over stdio' };
 const isClean = (wrong) => wrong === NOTHING || wrong.length === 0;
@@ -182,6 +183,30 @@ ${tableOf(['scenario', 'client', ...found[MODERN].map(({ title }) => title)], ro
   return { text, counts: [['servers with skills', count]], problems };
 }
 
+/** {text, counts, problems} of a client on the Python SDK of a fleet: a section of the report. */
+export function fleetReportOf(found) {
+  const columns = [LEGACY, MODERN].map((revision) => ({ title: revision, found: found[revision] }));
+  const steps = [...new Set(columns.flatMap((column) => [...column.found.keys()]))];
+  const all = columns.flatMap((column) => [...column.found.values()]);
+  const count = `${all.filter(isClean).length} of ${all.length} clean`;
+  const rows = steps.map((step) => [
+    step,
+    ...columns.map((column) => (column.found.has(step) ? cellOf(column.found.get(step)) : '-')),
+  ]);
+  const text = `## Clients of a fleet
+
+A client on the Python SDK ${PYTHON_SDK}, \`test/fixtures/clients/fleet.py\`, of a fleet of three replicas behind a proxy that sends each of its
+requests to the next one, in both eras: ${count}. ${MODERN} has no sessions, server streams and streams to resume.
+\`npm run conformance -- --fleet\` runs it alone.
+
+${tableOf(['the client', ...columns.map(({ title }) => title)], rows)}
+`;
+  const problems = columns.flatMap((column) =>
+    problemsOf(`client of a fleet, ${column.title}`, [{ found: column.found }]),
+  );
+  return { text, counts: [['clients of a fleet', count]], problems };
+}
+
 /** The report with another text of one of its sections. */
 export function withSection(report, section) {
   const start = report.indexOf(section.slice(0, section.indexOf('\n')));
@@ -190,12 +215,13 @@ export function withSection(report, section) {
   return report.slice(0, start) + section + (next < 0 ? '' : report.slice(next));
 }
 
-/** {text, counts, problems} of {sdks, fixtures, clients, auth, signIn, skills}. */
-export function reportOf({ sdks, fixtures, clients, auth, signIn, skills }) {
+/** {text, counts, problems} of {sdks, fixtures, clients, auth, signIn, skills, fleet}. */
+export function reportOf({ sdks, fixtures, clients, auth, signIn, skills, fleet }) {
   const { modern, legacy, oldest } = fixtures;
   const logins = authReportOf(auth);
   const signIns = signInReportOf(signIn);
   const skilled = skillsReportOf(skills);
+  const fleets = fleetReportOf(fleet);
   const old = [...oldest[0].found.keys()];
   const sdksOf = (revision) => sdks.filter((row) => row.revision === revision);
   const client = (revision) => {
@@ -214,6 +240,7 @@ export function reportOf({ sdks, fixtures, clients, auth, signIn, skills }) {
     ...logins.problems,
     ...signIns.problems,
     ...skilled.problems,
+    ...fleets.problems,
   ];
   const sdkCount = (revision, names) => {
     const ways = sdksOf(revision).flatMap(({ http, stdio, straight }) =>
@@ -241,6 +268,7 @@ export function reportOf({ sdks, fixtures, clients, auth, signIn, skills }) {
     ...logins.counts,
     ...signIns.counts,
     ...skilled.counts,
+    ...fleets.counts,
   ];
   const text = `# Conformance
 
@@ -296,6 +324,7 @@ ${client(LEGACY).table}
 
 ${logins.text}
 ${signIns.text}
-${skilled.text}${problems.length > 0 ? `\n## Not clean\n\n${problems.join('\n')}\n` : ''}`;
+${skilled.text}
+${fleets.text}${problems.length > 0 ? `\n## Not clean\n\n${problems.join('\n')}\n` : ''}`;
   return { text, counts, problems };
 }

@@ -63,21 +63,36 @@ async function once(name, make) {
   return folder;
 }
 
+const limit = { timeout: INSTALL_LIMIT_MS };
+
+function demand(...found) {
+  const missing = found.flatMap((each) => each.missing ?? []);
+  if (missing.length > 0)
+    throw new Error(`npm run conformance runs the SDKs of Python and Go. Missing: ${missing.join('; ')}`);
+}
+
+async function installPython(version) {
+  const venv = await once(`python-${version}-mcp-${PYTHON_SDK}`, async (folder) => {
+    await run('python3', ['-m', 'venv', folder], limit);
+    const pip = ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check'];
+    await run(join(folder, 'bin/python'), [...pip, `mcp==${PYTHON_SDK}`], limit);
+  });
+  return join(venv, 'bin/python');
+}
+
+/** {python}: the command, with the SDK, installed if need be. Throws if it is missing. */
+export async function preparePython() {
+  const found = findPython();
+  demand(found);
+  return { python: await installPython(found.version) };
+}
+
 /** {python, goServer}: the commands, installed if need be. Throws with all that is missing. */
 export async function prepareToolchains() {
-  const python = findPython();
-  const missing = [python.missing, findGo().missing].filter((each) => each !== undefined);
-  if (missing.length > 0)
-    throw new Error(
-      `npm run conformance runs servers on the SDKs of Python and Go. Missing: ${missing.join('; ')}`,
-    );
-  const limit = { timeout: INSTALL_LIMIT_MS };
-  const [venv, bin] = await Promise.all([
-    once(`python-${python.version}-mcp-${PYTHON_SDK}`, async (folder) => {
-      await run('python3', ['-m', 'venv', folder], limit);
-      const pip = ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check'];
-      await run(join(folder, 'bin/python'), [...pip, `mcp==${PYTHON_SDK}`], limit);
-    }),
+  const found = findPython();
+  demand(found, findGo());
+  const [python, bin] = await Promise.all([
+    installPython(found.version),
     once(`go-sdk-${GO_SDK}`, (folder) =>
       run('go', ['install', `${GO_SERVER}@v${GO_SDK}`], {
         ...limit,
@@ -85,5 +100,5 @@ export async function prepareToolchains() {
       }),
     ),
   ]);
-  return { python: join(venv, 'bin/python'), goServer: join(bin, 'everything-server') };
+  return { python, goServer: join(bin, 'everything-server') };
 }

@@ -126,6 +126,9 @@ export class Placement implements PeerLinks {
   /** Where a request for a server goes after the process that was named could not be reached. Never rejects. */
   async next(server: string | undefined): Promise<Found> {
     if (server === undefined) return undefined;
+    const role = this.#places.get(server)?.role;
+    // This process handles it: there is nothing to wait for.
+    if (role === undefined || role === 'holder' || role === 'alone') return undefined;
     const waiting = new AbortController();
     await Promise.race([this.#change(waiting.signal), sleep(AGAIN_MS, undefined, waiting)]).catch(
       () => undefined,

@@ -35,7 +35,7 @@ export const FLEET_FAMILIES: readonly Family[] = [
   {
     name: 'mcpstead_fleet_forwarded_total',
     kind: 'counter',
-    help: 'Requests that were sent to another replica: it answered, it had given the session away, it could not be reached, or it was lost with the request.',
+    help: 'Requests for MCP that were sent to another replica: it answered, it had given the session away, it could not be reached, or it was lost with the request.',
     labels: { result: FORWARDED },
     read: ({ stats: { fleet } }) => tallied(fleet?.forwarded.values ?? []),
   },

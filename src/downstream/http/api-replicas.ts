@@ -14,6 +14,7 @@ import { objectOf, readJson, textOf } from '../../wire/json.js';
 import type { Across, ApiAnswer, ApiProblem, ApiRoute } from './api.js';
 import { hopAnswer } from './hop-answer.js';
 import { API_HEADERS, problemStatus, sendProblem } from './problem.js';
+import type { PassedStreams } from './passed-streams.js';
 import type { LiveReplica, Replicas } from './replicas.js';
 
 /** How long one replica may take to answer, and to do something; a stream may go on. */
@@ -45,6 +46,7 @@ export interface AcrossDeps {
   readonly budget: Budget;
   readonly wheel: Wheel;
   readonly boundary: Boundary;
+  readonly passed: PassedStreams;
 }
 
 /** An admitted request. */
@@ -185,6 +187,7 @@ function passOn(
           timer.cancel();
         },
         ended: done,
+        left: closed,
       }),
       said() {
         failed('did not take the request');

@@ -13,6 +13,7 @@ import {
 import type { Messages } from '../../protocol/message.js';
 import type { Found, FoundSession, Origin } from '../../proxy/gate.js';
 import { hopAnswer } from './hop-answer.js';
+import type { PassedStreams } from './passed-streams.js';
 import type { Replicas } from './replicas.js';
 import { acceptsOf, sendAnswer, sendJson } from './respond.js';
 
@@ -44,6 +45,8 @@ export interface ForwardDeps {
   readonly replicas: Replicas;
   readonly wheel: Wheel;
   readonly boundary: Boundary;
+  /** Absent: the request opens no stream that lasts. */
+  readonly passed?: PassedStreams | undefined;
 }
 
 /** A request whose body was read. */
@@ -142,6 +145,7 @@ function hop(deps: ForwardDeps, request: Forwarded, replica: string): Promise<Ou
           ended: () => {
             done({ kind: 'answered' });
           },
+          left: lasts(request) ? closed : undefined,
         }),
         said({ to, record }) {
           if (record) done({ kind: 'handed', record });
@@ -189,6 +193,12 @@ function goesOn(name: string): boolean {
 function mayRepeat({ req, messages }: Forwarded): boolean {
   if (req.method !== 'POST' || !messages) return true;
   return !Array.isArray(messages) && messages.kind === 'request' && REPEATABLE.test(messages.method);
+}
+
+/** Whether a stream in answer ends only when one side closes it. */
+function lasts({ req, messages }: Forwarded): boolean {
+  if (!messages) return req.method === 'GET';
+  return !Array.isArray(messages) && messages.method === 'subscriptions/listen';
 }
 
 /** The replica was lost with the request. */

@@ -17,6 +17,7 @@ import { runBatch } from '../batch.js';
 import { belongsTo, hasState } from './belongs.js';
 import { EventStream } from './event-stream.js';
 import { answerReplica, forward, type Forwarded } from './forward.js';
+import type { PassedStreams } from './passed-streams.js';
 import type { Replicas } from './replicas.js';
 import { CLOSE, firstValue, readPost, refuseListen, RETRY_AFTER } from './requests.js';
 import {
@@ -39,7 +40,7 @@ export interface McpDeps {
   readonly replicas?: Replicas | undefined;
 }
 
-export function createMcp(deps: McpDeps) {
+export function createMcp(deps: McpDeps, passed: PassedStreams) {
   const { gate, boundary } = deps;
 
   /** Calls `go` with the value, immediately if it is not a promise. Calls do not use it, because each would need a closure. */
@@ -69,7 +70,7 @@ export function createMcp(deps: McpDeps) {
   function settle(request: Forwarded, found: Found, go: (found: FoundSession) => void): void {
     if (!isElsewhere(found)) return go(found);
     if (!deps.replicas || request.origin.peer) return answerReplica(request.res, found);
-    const sent = forward({ ...deps, replicas: deps.replicas }, request, found);
+    const sent = forward({ ...deps, replicas: deps.replicas, passed }, request, found);
     whenKnown(request.res, sent, (settled) => {
       if (settled !== 'answered') go(settled);
     });

@@ -21,6 +21,7 @@ import { CONSOLE_PATH, createConsoleFiles } from './console.js';
 import { endpoint, linkEnd } from './endpoints.js';
 import type { LoginPages } from './logins.js';
 import { createMcp } from './mcp.js';
+import { PassedStreams } from './passed-streams.js';
 import { firstValue } from './requests.js';
 import type { SignInDoor } from './sign-in.js';
 import { pageRoutes } from './page-routes.js';
@@ -39,7 +40,7 @@ export interface RoutesDeps extends Sse2024Deps {
 export interface Routes {
   /** The route for a path on a port, which must match exactly, and what the path names. */
   find(door: Door, path: string): { readonly route: HttpRoute; readonly to: Endpoint } | undefined;
-  /** Ends the HTTP+SSE streams once their clients have no running requests. */
+  /** Ends the HTTP+SSE streams once their clients have no running requests, and streams that other replicas send through this one. */
   drain(): void;
 }
 
@@ -67,7 +68,8 @@ const below = (kind: string): RegExp =>
 
 export function createRoutes(deps: RoutesDeps): Routes {
   const { admin, gate } = deps;
-  const mcp = createMcp(deps);
+  const passed = new PassedStreams(deps.wheel);
+  const mcp = createMcp(deps, passed);
   const sse = createSse2024(deps);
   const { api } = deps;
   const consoleFiles = createConsoleFiles();
@@ -223,7 +225,7 @@ export function createRoutes(deps: RoutesDeps): Routes {
             principal && (who === 'viewer' || who === 'operator') && !gate.permits(principal, who, path)
               ? notFor(who)
               : undefined,
-          principal && acrossTo(chosen, deps, { req, res, path, query, principal }),
+          principal && acrossTo(chosen, { ...deps, passed }, { req, res, path, query, principal }),
         );
       },
     },
@@ -314,6 +316,7 @@ export function createRoutes(deps: RoutesDeps): Routes {
     },
     drain() {
       sse.drain();
+      passed.end();
     },
   };
 }

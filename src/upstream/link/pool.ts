@@ -34,8 +34,8 @@ interface Entry {
 export class UpstreamPool {
   readonly #deps: PoolDeps;
   readonly #upstreams = new Map<string, Entry>();
-  /** Links that were replaced or whose server was removed, while they drain. */
-  readonly #retired = new Set<Connection>();
+  /** Links that were replaced or whose server was removed, while they drain, and when they have ended. */
+  readonly #retired = new Map<Connection, Promise<void>>();
   /** Links are started when they are added. */
   #begun = false;
 
@@ -68,7 +68,7 @@ export class UpstreamPool {
   /** Calls in flight to a server, also on links that drain. */
   inFlight(server: string): number {
     let sum = this.#upstreams.get(server)?.link.inFlight ?? 0;
-    for (const link of this.#retired) if (link.server === server) sum += link.inFlight;
+    for (const link of this.#retired.keys()) if (link.server === server) sum += link.inFlight;
     return sum;
   }
 
@@ -81,7 +81,7 @@ export class UpstreamPool {
     const link = this.#deps.connect(config);
     this.#upstreams.set(config.name, { config, link, next: undefined, timer: undefined });
     this.#deps.put(link);
-    if (this.#begun) link.start();
+    this.#start(link);
   }
 
   /** Applies configuration that needs no new connection. */
@@ -124,7 +124,7 @@ export class UpstreamPool {
       link.inherit(old);
       this.#deps.put(link);
       void this.#retire(old, drainMs);
-      if (this.#begun) link.start();
+      this.#start(link);
       return;
     }
     if (config.restart === 'serial' || old.state !== 'up' || config.off) {
@@ -132,11 +132,8 @@ export class UpstreamPool {
       link.inherit(old);
       this.#deps.put(link);
       const drained = this.#retire(old, config.restart === 'serial' || config.off ? drainMs : 0);
-      const start = (): void => {
-        if (this.#begun && this.#upstreams.get(config.name)?.link === link) link.start();
-      };
-      if (config.off) start();
-      else this.#deps.boundary.detach('link', drained.then(start));
+      if (config.off) this.#start(link);
+      else this.#start(link, drained);
       return;
     }
     upstream.next = link;
@@ -168,6 +165,22 @@ export class UpstreamPool {
     void this.#retire(old, old.config.drain_seconds * 1000);
   }
 
+  /** Starts a present link, once `drained` is resolved. With `restart: serial`, no process of the server but its own runs then. */
+  #start(link: Connection, drained?: Promise<void>): void {
+    const { server } = link;
+    const waits = link.config.restart === 'serial' && !link.config.off && !link.peerLink;
+    const others = waits
+      ? [...this.#retired].flatMap(([each, ended]) =>
+          each.server === server && !each.peerLink ? [ended] : [],
+        )
+      : [];
+    const start = (): void => {
+      if (this.#begun && this.#upstreams.get(server)?.link === link) link.start();
+    };
+    if (!drained && others.length === 0) start();
+    else this.#deps.boundary.detach('link', Promise.all([drained, ...others]).then(start));
+  }
+
   /** It has no calls yet, but may have opened a session, which has to end. */
   #dropNext(upstream: Entry): void {
     const { next } = upstream;
@@ -176,8 +189,8 @@ export class UpstreamPool {
   }
 
   #retire(link: Connection, drainMs: number): Promise<void> {
-    this.#retired.add(link);
     const drained = link.drain(drainMs).finally(() => this.#retired.delete(link));
+    this.#retired.set(link, drained);
     this.#deps.boundary.detach('link', drained);
     return drained;
   }
@@ -185,7 +198,7 @@ export class UpstreamPool {
   /** Closes all links within `graceMs`. */
   async close(graceMs: number): Promise<void> {
     const links = [...this.#upstreams.values()].flatMap(({ link, next }) => (next ? [link, next] : [link]));
-    links.push(...this.#retired);
+    links.push(...this.#retired.keys());
     await Promise.allSettled(links.map((link) => link.close(graceMs)));
   }
 
@@ -195,7 +208,7 @@ export class UpstreamPool {
       forgetNext(upstream);
       upstream.link.destroy();
     }
-    for (const link of this.#retired) link.destroy();
+    for (const link of this.#retired.keys()) link.destroy();
     this.#upstreams.clear();
   }
 }

@@ -1,5 +1,5 @@
 /** `placement: fleet`: one replica of a fleet runs a server for all of them. */
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { CONSOLE_KEY } from '../../helpers/console.js';
 import { tempFile } from '../../helpers/cli.js';
@@ -157,6 +157,36 @@ describe.runIf(CAN_LOCK)('a server that one replica runs for the whole fleet', (
       return pid !== first && pid;
     }, 'the next process');
     expect(lock.lines()).toEqual([first, next].map((pid) => `begin ${pid}`));
+  });
+
+  it('begins when that of the placement before has ended, also with a call inside', async () => {
+    forgetLeases();
+    const lock = await locked();
+    // Longer than it takes to get the lease again.
+    Object.assign(lock.config.servers[0] as object, { drain_seconds: 5 });
+    const [only] = (await startAll(1, lock)) as [ReplicaProcess];
+    await pidAt(only);
+    const text = readFileSync(only.path, 'utf8');
+    const reload = (placement: string): void => {
+      writeFileSync(only.path, text.replace('"placement":"fleet"', `"placement":"${placement}"`));
+      only.kill('SIGHUP');
+    };
+    reload('each');
+    await until(async () => (await leaseOf(only)) === undefined, 'the end of the placement');
+    const first = await pidAt(only);
+    await until(() => childrenOf(only).join() === String(first), 'the only process');
+    const client = await connect(only.url);
+    const hung = client.request('tools/call', { name: 's__hang', arguments: {} });
+    await client.tool('s__echo', { text: 'meanwhile' });
+    const before = lock.lines();
+    reload('fleet');
+    await until(async () => (await leaseOf(only)) === '1', 'the lease');
+    await hung;
+    const next = await until(async () => {
+      const pid = await pidAt(only);
+      return pid !== first && pid;
+    }, 'the next process');
+    expect(lock.lines()).toEqual([...before, `begin ${next}`]);
   });
 
   it('ends before the next one begins where its replica is cut off from the store', async () => {
