@@ -1,5 +1,5 @@
 /** The routes of the admin API for calls that wait for a yes. Who votes is narrower than who operates. */
-import { GatewayError } from '../errors.js';
+import type { GatewayError } from '../errors.js';
 import type { ApprovalView, Voter, VoteProblem } from '../protocol/approvals.js';
 import type { Principal } from '../protocol/principal.js';
 import * as schemas from './approval-schemas.js';

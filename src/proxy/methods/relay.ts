@@ -1,4 +1,5 @@
 /** Requests for one server: finds it by name or URI, waits until it had a chance to connect, and sends the request. */
+import { isDeepStrictEqual } from 'node:util';
 import { GatewayError, needsLogin } from '../../errors.js';
 import { within } from '../../lib/within.js';
 import type { LoginRetry } from '../../bridge/index.js';
@@ -218,6 +219,8 @@ function pass(
     ...{ target, crossing, entries, name: named.name },
     admit: () => limit(deps, incoming, named.kind, target),
     again() {
+      const changed = rightsChanged(deps, incoming);
+      if (changed) return changed;
       const view = incoming.session?.caller.view ?? deps.views.of(incoming.caller, incoming.origin.route);
       const found = view.find(named.kind, named.name, incoming.session?.pages);
       if (!found) return refusal(deps, incoming, named, found);
@@ -232,6 +235,21 @@ function pass(
     },
     send: (judged, use) => send(deps, incoming, named, judged.target, judged.crossing, wrap, use),
   });
+}
+
+/** Why a call is not sent whose caller was withdrawn, or has other rights than when it was asked for; undefined: neither is so. */
+function rightsChanged(
+  { runtime }: RelayDeps,
+  { caller: { principal } }: Incoming,
+): GatewayError | undefined {
+  const now = runtime().auth.current(principal);
+  const refuse = (reason: string, text: string): GatewayError =>
+    new GatewayError('approval_refused', `not sent: ${text}`, { reason });
+  if (!now) return refuse('withdrawn', 'the caller is not admitted any more');
+  const isSame = (['groups', 'scopes', 'claims'] as const).every((each) =>
+    isDeepStrictEqual(now[each], principal[each]),
+  );
+  return isSame ? undefined : refuse('policy_changed', 'the caller has other rights now: call again');
 }
 
 function send(
