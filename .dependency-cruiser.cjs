@@ -117,6 +117,19 @@ module.exports = {
       'What replicas share. It implements ports of the session, the state and the policy, and knows nothing of messages.',
     ),
     only(
+      'approvals',
+      '^src/approvals/',
+      [GROUND, '^src/(protocol|config)/', '^src/state/sealed\\.ts$'],
+      'Records of calls that wait for a yes. Rules, identities and requests it is given as functions.',
+    ),
+    {
+      name: 'approvals-state-types',
+      comment: 'The store is given; of the state it knows the port.',
+      severity: 'error',
+      from: { path: '^src/approvals/' },
+      to: { path: '^src/state/', dependencyTypesNot: ['type-only'] },
+    },
+    only(
       'bridge',
       '^src/bridge/',
       [GROUND, '^src/(protocol|config|auth|catalog|session|upstream)/'],

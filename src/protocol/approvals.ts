@@ -74,7 +74,7 @@ export interface EntryView {
   readonly repeat: HoldEntry['repeat'];
 }
 
-/** A record as those see it who vote. */
+/** A record as those see it who vote. The names of the principal, his client and the tool, and notes, have nothing invisible in them. */
 export interface ApprovalView {
   readonly id: string;
   readonly state: ApprovalState;
@@ -120,7 +120,10 @@ export interface Vote {
   readonly repeat?: boolean | undefined;
 }
 
-/** Why a vote does not count. `not_found`: there is no such record, or not for this voter. */
+/**
+ * Why a vote does not count. `not_found`: there is no such record, or not for this voter. `not_approver`: nor is it his turn before the caller
+ * has said yes.
+ */
 export type VoteProblem =
   | 'not_found'
   | 'decided'
@@ -167,7 +170,9 @@ export interface Asked {
    * call of the same record that comes later takes its place: `superseded`. Never rejects.
    */
   settled(ms: number, signal: AbortSignal): Promise<'approved' | 'open' | GatewayError>;
-  /** The caller's own answer, as his client gave it. Resolves with why it does not count. Never rejects. */
+  /** Resolves once the record is not open any more, or `signal` aborts, with its state then. Takes no call's place. Never rejects. */
+  decided(signal: AbortSignal): Promise<ApprovalState>;
+  /** The caller's own answer, as his client gave it; counts also once the call does not wait any more. Resolves with why it does not count. Never rejects. */
   answer(yes: boolean): Promise<VoteProblem | undefined>;
   /**
    * Uses the yes, for the call as it is judged now: what has changed since ends the record. The use is stored before this resolves. Never
@@ -180,14 +185,25 @@ export interface Asked {
 
 /** The records of a gateway, or of a fleet with one store. */
 export interface Approvals {
-  /** Finds the record of a call, or makes one. `round`: see Round. Never rejects. */
-  ask(call: HeldCall, round?: Round): Promise<Asked | GatewayError>;
+  /**
+   * Finds the record of a call, or makes one, once `admit` has returned nothing: the error is why it is not made. `round`: see Round. Never
+   * rejects.
+   */
+  ask(
+    call: HeldCall,
+    round?: Round,
+    admit?: () => GatewayError | undefined | Promise<GatewayError | undefined>,
+  ): Promise<Asked | GatewayError>;
   /** Never rejects. */
   vote(id: string, voter: Voter, vote: Vote): Promise<ApprovalView | VoteProblem>;
   /** Takes back a yes that was not used. Never rejects. */
   withdraw(id: string, voter: Voter): Promise<ApprovalView | VoteProblem>;
-  /** What a reader sees, the oldest first. `mayVote`: whether his vote would count. Rejects if the state cannot be read. */
-  list(reader: Principal): Promise<readonly (ApprovalView & { readonly mayVote: boolean })[]>;
+  /**
+   * What a reader sees, the oldest first, also what has ended a short time ago; `all`: he sees everything. As many as fit into an answer: the
+   * others follow once these are over. `mayVote`: whether his yes would count; of the console key, as far as the gateway is one that only
+   * this machine reaches. Rejects if the state cannot be read.
+   */
+  list(reader: Principal, all?: boolean): Promise<readonly (ApprovalView & { readonly mayVote: boolean })[]>;
   find(id: string): Promise<ApprovalView | undefined>;
   /** Ends what waits, and what runs in the background. The records stay. */
   close(): void;

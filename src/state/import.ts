@@ -55,7 +55,8 @@ export async function importFolder({ dir, keys, to, log }: ImportOptions): Promi
   const from = await openFolder({ dir, keys, log });
   let count = 0;
   for (const kind of ALL_KINDS) {
-    if (kind === 'login') continue;
+    // What waits for a yes is asked for anew, by whoever still wants it.
+    if (kind === 'login' || kind.startsWith('approval')) continue;
     for await (const key of from.keys(kind)) {
       const stored = await from.get(key);
       if (stored && (await to.put(key, stored.value, 0, optionsOf(kind)))) count++;

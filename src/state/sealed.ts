@@ -50,6 +50,11 @@ const FOLDERS = {
   revocation: 'revocations',
   'sign-in': 'sign-ins',
   'ended-sign-in': 'sign-ins',
+  approval: 'approvals',
+  'approval-text': 'approvals',
+  'approval-last': 'approvals',
+  'approval-noes': 'approvals',
+  'approval-repeat': 'approvals',
 } as const;
 
 export type Kind = keyof typeof FOLDERS;
