@@ -201,6 +201,14 @@ describe('what is shown of a call', () => {
     }
   });
 
+  it('escapes what looks like something else, and leaves plain texts of any language alone', () => {
+    expect(visible('p\u0430ypal of\ufb01ce \ud835\udc4e')).toBe('p\\u{430}ypal of\\u{fb01}ce \\u{1d44e}');
+    expect(visible('e\u0301 \u212b')).toBe('e\\u{301} \\u{212b}');
+    expect(visible('a\u0337\u0338\u0335\u0336')).toBe('a\u0337\u0338\u0335\\u{336}');
+    const plain = ['Grüße', 'Привет, мир', '日本語（テスト）：', 'नमस्ते', 'שלום', 'مرحبا', '½ … ™ €', '👍🏽'];
+    for (const text of plain) expect(visible(text)).toBe(text);
+  });
+
   it('never has a secret, and tells two of them apart', () => {
     fc.assert(
       fc.property(

@@ -525,6 +525,7 @@ describe('records in a store', () => {
     expect(uses.filter((each) => !(each instanceof GatewayError))).toHaveLength(1);
     expect([...a.events, ...b.events].map(({ kind }) => kind).sort()).toEqual(['asked', 'ended', 'voted']);
     expect([...a.errors, ...b.errors]).toEqual([]);
+    await Promise.all([a.book.idle(), b.book.idle()]);
   });
 
   it('of another process settle a waiting call within a second, and take its place', async () => {
@@ -556,6 +557,7 @@ describe('records in a store', () => {
     before.book.close();
     const after = officeOn(store, finance, time);
     good(await (await ask(after, call)).take(call));
+    await after.book.idle();
     after.book.close();
     const last = officeOn(store, finance, time);
     expect(await (await ask(last, call)).settled(0, never)).toBe('open');

@@ -223,6 +223,19 @@ describe('the yes of the caller', () => {
   });
 });
 
+describe('a caller who takes back his yes', () => {
+  it('is asked before the others once more', async () => {
+    const { at, asked } = await started([callerEntry(), listEntry('finance', { need: 2 })]);
+    await vote(at, asked, al);
+    await vote(at, asked, fay);
+    expect(await at.book.withdraw(asked.view.id, al)).toMatchObject({ state: 'open', votes: [] });
+    expect(await vote(at, asked, fred)).toBe('not_approver');
+    await vote(at, asked, al);
+    expect(await vote(at, asked, fred)).toBe('open');
+    expect(await vote(at, asked, fay)).toBe('approved');
+  });
+});
+
 describe('a yes for further calls', () => {
   const wide = (more: Partial<HoldEntry> = {}): HoldEntry =>
     listEntry('finance', { repeat: { ms: 900_000, covers: 'tool' }, ...more });
