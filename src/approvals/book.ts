@@ -284,6 +284,11 @@ export class ApprovalBook implements Approvals {
     };
   }
 
+  /** Resolves once what has happened so far is stored, such as a yes that is given back: for the end of the process. Never rejects. */
+  async idle(): Promise<void> {
+    await this.#desk.idle();
+  }
+
   close(): void {
     this.#desk.close();
   }

@@ -93,6 +93,7 @@ export class Desk {
   readonly bounds: Bounds;
   readonly waits = new Waits();
   readonly #timers = new Set<{ cancel(): void }>();
+  readonly #background = new Set<Promise<unknown>>();
   #isLooking = false;
   #surveyed: Promise<void> | undefined;
   #surveyedAt = -Infinity;
@@ -312,10 +313,18 @@ export class Desk {
 
   /** What nobody waits for. What cannot be stored is lost. */
   inBackground(work: Promise<unknown>): void {
-    const done = work.catch((error: unknown) => {
-      if (!(error instanceof Unavailable)) throw error;
-    });
+    const done = work
+      .catch((error: unknown) => {
+        if (!(error instanceof Unavailable)) throw error;
+      })
+      .finally(() => this.#background.delete(done));
+    this.#background.add(done);
     this.deps.boundary.detach('detached', done);
+  }
+
+  /** Resolves once nothing is under way in the background. */
+  async idle(): Promise<void> {
+    while (this.#background.size > 0) await Promise.allSettled(this.#background);
   }
 
   close(): void {

@@ -191,7 +191,10 @@ function voted(record: ApprovalRecord, vote: VoteRecord, { now, useMs, stands }:
     const denied = { ...ended(record, 'denied', 'denied', now), until: now + useMs };
     return { record: { ...denied, votes: [...record.votes, vote] } };
   }
-  const standing = record.votes.filter(({ voter }) => stands(voter));
+  const standing = afterCaller(
+    record.entries,
+    record.votes.filter(({ voter }) => stands(voter)),
+  );
   if (standing.some(({ by }) => by === vote.by)) return { record, problem: 'decided' };
   const entries = vote.entries.filter((at) => isTurnOf(record.entries, standing, at));
   if (entries.length === 0) return { record, problem: 'not_approver' };
@@ -231,7 +234,13 @@ function withdrawn(
   if (record.state === 'expired') return { record, problem: 'expired' };
   if (record.state !== 'open' || record.votes.length === 0) return { record, problem: 'decided' };
   const votes = isVoter ? record.votes.filter((vote) => vote.by !== by) : [];
-  return { record: { ...record, votes } };
+  return { record: { ...record, votes: afterCaller(record.entries, votes) } };
+}
+
+/** What is left of votes once some are gone: without that of the caller, who comes first, none. */
+function afterCaller(entries: readonly EntryRecord[], votes: readonly VoteRecord[]): readonly VoteRecord[] {
+  const isCallersTurn = openPlaces(entries, votes).some((at) => entries[at]?.label === null);
+  return isCallersTurn ? [] : votes;
 }
 
 function taken(

@@ -24,25 +24,37 @@ const INVISIBLE =
   /[\p{C}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}\u2800\ufffc\u2d7f\u{16fe4}\u{1107f}\u{13441}\u{13442}\u{1d159}]|[^\P{Zs} ]/u;
 const SIGN = /\p{M}/u;
 const ENCLOSING = /\p{Me}/u;
+/** Other spellings of a letter or of several, such as the ligature fi. */
+const LETTER = /\p{L}/u;
+/** Words with letters of two alphabets whose letters look alike. */
+const WORD = /[\p{L}\p{M}]+/gu;
+const LATIN = /\p{Script=Latin}/u;
+const LIKE_LATIN =
+  /[\p{Script=Cyrillic}\p{Script=Greek}\p{Script=Armenian}\p{Script=Cherokee}\p{Script=Lisu}\p{Script=Coptic}]/u;
 /** What a string of JSON cannot have as it is. */
 const ESCAPED = '"\\';
 const PLAIN = /^[ !#-[\]-~]*$/;
 
 /**
- * A text with `\u{..}` for each character that cannot be seen, or that looks like another spelling of the same, and a backslash before each of
- * `escaped`.
+ * A text with `\u{..}` for each character that cannot be seen, or that looks like another one: as another spelling of it, or as a letter of
+ * another alphabet in a word. Each of `escaped` gets a backslash.
  */
 export function visible(text: string, escaped = ''): string {
   if (PLAIN.test(text)) return text;
   const composes = text.normalize('NFC') !== text;
+  const mixed = mixedWords(text);
   let out = '';
   let signs = MAX_SIGNS;
+  let at = 0;
   for (const character of text) {
+    const isMixed = mixed.has(at);
+    at += character.length;
     const isSign = SIGN.test(character);
     const isEscaped =
       INVISIBLE.test(character) ||
       (isSign && (composes || signs >= MAX_SIGNS || ENCLOSING.test(character))) ||
-      character.normalize('NFC') !== character;
+      (isMixed && LIKE_LATIN.test(character)) ||
+      character.normalize(LETTER.test(character) ? 'NFKC' : 'NFC') !== character;
     if (isEscaped || character === ' ') signs = MAX_SIGNS;
     else signs = isSign ? signs + 1 : 0;
     if (isEscaped) out += `\\u{${(character.codePointAt(0) ?? 0).toString(16)}}`;
@@ -50,6 +62,16 @@ export function visible(text: string, escaped = ''): string {
     else out += character;
   }
   return out;
+}
+
+/** The places of the characters in words that mix alphabets. */
+function mixedWords(text: string): ReadonlySet<number> {
+  const places = new Set<number>();
+  for (const { 0: word, index } of text.matchAll(WORD)) {
+    if (!LATIN.test(word) || !LIKE_LATIN.test(word)) continue;
+    for (let at = 0; at < word.length; at++) places.add(index + at);
+  }
+  return places;
 }
 
 export interface Shown {

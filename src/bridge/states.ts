@@ -6,8 +6,7 @@ import { GatewayError } from '../errors.js';
 import { find, type Message } from '../protocol/message.js';
 import type { Caller } from '../protocol/ports.js';
 import type { Crossing } from './crossing.js';
-import { endOfValue } from '../wire/edges.js';
-import { skipSpace } from '../wire/scan.js';
+import { canonical } from '../wire/canonical.js';
 import { digest, type Seal } from './seal.js';
 
 /** The client and the request that a state was given to. */
@@ -145,41 +144,4 @@ function digestOf({ body, params }: Message): string {
   const at = find(params, 'arguments');
   if (at && at.end - at.start > MAX_COMPARED) return digest(body.subarray(at.start, at.end));
   return digest(Buffer.from(at ? canonical(body, at.start).text : ''));
-}
-
-/** Longer strings are replaced by their digest, so that nested values are not copied at each level. */
-const LONG = 256;
-
-/**
- * The canonical form of the value at `at`, and its end offset. The bytes are valid JSON of bounded depth. A digest begins with `#`, which
- * no JSON value does.
- */
-function canonical(body: Buffer, at: number): { text: string; end: number } {
-  const first = body[at];
-  if (first !== 0x7b && first !== 0x5b) {
-    const end = endOfValue(body, at);
-    const text = body.toString('utf8', at, end);
-    return { text: short(first === 0x22 ? JSON.stringify(JSON.parse(text)) : text), end };
-  }
-  const isObject = first === 0x7b;
-  const parts: string[] = [];
-  let i = skipSpace(body, at + 1);
-  while (body[i] !== 0x7d && body[i] !== 0x5d && i < body.length) {
-    let key = '';
-    if (isObject) {
-      const keyEnd = endOfValue(body, i);
-      key = `${short(JSON.stringify(JSON.parse(body.toString('utf8', i, keyEnd))))}:`;
-      i = skipSpace(body, skipSpace(body, keyEnd) + 1);
-    }
-    const { text, end } = canonical(body, i);
-    parts.push(key + text);
-    i = skipSpace(body, end);
-    if (body[i] === 0x2c) i = skipSpace(body, i + 1);
-  }
-  const inner = (isObject ? parts.sort() : parts).join();
-  return { text: short(isObject ? `{${inner}}` : `[${inner}]`), end: i + 1 };
-}
-
-function short(text: string): string {
-  return text.length <= LONG ? text : `#${digest(Buffer.from(text))}`;
 }

@@ -4,12 +4,12 @@ import type { NameKind, Principal } from '../protocol/ports.js';
 import { foldName } from '../wire/fold.js';
 import { readObject, type JsonObject } from '../wire/json.js';
 import type { ConditionInput } from './condition.js';
+import { doubtAbout, isSafeNumber } from '../wire/unambiguous.js';
 
 /** Larger arguments are not read. */
 const MAX_BYTES = 65_536;
 
-const QUOTE = 0x22;
-const BACKSLASH = 0x5c;
+const READING = { fold: foldName, isExact: isSafeNumber };
 
 /** Thrown for arguments that cannot be read in one way only. */
 export class Ambiguous extends Error {}
@@ -49,71 +49,7 @@ export function readArguments(bytes: Buffer): JsonObject {
   if (bytes.length > MAX_BYTES) throw new Ambiguous(`the arguments have more than ${MAX_BYTES} bytes`);
   const value = readObject(bytes, MAX_BYTES);
   if (!value) throw new Ambiguous('the arguments are not an object');
-  checkOnce(bytes.toString('utf8'));
+  const doubt = doubtAbout(bytes.toString('utf8'), READING);
+  if (doubt !== undefined) throw new Ambiguous(`the arguments have ${doubt}`);
   return value;
-}
-
-/** Throws Ambiguous for a key twice in one object, a number that loses digits, and text that is not Unicode. `text`: valid JSON. */
-function checkOnce(text: string): void {
-  /** The folded keys of the objects that are open; undefined: an array. */
-  const open: (Set<string> | undefined)[] = [];
-  let isKey = false;
-  for (let i = 0; i < text.length; i++) {
-    const c = text.charCodeAt(i);
-    switch (c) {
-      case 0x7b:
-        open.push(new Set());
-        isKey = true;
-        break;
-      case 0x5b:
-        open.push(undefined);
-        isKey = false;
-        break;
-      case 0x7d:
-      case 0x5d:
-        open.pop();
-        isKey = false;
-        break;
-      case 0x2c:
-        isKey = open.at(-1) !== undefined;
-        break;
-      case QUOTE: {
-        const end = endOfString(text, i);
-        checkString(text.slice(i, end), isKey ? open.at(-1) : undefined);
-        isKey = false;
-        i = end - 1;
-        break;
-      }
-      default: {
-        if (c !== 0x2d && (c < 0x30 || c > 0x39)) break;
-        let end = i + 1;
-        while (/[0-9.eE+-]/.test(text.charAt(end))) end++;
-        checkNumber(text.slice(i, end));
-        i = end - 1;
-      }
-    }
-  }
-}
-
-function endOfString(text: string, start: number): number {
-  let i = start + 1;
-  while (text.charCodeAt(i) !== QUOTE) i += text.charCodeAt(i) === BACKSLASH ? 2 : 1;
-  return i + 1;
-}
-
-/** `keys`: the folded keys of the object that the string is a key of. */
-function checkString(token: string, keys: Set<string> | undefined): void {
-  if (!keys && !token.includes('\\u')) return;
-  const value = JSON.parse(token) as string;
-  if (!/^\P{Surrogate}*$/u.test(value)) throw new Ambiguous('the arguments have text that is not Unicode');
-  if (!keys) return;
-  const key = foldName(value);
-  if (keys.has(key)) throw new Ambiguous(`the arguments have the key '${value.slice(0, 64)}' twice`);
-  keys.add(key);
-}
-
-function checkNumber(token: string): void {
-  const value = Number(token);
-  if (!Number.isFinite(value) || (Number.isInteger(value) && !Number.isSafeInteger(value)))
-    throw new Ambiguous(`the arguments have the number ${token.slice(0, 32)}, which loses digits`);
 }
