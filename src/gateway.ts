@@ -233,7 +233,7 @@ export class GatewayCore {
     const observers = createObservers({ config: () => this.#config, log, boundary, stats, build, state });
     this.#observers = observers;
     const approvals = (this.#approvals = new GatewayApprovals({
-      ...{ state, boundary, log, stats, questions, streams, env: deps.env },
+      ...{ state, boundary, log, stats, questions, streams, env: deps.env, ids },
       runtime: () => this.#runtime,
       bridge: () => this.#bridge,
       origin: () => this.admin.clientOrigin,
@@ -282,6 +282,7 @@ export class GatewayCore {
       owned: this.#links.give.bind(this.#links),
       dialling: (server) => this.#links.seconds.dialling(server),
       approving: () => approvals.approving,
+      heldTasks: approvals.tasks,
       ...{ sessions: store, interests, questions, kept, streams, tasks, listeners, given },
       bridge: this.#bridge,
       logins: callerLogins(() => this.#config, {

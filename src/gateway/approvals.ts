@@ -12,6 +12,7 @@ import { ApprovalStats, type GatewayStats } from '../observe/stats.js';
 import { isAtConsole } from '../policy/holds.js';
 import type { Approvals, ApprovalView, VoteProblem } from '../protocol/approvals.js';
 import { Approving, type ApprovingDeps } from '../proxy/approving.js';
+import { HeldTasks, type HeldTasksDeps } from '../proxy/held-tasks.js';
 import type { Runtime } from '../proxy/runtime.js';
 import type { State } from '../state/open.js';
 import type { GatewayAudit } from './audit.js';
@@ -20,6 +21,7 @@ export interface GatewayApprovalsDeps extends Pick<
   ApprovingDeps,
   'boundary' | 'questions' | 'streams' | 'bridge'
 > {
+  readonly ids: HeldTasksDeps['ids'];
   readonly runtime: () => Runtime;
   readonly state: () => Promise<State>;
   readonly boundary: Boundary;
@@ -49,6 +51,8 @@ const LABEL = 'approvals';
 export class GatewayApprovals implements Approvals, ApprovalActions {
   readonly #deps: GatewayApprovalsDeps;
   readonly #approving: Approving;
+  /** The tasks of held calls. */
+  readonly tasks: HeldTasks;
   readonly #configs = new WeakMap<ServerConfig, string>();
   #book: Promise<ApprovalBook> | undefined;
   /** The one that `#book` has become. */
@@ -59,8 +63,10 @@ export class GatewayApprovals implements Approvals, ApprovalActions {
 
   constructor(deps: GatewayApprovalsDeps) {
     this.#deps = deps;
+    this.tasks = new HeldTasks(deps);
     this.#approving = new Approving({
       ...deps,
+      tasks: this.tasks,
       approvals: this,
       waitMs: (client) => {
         const { wait_seconds: waits } = this.#config.approvals;

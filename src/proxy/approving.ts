@@ -12,10 +12,12 @@ import type { Approvals, Asked, HeldCall, HoldEntry, Round, Use } from '../proto
 import { find } from '../protocol/message.js';
 import type { Caller, Exchange, NameKind, Target, View } from '../protocol/ports.js';
 import { answerWith } from '../protocol/sinks.js';
+import { declaresTasks, makesTasks } from '../protocol/tasks.js';
 import type { Session } from '../session/store.js';
 import type { Streams } from '../session/streams.js';
 import { objectOf, readObject, textOf } from '../wire/json.js';
 import type { CallCrossing } from './call.js';
+import { TaskSink, type HeldTask, type HeldTasks } from './held-tasks.js';
 import type { Incoming } from './incoming.js';
 import { deferred } from './methods/deferred.js';
 import type { Questions } from './questions.js';
@@ -23,6 +25,7 @@ import { remember } from './under-way.js';
 
 export interface ApprovingDeps {
   readonly approvals: Approvals;
+  readonly tasks: HeldTasks;
   readonly boundary: Boundary;
   readonly questions: Pick<Questions, 'ask' | 'withdraw'>;
   readonly streams: Pick<Streams, 'notifyOnceOpen'>;
@@ -44,8 +47,8 @@ export interface HeldPath {
   readonly admit: () => GatewayError | undefined | Promise<GatewayError | undefined>;
   /** Judges the call as the configuration and its server are now. */
   readonly again: () => Judged | GatewayError;
-  /** Sends it. */
-  readonly send: (judged: Judged, use: Use) => Exchange;
+  /** Sends it; `as`: absent: as the request of its client. */
+  readonly send: (judged: Judged, use: Use, as?: Incoming) => Exchange;
 }
 
 export interface Judged {
@@ -56,7 +59,7 @@ export interface Judged {
 type Outcome =
   | { readonly judged: Judged; readonly use: Use }
   | { readonly error: GatewayError }
-  | { readonly result: Buffer };
+  | { readonly result: Buffer; readonly resultType?: 'task' | 'input_required'; readonly task?: HeldTask };
 
 /** How often a client that waits is told so. */
 const TELL_MS = 10_000;
@@ -64,6 +67,8 @@ const TELL_MS = 10_000;
 const MAX_ROUNDS = 8;
 /** Characters of the form; longer arguments are shown on the page. */
 const MAX_FORM = 2000;
+/** Longer than any entry holds a call. */
+const LONGEST_MS = 86_400_000;
 /** The key of the input request. */
 const KEY = 'hold';
 
@@ -109,7 +114,7 @@ export class Approving {
       const { sink, message } = incoming;
       incoming.target ??= path.target;
       if ('error' in outcome) sink.fail(outcome.error);
-      else answerWith(sink, message.id ?? 'null', outcome.result, { resultType: 'input_required' });
+      else answerWith(sink, message.id ?? 'null', outcome.result, outcome);
       waiting.over('error' in outcome ? 'error' : 'success');
     });
     remember(incoming, waiting);
@@ -131,12 +136,15 @@ export class Approving {
     if (asked instanceof GatewayError) return { error: asked };
     if (incoming.details) incoming.details.approval = asked.view.id;
     incoming.decided('hold', path.entries[0]?.rule);
+    let isTask = false;
     try {
       const told = await this.#tell(incoming, path, asked, signal);
+      isTask = told !== undefined && 'result' in told && told.task !== undefined;
       if (told) return told;
       return await this.#use(incoming, path, asked);
     } finally {
-      asked.leave();
+      // The task of the call waits on.
+      if (!isTask) asked.leave();
     }
   }
 
@@ -155,6 +163,7 @@ export class Approving {
     if (now === 'approved') return undefined;
     if (now instanceof GatewayError) return { error: now };
     if (sink.isSilent === true) return { error: asked.pending };
+    if (asksTask(incoming, path.target)) return this.#task(incoming, path, asked);
     const text = formText(asked);
     const asksForm = asked.wantsCaller && asked.mayAskClient && text !== undefined && takes(caller, 'form');
     const asksUrl = asked.wantsCaller && !asksForm && takes(caller, 'url');
@@ -176,6 +185,34 @@ export class Approving {
     if (rounds && round <= MAX_ROUNDS && !signal.aborted && !this.#draining.signal.aborted)
       return this.#round(incoming, path, asked, round, asksForm ? text : undefined, asksUrl);
     return { error: asked.pending };
+  }
+
+  /** The client goes on with a task, and the call with its yes. */
+  #task(incoming: Incoming, path: HeldPath, asked: Asked): Extract<Outcome, { result: Buffer }> {
+    incoming.target ??= path.target;
+    const ttlMs = Math.max(0, asked.view.expires - Date.now());
+    const { task, result } = this.#deps.tasks.make(incoming, asked.pending.message, ttlMs);
+    this.#deps.boundary.detach('detached', this.#finish(incoming, path, asked, task), (error) => {
+      task.fails(error);
+    });
+    return { result, task, ...(incoming.caller.era === 'modern' && { resultType: 'task' as const }) };
+  }
+
+  async #finish(incoming: Incoming, path: HeldPath, asked: Asked, task: HeldTask): Promise<void> {
+    const stop = AbortSignal.any([task.signal, this.#draining.signal]);
+    try {
+      const now = await asked.settled(LONGEST_MS, stop);
+      if (now === 'open') return task.fails(asked.pending);
+      if (now instanceof GatewayError) return task.fails(now);
+      const outcome = await this.#use(incoming, path, asked);
+      if ('error' in outcome) return task.fails(outcome.error);
+      if (!('use' in outcome)) return;
+      if (task.signal.aborted) return outcome.use.nothingRan();
+      const as = incoming.detached(new TaskSink(task));
+      path.send(outcome.judged, outcome.use, as);
+    } finally {
+      asked.leave();
+    }
   }
 
   async #wait(
@@ -247,7 +284,7 @@ export class Approving {
     round: number,
     form: string | undefined,
     opensPage: boolean,
-  ): { readonly result: Buffer } {
+  ): Extract<Outcome, { result: Buffer }> {
     const presented = { message, caller, route: origin.route.key, name };
     const state = this.#deps.bridge().holdState(presented, asked.view.id, round);
     const params =
@@ -257,7 +294,7 @@ export class Approving {
           ? { mode: 'url', message: asked.pending.message, url: asked.url }
           : undefined;
     const request = params && Buffer.from(JSON.stringify({ method: 'elicitation/create', params }));
-    return { result: inputRequired(request ? [[KEY, request]] : [], state) };
+    return { result: inputRequired(request ? [[KEY, request]] : [], state), resultType: 'input_required' };
   }
 
   /** Asks the user of a legacy client. What he answers counts for the record, also once this call has ended. */
@@ -309,6 +346,12 @@ export class Approving {
   }
 }
 
+/** Whether the client wants a task in place of the answer of a call, and the server may make one. */
+function asksTask({ caller, message }: Incoming, { link }: Target): boolean {
+  if (caller.era === 'legacy') return link.era === 'legacy' && find(message.params, 'task') !== undefined;
+  return declaresTasks(caller.capabilities) && link.peer !== undefined && makesTasks(link.peer);
+}
+
 /** Whether a client can ask its user, or open a page for him. */
 function takes({ capabilities, revision }: Caller, mode: 'form' | 'url'): boolean {
   if (mode === 'url' && revision < '2025-11-25') return false;
@@ -346,9 +389,12 @@ function urlError({ view, url, pending }: Asked): GatewayError {
   return new GatewayError('url_elicitation_required', pending.message, { elicitations });
 }
 
-/** What a modern client answers a server that has asked for input; undefined: nothing, or it answers the gateway. */
-function roundOf({ caller, message }: Incoming, retry: HoldRetry | undefined): Round | undefined {
-  if (caller.era === 'legacy' || retry) return undefined;
+/**
+ * What a client answers a server that has asked for input; undefined: nothing, or it answers the gateway. Whatever its era: it is not shown to
+ * who votes, so it must not be sent with a new call.
+ */
+function roundOf({ message }: Incoming, retry: HoldRetry | undefined): Round | undefined {
+  if (retry) return undefined;
   const { body, params } = message;
   const [state, responses] = [find(params, 'requestState'), find(params, 'inputResponses')];
   if (!state && !responses) return undefined;

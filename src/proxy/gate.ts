@@ -30,6 +30,7 @@ import {
 } from './incoming.js';
 import { linkRouteTo, routeFor, type Endpoint, type EndpointKind, type Route } from './route.js';
 import type { Bridge } from '../bridge/index.js';
+import type { HeldTasks } from './held-tasks.js';
 import type { Interests } from './interests.js';
 import type { GivenLists } from './given.js';
 import type { Listeners } from './listeners.js';
@@ -151,6 +152,7 @@ export interface GateDeps extends AppsDeps {
   readonly kept: Kept;
   readonly streams: Streams;
   readonly tasks: Tasks;
+  readonly heldTasks: HeldTasks;
   readonly listeners: Listeners;
   readonly given: GivenLists;
   readonly bridge: Bridge;
@@ -248,10 +250,11 @@ export function createGate(deps: GateDeps): Gate {
         return callTool(deps, incoming, taskOf);
       case 'tasks/get':
       case 'tasks/cancel':
-      case 'tasks/result': {
-        const named = deps.tasks.owned(incoming);
-        return relay(deps, incoming, named, deps.tasks.answered(incoming, named));
-      }
+      case 'tasks/result':
+        return deps.heldTasks.handle(incoming, () => {
+          const named = deps.tasks.owned(incoming);
+          return relay(deps, incoming, named, deps.tasks.answered(incoming, named));
+        });
       case 'tasks/list':
         return deps.tasks.list(incoming);
       case 'prompts/get':

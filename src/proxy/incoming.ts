@@ -69,6 +69,8 @@ export class Incoming implements EndedCall, Slotted {
   session: Session | undefined;
   /** It is a call that `call_tool` asked for: the client does not know the definition. `reads`: only a read-only tool may be called. */
   found: { readonly reads: boolean } | undefined;
+  /** The id by which its client knows the task that it is about, where that is another one than the view's. */
+  shownTask: string | undefined;
   /** Set once the target is known. */
   target: Target | undefined;
   /** Whether it was sent to its server. */
@@ -107,6 +109,13 @@ export class Incoming implements EndedCall, Slotted {
   become(message: Message, found: { readonly reads: boolean }): void {
     this.rewrite(message);
     this.found = found;
+  }
+
+  /** The same request, whose answer goes elsewhere: its client has got another one. */
+  detached(sink: Sink): Incoming {
+    const made = new Incoming({ calls: this.#calls }, this.origin, this.message, sink);
+    made.admit(this.caller, undefined);
+    return made;
   }
 
   get caller(): Caller {

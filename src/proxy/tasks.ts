@@ -287,7 +287,7 @@ export function createTasks(deps: TasksDeps): Tasks {
           );
         }
         const at = taskIn(whole) ?? relatedIn(whole);
-        return at ? withId(whole, at, qualifyId(server, at.taskId)) : whole;
+        return at ? withId(whole, at, incoming.shownTask ?? qualifyId(server, at.taskId)) : whole;
       };
       return new ChangedAnswer(sink, buffering(incoming, server), proven(change));
     },
@@ -297,10 +297,11 @@ export function createTasks(deps: TasksDeps): Tasks {
       const { name } = named;
       const found = ownedBy(incoming.caller, name, incoming.origin.route.server);
       if (!found) return new GatewayError('invalid_params', `unknown task '${name.slice(0, 256)}'`);
-      if (found.id === name) return { ...named, shown: name };
+      const shown = incoming.shownTask ?? name;
+      if (found.id === name) return { ...named, shown };
       incoming.rewrite(withText(incoming.message, named.at, found.id));
       const { message } = incoming;
-      return { ...named, name: found.id, at: find(message.params, 'taskId') ?? named.at, shown: name };
+      return { ...named, name: found.id, at: find(message.params, 'taskId') ?? named.at, shown };
     },
     list(incoming) {
       const { message, caller, sink, merged } = incoming;

@@ -233,7 +233,7 @@ function pass(
         ? { target: found, crossing: now }
         : refusal(deps, incoming, named, found);
     },
-    send: (judged, use) => send(deps, incoming, named, judged.target, judged.crossing, wrap, use),
+    send: (judged, use, as = incoming) => send(deps, as, named, judged.target, judged.crossing, wrap, use),
   });
 }
 

@@ -82,6 +82,7 @@ function begin() {
     describes: () => undefined,
     dialling: () => undefined,
     approving: () => undefined,
+    heldTasks: new HeldTasks({ boundary }),
     passes: () => [],
     owned: () => undefined,
     prefers: { keyOf: () => undefined, hasOwn: () => false, isAnyDown: () => false },
