@@ -8,6 +8,7 @@ import { openFolder } from '../../../src/state/folder.js';
 import { memoryState } from '../../../src/state/memory.js';
 import type { Sealed } from '../../../src/state/sealed.js';
 import { fixedKeys } from '../../../src/state/state-key.js';
+import { replaceFile } from '../../../src/state/write-file.js';
 import {
   ask,
   callerEntry,
@@ -610,6 +611,33 @@ describe('records in a store', () => {
     fails = 'no';
     good(await asked.take(call));
     expect(at.errors).toEqual([]);
+  });
+
+  it('in a folder whose disk is full do not change, also not once there is room again', async () => {
+    const time = new FakeTime();
+    let isFull = false;
+    const store = await openFolder({
+      dir: join(scratchFolder(), 'state'),
+      keys: fixedKeys({ current: randomBytes(32), older: [] }),
+      log: silent,
+      now: () => time.now,
+      write: (path, text) => (isFull ? Promise.reject(new Error('ENOSPC')) : replaceFile(path, text)),
+    });
+    const at = officeOn(store, finance, time);
+    const call = held(finance, {});
+    const asked = await ask(at, call);
+    isFull = true;
+    const { id, digest } = asked.view;
+    expect(await at.book.vote(id, fay, { yes: true, digest })).toBe('unavailable');
+    expect(await at.book.ask(held(finance, { other: 1 }))).toMatchObject({ code: 'unavailable' });
+    isFull = false;
+    expect((await at.book.find(id))?.state).toBe('open');
+    await yes(at, asked.view);
+    isFull = true;
+    expect(await asked.take(call)).toMatchObject({ code: 'unavailable' });
+    isFull = false;
+    good(await asked.take(call));
+    await at.book.idle();
   });
 
   it('leave no timers and no waits behind', async () => {
