@@ -8,13 +8,13 @@ import { FairMap } from '../lib/fair-map.js';
 import type { Boundary } from '../observe/boundary.js';
 import { find, param } from '../protocol/message.js';
 import { NOBODY_TO_ASK, type AnswerHead, type Refusal, type Sink } from '../protocol/ports.js';
-import { answerWhole } from '../protocol/sinks.js';
+import { answerWhole, resultMessage } from '../protocol/sinks.js';
 import { withText } from '../protocol/patched.js';
 import type { TaskIds } from '../protocol/task-ids.js';
 import { objectOf, readObject, textOf } from '../wire/json.js';
-import { answer, type Handled, type Incoming } from './incoming.js';
+import { answer, refused, type Handled, type Incoming } from './incoming.js';
 import { deferred } from './methods/deferred.js';
-import { remember } from './under-way.js';
+import { forget, remember } from './under-way.js';
 
 export interface HeldTasksDeps {
   readonly boundary: Boundary;
@@ -145,9 +145,9 @@ export class HeldTasks {
     const { method } = message;
     if (task.state.at === 'going') return this.#goOn(incoming, task.state.id, shown, go);
     if (method === 'tasks/cancel') task.cancel();
-    if (method === 'tasks/result' && task.state.at === 'working')
-      return this.#wait(incoming, task, shown, go);
-    return answer(message, this.#answerTo(incoming, task, shown));
+    if (method === 'tasks/result' && task.state.at === 'working') return this.#wait(incoming, task, go);
+    const answered = this.#answerTo(incoming, task, shown);
+    return answered instanceof GatewayError ? refused(message, answered) : answer(message, answered);
   }
 
   #find({ caller, origin }: Incoming, shown: string): HeldTask | undefined {
@@ -170,34 +170,33 @@ export class HeldTasks {
   }
 
   /** `tasks/result` is answered at the end of the task. */
-  #wait(incoming: Incoming, task: HeldTask, shown: string, go: () => Handled): Handled {
+  #wait(incoming: Incoming, task: HeldTask, go: () => Handled): Handled {
     const controller = new AbortController();
     const wait = { until: task.settled, controller };
     const waiting = deferred(this.#deps.boundary, incoming, wait, () => {
+      // Its id is free for what goes on with it.
+      forget(incoming, waiting);
       const handled = this.handle(incoming, go);
       if (handled.kind === 'exchange') {
         waiting.next = handled.exchange;
         return;
       }
       if (handled.kind === 'refused') incoming.sink.fail(handled.error);
-      else {
-        const bytes = this.#answerTo(incoming, task, shown);
-        answerJson(incoming, bytes);
-      }
-      waiting.over(handled.kind === 'refused' ? 'error' : 'success');
+      else if (handled.kind === 'answer') answerWhole(incoming.sink, headOf(incoming), handled.bytes);
+      waiting.over(handled.kind === 'answer' ? 'success' : 'error');
     });
     remember(incoming, waiting);
     return { kind: 'exchange', exchange: waiting };
   }
 
-  /** JSON of the result. Throws a GatewayError where the answer is an error of the server. */
-  #answerTo({ caller, message }: Incoming, task: HeldTask, shown: string): string {
+  /** JSON of the result, or the error that the call ended with. */
+  #answerTo({ caller, message }: Incoming, task: HeldTask, shown: string): string | GatewayError {
     const { state } = task;
     const described = task.describe(shown);
     if (message.method === 'tasks/result') {
       if (state.at === 'completed') return state.json;
       const error = state.at === 'failed' ? readObject(Buffer.from(state.json)) : undefined;
-      throw new GatewayError(
+      return new GatewayError(
         'approval_refused',
         textOf(error?.['message']) ?? 'the task was cancelled',
         error?.['data'],
@@ -215,10 +214,9 @@ export class HeldTasks {
   }
 }
 
-function answerJson({ sink, message }: Incoming, result: string): void {
-  const head = `{"jsonrpc":"2.0","id":${message.id ?? 'null'},"result":`;
-  const bytes = Buffer.from(`${head}${result}}`);
-  answerWhole(sink, { kind: 'result', value: Buffer.byteLength(head), code: undefined }, bytes);
+/** Of an answer that was made here. */
+function headOf({ message }: Incoming): Omit<AnswerHead, 'bytes'> {
+  return { kind: 'result', value: resultMessage(message.id ?? 'null', '').value, code: undefined };
 }
 
 /** Gets the answer to the call of a task. */

@@ -13,6 +13,7 @@ import { GatewayStats } from '../../../src/observe/stats.js';
 import { readMessages, type Message } from '../../../src/protocol/message.js';
 import type { ServerLink, Sink, Target } from '../../../src/protocol/ports.js';
 import { CallerLogins } from '../../../src/proxy/logins.js';
+import { HeldTasks } from '../../../src/proxy/held-tasks.js';
 import { createGate } from '../../../src/proxy/gate.js';
 import type { Handled } from '../../../src/proxy/incoming.js';
 import { createQuestions } from '../../../src/proxy/questions.js';
@@ -82,7 +83,7 @@ function begin() {
     describes: () => undefined,
     dialling: () => undefined,
     approving: () => undefined,
-    heldTasks: new HeldTasks({ boundary }),
+    heldTasks: new HeldTasks({ boundary: on.boundary }),
     passes: () => [],
     owned: () => undefined,
     prefers: { keyOf: () => undefined, hasOwn: () => false, isAnyDown: () => false },
