@@ -5,6 +5,7 @@ import type { Stands } from '../approvals/record.js';
 import type { Webhook, WebhookDeps } from '../approvals/webhook.js';
 import type { ApprovalActions } from '../admin/source.js';
 import type { Config, ServerConfig } from '../config/types.js';
+import { APPROVAL_PATH } from '../downstream/http/approval-page.js';
 import { sha256 } from '../lib/sha256.js';
 import type { Boundary } from '../observe/boundary.js';
 import type { Logger } from '../observe/log.js';
@@ -174,7 +175,7 @@ export class GatewayApprovals implements Approvals, ApprovalActions {
       redact: () => this.#config.audit.redact,
       entryOf: (digest) => runtime().access.policy?.holds.get(digest),
       stands: (voter) => this.#stands(voter),
-      urlOf: (id) => `${origin()}/-/approvals/${id}`,
+      urlOf: (id) => origin() + APPROVAL_PATH + id,
       now: Date.now,
       timer: TIMER,
       happened: (event) => {

@@ -1,6 +1,5 @@
 /** Held calls whose clients want a task: they go on, and the task is that of the server once somebody has said yes. */
 import { describe, expect, it } from 'vitest';
-import type { ConfigInput } from '../../../src/index.js';
 import { createConsoleKey } from '../../../src/lib/console-key.js';
 import { createUpstream, tool, type Upstream } from '../../fixtures/servers/http-upstream.js';
 import { startGateway, type RunningGateway } from '../../helpers/gateway.js';
