@@ -83,18 +83,24 @@ export class Approving {
     this.#deps = deps;
   }
 
-  /** The entries that a call has to meet first; undefined: none. */
+  /** The entries that a call has to meet first; undefined: none. Worked out once, as long as rule and message are the same. */
   entriesOf(
-    { origin, message }: Incoming,
+    incoming: Incoming,
     view: View,
     kind: NameKind,
     target: Target,
   ): readonly HoldEntry[] | undefined {
+    const { origin, message } = incoming;
     // Where it came from another replica that runs no such server, that one has asked.
     if (kind !== 'tool' || origin.route.link) return undefined;
-    const caller = origin.principal;
-    const entries = view.verdict(kind, target)?.holds?.of(caller, message, origin.route.path);
-    return entries && entries.length > 0 ? entries : undefined;
+    const holds = view.verdict(kind, target)?.holds;
+    if (!holds) return undefined;
+    const known = incoming.held;
+    if (known?.holds === holds && known.message === message) return known.entries;
+    const fitting = holds.of(origin.principal, message, origin.route.path);
+    const entries = fitting.length > 0 ? fitting : undefined;
+    incoming.held = { holds, message, entries };
+    return entries;
   }
 
   /** Asks for a call and sends it once it has its yes. */

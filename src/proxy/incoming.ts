@@ -5,7 +5,8 @@ import type { SlotSet, Slotted } from '../lib/slot-set.js';
 import type { Outcome, ToolErrorReason } from '../observe/stats.js';
 import { idKey, type Message } from '../protocol/message.js';
 import { methodOf } from '../protocol/methods.js';
-import type { Caller, Cause, Exchange, Outgoing, Principal, Sink, Target } from '../protocol/ports.js';
+import type { HoldEntry } from '../protocol/approvals.js';
+import type { Caller, Cause, Exchange, Holds, Outgoing, Principal, Sink, Target } from '../protocol/ports.js';
 import type { FromPeer } from '../protocol/elsewhere.js';
 import type { Era } from '../protocol/revisions.js';
 import { resultMessage } from '../protocol/sinks.js';
@@ -71,6 +72,14 @@ export class Incoming implements EndedCall, Slotted {
   found: { readonly reads: boolean } | undefined;
   /** The id by which its client knows the task that it is about, where that is another one than the view's. */
   shownTask: string | undefined;
+  /** What a rule that may hold it says about this message. */
+  held:
+    | {
+        readonly holds: Holds;
+        readonly message: Message;
+        readonly entries: readonly HoldEntry[] | undefined;
+      }
+    | undefined;
   /** Set once the target is known. */
   target: Target | undefined;
   /** Whether it was sent to its server. */
