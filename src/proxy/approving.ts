@@ -110,6 +110,8 @@ export class Approving {
     let outcome: Outcome | undefined;
     const until = this.#run(incoming, path, signal).then((found) => {
       outcome = found;
+      // Its client has left since.
+      if ('use' in found && signal.aborted) found.use.nothingRan();
     });
     const waiting = deferred(this.#deps.boundary, incoming, { until, controller }, () => {
       if (!outcome) return;
@@ -168,8 +170,8 @@ export class Approving {
     let now = await asked.settled(0, signal);
     if (now === 'approved') return undefined;
     if (now instanceof GatewayError) return { error: now };
-    if (sink.isSilent === true) return { error: asked.pending };
     if (asksTask(incoming, path.target)) return this.#task(incoming, path, asked);
+    if (sink.isSilent === true) return { error: asked.pending };
     const text = formText(asked);
     const asksForm = asked.wantsCaller && asked.mayAskClient && text !== undefined && takes(caller, 'form');
     const asksUrl = asked.wantsCaller && !asksForm && takes(caller, 'url');
