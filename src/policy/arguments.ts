@@ -107,7 +107,8 @@ function checkString(token: string, keys: Set<string> | undefined): void {
   const value = JSON.parse(token) as string;
   if (!/^\P{Surrogate}*$/u.test(value)) throw new Ambiguous('the arguments have text that is not Unicode');
   if (!keys) return;
-  const key = foldName(value);
+  // Some readers take wide and composed forms of a character for the same.
+  const key = foldName(value.normalize('NFKC'));
   if (keys.has(key)) throw new Ambiguous(`the arguments have the key '${value.slice(0, 64)}' twice`);
   keys.add(key);
 }
