@@ -3,7 +3,7 @@
  * records are in approvals/.
  */
 import { inputRequired } from '../bridge/input.js';
-import type { Bridge, HoldRetry } from '../bridge/index.js';
+import type { Bridge, HoldRetry, LoginRetry } from '../bridge/index.js';
 import { refusalOf } from '../bridge/asked.js';
 import { digestOf } from '../catalog/pins.js';
 import { GatewayError } from '../errors.js';
@@ -73,6 +73,8 @@ export class Approving {
   readonly #draining = new AbortController();
   /** Records whose caller has an open form, and how it is taken back. */
   readonly #forms = new Map<string, () => void>();
+  /** What is watched for sessions that were asked to open a page: of a session and a record. */
+  readonly #watched = new Set<string>();
 
   constructor(deps: ApprovingDeps) {
     this.#deps = deps;
@@ -80,15 +82,14 @@ export class Approving {
 
   /** The entries that a call has to meet first; undefined: none. */
   entriesOf(
-    { origin, message }: Incoming,
+    { caller, origin, message }: Incoming,
     view: View,
     kind: NameKind,
     target: Target,
   ): readonly HoldEntry[] | undefined {
     // Where it came from another replica that runs no such server, that one has asked.
     if (kind !== 'tool' || origin.route.link) return undefined;
-    const caller = origin.principal;
-    const entries = view.verdict(kind, target)?.holds?.of(caller, message, origin.route.path);
+    const entries = view.verdict(kind, target)?.holds?.of(caller.principal, message, origin.route.path);
     return entries && entries.length > 0 ? entries : undefined;
   }
 
@@ -99,6 +100,8 @@ export class Approving {
     let outcome: Outcome | undefined;
     const until = this.#run(incoming, path, signal).then((found) => {
       outcome = found;
+      // Its client has gone while the yes was used: nothing is sent.
+      if (signal.aborted && 'use' in found) found.use.nothingRan();
     });
     const waiting = deferred(this.#deps.boundary, incoming, { until, controller }, () => {
       if (!outcome) return;
@@ -125,7 +128,7 @@ export class Approving {
     const retry = path.crossing?.hold;
     const asked = await this.#deps.approvals.ask(
       this.#call(incoming, path.target, path.entries),
-      roundOf(incoming, retry),
+      roundOf(incoming, retry ?? path.crossing?.login),
       path.admit,
     );
     if (asked instanceof GatewayError) return { error: asked };
@@ -212,22 +215,36 @@ export class Approving {
 
   /** Uses the yes, if the call still is what it was given for. */
   async #use(incoming: Incoming, path: HeldPath, asked: Asked): Promise<Outcome> {
+    const before = this.#judge(incoming, path);
+    if (before instanceof GatewayError) return { error: before };
+    const use = await asked.take(before.call);
+    if (use instanceof GatewayError) return { error: use };
+    // The configuration may have changed while the use was stored.
+    const now = this.#judge(incoming, path);
+    if (!(now instanceof GatewayError) && areSame(before.call, now.call)) return { judged: now.judged, use };
+    use.nothingRan();
+    return { error: now instanceof GatewayError ? now : changedError(asked) };
+  }
+
+  /** The call as it would be sent now. */
+  #judge(
+    incoming: Incoming,
+    path: HeldPath,
+  ): { readonly judged: Judged; readonly call: HeldCall } | GatewayError {
     const judged = path.again();
-    if (judged instanceof GatewayError) return { error: judged };
-    const view = incoming.session?.caller.view ?? incoming.caller.view;
-    const entries = this.entriesOf(incoming, view, 'tool', judged.target) ?? [];
-    const use = await asked.take(this.#call(incoming, judged.target, entries));
-    return use instanceof GatewayError ? { error: use } : { judged, use };
+    if (judged instanceof GatewayError) return judged;
+    const entries = this.entriesOf(incoming, incoming.caller.view, 'tool', judged.target) ?? [];
+    return { judged, call: this.#call(incoming, judged.target, entries) };
   }
 
   #call(
-    { caller, origin, message }: Incoming,
+    { caller, message }: Incoming,
     { link, name, definition }: Target,
     entries: readonly HoldEntry[],
   ): HeldCall {
     const { body, paramsSpan } = message;
     return {
-      principal: origin.principal,
+      principal: caller.principal,
       client: clientText(caller),
       server: link.server,
       tool: name,
@@ -295,11 +312,15 @@ export class Approving {
   #watch(session: Session, asked: Asked): void {
     const { boundary, streams } = this.#deps;
     const { id, expires } = asked.view;
+    const name = `${session.id} ${id}`;
+    if (this.#watched.has(name)) return;
+    this.#watched.add(name);
     const stop = AbortSignal.any([
       this.#draining.signal,
       AbortSignal.timeout(Math.max(1, expires - Date.now())),
     ]);
     const told = asked.decided(stop).then((state) => {
+      this.#watched.delete(name);
       if (state !== 'approved' || !session.open) return;
       const method = 'notifications/elicitation/complete';
       const bytes = Buffer.from(JSON.stringify({ jsonrpc: '2.0', method, params: { elicitationId: id } }));
@@ -307,6 +328,26 @@ export class Approving {
     });
     boundary.detach('detached', told);
   }
+}
+
+/** Whether a yes for one of these calls is one for the other. */
+function areSame(before: HeldCall, now: HeldCall): boolean {
+  const partsOf = ({ principal, params, passed, definition, config, entries }: HeldCall): string =>
+    JSON.stringify([
+      ...[principal.id, params.toString(), passed, definition, config],
+      entries.map(({ digest }) => digest),
+    ]);
+  return partsOf(before) === partsOf(now);
+}
+
+function changedError({ view }: Asked): GatewayError {
+  const data = { reason: 'policy_changed', id: view.id };
+  return new GatewayError(
+    'approval_refused',
+    'not sent: the policy has changed since: make the call again',
+    data,
+    view.entries[0]?.rule,
+  );
 }
 
 /** Whether a client can ask its user, or open a page for him. */
@@ -347,7 +388,10 @@ function urlError({ view, url, pending }: Asked): GatewayError {
 }
 
 /** What a modern client answers a server that has asked for input; undefined: nothing, or it answers the gateway. */
-function roundOf({ caller, message }: Incoming, retry: HoldRetry | undefined): Round | undefined {
+function roundOf(
+  { caller, message }: Incoming,
+  retry: HoldRetry | LoginRetry | undefined,
+): Round | undefined {
   if (caller.era === 'legacy' || retry) return undefined;
   const { body, params } = message;
   const [state, responses] = [find(params, 'requestState'), find(params, 'inputResponses')];

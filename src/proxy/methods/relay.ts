@@ -23,6 +23,7 @@ import { guarded, limit, noteHidden, type GuardedDeps } from '../guarded.js';
 import type { Interests } from '../interests.js';
 import type { Runtime } from '../runtime.js';
 import { inUse, remember } from '../under-way.js';
+import { withdrawn } from '../vetted.js';
 import { marksOf, UriSink } from '../uri-sink.js';
 import { deferred, type Deferred } from './deferred.js';
 
@@ -218,8 +219,9 @@ function pass(
     ...{ target, crossing, entries, name: named.name },
     admit: () => limit(deps, incoming, named.kind, target),
     again() {
-      const view = incoming.session?.caller.view ?? deps.views.of(incoming.caller, incoming.origin.route);
-      const found = view.find(named.kind, named.name, incoming.session?.pages);
+      const gone = readmit(deps, incoming);
+      if (gone) return gone;
+      const found = incoming.caller.view.find(named.kind, named.name, incoming.session?.pages);
       if (!found) return refusal(deps, incoming, named, found);
       const unfixed = found.fixed === target.fixed ? undefined : fixArguments(incoming, received, found);
       const why = unfixed ?? guarded(deps, incoming, named.kind, found);
@@ -232,6 +234,18 @@ function pass(
     },
     send: (judged, use) => send(deps, incoming, named, judged.target, judged.crossing, wrap, use),
   });
+}
+
+/** Takes a caller without a session as the configuration has him now; that of a session is kept so. */
+function readmit({ runtime, views }: RelayDeps, incoming: Incoming): GatewayError | undefined {
+  const { session, origin, caller } = incoming;
+  if (session) return undefined;
+  const principal = runtime().auth.current(origin.principal);
+  if (!principal) return withdrawn();
+  const now = { ...caller, principal };
+  const view = caller.era === 'modern' ? views.of(now, origin.route) : views.plain(now, origin.route);
+  incoming.admit({ ...now, view }, undefined);
+  return undefined;
 }
 
 function send(
