@@ -411,6 +411,7 @@ export class GatewayCore {
       ...{ admin: this.admin, port: this.#port, attached: this.#attached },
     };
     await drain(drainDeps(parts), mcp.session.shutdown_grace_seconds * 1000);
+    await this.#approvals.idle();
     this.#end();
     await Promise.all([this.#observers.close(), this.admin.close()]);
     this.#log.info('stopped');

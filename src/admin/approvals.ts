@@ -38,6 +38,7 @@ export const APPROVALS: readonly RouteSpec[] = [
       const { decision, digest, note, repeat } = asked.body;
       const vote = { yes: decision === 'approve', digest, note, repeat };
       const voter = voterOf(asked);
+      if (!vote.yes && isProgram(asked, voter)) return voted('not_approver');
       let done = await present(asked).vote(view.id, voter, vote);
       // An operator may always stop a call.
       if (typeof done === 'string' && !vote.yes && isOperator(asked))
@@ -54,6 +55,7 @@ export const APPROVALS: readonly RouteSpec[] = [
     async serve(asked) {
       const { view } = await shown(asked);
       const voter = voterOf(asked);
+      if (isProgram(asked, voter)) return voted('not_approver');
       let done = await present(asked).withdraw(view.id, voter);
       if (typeof done === 'string' && isOperator(asked))
         done = await present(asked).withdraw(view.id, { ...voter, way: 'operator' });
@@ -73,6 +75,11 @@ function present({ source }: By): ApprovalActions {
 
 function isOperator({ source, asker, path }: By): boolean {
   return source.permits(asker.principal, 'operator', path);
+}
+
+/** Whether somebody has neither shown a person nor operates the gateway: he sees calls at most, whatever he decides. */
+function isProgram(by: By, { way }: Voter): boolean {
+  return way === 'operator' && !isOperator(by);
 }
 
 function voterOf(by: By): Voter {

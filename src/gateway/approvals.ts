@@ -130,6 +130,11 @@ export class GatewayApprovals implements Approvals, ApprovalActions {
     if (approvals && this.#known) Object.assign(approvals, this.#known.figures());
   }
 
+  /** Resolves once what has happened is stored. Never rejects. */
+  async idle(): Promise<void> {
+    await this.#known?.idle();
+  }
+
   close(): void {
     this.#closed = true;
     this.#approving.drain();

@@ -9,7 +9,8 @@ import { doubtAbout, isSafeNumber } from '../wire/unambiguous.js';
 /** Larger arguments are not read. */
 const MAX_BYTES = 65_536;
 
-const READING = { fold: foldName, isExact: isSafeNumber };
+/** Some readers take wide and composed forms of a character for the same. */
+const READING = { fold: (name: string) => foldName(name.normalize('NFKC')), isExact: isSafeNumber };
 
 /** Thrown for arguments that cannot be read in one way only. */
 export class Ambiguous extends Error {}

@@ -8,6 +8,7 @@ import type { HoldEntry } from '../protocol/approvals.js';
 import type { Definition } from '../protocol/lists.js';
 import type { Message } from '../protocol/message.js';
 import type { Holds, Principal } from '../protocol/ports.js';
+import { foldName } from '../wire/fold.js';
 import { heldAnnotationsOf } from './annotations.js';
 import { Ambiguous, argumentsOf, conditionInput } from './arguments.js';
 import type { Hold } from './rule.js';
@@ -47,6 +48,11 @@ function labelOf({ ids, groups, scopes, claims }: Who): string {
   return named.length === 0 ? 'anybody who approves' : named.join(', ').slice(0, 256);
 }
 
+/** Equal for names of tools that some server takes for the same: in whatever case and width, and with space around them. */
+export function foldTool(name: string): string {
+  return foldName(name.normalize('NFKC')).trim();
+}
+
 /** Which calls of a tool are held; undefined: none is. `definition`: undefined: the server does not list it. */
 export function holdsFor(
   holds: readonly Hold[],
@@ -54,8 +60,9 @@ export function holdsFor(
   name: string,
   definition: Definition | undefined,
 ): Holds | undefined {
-  const about = holds.filter(({ target }) => {
-    if (!target.tools?.(name)) return false;
+  const about = holds.filter(({ target, folded }) => {
+    // A server may take a name that it does not list for one that it does.
+    if (!target.tools?.(name) && (definition || !folded(foldTool(name)))) return false;
     // In doubt it holds.
     if (target.annotations.length === 0 || !definition) return true;
     const own = heldAnnotationsOf(definition);

@@ -29,5 +29,7 @@ export interface Rule {
 /** Calls of tools that wait for a yes. */
 export interface Hold {
   readonly target: Target;
+  /** The tools, by names that `foldTool` has folded: for those that a server does not list. */
+  readonly folded: Glob;
   readonly entry: HoldEntry;
 }

@@ -5,7 +5,7 @@ import { compileGlobs, type Glob } from '../lib/glob.js';
 import type { HoldEntry } from '../protocol/approvals.js';
 import type { Principal, Rules } from '../protocol/ports.js';
 import { compileCondition, ConditionError } from './condition.js';
-import { holdEntry } from './holds.js';
+import { foldTool, holdEntry } from './holds.js';
 import { PerRoute } from './per-route.js';
 import type { Rule, Target } from './rule.js';
 import { RuleSet } from './rule-set.js';
@@ -40,6 +40,7 @@ export function compileRules(rules: readonly RuleConfig[]): (Rule & { readonly w
     deny: deny.map(target),
     hold: hold.map((each) => ({
       target: target({ ...each, tools: each.tools ?? ['*'], prompts: undefined, resources: undefined }),
+      folded: compileGlobs((each.tools ?? ['*']).map(foldTool)),
       entry: holdEntry(name, who, each),
     })),
   }));

@@ -3,8 +3,7 @@
  * records are in approvals/.
  */
 import { inputRequired } from '../bridge/input.js';
-import type { Bridge, HoldRetry } from '../bridge/index.js';
-import { refusalOf } from '../bridge/asked.js';
+import type { Bridge, HoldRetry, LoginRetry } from '../bridge/index.js';
 import { digestOf } from '../catalog/pins.js';
 import { GatewayError } from '../errors.js';
 import type { Boundary } from '../observe/boundary.js';
@@ -15,9 +14,10 @@ import { answerWith } from '../protocol/sinks.js';
 import { declaresTasks, makesTasks } from '../protocol/tasks.js';
 import type { Session } from '../session/store.js';
 import type { Streams } from '../session/streams.js';
-import { objectOf, readObject, textOf } from '../wire/json.js';
+import { readObject, textOf } from '../wire/json.js';
 import type { CallCrossing } from './call.js';
 import { TaskSink, type HeldTask, type HeldTasks } from './held-tasks.js';
+import { answerIn, formOf, formText, KEY, readAnswer, takes, urlError } from './hold-forms.js';
 import type { Incoming } from './incoming.js';
 import { deferred } from './methods/deferred.js';
 import type { Questions } from './questions.js';
@@ -65,12 +65,8 @@ type Outcome =
 const TELL_MS = 10_000;
 /** A modern client that waits for others repeats its request so often; SDK v2 gives up at 10. */
 const MAX_ROUNDS = 8;
-/** Characters of the form; longer arguments are shown on the page. */
-const MAX_FORM = 2000;
 /** Longer than any entry holds a call. */
 const LONGEST_MS = 86_400_000;
-/** The key of the input request. */
-const KEY = 'hold';
 
 export class Approving {
   readonly #deps: ApprovingDeps;
@@ -78,28 +74,32 @@ export class Approving {
   readonly #draining = new AbortController();
   /** Records whose caller has an open form, and how it is taken back. */
   readonly #forms = new Map<string, () => void>();
+  /** What is watched for sessions that were asked to open a page: of a session and a record. */
+  readonly #watched = new Set<string>();
 
   constructor(deps: ApprovingDeps) {
     this.#deps = deps;
   }
 
-  /** The entries that a call has to meet first; undefined: none. Worked out once, as long as rule and message are the same. */
+  /** The entries that a call has to meet first; undefined: none. Worked out once, as long as rule, message and caller are the same. */
   entriesOf(
     incoming: Incoming,
     view: View,
     kind: NameKind,
     target: Target,
   ): readonly HoldEntry[] | undefined {
-    const { origin, message } = incoming;
+    const { caller, origin, message } = incoming;
+    const { principal } = caller;
     // Where it came from another replica that runs no such server, that one has asked.
     if (kind !== 'tool' || origin.route.link) return undefined;
     const holds = view.verdict(kind, target)?.holds;
     if (!holds) return undefined;
     const known = incoming.held;
-    if (known?.holds === holds && known.message === message) return known.entries;
-    const fitting = holds.of(origin.principal, message, origin.route.path);
+    if (known?.holds === holds && known.message === message && known.principal === principal)
+      return known.entries;
+    const fitting = holds.of(principal, message, origin.route.path);
     const entries = fitting.length > 0 ? fitting : undefined;
-    incoming.held = { holds, message, entries };
+    incoming.held = { holds, message, principal, entries };
     return entries;
   }
 
@@ -138,7 +138,7 @@ export class Approving {
     const retry = path.crossing?.hold;
     const asked = await this.#deps.approvals.ask(
       this.#call(incoming, path.target, path.entries),
-      roundOf(incoming, retry),
+      roundOf(incoming, retry ?? path.crossing?.login),
       path.admit,
     );
     if (asked instanceof GatewayError) return { error: asked };
@@ -257,22 +257,36 @@ export class Approving {
 
   /** Uses the yes, if the call still is what it was given for. */
   async #use(incoming: Incoming, path: HeldPath, asked: Asked): Promise<Outcome> {
+    const before = this.#judge(incoming, path);
+    if (before instanceof GatewayError) return { error: before };
+    const use = await asked.take(before.call);
+    if (use instanceof GatewayError) return { error: use };
+    // The configuration may have changed while the use was stored.
+    const now = this.#judge(incoming, path);
+    if (!(now instanceof GatewayError) && areSame(before.call, now.call)) return { judged: now.judged, use };
+    use.nothingRan();
+    return { error: now instanceof GatewayError ? now : changedError(asked) };
+  }
+
+  /** The call as it would be sent now. */
+  #judge(
+    incoming: Incoming,
+    path: HeldPath,
+  ): { readonly judged: Judged; readonly call: HeldCall } | GatewayError {
     const judged = path.again();
-    if (judged instanceof GatewayError) return { error: judged };
-    const view = incoming.session?.caller.view ?? incoming.caller.view;
-    const entries = this.entriesOf(incoming, view, 'tool', judged.target) ?? [];
-    const use = await asked.take(this.#call(incoming, judged.target, entries));
-    return use instanceof GatewayError ? { error: use } : { judged, use };
+    if (judged instanceof GatewayError) return judged;
+    const entries = this.entriesOf(incoming, incoming.caller.view, 'tool', judged.target) ?? [];
+    return { judged, call: this.#call(incoming, judged.target, entries) };
   }
 
   #call(
-    { caller, origin, message }: Incoming,
+    { caller, message }: Incoming,
     { link, name, definition }: Target,
     entries: readonly HoldEntry[],
   ): HeldCall {
     const { body, paramsSpan } = message;
     return {
-      principal: origin.principal,
+      principal: caller.principal,
       client: clientText(caller),
       server: link.server,
       tool: name,
@@ -340,11 +354,15 @@ export class Approving {
   #watch(session: Session, asked: Asked): void {
     const { boundary, streams } = this.#deps;
     const { id, expires } = asked.view;
+    const name = `${session.id} ${id}`;
+    if (this.#watched.has(name)) return;
+    this.#watched.add(name);
     const stop = AbortSignal.any([
       this.#draining.signal,
       AbortSignal.timeout(Math.max(1, expires - Date.now())),
     ]);
     const told = asked.decided(stop).then((state) => {
+      this.#watched.delete(name);
       if (state !== 'approved' || !session.open) return;
       const method = 'notifications/elicitation/complete';
       const bytes = Buffer.from(JSON.stringify({ jsonrpc: '2.0', method, params: { elicitationId: id } }));
@@ -360,48 +378,31 @@ function asksTask({ caller, message }: Incoming, { link }: Target): boolean {
   return declaresTasks(caller.capabilities) && link.peer !== undefined && makesTasks(link.peer);
 }
 
-/** Whether a client can ask its user, or open a page for him. */
-function takes({ capabilities, revision }: Caller, mode: 'form' | 'url'): boolean {
-  if (mode === 'url' && revision < '2025-11-25') return false;
-  return refusalOf('elicitation/create', { mode }, capabilities) === undefined;
+/** Whether a yes for one of these calls is one for the other. */
+function areSame(before: HeldCall, now: HeldCall): boolean {
+  const partsOf = ({ principal, params, passed, definition, config, entries }: HeldCall): string =>
+    JSON.stringify([
+      ...[principal.id, params.toString(), passed, definition, config],
+      entries.map(({ digest }) => digest),
+    ]);
+  return partsOf(before) === partsOf(now);
 }
 
-/** The words of the form; undefined: they are too long for one. */
-function formText({ view, pending: _ }: Asked): string | undefined {
-  const text = `[mcpstead] Send this call?\nserver: ${view.server}\ntool: ${view.tool}\narguments: ${view.shown}`;
-  return text.length > MAX_FORM ? undefined : text;
-}
-
-function formOf(message: string): object {
-  const send = { type: 'boolean', title: 'Send', description: 'Send the call exactly as it is shown' };
-  return { message, requestedSchema: { type: 'object', properties: { send }, required: ['send'] } };
-}
-
-/** What a user said: yes or no; undefined: he did not say. `answer`: JSON of an elicitation's result. */
-function readAnswer(answer: Buffer): boolean | undefined {
-  const read = readObject(answer);
-  if (read?.['action'] === 'decline') return false;
-  if (read?.['action'] !== 'accept') return undefined;
-  const send = objectOf(read['content'])?.['send'];
-  return typeof send === 'boolean' ? send : undefined;
-}
-
-/** The same of a modern client. */
-function answerIn(answers: HoldRetry['answers']): boolean | undefined {
-  const own = answers.get(KEY);
-  return own && readAnswer(own);
-}
-
-function urlError({ view, url, pending }: Asked): GatewayError {
-  const elicitations = [{ mode: 'url', message: pending.message, url, elicitationId: view.id }];
-  return new GatewayError('url_elicitation_required', pending.message, { elicitations });
+function changedError({ view }: Asked): GatewayError {
+  const data = { reason: 'policy_changed', id: view.id };
+  return new GatewayError(
+    'approval_refused',
+    'not sent: the policy has changed since: make the call again',
+    data,
+    view.entries[0]?.rule,
+  );
 }
 
 /**
  * What a client answers a server that has asked for input; undefined: nothing, or it answers the gateway. Whatever its era: it is not shown to
  * who votes, so it must not be sent with a new call.
  */
-function roundOf({ message }: Incoming, retry: HoldRetry | undefined): Round | undefined {
+function roundOf({ message }: Incoming, retry: HoldRetry | LoginRetry | undefined): Round | undefined {
   if (retry) return undefined;
   const { body, params } = message;
   const [state, responses] = [find(params, 'requestState'), find(params, 'inputResponses')];

@@ -119,7 +119,12 @@ export function openCall(deps: CallDeps, incoming: Incoming, opening: Opening): 
   else {
     const { route } = incoming;
     const { resume, name, foreign } = crossing;
-    call.exchange = (resume ?? deps.bridge.open)({ out, target, caller, merged, foreign, route, name }, call);
+    const crossed = {
+      ...{ out, target, caller, merged, route, name },
+      // Nobody who said yes has seen these lines.
+      foreign: opening.use ? [] : foreign,
+    };
+    call.exchange = (resume ?? deps.bridge.open)(crossed, call);
   }
   return call;
 }
@@ -136,6 +141,8 @@ class RelayedCall implements Sink, Exchange {
   /** The offset of a result that asks for input, of a call that has used a yes. */
   #inputAt: number | undefined;
   #isError = false;
+  /** The server has said something: it has begun to run the call. */
+  #isHeard = false;
   /** The offset of `error` in an answer that asks the client to open a URL. */
   #elicitsAt: number | undefined;
   #over = false;
@@ -151,6 +158,7 @@ class RelayedCall implements Sink, Exchange {
   }
 
   notify(notice: Notice): boolean {
+    this.#isHeard = true;
     if (notice.method === 'notifications/message' && this.#isUnwanted(notice)) return true;
     const { merged } = this.#incoming;
     const { server } = this.#opening.target.link;
@@ -162,6 +170,7 @@ class RelayedCall implements Sink, Exchange {
   }
 
   ask(question: Question): Refusal | undefined {
+    this.#isHeard = true;
     const { session, merged } = this.#incoming;
     const { server, key, inputMs } = this.#opening.target.link;
     const context = { session, server, key, merged, inputMs };
@@ -202,6 +211,7 @@ class RelayedCall implements Sink, Exchange {
   }
 
   start(head: AnswerHead): void {
+    this.#isHeard = true;
     if (this.#later) this.#later.push(() => this.#start(head));
     else this.#start(head);
   }
@@ -262,7 +272,7 @@ class RelayedCall implements Sink, Exchange {
 
   #fail(error: GatewayError): undefined {
     this.#withdrawAll('the call has failed');
-    if (this.#opening.use && hasNotRun(error)) this.#opening.use.nothingRan();
+    if (this.#opening.use && !this.#isHeard && hasNotRun(error)) this.#opening.use.nothingRan();
     try {
       if (error.code === 'login_required') this.#needsLogin(error);
       else this.#sink.fail(error);

@@ -11,7 +11,7 @@ import type { Runtime } from './runtime.js';
 import type { Views } from './views.js';
 
 export interface GuardedDeps {
-  readonly views: Pick<Views, 'of' | 'unrestricted' | 'isPersonal'>;
+  readonly views: Pick<Views, 'of' | 'plain' | 'unrestricted' | 'isPersonal'>;
   readonly stats: GatewayStats;
   readonly limits: Pick<Limits, 'enter'>;
   readonly runtime: () => Runtime;

@@ -77,6 +77,7 @@ export class Incoming implements EndedCall, Slotted {
     | {
         readonly holds: Holds;
         readonly message: Message;
+        readonly principal: Principal;
         readonly entries: readonly HoldEntry[] | undefined;
       }
     | undefined;

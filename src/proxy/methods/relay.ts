@@ -1,5 +1,4 @@
 /** Requests for one server: finds it by name or URI, waits until it had a chance to connect, and sends the request. */
-import { isDeepStrictEqual } from 'node:util';
 import { GatewayError, needsLogin } from '../../errors.js';
 import { within } from '../../lib/within.js';
 import type { LoginRetry } from '../../bridge/index.js';
@@ -24,6 +23,7 @@ import { guarded, limit, noteHidden, type GuardedDeps } from '../guarded.js';
 import type { Interests } from '../interests.js';
 import type { Runtime } from '../runtime.js';
 import { inUse, remember } from '../under-way.js';
+import { withdrawn } from '../vetted.js';
 import { marksOf, UriSink } from '../uri-sink.js';
 import { deferred, type Deferred } from './deferred.js';
 
@@ -219,10 +219,9 @@ function pass(
     ...{ target, crossing, entries, name: named.name },
     admit: () => limit(deps, incoming, named.kind, target),
     again() {
-      const changed = rightsChanged(deps, incoming);
-      if (changed) return changed;
-      const view = incoming.session?.caller.view ?? deps.views.of(incoming.caller, incoming.origin.route);
-      const found = view.find(named.kind, named.name, incoming.session?.pages);
+      const gone = readmit(deps, incoming);
+      if (gone) return gone;
+      const found = incoming.caller.view.find(named.kind, named.name, incoming.session?.pages);
       if (!found) return refusal(deps, incoming, named, found);
       const unfixed = found.fixed === target.fixed ? undefined : fixArguments(incoming, received, found);
       const why = unfixed ?? guarded(deps, incoming, named.kind, found);
@@ -237,19 +236,16 @@ function pass(
   });
 }
 
-/** Why a call is not sent whose caller was withdrawn, or has other rights than when it was asked for; undefined: neither is so. */
-function rightsChanged(
-  { runtime }: RelayDeps,
-  { caller: { principal } }: Incoming,
-): GatewayError | undefined {
-  const now = runtime().auth.current(principal);
-  const refuse = (reason: string, text: string): GatewayError =>
-    new GatewayError('approval_refused', `not sent: ${text}`, { reason });
-  if (!now) return refuse('withdrawn', 'the caller is not admitted any more');
-  const isSame = (['groups', 'scopes', 'claims'] as const).every((each) =>
-    isDeepStrictEqual(now[each], principal[each]),
-  );
-  return isSame ? undefined : refuse('policy_changed', 'the caller has other rights now: call again');
+/** Takes a caller without a session as the configuration has him now; that of a session is kept so. */
+function readmit({ runtime, views }: RelayDeps, incoming: Incoming): GatewayError | undefined {
+  const { session, origin, caller } = incoming;
+  if (session) return undefined;
+  const principal = runtime().auth.current(origin.principal);
+  if (!principal) return withdrawn();
+  const now = { ...caller, principal };
+  const view = caller.era === 'modern' ? views.of(now, origin.route) : views.plain(now, origin.route);
+  incoming.admit({ ...now, view }, undefined);
+  return undefined;
 }
 
 function send(

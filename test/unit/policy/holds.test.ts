@@ -100,6 +100,7 @@ describe('a hold', () => {
     expect(heldBy(rules, pay, '{"amount": "9"}')).toEqual(['big']);
     expect(heldBy(rules, pay, '{"amount": 1.5, "amount": 900.5}')).toEqual(['big']);
     expect(heldBy(rules, pay, '{"amount": 1.5, "Amount": 900.5}')).toEqual(['big']);
+    expect(heldBy(rules, pay, '{"amount": 1.5, "\uff41mount": 900.5}')).toEqual(['big']);
     expect(heldBy(rules, pay, `{"amount": 1.5, "x": "${'y'.repeat(70_000)}"}`)).toEqual(['big']);
   });
 

@@ -1,0 +1,49 @@
+/** How the caller of a held call is asked: the form, the page, and what his client answers. */
+import { refusalOf } from '../bridge/asked.js';
+import type { HoldRetry } from '../bridge/index.js';
+import { GatewayError } from '../errors.js';
+import type { Asked } from '../protocol/approvals.js';
+import type { Caller } from '../protocol/ports.js';
+import { objectOf, readObject } from '../wire/json.js';
+
+/** Characters of the form; longer arguments are shown on the page. */
+const MAX_FORM = 2000;
+/** The key of the input request. */
+export const KEY = 'hold';
+
+/** Whether a client can ask its user, or open a page for him. */
+export function takes({ capabilities, revision }: Caller, mode: 'form' | 'url'): boolean {
+  if (mode === 'url' && revision < '2025-11-25') return false;
+  return refusalOf('elicitation/create', { mode }, capabilities) === undefined;
+}
+
+/** The words of the form; undefined: they are too long for one. */
+export function formText({ view }: Asked): string | undefined {
+  const text = `[mcpstead] Send this call?\nserver: ${view.server}\ntool: ${view.tool}\narguments: ${view.shown}`;
+  return text.length > MAX_FORM ? undefined : text;
+}
+
+export function formOf(message: string): object {
+  const send = { type: 'boolean', title: 'Send', description: 'Send the call exactly as it is shown' };
+  return { message, requestedSchema: { type: 'object', properties: { send }, required: ['send'] } };
+}
+
+/** What a user said: yes or no; undefined: he did not say. `answer`: JSON of an elicitation's result. */
+export function readAnswer(answer: Buffer): boolean | undefined {
+  const read = readObject(answer);
+  if (read?.['action'] === 'decline') return false;
+  if (read?.['action'] !== 'accept') return undefined;
+  const send = objectOf(read['content'])?.['send'];
+  return typeof send === 'boolean' ? send : undefined;
+}
+
+/** The same of a modern client. */
+export function answerIn(answers: HoldRetry['answers']): boolean | undefined {
+  const own = answers.get(KEY);
+  return own && readAnswer(own);
+}
+
+export function urlError({ view, url, pending }: Asked): GatewayError {
+  const elicitations = [{ mode: 'url', message: pending.message, url, elicitationId: view.id }];
+  return new GatewayError('url_elicitation_required', pending.message, { elicitations });
+}
