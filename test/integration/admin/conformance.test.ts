@@ -151,7 +151,7 @@ describe('every GET route', () => {
 });
 
 it('sends events as described, without secrets', async () => {
-  const topics = ['status', 'servers', 'calls', 'sessions', 'logs', 'series'] as const;
+  const topics = ['status', 'servers', 'calls', 'sessions', 'logs', 'series', 'approvals'] as const;
   const watched = await gateway.watch(topics);
   const { stream } = watched;
   for (const topic of topics) await watched.event(topic);

@@ -46,13 +46,13 @@ async function server(create = createUpstream): Promise<Counted> {
   const upstream = await create({
     tools: TOOLS,
     onCall(asked) {
-      calls.push(asked.args as Json);
+      calls.push(asked.args);
       asked.result({
         content: [{ type: 'text', text: 'paid' }],
         ...(create === createUpstream ? {} : { resultType: 'complete' }),
       });
     },
-  } as Parameters<typeof createUpstream>[0]);
+  });
   return { upstream, calls };
 }
 
@@ -409,7 +409,7 @@ describe('a client that can hear nothing before the answer', () => {
 });
 
 describe.each(['legacy', 'modern'] as const)('a client of 2026-07-28, with a %s server', (era) => {
-  const create = era === 'legacy' ? createUpstream : (createModernUpstream as typeof createUpstream);
+  const create = era === 'legacy' ? createUpstream : createModernUpstream;
   const FORMS = { capabilities: { elicitation: { form: {} } } };
   const YES = { hold: { action: 'accept', content: { send: true } } };
 
