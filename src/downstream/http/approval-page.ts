@@ -5,9 +5,7 @@ import { markup, sendPage, type Page } from './page.js';
 import { sendError } from './respond.js';
 import { SIGN_IN_SCRIPT } from './signed-in.js';
 
-/** Links lead to a page below it. */
-export const APPROVAL_PATH = '/-/approvals/';
-/** Records have such ids. */
+/** The paths of these pages, each with the id of a record. */
 export const APPROVAL_PAGE = /^\/-\/approvals\/[\w-]{1,128}$/;
 
 /** All that comes from the API is put into the page as text. */

@@ -20,7 +20,7 @@ it('counts, records and tells of a question, its votes and its end', async () =>
   const { id, digest } = await bank.waiting();
   await watched.event('approvals', ({ changed, open }) => changed === true && open === 1);
   Approval.strict().parse(await operator.get(`approvals/${id}`));
-  const { metrics } = bank;
+  const metrics = (): Promise<string> => bank.metrics();
   expect(await metrics()).toMatch(/^mcpstead_approvals_open 1$/m);
   expect(await metrics()).toMatch(/^mcpstead_approvals_waiting 1$/m);
   const done = await operator.post(
