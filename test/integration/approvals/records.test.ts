@@ -3,7 +3,18 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { Approval } from '../../../src/admin/approval-schemas.js';
-import { AL, BY_FINANCE, EYE, keyed, paid, startBank } from '../../helpers/approvals.js';
+import {
+  AL,
+  APPROVER_KEYS,
+  approvalsOf,
+  BY_FINANCE,
+  EYE,
+  keyed,
+  OWN,
+  paid,
+  startBank,
+} from '../../helpers/approvals.js';
+import { createApiKey, hashApiKey } from '../../../src/lib/api-key.js';
 import { withAdmin } from '../../helpers/admin.js';
 import { CONSOLE_KEY } from '../../helpers/console.js';
 import { scratchFolder } from '../../helpers/state.js';
@@ -47,4 +58,17 @@ it('counts, records and tells of a question, its votes and its end', async () =>
   expect(of('approval_asked')).toMatchObject(same);
   expect(of('approval_voted')).toMatchObject({ ...same, by: 'corp:al', decision: 'approve', note: 'fine' });
   expect(of('approval_ended')).toMatchObject({ ...same, reason: 'sent' });
+});
+
+it('offers a yes to nobody whose yes would not count: a key of finance that is not for votes', async () => {
+  const PLAIN = createApiKey();
+  const plain = { name: 'cy', sha256: [hashApiKey(PLAIN)], groups: ['finance'], owner: 'corp:cy' };
+  const bank = await startBank(BY_FINANCE, { mcp: { auth: { keys: [...APPROVER_KEYS, plain] } } });
+  void bank.pay({ amount: 1 }).catch(() => undefined);
+  await bank.waiting();
+  const seen = async (key: string) => (await approvalsOf(bank.base, key))[0];
+  expect(await seen(PLAIN)).toMatchObject({ may_vote: false, may_deny: false, own: false });
+  expect(await seen(AL)).toMatchObject({ may_vote: true, may_deny: true, own: false });
+  expect(await seen(OWN)).toMatchObject({ may_vote: false, may_deny: false, own: true });
+  expect(await seen(CONSOLE_KEY)).toMatchObject({ may_vote: false, may_deny: true, own: false });
 });
