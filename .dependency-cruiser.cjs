@@ -195,7 +195,7 @@ module.exports = {
         '^src/downstream/join\\.ts$',
         '^src/observe/audit/verify\\.ts$',
         // The types of the answers of the admin API.
-        '^src/admin/((approval|grant|login)-)?schemas\\.ts$',
+        '^src/admin/((login|grant|approval)-)?schemas\\.ts$',
         '^src/client/',
       ],
       'Commands use the library like any other program; connecting to a running gateway needs no library.',

@@ -3,7 +3,17 @@ import { computed, effect, useSignal } from '@preact/signals';
 import type { ComponentType, JSX } from 'preact';
 import { useEffect, useRef } from 'preact/hooks';
 import { key, signOut } from './data/api.js';
-import { connection, heard, isOperator, isRoleless, me, now, readMe, servers } from './data/live.js';
+import {
+  connection,
+  heard,
+  isOperator,
+  isRoleless,
+  me,
+  now,
+  openApprovals,
+  readMe,
+  servers,
+} from './data/live.js';
 import { fleet, isGone, replica, show } from './data/replica.js';
 import { age, count } from './format.js';
 import { helpOpen, keysOn, setKeys, type Letters } from './keys.js';
@@ -24,6 +34,7 @@ import { SignIns } from './screens/sign-ins.js';
 import { NoRole, SignIn } from './signin.js';
 import { announced } from './ui/announce.js';
 import { Button, Empty, Loading, Title } from './ui/basics.js';
+import { Lazy, LazyApprovals } from './ui/lazy.js';
 
 interface Screen {
   readonly id: string;
@@ -40,6 +51,12 @@ const SCREENS: readonly Screen[] = [
   { id: 'prompts', text: 'Prompts', letter: 'p', shown: always },
   { id: 'resources', text: 'Resources', letter: 'r', shown: always },
   { id: 'activity', text: 'Activity', letter: 'a', shown: always },
+  {
+    id: 'approvals',
+    text: 'Approvals',
+    letter: 'v',
+    shown: () => me.value?.has.approvals === true,
+  },
   {
     id: 'connections',
     text: 'Connections',
@@ -147,6 +164,7 @@ function Frame(): JSX.Element {
                 {...(part === id ? { 'aria-current': 'page' as const } : {})}
               >
                 {text}
+                {id === 'approvals' ? <Waits /> : null}
               </a>
             </li>
           ))}
@@ -190,6 +208,8 @@ function Shown(): JSX.Element {
       return item === undefined ? <Resources /> : <ResourcePage key={item} uri={item} />;
     case 'activity':
       return item === undefined ? <Activity /> : <CallPage key={item} id={item} />;
+    case 'approvals':
+      return <LazyApprovals {...(item === undefined ? {} : { id: item })} />;
     case 'connections':
       return <Connections />;
     case 'sign-ins':
@@ -205,7 +225,7 @@ function Shown(): JSX.Element {
     case 'logs':
       return <Logs />;
     default:
-      return <LazyCharts />;
+      return <Lazy what="charts" load={charts} />;
   }
 }
 
@@ -221,18 +241,20 @@ function Nothing(): JSX.Element {
 }
 
 /** Charts need a library that no other screen needs. */
-function LazyCharts(): JSX.Element {
-  const loaded = useSignal<ComponentType | null>(null);
-  const failed = useSignal(false);
-  useEffect(() => {
-    import('./screens/charts.js').then(
-      (module) => (loaded.value = module.Charts),
-      () => (failed.value = true),
-    );
-  }, []);
-  const Charts = loaded.value;
-  if (failed.value) return <Empty>The charts could not be loaded: reload the page.</Empty>;
-  return Charts ? <Charts /> : <Loading what="the charts" />;
+const charts = (): Promise<ComponentType> => import('./screens/charts.js').then(({ Charts }) => Charts);
+
+/** How many calls wait for a yes. */
+function Waits(): JSX.Element | null {
+  const open = openApprovals.value ?? 0;
+  return open === 0 ? null : (
+    <>
+      {' '}
+      <span class="tag number">
+        {count(open)}
+        <span class="hidden"> waiting</span>
+      </span>
+    </>
+  );
 }
 
 /** How many servers are up, on every screen. */

@@ -7,6 +7,7 @@ import { ownGrant, refusal, setKey, signedOut, signOut, type Failure } from './d
 import { isRoleless, readMe, start } from './data/live.js';
 import { OwnConnections } from './screens/connections.js';
 import { OwnSignIns } from './screens/sign-ins.js';
+import { LazyApprovals } from './ui/lazy.js';
 import { Button, Command } from './ui/basics.js';
 
 /** What was refused is what was typed, not the ticket that the page was opened with. */
@@ -123,9 +124,10 @@ export function NoRole(): JSX.Element {
   return (
     <main class="signin">
       <h1>mcpstead console</h1>
-      <div class="note failed" role="alert">
+      <LazyApprovals own />
+      <div class="note attention" role="status">
         <p>
-          <span aria-hidden="true">✕ </span>
+          <span aria-hidden="true">▲ </span>
           <strong>You are neither operator nor viewer.</strong>
         </p>
         <p>
@@ -134,9 +136,7 @@ export function NoRole(): JSX.Element {
         </p>
       </div>
       <p class="actions">
-        <Button kind="main" onClick={() => signOut(null)}>
-          {isAccount ? 'Sign out' : 'Use another key'}
-        </Button>
+        <Button onClick={() => signOut(null)}>{isAccount ? 'Sign out' : 'Use another key'}</Button>
       </p>
       <OwnConnections />
       {isAccount ? <OwnSignIns /> : null}

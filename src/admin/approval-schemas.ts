@@ -52,10 +52,18 @@ export const Approval = z.object({
   created: time,
   expires: time.meta({ description: 'until when it can be voted on, or the yes be used' }),
   waiting: z.boolean().meta({ description: 'whether a call waits for it' }),
-  may_vote: z.boolean().meta({ description: 'whether the vote of who asks would count' }),
+  may_vote: z.boolean().meta({ description: 'whether the yes of who asks would count' }),
+  own: z.boolean().meta({ description: 'whether it is a call of who asks, or of his person' }),
+  may_deny: z.boolean().meta({ description: 'whether who asks may say no' }),
+  may_take_back: z
+    .boolean()
+    .meta({ description: 'whether who asks may take back a yes: his own, or as an operator any' }),
 });
 
-export const ApprovalList = z.object({ approvals: z.array(Approval) });
+export const ApprovalList = z.object({
+  approvals: z.array(Approval),
+  holds: z.boolean().meta({ description: 'whether a rule of the policy holds calls; false: there are none' }),
+});
 
 export const ApprovalVote = z
   .object({

@@ -1,7 +1,7 @@
 /** The routes of the admin API for calls that wait for a yes. Who votes is narrower than who operates. */
 import type { GatewayError } from '../errors.js';
 import type { ApprovalView, Voter, VoteProblem } from '../protocol/approvals.js';
-import type { Principal } from '../protocol/principal.js';
+import { personOf, type Principal } from '../protocol/principal.js';
 import * as schemas from './approval-schemas.js';
 import { Refused, route, type Asked, type RouteSpec } from './route.js';
 import type { ApprovalActions } from './source.js';
@@ -15,7 +15,10 @@ export const APPROVALS: readonly RouteSpec[] = [
     who: 'self',
     summary: `The calls that wait for a yes, and those that did lately, the oldest first. ${WHO}`,
     answer: schemas.ApprovalList,
-    serve: async (asked) => ({ approvals: (await shownTo(asked)).map(({ row }) => row) }),
+    async serve(asked) {
+      if (!asked.source.approvals.isOn) return { approvals: [], holds: false };
+      return { approvals: (await shownTo(asked)).map(({ row }) => row), holds: true };
+    },
   }),
   route({
     method: 'GET',
@@ -38,12 +41,12 @@ export const APPROVALS: readonly RouteSpec[] = [
       const { decision, digest, note, repeat } = asked.body;
       const vote = { yes: decision === 'approve', digest, note, repeat };
       const voter = voterOf(asked);
-      if (!vote.yes && isProgram(asked, voter)) return voted('not_approver');
+      if (!vote.yes && isProgram(asked, voter)) return voted(asked, 'not_approver');
       let done = await present(asked).vote(view.id, voter, vote);
       // An operator may always stop a call.
       if (typeof done === 'string' && !vote.yes && isOperator(asked))
         done = await present(asked).vote(view.id, { ...voter, way: 'operator' }, vote);
-      return voted(done);
+      return voted(asked, done);
     },
   }),
   route({
@@ -55,11 +58,11 @@ export const APPROVALS: readonly RouteSpec[] = [
     async serve(asked) {
       const { view } = await shown(asked);
       const voter = voterOf(asked);
-      if (isProgram(asked, voter)) return voted('not_approver');
+      if (isProgram(asked, voter)) return voted(asked, 'not_approver');
       let done = await present(asked).withdraw(view.id, voter);
       if (typeof done === 'string' && isOperator(asked))
         done = await present(asked).withdraw(view.id, { ...voter, way: 'operator' });
-      return voted(done);
+      return voted(asked, done);
     },
   }),
 ];
@@ -87,6 +90,9 @@ function voterOf(by: By): Voter {
   return { principal, way: wayOf(by, principal) };
 }
 
+/** What votes of the console key are recorded as. */
+const CONSOLE = 'console';
+
 /** How somebody has shown who he is. Everything but a sign-in, and a key for votes, shows a program. */
 function wayOf(by: By, { kind, grant, approves }: Principal): Voter['way'] {
   if (grant?.isConsole === true) return 'sign_in';
@@ -106,14 +112,14 @@ async function shownTo(by: By): Promise<readonly Seen[]> {
   const { principal } = asker;
   const seen = (each: ApprovalView & { readonly mayVote: boolean }): Seen => ({
     view: each,
-    row: rowOf(each, each.mayVote),
+    row: rowOf(by, each, each.mayVote),
   });
   if (isOperator(by)) return (await readable(approvals.list(principal, true))).map(seen);
   const own = (await readable(approvals.list(principal))).map(seen);
   if (!source.permits(principal, 'viewer', path)) return own;
   const known = new Map(own.map((each) => [each.view.id, each]));
   return (await readable(approvals.list(principal, true))).map(
-    (each) => known.get(each.id) ?? { view: each, row: withoutArguments(rowOf(each, false)) },
+    (each) => known.get(each.id) ?? { view: each, row: withoutArguments(rowOf(by, each, false)) },
   );
 }
 
@@ -129,8 +135,14 @@ async function shown(asked: By): Promise<Seen> {
   return found;
 }
 
-function rowOf(view: ApprovalView, mayVote: boolean): schemas.Approval {
+/** `counts`: whether the yes of his person would count, had he shown it in a way that counts. */
+function rowOf(by: By, view: ApprovalView, counts: boolean): schemas.Approval {
   const { id, state, principal, name, server, tool, digest, waiting } = view;
+  const asking = by.asker.principal;
+  const person = personOf(asking);
+  const way = wayOf(by, asking);
+  const voter = way === 'console_key' ? CONSOLE : (person ?? asking.id);
+  const mayVote = counts && way !== 'operator';
   return {
     ...{ id, state, principal, name, server, tool, digest, waiting },
     reason: view.reason ?? null,
@@ -139,12 +151,12 @@ function rowOf(view: ApprovalView, mayVote: boolean): schemas.Approval {
     arguments: view.shown,
     ignored: view.ignored ?? null,
     changes: view.changes ? [...view.changes] : null,
-    entries: view.entries.map(({ rule, by, need, met, repeat }) => ({
-      ...{ rule, by, need, met },
+    entries: view.entries.map(({ rule, by: label, need, met, repeat }) => ({
+      ...{ rule, by: label, need, met },
       repeat: repeat ? { minutes: repeat.ms / 60_000, covers: repeat.covers } : null,
     })),
-    votes: view.votes.map(({ by, at, yes, note }) => ({
-      by,
+    votes: view.votes.map(({ by: name, at, yes, note }) => ({
+      by: name,
       at: new Date(at).toISOString(),
       decision: yes ? 'approve' : 'deny',
       note: note ?? null,
@@ -152,6 +164,11 @@ function rowOf(view: ApprovalView, mayVote: boolean): schemas.Approval {
     created: new Date(view.created).toISOString(),
     expires: new Date(view.expires).toISOString(),
     may_vote: mayVote,
+    own: asking.id === principal || (person !== undefined && person === view.person),
+    may_deny: state === 'open' && (mayVote || isOperator(by)),
+    may_take_back:
+      (state === 'open' || state === 'approved') &&
+      view.votes.some(({ by: name, yes }) => yes && (name === voter || isOperator(by))),
   };
 }
 
@@ -188,8 +205,8 @@ const PROBLEMS: Readonly<
   },
 };
 
-function voted(done: ApprovalView | VoteProblem): schemas.Approval {
-  if (typeof done !== 'string') return rowOf(done, false);
+function voted(by: By, done: ApprovalView | VoteProblem): schemas.Approval {
+  if (typeof done !== 'string') return rowOf(by, done, false);
   const { status, text, action } = PROBLEMS[done];
   const code: GatewayError['code'] =
     status === 404

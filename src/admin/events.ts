@@ -8,7 +8,7 @@ import type { ListPart, Principal } from '../protocol/ports.js';
 import { TOPICS, type ChangeEvent, type SessionRow, type SnapshotEvent, type Topic } from './schemas.js';
 import { counted, listed, type Listed } from './servers.js';
 import { sessionRows } from './sessions.js';
-import type { AdminSource, Outlet } from './source.js';
+import type { AdminSource, ApprovalNews, Outlet } from './source.js';
 
 const TICK_MS = 100;
 const MOST_WATCHERS = 16;
@@ -63,6 +63,8 @@ export class EventHub {
   #logsAt = 0;
   #parts: readonly (readonly ListPart[])[] = [];
   #sessions = '';
+  /** What watchers know; undefined: nobody has watched. */
+  #approvals: ApprovalNews | undefined;
   #counting = false;
   #closed = false;
 
@@ -110,6 +112,7 @@ export class EventHub {
     this.#logsAt = this.#source.logs.count;
     this.#parts = this.#listed();
     this.#sessions = '';
+    this.#approvals = undefined;
     this.#timer = setInterval(
       this.#guard(() => {
         this.#tick();
@@ -149,6 +152,11 @@ export class EventHub {
         return { topic, logs: source.logs.since(0).slice(-MOST_SHOWN) };
       case 'series':
         return { topic, series: source.series.view() };
+      case 'approvals': {
+        const { news } = source.approvals;
+        this.#approvals ??= news;
+        return { topic, open: news.open };
+      }
     }
   }
 
@@ -174,6 +182,7 @@ export class EventHub {
       this.#seriesAt = series.ticks;
       changes.set('series', { topic: 'series', series: series.view(1) });
     }
+    this.#approvalChanges(changes);
     const texts = new Map([...changes].map(([topic, change]) => [topic, eventText('change', change)]));
     for (const watcher of [...this.#watchers]) this.#send(watcher, changes, texts);
   }
@@ -275,6 +284,15 @@ export class EventHub {
     if (mark === this.#sessions) return;
     this.#sessions = JSON.stringify(sessions.map(withoutTimes));
     changes.set('sessions', { topic: 'sessions', sessions });
+  }
+
+  /** Says that something changed: who may see what is for `GET approvals` to judge. */
+  #approvalChanges(changes: Map<Topic, ChangeEvent>): void {
+    if (!this.#isWatched('approvals')) return;
+    const { news } = this.#source.approvals;
+    if (news.changes === this.#approvals?.changes && news.open === this.#approvals.open) return;
+    this.#approvals = news;
+    changes.set('approvals', { topic: 'approvals', changed: true, open: news.open });
   }
 
   #isWatched(topic: Topic): boolean {

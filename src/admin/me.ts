@@ -24,6 +24,7 @@ export function meOf(source: AdminSource, { principal }: Asker, path: string): M
       connections: config.servers.some(takesLogin),
       fleet: source.fleet() !== undefined,
       sign_ins: source.signIns.isOn,
+      approvals: source.approvals.isOn,
       edit: isOperator && config.console.edit && source.file !== undefined,
       logs: isOperator,
     },

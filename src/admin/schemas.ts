@@ -293,6 +293,7 @@ export const Me = z.object({
     connections: z.boolean(),
     fleet: z.boolean().meta({ description: 'whether it is a replica of a fleet' }),
     sign_ins: z.boolean().meta({ description: 'whether people sign in at the gateway' }),
+    approvals: z.boolean().meta({ description: 'whether a rule of the policy holds calls' }),
     edit: z.boolean(),
     logs: z.boolean(),
   }),
@@ -370,8 +371,13 @@ export const Problem = z
   })
   .meta({ description: 'application/problem+json (RFC 9457)' });
 
-export const TOPICS = ['status', 'servers', 'calls', 'sessions', 'logs', 'series'] as const;
+export const TOPICS = ['status', 'servers', 'calls', 'sessions', 'logs', 'series', 'approvals'] as const;
 export const Topic = z.enum(TOPICS);
+
+const open = z
+  .number()
+  .optional()
+  .meta({ description: 'how many calls wait for a yes, as far as this replica has looked' });
 
 /**
  * The events of `GET /-/api/v1/events`, each the JSON of `data:`; `event:` is its kind. First a `snapshot` of each topic, then `change`s,
@@ -385,6 +391,7 @@ export const Events = {
     sessions: z.array(SessionRow).optional(),
     logs: z.array(LogLine).optional(),
     series: Series.optional(),
+    open,
   }),
   change: z.object({
     topic: Topic,
@@ -394,6 +401,11 @@ export const Events = {
     sessions: z.array(SessionRow).optional().meta({ description: 'all of them' }),
     logs: z.array(LogLine).optional().meta({ description: 'new lines' }),
     series: Series.optional().meta({ description: 'the last interval alone' }),
+    open,
+    changed: z
+      .boolean()
+      .optional()
+      .meta({ description: 'calls that wait for a yes, or votes, changed: read approvals again' }),
     lists: z
       .boolean()
       .optional()

@@ -159,12 +159,21 @@ export interface ConfigFile {
   restore(text: string): Promise<void>;
 }
 
+export interface ApprovalNews {
+  /** Grows with each question, vote and end that this process makes. */
+  readonly changes: number;
+  /** How many calls wait for a yes, as of the last look at the state. */
+  readonly open: number;
+}
+
 /** Calls that wait for a yes. */
 export interface ApprovalActions extends Pick<Approvals, 'list' | 'vote' | 'withdraw'> {
   /** Whether a rule holds calls. */
   readonly isOn: boolean;
   /** Whether the holder of the console key sits at the machine of the gateway: he may confirm calls in place of their callers. */
   readonly isAtConsole: boolean;
+  /** What those see who may see no arguments. */
+  readonly news: ApprovalNews;
 }
 
 export interface AdminSource {

@@ -48,7 +48,8 @@ export interface Gateway {
 }
 
 export interface Credential {
-  readonly kind: 'token' | 'console';
+  /** `approver`: for votes alone. */
+  readonly kind: 'token' | 'console' | 'approver';
   readonly secret: string;
 }
 

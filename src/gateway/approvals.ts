@@ -3,7 +3,7 @@ import type { ApprovalBook } from '../approvals/book.js';
 import type { ApprovalEvent, ApprovalSummary } from '../approvals/desk.js';
 import type { Stands } from '../approvals/record.js';
 import type { Webhook, WebhookDeps } from '../approvals/webhook.js';
-import type { ApprovalActions } from '../admin/source.js';
+import type { ApprovalActions, ApprovalNews } from '../admin/source.js';
 import type { Config, ServerConfig } from '../config/types.js';
 import { APPROVAL_PATH } from '../downstream/http/approval-page.js';
 import { sha256 } from '../lib/sha256.js';
@@ -60,6 +60,7 @@ export class GatewayApprovals implements Approvals, ApprovalActions {
   #known: ApprovalBook | undefined;
   #makeHook: ((deps: Omit<WebhookDeps, 'fetch'>) => Webhook) | undefined;
   #webhook: Webhook | undefined;
+  #changes = 0;
   #closed = false;
 
   constructor(deps: GatewayApprovalsDeps) {
@@ -89,6 +90,17 @@ export class GatewayApprovals implements Approvals, ApprovalActions {
   get isAtConsole(): boolean {
     const { host, http, mcp } = this.#config;
     return isAtConsole({ host, publicUrl: http.public_url, proxy: mcp.auth.proxy });
+  }
+
+  /** Asking for it loads the book, which looks at the state. */
+  get news(): ApprovalNews {
+    if (!this.isOn) return { changes: this.#changes, open: 0 };
+    if (!this.#book && !this.#closed)
+      this.#deps.boundary.detach(
+        'detached',
+        this.#load().then(() => undefined),
+      );
+    return { changes: this.#changes, open: this.#known?.figures().open ?? 0 };
   }
 
   async ask(...args: Parameters<Approvals['ask']>): ReturnType<Approvals['ask']> {
@@ -205,6 +217,7 @@ export class GatewayApprovals implements Approvals, ApprovalActions {
 
   #happened(event: ApprovalEvent, counts: ApprovalStats): void {
     const { kind, approval } = event;
+    this.#changes++;
     const line = lineOf(approval);
     if (kind === 'asked') this.#deps.audit().approval({ event: 'asked', ...line });
     else if (kind === 'voted') {

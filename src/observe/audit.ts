@@ -171,7 +171,19 @@ export class Audit implements CallObserver {
   }
 
   /** Something happened to a call that waits for a yes. */
-  approval({ event, id, principal, server, tool, rule, digest, by, decision, note, reason }: ApprovalLine): void {
+  approval({
+    event,
+    id,
+    principal,
+    server,
+    tool,
+    rule,
+    digest,
+    by,
+    decision,
+    note,
+    reason,
+  }: ApprovalLine): void {
     this.#write(
       new Members(`approval_${event}`)
         .text('approval', id)

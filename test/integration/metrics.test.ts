@@ -243,6 +243,12 @@ describe('after traffic of every kind', () => {
       'mcpstead_fleet_strangers_total',
       'mcpstead_fleet_limits_alone_total',
       'mcpstead_fleet_clock_offset_seconds',
+      'mcpstead_approvals_open',
+      'mcpstead_approvals_waiting',
+      'mcpstead_approvals_oldest_seconds',
+      'mcpstead_approvals_total',
+      'mcpstead_approvals_wait_seconds',
+      'mcpstead_approvals_webhook_total',
     ]);
     expect([...families.keys()].filter((name) => !known.has(name))).toEqual([]);
   });

@@ -11,6 +11,7 @@ import type {
   SessionRow,
   SnapshotEvent,
 } from '../../../src/admin/schemas.js';
+import type { ApprovalList } from '../../../src/admin/approval-schemas.js';
 import { SseReader } from '../../../src/client/sse.js';
 import { announce } from '../ui/announce.js';
 import {
@@ -45,6 +46,10 @@ export const calls = signal<ReadonlyMap<string, Call>>(new Map());
 export const sessions = signal<readonly SessionRow[] | null>(null);
 export const logs = signal<readonly LogLine[]>([]);
 export const series = signal<Series | null>(null);
+/** How many calls wait for a yes; null: not known. */
+export const openApprovals = signal<number | null>(null);
+/** Counts changes of calls that wait for a yes. */
+export const approvalsVersion = signal(0);
 /** Counts changes of tools, prompts and resources. */
 export const listsVersion = signal(0);
 /** Calls that were left out because this page was slow. */
@@ -75,7 +80,10 @@ async function hasOwn(): Promise<boolean> {
   // At least the sign-in of this tab.
   if (ownGrant() !== null) return true;
   const result = await ask<{ connections: readonly unknown[] }>('connections', { probing: true });
-  return result.ok && result.value.connections.length > 0;
+  if (result.ok && result.value.connections.length > 0) return true;
+  // Who votes needs no role.
+  const held = await ask<ApprovalList>('approvals', { probing: true });
+  return held.ok && held.value.holds;
 }
 
 /** Reads who is signed in. */
@@ -143,7 +151,15 @@ async function run(signal: AbortSignal): Promise<void> {
 
 /** Reads one stream to its end; returns why it ended, null: it was closed. */
 async function once(signal: AbortSignal, opened: () => void): Promise<Failure | null> {
-  const topics = ['status', 'servers', 'calls', 'sessions', 'series', ...(isOperator() ? ['logs'] : [])];
+  const topics = [
+    'status',
+    'servers',
+    'calls',
+    'sessions',
+    'series',
+    'approvals',
+    ...(isOperator() ? ['logs'] : []),
+  ];
   const quiet = new AbortController();
   let timer = setTimeout(() => quiet.abort(), QUIET_MS);
   try {
@@ -193,6 +209,14 @@ function takeSnapshot(event: SnapshotEvent): void {
   if (event.sessions) sessions.value = event.sessions;
   if (event.logs) logs.value = event.logs.slice(-MAX_LOGS);
   if (event.series) series.value = event.series;
+  takeApprovals(event.open);
+}
+
+function takeApprovals(open: number | undefined): void {
+  if (open === undefined) return;
+  if (openApprovals.value !== null && open > openApprovals.value) announce('A call waits for a yes');
+  openApprovals.value = open;
+  approvalsVersion.value++;
 }
 
 function takeChange(event: ChangeEvent): void {
@@ -202,6 +226,7 @@ function takeChange(event: ChangeEvent): void {
   if (event.logs) logs.value = [...logs.value, ...event.logs].slice(-MAX_LOGS);
   if (event.series && series.value) series.value = extended(series.value, event.series);
   else if (event.series) series.value = event.series;
+  takeApprovals(event.open);
   if (event.lists) listsVersion.value++;
   if (event.dropped !== undefined) dropped.value += event.dropped;
 }
@@ -280,6 +305,7 @@ export function forget(): void {
     fleet.value = undefined;
     logs.value = [];
     series.value = null;
+    openApprovals.value = null;
     connection.value = 'connecting';
     heard.value = 0;
   });

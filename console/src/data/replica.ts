@@ -10,7 +10,8 @@ export const replica =
 export const fleet = signal<Fleet | null | undefined>(undefined);
 
 /** Routes that answer the same everywhere, or for the replica that answers. */
-const SHARED = /^(?:fleet|connections|grants|logins|ticket)(?:[/?]|$)|^servers\/[^/]+\/login(?:[/?]|$)/;
+const SHARED =
+  /^(?:fleet|connections|grants|approvals|logins|ticket)(?:[/?]|$)|^servers\/[^/]+\/login(?:[/?]|$)/;
 
 /** A path of the API for the replica that the page shows. */
 export function at(path: string): string {

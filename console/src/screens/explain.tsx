@@ -27,7 +27,12 @@ interface Answer {
   readonly unknown?: string;
 }
 
-const MARKS = { shown: ['ok', '●'], guarded: ['attention', '▲'], held: ['attention', '◆'], hidden: ['off', '○'] } as const;
+const MARKS = {
+  shown: ['ok', '●'],
+  guarded: ['attention', '▲'],
+  held: ['attention', '◆'],
+  hidden: ['off', '○'],
+} as const;
 const SHOWN = 1_000;
 
 export function Explain(): JSX.Element {

@@ -14,9 +14,11 @@ const VOTE_MS = 15_000;
 
 export const listApprovals: Verb = async (written, terminal) => {
   const output = outputOf(written, terminal);
-  const { approvals } = await readApi<ApprovalList>(voterOf(written, terminal), 'approvals');
+  const gateway = voterOf(written, terminal);
+  const { approvals, holds } = await named(readApi<ApprovalList>(gateway, 'approvals'), gateway);
   const shown = written.flags.has('all') ? approvals : approvals.filter(({ state }) => state === 'open');
   if (output.json) output.document(shown);
+  else if (!holds) output.note('no rule of the policy holds calls: docs/approvals.md');
   else if (shown.length === 0) output.note('no call waits for a yes');
   else output.table([HEADINGS, ...shown.map(rowOf)]);
   return 0;
@@ -37,19 +39,24 @@ async function vote(decision: 'approve' | 'deny', written: Written, terminal: Te
   const { values, flags } = written;
   const output = outputOf(written, terminal);
   const gateway = voterOf(written, terminal);
-  const isSeen = terminal.tty.in && terminal.tty.out;
+  const isSeen = terminal.tty.in && terminal.tty.out && !output.json;
   if (decision === 'approve' && !isSeen && (terminal.env[KEY] ?? '') === '')
     throw new Refusal(
       `a yes without a terminal needs a key of its own: set ${KEY} to a key with approver: true`,
       REFUSED,
     );
   if (!isSeen && values['digest'] === undefined)
-    throw new Refusal('without a terminal, name what was read: --digest D, as approvals show prints it', 2);
+    throw new Refusal(
+      `without a terminal, name what was read: --digest D, as 'mcpstead approvals show ${written.words[0] ?? 'ID'}' prints it`,
+      2,
+    );
   const found = await find(gateway, written);
   const digest = values['digest'] ?? found.digest;
   if (digest === null) throw new Refusal('you may not vote on this call', REFUSED);
   if (isSeen && values['digest'] === undefined) {
     describe(output, found);
+    const refusal = refusalOf(decision, found);
+    if (refusal !== undefined) throw new Refusal(refusal, REFUSED);
     const question = decision === 'approve' ? 'Send this call?' : 'Refuse this call?';
     if (!(await agrees(question, `approvals ${decision}`, written, terminal))) {
       output.note('nothing was decided');
@@ -70,15 +77,40 @@ async function vote(decision: 'approve' | 'deny', written: Written, terminal: Te
   return 0;
 }
 
+/** Why nobody needs to be asked: the vote would not count; undefined: it may. */
+function refusalOf(decision: 'approve' | 'deny', found: Approval): string | undefined {
+  const { state, own, entries } = found;
+  if (decision === 'approve' ? found.may_vote : found.may_deny) return undefined;
+  if (state !== 'open') return `nothing to decide: the call ${WORDS[state]}`;
+  if (own && entries.every(({ by }) => by !== 'caller'))
+    return 'nobody votes on a call of his own: ask somebody else';
+  const others = entries
+    .filter(({ met, need }) => met < need)
+    .map(({ by }) => (by === 'caller' ? 'its caller' : by));
+  return `this call waits for ${others.join(' and ')}: set ${KEY} to the key of one who votes, or sign in to the console`;
+}
+
 /** The gateway, asked with the key for votes if there is one. */
 function voterOf(written: Written, terminal: Terminal): Gateway {
   const gateway = gatewayOf(written, terminal);
   const secret = terminal.env[KEY] ?? '';
-  return secret === '' ? gateway : { ...gateway, credentials: [{ kind: 'token', secret }] };
+  return secret === '' ? gateway : { ...gateway, credentials: [{ kind: 'approver', secret }] };
 }
 
 async function find(gateway: Gateway, { words }: Written): Promise<Approval> {
-  return await readApi<Approval>(gateway, `approvals/${encodeURIComponent(words[0] ?? '')}`);
+  return await named(readApi<Approval>(gateway, `approvals/${encodeURIComponent(words[0] ?? '')}`), gateway);
+}
+
+/** Says which key was wrong. */
+async function named<T>(answer: Promise<T>, { credentials }: Gateway): Promise<T> {
+  try {
+    return await answer;
+  } catch (error) {
+    const isWrong =
+      error instanceof Refusal && error.status === REFUSED && error.message.includes('HTTP 401');
+    if (!isWrong || credentials[0]?.kind !== 'approver') throw error;
+    throw new Refusal(`${error.message}: ${KEY} is no key of this gateway`, REFUSED);
+  }
 }
 
 const WORDS: Readonly<Record<Approval['state'], string>> = {

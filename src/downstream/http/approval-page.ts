@@ -7,7 +7,7 @@ import { SIGN_IN_SCRIPT } from './signed-in.js';
 
 /** Links lead to a page below it. */
 export const APPROVAL_PATH = '/-/approvals/';
-/** Records have such ids. */
+/** The paths of these pages, each with the id of a record. */
 export const APPROVAL_PAGE = /^\/-\/approvals\/[\w-]{1,128}$/;
 
 /** All that comes from the API is put into the page as text. */
@@ -55,7 +55,7 @@ function show() {
   put('state', STATES[call.state] + (call.state === 'open' ? ' until ' + time(call.expires) : ''));
   put('tool', call.tool);
   put('server', call.server);
-  put('caller', call.name + (call.client === null ? '' : ', with ' + call.client));
+  put('caller', call.name + (call.person === null || call.person === call.name ? '' : ' (' + call.person + ')') + (call.client === null ? '' : ', with ' + call.client));
   put('rules', call.entries.map((entry) => entry.rule + ': ' + entry.by + ', ' + entry.met + ' of ' + entry.need).join('; '));
   put('arguments', call.arguments === null ? 'You may not see the arguments.' : call.arguments);
   part('is-ignored').hidden = call.ignored === null;
@@ -63,18 +63,23 @@ function show() {
   part('is-changed').hidden = call.changes === null;
   put('changes', call.changes === null ? '' : call.changes.join('\\n'));
   put('votes', call.votes.map((vote) => (vote.decision === 'approve' ? 'yes' : 'no') + ' by ' + vote.by + (vote.note === null ? '' : ': ' + vote.note)).join('; ') || 'none yet');
-  const repeat = call.entries.map((entry) => entry.repeat).find((each) => each !== null);
-  part('widens').hidden = !call.may_vote || call.entries.some((entry) => entry.repeat === null);
-  if (repeat) put('how', 'Also for the next ' + repeat.minutes + ' minutes, ' + (repeat.covers === 'tool' ? 'whatever the arguments' : 'with the same arguments'));
-  part('vote').hidden = !call.may_vote;
+  const repeats = call.entries.map((entry) => entry.repeat);
+  part('widens').hidden = !call.may_vote || repeats.includes(null);
+  if (!repeats.includes(null)) put('how', 'Also for the next ' + Math.min(...repeats.map((each) => each.minutes)) + ' minutes, ' + (repeats.every((each) => each.covers === 'tool') ? 'whatever the arguments' : 'with the same arguments'));
+  part('vote').hidden = !call.may_deny;
+  part('approve').hidden = !call.may_vote;
+  part('take-back').hidden = !call.may_take_back;
+  put('theirs', call.own ? 'This is a call of your own: others vote on it.' : 'Others vote on this call.');
   part('theirs').hidden = call.may_vote || call.state !== 'open';
   look();
 }
 /** The yes works once everything was on the screen. */
 function look() {
-  if (box.scrollTop + box.clientHeight >= box.scrollHeight - 2) isRead = true;
+  if (call === null) return;
+  const isAtEnd = box.scrollTop + box.clientHeight >= box.scrollHeight - 2;
+  if (isAtEnd && box.getBoundingClientRect().bottom <= innerHeight + 2) isRead = true;
   part('approve').disabled = !isRead;
-  part('unread').hidden = isRead;
+  part('unread').hidden = isRead || !call.may_vote;
 }
 function run(work) {
   said.textContent = '';
@@ -98,8 +103,12 @@ async function vote(decision) {
   const body = { decision, digest: call.digest };
   if (note !== '') body.note = note;
   if (decision === 'approve' && part('repeat').checked) body.repeat = true;
+  await change('POST', body);
+}
+/** What was decided meanwhile is shown with the words that say so. */
+async function change(method, body) {
   try {
-    call = await api('POST', body);
+    call = await api(method, body);
   } catch (error) {
     if (credential !== null) call = await api('GET').catch(() => call);
     show();
@@ -120,7 +129,9 @@ part('who').addEventListener('submit', (event) => {
 });
 part('approve').addEventListener('click', () => run(vote('approve')));
 part('deny').addEventListener('click', () => run(vote('deny')));
+part('take-back').addEventListener('click', () => run(change('DELETE')));
 box.addEventListener('scroll', look);
+addEventListener('scroll', look);
 addEventListener('resize', look);
 const other = part('sign-in');
 if (other) other.addEventListener('click', () => run(signIn('approvals/' + id)));
@@ -180,7 +191,8 @@ function pageFor(signsIn: boolean): Page {
             <summary>How it differs from the last call that got a yes</summary>
             <pre id="changes" tabindex="0" dir="ltr"></pre>
           </details>
-          <p id="theirs">Others vote on this call.</p>
+          <p id="theirs"></p>
+          <p id="take-back"><button type="button" class="second">Take back the yes</button></p>
           <div id="vote">
             <label for="note">Note for the caller</label
             ><input id="note" maxlength="500" autocomplete="off" aria-describedby="seen" /><small id="seen"

@@ -409,7 +409,7 @@ describe('a client that can hear nothing before the answer', () => {
 });
 
 describe.each(['legacy', 'modern'] as const)('a client of 2026-07-28, with a %s server', (era) => {
-  const create = era === 'legacy' ? createUpstream : (createModernUpstream);
+  const create = era === 'legacy' ? createUpstream : createModernUpstream;
   const FORMS = { capabilities: { elicitation: { form: {} } } };
   const YES = { hold: { action: 'accept', content: { send: true } } };
 

@@ -16,8 +16,9 @@ function stage() {
   const watch = new Watch({ calls, limit: () => 500 });
   const series = new SeriesRecorder({ servers: () => [], measure: () => undefined, minutes: () => 60 });
   let isPermitted = true;
+  const approvals = { news: { changes: 0, open: 0 } };
   const source = {
-    ...{ watch, logs, series },
+    ...{ watch, logs, series, approvals },
     servers: () => [],
     disabled: () => [],
     sessions: () => [],
@@ -44,6 +45,7 @@ function stage() {
   };
   return {
     calls,
+    approvals,
     watch,
     hub,
     open,
@@ -144,4 +146,24 @@ it('collects details of calls only while somebody watches', () => {
   expect(calls.detailed).toBe(true);
   hub.close();
   expect(calls.detailed).toBe(false);
+});
+
+it('says that calls that wait for a yes changed, and how many there are', () => {
+  const { approvals, open, tick } = stage();
+  approvals.news = { changes: 4, open: 1 };
+  const [watcher, other] = [open(['approvals']), open(['calls'])];
+  expect(watcher.outlet.texts.at(-1)).toContain('{"topic":"approvals","open":1}');
+  tick();
+  expect(watcher.changes()).toEqual([]);
+  // A vote.
+  approvals.news = { changes: 5, open: 1 };
+  tick(2);
+  // Another replica's, seen at a look at the state.
+  approvals.news = { changes: 5, open: 0 };
+  tick(2);
+  expect(watcher.changes()).toEqual([
+    { topic: 'approvals', changed: true, open: 1 },
+    { topic: 'approvals', changed: true, open: 0 },
+  ]);
+  expect(other.changes()).toEqual([]);
 });

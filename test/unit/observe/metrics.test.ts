@@ -68,6 +68,12 @@ mcpstead_login_clients_total counter
 mcpstead_login_limited_total counter
 mcpstead_login_grants gauge
 mcpstead_login_idp_seconds histogram
+mcpstead_approvals_open gauge
+mcpstead_approvals_waiting gauge
+mcpstead_approvals_oldest_seconds gauge
+mcpstead_approvals_total counter
+mcpstead_approvals_wait_seconds histogram
+mcpstead_approvals_webhook_total counter
 mcpstead_fleet_replicas gauge
 mcpstead_fleet_store_up gauge
 mcpstead_fleet_store_seconds histogram
