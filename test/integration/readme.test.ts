@@ -52,6 +52,7 @@ describe('every config of the documentation', () => {
     // Files that examples name, relative to the config.
     writeFileSync(join(dirname(path), 'keys.yaml'), '[]\n');
     writeFileSync(join(dirname(path), 'introspection.secret'), 'x\n');
+    writeFileSync(join(dirname(path), 'webhook.secret'), `whsec_${'A'.repeat(43)}=\n`);
     const token = text.includes('mode: bearer') ? { MCPSTEAD_BEARER_TOKEN: 'x' } : {};
     // All replicas of a fleet have one.
     const stateKey = text.includes('fleet:') ? { MCPSTEAD_STATE_KEY: 'A'.repeat(43) } : {};
