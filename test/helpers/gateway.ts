@@ -40,7 +40,7 @@ export interface RunningGateway {
   /** Waits until these upstreams are connected. */
   up(...names: string[]): Promise<void>;
   metrics(): Promise<string>;
-  /** The value of a series, named as in the exposition format: `name{label="x"}`; 0 if absent. */
+  /** The value of a series, named as in the exposition format: `name{label="x"}`; 0 if absent. Throws if there is no such metric. */
   metric(series: string): Promise<number>;
 }
 
@@ -144,8 +144,14 @@ function describeGateway(gateway: Gateway, base: string): RunningGateway {
     },
     metrics,
     async metric(series) {
-      const line = (await metrics()).split('\n').find((candidate) => candidate.startsWith(`${series} `));
-      return line ? Number(line.slice(series.length + 1)) : 0;
+      const text = await metrics();
+      const line = text.split('\n').find((candidate) => candidate.startsWith(`${series} `));
+      if (line) return Number(line.slice(series.length + 1));
+      const name = series.replace(/\{.*/s, '');
+      const families = [name, name.replace(/_(?:bucket|sum|count)$/, '')];
+      if (!families.some((family) => text.includes(`# TYPE ${family} `)))
+        throw new Error(`no metric ${name}`);
+      return 0;
     },
   };
 }

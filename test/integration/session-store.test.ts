@@ -241,7 +241,7 @@ describe('a client that leaves while the store looks', () => {
     expect(textOf((await post(gateway.url, callBody('up__echo'), session)).json())).toBe('{}');
     expect(upstream.calls('echo')).toHaveLength(1);
     expect(await gateway.metric('mcpstead_requests_in_flight{server="up"}')).toBe(0);
-    expect(await gateway.metric('mcpstead_requests_total{method="listen",result="success"}')).toBe(0);
+    expect(await gateway.metric('mcpstead_mcp_requests_total{method="listen",result="success"}')).toBe(0);
   });
 
   test('has still said what it told', async () => {

@@ -53,7 +53,7 @@ it('the token of a caller reaches the replica that calls the server, and no othe
     answer = await call(a.url, 'x__echo', { i }, asCaller(`client ${i}`));
   }
   expect(textOf(answer)).toMatch(/^\{"i":\d+\}$/);
-  expect(await b.metric('mcpstead_auth_attempts_total{result="success"}')).toBe(0);
+  expect(await b.metric('mcpstead_mcp_auth_attempts_total{result="success"}')).toBe(0);
   expect(issuer.requests.at(-1)?.['subject_token']).toBe(inbound);
   const everything = upstream.requests.map(({ headers, text }) => JSON.stringify(headers) + text).join('');
   expect(everything).not.toContain(inbound);

@@ -130,7 +130,7 @@ describe('what is kept for a client', () => {
       expect(status).toBe(400);
       expect(text).toMatch(/"code":-32602.*at most (16384|65536)/);
     }
-    expect(await running.metric('mcpstead_sessions_active')).toBe(0);
+    expect(await running.metric('mcpstead_downstream_sessions_active')).toBe(0);
     const most = { name: 'x', version: '1', icons: [{ src: 'x'.repeat(65_000) }] };
     expect((await post(url, initialize({ capabilities: {}, clientInfo: most }))).status).toBe(200);
     expect((await ask(url, 'server/discover', {}, { clientInfo: most })).status).toBe(200);
