@@ -72,6 +72,8 @@ export class GatewayError extends Error {
   readonly data: unknown;
   /** The rule of the configuration that it comes from, for the audit log. */
   readonly rule: string | undefined;
+  /** Nothing of the request that failed was sent to its server. */
+  unsent: true | undefined;
   /** The value of WWW-Authenticate, where the error is the answer to an HTTP request. */
   challenge: string | undefined;
   constructor(code: ErrorCode, message: string, data?: unknown, rule?: string) {

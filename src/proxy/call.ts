@@ -342,9 +342,9 @@ function inputIn(whole: Buffer, value: number): InputAsked | undefined {
 }
 
 /** Whether a call has failed before its server could do anything. */
-function hasNotRun({ code, data }: GatewayError): boolean {
+function hasNotRun({ code, unsent }: GatewayError): boolean {
   if (code === 'login_required' || code === 'upstream_auth_failed' || code === 'busy') return true;
-  return (data as { unreached?: unknown } | null | undefined)?.unreached === true;
+  return unsent === true;
 }
 
 /** Whether a log message is unreadable or less severe than its client wants. A message with an unknown level is passed on. */

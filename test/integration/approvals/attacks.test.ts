@@ -32,6 +32,20 @@ import { startStore } from '../../helpers/store.js';
 
 const ASK = { name: 'ask', hold: [BY_FINANCE] };
 
+describe('a yes', () => {
+  it('is given back if the server could not be reached', async () => {
+    const bank = await bankOf();
+    const gateway = await startHeld(heldConfig(bank, [ASK], 0));
+    const client = await connect(gateway.url, { headers: keyed(AGENT), capabilities: {} });
+    const pay = (): Promise<JsonRpc> => client.request('tools/call', { name: 'bank__pay' });
+    await pay();
+    await vote(gateway, AL, (await listed(gateway, AL))[0] as Shown);
+    await bank.upstream.stop();
+    expect((await pay()).error?.message).toContain('ECONNREFUSED');
+    expect((await listed(gateway, AL)).map(({ state }) => state)).toEqual(['approved']);
+  });
+});
+
 describe('who sees a call and has shown no person', () => {
   it.each([
     ['a viewer', VIEWER],
