@@ -265,7 +265,7 @@ export class Desk {
     try {
       for (const key of this.waits.keys.filter((each) => each !== ''))
         try {
-          this.waits.tell(key, await this.look(key));
+          this.waits.tell(key, await this.#lookWaiting(key));
         } catch (error) {
           // Whoever waits goes on waiting: the store may come back.
           if (!(error instanceof Unavailable)) throw error;
@@ -274,6 +274,14 @@ export class Desk {
       this.#isLooking = false;
       if (this.waits.keys.some((key) => key !== '')) this.watch();
     }
+  }
+
+  /** The same, of a call that waits here. It ends if the policy here does not have its entries any more. */
+  async #lookWaiting(key: string): Promise<ApprovalRecord | undefined> {
+    const record = await this.look(key);
+    if (!record || !isLive(record) || digestsOf(record).every((each) => this.deps.entryOf(each)))
+      return record;
+    return (await this.step(key, record.id, { kind: 'void', reason: 'policy_changed' }))?.record;
   }
 
   /** Looks at all records, if that was not done a short time ago: what other processes have made is counted, and what is over ends. */

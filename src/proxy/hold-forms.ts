@@ -4,8 +4,11 @@ import type { HoldRetry } from '../bridge/index.js';
 import { GatewayError } from '../errors.js';
 import type { Asked } from '../protocol/approvals.js';
 import type { Caller } from '../protocol/ports.js';
+import { foldName } from '../wire/fold.js';
 import { objectOf, readObject } from '../wire/json.js';
+import { doubtAbout, isSafeNumber } from '../wire/unambiguous.js';
 
+const READING = { fold: foldName, isExact: isSafeNumber };
 /** Characters of the form; longer arguments are shown on the page. */
 const MAX_FORM = 2000;
 /** The key of the input request. */
@@ -30,6 +33,8 @@ export function formOf(message: string): object {
 
 /** What a user said: yes or no; undefined: he did not say. `answer`: JSON of an elicitation's result. */
 export function readAnswer(answer: Buffer): boolean | undefined {
+  // What can be read in two ways is no answer.
+  if (doubtAbout(answer.toString('utf8'), READING) !== undefined) return undefined;
   const read = readObject(answer);
   if (read?.['action'] === 'decline') return false;
   if (read?.['action'] !== 'accept') return undefined;

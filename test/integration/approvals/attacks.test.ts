@@ -25,7 +25,7 @@ import {
   waiting,
   type Shown,
 } from '../../helpers/held.js';
-import { textOf, type JsonRpc } from '../../helpers/http.js';
+import { post, textOf, type JsonRpc } from '../../helpers/http.js';
 import { connect, heard } from '../../helpers/legacy.js';
 import { call, needs, only } from '../../helpers/modern.js';
 import { startStore } from '../../helpers/store.js';
@@ -43,6 +43,35 @@ describe('a yes', () => {
     await bank.upstream.stop();
     expect((await pay()).error?.message).toContain('ECONNREFUSED');
     expect((await listed(gateway, AL)).map(({ state }) => state)).toEqual(['approved']);
+  });
+});
+
+describe('a waiting call', () => {
+  it('ends when the rule that holds it is taken away', async () => {
+    const bank = await bankOf();
+    const config = heldConfig(bank, [ASK], 60);
+    const gateway = await startHeld(config);
+    const client = await connect(gateway.url, { headers: keyed(AGENT), capabilities: {} });
+    const answered = client.request('tools/call', { name: 'bank__pay' });
+    await waiting(gateway, AL);
+    await gateway.gateway.reload({ ...config, policy: { default: 'allow', rules: [] } } as ConfigInput);
+    expect(codeOf(await answered)).toEqual([-32000, 'policy_changed']);
+    expect(bank.calls).toEqual([]);
+  });
+
+  it('takes no answer of a form that can be read in two ways', async () => {
+    const bank = await bankOf();
+    const gateway = await startHeld(heldConfig(bank, [{ name: 'ask', hold: [BY_CALLER] }], 0));
+    const client = await connect(gateway.url, {
+      headers: keyed(AGENT),
+      capabilities: { elicitation: { form: {} } },
+    });
+    const stream = await client.stream('bank__pay');
+    const [form] = await heard(stream, 'elicitation/create');
+    const result = '{"action":"decline","action":"accept","content":{"send":true}}';
+    await post(client.url, `{"jsonrpc":"2.0","id":${String(form?.id)},"result":${result}}`, client.headers);
+    expect((await listed(gateway, CONSOLE)).map(({ state }) => state)).toEqual(['open']);
+    expect(bank.calls).toEqual([]);
   });
 });
 
