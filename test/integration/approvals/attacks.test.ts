@@ -54,7 +54,7 @@ describe('a waiting call', () => {
     const client = await connect(gateway.url, { headers: keyed(AGENT), capabilities: {} });
     const answered = client.request('tools/call', { name: 'bank__pay' });
     await waiting(gateway, AL);
-    await gateway.gateway.reload({ ...config, policy: { default: 'allow', rules: [] } } as ConfigInput);
+    await gateway.gateway.reload({ ...config, policy: { default: 'allow', rules: [] } });
     expect(codeOf(await answered)).toEqual([-32000, 'policy_changed']);
     expect(bank.calls).toEqual([]);
   });
