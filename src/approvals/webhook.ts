@@ -5,6 +5,7 @@
 import { createHmac, randomBytes } from 'node:crypto';
 import { backoffMs } from '../lib/backoff.js';
 import { Queue } from '../lib/queue.js';
+import { decodedSecret } from '../lib/webhook-secret.js';
 import type { Boundary } from '../observe/boundary.js';
 import type { Guard, GuardedFetch } from '../protocol/small-request.js';
 import type { ApprovalEvent } from './desk.js';
@@ -15,7 +16,7 @@ export type WebhookResult = 'sent' | 'failed' | 'dropped';
 export interface WebhookDeps {
   /** https, or http to a loopback address. */
   readonly url: string;
-  /** `whsec_` and base64, or base64 alone. */
+  /** `whsec_` and base64. */
   readonly secret: string;
   /** `masked`: what those see who vote, without the members of `audit.redact`. */
   readonly arguments: 'none' | 'masked';
@@ -178,9 +179,7 @@ function guardOf({ protocol, origin }: URL): Guard {
 }
 
 function secretOf(secret: string): Buffer {
-  const text = secret.replace(/^whsec_/, '');
-  const bytes = Buffer.from(text, 'base64');
-  if (bytes.length < 24 || bytes.length > 64 || !/^[A-Za-z0-9+/]+={0,2}$/.test(text))
-    throw new Error('the secret of the webhook is not whsec_ and base64 of 24 to 64 bytes');
+  const bytes = decodedSecret(secret);
+  if (!bytes) throw new Error('the secret of the webhook is not whsec_ and base64 of 24 to 64 bytes');
   return bytes;
 }

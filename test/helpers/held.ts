@@ -14,7 +14,8 @@ type Json = Record<string, unknown>;
 export const TOOLS = ['pay', 'look'].map((name) =>
   tool(name, { annotations: name === 'look' ? { readOnlyHint: true } : {} }),
 );
-export const [AGENT, OTHER, AL, VIEWER] = [
+export const [AGENT, OTHER, AL, BO, VIEWER] = [
+  createApiKey(),
   createApiKey(),
   createApiKey(),
   createApiKey(),
@@ -27,6 +28,7 @@ export const KEYS = [
   { name: 'agent', sha256: [hashApiKey(AGENT)], groups: ['agents'], owner: 'corp:ann' },
   { name: 'other', sha256: [hashApiKey(OTHER)], groups: ['agents'], owner: 'corp:eve' },
   { name: 'al-ok', sha256: [hashApiKey(AL)], groups: ['finance'], owner: 'corp:al', approver: true },
+  { name: 'bo-ok', sha256: [hashApiKey(BO)], groups: ['finance'], owner: 'corp:bo', approver: true },
   { name: 'viewer', sha256: [hashApiKey(VIEWER)], groups: ['viewers'] },
 ];
 export const AUTH = {
@@ -93,6 +95,7 @@ export interface Shown {
   readonly id: string;
   readonly state: string;
   readonly digest: string;
+  readonly may_vote: boolean;
   readonly waiting: boolean;
   readonly arguments: string;
   readonly reason: string | null;
@@ -113,7 +116,8 @@ export const vote = (
   key: string,
   { id, digest }: Shown,
   decision: 'approve' | 'deny' = 'approve',
-): Promise<Answer> => api(gateway, `approvals/${id}`, key, { decision, digest });
+  more: object = {},
+): Promise<Answer> => api(gateway, `approvals/${id}`, key, { decision, digest, ...more });
 
 export const codeOf = ({ error }: JsonRpc): unknown => [
   error?.code,

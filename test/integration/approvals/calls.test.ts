@@ -2,125 +2,44 @@
 import { describe, expect, it } from 'vitest';
 import type { ConfigInput } from '../../../src/index.js';
 import { createApiKey, hashApiKey } from '../../../src/lib/api-key.js';
-import { createConsoleKey } from '../../../src/lib/console-key.js';
-import { createUpstream, tool, type Upstream } from '../../fixtures/servers/http-upstream.js';
-import { startGateway, type RunningGateway } from '../../helpers/gateway.js';
+import type { RunningGateway } from '../../helpers/gateway.js';
 import {
-  JSON_ONLY,
-  MCP_HEADERS,
-  message,
-  post,
-  send,
-  textOf,
-  type Answer,
-  type Headers,
-  type JsonRpc,
-} from '../../helpers/http.js';
+  AGENT,
+  AL,
+  bankOf,
+  BO,
+  BY_CALLER,
+  BY_FINANCE,
+  codeOf,
+  CONSOLE,
+  heldConfig,
+  keyed,
+  KEYS,
+  listed,
+  OTHER,
+  startHeld,
+  vote,
+  waiting,
+  type Bank,
+  type Shown,
+} from '../../helpers/held.js';
+import { JSON_ONLY, MCP_HEADERS, message, post, send, textOf, type JsonRpc } from '../../helpers/http.js';
 import { connect, final, messagesOf } from '../../helpers/legacy.js';
-import { call, createModernUpstream, needs, only } from '../../helpers/modern.js';
-import { scratchFolder } from '../../helpers/state.js';
+import { call, needs, only } from '../../helpers/modern.js';
 import { until } from '../../helpers/wait.js';
 
 type Json = Record<string, unknown>;
-const TOOLS = ['pay', 'look'].map((name) =>
-  tool(name, { annotations: name === 'look' ? { readOnlyHint: true } : {} }),
-);
-const [AGENT, OTHER, AL, BO] = [createApiKey(), createApiKey(), createApiKey(), createApiKey()];
-const CONSOLE = createConsoleKey();
-const keyed = (key: string): Headers => ({ authorization: `Bearer ${key}` });
-const keys = [
-  { name: 'agent', sha256: [hashApiKey(AGENT)], groups: ['agents'], owner: 'corp:ann' },
-  { name: 'other', sha256: [hashApiKey(OTHER)], groups: ['agents'], owner: 'corp:eve' },
-  { name: 'al-ok', sha256: [hashApiKey(AL)], groups: ['finance'], owner: 'corp:al', approver: true },
-  { name: 'bo-ok', sha256: [hashApiKey(BO)], groups: ['finance'], owner: 'corp:bo', approver: true },
-];
 
-interface Counted {
-  readonly upstream: Upstream;
-  /** The arguments of the calls that came, as they were sent. */
-  readonly calls: Json[];
-}
-
-async function server(create = createUpstream): Promise<Counted> {
-  const calls: Json[] = [];
-  const upstream = await create({
-    tools: TOOLS,
-    onCall(asked) {
-      calls.push(asked.args);
-      asked.result({
-        content: [{ type: 'text', text: 'paid' }],
-        ...(create === createUpstream ? {} : { resultType: 'complete' }),
-      });
-    },
-  });
-  return { upstream, calls };
-}
-
-const BY_CALLER = { tools: ['pay'], by: 'caller' };
-const BY_FINANCE = { tools: ['pay'], by: [{ groups: ['finance'] }] };
-
+/** `auth`: callers and voters have keys. */
 function start(
-  { upstream }: Counted,
+  bank: Bank,
   hold: object,
-  {
-    auth = false,
-    approvals = {},
-    ...more
-  }: { auth?: boolean; approvals?: object } & Partial<ConfigInput> = {},
+  { auth = false, approvals, ...more }: { auth?: boolean } & Partial<ConfigInput> = {},
 ): Promise<RunningGateway> {
-  const config = {
-    servers: [{ name: 'bank', url: upstream.url }],
-    state: { dir: scratchFolder() },
-    policy: { default: 'allow', rules: [{ name: 'ask', hold: [hold] }] },
-    approvals: { wait_seconds: { default: 30 }, ...approvals },
-    ...(auth && { mcp: { auth: { keys } } }),
-    ...more,
-  };
-  // With a policy, health names the servers to operators alone; calls wait until they are there.
-  return startGateway(config as ConfigInput, { wait: [], env: { MCPSTEAD_CONSOLE_KEY: CONSOLE } });
+  const mcp = auth ? { auth: { keys: KEYS } } : {};
+  const waits = approvals && { approvals };
+  return startHeld(heldConfig(bank, [{ name: 'ask', hold: [hold] }], 30, { mcp, ...waits, ...more }));
 }
-
-const api = (
-  gateway: RunningGateway,
-  path: string,
-  key: string,
-  body?: object,
-  method?: string,
-): Promise<Answer> =>
-  send(`${gateway.base}/-/api/v1/${path}`, body, {
-    headers: { ...keyed(key), ...(body && { 'content-type': 'application/json' }) },
-    ...(method !== undefined && { method }),
-  });
-
-interface Shown {
-  id: string;
-  state: string;
-  digest: string;
-  may_vote: boolean;
-  waiting: boolean;
-  arguments: string;
-  reason: string | null;
-}
-
-const listed = async (gateway: RunningGateway, key: string): Promise<Shown[]> =>
-  (await api(gateway, 'approvals', key)).json<{ approvals: Shown[] }>().approvals;
-
-/** The only call that waits, once it does. */
-const waiting = (gateway: RunningGateway, key: string): Promise<Shown> =>
-  until(
-    async () => (await listed(gateway, key)).find(({ state, waiting }) => state === 'open' && waiting),
-    'a call that waits',
-  );
-
-const vote = (
-  gateway: RunningGateway,
-  key: string,
-  { id, digest }: Shown,
-  decision = 'approve',
-  more: object = {},
-): Promise<Answer> => api(gateway, `approvals/${id}`, key, { decision, digest, ...more });
-
-const codeOf = ({ error }: JsonRpc): unknown => [error?.code, (error?.data as Json | undefined)?.['reason']];
 
 describe('a legacy client that takes forms', () => {
   const FORMS = { capabilities: { elicitation: { form: {} } } };
@@ -130,7 +49,7 @@ describe('a legacy client that takes forms', () => {
   }
 
   it('sends the call once its user has said yes, with the bytes of the client', async () => {
-    const bank = await server();
+    const bank = await bankOf();
     const gateway = await start(bank, BY_CALLER);
     const client = await connect(gateway.url, FORMS);
     const stream = await client.stream('bank__pay', { amount: 12.5, to: 'ann\u202e' });
@@ -150,7 +69,7 @@ describe('a legacy client that takes forms', () => {
     ['declines', { action: 'decline' }],
     ['does not check the box', { action: 'accept', content: { send: false } }],
   ])('sends nothing if he %s, nor the same call again', async (_, result) => {
-    const bank = await server();
+    const bank = await bankOf();
     const gateway = await start(bank, BY_CALLER);
     const client = await connect(gateway.url, FORMS);
     const stream = await client.stream('bank__pay', { amount: 1, to: 'x' });
@@ -171,7 +90,7 @@ describe('a legacy client that takes forms', () => {
     ['accepts with something else', { action: 'accept', content: { send: 'true' } }],
     ['closes the form', { action: 'cancel' }],
   ])('sends nothing if he %s', async (_, result) => {
-    const bank = await server();
+    const bank = await bankOf();
     const gateway = await start(bank, BY_CALLER, { approvals: { wait_seconds: { default: 1 } } });
     const client = await connect(gateway.url, FORMS);
     const stream = await client.stream('bank__pay');
@@ -182,7 +101,7 @@ describe('a legacy client that takes forms', () => {
   });
 
   it('counts an answer after the client has given up, for the same call', async () => {
-    const bank = await server();
+    const bank = await bankOf();
     const gateway = await start(bank, BY_CALLER);
     const client = await connect(gateway.url, FORMS);
     const stream = await client.stream('bank__pay', { amount: 1 }, { id: 7 });
@@ -199,7 +118,7 @@ describe('a legacy client that takes forms', () => {
   });
 
   it('ends an earlier call when the same one is made again', async () => {
-    const bank = await server();
+    const bank = await bankOf();
     const gateway = await start(bank, BY_CALLER);
     const client = await connect(gateway.url, FORMS);
     const first = await client.stream('bank__pay', { amount: 1 });
@@ -212,7 +131,7 @@ describe('a legacy client that takes forms', () => {
   });
 
   it('takes no answer of another session', async () => {
-    const bank = await server();
+    const bank = await bankOf();
     const gateway = await start(bank, BY_CALLER);
     const [client, other] = [await connect(gateway.url, FORMS), await connect(gateway.url, FORMS)];
     const stream = await client.stream('bank__pay');
@@ -226,7 +145,7 @@ describe('a legacy client that takes forms', () => {
 
 describe('a call that others decide about', () => {
   it('waits, and is sent after the vote of another person', async () => {
-    const bank = await server();
+    const bank = await bankOf();
     const gateway = await start(bank, BY_FINANCE, { auth: true });
     const client = await connect(gateway.url, { headers: keyed(AGENT), capabilities: {} });
     const answered = client.request('tools/call', { name: 'bank__pay', arguments: { amount: 3 } });
@@ -243,7 +162,7 @@ describe('a call that others decide about', () => {
   });
 
   it('is not sent after a no, whose note the caller reads', async () => {
-    const bank = await server();
+    const bank = await bankOf();
     const gateway = await start(bank, BY_FINANCE, { auth: true });
     const client = await connect(gateway.url, { headers: keyed(AGENT), capabilities: {} });
     const answered = client.request('tools/call', { name: 'bank__pay' });
@@ -257,7 +176,7 @@ describe('a call that others decide about', () => {
   });
 
   it('needs two persons, not two votes', async () => {
-    const bank = await server();
+    const bank = await bankOf();
     const gateway = await start(bank, { ...BY_FINANCE, need: 2 }, { auth: true });
     const client = await connect(gateway.url, { headers: keyed(AGENT), capabilities: {} });
     const answered = client.request('tools/call', { name: 'bank__pay' });
@@ -271,7 +190,7 @@ describe('a call that others decide about', () => {
   });
 
   it('is decided by nobody else: not its caller, nor his key, nor who only has the link, nor with another digest', async () => {
-    const bank = await server();
+    const bank = await bankOf();
     const own = {
       name: 'ann-ok',
       sha256: [hashApiKey(OWN)],
@@ -279,7 +198,7 @@ describe('a call that others decide about', () => {
       owner: 'corp:ann',
       approver: true,
     };
-    const gateway = await start(bank, BY_FINANCE, { mcp: { auth: { keys: [...keys, own] } } });
+    const gateway = await start(bank, BY_FINANCE, { mcp: { auth: { keys: [...KEYS, own] } } });
     const client = await connect(gateway.url, { headers: keyed(AGENT), capabilities: {} });
     void client.request('tools/call', { name: 'bank__pay' }).catch(() => undefined);
     const shown = await waiting(gateway, AL);
@@ -306,7 +225,7 @@ describe('a call that others decide about', () => {
   });
 
   it('is seen by its caller, and by nobody who has nothing to do with it', async () => {
-    const bank = await server();
+    const bank = await bankOf();
     const gateway = await start(bank, BY_FINANCE, { auth: true });
     const client = await connect(gateway.url, { headers: keyed(AGENT), capabilities: {} });
     void client.request('tools/call', { name: 'bank__pay' }).catch(() => undefined);
@@ -316,10 +235,10 @@ describe('a call that others decide about', () => {
   });
 
   it('is refused to callers that nobody can be', async () => {
-    const bank = await server();
+    const bank = await bankOf();
     const nobody = { name: 'nobody', sha256: [hashApiKey(NOBODY)] };
     const machine = { name: 'robot', sha256: [hashApiKey(ROBOT)], owner: 'none' };
-    const gateway = await start(bank, BY_FINANCE, { mcp: { auth: { keys: [...keys, nobody, machine] } } });
+    const gateway = await start(bank, BY_FINANCE, { mcp: { auth: { keys: [...KEYS, nobody, machine] } } });
     const one = await connect(gateway.url, { headers: keyed(NOBODY), capabilities: {} });
     expect((await one.request('tools/call', { name: 'bank__pay' })).error?.message).toContain(
       'refused by policy',
@@ -331,7 +250,7 @@ describe('a call that others decide about', () => {
   });
 
   it('fails in time with the page, and is sent once it is repeated after the vote', async () => {
-    const bank = await server();
+    const bank = await bankOf();
     const gateway = await start(bank, BY_FINANCE, {
       auth: true,
       approvals: { wait_seconds: { default: 0 } },
@@ -368,7 +287,7 @@ const [OWN, NOBODY, ROBOT] = [createApiKey(), createApiKey(), createApiKey()];
 
 describe('a key for votes', () => {
   it('opens no endpoint of MCP', async () => {
-    const gateway = await start(await server(), BY_FINANCE, { auth: true });
+    const gateway = await start(await bankOf(), BY_FINANCE, { auth: true });
     const init = { jsonrpc: '2.0', id: 1, method: 'initialize', params: {} };
     for (const path of ['/mcp', '/servers/bank/mcp', '/servers/bank/sse'])
       expect(
@@ -383,7 +302,7 @@ describe('a key for votes', () => {
 
 describe('a client that can hear nothing before the answer', () => {
   it('gets the error at once: JSON alone, and in a batch', async () => {
-    const bank = await server();
+    const bank = await bankOf();
     const gateway = await start(bank, BY_CALLER);
     const client = await connect(gateway.url, { protocolVersion: '2025-03-26' });
     const body = {
@@ -409,12 +328,11 @@ describe('a client that can hear nothing before the answer', () => {
 });
 
 describe.each(['legacy', 'modern'] as const)('a client of 2026-07-28, with a %s server', (era) => {
-  const create = era === 'legacy' ? createUpstream : createModernUpstream;
   const FORMS = { capabilities: { elicitation: { form: {} } } };
   const YES = { hold: { action: 'accept', content: { send: true } } };
 
   it('asks its user, and repeats the call', async () => {
-    const bank = await server(create);
+    const bank = await bankOf(era);
     const gateway = await start(bank, BY_CALLER);
     const first = needs(await call(gateway.url, 'bank__pay', { amount: 2 }, FORMS));
     expect(only(first)).toMatchObject({
@@ -433,7 +351,7 @@ describe.each(['legacy', 'modern'] as const)('a client of 2026-07-28, with a %s 
   });
 
   it('sends nothing for a state that was altered, given for other arguments, or invented', async () => {
-    const bank = await server(create);
+    const bank = await bankOf(era);
     const gateway = await start(bank, BY_CALLER);
     const { requestState } = needs(await call(gateway.url, 'bank__pay', { amount: 2 }, FORMS));
     const tried = async (args: object, state: string): Promise<unknown> => {
@@ -450,7 +368,7 @@ describe.each(['legacy', 'modern'] as const)('a client of 2026-07-28, with a %s 
   });
 
   it('sends nothing if he says no', async () => {
-    const bank = await server(create);
+    const bank = await bankOf(era);
     const gateway = await start(bank, BY_CALLER);
     const { requestState } = needs(await call(gateway.url, 'bank__pay', {}, FORMS));
     const more = { requestState, inputResponses: { hold: { action: 'decline' } } };
@@ -459,7 +377,7 @@ describe.each(['legacy', 'modern'] as const)('a client of 2026-07-28, with a %s 
   });
 
   it('repeats its request while it waits for others, and the ninth time gets the error', async () => {
-    const bank = await server(create);
+    const bank = await bankOf(era);
     const gateway = await start(bank, BY_FINANCE, {
       auth: true,
       approvals: { wait_seconds: { default: 0 } },
