@@ -226,7 +226,6 @@ export class HttpExchange implements UpstreamHandler, Channel, Braked {
       `upstream '${owner.server}' ${what}: ${explain(error)}`,
       this.#brokenData(),
     );
-    // As above: no byte was written, by this attempt or an earlier one.
     if (this.#controller === undefined && !call.resent && !this.#resume) gateway.unsent = true;
     call.fail(gateway);
     if (!this.#gotBytes) events.doubt();
