@@ -237,6 +237,7 @@ export class GatewayCore {
       runtime: () => this.#runtime,
       bridge: () => this.#bridge,
       origin: () => this.admin.clientOrigin,
+      hasPage: () => this.#listening,
       audit: () => observers.audit,
     }));
     this.admin = new GatewayAdmin({

@@ -20,7 +20,7 @@ import type { GatewayAudit } from './audit.js';
 
 export interface GatewayApprovalsDeps extends Pick<
   ApprovingDeps,
-  'boundary' | 'questions' | 'streams' | 'bridge'
+  'boundary' | 'questions' | 'streams' | 'bridge' | 'hasPage'
 > {
   readonly ids: HeldTasksDeps['ids'];
   readonly runtime: () => Runtime;

@@ -17,7 +17,7 @@ import type { Streams } from '../session/streams.js';
 import { readObject, textOf } from '../wire/json.js';
 import type { CallCrossing } from './call.js';
 import { TaskSink, type HeldTask, type HeldTasks } from './held-tasks.js';
-import { answerIn, formOf, formText, KEY, readAnswer, takes, urlError } from './hold-forms.js';
+import { answerIn, formOf, formText, KEY, noPage, readAnswer, takes, urlError } from './hold-forms.js';
 import type { Incoming } from './incoming.js';
 import { deferred } from './methods/deferred.js';
 import type { Questions } from './questions.js';
@@ -32,6 +32,8 @@ export interface ApprovingDeps {
   readonly bridge: () => Pick<Bridge, 'holdState'>;
   /** How long a call of a client with this name waits, in ms. */
   readonly waitMs: (client: string) => number;
+  /** Whether this gateway serves the page of a record: over stdio alone there is none. */
+  readonly hasPage: () => boolean;
   /** A digest of what the configuration says about a server, without limits and time-outs. */
   readonly configOf: (server: string) => string;
 }
@@ -175,6 +177,7 @@ export class Approving {
     const text = formText(asked);
     const asksForm = asked.wantsCaller && asked.mayAskClient && text !== undefined && takes(caller, 'form');
     const asksUrl = asked.wantsCaller && !asksForm && takes(caller, 'url');
+    if (!asksForm && !this.#deps.hasPage()) return { error: noPage(asked) };
     const isModern = caller.era === 'modern';
     const rounds = isModern && (takes(caller, 'form') || takes(caller, 'url'));
     const round = retry ? retry.round + 1 : 0;

@@ -52,3 +52,9 @@ export function urlError({ view, url, pending }: Asked): GatewayError {
   const elicitations = [{ mode: 'url', message: pending.message, url, elicitationId: view.id }];
   return new GatewayError('url_elicitation_required', pending.message, { elicitations });
 }
+
+/** The error where nobody can be asked: the client takes no form that fits, and the gateway has no port. */
+export function noPage({ view }: Asked): GatewayError {
+  const text = `'${view.tool}' needs a yes, and nobody can give it here: use a client that takes forms (elicitation), or a gateway with a port`;
+  return new GatewayError('approval_required', text, { reason: 'no_page', id: view.id });
+}

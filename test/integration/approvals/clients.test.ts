@@ -159,6 +159,22 @@ describe('a program of a client', () => {
   });
 });
 
+describe('a program of a client that takes no forms', () => {
+  it('is told that nobody can say yes: the gateway has no port', async () => {
+    const path = await tempFile('config.json', JSON.stringify(config()));
+    const client = new ClientV1(info);
+    const transport = new StdioClientTransport({
+      command: process.execPath,
+      args: [MAIN, 'stdio', '--config', path],
+      env: { PATH: process.env['PATH'] ?? '', HOME: await tempDir() },
+      stderr: 'ignore',
+    });
+    await client.connect(transport);
+    atEnd(() => client.close());
+    await expect(client.callTool(ECHO)).rejects.toThrow('or a gateway with a port');
+  });
+});
+
 describe('a client that declares nothing', () => {
   it('waits as the Inspector, and gets its answer after the vote', async () => {
     const { url, base } = await start();
