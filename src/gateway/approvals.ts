@@ -7,11 +7,10 @@ import type { ApprovalActions, ApprovalNews } from '../admin/source.js';
 import type { Config, ServerConfig } from '../config/types.js';
 import { APPROVAL_PATH } from '../downstream/http/approval-page.js';
 import { sha256 } from '../lib/sha256.js';
-import type { Boundary } from '../observe/boundary.js';
 import type { Logger } from '../observe/log.js';
 import { ApprovalStats, type GatewayStats } from '../observe/stats.js';
 import { isAtConsole } from '../policy/holds.js';
-import type { Approvals, ApprovalView, VoteProblem } from '../protocol/approvals.js';
+import type { ApprovalLine, Approvals, ApprovalView, VoteProblem } from '../protocol/approvals.js';
 import { Approving, type ApprovingDeps } from '../proxy/approving.js';
 import { HeldTasks, type HeldTasksDeps } from '../proxy/held-tasks.js';
 import type { Runtime } from '../proxy/runtime.js';
@@ -25,7 +24,6 @@ export interface GatewayApprovalsDeps extends Pick<
   readonly ids: HeldTasksDeps['ids'];
   readonly runtime: () => Runtime;
   readonly state: () => Promise<State>;
-  readonly boundary: Boundary;
   /** Names proxies and certificates, for the webhook. */
   readonly env: NodeJS.ProcessEnv;
   readonly log: Logger;
@@ -139,7 +137,11 @@ export class GatewayApprovals implements Approvals, ApprovalActions {
   /** Updates the gauges. */
   measure(): void {
     const { approvals } = this.#deps.stats;
-    if (approvals && this.#known) Object.assign(approvals, this.#known.figures());
+    if (!approvals || !this.#known) return;
+    const { open, waiting, oldestMs } = this.#known.figures();
+    approvals.open = open;
+    approvals.waiting = waiting;
+    approvals.oldestSeconds = oldestMs / 1000;
   }
 
   /** Resolves once what has happened is stored. Never rejects. */
@@ -249,27 +251,18 @@ export class GatewayApprovals implements Approvals, ApprovalActions {
     if (!server) return '';
     let digest = this.#configs.get(server);
     if (digest === undefined) {
-      const {
-        timeouts: _timeouts,
-        limits: _limits,
-        where: _where,
-        ...rest
-      } = server as ServerConfig & {
-        readonly limits?: unknown;
-      };
+      const { timeouts: _timeouts, where: _where, ...rest } = server;
       this.#configs.set(server, (digest = sha256(JSON.stringify(rest))));
     }
     return digest;
   }
 }
 
-function lineOf({ id, principal, server, tool, entries, digest }: ApprovalSummary): {
-  readonly id: string;
-  readonly principal: string;
-  readonly server: string;
-  readonly tool: string;
-  readonly rule: string;
-  readonly digest: string;
-} {
+/** What every line about a record has. */
+function lineOf({
+  entries,
+  ...approval
+}: ApprovalSummary): Pick<ApprovalLine, 'id' | 'principal' | 'server' | 'tool' | 'rule' | 'digest'> {
+  const { id, principal, server, tool, digest } = approval;
   return { id, principal, server, tool, rule: entries[0]?.rule ?? '', digest };
 }

@@ -200,8 +200,6 @@ export interface ApprovalLine {
   readonly note?: string | undefined;
   /** How it ended: `sent`, or why the call was not sent. */
   readonly reason?: 'sent' | RefusedReason | undefined;
-  /** From the question to its end. */
-  readonly waitMs?: number | undefined;
 }
 
 /** The records of a gateway, or of a fleet with one store. */

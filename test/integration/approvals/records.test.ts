@@ -34,6 +34,7 @@ it('counts, records and tells of a question, its votes and its end', async () =>
   const metrics = (): Promise<string> => bank.metrics();
   expect(await metrics()).toMatch(/^mcpstead_approvals_open 1$/m);
   expect(await metrics()).toMatch(/^mcpstead_approvals_waiting 1$/m);
+  expect(await metrics()).toMatch(/^mcpstead_approvals_oldest_seconds (?!0$)/m);
   const done = await operator.post(
     `approvals/${id}`,
     { decision: 'approve', digest, note: 'fine' },
