@@ -27,7 +27,7 @@ export interface ApprovingDeps {
   readonly approvals: Approvals;
   readonly tasks: HeldTasks;
   readonly boundary: Boundary;
-  readonly questions: Pick<Questions, 'ask' | 'withdraw'>;
+  readonly questions: Pick<Questions, 'ask'>;
   readonly streams: Pick<Streams, 'notifyOnceOpen'>;
   readonly bridge: () => Pick<Bridge, 'holdState'>;
   /** How long a call of a client with this name waits, in ms. */
@@ -74,8 +74,8 @@ export class Approving {
   readonly #deps: ApprovingDeps;
   /** Ends the waits of a gateway that shuts down. */
   readonly #draining = new AbortController();
-  /** Records whose caller has an open form, and how it is taken back. */
-  readonly #forms = new Map<string, () => void>();
+  /** Records whose caller has an open form. */
+  readonly #forms = new Set<string>();
   /** What is watched for sessions that were asked to open a page: of a session and a record. */
   readonly #watched = new Set<string>();
 
@@ -234,7 +234,7 @@ export class Approving {
     const stop = AbortSignal.any([signal, this.#draining.signal]);
     const ticker = this.#tick(incoming, asked);
     try {
-      return await asked.settled(this.#deps.waitMs(clientName(incoming.caller)), stop);
+      return await asked.settled(this.#deps.waitMs(clientOf(incoming.caller)[0] ?? ''), stop);
     } finally {
       clearInterval(ticker);
     }
@@ -347,10 +347,7 @@ export class Approving {
     const sent = questions.ask(question, sink, context, () => {
       this.#forms.delete(id);
     });
-    if (typeof sent !== 'string') return;
-    this.#forms.set(id, () => {
-      questions.withdraw(session, sent, undefined);
-    });
+    if (typeof sent === 'string') this.#forms.add(id);
   }
 
   /** Tells a session that was asked to open the page once the votes are there (2025-11-25, client/elicitation). */
@@ -415,12 +412,13 @@ function roundOf({ message }: Incoming, retry: HoldRetry | LoginRetry | undefine
   return { state: textOf(text?.['s']), keys: Object.keys(given ?? {}) };
 }
 
-function clientName({ clientInfo }: Caller): string {
-  return textOf(clientInfo === undefined ? undefined : readObject(Buffer.from(clientInfo))?.['name']) ?? '';
+/** The name and the version that a client gives itself. */
+function clientOf({ clientInfo }: Caller): readonly [name: string | undefined, version: string | undefined] {
+  const read = clientInfo === undefined ? undefined : readObject(Buffer.from(clientInfo));
+  return [textOf(read?.['name']), textOf(read?.['version'])];
 }
 
-function clientText({ clientInfo }: Caller): string | undefined {
-  const read = clientInfo === undefined ? undefined : readObject(Buffer.from(clientInfo));
-  const [name, version] = [textOf(read?.['name']), textOf(read?.['version'])];
+function clientText(caller: Caller): string | undefined {
+  const [name, version] = clientOf(caller);
   return name === undefined ? undefined : `${name} ${version ?? ''}`.trim().slice(0, 128);
 }

@@ -42,6 +42,19 @@ function config(hold: object = {}, more: Partial<ConfigInput> = {}): ConfigInput
 const start = (hold?: object, more?: Partial<ConfigInput>): Promise<RunningGateway> =>
   startGateway(config(hold, more), { wait: [], env: { ...process.env, MCPSTEAD_CONSOLE_KEY: KEY } });
 
+/** Connects a client to a gateway of its own, which has no port. */
+async function overStdio(client: ClientV1): Promise<void> {
+  const path = await tempFile('config.json', JSON.stringify(config()));
+  const transport = new StdioClientTransport({
+    command: process.execPath,
+    args: [MAIN, 'stdio', '--config', path],
+    env: { PATH: process.env['PATH'] ?? '', HOME: await tempDir() },
+    stderr: 'ignore',
+  });
+  await client.connect(transport);
+  atEnd(() => client.close());
+}
+
 interface Row {
   readonly id: string;
   readonly state: string;
@@ -143,17 +156,9 @@ describe('a program of a client', () => {
     [true, 'Echo: hello'],
     [false, 'not sent'],
   ])('answers a form over stdio: %s', async (isYes, text) => {
-    const path = await tempFile('config.json', JSON.stringify(config()));
     const client = new ClientV1(info, { capabilities: { elicitation: {} } });
     client.setRequestHandler(ElicitRequestSchema, () => ({ action: 'accept', content: { send: isYes } }));
-    const transport = new StdioClientTransport({
-      command: process.execPath,
-      args: [MAIN, 'stdio', '--config', path],
-      env: { PATH: process.env['PATH'] ?? '', HOME: await tempDir() },
-      stderr: 'ignore',
-    });
-    await client.connect(transport);
-    atEnd(() => client.close());
+    await overStdio(client);
     const answer = await client.callTool(ECHO).then(textIn, (error: unknown) => String(error));
     expect(answer).toContain(text);
   });
@@ -161,16 +166,8 @@ describe('a program of a client', () => {
 
 describe('a program of a client that takes no forms', () => {
   it('is told that nobody can say yes: the gateway has no port', async () => {
-    const path = await tempFile('config.json', JSON.stringify(config()));
     const client = new ClientV1(info);
-    const transport = new StdioClientTransport({
-      command: process.execPath,
-      args: [MAIN, 'stdio', '--config', path],
-      env: { PATH: process.env['PATH'] ?? '', HOME: await tempDir() },
-      stderr: 'ignore',
-    });
-    await client.connect(transport);
-    atEnd(() => client.close());
+    await overStdio(client);
     await expect(client.callTool(ECHO)).rejects.toThrow('or a gateway with a port');
   });
 });
