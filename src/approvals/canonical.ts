@@ -5,7 +5,7 @@
 import type { Glob } from '../lib/glob.js';
 import { sha256 } from '../lib/sha256.js';
 import { canonical, canonicalKey, canonicalObject } from '../wire/canonical.js';
-import { foldName } from '../wire/fold.js';
+import { foldWide } from '../wire/fold.js';
 import { readObject } from '../wire/json.js';
 import type { Member } from '../wire/scan.js';
 import { doubtAbout, isExactNumber } from '../wire/unambiguous.js';
@@ -20,7 +20,7 @@ const OF_THE_CALL = new Set(['name', 'task', 'inputResponses', 'requestState']);
 const OF_THE_MESSAGE = new Set(['progressToken', 'traceparent', 'tracestate', 'baggage']);
 const OF_THE_PROTOCOL = 'io.modelcontextprotocol/';
 
-const READING = { fold: foldKey, isExact: isExactNumber };
+const READING = { fold: foldWide, isExact: isExactNumber };
 
 export interface Params {
   /** `params`. */
@@ -71,9 +71,4 @@ export function readParams(body: Buffer, ignores: Glob): Params | Unclear {
 
 function partOf(body: Buffer, { key, start }: Member): string {
   return canonicalKey(key) + canonical(body, start).text;
-}
-
-/** Equal for names that some reader takes for the same: under NFKC, and in whatever case. */
-export function foldKey(key: string): string {
-  return foldName(key.normalize('NFKC')).normalize('NFKC');
 }

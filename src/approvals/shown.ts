@@ -4,11 +4,12 @@
  */
 import { createHmac } from 'node:crypto';
 import { diffLines } from '../lib/line-diff.js';
+import { foldWide } from '../wire/fold.js';
 import { canonical } from '../wire/canonical.js';
 import { endOfValue } from '../wire/edges.js';
 import type { Member } from '../wire/scan.js';
 import { elementsOf, membersOf } from '../wire/walk.js';
-import { foldKey, Unclear, type Params } from './canonical.js';
+import { Unclear, type Params } from './canonical.js';
 
 /** Calls whose text is longer are not asked for, in characters. */
 const MAX_SHOWN = 262_144;
@@ -86,7 +87,7 @@ export function showParams(
   secrets: readonly string[],
   hmacKey: Buffer,
 ): Shown | Unclear {
-  const printer = new Printer(body, new Set(secrets.map(foldKey)), hmacKey);
+  const printer = new Printer(body, new Set(secrets.map(foldWide)), hmacKey);
   try {
     const args = members.find(({ key }) => key === 'arguments');
     printer.write(NO_ARGUMENTS, args);
@@ -153,7 +154,7 @@ class Printer {
   }
 
   #member(member: Member, depth: number): void {
-    if (this.#secrets.has(foldKey(member.key))) this.#hidden(member.start);
+    if (this.#secrets.has(foldWide(member.key))) this.#hidden(member.start);
     else this.#value(member.start, depth);
   }
 

@@ -1,7 +1,7 @@
 /** Reads the arguments of a call for conditions, and refuses what a server might read differently. */
 import { find, type Message } from '../protocol/message.js';
 import type { NameKind, Principal } from '../protocol/ports.js';
-import { foldName } from '../wire/fold.js';
+import { foldWide } from '../wire/fold.js';
 import { readObject, type JsonObject } from '../wire/json.js';
 import type { ConditionInput } from './condition.js';
 import { doubtAbout, isSafeNumber } from '../wire/unambiguous.js';
@@ -9,8 +9,7 @@ import { doubtAbout, isSafeNumber } from '../wire/unambiguous.js';
 /** Larger arguments are not read. */
 const MAX_BYTES = 65_536;
 
-/** Some readers take wide and composed forms of a character for the same. */
-const READING = { fold: (name: string) => foldName(name.normalize('NFKC')), isExact: isSafeNumber };
+const READING = { fold: foldWide, isExact: isSafeNumber };
 
 /** Thrown for arguments that cannot be read in one way only. */
 export class Ambiguous extends Error {}

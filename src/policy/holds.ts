@@ -8,7 +8,7 @@ import type { HoldEntry } from '../protocol/approvals.js';
 import type { Definition } from '../protocol/lists.js';
 import type { Message } from '../protocol/message.js';
 import type { Holds, Principal } from '../protocol/ports.js';
-import { foldName } from '../wire/fold.js';
+import { foldWide } from '../wire/fold.js';
 import { heldAnnotationsOf } from './annotations.js';
 import { Ambiguous, argumentsOf, conditionInput } from './arguments.js';
 import type { Hold } from './rule.js';
@@ -50,7 +50,7 @@ function labelOf({ ids, groups, scopes, claims }: Who): string {
 
 /** Equal for names of tools that some server takes for the same: in whatever case and width, and with space around them. */
 export function foldTool(name: string): string {
-  return foldName(name.normalize('NFKC')).trim();
+  return foldWide(name).trim();
 }
 
 /** Which calls of a tool are held; undefined: none is. `definition`: undefined: the server does not list it. */

@@ -4,11 +4,11 @@ import type { HoldRetry } from '../bridge/index.js';
 import { GatewayError } from '../errors.js';
 import type { Asked } from '../protocol/approvals.js';
 import type { Caller } from '../protocol/ports.js';
-import { foldName } from '../wire/fold.js';
+import { foldWide } from '../wire/fold.js';
 import { objectOf, readObject } from '../wire/json.js';
 import { doubtAbout, isSafeNumber } from '../wire/unambiguous.js';
 
-const READING = { fold: foldName, isExact: isSafeNumber };
+const READING = { fold: foldWide, isExact: isSafeNumber };
 /** Characters of the form; longer arguments are shown on the page. */
 const MAX_FORM = 2000;
 /** The key of the input request. */

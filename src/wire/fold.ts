@@ -13,6 +13,11 @@ export function foldName(name: string): string {
   return (nul === -1 ? name : name.slice(0, nul)).toUpperCase().toLowerCase().replaceAll('i\u0307', 'i');
 }
 
+/** The same, where some reader also takes wide and composed forms of a character for the plain one. */
+export function foldWide(name: string): string {
+  return foldName(name.normalize('NFKC')).normalize('NFKC');
+}
+
 /** Member names that the gateway reads or replaces. Each may appear once, spelt exactly. */
 export class KnownNames {
   readonly #names: readonly string[];

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { foldKey, readParams, Unclear, type Params } from '../../src/approvals/canonical.js';
+import { readParams, Unclear, type Params } from '../../src/approvals/canonical.js';
+import { foldWide } from '../../src/wire/fold.js';
 import { showParams, visible } from '../../src/approvals/shown.js';
 
 const KEY = Buffer.alloc(32, 1);
@@ -26,7 +27,7 @@ function isClear(value: unknown): boolean {
   if (typeof value !== 'object' || value === null) return true;
   const keys = Object.keys(value);
   return (
-    new Set(keys.map(foldKey)).size === keys.length &&
+    new Set(keys.map(foldWide)).size === keys.length &&
     Object.entries(value).every((each) => each.every(isClear))
   );
 }
