@@ -330,9 +330,10 @@ export class Desk {
     this.deps.boundary.detach('detached', done);
   }
 
-  /** Resolves once nothing is under way in the background. */
+  /** Resolves once nothing is under way in the background, and no record is being changed. */
   async idle(): Promise<void> {
     while (this.#background.size > 0) await Promise.allSettled(this.#background);
+    await this.records.idle();
   }
 
   close(): void {

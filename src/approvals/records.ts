@@ -80,6 +80,11 @@ export class Records {
     }
   }
 
+  /** Resolves once no record is being changed. Never rejects. */
+  async idle(): Promise<void> {
+    while (this.#turns.size > 0) await Promise.allSettled(this.#turns.values());
+  }
+
   /** The keys of all records. What has expired in a store in memory is dropped. */
   async keys(): Promise<string[]> {
     return await this.#try(async (store) => {

@@ -6,7 +6,10 @@ import { atEnd } from './cleanup.js';
 
 export function scratchFolder(): string {
   const folder = mkdtempSync(join(tmpdir(), 'mcpstead-state-'));
-  atEnd(() => rmSync(folder, { recursive: true, force: true }));
+  // A gateway that was destroyed may be writing a record.
+  atEnd(() => {
+    rmSync(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 50 });
+  });
   return folder;
 }
 
