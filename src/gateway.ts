@@ -238,6 +238,7 @@ export class GatewayCore {
       bridge: () => this.#bridge,
       origin: () => this.admin.clientOrigin,
       hasPage: () => this.#listening,
+      loginOf: (server, principal) => this.#credentials.loginOf(server, principal),
       audit: () => observers.audit,
     }));
     this.admin = new GatewayAdmin({

@@ -96,7 +96,7 @@ export class Ballots {
   /** What a vote leads to besides. If it cannot be stored, the vote counts all the same. */
   async #follow(record: ApprovalRecord): Promise<void> {
     const { records, deps } = this.#desk;
-    const { id, principal, server, tool, state, votes, definition, config } = record;
+    const { id, principal, server, tool, state, votes, definition, config, login, person } = record;
     try {
       if (state === 'denied')
         await records.addNo(
@@ -114,6 +114,8 @@ export class Ballots {
         entries: digestsOf(record),
         definition,
         config,
+        login,
+        person,
         until,
         left: REPEAT_USES,
       });

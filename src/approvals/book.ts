@@ -193,6 +193,7 @@ export class ApprovalBook implements Approvals {
       digest: params.digest,
       definition,
       config: call.config,
+      login: call.login ?? undefined,
       entries,
       asksClient: call.entries.every(({ by, confirm }) => by !== 'caller' || confirm === 'client'),
       created,
@@ -217,7 +218,7 @@ export class ApprovalBook implements Approvals {
     if (changedSince(repeat, call, entryOf)) return false;
     // Votes name entries by their places.
     if (entries.some(({ digest }, at) => repeat.entries[at] !== digest)) return false;
-    return repeat.votes.every(({ voter }) => stands(voter)) && areMet(entries, repeat.votes);
+    return repeat.votes.every((vote) => stands(vote, entries)) && areMet(entries, repeat.votes);
   }
 
   async #join(record: ApprovalRecord, texts?: Texts, round?: Round): Promise<Asked> {

@@ -8,6 +8,7 @@ import type {
   HoldEntry,
   RefusedReason,
 } from '../protocol/approvals.js';
+import { personOf } from '../protocol/principal.js';
 import type { Sealed } from '../state/sealed.js';
 import { Bounds } from './bounds.js';
 import {
@@ -61,7 +62,7 @@ export interface ApprovalBookDeps {
   /** `audit.redact`: names of members whose values are not shown. */
   readonly redact: () => readonly string[];
   readonly entryOf: (digest: string) => HoldEntry | undefined;
-  /** Whether a voter still has the credential that he voted with; one of `form` or `console_key` always does. */
+  /** Whether a voter still has the credential that he voted with, and one of `form` or `console_key` always does; whether he still is that person, and one of those who vote. */
   readonly stands: Stands;
   /** The page of a record. */
   readonly urlOf: (id: string) => string;
@@ -349,8 +350,10 @@ export function changedSince(
   {
     definition,
     config,
+    login,
+    person,
     entries,
-  }: Pick<ApprovalRecord, 'definition' | 'config'> & {
+  }: Pick<ApprovalRecord, 'definition' | 'config' | 'login' | 'person'> & {
     readonly entries: readonly string[];
   },
   call: HeldCall,
@@ -358,9 +361,12 @@ export function changedSince(
 ): RefusedReason | undefined {
   const now = new Set(call.entries.map(({ digest }) => digest));
   const areSame = now.size === entries.length && entries.every((each) => now.has(each) && entryOf(each));
-  if (!areSame) return 'policy_changed';
+  // Who has voted on the call of another person may have become its caller.
+  if (!areSame || person !== personOf(call.principal)) return 'policy_changed';
   if (definition !== call.definition) return 'tool_changed';
-  return config === call.config ? undefined : 'server_changed';
+  // A server may ask for a login only once it is called: that is no other one.
+  const isOther = login !== undefined && call.login !== null && login !== call.login;
+  return config === call.config && !isOther ? undefined : 'server_changed';
 }
 
 export function digestsOf({ entries }: ApprovalRecord): readonly string[] {

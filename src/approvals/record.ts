@@ -53,6 +53,7 @@ export interface ApprovalRecord {
   readonly digest: string;
   readonly definition: string;
   readonly config: string;
+  readonly login?: string | undefined;
   readonly entries: readonly EntryRecord[];
   /** Whether the client of the caller may ask him itself. */
   readonly asksClient: boolean;
@@ -91,8 +92,8 @@ interface AskedRecord {
   readonly at: number;
 }
 
-/** Whether a voter is still who he was. */
-export type Stands = (voter: VoterRecord) => boolean;
+/** Whether a voter is still who he was, and one of those whose vote counts for these entries. */
+export type Stands = (vote: VoteRecord, entries: readonly EntryRecord[]) => boolean;
 
 /** What a step needs to know. */
 export interface Conditions {
@@ -193,7 +194,7 @@ function voted(record: ApprovalRecord, vote: VoteRecord, { now, useMs, stands }:
   }
   const standing = afterCaller(
     record.entries,
-    record.votes.filter(({ voter }) => stands(voter)),
+    record.votes.filter((vote) => stands(vote, record.entries)),
   );
   if (standing.some(({ by }) => by === vote.by)) return { record, problem: 'decided' };
   const entries = vote.entries.filter((at) => isTurnOf(record.entries, standing, at));
@@ -256,7 +257,7 @@ function taken(
   }
   if (record.state !== 'approved') return { record, problem: 'not_approved' };
   if (waiter !== undefined && record.waiter?.token !== waiter) return { record, problem: 'superseded' };
-  const votes = record.votes.filter(({ voter }) => stands(voter));
+  const votes = record.votes.filter((vote) => stands(vote, record.entries));
   if (!areMet(record.entries, votes)) return { record: ended(record, 'void', 'withdrawn', now) };
   const sent = { ...record, state: 'sent' as const, use, ended: now, waiter: undefined };
   return { record: { ...sent, asked: undefined, round: undefined, isAnswered: false } };

@@ -30,6 +30,9 @@ export interface Repeat {
   readonly entries: readonly string[];
   readonly definition: string;
   readonly config: string;
+  readonly login?: string | undefined;
+  /** Behind the caller. */
+  readonly person?: string | undefined;
   readonly until: number;
   readonly left: number;
 }

@@ -68,8 +68,8 @@ export class OAuthCredential implements ServerCredential {
   readonly #load = singleFlight(() => this.#held.reread());
   readonly #renewal = singleFlight((signal) => this.#renew(this.#untilClosed(signal)));
   readonly #recovery = singleFlight((signal) => this.#recover(this.#untilClosed(signal)));
-  /** The challenge of the last refusal. */
-  #challenge: BearerChallenge | undefined;
+  /** What the server asked for last. */
+  challenge: BearerChallenge | undefined;
   /** Scopes that tokens without a person are to have besides. */
   #raised: readonly string[] = [];
   /** The last failure of a renewal, how many failed in a row, and when the next one may begin. */
@@ -107,13 +107,12 @@ export class OAuthCredential implements ServerCredential {
     return this.#held.missing;
   }
 
-  get grant(): Grant | undefined {
-    return this.#held.grant;
+  get login(): string | undefined {
+    return this.grant?.login;
   }
 
-  /** What the server asked for last. */
-  get challenge(): BearerChallenge | undefined {
-    return this.#challenge;
+  get grant(): Grant | undefined {
+    return this.#held.grant;
   }
 
   get state(): CredentialState | undefined {
@@ -152,7 +151,7 @@ export class OAuthCredential implements ServerCredential {
     if (stamp !== this.stamp) return;
     const read = readChallenge(challenge);
     if (status === 403) return this.#lacksScopes(read);
-    this.#challenge = read;
+    this.challenge = read;
     if (this.#barren?.stamp === stamp && !isOver(this.#barren.wait, this.#deps.now()))
       throw freshRefused(this.#deps.server);
     if (times > 0) await this.#stillRefused();
@@ -276,7 +275,7 @@ export class OAuthCredential implements ServerCredential {
   async #findOut(old: Grant | undefined, signal: AbortSignal): Promise<void> {
     let found: Found;
     try {
-      found = await this.#deps.find(this.#challenge, old ? this.#since(old) : 0, signal);
+      found = await this.#deps.find(this.challenge, old ? this.#since(old) : 0, signal);
       this.#deps.checkRegistration(found);
     } catch (error) {
       throw this.#failed(error);
@@ -296,7 +295,7 @@ export class OAuthCredential implements ServerCredential {
   /** Whether the server names another authorization server than that of the grant. */
   async #hasMoved(grant: Grant, signal: AbortSignal): Promise<boolean> {
     try {
-      return !isAmong(grant, await this.#deps.find(this.#challenge, this.#since(grant), signal));
+      return !isAmong(grant, await this.#deps.find(this.challenge, this.#since(grant), signal));
     } catch {
       return false;
     }
@@ -333,7 +332,7 @@ export class OAuthCredential implements ServerCredential {
       // From here on nothing aborts: the old token may be used up already. Every request has its time-out.
       const whole = new AbortController().signal;
       const next = obtain
-        ? await obtain(this.#challenge, this.#raised, whole)
+        ? await obtain(this.challenge, this.#raised, whole)
         : await this.#exchanged(grant as Grant, whole);
       await this.#keep(next, base);
     } catch (error) {
@@ -428,7 +427,7 @@ export class OAuthCredential implements ServerCredential {
     const lacking = wanted.filter((scope) => !granted.includes(scope));
     if (wanted.length > 0 && lacking.length === 0) throw scopeRefused(server, wanted, true);
     if (!obtain) {
-      this.#challenge = challenge;
+      this.challenge = challenge;
       throw needsLogin(server, 'scopes', wanted);
     }
     // Each once: the authorization server does not give what it was asked for.

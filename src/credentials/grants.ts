@@ -10,6 +10,8 @@ export interface Grant {
   /** As it was when somebody logged in: a server cannot redirect a refresh. */
   readonly server: ServerMetadata;
   readonly client: Client;
+  /** A random text of the login; absent: it is from before there were any, or no person has logged in. */
+  readonly login?: string | undefined;
   readonly resource: string | undefined;
   readonly access: string;
   readonly refresh: string | undefined;
@@ -125,7 +127,7 @@ export function isRenewable(grant: Grant): grant is RenewableGrant {
 
 /** What a grant is made of besides its tokens. `refresh`: where the new tokens bring none. */
 type Base = Pick<Grant, 'server' | 'client' | 'resource' | 'scopes' | 'asked'> &
-  Partial<Pick<Grant, 'refresh'>>;
+  Partial<Pick<Grant, 'refresh' | 'login'>>;
 
 /** A grant with new tokens. */
 export function withTokens(base: Base, tokens: Tokens, now: number): Grant {

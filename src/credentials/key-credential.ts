@@ -5,6 +5,7 @@
 import type { KeyServer } from '../config/types.js';
 import type { GatewayError } from '../errors.js';
 import { needsLogin } from '../errors.js';
+import { sha256 } from '../lib/sha256.js';
 import type { Logger } from '../observe/log.js';
 import type { CredentialState } from '../observe/stats.js';
 import type { CredentialRefusal } from '../protocol/credential.js';
@@ -36,6 +37,8 @@ export class KeyCredential implements ServerCredential {
   environment: Readonly<Record<string, string>> | undefined;
   secrets = NONE;
   missing: LoginReason | undefined;
+  /** Of the key. */
+  login: string | undefined;
   readonly grant = undefined;
   readonly #deps: KeyCredentialDeps;
   readonly #heard = new Set<() => void>();
@@ -166,6 +169,7 @@ export class KeyCredential implements ServerCredential {
     this.secrets = shown.filter((each) => each.length >= SHORTEST_SECRET);
     this.headers = NONE;
     this.environment = undefined;
+    this.login = value === undefined ? undefined : sha256(value);
     if (value === undefined) return;
     if ('env' in auth) this.environment = { [auth.env]: value };
     else this.headers = [auth.header, auth.scheme === '' ? value : `${auth.scheme} ${value}`];

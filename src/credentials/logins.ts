@@ -241,6 +241,7 @@ export class Logins {
     const base = {
       server: found.server,
       client: storable(chosen.client),
+      login: randomBytes(12).toString('base64url'),
       resource: found.resource,
       scopes,
       asked: [...new Set([...asked, ...scopes])],

@@ -13,6 +13,7 @@ import { isAtConsole } from '../policy/holds.js';
 import type { ApprovalLine, Approvals, ApprovalView, VoteProblem } from '../protocol/approvals.js';
 import { Approving, type ApprovingDeps } from '../proxy/approving.js';
 import { HeldTasks, type HeldTasksDeps } from '../proxy/held-tasks.js';
+import { personOf } from '../protocol/principal.js';
 import type { Runtime } from '../proxy/runtime.js';
 import type { State } from '../state/open.js';
 import type { GatewayAudit } from './audit.js';
@@ -24,6 +25,8 @@ export interface GatewayApprovalsDeps extends Pick<
   readonly ids: HeldTasksDeps['ids'];
   readonly runtime: () => Runtime;
   readonly state: () => Promise<State>;
+  /** Which login or key a server gets for a principal. */
+  readonly loginOf: (server: ServerConfig, principal: string) => string | undefined;
   /** Names proxies and certificates, for the webhook. */
   readonly env: NodeJS.ProcessEnv;
   readonly log: Logger;
@@ -73,6 +76,7 @@ export class GatewayApprovals implements Approvals, ApprovalActions {
         return (Object.hasOwn(waits, client) ? (waits[client] ?? waits.default) : waits.default) * 1000;
       },
       configOf: (server) => this.#configOf(server),
+      loginOf: (server, principal) => this.#loginOf(server, principal),
     });
   }
 
@@ -193,7 +197,7 @@ export class GatewayApprovals implements Approvals, ApprovalActions {
       },
       redact: () => this.#config.audit.redact,
       entryOf: (digest) => runtime().access.policy?.holds.get(digest),
-      stands: (voter) => this.#stands(voter),
+      stands: (...of) => this.#stands(...of),
       urlOf: (id) => origin() + APPROVAL_PATH + id,
       now: Date.now,
       timer: TIMER,
@@ -206,15 +210,24 @@ export class GatewayApprovals implements Approvals, ApprovalActions {
     return book;
   }
 
-  /** Whether a voter is still admitted with what he has shown. */
-  #stands({ way, principal, credential }: Parameters<Stands>[0]): boolean {
+  /** Whether a voter is still admitted with what he has shown, as the same person, and by the groups of his key still one of those who vote. */
+  #stands({ by, voter, entries: places }: Parameters<Stands>[0], entries: Parameters<Stands>[1]): boolean {
+    const { way, principal, credential } = voter;
     if (way !== 'key' && way !== 'sign_in') return true;
     const current = this.#deps.runtime().auth.current({
       ...{ id: principal, kind: way === 'key' ? 'key' : 'token', name: '', groups: [], scopes: [] },
       ...{ claims: {}, credential, expires: undefined },
     });
     if (!current || (current.expires !== undefined && Date.now() >= current.expires)) return false;
-    return way === 'sign_in' || current.approves === true;
+    if (way === 'sign_in') return true;
+    const isStill = current.approves === true && personOf(current) === by;
+    const { holds } = this.#deps.runtime().access.policy ?? {};
+    const fits = (at: number): boolean => {
+      const entry = entries[at];
+      const approvers = entry && holds?.get(entry.digest)?.by;
+      return approvers !== undefined && (approvers === 'caller' || approvers.fits(current));
+    };
+    return isStill && places.every(fits);
   }
 
   #happened(event: ApprovalEvent, counts: ApprovalStats): void {
@@ -246,8 +259,18 @@ export class GatewayApprovals implements Approvals, ApprovalActions {
     }));
   }
 
+  #loginOf(name: string, principal: string): string | undefined {
+    const server = this.#serverOf(name);
+    const login = server && this.#deps.loginOf(server, principal);
+    return login === undefined ? undefined : sha256(login);
+  }
+
+  #serverOf(name: string): ServerConfig | undefined {
+    return this.#config.servers.find((each) => each.name === name);
+  }
+
   #configOf(name: string): string {
-    const server = this.#config.servers.find((each) => each.name === name);
+    const server = this.#serverOf(name);
     if (!server) return '';
     let digest = this.#configs.get(server);
     if (digest === undefined) {

@@ -5,7 +5,7 @@
 import { access } from 'node:fs/promises';
 import { join } from 'node:path';
 import { CALLBACK_PATH, clientMetadata } from '../config/client-metadata.js';
-import { changesHeaders, isShownAlike, takesKey, takesLogin, usesOAuth } from '../config/credentials.js';
+import { changesHeaders, isPerUser, isShownAlike, takesKey, takesLogin, usesOAuth } from '../config/credentials.js';
 import { childEnvironment } from '../config/environment.js';
 import type { ServerConfig } from '../config/types.js';
 import type { Credentials } from '../credentials/credentials.js';
@@ -112,6 +112,11 @@ export class GatewayCredentials {
     });
     this.#known.set(name, owners.set(owner, credential));
     return credential;
+  }
+
+  /** Which login or key a server gets for a principal; undefined: none, or none that is known. */
+  loginOf(config: ServerConfig, principal: string): string | undefined {
+    return this.#known.get(config.name)?.get(isPerUser(config) ? principal : EVERYBODY)?.login;
   }
 
   /** A server that had another kind of credential is forgotten there. */

@@ -44,6 +44,10 @@ export class LazyCredential implements Credential {
     return this.#real?.state;
   }
 
+  get login(): string | undefined {
+    return this.#real?.login;
+  }
+
   get secrets(): readonly string[] {
     return this.#real?.secrets ?? NOTHING;
   }

@@ -43,6 +43,8 @@ export interface HeldCall {
   readonly definition: string;
   /** A digest of what the configuration says about the server, without limits and time-outs. */
   readonly config: string;
+  /** A digest of the login or key that the server gets for this principal; undefined: none; null: another replica knows. */
+  readonly login: string | null | undefined;
   /** All that fit, those by the caller first. Never empty. */
   readonly entries: readonly HoldEntry[];
 }

@@ -19,6 +19,8 @@ export interface Credential {
   readonly headers: readonly string[];
   /** Variables for the child process of a server over stdio; absent: it gets none. */
   readonly environment?: Readonly<Record<string, string>> | undefined;
+  /** Which login or key it is: another one once somebody has logged in again, the same after new tokens. Absent or undefined: there is none. */
+  readonly login?: string | undefined;
   /** What no log, error or metric may show. */
   readonly secrets: readonly string[];
   /**

@@ -36,6 +36,8 @@ export interface ApprovingDeps {
   readonly hasPage: () => boolean;
   /** A digest of what the configuration says about a server, without limits and time-outs. */
   readonly configOf: (server: string) => string;
+  /** A digest of the login or key that a server gets for a principal; undefined: none. */
+  readonly loginOf: (server: string, principal: string) => string | undefined;
 }
 
 /** A call that is held, as its path knows it. */
@@ -297,6 +299,7 @@ export class Approving {
       passed: caller.passed?.digest,
       definition: definition ? digestOf(definition) : '',
       config: this.#deps.configOf(link.server),
+      login: link.peerLink ? null : this.#deps.loginOf(link.server, caller.principal.id),
       entries,
     };
   }
@@ -380,9 +383,9 @@ function asksTask({ caller, message }: Incoming, { link }: Target): boolean {
 
 /** Whether a yes for one of these calls is one for the other. */
 function areSame(before: HeldCall, now: HeldCall): boolean {
-  const partsOf = ({ principal, params, passed, definition, config, entries }: HeldCall): string =>
+  const partsOf = ({ principal, params, passed, definition, config, login, entries }: HeldCall): string =>
     JSON.stringify([
-      ...[principal.id, params.toString(), passed, definition, config],
+      ...[principal.id, params.toString(), passed, definition, config, login],
       entries.map(({ digest }) => digest),
     ]);
   return partsOf(before) === partsOf(now);

@@ -140,7 +140,7 @@ export function officeOn(
     config: () => made.config,
     redact: () => ['password'],
     entryOf: (digest) => made.policy.find((entry) => entry.digest === digest),
-    stands: ({ credential }) => !withdrawn.has(credential),
+    stands: ({ voter }) => !withdrawn.has(voter.credential),
     urlOf: (id) => `https://gateway.example/-/approvals/${id}`,
     now: () => time.now,
     timer: time.timer,
@@ -161,6 +161,7 @@ export function held(policy: readonly HoldEntry[], args: unknown, more: Partial<
     passed: undefined,
     definition: 'definition 1',
     config: 'config 1',
+    login: 'login 1',
     entries: policy,
     ...more,
   };

@@ -128,7 +128,7 @@ class Model {
     this.record = recordOf(entries);
   }
 
-  stands = ({ principal }: { principal: string }): boolean => !this.gone.has(principal);
+  stands = ({ voter }: Pick<VoteRecord, 'voter'>): boolean => !this.gone.has(voter.principal);
 
   make(what: Step): ReturnType<typeof step> {
     const before = this.record;

@@ -231,6 +231,13 @@ describe('a call that waits for others', () => {
   it.each<[string, (at: Office, call: HeldCall) => HeldCall]>([
     ['tool_changed', (_at, call) => ({ ...call, definition: 'definition 2' })],
     ['server_changed', (_at, call) => ({ ...call, config: 'config 2' })],
+    ['server_changed', (_at, call) => ({ ...call, login: 'login 2' })],
+    ['server_changed', (_at, call) => ({ ...call, login: undefined })],
+    // Fay has voted on the call of somebody else, which is her own now.
+    [
+      'policy_changed',
+      (_at, call) => ({ ...call, principal: principal('key:agent', { owner: 'corp:fay' }) }),
+    ],
     [
       'policy_changed',
       (at, call) => {
@@ -266,6 +273,17 @@ describe('a call that waits for others', () => {
     expect(reasonOf(await asked.take(changed))).toBe(reason);
     expect(reasonOf(await asked.take(call))).toBe(reason);
     expect((await at.book.find(asked.view.id))?.state).toBe('void');
+  });
+
+  it.each<[string, string | null | undefined]>([
+    ['for a login that its server has asked for only now', undefined],
+    ['where another replica knows the login', null],
+  ])('is sent %s', async (_name, before) => {
+    const at = office(finance);
+    const call = held(finance, {}, { login: before });
+    const asked = await ask(at, call);
+    await yes(at, asked.view);
+    expect(reasonOf(await asked.take({ ...call, login: 'login 1' }))).not.toBe('server_changed');
   });
 
   it('that waits hears that its record is void from the next call', async () => {

@@ -70,7 +70,7 @@ function begin() {
   });
   incoming.admit({ principal: LOCAL, era: 'legacy', view } as unknown as Caller, undefined);
   const approving = new Approving({
-    ...{ boundary, configOf: () => '', waitMs: () => 0 },
+    ...{ boundary, configOf: () => '', loginOf: () => undefined, waitMs: () => 0 },
     approvals: { ask: () => Promise.resolve(asked) },
   } as unknown as ApprovingDeps);
   const target = { link: linkOf('bank'), name: 'pay' } as unknown as Target;
