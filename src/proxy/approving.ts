@@ -14,7 +14,7 @@ import { answerWith } from '../protocol/sinks.js';
 import { declaresTasks, makesTasks } from '../protocol/tasks.js';
 import type { Session } from '../session/store.js';
 import type { Streams } from '../session/streams.js';
-import { readObject, textOf } from '../wire/json.js';
+import { objectOf, readObject, textOf } from '../wire/json.js';
 import type { CallCrossing } from './call.js';
 import { TaskSink, type HeldTask, type HeldTasks } from './held-tasks.js';
 import { answerIn, formOf, formText, KEY, noPage, readAnswer, takes, urlError } from './hold-forms.js';
@@ -27,7 +27,7 @@ export interface ApprovingDeps {
   readonly approvals: Approvals;
   readonly tasks: HeldTasks;
   readonly boundary: Boundary;
-  readonly questions: Pick<Questions, 'ask'>;
+  readonly questions: Pick<Questions, 'ask' | 'withdraw'>;
   readonly streams: Pick<Streams, 'notifyOnceOpen'>;
   readonly bridge: () => Pick<Bridge, 'holdState'>;
   /** How long a call of a client with this name waits, in ms. */
@@ -76,8 +76,8 @@ export class Approving {
   readonly #deps: ApprovingDeps;
   /** Ends the waits of a gateway that shuts down. */
   readonly #draining = new AbortController();
-  /** Records whose caller has an open form. */
-  readonly #forms = new Set<string>();
+  /** Records whose caller has an open form, and how it is taken back. */
+  readonly #forms = new Map<string, () => void>();
   /** What is watched for sessions that were asked to open a page: of a session and a record. */
   readonly #watched = new Set<string>();
 
@@ -193,6 +193,8 @@ export class Approving {
       return { error: urlError(asked) };
     }
     now = await this.#wait(incoming, asked, signal);
+    // Before the answer, with which its stream ends.
+    if (isDecided(now)) this.#forms.get(asked.view.id)?.();
     if (now === 'approved') return undefined;
     if (now instanceof GatewayError) return { error: now };
     if (rounds && round <= MAX_ROUNDS && !signal.aborted && !this.#draining.signal.aborted)
@@ -347,10 +349,22 @@ export class Approving {
     };
     const inputMs = Math.max(1, asked.view.expires - Date.now());
     const context = { session, server, key: id, merged: false, inputMs };
+    const over = new AbortController();
     const sent = questions.ask(question, sink, context, () => {
       this.#forms.delete(id);
+      over.abort();
     });
-    if (typeof sent === 'string') this.#forms.add(id);
+    if (typeof sent !== 'string') return;
+    const takeBack = (): void => {
+      questions.withdraw(session, sent, undefined);
+    };
+    this.#forms.set(id, takeBack);
+    // Others may decide once the call does not wait any more.
+    const stop = AbortSignal.any([over.signal, this.#draining.signal]);
+    boundary.detach(
+      'detached',
+      asked.decided(stop).then((state) => state !== 'open' && takeBack()),
+    );
   }
 
   /** Tells a session that was asked to open the page once the votes are there (2025-11-25, client/elicitation). */
@@ -389,6 +403,12 @@ function areSame(before: HeldCall, now: HeldCall): boolean {
       entries.map(({ digest }) => digest),
     ]);
   return partsOf(before) === partsOf(now);
+}
+
+/** Whether a form has nothing to ask any more. A call that another one took the place of leaves it to that one. */
+function isDecided(now: 'approved' | 'open' | GatewayError): boolean {
+  if (!(now instanceof GatewayError)) return now === 'approved';
+  return objectOf(now.data)?.['reason'] !== 'superseded';
 }
 
 function changedError({ view }: Asked): GatewayError {

@@ -48,6 +48,25 @@ describe('a legacy client that takes forms', () => {
     return until(() => messagesOf(stream).find(({ method }) => method === 'elicitation/create'), 'the form');
   }
 
+  it.each(['approve', 'deny'] as const)(
+    'hears that its form is gone when others decide: %s',
+    async (decision) => {
+      const bank = await bankOf();
+      const gateway = await start(bank, BY_CALLER);
+      const client = await connect(gateway.url, FORMS);
+      const stream = await client.stream('bank__pay', { amount: 1 });
+      const form = await asked(stream);
+      expect((await vote(gateway, CONSOLE, await waiting(gateway, CONSOLE), decision)).status).toBe(200);
+      await final(stream);
+      const methods = messagesOf(stream).map(({ method, params }) => [method, params?.['requestId']]);
+      expect(methods).toEqual([
+        ['elicitation/create', undefined],
+        ['notifications/cancelled', form.id],
+        [undefined, undefined],
+      ]);
+    },
+  );
+
   it('sends the call once its user has said yes, with the bytes of the client', async () => {
     const bank = await bankOf();
     const gateway = await start(bank, BY_CALLER);
