@@ -256,7 +256,7 @@ export function createGate(deps: GateDeps): Gate {
           return relay(deps, incoming, named, deps.tasks.answered(incoming, named));
         });
       case 'tasks/list':
-        return deps.tasks.list(incoming);
+        return deps.tasks.list(incoming, deps.heldTasks.listed(incoming));
       case 'prompts/get':
         return relay(deps, incoming, namedBy(message, 'name', 'prompt'));
       case 'resources/read':

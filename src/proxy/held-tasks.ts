@@ -144,10 +144,30 @@ export class HeldTasks {
     const { message } = incoming;
     const { method } = message;
     if (task.state.at === 'going') return this.#goOn(incoming, task.state.id, shown, go);
-    if (method === 'tasks/cancel') task.cancel();
+    if (method === 'tasks/cancel') {
+      // A legacy task that is over cannot be cancelled (2025-11-25, basic/utilities/tasks).
+      if (task.state.at !== 'working' && incoming.caller.era === 'legacy')
+        return refused(message, new GatewayError('invalid_params', `the task is over: ${task.state.at}`));
+      task.cancel();
+    }
     if (method === 'tasks/result' && task.state.at === 'working') return this.#wait(incoming, task, go);
+    const { state } = task;
+    if (method === 'tasks/result' && state.at === 'failed')
+      return { kind: 'answer', bytes: Buffer.from(failure(incoming, state.json)) };
     const answered = this.#answerTo(incoming, task, shown);
     return answered instanceof GatewayError ? refused(message, answered) : answer(message, answered);
+  }
+
+  /** For `tasks/list`: the tasks of a caller that no server has, as JSON. */
+  listed({ caller, origin }: Incoming): string[] {
+    const listed: string[] = [];
+    if (this.#tasks.size === 0) return listed;
+    for (const task of this.#tasks.values()) {
+      if (task.principal !== caller.principal.id || task.route !== origin.route.key) continue;
+      if (task.state.at !== 'going' && Date.now() < task.expires)
+        listed.push(JSON.stringify(task.describe(task.id)));
+    }
+    return listed;
   }
 
   #find({ caller, origin }: Incoming, shown: string): HeldTask | undefined {
@@ -182,7 +202,7 @@ export class HeldTasks {
         return;
       }
       if (handled.kind === 'refused') incoming.sink.fail(handled.error);
-      else if (handled.kind === 'answer') answerWhole(incoming.sink, headOf(incoming), handled.bytes);
+      else if (handled.kind === 'answer') answerWhole(incoming.sink, headOf(incoming, task), handled.bytes);
       waiting.over(handled.kind === 'answer' ? 'success' : 'error');
     });
     remember(incoming, waiting);
@@ -195,12 +215,7 @@ export class HeldTasks {
     const described = task.describe(shown);
     if (message.method === 'tasks/result') {
       if (state.at === 'completed') return state.json;
-      const error = state.at === 'failed' ? readObject(Buffer.from(state.json)) : undefined;
-      return new GatewayError(
-        'approval_refused',
-        textOf(error?.['message']) ?? 'the task was cancelled',
-        error?.['data'],
-      );
+      return new GatewayError('approval_refused', 'the task was cancelled');
     }
     if (caller.era === 'legacy') return JSON.stringify(described);
     if (message.method !== 'tasks/get') return '{"resultType":"complete"}';
@@ -214,9 +229,20 @@ export class HeldTasks {
   }
 }
 
-/** Of an answer that was made here. */
-function headOf({ message }: Incoming): Omit<AnswerHead, 'bytes'> {
-  return { kind: 'result', value: resultMessage(message.id ?? 'null', '').value, code: undefined };
+/** A message with the error that a call ended with: that of its server, or of the gateway. */
+function failure({ message }: Incoming, error: string): string {
+  return `{"jsonrpc":"2.0","id":${message.id ?? 'null'},"error":${error}}`;
+}
+
+/** Of the answer to `tasks/result` that was made here. */
+function headOf(incoming: Incoming, { state }: HeldTask): Omit<AnswerHead, 'bytes'> {
+  if (state.at !== 'failed') {
+    const { value } = resultMessage(incoming.message.id ?? 'null', '');
+    return { kind: 'result', value, code: undefined };
+  }
+  const code = readObject(Buffer.from(state.json))?.['code'];
+  const value = Buffer.byteLength(failure(incoming, '')) - 1;
+  return { kind: 'error', value, code: typeof code === 'number' ? code : undefined };
 }
 
 /** Gets the answer to the call of a task. */

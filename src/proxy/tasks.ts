@@ -90,7 +90,8 @@ export interface Tasks {
   answered(incoming: Incoming, named: NamedTask | GatewayError): Wrap;
   /** The task that a request names, if it belongs to the caller: the request names it as the view does from then on. */
   owned(incoming: Incoming): NamedTask | GatewayError;
-  list(incoming: Incoming): Handled;
+  /** `own`: tasks that the gateway has for the caller, as JSON. */
+  list(incoming: Incoming, own: readonly string[]): Handled;
   /** Whether a session has created a task that is still known. */
   has(session: Session): boolean;
   /** A status notification of a server: passes it to the session that created the task and to streams that follow it. */
@@ -303,12 +304,12 @@ export function createTasks(deps: TasksDeps): Tasks {
       const { message } = incoming;
       return { ...named, name: found.id, at: find(message.params, 'taskId') ?? named.at, shown };
     },
-    list(incoming) {
+    list(incoming, own) {
       const { message, caller, sink, merged } = incoming;
       const links = caller.view.links().filter((link) => listsTasks(link));
       if (links.length === 0)
         return merged
-          ? answer(message, '{"tasks":[]}')
+          ? answer(message, `{"tasks":[${own.join(',')}]}`)
           : refused(message, new GatewayError('method_not_found', "method 'tasks/list' not found"));
       const controller = new AbortController();
       const found: Buffer[] = [];
@@ -321,8 +322,8 @@ export function createTasks(deps: TasksDeps): Tasks {
       };
       const all = Promise.allSettled(links.map(collect)).then(() => undefined);
       const exchange = deferred(boundary, incoming, { until: all, controller }, () => {
-        const tasks = found.map((task) => task.toString('utf8')).join(',');
-        answerWith(sink, message.id as string, `{"tasks":[${tasks}]}`);
+        const tasks = [...own, ...found.map((task) => task.toString('utf8'))];
+        answerWith(sink, message.id as string, `{"tasks":[${tasks.join(',')}]}`);
         exchange.over('success');
       });
       return { kind: 'exchange', exchange };

@@ -22,7 +22,8 @@ interface Counted {
   readonly cancelled: unknown[];
 }
 
-async function legacyServer(): Promise<Counted> {
+/** `refuses`: it answers calls with an error. */
+async function legacyServer(refuses = false): Promise<Counted> {
   const [calls, cancelled]: unknown[][] = [[], []];
   const upstream = await createUpstream({
     tools: WORK,
@@ -41,7 +42,8 @@ async function legacyServer(): Promise<Counted> {
     },
     onCall(asked) {
       (calls as unknown[]).push(asked.args);
-      if (asked.params['task'] === undefined) asked.result(PAID);
+      if (refuses) asked.error(-31_999, 'no such account', { account: 7 });
+      else if (asked.params['task'] === undefined) asked.result(PAID);
       else asked.result({ task: { taskId: 't1', status: 'working', ...TIMES, ttl: 60_000 } });
     },
   });
@@ -130,9 +132,32 @@ describe('a legacy client', () => {
     const { gateway, about } = await asked(bank);
     const result = about('tasks/result');
     await decide(gateway, 'deny');
-    expect((await result).error?.message).toContain('not sent');
+    expect((await result).error).toMatchObject({
+      code: -32000,
+      message: expect.stringContaining('not sent') as string,
+    });
     expect(resultOf(await about('tasks/get'))).toMatchObject({ status: 'failed' });
+    expect((await about('tasks/cancel')).error?.code).toBe(-32602);
     expect(bank.calls).toEqual([]);
+  });
+
+  it('reads the error of its server in the task', async () => {
+    const bank = await legacyServer(true);
+    const { gateway, about } = await asked(bank);
+    const early = about('tasks/result');
+    await decide(gateway, 'approve');
+    const error = { code: -31_999, message: 'no such account', data: { account: 7 } };
+    expect((await early).error).toEqual(error);
+    expect((await about('tasks/result')).error).toEqual(error);
+  });
+
+  it('finds its tasks in the list, and nobody else does', async () => {
+    const bank = await legacyServer();
+    const { gateway, client, id } = await asked(bank);
+    const tasksOf = async (of: typeof client): Promise<unknown> =>
+      resultOf(await of.request('tasks/list', {}))['tasks'];
+    expect(await tasksOf(client)).toMatchObject([{ taskId: id, status: 'working' }]);
+    expect(await tasksOf(await connect(gateway.server('bank')))).toEqual([]);
   });
 
   it('cancels the task before anybody has said yes: a later yes is for the next call', async () => {
