@@ -53,6 +53,11 @@ export function foldTool(name: string): string {
   return foldWide(name).trim();
 }
 
+/** Whether a name has characters that a server may leave out, or replace with those that they look like. */
+function isOdd(name: string): boolean {
+  return /[^\x20-\x7e]/.test(name);
+}
+
 /** Which calls of a tool are held; undefined: none is. `definition`: undefined: the server does not list it. */
 export function holdsFor(
   holds: readonly Hold[],
@@ -62,7 +67,7 @@ export function holdsFor(
 ): Holds | undefined {
   const about = holds.filter(({ target, folded }) => {
     // A server may take a name that it does not list for one that it does.
-    if (!target.tools?.(name) && (definition || !folded(foldTool(name)))) return false;
+    if (!target.tools?.(name) && (definition || !(isOdd(name) || folded(foldTool(name))))) return false;
     // In doubt it holds.
     if (target.annotations.length === 0 || !definition) return true;
     const own = heldAnnotationsOf(definition);

@@ -190,7 +190,7 @@ describe('a hold of a tool', () => {
     const bank = await bankOf();
     const gateway = await startHeld(heldConfig(bank, [ASK], 0));
     const client = await connect(gateway.url, { headers: keyed(AGENT), capabilities: {} });
-    for (const name of ['PAY', 'pay ', '\uff50ay'])
+    for (const name of ['PAY', 'pay ', '\uff50ay', 'pay\u200b', 'p\u0430y', 'pay\u0001'])
       expect(codeOf(await client.request('tools/call', { name: `bank__${name}` }))).toEqual([
         -32000,
         'pending',
