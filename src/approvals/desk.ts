@@ -134,6 +134,16 @@ export class Desk {
     return record?.id === id ? record : undefined;
   }
 
+  /** All records as they are now. */
+  async all(): Promise<ApprovalRecord[]> {
+    const found: ApprovalRecord[] = [];
+    for (const key of await this.records.keys()) {
+      const record = await this.look(key);
+      if (record) found.push(record);
+    }
+    return found;
+  }
+
   /** The record of a key as it is now. */
   async look(key: string): Promise<ApprovalRecord | undefined> {
     const record = await this.records.read(key);

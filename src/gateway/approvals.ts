@@ -119,6 +119,10 @@ export class GatewayApprovals implements Approvals, ApprovalActions {
     return (await this.#load()).list(...args);
   }
 
+  async see(...args: Parameters<Approvals['see']>): ReturnType<Approvals['see']> {
+    return (await this.#load()).see(...args);
+  }
+
   async find(id: string): Promise<ApprovalView | undefined> {
     return (await this.#load()).find(id);
   }
@@ -193,7 +197,7 @@ export class GatewayApprovals implements Approvals, ApprovalActions {
       },
       redact: () => this.#config.audit.redact,
       entryOf: (digest) => runtime().access.policy?.holds.get(digest),
-      stands: (voter) => this.#stands(voter),
+      stands: (...args) => this.#stands(...args),
       urlOf: (id) => origin() + APPROVAL_PATH + id,
       now: Date.now,
       timer: TIMER,
@@ -206,15 +210,22 @@ export class GatewayApprovals implements Approvals, ApprovalActions {
     return book;
   }
 
-  /** Whether a voter is still admitted with what he has shown. */
-  #stands({ way, principal, credential }: Parameters<Stands>[0]): boolean {
+  /** Whether a voter is still admitted with what he has shown; with a key also whether the entries still ask him. */
+  #stands(...[{ way, principal, credential }, digests]: Parameters<Stands>): boolean {
     if (way !== 'key' && way !== 'sign_in') return true;
-    const current = this.#deps.runtime().auth.current({
+    const { auth, access } = this.#deps.runtime();
+    const current = auth.current({
       ...{ id: principal, kind: way === 'key' ? 'key' : 'token', name: '', groups: [], scopes: [] },
       ...{ claims: {}, credential, expires: undefined },
     });
     if (!current || (current.expires !== undefined && Date.now() >= current.expires)) return false;
-    return way === 'sign_in' || current.approves === true;
+    if (way === 'sign_in') return true;
+    // What a token said of its groups is not known any more.
+    const asks = digests.every((digest) => {
+      const by = access.policy?.holds.get(digest)?.by;
+      return by === undefined || by === 'caller' || by.fits(current);
+    });
+    return asks && current.approves === true;
   }
 
   #happened(event: ApprovalEvent, counts: ApprovalStats): void {
