@@ -1,5 +1,7 @@
 /** One caller makes as many and as large calls as he can: others are seen, decided and served all the same. */
+import { queryObjects } from 'node:v8';
 import { expect, it } from 'vitest';
+import { JoinedCall } from '../../../src/approvals/call.js';
 import type { JsonRpc } from '../../helpers/http.js';
 import {
   AGENT,
@@ -41,4 +43,16 @@ it('is seen and decided behind calls that are too large for one list', async () 
   expect(one.arguments).toContain('"amount": 1');
   expect((await vote(gateway, AL, one)).status).toBe(200);
   expect((await small()).result).toBeDefined();
+});
+
+it('keeps nothing of sessions that were asked to open a page and have ended, while the call waits for its yes', async () => {
+  const bank = await bankOf();
+  const hold = { tools: ['pay'], by: 'caller', confirm: 'page' };
+  const gateway = await startHeld(heldConfig(bank, [{ name: 'ask', hold: [hold] }], 0, { mcp: {} }));
+  for (let n = 0; n < 80; n++) {
+    const client = await connect(gateway.url, { capabilities: { elicitation: { url: {} } } });
+    expect((await client.request('tools/call', { name: 'bank__pay' })).error?.code).toBe(-32042);
+    await client.end();
+  }
+  expect(queryObjects(JoinedCall)).toBeLessThan(10);
 });
