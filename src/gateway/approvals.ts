@@ -86,8 +86,8 @@ export class GatewayApprovals implements Approvals, ApprovalActions {
   }
 
   get isAtConsole(): boolean {
-    const { host, http, mcp } = this.#config;
-    return isAtConsole({ host, publicUrl: http.public_url, proxy: mcp.auth.proxy });
+    const { host, http, mcp, admin } = this.#config;
+    return isAtConsole({ host, admin, publicUrl: http.public_url, proxy: mcp.auth.proxy });
   }
 
   /** Asking for it loads the book, which looks at the state. */
