@@ -23,13 +23,10 @@ export const Approval = z.object({
     .string()
     .nullable()
     .meta({ description: 'of the call: a vote names it; null where there are no arguments' }),
-  arguments: z
-    .string()
-    .nullable()
-    .meta({
-      description:
-        'as text in which nothing is invisible; null for viewers, and in a list that would be too long',
-    }),
+  arguments: z.string().nullable().meta({
+    description:
+      'as text in which nothing is invisible; null for viewers, and in a list that would be too long',
+  }),
   ignored: z
     .string()
     .nullable()
