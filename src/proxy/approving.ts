@@ -22,6 +22,7 @@ import type { Incoming } from './incoming.js';
 import { deferred } from './methods/deferred.js';
 import type { Questions } from './questions.js';
 import { remember } from './under-way.js';
+import { Watch } from './watch.js';
 
 export interface ApprovingDeps {
   readonly approvals: Approvals;
@@ -78,8 +79,8 @@ export class Approving {
   readonly #draining = new AbortController();
   /** Records whose caller has an open form, and how it is taken back. */
   readonly #forms = new Map<string, () => void>();
-  /** What is watched for sessions that were asked to open a page: of a session and a record. */
-  readonly #watched = new Set<string>();
+  /** Sessions that were asked to open a page, by the record that it is of. */
+  readonly #watched = new Map<string, Watch>();
 
   constructor(deps: ApprovingDeps) {
     this.#deps = deps;
@@ -371,19 +372,18 @@ export class Approving {
   #watch(session: Session, asked: Asked): void {
     const { boundary, streams } = this.#deps;
     const { id, expires } = asked.view;
-    const name = `${session.id} ${id}`;
-    if (this.#watched.has(name)) return;
-    this.#watched.add(name);
+    const known = this.#watched.get(id);
+    if (known) return known.add(session);
+    const watch = new Watch();
+    watch.add(session);
+    this.#watched.set(id, watch);
     const stop = AbortSignal.any([
       this.#draining.signal,
       AbortSignal.timeout(Math.max(1, expires - Date.now())),
     ]);
     const told = asked.decided(stop).then((state) => {
-      this.#watched.delete(name);
-      if (state !== 'approved' || !session.open) return;
-      const method = 'notifications/elicitation/complete';
-      const bytes = Buffer.from(JSON.stringify({ jsonrpc: '2.0', method, params: { elicitationId: id } }));
-      streams.notifyOnceOpen(session, { method, bytes });
+      this.#watched.delete(id);
+      if (state === 'approved') watch.tell(streams, id);
     });
     boundary.detach('detached', told);
   }

@@ -22,7 +22,8 @@ export function takes({ capabilities, revision }: Caller, mode: 'form' | 'url'):
 
 /** The words of the form; undefined: they are too long for one. */
 export function formText({ view }: Asked): string | undefined {
-  const text = `[mcpstead] Send this call?\nserver: ${view.server}\ntool: ${view.tool}\narguments: ${view.shown}`;
+  const besides = view.ignored === undefined ? '' : `\nsent too, and not part of the yes:\n${view.ignored}`;
+  const text = `[mcpstead] Send this call?\nserver: ${view.server}\ntool: ${view.tool}\narguments: ${view.shown}${besides}`;
   return text.length > MAX_FORM ? undefined : text;
 }
 

@@ -123,16 +123,20 @@ const WORDS: Readonly<Record<Approval['state'], string>> = {
 };
 
 function describe(output: Output, found: Approval): void {
+  // Who has chosen a name makes no lines of his own with it.
+  const line = (text: string): void => {
+    output.line(text.replace(/[^\S ]+/g, ' '));
+  };
   const { id, state, name, person, client, server, tool, entries, votes, expires, digest } = found;
   const caller = [person !== null && person !== name ? `${name} (${person})` : name, client].filter(Boolean);
-  output.line(`${tool} of ${server}: ${WORDS[state]}`);
-  output.line(`  id       ${id}`);
-  output.line(`  caller   ${caller.join(', with ')}`);
-  for (const { rule, by, need, met } of entries) output.line(`  rule     ${rule}: ${by}, ${met} of ${need}`);
+  line(`${tool} of ${server}: ${WORDS[state]}`);
+  line(`  id       ${id}`);
+  line(`  caller   ${caller.join(', with ')}`);
+  for (const { rule, by, need, met } of entries) line(`  rule     ${rule}: ${by}, ${met} of ${need}`);
   for (const { by, decision, note } of votes)
-    output.line(`  vote     ${decision} by ${by}${note === null ? '' : `: ${note}`}`);
-  output.line(`  until    ${expires}`);
-  if (digest !== null) output.line(`  digest   ${digest}`);
+    line(`  vote     ${decision} by ${by}${note === null ? '' : `: ${note}`}`);
+  line(`  until    ${expires}`);
+  if (digest !== null) line(`  digest   ${digest}`);
   if (found.arguments !== null) output.line(`\n${found.arguments}`);
   if (found.ignored !== null) output.line(`\nnot part of the yes:\n${found.ignored}`);
   if (found.changes !== null)

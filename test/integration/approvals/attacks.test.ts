@@ -59,6 +59,15 @@ describe('a waiting call', () => {
     expect(bank.calls).toEqual([]);
   });
 
+  it('shows in the form what is sent besides, though it is not part of the yes', async () => {
+    const bank = await bankOf();
+    const gateway = await startHeld(heldConfig(bank, [{ name: 'ask', hold: [BY_CALLER] }], 30, { mcp: {} }));
+    const client = await connect(gateway.url, { capabilities: { elicitation: { form: {} } } });
+    const stream = await client.stream('bank__pay', { a: 1 }, { meta: { 'claudecode/x': 'all of it' } });
+    const [form] = await heard(stream, 'elicitation/create');
+    expect(form?.params?.['message']).toContain('not part of the yes:\n{\n  "claudecode/x": "all of it"\n}');
+  });
+
   it('takes no answer of a form that can be read in two ways', async () => {
     const bank = await bankOf();
     const gateway = await startHeld(heldConfig(bank, [{ name: 'ask', hold: [BY_CALLER] }], 0));
@@ -190,7 +199,7 @@ describe('a hold of a tool', () => {
     const bank = await bankOf();
     const gateway = await startHeld(heldConfig(bank, [ASK], 0));
     const client = await connect(gateway.url, { headers: keyed(AGENT), capabilities: {} });
-    for (const name of ['PAY', 'pay ', '\uff50ay'])
+    for (const name of ['PAY', 'pay ', '\uff50ay', 'pay\u200b', 'p\u0430y', 'pay\u0001'])
       expect(codeOf(await client.request('tools/call', { name: `bank__${name}` }))).toEqual([
         -32000,
         'pending',

@@ -1,7 +1,7 @@
 /** `mcpstead approvals`: with keys for votes, off a terminal and on one. */
 import { describe, expect, it } from 'vitest';
 import type { Approval } from '../../../src/admin/approval-schemas.js';
-import { AL, BO, BY_FINANCE, OWN, paid, startBank, type Bank } from '../../helpers/bank.js';
+import { AL, APPROVER_KEYS, BO, BY_FINANCE, OWN, paid, startBank, type Bank } from '../../helpers/bank.js';
 import { command, type Ran } from '../../helpers/commands.js';
 import { CONSOLE_KEY } from '../../helpers/console.js';
 import { onTerminal } from '../../helpers/pty.js';
@@ -55,6 +55,19 @@ describe('a key for votes', () => {
     expect((await al('list')).err).toBe('no call waits for a yes\n');
     expect((await al('list', '--all')).out).toMatch(/ - +[0-9:]+Z +sent\n$/);
     expect((await al('show', id)).out).toContain('vote     approve by corp:al: fine\n');
+  });
+
+  it('shows no lines that a name makes', async () => {
+    const keys = APPROVER_KEYS.map((key) =>
+      key.name === 'agent' ? { ...key, owner: 'corp:ann\n  digest   other' } : key,
+    );
+    const bank = await startBank(BY_FINANCE, { mcp: { auth: { keys } } });
+    const answer = bank.pay({ amount: 1 });
+    const { id, digest } = await bank.waiting();
+    const shown = await as(bank, AL)('show', id);
+    expect(shown.out.match(/^ +digest .*$/gm)).toEqual([`  digest   ${digest}`]);
+    await as(bank, AL)('deny', id, '--digest', digest ?? '');
+    expect((await answer).error).toBeDefined();
   });
 
   it('refuses with a note', async () => {
