@@ -1,18 +1,18 @@
 /** `mcpstead approvals`: with keys for votes, off a terminal and on one. */
 import { describe, expect, it } from 'vitest';
 import type { Approval } from '../../../src/admin/approval-schemas.js';
-import { AL, BO, BY_FINANCE, OWN, paid, startBank, type Bank } from '../../helpers/bank.js';
+import { AL, BO, BY_FINANCE, OWN, paid, startBank, type HeldGateway } from '../../helpers/held.js';
 import { command, type Ran } from '../../helpers/commands.js';
 import { CONSOLE_KEY } from '../../helpers/console.js';
 import { onTerminal } from '../../helpers/pty.js';
 
 const as =
-  ({ base }: Bank, key: string) =>
+  ({ base }: HeldGateway, key: string) =>
   (...args: string[]): Promise<Ran> =>
     command(['approvals', ...args, '--url', base], { MCPSTEAD_APPROVER_KEY: key });
 
 const withConsole =
-  ({ base }: Bank) =>
+  ({ base }: HeldGateway) =>
   (...args: string[]): Promise<Ran> =>
     command(['approvals', ...args, '--url', base], { MCPSTEAD_CONSOLE_KEY: CONSOLE_KEY });
 
