@@ -10,6 +10,7 @@ import {
   bankOf,
   BY_FINANCE,
   heldConfig,
+  keyed,
   KEYS,
   OWN,
   paid,
@@ -18,6 +19,7 @@ import {
 } from '../helpers/held.js';
 import { openConsole, openPage, violations } from '../helpers/browser.js';
 import { CONSOLE_KEY } from '../helpers/console.js';
+import { send } from '../helpers/http.js';
 import { stageSignIn } from '../helpers/sign-in.js';
 import { until } from '../helpers/wait.js';
 
@@ -123,6 +125,28 @@ describe('the screen of approvals', () => {
     await page.getByText('0 of 2 by').waitFor();
     await approve(page).waitFor();
     expect(bank.calls).toEqual([]);
+  });
+
+  it('widens a yes to the same calls that follow, until it is taken back', async () => {
+    const bank = await startBank({ ...BY_FINANCE, repeat: { minutes: 15, covers: 'arguments' } });
+    const answer = bank.pay({ amount: 1 });
+    const { id } = await bank.waiting();
+    const { page } = await openConsole(bank.base, {
+      ...{ key: AL, at: `#/approvals/${id}`, expected: /status of 403/ },
+    });
+    await page.getByRole('checkbox').check();
+    await approve(page).click();
+    expect(await paid(answer)).toBe('paid');
+    expect(await paid(bank.pay({ amount: 1 }))).toBe('paid');
+    // The call that went unasked has a record of its own.
+    const [last] = await approvalsOf(bank.base, AL);
+    const { status } = await send(`${bank.base}/-/api/v1/approvals/${last?.id ?? ''}`, undefined, {
+      ...{ method: 'DELETE', headers: keyed(AL) },
+    });
+    expect(status).toBe(200);
+    void bank.pay({ amount: 1 }).catch(() => undefined);
+    await bank.waiting();
+    expect(bank.calls).toHaveLength(2);
   });
 
   it('lets the holder of the console key confirm for the caller, where only this machine reaches the gateway', async () => {

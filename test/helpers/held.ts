@@ -156,15 +156,15 @@ export async function only(gateway: RunningGateway, key = AL): Promise<Shown> {
   return row;
 }
 
-/** A gateway at which a call was asked for; nobody waits any more. */
-export async function asked(rules: object[] = [ASK], more: object = {}) {
+/** A gateway at which a call was asked for; nobody waits any more. `viewer`: with whose key it is looked at. */
+export async function asked(rules: object[] = [ASK], more: object = {}, viewer = AL) {
   const bank = await bankOf();
   const config = heldConfig(bank, rules, 0, more);
   const gateway = await startHeld(config);
   const client = await agent(gateway);
   const { error } = await pay(client, { amount: 7 });
   if (error?.code !== -32000) throw new Error(`not held: ${JSON.stringify(error)}`);
-  return { bank, config, gateway, client, shown: await only(gateway) };
+  return { bank, config, gateway, client, shown: await only(gateway, viewer) };
 }
 
 export interface HeldGateway extends RunningGateway, Pick<Bank, 'calls'> {

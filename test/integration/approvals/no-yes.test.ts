@@ -135,6 +135,14 @@ describe('no vote', () => {
     expect(bank.calls).toEqual([]);
   });
 
+  it('is that of the console key where others reach the gateway too; it is told the way on', async () => {
+    const far = { mcp: {}, http: { public_url: 'https://mcp.example.com' } };
+    const { bank, gateway, shown } = await asked([{ name: 'ask', hold: [BY_CALLER] }], far, CONSOLE_KEY);
+    const { status, text } = await vote(gateway, CONSOLE_KEY, shown);
+    expect([status, text]).toEqual([403, expect.stringContaining('a key with approver: true')]);
+    expect(bank.calls).toEqual([]);
+  });
+
   it('is what the receiver of the webhook answers', async () => {
     const heard: string[] = [];
     const hook = createServer((req, res) => {
