@@ -198,8 +198,9 @@ export class Approving {
     if (isDecided(now)) this.#forms.get(asked.view.id)?.();
     if (now === 'approved') return undefined;
     if (now instanceof GatewayError) return { error: now };
+    // Its user was asked in the first round, whatever his client made of it: he is not asked with each of the others.
     if (rounds && round <= MAX_ROUNDS && !signal.aborted && !this.#draining.signal.aborted)
-      return this.#round(incoming, path, asked, round, asksForm ? text : undefined, asksUrl);
+      return this.#round(incoming, path, asked, round, undefined, false);
     return { error: asked.pending };
   }
 

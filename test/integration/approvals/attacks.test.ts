@@ -5,6 +5,7 @@ import { tool } from '../../fixtures/servers/http-upstream.js';
 import { startReplicas } from '../../helpers/fleet.js';
 import type { RunningGateway } from '../../helpers/gateway.js';
 import { logInAt, startGuarded } from '../../helpers/guarded.js';
+import { CONSOLE_KEY } from '../../helpers/console.js';
 import {
   AGENT,
   AL,
@@ -14,7 +15,6 @@ import {
   BY_CALLER,
   BY_FINANCE,
   codeOf,
-  CONSOLE,
   heldConfig,
   keyed,
   KEYS,
@@ -79,7 +79,7 @@ describe('a waiting call', () => {
     const [form] = await heard(stream, 'elicitation/create');
     const result = '{"action":"decline","action":"accept","content":{"send":true}}';
     await post(client.url, `{"jsonrpc":"2.0","id":${String(form?.id)},"result":${result}}`, client.headers);
-    expect((await listed(gateway, CONSOLE)).map(({ state }) => state)).toEqual(['open']);
+    expect((await listed(gateway, CONSOLE_KEY)).map(({ state }) => state)).toEqual(['open']);
     expect(bank.calls).toEqual([]);
   });
 });
@@ -243,10 +243,10 @@ describe('a client that opens pages', () => {
     for (let tries = 0; tries < 5; tries++) expect((await pay(1)).error?.code).toBe(-32042);
     await pay(2);
     // The notifications come in order: that of the second call is the last.
-    const [one, two] = (await listed(gateway, CONSOLE)) as [Shown, Shown];
-    await vote(gateway, CONSOLE, one);
+    const [one, two] = (await listed(gateway, CONSOLE_KEY)) as [Shown, Shown];
+    await vote(gateway, CONSOLE_KEY, one);
     await heard(stream, 'notifications/elicitation/complete');
-    await vote(gateway, CONSOLE, two);
+    await vote(gateway, CONSOLE_KEY, two);
     const told = await heard(stream, 'notifications/elicitation/complete', 2);
     expect(told.map(({ params }) => params?.['elicitationId'])).toEqual([one.id, two.id]);
   });

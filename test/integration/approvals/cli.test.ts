@@ -1,18 +1,18 @@
 /** `mcpstead approvals`: with keys for votes, off a terminal and on one. */
 import { describe, expect, it } from 'vitest';
 import type { Approval } from '../../../src/admin/approval-schemas.js';
-import { AL, APPROVER_KEYS, BO, BY_FINANCE, OWN, paid, startBank, type Bank } from '../../helpers/bank.js';
+import { AL, BO, BY_FINANCE, KEYS, OWN, paid, startBank, type HeldGateway } from '../../helpers/held.js';
 import { command, type Ran } from '../../helpers/commands.js';
 import { CONSOLE_KEY } from '../../helpers/console.js';
 import { onTerminal } from '../../helpers/pty.js';
 
 const as =
-  ({ base }: Bank, key: string) =>
+  ({ base }: HeldGateway, key: string) =>
   (...args: string[]): Promise<Ran> =>
     command(['approvals', ...args, '--url', base], { MCPSTEAD_APPROVER_KEY: key });
 
 const withConsole =
-  ({ base }: Bank) =>
+  ({ base }: HeldGateway) =>
   (...args: string[]): Promise<Ran> =>
     command(['approvals', ...args, '--url', base], { MCPSTEAD_CONSOLE_KEY: CONSOLE_KEY });
 
@@ -46,7 +46,10 @@ describe('a key for votes', () => {
       expect.stringContaining(`--digest D, as 'mcpstead approvals show ${id}' prints it`),
     ]);
     const other = await al('approve', id, '--digest', 'x');
-    expect([other.status, other.err]).toEqual([1, expect.stringContaining('not the call that was shown')]);
+    expect([other.status, other.err]).toEqual([
+      1,
+      expect.stringMatching(/^(?:mcpstead: )?this is not the call that was shown/),
+    ]);
     expect(bank.calls).toEqual([]);
     const done = await al('approve', id, '--digest', digest ?? '', '--note', 'fine');
     expect([done.status, done.err]).toEqual([0, '']);
@@ -58,7 +61,7 @@ describe('a key for votes', () => {
   });
 
   it('shows no lines that a name makes', async () => {
-    const keys = APPROVER_KEYS.map((key) =>
+    const keys = KEYS.map((key) =>
       key.name === 'agent' ? { ...key, owner: 'corp:ann\n  digest   other' } : key,
     );
     const bank = await startBank(BY_FINANCE, { mcp: { auth: { keys } } });
@@ -82,7 +85,10 @@ describe('a key for votes', () => {
     expect((JSON.parse(done.out) as Approval).state).toBe('denied');
     expect((await answer).error?.message).toContain('not sent: ask Ann first');
     const late = await vote(AL, 'approve');
-    expect([late.status, late.err]).toEqual([1, expect.stringContaining('this call was decided already')]);
+    expect([late.status, late.err]).toEqual([
+      1,
+      expect.stringMatching(/^(?:mcpstead: )?this call was decided already/),
+    ]);
   });
 
   it('says in words why a vote does not count', async () => {
@@ -90,9 +96,15 @@ describe('a key for votes', () => {
     void bank.pay({ amount: 1 }).catch(() => undefined);
     const { id, digest } = await bank.waiting();
     const own = await as(bank, OWN)('approve', id, '--digest', digest ?? '');
-    expect([own.status, own.err]).toEqual([5, expect.stringContaining('nobody votes on a call of his own')]);
+    expect([own.status, own.err]).toEqual([
+      5,
+      expect.stringMatching(/^(?:mcpstead: )?nobody votes on a call of his own/),
+    ]);
     const unknown = await as(bank, AL)('show', 'nothing');
-    expect([unknown.status, unknown.err]).toEqual([1, expect.stringContaining('there is no such call')]);
+    expect([unknown.status, unknown.err]).toEqual([
+      1,
+      expect.stringMatching(/^(?:mcpstead: )?there is no such call/),
+    ]);
     const wrong = await as(bank, 'not-a-key')('list');
     expect([wrong.status, wrong.err]).toEqual([
       5,
