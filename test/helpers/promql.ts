@@ -116,7 +116,8 @@ class Checker {
     const given = this.#vector(this.#arguments(node).at(-1) as Node);
     const modifier = node.getChild('AggregateModifier');
     const names = this.#names(modifier?.getChild('GroupingLabels'));
-    for (const name of names) if (!given.has(name)) this.#fail(node, `grouped by ${name}, which is not there`);
+    for (const name of names)
+      if (!given.has(name)) this.#fail(node, `grouped by ${name}, which is not there`);
     if (/^(top|bottom)k/.test(this.#text(node))) return given;
     if (modifier?.getChild('By') ?? !modifier) return new Set(names);
     return new Set([...given].filter((name) => !names.includes(name)));
