@@ -4,7 +4,7 @@
  */
 import { inputRequired } from '../bridge/input.js';
 import type { Bridge, HoldRetry, LoginRetry } from '../bridge/index.js';
-import { digestOf } from '../catalog/pins.js';
+import { sharedDigestOf } from '../catalog/pins.js';
 import { GatewayError } from '../errors.js';
 import type { Boundary } from '../observe/boundary.js';
 import type { Approvals, Asked, HeldCall, HoldEntry, Round, Use } from '../protocol/approvals.js';
@@ -301,7 +301,7 @@ export class Approving {
       tool: name,
       params: paramsSpan ? body.subarray(paramsSpan.start, paramsSpan.end) : Buffer.from('{}'),
       passed: caller.passed?.digest,
-      definition: definition ? digestOf(definition) : '',
+      definition: definition ? sharedDigestOf(definition) : '',
       config: this.#deps.configOf(link.server),
       login: link.peerLink ? null : this.#deps.loginOf(link.server, caller.principal.id),
       entries,
