@@ -144,7 +144,8 @@ async function shown(asked: By): Promise<Seen> {
 
 /** `counts`: whether the yes of his person would count, had he shown it in a way that counts. */
 function rowOf(by: By, view: ApprovalView, counts: boolean): schemas.Approval {
-  const { id, state, principal, name, server, tool, digest, waiting } = view;
+  const { id, state, principal, name, server, tool, digest, waiting, wideUntil = 0 } = view;
+  const isWide = state === 'sent' && Date.now() < wideUntil;
   const asking = by.asker.principal;
   const person = personOf(asking);
   const way = wayOf(by, asking);
@@ -174,7 +175,7 @@ function rowOf(by: By, view: ApprovalView, counts: boolean): schemas.Approval {
     own: asking.id === principal || (person !== undefined && person === view.person),
     may_deny: state === 'open' && (mayVote || isOperator(by)),
     may_take_back:
-      (state === 'open' || state === 'approved') &&
+      (state === 'open' || state === 'approved' || isWide) &&
       view.votes.some(({ by: name, yes }) => yes && (name === voter || isOperator(by))),
   };
 }

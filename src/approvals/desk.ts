@@ -217,6 +217,7 @@ export class Desk {
       votes: record.votes.map(({ by, at, yes, note }) => ({ by, at, yes, note: note && visible(note) })),
       created: record.created,
       expires: until ?? expires,
+      wideUntil: record.wideUntil,
       waiting: waiter !== undefined && waiter.until > this.deps.now(),
       url: this.deps.urlOf(record.id),
     };

@@ -231,6 +231,9 @@ function withdrawn(
   const isVoter = record.votes.some((vote) => vote.by === by && vote.yes);
   if (!isVoter && !isOperator) return { record, problem: 'not_approver' };
   if (record.state === 'approved') return { record: ended(record, 'void', 'withdrawn', now) };
+  // That of further calls.
+  if (record.state === 'sent' && now < (record.wideUntil ?? 0))
+    return { record: { ...record, wideUntil: undefined } };
   if (record.state === 'expired') return { record, problem: 'expired' };
   if (record.state !== 'open' || record.votes.length === 0) return { record, problem: 'decided' };
   const votes = isVoter ? record.votes.filter((vote) => vote.by !== by) : [];

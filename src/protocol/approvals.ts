@@ -102,6 +102,8 @@ export interface ApprovalView {
   readonly created: number;
   /** Until when it can be voted on; once approved, until when the yes can be used. */
   readonly expires: number;
+  /** Until when its yes is one for further calls, too; undefined: it is not, or was taken back. */
+  readonly wideUntil: number | undefined;
   /** Whether a call waits for it. */
   readonly waiting: boolean;
 }

@@ -33,7 +33,7 @@ export interface ApprovingDeps {
   readonly bridge: () => Pick<Bridge, 'holdState'>;
   /** How long a call of a client with this name waits, in ms. */
   readonly waitMs: (client: string) => number;
-  /** Whether this gateway serves the page of a record: over stdio alone there is none. */
+  /** Whether this gateway serves the page of a record. */
   readonly hasPage: () => boolean;
   /** A digest of what the configuration says about a server, without limits and time-outs. */
   readonly configOf: (server: string) => string;
@@ -126,8 +126,10 @@ export class Approving {
       }
       const { sink, message } = incoming;
       incoming.target ??= path.target;
-      if ('error' in outcome) sink.fail(outcome.error);
-      else answerWith(sink, message.id ?? 'null', outcome.result, outcome);
+      if ('error' in outcome) {
+        incoming.refusal = outcome.error;
+        sink.fail(outcome.error);
+      } else answerWith(sink, message.id ?? 'null', outcome.result, outcome);
       waiting.over('error' in outcome ? 'error' : 'success');
     });
     remember(incoming, waiting);

@@ -10,7 +10,6 @@ import {
   bankOf,
   BY_FINANCE,
   heldConfig,
-  keyed,
   KEYS,
   OWN,
   paid,
@@ -19,7 +18,6 @@ import {
 } from '../helpers/held.js';
 import { openConsole, openPage, violations } from '../helpers/browser.js';
 import { CONSOLE_KEY } from '../helpers/console.js';
-import { send } from '../helpers/http.js';
 import { stageSignIn } from '../helpers/sign-in.js';
 import { until } from '../helpers/wait.js';
 
@@ -140,10 +138,10 @@ describe('the screen of approvals', () => {
     expect(await paid(bank.pay({ amount: 1 }))).toBe('paid');
     // The call that went unasked has a record of its own.
     const [last] = await approvalsOf(bank.base, AL);
-    const { status } = await send(`${bank.base}/-/api/v1/approvals/${last?.id ?? ''}`, undefined, {
-      ...{ method: 'DELETE', headers: keyed(AL) },
-    });
-    expect(status).toBe(200);
+    await page.goto(page.url().replace(/#.*/, `#/approvals/${last?.id ?? ''}`));
+    const button = page.getByRole('button', { name: 'Take back the yes for further calls' });
+    await button.click();
+    await button.waitFor({ state: 'detached' });
     void bank.pay({ amount: 1 }).catch(() => undefined);
     await bank.waiting();
     expect(bank.calls).toHaveLength(2);

@@ -1,7 +1,6 @@
 /** Held calls in a fleet: a replica that runs the server, and one that forwards to it. */
 import { expect, it } from 'vitest';
 import { startReplicas } from '../../helpers/fleet.js';
-import type { RunningGateway } from '../../helpers/gateway.js';
 import { CONSOLE_KEY } from '../../helpers/console.js';
 import { agent, AL, ASK, AUTH, codeOf, listed, PENDING, vote } from '../../helpers/held.js';
 import { textOf } from '../../helpers/http.js';
