@@ -14,10 +14,11 @@ import { answerWith } from '../protocol/sinks.js';
 import { declaresTasks, makesTasks } from '../protocol/tasks.js';
 import type { Session } from '../session/store.js';
 import type { Streams } from '../session/streams.js';
-import { objectOf, readObject, textOf } from '../wire/json.js';
+import { readObject, textOf } from '../wire/json.js';
 import type { CallCrossing } from './call.js';
 import { TaskSink, type HeldTask, type HeldTasks } from './held-tasks.js';
-import { answerIn, formOf, formText, KEY, noPage, readAnswer, takes, urlError } from './hold-forms.js';
+import { answerIn, changedError, formOf, formText, isDecided } from './hold-forms.js';
+import { KEY, noPage, readAnswer, takes, urlError } from './hold-forms.js';
 import type { Incoming } from './incoming.js';
 import { deferred } from './methods/deferred.js';
 import type { Questions } from './questions.js';
@@ -77,8 +78,8 @@ export class Approving {
   readonly #deps: ApprovingDeps;
   /** Ends the waits of a gateway that shuts down. */
   readonly #draining = new AbortController();
-  /** Records whose caller has an open form, and how it is taken back. */
-  readonly #forms = new Map<string, () => void>();
+  /** Records whose caller has an open form: in which session, and how it is taken back. */
+  readonly #forms = new Map<string, { readonly session: Session; readonly takeBack: () => void }>();
   /** Sessions that were asked to open a page, by the record that it is of. */
   readonly #watched = new Map<string, Watch>();
 
@@ -197,7 +198,7 @@ export class Approving {
     }
     now = await this.#wait(incoming, asked, signal);
     // Before the answer, with which its stream ends.
-    if (isDecided(now)) this.#forms.get(asked.view.id)?.();
+    if (isDecided(now)) this.#forms.get(asked.view.id)?.takeBack();
     if (now === 'approved') return undefined;
     if (now instanceof GatewayError) return { error: now };
     // Its user was asked in the first round, whatever his client made of it: he is not asked with each of the others.
@@ -334,7 +335,10 @@ export class Approving {
   /** Asks the user of a legacy client. What he answers counts for the record, also once this call has ended. */
   #ask({ caller, sink }: Incoming, session: Session, asked: Asked, text: string): void {
     const { id, server } = asked.view;
-    if (this.#forms.has(id)) return;
+    const before = this.#forms.get(id);
+    if (before?.session === session) return;
+    // Its client may be gone without a word.
+    before?.takeBack();
     const { boundary, questions } = this.#deps;
     const params = { ...(caller.revision >= '2025-11-25' && { mode: 'form' }), ...formOf(text) };
     const bytes = Buffer.from(
@@ -362,7 +366,7 @@ export class Approving {
     const takeBack = (): void => {
       questions.withdraw(session, sent, undefined);
     };
-    this.#forms.set(id, takeBack);
+    this.#forms.set(id, { session, takeBack });
     // Others may decide once the call does not wait any more.
     const stop = AbortSignal.any([over.signal, this.#draining.signal]);
     boundary.detach(
@@ -406,22 +410,6 @@ function areSame(before: HeldCall, now: HeldCall): boolean {
       entries.map(({ digest }) => digest),
     ]);
   return partsOf(before) === partsOf(now);
-}
-
-/** Whether a form has nothing to ask any more. A call that another one took the place of leaves it to that one. */
-function isDecided(now: 'approved' | 'open' | GatewayError): boolean {
-  if (!(now instanceof GatewayError)) return now === 'approved';
-  return objectOf(now.data)?.['reason'] !== 'superseded';
-}
-
-function changedError({ view }: Asked): GatewayError {
-  const data = { reason: 'policy_changed', id: view.id };
-  return new GatewayError(
-    'approval_refused',
-    'not sent: the policy has changed since: make the call again',
-    data,
-    view.entries[0]?.rule,
-  );
 }
 
 /**

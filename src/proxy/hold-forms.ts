@@ -59,3 +59,19 @@ export function noPage({ view }: Asked): GatewayError {
   const text = `'${view.tool}' needs a yes, and nobody can give it here: use a client that takes forms (elicitation), or a gateway with a port`;
   return new GatewayError('approval_required', text, { reason: 'no_page', id: view.id });
 }
+
+/** Whether a form has nothing to ask any more. A call that another one took the place of leaves it to that one. */
+export function isDecided(now: 'approved' | 'open' | GatewayError): boolean {
+  if (!(now instanceof GatewayError)) return now === 'approved';
+  return objectOf(now.data)?.['reason'] !== 'superseded';
+}
+
+export function changedError({ view }: Asked): GatewayError {
+  const data = { reason: 'policy_changed', id: view.id };
+  return new GatewayError(
+    'approval_refused',
+    'not sent: the policy has changed since: make the call again',
+    data,
+    view.entries[0]?.rule,
+  );
+}

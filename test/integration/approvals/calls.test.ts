@@ -49,6 +49,21 @@ describe('a legacy client that takes forms', () => {
     return until(() => messagesOf(stream).find(({ method }) => method === 'elicitation/create'), 'the form');
   }
 
+  it('gets the form of a call that another session has asked for, and that one loses it', async () => {
+    const bank = await bankOf();
+    const gateway = await start(bank, BY_CALLER);
+    const [first, second] = [await connect(gateway.url, FORMS), await connect(gateway.url, FORMS)];
+    const before = await first.stream('bank__pay', { amount: 1 });
+    const lost = await asked(before);
+    const stream = await second.stream('bank__pay', { amount: 1 });
+    const form = await asked(stream);
+    await final(before);
+    expect(messagesOf(before)[1]?.params).toMatchObject({ requestId: lost.id });
+    await first.say({ id: lost.id, result: { action: 'accept', content: { send: false } } });
+    await second.say({ id: form.id, result: { action: 'accept', content: { send: true } } });
+    expect(textOf(await final(stream))).toBe('paid');
+  });
+
   it.each(['approve', 'deny'] as const)(
     'hears that its form is gone when others decide: %s',
     async (decision) => {
@@ -57,7 +72,9 @@ describe('a legacy client that takes forms', () => {
       const client = await connect(gateway.url, FORMS);
       const stream = await client.stream('bank__pay', { amount: 1 });
       const form = await asked(stream);
-      expect((await vote(gateway, CONSOLE_KEY, await waiting(gateway, CONSOLE_KEY), decision)).status).toBe(200);
+      expect((await vote(gateway, CONSOLE_KEY, await waiting(gateway, CONSOLE_KEY), decision)).status).toBe(
+        200,
+      );
       await final(stream);
       const methods = messagesOf(stream).map(({ method, params }) => [method, params?.['requestId']]);
       expect(methods).toEqual([
