@@ -6,6 +6,7 @@ import type { AnswerHost, AnswerLimits, IdOrder } from './answer-host.js';
 import { excerpt } from './excerpt.js';
 import { KEEP_ALIVE_EVENTS } from './keep-alive.js';
 import { NO_SINK } from '../../protocol/sinks.js';
+import { objectOf, readObject } from '../../wire/json.js';
 import { MessageScan } from '../../wire/message-scan.js';
 import { SseReader, type EventFields, type SseSink } from '../../wire/sse-read.js';
 
@@ -24,9 +25,10 @@ export class EventReader implements SseSink {
   readonly #limits: AnswerLimits;
   readonly #order: IdOrder;
   readonly #sse: SseReader;
+  readonly #isResumed: boolean;
   #answer: AnswerReader | undefined;
   #skip = false;
-  /** Data of an event with another type than `message`: read as a whole. */
+  /** Data of an event with another type than `message`, or of a resumed stream: read as a whole. */
   #other: Pieces | undefined;
   #otherBytes = 0;
   /** Takes that data from the budget. */
@@ -43,10 +45,18 @@ export class EventReader implements SseSink {
   /** An event that may explain why there was no answer, for the error of a stream that ends without one. */
   problem: string | undefined;
 
-  constructor(host: EventHost, limits: AnswerLimits, order: IdOrder, ignoreTypes: boolean) {
+  /** `isResumed`: it goes on where another one broke off. Some servers send what they have told other calls of the session there, too. */
+  constructor(
+    host: EventHost,
+    limits: AnswerLimits,
+    order: IdOrder,
+    ignoreTypes: boolean,
+    isResumed = false,
+  ) {
     this.#host = host;
     this.#limits = limits;
     this.#order = order;
+    this.#isResumed = isResumed;
     this.#sse = new SseReader(this, ignoreTypes);
   }
 
@@ -90,7 +100,7 @@ export class EventReader implements SseSink {
 
   open(type: string): void {
     this.#skip = this.#host.over || KEEP_ALIVE_EVENTS.has(type);
-    this.#other = type === '' || type === 'message' ? undefined : new Pieces();
+    this.#other = isMessage(type) && !this.#isResumed ? undefined : new Pieces();
     this.#otherBytes = 0;
     this.#otherOver = false;
   }
@@ -147,10 +157,14 @@ export class EventReader implements SseSink {
     this.#dropOther();
     this.#other = undefined;
     if (type === 'error') return this.#host.broken(`sent an SSE error event: ${excerpt(whole)}`);
-    if (this.#otherOver || MessageScan.of([whole]).problem !== undefined) {
+    if (this.#otherOver && isMessage(type))
+      return this.#host.broken(`went on with a message of more than ${this.#limits.messageBytes} bytes`);
+    const scan = MessageScan.of([whole]);
+    if (this.#otherOver || scan.problem !== undefined) {
       this.problem = `sent no message, only an event '${type.slice(0, 64)}'`;
       return;
     }
+    if (this.#isResumed && !isOf(this.#host.idText, scan, whole)) return;
     const answer = new AnswerReader(this.#host, this.#limits, this.#order, undefined);
     answer.push(whole);
     answer.end();
@@ -166,6 +180,18 @@ export class EventReader implements SseSink {
     this.retryMs = retry;
     this.#host.retryIn?.(retry);
   }
+}
+
+function isMessage(type: string): boolean {
+  return type === '' || type === 'message';
+}
+
+/** Whether a message is not that of another call; `idText`: of the call that is meant, and its progress token. */
+function isOf(idText: string, { kind, idText: answered, answersId }: MessageScan, whole: Buffer): boolean {
+  if (kind === 'result' || kind === 'error') return answered === idText || answersId === idText;
+  const { method, params } = readObject(whole, whole.length) ?? {};
+  if (method !== 'notifications/progress') return method !== undefined;
+  return String(objectOf(params)?.['progressToken']) === idText;
 }
 
 const NOTHING = Buffer.alloc(0);

@@ -362,12 +362,9 @@ export class HttpExchange implements UpstreamHandler, Channel, Braked {
   #readEvents(): void {
     this.#mode = 'events';
     const { owner, config } = this.#http;
-    this.#events = new EventReader(
-      this.#call,
-      owner.answerLimits,
-      owner.order,
-      config.quirks.normalize_sse_events,
-    );
+    const ignoreTypes = config.quirks.normalize_sse_events;
+    const isResumed = this.#resume !== undefined;
+    this.#events = new EventReader(this.#call, owner.answerLimits, owner.order, ignoreTypes, isResumed);
   }
 
   /** The answer was delivered: the stream has a moment to end, so that its socket can be used again. */
