@@ -57,7 +57,9 @@ describe('a legacy client that takes forms', () => {
       const client = await connect(gateway.url, FORMS);
       const stream = await client.stream('bank__pay', { amount: 1 });
       const form = await asked(stream);
-      expect((await vote(gateway, CONSOLE_KEY, await waiting(gateway, CONSOLE_KEY), decision)).status).toBe(200);
+      expect((await vote(gateway, CONSOLE_KEY, await waiting(gateway, CONSOLE_KEY), decision)).status).toBe(
+        200,
+      );
       await final(stream);
       const methods = messagesOf(stream).map(({ method, params }) => [method, params?.['requestId']]);
       expect(methods).toEqual([
