@@ -192,7 +192,7 @@ const PROBLEMS: Readonly<
   expired: { status: 409, text: 'nobody answered in time', action: 'the caller can call again' },
   other_digest: {
     status: 409,
-    text: 'this is not the call that was shown',
+    text: 'this is not the call that was shown: the digest is of another one',
     action: 'look at it again, and vote with its digest',
   },
   own_call: { status: 403, text: 'nobody votes on a call of his own', action: 'ask somebody else' },

@@ -319,7 +319,7 @@ function refusalOfNobody({ principal, entries }: HeldCall): GatewayError | undef
   if (!list || principal.owner === MACHINE || personOf(principal) !== undefined) return undefined;
   return deniedError(
     list.rule,
-    `it needs the yes of others, and nobody is known to be behind '${principal.name}': its key needs an owner`,
+    `it needs the yes of others, and nobody is known to be behind '${principal.name}': its key needs an owner, or owner: none for a machine`,
   );
 }
 

@@ -15,7 +15,7 @@ import type {
 import { changedSince, digestsOf, type Desk, type Done } from './desk.js';
 import { isLive, openPlaces, type ApprovalRecord } from './record.js';
 import { Unavailable } from './records.js';
-import { pendingError, refusedError, supersededError, unavailableError } from './words.js';
+import { pendingError, refusedError, supersededError, unavailableError, waitingText } from './words.js';
 
 /** How long a call is shown as waiting at least, so that one which looks often is not stored often. */
 const SHOWN_MS = 60_000;
@@ -39,6 +39,7 @@ type Outcome = 'approved' | 'open' | GatewayError;
 export class JoinedCall implements Asked {
   readonly view: ApprovalView;
   readonly pending: GatewayError;
+  readonly notice: string;
   readonly url: string;
   readonly wantsCaller: boolean;
   readonly mayAskClient: boolean;
@@ -65,6 +66,7 @@ export class JoinedCall implements Asked {
     this.view = view;
     this.url = desk.deps.urlOf(record.id);
     this.pending = pendingError(record, this.url, desk.deps.now());
+    this.notice = waitingText(record, this.url);
     const { entries, votes } = record;
     this.wantsCaller =
       record.state === 'open' && openPlaces(entries, votes).some((at) => entries[at]?.label === null);

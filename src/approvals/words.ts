@@ -21,18 +21,24 @@ export function pendingError(record: ApprovalRecord, url: string, now: number): 
   const text =
     record.state === 'approved'
       ? `'${visible(record.tool)}' has its yes: ${again}`
-      : `'${visible(record.tool)}' waits for ${waitsFor(record)}: open ${url}; then ${again}`;
+      : `${waitingText(record, url)}; then ${again}`;
   const data = { reason: 'pending', id: record.id, url, expires: before, retryAfter: RETRY_AFTER };
   return new GatewayError('approval_required', text, data, ruleOf(record));
 }
 
-/** Those whose turn it is, for people. */
+/** A call that goes on by itself with its yes: nobody has to repeat it. */
+export function waitingText(record: ApprovalRecord, url: string): string {
+  return `'${visible(record.tool)}' waits for ${waitsFor(record)}: open ${url}`;
+}
+
+/** The yes of those whose turn it is, for people. */
 function waitsFor({ entries, votes }: ApprovalRecord): string {
   const labels = openPlaces(entries, votes).map((at) => {
     const label = entries[at]?.label ?? null;
     return label === null ? 'you' : visible(label);
   });
-  return [...new Set(labels)].join(' and ');
+  const those = [...new Set(labels)].join(' and ');
+  return those === 'you' ? 'your yes' : `the yes of ${those}`;
 }
 
 /** Another call has taken the place of one, or its yes. */
@@ -50,9 +56,11 @@ export function refusedError(record: ApprovalRecord, reason = record.reason ?? '
 function whyOf(record: ApprovalRecord, reason: RefusedReason): string {
   switch (reason) {
     case 'denied': {
-      const note = record.votes.findLast(({ yes }) => !yes)?.note;
-      if (note !== undefined && note !== '') return visible(note);
-      return `somebody said no; this answers the same call until ${new Date(record.until ?? 0).toISOString().slice(11, 16)}Z`;
+      const no = record.votes.findLast(({ yes }) => !yes);
+      const who = no?.voter.way === 'form' ? 'the user' : 'somebody';
+      const until = new Date(record.until ?? 0).toISOString().slice(11, 16);
+      const text = `${who} said no; the same call is refused until ${until}Z`;
+      return no?.note === undefined || no.note === '' ? text : `${visible(no.note)} (${text})`;
     }
     case 'expired': {
       const last = record.votes.at(-1)?.at ?? record.created;
@@ -78,7 +86,7 @@ export function tiredError(tool: string, id: string, until: number): GatewayErro
   const time = new Date(until).toISOString().slice(11, 16);
   return new GatewayError(
     'approval_refused',
-    `not sent: '${visible(tool)}' was denied too often; not before ${time}Z`,
+    `not sent: '${visible(tool)}' was denied too often: all calls of it are refused until ${time}Z`,
     {
       reason: 'denied',
       id,

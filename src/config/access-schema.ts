@@ -202,7 +202,9 @@ const hold = strict({
   resources: z.unknown().optional(),
   annotations: target.annotations,
   ...condition,
-  by: z.union([z.literal('caller'), z.array(who).min(1)], { error: 'must be caller, or a list of who' }),
+  by: z.union([z.literal('caller'), z.array(who).min(1)], {
+    error: 'must be caller, or a list of those who vote, such as [{groups: [finance]}]',
+  }),
   need: z.int().min(1).max(20).default(1),
   expires_seconds: z.number().min(10).max(86_400).default(900),
   confirm: z.enum(['client', 'page']).default('client'),

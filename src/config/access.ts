@@ -9,7 +9,7 @@ import { areCertificates, certificateProblem } from './certificates.js';
 import { isMapping } from './client-files.js';
 import { readSecret, type Values } from './expand.js';
 import { parseAll } from './issues.js';
-import { holdOf } from './approvals.js';
+import { checkApprover, holdOf } from './approvals.js';
 import { loginOf } from './login.js';
 import { ConfigError, Findings, type Path } from './problems.js';
 import { defaultState } from './paths.js';
@@ -173,6 +173,7 @@ function keysOf(file: FileValues, path: string | undefined, findings: Findings):
           into.problem([...base, index, 'sha256', at], `is also a hash of '${other}': one key would be two`);
         hashes.set(hash, name);
       });
+      checkApprover(entry, [...base, index], into);
       const end = expires === undefined ? undefined : endOfDay(expires);
       if (end !== undefined && Number.isNaN(end))
         into.problem([...base, index, 'expires'], 'is not a date of the calendar');

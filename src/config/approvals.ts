@@ -4,7 +4,7 @@ import { isSecure } from './address.js';
 import { readSecret, type Values } from './expand.js';
 import type { Findings, Path } from './problems.js';
 import type { FileValues } from './schema.js';
-import type { ApprovalsConfig, Config, HoldConfig } from './types.js';
+import type { ApprovalsConfig, Config, HoldConfig, KeyConfig } from './types.js';
 
 type HoldValues = NonNullable<FileValues['policy']>['rules'][number]['hold'][number];
 
@@ -55,20 +55,25 @@ export function approvalsOf({ approvals }: FileValues, values: Values, findings:
   };
 }
 
+/** Checks a key that votes, where it is written. */
+export function checkApprover(
+  { name, approver, owner, profile }: Pick<KeyConfig, 'name' | 'approver' | 'owner' | 'profile'>,
+  path: Path,
+  findings: Findings,
+): void {
+  if (!approver) return;
+  if (owner === undefined || owner === 'none')
+    findings.problem(
+      path,
+      `is '${name}' with approver: true, and no person as its owner`,
+      'owner: the id of the person, such as corp:al',
+    );
+  if (profile !== undefined)
+    findings.problem(path, `is '${name}' with approver: true and a profile, which it cannot use`);
+}
+
 /** Checks what needs several keys of the file. */
-export function checkApprovals({ mcp, policy, http, fleet }: Config, findings: Findings): void {
-  mcp.auth.keys.forEach(({ name, approver, owner, profile }) => {
-    if (!approver) return;
-    const key = ['mcp', 'auth', 'keys'];
-    if (owner === undefined || owner === 'none')
-      findings.problem(
-        key,
-        `has '${name}' with approver: true, and no person as its owner`,
-        'owner: the id of the person, such as corp:al',
-      );
-    if (profile !== undefined)
-      findings.problem(key, `has '${name}' with approver: true and a profile, which it cannot use`);
-  });
+export function checkApprovals({ policy, http, fleet }: Config, findings: Findings): void {
   const holds = policy?.rules.some(({ hold }) => hold.length > 0) === true;
   if (holds && http.reuse_port && !fleet)
     findings.problem(

@@ -124,7 +124,7 @@ export function checkHolds({ policy, mcp, host, http, admin }: Config): void {
       if (entry.by === 'caller')
         return hasPage || entry.confirm === 'client'
           ? []
-          : problem('set mcp.auth.login, make keys with approver: true, or set confirm: client');
+          : problem('set mcp.auth.login, give keys approver: true and an owner, or set confirm: client');
       if (login) return [];
       const { by } = entry;
       const persons = new Set(
@@ -136,8 +136,8 @@ export function checkHolds({ policy, mcp, host, http, admin }: Config): void {
         ? []
         : problem(
             entry.need === 1
-              ? 'set mcp.auth.login, or make a key with approver: true that `by` is about'
-              : `it needs ${entry.need} persons: set mcp.auth.login, or make a key with approver: true for each`,
+              ? 'set mcp.auth.login, or give a key that `by` names approver: true and an owner'
+              : `it needs ${entry.need} persons: set mcp.auth.login, or give a key of each, that \`by\` names, approver: true and an owner`,
           );
     }),
   );

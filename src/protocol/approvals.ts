@@ -174,6 +174,8 @@ export interface Asked {
   readonly view: ApprovalView;
   /** The words for its caller, with where the page is: an `approval_required`. */
   readonly pending: GatewayError;
+  /** The same for who does not have to repeat the call: it waits. */
+  readonly notice: string;
   /** The page of the record. */
   readonly url: string;
   /** Whether the caller has to say yes himself, and has not done so yet. */

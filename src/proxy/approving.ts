@@ -211,7 +211,7 @@ export class Approving {
   #task(incoming: Incoming, path: HeldPath, asked: Asked): Extract<Outcome, { result: Buffer }> {
     incoming.target ??= path.target;
     const ttlMs = Math.max(0, asked.view.expires - Date.now());
-    const { task, result } = this.#deps.tasks.make(incoming, asked.pending.message, ttlMs);
+    const { task, result } = this.#deps.tasks.make(incoming, asked.notice, ttlMs);
     this.#deps.boundary.detach('detached', this.#finish(incoming, path, asked, task), (error) => {
       task.fails(error);
     });
@@ -250,7 +250,7 @@ export class Approving {
   }
 
   /** Tells a client that wants progress for whom its call waits: below what its server may report later, and rising. */
-  #tick({ message, sink }: Incoming, { pending }: Asked): NodeJS.Timeout | undefined {
+  #tick({ message, sink }: Incoming, { notice }: Asked): NodeJS.Timeout | undefined {
     const at = find(message.meta, 'progressToken');
     if (!at) return undefined;
     const token = message.body.toString('utf8', at.start, at.end);
@@ -258,7 +258,7 @@ export class Approving {
     let n = 0;
     const tell = (): void => {
       n++;
-      const params = `{"progressToken":${token},"progress":${-1 / n},"message":${JSON.stringify(pending.message)}}`;
+      const params = `{"progressToken":${token},"progress":${-1 / n},"message":${JSON.stringify(notice)}}`;
       sink.notify({
         method,
         bytes: Buffer.from(`{"jsonrpc":"2.0","method":"${method}","params":${params}}`),
@@ -326,7 +326,7 @@ export class Approving {
       form !== undefined
         ? { mode: 'form', ...formOf(form) }
         : opensPage
-          ? { mode: 'url', message: asked.pending.message, url: asked.url }
+          ? { mode: 'url', message: asked.notice, url: asked.url }
           : undefined;
     const request = params && Buffer.from(JSON.stringify({ method: 'elicitation/create', params }));
     return { result: inputRequired(request ? [[KEY, request]] : [], state), resultType: 'input_required' };

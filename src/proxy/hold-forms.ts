@@ -49,8 +49,8 @@ export function answerIn(answers: HoldRetry['answers']): boolean | undefined {
   return own && readAnswer(own);
 }
 
-export function urlError({ view, url, pending }: Asked): GatewayError {
-  const elicitations = [{ mode: 'url', message: pending.message, url, elicitationId: view.id }];
+export function urlError({ view, url, pending, notice }: Asked): GatewayError {
+  const elicitations = [{ mode: 'url', message: notice, url, elicitationId: view.id }];
   return new GatewayError('url_elicitation_required', pending.message, { elicitations });
 }
 

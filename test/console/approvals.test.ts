@@ -64,7 +64,7 @@ describe('the screen of approvals', () => {
     const answer = bank.pay(LONG);
     await page.getByText('waits for a yes').waitFor();
     await page.getByText('yours to decide').waitFor();
-    await page.getByText('0 of 1 by').waitFor();
+    await page.getByText('0 of 1 yes by').waitFor();
     await judge(page, 'approvals-own');
     await page.getByRole('link', { name: 'pay' }).click();
     await page.getByText('"ann\\u{202e}"').waitFor();
@@ -118,9 +118,9 @@ describe('the screen of approvals', () => {
       ...{ key: AL, at: `#/approvals/${id}`, expected: /status of 403/ },
     });
     await approve(page).click();
-    await page.getByText('1 of 2 by').waitFor();
+    await page.getByText('1 of 2 yes by').waitFor();
     await page.getByRole('button', { name: 'Take back the yes' }).click();
-    await page.getByText('0 of 2 by').waitFor();
+    await page.getByText('0 of 2 yes by').waitFor();
     await approve(page).waitFor();
     expect(bank.calls).toEqual([]);
   });

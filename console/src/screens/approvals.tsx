@@ -19,7 +19,7 @@ const AGAIN_MS = 5_000;
 
 const STATES: Readonly<Record<Approval['state'], readonly [ServerStatus['level'], string]>> = {
   open: ['attention', 'waits for a yes'],
-  approved: ['wait', 'has its yes, and is sent with the next call'],
+  approved: ['wait', 'has its yes; the next same call is sent'],
   sent: ['ok', 'was sent'],
   denied: ['failed', 'was refused'],
   expired: ['off', 'got no answer in time'],
@@ -80,8 +80,10 @@ const Cards = ({ rows }: { rows: readonly Approval[] }): JSX.Element => (
   </ul>
 );
 
-function State({ row: { state } }: { row: Approval }): JSX.Element {
-  const [level, word] = STATES[state];
+function State({ row: { state, waiting } }: { row: Approval }): JSX.Element {
+  const [level, words] = STATES[state];
+  // A call that waits uses its yes at once.
+  const word = state === 'approved' && waiting ? 'has its yes, and is sent' : words;
   return <Status level={level} word={word} />;
 }
 
@@ -108,7 +110,7 @@ function Facts({ row }: { row: Approval }): JSX.Element {
       <dd>
         {entries.map(({ rule, by, need, met }, n) => (
           <div key={n}>
-            <bdi>{rule}</bdi>: {met} of {need} by <bdi>{by === 'caller' ? 'the caller himself' : by}</bdi>
+            <bdi>{rule}</bdi>: {met} of {need} yes by <bdi>{by === 'caller' ? 'the caller himself' : by}</bdi>
           </div>
         ))}
       </dd>

@@ -77,7 +77,7 @@ async function vote(decision: 'approve' | 'deny', written: Written, terminal: Te
     gateway,
   );
   if (output.json) output.document(done);
-  else output.line(`${done.tool} of ${done.server}: ${WORDS[done.state]}`);
+  else output.line(`${done.tool} of ${done.server}: ${stateOf(done)}`);
   return 0;
 }
 
@@ -124,24 +124,30 @@ async function named<T>(answer: Promise<T>, { credentials }: Gateway): Promise<T
 
 const WORDS: Readonly<Record<Approval['state'], string>> = {
   open: 'waits for a yes',
-  approved: 'has its yes, and is sent with the next call',
+  approved: 'has its yes; the caller has to make the same call again',
   sent: 'was sent',
   denied: 'was refused',
   expired: 'got no answer in time',
   void: 'has changed since it was asked for',
 };
 
+/** A yes is used at once by a call that waits. */
+function stateOf({ state, waiting }: Pick<Approval, 'state' | 'waiting'>): string {
+  return state === 'approved' && waiting ? 'has its yes, and is sent' : WORDS[state];
+}
+
 function describe(output: Output, found: Approval): void {
   // Who has chosen a name makes no lines of his own with it.
   const line = (text: string): void => {
     output.line(text.replace(/[^\S ]+/g, ' '));
   };
-  const { id, state, name, person, client, server, tool, entries, votes, expires, digest } = found;
+  const { id, name, person, client, server, tool, entries, votes, expires, digest } = found;
   const caller = [person !== null && person !== name ? `${name} (${person})` : name, client].filter(Boolean);
-  line(`${tool} of ${server}: ${WORDS[state]}`);
+  line(`${tool} of ${server}: ${stateOf(found)}`);
   line(`  id       ${id}`);
   line(`  caller   ${caller.join(', with ')}`);
-  for (const { rule, by, need, met } of entries) line(`  rule     ${rule}: ${by}, ${met} of ${need}`);
+  for (const { rule, by, need, met } of entries)
+    line(`  rule     ${rule}: ${met} of ${need} yes by ${by === 'caller' ? 'the caller' : by}`);
   for (const { by, decision, note } of votes)
     line(`  vote     ${decision} by ${by}${note === null ? '' : `: ${note}`}`);
   line(`  until    ${expires}`);

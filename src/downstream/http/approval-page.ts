@@ -47,16 +47,16 @@ function put(name, text) {
 function time(text) {
   return new Date(text).toLocaleString();
 }
-const STATES = { open: 'waits for a yes', approved: 'has its yes', sent: 'was sent', denied: 'was refused', expired: 'got no answer in time', void: 'has changed since it was asked for' };
+const STATES = { open: 'waits for a yes', approved: 'has its yes; the next same call is sent', sent: 'was sent', denied: 'was refused', expired: 'got no answer in time', void: 'has changed since it was asked for' };
 function show() {
   part('who').hidden = credential !== null;
   part('call').hidden = call === null || credential === null;
   if (call === null || credential === null) return;
-  put('state', STATES[call.state] + (call.state === 'open' ? ' until ' + time(call.expires) : ''));
+  put('state', (isBeingSent() ? 'has its yes, and is sent' : STATES[call.state]) + (call.state === 'open' ? ' until ' + time(call.expires) : ''));
   put('tool', call.tool);
   put('server', call.server);
   put('caller', call.name + (call.person === null || call.person === call.name ? '' : ' (' + call.person + ')') + (call.client === null ? '' : ', with ' + call.client));
-  put('rules', call.entries.map((entry) => entry.rule + ': ' + entry.by + ', ' + entry.met + ' of ' + entry.need).join('; '));
+  put('rules', call.entries.map((entry) => entry.rule + ': ' + entry.met + ' of ' + entry.need + ' yes by ' + (entry.by === 'caller' ? 'the caller' : entry.by)).join('; '));
   put('arguments', call.arguments === null ? 'You may not see the arguments.' : call.arguments);
   part('is-ignored').hidden = call.ignored === null;
   put('ignored', call.ignored === null ? '' : call.ignored);
@@ -115,6 +115,17 @@ async function change(method, body) {
     throw error;
   }
   show();
+  if (isBeingSent()) setTimeout(follow, 1000);
+}
+/** A call that waits uses its yes at once. */
+function isBeingSent() {
+  return call.state === 'approved' && call.waiting;
+}
+async function follow() {
+  const told = await api('GET').catch(() => null);
+  if (told === null) return;
+  call = told;
+  show();
 }
 part('who').addEventListener('submit', (event) => {
   event.preventDefault();
@@ -156,14 +167,14 @@ export function serveApproval(
 function pageFor(signsIn: boolean): Page {
   return {
     status: 200,
-    title: 'A call waits for a yes',
+    title: 'A held call',
     body: [
       markup`<form id="who">
           <p>Show who you are to see what would be sent.</p>
           <label for="key">Your key for this gateway</label
           ><input id="key" type="password" autocomplete="off" autocapitalize="off" spellcheck="false" aria-describedby="why" /><small
             id="why"
-            >A key with <code>approver: true</code>, or the key of the console. It is not stored.</small
+            >A key with <code>approver: true</code>; or the key in the file <code>console.key</code> of the gateway's state folder. It is not stored.</small
           ><button type="submit">Show the call</button>${
             signsIn ? markup`<button type="button" id="sign-in" class="second">Sign in</button>` : []
           }

@@ -34,7 +34,7 @@ describe('a key for votes', () => {
     expect(shown.status).toBe(0);
     expect(shown.out).toContain('pay of bank: waits for a yes\n');
     expect(shown.out).toMatch(
-      / {2}caller +agent \(corp:ann\), with test 0\n {2}rule +ask: finance, 0 of 1\n/,
+      / {2}caller +agent \(corp:ann\), with test 0\n {2}rule +ask: 0 of 1 yes by finance\n/,
     );
     expect(shown.out).toContain(`digest   ${digest}\n`);
     expect(shown.out).toContain('"amount": 12.5,\n  "to": "ann\\u{202e}"\n');
@@ -53,7 +53,7 @@ describe('a key for votes', () => {
     expect(bank.calls).toEqual([]);
     const done = await al('approve', id, '--digest', digest ?? '', '--note', 'fine');
     expect([done.status, done.err]).toEqual([0, '']);
-    expect(done.out).toMatch(/^pay of bank: (was sent|has its yes, and is sent with the next call)\n$/);
+    expect(done.out).toMatch(/^pay of bank: (was sent|has its yes, and is sent)\n$/);
     expect(await paid(answer)).toBe('paid');
     expect((await al('list')).err).toBe('no call waits for a yes\n');
     expect((await al('list', '--all')).out).toMatch(/ - +[0-9:]+Z +sent\n$/);

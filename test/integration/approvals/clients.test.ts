@@ -127,6 +127,7 @@ describe('SDK v1, whose user answers a form', () => {
     expect(textIn(await answered)).toBe('Echo: hello');
     expect(told[0]?.progress).toBeLessThan(0);
     expect(told[0]?.message).toContain('/-/approvals/');
+    expect(told[0]?.message).not.toContain('repeat');
   });
 });
 

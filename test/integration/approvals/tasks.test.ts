@@ -106,7 +106,8 @@ describe('a legacy client', () => {
     const made = resultOf(await client.request('tools/call', params))['task'] as Json;
     expect(made).toMatchObject({
       status: 'working',
-      statusMessage: expect.stringContaining('/-/approvals/') as string,
+      // Whoever repeats the call makes a second one: the task is sent on yes.
+      statusMessage: expect.stringMatching(/^'work' waits for .*: open \S+\/-\/approvals\/[\w-]+$/) as string,
       pollInterval: expect.any(Number) as number,
     });
     const about = (method: string): Promise<JsonRpc> => client.request(method, { taskId: made['taskId'] });

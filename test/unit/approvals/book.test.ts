@@ -76,7 +76,7 @@ describe('a call that waits for others', () => {
     expect(asked.url).toBe(url);
     expect(asked.pending.code).toBe('approval_required');
     expect(asked.pending.message).toBe(
-      `'refund' waits for finance: open ${url}; then repeat exactly this call before 10:15Z`,
+      `'refund' waits for the yes of finance: open ${url}; then repeat exactly this call before 10:15Z`,
     );
     expect(asked.pending.data).toEqual({
       reason: 'pending',
@@ -172,7 +172,7 @@ describe('a call that waits for others', () => {
     const refused = await now(waits);
     expect(refused).toMatchObject({
       code: 'approval_refused',
-      message: 'not sent: call \\u{202e}me',
+      message: 'not sent: call \\u{202e}me (somebody said no; the same call is refused until 10:10Z)',
       data: { reason: 'denied', id },
     });
     expect(reasonOf(await at.book.ask(call))).toBe('denied');

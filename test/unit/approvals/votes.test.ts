@@ -211,12 +211,12 @@ describe('the yes of the caller', () => {
   it('comes first, once for all his entries, and is none of a list', async () => {
     const policy = [callerEntry(), callerEntry({ digest: 'again' }), listEntry('finance')];
     const { at, asked, call } = await started(policy);
-    expect(asked.pending.message).toContain('waits for you:');
+    expect(asked.pending.message).toContain('waits for your yes:');
     expect(await vote(at, asked, fay)).toBe('not_approver');
     expect(await vote(at, asked, al)).toBe('open');
     const next = await ask(at, call);
     expect(next.wantsCaller).toBe(false);
-    expect(next.pending.message).toContain('waits for finance:');
+    expect(next.pending.message).toContain('waits for the yes of finance:');
     expect(await vote(at, asked, al)).toBe('decided');
     expect(await vote(at, asked, consoleKey)).toBe('not_approver');
     expect(await vote(at, asked, fay)).toBe('approved');

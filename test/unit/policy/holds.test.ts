@@ -178,7 +178,7 @@ describe('a configuration with holds', () => {
     [{ by: 'caller', prompts: ['x'] }, 'prompts: cannot be held: a hold is about tools'],
     [{ by: 'caller', resources: ['x'] }, 'resources: cannot be held: a hold is about tools'],
     [{ by: 'caller', need: 2 }, 'need is more than one'],
-    [{ tools: ['x'] }, 'by must be caller, or a list of who'],
+    [{ tools: ['x'] }, 'by must be caller, or a list of those who vote'],
     [{ by: [] }, 'hold[0].by must be at least 1'],
     [{ by: 'caller', tool: ['x'] }, 'unknown key'],
   ])('refuses %j', (hold, text) => {
