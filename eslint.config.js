@@ -15,6 +15,7 @@ export default tseslint.config(
             'scripts/*.mjs',
             'scripts/*.d.mts',
             'scripts/fleet/*.d.mts',
+            'packaging/*/*.d.mts',
           ],
         },
         tsconfigRootDir: import.meta.dirname,

@@ -2,6 +2,7 @@ import { defineConfig } from 'vitest/config';
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
 import { MISSING_BALANCERS } from './test/helpers/balancer-programs.js';
 import { CHROMIUM } from './test/helpers/chromium.js';
+import { PROMTOOL } from './test/helpers/promtool.js';
 
 /** The slowest files, in this order. They start first: one that started last would run alone at the end. */
 const LONG = [
@@ -45,6 +46,13 @@ if (MISSING_BALANCERS.length > 0) {
   console.error(text);
 }
 
+if (PROMTOOL === undefined) {
+  const text =
+    'no promtool found, so the test of the alert rules does not run: install prometheus, or set PROMTOOL to its path';
+  if (process.env['MCPSTEAD_NEEDS_PROMTOOL']) throw new Error(text);
+  console.error(text);
+}
+
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
@@ -53,6 +61,7 @@ export default defineConfig({
         ? ['test/console/**', 'test/integration/{apps,sign-in-browser,sign-in-clients}.test.ts']
         : []),
       ...(MISSING_BALANCERS.length > 0 ? ['test/integration/balancers.test.ts'] : []),
+      ...(PROMTOOL === undefined ? ['test/unit/packaging/promtool.test.ts'] : []),
     ],
     globalSetup: ['test/helpers/wire-global.ts'],
     setupFiles: ['test/helpers/wire-setup.ts'],

@@ -1,23 +1,26 @@
 // `npm run conformance`: the official suites through `/servers/<name>/mcp` of a gateway, with servers on the SDKs of three
 // languages and with the fixtures behind it, its client scenarios with a gateway in the middle, and its scenarios for
-// authorization servers against a gateway that signs people in, and those for servers with skills; then a client on the Python SDK
-// of a fleet. Writes docs/conformance.md and fails unless every scenario is clean: every check a success, no failure, no warning; with the
+// authorization servers against a gateway that signs people in, and those for servers with skills; then clients on the Python SDK
+// of a fleet, and of a gateway that holds their calls. Writes docs/conformance.md and fails unless every scenario is clean: every check a success, no failure, no warning; with the
 // servers on SDKs, or else exactly what the same server gives straight.
 //
-//   node scripts/conformance.mjs [--auth | --sign-in | --skills | --fleet] [--keep DIR]
+//   node scripts/conformance.mjs [--auth | --sign-in | --skills | --fleet | --approvals] [--keep DIR]
 //     --auth        the client scenarios with authorization alone, and their section of the report
 //     --sign-in     the scenarios for authorization servers alone, and their section
 //     --skills      the scenarios for servers with skills alone, and their section
 //     --fleet       the client of a fleet alone, and its section
+//     --approvals   the clients whose calls are held alone, and their section
 //     --keep DIR    DIR gets what the suites and the servers wrote
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { format, resolveConfig } from 'prettier';
+import { runApprovals } from './conformance/approvals.mjs';
 import { runAuthorizationServer } from './conformance/authorization-server.mjs';
 import { runFleet } from './conformance/fleet.mjs';
 import { runFixtures } from './conformance/fixtures.mjs';
 import {
+  approvalsReportOf,
   authReportOf,
   fleetReportOf,
   reportOf,
@@ -49,8 +52,9 @@ async function runAll() {
   // The suites wait for messages by the clock: no more of them at a time than there were.
   const skills = await runSkills(folder);
   const fleet = await runFleet(folder, toolchains);
+  const approvals = await runApprovals(folder, toolchains);
   const clients = { [MODERN]: modern, [LEGACY]: legacy };
-  return reportOf({ sdks, fixtures, clients, auth, signIn, skills, fleet });
+  return reportOf({ sdks, fixtures, clients, auth, signIn, skills, fleet, approvals });
 }
 
 /** Runs a part, and puts its section in the place of the one in the report. */
@@ -65,6 +69,8 @@ function runAsked() {
   if (process.argv.includes('--skills')) return runPart(runSkills, skillsReportOf);
   if (process.argv.includes('--fleet'))
     return runPart(async () => runFleet(folder, await preparePython()), fleetReportOf);
+  if (process.argv.includes('--approvals'))
+    return runPart(async () => runApprovals(folder, await preparePython()), approvalsReportOf);
   return runAll();
 }
 

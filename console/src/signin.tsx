@@ -131,8 +131,9 @@ export function NoRole(): JSX.Element {
           <strong>You are neither operator nor viewer.</strong>
         </p>
         <p>
-          The console is for those named by <code>mcp.auth.admins</code> (operators) and{' '}
-          <code>mcp.auth.viewers</code> (viewers) in the configuration.
+          You see the calls that wait for you. The rest of the console is for those named by{' '}
+          <code>mcp.auth.admins</code> (operators) and <code>mcp.auth.viewers</code> (viewers) in the
+          configuration.
         </p>
       </div>
       <p class="actions">

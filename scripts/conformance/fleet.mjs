@@ -1,12 +1,10 @@
 // A client on the Python SDK of a fleet of three replicas, in both eras. Each of its requests goes to the next replica; meanwhile
 // connections are cut, replicas are restarted one after another, and the one that has the session is killed.
-import { createWriteStream } from 'node:fs';
 import { createServer, request } from 'node:http';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import { Fleet } from '../fleet/fleet.mjs';
 import { statusOf, until } from '../fleet/processes.mjs';
-import { start } from './processes.mjs';
+import { runSteps } from './processes.mjs';
 import { at, LEGACY, MODERN } from './suites.mjs';
 
 const CLIENT = at('test/fixtures/clients/fleet.py');
@@ -45,9 +43,14 @@ export async function runFleet(folder, { python }) {
       [MODERN, MODERN, 'modern'],
     ]) {
       const log = join(folder, `fleet-${asking}.log`);
-      found[revision] = await runClient(
+      const does = {
+        cut: () => balancer.cut(),
+        restart: () => restartAll(fleet),
+        kill: () => killOwner(fleet),
+      };
+      found[revision] = await runSteps(
         [python, CLIENT, balancer.url, mode, asking],
-        { fleet, balancer },
+        { steps: STEPS, does, limitMs: LIMIT_MS },
         log,
       );
     }
@@ -56,36 +59,6 @@ export async function runFleet(folder, { python }) {
     balancer.close();
     await fleet.stop();
   }
-}
-
-/** step -> what is wrong, of one client. */
-async function runClient([python, ...args], { fleet, balancer }, log) {
-  const child = start(python, args, {
-    stdio: ['pipe', 'pipe', 'pipe'],
-    timeout: LIMIT_MS,
-  });
-  child.stderr.pipe(createWriteStream(log));
-  child.stdin.on('error', () => {});
-  const ended = new Promise((resolve, reject) => {
-    child.once('error', reject);
-    child.once('close', (code, signal) => resolve(signal ?? code));
-  });
-  ended.catch(() => {});
-  const does = { cut: () => balancer.cut(), restart: () => restartAll(fleet), kill: () => killOwner(fleet) };
-  const found = new Map();
-  for await (const line of createInterface({ input: child.stdout })) {
-    const { step, wrong, ask } = JSON.parse(line);
-    if (ask !== undefined) {
-      await does[ask]();
-      child.stdin.write('done\n');
-      continue;
-    }
-    const faults = wrong === undefined ? [] : [{ check: wrong }];
-    found.set(STEPS.get(step), [...(found.get(STEPS.get(step)) ?? []), ...faults]);
-  }
-  const how = await ended;
-  if (how !== 0) found.set('ends', [{ check: `the client ended with ${how}` }]);
-  return found;
 }
 
 /** Ends the replicas in good order, one after another; each is started again. */

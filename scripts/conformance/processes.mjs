@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createWriteStream } from 'node:fs';
 import { connect, createServer } from 'node:net';
+import { createInterface } from 'node:readline';
 import { createGateway } from '../../dist/index.js';
 
 const START_LIMIT_MS = 30_000;
@@ -71,12 +72,12 @@ export async function startServer({ command, args, url }, log) {
 }
 
 /** A gateway with these servers: {url, urlOf, close}. What is not connected by then fails in its scenarios. */
-export async function startGateway(servers, log, config = {}) {
+export async function startGateway(servers, log, config = {}, options = {}) {
   const lines = createWriteStream(log);
   const line = (level) => (message, fields) =>
     lines.write(JSON.stringify({ level, message, ...fields }) + '\n');
   const logger = { debug: line('debug'), info: line('info'), warn: line('warn'), error: line('error') };
-  const gateway = createGateway({ host: '127.0.0.1', port: 0, ...config, servers }, { logger });
+  const gateway = createGateway({ host: '127.0.0.1', port: 0, ...config, servers }, { logger, ...options });
   const { port } = await gateway.listen();
   const missing = () => gateway.health().servers.filter(({ connected }) => !connected);
   for (const end = Date.now() + CONNECT_LIMIT_MS; missing().length > 0 && Date.now() < end;) await pause(50);
@@ -89,4 +90,33 @@ export async function startGateway(servers, log, config = {}) {
       lines.end();
     },
   };
+}
+
+/**
+ * A client that prints a line of JSON for each of its `steps`, {step} or {step, wrong}, or {ask} for one of `does`, which is done when a line
+ * comes on its stdin. step -> what is wrong.
+ */
+export async function runSteps([command, ...args], { steps, does, limitMs }, log) {
+  const child = start(command, args, { stdio: ['pipe', 'pipe', 'pipe'], timeout: limitMs });
+  child.stderr.pipe(createWriteStream(log));
+  child.stdin.on('error', () => {});
+  const ended = new Promise((resolve, reject) => {
+    child.once('error', reject);
+    child.once('close', (code, signal) => resolve(signal ?? code));
+  });
+  ended.catch(() => {});
+  const found = new Map();
+  for await (const line of createInterface({ input: child.stdout })) {
+    const { step, wrong, ask } = JSON.parse(line);
+    if (ask !== undefined) {
+      await does[ask]();
+      child.stdin.write('done\n');
+      continue;
+    }
+    const faults = wrong === undefined ? [] : [{ check: 'step', message: wrong }];
+    found.set(steps.get(step), [...(found.get(steps.get(step)) ?? []), ...faults]);
+  }
+  const how = await ended;
+  if (how !== 0) found.set('ends', [{ check: 'end', message: `the client ended with ${how}` }]);
+  return found;
 }

@@ -1,7 +1,7 @@
 // Tables and counts of what the suites found, and the list of what is wrong.
 import { isAsStraight } from './sdks.mjs';
 import { LEGACY, MODERN, NEW, NOTHING, OLD, requirements, versionOf } from './suites.mjs';
-import { PYTHON_SDK } from './toolchains.mjs';
+import { PYTHON_SDK, PYTHON_SDK_1 } from './toolchains.mjs';
 
 const WAYS = { straight: 'direct', http: 'over HTTP', stdio: 'over stdio' };
 const isClean = (wrong) => wrong === NOTHING || wrong.length === 0;
@@ -207,6 +207,28 @@ ${tableOf(['the client', ...columns.map(({ title }) => title)], rows)}
   return { text, counts: [['clients of a fleet', count]], problems };
 }
 
+/** The same of clients on the Python SDKs whose calls wait for a yes. */
+export function approvalsReportOf(columns) {
+  const steps = [...new Set(columns.flatMap((column) => [...column.found.keys()]))];
+  const all = columns.flatMap((column) => [...column.found.values()]);
+  const count = `${all.filter(isClean).length} of ${all.length} clean`;
+  const rows = steps.map((step) => [
+    step,
+    ...columns.map(({ found }) => (found.has(step) ? cellOf(found.get(step)) : '-')),
+  ]);
+  const text = `## Clients whose calls wait for a yes
+
+A client on the Python SDKs ${PYTHON_SDK_1} and ${PYTHON_SDK}, \`test/fixtures/clients/approvals.py\`, of a gateway with a rule that
+[holds](approvals.md) its calls until their user has said yes: ${count}. \`npm run conformance -- --approvals\` runs it alone.
+
+${tableOf(['the client', ...columns.map(({ title }) => title)], rows)}
+`;
+  const problems = columns.flatMap(({ title, found }) =>
+    problemsOf(`client whose calls wait for a yes, ${title}`, [{ found }]),
+  );
+  return { text, counts: [['clients whose calls wait for a yes', count]], problems };
+}
+
 /** The report with another text of one of its sections. */
 export function withSection(report, section) {
   const start = report.indexOf(section.slice(0, section.indexOf('\n')));
@@ -215,13 +237,14 @@ export function withSection(report, section) {
   return report.slice(0, start) + section + (next < 0 ? '' : report.slice(next));
 }
 
-/** {text, counts, problems} of {sdks, fixtures, clients, auth, signIn, skills, fleet}. */
-export function reportOf({ sdks, fixtures, clients, auth, signIn, skills, fleet }) {
+/** {text, counts, problems} of {sdks, fixtures, clients, auth, signIn, skills, fleet, approvals}. */
+export function reportOf({ sdks, fixtures, clients, auth, signIn, skills, fleet, approvals }) {
   const { modern, legacy, oldest } = fixtures;
   const logins = authReportOf(auth);
   const signIns = signInReportOf(signIn);
   const skilled = skillsReportOf(skills);
   const fleets = fleetReportOf(fleet);
+  const holds = approvalsReportOf(approvals);
   const old = [...oldest[0].found.keys()];
   const sdksOf = (revision) => sdks.filter((row) => row.revision === revision);
   const client = (revision) => {
@@ -241,6 +264,7 @@ export function reportOf({ sdks, fixtures, clients, auth, signIn, skills, fleet 
     ...signIns.problems,
     ...skilled.problems,
     ...fleets.problems,
+    ...holds.problems,
   ];
   const sdkCount = (revision, names) => {
     const ways = sdksOf(revision).flatMap(({ http, stdio, straight }) =>
@@ -269,6 +293,7 @@ export function reportOf({ sdks, fixtures, clients, auth, signIn, skills, fleet 
     ...signIns.counts,
     ...skilled.counts,
     ...fleets.counts,
+    ...holds.counts,
   ];
   const text = `# Conformance
 
@@ -325,6 +350,7 @@ ${client(LEGACY).table}
 ${logins.text}
 ${signIns.text}
 ${skilled.text}
-${fleets.text}${problems.length > 0 ? `\n## Not clean\n\n${problems.join('\n')}\n` : ''}`;
+${fleets.text}
+${holds.text}${problems.length > 0 ? `\n## Not clean\n\n${problems.join('\n')}\n` : ''}`;
   return { text, counts, problems };
 }

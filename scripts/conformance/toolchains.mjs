@@ -7,6 +7,8 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 
 export const PYTHON_SDK = '2.3.0';
+/** The last one of the major version before. */
+export const PYTHON_SDK_1 = '1.30.0';
 export const GO_SDK = '1.8.0';
 const GO_SERVER = 'github.com/modelcontextprotocol/go-sdk/conformance/everything-server';
 const INSTALL_LIMIT_MS = 600_000;
@@ -71,28 +73,32 @@ function demand(...found) {
     throw new Error(`npm run conformance runs the SDKs of Python and Go. Missing: ${missing.join('; ')}`);
 }
 
-async function installPython(version) {
-  const venv = await once(`python-${version}-mcp-${PYTHON_SDK}`, async (folder) => {
+async function installPython(version, sdk = PYTHON_SDK) {
+  const venv = await once(`python-${version}-mcp-${sdk}`, async (folder) => {
     await run('python3', ['-m', 'venv', folder], limit);
     const pip = ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check'];
-    await run(join(folder, 'bin/python'), [...pip, `mcp==${PYTHON_SDK}`], limit);
+    await run(join(folder, 'bin/python'), [...pip, `mcp==${sdk}`], limit);
   });
   return join(venv, 'bin/python');
 }
 
-/** {python}: the command, with the SDK, installed if need be. Throws if it is missing. */
+/** {python, python1}: the commands, with the SDKs 2 and 1, installed if need be. Throws if Python is missing. */
 export async function preparePython() {
   const found = findPython();
   demand(found);
-  return { python: await installPython(found.version) };
+  return {
+    python: await installPython(found.version),
+    python1: await installPython(found.version, PYTHON_SDK_1),
+  };
 }
 
-/** {python, goServer}: the commands, installed if need be. Throws with all that is missing. */
+/** {python, python1, goServer}: the commands, installed if need be. Throws with all that is missing. */
 export async function prepareToolchains() {
   const found = findPython();
   demand(found, findGo());
-  const [python, bin] = await Promise.all([
+  const [python, python1, bin] = await Promise.all([
     installPython(found.version),
+    installPython(found.version, PYTHON_SDK_1),
     once(`go-sdk-${GO_SDK}`, (folder) =>
       run('go', ['install', `${GO_SERVER}@v${GO_SDK}`], {
         ...limit,
@@ -100,5 +106,5 @@ export async function prepareToolchains() {
       }),
     ),
   ]);
-  return { python, goServer: join(bin, 'everything-server') };
+  return { python, python1, goServer: join(bin, 'everything-server') };
 }

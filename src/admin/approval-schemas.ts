@@ -19,11 +19,14 @@ export const Approval = z.object({
   client: z.string().nullable().meta({ description: 'what his client calls itself' }),
   server: z.string(),
   tool: z.string().meta({ description: "the server's own name of it" }),
-  digest: z.string().nullable().meta({ description: 'of the call: a vote names it; null for viewers' }),
-  arguments: z
+  digest: z
     .string()
     .nullable()
-    .meta({ description: 'as text in which nothing is invisible; null for viewers' }),
+    .meta({ description: 'of the call: a vote names it; null where there are no arguments' }),
+  arguments: z.string().nullable().meta({
+    description:
+      'as text in which nothing is invisible; null for viewers, and in a list that would be too long',
+  }),
   ignored: z
     .string()
     .nullable()

@@ -1,6 +1,6 @@
 /** The routes of the admin API for calls that wait for a yes. Who votes is narrower than who operates. */
 import type { GatewayError } from '../errors.js';
-import type { ApprovalView, Voter, VoteProblem } from '../protocol/approvals.js';
+import type { ApprovalView, ListedApproval, Voter, VoteProblem } from '../protocol/approvals.js';
 import { personOf, type Principal } from '../protocol/principal.js';
 import * as schemas from './approval-schemas.js';
 import { Refused, route, type Asked, type RouteSpec } from './route.js';
@@ -110,10 +110,10 @@ async function shownTo(by: By): Promise<readonly Seen[]> {
   const { source, asker, path } = by;
   const approvals = present(by);
   const { principal } = asker;
-  const seen = (each: ApprovalView & { readonly mayVote: boolean }): Seen => ({
-    view: each,
-    row: rowOf(by, each, each.mayVote),
-  });
+  const seen = (each: ListedApproval): Seen => {
+    const row = rowOf(by, each, each.mayVote);
+    return { view: each, row: each.isShort ? withoutArguments(row) : row };
+  };
   if (isOperator(by)) return (await readable(approvals.list(principal, true))).map(seen);
   const own = (await readable(approvals.list(principal))).map(seen);
   if (!source.permits(principal, 'viewer', path)) return own;
@@ -129,15 +129,23 @@ function withoutArguments(row: schemas.Approval): schemas.Approval {
 
 /** The record that the path names, for who may see it. Rejects with a Refused. */
 async function shown(asked: By): Promise<Seen> {
+  const { source, asker, path } = asked;
+  const { principal } = asker;
   const id = asked.params['id'] as string;
-  const found = (await shownTo(asked)).find(({ view }) => view.id === id);
-  if (!found) throw unknown();
-  return found;
+  const approvals = present(asked);
+  const own = await readable(approvals.see(id, principal, isOperator(asked)));
+  if (own) return { view: own, row: rowOf(asked, own, own.mayVote) };
+  const any = source.permits(principal, 'viewer', path)
+    ? await readable(approvals.see(id, principal, true))
+    : undefined;
+  if (!any) throw unknown();
+  return { view: any, row: withoutArguments(rowOf(asked, any, false)) };
 }
 
 /** `counts`: whether the yes of his person would count, had he shown it in a way that counts. */
 function rowOf(by: By, view: ApprovalView, counts: boolean): schemas.Approval {
-  const { id, state, principal, name, server, tool, digest, waiting } = view;
+  const { id, state, principal, name, server, tool, digest, waiting, wideUntil = 0 } = view;
+  const isWide = state === 'sent' && Date.now() < wideUntil;
   const asking = by.asker.principal;
   const person = personOf(asking);
   const way = wayOf(by, asking);
@@ -167,7 +175,7 @@ function rowOf(by: By, view: ApprovalView, counts: boolean): schemas.Approval {
     own: asking.id === principal || (person !== undefined && person === view.person),
     may_deny: state === 'open' && (mayVote || isOperator(by)),
     may_take_back:
-      (state === 'open' || state === 'approved') &&
+      (state === 'open' || state === 'approved' || isWide) &&
       view.votes.some(({ by: name, yes }) => yes && (name === voter || isOperator(by))),
   };
 }

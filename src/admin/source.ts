@@ -167,7 +167,7 @@ export interface ApprovalNews {
 }
 
 /** Calls that wait for a yes. */
-export interface ApprovalActions extends Pick<Approvals, 'list' | 'vote' | 'withdraw'> {
+export interface ApprovalActions extends Pick<Approvals, 'list' | 'see' | 'vote' | 'withdraw'> {
   /** Whether a rule holds calls. */
   readonly isOn: boolean;
   /** Whether the holder of the console key sits at the machine of the gateway: he may confirm calls in place of their callers. */

@@ -4,7 +4,7 @@ import { NOES_MS, MANY_NOES } from './bounds.js';
 import { digestsOf, type Desk, type Done } from './desk.js';
 import { widened, type ApprovalRecord, type Problem, type Step, type VoteRecord } from './record.js';
 import { Unavailable } from './records.js';
-import { entriesOf, isOperator, isOwn, nameOf, sees } from './voters.js';
+import { entriesOf, isOperator, looksOwn, nameOf, sees } from './voters.js';
 import { MAX_NOTE } from './words.js';
 
 /** How often a yes for further calls can be used. */
@@ -42,7 +42,7 @@ export class Ballots {
     const mayDeny = !yes && isOperator(voter);
     if (entries.length === 0 && !mayDeny) {
       if (!sees(record, principal, entryOf) && !isOperator(voter)) return 'not_found';
-      return isOwn(record, principal) ? 'own_call' : 'not_approver';
+      return looksOwn(record, principal) ? 'own_call' : 'not_approver';
     }
     if (record.state !== 'open') return record.state === 'expired' ? 'expired' : 'decided';
     if (digest !== record.digest) return 'other_digest';
@@ -96,7 +96,7 @@ export class Ballots {
   /** What a vote leads to besides. If it cannot be stored, the vote counts all the same. */
   async #follow(record: ApprovalRecord): Promise<void> {
     const { records, deps } = this.#desk;
-    const { id, principal, server, tool, state, votes, definition, config, login, person } = record;
+    const { id, principal, server, tool, state, votes, definition, config, login } = record;
     try {
       if (state === 'denied')
         await records.addNo(
@@ -115,7 +115,6 @@ export class Ballots {
         definition,
         config,
         login,
-        person,
         until,
         left: REPEAT_USES,
       });

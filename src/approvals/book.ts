@@ -6,7 +6,9 @@ import type {
   ApprovalView,
   Asked,
   HeldCall,
+  ListedApproval,
   Round,
+  SeenApproval,
   Vote,
   Voter,
   VoteProblem,
@@ -17,7 +19,7 @@ import { JoinedCall, type CallDeps } from './call.js';
 import { readParams, Unclear, type Params } from './canonical.js';
 import { changedSince, Desk, digestsOf, type ApprovalBookDeps } from './desk.js';
 import { Ballots } from './ballots.js';
-import { areMet, isLive, isRound, type ApprovalRecord, type EntryRecord } from './record.js';
+import { areMet, isLive, isRound, standingOf, type ApprovalRecord, type EntryRecord } from './record.js';
 import { Unavailable, type Repeat, type Texts } from './records.js';
 import { changesBetween, showParams, type Shown } from './shown.js';
 import { mayVote, sees } from './voters.js';
@@ -30,6 +32,7 @@ const ROUND_LOOK_MS = 1000;
 const MAX_TRIES = 8;
 /** Characters of what is shown in a list. */
 const MAX_LISTED = 8 * 1024 * 1024;
+const NOTHING_SHOWN: Texts = { shown: '', ignored: undefined, changes: undefined };
 
 type Admit = () => GatewayError | undefined | Promise<GatewayError | undefined>;
 
@@ -80,9 +83,11 @@ export class ApprovalBook implements Approvals {
 
   async #identify(call: HeldCall): Promise<Candidate | GatewayError> {
     const { principal, server, tool, passed = null } = call;
+    // Who makes a call for somebody else from now on does not have the yes that the first one was given.
+    const person = personOf(principal) ?? null;
     const params = readParams(call.params, compileGlobs(this.#deps.config().ignoreMeta));
     if (params instanceof Unclear) return unclear(call, params);
-    const key = await this.#desk.name('call', principal.id, server, tool, params.digest, passed);
+    const key = await this.#desk.name('call', principal.id, person, server, tool, params.digest, passed);
     return { call, params, key, toolKey: await this.#desk.name('tool', principal.id, server, tool) };
   }
 
@@ -176,7 +181,7 @@ export class ApprovalBook implements Approvals {
     const { principal, client, server, tool, definition, passed = null } = call;
     const created = now();
     const entries = entriesOf(call);
-    const of = [principal.id, server, tool, passed];
+    const of = [principal.id, personOf(principal) ?? null, server, tool, passed];
     const repeats = [
       await this.#desk.name('arguments', ...of, params.digest),
       await this.#desk.name('tool', ...of),
@@ -218,7 +223,8 @@ export class ApprovalBook implements Approvals {
     if (changedSince(repeat, call, entryOf)) return false;
     // Votes name entries by their places.
     if (entries.some(({ digest }, at) => repeat.entries[at] !== digest)) return false;
-    return repeat.votes.every((vote) => stands(vote, entries)) && areMet(entries, repeat.votes);
+    const { votes } = repeat;
+    return standingOf({ entries, votes }, stands).length === votes.length && areMet(entries, votes);
   }
 
   async #join(record: ApprovalRecord, texts?: Texts, round?: Round): Promise<Asked> {
@@ -250,31 +256,38 @@ export class ApprovalBook implements Approvals {
     return await this.#ballots.withdraw(id, voter);
   }
 
-  async list(
-    reader: Principal,
-    all = false,
-  ): Promise<readonly (ApprovalView & { readonly mayVote: boolean })[]> {
-    const { entryOf } = this.#deps;
-    const records: ApprovalRecord[] = [];
-    for (const key of await this.#desk.records.keys()) {
-      const record = await this.#desk.look(key);
-      if (record && (all || sees(record, reader, entryOf))) records.push(record);
+  async list(reader: Principal, all = false): Promise<readonly ListedApproval[]> {
+    const records = (await this.#desk.all()).filter(
+      (record) => all || sees(record, reader, this.#deps.entryOf),
+    );
+    records.sort((a, b) => a.created - b.created);
+    const views = new Map<ApprovalRecord, ListedApproval>();
+    let left = MAX_LISTED;
+    // Nobody makes so many calls that others are not seen.
+    for (const record of [...records.filter(isLive), ...records.filter((each) => !isLive(each))]) {
+      const whole = await this.#seen(record, reader);
+      const isShort = sizeOf(whole) > left;
+      const view = { ...(isShort ? { ...whole, ...NOTHING_SHOWN } : whole), isShort };
+      left -= sizeOf(view);
+      if (left >= 0 || isLive(record)) views.set(record, view);
     }
-    const views: (ApprovalView & { readonly mayVote: boolean })[] = [];
-    let length = 0;
-    for (const record of records.sort((a, b) => a.created - b.created)) {
-      const texts = (await this.#desk.records.texts(record.id)) ?? { shown: '' };
-      const view = this.#desk.view(record, texts);
-      length += JSON.stringify(view).length;
-      if (length > MAX_LISTED) break;
-      views.push({ ...view, mayVote: mayVote(record, reader, entryOf) });
-    }
-    return views;
+    return records.flatMap((record) => views.get(record) ?? []);
+  }
+
+  async see(id: string, reader: Principal, all = false): Promise<SeenApproval | undefined> {
+    const record = await this.#desk.find(id);
+    if (!record || (!all && !sees(record, reader, this.#deps.entryOf))) return undefined;
+    return await this.#seen(record, reader);
   }
 
   async find(id: string): Promise<ApprovalView | undefined> {
     const record = await this.#desk.find(id);
-    return record && this.#desk.view(record, (await this.#desk.records.texts(id)) ?? { shown: '' });
+    return record && this.#desk.view(record, (await this.#desk.records.texts(id)) ?? NOTHING_SHOWN);
+  }
+
+  async #seen(record: ApprovalRecord, reader: Principal): Promise<SeenApproval> {
+    const texts = (await this.#desk.records.texts(record.id)) ?? NOTHING_SHOWN;
+    return { ...this.#desk.view(record, texts), mayVote: mayVote(record, reader, this.#deps.entryOf) };
   }
 
   /** For metrics: how many are open and for how long, as of the last look, and how many calls of this process wait. */
@@ -293,6 +306,11 @@ export class ApprovalBook implements Approvals {
   close(): void {
     this.#desk.close();
   }
+}
+
+/** In characters, about. */
+function sizeOf(view: ApprovalView): number {
+  return JSON.stringify(view).length;
 }
 
 /** Under a list the caller has to be somebody who can be told from those who vote. */

@@ -8,7 +8,6 @@ import type {
   HoldEntry,
   RefusedReason,
 } from '../protocol/approvals.js';
-import { personOf } from '../protocol/principal.js';
 import type { Sealed } from '../state/sealed.js';
 import { Bounds } from './bounds.js';
 import {
@@ -135,6 +134,16 @@ export class Desk {
     return record?.id === id ? record : undefined;
   }
 
+  /** All records as they are now. */
+  async all(): Promise<ApprovalRecord[]> {
+    const found: ApprovalRecord[] = [];
+    for (const key of await this.records.keys()) {
+      const record = await this.look(key);
+      if (record) found.push(record);
+    }
+    return found;
+  }
+
   /** The record of a key as it is now. */
   async look(key: string): Promise<ApprovalRecord | undefined> {
     const record = await this.records.read(key);
@@ -208,6 +217,7 @@ export class Desk {
       votes: record.votes.map(({ by, at, yes, note }) => ({ by, at, yes, note: note && visible(note) })),
       created: record.created,
       expires: until ?? expires,
+      wideUntil: record.wideUntil,
       waiting: waiter !== undefined && waiter.until > this.deps.now(),
       url: this.deps.urlOf(record.id),
     };
@@ -351,9 +361,8 @@ export function changedSince(
     definition,
     config,
     login,
-    person,
     entries,
-  }: Pick<ApprovalRecord, 'definition' | 'config' | 'login' | 'person'> & {
+  }: Pick<ApprovalRecord, 'definition' | 'config' | 'login'> & {
     readonly entries: readonly string[];
   },
   call: HeldCall,
@@ -361,8 +370,7 @@ export function changedSince(
 ): RefusedReason | undefined {
   const now = new Set(call.entries.map(({ digest }) => digest));
   const areSame = now.size === entries.length && entries.every((each) => now.has(each) && entryOf(each));
-  // Who has voted on the call of another person may have become its caller.
-  if (!areSame || person !== personOf(call.principal)) return 'policy_changed';
+  if (!areSame) return 'policy_changed';
   if (definition !== call.definition) return 'tool_changed';
   // A server may ask for a login only once it is called: that is no other one.
   const isOther = login !== undefined && call.login !== null && login !== call.login;

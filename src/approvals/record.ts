@@ -1,5 +1,6 @@
 /** The record of a call that waits for a yes, and how it changes. Nothing here reads a clock or a store. */
 import { sha256 } from '../lib/sha256.js';
+import { foldPerson } from '../protocol/principal.js';
 import type {
   ApprovalState,
   HoldEntry,
@@ -92,8 +93,8 @@ interface AskedRecord {
   readonly at: number;
 }
 
-/** Whether a voter is still who he was, and one of those whose vote counts for these entries. */
-export type Stands = (vote: VoteRecord, entries: readonly EntryRecord[]) => boolean;
+/** Whether a voter still is the one who he was, and one of those whom these entries ask. `digests`: of the entries. */
+export type Stands = (vote: VoteRecord, digests: readonly string[]) => boolean;
 
 /** What a step needs to know. */
 export interface Conditions {
@@ -192,11 +193,9 @@ function voted(record: ApprovalRecord, vote: VoteRecord, { now, useMs, stands }:
     const denied = { ...ended(record, 'denied', 'denied', now), until: now + useMs };
     return { record: { ...denied, votes: [...record.votes, vote] } };
   }
-  const standing = afterCaller(
-    record.entries,
-    record.votes.filter((vote) => stands(vote, record.entries)),
-  );
-  if (standing.some(({ by }) => by === vote.by)) return { record, problem: 'decided' };
+  const standing = afterCaller(record.entries, standingOf(record, stands));
+  if (standing.some(({ by }) => foldPerson(by) === foldPerson(vote.by)))
+    return { record, problem: 'decided' };
   const entries = vote.entries.filter((at) => isTurnOf(record.entries, standing, at));
   if (entries.length === 0) return { record, problem: 'not_approver' };
   if (vote.repeat && !record.entries.every(({ repeat }) => repeat)) return { record, problem: 'no_repeat' };
@@ -232,10 +231,26 @@ function withdrawn(
   const isVoter = record.votes.some((vote) => vote.by === by && vote.yes);
   if (!isVoter && !isOperator) return { record, problem: 'not_approver' };
   if (record.state === 'approved') return { record: ended(record, 'void', 'withdrawn', now) };
+  // That of further calls.
+  if (record.state === 'sent' && now < (record.wideUntil ?? 0))
+    return { record: { ...record, wideUntil: undefined } };
   if (record.state === 'expired') return { record, problem: 'expired' };
   if (record.state !== 'open' || record.votes.length === 0) return { record, problem: 'decided' };
   const votes = isVoter ? record.votes.filter((vote) => vote.by !== by) : [];
   return { record: { ...record, votes: afterCaller(record.entries, votes) } };
+}
+
+/** The votes of those who still may give them. */
+export function standingOf(
+  { entries, votes }: Pick<ApprovalRecord, 'entries' | 'votes'>,
+  stands: Stands,
+): readonly VoteRecord[] {
+  return votes.filter((vote) =>
+    stands(
+      vote,
+      vote.entries.flatMap((at) => entries[at]?.digest ?? []),
+    ),
+  );
 }
 
 /** What is left of votes once some are gone: without that of the caller, who comes first, none. */
@@ -257,7 +272,7 @@ function taken(
   }
   if (record.state !== 'approved') return { record, problem: 'not_approved' };
   if (waiter !== undefined && record.waiter?.token !== waiter) return { record, problem: 'superseded' };
-  const votes = record.votes.filter((vote) => stands(vote, record.entries));
+  const votes = standingOf(record, stands);
   if (!areMet(record.entries, votes)) return { record: ended(record, 'void', 'withdrawn', now) };
   const sent = { ...record, state: 'sent' as const, use, ended: now, waiter: undefined };
   return { record: { ...sent, asked: undefined, round: undefined, isAnswered: false } };
@@ -333,7 +348,10 @@ export function countsOf(entries: readonly EntryRecord[], votes: readonly VoteRe
 
 function onePerPerson(votes: readonly VoteRecord[]): VoteRecord[] {
   const first = new Map<string, VoteRecord>();
-  for (const vote of votes) if (vote.yes && !first.has(vote.by)) first.set(vote.by, vote);
+  for (const vote of votes) {
+    const person = foldPerson(vote.by);
+    if (vote.yes && !first.has(person)) first.set(person, vote);
+  }
   return [...first.values()];
 }
 

@@ -31,8 +31,6 @@ export interface Repeat {
   readonly definition: string;
   readonly config: string;
   readonly login?: string | undefined;
-  /** Behind the caller. */
-  readonly person?: string | undefined;
   readonly until: number;
   readonly left: number;
 }

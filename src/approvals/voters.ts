@@ -1,6 +1,6 @@
 /** Who may vote on a call, and who sees it. */
 import type { EntryView, HoldEntry, Voter } from '../protocol/approvals.js';
-import { isApplication, personOf, type Principal } from '../protocol/principal.js';
+import { foldPerson, isApplication, personOf, type Principal } from '../protocol/principal.js';
 import { countsOf, isTurnOf, type ApprovalRecord } from './record.js';
 
 /** The entry of the policy in force with this digest; undefined: it has none. */
@@ -25,6 +25,13 @@ export function isOwn({ person, principal }: ApprovalRecord, voter: Principal): 
   return voter.id === principal || (own !== undefined && own === person);
 }
 
+/** The same in another spelling: he does not confirm it, nor does he vote on it for a list. */
+export function looksOwn(record: ApprovalRecord, voter: Principal): boolean {
+  const own = personOf(voter);
+  if (isOwn(record, voter)) return true;
+  return own !== undefined && record.person !== undefined && foldPerson(own) === foldPerson(record.person);
+}
+
 /** The entries, by their places, that his yes may count for. */
 export function entriesOf(record: ApprovalRecord, voter: Voter, entryOf: EntryOf): readonly number[] {
   const { principal, way } = voter;
@@ -34,7 +41,7 @@ export function entriesOf(record: ApprovalRecord, voter: Voter, entryOf: EntryOf
   if (way === 'key' ? principal.approves !== true : isApplication(principal)) return [];
   // Nobody of a list votes on his own call; a caller who is nobody is no person either.
   if (isOwn(record, principal)) return callers;
-  return listed(record, principal, entryOf);
+  return looksOwn(record, principal) ? [] : listed(record, principal, entryOf);
 }
 
 function listed(record: ApprovalRecord, principal: Principal, entryOf: EntryOf): readonly number[] {

@@ -232,7 +232,8 @@ class ModernCall extends PassThroughSink implements Exchange {
       server: link.server,
       message: out.message,
     });
-    if (verdict === 'refresh' && !this.#refreshed) {
+    // A call with a yes was approved with the definition that it had.
+    if (verdict === 'refresh' && !this.#refreshed && out.once !== true) {
       this.#refreshed = true;
       const sent = link.refresh().then(
         () => {

@@ -99,21 +99,30 @@ export class Pinned extends Filter {
 }
 
 const digests = new WeakMap<Definition, string>();
+const sharedDigests = new WeakMap<Definition, string>();
 
 /** SHA-256 of a definition without `_meta`, whatever the order of its members; numbers count as written. */
 export function digestOf(definition: Definition): string {
   let digest = digests.get(definition);
   if (digest === undefined)
-    digests.set(definition, (digest = sha256(canonical(definition.bytes, 0, '_meta'))));
+    digests.set(definition, (digest = sha256(canonical(definition.bytes, 0, ['_meta']))));
+  return digest;
+}
+
+/** The same of what all replicas of a fleet have alike: one that reaches a server through another has no `execution`. */
+export function sharedDigestOf(definition: Definition): string {
+  let digest = sharedDigests.get(definition);
+  if (digest === undefined)
+    sharedDigests.set(definition, (digest = sha256(canonical(definition.bytes, 0, ['_meta', 'execution']))));
   return digest;
 }
 
 /** The value at `at` with sorted members. `bytes`: JSON that is not nested deeper than a definition may be. */
-function canonical(bytes: Buffer, at: number, without?: string): string {
+function canonical(bytes: Buffer, at: number, without: readonly string[] = []): string {
   let start = at;
   while ([0x20, 0x09, 0x0a, 0x0d].includes(bytes[start] ?? 0)) start++;
   if (bytes[start] === 0x7b) {
-    const members = membersOf(bytes, start).filter(({ key }) => key !== without);
+    const members = membersOf(bytes, start).filter(({ key }) => !without.includes(key));
     members.sort((a, b) => (a.key < b.key ? -1 : a.key > b.key ? 1 : 0));
     return `{${members.map(({ key, start: value, end }) => `${JSON.stringify(key)}:${canonical(bytes.subarray(0, end), value)}`).join(',')}}`;
   }

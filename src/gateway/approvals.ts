@@ -90,8 +90,8 @@ export class GatewayApprovals implements Approvals, ApprovalActions {
   }
 
   get isAtConsole(): boolean {
-    const { host, http, mcp } = this.#config;
-    return isAtConsole({ host, publicUrl: http.public_url, proxy: mcp.auth.proxy });
+    const { host, http, mcp, admin } = this.#config;
+    return isAtConsole({ host, admin, publicUrl: http.public_url, proxy: mcp.auth.proxy });
   }
 
   /** Asking for it loads the book, which looks at the state. */
@@ -121,6 +121,10 @@ export class GatewayApprovals implements Approvals, ApprovalActions {
 
   async list(...args: Parameters<Approvals['list']>): ReturnType<Approvals['list']> {
     return (await this.#load()).list(...args);
+  }
+
+  async see(...args: Parameters<Approvals['see']>): ReturnType<Approvals['see']> {
+    return (await this.#load()).see(...args);
   }
 
   async find(id: string): Promise<ApprovalView | undefined> {
@@ -197,7 +201,7 @@ export class GatewayApprovals implements Approvals, ApprovalActions {
       },
       redact: () => this.#config.audit.redact,
       entryOf: (digest) => runtime().access.policy?.holds.get(digest),
-      stands: (...of) => this.#stands(...of),
+      stands: (...args) => this.#stands(...args),
       urlOf: (id) => origin() + APPROVAL_PATH + id,
       now: Date.now,
       timer: TIMER,
@@ -210,24 +214,23 @@ export class GatewayApprovals implements Approvals, ApprovalActions {
     return book;
   }
 
-  /** Whether a voter is still admitted with what he has shown, as the same person, and by the groups of his key still one of those who vote. */
-  #stands({ by, voter, entries: places }: Parameters<Stands>[0], entries: Parameters<Stands>[1]): boolean {
+  /** Whether a voter is still admitted with what he has shown; with a key also as the same person, and whether the entries still ask him. */
+  #stands(...[{ by, voter }, digests]: Parameters<Stands>): boolean {
     const { way, principal, credential } = voter;
     if (way !== 'key' && way !== 'sign_in') return true;
-    const current = this.#deps.runtime().auth.current({
+    const { auth, access } = this.#deps.runtime();
+    const current = auth.current({
       ...{ id: principal, kind: way === 'key' ? 'key' : 'token', name: '', groups: [], scopes: [] },
       ...{ claims: {}, credential, expires: undefined },
     });
     if (!current || (current.expires !== undefined && Date.now() >= current.expires)) return false;
     if (way === 'sign_in') return true;
-    const isStill = current.approves === true && personOf(current) === by;
-    const { holds } = this.#deps.runtime().access.policy ?? {};
-    const fits = (at: number): boolean => {
-      const entry = entries[at];
-      const approvers = entry && holds?.get(entry.digest)?.by;
-      return approvers !== undefined && (approvers === 'caller' || approvers.fits(current));
-    };
-    return isStill && places.every(fits);
+    // What a token said of its groups is not known any more.
+    const asks = digests.every((digest) => {
+      const by = access.policy?.holds.get(digest)?.by;
+      return by === undefined || by === 'caller' || by.fits(current);
+    });
+    return asks && current.approves === true && personOf(current) === by;
   }
 
   #happened(event: ApprovalEvent, counts: ApprovalStats): void {

@@ -5,7 +5,14 @@
 import { access } from 'node:fs/promises';
 import { join } from 'node:path';
 import { CALLBACK_PATH, clientMetadata } from '../config/client-metadata.js';
-import { changesHeaders, isPerUser, isShownAlike, takesKey, takesLogin, usesOAuth } from '../config/credentials.js';
+import {
+  changesHeaders,
+  isPerUser,
+  isShownAlike,
+  takesKey,
+  takesLogin,
+  usesOAuth,
+} from '../config/credentials.js';
 import { childEnvironment } from '../config/environment.js';
 import type { ServerConfig } from '../config/types.js';
 import type { Credentials } from '../credentials/credentials.js';

@@ -53,6 +53,11 @@ export function foldTool(name: string): string {
   return foldWide(name).trim();
 }
 
+/** Whether a name has characters that a server may leave out, or replace with those that they look like. */
+function isOdd(name: string): boolean {
+  return /[^\x20-\x7e]/.test(name);
+}
+
 /** Which calls of a tool are held; undefined: none is. `definition`: undefined: the server does not list it. */
 export function holdsFor(
   holds: readonly Hold[],
@@ -62,7 +67,7 @@ export function holdsFor(
 ): Holds | undefined {
   const about = holds.filter(({ target, folded }) => {
     // A server may take a name that it does not list for one that it does.
-    if (!target.tools?.(name) && (definition || !folded(foldTool(name)))) return false;
+    if (!target.tools?.(name) && (definition || !(isOdd(name) || folded(foldTool(name))))) return false;
     // In doubt it holds.
     if (target.annotations.length === 0 || !definition) return true;
     const own = heldAnnotationsOf(definition);
@@ -105,11 +110,12 @@ function readIn(message: Pick<Message, 'body' | 'params'>): ReturnType<typeof ar
 }
 
 /** Throws ConfigError for entries that nobody can say yes to. */
-export function checkHolds({ policy, mcp, host, http }: Config): void {
+export function checkHolds({ policy, mcp, host, http, admin }: Config): void {
   const { keys, login, proxy } = mcp.auth;
+  const publicUrl = http.public_url;
   const approvers = keys.filter(({ approver, disabled }) => approver && !disabled);
   const hasPage =
-    login !== undefined || approvers.length > 0 || isAtConsole({ host, publicUrl: http.public_url, proxy });
+    login !== undefined || approvers.length > 0 || isAtConsole({ host, admin, publicUrl, proxy });
   const problems = (policy?.rules ?? []).flatMap(({ name, hold }) =>
     hold.flatMap((entry) => {
       const problem = (fix: string): ConfigError['problems'] => [
@@ -149,15 +155,19 @@ function keyPrincipal({ name, groups, scopes }: Config['mcp']['auth']['keys'][nu
 /** Whether the holder of the console key sits at the machine of the gateway, as far as the configuration tells: nobody else reaches it. */
 export function isAtConsole({
   host,
+  admin,
   publicUrl,
   proxy,
 }: {
   readonly host: string;
+  /** Of operators; `port`: undefined: it is none of its own. */
+  readonly admin: Config['admin'];
   readonly publicUrl: string | null;
   readonly proxy: object | undefined;
 }): boolean {
   const isOwn = publicUrl === null || isLoopback(new URL(publicUrl).hostname.replace(/^\[|\]$/g, ''));
-  return isLoopback(host) && proxy === undefined && isOwn;
+  const isNear = isLoopback(host) && (admin.port === undefined || isLoopback(admin.host));
+  return isNear && proxy === undefined && isOwn;
 }
 
 /** Servers with held tools whose definitions may change unseen, which would change what is held: a sentence for each rule. */

@@ -102,8 +102,21 @@ export interface ApprovalView {
   readonly created: number;
   /** Until when it can be voted on; once approved, until when the yes can be used. */
   readonly expires: number;
+  /** Until when its yes is one for further calls, too; undefined: it is not, or was taken back. */
+  readonly wideUntil: number | undefined;
   /** Whether a call waits for it. */
   readonly waiting: boolean;
+}
+
+/** A record as one reader sees it. */
+export interface SeenApproval extends ApprovalView {
+  /** Whether his yes would count; of the console key, as far as the gateway is one that only this machine reaches. */
+  readonly mayVote: boolean;
+}
+
+export interface ListedApproval extends SeenApproval {
+  /** It is without its arguments and changes: the list would be too long. */
+  readonly isShort: boolean;
 }
 
 /** Who votes, and how he has shown who he is. */
@@ -220,11 +233,12 @@ export interface Approvals {
   /** Takes back a yes that was not used. Never rejects. */
   withdraw(id: string, voter: Voter): Promise<ApprovalView | VoteProblem>;
   /**
-   * What a reader sees, the oldest first, also what has ended a short time ago; `all`: he sees everything. As many as fit into an answer: the
-   * others follow once these are over. `mayVote`: whether his yes would count; of the console key, as far as the gateway is one that only
-   * this machine reaches. Rejects if the state cannot be read.
+   * What a reader sees, the oldest first, also what has ended a short time ago; `all`: he sees everything. Of more than fits into an answer,
+   * what is over goes first, and then what is shown of the newest. Rejects if the state cannot be read.
    */
-  list(reader: Principal, all?: boolean): Promise<readonly (ApprovalView & { readonly mayVote: boolean })[]>;
+  list(reader: Principal, all?: boolean): Promise<readonly ListedApproval[]>;
+  /** One of them, whatever there is besides. Rejects if the state cannot be read. */
+  see(id: string, reader: Principal, all?: boolean): Promise<SeenApproval | undefined>;
   find(id: string): Promise<ApprovalView | undefined>;
   /** Ends what waits, and what runs in the background. The records stay. */
   close(): void;

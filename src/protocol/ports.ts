@@ -82,6 +82,8 @@ export interface Outgoing {
   readonly patches: readonly Patch[];
   /** Idempotent: it may be sent again if a stale socket lost it. */
   readonly repeatable: boolean;
+  /** It uses up a yes: an answer, whatever it says, is not followed by a second request. */
+  readonly once?: boolean | undefined;
   /** See Caller.client. */
   readonly client: string;
   /** See Caller.alone. */

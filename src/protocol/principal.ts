@@ -1,5 +1,6 @@
 /** Who asks: what a request shows, and what authentication makes of it. */
 import type { AuthFailureReason } from '../observe/stats.js';
+import { foldWide } from '../wire/fold.js';
 
 /** Who asks. State belongs to a principal's `id`; for every other principal it does not exist. */
 export interface Principal {
@@ -39,6 +40,11 @@ export function isPerson({ kind }: Pick<Principal, 'kind'>): boolean {
 export function personOf({ kind, id, owner }: Pick<Principal, 'kind' | 'id' | 'owner'>): string | undefined {
   if (owner !== undefined) return owner === MACHINE ? undefined : owner;
   return kind === 'token' ? id : undefined;
+}
+
+/** Equal for persons that are taken for one where they must differ: in whatever case and width, and with whatever cannot be seen. */
+export function foldPerson(person: string): string {
+  return foldWide(person).replace(/[\p{C}\p{Z}\p{Default_Ignorable_Code_Point}]/gu, '');
 }
 
 /** The owner of a key that belongs to no person. */

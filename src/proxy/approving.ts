@@ -4,7 +4,7 @@
  */
 import { inputRequired } from '../bridge/input.js';
 import type { Bridge, HoldRetry, LoginRetry } from '../bridge/index.js';
-import { digestOf } from '../catalog/pins.js';
+import { sharedDigestOf } from '../catalog/pins.js';
 import { GatewayError } from '../errors.js';
 import type { Boundary } from '../observe/boundary.js';
 import type { Approvals, Asked, HeldCall, HoldEntry, Round, Use } from '../protocol/approvals.js';
@@ -14,14 +14,16 @@ import { answerWith } from '../protocol/sinks.js';
 import { declaresTasks, makesTasks } from '../protocol/tasks.js';
 import type { Session } from '../session/store.js';
 import type { Streams } from '../session/streams.js';
-import { objectOf, readObject, textOf } from '../wire/json.js';
+import { readObject, textOf } from '../wire/json.js';
 import type { CallCrossing } from './call.js';
 import { TaskSink, type HeldTask, type HeldTasks } from './held-tasks.js';
-import { answerIn, formOf, formText, KEY, noPage, readAnswer, takes, urlError } from './hold-forms.js';
+import { answerIn, changedError, formOf, formText, isDecided } from './hold-forms.js';
+import { KEY, noPage, readAnswer, takes, urlError } from './hold-forms.js';
 import type { Incoming } from './incoming.js';
 import { deferred } from './methods/deferred.js';
 import type { Questions } from './questions.js';
 import { remember } from './under-way.js';
+import { Watch } from './watch.js';
 
 export interface ApprovingDeps {
   readonly approvals: Approvals;
@@ -32,7 +34,7 @@ export interface ApprovingDeps {
   readonly bridge: () => Pick<Bridge, 'holdState'>;
   /** How long a call of a client with this name waits, in ms. */
   readonly waitMs: (client: string) => number;
-  /** Whether this gateway serves the page of a record: over stdio alone there is none. */
+  /** Whether this gateway serves the page of a record. */
   readonly hasPage: () => boolean;
   /** A digest of what the configuration says about a server, without limits and time-outs. */
   readonly configOf: (server: string) => string;
@@ -76,10 +78,10 @@ export class Approving {
   readonly #deps: ApprovingDeps;
   /** Ends the waits of a gateway that shuts down. */
   readonly #draining = new AbortController();
-  /** Records whose caller has an open form, and how it is taken back. */
-  readonly #forms = new Map<string, () => void>();
-  /** What is watched for sessions that were asked to open a page: of a session and a record. */
-  readonly #watched = new Set<string>();
+  /** Records whose caller has an open form: in which session, and how it is taken back. */
+  readonly #forms = new Map<string, { readonly session: Session; readonly takeBack: () => void }>();
+  /** Sessions that were asked to open a page, by the record that it is of. */
+  readonly #watched = new Map<string, Watch>();
 
   constructor(deps: ApprovingDeps) {
     this.#deps = deps;
@@ -125,8 +127,10 @@ export class Approving {
       }
       const { sink, message } = incoming;
       incoming.target ??= path.target;
-      if ('error' in outcome) sink.fail(outcome.error);
-      else answerWith(sink, message.id ?? 'null', outcome.result, outcome);
+      if ('error' in outcome) {
+        incoming.refusal = outcome.error;
+        sink.fail(outcome.error);
+      } else answerWith(sink, message.id ?? 'null', outcome.result, outcome);
       waiting.over('error' in outcome ? 'error' : 'success');
     });
     remember(incoming, waiting);
@@ -194,11 +198,12 @@ export class Approving {
     }
     now = await this.#wait(incoming, asked, signal);
     // Before the answer, with which its stream ends.
-    if (isDecided(now)) this.#forms.get(asked.view.id)?.();
+    if (isDecided(now)) this.#forms.get(asked.view.id)?.takeBack();
     if (now === 'approved') return undefined;
     if (now instanceof GatewayError) return { error: now };
+    // Its user was asked in the first round, whatever his client made of it: he is not asked with each of the others.
     if (rounds && round <= MAX_ROUNDS && !signal.aborted && !this.#draining.signal.aborted)
-      return this.#round(incoming, path, asked, round, asksForm ? text : undefined, asksUrl);
+      return this.#round(incoming, path, asked, round, undefined, false);
     return { error: asked.pending };
   }
 
@@ -299,7 +304,7 @@ export class Approving {
       tool: name,
       params: paramsSpan ? body.subarray(paramsSpan.start, paramsSpan.end) : Buffer.from('{}'),
       passed: caller.passed?.digest,
-      definition: definition ? digestOf(definition) : '',
+      definition: definition ? sharedDigestOf(definition) : '',
       config: this.#deps.configOf(link.server),
       login: link.peerLink ? null : this.#deps.loginOf(link.server, caller.principal.id),
       entries,
@@ -330,7 +335,10 @@ export class Approving {
   /** Asks the user of a legacy client. What he answers counts for the record, also once this call has ended. */
   #ask({ caller, sink }: Incoming, session: Session, asked: Asked, text: string): void {
     const { id, server } = asked.view;
-    if (this.#forms.has(id)) return;
+    const before = this.#forms.get(id);
+    if (before?.session === session) return;
+    // Its client may be gone without a word.
+    before?.takeBack();
     const { boundary, questions } = this.#deps;
     const params = { ...(caller.revision >= '2025-11-25' && { mode: 'form' }), ...formOf(text) };
     const bytes = Buffer.from(
@@ -358,7 +366,7 @@ export class Approving {
     const takeBack = (): void => {
       questions.withdraw(session, sent, undefined);
     };
-    this.#forms.set(id, takeBack);
+    this.#forms.set(id, { session, takeBack });
     // Others may decide once the call does not wait any more.
     const stop = AbortSignal.any([over.signal, this.#draining.signal]);
     boundary.detach(
@@ -371,19 +379,18 @@ export class Approving {
   #watch(session: Session, asked: Asked): void {
     const { boundary, streams } = this.#deps;
     const { id, expires } = asked.view;
-    const name = `${session.id} ${id}`;
-    if (this.#watched.has(name)) return;
-    this.#watched.add(name);
+    const known = this.#watched.get(id);
+    if (known) return known.add(session);
+    const watch = new Watch();
+    watch.add(session);
+    this.#watched.set(id, watch);
     const stop = AbortSignal.any([
       this.#draining.signal,
       AbortSignal.timeout(Math.max(1, expires - Date.now())),
     ]);
     const told = asked.decided(stop).then((state) => {
-      this.#watched.delete(name);
-      if (state !== 'approved' || !session.open) return;
-      const method = 'notifications/elicitation/complete';
-      const bytes = Buffer.from(JSON.stringify({ jsonrpc: '2.0', method, params: { elicitationId: id } }));
-      streams.notifyOnceOpen(session, { method, bytes });
+      this.#watched.delete(id);
+      if (state === 'approved') watch.tell(streams, id);
     });
     boundary.detach('detached', told);
   }
@@ -403,22 +410,6 @@ function areSame(before: HeldCall, now: HeldCall): boolean {
       entries.map(({ digest }) => digest),
     ]);
   return partsOf(before) === partsOf(now);
-}
-
-/** Whether a form has nothing to ask any more. A call that another one took the place of leaves it to that one. */
-function isDecided(now: 'approved' | 'open' | GatewayError): boolean {
-  if (!(now instanceof GatewayError)) return now === 'approved';
-  return objectOf(now.data)?.['reason'] !== 'superseded';
-}
-
-function changedError({ view }: Asked): GatewayError {
-  const data = { reason: 'policy_changed', id: view.id };
-  return new GatewayError(
-    'approval_refused',
-    'not sent: the policy has changed since: make the call again',
-    data,
-    view.entries[0]?.rule,
-  );
 }
 
 /**

@@ -108,6 +108,7 @@ export function openCall(deps: CallDeps, incoming: Incoming, opening: Opening): 
     message,
     patches,
     repeatable: target.repeatable && !opening.use,
+    once: opening.use !== undefined,
     client: caller.client,
     alone: caller.alone,
     task: message.method === 'tasks/result' ? target.name : undefined,

@@ -46,7 +46,7 @@ export function guarded(
  * share a limit of the call.
  */
 export function limit(
-  { limits }: GuardedDeps,
+  { limits, stats }: GuardedDeps,
   incoming: Incoming,
   kind: NameKind,
   target: Target,
@@ -56,11 +56,12 @@ export function limit(
   const entered = limits.enter(incoming.caller, target, kind, route.path);
   if (!entered) return undefined;
   return entered instanceof Promise
-    ? entered.then((later) => limited(incoming, kind, target, later))
-    : limited(incoming, kind, target, entered);
+    ? entered.then((later) => limited(stats, incoming, kind, target, later))
+    : limited(stats, incoming, kind, target, entered);
 }
 
 function limited(
+  stats: GuardedDeps['stats'],
   incoming: Incoming,
   kind: NameKind,
   target: Target,
@@ -74,6 +75,7 @@ function limited(
   incoming.target ??= target;
   if (entered.code === 'busy' && kind === 'tool') incoming.reason = 'busy';
   incoming.decided('limit', entered.rule);
+  stats.policyDecisions.add('limit');
   return entered;
 }
 

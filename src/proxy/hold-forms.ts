@@ -22,7 +22,8 @@ export function takes({ capabilities, revision }: Caller, mode: 'form' | 'url'):
 
 /** The words of the form; undefined: they are too long for one. */
 export function formText({ view }: Asked): string | undefined {
-  const text = `[mcpstead] Send this call?\nserver: ${view.server}\ntool: ${view.tool}\narguments: ${view.shown}`;
+  const besides = view.ignored === undefined ? '' : `\nsent too, and not part of the yes:\n${view.ignored}`;
+  const text = `[mcpstead] Send this call?\nserver: ${view.server}\ntool: ${view.tool}\narguments: ${view.shown}${besides}`;
   return text.length > MAX_FORM ? undefined : text;
 }
 
@@ -57,4 +58,20 @@ export function urlError({ view, url, pending }: Asked): GatewayError {
 export function noPage({ view }: Asked): GatewayError {
   const text = `'${view.tool}' needs a yes, and nobody can give it here: use a client that takes forms (elicitation), or a gateway with a port`;
   return new GatewayError('approval_required', text, { reason: 'no_page', id: view.id });
+}
+
+/** Whether a form has nothing to ask any more. A call that another one took the place of leaves it to that one. */
+export function isDecided(now: 'approved' | 'open' | GatewayError): boolean {
+  if (!(now instanceof GatewayError)) return now === 'approved';
+  return objectOf(now.data)?.['reason'] !== 'superseded';
+}
+
+export function changedError({ view }: Asked): GatewayError {
+  const data = { reason: 'policy_changed', id: view.id };
+  return new GatewayError(
+    'approval_refused',
+    'not sent: the policy has changed since: make the call again',
+    data,
+    view.entries[0]?.rule,
+  );
 }

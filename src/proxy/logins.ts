@@ -11,6 +11,7 @@ import type { Session } from '../session/store.js';
 import type { Streams } from '../session/streams.js';
 import { objectOf } from '../wire/json.js';
 import type { Incoming } from './incoming.js';
+import { Watch } from './watch.js';
 
 export interface CallerLoginsDeps {
   readonly offers: LoginOffers;
@@ -31,8 +32,6 @@ export type LoginAnswer =
 
 /** How long a retry waits for the end of the login that its client was asked to open. */
 const WAIT_MS = 55_000;
-/** Sessions that wait for the same login, when those that have ended are looked for first. */
-const FIRST_REVIEW = 64;
 /** The requests that a modern server may answer with `input_required` (2026-07-28, basic/patterns/mrtr). */
 const MAY_ASK: ReadonlySet<string> = new Set(['tools/call', 'prompts/get', 'resources/read']);
 /** The key of the input request. */
@@ -123,34 +122,17 @@ export class CallerLogins {
   /** Tells a session once a login has ended that it was asked to open (2025-11-25, client/elicitation). */
   #watch(session: Session, id: string): void {
     const known = this.#watched.get(id);
-    if (known) return join(known, session);
-    const watch = { sessions: new Set([session]), reviewAt: FIRST_REVIEW };
+    if (known) return known.add(session);
+    const watch = new Watch();
+    watch.add(session);
     this.#watched.set(id, watch);
     // An offer ends by itself.
     const told = this.#deps.offers.done(id, new AbortController().signal).then((done) => {
       this.#watched.delete(id);
-      if (!done) return;
-      const method = 'notifications/elicitation/complete';
-      const bytes = Buffer.from(JSON.stringify({ jsonrpc: '2.0', method, params: { elicitationId: id } }));
-      for (const each of watch.sessions)
-        if (each.open) this.#deps.streams.notifyOnceOpen(each, { method, bytes });
+      if (done) watch.tell(this.#deps.streams, id);
     });
     this.#deps.boundary.detach('detached', told);
   }
-}
-
-interface Watch {
-  readonly sessions: Set<Session>;
-  /** So many sessions, and those that have ended are let go. */
-  reviewAt: number;
-}
-
-function join(watch: Watch, session: Session): void {
-  const { sessions } = watch;
-  sessions.add(session);
-  if (sessions.size < watch.reviewAt) return;
-  for (const each of sessions) if (!each.open) sessions.delete(each);
-  watch.reviewAt = Math.max(FIRST_REVIEW, 2 * sessions.size);
 }
 
 interface LoginData {

@@ -5,17 +5,17 @@ import type { Page } from 'playwright-core';
 import { describe, expect, it } from 'vitest';
 import {
   AL,
-  APPROVER_KEYS,
   approvalsOf,
   atBank,
-  bankConfig,
-  bankServer,
+  bankOf,
   BY_FINANCE,
-  EYE,
+  heldConfig,
+  KEYS,
   OWN,
   paid,
   startBank,
-} from '../helpers/bank.js';
+  VIEWER,
+} from '../helpers/held.js';
 import { openConsole, openPage, violations } from '../helpers/browser.js';
 import { CONSOLE_KEY } from '../helpers/console.js';
 import { stageSignIn } from '../helpers/sign-in.js';
@@ -94,7 +94,7 @@ describe('the screen of approvals', () => {
     expect(await approve(page).count()).toBe(0);
     await page.getByText('Others vote on this call.').waitFor();
     await judge(page, 'approval-operator');
-    const viewer = await openConsole(bank.base, { key: EYE, at: '#/approvals' });
+    const viewer = await openConsole(bank.base, { key: VIEWER, at: '#/approvals' });
     await viewer.page.getByRole('link', { name: 'pay' }).click();
     await viewer.page.getByText('see the arguments').waitFor();
     expect(await deny(viewer.page).count()).toBe(0);
@@ -123,6 +123,28 @@ describe('the screen of approvals', () => {
     await page.getByText('0 of 2 by').waitFor();
     await approve(page).waitFor();
     expect(bank.calls).toEqual([]);
+  });
+
+  it('widens a yes to the same calls that follow, until it is taken back', async () => {
+    const bank = await startBank({ ...BY_FINANCE, repeat: { minutes: 15, covers: 'arguments' } });
+    const answer = bank.pay({ amount: 1 });
+    const { id } = await bank.waiting();
+    const { page } = await openConsole(bank.base, {
+      ...{ key: AL, at: `#/approvals/${id}`, expected: /status of 403/ },
+    });
+    await page.getByRole('checkbox').check();
+    await approve(page).click();
+    expect(await paid(answer)).toBe('paid');
+    expect(await paid(bank.pay({ amount: 1 }))).toBe('paid');
+    // The call that went unasked has a record of its own.
+    const [last] = await approvalsOf(bank.base, AL);
+    await page.goto(page.url().replace(/#.*/, `#/approvals/${last?.id ?? ''}`));
+    const button = page.getByRole('button', { name: 'Take back the yes for further calls' });
+    await button.click();
+    await button.waitFor({ state: 'detached' });
+    void bank.pay({ amount: 1 }).catch(() => undefined);
+    await bank.waiting();
+    expect(bank.calls).toHaveLength(2);
   });
 
   it('lets the holder of the console key confirm for the caller, where only this machine reaches the gateway', async () => {
@@ -218,11 +240,11 @@ describe('the page of a call', () => {
   });
 
   it('takes a sign-in at the gateway', async () => {
-    const server = await bankServer();
+    const server = await bankOf();
     const { base, running } = await stageSignIn({
       accounts: { al: { groups: ['finance'], preferred_username: 'Al' } },
-      config: bankConfig(server, BY_FINANCE),
-      auth: { keys: APPROVER_KEYS },
+      config: heldConfig(server, [{ name: 'ask', hold: [BY_FINANCE] }], 60, { mcp: {} }),
+      auth: { keys: KEYS },
       gateway: { env: { PATH: process.env['PATH'], MCPSTEAD_CONSOLE_KEY: CONSOLE_KEY } },
       isUp: () => true,
     });

@@ -3,14 +3,23 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { LogFields, Logger } from '../../src/observe/log.js';
 import { atEnd } from './cleanup.js';
+import { until } from './wait.js';
 
 export function scratchFolder(): string {
   const folder = mkdtempSync(join(tmpdir(), 'mcpstead-state-'));
   // A gateway that was destroyed may be writing a record.
-  atEnd(() => {
-    rmSync(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 50 });
-  });
+  atEnd(() => until(() => isRemoved(folder), `the end of ${folder}`));
   return folder;
+}
+
+function isRemoved(folder: string): boolean {
+  try {
+    rmSync(folder, { recursive: true, force: true });
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOTEMPTY') return false;
+    throw error;
+  }
 }
 
 /** A logger that keeps its lines, as `level message {fields}`. */

@@ -35,6 +35,7 @@ describe('a rate limit', () => {
     const list = await post(url, { jsonrpc: '2.0', id: 2, method: 'tools/list' }, JSON_ONLY);
     expect(list.json().result).toBeDefined();
     expect(await running.metric('mcpstead_rate_limited_total{rule="slow"}')).toBe(2);
+    expect(await running.metric('mcpstead_policy_decisions_total{decision="limit"}')).toBe(2);
     await until(async () => (await post(url, callBody('s__t'), JSON_ONLY)).json().result);
   });
 

@@ -305,7 +305,7 @@ function Call({ row, again }: { row: Approval; again: () => void }): JSX.Element
         ) : null}
         {row.may_take_back ? (
           <Button disabled={busy.value} onClick={() => void change('The yes was taken back', 'DELETE')}>
-            Take back the yes
+            {row.state === 'sent' ? 'Take back the yes for further calls' : 'Take back the yes'}
           </Button>
         ) : null}
       </p>

@@ -71,7 +71,11 @@ async function vote(decision: 'approve' | 'deny', written: Written, terminal: Te
     ...(flags.has('repeat') && { repeat: true }),
   });
   const path = `${API}/${encodeURIComponent(found.id)}`;
-  const done = parsed<Approval>(gateway, await askApi(gateway, path, { body, timeoutMs: VOTE_MS }));
+  const asked = askApi(gateway, path, { body, timeoutMs: VOTE_MS });
+  const done = await named(
+    asked.then((answer) => parsed<Approval>(gateway, answer)),
+    gateway,
+  );
   if (output.json) output.document(done);
   else output.line(`${done.tool} of ${done.server}: ${WORDS[done.state]}`);
   return 0;
@@ -101,15 +105,20 @@ async function find(gateway: Gateway, { words }: Written): Promise<Approval> {
   return await named(readApi<Approval>(gateway, `approvals/${encodeURIComponent(words[0] ?? '')}`), gateway);
 }
 
-/** Says which key was wrong. */
+/** How a refusal begins that is about the call or its voter: neither is of use to who reads it. */
+const BEFORE = /^\S+?(?: refused)?: HTTP (?:403|404|409|503): (?:[a-z]+(?:_[a-z]+)*: )?/;
+
+/** Says what was wrong, in words alone; and which key, if one was. */
 async function named<T>(answer: Promise<T>, { credentials }: Gateway): Promise<T> {
   try {
     return await answer;
   } catch (error) {
-    const isWrong =
-      error instanceof Refusal && error.status === REFUSED && error.message.includes('HTTP 401');
+    if (!(error instanceof Refusal)) throw error;
+    const { message, status } = error;
+    if (BEFORE.test(message)) throw new Refusal(message.replace(BEFORE, ''), status);
+    const isWrong = status === REFUSED && message.includes('HTTP 401');
     if (!isWrong || credentials[0]?.kind !== 'approver') throw error;
-    throw new Refusal(`${error.message}: ${KEY} is no key of this gateway`, REFUSED);
+    throw new Refusal(`${message}: ${KEY} is no key of this gateway`, REFUSED);
   }
 }
 
@@ -123,16 +132,20 @@ const WORDS: Readonly<Record<Approval['state'], string>> = {
 };
 
 function describe(output: Output, found: Approval): void {
+  // Who has chosen a name makes no lines of his own with it.
+  const line = (text: string): void => {
+    output.line(text.replace(/[^\S ]+/g, ' '));
+  };
   const { id, state, name, person, client, server, tool, entries, votes, expires, digest } = found;
   const caller = [person !== null && person !== name ? `${name} (${person})` : name, client].filter(Boolean);
-  output.line(`${tool} of ${server}: ${WORDS[state]}`);
-  output.line(`  id       ${id}`);
-  output.line(`  caller   ${caller.join(', with ')}`);
-  for (const { rule, by, need, met } of entries) output.line(`  rule     ${rule}: ${by}, ${met} of ${need}`);
+  line(`${tool} of ${server}: ${WORDS[state]}`);
+  line(`  id       ${id}`);
+  line(`  caller   ${caller.join(', with ')}`);
+  for (const { rule, by, need, met } of entries) line(`  rule     ${rule}: ${by}, ${met} of ${need}`);
   for (const { by, decision, note } of votes)
-    output.line(`  vote     ${decision} by ${by}${note === null ? '' : `: ${note}`}`);
-  output.line(`  until    ${expires}`);
-  if (digest !== null) output.line(`  digest   ${digest}`);
+    line(`  vote     ${decision} by ${by}${note === null ? '' : `: ${note}`}`);
+  line(`  until    ${expires}`);
+  if (digest !== null) line(`  digest   ${digest}`);
   if (found.arguments !== null) output.line(`\n${found.arguments}`);
   if (found.ignored !== null) output.line(`\nnot part of the yes:\n${found.ignored}`);
   if (found.changes !== null)

@@ -117,9 +117,12 @@ function counted(
 }
 
 /** Answers a request that has waited. */
-function conclude({ sink, message }: Incoming, waiting: Deferred, answered: LoginAnswer): void {
-  if ('error' in answered) sink.fail(answered.error);
-  else answerWith(sink, message.id ?? 'null', answered.result, answered);
+function conclude(incoming: Incoming, waiting: Deferred, answered: LoginAnswer): void {
+  const { sink, message } = incoming;
+  if ('error' in answered) {
+    incoming.refusal = answered.error;
+    sink.fail(answered.error);
+  } else answerWith(sink, message.id ?? 'null', answered.result, answered);
   waiting.over('error' in answered ? 'error' : 'success');
 }
 

@@ -139,6 +139,8 @@ export class UpstreamCall implements UpstreamExchange, AnswerHost {
   readonly body: Buffer;
   readonly sink: Sink;
   readonly repeatable: boolean;
+  /** See Outgoing. */
+  readonly once: boolean;
   /** A request of the gateway itself. */
   readonly own: boolean;
   /** The client: see Outgoing. */
@@ -196,6 +198,7 @@ export class UpstreamCall implements UpstreamExchange, AnswerHost {
     options: {
       token?: Buffer | undefined;
       repeatable: boolean;
+      once?: boolean | undefined;
       own: boolean;
       client?: string;
       alone?: boolean;
@@ -218,6 +221,7 @@ export class UpstreamCall implements UpstreamExchange, AnswerHost {
     this.sink = sink;
     this.token = options.token;
     this.repeatable = options.repeatable;
+    this.once = options.once ?? false;
     this.own = options.own;
     this.client = options.client ?? '';
     this.alone = options.alone ?? false;

@@ -34,6 +34,7 @@ export function relayed(
     {
       token: token && body.subarray(token.start, token.end),
       repeatable: out.repeatable,
+      once: out.once,
       own: false,
       client: out.client,
       alone: out.alone,

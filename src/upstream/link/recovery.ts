@@ -14,7 +14,7 @@ export interface RecoveryCause {
   /** What removes the cause, if `refusal` shows that `call` was refused for it; undefined: the refusal has another cause. */
   remedyFor(refusal: ServerRefusal, call: UpstreamCall): Remedy | undefined;
   /** Whether a call that was refused may be sent once more. */
-  isRepeatable(call: UpstreamCall): boolean;
+  isRepeatable(call: UpstreamCall, refusal: ServerRefusal): boolean;
   /** Whether `call` is a request of the remedy itself, which must not wait for the end of it. */
   isOfRemedy(call: UpstreamCall): boolean;
   /** The error of a client's call that is not sent again. `failure`: why the remedy failed; undefined: it was not tried. */
@@ -64,8 +64,13 @@ export class Recovery {
     for (const cause of this.#deps.causes) {
       const remedy = cause.remedyFor(refusal, call);
       if (!remedy) continue;
-      if (this.#deps.isCurrent(carrier) && this.#recover(call, carrier, cause, remedy)) return true;
+      const isCurrent = this.#deps.isCurrent(carrier);
+      if (isCurrent && cause.isRepeatable(call, refusal) && this.#recover(call, carrier, cause, remedy))
+        return true;
       if (call.own) return false;
+      // Later calls find the cause removed.
+      if (isCurrent && call.once && call.generation === this.#generation && !this.#running)
+        this.#begin(carrier, cause, remedy);
       call.fail(cause.errorOf(undefined));
       return true;
     }
@@ -74,7 +79,7 @@ export class Recovery {
 
   /** Returns false if the call cannot be sent again. */
   #recover(call: UpstreamCall, carrier: Carrier, cause: RecoveryCause, remedy: Remedy): boolean {
-    if (call.sawMessage || call.resent || !cause.isRepeatable(call)) return false;
+    if (call.sawMessage || call.resent) return false;
     const isCurrent = call.generation === this.#generation;
     // A request of the running remedy would wait for its own end.
     if (isCurrent && this.#running?.cause.isOfRemedy(call)) return false;

@@ -36,8 +36,9 @@ export class LostSession implements RecoveryCause {
     return (current, signal) => this.#open(current, signal, reason, shown);
   }
 
-  isRepeatable({ method }: UpstreamCall): boolean {
-    return method !== 'initialize';
+  isRepeatable({ method, once }: UpstreamCall, { type }: ServerRefusal): boolean {
+    // A tool may speak of a session of its own, after it has run.
+    return method !== 'initialize' && !(once && type === 'rpc');
   }
 
   isOfRemedy({ own, method }: UpstreamCall): boolean {

@@ -5,6 +5,7 @@ import { tool } from '../../fixtures/servers/http-upstream.js';
 import { startReplicas } from '../../helpers/fleet.js';
 import type { RunningGateway } from '../../helpers/gateway.js';
 import { logInAt, startGuarded } from '../../helpers/guarded.js';
+import { CONSOLE_KEY } from '../../helpers/console.js';
 import {
   AGENT,
   AL,
@@ -14,7 +15,6 @@ import {
   BY_CALLER,
   BY_FINANCE,
   codeOf,
-  CONSOLE,
   heldConfig,
   keyed,
   KEYS,
@@ -59,6 +59,15 @@ describe('a waiting call', () => {
     expect(bank.calls).toEqual([]);
   });
 
+  it('shows in the form what is sent besides, though it is not part of the yes', async () => {
+    const bank = await bankOf();
+    const gateway = await startHeld(heldConfig(bank, [{ name: 'ask', hold: [BY_CALLER] }], 30, { mcp: {} }));
+    const client = await connect(gateway.url, { capabilities: { elicitation: { form: {} } } });
+    const stream = await client.stream('bank__pay', { a: 1 }, { meta: { 'claudecode/x': 'all of it' } });
+    const [form] = await heard(stream, 'elicitation/create');
+    expect(form?.params?.['message']).toContain('not part of the yes:\n{\n  "claudecode/x": "all of it"\n}');
+  });
+
   it('takes no answer of a form that can be read in two ways', async () => {
     const bank = await bankOf();
     const gateway = await startHeld(heldConfig(bank, [{ name: 'ask', hold: [BY_CALLER] }], 0));
@@ -70,7 +79,7 @@ describe('a waiting call', () => {
     const [form] = await heard(stream, 'elicitation/create');
     const result = '{"action":"decline","action":"accept","content":{"send":true}}';
     await post(client.url, `{"jsonrpc":"2.0","id":${String(form?.id)},"result":${result}}`, client.headers);
-    expect((await listed(gateway, CONSOLE)).map(({ state }) => state)).toEqual(['open']);
+    expect((await listed(gateway, CONSOLE_KEY)).map(({ state }) => state)).toEqual(['open']);
     expect(bank.calls).toEqual([]);
   });
 });
@@ -190,7 +199,7 @@ describe('a hold of a tool', () => {
     const bank = await bankOf();
     const gateway = await startHeld(heldConfig(bank, [ASK], 0));
     const client = await connect(gateway.url, { headers: keyed(AGENT), capabilities: {} });
-    for (const name of ['PAY', 'pay ', '\uff50ay'])
+    for (const name of ['PAY', 'pay ', '\uff50ay', 'pay\u200b', 'p\u0430y', 'pay\u0001'])
       expect(codeOf(await client.request('tools/call', { name: `bank__${name}` }))).toEqual([
         -32000,
         'pending',
@@ -234,10 +243,10 @@ describe('a client that opens pages', () => {
     for (let tries = 0; tries < 5; tries++) expect((await pay(1)).error?.code).toBe(-32042);
     await pay(2);
     // The notifications come in order: that of the second call is the last.
-    const [one, two] = (await listed(gateway, CONSOLE)) as [Shown, Shown];
-    await vote(gateway, CONSOLE, one);
+    const [one, two] = (await listed(gateway, CONSOLE_KEY)) as [Shown, Shown];
+    await vote(gateway, CONSOLE_KEY, one);
     await heard(stream, 'notifications/elicitation/complete');
-    await vote(gateway, CONSOLE, two);
+    await vote(gateway, CONSOLE_KEY, two);
     const told = await heard(stream, 'notifications/elicitation/complete', 2);
     expect(told.map(({ params }) => params?.['elicitationId'])).toEqual([one.id, two.id]);
   });

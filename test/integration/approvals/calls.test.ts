@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import type { ConfigInput } from '../../../src/index.js';
 import { createApiKey, hashApiKey } from '../../../src/lib/api-key.js';
 import type { RunningGateway } from '../../helpers/gateway.js';
+import { CONSOLE_KEY } from '../../helpers/console.js';
 import {
   AGENT,
   AL,
@@ -11,12 +12,12 @@ import {
   BY_CALLER,
   BY_FINANCE,
   codeOf,
-  CONSOLE,
   heldConfig,
   keyed,
   KEYS,
   listed,
   OTHER,
+  OWN,
   startHeld,
   vote,
   waiting,
@@ -48,6 +49,21 @@ describe('a legacy client that takes forms', () => {
     return until(() => messagesOf(stream).find(({ method }) => method === 'elicitation/create'), 'the form');
   }
 
+  it('gets the form of a call that another session has asked for, and that one loses it', async () => {
+    const bank = await bankOf();
+    const gateway = await start(bank, BY_CALLER);
+    const [first, second] = [await connect(gateway.url, FORMS), await connect(gateway.url, FORMS)];
+    const before = await first.stream('bank__pay', { amount: 1 });
+    const lost = await asked(before);
+    const stream = await second.stream('bank__pay', { amount: 1 });
+    const form = await asked(stream);
+    await final(before);
+    expect(messagesOf(before)[1]?.params).toMatchObject({ requestId: lost.id });
+    await first.say({ id: lost.id, result: { action: 'accept', content: { send: false } } });
+    await second.say({ id: form.id, result: { action: 'accept', content: { send: true } } });
+    expect(textOf(await final(stream))).toBe('paid');
+  });
+
   it.each(['approve', 'deny'] as const)(
     'hears that its form is gone when others decide: %s',
     async (decision) => {
@@ -56,7 +72,9 @@ describe('a legacy client that takes forms', () => {
       const client = await connect(gateway.url, FORMS);
       const stream = await client.stream('bank__pay', { amount: 1 });
       const form = await asked(stream);
-      expect((await vote(gateway, CONSOLE, await waiting(gateway, CONSOLE), decision)).status).toBe(200);
+      expect((await vote(gateway, CONSOLE_KEY, await waiting(gateway, CONSOLE_KEY), decision)).status).toBe(
+        200,
+      );
       await final(stream);
       const methods = messagesOf(stream).map(({ method, params }) => [method, params?.['requestId']]);
       expect(methods).toEqual([
@@ -157,7 +175,7 @@ describe('a legacy client that takes forms', () => {
     const form = await asked(stream);
     const answer = await other.say({ id: form.id, result: { action: 'accept', content: { send: true } } });
     expect(answer.status).toBe(400);
-    expect((await listed(gateway, CONSOLE)).map(({ state }) => state)).toEqual(['open']);
+    expect((await listed(gateway, CONSOLE_KEY)).map(({ state }) => state)).toEqual(['open']);
     expect(bank.calls).toEqual([]);
   });
 });
@@ -210,14 +228,7 @@ describe('a call that others decide about', () => {
 
   it('is decided by nobody else: not its caller, nor his key, nor who only has the link, nor with another digest', async () => {
     const bank = await bankOf();
-    const own = {
-      name: 'ann-ok',
-      sha256: [hashApiKey(OWN)],
-      groups: ['finance'],
-      owner: 'corp:ann',
-      approver: true,
-    };
-    const gateway = await start(bank, BY_FINANCE, { mcp: { auth: { keys: [...KEYS, own] } } });
+    const gateway = await start(bank, BY_FINANCE, { auth: true });
     const client = await connect(gateway.url, { headers: keyed(AGENT), capabilities: {} });
     void client.request('tools/call', { name: 'bank__pay' }).catch(() => undefined);
     const shown = await waiting(gateway, AL);
@@ -302,7 +313,7 @@ describe('a call that others decide about', () => {
   });
 });
 
-const [OWN, NOBODY, ROBOT] = [createApiKey(), createApiKey(), createApiKey()];
+const [NOBODY, ROBOT] = [createApiKey(), createApiKey()];
 
 describe('a key for votes', () => {
   it('opens no endpoint of MCP', async () => {
@@ -393,6 +404,15 @@ describe.each(['legacy', 'modern'] as const)('a client of 2026-07-28, with a %s 
     const more = { requestState, inputResponses: { hold: { action: 'decline' } } };
     expect(codeOf(await call(gateway.url, 'bank__pay', {}, { ...FORMS, more }))).toEqual([-32603, 'denied']);
     expect(bank.calls).toEqual([]);
+  });
+
+  it('is not asked again by an empty answer to its form: it waits with its state alone', async () => {
+    const gateway = await start(await bankOf(era), BY_CALLER, {
+      approvals: { wait_seconds: { default: 0 } },
+    });
+    const { requestState } = needs(await call(gateway.url, 'bank__pay', {}, FORMS));
+    const more = { requestState, inputResponses: { hold: { action: 'accept', content: {} } } };
+    expect(needs(await call(gateway.url, 'bank__pay', {}, { ...FORMS, more })).inputRequests).toEqual({});
   });
 
   it('repeats its request while it waits for others, and the ninth time gets the error', async () => {

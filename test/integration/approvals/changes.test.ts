@@ -4,24 +4,24 @@ import type { ConfigInput } from '../../../src/index.js';
 import {
   AGENT,
   AL,
-  APPROVER_KEYS,
-  approvalsOf,
+  KEYS,
   atBank,
-  bankConfig,
-  bankServer,
+  bankOf,
   BO,
   BY_FINANCE,
+  heldConfig,
   keyed,
+  listed,
   paid,
-  type Bank,
-} from '../../helpers/bank.js';
+  type HeldGateway,
+} from '../../helpers/held.js';
 import { CONSOLE_KEY, startWithKey } from '../../helpers/console.js';
 import { send, type JsonRpc } from '../../helpers/http.js';
 
-type Key = (typeof APPROVER_KEYS)[number];
+type Key = (typeof KEYS)[number];
 
 const keysWith = (name: string, change: Partial<Key>): object => ({
-  mcp: { auth: { keys: APPROVER_KEYS.map((key) => (key.name === name ? { ...key, ...change } : key)) } },
+  mcp: { auth: { keys: KEYS.map((key) => (key.name === name ? { ...key, ...change } : key)) } },
 });
 
 const withKeys = (config: ConfigInput, name: string, change: Partial<Key>): ConfigInput => ({
@@ -29,20 +29,20 @@ const withKeys = (config: ConfigInput, name: string, change: Partial<Key>): Conf
   ...keysWith(name, change),
 });
 
-async function staged(hold: object = BY_FINANCE): Promise<{ bank: Bank; config: ConfigInput }> {
-  const server = await bankServer();
+const RULES = [{ name: 'ask', hold: [BY_FINANCE] }];
+
+async function staged(): Promise<{ bank: HeldGateway; config: ConfigInput }> {
+  const server = await bankOf();
   // Calls do not wait: they use the yes when they are made again.
-  const more = { ...keysWith('', {}), approvals: { wait_seconds: { default: 0 } } };
-  const config = bankConfig(server, hold, more);
+  const config = heldConfig(server, RULES, 0, keysWith('', {}));
   return { bank: atBank(await startWithKey(config, { wait: [] }), server), config };
 }
 
 const reasonOf = ({ error }: JsonRpc): unknown => (error?.data as { reason?: string } | undefined)?.reason;
 
 /** The question of the last call, and a yes of this key. */
-async function approve(bank: Bank, key: string): Promise<string> {
-  const { id, digest } =
-    (await approvalsOf(bank.base, CONSOLE_KEY)).find(({ state }) => state === 'open') ?? {};
+async function approve(bank: HeldGateway, key: string): Promise<string> {
+  const { id, digest } = (await listed(bank, CONSOLE_KEY)).find(({ state }) => state === 'open') ?? {};
   const headers = { ...keyed(key), 'content-type': 'application/json' };
   const done = await send(
     `${bank.base}/-/api/v1/approvals/${id}`,
@@ -81,12 +81,10 @@ it('a yes counts while nothing of that changes', async () => {
 });
 
 it('a yes for a call with one key of its caller is none for a call with another', async () => {
-  const server = await bankServer();
-  const config = bankConfig(server, BY_FINANCE, {
-    ...keysWith('', {}),
-    servers: [{ name: 'bank', url: server.url, auth: { type: 'key', header: 'X-Key', per: 'user' } }],
-    approvals: { wait_seconds: { default: 0 } },
-  });
+  const server = await bankOf();
+  const auth = { type: 'key', header: 'X-Key', per: 'user' };
+  const servers = [{ name: 'bank', url: server.upstream.url, auth }];
+  const config = heldConfig(server, RULES, 0, { ...keysWith('', {}), servers });
   const bank = atBank(await startWithKey(config, { wait: [] }), server);
   const setKey = async (key: string): Promise<void> => {
     const headers = { ...keyed(AGENT), 'content-type': 'application/json' };

@@ -1,18 +1,18 @@
 /** `mcpstead approvals`: with keys for votes, off a terminal and on one. */
 import { describe, expect, it } from 'vitest';
 import type { Approval } from '../../../src/admin/approval-schemas.js';
-import { AL, BO, BY_FINANCE, OWN, paid, startBank, type Bank } from '../../helpers/bank.js';
+import { AL, BO, BY_FINANCE, KEYS, OWN, paid, startBank, type HeldGateway } from '../../helpers/held.js';
 import { command, type Ran } from '../../helpers/commands.js';
 import { CONSOLE_KEY } from '../../helpers/console.js';
 import { onTerminal } from '../../helpers/pty.js';
 
 const as =
-  ({ base }: Bank, key: string) =>
+  ({ base }: HeldGateway, key: string) =>
   (...args: string[]): Promise<Ran> =>
     command(['approvals', ...args, '--url', base], { MCPSTEAD_APPROVER_KEY: key });
 
 const withConsole =
-  ({ base }: Bank) =>
+  ({ base }: HeldGateway) =>
   (...args: string[]): Promise<Ran> =>
     command(['approvals', ...args, '--url', base], { MCPSTEAD_CONSOLE_KEY: CONSOLE_KEY });
 
@@ -46,7 +46,10 @@ describe('a key for votes', () => {
       expect.stringContaining(`--digest D, as 'mcpstead approvals show ${id}' prints it`),
     ]);
     const other = await al('approve', id, '--digest', 'x');
-    expect([other.status, other.err]).toEqual([1, expect.stringContaining('not the call that was shown')]);
+    expect([other.status, other.err]).toEqual([
+      1,
+      expect.stringMatching(/^(?:mcpstead: )?this is not the call that was shown/),
+    ]);
     expect(bank.calls).toEqual([]);
     const done = await al('approve', id, '--digest', digest ?? '', '--note', 'fine');
     expect([done.status, done.err]).toEqual([0, '']);
@@ -55,6 +58,19 @@ describe('a key for votes', () => {
     expect((await al('list')).err).toBe('no call waits for a yes\n');
     expect((await al('list', '--all')).out).toMatch(/ - +[0-9:]+Z +sent\n$/);
     expect((await al('show', id)).out).toContain('vote     approve by corp:al: fine\n');
+  });
+
+  it('shows no lines that a name makes', async () => {
+    const keys = KEYS.map((key) =>
+      key.name === 'agent' ? { ...key, owner: 'corp:ann\n  digest   other' } : key,
+    );
+    const bank = await startBank(BY_FINANCE, { mcp: { auth: { keys } } });
+    const answer = bank.pay({ amount: 1 });
+    const { id, digest } = await bank.waiting();
+    const shown = await as(bank, AL)('show', id);
+    expect(shown.out.match(/^ +digest .*$/gm)).toEqual([`  digest   ${digest}`]);
+    await as(bank, AL)('deny', id, '--digest', digest ?? '');
+    expect((await answer).error).toBeDefined();
   });
 
   it('refuses with a note', async () => {
@@ -69,7 +85,10 @@ describe('a key for votes', () => {
     expect((JSON.parse(done.out) as Approval).state).toBe('denied');
     expect((await answer).error?.message).toContain('not sent: ask Ann first');
     const late = await vote(AL, 'approve');
-    expect([late.status, late.err]).toEqual([1, expect.stringContaining('this call was decided already')]);
+    expect([late.status, late.err]).toEqual([
+      1,
+      expect.stringMatching(/^(?:mcpstead: )?this call was decided already/),
+    ]);
   });
 
   it('says in words why a vote does not count', async () => {
@@ -77,9 +96,15 @@ describe('a key for votes', () => {
     void bank.pay({ amount: 1 }).catch(() => undefined);
     const { id, digest } = await bank.waiting();
     const own = await as(bank, OWN)('approve', id, '--digest', digest ?? '');
-    expect([own.status, own.err]).toEqual([5, expect.stringContaining('nobody votes on a call of his own')]);
+    expect([own.status, own.err]).toEqual([
+      5,
+      expect.stringMatching(/^(?:mcpstead: )?nobody votes on a call of his own/),
+    ]);
     const unknown = await as(bank, AL)('show', 'nothing');
-    expect([unknown.status, unknown.err]).toEqual([1, expect.stringContaining('there is no such call')]);
+    expect([unknown.status, unknown.err]).toEqual([
+      1,
+      expect.stringMatching(/^(?:mcpstead: )?there is no such call/),
+    ]);
     const wrong = await as(bank, 'not-a-key')('list');
     expect([wrong.status, wrong.err]).toEqual([
       5,

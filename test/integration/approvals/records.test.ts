@@ -5,15 +5,15 @@ import { expect, it } from 'vitest';
 import { Approval } from '../../../src/admin/approval-schemas.js';
 import {
   AL,
-  APPROVER_KEYS,
   approvalsOf,
   BY_FINANCE,
-  EYE,
+  KEYS,
   keyed,
   OWN,
   paid,
   startBank,
-} from '../../helpers/bank.js';
+  VIEWER,
+} from '../../helpers/held.js';
 import { createApiKey, hashApiKey } from '../../../src/lib/api-key.js';
 import { withAdmin } from '../../helpers/admin.js';
 import { CONSOLE_KEY } from '../../helpers/console.js';
@@ -25,7 +25,7 @@ it('counts, records and tells of a question, its votes and its end', async () =>
   const bank = await startBank(BY_FINANCE, { audit: { file }, metrics: { auth: 'none' } });
   const operator = withAdmin(bank, CONSOLE_KEY);
   // A viewer hears that something changed, and sees no arguments.
-  const watched = await operator.watch(['approvals'], keyed(EYE));
+  const watched = await operator.watch(['approvals'], keyed(VIEWER));
   expect(await watched.event('approvals')).toEqual({ topic: 'approvals', open: 0 });
   const answer = bank.pay({ amount: 31_337 });
   const { id, digest } = await bank.waiting();
@@ -64,7 +64,7 @@ it('counts, records and tells of a question, its votes and its end', async () =>
 it('offers a yes to nobody whose yes would not count: a key of finance that is not for votes', async () => {
   const PLAIN = createApiKey();
   const plain = { name: 'cy', sha256: [hashApiKey(PLAIN)], groups: ['finance'], owner: 'corp:cy' };
-  const bank = await startBank(BY_FINANCE, { mcp: { auth: { keys: [...APPROVER_KEYS, plain] } } });
+  const bank = await startBank(BY_FINANCE, { mcp: { auth: { keys: [...KEYS, plain] } } });
   void bank.pay({ amount: 1 }).catch(() => undefined);
   await bank.waiting();
   const seen = async (key: string) => (await approvalsOf(bank.base, key))[0];

@@ -166,6 +166,12 @@ describe('a configuration with holds', () => {
     const far = { http: { public_url: 'https://mcp.example.com' } };
     expect(problems(page, [], far)).toEqual([expect.stringContaining("rule 'ask': nobody can approve")]);
     expect(problems(page, [approver('al')], far)).toEqual([]);
+    // The console key counts where nobody else can reach the gateway.
+    expect(problems(page, [], { admin: { port: 9, host: '127.0.0.1' } })).toEqual([]);
+    expect(problems(page, [], { admin: { host: '0.0.0.0' } })).toEqual([]);
+    expect(problems(page, [], { admin: { port: 9, host: '0.0.0.0' } })).toEqual([
+      expect.stringContaining("rule 'ask': nobody can approve"),
+    ]);
   });
 
   it.each([
