@@ -8,6 +8,7 @@ import { ElicitRequestSchema, ResourceUpdatedNotificationSchema } from '@modelco
 import { Client as ClientV2, StreamableHTTPClientTransport as HttpV2 } from '@modelcontextprotocol/client';
 import { Agent, fetch } from 'undici';
 import { Broken } from './ledger.mjs';
+import { IDLE_S } from './settings.mjs';
 
 /** A call that is not over by then is lost. */
 const CALL_MS = 60_000;
@@ -25,6 +26,7 @@ export class SoakClient {
   #answer = '';
   #calls = 0;
   #updates = new Set();
+  #actedAt = performance.now();
 
   /** `kind`: `v1`, `v2` or `modern`. `random`: what it does. `ledger`: who accounts for it. */
   constructor({ name, kind, url, user, key, random, ledger, pauseMs, data }) {
@@ -50,7 +52,9 @@ export class SoakClient {
       this.#transport = new HttpV1(this.url, options);
       this.#client = new ClientV1(info, { capabilities: CAPABILITIES });
       this.#client.setRequestHandler(ElicitRequestSchema, () => this.#answered());
-      this.#client.setNotificationHandler(ResourceUpdatedNotificationSchema, ({ params }) => this.#updated(params));
+      this.#client.setNotificationHandler(ResourceUpdatedNotificationSchema, ({ params }) =>
+        this.#updated(params),
+      );
     } else {
       const mode = this.isModern ? { pin: '2026-07-28' } : 'legacy';
       this.#transport = new HttpV2(this.url, options);
@@ -83,7 +87,13 @@ export class SoakClient {
   /** Connects, if it is not connected. Returns whether it is then. */
   async again() {
     if (this.#client) return true;
-    const call = { operation: 'connect', client: this.name, user: this.user, server: null, began: performance.now() };
+    const call = {
+      operation: 'connect',
+      client: this.name,
+      user: this.user,
+      server: null,
+      began: performance.now(),
+    };
     try {
       await this.connect();
       this.ledger.over({ ...call, ended: performance.now() });
@@ -100,6 +110,7 @@ export class SoakClient {
   /** Does one thing, and accounts for it. */
   async act([operation, server, work]) {
     const began = performance.now();
+    this.#actedAt = began;
     const call = { operation, client: this.name, user: this.user, server, began };
     let error;
     try {
@@ -112,6 +123,12 @@ export class SoakClient {
     if (lost || (error && isDead(error))) await this.#drop();
     this.ledger.over({ ...call, ended, error, lost });
     return error;
+  }
+
+  /** One thing at every server. Its session may have ended while it waited for others. */
+  async round() {
+    if (performance.now() - this.#actedAt > (IDLE_S * 1000) / 2) await this.#drop();
+    for (const work of ROUND) if (await this.again()) await this.act(work);
   }
 
   mark() {
@@ -132,7 +149,8 @@ export class SoakClient {
   /** Calls, and compares: what is not as it should be is no failure but a wrong answer. */
   async echo(name, args, wanted) {
     const found = await this.call(name, args);
-    if (!found.includes(wanted)) throw wrong(`${name} gave ${JSON.stringify(found.slice(0, 300))} for ${wanted}`);
+    if (!found.includes(wanted))
+      throw wrong(`${name} gave ${JSON.stringify(found.slice(0, 300))} for ${wanted}`);
   }
 
   async steps(name, mark, args, count, cutAt) {
@@ -304,7 +322,10 @@ const SPITE = [
   ['x'.repeat(200_000), ANSWER],
   ['{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":1,"progress":1}}', ANSWER],
   ['{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1}}', ANSWER],
-  ['{"jsonrpc":"2.0","id":7,"method":"elicitation/create","params":{"message":"foreign","requestedSchema":{"type":"object","properties":{}}}}', ANSWER],
+  [
+    '{"jsonrpc":"2.0","id":7,"method":"elicitation/create","params":{"message":"foreign","requestedSchema":{"type":"object","properties":{}}}}',
+    ANSWER,
+  ],
   ['{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}', ANSWER],
   [`${'['.repeat(5000)}${']'.repeat(5000)}`, ANSWER],
   ['{"jsonrpc":"2.0","id":@ID@,"id":1,"result":{}}', ANSWER],
@@ -334,35 +355,82 @@ const WORK = [
   [4, ['memory', 'memory', memory]],
   [3, ['list', null, list]],
   [4, ['read', 'python', (c, mark) => reading(c, `soak://mark/${mark}`, mark)]],
-  [3, ['prompt', 'web', async (c, mark) => {
-    const found = await c.prompt('web__args-prompt', { city: mark });
-    if (!found.includes(mark)) throw wrong(`web__args-prompt gave ${found.slice(0, 300)} for ${mark}`);
-  }]],
+  [
+    3,
+    [
+      'prompt',
+      'web',
+      async (c, mark) => {
+        const found = await c.prompt('web__args-prompt', { city: mark });
+        if (!found.includes(mark)) throw wrong(`web__args-prompt gave ${found.slice(0, 300)} for ${mark}`);
+      },
+    ],
+  ],
   [3, ['subscribe', 'web', (c) => !c.isModern && c.subscribe('demo://resource/dynamic/text/1')]],
-  [4, ['progress', 'python', async (c, mark) => {
-    const found = await c.steps('python__steps', mark, { mark, count: 5 }, 5);
-    if (!found.includes(mark)) throw wrong(`python__steps gave ${found} for ${mark}`);
-  }]],
-  [4, ['progress', 'go', async (c, mark) => {
-    const found = await c.steps('go__steps', mark, { mark, count: 5 }, 5);
-    if (!found.includes(mark)) throw wrong(`go__steps gave ${found} for ${mark}`);
-  }]],
-  [2, ['progress', 'web', (c, mark) => c.steps('web__trigger-long-running-operation', mark, { duration: 1, steps: 4 }, 4)]],
-  [2, ['cancel', 'web', (c) => c.cancelled('web__trigger-long-running-operation', { duration: 3, steps: 2 })]],
+  [
+    4,
+    [
+      'progress',
+      'python',
+      async (c, mark) => {
+        const found = await c.steps('python__steps', mark, { mark, count: 5 }, 5);
+        if (!found.includes(mark)) throw wrong(`python__steps gave ${found} for ${mark}`);
+      },
+    ],
+  ],
+  [
+    4,
+    [
+      'progress',
+      'go',
+      async (c, mark) => {
+        const found = await c.steps('go__steps', mark, { mark, count: 5 }, 5);
+        if (!found.includes(mark)) throw wrong(`go__steps gave ${found} for ${mark}`);
+      },
+    ],
+  ],
+  [
+    2,
+    [
+      'progress',
+      'web',
+      (c, mark) => c.steps('web__trigger-long-running-operation', mark, { duration: 1, steps: 4 }, 4),
+    ],
+  ],
+  [
+    2,
+    ['cancel', 'web', (c) => c.cancelled('web__trigger-long-running-operation', { duration: 3, steps: 2 })],
+  ],
   [2, ['cancel', 'odd', (c, mark) => c.cancelled('odd__hang', { mark })]],
   [3, ['question', 'python', (c, mark) => c.ask('python__ask', { mark }, mark)]],
   [3, ['question', 'later', (c, mark) => c.ask('later__ask', { mark }, mark)]],
   [4, ['call', 'later', (c, mark) => c.echo('later__echo', { mark }, mark)]],
   [2, ['question', 'web', (c) => c.ask('web__trigger-elicitation-request', {}, '')]],
   [2, ['task', 'web', (c, mark) => c.kind === 'v1' && c.research('web__simulate-research-query', mark)]],
-  [2, ['resume', 'web', (c, mark) =>
-    c.kind === 'v1' && c.steps('web__trigger-long-running-operation', mark, { duration: 1, steps: 4 }, 4, 2)]],
+  [
+    2,
+    [
+      'resume',
+      'web',
+      (c, mark) =>
+        c.kind === 'v1' &&
+        c.steps('web__trigger-long-running-operation', mark, { duration: 1, steps: 4 }, 4, 2),
+    ],
+  ],
   [2, ['spite', 'hostile', spite]],
   [1, ['leave', null, (c) => c.leave()]],
-  [2, ['large', 'odd', async (c, mark) => {
-    const found = await c.call('odd__big', { mark, bytes: 300_000 });
-    if (found.length !== 300_000 || !found.startsWith(mark)) throw wrong(`odd__big gave ${found.slice(0, 100)} for ${mark}`);
-  }]],
+  [
+    2,
+    [
+      'large',
+      'odd',
+      async (c, mark) => {
+        const found = await c.call('odd__big', { mark, bytes: 300_000 });
+        if (found.length !== 300_000 || !found.startsWith(mark))
+          throw wrong(`odd__big gave ${found.slice(0, 100)} for ${mark}`);
+      },
+    ],
+  ],
 ];
 
 async function files(client, mark) {
@@ -401,6 +469,6 @@ async function list(client) {
 }
 
 /** One thing at every server, in order: who is up answers. */
-export const ROUND = ['web', 'events', 'child', 'python', 'go', 'guarded', 'odd', 'later', 'files', 'memory'].map(
+const ROUND = ['web', 'events', 'child', 'python', 'go', 'guarded', 'odd', 'later', 'files', 'memory'].map(
   (server) => WORK.map(([, work]) => work).find(([, of]) => of === server),
 );

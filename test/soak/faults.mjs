@@ -1,8 +1,9 @@
 // What goes wrong, when and for how long: a plan that the seed makes, and how each fault begins and ends.
 import { request } from 'node:http';
 import process from 'node:process';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Broken } from './ledger.mjs';
-import { KEYS, sleep } from './world.mjs';
+import { KEYS } from './settings.mjs';
 
 /** How long a server may take to be back after its fault. */
 const BACK_MS = 8000;
@@ -72,7 +73,14 @@ const KINDS = {
   },
   'server changed': {
     // Its tasks are those of the connection before.
-    ...{ targets: ['web', 'python'], weight: 3, lasts: [2, 6], servers: of, operations: ['task'], graceMs: BACK_MS },
+    ...{
+      targets: ['web', 'python'],
+      weight: 3,
+      lasts: [2, 6],
+      servers: of,
+      operations: ['task'],
+      graceMs: BACK_MS,
+    },
     async begin(world, target) {
       const servers = world.config.servers.map((each) =>
         each.name === target ? { ...each, headers: { 'x-changed': String(Date.now()) } } : each,
@@ -209,7 +217,10 @@ function stoppedReaders(world) {
 
 /** The faults of a run: [{at, kind, target, ms}], in order; `at` and `ms` in milliseconds. */
 export function plan(random, ms, isFleet) {
-  const kinds = Object.entries({ ...KINDS, ...(isFleet ? FLEET_KINDS : {}) }).map(([kind, { weight }]) => [weight, kind]);
+  const kinds = Object.entries({ ...KINDS, ...(isFleet ? FLEET_KINDS : {}) }).map(([kind, { weight }]) => [
+    weight,
+    kind,
+  ]);
   const list = [];
   for (let at = 2000; at < ms; at += random.between(1000, 5000)) {
     const kind = random.weighed(kinds);
@@ -237,7 +248,9 @@ export async function runPlan(list, { world, ledger, log, signal: stopped }) {
     if (stopped.aborted) break;
     const place = placeOf(fault);
     const before = busy.get(place) ?? Promise.resolve();
-    const done = before.then(() => (stopped.aborted ? undefined : happen(fault, { world, ledger, log, stopped })));
+    const done = before.then(() =>
+      stopped.aborted ? undefined : happen(fault, { world, ledger, log, stopped }),
+    );
     busy.set(place, done);
     running.push(done);
     // A place that is behind loses what was planned for it, so that faults end with the plan.
@@ -255,7 +268,11 @@ async function happen({ kind, target, ms }, { world, ledger, log, stopped }) {
     await sleep(ms, undefined, { signal: stopped }).catch(() => {});
     if (typeof end === 'function') await end();
   } catch (error) {
-    ledger.broken(error instanceof Broken ? error : new Broken('faults can be made', `${kind} of ${target}: ${error.stack}`));
+    ledger.broken(
+      error instanceof Broken
+        ? error
+        : new Broken('faults can be made', `${kind} of ${target}: ${error.stack}`),
+    );
   }
   ledger.end(fault);
 }

@@ -23,7 +23,9 @@ export class PythonClients {
     if (count === 0) return;
     const asked = { url: world.url, count, round, seed, pause: pauseMs / 1000, keys: world.keys };
     this.#child = spawn(world.python, [PROGRAM], { env: { ...process.env, SOAK: JSON.stringify(asked) } });
-    this.#child.stderr.setEncoding('utf8').on('data', (text) => (this.#errors = (this.#errors + text).slice(-5000)));
+    this.#child.stderr
+      .setEncoding('utf8')
+      .on('data', (text) => (this.#errors = (this.#errors + text).slice(-5000)));
     this.#ended = new Promise((resolve) => this.#child.once('exit', resolve));
     await new Promise((resolve, reject) => {
       this.#isReady = resolve;

@@ -36,7 +36,10 @@ export function report({ asked, ledger, broken, ms = 0, upMs = 0, before = {}, a
   for (const [text, count] of causes) console.log(`  ${count} x ${text}`);
   if (!asked.report) return;
   const [title, ...rest] = summary;
-  appendFileSync(asked.report, `\n## ${title}\n\n${rest.map((line) => `- ${line}`).join('\n')}\n${tables.map(markdown).join('')}`);
+  appendFileSync(
+    asked.report,
+    `\n## ${title}\n\n${rest.map((line) => `- ${line}`).join('\n')}\n${tables.map(markdown).join('')}`,
+  );
 }
 
 const round = (number) => Number(number.toFixed(1));

@@ -7,13 +7,14 @@ import { join, resolve } from 'node:path';
 import process from 'node:process';
 import { parseArgs } from 'node:util';
 import { sleep, until } from '../../scripts/fleet/processes.mjs';
-import { ROUND, SoakClient } from './client.mjs';
+import { SoakClient } from './client.mjs';
 import { plan, runPlan } from './faults.mjs';
 import { Broken, Ledger } from './ledger.mjs';
 import { PythonClients } from './python.mjs';
 import { Random } from './random.mjs';
 import { report } from './report.mjs';
-import { IDLE_S, KEYS, World } from './world.mjs';
+import { IDLE_S, KEYS } from './settings.mjs';
+import { World } from './world.mjs';
 
 const USAGE =
   'usage: npm run soak -- [--minutes 10] [--seed TEXT] [--clients 200] [--fleet] [--keep FOLDER] [--report FILE]';
@@ -40,7 +41,8 @@ function options() {
       },
     });
     const [minutes, clients] = [Number(values.minutes), Number(values.clients)];
-    if (!(minutes > 0) || !Number.isInteger(clients) || clients < 10 || clients > 2000) throw new Error(USAGE);
+    if (!(minutes > 0) || !Number.isInteger(clients) || clients < 10 || clients > 2000)
+      throw new Error(USAGE);
     return { ...values, minutes, clients };
   } catch (error) {
     console.error(error.message === USAGE ? USAGE : `${error.message}\n${USAGE}`);
@@ -115,7 +117,8 @@ class Clients {
 async function inTurns(list, work) {
   const waiting = [...list];
   const worker = async () => {
-    for (let each = waiting.shift(); each && !stopped.signal.aborted; each = waiting.shift()) await work(each);
+    for (let each = waiting.shift(); each && !stopped.signal.aborted; each = waiting.shift())
+      await work(each);
   };
   await Promise.all(Array.from({ length: AT_ONCE }, worker));
 }
@@ -143,7 +146,11 @@ async function watch(world) {
 
 /** Resolves once nothing is left of clients that are gone. Times out with what is left. */
 async function quiet(world) {
-  const names = ['mcpstead_downstream_sessions_active', 'mcpstead_requests_in_flight', 'mcpstead_parked_calls'];
+  const names = [
+    'mcpstead_downstream_sessions_active',
+    'mcpstead_requests_in_flight',
+    'mcpstead_parked_calls',
+  ];
   let left = [];
   const isQuiet = async () => {
     left = [];
@@ -167,7 +174,14 @@ async function heldBy(world) {
   return rows;
 }
 
-const ROOM = { 'heap, MB': [1.3, 15], descriptors: [1, 12], children: [1, 0], timers: [1.2, 10], sockets: [1, 12], sessions: [1, 0] };
+const ROOM = {
+  'heap, MB': [1.3, 15],
+  descriptors: [1, 12],
+  children: [1, 0],
+  timers: [1.2, 10],
+  sockets: [1, 12],
+  sessions: [1, 0],
+};
 
 /** What a gateway holds in the end is what it held before, within the room that caches may take. */
 function compare(before, after) {
@@ -176,7 +190,8 @@ function compare(before, after) {
     for (const [what, count] of Object.entries(row)) {
       const [times, more] = ROOM[what];
       const was = before[name]?.[what] ?? 0;
-      if (count > was * times + more) grown.push(`${name}: ${was.toFixed(0)} ${what} before, ${count.toFixed(0)} after`);
+      if (count > was * times + more)
+        grown.push(`${name}: ${was.toFixed(0)} ${what} before, ${count.toFixed(0)} after`);
     }
   if (grown.length > 0) throw new Broken('what a gateway holds returns to where it was', grown.join('; '));
 }
@@ -219,10 +234,8 @@ async function soak(world) {
   if (!broken) {
     for (const fault of ledger.faults) fault.graceMs = 0;
     // Nothing excuses these.
-    await inTurns(clients.all, async (client) => {
-      if (await client.again()) for (const work of ROUND) await client.act(work);
-    });
-    log('every client had its answer from every server');
+    await inTurns(clients.all, (client) => client.round());
+    if (!broken) log('every client had its answer from every server');
   }
   await clients.close();
   watch.isOver = true;
@@ -251,14 +264,19 @@ function keep(world, folder) {
   writeFileSync(join(folder, 'calls.json'), JSON.stringify(recent, null, 1));
   for (const { name, replica } of world.gateways ?? [])
     writeFileSync(join(folder, `${name}.log`), (replica?.process ?? world.gateway).output);
-  cpSync(world.folder, join(folder, 'world'), { recursive: true, filter: (path) => !path.endsWith('go-server') });
+  cpSync(world.folder, join(folder, 'world'), {
+    recursive: true,
+    filter: (path) => !path.endsWith('go-server'),
+  });
   log(`what is needed to look into it is in ${folder}; again: ${again}`);
 }
 
 const folder = mkdtempSync(join(tmpdir(), 'mcpstead-soak-'));
 const world = new World({ folder, isFleet: asked.fleet });
 for (const signal of ['SIGINT', 'SIGTERM'])
-  process.once(signal, () => ledger.broken(new Broken('the run ends by itself', `it was ended by ${signal}`)));
+  process.once(signal, () =>
+    ledger.broken(new Broken('the run ends by itself', `it was ended by ${signal}`)),
+  );
 let result = {};
 try {
   result = await soak(world);

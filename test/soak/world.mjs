@@ -9,26 +9,27 @@ import { fileURLToPath } from 'node:url';
 import { createApiKey, hashApiKey } from '../../dist/lib/api-key.js';
 import { preparePython } from '../../scripts/conformance/toolchains.mjs';
 import { Fleet } from '../../scripts/fleet/fleet.mjs';
-import { freePort, Process, sleep, statusOf, until } from '../../scripts/fleet/processes.mjs';
+import { freePort, Process, statusOf, until } from '../../scripts/fleet/processes.mjs';
 import { startOidc } from '../fixtures/servers/oidc.mjs';
 import { Line } from './line.mjs';
+import { IDLE_S, KEYS } from './settings.mjs';
 
 const file = (path) => fileURLToPath(new URL(path, import.meta.url));
 const MAIN = file('../../dist/cli/main.js');
 const packaged = (name) =>
-  join(dirname(createRequire(import.meta.url).resolve(`@modelcontextprotocol/${name}/package.json`)), 'dist/index.js');
+  join(
+    dirname(createRequire(import.meta.url).resolve(`@modelcontextprotocol/${name}/package.json`)),
+    'dist/index.js',
+  );
 const EVERYTHING = packaged('server-everything');
 /** Of the tokens of the authorization server, in seconds. */
 const TOKEN_S = 30;
-/** A session without a request ends after this, in seconds. */
-export const IDLE_S = 20;
-/** Keys of the clients; each is a principal. */
-export const KEYS = 8;
 /** What the hostile server answers the gateway itself. */
 const HOSTILE = {
   initialize:
     '{"jsonrpc":"2.0","id":@ID@,"result":{"protocolVersion":"2025-11-25","capabilities":{"tools":{"listChanged":true}},"serverInfo":{"name":"hostile","version":"0"}}}',
-  'tools/list': '{"jsonrpc":"2.0","id":@ID@,"result":{"tools":[{"name":"told","inputSchema":{"type":"object"}}]}}',
+  'tools/list':
+    '{"jsonrpc":"2.0","id":@ID@,"result":{"tools":[{"name":"told","inputSchema":{"type":"object"}}]}}',
   ping: '{"jsonrpc":"2.0","id":@ID@,"result":{}}',
 };
 const QUICK = { backoff_base_ms: 50, backoff_max_ms: 500 };
@@ -99,7 +100,10 @@ export class World {
   async #toolchains() {
     const { python } = await preparePython();
     const goServer = join(this.folder, 'go-server');
-    execFileSync('go', ['build', '-o', goServer, '.'], { cwd: file('go'), stdio: ['ignore', 'ignore', 'inherit'] });
+    execFileSync('go', ['build', '-o', goServer, '.'], {
+      cwd: file('go'),
+      stdio: ['ignore', 'ignore', 'inherit'],
+    });
     return { python, goServer };
   }
 
@@ -122,7 +126,10 @@ export class World {
     };
     writeFileSync(config, JSON.stringify(write));
     const args = () => [MAIN, '--config', config];
-    const guard = new Program('guarded', process.execPath, args, { env: { MCPSTEAD_PORT: String(port) }, ready: '/ready' });
+    const guard = new Program('guarded', process.execPath, args, {
+      env: { MCPSTEAD_PORT: String(port) },
+      ready: '/ready',
+    });
     guard.port = port;
     await guard.start();
     this.programs.set('guarded', guard);
@@ -133,7 +140,14 @@ export class World {
   servers(tools = {}) {
     const node = process.execPath;
     const at = (name, path = '/mcp') => ({ name, url: this.lines.get(name).origin + path, reconnect: QUICK });
-    const child = (name, args, more = {}) => ({ name, command: node, args, reconnect: QUICK, ...this.#placed(), ...more });
+    const child = (name, args, more = {}) => ({
+      name,
+      command: node,
+      args,
+      reconnect: QUICK,
+      ...this.#placed(),
+      ...more,
+    });
     return [
       { ...at('web'), ...tools },
       at('events', '/sse'),
@@ -141,10 +155,14 @@ export class World {
       at('go'),
       child('child', [EVERYTHING, 'stdio']),
       child('files', [packaged('server-filesystem'), this.data]),
-      child('memory', [packaged('server-memory')], { env: { MEMORY_FILE_PATH: join(this.folder, 'memory.jsonl') } }),
+      child('memory', [packaged('server-memory')], {
+        env: { MEMORY_FILE_PATH: join(this.folder, 'memory.jsonl') },
+      }),
       child('odd', [file('marks.mjs'), 'legacy', 'odd']),
       child('later', [file('marks.mjs'), 'modern', 'later']),
-      child('hostile', [file('../fixtures/servers/hostile-stdio.mjs')], { env: { OPENING: JSON.stringify(HOSTILE) } }),
+      child('hostile', [file('../fixtures/servers/hostile-stdio.mjs')], {
+        env: { OPENING: JSON.stringify(HOSTILE) },
+      }),
       {
         name: 'guarded',
         url: `http://127.0.0.1:${this.programs.get('guarded').port}/mcp`,
@@ -256,7 +274,10 @@ export class World {
   }
 
   async health({ origin } = this.gateways[0]) {
-    const answer = await fetch(`${origin}/health`, { headers: this.headers(), signal: AbortSignal.timeout(5000) });
+    const answer = await fetch(`${origin}/health`, {
+      headers: this.headers(),
+      signal: AbortSignal.timeout(5000),
+    });
     return await answer.json();
   }
 
@@ -274,7 +295,9 @@ export class World {
 
   /** What is not up, for people. */
   async illness() {
-    const all = await Promise.all(this.gateways.map((each) => this.health(each).catch(() => ({ servers: [] }))));
+    const all = await Promise.all(
+      this.gateways.map((each) => this.health(each).catch(() => ({ servers: [] }))),
+    );
     return all.flatMap(({ servers }, at) =>
       servers
         .filter(({ connected }) => !connected)
@@ -293,7 +316,9 @@ export class World {
   /** Processes that are children of gateways and run a server. */
   childrenOf(name) {
     const parents = new Set(this.gateways.map(({ pid }) => pid()));
-    return processes().filter(({ parent, command }) => parents.has(parent) && command.includes(this.children.get(name)));
+    return processes().filter(
+      ({ parent, command }) => parents.has(parent) && command.includes(this.children.get(name)),
+    );
   }
 
   /** What a gateway holds: heap, descriptors, children, timers. */
@@ -362,5 +387,3 @@ function processes() {
     }
   });
 }
-
-export { sleep };
