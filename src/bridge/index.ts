@@ -58,8 +58,10 @@ export interface Bridge {
    * and may have replaced a legacy one.
    */
   claim(request: Presented, upstream: Era): OpenCrossing | LoginRetry | HoldRetry | GatewayError | undefined;
-  /** The other replica that holds the call of a state; undefined: none does. */
+  /** The replica that holds the call of a state, also this one; undefined: none does, or any can go on with it. */
   ownerOf(state: string): string | undefined;
+  /** Whether it is this one. */
+  holds(state: string): boolean;
   /** The `requestState` for the client of a request that waits for a login. */
   loginState(request: Presented, id: string, isTool: boolean): string;
   /** The `requestState` for the client of a call that waits for a yes. `id`: of the record. */
@@ -109,6 +111,7 @@ export function createBridge(deps: BridgeDeps): Bridge {
       return (crossing, sink) => call.retry(crossing, sink, answers);
     },
     ownerOf: (state) => deps.states.ownerOf(state),
+    holds: (state) => deps.states.holds(state),
     loginState: (request, id, isTool) => deps.states.ofLogin(request, id, isTool, LOGIN_MS),
     holdState: (request, id, round) => deps.states.ofHold(request, id, round, HOLD_MS),
     endWhere(which) {

@@ -24,8 +24,10 @@ export interface Seal {
   /** `payload`: a JSON value. The state is valid for `ttlMs`. */
   seal(payload: object, ttlMs: number): string;
   open(state: string): Opened;
-  /** The other replica that holds the call of a valid state; undefined: none does. */
+  /** The replica that holds the call of a valid state, also this one; undefined: none does, or any can go on with it. */
   ownerOf(state: string): string | undefined;
+  /** Whether it is this one. */
+  holds(state: string): boolean;
 }
 
 export type Opened =
@@ -48,8 +50,14 @@ const FORGED: Opened = { ok: false, reason: 'forged' };
 export function createSeal({ key, replica, now }: SealOptions): Seal {
   if (key && key.length !== KEY_BYTES) throw new RangeError(`a key must have ${KEY_BYTES} bytes`);
   const secret = key ?? randomBytes(KEY_BYTES);
-  /** Whether a state leads to something that one replica alone has; one that has everything in it is good anywhere. */
-  const isElsewhere = ({ r, p }: Content): boolean => r !== replica && !ANYWHERE.has(p['kind']);
+  /** The replica that alone has what a state leads to; undefined: it has everything in it, and is good anywhere. */
+  const placeOf = ({ r, p }: Content): string | undefined => (ANYWHERE.has(p['kind']) ? undefined : r);
+  const isElsewhere = (content: Content): boolean => (placeOf(content) ?? replica) !== replica;
+
+  const ownerOf = (state: string): string | undefined => {
+    const content = contentOf(state, secret);
+    return content && content.e > now() ? placeOf(content) : undefined;
+  };
 
   return {
     seal(payload, ttlMs) {
@@ -63,10 +71,8 @@ export function createSeal({ key, replica, now }: SealOptions): Seal {
       if (content.e <= now()) return { ok: false, reason: 'expired' };
       return { ok: true, payload: content.p };
     },
-    ownerOf(state) {
-      const content = contentOf(state, secret);
-      return content && content.e > now() && isElsewhere(content) ? content.r : undefined;
-    },
+    ownerOf,
+    holds: (state) => ownerOf(state) === replica,
   };
 }
 

@@ -57,6 +57,7 @@ export interface States {
   isOurs(state: string): boolean;
   /** The other replica that holds the call of a state; undefined: none does. */
   ownerOf(state: string): string | undefined;
+  holds(state: string): boolean;
   /** Reads the state of a retry; an error if it belongs to another client or another request. */
   read(state: string, request: Presented): CallState | UrlState | LoginState | HoldState | GatewayError;
 }
@@ -104,6 +105,7 @@ export function createStates(seal: Seal, inFleet = false): States {
       return opened.ok || opened.reason === 'expired' || (inFleet && opened.reason === 'other_replica');
     },
     ownerOf: (state) => seal.ownerOf(state),
+    holds: (state) => seal.holds(state),
     read(state, request) {
       const opened = seal.open(state);
       if (!opened.ok && opened.reason === 'other_replica' && inFleet) return refusal(GONE, 'gone');

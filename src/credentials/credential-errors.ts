@@ -4,6 +4,8 @@ import { CredentialProblem, shown } from './problem.js';
 
 /** How long a server that refuses a fresh token is left alone, and one whose authorization server is wrong, in seconds. */
 export const REFUSED_S = 60;
+/** How long a server waits for the state of the gateway, in seconds: the store of a fleet may be there in a moment. */
+const STATE_S = 2;
 
 export function freshRefused(server: string): GatewayError {
   return new GatewayError(
@@ -42,8 +44,9 @@ export function authFailed(
     problem.kind === 'temporary' && hasGrant
       ? `its authorization server does not answer (${problem.message})`
       : problem.message;
+  const usual = error instanceof CredentialProblem ? REFUSED_S : STATE_S;
   return new GatewayError('upstream_auth_failed', `upstream '${server}' ${text}`, {
-    retryAfter: retryMs > 0 ? Math.ceil(retryMs / 1000) : REFUSED_S,
+    retryAfter: retryMs > 0 ? Math.ceil(retryMs / 1000) : usual,
     ...(problem.code === 'no_metadata' && { undiscovered: true }),
   });
 }

@@ -348,7 +348,10 @@ export class Replica {
       self,
       makeId: () => this.#ids.make(),
       homeOf: (id) => live(this.#ids.homeOf(id)),
-      ownerOf: (state) => live(this.#deps.stateOwner(state)),
+      ownerOf: (state) => {
+        const owner = this.#deps.stateOwner(state);
+        return owner === self ? self : live(owner);
+      },
       homeOfTask: (id, { principal, route }) =>
         this.taskIds.homeOf(id, { principal: principal.id, server: route.server }),
       homeOfClient: (client) => this.#homeOfClient(client),

@@ -4,7 +4,7 @@
  */
 import { GatewayError } from '../errors.js';
 import { LISTS, LIST_KINDS, type ListKind } from '../protocol/lists.js';
-import type { Message } from '../protocol/message.js';
+import { param, type Message } from '../protocol/message.js';
 import type { PeerClients } from '../protocol/peer-clients.js';
 import { nameOf, readEnvelope, type Envelope } from '../protocol/modern/meta.js';
 import { decodeHeaderValue } from '../protocol/modern/param-headers.js';
@@ -39,6 +39,11 @@ export function createModern(deps: ModernDeps): (incoming: Incoming) => Handled 
   /** The wrap of a call, which may become a task. */
   const taskOf: WrapOf = (incoming) => deps.tasks.made(incoming);
 
+  const isOwnRetry = (message: Message): boolean => {
+    const state = param(message, 'requestState');
+    return typeof state === 'string' && deps.bridge.holds(state);
+  };
+
   return (incoming) => {
     const { origin, message } = incoming;
     const { method } = message;
@@ -55,8 +60,8 @@ export function createModern(deps: ModernDeps): (incoming: Incoming) => Handled 
         tellUnknown(views.plain({ principal: origin.principal }, origin.route), message);
       return { kind: 'accepted' };
     }
-    // A replica that has the server placed here goes to the next one, as long as its last requests run.
-    if (deps.state() === 'draining' && !origin.route.link)
+    // A replica that has the server placed here goes to the next one, as long as its last requests run; calls that wait for input may get it.
+    if (deps.state() === 'draining' && !origin.route.link && !isOwnRetry(message))
       return refused(message, new GatewayError('unavailable', 'gateway shutting down'));
     const envelope = readEnvelope(message);
     if (typeof envelope === 'string') return refused(message, new GatewayError('invalid_meta', envelope));

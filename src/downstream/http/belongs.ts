@@ -27,8 +27,8 @@ export function belongsTo(
   if (Array.isArray(messages)) return at(whatever);
   if (hasState(messages)) {
     const state = param(messages, 'requestState');
-    // A state of this replica leads to a call that waits here.
-    return at(typeof state === 'string' ? replicas.ownerOf(state) : undefined);
+    const owner = typeof state === 'string' ? replicas.ownerOf(state) : undefined;
+    if (owner !== undefined) return at(owner === replicas.self ? undefined : owner);
   }
   if (origin.era === 'modern' && messages.kind === 'request') {
     const task = taskIn(messages);

@@ -16,7 +16,7 @@ export interface Replicas {
   makeId(): string;
   /** The other live replica that a session or a stream was opened in; undefined: none. */
   homeOf(id: string): string | undefined;
-  /** The other live replica that holds the call of a `requestState`; undefined: none does. */
+  /** The live replica that holds the call of a `requestState`, also this one; undefined: none does, or any can go on with it. */
   ownerOf(state: string): string | undefined;
   /** The live replica that has a task, which may be this one; undefined: none has. */
   homeOfTask(id: string, origin: Origin): string | undefined;

@@ -1,5 +1,8 @@
 /** What a replica that shuts down does with what passes through it, and what the others still send there. */
+import { connect } from 'node:net';
 import { expect, it } from 'vitest';
+import { atEnd } from '../../helpers/cleanup.js';
+import { createUpstream, tool } from '../../fixtures/servers/http-upstream.js';
 import type { Fleet } from '../../../src/admin/schemas.js';
 import { CONSOLE_KEY } from '../../helpers/console.js';
 import {
@@ -12,8 +15,16 @@ import {
   together,
 } from '../../helpers/fleet.js';
 import type { RunningGateway } from '../../helpers/gateway.js';
-import { send, textOf } from '../../helpers/http.js';
-import { call } from '../../helpers/modern.js';
+import { MCP_HEADERS, send, textOf, type JsonRpc } from '../../helpers/http.js';
+import {
+  call,
+  createModernUpstream,
+  envelope,
+  EVERYTHING,
+  nameHeaders,
+  needs,
+} from '../../helpers/modern.js';
+import { scratchFolder } from '../../helpers/state.js';
 import { startStore } from '../../helpers/store.js';
 import { scriptedStdio } from '../../helpers/upstreams.js';
 import { until } from '../../helpers/wait.js';
@@ -74,3 +85,90 @@ it('gets no more requests for a server that is down elsewhere', async () => {
   }, 'b to know that a shuts down');
   expect(await asked()).not.toContain(`"${pid}"`);
 });
+
+const able = { capabilities: EVERYTHING };
+const FORM = {
+  message: 'Name?',
+  requestedSchema: { type: 'object', properties: { name: { type: 'string' } } },
+};
+
+/** A call whose headers are there before the replica shuts down, and whose body comes after that. */
+async function begun(base: string, name: string, params: object) {
+  const { hostname, port } = new URL(base);
+  const socket = connect(Number(port), hostname);
+  atEnd(() => socket.destroy());
+  const message = { jsonrpc: '2.0', id: 7, method: 'tools/call', params: { name, ...params } };
+  const body = JSON.stringify({ ...message, params: { ...message.params, _meta: envelope(able) } });
+  const headers = {
+    ...MCP_HEADERS,
+    ...nameHeaders('tools/call', message.params),
+    ...{ host: `${hostname}:${port}`, 'content-length': String(Buffer.byteLength(body)) },
+    expect: '100-continue',
+  };
+  const lines = Object.entries(headers).map(([key, value]) => `${key}: ${String(value)}`);
+  let text = '';
+  socket.write(`POST /mcp HTTP/1.1\r\n${lines.join('\r\n')}\r\n\r\n`);
+  socket.setEncoding('utf8').on('data', (piece: string) => (text += piece));
+  await until(() => text.startsWith('HTTP/1.1 100'), 'the request to begin');
+  return async (): Promise<JsonRpc> => {
+    socket.write(body);
+    const json = await until(() => /\{"jsonrpc".*\}/.exec(text)?.[0], 'the answer');
+    return JSON.parse(json) as JsonRpc;
+  };
+}
+
+/** Whether nobody takes connections any more. */
+function isClosed(base: string): Promise<boolean> {
+  const { hostname, port } = new URL(base);
+  return new Promise((resolve) => {
+    const socket = connect(Number(port), hostname);
+    socket.on('connect', () => {
+      socket.destroy();
+      resolve(false);
+    });
+    socket.on('error', () => {
+      resolve(true);
+    });
+  });
+}
+
+it.each(['of the server', 'of the gateway'])(
+  'goes on with a call that has got its input, by a state %s',
+  async (whose) => {
+    const upstream =
+      whose === 'of the gateway'
+        ? await createUpstream({
+            tools: [tool('once')],
+            onCall: async (asked) => {
+              const answer = await asked.ask('elicitation/create', FORM);
+              asked.text(JSON.stringify(answer.result));
+            },
+          })
+        : await createModernUpstream({
+            tools: [tool('once')],
+            onCall(asked) {
+              const given = asked.params['inputResponses'];
+              if (given) asked.text(JSON.stringify(given), { resultType: 'complete' });
+              else
+                asked.result({
+                  ...{ resultType: 'input_required', requestState: 'mine' },
+                  inputRequests: { who: { method: 'elicitation/create', params: FORM } },
+                });
+            },
+          });
+    const config = {
+      servers: [{ name: 'u', url: upstream.url }],
+      mcp: { session: { shutdown_grace_seconds: 3600 } },
+      state: { dir: scratchFolder() },
+    };
+    const [a] = (await startReplicas(2, await startStore(), config)) as [RunningGateway];
+    const { requestState, inputRequests } = needs(await call(a.url, 'u__once', {}, able));
+    const [key = ''] = Object.keys(inputRequests);
+    const answers = { [key]: { action: 'accept', content: { name: 'Ada' } } };
+    const finished = await begun(a.base, 'u__once', { arguments: {}, requestState, inputResponses: answers });
+    const closed = a.gateway.close();
+    await until(() => isClosed(a.base), 'the end of the port');
+    expect(textOf(await finished())).toContain('Ada');
+    await closed;
+  },
+);
