@@ -33,13 +33,23 @@ export class Fleet {
 
   /**
    * Starts everything, and resolves once a call can be made through the balancer. `balancer`: haproxy, nginx or null for none. `config`: further
-   * keys of the replicas' config; `alone`: without a store.
+   * keys of the replicas' config; `own`: those of one replica, by its name; `alone`: without a store. `store`: its program. `env`, `flags`:
+   * for the replicas and their Node.js.
    */
-  async start({ replicas = 3, balancer = 'haproxy', config = {}, alone = false } = {}) {
-    const needed = alone ? [] : ['redis-server'];
-    for (const name of balancer ? [...needed, balancer] : needed) programOf(name);
-    if (!alone) await this.#startStore();
-    await this.#startServer();
+  async start({
+    replicas = 3,
+    balancer = 'haproxy',
+    config = {},
+    own = () => ({}),
+    alone = false,
+    store = 'redis-server',
+    env = {},
+    flags = [],
+  } = {}) {
+    if (balancer) programOf(balancer);
+    Object.assign(this, { env, flags });
+    if (!alone) await this.startStore(store.includes('/') ? store : programOf(store));
+    if (!config.servers) await this.#startServer();
     this.stateKey = randomBytes(32).toString('base64url');
     this.config = {
       ...{ host: '127.0.0.1', cache: { dir: null }, state: { dir: join(this.folder, 'state') } },
@@ -53,13 +63,14 @@ export class Fleet {
       ...config,
       ...(!alone && { fleet: { store: this.storeUrl, name: '${REPLICA_NAME}', ...config.fleet } }),
     };
-    const file = join(this.folder, 'config.json');
-    writeFileSync(file, JSON.stringify(this.config, null, 2));
     for (let number = 1; number <= replicas; number++) {
       const port = await freePort();
-      const replica = { name: `gateway${number}`, port, origin: `http://127.0.0.1:${port}`, starts: 0 };
+      const name = `gateway${number}`;
+      const file = join(this.folder, `${name}.json`);
+      writeFileSync(file, JSON.stringify({ ...this.config, ...own(name) }, null, 2));
+      const replica = { name, port, origin: `http://127.0.0.1:${port}`, starts: 0, file };
       this.replicas.push(replica);
-      this.#run(replica, file);
+      this.#run(replica);
     }
     for (const replica of this.replicas) await this.ready(replica);
     if (replicas > 0) this.url = `${this.replicas[0].origin}/mcp`;
@@ -90,18 +101,17 @@ export class Fleet {
     rmSync(this.folder, { recursive: true, force: true });
   }
 
-  async #startStore() {
-    const port = await freePort();
-    const where = ['--port', String(port), '--bind', '127.0.0.1', '--dir', this.folder];
-    this.store = this.#add(
-      new Process(programOf('redis-server'), [...where, '--save', '', '--appendonly', 'no']),
-    );
-    this.storePort = port;
-    this.storeUrl = `redis://127.0.0.1:${port}`;
+  /** Starts a store without data: the first one, or one in the place of that which has ended. */
+  async startStore(program = this.storeProgram) {
+    this.storeProgram = program;
+    this.storePort ??= await freePort();
+    const where = ['--port', String(this.storePort), '--bind', '127.0.0.1', '--dir', this.folder];
+    this.store = this.#add(new Process(program, [...where, '--save', '', '--appendonly', 'no']));
+    this.storeUrl = `redis://127.0.0.1:${this.storePort}`;
     await until(() => {
-      if (this.store.isOver) throw new Error(`redis-server has ended:\n${this.store.output}`);
+      if (this.store.isOver) throw new Error(`the store has ended:\n${this.store.output}`);
       return this.store.output.includes('Ready to accept connections');
-    }, 'redis-server');
+    }, 'the store');
   }
 
   async #startServer() {
@@ -133,17 +143,19 @@ export class Fleet {
   }
 
   /** Runs a replica, again whenever it ends. */
-  #run(replica, file) {
+  #run(replica) {
     const { MCPSTEAD_CONFIG: _config, ...inherited } = process.env;
     const env = {
       ...inherited,
+      ...this.env,
       ...{
         MCPSTEAD_PORT: String(replica.port),
         MCPSTEAD_STATE_KEY: this.stateKey,
         REPLICA_NAME: replica.name,
       },
     };
-    const started = new Process(process.execPath, [MAIN, '--config', file], { env, cwd: this.folder });
+    const args = [...this.flags, MAIN, '--config', replica.file];
+    const started = new Process(process.execPath, args, { env, cwd: this.folder });
     replica.process = started;
     replica.pid = started.pid;
     replica.starts++;
@@ -152,7 +164,7 @@ export class Fleet {
       if (this.#isEnding) return;
       this.#changed(`${replica.name} ended (${why})`);
       setTimeout(() => {
-        if (!this.#isEnding) this.#run(replica, file);
+        if (!this.#isEnding) this.#run(replica);
       }, RESTART_MS);
     });
   }

@@ -1,0 +1,278 @@
+// What goes wrong, when and for how long: a plan that the seed makes, and how each fault begins and ends.
+import { request } from 'node:http';
+import process from 'node:process';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Broken } from './ledger.mjs';
+import { KEYS } from './settings.mjs';
+
+/** How long a server may take to be back after its fault. */
+const BACK_MS = 8000;
+/** How long a fleet may take until all know that a replica is gone, or back. */
+const SURE_MS = 10_000;
+const PROGRAMS = ['web', 'events', 'python', 'go', 'guarded'];
+const LINES = ['web', 'events', 'python', 'go'];
+const CHILDREN = ['child', 'files', 'memory', 'odd', 'later'];
+
+const of = (name) => [name];
+
+/**
+ * Kinds: `targets`, how often (`weight`), how long in seconds (`lasts`), whose calls it excuses (`servers`; none: it may fail nothing), and what
+ * it does: `begin` resolves with how it ends.
+ */
+const KINDS = {
+  'server killed': {
+    ...{ targets: PROGRAMS, weight: 6, lasts: [0.2, 5], servers: of, graceMs: BACK_MS },
+    async begin(world, name) {
+      const program = world.programs.get(name);
+      await program.kill();
+      return () => program.start();
+    },
+  },
+  'server stopped': {
+    ...{ targets: PROGRAMS, weight: 4, lasts: [0.5, 6], servers: of, graceMs: BACK_MS },
+    begin(world, name) {
+      const { process: each } = world.programs.get(name);
+      each.kill('SIGSTOP');
+      return () => each.kill('SIGCONT');
+    },
+  },
+  'child killed': {
+    ...{ targets: CHILDREN, weight: 5, lasts: [0, 0], servers: of, graceMs: BACK_MS },
+    begin: (world, name) => signal(world, name, 'SIGKILL'),
+  },
+  'child stopped': {
+    ...{ targets: CHILDREN, weight: 3, lasts: [0.5, 5], servers: of, graceMs: BACK_MS },
+    begin(world, name) {
+      signal(world, name, 'SIGSTOP');
+      return () => signal(world, name, 'SIGCONT');
+    },
+  },
+  'server answers 503': { weight: 4, ...line('refuses', of) },
+  'server breaks off': { weight: 4, ...line('cuts', of) },
+  'server stands still': { weight: 3, ...line('still', of) },
+  'server is slow': { weight: 3, ...line('slow', () => []) },
+  'connections cut': {
+    ...{ targets: LINES, weight: 4, lasts: [0, 0], servers: of, graceMs: 2000 },
+    begin: (world, name) => world.lines.get(name).cut(),
+  },
+  'issuer away': {
+    ...{ targets: ['guarded'], weight: 2, lasts: [5, 40], servers: of, graceMs: 35_000 },
+    begin(world) {
+      world.oidc.down();
+      return () => world.oidc.up();
+    },
+  },
+  'server added': {
+    ...{ targets: ['new'], weight: 3, lasts: [2, 6], servers: () => [] },
+    async begin(world) {
+      const { servers } = world.config;
+      const python = servers.find(({ name }) => name === 'python');
+      await reloaded(world, { servers: [...servers, { ...python, name: 'new' }] });
+      return () => reloaded(world, {});
+    },
+  },
+  'server changed': {
+    // Its tasks are those of the connection before.
+    ...{
+      targets: ['web', 'python'],
+      weight: 3,
+      lasts: [2, 6],
+      servers: of,
+      operations: ['task'],
+      graceMs: BACK_MS,
+    },
+    async begin(world, target) {
+      const servers = world.config.servers.map((each) =>
+        each.name === target ? { ...each, headers: { 'x-changed': String(Date.now()) } } : each,
+      );
+      await reloaded(world, { servers });
+      return () => reloaded(world, {});
+    },
+  },
+  'bad config': {
+    ...{ targets: ['config'], weight: 3, lasts: [0.5, 2], servers: () => [] },
+    async begin(world) {
+      const { servers } = world.config;
+      world.writeConfig({ ...world.config, servers: [...servers, servers[0]] });
+      const statuses = await world.reload();
+      if (statuses.some((status) => status !== 400 && status !== 0))
+        throw new Broken('a bad config is refused', `the reload was answered ${statuses.join(', ')}`);
+      return () => reloaded(world, {});
+    },
+  },
+  'key revoked': {
+    ...{ targets: Array.from({ length: KEYS }, (_, n) => n), weight: 3, lasts: [1, 4], servers: () => null },
+    ...{ users: (n) => [n], losesSessions: true, graceMs: 4000 },
+    async begin(world, n) {
+      world.revoke(n);
+      await reloaded(world, {});
+      return async () => {
+        world.restore(n);
+        await reloaded(world, {});
+      };
+    },
+  },
+  'reader stops': {
+    ...{ targets: ['odd'], weight: 3, lasts: [3, 15], servers: () => [] },
+    begin: (world) => stoppedReaders(world),
+  },
+};
+
+const FLEET_KINDS = {
+  'replica killed': {
+    ...{ targets: [0, 1, 2], weight: 6, lasts: [0, 0], servers: () => null, graceMs: SURE_MS },
+    async begin(world, n) {
+      const { replica } = world.gateways[n];
+      process.kill(replica.pid, 'SIGKILL');
+      return () => world.fleet.ready(replica);
+    },
+  },
+  'replica restarted': {
+    ...{ targets: [0, 1, 2], weight: 5, lasts: [0, 0], servers: () => [] },
+    async begin(world, n) {
+      const { replica } = world.gateways[n];
+      const { pid } = replica;
+      process.kill(pid, 'SIGTERM');
+      return async () => {
+        while (replica.pid === pid) await sleep(100);
+        await world.fleet.ready(replica);
+      };
+    },
+  },
+  'replica stopped': {
+    ...{ targets: [0, 1, 2], weight: 4, lasts: [0.5, 6], servers: () => null, graceMs: SURE_MS },
+    begin(world, n) {
+      const { pid } = world.gateways[n].replica;
+      process.kill(pid, 'SIGSTOP');
+      return () => process.kill(pid, 'SIGCONT');
+    },
+  },
+  'store stopped': {
+    ...{ targets: ['store'], weight: 4, lasts: [0.5, 5], servers: () => [] },
+    begin(world) {
+      world.fleet.store.kill('SIGSTOP');
+      return () => world.fleet.store.kill('SIGCONT');
+    },
+  },
+  'store lost': {
+    ...{ targets: ['store'], weight: 3, lasts: [12, 12], servers: () => [] },
+    // It comes back without what it held.
+    async begin(world) {
+      world.fleet.store.kill('SIGKILL');
+      await world.fleet.store.ended;
+      await world.fleet.startStore();
+    },
+  },
+};
+
+function line(mode, servers) {
+  return {
+    ...{ targets: LINES, lasts: [0.5, 5], servers, graceMs: BACK_MS },
+    begin(world, name) {
+      const at = world.lines.get(name);
+      at.mode = mode;
+      return () => {
+        at.mode = 'fine';
+        if (mode === 'still') at.cut();
+      };
+    },
+  };
+}
+
+function signal(world, name, what) {
+  for (const { pid } of world.childrenOf(name)) process.kill(pid, what);
+}
+
+/** Puts a configuration in force that is good. */
+async function reloaded(world, more) {
+  world.writeConfig({ ...world.config, ...more });
+  const statuses = await world.reload();
+  if (statuses.some((status) => status !== 200 && status !== 0))
+    throw new Broken('a good config is taken', `the reload was answered ${statuses.join(', ')}`);
+}
+
+/** Clients that ask for much and read nothing of it. */
+function stoppedReaders(world) {
+  const asked = Array.from({ length: 8 }, (_, id) => {
+    const meta = {
+      'io.modelcontextprotocol/protocolVersion': '2026-07-28',
+      'io.modelcontextprotocol/clientInfo': { name: 'stopped', version: '0' },
+      'io.modelcontextprotocol/clientCapabilities': {},
+    };
+    const params = { name: 'odd__big', arguments: { mark: 'stopped', bytes: 4_000_000 }, _meta: meta };
+    const req = request(world.url, {
+      method: 'POST',
+      headers: {
+        ...world.headers(world.keys[0]),
+        ...{ accept: 'application/json, text/event-stream', 'content-type': 'application/json' },
+        ...{ 'mcp-protocol-version': '2026-07-28', 'mcp-method': 'tools/call', 'mcp-name': 'odd__big' },
+      },
+    });
+    req.on('error', () => {}).on('response', (res) => res.pause());
+    req.end(JSON.stringify({ jsonrpc: '2.0', id, method: 'tools/call', params }));
+    return req;
+  });
+  return () => asked.forEach((req) => req.destroy());
+}
+
+/** The faults of a run: [{at, kind, target, ms}], in order; `at` and `ms` in milliseconds. */
+export function plan(random, ms, isFleet) {
+  const kinds = Object.entries({ ...KINDS, ...(isFleet ? FLEET_KINDS : {}) }).map(([kind, { weight }]) => [
+    weight,
+    kind,
+  ]);
+  const list = [];
+  for (let at = 2000; at < ms; at += random.between(1000, 5000)) {
+    const kind = random.weighed(kinds);
+    const { targets, lasts } = KINDS[kind] ?? FLEET_KINDS[kind];
+    list.push({ at, kind, target: random.pick(targets), ms: 1000 * random.between(...lasts) });
+  }
+  return list;
+}
+
+const GATEWAY_WIDE = /^(replica|store|server added|server changed|bad config|key revoked)/;
+
+/** Two faults of one place follow each other. */
+function placeOf({ kind, target }) {
+  return GATEWAY_WIDE.test(kind) ? 'gateway' : String(target);
+}
+
+/** Makes the faults of a plan happen. Resolves once all have ended. */
+export async function runPlan(list, { world, ledger, log, signal: stopped }) {
+  const began = performance.now();
+  const busy = new Map();
+  const running = [];
+  for (const fault of list) {
+    const wait = fault.at - (performance.now() - began);
+    if (wait > 0) await sleep(wait, undefined, { signal: stopped }).catch(() => {});
+    if (stopped.aborted) break;
+    const place = placeOf(fault);
+    const before = busy.get(place) ?? Promise.resolve();
+    const done = before.then(() =>
+      stopped.aborted ? undefined : happen(fault, { world, ledger, log, stopped }),
+    );
+    busy.set(place, done);
+    running.push(done);
+    // A place that is behind loses what was planned for it, so that faults end with the plan.
+    await Promise.race([done, sleep(0)]);
+  }
+  await Promise.all(running);
+}
+
+async function happen({ kind, target, ms }, { world, ledger, log, stopped }) {
+  const { servers, users, begin, ...rest } = KINDS[kind] ?? FLEET_KINDS[kind];
+  const fault = ledger.begin(kind, servers(target), { ...rest, users: users?.(target) });
+  log(`${kind}: ${target}, ${(ms / 1000).toFixed(1)} s`);
+  try {
+    const end = await begin(world, target);
+    await sleep(ms, undefined, { signal: stopped }).catch(() => {});
+    if (typeof end === 'function') await end();
+  } catch (error) {
+    ledger.broken(
+      error instanceof Broken
+        ? error
+        : new Broken('faults can be made', `${kind} of ${target}: ${error.stack}`),
+    );
+  }
+  ledger.end(fault);
+}

@@ -1,0 +1,111 @@
+// Accounts for every call: what it gave, and which fault excuses one that failed. Times are of performance.now().
+
+/** What must not happen, however much is broken. */
+export class Broken extends Error {
+  constructor(invariant, text, details = {}) {
+    super(`${invariant}: ${text}`);
+    this.invariant = invariant;
+    this.details = details;
+  }
+}
+
+const MAX_RECENT = 2000;
+
+export class Ledger {
+  /** All faults: {kind, servers, from, to, graceMs, calls}; `servers`: names, or null for all; `to` undefined: it lasts. */
+  faults = [];
+  /** By kind of operation: {ok, failed, ms: []}. */
+  operations = new Map();
+  /** The last calls, for who looks into what broke. */
+  recent = [];
+  /** Texts of errors that were excused, and how often. */
+  excused = new Map();
+  sessionsLost = 0;
+  /** By client: when it had its last answer. */
+  #good = new Map();
+  #broken;
+
+  /** `broken`: called with the first Broken. */
+  constructor(broken) {
+    this.#broken = broken;
+  }
+
+  /**
+   * A fault begins. `servers`: whose calls may fail; null: those of all. `graceMs`: how long it may take to recover after its end. `users`: of
+   * which keys, and which operations, if not of all. `losesSessions`: whether sessions may end.
+   */
+  begin(kind, servers, { graceMs = 0, users, operations, losesSessions = false } = {}) {
+    const from = performance.now();
+    const fault = { kind, servers, users, operations, from, to: undefined, graceMs, calls: 0, losesSessions };
+    this.faults.push(fault);
+    return fault;
+  }
+
+  end(fault) {
+    fault.to = performance.now();
+  }
+
+  /** The fault that may be the cause of what went wrong with a server in this time; undefined: there is none. */
+  excuse({ operation, server, user, began, ended }, fits = () => true) {
+    return this.faults.find(
+      (fault) =>
+        fits(fault) &&
+        fault.from <= ended &&
+        began <= (fault.to ?? Infinity) + fault.graceMs &&
+        (fault.servers === null || fault.servers.includes(server)) &&
+        (fault.operations === undefined || fault.operations.includes(operation)) &&
+        (fault.users === undefined || fault.users.includes(user)),
+    );
+  }
+
+  /** A call is over: {operation, client, user, server, began, ended, error, lost}. `lost`: the client was told that it has no session. `error` undefined: it gave what it should. */
+  over(call) {
+    const { operation, client, server, began, ended, error, lost } = call;
+    let row = this.operations.get(operation);
+    if (!row) this.operations.set(operation, (row = { ok: 0, failed: 0, ms: [] }));
+    this.recent.push({ ...call, error: error && String(error.message ?? error).slice(0, 500) });
+    if (this.recent.length > MAX_RECENT) this.recent.shift();
+    if (!error) {
+      this.#good.set(client, ended);
+      row.ok++;
+      row.ms.push(ended - began);
+      if (row.ms.length > 20_000) row.ms.splice(0, 10_000);
+      return;
+    }
+    if (error instanceof Broken) return this.broken(error);
+    row.failed++;
+    const text = String(error.message ?? error);
+    // A session may have ended long before its client notices.
+    const since = { ...call, server: null, began: this.#good.get(client) ?? began };
+    if (lost) this.sessionsLost++;
+    const fault = lost ? this.excuse(since, ({ losesSessions }) => losesSessions) : this.excuse(call);
+    if (lost && !fault)
+      return this.broken(new Broken('no session is lost', `${client} was told that it has none`, { since }));
+    if (!fault) {
+      const what = `${operation} of ${server} failed, and no fault explains it: ${text.slice(0, 300)}`;
+      return this.broken(new Broken('every failed call has a cause', what, { call: this.recent.at(-1) }));
+    }
+    fault.calls++;
+    const known = `${fault.kind}: ${shortened(text)}`;
+    if (this.excused.size < 500 || this.excused.has(known))
+      this.excused.set(known, (this.excused.get(known) ?? 0) + 1);
+  }
+
+  broken(error) {
+    this.#broken(error);
+  }
+}
+
+/** Without what differs from call to call. */
+function shortened(text) {
+  return text
+    .replace(/[0-9a-f-]{16,}/g, '#')
+    .replace(/\d+/g, 'N')
+    .slice(0, 120);
+}
+
+/** A figure of sorted numbers: 0.5, 0.99. */
+export function quantile(numbers, share) {
+  const sorted = [...numbers].sort((a, b) => a - b);
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0;
+}

