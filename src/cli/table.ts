@@ -234,10 +234,13 @@ export const TABLE: Readonly<Record<string, VerbRow | Rows>> = {
         groups: ['A,B', 'its groups'],
         scopes: ['A,B', 'its scopes'],
         expires: ['90d', 'the days that it is valid, or its last date (2027-06-30)'],
+        owner: ['PERSON', 'the person behind it, or none: it is a machine'],
         config: CONFIG,
         url: URL_OPTION,
       },
-      flags: {},
+      flags: {
+        approver: 'it is for votes on calls that wait for a yes, and for nothing else; needs --owner',
+      },
       load: async () => (await import('./verbs/keys.js')).createKey,
     },
     list: {

@@ -25,6 +25,10 @@ export interface WrittenKey {
   readonly scopes?: readonly string[];
   /** `2027-06-30` */
   readonly expires?: string;
+  /** The person behind it; `none`: it is a machine. */
+  readonly owner?: string;
+  /** It is for votes alone. */
+  readonly approver?: true;
 }
 
 /** The file that a config names; undefined: none. The rest of the config is not checked. Throws if it cannot be read. */
@@ -93,6 +97,7 @@ const RESERVED = /^(true|false|null|yes|no|on|off|y|n)$/i;
 /** An entry in YAML, on one line. */
 export function entryText(key: WrittenKey): string {
   const members = Object.entries(plain(key)).map(([member, value]) => {
+    if (value === true) return `${member}: true`;
     const list = (Array.isArray(value) ? value : [value]) as readonly string[];
     const texts = list.map((text) =>
       PLAIN.test(text) && !RESERVED.test(text) ? text : JSON.stringify(text),
@@ -102,13 +107,23 @@ export function entryText(key: WrittenKey): string {
   return `{ ${members.join(', ')} }`;
 }
 
-function plain({ name, sha256, groups = [], scopes = [], expires }: WrittenKey): Record<string, unknown> {
+function plain({
+  name,
+  sha256,
+  groups = [],
+  scopes = [],
+  expires,
+  owner,
+  approver,
+}: WrittenKey): Record<string, unknown> {
   return {
     name,
     sha256: [...sha256],
     ...(groups.length > 0 && { groups: [...groups] }),
     ...(scopes.length > 0 && { scopes: [...scopes] }),
     ...(expires !== undefined && { expires }),
+    ...(owner !== undefined && { owner }),
+    ...(approver && { approver }),
   };
 }
 

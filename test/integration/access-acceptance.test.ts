@@ -374,6 +374,8 @@ describe('mcpstead keys', () => {
     ],
     ['a name of the config twice', ['create', 'inline'], 1, /there is a key 'inline'/],
     ['a bad name', ['create', 'a b'], 2, /a name is 1 to 128 of A-Z a-z 0-9 \. _ @ -, not 'a b'/],
+    ['a vote of nobody', ['create', 'x', '--approver'], 2, /--approver needs --owner PERSON/],
+    ['a vote of a machine', ['create', 'x', '--approver', '--owner', 'none'], 2, /--approver needs --owner/],
     ['no name', ['create'], 2, /usage: mcpstead keys create/],
     ['two names', ['create', 'a', 'b'], 2, /usage: mcpstead keys create/],
     [

@@ -10,6 +10,7 @@ import {
 } from '../../config/keys-file.js';
 import { hashApiKey, isApiKey, createApiKey } from '../../lib/api-key.js';
 import { DAY_MS, endOfDay } from '../../lib/calendar.js';
+import { MACHINE } from '../../protocol/principal.js';
 import { printable, Refusal } from '../../terminal/explain.js';
 import type { Terminal } from '../../terminal/terminal.js';
 import { configOf } from '../config-path.js';
@@ -27,6 +28,10 @@ export const createKey: Verb = async (written, terminal) => {
   if (!NAME.test(name)) throw new Refusal(`a name is 1 to 128 of A-Z a-z 0-9 . _ @ -, not '${name}'`, 2);
   const { values } = written;
   const expires = values['expires'] === undefined ? undefined : dateOf(values['expires']);
+  const isApprover = written.flags.has('approver');
+  const owner = values['owner'];
+  if (isApprover && (owner === undefined || owner === MACHINE))
+    throw new Refusal('--approver needs --owner PERSON: whose votes the key gives', 2);
   const config = configOf(written, terminal.env);
   const file = config === undefined ? undefined : fileOf(config);
   if (config !== undefined && isTaken(name, config, file, terminal.env))
@@ -38,6 +43,8 @@ export const createKey: Verb = async (written, terminal) => {
     groups: listed(values['groups'] ?? ''),
     scopes: listed(values['scopes'] ?? ''),
     ...(expires !== undefined && { expires }),
+    ...(owner !== undefined && { owner }),
+    ...(isApprover && { approver: true as const }),
   };
   if (file === undefined) {
     terminal.err(

@@ -49,6 +49,12 @@ describe('addKey', () => {
     expect(readdirSync(join(path, '..'))).toEqual(['keys.yaml']);
   });
 
+  it('writes whose votes a key gives', () => {
+    const path = file();
+    addKey(path, { ...key('al-ok'), owner: 'corp:al', approver: true });
+    expect(parse(textOf(path))).toEqual([{ ...key('al-ok'), owner: 'corp:al', approver: true }]);
+  });
+
   it('adds to the end; comments and all other bytes stay, and the mode of the file', () => {
     const path = file(LISTED);
     chmodSync(path, 0o640);
