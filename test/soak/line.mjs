@@ -6,6 +6,8 @@ export class Line {
   #agent = new Agent({ keepAlive: true });
   #server = createServer((req, res) => this.#pass(req, res));
   #sockets = new Set();
+  /** The last refusals that the server itself has sent, and requests that could not be read: for who looks into a run. */
+  refusals = [];
   /** `fine`, `refuses` (503), `slow`, `cuts`, `still`. */
   mode = 'fine';
 
@@ -17,6 +19,15 @@ export class Line {
       socket.on('error', () => {}).on('close', () => this.#sockets.delete(socket));
     });
     this.#server.keepAliveTimeout = 60_000;
+    this.#server.on('clientError', (error, socket) => {
+      this.#note(`cannot be read: ${error.code} ${error.rawPacket?.toString('latin1', 0, 300)}`);
+      socket.destroy();
+    });
+  }
+
+  #note(text) {
+    this.refusals.push(`${new Date().toISOString()} ${text}`);
+    if (this.refusals.length > 200) this.refusals.shift();
   }
 
   async open() {
@@ -54,6 +65,14 @@ export class Line {
     const fail = () => res.destroy();
     out.on('error', () => (res.headersSent ? fail() : res.writeHead(502).end()));
     out.on('response', (answer) => {
+      if (answer.statusCode >= 400)
+        answer.once('data', (piece) => {
+          const { method } = req;
+          const session = req.headers['mcp-session-id'];
+          this.#note(
+            `${answer.statusCode} to ${method} of session ${session}: ${piece.toString('utf8', 0, 300)}`,
+          );
+        });
       res.writeHead(answer.statusCode, answer.headers);
       res.flushHeaders();
       answer.on('error', fail).on('aborted', fail);

@@ -264,6 +264,8 @@ function keep(world, folder) {
   writeFileSync(join(folder, 'calls.json'), JSON.stringify(recent, null, 1));
   for (const { name, replica } of world.gateways ?? [])
     writeFileSync(join(folder, `${name}.log`), (replica?.process ?? world.gateway).output);
+  for (const [name, line] of world.lines)
+    if (line) writeFileSync(join(folder, `line-${name}.txt`), `${line.refusals.join('\n')}\n`);
   cpSync(world.folder, join(folder, 'world'), {
     recursive: true,
     filter: (path) => !path.endsWith('go-server'),
