@@ -15,6 +15,7 @@ export default tseslint.config(
             'scripts/*.mjs',
             'scripts/*.d.mts',
             'scripts/fleet/*.d.mts',
+            'bench/compare/*.d.mts',
           ],
         },
         tsconfigRootDir: import.meta.dirname,

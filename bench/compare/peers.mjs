@@ -194,6 +194,6 @@ export const notRun = [
   },
   {
     name: 'Versions of github.com/stacklok/toolhive after 0.47.0',
-    why: '0.63.0: "requires go >= 1.27 (running go 1.26.8; GOTOOLCHAIN=local)"; 0.49.0: 403 Forbidden; 0.48.0 did not install either',
+    why: '0.63.0 to 0.50.0: "requires go >= 1.27 (running go 1.26.8; GOTOOLCHAIN=local)"; 0.49.0: 403 Forbidden; 0.48.0: "golang.ngrok.com/ngrok/v2@v2.2.0: 403 Forbidden"',
   },
 ];

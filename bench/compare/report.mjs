@@ -163,7 +163,7 @@ function howStarted({ name, title, version, source, line, env, files }) {
   const set = Object.entries(env).map(([key, value]) => `${key}=${value} \\\n`);
   const parts = [`#### ${name}`, `${title}${version ? ` ${version}` : ''}. ${source}.`];
   parts.push(`\`\`\`text\n${set.join('')}${line}\n\`\`\``);
-  for (const [file, text] of Object.entries(files)) parts.push(`\`${file}\`:\n\n\`\`\`json\n${text}\n\`\`\``);
+  for (const [file, text] of Object.entries(files)) parts.push(`\`${file}\`:\n\n\`\`\`text\n${text}\n\`\`\``);
   return parts.join('\n\n');
 }
 

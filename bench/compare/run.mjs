@@ -133,7 +133,7 @@ async function compare() {
 
 const page = async (run) => format(pageOf(run), { ...(await resolveConfig(PAGE)), filepath: PAGE });
 try {
-  if (values.report) writeFileSync(PAGE, await page(JSON.parse(readFileSync(RESULT, 'utf8'))));
+  if (values.report) writeFileSync(PAGE, await page({ ...JSON.parse(readFileSync(RESULT, 'utf8')), notRun }));
   else {
     const run = await compare();
     if (values.quick || values.only !== undefined) console.log(await page(run));
