@@ -26,9 +26,10 @@ function configOf({ folder, servers }) {
       default: { type: 'unauthenticated' },
       backends: Object.fromEntries(servers.filter(({ headers }) => headers?.Authorization).map(injected)),
     },
+    // Tools keep their names.
     aggregation: {
-      conflictResolution: 'prefix',
-      conflictResolutionConfig: { prefixFormat: '{workload}_' },
+      conflictResolution: 'priority',
+      conflictResolutionConfig: { priorityOrder: servers.map(({ name }) => name) },
     },
   };
   writeFileSync(path, JSON.stringify(config, null, 2));

@@ -104,7 +104,7 @@ export const peers = [
         ...[
           '--outputTransport',
           'streamableHttp',
-          '--stateful; without its log, which has each message',
+          '--stateful',
           '--healthEndpoint',
           '/health',
           '--logLevel',

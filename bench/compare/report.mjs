@@ -207,7 +207,7 @@ over stdio.`,
     '## Official lists',
     `Scenarios of the official conformance suite that are clean, for each revision, in front of one server for both
 (\`test/fixtures/servers/both.mjs\`). The first row is that server without a gateway. The suite calls tools by their own names: a gateway
-that has a path for one server without prefixes is tried there.`,
+that has a path for one server without prefixes is tried there, and one that has none fails what needs a tool.`,
     officialTable(run.official),
     '## What could not be run',
     notRunTable(run),
