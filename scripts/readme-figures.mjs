@@ -93,9 +93,8 @@ function besideOthers(comparison) {
   const { mcpstead, ...peers } = Object.fromEntries(Object.entries(row).filter(([name]) => name !== ''));
   const said = Object.entries(peers).map(([name, value]) => `${name}: ${value}`);
   return [
-    `\`npm run compare\` does the same work with ${others.length} other gateways: [docs/comparison.md](docs/comparison.md) has figures and behaviours, and first`,
-    `the ${count} points in which others are better. In front of a server over stdio a call of 0.2 KB costs ${mcpstead} us of CPU`,
-    `(${said.join(', ')}).`,
+    `\`npm run compare\` does the same work with ${others.length} other gateways: [docs/comparison.md](docs/comparison.md) has figures and behaviours, and first the ${count} points in which`,
+    `others are better. In front of a server over stdio a call of 0.2 KB costs ${mcpstead} us of CPU there (${said.join(', ')}).`,
   ];
 }
 

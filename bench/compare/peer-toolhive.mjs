@@ -45,7 +45,7 @@ export const toolhive = {
     version: '0.47.0',
     programs: ['cmd/thv', 'cmd/vmcp'],
   },
-  source: 'cmd/vmcp/README.md, examples/vmcp-config.yaml; versions from 0.48.0 on need Go 1.27',
+  source: 'cmd/vmcp/README.md, examples/vmcp-config.yaml; the newest version that could be had with Go 1.26',
   serves: ['http'],
   many: true,
   start: (context) => ({

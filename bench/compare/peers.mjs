@@ -186,7 +186,7 @@ export const notRun = [
   },
   {
     name: 'mcp-hangar 2.34.4 (PyPI)',
-    why: 'it starts, but with the configuration of its README (`tool_access: front_door`) and `serve --http` it lists 0 tools: over HTTP its tools are for callers with a tenant, which needs API keys or an identity provider. That was not set up within the six minutes that each had',
+    why: 'it starts, but with the configuration of its README (`tool_access: front_door`) and `serve --http` it lists 0 tools: over HTTP its tools are for callers with a tenant, which needs API keys or an identity provider. That was not set up',
   },
   {
     name: 'thv of github.com/stacklok/toolhive 0.47.0 (Go module)',
@@ -194,6 +194,6 @@ export const notRun = [
   },
   {
     name: 'Versions of github.com/stacklok/toolhive after 0.47.0',
-    why: '0.63.0 to 0.50.0: "requires go >= 1.27 (running go 1.26.8; GOTOOLCHAIN=local)"; 0.49.0: 403 Forbidden; 0.48.0: "golang.ngrok.com/ngrok/v2@v2.2.0: 403 Forbidden"',
+    why: '0.63.0, 0.58.0 and 0.50.0: "requires go >= 1.27 (running go 1.26.8; GOTOOLCHAIN=local)"; 0.49.0: 403 Forbidden; 0.48.0: "golang.ngrok.com/ngrok/v2@v2.2.0: 403 Forbidden". Those between were not tried',
   },
 ];

@@ -198,7 +198,8 @@ documentation says, and does the same with each: the same figures, the same beha
     `CPU time of the gateway and of the processes that it started, without the MCP servers, per call, in microseconds; ${rounds}, 8
 connections in one session, the median of the rounds. The machine does other work at the same time: CPU time is what a gateway needs, and the
 time of the clock is not used. Memory is the resident memory of the same processes: after the first list of 1,000 tools, and the highest
-during calls of 100 KB. Logins are off where a gateway can do without. Less is better.`,
+during calls of 100 KB. Logins are off where a gateway can do without. Less is better. With so few
+calls, programs that compile while they run cost more a call than after a longer time: [bench/REPORT.md](../bench/REPORT.md) has more load.`,
     ...run.tables.map(figureTable),
     '## Behaviours',
     `Each is one script, the same for every gateway, with the same server behind it, on the official SDK: over HTTP where the gateway can, else

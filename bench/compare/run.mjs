@@ -131,9 +131,20 @@ async function compare() {
   };
 }
 
+/** What the last whole run found, with the words of now. */
+function again() {
+  const run = JSON.parse(readFileSync(RESULT, 'utf8'));
+  const sourceOf = (name) => peers.find((peer) => peer.name === name)?.source;
+  return {
+    ...run,
+    notRun,
+    gateways: run.gateways.map((one) => ({ ...one, source: sourceOf(one.name) ?? one.source })),
+  };
+}
+
 const page = async (run) => format(pageOf(run), { ...(await resolveConfig(PAGE)), filepath: PAGE });
 try {
-  if (values.report) writeFileSync(PAGE, await page({ ...JSON.parse(readFileSync(RESULT, 'utf8')), notRun }));
+  if (values.report) writeFileSync(PAGE, await page(again()));
   else {
     const run = await compare();
     if (values.quick || values.only !== undefined) console.log(await page(run));
