@@ -16,6 +16,7 @@ export default tseslint.config(
             'scripts/*.d.mts',
             'scripts/fleet/*.d.mts',
             'packaging/*/*.d.mts',
+            'bench/compare/*.d.mts',
           ],
         },
         tsconfigRootDir: import.meta.dirname,
