@@ -97,6 +97,8 @@ if (task === 'start') {
   }
   process.env.MCPSTEAD_URL = values.url;
   run(process.execPath, ['node_modules/vite/bin/vite.js', '--config', 'console/vite.config.mjs']);
+} else if (task === 'compare') {
+  run(process.execPath, ['bench/compare/run.mjs', ...args]);
 } else if (task === 'bench') {
   if (isStale('bench')) {
     console.error('Installing what the bench compares and measures with (npm ci in bench/) ...');
@@ -106,7 +108,7 @@ if (task === 'start') {
   run(process.execPath, [args[0] === 'hostile' ? 'bench/hostile.mjs' : 'bench/run.mjs', ...args]);
 } else {
   console.error(
-    'usage: node scripts/run.mjs start|test|conformance|compat|soak|bench|fuzz|fleet|fleet:traffic|fleet:figures|dev:console [arguments]',
+    'usage: node scripts/run.mjs start|test|conformance|compat|soak|bench|compare|fuzz|fleet|fleet:traffic|fleet:figures|dev:console [arguments]',
   );
   process.exit(2);
 }

@@ -29,7 +29,7 @@ import { until } from '../helpers/wait.js';
 const PORT = '8766';
 /** Blocks marked `skip` must have a reason. */
 const SKIPPED =
-  /^(npm start|npm ci|npm pack|npm install @opentelemetry|docker build|claude mcp add|npm run (?:bench|fleet)|mcpstead (init|console))/;
+  /^(npm start|npm ci|npm pack|npm install @opentelemetry|docker build|claude mcp add|npm run (?:bench|compare|fleet|soak)|mcpstead (init|console))/;
 
 describe('every config of the documentation', () => {
   const configs = pages.flatMap((path) =>

@@ -117,11 +117,11 @@ export class EventReader implements SseSink {
     this.#gatheredBytes = 0;
     const chunk = this.#gathered.taken();
     if (this.#skip) return;
+    if (this.#isResumed || !this.#other) this.#host.alive();
     if (this.#other) {
       this.#holdOther(this.#other, chunk);
       return;
     }
-    this.#host.alive();
     this.#answer ??= new AnswerReader(this.#host, this.#limits, this.#order, undefined);
     if (!this.#answer.push(chunk)) this.#more = false;
   }
