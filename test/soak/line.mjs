@@ -3,7 +3,8 @@ import { Agent, createServer, request } from 'node:http';
 
 export class Line {
   #target;
-  #agent = new Agent({ keepAlive: true });
+  // A connection for each request: one that was cut has nothing to do with the next.
+  #agent = new Agent({ keepAlive: false });
   #server = createServer((req, res) => this.#pass(req, res));
   #sockets = new Set();
   /** The last refusals that the server itself has sent, and requests that could not be read: for who looks into a run. */
@@ -60,20 +61,22 @@ export class Line {
 
   #send(req, res, mode) {
     const { hostname, port } = new URL(this.#target());
-    const headers = { ...req.headers, host: `${hostname}:${port}` };
+    const { connection: _connection, ...rest } = req.headers;
+    const headers = { ...rest, host: `${hostname}:${port}` };
     const out = request({ hostname, port, path: req.url, method: req.method, headers, agent: this.#agent });
     const fail = () => res.destroy();
     out.on('error', () => (res.headersSent ? fail() : res.writeHead(502).end()));
     out.on('response', (answer) => {
-      if (answer.statusCode >= 400)
-        answer.once('data', (piece) => {
-          const { method } = req;
-          const session = req.headers['mcp-session-id'];
-          this.#note(
-            `${answer.statusCode} to ${method} of session ${session}: ${piece.toString('utf8', 0, 300)}`,
-          );
-        });
-      res.writeHead(answer.statusCode, answer.headers);
+      if (answer.statusCode >= 400) {
+        const { method } = req;
+        const session = req.headers['mcp-session-id'];
+        this.#note(
+          `${answer.statusCode} to ${method} of session ${session}: ${JSON.stringify(answer.headers)}`,
+        );
+        answer.once('data', (piece) => this.#note(piece.toString('utf8', 0, 300)));
+      }
+      const { connection: _close, ...own } = answer.headers;
+      res.writeHead(answer.statusCode, own);
       res.flushHeaders();
       answer.on('error', fail).on('aborted', fail);
       // Breaks off after the first piece, which it sends in half.
