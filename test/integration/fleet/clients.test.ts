@@ -158,7 +158,8 @@ async function failsOver(url: string, end: () => Promise<void>, isOver: () => bo
   const after = await roaming(a.url);
   await a.gateway.close();
   for (const session of [before, after]) {
-    expect((await pinged(session.at(b))).json().result).toEqual({});
+    // It waits until it is sure that the other one is gone.
+    await until(async () => (await pinged(session.at(b))).json().result !== undefined, 'the session at b');
     await call(session, b);
   }
   expect(await b.metric('mcpstead_fleet_adopted_total')).toBe(2);
