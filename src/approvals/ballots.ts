@@ -25,12 +25,16 @@ export class Ballots {
       const texts = await this.#desk.records.texts(id);
       // Nobody can say yes to what he cannot see.
       if (!texts && vote.yes) return 'unavailable';
-      const done = await this.#desk.step(record.key, id, (now) => this.#stepOf(now, voter, vote));
+      const done = await this.#desk.step(
+        record.key,
+        id,
+        (now) => this.#stepOf(now, voter, vote),
+        (now) => this.#follow(now),
+      );
       if (!done) return 'not_found';
       if (done.problem) return problemOf(done.problem);
       // The entry is gone from the policy.
       if (done.record.state === 'void') return 'decided';
-      await this.#follow(done.record);
       return this.#desk.view(done.record, texts ?? { shown: '' });
     });
   }
@@ -68,11 +72,15 @@ export class Ballots {
     yes: boolean,
   ): Promise<VoteProblem | undefined> {
     return await this.#guarded(async () => {
-      const done = await this.#desk.step(key, id, (record) => this.#answerOf(record, yes));
+      const done = await this.#desk.step(
+        key,
+        id,
+        (record) => this.#answerOf(record, yes),
+        (record) => this.#follow(record),
+      );
       if (!done) return 'not_found';
       if (done.problem) return problemOf(done.problem);
       if (done.record.state === 'void') return 'decided';
-      await this.#follow(done.record);
       return undefined;
     });
   }
@@ -93,7 +101,7 @@ export class Ballots {
     return { kind: 'vote', vote };
   }
 
-  /** What a vote leads to besides. If it cannot be stored, the vote counts all the same. */
+  /** What a vote leads to besides, before the call that waits goes on. If it cannot be stored, the vote counts all the same. */
   async #follow(record: ApprovalRecord): Promise<void> {
     const { records, deps } = this.#desk;
     const { id, principal, server, tool, state, votes, definition, config, login } = record;

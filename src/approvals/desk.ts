@@ -151,11 +151,15 @@ export class Desk {
     return (await this.step(key, record.id, { kind: 'time' }))?.record;
   }
 
-  /** Makes a step that is stored before this resolves, and tells of it. undefined: there is no record of this id. */
+  /**
+   * Makes a step that is stored before this resolves, and tells of it. undefined: there is no record of this id. `first`: what is done before
+   * anybody hears of a step that was made.
+   */
   async step(
     key: string,
     id: string,
     what: Step | ((record: ApprovalRecord) => Step | Problem),
+    first?: (record: ApprovalRecord) => Promise<void>,
   ): Promise<Done | undefined> {
     const done = await this.records.change(key, (before) => {
       if (before?.id !== id) return { value: undefined, result: undefined };
@@ -165,6 +169,7 @@ export class Desk {
       return { value: made.record, result: { before, record: made.record, problem } };
     });
     if (!done) return undefined;
+    if (first && !done.problem) await first(done.record);
     this.#changed(done.before, done.record);
     return done;
   }
