@@ -13,12 +13,18 @@ const FLOOR = 93.1;
 const root = fileURLToPath(new URL('..', import.meta.url));
 const read = (path) => JSON.parse(readFileSync(path, 'utf8'));
 
+/** What one process wrote; undefined: it was killed while it wrote. */
+function written(path) {
+  const text = readFileSync(path, 'utf8');
+  return text.endsWith('}') ? JSON.parse(text).result : undefined;
+}
+
 /** For each script in dist: which bytes ran in any process, as 0 or 1 by offset. */
 function spawned(folder) {
   const scripts = new Map();
   if (!existsSync(folder)) return scripts;
   for (const name of readdirSync(folder)) {
-    for (const { url, functions } of read(`${folder}/${name}`).result) {
+    for (const { url, functions } of written(`${folder}/${name}`) ?? []) {
       const path = url.startsWith('file://') ? relative(root, fileURLToPath(url)) : '';
       if (!path.startsWith('dist/')) continue;
       const { length } = readFileSync(root + path, 'utf8');
