@@ -10,7 +10,6 @@ import {
 } from '../../config/keys-file.js';
 import { hashApiKey, isApiKey, createApiKey } from '../../lib/api-key.js';
 import { DAY_MS, endOfDay } from '../../lib/calendar.js';
-import { MACHINE } from '../../protocol/principal.js';
 import { printable, Refusal } from '../../terminal/explain.js';
 import type { Terminal } from '../../terminal/terminal.js';
 import { configOf } from '../config-path.js';
@@ -30,7 +29,7 @@ export const createKey: Verb = async (written, terminal) => {
   const expires = values['expires'] === undefined ? undefined : dateOf(values['expires']);
   const isApprover = written.flags.has('approver');
   const owner = values['owner'];
-  if (isApprover && (owner === undefined || owner === MACHINE))
+  if (isApprover && (owner === undefined || owner === 'none'))
     throw new Refusal('--approver needs --owner PERSON: whose votes the key gives', 2);
   const config = configOf(written, terminal.env);
   const file = config === undefined ? undefined : fileOf(config);
