@@ -1,34 +1,17 @@
 // Gets the compared gateways from their registries, each by name and version, into a folder of its own in the cache: a second
 // run installs nothing.
 import { execFile } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { once } from '../../scripts/conformance/once.mjs';
 
 const run = promisify(execFile);
 export const cache = join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'mcpstead-compare');
 const LIMIT = { timeout: 600_000, maxBuffer: 1 << 26 };
 const PIP = ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check'];
 const NPM = ['install', '--no-audit', '--no-fund', '--loglevel=error'];
-
-/** Makes a folder of the cache in one step: what an interrupted run left is no part of it. */
-async function once(name, make) {
-  const folder = join(cache, name);
-  if (existsSync(folder)) return folder;
-  console.error(`Installing ${name} into ${cache} ...`);
-  mkdirSync(cache, { recursive: true });
-  const made = mkdtempSync(join(cache, 'new-'));
-  try {
-    await make(made);
-    renameSync(made, folder);
-  } catch (error) {
-    rmSync(made, { recursive: true, force: true });
-    // Another run was faster.
-    if (!existsSync(folder)) throw error;
-  }
-  return folder;
-}
 
 const firstLines = (text, count) => text.trim().split('\n').filter(Boolean).slice(0, count).join(' ');
 
@@ -62,7 +45,7 @@ const python = () => process.env.COMPARE_PYTHON ?? pythons().find(existsSync) ??
 export async function install({ registry, name, version, ...more }) {
   try {
     const folder = `${registry}-${name.replace(/[@/]+/g, '-').replace(/^-/, '')}-${version}`;
-    return await once(folder, (made) => KINDS[registry](made, { name, version, ...more }));
+    return await once(cache, folder, (made) => KINDS[registry](made, { name, version, ...more }));
   } catch (error) {
     throw new Error(firstLines(String(error.stderr || error.message), 3).slice(0, 400), { cause: error });
   }

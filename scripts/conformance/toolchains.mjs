@@ -1,10 +1,10 @@
 // What the servers on the SDKs of other languages need: Python with its SDK in a virtual environment, and the server that
 // the Go SDK's module has. Both are kept in a cache folder, by version: a second run installs nothing.
 import { execFile, execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { once } from './once.mjs';
 
 export const PYTHON_SDK = '2.3.0';
 /** The last one of the major version before. */
@@ -47,24 +47,6 @@ function findGo() {
   return {};
 }
 
-/** Makes a folder of the cache in one step: what an interrupted run left is no part of it. */
-async function once(name, make) {
-  const folder = join(cache, name);
-  if (existsSync(folder)) return folder;
-  console.error(`Installing ${name} into ${cache} ...`);
-  mkdirSync(cache, { recursive: true });
-  const made = mkdtempSync(join(cache, 'new-'));
-  try {
-    await make(made);
-    renameSync(made, folder);
-  } catch (error) {
-    rmSync(made, { recursive: true, force: true });
-    // Another run was faster.
-    if (!existsSync(folder)) throw error;
-  }
-  return folder;
-}
-
 const limit = { timeout: INSTALL_LIMIT_MS };
 
 function demand(...found) {
@@ -74,7 +56,7 @@ function demand(...found) {
 }
 
 async function installPython(version, sdk = PYTHON_SDK) {
-  const venv = await once(`python-${version}-mcp-${sdk}`, async (folder) => {
+  const venv = await once(cache, `python-${version}-mcp-${sdk}`, async (folder) => {
     await run('python3', ['-m', 'venv', folder], limit);
     const pip = ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check'];
     await run(join(folder, 'bin/python'), [...pip, `mcp==${sdk}`], limit);
@@ -99,7 +81,7 @@ export async function prepareToolchains() {
   const [python, python1, bin] = await Promise.all([
     installPython(found.version),
     installPython(found.version, PYTHON_SDK_1),
-    once(`go-sdk-${GO_SDK}`, (folder) =>
+    once(cache, `go-sdk-${GO_SDK}`, (folder) =>
       run('go', ['install', `${GO_SERVER}@v${GO_SDK}`], {
         ...limit,
         env: { ...process.env, GOBIN: folder, GOFLAGS: '' },
