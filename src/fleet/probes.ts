@@ -10,22 +10,33 @@ const MAX_KEPT = 1000;
 /** Sends `GET /-/peer`. undefined: the address is not known. */
 export type SendProbe = (replica: string, handler: HopHandler) => (() => void) | undefined;
 
+interface Probe {
+  readonly at: number;
+  readonly isDead: Promise<boolean>;
+  isOver: boolean;
+}
+
 export class Probes {
   readonly #send: SendProbe;
-  readonly #kept = new Map<string, { readonly at: number; readonly isDead: Promise<boolean> }>();
+  readonly #kept = new Map<string, Probe>();
 
   constructor(send: SendProbe) {
     this.#send = send;
   }
 
-  /** Whether a replica does not answer, or another one answers in its place. Never rejects. */
-  isDead(replica: string): Promise<boolean> {
+  /**
+   * Whether a replica does not answer, or another one answers in its place. `now`: an answer of before counts for nothing; those who ask at the
+   * same time share one. Never rejects.
+   */
+  isDead(replica: string, { now: isNow }: { readonly now: boolean }): Promise<boolean> {
     const now = performance.now();
     const kept = this.#kept.get(replica);
-    if (kept && now - kept.at < KEPT_MS) return kept.isDead;
+    if (kept && (isNow ? !kept.isOver : now - kept.at < KEPT_MS)) return kept.isDead;
     if (this.#kept.size >= MAX_KEPT) this.#kept.clear();
     const isDead = this.#probe(replica);
-    this.#kept.set(replica, { at: now, isDead });
+    const probe: Probe = { at: now, isDead, isOver: false };
+    this.#kept.set(replica, probe);
+    void isDead.then(() => (probe.isOver = true));
     return isDead;
   }
 

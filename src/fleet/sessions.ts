@@ -63,8 +63,8 @@ export interface FleetSessionsDeps {
   readonly log: Logger;
   /** The replica shuts down: whoever asks for an idle session gets it. */
   readonly isDraining: () => boolean;
-  /** A replica that ran out does not answer, or another one answers in its place. */
-  readonly isDead: (replica: string) => Promise<boolean>;
+  /** A replica that ran out does not answer, or another one answers in its place; `now`: not by an answer of before. */
+  readonly isDead: (replica: string, asked: { readonly now: boolean }) => Promise<boolean>;
 }
 
 /** Whether sessions of a route can move: those of clients with a single stream end with it. */
@@ -277,7 +277,13 @@ export class FleetSessions implements SessionStore {
     } catch {
       return this.#askAround(declined);
     }
-    if (!record) return members.isSure ? undefined : this.#askAround(declined);
+    if (!record) {
+      if (!members.isSure) return this.#askAround(declined);
+      // A replica that was stopped may have gone on a moment ago, and have opened this session.
+      const isPast = likely !== undefined && !members.live.has(likely) && members.find(likely) !== undefined;
+      if (!isPast || declined.has(likely) || (await isDead(likely, { now: true }))) return undefined;
+      return { kind: 'replica', replica: likely };
+    }
     if (record === 'strange') {
       // Its owner, if there is one, replaces it some time.
       const asked = this.#askAround(declined);
@@ -299,7 +305,7 @@ export class FleetSessions implements SessionStore {
       }
       if (members.live.has(owner) || !members.isSure) return 'unsure';
       // It may be cut off from the store alone.
-      if (!(await isDead(owner))) {
+      if (!(await isDead(owner, { now: false }))) {
         if (answer === 'unreachable' || !members.find(owner)) return 'unsure';
         return { kind: 'replica', replica: owner };
       }

@@ -155,7 +155,7 @@ export class Replica {
       gone: ({ id, name }) => {
         log.info('a replica is gone', { replica: id, name });
         // What was sent to a process that was stopped gets no answer any more; one that is cut off from the store alone answers.
-        deps.boundary.detach('detached', this.#isDead(id));
+        deps.boundary.detach('detached', this.#isDead(id, { now: false }));
       },
       emptied: guarded(() => {
         this.sessions.emptied();
@@ -202,7 +202,7 @@ export class Replica {
       ids: this.#ids,
       records: new SessionRecords({ store, keys, prefix, ttlMs: options.idleTtlMs + SPARE_MS, stranger }),
       isDraining: deps.isDraining,
-      isDead: (replica) => this.#isDead(replica),
+      isDead: (replica, asked) => this.#isDead(replica, asked),
     });
     this.replicas = this.#replicas();
     const { host, port, tls } = fleet.listen;
@@ -310,8 +310,8 @@ export class Replica {
     this.#differences.compare([{ id: this.id, ...this.#facts() }, ...this.members.others()]);
   }
 
-  async #isDead(replica: string): Promise<boolean> {
-    const isDead = await this.#probes.isDead(replica);
+  async #isDead(replica: string, asked: { readonly now: boolean }): Promise<boolean> {
+    const isDead = await this.#probes.isDead(replica, asked);
     if (isDead) this.#drop(replica);
     return isDead;
   }

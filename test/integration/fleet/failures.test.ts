@@ -173,6 +173,11 @@ describe('the store', () => {
     await until(async () => (await fleetOf(b.base)).replicas === 1, 'the other replica to run out');
     await until(async () => (await fleetOf(a.base)).store === 'down', 'the store to be away');
     for (let n = 0; n < 3; n++) expect(await client.at(b).tool('s__cwd')).toBeDefined();
+    // Nor those that are opened meanwhile, of which the store knows nothing.
+    const later = await roaming(a.url);
+    for (let n = 0; n < 3; n++) expect(await later.at(b).tool('s__cwd')).toBeDefined();
+    expect((await later.at(b).end()).status).toBe(200);
+    expect((await pinged(later.at(b))).status).toBe(404);
     expect(await b.metric('mcpstead_fleet_adopted_total')).toBe(0);
     cut.mend();
     await together(a.base, b.base);
