@@ -16,6 +16,7 @@ import { hopAnswer } from './hop-answer.js';
 import { API_HEADERS, problemStatus, sendProblem } from './problem.js';
 import type { PassedStreams } from './passed-streams.js';
 import type { LiveReplica, Replicas } from './replicas.js';
+import { breakOff } from './respond.js';
 
 /** How long one replica may take to answer, and to do something; a stream may go on. */
 const ANSWER_MS = 30_000;
@@ -169,7 +170,7 @@ function passOn(
       if (isOver) return;
       done();
       // A partial answer must not look complete.
-      if (res.headersSent) res.destroy();
+      if (res.headersSent) breakOff(res);
       else sendProblem(res, new GatewayError('unavailable', `replica ${named(to)} ${why}`), [], UNANSWERED);
     };
     const closed = (): void => {

@@ -15,7 +15,7 @@ import type { Found, FoundSession, Origin } from '../../proxy/gate.js';
 import { hopAnswer } from './hop-answer.js';
 import type { PassedStreams } from './passed-streams.js';
 import type { Replicas } from './replicas.js';
-import { acceptsOf, sendAnswer, sendJson } from './respond.js';
+import { acceptsOf, breakOff, sendAnswer, sendJson } from './respond.js';
 
 /** How long replicas are asked, one after another, for one request. */
 const ASKING_MS = 10_000;
@@ -154,7 +154,7 @@ function hop(deps: ForwardDeps, request: Forwarded, replica: string): Promise<Ou
         },
         failed(sent, begun) {
           // A partial answer must not look complete.
-          if (begun) res.destroy();
+          if (begun) breakOff(res);
           done({ kind: begun ? 'answered' : sent ? 'lost' : 'unreachable' });
         },
       },

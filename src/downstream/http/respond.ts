@@ -73,8 +73,17 @@ export function sendFailure(
   era: Era = 'legacy',
 ): void {
   if (res.writableEnded || res.destroyed) return;
-  if (res.headersSent) res.destroy();
+  if (res.headersSent) breakOff(res);
   else sendError(res, error, rawId, [], era);
+}
+
+/**
+ * Closes the connection of an answer that has begun and cannot be finished. What was written until now goes out first: a balancer that gets no
+ * headers holds the whole gateway to be away.
+ */
+export function breakOff(res: ServerResponse): void {
+  res.flushHeaders();
+  setImmediate(() => res.destroy());
 }
 
 /** Sends a whole answer. */
@@ -109,7 +118,6 @@ export class PostSink implements Sink {
   #head: AnswerHead | undefined;
   /** An answer that arrived in one chunk. It is sent by end(), together with the headers. */
   #whole: Buffer | undefined;
-  #inAnswer = false;
   /** Whether a large answer has begun on an event stream that is not resumable. */
   #begun = false;
   /** Watches the response while a JSON answer is sent in several pieces. */
@@ -185,7 +193,6 @@ export class PostSink implements Sink {
 
   start(head: AnswerHead): void {
     if (this.#mode === 'over') return;
-    this.#inAnswer = true;
     this.#head = head;
     if (this.#mode === 'undecided') {
       this.#timer.cancel();
@@ -241,22 +248,24 @@ export class PostSink implements Sink {
     if (mode === 'over') return;
     this.#over();
     // A cancelled request gets no answer.
-    if (mode === 'undecided') this.#res.writeHead(202).end();
-    else if (this.#stream) this.#stream.fail(undefined);
+    if (this.#stream) this.#stream.fail(undefined);
     else if (this.#target) this.#target.end();
-    else this.#res.destroy();
+    else if (this.#res.headersSent) breakOff(this.#res);
+    else this.#res.writeHead(202).end();
   }
 
   fail(error: GatewayError): void {
     if (this.#mode === 'over') return;
-    this.#over();
     const message = (): Buffer => Buffer.from(errorMessage(error, this.#rawId, this.#era));
     const isBroken = this.#era === 'modern' && error.code === 'stream_broken';
+    if (isBroken && this.#accepts.sse) this.#openStream();
+    this.#over();
     if (this.#stream) this.#stream.fail(message());
-    else if (this.#target && isBroken) this.#target.destroy();
+    // The stream of the client breaks as that of the server did.
+    else if (this.#target && isBroken) breakOff(this.#res);
     else if (this.#target) this.#target.end(message());
     // A partial answer must not look complete.
-    else if (this.#inAnswer || isBroken) this.#res.destroy();
+    else if (this.#res.headersSent) breakOff(this.#res);
     else sendError(this.#res, error, this.#rawId, errorHeaders(error), this.#era);
   }
 
