@@ -23,11 +23,15 @@ const STREAMS_EVERY_MS = 100;
 /** When such a client comes back: between these two. */
 const SOONEST_MS = 500;
 const LATEST_MS = 1500;
+/** How often to look for clients that come back for a call. */
+const LOOK_MS = 100;
 
 export interface DrainDeps {
   readonly links: Links;
   readonly cancels: TaskCancels;
   readonly sessions: () => Iterable<Session>;
+  /** Whether a client of the session has lost its connection a moment ago, and comes back for its call. */
+  readonly awaits: (session: Session) => boolean;
   readonly endServerStream: (session: Session, retryMs?: number) => void;
   /** Ends the streams of modern clients and of operators, which would otherwise last. */
   readonly quiet: () => void;
@@ -35,6 +39,8 @@ export interface DrainDeps {
   readonly unpark: () => void;
   /** Waits for requests under way, for `ms` at the most, then closes the transports. */
   readonly closeTransports: (ms: number) => Promise<unknown>;
+  /** Waits for requests of other replicas. */
+  readonly quietPeers: (ms: number) => Promise<void>;
   readonly closePeers: () => Promise<void>;
   readonly endSessions: () => void;
   /** undefined: the gateway is alone. */
@@ -50,7 +56,7 @@ interface Parts extends Pick<DrainDeps, 'links' | 'fleet'> {
   readonly bridge: Pick<Bridge, 'close'>;
   readonly approvals: { drain(): void };
   readonly admin: { quiet(): void };
-  readonly port: Pick<HttpPort, 'close' | 'closeForPeers'>;
+  readonly port: Pick<HttpPort, 'close' | 'quietPeers' | 'closeForPeers'>;
   readonly attached: { close(ms: number): Promise<unknown> };
 }
 
@@ -72,6 +78,8 @@ export function drainDeps(parts: Parts): DrainDeps {
       tasks.legacy.close();
     },
     closeTransports: (ms) => Promise.all([port.close(ms), parts.attached.close(ms), fleet?.placedLeft(ms)]),
+    awaits: (session) => streams.awaits(session),
+    quietPeers: (ms) => port.quietPeers(ms),
     closePeers: () => port.closeForPeers(),
     endSessions: () => {
       sessions.endWhere(() => true, 'gateway_shutdown');
@@ -91,7 +99,10 @@ export async function drain(deps: DrainDeps, graceMs: number): Promise<void> {
     for (const session of deps.sessions()) deps.endServerStream(session);
     deps.unpark();
   }
+  const openUntil = deadline - graceMs * CLOSING_SHARE;
   await deps.closeTransports(graceMs * (1 - CLOSING_SHARE));
+  // Only through another replica can a client come back now.
+  if (fleet) await returned(deps, openUntil);
   stop();
   // In a fleet, parked calls may use the grace period.
   if (fleet) deps.unpark();
@@ -110,6 +121,15 @@ export async function drain(deps: DrainDeps, graceMs: number): Promise<void> {
   await links.gone(LAST_KILL_MS);
   // Nothing runs any more: another replica starts the servers that only one may run.
   await fleet?.placedReleased(LAST_KILL_MS);
+}
+
+/** Waits for clients that have lost the connection of a call a moment ago, and for the calls they come back to. */
+async function returned({ sessions, awaits, quietPeers }: DrainDeps, until: number): Promise<void> {
+  const left = (): number => until - performance.now();
+  while (left() > 0 && [...sessions()].some(awaits)) {
+    await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+    await quietPeers(Math.max(0, left()));
+  }
 }
 
 /** Ends the server streams of sessions once they are idle: the replica that their clients come to asks for the session. */

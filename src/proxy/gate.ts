@@ -15,7 +15,8 @@ import type { Denied, PassedValues, Principal, Shown, Sink, StreamTarget } from 
 import { endSession, useSession, type Found, type FoundSession } from '../session/ask.js';
 import { tooLong, type Kept } from '../session/kept.js';
 import type { Session, SessionStore } from '../session/store.js';
-import type { CallStream, SingleStream, StreamControl, Streams } from '../session/streams.js';
+import type { CallStream, StreamControl } from '../session/call-stream.js';
+import type { SingleStream, Streams } from '../session/streams.js';
 import { notesPage, type AppsDeps } from './apps.js';
 import { admitBatch, sessionOf } from './admission.js';
 import { sessionlessCaller } from './callers.js';
@@ -55,7 +56,7 @@ import type { Views } from './views.js';
 
 export type { Found, FoundSession } from '../session/ask.js';
 export type { Session } from '../session/store.js';
-export type { CallStream } from '../session/streams.js';
+export type { CallStream } from '../session/call-stream.js';
 export type { Origin, Settled } from './incoming.js';
 export type { Endpoint, EndpointKind, Route } from './route.js';
 

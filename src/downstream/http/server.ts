@@ -39,7 +39,9 @@ export interface HttpPort {
   listenForPeers(port: PeerPort): Promise<{ host: string; port: number }>;
   /** Serves a connection of another process of this host, which has proved that it is one of the fleet. Its owner closes it. */
   servePeer(socket: Socket): void;
-  /** Closes it, after all others. */
+  /** Waits for the requests of other replicas, for `ms` at the most. */
+  quietPeers(ms: number): Promise<void>;
+  /** Closes the port for replicas, after all others. */
   closeForPeers(): Promise<void>;
   /** Uses the certificate of a new configuration. */
   renew(): void;
@@ -270,6 +272,9 @@ export function createHttpPort(deps: HttpPortDeps): HttpPort {
       return await peers.listen().catch((error: unknown) => {
         throw error instanceof Error ? Object.assign(error, { setting: 'fleet.listen' }) : error;
       });
+    },
+    async quietPeers(ms) {
+      await peers?.quiet(ms);
     },
     async closeForPeers() {
       await peers?.close(PEER_GRACE_MS);

@@ -2,12 +2,13 @@
 import { connect } from 'node:net';
 import { expect, it } from 'vitest';
 import { atEnd } from '../../helpers/cleanup.js';
-import { createUpstream, tool } from '../../fixtures/servers/http-upstream.js';
+import { createUpstream, tool, type Call } from '../../fixtures/servers/http-upstream.js';
 import type { Fleet } from '../../../src/admin/schemas.js';
 import { CONSOLE_KEY } from '../../helpers/console.js';
 import {
   fleetOf,
   newKey,
+  pinged,
   roaming,
   startReplica,
   startReplicaProcess,
@@ -59,6 +60,32 @@ it('ends the streams of other replicas that pass through it, and is not held by 
   await client.at(a).tool('s__list_changed');
   expect(await again.message()).toMatchObject({ method: 'notifications/tools/list_changed' });
   again.close();
+});
+
+it('waits for a client that has just lost the connection of its call, and comes back through another replica', async () => {
+  const calls: Call[] = [];
+  const upstream = await createUpstream({ tools: [tool('hold')], onCall: (each) => void calls.push(each) });
+  const config = { servers: [upstream.entry('h')], mcp: { session: { shutdown_grace_seconds: 3600 } } };
+  const [a, b] = (await startReplicas(2, await startStore(), config)) as [RunningGateway, RunningGateway];
+  const client = await roaming(a.url);
+  const stream = await client.at(a).stream('h__hold', {}, { meta: { progressToken: 1 } });
+  const held = await until(() => calls[0], 'the call');
+  held.progress(1);
+  const { id: last } = await stream.next();
+  const closed = a.gateway.close();
+  const isOpen = (): Promise<boolean> =>
+    send(`${a.base}/live`).then(
+      () => true,
+      () => false,
+    );
+  await until(async () => !(await isOpen()), 'its port to close');
+  stream.close();
+  const again = await client.at(b).listen(last);
+  expect(again.status).toBe(200);
+  held.text('whole');
+  expect(textOf(await again.message())).toBe('whole');
+  await closed;
+  expect((await pinged(client.at(b))).status).toBe(200);
 });
 
 it('gets no more requests for a server that is down elsewhere', async () => {

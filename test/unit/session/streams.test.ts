@@ -3,7 +3,8 @@ import { expect, test } from 'vitest';
 import { createWheel } from '../../../src/lib/wheel.js';
 import type { StreamTarget } from '../../../src/protocol/ports.js';
 import type { Session } from '../../../src/session/store.js';
-import { createStreams, type CallStream, type Streams } from '../../../src/session/streams.js';
+import type { CallStream } from '../../../src/session/call-stream.js';
+import { createStreams, type Streams } from '../../../src/session/streams.js';
 
 /** Keeps what it is sent. */
 class Target implements StreamTarget {
@@ -175,4 +176,40 @@ test('what waits for a stream is bounded, and told once, whether its client come
   const other = new Target();
   streams.listen(session, other);
   expect(other.events.map(([, text]) => text)).toEqual(['later']);
+});
+
+test('a client that has lost the connection of its call is awaited until it is back, also once the call has ended', () => {
+  const streams = streamsWith();
+  const session = sessionOf();
+  const first = new Target();
+  const stream = streams.open(session, first, quiet, '1') as CallStream;
+  expect(streams.awaits(session)).toBe(false);
+  stream.left(first);
+  expect(streams.awaits(session)).toBe(true);
+  stream.event(notice('the answer').bytes);
+  stream.end();
+  expect([streams.awaits(session), streams.kept(session)]).toEqual([true, 'running']);
+  const again = new Target();
+  streams.resume(session, first.primed as string, () => again);
+  expect(again.events.map(([, text]) => text)).toEqual(['the answer']);
+  expect([streams.awaits(session), streams.kept(session)]).toEqual([false, 'ended']);
+});
+
+test('nobody is awaited for longer than three seconds', () => {
+  const after: { ms: number; fn: () => void }[] = [];
+  const timer = { move() {}, cancel() {}, pause() {}, resume() {} };
+  const wheel = {
+    after(ms: number, fn: () => void) {
+      after.push({ ms, fn });
+      return timer;
+    },
+    close() {},
+  };
+  const rest = { resumeMs: 60_000, replayBytes: () => 1e6, dropped: () => undefined };
+  const streams = createStreams({ wheel, ...rest });
+  const session = sessionOf();
+  const target = new Target();
+  (streams.open(session, target, quiet, '1') as CallStream).left(target);
+  for (const { ms, fn } of after) if (ms <= 3000) fn();
+  expect([streams.awaits(session), streams.kept(session)]).toEqual([false, 'running']);
 });
