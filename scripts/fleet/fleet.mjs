@@ -33,7 +33,8 @@ export class Fleet {
 
   /**
    * Starts everything, and resolves once a call can be made through the balancer. `balancer`: haproxy, nginx or null for none. `config`: further
-   * keys of the replicas' config; `own`: those of one replica, by its name; `alone`: without a store. `store`: its program. `env`, `flags`:
+   * keys of the replicas' config; `own`: those of one replica, by its name; `alone`: without a store. `store`: its program; `storeUrl`: where one runs
+   * already. `main`: the program of the gateway; `env`, `flags`:
    * for the replicas and their Node.js.
    */
   async start({
@@ -43,12 +44,15 @@ export class Fleet {
     own = () => ({}),
     alone = false,
     store = 'redis-server',
+    storeUrl,
+    main = MAIN,
     env = {},
     flags = [],
   } = {}) {
     if (balancer) programOf(balancer);
-    Object.assign(this, { env, flags });
-    if (!alone) await this.startStore(store.includes('/') ? store : programOf(store));
+    Object.assign(this, { main, env, flags });
+    this.storeUrl = storeUrl;
+    if (!alone && !storeUrl) await this.startStore(store.includes('/') ? store : programOf(store));
     if (!config.servers) await this.#startServer();
     this.stateKey = randomBytes(32).toString('base64url');
     this.config = {
@@ -130,6 +134,7 @@ export class Fleet {
     const hosts = this.replicas.map((replica) => `127.0.0.1:${replica.port}`);
     const args = prepareBalancer(name, { folder: this.folder, port, hosts });
     const balancer = this.#add(new Process(programOf(name), args, { cwd: this.folder }));
+    this.balancer = balancer;
     this.url = `http://127.0.0.1:${port}/mcp`;
     await until(async () => {
       if (balancer.isOver) throw new Error(`${name} has ended:\n${balancer.output}`);
@@ -154,7 +159,7 @@ export class Fleet {
         REPLICA_NAME: replica.name,
       },
     };
-    const args = [...this.flags, MAIN, '--config', replica.file];
+    const args = [...this.flags, this.main, '--config', replica.file];
     const started = new Process(process.execPath, args, { env, cwd: this.folder });
     replica.process = started;
     replica.pid = started.pid;

@@ -6,7 +6,7 @@ import { Client as ClientV1 } from '@modelcontextprotocol/sdk/client/index.js';
 import { StreamableHTTPClientTransport as HttpV1 } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
 import { ElicitRequestSchema, ResourceUpdatedNotificationSchema } from '@modelcontextprotocol/sdk/types.js';
 import { Client as ClientV2, StreamableHTTPClientTransport as HttpV2 } from '@modelcontextprotocol/client';
-import { Agent, fetch } from 'undici';
+import { Agent, fetch, Headers } from 'undici';
 import { Broken } from './ledger.mjs';
 import { IDLE_S } from './settings.mjs';
 
@@ -29,8 +29,9 @@ export class SoakClient {
   #actedAt = performance.now();
 
   /** `kind`: `v1`, `v2` or `modern`. `random`: what it does. `ledger`: who accounts for it. */
-  constructor({ name, kind, url, user, key, random, ledger, pauseMs, data }) {
-    Object.assign(this, { name, kind, url: new URL(url), user, key, random, ledger, pauseMs, data });
+  constructor({ name, kind, world, user, random, ledger, pauseMs }) {
+    const { data } = world;
+    Object.assign(this, { name, kind, url: new URL(world.url), world, user, random, ledger, pauseMs, data });
   }
 
   get isModern() {
@@ -38,10 +39,9 @@ export class SoakClient {
   }
 
   async connect() {
-    this.#agent = new Agent({ connections: 16, keepAliveTimeout: 10_000 });
+    this.#agent = new Agent({ connections: 16, keepAliveTimeout: 10_000, connect: { ca: this.world.ca } });
     const options = {
       fetch: (url, init) => this.#fetch(url, init),
-      requestInit: { headers: { authorization: `Bearer ${this.key}` } },
       reconnectionOptions: {
         ...{ initialReconnectionDelay: 200, maxReconnectionDelay: 2000, reconnectionDelayGrowFactor: 1.5 },
         maxRetries: 100,
@@ -270,7 +270,10 @@ export class SoakClient {
   }
 
   async #fetch(url, init) {
-    const answer = await fetch(url, { ...init, dispatcher: this.#agent });
+    const headers = new Headers(init?.headers);
+    // The key may have changed since the client connected.
+    headers.set('authorization', `Bearer ${this.world.keys[this.user]}`);
+    const answer = await fetch(url, { ...init, headers, dispatcher: this.#agent });
     const isStream = answer.headers.get('content-type')?.startsWith('text/event-stream');
     if (!isStream || init?.method !== 'POST' || !answer.body) return answer;
     const reader = answer.body.getReader();

@@ -1,11 +1,13 @@
-"""Clients of the soak on the Python SDK 2, in both eras. SOAK: JSON of {url, count, round, seed, pause, keys}.
+"""Clients of the soak on the Python SDK 2, in both eras. SOAK: JSON of {url, count, round, seed, pause, keys, ca}.
 
-Prints {"ready": true} once all are connected, and a line for each call that is over. Commands come on stdin: run, rest, close.
+Prints {"ready": true} once all are connected, and a line for each call that is over. Commands come on stdin: run, rest, close,
+and a list of keys that replaces the one before.
 """
 
 import json
 import os
 import random
+import ssl
 import sys
 import time
 import traceback
@@ -17,6 +19,7 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp_types import ElicitResult
 
 asked = json.loads(os.environ["SOAK"])
+TRUST = ssl.create_default_context(cafile=asked["ca"]) if asked.get("ca") else True
 CALL_S = 60
 
 
@@ -45,9 +48,13 @@ class One:
     async def answered(self, _context, _params):
         return ElicitResult(action="accept", content={"mark": self.answer})
 
+    async def shows_key(self, request):
+        # It may have changed since the client connected.
+        request.headers["authorization"] = f"Bearer {asked['keys'][self.user]}"
+
     def opened(self):
-        headers = {"authorization": f"Bearer {asked['keys'][self.user]}"}
-        http = httpx2.AsyncClient(headers=headers, timeout=httpx2.Timeout(CALL_S, read=CALL_S))
+        hooks = {"request": [self.shows_key]}
+        http = httpx2.AsyncClient(event_hooks=hooks, verify=TRUST, timeout=httpx2.Timeout(CALL_S, read=CALL_S))
         transport = streamable_http_client(asked["url"], http_client=http)
         return Client(transport, mode=self.era, elicitation_callback=self.answered, cache=None)
 
@@ -180,7 +187,9 @@ async def commands(all_ones):
         say(ready=True)
         while True:
             line = await anyio.to_thread.run_sync(sys.stdin.readline, abandon_on_cancel=True)
-            if line.strip() == "run":
+            if line.startswith("["):
+                asked["keys"] = json.loads(line)
+            elif line.strip() == "run":
                 running.set()
             elif line.strip() == "rest":
                 for _ in range(10_000):

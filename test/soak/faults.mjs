@@ -1,7 +1,9 @@
 // What goes wrong, when and for how long: a plan that the seed makes, and how each fault begins and ends.
-import { request } from 'node:http';
+import { request as requestPlain } from 'node:http';
+import { request as requestTls } from 'node:https';
 import process from 'node:process';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { connect } from 'node:tls';
 import { Broken } from './ledger.mjs';
 import { KEYS } from './settings.mjs';
 
@@ -112,9 +114,53 @@ const KINDS = {
       };
     },
   },
+  'key changed': {
+    ...{ targets: Array.from({ length: KEYS }, (_, n) => n), weight: 3, lasts: [2, 5], servers: () => [] },
+    // Both count for a while, as those who run a gateway change a key.
+    async begin(world, n, { ledger, stopped }) {
+      const key = world.addKey(n);
+      await reloaded(world, {});
+      world.showKey(n, key);
+      const since = performance.now();
+      return async () => {
+        // A session ends with the last key that it has shown.
+        while (!ledger.haveAsked(n, since) && !stopped.aborted) await sleep(100);
+        world.dropKeys(n);
+        await reloaded(world, {});
+      };
+    },
+  },
   'reader stops': {
     ...{ targets: ['odd'], weight: 3, lasts: [3, 15], servers: () => [] },
     begin: (world) => stoppedReaders(world),
+  },
+};
+
+/** A fleet has its certificates at the balancer. */
+const SINGLE_KINDS = {
+  'certificate changed': {
+    ...{ targets: ['http.tls'], weight: 3, lasts: [0, 2], servers: () => [] },
+    async begin(world) {
+      const fingerprint = world.certificates.change();
+      await reloaded(world, {});
+      await meets(world, fingerprint);
+    },
+  },
+  'bad certificate': {
+    ...{ targets: ['http.tls'], weight: 2, lasts: [0.5, 2], servers: () => [] },
+    async begin(world) {
+      const before = await fingerprintOf(world);
+      world.certificates.spoil();
+      const statuses = await world.reload();
+      if (statuses.some((status) => status !== 400))
+        throw new Broken('a bad certificate is refused', `the reload was answered ${statuses.join(', ')}`);
+      await meets(world, before);
+      return async () => {
+        const fingerprint = world.certificates.change();
+        await reloaded(world, {});
+        await meets(world, fingerprint);
+      };
+    },
   },
 };
 
@@ -128,7 +174,15 @@ const FLEET_KINDS = {
     },
   },
   'replica restarted': {
-    ...{ targets: [0, 1, 2], weight: 5, lasts: [0, 0], servers: () => [] },
+    // Its tasks end with it, if their clients have sessions.
+    ...{
+      targets: [0, 1, 2],
+      weight: 5,
+      lasts: [0, 0],
+      servers: () => null,
+      operations: ['task'],
+      graceMs: SURE_MS,
+    },
     async begin(world, n) {
       const { replica } = world.gateways[n];
       const { pid } = replica;
@@ -148,20 +202,16 @@ const FLEET_KINDS = {
     },
   },
   'store stopped': {
-    ...{ targets: ['store'], weight: 4, lasts: [0.5, 5], servers: () => [] },
-    begin(world) {
-      world.fleet.store.kill('SIGSTOP');
-      return () => world.fleet.store.kill('SIGCONT');
-    },
+    ...{ targets: ['store'], weight: 4, lasts: [0.5, 2.5], servers: () => [] },
+    begin: (world) => world.store.pause(),
   },
-  'store lost': {
+  'store failed over': {
+    ...{ targets: ['store'], weight: 3, lasts: [1, 6], servers: () => [] },
+    begin: (world) => world.store.failOver(),
+  },
+  'store emptied': {
     ...{ targets: ['store'], weight: 3, lasts: [12, 12], servers: () => [] },
-    // It comes back without what it held.
-    async begin(world) {
-      world.fleet.store.kill('SIGKILL');
-      await world.fleet.store.ended;
-      await world.fleet.startStore();
-    },
+    begin: (world) => world.store.empty(),
   },
 };
 
@@ -191,8 +241,26 @@ async function reloaded(world, more) {
     throw new Broken('a good config is taken', `the reload was answered ${statuses.join(', ')}`);
 }
 
+/** The fingerprint of the certificate that a new connection meets. */
+function fingerprintOf({ origin, ca }) {
+  const { hostname, port } = new URL(origin);
+  return new Promise((resolve, reject) => {
+    const socket = connect({ host: hostname, port: Number(port), ca }, () => {
+      resolve(socket.getPeerCertificate().fingerprint256);
+      socket.destroy();
+    });
+    socket.on('error', reject);
+  });
+}
+
+async function meets(world, wanted) {
+  const met = await fingerprintOf(world);
+  if (met !== wanted) throw new Broken('a new certificate is used', `a connection met ${met}, not ${wanted}`);
+}
+
 /** Clients that ask for much and read nothing of it. */
 function stoppedReaders(world) {
+  const request = world.ca ? requestTls : requestPlain;
   const asked = Array.from({ length: 8 }, (_, id) => {
     const meta = {
       'io.modelcontextprotocol/protocolVersion': '2026-07-28',
@@ -201,7 +269,7 @@ function stoppedReaders(world) {
     };
     const params = { name: 'odd__big', arguments: { mark: 'stopped', bytes: 4_000_000 }, _meta: meta };
     const req = request(world.url, {
-      method: 'POST',
+      ...{ method: 'POST', ca: world.ca },
       headers: {
         ...world.headers(world.keys[0]),
         ...{ accept: 'application/json, text/event-stream', 'content-type': 'application/json' },
@@ -215,22 +283,23 @@ function stoppedReaders(world) {
   return () => asked.forEach((req) => req.destroy());
 }
 
+const ALL_KINDS = { ...KINDS, ...SINGLE_KINDS, ...FLEET_KINDS };
+
 /** The faults of a run: [{at, kind, target, ms}], in order; `at` and `ms` in milliseconds. */
 export function plan(random, ms, isFleet) {
-  const kinds = Object.entries({ ...KINDS, ...(isFleet ? FLEET_KINDS : {}) }).map(([kind, { weight }]) => [
-    weight,
-    kind,
-  ]);
+  const own = isFleet ? FLEET_KINDS : SINGLE_KINDS;
+  const kinds = Object.entries({ ...KINDS, ...own }).map(([kind, { weight }]) => [weight, kind]);
   const list = [];
   for (let at = 2000; at < ms; at += random.between(1000, 5000)) {
     const kind = random.weighed(kinds);
-    const { targets, lasts } = KINDS[kind] ?? FLEET_KINDS[kind];
+    const { targets, lasts } = ALL_KINDS[kind];
     list.push({ at, kind, target: random.pick(targets), ms: 1000 * random.between(...lasts) });
   }
   return list;
 }
 
-const GATEWAY_WIDE = /^(replica|store|server added|server changed|bad config|key revoked)/;
+const GATEWAY_WIDE =
+  /^(replica|store|server added|server changed|bad config|key|certificate|bad certificate)/;
 
 /** Two faults of one place follow each other. */
 function placeOf({ kind, target }) {
@@ -260,11 +329,11 @@ export async function runPlan(list, { world, ledger, log, signal: stopped }) {
 }
 
 async function happen({ kind, target, ms }, { world, ledger, log, stopped }) {
-  const { servers, users, begin, ...rest } = KINDS[kind] ?? FLEET_KINDS[kind];
+  const { servers, users, begin, ...rest } = ALL_KINDS[kind];
   const fault = ledger.begin(kind, servers(target), { ...rest, users: users?.(target) });
   log(`${kind}: ${target}, ${(ms / 1000).toFixed(1)} s`);
   try {
-    const end = await begin(world, target);
+    const end = await begin(world, target, { ledger, stopped });
     await sleep(ms, undefined, { signal: stopped }).catch(() => {});
     if (typeof end === 'function') await end();
   } catch (error) {

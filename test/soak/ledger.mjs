@@ -21,7 +21,7 @@ export class Ledger {
   /** Texts of errors that were excused, and how often. */
   excused = new Map();
   sessionsLost = 0;
-  /** By client: when it had its last answer. */
+  /** By client: {user, began, ended} of the last call that gave what it should. */
   #good = new Map();
   #broken;
 
@@ -60,13 +60,14 @@ export class Ledger {
 
   /** A call is over: {operation, client, user, server, began, ended, error, lost}. `lost`: the client was told that it has no session. `error` undefined: it gave what it should. */
   over(call) {
-    const { operation, client, server, began, ended, error, lost } = call;
+    const { operation, client, user, server, began, ended, error, lost } = call;
     let row = this.operations.get(operation);
     if (!row) this.operations.set(operation, (row = { ok: 0, failed: 0, ms: [] }));
     this.recent.push({ ...call, error: error && String(error.message ?? error).slice(0, 500) });
     if (this.recent.length > MAX_RECENT) this.recent.shift();
     if (!error) {
-      this.#good.set(client, ended);
+      // A call that its client cancels has no answer, whether there is a session or not.
+      if (operation !== 'cancel') this.#good.set(client, { user, began, ended });
       row.ok++;
       row.ms.push(ended - began);
       if (row.ms.length > 20_000) row.ms.splice(0, 10_000);
@@ -76,7 +77,7 @@ export class Ledger {
     row.failed++;
     const text = String(error.message ?? error);
     // A session may have ended long before its client notices.
-    const since = { ...call, server: null, began: this.#good.get(client) ?? began };
+    const since = { ...call, server: null, began: this.#good.get(client)?.ended ?? began };
     if (lost) this.sessionsLost++;
     const fault = lost ? this.excuse(since, ({ losesSessions }) => losesSessions) : this.excuse(call);
     if (lost && !fault)
@@ -89,6 +90,16 @@ export class Ledger {
     const known = `${fault.kind}: ${shortened(text)}`;
     if (this.excused.size < 500 || this.excused.has(known))
       this.excused.set(known, (this.excused.get(known) ?? 0) + 1);
+  }
+
+  /** Whether all clients of a user have asked something, and got it, since then. */
+  haveAsked(user, since) {
+    return [...this.#good.values()].every((each) => each.user !== user || each.began >= since);
+  }
+
+  /** Other clients come. */
+  forgetClients() {
+    this.#good.clear();
   }
 
   broken(error) {

@@ -21,7 +21,9 @@ export class PythonClients {
   async start() {
     const { world, count, round, seed, pauseMs } = this;
     if (count === 0) return;
-    const asked = { url: world.url, count, round, seed, pause: pauseMs / 1000, keys: world.keys };
+    const { url, keys } = world;
+    const asked = { url, count, round, seed, pause: pauseMs / 1000, keys, ca: world.certificates?.caFile };
+    world.keyChanged = () => this.#say(JSON.stringify(keys));
     this.#child = spawn(world.python, [PROGRAM], { env: { ...process.env, SOAK: JSON.stringify(asked) } });
     this.#child.stderr
       .setEncoding('utf8')

@@ -81,10 +81,9 @@ class Clients {
     const kindOf = (at) => ['v1', 'v1', 'v2', 'modern'][at % 4];
     this.all = each(asked.clients - python, (at) => {
       const name = `${kindOf(at)}${round}n${at}`;
-      const user = at % KEYS;
       return new SoakClient({
-        ...{ name, kind: kindOf(at), url: world.url, user, key: world.keys[user] },
-        ...{ random: random.fork(name), ledger, pauseMs: PAUSE_MS * asked.clients, data: world.data },
+        ...{ name, kind: kindOf(at), world, user: at % KEYS },
+        ...{ random: random.fork(name), ledger, pauseMs: PAUSE_MS * asked.clients },
       });
     });
     this.python = new PythonClients({
@@ -221,6 +220,7 @@ async function soak(world) {
   await sleep(WARM_MS, undefined, { signal: stopped.signal }).catch(() => {});
   await warm.rest();
   await warm.close();
+  ledger.forgetClients();
   if (broken) return {};
   await quiet(world);
   await sleep(SETTLE_MS / 6);
@@ -277,11 +277,12 @@ function keep(world, folder) {
   writeFileSync(join(folder, 'calls.json'), JSON.stringify(recent, null, 1));
   for (const { name, replica } of world.gateways ?? [])
     writeFileSync(join(folder, `${name}.log`), (replica?.process ?? world.gateway).output);
+  if (world.fleet?.balancer) writeFileSync(join(folder, 'balancer.log'), world.fleet.balancer.output);
   for (const [name, line] of world.lines)
     if (line) writeFileSync(join(folder, `line-${name}.txt`), `${line.refusals.join('\n')}\n`);
   cpSync(world.folder, join(folder, 'world'), {
     recursive: true,
-    filter: (path) => !path.endsWith('go-server'),
+    filter: (path) => !/\/(go-server|gateway)$/.test(path),
   });
   log(`what is needed to look into it is in ${folder}; again: ${again}`);
 }

@@ -72,7 +72,16 @@ export class StoreGroup {
 
   async #run(node, primaryPort) {
     const { port, folder } = node;
-    const where = ['--port', String(port), '--bind', '127.0.0.1', '--dir', folder, '--repl-diskless-sync-delay', '0'];
+    const where = [
+      '--port',
+      String(port),
+      '--bind',
+      '127.0.0.1',
+      '--dir',
+      folder,
+      '--repl-diskless-sync-delay',
+      '0',
+    ];
     const of = primaryPort === undefined ? [] : ['--replicaof', `127.0.0.1 ${primaryPort}`];
     node.process = new Process(this.program, [...where, '--save', '', '--appendonly', 'no', ...of]);
     await this.#answers(node);
@@ -84,7 +93,12 @@ export class StoreGroup {
     mkdirSync(folder, { recursive: true });
     const file = join(folder, 'sentinel.conf');
     const lines = [
-      ...[`port ${port}`, 'bind 127.0.0.1', `dir ${folder}`, `sentinel monitor ${NAME} 127.0.0.1 ${primaryPort} 2`],
+      ...[
+        `port ${port}`,
+        'bind 127.0.0.1',
+        `dir ${folder}`,
+        `sentinel monitor ${NAME} 127.0.0.1 ${primaryPort} 2`,
+      ],
       ...[`sentinel down-after-milliseconds ${NAME} ${DOWN_MS}`, `sentinel failover-timeout ${NAME} 6000`],
     ];
     writeFileSync(file, `${lines.join('\n')}\n`);
@@ -105,7 +119,8 @@ export class StoreGroup {
     await until(async () => {
       const primary = await this.#primary().catch(() => undefined);
       const replica = this.#nodes.find((node) => node !== primary);
-      if (!primary || !(await ask(replica.port, 'INFO replication')).includes('master_link_status:up')) return false;
+      if (!primary || !(await ask(replica.port, 'INFO replication')).includes('master_link_status:up'))
+        return false;
       const seen = await Promise.all(this.#sentinels.map(({ port }) => ask(port, `SENTINEL MASTER ${NAME}`)));
       return seen.every(
         (text) =>

@@ -1,21 +1,33 @@
 // What the soak runs: real servers, an authorization server, and one gateway, or a fleet with a store and a balancer.
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { createRequire } from 'node:module';
 import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
 import process from 'node:process';
 import { fileURLToPath } from 'node:url';
+import { Agent, fetch } from 'undici';
 import { createApiKey, hashApiKey } from '../../dist/lib/api-key.js';
 import { preparePython } from '../../scripts/conformance/toolchains.mjs';
 import { Fleet } from '../../scripts/fleet/fleet.mjs';
 import { freePort, Process, statusOf, until } from '../../scripts/fleet/processes.mjs';
 import { startOidc } from '../fixtures/servers/oidc.mjs';
+import { Certificates } from './certificates.mjs';
 import { Line } from './line.mjs';
 import { IDLE_S, KEYS } from './settings.mjs';
+import { StoreGroup } from './store.mjs';
 
 const file = (path) => fileURLToPath(new URL(path, import.meta.url));
-const MAIN = file('../../dist/cli/main.js');
+const ROOT = file('../..');
 const packaged = (name) =>
   join(
     dirname(createRequire(import.meta.url).resolve(`@modelcontextprotocol/${name}/package.json`)),
@@ -71,16 +83,32 @@ export class World {
     ['odd', 'marks.mjs legacy'],
     ['later', 'marks.mjs modern'],
   ]);
+  /** What clients show, by the number of the key. */
   keys = Array.from({ length: KEYS }, () => createApiKey());
   #revoked = new Set();
+  /** Keys that count as well, by number. */
+  #former = new Map();
 
   constructor({ folder, isFleet }) {
     Object.assign(this, { folder, isFleet });
     this.data = join(folder, 'data');
     mkdirSync(this.data, { recursive: true });
+    this.main = this.#copied();
+  }
+
+  /** The gateway is run from a copy: it can be built anew while a run lasts. Returns its program. */
+  #copied() {
+    const copy = join(this.folder, 'gateway');
+    cpSync(join(ROOT, 'dist'), join(copy, 'dist'), { recursive: true });
+    cpSync(join(ROOT, 'package.json'), join(copy, 'package.json'));
+    symlinkSync(join(ROOT, 'node_modules'), join(copy, 'node_modules'));
+    return join(copy, 'dist/cli/main.js');
   }
 
   async start() {
+    // Balancers have certificates of their own.
+    this.certificates = this.isFleet ? undefined : new Certificates(this.folder);
+    this.agent = new Agent({ connect: { ca: this.ca } });
     const { python, goServer } = await this.#toolchains();
     const node = process.execPath;
     await Promise.all([
@@ -94,6 +122,11 @@ export class World {
     this.writeKeys();
     await (this.isFleet ? this.#startFleet() : this.#startGateway());
     return this;
+  }
+
+  /** What clients trust; undefined: they use no TLS. */
+  get ca() {
+    return this.certificates?.ca;
   }
 
   /** Python with its SDK, and a server on the Go SDK that is built here. */
@@ -125,7 +158,7 @@ export class World {
       limits: { sessions: 2000 },
     };
     writeFileSync(config, JSON.stringify(write));
-    const args = () => [MAIN, '--config', config];
+    const args = () => [this.main, '--config', config];
     const guard = new Program('guarded', process.execPath, args, {
       env: { MCPSTEAD_PORT: String(port) },
       ready: '/ready',
@@ -188,16 +221,17 @@ export class World {
         auth: { keys_file: join(this.folder, 'keys.yaml'), admins: [{ ids: ['key:ops'] }] },
         session: { idle_ttl_seconds: IDLE_S, gc_interval_seconds: 2, shutdown_grace_seconds: 15 },
       },
-      http: { drain_delay_seconds: this.isFleet ? 3 : 0 },
+      http: { drain_delay_seconds: this.isFleet ? 3 : 0, tls: this.certificates?.tls },
       servers: this.servers(),
     };
   }
 
   /** The keys that count now, as a file. */
   writeKeys() {
-    const lines = this.keys.flatMap((key, n) =>
-      this.#revoked.has(n) ? [] : [`- {name: user${n}, sha256: [${hashApiKey(key)}]}`],
-    );
+    const lines = this.keys.flatMap((key, n) => {
+      const hashes = [key, ...(this.#former.get(n) ?? [])].map(hashApiKey);
+      return this.#revoked.has(n) ? [] : [`- {name: user${n}, sha256: [${hashes.join(', ')}]}`];
+    });
     this.ops ??= createApiKey();
     lines.push(`- {name: ops, sha256: [${hashApiKey(this.ops)}]}`);
     writeFileSync(join(this.folder, 'keys.yaml'), `${lines.join('\n')}\n`);
@@ -213,25 +247,49 @@ export class World {
     this.writeKeys();
   }
 
+  /** A further key that counts for the same user; clients do not show it yet. */
+  addKey(n) {
+    const key = createApiKey();
+    this.#former.set(n, [key]);
+    this.writeKeys();
+    return key;
+  }
+
+  /** Clients show `key` from now on; the one before still counts. */
+  showKey(n, key) {
+    this.#former.set(n, [this.keys[n]]);
+    this.keys[n] = key;
+    this.keyChanged?.();
+  }
+
+  /** What clients do not show any more counts no more. */
+  dropKeys(n) {
+    this.#former.delete(n);
+    this.writeKeys();
+  }
+
   async #startGateway() {
     const port = await freePort();
-    this.origin = `http://127.0.0.1:${port}`;
+    this.origin = `https://127.0.0.1:${port}`;
     this.url = `${this.origin}/mcp`;
     const file = join(this.folder, 'gateway.json');
     this.gateways = [{ name: 'gateway', origin: this.origin, file, pid: () => this.gateway.pid }];
     this.writeConfig(this.config);
     const { MCPSTEAD_CONFIG: _config, ...inherited } = process.env;
     const env = { ...inherited, ...this.#env, MCPSTEAD_PORT: String(port) };
-    const args = [...this.#flags, MAIN, '--config', file];
+    const args = [...this.#flags, this.main, '--config', file];
     this.gateway = new Process(process.execPath, args, { env, cwd: this.folder });
     await until(() => this.isWell(), 'the gateway');
   }
 
   async #startFleet() {
     this.fleet = new Fleet();
+    this.store = await new StoreGroup({ program: valkey(), folder: this.folder }).start();
     const own = (name) => ({ audit: this.#auditOf(name) });
+    const { main } = this;
     const [env, flags] = [this.#env, this.#flags];
-    await this.fleet.start({ balancer: 'nginx', config: this.config, own, env, flags, store: valkey() });
+    const { url: storeUrl } = this.store;
+    await this.fleet.start({ balancer: 'nginx', config: this.config, own, env, flags, main, storeUrl });
     this.url = this.fleet.url;
     this.origin = new URL(this.url).origin;
     this.gateways = this.fleet.replicas.map((replica) => ({ ...replica, pid: () => replica.pid, replica }));
@@ -264,9 +322,8 @@ export class World {
   /** Reloads every gateway; resolves with the statuses. */
   async reload() {
     const asked = this.gateways.map(async ({ origin }) => {
-      const answer = await fetch(`${origin}/-/reload`, {
-        ...{ method: 'POST', headers: this.headers(), signal: AbortSignal.timeout(20_000) },
-      }).catch(() => undefined);
+      const options = { method: 'POST', headers: this.headers() };
+      const answer = await this.#get(`${origin}/-/reload`, options, 20_000).catch(() => undefined);
       await answer?.arrayBuffer();
       return answer?.status ?? 0;
     });
@@ -274,11 +331,11 @@ export class World {
   }
 
   async health({ origin } = this.gateways[0]) {
-    const answer = await fetch(`${origin}/health`, {
-      headers: this.headers(),
-      signal: AbortSignal.timeout(5000),
-    });
-    return await answer.json();
+    return await (await this.#get(`${origin}/health`, { headers: this.headers() })).json();
+  }
+
+  #get(url, options = {}, ms = 5000) {
+    return fetch(url, { ...options, dispatcher: this.agent, signal: AbortSignal.timeout(ms) });
   }
 
   /** Whether every server of every gateway is up. */
@@ -306,7 +363,7 @@ export class World {
   }
 
   async metric(name, { origin } = this.gateways[0]) {
-    const text = await (await fetch(`${origin}/metrics`, { signal: AbortSignal.timeout(5000) })).text();
+    const text = await (await this.#get(`${origin}/metrics`)).text();
     return text
       .split('\n')
       .filter((line) => line.startsWith(name) && /[ {]/.test(line[name.length]))
@@ -351,7 +408,7 @@ export class World {
   /** Throws an Error with what is wrong with an audit log. */
   verifyAudit() {
     for (const { name } of this.gateways)
-      execFileSync(process.execPath, [MAIN, 'audit', 'verify', join(this.folder, `${name}-audit.log`)], {
+      execFileSync(process.execPath, [this.main, 'audit', 'verify', join(this.folder, `${name}-audit.log`)], {
         stdio: ['ignore', 'pipe', 'pipe'],
       });
   }
@@ -359,6 +416,7 @@ export class World {
   async stop() {
     await this.gateway?.stop();
     await this.fleet?.stop();
+    await this.store?.stop();
     for (const line of this.lines.values()) line?.close();
     for (const { process: each } of this.programs.values()) each.kill('SIGCONT');
     await Promise.all([...this.programs.values()].map(({ process: each }) => each.stop()));
