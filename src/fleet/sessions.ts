@@ -292,6 +292,9 @@ export class FleetSessions implements SessionStore {
     if (record.kept.principal !== principal.id || record.kept.route !== route) return undefined;
     let { owner } = record;
     if (owner === self) {
+      // Another request may be about to take it over, or have done so since the record was read.
+      const taken = this.#local.use(id, principal, route) ?? (await this.#adoptions.get(id));
+      if (taken) return taken;
       const to = this.#moved.get(id);
       // It has ended here, and the store does not know it yet.
       if (to === undefined) return undefined;
