@@ -1,10 +1,10 @@
-// What rules, limits and the audit log add to a call, and what views cost: `npm run bench -- --only access`.
+// What keys, rules, limits and the audit log add to a call, and what views cost: `npm run bench -- --only access`.
 import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { httpCases } from './cases.mjs';
 import { interleave } from './measure.mjs';
-import { progress, ratio, say, show, showRatio, table } from './report.mjs';
+import { median, progress, ratio, say, show, showRatio, table } from './report.mjs';
 import { http, mcpstead, run } from './targets.mjs';
 
 /** Most that all of it may add to a call, in microseconds on an idle machine. */
@@ -14,7 +14,7 @@ const policy = {
   rules: [
     {
       name: 'callers',
-      who: { ids: ['bearer'] },
+      who: { ids: ['key:bench'] },
       allow: [{ servers: ['bench'], when: '!has(args.path) || !args.path.startsWith("/etc/")' }],
     },
   ],
@@ -24,24 +24,39 @@ const audit = () => ({ file: join(mkdtempSync(join(tmpdir(), 'mcpstead-bench-'))
 
 const LEVELS = [
   ['plain', () => ({})],
-  ['policy with a condition', () => ({ policy })],
-  ['and limits', () => ({ policy, limits })],
-  ['and audit', () => ({ policy, limits, audit: audit() })],
+  ['an API key', (mcp) => ({ mcp })],
+  ['and a policy with a condition', (mcp) => ({ mcp, policy })],
+  ['and limits', (mcp) => ({ mcp, policy, limits })],
+  ['and audit', (mcp) => ({ mcp, policy, limits, audit: audit() })],
 ];
 
+/** How much more a call costs than the first level, round by round. */
+const added = (figures, plain) => figures.map((value, round) => value - plain[round]);
+
 async function access(options) {
-  const one = httpCases.find(({ name }) => name === '0.2 KB');
+  const plainCase = httpCases.find(({ name }) => name === '0.2 KB');
+  const { createApiKey, hashApiKey } = await import('../dist/lib/api-key.js');
+  const key = createApiKey();
+  const keyCase = { ...plainCase, headers: { Authorization: `Bearer ${key}` } };
+  const mcp = { auth: { mode: 'bearer', keys: [{ name: 'bench', sha256: [hashApiKey(key)] }] } };
   const subjects = [];
   try {
-    for (const [name, settings] of LEVELS)
-      subjects.push({ name, gateway: await run(mcpstead, http(`${options.upstream}/mcp`, settings())), one });
+    for (const [name, settings] of LEVELS) {
+      const gateway = await run(mcpstead, http(`${options.upstream}/mcp`, settings(mcp)));
+      subjects.push({ name, gateway, one: name === 'plain' ? plainCase : keyCase });
+    }
     const figures = await interleave(subjects, options);
     const { cpu: plain } = figures[LEVELS[0][0]];
     say(`## Access: CPU per call, in microseconds; all of it may add ${MOST_US}`);
     say();
     table(
-      ['0.2 KB with', 'mcpstead', 'to plain'],
-      LEVELS.map(([name]) => [name, show(figures[name].cpu), showRatio(ratio(figures[name].cpu, plain))]),
+      ['0.2 KB with', 'mcpstead', 'to plain', 'added'],
+      LEVELS.map(([name]) => [
+        name,
+        show(figures[name].cpu),
+        showRatio(ratio(figures[name].cpu, plain)),
+        median(added(figures[name].cpu, plain)).toFixed(1),
+      ]),
     );
   } finally {
     for (const { gateway } of subjects) await gateway.stop();

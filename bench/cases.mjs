@@ -35,7 +35,7 @@ const list = (count, more) => ({
   connections: 16,
   bytes: count * 100,
   path: `/mcp/${count}`,
-  without: ['nginx'],
+  without: ['nginx', 'bare'],
   ...more,
 });
 

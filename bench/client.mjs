@@ -5,10 +5,10 @@ import { TOKEN } from './targets.mjs';
 export const BOTH = 'application/json, text/event-stream';
 
 export const headersOf = ({ accept = BOTH, headers } = {}) => ({
-  ...headers,
   'Content-Type': 'application/json',
   Accept: accept,
   Authorization: `Bearer ${TOKEN}`,
+  ...headers,
 });
 
 const LONGEST_MS = 30_000;

@@ -23,7 +23,7 @@ export const firstLine = (command, ...args) => {
   return `${stdout ?? ''}${stderr ?? ''}`.trim().split('\n')[0];
 };
 
-/** `plain`: no MCP in it; `stdio`: false if it starts no servers over stdio; `npm`: it does nothing else. */
+/** `plain`: no MCP in it; `whole`: it reads an answer before it sends it; `stdio`: false if it starts no servers over stdio; `npm`: it does nothing else. */
 const all = [
   {
     name: 'mcpstead',
@@ -47,6 +47,14 @@ const all = [
     plain: true,
     stdio: false,
     command: (port, setup) => [NGINX, ['-c', nginxConfig(port, setup)]],
+  },
+  {
+    name: 'bare',
+    what: 'a proxy of node:http and undici without MCP, bare-proxy.mjs',
+    plain: true,
+    whole: true,
+    stdio: false,
+    command: (port, { servers }) => [process.execPath, [here('bare-proxy.mjs'), port, servers[0].url]],
   },
   {
     name: 'mcp-proxy',
