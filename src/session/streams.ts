@@ -168,9 +168,12 @@ export function createStreams(deps: StreamsDeps): Streams {
           deps.reopened?.(session);
           return left;
         }
-        const { number, seq, rawId } = event;
-        const id = `${firstPart(session, number)}-${seq + 1}${lastPart(session, rawId)}`;
-        target.end(deps.gone?.(rawId), id);
+        // A stream of its own: its client may come back with this id, which must not lead to another call.
+        const number = streamsOf(session).nextCall++;
+        target.end(
+          deps.gone?.(event.rawId),
+          `${firstPart(session, number)}-1${lastPart(session, event.rawId)}`,
+        );
         return () => undefined;
       }
       if (!event || !streams) return unknown;

@@ -213,3 +213,26 @@ test('nobody is awaited for longer than three seconds', () => {
   for (const { ms, fn } of after) if (ms <= 3000) fn();
   expect([streams.awaits(session), streams.kept(session)]).toEqual([false, 'running']);
 });
+
+test('a client that comes back for a call that another process had is told so, and is never given the stream of another call', () => {
+  const gone = (rawId: string) => Buffer.from(`${rawId} is gone`);
+  const rest = { resumeMs: 60_000, replayBytes: () => 1e6, dropped: () => undefined };
+  const streams = createStreams({ wheel: createWheel(), gone, ...rest });
+  const session = { ...sessionOf(), generation: 2 } as Session;
+  const idOf = (rawId: string): string => Buffer.from(rawId).toString('base64url');
+  const told: string[] = [];
+  for (let number = 1; number <= 3; number++) {
+    const target = new Target();
+    streams.resume(session, `1-${number}-1-${idOf('"old"')}`, () => target);
+    expect(target.events).toEqual([[expect.any(String), '"old" is gone']]);
+    told.push(target.events[0]?.[0] as string);
+  }
+  const first = new Target();
+  for (let number = 1; number <= 3; number++) {
+    const stream = streams.open(session, first, quiet, `${number}`) as CallStream;
+    for (const text of ['a', 'b', 'c']) stream.event(notice(text).bytes);
+  }
+  for (const id of told)
+    expect(streams.resume(session, id, () => new Target())).toContain('not one of this session');
+  expect(first.ended).toBe(false);
+});
