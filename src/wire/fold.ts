@@ -6,8 +6,12 @@
 /** Longer names are not compared. */
 const MAX_NAME = 128;
 
+/** Characters that differ in case alone, if at all. */
+const PLAIN = /^[\x20-\x7e]*$/;
+
 /** Folds case by the union of these rules, so that names that any reader confuses become equal. */
 export function foldName(name: string): string {
+  if (PLAIN.test(name)) return name.toLowerCase();
   // The lower case of İ is an i with a combining dot.
   const nul = name.indexOf('\0');
   return (nul === -1 ? name : name.slice(0, nul)).toUpperCase().toLowerCase().replaceAll('i\u0307', 'i');
@@ -15,6 +19,7 @@ export function foldName(name: string): string {
 
 /** The same, where some reader also takes wide and composed forms of a character for the plain one. */
 export function foldWide(name: string): string {
+  if (PLAIN.test(name)) return name.toLowerCase();
   return foldName(name.normalize('NFKC')).normalize('NFKC');
 }
 

@@ -68,7 +68,7 @@ function doubtAboutString(
   { fold }: Reading,
 ): string | undefined {
   if (!keys && !token.includes('\\u')) return undefined;
-  const value = JSON.parse(token) as string;
+  const value = token.includes('\\') ? (JSON.parse(token) as string) : token.slice(1, -1);
   if (!/^\P{Surrogate}*$/u.test(value)) return 'text that is not Unicode';
   if (!keys) return undefined;
   const key = fold(value);
