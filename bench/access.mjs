@@ -1,34 +1,51 @@
 // What keys, rules, limits and the audit log add to a call, and what views cost: `npm run bench -- --only access`.
+import { once } from 'node:events';
 import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import process from 'node:process';
+import { fileURLToPath } from 'node:url';
 import { httpCases } from './cases.mjs';
 import { interleave } from './measure.mjs';
+import { cpuSeconds, GATEWAY_CORE, start, stop } from './processes.mjs';
 import { median, progress, ratio, say, show, showRatio, table } from './report.mjs';
-import { http, mcpstead, run } from './targets.mjs';
+import { http, TOKEN } from './targets.mjs';
 
 /** Most that all of it may add to a call, in microseconds on an idle machine. */
 const MOST_US = 6;
 
-const policy = {
-  rules: [
-    {
-      name: 'callers',
-      who: { ids: ['key:bench'] },
-      allow: [{ servers: ['bench'], when: '!has(args.path) || !args.path.startsWith("/etc/")' }],
-    },
-  ],
-};
+const policyWith = (more) => ({
+  rules: [{ name: 'callers', who: { ids: ['key:bench'] }, allow: [{ servers: ['bench'], ...more }] }],
+});
+const policy = policyWith({ when: '!has(args.path) || !args.path.startsWith("/etc/")' });
 const limits = { rules: [{ name: 'all', per_second: 1e6, burst: 1e6, concurrent: 1000 }] };
-const audit = () => ({ file: join(mkdtempSync(join(tmpdir(), 'mcpstead-bench-')), 'audit.log') });
+const folder = () => mkdtempSync(join(tmpdir(), 'mcpstead-bench-'));
+const audit = () => ({ file: join(folder(), 'audit.log') });
 
 const LEVELS = [
-  ['plain', () => ({})],
+  ['plain', () => ({ mcp: { auth: { mode: 'bearer' } } })],
   ['an API key', (mcp) => ({ mcp })],
-  ['and a policy with a condition', (mcp) => ({ mcp, policy })],
-  ['and limits', (mcp) => ({ mcp, policy, limits })],
-  ['and audit', (mcp) => ({ mcp, policy, limits, audit: audit() })],
+  ['and a policy', (mcp) => ({ mcp, policy: policyWith({}) })],
+  ['and limits', (mcp) => ({ mcp, policy: policyWith({}), limits })],
+  ['and audit', (mcp) => ({ mcp, policy: policyWith({}), limits, audit: audit() })],
+  ['and a condition', (mcp) => ({ mcp, policy, limits, audit: audit() })],
 ];
+
+/** All levels in one process: two processes of the same build differ by more than a layer costs. */
+async function together(upstream, mcp) {
+  const { servers } = http(`${upstream}/mcp`);
+  const levels = LEVELS.map(([, settings]) => ({
+    ...{ servers, metrics: { enabled: true }, cache: { dir: null }, state: { dir: folder() } },
+    ...settings(mcp),
+  }));
+  const env = { ...process.env, MCPSTEAD_BEARER_TOKEN: TOKEN, LEVELS: JSON.stringify(levels) };
+  const file = fileURLToPath(new URL('levels.mjs', import.meta.url));
+  const child = start(GATEWAY_CORE, process.execPath, [file], { env, stdio: ['ignore', 'pipe', 'inherit'] });
+  const [line] = await once(child.stdout, 'data');
+  const { pid } = child;
+  const of = (url) => ({ url, cpu: () => cpuSeconds(pid), peak: () => 0, resetPeak: () => {} });
+  return { gateways: JSON.parse(line).map(of), stop: () => stop(child) };
+}
 
 /** How much more a call costs than the first level, round by round. */
 const added = (figures, plain) => figures.map((value, round) => value - plain[round]);
@@ -39,12 +56,11 @@ async function access(options) {
   const key = createApiKey();
   const keyCase = { ...plainCase, headers: { Authorization: `Bearer ${key}` } };
   const mcp = { auth: { mode: 'bearer', keys: [{ name: 'bench', sha256: [hashApiKey(key)] }] } };
-  const subjects = [];
+  const { gateways, stop: end } = await together(options.upstream, mcp);
   try {
-    for (const [name, settings] of LEVELS) {
-      const gateway = await run(mcpstead, http(`${options.upstream}/mcp`, settings(mcp)));
-      subjects.push({ name, gateway, one: name === 'plain' ? plainCase : keyCase });
-    }
+    const subjects = LEVELS.map(([name], at) => ({
+      ...{ name, gateway: gateways[at], one: name === 'plain' ? plainCase : keyCase },
+    }));
     const figures = await interleave(subjects, options);
     const { cpu: plain } = figures[LEVELS[0][0]];
     say(`## Access: CPU per call, in microseconds; all of it may add ${MOST_US}`);
@@ -59,7 +75,7 @@ async function access(options) {
       ]),
     );
   } finally {
-    for (const { gateway } of subjects) await gateway.stop();
+    await end();
   }
   await views();
 }

@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 export { sleep };
 
-const KEPT_OUTPUT = 20_000;
+const KEPT_OUTPUT = 200_000;
 /** How long a process may take to end after SIGTERM, before SIGKILL. */
 const END_MS = 30_000;
 

@@ -1,5 +1,6 @@
 // One client of the soak on the TypeScript SDK, v1 or v2, with a session or in the era without: it does one thing after another, and each answer
 // must bring back the mark of its call.
+import { Buffer } from 'node:buffer';
 import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Client as ClientV1 } from '@modelcontextprotocol/sdk/client/index.js';
@@ -26,6 +27,9 @@ export class SoakClient {
   #answer = '';
   #calls = 0;
   #updates = new Set();
+  /** What came last on its streams, for who looks into a wrong answer. */
+  #heard = [];
+  #streams = 0;
   #actedAt = performance.now();
 
   /** `kind`: `v1`, `v2` or `modern`. `random`: what it does. `ledger`: who accounts for it. */
@@ -158,10 +162,14 @@ export class SoakClient {
     let last = 0;
     let isCut = false;
     const onprogress = ({ progress, total, message }) => {
-      if (progress <= last || progress > count || total !== count)
-        throw this.#outOfOrder(name, began, `${name} told of step ${progress} of ${total} after ${last}`);
       if (message !== undefined && message !== mark && message.includes('-'))
         throw this.#fail(wrong(`${name} told ${mark} of ${message}`));
+      if (progress <= last || progress > count || total !== count)
+        throw this.#outOfOrder(
+          name,
+          began,
+          `${name} told ${mark} of step ${progress} of ${total} after ${last}`,
+        );
       last = progress;
       if (progress !== cutAt || isCut) return;
       isCut = true;
@@ -178,7 +186,13 @@ export class SoakClient {
     return this.ledger.excuse(call) ? new Error(text) : this.#fail(wrong(text));
   }
 
+  #hears(text) {
+    this.#heard.push(`${performance.now().toFixed(1)} stream ${text}`);
+    if (this.#heard.length > 60) this.#heard.shift();
+  }
+
   #fail(error) {
+    error.details = { heard: this.#heard };
     this.ledger.broken(error);
     return error;
   }
@@ -275,12 +289,17 @@ export class SoakClient {
     headers.set('authorization', `Bearer ${this.world.keys[this.user]}`);
     const answer = await fetch(url, { ...init, headers, dispatcher: this.#agent });
     const isStream = answer.headers.get('content-type')?.startsWith('text/event-stream');
-    if (!isStream || init?.method !== 'POST' || !answer.body) return answer;
+    if (!isStream || !answer.body) return answer;
+    const { method } = init;
+    const number = ++this.#streams;
+    this.#hears(`${number} ${method} ${headers.get('last-event-id') ?? ''}`);
     const reader = answer.body.getReader();
     const open = this.#open;
+    const hears = (text) => this.#hears(`${number} ${text}`);
     let cut;
     const body = new ReadableStream({
       start(controller) {
+        if (method !== 'POST') return;
         cut = {
           cut() {
             open.delete(cut);
@@ -293,16 +312,19 @@ export class SoakClient {
       async pull(controller) {
         try {
           const { done, value } = await reader.read();
-          if (!open.has(cut)) return;
+          if (cut && !open.has(cut)) return;
+          hears(done ? 'end' : Buffer.from(value).toString('utf8', 0, 400));
           if (!done) return controller.enqueue(value);
           open.delete(cut);
           controller.close();
         } catch (error) {
+          hears(`broken: ${error.message}`);
           open.delete(cut);
           controller.error(error);
         }
       },
       cancel(reason) {
+        hears('cancelled');
         open.delete(cut);
         return reader.cancel(reason);
       },

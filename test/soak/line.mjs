@@ -9,6 +9,8 @@ export class Line {
   #sockets = new Set();
   /** The last refusals that the server itself has sent, and requests that could not be read: for who looks into a run. */
   refusals = [];
+  /** The last pieces of its answers. */
+  pieces = [];
   /** `fine`, `refuses` (503), `slow`, `cuts`, `still`. */
   mode = 'fine';
 
@@ -29,6 +31,11 @@ export class Line {
   #note(text) {
     this.refusals.push(`${new Date().toISOString()} ${text}`);
     if (this.refusals.length > 200) this.refusals.shift();
+  }
+
+  #passed(piece) {
+    this.pieces.push(`${new Date().toISOString()} ${piece.toString('utf8', 0, 400)}`);
+    if (this.pieces.length > 400) this.pieces.shift();
   }
 
   async open() {
@@ -85,7 +92,7 @@ export class Line {
           res.write(piece.subarray(0, piece.length >> 1), () => res.destroy());
           answer.destroy();
         });
-      else answer.pipe(res);
+      else answer.on('data', (piece) => this.#passed(piece)).pipe(res);
     });
     res.on('close', () => out.destroy());
     req.on('error', fail).pipe(out);

@@ -277,9 +277,12 @@ function keep(world, folder) {
   writeFileSync(join(folder, 'calls.json'), JSON.stringify(recent, null, 1));
   for (const { name, replica } of world.gateways ?? [])
     writeFileSync(join(folder, `${name}.log`), (replica?.process ?? world.gateway).output);
+  for (const [name, { process: each }] of world.programs)
+    writeFileSync(join(folder, `server-${name}.log`), each.output);
   if (world.fleet?.balancer) writeFileSync(join(folder, 'balancer.log'), world.fleet.balancer.output);
   for (const [name, line] of world.lines)
-    if (line) writeFileSync(join(folder, `line-${name}.txt`), `${line.refusals.join('\n')}\n`);
+    if (line)
+      writeFileSync(join(folder, `line-${name}.txt`), `${[...line.refusals, ...line.pieces].join('\n')}\n`);
   cpSync(world.folder, join(folder, 'world'), {
     recursive: true,
     filter: (path) => !/\/(go-server|gateway)$/.test(path),
