@@ -278,6 +278,8 @@ export class FleetSessions implements SessionStore {
       return this.#askAround(declined);
     }
     if (!record) {
+      // The store may have lost everything since it was read last.
+      if (members.isSure) await members.tick();
       if (!members.isSure) return this.#askAround(declined);
       // A replica that was stopped may have gone on a moment ago, and have opened this session.
       const isPast = likely !== undefined && !members.live.has(likely) && members.find(likely) !== undefined;

@@ -160,6 +160,25 @@ describe('the store', () => {
     expect(await client.at(b).tool('s__cwd')).toBeDefined();
   });
 
+  it('that has just lost everything does not cost a session whose first replica is gone', async () => {
+    const store = await startStore();
+    const [a, b, c] = (await startReplicas(3, store, CONFIG)) as [
+      RunningGateway,
+      RunningGateway,
+      RunningGateway,
+    ];
+    const clients = await Promise.all(Array.from({ length: 5 }, () => roaming(a.url)));
+    const over = await roaming(a.url);
+    await over.at(a).end();
+    await until(async () => (await pinged(over.at(c))).status === 404, 'the last replica to be sure');
+    await a.gateway.close();
+    for (const client of clients) expect((await pinged(client.at(b))).status).toBe(200);
+    store.cli('flushall');
+    // Before anybody has noticed.
+    const asked = await Promise.all(clients.map((client) => pinged(client.at(c))));
+    expect(asked.map(({ status }) => status)).toEqual(clients.map(() => 200));
+  });
+
   it('that is away for one replica alone does not cost it its sessions', async () => {
     const store = await startStore();
     const key = newKey();
