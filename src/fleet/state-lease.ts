@@ -7,6 +7,10 @@ import { StoreError, type FleetStore } from './store.js';
 const RETRY_MS = 200;
 /** How long a lock waits for a store that is away. */
 const AWAY_MS = 2000;
+/** A holder that is gone keeps others waiting for this long at most. */
+const HELD_MS = 8000;
+/** How often a holder that is there says so. */
+const RENEW_MS = 2000;
 
 /**
  * Waits until this is the only holder of the lock, and returns its release; after `ttlMs` the lock is free without it. If the store stays
@@ -20,11 +24,14 @@ export async function takeLease(
   signal: AbortSignal,
 ): Promise<() => Promise<void>> {
   const token = randomBytes(16).toString('base64url');
+  const left = (): number => Math.ceil(Math.min(HELD_MS, until - performance.now()));
+  let until = 0;
   let awaySince: number | undefined;
   for (;;) {
     signal.throwIfAborted();
     try {
-      if ((await store.run(LOCK, [name], [token, Math.ceil(ttlMs)])) === 1) break;
+      until = performance.now() + ttlMs;
+      if ((await store.run(LOCK, [name], [token, left()])) === 1) break;
       awaySince = undefined;
     } catch (error) {
       if (!(error instanceof StoreError)) throw error;
@@ -33,7 +40,14 @@ export async function takeLease(
     }
     await sleep(RETRY_MS * (0.5 + Math.random()), undefined, { signal }).catch(() => undefined);
   }
+  let renewal: Promise<unknown> | undefined;
+  const timer = setInterval(() => {
+    if (left() > 0) renewal = store.run(LOCK, [name], [token, left()]).catch(() => undefined);
+    else clearInterval(timer);
+  }, RENEW_MS).unref();
   return async () => {
+    clearInterval(timer);
+    await renewal;
     // A lock that cannot be released is free after its time.
     await store.run(UNLOCK, [name], [token]).catch(() => undefined);
   };

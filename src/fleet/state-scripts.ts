@@ -73,10 +73,13 @@ return now[1] * 1000 + math.floor(now[2] / 1000)`,
 export const LOCK: Script = {
   name: 'state-lock',
   keys: 1,
-  // The answer to an earlier attempt may be lost. What stays for longer than any holder asks for was written by somebody else.
+  // Who has it already keeps it for that time. What stays for longer than any holder asks for was written by somebody else.
   lua: `local left = redis.call('PTTL', KEYS[1])
 if left == -1 or left > ${MAX_LOCK_MS} or redis.call('TYPE', KEYS[1]).ok ~= 'string' then redis.call('DEL', KEYS[1]) end
-if redis.call('GETRANGE', KEYS[1], 0, 64) == ARGV[1] then return 1 end
+if redis.call('GETRANGE', KEYS[1], 0, 64) == ARGV[1] then
+  redis.call('PEXPIRE', KEYS[1], ARGV[2])
+  return 1
+end
 return redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2]) and 1 or 0`,
 };
 

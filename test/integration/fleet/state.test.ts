@@ -320,6 +320,22 @@ describe.runIf(has('redis', 'cli'))('the state in the store of a fleet', () => {
     )();
   });
 
+  test('a lock whose holder is gone is free within seconds; one that is there keeps it', async () => {
+    const server = await startStore();
+    const [one, two] = [await replica(server), await replica(server)];
+    const release = await one.state.lock('grant:a', 60_000, never);
+    const left = (): number => Number(server.cli('pttl', server.cli('keys', '*:l:*')));
+    const first = left();
+    expect(first).toBeLessThanOrEqual(8000);
+    await until(() => left() < first - 1000, 'the time to run out');
+    await until(() => left() > first - 1000, 'a renewal');
+    one.store.close();
+    await (
+      await two.state.lock('grant:a', 60_000, AbortSignal.timeout(15_000))
+    )();
+    await release();
+  });
+
   test('keys are rotated without a loss', async () => {
     const server = await startStore();
     const [old, next] = [randomBytes(32), randomBytes(32)];
