@@ -176,6 +176,8 @@ export class Members {
   /** What has to be written again is, at that time by `now` or later; undefined: nothing has to. */
   #emptyAt: number | undefined;
   #emptiedAt = -Infinity;
+  /** Until then, by `now`, the store may not know yet who is there. */
+  #sparseUntil = -Infinity;
   /** How many reloads of the whole fleet were asked for, and how many of them are done here. */
   #reloads: number | undefined;
   #reloaded = 0;
@@ -330,6 +332,7 @@ export class Members {
       if (member) live.set(member.id, member);
     }
     const before = this.#live;
+    if (now < this.#sparseUntil) for (const [id, member] of before) if (!live.has(id)) live.set(id, member);
     this.#live = live;
     for (const [id, member] of before)
       if (!live.has(id)) {
@@ -347,6 +350,8 @@ export class Members {
     this.#epoch = epoch;
     const now = this.#now();
     if (made || isOther) this.#newUntil = now + NEW_MS;
+    // Each replica writes itself again with its next tick. Those that are gone do not stay longer than without that.
+    if (isOther && now >= this.#sparseUntil + NEW_MS) this.#sparseUntil = now + MEMBER_MS;
     // A store that loses everything all the time, or says so, costs no more than one that does it every few seconds.
     if (isOther) this.#emptyAt ??= Math.max(now, this.#emptiedAt + NEW_MS);
   }
