@@ -63,6 +63,8 @@ export class HeldGrant {
       const isDamaged = !stored && (await records.isDamaged(this.#deps.key));
       if (changes !== this.#changes && tries < 8) continue;
       this.isLoaded = true;
+      // A token that needs no person is good as long as it lives, also where its record is lost.
+      if (!stored && this.#deps.isMachine && this.#grant) return 0;
       if (isDamaged && this.missing === undefined) this.lose('unreadable');
       else if (!stored && this.#grant && this.#generation !== 0) this.lose('revoked');
       if (stored && stored.generation !== this.#generation) this.#take(stored.grant, stored.generation);

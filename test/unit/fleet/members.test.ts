@@ -1,0 +1,86 @@
+import { expect, it } from 'vitest';
+import { FleetKeys } from '../../../src/fleet/keys.js';
+import { Members, type MembersDeps } from '../../../src/fleet/members.js';
+import { atEnd } from '../../helpers/cleanup.js';
+
+/** A store that keeps who ticks for four seconds, as the script of a tick does, until it loses its data. */
+function fleet() {
+  let now = 1_000_000;
+  let epoch: string | undefined;
+  const rows = new Map<string, { record: Buffer; until: number }>();
+  const run = (
+    _script: unknown,
+    _keys: unknown,
+    [id, record, wanted]: (string | Buffer)[],
+  ): Promise<unknown> => {
+    for (const [each, { until }] of rows) if (until <= now) rows.delete(each);
+    if (typeof record !== 'string') rows.set(String(id), { record: record as Buffer, until: now + 4000 });
+    const made = epoch === undefined ? 1 : 0;
+    epoch ??= String(wanted);
+    const all = [...rows].flatMap(([each, row]) => [Buffer.from(each), row.record]);
+    return Promise.resolve([String(now), epoch, made, '0', ...all]);
+  };
+  const keys = new FleetKeys(Buffer.alloc(32, 1), []);
+  const join = (self: string): Members => {
+    const nothing = (): undefined => undefined;
+    const members = new Members({
+      ...{ self, prefix: 'p', keys, now: () => now, clock: () => now },
+      store: { upSince: 0, run } as unknown as MembersDeps['store'],
+      log: { warn: nothing, info: nothing } as unknown as MembersDeps['log'],
+      facts: () =>
+        ({
+          name: self,
+          address: 'a:1',
+          draining: false,
+          config: '',
+          lists: {},
+          up: [],
+          refused: null,
+        }) as never,
+      ...{ stranger: nothing, ticked: nothing, gone: nothing, emptied: nothing, resumed: nothing },
+      reload: () => Promise.resolve(),
+    });
+    atEnd(() => {
+      members.close();
+    });
+    return members;
+  };
+  return {
+    join,
+    pass: (ms: number) => (now += ms),
+    lose: () => {
+      rows.clear();
+      epoch = undefined;
+    },
+  };
+}
+
+const [A, B] = ['aaaaaaaaaa', 'bbbbbbbbbb'];
+const others = (members: Members): string[] => members.others().map(({ id }) => id);
+
+it('replicas stay known to each other when the store loses its data', async () => {
+  const { join, pass, lose } = fleet();
+  const [a, b] = [join(A), join(B)];
+  for (const each of [a, b, a]) await each.tick();
+  expect([others(a), others(b)]).toEqual([[B], [A]]);
+  pass(1000);
+  lose();
+  await a.tick();
+  expect(others(a)).toEqual([B]);
+  await b.tick();
+  pass(1000);
+  await a.tick();
+  expect([others(a), others(b)]).toEqual([[B], [A]]);
+});
+
+it('one that is gone meanwhile is dropped after its time, however often the store says that it is new', async () => {
+  const { join, pass, lose } = fleet();
+  const [a, b] = [join(A), join(B)];
+  for (const each of [a, b, a]) await each.tick();
+  for (let second = 1; second <= 5; second++) {
+    pass(1000);
+    lose();
+    await a.tick();
+  }
+  expect(others(a)).toEqual([]);
+});
