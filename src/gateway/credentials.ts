@@ -37,6 +37,10 @@ import { LoginLinks, ownerFor } from './login-links.js';
 import { ServerKeys } from './server-keys.js';
 import { subjectOf, type SubjectsDeps } from './subjects.js';
 
+/** How soon it is tried again to erase logins. */
+const ERASE_AGAIN_MS = 5000;
+const NOBODY: ReadonlySet<string> = new Set();
+
 export interface GatewayCredentialsDeps extends SubjectsDeps {
   readonly env: NodeJS.ProcessEnv;
   readonly log: Logger;
@@ -59,6 +63,9 @@ export class GatewayCredentials {
   readonly #keys: ServerKeys;
   #room: Promise<Credentials> | undefined;
   #closed = false;
+  /** Principals whose logins are to be erased. */
+  readonly #gone = new Set<string>();
+  #eraseAgain: NodeJS.Timeout | undefined;
 
   constructor(deps: GatewayCredentialsDeps) {
     this.#deps = deps;
@@ -205,11 +212,24 @@ export class GatewayCredentials {
     return [...new Set(gone)];
   }
 
-  /** Erases the logins of principals that are gone. */
+  /** Erases the logins of principals that are gone, later if the state cannot be used now. Never rejects. */
   async eraseOwners(ids: ReadonlySet<string>): Promise<void> {
-    if (ids.size === 0 || !(await this.#mayBeStored())) return;
-    await (await this.#load()).eraseOwners(ids);
-    await this.#keys.eraseOwners(ids);
+    for (const id of ids) this.#gone.add(id);
+    clearTimeout(this.#eraseAgain);
+    const all = new Set(this.#gone);
+    if (all.size === 0) return;
+    try {
+      if (await this.#mayBeStored()) {
+        await (await this.#load()).eraseOwners(all);
+        await this.#keys.eraseOwners(all);
+      }
+      for (const id of all) this.#gone.delete(id);
+    } catch (error) {
+      this.#deps.log.warn('logins of keys that are gone are not erased yet', { error: String(error) });
+      if (this.#closed) return;
+      clearTimeout(this.#eraseAgain);
+      this.#eraseAgain = setTimeout(() => void this.eraseOwners(NOBODY), ERASE_AGAIN_MS).unref();
+    }
   }
 
   /** Whose login to a server a principal makes; undefined: he is no person whom the gateway can tell from others. */
@@ -259,6 +279,7 @@ export class GatewayCredentials {
 
   close(): void {
     this.#closed = true;
+    clearTimeout(this.#eraseAgain);
     for (const name of this.#known.keys()) this.#closeKept(name);
     this.links.close();
     this.#keys.close();

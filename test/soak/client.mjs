@@ -118,7 +118,8 @@ export class SoakClient {
     const call = { operation, client: this.name, user: this.user, server, began };
     let error;
     try {
-      await work(this, this.mark());
+      // false: its kind of client does not do that.
+      if ((await work(this, this.mark())) === false) return undefined;
     } catch (thrown) {
       error = thrown;
     }

@@ -1,10 +1,12 @@
 /** The credentials of the gateway: which configuration counts when a reload changes a server while its connections drain. */
-import { expect, it } from 'vitest';
+import { expect, it, vi } from 'vitest';
 import { resolveConfig } from '../../../src/config/index.js';
 import type { Config, HttpServerConfig } from '../../../src/config/types.js';
 import { GatewayCredentials } from '../../../src/gateway/credentials.js';
 import { GatewayStats } from '../../../src/observe/stats.js';
+import { ownedKey, placeOfUrl } from '../../../src/credentials/owned-records.js';
 import { memoryState } from '../../../src/state/memory.js';
+import type { Sealed } from '../../../src/state/sealed.js';
 import { atEnd } from '../../helpers/cleanup.js';
 import { failure } from '../../helpers/credentials.js';
 import { keptLog } from '../../helpers/state.js';
@@ -24,7 +26,7 @@ function configOf(port: number) {
   return { config, server: config.servers[0] as HttpServerConfig };
 }
 
-function credentialsOf(config: () => Config) {
+function credentialsOf(config: () => Config, store: Sealed = memoryState(Date.now)) {
   let opened = 0;
   const credentials = new GatewayCredentials({
     config,
@@ -33,7 +35,7 @@ function credentialsOf(config: () => Config) {
     stats: new GatewayStats(),
     state: () => {
       opened++;
-      return Promise.resolve({ store: memoryState(Date.now), lasts: false } as never);
+      return Promise.resolve({ store, lasts: false } as never);
     },
     origin: () => 'http://127.0.0.1:8766',
     isListening: () => true,
@@ -66,4 +68,34 @@ it('a connection that drains does not bring back the configuration before', asyn
   const error = await failure(credentials.login('x', 'key:alice', [], signal));
   expect(error.message).toContain('127.0.0.1:2 ');
   expect(credentials.of(current.server, 'key:alice')).toBe(next);
+});
+
+it('logins of a key that is gone are erased once the state can be used again', async () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+  atEnd(() => {
+    vi.useRealTimers();
+  });
+  const state = memoryState(Date.now);
+  let isAway = true;
+  const store: Sealed = {
+    ...state,
+    keys(kind) {
+      if (isAway) throw new Error('the store is away');
+      return state.keys(kind);
+    },
+  };
+  const { config, server } = configOf(1);
+  const { credentials } = credentialsOf(() => config, store);
+  await failure(credentials.login('x', 'key:alice', [], signal));
+  const [alice, bob] = ['key:alice', 'key:bob'].map((owner) =>
+    ownedKey('grant', 'x', placeOfUrl(server.url), owner),
+  ) as [string, string];
+  for (const key of [alice, bob]) await state.put(key, {}, 0);
+  await credentials.eraseOwners(new Set(['key:alice']));
+  expect(await state.get(alice)).toBeDefined();
+  isAway = false;
+  await vi.advanceTimersByTimeAsync(5000);
+  await vi.waitFor(async () => {
+    expect([await state.get(alice), await state.get(bob)]).toEqual([undefined, expect.anything()]);
+  });
 });
