@@ -46,7 +46,7 @@ function world() {
     ids: new SessionIds(keys, SELF),
     records: records as unknown as SessionRecords,
     members: {
-      ...{ isSure: true, isLate: false, live: new Map(), tick: () => Promise.resolve() },
+      ...{ isSure: true, isLate: false, live: new Map(), isStillSure: () => Promise.resolve(true) },
       ...{ find: () => undefined, others: () => [] },
     } as unknown as FleetSessionsDeps['members'],
     store: { upSince: 0 } as unknown as FleetSessionsDeps['store'],
