@@ -299,8 +299,9 @@ export class FleetSessions implements SessionStore {
       if (taken) return taken;
       const to = this.#moved.get(id);
       // It has ended here, and the store does not know it yet.
-      if (to === undefined) return undefined;
-      owner = to;
+      if (to === undefined && this.#writes.isEnding(id)) return undefined;
+      // This replica took it over and was not told so in time, or had no room for it.
+      owner = to ?? '';
     }
     const answer = declined.get(owner);
     if (owner !== '' && answer !== 'unknown') {
