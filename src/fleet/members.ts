@@ -223,6 +223,16 @@ export class Members {
     return now - upSince >= YOUNG_MS && now >= this.#newUntil;
   }
 
+  /**
+   * The same, and the store has not lost its data since it was read. Unlike a tick, this costs little, and nobody waits for what others ask.
+   * Never rejects.
+   */
+  async isStillSure(): Promise<boolean> {
+    if (!this.isSure) return false;
+    const epoch = await this.#deps.store.get(this.#key('{r}:e')).catch(() => undefined);
+    return epoch !== undefined && String(epoch) === this.#epoch && this.isSure;
+  }
+
   /** Whether the process may have been stopped: what it holds may belong to others by now. */
   get isLate(): boolean {
     return (

@@ -279,11 +279,11 @@ export class FleetSessions implements SessionStore {
     }
     if (!record) {
       // The store may have lost everything since it was read last.
-      if (members.isSure) await members.tick();
-      if (!members.isSure) return this.#askAround(declined);
+      if (!(await members.isStillSure())) return this.#askAround(declined);
+      if (likely === undefined || likely === self || declined.has(likely) || !members.find(likely))
+        return undefined;
       // A replica that was stopped may have gone on a moment ago, and have opened this session.
-      const isPast = likely !== undefined && !members.live.has(likely) && members.find(likely) !== undefined;
-      if (!isPast || declined.has(likely) || (await isDead(likely, { now: true }))) return undefined;
+      if (!members.live.has(likely) && (await isDead(likely, { now: true }))) return undefined;
       return { kind: 'replica', replica: likely };
     }
     if (record === 'strange') {
@@ -299,8 +299,9 @@ export class FleetSessions implements SessionStore {
       if (taken) return taken;
       const to = this.#moved.get(id);
       // It has ended here, and the store does not know it yet.
-      if (to === undefined) return undefined;
-      owner = to;
+      if (to === undefined && this.#writes.isEnding(id)) return undefined;
+      // This replica took it over and was not told so in time, or had no room for it.
+      owner = to ?? '';
     }
     const answer = declined.get(owner);
     if (owner !== '' && answer !== 'unknown') {

@@ -123,12 +123,16 @@ export async function drain(deps: DrainDeps, graceMs: number): Promise<void> {
   await fleet?.placedReleased(LAST_KILL_MS);
 }
 
-/** Waits for clients that have lost the connection of a call a moment ago, and for the calls they come back to. */
+/**
+ * Waits for calls that came through other replicas while this one closed its own port, for clients that have lost the connection of a call a
+ * moment ago, and for the calls they come back to.
+ */
 async function returned({ sessions, awaits, quietPeers }: DrainDeps, until: number): Promise<void> {
-  const left = (): number => until - performance.now();
+  const left = (): number => Math.max(0, until - performance.now());
+  await quietPeers(left());
   while (left() > 0 && [...sessions()].some(awaits)) {
-    await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
-    await quietPeers(Math.max(0, left()));
+    await new Promise((resolve) => setTimeout(resolve, Math.min(LOOK_MS, left())));
+    await quietPeers(left());
   }
 }
 

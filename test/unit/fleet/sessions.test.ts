@@ -16,6 +16,7 @@ function world() {
   const keys = new FleetKeys(Buffer.alloc(32, 1), []);
   const id = new SessionIds(keys, GONE).make();
   let owner = GONE;
+  const on = { isLost: false, limit: 10 };
   const waiting: (() => void)[] = [];
   const said = <T>(value: () => T): Promise<T> =>
     new Promise((resolve) =>
@@ -28,9 +29,10 @@ function world() {
     ({ owner, generation: 1, kept, name: 'n', value: Buffer.from('v') }) as unknown as FoundRecord;
   const records = {
     read: () => said(found),
-    take: () => {
+    take: ({ owner: read }: FoundRecord) => {
+      if (read !== owner) return said(() => false);
       owner = SELF;
-      return said(() => true);
+      return on.isLost ? Promise.reject(new Error('no answer')) : said(() => true);
     },
     isPassed: () => Promise.resolve(false),
     put: () => Promise.resolve(true),
@@ -39,14 +41,14 @@ function world() {
     ({ ...record, open: true, lastSeen: 0, openedAt: 0 }) as unknown as Session;
   const sessions = new FleetSessions({
     options: {
-      ...{ now: () => 0, limit: () => 10, idleTtlMs: 1e6 },
+      ...{ now: () => 0, limit: () => on.limit, idleTtlMs: 1e6 },
       ...{ opened, ended: () => undefined, left: () => undefined },
     },
     facts: { keptOf: () => kept, restore: () => undefined, isIdle: () => true } as never,
     ids: new SessionIds(keys, SELF),
     records: records as unknown as SessionRecords,
     members: {
-      ...{ isSure: true, isLate: false, live: new Map(), tick: () => Promise.resolve() },
+      ...{ isSure: true, isLate: false, live: new Map(), isStillSure: () => Promise.resolve(true) },
       ...{ find: () => undefined, others: () => [] },
     } as unknown as FleetSessionsDeps['members'],
     store: { upSince: 0 } as unknown as FleetSessionsDeps['store'],
@@ -59,7 +61,7 @@ function world() {
     waiting.shift()?.();
     await new Promise(setImmediate);
   };
-  return { id, sessions, next, waiting };
+  return { id, sessions, next, waiting, on };
 }
 
 it('a request that finds a session taken over by another one, which is not done yet, waits for it', async () => {
@@ -88,4 +90,31 @@ it('a request whose look-up was on its way when the session was taken over finds
   await next();
   expect(waiting).toHaveLength(0);
   expect(await second).toBe(await first);
+});
+
+it('a session whose take-over was done, which the store could not say in time, is there nevertheless', async () => {
+  const { id, sessions, next, on } = world();
+  on.isLost = true;
+  const asked = Promise.resolve(sessions.use(id, principal, '/mcp'));
+  await next();
+  on.isLost = false;
+  sessions.ticked();
+  await new Promise(setImmediate);
+  await next();
+  await next();
+  expect(await asked).toMatchObject({ id, open: true });
+});
+
+it('a session for which there was no room is there once there is', async () => {
+  const { id, sessions, next, on } = world();
+  const ask = async () => {
+    const asked = Promise.resolve(sessions.use(id, principal, '/mcp'));
+    await next();
+    await next();
+    return await asked;
+  };
+  on.limit = 0;
+  for (let n = 0; n < 2; n++) expect(await ask()).toMatchObject({ code: 'unavailable' });
+  on.limit = 10;
+  expect(await ask()).toMatchObject({ id, open: true });
 });

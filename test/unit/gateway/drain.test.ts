@@ -103,3 +103,38 @@ it('a drain without a grace period still lets links close', async () => {
   expect(await run(on, 0)).toBe(100);
   expect(on.done).toContain('close links within 100');
 });
+
+/** A fleet, in which a request through another replica takes this long; undefined: it never ends. */
+function inFleet(peersMs: number | undefined, awaited: () => boolean) {
+  const on = begin();
+  const fleet = {
+    releasePlaced: () => undefined,
+    isIdle: () => true,
+    leave: () => void on.done.push(`leave at ${performance.now() - since}`),
+    unnoticed: () => Promise.resolve(),
+    placedReleased: () => Promise.resolve(),
+  };
+  const since = performance.now();
+  const until = since + (peersMs ?? Infinity);
+  const deps: DrainDeps = {
+    ...on.deps,
+    fleet: fleet as unknown as NonNullable<DrainDeps['fleet']>,
+    sessions: () => [{}] as never,
+    awaits: awaited,
+    quietPeers: (ms) =>
+      new Promise((resolve) => setTimeout(resolve, Math.max(0, Math.min(ms, until - performance.now())))),
+  };
+  return { ...on, deps };
+}
+
+it('a drain waits for calls through other replicas that began while its own port was closing', async () => {
+  const on = inFleet(2000, () => false);
+  await run(on, 4000);
+  expect(on.done).toContain('leave at 2000');
+});
+
+it('a drain is not held by clients that lose the connections of their calls again and again', async () => {
+  const on = inFleet(undefined, () => true);
+  expect(await run(on, 4000)).toBeLessThanOrEqual(4000);
+  expect(on.done).toContain('leave at 3000');
+});
