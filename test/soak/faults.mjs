@@ -174,13 +174,13 @@ const FLEET_KINDS = {
     },
   },
   'replica restarted': {
-    // Its tasks end with it, if their clients have sessions.
+    // Its tasks end with it, if their clients have sessions, and calls that wait for input.
     ...{
       targets: [0, 1, 2],
       weight: 5,
       lasts: [0, 0],
       servers: () => null,
-      operations: ['task'],
+      operations: ['task', 'question'],
       graceMs: SURE_MS,
     },
     async begin(world, n) {

@@ -45,6 +45,8 @@ export interface ListenerOptions {
   readonly boundary: Boundary;
 }
 
+/** Without a request for this long, a port that takes no new connections closes those that it has. */
+const SILENCE_MS = 250;
 /** Timeouts for the head and the body of a request. The head includes the TLS handshake. */
 const HEADERS_MS = 30_000;
 const REQUEST_MS = 120_000;
@@ -60,6 +62,7 @@ export function createListener(
   const { log, boundary } = options;
   let { tls } = options;
   let active = 0;
+  let begun = 0;
   const idle = new Set<() => void>();
   let draining = false;
   /** Connections that have finished the handshake. */
@@ -77,6 +80,7 @@ export function createListener(
   const handle = oneByOne(
     (req, res) => {
       active++;
+      begun++;
       if (draining) res.setHeader('Connection', 'close');
       res.on('error', lateWrite);
       try {
@@ -167,6 +171,17 @@ export function createListener(
     });
   }
 
+  /** Resolves once no request has come for a moment: a balancer may have sent one on a connection that was idle, and does not send it again. */
+  async function silent(until: number): Promise<void> {
+    const most = (ms: number): number => Math.max(0, Math.min(ms, until - performance.now()));
+    let seen: number;
+    do {
+      seen = begun;
+      await new Promise((resolve) => setTimeout(resolve, most(SILENCE_MS)));
+      await quiet(most(Infinity));
+    } while (seen !== begun && performance.now() < until);
+  }
+
   return {
     listen() {
       const { host, port, reusePort = false } = options;
@@ -213,7 +228,9 @@ export function createListener(
               });
             })
           : undefined;
+      const until = performance.now() + graceMs;
       await quiet(graceMs);
+      if (left) await silent(until);
       const closed = new Promise<void>((resolve) => {
         server.close(() => {
           resolve();

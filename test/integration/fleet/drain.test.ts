@@ -1,4 +1,5 @@
 /** What a replica that shuts down does with what passes through it, and what the others still send there. */
+import { Agent, request } from 'node:http';
 import { connect } from 'node:net';
 import { expect, it } from 'vitest';
 import { atEnd } from '../../helpers/cleanup.js';
@@ -62,6 +63,42 @@ it('ends the streams of other replicas that pass through it, and is not held by 
   again.close();
 });
 
+it('answers what comes on connections that were idle, and closes them then', async () => {
+  const calls: Call[] = [];
+  const upstream = await createUpstream({ tools: [tool('hold')], onCall: (each) => void calls.push(each) });
+  const config = { servers: [upstream.entry('h')], mcp: { session: { shutdown_grace_seconds: 3600 } } };
+  const [a] = (await startReplicas(2, await startStore(), config)) as [RunningGateway];
+  const agents = Array.from({ length: 5 }, () => new Agent({ keepAlive: true, maxSockets: 1 }));
+  atEnd(() => {
+    for (const agent of agents) agent.destroy();
+  });
+  const live = (agent: Agent | undefined): Promise<string> =>
+    new Promise((resolve) => {
+      const req = request(`${a.base}/metrics`, { agent }, (res) => {
+        res.resume().on('end', () => {
+          resolve(`${res.statusCode} ${res.headers.connection}`);
+        });
+      });
+      req
+        .on('error', (error: NodeJS.ErrnoException) => {
+          resolve(error.code ?? '');
+        })
+        .end();
+    });
+  for (const agent of agents) expect(await live(agent)).toBe('200 keep-alive');
+  const held = (await roaming(a.url)).here.request('tools/call', { name: 'h__hold', arguments: {} });
+  const call = await until(() => calls[0], 'the call');
+  const closed = a.gateway.close();
+  await until(async () => (await live(undefined)) === 'ECONNREFUSED', 'its port to close');
+  call.text('done');
+  const first = await Promise.all(agents.slice(0, 3).map((agent) => live(agent)));
+  expect(textOf(await held)).toBe('done');
+  // The last answer may have gone out meanwhile, but not long ago.
+  const second = await Promise.all(agents.slice(3).map((agent) => live(agent)));
+  expect([...first, ...second]).toEqual(agents.map(() => '200 close'));
+  await closed;
+});
+
 it('waits for a client that has just lost the connection of its call, and comes back through another replica', async () => {
   const calls: Call[] = [];
   const upstream = await createUpstream({ tools: [tool('hold')], onCall: (each) => void calls.push(each) });
@@ -74,7 +111,7 @@ it('waits for a client that has just lost the connection of its call, and comes 
   const { id: last } = await stream.next();
   const closed = a.gateway.close();
   const isOpen = (): Promise<boolean> =>
-    send(`${a.base}/live`).then(
+    send(`${a.base}/metrics`).then(
       () => true,
       () => false,
     );
