@@ -14,6 +14,8 @@ export const FLEET_VERSION = 1;
 const TICK_MS = 1000;
 /** A replica that wrote nothing for this long has run out. */
 const MEMBER_MS = 4000;
+/** After a gap of this length between ticks, what replicas have written may have run out. */
+const AWAY_MS = MEMBER_MS / 2;
 /** What a replica wrote longer ago than this was put back by somebody else; so much later, it is of before the clock was set back. */
 const REPLAYED_MS = 10_000;
 /** How long after a reconnect, and after a new epoch, what the store lacks proves nothing. */
@@ -333,6 +335,8 @@ export class Members {
     const said = Number(String(time));
     // Of a server that is none.
     if (!Number.isSafeInteger(said)) return;
+    // While the store was away, nobody could write.
+    if (this.#read && now - this.#read.at > AWAY_MS) this.#becomesSparse(now);
     this.#read = { at: now, time: said };
     this.#takeEpoch(String(epoch), made === 1);
     this.#takeEmptied();
@@ -360,10 +364,14 @@ export class Members {
     this.#epoch = epoch;
     const now = this.#now();
     if (made || isOther) this.#newUntil = now + NEW_MS;
-    // Each replica writes itself again with its next tick. Those that are gone do not stay longer than without that.
-    if (isOther && now >= this.#sparseUntil + NEW_MS) this.#sparseUntil = now + MEMBER_MS;
+    if (isOther) this.#becomesSparse(now);
     // A store that loses everything all the time, or says so, costs no more than one that does it every few seconds.
     if (isOther) this.#emptyAt ??= Math.max(now, this.#emptiedAt + NEW_MS);
+  }
+
+  /** Each replica writes itself again with its next tick. Those that are gone do not stay for longer, however often this happens. */
+  #becomesSparse(now: number): void {
+    if (now >= this.#sparseUntil + NEW_MS) this.#sparseUntil = now + MEMBER_MS;
   }
 
   #takeEmptied(): void {

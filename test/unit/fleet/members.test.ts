@@ -73,6 +73,19 @@ it('replicas stay known to each other when the store loses its data', async () =
   expect([others(a), others(b)]).toEqual([[B], [A]]);
 });
 
+it('replicas stay known to each other when the store comes back', async () => {
+  const { join, pass } = fleet();
+  const [a, b] = [join(A), join(B)];
+  for (const each of [a, b, a]) await each.tick();
+  pass(6000);
+  await a.tick();
+  expect(others(a)).toEqual([B]);
+  await b.tick();
+  pass(1000);
+  await a.tick();
+  expect([others(a), others(b)]).toEqual([[B], [A]]);
+});
+
 it('one that is gone meanwhile is dropped after its time, however often the store says that it is new', async () => {
   const { join, pass, lose } = fleet();
   const [a, b] = [join(A), join(B)];
