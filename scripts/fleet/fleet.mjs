@@ -84,10 +84,11 @@ export class Fleet {
 
   /** Resolves when a replica answers, and its servers are up. */
   async ready(replica) {
+    const most = replica.starts + 20;
     await until(
       async () => {
         if (replica.process.isOver && this.#isEnding) throw new Error(`${replica.name} has ended`);
-        if (replica.starts > 20)
+        if (replica.starts > most)
           throw new Error(`${replica.name} does not start:\n${replica.process.output}`);
         if ((await statusOf(`${replica.origin}/ready`)) !== 200) return false;
         const { status } = await (await fetch(`${replica.origin}/health`)).json();
