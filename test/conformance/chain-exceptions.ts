@@ -10,24 +10,12 @@ export interface Exception {
   readonly reason: string;
 }
 
-const FIVE_LEGACY = 5;
 const TASKS_LOST =
   'a link between gateways is modern, and the far gateway makes no tasks of the legacy era for it';
 const PER_CLIENT = 'a server with session: per-client is never placed: each replica has its own links';
 
 /** Of the tests in eras/. */
 export const ERAS: readonly Exception[] = [
-  {
-    test: 'A server that breaks off before its result is an internal error',
-    where: /modern server over HTTP/,
-    count: FIVE_LEGACY,
-    reason: 'the far gateway answers with an error of its own, which is passed on as one of the server',
-  },
-  {
-    test: 'A server that breaks off before its result breaks the client stream',
-    count: 1,
-    reason: 'the far gateway answers with an error, and its stream ends as it should',
-  },
   {
     test: 'Definitions are unchanged',
     where: /(?:SDK v1|2025-11-25), legacy server/,
