@@ -4,6 +4,7 @@ import { request as requestTls } from 'node:https';
 import process from 'node:process';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { connect } from 'node:tls';
+import { statusOf, until } from '../../scripts/fleet/processes.mjs';
 import { Broken } from './ledger.mjs';
 import { KEYS } from './settings.mjs';
 
@@ -11,6 +12,8 @@ import { KEYS } from './settings.mjs';
 const BACK_MS = 8000;
 /** How long a fleet may take until all know that a replica is gone, or back. */
 const SURE_MS = 10_000;
+/** How long until a token is asked for again after many failures, and a little more. */
+const RENEWED_MS = 75_000;
 const PROGRAMS = ['web', 'events', 'python', 'go', 'guarded'];
 const LINES = ['web', 'events', 'python', 'go'];
 const CHILDREN = ['child', 'files', 'memory', 'odd', 'later'];
@@ -58,7 +61,7 @@ const KINDS = {
     begin: (world, name) => world.lines.get(name).cut(),
   },
   'issuer away': {
-    ...{ targets: ['guarded'], weight: 2, lasts: [5, 40], servers: of, graceMs: 35_000 },
+    ...{ targets: ['guarded'], weight: 2, lasts: [5, 40], servers: of, graceMs: RENEWED_MS },
     begin(world) {
       world.oidc.down();
       return () => world.oidc.up();
@@ -170,7 +173,7 @@ const FLEET_KINDS = {
     async begin(world, n) {
       const { replica } = world.gateways[n];
       process.kill(replica.pid, 'SIGKILL');
-      return () => world.fleet.ready(replica);
+      return () => serves(replica);
     },
   },
   'replica restarted': {
@@ -189,7 +192,7 @@ const FLEET_KINDS = {
       process.kill(pid, 'SIGTERM');
       return async () => {
         while (replica.pid === pid) await sleep(100);
-        await world.fleet.ready(replica);
+        await serves(replica);
       };
     },
   },
@@ -231,6 +234,11 @@ function line(mode, servers) {
 
 function signal(world, name, what) {
   for (const { pid } of world.childrenOf(name)) process.kill(pid, what);
+}
+
+/** A replica takes requests; its servers may have faults of their own. */
+async function serves({ origin }) {
+  await until(async () => (await statusOf(`${origin}/ready`)) === 200, 'a replica that was ended');
 }
 
 /** Puts a configuration in force that is good. */
