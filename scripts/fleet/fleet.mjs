@@ -33,9 +33,8 @@ export class Fleet {
 
   /**
    * Starts everything, and resolves once a call can be made through the balancer. `balancer`: haproxy, nginx or null for none. `config`: further
-   * keys of the replicas' config; `own`: those of one replica, by its name; `alone`: without a store. `store`: its program; `storeUrl`: where one runs
-   * already. `main`: the program of the gateway; `env`, `flags`:
-   * for the replicas and their Node.js.
+   * keys of the replicas' config, which may name a store that runs already; `own`: those of one replica, by its name; `alone`: without a store.
+   * `main`: the program of the gateway; `env`, `flags`: for the replicas and their Node.js.
    */
   async start({
     replicas = 3,
@@ -43,16 +42,13 @@ export class Fleet {
     config = {},
     own = () => ({}),
     alone = false,
-    store = 'redis-server',
-    storeUrl,
     main = MAIN,
     env = {},
     flags = [],
   } = {}) {
     if (balancer) programOf(balancer);
     Object.assign(this, { main, env, flags });
-    this.storeUrl = storeUrl;
-    if (!alone && !storeUrl) await this.startStore(store.includes('/') ? store : programOf(store));
+    if (!alone && !config.fleet?.store) await this.#startStore();
     if (!config.servers) await this.#startServer();
     this.stateKey = randomBytes(32).toString('base64url');
     this.config = {
@@ -106,12 +102,12 @@ export class Fleet {
     rmSync(this.folder, { recursive: true, force: true });
   }
 
-  /** Starts a store without data: the first one, or one in the place of that which has ended. */
-  async startStore(program = this.storeProgram) {
-    this.storeProgram = program;
-    this.storePort ??= await freePort();
+  async #startStore() {
+    this.storePort = await freePort();
     const where = ['--port', String(this.storePort), '--bind', '127.0.0.1', '--dir', this.folder];
-    this.store = this.#add(new Process(program, [...where, '--save', '', '--appendonly', 'no']));
+    this.store = this.#add(
+      new Process(programOf('redis-server'), [...where, '--save', '', '--appendonly', 'no']),
+    );
     this.storeUrl = `redis://127.0.0.1:${this.storePort}`;
     await until(() => {
       if (this.store.isOver) throw new Error(`the store has ended:\n${this.store.output}`);

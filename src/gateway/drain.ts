@@ -90,7 +90,8 @@ export function drainDeps(parts: Parts): DrainDeps {
 /** `graceMs`: mcp.session.shutdown_grace_seconds. */
 export async function drain(deps: DrainDeps, graceMs: number): Promise<void> {
   const { links, fleet } = deps;
-  const deadline = performance.now() + graceMs;
+  const began = performance.now();
+  const deadline = began + graceMs;
   deps.quiet();
   fleet?.releasePlaced();
   let stop = (): void => undefined;
@@ -99,10 +100,10 @@ export async function drain(deps: DrainDeps, graceMs: number): Promise<void> {
     for (const session of deps.sessions()) deps.endServerStream(session);
     deps.unpark();
   }
-  const openUntil = deadline - graceMs * CLOSING_SHARE;
-  await deps.closeTransports(graceMs * (1 - CLOSING_SHARE));
+  const openMs = graceMs * (1 - CLOSING_SHARE);
+  await deps.closeTransports(openMs);
   // Only through another replica can a client come back now.
-  if (fleet) await returned(deps, openUntil);
+  if (fleet) await returned(deps, began + openMs);
   stop();
   // In a fleet, parked calls may use the grace period.
   if (fleet) deps.unpark();

@@ -306,8 +306,7 @@ export function plan(random, ms, isFleet) {
   return list;
 }
 
-const GATEWAY_WIDE =
-  /^(replica|store|server added|server changed|bad config|key|certificate|bad certificate)/;
+const GATEWAY_WIDE = /^(replica|store|server added|server changed|bad|key|certificate)/;
 
 /** Two faults of one place follow each other. */
 function placeOf({ kind, target }) {

@@ -1,13 +1,13 @@
 // The store of a fleet that soaks: a primary, a replica of it, and three sentinels that fail over between the two.
-import { Buffer } from 'node:buffer';
-import { connect } from 'node:net';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { Redis } from 'ioredis';
 import { freePort, Process, until } from '../../scripts/fleet/processes.mjs';
 
 /** Sentinels hold a primary that does not answer for this long to be gone. Shorter stops cost no failover. */
 const DOWN_MS = 4000;
 const NAME = 'soak';
+const ANSWER_MS = 2000;
 
 export class StoreGroup {
   #nodes = [];
@@ -52,7 +52,7 @@ export class StoreGroup {
   async empty() {
     const { port } = await this.#primary();
     const answer = await ask(port, 'FLUSHALL');
-    if (!answer.startsWith('+OK')) throw new Error(`the store answered FLUSHALL with ${answer}`);
+    if (answer !== 'OK') throw new Error(`the store answered FLUSHALL with ${answer}`);
   }
 
   async stop() {
@@ -110,7 +110,7 @@ export class StoreGroup {
   async #answers({ port, process: each }) {
     await until(async () => {
       if (each.isOver) throw new Error(`the store has ended:\n${each.output}`);
-      return (await ask(port, 'PING').catch(() => '')).startsWith('+PONG');
+      return (await ask(port, 'PING').catch(() => '')) === 'PONG';
     }, 'the store');
   }
 
@@ -119,15 +119,17 @@ export class StoreGroup {
     await until(async () => {
       const primary = await this.#primary().catch(() => undefined);
       const replica = this.#nodes.find((node) => node !== primary);
-      if (!primary || !(await ask(replica.port, 'INFO replication')).includes('master_link_status:up'))
+      if (!primary || !(await ask(replica.port, 'INFO', 'replication')).includes('master_link_status:up'))
         return false;
-      const seen = await Promise.all(this.#sentinels.map(({ port }) => ask(port, `SENTINEL MASTER ${NAME}`)));
+      const seen = await Promise.all(
+        this.#sentinels.map(({ port }) => ask(port, 'SENTINEL', 'MASTER', NAME)),
+      );
       return seen.every(
-        (text) =>
-          valueOf(text, 'port') === String(primary.port) &&
-          valueOf(text, 'flags') === 'master' &&
-          valueOf(text, 'num-slaves') === '1' &&
-          valueOf(text, 'num-other-sentinels') === '2',
+        (list) =>
+          valueOf(list, 'port') === String(primary.port) &&
+          valueOf(list, 'flags') === 'master' &&
+          valueOf(list, 'num-slaves') === '1' &&
+          valueOf(list, 'num-other-sentinels') === '2',
       );
     }, 'the sentinels');
   }
@@ -138,38 +140,26 @@ export class StoreGroup {
   }
 
   async #isPrimary({ port }) {
-    return (await ask(port, 'INFO replication').catch(() => '')).includes('role:master');
+    return (await ask(port, 'INFO', 'replication').catch(() => '')).includes('role:master');
   }
 }
 
-/** What a store or sentinel answers to a command, as it comes. */
-function ask(port, command) {
-  return new Promise((resolve, reject) => {
-    let text = '';
-    const socket = connect(port, '127.0.0.1', () => socket.write(`${command}\r\n`));
-    socket.setTimeout(2000, () => socket.destroy(new Error('the store did not answer')));
-    socket.setEncoding('utf8').on('data', (piece) => {
-      text += piece;
-      if (!isWhole(text)) return;
-      socket.destroy();
-      resolve(text);
-    });
-    socket.on('error', reject).on('close', () => reject(new Error('the store hung up')));
+/** What a store or sentinel answers to a command. */
+async function ask(port, ...command) {
+  const client = new Redis(port, '127.0.0.1', {
+    ...{ lazyConnect: true, enableReadyCheck: false, retryStrategy: null },
+    ...{ connectTimeout: ANSWER_MS, commandTimeout: ANSWER_MS },
   });
-}
-
-/** Whether an answer is complete: a line, a string with its length, or a list of strings without line breaks. */
-function isWhole(text) {
-  const [head] = text.split('\r\n', 1);
-  if (head.length === text.length) return false;
-  const count = Number(head.slice(1));
-  if (head[0] === '$') return Buffer.byteLength(text) >= head.length + count + 4;
-  if (head[0] === '*') return text.split('\r\n').length > 2 * count + 1;
-  return true;
+  client.on('error', () => {});
+  try {
+    await client.connect();
+    return await client.call(...command);
+  } finally {
+    client.disconnect();
+  }
 }
 
 /** A value of an answer that is a list of names and values in turn. */
-function valueOf(text, name) {
-  const lines = text.split('\r\n').filter((line) => !/^[*$]/.test(line));
-  return lines[lines.indexOf(name) + 1];
+function valueOf(list, name) {
+  return list[list.indexOf(name) + 1];
 }

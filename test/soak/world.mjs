@@ -86,8 +86,8 @@ export class World {
   /** What clients show, by the number of the key. */
   keys = Array.from({ length: KEYS }, () => createApiKey());
   #revoked = new Set();
-  /** Keys that count as well, by number. */
-  #former = new Map();
+  /** The key that counts as well, by number. */
+  #further = new Map();
 
   constructor({ folder, isFleet }) {
     Object.assign(this, { folder, isFleet });
@@ -229,7 +229,7 @@ export class World {
   /** The keys that count now, as a file. */
   writeKeys() {
     const lines = this.keys.flatMap((key, n) => {
-      const hashes = [key, ...(this.#former.get(n) ?? [])].map(hashApiKey);
+      const hashes = [key, this.#further.get(n)].filter((each) => each !== undefined).map(hashApiKey);
       return this.#revoked.has(n) ? [] : [`- {name: user${n}, sha256: [${hashes.join(', ')}]}`];
     });
     this.ops ??= createApiKey();
@@ -250,21 +250,21 @@ export class World {
   /** A further key that counts for the same user; clients do not show it yet. */
   addKey(n) {
     const key = createApiKey();
-    this.#former.set(n, [key]);
+    this.#further.set(n, key);
     this.writeKeys();
     return key;
   }
 
   /** Clients show `key` from now on; the one before still counts. */
   showKey(n, key) {
-    this.#former.set(n, [this.keys[n]]);
+    this.#further.set(n, this.keys[n]);
     this.keys[n] = key;
     this.keyChanged?.();
   }
 
   /** What clients do not show any more counts no more. */
   dropKeys(n) {
-    this.#former.delete(n);
+    this.#further.delete(n);
     this.writeKeys();
   }
 
@@ -288,8 +288,8 @@ export class World {
     const own = (name) => ({ audit: this.#auditOf(name) });
     const { main } = this;
     const [env, flags] = [this.#env, this.#flags];
-    const { url: storeUrl } = this.store;
-    await this.fleet.start({ balancer: 'nginx', config: this.config, own, env, flags, main, storeUrl });
+    const config = { ...this.config, fleet: { store: this.store.url } };
+    await this.fleet.start({ balancer: 'nginx', config, own, env, flags, main });
     this.url = this.fleet.url;
     this.origin = new URL(this.url).origin;
     this.gateways = this.fleet.replicas.map((replica) => ({ ...replica, pid: () => replica.pid, replica }));

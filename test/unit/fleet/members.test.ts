@@ -58,26 +58,16 @@ function fleet() {
 const [A, B] = ['aaaaaaaaaa', 'bbbbbbbbbb'];
 const others = (members: Members): string[] => members.others().map(({ id }) => id);
 
-it('replicas stay known to each other when the store loses its data', async () => {
+it.each([
+  ['loses its data', { ms: 1000, isLost: true }],
+  ['comes back', { ms: 6000, isLost: false }],
+])('replicas stay known to each other when the store %s', async (_what, { ms, isLost }) => {
   const { join, pass, lose } = fleet();
   const [a, b] = [join(A), join(B)];
   for (const each of [a, b, a]) await each.tick();
   expect([others(a), others(b)]).toEqual([[B], [A]]);
-  pass(1000);
-  lose();
-  await a.tick();
-  expect(others(a)).toEqual([B]);
-  await b.tick();
-  pass(1000);
-  await a.tick();
-  expect([others(a), others(b)]).toEqual([[B], [A]]);
-});
-
-it('replicas stay known to each other when the store comes back', async () => {
-  const { join, pass } = fleet();
-  const [a, b] = [join(A), join(B)];
-  for (const each of [a, b, a]) await each.tick();
-  pass(6000);
+  pass(ms);
+  if (isLost) lose();
   await a.tick();
   expect(others(a)).toEqual([B]);
   await b.tick();
