@@ -400,7 +400,7 @@ const WORK = [
       },
     ],
   ],
-  [3, ['subscribe', 'web', (c) => !c.isModern && c.subscribe('demo://resource/dynamic/text/1')]],
+  [3, ['subscribe', 'web', (c) => !c.isModern && c.subscribe('mcpstead:web:demo://resource/dynamic/text/1')]],
   [
     4,
     [
