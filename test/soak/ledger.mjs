@@ -92,9 +92,11 @@ export class Ledger {
       this.excused.set(known, (this.excused.get(known) ?? 0) + 1);
   }
 
-  /** Whether all clients of a user have asked something, and got it, since then. */
-  haveAsked(user, since) {
-    return [...this.#good.values()].every((each) => each.user !== user || each.began >= since);
+  /** Whether all clients, or all of a user, have asked something, and got it, since then. */
+  haveAsked(since, user) {
+    return [...this.#good.values()].every(
+      (each) => (user !== undefined && each.user !== user) || each.began >= since,
+    );
   }
 
   /** Other clients come. */
