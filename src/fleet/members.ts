@@ -180,6 +180,8 @@ export class Members {
   #emptiedAt = -Infinity;
   /** Until then, by `now`, the store may not know yet who is there. */
   #sparseUntil = -Infinity;
+  /** How long replicas that are held to be live have been missing in the store, in ms. */
+  readonly #missing = new Map<string, number>();
   /** How many reloads of the whole fleet were asked for, and how many of them are done here. */
   #reloads: number | undefined;
   #reloaded = 0;
@@ -335,8 +337,9 @@ export class Members {
     const said = Number(String(time));
     // Of a server that is none.
     if (!Number.isSafeInteger(said)) return;
+    const sinceRead = now - (this.#read?.at ?? now);
     // While the store was away, nobody could write.
-    if (this.#read && now - this.#read.at > AWAY_MS) this.#becomesSparse(now);
+    if (sinceRead > AWAY_MS) this.#becomesSparse(now);
     this.#read = { at: now, time: said };
     this.#takeEpoch(String(epoch), made === 1);
     this.#takeEmptied();
@@ -346,7 +349,8 @@ export class Members {
       if (member) live.set(member.id, member);
     }
     const before = this.#live;
-    if (now < this.#sparseUntil) for (const [id, member] of before) if (!live.has(id)) live.set(id, member);
+    if (now < this.#sparseUntil) this.#keepMissing(before, live, Math.min(sinceRead, AWAY_MS));
+    else this.#missing.clear();
     this.#live = live;
     for (const [id, member] of before)
       if (!live.has(id)) {
@@ -369,9 +373,23 @@ export class Members {
     if (isOther) this.#emptyAt ??= Math.max(now, this.#emptiedAt + NEW_MS);
   }
 
-  /** Each replica writes itself again with its next tick. Those that are gone do not stay for longer, however often this happens. */
+  /** Each replica writes itself again with its next tick. */
   #becomesSparse(now: number): void {
-    if (now >= this.#sparseUntil + NEW_MS) this.#sparseUntil = now + MEMBER_MS;
+    this.#sparseUntil = now + MEMBER_MS;
+  }
+
+  /** Adds those of `before` that a sparse store may lack although they live: each for a limited time, however often the store loses its data. */
+  #keepMissing(before: ReadonlyMap<string, Member>, live: Map<string, Member>, passed: number): void {
+    for (const id of live.keys()) this.#missing.delete(id);
+    for (const [id, member] of before) {
+      if (live.has(id)) continue;
+      const ms = this.#missing.get(id);
+      const missing = ms === undefined ? 0 : ms + passed;
+      if (missing < MEMBER_MS) {
+        this.#missing.set(id, missing);
+        live.set(id, member);
+      } else this.#missing.delete(id);
+    }
   }
 
   #takeEmptied(): void {

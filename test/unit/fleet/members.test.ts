@@ -76,6 +76,22 @@ it.each([
   expect([others(a), others(b)]).toEqual([[B], [A]]);
 });
 
+it('replicas stay known to each other when the store loses its data soon after it came back, and again', async () => {
+  const { join, pass, lose } = fleet();
+  const [a, b] = [join(A), join(B)];
+  for (const each of [a, b, a]) await each.tick();
+  pass(6000);
+  for (const each of [a, b]) await each.tick();
+  for (let time = 0; time < 3; time++) {
+    pass(5000);
+    lose();
+    await a.tick();
+    expect(others(a)).toEqual([B]);
+    await b.tick();
+    await a.tick();
+  }
+});
+
 it('one that is gone meanwhile is dropped after its time, however often the store says that it is new', async () => {
   const { join, pass, lose } = fleet();
   const [a, b] = [join(A), join(B)];
