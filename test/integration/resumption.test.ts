@@ -474,6 +474,27 @@ test('an upstream that does not take the id of its own event: the call fails wit
   expect(error?.message).toMatch(/did not resume it: HTTP 400/);
 });
 
+test('a call that waits to be resumed fails at once when its upstream has lost the session', async () => {
+  const upstream = await createUpstream({
+    sessions: true,
+    tools: [tool('hold')],
+    onCall(call) {
+      if (call.args['again']) return call.text('here');
+      // So long would the call wait.
+      call.write('id: e1\nretry: 300000\ndata: \n\n');
+      call.end();
+    },
+  });
+  const gateway = await startGateway({ servers: [upstream.entry('up')] });
+  const client = await connect(gateway.url);
+  const held = client.request('tools/call', { name: 'up__hold', arguments: {} });
+  await until(() => upstream.calls('hold').length === 1);
+  upstream.dropSessions();
+  const again = await client.request('tools/call', { name: 'up__hold', arguments: { again: true } });
+  expect(textOf(again)).toBe('here');
+  expect((await held).error?.message).toBe("upstream 'up' lost the session of the call");
+});
+
 test("the upstream's own stream is opened again after its last event", async () => {
   const { gateway, upstream } = await holding({}, { getStream: true });
   await until(() => upstream.streams.size === 1);

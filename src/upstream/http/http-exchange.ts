@@ -36,6 +36,8 @@ export class HttpExchange implements UpstreamHandler, Channel, Braked {
   #coded: CodedBody | undefined;
   #refusal: RefusalBody | undefined;
   readonly #resume: Resume | undefined;
+  /** The session that the call was sent in. */
+  readonly #generation: number;
   #redirects = 0;
   #received = 0;
   #length: number | undefined;
@@ -59,6 +61,7 @@ export class HttpExchange implements UpstreamHandler, Channel, Braked {
     this.#call = call;
     this.#redirects = redirects;
     this.#resume = resume;
+    this.#generation = resume?.generation ?? http.generation;
     this.#refusals = refusals;
     this.#receivedBefore = call.received;
   }
@@ -305,14 +308,12 @@ export class HttpExchange implements UpstreamHandler, Channel, Braked {
     this.#answer = new AnswerReader(this.#call, owner.answerLimits, owner.order, this.#length);
   }
 
-  /**
-   * Resumes a stream whose events have ids, in a legacy session. Returns false if it cannot be resumed.
-   */
+  /** Resumes a stream whose events have ids, in a legacy session. Returns false if it cannot be resumed. */
   #resumeStream(end: StreamEnd, leastMs = 0): boolean {
-    if (this.#http.modern) return false;
+    const { owner, waits } = this.#http;
+    if (!waits) return false;
     // The client has got a part of the answer already.
     if (this.#events?.inAnswer) return false;
-    const { owner } = this.#http;
     const lastId = usable(this.#events?.lastId, 'event id', owner.log) ?? this.#resume?.lastId;
     if (lastId === undefined) return false;
     const call = this.#call;
@@ -327,12 +328,14 @@ export class HttpExchange implements UpstreamHandler, Channel, Braked {
     owner.log.debug('an answer broke off: resuming it', { method: call.method, tries });
     const resume = (): void => {
       if (this.#detached || this.#aborted || this.#http.closed) return;
-      new HttpExchange(this.#http, call, 0, { lastId, tries }).dispatch();
+      // Another session knows nothing of the stream, and may open one on which nothing comes.
+      if (this.#http.generation !== this.#generation) return call.broken('lost the session of the call');
+      new HttpExchange(this.#http, call, 0, { lastId, tries, generation: this.#generation }).dispatch();
     };
     const guarded = owner.boundary.guard('answer', resume, (error) => {
       call.fail(error);
     });
-    setTimeout(guarded, waitMs).unref();
+    waits.after(this.#http.generation === this.#generation ? waitMs : 0, guarded);
     return true;
   }
 

@@ -7,6 +7,7 @@ import { isHeaderText } from '../../protocol/header-text.js';
 import type { CallOwner, TransportEvents, UpstreamCall } from '../calls/calls.js';
 import { explain, type Controller, type Dispatcher, type UpstreamHandler } from './dispatcher.js';
 import type { Brake } from './brake.js';
+import type { ResumeWaits } from './resume.js';
 
 export type Headers = Record<string, string | string[] | undefined>;
 
@@ -21,8 +22,10 @@ export interface HttpDeps {
 
 /** A connection over Streamable HTTP, as its POSTs and its GET stream see it; in the modern era it has no session. */
 export interface HttpSession extends HttpDeps {
-  /** Requests are independent: there are no sessions, and broken streams are not resumed. */
+  /** Requests are independent: there are no sessions. */
   readonly modern: boolean;
+  /** undefined: broken streams are not resumed. */
+  readonly waits: ResumeWaits | undefined;
   readonly origin: string;
   readonly path: string;
   /** Counts sessions: incremented when one is lost. */

@@ -19,6 +19,7 @@ const METHOD = /^[\x21-\x7e]+$/;
 export class ModernHttp implements Transport, HttpSession {
   readonly kind = 'streamable';
   readonly modern = true;
+  readonly waits = undefined;
   readonly generation = 1;
   readonly hasSession = false;
   readonly sessionStamp = 0;

@@ -16,6 +16,32 @@ export interface Resume {
   readonly lastId: string;
   /** Attempts since the last event with data. */
   readonly tries: number;
+  /** The session of the stream: `HttpSession.generation`. */
+  readonly generation: number;
+}
+
+/** Streams that wait before they are resumed. */
+export class ResumeWaits {
+  readonly #waits = new Map<NodeJS.Timeout, () => void>();
+
+  /** `go` must not throw. */
+  after(ms: number, go: () => void): void {
+    const timer = setTimeout(() => {
+      this.#waits.delete(timer);
+      go();
+    }, ms).unref();
+    this.#waits.set(timer, go);
+  }
+
+  /** The session is lost: no stream has anything to wait for. */
+  end(): void {
+    const all = [...this.#waits];
+    this.#waits.clear();
+    for (const [timer, go] of all) {
+      clearTimeout(timer);
+      go();
+    }
+  }
 }
 
 /** `refused`: the request to go on was answered with an HTTP error. */

@@ -12,6 +12,7 @@ import { HttpExchange } from './http-exchange.js';
 import { Unread, withConfigured, type HttpDeps, type HttpSession } from './http.js';
 import { moveTo } from './redirect.js';
 import { Replies } from './replies.js';
+import { ResumeWaits } from './resume.js';
 import { ServerStream } from './server-stream.js';
 
 export class StreamableHttp implements Transport, HttpSession {
@@ -27,6 +28,7 @@ export class StreamableHttp implements Transport, HttpSession {
   generation = 1;
   sessionStamp = 0;
   readonly brake = new Brake();
+  readonly waits = new ResumeWaits();
   readonly #replies: Replies;
   readonly #cookies = new Cookies();
   #sessionId: string | undefined;
@@ -93,6 +95,7 @@ export class StreamableHttp implements Transport, HttpSession {
     this.#headers = undefined;
     this.#stream?.destroy();
     this.#stream = undefined;
+    this.waits.end();
   }
 
   opened(sessionId: string): void {
@@ -154,6 +157,7 @@ export class StreamableHttp implements Transport, HttpSession {
     this.#closed = true;
     this.#replies.destroy();
     this.#stream?.destroy();
+    this.waits.end();
     this.dispatcher.destroy();
   }
 
