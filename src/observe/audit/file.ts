@@ -15,6 +15,7 @@ import { promisify } from 'node:util';
 import type { Boundary } from '../boundary.js';
 import { hashOf, lineAfter, type Link } from './chain.js';
 import { endOf, fullFiles, fullName, type End } from './end.js';
+import { WaitingLines } from './waiting.js';
 
 /** Bytes that wait to be written; with more, the log counts as full. */
 const BUFFER_BYTES = 8 * 1024 * 1024;
@@ -48,12 +49,6 @@ export interface AuditFileDeps {
   readonly warn: (text: string, error: Error) => void;
 }
 
-interface Line {
-  readonly text: string;
-  readonly bytes: number;
-  readonly seq: number;
-}
-
 export class AuditFile {
   readonly #deps: AuditFileDeps;
   /** How the log ended before this start. */
@@ -64,9 +59,7 @@ export class AuditFile {
   /** The size at which the next file is begun, if that failed before. */
   #rotateAt = 0;
   #link: Link;
-  /** Lines that are not written yet, oldest first. */
-  #queue: Line[] = [];
-  #queued = 0;
+  readonly #waiting = new WaitingLines();
   /** What is being written, and how much of it is. */
   #batch: Buffer | undefined;
   #done = 0;
@@ -107,18 +100,14 @@ export class AuditFile {
   /** Why lines are not written; undefined: they are. */
   get trouble(): string | undefined {
     if (this.#trouble) return `cannot write ${this.#deps.path}: ${this.#trouble.message}`;
-    return this.#queued > BUFFER_BYTES ? `${this.#deps.path} is written too slowly` : undefined;
+    return this.#waiting.bytes > BUFFER_BYTES ? `${this.#deps.path} is written too slowly` : undefined;
   }
 
   /** Adds a line. false: there is no room for it, and it is lost. `members`: JSON members, without braces. */
   append(members: string, most: 'soft' | 'hard'): boolean {
-    if (this.#closed || this.#queued > (most === 'soft' ? BUFFER_BYTES : HARD_BYTES)) return false;
-    const text = lineAfter(this.#link, members, Date.now());
-    const seq = this.#link.seq + 1;
-    this.#link = { seq, hash: hashOf(text) };
-    const bytes = Buffer.byteLength(text) + 1;
-    this.#queue.push({ text, bytes, seq });
-    this.#queued += bytes;
+    if (this.#closed || this.#waiting.bytes > (most === 'soft' ? BUFFER_BYTES : HARD_BYTES)) return false;
+    const line = this.#waiting.add(lineAfter(this.#link, members, Date.now()));
+    this.#link = { seq: this.#link.seq + 1, hash: hashOf(line) };
     if (!this.#retry) this.#start();
     return true;
   }
@@ -180,7 +169,7 @@ export class AuditFile {
         await this.#pause();
         await this.#writeAll();
         // `reopen` may have been called when the last line was being written.
-      } while ((this.#queue.length > 0 || this.#looked === -Infinity) && this.#fd !== -1);
+      } while ((this.#waiting.count > 0 || this.#looked === -Infinity) && this.#fd !== -1);
       if (this.#closed && this.#fd !== -1) await sync(this.#fd);
     } catch (error) {
       failure = error;
@@ -223,7 +212,7 @@ export class AuditFile {
         this.#writing = false;
         this.#last = performance.now();
       }
-      if (!this.#batch && this.#queued < BATCH_BYTES && !this.#closed) return;
+      if (!this.#batch && this.#waiting.bytes < BATCH_BYTES && !this.#closed) return;
     }
   }
 
@@ -250,32 +239,21 @@ export class AuditFile {
   #next(): Buffer | undefined {
     if (this.#batch) return this.#batch;
     const room = Math.min(BATCH_BYTES, this.#deps.limits().rotate_bytes - this.#size);
-    let bytes = 0;
-    let count = 0;
-    for (const line of this.#queue) {
-      if (count > 0 && bytes + line.bytes > room) break;
-      bytes += line.bytes;
-      count++;
-    }
-    if (count === 0) return undefined;
-    this.#queued -= bytes;
-    const text = this.#queue.splice(0, count).map((line) => line.text);
-    return (this.#batch = Buffer.from(`${text.join('\n')}\n`));
+    return (this.#batch = this.#waiting.take(room));
   }
 
   #isFull(): boolean {
-    const [line] = this.#queue;
-    if (!line || this.#batch || this.#size === 0) return false;
-    return this.#size + line.bytes > Math.max(this.#deps.limits().rotate_bytes, this.#rotateAt);
+    const { first } = this.#waiting;
+    if (first === undefined || this.#batch || this.#size === 0) return false;
+    return this.#size + first > Math.max(this.#deps.limits().rotate_bytes, this.#rotateAt);
   }
 
   async #rotate(): Promise<void> {
     const { path, limits, warn } = this.#deps;
     const { rotate_bytes, keep } = limits();
-    const [line] = this.#queue;
-    if (!line) return;
+    const written = this.#link.seq - this.#waiting.count;
     try {
-      await move(path, fullName(path, line.seq - 1));
+      await move(path, fullName(path, written));
     } catch (error) {
       // Lines are worth more than the size of a file.
       this.#rotateAt = this.#size + rotate_bytes;
