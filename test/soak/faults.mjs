@@ -179,13 +179,15 @@ const FLEET_KINDS = {
     },
   },
   'replica restarted': {
-    // Its tasks end with it, if their clients have sessions, and calls that wait for input.
+    // Its tasks end with it, if their clients have sessions, and calls that wait for input. The kernel resets a connection that comes
+    // in the moment in which the port closes, and nginx must not send its request again.
     ...{
       targets: [0, 1, 2],
       weight: 5,
       lasts: [0, 0],
       servers: () => null,
       operations: ['task', 'question'],
+      once: /502 Bad Gateway|Server returned an error response/,
       graceMs: SURE_MS,
     },
     async begin(world, n) {

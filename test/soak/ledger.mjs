@@ -32,11 +32,13 @@ export class Ledger {
 
   /**
    * A fault begins. `servers`: whose calls may fail; null: those of all. `graceMs`: how long it may take to recover after its end. `users`: of
-   * which keys, and which operations, if not of all. `losesSessions`: whether sessions may end.
+   * which keys, and which operations, if not of all. `once`: one call of any other operation may fail with such an error. `losesSessions`:
+   * whether sessions may end.
    */
-  begin(kind, servers, { graceMs = 0, users, operations, losesSessions = false } = {}) {
+  begin(kind, servers, { graceMs = 0, users, operations, once, losesSessions = false } = {}) {
     const from = performance.now();
-    const fault = { kind, servers, users, operations, from, to: undefined, graceMs, calls: 0, losesSessions };
+    const whose = { kind, servers, users, operations, once };
+    const fault = { ...whose, from, to: undefined, graceMs, calls: 0, losesSessions };
     this.faults.push(fault);
     return fault;
   }
@@ -46,14 +48,14 @@ export class Ledger {
   }
 
   /** The fault that may be the cause of what went wrong with a server in this time; undefined: there is none. */
-  excuse({ operation, server, user, began, ended }, fits = () => true) {
+  excuse({ operation, server, user, began, ended, error }, fits = () => true) {
     return this.faults.find(
       (fault) =>
         fits(fault) &&
         fault.from <= ended &&
         began <= (fault.to ?? Infinity) + fault.graceMs &&
         (fault.servers === null || fault.servers.includes(server)) &&
-        (fault.operations === undefined || fault.operations.includes(operation)) &&
+        (fault.operations === undefined || fault.operations.includes(operation) || fault.once?.test(error)) &&
         (fault.users === undefined || fault.users.includes(user)),
     );
   }
@@ -87,6 +89,7 @@ export class Ledger {
       return this.broken(new Broken('every failed call has a cause', what, { call: this.recent.at(-1) }));
     }
     fault.calls++;
+    if (fault.once?.test(text)) fault.once = undefined;
     const known = `${fault.kind}: ${shortened(text)}`;
     if (this.excused.size < 500 || this.excused.has(known))
       this.excused.set(known, (this.excused.get(known) ?? 0) + 1);

@@ -5,6 +5,7 @@ import { Server as NetServer, type AddressInfo, type ListenOptions, type Socket 
 import type { Duplex } from 'node:stream';
 import type { TlsOptions, TLSSocket } from 'node:tls';
 import type { TlsConfig } from '../../config/types.js';
+import { briefTurn } from '../../lib/brief-turn.js';
 import type { Boundary } from '../../observe/boundary.js';
 import type { Logger } from '../../observe/log.js';
 import { closeAfterAnswer, hasWaiting, oneByOne } from './pipeline.js';
@@ -218,16 +219,18 @@ export function createListener(
     quiet,
     async close(graceMs, portFirst = false) {
       draining = true;
+      const closesFirst = options.reusePort === true || portFirst;
+      // The kernel resets connections that nobody has taken when the port closes.
+      if (closesFirst) await briefTurn();
       // New connections are for others from now on; open ones stay.
-      const left =
-        options.reusePort || portFirst
-          ? new Promise<void>((resolve) => {
-              // That of http would close idle connections, on which a request may be on its way.
-              NetServer.prototype.close.call(server, () => {
-                resolve();
-              });
-            })
-          : undefined;
+      const left = closesFirst
+        ? new Promise<void>((resolve) => {
+            // That of http would close idle connections, on which a request may be on its way.
+            NetServer.prototype.close.call(server, () => {
+              resolve();
+            });
+          })
+        : undefined;
       const until = performance.now() + graceMs;
       await quiet(graceMs);
       if (left) await silent(until);
