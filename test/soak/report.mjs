@@ -3,7 +3,7 @@ import { appendFileSync } from 'node:fs';
 import { quantile } from './ledger.mjs';
 
 /** Prints what a run did and found; with `asked.report` also as Markdown at the end of that file. */
-export function report({ asked, ledger, broken, ms = 0, upMs = 0, before = {}, after = {}, residentMb = 0 }) {
+export function report({ asked, ledger, broken, ms = 0, upMs = 0, before = {}, after = {}, load }) {
   const operations = [...ledger.operations].map(([name, { ok, failed, ms: times }]) => ({
     ...{ operation: name, ok, failed },
     ...{ 'p50, ms': Math.round(quantile(times, 0.5)), 'p99, ms': Math.round(quantile(times, 0.99)) },
@@ -27,10 +27,12 @@ export function report({ asked, ledger, broken, ms = 0, upMs = 0, before = {}, a
   const summary = [
     `seed ${asked.seed}, ${(ms / 60_000).toFixed(1)} minutes of faults, ${asked.clients} clients, ${asked.fleet ? 'three replicas behind nginx' : 'one gateway'}`,
     verdict,
-    `sessions ended by faults: ${ledger.sessionsLost}; all up ${(upMs / 1000).toFixed(1)} s after the last fault; at most ${Math.round(residentMb)} MB resident`,
+    `sessions ended by faults: ${ledger.sessionsLost}; all up ${(upMs / 1000).toFixed(1)} s after the last fault`,
   ];
+  if (load) summary.push(`CPU of the gateways: ${((1000 * load.cpu) / total).toFixed(1)} ms an operation`);
   for (const line of summary) console.log(line);
-  const tables = [operations, [...kinds.values()].sort((a, b) => b.times - a.times), held];
+  const faults = [...kinds.values()].sort((a, b) => b.times - a.times);
+  const tables = [operations, faults, load?.table ?? [], held];
   for (const rows of tables) if (rows.length > 0) console.table(rows);
   const causes = [...ledger.excused].sort((a, b) => b[1] - a[1]).slice(0, 40);
   for (const [text, count] of causes) console.log(`  ${count} x ${text}`);

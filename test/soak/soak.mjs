@@ -10,6 +10,7 @@ import { sleep, until } from '../../scripts/fleet/processes.mjs';
 import { SoakClient } from './client.mjs';
 import { plan, runPlan } from './faults.mjs';
 import { Broken, Ledger } from './ledger.mjs';
+import { Load, LOAD_METRICS } from './load.mjs';
 import { PythonClients } from './python.mjs';
 import { Random } from './random.mjs';
 import { report } from './report.mjs';
@@ -124,17 +125,21 @@ async function inTurns(list, work) {
   await Promise.all(Array.from({ length: AT_ONCE }, worker));
 }
 
-/** What must hold all the time. */
+const ERRORS = 'mcpstead_internal_errors_total';
+
+/** What must hold all the time. Resolves with the load, once it is over. */
 async function watch(world) {
-  const looks = [];
+  const load = new Load();
   while (!stopped.signal.aborted && !watch.isOver) {
     await sleep(LOOK_MS);
     for (const gateway of world.gateways) {
       try {
-        const errors = await world.metric('mcpstead_internal_errors_total', gateway);
-        if (errors > 0)
-          ledger.broken(new Broken('a gateway has no internal error', `${gateway.name} counts ${errors}`));
-        looks.push(await world.metric('mcpstead_process_resident_memory_bytes', gateway));
+        const metrics = await world.metrics([ERRORS, ...LOAD_METRICS], gateway);
+        if (metrics[ERRORS] > 0)
+          ledger.broken(
+            new Broken('a gateway has no internal error', `${gateway.name} counts ${metrics[ERRORS]}`),
+          );
+        load.saw(gateway.name, metrics);
       } catch {
         // A replica that is stopped or starts again.
       }
@@ -142,7 +147,7 @@ async function watch(world) {
     if (!world.isFleet && world.gateway.isOver)
       ledger.broken(new Broken('the gateway runs', `it has ended: ${world.gateway.output.slice(-2000)}`));
   }
-  return Math.max(0, ...looks) / 1_048_576;
+  return load;
 }
 
 /** Resolves once nothing is left of clients that are gone. Times out with what is left. */
@@ -253,7 +258,7 @@ async function soak(world) {
   }
   await clients.close();
   watch.isOver = true;
-  result.residentMb = await watched;
+  result.load = await watched;
   if (broken) return result;
   await quiet(world);
   result.after = await settled(world, before);

@@ -362,12 +362,18 @@ export class World {
     );
   }
 
-  async metric(name, { origin } = this.gateways[0]) {
-    const text = await (await this.#get(`${origin}/metrics`)).text();
-    return text
-      .split('\n')
-      .filter((line) => line.startsWith(name) && /[ {]/.test(line[name.length]))
-      .reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' '))), 0);
+  async metric(name, gateway) {
+    return (await this.metrics([name], gateway))[name];
+  }
+
+  /** Values by name, each the sum over its labels. */
+  async metrics(names, { origin } = this.gateways[0]) {
+    const lines = (await (await this.#get(`${origin}/metrics`)).text()).split('\n');
+    const valueOf = (name) =>
+      lines
+        .filter((line) => line.startsWith(name) && /[ {]/.test(line[name.length]))
+        .reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' '))), 0);
+    return Object.fromEntries(names.map((name) => [name, valueOf(name)]));
   }
 
   /** Processes that are children of gateways and run a server. */
