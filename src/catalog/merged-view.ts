@@ -50,9 +50,14 @@ export class MergedView extends SegmentedView {
     wanted: { readonly kind: NameKind; readonly name: string } | undefined,
     signal: AbortSignal,
   ): Promise<void> | undefined {
-    // All servers must have listed their URIs before it is known which one has a URI.
     if (wanted === undefined) return waitForLists(this.registry, undefined, signal);
-    if (wanted.kind === 'resource') return waitForFirst(this.registry, signal);
+    if (wanted.kind === 'resource') {
+      const link = this.find('resource', wanted.name)?.link;
+      // All servers must have listed their URIs before it is known which one has a URI.
+      return link
+        ? waitFor(this.registry, this.registry.get(link.server), signal)
+        : waitForFirst(this.registry, signal);
+    }
     const named = parse(wanted.name)?.server;
     if (this.registry.prefix !== 'always' && wanted.kind !== 'task') {
       const server = this.find(wanted.kind, wanted.name)?.link.server ?? named;

@@ -18,6 +18,12 @@ const names = async (url: string): Promise<string[]> => {
   return (result?.['tools'] as { name: string }[]).map(({ name }) => name);
 };
 
+const RESOURCES: Readonly<Record<string, object>> = {
+  'resources/list': { resources: [{ uri: 'file:///a', name: 'a' }] },
+  'resources/templates/list': { resourceTemplates: [{ uriTemplate: 'note:///{name}', name: 'note' }] },
+  'resources/read': { contents: [{ uri: 'file:///a', text: 'read' }] },
+};
+
 /** A server, and a folder in which what it listed in a first run is kept. */
 async function ranOnce(more: object = {}): Promise<{ upstream: Upstream; dir: string; config: ConfigInput }> {
   const dir = join(await tempDir(), 'cache');
@@ -26,6 +32,14 @@ async function ranOnce(more: object = {}): Promise<{ upstream: Upstream; dir: st
     getStream: true,
     sessions: true,
     instructions: 'of the first run',
+    capabilities: { tools: { listChanged: true }, resources: {} },
+    onHttp({ message: { id, method = '' } }, res) {
+      const result = RESOURCES[method];
+      if (!result) return undefined;
+      res.setHeader('content-type', 'application/json');
+      res.end(JSON.stringify({ jsonrpc: '2.0', id, result }));
+      return true;
+    },
   });
   const config = {
     cache: { dir },
@@ -64,8 +78,13 @@ describe('while its server starts', () => {
       era: null,
     });
     const called = callTool(running.url, 's__a', { n: 1 });
+    const read = ['file:///a', 'note:///b'].map((uri) =>
+      post(running.url, { jsonrpc: '2.0', id: 1, method: 'resources/read', params: { uri } }),
+    );
     await upstream.start();
     expect(textOf(await called)).toBe('{"n":1}');
+    for (const each of read)
+      expect(message(await each).result).toMatchObject({ contents: [{ text: 'read' }] });
     await running.up('s');
     expect((await running.health()).servers[0]).not.toHaveProperty('lists');
   });
