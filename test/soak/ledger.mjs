@@ -10,6 +10,9 @@ export class Broken extends Error {
 }
 
 const MAX_RECENT = 2000;
+/** So many times what a call takes, by the median of the last ones, is added to each time that a recovery may take. */
+const SLOW_TIMES = 20;
+const SLOW_CALLS = 200;
 
 export class Ledger {
   /** All faults: {kind, servers, from, to, graceMs, calls}; `servers`: names, or null for all; `to` undefined: it lasts. */
@@ -49,15 +52,25 @@ export class Ledger {
 
   /** The fault that may be the cause of what went wrong with a server in this time; undefined: there is none. */
   excuse({ operation, server, user, began, ended, error }, fits = () => true) {
+    const slowMs = this.#slowMs();
     return this.faults.find(
       (fault) =>
         fits(fault) &&
         fault.from <= ended &&
-        began <= (fault.to ?? Infinity) + fault.graceMs &&
+        began <= (fault.to ?? Infinity) + fault.graceMs + slowMs &&
         (fault.servers === null || fault.servers.includes(server)) &&
         (fault.operations === undefined || fault.operations.includes(operation) || fault.once?.test(error)) &&
         (fault.users === undefined || fault.users.includes(user)),
     );
+  }
+
+  /** How much longer all takes on a machine that has too much to do: nothing to speak of while a call takes some milliseconds. */
+  #slowMs() {
+    const took = this.recent
+      .filter(({ operation, error }) => operation === 'call' && error === undefined)
+      .slice(-SLOW_CALLS)
+      .map(({ began, ended }) => ended - began);
+    return took.length === 0 ? 0 : SLOW_TIMES * quantile(took, 0.5);
   }
 
   /** A call is over: {operation, client, user, server, began, ended, error, lost}. `lost`: the client was told that it has no session. `error` undefined: it gave what it should. */
