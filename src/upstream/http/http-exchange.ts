@@ -214,8 +214,8 @@ export class HttpExchange implements UpstreamHandler, Channel, Braked {
     const stale = this.#gotBytes ? undefined : staleSocket(error);
     if (stale?.reused && stale.silent) {
       dispatcher.lowerKeepAlive();
-      // Not started: no byte of the request was written, so the server cannot have acted on it.
-      if (!call.resent && (call.repeatable || this.#controller === undefined)) {
+      // Not started: no byte of the request was written, so the server cannot have acted on it. One that is resumed has begun long ago.
+      if (!this.#resume && !call.resent && (call.repeatable || this.#controller === undefined)) {
         call.resent = true;
         owner.log.debug('a stale socket lost the request: sent again', { method: call.method });
         return new HttpExchange(this.#http, call).dispatch();
