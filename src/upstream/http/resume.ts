@@ -16,8 +16,8 @@ export interface Resume {
   readonly lastId: string;
   /** Attempts since the last event with data. */
   readonly tries: number;
-  /** The session of the stream: `HttpSession.generation`. */
-  readonly generation: number;
+  /** The session of the stream: `HttpSession.generation`; undefined: it has none. */
+  readonly generation: number | undefined;
 }
 
 /** Streams that wait before they are resumed. */
