@@ -38,6 +38,7 @@ export class HttpExchange implements UpstreamHandler, Channel, Braked {
   readonly #resume: Resume | undefined;
   /** The session that the call was sent in; undefined: in none. */
   readonly #generation: number | undefined;
+  #endWait: (() => void) | undefined;
   #redirects = 0;
   #received = 0;
   #length: number | undefined;
@@ -110,6 +111,7 @@ export class HttpExchange implements UpstreamHandler, Channel, Braked {
   abort(): void {
     if (this.#aborted) return;
     this.#aborted = true;
+    this.#endWait?.();
     this.#http.brake.release(this);
     this.#answer?.destroy();
     this.#events?.destroy();
@@ -337,7 +339,7 @@ export class HttpExchange implements UpstreamHandler, Channel, Braked {
       new HttpExchange(this.#http, call, 0, { lastId, tries, generation: this.#generation }).dispatch();
     };
     const guarded = owner.boundary.guard('answer', resume, call.fail.bind(call));
-    waits.after(this.#isLost ? 0 : waitMs, guarded);
+    this.#endWait = waits.after(this.#isLost ? 0 : waitMs, guarded);
     return true;
   }
 

@@ -73,6 +73,14 @@ function setUp(sessionId: string) {
   return { http, call, credential, sent, failed, answer, methods: () => sent.map(({ method }) => method) };
 }
 
+it('a call that is cancelled while it waits leaves nothing behind', () => {
+  const { call, methods } = setUp('one');
+  expect(vi.getTimerCount()).toBe(1);
+  call.cancel('client gone');
+  expect(vi.getTimerCount()).toBe(0);
+  expect(methods()).toEqual(['POST']);
+});
+
 it('a server without sessions cannot lose one: its streams are resumed, at the time that it named', () => {
   const { http, failed, methods } = setUp('');
   http.reset();
