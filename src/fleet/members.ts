@@ -16,6 +16,8 @@ const TICK_MS = 1000;
 const MEMBER_MS = 4000;
 /** After a gap of this length between ticks, what replicas have written may have run out. */
 const AWAY_MS = MEMBER_MS / 2;
+/** The clock of the store has gone on by so much more or less than that of this process: it was set, or another store has taken over. */
+const SET_MS = 500;
 /** What a replica wrote longer ago than this was put back by somebody else; so much later, it is of before the clock was set back. */
 const REPLAYED_MS = 10_000;
 /** How long after a reconnect, and after a new epoch, what the store lacks proves nothing. */
@@ -338,8 +340,9 @@ export class Members {
     // Of a server that is none.
     if (!Number.isSafeInteger(said)) return;
     const sinceRead = now - (this.#read?.at ?? now);
-    // While the store was away, nobody could write.
-    if (sinceRead > AWAY_MS) this.#becomesSparse(now);
+    const isSet = this.#read !== undefined && Math.abs(said - this.storeTime()) > SET_MS;
+    // While the store was away, nobody could write. What was written before its clock was set has run out, or is later than it can be.
+    if (sinceRead > AWAY_MS || isSet) this.#becomesSparse(now);
     this.#read = { at: now, time: said };
     this.#takeEpoch(String(epoch), made === 1);
     this.#takeEmptied();

@@ -5,11 +5,11 @@ const BRIEF_MS = 0.05;
 const MOST_MS = 500;
 
 /**
- * Resolves in a turn of the event loop in which little happened, after half a second at the latest: what has arrived at sockets by then, as
- * connections at a port, has been taken, and hardly anything can have arrived since.
+ * Resolves in a turn of the event loop in which little happened, after half a second at the latest, or `mostMs` if that is less: what has
+ * arrived at sockets by then, as connections at a port, has been taken, and hardly anything can have arrived since.
  */
-export function briefTurn(clock: Pick<Clock, 'now'> = monotonic): Promise<void> {
-  const until = clock.now() + MOST_MS;
+export function briefTurn(mostMs: number, clock: Pick<Clock, 'now'> = monotonic): Promise<void> {
+  const until = clock.now() + Math.min(mostMs, MOST_MS);
   return new Promise((resolve) => {
     let before = -Infinity;
     const look = (): void => {

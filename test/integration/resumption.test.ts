@@ -495,6 +495,34 @@ test('a call that waits to be resumed fails at once when its upstream has lost t
   expect((await held).error?.message).toBe("upstream 'up' lost the session of the call");
 });
 
+test('a stale socket loses the request to go on: the call is resumed, and not sent again', async () => {
+  let gets = 0;
+  const upstream = await createUpstream({
+    tools: [tool('hold', { annotations: { readOnlyHint: true, idempotentHint: true } })],
+    onCall(call) {
+      call.write('id: e1\nretry: 20\ndata: \n\n');
+      call.end();
+    },
+    onHttp({ headers }, res) {
+      if (headers['last-event-id'] === undefined) return undefined;
+      gets++;
+      if (gets === 2) res.socket?.destroy();
+      else {
+        const { id } = upstream.calls('hold')[0]?.message ?? {};
+        const result = { content: [{ type: 'text', text: 'done' }] };
+        const last = `data: ${JSON.stringify({ jsonrpc: '2.0', id, result })}\n\n`;
+        res.writeHead(200, { 'content-type': 'text/event-stream' });
+        res.end(gets === 1 ? 'id: e2\nretry: 20\ndata: \n\n' : last);
+      }
+      return true;
+    },
+  });
+  const gateway = await startGateway({ servers: [upstream.entry('up')] });
+  const client = await connect(gateway.url);
+  expect(textOf(await client.request('tools/call', { name: 'up__hold', arguments: {} }))).toBe('done');
+  expect(upstream.calls('hold')).toHaveLength(1);
+});
+
 test("the upstream's own stream is opened again after its last event", async () => {
   const { gateway, upstream } = await holding({}, { getStream: true });
   await until(() => upstream.streams.size === 1);

@@ -219,9 +219,10 @@ export function createListener(
     quiet,
     async close(graceMs, portFirst = false) {
       draining = true;
+      const until = performance.now() + graceMs;
       const closesFirst = options.reusePort === true || portFirst;
       // The kernel resets connections that nobody has taken when the port closes.
-      if (closesFirst) await briefTurn();
+      if (closesFirst) await briefTurn(graceMs);
       // New connections are for others from now on; open ones stay.
       const left = closesFirst
         ? new Promise<void>((resolve) => {
@@ -231,8 +232,7 @@ export function createListener(
             });
           })
         : undefined;
-      const until = performance.now() + graceMs;
-      await quiet(graceMs);
+      await quiet(Math.max(0, until - performance.now()));
       if (left) await silent(until);
       const closed = new Promise<void>((resolve) => {
         server.close(() => {

@@ -36,8 +36,9 @@ export class HttpExchange implements UpstreamHandler, Channel, Braked {
   #coded: CodedBody | undefined;
   #refusal: RefusalBody | undefined;
   readonly #resume: Resume | undefined;
-  /** The session that the call was sent in. */
-  readonly #generation: number;
+  /** The session that the call was sent in; undefined: in none. */
+  readonly #generation: number | undefined;
+  #endWait: (() => void) | undefined;
   #redirects = 0;
   #received = 0;
   #length: number | undefined;
@@ -61,12 +62,14 @@ export class HttpExchange implements UpstreamHandler, Channel, Braked {
     this.#call = call;
     this.#redirects = redirects;
     this.#resume = resume;
-    this.#generation = resume?.generation ?? http.generation;
+    this.#generation = resume ? resume.generation : http.hasSession ? http.generation : undefined;
     this.#refusals = refusals;
     this.#receivedBefore = call.received;
   }
 
   dispatch(): void {
+    // Another session knows nothing of the stream, and may open one on which nothing comes.
+    if (this.#resume && this.#isLost) return this.#call.broken('lost the session of the call');
     const { origin, path, dispatcher } = this.#http;
     this.#origin = origin;
     this.#call.channel = this;
@@ -108,6 +111,7 @@ export class HttpExchange implements UpstreamHandler, Channel, Braked {
   abort(): void {
     if (this.#aborted) return;
     this.#aborted = true;
+    this.#endWait?.();
     this.#http.brake.release(this);
     this.#answer?.destroy();
     this.#events?.destroy();
@@ -214,8 +218,8 @@ export class HttpExchange implements UpstreamHandler, Channel, Braked {
     const stale = this.#gotBytes ? undefined : staleSocket(error);
     if (stale?.reused && stale.silent) {
       dispatcher.lowerKeepAlive();
-      // Not started: no byte of the request was written, so the server cannot have acted on it.
-      if (!call.resent && (call.repeatable || this.#controller === undefined)) {
+      // Not started: no byte of the request was written, so the server cannot have acted on it. One that is resumed has begun long ago.
+      if (!this.#resume && !call.resent && (call.repeatable || this.#controller === undefined)) {
         call.resent = true;
         owner.log.debug('a stale socket lost the request: sent again', { method: call.method });
         return new HttpExchange(this.#http, call).dispatch();
@@ -237,6 +241,10 @@ export class HttpExchange implements UpstreamHandler, Channel, Braked {
   /** The call has ended, or was sent again: what arrives here is ignored. */
   get #detached(): boolean {
     return this.#call.over || this.#call.channel !== this;
+  }
+
+  get #isLost(): boolean {
+    return this.#generation !== undefined && this.#generation !== this.#http.generation;
   }
 
   #read(chunk: Buffer): void {
@@ -328,14 +336,10 @@ export class HttpExchange implements UpstreamHandler, Channel, Braked {
     owner.log.debug('an answer broke off: resuming it', { method: call.method, tries });
     const resume = (): void => {
       if (this.#detached || this.#aborted || this.#http.closed) return;
-      // Another session knows nothing of the stream, and may open one on which nothing comes.
-      if (this.#http.generation !== this.#generation) return call.broken('lost the session of the call');
       new HttpExchange(this.#http, call, 0, { lastId, tries, generation: this.#generation }).dispatch();
     };
-    const guarded = owner.boundary.guard('answer', resume, (error) => {
-      call.fail(error);
-    });
-    waits.after(this.#http.generation === this.#generation ? waitMs : 0, guarded);
+    const guarded = owner.boundary.guard('answer', resume, call.fail.bind(call));
+    this.#endWait = waits.after(this.#isLost ? 0 : waitMs, guarded);
     return true;
   }
 
@@ -386,12 +390,8 @@ export class HttpExchange implements UpstreamHandler, Channel, Braked {
     }
     if (!decode) return;
     this.#coded = new CodedBody(decode, {
-      data: (chunk) => {
-        this.#read(chunk);
-      },
-      end: () => {
-        this.#finish();
-      },
+      data: this.#read.bind(this),
+      end: this.#finish.bind(this),
       unreadable: (error) => {
         this.#call.broken(`sent an unreadable ${coding} body: ${error.message}`);
       },

@@ -16,21 +16,25 @@ export interface Resume {
   readonly lastId: string;
   /** Attempts since the last event with data. */
   readonly tries: number;
-  /** The session of the stream: `HttpSession.generation`. */
-  readonly generation: number;
+  /** The session of the stream: `HttpSession.generation`; undefined: it has none. */
+  readonly generation: number | undefined;
 }
 
 /** Streams that wait before they are resumed. */
 export class ResumeWaits {
   readonly #waits = new Map<NodeJS.Timeout, () => void>();
 
-  /** `go` must not throw. */
-  after(ms: number, go: () => void): void {
+  /** `go` must not throw. Returns a function that ends the wait without it. */
+  after(ms: number, go: () => void): () => void {
     const timer = setTimeout(() => {
       this.#waits.delete(timer);
       go();
     }, ms).unref();
     this.#waits.set(timer, go);
+    return () => {
+      clearTimeout(timer);
+      this.#waits.delete(timer);
+    };
   }
 
   /** The session is lost: no stream has anything to wait for. */

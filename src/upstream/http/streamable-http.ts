@@ -89,13 +89,15 @@ export class StreamableHttp implements Transport, HttpSession {
   }
 
   reset(): void {
+    const { hasSession } = this;
     this.generation++;
     this.#sessionId = undefined;
     this.#revision = undefined;
     this.#headers = undefined;
     this.#stream?.destroy();
     this.#stream = undefined;
-    this.waits.end();
+    // Without a session nothing of it is lost, whatever the server says.
+    if (hasSession) this.waits.end();
   }
 
   opened(sessionId: string): void {

@@ -12,12 +12,18 @@ function saying(times: number[]): { now: () => number; left: () => number } {
 
 it('waits while turns are long', async () => {
   const clock = saying([0, 5, 10, 12, 12.04, 99]);
-  await briefTurn(clock);
+  await briefTurn(Infinity, clock);
   expect(clock.left()).toBe(1);
 });
 
 it('waits for half a second at the most', async () => {
   const clock = saying([0, 100, 200, 300, 400, 500, 600, 700]);
-  await briefTurn(clock);
+  await briefTurn(Infinity, clock);
   expect(clock.left()).toBe(2);
+});
+
+it('waits for no longer than the caller has time', async () => {
+  const clock = saying([0, 100, 200, 300, 400, 500, 600, 700]);
+  await briefTurn(250, clock);
+  expect(clock.left()).toBe(4);
 });
