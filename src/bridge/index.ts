@@ -58,6 +58,8 @@ export interface Bridge {
    * and may have replaced a legacy one.
    */
   claim(request: Presented, upstream: Era): OpenCrossing | LoginRetry | HoldRetry | GatewayError | undefined;
+  /** Whether this gateway, or its fleet, made a state. */
+  isOurs(state: string): boolean;
   /** The replica that holds the call of a state, also this one; undefined: none does, or any can go on with it. */
   ownerOf(state: string): string | undefined;
   /** Whether it is this one. */
@@ -110,6 +112,7 @@ export function createBridge(deps: BridgeDeps): Bridge {
         return refusal('this requestState was already used: only the latest one is valid', 'used');
       return (crossing, sink) => call.retry(crossing, sink, answers);
     },
+    isOurs: (state) => deps.states.isOurs(state),
     ownerOf: (state) => deps.states.ownerOf(state),
     holds: (state) => deps.states.holds(state),
     loginState: (request, id, isTool) => deps.states.ofLogin(request, id, isTool, LOGIN_MS),

@@ -48,6 +48,8 @@ export interface MemberFacts {
   readonly lists: string;
   /** The servers that are up there. */
   readonly up: readonly string[];
+  /** Those that are connected in the modern era; undefined: an older release does not say. */
+  readonly modern?: readonly string[];
   /** Why it refused to reload when all were asked last; null: it did not. */
   readonly refused: string | null;
 }

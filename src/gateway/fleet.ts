@@ -166,10 +166,13 @@ export class GatewayFleet {
         kind === 'token' && links().kinds.exchanges ? auth().shownBy(whose) : undefined,
       accepts: (principal) => auth().current(principal) !== undefined,
       isStopping: () => readiness.stopping,
-      up: () =>
-        links()
+      up: () => {
+        const up = links()
           .shared.all()
-          .flatMap(({ link }) => (link.state === 'up' ? [link.server] : [])),
+          .flatMap(({ link }) => (link.state === 'up' ? [link] : []));
+        const modern = up.filter(({ era }) => era === 'modern');
+        return { up: up.map(({ server }) => server), modern: modern.map(({ server }) => server) };
+      },
       moved: (server, isLost) => {
         // A server that may not run here any more must not get calls, even now.
         if (isLost || readiness.state !== 'draining') links().moved(server, isLost);

@@ -193,7 +193,7 @@ export class Links {
   }
 
   /** Which replica of a fleet had better handle a request of a modern client. */
-  readonly prefers: Omit<PreferredDeps, 'views'> = {
+  readonly prefers: Omit<PreferredDeps, 'views' | 'isOurs'> = {
     keyOf: (viewer, route) => this.own.keyOf(viewer, route),
     hasOwn: () => this.kinds.perClient.length > 0,
     isAnyDown: () => this.shared.all().some(({ link }) => link.state !== 'up'),

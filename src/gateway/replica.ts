@@ -77,8 +77,8 @@ export interface ReplicaDeps {
   readonly isStopping: () => boolean;
   /** Takes no new work, and whoever asks for an idle session gets it. */
   readonly isDraining: () => boolean;
-  /** The servers that are up here. */
-  readonly up: () => readonly string[];
+  /** The servers that are up here, and those of them that are connected in the modern era. */
+  readonly up: () => Required<Pick<MemberFacts, 'up' | 'modern'>>;
   /** See HostPlaceDeps. */
   readonly serve: HostPlaceDeps['serve'];
   /** See PlacementDeps. */
@@ -300,7 +300,7 @@ export class Replica {
       draining: isStopping(),
       config: this.#config.of(this.keys.current('name')),
       lists: this.#deps.lists(this.keys.current('name')),
-      up: this.#deps.up(),
+      ...this.#deps.up(),
       refused: this.#refused,
     };
   }
@@ -355,7 +355,8 @@ export class Replica {
       homeOfTask: (id, { principal, route }) =>
         this.taskIds.homeOf(id, { principal: principal.id, server: route.server }),
       homeOfClient: (client) => this.#homeOfClient(client),
-      whereUp: (server) => this.#open().find(({ up }) => up.includes(server))?.id,
+      whereUp: (server, era) =>
+        this.#open().find(({ up, modern = [] }) => (era === 'modern' ? modern : up).includes(server))?.id,
       get isLeaving() {
         return isStopping();
       },

@@ -161,7 +161,7 @@ export interface GateDeps extends AppsDeps {
   /** The names of the headers of clients that some server gets, in lower case. */
   readonly passes: () => readonly string[];
   readonly peerClients?: ModernDeps['peerClients'];
-  readonly prefers: Omit<PreferredDeps, 'views'>;
+  readonly prefers: Omit<PreferredDeps, 'views' | 'isOurs'>;
   /** A session gets the links that belong to what its client passes on. */
   readonly owned: (session: Session) => void;
   /** Passes a notification that the gate does not handle to the links that belong to the client. */
@@ -431,7 +431,8 @@ export function createGate(deps: GateDeps): Gate {
       const ended = endSession(sessions, deps.log, found, 'client_delete');
       return ended instanceof Promise ? ended.then(over) : over(ended);
     },
-    prefers: (origin, message) => preferredFor({ ...deps.prefers, views }, origin, message),
+    prefers: (origin, message) =>
+      preferredFor({ ...deps.prefers, views, isOurs: (state) => deps.bridge.isOurs(state) }, origin, message),
     countListen() {
       calls.without('listen', 'success');
     },

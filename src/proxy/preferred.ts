@@ -1,7 +1,7 @@
 /** Which replica of a fleet had better handle a modern request: one with the links of its client, or one where its server is up. */
 import { GatewayError } from '../errors.js';
 import { readEnvelope } from '../protocol/modern/meta.js';
-import type { Message } from '../protocol/message.js';
+import { find, param, type Message } from '../protocol/message.js';
 import { modernViewer } from './callers.js';
 import type { Origin } from './incoming.js';
 import { namedBy, namedByRef } from './methods/named.js';
@@ -12,8 +12,9 @@ import type { Views } from './views.js';
 export interface Preferred {
   /** Requests with equal texts are of one client, whose links are in one replica. */
   readonly client?: string;
-  /** The server that is not up here. */
+  /** The server that is not up here, or not in the era that the request needs. */
   readonly server?: string;
+  readonly era?: 'modern';
 }
 
 export interface PreferredDeps {
@@ -24,6 +25,8 @@ export interface PreferredDeps {
   readonly hasOwn: () => boolean;
   /** Whether a server is not up here. */
   readonly isAnyDown: () => boolean;
+  /** Whether a `requestState` is one of this fleet. */
+  readonly isOurs: (state: string) => boolean;
 }
 
 /** undefined: it is all the same. */
@@ -34,12 +37,22 @@ export function preferredFor(deps: PreferredDeps, origin: Origin, message: Messa
       typeof envelope === 'string' ? undefined : deps.keyOf(modernViewer(origin, envelope), origin.route);
     if (client !== undefined) return { client };
   }
-  if (!deps.isAnyDown()) return undefined;
+  const isOfServer = hasStateOfServer(deps, message);
+  if (!isOfServer && !deps.isAnyDown()) return undefined;
   const view = deps.views.plain({ principal: origin.principal }, origin.route);
   const named = namedIn(message);
   const target = named && !(named instanceof GatewayError) ? view.find(named.kind, named.name) : undefined;
   const link = origin.route.server === undefined ? target?.link : view.links()[0];
-  return link && link.state !== 'up' ? { server: link.server } : undefined;
+  if (!link) return undefined;
+  if (isOfServer && link.era !== 'modern') return { server: link.server, era: 'modern' };
+  return link.state === 'up' ? undefined : { server: link.server };
+}
+
+/** Whether it is a retry with a state that the server itself has given, which it does over connections of this era only. */
+function hasStateOfServer({ isOurs }: PreferredDeps, message: Message): boolean {
+  if (!find(message.params, 'requestState')) return false;
+  const state = param(message, 'requestState');
+  return typeof state === 'string' && !isOurs(state);
 }
 
 function namedIn(message: Message): Named | GatewayError | undefined {

@@ -34,9 +34,9 @@ export function belongsTo(
     const task = taskIn(messages);
     const home = task === undefined ? undefined : replicas.homeOfTask(task, origin);
     if (home !== undefined) return at(home === replicas.self ? undefined : home);
-    const { client, server } = gate.prefers(origin, messages) ?? {};
+    const { client, server, era } = gate.prefers(origin, messages) ?? {};
     if (client !== undefined) return at(replicas.homeOfClient(client), client);
-    const up = server === undefined ? undefined : replicas.whereUp(server);
+    const up = server === undefined ? undefined : replicas.whereUp(server, era);
     if (up !== undefined) return { replica: up };
   }
   return at(whatever);

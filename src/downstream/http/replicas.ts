@@ -22,8 +22,8 @@ export interface Replicas {
   homeOfTask(id: string, origin: Origin): string | undefined;
   /** The other replica that has the links of a modern client, or will; undefined: this one. */
   homeOfClient(client: string): string | undefined;
-  /** Another replica where a server is up; undefined: there is none. */
-  whereUp(server: string): string | undefined;
+  /** Another replica where a server is up, in this era if one is given; undefined: there is none. */
+  whereUp(server: string, era?: 'modern'): string | undefined;
   /** This replica shuts down: what needs no session goes to others. */
   readonly isLeaving: boolean;
   /** Another replica that takes new sessions; undefined: there is none. */

@@ -237,3 +237,38 @@ it('a request for a server that is down in one replica goes to one where it is u
   await until(async () => textOf(await call(b.url, 's__pid')) === pid, 'b to know where the server is up');
   expect(textOf(await call(`${b.base}/servers/s/mcp`, 'pid'))).toBe(pid);
 });
+
+it('a retry with the state of a server goes to a replica that is connected to it in this era', async () => {
+  const store: TestStore = await startStore();
+  const key = newKey();
+  const modern = await createModernUpstream({
+    tools: [tool('once')],
+    onCall(asked) {
+      const given = asked.params['inputResponses'];
+      if (given) return asked.text(JSON.stringify(given), { resultType: 'complete' });
+      asked.result({
+        ...{ resultType: 'input_required', requestState: 'of the server' },
+        inputRequests: {
+          who: {
+            method: 'elicitation/create',
+            params: { message: 'Name?', requestedSchema: { type: 'object', properties: {} } },
+          },
+        },
+      });
+    },
+  });
+  const legacy = await startUpstream();
+  const [a, b] = await Promise.all([
+    startReplica(store, { servers: [{ name: 'u', url: modern.url }] }, { key }),
+    startReplica(store, { servers: [{ name: 'u', url: legacy.url }] }, { key }),
+  ]);
+  await together(a.base, b.base);
+  const { requestState, inputRequests } = needs(await call(a.url, 'u__once', {}, able));
+  const [who = ''] = Object.keys(inputRequests);
+  const more = { requestState, inputResponses: { [who]: accepted } };
+  const retried = await until(async () => {
+    const answer = await call(b.url, 'u__once', {}, { ...able, more });
+    return answer.error ? undefined : answer;
+  }, 'b to know where the server is of this era');
+  expect(textOf(retried)).toContain('Ada');
+});
