@@ -168,6 +168,8 @@ export class Members {
   /** Those that ran out, for the question whether they are there after all. */
   readonly #past = new Map<string, Past>();
   #timer: NodeJS.Timeout | undefined;
+  /** Resolves `start`. */
+  #known: () => void = () => undefined;
   #running: Promise<void> | undefined;
   #again = false;
   #closed = false;
@@ -200,10 +202,12 @@ export class Members {
     this.#lastClock = this.#clock();
   }
 
-  /** Begins to tick. Resolves with the first tick; never rejects. */
+  /** Begins to tick. Resolves when this replica is written and the others are known, which may be never; never rejects. */
   start(): Promise<void> {
+    const first = new Promise<void>((resolve) => (this.#known = resolve));
     this.#schedule();
-    return this.tick();
+    void this.tick();
+    return first;
   }
 
   /** All replicas that have not run out, this one among them once it is written. */
@@ -364,6 +368,7 @@ export class Members {
       }
     for (const [id, { at }] of this.#past) if (live.has(id) || now - at > PAST_MS) this.#past.delete(id);
     this.#takeReloads(Number(String(reloads)));
+    if (live.has(this.#deps.self)) this.#known();
     this.#deps.ticked();
   }
 

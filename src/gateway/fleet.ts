@@ -142,14 +142,14 @@ export class GatewayFleet {
     await this.#replica?.placement.left(limitMs);
   }
 
-  /** Loads the fleet and opens the port for replicas. Rejects if a package is missing. */
+  /** Loads the fleet, opens the port for replicas and finds the other ones. Rejects if a package is missing. */
   async start(listen: (port: PeerPort) => Promise<{ host: string; port: number }>): Promise<void> {
     const loaded = await import('./replica.js');
     if (!this.#options) throw new Error('the fleet has no sessions');
     const replica = new loaded.Replica({ ...this.#replicaDeps(), options: this.#options });
     this.#replica = replica;
     this.#opened(replica);
-    replica.start(await listen(replica.port));
+    await replica.start(await listen(replica.port));
   }
 
   #replicaDeps(): Omit<ReplicaDeps, 'options'> {

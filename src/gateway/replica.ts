@@ -22,6 +22,7 @@ import { ShownTokens } from '../fleet/shown-tokens.js';
 import { openFleetState } from '../fleet/state.js';
 import { FleetTaskIds } from '../fleet/task-ids.js';
 import { openStore, type FleetStore } from '../fleet/store.js';
+import { within } from '../lib/within.js';
 import type { Boundary } from '../observe/boundary.js';
 import type { Logger } from '../observe/log.js';
 import { FleetStats, type GatewayStats } from '../observe/stats.js';
@@ -51,6 +52,8 @@ import { Placement, type PlacementDeps } from './placement.js';
 const SPARE_MS = 600_000;
 /** Longest reason that replicas are told, in characters. */
 const MAX_REASON = 2048;
+/** How long the port for clients waits until the other replicas are known. */
+const FIRST_TICK_MS = 1000;
 
 export interface ReplicaDeps {
   /** The identity of this replica, of one run of it. */
@@ -214,14 +217,14 @@ export class Replica {
     this.stats.strangers++;
   };
 
-  /** The port for replicas is open: tells the others. Does not wait for the store. */
-  start({ host, port }: { readonly host: string; readonly port: number }): void {
+  /** The port for replicas is open: tells the others. Resolves when they are known, or when the store does not answer soon. */
+  start({ host, port }: { readonly host: string; readonly port: number }): Promise<void> {
     const { fleet, log } = this.#deps;
     const shown = isIPv6(host) ? `[${host}]` : host;
     this.#address = fleet.address ?? `${shown}:${port}`;
     for (const server of this.#deps.config().servers) this.placement.isElsewhere(server);
     log.info('replica of a fleet', { replica: this.id, name: fleet.name, address: this.#address });
-    void this.members.start();
+    return within(this.members.start(), FIRST_TICK_MS);
   }
 
   get health(): FleetHealth {

@@ -236,6 +236,9 @@ it('a request for a server that is down in one replica goes to one where it is u
   const pid = textOf(await call(a.url, 's__pid'));
   await until(async () => textOf(await call(b.url, 's__pid')) === pid, 'b to know where the server is up');
   expect(textOf(await call(`${b.base}/servers/s/mcp`, 'pid'))).toBe(pid);
+  // One that has just started knows the others from its first request on.
+  const c = await startReplica(store, down, { key, wait: [] });
+  expect(textOf(await call(c.url, 's__pid'))).toBe(pid);
 });
 
 it('a retry with the state of a server goes to a replica that is connected to it in this era', async () => {
