@@ -51,22 +51,13 @@ export class MergedView extends SegmentedView {
     signal: AbortSignal,
   ): Promise<void> | undefined {
     if (wanted === undefined) return waitForLists(this.registry, undefined, signal);
-    if (wanted.kind === 'resource') {
-      const link = this.find('resource', wanted.name)?.link;
-      // All servers must have listed their URIs before it is known which one has a URI.
-      return link
-        ? waitFor(this.registry, this.registry.get(link.server), signal)
-        : waitForFirst(this.registry, signal);
-    }
-    const named = parse(wanted.name)?.server;
-    if (this.registry.prefix !== 'always' && wanted.kind !== 'task') {
-      const server = this.find(wanted.kind, wanted.name)?.link.server ?? named;
-      const link = server === undefined ? undefined : this.registry.get(server);
-      // Any server may have a bare name.
-      return link ? waitFor(this.registry, link, signal) : waitForFirst(this.registry, signal);
-    }
-    const server = named;
-    return server === undefined ? undefined : waitFor(this.registry, this.registry.get(server), signal);
+    const isResource = wanted.kind === 'resource';
+    const isBare = isResource || (this.registry.prefix !== 'always' && wanted.kind !== 'task');
+    const named = isResource ? undefined : parse(wanted.name)?.server;
+    const server = (isBare ? this.find(wanted.kind, wanted.name)?.link.server : undefined) ?? named;
+    const link = server === undefined ? undefined : this.registry.get(server);
+    // Any server may have a URI or a bare name that none has listed yet.
+    return isBare && !link ? waitForFirst(this.registry, signal) : waitFor(this.registry, link, signal);
   }
 
   links(): readonly ServerLink[] {
