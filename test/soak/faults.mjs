@@ -208,35 +208,21 @@ const FLEET_KINDS = {
       return () => process.kill(pid, 'SIGCONT');
     },
   },
-  'store stopped': {
-    ...{ targets: ['store'], weight: 4, lasts: [0.5, 2.5], servers: () => [] },
-    async begin(world) {
-      const goOn = await world.store.pause();
-      return async () => {
-        goOn();
-        await sleep(WRITTEN_MS);
-      };
-    },
-  },
-  'store failed over': {
-    ...{ targets: ['store'], weight: 3, lasts: [1, 6], servers: () => [] },
-    async begin(world, _, run) {
+  'store stopped': ofStore({ weight: 4, lasts: [0.5, 2.5], begin: ({ store }) => store.pause() }),
+  'store failed over': ofStore({
+    ...{ weight: 3, lasts: [1, 6] },
+    async begin({ store }, run) {
       await allAreHeld(run);
-      const comeBack = await world.store.failOver();
-      return async () => {
-        await comeBack();
-        await sleep(WRITTEN_MS);
-      };
+      return store.failOver();
     },
-  },
-  'store emptied': {
-    ...{ targets: ['store'], weight: 3, lasts: [0, 0], servers: () => [] },
-    async begin(world, _, run) {
+  }),
+  'store emptied': ofStore({
+    ...{ weight: 3, lasts: [0, 0] },
+    async begin({ store }, run) {
       await allAreHeld(run);
-      await world.store.empty();
-      return () => sleep(WRITTEN_MS);
+      await store.empty();
     },
-  },
+  }),
 };
 
 function line(mode, servers) {
@@ -255,6 +241,20 @@ function line(mode, servers) {
 
 function signal(world, name, what) {
   for (const { pid } of world.childrenOf(name)) process.kill(pid, what);
+}
+
+/** A fault of the store. When it is over, replicas get the time to write again what the store has missed or lost. */
+function ofStore({ begin, ...rest }) {
+  return {
+    ...{ targets: ['store'], servers: () => [], ...rest },
+    async begin(world, _, run) {
+      const end = await begin(world, run);
+      return async () => {
+        await end?.();
+        await sleep(WRITTEN_MS);
+      };
+    },
+  };
 }
 
 /** Sessions of a replica that has ended are in the store alone until their clients come back: if that loses its data as well, they are lost. */
