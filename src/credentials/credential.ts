@@ -28,7 +28,8 @@ import type { Tokens } from './oauth.js';
 import type { ServerCredential } from './server-credential.js';
 import { CredentialProblem } from './problem.js';
 import { LONGEST_TIMER_MS, LOOK_MS, WRONG_CLIENT_MS } from './renewal-times.js';
-import { endOf, isOver, renewalDue, waitAfter, type Wait } from './renewal-times.js';
+import { endOf, exactly, isOver, neededIn, renewalDue, waitAfter } from './renewal-times.js';
+import type { RetryWait, Wait } from './renewal-times.js';
 
 export interface CredentialDeps {
   readonly server: string;
@@ -75,7 +76,7 @@ export class OAuthCredential implements ServerCredential {
   /** The last failure of a renewal, how many failed in a row, and when the next one may begin. */
   #problem: CredentialProblem | undefined;
   #failures = 0;
-  #wait: Wait | undefined;
+  #wait: RetryWait | undefined;
   /** The token that was refused although it was fresh. */
   #barren: { readonly stamp: number; readonly wait: Wait } | undefined;
   #timer: NodeJS.Timeout | undefined;
@@ -236,8 +237,7 @@ export class OAuthCredential implements ServerCredential {
 
   /** Renews, and rejects with what a call is answered. */
   async #renewOrThrow(): Promise<void> {
-    if (this.#problem && this.#wait && !isOver(this.#wait, this.#deps.now()))
-      throw this.#failed(this.#problem);
+    if (this.#problem && neededIn(this.#wait, this.#deps.now()) > 0) throw this.#failed(this.#problem);
     try {
       await this.#renewal.call();
     } catch (error) {
@@ -376,7 +376,8 @@ export class OAuthCredential implements ServerCredential {
       const end = endOf(grant);
       if (end !== undefined && end > now()) {
         this.#failures++;
-        this.#failedWith(problem, end - now());
+        this.#problem = problem;
+        this.#wait = exactly(now(), end - now());
         throw problem;
       }
       log.warn('a login is over: somebody has to log in again', { server, error: problem.message });
@@ -385,15 +386,14 @@ export class OAuthCredential implements ServerCredential {
     count('error');
     const atLeastMs = isWrongClient ? WRONG_CLIENT_MS : (problem.retryAfterMs ?? 0);
     const isKnown = this.#problem?.message === problem.message && problem.lookMs !== undefined;
-    this.#failedWith(problem, problem.lookMs ?? waitAfter(++this.#failures, atLeastMs));
+    this.#problem = problem;
+    this.#wait =
+      problem.lookMs === undefined
+        ? waitAfter(now(), ++this.#failures, atLeastMs)
+        : exactly(now(), problem.lookMs);
     if (!isKnown)
       log.warn('a token was not renewed', { server, error: problem.message, tries: this.#failures });
     throw problem;
-  }
-
-  #failedWith(problem: CredentialProblem, ms: number): void {
-    this.#problem = problem;
-    this.#wait = { from: this.#deps.now(), ms };
   }
 
   /** Erases the login. Rejects, unless somebody has logged in meanwhile. */
@@ -442,7 +442,7 @@ export class OAuthCredential implements ServerCredential {
   }
 
   #failed(error: unknown): GatewayError {
-    const retryMs = this.#wait ? this.#wait.from + this.#wait.ms - this.#deps.now() : 0;
+    const retryMs = neededIn(this.#wait, this.#deps.now());
     return authFailed(this.#deps.server, error, { hasGrant: this.grant !== undefined, retryMs });
   }
 }

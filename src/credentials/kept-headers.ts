@@ -7,7 +7,7 @@ import { readChallenge } from '../protocol/challenge.js';
 import type { Credential, CredentialRefusal } from '../protocol/credential.js';
 import { authFailed, forbidden, problemOf, scopeRefused } from './credential-errors.js';
 import type { CredentialProblem } from './problem.js';
-import { isOver, waitAfter, type Wait } from './renewal-times.js';
+import { isOver, neededIn, waitAfter, type RetryWait, type Wait } from './renewal-times.js';
 
 export interface Obtained {
   /** Names in lower case and values, in turn. */
@@ -52,7 +52,7 @@ export class KeptHeaders implements Credential {
   #problem: CredentialProblem | undefined;
   #failures = 0;
   /** After a failure. */
-  #wait: Wait | undefined;
+  #wait: RetryWait | undefined;
   #timer: NodeJS.Timeout | undefined;
 
   constructor(deps: KeptHeadersDeps) {
@@ -68,8 +68,7 @@ export class KeptHeaders implements Credential {
   async ready(signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
     if (this.#life && this.#isUsable()) return;
-    if (this.#problem && this.#wait && !isOver(this.#wait, this.#deps.now()))
-      return this.#without(this.#problem);
+    if (this.#problem && neededIn(this.#wait, this.#deps.now()) > 0) return this.#without(this.#problem);
     try {
       await unlessAborted(this.#flight.call(), signal);
     } catch (error) {
@@ -126,8 +125,8 @@ export class KeptHeaders implements Credential {
   }
 
   #failed(error: unknown): Error {
-    const retryMs = this.#wait ? this.#wait.from + this.#wait.ms - this.#deps.now() : 0;
-    return authFailed(this.#deps.server, error, { hasGrant: false, retryMs });
+    const { server, now } = this.#deps;
+    return authFailed(server, error, { hasGrant: false, retryMs: neededIn(this.#wait, now()) });
   }
 
   async #obtain(signal: AbortSignal): Promise<void> {
@@ -138,7 +137,7 @@ export class KeptHeaders implements Credential {
       signal.throwIfAborted();
       const before = this.#problem?.message;
       this.#problem = problemOf(error);
-      this.#wait = { from: now(), ms: waitAfter(++this.#failures, 0) };
+      this.#wait = waitAfter(now(), ++this.#failures, 0);
       if (before !== this.#problem.message)
         log.warn('the headers for a server were not obtained', { server, error: this.#problem.message });
       throw this.#problem;

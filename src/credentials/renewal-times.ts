@@ -12,6 +12,8 @@ const EARLIEST_MS = 300_000;
 const LEAST_MS = 500;
 const RETRY_BASE_MS = 5000;
 const RETRY_MAX_MS = 300_000;
+/** The longest where calls or a connection need the token. */
+const NEEDED_MAX_MS = 30_000;
 /** A token is used to shortly before its end: so long, at most a tenth of its life. */
 const MARGIN_MS = 1000;
 
@@ -20,15 +22,36 @@ export interface Wait {
   readonly ms: number;
 }
 
+/** After a failed renewal. `neededMs`: how long, at most `ms`, where calls or a connection need the token. */
+export interface RetryWait extends Wait {
+  readonly neededMs: number;
+}
+
 /** A wait is over as well when the clock was set back. */
 export function isOver({ from, ms }: Wait, now: number): boolean {
   return now < from || now >= from + ms;
 }
 
+/** A wait that nothing shortens. */
+export function exactly(from: number, ms: number): RetryWait {
+  return { from, ms, neededMs: ms };
+}
+
 /** `failures`: in a row. `atLeastMs`: what the authorization server asks for. */
-export function waitAfter(failures: number, atLeastMs: number): number {
-  const backoff = Math.min(RETRY_BASE_MS * 2 ** Math.min(failures - 1, 30), RETRY_MAX_MS);
-  return Math.max(backoff * (1 + Math.random() * 0.1), atLeastMs);
+export function waitAfter(from: number, failures: number, atLeastMs: number): RetryWait {
+  const backoff = RETRY_BASE_MS * 2 ** Math.min(failures - 1, 30);
+  const jitter = 1 + Math.random() * 0.1;
+  const [ms, neededMs] = [RETRY_MAX_MS, NEEDED_MAX_MS].map((most) =>
+    Math.max(Math.min(backoff, most) * jitter, atLeastMs),
+  ) as [number, number];
+  return { from, ms, neededMs };
+}
+
+/** Until a call may have it tried again, in ms; 0: at once. */
+export function neededIn(wait: RetryWait | undefined, now: number): number {
+  if (!wait) return 0;
+  const { from, neededMs } = wait;
+  return isOver({ from, ms: neededMs }, now) ? 0 : from + neededMs - now;
 }
 
 /** How long from now on. `wait`: that of a failed renewal. */

@@ -12,8 +12,8 @@ import { KEYS } from './settings.mjs';
 const BACK_MS = 8000;
 /** How long a fleet may take until all know that a replica is gone, or back. */
 const SURE_MS = 10_000;
-/** How long until a token is asked for again after many failures, and a little more. */
-const RENEWED_MS = 75_000;
+/** How long until a call has a token asked for again after many failures, and twice as much for a busy machine. */
+const RENEWED_MS = 60_000;
 /** How long replicas may take to write again what a store has missed or lost. */
 const WRITTEN_MS = 8000;
 const PROGRAMS = ['web', 'events', 'python', 'go', 'guarded'];

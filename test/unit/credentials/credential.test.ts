@@ -405,6 +405,43 @@ it('waits longer and longer for a token endpoint that fails, never asks for a lo
   stop();
 });
 
+it('a call has a token asked for again 30 s after the last attempt at the latest, however many have failed', async () => {
+  const one = setup({ expiresAt: Date.now() + 1000 });
+  await one.begin();
+  const stop = one.listen();
+  for (let i = 0; i < 8; i++) one.answers.push(down());
+  await passing(1000);
+  // Nobody needs it: 5, 10, 20, 40, 80 and 160 s.
+  while (one.sent.length < 7) await passing(1000);
+  const { data } = (await failure(one.credential.ready(signal))) as { data: { retryAfter: number } };
+  expect(data.retryAfter).toBeGreaterThan(29);
+  expect(data.retryAfter).toBeLessThan(34);
+  await passing(28_000);
+  expect(await failure(one.credential.ready(signal))).toMatchObject({ code: 'upstream_auth_failed' });
+  expect(one.sent).toHaveLength(7);
+  await passing(5001);
+  await Promise.all([1, 2, 3].map(() => failure(one.credential.ready(signal))));
+  expect(one.sent).toHaveLength(8);
+  await passing(33_001);
+  await one.credential.ready(signal);
+  expect(one.sent).toHaveLength(9);
+  expect(one.credential.headers).toEqual(['authorization', 'Bearer new-9']);
+  stop();
+});
+
+it('a call does not shorten what the authorization server asks to wait', async () => {
+  const one = setup({ expiresAt: Date.now() - 1 });
+  await one.begin();
+  one.answers.push(down(120_000));
+  expect(await failure(one.credential.ready(signal))).toMatchObject({ data: { retryAfter: 120 } });
+  await passing(119_000);
+  expect(await failure(one.credential.ready(signal))).toMatchObject({ data: { retryAfter: 1 } });
+  expect(one.sent).toHaveLength(1);
+  await passing(1001);
+  await one.credential.ready(signal);
+  expect(one.sent).toHaveLength(2);
+});
+
 it('waits as long as the server says', async () => {
   const one = setup({ expiresAt: Date.now() + 1000 });
   await one.begin();
