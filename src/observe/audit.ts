@@ -8,7 +8,8 @@ import type { ApprovalLine } from '../protocol/approvals.js';
 import type { SignInEvent } from '../protocol/authorization-server.js';
 import type { Principal } from '../protocol/ports.js';
 import { AuditFile } from './audit/file.js';
-import { callMembers, keptArguments, Members, type Arguments } from './audit/record.js';
+import { CallMembers, type Arguments } from './audit/calls.js';
+import { keptArguments, Members } from './audit/record.js';
 import type { Boundary } from './boundary.js';
 import type { CallObserver, EndedCall, RefusedCredential } from './calls.js';
 import type { Logger } from './log.js';
@@ -54,6 +55,7 @@ export class Audit implements CallObserver {
   readonly #deps: AuditDeps;
   readonly #file: AuditFile;
   readonly #timer: NodeJS.Timeout;
+  readonly #callMembers = new CallMembers();
   readonly #refusal = new GatewayError('unavailable', 'the audit log of the gateway cannot be written');
   /** Lines that were lost and are not reported in the log yet. */
   #lost = 0;
@@ -123,8 +125,8 @@ export class Audit implements CallObserver {
     if (!details || method === 'ping') return;
     if (details.error === this.#refusal) this.#stopped++;
     else if (this.#deps.config().arguments === 'hash' && !this.#hmac && method === 'tools/call')
-      this.#wait(callMembers(call, details, undefined), details.argumentBytes());
-    else this.#write(callMembers(call, details, this.#arguments()));
+      this.#wait(this.#callMembers.of(call, details, undefined), details.argumentBytes());
+    else this.#write(this.#callMembers.of(call, details, this.#arguments()));
   }
 
   refused({ reason, address, route }: RefusedCredential): void {

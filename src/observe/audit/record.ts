@@ -1,11 +1,10 @@
-/** The lines of an audit log as JSON members: see docs/audit.md, which lists them. */
+/** The lines of an audit log as JSON members: see docs/audit.md, which lists them. That of a call: calls.ts. */
 import type { Principal } from '../../protocol/ports.js';
-import { errorType, outcomeOf, type CallDetails, type Decision, type EndedCall } from '../calls.js';
 import { quoted, safe } from './chain.js';
 import { redact } from './redact.js';
 
 /** Longest name, URI or other text that a peer chose, in characters. */
-const MAX_TEXT = 2048;
+export const MAX_TEXT = 2048;
 
 /** JSON members in order. */
 export class Members {
@@ -15,9 +14,28 @@ export class Members {
     this.#text = `"event":"${event}"`;
   }
 
+  /** Of members that are JSON already. */
+  static of(members: string): Members {
+    const all = new Members('');
+    all.#text = members;
+    return all;
+  }
+
+  /** Adds members that are JSON already; each begins with a comma. */
+  add(members: string): this {
+    this.#text += members;
+    return this;
+  }
+
   /** Adds a member; undefined: it is left out. */
   text(name: string, value: string | undefined): this {
     if (value !== undefined) this.#text += `,"${name}":${quoted(value.slice(0, MAX_TEXT))}`;
+    return this;
+  }
+
+  /** `value`: a word of the gateway's own, which needs no escapes. */
+  word(name: string, value: string): this {
+    this.#text += `,"${name}":"${value}"`;
     return this;
   }
 
@@ -41,57 +59,6 @@ export class Members {
   toString(): string {
     return this.#text;
   }
-}
-
-/** How arguments are recorded: JSON, or undefined if they are not. */
-export type Arguments = (bytes: Buffer) => string | undefined;
-
-/** A call that has ended. */
-export function callMembers(call: EndedCall, details: CallDetails, args: Arguments | undefined): string {
-  const { target, sessionId, method } = call;
-  const named = details.named;
-  const kind = named?.kind;
-  const name = target?.name ?? named?.name;
-  const bytes = args && method === 'tools/call' ? details.argumentBytes() : undefined;
-  return new Members('call')
-    .text('mcp.method.name', method)
-    .text('mcpstead.server', target?.link.server)
-    .text('gen_ai.tool.name', kind === 'tool' ? name : undefined)
-    .text('gen_ai.prompt.name', kind === 'prompt' ? name : undefined)
-    .text('mcp.resource.uri', kind === 'resource' ? name : undefined)
-    .principal(call.principal)
-    .text('mcp.session.id', sessionId?.slice(0, 8))
-    .json('jsonrpc.request.id', call.id === undefined ? undefined : requestId(call.id))
-    .text('mcp.protocol.version', details.revision)
-    .text('route', call.route)
-    .text('client.address', details.address)
-    .text('decision', decisionOf(details))
-    .text('rule', details.rule ?? details.error?.rule)
-    .text('approval', details.approval)
-    .text('outcome', outcomeOf(call))
-    .text('error.type', errorType(call, details))
-    .number('ms', Math.round(call.ms * 10) / 10)
-    .number('bytes_in', details.bytesIn)
-    .number('bytes_out', details.bytesOut)
-    .text('trace_id', details.traceId)
-    .json('args', bytes && args?.(bytes))
-    .toString();
-}
-
-/** `id`: JSON of a string or a number. */
-function requestId(id: string): string {
-  if (!id.startsWith('"')) return quoted(id.slice(0, MAX_TEXT));
-  return safe(JSON.stringify(JSON.parse(id)));
-}
-
-const DECISIONS: ReadonlyMap<string | undefined, Decision> = new Map<string | undefined, Decision>([
-  ['rate_limited', 'limit'],
-  ['denied', 'deny'],
-  ['insufficient_scope', 'step_up'],
-]);
-
-function decisionOf({ decision, error }: CallDetails): Decision {
-  return decision ?? DECISIONS.get(error?.code) ?? 'allow';
 }
 
 /** Arguments as JSON; what is cut is a string. `names`: members that are hidden, in lower case. */

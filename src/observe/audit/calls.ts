@@ -1,0 +1,148 @@
+/** The line of a call as JSON members. Most of them are the same for many calls of a session: they are kept, because making them costs most. */
+import { errorType, outcomeOf, type CallDetails, type Decision, type EndedCall } from '../calls.js';
+import { quoted, safe } from './chain.js';
+import { MAX_TEXT, Members } from './record.js';
+
+/** Sessions whose members are kept; with more, all are forgotten. */
+const MOST_KEPT = 1000;
+/** Longest members that are kept, in characters. */
+const MOST_CHARS = 1000;
+
+/** How arguments are recorded: JSON, or undefined if they are not. */
+export type Arguments = (bytes: Buffer) => string | undefined;
+
+/** What the members say that calls have in common. */
+interface Facts {
+  readonly method: string;
+  readonly server: string | undefined;
+  readonly kind: string | undefined;
+  readonly name: string | undefined;
+  readonly user: string | undefined;
+  readonly credential: string | undefined;
+  readonly session: string | undefined;
+  readonly revision: string | undefined;
+  readonly route: string | undefined;
+  readonly address: string | undefined;
+  readonly decision: Decision;
+  readonly rule: string | undefined;
+}
+
+/** Members around that of the request's id. */
+interface Common {
+  readonly facts: Facts;
+  readonly before: string;
+  readonly after: string;
+}
+
+export class CallMembers {
+  /** Those of the last call, by session. */
+  readonly #kept = new Map<string, Common>();
+
+  /** Of a call that has ended. */
+  of(call: EndedCall, details: CallDetails, args: Arguments | undefined): string {
+    const bytes = args && call.method === 'tools/call' ? details.argumentBytes() : undefined;
+    const { before, after } = this.#common(factsOf(call, details));
+    return Members.of(before)
+      .json('jsonrpc.request.id', call.id === undefined ? undefined : requestId(call.id))
+      .add(after)
+      .text('approval', details.approval)
+      .word('outcome', outcomeOf(call))
+      .text('error.type', errorType(call, details))
+      .number('ms', Math.round(call.ms * 10) / 10)
+      .number('bytes_in', details.bytesIn)
+      .number('bytes_out', details.bytesOut)
+      .text('trace_id', details.traceId)
+      .json('args', bytes && args?.(bytes))
+      .toString();
+  }
+
+  #common(facts: Facts): Common {
+    const key = facts.session ?? facts.user ?? '';
+    const kept = this.#kept.get(key);
+    if (kept && isSame(kept.facts, facts)) return kept;
+    const common = { facts, before: membersBefore(facts), after: membersAfter(facts) };
+    if (common.before.length + common.after.length > MOST_CHARS) return common;
+    if (this.#kept.size >= MOST_KEPT && !kept) this.#kept.clear();
+    this.#kept.set(key, common);
+    return common;
+  }
+}
+
+function factsOf(call: EndedCall, details: CallDetails): Facts {
+  const { target, principal } = call;
+  const { named, error } = details;
+  return {
+    method: call.method,
+    server: target?.link.server,
+    kind: named?.kind,
+    name: target?.name ?? named?.name,
+    user: principal?.id,
+    credential: principal?.credential,
+    session: call.sessionId,
+    revision: details.revision,
+    route: call.route,
+    address: details.address,
+    decision: details.decision ?? DECISIONS.get(error?.code) ?? 'allow',
+    rule: details.rule ?? error?.rule,
+  };
+}
+
+function isSame(a: Facts, b: Facts): boolean {
+  return (
+    a.method === b.method &&
+    a.server === b.server &&
+    a.kind === b.kind &&
+    a.name === b.name &&
+    a.user === b.user &&
+    a.credential === b.credential &&
+    a.session === b.session &&
+    a.revision === b.revision &&
+    a.route === b.route &&
+    a.address === b.address &&
+    a.decision === b.decision &&
+    a.rule === b.rule
+  );
+}
+
+const DECISIONS: ReadonlyMap<string | undefined, Decision> = new Map<string | undefined, Decision>([
+  ['rate_limited', 'limit'],
+  ['denied', 'deny'],
+  ['insufficient_scope', 'step_up'],
+]);
+
+function membersBefore(facts: Facts): string {
+  const { kind, name, credential } = facts;
+  return flat(
+    Members.of('"event":"call"')
+      .text('mcp.method.name', facts.method)
+      .text('mcpstead.server', facts.server)
+      .text('gen_ai.tool.name', kind === 'tool' ? name : undefined)
+      .text('gen_ai.prompt.name', kind === 'prompt' ? name : undefined)
+      .text('mcp.resource.uri', kind === 'resource' ? name : undefined)
+      .text('user.id', facts.user)
+      .text('credential', credential === '' ? undefined : credential)
+      .text('mcp.session.id', facts.session?.slice(0, 8)),
+  );
+}
+
+function membersAfter(facts: Facts): string {
+  return flat(
+    Members.of('')
+      .text('mcp.protocol.version', facts.revision)
+      .text('route', facts.route)
+      .text('client.address', facts.address)
+      .word('decision', facts.decision)
+      .text('rule', facts.rule),
+  );
+}
+
+/** In one piece: V8 keeps a string that was put together as its parts, and goes through them each time. */
+function flat(members: Members): string {
+  return Buffer.from(members.toString()).toString();
+}
+
+/** `id`: JSON of a string or a number. */
+function requestId(id: string): string {
+  if (!id.startsWith('"')) return quoted(id.slice(0, MAX_TEXT));
+  return safe(JSON.stringify(JSON.parse(id)));
+}
