@@ -5,7 +5,7 @@ import { MAX_TEXT, Members } from './record.js';
 
 /** Sessions whose members are kept; with more, all are forgotten. */
 const MOST_KEPT = 1000;
-/** Longest members that are kept, in characters. */
+/** Longest members that are kept, with their session, in characters. */
 const MOST_CHARS = 1000;
 
 /** How arguments are recorded: JSON, or undefined if they are not. */
@@ -61,7 +61,7 @@ export class CallMembers {
     const kept = this.#kept.get(key);
     if (kept && isSame(kept.facts, facts)) return kept;
     const common = { facts, before: membersBefore(facts), after: membersAfter(facts) };
-    if (common.before.length + common.after.length > MOST_CHARS) return common;
+    if (key.length + common.before.length + common.after.length > MOST_CHARS) return common;
     if (this.#kept.size >= MOST_KEPT && !kept) this.#kept.clear();
     this.#kept.set(key, common);
     return common;
