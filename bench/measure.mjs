@@ -1,5 +1,5 @@
-// The method: after a warm-up, every round measures each subject once, in turn. Ratios are computed within a round, because the speed
-// of the machine changes between rounds.
+// The method: after a warm-up, every round measures each subject once, in turn, every other round in reverse. Ratios are computed within a
+// round, because the speed of the machine changes between rounds.
 import { load, verify } from './load.mjs';
 import { progress } from './report.mjs';
 
@@ -31,7 +31,7 @@ export async function interleave(subjects, { rounds, seconds, warm }) {
     }
   }
   for (let round = 0; round < rounds; round++)
-    for (const { name, gateway, one } of running)
+    for (const { name, gateway, one } of round % 2 === 0 ? running : running.toReversed())
       for (const [figure, value] of Object.entries(await measure(gateway, one, seconds)))
         figures[name][figure].push(value);
   return figures;
