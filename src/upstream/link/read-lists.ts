@@ -46,16 +46,15 @@ export type ListOutcomes = ReadonlyMap<ListKind, ListOutcome>;
 const EMPTY: ListOutcome = { type: 'list', definitions: [] };
 
 /**
- * Reads the lists of `wanted` side by side; those that the server does not declare are empty. A server that declares none at all is pinged
- * instead. Rejects with a GatewayError if the server cannot be reached.
+ * Reads the lists of `wanted`; those that the server does not declare are empty. A server that declares none at all is pinged instead.
+ * Rejects with a GatewayError if the server cannot be reached.
  */
 export async function readLists(wanted: readonly ListKind[], deps: ReadListsDeps): Promise<ListOutcomes> {
+  const outcomes = new Map<ListKind, ListOutcome>();
   if (!LIST_KINDS.some((kind) => declaresList(kind, deps.capabilities))) await deps.ping();
-  const outcomes = wanted.map(
-    async (kind) =>
-      [kind, declaresList(kind, deps.capabilities) ? await outcomeOf(kind, deps) : EMPTY] as const,
-  );
-  return new Map(await Promise.all(outcomes));
+  for (const kind of wanted)
+    outcomes.set(kind, declaresList(kind, deps.capabilities) ? await outcomeOf(kind, deps) : EMPTY);
+  return outcomes;
 }
 
 async function outcomeOf(kind: ListKind, deps: ReadListsDeps): Promise<ListOutcome> {
