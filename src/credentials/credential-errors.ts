@@ -1,5 +1,6 @@
 /** What a call is answered when there is no token for it. */
 import { GatewayError } from '../errors.js';
+import type { BearerChallenge } from '../protocol/challenge.js';
 import { CredentialProblem, shown } from './problem.js';
 
 /** How long a server that refuses a fresh token is left alone, and one whose authorization server is wrong, in seconds. */
@@ -30,6 +31,19 @@ export function forbidden(server: string): GatewayError {
   return new GatewayError('upstream_auth_failed', `upstream '${server}' refuses the request: HTTP 403`, {
     status: 403,
   });
+}
+
+/** The scopes that a token lacks, by the challenge of an HTTP 403; empty: the server names none. Throws if it has them all, or needs none. */
+export function lackingScopes(
+  server: string,
+  challenge: BearerChallenge | undefined,
+  granted: readonly string[],
+): readonly string[] {
+  if (challenge?.error !== 'insufficient_scope' && challenge?.scopes === undefined) throw forbidden(server);
+  const wanted = challenge.scopes ?? [];
+  const lacking = wanted.filter((scope) => !granted.includes(scope));
+  if (wanted.length > 0 && lacking.length === 0) throw scopeRefused(server, wanted, true);
+  return lacking;
 }
 
 /** `retryMs`: when it may work, as far as that is known. */

@@ -12,14 +12,8 @@ import type { CredentialRefusal } from '../protocol/credential.js';
 import type { LoginReason } from '../protocol/logins.js';
 import { readChallenge, type BearerChallenge } from '../protocol/challenge.js';
 import type { Client } from './client-authentication.js';
-import {
-  authFailed,
-  forbidden,
-  freshRefused,
-  problemOf,
-  REFUSED_S,
-  scopeRefused,
-} from './credential-errors.js';
+import { authFailed, freshRefused, lackingScopes, problemOf } from './credential-errors.js';
+import { REFUSED_S, scopeRefused } from './credential-errors.js';
 import type { Found } from './discovery.js';
 import { isAmong, isRenewable, lockRecord, withTokens } from './grants.js';
 import type { Grant, Records, RenewableGrant } from './grants.js';
@@ -71,8 +65,9 @@ export class OAuthCredential implements ServerCredential {
   readonly #recovery = singleFlight((signal) => this.#recover(this.#untilClosed(signal)));
   /** What the server asked for last. */
   challenge: BearerChallenge | undefined;
-  /** Scopes that tokens without a person are to have besides. */
+  /** Scopes that tokens without a person are to have besides, and those that the present one was asked for with. */
   #raised: readonly string[] = [];
+  #asked: readonly string[] = [];
   /** The last failure of a renewal, how many failed in a row, and when the next one may begin. */
   #problem: CredentialProblem | undefined;
   #failures = 0;
@@ -331,9 +326,11 @@ export class OAuthCredential implements ServerCredential {
       signal.throwIfAborted();
       // From here on nothing aborts: the old token may be used up already. Every request has its time-out.
       const whole = new AbortController().signal;
+      const raised = this.#raised;
       const next = obtain
-        ? await obtain(this.challenge, this.#raised, whole)
+        ? await obtain(this.challenge, raised, whole)
         : await this.#exchanged(grant as Grant, whole);
+      this.#asked = raised;
       await this.#keep(next, base);
     } catch (error) {
       if (error instanceof GatewayError || (signal.aborted && error === signal.reason)) throw error;
@@ -376,9 +373,7 @@ export class OAuthCredential implements ServerCredential {
       const end = endOf(grant);
       if (end !== undefined && end > now()) {
         this.#failures++;
-        this.#problem = problem;
-        this.#wait = exactly(now(), end - now());
-        throw problem;
+        return this.#waitAfter(problem, exactly(now(), end - now()));
       }
       log.warn('a login is over: somebody has to log in again', { server, error: problem.message });
       return this.#endLocked('revoked');
@@ -386,13 +381,18 @@ export class OAuthCredential implements ServerCredential {
     count('error');
     const atLeastMs = isWrongClient ? WRONG_CLIENT_MS : (problem.retryAfterMs ?? 0);
     const isKnown = this.#problem?.message === problem.message && problem.lookMs !== undefined;
-    this.#problem = problem;
-    this.#wait =
+    const wait =
       problem.lookMs === undefined
         ? waitAfter(now(), ++this.#failures, atLeastMs)
         : exactly(now(), problem.lookMs);
     if (!isKnown)
       log.warn('a token was not renewed', { server, error: problem.message, tries: this.#failures });
+    this.#waitAfter(problem, wait);
+  }
+
+  #waitAfter(problem: CredentialProblem, wait: RetryWait): never {
+    this.#problem = problem;
+    this.#wait = wait;
     throw problem;
   }
 
@@ -421,20 +421,20 @@ export class OAuthCredential implements ServerCredential {
   /** Resolves once there is a token with more scopes. */
   async #lacksScopes(challenge: BearerChallenge | undefined): Promise<void> {
     const { server, obtain, auth } = this.#deps;
-    if (challenge?.error !== 'insufficient_scope' && challenge?.scopes === undefined) throw forbidden(server);
-    const wanted = challenge.scopes ?? [];
     const granted = this.grant?.scopes ?? [];
-    const lacking = wanted.filter((scope) => !granted.includes(scope));
-    if (wanted.length > 0 && lacking.length === 0) throw scopeRefused(server, wanted, true);
+    const lacking = lackingScopes(server, challenge, granted);
+    const wanted = challenge?.scopes ?? [];
     if (!obtain) {
       this.challenge = challenge;
       throw needsLogin(server, 'scopes', wanted);
     }
     // Each once: the authorization server does not give what it was asked for.
-    if (auth.scopes !== undefined || lacking.every((scope) => this.#raised.includes(scope)))
-      throw scopeRefused(server, wanted, false);
+    const wereAsked = (): boolean => lacking.every((scope) => this.#asked.includes(scope));
+    if (auth.scopes !== undefined || wereAsked()) throw scopeRefused(server, wanted, false);
     this.#raised = [...new Set([...this.#raised, ...granted, ...lacking])];
-    await this.#renewOrThrow();
+    // One that is under way may have begun without them.
+    if (this.#renewal.running) await this.#renewal.call().catch(() => undefined);
+    if (!wereAsked()) await this.#renewOrThrow();
   }
 
   #loginRequired(reason: LoginReason): GatewayError {

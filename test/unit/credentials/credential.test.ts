@@ -754,3 +754,46 @@ it('raises the scopes of tokens without a person once', async () => {
   });
   expect(asked).toHaveLength(2);
 });
+
+it('raises the scopes of tokens without a person for requests that are refused together', async () => {
+  const { obtain, asked } = machine();
+  const one = setup(undefined, { obtain });
+  await one.credential.ready(signal);
+  const scopes = ['write', 'list', 'list', 'run'];
+  await Promise.all(
+    scopes.map((scope) =>
+      one.refused(undefined, 0, `Bearer error="insufficient_scope", scope="${scope}"`, 403),
+    ),
+  );
+  expect(asked[1]).toEqual(expect.arrayContaining(['read', 'write']));
+  expect(asked.at(-1)?.toSorted()).toEqual(['list', 'read', 'run', 'write']);
+  expect(asked.length).toBeLessThan(4);
+  // It gives what it gives.
+  const more = await Promise.all(
+    scopes.map((scope) =>
+      failure(one.refused(undefined, 1, `Bearer error="insufficient_scope", scope="${scope}"`, 403)),
+    ),
+  );
+  expect(more).toEqual(
+    scopes.map(() => expect.objectContaining({ code: 'upstream_auth_failed' }) as unknown),
+  );
+});
+
+it('asks for more scopes again after that failed', async () => {
+  const { obtain, asked } = machine([
+    grantOf({ obtainedAt: Date.now(), expiresAt: Date.now() + HOUR }),
+    down(),
+  ]);
+  const one = setup(undefined, { obtain });
+  await one.credential.ready(signal);
+  const challenge = 'Bearer error="insufficient_scope", scope="write"';
+  expect(await failure(one.refused(undefined, 0, challenge, 403))).toMatchObject({
+    data: { retryAfter: expect.any(Number) as number },
+  });
+  await passing(6000);
+  await one.refused(undefined, 0, challenge, 403);
+  expect(asked.slice(1)).toEqual([
+    ['read', 'write'],
+    ['read', 'write'],
+  ]);
+});
