@@ -393,6 +393,8 @@ export class OAuthCredential implements ServerCredential {
   #waitAfter(problem: CredentialProblem, wait: RetryWait): never {
     this.#problem = problem;
     this.#wait = wait;
+    // A call may have caused the attempt: the timer of the one before is too early.
+    this.#schedule();
     throw problem;
   }
 

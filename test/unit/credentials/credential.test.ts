@@ -442,6 +442,26 @@ it('a call does not shorten what the authorization server asks to wait', async (
   expect(one.sent).toHaveLength(2);
 });
 
+it('what the authorization server asks a call to wait holds for the timer of an earlier attempt', async () => {
+  const one = setup({ expiresAt: Date.now() + 1000 });
+  await one.begin();
+  const stop = one.listen();
+  for (let i = 0; i < 5; i++) one.answers.push(down());
+  one.answers.push(down(600_000));
+  await passing(1000);
+  while (one.sent.length < 5) await passing(1000);
+  // The next one is due in 80 s, for a call after 30.
+  await passing(34_000);
+  expect(await failure(one.credential.ready(signal))).toMatchObject({ data: { retryAfter: 600 } });
+  expect(one.sent).toHaveLength(6);
+  await passing(599_000);
+  expect(one.sent).toHaveLength(6);
+  await passing(1000);
+  expect(one.sent).toHaveLength(7);
+  expect(one.credential.headers).toEqual(['authorization', 'Bearer new-7']);
+  stop();
+});
+
 it('waits as long as the server says', async () => {
   const one = setup({ expiresAt: Date.now() + 1000 });
   await one.begin();
