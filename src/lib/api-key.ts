@@ -11,6 +11,8 @@ export const API_KEY_PREFIX = 'mcps_';
 const DIGITS = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz';
 const RANDOM = 30;
 const CHECK = 6;
+/** Of a key, in characters. */
+export const API_KEY_LENGTH = API_KEY_PREFIX.length + RANDOM + CHECK;
 const FORM = /^mcps_[0-9A-Za-z]{36}$/;
 
 /** A new key. It is shown once and kept nowhere. */
