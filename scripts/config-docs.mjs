@@ -94,7 +94,7 @@ servers:
 | \`MCPSTEAD_HOST\`, \`MCPSTEAD_PORT\`, \`MCPSTEAD_LOG_LEVEL\` | override \`host\`, \`port\` and \`logging.level\` |
 | \`MCPSTEAD_BEARER_TOKEN\` | the token that clients must send with \`mcp.auth.mode: bearer\` |
 | \`MCPSTEAD_BEARER_TOKEN_FILE\` | a file with such tokens, one per line, read again on every reload. To rotate a token, add the new one, reload, switch the clients over, remove the old one, and reload again. Takes precedence over \`MCPSTEAD_BEARER_TOKEN\` |
-| \`MCPSTEAD_STATE_KEY\` | 32 bytes in base64url (\`node -p "crypto.randomBytes(32).toString('base64url')"\`), the same for every replica. With it, a replica recognizes a retry for a call that waits for input at another replica, and its error says so. Without it, each start creates a random key. A change needs a restart |
+| \`MCPSTEAD_STATE_KEY\` | 32 bytes in base64url (\`node -p "crypto.randomBytes(32).toString('base64url')"\`), the same for every replica. With it, a replica recognizes a retry for a call that waits for input at another replica: in a fleet it sends the retry there, elsewhere its error says so. Without it, each start creates a random key. A change needs a restart |
 | \`MCPSTEAD_STATE_KEY_FILE\` | a file with that key; takes precedence over \`MCPSTEAD_STATE_KEY\`. Two keys, one a line, while the key is changed: [fleet.md](fleet.md#another-state-key) |
 | \`MCPSTEAD_FLEET_STORE\` | the store of the fleet, instead of \`fleet.store\` |
 | \`MCPSTEAD_FLEET_STORE_FILE\` | a file with its URL; takes precedence over \`MCPSTEAD_FLEET_STORE\` |
@@ -179,7 +179,7 @@ export async function render({ fileSchema, serverSchema, keysOf, leavesOf, reloa
       const { type, defaultValue } = at._zod.def;
       if (type !== 'default') continue;
       if (defaultValue === null || defaultValue === '') return '';
-      if (Array.isArray(defaultValue)) return 'none';
+      if (Array.isArray(defaultValue)) return defaultValue.map((each) => `\`${each}\``).join(', ') || 'none';
       return typeof defaultValue === 'object' ? 'none' : `\`${defaultValue}\``;
     }
     return '';

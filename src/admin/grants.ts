@@ -124,7 +124,7 @@ async function readable<T>(work: Promise<T>): Promise<T> {
   } catch (error) {
     throw new Refused('unavailable', `the sign-ins cannot be read or changed: ${(error as Error).message}`, {
       status: 503,
-      action: 'make the state of the gateway usable (state.dir, state.store), then try again',
+      action: 'make the state of the gateway usable (state.dir, fleet.store), then try again',
     });
   }
 }

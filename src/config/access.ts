@@ -429,9 +429,12 @@ export function stateDir(
   return defaultState({ env, platform: process.platform });
 }
 
-/** Approvals must outlive the process: without a folder, each start would trust whatever servers say then. */
-export function checkPins({ servers, state }: Pick<Config, 'servers' | 'state'>, findings: Findings): void {
-  if (state.dir !== undefined) return;
+/** Approvals must outlive the process: without a folder or a store, each start would trust whatever servers say then. */
+export function checkPins(
+  { servers, state, fleet }: Pick<Config, 'servers' | 'state' | 'fleet'>,
+  findings: Findings,
+): void {
+  if (state.dir !== undefined || fleet) return;
   for (const { name, pin, where } of servers)
     if (pin === 'enforce')
       findings.problem(

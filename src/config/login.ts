@@ -76,7 +76,7 @@ export function loginOf(
 
 /** Reports what is wrong with `login`, alone and beside the rest of the configuration. */
 export function checkLogin(
-  { mcp: { auth }, http, state }: Pick<Config, 'mcp' | 'http' | 'state'>,
+  { mcp: { auth }, http, state, fleet }: Pick<Config, 'mcp' | 'http' | 'state' | 'fleet'>,
   findings: Findings,
 ): void {
   const { login } = auth;
@@ -88,7 +88,7 @@ export function checkLogin(
     checkRedirect(entry, index, findings);
   });
   checkPublicUrl(auth, http, findings);
-  if (state.dir === undefined)
+  if (state.dir === undefined && !fleet)
     findings.problem(
       LOGIN,
       'needs a store that lasts: set state.dir',
@@ -98,7 +98,7 @@ export function checkLogin(
 }
 
 /** What `checkLogin` reports about a configuration that keeps settings which only a restart changes; undefined: nothing. */
-export function loginProblem(config: Pick<Config, 'mcp' | 'http' | 'state'>): string | undefined {
+export function loginProblem(config: Pick<Config, 'mcp' | 'http' | 'state' | 'fleet'>): string | undefined {
   const findings = new Findings(noSource);
   checkLogin(config, findings);
   return findings.problems.length === 0 ? undefined : findings.error().message;

@@ -107,7 +107,7 @@ const limits = z.object({
   ),
   parked: atLeast(0, 1000).meta(
     now(
-      'Maximum number of calls that wait for their client to retry with its input (2026-07-28); more calls fail. 0: none may wait.',
+      'Maximum number of calls that wait for their client to retry with its input (2026-07-28); beyond it the oldest one of the client or server with most of them fails. 0: none may wait.',
     ),
   ),
   parked_seconds: positive(300).meta(
@@ -125,7 +125,7 @@ const limits = z.object({
   ),
   per_user: atLeast(1, 1000).meta(
     now(
-      'Maximum number of connections to one upstream under `auth.per: user`; the longest idle one is closed.',
+      'Maximum number of connections to one upstream under `auth.per: user`; more users get `busy` until another one has been idle for `mcp.session.idle_ttl_seconds`.',
     ),
   ),
   name_length: atLeast(0, 0).meta(

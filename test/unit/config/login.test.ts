@@ -296,6 +296,12 @@ describe('login needs', () => {
     expect(await problems(text, { STATE_DIRECTORY: '/var/lib/x' })).toEqual([]);
   });
 
+  it('no folder where the store of a fleet has its state', async () => {
+    const text = `${file().replace(/^state:.*\n/m, '')}\nfleet: { store: 'valkey://127.0.0.1' }\n`;
+    const key = { MCPSTEAD_STATE_KEY: Buffer.alloc(32, 7).toString('base64url') };
+    expect(await problems(text, key)).toEqual([]);
+  });
+
   it('names and issuers that are its own', async () => {
     const issuers = (name: string, issuer: string) =>
       file({ auth: `issuers: [{name: ${name}, issuer: '${issuer}'}]` });
