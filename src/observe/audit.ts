@@ -98,9 +98,9 @@ export class Audit implements CallObserver {
     const { clean, torn } = this.#file.found;
     if (!clean) {
       log.warn('the gateway did not stop cleanly: the audit log may lack its last lines', { file });
-      this.#write(new Members('unclean_end').text('torn', torn));
+      this.#write(Members.event('unclean_end').text('torn', torn));
     }
-    this.#write(new Members('start').text('version', deps.version));
+    this.#write(Members.event('start').text('version', deps.version));
     const showHead = boundary.guard('timer', () => {
       this.#showHead();
     });
@@ -141,14 +141,17 @@ export class Audit implements CallObserver {
       return;
     }
     this.#write(
-      new Members('refused').text('route', route).text('client.address', address).text('error.type', reason),
+      Members.event('refused')
+        .text('route', route)
+        .text('client.address', address)
+        .text('error.type', reason),
     );
   }
 
   /** An act of an operator, a reload, or a change of a pin. */
   acted(event: 'admin' | 'reload' | 'pin', what: Act): void {
     this.#write(
-      new Members(event)
+      Members.event(event)
         .text('act', what.act)
         .text('subject', what.subject)
         .text('mcpstead.server', what.server)
@@ -162,7 +165,7 @@ export class Audit implements CallObserver {
   /** Somebody signed in at the gateway, was refused, or a grant has ended. */
   signIn({ event, principal, client, host, grant, reason, address }: SignInEvent): void {
     this.#write(
-      new Members(event)
+      Members.event(event)
         .text('user.id', principal)
         .text('client', client)
         .text('host', host)
@@ -187,7 +190,7 @@ export class Audit implements CallObserver {
     reason,
   }: ApprovalLine): void {
     this.#write(
-      new Members(`approval_${event}`)
+      Members.event(`approval_${event}`)
         .text('approval', id)
         .text('user.id', principal)
         .text('mcpstead.server', server)
@@ -225,7 +228,7 @@ export class Audit implements CallObserver {
     this.#release(undefined);
     this.#reportMore();
     this.#reportGap();
-    this.#write(new Members('stop'));
+    this.#write(Members.event('stop'));
     this.#over = true;
   }
 
@@ -267,7 +270,7 @@ export class Audit implements CallObserver {
   /** A line about calls that have none. */
   #reportGap(): void {
     if (this.#lost === 0 && this.#stopped === 0) return;
-    const members = new Members('gap').number('lost', this.#lost).number('refused', this.#stopped);
+    const members = Members.event('gap').number('lost', this.#lost).number('refused', this.#stopped);
     if (!this.#file.append(String(members), 'soft')) return;
     this.#lost = 0;
     this.#stopped = 0;
@@ -287,7 +290,7 @@ export class Audit implements CallObserver {
     const { timer, count } = this.#more;
     clearTimeout(timer);
     this.#more = undefined;
-    this.#write(new Members('refused').number('count', count));
+    this.#write(Members.event('refused').number('count', count));
   }
 
   #showHead(): void {

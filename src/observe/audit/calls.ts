@@ -42,7 +42,7 @@ export class CallMembers {
   of(call: EndedCall, details: CallDetails, args: Arguments | undefined): string {
     const bytes = args && call.method === 'tools/call' ? details.argumentBytes() : undefined;
     const { before, after } = this.#common(factsOf(call, details));
-    return Members.of(before)
+    return new Members(before)
       .json('jsonrpc.request.id', call.id === undefined ? undefined : requestId(call.id))
       .add(after)
       .text('approval', details.approval)
@@ -111,23 +111,22 @@ const DECISIONS: ReadonlyMap<string | undefined, Decision> = new Map<string | un
 ]);
 
 function membersBefore(facts: Facts): string {
-  const { kind, name, credential } = facts;
+  const { kind, name, user, credential = '' } = facts;
   return flat(
-    Members.of('"event":"call"')
+    Members.event('call')
       .text('mcp.method.name', facts.method)
       .text('mcpstead.server', facts.server)
       .text('gen_ai.tool.name', kind === 'tool' ? name : undefined)
       .text('gen_ai.prompt.name', kind === 'prompt' ? name : undefined)
       .text('mcp.resource.uri', kind === 'resource' ? name : undefined)
-      .text('user.id', facts.user)
-      .text('credential', credential === '' ? undefined : credential)
+      .principal(user === undefined ? undefined : { id: user, credential })
       .text('mcp.session.id', facts.session?.slice(0, 8)),
   );
 }
 
 function membersAfter(facts: Facts): string {
   return flat(
-    Members.of('')
+    new Members('')
       .text('mcp.protocol.version', facts.revision)
       .text('route', facts.route)
       .text('client.address', facts.address)

@@ -10,15 +10,14 @@ export const MAX_TEXT = 2048;
 export class Members {
   #text: string;
 
-  constructor(event: string) {
-    this.#text = `"event":"${event}"`;
+  /** `members`: JSON already. */
+  constructor(members: string) {
+    this.#text = members;
   }
 
-  /** Of members that are JSON already. */
-  static of(members: string): Members {
-    const all = new Members('');
-    all.#text = members;
-    return all;
+  /** The first member of each line. */
+  static event(event: string): Members {
+    return new Members(`"event":"${event}"`);
   }
 
   /** Adds members that are JSON already; each begins with a comma. */
@@ -50,7 +49,7 @@ export class Members {
     return this;
   }
 
-  principal(principal: Principal | undefined): this {
+  principal(principal: Pick<Principal, 'id' | 'credential'> | undefined): this {
     if (!principal) return this;
     const { id, credential } = principal;
     return this.text('user.id', id).text('credential', credential === '' ? undefined : credential);
