@@ -373,7 +373,7 @@ export class OAuthCredential implements ServerCredential {
       const end = endOf(grant);
       if (end !== undefined && end > now()) {
         this.#failures++;
-        return this.#waitAfter(problem, exactly(now(), end - now()));
+        return this.#failedWith(problem, exactly(now(), end - now()));
       }
       log.warn('a login is over: somebody has to log in again', { server, error: problem.message });
       return this.#endLocked('revoked');
@@ -387,10 +387,10 @@ export class OAuthCredential implements ServerCredential {
         : exactly(now(), problem.lookMs);
     if (!isKnown)
       log.warn('a token was not renewed', { server, error: problem.message, tries: this.#failures });
-    this.#waitAfter(problem, wait);
+    this.#failedWith(problem, wait);
   }
 
-  #waitAfter(problem: CredentialProblem, wait: RetryWait): never {
+  #failedWith(problem: CredentialProblem, wait: RetryWait): never {
     this.#problem = problem;
     this.#wait = wait;
     // A call may have caused the attempt: the timer of the one before is too early.
