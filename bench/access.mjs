@@ -61,8 +61,8 @@ async function access(options) {
   const mcp = { auth: { mode: 'bearer', keys: [{ name: 'bench', sha256: [hashApiKey(key)] }] } };
   const { gateways, stop: end } = await together(options.upstream, mcp);
   try {
-    const subjects = LEVELS.map(([name], at) => ({
-      ...{ name, gateway: gateways[at], one: name.startsWith('plain') ? plainCase : keyCase },
+    const subjects = LEVELS.map(([name, settings], at) => ({
+      ...{ name, gateway: gateways[at], one: settings === plain ? plainCase : keyCase },
     }));
     const figures = await interleave(subjects, options);
     const [first, last] = ['plain', 'plain again'].map((name) => figures[name].cpu);
