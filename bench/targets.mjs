@@ -135,7 +135,14 @@ async function settled(target, pid, file) {
 export async function launch(target, setup) {
   const port = String(await freePort());
   const file = join(tmpdir(), `mcpstead-bench-${process.pid}-${port}`);
-  const env = { ...process.env, MCPSTEAD_BEARER_TOKEN: TOKEN, BENCH_SETTLED: file };
+  // Its own folder for what it keeps between runs: each measures a first start, and none meets the files of others.
+  const cache = `${file}-cache`;
+  const env = {
+    ...process.env,
+    MCPSTEAD_BEARER_TOKEN: TOKEN,
+    BENCH_SETTLED: file,
+    XDG_CACHE_HOME: cache,
+  };
   const child = start(GATEWAY_CORE, ...target.command(port, setup), { env });
   const base = `http://127.0.0.1:${port}`;
   // taskset replaces itself by the command, so this is the gateway's own process.
@@ -153,7 +160,11 @@ export async function launch(target, setup) {
     settled: () => settled(target, pid, file),
     peak: () => peak(pid),
     resetPeak: () => resetPeak(pid),
-    stop: () => stop(child).finally(() => rmSync(file, { force: true })),
+    stop: () =>
+      stop(child).finally(() => {
+        rmSync(file, { force: true });
+        rmSync(cache, { recursive: true, force: true });
+      }),
   };
 }
 

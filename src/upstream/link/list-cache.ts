@@ -26,6 +26,9 @@ const MAX_AGE_MS = 30 * 24 * 3_600_000;
 /** The largest file, in bytes. */
 const MAX_BYTES = 8_388_608;
 const MAX_BYTES_IN_ALL = 67_108_864;
+const MAX_FILES = 500;
+/** So many written files make a sweep of the folder due, or MAX_BYTES. */
+const SWEEP_FILES = 50;
 const FILE = /^[0-9a-f]{64}\.lists$/;
 
 /** What a server listed, and said about itself. */
@@ -42,6 +45,8 @@ export class ListCache {
   #usable: boolean;
   /** Files that are being written, by name: one write at a time, the newest content wins. */
   readonly #writing = new Map<string, { next: string | undefined }>();
+  /** What was written since the last sweep of the folder, in bytes and in files; infinite before the first one. */
+  #unswept = { bytes: Infinity, files: Infinity };
 
   constructor(folder: string, log: Logger) {
     this.#folder = folder;
@@ -83,6 +88,7 @@ export class ListCache {
     } finally {
       this.#writing.delete(key);
     }
+    await this.#sweepIfDue();
   }
 
   async #store(key: string, text: string): Promise<void> {
@@ -99,13 +105,26 @@ export class ListCache {
       } finally {
         await rm(part, { force: true });
       }
+      this.#unswept.bytes += Buffer.byteLength(text);
+      this.#unswept.files += 1;
+    } catch (error) {
+      this.#giveUp(error);
+    }
+  }
+
+  /** A sweep reads the times of all files: servers that start together, or change their lists often, must not cause one each. */
+  async #sweepIfDue(): Promise<void> {
+    const { bytes, files } = this.#unswept;
+    if (!this.#usable || (bytes < MAX_BYTES && files < SWEEP_FILES)) return;
+    this.#unswept = { bytes: 0, files: 0 };
+    try {
       await this.#sweep();
     } catch (error) {
       this.#giveUp(error);
     }
   }
 
-  /** Removes files that are too old, and the oldest ones if all together are too large. */
+  /** Removes files that are too old, and the oldest ones if there are too many or they are too large together. */
   async #sweep(): Promise<void> {
     const files: { path: string; size: number; mtimeMs: number }[] = [];
     for (const name of await readdir(this.#folder)) {
@@ -116,9 +135,10 @@ export class ListCache {
     }
     files.sort((a, b) => b.mtimeMs - a.mtimeMs);
     let sum = 0;
-    for (const { path, size, mtimeMs } of files) {
+    for (const [index, { path, size, mtimeMs }] of files.entries()) {
       sum += size;
-      if (sum > MAX_BYTES_IN_ALL || Date.now() - mtimeMs > MAX_AGE_MS) await rm(path, { force: true });
+      const excess = index >= MAX_FILES || sum > MAX_BYTES_IN_ALL;
+      if (excess || Date.now() - mtimeMs > MAX_AGE_MS) await rm(path, { force: true });
     }
   }
 
