@@ -2,7 +2,16 @@ import tseslint from 'typescript-eslint';
 
 export default tseslint.config(
   // Declarations of scripts for their tests: tsc checks them.
-  { ignores: ['dist/**', 'coverage/**', 'node_modules/**', 'bench/node_modules/**', '*/**/*.d.mts'] },
+  {
+    ignores: [
+      'build/**',
+      'dist/**',
+      'coverage/**',
+      'node_modules/**',
+      'bench/node_modules/**',
+      '*/**/*.d.mts',
+    ],
+  },
   { linterOptions: { reportUnusedDisableDirectives: 'error' } },
   ...tseslint.configs.recommendedTypeChecked,
   {

@@ -55,7 +55,7 @@ const added = (figures, base) => figures.map((value, round) => value - base[roun
 
 async function access(options) {
   const plainCase = httpCases.find(({ name }) => name === '0.2 KB');
-  const { createApiKey, hashApiKey } = await import('../dist/lib/api-key.js');
+  const { createApiKey, hashApiKey } = await import('../build/lib/api-key.js');
   const key = createApiKey();
   const keyCase = { ...plainCase, headers: { Authorization: `Bearer ${key}` } };
   const mcp = { auth: { mode: 'bearer', keys: [{ name: 'bench', sha256: [hashApiKey(key)] }] } };
@@ -95,7 +95,7 @@ async function views() {
         'catalog/catalog',
         'catalog/merged-view',
         'protocol/lists',
-      ].map((path) => import(`../dist/${path}.js`)),
+      ].map((path) => import(`../build/${path}.js`)),
     );
   const TOOLS = 1000;
   const rules = Array.from({ length: 50 }, (_, i) => ({

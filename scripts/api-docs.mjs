@@ -125,8 +125,8 @@ export function renderPage({ routes, WHO }) {
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
-  const { createRoutes } = await import('../dist/admin/routes.js');
-  const made = { ...(await import('../dist/admin/openapi.js')), routes: createRoutes(undefined) };
+  const { createRoutes } = await import('../build/admin/routes.js');
+  const made = { ...(await import('../build/admin/openapi.js')), routes: createRoutes(undefined) };
   writeFileSync(new URL('../docs/openapi.json', import.meta.url), await renderOpenApi(made));
   writeFileSync(new URL('../docs/admin-api.md', import.meta.url), await renderPage(made));
 }

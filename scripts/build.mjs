@@ -1,19 +1,21 @@
-// Compiles src to dist from an empty folder, builds the console, and stamps the version with the commit it was built from.
+// Compiles src to build, bundles that into dist, both from empty folders, builds the console, and stamps the version with the commit
+// it was built from.
 import { execFileSync } from 'node:child_process';
-import { chmodSync, copyFileSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path/posix';
+import { bundle } from './bundle.mjs';
 import { buildConsole } from './console.mjs';
 
 const root = new URL('..', import.meta.url);
 const at = (path) => new URL(path, root);
 process.chdir(root.pathname);
 
-rmSync(at('dist'), { recursive: true, force: true });
+for (const folder of ['build', 'dist']) rmSync(at(folder), { recursive: true, force: true });
 const tsc = createRequire(import.meta.url).resolve('typescript/bin/tsc');
 execFileSync(process.execPath, [tsc, '-p', 'tsconfig.json'], { stdio: 'inherit' });
-
-removeUnreachableTypes();
-
+await bundle();
+copyTypes();
 await buildConsole();
 
 let sha = process.env.MCPSTEAD_GIT_SHA ?? '';
@@ -33,19 +35,17 @@ writeFileSync(at('dist/build-info.json'), JSON.stringify({ version, git_sha: sha
 copyFileSync(at('docs/errors.md'), at('dist/errors.md'));
 chmodSync(at('dist/cli/main.js'), 0o755);
 
-/** Removes declarations that index.d.ts does not lead to: nobody can import them. */
-function removeUnreachableTypes() {
-  const reached = new Set();
-  const visit = (url) => {
-    if (reached.has(url.href)) return;
-    reached.add(url.href);
-    const text = readFileSync(url, 'utf8');
-    for (const [, path] of text.matchAll(/(?:from|import\() ?'(\.[^']+)\.js'/g))
-      visit(new URL(`${path}.d.ts`, url));
+/** Copies the declarations that index.d.ts leads to: nobody can import others. */
+function copyTypes() {
+  const copied = new Set();
+  const copy = (path) => {
+    if (copied.has(path)) return;
+    copied.add(path);
+    const text = readFileSync(at(`build/${path}`), 'utf8');
+    mkdirSync(at(`dist/${dirname(path)}`), { recursive: true });
+    writeFileSync(at(`dist/${path}`), text);
+    for (const [, from] of text.matchAll(/(?:from|import\() ?'(\.[^']+)\.js'/g))
+      copy(join(dirname(path), `${from}.d.ts`));
   };
-  visit(at('dist/index.d.ts'));
-  for (const name of readdirSync(at('dist'), { recursive: true })) {
-    const file = at(`dist/${name}`);
-    if (name.endsWith('.d.ts') && !reached.has(file.href)) rmSync(file);
-  }
+  copy('index.d.ts');
 }

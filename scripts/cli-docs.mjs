@@ -54,6 +54,6 @@ function sentence(text) {
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
-  const { allVerbs, usageOf } = await import('../dist/cli/table.js');
+  const { allVerbs, usageOf } = await import('../build/cli/table.js');
   writeFileSync(new URL('../docs/cli.md', import.meta.url), await render(allVerbs(), usageOf));
 }

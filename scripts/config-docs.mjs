@@ -193,8 +193,8 @@ export async function render({ fileSchema, serverSchema, keysOf, leavesOf, reloa
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
   const schema = {
-    ...(await import('../dist/config/schema.js')),
-    ...(await import('../dist/config/schema-tree.js')),
+    ...(await import('../build/config/schema.js')),
+    ...(await import('../build/config/schema-tree.js')),
   };
   writeFileSync(new URL('../docs/configuration.md', import.meta.url), await render(schema));
 }

@@ -4,7 +4,7 @@
  * V8 and mapped from dist to src). Fails below the floor. `npm test -- --coverage` runs it after the tests.
  */
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
-import { relative } from 'node:path';
+import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 /** Percent of lines: raise it when the coverage has grown by more than a point. */
@@ -58,34 +58,35 @@ function numbers(segment) {
   return found;
 }
 
-/** The source positions, as `line:column`, of the code in a script that ran. */
+/** The source positions, as `line:column`, of the code in a script that ran, by the path of the source. */
 function positions(path, ran) {
-  const found = new Set();
+  const { mappings, sources } = read(`${root}${path}.map`);
+  const found = sources.map(() => new Set());
   const starts = [0];
   const text = readFileSync(root + path, 'utf8');
   for (let at = text.indexOf('\n'); at >= 0; at = text.indexOf('\n', at + 1)) starts.push(at + 1);
+  let source = 0;
   let line = 0;
   let column = 0;
-  for (const [n, segments] of read(`${root}${path}.map`).mappings.split(';').entries()) {
+  for (const [n, segments] of mappings.split(';').entries()) {
     let offset = starts[n];
     for (const segment of segments.split(',')) {
-      const [step, , lines, columns] = numbers(segment);
+      const [step, from, lines, columns] = numbers(segment);
       if (step === undefined) continue;
       offset += step;
       if (lines === undefined) continue;
+      source += from;
       line += lines;
       column += columns;
-      if (ran[offset]) found.add(`${line + 1}:${column}`);
+      if (ran[offset]) found[source].add(`${line + 1}:${column}`);
     }
   }
-  return found;
+  return sources.map((name, at) => [join(dirname(path), name), found[at]]);
 }
 
+// Each source is in one script.
 const elsewhere = new Map(
-  [...spawned(`${root}coverage/spawned`)].map(([path, ran]) => [
-    path.replace(/^dist\/(.*)\.js$/, 'src/$1.ts'),
-    positions(path, ran),
-  ]),
+  [...spawned(`${root}coverage/spawned`)].flatMap(([path, ran]) => positions(path, ran)),
 );
 
 const files = Object.values(read(`${root}coverage/coverage-final.json`)).map(({ path, statementMap, s }) => {

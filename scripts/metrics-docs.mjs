@@ -46,6 +46,6 @@ export function render(families) {
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
-  const { FAMILIES } = await import('../dist/observe/families.js');
+  const { FAMILIES } = await import('../build/observe/families.js');
   writeFileSync(new URL('../docs/metrics.md', import.meta.url), await render(FAMILIES));
 }

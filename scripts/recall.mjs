@@ -2,8 +2,8 @@
 // LiveMCPBench (github.com/icip-cas/LiveMCPBench): annotated_data/all_annotations.json and tools/LiveMCPTool/tools.json.
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { SearchIndex, serverTerms } from '../dist/catalog/search-index.js';
-import { readListPage } from '../dist/protocol/lists.js';
+import { SearchIndex, serverTerms } from '../build/catalog/search-index.js';
+import { readListPage } from '../build/protocol/lists.js';
 
 const AT = [1, 5, 10];
 const [folder] = process.argv.slice(2);

@@ -46,7 +46,9 @@ if (isStale('.')) {
 const sources = [
   'src',
   'console',
+  'docs/errors.md',
   'scripts/build.mjs',
+  'scripts/bundle.mjs',
   'scripts/console.mjs',
   'package.json',
   'tsconfig.json',

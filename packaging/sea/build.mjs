@@ -1,5 +1,5 @@
-// Builds mcpstead as a single executable file (https://nodejs.org/api/single-executable-applications.html): one script from dist, its
-// files as assets, and Node.js itself.
+// Builds mcpstead as a single executable file (https://nodejs.org/api/single-executable-applications.html): one script from build, the
+// files of dist as assets, and Node.js itself.
 //
 //   node packaging/sea/build.mjs [--node PATH] [--out FILE]
 //
@@ -26,6 +26,7 @@ import { inject } from 'postject';
 import { rolldown } from 'rolldown';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
+const build = join(root, 'build');
 const dist = join(root, 'dist');
 const windows = process.platform === 'win32';
 /** How long one step may take, in ms. */
@@ -54,7 +55,7 @@ try {
   rmSync(work, { recursive: true, force: true });
 }
 
-/** All of dist and its dependencies as one CommonJS script; modules run when they are first imported, as in dist. */
+/** All of build and its dependencies as one CommonJS script; modules run when they are first imported. */
 async function bundle(script) {
   const bundled = await rolldown({
     input: fileURLToPath(new URL('main.mjs', import.meta.url)),
@@ -80,14 +81,14 @@ function plainRequire() {
   return {
     name: 'plain-require',
     transform(code, id) {
-      const name = id.startsWith(dist)
+      const name = id.startsWith(build)
         ? id
-            .slice(dist.length + 1)
+            .slice(build.length + 1)
             .split(sep)
             .join('/')
         : undefined;
       if (!files.delete(name)) return null;
-      if (!line.test(code)) throw new Error(`dist/${name} has no line: const require = createRequire(...)`);
+      if (!line.test(code)) throw new Error(`build/${name} has no line: const require = createRequire(...)`);
       return { code: code.replace(line, ''), map: null };
     },
     buildEnd() {

@@ -15,7 +15,7 @@ import { Client as LegacyClient } from '@modelcontextprotocol/sdk/client/index.j
 import { StreamableHTTPClientTransport as LegacyHttp } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
 import { exportJWK, generateKeyPair, SignJWT } from 'jose';
 import { createGateway } from '../../dist/index.js';
-import { createConsoleKey } from '../../dist/lib/console-key.js';
+import { createConsoleKey } from '../../build/lib/console-key.js';
 
 const REVISION = '2026-07-28';
 const NAME = 'scenario';

@@ -256,12 +256,12 @@ async function commands(url) {
 
 /** Records of sessions, written as replicas write them. */
 async function records() {
-  const { FleetKeys } = await import('../../dist/fleet/keys.js');
-  const { SessionIds } = await import('../../dist/fleet/ids.js');
-  const { makeReplicaId } = await import('../../dist/protocol/elsewhere.js');
-  const { SessionRecords } = await import('../../dist/fleet/records.js');
-  const { openStore } = await import('../../dist/fleet/store.js');
-  const { readStore } = await import('../../dist/config/fleet.js');
+  const { FleetKeys } = await import('../../build/fleet/keys.js');
+  const { SessionIds } = await import('../../build/fleet/ids.js');
+  const { makeReplicaId } = await import('../../build/protocol/elsewhere.js');
+  const { SessionRecords } = await import('../../build/fleet/records.js');
+  const { openStore } = await import('../../build/fleet/store.js');
+  const { readStore } = await import('../../build/config/fleet.js');
   const fleet = await startFleet({ replicas: 0 });
   const log = { debug() {}, info() {}, warn: console.error, error: console.error };
   const store = openStore(readStore(fleet.storeUrl), { log, measured() {}, changed() {} });

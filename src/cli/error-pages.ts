@@ -1,5 +1,4 @@
-/** The sections of docs/errors.md, which the package contains. */
-import { readFileSync } from 'node:fs';
+/** The sections of docs/errors.md, which the build copies into the package. */
 import { readPackageFile } from '../lib/package-files.js';
 
 export interface ErrorPage {
@@ -17,7 +16,7 @@ export interface ErrorPage {
 const NUMBERS = /^JSON-RPC (-\d+), HTTP (\d+); for 2026-07-28: JSON-RPC (-\d+), HTTP (\d+)\.$/m;
 
 export function errorPages(): readonly ErrorPage[] {
-  const [, ...sections] = page().split(/^### /m);
+  const [, ...sections] = readPackageFile('errors.md').toString().split(/^### /m);
   return sections.flatMap((section) => {
     const [code = ''] = section.split('\n', 1);
     const [, rpc = '', http = '', modern_rpc = '', modern_http = ''] = NUMBERS.exec(section) ?? [];
@@ -36,13 +35,4 @@ function paragraph(section: string, title: string): string {
     .trim()
     .replace(/\s+/g, ' ')
     .replace(/\[([^\]]*)\]\([^)]*\)/g, '$1');
-}
-
-/** The build copies the page; a source tree has it in docs. */
-function page(): string {
-  try {
-    return readPackageFile('errors.md').toString();
-  } catch {
-    return readFileSync(new URL('../../docs/errors.md', import.meta.url), 'utf8');
-  }
 }

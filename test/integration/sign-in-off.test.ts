@@ -5,13 +5,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { createUpstream, tool } from '../fixtures/servers/http-upstream.js';
+import { modulesIn } from '../helpers/built-modules.js';
 import { atEnd } from '../helpers/cleanup.js';
 import { runConfig } from '../helpers/cli.js';
 import { post, send, tcp } from '../helpers/http.js';
 import { prepareSignIn, signedIn, startProcess } from '../helpers/sign-in.js';
 import { until } from '../helpers/wait.js';
 
-/** The scripts of this project that a process has loaded: V8 writes them down at its end. */
+/** The modules of this project that a process has loaded: V8 writes down the scripts at its end. */
 async function loadedIn(folder: string): Promise<string[]> {
   const files = await readdir(folder);
   const urls = await Promise.all(
@@ -22,7 +23,10 @@ async function loadedIn(folder: string): Promise<string[]> {
       return result.map(({ url }) => url);
     }),
   );
-  return urls.flat().filter((url) => url.includes('/dist/'));
+  return urls
+    .flat()
+    .flatMap((url) => /\/dist\/(.*\.js)$/.exec(url)?.[1] ?? [])
+    .flatMap(modulesIn);
 }
 
 async function coverageFolder(): Promise<string> {
@@ -73,9 +77,9 @@ it('is off without the key: its paths are those that nothing is served at, and n
   expect((await send(`${base}/metrics`)).text).not.toMatch(/^mcpstead_login_/m);
   run.kill();
   await run.exit();
-  const scripts = await loadedIn(loaded);
-  expect(scripts.some((url) => url.endsWith('/dist/gateway.js'))).toBe(true);
-  expect(scripts.filter((url) => url.includes('/authorization-server/'))).toEqual([]);
+  const modules = await loadedIn(loaded);
+  expect(modules).toContain('gateway.ts');
+  expect(modules.filter((name) => name.startsWith('authorization-server/'))).toEqual([]);
 });
 
 it('loads it with the key', async () => {
@@ -85,8 +89,6 @@ it('loads it with the key', async () => {
   await signedIn(parts.base);
   run.kill();
   await run.exit();
-  expect((await loadedIn(loaded)).some((url) => url.endsWith('/dist/authorization-server/server.js'))).toBe(
-    true,
-  );
+  expect(await loadedIn(loaded)).toContain('authorization-server/server.ts');
   expect(existsSync(join((parts.config.state as { dir: string }).dir, 'key'))).toBe(true);
 });

@@ -16,7 +16,7 @@ import { dirname, join } from 'node:path';
 import process from 'node:process';
 import { fileURLToPath } from 'node:url';
 import { Agent, fetch } from 'undici';
-import { createApiKey, hashApiKey } from '../../dist/lib/api-key.js';
+import { createApiKey, hashApiKey } from '../../build/lib/api-key.js';
 import { preparePython } from '../../scripts/conformance/toolchains.mjs';
 import { Fleet } from '../../scripts/fleet/fleet.mjs';
 import { freePort, Process, statusOf, until } from '../../scripts/fleet/processes.mjs';

@@ -2,18 +2,12 @@
 import { readdir, readFile } from 'node:fs/promises';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { extname, join, sep } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { GatewayError } from '../../errors.js';
-import { packedNames, readPackageFile } from '../../lib/package-files.js';
+import { packagePath, packedNames, readPackageFile } from '../../lib/package-files.js';
 import { sha256 } from '../../lib/sha256.js';
 import { sendError } from './respond.js';
 
 export const CONSOLE_PATH = '/-/console/';
-
-/** In the package, and in a source tree. */
-const FOLDERS = ['../../console/', '../../../dist/console/'].map((path) =>
-  fileURLToPath(new URL(path, import.meta.url)),
-);
 
 const TYPES: Readonly<Record<string, string>> = {
   '.html': 'text/html; charset=utf-8',
@@ -64,18 +58,16 @@ export interface ConsoleFiles {
   serve(req: IncomingMessage, res: ServerResponse, path: string): Promise<void>;
 }
 
-/** `folders`: the first that exists has the files, unless they are in the single file. */
-export function createConsoleFiles(folders: readonly string[] = FOLDERS): ConsoleFiles {
+/** `folder` has the files, unless they are in the single file. */
+export function createConsoleFiles(folder = packagePath('console/')): ConsoleFiles {
   let files: Promise<ReadonlyMap<string, ConsoleFile>> | undefined;
 
   async function load(): Promise<ReadonlyMap<string, ConsoleFile>> {
     const packed = packedNames('console/');
     if (packed) return await filesOf(packed, (name) => Promise.resolve(readPackageFile(`console/${name}`)));
-    for (const folder of folders) {
-      const names: string[] = await readdir(folder, { recursive: true }).catch(() => []);
-      const found = await filesOf(names, (name) => readFile(join(folder, name)));
-      if (found.has('index.html')) return found;
-    }
+    const names: string[] = await readdir(folder, { recursive: true }).catch(() => []);
+    const found = await filesOf(names, (name) => readFile(join(folder, name)));
+    if (found.has('index.html')) return found;
     // It may be built while the gateway runs.
     files = undefined;
     return new Map();

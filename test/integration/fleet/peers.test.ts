@@ -28,8 +28,8 @@ const ANYBODY: Principal = {
   ...{ id: 'anonymous', kind: 'anonymous', name: 'anonymous', credential: '', expires: undefined },
   ...{ groups: [], scopes: [], claims: {} },
 };
-const HOP = fileURLToPath(new URL('../../../dist/fleet/hop.js', import.meta.url));
-const KEYS = fileURLToPath(new URL('../../../dist/fleet/keys.js', import.meta.url));
+const HOP = fileURLToPath(new URL('../../../build/fleet/hop.js', import.meta.url));
+const KEYS = fileURLToPath(new URL('../../../build/fleet/keys.js', import.meta.url));
 
 interface Pair {
   readonly a: RunningGateway;

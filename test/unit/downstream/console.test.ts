@@ -8,7 +8,7 @@ import { send } from '../../helpers/http.js';
 import { scratchFolder } from '../../helpers/state.js';
 
 async function serving(folder: string): Promise<string> {
-  const files = createConsoleFiles([`${folder}/nothing`, folder]);
+  const files = createConsoleFiles(folder);
   const server: Server = createServer((req, res) => void files.serve(req, res, req.url ?? ''));
   atEnd(() => server.close());
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
