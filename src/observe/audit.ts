@@ -7,7 +7,7 @@ import { GatewayError } from '../errors.js';
 import type { ApprovalLine } from '../protocol/approvals.js';
 import type { SignInEvent } from '../protocol/authorization-server.js';
 import type { Principal } from '../protocol/ports.js';
-import { AuditFile } from './audit/file.js';
+import { AuditFile, type Text } from './audit/file.js';
 import { CallMembers, type Arguments } from './audit/calls.js';
 import { keptArguments, Members } from './audit/record.js';
 import type { Boundary } from './boundary.js';
@@ -125,7 +125,7 @@ export class Audit implements CallObserver {
     if (!details || method === 'ping') return;
     if (details.error === this.#refusal) this.#stopped++;
     else if (this.#deps.config().arguments === 'hash' && !this.#hmac && method === 'tools/call')
-      this.#wait(this.#callMembers.of(call, details, undefined), details.argumentBytes());
+      this.#wait(String(this.#callMembers.of(call, details, undefined)), details.argumentBytes());
     else this.#write(this.#callMembers.of(call, details, this.#arguments()));
   }
 
@@ -258,11 +258,11 @@ export class Audit implements CallObserver {
       this.#write(hmac ? `${members},"args":"${hmac(bytes)}"` : members);
   }
 
-  #write(members: Members | string): void {
+  #write(members: Text): void {
     const { config, stats } = this.#deps;
     if (this.#over) return;
     if (this.#lost > 0 || (this.#stopped > 0 && this.#file.trouble === undefined)) this.#reportGap();
-    if (this.#file.append(String(members), config().on_full === 'block' ? 'hard' : 'soft')) return;
+    if (this.#file.append(members, config().on_full === 'block' ? 'hard' : 'soft')) return;
     stats.auditDropped++;
     this.#lost++;
   }
@@ -271,7 +271,7 @@ export class Audit implements CallObserver {
   #reportGap(): void {
     if (this.#lost === 0 && this.#stopped === 0) return;
     const members = Members.event('gap').number('lost', this.#lost).number('refused', this.#stopped);
-    if (!this.#file.append(String(members), 'soft')) return;
+    if (!this.#file.append(members, 'soft')) return;
     this.#lost = 0;
     this.#stopped = 0;
   }

@@ -34,11 +34,39 @@ interface Compiled {
   readonly prefix: string;
 }
 
+/** What a call counts in. */
+interface Counted {
+  readonly server: string;
+  readonly kind: NameKind;
+  readonly name: string;
+  readonly label: string;
+  readonly rules: readonly Compiled[];
+  readonly wants: readonly Want[];
+  /** Whether a rule counts the calls of all replicas. */
+  readonly isShared: boolean;
+  /** Those of `rules` that limit how many are in progress. */
+  readonly concurrent: readonly Concurrent[];
+}
+
+interface Concurrent {
+  readonly name: string;
+  /** The bucket. */
+  readonly key: string;
+  readonly most: number;
+}
+
+/** Of a principal on a route. */
+interface Own {
+  /** Rules that are for him there. */
+  readonly rules: readonly Compiled[];
+  /** Of the last call: the next one is mostly like it, and V8 hashes the keys of its buckets once. */
+  last: Counted;
+}
+
 interface SharedCall {
   readonly principal: Principal;
   readonly server: string;
-  readonly rules: readonly Compiled[];
-  readonly wants: readonly Want[];
+  readonly counted: Counted;
   /** Whether the shares of servers count. */
   readonly sharing: boolean;
 }
@@ -51,8 +79,7 @@ export class Limits {
   readonly #running = new Map<string, number>();
   #of: readonly LimitRule[] = [];
   #rules: readonly Compiled[] = [];
-  /** Those that are for a principal on a route. */
-  #fit = perRoute([]);
+  #own = perRoute([]);
 
   constructor(deps: LimitsDeps) {
     this.#deps = deps;
@@ -73,7 +100,8 @@ export class Limits {
     if (kind === 'task') return undefined;
     const config = this.#deps.config();
     if (config.limits.rules !== this.#of) this.#compile(config.limits.rules);
-    const rules = this.#rules.length === 0 ? NONE : this.#fitting(principal, target, kind, route);
+    const counted = this.#rules.length === 0 ? NOTHING : this.#counted(principal, target, kind, route);
+    const { rules, wants, isShared } = counted;
     const sharing = namesPeople(config.mcp.auth);
     if (rules.length === 0 && !sharing) return undefined;
     const { server } = target.link;
@@ -86,28 +114,24 @@ export class Limits {
         undefined,
         'limits.share',
       );
-    const wants = rules.map(({ prefix, rule, rate }): Want => {
-      const { per } = rule;
-      const of = per === 'principal' ? '' : per === 'server' ? server : `${server}\0${kind}\0${target.label}`;
-      return { rule: prefix, rate, key: `${prefix}\0${principal.id}\0${of}` };
-    });
-    const shared = rules.some(({ rule }) => rule.shared) ? this.#deps.shared?.() : undefined;
-    if (shared) return this.#enterShared(shared, { principal, server, rules, wants, sharing });
-    const refusal = this.#full(rules, wants) ?? this.#take(principal, rules, wants);
-    return refusal ?? this.#let(principal, server, rules, wants, sharing);
+    const shared = isShared ? this.#deps.shared?.() : undefined;
+    if (shared) return this.#enterShared(shared, { principal, server, counted, sharing });
+    const refusal = this.#full(counted) ?? this.#take(principal, rules, wants);
+    return refusal ?? this.#let(principal, server, counted, sharing);
   }
 
   /** Takes all that is counted here at once, and gives it back if the store refuses the rest. */
   async #enterShared(
     store: SharedRates,
-    { principal, server, rules, wants, sharing }: SharedCall,
+    { principal, server, counted, sharing }: SharedCall,
   ): Promise<Entered> {
+    const { rules, wants } = counted;
     const isShared = (_: unknown, index: number): boolean => rules[index]?.rule.shared === true;
     const isOwn = (_: unknown, index: number): boolean => rules[index]?.rule.shared !== true;
     const own = wants.filter(isOwn);
-    const refusal = this.#full(rules, wants) ?? this.#take(principal, rules.filter(isOwn), own);
+    const refusal = this.#full(counted) ?? this.#take(principal, rules.filter(isOwn), own);
     if (refusal) return refusal;
-    const leave = this.#let(principal, server, rules, wants, sharing);
+    const leave = this.#let(principal, server, counted, sharing);
     const [common, those] = [wants.filter(isShared), rules.filter(isShared)];
     const taken = await store.take(principal.id, common);
     const late =
@@ -123,30 +147,25 @@ export class Limits {
 
   /** What to call when a call that is let in is over. */
   #let(
-    principal: Principal,
+    { id }: Principal,
     server: string,
-    rules: readonly Compiled[],
-    wants: readonly Want[],
+    { concurrent }: Counted,
     sharing: boolean,
   ): (() => void) | undefined {
-    const counted = wants.filter((_, index) => rules[index]?.rule.concurrent !== undefined);
-    if (counted.length === 0 && !sharing) return undefined;
-    for (const { key } of counted) this.#running.set(key, (this.#running.get(key) ?? 0) + 1);
-    const leave = sharing ? this.#shares.enter(server, principal.id) : undefined;
+    if (concurrent.length === 0 && !sharing) return undefined;
+    for (const { key } of concurrent) this.#running.set(key, (this.#running.get(key) ?? 0) + 1);
+    const leave = sharing ? this.#shares.enter(server, id) : undefined;
     return () => {
       leave?.();
-      for (const { key } of counted) this.#over(key);
+      for (const { key } of concurrent) this.#over(key);
     };
   }
 
-  #full(rules: readonly Compiled[], wants: readonly Want[]): GatewayError | undefined {
-    const full = rules.find(
-      ({ rule }, index) =>
-        (this.#running.get((wants[index] as Want).key) ?? 0) >= (rule.concurrent ?? Infinity),
-    );
-    if (!full) return undefined;
-    const { name, concurrent } = full.rule;
-    return this.#refuse(name, `rule '${name}' allows ${concurrent ?? 0} at a time`, 1000);
+  #full({ concurrent }: Counted): GatewayError | undefined {
+    for (const { name, key, most } of concurrent)
+      if ((this.#running.get(key) ?? 0) >= most)
+        return this.#refuse(name, `rule '${name}' allows ${most} at a time`, 1000);
+    return undefined;
   }
 
   /** `isLetIn`: it was let in elsewhere, and is only counted. */
@@ -182,14 +201,27 @@ export class Limits {
     else this.#running.delete(key);
   }
 
-  #fitting(principal: Principal, target: Target, kind: NameKind, route: string): readonly Compiled[] {
-    const { server } = target.link;
-    return this.#fit
-      .of(principal, route)
-      .filter(
-        ({ servers, tools, isAboutAll }) =>
-          servers(server) && (isAboutAll || (kind === 'tool' && tools(target.name))),
-      );
+  #counted(principal: Principal, { link, name, label }: Target, kind: NameKind, route: string): Counted {
+    const { server } = link;
+    const own = this.#own.of(principal, route);
+    const { last } = own;
+    if (last.server === server && last.kind === kind && last.name === name && last.label === label)
+      return last;
+    const rules = own.rules.filter(
+      ({ servers, tools, isAboutAll }) => servers(server) && (isAboutAll || (kind === 'tool' && tools(name))),
+    );
+    const wants = rules.map(({ prefix, rule, rate }): Want => {
+      const { per } = rule;
+      const of = per === 'principal' ? '' : per === 'server' ? server : `${server}\0${kind}\0${label}`;
+      return { rule: prefix, rate, key: `${prefix}\0${principal.id}\0${of}` };
+    });
+    const isShared = rules.some(({ rule }) => rule.shared);
+    const concurrent = rules.flatMap(({ rule }, index) =>
+      rule.concurrent === undefined
+        ? []
+        : { name: rule.name, key: (wants[index] as Want).key, most: rule.concurrent },
+    );
+    return (own.last = { server, kind, name, label, rules, wants, isShared, concurrent });
   }
 
   #compile(rules: readonly LimitRule[]): void {
@@ -202,13 +234,18 @@ export class Limits {
       isAboutAll: rule.tools.includes('*'),
       prefix: `${rule.name}\0${rule.per_second}\0${rule.burst}`,
     }));
-    this.#fit = perRoute(this.#rules);
+    this.#own = perRoute(this.#rules);
   }
 }
 
-const NONE: readonly Compiled[] = [];
+const NOTHING: Counted = {
+  ...{ server: '', kind: 'task', name: '', label: '' },
+  ...{ rules: [], wants: [], isShared: false, concurrent: [] },
+};
 
-/** The rules for a principal on a route. */
-function perRoute(rules: readonly Compiled[]): PerRoute<readonly Compiled[]> {
-  return new PerRoute((principal, route) => rules.filter(({ rule }) => matches(rule.who, principal, route)));
+function perRoute(rules: readonly Compiled[]): PerRoute<Own> {
+  return new PerRoute((principal, route) => ({
+    rules: rules.filter(({ rule }) => matches(rule.who, principal, route)),
+    last: NOTHING,
+  }));
 }

@@ -4,7 +4,7 @@ import type { CallDetails, Decision } from '../observe/calls.js';
 import { find, type Message } from '../protocol/message.js';
 import type { AnswerHead, NameKind, Notice, Question, Refusal, Sink } from '../protocol/ports.js';
 import { PassThroughSink } from '../protocol/sinks.js';
-import { readTraceParent } from '../protocol/traceparent.js';
+import { readTraceParent, type TraceParent } from '../protocol/traceparent.js';
 import { readText } from '../wire/scan.js';
 import type { Era } from '../protocol/revisions.js';
 
@@ -31,15 +31,16 @@ export class Details extends PassThroughSink implements CallDetails {
   began: number | undefined;
   watched: object | undefined;
   tap: ((chunk: Buffer) => void) | undefined;
-  readonly arrived = performance.now();
+  readonly arrived: number;
   #traceId: string | undefined;
   readonly bytesIn: number;
   readonly #origin: From;
   /** As it is sent: see `rewritten`. */
   #message: Message;
 
-  constructor(origin: From, message: Message, sink: Sink) {
+  constructor(origin: From, message: Message, sink: Sink, arrived: number) {
     super(sink);
+    this.arrived = arrived;
     this.#origin = origin;
     this.#message = message;
     this.bytesIn = message.body.length;
@@ -51,9 +52,7 @@ export class Details extends PassThroughSink implements CallDetails {
   }
 
   get traceId(): string | undefined {
-    if (this.#traceId !== undefined) return this.#traceId;
-    const [meta, header] = this.parents;
-    return (meta ?? header)?.traceId;
+    return this.#traceId ?? (this.#metaParent ?? this.#headerParent)?.traceId;
   }
 
   set traceId(id: string | undefined) {
@@ -61,10 +60,18 @@ export class Details extends PassThroughSink implements CallDetails {
   }
 
   get parents(): CallDetails['parents'] {
+    return [this.#metaParent, this.#headerParent];
+  }
+
+  get #metaParent(): TraceParent | undefined {
     const { body, meta } = this.#message;
     const at = meta.length > 0 ? find(meta, 'traceparent') : undefined;
-    const text = at && body[at.start] === QUOTE ? readText(body, at.start, at.end) : undefined;
-    return [readTraceParent(text), readTraceParent(this.#origin.headers?.['traceparent'])];
+    return at && body[at.start] === QUOTE ? readTraceParent(readText(body, at.start, at.end)) : undefined;
+  }
+
+  get #headerParent(): TraceParent | undefined {
+    const header = this.#origin.headers?.['traceparent'];
+    return header === undefined ? undefined : readTraceParent(header);
   }
 
   argumentBytes(): Buffer | undefined {

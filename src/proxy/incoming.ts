@@ -104,7 +104,9 @@ export class Incoming implements EndedCall, Slotted {
     this.origin = origin;
     this.message = message;
     this.details =
-      calls.detailed && message.kind === 'request' ? new Details(origin, message, sink) : undefined;
+      calls.detailed && message.kind === 'request'
+        ? new Details(origin, message, sink, this.#started)
+        : undefined;
     this.sink = this.details ?? sink;
   }
 

@@ -7,6 +7,8 @@ import { MAX_TEXT, Members } from './record.js';
 const MOST_KEPT = 1000;
 /** Longest members that are kept, with their session, in characters. */
 const MOST_CHARS = 1000;
+/** What a line says of the call itself, without its id and its arguments. */
+const OWN_CHARS = 100;
 
 /** How arguments are recorded: JSON, or undefined if they are not. */
 export type Arguments = (bytes: Buffer) => string | undefined;
@@ -34,26 +36,61 @@ interface Common {
   readonly after: string;
 }
 
+/** The members of a call, made when they are asked for: until then it is only what a call has for itself, and no buffer of a peer. */
+class CallLine {
+  /** Characters, about. */
+  readonly length: number;
+  readonly #common: Common;
+  readonly #id: string | undefined;
+  readonly #approval: string | undefined;
+  readonly #outcome: string;
+  readonly #error: string | undefined;
+  readonly #ms: number;
+  readonly #bytesIn: number | undefined;
+  readonly #bytesOut: number | undefined;
+  readonly #traceId: string | undefined;
+  readonly #args: string | undefined;
+
+  constructor(common: Common, call: EndedCall, details: CallDetails, args: string | undefined) {
+    this.length =
+      common.before.length + common.after.length + OWN_CHARS + (call.id?.length ?? 0) + (args?.length ?? 0);
+    this.#common = common;
+    this.#id = call.id;
+    this.#approval = details.approval;
+    this.#outcome = outcomeOf(call);
+    this.#error = errorType(call, details);
+    this.#ms = call.ms;
+    this.#bytesIn = details.bytesIn;
+    this.#bytesOut = details.bytesOut;
+    this.#traceId = details.traceId;
+    this.#args = args;
+  }
+
+  toString(): string {
+    const { before, after } = this.#common;
+    return new Members(before)
+      .json('jsonrpc.request.id', this.#id === undefined ? undefined : requestId(this.#id))
+      .add(after)
+      .text('approval', this.#approval)
+      .word('outcome', this.#outcome)
+      .text('error.type', this.#error)
+      .number('ms', Math.round(this.#ms * 10) / 10)
+      .number('bytes_in', this.#bytesIn)
+      .number('bytes_out', this.#bytesOut)
+      .text('trace_id', this.#traceId)
+      .json('args', this.#args)
+      .toString();
+  }
+}
+
 export class CallMembers {
   /** Those of the last call, by session. */
   readonly #kept = new Map<string, Common>();
 
   /** Of a call that has ended. */
-  of(call: EndedCall, details: CallDetails, args: Arguments | undefined): string {
+  of(call: EndedCall, details: CallDetails, args: Arguments | undefined): CallLine {
     const bytes = args && call.method === 'tools/call' ? details.argumentBytes() : undefined;
-    const { before, after } = this.#common(factsOf(call, details));
-    return new Members(before)
-      .json('jsonrpc.request.id', call.id === undefined ? undefined : requestId(call.id))
-      .add(after)
-      .text('approval', details.approval)
-      .word('outcome', outcomeOf(call))
-      .text('error.type', errorType(call, details))
-      .number('ms', Math.round(call.ms * 10) / 10)
-      .number('bytes_in', details.bytesIn)
-      .number('bytes_out', details.bytesOut)
-      .text('trace_id', details.traceId)
-      .json('args', bytes && args?.(bytes))
-      .toString();
+    return new CallLine(this.#common(factsOf(call, details)), call, details, bytes && args?.(bytes));
   }
 
   #common(facts: Facts): Common {

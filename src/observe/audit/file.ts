@@ -31,6 +31,8 @@ const LOOK_MS = 1000;
 /** How long lines may take to be written at the end. */
 const CLOSE_MS = 5000;
 const LF = 0x0a;
+/** What a line has besides its members, in bytes, about. */
+const LINE_BYTES = 120;
 
 const writeTo = promisify(write);
 const sync = promisify(fsync);
@@ -49,6 +51,16 @@ export interface AuditFileDeps {
   readonly warn: (text: string, error: Error) => void;
 }
 
+/** JSON members, without braces; `length`: their characters, about. */
+export type Text = string | { readonly length: number; toString(): string };
+
+/** A line that has no place in the chain yet. */
+interface Added {
+  readonly members: Text;
+  /** Unix milliseconds. */
+  readonly time: number;
+}
+
 export class AuditFile {
   readonly #deps: AuditFileDeps;
   /** How the log ended before this start. */
@@ -59,6 +71,10 @@ export class AuditFile {
   /** The size at which the next file is begun, if that failed before. */
   #rotateAt = 0;
   #link: Link;
+  /** Lines are made and put into the chain together, shortly before they are written: between calls each costs half as much again. */
+  #added: Added[] = [];
+  /** Bytes of `#added`, about. */
+  #addedBytes = 0;
   readonly #waiting = new WaitingLines();
   /** What is being written, and how much of it is. */
   #batch: Buffer | undefined;
@@ -94,22 +110,37 @@ export class AuditFile {
 
   /** The last line. */
   get head(): Link {
+    this.#chain();
     return this.#link;
   }
 
   /** Why lines are not written; undefined: they are. */
   get trouble(): string | undefined {
     if (this.#trouble) return `cannot write ${this.#deps.path}: ${this.#trouble.message}`;
-    return this.#waiting.bytes > BUFFER_BYTES ? `${this.#deps.path} is written too slowly` : undefined;
+    return this.#bytes > BUFFER_BYTES ? `${this.#deps.path} is written too slowly` : undefined;
   }
 
-  /** Adds a line. false: there is no room for it, and it is lost. `members`: JSON members, without braces. */
-  append(members: string, most: 'soft' | 'hard'): boolean {
-    if (this.#closed || this.#waiting.bytes > (most === 'soft' ? BUFFER_BYTES : HARD_BYTES)) return false;
-    const line = this.#waiting.add(lineAfter(this.#link, members, Date.now()));
-    this.#link = { seq: this.#link.seq + 1, hash: hashOf(line) };
+  /** Adds a line. false: there is no room for it, and it is lost. */
+  append(members: Text, most: 'soft' | 'hard'): boolean {
+    if (this.#closed || this.#bytes > (most === 'soft' ? BUFFER_BYTES : HARD_BYTES)) return false;
+    this.#added.push({ members, time: Date.now() });
+    this.#addedBytes += members.length + LINE_BYTES;
     if (!this.#retry) this.#start();
     return true;
+  }
+
+  /** Bytes of the lines that wait. */
+  get #bytes(): number {
+    return this.#addedBytes + this.#waiting.bytes;
+  }
+
+  #chain(): void {
+    for (const { members, time } of this.#added) {
+      const line = this.#waiting.add(lineAfter(this.#link, String(members), time));
+      this.#link = { seq: this.#link.seq + 1, hash: hashOf(line) };
+    }
+    this.#added = [];
+    this.#addedBytes = 0;
   }
 
   /** Opens the file anew if another one has its name. */
@@ -169,7 +200,7 @@ export class AuditFile {
         await this.#pause();
         await this.#writeAll();
         // `reopen` may have been called when the last line was being written.
-      } while ((this.#waiting.count > 0 || this.#looked === -Infinity) && this.#fd !== -1);
+      } while ((this.#bytes > 0 || this.#looked === -Infinity) && this.#fd !== -1);
       if (this.#closed && this.#fd !== -1) await sync(this.#fd);
     } catch (error) {
       failure = error;
@@ -201,6 +232,7 @@ export class AuditFile {
   async #writeAll(): Promise<void> {
     while (this.#fd !== -1) {
       if (performance.now() - this.#looked > LOOK_MS) await this.#look();
+      this.#chain();
       if (this.#isFull()) await this.#rotate();
       const batch = this.#next();
       if (!batch || this.#fd === -1) return;
@@ -212,7 +244,7 @@ export class AuditFile {
         this.#writing = false;
         this.#last = performance.now();
       }
-      if (!this.#batch && this.#waiting.bytes < BATCH_BYTES && !this.#closed) return;
+      if (!this.#batch && this.#bytes < BATCH_BYTES && !this.#closed) return;
     }
   }
 
@@ -238,6 +270,7 @@ export class AuditFile {
   /** The bytes to write next: as many lines as the file has room for, and one at least. */
   #next(): Buffer | undefined {
     if (this.#batch) return this.#batch;
+    this.#chain();
     const room = Math.min(BATCH_BYTES, this.#deps.limits().rotate_bytes - this.#size);
     return (this.#batch = this.#waiting.take(room));
   }

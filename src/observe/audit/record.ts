@@ -55,6 +55,10 @@ export class Members {
     return this.text('user.id', id).text('credential', credential === '' ? undefined : credential);
   }
 
+  get length(): number {
+    return this.#text.length;
+  }
+
   toString(): string {
     return this.#text;
   }

@@ -322,6 +322,28 @@ describe('acts', () => {
   });
 });
 
+it('has the time at which each call ended and what it was then, however much later it is written', async () => {
+  const on = begin();
+  vi.useFakeTimers({ toFake: ['Date'] });
+  atEnd(() => void vi.useRealTimers());
+  // Takes no turn of the event loop: all are written together.
+  const details = { ...DETAILS, bytesOut: 0 };
+  for (let n = 1; n <= 3; n++) {
+    vi.setSystemTime(n * 1000);
+    details.bytesOut = n;
+    on.audit.over(call({ id: String(n), details }));
+  }
+  vi.setSystemTime(60_000);
+  await on.audit.close();
+  expect(on.lines().slice(1)).toMatchObject([
+    { time: '1970-01-01T00:00:01.000Z', seq: 2, 'jsonrpc.request.id': '1', bytes_out: 1 },
+    { time: '1970-01-01T00:00:02.000Z', seq: 3, 'jsonrpc.request.id': '2', bytes_out: 2 },
+    { time: '1970-01-01T00:00:03.000Z', seq: 4, 'jsonrpc.request.id': '3', bytes_out: 3 },
+    { event: 'stop', time: '1970-01-01T00:01:00.000Z', seq: 5 },
+  ]);
+  expect(await verify([on.file], undefined)).toMatchObject({ ok: true });
+});
+
 describe('a log that is written too slowly', () => {
   const long = call({}, { named: { kind: 'tool', name: 'n'.repeat(2000) } });
   /** Takes no turn of the event loop, so that nothing is written. */
