@@ -8,7 +8,7 @@ const MOST_KEPT = 1000;
 /** Longest members that are kept, with their session, in characters. */
 const MOST_CHARS = 1000;
 /** What a line says of the call itself, without its id and its arguments. */
-const OWN_CHARS = 100;
+const OWN_BYTES = 100;
 
 /** How arguments are recorded: JSON, or undefined if they are not. */
 export type Arguments = (bytes: Buffer) => string | undefined;
@@ -34,13 +34,19 @@ interface Common {
   readonly facts: Facts;
   readonly before: string;
   readonly after: string;
+  /** Of both. */
+  readonly bytes: number;
 }
 
-/** The members of a call, made when they are asked for: until then it is only what a call has for itself, and no buffer of a peer. */
+/**
+ * The members of a call, made when they are asked for, which cannot fail then. Many may wait for a disk: each has only what its line shows,
+ * not the name as the client wrote it, which may be as long as a request.
+ */
 class CallLine {
-  /** Characters, about. */
-  readonly length: number;
-  readonly #common: Common;
+  /** About. */
+  readonly bytes: number;
+  readonly #before: string;
+  readonly #after: string;
   readonly #id: string | undefined;
   readonly #approval: string | undefined;
   readonly #outcome: string;
@@ -52,10 +58,10 @@ class CallLine {
   readonly #args: string | undefined;
 
   constructor(common: Common, call: EndedCall, details: CallDetails, args: string | undefined) {
-    this.length =
-      common.before.length + common.after.length + OWN_CHARS + (call.id?.length ?? 0) + (args?.length ?? 0);
-    this.#common = common;
-    this.#id = call.id;
+    this.#before = common.before;
+    this.#after = common.after;
+    this.#id = call.id === undefined ? undefined : requestId(call.id);
+    this.bytes = common.bytes + OWN_BYTES + bytesOf(this.#id) + bytesOf(args);
     this.#approval = details.approval;
     this.#outcome = outcomeOf(call);
     this.#error = errorType(call, details);
@@ -67,10 +73,9 @@ class CallLine {
   }
 
   toString(): string {
-    const { before, after } = this.#common;
-    return new Members(before)
-      .json('jsonrpc.request.id', this.#id === undefined ? undefined : requestId(this.#id))
-      .add(after)
+    return new Members(this.#before)
+      .json('jsonrpc.request.id', this.#id)
+      .add(this.#after)
       .text('approval', this.#approval)
       .word('outcome', this.#outcome)
       .text('error.type', this.#error)
@@ -97,8 +102,11 @@ export class CallMembers {
     const key = facts.session ?? facts.user ?? '';
     const kept = this.#kept.get(key);
     if (kept && isSame(kept.facts, facts)) return kept;
-    const common = { facts, before: membersBefore(facts), after: membersAfter(facts) };
-    if (key.length + common.before.length + common.after.length > MOST_CHARS) return common;
+    const [before, after] = [membersBefore(facts), membersAfter(facts)];
+    const common = { facts, before, after, bytes: bytesOf(before) + bytesOf(after) };
+    // Not every name is in its members.
+    const chars = key.length + (facts.name?.length ?? 0) + before.length + after.length;
+    if (chars > MOST_CHARS) return common;
     if (this.#kept.size >= MOST_KEPT && !kept) this.#kept.clear();
     this.#kept.set(key, common);
     return common;
@@ -177,8 +185,14 @@ function flat(members: Members): string {
   return Buffer.from(members.toString()).toString();
 }
 
+const bytesOf = (text: string | undefined): number => (text === undefined ? 0 : Buffer.byteLength(text));
+
+/** A string whose JSON has no escapes, and needs none. */
+const PLAIN_STRING = /^"[\x20\x21\x23-\x5b\x5d-\x7e]*"$/;
+
 /** `id`: JSON of a string or a number. */
 function requestId(id: string): string {
+  if (PLAIN_STRING.test(id)) return id;
   if (!id.startsWith('"')) return quoted(id.slice(0, MAX_TEXT));
   return safe(JSON.stringify(JSON.parse(id)));
 }

@@ -51,8 +51,8 @@ export interface AuditFileDeps {
   readonly warn: (text: string, error: Error) => void;
 }
 
-/** JSON members, without braces; `length`: their characters, about. */
-export type Text = string | { readonly length: number; toString(): string };
+/** JSON members, without braces; `bytes`: their bytes, about. */
+export type Text = string | { readonly bytes: number; toString(): string };
 
 /** A line that has no place in the chain yet. */
 interface Added {
@@ -124,7 +124,8 @@ export class AuditFile {
   append(members: Text, most: 'soft' | 'hard'): boolean {
     if (this.#closed || this.#bytes > (most === 'soft' ? BUFFER_BYTES : HARD_BYTES)) return false;
     this.#added.push({ members, time: Date.now() });
-    this.#addedBytes += members.length + LINE_BYTES;
+    this.#addedBytes +=
+      LINE_BYTES + (typeof members === 'string' ? Buffer.byteLength(members) : members.bytes);
     if (!this.#retry) this.#start();
     return true;
   }

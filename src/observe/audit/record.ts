@@ -55,8 +55,8 @@ export class Members {
     return this.text('user.id', id).text('credential', credential === '' ? undefined : credential);
   }
 
-  get length(): number {
-    return this.#text.length;
+  get bytes(): number {
+    return Buffer.byteLength(this.#text);
   }
 
   toString(): string {

@@ -391,6 +391,18 @@ describe('a log that is written too slowly', () => {
     expect(await verify([on.file], undefined)).toMatchObject({ ok: true });
   });
 
+  it('has as much room for those under way where their names take three bytes a character', async () => {
+    const on = begin();
+    const wide = call({}, { named: { kind: 'tool', name: '\u540d'.repeat(2000) } });
+    while (on.audit.refusal === undefined) on.audit.over(wide);
+    // Lines are made, and the first ones are being written.
+    await new Promise(setImmediate);
+    on.audit.over(wide);
+    expect(on.stats.auditDropped).toBe(0);
+    await on.audit.close();
+    expect(await verify([on.file], undefined)).toMatchObject({ ok: true });
+  });
+
   it('bounds what it keeps under block too', () => {
     const on = begin();
     fill(on, 18);
