@@ -221,7 +221,9 @@ export class Limits {
         ? []
         : { name: rule.name, key: (wants[index] as Want).key, most: rule.concurrent },
     );
-    return (own.last = { server, kind, name, label, rules, wants, isShared, concurrent });
+    const counted = { server, kind, name, label, rules, wants, isShared, concurrent };
+    if (name.length <= MOST_KEPT) own.last = counted;
+    return counted;
   }
 
   #compile(rules: readonly LimitRule[]): void {
@@ -237,6 +239,9 @@ export class Limits {
     this.#own = perRoute(this.#rules);
   }
 }
+
+/** Longest name that is kept, in characters: that of a resource may be as long as a request, and a principal has many routes. */
+const MOST_KEPT = 256;
 
 const NOTHING: Counted = {
   ...{ server: '', kind: 'task', name: '', label: '' },

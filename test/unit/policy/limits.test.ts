@@ -4,6 +4,7 @@ import { GatewayError } from '../../../src/errors.js';
 import type { Wait, Want } from '../../../src/policy/buckets.js';
 import { Limits } from '../../../src/policy/limits.js';
 import type { NameKind, Principal, ServerLink, Target } from '../../../src/protocol/ports.js';
+import { heapInUse } from '../../helpers/heap.js';
 
 type Rules = NonNullable<NonNullable<ConfigInput['limits']>['rules']>;
 const KEYS = [{ name: 'ci', sha256: ['x'.repeat(43)] }];
@@ -71,6 +72,21 @@ const slow = { name: 'slow', per_second: 2, burst: 3 };
 describe('limits', () => {
   it('cost nothing without rules and identities', () => {
     expect(begin([]).stay('anonymous')).toBeUndefined();
+  });
+
+  it('keep no long name of a call that is over', () => {
+    const on = begin([slow]);
+    const before = heapInUse();
+    for (let i = 0; i < 50; i++) {
+      const uri = Buffer.alloc(1e6, 'u').toString('latin1');
+      const as = { kind: 'resource', listed: false } as const;
+      expect(on.call(`p${String(i)}`, 's', uri, as)).toBe('ok');
+    }
+    expect(heapInUse() - before).toBeLessThan(5e6);
+    // They count all the same.
+    expect(on.call('p0', 's', 'u'.repeat(1e6), { kind: 'resource', listed: false })).toBe('ok');
+    expect(on.call('p0')).toBe('ok');
+    expect(on.call('p0')).toMatchObject({ code: 'rate_limited' });
   });
 
   it('let a burst in, and then say truly when there is room again', () => {
