@@ -30,6 +30,9 @@ const MAX_FILES = 500;
 /** So many written files make a sweep of the folder due, or MAX_BYTES. */
 const SWEEP_FILES = 50;
 const FILE = /^[0-9a-f]{64}\.lists$/;
+/** A file that is being written; an older one is what a gateway left that was killed. */
+const PART = /^\.[0-9a-f]{64}\.[0-9a-f]{12}$/;
+const MAX_PART_AGE_MS = 3_600_000;
 
 /** What a server listed, and said about itself. */
 export interface Remembered {
@@ -124,14 +127,16 @@ export class ListCache {
     }
   }
 
-  /** Removes files that are too old, and the oldest ones if there are too many or they are too large together. */
+  /** Removes files that are too old or were never finished, and the oldest ones if there are too many or they are too large together. */
   async #sweep(): Promise<void> {
     const files: { path: string; size: number; mtimeMs: number }[] = [];
     for (const name of await readdir(this.#folder)) {
-      if (!FILE.test(name)) continue;
+      const isPart = PART.test(name);
+      if (!isPart && !FILE.test(name)) continue;
       const path = join(this.#folder, name);
       const { size, mtimeMs } = await stat(path).catch(() => ({ size: 0, mtimeMs: 0 }));
-      files.push({ path, size, mtimeMs });
+      if (!isPart) files.push({ path, size, mtimeMs });
+      else if (Date.now() - mtimeMs > MAX_PART_AGE_MS) await rm(path, { force: true });
     }
     files.sort((a, b) => b.mtimeMs - a.mtimeMs);
     let sum = 0;

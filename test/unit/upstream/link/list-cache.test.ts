@@ -52,3 +52,16 @@ test('the folder is read through once for the first file of a run, then once for
   expect(left).not.toContain(old);
   expect(left).toHaveLength(51);
 });
+
+test('what a killed gateway did not finish is removed, and not what another one is writing', async () => {
+  const folder = await tempDir();
+  const [left, written] = [`.${'a'.repeat(64)}.${'0'.repeat(12)}`, `.${'a'.repeat(64)}.${'1'.repeat(12)}`];
+  await writeFile(join(folder, left), 'x');
+  await writeFile(join(folder, written), 'x');
+  const at = new Date(Date.now() - 2 * 3_600_000);
+  await utimes(join(folder, left), at, at);
+  await new ListCache(folder, silent).write(serverOf('a'), peerOf('a'), NO_LISTS);
+  const files = await readdir(folder);
+  expect(files).toHaveLength(2);
+  expect(files).toContain(written);
+});
