@@ -26,9 +26,9 @@ const MAX_AGE_MS = 30 * 24 * 3_600_000;
 /** The largest file, in bytes. */
 const MAX_BYTES = 8_388_608;
 const MAX_BYTES_IN_ALL = 67_108_864;
-const MAX_FILES = 500;
+const MAX_FILES = 2000;
 /** So many written files make a sweep of the folder due, or MAX_BYTES. */
-const SWEEP_FILES = 50;
+const SWEEP_FILES = 200;
 const FILE = /^[0-9a-f]{64}\.lists$/;
 /** A file that is being written; an older one is what a gateway left that was killed. */
 const PART = /^\.[0-9a-f]{64}\.[0-9a-f]{12}$/;

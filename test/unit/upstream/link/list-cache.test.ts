@@ -25,32 +25,32 @@ const serverOf = (name: string): ServerConfig => {
   return server as ServerConfig;
 };
 
-test('of more than 500 files the oldest are removed', async () => {
+test('of more than 2,000 files the oldest are removed', async () => {
   const folder = await tempDir();
   const names = [];
-  for (let index = 0; index < 510; index++) names.push(await leave(folder, index, index * 60_000));
+  for (let index = 0; index < 2010; index++) names.push(await leave(folder, index, index * 60_000));
   const cache = new ListCache(folder, silent);
   await cache.write(serverOf('a'), peerOf('a'), NO_LISTS);
   const left = await readdir(folder);
-  expect(left).toHaveLength(500);
-  for (const name of names.slice(0, 499)) expect(left).toContain(name);
+  expect(left).toHaveLength(2000);
+  expect(names.slice(0, 1999).filter((name) => !left.includes(name))).toEqual([]);
   expect(cache.read(serverOf('a'))).toMatchObject({ peer: { revision: '2025-11-25' } });
 });
 
-test('the folder is read through once for the first file of a run, then once for fifty', async () => {
+test('the folder is read through once for the first file of a run, then once for two hundred', async () => {
   const folder = await tempDir();
   const cache = new ListCache(folder, silent);
   await leave(folder, 0, 31 * DAY_MS);
   await cache.write(serverOf('first'), peerOf('first'), NO_LISTS);
   expect(await readdir(folder)).toHaveLength(1);
   const old = await leave(folder, 0, 31 * DAY_MS);
-  for (let index = 1; index < 50; index++)
+  for (let index = 1; index < 200; index++)
     await cache.write(serverOf(`s${String(index)}`), peerOf('s'), NO_LISTS);
   expect(await readdir(folder)).toContain(old);
-  await cache.write(serverOf('s50'), peerOf('s'), NO_LISTS);
+  await cache.write(serverOf('s200'), peerOf('s'), NO_LISTS);
   const left = await readdir(folder);
   expect(left).not.toContain(old);
-  expect(left).toHaveLength(51);
+  expect(left).toHaveLength(201);
 });
 
 test('what a killed gateway did not finish is removed, and not what another one is writing', async () => {
