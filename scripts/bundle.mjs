@@ -16,6 +16,8 @@ export async function bundle() {
   const bundled = await rolldown({
     input: Object.fromEntries(ENTRIES.map((name) => [name, `${folder('build')}${name}.js`])),
     platform: 'node',
+    // What scripts share is not left in an entry: importing cli/main.js runs a command, and under another path, once more.
+    preserveEntrySignatures: 'strict',
     external: (id) => /^[^./]/.test(id) && !INLINED.test(id),
     plugins: [sourceMaps, ascii],
     onLog(level, log) {

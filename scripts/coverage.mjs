@@ -26,7 +26,8 @@ function spawned(folder) {
   for (const name of readdirSync(folder)) {
     for (const { url, functions } of written(`${folder}/${name}`) ?? []) {
       const path = url.startsWith('file://') ? relative(root, fileURLToPath(url)) : '';
-      if (!path.startsWith('dist/')) continue;
+      // Scripts without a map have nothing of src: what the bundler adds, and what only exports the rest.
+      if (!path.startsWith('dist/') || !existsSync(`${root}${path}.map`)) continue;
       const { length } = readFileSync(root + path, 'utf8');
       const own = new Uint8Array(length);
       // Outer functions come before inner ones, and a range before those within it.

@@ -51,6 +51,8 @@ const sources = [
   'scripts/bundle.mjs',
   'scripts/console.mjs',
   'package.json',
+  // Versions of packages that are bundled into dist: zod, and those of the console.
+  'package-lock.json',
   'tsconfig.json',
 ];
 if (mtime('dist/build-info.json') < Math.max(...sources.map(newest))) {

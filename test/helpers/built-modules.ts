@@ -15,12 +15,16 @@ export function modulesIn(script: string): string[] {
   return sources.flatMap((source) => /(?:^|\/)src\/(.*)$/.exec(source)?.[1] ?? []);
 }
 
-/** The script of dist that has a module of src. */
-export function scriptWith(module: string): string {
-  const scripts = readdirSync(DIST, { recursive: true, encoding: 'utf8' }).filter((name) =>
+/** The scripts of dist, without those of the console. */
+export function scripts(): string[] {
+  return readdirSync(DIST, { recursive: true, encoding: 'utf8' }).filter((name) =>
     /^(?:index|(?:cli|demo|chunks)\/.*)\.js$/.test(name),
   );
-  const found = scripts.find((script) => modulesIn(script).includes(module));
+}
+
+/** The script of dist that has a module of src. */
+export function scriptWith(module: string): string {
+  const found = scripts().find((script) => modulesIn(script).includes(module));
   if (found === undefined) throw new Error(`no script of dist has ${module}`);
   return found;
 }

@@ -1,6 +1,6 @@
 /** What a gateway loads to start. */
 import { expect, it } from 'vitest';
-import { loadedBy, modulesIn, scriptWith } from '../../helpers/built-modules.js';
+import { loadedBy, modulesIn, scripts, scriptWith } from '../../helpers/built-modules.js';
 
 it('loads nothing of the commands, the prompts and the admin API for serve and stdio', () => {
   const loaded = [...loadedBy('cli/main.js', scriptWith('cli/serve.ts'), scriptWith('cli/stdio.ts'))];
@@ -15,4 +15,8 @@ it('loads nothing of the commands, the prompts and the admin API for serve and s
 it('reads few files', () => {
   const own = [...loadedBy('cli/main.js', scriptWith('cli/serve.ts'))].filter((name) => name.endsWith('.js'));
   expect(own.length).toBeLessThan(40);
+});
+
+it('runs a command once: no script imports the one that runs it', () => {
+  expect(scripts().filter((name) => name !== 'cli/main.js' && loadedBy(name).has('cli/main.js'))).toEqual([]);
 });
