@@ -4,12 +4,13 @@ import { execFileSync } from 'node:child_process';
 import { chmodSync, copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path/posix';
+import { fileURLToPath } from 'node:url';
 import { bundle } from './bundle.mjs';
 import { buildConsole } from './console.mjs';
 
 const root = new URL('..', import.meta.url);
 const at = (path) => new URL(path, root);
-process.chdir(root.pathname);
+process.chdir(fileURLToPath(root));
 
 for (const folder of ['build', 'dist']) rmSync(at(folder), { recursive: true, force: true });
 const tsc = createRequire(import.meta.url).resolve('typescript/bin/tsc');

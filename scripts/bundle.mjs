@@ -1,6 +1,7 @@
 // Bundles the compiled modules of build into the scripts of dist: a start reads a few files instead of hundreds.
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { rolldown } from 'rolldown';
 
@@ -64,5 +65,6 @@ const ascii = {
 /** Copies of zod have to show it. */
 function zodLicense() {
   const from = createRequire(import.meta.url).resolve('zod/package.json');
-  return `/*!\nzod ${JSON.parse(readFileSync(from, 'utf8')).version}\n\n${readFileSync(new URL('LICENSE', `file://${from}`), 'utf8').trim()}\n*/`;
+  const { version } = JSON.parse(readFileSync(from, 'utf8'));
+  return `/*!\nzod ${version}\n\n${readFileSync(join(dirname(from), 'LICENSE'), 'utf8').trim()}\n*/`;
 }

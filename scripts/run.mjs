@@ -55,7 +55,8 @@ const sources = [
   'package-lock.json',
   'tsconfig.json',
 ];
-if (mtime('dist/build-info.json') < Math.max(...sources.map(newest))) {
+const built = Math.min(mtime('dist/build-info.json'), existsSync('build/index.js') ? Infinity : 0);
+if (built < Math.max(...sources.map(newest))) {
   console.error('Building ...');
   run(process.execPath, ['scripts/build.mjs']);
 }
