@@ -11,7 +11,14 @@ import { root } from '../helpers/markdown.js';
 import { until } from '../helpers/wait.js';
 
 const run = promisify(execFile);
-const { version } = JSON.parse(readFileSync(`${root}package.json`, 'utf8')) as { version: string };
+interface Manifest {
+  readonly version: string;
+  readonly license: string;
+  readonly dependencies: Readonly<Record<string, string>>;
+}
+const manifest = (folder: string): Manifest =>
+  JSON.parse(readFileSync(`${folder}package.json`, 'utf8')) as Manifest;
+const { version, dependencies } = manifest(root);
 
 describe('the single file', () => {
   let folder: string;
@@ -34,6 +41,15 @@ describe('the single file', () => {
     expect(await said('--version')).toBe(`mcpstead ${version}\n`);
     expect(await said('explain', 'upstream_timeout')).toContain('timeouts.request_ms');
     expect(JSON.parse(await said('schema'))).toMatchObject({ type: 'object' });
+  });
+
+  it('has the licences of the packages in it', () => {
+    const bytes = readFileSync(file);
+    for (const name of Object.keys(dependencies)) {
+      const own = manifest(`${root}node_modules/${name}/`);
+      expect(bytes.includes(`\n${name} ${own.version}: ${own.license}\n`), name).toBe(true);
+    }
+    expect(bytes.includes('Copyright (c) 2025 Colin McDonnell')).toBe(true);
   });
 
   it('names itself alone as the program of a service', async () => {

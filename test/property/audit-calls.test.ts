@@ -103,7 +103,7 @@ it('each call has its own members, whatever calls came before', () => {
       for (const [next, isAlike, key] of all) {
         const of: Facts = isAlike && last ? { ...last, [key]: next[key] } : next;
         last = of;
-        expect(JSON.parse(`{${members.of(...callOf(of), undefined)}}`)).toEqual(lineOf(of));
+        expect(JSON.parse(`{${String(members.of(...callOf(of), undefined))}}`)).toEqual(lineOf(of));
       }
     }),
   );
@@ -116,7 +116,7 @@ it('more sessions than are kept have their own members as well', () => {
       for (const round of [1, 2])
         for (let i = 0; i < count; i++) {
           const own = { ...of, session: String(i), id: String(round) };
-          expect(JSON.parse(`{${members.of(...callOf(own), undefined)}}`)).toEqual(lineOf(own));
+          expect(JSON.parse(`{${String(members.of(...callOf(own), undefined))}}`)).toEqual(lineOf(own));
         }
     }),
     { numRuns: 3 },
