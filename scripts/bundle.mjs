@@ -1,9 +1,9 @@
 // Bundles the compiled modules of build into the scripts of dist: a start reads a few files instead of hundreds.
 import { readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
+import { isAbsolute } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { rolldown } from 'rolldown';
+import { licenses } from './licenses.mjs';
 
 const folder = (name) => fileURLToPath(new URL(`../${name}/`, import.meta.url));
 
@@ -19,7 +19,7 @@ export async function bundle() {
     platform: 'node',
     // What scripts share is not left in an entry: importing cli/main.js runs a command, and under another path, once more.
     preserveEntrySignatures: 'strict',
-    external: (id) => /^[^./]/.test(id) && !INLINED.test(id),
+    external: (id) => !id.startsWith('.') && !isAbsolute(id) && !INLINED.test(id),
     plugins: [sourceMaps, ascii],
     onLog(level, log) {
       if (level === 'warn') throw new Error(`rolldown: ${log.message}`);
@@ -32,7 +32,7 @@ export async function bundle() {
     // One level deep, like lib in src: src/lib/package-files.ts finds the package from there.
     chunkFileNames: ({ name }) => `chunks/${name === 'build' ? 'gateway' : name}.js`,
     codeSplitting: { groups: [{ name: 'zod', test: /node_modules[\\/]zod[\\/]/ }] },
-    banner: ({ name }) => (name === 'zod' ? zodLicense() : ''),
+    banner: ({ moduleIds }) => licenses(moduleIds),
     minifyInternalExports: false,
     sourcemap: true,
     comments: { legal: true, annotation: false, jsdoc: false },
@@ -61,10 +61,3 @@ const ascii = {
         );
   },
 };
-
-/** Copies of zod have to show it. */
-function zodLicense() {
-  const from = createRequire(import.meta.url).resolve('zod/package.json');
-  const { version } = JSON.parse(readFileSync(from, 'utf8'));
-  return `/*!\nzod ${version}\n\n${readFileSync(join(dirname(from), 'LICENSE'), 'utf8').trim()}\n*/`;
-}

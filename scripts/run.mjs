@@ -50,12 +50,13 @@ const sources = [
   'scripts/build.mjs',
   'scripts/bundle.mjs',
   'scripts/console.mjs',
+  'scripts/licenses.mjs',
   'package.json',
   // Versions of packages that are bundled into dist: zod, and those of the console.
   'package-lock.json',
   'tsconfig.json',
 ];
-const built = Math.min(mtime('dist/build-info.json'), existsSync('build/index.js') ? Infinity : 0);
+const built = Math.min(...['build/index.js', 'dist/build-info.json'].map(mtime));
 if (built < Math.max(...sources.map(newest))) {
   console.error('Building ...');
   run(process.execPath, ['scripts/build.mjs']);

@@ -24,6 +24,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { inject } from 'postject';
 import { rolldown } from 'rolldown';
+import { licenses } from '../../scripts/licenses.mjs';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const build = join(root, 'build');
@@ -70,21 +71,7 @@ async function bundle(script) {
   const { output } = await bundled.generate({ format: 'cjs', codeSplitting: false, comments: false });
   await bundled.close();
   const [{ code, moduleIds }] = output;
-  writeFileSync(script, `/*!\n${licenses(moduleIds)}\n*/\n${code}`);
-}
-
-/** The licences of the packages that modules are from: copies have to show them. */
-function licenses(modules) {
-  const folder = /^.*[\\/]node_modules[\\/](?:@[^\\/]+[\\/])?[^\\/]+/;
-  const packages = new Set(modules.flatMap((id) => folder.exec(id)?.[0] ?? []));
-  return [...packages].sort().map(licenseOf).join('\n\n');
-}
-
-function licenseOf(folder) {
-  const { name, version, license } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'));
-  const file = readdirSync(folder).find((each) => /^licen[cs]e/i.test(each));
-  const text = file === undefined ? '' : readFileSync(join(folder, file), 'utf8').trim();
-  return `${name} ${version}: ${license}\n\n${text}`.replaceAll('*/', '* /');
+  writeFileSync(script, `${licenses(moduleIds)}\n${code}`);
 }
 
 /**

@@ -79,6 +79,7 @@ export class Limits {
   readonly #running = new Map<string, number>();
   #of: readonly LimitRule[] = [];
   #rules: readonly Compiled[] = [];
+  /** What a principal has on a route. */
   #own = perRoute([]);
 
   constructor(deps: LimitsDeps) {

@@ -120,7 +120,7 @@ export class AuditFile {
     return this.#bytes > BUFFER_BYTES ? `${this.#deps.path} is written too slowly` : undefined;
   }
 
-  /** Adds a line. false: there is no room for it, and it is lost. */
+  /** Adds a line. Returns false if there is no room for it: it is lost then. */
   append(members: Text, most: 'soft' | 'hard'): boolean {
     if (this.#closed || this.#bytes > (most === 'soft' ? BUFFER_BYTES : HARD_BYTES)) return false;
     this.#added.push({ members, time: Date.now() });
